@@ -1,0 +1,153 @@
+//! Public keys in z-base-32.
+
+use std::{fmt, str::FromStr, sync::LazyLock};
+
+use data_encoding::{Encoding, Specification};
+
+/// Size of an Ed25519 public key, in bytes.
+pub const PUBLIC_KEY_SIZE: usize = 32;
+
+/// Length of a public key in z-base-32, in characters: 52 × 5 bits, of which the last 4 are unused.
+pub const Z32_LEN: usize = 52;
+
+/// z-base-32 without padding. Upper case is read as lower case, since DNS names are
+/// case-insensitive (RFC 4343); the 4 bits behind the key are ignored, as every pkarr program
+/// ignores them.
+static Z_BASE_32: LazyLock<Encoding> = LazyLock::new(|| {
+    let mut specification = Specification::new();
+    specification
+        .symbols
+        .push_str("ybndrfg8ejkmcpqxot1uwisza345h769");
+    specification.check_trailing_bits = false;
+    specification
+        .translate
+        .from
+        .push_str("YBNDRFGEJKMCPQXOTUWISZAH");
+    specification
+        .translate
+        .to
+        .push_str("ybndrfgejkmcpqxotuwiszah");
+    specification
+        .encoding()
+        .expect("the alphabet has 32 distinct symbols")
+});
+
+/// An Ed25519 public key (RFC 8032): the name of an endpoint, and of a node of ours.
+///
+/// Any 32 bytes make one: whether they are a point on the curve shows when a signature is checked
+/// against them ([`SignedPacket::parse`](crate::SignedPacket::parse)).
+///
+/// Sixteen strings of 52 characters name each key. Parsing accepts all of them and `Display` writes
+/// the one with zero bits at its end, so equal keys are equal values whatever their spelling.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PublicKey([u8; PUBLIC_KEY_SIZE]);
+
+impl PublicKey {
+    /// The key of these bytes.
+    pub const fn from_bytes(bytes: [u8; PUBLIC_KEY_SIZE]) -> Self {
+        Self(bytes)
+    }
+
+    /// The 32 bytes of the key.
+    pub const fn as_bytes(&self) -> &[u8; PUBLIC_KEY_SIZE] {
+        &self.0
+    }
+
+    /// Parses z-base-32 in either case.
+    pub fn parse_z32(z32: &[u8]) -> Result<Self, KeyError> {
+        if z32.len() != Z32_LEN {
+            return Err(KeyError::Length(z32.len()));
+        }
+        // One byte more than a key: the decoder wants room for the 4 unused bits.
+        let mut bytes = [0; PUBLIC_KEY_SIZE + 1];
+        let len = Z_BASE_32
+            .decode_mut(z32, &mut bytes[..PUBLIC_KEY_SIZE])
+            .map_err(|partial| KeyError::Symbol(partial.error.position))?;
+        debug_assert_eq!(len, PUBLIC_KEY_SIZE);
+        let mut key = [0; PUBLIC_KEY_SIZE];
+        key.copy_from_slice(&bytes[..PUBLIC_KEY_SIZE]);
+        Ok(Self(key))
+    }
+}
+
+impl FromStr for PublicKey {
+    type Err = KeyError;
+
+    fn from_str(s: &str) -> Result<Self, KeyError> {
+        Self::parse_z32(s.as_bytes())
+    }
+}
+
+impl fmt::Display for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Z_BASE_32.encode_display(&self.0).fmt(f)
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PublicKey({self})")
+    }
+}
+
+/// Why a string is no public key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum KeyError {
+    /// The string has another length than [`Z32_LEN`].
+    #[error("a public key is {Z32_LEN} characters of z-base-32, this has {0}")]
+    Length(usize),
+    /// The character at this position is none of z-base-32.
+    #[error("the character at position {0} is not in the z-base-32 alphabet")]
+    Symbol(usize),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALPHABET: &str = "ybndrfg8ejkmcpqxot1uwisza345h769";
+
+    #[test]
+    fn every_key_survives_the_round_trip() {
+        for byte in [0, 1, 0x7f, 0xff] {
+            let key = PublicKey::from_bytes([byte; 32]);
+            assert_eq!(key.to_string().parse(), Ok(key));
+        }
+    }
+
+    #[test]
+    fn all_sixteen_spellings_name_one_key() {
+        let key = PublicKey::from_bytes([0xab; 32]);
+        let canonical = key.to_string();
+        let first = ALPHABET.find(canonical.chars().last().unwrap()).unwrap();
+        assert_eq!(first % 16, 0, "the canonical spelling ends in zero bits");
+        for alias in ALPHABET[first..first + 16].chars() {
+            let spelling = format!("{}{alias}", &canonical[..Z32_LEN - 1]);
+            assert_eq!(spelling.parse(), Ok(key), "{spelling}");
+        }
+        assert_eq!(key.to_string(), canonical);
+    }
+
+    #[test]
+    fn case_does_not_matter() {
+        let key = PublicKey::from_bytes(*b"0123456789abcdefghijklmnopqrstuv");
+        assert_eq!(key.to_string().to_uppercase().parse(), Ok(key));
+    }
+
+    #[test]
+    fn what_is_no_key_says_why() {
+        assert_eq!("".parse::<PublicKey>(), Err(KeyError::Length(0)));
+        assert_eq!(
+            "y".repeat(53).parse::<PublicKey>(),
+            Err(KeyError::Length(53))
+        );
+        assert_eq!(
+            format!("{}l{}", "y".repeat(8), "y".repeat(43)).parse::<PublicKey>(),
+            Err(KeyError::Symbol(8))
+        );
+        assert_eq!(
+            PublicKey::parse_z32(&[0xff; Z32_LEN]),
+            Err(KeyError::Symbol(0))
+        );
+    }
+}

@@ -1,0 +1,187 @@
+use std::{collections::BTreeMap, convert::Infallible};
+
+use quorate_packet::{HEADER_SIZE, PublicKey};
+
+use super::*;
+
+#[derive(Default)]
+struct Map(BTreeMap<PublicKey, Record>);
+
+impl Records for Map {
+    type Error = Infallible;
+
+    fn record(&self, key: &PublicKey) -> Result<Option<Record>, Infallible> {
+        Ok(self.0.get(key).cloned())
+    }
+
+    fn put(&mut self, record: &Record, old: Option<&Record>) -> Result<(), Infallible> {
+        let replaced = self.0.insert(*record.packet.key(), record.clone());
+        assert_eq!(replaced.as_ref(), old);
+        Ok(())
+    }
+
+    fn remove_received_before(
+        &mut self,
+        cutoff: UnixMillis,
+        count_max: usize,
+    ) -> Result<usize, Infallible> {
+        let mut old: Vec<_> = self
+            .0
+            .values()
+            .filter(|r| r.received < cutoff)
+            .cloned()
+            .collect();
+        old.sort_by_key(|r| (r.received, *r.packet.key()));
+        old.truncate(count_max);
+        old.iter().for_each(|r| drop(self.0.remove(r.packet.key())));
+        Ok(old.len())
+    }
+}
+
+fn packet(key: u8, micros: u64, dns: &[u8]) -> SignedPacket {
+    let mut payload = vec![0; HEADER_SIZE - 8];
+    payload.extend_from_slice(&micros.to_be_bytes());
+    payload.extend_from_slice(dns);
+    SignedPacket::assume_verified(PublicKey::from_bytes([key; 32]), payload.into()).unwrap()
+}
+
+fn put(map: &mut Map, now: u64, packets: &[SignedPacket]) -> Vec<PutOutcome> {
+    let batch = PutBatch {
+        now: UnixMillis(now),
+        packets: packets.to_vec(),
+    };
+    match apply(map, Command::PutBatch(batch).encode()) {
+        Ok(Outcome::Put(outcomes)) => outcomes,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn every_command_survives_its_encoding() {
+    let commands = [
+        Command::PutBatch(PutBatch {
+            now: UnixMillis(5),
+            packets: vec![],
+        }),
+        Command::PutBatch(PutBatch {
+            now: UnixMillis(u64::MAX),
+            packets: vec![packet(1, 2, b"x"), packet(2, u64::MAX, &[7; 1000])],
+        }),
+        Command::Expire {
+            cutoff: UnixMillis(9),
+            count_max: 3,
+        },
+    ];
+    for command in commands {
+        assert_eq!(Command::decode(command.encode()), Ok(command));
+    }
+}
+
+#[test]
+fn no_entry_makes_apply_fail() {
+    let batch = PutBatch {
+        now: UnixMillis(5),
+        packets: vec![packet(1, 2, b"x")],
+    };
+    let good = Command::PutBatch(batch).encode();
+    let mut map = Map::default();
+    for len in 0..good.len() {
+        // A batch may end behind its clock: that is the empty batch.
+        if len != 10 {
+            let outcome = apply(&mut map, good.slice(..len)).unwrap();
+            assert!(
+                matches!(outcome, Outcome::Rejected(_)),
+                "{len}: {outcome:?}"
+            );
+        }
+    }
+    for entry in [
+        &[2, 1][..],
+        &[1, 9],
+        &[1, 2, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0],
+    ] {
+        let outcome = apply(&mut map, Bytes::copy_from_slice(entry)).unwrap();
+        assert!(
+            matches!(outcome, Outcome::Rejected(_)),
+            "{entry:?}: {outcome:?}"
+        );
+    }
+    assert!(map.0.is_empty());
+}
+
+#[test]
+fn the_newest_packet_of_a_key_stays() {
+    use PutOutcome::*;
+    let mut map = Map::default();
+    let batch = [
+        packet(1, 5, b"b"),
+        packet(1, 4, b"z"),
+        packet(1, 5, b"a"),
+        packet(1, 5, b"c"),
+    ];
+    assert_eq!(
+        put(&mut map, 1, &batch),
+        [Stored, Superseded, Superseded, Stored]
+    );
+    assert_eq!(map.0[&PublicKey::from_bytes([1; 32])].packet, batch[3]);
+}
+
+#[test]
+fn receiving_a_packet_again_renews_it_and_nothing_else() {
+    let mut map = Map::default();
+    let first = packet(1, 5, b"a");
+    put(&mut map, 10, std::slice::from_ref(&first));
+    assert_eq!(
+        put(&mut map, 30, std::slice::from_ref(&first)),
+        [PutOutcome::Unchanged]
+    );
+    let record = |map: &Map| map.0[first.key()].clone();
+    assert_eq!(
+        record(&map),
+        Record {
+            received: UnixMillis(30),
+            packet: first.clone()
+        }
+    );
+    put(&mut map, 20, std::slice::from_ref(&first));
+    assert_eq!(
+        record(&map).received,
+        UnixMillis(30),
+        "a slow clock makes nothing older"
+    );
+}
+
+#[test]
+fn timestamps_too_far_ahead_are_refused() {
+    let mut map = Map::default();
+    let ahead_ms = u64::try_from(TIMESTAMP_AHEAD_MAX.as_millis()).unwrap();
+    let latest = (1000 + ahead_ms) * 1000 + 999;
+    let batch = [
+        packet(1, latest, b""),
+        packet(2, latest + 1, b""),
+        packet(3, u64::MAX, b""),
+    ];
+    use PutOutcome::*;
+    assert_eq!(
+        put(&mut map, 1000, &batch),
+        [Stored, TooFarAhead, TooFarAhead]
+    );
+}
+
+#[test]
+fn expiry_removes_the_oldest_first_and_no_more_than_asked() {
+    let mut map = Map::default();
+    for key in 1..=4 {
+        put(&mut map, u64::from(key) * 10, &[packet(key, 1, b"")]);
+    }
+    let expire = Command::Expire {
+        cutoff: UnixMillis(40),
+        count_max: 2,
+    }
+    .encode();
+    assert_eq!(apply(&mut map, expire.clone()), Ok(Outcome::Expired(2)));
+    let left: Vec<_> = map.0.keys().map(|key| key.as_bytes()[0]).collect();
+    assert_eq!(left, [3, 4]);
+    assert_eq!(apply(&mut map, expire.clone()), Ok(Outcome::Expired(1)));
+    assert_eq!(apply(&mut map, expire), Ok(Outcome::Expired(0)));
+}
