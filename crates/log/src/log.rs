@@ -146,7 +146,11 @@ impl Log {
     /// Removes the entries behind `last`, or all of them.
     pub fn truncate_after(&self, last: Option<LogPosition>) -> io::Result<()> {
         let mut log = self.lock();
-        log.truncate(last.map_or(0, |last| last.index + 1))?;
+        let next = last.map_or(0, |last| last.index + 1);
+        if next >= Schema::next_log_index(log.log_state().last()) {
+            return Ok(());
+        }
+        log.truncate(next)?;
         log.flush(true, None)
     }
 
@@ -164,7 +168,11 @@ impl Log {
 
     /// Reads the entries in `range` that the log holds, and stops early behind the entry with which
     /// the payloads reach `size_max` bytes.
-    pub fn read(&self, range: Range<u64>, size_max: usize) -> io::Result<Vec<(LogPosition, Bytes)>> {
+    pub fn read(
+        &self,
+        range: Range<u64>,
+        size_max: usize,
+    ) -> io::Result<Vec<(LogPosition, Bytes)>> {
         let log = self.lock();
         let mut entries = Vec::new();
         let mut size = 0;
@@ -177,6 +185,12 @@ impl Log {
             }
         }
         Ok(entries)
+    }
+
+    /// The bytes ever written, of which purging takes nothing away.
+    pub fn written_size(&self) -> u64 {
+        let stat = self.lock().stat();
+        stat.open_chunk.global_end
     }
 
     /// The size of the log on disk, in bytes.

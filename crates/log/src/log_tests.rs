@@ -94,6 +94,8 @@ fn a_truncated_tail_stays_away_and_can_be_written_anew() {
     {
         let log = open(dir.path()).unwrap();
         append(&log, (0..4).map(|index| entry(1, index)));
+        log.truncate_after(Some(at(1, 9))).unwrap();
+        assert_eq!(indexes(&log), [0, 1, 2, 3], "nothing is behind it");
         log.truncate_after(Some(at(1, 1))).unwrap();
         append(&log, [entry(2, 2)]);
     }

@@ -83,6 +83,7 @@ impl SnapshotReceiver {
             true => Ok(ReceivedSnapshot {
                 path: self.path,
                 database: self.database,
+                record_count: self.record_count,
             }),
             false => Err(StoreError::Snapshot("it ended early")),
         }
@@ -134,14 +135,16 @@ fn split_record<'a>(body: &mut &'a [u8]) -> Result<(Key, &'a [u8]), StoreError> 
 pub struct ReceivedSnapshot {
     path: PathBuf,
     database: Database,
+    record_count: u64,
 }
 
 impl ReceivedSnapshot {
     /// Sets the meta, makes the file durable and closes it.
-    pub(crate) fn finish(self, meta: &Meta) -> Result<PathBuf, StoreError> {
+    pub(crate) fn finish(self, mut meta: Meta) -> Result<PathBuf, StoreError> {
         let mut txn = self.database.begin_write()?;
         txn.set_two_phase_commit(true);
         txn.set_quick_repair(true);
+        meta.record_count = self.record_count;
         meta.write(&mut txn.open_table(META)?)?;
         txn.commit()?;
         drop(self.database);

@@ -79,6 +79,14 @@ pub(crate) fn retention_key(received: UnixMillis, key: &Key) -> RetentionKey {
     bytes
 }
 
+/// The time in a retention key.
+pub(crate) fn received(key: &RetentionKey) -> UnixMillis {
+    let time = key
+        .first_chunk()
+        .expect("a retention key begins with a time");
+    UnixMillis(u64::from_be_bytes(*time))
+}
+
 fn decode_position(bytes: &[u8]) -> Result<LogPosition, StoreError> {
     let (term, index) = bytes.split_at_checked(8).unwrap_or_default();
     Ok(LogPosition {

@@ -7,12 +7,12 @@ use std::{
 };
 
 use quorate_packet::PublicKey;
-use quorate_state::Record;
+use quorate_state::{Record, UnixMillis};
 use redb::{Database, Durability, ReadableDatabase, ReadableTable};
 
 use crate::{
     Meta, Metrics, ReceivedSnapshot, RecordsMut, Snapshot, SnapshotReceiver, StoreError, records,
-    schema::{FORMAT, META, META_FORMAT, RECORDS, RETENTION},
+    schema::{FORMAT, META, META_FORMAT, RECORDS, RETENTION, received},
 };
 
 /// Where the store lives.
@@ -101,10 +101,9 @@ impl Store {
         Ok(meta)
     }
 
-    /// The records as they stand, or `None` while nothing was ever applied.
-    pub fn snapshot(&self) -> Result<Option<Snapshot>, StoreError> {
-        let snapshot = Snapshot::new(&*self.database())?;
-        Ok(snapshot.meta().applied.is_some().then_some(snapshot))
+    /// The records as they stand.
+    pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        Snapshot::new(&*self.database())
     }
 
     /// Begins to receive a snapshot, in place of any that was begun before.
@@ -115,8 +114,9 @@ impl Store {
         )
     }
 
-    /// Replaces all records by those of a received snapshot, durably, and sets its meta.
-    pub fn install(&self, received: ReceivedSnapshot, meta: &Meta) -> Result<(), StoreError> {
+    /// Replaces all records by those of a received snapshot, durably, and sets what they reflect.
+    /// The number of records in `meta` is not read.
+    pub fn install(&self, received: ReceivedSnapshot, meta: Meta) -> Result<(), StoreError> {
         let path = received.finish(meta)?;
         let mut database = self
             .database
@@ -130,6 +130,12 @@ impl Store {
         sync_dir(&self.config.path)?;
         *database = Arc::new(open_database(&self.config.path, self.config.cache_size)?);
         Ok(())
+    }
+
+    /// When the record that was received longest ago was received.
+    pub fn oldest_received(&self) -> Result<Option<UnixMillis>, StoreError> {
+        let retention = self.database().begin_read()?.open_table(RETENTION)?;
+        Ok(retention.first()?.map(|(key, _)| received(key.value())))
     }
 
     /// The size of the file, in bytes.

@@ -1,0 +1,94 @@
+//! What a node is told.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use openraft::SnapshotPolicy;
+
+use crate::NodeId;
+
+/// How many entries that a checkpoint holds stay in the log, so that a follower that was away for
+/// minutes catches up from the log instead of a snapshot. At most a few hundred megabytes of full
+/// batches, and usually a few.
+const KEPT_ENTRIES: u64 = 50_000;
+
+/// The most entries in one AppendEntries; their bytes are bounded too.
+const APPEND_COUNT_MAX: u64 = 1024;
+
+/// How long openraft lets a snapshot take as a whole. Each piece has its own, shorter limit.
+const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(3600);
+
+/// What a node is told.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// This node.
+    pub node: NodeId,
+    /// The founding voters and their addresses, this node among them. Only a node whose log is
+    /// empty reads it; later the log says who the members are.
+    pub voters: BTreeMap<NodeId, String>,
+    /// The directory of log and store.
+    pub dir: PathBuf,
+    /// Memory for the store's pages, in bytes.
+    pub store_cache_size: usize,
+    /// How long a PUT may take.
+    pub put_deadline: Duration,
+    /// How long a record stays after the cluster last received its packet.
+    pub retention: Duration,
+    /// The longest time between checkpoints while there is something to make durable.
+    pub checkpoint_interval: Duration,
+    /// The size of the log since the last checkpoint that makes one due, in bytes.
+    pub checkpoint_log_size: u64,
+    /// How often a leader says that it lives.
+    pub heartbeat: Duration,
+    /// The shortest time without a leader before a node stands for election.
+    pub election_timeout_min: Duration,
+    /// The longest time without a leader before a node stands for election.
+    pub election_timeout_max: Duration,
+}
+
+impl Config {
+    /// Settings for `node` among `voters` with data in `dir`, all else by default.
+    pub fn new(node: NodeId, voters: BTreeMap<NodeId, String>, dir: PathBuf) -> Self {
+        Self {
+            node,
+            voters,
+            dir,
+            store_cache_size: 256 * 1024 * 1024,
+            put_deadline: Duration::from_secs(10),
+            retention: Duration::from_secs(7 * 24 * 3600),
+            checkpoint_interval: Duration::from_secs(30),
+            checkpoint_log_size: 64 * 1024 * 1024,
+            heartbeat: Duration::from_millis(50),
+            election_timeout_min: Duration::from_millis(200),
+            election_timeout_max: Duration::from_millis(350),
+        }
+    }
+
+    pub(crate) fn openraft(&self) -> Result<openraft::Config, openraft::ConfigError> {
+        let election_timeout_max = millis(self.election_timeout_max);
+        openraft::Config {
+            cluster_name: "quorate".to_owned(),
+            heartbeat_interval: millis(self.heartbeat),
+            election_timeout_min: millis(self.election_timeout_min),
+            election_timeout_max,
+            enable_pre_vote: Some(true),
+            // Without it a leader that has lost its quorum keeps the others from electing a new
+            // one by its heartbeats (openraft #2080). At least the lease and an election timeout.
+            quorum_loss_probe_interval: Some(2 * election_timeout_max),
+            // A restarted leader stands for election like everyone else.
+            enable_leader_restore: Some(false),
+            // Checkpoints are made by size and time, which openraft does not know.
+            snapshot_policy: SnapshotPolicy::Never,
+            max_in_snapshot_log_to_keep: KEPT_ENTRIES,
+            // A follower gets a snapshot when the entries it needs are gone, not before.
+            replication_lag_threshold: u64::MAX,
+            max_payload_entries: APPEND_COUNT_MAX,
+            install_snapshot_timeout: millis(SNAPSHOT_TIMEOUT),
+            ..openraft::Config::default()
+        }
+        .validate()
+    }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}

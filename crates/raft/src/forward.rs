@@ -1,0 +1,134 @@
+//! Reaching the leader from a follower.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{
+    NodeId,
+    message::{Request, Response},
+    pipe::{PIPELINE_MAX, Pipe, Route},
+    transport::{Lane, Transport},
+};
+
+/// Keeps one link to the leader and sends requests over it.
+pub(crate) struct Forwarder {
+    transport: Arc<dyn Transport>,
+    current: Mutex<Option<(NodeId, mpsc::Sender<Call>)>>,
+}
+
+/// Why there is no response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ForwardError {
+    /// The request never left this node.
+    NotSent,
+    /// The request left and may have arrived.
+    Lost,
+}
+
+struct Call {
+    request: Request,
+    reply: oneshot::Sender<Result<Response, ForwardError>>,
+}
+
+impl Forwarder {
+    pub(crate) fn new(transport: Arc<dyn Transport>) -> Self {
+        Self {
+            transport,
+            current: Mutex::default(),
+        }
+    }
+
+    /// Sends a request to `leader` and waits for the response.
+    pub(crate) async fn call(
+        &self,
+        leader: NodeId,
+        address: &str,
+        request: Request,
+    ) -> Result<Response, ForwardError> {
+        let (reply, response) = oneshot::channel();
+        let calls = self.calls_to(leader, address);
+        calls
+            .send(Call { request, reply })
+            .await
+            .map_err(|_| ForwardError::NotSent)?;
+        response.await.unwrap_or(Err(ForwardError::Lost))
+    }
+
+    /// The queue of the link to `leader`. The link to a leader of before ends when its last caller
+    /// has gone.
+    fn calls_to(&self, leader: NodeId, address: &str) -> mpsc::Sender<Call> {
+        let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((peer, calls)) = &*current
+            && *peer == leader
+            && !calls.is_closed()
+        {
+            return calls.clone();
+        }
+        let (calls, queue) = mpsc::channel(PIPELINE_MAX);
+        let route = Route {
+            transport: self.transport.clone(),
+            peer: leader,
+            address: address.to_owned(),
+            lane: Lane::Forward,
+        };
+        tokio::spawn(run_link(Pipe::new(route), queue));
+        *current = Some((leader, calls.clone()));
+        calls
+    }
+}
+
+/// Serves one link until it fails or nobody can call any more.
+async fn run_link(mut pipe: Pipe, mut queue: mpsc::Receiver<Call>) {
+    let mut waiting = VecDeque::new();
+    loop {
+        tokio::select! {
+            biased;
+            response = pipe.receive(), if !waiting.is_empty() => {
+                let response = response.map_err(|error| {
+                    tracing::debug!(%error, "the link to the leader is lost");
+                    ForwardError::Lost
+                });
+                let failed = response.is_err();
+                reply(waiting.pop_front(), response);
+                if failed {
+                    break;
+                }
+            }
+            call = queue.recv(), if pipe.has_room() => {
+                let Some(Call { request, reply: caller }) = call else { break };
+                if let Err(error) = pipe.send(request).await {
+                    tracing::debug!(%error, "the leader cannot be reached");
+                    // With requests under way the link was open, and this one may have left too.
+                    let lost = match waiting.is_empty() {
+                        true => ForwardError::NotSent,
+                        false => ForwardError::Lost,
+                    };
+                    reply(Some(caller), Err(lost));
+                    break;
+                }
+                waiting.push_back(caller);
+            }
+        }
+    }
+    queue.close();
+    waiting
+        .into_iter()
+        .for_each(|caller| reply(Some(caller), Err(ForwardError::Lost)));
+    while let Some(Call { reply: caller, .. }) = queue.recv().await {
+        reply(Some(caller), Err(ForwardError::NotSent));
+    }
+}
+
+fn reply(
+    caller: Option<oneshot::Sender<Result<Response, ForwardError>>>,
+    response: Result<Response, ForwardError>,
+) {
+    // A caller whose deadline has passed is gone.
+    if let Some(caller) = caller {
+        let _ = caller.send(response);
+    }
+}

@@ -1,0 +1,180 @@
+//! The Raft log as openraft sees it.
+
+use std::{
+    fmt::Debug,
+    io,
+    ops::{Bound, RangeBounds},
+    sync::Arc,
+};
+
+use futures_util::{Stream, stream};
+use openraft::{
+    LogState, OptionalSend, RaftLogReader,
+    storage::{IOFlushed, RaftLogStorage},
+};
+use quorate_log::Log;
+use tokio::sync::oneshot;
+
+use crate::{
+    NodeId, message,
+    types::{self, Entry, LogId, TypeConfig, Vote},
+};
+
+/// The most bytes of entries in one AppendEntries, but for a single entry that is larger: the size
+/// at which a round trip costs little beside the bytes.
+const APPEND_SIZE_MAX: usize = 2 * 1024 * 1024;
+
+/// The log of this node.
+#[derive(Clone)]
+pub(crate) struct LogStorage(Arc<Log>);
+
+impl LogStorage {
+    pub(crate) fn new(log: Arc<Log>) -> Self {
+        Self(log)
+    }
+
+    /// Reads from `start` to before `end`, about `size_max` bytes and at least one entry.
+    fn read(&self, start: u64, end: u64, size_max: usize) -> io::Result<Vec<Entry>> {
+        let entries = self.0.read(start..end, size_max)?;
+        entries
+            .into_iter()
+            .map(|(position, bytes)| {
+                let payload = message::Payload::decode(&bytes)?;
+                Ok(types::from_entry(message::Entry { position, payload })?)
+            })
+            .collect()
+    }
+}
+
+impl RaftLogReader<TypeConfig> for LogStorage {
+    async fn try_get_log_entries<R: RangeBounds<u64> + Clone + Debug + OptionalSend>(
+        &mut self,
+        range: R,
+    ) -> io::Result<Vec<Entry>> {
+        let (start, end) = bounds(&range);
+        self.read(start, end, usize::MAX)
+    }
+
+    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
+        self.read(start, end, APPEND_SIZE_MAX)
+    }
+
+    /// Reads piece by piece, so that a restart does not hold the whole log in memory.
+    async fn entries_stream<R>(
+        &mut self,
+        range: R,
+    ) -> impl Stream<Item = io::Result<Entry>> + OptionalSend
+    where
+        R: RangeBounds<u64> + Clone + Debug + OptionalSend,
+    {
+        let (start, end) = bounds(&range);
+        let pieces = stream::unfold((self.clone(), start), move |(log, next)| async move {
+            if next >= end {
+                return None;
+            }
+            match log.read(next, end, APPEND_SIZE_MAX) {
+                Ok(entries) => {
+                    let behind = entries.last()?.log_id.index() + 1;
+                    let entries: Vec<_> = entries.into_iter().map(Ok).collect();
+                    Some((stream::iter(entries), (log, behind)))
+                }
+                Err(error) => Some((stream::iter(vec![Err(error)]), (log, end))),
+            }
+        });
+        Box::pin(futures_util::StreamExt::flatten(pieces))
+    }
+
+    async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
+        Ok(self.0.state().vote.map(|vote| {
+            types::from_vote(&message::Vote {
+                term: vote.term,
+                node: NodeId(quorate_packet::PublicKey::from_bytes(vote.node)),
+                committed: vote.committed,
+            })
+        }))
+    }
+}
+
+impl RaftLogStorage<TypeConfig> for LogStorage {
+    type LogReader = Self;
+
+    async fn get_log_state(&mut self) -> io::Result<LogState<TypeConfig>> {
+        let state = self.0.state();
+        Ok(LogState {
+            last_purged_log_id: state.purged.map(types::log_id),
+            last_log_id: state.last.map(types::log_id),
+        })
+    }
+
+    async fn get_log_reader(&mut self) -> Self {
+        self.clone()
+    }
+
+    async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
+        let vote = types::vote(vote);
+        let vote = quorate_log::Vote {
+            term: vote.term,
+            committed: vote.committed,
+            node: *vote.node.0.as_bytes(),
+        };
+        flushed(|on_flushed| self.0.save_vote(vote, on_flushed)).await
+    }
+
+    async fn save_committed(&mut self, committed: Option<LogId>) -> io::Result<()> {
+        match committed {
+            Some(committed) => self.0.save_committed(types::position(&committed)),
+            None => Ok(()),
+        }
+    }
+
+    async fn read_committed(&mut self) -> io::Result<Option<LogId>> {
+        Ok(self.0.state().committed.map(types::log_id))
+    }
+
+    async fn append<I>(&mut self, entries: I, callback: IOFlushed<TypeConfig>) -> io::Result<()>
+    where
+        I: IntoIterator<Item = Entry> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        let entries = entries.into_iter().map(|entry| {
+            let entry = types::entry(entry);
+            (entry.position, entry.payload.encode())
+        });
+        self.0
+            .append(entries, Box::new(|result| callback.io_completed(result)))
+    }
+
+    async fn truncate_after(&mut self, last: Option<LogId>) -> io::Result<()> {
+        self.0.truncate_after(last.as_ref().map(types::position))
+    }
+
+    async fn purge(&mut self, upto: LogId) -> io::Result<()> {
+        self.0.purge(types::position(&upto))
+    }
+}
+
+/// Queues a write and waits until it is on disk.
+pub(crate) async fn flushed(
+    write: impl FnOnce(quorate_log::OnFlushed) -> io::Result<()>,
+) -> io::Result<()> {
+    let (tx, rx) = oneshot::channel();
+    // The receiver is gone when the node stops: then nobody waits for the result.
+    write(Box::new(|result| drop(tx.send(result))))?;
+    rx.await
+        .map_err(|_| io::Error::other("the writer of the Raft log has stopped"))?
+}
+
+/// The first index of a range and the one behind its last.
+fn bounds(range: &impl RangeBounds<u64>) -> (u64, u64) {
+    let start = match range.start_bound() {
+        Bound::Included(start) => *start,
+        Bound::Excluded(before) => before.saturating_add(1),
+        Bound::Unbounded => 0,
+    };
+    let end = match range.end_bound() {
+        Bound::Included(last) => last.saturating_add(1),
+        Bound::Excluded(end) => *end,
+        Bound::Unbounded => u64::MAX,
+    };
+    (start, end)
+}

@@ -1,0 +1,295 @@
+//! What nodes say to each other: our own structs, version 1 of the wire.
+//!
+//! openraft is an alpha and none of its types is serialised: these are, in postcard. A field or
+//! variant is never changed or reordered; a new need gets a new variant at the end, or a new
+//! version of the wire ([`WIRE_VERSION`]).
+
+use bytes::Bytes;
+pub use quorate_state::LogPosition;
+use serde::{Deserialize, Serialize};
+
+use crate::NodeId;
+
+/// The version of these structs. Peers that differ in it do not talk.
+pub const WIRE_VERSION: u16 = 1;
+
+/// Who may lead in which term.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vote {
+    /// The term.
+    pub term: u64,
+    /// The candidate voted for.
+    pub node: NodeId,
+    /// Whether a quorum granted it, so that it leads.
+    pub committed: bool,
+}
+
+/// The members of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Membership {
+    /// One set of voters, or two during a change (joint consensus).
+    pub configs: Vec<Vec<NodeId>>,
+    /// Every member, voters and learners, with its address.
+    pub nodes: Vec<(NodeId, String)>,
+}
+
+/// A membership and the entry that brought it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredMembership {
+    /// The entry, or `None` for the empty membership of a pristine node.
+    pub position: Option<LogPosition>,
+    /// The members.
+    pub membership: Membership,
+}
+
+/// An entry of the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Where it stands.
+    pub position: LogPosition,
+    /// What it says.
+    pub payload: Payload,
+}
+
+/// What an entry says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Payload {
+    /// Nothing: a new leader's first entry.
+    Blank,
+    /// An encoded command of `quorate-state`.
+    Command(Bytes),
+    /// New members.
+    Membership(Membership),
+}
+
+/// From the node that opened a link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// AppendEntries; without entries it is a heartbeat.
+    Append(Append),
+    /// RequestVote.
+    Vote(VoteRequest),
+    /// Asks whether a vote would be granted (Raft thesis, section 9.6).
+    PreVote(VoteRequest),
+    /// Take over as leader.
+    TransferLeader(TransferLeader),
+    /// Propose these packets: encoded `PutBatch` whose clock the leader sets.
+    Propose(Bytes),
+    /// Up to where must a linearizable read have applied?
+    ReadIndex,
+    /// A snapshot follows, in [`Request::SnapshotChunk`]s.
+    SnapshotBegin(SnapshotBegin),
+    /// The next piece of the snapshot stream. Acknowledged one by one.
+    SnapshotChunk(Bytes),
+    /// The snapshot is whole: install it.
+    SnapshotEnd,
+}
+
+/// To the node that opened the link, one for each request, in their order.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Response {
+    /// To [`Request::Append`].
+    Append(Appended),
+    /// To [`Request::Vote`] and [`Request::PreVote`].
+    Vote(VoteResponse),
+    /// To [`Request::TransferLeader`].
+    TransferLeader(TransferOutcome),
+    /// To [`Request::Propose`].
+    Proposed(Proposed),
+    /// To [`Request::ReadIndex`]: the index, or `None` from a node that does not lead.
+    ReadIndex(Option<u64>),
+    /// To [`Request::SnapshotBegin`] and [`Request::SnapshotChunk`]: go on.
+    SnapshotProgress,
+    /// To [`Request::SnapshotEnd`], or early to any part of a snapshot: the receiver's vote.
+    SnapshotInstalled(Vote),
+    /// The request could not be handled; the text says why.
+    Failed(String),
+}
+
+/// AppendEntries (Raft paper, figure 2).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Append {
+    /// The leader's vote.
+    pub vote: Vote,
+    /// The entry before `entries`.
+    pub previous: Option<LogPosition>,
+    /// Entries to append.
+    pub entries: Vec<Entry>,
+    /// What the leader knows to be committed.
+    pub leader_commit: Option<LogPosition>,
+}
+
+/// Answer to [`Append`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Appended {
+    /// The log is on disk up to this position.
+    Flushed(Option<LogPosition>),
+    /// The follower has no such entry: send earlier ones.
+    Conflict(LogPosition),
+    /// The follower has seen a higher vote.
+    HigherVote(Vote),
+}
+
+/// RequestVote (Raft paper, figure 2).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VoteRequest {
+    /// The vote asked for.
+    pub vote: Vote,
+    /// The candidate's last entry.
+    pub last_log: Option<LogPosition>,
+    /// The leader asked the candidate to stand.
+    pub leadership_transfer: bool,
+}
+
+/// Answer to [`VoteRequest`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VoteResponse {
+    /// The voter's vote.
+    pub vote: Vote,
+    /// Whether it is granted.
+    pub granted: bool,
+    /// The voter's last entry.
+    pub last_log: Option<LogPosition>,
+}
+
+/// A leader hands over (Raft thesis, section 3.10).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransferLeader {
+    /// The leader's vote.
+    pub from: Vote,
+    /// Who shall lead.
+    pub to: NodeId,
+    /// The leader's last entry.
+    pub last_log: Option<LogPosition>,
+}
+
+/// Answer to [`TransferLeader`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TransferOutcome {
+    /// The node stands for election, or lets the other do so.
+    Accepted,
+    /// The node follows another vote.
+    VoteChanged {
+        /// The vote of the request.
+        expected: Vote,
+        /// The node's vote.
+        actual: Vote,
+    },
+    /// The node's log on disk ends earlier.
+    LogNotFlushed {
+        /// The leader's last entry.
+        expected: Option<LogPosition>,
+        /// The node's last entry on disk.
+        actual: Option<LogPosition>,
+    },
+}
+
+/// Answer to [`Request::Propose`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Proposed {
+    /// Committed, and applied by the leader.
+    Applied {
+        /// Index of the entry.
+        index: u64,
+        /// The outcome of each packet.
+        outcomes: Vec<WireOutcome>,
+    },
+    /// Surely not appended: this node does not lead, or is stopping.
+    Refused,
+    /// Appended, and then leadership was lost: it may be committed or not.
+    Unknown,
+}
+
+/// What became of one packet: [`quorate_state::PutOutcome`] on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WireOutcome {
+    /// Stored now.
+    Stored,
+    /// Stored before.
+    Unchanged,
+    /// A newer one is stored.
+    Superseded,
+    /// Its timestamp lies too far ahead.
+    TooFarAhead,
+}
+
+/// What a snapshot holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotBegin {
+    /// The leader's vote.
+    pub vote: Vote,
+    /// The last entry it reflects.
+    pub last_log: Option<LogPosition>,
+    /// The members as of that entry.
+    pub membership: StoredMembership,
+}
+
+impl Payload {
+    const BLANK: u8 = 0;
+    const COMMAND: u8 = 1;
+    const MEMBERSHIP: u8 = 2;
+
+    /// The payload on disk: [`DISK_VERSION`], kind, and the command as it is or the membership in
+    /// postcard.
+    pub fn encode(&self) -> Bytes {
+        let (kind, body) = match self {
+            Self::Blank => (Self::BLANK, Bytes::new()),
+            Self::Command(bytes) => (Self::COMMAND, bytes.clone()),
+            Self::Membership(membership) => (Self::MEMBERSHIP, to_postcard(membership).into()),
+        };
+        [&[DISK_VERSION, kind], body.as_ref()].concat().into()
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote. A command shares the memory of `bytes`.
+    pub fn decode(bytes: &Bytes) -> Result<Self, DecodeError> {
+        match bytes.get(..2) {
+            Some([DISK_VERSION, Self::BLANK]) => Ok(Self::Blank),
+            Some([DISK_VERSION, Self::COMMAND]) => Ok(Self::Command(bytes.slice(2..))),
+            Some([DISK_VERSION, Self::MEMBERSHIP]) => {
+                from_postcard(&bytes[2..]).map(Self::Membership)
+            }
+            head => Err(DecodeError(format!(
+                "an entry begins with {head:?}, which is unknown"
+            ))),
+        }
+    }
+}
+
+impl StoredMembership {
+    /// The membership on disk: [`DISK_VERSION`] and postcard.
+    pub fn encode(&self) -> Bytes {
+        [&[DISK_VERSION], to_postcard(self).as_slice()]
+            .concat()
+            .into()
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        match bytes.split_first() {
+            Some((&DISK_VERSION, body)) => from_postcard(body),
+            head => Err(DecodeError(format!("a membership begins with {head:?}"))),
+        }
+    }
+}
+
+/// The version of what is written to disk here.
+const DISK_VERSION: u8 = 1;
+
+fn to_postcard<T: Serialize>(value: &T) -> Vec<u8> {
+    postcard::to_stdvec(value).expect("plain structs always serialise into memory")
+}
+
+fn from_postcard<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, DecodeError> {
+    postcard::from_bytes(bytes).map_err(|error| DecodeError(error.to_string()))
+}
+
+/// Bytes from disk or from a peer that this version cannot read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unreadable: {0}")]
+pub struct DecodeError(pub(crate) String);
+
+impl From<DecodeError> for std::io::Error {
+    fn from(error: DecodeError) -> Self {
+        Self::new(std::io::ErrorKind::InvalidData, error)
+    }
+}

@@ -1,0 +1,143 @@
+//! A link with a memory of what it still owes.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use futures_util::{SinkExt, StreamExt};
+use sync_wrapper::SyncWrapper;
+
+use crate::{
+    NodeId,
+    message::{Request, Response},
+    transport::{Lane, Link, LinkError, Transport},
+};
+
+/// The most requests on their way without a response. Enough to fill a link, few enough that a peer
+/// that stops answering is noticed before much memory waits for it.
+pub(crate) const PIPELINE_MAX: usize = 64;
+
+/// Where a peer is, and over which lane to reach it.
+#[derive(Clone)]
+pub(crate) struct Route {
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) peer: NodeId,
+    pub(crate) address: String,
+    pub(crate) lane: Lane,
+}
+
+impl Route {
+    async fn open(&self) -> Result<Link, LinkError> {
+        self.transport
+            .open(self.peer, self.address.clone(), self.lane)
+            .await
+    }
+}
+
+/// A link that is opened when it is needed and opened anew after it failed.
+///
+/// openraft drops a call when its time is up. The link then still owes a response, which the next
+/// call skips: opening a new link for every late response would cost a loaded peer a handshake each.
+pub(crate) struct Pipe {
+    route: Route,
+    /// openraft wants its networks to be `Sync`, which a link need not be: it has one user.
+    link: Option<SyncWrapper<Link>>,
+    /// Whether each response owed is still wanted, oldest first.
+    owed: VecDeque<bool>,
+}
+
+impl Pipe {
+    pub(crate) fn new(route: Route) -> Self {
+        Self {
+            route,
+            link: None,
+            owed: VecDeque::new(),
+        }
+    }
+
+    /// Gives up the responses that are owed, since whoever waited for them is gone.
+    pub(crate) fn forget_owed(&mut self) {
+        self.owed.iter_mut().for_each(|wanted| *wanted = false);
+    }
+
+    /// Responses that are owed and wanted.
+    pub(crate) fn wanted(&self) -> usize {
+        self.owed.iter().filter(|wanted| **wanted).count()
+    }
+
+    /// Whether another request may go out.
+    pub(crate) fn has_room(&self) -> bool {
+        self.owed.len() < PIPELINE_MAX
+    }
+
+    /// Sends a request whose response is then owed.
+    pub(crate) async fn send(&mut self, request: Request) -> Result<(), LinkError> {
+        if !self.has_room() {
+            self.close();
+        }
+        if self.link.is_none() {
+            self.owed.clear();
+            self.link = Some(SyncWrapper::new(self.route.open().await?));
+        }
+        // Whether this future is dropped halfway or not, the request is in the sink and counts.
+        self.owed.push_back(true);
+        let link = self.link.as_mut().expect("it was opened above").get_mut();
+        let sent = link.requests.send(request).await;
+        if sent.is_err() {
+            self.close();
+        }
+        sent
+    }
+
+    /// The next response that is wanted. Waits for ever when none is owed.
+    pub(crate) async fn receive(&mut self) -> Result<Response, LinkError> {
+        let Some(link) = &mut self.link else {
+            return std::future::pending().await;
+        };
+        let link = link.get_mut();
+        loop {
+            let response = match link.responses.next().await {
+                Some(Ok(response)) => response,
+                Some(Err(error)) => {
+                    self.close();
+                    return Err(error);
+                }
+                None => {
+                    let Route { peer, address, .. } = &self.route;
+                    let text = format!("peer {peer} at {address} closed the link");
+                    self.close();
+                    return Err(LinkError(text));
+                }
+            };
+            if self.owed.pop_front().unwrap_or(false) {
+                return Ok(response);
+            }
+        }
+    }
+
+    /// Sends a request and waits for its response, at most `timeout`.
+    pub(crate) async fn call(
+        &mut self,
+        request: Request,
+        timeout: Duration,
+    ) -> Result<Response, LinkError> {
+        self.forget_owed();
+        let answered = tokio::time::timeout(timeout, async {
+            self.send(request).await?;
+            self.receive().await
+        });
+        match answered.await {
+            Ok(result) => result,
+            Err(_) => {
+                let Route { peer, address, .. } = &self.route;
+                Err(LinkError(format!(
+                    "peer {peer} at {address} did not answer in {timeout:?}"
+                )))
+            }
+        }
+    }
+
+    /// Drops the link and everything it owes.
+    pub(crate) fn close(&mut self) {
+        self.link = None;
+        self.owed.clear();
+    }
+}

@@ -1,0 +1,288 @@
+//! PUTs on their way into the log: batched with what arrives beside them, sent to the leader, tried
+//! again until the outcome is known or the deadline has passed.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::Duration,
+};
+
+use quorate_packet::SignedPacket;
+use quorate_replica::{PutError, PutOutcome};
+use quorate_state::{BATCH_COUNT_MAX, BATCH_SIZE_MAX, Command, Outcome, PutBatch, UnixMillis};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
+    time::{Instant, timeout_at},
+};
+
+use crate::{
+    Metrics, NodeId,
+    forward::{ForwardError, Forwarder},
+    message::{Proposed, Request, Response},
+    proposer::{Proposal, Proposer},
+    state_machine::Applied,
+};
+
+/// The most packets that wait for a batch. At 5,000 PUT/s this is three seconds of work: whoever
+/// comes later would not be answered before it has given up.
+const QUEUE_COUNT_MAX: usize = 16 * 1024;
+
+/// The most batches under way. While all are, packets that arrive gather for the next one, so
+/// batches grow with the load and a lone packet never waits.
+const BATCHES_IN_FLIGHT_MAX: usize = 4;
+
+/// How long to wait before a refused batch is tried again, if nothing is heard of a new leader
+/// before.
+const RETRY_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Who leads, as far as this node knows.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Leader {
+    /// The term that this is about.
+    pub(crate) term: u64,
+    /// The leader and its address, if one is known.
+    pub(crate) node: Option<(NodeId, String)>,
+}
+
+/// Takes packets and brings them into the log.
+pub(crate) struct Puts {
+    queue: mpsc::Sender<Waiting>,
+    deadline: Duration,
+}
+
+/// What is needed to bring a batch into the log.
+#[derive(Clone)]
+pub(crate) struct Way {
+    pub(crate) node: NodeId,
+    pub(crate) proposer: Arc<Proposer>,
+    pub(crate) forwarder: Arc<Forwarder>,
+    pub(crate) leader: watch::Receiver<Leader>,
+    pub(crate) applied: watch::Receiver<Applied>,
+    pub(crate) metrics: Metrics,
+}
+
+impl Puts {
+    /// Starts the task that forms batches. It ends when this is dropped.
+    pub(crate) fn spawn(way: Way, deadline: Duration) -> Self {
+        let (queue, waiting) = mpsc::channel(QUEUE_COUNT_MAX);
+        tokio::spawn(form_batches(way, waiting));
+        Self { queue, deadline }
+    }
+
+    /// Brings a packet into the log.
+    pub(crate) async fn put(&self, packet: SignedPacket) -> Result<PutOutcome, PutError> {
+        let deadline = Instant::now() + self.deadline;
+        let (reply, outcome) = oneshot::channel();
+        let ticket = Arc::new(Ticket::default());
+        let waiting = Waiting {
+            packet,
+            reply,
+            ticket: ticket.clone(),
+            deadline,
+        };
+        self.queue.try_send(waiting).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => PutError::Overloaded,
+            mpsc::error::TrySendError::Closed(_) => PutError::ShuttingDown,
+        })?;
+        match timeout_at(deadline, outcome).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) | Err(_) => Err(ticket.abandon()),
+        }
+    }
+}
+
+/// A packet whose PUT waits for an answer.
+struct Waiting {
+    packet: SignedPacket,
+    reply: oneshot::Sender<Result<PutOutcome, PutError>>,
+    ticket: Arc<Ticket>,
+    deadline: Instant,
+}
+
+/// Whether a packet can have entered the log: what decides between "surely not stored" and
+/// "unknown" when time is up. Batch and waiter agree on it without a lock.
+#[derive(Default)]
+struct Ticket(AtomicU8);
+
+impl Ticket {
+    const HELD: u8 = 0;
+    const SENT: u8 = 1;
+    const UNKNOWN: u8 = 2;
+    const ABANDONED: u8 = 3;
+
+    /// The packet is about to be sent. False when its waiter was told that it is not stored.
+    fn claim(&self) -> bool {
+        let claimed = self.step(Self::HELD, Self::SENT);
+        claimed || self.0.load(Ordering::Acquire) != Self::ABANDONED
+    }
+
+    /// The attempt surely failed. What an earlier one left unknown stays so.
+    fn release(&self) {
+        self.step(Self::SENT, Self::HELD);
+    }
+
+    /// The attempt may have succeeded.
+    fn doubt(&self) {
+        self.step(Self::SENT, Self::UNKNOWN);
+    }
+
+    /// The waiter gives up: what it can say.
+    fn abandon(&self) -> PutError {
+        match self.step(Self::HELD, Self::ABANDONED) {
+            true => PutError::NoLeader,
+            false => PutError::Unknown,
+        }
+    }
+
+    fn step(&self, from: u8, to: u8) -> bool {
+        self.0
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+    }
+}
+
+async fn form_batches(way: Way, mut waiting: mpsc::Receiver<Waiting>) {
+    let in_flight = Arc::new(Semaphore::new(BATCHES_IN_FLIGHT_MAX));
+    let mut held_over = None;
+    loop {
+        let slot = in_flight
+            .clone()
+            .acquire_owned()
+            .await
+            .expect("it is never closed");
+        let first = match held_over.take() {
+            Some(first) => first,
+            None => match waiting.recv().await {
+                Some(first) => first,
+                None => return,
+            },
+        };
+        let mut batch = vec![first];
+        held_over = fill(&mut batch, &mut waiting);
+        way.metrics.batch_count.observe(batch.len() as f64);
+        tokio::spawn(run_batch(way.clone(), batch, slot));
+    }
+}
+
+/// Adds what is waiting already, and returns a packet that did not fit.
+fn fill(batch: &mut Vec<Waiting>, waiting: &mut mpsc::Receiver<Waiting>) -> Option<Waiting> {
+    let mut size = PutBatch::encoded_size(&batch[0].packet);
+    while batch.len() < BATCH_COUNT_MAX {
+        let next = waiting.try_recv().ok()?;
+        size += PutBatch::encoded_size(&next.packet);
+        if size > BATCH_SIZE_MAX {
+            return Some(next);
+        }
+        batch.push(next);
+    }
+    None
+}
+
+/// What an attempt came to.
+enum Attempt {
+    Applied {
+        index: u64,
+        outcomes: Vec<PutOutcome>,
+    },
+    Refused,
+    Unknown,
+}
+
+async fn run_batch(mut way: Way, mut batch: Vec<Waiting>, _slot: OwnedSemaphorePermit) {
+    loop {
+        batch.retain(|waiting| waiting.ticket.claim());
+        let Some(deadline) = batch.iter().map(|waiting| waiting.deadline).max() else {
+            return;
+        };
+        let leader = way.leader.borrow_and_update().clone();
+        let attempt = tokio::select! {
+            attempt = way.attempt(&leader, &batch) => attempt,
+            () = superseded(way.leader.clone(), &leader) => Attempt::Unknown,
+            () = tokio::time::sleep_until(deadline) => Attempt::Unknown,
+        };
+        match attempt {
+            Attempt::Applied { index, outcomes } => {
+                return way.answer(batch, deadline, index, outcomes).await;
+            }
+            Attempt::Refused => batch.iter().for_each(|waiting| waiting.ticket.release()),
+            Attempt::Unknown => batch.iter().for_each(|waiting| waiting.ticket.doubt()),
+        }
+        if Instant::now() >= deadline {
+            return;
+        }
+        let _ = tokio::time::timeout(RETRY_INTERVAL, way.leader.changed()).await;
+    }
+}
+
+/// Resolves when `leader` no longer leads: what was sent to it may never be answered.
+async fn superseded(mut leaders: watch::Receiver<Leader>, leader: &Leader) {
+    let other = |now: &Leader| now.node.is_some() && now != leader;
+    if leader.node.is_none() || leaders.wait_for(other).await.is_err() {
+        std::future::pending().await
+    }
+}
+
+impl Way {
+    async fn attempt(&self, leader: &Leader, batch: &[Waiting]) -> Attempt {
+        let Some((node, address)) = &leader.node else {
+            return Attempt::Refused;
+        };
+        let packets = batch.iter().map(|waiting| waiting.packet.clone()).collect();
+        let batch = PutBatch {
+            now: UnixMillis::default(),
+            packets,
+        };
+        match *node == self.node {
+            true => self.propose(batch).await,
+            false => self.forward(*node, address, batch).await,
+        }
+    }
+
+    async fn propose(&self, batch: PutBatch) -> Attempt {
+        match self.proposer.propose_batch(batch).await {
+            Proposal::Applied {
+                index,
+                outcome: Outcome::Put(outcomes),
+            } => Attempt::Applied { index, outcomes },
+            Proposal::Applied { .. } | Proposal::Unknown => Attempt::Unknown,
+            Proposal::Refused => Attempt::Refused,
+        }
+    }
+
+    async fn forward(&self, leader: NodeId, address: &str, batch: PutBatch) -> Attempt {
+        let request = Request::Propose(Command::PutBatch(batch).encode());
+        match self.forwarder.call(leader, address, request).await {
+            Ok(Response::Proposed(Proposed::Applied { index, outcomes })) => {
+                let outcomes = outcomes.into_iter().map(PutOutcome::from).collect();
+                Attempt::Applied { index, outcomes }
+            }
+            Ok(Response::Proposed(Proposed::Refused)) | Err(ForwardError::NotSent) => {
+                Attempt::Refused
+            }
+            Ok(_) | Err(ForwardError::Lost) => Attempt::Unknown,
+        }
+    }
+
+    /// Answers once this node has applied the entry, so that whoever then reads here sees it.
+    async fn answer(
+        &mut self,
+        batch: Vec<Waiting>,
+        deadline: Instant,
+        index: u64,
+        outcomes: Vec<PutOutcome>,
+    ) {
+        let applied = self.applied.wait_for(|applied| applied.index() >= index);
+        if !matches!(timeout_at(deadline, applied).await, Ok(Ok(_))) {
+            return;
+        }
+        for (waiting, outcome) in batch.into_iter().zip(outcomes) {
+            let _ = waiting.reply.send(Ok(outcome));
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "puts_tests.rs"]
+mod tests;

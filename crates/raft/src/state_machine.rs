@@ -1,0 +1,271 @@
+//! The state machine as openraft sees it: the store, and the rules of log + checkpoint.
+
+use std::{io, sync::Arc};
+
+use futures_util::{Stream, StreamExt};
+use openraft::{
+    EntryPayload, OptionalSend, RaftSnapshotBuilder,
+    storage::{ApplyResponder, EntryResponder, RaftStateMachine},
+};
+use quorate_log::Log;
+use quorate_state::{LogPosition, Outcome};
+use quorate_store::{Meta, RecordsMut, Store, StoreError};
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
+
+use crate::{
+    log_storage::flushed,
+    message,
+    snapshot::SnapshotData,
+    types::{self, Entry, LogId, SnapshotMeta, StoredMembership, TypeConfig},
+};
+
+type Snapshot = openraft::type_config::alias::SnapshotOf<TypeConfig, SnapshotData>;
+
+/// The most entries applied in one transaction.
+const GROUP_COUNT_MAX: usize = 256;
+
+/// The bytes of commands at which a transaction is closed: a few milliseconds of work, so that
+/// catching up leaves room for everything else on the thread.
+const GROUP_SIZE_MAX: usize = 256 * 1024;
+
+/// What is applied, for those who wait for it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Applied {
+    /// The last entry applied.
+    pub(crate) position: Option<LogPosition>,
+    /// The number of records.
+    pub(crate) record_count: u64,
+}
+
+impl Applied {
+    fn of(meta: &Meta) -> Self {
+        Self {
+            position: meta.applied,
+            record_count: meta.record_count,
+        }
+    }
+
+    /// The index of the last entry applied, 0 for none.
+    pub(crate) fn index(&self) -> u64 {
+        self.position.map_or(0, |position| position.index)
+    }
+}
+
+/// Applies entries to the store and makes checkpoints of it.
+#[derive(Clone)]
+pub(crate) struct StateMachine {
+    store: Arc<Store>,
+    log: Arc<Log>,
+    /// Held by whoever writes to the store. The store would make them wait too, but on the thread.
+    turn: Arc<Mutex<()>>,
+    applied: Arc<watch::Sender<Applied>>,
+}
+
+impl StateMachine {
+    pub(crate) fn new(store: Arc<Store>, log: Arc<Log>) -> Result<Self, StoreError> {
+        let applied = Applied::of(&store.meta()?);
+        let (applied, _) = watch::channel(applied);
+        Ok(Self {
+            store,
+            log,
+            turn: Arc::default(),
+            applied: Arc::new(applied),
+        })
+    }
+
+    /// What is applied, now and later.
+    pub(crate) fn applied(&self) -> watch::Receiver<Applied> {
+        self.applied.subscribe()
+    }
+
+    /// Makes durable what is applied, and returns it as a snapshot.
+    ///
+    /// The log goes to disk first. Were the store ahead of it after a loss of power, entries that
+    /// the store holds could be overwritten in the log by those of a new leader.
+    pub(crate) async fn checkpoint(&self) -> io::Result<quorate_store::Snapshot> {
+        let turn = self.turn.clone().lock_owned().await;
+        flushed(|on_flushed| self.log.sync(on_flushed)).await?;
+        let store = self.store.clone();
+        let (snapshot, _turn) = blocking(turn, move || {
+            store.checkpoint()?;
+            store.snapshot()
+        })
+        .await?;
+        Ok(snapshot)
+    }
+
+    /// Applies a group of entries in one transaction and answers those who wait for them.
+    async fn apply_group(&self, group: Group) -> io::Result<()> {
+        let _turn = self.turn.lock().await;
+        let (entries, responders): (Vec<_>, Vec<_>) = group.entries.into_iter().unzip();
+        let (meta, outcomes) = self
+            .store
+            .transact(|records, meta| {
+                entries
+                    .into_iter()
+                    .map(|entry| apply_entry(records, meta, entry))
+                    .collect()
+            })
+            .map_err(into_io)?;
+        self.applied.send_replace(Applied::of(&meta));
+        let outcomes: Vec<Option<Outcome>> = outcomes;
+        for (responder, outcome) in responders.into_iter().zip(outcomes) {
+            if let Some(responder) = responder {
+                responder.send(outcome);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Entries to apply in one transaction.
+#[derive(Default)]
+struct Group {
+    entries: Vec<(Entry, Option<ApplyResponder<TypeConfig>>)>,
+    size: usize,
+}
+
+impl Group {
+    fn push(&mut self, entry: Entry, responder: Option<ApplyResponder<TypeConfig>>) {
+        if let EntryPayload::Normal(command) = &entry.payload {
+            self.size += command.0.len();
+        }
+        self.entries.push((entry, responder));
+    }
+
+    fn is_full(&self) -> bool {
+        self.entries.len() >= GROUP_COUNT_MAX || self.size >= GROUP_SIZE_MAX
+    }
+}
+
+fn apply_entry(
+    records: &mut RecordsMut<'_>,
+    meta: &mut Meta,
+    entry: Entry,
+) -> Result<Option<Outcome>, StoreError> {
+    meta.applied = Some(types::position(&entry.log_id));
+    match entry.payload {
+        EntryPayload::Blank => Ok(None),
+        EntryPayload::Normal(command) => {
+            let outcome = quorate_state::apply(records, command.0)?;
+            if let Outcome::Rejected(error) = &outcome {
+                tracing::error!(index = entry.log_id.index(), %error, "rejected a log entry");
+            }
+            Ok(Some(outcome))
+        }
+        EntryPayload::Membership(membership) => {
+            let stored = StoredMembership::new(Some(entry.log_id), membership);
+            meta.membership = types::stored_membership(&stored).encode();
+            Ok(None)
+        }
+    }
+}
+
+impl RaftStateMachine<TypeConfig> for StateMachine {
+    type SnapshotData = SnapshotData;
+    type SnapshotBuilder = Self;
+
+    async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
+        let meta = snapshot_meta(&self.store.meta().map_err(into_io)?)?;
+        Ok((meta.last_log_id, meta.last_membership))
+    }
+
+    async fn apply<S>(&mut self, mut entries: S) -> io::Result<()>
+    where
+        S: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
+    {
+        let mut group = Group::default();
+        while let Some(item) = entries.next().await {
+            let (entry, responder) = item?;
+            group.push(entry, responder);
+            if group.is_full() {
+                self.apply_group(std::mem::take(&mut group)).await?;
+                tokio::task::yield_now().await;
+            }
+        }
+        match group.entries.is_empty() {
+            true => Ok(()),
+            false => self.apply_group(group).await,
+        }
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Self {
+        self.clone()
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        meta: &SnapshotMeta,
+        snapshot: SnapshotData,
+    ) -> io::Result<()> {
+        let turn = self.turn.clone().lock_owned().await;
+        let new = Meta {
+            applied: meta.last_log_id.as_ref().map(types::position),
+            membership: types::stored_membership(&meta.last_membership).encode(),
+            record_count: 0,
+        };
+        let store = self.store.clone();
+        let (meta, _turn) = blocking(turn, move || {
+            store.install(snapshot.received_by(&store)?, new)?;
+            store.meta()
+        })
+        .await?;
+        self.applied.send_replace(Applied::of(&meta));
+        Ok(())
+    }
+
+    async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {
+        let snapshot = self.store.snapshot().map_err(into_io)?;
+        match snapshot.meta().applied {
+            Some(_) => held(snapshot).map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+impl RaftSnapshotBuilder<TypeConfig> for StateMachine {
+    type SnapshotData = SnapshotData;
+
+    async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
+        held(self.checkpoint().await?)
+    }
+}
+
+fn held(snapshot: quorate_store::Snapshot) -> io::Result<Snapshot> {
+    Ok(Snapshot {
+        meta: snapshot_meta(snapshot.meta())?,
+        snapshot: SnapshotData::Held(snapshot),
+    })
+}
+
+fn snapshot_meta(meta: &Meta) -> io::Result<SnapshotMeta> {
+    let last_membership = match meta.membership.is_empty() {
+        true => StoredMembership::default(),
+        false => {
+            let stored = message::StoredMembership::decode(&meta.membership)?;
+            types::from_stored_membership(stored)?
+        }
+    };
+    Ok(SnapshotMeta {
+        last_log_id: meta.applied.map(types::log_id),
+        last_membership,
+    })
+}
+
+/// Runs slow work of the store beside the runtime's threads, keeping the turn until it is done.
+async fn blocking<T: Send + 'static>(
+    turn: OwnedMutexGuard<()>,
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> io::Result<(T, OwnedMutexGuard<()>)> {
+    let done = tokio::task::spawn_blocking(move || (work(), turn)).await;
+    let (result, turn) = done.map_err(io::Error::other)?;
+    Ok((result.map_err(into_io)?, turn))
+}
+
+fn into_io(error: StoreError) -> io::Error {
+    io::Error::other(error)
+}
+
+#[cfg(test)]
+#[path = "storage_tests.rs"]
+mod tests;

@@ -1,0 +1,63 @@
+//! How nodes reach each other, as this crate needs it.
+//!
+//! `quorate-peer` implements it over TLS; a simulation implements it in memory.
+
+use std::{pin::Pin, sync::Arc};
+
+use futures_util::{Sink, future::BoxFuture, stream::BoxStream};
+
+use crate::{
+    NodeId,
+    message::{Request, Response},
+};
+
+/// What a link carries. Each lane is a connection of its own, so that votes and heartbeats never
+/// queue behind entries, nor entries behind a snapshot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub enum Lane {
+    /// AppendEntries with entries.
+    Append,
+    /// Votes, heartbeats, leadership transfer.
+    Control,
+    /// Proposals on their way to the leader, and read indexes.
+    Forward,
+    /// Snapshots.
+    Snapshot,
+}
+
+/// Opens links to peers.
+pub trait Transport: Send + Sync + 'static {
+    /// Opens a link to `peer`. `address` is where the membership says it listens; a transport that
+    /// was configured with another one prefers that.
+    fn open(
+        &self,
+        peer: NodeId,
+        address: String,
+        lane: Lane,
+    ) -> BoxFuture<'static, Result<Link, LinkError>>;
+}
+
+/// An open link: requests go out in order, and each gets one response, in the same order.
+pub struct Link {
+    /// Where requests go. A flush sends what was buffered.
+    pub requests: Pin<Box<dyn Sink<Request, Error = LinkError> + Send>>,
+    /// Where responses come. It ends, or gives an error, when the link is lost.
+    pub responses: BoxStream<'static, Result<Response, LinkError>>,
+}
+
+/// Why a link failed. The text names the peer and the address.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{0}")]
+pub struct LinkError(pub String);
+
+/// The receiving end: what a transport hands its incoming links to.
+pub trait Service: Send + Sync + 'static {
+    /// Serves a link that `peer` opened, whose identity the transport has checked. The stream of
+    /// responses ends when the link shall be closed.
+    fn serve(
+        self: Arc<Self>,
+        peer: NodeId,
+        lane: Lane,
+        requests: BoxStream<'static, Request>,
+    ) -> BoxStream<'static, Response>;
+}

@@ -1,0 +1,88 @@
+//! What a node does unasked: checkpoints, and the expiry of old records while it leads.
+
+use std::{sync::Arc, time::Duration};
+
+use openraft::async_runtime::WatchReceiver;
+use quorate_log::Log;
+use quorate_state::{Command, EXPIRE_COUNT_MAX, Outcome};
+use quorate_store::Store;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::{
+    Config, Metrics,
+    node::Raft,
+    proposer::{Proposal, Proposer, now},
+};
+
+/// How often to look whether a checkpoint is due. The log grows by some ten megabytes in that time
+/// at most, little beside the size that makes one due.
+const CHECKPOINT_LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The longest time between looks for old records.
+const EXPIRE_INTERVAL_MAX: Duration = Duration::from_secs(60);
+
+/// The shortest one.
+const EXPIRE_INTERVAL_MIN: Duration = Duration::from_secs(1);
+
+/// Has checkpoints made when the log has grown or time has passed. Never returns.
+pub(crate) async fn make_checkpoints(raft: Raft, log: Arc<Log>, config: Config) {
+    let mut ticks = interval(CHECKPOINT_LOOK_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let metrics = raft.metrics();
+    let mut last = Instant::now();
+    let mut written_then = log.written_size();
+    loop {
+        ticks.tick().await;
+        let (applied, held) = {
+            let metrics = metrics.borrow_watched();
+            (
+                metrics.last_applied.map(|id| id.index()),
+                metrics.snapshot.map(|id| id.index()),
+            )
+        };
+        let written = log.written_size();
+        let due = last.elapsed() >= config.checkpoint_interval
+            || written.saturating_sub(written_then) >= config.checkpoint_log_size;
+        if due && applied > held {
+            (last, written_then) = (Instant::now(), written);
+            // An error means that Raft has stopped, which the node reports.
+            let _ = raft.trigger().snapshot().await;
+        }
+    }
+}
+
+/// Removes old records while this node leads. Never returns.
+pub(crate) async fn expire_records(
+    proposer: Arc<Proposer>,
+    store: Arc<Store>,
+    config: Config,
+    metrics: Metrics,
+) {
+    let pause = (config.retention / 10).clamp(EXPIRE_INTERVAL_MIN, EXPIRE_INTERVAL_MAX);
+    let mut ticks = interval(pause);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let cutoff = now().saturating_sub(config.retention);
+        // An unreadable store stops the node through Raft, which reads it too.
+        while matches!(store.oldest_received(), Ok(Some(oldest)) if oldest < cutoff) {
+            let command = Command::Expire {
+                cutoff,
+                count_max: EXPIRE_COUNT_MAX,
+            };
+            match proposer.propose_command(command).await {
+                Proposal::Applied {
+                    outcome: Outcome::Expired(count),
+                    ..
+                } if count > 0 => {
+                    metrics.expired_total.inc_by(count as u64);
+                    tracing::info!(
+                        count,
+                        "removed records that were not received again in time"
+                    );
+                }
+                _ => break,
+            }
+        }
+    }
+}
