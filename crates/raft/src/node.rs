@@ -11,7 +11,7 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use openraft::{
-    BasicNode, ServerState,
+    BasicNode, Instant, ServerState,
     async_runtime::WatchReceiver,
     errors::{InitializeError, RaftError},
 };
@@ -33,7 +33,7 @@ use crate::{
     network::Networks,
     proposer::{Proposer, now},
     puts::{Leader, Puts, Way},
-    service::PeerService,
+    service::{Contact, PeerService},
     state_machine::{Applied, StateMachine},
     transport::{Service, Transport},
     types::{self, TypeConfig},
@@ -45,6 +45,10 @@ pub(crate) type Raft = openraft::Raft<TypeConfig, StateMachine>;
 /// The part of the retention after which a packet that is already stored goes through the log once
 /// more, so that the cluster learns that its publisher still lives.
 const RENEWALS_PER_RETENTION: u32 = 8;
+
+/// How many of the longest election timeouts a leader may be silent before it counts as unknown.
+/// After one, the others elect a new one; two more forgive a machine that was busy.
+const SILENT_ELECTION_TIMEOUTS: u32 = 3;
 
 /// How long to look for a successor when a leader stops.
 const HANDOVER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -106,7 +110,8 @@ impl Node {
         form_cluster(&raft, &config).await?;
 
         let mut tasks = JoinSet::new();
-        let leader = follow_leader(&raft, &mut tasks);
+        let contact = Contact::default();
+        let leader = follow_leader(&raft, &config, contact.clone(), &mut tasks);
         let applied = state_machine.applied();
         let proposer = Arc::new(Proposer::new(raft.clone()));
         let forwarder = Arc::new(Forwarder::new(transport));
@@ -123,6 +128,7 @@ impl Node {
             proposer: proposer.clone(),
             store: store.clone(),
             receiving: Arc::default(),
+            contact,
         });
         tasks.spawn(upkeep::make_checkpoints(raft.clone(), log, config.clone()));
         tasks.spawn(upkeep::expire_records(
@@ -313,10 +319,13 @@ impl Replica for Node {
     }
 
     fn status(&self) -> Status {
+        // First, for it borrows the metrics too: borrowing them twice deadlocks with their writer.
+        let not_ready = self.not_ready();
+        let applied = self.applied.borrow().clone();
+        let store_size = self.store.size();
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
         let index = |id: &Option<types::LogId>| id.as_ref().map_or(0, |id| id.index());
-        let applied = self.applied.borrow();
         Status {
             node: self.config.node.to_string(),
             role: role(metrics.state),
@@ -333,8 +342,8 @@ impl Replica for Node {
                 .map(|id| id.to_string())
                 .collect(),
             record_count: applied.record_count,
-            store_size: self.store.size(),
-            not_ready: self.not_ready(),
+            store_size,
+            not_ready,
         }
     }
 
@@ -397,34 +406,58 @@ async fn form_cluster(raft: &Raft, config: &Config) -> Result<(), OpenError> {
 }
 
 /// Keeps who leads in a watch of its own, which changes with nothing else.
-fn follow_leader(raft: &Raft, tasks: &mut JoinSet<()>) -> watch::Receiver<Leader> {
-    let mut metrics = raft.server_metrics();
-    let current = move |metrics: &openraft::metrics::RaftServerMetrics<TypeConfig>| {
+///
+/// Raft itself remembers the last leader until it hears of another one. Here a leader is known while
+/// it is heard: a follower that is cut off, or a leader that is, must not take PUTs as if all were
+/// well.
+fn follow_leader(
+    raft: &Raft,
+    config: &Config,
+    contact: Contact,
+    tasks: &mut JoinSet<()>,
+) -> watch::Receiver<Leader> {
+    let mut metrics = raft.metrics();
+    let silence_max = config.election_timeout_max * SILENT_ELECTION_TIMEOUTS;
+    let current = move |metrics: &openraft::RaftMetrics<TypeConfig>| {
+        let heard = match metrics.state {
+            ServerState::Leader => {
+                metrics.membership_config.voter_ids().count() == 1
+                    || metrics
+                        .last_quorum_acked
+                        .is_some_and(|acked| acked.elapsed() < silence_max)
+            }
+            _ => contact.elapsed() < silence_max,
+        };
         let address = |id: NodeId| {
             let node = metrics.membership_config.get_node(&id);
             (id, node.map_or_else(String::new, |node| node.addr.clone()))
         };
         Leader {
-            term: types::vote(&metrics.vote).term,
-            node: metrics.current_leader.map(address),
+            term: metrics.current_term,
+            node: metrics.current_leader.filter(|_| heard).map(address),
         }
     };
     let (tx, rx) = watch::channel(current(&metrics.borrow_watched()));
+    let look_interval = config.heartbeat;
     tasks.spawn(async move {
-        while metrics.changed().await.is_ok() {
+        loop {
+            if let Ok(Err(_)) = timeout(look_interval, metrics.changed()).await {
+                // Raft has stopped.
+                tx.send_modify(|leader| leader.node = None);
+                return std::future::pending().await;
+            }
             let leader = current(&metrics.borrow_watched());
             tx.send_if_modified(|old| {
                 let changed = *old != leader;
                 if changed {
                     let node = leader.node.as_ref().map(|(id, _)| id.to_string());
+                    let node = node.as_deref().unwrap_or("none");
                     tracing::info!(term = leader.term, leader = node, "leadership");
                     *old = leader;
                 }
                 changed
             });
         }
-        // Raft has stopped; whoever waits for a leader waits until its deadline.
-        std::future::pending().await
     });
     rx
 }
@@ -481,3 +514,7 @@ pub enum OpenError {
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("replication has stopped and the node must exit: {0}")]
 pub struct FatalError(String);
+
+#[cfg(test)]
+#[path = "node_tests.rs"]
+mod tests;

@@ -1,6 +1,9 @@
 //! What this node answers to its peers.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, PoisonError},
+    time::{Duration, Instant},
+};
 
 use futures_util::{
     StreamExt,
@@ -31,6 +34,31 @@ pub(crate) struct PeerService {
     pub(crate) store: Arc<Store>,
     /// Held while a snapshot is received: there is one file to receive it in.
     pub(crate) receiving: Arc<Mutex<()>>,
+    /// When the leader was heard.
+    pub(crate) contact: Contact,
+}
+
+/// When this node last heard its leader. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Contact(Arc<std::sync::Mutex<Instant>>);
+
+impl Default for Contact {
+    fn default() -> Self {
+        Self(Arc::new(std::sync::Mutex::new(Instant::now())))
+    }
+}
+
+impl Contact {
+    fn note(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .elapsed()
+    }
 }
 
 impl Service for PeerService {
@@ -96,6 +124,9 @@ impl PeerService {
             .append_entries(request)
             .await
             .map_err(|e| e.to_string())?;
+        if !matches!(answer, AppendEntriesResponse::HigherVote(_)) {
+            self.contact.note();
+        }
         Ok(Response::Append(match answer {
             AppendEntriesResponse::Success => Appended::Flushed(last),
             AppendEntriesResponse::PartialSuccess(last) => {

@@ -1,0 +1,310 @@
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use axum::{
+    Router,
+    body::Body,
+    http::{Request, StatusCode, header},
+    response::Response,
+};
+use futures_util::{FutureExt, future::BoxFuture};
+use http_body_util::BodyExt;
+use prometheus::Registry;
+use quorate_packet::{PublicKey, SignedPacket};
+use quorate_replica::{
+    LinearizeError, NotReady, PutError, PutOutcome, ReadError, Record, Replica, Role, StateDigest,
+    Status,
+};
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use crate::{Build, ReplicaCollector, health_router, router};
+
+const BUILD: Build = Build {
+    version: "1.2.3",
+    git_hash: "abc",
+};
+
+/// A replica that only says how it stands.
+struct FakeReplica {
+    status: Mutex<Status>,
+    digest: Result<StateDigest, ReadError>,
+    /// How many digests are being made, and the most that ever were.
+    digesting: AtomicUsize,
+    digesting_max: AtomicUsize,
+}
+
+impl FakeReplica {
+    fn new() -> Arc<Self> {
+        Self::with_digest(Ok(StateDigest {
+            applied_index: 90,
+            record_count: 5,
+            sha256: "00ff".into(),
+        }))
+    }
+
+    fn with_digest(digest: Result<StateDigest, ReadError>) -> Arc<Self> {
+        let status = Status {
+            node: "a".into(),
+            role: Role::Follower,
+            term: 3,
+            leader: Some("b".into()),
+            last_log_index: 101,
+            committed_index: 100,
+            applied_index: 90,
+            checkpoint_index: 80,
+            purged_index: 70,
+            voters: vec!["a".into(), "b".into(), "c".into()],
+            record_count: 5,
+            store_size: 4096,
+            not_ready: None,
+        };
+        Arc::new(Self {
+            status: Mutex::new(status),
+            digest,
+            digesting: AtomicUsize::new(0),
+            digesting_max: AtomicUsize::new(0),
+        })
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Status)) {
+        change(&mut self.status.lock().unwrap());
+    }
+}
+
+impl Replica for FakeReplica {
+    fn put(&self, _: SignedPacket) -> BoxFuture<'_, Result<PutOutcome, PutError>> {
+        unreachable!("operators PUT nothing here")
+    }
+
+    fn record(&self, _: &PublicKey) -> Result<Option<Record>, ReadError> {
+        unreachable!("operators read no records here")
+    }
+
+    fn linearize(&self) -> BoxFuture<'_, Result<(), LinearizeError>> {
+        unreachable!("operators read no records here")
+    }
+
+    fn status(&self) -> Status {
+        self.status.lock().unwrap().clone()
+    }
+
+    fn digest(&self) -> BoxFuture<'_, Result<StateDigest, ReadError>> {
+        async {
+            let digesting = self.digesting.fetch_add(1, Ordering::SeqCst) + 1;
+            self.digesting_max.fetch_max(digesting, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+            self.digesting.fetch_sub(1, Ordering::SeqCst);
+            self.digest.clone()
+        }
+        .boxed()
+    }
+}
+
+async fn ask(router: &Router, path: &str) -> (StatusCode, Response) {
+    let request = Request::get(path).body(Body::empty()).unwrap();
+    let response = router.clone().oneshot(request).await.unwrap();
+    (response.status(), response)
+}
+
+async fn text(response: Response) -> String {
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    String::from_utf8(body.to_vec()).unwrap()
+}
+
+async fn json(response: Response) -> Value {
+    serde_json::from_str(&text(response).await).unwrap()
+}
+
+fn admin(replica: &Arc<FakeReplica>) -> Router {
+    let registry = Registry::new();
+    let collector = ReplicaCollector::new(replica.clone()).unwrap();
+    registry.register(Box::new(collector)).unwrap();
+    router(replica.clone(), registry, BUILD)
+}
+
+/// The value of a figure in the text format.
+fn figure(metrics: &str, name: &str) -> f64 {
+    let mut lines = metrics.lines();
+    let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value.expect(name).parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_node_that_is_not_ready_says_why() {
+    let replica = FakeReplica::new();
+    let router = health_router(replica.clone(), BUILD);
+    assert_eq!(ask(&router, "/readyz").await.0, StatusCode::OK);
+    for (reason, said) in [
+        (NotReady::Recovering, "still applying"),
+        (NotReady::NoLeader, "no leader"),
+        (NotReady::ShuttingDown, "shutting down"),
+        (NotReady::Failed, "fatal error"),
+    ] {
+        replica.change(|status| status.not_ready = Some(reason));
+        let (status, response) = ask(&router, "/readyz").await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        let text = text(response).await;
+        assert!(text.contains(said), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn only_a_fatal_error_ends_life() {
+    let replica = FakeReplica::new();
+    let router = health_router(replica.clone(), BUILD);
+    for (not_ready, alive) in [
+        (None, StatusCode::OK),
+        (Some(NotReady::Recovering), StatusCode::OK),
+        (Some(NotReady::NoLeader), StatusCode::OK),
+        (Some(NotReady::ShuttingDown), StatusCode::OK),
+        (Some(NotReady::Failed), StatusCode::SERVICE_UNAVAILABLE),
+    ] {
+        replica.change(|status| status.not_ready = not_ready);
+        assert_eq!(ask(&router, "/livez").await.0, alive, "{not_ready:?}");
+    }
+}
+
+#[tokio::test]
+async fn health_has_the_keys_of_iroh_dns_server() {
+    let replica = FakeReplica::new();
+    let router = health_router(replica.clone(), BUILD);
+    let (status, response) = ask(&router, "/healthz").await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(response.headers()[header::CONTENT_TYPE], "application/json");
+    assert_eq!(response.headers()[header::CACHE_CONTROL], "no-store");
+    assert_eq!(
+        json(response).await,
+        json!({
+            "status": "ok",
+            "version": "1.2.3",
+            "git_hash": "abc",
+            "node": "a",
+            "role": "follower",
+            "leader": "b",
+            "applied_index": 90,
+            "not_ready": null,
+        })
+    );
+}
+
+#[tokio::test]
+async fn a_node_without_a_leader_stays_in_its_load_balancer() {
+    let replica = FakeReplica::new();
+    let router = health_router(replica.clone(), BUILD);
+    for (reason, status, word) in [
+        (NotReady::NoLeader, StatusCode::OK, "degraded"),
+        (
+            NotReady::ShuttingDown,
+            StatusCode::SERVICE_UNAVAILABLE,
+            "unavailable",
+        ),
+    ] {
+        replica.change(|status| status.not_ready = Some(reason));
+        let (got, response) = ask(&router, "/healthz").await;
+        assert_eq!(got, status);
+        assert_eq!(json(response).await["status"], word);
+    }
+}
+
+#[tokio::test]
+async fn operators_are_not_served_in_public() {
+    let public = health_router(FakeReplica::new(), BUILD);
+    for path in ["/metrics", "/v1/status", "/v1/digest"] {
+        assert_eq!(ask(&public, path).await.0, StatusCode::NOT_FOUND, "{path}");
+    }
+    let admin = admin(&FakeReplica::new());
+    for path in ["/livez", "/readyz", "/healthz"] {
+        assert_eq!(ask(&admin, path).await.0, StatusCode::OK, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_scrape_shows_how_the_replica_stands_then() {
+    let replica = FakeReplica::new();
+    let router = admin(&replica);
+    let (_, response) = ask(&router, "/metrics").await;
+    let content_type = &response.headers()[header::CONTENT_TYPE];
+    assert!(content_type.to_str().unwrap().contains("version=0.0.4"));
+    let metrics = text(response).await;
+    for (name, value) in [
+        ("quorate_raft_role{role=\"leader\"}", 0),
+        ("quorate_raft_role{role=\"follower\"}", 1),
+        ("quorate_raft_role{role=\"candidate\"}", 0),
+        ("quorate_raft_role{role=\"learner\"}", 0),
+        ("quorate_raft_role{role=\"stopped\"}", 0),
+        ("quorate_raft_term", 3),
+        ("quorate_raft_known_leader", 1),
+        ("quorate_raft_ready", 1),
+        ("quorate_raft_voter_count", 3),
+        ("quorate_raft_last_log_index", 101),
+        ("quorate_raft_committed_index", 100),
+        ("quorate_raft_applied_index", 90),
+        ("quorate_raft_checkpoint_index", 80),
+        ("quorate_raft_purged_index", 70),
+        ("quorate_raft_lag_entries", 10),
+        ("quorate_store_record_count", 5),
+        ("quorate_store_size_bytes", 4096),
+    ] {
+        assert_eq!(figure(&metrics, name), value as f64, "{name}");
+    }
+    assert_eq!(
+        metrics
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .count(),
+        17,
+        "the list above is whole"
+    );
+
+    replica.change(|status| {
+        status.role = Role::Candidate;
+        status.leader = None;
+        status.not_ready = Some(NotReady::NoLeader);
+        status.term = u64::MAX;
+    });
+    let metrics = text(ask(&router, "/metrics").await.1).await;
+    for (name, value) in [
+        ("quorate_raft_role{role=\"follower\"}", 0),
+        ("quorate_raft_role{role=\"candidate\"}", 1),
+        ("quorate_raft_known_leader", 0),
+        ("quorate_raft_ready", 0),
+        ("quorate_raft_term", i64::MAX),
+    ] {
+        assert_eq!(figure(&metrics, name), value as f64, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn status_and_digest_are_json() {
+    let router = admin(&FakeReplica::new());
+    let status = json(ask(&router, "/v1/status").await.1).await;
+    assert_eq!(status["role"], "follower");
+    assert_eq!(status["voters"], json!(["a", "b", "c"]));
+    assert_eq!(status["not_ready"], Value::Null);
+    let digest = json(ask(&router, "/v1/digest").await.1).await;
+    assert_eq!(
+        digest,
+        json!({ "applied_index": 90, "record_count": 5, "sha256": "00ff" })
+    );
+}
+
+#[tokio::test]
+async fn a_digest_that_cannot_be_made_says_why() {
+    let replica = FakeReplica::with_digest(Err(ReadError("page 7 is damaged".into())));
+    let (status, response) = ask(&admin(&replica), "/v1/digest").await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(text(response).await.contains("page 7"));
+}
+
+#[tokio::test]
+async fn digests_are_made_one_at_a_time() {
+    let replica = FakeReplica::new();
+    let router = admin(&replica);
+    let asked = (0..8).map(|_| ask(&router, "/v1/digest"));
+    let answers = futures_util::future::join_all(asked).await;
+    assert!(answers.iter().all(|(status, _)| *status == StatusCode::OK));
+    assert_eq!(replica.digesting_max.load(Ordering::SeqCst), 1);
+}

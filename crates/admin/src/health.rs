@@ -1,0 +1,122 @@
+//! Health, for supervisors, load balancers and monitors.
+
+use std::{fmt::Display, sync::Arc};
+
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use quorate_replica::{NotReady, Replica, Role};
+use serde::Serialize;
+
+/// Which program this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Build {
+    /// Its version.
+    pub version: &'static str,
+    /// The commit it was built from, or `unknown`.
+    pub git_hash: &'static str,
+}
+
+/// `/livez`, `/readyz` and `/healthz`.
+///
+/// A node that knows no leader is not ready, since PUTs would wait, but it is healthy: it answers
+/// reads and DNS, and a cluster without quorum must not vanish from its load balancer.
+pub fn health_router(replica: Arc<dyn Replica>, build: Build) -> Router {
+    Router::new()
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz))
+        .route("/healthz", get(healthz))
+        .with_state(Shared { replica, build })
+}
+
+#[derive(Clone)]
+struct Shared {
+    replica: Arc<dyn Replica>,
+    build: Build,
+}
+
+async fn livez(State(shared): State<Shared>) -> Response {
+    match shared.replica.status().not_ready {
+        Some(reason @ NotReady::Failed) => text(StatusCode::SERVICE_UNAVAILABLE, &reason),
+        _ => text(StatusCode::OK, &"alive"),
+    }
+}
+
+async fn readyz(State(shared): State<Shared>) -> Response {
+    match shared.replica.status().not_ready {
+        Some(reason) => text(StatusCode::SERVICE_UNAVAILABLE, &reason),
+        None => text(StatusCode::OK, &"ready"),
+    }
+}
+
+/// The keys of iroh-dns-server 1.4 first, so that a monitor made for it works here.
+#[derive(Serialize)]
+struct Health {
+    status: HealthStatus,
+    version: &'static str,
+    git_hash: &'static str,
+    node: String,
+    role: Role,
+    leader: Option<String>,
+    applied_index: u64,
+    not_ready: Option<NotReady>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum HealthStatus {
+    /// Everything is served.
+    Ok,
+    /// Reads and DNS are served.
+    Degraded,
+    /// Clients should be sent elsewhere.
+    Unavailable,
+}
+
+impl HealthStatus {
+    fn of(not_ready: Option<NotReady>) -> Self {
+        match not_ready {
+            None => Self::Ok,
+            Some(NotReady::NoLeader) => Self::Degraded,
+            Some(NotReady::Recovering | NotReady::ShuttingDown | NotReady::Failed) => {
+                Self::Unavailable
+            }
+        }
+    }
+
+    fn http_status(self) -> StatusCode {
+        match self {
+            Self::Ok | Self::Degraded => StatusCode::OK,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+async fn healthz(State(shared): State<Shared>) -> Response {
+    let node = shared.replica.status();
+    let status = HealthStatus::of(node.not_ready);
+    let health = Health {
+        status,
+        version: shared.build.version,
+        git_hash: shared.build.git_hash,
+        node: node.node,
+        role: node.role,
+        leader: node.leader,
+        applied_index: node.applied_index,
+        not_ready: node.not_ready,
+    };
+    uncached(status.http_status(), Json(health))
+}
+
+fn text(status: StatusCode, said: &dyn Display) -> Response {
+    uncached(status, format!("{said}\n"))
+}
+
+/// An answer about this moment only.
+pub(crate) fn uncached(status: StatusCode, body: impl IntoResponse) -> Response {
+    (status, [(header::CACHE_CONTROL, "no-store")], body).into_response()
+}

@@ -1,0 +1,64 @@
+//! Metrics and status, for operators.
+
+use std::sync::Arc;
+
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
+use quorate_replica::Replica;
+use tokio::sync::Mutex;
+
+use crate::{Build, health::uncached, health_router};
+
+/// All routes of the admin address, health included. `registry` is what `/metrics` shows; it should
+/// hold a [`ReplicaCollector`](crate::ReplicaCollector).
+pub fn router(replica: Arc<dyn Replica>, registry: Registry, build: Build) -> Router {
+    let shared = Arc::new(Shared {
+        replica: replica.clone(),
+        registry,
+        digesting: Mutex::new(()),
+    });
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/v1/status", get(status))
+        .route("/v1/digest", get(digest))
+        .with_state(shared)
+        .merge(health_router(replica, build))
+}
+
+struct Shared {
+    replica: Arc<dyn Replica>,
+    registry: Registry,
+    /// Held by the one digest that is made at a time, since it reads everything.
+    digesting: Mutex<()>,
+}
+
+async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
+    match TextEncoder::new().encode_to_string(&shared.registry.gather()) {
+        Ok(text) => ([(header::CONTENT_TYPE, TEXT_FORMAT)], text).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the metrics cannot be written as text");
+            uncached(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                format!("the metrics cannot be written as text: {error}\n"),
+            )
+        }
+    }
+}
+
+async fn status(State(shared): State<Arc<Shared>>) -> Response {
+    uncached(StatusCode::OK, Json(shared.replica.status()))
+}
+
+async fn digest(State(shared): State<Arc<Shared>>) -> Response {
+    let _turn = shared.digesting.lock().await;
+    match shared.replica.digest().await {
+        Ok(digest) => uncached(StatusCode::OK, Json(digest)),
+        Err(error) => uncached(StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
+    }
+}

@@ -1,0 +1,316 @@
+use hickory_proto::rr::{DNSClass, RecordType};
+
+use super::*;
+use crate::fixture::{
+    KEY, answer, answer_in, authority, name, origin, packet, question, record, text,
+};
+
+/// What configuration answers, whatever is published.
+#[track_caller]
+fn check(authority: &Authority, asked: &str, expected: &[&str]) {
+    assert_eq!(text(&answer(authority, None, asked)), expected, "{asked}");
+}
+
+#[test]
+fn the_apex_has_what_is_configured() {
+    let authority = authority(&["dns.test."]);
+    check(
+        &authority,
+        "dns.test. SOA",
+        &[
+            "records",
+            "dns.test. 3600 IN SOA ns1.dns.test. hostmaster.dns.test. 1 7200 900 1209600 30",
+        ],
+    );
+    check(
+        &authority,
+        "dns.test. NS",
+        &[
+            "records",
+            "dns.test. 600 IN NS ns1.dns.test.",
+            "dns.test. 600 IN NS ns.elsewhere.net.",
+        ],
+    );
+    check(
+        &authority,
+        "dns.test. A",
+        &["records", "dns.test. 600 IN A 192.0.2.1"],
+    );
+    check(
+        &authority,
+        "dns.test. AAAA",
+        &["records", "dns.test. 600 IN AAAA 2001:db8::1"],
+    );
+    check(
+        &authority,
+        "dns.test. TXT",
+        &["no data", "SOA dns.test. 30"],
+    );
+}
+
+#[test]
+fn an_origin_written_without_its_last_dot_has_its_apex() {
+    let mut origin = origin("dns.test");
+    origin.ns.push(name("ns2.dns.test"));
+    let authority = Authority::new(vec![origin]).unwrap();
+    check(
+        &authority,
+        "dns.test. A",
+        &["records", "dns.test. 600 IN A 192.0.2.1"],
+    );
+    check(
+        &authority,
+        "ns1.dns.test. A",
+        &["records", "ns1.dns.test. 600 IN A 192.0.2.2"],
+    );
+    let Answer::Records(ns) = answer(&authority, None, "dns.test. NS") else {
+        panic!("no name servers");
+    };
+    assert!(ns.iter().all(|ns| ns.data.to_string().ends_with('.')));
+}
+
+#[test]
+fn the_address_of_a_name_server_inside_is_found() {
+    let authority = authority(&["dns.test."]);
+    check(
+        &authority,
+        "NS1.dns.test. A",
+        &["records", "NS1.dns.test. 600 IN A 192.0.2.2"],
+    );
+    check(
+        &authority,
+        "ns1.dns.test. AAAA",
+        &["no data", "SOA dns.test. 30"],
+    );
+    check(
+        &authority,
+        "x.ns1.dns.test. A",
+        &["no such name", "SOA dns.test. 30"],
+    );
+}
+
+/// RFC 8020: a name with names below it exists.
+#[test]
+fn names_above_configured_names_exist() {
+    let mut outer = origin("test.");
+    let server = name("ns2.servers.test.");
+    outer
+        .ns_addresses
+        .insert(server, vec!["192.0.2.3".parse().unwrap()]);
+    let inner = origin("deep.inner.test.");
+    let authority = Authority::new(vec![outer, inner]).unwrap();
+    check(&authority, "servers.test. A", &["no data", "SOA test. 30"]);
+    check(&authority, "inner.test. A", &["no data", "SOA test. 30"]);
+    check(
+        &authority,
+        "other.test. A",
+        &["no such name", "SOA test. 30"],
+    );
+    check(
+        &authority,
+        "other.inner.test. A",
+        &["no such name", "SOA test. 30"],
+    );
+    check(
+        &authority,
+        "x.deep.inner.test. A",
+        &["no such name", "SOA deep.inner.test. 30"],
+    );
+}
+
+#[test]
+fn the_soa_of_a_negative_answer_is_that_of_its_own_origin() {
+    for origins in [["one.test.", "two.test."], ["two.test.", "one.test."]] {
+        let authority = authority(&origins);
+        check(
+            &authority,
+            "nobody.two.test. TXT",
+            &["no such name", "SOA two.test. 30"],
+        );
+        check(
+            &authority,
+            "nobody.one.test. TXT",
+            &["no such name", "SOA one.test. 30"],
+        );
+    }
+}
+
+/// RFC 2308, section 5: the lesser of the SOA's TTL and MINIMUM; and never more than a minute.
+#[test]
+fn negative_answers_are_cached_for_a_minute_at_most() {
+    for (ttl, minimum, expected) in [(3600, 30, 30), (20, 30, 20), (3600, 3600, 60)] {
+        let mut origin = origin("dns.test.");
+        origin.soa_ttl_secs = ttl;
+        origin.soa.minimum_secs = minimum;
+        let authority = Authority::new(vec![origin]).unwrap();
+        let soa = format!("SOA dns.test. {expected}");
+        check(&authority, "nobody.dns.test. A", &["no such name", &soa]);
+        check(&authority, "dns.test. TXT", &["no data", &soa]);
+    }
+}
+
+#[test]
+fn the_longest_origin_wins_in_any_order() {
+    let mut origins = [".", "test.", "dns.test."];
+    for _ in 0..3 {
+        origins.rotate_left(1);
+        for texts in [origins, [origins[1], origins[0], origins[2]]] {
+            let authority = authority(&texts);
+            check(
+                &authority,
+                "x.dns.test. A",
+                &["no such name", "SOA dns.test. 30"],
+            );
+            check(&authority, "x.test. A", &["no such name", "SOA test. 30"]);
+            check(&authority, "KEY. A", &["no such name", "SOA . 30"]);
+            check(
+                &authority,
+                "a.KEY.dns.test. A",
+                &["no such name", "SOA dns.test. 30"],
+            );
+        }
+    }
+}
+
+#[test]
+fn what_lies_outside_every_origin_is_refused() {
+    let authority = authority(&["dns.test."]);
+    for asked in [
+        "google.com. A",
+        "test. SOA",
+        ". NS",
+        "xdns.test. A",
+        "KEY. TXT",
+    ] {
+        check(&authority, asked, &["refused"]);
+    }
+    check(
+        &Authority::new(Vec::new()).unwrap(),
+        "dns.test. A",
+        &["refused"],
+    );
+}
+
+#[test]
+fn the_root_does_not_deny_the_names_of_others() {
+    let authority = authority(&["."]);
+    check(&authority, "google.com. A", &["refused"]);
+    check(&authority, "com. NS", &["refused"]);
+    check(&authority, ". A", &["records", ". 600 IN A 192.0.2.1"]);
+    check(
+        &authority,
+        "ns1. A",
+        &["records", "ns1. 600 IN A 192.0.2.2"],
+    );
+    let packet = packet(vec![record("_iroh.KEY. 30 TXT one")]);
+    let answer = answer(&authority, Some(&packet), "_iroh.KEY. TXT");
+    assert_eq!(text(&answer), ["records", "_iroh.KEY. 30 IN TXT one"]);
+}
+
+#[test]
+fn only_the_class_internet_is_served() {
+    let authority = authority(&["dns.test."]);
+    for class in [
+        DNSClass::CH,
+        DNSClass::ANY,
+        DNSClass::NONE,
+        DNSClass::Unknown(7),
+    ] {
+        let answer = answer_in(&authority, None, "dns.test. SOA", class);
+        assert_eq!(answer, Answer::Refused, "{class}");
+    }
+}
+
+/// RFC 5936, section 2.2.1; an empty NOERROR would be an empty zone.
+#[test]
+fn zone_transfers_are_refused() {
+    let authority = authority(&["dns.test."]);
+    for asked in ["dns.test. A", "KEY.dns.test. A"] {
+        for transfer in [RecordType::AXFR, RecordType::IXFR] {
+            let mut query = question(asked);
+            query.set_query_type(transfer);
+            let located = authority.locate(&query);
+            assert!(matches!(located, Located::Answer(Answer::Refused)));
+        }
+    }
+}
+
+/// RFC 8482, section 4.2.
+#[test]
+fn any_gets_one_small_record() {
+    let authority = authority(&["dns.test."]);
+    check(
+        &authority,
+        "dns.test. ANY",
+        &["records", "dns.test. 3600 IN HINFO RFC8482 "],
+    );
+    check(
+        &authority,
+        "nobody.dns.test. ANY",
+        &["no such name", "SOA dns.test. 30"],
+    );
+}
+
+#[test]
+fn a_label_is_a_key_in_any_case_and_all_sixteen_spellings() {
+    let alphabet = "ybndrfg8ejkmcpqxot1uwisza345h769";
+    let authority = authority(&["dns.test."]);
+    let canonical = KEY.to_string();
+    let (last, rest) = (canonical.chars().last().unwrap(), &canonical[..51]);
+    let first = alphabet.find(last).unwrap();
+    for alias in alphabet[first..first + 16].chars() {
+        for spelling in [
+            format!("{rest}{alias}"),
+            format!("{rest}{alias}").to_uppercase(),
+        ] {
+            let query = question(&format!("_iroh.{spelling}.dns.test. TXT"));
+            let Located::Key(question) = authority.locate(&query) else {
+                panic!("{spelling} is no key");
+            };
+            assert_eq!(question.key(), &KEY);
+        }
+    }
+}
+
+#[test]
+fn origins_that_cannot_be_served_say_why() {
+    let problem = |origins: Vec<Origin>| Authority::new(origins).unwrap_err();
+    let with_server = |server: &str| {
+        let mut origin = origin("test.");
+        origin
+            .ns_addresses
+            .insert(name(server), vec!["192.0.2.3".parse().unwrap()]);
+        origin
+    };
+    assert_eq!(
+        problem(vec![origin("dns.test."), origin("DNS.test")]),
+        OriginError::Duplicate("DNS.test.".to_owned())
+    );
+    assert!(matches!(
+        problem(vec![with_server("ns.elsewhere.net.")]),
+        OriginError::ServerOutside { server, .. } if server == "ns.elsewhere.net."
+    ));
+    assert!(matches!(
+        problem(vec![with_server("ns.KEY.test.")]),
+        OriginError::ServerBelowKey { .. }
+    ));
+    for origins in [
+        vec![with_server("ns.dns.test."), origin("dns.test.")],
+        vec![origin("dns.test."), with_server("ns.dns.test.")],
+    ] {
+        assert!(matches!(
+            problem(origins),
+            OriginError::ServerOfOther { inner, .. } if inner == "dns.test."
+        ));
+    }
+    let mut eternal = origin("test.");
+    eternal.soa.expire_secs = u32::MAX;
+    assert_eq!(
+        problem(vec![eternal]),
+        OriginError::TooLong {
+            origin: "test.".to_owned(),
+            field: "expire",
+            secs: u32::MAX,
+        }
+    );
+}

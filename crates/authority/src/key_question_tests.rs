@@ -1,0 +1,416 @@
+use hickory_proto::rr::{DNSClass, rdata::NULL};
+use quorate_packet::HEADER_SIZE;
+
+use super::*;
+use crate::{
+    Located,
+    fixture::{KEY, answer, authority, check, name, packet, question, record, text},
+};
+
+const IROH: &str = "_iroh.KEY. 30 TXT relay=https://relay.test";
+
+#[test]
+fn a_published_record_is_found_below_its_key() {
+    check(
+        &[IROH],
+        "_iroh.KEY.dns.test. TXT",
+        &[
+            "records",
+            "_iroh.KEY.dns.test. 30 IN TXT relay=https://relay.test",
+        ],
+    );
+}
+
+#[test]
+fn records_at_the_key_itself_are_found() {
+    check(
+        &["KEY. 30 A 192.0.2.9"],
+        "KEY.dns.test. A",
+        &["records", "KEY.dns.test. 30 IN A 192.0.2.9"],
+    );
+}
+
+#[test]
+fn every_origin_serves_the_same_records() {
+    let packet = packet(vec![record(IROH)]);
+    for origins in [["one.test.", "."], [".", "one.test."]] {
+        let authority = authority(&origins);
+        for owner in ["_iroh.KEY.one.test.", "_iroh.KEY."] {
+            let answer = answer(&authority, Some(&packet), &format!("{owner} TXT"));
+            let expected = format!("{owner} 30 IN TXT relay=https://relay.test");
+            assert_eq!(text(&answer), ["records", &expected]);
+        }
+    }
+}
+
+/// RFC 4343: letter case does not matter, and the client gets back its own (draft 0x20).
+#[test]
+fn the_owner_echoes_the_question() {
+    let authority = authority(&["dns.test."]);
+    let packet = packet(vec![record(&IROH.replace("_iroh", "_IRoh"))]);
+    let asked = format!("_iROH.{}.dNs.TeSt.", KEY.to_string().to_uppercase());
+    let Answer::Records(records) = answer(&authority, Some(&packet), &format!("{asked} TXT"))
+    else {
+        panic!("no records");
+    };
+    assert_eq!(records[0].name.to_ascii(), asked);
+}
+
+#[test]
+fn a_key_without_a_packet_does_not_exist() {
+    let authority = authority(&["dns.test."]);
+    for asked in [
+        "_iroh.KEY.dns.test. TXT",
+        "KEY.dns.test. A",
+        "KEY.dns.test. ANY",
+    ] {
+        let answer = answer(&authority, None, asked);
+        assert_eq!(text(&answer), ["no such name", "SOA dns.test. 30"]);
+    }
+}
+
+/// RFC 2308, section 2.2: NXDOMAIN for a missing type would take the TXT out of caches too.
+#[test]
+fn a_name_with_other_types_has_no_data() {
+    for record_type in ["A", "AAAA", "CNAME", "HTTPS", "SOA", "NS", "DS"] {
+        let asked = format!("_iroh.KEY.dns.test. {record_type}");
+        check(&[IROH], &asked, &["no data", "SOA dns.test. 30"]);
+    }
+}
+
+/// RFC 8020, section 2.
+#[test]
+fn a_name_with_names_below_it_has_no_data() {
+    let no_data = ["no data", "SOA dns.test. 30"];
+    let no_such_name = ["no such name", "SOA dns.test. 30"];
+    check(&[IROH], "KEY.dns.test. TXT", &no_data);
+    check(&[IROH], "KEY.dns.test. ANY", &no_data);
+    let deep = ["a.b.c.KEY. 30 A 192.0.2.9"];
+    check(&deep, "b.c.KEY.dns.test. A", &no_data);
+    check(&deep, "c.KEY.dns.test. A", &no_data);
+    check(&deep, "x.c.KEY.dns.test. A", &no_such_name);
+    check(&deep, "x.a.b.c.KEY.dns.test. A", &no_such_name);
+    check(&deep, "b.KEY.dns.test. A", &no_such_name);
+    check(&[], "KEY.dns.test. A", &no_data);
+    check(&[], "x.KEY.dns.test. A", &no_such_name);
+}
+
+/// A SOA or NS of its own would take a key out of the origin's hands.
+#[test]
+fn soa_and_ns_stand_at_the_apex_alone() {
+    let records = [
+        "KEY. 30 SOA ns.KEY. me.KEY. 1 2 3 4 5",
+        "KEY. 30 NS ns.elsewhere.net.",
+        "sub.KEY. 30 NS ns.elsewhere.net.",
+        IROH,
+    ];
+    check(
+        &records,
+        "KEY.dns.test. SOA",
+        &["no data", "SOA dns.test. 30"],
+    );
+    check(
+        &records,
+        "KEY.dns.test. NS",
+        &["no data", "SOA dns.test. 30"],
+    );
+    check(
+        &records,
+        "sub.KEY.dns.test. NS",
+        &["no such name", "SOA dns.test. 30"],
+    );
+}
+
+#[test]
+fn records_outside_the_signers_zone_are_not_served() {
+    let other = quorate_packet::PublicKey::from_bytes([9; 32]);
+    let records = [
+        format!("_iroh.{other}. 30 TXT other"),
+        "_iroh.KEY.dns.test. 30 TXT below".to_owned(),
+        "_iroh. 30 TXT top".to_owned(),
+        ". 30 TXT root".to_owned(),
+        "KEY.evil. 30 TXT evil".to_owned(),
+    ];
+    let records: Vec<_> = records.iter().map(String::as_str).collect();
+    check(
+        &records,
+        "_iroh.KEY.dns.test. TXT",
+        &["no such name", "SOA dns.test. 30"],
+    );
+    check(
+        &records,
+        "KEY.dns.test. TXT",
+        &["no data", "SOA dns.test. 30"],
+    );
+}
+
+#[test]
+fn records_of_other_classes_are_not_served() {
+    let mut chaos = record(IROH);
+    chaos.dns_class = DNSClass::CH;
+    let packet = packet(vec![chaos]);
+    let answer = answer(
+        &authority(&["dns.test."]),
+        Some(&packet),
+        "_iroh.KEY.dns.test. TXT",
+    );
+    assert_eq!(text(&answer), ["no such name", "SOA dns.test. 30"]);
+}
+
+/// RFC 2181, sections 5.2 and 5.
+#[test]
+fn a_record_set_has_one_ttl_and_no_duplicates() {
+    check(
+        &[
+            "_iroh.KEY. 300 TXT a=1",
+            "_IROH.KEY. 30 TXT b=2",
+            "_iroh.KEY. 60 TXT a=1",
+        ],
+        "_iroh.KEY.dns.test. TXT",
+        &[
+            "records",
+            "_iroh.KEY.dns.test. 30 IN TXT a=1",
+            "_iroh.KEY.dns.test. 30 IN TXT b=2",
+        ],
+    );
+}
+
+/// RFC 2181, section 8.
+#[test]
+fn a_negative_ttl_counts_as_zero() {
+    check(
+        &["_iroh.KEY. 2147483648 TXT a=1"],
+        "_iroh.KEY.dns.test. TXT",
+        &["records", "_iroh.KEY.dns.test. 0 IN TXT a=1"],
+    );
+}
+
+/// RFC 3597, section 3.
+#[test]
+fn unknown_types_are_opaque() {
+    let data = RData::Unknown {
+        code: RecordType::Unknown(65400),
+        rdata: NULL::with(vec![0xc0, 0x0c, 0, 255]),
+    };
+    let packet = packet(vec![Record::from_rdata(name("x.KEY."), 30, data.clone())]);
+    let authority = authority(&["dns.test."]);
+    let mut query = question("x.KEY.dns.test. A");
+    query.set_query_type(RecordType::Unknown(65400));
+    let Located::Key(question) = authority.locate(&query) else {
+        panic!("not below a key");
+    };
+    let answer = question.answer(Some(&packet)).unwrap();
+    assert_eq!(answer.records()[0].data, data);
+}
+
+/// RFC 8482, section 4.2.
+#[test]
+fn any_gets_one_small_record() {
+    check(
+        &[IROH, "_iroh.KEY. 30 A 192.0.2.9"],
+        "_iroh.KEY.dns.test. ANY",
+        &["records", "_iroh.KEY.dns.test. 3600 IN HINFO RFC8482 "],
+    );
+}
+
+mod aliases {
+    use super::*;
+
+    #[test]
+    fn an_alias_is_followed_inside_the_keys_zone() {
+        let records = ["www.KEY. 60 CNAME web.KEY.", "WEB.KEY. 30 A 192.0.2.9"];
+        check(
+            &records,
+            "www.KEY.dns.test. A",
+            &[
+                "records",
+                "www.KEY.dns.test. 60 IN CNAME web.KEY.dns.test.",
+                "web.KEY.dns.test. 30 IN A 192.0.2.9",
+            ],
+        );
+        check(
+            &records,
+            "www.KEY.dns.test. CNAME",
+            &["records", "www.KEY.dns.test. 60 IN CNAME web.KEY.dns.test."],
+        );
+    }
+
+    #[test]
+    fn an_alias_written_under_the_origin_is_followed_too() {
+        check(
+            &[
+                "www.KEY. 60 CNAME web.KEY.dns.test.",
+                "web.KEY. 30 A 192.0.2.9",
+            ],
+            "www.KEY.dns.test. A",
+            &[
+                "records",
+                "www.KEY.dns.test. 60 IN CNAME web.KEY.dns.test.",
+                "web.KEY.dns.test. 30 IN A 192.0.2.9",
+            ],
+        );
+    }
+
+    #[test]
+    fn an_alias_that_leads_out_is_the_answer() {
+        for target in ["example.org.", "ns1.dns.test.", "dns.test.", "."] {
+            let alias = format!("www.KEY. 60 CNAME {target}");
+            let expected = format!("www.KEY.dns.test. 60 IN CNAME {target}");
+            check(&[&alias], "www.KEY.dns.test. A", &["records", &expected]);
+        }
+    }
+
+    /// RFC 6604, section 3: the code is that of the last name.
+    #[test]
+    fn an_alias_to_nothing_is_a_negative_answer() {
+        let alias = "www.KEY. 60 CNAME web.KEY.";
+        let answered = "www.KEY.dns.test. 60 IN CNAME web.KEY.dns.test.";
+        check(
+            &[alias],
+            "www.KEY.dns.test. A",
+            &["no such name", answered, "SOA dns.test. 30"],
+        );
+        check(
+            &[alias, "web.KEY. 30 TXT x"],
+            "www.KEY.dns.test. A",
+            &["no data", answered, "SOA dns.test. 30"],
+        );
+    }
+
+    #[test]
+    fn a_circle_ends_where_it_closes() {
+        check(
+            &["A.KEY. 60 CNAME b.KEY.", "b.KEY. 60 CNAME a.KEY."],
+            "a.KEY.dns.test. TXT",
+            &[
+                "records",
+                "a.KEY.dns.test. 60 IN CNAME b.KEY.dns.test.",
+                "b.KEY.dns.test. 60 IN CNAME a.KEY.dns.test.",
+            ],
+        );
+    }
+
+    #[test]
+    fn a_long_chain_is_cut() {
+        let chain: Vec<_> = (0..12)
+            .map(|at| record(&format!("a{at}.KEY. 60 CNAME a{}.KEY.", at + 1)))
+            .collect();
+        let answer = answer(
+            &authority(&["dns.test."]),
+            Some(&packet(chain)),
+            "a0.KEY.dns.test. A",
+        );
+        assert!(matches!(&answer, Answer::Records(records) if records.len() == ALIAS_COUNT_MAX));
+    }
+
+    /// RFC 2181, section 10.1.
+    #[test]
+    fn of_two_aliases_the_first_counts() {
+        check(
+            &["a.KEY. 60 CNAME one.test.", "a.KEY. 60 CNAME two.test."],
+            "a.KEY.dns.test. A",
+            &["records", "a.KEY.dns.test. 60 IN CNAME one.test."],
+        );
+    }
+
+    #[test]
+    fn a_target_that_is_too_long_under_the_origin_stays_as_it_is() {
+        let labels = ["x", "y", "z"].map(|letter| letter.repeat(63));
+        let long = format!("w.{}.KEY.", labels.join("."));
+        let alias = format!("a.KEY. 60 CNAME {long}");
+        let expected = format!("a.KEY.dns.test. 60 IN CNAME {long}");
+        check(&[&alias], "a.KEY.dns.test. A", &["records", &expected]);
+    }
+}
+
+/// RFC 4592; the zone is that of its section 2.2.1.
+mod wildcards {
+    use super::*;
+
+    const ZONE: [&str; 6] = [
+        "*.KEY. 3600 TXT this",
+        "*.KEY. 3600 MX 10 host1.test.",
+        "sub.*.KEY. 3600 TXT not-a-wildcard",
+        "host1.KEY. 3600 A 192.0.2.1",
+        "_ssh._tcp.host1.KEY. 3600 TXT x",
+        "_ssh._tcp.host2.KEY. 3600 TXT x",
+    ];
+
+    #[test]
+    fn a_wildcard_answers_for_names_that_do_not_exist() {
+        check(
+            &ZONE,
+            "host3.KEY.dns.test. TXT",
+            &["records", "host3.KEY.dns.test. 3600 IN TXT this"],
+        );
+        check(
+            &ZONE,
+            "foo.bar.KEY.dns.test. TXT",
+            &["records", "foo.bar.KEY.dns.test. 3600 IN TXT this"],
+        );
+        check(
+            &ZONE,
+            "host3.KEY.dns.test. A",
+            &["no data", "SOA dns.test. 30"],
+        );
+    }
+
+    #[test]
+    fn a_wildcard_answers_for_no_name_that_exists_or_lies_below_one() {
+        let no_such_name = ["no such name", "SOA dns.test. 30"];
+        let no_data = ["no data", "SOA dns.test. 30"];
+        check(&ZONE, "host1.KEY.dns.test. MX", &no_data);
+        check(&ZONE, "_telnet._tcp.host1.KEY.dns.test. TXT", &no_such_name);
+        check(&ZONE, "host2.KEY.dns.test. TXT", &no_data);
+        check(&ZONE, "x.host1.KEY.dns.test. TXT", &no_such_name);
+        check(&ZONE, "ghost.*.KEY.dns.test. MX", &no_such_name);
+        check(
+            &ZONE,
+            "sub.*.KEY.dns.test. TXT",
+            &["records", "sub.*.KEY.dns.test. 3600 IN TXT not-a-wildcard"],
+        );
+    }
+
+    #[test]
+    fn a_wildcard_can_be_asked_for_itself() {
+        check(
+            &ZONE,
+            "*.KEY.dns.test. TXT",
+            &["records", "*.KEY.dns.test. 3600 IN TXT this"],
+        );
+    }
+
+    #[test]
+    fn a_wildcard_without_records_of_its_own_has_no_data() {
+        check(
+            &["sub.*.KEY. 30 TXT x"],
+            "other.KEY.dns.test. TXT",
+            &["no data", "SOA dns.test. 30"],
+        );
+    }
+
+    #[test]
+    fn a_wildcard_alias_is_followed() {
+        check(
+            &["*.KEY. 60 CNAME web.KEY.", "web.KEY. 30 A 192.0.2.9"],
+            "any.KEY.dns.test. A",
+            &[
+                "records",
+                "any.KEY.dns.test. 60 IN CNAME web.KEY.dns.test.",
+                "web.KEY.dns.test. 30 IN A 192.0.2.9",
+            ],
+        );
+    }
+}
+
+#[test]
+fn a_damaged_packet_is_an_error_and_no_answer() {
+    let payload = vec![0xff; HEADER_SIZE + 40];
+    let packet = SignedPacket::assume_verified(KEY, payload.into()).unwrap();
+    let authority = authority(&["dns.test."]);
+    let query = question("KEY.dns.test. A");
+    let Located::Key(question) = authority.locate(&query) else {
+        panic!("not below a key");
+    };
+    assert_eq!(question.answer(Some(&packet)).unwrap_err().key, KEY);
+}

@@ -1,0 +1,40 @@
+//! A DNS question plus records gives an [`Answer`], as values.
+//!
+//! Nothing here does I/O, so that an answer needs two steps, and the caller reads the store between
+//! them:
+//!
+//! ```text
+//! Authority::locate(question) ──▶ Located::Answer(answer)         decided by configuration
+//!                             ──▶ Located::Key(question)          a packet decides: read its record
+//!                                   question.answer(packet) ──▶ answer
+//! ```
+//!
+//! Under each configured origin stand the zones of all keys, `<z32>.<origin>`, made of the records
+//! in the key's packet whose owner names end in that key. The apex of an origin and the addresses
+//! of its name servers come from configuration. Nothing is ever added to what a key published:
+//! an iroh endpoint fails to parse a TXT record set that holds a string it does not know.
+//!
+//! | piece | what it is |
+//! |---|---|
+//! | [`Origin`], [`Soa`] | what the operator configures, checked by [`Authority::new`] |
+//! | [`Authority`] | all origins; tells who can answer a question |
+//! | [`Located`] | an answer, or the key whose packet holds it |
+//! | [`KeyQuestion`] | a question about names below a key |
+//! | [`Answer`] | records, no data, no such name, or refused |
+//!
+//! Sources: RFC 1034, 1035, 2181 (record sets), 2308 (negative answers), 3597 (unknown types),
+//! 4343 (case), 4592 (wildcards), 8020 (empty non-terminals), 8482 (ANY).
+
+mod answer;
+mod authority;
+#[cfg(test)]
+mod fixture;
+mod key_question;
+mod key_zone;
+mod origin;
+mod zone;
+
+pub use answer::Answer;
+pub use authority::{Authority, Located};
+pub use key_question::{ALIAS_COUNT_MAX, KeyQuestion, UndecodableError};
+pub use origin::{NEGATIVE_TTL_SECS_MAX, Origin, OriginError, Soa};

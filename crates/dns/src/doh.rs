@@ -1,0 +1,204 @@
+//! DNS over HTTPS (RFC 8484). TLS is the business of whoever serves the router.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    body::to_bytes,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+    routing::MethodRouter,
+};
+use data_encoding::BASE64URL_NOPAD;
+
+use crate::{QUERY_SIZE_MAX, Responder, Transport};
+
+/// The path that clients try by default.
+const PATH: &str = "/dns-query";
+
+/// The media type of DNS messages.
+const DNS_MESSAGE: &str = "application/dns-message";
+
+/// The methods of the resource.
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, OPTIONS");
+
+/// `GET`, `HEAD` and `POST` at `/dns-query`. Whatever a response's code, its HTTP status is 200
+/// (RFC 8484, section 4.2.1); other statuses say that there was no DNS message to answer.
+pub fn doh_router(responder: Arc<Responder>) -> Router {
+    let methods = MethodRouter::new()
+        .get(get)
+        .post(post)
+        .options(preflight)
+        .fallback(other_method);
+    Router::new().route(PATH, methods).with_state(responder)
+}
+
+/// Why a request has no DNS response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+enum Unfit {
+    #[error("only {DNS_MESSAGE} is given here: leave out Accept, or accept that")]
+    NotAcceptable,
+    #[error("the body must be {DNS_MESSAGE}, and Content-Type must say so")]
+    MediaType,
+    #[error("the parameter dns is missing: give it a DNS message in base64url")]
+    NoParameter,
+    #[error("the parameter dns is not base64url without padding (RFC 8484, section 6)")]
+    Encoding,
+    #[error("a query has at most {QUERY_SIZE_MAX} bytes")]
+    TooLong,
+    #[error("the address is too long: a query has at most {QUERY_SIZE_MAX} bytes")]
+    UriTooLong,
+    #[error("the body broke off")]
+    BodyLost,
+    #[error("the message is not a DNS query")]
+    NotAQuery,
+    #[error("a query comes by GET, HEAD or POST")]
+    Method,
+}
+
+impl Unfit {
+    fn status(self) -> StatusCode {
+        match self {
+            Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
+            Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UriTooLong => StatusCode::URI_TOO_LONG,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::NoParameter | Self::Encoding | Self::BodyLost | Self::NotAQuery => {
+                StatusCode::BAD_REQUEST
+            }
+        }
+    }
+}
+
+impl IntoResponse for Unfit {
+    fn into_response(self) -> Response {
+        let mut response = (self.status(), format!("{self}\n")).into_response();
+        let headers = response.headers_mut();
+        if self == Self::Method {
+            headers.insert(header::ALLOW, METHODS);
+        }
+        with_cors(response)
+    }
+}
+
+/// HEAD too: the HTTP server leaves out the body.
+async fn get(
+    State(responder): State<Arc<Responder>>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Unfit> {
+    check_accept(&headers)?;
+    let query = uri.query().unwrap_or_default();
+    let mut parameters = query.split('&').filter_map(|pair| pair.split_once('='));
+    let (_, encoded) = parameters
+        .find(|(name, _)| *name == "dns")
+        .ok_or(Unfit::NoParameter)?;
+    if encoded.len() > BASE64URL_NOPAD.encode_len(QUERY_SIZE_MAX) {
+        return Err(Unfit::UriTooLong);
+    }
+    let message = BASE64URL_NOPAD.decode(encoded.as_bytes());
+    respond(&responder, &message.map_err(|_| Unfit::Encoding)?)
+}
+
+async fn post(
+    State(responder): State<Arc<Responder>>,
+    request: Request,
+) -> Result<Response, Unfit> {
+    check_accept(request.headers())?;
+    let content_type = request.headers().get(header::CONTENT_TYPE);
+    let content_type = content_type.and_then(|value| value.to_str().ok());
+    if !content_type.is_some_and(|value| is_media_type(value, DNS_MESSAGE)) {
+        return Err(Unfit::MediaType);
+    }
+    let message = to_bytes(request.into_body(), QUERY_SIZE_MAX).await;
+    respond(&responder, &message.map_err(on_body_error)?)
+}
+
+fn on_body_error(error: axum::Error) -> Unfit {
+    let mut source: Option<&dyn std::error::Error> = Some(&error);
+    while let Some(error) = source {
+        if error.is::<http_body_util::LengthLimitError>() {
+            return Unfit::TooLong;
+        }
+        source = error.source();
+    }
+    Unfit::BodyLost
+}
+
+fn respond(responder: &Responder, message: &[u8]) -> Result<Response, Unfit> {
+    let mut out = Vec::new();
+    let summary = responder
+        .respond(message, Transport::Https, &mut out)
+        .ok_or(Unfit::NotAQuery)?;
+    let mut response = out.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(DNS_MESSAGE));
+    // RFC 8484, section 5.1: never fresh for longer than a record in it.
+    let cache_control = match summary.ttl_secs {
+        Some(secs) => HeaderValue::try_from(format!("max-age={secs}")),
+        None => Ok(HeaderValue::from_static("no-store")),
+    };
+    headers.insert(
+        header::CACHE_CONTROL,
+        cache_control.expect("a number is fit for a header"),
+    );
+    Ok(with_cors(response))
+}
+
+/// A client that names no type, any type, or this one. Clients that merely say what they like best
+/// get it.
+fn check_accept(headers: &HeaderMap) -> Result<(), Unfit> {
+    let mut accept = headers.get_all(header::ACCEPT).iter().peekable();
+    if accept.peek().is_none() {
+        return Ok(());
+    }
+    let accepts = |value: &HeaderValue| {
+        value.to_str().is_ok_and(|value| {
+            value.split(',').any(|range| {
+                ["*/*", "application/*", DNS_MESSAGE]
+                    .iter()
+                    .any(|fit| is_media_type(range, fit))
+            })
+        })
+    };
+    match accept.any(accepts) {
+        true => Ok(()),
+        false => Err(Unfit::NotAcceptable),
+    }
+}
+
+/// Whether `value` is this type, parameters aside (RFC 9110, section 8.3.1).
+fn is_media_type(value: &str, media_type: &str) -> bool {
+    let name = value.split(';').next().unwrap_or_default();
+    name.trim().eq_ignore_ascii_case(media_type)
+}
+
+async fn preflight() -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::ALLOW, METHODS);
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+        HeaderValue::from_static("Accept, Content-Type"),
+    );
+    with_cors(response)
+}
+
+async fn other_method() -> Unfit {
+    Unfit::Method
+}
+
+/// Lets pages of any site ask: records are public and no request carries credentials.
+fn with_cors(mut response: Response) -> Response {
+    let any = HeaderValue::from_static("*");
+    let headers = response.headers_mut();
+    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, any);
+    response
+}
+
+#[cfg(test)]
+#[path = "doh_tests.rs"]
+mod tests;

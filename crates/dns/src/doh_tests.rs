@@ -1,0 +1,190 @@
+use axum::{
+    body::Body,
+    http::{Method, request},
+};
+use hickory_proto::{op::ResponseCode, rr::RecordType};
+use tower::ServiceExt;
+
+use super::*;
+use crate::fixture::*;
+
+async fn send(
+    request: request::Builder,
+    body: impl Into<Body>,
+) -> (StatusCode, HeaderMap, Vec<u8>) {
+    let router = doh_router(Fixture::new().responder);
+    let request = request.body(body.into()).unwrap();
+    let (parts, body) = router.oneshot(request).await.unwrap().into_parts();
+    let body = to_bytes(body, usize::MAX).await.unwrap().to_vec();
+    assert_eq!(parts.headers[header::ACCESS_CONTROL_ALLOW_ORIGIN], "*");
+    (parts.status, parts.headers, body)
+}
+
+fn path(message: &[u8]) -> String {
+    format!("/dns-query?dns={}", BASE64URL_NOPAD.encode(message))
+}
+
+fn get_request(message: &[u8]) -> request::Builder {
+    Request::get(path(message))
+}
+
+fn post_request(content_type: &str) -> request::Builder {
+    Request::post("/dns-query").header(header::CONTENT_TYPE, content_type)
+}
+
+#[track_caller]
+fn check_alice(status: StatusCode, headers: &HeaderMap, body: &[u8]) {
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(headers[header::CONTENT_TYPE], DNS_MESSAGE);
+    assert_eq!(headers[header::CACHE_CONTROL], "max-age=30");
+    assert_eq!(parse(body).answers.len(), 1);
+}
+
+#[tokio::test]
+async fn get_and_post_answer_alike() {
+    let (status, headers, by_get) = send(get_request(&alice_query()), Body::empty()).await;
+    check_alice(status, &headers, &by_get);
+    let (status, headers, by_post) = send(post_request(DNS_MESSAGE), alice_query()).await;
+    check_alice(status, &headers, &by_post);
+    assert_eq!(by_get, by_post);
+}
+
+#[tokio::test]
+async fn head_says_what_get_would() {
+    let (_, of_get, body) = send(get_request(&alice_query()), Body::empty()).await;
+    let head = get_request(&alice_query()).method(Method::HEAD);
+    let (status, of_head, nothing) = send(head, Body::empty()).await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(nothing.is_empty());
+    for field in [
+        header::CONTENT_TYPE,
+        header::CACHE_CONTROL,
+        header::CONTENT_LENGTH,
+    ] {
+        assert_eq!(of_get.get(&field), of_head.get(&field), "{field}");
+    }
+    assert_eq!(of_head[header::CONTENT_LENGTH], body.len().to_string());
+}
+
+/// RFC 8484, section 4.2.1; and section 5.1 on how long it may be cached.
+#[tokio::test]
+async fn every_response_code_is_a_200() {
+    let nobody = query(&iroh(NOBODY, "dns.test."), RecordType::TXT);
+    let damaged = query(&iroh(DAMAGED, "dns.test."), RecordType::TXT);
+    let elsewhere = query("google.com.", RecordType::A);
+    let cut = alice_query()[..30].to_vec();
+    for (message, code, cache_control) in [
+        (nobody, ResponseCode::NXDomain, "max-age=50"),
+        (damaged, ResponseCode::ServFail, "no-store"),
+        (elsewhere, ResponseCode::Refused, "no-store"),
+        (cut, ResponseCode::FormErr, "no-store"),
+    ] {
+        let (status, headers, body) = send(get_request(&message), Body::empty()).await;
+        assert_eq!(status, StatusCode::OK, "{code}");
+        assert_eq!(parse(&body).response_code, code);
+        assert_eq!(headers[header::CACHE_CONTROL], cache_control, "{code}");
+    }
+}
+
+/// `*/*` is what curl sends by itself.
+#[tokio::test]
+async fn whoever_accepts_anything_is_served() {
+    for accept in [
+        "*/*",
+        "application/*",
+        "application/dns-message",
+        "Application/DNS-Message; q=0.5",
+        "text/html, application/xhtml+xml, */*;q=0.8",
+    ] {
+        let request = get_request(&alice_query()).header(header::ACCEPT, accept);
+        let (status, headers, body) = send(request, Body::empty()).await;
+        check_alice(status, &headers, &body);
+    }
+    for accept in ["text/html", "application/dns-json", ""] {
+        let request = get_request(&alice_query()).header(header::ACCEPT, accept);
+        let (status, ..) = send(request, Body::empty()).await;
+        assert_eq!(status, StatusCode::NOT_ACCEPTABLE, "{accept}");
+    }
+}
+
+#[tokio::test]
+async fn a_media_type_may_have_parameters_but_must_be_right() {
+    let (status, headers, body) = send(
+        post_request("application/DNS-message; charset=x"),
+        alice_query(),
+    )
+    .await;
+    check_alice(status, &headers, &body);
+    for content_type in [
+        "application/x-www-form-urlencoded",
+        "application/dns-json",
+        "",
+    ] {
+        let (status, ..) = send(post_request(content_type), alice_query()).await;
+        assert_eq!(status, StatusCode::UNSUPPORTED_MEDIA_TYPE, "{content_type}");
+    }
+    let (status, ..) = send(Request::post("/dns-query"), alice_query()).await;
+    assert_eq!(status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+}
+
+#[tokio::test]
+async fn a_query_that_is_too_long_is_not_read() {
+    let message = vec![0; QUERY_SIZE_MAX + 1];
+    let (status, ..) = send(post_request(DNS_MESSAGE), message.clone()).await;
+    assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE);
+    let (status, ..) = send(get_request(&message), Body::empty()).await;
+    assert_eq!(status, StatusCode::URI_TOO_LONG);
+    let longest = &message[1..];
+    let (status, ..) = send(post_request(DNS_MESSAGE), longest.to_vec()).await;
+    assert_eq!(status, StatusCode::OK);
+    let (status, ..) = send(get_request(longest), Body::empty()).await;
+    assert_eq!(status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_get_without_a_query_is_a_bad_request() {
+    let encoded = BASE64URL_NOPAD.encode(&alice_query());
+    for path in [
+        "/dns-query".to_owned(),
+        "/dns-query?".to_owned(),
+        "/dns-query?dns".to_owned(),
+        "/dns-query?dns=".to_owned(),
+        format!("/dns-query?DNS={encoded}"),
+        format!("/dns-query?dns={encoded}="),
+        "/dns-query?dns=a+/b".to_owned(),
+        "/dns-query?dns=%41".to_owned(),
+        path(&[0; 11]),
+        path(&parse(&alice_query()).into_response().to_vec().unwrap()),
+    ] {
+        let (status, _, body) = send(Request::get(&path), Body::empty()).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{path}");
+        assert!(!body.is_empty(), "it says why");
+    }
+    let (status, ..) = send(post_request(DNS_MESSAGE), Body::empty()).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    let other = format!("/dns-query?name=x&dns={encoded}&ct=");
+    let (status, headers, body) = send(Request::get(other), Body::empty()).await;
+    check_alice(status, &headers, &body);
+}
+
+#[tokio::test]
+async fn other_methods_are_told_the_right_ones() {
+    for method in [Method::PUT, Method::DELETE, Method::PATCH] {
+        let request = Request::builder().method(method).uri("/dns-query");
+        let (status, headers, _) = send(request, Body::empty()).await;
+        assert_eq!(status, StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(headers[header::ALLOW], METHODS);
+    }
+}
+
+#[tokio::test]
+async fn a_preflight_is_granted() {
+    let request = Request::options("/dns-query");
+    let (status, headers, _) = send(request, Body::empty()).await;
+    assert_eq!(status, StatusCode::NO_CONTENT);
+    assert_eq!(headers[header::ACCESS_CONTROL_ALLOW_METHODS], METHODS);
+    assert_eq!(
+        headers[header::ACCESS_CONTROL_ALLOW_HEADERS],
+        "Accept, Content-Type"
+    );
+}

@@ -1,0 +1,258 @@
+//! A replica of a few packets, and queries by the byte.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use futures_util::future::BoxFuture;
+use hickory_proto::{
+    op::{Message, OpCode},
+    rr::{Name, RData, Record as DnsRecord, RecordType, rdata::TXT},
+};
+use prometheus::Registry;
+use quorate_authority::{Authority, Origin, Soa};
+use quorate_packet::{HEADER_SIZE, PublicKey, SignedPacket};
+use quorate_replica::{
+    LinearizeError, PutError, PutOutcome, ReadError, Record, Replica, StateDigest, Status,
+};
+
+use crate::{Metrics, Responder, Transport};
+
+/// Has `_iroh` and more.
+pub(crate) const ALICE: PublicKey = PublicKey::from_bytes([1; 32]);
+/// Has answers of every size.
+pub(crate) const BIG: PublicKey = PublicKey::from_bytes([2; 32]);
+/// Has a packet that cannot be decoded.
+pub(crate) const DAMAGED: PublicKey = PublicKey::from_bytes([3; 32]);
+/// Makes the replica panic.
+pub(crate) const UNLUCKY: PublicKey = PublicKey::from_bytes([5; 32]);
+/// Has published nothing.
+pub(crate) const NOBODY: PublicKey = PublicKey::from_bytes([4; 32]);
+
+/// How many bytes the name has whose SRV records [`BIG`] publishes.
+const SRV_LABELS: [&[u8]; 3] = [&[b's'; 60], &[b'r'; 60], &[b'v'; 60]];
+
+/// A replica that can only be read.
+#[derive(Default)]
+pub(crate) struct FakeReplica {
+    packets: Mutex<HashMap<PublicKey, SignedPacket>>,
+    pub(crate) failing: AtomicBool,
+}
+
+impl Replica for FakeReplica {
+    fn record(&self, key: &PublicKey) -> Result<Option<Record>, ReadError> {
+        if self.failing.load(Ordering::Relaxed) {
+            return Err(ReadError("the disk is on fire".to_owned()));
+        }
+        assert_ne!(*key, UNLUCKY, "the fault of the test");
+        let packets = self.packets.lock().unwrap();
+        Ok(packets.get(key).map(|packet| Record {
+            received: Default::default(),
+            packet: packet.clone(),
+        }))
+    }
+
+    fn put(&self, _: SignedPacket) -> BoxFuture<'_, Result<PutOutcome, PutError>> {
+        unreachable!("DNS only reads")
+    }
+
+    fn linearize(&self) -> BoxFuture<'_, Result<(), LinearizeError>> {
+        unreachable!("DNS reads the local replica")
+    }
+
+    fn status(&self) -> Status {
+        unreachable!("DNS asks for no status")
+    }
+
+    fn digest(&self) -> BoxFuture<'_, Result<StateDigest, ReadError>> {
+        unreachable!("DNS asks for no digest")
+    }
+}
+
+impl FakeReplica {
+    /// Stores a DNS packet in place of what the key has.
+    pub(crate) fn insert(&self, key: PublicKey, dns: &[u8]) {
+        let payload = [&[0; HEADER_SIZE], dns].concat();
+        let packet = SignedPacket::assume_verified(key, payload.into());
+        let packet = packet.expect("it is small enough");
+        self.packets.lock().unwrap().insert(key, packet);
+    }
+
+    /// Removes what the key has.
+    pub(crate) fn remove(&self, key: PublicKey) {
+        self.packets.lock().unwrap().remove(&key);
+    }
+}
+
+/// A responder, and what it reads from and counts in.
+pub(crate) struct Fixture {
+    pub(crate) responder: Arc<Responder>,
+    pub(crate) replica: Arc<FakeReplica>,
+    pub(crate) registry: Registry,
+}
+
+impl Fixture {
+    pub(crate) fn new() -> Self {
+        let replica = FakeReplica::default();
+        replica.insert(ALICE, &alice());
+        replica.insert(BIG, &big());
+        replica.insert(DAMAGED, &[0xff; 40]);
+
+        let registry = Registry::new();
+        let metrics = Metrics::register(&registry).unwrap();
+        let authority = Authority::new(vec![origin("dns.test."), origin("two.test.")]).unwrap();
+        let replica = Arc::new(replica);
+        Self {
+            responder: Arc::new(Responder::new(authority, replica.clone(), metrics)),
+            replica,
+            registry,
+        }
+    }
+
+    /// The bytes of the response, if there is one.
+    pub(crate) fn respond(&self, message: &[u8], transport: Transport) -> Option<Vec<u8>> {
+        let mut out = b"left over".to_vec();
+        let summary = self.responder.respond(message, transport, &mut out);
+        summary.map(|_| out)
+    }
+
+    /// The response to a query over UDP.
+    #[track_caller]
+    pub(crate) fn ask(&self, message: &[u8]) -> Message {
+        parse(&self.respond(message, Transport::Udp).expect("a response"))
+    }
+
+    /// The value of a figure, with `label="value"` pairs as Prometheus prints them.
+    pub(crate) fn figure(&self, line_start: &str) -> u64 {
+        let text = prometheus::TextEncoder::new().encode_to_string(&self.registry.gather());
+        let text = text.unwrap();
+        let mut lines = text.lines();
+        let value = lines.find_map(|line| line.strip_prefix(line_start));
+        value.expect(line_start).trim().parse().unwrap()
+    }
+}
+
+pub(crate) fn name(text: &str) -> Name {
+    Name::from_ascii(text).unwrap()
+}
+
+fn origin(text: &str) -> Origin {
+    Origin {
+        name: name(text),
+        soa: Soa {
+            mname: name("ns1").append_name(&name(text)).unwrap(),
+            rname: name("hostmaster").append_name(&name(text)).unwrap(),
+            serial: 1,
+            refresh_secs: 7200,
+            retry_secs: 900,
+            expire_secs: 1_209_600,
+            minimum_secs: 50,
+        },
+        soa_ttl_secs: 3600,
+        ns: vec![name("ns1").append_name(&name(text)).unwrap()],
+        a: vec![[192, 0, 2, 1].into()],
+        aaaa: Vec::new(),
+        ns_addresses: Default::default(),
+        ttl_secs: 600,
+    }
+}
+
+pub(crate) fn txt(owner: &str, key: PublicKey, text: String) -> DnsRecord {
+    let data = RData::TXT(TXT::new(vec![text]));
+    DnsRecord::from_rdata(name(&format!("{owner}.{key}.")), 30, data)
+}
+
+fn alice() -> Vec<u8> {
+    let mut message = Message::response(0, OpCode::Query);
+    message.add_answer(txt("_iroh", ALICE, "relay=https://relay.test".to_owned()));
+    message.to_vec().unwrap()
+}
+
+/// `txt`: one set of 540 bytes. `alias`: an alias to it. `<SRV_LABELS>`: records that take 20 bytes
+/// here and 260 in an answer, where their targets must not be compressed (RFC 2782).
+fn big() -> Vec<u8> {
+    let mut message = Message::response(0, OpCode::Query);
+    for letter in ["a", "b", "c"] {
+        message.add_answer(txt("txt", BIG, letter.repeat(180)));
+    }
+    let alias = format!("alias.{BIG}. 30 CNAME txt.{BIG}.");
+    let [owner, _, _, target] = alias.split(' ').collect::<Vec<_>>()[..] else {
+        unreachable!("four fields");
+    };
+    let data = hickory_proto::rr::rdata::CNAME(name(target));
+    message.add_answer(DnsRecord::from_rdata(name(owner), 30, RData::CNAME(data)));
+    let mut bytes = message.to_vec().unwrap();
+
+    let owner_at = u16::try_from(bytes.len()).unwrap();
+    for label in SRV_LABELS {
+        bytes.push(label.len() as u8);
+        bytes.extend_from_slice(label);
+    }
+    // A pointer to the key in the first owner name, behind the label `txt`.
+    bytes.extend_from_slice(&[0xc0, 12 + 4]);
+    let pointer = (0xc000 | owner_at).to_be_bytes();
+    for port in 0..5u8 {
+        if port > 0 {
+            bytes.extend_from_slice(&pointer);
+        }
+        bytes.extend_from_slice(&[0, 33, 0, 1, 0, 0, 0, 30, 0, 8, 0, 0, 0, 0, 0, port]);
+        bytes.extend_from_slice(&pointer);
+        bytes[7] += 1;
+    }
+    bytes
+}
+
+/// The owner of the SRV records of [`BIG`].
+pub(crate) fn srv_owner() -> String {
+    let labels = SRV_LABELS.map(|label| String::from_utf8(label.to_vec()).unwrap());
+    format!("{}.{BIG}.dns.test.", labels.join("."))
+}
+
+/// `_iroh.<key>.<origin>`.
+pub(crate) fn iroh(key: PublicKey, origin: &str) -> String {
+    format!("_iroh.{key}.{origin}")
+}
+
+/// A question on the wire.
+pub(crate) fn question(owner: &str, record_type: RecordType) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for label in &name(owner) {
+        bytes.push(label.len() as u8);
+        bytes.extend_from_slice(label);
+    }
+    bytes.push(0);
+    bytes.extend_from_slice(&u16::from(record_type).to_be_bytes());
+    bytes.extend_from_slice(&[0, 1]);
+    bytes
+}
+
+/// A query with id 0xabcd and RD.
+pub(crate) fn query(owner: &str, record_type: RecordType) -> Vec<u8> {
+    let header = [0xab, 0xcd, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    [&header[..], &question(owner, record_type)].concat()
+}
+
+/// The same with an OPT record.
+pub(crate) fn with_opt(mut query: Vec<u8>, udp_size: u16, version: u8, options: &[u8]) -> Vec<u8> {
+    query[11] += 1;
+    query.extend_from_slice(&[0, 0, 41]);
+    query.extend_from_slice(&udp_size.to_be_bytes());
+    query.extend_from_slice(&[0, version, 0x80, 0]);
+    query.extend_from_slice(&u16::try_from(options.len()).unwrap().to_be_bytes());
+    query.extend_from_slice(options);
+    query
+}
+
+/// A query that [`ALICE`] answers.
+pub(crate) fn alice_query() -> Vec<u8> {
+    query(&iroh(ALICE, "dns.test."), RecordType::TXT)
+}
+
+#[track_caller]
+pub(crate) fn parse(response: &[u8]) -> Message {
+    Message::from_vec(response).expect("responses are well-formed")
+}

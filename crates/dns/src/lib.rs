@@ -1,0 +1,46 @@
+//! DNS over UDP, TCP and HTTPS, answered from the local replica.
+//!
+//! ```text
+//! UDP loops ─┐
+//! TCP ───────┼─▶ Responder::respond(bytes, transport) ─▶ Query ─▶ Authority ─▶ Replica ─▶ bytes
+//! DoH ───────┘
+//! ```
+//!
+//! What is said is decided in `quorate-authority`; here bytes become questions and answers bytes.
+//! Anybody may send anything, so three rules hold: bytes are screened before a parser that reserves
+//! memory by their claims sees them; a datagram costs no task and no memory beyond its loop's two
+//! buffers; connections are counted, and each must make progress. Reads of the replica take
+//! microseconds and happen in place. A replica that cannot be read is a SERVFAIL, never a negative
+//! answer.
+//!
+//! | piece | what it is |
+//! |---|---|
+//! | [`Responder`] | bytes of a query to bytes of a response, for every transport |
+//! | [`Config`] → [`Bound`] → [`Server`] | the UDP and TCP listeners |
+//! | [`doh_router`] | `GET`, `HEAD` and `POST` at `/dns-query` |
+//! | [`Metrics`] | what all of them tell Prometheus |
+//!
+//! The codec is hickory-proto's. Its server is not used: it cannot screen datagrams before its
+//! parser, starts a task for each and does not count connections.
+//!
+//! Sources: RFC 1035 (messages), 6891 (EDNS), 7766 (TCP), 8484 (HTTPS), 9619 (one question), 9715
+//! (sizes over UDP).
+
+mod code;
+mod doh;
+#[cfg(test)]
+mod fixture;
+mod metrics;
+mod query;
+mod responder;
+mod response;
+mod server;
+mod tcp;
+mod udp;
+
+pub use doh::doh_router;
+pub use metrics::Metrics;
+pub use query::QUERY_SIZE_MAX;
+pub use responder::{Responder, Summary, Transport};
+pub use response::UDP_SIZE_MAX;
+pub use server::{BindError, Bound, Config, Server};

@@ -1,0 +1,136 @@
+use super::*;
+use crate::fixture::{alice_query, name, query, with_opt};
+
+fn code(message: &[u8]) -> Code {
+    match Query::parse(message) {
+        Err(Unfit::Rejected(_, code)) => code,
+        other => panic!("not rejected: {other:?}"),
+    }
+}
+
+#[test]
+fn a_plain_query_is_read() {
+    let parsed = Query::parse(&query("Dns.tEst.", RecordType::SOA)).unwrap();
+    assert!(parsed.question.name().eq_case(&name("Dns.tEst.")));
+    assert_eq!(parsed.question.query_type(), RecordType::SOA);
+    assert_eq!(parsed.edns, None);
+    assert_eq!(parsed.head.id, [0xab, 0xcd]);
+    assert_eq!(parsed.head.opcode_and_rd, 1);
+}
+
+#[test]
+fn what_is_shorter_than_a_header_is_no_query() {
+    for size in 0..HEADER_SIZE {
+        let parsed = Query::parse(&alice_query()[..size]);
+        assert_eq!(parsed.unwrap_err(), Unfit::NotAQuery);
+    }
+}
+
+/// An answer to a response could be answered for ever.
+#[test]
+fn a_response_is_no_query() {
+    let mut message = alice_query();
+    message[2] |= 0x80;
+    assert_eq!(Query::parse(&message).unwrap_err(), Unfit::NotAQuery);
+}
+
+#[test]
+fn other_opcodes_are_not_implemented() {
+    for opcode in 1..16 {
+        let mut message = alice_query();
+        message[2] |= opcode << 3;
+        assert_eq!(code(&message), Code::NotImp, "{opcode}");
+    }
+}
+
+/// RFC 9619.
+#[test]
+fn there_is_exactly_one_question() {
+    let mut none = alice_query()[..HEADER_SIZE].to_vec();
+    none[5] = 0;
+    assert_eq!(code(&none), Code::FormErr);
+    let two = [&alice_query()[..], &alice_query()[HEADER_SIZE..]].concat();
+    let mut counted = two.clone();
+    counted[5] = 2;
+    assert_eq!(code(&counted), Code::FormErr);
+    assert_eq!(code(&two), Code::FormErr, "a question that is not counted");
+}
+
+#[test]
+fn a_query_cut_short_anywhere_is_malformed() {
+    let message = with_opt(alice_query(), 1232, 0, &[0, 10, 0, 1, 7]);
+    assert!(Query::parse(&message).is_ok());
+    for size in HEADER_SIZE..message.len() {
+        assert_eq!(code(&message[..size]), Code::FormErr, "{size}");
+    }
+}
+
+#[test]
+fn bytes_behind_the_last_record_are_malformed() {
+    assert_eq!(code(&[&alice_query()[..], b"x"].concat()), Code::FormErr);
+}
+
+#[test]
+fn a_header_that_claims_much_is_malformed() {
+    assert_eq!(
+        code(&[0, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255]),
+        Code::FormErr
+    );
+}
+
+/// Nothing stands before a question that it could point to, and it is echoed byte for byte.
+#[test]
+fn a_question_is_not_compressed() {
+    let pointer = [
+        0xab, 0xcd, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0xc0, 4, 0, 1, 0, 1,
+    ];
+    assert_eq!(code(&pointer), Code::FormErr);
+}
+
+#[test]
+fn names_and_labels_have_their_limits() {
+    let header = [0xab, 0xcd, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    let label = |size: u8| [vec![size], vec![b'x'; size.into()]].concat();
+    let message = |labels: Vec<Vec<u8>>| {
+        let name = labels.concat();
+        [&header[..], &name, &[0, 0, 1, 0, 1]].concat()
+    };
+    let longest = vec![label(63), label(63), label(63), label(61)];
+    assert!(Query::parse(&message(longest.clone())).is_ok());
+    assert_eq!(
+        code(&message([longest, vec![label(1)]].concat())),
+        Code::FormErr
+    );
+    assert_eq!(code(&message(vec![label(64)])), Code::FormErr);
+}
+
+#[test]
+fn other_records_are_skipped() {
+    let mut message = alice_query();
+    // A TSIG-like record whose name is a pointer to the question's.
+    message.extend_from_slice(&[0xc0, 12, 0, 250, 0, 255, 0, 0, 0, 0, 0, 2, 1, 2]);
+    message[11] = 1;
+    let message = with_opt(message, 4096, 0, &[]);
+    let edns = Query::parse(&message).unwrap().edns.unwrap();
+    assert_eq!(edns.udp_size, 4096);
+    assert!(edns.dnssec_ok);
+}
+
+/// RFC 6891, sections 6.1.1 and 6.1.2.
+#[test]
+fn there_is_at_most_one_opt_and_the_root_owns_it() {
+    let once = with_opt(alice_query(), 1232, 0, &[]);
+    let twice = with_opt(once.clone(), 1232, 0, &[]);
+    assert_eq!(code(&twice), Code::FormErr);
+
+    let mut owned = alice_query();
+    owned.extend_from_slice(&[1, b'x']);
+    owned.extend_from_slice(&once[alice_query().len()..]);
+    owned[11] = 1;
+    assert_eq!(code(&owned), Code::FormErr);
+
+    for options in [&[0, 10, 0, 2, 7][..], &[0, 10, 0], &[7]] {
+        let message = with_opt(alice_query(), 1232, 0, options);
+        assert_eq!(code(&message), Code::FormErr, "{options:?}");
+    }
+}

@@ -1,0 +1,469 @@
+use std::sync::atomic::Ordering;
+
+use hickory_proto::{
+    op::{self, Message, MessageType, OpCode, ResponseCode},
+    rr::{RData, RecordType},
+};
+
+use super::*;
+use crate::fixture::*;
+
+/// A response as lines: code, flags, records of each section.
+fn text(message: &Message) -> Vec<String> {
+    let flags = match (message.authoritative, message.truncation) {
+        (true, true) => " AA TC",
+        (true, false) => " AA",
+        (false, true) => " TC",
+        (false, false) => "",
+    };
+    let code = format!("{:?}{flags}", message.response_code);
+    let sections = message.all_sections().map(ToString::to_string);
+    std::iter::once(code).chain(sections).collect()
+}
+
+fn soa(origin: &str) -> String {
+    format!("{origin} 50 IN SOA ns1.{origin} hostmaster.{origin} 1 7200 900 1209600 50")
+}
+
+#[test]
+fn a_published_record_is_answered_under_every_origin() {
+    let fixture = Fixture::new();
+    for origin in ["dns.test.", "two.test."] {
+        let owner = iroh(ALICE, origin);
+        let record = format!("{owner} 30 IN TXT relay=https://relay.test");
+        for transport in Transport::ALL {
+            let response = fixture.respond(&query(&owner, RecordType::TXT), transport);
+            let response = parse(&response.unwrap());
+            assert_eq!(text(&response), ["NoError AA", &record]);
+        }
+    }
+}
+
+#[test]
+fn a_missing_type_is_no_data_and_a_missing_name_nxdomain() {
+    let fixture = Fixture::new();
+    for origin in ["dns.test.", "two.test."] {
+        let soa = soa(origin);
+        let key = format!("{ALICE}.{origin}");
+        for (owner, record_type, code) in [
+            (iroh(ALICE, origin), RecordType::A, "NoError AA"),
+            (key.clone(), RecordType::TXT, "NoError AA"),
+            (iroh(ALICE, origin), RecordType::SOA, "NoError AA"),
+            (format!("other.{key}"), RecordType::TXT, "NXDomain AA"),
+            (iroh(NOBODY, origin), RecordType::TXT, "NXDomain AA"),
+        ] {
+            let response = fixture.ask(&query(&owner, record_type));
+            assert_eq!(text(&response), [code, &soa], "{owner} {record_type}");
+            assert_eq!(response.authorities.len(), 1);
+        }
+    }
+}
+
+#[test]
+fn a_refusal_is_not_authoritative() {
+    let fixture = Fixture::new();
+    let mut chaos = query("dns.test.", RecordType::SOA);
+    *chaos.last_mut().unwrap() = 3;
+    for message in [
+        query("google.com.", RecordType::A),
+        query("dns.test.", RecordType::AXFR),
+        query("dns.test.", RecordType::IXFR),
+        chaos,
+    ] {
+        assert_eq!(text(&fixture.ask(&message)), ["Refused"]);
+    }
+}
+
+/// A negative answer would take the record out of every cache that asked.
+#[test]
+fn a_replica_that_cannot_be_read_is_a_servfail() {
+    let fixture = Fixture::new();
+    fixture.replica.failing.store(true, Ordering::Relaxed);
+    assert_eq!(text(&fixture.ask(&alice_query())), ["ServFail"]);
+    let apex = fixture.ask(&query("dns.test.", RecordType::A));
+    assert_eq!(apex.response_code, ResponseCode::NoError);
+    fixture.replica.failing.store(false, Ordering::Relaxed);
+    assert_eq!(fixture.ask(&alice_query()).answers.len(), 1);
+}
+
+#[test]
+fn a_packet_that_cannot_be_decoded_is_a_servfail() {
+    let message = query(&iroh(DAMAGED, "dns.test."), RecordType::TXT);
+    assert_eq!(text(&Fixture::new().ask(&message)), ["ServFail"]);
+}
+
+/// It must not end a loop that serves others.
+#[test]
+fn a_panic_is_a_servfail() {
+    let message = query(&iroh(UNLUCKY, "dns.test."), RecordType::TXT);
+    assert_eq!(text(&Fixture::new().ask(&message)), ["ServFail"]);
+}
+
+#[test]
+fn the_header_returns_what_it_should_and_nothing_else() {
+    let fixture = Fixture::new();
+    for (third, fourth) in [(0x00, 0x00), (0x01, 0x10), (0x07, 0xff)] {
+        let mut message = alice_query();
+        (message[2], message[3]) = (third, fourth);
+        let response = fixture.respond(&message, Transport::Udp).unwrap();
+        assert_eq!(response[..2], [0xab, 0xcd], "id");
+        assert_eq!(response[2], 0x84 | (third & 0x01), "QR, AA, and RD copied");
+        assert_eq!(response[3], fourth & 0x10, "CD copied, RA, Z and AD clear");
+    }
+}
+
+/// RFC 4343, section 4.1; resolvers put entropy into letter case (0x20).
+#[test]
+fn the_question_is_echoed_byte_for_byte() {
+    let fixture = Fixture::new();
+    let canonical = iroh(ALICE, "dns.test.");
+    let mixed: String = canonical
+        .char_indices()
+        .map(|(at, c)| {
+            if at % 3 == 0 {
+                c.to_ascii_uppercase()
+            } else {
+                c
+            }
+        })
+        .collect();
+    for owner in [mixed, iroh(NOBODY, "DnS.tESt."), "GooGLE.com.".to_owned()] {
+        let message = query(&owner, RecordType::TXT);
+        let response = fixture.respond(&message, Transport::Udp).unwrap();
+        assert_eq!(response[12..message.len()], message[12..]);
+        for record in &parse(&response).answers {
+            assert_eq!(record.name.to_ascii(), owner);
+        }
+    }
+}
+
+#[test]
+fn garbage_behind_a_header_is_a_formerr_of_a_header() {
+    let fixture = Fixture::new();
+    let mut message = alice_query();
+    message.truncate(40);
+    let response = fixture.respond(&message, Transport::Udp).unwrap();
+    assert_eq!(response, [0xab, 0xcd, 0x81, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
+    message[2] = 0x28;
+    let response = fixture.respond(&message, Transport::Udp).unwrap();
+    assert_eq!(response, [0xab, 0xcd, 0xa8, 4, 0, 0, 0, 0, 0, 0, 0, 0]);
+}
+
+mod edns {
+    use super::*;
+
+    /// RFC 6891, section 6.1.1.
+    #[test]
+    fn there_is_an_opt_if_and_only_if_the_query_has_one() {
+        let fixture = Fixture::new();
+        for (owner, code) in [
+            (iroh(ALICE, "dns.test."), ResponseCode::NoError),
+            (iroh(NOBODY, "dns.test."), ResponseCode::NXDomain),
+            (iroh(DAMAGED, "dns.test."), ResponseCode::ServFail),
+            ("google.com.".to_owned(), ResponseCode::Refused),
+        ] {
+            let message = query(&owner, RecordType::TXT);
+            let response = fixture.ask(&message);
+            assert_eq!((response.response_code, response.edns), (code, None));
+            let response = fixture.ask(&with_opt(message, 4096, 0, &[]));
+            assert_eq!(response.response_code, code);
+            let edns = response.edns.expect("an OPT");
+            assert_eq!((edns.max_payload(), edns.version()), (UDP_SIZE_MAX, 0));
+            assert!(edns.flags().dnssec_ok, "RFC 3225, section 3");
+            assert!(edns.options().options.is_empty());
+        }
+    }
+
+    /// RFC 6891, section 6.1.3.
+    #[test]
+    fn a_later_version_is_told_ours() {
+        let fixture = Fixture::new();
+        let response = fixture.ask(&with_opt(alice_query(), 1232, 1, &[0xff; 3]));
+        assert_eq!(
+            response.response_code,
+            ResponseCode::FormErr,
+            "broken options"
+        );
+        let response = fixture.ask(&with_opt(alice_query(), 1232, 1, &[]));
+        // hickory knows 16 by its other meaning, BADSIG.
+        assert_eq!(u16::from(response.response_code), 16);
+        assert_eq!(response.edns.unwrap().version(), 0);
+        assert!(response.answers.is_empty() && response.queries.len() == 1);
+    }
+
+    #[test]
+    fn unknown_options_are_ignored() {
+        let fixture = Fixture::new();
+        let options = [0xfd, 0xe9, 0, 3, 1, 2, 3, 0, 12, 0, 2, 0, 0];
+        let response = fixture.ask(&with_opt(alice_query(), 1232, 0, &options));
+        assert_eq!(response.answers.len(), 1);
+    }
+}
+
+mod sizes {
+    use super::*;
+
+    fn big_txt() -> Vec<u8> {
+        query(&format!("txt.{BIG}.dns.test."), RecordType::TXT)
+    }
+
+    #[test]
+    fn a_set_that_does_not_fit_is_left_out_whole() {
+        let fixture = Fixture::new();
+        for message in [
+            big_txt(),
+            with_opt(big_txt(), 100, 0, &[]),
+            with_opt(big_txt(), 600, 0, &[]),
+        ] {
+            let edns = message[11];
+            let bytes = fixture.respond(&message, Transport::Udp).unwrap();
+            let response = parse(&bytes);
+            assert_eq!(text(&response), ["NoError AA TC"]);
+            assert_eq!(response.edns.is_some(), edns == 1, "OPT stays");
+            assert_eq!(response.queries.len(), 1);
+        }
+        let truncated = fixture.figure("quorate_dns_responses_truncated_total");
+        assert_eq!(truncated, 3);
+    }
+
+    #[test]
+    fn what_fits_before_it_stays() {
+        let message = query(&format!("alias.{BIG}.dns.test."), RecordType::TXT);
+        let response = Fixture::new().ask(&message);
+        assert!(response.truncation);
+        assert_eq!(response.answers.len(), 1);
+        assert_eq!(response.answers[0].record_type(), RecordType::CNAME);
+    }
+
+    #[test]
+    fn edns_and_tcp_make_room() {
+        let fixture = Fixture::new();
+        let message = with_opt(big_txt(), 1232, 0, &[]);
+        assert_eq!(fixture.ask(&message).answers.len(), 3);
+        for transport in [Transport::Tcp, Transport::Https] {
+            let response = parse(&fixture.respond(&big_txt(), transport).unwrap());
+            assert!(!response.truncation);
+            assert_eq!(response.answers.len(), 3);
+        }
+    }
+
+    /// RFC 9715: whatever the client says it can take, and whatever a stranger has published.
+    #[test]
+    fn no_datagram_is_larger_than_1232_bytes() {
+        let fixture = Fixture::new();
+        let message = with_opt(query(&srv_owner(), RecordType::SRV), u16::MAX, 0, &[]);
+        let bytes = fixture.respond(&message, Transport::Udp).unwrap();
+        assert!(bytes.len() <= UDP_SIZE_MAX.into());
+        assert!(parse(&bytes).truncation);
+        let bytes = fixture.respond(&message, Transport::Tcp).unwrap();
+        assert!(bytes.len() > UDP_SIZE_MAX.into(), "{}", bytes.len());
+        let response = parse(&bytes);
+        assert!(!response.truncation);
+        assert_eq!(response.answers.len(), 5);
+        let is_srv = |record: &hickory_proto::rr::Record| matches!(record.data, RData::SRV(_));
+        assert!(response.answers.iter().all(is_srv));
+    }
+
+    #[test]
+    fn any_stays_small() {
+        let message = query(&format!("txt.{BIG}.dns.test."), RecordType::ANY);
+        let bytes = Fixture::new().respond(&message, Transport::Udp).unwrap();
+        assert!(bytes.len() < message.len() + 30, "{} bytes", bytes.len());
+    }
+}
+
+#[test]
+fn a_response_may_be_cached_as_long_as_its_shortest_record() {
+    let fixture = Fixture::new();
+    let ttl = |owner: &str| {
+        let message = query(owner, RecordType::TXT);
+        let summary = fixture
+            .responder
+            .respond(&message, Transport::Https, &mut Vec::new());
+        summary.unwrap().ttl_secs
+    };
+    assert_eq!(ttl(&iroh(ALICE, "dns.test.")), Some(30));
+    assert_eq!(ttl(&iroh(NOBODY, "dns.test.")), Some(50));
+    assert_eq!(ttl(&iroh(DAMAGED, "dns.test.")), None);
+    assert_eq!(ttl("google.com."), None);
+}
+
+#[test]
+fn queries_are_counted_by_transport_and_code() {
+    let fixture = Fixture::new();
+    fixture.respond(&alice_query(), Transport::Udp);
+    fixture.respond(&alice_query(), Transport::Https);
+    fixture.respond(&query("google.com.", RecordType::A), Transport::Tcp);
+    fixture.respond(&[0; 11], Transport::Udp);
+    let count = |code: &str, transport: &str| {
+        fixture.figure(&format!(
+            "quorate_dns_queries_total{{code=\"{code}\",transport=\"{transport}\"}}"
+        ))
+    };
+    assert_eq!(count("noerror", "udp"), 1);
+    assert_eq!(count("noerror", "https"), 1);
+    assert_eq!(count("refused", "tcp"), 1);
+    assert_eq!(count("refused", "udp"), 0);
+    assert_eq!(fixture.figure("quorate_dns_messages_ignored_total"), 1);
+}
+
+/// No cache stands between the replica and the answer.
+#[test]
+fn what_is_published_replaced_or_removed_is_seen_at_once() {
+    let fixture = Fixture::new();
+    let message = query(&iroh(NOBODY, "dns.test."), RecordType::TXT);
+    for round in 0..3 {
+        assert_eq!(fixture.ask(&message).response_code, ResponseCode::NXDomain);
+        for version in [round, round + 1] {
+            let mut packet = Message::response(0, OpCode::Query);
+            packet.add_answer(txt("_iroh", NOBODY, format!("v={version}")));
+            fixture.replica.insert(NOBODY, &packet.to_vec().unwrap());
+            let response = fixture.ask(&message);
+            assert_eq!(response.answers[0].data.to_string(), format!("v={version}"));
+        }
+        fixture.replica.remove(NOBODY);
+    }
+}
+
+/// Numbers below the one given, the same in every run.
+fn draws() -> impl FnMut(usize) -> usize {
+    let mut state: u64 = 0x9e37_79b9_7f4a_7c15;
+    move |below| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % below as u64) as usize
+    }
+}
+
+/// Mutants of a query: flipped bytes, cut and grown. Each gets a well-formed response or none.
+#[test]
+fn no_message_breaks_the_responder() {
+    let fixture = Fixture::new();
+    let originals = [
+        with_opt(alice_query(), 1232, 0, &[0, 10, 0, 2, 1, 2]),
+        query(&srv_owner(), RecordType::SRV),
+        query(&format!("alias.{BIG}.dns.test."), RecordType::TXT),
+    ];
+    let mut draw = draws();
+    let mut answered = 0;
+    for round in 0..30_000 {
+        let mut message = originals[round % originals.len()].clone();
+        for _ in 0..draw(4) {
+            let at = draw(message.len());
+            message[at] = draw(256) as u8;
+        }
+        if draw(3) == 0 {
+            let size = draw(message.len() + 20);
+            message.resize(size, 0xc0);
+        }
+        let Some(bytes) = fixture.respond(&message, Transport::Udp) else {
+            continue;
+        };
+        answered += 1;
+        assert!(bytes.len() <= UDP_SIZE_MAX.into());
+        let response = parse(&bytes);
+        assert_eq!(response.message_type, MessageType::Response);
+        assert_eq!(bytes[..2], message[..2]);
+    }
+    assert!(answered > 10_000);
+}
+
+/// Whatever the codec accepts may be published: mutants of a packet with data of every type that
+/// has a form of its own. Each record in it is then asked for.
+#[test]
+fn no_published_packet_breaks_the_responder() {
+    let original = packet_of_many_types();
+    assert_eq!(
+        Message::from_vec(&original).unwrap().answers.len(),
+        TYPES.len()
+    );
+    let fixture = Fixture::new();
+    let mut draw = draws();
+    let mut answered = [0; 2];
+    for _ in 0..20_000 {
+        let mut dns = original.clone();
+        for _ in 0..=draw(6) {
+            let at = draw(dns.len());
+            dns[at] = draw(256) as u8;
+        }
+        let Ok(published) = Message::from_vec(&dns) else {
+            continue;
+        };
+        fixture.replica.insert(ALICE, &dns);
+        for record in &published.answers {
+            let owner = record.name.clone().append_domain(&name("dns.test."));
+            let Ok(owner) = owner else { continue };
+            let mut message = Message::query();
+            message.add_query(op::Query::query(owner, record.record_type()));
+            let response = fixture.respond(&message.to_vec().unwrap(), Transport::Tcp);
+            let response = parse(&response.unwrap());
+            assert_ne!(response.response_code, ResponseCode::ServFail, "{record}");
+            answered[usize::from(response.answers.is_empty())] += 1;
+        }
+    }
+    assert!(answered.iter().all(|count| *count > 1_000), "{answered:?}");
+}
+
+/// RFC 3597, section 4: also where the codec knows the type, the data is the publisher's.
+#[test]
+fn data_of_every_type_comes_back_byte_for_byte() {
+    let fixture = Fixture::new();
+    fixture.replica.insert(ALICE, &packet_of_many_types());
+    for (at, (record_type, data)) in TYPES.iter().enumerate() {
+        let label = char::from(b'a' + at as u8);
+        let owner = format!("{label}.{ALICE}.dns.test.");
+        let response = fixture.respond(&query(&owner, (*record_type).into()), Transport::Udp);
+        let response = response.unwrap();
+        assert_eq!(response[7], 1, "one answer for type {record_type}");
+        assert!(response.ends_with(data), "type {record_type}");
+    }
+}
+
+/// Type and data, without compression.
+const TYPES: [(u16, &[u8]); 22] = [
+    (1, &[192, 0, 2, 1]),
+    (5, b"\x03foo\x00"),
+    (10, b"anything"),
+    (12, b"\x03foo\x00"),
+    (13, b"\x03cpu\x02os"),
+    (15, b"\x00\x0a\x03foo\x00"),
+    (16, b"\x03one\x00\x03two"),
+    (
+        28,
+        &[0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1],
+    ),
+    (33, b"\x00\x01\x00\x02\x00\x03\x03foo\x00"),
+    (35, b"\x00\x01\x00\x02\x01U\x03sip\x05!a!b!\x00"),
+    (37, b"\x00\x01\x00\x02\x05cert"),
+    (44, b"\x01\x01fingerprint"),
+    (46, b"signature"),
+    (48, b"\x01\x01\x03\x0fkey"),
+    (52, b"\x03\x01\x01hash"),
+    (53, b"\x03\x01\x01hash"),
+    (61, b"openpgp"),
+    (62, b"\x00\x00\x00\x01\x00\x03\x00\x01\x40"),
+    (
+        64,
+        b"\x00\x01\x00\x00\x01\x00\x03\x02h2\x00\x03\x00\x02\x01\xbb",
+    ),
+    (65, b"\x00\x01\x03foo\x00\x00\x04\x00\x04\xc0\x00\x02\x01"),
+    (257, b"\x00\x05issueca.test"),
+    (65305, b"\x03foo\x00"),
+];
+
+fn packet_of_many_types() -> Vec<u8> {
+    let mut dns = vec![0, 0, 0x84, 0, 0, 0, 0, TYPES.len() as u8, 0, 0, 0, 0];
+    let key = question(&format!("{ALICE}."), RecordType::A);
+    for (at, (record_type, data)) in TYPES.iter().enumerate() {
+        dns.extend_from_slice(&[1, b'a' + at as u8]);
+        match at {
+            0 => dns.extend_from_slice(&key[..key.len() - 4]),
+            _ => dns.extend_from_slice(&[0xc0, 14]),
+        }
+        dns.extend_from_slice(&record_type.to_be_bytes());
+        dns.extend_from_slice(&[0, 1, 0, 0, 0, 30, 0, data.len() as u8]);
+        dns.extend_from_slice(data);
+    }
+    dns
+}

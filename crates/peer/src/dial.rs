@@ -1,0 +1,199 @@
+//! Opening a link: address, TCP, TLS, greeting.
+
+use std::{io, net::SocketAddr, sync::Arc};
+
+use futures_util::{SinkExt, StreamExt};
+use quorate_packet::PublicKey;
+use quorate_raft::{NodeId, transport::Lane};
+use quorate_tls::KeyRefusal;
+use tokio::{
+    io::{ReadHalf, WriteHalf},
+    net::{TcpStream, lookup_host},
+    sync::Semaphore,
+    time::{Instant, timeout, timeout_at},
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_util::codec::{FramedRead, FramedWrite};
+
+use crate::{
+    Passport, TransportConfig,
+    frame::{FrameDecoder, FrameEncoder, FrameError},
+    greeting::{GREETING_SIZE_MAX, Greeting, Hello},
+    metrics::DialFailure,
+    socket,
+};
+
+/// How many names are looked up at one time. A lookup blocks a thread for as long as the system's
+/// resolver takes, whether anyone still waits for it or not, and threads are shared with the store.
+const LOOKUP_COUNT_MAX: usize = 8;
+
+/// The half of a new link that the hello went to, and requests will.
+pub(crate) type HelloWriter = FramedWrite<WriteHalf<TlsStream<TcpStream>>, FrameEncoder<Hello>>;
+
+/// The half of a new link that the greeting came from, and responses will.
+pub(crate) type GreetingReader = FramedRead<ReadHalf<TlsStream<TcpStream>>, FrameDecoder<Greeting>>;
+
+/// Opens connections to peers.
+#[derive(Debug)]
+pub(crate) struct Dialer {
+    passport: Passport,
+    config: TransportConfig,
+    lookups: Arc<Semaphore>,
+}
+
+impl Dialer {
+    pub(crate) fn new(passport: Passport, config: TransportConfig) -> Self {
+        Self {
+            passport,
+            config,
+            lookups: Arc::new(Semaphore::new(LOOKUP_COUNT_MAX)),
+        }
+    }
+
+    /// Where `peer` is: where the configuration says, or else at the address of the membership.
+    pub(crate) fn address(&self, peer: NodeId, of_membership: String) -> String {
+        match self.config.addresses.get(&peer) {
+            Some(configured) => configured.clone(),
+            None => of_membership,
+        }
+    }
+
+    /// Opens a connection to `peer` at `address` and is welcomed there.
+    pub(crate) async fn dial(
+        &self,
+        peer: NodeId,
+        address: &str,
+        lane: Lane,
+    ) -> Result<(HelloWriter, GreetingReader), DialError> {
+        let stream = self.connect(address).await?;
+        let handshake = self.handshake(stream, peer, lane);
+        timeout(self.config.handshake_timeout, handshake)
+            .await
+            .map_err(|_| DialError::TimedOut)?
+    }
+
+    /// Tries each address of the name in turn until the time is up. The time that is left is
+    /// shared among the addresses that are left, so that a silent one does not hide the others.
+    async fn connect(&self, address: &str) -> Result<TcpStream, DialError> {
+        let deadline = Instant::now() + self.config.connect_timeout;
+        let addresses = timeout_at(deadline, self.resolve(address))
+            .await
+            .map_err(|_| DialError::Unresolved)?
+            .map_err(DialError::Resolve)?;
+        let mut failure = DialError::NoAddress;
+        for (tried, address) in addresses.iter().enumerate() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let shares = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
+            failure = match timeout(left / shares, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => {
+                    socket::prepare(&stream).map_err(DialError::Connect)?;
+                    return Ok(stream);
+                }
+                Ok(Err(error)) => DialError::Connect(error),
+                Err(_) => DialError::Silent,
+            };
+        }
+        Err(failure)
+    }
+
+    async fn resolve(&self, address: &str) -> io::Result<Vec<SocketAddr>> {
+        if let Ok(address) = address.parse() {
+            return Ok(vec![address]);
+        }
+        let turn = self.lookups.clone().acquire_owned().await;
+        let address = address.to_owned();
+        let lookup = tokio::spawn(async move {
+            // Given back when the lookup ends, not when the caller has lost patience.
+            let _turn = turn;
+            lookup_host(address).await.map(Iterator::collect)
+        });
+        lookup.await.map_err(io::Error::other)?
+    }
+
+    async fn handshake(
+        &self,
+        stream: TcpStream,
+        peer: NodeId,
+        lane: Lane,
+    ) -> Result<(HelloWriter, GreetingReader), DialError> {
+        let config = quorate_tls::client_config(&self.passport.identity, peer.0);
+        let stream = TlsConnector::from(config)
+            .connect(quorate_tls::server_name(), stream)
+            .await
+            .map_err(DialError::tls)?;
+        let (reader, writer) = tokio::io::split(stream);
+        let mut writer = FramedWrite::new(writer, FrameEncoder::new(GREETING_SIZE_MAX, None));
+        let mut reader = FramedRead::new(reader, FrameDecoder::new(GREETING_SIZE_MAX, None));
+        let sent = writer.send(Hello::new(self.passport.cluster, lane)).await;
+        // Even if the hello could not be sent: the peer may have said before why it went.
+        match reader.next().await {
+            Some(Ok(Greeting::Welcome)) => Ok((writer, reader)),
+            Some(Ok(Greeting::Refused(reason))) => Err(DialError::Refused(reason)),
+            Some(Err(FrameError::Io(error))) => Err(DialError::tls(error)),
+            Some(Err(error)) => Err(DialError::Greeting(error)),
+            None => match sent {
+                Err(FrameError::Io(error)) => Err(DialError::tls(error)),
+                _ => Err(DialError::Closed),
+            },
+        }
+    }
+}
+
+/// Why a dial gave no link. Peer and address are named by who dialed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DialError {
+    #[error("its name cannot be resolved")]
+    Resolve(#[source] io::Error),
+    #[error("its name was not resolved in time")]
+    Unresolved,
+    #[error("its name has no address")]
+    NoAddress,
+    #[error("it cannot be reached")]
+    Connect(#[source] io::Error),
+    #[error("it cannot be reached: no answer in time")]
+    Silent,
+    #[error("another node is there: {0}")]
+    OtherNode(PublicKey),
+    #[error(
+        "it does not know this node's key: add this node to the cluster, or to the \
+         configuration there"
+    )]
+    NotAdmitted,
+    #[error("TLS failed")]
+    Tls(#[source] io::Error),
+    #[error("it closed the connection during the handshake")]
+    Closed,
+    #[error("it answered with no greeting")]
+    Greeting(#[source] FrameError),
+    #[error("it refused the link: {0}")]
+    Refused(String),
+    #[error("it connected and then did not answer in time")]
+    TimedOut,
+}
+
+impl DialError {
+    fn tls(error: io::Error) -> Self {
+        match KeyRefusal::of(&error) {
+            Some(KeyRefusal::Theirs(key)) => Self::OtherNode(key),
+            Some(KeyRefusal::Ours) => Self::NotAdmitted,
+            None if error.kind() == io::ErrorKind::UnexpectedEof => Self::Closed,
+            None => Self::Tls(error),
+        }
+    }
+
+    pub(crate) fn reason(&self) -> DialFailure {
+        match self {
+            Self::Resolve(_)
+            | Self::Unresolved
+            | Self::NoAddress
+            | Self::Connect(_)
+            | Self::Silent => DialFailure::Connect,
+            Self::OtherNode(_) | Self::Tls(_) | Self::Closed | Self::Greeting(_) => {
+                DialFailure::Tls
+            }
+            Self::NotAdmitted => DialFailure::NotAdmitted,
+            Self::Refused(_) => DialFailure::Refused,
+            Self::TimedOut => DialFailure::TimedOut,
+        }
+    }
+}

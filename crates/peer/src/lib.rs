@@ -1,0 +1,56 @@
+//! The transport between nodes: TLS by node keys, frames, and the structs of `quorate-raft` in them.
+//!
+//! A link is one TCP connection for one lane between two nodes. Both have proved their keys before
+//! a byte of ours is spoken (`quorate-tls`); then the one that connected says which wire version,
+//! which cluster and which lane, and the other welcomes it or says why not. So a stranger learns no
+//! version and cannot make a node decode anything.
+//!
+//! ```text
+//! TLS handshake ── Hello ──▶           a stranger ends here, with an alert
+//!               ◀── Greeting ──        another version, another cluster: the reason, and the end
+//!                 Request ──▶          frames: length (4 bytes, big-endian), postcard
+//!               ◀── Response           one for each request, in order
+//! ```
+//!
+//! # Bounds
+//!
+//! What a peer can make a node hold is bounded: handshakes under way ([`ServerConfig`]; under a
+//! flood the oldest gives way), links in all and for each peer, the size of a frame
+//! ([`FRAME_SIZE_MAX`]). Requests are read only as the service takes them and responses are taken
+//! from it only as the peer reads them; one that stops reading is cut off. One that vanished is
+//! noticed by TCP within seconds.
+//!
+//! Peers are found through the system's resolver at every dial, so that they may move.
+//!
+//! | piece | what it is |
+//! |---|---|
+//! | [`PeerTransport`] | opens links to peers |
+//! | [`ServerConfig`], [`Bound`], [`Server`] | takes the links that peers open to a `Service` |
+//! | [`Passport`] | what a node shows to its peers: its identity and its cluster |
+//! | [`Metrics`] | what both sides count |
+
+mod dial;
+mod frame;
+mod greeting;
+mod incoming;
+mod lane;
+mod log_budget;
+mod metrics;
+mod passport;
+mod server;
+mod slots;
+mod socket;
+mod transport;
+
+pub use frame::FRAME_SIZE_MAX;
+pub use metrics::Metrics;
+pub use passport::{ClusterId, Passport};
+pub use server::{BindError, Bound, Server, ServerConfig};
+pub use transport::{PeerTransport, TransportConfig};
+
+#[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
+mod link_tests;
+#[cfg(test)]
+mod test_nodes;

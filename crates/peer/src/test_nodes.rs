@@ -1,0 +1,246 @@
+//! Nodes of tests: Bob listens and admits Alice; Mallory is nobody.
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt, stream::BoxStream};
+use prometheus::{Registry, proto::Metric};
+use quorate_raft::{
+    NodeId,
+    message::{Request, Response},
+    transport::{Lane, Link, LinkError, Service, Transport},
+};
+use quorate_tls::{Admit, Identity};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    time::timeout,
+};
+use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
+
+use crate::{ClusterId, Metrics, Passport, PeerTransport, Server, ServerConfig, TransportConfig};
+
+/// Longer than anything here takes on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) const HOME: ClusterId = ClusterId([7; 32]);
+
+pub(crate) const ALICE: u8 = 1;
+pub(crate) const BOB: u8 = 2;
+pub(crate) const MALLORY: u8 = 3;
+
+pub(crate) fn passport(name: u8) -> Passport {
+    Passport {
+        identity: Identity::from_seed(&[name; 32]),
+        cluster: HOME,
+    }
+}
+
+pub(crate) fn id(name: u8) -> NodeId {
+    NodeId(passport(name).identity.public_key())
+}
+
+pub(crate) fn only(name: u8) -> Admit {
+    let admitted = id(name).0;
+    Arc::new(move |key| *key == admitted)
+}
+
+pub(crate) fn on_loopback() -> ServerConfig {
+    ServerConfig::new(([127, 0, 0, 1], 0).into())
+}
+
+/// A served node and what it counts.
+pub(crate) struct Node {
+    pub(crate) server: Server,
+    pub(crate) registry: Registry,
+}
+
+impl Node {
+    /// Bob, who admits Alice.
+    pub(crate) async fn bob(service: impl Service) -> Self {
+        Self::bob_with(on_loopback(), service).await
+    }
+
+    pub(crate) async fn bob_with(config: ServerConfig, service: impl Service) -> Self {
+        let registry = Registry::new();
+        let metrics = Metrics::register(&registry).unwrap();
+        let bound = config.bind().await.unwrap();
+        let server = bound.serve(&passport(BOB), only(ALICE), Arc::new(service), metrics);
+        Self { server, registry }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.server.local_addr()
+    }
+
+    /// How many handshakes ended so.
+    pub(crate) fn handshakes(&self, outcome: &str) -> u64 {
+        let with = |metric: &Metric| metric.get_label()[0].value() == outcome;
+        let count = |metric: &Metric| metric.get_counter().get_value();
+        figure(&self.registry, "quorate_peer_handshakes_total", with, count) as u64
+    }
+
+    /// How many links peers have open.
+    pub(crate) fn links_open(&self) -> u64 {
+        let value = |metric: &Metric| metric.get_gauge().get_value();
+        figure(&self.registry, "quorate_peer_links_open", |_| true, value) as u64
+    }
+
+    /// Sees that the node still serves peers.
+    pub(crate) async fn expect_alive(&self) {
+        let mut link = open(ALICE, self.address()).await.unwrap();
+        assert_eq!(ask(&mut link, "alive?").await, "alive?");
+    }
+}
+
+/// The sum of a figure over the labels wanted.
+pub(crate) fn figure(
+    registry: &Registry,
+    name: &str,
+    wanted: impl Fn(&Metric) -> bool,
+    value: impl Fn(&Metric) -> f64,
+) -> f64 {
+    let families = registry.gather();
+    let family = families.iter().find(|family| family.name() == name);
+    let metrics = family.expect("it is registered").get_metric();
+    metrics
+        .iter()
+        .filter(|metric| wanted(metric))
+        .map(value)
+        .sum()
+}
+
+/// Waits until `condition` holds.
+pub(crate) async fn eventually(label: &str, condition: impl Fn() -> bool) {
+    let holds = async {
+        while !condition() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(PATIENCE, holds).await.expect(label);
+}
+
+/// Answers each request with its own text.
+pub(crate) struct Echo;
+
+impl Service for Echo {
+    fn serve(
+        self: Arc<Self>,
+        peer: NodeId,
+        _lane: Lane,
+        requests: BoxStream<'static, Request>,
+    ) -> BoxStream<'static, Response> {
+        assert_eq!(peer, id(ALICE), "a service sees peers that are admitted");
+        requests.map(echo).boxed()
+    }
+}
+
+pub(crate) fn request(text: &str) -> Request {
+    Request::Propose(Bytes::copy_from_slice(text.as_bytes()))
+}
+
+pub(crate) fn echo(request: Request) -> Response {
+    let Request::Propose(text) = request else {
+        panic!("no test sends {request:?}")
+    };
+    Response::Failed(String::from_utf8(text.to_vec()).unwrap())
+}
+
+/// A service made of a function.
+pub(crate) struct Serve<F>(pub(crate) F);
+
+impl<F> Service for Serve<F>
+where
+    F: Fn(BoxStream<'static, Request>) -> BoxStream<'static, Response> + Send + Sync + 'static,
+{
+    fn serve(
+        self: Arc<Self>,
+        _peer: NodeId,
+        _lane: Lane,
+        requests: BoxStream<'static, Request>,
+    ) -> BoxStream<'static, Response> {
+        self.0(requests)
+    }
+}
+
+pub(crate) fn transport(name: u8) -> PeerTransport {
+    let metrics = Metrics::register(&Registry::new()).unwrap();
+    PeerTransport::new(
+        passport(name),
+        TransportConfig::new(BTreeMap::new()),
+        metrics,
+    )
+}
+
+/// A link of this node to Bob.
+pub(crate) async fn open(name: u8, address: SocketAddr) -> Result<Link, LinkError> {
+    let opened = transport(name).open(id(BOB), address.to_string(), Lane::Append);
+    timeout(PATIENCE, opened).await.expect("a dial ends")
+}
+
+pub(crate) async fn ask(link: &mut Link, text: &str) -> String {
+    link.requests.send(request(text)).await.unwrap();
+    hear(link).await
+}
+
+pub(crate) async fn hear(link: &mut Link) -> String {
+    match next(link).await {
+        Some(Ok(Response::Failed(text))) => text,
+        other => panic!("{other:?} instead of an echo"),
+    }
+}
+
+pub(crate) async fn next(link: &mut Link) -> Option<Result<Response, LinkError>> {
+    timeout(PATIENCE, link.responses.next())
+        .await
+        .expect("a link answers or ends")
+}
+
+/// What a client that is written by hand sees of Bob, once TLS stands at its end.
+pub(crate) async fn tls(name: u8, address: SocketAddr) -> client::TlsStream<TcpStream> {
+    let config = quorate_tls::client_config(&passport(name).identity, id(BOB).0);
+    TlsConnector::from(config)
+        .connect(
+            quorate_tls::server_name(),
+            TcpStream::connect(address).await.unwrap(),
+        )
+        .await
+        .unwrap()
+}
+
+pub(crate) fn frame(body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(body.len()).unwrap();
+    [&length.to_be_bytes(), body].concat()
+}
+
+/// Everything that comes until the other end closes.
+pub(crate) async fn rest(
+    stream: &mut (impl AsyncReadExt + Unpin),
+) -> (Vec<u8>, std::io::Result<usize>) {
+    let mut bytes = Vec::new();
+    let end = timeout(PATIENCE, stream.read_to_end(&mut bytes))
+        .await
+        .expect("the connection is closed");
+    (bytes, end)
+}
+
+/// A node that takes one connection, reads the hello and answers with these bytes.
+pub(crate) async fn fake_bob(answer: Vec<u8>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let mut stream = accept_as_bob(&listener).await;
+        stream.write_all(&answer).await.unwrap();
+        stream.shutdown().await.unwrap();
+    });
+    address
+}
+
+pub(crate) async fn accept_as_bob(listener: &TcpListener) -> server::TlsStream<TcpStream> {
+    let config = quorate_tls::server_config(&passport(BOB).identity, only(ALICE));
+    let (stream, _) = listener.accept().await.unwrap();
+    let mut stream = TlsAcceptor::from(config).accept(stream).await.unwrap();
+    let mut hello = vec![0; 4 + 42];
+    stream.read_exact(&mut hello).await.unwrap();
+    stream
+}

@@ -1,0 +1,226 @@
+//! The command line.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use toml::Value;
+
+use crate::{
+    config::{self, Loaded, Sources},
+    dev::DevArgs,
+    init::{self, InitArgs},
+    publish::{self, PublishArgs},
+    resolve::{self, ResolveArgs},
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  quorate dev                                  three nodes on this machine, to try things out
+  quorate publish --key me.key _iroh TXT relay=https://relay.example.org
+  quorate resolve KEY                          what the relay has for a key
+
+  quorate init --data-dir /var/lib/quorate --address ns1.example.org:7700
+  quorate config check /etc/quorate/config.toml
+  quorate serve --config /etc/quorate/config.toml";
+
+/// A pkarr relay and authoritative DNS server whose records are replicated with Raft.
+#[derive(Debug, Parser)]
+#[command(name = "quorate", version, about, after_help = EXAMPLES)]
+#[command(arg_required_else_help = true, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run one node of a cluster.
+    #[command(after_help = "\
+Settings come from the built-in defaults, the file, environment variables (QUORATE_HTTP_LISTEN sets
+listen in [http]) and these flags; the later wins. `quorate config show` tells which set what.")]
+    Serve(ConfigArgs),
+    /// Run a whole cluster on this machine, to try things out.
+    Dev(DevArgs),
+    /// Make the identity of a node and print it, or print the one there is.
+    Init(InitArgs),
+    /// Check a configuration, or show the effective one.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Sign records with a key and publish them through a relay.
+    Publish(PublishArgs),
+    /// Look up what a key has published, at a relay or by DNS.
+    Resolve(ResolveArgs),
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigCommand {
+    /// Parse and check everything that `serve` would read; say OK, or all that is wrong.
+    Check {
+        /// The configuration file.
+        file: PathBuf,
+    },
+    /// Print every setting in force, and which layer set it.
+    Show(ConfigArgs),
+}
+
+/// The file, and flags over it.
+#[derive(Debug, Args)]
+struct ConfigArgs {
+    /// The configuration file (TOML). Without one: defaults, environment and flags.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Where the node keeps its identity, log and records (data_dir).
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// A founding node of the cluster (cluster.nodes); repeat for each, this one too.
+    #[arg(long = "cluster-nodes", value_name = "KEY@HOST:PORT")]
+    cluster_nodes: Vec<String>,
+    /// Where the relay and DNS over HTTPS listen (http.listen).
+    #[arg(long, value_name = "IP:PORT")]
+    http_listen: Option<SocketAddr>,
+    /// Where other nodes are heard (peer.listen).
+    #[arg(long, value_name = "IP:PORT")]
+    peer_listen: Option<SocketAddr>,
+    /// Where health, metrics and the admin API listen (admin.listen).
+    #[arg(long, value_name = "IP:PORT")]
+    admin_listen: Option<SocketAddr>,
+    /// Where DNS listens, UDP and TCP (dns.listen).
+    #[arg(long, value_name = "IP:PORT")]
+    dns_listen: Option<SocketAddr>,
+}
+
+impl ConfigArgs {
+    fn load(self) -> anyhow::Result<Loaded> {
+        let mut flags: Vec<(&'static [&'static str], Value)> = Vec::new();
+        if let Some(dir) = self.data_dir {
+            let dir = dir.into_os_string().into_string().ok();
+            let dir = dir.context("--data-dir: the path is not Unicode, as TOML needs it")?;
+            flags.push((&["data_dir"], Value::String(dir)));
+        }
+        if !self.cluster_nodes.is_empty() {
+            let nodes = self.cluster_nodes.into_iter().map(Value::String).collect();
+            flags.push((&["cluster", "nodes"], Value::Array(nodes)));
+        }
+        let listeners: [(&'static [&'static str], _); 4] = [
+            (&["http", "listen"], self.http_listen),
+            (&["peer", "listen"], self.peer_listen),
+            (&["admin", "listen"], self.admin_listen),
+            (&["dns", "listen"], self.dns_listen),
+        ];
+        for (keys, listen) in listeners {
+            flags.extend(listen.map(|listen| (keys, Value::String(listen.to_string()))));
+        }
+        let environment = Sources::process_environment();
+        Ok(config::load(Sources {
+            file: self.config,
+            environment,
+            flags,
+        })?)
+    }
+}
+
+/// Parses the arguments, does what they say, and tells the shell how it went: 0 well, 1 not, 2 the
+/// arguments make no sense.
+pub(crate) fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("quorate: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    match command {
+        Command::Serve(args) => {
+            let loaded = args.load()?;
+            print_warnings(&loaded);
+            block_on(crate::serve::run(loaded))
+        }
+        Command::Dev(args) => block_on(crate::dev::run(args)),
+        Command::Init(args) => init::run(&args),
+        Command::Config(ConfigCommand::Check { file }) => check(&file),
+        Command::Config(ConfigCommand::Show(args)) => {
+            print!("{}", args.load()?.show());
+            Ok(())
+        }
+        Command::Publish(args) => block_on(publish::run(args)),
+        Command::Resolve(args) => block_on(resolve::run(args)),
+    }
+}
+
+fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    runtime
+        .context("the threads of the program cannot be started")?
+        .block_on(work)
+}
+
+fn print_warnings(loaded: &Loaded) {
+    for warning in &loaded.warnings {
+        eprintln!("quorate: warning: {warning}");
+    }
+}
+
+fn check(file: &Path) -> anyhow::Result<()> {
+    let environment = Sources::process_environment();
+    let sources = Sources {
+        file: Some(file.to_owned()),
+        environment,
+        flags: Vec::new(),
+    };
+    let loaded = config::load(sources)?;
+    print_warnings(&loaded);
+    print!("{}", summary(file, &loaded));
+    Ok(())
+}
+
+fn summary(file: &Path, loaded: &Loaded) -> String {
+    let config = &loaded.config;
+    let cluster = match config.cluster.nodes.len() {
+        0 => "this node alone".to_owned(),
+        count => format!("{count} nodes"),
+    };
+    let origins: Vec<&str> = config
+        .dns
+        .origins
+        .iter()
+        .map(|origin| &*origin.name)
+        .collect();
+    let origins = if origins.is_empty() {
+        "none".to_owned()
+    } else {
+        origins.join(", ")
+    };
+    format!(
+        "{}: OK\n  cluster  {}, {cluster}\n  data     {}\n  http     {}\n  dns      {}, origins: \
+         {origins}\n  peers    {}\n  admin    {}\n",
+        file.display(),
+        config.cluster.name,
+        config.data_dir.display(),
+        config.http.listen,
+        config.dns.listen,
+        config.peer.listen,
+        config.admin.listen,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,550 @@
+use std::{fs, io::Write, path::Path};
+
+use super::*;
+
+const KEY_1: &str = "36hua9cfga3qfsky7dau4ukkrpy6xy5ob5enbtzhfd1581pg7b7o";
+const KEY_2: &str = "6cihoogp1aqqc9fpougscqq6ik5rnszzso8dmn8c1qn8qouizway";
+
+fn file(text: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file
+}
+
+fn environment(variables: &[(&str, &str)]) -> Sources {
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    Sources {
+        environment: variables.iter().map(owned).collect(),
+        ..Sources::default()
+    }
+}
+
+/// What is wrong with a file of version 1, with `FILE` for its path.
+fn problems(text: &str) -> Vec<String> {
+    let file = file(&format!("version = 1\n{text}"));
+    let path = file.path().to_owned();
+    let result = load(Sources {
+        file: Some(path.clone()),
+        ..Sources::default()
+    });
+    let problems = result.expect_err("the file has an error").0;
+    let text = |problem: &Problem| problem.to_string().replace(path.to_str().unwrap(), "FILE");
+    problems.iter().map(text).collect()
+}
+
+fn check(text: &str, expected: &[&str]) {
+    assert_eq!(problems(text), expected, "{text}");
+}
+
+#[test]
+fn every_file_we_ship_loads_without_a_warning() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let mut count = 0;
+    for dir in ["config", "deploy"] {
+        for path in toml_files(&root.join(dir)) {
+            let loaded = load(Sources {
+                file: Some(path.clone()),
+                ..Sources::default()
+            });
+            let loaded = loaded.unwrap_or_else(|problems| panic!("{problems}"));
+            assert_eq!(loaded.warnings, [], "{}", path.display());
+            count += 1;
+        }
+    }
+    assert!(
+        count >= 4,
+        "config/ holds at least one file for one node and three for three"
+    );
+}
+
+fn toml_files(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .map(|entry| entry.unwrap().path());
+    let (dirs, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+    let is_toml = |path: &PathBuf| {
+        path.extension()
+            .is_some_and(|extension| extension == "toml")
+    };
+    files
+        .into_iter()
+        .filter(is_toml)
+        .chain(dirs.iter().flat_map(|dir| toml_files(dir)))
+        .collect()
+}
+
+/// What stands behind a # in the examples is said to be the default.
+#[test]
+fn settings_that_the_examples_comment_out_show_their_defaults() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/single.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    let is_setting = |line: &str| {
+        let key = line
+            .strip_prefix("# ")
+            .and_then(|line| line.split_once(" = "));
+        key.is_some_and(|(key, _)| key.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
+    };
+    let lines = text.lines().map(|line| match is_setting(line) {
+        true => &line[2..],
+        false => line,
+    });
+    let uncommented = file(&lines.collect::<Vec<_>>().join("\n"));
+    let mut all = load(Sources {
+        file: Some(uncommented.path().into()),
+        ..Sources::default()
+    })
+    .unwrap()
+    .config;
+    let soa = &mut all.dns.origins[0].soa;
+    assert_eq!(soa.mname, "ns1.dns.example.org.");
+    assert_eq!(soa.rname, "hostmaster.dns.example.org.");
+    soa.mname.clear();
+    soa.rname.clear();
+    let some = load(Sources {
+        file: Some(path),
+        ..Sources::default()
+    })
+    .unwrap()
+    .config;
+    assert_eq!(all, some);
+}
+
+#[test]
+fn the_defaults_alone_are_a_configuration() {
+    let loaded = load(Sources::default()).unwrap();
+    assert_eq!(loaded.config, ConfigV1::default());
+    assert_eq!(loaded.source("http.listen"), Source::Default);
+}
+
+#[test]
+fn the_later_layer_wins_and_is_named() {
+    let file = file(
+        "version = 1\ndata_dir = \"/file\"\n[http]\nlisten = \"127.0.0.1:1\"\n\
+         [admin]\nlisten = \"127.0.0.1:2\"\n",
+    );
+    let loaded = load(Sources {
+        file: Some(file.path().into()),
+        flags: vec![(&["http", "listen"], "127.0.0.1:4".into())],
+        ..environment(&[
+            ("QUORATE_HTTP_LISTEN", "127.0.0.1:3"),
+            ("QUORATE_DATA_DIR", "/environment"),
+            ("PATH", "/bin"),
+        ])
+    })
+    .unwrap();
+    assert_eq!(loaded.config.http.listen.port(), 4);
+    assert_eq!(loaded.config.data_dir, Path::new("/environment"));
+    assert_eq!(loaded.config.admin.listen.port(), 2);
+    assert_eq!(
+        loaded.source("http.listen"),
+        Source::Flag("--http-listen".into())
+    );
+    assert_eq!(
+        loaded.source("data_dir"),
+        Source::Variable("QUORATE_DATA_DIR".into())
+    );
+    let line = Some(6);
+    assert_eq!(
+        loaded.source("admin.listen"),
+        Source::File {
+            path: file.path().into(),
+            line
+        }
+    );
+    assert_eq!(loaded.source("put.deadline_ms"), Source::Default);
+}
+
+#[test]
+fn variables_are_read_by_the_type_of_their_setting() {
+    let nodes = format!("{KEY_1}@a.example.org:7700, {KEY_2}@[2001:db8::1]:7700,");
+    let loaded = load(environment(&[
+        ("QUORATE_CLUSTER_NODES", &nodes),
+        ("QUORATE_CLUSTER_NAME", "42"),
+        ("QUORATE_LIMIT_ENABLED", "false"),
+        ("QUORATE_STORE_CACHE_SIZE", "16_777_216"),
+        ("QUORATE_HTTP_TRUSTED_PROXIES", ""),
+        (
+            "QUORATE_DNS_ORIGINS",
+            "[{ name = \"example.org\", a = [\"192.0.2.1\"] }]",
+        ),
+    ]))
+    .unwrap();
+    let config = &loaded.config;
+    assert_eq!(config.cluster.nodes.len(), 2);
+    assert_eq!(config.cluster.nodes[1].address, "[2001:db8::1]:7700");
+    assert_eq!(config.cluster.name, "42");
+    assert!(!config.limit.enabled);
+    assert_eq!(config.store.cache_size, 16 * 1024 * 1024);
+    assert!(config.http.trusted_proxies.is_empty());
+    assert_eq!(config.dns.origins[0].name, "example.org");
+}
+
+#[test]
+fn a_wrong_variable_is_named() {
+    let problems = load(environment(&[
+        ("QUORATE_HTTP_LISEN", "127.0.0.1:1"),
+        ("QUORATE_STORE_CACHE_SIZE", "1 GiB"),
+        ("QUORATE_ADMIN_LISTEN", "localhost"),
+        ("QUORATE_DNS_ORIGINS", "[{ nam = \"example.org\" }]"),
+        ("QUORATE_VERSION", "1"),
+        ("QUORATE_PORT_7700_TCP", "tcp://10.0.0.1:7700"),
+    ]))
+    .unwrap_err();
+    let text = problems.to_string();
+    for part in [
+        "environment QUORATE_HTTP_LISEN: no setting has this name; near it are \
+         QUORATE_HTTP_CONNECTIONS_MAX, QUORATE_HTTP_LISTEN, QUORATE_HTTP_TRUSTED_PROXIES",
+        "environment QUORATE_STORE_CACHE_SIZE: store.cache_size: \"1 GiB\" cannot be read as a number",
+        "environment QUORATE_ADMIN_LISTEN: admin.listen: invalid socket address syntax",
+        "environment QUORATE_DNS_ORIGINS: dns.origins[0].nam: unknown field `nam`",
+        "environment QUORATE_VERSION: no setting has this name",
+        "environment QUORATE_PORT_7700_TCP: no setting has this name; if Kubernetes",
+    ] {
+        assert!(text.contains(part), "{part:?} is not in\n{text}");
+    }
+}
+
+/// A value with a line break must not smuggle a second setting in.
+#[test]
+fn a_variable_sets_one_setting() {
+    let value = "1\nadmin.listen = \"0.0.0.0:1\"";
+    let problems = load(environment(&[("QUORATE_PUT_DEADLINE_MS", value)])).unwrap_err();
+    assert!(
+        problems.to_string().contains("put.deadline_ms"),
+        "{problems}"
+    );
+}
+
+#[test]
+fn every_mistake_is_told_with_its_line() {
+    check(
+        "[http]\nlistn = \"0.0.0.0:80\"\nconnections_max = \"many\"\n[htpp]\n[put]\ndeadline_ms = -1\n\
+         [admin.listen]\nip = \"::1\"\n[cluster]\nnodes = [\n  \"nobody\",\n]\n",
+        &[
+            "FILE:3: http.listn: unknown field `listn`, expected one of `listen`, \
+             `connections_max`, `trusted_proxies`",
+            "FILE:4: http.connections_max: invalid type: string \"many\", expected usize",
+            "FILE:5: htpp: unknown field `htpp`, expected one of `version`, `data_dir`, `cluster`, \
+             `http`, `peer`, `admin`, `dns`, `limit`, `records`, `put`, `raft`, `store`",
+            "FILE:7: put.deadline_ms: invalid value: integer `-1`, expected u64",
+            "FILE:8: admin.listen: invalid type: map, expected socket address",
+            "FILE:12: cluster.nodes[0]: a node is written <key>@host:port, as `quorate init` prints \
+             it; this has no @",
+        ],
+    );
+}
+
+#[test]
+fn what_is_no_toml_is_told_with_its_line() {
+    let [problem] = &problems("[http]\nlisten = 0.0.0.0:80\n")[..] else {
+        panic!("one problem")
+    };
+    assert!(
+        problem.starts_with("FILE:3: this is not TOML: "),
+        "{problem}"
+    );
+    let [problem] = &problems("[http]\n[http]\n")[..] else {
+        panic!("one problem")
+    };
+    assert!(problem.starts_with("FILE:3: "), "{problem}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_named() {
+    let sources = Sources {
+        file: Some("/nowhere/quorate.toml".into()),
+        ..Sources::default()
+    };
+    let text = load(sources).unwrap_err().to_string();
+    assert!(
+        text.contains("/nowhere/quorate.toml: the file cannot be read: "),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_file_of_another_version_is_judged_no_further() {
+    for (text, reason) in [
+        (
+            "version = 2\n[new]\n",
+            ":1: version: this program reads version 1, the file has 2",
+        ),
+        ("version = \"1\"\n", ":1: version: write the number 1"),
+        (
+            "",
+            ": version: it is missing; the first line should be `version = 1`",
+        ),
+    ] {
+        let file = file(text);
+        let sources = Sources {
+            file: Some(file.path().into()),
+            ..Sources::default()
+        };
+        let problems = load(sources).unwrap_err();
+        assert_eq!(problems.0.len(), 1);
+        assert!(problems.to_string().ends_with(reason), "{problems}");
+    }
+}
+
+#[test]
+fn listeners_that_clash_are_named() {
+    check(
+        "[http]\nlisten = \"0.0.0.0:7700\"\n",
+        &[
+            "default: peer.listen: 0.0.0.0:7700 clashes with http.listen, which listens on \
+           0.0.0.0:7700",
+        ],
+    );
+    check(
+        "[dns]\nlisten = \"[::]:9100\"\n",
+        &[
+            "FILE:3: dns.listen: [::]:9100 clashes with admin.listen, which listens on 127.0.0.1:9100",
+        ],
+    );
+    let apart = "version = 1\n[http]\nlisten = \"127.0.0.2:9100\"\n[peer]\nlisten = \"0.0.0.0:0\"\n\
+                 [dns]\nlisten = \"0.0.0.0:0\"\n";
+    let apart = file(apart);
+    load(Sources {
+        file: Some(apart.path().into()),
+        ..Sources::default()
+    })
+    .unwrap();
+}
+
+#[test]
+fn nodes_must_differ_and_be_nodes() {
+    let weak = "yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy";
+    // y = 2 has no x on the curve.
+    let mut no_point = [0; 32];
+    no_point[0] = 2;
+    let no_point = PublicKey::from_bytes(no_point);
+    check(
+        &format!("[cluster]\nnodes = [\n\"{KEY_1}@a:1\",\n\"{KEY_1}@b:1\",\n\"{KEY_2}@A:1\",\n]\n"),
+        &[
+            &format!("FILE:5: cluster.nodes[1]: {KEY_1} is already cluster.nodes[0]"),
+            "FILE:6: cluster.nodes[2]: a:1 is already the address of cluster.nodes[0]",
+        ],
+    );
+    for (node, reason) in [
+        (format!("{weak}@a:1"), "is a weak key"),
+        (format!("{no_point}@a:1"), "not a point on the curve"),
+        (format!("{KEY_1}x@a:1"), "a public key is 52 characters"),
+        (format!("{KEY_1}@a"), "it has no port"),
+        (
+            format!("{KEY_1}@a:0"),
+            "the port is not a number from 1 to 65535",
+        ),
+        (format!("{KEY_1}@:1"), "the host is no name"),
+        (format!("{KEY_1}@a b:1"), "the host is no name"),
+        (format!("{KEY_1}@::1:1"), "the host is no name"),
+        (format!("{KEY_1}@[::g]:1"), "no IPv6 address"),
+    ] {
+        let [problem] = &problems(&format!("cluster.nodes = [\"{node}\"]\n"))[..] else {
+            panic!("one problem with {node}")
+        };
+        assert!(
+            problem.starts_with("FILE:2: cluster.nodes[0]: "),
+            "{problem}"
+        );
+        assert!(problem.contains(reason), "{problem}");
+    }
+}
+
+#[test]
+fn an_even_number_of_nodes_is_a_warning() {
+    let nodes = format!("{KEY_1}@a:1,{KEY_2}@b:1");
+    let loaded = load(environment(&[("QUORATE_CLUSTER_NODES", &nodes)])).unwrap();
+    let warning = loaded.warnings[0].to_string();
+    assert!(
+        warning.starts_with("environment QUORATE_CLUSTER_NODES: cluster.nodes: 2 nodes survive")
+    );
+}
+
+#[test]
+fn a_node_that_is_not_in_its_own_list_is_refused() {
+    let nodes = format!("{KEY_1}@a:1");
+    let loaded = load(environment(&[("QUORATE_CLUSTER_NODES", &nodes)])).unwrap();
+    loaded.check_identity(&KEY_1.parse().unwrap()).unwrap();
+    let text = loaded
+        .check_identity(&KEY_2.parse().unwrap())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        text.contains("QUORATE_CLUSTER_NODES: cluster.nodes: this node is 6cih"),
+        "{text}"
+    );
+    load(Sources::default())
+        .unwrap()
+        .check_identity(&KEY_2.parse().unwrap())
+        .unwrap();
+}
+
+#[test]
+fn origins_must_differ_and_hold_together() {
+    check(
+        "[[dns.origins]]\nname = \"Example.org\"\n[[dns.origins]]\nname = \"example.org.\"\n",
+        &["FILE:5: dns.origins[1].name: example.org. is already dns.origins[0]"],
+    );
+    check(
+        "[[dns.origins]]\nns = [\"a..b\"]\n",
+        &[
+            "FILE:2: dns.origins[0].name: it is missing; write a domain name such as \
+           \"dns.example.org.\"",
+        ],
+    );
+    check(
+        "[[dns.origins]]\nname = \"example.org.\"\nns = [\"ns.example.org.\"]\nttl_secs = 0\n\
+         soa = { minimum_secs = 86400 }\n[dns.origins.ns_addresses]\n\
+         \"ns.example.com.\" = [\"192.0.2.1\"]\n\"ns.example.org.\" = []\n\
+         \"other.example.org.\" = [\"192.0.2.1\"]\n",
+        &[
+            "FILE:8: dns.origins[0].ns_addresses.\"ns.example.com.\": ns.example.com. lies outside \
+             example.org., so its addresses are not ours to give",
+            "FILE:9: dns.origins[0].ns_addresses.\"ns.example.org.\": it lists no address",
+            "FILE:10: dns.origins[0].ns_addresses.\"other.example.org.\": other.example.org. is not \
+             in the list ns",
+            "FILE:5: dns.origins[0].ttl_secs: 0 is not from 1 to 604800: resolvers keep a mistake \
+             this long",
+            "FILE:6: dns.origins[0].soa.minimum_secs: 86400 is not from 1 to 60: an endpoint that \
+             was asked for before it published stays invisible this long",
+        ],
+    );
+    check(
+        "[[dns.origins]]\nname = \"example.org.\"\na = [\"::1\"]\nsoa = { expire = 1 }\n",
+        &[
+            "FILE:4: dns.origins[0].a[0]: invalid IPv4 address syntax",
+            "FILE:5: dns.origins[0].soa.expire: unknown field `expire`, expected one of `mname`, \
+             `rname`, `serial`, `refresh_secs`, `retry_secs`, `expire_secs`, `minimum_secs`",
+        ],
+    );
+}
+
+#[test]
+fn an_origin_inside_another_keeps_its_own_names() {
+    check(
+        "[[dns.origins]]\nname = \"example.org.\"\nns = [\"ns.dns.example.org.\"]\n\
+         ns_addresses = { \"ns.dns.example.org.\" = [\"::1\"] }\n\
+         [[dns.origins]]\nname = \"dns.example.org.\"\n",
+        &[
+            "FILE:2: dns.origins: name server ns.dns.example.org. of origin example.org. belongs to \
+           origin dns.example.org.: configure it there",
+        ],
+    );
+}
+
+#[test]
+fn a_name_server_that_nobody_can_find_is_a_warning() {
+    let origin = "[{ name = \"example.org\", ns = [\"ns.example.org\", \"ns.example.com\"] }]";
+    let loaded = load(environment(&[("QUORATE_DNS_ORIGINS", origin)])).unwrap();
+    let [warning] = &loaded.warnings[..] else {
+        panic!("one warning")
+    };
+    assert!(
+        warning
+            .to_string()
+            .contains("dns.origins[0].ns[0]: ns.example.org."),
+        "{warning}"
+    );
+}
+
+/// Every number has bounds: those just outside are refused with a reason, those at the edge are not.
+#[test]
+fn numbers_out_of_bounds_are_refused() {
+    for (key, good, bad) in [
+        (
+            "http.connections_max",
+            [1_u64, 1_000_000],
+            [0_u64, 1_000_001],
+        ),
+        ("dns.tcp_connections_max", [1, 1_000_000], [0, 1_000_001]),
+        ("limit.put_burst", [1, 10_000_000], [0, 10_000_001]),
+        ("limit.put_per_sec", [1, 1_000_000], [0, 1_000_001]),
+        ("limit.clients_max", [1_000, 10_000_000], [999, 10_000_001]),
+        (
+            "records.retention_secs",
+            [1, 366 * 86_400],
+            [0, 366 * 86_400 + 1],
+        ),
+        ("put.deadline_ms", [100, 60_000], [99, 60_001]),
+        ("raft.heartbeat_ms", [5, 100], [4, 10_001]),
+        ("raft.election_timeout_min_ms", [100, 349], [99, 350]),
+        (
+            "raft.election_timeout_max_ms",
+            [201, 120_000],
+            [200, 120_001],
+        ),
+        (
+            "store.cache_size",
+            [1 << 20, 1 << 40],
+            [(1 << 20) - 1, (1 << 40) + 1],
+        ),
+        ("store.checkpoint_interval_secs", [1, 3600], [0, 3601]),
+        (
+            "store.checkpoint_log_size",
+            [1 << 20, 1 << 34],
+            [(1 << 20) - 1, (1 << 34) + 1],
+        ),
+    ] {
+        let variable = KeyPath::from(key).variable();
+        for value in good {
+            load(environment(&[(&variable, &value.to_string())]))
+                .unwrap_or_else(|problems| panic!("{key} = {value}: {problems}"));
+        }
+        for value in bad {
+            let problems = load(environment(&[(&variable, &value.to_string())])).unwrap_err();
+            let text = problems.to_string();
+            assert!(
+                text.contains(key) && text.contains(&value.to_string()),
+                "{text}"
+            );
+        }
+    }
+}
+
+#[test]
+fn text_out_of_bounds_is_refused() {
+    for (variable, value) in [
+        ("QUORATE_CLUSTER_NAME", ""),
+        ("QUORATE_CLUSTER_NAME", "a b"),
+        ("QUORATE_DATA_DIR", ""),
+        ("QUORATE_HTTP_TRUSTED_PROXIES", "10.0.0.0/33"),
+    ] {
+        let problems = load(environment(&[(variable, value)])).unwrap_err();
+        assert!(problems.to_string().contains(variable), "{problems}");
+    }
+}
+
+#[test]
+fn show_tells_every_setting_and_its_source() {
+    let file = file(
+        "version = 1\n[[dns.origins]]\nname = \"quorate.test\"\n\
+         ns_addresses = { \"a.quorate.test\" = [\"::1\"] }\nns = [\"a.quorate.test\"]\n",
+    );
+    let path = file.path().to_str().unwrap();
+    let loaded = load(Sources {
+        file: Some(path.into()),
+        flags: vec![(&["data_dir"], "/data".into())],
+        ..environment(&[("QUORATE_RAFT_HEARTBEAT_MS", "60")])
+    })
+    .unwrap();
+    let shown = loaded.show();
+    assert_eq!(shown.replace(path, "FILE"), include_str!("show_golden.txt"));
+}
+
+#[test]
+fn what_show_prints_loads_again() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/node1.toml");
+    let loaded = load(Sources {
+        file: Some(path),
+        ..Sources::default()
+    })
+    .unwrap();
+    let again = file(&loaded.show());
+    let again = load(Sources {
+        file: Some(again.path().into()),
+        ..Sources::default()
+    })
+    .unwrap();
+    assert_eq!(again.config, loaded.config);
+}

@@ -1,0 +1,140 @@
+//! The layer of the configuration file.
+
+use std::{collections::BTreeMap, fs::File, io::Read, path::Path};
+
+use toml::{
+    Spanned, Table,
+    de::{DeTable, DeValue},
+};
+
+use super::{
+    KeyPath, Problem, Source,
+    form::VERSION,
+    layers::{Layer, Place},
+};
+
+/// The largest configuration file, in bytes: it is read whole, and no real one comes near.
+const FILE_SIZE_MAX: u64 = 1024 * 1024;
+
+/// Reads the file. Fails with everything that keeps its values from being read at all.
+pub(crate) fn read(path: &Path) -> Result<Layer, Vec<Problem>> {
+    let text = read_text(path).map_err(|reason| {
+        let source = Source::File {
+            path: path.to_owned(),
+            line: None,
+        };
+        vec![Problem {
+            source,
+            key: None,
+            reason,
+        }]
+    })?;
+    parse(path, &text)
+}
+
+fn read_text(path: &Path) -> Result<String, String> {
+    let cannot_read = |error| format!("the file cannot be read: {error}");
+    let file = File::open(path).map_err(cannot_read)?;
+    let mut text = String::new();
+    file.take(FILE_SIZE_MAX + 1)
+        .read_to_string(&mut text)
+        .map_err(cannot_read)?;
+    match text.len() as u64 > FILE_SIZE_MAX {
+        true => Err(format!("the file is larger than {FILE_SIZE_MAX} bytes")),
+        false => Ok(text),
+    }
+}
+
+/// Parses the text of the file at `path`.
+pub(crate) fn parse(path: &Path, text: &str) -> Result<Layer, Vec<Problem>> {
+    let line = |offset: usize| {
+        1 + text
+            .bytes()
+            .take(offset)
+            .filter(|byte| *byte == b'\n')
+            .count()
+    };
+    let problem = |line, key, reason| Problem {
+        source: Source::File {
+            path: path.to_owned(),
+            line,
+        },
+        key,
+        reason,
+    };
+    let (document, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        let syntax = errors.iter().map(|error| {
+            let line = error.span().map(|span| line(span.start));
+            problem(line, None, format!("this is not TOML: {}", error.message()))
+        });
+        return Err(syntax.collect());
+    }
+
+    let mut lines = BTreeMap::new();
+    lines_of_table(document.get_ref(), &KeyPath::default(), &line, &mut lines);
+    let table: Table = match text.parse() {
+        Ok(table) => table,
+        Err(error) => {
+            let line = error.span().map(|span| line(span.start));
+            return Err(vec![problem(line, None, error.message().to_owned())]);
+        }
+    };
+
+    // Of another version nothing else can be judged.
+    let key = KeyPath::from("version");
+    match table.get("version").map(toml::Value::as_integer) {
+        Some(Some(version)) if version == i64::from(VERSION) => {}
+        Some(Some(version)) => {
+            let reason = format!("this program reads version {VERSION}, the file has {version}");
+            return Err(vec![problem(lines.get(&key).copied(), Some(key), reason)]);
+        }
+        Some(None) => {
+            let reason = format!("write the number {VERSION}");
+            return Err(vec![problem(lines.get(&key).copied(), Some(key), reason)]);
+        }
+        None => {
+            let reason = format!("it is missing; the first line should be `version = {VERSION}`");
+            return Err(vec![problem(None, Some(key), reason)]);
+        }
+    }
+    Ok(Layer {
+        table,
+        place: Place::File {
+            path: path.to_owned(),
+            lines,
+        },
+    })
+}
+
+fn lines_of_table(
+    table: &DeTable<'_>,
+    at: &KeyPath,
+    line: &impl Fn(usize) -> usize,
+    lines: &mut BTreeMap<KeyPath, usize>,
+) {
+    for (key, value) in table.iter() {
+        let path = at.key(key.get_ref());
+        lines.insert(path.clone(), line(key.span().start));
+        lines_of_value(value, &path, line, lines);
+    }
+}
+
+fn lines_of_value(
+    value: &Spanned<DeValue<'_>>,
+    at: &KeyPath,
+    line: &impl Fn(usize) -> usize,
+    lines: &mut BTreeMap<KeyPath, usize>,
+) {
+    match value.get_ref() {
+        DeValue::Table(table) => lines_of_table(table, at, line, lines),
+        DeValue::Array(elements) => {
+            for (index, element) in elements.iter().enumerate() {
+                let path = at.index(index);
+                lines.insert(path.clone(), line(element.span().start));
+                lines_of_value(element, &path, line, lines);
+            }
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,148 @@
+//! What a node is told: settings from four layers, each checked, each knowing where it came from.
+//!
+//! Built-in defaults, then a TOML file, then environment variables, then flags: the later wins.
+//! Nothing is bound or opened before all of it is parsed and checked, and everything that is wrong
+//! is told at once, with file, line, key and reason.
+//!
+//! | piece | what it is |
+//! |---|---|
+//! | [`ConfigV1`] | the settings with their defaults: version 1 of the form |
+//! | [`load`] | lays the layers and checks them |
+//! | [`Loaded`] | the settings, and which layer set each |
+//! | [`Problem`] | what is wrong, or doubtful |
+
+mod check;
+mod environment;
+mod file;
+pub(crate) mod form;
+mod key_path;
+mod layers;
+mod node_address;
+mod problem;
+mod rooms;
+mod show;
+
+use std::path::PathBuf;
+
+use quorate_packet::PublicKey;
+use toml::{Table, Value};
+
+pub(crate) use form::{ConfigV1, Origin};
+pub(crate) use key_path::KeyPath;
+pub(crate) use node_address::check_address;
+pub(crate) use problem::{Problem, Problems, Source};
+
+use layers::{Layer, Layers, Place};
+
+/// Where settings are taken from, beside the built-in defaults.
+#[derive(Debug, Default)]
+pub(crate) struct Sources {
+    /// The configuration file.
+    pub(crate) file: Option<PathBuf>,
+    /// Environment variables, those of others among them.
+    pub(crate) environment: Vec<(String, String)>,
+    /// Settings given by flags.
+    pub(crate) flags: Vec<(&'static [&'static str], Value)>,
+}
+
+impl Sources {
+    /// The variables of this process. Those that are not Unicode are none of ours.
+    pub(crate) fn process_environment() -> Vec<(String, String)> {
+        std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect()
+    }
+}
+
+/// A configuration that was checked.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// The settings in force.
+    pub(crate) config: ConfigV1,
+    /// What is allowed but doubtful.
+    pub(crate) warnings: Vec<Problem>,
+    layers: Layers,
+}
+
+/// Lays all layers over each other and checks what comes of it.
+pub(crate) fn load(sources: Sources) -> Result<Loaded, Problems> {
+    let mut problems = Vec::new();
+    let mut layers = Layers::new();
+    if let Some(path) = &sources.file {
+        match file::read(path) {
+            Ok(layer) => problems.extend(layers.lay(layer)),
+            // What the file was to say is unknown: checking the rest would only add noise.
+            Err(errors) => return Err(Problems(errors)),
+        }
+    }
+    let (layer, errors) = environment::read(sources.environment);
+    problems.extend(errors);
+    problems.extend(layers.lay(layer));
+    problems.extend(layers.lay(flags(sources.flags)));
+
+    let config = layers.config();
+    let findings = check::check(&config);
+    let locate = |(key, reason)| Problem {
+        source: layers.source(&key),
+        key: Some(key),
+        reason,
+    };
+    problems.extend(findings.errors.into_iter().map(locate));
+    if !problems.is_empty() {
+        return Err(Problems(problems));
+    }
+    let warnings = findings.warnings.into_iter().map(locate).collect();
+    Ok(Loaded {
+        config,
+        warnings,
+        layers,
+    })
+}
+
+fn flags(flags: Vec<(&'static [&'static str], Value)>) -> Layer {
+    let mut table = Table::new();
+    for (keys, value) in flags {
+        layers::set(&mut table, keys, value);
+    }
+    Layer {
+        table,
+        place: Place::Flags,
+    }
+}
+
+impl Loaded {
+    /// Which layer set the value at `key`.
+    #[cfg(test)]
+    pub(crate) fn source(&self, key: &str) -> Source {
+        self.layers.source(&key.into())
+    }
+
+    /// The effective settings as TOML, each with a comment that says which layer set it.
+    pub(crate) fn show(&self) -> String {
+        show::show(&self.layers)
+    }
+
+    /// Checks that a node of this identity belongs to the configured cluster. For the caller that
+    /// has read the identity, which the other checks do without.
+    pub(crate) fn check_identity(&self, identity: &PublicKey) -> Result<(), Problems> {
+        let nodes = &self.config.cluster.nodes;
+        if nodes.is_empty() || nodes.iter().any(|node| node.key == *identity) {
+            return Ok(());
+        }
+        let key = KeyPath::from("cluster.nodes");
+        let reason = format!(
+            "this node is {identity}, which is not in the list: add the line that \
+             `quorate init --data-dir {}` prints, or point data_dir to the identity you meant",
+            self.config.data_dir.display()
+        );
+        Err(Problems(vec![Problem {
+            source: self.layers.source(&key),
+            key: Some(key),
+            reason,
+        }]))
+    }
+}
+
+#[cfg(test)]
+#[path = "config_tests.rs"]
+mod tests;

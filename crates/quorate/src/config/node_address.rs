@@ -1,0 +1,128 @@
+//! A node as a list of nodes names it.
+
+use std::{fmt, net::Ipv6Addr, str::FromStr};
+
+use quorate_packet::{KeyError, PublicKey};
+use serde::{Deserialize, Serialize};
+
+/// The longest DNS name, in characters (RFC 1035, section 2.3.4).
+const HOST_LEN_MAX: usize = 253;
+
+/// The key of a node and where its peers reach it: `<z32>@host:port`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct NodeAddress {
+    /// Its identity, checked at every connection.
+    pub(crate) key: PublicKey,
+    /// Host name, IPv4 address or IPv6 address in brackets, then a colon and the port. Names are
+    /// resolved at every dial.
+    pub(crate) address: String,
+}
+
+impl FromStr for NodeAddress {
+    type Err = NodeAddressError;
+
+    fn from_str(s: &str) -> Result<Self, NodeAddressError> {
+        let (key, address) = s.split_once('@').ok_or(NodeAddressError::NoAt)?;
+        let key: PublicKey = key.parse()?;
+        check_is_point(&key)?;
+        check_address(address)?;
+        Ok(Self {
+            key,
+            address: address.to_ascii_lowercase(),
+        })
+    }
+}
+
+/// A typing error gives some key, but half of all strings are no point on the curve, and no node
+/// makes a weak key.
+fn check_is_point(key: &PublicKey) -> Result<(), NodeAddressError> {
+    let point = pkarr::PublicKey::try_from(key.as_bytes())
+        .map_err(|_| NodeAddressError::NotOnCurve(*key))?;
+    match point.verifying_key().is_weak() {
+        true => Err(NodeAddressError::Weak(*key)),
+        false => Ok(()),
+    }
+}
+
+/// Checks `host:port`.
+pub(crate) fn check_address(address: &str) -> Result<(), NodeAddressError> {
+    let wrong = |reason| NodeAddressError::Address {
+        address: address.to_owned(),
+        reason,
+    };
+    let (host, port) = address
+        .rsplit_once(':')
+        .ok_or_else(|| wrong("it has no port: write host:port"))?;
+    if !matches!(port.parse::<u16>(), Ok(1..)) {
+        return Err(wrong("the port is not a number from 1 to 65535"));
+    }
+    if let Some(bracketed) = host.strip_prefix('[') {
+        let v6 = bracketed.strip_suffix(']').map(Ipv6Addr::from_str);
+        return match v6 {
+            Some(Ok(_)) => Ok(()),
+            _ => Err(wrong("what stands in brackets is no IPv6 address")),
+        };
+    }
+    let label_fits = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+    };
+    let host_fits = host.len() <= HOST_LEN_MAX
+        && host
+            .strip_suffix('.')
+            .unwrap_or(host)
+            .split('.')
+            .all(label_fits);
+    match host_fits {
+        true => Ok(()),
+        false => Err(wrong("the host is no name, IPv4 address or [IPv6 address]")),
+    }
+}
+
+impl TryFrom<String> for NodeAddress {
+    type Error = NodeAddressError;
+
+    fn try_from(s: String) -> Result<Self, NodeAddressError> {
+        s.parse()
+    }
+}
+
+impl From<NodeAddress> for String {
+    fn from(node: NodeAddress) -> Self {
+        node.to_string()
+    }
+}
+
+impl fmt::Display for NodeAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.key, self.address)
+    }
+}
+
+/// Why a string names no node.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NodeAddressError {
+    /// Key and address are not told apart.
+    #[error("a node is written <key>@host:port, as `quorate init` prints it; this has no @")]
+    NoAt,
+    /// The key cannot be read.
+    #[error("{0}")]
+    Key(#[from] KeyError),
+    /// Nobody can own this key.
+    #[error("{0} is no Ed25519 public key: not a point on the curve; is it mistyped?")]
+    NotOnCurve(PublicKey),
+    /// Anybody can own this key.
+    #[error("{0} is a weak key, for which anyone can sign")]
+    Weak(PublicKey),
+    /// The address cannot be dialled.
+    #[error("{address:?} is no address: {reason}")]
+    Address {
+        /// What was written.
+        address: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+}

@@ -1,0 +1,209 @@
+//! The settings in the form that each room wants them.
+
+use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
+
+use hickory_proto::rr::Name;
+use quorate_authority::Soa;
+use quorate_limit::{ClientLimit, TrustedProxies};
+use quorate_packet::PublicKey;
+use quorate_raft::NodeId;
+
+use super::{
+    check::parse_name,
+    form::{ConfigV1, Origin},
+};
+
+/// How much later than the replica the relay gives up: the replica's own answer says more.
+const RELAY_DEADLINE_MARGIN: Duration = Duration::from_millis(500);
+
+impl ConfigV1 {
+    /// How long the replica may take for a PUT.
+    pub(crate) fn put_deadline(&self) -> Duration {
+        Duration::from_millis(self.put.deadline_ms)
+    }
+
+    /// The founding voters and their addresses. A node without a list founds a cluster by itself,
+    /// and nobody dials it.
+    pub(crate) fn voters(&self, identity: PublicKey) -> BTreeMap<NodeId, String> {
+        if self.cluster.nodes.is_empty() {
+            return BTreeMap::from([(NodeId(identity), self.peer.listen.to_string())]);
+        }
+        let nodes = self.cluster.nodes.iter();
+        nodes
+            .map(|node| (NodeId(node.key), node.address.clone()))
+            .collect()
+    }
+
+    /// The node of this identity.
+    pub(crate) fn raft(&self, identity: PublicKey) -> quorate_raft::Config {
+        let (raft, store) = (&self.raft, &self.store);
+        quorate_raft::Config {
+            node: NodeId(identity),
+            voters: self.voters(identity),
+            dir: self.data_dir.clone(),
+            store_cache_size: usize::try_from(store.cache_size).unwrap_or(usize::MAX),
+            put_deadline: self.put_deadline(),
+            retention: Duration::from_secs(self.records.retention_secs),
+            checkpoint_interval: Duration::from_secs(store.checkpoint_interval_secs),
+            checkpoint_log_size: store.checkpoint_log_size,
+            heartbeat: Duration::from_millis(raft.heartbeat_ms),
+            election_timeout_min: Duration::from_millis(raft.election_timeout_min_ms),
+            election_timeout_max: Duration::from_millis(raft.election_timeout_max_ms),
+        }
+    }
+
+    /// The zones. Their names must have been checked.
+    pub(crate) fn origins(&self) -> Vec<quorate_authority::Origin> {
+        self.dns.origins.iter().map(origin).collect()
+    }
+
+    /// The limit of PUTs per client, if there is one.
+    pub(crate) fn limit(&self) -> Option<quorate_limit::Config> {
+        let positive = |number| NonZeroU32::new(number).expect("the bounds of the form begin at 1");
+        self.limit.enabled.then(|| quorate_limit::Config {
+            burst: positive(self.limit.put_burst),
+            rate_per_sec: positive(self.limit.put_per_sec),
+            client_count_max: self.limit.clients_max,
+        })
+    }
+
+    /// The relay.
+    pub(crate) fn relay(&self) -> quorate_relay::Config {
+        quorate_relay::Config {
+            limit: self.limit().map(|limit| ClientLimit::new(&limit)),
+            trusted_proxies: TrustedProxies::parse(&self.http.trusted_proxies)
+                .expect("each was parsed when the configuration was checked"),
+            deadline: self.put_deadline() + RELAY_DEADLINE_MARGIN,
+        }
+    }
+
+    /// The public HTTP server.
+    pub(crate) fn http_server(&self) -> quorate_relay::ServerConfig {
+        quorate_relay::ServerConfig {
+            connection_count_max: self.http.connections_max,
+            ..quorate_relay::ServerConfig::new(self.http.listen)
+        }
+    }
+
+    /// The DNS server.
+    pub(crate) fn dns_server(&self) -> quorate_dns::Config {
+        quorate_dns::Config {
+            tcp_connection_count_max: self.dns.tcp_connections_max,
+            ..quorate_dns::Config::new(self.dns.listen)
+        }
+    }
+
+    /// The HTTP server of operators.
+    pub(crate) fn admin_server(&self) -> quorate_relay::ServerConfig {
+        quorate_relay::ServerConfig::new(self.admin.listen)
+    }
+}
+
+fn origin(origin: &Origin) -> quorate_authority::Origin {
+    let names = origin.ns.iter().map(|ns| checked_name(ns));
+    let ns: Vec<Name> = names.collect();
+    let name = checked_name(&origin.name);
+    let addresses = origin.ns_addresses.iter();
+    quorate_authority::Origin {
+        soa: soa(origin, &name, ns.first()),
+        soa_ttl_secs: origin.ttl_secs,
+        ns_addresses: addresses
+            .map(|(ns, list)| (checked_name(ns), list.clone()))
+            .collect(),
+        name,
+        ns,
+        a: origin.a.clone(),
+        aaaa: origin.aaaa.clone(),
+        ttl_secs: origin.ttl_secs,
+    }
+}
+
+fn soa(origin: &Origin, name: &Name, first_ns: Option<&Name>) -> Soa {
+    let soa = &origin.soa;
+    let mname = match soa.mname.as_str() {
+        "" => first_ns.unwrap_or(name).clone(),
+        mname => checked_name(mname),
+    };
+    let rname = match soa.rname.as_str() {
+        // Of a name too long for a label more, the name itself.
+        "" => name
+            .prepend_label("hostmaster")
+            .unwrap_or_else(|_| name.clone()),
+        rname => checked_name(rname),
+    };
+    Soa {
+        mname,
+        rname,
+        serial: soa.serial,
+        refresh_secs: soa.refresh_secs,
+        retry_secs: soa.retry_secs,
+        expire_secs: soa.expire_secs,
+        minimum_secs: soa.minimum_secs,
+    }
+}
+
+fn checked_name(text: &str) -> Name {
+    parse_name(text).expect("names are parsed when the configuration is checked")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_those_of_the_rooms() {
+        let config = ConfigV1::default();
+        assert_eq!(config.limit(), Some(quorate_limit::Config::default()));
+        assert_eq!(
+            config.relay().deadline,
+            quorate_relay::Config::default().deadline
+        );
+        let server = quorate_relay::ServerConfig::new(config.http.listen);
+        assert_eq!(config.http_server(), server);
+        let server = quorate_dns::Config::new(config.dns.listen);
+        assert_eq!(config.dns_server(), server);
+        let identity = PublicKey::from_bytes([7; 32]);
+        let raft = config.raft(identity);
+        let room = quorate_raft::Config::new(raft.node, raft.voters.clone(), raft.dir.clone());
+        assert_eq!(format!("{raft:?}"), format!("{room:?}"));
+    }
+
+    #[test]
+    fn a_node_without_a_list_founds_a_cluster_by_itself() {
+        let mut config = ConfigV1::default();
+        let identity = PublicKey::from_bytes([7; 32]);
+        assert_eq!(
+            config.voters(identity).into_keys().collect::<Vec<_>>(),
+            [NodeId(identity)]
+        );
+        let other = "36hua9cfga3qfsky7dau4ukkrpy6xy5ob5enbtzhfd1581pg7b7o@a.example.org:7700";
+        config.cluster.nodes.push(other.parse().unwrap());
+        let voters: Vec<_> = config.voters(identity).into_values().collect();
+        assert_eq!(voters, ["a.example.org:7700"]);
+    }
+
+    #[test]
+    fn an_origin_has_a_start_of_authority_without_being_told() {
+        let mut config = ConfigV1::default();
+        config.dns.origins = vec![Origin {
+            name: "Quorate.test".into(),
+            ..Origin::default()
+        }];
+        let origin = config.origins().remove(0);
+        assert_eq!(origin.name.to_string(), "quorate.test.");
+        assert_eq!(origin.soa.mname, origin.name);
+        assert_eq!(origin.soa.rname.to_string(), "hostmaster.quorate.test.");
+        config.dns.origins[0].ns = vec!["ns1.example.org".into()];
+        assert_eq!(
+            config.origins()[0].soa.mname.to_string(),
+            "ns1.example.org."
+        );
+    }
+
+    #[test]
+    fn a_limit_that_is_off_is_none() {
+        let mut config = ConfigV1::default();
+        config.limit.enabled = false;
+        assert!(config.relay().limit.is_none());
+    }
+}

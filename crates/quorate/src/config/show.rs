@@ -1,0 +1,66 @@
+//! The effective configuration as text.
+
+use toml::{Table, Value};
+
+use super::{KeyPath, Source, layers::Layers};
+
+/// Where the comments begin, if the value leaves room.
+const COMMENT_COLUMN: usize = 44;
+
+/// All settings as TOML that loads again, each with its source in a comment.
+pub(super) fn show(layers: &Layers) -> String {
+    let effective = Table::try_from(layers.config()).expect("every configuration has a TOML form");
+    let mut out = String::new();
+    show_table(layers, &effective, &KeyPath::default(), &mut out);
+    out
+}
+
+fn show_table(layers: &Layers, table: &Table, at: &KeyPath, out: &mut String) {
+    let (inner, leaves): (Vec<_>, Vec<_>) = table
+        .iter()
+        .partition(|(_, value)| value.is_table() || is_array_of_tables(value));
+    for (key, value) in leaves {
+        show_leaf(key, value, &layers.source(&at.key(key)), out);
+    }
+    for (key, value) in inner {
+        let path = at.key(key);
+        match value {
+            Value::Table(table) => {
+                out.push_str(&format!("\n[{path}]\n"));
+                show_table(layers, table, &path, out);
+            }
+            Value::Array(elements) => {
+                for (index, element) in elements.iter().enumerate() {
+                    out.push_str(&format!("\n[[{path}]]\n"));
+                    show_element(layers, element, &path.index(index), out);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// An element of an array of tables, with the tables in it on one line each. A layer sets the whole
+/// array, but what it leaves out of an element is still the default's.
+fn show_element(layers: &Layers, element: &Value, at: &KeyPath, out: &mut String) {
+    for (key, value) in element.as_table().into_iter().flatten() {
+        let path = at.key(key);
+        let source = if layers.is_written(&path) {
+            layers.source(&path)
+        } else {
+            Source::Default
+        };
+        show_leaf(key, value, &source, out);
+    }
+}
+
+fn show_leaf(key: &str, value: &Value, source: &Source, out: &mut String) {
+    let setting = format!("{} = {value}", KeyPath::default().key(key));
+    out.push_str(&format!("{setting:<COMMENT_COLUMN$} # {source}\n"));
+}
+
+fn is_array_of_tables(value: &Value) -> bool {
+    value
+        .as_array()
+        .is_some_and(|elements| elements.first().is_some_and(Value::is_table))
+}

@@ -1,0 +1,71 @@
+//! The identity of a node: `quorate init`.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context;
+use clap::Args;
+use quorate_tls::{Identity, IdentityError};
+
+use crate::config;
+
+/// The name of the file with the secret key, in the data directory.
+pub(crate) const KEY_FILE: &str = "node.key";
+
+/// Where peers are heard by default, as seen from the node itself.
+const DEFAULT_ADDRESS: &str = "127.0.0.1:7700";
+
+/// Arguments of `quorate init`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Prints one line, KEY@HOST:PORT, for `nodes` in [cluster] of every node's file. Run again it prints
+the same identity and changes nothing.
+
+Example:
+  quorate init --data-dir /var/lib/quorate --address ns1.example.org:7700")]
+pub(crate) struct InitArgs {
+    /// Where the node keeps its data (data_dir in its file); made if there is none.
+    #[arg(long, value_name = "DIR")]
+    data_dir: PathBuf,
+    /// Where other nodes reach this one.
+    #[arg(long, value_name = "HOST:PORT", value_parser = parse_address)]
+    address: Option<String>,
+}
+
+fn parse_address(text: &str) -> Result<String, String> {
+    config::check_address(text).map_err(|error| error.to_string())?;
+    Ok(text.to_ascii_lowercase())
+}
+
+/// Makes the identity if there is none, and prints it.
+pub(crate) fn run(args: &InitArgs) -> anyhow::Result<()> {
+    let identity = open_or_make(&args.data_dir)?;
+    let address = args.address.as_deref().unwrap_or_else(|| {
+        eprintln!("quorate: without --address this line is good for this machine alone");
+        DEFAULT_ADDRESS
+    });
+    println!("{}@{address}", identity.public_key());
+    Ok(())
+}
+
+/// The identity in `data_dir`, made with the directory if there is none.
+pub(crate) fn open_or_make(data_dir: &Path) -> anyhow::Result<Identity> {
+    let path = data_dir.join(KEY_FILE);
+    if path.exists() {
+        return Ok(Identity::load(&path)?);
+    }
+    fs::create_dir_all(data_dir)
+        .with_context(|| format!("the directory {} cannot be made", data_dir.display()))?;
+    let identity = Identity::generate()?;
+    match identity.save(&path) {
+        // Another process was faster: its identity is the node's.
+        Err(IdentityError::Exists(_)) => Ok(Identity::load(&path)?),
+        saved => Ok(saved.map(|()| identity)?),
+    }
+}
+
+#[cfg(test)]
+#[path = "init_tests.rs"]
+mod tests;

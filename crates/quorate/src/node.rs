@@ -1,0 +1,181 @@
+//! A node and all its fronts, put together in one place.
+
+use std::{net::SocketAddr, path::Path, sync::Arc};
+
+use anyhow::Context;
+use prometheus::Registry;
+use quorate_admin::{Build, ReplicaCollector};
+use quorate_authority::Authority;
+use quorate_dns::Responder;
+use quorate_packet::PublicKey;
+use quorate_peer::{ClusterId, Passport, PeerTransport, TransportConfig};
+use quorate_raft::{FatalError, Node, NodeId, NodeMetrics};
+use quorate_relay::{Listener, ServerMetrics, with_cors};
+use quorate_replica::Replica;
+use quorate_tls::Identity;
+
+use crate::{
+    config::ConfigV1,
+    data_dir::{Cluster, DataDir},
+};
+
+const BUILD: Build = Build {
+    version: env!("CARGO_PKG_VERSION"),
+    git_hash: match option_env!("QUORATE_GIT_HASH") {
+        Some(hash) => hash,
+        None => "unknown",
+    },
+};
+
+/// The addresses a node listens at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Addresses {
+    pub(crate) http: SocketAddr,
+    pub(crate) dns: SocketAddr,
+    pub(crate) peer: SocketAddr,
+    pub(crate) admin: SocketAddr,
+}
+
+/// Every address of a node, taken before anything is opened, so that a clash costs nothing.
+struct Listeners {
+    http: quorate_relay::Bound,
+    dns: quorate_dns::Bound,
+    peer: quorate_peer::Bound,
+    admin: quorate_relay::Bound,
+}
+
+impl Listeners {
+    async fn bind(config: &ConfigV1) -> anyhow::Result<Self> {
+        Ok(Self {
+            http: config.http_server().bind().await.context("http.listen")?,
+            dns: config.dns_server().bind().await.context("dns.listen")?,
+            peer: quorate_peer::ServerConfig::new(config.peer.listen)
+                .bind()
+                .await
+                .context("peer.listen")?,
+            admin: config.admin_server().bind().await.context("admin.listen")?,
+        })
+    }
+
+    fn addresses(&self) -> Addresses {
+        Addresses {
+            http: self.http.local_addr(),
+            dns: self.dns.local_addr(),
+            peer: self.peer.local_addr(),
+            admin: self.admin.local_addr(),
+        }
+    }
+}
+
+/// A node that runs.
+pub(crate) struct RunningNode {
+    addresses: Addresses,
+    node: Arc<Node>,
+    http: quorate_relay::Server,
+    dns: quorate_dns::Server,
+    peer: quorate_peer::Server,
+    admin: quorate_relay::Server,
+    _data_dir: DataDir,
+}
+
+impl RunningNode {
+    /// Starts a node whose configuration was checked.
+    pub(crate) async fn start(config: &ConfigV1, identity: Identity) -> anyhow::Result<Self> {
+        let listeners = Listeners::bind(config).await?;
+        let addresses = listeners.addresses();
+        let own = identity.public_key();
+        let voters = config.voters(own);
+        let cluster = Cluster::new(&config.cluster.name, voters.keys().map(|id| id.0));
+        let data_dir = DataDir::open(&config.data_dir)?;
+        data_dir.check(&cluster)?;
+
+        let registry = Registry::new();
+        let passport = Passport {
+            identity,
+            cluster: ClusterId(cluster.id()),
+        };
+        let peer_metrics = quorate_peer::Metrics::register(&registry)?;
+        let transport = PeerTransport::new(
+            passport.clone(),
+            TransportConfig::new(voters.clone()),
+            peer_metrics.clone(),
+        );
+        let node = open_node(config, own, transport, &registry, data_dir.path()).await?;
+        data_dir.claim(&cluster)?;
+
+        // Peers first: without them there is no leader, and without a leader nothing to serve.
+        let members: Vec<PublicKey> = voters.keys().map(|id| id.0).collect();
+        let admit = Arc::new(move |key: &PublicKey| *key != own && members.contains(key));
+        let peer = listeners
+            .peer
+            .serve(&passport, admit, node.service(), peer_metrics);
+        let replica: Arc<dyn Replica> = node.clone();
+        registry.register(Box::new(ReplicaCollector::new(replica.clone())?))?;
+        let responder = Arc::new(Responder::new(
+            Authority::new(config.origins()).context("dns.origins")?,
+            replica.clone(),
+            quorate_dns::Metrics::register(&registry)?,
+        ));
+        let relay_metrics = quorate_relay::Metrics::register(&registry)?;
+        let public = quorate_relay::router(replica.clone(), config.relay(), relay_metrics)
+            .merge(quorate_dns::doh_router(responder.clone()))
+            .merge(quorate_admin::health_router(replica.clone(), BUILD));
+        let http_metrics = ServerMetrics::register(&registry, Listener::Public)?;
+        let admin_metrics = ServerMetrics::register(&registry, Listener::Admin)?;
+        Ok(Self {
+            addresses,
+            node,
+            http: listeners.http.serve(with_cors(public), http_metrics),
+            dns: listeners.dns.serve(responder),
+            peer,
+            admin: listeners.admin.serve(
+                quorate_admin::router(replica, registry, BUILD),
+                admin_metrics,
+            ),
+            _data_dir: data_dir,
+        })
+    }
+
+    pub(crate) fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// Resolves when the node can take PUTs.
+    pub(crate) async fn ready(&self) {
+        self.node.ready().await;
+    }
+
+    /// Resolves when the node cannot go on.
+    pub(crate) async fn failed(&self) -> FatalError {
+        self.node.failed().await
+    }
+
+    /// Stops from the outside in: what comes from clients, then replication, then the links to
+    /// peers, which the handing over of leadership needs, and last what tells the operator.
+    pub(crate) async fn shutdown(self) {
+        self.http.shutdown().await;
+        self.dns.shutdown().await;
+        self.node.shutdown().await;
+        self.peer.shutdown().await;
+        self.admin.shutdown().await;
+    }
+}
+
+async fn open_node(
+    config: &ConfigV1,
+    own: PublicKey,
+    transport: PeerTransport,
+    registry: &Registry,
+    dir: &Path,
+) -> anyhow::Result<Arc<Node>> {
+    let metrics = NodeMetrics {
+        raft: quorate_raft::Metrics::register(registry)?,
+        log: quorate_log::Metrics::register(registry)?,
+        store: quorate_store::Metrics::register(registry)?,
+    };
+    let config = config.raft(own);
+    tracing::info!(node = %NodeId(own), dir = %dir.display(), "opening the node");
+    Node::open(config, Arc::new(transport), metrics)
+        .await
+        .with_context(|| format!("the node in {} cannot be opened", dir.display()))
+}

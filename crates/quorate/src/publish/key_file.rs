@@ -1,0 +1,61 @@
+//! The file with a publisher's secret key: 64 hexadecimal digits, as the pkarr tools write it.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{ErrorKind, Read, Write},
+    path::Path,
+};
+
+use anyhow::Context;
+use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
+use pkarr::Keypair;
+
+/// Size of the file that is read, in bytes: the digits and some white space.
+const FILE_SIZE_MAX: u64 = 256;
+
+/// Reads the key, or makes one where there is no file. Says whether it is new.
+pub(crate) fn open(path: &Path) -> anyhow::Result<(Keypair, bool)> {
+    match File::open(path) {
+        Ok(file) => Ok((read(file, path)?, false)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok((make(path)?, true)),
+        Err(error) => {
+            Err(error).with_context(|| format!("the key file {} cannot be opened", path.display()))
+        }
+    }
+}
+
+fn read(file: File, path: &Path) -> anyhow::Result<Keypair> {
+    let wrong = || {
+        format!(
+            "{} is no key file: it holds 64 hexadecimal digits",
+            path.display()
+        )
+    };
+    let mut text = String::new();
+    file.take(FILE_SIZE_MAX)
+        .read_to_string(&mut text)
+        .with_context(wrong)?;
+    let bytes = HEXLOWER_PERMISSIVE
+        .decode(text.trim().as_bytes())
+        .with_context(wrong)?;
+    let secret: [u8; 32] = bytes.as_slice().try_into().with_context(wrong)?;
+    Ok(Keypair::from_secret_key(&secret))
+}
+
+/// Makes the file for its owner's eyes only, and never over another.
+fn make(path: &Path) -> anyhow::Result<Keypair> {
+    let keypair = Keypair::random();
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let text = HEXLOWER.encode(&keypair.secret_key()) + "\n";
+    options
+        .open(path)
+        .and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.sync_all()
+        })
+        .with_context(|| format!("the key file {} cannot be made", path.display()))?;
+    Ok(keypair)
+}

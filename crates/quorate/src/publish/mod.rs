@@ -1,0 +1,171 @@
+//! Publishing records by hand: `quorate publish`.
+
+pub(crate) mod key_file;
+mod record;
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use anyhow::{Context, bail};
+use clap::Args;
+use pkarr::Keypair;
+use quorate_packet::{DNS_SIZE_MAX, PublicKey, SignedPacket};
+use reqwest::StatusCode;
+
+use crate::relay_url::{self, RelayUrl};
+use record::Record;
+
+/// The origin of `quorate dev`.
+pub(crate) const DEV_ORIGIN: &str = "quorate.test";
+
+/// Arguments of `quorate publish`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A record is three words: NAME TYPE VALUE. NAME is relative to your key (@ is the key itself), TYPE
+is A, AAAA, CNAME, NS or TXT. Several records follow each other. What you publish replaces all that
+the key had published before.
+
+Examples:
+  An iroh endpoint's home relay (the key file is made if there is none):
+    quorate publish --key me.key _iroh TXT relay=https://relay.example.org
+  The same with --txt NAME=VALUE, and a second attribute:
+    quorate publish --key me.key --txt _iroh=relay=https://relay.example.org \\
+        --txt _iroh=addr=192.0.2.1:4433
+  Several records through a relay elsewhere:
+    quorate publish --key me.key --relay https://relay.example.org/pkarr \\
+        @ A 192.0.2.1 @ AAAA 2001:db8::1 www CNAME example.org.")]
+pub(crate) struct PublishArgs {
+    /// The file with the secret key, 64 hexadecimal digits; made if there is none.
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// The relay to publish through.
+    #[arg(long, value_name = "URL", default_value = relay_url::DEFAULT)]
+    relay: RelayUrl,
+    /// How long resolvers may cache the records, in seconds.
+    #[arg(long, value_name = "SECS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(..=604_800))]
+    ttl: u32,
+    /// A TXT record; the name ends at the first =.
+    #[arg(long, value_name = "NAME=VALUE")]
+    txt: Vec<String>,
+    /// The DNS server to name in the printed `dig` command; guessed for `quorate dev`.
+    #[arg(long, value_name = "IP:PORT")]
+    dns: Option<SocketAddr>,
+    /// The origin to name in the printed `dig` command.
+    #[arg(long, value_name = "NAME", default_value = DEV_ORIGIN)]
+    origin: String,
+    /// Records: NAME TYPE VALUE, and again.
+    #[arg(value_name = "RECORD")]
+    records: Vec<String>,
+}
+
+/// Signs the records, publishes them, and says how to look them up.
+pub(crate) async fn run(args: PublishArgs) -> anyhow::Result<()> {
+    let records = record::parse(&args.txt, &args.records)?;
+    let (keypair, is_new) = key_file::open(&args.key)?;
+    let packet = sign(&keypair, &records, args.ttl)?;
+    if is_new {
+        println!(
+            "made       {} with a new secret key: whoever has it can publish",
+            args.key.display()
+        );
+    }
+    println!("key        {}", packet.key());
+    put(&args.relay, &packet).await?;
+    print_stored(&args, &records, &packet);
+    print_commands(&args, &records, packet.key());
+    Ok(())
+}
+
+fn sign(keypair: &Keypair, records: &[Record], ttl: u32) -> anyhow::Result<SignedPacket> {
+    let mut builder = pkarr::SignedPacket::builder();
+    for record in records {
+        builder = builder.rdata(record.name()?, record.data()?, ttl);
+    }
+    let signed = builder.sign(keypair).with_context(|| {
+        format!("the records make no packet of at most {DNS_SIZE_MAX} bytes; publish fewer")
+    })?;
+    // Judged as a relay will judge it, so that a packet no one could read is refused here.
+    let key = PublicKey::from_bytes(keypair.public_key().to_bytes());
+    SignedPacket::parse(key, signed.to_relay_payload()).context("the records make no valid packet")
+}
+
+async fn put(relay: &RelayUrl, packet: &SignedPacket) -> anyhow::Result<()> {
+    let request = relay_url::client()?.put(relay.packet(packet.key()));
+    let response = request.body(packet.payload().clone()).send().await;
+    let response = response.map_err(|error| relay_url::explain(error, relay))?;
+    let status = response.status();
+    if status.is_success() {
+        return Ok(());
+    }
+    let retry_after = response
+        .headers()
+        .get(reqwest::header::RETRY_AFTER)
+        .and_then(|value| value.to_str().ok())
+        .map(relay_url::printable);
+    let reason = relay_url::reason(response).await;
+    let again = retry_after
+        .map(|secs| format!(" in {secs} s"))
+        .unwrap_or_default();
+    let meaning = match status {
+        StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED => {
+            "the relay has a newer packet of this key: is the clock of this machine right, and does \
+             another machine publish with the same key?"
+                .to_owned()
+        }
+        StatusCode::NOT_FOUND => "nothing takes packets there: is the path in --relay right \
+                                  (usually /pkarr)?"
+            .to_owned(),
+        StatusCode::TOO_MANY_REQUESTS => {
+            format!("the relay takes no more from this address for now; try again{again}")
+        }
+        StatusCode::SERVICE_UNAVAILABLE => {
+            format!("surely not stored: the relay cannot take it now; try again{again}")
+        }
+        StatusCode::GATEWAY_TIMEOUT => {
+            "the outcome is unknown: it may be stored; trying again is safe".to_owned()
+        }
+        status if status.is_client_error() => "the relay refuses the packet".to_owned(),
+        _ => "the relay failed; it may be stored or not".to_owned(),
+    };
+    bail!("{meaning}\n  the relay {relay} answered {status}: {reason}")
+}
+
+fn print_stored(args: &PublishArgs, records: &[Record], packet: &SignedPacket) {
+    let count = match records.len() {
+        1 => "1 record".to_owned(),
+        count => format!("{count} records"),
+    };
+    println!(
+        "stored     {count} in {} bytes at {}",
+        packet.payload().len(),
+        args.relay
+    );
+    for record in records {
+        println!("           {record}");
+    }
+}
+
+fn print_commands(args: &PublishArgs, records: &[Record], key: &PublicKey) {
+    println!("look it up");
+    println!("           curl -sS {} | od -c", args.relay.packet(key));
+    let first = records.first().map_or_else(String::new, |record| {
+        format!("{} {}", record.name_at(key, &args.origin), record.kind())
+    });
+    match args.dns.or_else(|| dev_dns(&args.relay)) {
+        Some(dns) => println!("           dig @{} -p {} {first}", dns.ip(), dns.port()),
+        None => println!(
+            "           dig @{} {first}   (--dns and --origin name your server and origin)",
+            args.relay.host_and_port().0
+        ),
+    }
+}
+
+/// Where the node of `quorate dev` with this relay answers DNS, if it is one.
+fn dev_dns(relay: &RelayUrl) -> Option<SocketAddr> {
+    let (host, port) = relay.host_and_port();
+    let is_dev = host == "127.0.0.1" && port > 8080;
+    is_dev.then(|| SocketAddr::from(([127, 0, 0, 1], port - 8080 + 5300)))
+}
+
+#[cfg(test)]
+#[path = "publish_tests.rs"]
+mod tests;

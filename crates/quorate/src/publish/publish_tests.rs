@@ -1,0 +1,227 @@
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{Path, State},
+    http::HeaderMap,
+    routing::put as put_route,
+};
+use clap::Parser;
+use tokio::sync::mpsc;
+
+use super::*;
+
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    args: PublishArgs,
+}
+
+fn args(words: &[&str]) -> PublishArgs {
+    Cli::parse_from(["publish", "--key", "unused"].iter().chain(words)).args
+}
+
+fn records(words: &[&str]) -> anyhow::Result<Vec<Record>> {
+    let args = args(words);
+    record::parse(&args.txt, &args.records)
+}
+
+fn packet(words: &[&str]) -> SignedPacket {
+    sign(&Keypair::random(), &records(words).unwrap(), 30).unwrap()
+}
+
+/// Serves `app` on a free port of loopback, at /pkarr.
+async fn serve(app: Router) -> RelayUrl {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let relay = format!("http://{}/pkarr", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    relay.parse().unwrap()
+}
+
+#[tokio::test]
+async fn what_is_published_is_a_packet_of_the_key() {
+    let (sender, mut received) = mpsc::channel(1);
+    let store = |State(sender): State<mpsc::Sender<_>>, Path(key): Path<String>, body: Bytes| async move {
+        sender.send((key, body)).await.unwrap();
+        StatusCode::NO_CONTENT
+    };
+    let relay = serve(
+        Router::new()
+            .route("/pkarr/{key}", put_route(store))
+            .with_state(sender),
+    )
+    .await;
+
+    let packet = packet(&[
+        "--txt",
+        "_iroh=relay=https://a.example",
+        "@",
+        "a",
+        "192.0.2.1",
+    ]);
+    put(&relay, &packet).await.unwrap();
+
+    let (key, body) = received.recv().await.unwrap();
+    assert_eq!(SignedPacket::parse(key.parse().unwrap(), body), Ok(packet));
+}
+
+#[tokio::test]
+async fn a_refusal_says_what_it_means_and_the_reason_of_the_relay() {
+    let refuse = |Path(key): Path<String>, headers: HeaderMap| async move {
+        let _ = (key, headers);
+        (
+            StatusCode::TOO_MANY_REQUESTS,
+            [("retry-after", "7")],
+            "slow\x1b[2J down\n",
+        )
+    };
+    let relay = serve(Router::new().route("/pkarr/{key}", put_route(refuse))).await;
+    let error = put(&relay, &packet(&["_iroh", "TXT", "a=b"]))
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("try again in 7 s"), "{error}");
+    assert!(
+        error.ends_with("answered 429 Too Many Requests: slow\u{fffd}[2J down"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_relay_that_is_not_there_is_named() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let relay: RelayUrl = format!("http://{}", listener.local_addr().unwrap())
+        .parse()
+        .unwrap();
+    drop(listener);
+    let error = put(&relay, &packet(&["_iroh", "TXT", "a=b"]))
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains(&format!("the relay {relay} cannot be reached")),
+        "{error}"
+    );
+}
+
+#[test]
+fn records_are_read_as_they_are_typed() {
+    let records = records(&[
+        "--txt",
+        "_iroh=relay=https://a.example",
+        "_iroh",
+        "txt",
+        "addr=192.0.2.1:1 x",
+        "@",
+        "A",
+        "192.0.2.1",
+        "www.",
+        "AAAA",
+        "::1",
+        "Alias",
+        "CNAME",
+        "example.org.",
+    ]);
+    let texts: Vec<String> = records.unwrap().iter().map(Record::to_string).collect();
+    assert_eq!(
+        texts,
+        [
+            "_iroh TXT \"relay=https://a.example\"",
+            "_iroh TXT \"addr=192.0.2.1:1 x\"",
+            "@ A 192.0.2.1",
+            "www AAAA ::1",
+            "alias CNAME example.org.",
+        ]
+    );
+}
+
+#[test]
+fn records_that_make_no_sense_are_explained() {
+    let long = "a.".repeat(120);
+    for (words, reason) in [
+        (&[][..], "there is no record to publish"),
+        (&["_iroh", "TXT"], "what begins at \"_iroh\" has fewer"),
+        (
+            &["_iroh", "relay=x", "TXT"],
+            "\"relay=x\" after the name \"_iroh\" is no type",
+        ),
+        (&["@", "A", "::1"], "\"::1\" is no value for @ A"),
+        (&["@", "CNAME", "a..b"], "\"a..b\" is no value for @ CNAME"),
+        (&["a..b", "A", "192.0.2.1"], "\"a..b\" is no name"),
+        (
+            &[&long, "A", "192.0.2.1"],
+            "is no name of at most 200 characters",
+        ),
+        (&["--txt", "_iroh"], "write NAME=VALUE"),
+    ] {
+        let error = records(words).unwrap_err().to_string();
+        assert!(error.contains(reason), "{words:?}: {error}");
+    }
+}
+
+#[test]
+fn records_that_are_too_many_are_refused_before_anything_is_sent() {
+    let text = "x".repeat(250);
+    let txt = format!("_iroh={text}");
+    let many = records(&["--txt", &txt, "--txt", &txt, "--txt", &txt, "--txt", &txt]).unwrap();
+    let error = sign(&Keypair::random(), &many, 30).unwrap_err().to_string();
+    assert!(error.contains("no packet of at most 1000 bytes"), "{error}");
+}
+
+#[test]
+fn a_key_file_is_made_once_and_for_its_owner() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("me.key");
+    let (made, is_new) = key_file::open(&path).unwrap();
+    assert!(is_new);
+    let (read, is_new) = key_file::open(&path).unwrap();
+    assert!(!is_new);
+    assert_eq!(made.secret_key(), read.secret_key());
+    assert_eq!(
+        Keypair::from_secret_key_file(&path).unwrap().secret_key(),
+        made.secret_key()
+    );
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+    }
+}
+
+#[test]
+fn what_is_no_key_file_is_named_and_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("me.key");
+    for text in [
+        "",
+        "hello",
+        "é".repeat(32).as_str(),
+        "00".repeat(31).as_str(),
+    ] {
+        std::fs::write(&path, text).unwrap();
+        let error = format!("{:#}", key_file::open(&path).err().unwrap());
+        assert!(error.contains("me.key is no key file"), "{error}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+    }
+}
+
+#[test]
+fn the_printed_name_is_the_one_to_ask_for() {
+    let records = records(&["_iroh", "TXT", "a=b", "@", "A", "192.0.2.1"]).unwrap();
+    let key = PublicKey::from_bytes([7; 32]);
+    assert_eq!(
+        records[0].name_at(&key, "quorate.test."),
+        format!("_iroh.{key}.quorate.test")
+    );
+    assert_eq!(
+        records[1].name_at(&key, "quorate.test"),
+        format!("{key}.quorate.test")
+    );
+    assert_eq!(
+        dev_dns(&relay_url::DEFAULT.parse().unwrap()),
+        "127.0.0.1:5301".parse().ok()
+    );
+    assert_eq!(dev_dns(&"https://relay.example.org".parse().unwrap()), None);
+}

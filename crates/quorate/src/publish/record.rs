@@ -1,0 +1,165 @@
+//! Records as one types them.
+
+use std::{
+    fmt,
+    net::{Ipv4Addr, Ipv6Addr},
+};
+
+use anyhow::{Context, bail};
+use pkarr::dns::{
+    Name,
+    rdata::{A, AAAA, CNAME, NS, RData, TXT},
+};
+use quorate_packet::{PublicKey, Z32_LEN};
+
+/// The longest name below a key, in characters: a DNS name has 253 (RFC 1035, section 2.3.4), of
+/// which the key and its dot take their part.
+const NAME_LEN_MAX: usize = 253 - Z32_LEN - 1;
+
+/// A record below a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Record {
+    /// Relative to the key; `@` is the key itself.
+    name: String,
+    kind: Kind,
+    value: String,
+}
+
+/// The types that can be typed by hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    A,
+    Aaaa,
+    Cname,
+    Ns,
+    Txt,
+}
+
+impl Kind {
+    fn parse(text: &str) -> Option<Self> {
+        match text.to_ascii_uppercase().as_str() {
+            "A" => Some(Self::A),
+            "AAAA" => Some(Self::Aaaa),
+            "CNAME" => Some(Self::Cname),
+            "NS" => Some(Self::Ns),
+            "TXT" => Some(Self::Txt),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::A => "A",
+            Self::Aaaa => "AAAA",
+            Self::Cname => "CNAME",
+            Self::Ns => "NS",
+            Self::Txt => "TXT",
+        })
+    }
+}
+
+/// Parses the values of `--txt` and the words of the records behind the flags.
+pub(super) fn parse(txt: &[String], words: &[String]) -> anyhow::Result<Vec<Record>> {
+    let mut records = Vec::new();
+    for text in txt {
+        let (name, value) = text.split_once('=').with_context(|| {
+            format!("--txt {text}: write NAME=VALUE, as in _iroh=relay=https://…")
+        })?;
+        records.push(Record::new(name, Kind::Txt, value)?);
+    }
+    let (triples, rest) = words.as_chunks();
+    if let [first, ..] = rest {
+        bail!(
+            "a record is three words, NAME TYPE VALUE, and what begins at {first:?} has fewer; \
+             values with spaces need quotes"
+        );
+    }
+    for [name, kind, value] in triples {
+        let kind = Kind::parse(kind).with_context(|| {
+            format!("{kind:?} after the name {name:?} is no type: write A, AAAA, CNAME, NS or TXT")
+        })?;
+        records.push(Record::new(name, kind, value)?);
+    }
+    if records.is_empty() {
+        bail!("there is no record to publish: add one, such as _iroh TXT relay=https://…");
+    }
+    Ok(records)
+}
+
+impl Record {
+    fn new(name: &str, kind: Kind, value: &str) -> anyhow::Result<Self> {
+        let name = match name.trim_end_matches('.') {
+            "" | "@" => "@".to_owned(),
+            name => name.to_ascii_lowercase(),
+        };
+        let record = Self {
+            name,
+            kind,
+            value: value.to_owned(),
+        };
+        record.name()?;
+        record.data()?;
+        Ok(record)
+    }
+
+    /// Its type.
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Its name as the packet builder wants it.
+    pub(super) fn name(&self) -> anyhow::Result<Name<'_>> {
+        let name = if self.name == "@" { "." } else { &self.name };
+        let has_gap = name != "." && name.split('.').any(str::is_empty);
+        if name.len() > NAME_LEN_MAX || has_gap {
+            bail!(
+                "{:?} is no name of at most {NAME_LEN_MAX} characters below a key",
+                self.name
+            );
+        }
+        Name::new(name).with_context(|| format!("{:?} is no domain name", self.name))
+    }
+
+    /// Its full name below an origin.
+    pub(super) fn name_at(&self, key: &PublicKey, origin: &str) -> String {
+        let origin = origin.trim_matches('.');
+        let name = if self.name == "@" {
+            String::new()
+        } else {
+            format!("{}.", self.name)
+        };
+        format!("{name}{key}.{origin}")
+    }
+
+    /// Its data as the packet builder wants it.
+    pub(super) fn data(&self) -> anyhow::Result<RData<'_>> {
+        let value = self.value.as_str();
+        let wrong = || format!("{value:?} is no value for {} {}", self.name, self.kind);
+        Ok(match self.kind {
+            Kind::A => RData::A(A::from(value.parse::<Ipv4Addr>().with_context(wrong)?)),
+            Kind::Aaaa => RData::AAAA(AAAA::from(value.parse::<Ipv6Addr>().with_context(wrong)?)),
+            Kind::Cname => RData::CNAME(CNAME(target(value).with_context(wrong)?)),
+            Kind::Ns => RData::NS(NS(target(value).with_context(wrong)?)),
+            Kind::Txt => RData::TXT(TXT::try_from(value).with_context(wrong)?),
+        })
+    }
+}
+
+fn target(value: &str) -> anyhow::Result<Name<'_>> {
+    let name = value.strip_suffix('.').unwrap_or(value);
+    if name.is_empty() || name.split('.').any(str::is_empty) {
+        bail!("a domain name has no empty label");
+    }
+    Ok(Name::new(name)?)
+}
+
+impl fmt::Display for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.kind {
+            Kind::Txt => write!(f, "{} {} {:?}", self.name, self.kind, self.value),
+            _ => write!(f, "{} {} {}", self.name, self.kind, self.value),
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Looking up what a key has published: `quorate resolve`.
+
+mod dns;
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, bail};
+use clap::Args;
+use hickory_proto::{
+    op::{Message, ResponseCode},
+    rr::{Name, RData, Record, RecordType},
+};
+use quorate_packet::{PAYLOAD_SIZE_MAX, PublicKey, SignedPacket};
+use reqwest::StatusCode;
+
+use crate::{
+    publish::DEV_ORIGIN,
+    relay_url::{self, RelayUrl, printable},
+};
+
+/// Arguments of `quorate resolve`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  The whole packet, from a relay; its signature is verified here:
+    quorate resolve KEY --relay http://127.0.0.1:8082/pkarr
+  One name, from a DNS server:
+    quorate resolve KEY --dns 127.0.0.1:5303 --origin quorate.test
+    quorate resolve KEY --dns 127.0.0.1:5303 --origin quorate.test --name @ --type A")]
+pub(crate) struct ResolveArgs {
+    /// The public key, in z-base-32.
+    #[arg(value_name = "KEY")]
+    key: PublicKey,
+    /// Ask this relay.
+    #[arg(long, value_name = "URL", default_value = relay_url::DEFAULT, conflicts_with = "dns")]
+    relay: RelayUrl,
+    /// Ask this DNS server.
+    #[arg(long, value_name = "IP:PORT")]
+    dns: Option<SocketAddr>,
+    /// The origin that the DNS server serves.
+    #[arg(long, value_name = "NAME", default_value = DEV_ORIGIN, requires = "dns")]
+    origin: String,
+    /// The name below the key to ask for; @ is the key itself.
+    #[arg(long, value_name = "NAME", default_value = "_iroh", requires = "dns")]
+    name: String,
+    /// The type to ask for.
+    #[arg(long = "type", value_name = "TYPE", default_value = "TXT", requires = "dns", value_parser = parse_type)]
+    kind: RecordType,
+}
+
+fn parse_type(text: &str) -> Result<RecordType, String> {
+    text.to_ascii_uppercase()
+        .parse()
+        .map_err(|_| "this is no type of DNS records".to_owned())
+}
+
+/// Looks the key up and prints its records. Fails when there is nothing.
+pub(crate) async fn run(args: ResolveArgs) -> anyhow::Result<()> {
+    let text = match args.dns {
+        Some(server) => by_dns(&args, server).await?,
+        None => by_relay(&args.key, &args.relay).await?,
+    };
+    print!("{text}");
+    Ok(())
+}
+
+async fn by_relay(key: &PublicKey, relay: &RelayUrl) -> anyhow::Result<String> {
+    let response = relay_url::client()?.get(relay.packet(key)).send().await;
+    let response = response.map_err(|error| relay_url::explain(error, relay))?;
+    match response.status() {
+        StatusCode::OK => {}
+        StatusCode::NOT_FOUND => bail!("not found: the relay {relay} has no packet of {key}"),
+        status => {
+            let reason = relay_url::reason(response).await;
+            bail!("the relay {relay} answered {status}: {reason}");
+        }
+    }
+    let body = relay_url::body(response, PAYLOAD_SIZE_MAX + 1).await;
+    let body = body.with_context(|| format!("the answer of the relay {relay} broke off"))?;
+    let packet = SignedPacket::parse(*key, body)
+        .with_context(|| format!("what the relay {relay} gave is not to be trusted"))?;
+    describe(&packet)
+}
+
+fn describe(packet: &SignedPacket) -> anyhow::Result<String> {
+    let message = Message::from_vec(packet.dns()).context("the DNS packet cannot be decoded")?;
+    let mut text = format!(
+        "; {}, signature verified, timestamp {} µs, {} bytes\n",
+        packet.key(),
+        packet.timestamp(),
+        packet.payload().len()
+    );
+    if message.answers.is_empty() {
+        text.push_str("; the packet holds no records\n");
+    }
+    message
+        .answers
+        .iter()
+        .for_each(|record| text.push_str(&line(record)));
+    Ok(text)
+}
+
+async fn by_dns(args: &ResolveArgs, server: SocketAddr) -> anyhow::Result<String> {
+    let name = full_name(&args.name, &args.key, &args.origin)?;
+    let response = dns::query(server, &name, args.kind).await?;
+    let kind = args.kind;
+    match response.metadata.response_code {
+        ResponseCode::NoError if response.answers.is_empty() => {
+            bail!("not found: {server} knows {name}, and it has no {kind} records")
+        }
+        ResponseCode::NoError => Ok(response.answers.iter().map(line).collect()),
+        ResponseCode::NXDomain => bail!("not found: {server} says there is no name {name}"),
+        ResponseCode::Refused => {
+            bail!(
+                "{server} does not serve {}: is --origin right?",
+                args.origin
+            )
+        }
+        code => bail!("{server} answered {code} for {name} {kind}"),
+    }
+}
+
+fn full_name(name: &str, key: &PublicKey, origin: &str) -> anyhow::Result<Name> {
+    let parts = [
+        name.trim_matches('.').trim_start_matches('@'),
+        &key.to_string(),
+        origin.trim_matches('.'),
+    ];
+    let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    let text = format!("{}.", parts.join("."));
+    Name::from_ascii(&text).with_context(|| format!("{text:?} is no domain name"))
+}
+
+/// A record as a zone file has it (RFC 1035, section 5.1).
+fn line(record: &Record) -> String {
+    let data = match &record.data {
+        RData::TXT(txt) => {
+            let strings = txt.txt_data.iter();
+            let quoted = strings.map(|string| format!("\"{}\"", string.escape_ascii()));
+            quoted.collect::<Vec<_>>().join(" ")
+        }
+        data => data.to_string(),
+    };
+    let (name, ttl, class) = (&record.name, record.ttl, record.dns_class);
+    printable(&format!(
+        "{name} {ttl} {class} {} {data}",
+        record.record_type()
+    )) + "\n"
+}
+
+#[cfg(test)]
+#[path = "resolve_tests.rs"]
+mod tests;

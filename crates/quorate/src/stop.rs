@@ -1,0 +1,65 @@
+//! Logs, and the ways in which a process is told to stop.
+
+use std::future;
+
+use anyhow::Context;
+use quorate_raft::FatalError;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// What is logged when `RUST_LOG` says nothing. The libraries below tell of every heartbeat that
+/// fails; what matters of it, our own lines say.
+const LOG_FILTER: &str = "info,openraft=off,raft_log=warn,chunked_wal=warn";
+
+/// Writes structured logs to standard error. A second call changes nothing.
+pub(crate) fn start_logs() {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| LOG_FILTER.into());
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+        .try_init();
+}
+
+/// SIGINT and SIGTERM.
+pub(crate) struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Stop {
+    /// Takes the signals over from their default, which ends the process.
+    pub(crate) fn listen() -> anyhow::Result<Self> {
+        let take = |kind| signal(kind).context("signals cannot be handled");
+        Ok(Self {
+            interrupt: take(SignalKind::interrupt())?,
+            terminate: take(SignalKind::terminate())?,
+        })
+    }
+
+    /// Resolves when the process is asked to stop.
+    pub(crate) async fn requested(&mut self) {
+        let received = tokio::select! {
+            received = self.interrupt.recv() => received,
+            received = self.terminate.recv() => received,
+        };
+        if received.is_none() {
+            future::pending().await
+        }
+    }
+
+    /// Resolves when a process that stops already is asked again.
+    pub(crate) async fn insisted(&mut self) {
+        self.requested().await;
+    }
+
+    /// Ends the process after a failed write. Nothing is closed or flushed: after a failed sync
+    /// every further write could make a lie durable.
+    pub(crate) fn at_once(&self, error: &FatalError) -> ! {
+        tracing::error!(%error, "exiting");
+        std::process::exit(EXIT_FATAL)
+    }
+}
+
+/// The exit code after a fatal error of log or store, told apart from a failed start (1).
+const EXIT_FATAL: i32 = 70;

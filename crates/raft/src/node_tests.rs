@@ -1,0 +1,428 @@
+//! Nodes over a transport in memory: what needs no process and no socket to be shown.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Mutex,
+};
+
+use bytes::Bytes;
+use futures_util::{SinkExt, StreamExt};
+use quorate_packet::HEADER_SIZE;
+use tempfile::TempDir;
+
+use super::*;
+use crate::transport::{Lane, Link, LinkError};
+
+/// The longest that anything here may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Who can be reached, and who is cut off.
+#[derive(Default)]
+struct Switchboard {
+    services: Mutex<HashMap<NodeId, Arc<dyn Service>>>,
+    cut_off: Mutex<HashSet<NodeId>>,
+}
+
+struct Memory {
+    own: NodeId,
+    board: Arc<Switchboard>,
+}
+
+impl Switchboard {
+    fn is_cut(&self, a: NodeId, b: NodeId) -> bool {
+        let cut_off = self.cut_off.lock().unwrap();
+        cut_off.contains(&a) || cut_off.contains(&b)
+    }
+}
+
+impl Transport for Memory {
+    fn open(
+        &self,
+        peer: NodeId,
+        _address: String,
+        lane: Lane,
+    ) -> BoxFuture<'static, Result<Link, LinkError>> {
+        let (board, own) = (self.board.clone(), self.own);
+        Box::pin(async move {
+            let service = board.services.lock().unwrap().get(&peer).cloned();
+            let service = service.filter(|_| !board.is_cut(own, peer));
+            let service = service.ok_or_else(|| LinkError(format!("{peer} cannot be reached")))?;
+            let (requests, incoming) = tokio::sync::mpsc::channel(64);
+            let incoming = tokio_stream::wrappers::ReceiverStream::new(incoming).boxed();
+            let passes = {
+                let board = board.clone();
+                move || !board.is_cut(own, peer)
+            };
+            let responses = service
+                .serve(own, lane, incoming)
+                .filter(move |_| std::future::ready(passes()))
+                .map(Ok);
+            let requests = tokio_util::sync::PollSender::new(requests)
+                .sink_map_err(|_| LinkError("the link is closed".into()))
+                .with(move |request| {
+                    let open = !board.is_cut(own, peer);
+                    std::future::ready(match open {
+                        true => Ok(request),
+                        false => Err(LinkError("the link is cut".into())),
+                    })
+                });
+            Ok(Link {
+                requests: Box::pin(requests),
+                responses: responses.boxed(),
+            })
+        })
+    }
+}
+
+struct Cluster {
+    board: Arc<Switchboard>,
+    nodes: BTreeMap<NodeId, Arc<Node>>,
+    _dirs: Vec<TempDir>,
+}
+
+impl Cluster {
+    async fn start(count: u64, adjust: impl Fn(&mut Config)) -> Self {
+        let board = Arc::new(Switchboard::default());
+        let voters: BTreeMap<_, _> = (1..=count)
+            .map(|number| (NodeId::from(number), format!("node {number}")))
+            .collect();
+        let mut nodes = BTreeMap::new();
+        let mut dirs = Vec::new();
+        for node in voters.keys().copied() {
+            let dir = tempfile::tempdir().unwrap();
+            let mut config = Config::new(node, voters.clone(), dir.path().to_owned());
+            adjust(&mut config);
+            let transport = Arc::new(Memory {
+                own: node,
+                board: board.clone(),
+            });
+            let opened = Node::open(config, transport, metrics()).await.unwrap();
+            board
+                .services
+                .lock()
+                .unwrap()
+                .insert(node, opened.service());
+            nodes.insert(node, opened);
+            dirs.push(dir);
+        }
+        let cluster = Self {
+            board,
+            nodes,
+            _dirs: dirs,
+        };
+        for node in cluster.nodes.values() {
+            timeout(PATIENCE, node.ready())
+                .await
+                .expect("every node finds the leader");
+        }
+        cluster
+    }
+
+    fn leader(&self) -> &Arc<Node> {
+        self.nodes
+            .values()
+            .find(|node| node.raft.is_leader())
+            .expect("the cluster has a leader")
+    }
+
+    fn followers(&self) -> impl Iterator<Item = &Arc<Node>> {
+        self.nodes.values().filter(|node| !node.raft.is_leader())
+    }
+
+    async fn shutdown(self) {
+        for node in self.nodes.values() {
+            timeout(PATIENCE, node.shutdown())
+                .await
+                .expect("a node stops");
+        }
+    }
+}
+
+fn metrics() -> NodeMetrics {
+    let registry = prometheus::Registry::new();
+    NodeMetrics {
+        raft: Metrics::register(&registry).unwrap(),
+        log: quorate_log::Metrics::register(&registry).unwrap(),
+        store: quorate_store::Metrics::register(&registry).unwrap(),
+    }
+}
+
+fn packet(key: u8, micros: u64) -> SignedPacket {
+    let mut payload = vec![0; HEADER_SIZE - 8];
+    payload.extend_from_slice(&micros.to_be_bytes());
+    SignedPacket::assume_verified(PublicKey::from_bytes([key; 32]), Bytes::from(payload)).unwrap()
+}
+
+async fn put(node: &Node, packet: &SignedPacket) -> Result<PutOutcome, PutError> {
+    timeout(PATIENCE, node.put(packet.clone()))
+        .await
+        .expect("a PUT is always answered")
+}
+
+/// Waits until a node has applied what `index` says.
+async fn applied(node: &Node, index: u64) {
+    let mut applied = node.applied.clone();
+    let reached = applied.wait_for(|applied| applied.index() >= index);
+    timeout(PATIENCE, reached)
+        .await
+        .expect("a node catches up")
+        .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_writes_to_a_node_reads_it_there() {
+    let cluster = Cluster::start(3, |_| {}).await;
+    for (number, node) in (1..).zip(cluster.nodes.values()) {
+        let packet = packet(number, 5);
+        assert_eq!(put(node, &packet).await, Ok(PutOutcome::Stored));
+        let record = node
+            .record(packet.key())
+            .unwrap()
+            .expect("it is there at once");
+        assert_eq!(record.packet, packet);
+    }
+    let last = cluster.leader().status().applied_index;
+    let mut digests = Vec::new();
+    for node in cluster.nodes.values() {
+        applied(node, last).await;
+        digests.push(node.digest().await.unwrap());
+    }
+    digests.dedup();
+    assert_eq!(digests.len(), 1, "{digests:?}");
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_node_answers_a_put_alike() {
+    let cluster = Cluster::start(3, |_| {}).await;
+    let stored = packet(1, 5);
+    put(cluster.leader(), &stored).await.unwrap();
+    let last = cluster.leader().status().applied_index;
+    for node in cluster.nodes.values() {
+        applied(node, last).await;
+        assert_eq!(put(node, &stored).await, Ok(PutOutcome::Unchanged));
+        assert_eq!(put(node, &packet(1, 4)).await, Ok(PutOutcome::Superseded));
+        assert_eq!(
+            put(node, &packet(2, u64::MAX)).await,
+            Ok(PutOutcome::TooFarAhead)
+        );
+        let after = node.status();
+        let entries = after.last_log_index - last;
+        assert!(
+            entries <= 3,
+            "identical and older packets cost no entry: {entries}"
+        );
+    }
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_quorum_a_put_has_its_answer_in_time_and_reads_go_on() {
+    let adjust = |config: &mut Config| config.put_deadline = Duration::from_secs(1);
+    let cluster = Cluster::start(3, adjust).await;
+    let known = packet(1, 5);
+    let leader = cluster.leader().clone();
+    put(&leader, &known).await.unwrap();
+    let others: Vec<_> = cluster.followers().map(|node| node.config.node).collect();
+    cluster
+        .board
+        .cut_off
+        .lock()
+        .unwrap()
+        .extend(others.iter().copied());
+
+    let error = put(&leader, &packet(2, 5)).await.unwrap_err();
+    assert_eq!(error, PutError::Unknown, "it is in the leader's log");
+    assert!(leader.record(known.key()).unwrap().is_some());
+
+    cluster.board.cut_off.lock().unwrap().clear();
+    assert_eq!(put(&leader, &packet(3, 5)).await, Ok(PutOutcome::Stored));
+    let late = put(&leader, &packet(2, 5)).await.unwrap();
+    assert!(
+        matches!(late, PutOutcome::Stored | PutOutcome::Unchanged),
+        "{late:?}"
+    );
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_cut_off_stores_nothing_and_says_so() {
+    let adjust = |config: &mut Config| config.put_deadline = Duration::from_secs(2);
+    let cluster = Cluster::start(3, adjust).await;
+    let alone = cluster.followers().next().unwrap().clone();
+    cluster
+        .board
+        .cut_off
+        .lock()
+        .unwrap()
+        .insert(alone.config.node);
+    let gone = alone
+        .leader
+        .clone()
+        .wait_for(|leader| leader.node.is_none())
+        .await
+        .is_ok();
+    assert!(gone, "it stops believing in its leader");
+    assert_eq!(put(&alone, &packet(1, 5)).await, Err(PutError::NoLeader));
+    assert_eq!(alone.linearize().await, Err(LinearizeError));
+    assert_eq!(alone.status().not_ready, Some(NotReady::NoLeader));
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_linearizable_read_at_a_follower_sees_what_was_acknowledged_elsewhere() {
+    let cluster = Cluster::start(3, |_| {}).await;
+    let follower = cluster.followers().next().unwrap().clone();
+    for micros in 1..50 {
+        let packet = packet(1, micros);
+        put(cluster.leader(), &packet).await.unwrap();
+        timeout(PATIENCE, follower.linearize())
+            .await
+            .unwrap()
+            .unwrap();
+        let seen = follower
+            .record(packet.key())
+            .unwrap()
+            .expect("it is there")
+            .packet;
+        assert_eq!(seen.timestamp(), packet.timestamp());
+    }
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn records_that_are_not_received_again_expire_on_all_nodes() {
+    let adjust = |config: &mut Config| config.retention = Duration::from_secs(2);
+    let cluster = Cluster::start(3, adjust).await;
+    let packets: Vec<_> = (0..20).map(|key| packet(key, 5)).collect();
+    for packet in &packets {
+        put(cluster.leader(), packet).await.unwrap();
+    }
+    for node in cluster.nodes.values() {
+        let mut applied = node.applied.clone();
+        let empty = applied.wait_for(|applied| applied.index() > 20 && applied.record_count == 0);
+        timeout(PATIENCE, empty)
+            .await
+            .expect("the records expire")
+            .unwrap();
+        assert!(node.record(packets[0].key()).unwrap().is_none());
+    }
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_stops_hands_over_first() {
+    let cluster = Cluster::start(3, |_| {}).await;
+    let old = cluster.leader().clone();
+    let term = old.status().term;
+    timeout(PATIENCE, old.shutdown()).await.unwrap();
+    assert_eq!(put(&old, &packet(1, 5)).await, Err(PutError::ShuttingDown));
+    let heir = cluster.nodes.values().find(|node| node.raft.is_leader());
+    let heir = heir.expect("there is a new leader as soon as the old one has stopped");
+    assert_eq!(heir.status().term, term + 1);
+    assert_eq!(put(heir, &packet(1, 5)).await, Ok(PutOutcome::Stored));
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_that_needs_entries_that_are_gone_gets_a_snapshot() {
+    let cluster = Cluster::start(3, |_| {}).await;
+    let behind = cluster.followers().next().unwrap().clone();
+    put(cluster.leader(), &packet(0, 1)).await.unwrap();
+    cluster
+        .board
+        .cut_off
+        .lock()
+        .unwrap()
+        .insert(behind.config.node);
+    for micros in 2..100 {
+        put(cluster.leader(), &packet((micros % 7) as u8, micros))
+            .await
+            .unwrap();
+    }
+    let leader = cluster.leader();
+    let index = leader.status().applied_index;
+    leader.raft.trigger().snapshot().await.unwrap();
+    leader
+        .raft
+        .wait(Some(PATIENCE))
+        .metrics(
+            |metrics| metrics.snapshot.is_some_and(|id| id.index() >= index),
+            "a checkpoint",
+        )
+        .await
+        .unwrap();
+    leader.raft.trigger().purge_log(index).await.unwrap();
+    leader
+        .raft
+        .wait(Some(PATIENCE))
+        .metrics(
+            |metrics| metrics.purged.is_some_and(|id| id.index() >= index),
+            "a purge",
+        )
+        .await
+        .unwrap();
+
+    cluster.board.cut_off.lock().unwrap().clear();
+    applied(&behind, index).await;
+    assert_eq!(
+        behind.digest().await.unwrap().sha256,
+        leader.digest().await.unwrap().sha256
+    );
+    assert!(
+        behind.status().checkpoint_index >= index,
+        "an installed snapshot is a checkpoint"
+    );
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_lone_node_keeps_what_it_acknowledged_without_a_checkpoint() {
+    let dir = tempfile::tempdir().unwrap();
+    let node_id = NodeId::from(1);
+    let voters = BTreeMap::from([(node_id, "here".to_owned())]);
+    let config = Config::new(node_id, voters, dir.path().to_owned());
+    let open = |dir: &std::path::Path| {
+        let config = Config {
+            dir: dir.to_owned(),
+            ..config.clone()
+        };
+        let board = Arc::<Switchboard>::default();
+        Node::open(
+            config,
+            Arc::new(Memory {
+                own: node_id,
+                board,
+            }),
+            metrics(),
+        )
+    };
+    let node = open(dir.path()).await.unwrap();
+    timeout(PATIENCE, node.ready()).await.unwrap();
+    for key in 0..50 {
+        put(&node, &packet(key, 5)).await.unwrap();
+    }
+
+    // What a crash at this moment would leave on the disk.
+    let image = tempfile::tempdir().unwrap();
+    std::fs::create_dir(image.path().join("log")).unwrap();
+    for file in ["records.redb"] {
+        std::fs::copy(dir.path().join(file), image.path().join(file)).unwrap();
+    }
+    for file in std::fs::read_dir(dir.path().join("log")).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), image.path().join("log").join(file.file_name())).unwrap();
+    }
+    let again = open(image.path()).await.unwrap();
+    timeout(PATIENCE, again.ready()).await.unwrap();
+    for key in 0..50 {
+        let record = again.record(&PublicKey::from_bytes([key; 32])).unwrap();
+        assert_eq!(record.expect("it was acknowledged").packet, packet(key, 5));
+    }
+    assert_eq!(
+        node.digest().await.unwrap().sha256,
+        again.digest().await.unwrap().sha256
+    );
+    node.shutdown().await;
+    again.shutdown().await;
+}

@@ -1,0 +1,55 @@
+//! Cross-origin resource sharing (Fetch standard, section 3.2).
+
+use axum::{
+    Router,
+    http::{HeaderMap, HeaderName, HeaderValue, header},
+    middleware,
+    response::Response,
+};
+
+/// Records are public and no request carries credentials, so every origin may use every answer.
+const FIELDS: [(HeaderName, HeaderValue); 5] = [
+    (
+        header::ACCESS_CONTROL_ALLOW_ORIGIN,
+        HeaderValue::from_static("*"),
+    ),
+    (
+        header::ACCESS_CONTROL_ALLOW_METHODS,
+        HeaderValue::from_static("GET, HEAD, PUT, POST, OPTIONS"),
+    ),
+    (
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+        HeaderValue::from_static(
+            "Accept, Cache-Control, Content-Type, If-Match, If-Modified-Since, If-None-Match, \
+             If-Unmodified-Since",
+        ),
+    ),
+    (
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static(
+            "ETag, Retry-After, Quorate-Applied-Index, Quorate-Consistency, Quorate-Known-Leader",
+        ),
+    ),
+    // A day: what is allowed here does not change while a page is open.
+    (
+        header::ACCESS_CONTROL_MAX_AGE,
+        HeaderValue::from_static("86400"),
+    ),
+];
+
+/// Lets browsers use every answer of `router`, its 404 and 405 included.
+///
+/// Goes around the router that all routers were merged into. What a route says itself stays.
+pub fn with_cors(router: Router) -> Router {
+    router.layer(middleware::map_response(async |mut response: Response| {
+        add(response.headers_mut());
+        response
+    }))
+}
+
+/// Adds the fields that are not there yet.
+pub(crate) fn add(headers: &mut HeaderMap) {
+    for (name, value) in FIELDS {
+        headers.entry(name).or_insert(value);
+    }
+}

@@ -1,0 +1,184 @@
+//! GET and HEAD: the stored packet, from the local replica.
+
+use std::{sync::Arc, time::SystemTime};
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+};
+use quorate_packet::{KeyError, PublicKey};
+use quorate_replica::{LinearizeError, ReadError, Record};
+
+use crate::{
+    conditions,
+    freshness::max_age_secs,
+    metrics::GetLabel,
+    relay::{RETRY_AFTER_SECS, Relay, key, text},
+    standing::{Consistency, Standing},
+};
+
+/// What a packet is called on the wire (`design/relays.md` of pkarr).
+const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/pkarr.org/relays#payload");
+
+/// A cache may say for this long that a key has no packet. Short, because an endpoint that starts
+/// up is looked for before it has published.
+const MISSING_MAX_AGE: HeaderValue = HeaderValue::from_static("public, max-age=5");
+
+/// Who asks for a linearizable read wants no cache to answer unasked.
+const ASK_AGAIN: HeaderValue = HeaderValue::from_static("no-cache");
+
+/// What must never come from a cache.
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// Reads a packet.
+pub(crate) async fn get(State(relay): State<Arc<Relay>>, request: Request) -> Response {
+    let result = relay.read(request.uri()).await;
+    let (label, response) = match result {
+        Ok(Read {
+            record: Some(record),
+            consistency,
+            standing,
+        }) => found(request.headers(), record, consistency, standing),
+        Ok(missing) => (GetLabel::Missing, not_found(&missing)),
+        Err(refusal) => (refusal.label(), refusal.into_response()),
+    };
+    relay.metrics.count_get(label);
+    response
+}
+
+/// What was read, and how.
+struct Read {
+    record: Option<Record>,
+    consistency: Consistency,
+    standing: Standing,
+}
+
+/// Why nothing was read. The text is the answer's body.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error("`policy` is none of CacheOnly, CacheFirst and NetworkOnly")]
+    Policy,
+    #[error(
+        "no leader confirmed in time what is committed: ask again, or with `policy=CacheFirst` for \
+         what this node holds"
+    )]
+    NotLinearizable(#[from] LinearizeError),
+    #[error("the store of this node cannot be read: ask another node")]
+    Unreadable(#[from] ReadError),
+}
+
+impl Refusal {
+    fn label(&self) -> GetLabel {
+        match self {
+            Self::Key(_) | Self::Policy => GetLabel::Invalid,
+            Self::NotLinearizable(_) => GetLabel::NotLinearizable,
+            Self::Unreadable(_) => GetLabel::Unreadable,
+        }
+    }
+
+    fn into_response(self) -> Response {
+        let (status, retry_after) = match &self {
+            Self::Key(_) | Self::Policy => (StatusCode::BAD_REQUEST, None),
+            Self::NotLinearizable(_) | Self::Unreadable(_) => {
+                (StatusCode::SERVICE_UNAVAILABLE, Some(RETRY_AFTER_SECS))
+            }
+        };
+        let mut response = text(status, self.to_string(), retry_after);
+        response
+            .headers_mut()
+            .insert(header::CACHE_CONTROL, NO_STORE);
+        response
+    }
+}
+
+impl Relay {
+    async fn read(&self, uri: &Uri) -> Result<Read, Refusal> {
+        let key = key(uri)?;
+        let consistency = consistency(uri)?;
+        if consistency == Consistency::Linearizable {
+            self.linearize().await?;
+        }
+        let standing = self.standing.before_read(consistency);
+        Ok(Read {
+            record: self.record(&key)?,
+            consistency,
+            standing,
+        })
+    }
+
+    async fn linearize(&self) -> Result<(), LinearizeError> {
+        tokio::time::timeout(self.config.deadline, self.replica.linearize())
+            .await
+            .unwrap_or(Err(LinearizeError))
+    }
+
+    fn record(&self, key: &PublicKey) -> Result<Option<Record>, ReadError> {
+        self.replica
+            .record(key)
+            .inspect_err(|error| tracing::debug!(%key, %error, "GET failed"))
+    }
+}
+
+/// What the policy of pkarr's clients asks for. This cluster *is* the network that they mean, and
+/// the local replica its cache.
+fn consistency(uri: &Uri) -> Result<Consistency, Refusal> {
+    let pairs = uri.query().unwrap_or_default().split('&');
+    match pairs.filter_map(|pair| pair.strip_prefix("policy=")).next() {
+        None | Some("CacheOnly" | "CacheFirst") => Ok(Consistency::Stale),
+        Some("NetworkOnly") => Ok(Consistency::Linearizable),
+        Some(_) => Err(Refusal::Policy),
+    }
+}
+
+fn found(
+    asked: &HeaderMap,
+    record: Record,
+    consistency: Consistency,
+    standing: Standing,
+) -> (GetLabel, Response) {
+    let (label, mut response) = if conditions::reader_has(asked, &record.packet) {
+        (
+            GetLabel::NotModified,
+            StatusCode::NOT_MODIFIED.into_response(),
+        )
+    } else {
+        let body = record.packet.payload().clone();
+        let content_type = [(header::CONTENT_TYPE, CONTENT_TYPE)];
+        (GetLabel::Found, (content_type, body).into_response())
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::ETAG, conditions::entity_tag(&record.packet));
+    headers.insert(header::CACHE_CONTROL, cache_control(&record, consistency));
+    if let Some(date) = conditions::last_modified(&record.packet) {
+        headers.insert(header::LAST_MODIFIED, date);
+    }
+    standing.describe(consistency, headers);
+    (label, response)
+}
+
+fn cache_control(record: &Record, consistency: Consistency) -> HeaderValue {
+    match consistency {
+        Consistency::Linearizable => ASK_AGAIN,
+        Consistency::Stale => {
+            let max_age = max_age_secs(record, SystemTime::now());
+            let value = format!("public, max-age={max_age}");
+            HeaderValue::try_from(value).expect("letters and digits are a field value")
+        }
+    }
+}
+
+fn not_found(missing: &Read) -> Response {
+    let said = "no packet of this key is stored".to_owned();
+    let mut response = text(StatusCode::NOT_FOUND, said, None);
+    let headers = response.headers_mut();
+    let cache_control = match missing.consistency {
+        Consistency::Stale => MISSING_MAX_AGE,
+        Consistency::Linearizable => ASK_AGAIN,
+    };
+    headers.insert(header::CACHE_CONTROL, cache_control);
+    missing.standing.describe(missing.consistency, headers);
+    response
+}

@@ -1,0 +1,89 @@
+//! What read answers say of the node.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use quorate_replica::{Replica, Status};
+
+/// How old the standing in an answer may be. Asking the replica costs more than a read does, and
+/// an older index is still a true lower bound of what the read saw.
+const AGE_MAX: Duration = Duration::from_millis(50);
+
+const CONSISTENCY: HeaderName = HeaderName::from_static("quorate-consistency");
+const KNOWN_LEADER: HeaderName = HeaderName::from_static("quorate-known-leader");
+const APPLIED_INDEX: HeaderName = HeaderName::from_static("quorate-applied-index");
+
+/// How a record was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Consistency {
+    /// From the local replica, which may lag.
+    Stale,
+    /// After everything committed before the request was applied.
+    Linearizable,
+}
+
+/// A node's standing at most [`AGE_MAX`] before a read.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Standing {
+    known_leader: bool,
+    /// What was read reflects this entry and all before it, and perhaps later ones.
+    applied_index: u64,
+}
+
+impl Standing {
+    /// Writes the `Quorate-…` fields.
+    pub(crate) fn describe(self, consistency: Consistency, headers: &mut HeaderMap) {
+        let consistency = match consistency {
+            Consistency::Stale => "stale",
+            Consistency::Linearizable => "linearizable",
+        };
+        let known_leader = if self.known_leader { "true" } else { "false" };
+        headers.insert(CONSISTENCY, HeaderValue::from_static(consistency));
+        headers.insert(KNOWN_LEADER, HeaderValue::from_static(known_leader));
+        headers.insert(APPLIED_INDEX, HeaderValue::from(self.applied_index));
+    }
+}
+
+impl From<Status> for Standing {
+    fn from(status: Status) -> Self {
+        Self {
+            known_leader: status.leader.is_some(),
+            applied_index: status.applied_index,
+        }
+    }
+}
+
+/// Asks the replica at most every [`AGE_MAX`].
+pub(crate) struct StandingCache {
+    replica: Arc<dyn Replica>,
+    last: Mutex<Option<(Instant, Standing)>>,
+}
+
+impl StandingCache {
+    pub(crate) fn new(replica: Arc<dyn Replica>) -> Self {
+        Self {
+            replica,
+            last: Mutex::new(None),
+        }
+    }
+
+    /// To be called *before* the read that it shall describe.
+    pub(crate) fn before_read(&self, consistency: Consistency) -> Standing {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        match *last {
+            Some((asked, standing))
+                if consistency == Consistency::Stale && asked.elapsed() < AGE_MAX =>
+            {
+                standing
+            }
+            _ => {
+                let standing = Standing::from(self.replica.status());
+                *last = Some((Instant::now(), standing));
+                standing
+            }
+        }
+    }
+}

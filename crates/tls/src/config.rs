@@ -1,0 +1,264 @@
+//! TLS between nodes.
+
+use std::{fmt, io, sync::Arc};
+
+use quorate_packet::PublicKey;
+use rustls::{
+    CertificateError, ClientConfig, CommonState, DigitallySignedStruct, DistinguishedName, Error,
+    OtherError, ServerConfig, SignatureScheme,
+    client::{
+        AlwaysResolvesClientRawPublicKeys, Resumption,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
+    crypto::{
+        WebPkiSupportedAlgorithms,
+        ring::{default_provider, sign::any_eddsa_type},
+        verify_tls13_signature_with_raw_key,
+    },
+    pki_types::{
+        CertificateDer, DnsName, PrivatePkcs8KeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime,
+    },
+    server::{
+        AlwaysResolvesServerRawPublicKeys, NoServerSessionStorage,
+        danger::{ClientCertVerified, ClientCertVerifier},
+    },
+    sign::CertifiedKey,
+    version::TLS13,
+};
+
+use crate::{
+    Identity,
+    raw_key::{parse_spki, to_pkcs8, to_spki},
+};
+
+/// What nodes speak inside (ALPN, RFC 7301). It names no version: those are told inside.
+pub const PROTOCOL: &[u8] = b"quorate-peer";
+
+/// Which keys may connect. Asked in each handshake, so its answer may change at any time;
+/// connections that are open stay open.
+pub type Admit = Arc<dyn Fn(&PublicKey) -> bool + Send + Sync>;
+
+/// TLS to the node whose key is `expected`, and to no other.
+pub fn client_config(identity: &Identity, expected: PublicKey) -> Arc<ClientConfig> {
+    let provider = Arc::new(default_provider());
+    let verifier = Arc::new(ExpectedKey {
+        expected,
+        algorithms: provider.signature_verification_algorithms,
+    });
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13])
+        .expect("ring has suites of TLS 1.3")
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(
+            certified_key(identity),
+        )));
+    config.alpn_protocols = vec![PROTOCOL.to_vec()];
+    config.enable_sni = false;
+    config.resumption = Resumption::disabled();
+    Arc::new(config)
+}
+
+/// TLS for the nodes whose keys `admit` approves.
+pub fn server_config(identity: &Identity, admit: Admit) -> Arc<ServerConfig> {
+    let provider = Arc::new(default_provider());
+    let verifier = Arc::new(AdmittedKeys {
+        admit,
+        algorithms: provider.signature_verification_algorithms,
+    });
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13])
+        .expect("ring has suites of TLS 1.3")
+        .with_client_cert_verifier(verifier)
+        .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(
+            certified_key(identity),
+        )));
+    config.alpn_protocols = vec![PROTOCOL.to_vec()];
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Arc::new(config)
+}
+
+/// A name for the other end, which rustls asks for. It is neither sent nor checked: keys are.
+pub fn server_name() -> ServerName<'static> {
+    ServerName::DnsName(DnsName::try_from("quorate-peer").expect("letters and a hyphen"))
+}
+
+/// The key that the other end has proved.
+///
+/// Returns `None` during the handshake, and when the other end did not agree on [`PROTOCOL`].
+pub fn peer_key(connection: &CommonState) -> Option<PublicKey> {
+    if connection.is_handshaking() || connection.alpn_protocol() != Some(PROTOCOL) {
+        return None;
+    }
+    match connection.peer_certificates()? {
+        [spki] => parse_spki(spki),
+        _ => None,
+    }
+}
+
+/// A handshake that failed over a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyRefusal {
+    /// This end refused the other's key.
+    Theirs(PublicKey),
+    /// The other end refused this node's key.
+    Ours,
+}
+
+impl KeyRefusal {
+    /// Whether `error`, as a TLS stream gives it, comes from a refused key.
+    pub fn of(error: &io::Error) -> Option<Self> {
+        match error.get_ref()?.downcast_ref()? {
+            Error::InvalidCertificate(CertificateError::Other(OtherError(reason))) => reason
+                .downcast_ref::<RefusedKey>()
+                .map(|refused| Self::Theirs(refused.0)),
+            // What rustls sends for the error above.
+            Error::AlertReceived(rustls::AlertDescription::CertificateUnknown) => Some(Self::Ours),
+            _ => None,
+        }
+    }
+}
+
+/// The identity as rustls holds it: a raw public key in the place of a certificate.
+fn certified_key(identity: &Identity) -> Arc<CertifiedKey> {
+    let pkcs8 = PrivatePkcs8KeyDer::from(to_pkcs8(identity.seed()));
+    let key = any_eddsa_type(&pkcs8).expect("32 bytes in PKCS #8 are an Ed25519 key");
+    let spki = CertificateDer::from(to_spki(&identity.public_key()));
+    Arc::new(CertifiedKey::new(vec![spki], key))
+}
+
+/// Accepts one key.
+#[derive(Debug)]
+struct ExpectedKey {
+    expected: PublicKey,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl ServerCertVerifier for ExpectedKey {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        check_key(end_entity, |key| *key == self.expected)?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(no_tls12())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        check_signature(message, cert, dss, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![SignatureScheme::ED25519]
+    }
+
+    fn requires_raw_public_keys(&self) -> bool {
+        true
+    }
+}
+
+/// Accepts the keys that are admitted at the time.
+struct AdmittedKeys {
+    admit: Admit,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl fmt::Debug for AdmittedKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AdmittedKeys").finish_non_exhaustive()
+    }
+}
+
+impl ClientCertVerifier for AdmittedKeys {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        check_key(end_entity, |key| (self.admit)(key))?;
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _cert: &CertificateDer<'_>,
+        _dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(no_tls12())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        check_signature(message, cert, dss, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![SignatureScheme::ED25519]
+    }
+
+    fn requires_raw_public_keys(&self) -> bool {
+        true
+    }
+}
+
+/// Checks who the other end says it is. That it has the secret key too, its signature shows.
+fn check_key(spki: &[u8], accept: impl FnOnce(&PublicKey) -> bool) -> Result<(), Error> {
+    let key = parse_spki(spki).ok_or(CertificateError::BadEncoding)?;
+    if accept(&key) {
+        return Ok(());
+    }
+    let reason = OtherError(Arc::new(RefusedKey(key)));
+    Err(CertificateError::Other(reason).into())
+}
+
+fn check_signature(
+    message: &[u8],
+    spki: &CertificateDer<'_>,
+    dss: &DigitallySignedStruct,
+    algorithms: &WebPkiSupportedAlgorithms,
+) -> Result<HandshakeSignatureValid, Error> {
+    let spki = SubjectPublicKeyInfoDer::from(spki.as_ref());
+    verify_tls13_signature_with_raw_key(message, &spki, dss, algorithms)
+}
+
+/// rustls asks for TLS 1.2 only where it was configured, and it is not.
+fn no_tls12() -> Error {
+    Error::General("nodes speak TLS 1.3 only".to_owned())
+}
+
+/// What a verifier gives rustls to hand on to [`KeyRefusal::of`].
+#[derive(Debug, thiserror::Error)]
+#[error("the key {0} is not accepted here")]
+struct RefusedKey(PublicKey);
+
+#[cfg(test)]
+#[path = "config_tests.rs"]
+mod tests;

@@ -1,0 +1,240 @@
+use std::sync::Mutex;
+
+use rustls::{AlertDescription, ClientConnection, ServerConnection, Side};
+
+use super::*;
+
+fn identity(byte: u8) -> Identity {
+    Identity::from_seed(&[byte; 32])
+}
+
+/// Admits these keys.
+fn only(identities: &[&Identity]) -> Admit {
+    let keys: Vec<_> = identities.iter().map(|i| i.public_key()).collect();
+    Arc::new(move |key| keys.contains(key))
+}
+
+/// The two ends of a connection, in memory.
+struct Pair {
+    client: ClientConnection,
+    server: ServerConnection,
+}
+
+impl Pair {
+    fn new(client: Arc<ClientConfig>, server: Arc<ServerConfig>) -> Self {
+        Self {
+            client: ClientConnection::new(client, server_name()).unwrap(),
+            server: ServerConnection::new(server).unwrap(),
+        }
+    }
+
+    /// Carries bytes both ways until no end has more to say, or one fails.
+    fn drive(&mut self) -> Result<(), (Side, Error)> {
+        while self.client.wants_write() || self.server.wants_write() {
+            let bytes = sent(&mut self.client);
+            receive(&mut self.server, &bytes).map_err(|e| (Side::Server, e))?;
+            let bytes = sent(&mut self.server);
+            receive(&mut self.client, &bytes).map_err(|e| (Side::Client, e))?;
+        }
+        Ok(())
+    }
+}
+
+fn sent<S: rustls::SideData>(from: &mut rustls::ConnectionCommon<S>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while from.wants_write() {
+        from.write_tls(&mut bytes).unwrap();
+    }
+    bytes
+}
+
+fn receive<S: rustls::SideData>(
+    to: &mut rustls::ConnectionCommon<S>,
+    mut bytes: &[u8],
+) -> Result<(), Error> {
+    while !bytes.is_empty() {
+        to.read_tls(&mut bytes).unwrap();
+        to.process_new_packets()?;
+    }
+    Ok(())
+}
+
+fn as_io(error: Error) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+#[test]
+fn nodes_that_know_each_other_connect() {
+    let (alice, bob) = (identity(1), identity(2));
+    let mut pair = Pair::new(
+        client_config(&alice, bob.public_key()),
+        server_config(&bob, only(&[&alice])),
+    );
+    assert_eq!(peer_key(&pair.server), None);
+    pair.drive().unwrap();
+    assert_eq!(peer_key(&pair.client), Some(bob.public_key()));
+    assert_eq!(peer_key(&pair.server), Some(alice.public_key()));
+    assert_eq!(
+        pair.client.protocol_version(),
+        Some(rustls::ProtocolVersion::TLSv1_3)
+    );
+}
+
+#[test]
+fn another_server_than_the_expected_is_refused() {
+    let (alice, bob, mallory) = (identity(1), identity(2), identity(3));
+    let mut pair = Pair::new(
+        client_config(&alice, bob.public_key()),
+        server_config(&mallory, only(&[&alice])),
+    );
+    let (side, error) = pair.drive().unwrap_err();
+    assert_eq!(side, Side::Client);
+    assert_eq!(
+        KeyRefusal::of(&as_io(error)),
+        Some(KeyRefusal::Theirs(mallory.public_key()))
+    );
+    // The other end learns no more than that it is refused.
+    let alert = sent(&mut pair.client);
+    let error = receive(&mut pair.server, &alert).unwrap_err();
+    assert_eq!(KeyRefusal::of(&as_io(error)), Some(KeyRefusal::Ours));
+    assert_eq!(peer_key(&pair.server), None);
+}
+
+#[test]
+fn an_unknown_client_is_refused_within_the_handshake() {
+    let (alice, bob, mallory) = (identity(1), identity(2), identity(3));
+    let mut pair = Pair::new(
+        client_config(&mallory, bob.public_key()),
+        server_config(&bob, only(&[&alice])),
+    );
+    let (side, error) = pair.drive().unwrap_err();
+    assert_eq!(side, Side::Server);
+    assert_eq!(
+        KeyRefusal::of(&as_io(error)),
+        Some(KeyRefusal::Theirs(mallory.public_key()))
+    );
+    assert!(pair.server.is_handshaking());
+    let alert = sent(&mut pair.server);
+    let error = receive(&mut pair.client, &alert).unwrap_err();
+    assert_eq!(KeyRefusal::of(&as_io(error)), Some(KeyRefusal::Ours));
+}
+
+#[test]
+fn a_claimed_key_must_be_proved() {
+    let (alice, bob, mallory) = (identity(1), identity(2), identity(3));
+    // Shows the key of alice, signs with its own.
+    let mut config = ClientConfig::clone(&client_config(&mallory, bob.public_key()));
+    let impostor = CertifiedKey::new(
+        certified_key(&alice).cert.clone(),
+        certified_key(&mallory).key.clone(),
+    );
+    config.client_auth_cert_resolver =
+        Arc::new(AlwaysResolvesClientRawPublicKeys::new(Arc::new(impostor)));
+    let mut pair = Pair::new(Arc::new(config), server_config(&bob, only(&[&alice])));
+    let (side, error) = pair.drive().unwrap_err();
+    assert_eq!(side, Side::Server);
+    assert!(
+        matches!(error, Error::InvalidCertificate(_)),
+        "the signature is refused: {error}"
+    );
+    assert_eq!(KeyRefusal::of(&as_io(error)), None, "the key was admitted");
+}
+
+#[test]
+fn a_client_without_a_key_is_refused() {
+    let bob = identity(2);
+    let provider = Arc::new(default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider.clone())
+        .with_protocol_versions(&[&TLS13])
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(ExpectedKey {
+            expected: bob.public_key(),
+            algorithms: provider.signature_verification_algorithms,
+        }))
+        .with_no_client_auth();
+    config.alpn_protocols = vec![PROTOCOL.to_vec()];
+    let mut pair = Pair::new(Arc::new(config), server_config(&bob, Arc::new(|_| true)));
+    let (side, _) = pair.drive().unwrap_err();
+    assert_eq!(side, Side::Server);
+    assert_eq!(peer_key(&pair.server), None);
+}
+
+#[test]
+fn another_protocol_is_refused() {
+    let (alice, bob) = (identity(1), identity(2));
+    let mut config = ClientConfig::clone(&client_config(&alice, bob.public_key()));
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let mut pair = Pair::new(Arc::new(config), server_config(&bob, only(&[&alice])));
+    let (side, error) = pair.drive().unwrap_err();
+    assert_eq!((side, error), (Side::Server, Error::NoApplicationProtocol));
+
+    let mut config = ClientConfig::clone(&client_config(&alice, bob.public_key()));
+    config.alpn_protocols.clear();
+    let mut pair = Pair::new(Arc::new(config), server_config(&bob, only(&[&alice])));
+    pair.drive().unwrap();
+    assert_eq!(peer_key(&pair.server), None, "no protocol, no peer");
+}
+
+#[test]
+fn whom_a_server_admits_may_change() {
+    let (alice, bob) = (identity(1), identity(2));
+    let admitted = Arc::new(Mutex::new(Vec::new()));
+    let admit: Admit = {
+        let admitted = admitted.clone();
+        Arc::new(move |key| admitted.lock().unwrap().contains(key))
+    };
+    let server = server_config(&bob, admit);
+    let client = client_config(&alice, bob.public_key());
+    Pair::new(client.clone(), server.clone())
+        .drive()
+        .unwrap_err();
+    admitted.lock().unwrap().push(alice.public_key());
+    Pair::new(client.clone(), server.clone()).drive().unwrap();
+    admitted.lock().unwrap().clear();
+    Pair::new(client, server).drive().unwrap_err();
+}
+
+#[test]
+fn each_connection_is_a_full_handshake() {
+    let (alice, bob) = (identity(1), identity(2));
+    let client = client_config(&alice, bob.public_key());
+    let server = server_config(&bob, only(&[&alice]));
+    for _ in 0..2 {
+        let mut pair = Pair::new(client.clone(), server.clone());
+        pair.drive().unwrap();
+        assert_eq!(
+            pair.client.handshake_kind(),
+            Some(rustls::HandshakeKind::Full)
+        );
+    }
+}
+
+#[test]
+fn garbage_is_refused_without_panic() {
+    let bob = identity(2);
+    let config = server_config(&bob, Arc::new(|_| true));
+    for garbage in [
+        b"GET / HTTP/1.1\r\nHost: bob\r\n\r\n".as_slice(),
+        &[0xff; 64],
+        // A TLS record of a ClientHello that is none.
+        &[0x16, 0x03, 0x01, 0x00, 0x04, 0x01, 0x00, 0x00, 0x00],
+    ] {
+        let mut server = ServerConnection::new(config.clone()).unwrap();
+        receive(&mut server, garbage).unwrap_err();
+        assert!(server.is_handshaking());
+    }
+    let mut silent = ServerConnection::new(config).unwrap();
+    assert!(
+        sent(&mut silent).is_empty(),
+        "a server does not speak first"
+    );
+}
+
+#[test]
+fn only_alerts_of_a_refused_key_count_as_such() {
+    let other = Error::AlertReceived(AlertDescription::HandshakeFailure);
+    assert_eq!(KeyRefusal::of(&as_io(other)), None);
+    assert_eq!(KeyRefusal::of(&io::Error::other("another layer")), None);
+    assert_eq!(KeyRefusal::of(&io::ErrorKind::ConnectionReset.into()), None);
+}
