@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::Context;
 use clap::Args;
-use futures_util::future::{join_all, select_all};
+use futures_util::future::select_all;
 use quorate_tls::Identity;
 
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     init,
     node::{Addresses, RunningNode},
     publish::{DEV_ORIGIN as ORIGIN, key_file},
-    stop::{Stop, start_logs},
+    stop::{DEV_LOGS, Stop, start_logs},
 };
 
 /// Arguments of `quorate dev`.
@@ -62,7 +62,7 @@ const STORE_CACHE_SIZE: u64 = 64 * 1024 * 1024;
 
 /// Runs the cluster until it is told to stop.
 pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
-    start_logs();
+    start_logs(DEV_LOGS);
     let mut stop = Stop::listen()?;
     let temporary = args.ephemeral.then(tempfile::tempdir).transpose();
     let temporary = temporary.context("no temporary directory can be made")?;
@@ -93,9 +93,14 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
         }
     }
     println!("Stopping.");
-    let shutdown = join_all(nodes.into_iter().map(RunningNode::shutdown));
+    // One after the other, so that there is a node to hand leadership to.
+    let shutdown = async {
+        for node in nodes {
+            node.shutdown().await;
+        }
+    };
     tokio::select! {
-        _ = shutdown => println!("Stopped."),
+        () = shutdown => println!("Stopped."),
         () = stop.insisted() => println!("Stopped before everything was put in order."),
     }
     Ok(())

@@ -8,12 +8,12 @@ use crate::{
     data_dir::DataDir,
     init::{self, KEY_FILE},
     node::RunningNode,
-    stop::{Stop, start_logs},
+    stop::{NODE_LOGS, Stop, start_logs},
 };
 
 /// Runs a node until it is told to stop.
 pub(crate) async fn run(loaded: Loaded) -> anyhow::Result<()> {
-    start_logs();
+    start_logs(NODE_LOGS);
     let mut stop = Stop::listen()?;
     let identity = identity(&loaded)?;
     loaded.check_identity(&identity.public_key())?;

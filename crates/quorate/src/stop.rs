@@ -7,13 +7,17 @@ use quorate_raft::FatalError;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-/// What is logged when `RUST_LOG` says nothing. The libraries below tell of every heartbeat that
+/// What a node logs when `RUST_LOG` says nothing. The libraries below tell of every heartbeat that
 /// fails; what matters of it, our own lines say.
-const LOG_FILTER: &str = "info,openraft=off,raft_log=warn,chunked_wal=warn";
+pub(crate) const NODE_LOGS: &str = "info,openraft=off,raft_log=warn,chunked_wal=warn";
 
-/// Writes structured logs to standard error. A second call changes nothing.
-pub(crate) fn start_logs() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| LOG_FILTER.into());
+/// What a cluster to try things out logs, beside what it prints: that its nodes, started one by one,
+/// do not find each other at once is no news.
+pub(crate) const DEV_LOGS: &str = "warn,quorate_peer=error,openraft=off";
+
+/// Writes structured logs to standard error: what `RUST_LOG` asks for, else `filter`.
+pub(crate) fn start_logs(filter: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| filter.into());
     let _ = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -203,21 +203,11 @@ impl Node {
         }
     }
 
+    /// Hands leadership to the follower that has most of the log, if this node leads and one lives.
     async fn hand_over(&self) {
-        let heir = {
-            let metrics = self.raft.metrics();
-            let metrics = metrics.borrow_watched();
-            if metrics.state != ServerState::Leader {
-                return;
-            }
-            let others = metrics.replication.iter().flatten();
-            let best = others
-                .filter(|(id, _)| **id != self.config.node)
-                .max_by_key(|(_, at)| at.as_ref().map(|id| id.index()));
-            best.map(|(id, _)| *id)
-        };
-        let Some(heir) = heir else { return };
+        let Some(heir) = self.heir() else { return };
         tracing::info!(%heir, "handing over leadership");
+        // An error means that Raft has stopped, and with it the leadership.
         let _ = self.raft.trigger().transfer_leader(heir).await;
         let own = self.config.node;
         let mut leader = self.leader.clone();
@@ -226,6 +216,20 @@ impl Node {
         if timeout(HANDOVER_TIMEOUT, handed_over).await.is_err() {
             tracing::warn!(%heir, "leadership was not taken over in time; an election will follow");
         }
+    }
+
+    fn heir(&self) -> Option<NodeId> {
+        let metrics = self.raft.metrics();
+        let metrics = metrics.borrow_watched();
+        let heard = |id: &NodeId| {
+            let acked = metrics.heartbeat.as_ref()?.get(id)?.as_ref()?;
+            Some(acked.elapsed() < self.config.election_timeout_min)
+        };
+        let followers = metrics.replication.iter().flatten();
+        followers
+            .filter(|(id, _)| **id != self.config.node && heard(id) == Some(true))
+            .max_by_key(|(_, matching)| matching.as_ref().map(|id| id.index()))
+            .map(|(id, _)| *id)
     }
 
     fn not_ready(&self) -> Option<NotReady> {
@@ -448,13 +452,13 @@ fn follow_leader(
             }
             let leader = current(&metrics.borrow_watched());
             tx.send_if_modified(|old| {
-                let changed = *old != leader;
-                if changed {
+                if old.node != leader.node {
                     let node = leader.node.as_ref().map(|(id, _)| id.to_string());
                     let node = node.as_deref().unwrap_or("none");
                     tracing::info!(term = leader.term, leader = node, "leadership");
-                    *old = leader;
                 }
+                let changed = *old != leader;
+                *old = leader;
                 changed
             });
         }

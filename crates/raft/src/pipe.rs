@@ -77,10 +77,15 @@ impl Pipe {
             self.owed.clear();
             self.link = Some(SyncWrapper::new(self.route.open().await?));
         }
-        // Whether this future is dropped halfway or not, the request is in the sink and counts.
-        self.owed.push_back(true);
         let link = self.link.as_mut().expect("it was opened above").get_mut();
-        let sent = link.requests.send(request).await;
+        // Owed from the moment the sink has the request: this future may be dropped at each await.
+        let sent = match link.requests.feed(request).await {
+            Ok(()) => {
+                self.owed.push_back(true);
+                link.requests.flush().await
+            }
+            error => error,
+        };
         if sent.is_err() {
             self.close();
         }
@@ -141,3 +146,7 @@ impl Pipe {
         self.owed.clear();
     }
 }
+
+#[cfg(test)]
+#[path = "pipe_tests.rs"]
+mod tests;

@@ -199,6 +199,8 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         snapshot: SnapshotData,
     ) -> io::Result<()> {
         let turn = self.turn.clone().lock_owned().await;
+        // What openraft cut off the log for this snapshot must not come back behind it.
+        flushed(|on_flushed| self.log.sync(on_flushed)).await?;
         let new = Meta {
             applied: meta.last_log_id.as_ref().map(types::position),
             membership: types::stored_membership(&meta.last_membership).encode(),
