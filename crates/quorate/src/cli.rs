@@ -147,7 +147,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Init(args) => init::run(&args),
         Command::Config(ConfigCommand::Check { file }) => check(&file),
         Command::Config(ConfigCommand::Show(args)) => {
-            print!("{}", args.load()?.show());
+            out!("{}", args.load()?.show());
             Ok(())
         }
         Command::Publish(args) => block_on(publish::run(args)),
@@ -179,7 +179,7 @@ fn check(file: &Path) -> anyhow::Result<()> {
     };
     let loaded = config::load(sources)?;
     print_warnings(&loaded);
-    print!("{}", summary(file, &loaded));
+    out!("{}", summary(file, &loaded));
     Ok(())
 }
 

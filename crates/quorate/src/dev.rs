@@ -74,7 +74,7 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
         nodes = start(&configs) => nodes?,
         () = stop.requested() => return Ok(()),
     };
-    print!("{}", banner(&nodes, root, &Demo::open(root)?));
+    out!("{}", banner(&nodes, root, &Demo::open(root)?));
     let mut said_ready = false;
     loop {
         let ready = async {
@@ -86,13 +86,13 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
         tokio::select! {
             () = ready, if !said_ready => {
                 said_ready = true;
-                println!("Ready. Ctrl-C stops it; started again, it has its data.");
+                outln!("Ready. Ctrl-C stops it; started again, it has its data.");
             }
             (error, ..) = failed => stop.at_once(&error),
             () = stop.requested() => break,
         }
     }
-    println!("Stopping.");
+    outln!("Stopping.");
     // One after the other, so that there is a node to hand leadership to.
     let shutdown = async {
         for node in nodes {
@@ -100,8 +100,8 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
         }
     };
     tokio::select! {
-        () = shutdown => println!("Stopped."),
-        () = stop.insisted() => println!("Stopped before everything was put in order."),
+        () = shutdown => outln!("Stopped."),
+        () = stop.insisted() => outln!("Stopped before everything was put in order."),
     }
     Ok(())
 }

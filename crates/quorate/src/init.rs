@@ -46,7 +46,7 @@ pub(crate) fn run(args: &InitArgs) -> anyhow::Result<()> {
         eprintln!("quorate: without --address this line is good for this machine alone");
         DEFAULT_ADDRESS
     });
-    println!("{}@{address}", identity.public_key());
+    outln!("{}@{address}", identity.public_key());
     Ok(())
 }
 

@@ -11,7 +11,24 @@
 //! | `init` | the identity of a node |
 //! | `publish`, `resolve` | the main job by hand: a packet in, a packet or a DNS answer out |
 
-#![allow(clippy::print_stdout, clippy::print_stderr)]
+#![allow(clippy::print_stderr)]
+
+/// Prints to standard output. A reader that has gone, as `head` does, is no error: what it wanted it
+/// has.
+macro_rules! out {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = write!(std::io::stdout(), $($text)*);
+    }};
+}
+
+/// [`out!`] and the end of the line.
+macro_rules! outln {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($text)*);
+    }};
+}
 
 mod cli;
 mod config;

@@ -63,12 +63,12 @@ pub(crate) async fn run(args: PublishArgs) -> anyhow::Result<()> {
     let (keypair, is_new) = key_file::open(&args.key)?;
     let packet = sign(&keypair, &records, args.ttl)?;
     if is_new {
-        println!(
+        outln!(
             "made       {} with a new secret key: whoever has it can publish",
             args.key.display()
         );
     }
-    println!("key        {}", packet.key());
+    outln!("key        {}", packet.key());
     put(&args.relay, &packet).await?;
     print_stored(&args, &records, &packet);
     print_commands(&args, &records, packet.key());
@@ -134,25 +134,25 @@ fn print_stored(args: &PublishArgs, records: &[Record], packet: &SignedPacket) {
         1 => "1 record".to_owned(),
         count => format!("{count} records"),
     };
-    println!(
+    outln!(
         "stored     {count} in {} bytes at {}",
         packet.payload().len(),
         args.relay
     );
     for record in records {
-        println!("           {record}");
+        outln!("           {record}");
     }
 }
 
 fn print_commands(args: &PublishArgs, records: &[Record], key: &PublicKey) {
-    println!("look it up");
-    println!("           curl -sS {} | od -c", args.relay.packet(key));
+    outln!("look it up");
+    outln!("           curl -sS {} | od -c", args.relay.packet(key));
     let first = records.first().map_or_else(String::new, |record| {
         format!("{} {}", record.name_at(key, &args.origin), record.kind())
     });
     match args.dns.or_else(|| dev_dns(&args.relay)) {
-        Some(dns) => println!("           dig @{} -p {} {first}", dns.ip(), dns.port()),
-        None => println!(
+        Some(dns) => outln!("           dig @{} -p {} {first}", dns.ip(), dns.port()),
+        None => outln!(
             "           dig @{} {first}   (--dns and --origin name your server and origin)",
             args.relay.host_and_port().0
         ),

@@ -60,7 +60,7 @@ pub(crate) async fn run(args: ResolveArgs) -> anyhow::Result<()> {
         Some(server) => by_dns(&args, server).await?,
         None => by_relay(&args.key, &args.relay).await?,
     };
-    print!("{text}");
+    out!("{text}");
     Ok(())
 }
 
