@@ -1,1 +1,95 @@
-fn main() {}
+//! Load generator and figures, over public protocols only.
+//!
+//! This measures; it judges nothing. Three rules make its figures worth comparing:
+//!
+//! - What is measured is the server: packets are signed ahead of time, requests are written by hand
+//!   on plain sockets, and the generator runs on one thread (DNS: one for each socket), since it
+//!   shares the machine with what it measures. Its own CPU time stands beside the server's.
+//! - Rates drift between machines and hours; CPU time per operation drifts least. Compare within one
+//!   run, and look at what other programs took meanwhile.
+//! - Loops are closed: a connection sends its next request when it has the answer to the last.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `smoke` | a three-node cluster on loopback, and every kind of work on it in turn |
+//! | `cluster` | its processes, directories and addresses |
+//! | `load` | the kinds of work: PUT, GET, DNS |
+//! | `http`, `relay_url` | as much of HTTP/1.1 as a load generator needs |
+//! | `packets` | keys, and packets signed ahead of time |
+//! | `measure` | the work, and what it cost servers, generator and disk |
+//! | `cpu`, `scrape`, `machine` | CPU time, the servers' own figures, what the machine is |
+//! | `report` | the table |
+
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod cluster;
+mod commands;
+mod cpu;
+mod http;
+mod load;
+mod machine;
+mod measure;
+mod packets;
+mod relay_url;
+mod report;
+mod scrape;
+mod smoke;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Measures pkarr relays and authoritative DNS servers.
+#[derive(Debug, Parser)]
+#[command(name = "quorate-bench", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Starts three nodes on loopback and measures every kind of work on them.
+    Smoke(smoke::SmokeArgs),
+    /// Measures PUTs on servers that run already.
+    Put(commands::PutArgs),
+    /// Measures GETs on servers that run already.
+    Get(commands::GetArgs),
+    /// Measures DNS over UDP on a server that runs already.
+    Dns(commands::DnsArgs),
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let work = async {
+        match Cli::parse().command {
+            Command::Smoke(args) => smoke::run(args).await,
+            Command::Put(args) => commands::put(args).await,
+            Command::Get(args) => commands::get(args).await,
+            Command::Dns(args) => commands::dns(args).await,
+        }
+    };
+    // The nodes we started are ours to end, also when we are told to stop.
+    tokio::select! {
+        done = work => match done {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("quorate-bench: {error:#}");
+                ExitCode::FAILURE
+            }
+        },
+        () = told_to_stop() => {
+            eprintln!("quorate-bench: stopped");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn told_to_stop() {
+    let mut terminate = signal(SignalKind::terminate()).expect("SIGTERM can be heard");
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}

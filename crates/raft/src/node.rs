@@ -77,6 +77,7 @@ pub struct Node {
     forwarder: Arc<Forwarder>,
     puts: Puts,
     leader: watch::Receiver<Leader>,
+    failure: watch::Receiver<Option<FatalError>>,
     applied: watch::Receiver<Applied>,
     service: Arc<PeerService>,
     recovered: Arc<AtomicBool>,
@@ -111,7 +112,7 @@ impl Node {
 
         let mut tasks = JoinSet::new();
         let contact = Contact::default();
-        let leader = follow_leader(&raft, &config, contact.clone(), &mut tasks);
+        let (leader, failure) = follow_raft(&raft, &config, contact.clone(), &mut tasks);
         let applied = state_machine.applied();
         let proposer = Arc::new(Proposer::new(raft.clone()));
         let forwarder = Arc::new(Forwarder::new(transport));
@@ -147,6 +148,7 @@ impl Node {
             proposer,
             forwarder,
             leader,
+            failure,
             applied,
             service,
             recovered,
@@ -163,19 +165,11 @@ impl Node {
     /// Resolves when replication has stopped by itself: the log or the store failed. The process
     /// must exit then, without another write.
     pub async fn failed(&self) -> FatalError {
-        let mut metrics = self.raft.metrics();
-        loop {
-            if let Err(error) = &metrics.borrow_watched().running_state
-                && !self.closing.load(Ordering::Acquire)
-            {
-                return FatalError(error.to_string());
-            }
-            if metrics.changed().await.is_err() {
-                match self.closing.load(Ordering::Acquire) {
-                    true => std::future::pending().await,
-                    false => return FatalError("its task ended".to_owned()),
-                }
-            }
+        let mut failure = self.failure.clone();
+        match failure.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(error)) => error.clone(),
+            // Nobody is left to say it: the node is being shut down.
+            _ => std::future::pending().await,
         }
     }
 
@@ -211,8 +205,9 @@ impl Node {
         let _ = self.raft.trigger().transfer_leader(heir).await;
         let own = self.config.node;
         let mut leader = self.leader.clone();
+        // Nobody leads either when the heir was the last other voter, and has gone too.
         let handed_over =
-            leader.wait_for(|leader| leader.node.as_ref().is_some_and(|(node, _)| *node != own));
+            leader.wait_for(|now| now.node.as_ref().is_none_or(|(node, _)| *node != own));
         if timeout(HANDOVER_TIMEOUT, handed_over).await.is_err() {
             tracing::warn!(%heir, "leadership was not taken over in time; an election will follow");
         }
@@ -235,7 +230,7 @@ impl Node {
     fn not_ready(&self) -> Option<NotReady> {
         if self.closing.load(Ordering::Acquire) {
             Some(NotReady::ShuttingDown)
-        } else if self.raft.metrics().borrow_watched().running_state.is_err() {
+        } else if self.failure.borrow().is_some() {
             Some(NotReady::Failed)
         } else if self.leader.borrow().node.is_none() {
             Some(NotReady::NoLeader)
@@ -409,61 +404,75 @@ async fn form_cluster(raft: &Raft, config: &Config) -> Result<(), OpenError> {
     }
 }
 
-/// Keeps who leads in a watch of its own, which changes with nothing else.
+/// Keeps who leads, and whether Raft has failed, in watches that change with nothing else: Raft's own
+/// metrics change several times with every entry.
 ///
-/// Raft itself remembers the last leader until it hears of another one. Here a leader is known while
-/// it is heard: a follower that is cut off, or a leader that is, must not take PUTs as if all were
-/// well.
-fn follow_leader(
+/// Raft remembers the last leader until it hears of another one. Here a leader is known while it is
+/// heard: a follower that is cut off, or a leader that is, must not take PUTs as if all were well.
+fn follow_raft(
     raft: &Raft,
     config: &Config,
     contact: Contact,
     tasks: &mut JoinSet<()>,
-) -> watch::Receiver<Leader> {
-    let mut metrics = raft.metrics();
+) -> (watch::Receiver<Leader>, watch::Receiver<Option<FatalError>>) {
+    let metrics = raft.metrics();
+    let mut server_metrics = raft.server_metrics();
     let silence_max = config.election_timeout_max * SILENT_ELECTION_TIMEOUTS;
-    let current = move |metrics: &openraft::RaftMetrics<TypeConfig>| {
-        let heard = match metrics.state {
-            ServerState::Leader => {
-                metrics.membership_config.voter_ids().count() == 1
-                    || metrics
-                        .last_quorum_acked
-                        .is_some_and(|acked| acked.elapsed() < silence_max)
-            }
-            _ => contact.elapsed() < silence_max,
-        };
-        let address = |id: NodeId| {
-            let node = metrics.membership_config.get_node(&id);
-            (id, node.map_or_else(String::new, |node| node.addr.clone()))
-        };
-        Leader {
-            term: metrics.current_term,
-            node: metrics.current_leader.filter(|_| heard).map(address),
-        }
-    };
-    let (tx, rx) = watch::channel(current(&metrics.borrow_watched()));
     let look_interval = config.heartbeat;
+    let (leader_tx, leader) = watch::channel(Leader::default());
+    let (failure_tx, failure) = watch::channel(None);
     tasks.spawn(async move {
         loop {
-            if let Ok(Err(_)) = timeout(look_interval, metrics.changed()).await {
-                // Raft has stopped.
-                tx.send_modify(|leader| leader.node = None);
-                return std::future::pending().await;
-            }
-            let leader = current(&metrics.borrow_watched());
-            tx.send_if_modified(|old| {
-                if old.node != leader.node {
-                    let node = leader.node.as_ref().map(|(id, _)| id.to_string());
-                    let node = node.as_deref().unwrap_or("none");
-                    tracing::info!(term = leader.term, leader = node, "leadership");
+            let now = {
+                let metrics = metrics.borrow_watched();
+                if let Err(error) = &metrics.running_state {
+                    leader_tx.send_modify(|leader| leader.node = None);
+                    failure_tx.send_replace(Some(FatalError(error.to_string())));
+                    break;
                 }
-                let changed = *old != leader;
-                *old = leader;
+                current_leader(&metrics, &contact, silence_max)
+            };
+            leader_tx.send_if_modified(|old| {
+                if old.node != now.node {
+                    let node = now.node.as_ref().map(|(id, _)| id.to_string());
+                    let node = node.as_deref().unwrap_or("none");
+                    tracing::info!(term = now.term, leader = node, "leadership");
+                }
+                let changed = *old != now;
+                *old = now;
                 changed
             });
+            // A change, or the time to look whether the leader is still heard.
+            let _ = timeout(look_interval, server_metrics.changed()).await;
         }
+        // Keeps the watches open for those who wait on them.
+        std::future::pending::<()>().await;
     });
-    rx
+    (leader, failure)
+}
+
+fn current_leader(
+    metrics: &openraft::RaftMetrics<TypeConfig>,
+    contact: &Contact,
+    silence_max: Duration,
+) -> Leader {
+    let heard = match metrics.state {
+        ServerState::Leader => {
+            metrics.membership_config.voter_ids().count() == 1
+                || metrics
+                    .last_quorum_acked
+                    .is_some_and(|acked| acked.elapsed() < silence_max)
+        }
+        _ => contact.elapsed() < silence_max,
+    };
+    let address = |id: NodeId| {
+        let node = metrics.membership_config.get_node(&id);
+        (id, node.map_or_else(String::new, |node| node.addr.clone()))
+    };
+    Leader {
+        term: metrics.current_term,
+        node: metrics.current_leader.filter(|_| heard).map(address),
+    }
 }
 
 /// Notes when everything that this node had in its log is known to be committed, and applied.

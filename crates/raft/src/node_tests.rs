@@ -406,9 +406,8 @@ async fn a_lone_node_keeps_what_it_acknowledged_without_a_checkpoint() {
     // What a crash at this moment would leave on the disk.
     let image = tempfile::tempdir().unwrap();
     std::fs::create_dir(image.path().join("log")).unwrap();
-    for file in ["records.redb"] {
-        std::fs::copy(dir.path().join(file), image.path().join(file)).unwrap();
-    }
+    let store = "records.redb";
+    std::fs::copy(dir.path().join(store), image.path().join(store)).unwrap();
     for file in std::fs::read_dir(dir.path().join("log")).unwrap() {
         let file = file.unwrap();
         std::fs::copy(file.path(), image.path().join("log").join(file.file_name())).unwrap();

@@ -1,0 +1,199 @@
+//! Work on servers that run already.
+//!
+//! `put` with a seed and a number of keys writes what `get` and `dns` with the same seed and number
+//! read.
+
+use std::{net::SocketAddr, time::Duration};
+
+use anyhow::ensure;
+use clap::Args;
+
+use crate::{
+    load::{
+        Bounds,
+        dns::{self, Shape},
+        get::{self, Expect},
+        put::{self, AtEnd},
+    },
+    measure::{Row, Servers},
+    packets::{Keys, absent_names, shuffled},
+    relay_url::RelayUrl,
+    report,
+};
+
+/// The most PUTs a second that packets are signed for.
+pub(crate) const PUTS_PER_SEC_MAX: u64 = 15_000;
+
+/// The most packets that are signed ahead of time: 400 MB of them.
+const PACKETS_MAX: u64 = 1_000_000;
+
+/// What all work has in common.
+#[derive(Debug, Args)]
+struct WorkArgs {
+    /// How long, in seconds.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    secs: u64,
+    /// How many operations at most.
+    #[arg(long)]
+    count: Option<u64>,
+    /// How many keys.
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1_000..=10_000_000))]
+    keys: u64,
+    /// Which keys: the same seed gives the same.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// A server's process, whose CPU time counts; repeat for more.
+    #[arg(long, value_name = "PID")]
+    pid: Vec<u32>,
+    /// An admin address, whose metrics count (log flushes, batches); repeat for more.
+    #[arg(long, value_name = "IP:PORT")]
+    admin: Vec<SocketAddr>,
+}
+
+impl WorkArgs {
+    fn bounds(&self) -> Bounds {
+        Bounds {
+            time: Duration::from_secs(self.secs),
+            count_max: self.count.unwrap_or(u64::MAX),
+        }
+    }
+
+    fn servers(&self) -> Servers {
+        Servers {
+            ids: self.pid.clone(),
+            admins: self.admin.clone(),
+        }
+    }
+
+    fn keys(&self) -> anyhow::Result<Keys> {
+        Ok(Keys::new(self.seed, usize::try_from(self.keys)?))
+    }
+
+    /// Names to read: those that `put` wrote, or as many that nobody wrote.
+    fn names(&self, absent: bool) -> anyhow::Result<(Vec<String>, Expect)> {
+        let (names, expect) = if absent {
+            (absent_names(usize::try_from(self.keys)?), Expect::Absent)
+        } else {
+            (self.keys()?.names().to_vec(), Expect::Found)
+        };
+        Ok((shuffled(names), expect))
+    }
+}
+
+/// Arguments of `quorate-bench put`.
+#[derive(Debug, Args)]
+pub(crate) struct PutArgs {
+    /// A relay, http://host:port/path; repeat to spread connections over several.
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8081/pkarr"
+    )]
+    relay: Vec<RelayUrl>,
+    /// How many connections.
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    connections: u16,
+    /// Signs one packet for each of the keys and sends these same bytes again and again.
+    #[arg(long)]
+    refresh: bool,
+    #[command(flatten)]
+    work: WorkArgs,
+}
+
+/// PUTs new packets.
+pub(crate) async fn put(args: PutArgs) -> anyhow::Result<()> {
+    let work = &args.work;
+    let (packet_count, at_end) = match args.refresh {
+        true => (work.keys, AtEnd::Refresh),
+        false => {
+            let count_max = work.secs.saturating_mul(PUTS_PER_SEC_MAX).min(PACKETS_MAX);
+            (work.count.unwrap_or(count_max), AtEnd::Stop)
+        }
+    };
+    ensure!(
+        packet_count <= PACKETS_MAX,
+        "{packet_count} packets are too many to sign ahead of time: at most {PACKETS_MAX}"
+    );
+    let packets = work.keys()?.sign(usize::try_from(packet_count)?);
+    let name = format!("PUT, {} connections", args.connections);
+    let connections = usize::from(args.connections);
+    let run = put::run(packets, at_end, &args.relay, connections, work.bounds());
+    report_one(work.servers().measure(name, run).await?)
+}
+
+/// Arguments of `quorate-bench get`.
+#[derive(Debug, Args)]
+pub(crate) struct GetArgs {
+    /// A relay, http://host:port/path; repeat to spread connections over several.
+    #[arg(
+        long,
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8081/pkarr"
+    )]
+    relay: Vec<RelayUrl>,
+    /// How many connections.
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    connections: u16,
+    /// Asks for keys that nobody has published, and expects 404.
+    #[arg(long)]
+    absent: bool,
+    #[command(flatten)]
+    work: WorkArgs,
+}
+
+/// GETs packets.
+pub(crate) async fn get(args: GetArgs) -> anyhow::Result<()> {
+    let work = &args.work;
+    let (names, expect) = work.names(args.absent)?;
+    let name = format!("GET, {} connections", args.connections);
+    let connections = usize::from(args.connections);
+    let run = get::run(names, expect, &args.relay, connections, work.bounds());
+    report_one(work.servers().measure(name, run).await?)
+}
+
+/// Arguments of `quorate-bench dns`.
+#[derive(Debug, Args)]
+pub(crate) struct DnsArgs {
+    /// The server.
+    #[arg(long, value_name = "IP:PORT", default_value = "127.0.0.1:5301")]
+    dns: SocketAddr,
+    /// The zone below which keys are names.
+    #[arg(long, value_name = "NAME", default_value = "quorate.test.")]
+    origin: String,
+    /// How many sockets, each with a thread.
+    #[arg(long, default_value_t = SHAPE.socket_count as u16, value_parser = clap::value_parser!(u16).range(1..=64))]
+    sockets: u16,
+    /// How many queries are in flight on each.
+    #[arg(long, default_value_t = SHAPE.window as u16, value_parser = clap::value_parser!(u16).range(1..=dns::WINDOW_MAX as i64))]
+    window: u16,
+    /// Asks for keys that nobody has published, and expects NXDOMAIN.
+    #[arg(long)]
+    absent: bool,
+    #[command(flatten)]
+    work: WorkArgs,
+}
+
+/// How many queries are in flight unless told otherwise: 100, as dnsperf has.
+pub(crate) const SHAPE: Shape = Shape {
+    socket_count: 4,
+    window: 25,
+};
+
+/// Asks for TXT records.
+pub(crate) async fn dns(args: DnsArgs) -> anyhow::Result<()> {
+    let work = &args.work;
+    let (names, expect) = work.names(args.absent)?;
+    let shape = Shape {
+        socket_count: args.sockets.into(),
+        window: args.window.into(),
+    };
+    let name = format!("DNS UDP TXT, {} sockets", args.sockets);
+    let bounds = work.bounds();
+    let run = dns::run(&names, &args.origin, expect, args.dns, shape, bounds);
+    report_one(work.servers().measure(name, run).await?)
+}
+
+fn report_one(row: Row) -> anyhow::Result<()> {
+    report::print_head();
+    report::print(&row)
+}

@@ -1,0 +1,89 @@
+use hickory_proto::{
+    op::{Message, ResponseCode},
+    rr::RecordType,
+};
+
+use super::*;
+
+fn answer_to(query: &[u8], code: ResponseCode) -> Vec<u8> {
+    let query = Message::from_vec(query).unwrap();
+    let mut answer = Message::error_msg(query.metadata.id, query.metadata.op_code, code);
+    answer.add_queries(query.queries.clone());
+    answer.to_vec().unwrap()
+}
+
+#[test]
+fn a_query_is_one_question_for_txt() {
+    let message = Message::from_vec(&query("_iroh.key.quorate.test.").unwrap()).unwrap();
+    let [question] = &message.queries[..] else {
+        panic!("{message}");
+    };
+    assert_eq!(question.name().to_string(), "_iroh.key.quorate.test.");
+    assert_eq!(question.query_type(), RecordType::TXT);
+    assert!(query(&"x".repeat(64)).is_none());
+}
+
+#[test]
+fn answers_are_judged_by_code_and_count() {
+    let query = query("_iroh.key.").unwrap();
+    let absent = answer_to(&query, ResponseCode::NXDomain);
+    assert_eq!(check(&absent, Expect::Absent), Ok(()));
+    assert!(check(&absent, Expect::Found).is_err());
+    let empty = answer_to(&query, ResponseCode::NoError);
+    assert!(check(&empty, Expect::Found).is_err());
+    assert!(check(&empty[..11], Expect::Absent).is_err());
+    let mut truncated = absent;
+    truncated[2] |= 0x02;
+    assert!(check(&truncated, Expect::Absent).is_err());
+}
+
+#[tokio::test]
+async fn every_query_is_answered_once() {
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    thread::spawn(move || {
+        let mut datagram = [0; 512];
+        while let Ok((size, from)) = server.recv_from(&mut datagram) {
+            let answer = answer_to(&datagram[..size], ResponseCode::NXDomain);
+            // One that nobody waits for, and then the right one.
+            let mut stray = answer.clone();
+            stray[0] = stray[0].wrapping_add(1);
+            server.send_to(&stray, from).unwrap();
+            server.send_to(&answer, from).unwrap();
+        }
+    });
+    let shape = Shape {
+        socket_count: 2,
+        window: 3,
+    };
+    let bounds = Bounds {
+        time: Duration::from_secs(20),
+        count_max: 1000,
+    };
+    let keys = ["a".to_owned(), "b".to_owned()];
+    let outcome = run(&keys, "test.", Expect::Absent, address, shape, bounds)
+        .await
+        .unwrap();
+    assert_eq!(outcome.tally.first_error, None);
+    assert_eq!(outcome.tally.ok_count(), 1000);
+}
+
+#[tokio::test]
+async fn silence_is_counted_and_ends() {
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let shape = Shape {
+        socket_count: 1,
+        window: 4,
+    };
+    let bounds = Bounds {
+        time: Duration::from_millis(100),
+        count_max: u64::MAX,
+    };
+    let keys = ["a".to_owned()];
+    let address = server.local_addr().unwrap();
+    let outcome = run(&keys, "test.", Expect::Found, address, shape, bounds)
+        .await
+        .unwrap();
+    assert_eq!(outcome.tally.error_count, 4);
+    assert_eq!(outcome.tally.ok_count(), 0);
+}

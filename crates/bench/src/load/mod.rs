@@ -1,0 +1,107 @@
+//! The kinds of work, each bounded in time and count.
+
+mod connections;
+pub(crate) mod dns;
+pub(crate) mod get;
+pub(crate) mod put;
+
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+
+/// How long after its end work is still answered: a relay answers every PUT within 10 s.
+const ANSWER_WITHIN: Duration = Duration::from_secs(12);
+
+/// The longest latency that is told apart, in microseconds. Nothing is waited for longer.
+const LATENCY_MICROS_MAX: u64 = 60_000_000;
+
+/// How much work is done.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// No operation begins later than this after the first.
+    pub(crate) time: Duration,
+    /// How many operations begin at most.
+    pub(crate) count_max: u64,
+}
+
+/// What came of work.
+#[derive(Debug, Clone)]
+pub(crate) struct Outcome {
+    /// From the first operation's begin to the last one's end.
+    pub(crate) elapsed: Duration,
+    pub(crate) tally: Tally,
+}
+
+/// Operations counted.
+#[derive(Debug, Clone)]
+pub(crate) struct Tally {
+    /// Of operations that went as they should, in microseconds.
+    pub(crate) latency: Histogram<u64>,
+    pub(crate) error_count: u64,
+    /// What the first one was.
+    pub(crate) first_error: Option<String>,
+}
+
+impl Tally {
+    /// None yet.
+    pub(crate) fn new() -> Self {
+        Self {
+            latency: Histogram::new_with_bounds(1, LATENCY_MICROS_MAX, 3)
+                .expect("the bounds are in order"),
+            error_count: 0,
+            first_error: None,
+        }
+    }
+
+    /// Operations that went as they should.
+    pub(crate) fn ok_count(&self) -> u64 {
+        self.latency.len()
+    }
+
+    pub(crate) fn on_ok(&mut self, latency: Duration) {
+        let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+        self.latency.saturating_record(micros.max(1));
+    }
+
+    fn on_error(&mut self, error: impl FnOnce() -> String) {
+        self.error_count += 1;
+        self.first_error.get_or_insert_with(error);
+    }
+
+    fn add(&mut self, other: Self) {
+        self.latency
+            .add(&other.latency)
+            .expect("both have the same bounds");
+        self.error_count += other.error_count;
+        self.first_error = self.first_error.take().or(other.first_error);
+    }
+}
+
+/// When work began.
+#[derive(Debug, Clone, Copy)]
+struct Clock {
+    begun: Instant,
+    end: Instant,
+}
+
+impl Clock {
+    fn start(time: Duration) -> Self {
+        let begun = Instant::now();
+        Self {
+            begun,
+            end: begun + time,
+        }
+    }
+
+    /// When whatever has no answer is given up.
+    fn give_up(&self) -> Instant {
+        self.end + ANSWER_WITHIN
+    }
+
+    fn outcome(&self, tally: Tally) -> Outcome {
+        Outcome {
+            elapsed: self.begun.elapsed(),
+            tally,
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Keys, and packets signed ahead of time.
+
+use std::{
+    num::NonZero,
+    sync::atomic::{AtomicU64, Ordering},
+    thread,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use ed25519_dalek::{Signer, SigningKey};
+use hickory_proto::{
+    op::{Message, MessageType, OpCode},
+    rr::{Name, RData, Record, rdata::TXT},
+};
+use quorate_packet::PublicKey;
+
+/// The TTL of the records, in seconds: iroh's own.
+const TTL_SECS: u32 = 30;
+
+/// What an endpoint publishes about itself at `_iroh`. With it, a payload has about 250 bytes.
+const TEXTS: [&str; 2] = [
+    "relay=https://euc1-1.relay.iroh.example.org./",
+    "addr=192.0.2.117:49152 198.51.100.7:49153",
+];
+
+/// The payload of a PUT, and the key it is for.
+#[derive(Debug, Clone)]
+pub(crate) struct Packet {
+    /// In z-base-32.
+    pub(crate) key: String,
+    /// Signature, timestamp and DNS packet.
+    pub(crate) payload: Vec<u8>,
+}
+
+/// Key pairs that every run with the same seed has in common, so that one run can read what another
+/// has written.
+pub(crate) struct Keys {
+    signers: Vec<SigningKey>,
+    names: Vec<String>,
+    /// The timestamp of the last packet, in microseconds.
+    last_micros: AtomicU64,
+}
+
+impl Keys {
+    /// The first `count` keys of a seed.
+    pub(crate) fn new(seed: u64, count: usize) -> Self {
+        let signers = in_parallel(count, |number| {
+            let mut secret = [0; 32];
+            secret[..8].copy_from_slice(&seed.to_be_bytes());
+            secret[8..16].copy_from_slice(&wide(number).to_be_bytes());
+            SigningKey::from_bytes(&secret)
+        });
+        let names = signers
+            .iter()
+            .map(|signer| PublicKey::from_bytes(signer.verifying_key().to_bytes()).to_string())
+            .collect();
+        Self {
+            signers,
+            names,
+            last_micros: AtomicU64::new(0),
+        }
+    }
+
+    /// The public keys in z-base-32.
+    pub(crate) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// `count` packets, newer than all before: the first keys in turn, and from the start again when
+    /// there are no more.
+    pub(crate) fn sign(&self, count: usize) -> Vec<Packet> {
+        let last = self.last_micros.load(Ordering::Relaxed);
+        let first_micros = now_micros().max(last + 1);
+        self.last_micros
+            .store(first_micros + wide(count), Ordering::Relaxed);
+        in_parallel(count, |number| {
+            self.packet(number % self.signers.len(), first_micros + wide(number))
+        })
+    }
+
+    fn packet(&self, key: usize, micros: u64) -> Packet {
+        let dns = dns(&self.names[key]);
+        let mut signable = format!("3:seqi{micros}e1:v{}:", dns.len()).into_bytes();
+        signable.extend_from_slice(&dns);
+        let signature = self.signers[key].sign(&signable).to_bytes();
+        Packet {
+            key: self.names[key].clone(),
+            payload: [&signature[..], &micros.to_be_bytes(), &dns].concat(),
+        }
+    }
+}
+
+/// Keys under which nobody has published anything: nobody knows their secrets.
+pub(crate) fn absent_names(count: usize) -> Vec<String> {
+    let mut state = 0x243f_6a88_85a3_08d3;
+    let absent = || {
+        let mut bytes = [0; 32];
+        for part in bytes.chunks_exact_mut(8) {
+            part.copy_from_slice(&split_mix(&mut state).to_be_bytes());
+        }
+        PublicKey::from_bytes(bytes).to_string()
+    };
+    std::iter::repeat_with(absent).take(count).collect()
+}
+
+/// The same values in an order without sense, so that reads do not follow the order of writes.
+pub(crate) fn shuffled<T>(mut values: Vec<T>) -> Vec<T> {
+    let mut state = 0x1319_8a2e_0370_7344;
+    for at in (1..values.len()).rev() {
+        let other = split_mix(&mut state) % (wide(at) + 1);
+        values.swap(at, usize::try_from(other).expect("it is at most `at`"));
+    }
+    values
+}
+
+/// SplitMix64 (Steele, Lea and Flood, 2014): the same numbers in every run.
+fn split_mix(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut mixed = *state;
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+fn dns(key: &str) -> Vec<u8> {
+    let name = Name::from_ascii(format!("_iroh.{key}.")).expect("two short labels are a name");
+    let mut message = Message::new(0, MessageType::Response, OpCode::Query);
+    for text in TEXTS {
+        let data = RData::TXT(TXT::new(vec![text.to_owned()]));
+        message.add_answer(Record::from_rdata(name.clone(), TTL_SECS, data));
+    }
+    message.to_vec().expect("two short records can be encoded")
+}
+
+fn now_micros() -> u64 {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("the clock is past 1970");
+    u64::try_from(now.as_micros()).expect("good for 500,000 years")
+}
+
+fn wide(number: usize) -> u64 {
+    u64::try_from(number).expect("no machine has more than 64 bits")
+}
+
+/// Makes `count` values on all cores.
+fn in_parallel<T: Send>(count: usize, make: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    let share = count.div_ceil(threads).max(1);
+    let make = &make;
+    thread::scope(|scope| {
+        let shares: Vec<_> = (0..count)
+            .step_by(share)
+            .map(|first| {
+                let numbers = first..count.min(first + share);
+                scope.spawn(move || numbers.map(make).collect::<Vec<T>>())
+            })
+            .collect();
+        shares
+            .into_iter()
+            .flat_map(|share| share.join().expect("making values does not panic"))
+            .collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use quorate_packet::SignedPacket;
+
+    use super::*;
+
+    #[test]
+    fn packets_are_what_a_relay_takes() {
+        let keys = Keys::new(1, 3);
+        let packets = keys.sign(7);
+        let parsed: Vec<SignedPacket> = packets
+            .iter()
+            .map(|packet| {
+                let key = packet.key.parse().unwrap();
+                SignedPacket::parse(key, packet.payload.clone().into()).unwrap()
+            })
+            .collect();
+        for (number, packet) in parsed.iter().enumerate() {
+            assert_eq!(packet.key().to_string(), keys.names()[number % 3]);
+            assert!((240..=260).contains(&packet.payload().len()));
+        }
+        let newer = keys.sign(1);
+        let newer = SignedPacket::parse(*parsed[0].key(), newer[0].payload.clone().into());
+        assert!(newer.unwrap().timestamp() > parsed[6].timestamp());
+    }
+
+    #[test]
+    fn a_seed_gives_the_same_keys_again_and_another_seed_others() {
+        assert_eq!(Keys::new(1, 5).names()[..3], *Keys::new(1, 3).names());
+        assert_ne!(Keys::new(1, 3).names(), Keys::new(2, 3).names());
+    }
+
+    #[test]
+    fn names_are_distinct_and_shuffling_loses_none() {
+        let names = absent_names(1000);
+        let distinct: BTreeSet<_> = names.iter().cloned().collect();
+        assert_eq!(distinct.len(), 1000);
+        let other_order = shuffled(names.clone());
+        assert_ne!(other_order, names);
+        assert_eq!(other_order.into_iter().collect::<BTreeSet<_>>(), distinct);
+    }
+}

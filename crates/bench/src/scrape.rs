@@ -1,0 +1,126 @@
+//! The servers' own figures, from `/metrics`: what no client can see.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, ensure};
+
+use crate::http;
+
+/// Flushes of the log to disk.
+const FLUSHES: &str = "quorate_log_flush_duration_seconds";
+
+/// Batches of packets that nodes formed.
+const BATCHES: &str = "quorate_raft_batch_packets";
+
+/// Sums over all servers, since they started.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(crate) struct Scrape {
+    flushes: Histogram,
+    batches: Histogram,
+}
+
+/// What a histogram of Prometheus says of all its observations.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+struct Histogram {
+    count: f64,
+    sum: f64,
+}
+
+/// What the servers did between two moments.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Inside {
+    /// Flushes of the log, on all servers together.
+    pub(crate) flush_count: f64,
+    /// How long one took on average, in microseconds, with its wait for the disk.
+    pub(crate) flush_mean_micros: Option<f64>,
+    /// Packets in a batch, on average.
+    pub(crate) batch_mean: Option<f64>,
+}
+
+impl Scrape {
+    /// Reads the metrics at each admin address.
+    pub(crate) async fn now(admins: &[SocketAddr]) -> anyhow::Result<Self> {
+        let mut sums = Self::default();
+        for &admin in admins {
+            let (status, text) = http::fetch(admin, "/metrics")
+                .await
+                .with_context(|| format!("the metrics at {admin} cannot be read"))?;
+            ensure!(status == 200, "{admin} answered {status} to /metrics");
+            sums.flushes.add(&text, FLUSHES);
+            sums.batches.add(&text, BATCHES);
+        }
+        Ok(sums)
+    }
+
+    /// What was done since `earlier`.
+    pub(crate) fn since(&self, earlier: &Self) -> Inside {
+        let flushes = self.flushes.since(&earlier.flushes);
+        let batches = self.batches.since(&earlier.batches);
+        Inside {
+            flush_count: flushes.count,
+            flush_mean_micros: flushes.mean().map(|secs| secs * 1e6),
+            batch_mean: batches.mean(),
+        }
+    }
+}
+
+impl Histogram {
+    fn add(&mut self, text: &str, name: &str) {
+        self.count += sample(text, &format!("{name}_count")).unwrap_or(0.0);
+        self.sum += sample(text, &format!("{name}_sum")).unwrap_or(0.0);
+    }
+
+    fn since(&self, earlier: &Self) -> Self {
+        Self {
+            count: self.count - earlier.count,
+            sum: self.sum - earlier.sum,
+        }
+    }
+
+    fn mean(&self) -> Option<f64> {
+        (self.count > 0.0).then(|| self.sum / self.count)
+    }
+}
+
+/// The value of a sample without labels, in the text format of Prometheus.
+fn sample(text: &str, name: &str) -> Option<f64> {
+    text.lines().find_map(|line| {
+        let value = line.strip_prefix(name)?.strip_prefix(' ')?;
+        value.split(' ').next()?.parse().ok()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "\
+# HELP quorate_log_flush_duration_seconds Time
+# TYPE quorate_log_flush_duration_seconds histogram
+quorate_log_flush_duration_seconds_bucket{le=\"+Inf\"} 4
+quorate_log_flush_duration_seconds_sum 0.002
+quorate_log_flush_duration_seconds_count 4
+quorate_raft_batch_packets_sum 30
+quorate_raft_batch_packets_count 3
+";
+
+    #[test]
+    fn samples_are_found_by_their_whole_name() {
+        assert_eq!(sample(TEXT, "quorate_raft_batch_packets_sum"), Some(30.0));
+        assert_eq!(sample(TEXT, "quorate_raft_batch_packets"), None);
+        assert_eq!(sample(TEXT, "quorate_raft_batch"), None);
+    }
+
+    #[test]
+    fn what_was_done_is_the_difference() {
+        let mut later = Scrape::default();
+        later.flushes.add(TEXT, FLUSHES);
+        later.batches.add(TEXT, BATCHES);
+        let inside = later.since(&Scrape::default());
+        assert_eq!(inside.flush_count, 4.0);
+        assert_eq!(inside.flush_mean_micros, Some(500.0));
+        assert_eq!(inside.batch_mean, Some(10.0));
+        let idle = later.since(&later);
+        assert_eq!((idle.flush_count, idle.batch_mean), (0.0, None));
+    }
+}
