@@ -1,0 +1,246 @@
+//! A cluster of real processes in a temporary directory.
+
+use std::{sync::Arc, thread, time::Duration};
+
+use reqwest::Client;
+use tempfile::TempDir;
+
+use crate::{Node, Nodes, Publisher, wait::until};
+
+/// The zone that every node of every test serves.
+pub const ORIGIN: &str = "quorate.test.";
+
+/// A second zone, so that no test passes by there being only one.
+pub const OTHER_ORIGIN: &str = "other.test.";
+
+/// How long a request may take: longer than the deadline of any PUT, so that an answer that comes
+/// after the deadline is seen as one.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How often a cluster is started anew because somebody else took one of its ports.
+const START_TRIES: usize = 3;
+
+/// What a cluster is like.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    voter_count: usize,
+    name: String,
+    put_deadline: Duration,
+    checkpoint_interval: Duration,
+    put_burst: Option<u32>,
+}
+
+/// A cluster of this many voters, all else as it is by default, but without a limit of PUTs.
+pub fn voters(count: usize) -> Plan {
+    Plan {
+        voter_count: count,
+        name: "quorate-tests".to_owned(),
+        put_deadline: Duration::from_secs(10),
+        checkpoint_interval: Duration::from_secs(30),
+        put_burst: None,
+    }
+}
+
+impl Plan {
+    /// What the cluster is called.
+    pub fn named(self, name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            ..self
+        }
+    }
+
+    /// When a PUT has its answer at the latest.
+    pub fn put_deadline(self, put_deadline: Duration) -> Self {
+        Self {
+            put_deadline,
+            ..self
+        }
+    }
+
+    /// How often a checkpoint is written.
+    pub fn checkpoint_interval(self, checkpoint_interval: Duration) -> Self {
+        Self {
+            checkpoint_interval,
+            ..self
+        }
+    }
+
+    /// How many PUTs a client may make at once; after these, one a second.
+    pub fn put_burst(self, put_burst: u32) -> Self {
+        Self {
+            put_burst: Some(put_burst),
+            ..self
+        }
+    }
+
+    fn config(&self, node: &Node, nodes: &[String]) -> String {
+        let addresses = node.addresses();
+        let Self {
+            name,
+            put_deadline,
+            checkpoint_interval,
+            ..
+        } = self;
+        format!(
+            r#"version = 1
+data_dir = {data_dir:?}
+
+[cluster]
+name = "{name}"
+nodes = {nodes:?}
+
+[http]
+listen = "{http}"
+
+[peer]
+listen = "{peer}"
+
+[admin]
+listen = "{admin}"
+
+[dns]
+listen = "{dns}"
+
+[[dns.origins]]
+name = "{ORIGIN}"
+ns = ["ns1.{ORIGIN}"]
+a = ["192.0.2.1"]
+aaaa = ["2001:db8::1"]
+ns_addresses = {{ "ns1.{ORIGIN}" = ["192.0.2.53"] }}
+
+[[dns.origins]]
+name = "{OTHER_ORIGIN}"
+ns = ["ns.example.org."]
+
+[limit]
+{limit}
+
+[put]
+deadline_ms = {deadline_ms}
+
+[store]
+checkpoint_interval_secs = {checkpoint_secs}
+"#,
+            data_dir = node.data_dir(),
+            limit = match self.put_burst {
+                None => "enabled = false".to_owned(),
+                Some(burst) => format!("put_burst = {burst}\nput_per_sec = 1"),
+            },
+            http = addresses.http,
+            peer = addresses.peer,
+            admin = addresses.admin,
+            dns = addresses.dns,
+            deadline_ms = put_deadline.as_millis(),
+            checkpoint_secs = checkpoint_interval.as_secs(),
+        )
+    }
+}
+
+/// A cluster whose nodes are killed, and whose data is removed, when this is dropped. If the test
+/// fails, the nodes' logs are printed.
+pub struct Cluster {
+    nodes: Nodes,
+    _dir: TempDir,
+}
+
+impl Cluster {
+    /// Makes directories, identities and configuration files, and starts nothing.
+    pub fn prepare(plan: &Plan) -> Self {
+        let dir = TempDir::with_prefix("quorate-tests-").expect("there is a place for files");
+        let client = Client::builder()
+            .no_proxy()
+            .timeout(REQUEST_TIMEOUT)
+            .build()
+            .expect("a client needs nothing from outside");
+        let nodes: Nodes = (1..=plan.voter_count)
+            .map(|number| {
+                let name = format!("node {number}");
+                let dir = dir.path().join(number.to_string());
+                Arc::new(Node::init(name, dir, client.clone()))
+            })
+            .collect();
+        let lines: Vec<String> = nodes.iter().map(|node| node.init_line()).collect();
+        for node in nodes.iter() {
+            node.configure(&plan.config(node, &lines));
+        }
+        Self { nodes, _dir: dir }
+    }
+
+    /// Starts a cluster and waits until all its nodes are ready.
+    pub async fn start(plan: Plan) -> Self {
+        for _ in 1..START_TRIES {
+            let cluster = Self::prepare(&plan);
+            if cluster.start_unless_ports_are_taken().await {
+                return cluster;
+            }
+        }
+        let cluster = Self::prepare(&plan);
+        cluster.nodes.start();
+        cluster.nodes.wait_ready().await;
+        cluster
+    }
+
+    async fn start_unless_ports_are_taken(&self) -> bool {
+        self.nodes.start();
+        for node in self.nodes.iter() {
+            let alive = until(
+                "a node to be ready",
+                crate::wait::START_WITHIN,
+                async || match node.is_up() {
+                    false if node.log().to_lowercase().contains("in use") => Ok(false),
+                    _ => node.ready().await.map(|()| true),
+                },
+            );
+            if !alive.await {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// All nodes, in the order of their numbers.
+    pub fn nodes(&self) -> Nodes {
+        self.nodes.clone()
+    }
+
+    /// The node of this number, from 1.
+    pub fn node(&self, number: usize) -> Arc<Node> {
+        self.nodes[number - 1].clone()
+    }
+
+    /// The nodes whose processes run.
+    pub fn live(&self) -> Nodes {
+        self.nodes.only(Node::is_up)
+    }
+
+    /// The leader, once all live nodes agree on one.
+    pub async fn leader(&self) -> Arc<Node> {
+        self.live().wait_for_leader().await
+    }
+
+    /// A live node that is not the leader.
+    pub async fn follower(&self) -> Arc<Node> {
+        let leader = self.leader().await;
+        self.live()
+            .without(&leader)
+            .first()
+            .expect("there are several live nodes")
+            .clone()
+    }
+
+    /// A new key that publishes.
+    pub fn publisher(&self, name: &str) -> Publisher {
+        Publisher::new(name)
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            for node in self.nodes.iter() {
+                eprintln!("{}", node.log_text());
+            }
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Publishers that write all the time, while something else happens.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+
+use crate::{Node, Nodes, Oracle, Publisher, PutAnswer, wait::until};
+
+/// How many keys each writer publishes at the most: the oracle reads each of them everywhere.
+const KEYS_PER_WRITER_MAX: usize = 256;
+
+/// What a publisher waits after an answer that was no acknowledgement, as a polite client would.
+const BACKOFF: Duration = Duration::from_millis(10);
+
+/// How long a running load may go without the acknowledgements a test waits for.
+const ACKS_WITHIN: Duration = Duration::from_secs(20);
+
+/// Writers in the background. Each writes to one node, and goes on to the next when an answer is no
+/// acknowledgement.
+pub struct Load {
+    stop: watch::Sender<bool>,
+    writers: JoinSet<Vec<Publisher>>,
+    acked_count: Arc<AtomicU64>,
+}
+
+impl Load {
+    /// Starts `writer_count` writers, spread over `nodes`.
+    pub fn start(nodes: &Nodes, writer_count: usize) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        let acked_count = Arc::new(AtomicU64::new(0));
+        let mut writers = JoinSet::new();
+        for writer in 0..writer_count {
+            let mut nodes: Vec<Arc<Node>> = nodes.iter().cloned().collect();
+            let turn = writer % nodes.len();
+            nodes.rotate_left(turn);
+            writers.spawn(write(writer, nodes, stopped.clone(), acked_count.clone()));
+        }
+        Self {
+            stop,
+            writers,
+            acked_count,
+        }
+    }
+
+    /// PUTs of all writers that were acknowledged so far.
+    pub fn acked_count(&self) -> u64 {
+        self.acked_count.load(Ordering::Relaxed)
+    }
+
+    /// Waits for `count` more acknowledgements, and says how long they took.
+    pub async fn wait_for_acks(&self, count: u64) -> Duration {
+        let begun = Instant::now();
+        let goal = self.acked_count() + count;
+        until(
+            &format!("{count} more acknowledged PUTs"),
+            ACKS_WITHIN,
+            async || {
+                let acked = self.acked_count();
+                if acked >= goal {
+                    Ok(())
+                } else {
+                    Err(format!("{acked} of {goal}"))
+                }
+            },
+        )
+        .await;
+        begun.elapsed()
+    }
+
+    /// Ends it once every PUT under way has its answer. What the cluster must hold from now on.
+    pub async fn stop(mut self) -> Oracle {
+        self.stop.send_replace(true);
+        let mut oracle = Oracle::default();
+        while let Some(publishers) = self.writers.join_next().await {
+            oracle.extend(publishers.expect("a writer does not panic"));
+        }
+        oracle
+    }
+}
+
+async fn write(
+    writer: usize,
+    mut nodes: Vec<Arc<Node>>,
+    stopped: watch::Receiver<bool>,
+    acked_count: Arc<AtomicU64>,
+) -> Vec<Publisher> {
+    let mut publishers: Vec<Publisher> = Vec::new();
+    for round in 0.. {
+        if *stopped.borrow() {
+            break;
+        }
+        // Every other PUT is of a new key, which nothing later can stand in for when it is lost.
+        if round % 2 == 0 && publishers.len() < KEYS_PER_WRITER_MAX {
+            publishers.push(Publisher::new(format!(
+                "writer {writer} key {}",
+                publishers.len()
+            )));
+        }
+        let publisher = match round % 2 {
+            0 => &publishers[publishers.len() - 1],
+            _ => &publishers[round / 2 % publishers.len()],
+        };
+        match publisher.put(&nodes[0], &format!("round {round}")).await {
+            PutAnswer::Acked => {
+                acked_count.fetch_add(1, Ordering::Relaxed);
+            }
+            _ => {
+                nodes.rotate_left(1);
+                sleep(BACKOFF).await;
+            }
+        }
+    }
+    publishers
+}
+
+/// PUTs one packet for each of `key_count` new keys over `connection_count` connections.
+pub async fn publish_many(nodes: &Nodes, key_count: usize, connection_count: usize) -> Oracle {
+    let mut tasks = JoinSet::new();
+    for connection in 0..connection_count {
+        let node = nodes[connection % nodes.len()].clone();
+        tasks.spawn(async move {
+            let mut publishers = Vec::new();
+            for key in (connection..key_count).step_by(connection_count) {
+                let publisher = Publisher::new(format!("key {key}"));
+                publisher.put(&node, &format!("text of {key}")).await;
+                publishers.push(publisher);
+            }
+            publishers
+        });
+    }
+    let mut oracle = Oracle::default();
+    while let Some(publishers) = tasks.join_next().await {
+        oracle.extend(publishers.expect("a writer does not panic"));
+    }
+    oracle
+}

@@ -1,0 +1,64 @@
+//! Ports that nobody else takes.
+//!
+//! A node that is down must find its ports free when it comes back, so they lie below the range
+//! from which systems choose the ports of outgoing connections (32768 on Linux), and no two
+//! processes of tests draw from the same block.
+
+use std::{
+    env,
+    fs::{self, File},
+    net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
+    sync::Mutex,
+};
+
+/// The first port of the first block.
+const FIRST: u16 = 20_000;
+
+/// How many ports a process has: more than its clusters take.
+const BLOCK_SIZE: u16 = 600;
+
+/// How many processes can run tests at once.
+const BLOCK_COUNT: u16 = 20;
+
+const _: () = assert!(FIRST + BLOCK_SIZE * BLOCK_COUNT <= 32_768);
+
+/// The ports of this process.
+struct Block {
+    next: u16,
+    end: u16,
+    /// Held until the process ends.
+    _lock: File,
+}
+
+static BLOCK: Mutex<Option<Block>> = Mutex::new(None);
+
+/// An address on loopback whose port is free for TCP and UDP, and given only once.
+pub fn free_address() -> SocketAddr {
+    let mut block = BLOCK.lock().expect("no holder panics");
+    let block = block.get_or_insert_with(take_block);
+    while block.next < block.end {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, block.next));
+        block.next += 1;
+        if TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok() {
+            return address;
+        }
+    }
+    panic!("all {BLOCK_SIZE} ports of this process are taken");
+}
+
+fn take_block() -> Block {
+    let dir = env::temp_dir().join("quorate-tests-ports");
+    fs::create_dir_all(&dir).expect("the directory for temporary files can be written");
+    for number in 0..BLOCK_COUNT {
+        let lock = File::create(dir.join(number.to_string())).expect("a lock file can be made");
+        if lock.try_lock().is_ok() {
+            let next = FIRST + number * BLOCK_SIZE;
+            return Block {
+                next,
+                end: next + BLOCK_SIZE,
+                _lock: lock,
+            };
+        }
+    }
+    panic!("{BLOCK_COUNT} other processes run tests");
+}

@@ -1,0 +1,39 @@
+//! Waiting for a condition: with a label and a deadline, never for a span of time.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+/// How often a condition is looked at.
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+
+/// How long a node may take to start and know a leader, on a busy machine.
+pub const START_WITHIN: Duration = Duration::from_secs(30);
+
+/// How long live nodes may take to agree on a leader.
+pub const LEADER_WITHIN: Duration = Duration::from_secs(20);
+
+/// How long nodes may take to become equal once nothing is written any more.
+pub const CONVERGE_WITHIN: Duration = Duration::from_secs(60);
+
+/// How long a node may take to stop when told to.
+pub const STOP_WITHIN: Duration = Duration::from_secs(20);
+
+/// Looks until `look` gives a value, and panics with `what` and the last reason when `within` has
+/// passed.
+pub async fn until<T>(
+    what: &str,
+    within: Duration,
+    mut look: impl AsyncFnMut() -> Result<T, String>,
+) -> T {
+    let begun = Instant::now();
+    loop {
+        match look().await {
+            Ok(value) => return value,
+            Err(reason) if begun.elapsed() >= within => {
+                panic!("waited {within:?} for {what}: {reason}")
+            }
+            Err(_) => sleep(LOOK_INTERVAL).await,
+        }
+    }
+}

@@ -1,0 +1,614 @@
+//! What strangers send to the relay: each kind has its answer, and none does harm.
+
+use std::time::Duration;
+
+use hickory_proto::{op::ResponseCode, rr::RecordType};
+use pkarr::Keypair;
+use quorate_tests::{
+    Answer, Cluster, Node, ORIGIN, Packet, dns,
+    packet::{garbage, now_micros, sign, sign_txt},
+    voters,
+};
+use reqwest::Method;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+const Z32_ALPHABET: &str = "ybndrfg8ejkmcpqxot1uwisza345h769";
+
+/// A DNS response without records.
+const EMPTY_DNS: [u8; 12] = [0, 0, 0x84, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
+/// The largest packet that a relay takes: signature, timestamp and 1000 bytes of DNS.
+const PAYLOAD_SIZE_MAX: usize = 1072;
+
+const MINUTE_MICROS: u64 = 60 * 1_000_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn malformed_keys_are_refused() {
+    let cluster = Cluster::start(voters(1)).await;
+    let node = cluster.node(1);
+    let packet = cluster.publisher("alice").packet("here");
+    let key = &packet.key;
+    let no_point = keys_bytes_as_z32(&[2; 32]);
+    for bad in [
+        "y",
+        &key[..51],
+        &format!("{key}y"),
+        &format!("{}0", &key[..51]),
+        &format!("{}l", &key[..51]),
+        &format!("{}v", &key[..51]),
+        &format!("{}2", &key[..51]),
+        &format!("{}%00", &key[..51]),
+        &format!("{}%ff", &key[..51]),
+        &"y".repeat(4096),
+    ] {
+        expect_refused(&node.put_bytes(bad, packet.payload.clone()).await, 400);
+        assert_eq!(node.get(bad).await.status, 400, "GET of {bad}");
+    }
+    expect_refused(
+        &node.put_bytes(&no_point, packet.payload.clone()).await,
+        400,
+    );
+    assert_eq!(
+        node.get(&no_point).await.status,
+        404,
+        "nobody can publish it"
+    );
+    expect_nothing_stored(&node).await;
+}
+
+/// The last symbol of a key has four bits that say nothing, so 16 strings name each key: they are
+/// the same key on every node.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_15_aliases_of_a_key_are_that_key() {
+    let cluster = Cluster::start(voters(3)).await;
+    let alice = cluster.publisher("alice");
+    let aliases = aliases(&alice.key());
+    assert_eq!(aliases.len(), 15);
+
+    for (turn, alias) in aliases.iter().enumerate() {
+        let node = &cluster.nodes()[turn % 3];
+        let packet = alice.packet(&format!("put by alias {turn}"));
+        let answer = node.put_bytes(alias, packet.payload.clone()).await;
+        assert_eq!(answer.status, 204, "{}", answer.text());
+        let found = node.get(&alice.key()).await;
+        assert_eq!(
+            found.found(),
+            Some(&*packet.payload),
+            "by the key after {alias}"
+        );
+    }
+
+    let digest = cluster.nodes().expect_converged().await;
+    assert_eq!(digest.record_count, 1, "they are one key");
+    let expected = cluster.node(1).get(&alice.key()).await.body;
+    for node in cluster.nodes().iter() {
+        for alias in aliases.iter().chain([&alice.key()]) {
+            assert_eq!(
+                node.get(alias).await.found(),
+                Some(&*expected),
+                "{alias} at {}",
+                node.name()
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn truncated_and_oversized_bodies_are_refused() {
+    let cluster = Cluster::start(voters(1)).await;
+    let (node, alice) = (cluster.node(1), cluster.publisher("alice"));
+    let packet = alice.packet("whole");
+    for size in [0, 1, 63, 64, 71, 72, 73, packet.payload.len() - 1] {
+        let cut = packet.payload.slice(..size);
+        expect_refused(&node.put_bytes(&packet.key, cut).await, 400);
+    }
+    for size in [PAYLOAD_SIZE_MAX + 1, 64 * 1024, 1024 * 1024] {
+        let answer = node.put_bytes(&packet.key, garbage(7, size)).await;
+        expect_refused(&answer, 413);
+    }
+    expect_nothing_stored(&node).await;
+
+    let largest = packet_of_size(alice.keys(), PAYLOAD_SIZE_MAX);
+    assert_eq!(
+        node.put_bytes(&largest.key, largest.payload.clone())
+            .await
+            .status,
+        204
+    );
+    assert_eq!(
+        node.get(&largest.key).await.found(),
+        Some(&*largest.payload)
+    );
+}
+
+/// A body that ends before the length it was announced with stores nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_breaks_off_stores_nothing() {
+    let cluster = Cluster::start(voters(1)).await;
+    let node = cluster.node(1);
+    let process = node.process_id();
+    let packet = cluster.publisher("alice").packet("never whole");
+    let head = |size: usize| {
+        format!(
+            "PUT /pkarr/{} HTTP/1.1\r\nhost: x\r\ncontent-length: {size}\r\n\r\n",
+            packet.key
+        )
+    };
+    for announced in [packet.payload.len() + 1, PAYLOAD_SIZE_MAX] {
+        let mut stream = TcpStream::connect(node.addresses().http)
+            .await
+            .expect("it listens");
+        stream
+            .write_all(head(announced).as_bytes())
+            .await
+            .expect("it reads");
+        stream.write_all(&packet.payload).await.expect("it reads");
+        stream.shutdown().await.expect("it is open");
+        let answer = read_to_end(&mut stream).await;
+        assert!(
+            !answer.starts_with(b"HTTP/1.1 2"),
+            "{}",
+            String::from_utf8_lossy(&answer)
+        );
+    }
+    node.expect_unharmed(process).await;
+    expect_nothing_stored(&node).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_signatures_are_refused() {
+    let cluster = Cluster::start(voters(1)).await;
+    let node = cluster.node(1);
+    let (alice, bob) = (cluster.publisher("alice"), cluster.publisher("bob"));
+    let packet = alice.packet("mine");
+    for at in [0, 31, 32, 63, 64, 71, 72, packet.payload.len() - 1] {
+        let mut forged = packet.payload.to_vec();
+        forged[at] ^= 1;
+        expect_refused(&node.put_bytes(&packet.key, forged).await, 400);
+    }
+    expect_refused(
+        &node.put_bytes(&bob.key(), packet.payload.clone()).await,
+        400,
+    );
+    expect_nothing_stored(&node).await;
+    alice.put_packet(&node, &packet).await.expect_acked();
+}
+
+/// For a point of small order anyone can make signatures: the neutral element, with R = neutral and
+/// s = 0, satisfies the plain equation for every message.
+#[tokio::test(flavor = "multi_thread")]
+async fn weak_keys_are_refused_even_with_a_signature_that_fits() {
+    let cluster = Cluster::start(voters(1)).await;
+    let node = cluster.node(1);
+    let mut neutral = [0; 32];
+    neutral[0] = 1;
+    let mut signature = [0; 64];
+    signature[0] = 1;
+    let payload = [&signature[..], &now_micros().to_be_bytes(), &EMPTY_DNS].concat();
+    let answer = node.put_bytes(&keys_bytes_as_z32(&neutral), payload).await;
+    expect_refused(&answer, 400);
+    assert!(answer.text().contains("weak"), "{}", answer.text());
+    expect_nothing_stored(&node).await;
+}
+
+/// Bytes that a key has signed and that are no DNS message.
+#[tokio::test(flavor = "multi_thread")]
+async fn undecodable_dns_is_refused() {
+    let cluster = Cluster::start(voters(1)).await;
+    let node = cluster.node(1);
+    let process = node.process_id();
+    let keys = Keypair::random();
+    let claims_a_question = [0, 0, 0x84, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    // Twelve bytes that make a careless parser reserve megabytes.
+    let claims_everything = [0, 0, 0x84, 0, 255, 255, 255, 255, 255, 255, 255, 255];
+    // A name that points to itself.
+    let loops = [&claims_a_question[..], &[0xc0, 12, 0, 16, 0, 1]].concat();
+    let mut bad = vec![
+        vec![],
+        EMPTY_DNS[..11].to_vec(),
+        claims_a_question.to_vec(),
+        claims_everything.to_vec(),
+        loops,
+    ];
+    bad.extend((1..=32).map(|seed| garbage(seed, 30 * seed as usize)));
+    for dns in bad {
+        let packet = sign(&keys, now_micros(), &dns);
+        let answer = node.put_bytes(&packet.key, packet.payload).await;
+        assert_eq!(answer.status, 400, "{dns:?}");
+    }
+    node.expect_unharmed(process).await;
+    expect_nothing_stored(&node).await;
+}
+
+/// A key may sign what it likes about others: it is stored as it was signed, and only what lies in
+/// its own zone is served.
+#[tokio::test(flavor = "multi_thread")]
+async fn records_outside_the_signers_zone_are_not_served() {
+    let cluster = Cluster::start(voters(1)).await;
+    let node = cluster.node(1);
+    let (mallory, victim) = (Keypair::random(), cluster.publisher("victim"));
+    victim.put(&node, "the truth").await.expect_acked();
+    let own = mallory.to_z32();
+    let lies = [
+        (format!("_iroh.{own}."), "own"),
+        (format!("_iroh.{}.", victim.key()), "a lie"),
+        (format!("{}.", victim.key()), "a lie"),
+        ("lie.".to_owned(), "a lie"),
+        (ORIGIN.to_owned(), "a lie"),
+        ("example.org.".to_owned(), "a lie"),
+        (format!("x{own}."), "a lie"),
+        (".".to_owned(), "a lie"),
+    ];
+    let records: Vec<_> = lies
+        .iter()
+        .map(|(name, text)| (name.as_str(), *text))
+        .collect();
+    let packet = sign_txt(&mallory, now_micros(), &records);
+    assert_eq!(
+        node.put_bytes(&own, packet.payload.clone()).await.status,
+        204
+    );
+
+    assert_eq!(
+        node.get(&own).await.found(),
+        Some(&*packet.payload),
+        "as it was signed"
+    );
+    assert_eq!(node.texts(&own).await, ["own"]);
+    assert_eq!(node.texts(&victim.key()).await, ["the truth"]);
+    for name in [
+        format!("{}.{ORIGIN}", victim.key()),
+        format!("lie.{ORIGIN}"),
+        format!("lie.{own}.{ORIGIN}"),
+        format!("example.org.{own}.{ORIGIN}"),
+        format!("{own}.{ORIGIN}"),
+        ORIGIN.to_owned(),
+        "example.org.".to_owned(),
+    ] {
+        let answer = node.ask(&name, RecordType::TXT).await;
+        assert_eq!(dns::texts(&answer), [""; 0], "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn timestamps_too_far_ahead_are_refused() {
+    let cluster = Cluster::start(voters(3)).await;
+    for node in [cluster.leader().await, cluster.follower().await] {
+        let keys = Keypair::random();
+        for micros in [
+            u64::MAX,
+            u64::MAX - 1,
+            1 << 63,
+            now_micros() + 20 * MINUTE_MICROS,
+        ] {
+            let packet = sign(&keys, micros, &EMPTY_DNS);
+            expect_refused(&node.put_bytes(&packet.key, packet.payload).await, 400);
+        }
+        assert_eq!(node.get(&keys.to_z32()).await.status, 404);
+        // A clock that is a little fast is forgiven, and one that is slow is nobody's business.
+        for micros in [0, 1, now_micros() + 5 * MINUTE_MICROS] {
+            let packet = sign(&keys, micros, &EMPTY_DNS);
+            assert_eq!(
+                node.put_bytes(&packet.key, packet.payload).await.status,
+                204,
+                "{micros}"
+            );
+        }
+    }
+    cluster.nodes().expect_converged().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn older_packets_conflict_and_ties_go_to_the_larger() {
+    let cluster = Cluster::start(voters(3)).await;
+    let keys = Keypair::random();
+    let now = now_micros();
+    let name = format!("_iroh.{}.", keys.to_z32());
+    let signed = |micros, text| sign_txt(&keys, micros, &[(&name, text)]);
+    let (older, smaller, larger) = (signed(now - 1, "z"), signed(now, "a"), signed(now, "b"));
+    let put = async |node: &Node, packet: &Packet| {
+        node.put_bytes(&packet.key, packet.payload.clone())
+            .await
+            .status
+    };
+
+    for (node, first) in [
+        (cluster.leader().await, true),
+        (cluster.follower().await, false),
+    ] {
+        let smaller_status = if first { 204 } else { 409 };
+        assert_eq!(
+            put(&node, &smaller).await,
+            smaller_status,
+            "the smaller at {}",
+            node.name()
+        );
+        assert_eq!(
+            put(&node, &older).await,
+            409,
+            "the older at {}",
+            node.name()
+        );
+        assert_eq!(
+            put(&node, &larger).await,
+            204,
+            "the larger at {}",
+            node.name()
+        );
+        assert_eq!(
+            put(&node, &smaller).await,
+            409,
+            "the smaller again at {}",
+            node.name()
+        );
+    }
+    cluster.nodes().expect_converged().await;
+    for node in cluster.nodes().iter() {
+        assert_eq!(node.get(&larger.key).await.found(), Some(&*larger.payload));
+    }
+}
+
+/// Refreshes dominate what endpoints write, so they must not reach the log.
+#[tokio::test(flavor = "multi_thread")]
+async fn identical_bytes_cost_no_raft_entry() {
+    let cluster = Cluster::start(voters(3)).await;
+    let alice = cluster.publisher("alice");
+    let packet = alice.packet("the same");
+    alice
+        .put_packet(&cluster.node(1), &packet)
+        .await
+        .expect_acked();
+    cluster.nodes().expect_converged().await;
+
+    let last_log_index = async || {
+        let statuses = cluster.nodes().statuses().await.expect("all nodes live");
+        statuses
+            .iter()
+            .map(|status| status.last_log_index)
+            .collect::<Vec<_>>()
+    };
+    let before = last_log_index().await;
+    for node in cluster.nodes().iter() {
+        for _ in 0..10 {
+            alice.put_packet(node, &packet).await.expect_acked();
+        }
+    }
+    assert_eq!(last_log_index().await, before);
+    // The figure moves when something is stored.
+    alice.put(&cluster.node(1), "another").await.expect_acked();
+    assert_ne!(last_log_index().await, before);
+}
+
+/// Who writes too often is told when to come back; reading, and asking whether one may write, cost
+/// nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn too_many_puts_are_limited_and_reads_are_not() {
+    const BURST: u32 = 20;
+
+    let cluster = Cluster::start(voters(1).put_burst(BURST)).await;
+    let (node, alice) = (cluster.node(1), cluster.publisher("alice"));
+    let mut limited = None;
+    for _ in 0..2 * BURST {
+        let packet = alice.packet("again");
+        let answer = node.put_bytes(&packet.key, packet.payload).await;
+        match answer.status {
+            204 => assert!(limited.is_none(), "a burst is followed by nothing at once"),
+            _ => limited = Some(answer),
+        }
+    }
+    let limited = limited.expect("twice the burst is too much");
+    expect_refused(&limited, 429);
+    let after = limited.headers["retry-after"].to_str().expect("it is text");
+    assert!(after.parse::<u64>().expect("it is a number of seconds") > 0);
+
+    assert_eq!(node.get(&alice.key()).await.status, 200);
+    let preflight = node
+        .client()
+        .request(Method::OPTIONS, node.url(&format!("/{}", alice.key())));
+    let preflight = node
+        .send(preflight.header("access-control-request-method", "PUT"))
+        .await;
+    assert_eq!(preflight.status, 204);
+    assert_eq!(preflight.headers["access-control-allow-origin"], "*");
+}
+
+/// Bytes that are no HTTP.
+#[tokio::test(flavor = "multi_thread")]
+async fn garbage_over_http_does_no_harm() {
+    let cluster = Cluster::start(voters(1)).await;
+    let node = cluster.node(1);
+    let process = node.process_id();
+    for address in [node.addresses().http, node.addresses().admin] {
+        for seed in 1..=16 {
+            let mut stream = TcpStream::connect(address).await.expect("it listens");
+            // It may close the connection before it has read everything.
+            let _ = stream.write_all(&garbage(seed, 500 * seed as usize)).await;
+            let _ = stream.shutdown().await;
+            let answer = read_to_end(&mut stream).await;
+            assert!(
+                !answer.starts_with(b"HTTP/1.1 2"),
+                "{}",
+                String::from_utf8_lossy(&answer)
+            );
+        }
+    }
+    node.expect_unharmed(process).await;
+}
+
+/// Datagrams too short for a header have no answer; a header alone asks nothing (RFC 9619).
+#[tokio::test(flavor = "multi_thread")]
+async fn datagrams_of_0_to_12_bytes_do_no_harm() {
+    let cluster = Cluster::start(voters(1)).await;
+    let node = cluster.node(1);
+    let process = node.process_id();
+    let socket = tokio::net::UdpSocket::bind("127.0.0.1:0")
+        .await
+        .expect("a free port");
+    socket
+        .connect(node.addresses().dns)
+        .await
+        .expect("an address");
+    let question = dns::question(ORIGIN, RecordType::A);
+    for fill in [0, 0x55, 0x80, 0xff] {
+        for size in 0..12 {
+            socket
+                .send(&vec![fill; size])
+                .await
+                .expect("loopback takes it");
+        }
+        socket.send(&question).await.expect("loopback takes it");
+        let mut answer = [0; 512];
+        let received = timeout(Duration::from_secs(5), socket.recv(&mut answer)).await;
+        received
+            .expect("the question is answered")
+            .expect("loopback works");
+        assert_eq!(
+            answer[..2],
+            question[..2],
+            "the first answer is to the question"
+        );
+    }
+
+    let header_alone = [&[0x12, 0x34, 1, 0][..], &[0; 8]].concat();
+    let answer = dns::ask_udp(node.addresses().dns, &header_alone)
+        .await
+        .expect("an answer");
+    assert_eq!(answer.metadata.response_code, ResponseCode::FormErr);
+    let response = [&[0x12, 0x34, 0x80, 0][..], &[0; 8]].concat();
+    let answer = dns::exchange_datagram(node.addresses().dns, &response).await;
+    assert_eq!(
+        answer.expect("loopback works"),
+        None,
+        "a response is never answered"
+    );
+    node.expect_unharmed(process).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn garbage_over_udp_does_no_harm() {
+    let cluster = Cluster::start(voters(1)).await;
+    let node = cluster.node(1);
+    let process = node.process_id();
+    let socket = tokio::net::UdpSocket::bind("127.0.0.1:0")
+        .await
+        .expect("a free port");
+    socket
+        .connect(node.addresses().dns)
+        .await
+        .expect("an address");
+    for seed in 1..=500 {
+        socket
+            .send(&garbage(seed, 12 + (seed as usize * 7) % 1400))
+            .await
+            .expect("it is sent");
+    }
+    let question = dns::question(ORIGIN, RecordType::A);
+    let answer = dns::ask_udp(node.addresses().dns, &question)
+        .await
+        .expect("an answer");
+    assert_eq!(answer.answers.len(), 1);
+    node.expect_unharmed(process).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn garbage_over_tcp_dns_does_no_harm() {
+    let cluster = Cluster::start(voters(1)).await;
+    let node = cluster.node(1);
+    let process = node.process_id();
+    let framed = |bytes: Vec<u8>| [&(bytes.len() as u16).to_be_bytes()[..], &bytes].concat();
+    let mut sent: Vec<Vec<u8>> = vec![
+        vec![],
+        vec![0],
+        vec![0, 0],
+        vec![0xff, 0xff],
+        [&[0xff, 0xff][..], &garbage(1, 100)].concat(),
+        [0, 0].repeat(1000),
+        framed(vec![0; 11]),
+        framed(vec![0; 12]),
+        framed(vec![0xff; 12]),
+    ];
+    sent.extend((1..=16).map(|seed| garbage(seed, 300 * seed as usize)));
+    sent.extend((1..=16).map(|seed| framed(garbage(seed, 100 * seed as usize))));
+    for bytes in sent {
+        let mut stream = TcpStream::connect(node.addresses().dns)
+            .await
+            .expect("it listens");
+        let _ = stream.write_all(&bytes).await;
+        let _ = stream.shutdown().await;
+        read_to_end(&mut stream).await;
+    }
+    let question = dns::question(ORIGIN, RecordType::A);
+    let answer = dns::ask_tcp(node.addresses().dns, &question)
+        .await
+        .expect("an answer");
+    assert_eq!(answer.answers.len(), 1);
+    node.expect_unharmed(process).await;
+}
+
+/// Reads until the node closes the connection, which it must within seconds.
+async fn read_to_end(stream: &mut TcpStream) -> Vec<u8> {
+    let mut answer = Vec::new();
+    let read = timeout(Duration::from_secs(10), stream.read_to_end(&mut answer)).await;
+    // A reset is an end too.
+    let _ = read.expect("the node closes the connection once we have said all");
+    answer
+}
+
+#[track_caller]
+fn expect_refused(answer: &Answer, status: u16) {
+    assert_eq!(answer.status, status, "{}", answer.text());
+    assert!(!answer.body.is_empty(), "it says why");
+    let origin = answer.headers.get("access-control-allow-origin");
+    assert_eq!(
+        origin.map(|value| value.as_bytes()),
+        Some(&b"*"[..]),
+        "browsers may read why"
+    );
+}
+
+async fn expect_nothing_stored(node: &Node) {
+    assert_eq!(node.digest().await.expect("it lives").record_count, 0);
+}
+
+/// The other strings that decode to the same key.
+fn aliases(key: &str) -> Vec<String> {
+    let (front, last) = key.split_at(51);
+    let index = Z32_ALPHABET.find(last).expect("a key is z-base-32");
+    // 52 symbols hold 260 bits: of the last one only the highest of five counts.
+    let same = &Z32_ALPHABET[index & 16..][..16];
+    same.chars()
+        .map(|last| format!("{front}{last}"))
+        .filter(|alias| alias != key)
+        .collect()
+}
+
+fn keys_bytes_as_z32(key: &[u8; 32]) -> String {
+    let mut specification = data_encoding::Specification::new();
+    specification.symbols.push_str(Z32_ALPHABET);
+    specification
+        .encoding()
+        .expect("32 symbols are an encoding")
+        .encode(key)
+}
+
+/// A packet of exactly this size: TXT records filled up.
+fn packet_of_size(keys: &Keypair, size: usize) -> Packet {
+    let name = format!("_iroh.{}.", keys.to_z32());
+    let texts: Vec<String> = vec!["x".repeat(200); 4];
+    let signed = |last: usize| {
+        let last = "y".repeat(last);
+        let texts = texts
+            .iter()
+            .chain([&last])
+            .map(|text| (name.as_str(), text.as_str()));
+        sign_txt(keys, now_micros(), &texts.collect::<Vec<_>>())
+    };
+    let missing = size - signed(0).payload.len();
+    let packet = signed(missing);
+    assert_eq!(packet.payload.len(), size);
+    packet
+}

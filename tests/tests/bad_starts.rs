@@ -1,0 +1,179 @@
+//! Nodes that must not start, and say why.
+
+// What cannot be tested here is named, not passed over in silence.
+#![allow(clippy::print_stderr)]
+
+use std::{
+    fs,
+    net::{TcpListener, UdpSocket},
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use quorate_tests::{Cluster, voters};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_data_directory_of_another_cluster_is_refused() {
+    let cluster = Cluster::start(voters(1).named("alpha")).await;
+    let (node, alice) = (cluster.node(1), cluster.publisher("alice"));
+    alice.put(&node, "here").await.expect_acked();
+    node.terminate().await;
+
+    let config = node.config();
+    node.configure(&config.replace(r#"name = "alpha""#, r#"name = "beta""#));
+    let said = node.expect_start_refused().await;
+    assert!(said.contains("alpha") && said.contains("beta"), "{said}");
+
+    node.configure(&config);
+    node.restart();
+    node.wait_ready().await;
+    assert_eq!(
+        node.texts(&alice.key()).await,
+        ["here"],
+        "the refusal changed nothing"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_data_directory_in_use_is_refused() {
+    let cluster = Cluster::start(voters(1)).await;
+    let other = Cluster::prepare(&voters(1));
+    let (holder, node) = (cluster.node(1), other.node(1));
+    let dir = |path: PathBuf| format!("{path:?}");
+    let config = node
+        .config()
+        .replace(&dir(node.data_dir()), &dir(holder.data_dir()));
+    node.configure(&config.replace(node.id(), holder.id()));
+    let said = node.expect_start_refused().await;
+    assert!(said.contains("in use"), "{said}");
+    holder.expect_unharmed(holder.process_id()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_that_is_taken_is_named() {
+    let cluster = Cluster::prepare(&voters(1));
+    let node = cluster.node(1);
+    let addresses = node.addresses();
+    for address in [
+        addresses.http,
+        addresses.peer,
+        addresses.admin,
+        addresses.dns,
+    ] {
+        let _taken = TcpListener::bind(address).expect("the port is ours");
+        let said = node.expect_start_refused().await;
+        expect_error_names(&said, &address.to_string());
+    }
+    let _taken = UdpSocket::bind(addresses.dns).expect("the port is ours");
+    let said = node.expect_start_refused().await;
+    expect_error_names(&said, &addresses.dns.to_string());
+}
+
+/// A node whose key is not among the nodes it is told to found a cluster with.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_not_in_its_own_list_is_refused() {
+    let cluster = Cluster::prepare(&voters(2));
+    let (node, other) = (cluster.node(1), cluster.node(2));
+    let lines = format!("{:?}, {:?}", node.init_line(), other.init_line());
+    let config = node.config();
+    assert!(config.contains(&lines), "{config}");
+    node.configure(&config.replace(&lines, &format!("{:?}", other.init_line())));
+    let said = node.expect_start_refused().await;
+    expect_error_names(&said, node.id());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settings_that_make_no_sense_are_named() {
+    let cluster = Cluster::prepare(&voters(1));
+    let node = cluster.node(1);
+    let config = node.config();
+    for (good, bad, named) in [
+        ("deadline_ms = 10000", "deadline_ms = 0", "put.deadline_ms"),
+        ("deadline_ms = 10000", "deadlin_ms = 10000", "deadlin_ms"),
+        ("enabled = false", "enabled = \"no\"", "limit.enabled"),
+        ("version = 1", "version = 2", "version"),
+    ] {
+        assert!(config.contains(good));
+        node.configure(&config.replace(good, bad));
+        let said = node.expect_start_refused().await;
+        expect_error_names(&said, named);
+        expect_error_names(&said, "config.toml");
+    }
+}
+
+/// A disk without room: the node says so and stops, and starts once there is room.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_at_start_is_named() {
+    let cluster = Cluster::prepare(&voters(1));
+    let node = cluster.node(1);
+    let data_dir = node.data_dir();
+    let key_file = data_dir.join("node.key");
+    let key = fs::read(&key_file).expect("`quorate init` made it");
+    let disk = match SmallDisk::mount(&data_dir) {
+        Ok(disk) => disk,
+        Err(reason) => {
+            eprintln!("SKIPPED: a small disk cannot be mounted here (it needs root): {reason}");
+            return;
+        }
+    };
+    fs::write(&key_file, key).expect("there is room for the key");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+    fs::set_permissions(&key_file, mode).expect("it is our file");
+    disk.fill();
+    let said = node.expect_start_refused().await;
+    expect_error_names(&said, "No space left on device");
+    expect_error_names(&said, data_dir.to_str().expect("a name of ours"));
+}
+
+/// What the program says last, which is what it says of its end, names `what`.
+#[track_caller]
+fn expect_error_names(said: &str, what: &str) {
+    let (_, error) = said
+        .rsplit_once("quorate: ")
+        .unwrap_or_else(|| panic!("no error: {said}"));
+    assert!(error.contains(what), "{what} is not named: {error}");
+}
+
+/// A file system of a few pages, gone when this is dropped.
+struct SmallDisk {
+    path: PathBuf,
+}
+
+impl SmallDisk {
+    fn mount(path: &Path) -> Result<Self, String> {
+        let mount = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=256k", "quorate-tests"])
+            .arg(path)
+            .output()
+            .map_err(|error| error.to_string())?;
+        match mount.status.success() {
+            true => Ok(Self {
+                path: path.to_owned(),
+            }),
+            false => Err(String::from_utf8_lossy(&mount.stderr).trim().to_owned()),
+        }
+    }
+
+    /// Leaves no room at all.
+    fn fill(&self) {
+        let mut filling = fs::File::create(self.path.join("filling")).expect("there is room");
+        let full = loop {
+            if let Err(error) = std::io::Write::write_all(&mut filling, &[0; 512]) {
+                break error;
+            }
+        };
+        assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount")
+            .arg("--lazy")
+            .arg(&self.path)
+            .status();
+        if !unmounted.is_ok_and(|status| status.success()) {
+            eprintln!("{} is still mounted", self.path.display());
+        }
+    }
+}

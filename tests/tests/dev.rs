@@ -1,0 +1,169 @@
+//! `quorate dev`, as a newcomer meets it.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+};
+
+use quorate_tests::{
+    Signal, binary,
+    wait::{CONVERGE_WITHIN, START_WITHIN, STOP_WITHIN, until},
+};
+use rustix::process::{Pid, kill_process};
+use tempfile::TempDir;
+
+/// Port offsets that keep away from the ports of other tests and of outgoing connections.
+const PORT_OFFSETS: [u16; 4] = [10_000, 10_200, 10_400, 10_600];
+
+/// The three commands that it prints work as printed; Ctrl-C stops it; started again it has its
+/// data.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_printed_commands_work_and_the_data_stays() {
+    let dir = TempDir::new().expect("there is a place for files");
+    let mut dev = Dev::start(&dir).await;
+    let commands = dev.printed_commands();
+    let [publish, curl, dig] = &commands[..] else {
+        panic!("three commands: {commands:?}")
+    };
+
+    let published = shell(publish);
+    assert!(published.status.success(), "{published:?}");
+    expect_found(curl, dig).await;
+
+    dev.interrupt().await;
+    dev = Dev::start(&dir).await;
+    expect_found(&dev.printed_commands()[1], &dev.printed_commands()[2]).await;
+    dev.interrupt().await;
+}
+
+/// A port that is taken is named, with the way out.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_taken_port_is_named_with_the_way_out() {
+    let offset = PORT_OFFSETS[3] + 50;
+    let taken = std::net::SocketAddr::from(([127, 0, 0, 1], 8082 + offset));
+    let _taken = std::net::TcpListener::bind(taken).expect("nobody else is there");
+    let output = binary::command()
+        .args(["dev", "--ephemeral", "--port-offset", &offset.to_string()])
+        .output()
+        .expect("quorate can be started");
+    assert!(!output.status.success());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains(&taken.to_string()) && said.contains("--port-offset"),
+        "{said}"
+    );
+}
+
+/// The packet is at the node that curl asks, and the text at the one that dig asks.
+async fn expect_found(curl: &str, dig: &str) {
+    for (command, expected) in [
+        (curl, "200 OK"),
+        (dig, "\"relay=https://relay.example.org\""),
+    ] {
+        until(
+            &format!("{expected:?} from {command:?}"),
+            CONVERGE_WITHIN,
+            async || {
+                let output = shell(command);
+                let said = String::from_utf8_lossy(&output.stdout).into_owned();
+                if said.contains(expected) {
+                    Ok(())
+                } else {
+                    Err(format!("{said} {output:?}"))
+                }
+            },
+        )
+        .await;
+    }
+}
+
+fn shell(command: &str) -> Output {
+    let output = Command::new("sh")
+        .args(["-c", command])
+        .env("no_proxy", "*")
+        .output();
+    output.expect("there is a shell")
+}
+
+/// A running `quorate dev`, killed when this is dropped.
+struct Dev {
+    process: Child,
+    said: PathBuf,
+}
+
+impl Dev {
+    /// Starts it, at other ports if some are taken, and waits until it says that it is ready.
+    async fn start(dir: &TempDir) -> Self {
+        for offset in PORT_OFFSETS {
+            if let Some(dev) = Self::try_start(dir.path(), offset).await {
+                return dev;
+            }
+        }
+        panic!("ports at all of the offsets {PORT_OFFSETS:?} are taken");
+    }
+
+    async fn try_start(dir: &Path, offset: u16) -> Option<Self> {
+        let said = dir.join("said");
+        let out = File::create(&said).expect("the file can be written");
+        let process = binary::command()
+            .args(["dev", "--port-offset", &offset.to_string(), "--data-dir"])
+            .arg(dir.join("data"))
+            .stdin(Stdio::null())
+            .stdout(out.try_clone().expect("a handle can be copied"))
+            .stderr(out.try_clone().expect("a handle can be copied"))
+            .spawn()
+            .expect("quorate can be started");
+        let mut dev = Self { process, said };
+        let ready = until("quorate dev to be ready", START_WITHIN, async || {
+            let said = dev.said();
+            match dev.exited() {
+                Some(_) if said.contains("--port-offset") => Ok(false),
+                Some(code) => panic!("it ended with {code:?}: {said}"),
+                None if said.contains("\nReady.") => Ok(true),
+                None => Err(said),
+            }
+        });
+        ready.await.then_some(dev)
+    }
+
+    fn said(&self) -> String {
+        fs::read_to_string(&self.said).expect("the file is ours")
+    }
+
+    fn exited(&mut self) -> Option<Option<i32>> {
+        let status = self
+            .process
+            .try_wait()
+            .expect("our own child can be waited for");
+        status.map(|status| status.code())
+    }
+
+    fn printed_commands(&self) -> Vec<String> {
+        let said = self.said();
+        let (_, commands) = said
+            .split_once("Try, in another terminal:\n\n")
+            .expect("it says so");
+        let commands = commands.lines().take_while(|line| !line.is_empty());
+        commands.map(|command| command.trim().to_owned()).collect()
+    }
+
+    /// Ctrl-C.
+    async fn interrupt(&mut self) {
+        kill_process(Pid::from_child(&self.process), Signal::INT).expect("it runs");
+        let code = until("quorate dev to stop", STOP_WITHIN, async || {
+            self.exited().ok_or_else(|| self.said())
+        })
+        .await;
+        assert_eq!(code, Some(0), "{}", self.said());
+        assert!(self.said().ends_with("Stopped.\n"), "{}", self.said());
+    }
+}
+
+impl Drop for Dev {
+    fn drop(&mut self) {
+        // One that has ended cannot be killed, and that is what we want.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

@@ -1,0 +1,178 @@
+//! What a node says of itself, and what it still does when it stands alone.
+
+use std::{collections::BTreeSet, fs, path::Path, time::Duration};
+
+use hickory_proto::{op::ResponseCode, rr::RecordType};
+use quorate_tests::{
+    Cluster, ORIGIN, PutAnswer, dns, voters,
+    wait::{LEADER_WITHIN, until},
+};
+use tokio::time::Instant;
+
+/// Set it to write the list of names anew.
+const UPDATE_VARIABLE: &str = "UPDATE_GOLDEN";
+
+/// Every name on `/metrics` with its type: whoever builds dashboards relies on them.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_names_of_all_metrics() {
+    let cluster = Cluster::start(voters(3)).await;
+    let alice = cluster.publisher("alice");
+    for node in cluster.nodes().iter() {
+        alice.put(node, "here").await.expect_acked();
+        node.get(&alice.key()).await;
+        node.texts(&alice.key()).await;
+    }
+    let mut families = BTreeSet::new();
+    for node in cluster.nodes().iter() {
+        let metrics = node.admin("/metrics").await.expect("it lives").text();
+        families.extend(metrics.lines().filter_map(|line| {
+            line.strip_prefix("# TYPE ")
+                .map(|family| format!("{family}\n"))
+        }));
+        for line in metrics.lines().filter(|line| line.starts_with("# HELP ")) {
+            assert!(line.split(' ').count() > 3, "it has no help text: {line}");
+        }
+    }
+    for family in &families {
+        assert!(family.starts_with("quorate_"), "{family}");
+    }
+    let found: String = families.into_iter().collect();
+
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/metrics_golden.txt");
+    if std::env::var_os(UPDATE_VARIABLE).is_some() {
+        fs::write(&golden, &found).expect("the file can be written");
+    }
+    let expected = fs::read_to_string(&golden).expect("the list is there");
+    assert_eq!(
+        found, expected,
+        "run with {UPDATE_VARIABLE}=1 if this is meant"
+    );
+}
+
+/// The figures follow what happens.
+#[tokio::test(flavor = "multi_thread")]
+async fn counters_count() {
+    let cluster = Cluster::start(voters(1)).await;
+    let (node, alice) = (cluster.node(1), cluster.publisher("alice"));
+    let figure = async |line: &str| -> f64 {
+        let metrics = node.admin("/metrics").await.expect("it lives").text();
+        let value = metrics
+            .lines()
+            .find_map(|found| found.strip_prefix(line)?.strip_prefix(' '));
+        let value = value.unwrap_or_else(|| panic!("{line} is missing:\n{metrics}"));
+        value.parse().expect("a figure is a number")
+    };
+    assert_eq!(figure("quorate_store_record_count").await, 0.0);
+    let packet = alice.packet("here");
+    alice.put_packet(&node, &packet).await.expect_acked();
+    alice.put_packet(&node, &packet).await.expect_acked();
+    node.put_bytes(&alice.key(), "short").await;
+    node.get(&alice.key()).await;
+    node.get(&cluster.publisher("bob").key()).await;
+    for (line, expected) in [
+        (r#"quorate_relay_puts_total{outcome="stored"}"#, 1.0),
+        (r#"quorate_relay_puts_total{outcome="unchanged"}"#, 1.0),
+        (r#"quorate_relay_puts_total{outcome="invalid"}"#, 1.0),
+        (r#"quorate_relay_gets_total{outcome="found"}"#, 1.0),
+        (r#"quorate_relay_gets_total{outcome="missing"}"#, 1.0),
+        ("quorate_store_record_count", 1.0),
+        (r#"quorate_raft_role{role="leader"}"#, 1.0),
+        (r#"quorate_raft_role{role="follower"}"#, 0.0),
+        ("quorate_raft_ready", 1.0),
+        ("quorate_raft_voter_count", 1.0),
+    ] {
+        assert_eq!(figure(line).await, expected, "{line}");
+    }
+}
+
+/// With two of three nodes down the third says why it is not ready, answers every read, and gives
+/// every PUT an answer within its deadline.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_without_quorum_says_so_and_answers_reads() {
+    const DEADLINE: Duration = Duration::from_millis(1500);
+    const MARGIN: Duration = Duration::from_millis(1500);
+
+    let cluster = Cluster::start(voters(3).put_deadline(DEADLINE)).await;
+    let alice = cluster.publisher("alice");
+    let leader = cluster.leader().await;
+    alice.put(&leader, "here").await.expect_acked();
+    cluster.nodes().expect_converged().await;
+    // The leader survives: it must notice that nobody follows.
+    cluster.nodes().without(&leader).kill();
+
+    let node = leader;
+    let why = until(
+        "the last node to say that it is not ready",
+        LEADER_WITHIN,
+        async || {
+            let answer = node.admin("/readyz").await?;
+            if answer.status == 503 {
+                Ok(answer.text())
+            } else {
+                Err(answer.text())
+            }
+        },
+    )
+    .await;
+    assert!(why.contains("no leader is known"), "{why}");
+    let public = node.send(node.client().get(node.url("/readyz"))).await;
+    assert_eq!((public.status, public.text()), (503, why));
+    let health = node.send(node.client().get(node.url("/healthz"))).await;
+    assert_eq!(health.status, 200, "load balancers leave it in");
+    assert!(
+        health.text().contains(r#""status":"degraded""#),
+        "{}",
+        health.text()
+    );
+    let alive = node.send(node.client().get(node.url("/livez"))).await;
+    assert_eq!(alive.status, 200, "a restart would help nobody");
+
+    for attempt in 0..3 {
+        let begun = Instant::now();
+        let answer = alice.put(&node, &format!("lost {attempt}")).await;
+        let took = begun.elapsed();
+        assert!(took < DEADLINE + MARGIN, "the answer took {took:?}");
+        assert!(
+            matches!(answer, PutAnswer::Refused(503) | PutAnswer::Unknown),
+            "{answer:?} without a quorum"
+        );
+
+        assert_eq!(node.get(&alice.key()).await.status, 200);
+        assert_eq!(node.texts(&alice.key()).await, ["here"]);
+        let question = dns::question(&format!("nothing.{ORIGIN}"), RecordType::A);
+        let missing = dns::ask_tcp(node.addresses().dns, &question)
+            .await
+            .expect("an answer");
+        assert_eq!(missing.metadata.response_code, ResponseCode::NXDomain);
+    }
+
+    // Healed.
+    let others = cluster.nodes().without(&node);
+    others.restart();
+    cluster.nodes().wait_ready().await;
+    alice.put(&node, "again").await.expect_acked();
+    cluster.nodes().expect_txt(&alice, "again").await;
+    cluster.nodes().expect_converged().await;
+}
+
+/// A PUT that cannot be stored says when to come back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_put_without_a_leader_is_told_when_to_come_back() {
+    let cluster = Cluster::prepare(&voters(3).put_deadline(Duration::from_millis(300)));
+    let node = cluster.node(1);
+    node.start();
+    node.wait_alive().await;
+    let packet = cluster.publisher("alice").packet("here");
+    let answer = node.put_bytes(&packet.key, packet.payload).await;
+    assert_eq!(
+        answer.status, 503,
+        "no leader ever was, so it is surely not stored"
+    );
+    let after = answer
+        .headers
+        .get("retry-after")
+        .expect("it says when to come back");
+    assert_ne!(after.as_bytes(), b"0");
+    assert_eq!(answer.headers["access-control-allow-origin"], "*");
+    assert_eq!(node.get(&packet.key).await.status, 404);
+}

@@ -1,0 +1,437 @@
+//! Faults that real processes meet, one to a sentence. Every scenario ends healed.
+
+use std::time::Duration;
+
+use hickory_proto::op::Message;
+use quorate_tests::{
+    Cluster, Load, Node, Nodes, Publisher, Signal, dns, publish_many, voters,
+    wait::{LEADER_WITHIN, START_WITHIN, until},
+};
+
+/// Writers of a load: enough that batches form, few enough for two cores.
+const WRITER_COUNT: usize = 12;
+
+/// Signature and timestamp, which stand before the DNS packet.
+const PACKET_HEADER_SIZE: usize = 72;
+
+/// Acknowledgements that show that a load runs.
+const ACKS: u64 = 300;
+
+/// How soon writes go on after the leader's process is gone. The promise is a second at worst; an
+/// unoptimised build on a machine that runs other tests beside it is given more.
+const RESUMED_WITHIN: Duration = Duration::from_secs(8);
+
+/// A put acked to the publisher outlives the leader that acked it.
+#[tokio::test(flavor = "multi_thread")]
+async fn acked_put_survives_leader_loss() {
+    let cluster = Cluster::start(voters(3)).await;
+    let alice = cluster.publisher("alice");
+    let old_leader = cluster.leader().await;
+    alice.put(&old_leader, "v1").await.expect_acked();
+    old_leader.kill();
+
+    let new_leader = cluster.live().wait_for_leader().await;
+    assert_ne!(new_leader.id(), old_leader.id());
+    cluster.live().expect_txt(&alice, "v1").await;
+    alice.put(&new_leader, "v2").await.expect_acked();
+
+    old_leader.restart();
+    cluster.nodes().wait_ready().await;
+    cluster.nodes().expect_txt(&alice, "v2").await;
+    cluster.nodes().expect_converged().await;
+}
+
+/// A follower that was away learns what it missed.
+#[tokio::test(flavor = "multi_thread")]
+async fn follower_killed_and_back_catches_up() {
+    let cluster = Cluster::start(voters(3)).await;
+    let alice = cluster.publisher("alice");
+    let follower = cluster.follower().await;
+    alice.put(&follower, "before").await.expect_acked();
+
+    let load = Load::start(&cluster.live().without(&follower), WRITER_COUNT);
+    load.wait_for_acks(ACKS).await;
+    follower.kill();
+    load.wait_for_acks(ACKS).await;
+    alice
+        .put(&*cluster.leader().await, "meanwhile")
+        .await
+        .expect_acked();
+    follower.restart();
+    follower.wait_ready().await;
+    load.wait_for_acks(ACKS).await;
+
+    let oracle = load.stop().await;
+    assert_eq!(
+        oracle.unknown_count(),
+        0,
+        "no node that was written to failed"
+    );
+    cluster.nodes().expect_converged().await;
+    cluster.nodes().expect_txt(&alice, "meanwhile").await;
+    oracle.expect_held_by(&cluster.nodes()).await;
+}
+
+/// The leader is killed under load: writes resume, and nothing acknowledged is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_resume_after_leader_loss_under_load() {
+    let cluster = Cluster::start(voters(3)).await;
+    let load = Load::start(&cluster.nodes(), WRITER_COUNT);
+    load.wait_for_acks(ACKS).await;
+
+    let old_leader = cluster.leader().await;
+    old_leader.kill();
+    let resumed = load.wait_for_acks(ACKS).await;
+    assert!(resumed < RESUMED_WITHIN, "writes resumed after {resumed:?}");
+    assert_ne!(cluster.leader().await.id(), old_leader.id());
+
+    old_leader.restart();
+    old_leader.wait_ready().await;
+    load.wait_for_acks(ACKS).await;
+    let oracle = load.stop().await;
+    cluster.nodes().expect_converged().await;
+    oracle.expect_held_by(&cluster.nodes()).await;
+}
+
+/// All nodes are killed in the middle of a load: every acknowledged packet is there afterwards.
+#[tokio::test(flavor = "multi_thread")]
+async fn acked_puts_survive_the_kill_of_all_nodes() {
+    let cluster = Cluster::start(voters(3)).await;
+    kill_all_under_load(&cluster).await;
+}
+
+/// The same when checkpoints are written all the time, so that what is found comes from a checkpoint
+/// and the log after it.
+#[tokio::test(flavor = "multi_thread")]
+async fn acked_puts_survive_the_kill_of_all_nodes_between_checkpoints() {
+    let plan = voters(3).checkpoint_interval(Duration::from_secs(1));
+    let cluster = Cluster::start(plan).await;
+    let checkpointed = async || {
+        let statuses = cluster.nodes().statuses().await?;
+        let behind = statuses.iter().any(|status| status.checkpoint_index == 0);
+        if behind {
+            Err(format!("{statuses:?}"))
+        } else {
+            Ok(())
+        }
+    };
+    cluster
+        .publisher("alice")
+        .put(&cluster.node(1), "first")
+        .await
+        .expect_acked();
+    until("a checkpoint at all", START_WITHIN, checkpointed).await;
+    kill_all_under_load(&cluster).await;
+}
+
+async fn kill_all_under_load(cluster: &Cluster) {
+    for round in 1..=2 {
+        let load = Load::start(&cluster.nodes(), WRITER_COUNT);
+        load.wait_for_acks(2 * ACKS).await;
+        cluster.nodes().kill();
+        let oracle = load.stop().await;
+        assert!(oracle.acked_count() >= 2 * ACKS, "round {round}");
+
+        cluster.nodes().restart();
+        cluster.nodes().wait_ready().await;
+        cluster.nodes().expect_converged().await;
+        oracle.expect_held_by(&cluster.nodes()).await;
+    }
+}
+
+/// A cluster of one keeps its promise too.
+#[tokio::test(flavor = "multi_thread")]
+async fn acked_puts_survive_the_kill_of_a_single_node() {
+    let cluster = Cluster::start(voters(1)).await;
+    kill_all_under_load(&cluster).await;
+}
+
+/// A follower that missed 20,000 PUTs ends up with the same records as the others.
+#[tokio::test(flavor = "multi_thread")]
+async fn follower_that_missed_20000_puts_becomes_equal() {
+    const PUT_COUNT: usize = 20_000;
+    const CONNECTION_COUNT: usize = 48;
+    const SAMPLE_COUNT: usize = 200;
+
+    let cluster = Cluster::start(voters(3)).await;
+    let follower = cluster.follower().await;
+    follower.kill();
+
+    let oracle = publish_many(&cluster.live(), PUT_COUNT, CONNECTION_COUNT).await;
+    assert_eq!(
+        oracle.acked_key_count(),
+        PUT_COUNT as u64,
+        "a quorum takes every PUT"
+    );
+
+    follower.restart();
+    follower.wait_ready().await;
+    let digest = cluster.nodes().expect_converged().await;
+    assert_eq!(digest.record_count, PUT_COUNT as u64);
+    for publisher in oracle.publishers().iter().step_by(PUT_COUNT / SAMPLE_COUNT) {
+        let found = follower.get(&publisher.key()).await;
+        publisher
+            .oracle()
+            .check(found.found())
+            .expect("what the digest covers is served");
+    }
+}
+
+/// Whoever reads at the node it wrote to finds what it wrote: at the leader and at a follower, by
+/// HTTP and by DNS.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_shows_a_put_at_once_that_it_acked() {
+    const ROUNDS: usize = 200;
+
+    let cluster = Cluster::start(voters(3)).await;
+    let alice = cluster.publisher("alice");
+    for node in [cluster.leader().await, cluster.follower().await] {
+        for round in 0..ROUNDS {
+            let text = format!("round {round}");
+            let packet = alice.packet(&text);
+            alice.put_packet(&node, &packet).await.expect_acked();
+            let got = node.get(&alice.key()).await;
+            assert_eq!(got.found(), Some(&*packet.payload), "GET in round {round}");
+            assert_eq!(
+                node.texts(&alice.key()).await,
+                [text],
+                "DNS in round {round}"
+            );
+        }
+    }
+    cluster.nodes().expect_converged().await;
+}
+
+/// A leader that is told to stop hands over, stops cleanly, and has its data when it comes back.
+#[tokio::test(flavor = "multi_thread")]
+async fn graceful_stop_of_the_leader_moves_leadership_and_keeps_data() {
+    let cluster = Cluster::start(voters(3)).await;
+    let old_leader = cluster.leader().await;
+    let survivors = cluster.nodes().without(&old_leader);
+    let alice = cluster.publisher("alice");
+    alice.put(&old_leader, "before").await.expect_acked();
+    let load = Load::start(&survivors, WRITER_COUNT);
+    load.wait_for_acks(ACKS).await;
+
+    old_leader.terminate().await;
+    let new_leader = survivors.wait_for_leader().await;
+    assert_ne!(new_leader.id(), old_leader.id());
+    load.wait_for_acks(ACKS).await;
+
+    old_leader.restart();
+    old_leader.wait_ready().await;
+    assert_eq!(
+        old_leader.texts(&alice.key()).await,
+        ["before"],
+        "it kept what it had"
+    );
+    let oracle = load.stop().await;
+    assert_eq!(
+        oracle.unknown_count(),
+        0,
+        "a survivor loses sight of no PUT"
+    );
+    cluster.nodes().expect_converged().await;
+    oracle.expect_held_by(&cluster.nodes()).await;
+}
+
+/// Ctrl-C is as good as SIGTERM, and a node stops cleanly without quorum too.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_interrupt_stops_a_node_cleanly() {
+    let cluster = Cluster::start(voters(3)).await;
+    let alice = cluster.publisher("alice");
+    alice.put(&cluster.node(1), "here").await.expect_acked();
+    for node in cluster.nodes().iter() {
+        node.signal(Signal::INT);
+        let ended = node.wait_for_end().await;
+        assert_eq!(ended.status.code(), Some(0), "{}", ended.log);
+    }
+    cluster.nodes().restart();
+    cluster.nodes().wait_ready().await;
+    cluster.nodes().expect_txt(&alice, "here").await;
+    cluster.nodes().expect_converged().await;
+}
+
+/// A node that was never ready, for want of a quorum, stops when it is told to.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_waits_for_a_quorum_stops_when_told() {
+    let cluster = Cluster::prepare(&voters(3));
+    let node = cluster.node(1);
+    node.start();
+    node.wait_alive().await;
+    node.terminate().await;
+
+    cluster.nodes().start();
+    cluster.nodes().wait_ready().await;
+    cluster.nodes().expect_converged().await;
+}
+
+/// Every node is told to stop and started again, one after the other, under load.
+#[tokio::test(flavor = "multi_thread")]
+async fn rolling_restart_loses_nothing() {
+    let cluster = Cluster::start(voters(3)).await;
+    let load = Load::start(&cluster.nodes(), WRITER_COUNT);
+    for node in cluster.nodes().iter() {
+        load.wait_for_acks(ACKS).await;
+        node.terminate().await;
+        load.wait_for_acks(ACKS).await;
+        node.restart();
+        node.wait_ready().await;
+    }
+    let oracle = load.stop().await;
+    cluster.nodes().expect_converged().await;
+    oracle.expect_held_by(&cluster.nodes()).await;
+}
+
+/// The same files form the same cluster whatever the order of starting, and doing it again changes
+/// nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_form_one_cluster_in_any_order_and_again() {
+    let cluster = Cluster::prepare(&voters(3));
+    let [one, two, three] = [1, 2, 3].map(|number| cluster.node(number));
+    let alice = cluster.publisher("alice");
+
+    three.start();
+    three.wait_alive().await;
+    assert!(three.ready().await.is_err(), "one of three is no quorum");
+    one.start();
+    let leader = cluster.live().wait_for_leader().await;
+    alice.put(&leader, "from two").await.expect_acked();
+    two.start();
+    cluster.nodes().wait_ready().await;
+    expect_voters(&cluster).await;
+    let before = cluster.nodes().expect_converged().await;
+
+    cluster.nodes().terminate().await;
+    for node in [&two, &three, &one] {
+        assert_eq!(
+            node.init_line().split('@').next(),
+            Some(node.id()),
+            "init changes nothing"
+        );
+        node.start();
+        node.wait_alive().await;
+    }
+    cluster.nodes().wait_ready().await;
+    expect_voters(&cluster).await;
+    let after = cluster.nodes().expect_converged().await;
+    assert_eq!((&after.sha256, after.record_count), (&before.sha256, 1));
+    cluster.nodes().expect_txt(&alice, "from two").await;
+}
+
+async fn expect_voters(cluster: &Cluster) {
+    let mut expected: Vec<_> = cluster
+        .nodes()
+        .iter()
+        .map(|node| node.id().to_owned())
+        .collect();
+    expected.sort();
+    for status in cluster.nodes().statuses().await.expect("all nodes live") {
+        let mut voters = status.voters;
+        voters.sort();
+        assert_eq!(voters, expected, "as {} says", status.node);
+    }
+}
+
+/// A node without quorum answers reads, and takes PUTs again when the others are back.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_put_that_waits_for_a_quorum_succeeds_when_it_returns() {
+    let cluster = Cluster::start(voters(3)).await;
+    let alice = cluster.publisher("alice");
+    let survivor = cluster.follower().await;
+    let others = cluster.nodes().without(&survivor);
+    others.kill();
+    until(
+        "the survivor to know of no leader",
+        LEADER_WITHIN,
+        async || {
+            survivor
+                .ready()
+                .await
+                .err()
+                .map(|_| ())
+                .ok_or_else(|| "it is ready".to_owned())
+        },
+    )
+    .await;
+
+    let (answer, ()) = tokio::join!(alice.put(&survivor, "patience"), async { others.restart() });
+    answer.expect_acked();
+    cluster.nodes().wait_ready().await;
+    cluster.nodes().expect_txt(&alice, "patience").await;
+    cluster.nodes().expect_converged().await;
+}
+
+/// While the leader is killed again and again, what a reader sees at one node never goes back.
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_at_one_node_never_go_back_in_time() {
+    let cluster = Cluster::start(voters(3)).await;
+    let alice = cluster.publisher("alice");
+    let reader = cluster.follower().await;
+    let others = cluster.nodes().without(&reader);
+    alice.put(&reader, "0").await.expect_acked();
+
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let reading = async {
+        let mut newest = 0;
+        let mut read_count = 0;
+        while !*stopped.borrow() {
+            newest = read_newer(&reader, &alice, newest).await;
+            read_count += 1;
+        }
+        read_count
+    };
+    let writing = async {
+        for round in 1..=3 {
+            write_some(&cluster.live(), &alice, 2 * round).await;
+            let leader = cluster.leader().await;
+            if leader.id() == reader.id() {
+                continue;
+            }
+            leader.kill();
+            cluster.live().wait_for_leader().await;
+            write_some(&cluster.live(), &alice, 2 * round + 1).await;
+            leader.restart();
+            others.wait_ready().await;
+        }
+        stop.send_replace(true);
+    };
+    let (read_count, ()) = tokio::join!(reading, writing);
+    assert!(read_count > 50, "{read_count} reads show little");
+    cluster.nodes().expect_converged().await;
+}
+
+/// PUTs texts that are numbers, each larger than all before it.
+async fn write_some(nodes: &Nodes, alice: &Publisher, part: usize) {
+    const PART: usize = 30;
+    for number in part * PART..(part + 1) * PART {
+        alice
+            .put(&nodes[number % nodes.len()], &number.to_string())
+            .await;
+    }
+}
+
+/// Reads by HTTP, then by DNS, and expects of neither a text older than one seen before.
+async fn read_newer(node: &Node, alice: &Publisher, newest: usize) -> usize {
+    let got = node.get(&alice.key()).await;
+    let payload = got.found().expect("what is published stays");
+    let packet = Message::from_vec(&payload[PACKET_HEADER_SIZE..]).expect("it was verified");
+    let by_http = number(&dns::texts(&packet));
+    assert!(
+        by_http >= newest,
+        "GET went back from {newest} to {by_http}"
+    );
+    let by_dns = number(&node.texts(&alice.key()).await);
+    assert!(
+        by_dns >= by_http,
+        "DNS went back from {by_http} to {by_dns}"
+    );
+    by_dns
+}
+
+fn number(texts: &[String]) -> usize {
+    let [text] = texts else {
+        panic!("{texts:?} should be one text")
+    };
+    text.parse().expect("all texts are numbers")
+}
