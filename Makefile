@@ -2,6 +2,9 @@
 
 CARGO ?= cargo
 
+# What /healthz tells, where there is a repository to ask.
+export QUORATE_GIT_HASH ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
+
 .PHONY: run test verify fix bench-smoke
 
 ## Builds the release binary and runs three nodes on loopback.
@@ -12,6 +15,7 @@ run:
 ## Installs or names what is missing, and runs everything.
 test:
 	tests/tools
+	$(CARGO) build --locked --workspace
 	$(CARGO) test --locked --workspace
 
 ## Format, lints, import rules, docs. Writes nothing outside target/.

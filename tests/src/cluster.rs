@@ -28,6 +28,7 @@ pub struct Plan {
     put_deadline: Duration,
     checkpoint_interval: Duration,
     put_burst: Option<u32>,
+    log_kept_count: u64,
 }
 
 /// A cluster of this many voters, all else as it is by default, but without a limit of PUTs.
@@ -38,6 +39,7 @@ pub fn voters(count: usize) -> Plan {
         put_deadline: Duration::from_secs(10),
         checkpoint_interval: Duration::from_secs(30),
         put_burst: None,
+        log_kept_count: 50_000,
     }
 }
 
@@ -66,6 +68,14 @@ impl Plan {
         }
     }
 
+    /// How many entries stay in the log although a checkpoint holds them.
+    pub fn log_kept_count(self, log_kept_count: u64) -> Self {
+        Self {
+            log_kept_count,
+            ..self
+        }
+    }
+
     /// How many PUTs a client may make at once; after these, one a second.
     pub fn put_burst(self, put_burst: u32) -> Self {
         Self {
@@ -80,6 +90,7 @@ impl Plan {
             name,
             put_deadline,
             checkpoint_interval,
+            log_kept_count,
             ..
         } = self;
         format!(
@@ -121,6 +132,9 @@ deadline_ms = {deadline_ms}
 
 [store]
 checkpoint_interval_secs = {checkpoint_secs}
+
+[log]
+kept_count_max = {log_kept_count}
 "#,
             data_dir = node.data_dir(),
             limit = match self.put_burst {

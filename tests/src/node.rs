@@ -64,6 +64,7 @@ pub struct Status {
     pub last_log_index: u64,
     pub applied_index: u64,
     pub checkpoint_index: u64,
+    pub purged_index: u64,
     pub voters: Vec<String>,
     pub record_count: u64,
 }

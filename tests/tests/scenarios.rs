@@ -21,6 +21,9 @@ const ACKS: u64 = 300;
 /// unoptimised build on a machine that runs other tests beside it is given more.
 const RESUMED_WITHIN: Duration = Duration::from_secs(8);
 
+/// How soon the log is cut behind a checkpoint, which is made every second.
+const PURGE_WITHIN: Duration = Duration::from_secs(30);
+
 /// A put acked to the publisher outlives the leader that acked it.
 #[tokio::test(flavor = "multi_thread")]
 async fn acked_put_survives_leader_loss() {
@@ -175,6 +178,51 @@ async fn follower_that_missed_20000_puts_becomes_equal() {
             .check(found.found())
             .expect("what the digest covers is served");
     }
+}
+
+/// A follower that needs entries which the others have purged gets all records in a snapshot, and
+/// goes on from there.
+#[tokio::test(flavor = "multi_thread")]
+async fn follower_that_needs_purged_entries_gets_a_snapshot() {
+    const PUT_COUNT: usize = 4_000;
+    const CONNECTION_COUNT: usize = 48;
+
+    let plan = voters(3)
+        .log_kept_count(10)
+        .checkpoint_interval(Duration::from_secs(1));
+    let cluster = Cluster::start(plan).await;
+    let follower = cluster.follower().await;
+    follower.kill();
+    let missed_from = cluster
+        .leader()
+        .await
+        .status()
+        .await
+        .unwrap()
+        .last_log_index;
+    let oracle = publish_many(&cluster.live(), PUT_COUNT, CONNECTION_COUNT).await;
+    until("the others purge what it needs", PURGE_WITHIN, async || {
+        let statuses = cluster.live().statuses().await?;
+        let purged = statuses.iter().map(|status| status.purged_index).min();
+        match purged {
+            Some(purged) if purged > missed_from => Ok(()),
+            _ => Err(format!("{purged:?} of {missed_from}")),
+        }
+    })
+    .await;
+
+    follower.restart();
+    follower.wait_ready().await;
+    let digest = cluster.nodes().expect_converged().await;
+    assert_eq!(digest.record_count, oracle.acked_key_count());
+    assert!(follower.log_text().contains("installed a snapshot"));
+
+    let alice = cluster.publisher("alice");
+    alice
+        .put(&follower, "behind the snapshot")
+        .await
+        .expect_acked();
+    cluster.nodes().expect_converged().await;
 }
 
 /// Whoever reads at the node it wrote to finds what it wrote: at the leader and at a follower, by

@@ -186,21 +186,22 @@ fn banner(nodes: &[RunningNode], root: &Path, demo: &Demo) -> String {
     let _ = write!(
         text,
         "\nTry, in another terminal:\n\n{}\n",
-        demo_commands(demo, first.http, last.http, last.dns)
+        demo_commands(demo, first, last)
     );
     text
 }
 
 /// Three commands that work as printed: publish at one node, look up at another.
-fn demo_commands(demo: &Demo, publish: SocketAddr, http: SocketAddr, dns: SocketAddr) -> String {
+fn demo_commands(demo: &Demo, publish: Addresses, look_up: Addresses) -> String {
     let program = std::env::args()
         .next()
         .unwrap_or_else(|| "quorate".to_owned());
     let Demo { path, key } = demo;
     let path = path.display();
-    let (server, port) = (dns.ip(), dns.port());
+    let (relay, relay_dns) = (publish.http, publish.dns);
+    let (http, server, port) = (look_up.http, look_up.dns.ip(), look_up.dns.port());
     format!(
-        "  {program} publish --key {path} --relay http://{publish}/pkarr \
+        "  {program} publish --key {path} --relay http://{relay}/pkarr --dns {relay_dns} \
          _iroh TXT relay=https://relay.example.org\n  \
          curl --silent --dump-header - --output /dev/null http://{http}/pkarr/{key}\n  \
          dig @{server} -p {port} TXT _iroh.{key}.{ORIGIN}\n"

@@ -1,6 +1,6 @@
 //! A node and all its fronts, put together in one place.
 
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
 use prometheus::Registry;
@@ -9,7 +9,7 @@ use quorate_authority::Authority;
 use quorate_dns::Responder;
 use quorate_packet::PublicKey;
 use quorate_peer::{ClusterId, Passport, PeerTransport, TransportConfig};
-use quorate_raft::{FatalError, Node, NodeId, NodeMetrics};
+use quorate_raft::{FatalError, Node, NodeMetrics};
 use quorate_relay::{Listener, ServerMetrics, with_cors};
 use quorate_replica::Replica;
 use quorate_tls::Identity;
@@ -87,7 +87,7 @@ impl RunningNode {
         let voters = config.voters(own);
         let cluster = Cluster::new(&config.cluster.name, voters.keys().map(|id| id.0));
         let data_dir = DataDir::open(&config.data_dir)?;
-        data_dir.check(&cluster)?;
+        let has_joined = data_dir.check(&cluster)?;
 
         let registry = Registry::new();
         let passport = Passport {
@@ -100,7 +100,7 @@ impl RunningNode {
             TransportConfig::new(voters.clone()),
             peer_metrics.clone(),
         );
-        let node = open_node(config, own, transport, &registry, data_dir.path()).await?;
+        let node = open_node(config.raft(own, has_joined), transport, &registry).await?;
         data_dir.claim(&cluster)?;
 
         // Peers first: without them there is no leader, and without a leader nothing to serve.
@@ -153,6 +153,7 @@ impl RunningNode {
     /// Stops from the outside in: what comes from clients, then replication, then the links to
     /// peers, which the handing over of leadership needs, and last what tells the operator.
     pub(crate) async fn shutdown(self) {
+        self.node.begin_shutdown();
         self.http.shutdown().await;
         self.dns.shutdown().await;
         self.node.shutdown().await;
@@ -162,20 +163,18 @@ impl RunningNode {
 }
 
 async fn open_node(
-    config: &ConfigV1,
-    own: PublicKey,
+    config: quorate_raft::Config,
     transport: PeerTransport,
     registry: &Registry,
-    dir: &Path,
 ) -> anyhow::Result<Arc<Node>> {
     let metrics = NodeMetrics {
         raft: quorate_raft::Metrics::register(registry)?,
         log: quorate_log::Metrics::register(registry)?,
         store: quorate_store::Metrics::register(registry)?,
     };
-    let config = config.raft(own);
-    tracing::info!(node = %NodeId(own), dir = %dir.display(), "opening the node");
+    let dir = config.dir.display().to_string();
+    tracing::info!(node = %config.node, dir, "opening the node");
     Node::open(config, Arc::new(transport), metrics)
         .await
-        .with_context(|| format!("the node in {} cannot be opened", dir.display()))
+        .with_context(|| format!("the node in {dir} cannot be opened"))
 }

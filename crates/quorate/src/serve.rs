@@ -1,5 +1,7 @@
 //! One node of a cluster.
 
+use std::future;
+
 use anyhow::Context;
 use quorate_tls::Identity;
 
@@ -23,12 +25,13 @@ pub(crate) async fn run(loaded: Loaded) -> anyhow::Result<()> {
         http = %addresses.http, dns = %addresses.dns, peer = %addresses.peer,
         admin = %addresses.admin, "listening"
     );
+    let tell_when_ready = async {
+        node.ready().await;
+        tracing::info!("ready");
+        future::pending().await
+    };
     tokio::select! {
-        () = node.ready() => tracing::info!("ready"),
-        error = node.failed() => stop.at_once(&error),
-        () = stop.requested() => {}
-    }
-    tokio::select! {
+        () = tell_when_ready => {}
         error = node.failed() => stop.at_once(&error),
         () = stop.requested() => {}
     }

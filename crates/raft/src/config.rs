@@ -6,11 +6,6 @@ use openraft::SnapshotPolicy;
 
 use crate::NodeId;
 
-/// How many entries that a checkpoint holds stay in the log, so that a follower that was away for
-/// minutes catches up from the log instead of a snapshot. At most a few hundred megabytes of full
-/// batches, and usually a few.
-const KEPT_ENTRIES: u64 = 50_000;
-
 /// The most entries in one AppendEntries; their bytes are bounded too.
 const APPEND_COUNT_MAX: u64 = 1024;
 
@@ -25,6 +20,8 @@ pub struct Config {
     /// The founding voters and their addresses, this node among them. Only a node whose log is
     /// empty reads it; later the log says who the members are.
     pub voters: BTreeMap<NodeId, String>,
+    /// Whether this node has been part of the cluster before. Then its log must not be empty.
+    pub has_joined: bool,
     /// The directory of log and store.
     pub dir: PathBuf,
     /// Memory for the store's pages, in bytes.
@@ -37,6 +34,11 @@ pub struct Config {
     pub checkpoint_interval: Duration,
     /// The size of the log since the last checkpoint that makes one due, in bytes.
     pub checkpoint_log_size: u64,
+    /// The most entries that stay in the log although a checkpoint holds them, so that a follower
+    /// that was away for minutes catches up from the log instead of a snapshot.
+    pub log_kept_count_max: u64,
+    /// The size of the log beyond which fewer stay, in bytes. What no checkpoint holds always stays.
+    pub log_kept_size_max: u64,
     /// How often a leader says that it lives.
     pub heartbeat: Duration,
     /// The shortest time without a leader before a node stands for election.
@@ -51,12 +53,15 @@ impl Config {
         Self {
             node,
             voters,
+            has_joined: false,
             dir,
             store_cache_size: 256 * 1024 * 1024,
             put_deadline: Duration::from_secs(10),
             retention: Duration::from_secs(7 * 24 * 3600),
             checkpoint_interval: Duration::from_secs(30),
             checkpoint_log_size: 64 * 1024 * 1024,
+            log_kept_count_max: 50_000,
+            log_kept_size_max: 512 * 1024 * 1024,
             heartbeat: Duration::from_millis(50),
             election_timeout_min: Duration::from_millis(200),
             election_timeout_max: Duration::from_millis(350),
@@ -78,7 +83,7 @@ impl Config {
             enable_leader_restore: Some(false),
             // Checkpoints are made by size and time, which openraft does not know.
             snapshot_policy: SnapshotPolicy::Never,
-            max_in_snapshot_log_to_keep: KEPT_ENTRIES,
+            max_in_snapshot_log_to_keep: self.log_kept_count_max,
             // A follower gets a snapshot when the entries it needs are gone, not before.
             replication_lag_threshold: u64::MAX,
             max_payload_entries: APPEND_COUNT_MAX,

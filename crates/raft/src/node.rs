@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -131,7 +132,7 @@ impl Node {
             receiving: Arc::default(),
             contact,
         });
-        tasks.spawn(upkeep::make_checkpoints(raft.clone(), log, config.clone()));
+        tasks.spawn(upkeep::keep_log_short(raft.clone(), log, config.clone()));
         tasks.spawn(upkeep::expire_records(
             proposer.clone(),
             store.clone(),
@@ -181,10 +182,15 @@ impl Node {
         }
     }
 
+    /// Takes no more PUTs and says so, while those under way go on.
+    pub fn begin_shutdown(&self) {
+        self.closing.store(true, Ordering::Release);
+    }
+
     /// Stops: takes no more PUTs, hands leadership to another voter if it leads, makes a checkpoint
     /// so that the next start is quick.
     pub async fn shutdown(&self) {
-        self.closing.store(true, Ordering::Release);
+        self.begin_shutdown();
         self.hand_over().await;
         self.tasks.lock().await.shutdown().await;
         if let Err(error) = self.raft.shutdown().await {
@@ -320,6 +326,12 @@ impl Replica for Node {
     fn status(&self) -> Status {
         // First, for it borrows the metrics too: borrowing them twice deadlocks with their writer.
         let not_ready = self.not_ready();
+        let leader = self
+            .leader
+            .borrow()
+            .node
+            .as_ref()
+            .map(|(id, _)| id.to_string());
         let applied = self.applied.borrow().clone();
         let store_size = self.store.size();
         let metrics = self.raft.metrics();
@@ -329,7 +341,7 @@ impl Replica for Node {
             node: self.config.node.to_string(),
             role: role(metrics.state),
             term: metrics.current_term,
-            leader: metrics.current_leader.map(|id| id.to_string()),
+            leader,
             last_log_index: metrics.last_log_index.unwrap_or(0),
             committed_index: index(&metrics.local_committed),
             applied_index: applied.index(),
@@ -383,8 +395,12 @@ async fn open_files(
         cache_size: config.store_cache_size,
     };
     let metrics = metrics.clone();
+    let (dir, has_joined) = (config.dir.clone(), config.has_joined);
     let opened = tokio::task::spawn_blocking(move || {
         let log = Log::open(log_config, metrics.log)?;
+        if has_joined && log.state() == quorate_log::State::default() {
+            return Err(OpenError::Forgotten(dir));
+        }
         let store = Store::open(store_config, metrics.store)?;
         Ok((Arc::new(log), Arc::new(store)))
     });
@@ -515,6 +531,14 @@ pub enum OpenError {
     /// The store cannot be opened.
     #[error("the node cannot open its store")]
     Store(#[from] StoreError),
+    /// The node was a voter and has lost its votes. With its help a leader could be elected that
+    /// lacks what this node once acknowledged.
+    #[error(
+        "{} has lost its Raft log: the node has forgotten what it promised and must not vote under \
+         its old identity. Restore the directory as a whole, or empty it and join as a new node",
+        .0.display()
+    )]
+    Forgotten(PathBuf),
     /// The settings contradict each other.
     #[error("the settings of Raft contradict each other: {0}")]
     Config(String),

@@ -425,3 +425,29 @@ async fn a_lone_node_keeps_what_it_acknowledged_without_a_checkpoint() {
     node.shutdown().await;
     again.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_voter_that_has_forgotten_its_votes_does_not_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let node_id = NodeId::from(1);
+    let voters = BTreeMap::from([(node_id, "here".to_owned())]);
+    let config = |has_joined| Config {
+        has_joined,
+        ..Config::new(node_id, voters.clone(), dir.path().to_owned())
+    };
+    let open = |config| {
+        let board = Arc::<Switchboard>::default();
+        Node::open(
+            config,
+            Arc::new(Memory {
+                own: node_id,
+                board,
+            }),
+            metrics(),
+        )
+    };
+    let error = open(config(true)).await.err().expect("its log is empty");
+    assert!(matches!(error, OpenError::Forgotten(_)), "{error}");
+    open(config(false)).await.unwrap().shutdown().await;
+    open(config(true)).await.unwrap().shutdown().await;
+}

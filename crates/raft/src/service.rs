@@ -71,11 +71,13 @@ impl Service for PeerService {
         if lane == Lane::Snapshot {
             return self.serve_snapshots(peer, requests);
         }
-        // Polled in order, so requests reach Raft in order; answered in order.
+        // Polled first in order, so that requests reach Raft in order, and answered in order. Not
+        // so under tokio's budget: a task that has used it up suspends its futures anywhere, and
+        // wakes them last first. Raft takes entries out of order for a follower that forgot some.
         requests
             .map(move |request| {
                 let service = self.clone();
-                async move { service.answer(request).await }
+                tokio::task::unconstrained(async move { service.answer(request).await })
             })
             .buffered(PIPELINE_MAX)
             .boxed()

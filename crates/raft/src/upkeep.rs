@@ -24,8 +24,9 @@ const EXPIRE_INTERVAL_MAX: Duration = Duration::from_secs(60);
 /// The shortest one.
 const EXPIRE_INTERVAL_MIN: Duration = Duration::from_secs(1);
 
-/// Has checkpoints made when the log has grown or time has passed. Never returns.
-pub(crate) async fn make_checkpoints(raft: Raft, log: Arc<Log>, config: Config) {
+/// Has checkpoints made when the log has grown or time has passed, and the log cut when it is larger
+/// than it need be. Never returns.
+pub(crate) async fn keep_log_short(raft: Raft, log: Arc<Log>, config: Config) {
     let mut ticks = interval(CHECKPOINT_LOOK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let metrics = raft.metrics();
@@ -48,7 +49,24 @@ pub(crate) async fn make_checkpoints(raft: Raft, log: Arc<Log>, config: Config) 
             // An error means that Raft has stopped, which the node reports.
             let _ = raft.trigger().snapshot().await;
         }
+        if let Some(upto) = excess(&raft, log.size(), config.log_kept_size_max) {
+            let _ = raft.trigger().purge_log(upto).await;
+        }
     }
+}
+
+/// The entry up to which the log is to be cut so that about `size_max` bytes of its `size` stay, as
+/// far as the checkpoint allows.
+fn excess(raft: &Raft, size: u64, size_max: u64) -> Option<u64> {
+    let metrics = raft.metrics();
+    let metrics = metrics.borrow_watched();
+    let purged = metrics.purged.map_or(0, |id| id.index());
+    let held = metrics.snapshot?.index();
+    let last = metrics.last_log_index?;
+    let entry_size = size / last.saturating_sub(purged).max(1);
+    let kept_count = size_max / entry_size.max(1);
+    let upto = last.saturating_sub(kept_count).min(held);
+    (size > size_max && upto > purged).then_some(upto)
 }
 
 /// Removes old records while this node leads. Never returns.

@@ -15,6 +15,10 @@ use crate::{
     store::open_database,
 };
 
+/// Memory for the pages of a store that is being received, in bytes. It is written in key order, so
+/// that few pages are in use at a time.
+const CACHE_SIZE: usize = 32 * 1024 * 1024;
+
 /// Builds a new file from the chunks of a snapshot, which must come in order.
 pub struct SnapshotReceiver {
     path: PathBuf,
@@ -26,7 +30,7 @@ pub struct SnapshotReceiver {
 }
 
 impl SnapshotReceiver {
-    pub(crate) fn create(path: PathBuf, cache_size: usize) -> Result<Self, StoreError> {
+    pub(crate) fn create(path: PathBuf) -> Result<Self, StoreError> {
         match std::fs::remove_file(&path) {
             Ok(()) => {}
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
@@ -39,7 +43,7 @@ impl SnapshotReceiver {
             }
         }
         Ok(Self {
-            database: open_database(&path, cache_size)?,
+            database: open_database(&path, CACHE_SIZE)?,
             path,
             digest: StreamDigest::default(),
             last_key: None,

@@ -108,10 +108,7 @@ impl Store {
 
     /// Begins to receive a snapshot, in place of any that was begun before.
     pub fn receive(&self) -> Result<SnapshotReceiver, StoreError> {
-        SnapshotReceiver::create(
-            self.config.path.with_extension("incoming"),
-            self.config.cache_size,
-        )
+        SnapshotReceiver::create(self.config.path.with_extension("incoming"))
     }
 
     /// Replaces all records by those of a received snapshot, durably, and sets what they reflect.

@@ -102,6 +102,15 @@ fn check_listeners(config: &ConfigV1, findings: &mut Findings) {
         ("admin.listen", config.admin.listen),
         ("dns.listen", config.dns.listen),
     ];
+    if !config.admin.listen.ip().is_loopback() {
+        findings.warning(
+            "admin.listen",
+            format!(
+                "{} can be reached from elsewhere, and nobody is asked for a password there",
+                config.admin.listen
+            ),
+        );
+    }
     for (at, (key, listen)) in listeners.iter().enumerate() {
         let clash = listeners[..at]
             .iter()
@@ -387,6 +396,21 @@ fn check_bounds(config: &ConfigV1, findings: &mut Findings) {
         store.checkpoint_log_size,
         MEBIBYTE..=16 * GIBIBYTE,
         size,
+    );
+    let kept = "above, the number is a mistake";
+    findings.bound(
+        "log.kept_count_max",
+        config.log.kept_count_max,
+        0..=100_000_000,
+        kept,
+    );
+    let kept = "below, the log is shorter than the two files it is written in; above, a restart \
+                reads it for minutes";
+    findings.bound(
+        "log.kept_size_max",
+        config.log.kept_size_max,
+        128 * MEBIBYTE..=64 * GIBIBYTE,
+        kept,
     );
 }
 

@@ -485,6 +485,11 @@ fn numbers_out_of_bounds_are_refused() {
             [1 << 20, 1 << 34],
             [(1 << 20) - 1, (1 << 34) + 1],
         ),
+        (
+            "log.kept_size_max",
+            [1 << 27, 1 << 36],
+            [(1 << 27) - 1, (1 << 36) + 1],
+        ),
     ] {
         let variable = KeyPath::from(key).variable();
         for value in good {

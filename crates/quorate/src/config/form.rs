@@ -33,6 +33,7 @@ pub(crate) struct ConfigV1 {
     pub(crate) put: Put,
     pub(crate) raft: Raft,
     pub(crate) store: Store,
+    pub(crate) log: Log,
 }
 
 impl Default for ConfigV1 {
@@ -50,6 +51,7 @@ impl Default for ConfigV1 {
             put: Put::default(),
             raft: Raft::default(),
             store: Store::default(),
+            log: Log::default(),
         }
     }
 }
@@ -301,6 +303,26 @@ impl Default for Store {
             cache_size: 256 * MEBIBYTE,
             checkpoint_interval_secs: 30,
             checkpoint_log_size: 64 * MEBIBYTE,
+        }
+    }
+}
+
+/// What stays in the Raft log although a checkpoint holds it: a follower that was away catches up
+/// from it, and needs a snapshot of all records once it reaches not far enough back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Log {
+    /// The most entries.
+    pub(crate) kept_count_max: u64,
+    /// The size of the log beyond which fewer stay, in bytes.
+    pub(crate) kept_size_max: u64,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            kept_count_max: 50_000,
+            kept_size_max: 512 * MEBIBYTE,
         }
     }
 }

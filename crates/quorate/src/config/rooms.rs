@@ -34,18 +34,21 @@ impl ConfigV1 {
             .collect()
     }
 
-    /// The node of this identity.
-    pub(crate) fn raft(&self, identity: PublicKey) -> quorate_raft::Config {
+    /// The node of this identity, and whether it has been part of the cluster before.
+    pub(crate) fn raft(&self, identity: PublicKey, has_joined: bool) -> quorate_raft::Config {
         let (raft, store) = (&self.raft, &self.store);
         quorate_raft::Config {
             node: NodeId(identity),
             voters: self.voters(identity),
+            has_joined,
             dir: self.data_dir.clone(),
             store_cache_size: usize::try_from(store.cache_size).unwrap_or(usize::MAX),
             put_deadline: self.put_deadline(),
             retention: Duration::from_secs(self.records.retention_secs),
             checkpoint_interval: Duration::from_secs(store.checkpoint_interval_secs),
             checkpoint_log_size: store.checkpoint_log_size,
+            log_kept_count_max: self.log.kept_count_max,
+            log_kept_size_max: self.log.kept_size_max,
             heartbeat: Duration::from_millis(raft.heartbeat_ms),
             election_timeout_min: Duration::from_millis(raft.election_timeout_min_ms),
             election_timeout_max: Duration::from_millis(raft.election_timeout_max_ms),
@@ -81,6 +84,8 @@ impl ConfigV1 {
     pub(crate) fn http_server(&self) -> quorate_relay::ServerConfig {
         quorate_relay::ServerConfig {
             connection_count_max: self.http.connections_max,
+            // A node that stops still answers every PUT that it has taken.
+            drain_timeout: self.put_deadline() + RELAY_DEADLINE_MARGIN,
             ..quorate_relay::ServerConfig::new(self.http.listen)
         }
     }
@@ -158,12 +163,15 @@ mod tests {
             config.relay().deadline,
             quorate_relay::Config::default().deadline
         );
-        let server = quorate_relay::ServerConfig::new(config.http.listen);
+        let server = quorate_relay::ServerConfig {
+            drain_timeout: config.relay().deadline,
+            ..quorate_relay::ServerConfig::new(config.http.listen)
+        };
         assert_eq!(config.http_server(), server);
         let server = quorate_dns::Config::new(config.dns.listen);
         assert_eq!(config.dns_server(), server);
         let identity = PublicKey::from_bytes([7; 32]);
-        let raft = config.raft(identity);
+        let raft = config.raft(identity, false);
         let room = quorate_raft::Config::new(raft.node, raft.voters.clone(), raft.dir.clone());
         assert_eq!(format!("{raft:?}"), format!("{room:?}"));
     }

@@ -21,7 +21,7 @@ pub(crate) const DEV_ORIGIN: &str = "quorate.test";
 #[derive(Debug, Args)]
 #[command(after_help = "\
 A record is three words: NAME TYPE VALUE. NAME is relative to your key (@ is the key itself), TYPE
-is A, AAAA, CNAME, NS or TXT. Several records follow each other. What you publish replaces all that
+is A, AAAA, CNAME or TXT. Several records follow each other. What you publish replaces all that
 the key had published before.
 
 Examples:
@@ -159,10 +159,10 @@ fn print_commands(args: &PublishArgs, records: &[Record], key: &PublicKey) {
     }
 }
 
-/// Where the node of `quorate dev` with this relay answers DNS, if it is one.
+/// Where the node of `quorate dev` with this relay answers DNS, if it is one on its usual port.
 fn dev_dns(relay: &RelayUrl) -> Option<SocketAddr> {
     let (host, port) = relay.host_and_port();
-    let is_dev = host == "127.0.0.1" && port > 8080;
+    let is_dev = host == "127.0.0.1" && (8081..=8085).contains(&port);
     is_dev.then(|| SocketAddr::from(([127, 0, 0, 1], port - 8080 + 5300)))
 }
 

@@ -8,7 +8,7 @@ use std::{
 use anyhow::{Context, bail};
 use pkarr::dns::{
     Name,
-    rdata::{A, AAAA, CNAME, NS, RData, TXT},
+    rdata::{A, AAAA, CNAME, RData, TXT},
 };
 use quorate_packet::{PublicKey, Z32_LEN};
 
@@ -31,7 +31,6 @@ pub(super) enum Kind {
     A,
     Aaaa,
     Cname,
-    Ns,
     Txt,
 }
 
@@ -41,7 +40,6 @@ impl Kind {
             "A" => Some(Self::A),
             "AAAA" => Some(Self::Aaaa),
             "CNAME" => Some(Self::Cname),
-            "NS" => Some(Self::Ns),
             "TXT" => Some(Self::Txt),
             _ => None,
         }
@@ -54,7 +52,6 @@ impl fmt::Display for Kind {
             Self::A => "A",
             Self::Aaaa => "AAAA",
             Self::Cname => "CNAME",
-            Self::Ns => "NS",
             Self::Txt => "TXT",
         })
     }
@@ -78,7 +75,7 @@ pub(super) fn parse(txt: &[String], words: &[String]) -> anyhow::Result<Vec<Reco
     }
     for [name, kind, value] in triples {
         let kind = Kind::parse(kind).with_context(|| {
-            format!("{kind:?} after the name {name:?} is no type: write A, AAAA, CNAME, NS or TXT")
+            format!("{kind:?} after the name {name:?} is no type: write A, AAAA, CNAME or TXT")
         })?;
         records.push(Record::new(name, kind, value)?);
     }
@@ -141,7 +138,6 @@ impl Record {
             Kind::A => RData::A(A::from(value.parse::<Ipv4Addr>().with_context(wrong)?)),
             Kind::Aaaa => RData::AAAA(AAAA::from(value.parse::<Ipv6Addr>().with_context(wrong)?)),
             Kind::Cname => RData::CNAME(CNAME(target(value).with_context(wrong)?)),
-            Kind::Ns => RData::NS(NS(target(value).with_context(wrong)?)),
             Kind::Txt => RData::TXT(TXT::try_from(value).with_context(wrong)?),
         })
     }
