@@ -30,8 +30,9 @@ use crate::{
 const QUEUE_COUNT_MAX: usize = 16 * 1024;
 
 /// The most batches under way. While all are, packets that arrive gather for the next one, so
-/// batches grow with the load and a lone packet never waits.
-const BATCHES_IN_FLIGHT_MAX: usize = 4;
+/// batches grow with the load and a lone packet never waits. Two keep the disk busy while one is
+/// applied; more made smaller batches (with 32 writers 5 packets instead of 9) and each PUT dearer.
+const BATCHES_IN_FLIGHT_MAX: usize = 2;
 
 /// How long to wait before a refused batch is tried again, if nothing is heard of a new leader
 /// before.
