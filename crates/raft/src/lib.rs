@@ -29,6 +29,7 @@
 
 mod config;
 mod forward;
+mod leadership;
 mod log_storage;
 pub mod message;
 mod metrics;

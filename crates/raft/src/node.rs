@@ -29,12 +29,13 @@ use tokio::{sync::watch, task::JoinSet, time::timeout};
 use crate::{
     Config, Metrics, NodeId,
     forward::Forwarder,
+    leadership::{Contact, Leader, follow_raft},
     log_storage::LogStorage,
     message::{Request, Response},
     network::Networks,
     proposer::{Proposer, now},
-    puts::{Leader, Puts, Way},
-    service::{Contact, PeerService},
+    puts::{Puts, Way},
+    service::PeerService,
     state_machine::{Applied, StateMachine},
     transport::{Service, Transport},
     types::{self, TypeConfig},
@@ -46,10 +47,6 @@ pub(crate) type Raft = openraft::Raft<TypeConfig, StateMachine>;
 /// The part of the retention after which a packet that is already stored goes through the log once
 /// more, so that the cluster learns that its publisher still lives.
 const RENEWALS_PER_RETENTION: u32 = 8;
-
-/// How many of the longest election timeouts a leader may be silent before it counts as unknown.
-/// After one, the others elect a new one; two more forgive a machine that was busy.
-const SILENT_ELECTION_TIMEOUTS: u32 = 3;
 
 /// How long to look for a successor when a leader stops.
 const HANDOVER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -420,77 +417,6 @@ async fn form_cluster(raft: &Raft, config: &Config) -> Result<(), OpenError> {
     }
 }
 
-/// Keeps who leads, and whether Raft has failed, in watches that change with nothing else: Raft's own
-/// metrics change several times with every entry.
-///
-/// Raft remembers the last leader until it hears of another one. Here a leader is known while it is
-/// heard: a follower that is cut off, or a leader that is, must not take PUTs as if all were well.
-fn follow_raft(
-    raft: &Raft,
-    config: &Config,
-    contact: Contact,
-    tasks: &mut JoinSet<()>,
-) -> (watch::Receiver<Leader>, watch::Receiver<Option<FatalError>>) {
-    let metrics = raft.metrics();
-    let mut server_metrics = raft.server_metrics();
-    let silence_max = config.election_timeout_max * SILENT_ELECTION_TIMEOUTS;
-    let look_interval = config.heartbeat;
-    let (leader_tx, leader) = watch::channel(Leader::default());
-    let (failure_tx, failure) = watch::channel(None);
-    tasks.spawn(async move {
-        loop {
-            let now = {
-                let metrics = metrics.borrow_watched();
-                if let Err(error) = &metrics.running_state {
-                    leader_tx.send_modify(|leader| leader.node = None);
-                    failure_tx.send_replace(Some(FatalError(error.to_string())));
-                    break;
-                }
-                current_leader(&metrics, &contact, silence_max)
-            };
-            leader_tx.send_if_modified(|old| {
-                if old.node != now.node {
-                    let node = now.node.as_ref().map(|(id, _)| id.to_string());
-                    let node = node.as_deref().unwrap_or("none");
-                    tracing::info!(term = now.term, leader = node, "leadership");
-                }
-                let changed = *old != now;
-                *old = now;
-                changed
-            });
-            // A change, or the time to look whether the leader is still heard.
-            let _ = timeout(look_interval, server_metrics.changed()).await;
-        }
-        // Keeps the watches open for those who wait on them.
-        std::future::pending::<()>().await;
-    });
-    (leader, failure)
-}
-
-fn current_leader(
-    metrics: &openraft::RaftMetrics<TypeConfig>,
-    contact: &Contact,
-    silence_max: Duration,
-) -> Leader {
-    let heard = match metrics.state {
-        ServerState::Leader => {
-            metrics.membership_config.voter_ids().count() == 1
-                || metrics
-                    .last_quorum_acked
-                    .is_some_and(|acked| acked.elapsed() < silence_max)
-        }
-        _ => contact.elapsed() < silence_max,
-    };
-    let address = |id: NodeId| {
-        let node = metrics.membership_config.get_node(&id);
-        (id, node.map_or_else(String::new, |node| node.addr.clone()))
-    };
-    Leader {
-        term: metrics.current_term,
-        node: metrics.current_leader.filter(|_| heard).map(address),
-    }
-}
-
 /// Notes when everything that this node had in its log is known to be committed, and applied.
 fn watch_recovery(raft: &Raft, tasks: &mut JoinSet<()>) -> Arc<AtomicBool> {
     let recovered = Arc::new(AtomicBool::new(false));
@@ -550,7 +476,7 @@ pub enum OpenError {
 /// Why a node stopped by itself.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("replication has stopped and the node must exit: {0}")]
-pub struct FatalError(String);
+pub struct FatalError(pub(crate) String);
 
 #[cfg(test)]
 #[path = "node_tests.rs"]

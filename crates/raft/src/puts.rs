@@ -20,6 +20,7 @@ use tokio::{
 use crate::{
     Metrics, NodeId,
     forward::{ForwardError, Forwarder},
+    leadership::Leader,
     message::{Proposed, Request, Response},
     proposer::{Proposal, Proposer},
     state_machine::Applied,
@@ -37,15 +38,6 @@ const BATCHES_IN_FLIGHT_MAX: usize = 2;
 /// How long to wait before a refused batch is tried again, if nothing is heard of a new leader
 /// before.
 const RETRY_INTERVAL: Duration = Duration::from_millis(20);
-
-/// Who leads, as far as this node knows.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct Leader {
-    /// The term that this is about.
-    pub(crate) term: u64,
-    /// The leader and its address, if one is known.
-    pub(crate) node: Option<(NodeId, String)>,
-}
 
 /// Takes packets and brings them into the log.
 pub(crate) struct Puts {

@@ -1,9 +1,6 @@
 //! What this node answers to its peers.
 
-use std::{
-    sync::{Arc, PoisonError},
-    time::{Duration, Instant},
-};
+use std::sync::Arc;
 
 use futures_util::{
     StreamExt,
@@ -18,6 +15,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::{
     NodeId,
+    leadership::Contact,
     message::{self, Append, Appended, Request, Response, SnapshotBegin, TransferOutcome},
     node::Raft,
     pipe::PIPELINE_MAX,
@@ -36,29 +34,6 @@ pub(crate) struct PeerService {
     pub(crate) receiving: Arc<Mutex<()>>,
     /// When the leader was heard.
     pub(crate) contact: Contact,
-}
-
-/// When this node last heard its leader. Clones share it.
-#[derive(Clone)]
-pub(crate) struct Contact(Arc<std::sync::Mutex<Instant>>);
-
-impl Default for Contact {
-    fn default() -> Self {
-        Self(Arc::new(std::sync::Mutex::new(Instant::now())))
-    }
-}
-
-impl Contact {
-    fn note(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-    }
-
-    pub(crate) fn elapsed(&self) -> Duration {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .elapsed()
-    }
 }
 
 impl Service for PeerService {
