@@ -13,15 +13,44 @@ use quorate_tests::{
 use rustix::process::{Pid, kill_process};
 use tempfile::TempDir;
 
-/// Port offsets that keep away from the ports of other tests and of outgoing connections.
-const PORT_OFFSETS: [u16; 4] = [10_000, 10_200, 10_400, 10_600];
+/// Port offsets that keep away from the ports of other tests and of outgoing connections: one more
+/// than there are tests that use them at once.
+const PORT_OFFSETS: [u16; 5] = [10_000, 10_200, 10_400, 10_600, 10_800];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_printed_commands_of_1_node_work_and_the_data_stays() {
+    the_printed_commands_work_and_the_data_stays(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_printed_commands_of_3_nodes_work_and_the_data_stays() {
+    the_printed_commands_work_and_the_data_stays(3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_printed_commands_of_5_nodes_work_and_the_data_stays() {
+    the_printed_commands_work_and_the_data_stays(5).await;
+}
 
 /// The three commands that it prints work as printed; Ctrl-C stops it; started again it has its
 /// data.
-#[tokio::test(flavor = "multi_thread")]
-async fn the_printed_commands_work_and_the_data_stays() {
+async fn the_printed_commands_work_and_the_data_stays(count: usize) {
     let dir = TempDir::new().expect("there is a place for files");
-    let mut dev = Dev::start(&dir).await;
+    let data = dir.path().join("data");
+    let count = count.to_string();
+    let args = [
+        "--nodes",
+        &count,
+        "--data-dir",
+        data.to_str().expect("it is text"),
+    ];
+    let mut dev = Dev::start(&dir, &args).await;
+    let first_line = dev.said_after("Quorate: ");
+    let nodes = if count == "1" { "node" } else { "nodes" };
+    assert_eq!(
+        first_line,
+        format!("{count} {nodes}, data in {}", data.display())
+    );
     let commands = dev.printed_commands();
     let [publish, curl, dig] = &commands[..] else {
         panic!("three commands: {commands:?}")
@@ -30,11 +59,24 @@ async fn the_printed_commands_work_and_the_data_stays() {
     let published = shell(publish);
     assert!(published.status.success(), "{published:?}");
     expect_found(curl, dig).await;
+    expect_apex(dig);
 
     dev.interrupt().await;
-    dev = Dev::start(&dir).await;
+    dev = Dev::start(&dir, &args).await;
     expect_found(&dev.printed_commands()[1], &dev.printed_commands()[2]).await;
     dev.interrupt().await;
+}
+
+/// What is ephemeral is gone after Ctrl-C, and is not said to stay.
+#[tokio::test(flavor = "multi_thread")]
+async fn ephemeral_data_is_gone_at_the_end() {
+    let dir = TempDir::new().expect("there is a place for files");
+    let mut dev = Dev::start(&dir, &["--ephemeral"]).await;
+    let data = PathBuf::from(dev.said_after("data in "));
+    assert!(data.join("node-3").is_dir(), "{}", data.display());
+    dev.interrupt().await;
+    assert!(!data.exists(), "{} is still there", data.display());
+    assert!(!dev.said().contains("it has its data"), "{}", dev.said());
 }
 
 /// A port that is taken is named, with the way out.
@@ -78,6 +120,20 @@ async fn expect_found(curl: &str, dig: &str) {
     }
 }
 
+/// The origin's own names answer at the server that `dig` asks.
+fn expect_apex(dig: &str) {
+    let (server, _) = dig.split_once(" TXT ").expect("it asks for a text");
+    for (question, answer) in [
+        ("NS quorate.test", "ns1.quorate.test.\n"),
+        ("A quorate.test", "127.0.0.1\n"),
+        ("A ns1.quorate.test", "127.0.0.1\n"),
+    ] {
+        let output = shell(&format!("{server} +short {question}"));
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(said, answer, "{question}: {output:?}");
+    }
+}
+
 fn shell(command: &str) -> Output {
     let output = Command::new("sh")
         .args(["-c", command])
@@ -94,21 +150,21 @@ struct Dev {
 
 impl Dev {
     /// Starts it, at other ports if some are taken, and waits until it says that it is ready.
-    async fn start(dir: &TempDir) -> Self {
+    async fn start(dir: &TempDir, args: &[&str]) -> Self {
         for offset in PORT_OFFSETS {
-            if let Some(dev) = Self::try_start(dir.path(), offset).await {
+            if let Some(dev) = Self::try_start(dir.path(), args, offset).await {
                 return dev;
             }
         }
         panic!("ports at all of the offsets {PORT_OFFSETS:?} are taken");
     }
 
-    async fn try_start(dir: &Path, offset: u16) -> Option<Self> {
+    async fn try_start(dir: &Path, args: &[&str], offset: u16) -> Option<Self> {
         let said = dir.join("said");
         let out = File::create(&said).expect("the file can be written");
         let process = binary::command()
-            .args(["dev", "--port-offset", &offset.to_string(), "--data-dir"])
-            .arg(dir.join("data"))
+            .args(["dev", "--port-offset", &offset.to_string()])
+            .args(args)
             .stdin(Stdio::null())
             .stdout(out.try_clone().expect("a handle can be copied"))
             .stderr(out.try_clone().expect("a handle can be copied"))
@@ -129,6 +185,14 @@ impl Dev {
 
     fn said(&self) -> String {
         fs::read_to_string(&self.said).expect("the file is ours")
+    }
+
+    /// The rest of the line that has `start` in it.
+    fn said_after(&self, start: &str) -> String {
+        let said = self.said();
+        let line = said.lines().find_map(|line| line.split_once(start));
+        let (_, rest) = line.unwrap_or_else(|| panic!("{start:?} is not in {said}"));
+        rest.to_owned()
     }
 
     fn exited(&mut self) -> Option<Option<i32>> {

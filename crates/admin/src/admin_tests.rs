@@ -58,6 +58,7 @@ impl FakeReplica {
             purged_index: 70,
             voters: vec!["a".into(), "b".into(), "c".into()],
             record_count: 5,
+            replication_lag: Some(12),
             store_size: 4096,
             not_ready: None,
         };
@@ -245,6 +246,7 @@ async fn a_scrape_shows_how_the_replica_stands_then() {
         ("quorate_raft_checkpoint_index", 80),
         ("quorate_raft_purged_index", 70),
         ("quorate_raft_lag_entries", 10),
+        ("quorate_raft_replication_lag_entries", 12),
         ("quorate_store_record_count", 5),
         ("quorate_store_size_bytes", 4096),
     ] {
@@ -255,7 +257,7 @@ async fn a_scrape_shows_how_the_replica_stands_then() {
             .lines()
             .filter(|line| !line.starts_with('#'))
             .count(),
-        17,
+        18,
         "the list above is whole"
     );
 

@@ -39,6 +39,8 @@ struct Figures {
     purged_index: IntGauge,
     /// Entries known to be committed and not applied yet
     lag: IntGauge,
+    /// Entries that the voter furthest behind lacks, at the leader; 0 at other nodes
+    replication_lag: IntGauge,
     /// The number of records
     record_count: IntGauge,
     /// The size of the store's file, in bytes
@@ -87,6 +89,10 @@ impl ReplicaCollector {
                 "quorate_raft_lag_entries",
                 "Entries known to be committed and not applied yet",
             )?,
+            replication_lag: IntGauge::new(
+                "quorate_raft_replication_lag_entries",
+                "Entries that the voter furthest behind lacks, at the leader; 0 at other nodes",
+            )?,
             record_count: IntGauge::new("quorate_store_record_count", "The number of records")?,
             store_size: IntGauge::new(
                 "quorate_store_size_bytes",
@@ -98,7 +104,7 @@ impl ReplicaCollector {
 }
 
 impl Figures {
-    fn gauges(&self) -> [&IntGauge; 12] {
+    fn gauges(&self) -> [&IntGauge; 13] {
         [
             &self.term,
             &self.known_leader,
@@ -110,6 +116,7 @@ impl Figures {
             &self.checkpoint_index,
             &self.purged_index,
             &self.lag,
+            &self.replication_lag,
             &self.record_count,
             &self.store_size,
         ]
@@ -131,6 +138,8 @@ impl Figures {
         self.checkpoint_index.set(signed(status.checkpoint_index));
         self.purged_index.set(signed(status.purged_index));
         self.lag.set(signed(lag));
+        self.replication_lag
+            .set(signed(status.replication_lag.unwrap_or(0)));
         self.record_count.set(signed(status.record_count));
         self.store_size.set(signed(status.store_size));
     }

@@ -75,7 +75,7 @@ struct Shared {
 struct Line {
     dial: tokio::sync::Mutex<Option<Dial>>,
     /// How the last dial went, so that only changes are logged.
-    reached: Mutex<Option<bool>>,
+    standing: Mutex<Option<Standing>>,
 }
 
 /// A dial under way.
@@ -228,7 +228,7 @@ impl Shared {
     }
 
     fn on_reached(&self, far_end: &FarEnd) {
-        if self.changes(far_end, true) {
+        if self.changes(far_end, Standing::Open) {
             self.log(|unlogged| {
                 let FarEnd {
                     peer,
@@ -241,7 +241,7 @@ impl Shared {
     }
 
     fn on_unreached(&self, far_end: &FarEnd, error: &LinkError) {
-        if self.changes(far_end, false) {
+        if self.changes(far_end, Standing::OutOfReach) {
             self.log(|unlogged| {
                 tracing::warn!(%error, lane = ?far_end.lane, unlogged, "a peer is out of reach");
             });
@@ -251,18 +251,18 @@ impl Shared {
     }
 
     fn on_lost(&self, far_end: &FarEnd, error: &LinkError) {
-        if self.changes(far_end, false) {
+        if self.changes(far_end, Standing::Lost) {
             self.log(|unlogged| {
                 tracing::info!(%error, lane = ?far_end.lane, unlogged, "the link to a peer is lost");
             });
         }
     }
 
-    /// Notes whether the peer is reached and tells if that is news.
-    fn changes(&self, far_end: &FarEnd, now: bool) -> bool {
+    /// Notes how the line stands and tells if that is news.
+    fn changes(&self, far_end: &FarEnd, now: Standing) -> bool {
         let line = self.line(far_end.peer, far_end.lane);
-        let mut reached = line.reached.lock().unwrap_or_else(PoisonError::into_inner);
-        reached.replace(now) != Some(now)
+        let mut standing = line.standing.lock().unwrap_or_else(PoisonError::into_inner);
+        standing.replace(now) != Some(now)
     }
 
     /// Writes a line, unless a peer that comes and goes has written too many.
@@ -271,6 +271,17 @@ impl Shared {
             write(unlogged);
         }
     }
+}
+
+/// How the links of a line fared last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    /// One was opened.
+    Open,
+    /// One that was open ended.
+    Lost,
+    /// None could be opened.
+    OutOfReach,
 }
 
 /// A link that this node opened, while any half of it is held.

@@ -36,6 +36,14 @@ impl LogStorage {
     /// Reads from `start` to before `end`, about `size_max` bytes and at least one entry.
     fn read(&self, start: u64, end: u64, size_max: usize) -> io::Result<Vec<Entry>> {
         let entries = self.0.read(start..end, size_max)?;
+        if let Some(gap) = entries
+            .windows(2)
+            .find(|pair| pair[0].0.index + 1 != pair[1].0.index)
+        {
+            let (before, after) = (gap[0].0.index, gap[1].0.index);
+            let text = format!("entry {after} follows {before}: the log has a gap");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
         entries
             .into_iter()
             .map(|(position, bytes)| {

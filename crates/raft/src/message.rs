@@ -229,7 +229,7 @@ impl Payload {
     const COMMAND: u8 = 1;
     const MEMBERSHIP: u8 = 2;
 
-    /// The payload on disk: [`DISK_VERSION`], kind, and the command as it is or the membership in
+    /// The payload on disk: `DISK_VERSION`, kind, and the command as it is or the membership in
     /// postcard.
     pub fn encode(&self) -> Bytes {
         let (kind, body) = match self {
@@ -256,7 +256,7 @@ impl Payload {
 }
 
 impl StoredMembership {
-    /// The membership on disk: [`DISK_VERSION`] and postcard.
+    /// The membership on disk: `DISK_VERSION` and postcard.
     pub fn encode(&self) -> Bytes {
         [&[DISK_VERSION], to_postcard(self).as_slice()]
             .concat()

@@ -33,8 +33,9 @@ type Snapshot = openraft::type_config::alias::SnapshotOf<TypeConfig, SnapshotDat
 /// disk has; one that takes longer than this for it is as good as dead.
 const APPEND_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long one piece of a snapshot may take to be received and stored.
-const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long one piece of a snapshot may take to be received and stored, and its sender until the
+/// next.
+pub(crate) const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How soon a peer is tried again that could not be reached, and at the most how late. A peer that
 /// restarts should not wait for the leader longer than its own election timeout.
@@ -149,6 +150,9 @@ impl NetStreamAppend<TypeConfig> for Network {
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
         self.append.forget_owed();
+        if !self.append.has_room() {
+            self.append.close();
+        }
         let session = AppendSession {
             pipe: &mut self.append,
             input: Some(input),

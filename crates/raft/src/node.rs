@@ -106,6 +106,12 @@ impl Node {
         )
         .await
         .map_err(|e| OpenError::Raft(e.to_string()))?;
+        // What openraft has just applied anew it takes for a snapshot, up to which it may purge: it
+        // has to be one.
+        if state_machine.applied().borrow().position.is_some() {
+            let checkpoint = state_machine.checkpoint().await;
+            checkpoint.map_err(|error| OpenError::Raft(chain(&error)))?;
+        }
         form_cluster(&raft, &config).await?;
 
         let mut tasks = JoinSet::new();
@@ -344,6 +350,7 @@ impl Replica for Node {
             applied_index: applied.index(),
             checkpoint_index: index(&metrics.snapshot),
             purged_index: index(&metrics.purged),
+            replication_lag: replication_lag(&metrics),
             voters: metrics
                 .membership_config
                 .voter_ids()
@@ -427,6 +434,18 @@ fn watch_recovery(raft: &Raft, tasks: &mut JoinSet<()>) -> Arc<AtomicBool> {
         }
     });
     recovered
+}
+
+/// How many entries the voter furthest behind lacks, as the leader knows it.
+fn replication_lag(metrics: &openraft::RaftMetrics<TypeConfig>) -> Option<u64> {
+    let last = metrics.last_log_index?;
+    let replication = metrics.replication.as_ref()?;
+    let matching = |id: &NodeId| replication.get(id)?.as_ref().map(|id| id.index());
+    let voters = metrics.membership_config.voter_ids();
+    let others = voters.filter(|id| *id != metrics.id);
+    others
+        .map(|id| last.saturating_sub(matching(&id).unwrap_or(0)))
+        .max()
 }
 
 fn role(state: ServerState) -> Role {

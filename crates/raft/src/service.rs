@@ -17,6 +17,7 @@ use crate::{
     NodeId,
     leadership::Contact,
     message::{self, Append, Appended, Request, Response, SnapshotBegin, TransferOutcome},
+    network::SNAPSHOT_TIMEOUT,
     node::Raft,
     pipe::PIPELINE_MAX,
     proposer::Proposer,
@@ -152,7 +153,7 @@ impl PeerService {
         stream::unfold(
             (self, requests, None),
             move |(service, mut requests, incoming)| async move {
-                let request = requests.next().await?;
+                let request = next_piece(&mut requests, incoming.is_some()).await?;
                 let (response, incoming) = match service.take_piece(peer, incoming, request).await {
                     Ok(taken) => taken,
                     Err(reason) => {
@@ -173,7 +174,8 @@ impl PeerService {
         request: Request,
     ) -> Result<(Response, Option<Incoming>), String> {
         match (request, incoming) {
-            (Request::SnapshotBegin(begin), _) => {
+            (Request::SnapshotBegin(begin), before) => {
+                drop(before);
                 tracing::info!(%peer, last_log = ?begin.last_log, "receiving a snapshot");
                 let incoming = self.begin_snapshot(begin).await?;
                 Ok((Response::SnapshotProgress, Some(incoming)))
@@ -213,7 +215,7 @@ impl PeerService {
             vote: begin.vote,
             meta,
             receiver,
-            _turn: turn,
+            turn,
         })
     }
 
@@ -221,7 +223,7 @@ impl PeerService {
         let received = incoming.receiver.complete().map_err(|e| e.to_string())?;
         let snapshot = openraft::type_config::alias::SnapshotOf::<TypeConfig, SnapshotData> {
             meta: incoming.meta,
-            snapshot: SnapshotData::Received(received),
+            snapshot: SnapshotData::Received(received, incoming.turn),
         };
         let vote = types::from_vote(&incoming.vote);
         let answer = self.raft.install_full_snapshot(vote, snapshot).await;
@@ -231,12 +233,26 @@ impl PeerService {
     }
 }
 
+/// The next request. A sender that has begun a snapshot and stops sending loses its link, and with it
+/// the turn to be received from.
+async fn next_piece(
+    requests: &mut BoxStream<'static, Request>,
+    has_begun: bool,
+) -> Option<Request> {
+    match has_begun {
+        true => tokio::time::timeout(SNAPSHOT_TIMEOUT, requests.next())
+            .await
+            .ok()?,
+        false => requests.next().await,
+    }
+}
+
 /// A snapshot that is being received.
 struct Incoming {
     vote: message::Vote,
     meta: SnapshotMeta,
     receiver: SnapshotReceiver,
-    _turn: OwnedMutexGuard<()>,
+    turn: OwnedMutexGuard<()>,
 }
 
 fn vote_request(request: &message::VoteRequest) -> VoteRequest<TypeConfig> {

@@ -1,27 +1,29 @@
 //! The two lives of a snapshot: held by the node that sends it, received by the other.
 
-use quorate_store::{ReceivedSnapshot, Snapshot, Store, StoreError};
+use quorate_store::{Meta, ReceivedSnapshot, Snapshot, Store, StoreError};
+use tokio::sync::OwnedMutexGuard;
 
 /// What openraft passes around as a snapshot.
 pub(crate) enum SnapshotData {
     /// The records of this node, to be sent.
     Held(Snapshot),
-    /// The records of another node, whole and checked, to be installed.
-    Received(ReceivedSnapshot),
+    /// The records of another node, whole and checked, to be installed; and the turn to receive,
+    /// which is given back once the file that they are in is out of the way.
+    Received(ReceivedSnapshot, OwnedMutexGuard<()>),
 }
 
 impl SnapshotData {
-    /// The snapshot as one that `store` can install.
-    pub(crate) fn received_by(self, store: &Store) -> Result<ReceivedSnapshot, StoreError> {
+    /// Puts the snapshot in place of the records of `store`.
+    pub(crate) fn install(self, store: &Store, meta: Meta) -> Result<(), StoreError> {
         match self {
-            Self::Received(received) => Ok(received),
+            Self::Received(received, _turn) => store.install(received, meta),
             Self::Held(held) => {
                 let mut receiver = store.receive()?;
                 let mut chunks = held.chunks()?;
                 while let Some(chunk) = chunks.next_chunk()? {
                     receiver.push(&chunk)?;
                 }
-                receiver.complete()
+                store.install(receiver.complete()?, meta)
             }
         }
     }

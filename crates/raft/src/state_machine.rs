@@ -143,7 +143,14 @@ fn apply_entry(
     meta: &mut Meta,
     entry: Entry,
 ) -> Result<Option<Outcome>, StoreError> {
-    meta.applied = Some(types::position(&entry.log_id));
+    let position = types::position(&entry.log_id);
+    if let Some(before) = meta.applied
+        && position.index != before.index + 1
+    {
+        let text = format!("entry {} was to follow {}", position.index, before.index);
+        return Err(StoreError::Damaged(text));
+    }
+    meta.applied = Some(position);
     match entry.payload {
         EntryPayload::Blank => Ok(None),
         EntryPayload::Normal(command) => {
@@ -208,7 +215,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         };
         let store = self.store.clone();
         let (meta, _turn) = blocking(turn, move || {
-            store.install(snapshot.received_by(&store)?, new)?;
+            snapshot.install(&store, new)?;
             store.meta()
         })
         .await?;

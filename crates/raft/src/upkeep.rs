@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use openraft::async_runtime::WatchReceiver;
 use quorate_log::Log;
-use quorate_state::{Command, EXPIRE_COUNT_MAX, Outcome};
+use quorate_state::{Command, EXPIRE_COUNT_MAX, Outcome, UnixMillis};
 use quorate_store::Store;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -76,11 +76,22 @@ pub(crate) async fn expire_records(
     config: Config,
     metrics: Metrics,
 ) {
+    let mut clock = Clock::start();
     let pause = (config.retention / 10).clamp(EXPIRE_INTERVAL_MIN, EXPIRE_INTERVAL_MAX);
     let mut ticks = interval(pause);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
+        if clock.has_jumped() {
+            tracing::error!(
+                pause = ?config.retention,
+                "the clock of this machine has jumped ahead: this node expires nothing for now"
+            );
+            clock.distrust(config.retention);
+        }
+        if !clock.is_trusted() {
+            continue;
+        }
         let cutoff = now().saturating_sub(config.retention);
         // An unreadable store stops the node through Raft, which reads it too.
         while matches!(store.oldest_received(), Ok(Some(oldest)) if oldest < cutoff) {
@@ -102,5 +113,84 @@ pub(crate) async fn expire_records(
                 _ => break,
             }
         }
+    }
+}
+
+/// How far the wall clock may run ahead of the monotonic one between two looks. Slewing corrects
+/// less; more is a step, and a step of the retention would remove every record.
+const CLOCK_STEP_MAX: Duration = Duration::from_secs(60);
+
+/// Tells when the wall clock has been set forward.
+struct Clock {
+    wall: UnixMillis,
+    monotonic: Instant,
+    trusted_from: Instant,
+}
+
+impl Clock {
+    fn start() -> Self {
+        let monotonic = Instant::now();
+        Self {
+            wall: now(),
+            monotonic,
+            trusted_from: monotonic,
+        }
+    }
+
+    /// Whether the wall clock was set forward since the last look.
+    fn has_jumped(&mut self) -> bool {
+        self.look(now(), Instant::now())
+    }
+
+    fn look(&mut self, wall: UnixMillis, monotonic: Instant) -> bool {
+        let step = wall
+            .since(self.wall)
+            .saturating_sub(monotonic - self.monotonic);
+        (self.wall, self.monotonic) = (wall, monotonic);
+        step > CLOCK_STEP_MAX
+    }
+
+    /// Trusts it again once every record that was received before the jump would be old by any
+    /// clock.
+    fn distrust(&mut self, retention: Duration) {
+        self.trusted_from = self.monotonic + retention;
+    }
+
+    fn is_trusted(&self) -> bool {
+        self.monotonic >= self.trusted_from
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+
+    #[test]
+    fn a_clock_that_jumps_a_day_is_not_trusted_for_the_retention() {
+        let mut clock = Clock::start();
+        let (wall, monotonic) = (clock.wall, clock.monotonic);
+        let minute = Duration::from_secs(60);
+        assert!(!clock.look(wall.saturating_add(minute), monotonic + minute));
+        assert!(clock.is_trusted());
+
+        assert!(clock.look(wall.saturating_add(DAY), monotonic + 2 * minute));
+        clock.distrust(7 * DAY);
+        assert!(!clock.look(wall.saturating_add(2 * DAY), monotonic + DAY));
+        assert!(!clock.is_trusted());
+        assert!(!clock.look(wall.saturating_add(9 * DAY), monotonic + 8 * DAY));
+        assert!(clock.is_trusted());
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_removes_nothing_early() {
+        let mut clock = Clock::start();
+        let (wall, monotonic) = (clock.wall, clock.monotonic);
+        assert!(!clock.look(wall.saturating_sub(DAY), monotonic + Duration::from_secs(1)));
+        assert!(
+            clock.look(wall, monotonic + Duration::from_secs(2)),
+            "and forward again"
+        );
     }
 }

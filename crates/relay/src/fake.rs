@@ -130,6 +130,7 @@ impl Replica for FakeReplica {
             purged_index: 7,
             voters: vec!["a".into()],
             record_count: state.records.len() as u64,
+            replication_lag: None,
             store_size: 4096,
             not_ready: None,
         }

@@ -117,6 +117,8 @@ pub struct Status {
     pub checkpoint_index: u64,
     /// The last entry removed from the log.
     pub purged_index: u64,
+    /// At the leader: how many entries the voter that is furthest behind lacks of its log.
+    pub replication_lag: Option<u64>,
     /// The ids of the voters.
     pub voters: Vec<String>,
     /// The number of records.
