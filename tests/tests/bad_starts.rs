@@ -1,4 +1,4 @@
-//! Nodes that must not start, and say why.
+//! Nodes that must not start or go on, and say why.
 
 // What cannot be tested here is named, not passed over in silence.
 #![allow(clippy::print_stderr)]
@@ -10,7 +10,7 @@ use std::{
     process::Command,
 };
 
-use quorate_tests::{Cluster, voters};
+use quorate_tests::{Cluster, Node, voters};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_data_directory_of_another_cluster_is_refused() {
@@ -106,23 +106,63 @@ async fn settings_that_make_no_sense_are_named() {
 async fn a_full_disk_at_start_is_named() {
     let cluster = Cluster::prepare(&voters(1));
     let node = cluster.node(1);
-    let data_dir = node.data_dir();
-    let key_file = data_dir.join("node.key");
-    let key = fs::read(&key_file).expect("`quorate init` made it");
-    let disk = match SmallDisk::mount(&data_dir) {
-        Ok(disk) => disk,
-        Err(reason) => {
-            eprintln!("SKIPPED: a small disk cannot be mounted here (it needs root): {reason}");
-            return;
-        }
+    let Some(disk) = SmallDisk::under(&node, "256k") else {
+        return;
     };
-    fs::write(&key_file, key).expect("there is room for the key");
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-    fs::set_permissions(&key_file, mode).expect("it is our file");
     disk.fill();
     let said = node.expect_start_refused().await;
     expect_error_names(&said, "No space left on device");
-    expect_error_names(&said, data_dir.to_str().expect("a name of ours"));
+    expect_error_names(&said, node.data_dir().to_str().expect("a name of ours"));
+
+    disk.make_room();
+    node.start();
+    node.wait_ready().await;
+}
+
+/// A disk that fills up while the node runs: the process ends, says why, and has all that it
+/// acknowledged when there is room.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disk_that_fills_up_ends_the_process_and_loses_nothing() {
+    const EXIT_FATAL: i32 = 70;
+    const PUT_COUNT_MAX: usize = 10_000;
+
+    let cluster = Cluster::prepare(&voters(1));
+    let node = cluster.node(1);
+    let Some(disk) = SmallDisk::under(&node, "16m") else {
+        return;
+    };
+    node.start();
+    node.wait_ready().await;
+    disk.fill_but_for(64 * 1024);
+    let text = "x".repeat(250);
+    let mut publishers = Vec::new();
+    while node.is_up() {
+        let publisher = cluster.publisher(&format!("publisher {}", publishers.len()));
+        publisher.put(&node, &text).await;
+        publishers.push(publisher);
+        assert!(publishers.len() < PUT_COUNT_MAX, "the disk never fills");
+    }
+    let ended = node.wait_for_end().await;
+    assert_eq!(ended.status.code(), Some(EXIT_FATAL), "{}", ended.log);
+    assert!(!ended.log.contains("panicked"), "{}", ended.log);
+    expect_logged(&ended.log, "exiting");
+    expect_logged(&ended.log, "No space left on device");
+
+    disk.make_room();
+    node.start();
+    node.wait_ready().await;
+    let acked = publishers.iter().filter(|it| it.oracle().acked_count() > 0);
+    assert!(acked.count() > 0, "there was some room");
+    for publisher in &publishers {
+        let found = node.get(&publisher.key()).await;
+        let held = publisher.oracle().check(found.found());
+        held.unwrap_or_else(|lost| panic!("{}: {lost}", publisher.name()));
+    }
+}
+
+#[track_caller]
+fn expect_logged(log: &str, what: &str) {
+    assert!(log.contains(what), "{what} is not told: {log}");
 }
 
 /// What the program says last, which is what it says of its end, names `what`.
@@ -134,15 +174,40 @@ fn expect_error_names(said: &str, what: &str) {
     assert!(error.contains(what), "{what} is not named: {error}");
 }
 
-/// A file system of a few pages, gone when this is dropped.
+/// A small file system under the data directory of a node, gone when this is dropped.
 struct SmallDisk {
     path: PathBuf,
 }
 
 impl SmallDisk {
-    fn mount(path: &Path) -> Result<Self, String> {
+    /// Moves the node's identity onto a disk of this size. `None`, said aloud, where none can be
+    /// mounted.
+    fn under(node: &Node, size: &str) -> Option<Self> {
+        let path = node.data_dir();
+        let key_file = path.join("node.key");
+        let key = fs::read(&key_file).expect("`quorate init` made it");
+        let disk = match Self::mount(&path, size) {
+            Ok(disk) => disk,
+            Err(reason) => {
+                eprintln!("SKIPPED: a small disk cannot be mounted here (it needs root): {reason}");
+                return None;
+            }
+        };
+        fs::write(&key_file, key).expect("there is room for the key");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        fs::set_permissions(&key_file, mode).expect("it is our file");
+        Some(disk)
+    }
+
+    fn mount(path: &Path, size: &str) -> Result<Self, String> {
         let mount = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=256k", "quorate-tests"])
+            .args([
+                "-t",
+                "tmpfs",
+                "-o",
+                &format!("size={size}"),
+                "quorate-tests",
+            ])
             .arg(path)
             .output()
             .map_err(|error| error.to_string())?;
@@ -156,13 +221,36 @@ impl SmallDisk {
 
     /// Leaves no room at all.
     fn fill(&self) {
-        let mut filling = fs::File::create(self.path.join("filling")).expect("there is room");
+        self.fill_but_for(0);
+    }
+
+    /// Leaves room for so many bytes.
+    fn fill_but_for(&self, room: u64) {
+        let mut filling = fs::File::create(self.filling()).expect("there is room");
         let full = loop {
             if let Err(error) = std::io::Write::write_all(&mut filling, &[0; 512]) {
                 break error;
             }
         };
         assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
+        let size = filling.metadata().expect("it is open").len();
+        filling
+            .set_len(size.saturating_sub(room))
+            .expect("a file can be cut");
+    }
+
+    /// Gives the disk all the room that a node needs.
+    fn make_room(&self) {
+        fs::remove_file(self.filling()).expect("it was made");
+        let remount = Command::new("mount")
+            .args(["-o", "remount,size=256m"])
+            .arg(&self.path)
+            .status();
+        assert!(remount.is_ok_and(|status| status.success()), "it is ours");
+    }
+
+    fn filling(&self) -> PathBuf {
+        self.path.join("filling")
     }
 }
 
