@@ -1,6 +1,6 @@
 //! Answers, and the record sets they are made of.
 
-use std::sync::Arc;
+use std::{slice, sync::Arc};
 
 use hickory_proto::rr::{Name, RData, Record, RecordType, rdata::HINFO};
 
@@ -30,6 +30,17 @@ pub enum Answer {
         /// For how long this may be cached.
         soa: Arc<Record>,
     },
+    /// Other servers know: those that a zone cut in the packet names (RFC 1034, section 4.3.2,
+    /// step 3b).
+    Referral {
+        /// The aliases that lead to the name.
+        aliases: Vec<Record>,
+        /// Who knows: the NS records of the cut.
+        servers: Vec<Record>,
+        /// The addresses of those servers that cannot be found but through the cut itself
+        /// (RFC 9471, section 2.1).
+        glue: Vec<Record>,
+    },
     /// The question is not one for this server.
     Refused,
 }
@@ -39,22 +50,45 @@ impl Answer {
     pub fn records(&self) -> &[Record] {
         match self {
             Self::Records(records) => records,
-            Self::NoData { aliases, .. } | Self::NoSuchName { aliases, .. } => aliases,
+            Self::NoData { aliases, .. }
+            | Self::NoSuchName { aliases, .. }
+            | Self::Referral { aliases, .. } => aliases,
             Self::Refused => &[],
         }
     }
 
-    /// The authority section of a negative answer.
-    pub fn soa(&self) -> Option<&Record> {
+    /// The authority section: the SOA of a negative answer, the servers of a referral.
+    pub fn authorities(&self) -> &[Record] {
         match self {
-            Self::NoData { soa, .. } | Self::NoSuchName { soa, .. } => Some(soa),
-            Self::Records(_) | Self::Refused => None,
+            Self::NoData { soa, .. } | Self::NoSuchName { soa, .. } => slice::from_ref(soa),
+            Self::Referral { servers, .. } => servers,
+            Self::Records(_) | Self::Refused => &[],
         }
     }
 
-    /// How long all of the answer may be cached, in seconds; `None` when it may not be.
+    /// The additional section.
+    pub fn additionals(&self) -> &[Record] {
+        match self {
+            Self::Referral { glue, .. } => glue,
+            _ => &[],
+        }
+    }
+
+    /// Whether this server is an authority for the first name of the answer (RFC 1035, section
+    /// 4.1.1): for its own data and their absence, and so for aliases that lead to a referral; for
+    /// a mere referral or refusal it is none.
+    pub fn is_authoritative(&self) -> bool {
+        match self {
+            Self::Records(_) | Self::NoData { .. } | Self::NoSuchName { .. } => true,
+            Self::Referral { aliases, .. } => !aliases.is_empty(),
+            Self::Refused => false,
+        }
+    }
+
+    /// How long the answer may be cached, in seconds; `None` when it may not be. Additional records
+    /// have no say (RFC 8484, section 5.1).
     pub fn ttl_secs_min(&self) -> Option<u32> {
-        let records = self.records().iter().chain(self.soa());
+        let records = self.records().iter().chain(self.authorities());
         records.map(|record| record.ttl).min()
     }
 }

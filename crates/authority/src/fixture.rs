@@ -91,19 +91,28 @@ pub(crate) fn answer_in(
     }
 }
 
-/// An answer as lines: what it is, its records, the owner and TTL of its SOA.
+/// An answer as lines: what it is, its records, the owner and TTL of its SOA, or the other records
+/// of a referral.
 pub(crate) fn text(answer: &Answer) -> Vec<String> {
     let kind = match answer {
         Answer::Records(_) => "records",
         Answer::NoData { .. } => "no data",
         Answer::NoSuchName { .. } => "no such name",
+        Answer::Referral { .. } => "referral",
         Answer::Refused => "refused",
     };
     let records = answer.records().iter().map(ToString::to_string);
-    let soa = answer
-        .soa()
-        .map(|soa| format!("SOA {} {}", soa.name, soa.ttl));
-    let lines = std::iter::once(kind.to_owned()).chain(records).chain(soa);
+    let authorities = answer
+        .authorities()
+        .iter()
+        .map(|record| match &record.data {
+            RData::SOA(_) => format!("SOA {} {}", record.name, record.ttl),
+            _ => format!("authority {record}"),
+        });
+    let additionals = answer.additionals().iter();
+    let additionals = additionals.map(|record| format!("additional {record}"));
+    let lines = std::iter::once(kind.to_owned()).chain(records);
+    let lines = lines.chain(authorities).chain(additionals);
     lines
         .map(|line| line.replace(&KEY.to_string(), "KEY"))
         .collect()

@@ -10,6 +10,7 @@ use quorate_packet::{PublicKey, SignedPacket};
 use crate::{
     Answer,
     answer::{any_stand_in, record_set},
+    cut::Cut,
     key_zone::{KeyZone, is_key},
     zone::Zone,
 };
@@ -71,8 +72,10 @@ impl<'a> KeyQuestion<'a> {
         let mut answers = Vec::new();
         let mut owner = self.question.name().clone();
         loop {
-            let labels = owner.iter().rev().skip(self.zone.label_count() + 1);
-            let labels: Vec<_> = labels.collect();
+            let labels = self.labels_above_key(&owner);
+            if let Some(cut) = records.cut(&labels, record_type) {
+                return self.refer(answers, &owner, &cut, records);
+            }
             let Some(node) = records.node(&labels) else {
                 return self.zone.no_such_name(answers);
             };
@@ -91,7 +94,10 @@ impl<'a> KeyQuestion<'a> {
             let Some(mut alias) = aliases.into_iter().next() else {
                 return self.zone.no_data(answers);
             };
-            let target = self.follow(&mut alias);
+            let target = match &mut alias.data {
+                RData::CNAME(rdata::CNAME(target)) => self.follow(target),
+                _ => None,
+            };
             answers.push(alias);
             if record_type == RecordType::CNAME {
                 return Answer::Records(answers);
@@ -103,14 +109,51 @@ impl<'a> KeyQuestion<'a> {
         }
     }
 
-    /// Where an alias leads, if that is inside the key's zone.
+    /// Refers to the servers of a cut at or above `owner`.
+    fn refer(&self, aliases: Vec<Record>, owner: &Name, cut: &Cut<'_>, zone: &KeyZone) -> Answer {
+        let mut servers: Vec<Record> = cut.servers.iter().copied().cloned().collect();
+        let mut targets = Vec::new();
+        for server in &mut servers {
+            if let RData::NS(rdata::NS(target)) = &mut server.data {
+                targets.extend(self.follow(target));
+            }
+        }
+        let cut_name = owner.trim_to(self.zone.label_count() + 1 + cut.depth);
+        targets.retain(|target| cut_name.zone_of(target));
+        Answer::Referral {
+            aliases,
+            servers: record_set(servers.iter(), RecordType::NS, &cut_name),
+            glue: self.glue(&targets, zone),
+        }
+    }
+
+    /// The addresses of servers in the key's zone.
+    fn glue(&self, targets: &[Name], zone: &KeyZone) -> Vec<Record> {
+        let mut glue = Vec::new();
+        for (at, target) in targets.iter().enumerate() {
+            if targets[..at].contains(target) {
+                continue;
+            }
+            let labels = self.labels_above_key(target);
+            let records = zone.exactly_at(&labels);
+            for record_type in [RecordType::A, RecordType::AAAA] {
+                glue.extend(record_set(records.clone(), record_type, target));
+            }
+        }
+        glue
+    }
+
+    /// The labels of a name in the key's zone left of the key, from the right.
+    fn labels_above_key<'n>(&self, name: &'n Name) -> Vec<&'n [u8]> {
+        let labels = name.iter().rev().skip(self.zone.label_count() + 1);
+        labels.collect()
+    }
+
+    /// Where an alias or a cut leads, if that is inside the key's zone.
     ///
-    /// In a packet the key's zone has no origin yet: the alias is changed to point to its target
-    /// under the origin that was asked, where alone it leads somewhere. Other data is never touched.
-    fn follow(&self, alias: &mut Record) -> Option<Name> {
-        let RData::CNAME(rdata::CNAME(target)) = &mut alias.data else {
-            return None;
-        };
+    /// In a packet the key's zone has no origin yet: the target is changed to what it is under the
+    /// origin that was asked, where alone it leads somewhere. Other data is never touched.
+    fn follow(&self, target: &mut Name) -> Option<Name> {
         if is_key(target.iter().next_back(), &self.key) {
             *target = self.under_origin(target)?;
             return Some(target.clone());

@@ -15,7 +15,8 @@ const META_TYPES: std::ops::RangeInclusive<u16> = 128..=255;
 /// signer's key, and of types that a key may decide on.
 #[derive(Debug)]
 pub(crate) struct KeyZone {
-    records: Vec<Record>,
+    pub(crate) key: PublicKey,
+    pub(crate) records: Vec<Record>,
 }
 
 impl KeyZone {
@@ -26,54 +27,68 @@ impl KeyZone {
                 && is_servable(&record.data)
                 && is_key(record.name.iter().next_back(), packet.key())
         });
-        Ok(Self { records })
+        let key = *packet.key();
+        Ok(Self { key, records })
     }
 
-    /// The records at a name, or `None` when it does not exist. A name with other names below it
-    /// exists, with no records (RFC 8020); one that does not exist has the records of a wildcard
-    /// at its closest encloser (RFC 4592, section 3.3.1).
-    ///
-    /// `labels` are those of the name left of the key, from the right.
+    /// The records at a name, as [`node`] finds them.
     pub(crate) fn node(&self, labels: &[&[u8]]) -> Option<Vec<&Record>> {
-        // Every record makes the names above it exist, up to where it parts from the name asked.
-        let shared = |record: &Record| {
-            let pairs = labels_above_key(record).zip(labels);
-            pairs.take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count()
-        };
-        let shared: Vec<usize> = self.records.iter().map(shared).collect();
-        let encloser = shared.iter().copied().max().unwrap_or_default();
-        let closest = self.records.iter().zip(&shared);
-        let closest = closest.filter(|(_, shared)| **shared == encloser);
-        let mut closest: Vec<&Record> = closest.map(|(record, _)| record).collect();
-
-        let mut depth = encloser;
-        if encloser < labels.len() {
-            closest.retain(|record| labels_above_key(record).nth(encloser) == Some(b"*"));
-            if closest.is_empty() {
-                return None;
-            }
-            depth += 1;
-        }
-        closest.retain(|record| labels_above_key(record).len() == depth);
-        Some(closest)
+        node(self.records.iter(), labels)
     }
 }
 
-/// Whether a key may decide on data of this type. SOA and NS belong to the origin. Records without
-/// data mean something only in dynamic updates (RFC 2136, section 2.4).
+/// The records at a name, or `None` when it does not exist. A name with other names below it
+/// exists, with no records (RFC 8020); one that does not exist has the records of a wildcard at its
+/// closest encloser (RFC 4592, section 3.3.1).
+///
+/// `labels` are those of the name left of the key, from the right.
+pub(crate) fn node<'a>(
+    records: impl Iterator<Item = &'a Record> + Clone,
+    labels: &[&[u8]],
+) -> Option<Vec<&'a Record>> {
+    // Every record makes the names above it exist, up to where it parts from the name asked.
+    let shared: Vec<usize> = records
+        .clone()
+        .map(|record| labels_shared(record, labels))
+        .collect();
+    let encloser = shared.iter().copied().max().unwrap_or_default();
+    let closest = records.zip(&shared);
+    let closest = closest.filter(|(_, shared)| **shared == encloser);
+    let mut closest: Vec<&Record> = closest.map(|(record, _)| record).collect();
+
+    let mut depth = encloser;
+    if encloser < labels.len() {
+        closest.retain(|record| labels_above_key(record).nth(encloser) == Some(b"*"));
+        if closest.is_empty() {
+            return None;
+        }
+        depth += 1;
+    }
+    closest.retain(|record| labels_above_key(record).len() == depth);
+    Some(closest)
+}
+
+/// Whether a key may decide on data of this type. SOA belongs to the origin. Records without data
+/// mean something only in dynamic updates (RFC 2136, section 2.4).
 fn is_servable(data: &RData) -> bool {
     let record_type = data.record_type();
     !matches!(data, RData::Update0(_))
         && !matches!(
             record_type,
-            RecordType::SOA | RecordType::NS | RecordType::OPT | RecordType::ZERO
+            RecordType::SOA | RecordType::OPT | RecordType::ZERO
         )
         && !META_TYPES.contains(&record_type.into())
 }
 
 /// The labels of the owner's name left of the key, from the right.
-fn labels_above_key(record: &Record) -> impl ExactSizeIterator<Item = &[u8]> {
+pub(crate) fn labels_above_key(record: &Record) -> impl ExactSizeIterator<Item = &[u8]> {
     record.name.iter().rev().skip(1)
+}
+
+/// How many labels the owner's name has in common with `labels`, from the key on.
+pub(crate) fn labels_shared(record: &Record, labels: &[&[u8]]) -> usize {
+    let pairs = labels_above_key(record).zip(labels);
+    pairs.take_while(|(a, b)| a.eq_ignore_ascii_case(b)).count()
 }
 
 /// Whether a label names this key, in whatever spelling.

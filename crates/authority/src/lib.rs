@@ -11,8 +11,10 @@
 //!
 //! Under each configured origin stand the zones of all keys, `<z32>.<origin>`, made of the records
 //! in the key's packet whose owner names end in that key. The apex of an origin and the addresses
-//! of its name servers come from configuration. Nothing is ever added to what a key published:
-//! an iroh endpoint fails to parse a TXT record set that holds a string it does not know.
+//! of its name servers come from configuration. NS records in a packet hand names on to other
+//! servers; those at the key itself only names that the packet does not have. Nothing is ever added
+//! to what a key published: an iroh endpoint fails to parse a TXT record set that holds a string it
+//! does not know.
 //!
 //! | piece | what it is |
 //! |---|---|
@@ -20,13 +22,14 @@
 //! | [`Authority`] | all origins; tells who can answer a question |
 //! | [`Located`] | an answer, or the key whose packet holds it |
 //! | [`KeyQuestion`] | a question about names below a key |
-//! | [`Answer`] | records, no data, no such name, or refused |
+//! | [`Answer`] | records, no data, no such name, a referral, or refused |
 //!
-//! Sources: RFC 1034, 1035, 2181 (record sets), 2308 (negative answers), 3597 (unknown types),
-//! 4343 (case), 4592 (wildcards), 8020 (empty non-terminals), 8482 (ANY).
+//! Sources: RFC 1034, 1035, 2181 (record sets, zone cuts), 2308 (negative answers), 3597 (unknown
+//! types), 4343 (case), 4592 (wildcards), 8020 (empty non-terminals), 8482 (ANY), 9471 (glue).
 
 mod answer;
 mod authority;
+mod cut;
 #[cfg(test)]
 mod fixture;
 mod key_question;

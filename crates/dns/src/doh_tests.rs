@@ -71,10 +71,12 @@ async fn head_says_what_get_would() {
 async fn every_response_code_is_a_200() {
     let nobody = query(&iroh(NOBODY, "dns.test."), RecordType::TXT);
     let damaged = query(&iroh(DAMAGED, "dns.test."), RecordType::TXT);
+    let referred = query(&format!("sub.{CUT}.dns.test."), RecordType::A);
     let elsewhere = query("google.com.", RecordType::A);
     let cut = alice_query()[..30].to_vec();
     for (message, code, cache_control) in [
         (nobody, ResponseCode::NXDomain, "max-age=50"),
+        (referred, ResponseCode::NoError, "max-age=60"),
         (damaged, ResponseCode::ServFail, "no-store"),
         (elsewhere, ResponseCode::Refused, "no-store"),
         (cut, ResponseCode::FormErr, "no-store"),

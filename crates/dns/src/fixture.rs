@@ -11,7 +11,10 @@ use std::{
 use futures_util::future::BoxFuture;
 use hickory_proto::{
     op::{Message, OpCode},
-    rr::{Name, RData, Record as DnsRecord, RecordType, rdata::TXT},
+    rr::{
+        Name, RData, Record as DnsRecord, RecordType,
+        rdata::{self, TXT},
+    },
 };
 use prometheus::Registry;
 use quorate_authority::{Authority, Origin, Soa};
@@ -30,6 +33,8 @@ pub(crate) const BIG: PublicKey = PublicKey::from_bytes([2; 32]);
 pub(crate) const DAMAGED: PublicKey = PublicKey::from_bytes([3; 32]);
 /// Makes the replica panic.
 pub(crate) const UNLUCKY: PublicKey = PublicKey::from_bytes([5; 32]);
+/// Has a zone cut, `sub`.
+pub(crate) const CUT: PublicKey = PublicKey::from_bytes([6; 32]);
 /// Has published nothing.
 pub(crate) const NOBODY: PublicKey = PublicKey::from_bytes([4; 32]);
 
@@ -100,6 +105,7 @@ impl Fixture {
         let replica = FakeReplica::default();
         replica.insert(ALICE, &alice());
         replica.insert(BIG, &big());
+        replica.insert(CUT, &cut());
         replica.insert(DAMAGED, &[0xff; 40]);
 
         let registry = Registry::new();
@@ -183,7 +189,7 @@ fn big() -> Vec<u8> {
     let [owner, _, _, target] = alias.split(' ').collect::<Vec<_>>()[..] else {
         unreachable!("four fields");
     };
-    let data = hickory_proto::rr::rdata::CNAME(name(target));
+    let data = rdata::CNAME(name(target));
     message.add_answer(DnsRecord::from_rdata(name(owner), 30, RData::CNAME(data)));
     let mut bytes = message.to_vec().unwrap();
 
@@ -204,6 +210,21 @@ fn big() -> Vec<u8> {
         bytes[7] += 1;
     }
     bytes
+}
+
+/// `sub`: a server with an address of IPv4, and 16 of IPv6 for which 512 bytes have no room.
+pub(crate) fn cut() -> Vec<u8> {
+    let mut message = Message::response(0, OpCode::Query);
+    let server = name(&format!("ns.sub.{CUT}."));
+    let ns = RData::NS(rdata::NS(server.clone()));
+    message.add_answer(DnsRecord::from_rdata(server.base_name(), 60, ns));
+    let a = RData::A(rdata::A::new(192, 0, 2, 1));
+    message.add_answer(DnsRecord::from_rdata(server.clone(), 20, a));
+    for host in 1..=16 {
+        let aaaa = RData::AAAA(rdata::AAAA::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, host));
+        message.add_answer(DnsRecord::from_rdata(server.clone(), 20, aaaa));
+    }
+    message.to_vec().unwrap()
 }
 
 /// The owner of the SRV records of [`BIG`].

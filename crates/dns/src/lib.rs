@@ -23,8 +23,8 @@
 //! The codec is hickory-proto's. Its server is not used: it cannot screen datagrams before its
 //! parser, starts a task for each and does not count connections.
 //!
-//! Sources: RFC 1035 (messages), 6891 (EDNS), 7766 (TCP), 8484 (HTTPS), 9619 (one question), 9715
-//! (sizes over UDP).
+//! Sources: RFC 1035 (messages), 6891 (EDNS), 7766 (TCP), 8484 (HTTPS), 9471 (glue), 9619 (one
+//! question), 9715 (sizes over UDP).
 
 mod code;
 mod doh;

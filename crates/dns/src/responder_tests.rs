@@ -74,6 +74,25 @@ fn a_refusal_is_not_authoritative() {
     }
 }
 
+/// RFC 1034, section 4.3.2, step 3b.
+#[test]
+fn a_referral_is_not_authoritative() {
+    let fixture = Fixture::new();
+    let message = query(&format!("x.sub.{CUT}.two.test."), RecordType::TXT);
+    for (message, opt) in [(message.clone(), 0), (with_opt(message, 1232, 0, &[]), 1)] {
+        let bytes = fixture.respond(&message, Transport::Tcp).unwrap();
+        assert_eq!(bytes[4..12], [0, 1, 0, 0, 0, 1, 0, 17 + opt], "counts");
+        let response = parse(&bytes);
+        let cut = format!("sub.{CUT}.two.test.");
+        let lines = text(&response);
+        assert_eq!(lines[0], "NoError");
+        assert_eq!(lines[1], format!("{cut} 60 IN NS ns.{cut}"));
+        assert!(lines.contains(&format!("ns.{cut} 20 IN A 192.0.2.1")));
+        assert!(lines.contains(&format!("ns.{cut} 20 IN AAAA 2001:db8::1")));
+        assert_eq!(response.edns.is_some(), opt == 1);
+    }
+}
+
 /// A negative answer would take the record out of every cache that asked.
 #[test]
 fn a_replica_that_cannot_be_read_is_a_servfail() {
@@ -235,6 +254,20 @@ mod sizes {
         assert_eq!(response.answers[0].record_type(), RecordType::CNAME);
     }
 
+    /// RFC 9471, section 3.1.
+    #[test]
+    fn a_referral_without_all_its_glue_is_truncated() {
+        let fixture = Fixture::new();
+        let message = query(&format!("sub.{CUT}.dns.test."), RecordType::A);
+        let response = fixture.ask(&message);
+        assert!(response.truncation);
+        assert_eq!(response.authorities.len(), 1);
+        assert_eq!(response.additionals.len(), 1, "what fits stays");
+        let response = fixture.ask(&with_opt(message, 1232, 0, &[]));
+        assert!(!response.truncation);
+        assert_eq!(response.additionals.len(), 17);
+    }
+
     #[test]
     fn edns_and_tcp_make_room() {
         let fixture = Fixture::new();
@@ -284,6 +317,7 @@ fn a_response_may_be_cached_as_long_as_its_shortest_record() {
     };
     assert_eq!(ttl(&iroh(ALICE, "dns.test.")), Some(30));
     assert_eq!(ttl(&iroh(NOBODY, "dns.test.")), Some(50));
+    assert_eq!(ttl(&format!("sub.{CUT}.dns.test.")), Some(60), "not glue's");
     assert_eq!(ttl(&iroh(DAMAGED, "dns.test.")), None);
     assert_eq!(ttl("google.com."), None);
 }
@@ -370,18 +404,20 @@ fn no_message_breaks_the_responder() {
 }
 
 /// Whatever the codec accepts may be published: mutants of a packet with data of every type that
-/// has a form of its own. Each record in it is then asked for.
+/// has a form of its own, and of one with a zone cut. Each record in it is then asked for.
 #[test]
 fn no_published_packet_breaks_the_responder() {
-    let original = packet_of_many_types();
+    let many_types = packet_of_many_types();
     assert_eq!(
-        Message::from_vec(&original).unwrap().answers.len(),
+        Message::from_vec(&many_types).unwrap().answers.len(),
         TYPES.len()
     );
+    let originals = [(ALICE, many_types), (CUT, cut())];
     let fixture = Fixture::new();
     let mut draw = draws();
     let mut answered = [0; 2];
-    for _ in 0..20_000 {
+    for round in 0..20_000 {
+        let (key, original) = &originals[round % originals.len()];
         let mut dns = original.clone();
         for _ in 0..=draw(6) {
             let at = draw(dns.len());
@@ -390,7 +426,7 @@ fn no_published_packet_breaks_the_responder() {
         let Ok(published) = Message::from_vec(&dns) else {
             continue;
         };
-        fixture.replica.insert(ALICE, &dns);
+        fixture.replica.insert(*key, &dns);
         for record in &published.answers {
             let owner = record.name.clone().append_domain(&name("dns.test."));
             let Ok(owner) = owner else { continue };

@@ -69,19 +69,22 @@ pub(crate) fn write_answer(
         questions: 1,
         ..Counts::default()
     };
+    let sections = [
+        (answer.records(), &mut counts.answers),
+        (answer.authorities(), &mut counts.authorities),
+        // Glue that is missing counts (RFC 9471, section 3.1), and there are no other additionals.
+        (answer.additionals(), &mut counts.additionals),
+    ];
     let mut complete = true;
-    for set in answer.records().chunk_by(is_same_set) {
-        complete = complete && emit_set(&mut encoder, set, &mut counts.answers)?;
+    for (records, count) in sections {
+        for set in records.chunk_by(is_same_set) {
+            complete = complete && emit_set(&mut encoder, set, count)?;
+        }
     }
-    if let Some(soa) = answer.soa() {
-        let soa = std::slice::from_ref(soa);
-        complete = complete && emit_set(&mut encoder, soa, &mut counts.authorities)?;
+    let mut bits = 0;
+    if answer.is_authoritative() {
+        bits |= AA;
     }
-    // Data of ours is authoritative, and so is its absence; a refusal is neither.
-    let mut bits = match answer {
-        Answer::Refused => 0,
-        _ => AA,
-    };
     if !complete {
         bits |= TC;
     }
@@ -92,7 +95,7 @@ pub(crate) fn write_answer(
 /// The code of an answer.
 pub(crate) fn code(answer: &Answer) -> Code {
     match answer {
-        Answer::Records(_) | Answer::NoData { .. } => Code::NoError,
+        Answer::Records(_) | Answer::NoData { .. } | Answer::Referral { .. } => Code::NoError,
         Answer::NoSuchName { .. } => Code::NxDomain,
         Answer::Refused => Code::Refused,
     }
@@ -133,7 +136,7 @@ fn emit_set(
 fn finish(query: &Query, code: Code, bits: u8, mut counts: Counts, out: &mut Vec<u8>) {
     if let Some(edns) = query.edns {
         out.extend_from_slice(&opt(edns, code));
-        counts.additionals = 1;
+        counts.additionals += 1;
     }
     out[..HEADER_SIZE].copy_from_slice(&header(query.head, code, bits, &counts));
 }

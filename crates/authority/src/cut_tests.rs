@@ -1,0 +1,231 @@
+use crate::fixture::{KEY, answer, authority, check, packet, record, text};
+
+const IROH: &str = "_iroh.KEY. 30 TXT relay=https://relay.test";
+const SUB: &str = "sub.KEY. 60 NS ns.elsewhere.net.";
+const TOP: &str = "KEY. 60 NS ns.elsewhere.net.";
+
+const TO_SUB: [&str; 2] = [
+    "referral",
+    "authority sub.KEY.dns.test. 60 IN NS ns.elsewhere.net.",
+];
+const TO_TOP: [&str; 2] = [
+    "referral",
+    "authority KEY.dns.test. 60 IN NS ns.elsewhere.net.",
+];
+const NO_DATA: [&str; 2] = ["no data", "SOA dns.test. 30"];
+const NO_SUCH_NAME: [&str; 2] = ["no such name", "SOA dns.test. 30"];
+const FOUND: [&str; 2] = [
+    "records",
+    "_iroh.KEY.dns.test. 30 IN TXT relay=https://relay.test",
+];
+
+/// RFC 1034, section 4.3.2, step 3b.
+#[test]
+fn a_cut_and_what_lies_below_it_are_referred() {
+    for record_type in ["A", "NS", "DS", "SOA", "CNAME", "ANY"] {
+        for owner in ["sub.KEY.dns.test.", "deep.in.SUB.KEY.dns.test."] {
+            let expected = TO_SUB.map(|line| match owner.contains("SUB") {
+                true => line.replace("sub", "SUB"),
+                false => line.to_owned(),
+            });
+            let expected = expected.each_ref().map(String::as_str);
+            check(&[SUB], &format!("{owner} {record_type}"), &expected);
+        }
+    }
+}
+
+/// RFC 1034, section 4.3.2: the cut decides about no name above or beside it.
+#[test]
+fn names_above_and_beside_a_cut_are_answered() {
+    let records = [SUB, IROH];
+    check(&records, "_iroh.KEY.dns.test. TXT", &FOUND);
+    check(&records, "KEY.dns.test. NS", &NO_DATA);
+    check(&records, "xsub.KEY.dns.test. A", &NO_SUCH_NAME);
+    check(&records, "other.KEY.dns.test. A", &NO_SUCH_NAME);
+}
+
+/// RFC 2181, section 6.1: below a cut the child has the authority.
+#[test]
+fn data_at_or_below_a_cut_is_not_the_packets() {
+    let records = [SUB, "sub.KEY. 5 TXT x", "a.sub.KEY. 5 TXT x"];
+    check(&records, "sub.KEY.dns.test. TXT", &TO_SUB);
+    check(&records, "a.sub.KEY.dns.test. TXT", &TO_SUB);
+}
+
+/// RFC 1034, section 4.3.2: the search goes down from the top, label by label.
+#[test]
+fn the_highest_cut_wins() {
+    let records = ["deep.sub.KEY. 5 NS ns.other.net.", SUB];
+    check(&records, "x.deep.sub.KEY.dns.test. A", &TO_SUB);
+}
+
+#[test]
+fn wildcards_do_not_reach_below_a_cut() {
+    let records = [SUB, "*.sub.KEY. 5 TXT x", "*.KEY. 5 TXT y"];
+    check(&records, "x.sub.KEY.dns.test. TXT", &TO_SUB);
+    check(
+        &records,
+        "x.KEY.dns.test. TXT",
+        &["records", "x.KEY.dns.test. 5 IN TXT y"],
+    );
+}
+
+/// RFC 4592, section 4.2.
+#[test]
+fn a_wildcard_cuts_at_its_own_name_alone() {
+    let records = ["*.KEY. 60 NS ns.elsewhere.net."];
+    let referral = [
+        "referral",
+        "authority *.KEY.dns.test. 60 IN NS ns.elsewhere.net.",
+    ];
+    check(&records, "*.KEY.dns.test. A", &referral);
+    check(&records, "x.*.KEY.dns.test. A", &referral);
+    check(&records, "x.KEY.dns.test. A", &NO_DATA);
+    let data = ["records", "x.KEY.dns.test. 60 IN NS ns.elsewhere.net."];
+    check(&records, "x.KEY.dns.test. NS", &data);
+}
+
+/// RFC 2181, section 5; RFC 1034, section 4.2.1, and RFC 9471, section 3.1, on glue.
+#[test]
+fn glue_comes_with_the_servers_below_the_cut() {
+    let records = [
+        "sub.KEY. 300 NS a.sub.KEY.",
+        "sub.KEY. 60 NS b.sub.KEY.dns.test.",
+        "sub.KEY. 60 NS a.sub.KEY.dns.test.",
+        "sub.KEY. 60 NS beside.KEY.",
+        "a.sub.KEY. 40 A 192.0.2.9",
+        "a.sub.KEY. 30 A 192.0.2.10",
+        "a.sub.KEY. 20 AAAA 2001:db8::9",
+        "a.sub.KEY. 20 TXT x",
+        "b.sub.KEY. 20 A 192.0.2.11",
+        "beside.KEY. 20 A 192.0.2.12",
+        "*.sub.KEY. 20 A 192.0.2.13",
+    ];
+    let expected = [
+        "referral",
+        "authority sub.KEY.dns.test. 60 IN NS a.sub.KEY.dns.test.",
+        "authority sub.KEY.dns.test. 60 IN NS b.sub.KEY.dns.test.",
+        "authority sub.KEY.dns.test. 60 IN NS beside.KEY.dns.test.",
+        "additional a.sub.KEY.dns.test. 30 IN A 192.0.2.9",
+        "additional a.sub.KEY.dns.test. 30 IN A 192.0.2.10",
+        "additional a.sub.KEY.dns.test. 20 IN AAAA 2001:db8::9",
+        "additional b.sub.KEY.dns.test. 20 IN A 192.0.2.11",
+    ];
+    check(&records, "x.sub.KEY.dns.test. A", &expected);
+    check(&records, "a.sub.KEY.dns.test. A", &expected);
+}
+
+/// RFC 4343: in the letters of the question, and under its origin.
+#[test]
+fn a_referral_echoes_the_question() {
+    let records = ["sub.KEY. 60 NS ns.sub.KEY.", "ns.sub.KEY. 5 A 192.0.2.9"];
+    let packet = packet(records.map(record).to_vec());
+    let key = KEY.to_string().to_uppercase();
+    for (origin, suffix) in [("one.test.", "oNe.teSt."), (".", "")] {
+        let asked = format!("x.SuB.{key}.{suffix} A");
+        let lines = text(&answer(&authority(&[origin]), Some(&packet), &asked));
+        let expected = [
+            "referral".to_owned(),
+            format!("authority SuB.{key}.{suffix} 60 IN NS ns.sub.{key}.{suffix}"),
+            format!("additional ns.sub.{key}.{suffix} 5 IN A 192.0.2.9"),
+        ];
+        assert_eq!(lines, expected);
+    }
+}
+
+/// RFC 1034, section 4.3.2, step 3a goes back to step 1, and from there to 3b.
+#[test]
+fn an_alias_into_a_cut_comes_before_the_referral() {
+    let records = [
+        SUB,
+        "www.KEY. 40 CNAME a.sub.KEY.",
+        "a.sub.KEY. 5 A 192.0.2.9",
+    ];
+    let expected = [
+        TO_SUB[0],
+        "www.KEY.dns.test. 40 IN CNAME a.sub.KEY.dns.test.",
+        TO_SUB[1],
+    ];
+    check(&records, "www.KEY.dns.test. A", &expected);
+    let packet = packet(records.map(record).to_vec());
+    let authority = authority(&["dns.test."]);
+    // RFC 1035, section 4.1.1: AA is about the first name of the answer.
+    for (asked, authoritative, ttl_secs) in [
+        ("www.KEY.dns.test. A", true, 40),
+        ("a.sub.KEY.dns.test. A", false, 60),
+    ] {
+        let answer = answer(&authority, Some(&packet), asked);
+        assert_eq!(answer.is_authoritative(), authoritative, "{asked}");
+        assert_eq!(answer.ttl_secs_min(), Some(ttl_secs), "{asked}");
+    }
+}
+
+mod at_the_key {
+    use super::*;
+
+    #[test]
+    fn a_key_that_only_delegates_is_referred_whole() {
+        for owner in ["KEY", "x.KEY", "_iroh.KEY"] {
+            for record_type in ["A", "NS", "TXT", "ANY"] {
+                check(&[TOP], &format!("{owner}.dns.test. {record_type}"), &TO_TOP);
+            }
+        }
+    }
+
+    /// A delegated key would hide its endpoint from everybody.
+    #[test]
+    fn data_in_the_packet_is_answered_first() {
+        let records = [TOP, IROH];
+        check(&records, "_iroh.KEY.dns.test. TXT", &FOUND);
+        check(&records, "_iroh.KEY.dns.test. A", &NO_DATA);
+        check(&records, "x.KEY.dns.test. A", &TO_TOP);
+        check(&records, "x._iroh.KEY.dns.test. A", &TO_TOP);
+        check(&records, "KEY.dns.test. NS", &TO_TOP);
+    }
+
+    /// RFC 9156, section 3: a resolver that minimises names asks the key before `_iroh`, and would
+    /// follow a referral.
+    #[test]
+    fn a_key_with_names_below_it_exists() {
+        check(&[TOP, IROH], "KEY.dns.test. A", &NO_DATA);
+    }
+
+    #[test]
+    fn wildcards_and_lower_cuts_are_data_too() {
+        let records = [TOP, "*.w.KEY. 5 TXT x", "sub.KEY. 60 NS ns.other.net."];
+        check(
+            &records,
+            "a.w.KEY.dns.test. TXT",
+            &["records", "a.w.KEY.dns.test. 5 IN TXT x"],
+        );
+        check(
+            &records,
+            "a.sub.KEY.dns.test. A",
+            &[
+                "referral",
+                "authority sub.KEY.dns.test. 60 IN NS ns.other.net.",
+            ],
+        );
+        check(&records, "x.KEY.dns.test. A", &TO_TOP);
+    }
+
+    /// RFC 2181, section 5.4.1: glue is no data of the zone.
+    #[test]
+    fn glue_alone_keeps_no_name_from_the_cut() {
+        let glue = "ns.KEY. 5 A 192.0.2.9";
+        for target in ["ns.KEY.", "ns.KEY.dns.test."] {
+            let top = format!("KEY. 60 NS {target}");
+            let expected = [
+                "referral",
+                "authority KEY.dns.test. 60 IN NS ns.KEY.dns.test.",
+                "additional ns.KEY.dns.test. 5 IN A 192.0.2.9",
+            ];
+            for asked in ["KEY", "ns.KEY", "x.ns.KEY", "www.KEY"] {
+                check(&[&top, glue], &format!("{asked}.dns.test. A"), &expected);
+            }
+            let found = ["records", "ns.KEY.dns.test. 5 IN A 192.0.2.9"];
+            let records = [&top, glue, "ns.KEY. 5 TXT x"];
+            check(&records, "ns.KEY.dns.test. A", &found);
+        }
+    }
+}
