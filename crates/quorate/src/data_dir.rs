@@ -18,6 +18,9 @@ use anyhow::{Context, bail, ensure};
 use quorate_packet::PublicKey;
 use sha2::{Digest, Sha256};
 
+/// The file that says which cluster the data is of.
+const CLUSTER_FILE: &str = "cluster";
+
 /// The first line of the file `cluster`.
 const CLUSTER_HEADER: &str = "quorate-cluster 1";
 
@@ -127,8 +130,18 @@ impl DataDir {
         write().with_context(|| format!("{} cannot be written", file.display()))
     }
 
+    /// Whether the directory at `path`, which may be absent, holds the data of a node.
+    pub(crate) fn holds_data(path: &Path) -> bool {
+        path.join(CLUSTER_FILE).exists()
+    }
+
+    /// Whether that data is of `cluster`.
+    pub(crate) fn holds_data_of(path: &Path, cluster: &Cluster) -> bool {
+        fs::read_to_string(path.join(CLUSTER_FILE)).is_ok_and(|stored| stored == cluster.encode())
+    }
+
     fn cluster_file(&self) -> PathBuf {
-        self.path.join("cluster")
+        self.path.join(CLUSTER_FILE)
     }
 }
 

@@ -5,15 +5,15 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
 use futures_util::future::select_all;
 use quorate_tls::Identity;
 
 use crate::{
     config::{ConfigV1, Origin},
-    data_dir::DataDir,
-    init,
+    data_dir::{Cluster, DataDir},
+    init::{self, KEY_FILE},
     node::{Addresses, RunningNode},
     publish::{DEV_ORIGIN as ORIGIN, key_file},
     stop::{DEV_LOGS, Stop, start_logs},
@@ -42,6 +42,12 @@ pub(crate) struct DevArgs {
 /// The largest offset that leaves every port of five nodes below 65,536.
 const PORT_OFFSET_MAX: i64 = u16::MAX as i64 - 9105;
 
+/// What the cluster is called.
+const CLUSTER_NAME: &str = "dev";
+
+/// The most nodes.
+const NODES_COUNT_MAX: usize = 5;
+
 fn parse_nodes(text: &str) -> Result<usize, String> {
     match text {
         "1" => Ok(1),
@@ -69,6 +75,7 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
     let root = temporary
         .as_ref()
         .map_or(args.data_dir.as_path(), |dir| dir.path());
+    check_count(args.nodes, root)?;
     let configs = configs(&args, root)?;
     let nodes = tokio::select! {
         nodes = start(&configs) => nodes?,
@@ -86,7 +93,7 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
         tokio::select! {
             () = ready, if !said_ready => {
                 said_ready = true;
-                outln!("Ready. Ctrl-C stops it; started again, it has its data.");
+                outln!("{}", ready_line(args.ephemeral));
             }
             (error, ..) = failed => stop.at_once(&error),
             () = stop.requested() => break,
@@ -101,15 +108,67 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
     };
     tokio::select! {
         () = shutdown => outln!("Stopped."),
-        () = stop.insisted() => outln!("Stopped before everything was put in order."),
+        () = stop.insisted() => {
+            drop(temporary);
+            stop.in_disorder()
+        }
     }
     Ok(())
+}
+
+fn ready_line(ephemeral: bool) -> &'static str {
+    match ephemeral {
+        true => "Ready. Ctrl-C stops it and removes its data.",
+        false => "Ready. Ctrl-C stops it; started again, it has its data.",
+    }
+}
+
+fn node_dir(root: &Path, number: usize) -> PathBuf {
+    root.join(format!("node-{number}"))
+}
+
+/// Fails if `root` holds the data of another number of nodes, before anything is made in it: a
+/// cluster is its founding nodes. Keys without data, as a failed start leaves them, do not count.
+fn check_count(count: usize, root: &Path) -> anyhow::Result<()> {
+    let dirs = (1..=NODES_COUNT_MAX).map(|number| node_dir(root, number));
+    let dirs: Vec<PathBuf> = dirs.collect();
+    let Some(held) = dirs.iter().find(|dir| DataDir::holds_data(dir)) else {
+        return Ok(());
+    };
+    let key_files = dirs.iter().map(|dir| dir.join(KEY_FILE));
+    let keys = key_files
+        .take_while(|file| file.exists())
+        .map(|file| Ok(Identity::load(&file)?.public_key()));
+    let keys = keys.collect::<anyhow::Result<Vec<_>>>()?;
+    let founders = (1..=keys.len()).find(|founders| {
+        let cluster = Cluster::new(CLUSTER_NAME, keys[..*founders].iter().copied());
+        DataDir::holds_data_of(held, &cluster)
+    });
+    let root = root.display();
+    match founders {
+        Some(founders) if founders == count => Ok(()),
+        Some(founders) => bail!(
+            "{root} holds the data of {}: use --nodes {founders} or another --data-dir",
+            counted(founders)
+        ),
+        None => bail!(
+            "{root} holds the data of nodes that are not all there: restore the others with their \
+             keys or use another --data-dir"
+        ),
+    }
+}
+
+fn counted(nodes: usize) -> String {
+    match nodes {
+        1 => "1 node".to_owned(),
+        count => format!("{count} nodes"),
+    }
 }
 
 /// The settings of every node, and the identities behind them.
 fn configs(args: &DevArgs, root: &Path) -> anyhow::Result<Vec<(ConfigV1, Identity)>> {
     let identities = (1..=args.nodes).map(|number| {
-        let dir = root.join(format!("node-{number}"));
+        let dir = node_dir(root, number);
         drop(DataDir::open(&dir)?);
         let identity = init::open_or_make(&dir)?;
         Ok((number, dir, identity))
@@ -129,16 +188,13 @@ fn configs(args: &DevArgs, root: &Path) -> anyhow::Result<Vec<(ConfigV1, Identit
             data_dir,
             ..ConfigV1::default()
         };
-        config.cluster.name = "dev".to_owned();
+        config.cluster.name = CLUSTER_NAME.to_owned();
         config.cluster.nodes.clone_from(&nodes);
         config.http.listen = address(HTTP_PORT, number);
         config.dns.listen = address(DNS_PORT, number);
         config.peer.listen = address(PEER_PORT, number);
         config.admin.listen = address(ADMIN_PORT, number);
-        config.dns.origins = vec![Origin {
-            name: ORIGIN.to_owned(),
-            ..Origin::default()
-        }];
+        config.dns.origins = vec![origin()];
         config.limit.enabled = false;
         config.store.cache_size = STORE_CACHE_SIZE;
         (config, identity)
@@ -146,23 +202,48 @@ fn configs(args: &DevArgs, root: &Path) -> anyhow::Result<Vec<(ConfigV1, Identit
     Ok(identities.into_iter().map(config).collect())
 }
 
+/// The origin, with an apex that answers as that of a real zone does.
+fn origin() -> Origin {
+    let server = format!("ns1.{ORIGIN}.");
+    Origin {
+        name: ORIGIN.to_owned(),
+        ns: vec![server.clone()],
+        a: vec![Ipv4Addr::LOCALHOST],
+        ns_addresses: [(server, vec![Ipv4Addr::LOCALHOST.into()])].into(),
+        ..Origin::default()
+    }
+}
+
 async fn start(configs: &[(ConfigV1, Identity)]) -> anyhow::Result<Vec<RunningNode>> {
     let mut nodes = Vec::new();
     for (config, identity) in configs {
         let node = RunningNode::start(config, identity.clone()).await;
-        nodes.push(node.context(
-            "the cluster cannot be started. If an address is taken, --port-offset N moves all ports",
-        )?);
+        nodes.push(node.map_err(|error| {
+            let context = match is_of_bind(&error) {
+                true => "the cluster cannot be started; --port-offset N moves all ports",
+                false => "the cluster cannot be started",
+            };
+            error.context(context)
+        })?);
     }
     Ok(nodes)
+}
+
+/// Whether an address could not be had.
+fn is_of_bind(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.is::<quorate_relay::BindError>()
+            || cause.is::<quorate_dns::BindError>()
+            || cause.is::<quorate_peer::BindError>()
+    })
 }
 
 fn banner(nodes: &[RunningNode], root: &Path, demo: &Demo) -> String {
     use std::fmt::Write;
 
     let mut text = format!(
-        "Quorate: {} nodes, data in {}\n\n",
-        nodes.len(),
+        "Quorate: {}, data in {}\n\n",
+        counted(nodes.len()),
         root.display()
     );
     let _ = writeln!(
@@ -227,25 +308,122 @@ impl Demo {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
+    use crate::config::{self, Sources};
+
+    const PORT_OFFSET: u16 = 20_000;
+
+    fn args(nodes: usize, dir: &Path) -> DevArgs {
+        DevArgs {
+            nodes,
+            data_dir: dir.to_owned(),
+            ephemeral: false,
+            port_offset: PORT_OFFSET,
+        }
+    }
 
     #[tokio::test]
     async fn a_taken_port_is_named_with_the_way_out() {
         let dir = tempfile::tempdir().unwrap();
-        let args = DevArgs {
-            nodes: 3,
-            data_dir: dir.path().to_owned(),
-            ephemeral: false,
-            port_offset: 20_000,
-        };
-        let mut configs = configs(&args, dir.path()).unwrap();
+        let mut configs = configs(&args(3, dir.path()), dir.path()).unwrap();
         let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let taken = taken.local_addr().unwrap();
-        let holder = std::net::TcpListener::bind(taken);
-        configs[0].0.admin.listen = holder.as_ref().map_or(taken, |it| it.local_addr().unwrap());
+        configs[0].0.admin.listen = taken.local_addr().unwrap();
         let error = start(&configs).await.err().expect("the port is taken");
         let error = format!("{error:#}");
-        assert!(error.contains(&taken.to_string()), "{error}");
+        let taken = taken.local_addr().unwrap().to_string();
+        assert!(error.contains(&taken), "{error}");
         assert!(error.contains("--port-offset"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn what_other_ports_do_not_mend_has_no_hint_at_ports() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut configs = configs(&args(1, dir.path()), dir.path()).unwrap();
+        let config = &mut configs[0].0;
+        let _held = DataDir::open(&config.data_dir).unwrap();
+        let listeners = [
+            &mut config.http.listen,
+            &mut config.dns.listen,
+            &mut config.peer.listen,
+            &mut config.admin.listen,
+        ];
+        listeners.into_iter().for_each(|listen| listen.set_port(0));
+        let error = start(&configs).await.err().expect("the directory is held");
+        let error = format!("{error:#}");
+        assert!(error.contains("in use"), "{error}");
+        assert!(!error.contains("--port-offset"), "{error}");
+    }
+
+    /// Keys for `count` nodes, and data in the first directory.
+    fn found(count: usize, root: &Path) {
+        let configs = configs(&args(count, root), root).unwrap();
+        let keys = configs.iter().map(|(_, identity)| identity.public_key());
+        let data = DataDir::open(&node_dir(root, 1)).unwrap();
+        data.claim(&Cluster::new(CLUSTER_NAME, keys)).unwrap();
+    }
+
+    #[test]
+    fn data_of_another_number_of_nodes_is_left_alone() {
+        for (held, count) in [(3, 1), (3, 5), (1, 3), (5, 3)] {
+            let dir = tempfile::tempdir().unwrap();
+            let root = dir.path();
+            check_count(held, root).unwrap();
+            found(held, root);
+            check_count(held, root).unwrap();
+            let error = check_count(count, root).unwrap_err().to_string();
+            let nodes = if held == 1 { "node" } else { "nodes" };
+            let expected = format!(
+                "{} holds the data of {held} {nodes}: use --nodes {held} or another --data-dir",
+                root.display()
+            );
+            assert_eq!(error, expected);
+            assert_eq!(fs::read_dir(root).unwrap().count(), held);
+        }
+    }
+
+    #[test]
+    fn keys_that_a_failed_start_left_do_not_count() {
+        let dir = tempfile::tempdir().unwrap();
+        configs(&args(5, dir.path()), dir.path()).unwrap();
+        check_count(3, dir.path()).unwrap();
+        found(3, dir.path());
+        check_count(3, dir.path()).unwrap();
+        let error = check_count(5, dir.path()).unwrap_err().to_string();
+        assert!(error.contains("use --nodes 3"), "{error}");
+    }
+
+    #[test]
+    fn a_lost_node_is_not_made_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        found(3, dir.path());
+        fs::remove_dir_all(node_dir(dir.path(), 3)).unwrap();
+        let error = check_count(3, dir.path()).unwrap_err().to_string();
+        assert!(error.contains("not all there"), "{error}");
+        assert!(!error.contains("--nodes"), "{error}");
+    }
+
+    /// A node of `dev` is told nothing that `serve` would not take.
+    #[test]
+    fn the_settings_pass_the_checks_without_a_warning() {
+        let dir = tempfile::tempdir().unwrap();
+        for (config, _) in configs(&args(5, dir.path()), dir.path()).unwrap() {
+            let file = dir.path().join("config.toml");
+            fs::write(&file, toml::to_string(&config).unwrap()).unwrap();
+            let loaded = config::load(Sources {
+                file: Some(file),
+                ..Sources::default()
+            });
+            let loaded = loaded.unwrap_or_else(|problems| panic!("{problems}"));
+            assert_eq!(loaded.warnings, []);
+            assert_eq!(loaded.config, config);
+        }
+    }
+
+    #[test]
+    fn data_that_is_removed_is_not_promised() {
+        assert!(ready_line(false).contains("it has its data"));
+        assert!(!ready_line(true).contains("it has its data"));
     }
 }

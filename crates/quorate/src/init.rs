@@ -5,11 +5,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::Args;
 use quorate_tls::{Identity, IdentityError};
 
-use crate::config;
+use crate::{config, data_dir::DataDir};
 
 /// The name of the file with the secret key, in the data directory.
 pub(crate) const KEY_FILE: &str = "node.key";
@@ -50,12 +50,14 @@ pub(crate) fn run(args: &InitArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The identity in `data_dir`, made with the directory if there is none.
+/// The identity in `data_dir`, made with the directory if there is none. Data without its identity
+/// gets no new one: it would be the data of another node.
 pub(crate) fn open_or_make(data_dir: &Path) -> anyhow::Result<Identity> {
     let path = data_dir.join(KEY_FILE);
     if path.exists() {
         return Ok(Identity::load(&path)?);
     }
+    check_not_lost(data_dir)?;
     fs::create_dir_all(data_dir)
         .with_context(|| format!("the directory {} cannot be made", data_dir.display()))?;
     let identity = Identity::generate()?;
@@ -64,6 +66,16 @@ pub(crate) fn open_or_make(data_dir: &Path) -> anyhow::Result<Identity> {
         Err(IdentityError::Exists(_)) => Ok(Identity::load(&path)?),
         saved => Ok(saved.map(|()| identity)?),
     }
+}
+
+/// Fails if `data_dir` holds data and the key to it is gone.
+pub(crate) fn check_not_lost(data_dir: &Path) -> anyhow::Result<()> {
+    ensure!(
+        data_dir.join(KEY_FILE).exists() || !DataDir::holds_data(data_dir),
+        "{} holds data but no {KEY_FILE}: restore the key or choose another data_dir",
+        data_dir.display()
+    );
+    Ok(())
 }
 
 #[cfg(test)]

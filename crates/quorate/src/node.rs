@@ -9,7 +9,7 @@ use quorate_authority::Authority;
 use quorate_dns::Responder;
 use quorate_packet::PublicKey;
 use quorate_peer::{ClusterId, Passport, PeerTransport, TransportConfig};
-use quorate_raft::{FatalError, Node, NodeMetrics};
+use quorate_raft::{FatalError, Node, NodeMetrics, OpenError};
 use quorate_relay::{Listener, ServerMetrics, with_cors};
 use quorate_replica::Replica;
 use quorate_tls::Identity;
@@ -174,7 +174,56 @@ async fn open_node(
     };
     let dir = config.dir.display().to_string();
     tracing::info!(node = %config.node, dir, "opening the node");
-    Node::open(config, Arc::new(transport), metrics)
-        .await
-        .with_context(|| format!("the node in {dir} cannot be opened"))
+    let opened = Node::open(config, Arc::new(transport), metrics).await;
+    opened.map_err(|error| {
+        let context = format!("the node in {dir} cannot be opened{}", hint(&error));
+        anyhow::Error::new(error).context(context)
+    })
+}
+
+/// Where to read on, if it is the data that keeps a node from opening.
+fn hint(error: &OpenError) -> &'static str {
+    match error {
+        OpenError::Log(_) | OpenError::Store(_) | OpenError::Raft(_) => {
+            " (if its data is damaged or incomplete, see Losing a disk in docs/OPERATIONS.md)"
+        }
+        // These say themselves what to do.
+        OpenError::Forgotten(_) | OpenError::Config(_) => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_damaged_store_is_told_with_where_to_read_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = ConfigV1 {
+            data_dir: dir.path().to_owned(),
+            ..ConfigV1::default()
+        };
+        let listeners = [
+            &mut config.http.listen,
+            &mut config.dns.listen,
+            &mut config.peer.listen,
+            &mut config.admin.listen,
+        ];
+        for listen in listeners {
+            *listen = ([127, 0, 0, 1], 0).into();
+        }
+        let store = dir.path().join("records.redb");
+        std::fs::write(&store, [7; 65_536]).unwrap();
+        let identity = Identity::generate().unwrap();
+        let error = RunningNode::start(&config, identity).await;
+        let error = format!("{:#}", error.err().expect("this is no store"));
+        assert!(error.contains(store.to_str().unwrap()), "{error}");
+        let hint = "see Losing a disk in docs/OPERATIONS.md";
+        assert!(error.contains(hint), "{error}");
+        assert!(
+            std::fs::read_to_string("../../docs/OPERATIONS.md")
+                .unwrap()
+                .contains("## Losing a disk")
+        );
+    }
 }

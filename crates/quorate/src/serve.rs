@@ -38,7 +38,7 @@ pub(crate) async fn run(loaded: Loaded) -> anyhow::Result<()> {
     tracing::info!("stopping");
     tokio::select! {
         () = node.shutdown() => {}
-        () = stop.insisted() => tracing::warn!("stopped before everything was put in order"),
+        () = stop.insisted() => stop.in_disorder(),
     }
     tracing::info!("stopped");
     Ok(())
@@ -52,6 +52,7 @@ fn identity(loaded: &Loaded) -> anyhow::Result<Identity> {
         drop(DataDir::open(dir)?);
         return init::open_or_make(dir);
     }
+    init::check_not_lost(dir)?;
     let path = dir.join(KEY_FILE);
     Identity::load(&path).with_context(|| {
         format!(
@@ -60,4 +61,52 @@ fn identity(loaded: &Loaded) -> anyhow::Result<Identity> {
             dir.display()
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use quorate_tls::IdentityError;
+
+    use super::*;
+    use crate::{
+        config::{Sources, load},
+        data_dir::Cluster,
+    };
+
+    fn loaded(dir: &std::path::Path, nodes: &str) -> Loaded {
+        let environment = [
+            ("QUORATE_DATA_DIR", dir.to_str().unwrap()),
+            ("QUORATE_CLUSTER_NODES", nodes),
+        ];
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        load(Sources {
+            environment: environment.map(owned).to_vec(),
+            ..Sources::default()
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn data_without_its_key_gets_no_new_one() {
+        let member = "36hua9cfga3qfsky7dau4ukkrpy6xy5ob5enbtzhfd1581pg7b7o@a:1";
+        for nodes in ["", member] {
+            let dir = tempfile::tempdir().unwrap();
+            let loaded = loaded(dir.path(), nodes);
+            let made = init::open_or_make(dir.path()).unwrap().public_key();
+            let data = DataDir::open(dir.path()).unwrap();
+            data.claim(&Cluster::new("quorate", [made])).unwrap();
+            drop(data);
+            assert_eq!(identity(&loaded).unwrap().public_key(), made);
+
+            std::fs::remove_file(dir.path().join(KEY_FILE)).unwrap();
+            let error = identity(&loaded).err().unwrap().to_string();
+            let expected = format!(
+                "{} holds data but no node.key: restore the key or choose another data_dir",
+                dir.path().display()
+            );
+            assert_eq!(error, expected);
+            let absent = Identity::load(&dir.path().join(KEY_FILE));
+            assert!(matches!(absent, Err(IdentityError::Read { .. })));
+        }
+    }
 }

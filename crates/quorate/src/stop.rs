@@ -57,6 +57,13 @@ impl Stop {
         self.requested().await;
     }
 
+    /// Ends the process before everything was put in order. Nothing is closed: what the store would
+    /// then make durable might be ahead of the log.
+    pub(crate) fn in_disorder(&self) -> ! {
+        tracing::warn!("stopped before everything was put in order");
+        std::process::exit(0)
+    }
+
     /// Ends the process after a failed write. Nothing is closed or flushed: after a failed sync
     /// every further write could make a lie durable.
     pub(crate) fn at_once(&self, error: &FatalError) -> ! {

@@ -25,22 +25,47 @@ const MEBIBYTE: u64 = 1024 * 1024;
 const GIBIBYTE: u64 = 1024 * MEBIBYTE;
 const DAY_SECS: u64 = 24 * 3600;
 
+/// One thing that the checks found.
+#[derive(Debug)]
+pub(super) struct Finding {
+    pub(super) key: KeyPath,
+    /// The other key, where two do not go together: whoever set that one alone has to look there.
+    pub(super) related: Option<KeyPath>,
+    pub(super) reason: String,
+}
+
 /// What the checks found, each at its key.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     /// What keeps a node from starting.
-    pub(super) errors: Vec<(KeyPath, String)>,
+    pub(super) errors: Vec<Finding>,
     /// What is allowed but doubtful.
-    pub(super) warnings: Vec<(KeyPath, String)>,
+    pub(super) warnings: Vec<Finding>,
 }
 
 impl Findings {
     fn error(&mut self, key: impl Into<KeyPath>, reason: impl Into<String>) {
-        self.errors.push((key.into(), reason.into()));
+        self.errors.push(Finding {
+            key: key.into(),
+            related: None,
+            reason: reason.into(),
+        });
+    }
+
+    fn error_between(&mut self, [key, related]: [&str; 2], reason: impl Into<String>) {
+        self.errors.push(Finding {
+            key: key.into(),
+            related: Some(related.into()),
+            reason: reason.into(),
+        });
     }
 
     fn warning(&mut self, key: impl Into<KeyPath>, reason: impl Into<String>) {
-        self.warnings.push((key.into(), reason.into()));
+        self.warnings.push(Finding {
+            key: key.into(),
+            related: None,
+            reason: reason.into(),
+        });
     }
 
     fn bound(
@@ -117,7 +142,7 @@ fn check_listeners(config: &ConfigV1, findings: &mut Findings) {
             .find(|(_, other)| clashes(*listen, *other));
         if let Some((other_key, other)) = clash {
             let reason = format!("{listen} clashes with {other_key}, which listens on {other}");
-            findings.error(*key, reason);
+            findings.error_between([*key, *other_key], reason);
         }
     }
 }
@@ -214,7 +239,10 @@ fn check_origins(config: &ConfigV1, findings: &mut Findings) {
         seen.entry(name).or_insert(at);
     }
     // What the checks above cannot tell with a better key: how origins stand to each other.
-    if !findings.errors.iter().any(|(path, _)| path.is_inside(&key))
+    if !findings
+        .errors
+        .iter()
+        .any(|found| found.key.is_inside(&key))
         && let Err(error) = Authority::new(config.origins())
     {
         findings.error(key, error.to_string());
@@ -430,13 +458,22 @@ fn check_raft(config: &ConfigV1, findings: &mut Findings) {
             "{min} is less than twice raft.heartbeat_ms ({heartbeat}): one late heartbeat would \
              bring an election"
         );
-        findings.error("raft.election_timeout_min_ms", reason);
+        findings.error_between(
+            ["raft.election_timeout_min_ms", "raft.heartbeat_ms"],
+            reason,
+        );
     }
     if max <= min {
         let reason = format!(
             "{max} is not above raft.election_timeout_min_ms ({min}): nodes that wait equally long \
              split their votes"
         );
-        findings.error("raft.election_timeout_max_ms", reason);
+        findings.error_between(
+            [
+                "raft.election_timeout_max_ms",
+                "raft.election_timeout_min_ms",
+            ],
+            reason,
+        );
     }
 }

@@ -205,6 +205,16 @@ fn a_wrong_variable_is_named() {
     }
 }
 
+#[test]
+fn variables_of_the_build_and_the_tests_are_no_settings() {
+    let loaded = load(environment(&[
+        ("QUORATE_GIT_HASH", "0123456"),
+        ("QUORATE_BIN", "target/debug/quorate"),
+    ]))
+    .unwrap();
+    assert_eq!(loaded.config, ConfigV1::default());
+}
+
 /// A value with a line break must not smuggle a second setting in.
 #[test]
 fn a_variable_sets_one_setting() {
@@ -226,7 +236,7 @@ fn every_mistake_is_told_with_its_line() {
              `connections_max`, `trusted_proxies`",
             "FILE:4: http.connections_max: invalid type: string \"many\", expected usize",
             "FILE:5: htpp: unknown field `htpp`, expected one of `version`, `data_dir`, `cluster`, \
-             `http`, `peer`, `admin`, `dns`, `limit`, `records`, `put`, `raft`, `store`",
+             `http`, `peer`, `admin`, `dns`, `limit`, `records`, `put`, `raft`, `store`, `log`",
             "FILE:7: put.deadline_ms: invalid value: integer `-1`, expected u64",
             "FILE:8: admin.listen: invalid type: map, expected socket address",
             "FILE:12: cluster.nodes[0]: a node is written <key>@host:port, as `quorate init` prints \
@@ -292,7 +302,7 @@ fn listeners_that_clash_are_named() {
     check(
         "[http]\nlisten = \"0.0.0.0:7700\"\n",
         &[
-            "default: peer.listen: 0.0.0.0:7700 clashes with http.listen, which listens on \
+            "FILE:3: peer.listen: 0.0.0.0:7700 clashes with http.listen, which listens on \
            0.0.0.0:7700",
         ],
     );
@@ -505,6 +515,32 @@ fn numbers_out_of_bounds_are_refused() {
             );
         }
     }
+}
+
+/// Of two settings that do not go together, the line is that of the one that somebody wrote.
+#[test]
+fn a_setting_that_clashes_with_a_default_is_told_with_its_own_line() {
+    check(
+        "[raft]\nheartbeat_ms = 500\n",
+        &[
+            "FILE:3: raft.election_timeout_min_ms: 200 is less than twice raft.heartbeat_ms (500): \
+           one late heartbeat would bring an election",
+        ],
+    );
+    check(
+        "[raft]\nelection_timeout_min_ms = 400\n",
+        &[
+            "FILE:3: raft.election_timeout_max_ms: 350 is not above raft.election_timeout_min_ms \
+           (400): nodes that wait equally long split their votes",
+        ],
+    );
+    check(
+        "[raft]\nheartbeat_ms = 50\nelection_timeout_min_ms = 90\n",
+        &[
+            "FILE:4: raft.election_timeout_min_ms: 90 is less than twice raft.heartbeat_ms (50): \
+           one late heartbeat would bring an election",
+        ],
+    );
 }
 
 #[test]

@@ -12,6 +12,10 @@ use super::{
 /// What the names of our variables begin with.
 pub(crate) const PREFIX: &str = "QUORATE_";
 
+/// Variables that begin alike and set nothing: the one names the commit at build time, the other the
+/// program that the tests run.
+const OTHERS: [&str; 2] = ["QUORATE_GIT_HASH", "QUORATE_BIN"];
+
 /// Reads the variables that begin with [`PREFIX`]. Values are written as in the file, but a string
 /// needs no quotes and a list may be separated by commas.
 pub(crate) fn read(variables: impl IntoIterator<Item = (String, String)>) -> (Layer, Vec<Problem>) {
@@ -20,7 +24,7 @@ pub(crate) fn read(variables: impl IntoIterator<Item = (String, String)>) -> (La
     let mut problems = Vec::new();
     let ours = variables
         .into_iter()
-        .filter(|(name, _)| name.starts_with(PREFIX));
+        .filter(|(name, _)| name.starts_with(PREFIX) && !OTHERS.contains(&name.as_str()));
     for (name, text) in ours.collect::<BTreeMap<_, _>>() {
         let Some(setting) = settings.get(&name) else {
             let reason = unknown(&name, settings.keys());

@@ -32,6 +32,7 @@ pub(crate) use key_path::KeyPath;
 pub(crate) use node_address::check_address;
 pub(crate) use problem::{Problem, Problems, Source};
 
+use check::Finding;
 use layers::{Layer, Layers, Place};
 
 /// Where settings are taken from, beside the built-in defaults.
@@ -82,10 +83,10 @@ pub(crate) fn load(sources: Sources) -> Result<Loaded, Problems> {
 
     let config = layers.config();
     let findings = check::check(&config);
-    let locate = |(key, reason)| Problem {
-        source: layers.source(&key),
-        key: Some(key),
-        reason,
+    let locate = |found: Finding| Problem {
+        source: locate(&found, &layers),
+        key: Some(found.key),
+        reason: found.reason,
     };
     problems.extend(findings.errors.into_iter().map(locate));
     if !problems.is_empty() {
@@ -97,6 +98,14 @@ pub(crate) fn load(sources: Sources) -> Result<Loaded, Problems> {
         warnings,
         layers,
     })
+}
+
+/// Where to look for what was found: at the first of its keys that somebody set.
+fn locate(found: &Finding, layers: &Layers) -> Source {
+    let keys = std::iter::once(&found.key).chain(&found.related);
+    keys.map(|key| layers.source(key))
+        .find(|source| *source != Source::Default)
+        .unwrap_or(Source::Default)
 }
 
 fn flags(flags: Vec<(&'static [&'static str], Value)>) -> Layer {
