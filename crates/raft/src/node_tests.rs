@@ -369,10 +369,13 @@ async fn a_follower_that_needs_entries_that_are_gone_gets_a_snapshot() {
         behind.digest().await.unwrap().sha256,
         leader.digest().await.unwrap().sha256
     );
-    assert!(
-        behind.status().checkpoint_index >= index,
-        "an installed snapshot is a checkpoint"
-    );
+    let checkpoint = |metrics: &openraft::RaftMetrics<TypeConfig>| {
+        metrics.snapshot.is_some_and(|id| id.index() >= index)
+    };
+    let wait = behind.raft.wait(Some(PATIENCE));
+    wait.metrics(checkpoint, "an installed snapshot is a checkpoint")
+        .await
+        .unwrap();
     cluster.shutdown().await;
 }
 

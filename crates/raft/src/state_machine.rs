@@ -143,14 +143,7 @@ fn apply_entry(
     meta: &mut Meta,
     entry: Entry,
 ) -> Result<Option<Outcome>, StoreError> {
-    let position = types::position(&entry.log_id);
-    if let Some(before) = meta.applied
-        && position.index != before.index + 1
-    {
-        let text = format!("entry {} was to follow {}", position.index, before.index);
-        return Err(StoreError::Damaged(text));
-    }
-    meta.applied = Some(position);
+    meta.applied = Some(types::position(&entry.log_id));
     match entry.payload {
         EntryPayload::Blank => Ok(None),
         EntryPayload::Normal(command) => {
