@@ -12,15 +12,11 @@ use axum::{
 use futures_util::{FutureExt, future::BoxFuture};
 use http_body_util::BodyExt;
 use prometheus::Registry;
-use quorate_packet::{PublicKey, SignedPacket};
-use quorate_replica::{
-    LinearizeError, NotReady, PutError, PutOutcome, ReadError, Record, Replica, Role, StateDigest,
-    Status,
-};
+use quorate_replica::{LogIndex, NotReady, Observer, ReadError, Role, StateDigest, Status, Term};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::{Build, ReplicaCollector, health_router, router};
+use crate::{Build, health_router, router};
 
 const BUILD: Build = Build {
     version: "1.2.3",
@@ -39,8 +35,8 @@ struct FakeReplica {
 impl FakeReplica {
     fn new() -> Arc<Self> {
         Self::with_digest(Ok(StateDigest {
-            applied_index: 90,
-            record_count: 5,
+            applied_index: LogIndex(90),
+            packet_count: 5,
             sha256: "00ff".into(),
         }))
     }
@@ -49,15 +45,15 @@ impl FakeReplica {
         let status = Status {
             node: "a".into(),
             role: Role::Follower,
-            term: 3,
+            term: Term(3),
             leader: Some("b".into()),
-            last_log_index: 101,
-            committed_index: 100,
-            applied_index: 90,
-            checkpoint_index: 80,
-            purged_index: 70,
+            last_log_index: LogIndex(101),
+            committed_index: LogIndex(100),
+            applied_index: LogIndex(90),
+            checkpoint_index: LogIndex(80),
+            purged_index: LogIndex(70),
             voters: vec!["a".into(), "b".into(), "c".into()],
-            record_count: 5,
+            packet_count: 5,
             replication_lag: Some(12),
             store_size: 4096,
             not_ready: None,
@@ -75,19 +71,7 @@ impl FakeReplica {
     }
 }
 
-impl Replica for FakeReplica {
-    fn put(&self, _: SignedPacket) -> BoxFuture<'_, Result<PutOutcome, PutError>> {
-        unreachable!("operators PUT nothing here")
-    }
-
-    fn record(&self, _: &PublicKey) -> Result<Option<Record>, ReadError> {
-        unreachable!("operators read no records here")
-    }
-
-    fn linearize(&self) -> BoxFuture<'_, Result<(), LinearizeError>> {
-        unreachable!("operators read no records here")
-    }
-
+impl Observer for FakeReplica {
     fn status(&self) -> Status {
         self.status.lock().unwrap().clone()
     }
@@ -121,9 +105,7 @@ async fn json(response: Response) -> Value {
 
 fn admin(replica: &Arc<FakeReplica>) -> Router {
     let registry = Registry::new();
-    let collector = ReplicaCollector::new(replica.clone()).unwrap();
-    registry.register(Box::new(collector)).unwrap();
-    router(replica.clone(), registry, BUILD)
+    router(replica.clone(), registry, BUILD).unwrap()
 }
 
 /// The value of a figure in the text format.
@@ -239,7 +221,7 @@ async fn a_scrape_shows_how_the_replica_stands_then() {
         ("quorate_raft_term", 3),
         ("quorate_raft_known_leader", 1),
         ("quorate_raft_ready", 1),
-        ("quorate_raft_voter_count", 3),
+        ("quorate_raft_voters", 3),
         ("quorate_raft_last_log_index", 101),
         ("quorate_raft_committed_index", 100),
         ("quorate_raft_applied_index", 90),
@@ -247,7 +229,7 @@ async fn a_scrape_shows_how_the_replica_stands_then() {
         ("quorate_raft_purged_index", 70),
         ("quorate_raft_lag_entries", 10),
         ("quorate_raft_replication_lag_entries", 12),
-        ("quorate_store_record_count", 5),
+        ("quorate_store_packets", 5),
         ("quorate_store_size_bytes", 4096),
     ] {
         assert_eq!(figure(&metrics, name), value as f64, "{name}");
@@ -265,7 +247,7 @@ async fn a_scrape_shows_how_the_replica_stands_then() {
         status.role = Role::Candidate;
         status.leader = None;
         status.not_ready = Some(NotReady::NoLeader);
-        status.term = u64::MAX;
+        status.term = Term(u64::MAX);
     });
     let metrics = text(ask(&router, "/metrics").await.1).await;
     for (name, value) in [

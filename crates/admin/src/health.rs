@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use quorate_replica::{NotReady, Replica, Role};
+use quorate_replica::{LogIndex, NotReady, Observer, Role};
 use serde::Serialize;
 
 /// Which program this is.
@@ -25,7 +25,7 @@ pub struct Build {
 ///
 /// A node that knows no leader is not ready, since PUTs would wait, but it is healthy: it answers
 /// reads and DNS, and a cluster without quorum must not vanish from its load balancer.
-pub fn health_router(replica: Arc<dyn Replica>, build: Build) -> Router {
+pub fn health_router(replica: Arc<dyn Observer>, build: Build) -> Router {
     Router::new()
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
@@ -35,7 +35,7 @@ pub fn health_router(replica: Arc<dyn Replica>, build: Build) -> Router {
 
 #[derive(Clone)]
 struct Shared {
-    replica: Arc<dyn Replica>,
+    replica: Arc<dyn Observer>,
     build: Build,
 }
 
@@ -62,7 +62,7 @@ struct Health {
     node: String,
     role: Role,
     leader: Option<String>,
-    applied_index: u64,
+    applied_index: LogIndex,
     not_ready: Option<NotReady>,
 }
 

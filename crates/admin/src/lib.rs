@@ -1,6 +1,6 @@
 //! What operators and their machines ask a node: is it alive, is it ready, how does it stand.
 //!
-//! Routers and a collector, no sockets: the roof serves [`router`] at the admin address, and merges
+//! Routers, no sockets: the roof serves [`router`] at the admin address, and merges
 //! [`health_router`] into the public HTTP server, where load balancers look.
 //!
 //! | path | answer | public |
@@ -10,19 +10,17 @@
 //! | `/healthz` | JSON as iroh-dns-server gives it, and more | yes |
 //! | `/metrics` | the Prometheus text format, version 0.0.4 | no |
 //! | `/v1/status` | [`Status`](quorate_replica::Status) as JSON | no |
-//! | `/v1/digest` | [`StateDigest`](quorate_replica::StateDigest) as JSON; reads every record | no |
+//! | `/v1/digest` | [`StateDigest`](quorate_replica::StateDigest) as JSON; reads every packet | no |
 //!
 //! | piece | what it is |
 //! |---|---|
 //! | [`health_router`], [`router`] | the routes |
-//! | [`ReplicaCollector`] | asks the replica how it stands at each scrape |
 //! | [`Build`] | which program this is |
 
-mod collector;
 mod health;
 mod operator;
+mod status_metrics;
 
-pub use collector::ReplicaCollector;
 pub use health::{Build, health_router};
 pub use operator::router;
 

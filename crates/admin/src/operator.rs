@@ -10,35 +10,42 @@ use axum::{
     routing::get,
 };
 use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
-use quorate_replica::Replica;
+use quorate_replica::Observer;
 use tokio::sync::Mutex;
 
-use crate::{Build, health::uncached, health_router};
+use crate::{Build, health::uncached, health_router, status_metrics::StatusMetrics};
 
-/// All routes of the admin address, health included. `registry` is what `/metrics` shows; it should
-/// hold a [`ReplicaCollector`](crate::ReplicaCollector).
-pub fn router(replica: Arc<dyn Replica>, registry: Registry, build: Build) -> Router {
+/// All routes of the admin address, health included. `/metrics` shows what `registry` holds, where
+/// the figures of the status are registered here.
+pub fn router(
+    replica: Arc<dyn Observer>,
+    registry: Registry,
+    build: Build,
+) -> Result<Router, quorate_metrics::Error> {
     let shared = Arc::new(Shared {
         replica: replica.clone(),
+        status: StatusMetrics::register(&registry)?,
         registry,
         digesting: Mutex::new(()),
     });
-    Router::new()
+    Ok(Router::new()
         .route("/metrics", get(metrics))
         .route("/v1/status", get(status))
         .route("/v1/digest", get(digest))
         .with_state(shared)
-        .merge(health_router(replica, build))
+        .merge(health_router(replica, build)))
 }
 
 struct Shared {
-    replica: Arc<dyn Replica>,
+    replica: Arc<dyn Observer>,
     registry: Registry,
+    status: StatusMetrics,
     /// Held by the one digest that is made at a time, since it reads everything.
     digesting: Mutex<()>,
 }
 
 async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
+    shared.status.set(&shared.replica.status());
     match TextEncoder::new().encode_to_string(&shared.registry.gather()) {
         Ok(text) => ([(header::CONTENT_TYPE, TEXT_FORMAT)], text).into_response(),
         Err(error) => {
@@ -56,7 +63,7 @@ async fn status(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 async fn digest(State(shared): State<Arc<Shared>>) -> Response {
-    let _turn = shared.digesting.lock().await;
+    let _permit = shared.digesting.lock().await;
     match shared.replica.digest().await {
         Ok(digest) => uncached(StatusCode::OK, Json(digest)),
         Err(error) => uncached(StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),

@@ -8,20 +8,17 @@ use std::{
     },
 };
 
-use futures_util::future::BoxFuture;
 use hickory_proto::{
     op::{Message, OpCode},
     rr::{
-        Name, RData, Record as DnsRecord, RecordType,
+        Name, RData, Record, RecordType,
         rdata::{self, TXT},
     },
 };
 use prometheus::Registry;
 use quorate_authority::{Authority, Origin, Soa};
 use quorate_packet::{HEADER_SIZE, PublicKey, SignedPacket};
-use quorate_replica::{
-    LinearizeError, PutError, PutOutcome, ReadError, Record, Replica, StateDigest, Status,
-};
+use quorate_replica::{ReadError, Reader, StoredPacket};
 
 use crate::{Metrics, Responder, Transport};
 
@@ -48,33 +45,17 @@ pub(crate) struct FakeReplica {
     pub(crate) failing: AtomicBool,
 }
 
-impl Replica for FakeReplica {
-    fn record(&self, key: &PublicKey) -> Result<Option<Record>, ReadError> {
+impl Reader for FakeReplica {
+    fn stored_packet(&self, key: &PublicKey) -> Result<Option<StoredPacket>, ReadError> {
         if self.failing.load(Ordering::Relaxed) {
             return Err(ReadError("the disk is on fire".to_owned()));
         }
         assert_ne!(*key, UNLUCKY, "the fault of the test");
         let packets = self.packets.lock().unwrap();
-        Ok(packets.get(key).map(|packet| Record {
+        Ok(packets.get(key).map(|packet| StoredPacket {
             received: Default::default(),
             packet: packet.clone(),
         }))
-    }
-
-    fn put(&self, _: SignedPacket) -> BoxFuture<'_, Result<PutOutcome, PutError>> {
-        unreachable!("DNS only reads")
-    }
-
-    fn linearize(&self) -> BoxFuture<'_, Result<(), LinearizeError>> {
-        unreachable!("DNS reads the local replica")
-    }
-
-    fn status(&self) -> Status {
-        unreachable!("DNS asks for no status")
-    }
-
-    fn digest(&self) -> BoxFuture<'_, Result<StateDigest, ReadError>> {
-        unreachable!("DNS asks for no digest")
     }
 }
 
@@ -167,9 +148,9 @@ fn origin(text: &str) -> Origin {
     }
 }
 
-pub(crate) fn txt(owner: &str, key: PublicKey, text: String) -> DnsRecord {
+pub(crate) fn txt(owner: &str, key: PublicKey, text: String) -> Record {
     let data = RData::TXT(TXT::new(vec![text]));
-    DnsRecord::from_rdata(name(&format!("{owner}.{key}.")), 30, data)
+    Record::from_rdata(name(&format!("{owner}.{key}.")), 30, data)
 }
 
 fn alice() -> Vec<u8> {
@@ -190,7 +171,7 @@ fn big() -> Vec<u8> {
         unreachable!("four fields");
     };
     let data = rdata::CNAME(name(target));
-    message.add_answer(DnsRecord::from_rdata(name(owner), 30, RData::CNAME(data)));
+    message.add_answer(Record::from_rdata(name(owner), 30, RData::CNAME(data)));
     let mut bytes = message.to_vec().unwrap();
 
     let owner_at = u16::try_from(bytes.len()).unwrap();
@@ -217,12 +198,12 @@ pub(crate) fn cut() -> Vec<u8> {
     let mut message = Message::response(0, OpCode::Query);
     let server = name(&format!("ns.sub.{CUT}."));
     let ns = RData::NS(rdata::NS(server.clone()));
-    message.add_answer(DnsRecord::from_rdata(server.base_name(), 60, ns));
+    message.add_answer(Record::from_rdata(server.base_name(), 60, ns));
     let a = RData::A(rdata::A::new(192, 0, 2, 1));
-    message.add_answer(DnsRecord::from_rdata(server.clone(), 20, a));
+    message.add_answer(Record::from_rdata(server.clone(), 20, a));
     for host in 1..=16 {
         let aaaa = RData::AAAA(rdata::AAAA::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, host));
-        message.add_answer(DnsRecord::from_rdata(server.clone(), 20, aaaa));
+        message.add_answer(Record::from_rdata(server.clone(), 20, aaaa));
     }
     message.to_vec().unwrap()
 }

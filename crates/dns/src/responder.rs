@@ -7,7 +7,7 @@ use std::{
 
 use hickory_proto::ProtoError;
 use quorate_authority::{Answer, Authority, Located, UndecodableError};
-use quorate_replica::{ReadError, Replica};
+use quorate_replica::{ReadError, Reader};
 
 use crate::{
     Metrics,
@@ -50,7 +50,7 @@ pub struct Summary {
 /// Answers queries from the local replica.
 pub struct Responder {
     authority: Authority,
-    replica: Arc<dyn Replica>,
+    replica: Arc<dyn Reader>,
     metrics: Metrics,
 }
 
@@ -70,7 +70,7 @@ enum Fault {
 
 impl Responder {
     /// Answers for these origins from this replica.
-    pub fn new(authority: Authority, replica: Arc<dyn Replica>, metrics: Metrics) -> Self {
+    pub fn new(authority: Authority, replica: Arc<dyn Reader>, metrics: Metrics) -> Self {
         Self {
             authority,
             replica,
@@ -141,8 +141,8 @@ impl Responder {
         let answer = match self.authority.locate(&query.question) {
             Located::Answer(answer) => answer,
             Located::Key(question) => {
-                let record = self.replica.record(question.key())?;
-                question.answer(record.as_ref().map(|record| &record.packet))?
+                let stored = self.replica.stored_packet(question.key())?;
+                question.answer(stored.as_ref().map(|stored| &stored.packet))?
             }
         };
         let size_max = size_max(query, transport);

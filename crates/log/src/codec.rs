@@ -48,14 +48,14 @@ pub(crate) struct Position(pub(crate) LogPosition);
 
 impl Encode for Position {
     fn encode<W: Write>(&self, mut w: W) -> io::Result<usize> {
-        Ok(self.0.term.encode(&mut w)? + self.0.index.encode(&mut w)?)
+        Ok(self.0.term.0.encode(&mut w)? + self.0.index.0.encode(&mut w)?)
     }
 }
 
 impl Decode for Position {
     fn decode<R: Read>(mut r: R) -> io::Result<Self> {
         let (term, index) = (u64::decode(&mut r)?, u64::decode(&mut r)?);
-        Ok(Self(LogPosition { term, index }))
+        Ok(Self(LogPosition::new(term, index)))
     }
 }
 

@@ -147,7 +147,7 @@ impl Log {
     /// Removes the entries behind `last`, or all of them.
     pub fn truncate_after(&self, last: Option<LogPosition>) -> io::Result<()> {
         let mut log = self.lock();
-        let next = last.map_or(0, |last| last.index + 1);
+        let next = last.map_or(0, |last| last.index.0 + 1);
         if next >= Schema::next_log_index(log.log_state().last()) {
             return Ok(());
         }
@@ -227,7 +227,7 @@ impl Types for Schema {
     type UserData = String;
 
     fn log_index(position: &Position) -> u64 {
-        position.0.index
+        position.0.index.0
     }
 
     fn payload_size(payload: &Payload) -> u64 {

@@ -12,7 +12,7 @@ fn open(dir: &Path) -> Result<Log, LogError> {
 }
 
 fn at(term: u64, index: u64) -> LogPosition {
-    LogPosition { term, index }
+    LogPosition::new(term, index)
 }
 
 fn entry(term: u64, index: u64) -> (LogPosition, Bytes) {
@@ -40,7 +40,7 @@ fn indexes(log: &Log) -> Vec<u64> {
     let entries = log.read(0..u64::MAX, usize::MAX).unwrap();
     entries
         .into_iter()
-        .map(|(position, _)| position.index)
+        .map(|(position, _)| position.index.0)
         .collect()
 }
 

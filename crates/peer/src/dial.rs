@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, sync::Arc};
 
 use futures_util::{SinkExt, StreamExt};
 use quorate_packet::PublicKey;
-use quorate_raft::{NodeId, transport::Lane};
+use quorate_rpc::{Lane, NodeId};
 use quorate_tls::KeyRefusal;
 use tokio::{
     io::{ReadHalf, WriteHalf},

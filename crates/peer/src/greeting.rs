@@ -1,6 +1,6 @@
 //! The first words on a link.
 
-use quorate_raft::{message::WIRE_VERSION, transport::Lane};
+use quorate_rpc::{Lane, message::WIRE_VERSION};
 use serde::{Deserialize, Serialize};
 
 use crate::{ClusterId, lane};

@@ -9,10 +9,7 @@ use std::{
 };
 
 use futures_util::{SinkExt, StreamExt, stream};
-use quorate_raft::{
-    message::Response,
-    transport::{Lane, LinkError},
-};
+use quorate_rpc::{Lane, LinkError, message::Response};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,

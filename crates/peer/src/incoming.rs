@@ -10,10 +10,9 @@ use std::{
 
 use futures_util::{FutureExt, SinkExt, StreamExt, future, stream::BoxStream};
 use quorate_packet::PublicKey;
-use quorate_raft::{
-    NodeId,
+use quorate_rpc::{
+    Lane, NodeId, Service,
     message::{Request, Response},
-    transport::{Lane, Service},
 };
 use quorate_tls::KeyRefusal;
 use tokio::{

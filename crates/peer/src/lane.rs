@@ -1,6 +1,6 @@
 //! Lanes as they are numbered on the wire and named in logs and metrics.
 
-use quorate_raft::transport::Lane;
+use quorate_rpc::Lane;
 
 /// Every lane; each stands at its number.
 pub(crate) const LANES: [Lane; 4] = [Lane::Append, Lane::Control, Lane::Forward, Lane::Snapshot];

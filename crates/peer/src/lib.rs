@@ -1,4 +1,4 @@
-//! The transport between nodes: TLS by node keys, frames, and the structs of `quorate-raft` in them.
+//! The transport between nodes: TLS by node keys, frames, and the structs of `quorate-rpc` in them.
 //!
 //! A link is one TCP connection for one lane between two nodes. Both have proved their keys before
 //! a byte of ours is spoken (`quorate-tls`); then the one that connected says which wire version,

@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, SinkExt, StreamExt, stream, stream::BoxStream};
 use prometheus::Registry;
-use quorate_raft::{
+use quorate_rpc::{
+    Lane, Link, LinkError, Transport,
     message::{Request, Response},
-    transport::{Lane, Link, LinkError, Transport},
 };
 use tokio::{
     io::AsyncWriteExt,

@@ -1,7 +1,7 @@
 //! What the transport tells Prometheus.
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
-use quorate_raft::transport::Lane;
+use quorate_rpc::Lane;
 
 use crate::{frame::FrameCounters, lane};
 

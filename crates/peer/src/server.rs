@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use quorate_raft::transport::Service;
+use quorate_rpc::Service;
 use quorate_tls::Admit;
 use tokio::{
     net::{TcpListener, TcpStream},

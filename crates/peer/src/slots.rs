@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use quorate_raft::NodeId;
+use quorate_rpc::NodeId;
 
 /// Room for links.
 #[derive(Debug)]

@@ -5,10 +5,9 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt, stream::BoxStream};
 use prometheus::{Registry, proto::Metric};
-use quorate_raft::{
-    NodeId,
+use quorate_rpc::{
+    Lane, Link, LinkError, NodeId, Service, Transport,
     message::{Request, Response},
-    transport::{Lane, Link, LinkError, Service, Transport},
 };
 use quorate_tls::{Admit, Identity};
 use tokio::{

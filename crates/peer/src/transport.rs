@@ -12,10 +12,9 @@ use futures_util::{
     FutureExt, SinkExt, StreamExt,
     future::{self, BoxFuture},
 };
-use quorate_raft::{
-    NodeId,
+use quorate_rpc::{
+    Lane, Link, LinkError, NodeId, Transport,
     message::{Request, Response},
-    transport::{Lane, Link, LinkError, Transport},
 };
 use tokio::task::JoinHandle;
 

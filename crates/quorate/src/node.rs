@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
 use prometheus::Registry;
-use quorate_admin::{Build, ReplicaCollector};
+use quorate_admin::Build;
 use quorate_authority::Authority;
 use quorate_dns::Responder;
 use quorate_packet::PublicKey;
@@ -110,7 +110,6 @@ impl RunningNode {
             .peer
             .serve(&passport, admit, node.service(), peer_metrics);
         let replica: Arc<dyn Replica> = node.clone();
-        registry.register(Box::new(ReplicaCollector::new(replica.clone())?))?;
         let responder = Arc::new(Responder::new(
             Authority::new(config.origins()).context("dns.origins")?,
             replica.clone(),
@@ -129,7 +128,7 @@ impl RunningNode {
             dns: listeners.dns.serve(responder),
             peer,
             admin: listeners.admin.serve(
-                quorate_admin::router(replica, registry, BUILD),
+                quorate_admin::router(replica, registry, BUILD)?,
                 admin_metrics,
             ),
             _data_dir: data_dir,

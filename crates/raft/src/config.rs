@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use openraft::SnapshotPolicy;
 
-use crate::NodeId;
+use quorate_rpc::NodeId;
 
 /// The most entries in one AppendEntries; their bytes are bounded too.
 const APPEND_COUNT_MAX: u64 = 1024;
@@ -28,7 +28,7 @@ pub struct Config {
     pub store_cache_size: usize,
     /// How long a PUT may take.
     pub put_deadline: Duration,
-    /// How long a record stays after the cluster last received its packet.
+    /// How long a packet stays after the cluster last received its packet.
     pub retention: Duration,
     /// The longest time between checkpoints while there is something to make durable.
     pub checkpoint_interval: Duration,

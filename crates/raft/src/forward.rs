@@ -7,12 +7,12 @@ use std::{
 
 use tokio::sync::{mpsc, oneshot};
 
-use crate::{
-    NodeId,
+use quorate_rpc::{
+    Lane, NodeId, Transport,
     message::{Request, Response},
-    pipe::{PIPELINE_MAX, Pipe, Route},
-    transport::{Lane, Transport},
 };
+
+use crate::pipe::{PIPELINE_MAX, Pipe, Route};
 
 /// Keeps one link to the leader and sends requests over it.
 pub(crate) struct Forwarder {

@@ -6,9 +6,12 @@ use std::{
 };
 
 use openraft::{Instant, ServerState, async_runtime::WatchReceiver};
+use quorate_state::Term;
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 
-use crate::{Config, FatalError, NodeId, node::Raft, types::TypeConfig};
+use quorate_rpc::NodeId;
+
+use crate::{Config, FatalError, node::Raft, types::TypeConfig};
 
 /// How many of the longest election timeouts a leader may be silent before it counts as unknown.
 /// After one, the others elect a new one; two more forgive a machine that was busy.
@@ -18,7 +21,7 @@ const SILENT_ELECTION_TIMEOUTS: u32 = 3;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Leader {
     /// The term that this is about.
-    pub(crate) term: u64,
+    pub(crate) term: Term,
     /// The leader and its address, if one is known.
     pub(crate) node: Option<(NodeId, String)>,
 }
@@ -78,7 +81,7 @@ pub(crate) fn follow_raft(
                 if old.node != now.node {
                     let node = now.node.as_ref().map(|(id, _)| id.to_string());
                     let node = node.as_deref().unwrap_or("none");
-                    tracing::info!(term = now.term, leader = node, "leadership");
+                    tracing::info!(term = %now.term, leader = node, "leadership");
                 }
                 let changed = *old != now;
                 *old = now;
@@ -112,7 +115,7 @@ fn current_leader(
         (id, node.map_or_else(String::new, |node| node.addr.clone()))
     };
     Leader {
-        term: metrics.current_term,
+        term: Term(metrics.current_term),
         node: metrics.current_leader.filter(|_| heard).map(address),
     }
 }

@@ -1,7 +1,7 @@
 //! Consensus: openraft over our log, our store and a transport.
 //!
 //! The only importer of openraft. [`Node`] is what the roof opens; fronts see it as a
-//! [`Replica`](quorate_replica::Replica), peers as a [`Service`](transport::Service).
+//! [`Replica`](quorate_replica::Replica), peers as a [`Service`](quorate_rpc::Service).
 //!
 //! # The way of a PUT
 //!
@@ -24,30 +24,23 @@
 //! | piece | what it is |
 //! |---|---|
 //! | [`Node`] | Raft, log and store put together |
-//! | [`message`] | what nodes say to each other, and what is written to disk |
-//! | [`transport`] | how nodes reach each other, as traits |
 
 mod config;
 mod forward;
 mod leadership;
 mod log_storage;
-pub mod message;
 mod metrics;
 mod network;
 mod node;
-mod node_id;
 mod pipe;
 mod proposer;
 mod puts;
 mod service;
 mod snapshot;
 mod state_machine;
-pub mod transport;
 mod types;
 mod upkeep;
 
 pub use config::Config;
-pub use message::DecodeError;
 pub use metrics::Metrics;
 pub use node::{FatalError, Node, NodeMetrics, OpenError};
-pub use node_id::NodeId;

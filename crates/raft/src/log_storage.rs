@@ -13,12 +13,12 @@ use openraft::{
     storage::{IOFlushed, RaftLogStorage},
 };
 use quorate_log::Log;
+use quorate_state::Term;
 use tokio::sync::oneshot;
 
-use crate::{
-    NodeId, message,
-    types::{self, Entry, LogId, TypeConfig, Vote},
-};
+use quorate_rpc::{NodeId, message};
+
+use crate::types::{self, Entry, LogId, TypeConfig, Vote};
 
 /// The most bytes of entries in one AppendEntries, but for a single entry that is larger: the size
 /// at which a round trip costs little beside the bytes.
@@ -38,7 +38,7 @@ impl LogStorage {
         let entries = self.0.read(start..end, size_max)?;
         if let Some(gap) = entries
             .windows(2)
-            .find(|pair| pair[0].0.index + 1 != pair[1].0.index)
+            .find(|pair| pair[0].0.index.next() != pair[1].0.index)
         {
             let (before, after) = (gap[0].0.index, gap[1].0.index);
             let text = format!("entry {after} follows {before}: the log has a gap");
@@ -95,7 +95,7 @@ impl RaftLogReader<TypeConfig> for LogStorage {
     async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
         Ok(self.0.state().vote.map(|vote| {
             types::from_vote(&message::Vote {
-                term: vote.term,
+                term: Term(vote.term),
                 node: NodeId(quorate_packet::PublicKey::from_bytes(vote.node)),
                 committed: vote.committed,
             })
@@ -121,7 +121,7 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
         let vote = types::vote(vote);
         let vote = quorate_log::Vote {
-            term: vote.term,
+            term: vote.term.0,
             committed: vote.committed,
             node: *vote.node.0.as_bytes(),
         };

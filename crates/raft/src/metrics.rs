@@ -25,7 +25,7 @@ impl Metrics {
             .buckets(BATCH_BUCKETS.to_vec()),
         )?;
         let expired_total = IntCounter::new(
-            "quorate_raft_expired_records_total",
+            "quorate_raft_expired_packets_total",
             "Records that this node, as the leader, had the cluster remove because they were too old",
         )?;
         registry.register(Box::new(batch_count.clone()))?;

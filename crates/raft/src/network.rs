@@ -17,12 +17,14 @@ use openraft::{
     },
 };
 
-use crate::{
-    NodeId,
+use quorate_rpc::{
+    Lane, LinkError, NodeId, Transport,
     message::{self, Append, Appended, Request, Response, SnapshotBegin, TransferOutcome},
+};
+
+use crate::{
     pipe::{Pipe, Route},
     snapshot::SnapshotData,
-    transport::{Lane, LinkError, Transport},
     types::{self, TypeConfig, Vote},
 };
 

@@ -19,25 +19,28 @@ use openraft::{
 use quorate_log::{Log, LogError};
 use quorate_packet::{PublicKey, SignedPacket};
 use quorate_replica::{
-    LinearizeError, NotReady, PutError, PutOutcome, ReadError, Record, Replica, Role, StateDigest,
-    Status,
+    LinearizeError, Linearizer, NotReady, Observer, PutError, PutOutcome, ReadError, Reader, Role,
+    StateDigest, Status, StoredPacket, Writer,
 };
-use quorate_state::UnixMillis;
+use quorate_state::{LogIndex, Term, UnixMillis};
 use quorate_store::{Store, StoreError};
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 
+use quorate_rpc::{
+    NodeId, Service, Transport,
+    message::{Request, Response},
+};
+
 use crate::{
-    Config, Metrics, NodeId,
+    Config, Metrics,
     forward::Forwarder,
     leadership::{Contact, Leader, follow_raft},
     log_storage::LogStorage,
-    message::{Request, Response},
     network::Networks,
     proposer::{Proposer, now},
     puts::{Puts, Way},
     service::PeerService,
     state_machine::{Applied, StateMachine},
-    transport::{Service, Transport},
     types::{self, TypeConfig},
     upkeep,
 };
@@ -136,7 +139,7 @@ impl Node {
             contact,
         });
         tasks.spawn(upkeep::keep_log_short(raft.clone(), log, config.clone()));
-        tasks.spawn(upkeep::expire_records(
+        tasks.spawn(upkeep::expire_packets(
             proposer.clone(),
             store.clone(),
             config.clone(),
@@ -253,10 +256,10 @@ impl Node {
     /// The outcome of a PUT that the local replica decides: the packet is stored already, or a
     /// newer one is.
     fn known_outcome(&self, packet: &SignedPacket) -> Option<PutOutcome> {
-        let record = self.store.record(packet.key()).ok()??;
-        match packet.recency(&record.packet) {
+        let stored = self.store.stored_packet(packet.key()).ok()??;
+        match packet.recency(&stored.packet) {
             std::cmp::Ordering::Less => Some(PutOutcome::Superseded),
-            std::cmp::Ordering::Equal if self.is_fresh(record.received) => {
+            std::cmp::Ordering::Equal if self.is_fresh(stored.received) => {
                 Some(PutOutcome::Unchanged)
             }
             _ => None,
@@ -267,7 +270,7 @@ impl Node {
         now().since(received) < self.config.retention / RENEWALS_PER_RETENTION
     }
 
-    async fn read_index(&self) -> Option<u64> {
+    async fn read_index(&self) -> Option<LogIndex> {
         let leader = self.leader.borrow().node.clone();
         let (leader, address) = leader?;
         if leader == self.config.node {
@@ -299,7 +302,7 @@ impl Node {
     }
 }
 
-impl Replica for Node {
+impl Writer for Node {
     fn put(&self, packet: SignedPacket) -> BoxFuture<'_, Result<PutOutcome, PutError>> {
         Box::pin(async move {
             if self.closing.load(Ordering::Acquire) {
@@ -311,13 +314,17 @@ impl Replica for Node {
             }
         })
     }
+}
 
-    fn record(&self, key: &PublicKey) -> Result<Option<Record>, ReadError> {
+impl Reader for Node {
+    fn stored_packet(&self, key: &PublicKey) -> Result<Option<StoredPacket>, ReadError> {
         self.store
-            .record(key)
+            .stored_packet(key)
             .map_err(|error| ReadError(chain(&error)))
     }
+}
 
+impl Linearizer for Node {
     fn linearize(&self) -> BoxFuture<'_, Result<(), LinearizeError>> {
         Box::pin(async {
             timeout(LINEARIZE_TIMEOUT, self.linearized())
@@ -325,7 +332,9 @@ impl Replica for Node {
                 .map_err(|_| LinearizeError)
         })
     }
+}
 
+impl Observer for Node {
     fn status(&self) -> Status {
         // First, for it borrows the metrics too: borrowing them twice deadlocks with their writer.
         let not_ready = self.not_ready();
@@ -339,13 +348,13 @@ impl Replica for Node {
         let store_size = self.store.size();
         let metrics = self.raft.metrics();
         let metrics = metrics.borrow_watched();
-        let index = |id: &Option<types::LogId>| id.as_ref().map_or(0, |id| id.index());
+        let index = |id: &Option<types::LogId>| LogIndex(id.as_ref().map_or(0, |id| id.index()));
         Status {
             node: self.config.node.to_string(),
             role: role(metrics.state),
-            term: metrics.current_term,
+            term: Term(metrics.current_term),
             leader,
-            last_log_index: metrics.last_log_index.unwrap_or(0),
+            last_log_index: LogIndex(metrics.last_log_index.unwrap_or(0)),
             committed_index: index(&metrics.local_committed),
             applied_index: applied.index(),
             checkpoint_index: index(&metrics.snapshot),
@@ -356,7 +365,7 @@ impl Replica for Node {
                 .voter_ids()
                 .map(|id| id.to_string())
                 .collect(),
-            record_count: applied.record_count,
+            packet_count: applied.packet_count,
             store_size,
             not_ready,
         }
@@ -382,8 +391,8 @@ fn digest(store: &Store) -> Result<StateDigest, StoreError> {
     }
     let meta = snapshot.meta();
     Ok(StateDigest {
-        applied_index: meta.applied.map_or(0, |position| position.index),
-        record_count: meta.record_count,
+        applied_index: meta.applied.map_or(LogIndex(0), |position| position.index),
+        packet_count: meta.packet_count,
         sha256,
     })
 }

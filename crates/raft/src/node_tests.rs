@@ -11,7 +11,7 @@ use quorate_packet::HEADER_SIZE;
 use tempfile::TempDir;
 
 use super::*;
-use crate::transport::{Lane, Link, LinkError};
+use quorate_rpc::{Lane, Link, LinkError};
 
 /// The longest that anything here may take.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -175,11 +175,11 @@ async fn who_writes_to_a_node_reads_it_there() {
     for (number, node) in (1..).zip(cluster.nodes.values()) {
         let packet = packet(number, 5);
         assert_eq!(put(node, &packet).await, Ok(PutOutcome::Stored));
-        let record = node
-            .record(packet.key())
+        let stored = node
+            .stored_packet(packet.key())
             .unwrap()
             .expect("it is there at once");
-        assert_eq!(record.packet, packet);
+        assert_eq!(stored.packet, packet);
     }
     let last = cluster.leader().status().applied_index;
     let mut digests = Vec::new();
@@ -233,7 +233,7 @@ async fn without_a_quorum_a_put_has_its_answer_in_time_and_reads_go_on() {
 
     let error = put(&leader, &packet(2, 5)).await.unwrap_err();
     assert_eq!(error, PutError::Unknown, "it is in the leader's log");
-    assert!(leader.record(known.key()).unwrap().is_some());
+    assert!(leader.stored_packet(known.key()).unwrap().is_some());
 
     cluster.board.cut_off.lock().unwrap().clear();
     assert_eq!(put(&leader, &packet(3, 5)).await, Ok(PutOutcome::Stored));
@@ -281,7 +281,7 @@ async fn a_linearizable_read_at_a_follower_sees_what_was_acknowledged_elsewhere(
             .unwrap()
             .unwrap();
         let seen = follower
-            .record(packet.key())
+            .stored_packet(packet.key())
             .unwrap()
             .expect("it is there")
             .packet;
@@ -291,7 +291,7 @@ async fn a_linearizable_read_at_a_follower_sees_what_was_acknowledged_elsewhere(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn records_that_are_not_received_again_expire_on_all_nodes() {
+async fn packets_that_are_not_received_again_expire_on_all_nodes() {
     let adjust = |config: &mut Config| config.retention = Duration::from_secs(2);
     let cluster = Cluster::start(3, adjust).await;
     let packets: Vec<_> = (0..20).map(|key| packet(key, 5)).collect();
@@ -300,12 +300,12 @@ async fn records_that_are_not_received_again_expire_on_all_nodes() {
     }
     for node in cluster.nodes.values() {
         let mut applied = node.applied.clone();
-        let empty = applied.wait_for(|applied| applied.index() > 20 && applied.record_count == 0);
+        let empty = applied.wait_for(|applied| applied.index() > 20 && applied.packet_count == 0);
         timeout(PATIENCE, empty)
             .await
-            .expect("the records expire")
+            .expect("the packets expire")
             .unwrap();
-        assert!(node.record(packets[0].key()).unwrap().is_none());
+        assert!(node.stored_packet(packets[0].key()).unwrap().is_none());
     }
     cluster.shutdown().await;
 }
@@ -418,8 +418,10 @@ async fn a_lone_node_keeps_what_it_acknowledged_without_a_checkpoint() {
     let again = open(image.path()).await.unwrap();
     timeout(PATIENCE, again.ready()).await.unwrap();
     for key in 0..50 {
-        let record = again.record(&PublicKey::from_bytes([key; 32])).unwrap();
-        assert_eq!(record.expect("it was acknowledged").packet, packet(key, 5));
+        let stored = again
+            .stored_packet(&PublicKey::from_bytes([key; 32]))
+            .unwrap();
+        assert_eq!(stored.expect("it was acknowledged").packet, packet(key, 5));
     }
     assert_eq!(
         node.digest().await.unwrap().sha256,

@@ -5,10 +5,9 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use futures_util::{SinkExt, StreamExt};
 use sync_wrapper::SyncWrapper;
 
-use crate::{
-    NodeId,
+use quorate_rpc::{
+    Lane, Link, LinkError, NodeId, Transport,
     message::{Request, Response},
-    transport::{Lane, Link, LinkError, Transport},
 };
 
 /// The most requests on their way without a response. Enough to fill a link, few enough that a peer

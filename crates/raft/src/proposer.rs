@@ -4,10 +4,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use openraft::{ReadPolicy, errors::ClientWriteError, impls::ProgressResponder};
-use quorate_state::{Command, Outcome, PutBatch, PutOutcome, UnixMillis};
+use quorate_state::{Command, LogIndex, Outcome, PutBatch, UnixMillis};
+
+use quorate_rpc::message::{Proposed, WireOutcome};
 
 use crate::{
-    message::{Proposed, WireOutcome},
     node::Raft,
     types::{EncodedCommand, TypeConfig},
 };
@@ -20,7 +21,7 @@ pub(crate) struct Proposer {
 /// What became of a proposal.
 pub(crate) enum Proposal {
     /// Applied here, as entry `index`.
-    Applied { index: u64, outcome: Outcome },
+    Applied { index: LogIndex, outcome: Outcome },
     /// Surely not appended.
     Refused,
     /// Appended, but whether it is committed is unknown.
@@ -78,7 +79,7 @@ impl Proposer {
         match done.await {
             Ok(Ok(response)) => match response.data {
                 Some(outcome) => Proposal::Applied {
-                    index: response.log_id.index(),
+                    index: LogIndex(response.log_id.index()),
                     outcome,
                 },
                 None => Proposal::Unknown,
@@ -90,13 +91,13 @@ impl Proposer {
 
     /// The index that a read must have applied to see everything committed before now, or `None`
     /// when this node cannot confirm that it leads.
-    pub(crate) async fn read_index(&self) -> Option<u64> {
+    pub(crate) async fn read_index(&self) -> Option<LogIndex> {
         let linearizer = self
             .raft
             .get_read_linearizer(ReadPolicy::ReadIndex)
             .await
             .ok()?;
-        Some(linearizer.read_log_id().log_id().index())
+        Some(LogIndex(linearizer.read_log_id().log_id().index()))
     }
 }
 
@@ -106,26 +107,4 @@ pub(crate) fn now() -> UnixMillis {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     UnixMillis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
-}
-
-impl From<PutOutcome> for WireOutcome {
-    fn from(outcome: PutOutcome) -> Self {
-        match outcome {
-            PutOutcome::Stored => Self::Stored,
-            PutOutcome::Unchanged => Self::Unchanged,
-            PutOutcome::Superseded => Self::Superseded,
-            PutOutcome::TooFarAhead => Self::TooFarAhead,
-        }
-    }
-}
-
-impl From<WireOutcome> for PutOutcome {
-    fn from(outcome: WireOutcome) -> Self {
-        match outcome {
-            WireOutcome::Stored => Self::Stored,
-            WireOutcome::Unchanged => Self::Unchanged,
-            WireOutcome::Superseded => Self::Superseded,
-            WireOutcome::TooFarAhead => Self::TooFarAhead,
-        }
-    }
 }

@@ -11,17 +11,23 @@ use std::{
 
 use quorate_packet::SignedPacket;
 use quorate_replica::{PutError, PutOutcome};
-use quorate_state::{BATCH_COUNT_MAX, BATCH_SIZE_MAX, Command, Outcome, PutBatch, UnixMillis};
+use quorate_state::{
+    BATCH_COUNT_MAX, BATCH_SIZE_MAX, Command, LogIndex, Outcome, PutBatch, UnixMillis,
+};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
     time::{Instant, timeout_at},
 };
 
+use quorate_rpc::{
+    NodeId,
+    message::{Proposed, Request, Response},
+};
+
 use crate::{
-    Metrics, NodeId,
+    Metrics,
     forward::{ForwardError, Forwarder},
     leadership::Leader,
-    message::{Proposed, Request, Response},
     proposer::{Proposal, Proposer},
     state_machine::Applied,
 };
@@ -176,7 +182,7 @@ fn fill(batch: &mut Vec<Waiting>, waiting: &mut mpsc::Receiver<Waiting>) -> Opti
 /// What an attempt came to.
 enum Attempt {
     Applied {
-        index: u64,
+        index: LogIndex,
         outcomes: Vec<PutOutcome>,
     },
     Refused,
@@ -263,7 +269,7 @@ impl Way {
         &mut self,
         batch: Vec<Waiting>,
         deadline: Instant,
-        index: u64,
+        index: LogIndex,
         outcomes: Vec<PutOutcome>,
     ) {
         let applied = self.applied.wait_for(|applied| applied.index() >= index);

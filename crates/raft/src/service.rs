@@ -13,16 +13,18 @@ use openraft::raft::{
 use quorate_store::{SnapshotReceiver, Store};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use crate::{
-    NodeId,
-    leadership::Contact,
+use quorate_rpc::{
+    Lane, NodeId, Service,
     message::{self, Append, Appended, Request, Response, SnapshotBegin, TransferOutcome},
+};
+
+use crate::{
+    leadership::Contact,
     network::SNAPSHOT_TIMEOUT,
     node::Raft,
     pipe::PIPELINE_MAX,
     proposer::Proposer,
     snapshot::SnapshotData,
-    transport::{Lane, Service},
     types::{self, SnapshotMeta, TypeConfig},
 };
 

@@ -5,15 +5,15 @@ use tokio::sync::OwnedMutexGuard;
 
 /// What openraft passes around as a snapshot.
 pub(crate) enum SnapshotData {
-    /// The records of this node, to be sent.
+    /// The packets of this node, to be sent.
     Held(Snapshot),
-    /// The records of another node, whole and checked, to be installed; and the turn to receive,
+    /// The packets of another node, whole and checked, to be installed; and the turn to receive,
     /// which is given back once the file that they are in is out of the way.
     Received(ReceivedSnapshot, OwnedMutexGuard<()>),
 }
 
 impl SnapshotData {
-    /// Puts the snapshot in place of the records of `store`.
+    /// Puts the snapshot in place of the packets of `store`.
     pub(crate) fn install(self, store: &Store, meta: Meta) -> Result<(), StoreError> {
         match self {
             Self::Received(received, _turn) => store.install(received, meta),

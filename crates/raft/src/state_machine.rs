@@ -8,13 +8,14 @@ use openraft::{
     storage::{ApplyResponder, EntryResponder, RaftStateMachine},
 };
 use quorate_log::Log;
-use quorate_state::{LogPosition, Outcome};
-use quorate_store::{Meta, RecordsMut, Store, StoreError};
+use quorate_state::{LogIndex, LogPosition, Outcome};
+use quorate_store::{Meta, PacketsMut, Store, StoreError};
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
+
+use quorate_rpc::message;
 
 use crate::{
     log_storage::flushed,
-    message,
     snapshot::SnapshotData,
     types::{self, Entry, LogId, SnapshotMeta, StoredMembership, TypeConfig},
 };
@@ -33,21 +34,21 @@ const GROUP_SIZE_MAX: usize = 256 * 1024;
 pub(crate) struct Applied {
     /// The last entry applied.
     pub(crate) position: Option<LogPosition>,
-    /// The number of records.
-    pub(crate) record_count: u64,
+    /// The number of packets.
+    pub(crate) packet_count: u64,
 }
 
 impl Applied {
     fn of(meta: &Meta) -> Self {
         Self {
             position: meta.applied,
-            record_count: meta.record_count,
+            packet_count: meta.packet_count,
         }
     }
 
     /// The index of the last entry applied, 0 for none.
-    pub(crate) fn index(&self) -> u64 {
-        self.position.map_or(0, |position| position.index)
+    pub(crate) fn index(&self) -> LogIndex {
+        self.position.map_or(LogIndex(0), |position| position.index)
     }
 }
 
@@ -100,10 +101,10 @@ impl StateMachine {
         let (entries, responders): (Vec<_>, Vec<_>) = group.entries.into_iter().unzip();
         let (meta, outcomes) = self
             .store
-            .transact(|records, meta| {
+            .transact(|packets, meta| {
                 entries
                     .into_iter()
-                    .map(|entry| apply_entry(records, meta, entry))
+                    .map(|entry| apply_entry(packets, meta, entry))
                     .collect()
             })
             .map_err(into_io)?;
@@ -139,7 +140,7 @@ impl Group {
 }
 
 fn apply_entry(
-    records: &mut RecordsMut<'_>,
+    packets: &mut PacketsMut<'_>,
     meta: &mut Meta,
     entry: Entry,
 ) -> Result<Option<Outcome>, StoreError> {
@@ -147,7 +148,7 @@ fn apply_entry(
     match entry.payload {
         EntryPayload::Blank => Ok(None),
         EntryPayload::Normal(command) => {
-            let outcome = quorate_state::apply(records, command.0)?;
+            let outcome = quorate_state::apply(packets, command.0)?;
             if let Outcome::Rejected(error) = &outcome {
                 tracing::error!(index = entry.log_id.index(), %error, "rejected a log entry");
             }
@@ -204,7 +205,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         let new = Meta {
             applied: meta.last_log_id.as_ref().map(types::position),
             membership: types::stored_membership(&meta.last_membership).encode(),
-            record_count: 0,
+            packet_count: 0,
         };
         let store = self.store.clone();
         let (meta, _turn) = blocking(turn, move || {

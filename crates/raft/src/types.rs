@@ -9,9 +9,9 @@ use openraft::{
     type_config::alias,
     vote::{RaftLeaderId, leader_id_std::CommittedLeaderId},
 };
-use quorate_state::{LogPosition, Outcome};
+use quorate_state::{LogIndex, LogPosition, Outcome, Term};
 
-use crate::{NodeId, message};
+use quorate_rpc::{NodeId, message};
 
 /// A command as it stands in the log: encoded, and opaque to Raft.
 #[derive(Clone, PartialEq, Eq)]
@@ -49,18 +49,18 @@ pub(crate) type SnapshotMeta = alias::SnapshotMetaOf<TypeConfig>;
 
 pub(crate) fn position(id: &LogId) -> LogPosition {
     LogPosition {
-        term: id.committed_leader_id().term,
-        index: id.index(),
+        term: Term(id.committed_leader_id().term),
+        index: LogIndex(id.index()),
     }
 }
 
 pub(crate) fn log_id(position: LogPosition) -> LogId {
-    LogId::new(CommittedLeaderId::new(position.term), position.index)
+    LogId::new(CommittedLeaderId::new(position.term.0), position.index.0)
 }
 
 pub(crate) fn vote(vote: &Vote) -> message::Vote {
     message::Vote {
-        term: vote.leader_id().term(),
+        term: Term(vote.leader_id().term()),
         node: *vote.leader_id().node_id(),
         committed: vote.is_committed(),
     }
@@ -68,8 +68,8 @@ pub(crate) fn vote(vote: &Vote) -> message::Vote {
 
 pub(crate) fn from_vote(vote: &message::Vote) -> Vote {
     match vote.committed {
-        true => Vote::new_committed(vote.term, vote.node),
-        false => Vote::new(vote.term, vote.node),
+        true => Vote::new_committed(vote.term.0, vote.node),
+        false => Vote::new(vote.term.0, vote.node),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a node does unasked: checkpoints, and the expiry of old records while it leads.
+//! What a node does unasked: checkpoints, and the expiry of old packets while it leads.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ use crate::{
 /// at most, little beside the size that makes one due.
 const CHECKPOINT_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The longest time between looks for old records.
+/// The longest time between looks for old packets.
 const EXPIRE_INTERVAL_MAX: Duration = Duration::from_secs(60);
 
 /// The shortest one.
@@ -69,8 +69,8 @@ fn excess(raft: &Raft, size: u64, size_max: u64) -> Option<u64> {
     (size > size_max && upto > purged).then_some(upto)
 }
 
-/// Removes old records while this node leads. Never returns.
-pub(crate) async fn expire_records(
+/// Removes old packets while this node leads. Never returns.
+pub(crate) async fn expire_packets(
     proposer: Arc<Proposer>,
     store: Arc<Store>,
     config: Config,
@@ -107,7 +107,7 @@ pub(crate) async fn expire_records(
                     metrics.expired_total.inc_by(count as u64);
                     tracing::info!(
                         count,
-                        "removed records that were not received again in time"
+                        "removed packets that were not received again in time"
                     );
                 }
                 _ => break,
@@ -117,7 +117,7 @@ pub(crate) async fn expire_records(
 }
 
 /// How far the wall clock may run ahead of the monotonic one between two looks. Slewing corrects
-/// less; more is a step, and a step of the retention would remove every record.
+/// less; more is a step, and a step of the retention would remove every packet.
 const CLOCK_STEP_MAX: Duration = Duration::from_secs(60);
 
 /// Tells when the wall clock has been set forward.
@@ -150,7 +150,7 @@ impl Clock {
         step > CLOCK_STEP_MAX
     }
 
-    /// Trusts it again once every record that was received before the jump would be old by any
+    /// Trusts it again once every packet that was received before the jump would be old by any
     /// clock.
     fn distrust(&mut self, retention: Duration) {
         self.trusted_from = self.monotonic + retention;

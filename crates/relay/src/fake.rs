@@ -10,7 +10,8 @@ use futures_util::{FutureExt, future::BoxFuture};
 use prometheus::Registry;
 use quorate_packet::{PublicKey, SignedPacket};
 use quorate_replica::{
-    LinearizeError, PutError, PutOutcome, ReadError, Record, Replica, Role, StateDigest, Status,
+    LinearizeError, Linearizer, LogIndex, Observer, PutError, PutOutcome, ReadError, Reader, Role,
+    StateDigest, Status, StoredPacket, Term, Writer,
 };
 use quorate_state::UnixMillis;
 use tokio::sync::watch;
@@ -28,9 +29,9 @@ pub(crate) struct FakeReplica {
 
 #[derive(Default)]
 struct State {
-    records: BTreeMap<PublicKey, Record>,
+    packets: BTreeMap<PublicKey, StoredPacket>,
     /// Becomes visible to reads once one was made linearizable.
-    committed: Option<Record>,
+    committed: Option<StoredPacket>,
     put_answer: Option<Result<PutOutcome, PutError>>,
     linearize_fails: bool,
     read_fails: bool,
@@ -45,14 +46,14 @@ impl FakeReplica {
         })
     }
 
-    pub(crate) fn store(&self, record: Record) {
+    pub(crate) fn store(&self, stored: StoredPacket) {
         let mut state = self.state.lock().unwrap();
-        state.records.insert(*record.packet.key(), record);
+        state.packets.insert(*stored.packet.key(), stored);
     }
 
     /// Committed, and not yet applied here.
-    pub(crate) fn commit(&self, record: Record) {
-        self.state.lock().unwrap().committed = Some(record);
+    pub(crate) fn commit(&self, stored: StoredPacket) {
+        self.state.lock().unwrap().committed = Some(stored);
     }
 
     pub(crate) fn answer_puts_with(&self, answer: Result<PutOutcome, PutError>) {
@@ -72,18 +73,18 @@ impl FakeReplica {
         if let Some(answer) = state.put_answer {
             return answer;
         }
-        let old = state.records.get(packet.key());
+        let old = state.packets.get(packet.key());
         let outcome = match old.map(|old| packet.recency(&old.packet)) {
             Some(std::cmp::Ordering::Less) => return Ok(PutOutcome::Superseded),
             Some(std::cmp::Ordering::Equal) => PutOutcome::Unchanged,
             Some(std::cmp::Ordering::Greater) | None => PutOutcome::Stored,
         };
-        state.records.insert(*packet.key(), received_now(packet));
+        state.packets.insert(*packet.key(), received_now(packet));
         Ok(outcome)
     }
 }
 
-impl Replica for FakeReplica {
+impl Writer for FakeReplica {
     fn put(&self, packet: SignedPacket) -> BoxFuture<'_, Result<PutOutcome, PutError>> {
         async {
             self.put_count.send_modify(|count| *count += 1);
@@ -93,43 +94,49 @@ impl Replica for FakeReplica {
         }
         .boxed()
     }
+}
 
-    fn record(&self, key: &PublicKey) -> Result<Option<Record>, ReadError> {
+impl Reader for FakeReplica {
+    fn stored_packet(&self, key: &PublicKey) -> Result<Option<StoredPacket>, ReadError> {
         let state = self.state.lock().unwrap();
         if state.read_fails {
             return Err(ReadError("page 7 is damaged".into()));
         }
-        Ok(state.records.get(key).cloned())
+        Ok(state.packets.get(key).cloned())
     }
+}
 
+impl Linearizer for FakeReplica {
     fn linearize(&self) -> BoxFuture<'_, Result<(), LinearizeError>> {
         async {
             let mut state = self.state.lock().unwrap();
             if state.linearize_fails {
                 return Err(LinearizeError);
             }
-            if let Some(record) = state.committed.take() {
-                state.records.insert(*record.packet.key(), record);
+            if let Some(stored) = state.committed.take() {
+                state.packets.insert(*stored.packet.key(), stored);
             }
             Ok(())
         }
         .boxed()
     }
+}
 
+impl Observer for FakeReplica {
     fn status(&self) -> Status {
         let state = self.state.lock().unwrap();
         Status {
             node: "a".into(),
             role: Role::Leader,
-            term: 3,
+            term: Term(3),
             leader: (!state.linearize_fails).then(|| "a".into()),
-            last_log_index: 42,
-            committed_index: 42,
-            applied_index: 41,
-            checkpoint_index: 40,
-            purged_index: 7,
+            last_log_index: LogIndex(42),
+            committed_index: LogIndex(42),
+            applied_index: LogIndex(41),
+            checkpoint_index: LogIndex(40),
+            purged_index: LogIndex(7),
             voters: vec!["a".into()],
-            record_count: state.records.len() as u64,
+            packet_count: state.packets.len() as u64,
             replication_lag: None,
             store_size: 4096,
             not_ready: None,
@@ -157,9 +164,9 @@ pub(crate) fn packet(seed: u8, micros: u64, txt: &str, ttl: u32) -> SignedPacket
     SignedPacket::parse(key, signed.to_relay_payload()).unwrap()
 }
 
-pub(crate) fn received_now(packet: SignedPacket) -> Record {
+pub(crate) fn received_now(packet: SignedPacket) -> StoredPacket {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-    Record {
+    StoredPacket {
         received: UnixMillis(now.as_millis() as u64),
         packet,
     }

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hickory_proto::op::Message;
-use quorate_replica::Record;
+use quorate_replica::StoredPacket;
 
 /// A packet is fresh for at least this long after the cluster received it, so that a key that all
 /// the world reads, with a TTL of 0, costs each cache in front of us one request in ten seconds.
@@ -13,14 +13,14 @@ const FRESHNESS_SECS_MIN: u32 = 10;
 /// cache in front of us can be told.
 const FRESHNESS_SECS_MAX: u32 = 60 * 60;
 
-/// How many seconds `record` stays fresh from `now` on: the smallest TTL in the packet, within
+/// How many seconds `packet` stays fresh from `now` on: the smallest TTL in the packet, within
 /// 10 s and 1 h, less the age since the cluster last received the packet.
 ///
 /// Zero says that a cache must ask again, which costs it a 304.
-pub(crate) fn max_age_secs(record: &Record, now: SystemTime) -> u64 {
-    let ttl = ttl_min(record.packet.dns()).unwrap_or(0);
+pub(crate) fn max_age_secs(stored: &StoredPacket, now: SystemTime) -> u64 {
+    let ttl = ttl_min(stored.packet.dns()).unwrap_or(0);
     let freshness = ttl.clamp(FRESHNESS_SECS_MIN, FRESHNESS_SECS_MAX);
-    let received = Duration::from_millis(record.received.0);
+    let received = Duration::from_millis(stored.received.0);
     let age = now
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default()
@@ -28,7 +28,7 @@ pub(crate) fn max_age_secs(record: &Record, now: SystemTime) -> u64 {
     u64::from(freshness).saturating_sub(age.as_secs())
 }
 
-/// The smallest TTL of the records in a DNS packet, if there are any.
+/// The smallest TTL of the records in a DNS message, if there are any.
 fn ttl_min(dns: &[u8]) -> Option<u32> {
     let message = Message::from_vec(dns).ok()?;
     message.all_sections().map(|record| record.ttl).min()

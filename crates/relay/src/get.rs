@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use quorate_packet::{KeyError, PublicKey};
-use quorate_replica::{LinearizeError, ReadError, Record};
+use quorate_replica::{LinearizeError, ReadError, StoredPacket};
 
 use crate::{
     conditions,
@@ -36,10 +36,10 @@ pub(crate) async fn get(State(relay): State<Arc<Relay>>, request: Request) -> Re
     let result = relay.read(request.uri()).await;
     let (label, response) = match result {
         Ok(Read {
-            record: Some(record),
+            stored: Some(stored),
             consistency,
             standing,
-        }) => found(request.headers(), record, consistency, standing),
+        }) => found(request.headers(), stored, consistency, standing),
         Ok(missing) => (GetLabel::Missing, not_found(&missing)),
         Err(refusal) => (refusal.label(), refusal.into_response()),
     };
@@ -49,7 +49,7 @@ pub(crate) async fn get(State(relay): State<Arc<Relay>>, request: Request) -> Re
 
 /// What was read, and how.
 struct Read {
-    record: Option<Record>,
+    stored: Option<StoredPacket>,
     consistency: Consistency,
     standing: Standing,
 }
@@ -103,7 +103,7 @@ impl Relay {
         }
         let standing = self.standing.before_read(consistency);
         Ok(Read {
-            record: self.record(&key)?,
+            stored: self.stored_packet(&key)?,
             consistency,
             standing,
         })
@@ -115,9 +115,9 @@ impl Relay {
             .unwrap_or(Err(LinearizeError))
     }
 
-    fn record(&self, key: &PublicKey) -> Result<Option<Record>, ReadError> {
+    fn stored_packet(&self, key: &PublicKey) -> Result<Option<StoredPacket>, ReadError> {
         self.replica
-            .record(key)
+            .stored_packet(key)
             .inspect_err(|error| tracing::debug!(%key, %error, "GET failed"))
     }
 }
@@ -135,35 +135,35 @@ fn consistency(uri: &Uri) -> Result<Consistency, Refusal> {
 
 fn found(
     asked: &HeaderMap,
-    record: Record,
+    stored: StoredPacket,
     consistency: Consistency,
     standing: Standing,
 ) -> (GetLabel, Response) {
-    let (label, mut response) = if conditions::reader_has(asked, &record.packet) {
+    let (label, mut response) = if conditions::reader_has(asked, &stored.packet) {
         (
             GetLabel::NotModified,
             StatusCode::NOT_MODIFIED.into_response(),
         )
     } else {
-        let body = record.packet.payload().clone();
+        let body = stored.packet.payload().clone();
         let content_type = [(header::CONTENT_TYPE, CONTENT_TYPE)];
         (GetLabel::Found, (content_type, body).into_response())
     };
     let headers = response.headers_mut();
-    headers.insert(header::ETAG, conditions::entity_tag(&record.packet));
-    headers.insert(header::CACHE_CONTROL, cache_control(&record, consistency));
-    if let Some(date) = conditions::last_modified(&record.packet) {
+    headers.insert(header::ETAG, conditions::entity_tag(&stored.packet));
+    headers.insert(header::CACHE_CONTROL, cache_control(&stored, consistency));
+    if let Some(date) = conditions::last_modified(&stored.packet) {
         headers.insert(header::LAST_MODIFIED, date);
     }
     standing.describe(consistency, headers);
     (label, response)
 }
 
-fn cache_control(record: &Record, consistency: Consistency) -> HeaderValue {
+fn cache_control(stored: &StoredPacket, consistency: Consistency) -> HeaderValue {
     match consistency {
         Consistency::Linearizable => ASK_AGAIN,
         Consistency::Stale => {
-            let max_age = max_age_secs(record, SystemTime::now());
+            let max_age = max_age_secs(stored, SystemTime::now());
             let value = format!("public, max-age={max_age}");
             HeaderValue::try_from(value).expect("letters and digits are a field value")
         }

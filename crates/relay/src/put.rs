@@ -169,7 +169,7 @@ impl Relay {
         packet: &SignedPacket,
     ) -> Result<(), Refusal> {
         self.replica.linearize().await?;
-        let stored = self.replica.record(packet.key())?.map(|r| r.packet);
+        let stored = self.replica.stored_packet(packet.key())?.map(|r| r.packet);
         if stored.as_ref() == Some(packet) || conditions::may_replace(headers, stored.as_ref()) {
             Ok(())
         } else {

@@ -296,7 +296,7 @@ async fn a_key_that_is_none_is_refused_with_its_reason() {
 }
 
 #[tokio::test]
-async fn all_sixteen_spellings_and_upper_case_reach_one_record() {
+async fn all_sixteen_spellings_and_upper_case_reach_one_packet() {
     const ALPHABET: &str = "ybndrfg8ejkmcpqxot1uwisza345h769";
     let relay = Fixture::new(Config::default());
     let packet = packet(1, MICROS, "x", 30);
@@ -455,9 +455,9 @@ async fn a_cache_may_keep_a_packet_as_long_as_it_stays_fresh() {
         (0, 0, 10),
         (86_400, 0, 3600),
     ] {
-        let mut record = received_now(packet(1, MICROS, "x", ttl));
-        record.received.0 -= age_secs * 1000;
-        relay.replica.store(record);
+        let mut stored = received_now(packet(1, MICROS, "x", ttl));
+        stored.received.0 -= age_secs * 1000;
+        relay.replica.store(stored);
         let got = relay.get(&path, &[]).await.max_age();
         // A second may pass between the two.
         assert!(

@@ -6,7 +6,7 @@ use std::{
 };
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use quorate_replica::{Replica, Status};
+use quorate_replica::{LogIndex, Replica, Status};
 
 /// How old the standing in an answer may be. Asking the replica costs more than a read does, and
 /// an older index is still a true lower bound of what the read saw.
@@ -16,7 +16,7 @@ const CONSISTENCY: HeaderName = HeaderName::from_static("quorate-consistency");
 const KNOWN_LEADER: HeaderName = HeaderName::from_static("quorate-known-leader");
 const APPLIED_INDEX: HeaderName = HeaderName::from_static("quorate-applied-index");
 
-/// How a record was read.
+/// How a packet was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Consistency {
     /// From the local replica, which may lag.
@@ -30,7 +30,7 @@ pub(crate) enum Consistency {
 pub(crate) struct Standing {
     known_leader: bool,
     /// What was read reflects this entry and all before it, and perhaps later ones.
-    applied_index: u64,
+    applied_index: LogIndex,
 }
 
 impl Standing {
@@ -43,7 +43,7 @@ impl Standing {
         let known_leader = if self.known_leader { "true" } else { "false" };
         headers.insert(CONSISTENCY, HeaderValue::from_static(consistency));
         headers.insert(KNOWN_LEADER, HeaderValue::from_static(known_leader));
-        headers.insert(APPLIED_INDEX, HeaderValue::from(self.applied_index));
+        headers.insert(APPLIED_INDEX, HeaderValue::from(self.applied_index.0));
     }
 }
 

@@ -1,34 +1,59 @@
-//! The waist: the one trait through which every front reads, proposes and asks for status.
+//! The waist: the traits through which fronts read, write and ask how a node is.
 //!
-//! Fronts (HTTP, DNS, admin) know a [`Replica`] and nothing of Raft, log or store; whatever
-//! replicates knows nothing of fronts. Values and one trait live here, and nothing with an effect.
+//! Fronts (HTTP, DNS, admin) know these and nothing of Raft, log or store; whatever replicates
+//! knows nothing of fronts. Values and traits live here, and nothing with an effect.
+//!
+//! | piece | what it is | who uses it |
+//! |---|---|---|
+//! | [`Reader`] | the packets in the local replica | relay, DNS |
+//! | [`Linearizer`] | makes the next read linearizable | relay |
+//! | [`Writer`] | stores a packet through the cluster | relay |
+//! | [`Observer`] | how the node is | relay, admin |
+//! | [`Replica`] | all of these | relay |
 
-use std::fmt;
+mod status;
 
 use futures_util::future::BoxFuture;
 use quorate_packet::{PublicKey, SignedPacket};
-pub use quorate_state::{PutOutcome, Record};
-use serde::Serialize;
+pub use quorate_state::{LogIndex, PutOutcome, StoredPacket, Term};
+pub use status::{NotReady, Role, StateDigest, Status};
 
-/// A node's replica of the records.
-pub trait Replica: Send + Sync + 'static {
-    /// Stores a verified packet through the cluster. Resolves when the outcome is known *and* this
-    /// node has applied it, and in any case within the node's deadline for PUTs.
-    fn put(&self, packet: SignedPacket) -> BoxFuture<'_, Result<PutOutcome, PutError>>;
+/// Reads the packets in the local replica.
+pub trait Reader: Send + Sync + 'static {
+    /// What the local replica holds of `key`. It may lag behind the leader's.
+    fn stored_packet(&self, key: &PublicKey) -> Result<Option<StoredPacket>, ReadError>;
+}
 
-    /// The record of `key` in the local replica, which may lag behind the leader's.
-    fn record(&self, key: &PublicKey) -> Result<Option<Record>, ReadError>;
-
+/// Makes reads linearizable.
+pub trait Linearizer: Send + Sync + 'static {
     /// Resolves when the local replica holds everything that was committed before the call
     /// (ReadIndex: Ongaro, *Consensus: Bridging Theory and Practice*, section 6.4).
     fn linearize(&self) -> BoxFuture<'_, Result<(), LinearizeError>>;
+}
 
-    /// How the node stands.
+/// Stores packets.
+pub trait Writer: Send + Sync + 'static {
+    /// Stores a verified packet through the cluster. Resolves when the outcome is known *and* this
+    /// node has applied it, and in any case within the node's deadline for PUTs.
+    ///
+    /// Bytes that the local replica holds already are [`PutOutcome::Unchanged`] by its own word,
+    /// even if a newer packet was stored elsewhere a moment ago: that is what makes a refresh cheap.
+    fn put(&self, packet: SignedPacket) -> BoxFuture<'_, Result<PutOutcome, PutError>>;
+}
+
+/// Tells how the node is.
+pub trait Observer: Send + Sync + 'static {
+    /// How the node is now.
     fn status(&self) -> Status;
 
-    /// A digest over all records and the applied index they stand at. Reads everything.
+    /// A digest over all packets and the applied index they stand at. Reads everything.
     fn digest(&self) -> BoxFuture<'_, Result<StateDigest, ReadError>>;
 }
+
+/// A node's replica, as a front that needs all of it sees it.
+pub trait Replica: Reader + Linearizer + Writer + Observer {}
+
+impl<T: Reader + Linearizer + Writer + Observer> Replica for T {}
 
 /// Why a PUT has no outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -56,111 +81,3 @@ pub struct ReadError(pub String);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no leader confirmed what is committed before the deadline")]
 pub struct LinearizeError;
-
-/// A node's part in the cluster (Raft paper, section 5.1).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// Orders commands.
-    Leader,
-    /// Follows a leader.
-    Follower,
-    /// Stands for election.
-    Candidate,
-    /// Receives the log without a vote.
-    Learner,
-    /// Stopped, by order or by an error.
-    Stopped,
-}
-
-impl Role {
-    /// Every role, for metrics.
-    pub const ALL: [Self; 5] = [
-        Self::Leader,
-        Self::Follower,
-        Self::Candidate,
-        Self::Learner,
-        Self::Stopped,
-    ];
-
-    /// Its name in metrics and JSON.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Leader => "leader",
-            Self::Follower => "follower",
-            Self::Candidate => "candidate",
-            Self::Learner => "learner",
-            Self::Stopped => "stopped",
-        }
-    }
-}
-
-/// How a node stands. Indexes are of the Raft log and start at 1 with the first entry a client
-/// could have caused; 0 stands for none.
-#[derive(Debug, Clone, Serialize)]
-pub struct Status {
-    /// This node's id.
-    pub node: String,
-    /// Its role.
-    pub role: Role,
-    /// The current term.
-    pub term: u64,
-    /// The leader's id, if one is known.
-    pub leader: Option<String>,
-    /// The last entry in the local log.
-    pub last_log_index: u64,
-    /// The last entry this node knows to be committed.
-    pub committed_index: u64,
-    /// The last entry applied to the local records.
-    pub applied_index: u64,
-    /// The last entry that the durable checkpoint holds.
-    pub checkpoint_index: u64,
-    /// The last entry removed from the log.
-    pub purged_index: u64,
-    /// At the leader: how many entries the voter that is furthest behind lacks of its log.
-    pub replication_lag: Option<u64>,
-    /// The ids of the voters.
-    pub voters: Vec<String>,
-    /// The number of records.
-    pub record_count: u64,
-    /// The size of the store's file, in bytes.
-    pub store_size: u64,
-    /// Why the node is not ready to serve, if it is not.
-    pub not_ready: Option<NotReady>,
-}
-
-/// Why a node is not ready.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum NotReady {
-    /// It still applies what it had committed before it stopped.
-    Recovering,
-    /// It knows no leader, so it takes no PUTs; it still answers reads.
-    NoLeader,
-    /// It is shutting down.
-    ShuttingDown,
-    /// It hit a fatal error and is about to exit.
-    Failed,
-}
-
-impl fmt::Display for NotReady {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Recovering => "still applying the log that was committed before the last stop",
-            Self::NoLeader => "no leader is known: PUTs wait, reads and DNS are served",
-            Self::ShuttingDown => "shutting down",
-            Self::Failed => "a fatal error stopped replication; the log says which",
-        })
-    }
-}
-
-/// A digest over all records, equal on all nodes at equal applied index.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct StateDigest {
-    /// The last entry that the digested records reflect.
-    pub applied_index: u64,
-    /// The number of records.
-    pub record_count: u64,
-    /// SHA-256 over all records in key order, in hexadecimal.
-    pub sha256: String,
-}

@@ -1,17 +1,17 @@
-//! Applying a command to the records.
+//! Applying a command to the packets.
 
 use std::{cmp::Ordering, time::Duration};
 
 use bytes::Bytes;
 use quorate_packet::SignedPacket;
 
-use crate::{Command, DecodeError, PutBatch, Record, Records, UnixMillis};
+use crate::{Command, DecodeError, PutBatch, StoredPacket, StoredPackets, UnixMillis};
 
 /// How far a packet's timestamp may lie ahead of the leader's clock.
 ///
 /// A packet of the year 2500 would win against every later one for ever. Ten minutes forgive a
 /// signer's clock that is set by hand. A constant and no setting: nodes that differed in it would
-/// come to different records.
+/// come to different packets.
 pub const TIMESTAMP_AHEAD_MAX: Duration = Duration::from_secs(10 * 60);
 
 /// What applying a command gave.
@@ -19,7 +19,7 @@ pub const TIMESTAMP_AHEAD_MAX: Duration = Duration::from_secs(10 * 60);
 pub enum Outcome {
     /// For each packet of a `PutBatch`, in its order.
     Put(Vec<PutOutcome>),
-    /// How many records `Expire` removed.
+    /// How many packets `Expire` removed.
     Expired(usize),
     /// The command could not be decoded and changed nothing.
     Rejected(DecodeError),
@@ -40,30 +40,30 @@ pub enum PutOutcome {
 
 /// Applies the command that `entry` encodes.
 ///
-/// Fails only when the records do.
-pub fn apply<R: Records>(records: &mut R, entry: Bytes) -> Result<Outcome, R::Error> {
+/// Fails only when the packets do.
+pub fn apply<R: StoredPackets>(packets: &mut R, entry: Bytes) -> Result<Outcome, R::Error> {
     match Command::decode(entry) {
-        Ok(Command::PutBatch(batch)) => put_batch(records, batch),
+        Ok(Command::PutBatch(batch)) => put_batch(packets, batch),
         Ok(Command::Expire { cutoff, count_max }) => {
             let count_max = usize::try_from(count_max).unwrap_or(usize::MAX);
             Ok(Outcome::Expired(
-                records.remove_received_before(cutoff, count_max)?,
+                packets.remove_received_before(cutoff, count_max)?,
             ))
         }
         Err(error) => Ok(Outcome::Rejected(error)),
     }
 }
 
-fn put_batch<R: Records>(records: &mut R, batch: PutBatch) -> Result<Outcome, R::Error> {
+fn put_batch<R: StoredPackets>(packets: &mut R, batch: PutBatch) -> Result<Outcome, R::Error> {
     let outcomes = batch
         .packets
         .into_iter()
-        .map(|packet| put(records, batch.now, packet));
+        .map(|packet| put(packets, batch.now, packet));
     Ok(Outcome::Put(outcomes.collect::<Result<_, _>>()?))
 }
 
-fn put<R: Records>(
-    records: &mut R,
+fn put<R: StoredPackets>(
+    packets: &mut R,
     now: UnixMillis,
     packet: SignedPacket,
 ) -> Result<PutOutcome, R::Error> {
@@ -71,7 +71,7 @@ fn put<R: Records>(
     if packet.timestamp().as_micros() / 1000 > latest.0 {
         return Ok(PutOutcome::TooFarAhead);
     }
-    let old = records.record(packet.key())?;
+    let old = packets.stored_packet(packet.key())?;
     let (packet, outcome) = match &old {
         None => (packet, PutOutcome::Stored),
         Some(old) => match packet.recency(&old.packet) {
@@ -80,9 +80,9 @@ fn put<R: Records>(
             Ordering::Less => return Ok(PutOutcome::Superseded),
         },
     };
-    // A leader whose clock is behind its predecessor's must not make a record look older.
+    // A leader whose clock is behind its predecessor's must not make a packet look older.
     let received = old.as_ref().map_or(now, |old| now.max(old.received));
-    records.put(&Record { received, packet }, old.as_ref())?;
+    packets.put(&StoredPacket { received, packet }, old.as_ref())?;
     Ok(outcome)
 }
 

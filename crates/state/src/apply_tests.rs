@@ -5,17 +5,17 @@ use quorate_packet::{HEADER_SIZE, PublicKey};
 use super::*;
 
 #[derive(Default)]
-struct Map(BTreeMap<PublicKey, Record>);
+struct Map(BTreeMap<PublicKey, StoredPacket>);
 
-impl Records for Map {
+impl StoredPackets for Map {
     type Error = Infallible;
 
-    fn record(&self, key: &PublicKey) -> Result<Option<Record>, Infallible> {
+    fn stored_packet(&self, key: &PublicKey) -> Result<Option<StoredPacket>, Infallible> {
         Ok(self.0.get(key).cloned())
     }
 
-    fn put(&mut self, record: &Record, old: Option<&Record>) -> Result<(), Infallible> {
-        let replaced = self.0.insert(*record.packet.key(), record.clone());
+    fn put(&mut self, stored: &StoredPacket, old: Option<&StoredPacket>) -> Result<(), Infallible> {
+        let replaced = self.0.insert(*stored.packet.key(), stored.clone());
         assert_eq!(replaced.as_ref(), old);
         Ok(())
     }
@@ -135,17 +135,17 @@ fn receiving_a_packet_again_renews_it_and_nothing_else() {
         put(&mut map, 30, std::slice::from_ref(&first)),
         [PutOutcome::Unchanged]
     );
-    let record = |map: &Map| map.0[first.key()].clone();
+    let stored = |map: &Map| map.0[first.key()].clone();
     assert_eq!(
-        record(&map),
-        Record {
+        stored(&map),
+        StoredPacket {
             received: UnixMillis(30),
             packet: first.clone()
         }
     );
     put(&mut map, 20, std::slice::from_ref(&first));
     assert_eq!(
-        record(&map).received,
+        stored(&map).received,
         UnixMillis(30),
         "a slow clock makes nothing older"
     );

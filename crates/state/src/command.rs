@@ -21,7 +21,7 @@ pub const BATCH_COUNT_MAX: usize = 256;
 /// The largest encoded batch, in bytes: `BATCH_COUNT_MAX` packets of the usual size.
 pub const BATCH_SIZE_MAX: usize = 256 * 1024;
 
-/// The most records that one `Expire` removes, so that a mass expiry does not stall writes.
+/// The most packets that one `Expire` removes, so that a mass expiry does not stall writes.
 pub const EXPIRE_COUNT_MAX: u32 = 1024;
 
 const VERSION: u8 = 1;
@@ -39,11 +39,11 @@ const _: () = assert!(BATCH_SIZE_MAX >= PACKET_OVERHEAD + PAYLOAD_SIZE_MAX);
 pub enum Command {
     /// Store packets.
     PutBatch(PutBatch),
-    /// Remove up to `count_max` records that were received before `cutoff`.
+    /// Remove up to `count_max` packets that were received before `cutoff`.
     Expire {
-        /// The moment before which a record is too old.
+        /// The moment before which a packet is too old.
         cutoff: UnixMillis,
-        /// The most records to remove.
+        /// The most packets to remove.
         count_max: u32,
     },
 }

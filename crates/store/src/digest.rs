@@ -1,4 +1,4 @@
-//! The running digest over records in key order.
+//! The running digest over packets in key order.
 
 use quorate_packet::PUBLIC_KEY_SIZE;
 use sha2::{Digest, Sha256};
@@ -8,18 +8,18 @@ use crate::schema::Key;
 /// The size of a digest, in bytes.
 pub(crate) const DIGEST_SIZE: usize = 32;
 
-/// A record in a stream: key, size (u16, big-endian), value.
-pub(crate) const RECORD_OVERHEAD: usize = PUBLIC_KEY_SIZE + 2;
+/// A packet in a stream: key, size (u16, big-endian), value.
+pub(crate) const PACKET_OVERHEAD: usize = PUBLIC_KEY_SIZE + 2;
 
-/// Appends a record to a stream.
-pub(crate) fn encode_record(out: &mut Vec<u8>, key: &Key, value: &[u8]) {
-    let size = u16::try_from(value.len()).expect("a record is a payload and 8 bytes");
+/// Appends a packet to a stream.
+pub(crate) fn encode_packet(out: &mut Vec<u8>, key: &Key, value: &[u8]) {
+    let size = u16::try_from(value.len()).expect("a packet is a payload and 8 bytes");
     out.extend_from_slice(key);
     out.extend_from_slice(&size.to_be_bytes());
     out.extend_from_slice(value);
 }
 
-/// SHA-256 over a stream of records.
+/// SHA-256 over a stream of packets.
 #[derive(Clone, Default)]
 pub(crate) struct StreamDigest(Sha256);
 

@@ -1,4 +1,4 @@
-//! Records, retention index and checkpoints, in one redb file. The only importer of redb.
+//! Packets, retention index and checkpoints, in one redb file. The only importer of redb.
 //!
 //! # Layout
 //!
@@ -8,7 +8,7 @@
 //! | `retention` | time received (u64, ms), public key | nothing |
 //! | `meta` | `"format"`, `"applied"`, `"membership"`, `"record_count"` | one value each |
 //!
-//! All integers are big-endian. Every transaction that changes records also sets `applied` and
+//! All integers are big-endian. Every transaction that changes packets also sets `applied` and
 //! `membership`, so the file never says that it holds an entry which it does not.
 //!
 //! # Durability
@@ -31,16 +31,16 @@
 mod digest;
 mod error;
 mod metrics;
+mod packets;
 mod receive;
-mod records;
 mod schema;
 mod snapshot;
 mod store;
 
 pub use error::StoreError;
 pub use metrics::Metrics;
+pub use packets::PacketsMut;
 pub use receive::{ReceivedSnapshot, SnapshotReceiver};
-pub use records::RecordsMut;
 pub use schema::Meta;
 pub use snapshot::{Snapshot, SnapshotChunks};
 pub use store::{Config, Store};

@@ -4,14 +4,14 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use quorate_packet::{PUBLIC_KEY_SIZE, PublicKey};
-use quorate_state::Record;
+use quorate_state::StoredPacket;
 use redb::{Database, Durability};
 
 use crate::{
     Meta, StoreError,
     digest::{DIGEST_SIZE, StreamDigest},
-    schema::{Key, META, RECORDS, RETENTION, retention_key},
-    snapshot::{KIND_END, KIND_RECORDS},
+    schema::{Key, META, PACKETS, RETENTION, retention_key},
+    snapshot::{KIND_END, KIND_PACKETS},
     store::open_database,
 };
 
@@ -25,7 +25,7 @@ pub struct SnapshotReceiver {
     database: Database,
     digest: StreamDigest,
     last_key: Option<Key>,
-    record_count: u64,
+    packet_count: u64,
     complete: bool,
 }
 
@@ -47,7 +47,7 @@ impl SnapshotReceiver {
             path,
             digest: StreamDigest::default(),
             last_key: None,
-            record_count: 0,
+            packet_count: 0,
             complete: false,
         })
     }
@@ -64,15 +64,15 @@ impl SnapshotReceiver {
             .split_first()
             .ok_or(StoreError::Snapshot("a chunk is empty"))?;
         match *kind {
-            KIND_RECORDS => {
+            KIND_PACKETS => {
                 self.digest.update(body);
                 self.check_digest(expected)?;
                 self.insert(body)
             }
             KIND_END => {
                 self.check_digest(expected)?;
-                if body != self.record_count.to_be_bytes() {
-                    return Err(StoreError::Snapshot("the number of records differs"));
+                if body != self.packet_count.to_be_bytes() {
+                    return Err(StoreError::Snapshot("the number of packets differs"));
                 }
                 self.complete = true;
                 Ok(())
@@ -87,7 +87,7 @@ impl SnapshotReceiver {
             true => Ok(ReceivedSnapshot {
                 path: self.path,
                 database: self.database,
-                record_count: self.record_count,
+                packet_count: self.packet_count,
             }),
             false => Err(StoreError::Snapshot("it ended early")),
         }
@@ -104,27 +104,27 @@ impl SnapshotReceiver {
         let mut txn = self.database.begin_write()?;
         txn.set_durability(Durability::None)?;
         {
-            let mut records = txn.open_table(RECORDS)?;
+            let mut packets = txn.open_table(PACKETS)?;
             let mut retention = txn.open_table(RETENTION)?;
             while !body.is_empty() {
-                let (key, value) = split_record(&mut body)?;
+                let (key, value) = split_packet(&mut body)?;
                 if self.last_key.is_some_and(|last| last >= key) {
-                    return Err(StoreError::Snapshot("the records are out of order"));
+                    return Err(StoreError::Snapshot("the packets are out of order"));
                 }
-                let record = Record::decode(PublicKey::from_bytes(key), value)
-                    .ok_or(StoreError::Snapshot("a record is too short"))?;
-                records.insert(&key, value)?;
-                retention.insert(&retention_key(record.received, &key), ())?;
+                let stored = StoredPacket::decode(PublicKey::from_bytes(key), value)
+                    .ok_or(StoreError::Snapshot("a packet is too short"))?;
+                packets.insert(&key, value)?;
+                retention.insert(&retention_key(stored.received, &key), ())?;
                 self.last_key = Some(key);
-                self.record_count += 1;
+                self.packet_count += 1;
             }
         }
         Ok(txn.commit()?)
     }
 }
 
-fn split_record<'a>(body: &mut &'a [u8]) -> Result<(Key, &'a [u8]), StoreError> {
-    const CUT_SHORT: StoreError = StoreError::Snapshot("a record is cut short");
+fn split_packet<'a>(body: &mut &'a [u8]) -> Result<(Key, &'a [u8]), StoreError> {
+    const CUT_SHORT: StoreError = StoreError::Snapshot("a packet is cut short");
     let (key, rest) = body
         .split_first_chunk::<PUBLIC_KEY_SIZE>()
         .ok_or(CUT_SHORT)?;
@@ -139,7 +139,7 @@ fn split_record<'a>(body: &mut &'a [u8]) -> Result<(Key, &'a [u8]), StoreError> 
 pub struct ReceivedSnapshot {
     path: PathBuf,
     database: Database,
-    record_count: u64,
+    packet_count: u64,
 }
 
 impl ReceivedSnapshot {
@@ -148,7 +148,7 @@ impl ReceivedSnapshot {
         let mut txn = self.database.begin_write()?;
         txn.set_two_phase_commit(true);
         txn.set_quick_repair(true);
-        meta.record_count = self.record_count;
+        meta.packet_count = self.packet_count;
         meta.write(&mut txn.open_table(META)?)?;
         txn.commit()?;
         drop(self.database);

@@ -13,7 +13,7 @@ pub(crate) const FORMAT: u8 = 1;
 pub(crate) type Key = [u8; PUBLIC_KEY_SIZE];
 pub(crate) type RetentionKey = [u8; 8 + PUBLIC_KEY_SIZE];
 
-pub(crate) const RECORDS: TableDefinition<'_, &Key, &[u8]> = TableDefinition::new("records");
+pub(crate) const PACKETS: TableDefinition<'_, &Key, &[u8]> = TableDefinition::new("records");
 pub(crate) const RETENTION: TableDefinition<'_, &RetentionKey, ()> =
     TableDefinition::new("retention");
 pub(crate) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
@@ -21,7 +21,7 @@ pub(crate) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("
 pub(crate) const META_FORMAT: &str = "format";
 const META_APPLIED: &str = "applied";
 const META_MEMBERSHIP: &str = "membership";
-const META_RECORD_COUNT: &str = "record_count";
+const META_PACKET_COUNT: &str = "record_count";
 
 /// What the file says of itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,8 +30,8 @@ pub struct Meta {
     pub applied: Option<LogPosition>,
     /// The membership as of that entry, opaque here.
     pub membership: Bytes,
-    /// The number of records.
-    pub record_count: u64,
+    /// The number of packets.
+    pub packet_count: u64,
 }
 
 impl Meta {
@@ -43,7 +43,7 @@ impl Meta {
             None => None,
         };
         let membership = table.get(META_MEMBERSHIP)?;
-        let record_count = match table.get(META_RECORD_COUNT)? {
+        let packet_count = match table.get(META_PACKET_COUNT)? {
             Some(bytes) => decode_u64(bytes.value())?,
             None => 0,
         };
@@ -51,7 +51,7 @@ impl Meta {
             applied,
             membership: membership
                 .map_or_else(Bytes::new, |bytes| Bytes::copy_from_slice(bytes.value())),
-            record_count,
+            packet_count,
         })
     }
 
@@ -60,13 +60,13 @@ impl Meta {
         table: &mut redb::Table<'_, &'static str, &'static [u8]>,
     ) -> Result<(), StoreError> {
         if let Some(LogPosition { term, index }) = self.applied {
-            let bytes = [term.to_be_bytes(), index.to_be_bytes()].concat();
+            let bytes = [term.0.to_be_bytes(), index.0.to_be_bytes()].concat();
             table.insert(META_APPLIED, bytes.as_slice())?;
         }
         table.insert(META_MEMBERSHIP, self.membership.as_ref())?;
         table.insert(
-            META_RECORD_COUNT,
-            self.record_count.to_be_bytes().as_slice(),
+            META_PACKET_COUNT,
+            self.packet_count.to_be_bytes().as_slice(),
         )?;
         Ok(())
     }
@@ -89,10 +89,7 @@ pub(crate) fn received(key: &RetentionKey) -> UnixMillis {
 
 fn decode_position(bytes: &[u8]) -> Result<LogPosition, StoreError> {
     let (term, index) = bytes.split_at_checked(8).unwrap_or_default();
-    Ok(LogPosition {
-        term: decode_u64(term)?,
-        index: decode_u64(index)?,
-    })
+    Ok(LogPosition::new(decode_u64(term)?, decode_u64(index)?))
 }
 
 fn decode_u64(bytes: &[u8]) -> Result<u64, StoreError> {

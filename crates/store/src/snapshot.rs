@@ -1,9 +1,9 @@
 //! Snapshots as they are sent.
 //!
 //! ```text
-//! chunk   kind u8, body, SHA-256 of all records up to its end (32 bytes)
-//! kind 1  body: records, each key 32 bytes, size u16, value
-//! kind 2  body: the number of records u64; nothing follows
+//! chunk   kind u8, body, SHA-256 of all packets up to its end (32 bytes)
+//! kind 1  body: packets, each key 32 bytes, size u16, value
+//! kind 2  body: the number of packets u64; nothing follows
 //! ```
 
 use std::ops::Bound;
@@ -13,18 +13,18 @@ use redb::{ReadOnlyTable, ReadTransaction, ReadableDatabase};
 
 use crate::{
     Meta, StoreError,
-    digest::{DIGEST_SIZE, RECORD_OVERHEAD, StreamDigest, encode_record},
-    schema::{Key, META, RECORDS},
+    digest::{DIGEST_SIZE, PACKET_OVERHEAD, StreamDigest, encode_packet},
+    schema::{Key, META, PACKETS},
 };
 
-pub(crate) const KIND_RECORDS: u8 = 1;
+pub(crate) const KIND_PACKETS: u8 = 1;
 pub(crate) const KIND_END: u8 = 2;
 
 /// The size at which a chunk is closed, in bytes. Large enough that a round trip each is no loss,
 /// small enough to be held in memory on both sides without a thought.
 pub(crate) const CHUNK_SIZE: usize = 1024 * 1024;
 
-/// The records at one moment. It pins the pages that it reads: hold it as long as needed and no
+/// The packets at one moment. It pins the pages that it reads: hold it as long as needed and no
 /// longer, or the file grows.
 pub struct Snapshot {
     transaction: ReadTransaction,
@@ -38,7 +38,7 @@ impl Snapshot {
         Ok(Self { transaction, meta })
     }
 
-    /// What the records reflect.
+    /// What the packets reflect.
     pub fn meta(&self) -> &Meta {
         &self.meta
     }
@@ -46,14 +46,14 @@ impl Snapshot {
     /// The chunks to send, in order.
     pub fn chunks(&self) -> Result<SnapshotChunks, StoreError> {
         Ok(SnapshotChunks {
-            records: self.transaction.open_table(RECORDS)?,
-            record_count: self.meta.record_count,
+            packets: self.transaction.open_table(PACKETS)?,
+            packet_count: self.meta.packet_count,
             digest: StreamDigest::default(),
             position: Position::Start,
         })
     }
 
-    /// SHA-256 over all records in key order.
+    /// SHA-256 over all packets in key order.
     pub fn digest(&self) -> Result<[u8; DIGEST_SIZE], StoreError> {
         let mut chunks = self.chunks()?;
         while chunks.next_chunk()?.is_some() {}
@@ -63,8 +63,8 @@ impl Snapshot {
 
 /// The chunks of a snapshot.
 pub struct SnapshotChunks {
-    records: ReadOnlyTable<&'static Key, &'static [u8]>,
-    record_count: u64,
+    packets: ReadOnlyTable<&'static Key, &'static [u8]>,
+    packet_count: u64,
     digest: StreamDigest,
     position: Position,
 }
@@ -83,16 +83,16 @@ impl SnapshotChunks {
             Position::Behind(key) => Bound::Excluded(*key),
             Position::End => return Ok(None),
         };
-        let mut chunk = vec![KIND_RECORDS];
+        let mut chunk = vec![KIND_PACKETS];
         let mut last = None;
         for entry in self
-            .records
+            .packets
             .range::<&Key>((start.as_ref(), Bound::Unbounded))?
         {
             let (key, value) = entry?;
-            encode_record(&mut chunk, key.value(), value.value());
+            encode_packet(&mut chunk, key.value(), value.value());
             last = Some(*key.value());
-            if chunk.len() + RECORD_OVERHEAD >= CHUNK_SIZE {
+            if chunk.len() + PACKET_OVERHEAD >= CHUNK_SIZE {
                 break;
             }
         }
@@ -101,7 +101,7 @@ impl SnapshotChunks {
             Some(key) => Position::Behind(key),
             None => {
                 chunk = vec![KIND_END];
-                chunk.extend_from_slice(&self.record_count.to_be_bytes());
+                chunk.extend_from_slice(&self.packet_count.to_be_bytes());
                 Position::End
             }
         };

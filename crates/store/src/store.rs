@@ -7,12 +7,12 @@ use std::{
 };
 
 use quorate_packet::PublicKey;
-use quorate_state::{Record, UnixMillis};
+use quorate_state::{StoredPacket, UnixMillis};
 use redb::{Database, Durability, ReadableDatabase, ReadableTable};
 
 use crate::{
-    Meta, Metrics, ReceivedSnapshot, RecordsMut, Snapshot, SnapshotReceiver, StoreError, records,
-    schema::{FORMAT, META, META_FORMAT, RECORDS, RETENTION, received},
+    Meta, Metrics, PacketsMut, ReceivedSnapshot, Snapshot, SnapshotReceiver, StoreError, packets,
+    schema::{FORMAT, META, META_FORMAT, PACKETS, RETENTION, received},
 };
 
 /// Where the store lives.
@@ -24,7 +24,7 @@ pub struct Config {
     pub cache_size: usize,
 }
 
-/// The records of one node.
+/// The packets of one node.
 ///
 /// Reads run beside everything else. Transactions and checkpoints exclude each other; a caller that
 /// must not block waits for its turn before it calls.
@@ -45,25 +45,25 @@ impl Store {
         })
     }
 
-    /// The record of `key`.
-    pub fn record(&self, key: &PublicKey) -> Result<Option<Record>, StoreError> {
-        let records = self.database().begin_read()?.open_table(RECORDS)?;
-        records::find(&records, key)
+    /// The packet of `key`.
+    pub fn stored_packet(&self, key: &PublicKey) -> Result<Option<StoredPacket>, StoreError> {
+        let packets = self.database().begin_read()?.open_table(PACKETS)?;
+        packets::find(&packets, key)
     }
 
-    /// What the records reflect.
+    /// What the packets reflect.
     pub fn meta(&self) -> Result<Meta, StoreError> {
         Meta::read(&self.database().begin_read()?.open_table(META)?)
     }
 
-    /// Changes records and `meta` in one transaction, visible to reads when this returns and
+    /// Changes packets and `meta` in one transaction, visible to reads when this returns and
     /// durable with the next checkpoint. Returns the new meta with what `change` returned.
     ///
     /// `change` gets the meta as it stands and sets `applied` and `membership` in it; the number of
-    /// records is kept here.
+    /// packets is kept here.
     pub fn transact<T>(
         &self,
-        change: impl FnOnce(&mut RecordsMut<'_>, &mut Meta) -> Result<T, StoreError>,
+        change: impl FnOnce(&mut PacketsMut<'_>, &mut Meta) -> Result<T, StoreError>,
     ) -> Result<(Meta, T), StoreError> {
         let timer = self.metrics.transaction_duration.start_timer();
         let mut txn = self.database().begin_write()?;
@@ -71,13 +71,13 @@ impl Store {
         let result = {
             let mut table = txn.open_table(META)?;
             let mut meta = Meta::read(&table)?;
-            let mut records = RecordsMut {
-                records: txn.open_table(RECORDS)?,
+            let mut packets = PacketsMut {
+                packets: txn.open_table(PACKETS)?,
                 retention: txn.open_table(RETENTION)?,
-                count: meta.record_count,
+                count: meta.packet_count,
             };
-            let value = change(&mut records, &mut meta)?;
-            meta.record_count = records.count;
+            let value = change(&mut packets, &mut meta)?;
+            meta.packet_count = packets.count;
             meta.write(&mut table)?;
             (meta, value)
         };
@@ -101,7 +101,7 @@ impl Store {
         Ok(meta)
     }
 
-    /// The records as they stand.
+    /// The packets as they stand.
     pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
         Snapshot::new(&*self.database())
     }
@@ -111,8 +111,8 @@ impl Store {
         SnapshotReceiver::create(self.config.path.with_extension("incoming"))
     }
 
-    /// Replaces all records by those of a received snapshot, durably, and sets what they reflect.
-    /// The number of records in `meta` is not read.
+    /// Replaces all packets by those of a received snapshot, durably, and sets what they reflect.
+    /// The number of packets in `meta` is not read.
     pub fn install(&self, received: ReceivedSnapshot, meta: Meta) -> Result<(), StoreError> {
         let path = received.finish(meta)?;
         let mut database = self
@@ -129,7 +129,7 @@ impl Store {
         Ok(())
     }
 
-    /// When the record that was received longest ago was received.
+    /// When the packet that was received longest ago was received.
     pub fn oldest_received(&self) -> Result<Option<UnixMillis>, StoreError> {
         let retention = self.database().begin_read()?.open_table(RETENTION)?;
         Ok(retention.first()?.map(|(key, _)| received(key.value())))
@@ -175,7 +175,7 @@ pub(crate) fn open_database(path: &Path, cache_size: usize) -> Result<Database, 
                 });
             }
         }
-        txn.open_table(RECORDS)?;
+        txn.open_table(PACKETS)?;
         txn.open_table(RETENTION)?;
     }
     txn.commit()?;

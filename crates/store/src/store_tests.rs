@@ -1,6 +1,6 @@
 use bytes::Bytes;
 use quorate_packet::SignedPacket;
-use quorate_state::{LogPosition, Records, UnixMillis};
+use quorate_state::{LogPosition, StoredPackets, UnixMillis};
 
 use super::*;
 
@@ -21,22 +21,22 @@ fn key(number: u32) -> PublicKey {
     PublicKey::from_bytes(bytes)
 }
 
-fn record(number: u32, received: u64, size: usize) -> Record {
+fn stored_packet(number: u32, received: u64, size: usize) -> StoredPacket {
     let payload = Bytes::from(vec![number as u8; size]);
-    Record {
+    StoredPacket {
         received: UnixMillis(received),
         packet: SignedPacket::assume_verified(key(number), payload).unwrap(),
     }
 }
 
-/// Puts records as entry `index` of the log would.
-fn put(store: &Store, index: u64, records: impl IntoIterator<Item = Record>) {
-    let change = |table: &mut RecordsMut<'_>, meta: &mut Meta| {
+/// Puts packets as entry `index` of the log would.
+fn put(store: &Store, index: u64, packets: impl IntoIterator<Item = StoredPacket>) {
+    let change = |table: &mut PacketsMut<'_>, meta: &mut Meta| {
         meta.applied = Some(LogPosition { term: 1, index });
         meta.membership = Bytes::from_static(b"members");
-        for record in records {
-            let old = table.record(record.packet.key())?;
-            table.put(&record, old.as_ref())?;
+        for stored in packets {
+            let old = table.stored_packet(stored.packet.key())?;
+            table.put(&stored, old.as_ref())?;
         }
         Ok(())
     };
@@ -62,16 +62,22 @@ fn crash_image(store: &Store, dir: &Path) -> Store {
 fn a_crash_falls_back_to_the_last_checkpoint_whole() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir.path().join("records.redb"));
-    put(&store, 1, [record(1, 10, 100)]);
+    put(&store, 1, [stored(1, 10, 100)]);
     let checkpoint = store.checkpoint().unwrap();
     assert_eq!(checkpoint, store.meta().unwrap());
-    put(&store, 2, [record(1, 20, 200), record(2, 20, 100)]);
-    assert_eq!(store.record(&key(1)).unwrap(), Some(record(1, 20, 200)));
+    put(&store, 2, [stored(1, 20, 200), stored(2, 20, 100)]);
+    assert_eq!(
+        store.stored_packet(&key(1)).unwrap(),
+        Some(stored(1, 20, 200))
+    );
 
     let image = crash_image(&store, dir.path());
     assert_eq!(image.meta().unwrap(), checkpoint);
-    assert_eq!(image.record(&key(1)).unwrap(), Some(record(1, 10, 100)));
-    assert_eq!(image.record(&key(2)).unwrap(), None);
+    assert_eq!(
+        image.stored_packet(&key(1)).unwrap(),
+        Some(stored(1, 10, 100))
+    );
+    assert_eq!(image.stored_packet(&key(2)).unwrap(), None);
     assert_eq!(
         expire(&image, 100, 10),
         1,
@@ -85,11 +91,11 @@ fn a_failed_change_changes_nothing() {
     let store = open(&dir.path().join("records.redb"));
     let result = store.transact(|table, meta| {
         meta.applied = Some(LogPosition { term: 1, index: 1 });
-        table.put(&record(1, 10, 100), None)?;
+        table.put(&stored(1, 10, 100), None)?;
         Err::<(), _>(StoreError::Damaged("a test".into()))
     });
     assert!(result.is_err());
-    assert_eq!(store.record(&key(1)).unwrap(), None);
+    assert_eq!(store.stored_packet(&key(1)).unwrap(), None);
     assert_eq!(store.meta().unwrap(), Meta::default());
 }
 
@@ -100,14 +106,14 @@ fn expiry_follows_the_time_of_the_last_receipt() {
     put(
         &store,
         1,
-        (0..4).map(|number| record(number, 10 + u64::from(number), 100)),
+        (0..4).map(|number| stored(number, 10 + u64::from(number), 100)),
     );
-    put(&store, 2, [record(0, 50, 100)]);
-    assert_eq!(store.meta().unwrap().record_count, 4);
+    put(&store, 2, [stored(0, 50, 100)]);
+    assert_eq!(store.meta().unwrap().packet_count, 4);
     assert_eq!(store.oldest_received().unwrap(), Some(UnixMillis(11)));
     assert_eq!(expire(&store, 13, 1), 1, "no more than asked for");
     assert_eq!(
-        store.record(&key(1)).unwrap(),
+        store.stored_packet(&key(1)).unwrap(),
         None,
         "the oldest goes first"
     );
@@ -117,9 +123,9 @@ fn expiry_follows_the_time_of_the_last_receipt() {
         0,
         "what was received at the cutoff stays"
     );
-    assert_eq!(store.meta().unwrap().record_count, 2);
+    assert_eq!(store.meta().unwrap().packet_count, 2);
     assert_eq!(expire(&store, u64::MAX, 10), 2);
-    assert_eq!(store.meta().unwrap().record_count, 0);
+    assert_eq!(store.meta().unwrap().packet_count, 0);
 }
 
 fn send(from: &Store, to: &Store) -> Result<(), StoreError> {
@@ -132,7 +138,7 @@ fn send(from: &Store, to: &Store) -> Result<(), StoreError> {
     to.install(
         receiver.complete()?,
         Meta {
-            record_count: 0,
+            packet_count: 0,
             ..snapshot.meta().clone()
         },
     )
@@ -145,24 +151,24 @@ fn a_snapshot_makes_an_equal_store() {
     put(
         &from,
         7,
-        (0..3000).map(|number| record(number, u64::from(number % 7), 1000)),
+        (0..3000).map(|number| stored(number, u64::from(number % 7), 1000)),
     );
-    put(&to, 1, [record(9999, 1, 100)]);
+    put(&to, 1, [stored(9999, 1, 100)]);
 
     let held = to.snapshot().unwrap();
     send(&from, &to).unwrap();
     let digest = |store: &Store| store.snapshot().unwrap().digest().unwrap();
     assert_eq!(digest(&from), digest(&to));
     assert_eq!(from.meta().unwrap(), to.meta().unwrap());
-    assert_eq!(to.record(&key(9999)).unwrap(), None);
-    assert_eq!(held.meta().record_count, 1, "a reader keeps what it reads");
+    assert_eq!(to.stored_packet(&key(9999)).unwrap(), None);
+    assert_eq!(held.meta().packet_count, 1, "a reader keeps what it reads");
     assert_eq!(expire(&to, 3, 10_000), expire(&from, 3, 10_000));
     assert_eq!(digest(&from), digest(&to));
 
     drop(held);
     let image = crash_image(&to, dir.path());
     assert_eq!(
-        image.meta().unwrap().record_count,
+        image.meta().unwrap().packet_count,
         3000,
         "installing is durable"
     );
@@ -171,24 +177,24 @@ fn a_snapshot_makes_an_equal_store() {
 #[test]
 fn the_digest_sees_every_byte_and_every_time() {
     let dir = tempfile::tempdir().unwrap();
-    let digest = |name: &str, record: Record| {
+    let digest = |name: &str, stored: StoredPacket| {
         let store = open(&dir.path().join(name));
-        put(&store, 1, [record]);
+        put(&store, 1, [stored]);
         store.snapshot().unwrap().digest().unwrap()
     };
-    let first = digest("first", record(1, 10, 100));
-    assert_eq!(first, digest("same", record(1, 10, 100)));
-    assert_ne!(first, digest("key", record(2, 10, 100)));
-    assert_ne!(first, digest("received", record(1, 11, 100)));
-    assert_ne!(first, digest("size", record(1, 10, 101)));
+    let first = digest("first", stored(1, 10, 100));
+    assert_eq!(first, digest("same", stored(1, 10, 100)));
+    assert_ne!(first, digest("key", stored(2, 10, 100)));
+    assert_ne!(first, digest("received", stored(1, 11, 100)));
+    assert_ne!(first, digest("size", stored(1, 10, 101)));
 }
 
 #[test]
 fn a_damaged_snapshot_is_refused_and_leaves_the_store_alone() {
     let dir = tempfile::tempdir().unwrap();
     let [from, to] = ["from", "to"].map(|name| open(&dir.path().join(name)));
-    put(&from, 7, (0..3000).map(|number| record(number, 1, 1000)));
-    put(&to, 1, [record(9999, 1, 100)]);
+    put(&from, 7, (0..3000).map(|number| stored(number, 1, 1000)));
+    put(&to, 1, [stored(9999, 1, 100)]);
     let snapshot = from.snapshot().unwrap();
     let mut source = snapshot.chunks().unwrap();
     let chunks: Vec<_> = std::iter::from_fn(|| source.next_chunk().unwrap()).collect();
@@ -217,7 +223,10 @@ fn a_damaged_snapshot_is_refused_and_leaves_the_store_alone() {
         "behind its end"
     );
     assert!(receive(&[Bytes::new()]).is_err(), "an empty chunk");
-    assert_eq!(to.record(&key(9999)).unwrap(), Some(record(9999, 1, 100)));
+    assert_eq!(
+        to.stored_packet(&key(9999)).unwrap(),
+        Some(stored(9999, 1, 100))
+    );
     assert!(receive(&chunks).is_ok());
 }
 

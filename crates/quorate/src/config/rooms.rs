@@ -6,7 +6,7 @@ use hickory_proto::rr::Name;
 use quorate_authority::Soa;
 use quorate_limit::{ClientLimit, TrustedProxies};
 use quorate_packet::PublicKey;
-use quorate_raft::NodeId;
+use quorate_rpc::NodeId;
 
 use super::{
     check::parse_name,

@@ -1,11 +1,8 @@
-//! What nodes say to each other: our own structs, version 1 of the wire.
-//!
-//! openraft is an alpha and none of its types is serialised: these are, in postcard. A field or
-//! variant is never changed or reordered; a new need gets a new variant at the end, or a new
-//! version of the wire ([`WIRE_VERSION`]).
+//! Requests and responses in postcard, version 1 of the wire.
 
 use bytes::Bytes;
 pub use quorate_state::LogPosition;
+use quorate_state::{LogIndex, PutOutcome, Term};
 use serde::{Deserialize, Serialize};
 
 use crate::NodeId;
@@ -17,7 +14,7 @@ pub const WIRE_VERSION: u16 = 1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vote {
     /// The term.
-    pub term: u64,
+    pub term: Term,
     /// The candidate voted for.
     pub node: NodeId,
     /// Whether a quorum granted it, so that it leads.
@@ -97,7 +94,7 @@ pub enum Response {
     /// To [`Request::Propose`].
     Proposed(Proposed),
     /// To [`Request::ReadIndex`]: the index, or `None` from a node that does not lead.
-    ReadIndex(Option<u64>),
+    ReadIndex(Option<LogIndex>),
     /// To [`Request::SnapshotBegin`] and [`Request::SnapshotChunk`]: go on.
     SnapshotProgress,
     /// To [`Request::SnapshotEnd`], or early to any part of a snapshot: the receiver's vote.
@@ -190,7 +187,7 @@ pub enum Proposed {
     /// Committed, and applied by the leader.
     Applied {
         /// Index of the entry.
-        index: u64,
+        index: LogIndex,
         /// The outcome of each packet.
         outcomes: Vec<WireOutcome>,
     },
@@ -211,6 +208,28 @@ pub enum WireOutcome {
     Superseded,
     /// Its timestamp lies too far ahead.
     TooFarAhead,
+}
+
+impl From<PutOutcome> for WireOutcome {
+    fn from(outcome: PutOutcome) -> Self {
+        match outcome {
+            PutOutcome::Stored => Self::Stored,
+            PutOutcome::Unchanged => Self::Unchanged,
+            PutOutcome::Superseded => Self::Superseded,
+            PutOutcome::TooFarAhead => Self::TooFarAhead,
+        }
+    }
+}
+
+impl From<WireOutcome> for PutOutcome {
+    fn from(outcome: WireOutcome) -> Self {
+        match outcome {
+            WireOutcome::Stored => Self::Stored,
+            WireOutcome::Unchanged => Self::Unchanged,
+            WireOutcome::Superseded => Self::Superseded,
+            WireOutcome::TooFarAhead => Self::TooFarAhead,
+        }
+    }
 }
 
 /// What a snapshot holds.
@@ -286,7 +305,7 @@ fn from_postcard<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, DecodeErr
 /// Bytes from disk or from a peer that this version cannot read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("unreadable: {0}")]
-pub struct DecodeError(pub(crate) String);
+pub struct DecodeError(pub String);
 
 impl From<DecodeError> for std::io::Error {
     fn from(error: DecodeError) -> Self {

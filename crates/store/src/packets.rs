@@ -1,7 +1,7 @@
-//! The records inside a transaction, as the state machine sees them.
+//! The packets inside a transaction, as the state machine sees them.
 
 use quorate_packet::PublicKey;
-use quorate_state::{Record, Records, UnixMillis};
+use quorate_state::{StoredPacket, StoredPackets, UnixMillis};
 use redb::{ReadableTable, Table};
 
 use crate::{
@@ -9,23 +9,23 @@ use crate::{
     schema::{Key, RetentionKey, retention_key},
 };
 
-/// The records of one transaction.
-pub struct RecordsMut<'txn> {
-    pub(crate) records: Table<'txn, &'static Key, &'static [u8]>,
+/// The packets of one transaction.
+pub struct PacketsMut<'txn> {
+    pub(crate) packets: Table<'txn, &'static Key, &'static [u8]>,
     pub(crate) retention: Table<'txn, &'static RetentionKey, ()>,
     pub(crate) count: u64,
 }
 
-impl Records for RecordsMut<'_> {
+impl StoredPackets for PacketsMut<'_> {
     type Error = StoreError;
 
-    fn record(&self, key: &PublicKey) -> Result<Option<Record>, StoreError> {
-        find(&self.records, key)
+    fn stored_packet(&self, key: &PublicKey) -> Result<Option<StoredPacket>, StoreError> {
+        find(&self.packets, key)
     }
 
-    fn put(&mut self, record: &Record, old: Option<&Record>) -> Result<(), StoreError> {
-        let key = record.packet.key().as_bytes();
-        self.records.insert(key, record.encode().as_slice())?;
+    fn put(&mut self, stored: &StoredPacket, old: Option<&StoredPacket>) -> Result<(), StoreError> {
+        let key = stored.packet.key().as_bytes();
+        self.packets.insert(key, stored.encode().as_slice())?;
         match old {
             Some(old) => {
                 self.retention.remove(&retention_key(old.received, key))?;
@@ -33,7 +33,7 @@ impl Records for RecordsMut<'_> {
             None => self.count += 1,
         }
         self.retention
-            .insert(&retention_key(record.received, key), ())?;
+            .insert(&retention_key(stored.received, key), ())?;
         Ok(())
     }
 
@@ -59,7 +59,7 @@ impl Records for RecordsMut<'_> {
             let key = oldest
                 .last_chunk()
                 .expect("a retention key ends in a public key");
-            self.records.remove(key)?;
+            self.packets.remove(key)?;
             removed += 1;
         }
         self.count -= removed as u64;
@@ -67,15 +67,15 @@ impl Records for RecordsMut<'_> {
     }
 }
 
-/// The record of `key` in a table.
+/// The packet of `key` in a table.
 pub(crate) fn find(
-    records: &impl ReadableTable<&'static Key, &'static [u8]>,
+    packets: &impl ReadableTable<&'static Key, &'static [u8]>,
     key: &PublicKey,
-) -> Result<Option<Record>, StoreError> {
-    let Some(value) = records.get(key.as_bytes())? else {
+) -> Result<Option<StoredPacket>, StoreError> {
+    let Some(value) = packets.get(key.as_bytes())? else {
         return Ok(None);
     };
-    Record::decode(*key, value.value())
+    StoredPacket::decode(*key, value.value())
         .map(Some)
-        .ok_or_else(|| StoreError::Damaged(format!("the record of {key} is cut short")))
+        .ok_or_else(|| StoreError::Damaged(format!("the packet of {key} is cut short")))
 }

@@ -1,6 +1,4 @@
-//! How nodes reach each other, as this crate needs it.
-//!
-//! `quorate-peer` implements it over TLS; a simulation implements it in memory.
+//! How nodes reach each other, as traits.
 
 use std::{pin::Pin, sync::Arc};
 

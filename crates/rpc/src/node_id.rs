@@ -44,8 +44,7 @@ impl<'de> Deserialize<'de> for NodeId {
     }
 }
 
-/// openraft's storage suite numbers its nodes.
-#[cfg(test)]
+#[cfg(feature = "numbered-ids")]
 impl From<u64> for NodeId {
     fn from(number: u64) -> Self {
         let mut bytes = [0; 32];

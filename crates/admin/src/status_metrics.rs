@@ -1,0 +1,88 @@
+//! The status of the node as metrics.
+
+use quorate_metrics::{Error, Gauge, Registry};
+use quorate_replica::{Role, Status};
+use strum::VariantArray;
+
+quorate_metrics::metrics! {
+    struct RaftMetrics in "quorate_raft" {
+        /// 1 for the role the node has, 0 for the others
+        role: Gauge { role: Role },
+        /// The current term
+        term: Gauge,
+        /// Whether a leader is known
+        known_leader: Gauge,
+        /// Whether the node is ready to serve everything
+        ready: Gauge,
+        /// The number of voters
+        voters: Gauge,
+        /// The last entry in the local log
+        last_log_index: Gauge,
+        /// The last entry this node knows to be committed
+        committed_index: Gauge,
+        /// The last entry applied to the local replica
+        applied_index: Gauge,
+        /// The last entry that the durable checkpoint holds
+        checkpoint_index: Gauge,
+        /// The last entry removed from the log
+        purged_index: Gauge,
+        /// Entries known to be committed and not applied yet
+        lag_entries: Gauge,
+        /// Entries that the voter furthest behind lacks, at the leader; 0 at other nodes
+        replication_lag_entries: Gauge,
+    }
+}
+
+quorate_metrics::metrics! {
+    struct StoreMetrics in "quorate_store" {
+        /// The number of packets
+        packets: Gauge,
+        /// The size of the store's file, in bytes
+        size_bytes: Gauge,
+    }
+}
+
+/// Figures that are set from the status at each scrape, so that those of one scrape belong together
+/// and cost nothing between scrapes.
+pub(crate) struct StatusMetrics {
+    raft: RaftMetrics,
+    store: StoreMetrics,
+}
+
+impl StatusMetrics {
+    pub(crate) fn register(registry: &Registry) -> Result<Self, Error> {
+        Ok(Self {
+            raft: RaftMetrics::register(registry)?,
+            store: StoreMetrics::register(registry)?,
+        })
+    }
+
+    pub(crate) fn set(&self, status: &Status) {
+        let raft = &self.raft;
+        for role in Role::VARIANTS {
+            raft.role.of(*role).set(i64::from(*role == status.role));
+        }
+        let lag = status.applied_index.lag_behind(status.committed_index);
+        raft.known_leader.set(i64::from(status.leader.is_some()));
+        raft.ready.set(i64::from(status.not_ready.is_none()));
+        set(&raft.term, status.term.0);
+        set(&raft.voters, status.voters.len() as u64);
+        set(&raft.last_log_index, status.last_log_index.0);
+        set(&raft.committed_index, status.committed_index.0);
+        set(&raft.applied_index, status.applied_index.0);
+        set(&raft.checkpoint_index, status.checkpoint_index.0);
+        set(&raft.purged_index, status.purged_index.0);
+        set(&raft.lag_entries, lag);
+        set(
+            &raft.replication_lag_entries,
+            status.replication_lag.unwrap_or(0),
+        );
+        set(&self.store.packets, status.packet_count);
+        set(&self.store.size_bytes, status.store_size);
+    }
+}
+
+/// Prometheus has no larger whole numbers than `i64` has.
+fn set(gauge: &Gauge, figure: u64) {
+    gauge.set(i64::try_from(figure).unwrap_or(i64::MAX));
+}

@@ -1,0 +1,29 @@
+//! What listeners tell Prometheus.
+
+use strum::{IntoStaticStr, VariantArray};
+
+/// The listeners of a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum Name {
+    /// HTTP for everybody: the relay, DNS over HTTPS, health.
+    Public,
+    /// HTTP for operators: health, metrics, status.
+    Admin,
+    /// DNS over TCP.
+    Dns,
+    /// Links of other nodes.
+    Peer,
+}
+
+quorate_metrics::metrics! {
+    /// Figures of the TCP listeners of a node.
+    pub struct Metrics in "quorate_listener" {
+        /// Connections that are open now, by listener
+        pub connections_open: Gauge { listener: Name },
+        /// Connections refused because too many were open, by listener
+        pub connections_refused_total: Counter { listener: Name },
+        /// Connections that the system could not accept, by listener
+        pub accept_errors_total: Counter { listener: Name },
+    }
+}

@@ -1,0 +1,113 @@
+//! Figures for Prometheus, each declared once.
+//!
+//! A room declares its figures as one struct: the prefix of the room and the name of a field make
+//! the name of the metric, and the doc comment of the field is the help text. Labels are enums, so
+//! that their values are closed sets, and every value is there from the start, at zero.
+//!
+//! ```
+//! #[derive(Clone, Copy, PartialEq, strum::VariantArray, strum::IntoStaticStr)]
+//! #[strum(serialize_all = "snake_case")]
+//! enum Outcome { Stored, TooLong }
+//!
+//! quorate_metrics::metrics! {
+//!     /// Figures of a relay.
+//!     struct Metrics in "quorate_relay" {
+//!         /// PUTs answered, by outcome
+//!         puts_total: Counter { outcome: Outcome },
+//!         /// Time of a PUT, in seconds
+//!         put_duration_seconds: Histogram = [0.001, 0.01, 0.1],
+//!     }
+//! }
+//!
+//! let registry = quorate_metrics::Registry::new();
+//! let metrics = Metrics::register(&registry).unwrap();
+//! metrics.puts_total.of(Outcome::TooLong).inc();
+//! assert_eq!(registry.gather()[1].name(), "quorate_relay_puts_total");
+//! ```
+//!
+//! | piece | what it is |
+//! |---|---|
+//! | [`metrics!`] | declares a struct of figures and its `register` |
+//! | [`Counter`], [`Gauge`], [`Histogram`] | figures without a label, as `prometheus` has them |
+//! | [`By`], [`By2`] | one for each value of a label, or of two |
+//! | [`Label`] | an enum whose variants are the values of a label |
+//! | [`Held`] | adds one to a gauge while it lives |
+
+mod figure;
+mod held;
+mod label;
+
+pub use figure::{Figure, histogram};
+pub use held::Held;
+pub use label::{By, By2, Label};
+pub use prometheus::{
+    Error, Histogram, IntCounter as Counter, IntGauge as Gauge, Registry, core::Collector,
+};
+
+/// Declares a struct of figures and its `register`.
+///
+/// Each field is `name: Kind`, where the kind is [`Counter`], [`Gauge`] or [`Histogram`], followed
+/// by `{ label: Enum }` for one of each value, and for a histogram by `= [upper bounds]`. The metric
+/// is called `<prefix>_<name>`, and its help is the doc comment, which must be one line.
+#[macro_export]
+macro_rules! metrics {
+    (
+        $(#[$doc:meta])*
+        $vis:vis struct $name:ident in $prefix:literal {
+            $(
+                #[doc = $help:literal]
+                $field_vis:vis $field:ident: $kind:ident $({ $($labels:tt)* })? $(= $buckets:expr)?
+            ),* $(,)?
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug)]
+        $vis struct $name {
+            $(
+                #[doc = $help]
+                $field_vis $field: $crate::metrics!(@type $kind $({ $($labels)* })?),
+            )*
+        }
+
+        impl $name {
+            /// Registers the figures. Fails when one of their names is taken.
+            $vis fn register(registry: &$crate::Registry) -> Result<Self, $crate::Error> {
+                Ok(Self {
+                    $($field: {
+                        let name = concat!($prefix, "_", stringify!($field));
+                        let help = $help.trim();
+                        $crate::metrics!(
+                            @register registry, name, help, $kind $({ $($labels)* })? $(= $buckets)?
+                        )?
+                    },)*
+                })
+            }
+        }
+    };
+    (@type $kind:ident) => { $crate::$kind };
+    (@type $kind:ident { $label:ident: $a:ty }) => { $crate::By<$crate::$kind, $a> };
+    (@type $kind:ident { $label:ident: $a:ty, $other:ident: $b:ty }) => {
+        $crate::By2<$crate::$kind, $a, $b>
+    };
+    (@register $registry:ident, $name:ident, $help:ident, Histogram = $buckets:expr) => {
+        $crate::histogram($registry, $name, $help, &$buckets)
+    };
+    (@register $registry:ident, $name:ident, $help:ident, $kind:ident) => {
+        <$crate::$kind as $crate::Figure>::register($registry, $name, $help)
+    };
+    (
+        @register $registry:ident, $name:ident, $help:ident,
+        $kind:ident { $label:ident: $a:ty }
+    ) => {
+        $crate::By::register($registry, $name, $help, stringify!($label))
+    };
+    (
+        @register $registry:ident, $name:ident, $help:ident,
+        $kind:ident { $label:ident: $a:ty, $other:ident: $b:ty }
+    ) => {
+        $crate::By2::register($registry, $name, $help, [stringify!($label), stringify!($other)])
+    };
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,95 @@
+//! How a node is.
+
+use std::fmt;
+
+use quorate_state::{LogIndex, Term};
+use serde::Serialize;
+use strum::{IntoStaticStr, VariantArray};
+
+/// A node's part in the cluster (Raft paper, section 5.1).
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, VariantArray, IntoStaticStr, strum::Display,
+)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+pub enum Role {
+    /// Orders commands.
+    Leader,
+    /// Follows a leader.
+    Follower,
+    /// Stands for election.
+    Candidate,
+    /// Receives the log without a vote.
+    Learner,
+    /// Stopped, by order or by an error.
+    Stopped,
+}
+
+/// How a node is. Of the indexes, 0 stands for no entry.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    /// This node's id.
+    pub node: String,
+    /// Its role.
+    pub role: Role,
+    /// The current term.
+    pub term: Term,
+    /// The leader's id, if one is known.
+    pub leader: Option<String>,
+    /// The last entry in the local log.
+    pub last_log_index: LogIndex,
+    /// The last entry this node knows to be committed.
+    pub committed_index: LogIndex,
+    /// The last entry applied to the local replica.
+    pub applied_index: LogIndex,
+    /// The last entry that the durable checkpoint holds.
+    pub checkpoint_index: LogIndex,
+    /// The last entry removed from the log.
+    pub purged_index: LogIndex,
+    /// At the leader: how many entries the voter that is furthest behind lacks of its log.
+    pub replication_lag: Option<u64>,
+    /// The ids of the voters.
+    pub voters: Vec<String>,
+    /// The number of packets.
+    pub packet_count: u64,
+    /// The size of the store's file, in bytes.
+    pub store_size: u64,
+    /// Why the node is not ready to serve, if it is not.
+    pub not_ready: Option<NotReady>,
+}
+
+/// Why a node is not ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NotReady {
+    /// It still applies what it had committed before it stopped.
+    Recovering,
+    /// It knows no leader, so it takes no PUTs; it still answers reads.
+    NoLeader,
+    /// It is shutting down.
+    ShuttingDown,
+    /// It hit a fatal error and is about to exit.
+    Failed,
+}
+
+impl fmt::Display for NotReady {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Recovering => "still applying the log that was committed before the last stop",
+            Self::NoLeader => "no leader is known: PUTs wait, reads and DNS are served",
+            Self::ShuttingDown => "shutting down",
+            Self::Failed => "a fatal error stopped replication; the log says which",
+        })
+    }
+}
+
+/// A digest over all packets, equal on all nodes at equal applied index.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StateDigest {
+    /// The last entry that the digested packets reflect.
+    pub applied_index: LogIndex,
+    /// The number of packets.
+    pub packet_count: u64,
+    /// SHA-256 over all packets in key order, in hexadecimal.
+    pub sha256: String,
+}

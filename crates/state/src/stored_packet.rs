@@ -1,0 +1,54 @@
+//! Stored packets, and the trait through which the state machine reaches them.
+
+use bytes::Bytes;
+use quorate_packet::{PublicKey, SignedPacket};
+
+use crate::UnixMillis;
+
+/// What is kept of a packet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredPacket {
+    /// When the cluster last received this packet, by the leader's clock.
+    pub received: UnixMillis,
+    /// The packet.
+    pub packet: SignedPacket,
+}
+
+impl StoredPacket {
+    /// The stored form of everything but the key: `received` (8 bytes, big-endian), payload.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(8 + self.packet.payload().len());
+        bytes.extend_from_slice(&self.received.0.to_be_bytes());
+        bytes.extend_from_slice(self.packet.payload());
+        bytes
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote, or `None` if it cannot be that.
+    pub fn decode(key: PublicKey, bytes: &[u8]) -> Option<Self> {
+        let (received, payload) = bytes.split_first_chunk()?;
+        Some(Self {
+            received: UnixMillis(u64::from_be_bytes(*received)),
+            packet: SignedPacket::assume_verified(key, Bytes::copy_from_slice(payload))?,
+        })
+    }
+}
+
+/// The packets of one node.
+pub trait StoredPackets {
+    /// Why the packets cannot be read or written: always fatal to the node.
+    type Error;
+
+    /// What is stored of `key`.
+    fn stored_packet(&self, key: &PublicKey) -> Result<Option<StoredPacket>, Self::Error>;
+
+    /// Stores a packet in place of `old`, which is what [`stored_packet`](Self::stored_packet) returned.
+    fn put(&mut self, stored: &StoredPacket, old: Option<&StoredPacket>)
+    -> Result<(), Self::Error>;
+
+    /// Removes up to `count_max` packets received before `cutoff`, oldest first, and says how many.
+    fn remove_received_before(
+        &mut self,
+        cutoff: UnixMillis,
+        count_max: usize,
+    ) -> Result<usize, Self::Error>;
+}
