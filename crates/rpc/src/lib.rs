@@ -1,8 +1,7 @@
 //! What nodes say to each other, and the traits by which they say it.
 //!
 //! Values and traits only: `quorate-raft` speaks through a [`Transport`] and answers as a
-//! [`Service`]; `quorate-peer` carries both over TLS, and a simulation may carry them in memory.
-//! Neither knows the other.
+//! [`Service`], and `quorate-peer` carries both over TLS. Neither knows the other.
 //!
 //! No type of a library is serialised here. A field or variant is never changed or reordered: a new
 //! need gets a new variant at the end, or a new version of the wire
