@@ -18,11 +18,12 @@ test:
 	$(CARGO) build --locked --workspace
 	$(CARGO) test --locked --workspace
 
-## Format, lints, import rules, docs. Writes nothing outside target/.
+## Format, lints, import rules, dependencies, docs. Writes nothing outside target/.
 verify:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	.ci/import-rules
+	.ci/deny
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --quiet
 
 ## Mends what verify can mend by itself.
