@@ -91,8 +91,21 @@ fn a_name_with_names_below_it_has_no_data() {
     check(&deep, "x.c.KEY.dns.test. A", &no_such_name);
     check(&deep, "x.a.b.c.KEY.dns.test. A", &no_such_name);
     check(&deep, "b.KEY.dns.test. A", &no_such_name);
-    check(&[], "KEY.dns.test. A", &no_data);
-    check(&[], "x.KEY.dns.test. A", &no_such_name);
+    check(&["*.KEY. 30 A 192.0.2.9"], "KEY.dns.test. A", &no_data);
+}
+
+/// RFC 8020: nothing is at the key, and nothing below it.
+#[test]
+fn a_key_without_servable_records_does_not_exist() {
+    let soa = "KEY. 30 SOA ns.KEY. me.KEY. 1 2 3 4 5";
+    for records in [&[][..], &["_iroh. 30 TXT outside"], &[soa]] {
+        for owner in ["KEY", "x.KEY", "a.x.KEY"] {
+            for record_type in ["A", "SOA", "NS", "CNAME", "ANY"] {
+                let asked = format!("{owner}.dns.test. {record_type}");
+                check(records, &asked, &["no such name", "SOA dns.test. 30"]);
+            }
+        }
+    }
 }
 
 /// A SOA of its own would take a key out of the origin's hands.
@@ -116,17 +129,14 @@ fn records_outside_the_signers_zone_are_not_served() {
         ". 30 TXT root".to_owned(),
         "KEY.evil. 30 TXT evil".to_owned(),
     ];
-    let records: Vec<_> = records.iter().map(String::as_str).collect();
-    check(
-        &records,
-        "_iroh.KEY.dns.test. TXT",
-        &["no such name", "SOA dns.test. 30"],
-    );
-    check(
-        &records,
-        "KEY.dns.test. TXT",
-        &["no data", "SOA dns.test. 30"],
-    );
+    let mut records: Vec<_> = records.iter().map(String::as_str).collect();
+    let no_such_name = ["no such name", "SOA dns.test. 30"];
+    check(&records, "_iroh.KEY.dns.test. TXT", &no_such_name);
+    check(&records, "KEY.dns.test. TXT", &no_such_name);
+    records.push("other.KEY. 30 TXT inside");
+    check(&records, "_iroh.KEY.dns.test. TXT", &no_such_name);
+    let no_data = ["no data", "SOA dns.test. 30"];
+    check(&records, "KEY.dns.test. TXT", &no_data);
 }
 
 #[test]
