@@ -4,7 +4,7 @@ use std::{slice, sync::Arc};
 
 use hickory_proto::rr::{Name, RData, Record, RecordType, rdata::HINFO};
 
-/// How long a resolver may keep the stand-in that ANY gets, in seconds (RFC 8482, section 4.2).
+/// How long a resolver may keep the stand-in that ANY gets, in seconds.
 const ANY_TTL_SECS: u32 = 3600;
 
 /// The largest TTL, in seconds; one with the highest bit set counts as 0 (RFC 2181, section 8).
@@ -24,7 +24,7 @@ pub enum Answer {
         soa: Arc<Record>,
     },
     /// Neither the name nor any name below it exists (RFC 2308, section 2.1; RFC 8020).
-    NoSuchName {
+    NxDomain {
         /// The aliases that lead to the name (RFC 6604, section 3).
         aliases: Vec<Record>,
         /// For how long this may be cached.
@@ -51,7 +51,7 @@ impl Answer {
         match self {
             Self::Records(records) => records,
             Self::NoData { aliases, .. }
-            | Self::NoSuchName { aliases, .. }
+            | Self::NxDomain { aliases, .. }
             | Self::Referral { aliases, .. } => aliases,
             Self::Refused => &[],
         }
@@ -60,7 +60,7 @@ impl Answer {
     /// The authority section: the SOA of a negative answer, the servers of a referral.
     pub fn authorities(&self) -> &[Record] {
         match self {
-            Self::NoData { soa, .. } | Self::NoSuchName { soa, .. } => slice::from_ref(soa),
+            Self::NoData { soa, .. } | Self::NxDomain { soa, .. } => slice::from_ref(soa),
             Self::Referral { servers, .. } => servers,
             Self::Records(_) | Self::Refused => &[],
         }
@@ -79,7 +79,7 @@ impl Answer {
     /// a mere referral or refusal it is none.
     pub fn is_authoritative(&self) -> bool {
         match self {
-            Self::Records(_) | Self::NoData { .. } | Self::NoSuchName { .. } => true,
+            Self::Records(_) | Self::NoData { .. } | Self::NxDomain { .. } => true,
             Self::Referral { aliases, .. } => !aliases.is_empty(),
             Self::Refused => false,
         }
@@ -94,12 +94,18 @@ impl Answer {
 }
 
 /// The set of this type among the records at a name: without duplicates, with `owner` for its name
-/// and one TTL, the smallest (RFC 2181, section 5). Empty when there is none.
+/// and one TTL, the smallest (RFC 2181, section 5). Empty when there is none. ANY gets a stand-in of
+/// few bytes, whatever was published there (RFC 8482, section 4.2).
 pub(crate) fn record_set<'a>(
     records: impl Iterator<Item = &'a Record>,
     record_type: RecordType,
     owner: &Name,
 ) -> Vec<Record> {
+    if record_type == RecordType::ANY {
+        let stand_in = RData::HINFO(HINFO::new("RFC8482".to_owned(), String::new()));
+        let stand_in = |_| Record::from_rdata(owner.clone(), ANY_TTL_SECS, stand_in.clone());
+        return records.take(1).map(stand_in).collect();
+    }
     let mut set: Vec<Record> = Vec::new();
     for record in records.filter(|record| record.record_type() == record_type) {
         if !set.iter().any(|other| other.data == record.data) {
@@ -112,11 +118,4 @@ pub(crate) fn record_set<'a>(
         set.iter_mut().for_each(|record| record.ttl = ttl);
     }
     set
-}
-
-/// What ANY gets where there are records: few bytes, whatever was published there.
-pub(crate) fn any_stand_in(owner: &Name) -> Vec<Record> {
-    let hinfo = HINFO::new("RFC8482".to_owned(), String::new());
-    let record = Record::from_rdata(owner.clone(), ANY_TTL_SECS, RData::HINFO(hinfo));
-    vec![record]
 }

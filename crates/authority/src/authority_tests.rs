@@ -85,7 +85,7 @@ fn the_address_of_a_name_server_inside_is_found() {
     check(
         &authority,
         "x.ns1.dns.test. A",
-        &["no such name", "SOA dns.test. 30"],
+        &["nxdomain", "SOA dns.test. 30"],
     );
 }
 
@@ -101,20 +101,16 @@ fn names_above_configured_names_exist() {
     let authority = Authority::new(vec![outer, inner]).unwrap();
     check(&authority, "servers.test. A", &["no data", "SOA test. 30"]);
     check(&authority, "inner.test. A", &["no data", "SOA test. 30"]);
-    check(
-        &authority,
-        "other.test. A",
-        &["no such name", "SOA test. 30"],
-    );
+    check(&authority, "other.test. A", &["nxdomain", "SOA test. 30"]);
     check(
         &authority,
         "other.inner.test. A",
-        &["no such name", "SOA test. 30"],
+        &["nxdomain", "SOA test. 30"],
     );
     check(
         &authority,
         "x.deep.inner.test. A",
-        &["no such name", "SOA deep.inner.test. 30"],
+        &["nxdomain", "SOA deep.inner.test. 30"],
     );
 }
 
@@ -125,12 +121,12 @@ fn the_soa_of_a_negative_answer_is_that_of_its_own_origin() {
         check(
             &authority,
             "nobody.two.test. TXT",
-            &["no such name", "SOA two.test. 30"],
+            &["nxdomain", "SOA two.test. 30"],
         );
         check(
             &authority,
             "nobody.one.test. TXT",
-            &["no such name", "SOA one.test. 30"],
+            &["nxdomain", "SOA one.test. 30"],
         );
     }
 }
@@ -144,7 +140,7 @@ fn negative_answers_are_cached_for_a_minute_at_most() {
         origin.soa.minimum_secs = minimum;
         let authority = Authority::new(vec![origin]).unwrap();
         let soa = format!("SOA dns.test. {expected}");
-        check(&authority, "nobody.dns.test. A", &["no such name", &soa]);
+        check(&authority, "nobody.dns.test. A", &["nxdomain", &soa]);
         check(&authority, "dns.test. TXT", &["no data", &soa]);
     }
 }
@@ -159,14 +155,14 @@ fn the_longest_origin_wins_in_any_order() {
             check(
                 &authority,
                 "x.dns.test. A",
-                &["no such name", "SOA dns.test. 30"],
+                &["nxdomain", "SOA dns.test. 30"],
             );
-            check(&authority, "x.test. A", &["no such name", "SOA test. 30"]);
-            check(&authority, "KEY. A", &["no such name", "SOA . 30"]);
+            check(&authority, "x.test. A", &["nxdomain", "SOA test. 30"]);
+            check(&authority, "KEY. A", &["nxdomain", "SOA . 30"]);
             check(
                 &authority,
                 "a.KEY.dns.test. A",
-                &["no such name", "SOA dns.test. 30"],
+                &["nxdomain", "SOA dns.test. 30"],
             );
         }
     }
@@ -247,7 +243,7 @@ fn any_gets_one_small_record() {
     check(
         &authority,
         "nobody.dns.test. ANY",
-        &["no such name", "SOA dns.test. 30"],
+        &["nxdomain", "SOA dns.test. 30"],
     );
 }
 

@@ -13,7 +13,7 @@ const TO_TOP: [&str; 2] = [
     "authority KEY.dns.test. 60 IN NS ns.elsewhere.net.",
 ];
 const NO_DATA: [&str; 2] = ["no data", "SOA dns.test. 30"];
-const NO_SUCH_NAME: [&str; 2] = ["no such name", "SOA dns.test. 30"];
+const NXDOMAIN: [&str; 2] = ["nxdomain", "SOA dns.test. 30"];
 const FOUND: [&str; 2] = [
     "records",
     "_iroh.KEY.dns.test. 30 IN TXT relay=https://relay.test",
@@ -40,8 +40,8 @@ fn names_above_and_beside_a_cut_are_answered() {
     let records = [SUB, IROH];
     check(&records, "_iroh.KEY.dns.test. TXT", &FOUND);
     check(&records, "KEY.dns.test. NS", &NO_DATA);
-    check(&records, "xsub.KEY.dns.test. A", &NO_SUCH_NAME);
-    check(&records, "other.KEY.dns.test. A", &NO_SUCH_NAME);
+    check(&records, "xsub.KEY.dns.test. A", &NXDOMAIN);
+    check(&records, "other.KEY.dns.test. A", &NXDOMAIN);
 }
 
 /// RFC 2181, section 6.1: below a cut the child has the authority.

@@ -97,7 +97,7 @@ pub(crate) fn text(answer: &Answer) -> Vec<String> {
     let kind = match answer {
         Answer::Records(_) => "records",
         Answer::NoData { .. } => "no data",
-        Answer::NoSuchName { .. } => "no such name",
+        Answer::NxDomain { .. } => "nxdomain",
         Answer::Referral { .. } => "referral",
         Answer::Refused => "refused",
     };

@@ -9,7 +9,7 @@ use quorate_packet::{PublicKey, SignedPacket};
 
 use crate::{
     Answer,
-    answer::{any_stand_in, record_set},
+    answer::record_set,
     cut::Cut,
     key_zone::{KeyZone, is_key},
     zone::Zone,
@@ -54,7 +54,7 @@ impl<'a> KeyQuestion<'a> {
     /// The answer, given the packet of [`key`](Self::key) or that there is none.
     pub fn answer(&self, packet: Option<&SignedPacket>) -> Result<Answer, UndecodableError> {
         let Some(packet) = packet else {
-            return Ok(self.zone.no_such_name(Vec::new()));
+            return Ok(self.zone.nxdomain(Vec::new()));
         };
         debug_assert_eq!(packet.key(), &self.key);
         match KeyZone::decode(packet) {
@@ -77,11 +77,8 @@ impl<'a> KeyQuestion<'a> {
                 return self.refer(answers, &owner, &cut, records);
             }
             let Some(node) = records.node(&labels) else {
-                return self.zone.no_such_name(answers);
+                return self.zone.nxdomain(answers);
             };
-            if record_type == RecordType::ANY && !node.is_empty() {
-                return Answer::Records(any_stand_in(&owner));
-            }
             if record_type != RecordType::CNAME {
                 let set = record_set(node.iter().copied(), record_type, &owner);
                 if !set.is_empty() {

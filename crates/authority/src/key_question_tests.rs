@@ -65,7 +65,7 @@ fn a_key_without_a_packet_does_not_exist() {
         "KEY.dns.test. ANY",
     ] {
         let answer = answer(&authority, None, asked);
-        assert_eq!(text(&answer), ["no such name", "SOA dns.test. 30"]);
+        assert_eq!(text(&answer), ["nxdomain", "SOA dns.test. 30"]);
     }
 }
 
@@ -82,17 +82,30 @@ fn a_name_with_other_types_has_no_data() {
 #[test]
 fn a_name_with_names_below_it_has_no_data() {
     let no_data = ["no data", "SOA dns.test. 30"];
-    let no_such_name = ["no such name", "SOA dns.test. 30"];
+    let nxdomain = ["nxdomain", "SOA dns.test. 30"];
     check(&[IROH], "KEY.dns.test. TXT", &no_data);
     check(&[IROH], "KEY.dns.test. ANY", &no_data);
     let deep = ["a.b.c.KEY. 30 A 192.0.2.9"];
     check(&deep, "b.c.KEY.dns.test. A", &no_data);
     check(&deep, "c.KEY.dns.test. A", &no_data);
-    check(&deep, "x.c.KEY.dns.test. A", &no_such_name);
-    check(&deep, "x.a.b.c.KEY.dns.test. A", &no_such_name);
-    check(&deep, "b.KEY.dns.test. A", &no_such_name);
-    check(&[], "KEY.dns.test. A", &no_data);
-    check(&[], "x.KEY.dns.test. A", &no_such_name);
+    check(&deep, "x.c.KEY.dns.test. A", &nxdomain);
+    check(&deep, "x.a.b.c.KEY.dns.test. A", &nxdomain);
+    check(&deep, "b.KEY.dns.test. A", &nxdomain);
+    check(&["*.KEY. 30 A 192.0.2.9"], "KEY.dns.test. A", &no_data);
+}
+
+/// RFC 8020: nothing is at the key, and nothing below it.
+#[test]
+fn a_key_without_servable_records_does_not_exist() {
+    let soa = "KEY. 30 SOA ns.KEY. me.KEY. 1 2 3 4 5";
+    for records in [&[][..], &["_iroh. 30 TXT outside"], &[soa]] {
+        for owner in ["KEY", "x.KEY", "a.x.KEY"] {
+            for record_type in ["A", "SOA", "NS", "CNAME", "ANY"] {
+                let asked = format!("{owner}.dns.test. {record_type}");
+                check(records, &asked, &["nxdomain", "SOA dns.test. 30"]);
+            }
+        }
+    }
 }
 
 /// A SOA of its own would take a key out of the origin's hands.
@@ -116,17 +129,14 @@ fn records_outside_the_signers_zone_are_not_served() {
         ". 30 TXT root".to_owned(),
         "KEY.evil. 30 TXT evil".to_owned(),
     ];
-    let records: Vec<_> = records.iter().map(String::as_str).collect();
-    check(
-        &records,
-        "_iroh.KEY.dns.test. TXT",
-        &["no such name", "SOA dns.test. 30"],
-    );
-    check(
-        &records,
-        "KEY.dns.test. TXT",
-        &["no data", "SOA dns.test. 30"],
-    );
+    let mut records: Vec<_> = records.iter().map(String::as_str).collect();
+    let nxdomain = ["nxdomain", "SOA dns.test. 30"];
+    check(&records, "_iroh.KEY.dns.test. TXT", &nxdomain);
+    check(&records, "KEY.dns.test. TXT", &nxdomain);
+    records.push("other.KEY. 30 TXT inside");
+    check(&records, "_iroh.KEY.dns.test. TXT", &nxdomain);
+    let no_data = ["no data", "SOA dns.test. 30"];
+    check(&records, "KEY.dns.test. TXT", &no_data);
 }
 
 #[test]
@@ -139,7 +149,7 @@ fn records_of_other_classes_are_not_served() {
         Some(&packet),
         "_iroh.KEY.dns.test. TXT",
     );
-    assert_eq!(text(&answer), ["no such name", "SOA dns.test. 30"]);
+    assert_eq!(text(&answer), ["nxdomain", "SOA dns.test. 30"]);
 }
 
 /// RFC 2181, sections 5.2 and 5.
@@ -253,7 +263,7 @@ mod aliases {
         check(
             &[alias],
             "www.KEY.dns.test. A",
-            &["no such name", answered, "SOA dns.test. 30"],
+            &["nxdomain", answered, "SOA dns.test. 30"],
         );
         check(
             &[alias, "web.KEY. 30 TXT x"],
@@ -342,13 +352,13 @@ mod wildcards {
 
     #[test]
     fn a_wildcard_answers_for_no_name_that_exists_or_lies_below_one() {
-        let no_such_name = ["no such name", "SOA dns.test. 30"];
+        let nxdomain = ["nxdomain", "SOA dns.test. 30"];
         let no_data = ["no data", "SOA dns.test. 30"];
         check(&ZONE, "host1.KEY.dns.test. MX", &no_data);
-        check(&ZONE, "_telnet._tcp.host1.KEY.dns.test. TXT", &no_such_name);
+        check(&ZONE, "_telnet._tcp.host1.KEY.dns.test. TXT", &nxdomain);
         check(&ZONE, "host2.KEY.dns.test. TXT", &no_data);
-        check(&ZONE, "x.host1.KEY.dns.test. TXT", &no_such_name);
-        check(&ZONE, "ghost.*.KEY.dns.test. MX", &no_such_name);
+        check(&ZONE, "x.host1.KEY.dns.test. TXT", &nxdomain);
+        check(&ZONE, "ghost.*.KEY.dns.test. MX", &nxdomain);
         check(
             &ZONE,
             "sub.*.KEY.dns.test. TXT",

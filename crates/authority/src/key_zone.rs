@@ -39,7 +39,8 @@ impl KeyZone {
 
 /// The records at a name, or `None` when it does not exist. A name with other names below it
 /// exists, with no records (RFC 8020); one that does not exist has the records of a wildcard at its
-/// closest encloser (RFC 4592, section 3.3.1).
+/// closest encloser (RFC 4592, section 3.3.1). Where there are no records at all, not even the key
+/// exists.
 ///
 /// `labels` are those of the name left of the key, from the right.
 pub(crate) fn node<'a>(
@@ -47,14 +48,10 @@ pub(crate) fn node<'a>(
     labels: &[&[u8]],
 ) -> Option<Vec<&'a Record>> {
     // Every record makes the names above it exist, up to where it parts from the name asked.
-    let shared: Vec<usize> = records
-        .clone()
-        .map(|record| labels_shared(record, labels))
-        .collect();
-    let encloser = shared.iter().copied().max().unwrap_or_default();
-    let closest = records.zip(&shared);
-    let closest = closest.filter(|(_, shared)| **shared == encloser);
-    let mut closest: Vec<&Record> = closest.map(|(record, _)| record).collect();
+    let shared = |record: &Record| labels_shared(record, labels);
+    let encloser = records.clone().map(shared).max()?;
+    let closest = records.filter(|record| shared(record) == encloser);
+    let mut closest: Vec<&Record> = closest.collect();
 
     let mut depth = encloser;
     if encloser < labels.len() {

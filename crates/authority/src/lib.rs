@@ -22,10 +22,10 @@
 //! | [`Authority`] | all origins; tells who can answer a question |
 //! | [`Located`] | an answer, or the key whose packet holds it |
 //! | [`KeyQuestion`] | a question about names below a key |
-//! | [`Answer`] | records, no data, no such name, a referral, or refused |
+//! | [`Answer`] | records, no data, NXDOMAIN, a referral, or refused |
 //!
 //! Sources: RFC 1034, 1035, 2181 (record sets, zone cuts), 2308 (negative answers), 3597 (unknown
-//! types), 4343 (case), 4592 (wildcards), 8020 (empty non-terminals), 8482 (ANY), 9471 (glue).
+//! types), 4343 (case), 4592 (wildcards), 8020 (names that do not exist), 8482 (ANY), 9471 (glue).
 
 mod answer;
 mod authority;

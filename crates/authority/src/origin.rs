@@ -8,7 +8,7 @@ use std::{
 use hickory_proto::rr::Name;
 use quorate_packet::PublicKey;
 
-/// The longest that "no such name" may be cached, in seconds. An endpoint that was asked for before
+/// The longest that NXDOMAIN may be cached, in seconds. An endpoint that was asked for before
 /// it published stays invisible for this long.
 pub const NEGATIVE_TTL_SECS_MAX: u32 = 60;
 

@@ -1,6 +1,6 @@
 //! One origin: what configuration puts there, and where the keys begin.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use hickory_proto::{
     op::Query,
@@ -8,27 +8,18 @@ use hickory_proto::{
 };
 use quorate_packet::PublicKey;
 
-use crate::{
-    Answer, KeyQuestion, Located, NEGATIVE_TTL_SECS_MAX, Origin, Soa,
-    answer::{any_stand_in, record_set},
-};
+use crate::{Answer, KeyQuestion, Located, NEGATIVE_TTL_SECS_MAX, Origin, Soa, answer::record_set};
 
 /// An origin, ready to answer.
 #[derive(Debug)]
 pub(crate) struct Zone {
     name: Name,
     label_count: usize,
-    /// The names that configuration knows, the apex first. Those of inner origins have no records
+    /// What stands at the names that configuration knows. Those of inner origins have no records
     /// here: questions about them go to their own zone, but the names above them exist.
-    nodes: Vec<Node>,
+    nodes: BTreeMap<Name, Vec<Record>>,
     /// The SOA of negative answers, with their TTL.
     soa: Arc<Record>,
-}
-
-#[derive(Debug)]
-struct Node {
-    name: Name,
-    records: Vec<Record>,
 }
 
 impl Zone {
@@ -39,13 +30,24 @@ impl Zone {
         let mut negative = soa.clone();
         negative.ttl = negative_ttl.min(NEGATIVE_TTL_SECS_MAX);
 
-        let inner = inner.into_iter().map(|name| Node {
-            name,
-            records: Vec::new(),
-        });
+        let record = |name: &Name, data| Record::from_rdata(name.clone(), origin.ttl_secs, data);
+        let ns = origin.ns.into_iter().map(|ns| RData::NS(rdata::NS(ns)));
+        let a = origin.a.into_iter().map(|a| RData::A(a.into()));
+        let aaaa = origin.aaaa.into_iter().map(|a| RData::AAAA(a.into()));
+        let apex = ns.chain(a).chain(aaaa);
+        let apex = apex.map(|data| record(&origin.name, data));
+        let apex: Vec<Record> = std::iter::once(soa).chain(apex).collect();
+
+        let mut nodes = BTreeMap::from([(origin.name.clone(), apex)]);
+        for (server, addresses) in origin.ns_addresses {
+            let addresses = addresses.into_iter().map(|ip| record(&server, ip.into()));
+            let addresses: Vec<Record> = addresses.collect();
+            nodes.entry(server).or_default().extend(addresses);
+        }
+        nodes.extend(inner.into_iter().map(|name| (name, Vec::new())));
         Self {
             label_count: origin.name.iter().len(),
-            nodes: configured(&origin, soa).into_iter().chain(inner).collect(),
+            nodes,
             name: origin.name,
             soa: Arc::new(negative),
         }
@@ -64,9 +66,9 @@ impl Zone {
         Answer::NoData { aliases, soa }
     }
 
-    pub(crate) fn no_such_name(&self, aliases: Vec<Record>) -> Answer {
+    pub(crate) fn nxdomain(&self, aliases: Vec<Record>) -> Answer {
         let soa = self.soa.clone();
-        Answer::NoSuchName { aliases, soa }
+        Answer::NxDomain { aliases, soa }
     }
 
     /// Finds who can answer a question about a name in this zone.
@@ -79,52 +81,22 @@ impl Zone {
     }
 
     fn configured_answer(&self, name: &Name, record_type: RecordType) -> Answer {
-        if let Some(node) = self.nodes.iter().find(|node| node.name == *name) {
-            if record_type == RecordType::ANY && !node.records.is_empty() {
-                return Answer::Records(any_stand_in(name));
-            }
-            let set = record_set(node.records.iter(), record_type, name);
+        if let Some(records) = self.nodes.get(name) {
+            let set = record_set(records.iter(), record_type, name);
             return match set.is_empty() {
                 false => Answer::Records(set),
                 true => self.no_data(Vec::new()),
             };
         }
-        if self.nodes.iter().any(|node| name.zone_of(&node.name)) {
+        if self.nodes.keys().any(|node| name.zone_of(node)) {
             return self.no_data(Vec::new());
         }
         // The root has names that others serve: to deny google.com would be a lie.
         if self.name.is_root() {
             return Answer::Refused;
         }
-        self.no_such_name(Vec::new())
+        self.nxdomain(Vec::new())
     }
-}
-
-fn configured(origin: &Origin, soa: Record) -> Vec<Node> {
-    let record = |name: &Name, data| Record::from_rdata(name.clone(), origin.ttl_secs, data);
-    let ns = origin.ns.iter().cloned();
-    let ns = ns.map(|ns| record(&origin.name, RData::NS(rdata::NS(ns))));
-    let a = origin.a.iter().map(|a| RData::A((*a).into()));
-    let aaaa = origin.aaaa.iter().map(|aaaa| RData::AAAA((*aaaa).into()));
-    let addresses = a.chain(aaaa).map(|data| record(&origin.name, data));
-
-    let mut apex = Node {
-        name: origin.name.clone(),
-        records: std::iter::once(soa).chain(ns).chain(addresses).collect(),
-    };
-    let mut servers = Vec::new();
-    for (name, addresses) in &origin.ns_addresses {
-        let addresses = addresses.iter().map(|ip| record(name, (*ip).into()));
-        if *name == origin.name {
-            apex.records.extend(addresses);
-        } else {
-            servers.push(Node {
-                name: name.clone(),
-                records: addresses.collect(),
-            });
-        }
-    }
-    std::iter::once(apex).chain(servers).collect()
 }
 
 fn soa_record(origin: &Name, soa: &Soa, ttl_secs: u32) -> Record {

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    body::to_bytes,
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
     routing::MethodRouter,
 };
+use bytes::Bytes;
 use data_encoding::BASE64URL_NOPAD;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 
 use crate::{QUERY_SIZE_MAX, Responder, Transport};
 
@@ -23,7 +24,7 @@ const DNS_MESSAGE: &str = "application/dns-message";
 /// The methods of the resource.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, OPTIONS");
 
-/// `GET`, `HEAD` and `POST` at `/dns-query`. Whatever a response's code, its HTTP status is 200
+/// `GET`, `HEAD` and `POST` at `/dns-query`. Whatever a response's RCODE, its HTTP status is 200
 /// (RFC 8484, section 4.2.1); other statuses say that there was no DNS message to answer.
 pub fn doh_router(responder: Arc<Responder>) -> Router {
     let methods = MethodRouter::new()
@@ -36,7 +37,7 @@ pub fn doh_router(responder: Arc<Responder>) -> Router {
 
 /// Why a request has no DNS response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-enum Unfit {
+enum RequestError {
     #[error("only {DNS_MESSAGE} is given here: leave out Accept, or accept that")]
     NotAcceptable,
     #[error("the body must be {DNS_MESSAGE}, and Content-Type must say so")]
@@ -57,7 +58,7 @@ enum Unfit {
     Method,
 }
 
-impl Unfit {
+impl RequestError {
     fn status(self) -> StatusCode {
         match self {
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
@@ -72,7 +73,7 @@ impl Unfit {
     }
 }
 
-impl IntoResponse for Unfit {
+impl IntoResponse for RequestError {
     fn into_response(self) -> Response {
         let mut response = (self.status(), format!("{self}\n")).into_response();
         let headers = response.headers_mut();
@@ -88,84 +89,72 @@ async fn get(
     State(responder): State<Arc<Responder>>,
     uri: Uri,
     headers: HeaderMap,
-) -> Result<Response, Unfit> {
+) -> Result<Response, RequestError> {
     check_accept(&headers)?;
     let query = uri.query().unwrap_or_default();
     let mut parameters = query.split('&').filter_map(|pair| pair.split_once('='));
     let (_, encoded) = parameters
         .find(|(name, _)| *name == "dns")
-        .ok_or(Unfit::NoParameter)?;
+        .ok_or(RequestError::NoParameter)?;
     if encoded.len() > BASE64URL_NOPAD.encode_len(QUERY_SIZE_MAX) {
-        return Err(Unfit::UriTooLong);
+        return Err(RequestError::UriTooLong);
     }
     let message = BASE64URL_NOPAD.decode(encoded.as_bytes());
-    respond(&responder, &message.map_err(|_| Unfit::Encoding)?)
+    respond(&responder, &message.map_err(|_| RequestError::Encoding)?)
 }
 
 async fn post(
     State(responder): State<Arc<Responder>>,
     request: Request,
-) -> Result<Response, Unfit> {
+) -> Result<Response, RequestError> {
     check_accept(request.headers())?;
     let content_type = request.headers().get(header::CONTENT_TYPE);
     let content_type = content_type.and_then(|value| value.to_str().ok());
     if !content_type.is_some_and(|value| is_media_type(value, DNS_MESSAGE)) {
-        return Err(Unfit::MediaType);
+        return Err(RequestError::MediaType);
     }
-    let message = to_bytes(request.into_body(), QUERY_SIZE_MAX).await;
-    respond(&responder, &message.map_err(on_body_error)?)
+    respond(&responder, &read_body(request).await?)
 }
 
-fn on_body_error(error: axum::Error) -> Unfit {
-    let mut source: Option<&dyn std::error::Error> = Some(&error);
-    while let Some(error) = source {
-        if error.is::<http_body_util::LengthLimitError>() {
-            return Unfit::TooLong;
-        }
-        source = error.source();
+/// The body, if it is no longer than a query may be.
+async fn read_body(request: Request) -> Result<Bytes, RequestError> {
+    let body = Limited::new(request.into_body(), QUERY_SIZE_MAX);
+    match body.collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(RequestError::TooLong),
+        Err(_) => Err(RequestError::BodyLost),
     }
-    Unfit::BodyLost
 }
 
-fn respond(responder: &Responder, message: &[u8]) -> Result<Response, Unfit> {
+fn respond(responder: &Responder, message: &[u8]) -> Result<Response, RequestError> {
     let mut out = Vec::new();
     let summary = responder
         .respond(message, Transport::Https, &mut out)
-        .ok_or(Unfit::NotAQuery)?;
-    let mut response = out.into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(DNS_MESSAGE));
+        .ok_or(RequestError::NotAQuery)?;
     // RFC 8484, section 5.1: never fresh for longer than a record in it.
     let cache_control = match summary.ttl_secs {
-        Some(secs) => HeaderValue::try_from(format!("max-age={secs}")),
-        None => Ok(HeaderValue::from_static("no-store")),
+        Some(secs) => format!("max-age={secs}"),
+        None => "no-store".to_owned(),
     };
-    headers.insert(
-        header::CACHE_CONTROL,
-        cache_control.expect("a number is fit for a header"),
-    );
-    Ok(with_cors(response))
+    let headers = [
+        (header::CONTENT_TYPE, DNS_MESSAGE.to_owned()),
+        (header::CACHE_CONTROL, cache_control),
+    ];
+    Ok(with_cors((headers, out).into_response()))
 }
 
 /// A client that names no type, any type, or this one. Clients that merely say what they like best
 /// get it.
-fn check_accept(headers: &HeaderMap) -> Result<(), Unfit> {
-    let mut accept = headers.get_all(header::ACCEPT).iter().peekable();
-    if accept.peek().is_none() {
-        return Ok(());
-    }
-    let accepts = |value: &HeaderValue| {
-        value.to_str().is_ok_and(|value| {
-            value.split(',').any(|range| {
-                ["*/*", "application/*", DNS_MESSAGE]
-                    .iter()
-                    .any(|fit| is_media_type(range, fit))
-            })
-        })
+fn check_accept(headers: &HeaderMap) -> Result<(), RequestError> {
+    let fits = |range: &str| {
+        let mut fitting = ["*/*", "application/*", DNS_MESSAGE].into_iter();
+        fitting.any(|media_type| is_media_type(range, media_type))
     };
-    match accept.any(accepts) {
+    let accepts = |value: &HeaderValue| value.to_str().is_ok_and(|v| v.split(',').any(fits));
+    let mut accept = headers.get_all(header::ACCEPT).iter();
+    match !headers.contains_key(header::ACCEPT) || accept.any(accepts) {
         true => Ok(()),
-        false => Err(Unfit::NotAcceptable),
+        false => Err(RequestError::NotAcceptable),
     }
 }
 
@@ -176,19 +165,17 @@ fn is_media_type(value: &str, media_type: &str) -> bool {
 }
 
 async fn preflight() -> Response {
-    let mut response = StatusCode::NO_CONTENT.into_response();
-    let headers = response.headers_mut();
-    headers.insert(header::ALLOW, METHODS);
-    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, METHODS);
-    headers.insert(
-        header::ACCESS_CONTROL_ALLOW_HEADERS,
-        HeaderValue::from_static("Accept, Content-Type"),
-    );
-    with_cors(response)
+    let allowed = HeaderValue::from_static("Accept, Content-Type");
+    let headers = [
+        (header::ALLOW, METHODS),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, METHODS),
+        (header::ACCESS_CONTROL_ALLOW_HEADERS, allowed),
+    ];
+    with_cors((StatusCode::NO_CONTENT, headers).into_response())
 }
 
-async fn other_method() -> Unfit {
-    Unfit::Method
+async fn other_method() -> RequestError {
+    RequestError::Method
 }
 
 /// Lets pages of any site ask: records are public and no request carries credentials.

@@ -1,5 +1,5 @@
 use axum::{
-    body::Body,
+    body::{Body, to_bytes},
     http::{Method, request},
 };
 use hickory_proto::{op::ResponseCode, rr::RecordType};
@@ -68,13 +68,13 @@ async fn head_says_what_get_would() {
 
 /// RFC 8484, section 4.2.1; and section 5.1 on how long it may be cached.
 #[tokio::test]
-async fn every_response_code_is_a_200() {
+async fn every_rcode_is_a_200() {
     let nobody = query(&iroh(NOBODY, "dns.test."), RecordType::TXT);
     let damaged = query(&iroh(DAMAGED, "dns.test."), RecordType::TXT);
     let referred = query(&format!("sub.{CUT}.dns.test."), RecordType::A);
     let elsewhere = query("google.com.", RecordType::A);
     let cut = alice_query()[..30].to_vec();
-    for (message, code, cache_control) in [
+    for (message, rcode, cache_control) in [
         (nobody, ResponseCode::NXDomain, "max-age=50"),
         (referred, ResponseCode::NoError, "max-age=60"),
         (damaged, ResponseCode::ServFail, "no-store"),
@@ -82,9 +82,9 @@ async fn every_response_code_is_a_200() {
         (cut, ResponseCode::FormErr, "no-store"),
     ] {
         let (status, headers, body) = send(get_request(&message), Body::empty()).await;
-        assert_eq!(status, StatusCode::OK, "{code}");
-        assert_eq!(parse(&body).response_code, code);
-        assert_eq!(headers[header::CACHE_CONTROL], cache_control, "{code}");
+        assert_eq!(status, StatusCode::OK, "{rcode}");
+        assert_eq!(parse(&body).response_code, rcode);
+        assert_eq!(headers[header::CACHE_CONTROL], cache_control, "{rcode}");
     }
 }
 

@@ -15,8 +15,8 @@ use hickory_proto::{
         rdata::{self, TXT},
     },
 };
-use prometheus::Registry;
 use quorate_authority::{Authority, Origin, Soa};
+use quorate_metrics::Registry;
 use quorate_packet::{HEADER_SIZE, PublicKey, SignedPacket};
 use quorate_replica::{ReadError, Reader, StoredPacket};
 
@@ -79,6 +79,7 @@ pub(crate) struct Fixture {
     pub(crate) responder: Arc<Responder>,
     pub(crate) replica: Arc<FakeReplica>,
     pub(crate) registry: Registry,
+    pub(crate) connections: quorate_listener::Metrics,
 }
 
 impl Fixture {
@@ -91,12 +92,14 @@ impl Fixture {
 
         let registry = Registry::new();
         let metrics = Metrics::register(&registry).unwrap();
+        let connections = quorate_listener::Metrics::register(&registry).unwrap();
         let authority = Authority::new(vec![origin("dns.test."), origin("two.test.")]).unwrap();
         let replica = Arc::new(replica);
         Self {
             responder: Arc::new(Responder::new(authority, replica.clone(), metrics)),
             replica,
             registry,
+            connections,
         }
     }
 

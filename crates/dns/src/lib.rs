@@ -9,7 +9,7 @@
 //! What is said is decided in `quorate-authority`; here bytes become questions and answers bytes.
 //! Anybody may send anything, so three rules hold: bytes are screened before a parser that reserves
 //! memory by their claims sees them; a datagram costs no task and no memory beyond its loop's two
-//! buffers; connections are counted, and each must make progress. Reads of the replica take
+//! buffers; connections are counted (`quorate-listener`), and each must make progress. Reads of the replica take
 //! microseconds and happen in place. A replica that cannot be read is a SERVFAIL, never a negative
 //! answer.
 //!
@@ -26,21 +26,23 @@
 //! Sources: RFC 1035 (messages), 6891 (EDNS), 7766 (TCP), 8484 (HTTPS), 9471 (glue), 9619 (one
 //! question), 9715 (sizes over UDP).
 
-mod code;
+mod config;
 mod doh;
 #[cfg(test)]
 mod fixture;
 mod metrics;
 mod query;
+mod rcode;
 mod responder;
 mod response;
 mod server;
 mod tcp;
 mod udp;
 
+pub use config::Config;
 pub use doh::doh_router;
 pub use metrics::Metrics;
 pub use query::QUERY_SIZE_MAX;
 pub use responder::{Responder, Summary, Transport};
 pub use response::UDP_SIZE_MAX;
-pub use server::{BindError, Bound, Config, Server};
+pub use server::{Bound, Server};

@@ -7,7 +7,7 @@ use hickory_proto::{
 };
 use quorate_packet::message::{self, HEADER_SIZE};
 
-use crate::code::Code;
+use crate::rcode::Rcode;
 
 /// The largest query that is read, in bytes. A question takes at most 271; the rest is room for
 /// options such as padding to blocks of 128 (RFC 8467).
@@ -21,7 +21,7 @@ const RECORD_FIXED_SIZE: usize = 10;
 
 /// What of a query's header returns in the response: its id, opcode, and the bits RD and CD.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Head {
+pub(crate) struct Header {
     pub(crate) id: [u8; 2],
     /// Opcode and RD, at their places in the third byte.
     pub(crate) opcode_and_rd: u8,
@@ -42,45 +42,45 @@ pub(crate) struct Edns {
 /// A well-formed query of opcode QUERY.
 #[derive(Debug)]
 pub(crate) struct Query {
-    pub(crate) head: Head,
+    pub(crate) header: Header,
     pub(crate) question: op::Query,
     pub(crate) edns: Option<Edns>,
 }
 
 /// Why a message is not a query to answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unfit {
+pub(crate) enum ParseError {
     /// Too short for a header, or itself a response: an answer could start a quarrel between two
     /// servers.
     NotAQuery,
-    /// To be answered with this code, and no more than the header.
-    Rejected(Head, Code),
+    /// To be answered with this response code, and no more than the header.
+    Rejected(Header, Rcode),
 }
 
 impl Query {
     /// Parses a message.
-    pub(crate) fn parse(message: &[u8]) -> Result<Self, Unfit> {
-        let Some((header, _)) = message.split_first_chunk::<HEADER_SIZE>() else {
-            return Err(Unfit::NotAQuery);
+    pub(crate) fn parse(message: &[u8]) -> Result<Self, ParseError> {
+        let Some((bytes, _)) = message.split_first_chunk::<HEADER_SIZE>() else {
+            return Err(ParseError::NotAQuery);
         };
-        if header[2] & 0x80 != 0 {
-            return Err(Unfit::NotAQuery);
+        if bytes[2] & 0x80 != 0 {
+            return Err(ParseError::NotAQuery);
         }
-        let head = Head {
-            id: [header[0], header[1]],
-            opcode_and_rd: header[2] & 0x79,
-            cd: header[3] & 0x10,
+        let header = Header {
+            id: [bytes[0], bytes[1]],
+            opcode_and_rd: bytes[2] & 0x79,
+            cd: bytes[3] & 0x10,
         };
-        if header[2] & 0x78 != 0 {
-            return Err(Unfit::Rejected(head, Code::NotImp));
+        if bytes[2] & 0x78 != 0 {
+            return Err(ParseError::Rejected(header, Rcode::NotImp));
         }
-        let malformed = Unfit::Rejected(head, Code::FormErr);
+        let malformed = ParseError::Rejected(header, Rcode::FormErr);
         if !message::counts_fit(message) {
             return Err(malformed);
         }
-        let (question, edns) = parse_body(header, message).ok_or(malformed)?;
+        let (question, edns) = parse_body(bytes, message).ok_or(malformed)?;
         Ok(Self {
-            head,
+            header,
             question,
             edns,
         })

@@ -1,9 +1,9 @@
 use super::*;
 use crate::fixture::{alice_query, name, query, with_opt};
 
-fn code(message: &[u8]) -> Code {
+fn rcode(message: &[u8]) -> Rcode {
     match Query::parse(message) {
-        Err(Unfit::Rejected(_, code)) => code,
+        Err(ParseError::Rejected(_, rcode)) => rcode,
         other => panic!("not rejected: {other:?}"),
     }
 }
@@ -14,15 +14,15 @@ fn a_plain_query_is_read() {
     assert!(parsed.question.name().eq_case(&name("Dns.tEst.")));
     assert_eq!(parsed.question.query_type(), RecordType::SOA);
     assert_eq!(parsed.edns, None);
-    assert_eq!(parsed.head.id, [0xab, 0xcd]);
-    assert_eq!(parsed.head.opcode_and_rd, 1);
+    assert_eq!(parsed.header.id, [0xab, 0xcd]);
+    assert_eq!(parsed.header.opcode_and_rd, 1);
 }
 
 #[test]
 fn what_is_shorter_than_a_header_is_no_query() {
     for size in 0..HEADER_SIZE {
         let parsed = Query::parse(&alice_query()[..size]);
-        assert_eq!(parsed.unwrap_err(), Unfit::NotAQuery);
+        assert_eq!(parsed.unwrap_err(), ParseError::NotAQuery);
     }
 }
 
@@ -31,7 +31,7 @@ fn what_is_shorter_than_a_header_is_no_query() {
 fn a_response_is_no_query() {
     let mut message = alice_query();
     message[2] |= 0x80;
-    assert_eq!(Query::parse(&message).unwrap_err(), Unfit::NotAQuery);
+    assert_eq!(Query::parse(&message).unwrap_err(), ParseError::NotAQuery);
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn other_opcodes_are_not_implemented() {
     for opcode in 1..16 {
         let mut message = alice_query();
         message[2] |= opcode << 3;
-        assert_eq!(code(&message), Code::NotImp, "{opcode}");
+        assert_eq!(rcode(&message), Rcode::NotImp, "{opcode}");
     }
 }
 
@@ -48,12 +48,16 @@ fn other_opcodes_are_not_implemented() {
 fn there_is_exactly_one_question() {
     let mut none = alice_query()[..HEADER_SIZE].to_vec();
     none[5] = 0;
-    assert_eq!(code(&none), Code::FormErr);
+    assert_eq!(rcode(&none), Rcode::FormErr);
     let two = [&alice_query()[..], &alice_query()[HEADER_SIZE..]].concat();
     let mut counted = two.clone();
     counted[5] = 2;
-    assert_eq!(code(&counted), Code::FormErr);
-    assert_eq!(code(&two), Code::FormErr, "a question that is not counted");
+    assert_eq!(rcode(&counted), Rcode::FormErr);
+    assert_eq!(
+        rcode(&two),
+        Rcode::FormErr,
+        "a question that is not counted"
+    );
 }
 
 #[test]
@@ -61,20 +65,20 @@ fn a_query_cut_short_anywhere_is_malformed() {
     let message = with_opt(alice_query(), 1232, 0, &[0, 10, 0, 1, 7]);
     assert!(Query::parse(&message).is_ok());
     for size in HEADER_SIZE..message.len() {
-        assert_eq!(code(&message[..size]), Code::FormErr, "{size}");
+        assert_eq!(rcode(&message[..size]), Rcode::FormErr, "{size}");
     }
 }
 
 #[test]
 fn bytes_behind_the_last_record_are_malformed() {
-    assert_eq!(code(&[&alice_query()[..], b"x"].concat()), Code::FormErr);
+    assert_eq!(rcode(&[&alice_query()[..], b"x"].concat()), Rcode::FormErr);
 }
 
 #[test]
 fn a_header_that_claims_much_is_malformed() {
     assert_eq!(
-        code(&[0, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255]),
-        Code::FormErr
+        rcode(&[0, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255]),
+        Rcode::FormErr
     );
 }
 
@@ -84,7 +88,7 @@ fn a_question_is_not_compressed() {
     let pointer = [
         0xab, 0xcd, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0xc0, 4, 0, 1, 0, 1,
     ];
-    assert_eq!(code(&pointer), Code::FormErr);
+    assert_eq!(rcode(&pointer), Rcode::FormErr);
 }
 
 #[test]
@@ -98,10 +102,10 @@ fn names_and_labels_have_their_limits() {
     let longest = vec![label(63), label(63), label(63), label(61)];
     assert!(Query::parse(&message(longest.clone())).is_ok());
     assert_eq!(
-        code(&message([longest, vec![label(1)]].concat())),
-        Code::FormErr
+        rcode(&message([longest, vec![label(1)]].concat())),
+        Rcode::FormErr
     );
-    assert_eq!(code(&message(vec![label(64)])), Code::FormErr);
+    assert_eq!(rcode(&message(vec![label(64)])), Rcode::FormErr);
 }
 
 #[test]
@@ -121,16 +125,16 @@ fn other_records_are_skipped() {
 fn there_is_at_most_one_opt_and_the_root_owns_it() {
     let once = with_opt(alice_query(), 1232, 0, &[]);
     let twice = with_opt(once.clone(), 1232, 0, &[]);
-    assert_eq!(code(&twice), Code::FormErr);
+    assert_eq!(rcode(&twice), Rcode::FormErr);
 
     let mut owned = alice_query();
     owned.extend_from_slice(&[1, b'x']);
     owned.extend_from_slice(&once[alice_query().len()..]);
     owned[11] = 1;
-    assert_eq!(code(&owned), Code::FormErr);
+    assert_eq!(rcode(&owned), Rcode::FormErr);
 
     for options in [&[0, 10, 0, 2, 7][..], &[0, 10, 0], &[7]] {
         let message = with_opt(alice_query(), 1232, 0, options);
-        assert_eq!(code(&message), Code::FormErr, "{options:?}");
+        assert_eq!(rcode(&message), Rcode::FormErr, "{options:?}");
     }
 }

@@ -6,18 +6,20 @@ use std::{
 };
 
 use hickory_proto::ProtoError;
-use quorate_authority::{Answer, Authority, Located, UndecodableError};
+use quorate_authority::{Authority, Located, UndecodableError};
 use quorate_replica::{ReadError, Reader};
+use strum::{IntoStaticStr, VariantArray};
 
 use crate::{
     Metrics,
-    code::Code,
-    query::{Query, Unfit},
-    response::{self, UDP_SIZE_MAX, UDP_SIZE_MIN},
+    query::{ParseError, Query},
+    rcode::Rcode,
+    response::{Response, UDP_SIZE_MAX, UDP_SIZE_MIN, Written},
 };
 
-/// How a query came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How a query came. The names are those in metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
 pub enum Transport {
     /// A datagram. The response has to fit one.
     Udp,
@@ -25,19 +27,6 @@ pub enum Transport {
     Tcp,
     /// An HTTP request.
     Https,
-}
-
-impl Transport {
-    pub(crate) const ALL: [Self; 3] = [Self::Udp, Self::Tcp, Self::Https];
-
-    /// Its name in metrics.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Udp => "udp",
-            Self::Tcp => "tcp",
-            Self::Https => "https",
-        }
-    }
 }
 
 /// What a response says, for who passes it on.
@@ -78,10 +67,6 @@ impl Responder {
         }
     }
 
-    pub(crate) fn metrics(&self) -> &Metrics {
-        &self.metrics
-    }
-
     /// Writes the response to `message` in place of what `out` holds. `None` when nothing may be
     /// said: the message is shorter than a header, or a response.
     pub fn respond(
@@ -90,18 +75,18 @@ impl Responder {
         transport: Transport,
         out: &mut Vec<u8>,
     ) -> Option<Summary> {
-        let (code, ttl_secs) = match Query::parse(message) {
+        let (rcode, ttl_secs) = match Query::parse(message) {
             Ok(query) => self.respond_to_query(&query, transport, out),
-            Err(Unfit::Rejected(head, code)) => {
-                response::write_rejection(head, code, out);
-                (code, None)
+            Err(ParseError::Rejected(header, rcode)) => {
+                Response::rejection(header, rcode).write_empty(out);
+                (rcode, None)
             }
-            Err(Unfit::NotAQuery) => {
-                self.metrics.messages_ignored.inc();
+            Err(ParseError::NotAQuery) => {
+                self.metrics.messages_ignored_total.inc();
                 return None;
             }
         };
-        self.metrics.count(transport, code);
+        self.metrics.queries_total.of(transport, rcode).inc();
         Some(Summary { ttl_secs })
     }
 
@@ -110,24 +95,24 @@ impl Responder {
         query: &Query,
         transport: Transport,
         out: &mut Vec<u8>,
-    ) -> (Code, Option<u32>) {
+    ) -> (Rcode, Option<u32>) {
         // RFC 6891, section 6.1.3: a later version of EDNS is told the latest that we know, 0.
         if query.edns.is_some_and(|edns| edns.version > 0) {
-            response::write_empty(query, Code::BadVers, out);
-            return (Code::BadVers, None);
+            Response::empty(query, Rcode::BadVers).write_empty(out);
+            return (Rcode::BadVers, None);
         }
         // Anybody can publish what the codec has to read and write here. Should a packet ever make
         // it panic, that must not end the loop that answers everybody else.
         let attempt = AssertUnwindSafe(|| self.write_answer(query, transport, out));
         match catch_unwind(attempt).unwrap_or(Err(Fault::Panicked)) {
-            Ok(answer) => (response::code(&answer), answer.ttl_secs_min()),
+            Ok(outcome) => outcome,
             Err(fault) => {
                 tracing::debug!(
                     error = &fault as &dyn std::error::Error,
                     "answered SERVFAIL"
                 );
-                response::write_empty(query, Code::ServFail, out);
-                (Code::ServFail, None)
+                Response::empty(query, Rcode::ServFail).write_empty(out);
+                (Rcode::ServFail, None)
             }
         }
     }
@@ -137,7 +122,7 @@ impl Responder {
         query: &Query,
         transport: Transport,
         out: &mut Vec<u8>,
-    ) -> Result<Answer, Fault> {
+    ) -> Result<(Rcode, Option<u32>), Fault> {
         let answer = match self.authority.locate(&query.question) {
             Located::Answer(answer) => answer,
             Located::Key(question) => {
@@ -145,11 +130,11 @@ impl Responder {
                 question.answer(stored.as_ref().map(|stored| &stored.packet))?
             }
         };
-        let size_max = size_max(query, transport);
-        if response::write_answer(query, &answer, size_max, out)? {
-            self.metrics.responses_truncated.inc();
+        let response = Response::answer(query, &answer);
+        if response.write(size_max(query, transport), out)? == Written::Truncated {
+            self.metrics.responses_truncated_total.inc();
         }
-        Ok(answer)
+        Ok((response.rcode(), answer.ttl_secs_min()))
     }
 }
 

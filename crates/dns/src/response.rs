@@ -9,8 +9,8 @@ use quorate_authority::Answer;
 use quorate_packet::message::HEADER_SIZE;
 
 use crate::{
-    code::Code,
-    query::{Edns, Head, Query},
+    query::{Edns, Header, Query},
+    rcode::Rcode,
 };
 
 /// The largest datagram that is sent, and that we say to take, in bytes: what passes every network
@@ -28,76 +28,113 @@ const QR: u8 = 0x80;
 const AA: u8 = 0x04;
 const TC: u8 = 0x02;
 
-/// How many entries each section has.
-#[derive(Default)]
-struct Counts {
-    questions: u16,
-    answers: u16,
-    authorities: u16,
-    additionals: u16,
+/// A response that is not written yet.
+pub(crate) struct Response<'a> {
+    header: Header,
+    /// Repeated in the client's own letter case (RFC 4343).
+    question: Option<&'a op::Query>,
+    edns: Option<Edns>,
+    rcode: Rcode,
+    authoritative: bool,
+    /// Answers, authorities, additionals.
+    sections: [&'a [Record]; 3],
 }
 
-/// Writes the header alone: what is left to say when the rest of the query means nothing.
-pub(crate) fn write_rejection(head: Head, code: Code, out: &mut Vec<u8>) {
-    out.clear();
-    out.extend_from_slice(&header(head, code, 0, &Counts::default()));
+/// How much of a response was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// All of it.
+    Whole,
+    /// What fitted.
+    Truncated,
 }
 
-/// Writes a response that has no records.
-pub(crate) fn write_empty(query: &Query, code: Code, out: &mut Vec<u8>) {
-    out.clear();
-    let mut counts = Counts::default();
-    let mut encoder = BinEncoder::new(out);
-    let question = emit_question(&mut encoder, &query.question);
-    question.expect("a question that was read has room in any message");
-    counts.questions = 1;
-    finish(query, code, 0, counts, out);
-}
-
-/// Writes an answer of at most `size_max` bytes, and says whether it had to leave something out.
-pub(crate) fn write_answer(
-    query: &Query,
-    answer: &Answer,
-    size_max: u16,
-    out: &mut Vec<u8>,
-) -> Result<bool, ProtoError> {
-    out.clear();
-    let mut encoder = BinEncoder::new(out);
-    encoder.set_max_size(size_max - query.edns.map_or(0, |_| OPT_SIZE));
-    emit_question(&mut encoder, &query.question)?;
-    let mut counts = Counts {
-        questions: 1,
-        ..Counts::default()
-    };
-    let sections = [
-        (answer.records(), &mut counts.answers),
-        (answer.authorities(), &mut counts.authorities),
-        // Glue that is missing counts (RFC 9471, section 3.1), and there are no other additionals.
-        (answer.additionals(), &mut counts.additionals),
-    ];
-    let mut complete = true;
-    for (records, count) in sections {
-        for set in records.chunk_by(is_same_set) {
-            complete = complete && emit_set(&mut encoder, set, count)?;
+impl<'a> Response<'a> {
+    /// A header alone: what is left to say when the rest of the query means nothing.
+    pub(crate) fn rejection(header: Header, rcode: Rcode) -> Self {
+        Self {
+            header,
+            question: None,
+            edns: None,
+            rcode,
+            authoritative: false,
+            sections: [&[]; 3],
         }
     }
-    let mut bits = 0;
-    if answer.is_authoritative() {
-        bits |= AA;
-    }
-    if !complete {
-        bits |= TC;
-    }
-    finish(query, code(answer), bits, counts, out);
-    Ok(!complete)
-}
 
-/// The code of an answer.
-pub(crate) fn code(answer: &Answer) -> Code {
-    match answer {
-        Answer::Records(_) | Answer::NoData { .. } | Answer::Referral { .. } => Code::NoError,
-        Answer::NoSuchName { .. } => Code::NxDomain,
-        Answer::Refused => Code::Refused,
+    /// A response that has no records.
+    pub(crate) fn empty(query: &'a Query, rcode: Rcode) -> Self {
+        Self {
+            question: Some(&query.question),
+            edns: query.edns,
+            ..Self::rejection(query.header, rcode)
+        }
+    }
+
+    /// An answer.
+    pub(crate) fn answer(query: &'a Query, answer: &'a Answer) -> Self {
+        let rcode = match answer {
+            Answer::Records(_) | Answer::NoData { .. } | Answer::Referral { .. } => Rcode::NoError,
+            Answer::NxDomain { .. } => Rcode::NxDomain,
+            Answer::Refused => Rcode::Refused,
+        };
+        Self {
+            authoritative: answer.is_authoritative(),
+            sections: [
+                answer.records(),
+                answer.authorities(),
+                // Glue that is missing counts (RFC 9471, section 3.1), and there are no other
+                // additionals.
+                answer.additionals(),
+            ],
+            ..Self::empty(query, rcode)
+        }
+    }
+
+    pub(crate) fn rcode(&self) -> Rcode {
+        self.rcode
+    }
+
+    /// Writes a response that has no records.
+    pub(crate) fn write_empty(&self, out: &mut Vec<u8>) {
+        self.write(UDP_SIZE_MIN, out)
+            .expect("a question that was read has room in any message");
+    }
+
+    /// Writes at most `size_max` bytes in place of what `out` holds: all of a record set or nothing
+    /// of it (RFC 2181, section 9), and nothing behind the first that does not fit.
+    pub(crate) fn write(&self, size_max: u16, out: &mut Vec<u8>) -> Result<Written, ProtoError> {
+        out.clear();
+        let mut encoder = BinEncoder::new(out);
+        encoder.set_max_size(size_max - self.edns.map_or(0, |_| OPT_SIZE));
+        encoder.emit_vec(&[0; HEADER_SIZE])?;
+        // Questions, answers, authorities, additionals.
+        let mut counts = [0; 4];
+        if let Some(question) = self.question {
+            question.emit(&mut encoder)?;
+            counts[0] = 1;
+        }
+        let mut written = Written::Whole;
+        for (records, count) in self.sections.into_iter().zip(&mut counts[1..]) {
+            for set in records.chunk_by(is_same_set) {
+                if written == Written::Whole {
+                    written = emit_set(&mut encoder, set, count)?;
+                }
+            }
+        }
+        if let Some(edns) = self.edns {
+            out.extend_from_slice(&opt(edns, self.rcode));
+            counts[3] += 1;
+        }
+        let aa = if self.authoritative { AA } else { 0 };
+        let tc = if written == Written::Truncated { TC } else { 0 };
+        out[..2].copy_from_slice(&self.header.id);
+        out[2] = QR | self.header.opcode_and_rd | aa | tc;
+        out[3] = self.header.cd | self.rcode.low_bits();
+        for (at, count) in counts.into_iter().enumerate() {
+            out[4 + 2 * at..][..2].copy_from_slice(&count.to_be_bytes());
+        }
+        Ok(written)
     }
 }
 
@@ -105,66 +142,34 @@ fn is_same_set(a: &Record, b: &Record) -> bool {
     a.record_type() == b.record_type() && a.name == b.name
 }
 
-/// Leaves room for the header and repeats the question, in the client's own letter case (RFC 4343).
-fn emit_question(encoder: &mut BinEncoder<'_>, question: &op::Query) -> Result<(), ProtoError> {
-    encoder.emit_vec(&[0; HEADER_SIZE])?;
-    question.emit(encoder)
-}
-
-/// Emits all of a record set or nothing of it (RFC 2181, section 9). False when it does not fit.
+/// Emits all of a record set, or nothing of it if it does not fit.
 fn emit_set(
     encoder: &mut BinEncoder<'_>,
     set: &[Record],
     count: &mut u16,
-) -> Result<bool, ProtoError> {
+) -> Result<Written, ProtoError> {
     let start = encoder.offset();
     match encoder.emit_all(set.iter()) {
         Ok(emitted) => {
             *count += u16::try_from(emitted).expect("a message has room for fewer records");
-            Ok(true)
+            Ok(Written::Whole)
         }
         Err(ProtoError::NotAllRecordsWritten { .. }) => {
             encoder.set_offset(start);
             encoder.trim();
-            Ok(false)
+            Ok(Written::Truncated)
         }
         Err(error) => Err(error),
     }
 }
 
-/// Adds the OPT record, if the query had one, and fills in the header.
-fn finish(query: &Query, code: Code, bits: u8, mut counts: Counts, out: &mut Vec<u8>) {
-    if let Some(edns) = query.edns {
-        out.extend_from_slice(&opt(edns, code));
-        counts.additionals += 1;
-    }
-    out[..HEADER_SIZE].copy_from_slice(&header(query.head, code, bits, &counts));
-}
-
-fn header(head: Head, code: Code, bits: u8, counts: &Counts) -> [u8; HEADER_SIZE] {
-    let mut header = [0; HEADER_SIZE];
-    header[..2].copy_from_slice(&head.id);
-    header[2] = QR | head.opcode_and_rd | bits;
-    header[3] = head.cd | (code.number() & 0x0f) as u8;
-    let counts = [
-        counts.questions,
-        counts.answers,
-        counts.authorities,
-        counts.additionals,
-    ];
-    for (at, count) in counts.into_iter().enumerate() {
-        header[4 + 2 * at..][..2].copy_from_slice(&count.to_be_bytes());
-    }
-    header
-}
-
-/// Our OPT record: the root's name, type, our size, the high bits of the code, version 0, flags,
-/// and no options.
-fn opt(edns: Edns, code: Code) -> [u8; OPT_SIZE as usize] {
+/// Our OPT record: the root's name, type, our size, the high bits of the response code, version 0,
+/// flags, and no options.
+fn opt(edns: Edns, rcode: Rcode) -> [u8; OPT_SIZE as usize] {
     let mut opt = [0; OPT_SIZE as usize];
     opt[1..3].copy_from_slice(&u16::from(RecordType::OPT).to_be_bytes());
     opt[3..5].copy_from_slice(&UDP_SIZE_MAX.to_be_bytes());
-    opt[5] = (code.number() >> 4) as u8;
+    opt[5] = rcode.high_bits();
     opt[7] = u8::from(edns.dnssec_ok) << 7;
     opt
 }

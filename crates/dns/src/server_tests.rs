@@ -14,7 +14,10 @@ use super::*;
 use crate::fixture::*;
 
 /// Longer than anything here takes, unless it never happens.
-const PATIENCE: Duration = Duration::from_secs(20);
+const LONG: Duration = Duration::from_secs(20);
+
+const OPEN: &str = "quorate_listener_connections_open{listener=\"dns\"}";
+const REFUSED: &str = "quorate_listener_connections_refused_total{listener=\"dns\"}";
 
 fn config() -> Config {
     Config::new((Ipv4Addr::LOCALHOST, 0).into())
@@ -23,7 +26,8 @@ fn config() -> Config {
 async fn serve(config: Config) -> (Server, Fixture) {
     let fixture = Fixture::new();
     let server = config.bind().await.unwrap();
-    (server.serve(fixture.responder.clone()), fixture)
+    let server = server.serve(fixture.responder.clone(), &fixture.connections);
+    (server, fixture)
 }
 
 async fn udp_client(server: &Server) -> UdpSocket {
@@ -34,7 +38,7 @@ async fn udp_client(server: &Server) -> UdpSocket {
 
 async fn receive(socket: &UdpSocket) -> Message {
     let mut datagram = [0; 2048];
-    let size = timeout(PATIENCE, socket.recv(&mut datagram)).await;
+    let size = timeout(LONG, socket.recv(&mut datagram)).await;
     parse(&datagram[..size.expect("a datagram").unwrap()])
 }
 
@@ -54,12 +58,12 @@ async fn read_message(stream: &mut TcpStream) -> Message {
         stream.read_exact(&mut message).await.unwrap();
         message
     };
-    parse(&timeout(PATIENCE, read).await.expect("a message"))
+    parse(&timeout(LONG, read).await.expect("a message"))
 }
 
 /// Whether the server has ended the connection, by a close or a reset.
 async fn is_closed(stream: &mut TcpStream) -> bool {
-    let read = timeout(PATIENCE, stream.read_u8()).await;
+    let read = timeout(LONG, stream.read_u8()).await;
     read.expect("an end").is_err()
 }
 
@@ -133,7 +137,7 @@ async fn pipelined_queries_are_all_answered() {
         }
     };
     let both = async { tokio::join!(write, read) };
-    timeout(PATIENCE, both).await.expect("all responses");
+    timeout(LONG, both).await.expect("all responses");
     server.shutdown().await;
 }
 
@@ -214,10 +218,10 @@ async fn an_idle_connection_is_closed_even_if_it_trickles() {
     let closed = async { assert!(reader.read_u8().await.is_err()) };
     tokio::select! {
         () = trickle => {}
-        closed = timeout(PATIENCE, closed) => closed.expect("an end"),
+        closed = timeout(LONG, closed) => closed.expect("an end"),
     }
     server.shutdown().await;
-    assert_eq!(fixture.figure("quorate_dns_connections_open"), 0);
+    assert_eq!(fixture.figure(OPEN), 0);
 }
 
 #[tokio::test]
@@ -228,9 +232,9 @@ async fn a_client_that_reads_nothing_is_closed() {
     let mut tcp = tcp_client(&server).await;
     let batch = framed(&query(&srv_owner(), RecordType::SRV)).repeat(100);
     let flood = async { while tcp.write_all(&batch).await.is_ok() {} };
-    timeout(PATIENCE, flood).await.expect("the server gives up");
+    timeout(LONG, flood).await.expect("the server gives up");
     server.shutdown().await;
-    assert_eq!(fixture.figure("quorate_dns_connections_open"), 0);
+    assert_eq!(fixture.figure(OPEN), 0);
 }
 
 #[tokio::test]
@@ -243,9 +247,9 @@ async fn connections_over_the_cap_are_closed_at_once() {
         tcp.write_all(&framed(&alice_query())).await.unwrap();
         read_message(tcp).await;
     }
-    assert_eq!(fixture.figure("quorate_dns_connections_open"), 2);
+    assert_eq!(fixture.figure(OPEN), 2);
     assert!(is_closed(&mut tcp_client(&server).await).await);
-    assert_eq!(fixture.figure("quorate_dns_connections_refused_total"), 1);
+    assert_eq!(fixture.figure(REFUSED), 1);
 
     let [first, mut second] = open;
     drop(first);
@@ -259,7 +263,7 @@ async fn connections_over_the_cap_are_closed_at_once() {
             }
         }
     };
-    timeout(PATIENCE, again).await.expect("a free place");
+    timeout(LONG, again).await.expect("a free place");
     second.write_all(&framed(&alice_query())).await.unwrap();
     assert_eq!(read_message(&mut second).await.answers.len(), 1);
     server.shutdown().await;
@@ -272,7 +276,7 @@ async fn shutdown_closes_connections_and_frees_the_address() {
     let mut tcp = tcp_client(&server).await;
     tcp.write_all(&framed(&alice_query())).await.unwrap();
     read_message(&mut tcp).await;
-    timeout(PATIENCE, server.shutdown()).await.expect("an end");
+    timeout(LONG, server.shutdown()).await.expect("an end");
     assert!(is_closed(&mut tcp).await);
     let again = Config::new(address).bind().await.unwrap();
     assert_eq!(again.local_addr(), address);

@@ -119,13 +119,14 @@ impl RunningNode {
         let public = quorate_relay::router(replica.clone(), config.relay(), relay_metrics)
             .merge(quorate_dns::doh_router(responder.clone()))
             .merge(quorate_admin::health_router(replica.clone(), BUILD));
+        let listener_metrics = quorate_listener::Metrics::register(&registry)?;
         let http_metrics = ServerMetrics::register(&registry, Listener::Public)?;
         let admin_metrics = ServerMetrics::register(&registry, Listener::Admin)?;
         Ok(Self {
             addresses,
             node,
             http: listeners.http.serve(with_cors(public), http_metrics),
-            dns: listeners.dns.serve(responder),
+            dns: listeners.dns.serve(responder, &listener_metrics),
             peer,
             admin: listeners.admin.serve(
                 quorate_admin::router(replica, registry, BUILD)?,

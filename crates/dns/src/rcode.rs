@@ -1,0 +1,29 @@
+//! Response codes.
+
+use strum::{IntoStaticStr, VariantArray};
+
+/// The response codes that this server gives, by their numbers (RFC 6895, section 2.3). The names
+/// are those in metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray, IntoStaticStr)]
+#[strum(serialize_all = "lowercase")]
+pub(crate) enum Rcode {
+    NoError = 0,
+    FormErr = 1,
+    ServFail = 2,
+    NxDomain = 3,
+    NotImp = 4,
+    Refused = 5,
+    BadVers = 16,
+}
+
+impl Rcode {
+    /// What goes into the header.
+    pub(crate) const fn low_bits(self) -> u8 {
+        self as u8 & 0x0f
+    }
+
+    /// What goes into the OPT record (RFC 6891, section 6.1.3).
+    pub(crate) const fn high_bits(self) -> u8 {
+        self as u8 >> 4
+    }
+}
