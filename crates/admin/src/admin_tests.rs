@@ -1,7 +1,4 @@
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::Arc;
 
 use axum::{
     Router,
@@ -9,10 +6,10 @@ use axum::{
     http::{Request, StatusCode, header},
     response::Response,
 };
-use futures_util::{FutureExt, future::BoxFuture};
 use http_body_util::BodyExt;
 use prometheus::Registry;
-use quorate_replica::{LogIndex, NotReady, Observer, ReadError, Role, StateDigest, Status, Term};
+use quorate_fake::{FakeReplica, READ_ERROR, packet, received_now};
+use quorate_replica::{LogIndex, NotReady, Observer, Role, Status, Term};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -23,29 +20,12 @@ const BUILD: Build = Build {
     git_hash: "abc",
 };
 
-/// A replica that only says how it stands.
-struct FakeReplica {
-    status: Mutex<Status>,
-    digest: Result<StateDigest, ReadError>,
-    /// How many digests are being made, and the most that ever were.
-    digesting: AtomicUsize,
-    digesting_max: AtomicUsize,
-}
-
-impl FakeReplica {
-    fn new() -> Arc<Self> {
-        Self::with_digest(Ok(StateDigest {
-            applied_index: LogIndex(90),
-            packet_count: 5,
-            sha256: "00ff".into(),
-        }))
-    }
-
-    fn with_digest(digest: Result<StateDigest, ReadError>) -> Arc<Self> {
-        let status = Status {
-            node: "a".into(),
+/// A follower of three nodes that holds five packets.
+fn follower() -> Arc<FakeReplica> {
+    let replica = FakeReplica::new();
+    replica.change_status(|status| {
+        *status = Status {
             role: Role::Follower,
-            term: Term(3),
             leader: Some("b".into()),
             last_log_index: LogIndex(101),
             committed_index: LogIndex(100),
@@ -53,39 +33,14 @@ impl FakeReplica {
             checkpoint_index: LogIndex(80),
             purged_index: LogIndex(70),
             voters: vec!["a".into(), "b".into(), "c".into()],
-            packet_count: 5,
             replication_lag: Some(12),
-            store_size: 4096,
-            not_ready: None,
+            ..status.clone()
         };
-        Arc::new(Self {
-            status: Mutex::new(status),
-            digest,
-            digesting: AtomicUsize::new(0),
-            digesting_max: AtomicUsize::new(0),
-        })
+    });
+    for seed in 1..=5 {
+        replica.store(received_now(packet(seed, 7, "x", 30)));
     }
-
-    fn change(&self, change: impl FnOnce(&mut Status)) {
-        change(&mut self.status.lock().unwrap());
-    }
-}
-
-impl Observer for FakeReplica {
-    fn status(&self) -> Status {
-        self.status.lock().unwrap().clone()
-    }
-
-    fn digest(&self) -> BoxFuture<'_, Result<StateDigest, ReadError>> {
-        async {
-            let digesting = self.digesting.fetch_add(1, Ordering::SeqCst) + 1;
-            self.digesting_max.fetch_max(digesting, Ordering::SeqCst);
-            tokio::task::yield_now().await;
-            self.digesting.fetch_sub(1, Ordering::SeqCst);
-            self.digest.clone()
-        }
-        .boxed()
-    }
+    replica
 }
 
 async fn ask(router: &Router, path: &str) -> (StatusCode, Response) {
@@ -117,7 +72,7 @@ fn figure(metrics: &str, name: &str) -> f64 {
 
 #[tokio::test]
 async fn a_node_that_is_not_ready_says_why() {
-    let replica = FakeReplica::new();
+    let replica = follower();
     let router = health_router(replica.clone(), BUILD);
     assert_eq!(ask(&router, "/readyz").await.0, StatusCode::OK);
     for (reason, said) in [
@@ -126,7 +81,7 @@ async fn a_node_that_is_not_ready_says_why() {
         (NotReady::ShuttingDown, "shutting down"),
         (NotReady::Failed, "fatal error"),
     ] {
-        replica.change(|status| status.not_ready = Some(reason));
+        replica.change_status(|status| status.not_ready = Some(reason));
         let (status, response) = ask(&router, "/readyz").await;
         assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
         let text = text(response).await;
@@ -136,7 +91,7 @@ async fn a_node_that_is_not_ready_says_why() {
 
 #[tokio::test]
 async fn only_a_fatal_error_ends_life() {
-    let replica = FakeReplica::new();
+    let replica = follower();
     let router = health_router(replica.clone(), BUILD);
     for (not_ready, alive) in [
         (None, StatusCode::OK),
@@ -145,14 +100,14 @@ async fn only_a_fatal_error_ends_life() {
         (Some(NotReady::ShuttingDown), StatusCode::OK),
         (Some(NotReady::Failed), StatusCode::SERVICE_UNAVAILABLE),
     ] {
-        replica.change(|status| status.not_ready = not_ready);
+        replica.change_status(|status| status.not_ready = not_ready);
         assert_eq!(ask(&router, "/livez").await.0, alive, "{not_ready:?}");
     }
 }
 
 #[tokio::test]
 async fn health_has_the_keys_of_iroh_dns_server() {
-    let replica = FakeReplica::new();
+    let replica = follower();
     let router = health_router(replica.clone(), BUILD);
     let (status, response) = ask(&router, "/healthz").await;
     assert_eq!(status, StatusCode::OK);
@@ -175,7 +130,7 @@ async fn health_has_the_keys_of_iroh_dns_server() {
 
 #[tokio::test]
 async fn a_node_without_a_leader_stays_in_its_load_balancer() {
-    let replica = FakeReplica::new();
+    let replica = follower();
     let router = health_router(replica.clone(), BUILD);
     for (reason, status, word) in [
         (NotReady::NoLeader, StatusCode::OK, "degraded"),
@@ -185,7 +140,7 @@ async fn a_node_without_a_leader_stays_in_its_load_balancer() {
             "unavailable",
         ),
     ] {
-        replica.change(|status| status.not_ready = Some(reason));
+        replica.change_status(|status| status.not_ready = Some(reason));
         let (got, response) = ask(&router, "/healthz").await;
         assert_eq!(got, status);
         assert_eq!(json(response).await["status"], word);
@@ -194,11 +149,11 @@ async fn a_node_without_a_leader_stays_in_its_load_balancer() {
 
 #[tokio::test]
 async fn operators_are_not_served_in_public() {
-    let public = health_router(FakeReplica::new(), BUILD);
+    let public = health_router(follower(), BUILD);
     for path in ["/metrics", "/v1/status", "/v1/digest"] {
         assert_eq!(ask(&public, path).await.0, StatusCode::NOT_FOUND, "{path}");
     }
-    let admin = admin(&FakeReplica::new());
+    let admin = admin(&follower());
     for path in ["/livez", "/readyz", "/healthz"] {
         assert_eq!(ask(&admin, path).await.0, StatusCode::OK, "{path}");
     }
@@ -206,7 +161,7 @@ async fn operators_are_not_served_in_public() {
 
 #[tokio::test]
 async fn a_scrape_shows_how_the_replica_stands_then() {
-    let replica = FakeReplica::new();
+    let replica = follower();
     let router = admin(&replica);
     let (_, response) = ask(&router, "/metrics").await;
     let content_type = &response.headers()[header::CONTENT_TYPE];
@@ -243,7 +198,7 @@ async fn a_scrape_shows_how_the_replica_stands_then() {
         "the list above is whole"
     );
 
-    replica.change(|status| {
+    replica.change_status(|status| {
         status.role = Role::Candidate;
         status.leader = None;
         status.not_ready = Some(NotReady::NoLeader);
@@ -263,32 +218,36 @@ async fn a_scrape_shows_how_the_replica_stands_then() {
 
 #[tokio::test]
 async fn status_and_digest_are_json() {
-    let router = admin(&FakeReplica::new());
+    let replica = follower();
+    let router = admin(&replica);
     let status = json(ask(&router, "/v1/status").await.1).await;
     assert_eq!(status["role"], "follower");
     assert_eq!(status["voters"], json!(["a", "b", "c"]));
     assert_eq!(status["not_ready"], Value::Null);
     let digest = json(ask(&router, "/v1/digest").await.1).await;
+    let sha256 = replica.digest().await.unwrap().sha256;
+    assert_eq!(sha256.len(), 64);
     assert_eq!(
         digest,
-        json!({ "applied_index": 90, "record_count": 5, "sha256": "00ff" })
+        json!({ "applied_index": 90, "packet_count": 5, "sha256": sha256 })
     );
 }
 
 #[tokio::test]
 async fn a_digest_that_cannot_be_made_says_why() {
-    let replica = FakeReplica::with_digest(Err(ReadError("page 7 is damaged".into())));
+    let replica = follower();
+    replica.fail_reads(true);
     let (status, response) = ask(&admin(&replica), "/v1/digest").await;
     assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-    assert!(text(response).await.contains("page 7"));
+    assert!(text(response).await.contains(READ_ERROR));
 }
 
 #[tokio::test]
 async fn digests_are_made_one_at_a_time() {
-    let replica = FakeReplica::new();
+    let replica = follower();
     let router = admin(&replica);
     let asked = (0..8).map(|_| ask(&router, "/v1/digest"));
     let answers = futures_util::future::join_all(asked).await;
     assert!(answers.iter().all(|(status, _)| *status == StatusCode::OK));
-    assert_eq!(replica.digesting_max.load(Ordering::SeqCst), 1);
+    assert_eq!(replica.digest_count_max(), 1);
 }

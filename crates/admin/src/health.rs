@@ -1,14 +1,9 @@
 //! Health, for supervisors, load balancers and monitors.
 
-use std::{fmt::Display, sync::Arc};
+use std::sync::Arc;
 
-use axum::{
-    Json, Router,
-    extract::State,
-    http::{StatusCode, header},
-    response::{IntoResponse, Response},
-    routing::get,
-};
+use axum::{Json, Router, extract::State, http::StatusCode, response::Response, routing::get};
+use quorate_http::{text, uncached};
 use quorate_replica::{LogIndex, NotReady, Observer, Role};
 use serde::Serialize;
 
@@ -40,17 +35,17 @@ struct Shared {
 }
 
 async fn livez(State(shared): State<Shared>) -> Response {
-    match shared.replica.status().not_ready {
-        Some(reason @ NotReady::Failed) => text(StatusCode::SERVICE_UNAVAILABLE, &reason),
-        _ => text(StatusCode::OK, &"alive"),
-    }
+    uncached(match shared.replica.status().not_ready {
+        Some(reason @ NotReady::Failed) => text(StatusCode::SERVICE_UNAVAILABLE, reason),
+        _ => text(StatusCode::OK, "alive"),
+    })
 }
 
 async fn readyz(State(shared): State<Shared>) -> Response {
-    match shared.replica.status().not_ready {
-        Some(reason) => text(StatusCode::SERVICE_UNAVAILABLE, &reason),
-        None => text(StatusCode::OK, &"ready"),
-    }
+    uncached(match shared.replica.status().not_ready {
+        Some(reason) => text(StatusCode::SERVICE_UNAVAILABLE, reason),
+        None => text(StatusCode::OK, "ready"),
+    })
 }
 
 /// The keys of iroh-dns-server 1.4 first, so that a monitor made for it works here.
@@ -109,14 +104,5 @@ async fn healthz(State(shared): State<Shared>) -> Response {
         applied_index: node.applied_index,
         not_ready: node.not_ready,
     };
-    uncached(status.http_status(), Json(health))
-}
-
-fn text(status: StatusCode, said: &dyn Display) -> Response {
-    uncached(status, format!("{said}\n"))
-}
-
-/// An answer about this moment only.
-pub(crate) fn uncached(status: StatusCode, body: impl IntoResponse) -> Response {
-    (status, [(header::CACHE_CONTROL, "no-store")], body).into_response()
+    uncached((status.http_status(), Json(health)))
 }

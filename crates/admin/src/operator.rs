@@ -10,10 +10,11 @@ use axum::{
     routing::get,
 };
 use prometheus::{Registry, TEXT_FORMAT, TextEncoder};
+use quorate_http::{text, uncached};
 use quorate_replica::Observer;
 use tokio::sync::Mutex;
 
-use crate::{Build, health::uncached, health_router, status_metrics::StatusMetrics};
+use crate::{Build, health_router, status_metrics::StatusMetrics};
 
 /// All routes of the admin address, health included. `/metrics` shows what `registry` holds, where
 /// the figures of the status are registered here.
@@ -50,22 +51,20 @@ async fn metrics(State(shared): State<Arc<Shared>>) -> Response {
         Ok(text) => ([(header::CONTENT_TYPE, TEXT_FORMAT)], text).into_response(),
         Err(error) => {
             tracing::error!(%error, "the metrics cannot be written as text");
-            uncached(
-                StatusCode::INTERNAL_SERVER_ERROR,
-                format!("the metrics cannot be written as text: {error}\n"),
-            )
+            let said = format!("the metrics cannot be written as text: {error}");
+            uncached(text(StatusCode::INTERNAL_SERVER_ERROR, said))
         }
     }
 }
 
 async fn status(State(shared): State<Arc<Shared>>) -> Response {
-    uncached(StatusCode::OK, Json(shared.replica.status()))
+    uncached(Json(shared.replica.status()))
 }
 
 async fn digest(State(shared): State<Arc<Shared>>) -> Response {
     let _permit = shared.digesting.lock().await;
     match shared.replica.digest().await {
-        Ok(digest) => uncached(StatusCode::OK, Json(digest)),
-        Err(error) => uncached(StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")),
+        Ok(digest) => uncached(Json(digest)),
+        Err(error) => uncached(text(StatusCode::SERVICE_UNAVAILABLE, error)),
     }
 }

@@ -4,7 +4,6 @@ use std::{
     collections::HashMap,
     fmt,
     net::IpAddr,
-    num::{NonZeroU32, NonZeroU64},
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -20,68 +19,11 @@ use governor::{
     state::{StateStore, keyed::ShrinkableKeyedStateStore},
 };
 
-use crate::Client;
-
-/// How many clients have a bucket of their own unless configured otherwise. With their table they
-/// take at most 4 MB.
-pub const CLIENT_COUNT_MAX: usize = 50_000;
+use crate::{Client, Config, RetryAfter};
 
 /// How often a full table is searched for idle clients. The search takes a millisecond and holds
 /// up every check, so a flood must not cause more than one of them per second.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
-
-/// How much a client may do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Config {
-    /// How many requests a client that was idle may make at once.
-    pub burst: NonZeroU32,
-    /// How many requests per second a client may make for ever.
-    pub rate_per_sec: NonZeroU32,
-    /// How many clients have a bucket of their own. All others share one.
-    pub client_count_max: usize,
-}
-
-/// Room for 2,000 iroh endpoints behind one address.
-///
-/// Each publishes every 300 s: 2,000 / 300 s = 6.7 requests per second. When all of them restart at
-/// once, each publishes up to three times in its first seconds, as it learns its relay and its
-/// addresses: 3 × 2,000 = 6,000 requests. After that the bucket is full again in
-/// 6,000 / (20 − 6.7) = 450 s.
-impl Default for Config {
-    fn default() -> Self {
-        const BURST: NonZeroU32 = NonZeroU32::new(6_000).expect("not zero");
-        const RATE_PER_SEC: NonZeroU32 = NonZeroU32::new(20).expect("not zero");
-        Self {
-            burst: BURST,
-            rate_per_sec: RATE_PER_SEC,
-            client_count_max: CLIENT_COUNT_MAX,
-        }
-    }
-}
-
-/// How long a client must wait for its next request: whole seconds, at least one, as the
-/// `Retry-After` field of HTTP says it (RFC 9110, section 10.2.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct RetryAfter(NonZeroU64);
-
-impl RetryAfter {
-    /// The wait, rounded up to whole seconds.
-    pub fn from_wait(wait: Duration) -> Self {
-        let secs = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        Self(NonZeroU64::new(secs).unwrap_or(NonZeroU64::MIN))
-    }
-
-    /// Seconds, never 0.
-    pub fn as_secs(self) -> u64 {
-        self.0.get()
-    }
-}
-
-impl fmt::Display for RetryAfter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
 
 /// A token bucket per client (GCRA), for at most [`Config::client_count_max`] clients.
 ///

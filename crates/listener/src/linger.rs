@@ -3,13 +3,15 @@
 use std::{io, time::Duration};
 
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     time::timeout,
 };
 
-/// How long the other end is given to read the last words.
-const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long the other end may be silent before it is taken to have read the last words.
+const SILENCE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long the other end may go on sending.
+const LINGER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How much of what the other end still sends is read and dropped, in bytes: more than the system
 /// keeps for a connection on both sides, so that an ordinary client gets to the end of its writing.
@@ -19,14 +21,14 @@ const DISCARD_SIZE_MAX: usize = 16 * 1024 * 1024;
 ///
 /// A connection that is closed on unread bytes is reset, and what the other end has not read by then
 /// is lost (RFC 9112, section 9.6). So this end stops writing, and reads and drops what comes until
-/// the other end has closed too, or has had its time or its bytes.
-pub async fn linger(mut stream: TcpStream) {
+/// the other end has closed too, falls silent, or has had its time or its bytes.
+pub async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     let drained = async {
         stream.shutdown().await?;
         let mut unread = vec![0; 16 * 1024];
         let mut discarded = 0;
         while discarded < DISCARD_SIZE_MAX {
-            match stream.read(&mut unread).await? {
+            match timeout(SILENCE_TIMEOUT, stream.read(&mut unread)).await?? {
                 0 => break,
                 size => discarded += size,
             }

@@ -7,10 +7,11 @@ use prometheus::Registry;
 use quorate_admin::Build;
 use quorate_authority::Authority;
 use quorate_dns::Responder;
+use quorate_http::with_cors;
+use quorate_listener::Name;
 use quorate_packet::PublicKey;
 use quorate_peer::{ClusterId, Passport, PeerTransport, TransportConfig};
 use quorate_raft::{FatalError, Node, NodeMetrics, OpenError};
-use quorate_relay::{Listener, ServerMetrics, with_cors};
 use quorate_replica::Replica;
 use quorate_tls::Identity;
 
@@ -38,10 +39,10 @@ pub(crate) struct Addresses {
 
 /// Every address of a node, taken before anything is opened, so that a clash costs nothing.
 struct Listeners {
-    http: quorate_relay::Bound,
+    http: quorate_http::Bound,
     dns: quorate_dns::Bound,
     peer: quorate_peer::Bound,
-    admin: quorate_relay::Bound,
+    admin: quorate_http::Bound,
 }
 
 impl Listeners {
@@ -71,10 +72,10 @@ impl Listeners {
 pub(crate) struct RunningNode {
     addresses: Addresses,
     node: Arc<Node>,
-    http: quorate_relay::Server,
+    http: quorate_http::Server,
     dns: quorate_dns::Server,
     peer: quorate_peer::Server,
-    admin: quorate_relay::Server,
+    admin: quorate_http::Server,
     _data_dir: DataDir,
 }
 
@@ -120,17 +121,18 @@ impl RunningNode {
             .merge(quorate_dns::doh_router(responder.clone()))
             .merge(quorate_admin::health_router(replica.clone(), BUILD));
         let listener_metrics = quorate_listener::Metrics::register(&registry)?;
-        let http_metrics = ServerMetrics::register(&registry, Listener::Public)?;
-        let admin_metrics = ServerMetrics::register(&registry, Listener::Admin)?;
         Ok(Self {
             addresses,
             node,
-            http: listeners.http.serve(with_cors(public), http_metrics),
+            http: listeners
+                .http
+                .serve(with_cors(public), Name::Public, &listener_metrics),
             dns: listeners.dns.serve(responder, &listener_metrics),
             peer,
             admin: listeners.admin.serve(
                 quorate_admin::router(replica, registry, BUILD)?,
-                admin_metrics,
+                Name::Admin,
+                &listener_metrics,
             ),
             _data_dir: data_dir,
         })

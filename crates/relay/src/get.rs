@@ -7,6 +7,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
+use quorate_http::{retry_after, text, uncached};
 use quorate_packet::{KeyError, PublicKey};
 use quorate_replica::{LinearizeError, ReadError, StoredPacket};
 
@@ -14,8 +15,8 @@ use crate::{
     conditions,
     freshness::max_age_secs,
     metrics::GetLabel,
-    relay::{RETRY_AFTER_SECS, Relay, key, text},
-    standing::{Consistency, Standing},
+    relay::{RETRY_AFTER_SECS, Relay, key},
+    replica_state::{Consistency, ReplicaState},
 };
 
 /// What a packet is called on the wire (`design/relays.md` of pkarr).
@@ -28,9 +29,6 @@ const MISSING_MAX_AGE: HeaderValue = HeaderValue::from_static("public, max-age=5
 /// Who asks for a linearizable read wants no cache to answer unasked.
 const ASK_AGAIN: HeaderValue = HeaderValue::from_static("no-cache");
 
-/// What must never come from a cache.
-const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
-
 /// Reads a packet.
 pub(crate) async fn get(State(relay): State<Arc<Relay>>, request: Request) -> Response {
     let result = relay.read(request.uri()).await;
@@ -38,12 +36,12 @@ pub(crate) async fn get(State(relay): State<Arc<Relay>>, request: Request) -> Re
         Ok(Read {
             stored: Some(stored),
             consistency,
-            standing,
-        }) => found(request.headers(), stored, consistency, standing),
+            state,
+        }) => found(request.headers(), stored, consistency, state),
         Ok(missing) => (GetLabel::Missing, not_found(&missing)),
-        Err(refusal) => (refusal.label(), refusal.into_response()),
+        Err(failure) => failure.into_response(),
     };
-    relay.metrics.count_get(label);
+    relay.metrics.gets_total.of(label).inc();
     response
 }
 
@@ -51,12 +49,12 @@ pub(crate) async fn get(State(relay): State<Arc<Relay>>, request: Request) -> Re
 struct Read {
     stored: Option<StoredPacket>,
     consistency: Consistency,
-    standing: Standing,
+    state: ReplicaState,
 }
 
 /// Why nothing was read. The text is the answer's body.
 #[derive(Debug, thiserror::Error)]
-enum Refusal {
+enum GetFailure {
     #[error(transparent)]
     Key(#[from] KeyError),
     #[error("`policy` is none of CacheOnly, CacheFirst and NetworkOnly")]
@@ -70,42 +68,35 @@ enum Refusal {
     Unreadable(#[from] ReadError),
 }
 
-impl Refusal {
-    fn label(&self) -> GetLabel {
-        match self {
-            Self::Key(_) | Self::Policy => GetLabel::Invalid,
-            Self::NotLinearizable(_) => GetLabel::NotLinearizable,
-            Self::Unreadable(_) => GetLabel::Unreadable,
-        }
-    }
-
-    fn into_response(self) -> Response {
-        let (status, retry_after) = match &self {
-            Self::Key(_) | Self::Policy => (StatusCode::BAD_REQUEST, None),
-            Self::NotLinearizable(_) | Self::Unreadable(_) => {
-                (StatusCode::SERVICE_UNAVAILABLE, Some(RETRY_AFTER_SECS))
+impl GetFailure {
+    fn into_response(self) -> (GetLabel, Response) {
+        let (label, status) = match self {
+            Self::Key(_) | Self::Policy => (GetLabel::Invalid, StatusCode::BAD_REQUEST),
+            Self::NotLinearizable(_) => {
+                (GetLabel::NotLinearizable, StatusCode::SERVICE_UNAVAILABLE)
             }
+            Self::Unreadable(_) => (GetLabel::Unreadable, StatusCode::SERVICE_UNAVAILABLE),
         };
-        let mut response = text(status, self.to_string(), retry_after);
-        response
-            .headers_mut()
-            .insert(header::CACHE_CONTROL, NO_STORE);
-        response
+        let response = uncached(text(status, self));
+        match status.is_server_error() {
+            true => (label, retry_after(response, RETRY_AFTER_SECS)),
+            false => (label, response),
+        }
     }
 }
 
 impl Relay {
-    async fn read(&self, uri: &Uri) -> Result<Read, Refusal> {
+    async fn read(&self, uri: &Uri) -> Result<Read, GetFailure> {
         let key = key(uri)?;
         let consistency = consistency(uri)?;
         if consistency == Consistency::Linearizable {
             self.linearize().await?;
         }
-        let standing = self.standing.before_read(consistency);
+        let state = self.state.before_read(consistency);
         Ok(Read {
             stored: self.stored_packet(&key)?,
             consistency,
-            standing,
+            state,
         })
     }
 
@@ -124,12 +115,12 @@ impl Relay {
 
 /// What the policy of pkarr's clients asks for. This cluster *is* the network that they mean, and
 /// the local replica its cache.
-fn consistency(uri: &Uri) -> Result<Consistency, Refusal> {
+fn consistency(uri: &Uri) -> Result<Consistency, GetFailure> {
     let pairs = uri.query().unwrap_or_default().split('&');
     match pairs.filter_map(|pair| pair.strip_prefix("policy=")).next() {
         None | Some("CacheOnly" | "CacheFirst") => Ok(Consistency::Stale),
         Some("NetworkOnly") => Ok(Consistency::Linearizable),
-        Some(_) => Err(Refusal::Policy),
+        Some(_) => Err(GetFailure::Policy),
     }
 }
 
@@ -137,7 +128,7 @@ fn found(
     asked: &HeaderMap,
     stored: StoredPacket,
     consistency: Consistency,
-    standing: Standing,
+    state: ReplicaState,
 ) -> (GetLabel, Response) {
     let (label, mut response) = if conditions::reader_has(asked, &stored.packet) {
         (
@@ -155,7 +146,7 @@ fn found(
     if let Some(date) = conditions::last_modified(&stored.packet) {
         headers.insert(header::LAST_MODIFIED, date);
     }
-    standing.describe(consistency, headers);
+    state.describe(consistency, headers);
     (label, response)
 }
 
@@ -171,14 +162,13 @@ fn cache_control(stored: &StoredPacket, consistency: Consistency) -> HeaderValue
 }
 
 fn not_found(missing: &Read) -> Response {
-    let said = "no packet of this key is stored".to_owned();
-    let mut response = text(StatusCode::NOT_FOUND, said, None);
+    let mut response = text(StatusCode::NOT_FOUND, "no packet of this key is stored");
     let headers = response.headers_mut();
     let cache_control = match missing.consistency {
         Consistency::Stale => MISSING_MAX_AGE,
         Consistency::Linearizable => ASK_AGAIN,
     };
     headers.insert(header::CACHE_CONTROL, cache_control);
-    missing.standing.describe(missing.consistency, headers);
+    missing.state.describe(missing.consistency, headers);
     response
 }

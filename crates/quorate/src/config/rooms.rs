@@ -81,12 +81,12 @@ impl ConfigV1 {
     }
 
     /// The public HTTP server.
-    pub(crate) fn http_server(&self) -> quorate_relay::ServerConfig {
-        quorate_relay::ServerConfig {
+    pub(crate) fn http_server(&self) -> quorate_http::Config {
+        quorate_http::Config {
             connection_count_max: self.http.connections_max,
             // A node that stops still answers every PUT that it has taken.
             drain_timeout: self.put_deadline() + RELAY_DEADLINE_MARGIN,
-            ..quorate_relay::ServerConfig::new(self.http.listen)
+            ..quorate_http::Config::new(self.http.listen)
         }
     }
 
@@ -99,8 +99,8 @@ impl ConfigV1 {
     }
 
     /// The HTTP server of operators.
-    pub(crate) fn admin_server(&self) -> quorate_relay::ServerConfig {
-        quorate_relay::ServerConfig::new(self.admin.listen)
+    pub(crate) fn admin_server(&self) -> quorate_http::Config {
+        quorate_http::Config::new(self.admin.listen)
     }
 }
 
@@ -163,9 +163,9 @@ mod tests {
             config.relay().deadline,
             quorate_relay::Config::default().deadline
         );
-        let server = quorate_relay::ServerConfig {
+        let server = quorate_http::Config {
             drain_timeout: config.relay().deadline,
-            ..quorate_relay::ServerConfig::new(config.http.listen)
+            ..quorate_http::Config::new(config.http.listen)
         };
         assert_eq!(config.http_server(), server);
         let server = quorate_dns::Config::new(config.dns.listen);

@@ -1,20 +1,21 @@
+use std::net::SocketAddr;
+
 use axum::{
     body::Body,
-    http::{Method, Request},
+    extract::ConnectInfo,
+    http::{HeaderMap, Method, Request, StatusCode},
 };
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use prometheus::Registry;
-use quorate_limit::Config as LimitConfig;
+use quorate_fake::{FakeReplica, READ_ERROR, packet, received_now};
+use quorate_http::with_cors;
+use quorate_limit::{ClientLimit, Config as LimitConfig, TrustedProxies};
+use quorate_metrics::Registry;
 use quorate_packet::{PAYLOAD_SIZE_MAX, SignedPacket};
 use quorate_replica::{PutError, PutOutcome};
 use tower::ServiceExt;
 
 use super::*;
-use crate::{
-    fake::{FakeReplica, metrics, packet, received_now},
-    with_cors,
-};
 
 const MICROS: u64 = 1_700_000_000_000_000;
 
@@ -33,7 +34,8 @@ struct Answer {
 impl Fixture {
     fn new(config: Config) -> Self {
         let replica = FakeReplica::new();
-        let router = with_cors(router(replica.clone(), config, metrics()));
+        let metrics = Metrics::register(&Registry::new()).unwrap();
+        let router = with_cors(router(replica.clone(), config, metrics));
         Self { replica, router }
     }
 
@@ -223,7 +225,7 @@ async fn every_outcome_has_its_status() {
 #[tokio::test(start_paused = true)]
 async fn a_replica_that_never_answers_is_unknown_at_the_deadline() {
     let relay = Fixture::new(Config::default());
-    relay.replica.answering.send_replace(false);
+    relay.replica.answers_puts.send_replace(false);
     let begun = tokio::time::Instant::now();
     let answer = relay.put(&packet(1, MICROS, "x", 30), &[]).await;
     assert_eq!(answer.status, StatusCode::GATEWAY_TIMEOUT);
@@ -233,6 +235,30 @@ async fn a_replica_that_never_answers_is_unknown_at_the_deadline() {
         waited >= deadline && waited < deadline * 2,
         "waited {waited:?}"
     );
+}
+
+/// Nothing was proposed, so nothing is unknown.
+#[tokio::test(start_paused = true)]
+async fn a_condition_that_cannot_be_checked_in_time_stores_nothing_for_sure() {
+    let relay = Fixture::new(Config::default());
+    relay.replica.answers_linearize.send_replace(false);
+    let fields = [
+        ("if-match", "17"),
+        ("if-unmodified-since", "Tue, 14 Nov 2023 22:13:20 GMT"),
+    ];
+    for field in fields {
+        let begun = tokio::time::Instant::now();
+        let answer = relay.put(&packet(1, MICROS, "x", 30), &[field]).await;
+        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(answer.text().contains("not stored"), "{}", answer.text());
+        let waited = begun.elapsed();
+        let deadline = Config::default().deadline;
+        assert!(
+            waited >= deadline && waited < deadline * 2,
+            "waited {waited:?}"
+        );
+    }
+    assert_eq!(*relay.replica.put_count.borrow(), 0);
 }
 
 #[tokio::test]
@@ -482,13 +508,13 @@ async fn a_store_that_fails_is_never_a_missing_packet() {
     let relay = Fixture::new(Config::default());
     let packet = packet(1, MICROS, "x", 30);
     relay.put(&packet, &[]).await;
-    relay.replica.fail_reads();
+    relay.replica.fail_reads(true);
     let path = format!("/pkarr/{}", packet.key());
     let answer = relay.get(&path, &[]).await;
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(answer.field("cache-control"), "no-store");
     assert!(
-        !answer.text().contains("page 7"),
+        !answer.text().contains(READ_ERROR),
         "what it is, is not the client's concern"
     );
 }

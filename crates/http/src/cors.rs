@@ -2,7 +2,7 @@
 
 use axum::{
     Router,
-    http::{HeaderMap, HeaderName, HeaderValue, header},
+    http::{HeaderName, HeaderValue, header},
     middleware,
     response::Response,
 };
@@ -21,13 +21,14 @@ const FIELDS: [(HeaderName, HeaderValue); 5] = [
         header::ACCESS_CONTROL_ALLOW_HEADERS,
         HeaderValue::from_static(
             "Accept, Cache-Control, Content-Type, If-Match, If-Modified-Since, If-None-Match, \
-             If-Unmodified-Since",
+             If-Unmodified-Since, X-Request-Id",
         ),
     ),
     (
         header::ACCESS_CONTROL_EXPOSE_HEADERS,
         HeaderValue::from_static(
-            "ETag, Retry-After, Quorate-Applied-Index, Quorate-Consistency, Quorate-Known-Leader",
+            "ETag, Retry-After, Quorate-Applied-Index, Quorate-Consistency, \
+             Quorate-Known-Leader, X-Request-Id",
         ),
     ),
     // A day: what is allowed here does not change while a page is open.
@@ -42,14 +43,9 @@ const FIELDS: [(HeaderName, HeaderValue); 5] = [
 /// Goes around the router that all routers were merged into. What a route says itself stays.
 pub fn with_cors(router: Router) -> Router {
     router.layer(middleware::map_response(async |mut response: Response| {
-        add(response.headers_mut());
+        for (name, value) in FIELDS {
+            response.headers_mut().entry(name).or_insert(value);
+        }
         response
     }))
-}
-
-/// Adds the fields that are not there yet.
-pub(crate) fn add(headers: &mut HeaderMap) {
-    for (name, value) in FIELDS {
-        headers.entry(name).or_insert(value);
-    }
 }

@@ -1,4 +1,4 @@
-//! What read answers say of the node.
+//! What read answers say of the replica they come from.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -6,9 +6,9 @@ use std::{
 };
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use quorate_replica::{LogIndex, Replica, Status};
+use quorate_replica::{LogIndex, Observer, Status};
 
-/// How old the standing in an answer may be. Asking the replica costs more than a read does, and
+/// How old the state in an answer may be. Asking the replica costs more than a read does, and
 /// an older index is still a true lower bound of what the read saw.
 const AGE_MAX: Duration = Duration::from_millis(50);
 
@@ -25,15 +25,15 @@ pub(crate) enum Consistency {
     Linearizable,
 }
 
-/// A node's standing at most [`AGE_MAX`] before a read.
+/// How the local replica was at most [`AGE_MAX`] before a read.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Standing {
+pub(crate) struct ReplicaState {
     known_leader: bool,
     /// What was read reflects this entry and all before it, and perhaps later ones.
     applied_index: LogIndex,
 }
 
-impl Standing {
+impl ReplicaState {
     /// Writes the `Quorate-…` fields.
     pub(crate) fn describe(self, consistency: Consistency, headers: &mut HeaderMap) {
         let consistency = match consistency {
@@ -47,7 +47,7 @@ impl Standing {
     }
 }
 
-impl From<Status> for Standing {
+impl From<Status> for ReplicaState {
     fn from(status: Status) -> Self {
         Self {
             known_leader: status.leader.is_some(),
@@ -57,13 +57,13 @@ impl From<Status> for Standing {
 }
 
 /// Asks the replica at most every [`AGE_MAX`].
-pub(crate) struct StandingCache {
-    replica: Arc<dyn Replica>,
-    last: Mutex<Option<(Instant, Standing)>>,
+pub(crate) struct ReplicaStateCache {
+    replica: Arc<dyn Observer>,
+    last: Mutex<Option<(Instant, ReplicaState)>>,
 }
 
-impl StandingCache {
-    pub(crate) fn new(replica: Arc<dyn Replica>) -> Self {
+impl ReplicaStateCache {
+    pub(crate) fn new(replica: Arc<dyn Observer>) -> Self {
         Self {
             replica,
             last: Mutex::new(None),
@@ -71,18 +71,18 @@ impl StandingCache {
     }
 
     /// To be called *before* the read that it shall describe.
-    pub(crate) fn before_read(&self, consistency: Consistency) -> Standing {
+    pub(crate) fn before_read(&self, consistency: Consistency) -> ReplicaState {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         match *last {
-            Some((asked, standing))
+            Some((asked, state))
                 if consistency == Consistency::Stale && asked.elapsed() < AGE_MAX =>
             {
-                standing
+                state
             }
             _ => {
-                let standing = Standing::from(self.replica.status());
-                *last = Some((Instant::now(), standing));
-                standing
+                let state = ReplicaState::from(self.replica.status());
+                *last = Some((Instant::now(), state));
+                state
             }
         }
     }

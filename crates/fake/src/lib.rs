@@ -1,0 +1,17 @@
+//! A replica in memory that fails as told, for the tests of the fronts.
+//!
+//! A dev-dependency only. It stands alone in its cluster and keeps what it promises: what is PUT is
+//! read, older packets are superseded, the digest is one over all packets. Beyond that a test can
+//! put anything into it, hold its answers back, and make each of them an error.
+//!
+//! | piece | what it is |
+//! |---|---|
+//! | [`FakeReplica`] | `Reader`, `Linearizer`, `Writer` and `Observer` in one |
+//! | [`packet`] | a packet signed by the `pkarr` crate |
+//! | [`received_now`], [`unverified`] | what it can be given to store |
+
+mod packet;
+mod replica;
+
+pub use packet::{packet, received_now, unverified};
+pub use replica::{FakeReplica, READ_ERROR};

@@ -1,0 +1,44 @@
+//! Packets to store.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use quorate_packet::{HEADER_SIZE, PublicKey, SignedPacket};
+use quorate_replica::StoredPacket;
+use quorate_state::UnixMillis;
+
+/// What the `pkarr` crate signs with the secret key `[seed; 32]`: one TXT record at `_iroh`, with
+/// this text and TTL in seconds.
+pub fn packet(seed: u8, micros: u64, txt: &str, ttl_secs: u32) -> SignedPacket {
+    let signer = pkarr::Keypair::from_secret_key(&[seed; 32]);
+    let name = "_iroh".try_into().expect("it is a name");
+    let txt = txt.try_into().expect("it is short enough for a TXT record");
+    let signed = pkarr::SignedPacket::builder()
+        .txt(name, txt, ttl_secs)
+        .timestamp(micros.into())
+        .sign(&signer)
+        .expect("one record is small enough for a packet");
+    let key = signer.public_key().to_z32();
+    let key = key.parse().expect("pkarr and we write keys alike");
+    SignedPacket::parse(key, signed.to_relay_payload()).expect("pkarr signs what we verify")
+}
+
+/// A packet of this DNS message that nobody has signed, of the timestamp 0 and received at 0: what
+/// a damaged store could hold.
+pub fn unverified(key: PublicKey, dns: &[u8]) -> StoredPacket {
+    let payload = [&[0; HEADER_SIZE], dns].concat();
+    StoredPacket {
+        received: UnixMillis::default(),
+        packet: SignedPacket::assume_verified(key, payload.into())
+            .expect("the DNS message is small enough"),
+    }
+}
+
+/// A packet that the cluster has received just now.
+pub fn received_now(packet: SignedPacket) -> StoredPacket {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let millis = now.expect("the clock is set").as_millis();
+    StoredPacket {
+        received: UnixMillis(u64::try_from(millis).expect("it is not the far future")),
+        packet,
+    }
+}

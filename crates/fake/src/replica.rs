@@ -1,0 +1,250 @@
+//! The replica.
+
+use std::{
+    cmp::Ordering,
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use data_encoding::HEXLOWER;
+use futures_util::{FutureExt, future::BoxFuture};
+use quorate_packet::{PublicKey, SignedPacket};
+use quorate_replica::{
+    LinearizeError, Linearizer, LogIndex, Observer, PutError, PutOutcome, ReadError, Reader, Role,
+    StateDigest, Status, StoredPacket, Term, Writer,
+};
+use sha2::{Digest, Sha256};
+use tokio::sync::watch;
+
+use crate::received_now;
+
+/// What reads and digests say that fail as told.
+pub const READ_ERROR: &str = "page 7 is damaged";
+
+/// A replica that is alone in its cluster, and fails as told.
+#[derive(Debug)]
+pub struct FakeReplica {
+    state: Mutex<State>,
+    /// PUTs wait until this is true.
+    pub answers_puts: watch::Sender<bool>,
+    /// Linearizable reads wait until this is true.
+    pub answers_linearize: watch::Sender<bool>,
+    /// How many PUTs have come.
+    pub put_count: watch::Sender<usize>,
+}
+
+#[derive(Debug)]
+struct State {
+    packets: BTreeMap<PublicKey, StoredPacket>,
+    /// Becomes visible to reads once one was made linearizable.
+    committed: Option<StoredPacket>,
+    /// What the node says of itself, the number of packets aside.
+    status: Status,
+    put_answer: Option<Result<PutOutcome, PutError>>,
+    linearize_fails: bool,
+    reads_fail: bool,
+    panics_at: Option<PublicKey>,
+    digest_count: usize,
+    digest_count_max: usize,
+}
+
+impl FakeReplica {
+    /// A leader that is ready and holds nothing.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::new(State {
+                packets: BTreeMap::new(),
+                committed: None,
+                status: status(),
+                put_answer: None,
+                linearize_fails: false,
+                reads_fail: false,
+                panics_at: None,
+                digest_count: 0,
+                digest_count_max: 0,
+            }),
+            answers_puts: watch::Sender::new(true),
+            answers_linearize: watch::Sender::new(true),
+            put_count: watch::Sender::new(0),
+        })
+    }
+
+    /// Stores a packet in place of what its key has.
+    pub fn store(&self, stored: StoredPacket) {
+        self.lock().packets.insert(*stored.packet.key(), stored);
+    }
+
+    /// Removes what the key has.
+    pub fn remove(&self, key: PublicKey) {
+        self.lock().packets.remove(&key);
+    }
+
+    /// Stores a packet as one that is committed and not yet applied here: the next linearizable
+    /// read sees it.
+    pub fn commit(&self, stored: StoredPacket) {
+        self.lock().committed = Some(stored);
+    }
+
+    /// Answers every PUT with this from now on, and stores none.
+    pub fn answer_puts_with(&self, answer: Result<PutOutcome, PutError>) {
+        self.lock().put_answer = Some(answer);
+    }
+
+    /// Loses the leader: linearizable reads fail from now on.
+    pub fn fail_linearize(&self) {
+        let mut state = self.lock();
+        state.linearize_fails = true;
+        state.status.leader = None;
+    }
+
+    /// Whether reads and digests fail from now on, with [`READ_ERROR`].
+    pub fn fail_reads(&self, fail: bool) {
+        self.lock().reads_fail = fail;
+    }
+
+    /// Panics at each read of this key from now on.
+    pub fn panic_at(&self, key: PublicKey) {
+        self.lock().panics_at = Some(key);
+    }
+
+    /// Changes what the node says of itself. The number of packets is counted.
+    pub fn change_status(&self, change: impl FnOnce(&mut Status)) {
+        change(&mut self.lock().status);
+    }
+
+    /// The most digests that were ever made at one time.
+    pub fn digest_count_max(&self) -> usize {
+        self.lock().digest_count_max
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The panics that a test asks for leave nothing half changed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Reader for FakeReplica {
+    fn stored_packet(&self, key: &PublicKey) -> Result<Option<StoredPacket>, ReadError> {
+        let state = self.lock();
+        state.check_readable()?;
+        assert_ne!(Some(*key), state.panics_at, "the fault of the test");
+        Ok(state.packets.get(key).cloned())
+    }
+}
+
+impl Linearizer for FakeReplica {
+    fn linearize(&self) -> BoxFuture<'_, Result<(), LinearizeError>> {
+        async {
+            wait_for(&self.answers_linearize).await;
+            let mut state = self.lock();
+            if state.linearize_fails {
+                return Err(LinearizeError);
+            }
+            if let Some(stored) = state.committed.take() {
+                state.packets.insert(*stored.packet.key(), stored);
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+}
+
+impl Writer for FakeReplica {
+    fn put(&self, packet: SignedPacket) -> BoxFuture<'_, Result<PutOutcome, PutError>> {
+        async {
+            self.put_count.send_modify(|count| *count += 1);
+            wait_for(&self.answers_puts).await;
+            self.lock().put(packet)
+        }
+        .boxed()
+    }
+}
+
+impl Observer for FakeReplica {
+    fn status(&self) -> Status {
+        let state = self.lock();
+        Status {
+            packet_count: state.packets.len() as u64,
+            ..state.status.clone()
+        }
+    }
+
+    fn digest(&self) -> BoxFuture<'_, Result<StateDigest, ReadError>> {
+        async {
+            {
+                let mut state = self.lock();
+                state.digest_count += 1;
+                state.digest_count_max = state.digest_count_max.max(state.digest_count);
+            }
+            // Others may begin theirs, if anybody lets them.
+            tokio::task::yield_now().await;
+            let mut state = self.lock();
+            state.digest_count -= 1;
+            state.digest()
+        }
+        .boxed()
+    }
+}
+
+impl State {
+    fn check_readable(&self) -> Result<(), ReadError> {
+        match self.reads_fail {
+            true => Err(ReadError(READ_ERROR.to_owned())),
+            false => Ok(()),
+        }
+    }
+
+    fn put(&mut self, packet: SignedPacket) -> Result<PutOutcome, PutError> {
+        if let Some(answer) = self.put_answer {
+            return answer;
+        }
+        let old = self.packets.get(packet.key());
+        let outcome = match old.map(|old| packet.recency(&old.packet)) {
+            Some(Ordering::Less) => return Ok(PutOutcome::Superseded),
+            Some(Ordering::Equal) => PutOutcome::Unchanged,
+            Some(Ordering::Greater) | None => PutOutcome::Stored,
+        };
+        self.packets.insert(*packet.key(), received_now(packet));
+        Ok(outcome)
+    }
+
+    fn digest(&self) -> Result<StateDigest, ReadError> {
+        self.check_readable()?;
+        let mut sha256 = Sha256::new();
+        for (key, stored) in &self.packets {
+            sha256.update(key.as_bytes());
+            sha256.update(stored.received.0.to_be_bytes());
+            sha256.update(stored.packet.payload());
+        }
+        Ok(StateDigest {
+            applied_index: self.status.applied_index,
+            packet_count: self.packets.len() as u64,
+            sha256: HEXLOWER.encode(&sha256.finalize()),
+        })
+    }
+}
+
+fn status() -> Status {
+    Status {
+        node: "a".into(),
+        role: Role::Leader,
+        term: Term(3),
+        leader: Some("a".into()),
+        last_log_index: LogIndex(42),
+        committed_index: LogIndex(42),
+        applied_index: LogIndex(41),
+        checkpoint_index: LogIndex(40),
+        purged_index: LogIndex(7),
+        replication_lag: None,
+        voters: vec!["a".into()],
+        packet_count: 0,
+        store_size: 4096,
+        not_ready: None,
+    }
+}
+
+async fn wait_for(answers: &watch::Sender<bool>) {
+    let mut answers = answers.subscribe();
+    let answers = answers.wait_for(|answers| *answers).await;
+    answers.expect("its sender is borrowed");
+}

@@ -1,0 +1,36 @@
+//! How much a client may do.
+
+use std::num::NonZeroU32;
+
+/// How many clients have a bucket of their own unless configured otherwise. With their table they
+/// take at most 4 MB.
+const CLIENT_COUNT_MAX: usize = 50_000;
+
+/// How much a client may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// How many requests a client that was idle may make at once.
+    pub burst: NonZeroU32,
+    /// How many requests per second a client may make for ever.
+    pub rate_per_sec: NonZeroU32,
+    /// How many clients have a bucket of their own. All others share one.
+    pub client_count_max: usize,
+}
+
+/// Room for 2,000 iroh endpoints behind one address.
+///
+/// Each publishes every 300 s: 2,000 / 300 s = 6.7 requests per second. When all of them restart at
+/// once, each publishes up to three times in its first seconds, as it learns its relay and its
+/// addresses: 3 × 2,000 = 6,000 requests. After that the bucket is full again in
+/// 6,000 / (20 − 6.7) = 450 s.
+impl Default for Config {
+    fn default() -> Self {
+        const BURST: NonZeroU32 = NonZeroU32::new(6_000).expect("not zero");
+        const RATE_PER_SEC: NonZeroU32 = NonZeroU32::new(20).expect("not zero");
+        Self {
+            burst: BURST,
+            rate_per_sec: RATE_PER_SEC,
+            client_count_max: CLIENT_COUNT_MAX,
+        }
+    }
+}
