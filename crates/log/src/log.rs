@@ -207,7 +207,7 @@ impl Log {
 
     fn callback(&self, on_flushed: OnFlushed) -> Callback {
         let started = Instant::now();
-        let histogram = self.metrics.flush_duration.clone();
+        let histogram = self.metrics.flush_duration_seconds.clone();
         Callback(Box::new(move |result| {
             histogram.observe(started.elapsed().as_secs_f64());
             on_flushed(result);

@@ -3,7 +3,7 @@ use std::sync::mpsc;
 use super::*;
 
 fn open(dir: &Path) -> Result<Log, LogError> {
-    let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
+    let metrics = Metrics::register(&quorate_metrics::Registry::new()).unwrap();
     let config = Config {
         chunk_size_max: 4096,
         ..Config::new(dir)

@@ -5,7 +5,7 @@
 //! that their values are closed sets, and every value is there from the start, at zero.
 //!
 //! ```
-//! #[derive(Clone, Copy, PartialEq, strum::VariantArray, strum::IntoStaticStr)]
+//! #[derive(Debug, Clone, Copy, PartialEq, strum::VariantArray, strum::IntoStaticStr)]
 //! #[strum(serialize_all = "snake_case")]
 //! enum Outcome { Stored, TooLong }
 //!

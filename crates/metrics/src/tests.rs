@@ -58,10 +58,15 @@ fn a_value_counts_at_its_own_place() {
     let registry = Registry::new();
     let metrics = Metrics::register(&registry).unwrap();
     metrics.rings_total.of(Door::BackYard).inc_by(2);
+    metrics.fires_total.inc();
+    metrics.stay_seconds.observe(60.5);
     let held = Held::new(metrics.guests.of(Door::Front, Guest::Stranger));
     let inside = text(&registry);
     assert!(inside.contains(r#"house_rings_total{door="back_yard"} 2"#));
     assert!(inside.contains(r#"house_rings_total{door="front"} 0"#));
+    assert!(inside.contains("house_fires_total 1"));
+    assert!(inside.contains(r#"house_stay_seconds_bucket{le="60"} 0"#));
+    assert!(inside.contains(r#"house_stay_seconds_bucket{le="3600"} 1"#));
     assert!(inside.contains(r#"house_guests{door="front",guest="stranger"} 1"#));
     assert!(inside.contains(r#"house_guests{door="front",guest="known"} 0"#));
     drop(held);

@@ -1,24 +1,22 @@
 //! Opening a link: address, TCP, TLS, greeting.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
 use quorate_packet::PublicKey;
 use quorate_rpc::{Lane, NodeId};
-use quorate_tls::KeyRefusal;
+use quorate_tls::KeyRejection;
 use tokio::{
-    io::{ReadHalf, WriteHalf},
     net::{TcpStream, lookup_host},
     sync::Semaphore,
     time::{Instant, timeout, timeout_at},
 };
-use tokio_rustls::{TlsConnector, client::TlsStream};
-use tokio_util::codec::{FramedRead, FramedWrite};
+use tokio_rustls::TlsConnector;
 
 use crate::{
-    Passport, TransportConfig,
-    frame::{FrameDecoder, FrameEncoder, FrameError},
-    greeting::{GREETING_SIZE_MAX, Greeting, Hello},
+    Credentials,
+    frame::FrameError,
+    greeting::{FrameReader, FrameWriter, Greeting, Hello, greeting_frames},
     metrics::DialFailure,
     socket,
 };
@@ -27,24 +25,45 @@ use crate::{
 /// resolver takes, whether anyone still waits for it or not, and threads are shared with the store.
 const LOOKUP_COUNT_MAX: usize = 8;
 
-/// The half of a new link that the hello went to, and requests will.
-pub(crate) type HelloWriter = FramedWrite<WriteHalf<TlsStream<TcpStream>>, FrameEncoder<Hello>>;
+/// Both halves of a connection on which greetings were exchanged.
+pub(crate) type Greeted = (FrameReader<Greeting>, FrameWriter<Hello>);
 
-/// The half of a new link that the greeting came from, and responses will.
-pub(crate) type GreetingReader = FramedRead<ReadHalf<TlsStream<TcpStream>>, FrameDecoder<Greeting>>;
+/// Where peers are, and how long to wait for them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransportConfig {
+    /// Where peers are, as `host:port`. For these, the address in the membership does not count.
+    pub addresses: BTreeMap<NodeId, String>,
+    /// How long a name lookup and the TCP connection may take together.
+    pub connect_timeout: Duration,
+    /// How long TLS and the greeting may take.
+    pub handshake_timeout: Duration,
+}
+
+impl TransportConfig {
+    /// The defaults, with these addresses.
+    pub fn new(addresses: BTreeMap<NodeId, String>) -> Self {
+        Self {
+            addresses,
+            // TCP repeats a lost SYN after 1 s: a new dial does it no later, and asks the resolver.
+            connect_timeout: Duration::from_secs(1),
+            // Two round trips and four signatures; a peer that was paused goes on after it.
+            handshake_timeout: Duration::from_secs(5),
+        }
+    }
+}
 
 /// Opens connections to peers.
 #[derive(Debug)]
 pub(crate) struct Dialer {
-    passport: Passport,
+    credentials: Credentials,
     config: TransportConfig,
     lookups: Arc<Semaphore>,
 }
 
 impl Dialer {
-    pub(crate) fn new(passport: Passport, config: TransportConfig) -> Self {
+    pub(crate) fn new(credentials: Credentials, config: TransportConfig) -> Self {
         Self {
-            passport,
+            credentials,
             config,
             lookups: Arc::new(Semaphore::new(LOOKUP_COUNT_MAX)),
         }
@@ -64,7 +83,7 @@ impl Dialer {
         peer: NodeId,
         address: &str,
         lane: Lane,
-    ) -> Result<(HelloWriter, GreetingReader), DialError> {
+    ) -> Result<Greeted, DialError> {
         let stream = self.connect(address).await?;
         let handshake = self.handshake(stream, peer, lane);
         timeout(self.config.handshake_timeout, handshake)
@@ -100,11 +119,11 @@ impl Dialer {
         if let Ok(address) = address.parse() {
             return Ok(vec![address]);
         }
-        let turn = self.lookups.clone().acquire_owned().await;
+        let permit = self.lookups.clone().acquire_owned().await;
         let address = address.to_owned();
         let lookup = tokio::spawn(async move {
-            // Given back when the lookup ends, not when the caller has lost patience.
-            let _turn = turn;
+            // Given back when the lookup ends, not when the caller gives up.
+            let _permit = permit;
             lookup_host(address).await.map(Iterator::collect)
         });
         lookup.await.map_err(io::Error::other)?
@@ -115,19 +134,19 @@ impl Dialer {
         stream: TcpStream,
         peer: NodeId,
         lane: Lane,
-    ) -> Result<(HelloWriter, GreetingReader), DialError> {
-        let config = quorate_tls::client_config(&self.passport.identity, peer.0);
+    ) -> Result<Greeted, DialError> {
+        let config = quorate_tls::client_config(&self.credentials.identity, peer.0);
         let stream = TlsConnector::from(config)
             .connect(quorate_tls::server_name(), stream)
             .await
             .map_err(DialError::tls)?;
-        let (reader, writer) = tokio::io::split(stream);
-        let mut writer = FramedWrite::new(writer, FrameEncoder::new(GREETING_SIZE_MAX, None));
-        let mut reader = FramedRead::new(reader, FrameDecoder::new(GREETING_SIZE_MAX, None));
-        let sent = writer.send(Hello::new(self.passport.cluster, lane)).await;
+        let (mut reader, mut writer) = greeting_frames(stream);
+        let sent = writer
+            .send(Hello::new(self.credentials.cluster, lane))
+            .await;
         // Even if the hello could not be sent: the peer may have said before why it went.
         match reader.next().await {
-            Some(Ok(Greeting::Welcome)) => Ok((writer, reader)),
+            Some(Ok(Greeting::Welcome)) => Ok((reader, writer)),
             Some(Ok(Greeting::Refused(reason))) => Err(DialError::Refused(reason)),
             Some(Err(FrameError::Io(error))) => Err(DialError::tls(error)),
             Some(Err(error)) => Err(DialError::Greeting(error)),
@@ -173,9 +192,9 @@ pub(crate) enum DialError {
 
 impl DialError {
     fn tls(error: io::Error) -> Self {
-        match KeyRefusal::of(&error) {
-            Some(KeyRefusal::Theirs(key)) => Self::OtherNode(key),
-            Some(KeyRefusal::Ours) => Self::NotAdmitted,
+        match KeyRejection::of(&error) {
+            Some(KeyRejection::Theirs(key)) => Self::OtherNode(key),
+            Some(KeyRejection::Ours) => Self::NotAdmitted,
             None if error.kind() == io::ErrorKind::UnexpectedEof => Self::Closed,
             None => Self::Tls(error),
         }

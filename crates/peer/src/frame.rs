@@ -4,7 +4,7 @@ use std::{io, marker::PhantomData};
 
 use bytes::{BufMut, BytesMut};
 use postcard::ser_flavors::Flavor;
-use prometheus::IntCounter;
+use quorate_metrics::Counter;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio_util::codec::{Decoder, Encoder, LengthDelimitedCodec, LengthDelimitedCodecError};
 
@@ -21,8 +21,8 @@ const LENGTH_SIZE: usize = 4;
 /// Counts frames and their bytes.
 #[derive(Debug, Clone)]
 pub(crate) struct FrameCounters {
-    pub(crate) frames: IntCounter,
-    pub(crate) bytes: IntCounter,
+    pub(crate) frames: Counter,
+    pub(crate) bytes: Counter,
 }
 
 impl FrameCounters {
@@ -170,17 +170,17 @@ pub(crate) enum FrameError {
 
 impl FrameError {
     /// Whether the other end just went away, between two frames or within one.
-    pub(crate) fn is_end(&self) -> bool {
+    pub(crate) fn is_disconnect(&self) -> bool {
         match self {
             Self::Closed => true,
-            Self::Io(error) => is_end(error),
+            Self::Io(error) => is_disconnect(error),
             _ => false,
         }
     }
 }
 
 /// Whether a connection failed because the other end just went away.
-pub(crate) fn is_end(error: &io::Error) -> bool {
+pub(crate) fn is_disconnect(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::UnexpectedEof

@@ -4,8 +4,8 @@ use super::*;
 
 fn counters() -> FrameCounters {
     FrameCounters {
-        frames: IntCounter::new("frames", "frames").unwrap(),
-        bytes: IntCounter::new("bytes", "bytes").unwrap(),
+        frames: Counter::new("frames", "frames").unwrap(),
+        bytes: Counter::new("bytes", "bytes").unwrap(),
     }
 }
 

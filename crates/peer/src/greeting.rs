@@ -1,15 +1,41 @@
 //! The first words on a link.
 
 use quorate_rpc::{Lane, message::WIRE_VERSION};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tokio::{
+    io::{ReadHalf, WriteHalf},
+    net::TcpStream,
+};
+use tokio_rustls::TlsStream;
+use tokio_util::codec::{FramedRead, FramedWrite};
 
-use crate::{ClusterId, lane};
+use crate::{
+    ClusterId,
+    frame::{FrameDecoder, FrameEncoder},
+};
 
-/// The most that a greeting takes, in bytes. Of ours the longest is a refusal with its reason.
-pub(crate) const GREETING_SIZE_MAX: usize = 512;
+/// The most that a greeting takes, in bytes. Of ours the longest is a rejection with its reason.
+const GREETING_SIZE_MAX: usize = 512;
 
 /// How a hello begins.
 const MAGIC: [u8; 8] = *b"quorate\n";
+
+/// The half of a connection where messages come from.
+pub(crate) type FrameReader<T> = FramedRead<ReadHalf<TlsStream<TcpStream>>, FrameDecoder<T>>;
+
+/// The half of a connection where messages go to.
+pub(crate) type FrameWriter<T> = FramedWrite<WriteHalf<TlsStream<TcpStream>>, FrameEncoder<T>>;
+
+/// Both halves of a connection on which no more than greetings is allowed yet.
+pub(crate) fn greeting_frames<In: DeserializeOwned, Out: Serialize>(
+    stream: impl Into<TlsStream<TcpStream>>,
+) -> (FrameReader<In>, FrameWriter<Out>) {
+    let (reader, writer) = tokio::io::split(stream.into());
+    (
+        FramedRead::new(reader, FrameDecoder::new(GREETING_SIZE_MAX, None)),
+        FramedWrite::new(writer, FrameEncoder::new(GREETING_SIZE_MAX, None)),
+    )
+}
 
 /// What the node that connected says first. Its layout is the same in every wire version, so that
 /// nodes of different versions can tell each other so.
@@ -27,22 +53,22 @@ impl Hello {
             magic: MAGIC,
             wire_version: WIRE_VERSION,
             cluster,
-            lane: lane::number(lane),
+            lane: lane as u8,
         }
     }
 
     /// Whether a node of `cluster` goes on, and on which lane.
-    pub(crate) fn check(&self, cluster: ClusterId) -> Result<Lane, Refusal> {
+    pub(crate) fn check(&self, cluster: ClusterId) -> Result<Lane, Rejection> {
         if self.magic != MAGIC {
-            return Err(Refusal::Magic);
+            return Err(Rejection::Magic);
         }
         if self.wire_version != WIRE_VERSION {
-            return Err(Refusal::WireVersion(self.wire_version));
+            return Err(Rejection::WireVersion(self.wire_version));
         }
         if self.cluster != cluster {
-            return Err(Refusal::Cluster);
+            return Err(Rejection::Cluster);
         }
-        lane::from_number(self.lane).ok_or(Refusal::Lane(self.lane))
+        Lane::from_repr(self.lane).ok_or(Rejection::Lane(self.lane))
     }
 }
 
@@ -58,7 +84,7 @@ pub(crate) enum Greeting {
 
 /// Why a node is turned away that is admitted by its key. Said to that node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Refusal {
+pub(crate) enum Rejection {
     #[error("this is no greeting of a Quorate node")]
     Magic,
     #[error(
@@ -79,33 +105,37 @@ pub(crate) enum Refusal {
 
 #[cfg(test)]
 mod tests {
+    use strum::VariantArray;
+
     use super::*;
 
     const HOME: ClusterId = ClusterId([7; 32]);
 
     #[test]
     fn a_hello_of_the_same_cluster_and_version_is_welcome() {
-        for lane in lane::LANES {
+        for &lane in Lane::VARIANTS {
             assert_eq!(Hello::new(HOME, lane).check(HOME), Ok(lane));
         }
     }
 
     #[test]
-    fn every_difference_is_a_refusal_of_its_own() {
+    fn every_difference_is_a_rejection_of_its_own() {
         let hello = Hello::new(HOME, Lane::Append);
         let magic = Hello {
             magic: *b"etcd raf",
             ..hello
         };
-        assert_eq!(magic.check(HOME), Err(Refusal::Magic));
+        assert_eq!(magic.check(HOME), Err(Rejection::Magic));
         let version = Hello {
             wire_version: 9,
             ..hello
         };
-        assert_eq!(version.check(HOME), Err(Refusal::WireVersion(9)));
-        assert_eq!(hello.check(ClusterId([8; 32])), Err(Refusal::Cluster));
-        let lane = Hello { lane: 9, ..hello };
-        assert_eq!(lane.check(HOME), Err(Refusal::Lane(9)));
+        assert_eq!(version.check(HOME), Err(Rejection::WireVersion(9)));
+        assert_eq!(hello.check(ClusterId([8; 32])), Err(Rejection::Cluster));
+        for lane in [4, 255] {
+            let hello = Hello { lane, ..hello };
+            assert_eq!(hello.check(HOME), Err(Rejection::Lane(lane)));
+        }
     }
 
     #[test]
@@ -116,21 +146,23 @@ mod tests {
         };
         let expected = [b"quorate\n".as_slice(), &[1], &[7; 32], &[3]].concat();
         assert_eq!(postcard::to_stdvec(&hello).unwrap(), expected);
+        let lanes = [Lane::Append, Lane::Control, Lane::Forward, Lane::Snapshot];
+        assert_eq!(lanes.map(|lane| Hello::new(HOME, lane).lane), [0, 1, 2, 3]);
         let refused = Greeting::Refused("no".to_owned());
         assert_eq!(postcard::to_stdvec(&Greeting::Welcome).unwrap(), [0]);
         assert_eq!(postcard::to_stdvec(&refused).unwrap(), [1, 2, b'n', b'o']);
     }
 
     #[test]
-    fn every_refusal_fits_a_greeting() {
-        for refusal in [
-            Refusal::Magic,
-            Refusal::WireVersion(u16::MAX),
-            Refusal::Cluster,
-            Refusal::Lane(u8::MAX),
-            Refusal::LinkCount,
+    fn every_rejection_fits_a_greeting() {
+        for rejection in [
+            Rejection::Magic,
+            Rejection::WireVersion(u16::MAX),
+            Rejection::Cluster,
+            Rejection::Lane(u8::MAX),
+            Rejection::LinkCount,
         ] {
-            let greeting = Greeting::Refused(refusal.to_string());
+            let greeting = Greeting::Refused(rejection.to_string());
             assert!(postcard::to_stdvec(&greeting).unwrap().len() <= GREETING_SIZE_MAX);
         }
     }

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// How long TCP itself bears with a peer that takes nothing.
-const TCP_PATIENCE: Duration = Duration::from_secs(10);
+const TCP_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[tokio::test]
 async fn an_unknown_key_gets_nothing() {
@@ -140,8 +140,8 @@ async fn an_oversized_frame_is_refused() {
 async fn silent_strangers_do_not_keep_peers_out() {
     let config = ServerConfig {
         handshake_count_max: 4,
-        handshake_timeout: PATIENCE,
-        ..on_loopback()
+        handshake_timeout: TIMEOUT,
+        ..ServerConfig::default()
     };
     let bob = Node::bob_with(config, Echo).await;
     let mut strangers = Vec::new();
@@ -158,7 +158,7 @@ async fn silent_strangers_do_not_keep_peers_out() {
 async fn a_handshake_that_takes_too_long_is_given_up() {
     let config = ServerConfig {
         handshake_timeout: Duration::from_millis(50),
-        ..on_loopback()
+        ..ServerConfig::default()
     };
     let bob = Node::bob_with(config, Echo).await;
     let mut silent = TcpStream::connect(bob.address()).await.unwrap();
@@ -172,7 +172,7 @@ async fn a_handshake_that_takes_too_long_is_given_up() {
 async fn a_peer_has_so_many_links_and_no_more() {
     let config = ServerConfig {
         link_count_per_peer_max: 2,
-        ..on_loopback()
+        ..ServerConfig::default()
     };
     let bob = Node::bob_with(config, Echo).await;
     let first = open(ALICE, bob.address()).await.unwrap();
@@ -183,7 +183,7 @@ async fn a_peer_has_so_many_links_and_no_more() {
     assert_eq!(ask(&mut second, "and mine?").await, "and mine?");
     drop(first);
     let reopened = async { while open(ALICE, bob.address()).await.is_err() {} };
-    timeout(PATIENCE, reopened)
+    timeout(TIMEOUT, reopened)
         .await
         .expect("room is given back");
 }
@@ -205,19 +205,19 @@ async fn a_peer_that_does_not_read_is_cut_off() {
     };
     let config = ServerConfig {
         write_timeout: Duration::from_millis(100),
-        ..on_loopback()
+        ..ServerConfig::default()
     };
     let bob = Node::bob_with(config, service).await;
     let mut link = open(ALICE, bob.address()).await.unwrap();
     let cut_off = eventually("the link is cut off", || bob.links_open() == 0);
-    timeout(TCP_PATIENCE / 2, cut_off)
+    timeout(TCP_TIMEOUT / 2, cut_off)
         .await
         .expect("the server does not leave it to TCP");
     // What the sockets hold, and what was ready at the time.
     let size = made.load(Ordering::Relaxed) * RESPONSE_SIZE;
     assert!(size < 64 * 1024 * 1024, "{size} bytes were made");
     let lost = async { while let Some(Ok(_)) = link.responses.next().await {} };
-    timeout(PATIENCE, lost)
+    timeout(TIMEOUT, lost)
         .await
         .expect("the client sees the end");
 }

@@ -25,28 +25,33 @@
 //! | piece | what it is |
 //! |---|---|
 //! | [`PeerTransport`] | opens links to peers |
-//! | [`ServerConfig`], [`Bound`], [`Server`] | takes the links that peers open to a `Service` |
-//! | [`Passport`] | what a node shows to its peers: its identity and its cluster |
+//! | [`LinkServer`] | takes the links that peers open to a `Service`, at a `quorate-listener` |
+//! | [`TransportConfig`], [`ServerConfig`] | the timeouts and bounds of both |
+//! | [`Credentials`] | what a node shows to its peers: its identity and its cluster |
 //! | [`Metrics`] | what both sides count |
 
+mod accepted;
+mod credentials;
 mod dial;
+mod dialed;
 mod frame;
 mod greeting;
-mod incoming;
-mod lane;
+mod handshake;
+mod handshakes;
+mod link_permits;
 mod log_budget;
 mod metrics;
-mod passport;
+mod remote;
 mod server;
-mod slots;
 mod socket;
 mod transport;
 
+pub use credentials::{ClusterId, Credentials};
+pub use dial::TransportConfig;
 pub use frame::FRAME_SIZE_MAX;
 pub use metrics::Metrics;
-pub use passport::{ClusterId, Passport};
-pub use server::{BindError, Bound, Server, ServerConfig};
-pub use transport::{PeerTransport, TransportConfig};
+pub use server::{LinkServer, ServerConfig};
+pub use transport::PeerTransport;
 
 #[cfg(test)]
 mod hostile_tests;

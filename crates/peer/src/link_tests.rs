@@ -16,8 +16,8 @@ use tokio::{
 };
 
 use crate::{
-    ClusterId, FRAME_SIZE_MAX, Metrics, Passport, PeerTransport, ServerConfig, TransportConfig,
-    greeting::{Greeting, Hello, Refusal},
+    ClusterId, Credentials, FRAME_SIZE_MAX, Metrics, PeerTransport, ServerConfig, TransportConfig,
+    greeting::{Greeting, Hello, Rejection},
     test_nodes::*,
 };
 
@@ -41,7 +41,7 @@ async fn requests_are_answered_in_order() {
             assert_eq!(response, Response::Failed(number.to_string()));
         }
     };
-    timeout(PATIENCE, async { tokio::join!(sending, hearing) })
+    timeout(TIMEOUT, async { tokio::join!(sending, hearing) })
         .await
         .unwrap();
 }
@@ -98,9 +98,9 @@ async fn another_node_at_the_address_is_named() {
 async fn a_node_of_another_cluster_is_told_so() {
     let bob = Node::bob(Echo).await;
     let alice = PeerTransport::new(
-        Passport {
+        Credentials {
             cluster: ClusterId([8; 32]),
-            ..passport(ALICE)
+            ..credentials(ALICE)
         },
         TransportConfig::new(BTreeMap::new()),
         Metrics::register(&Registry::new()).unwrap(),
@@ -128,7 +128,7 @@ async fn a_node_of_another_wire_version_is_told_both() {
     let Greeting::Refused(reason) = greeting else {
         panic!("version 9 is welcome")
     };
-    assert_eq!(reason, Refusal::WireVersion(9).to_string());
+    assert_eq!(reason, Rejection::WireVersion(9).to_string());
     assert!(reason.contains("wire version 1 and this node speaks 9"));
     assert_eq!(bob.handshakes("wire_version"), 1);
     bob.expect_alive().await;
@@ -190,8 +190,8 @@ async fn shutdown_answers_what_was_read_and_frees_the_address() {
         })
     };
     let config = ServerConfig {
-        drain_timeout: PATIENCE,
-        ..on_loopback()
+        drain_timeout: TIMEOUT,
+        ..ServerConfig::default()
     };
     let bob = Node::bob_with(config, service).await;
     let address = bob.address();
@@ -207,7 +207,7 @@ async fn shutdown_answers_what_was_read_and_frees_the_address() {
     go_on.notify_one();
     assert_eq!(hear(&mut link).await, "in flight");
     next(&mut link).await.unwrap().unwrap_err();
-    timeout(PATIENCE, shutdown).await.unwrap().unwrap();
+    timeout(TIMEOUT, shutdown).await.unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -217,13 +217,13 @@ async fn shutdown_cuts_off_a_service_that_hangs() {
     });
     let config = ServerConfig {
         drain_timeout: Duration::from_millis(10),
-        ..on_loopback()
+        ..ServerConfig::default()
     };
     let bob = Node::bob_with(config, service).await;
     let mut link = open(ALICE, bob.address()).await.unwrap();
     link.requests.send(request("for ever")).await.unwrap();
     let mut silent = TcpStream::connect(bob.address()).await.unwrap();
-    timeout(PATIENCE, bob.server.shutdown()).await.unwrap();
+    timeout(TIMEOUT, bob.server.shutdown()).await.unwrap();
     next(&mut link).await.unwrap().unwrap_err();
     let (bytes, _) = rest(&mut silent).await;
     assert!(bytes.is_empty());
@@ -234,7 +234,7 @@ async fn a_configured_address_goes_before_that_of_the_membership() {
     let bob = Node::bob(Echo).await;
     let port = bob.address().port();
     let alice = PeerTransport::new(
-        passport(ALICE),
+        credentials(ALICE),
         // A name, which goes through the system's resolver.
         TransportConfig::new(BTreeMap::from([(id(BOB), format!("localhost:{port}"))])),
         Metrics::register(&Registry::new()).unwrap(),
@@ -257,7 +257,7 @@ async fn an_address_that_is_none_is_named() {
 }
 
 #[tokio::test]
-async fn a_dial_outlives_an_impatient_caller() {
+async fn a_dial_outlives_a_caller_that_gives_up() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let alice = transport(ALICE);
@@ -281,7 +281,7 @@ async fn a_dial_outlives_an_impatient_caller() {
     greet.notify_one();
     // The next one gets that very connection: nobody accepts another.
     let opened = alice.open(id(BOB), address, Lane::Control);
-    timeout(PATIENCE, opened)
+    timeout(TIMEOUT, opened)
         .await
         .unwrap()
         .map_err(|e| e.0)
@@ -322,7 +322,7 @@ async fn a_failure_of_an_abandoned_dial_is_not_handed_on() {
     let address = listener.local_addr().unwrap();
     let registry = Registry::new();
     let alice = PeerTransport::new(
-        passport(ALICE),
+        credentials(ALICE),
         TransportConfig::new(BTreeMap::new()),
         Metrics::register(&registry).unwrap(),
     );
@@ -343,8 +343,7 @@ async fn a_failure_of_an_abandoned_dial_is_not_handed_on() {
     };
     eventually("the dial has failed", || failures() == 1.0).await;
     // It is back when the next caller comes.
-    let config = ServerConfig::new(address);
-    let _bob = Node::bob_with(config, Echo).await;
+    let _bob = Node::bob_at(address, ServerConfig::default(), Echo).await;
     let opened = alice.open(id(BOB), address.to_string(), Lane::Control);
     let mut link = opened.await.map_err(|e| e.0).unwrap();
     assert_eq!(ask(&mut link, "back").await, "back");

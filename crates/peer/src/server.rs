@@ -1,36 +1,31 @@
 //! Taking the links that peers open.
 
-use std::{collections::VecDeque, fmt, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use quorate_listener::{Limits, Listener, Name, Protocol, Server};
 use quorate_rpc::Service;
 use quorate_tls::Admit;
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::watch,
-    task::{AbortHandle, JoinError, JoinHandle, JoinSet},
-};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Metrics, Passport,
-    incoming::{Incoming, Reception},
+    Credentials, Metrics, handshake::Reception, handshakes::Handshakes, link_permits::LinkPermits,
     log_budget::LogBudget,
-    metrics::Handshake,
-    slots::Slots,
 };
-
-/// How long to wait after the kernel refused a connection, as it does when the process has no file
-/// descriptors left: nothing tells when there are some again.
-const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
 /// How many lines of the log others cause in a minute: enough to see who knocks, too few to fill a
 /// disk.
 const LINE_COUNT_PER_MINUTE_MAX: u32 = 10;
 
-/// Where to listen for peers, and how much of them to bear.
+/// How many connections may have ended without being gone yet, as handshakes that gave way have
+/// until their task runs again. The listener has room for them beside those that count, so that it
+/// refuses none before the oldest handshake has given way to it: its loop accepts at most half as
+/// many before other tasks run.
+const ENDED_COUNT_MAX: usize = 256;
+
+/// How much of peers to take.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerConfig {
-    /// Where to listen. Port 0 takes a free one.
-    pub listen: SocketAddr,
     /// How many handshakes may be under way. When another comes the oldest is given up, so that
     /// strangers who connect and say nothing cannot keep peers out.
     pub handshake_count_max: usize,
@@ -46,11 +41,9 @@ pub struct ServerConfig {
     pub drain_timeout: Duration,
 }
 
-impl ServerConfig {
-    /// The defaults, at this address.
-    pub fn new(listen: SocketAddr) -> Self {
+impl Default for ServerConfig {
+    fn default() -> Self {
         Self {
-            listen,
             // A peer needs some ms, or some 100 ms from afar: of 1,000 strangers a second, none
             // crowds it out. Each takes some 20 KB.
             handshake_count_max: 256,
@@ -66,194 +59,73 @@ impl ServerConfig {
             drain_timeout: Duration::from_secs(1),
         }
     }
-
-    /// Takes the address. Peers can connect from now on, and wait until [`serve`](Bound::serve).
-    pub async fn bind(self) -> Result<Bound, BindError> {
-        let listen = self.listen;
-        let fail = |source| BindError { listen, source };
-        let listener = TcpListener::bind(listen).await.map_err(fail)?;
-        let local_addr = listener.local_addr().map_err(fail)?;
-        Ok(Bound {
-            config: self,
-            listener,
-            local_addr,
-        })
-    }
 }
 
-/// Why an address could not be taken.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot listen for peers at {listen}: free the address or configure another one")]
-pub struct BindError {
-    /// The address.
-    pub listen: SocketAddr,
-    /// What the system said.
-    pub source: io::Error,
-}
-
-/// A listener that serves nothing yet.
-#[derive(Debug)]
-pub struct Bound {
+/// Hands the links that peers open to a [`Service`].
+pub struct LinkServer {
+    reception: Reception,
+    handshakes: Handshakes,
+    service: Arc<dyn Service>,
     config: ServerConfig,
-    listener: TcpListener,
-    local_addr: SocketAddr,
 }
 
-impl Bound {
-    /// The address, with the port that was taken.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.local_addr
-    }
-
-    /// Serves the peers whose keys `admit` approves, until [`Server::shutdown`].
-    pub fn serve(
-        self,
-        passport: &Passport,
+impl LinkServer {
+    /// A server for the peers whose keys `admit` approves.
+    pub fn new(
+        config: ServerConfig,
+        credentials: &Credentials,
         admit: Admit,
         service: Arc<dyn Service>,
         metrics: Metrics,
-    ) -> Server {
-        let config = self.config;
-        let (stop, stopped) = watch::channel(false);
-        let reception = Reception {
-            tls: quorate_tls::server_config(&passport.identity, admit).into(),
-            cluster: passport.cluster,
-            handshake_timeout: config.handshake_timeout,
-            write_timeout: config.write_timeout,
-            slots: Arc::new(Slots::new(
-                config.link_count_max,
-                config.link_count_per_peer_max,
-            )),
+    ) -> Self {
+        let permits = LinkPermits::new(config.link_count_max, config.link_count_per_peer_max);
+        Self {
+            reception: Reception {
+                tls: quorate_tls::server_config(&credentials.identity, admit).into(),
+                cluster: credentials.cluster,
+                handshake_timeout: config.handshake_timeout,
+                permits: Arc::new(permits),
+                metrics,
+                log: Arc::new(LogBudget::new(LINE_COUNT_PER_MINUTE_MAX)),
+            },
+            handshakes: Handshakes::new(config.handshake_count_max),
             service,
-            metrics,
-            log: LogBudget::new(LINE_COUNT_PER_MINUTE_MAX),
-        };
-        let acceptor = Acceptor {
-            reception: Arc::new(reception),
-            listener: self.listener,
-            stopped,
-            handshake_count_max: config.handshake_count_max,
-            drain_timeout: config.drain_timeout,
-            handshakes: JoinSet::new(),
-            by_age: VecDeque::new(),
-            links: JoinSet::new(),
-        };
-        Server {
-            local_addr: self.local_addr,
-            stop,
-            acceptor: tokio::spawn(acceptor.run()),
+            config,
         }
     }
-}
 
-/// A running server. Dropping it shuts it down too, unawaited.
-pub struct Server {
-    local_addr: SocketAddr,
-    stop: watch::Sender<bool>,
-    acceptor: JoinHandle<()>,
-}
-
-impl Server {
-    /// The address it listens at.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.local_addr
-    }
-
-    /// Frees the address, answers the requests that were read and closes the links; at the drain
-    /// limit closes all that are left.
-    pub async fn shutdown(self) {
-        self.stop.send_replace(true);
-        if let Err(error) = self.acceptor.await {
-            tracing::error!(%error, "the server for peers did not end well");
-        }
-    }
-}
-
-impl fmt::Debug for Server {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server")
-            .field("local_addr", &self.local_addr)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Accepts connections and keeps count of them.
-struct Acceptor {
-    reception: Arc<Reception>,
-    listener: TcpListener,
-    stopped: watch::Receiver<bool>,
-    handshake_count_max: usize,
-    drain_timeout: Duration,
-    handshakes: JoinSet<Option<Incoming>>,
-    /// The handshakes, oldest first, and some that have ended.
-    by_age: VecDeque<AbortHandle>,
-    links: JoinSet<()>,
-}
-
-impl Acceptor {
-    async fn run(mut self) {
-        let mut stopped = self.stopped.clone();
-        loop {
-            tokio::select! {
-                () = stop_asked(&mut stopped) => break,
-                Some(ended) = self.links.join_next() => {
-                    if let Err(error) = ended {
-                        tracing::error!(%error, "a link of a peer did not end well");
-                    }
-                }
-                Some(received) = self.handshakes.join_next() => self.on_received(received),
-                accepted = self.listener.accept() => match accepted {
-                    Ok((stream, address)) => self.on_accepted(stream, address),
-                    Err(error) => {
-                        tracing::debug!(%error, "a connection could not be accepted");
-                        tokio::time::sleep(ACCEPT_RETRY).await;
-                    }
-                },
-            }
-        }
-        let Self {
-            listener,
-            handshakes,
-            mut links,
+    /// Serves at `listener` until [`Server::shutdown`], which answers the requests that were read
+    /// and closes the links.
+    pub fn serve(self, listener: Listener, metrics: &quorate_listener::Metrics) -> Server {
+        let ServerConfig {
+            handshake_count_max,
+            link_count_max,
             drain_timeout,
             ..
-        } = self;
-        drop((listener, handshakes));
-        let drained = async { while links.join_next().await.is_some() {} };
-        if tokio::time::timeout(drain_timeout, drained).await.is_err() {
-            let count = links.len();
-            tracing::warn!(count, "links of peers were cut off at the drain limit");
-            links.shutdown().await;
-        }
-    }
-
-    fn on_received(&mut self, received: Result<Option<Incoming>, JoinError>) {
-        match received {
-            Ok(Some(incoming)) => {
-                let link = incoming.serve(self.reception.clone(), self.stopped.clone());
-                self.links.spawn(link);
-            }
-            Ok(None) => {}
-            Err(error) if error.is_cancelled() => {}
-            Err(error) => tracing::error!(%error, "a handshake did not end well"),
-        }
-    }
-
-    fn on_accepted(&mut self, stream: TcpStream, address: SocketAddr) {
-        self.by_age.retain(|handshake| !handshake.is_finished());
-        if self.by_age.len() >= self.handshake_count_max
-            && let Some(oldest) = self.by_age.pop_front()
-        {
-            oldest.abort();
-            self.reception.metrics.count_handshake(Handshake::Crowded);
-        }
-        let reception = self.reception.clone();
-        let handshake = async move { reception.receive(stream, address).await };
-        self.by_age.push_back(self.handshakes.spawn(handshake));
+        } = self.config;
+        let limits = Limits {
+            connection_count_max: handshake_count_max + link_count_max + ENDED_COUNT_MAX,
+            drain_timeout,
+        };
+        listener.serve(self, limits, Name::Peer, metrics)
     }
 }
 
-/// Resolves when the server was shut down or dropped.
-pub(crate) async fn stop_asked(stopped: &mut watch::Receiver<bool>) {
-    let _ = stopped.wait_for(|stop| *stop).await;
+impl Protocol for LinkServer {
+    fn serve(
+        self: Arc<Self>,
+        stream: TcpStream,
+        address: SocketAddr,
+        stop: CancellationToken,
+    ) -> impl Future<Output = ()> + Send {
+        // Not in the task of the connection: the oldest gives way before another is accepted.
+        let handshake = self.handshakes.begin();
+        async move {
+            let received = self.reception.receive(handshake, stream, address);
+            if let Some(Some(link)) = stop.run_until_cancelled(received).await {
+                let write_timeout = self.config.write_timeout;
+                link.serve(self.service.clone(), write_timeout, stop).await;
+            }
+        }
+    }
 }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt, stream::BoxStream};
 use prometheus::{Registry, proto::Metric};
+use quorate_listener::{Listener, Server};
 use quorate_rpc::{
     Lane, Link, LinkError, NodeId, Service, Transport,
     message::{Request, Response},
@@ -17,10 +18,12 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
-use crate::{ClusterId, Metrics, Passport, PeerTransport, Server, ServerConfig, TransportConfig};
+use crate::{
+    ClusterId, Credentials, LinkServer, Metrics, PeerTransport, ServerConfig, TransportConfig,
+};
 
 /// Longer than anything here takes on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
 pub(crate) const HOME: ClusterId = ClusterId([7; 32]);
 
@@ -28,24 +31,20 @@ pub(crate) const ALICE: u8 = 1;
 pub(crate) const BOB: u8 = 2;
 pub(crate) const MALLORY: u8 = 3;
 
-pub(crate) fn passport(name: u8) -> Passport {
-    Passport {
+pub(crate) fn credentials(name: u8) -> Credentials {
+    Credentials {
         identity: Identity::from_seed(&[name; 32]),
         cluster: HOME,
     }
 }
 
 pub(crate) fn id(name: u8) -> NodeId {
-    NodeId(passport(name).identity.public_key())
+    NodeId(credentials(name).identity.public_key())
 }
 
 pub(crate) fn only(name: u8) -> Admit {
     let admitted = id(name).0;
     Arc::new(move |key| *key == admitted)
-}
-
-pub(crate) fn on_loopback() -> ServerConfig {
-    ServerConfig::new(([127, 0, 0, 1], 0).into())
 }
 
 /// A served node and what it counts.
@@ -57,14 +56,25 @@ pub(crate) struct Node {
 impl Node {
     /// Bob, who admits Alice.
     pub(crate) async fn bob(service: impl Service) -> Self {
-        Self::bob_with(on_loopback(), service).await
+        Self::bob_with(ServerConfig::default(), service).await
     }
 
     pub(crate) async fn bob_with(config: ServerConfig, service: impl Service) -> Self {
+        Self::bob_at(([127, 0, 0, 1], 0).into(), config, service).await
+    }
+
+    pub(crate) async fn bob_at(
+        address: SocketAddr,
+        config: ServerConfig,
+        service: impl Service,
+    ) -> Self {
         let registry = Registry::new();
         let metrics = Metrics::register(&registry).unwrap();
-        let bound = config.bind().await.unwrap();
-        let server = bound.serve(&passport(BOB), only(ALICE), Arc::new(service), metrics);
+        let listener = Listener::bind("peers", address).await.unwrap();
+        let listener_metrics = quorate_listener::Metrics::register(&registry).unwrap();
+        let (credentials, service) = (credentials(BOB), Arc::new(service));
+        let server = LinkServer::new(config, &credentials, only(ALICE), service, metrics)
+            .serve(listener, &listener_metrics);
         Self { server, registry }
     }
 
@@ -116,7 +126,7 @@ pub(crate) async fn eventually(label: &str, condition: impl Fn() -> bool) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    timeout(PATIENCE, holds).await.expect(label);
+    timeout(TIMEOUT, holds).await.expect(label);
 }
 
 /// Answers each request with its own text.
@@ -165,7 +175,7 @@ where
 pub(crate) fn transport(name: u8) -> PeerTransport {
     let metrics = Metrics::register(&Registry::new()).unwrap();
     PeerTransport::new(
-        passport(name),
+        credentials(name),
         TransportConfig::new(BTreeMap::new()),
         metrics,
     )
@@ -174,7 +184,7 @@ pub(crate) fn transport(name: u8) -> PeerTransport {
 /// A link of this node to Bob.
 pub(crate) async fn open(name: u8, address: SocketAddr) -> Result<Link, LinkError> {
     let opened = transport(name).open(id(BOB), address.to_string(), Lane::Append);
-    timeout(PATIENCE, opened).await.expect("a dial ends")
+    timeout(TIMEOUT, opened).await.expect("a dial ends")
 }
 
 pub(crate) async fn ask(link: &mut Link, text: &str) -> String {
@@ -190,14 +200,14 @@ pub(crate) async fn hear(link: &mut Link) -> String {
 }
 
 pub(crate) async fn next(link: &mut Link) -> Option<Result<Response, LinkError>> {
-    timeout(PATIENCE, link.responses.next())
+    timeout(TIMEOUT, link.responses.next())
         .await
         .expect("a link answers or ends")
 }
 
 /// What a client that is written by hand sees of Bob, once TLS stands at its end.
 pub(crate) async fn tls(name: u8, address: SocketAddr) -> client::TlsStream<TcpStream> {
-    let config = quorate_tls::client_config(&passport(name).identity, id(BOB).0);
+    let config = quorate_tls::client_config(&credentials(name).identity, id(BOB).0);
     TlsConnector::from(config)
         .connect(
             quorate_tls::server_name(),
@@ -217,7 +227,7 @@ pub(crate) async fn rest(
     stream: &mut (impl AsyncReadExt + Unpin),
 ) -> (Vec<u8>, std::io::Result<usize>) {
     let mut bytes = Vec::new();
-    let end = timeout(PATIENCE, stream.read_to_end(&mut bytes))
+    let end = timeout(TIMEOUT, stream.read_to_end(&mut bytes))
         .await
         .expect("the connection is closed");
     (bytes, end)
@@ -236,7 +246,7 @@ pub(crate) async fn fake_bob(answer: Vec<u8>) -> SocketAddr {
 }
 
 pub(crate) async fn accept_as_bob(listener: &TcpListener) -> server::TlsStream<TcpStream> {
-    let config = quorate_tls::server_config(&passport(BOB).identity, only(ALICE));
+    let config = quorate_tls::server_config(&credentials(BOB).identity, only(ALICE));
     let (stream, _) = listener.accept().await.unwrap();
     let mut stream = TlsAcceptor::from(config).accept(stream).await.unwrap();
     let mut hello = vec![0; 4 + 42];

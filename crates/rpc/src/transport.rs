@@ -3,6 +3,7 @@
 use std::{pin::Pin, sync::Arc};
 
 use futures_util::{Sink, future::BoxFuture, stream::BoxStream};
+use strum::{FromRepr, IntoStaticStr, VariantArray};
 
 use crate::{
     NodeId,
@@ -11,16 +12,20 @@ use crate::{
 
 /// What a link carries. Each lane is a connection of its own, so that votes and heartbeats never
 /// queue behind entries, nor entries behind a snapshot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+///
+/// Its number names it on the wire and never changes; its name in small letters labels metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, FromRepr, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+#[repr(u8)]
 pub enum Lane {
     /// AppendEntries with entries.
-    Append,
+    Append = 0,
     /// Votes, heartbeats, leadership transfer.
-    Control,
+    Control = 1,
     /// Proposals on their way to the leader, and read indexes.
-    Forward,
+    Forward = 2,
     /// Snapshots.
-    Snapshot,
+    Snapshot = 3,
 }
 
 /// Opens links to peers.

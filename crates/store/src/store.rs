@@ -65,7 +65,7 @@ impl Store {
         &self,
         change: impl FnOnce(&mut PacketsMut<'_>, &mut Meta) -> Result<T, StoreError>,
     ) -> Result<(Meta, T), StoreError> {
-        let timer = self.metrics.transaction_duration.start_timer();
+        let timer = self.metrics.transaction_duration_seconds.start_timer();
         let mut txn = self.database().begin_write()?;
         txn.set_durability(Durability::None)?;
         let result = {
@@ -90,7 +90,7 @@ impl Store {
     ///
     /// The log must be on disk through the applied entry before this is called.
     pub fn checkpoint(&self) -> Result<Meta, StoreError> {
-        let timer = self.metrics.checkpoint_duration.start_timer();
+        let timer = self.metrics.checkpoint_duration_seconds.start_timer();
         let mut txn = self.database().begin_write()?;
         txn.set_durability(Durability::Immediate)?;
         txn.set_two_phase_commit(true);

@@ -7,7 +7,7 @@ use super::*;
 const CACHE_SIZE: usize = 1024 * 1024;
 
 fn open(path: &Path) -> Store {
-    let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
+    let metrics = Metrics::register(&quorate_metrics::Registry::new()).unwrap();
     let config = Config {
         path: path.to_owned(),
         cache_size: CACHE_SIZE,

@@ -99,14 +99,14 @@ pub fn peer_key(connection: &CommonState) -> Option<PublicKey> {
 
 /// A handshake that failed over a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeyRefusal {
+pub enum KeyRejection {
     /// This end refused the other's key.
     Theirs(PublicKey),
     /// The other end refused this node's key.
     Ours,
 }
 
-impl KeyRefusal {
+impl KeyRejection {
     /// Whether `error`, as a TLS stream gives it, comes from a refused key.
     pub fn of(error: &io::Error) -> Option<Self> {
         match error.get_ref()?.downcast_ref()? {
@@ -254,7 +254,7 @@ fn no_tls12() -> Error {
     Error::General("nodes speak TLS 1.3 only".to_owned())
 }
 
-/// What a verifier gives rustls to hand on to [`KeyRefusal::of`].
+/// What a verifier gives rustls to hand on to [`KeyRejection::of`].
 #[derive(Debug, thiserror::Error)]
 #[error("the key {0} is not accepted here")]
 struct RefusedKey(PublicKey);

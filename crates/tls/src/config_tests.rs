@@ -90,13 +90,13 @@ fn another_server_than_the_expected_is_refused() {
     let (side, error) = pair.drive().unwrap_err();
     assert_eq!(side, Side::Client);
     assert_eq!(
-        KeyRefusal::of(&as_io(error)),
-        Some(KeyRefusal::Theirs(mallory.public_key()))
+        KeyRejection::of(&as_io(error)),
+        Some(KeyRejection::Theirs(mallory.public_key()))
     );
     // The other end learns no more than that it is refused.
     let alert = sent(&mut pair.client);
     let error = receive(&mut pair.server, &alert).unwrap_err();
-    assert_eq!(KeyRefusal::of(&as_io(error)), Some(KeyRefusal::Ours));
+    assert_eq!(KeyRejection::of(&as_io(error)), Some(KeyRejection::Ours));
     assert_eq!(peer_key(&pair.server), None);
 }
 
@@ -110,13 +110,13 @@ fn an_unknown_client_is_refused_within_the_handshake() {
     let (side, error) = pair.drive().unwrap_err();
     assert_eq!(side, Side::Server);
     assert_eq!(
-        KeyRefusal::of(&as_io(error)),
-        Some(KeyRefusal::Theirs(mallory.public_key()))
+        KeyRejection::of(&as_io(error)),
+        Some(KeyRejection::Theirs(mallory.public_key()))
     );
     assert!(pair.server.is_handshaking());
     let alert = sent(&mut pair.server);
     let error = receive(&mut pair.client, &alert).unwrap_err();
-    assert_eq!(KeyRefusal::of(&as_io(error)), Some(KeyRefusal::Ours));
+    assert_eq!(KeyRejection::of(&as_io(error)), Some(KeyRejection::Ours));
 }
 
 #[test]
@@ -137,7 +137,11 @@ fn a_claimed_key_must_be_proved() {
         matches!(error, Error::InvalidCertificate(_)),
         "the signature is refused: {error}"
     );
-    assert_eq!(KeyRefusal::of(&as_io(error)), None, "the key was admitted");
+    assert_eq!(
+        KeyRejection::of(&as_io(error)),
+        None,
+        "the key was admitted"
+    );
 }
 
 #[test]
@@ -234,7 +238,10 @@ fn garbage_is_refused_without_panic() {
 #[test]
 fn only_alerts_of_a_refused_key_count_as_such() {
     let other = Error::AlertReceived(AlertDescription::HandshakeFailure);
-    assert_eq!(KeyRefusal::of(&as_io(other)), None);
-    assert_eq!(KeyRefusal::of(&io::Error::other("another layer")), None);
-    assert_eq!(KeyRefusal::of(&io::ErrorKind::ConnectionReset.into()), None);
+    assert_eq!(KeyRejection::of(&as_io(other)), None);
+    assert_eq!(KeyRejection::of(&io::Error::other("another layer")), None);
+    assert_eq!(
+        KeyRejection::of(&io::ErrorKind::ConnectionReset.into()),
+        None
+    );
 }

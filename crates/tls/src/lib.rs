@@ -16,13 +16,13 @@
 //! | [`client_config`] | TLS to the one node that has the expected key |
 //! | [`server_config`] | TLS for nodes whose keys are admitted |
 //! | [`peer_key`] | who is at the other end of a connection |
-//! | [`KeyRefusal`] | which end refused which key, when a handshake failed over one |
+//! | [`KeyRejection`] | which end refused which key, when a handshake failed over one |
 
 mod config;
 mod identity;
 mod raw_key;
 
 pub use config::{
-    Admit, KeyRefusal, PROTOCOL, client_config, peer_key, server_config, server_name,
+    Admit, KeyRejection, PROTOCOL, client_config, peer_key, server_config, server_name,
 };
 pub use identity::{Identity, IdentityError};

@@ -9,7 +9,7 @@ pub struct ClusterId(pub [u8; 32]);
 
 /// What a node shows to its peers.
 #[derive(Debug, Clone)]
-pub struct Passport {
+pub struct Credentials {
     /// Who it is.
     pub identity: Identity,
     /// Where it belongs. Nodes of other clusters are turned away, though their key be admitted.

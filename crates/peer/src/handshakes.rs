@@ -1,0 +1,87 @@
+//! Handshakes under way.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, PoisonError},
+};
+
+use tokio_util::sync::CancellationToken;
+
+/// Holds handshakes to a count by giving up the oldest when another comes, so that strangers who
+/// connect and say nothing cannot keep peers out.
+#[derive(Debug)]
+pub(crate) struct Handshakes {
+    count_max: usize,
+    /// Oldest first, among them some that have ended.
+    by_age: Mutex<VecDeque<CancellationToken>>,
+}
+
+impl Handshakes {
+    pub(crate) fn new(count_max: usize) -> Self {
+        Self {
+            count_max,
+            by_age: Mutex::default(),
+        }
+    }
+
+    /// Counts another handshake, and gives up the oldest if there are too many.
+    pub(crate) fn begin(&self) -> Handshake {
+        let handshake = CancellationToken::new();
+        // Counting does not panic halfway.
+        let mut by_age = self.by_age.lock().unwrap_or_else(PoisonError::into_inner);
+        by_age.retain(|earlier| !earlier.is_cancelled());
+        if by_age.len() >= self.count_max
+            && let Some(oldest) = by_age.pop_front()
+        {
+            oldest.cancel();
+        }
+        by_age.push_back(handshake.clone());
+        Handshake(handshake)
+    }
+}
+
+/// A handshake under way, counted until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Handshake(CancellationToken);
+
+impl Handshake {
+    /// Runs `work` to its end. Returns `None` if the handshake was given up before.
+    pub(crate) async fn run<T>(self, work: impl Future<Output = T>) -> Option<T> {
+        self.0.run_until_cancelled(work).await
+    }
+}
+
+impl Drop for Handshake {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn the_oldest_gives_way_to_another() {
+        let handshakes = Handshakes::new(2);
+        let [oldest, second, third] = [(); 3].map(|()| handshakes.begin());
+        assert_eq!(oldest.run(pending::<()>()).now_or_never(), Some(None));
+        assert_eq!(second.run(ready(2)).now_or_never(), Some(Some(2)));
+        assert_eq!(third.run(pending::<()>()).now_or_never(), None);
+    }
+
+    #[test]
+    fn handshakes_that_have_ended_do_not_count() {
+        let handshakes = Handshakes::new(2);
+        let oldest = handshakes.begin();
+        for _ in 0..100 {
+            drop(handshakes.begin());
+        }
+        assert_eq!(oldest.run(ready(1)).now_or_never(), Some(Some(1)));
+        assert_eq!(handshakes.by_age.lock().unwrap().len(), 2);
+    }
+}
