@@ -160,7 +160,7 @@ async fn put(node: &Node, packet: &SignedPacket) -> Result<PutOutcome, PutError>
 }
 
 /// Waits until a node has applied what `index` says.
-async fn applied(node: &Node, index: u64) {
+async fn applied(node: &Node, index: LogIndex) {
     let mut applied = node.applied.clone();
     let reached = applied.wait_for(|applied| applied.index() >= index);
     timeout(PATIENCE, reached)
@@ -207,7 +207,7 @@ async fn every_node_answers_a_put_alike() {
             Ok(PutOutcome::TooFarAhead)
         );
         let after = node.status();
-        let entries = after.last_log_index - last;
+        let entries = last.lag_behind(after.last_log_index);
         assert!(
             entries <= 3,
             "identical and older packets cost no entry: {entries}"
@@ -300,7 +300,7 @@ async fn packets_that_are_not_received_again_expire_on_all_nodes() {
     }
     for node in cluster.nodes.values() {
         let mut applied = node.applied.clone();
-        let empty = applied.wait_for(|applied| applied.index() > 20 && applied.packet_count == 0);
+        let empty = applied.wait_for(|applied| applied.index() > LogIndex(20) && applied.packet_count == 0);
         timeout(PATIENCE, empty)
             .await
             .expect("the packets expire")
@@ -319,7 +319,7 @@ async fn a_leader_that_stops_hands_over_first() {
     assert_eq!(put(&old, &packet(1, 5)).await, Err(PutError::ShuttingDown));
     let heir = cluster.nodes.values().find(|node| node.raft.is_leader());
     let heir = heir.expect("there is a new leader as soon as the old one has stopped");
-    assert_eq!(heir.status().term, term + 1);
+    assert_eq!(heir.status().term, Term(term.0 + 1));
     assert_eq!(put(heir, &packet(1, 5)).await, Ok(PutOutcome::Stored));
     cluster.shutdown().await;
 }
@@ -347,17 +347,17 @@ async fn a_follower_that_needs_entries_that_are_gone_gets_a_snapshot() {
         .raft
         .wait(Some(PATIENCE))
         .metrics(
-            |metrics| metrics.snapshot.is_some_and(|id| id.index() >= index),
+            |metrics| metrics.snapshot.is_some_and(|id| id.index() >= index.0),
             "a checkpoint",
         )
         .await
         .unwrap();
-    leader.raft.trigger().purge_log(index).await.unwrap();
+    leader.raft.trigger().purge_log(index.0).await.unwrap();
     leader
         .raft
         .wait(Some(PATIENCE))
         .metrics(
-            |metrics| metrics.purged.is_some_and(|id| id.index() >= index),
+            |metrics| metrics.purged.is_some_and(|id| id.index() >= index.0),
             "a purge",
         )
         .await
@@ -370,7 +370,7 @@ async fn a_follower_that_needs_entries_that_are_gone_gets_a_snapshot() {
         leader.digest().await.unwrap().sha256
     );
     let checkpoint = |metrics: &openraft::RaftMetrics<TypeConfig>| {
-        metrics.snapshot.is_some_and(|id| id.index() >= index)
+        metrics.snapshot.is_some_and(|id| id.index() >= index.0)
     };
     let wait = behind.raft.wait(Some(PATIENCE));
     wait.metrics(checkpoint, "an installed snapshot is a checkpoint")

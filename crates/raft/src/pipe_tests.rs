@@ -5,6 +5,7 @@ use std::{
 };
 
 use futures_util::{Sink, future::BoxFuture, poll};
+use quorate_state::LogIndex;
 use tokio::sync::mpsc;
 
 use super::*;
@@ -57,7 +58,7 @@ impl Transport for EchoTransport {
         let (tx, rx) = mpsc::unbounded_channel();
         let requests = Box::pin(EchoSink(self.0.clone(), tx));
         let responses = tokio_stream::wrappers::UnboundedReceiverStream::new(rx)
-            .map(|number| Ok(Response::ReadIndex(Some(number))))
+            .map(|number| Ok(Response::ReadIndex(Some(LogIndex(number)))))
             .boxed();
         Box::pin(async {
             Ok(Link {
@@ -91,7 +92,7 @@ async fn a_request_dropped_before_the_link_took_it_is_not_owed() {
     let response = pipe.call(Request::ReadIndex, PATIENCE).await.unwrap();
     assert_eq!(
         response,
-        Response::ReadIndex(Some(1)),
+        Response::ReadIndex(Some(LogIndex(1))),
         "the first that the link took"
     );
 }
@@ -105,5 +106,5 @@ async fn a_late_response_is_not_taken_for_that_of_the_next_call() {
     let mut pipe = pipe(&echo);
     pipe.send(Request::ReadIndex).await.unwrap();
     let response = pipe.call(Request::ReadIndex, PATIENCE).await.unwrap();
-    assert_eq!(response, Response::ReadIndex(Some(2)));
+    assert_eq!(response, Response::ReadIndex(Some(LogIndex(2))));
 }
