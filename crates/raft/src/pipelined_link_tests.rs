@@ -69,8 +69,8 @@ impl Transport for EchoTransport {
     }
 }
 
-fn pipe(echo: &Arc<Mutex<Echo>>) -> Pipe {
-    Pipe::new(Route {
+fn link(echo: &Arc<Mutex<Echo>>) -> PipelinedLink {
+    PipelinedLink::new(Route {
         transport: Arc::new(EchoTransport(echo.clone())),
         peer: NodeId::default(),
         address: String::new(),
@@ -78,18 +78,18 @@ fn pipe(echo: &Arc<Mutex<Echo>>) -> Pipe {
     })
 }
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 #[tokio::test]
-async fn a_request_dropped_before_the_link_took_it_is_not_owed() {
+async fn a_request_dropped_before_the_link_took_it_is_not_in_flight() {
     let echo = Arc::new(Mutex::new(Echo::default()));
-    let mut pipe = pipe(&echo);
+    let mut link = link(&echo);
     {
-        let mut call = Box::pin(pipe.call(Request::ReadIndex, PATIENCE));
+        let mut call = Box::pin(link.call(Request::ReadIndex, TIMEOUT));
         assert!(poll!(&mut call).is_pending(), "the link takes nothing yet");
     }
     echo.lock().unwrap().open = true;
-    let response = pipe.call(Request::ReadIndex, PATIENCE).await.unwrap();
+    let response = link.call(Request::ReadIndex, TIMEOUT).await.unwrap();
     assert_eq!(
         response,
         Response::ReadIndex(Some(LogIndex(1))),
@@ -103,8 +103,8 @@ async fn a_late_response_is_not_taken_for_that_of_the_next_call() {
         open: true,
         ..Echo::default()
     }));
-    let mut pipe = pipe(&echo);
-    pipe.send(Request::ReadIndex).await.unwrap();
-    let response = pipe.call(Request::ReadIndex, PATIENCE).await.unwrap();
+    let mut link = link(&echo);
+    link.send(Request::ReadIndex).await.unwrap();
+    let response = link.call(Request::ReadIndex, TIMEOUT).await.unwrap();
     assert_eq!(response, Response::ReadIndex(Some(LogIndex(2))));
 }
