@@ -2,15 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
-use openraft::SnapshotPolicy;
-
 use quorate_rpc::NodeId;
-
-/// The most entries in one AppendEntries; their bytes are bounded too.
-const APPEND_COUNT_MAX: u64 = 1024;
-
-/// How long openraft lets a snapshot take as a whole. Each piece has its own, shorter limit.
-const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// What a node is told.
 #[derive(Debug, Clone)]
@@ -67,33 +59,4 @@ impl Config {
             election_timeout_max: Duration::from_millis(350),
         }
     }
-
-    pub(crate) fn openraft(&self) -> Result<openraft::Config, openraft::ConfigError> {
-        let election_timeout_max = millis(self.election_timeout_max);
-        openraft::Config {
-            cluster_name: "quorate".to_owned(),
-            heartbeat_interval: millis(self.heartbeat),
-            election_timeout_min: millis(self.election_timeout_min),
-            election_timeout_max,
-            enable_pre_vote: Some(true),
-            // Without it a leader that has lost its quorum keeps the others from electing a new
-            // one by its heartbeats (openraft #2080). At least the lease and an election timeout.
-            quorum_loss_probe_interval: Some(2 * election_timeout_max),
-            // A restarted leader stands for election like everyone else.
-            enable_leader_restore: Some(false),
-            // Checkpoints are made by size and time, which openraft does not know.
-            snapshot_policy: SnapshotPolicy::Never,
-            max_in_snapshot_log_to_keep: self.log_kept_count_max,
-            // A follower gets a snapshot when the entries it needs are gone, not before.
-            replication_lag_threshold: u64::MAX,
-            max_payload_entries: APPEND_COUNT_MAX,
-            install_snapshot_timeout: millis(SNAPSHOT_TIMEOUT),
-            ..openraft::Config::default()
-        }
-        .validate()
-    }
-}
-
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

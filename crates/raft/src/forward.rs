@@ -5,14 +5,13 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use tokio::sync::{mpsc, oneshot};
-
 use quorate_rpc::{
     Lane, NodeId, Transport,
     message::{Request, Response},
 };
+use tokio::sync::{mpsc, oneshot};
 
-use crate::pipe::{PIPELINE_MAX, Pipe, Route};
+use crate::pipelined_link::{PIPELINE_MAX, PipelinedLink, Route};
 
 /// Keeps one link to the leader and sends requests over it.
 pub(crate) struct Forwarder {
@@ -75,19 +74,19 @@ impl Forwarder {
             address: address.to_owned(),
             lane: Lane::Forward,
         };
-        tokio::spawn(run_link(Pipe::new(route), queue));
+        tokio::spawn(run_link(PipelinedLink::new(route), queue));
         *current = Some((leader, calls.clone()));
         calls
     }
 }
 
 /// Serves one link until it fails or nobody can call any more.
-async fn run_link(mut pipe: Pipe, mut queue: mpsc::Receiver<Call>) {
+async fn run_link(mut link: PipelinedLink, mut queue: mpsc::Receiver<Call>) {
     let mut waiting = VecDeque::new();
     loop {
         tokio::select! {
             biased;
-            response = pipe.receive(), if !waiting.is_empty() => {
+            response = link.receive(), if !waiting.is_empty() => {
                 let response = response.map_err(|error| {
                     tracing::debug!(%error, "the link to the leader is lost");
                     ForwardError::Lost
@@ -98,9 +97,9 @@ async fn run_link(mut pipe: Pipe, mut queue: mpsc::Receiver<Call>) {
                     break;
                 }
             }
-            call = queue.recv(), if pipe.has_room() => {
+            call = queue.recv(), if link.has_room() => {
                 let Some(Call { request, reply: caller }) = call else { break };
-                if let Err(error) = pipe.send(request).await {
+                if let Err(error) = link.send(request).await {
                     tracing::debug!(%error, "the leader cannot be reached");
                     // With requests under way the link was open, and this one may have left too.
                     let lost = match waiting.is_empty() {

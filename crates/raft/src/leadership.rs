@@ -1,21 +1,23 @@
-//! Who leads, as far as this node can tell.
+//! Who leads, as far as this node can tell, and who shall lead next.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::{self, Duration},
-};
+use std::time::Duration;
 
-use openraft::{Instant, ServerState, async_runtime::WatchReceiver};
+use quorate_replica::Role;
+use quorate_rpc::NodeId;
 use quorate_state::Term;
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 
-use quorate_rpc::NodeId;
-
-use crate::{Config, FatalError, node::Raft, types::TypeConfig};
+use crate::{
+    Config, FatalError,
+    adapters::{Raft, View},
+};
 
 /// How many of the longest election timeouts a leader may be silent before it counts as unknown.
 /// After one, the others elect a new one; two more forgive a machine that was busy.
 const SILENT_ELECTION_TIMEOUTS: u32 = 3;
+
+/// How long to wait for the successor when a leader stops.
+const HANDOVER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Who leads, as far as this node knows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -26,57 +28,28 @@ pub(crate) struct Leader {
     pub(crate) node: Option<(NodeId, String)>,
 }
 
-/// When this node last heard its leader. Clones share it.
-#[derive(Clone)]
-pub(crate) struct Contact(Arc<Mutex<time::Instant>>);
-
-impl Default for Contact {
-    fn default() -> Self {
-        Self(Arc::new(Mutex::new(time::Instant::now())))
-    }
-}
-
-impl Contact {
-    pub(crate) fn note(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = time::Instant::now();
-    }
-
-    pub(crate) fn elapsed(&self) -> Duration {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .elapsed()
-    }
-}
-
 /// Keeps who leads, and whether Raft has failed, in watches that change with nothing else: Raft's own
 /// metrics change several times with every entry.
 ///
 /// Raft remembers the last leader until it hears of another one. Here a leader is known while it is
 /// heard: a follower that is cut off, or a leader that is, must not take PUTs as if all were well.
-pub(crate) fn follow_raft(
+pub(crate) fn follow(
     raft: &Raft,
     config: &Config,
-    contact: Contact,
     tasks: &mut JoinSet<()>,
 ) -> (watch::Receiver<Leader>, watch::Receiver<Option<FatalError>>) {
-    let metrics = raft.metrics();
-    let mut server_metrics = raft.server_metrics();
     let silence_max = config.election_timeout_max * SILENT_ELECTION_TIMEOUTS;
-    let look_interval = config.heartbeat;
+    let (raft, look_interval) = (raft.clone(), config.heartbeat);
     let (leader_tx, leader) = watch::channel(Leader::default());
     let (failure_tx, failure) = watch::channel(None);
     tasks.spawn(async move {
-        loop {
-            let now = {
-                let metrics = metrics.borrow_watched();
-                if let Err(error) = &metrics.running_state {
-                    leader_tx.send_modify(|leader| leader.node = None);
-                    failure_tx.send_replace(Some(FatalError(error.to_string())));
-                    break;
-                }
-                current_leader(&metrics, &contact, silence_max)
-            };
+        let see = |view: View| {
+            if view.failure.is_some() {
+                leader_tx.send_modify(|leader| leader.node = None);
+                failure_tx.send_replace(view.failure);
+                return false;
+            }
+            let now = current_leader(view, silence_max);
             leader_tx.send_if_modified(|old| {
                 if old.node != now.node {
                     let node = now.node.as_ref().map(|(id, _)| id.to_string());
@@ -87,35 +60,48 @@ pub(crate) fn follow_raft(
                 *old = now;
                 changed
             });
-            // A change, or the time to look whether the leader is still heard.
-            let _ = timeout(look_interval, server_metrics.changed()).await;
-        }
+            true
+        };
+        // At each change, and when it is time to look whether the leader is still heard.
+        raft.watch(look_interval, see).await;
         // Keeps the watches open for those who wait on them.
         std::future::pending::<()>().await;
     });
     (leader, failure)
 }
 
-fn current_leader(
-    metrics: &openraft::RaftMetrics<TypeConfig>,
-    contact: &Contact,
-    silence_max: Duration,
-) -> Leader {
-    let heard = match metrics.state {
-        ServerState::Leader => {
-            metrics.membership_config.voter_ids().count() == 1
-                || metrics
-                    .last_quorum_acked
-                    .is_some_and(|acked| acked.elapsed() < silence_max)
+fn current_leader(view: View, silence_max: Duration) -> Leader {
+    let heard = match view.role {
+        Role::Leader => {
+            view.voters.len() == 1 || view.quorum_ack_age.is_some_and(|age| age < silence_max)
         }
-        _ => contact.elapsed() < silence_max,
-    };
-    let address = |id: NodeId| {
-        let node = metrics.membership_config.get_node(&id);
-        (id, node.map_or_else(String::new, |node| node.addr.clone()))
+        _ => view.leader_contact_age < silence_max,
     };
     Leader {
-        term: Term(metrics.current_term),
-        node: metrics.current_leader.filter(|_| heard).map(address),
+        term: view.term,
+        node: view.leader.filter(|_| heard),
     }
+}
+
+/// Hands leadership to the follower that has most of the log, if this node leads and one lives.
+pub(crate) async fn hand_over(raft: &Raft, config: &Config, mut leader: watch::Receiver<Leader>) {
+    let Some(successor) = successor(&raft.view(), config.election_timeout_min) else {
+        return;
+    };
+    tracing::info!(%successor, "handing over leadership");
+    raft.trigger_transfer(successor).await;
+    // Nobody leads either when the successor was the last other voter, and has gone too.
+    let own = config.node;
+    let handed_over = leader.wait_for(|now| now.node.as_ref().is_none_or(|(node, _)| *node != own));
+    if timeout(HANDOVER_TIMEOUT, handed_over).await.is_err() {
+        tracing::warn!(%successor, "leadership was not taken over in time; an election will follow");
+    }
+}
+
+fn successor(view: &View, silence_max: Duration) -> Option<NodeId> {
+    let followers = view.followers.iter();
+    followers
+        .filter(|follower| follower.ack_age.is_some_and(|age| age < silence_max))
+        .max_by_key(|follower| follower.matching)
+        .map(|follower| follower.node)
 }

@@ -1,9 +1,9 @@
 //! Consensus: openraft over our log, our store and a transport.
 //!
-//! The only importer of openraft. [`Node`] is what the roof opens; fronts see it as a
+//! The only importer of openraft, in one folder. [`Node`] is what the roof opens; fronts see it as a
 //! [`Replica`](quorate_replica::Replica), peers as a [`Service`](quorate_rpc::Service).
 //!
-//! # The way of a PUT
+//! # The path of a PUT
 //!
 //! ```text
 //! put ── Puts ── batch ──┬─ this node leads ───────────────── Proposer ── log ── apply ── answer
@@ -23,24 +23,30 @@
 //!
 //! | piece | what it is |
 //! |---|---|
-//! | [`Node`] | Raft, log and store put together |
+//! | [`Node`], [`replica`] | Raft, log and store put together; the node as fronts see it |
+//! | [`adapters`] | openraft over log, store and transport: the only folder that knows openraft |
+//! | [`puts`], [`proposer`], [`forward`], [`pipelined_link`] | the path of a PUT into the log |
+//! | [`service`] | what peers are answered |
+//! | [`leadership`] | who leads, and who shall lead next |
+//! | [`checkpoint`], [`expiry`], [`clock`] | what a node does unasked |
 
+mod adapters;
+mod checkpoint;
+mod clock;
 mod config;
+mod error;
+mod expiry;
 mod forward;
 mod leadership;
-mod log_storage;
 mod metrics;
-mod network;
 mod node;
-mod pipe;
+mod pipelined_link;
 mod proposer;
 mod puts;
+mod replica;
 mod service;
-mod snapshot;
-mod state_machine;
-mod types;
-mod upkeep;
 
 pub use config::Config;
+pub use error::{FatalError, OpenError};
 pub use metrics::Metrics;
-pub use node::{FatalError, Node, NodeMetrics, OpenError};
+pub use node::{Node, NodeMetrics};

@@ -3,18 +3,24 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::Mutex,
+    time::Duration,
 };
 
 use bytes::Bytes;
-use futures_util::{SinkExt, StreamExt};
-use quorate_packet::HEADER_SIZE;
+use futures_util::{SinkExt, StreamExt, future::BoxFuture};
+use quorate_packet::{HEADER_SIZE, PublicKey, SignedPacket};
+use quorate_replica::{
+    LinearizeError, Linearizer, Observer, PutError, PutOutcome, Reader, Role, Writer,
+};
+use quorate_rpc::{Lane, Link, LinkError, NodeId};
+use quorate_state::{LogIndex, Term};
 use tempfile::TempDir;
 
 use super::*;
-use quorate_rpc::{Lane, Link, LinkError};
+use crate::adapters::View;
 
 /// The longest that anything here may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Who can be reached, and who is cut off.
 #[derive(Default)]
@@ -111,7 +117,7 @@ impl Cluster {
             _dirs: dirs,
         };
         for node in cluster.nodes.values() {
-            timeout(PATIENCE, node.ready())
+            timeout(TIMEOUT, node.ready())
                 .await
                 .expect("every node finds the leader");
         }
@@ -121,17 +127,17 @@ impl Cluster {
     fn leader(&self) -> &Arc<Node> {
         self.nodes
             .values()
-            .find(|node| node.raft.is_leader())
+            .find(|node| leads(node))
             .expect("the cluster has a leader")
     }
 
     fn followers(&self) -> impl Iterator<Item = &Arc<Node>> {
-        self.nodes.values().filter(|node| !node.raft.is_leader())
+        self.nodes.values().filter(|node| !leads(node))
     }
 
     async fn shutdown(self) {
         for node in self.nodes.values() {
-            timeout(PATIENCE, node.shutdown())
+            timeout(TIMEOUT, node.shutdown())
                 .await
                 .expect("a node stops");
         }
@@ -139,7 +145,7 @@ impl Cluster {
 }
 
 fn metrics() -> NodeMetrics {
-    let registry = prometheus::Registry::new();
+    let registry = quorate_metrics::Registry::new();
     NodeMetrics {
         raft: Metrics::register(&registry).unwrap(),
         log: quorate_log::Metrics::register(&registry).unwrap(),
@@ -154,19 +160,31 @@ fn packet(key: u8, micros: u64) -> SignedPacket {
 }
 
 async fn put(node: &Node, packet: &SignedPacket) -> Result<PutOutcome, PutError> {
-    timeout(PATIENCE, node.put(packet.clone()))
+    timeout(TIMEOUT, node.put(packet.clone()))
         .await
         .expect("a PUT is always answered")
 }
 
 /// Waits until a node has applied what `index` says.
-async fn applied(node: &Node, index: u64) {
+async fn applied(node: &Node, index: LogIndex) {
     let mut applied = node.applied.clone();
     let reached = applied.wait_for(|applied| applied.index() >= index);
-    timeout(PATIENCE, reached)
+    timeout(TIMEOUT, reached)
         .await
         .expect("a node catches up")
         .unwrap();
+}
+
+/// Waits until consensus stands at a node as `condition` says.
+async fn until(node: &Node, condition: impl Fn(View) -> bool) {
+    let stands = node
+        .raft
+        .watch(Duration::from_millis(10), |view| !condition(view));
+    timeout(TIMEOUT, stands).await.expect("it comes about");
+}
+
+fn leads(node: &Node) -> bool {
+    node.raft.view().role == Role::Leader
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -207,7 +225,7 @@ async fn every_node_answers_a_put_alike() {
             Ok(PutOutcome::TooFarAhead)
         );
         let after = node.status();
-        let entries = after.last_log_index - last;
+        let entries = last.lag_behind(after.last_log_index);
         assert!(
             entries <= 3,
             "identical and older packets cost no entry: {entries}"
@@ -276,7 +294,7 @@ async fn a_linearizable_read_at_a_follower_sees_what_was_acknowledged_elsewhere(
     for micros in 1..50 {
         let packet = packet(1, micros);
         put(cluster.leader(), &packet).await.unwrap();
-        timeout(PATIENCE, follower.linearize())
+        timeout(TIMEOUT, follower.linearize())
             .await
             .unwrap()
             .unwrap();
@@ -300,8 +318,9 @@ async fn packets_that_are_not_received_again_expire_on_all_nodes() {
     }
     for node in cluster.nodes.values() {
         let mut applied = node.applied.clone();
-        let empty = applied.wait_for(|applied| applied.index() > 20 && applied.packet_count == 0);
-        timeout(PATIENCE, empty)
+        let empty =
+            applied.wait_for(|applied| applied.index() > LogIndex(20) && applied.packet_count == 0);
+        timeout(TIMEOUT, empty)
             .await
             .expect("the packets expire")
             .unwrap();
@@ -315,12 +334,12 @@ async fn a_leader_that_stops_hands_over_first() {
     let cluster = Cluster::start(3, |_| {}).await;
     let old = cluster.leader().clone();
     let term = old.status().term;
-    timeout(PATIENCE, old.shutdown()).await.unwrap();
+    timeout(TIMEOUT, old.shutdown()).await.unwrap();
     assert_eq!(put(&old, &packet(1, 5)).await, Err(PutError::ShuttingDown));
-    let heir = cluster.nodes.values().find(|node| node.raft.is_leader());
-    let heir = heir.expect("there is a new leader as soon as the old one has stopped");
-    assert_eq!(heir.status().term, term + 1);
-    assert_eq!(put(heir, &packet(1, 5)).await, Ok(PutOutcome::Stored));
+    let successor = cluster.nodes.values().find(|node| leads(node));
+    let successor = successor.expect("there is a new leader as soon as the old one has stopped");
+    assert_eq!(successor.status().term, Term(term.0 + 1));
+    assert_eq!(put(successor, &packet(1, 5)).await, Ok(PutOutcome::Stored));
     cluster.shutdown().await;
 }
 
@@ -342,26 +361,10 @@ async fn a_follower_that_needs_entries_that_are_gone_gets_a_snapshot() {
     }
     let leader = cluster.leader();
     let index = leader.status().applied_index;
-    leader.raft.trigger().snapshot().await.unwrap();
-    leader
-        .raft
-        .wait(Some(PATIENCE))
-        .metrics(
-            |metrics| metrics.snapshot.is_some_and(|id| id.index() >= index),
-            "a checkpoint",
-        )
-        .await
-        .unwrap();
-    leader.raft.trigger().purge_log(index).await.unwrap();
-    leader
-        .raft
-        .wait(Some(PATIENCE))
-        .metrics(
-            |metrics| metrics.purged.is_some_and(|id| id.index() >= index),
-            "a purge",
-        )
-        .await
-        .unwrap();
+    leader.raft.trigger_checkpoint().await;
+    until(leader, |view| view.checkpoint >= Some(index)).await;
+    leader.raft.trigger_purge(index).await;
+    until(leader, |view| view.purged >= Some(index)).await;
 
     cluster.board.cut_off.lock().unwrap().clear();
     applied(&behind, index).await;
@@ -369,13 +372,8 @@ async fn a_follower_that_needs_entries_that_are_gone_gets_a_snapshot() {
         behind.digest().await.unwrap().sha256,
         leader.digest().await.unwrap().sha256
     );
-    let checkpoint = |metrics: &openraft::RaftMetrics<TypeConfig>| {
-        metrics.snapshot.is_some_and(|id| id.index() >= index)
-    };
-    let wait = behind.raft.wait(Some(PATIENCE));
-    wait.metrics(checkpoint, "an installed snapshot is a checkpoint")
-        .await
-        .unwrap();
+    // An installed snapshot is a checkpoint.
+    until(&behind, |view| view.checkpoint >= Some(index)).await;
     cluster.shutdown().await;
 }
 
@@ -401,7 +399,7 @@ async fn a_lone_node_keeps_what_it_acknowledged_without_a_checkpoint() {
         )
     };
     let node = open(dir.path()).await.unwrap();
-    timeout(PATIENCE, node.ready()).await.unwrap();
+    timeout(TIMEOUT, node.ready()).await.unwrap();
     for key in 0..50 {
         put(&node, &packet(key, 5)).await.unwrap();
     }
@@ -416,7 +414,7 @@ async fn a_lone_node_keeps_what_it_acknowledged_without_a_checkpoint() {
         std::fs::copy(file.path(), image.path().join("log").join(file.file_name())).unwrap();
     }
     let again = open(image.path()).await.unwrap();
-    timeout(PATIENCE, again.ready()).await.unwrap();
+    timeout(TIMEOUT, again.ready()).await.unwrap();
     for key in 0..50 {
         let stored = again
             .stored_packet(&PublicKey::from_bytes([key; 32]))

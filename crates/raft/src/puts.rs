@@ -11,6 +11,10 @@ use std::{
 
 use quorate_packet::SignedPacket;
 use quorate_replica::{PutError, PutOutcome};
+use quorate_rpc::{
+    NodeId,
+    message::{Proposed, Request, Response},
+};
 use quorate_state::{
     BATCH_COUNT_MAX, BATCH_SIZE_MAX, Command, LogIndex, Outcome, PutBatch, UnixMillis,
 };
@@ -19,24 +23,19 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use quorate_rpc::{
-    NodeId,
-    message::{Proposed, Request, Response},
-};
-
 use crate::{
     Metrics,
+    adapters::{Applied, Proposal},
     forward::{ForwardError, Forwarder},
     leadership::Leader,
-    proposer::{Proposal, Proposer},
-    state_machine::Applied,
+    proposer::Proposer,
 };
 
 /// The most packets that wait for a batch. At 5,000 PUT/s this is three seconds of work: whoever
 /// comes later would not be answered before it has given up.
 const QUEUE_COUNT_MAX: usize = 16 * 1024;
 
-/// The most batches under way. While all are, packets that arrive gather for the next one, so
+/// The most batches under path. While all are, packets that arrive gather for the next one, so
 /// batches grow with the load and a lone packet never waits. Two keep the disk busy while one is
 /// applied; more made smaller batches (with 32 writers 5 packets instead of 9) and each PUT dearer.
 const BATCHES_IN_FLIGHT_MAX: usize = 2;
@@ -53,9 +52,9 @@ pub(crate) struct Puts {
 
 /// What is needed to bring a batch into the log.
 #[derive(Clone)]
-pub(crate) struct Way {
+pub(crate) struct WritePath {
     pub(crate) node: NodeId,
-    pub(crate) proposer: Arc<Proposer>,
+    pub(crate) proposer: Proposer,
     pub(crate) forwarder: Arc<Forwarder>,
     pub(crate) leader: watch::Receiver<Leader>,
     pub(crate) applied: watch::Receiver<Applied>,
@@ -64,9 +63,9 @@ pub(crate) struct Way {
 
 impl Puts {
     /// Starts the task that forms batches. It ends when this is dropped.
-    pub(crate) fn spawn(way: Way, deadline: Duration) -> Self {
+    pub(crate) fn spawn(path: WritePath, deadline: Duration) -> Self {
         let (queue, waiting) = mpsc::channel(QUEUE_COUNT_MAX);
-        tokio::spawn(form_batches(way, waiting));
+        tokio::spawn(form_batches(path, waiting));
         Self { queue, deadline }
     }
 
@@ -142,7 +141,7 @@ impl Ticket {
     }
 }
 
-async fn form_batches(way: Way, mut waiting: mpsc::Receiver<Waiting>) {
+async fn form_batches(path: WritePath, mut waiting: mpsc::Receiver<Waiting>) {
     let in_flight = Arc::new(Semaphore::new(BATCHES_IN_FLIGHT_MAX));
     let mut held_over = None;
     loop {
@@ -160,8 +159,8 @@ async fn form_batches(way: Way, mut waiting: mpsc::Receiver<Waiting>) {
         };
         let mut batch = vec![first];
         held_over = fill(&mut batch, &mut waiting);
-        way.metrics.batch_count.observe(batch.len() as f64);
-        tokio::spawn(run_batch(way.clone(), batch, slot));
+        path.metrics.batch_packets.observe(batch.len() as f64);
+        tokio::spawn(run_batch(path.clone(), batch, slot));
     }
 }
 
@@ -189,21 +188,21 @@ enum Attempt {
     Unknown,
 }
 
-async fn run_batch(mut way: Way, mut batch: Vec<Waiting>, _slot: OwnedSemaphorePermit) {
+async fn run_batch(mut path: WritePath, mut batch: Vec<Waiting>, _permit: OwnedSemaphorePermit) {
     loop {
         batch.retain(|waiting| waiting.ticket.claim());
         let Some(deadline) = batch.iter().map(|waiting| waiting.deadline).max() else {
             return;
         };
-        let leader = way.leader.borrow_and_update().clone();
+        let leader = path.leader.borrow_and_update().clone();
         let attempt = tokio::select! {
-            attempt = way.attempt(&leader, &batch) => attempt,
-            () = superseded(way.leader.clone(), &leader) => Attempt::Unknown,
+            attempt = path.attempt(&leader, &batch) => attempt,
+            () = superseded(path.leader.clone(), &leader) => Attempt::Unknown,
             () = tokio::time::sleep_until(deadline) => Attempt::Unknown,
         };
         match attempt {
             Attempt::Applied { index, outcomes } => {
-                return way.answer(batch, deadline, index, outcomes).await;
+                return path.answer(batch, deadline, index, outcomes).await;
             }
             Attempt::Refused => batch.iter().for_each(|waiting| waiting.ticket.release()),
             Attempt::Unknown => batch.iter().for_each(|waiting| waiting.ticket.doubt()),
@@ -211,7 +210,7 @@ async fn run_batch(mut way: Way, mut batch: Vec<Waiting>, _slot: OwnedSemaphoreP
         if Instant::now() >= deadline {
             return;
         }
-        let _ = tokio::time::timeout(RETRY_INTERVAL, way.leader.changed()).await;
+        let _ = tokio::time::timeout(RETRY_INTERVAL, path.leader.changed()).await;
     }
 }
 
@@ -223,7 +222,7 @@ async fn superseded(mut leaders: watch::Receiver<Leader>, leader: &Leader) {
     }
 }
 
-impl Way {
+impl WritePath {
     async fn attempt(&self, leader: &Leader, batch: &[Waiting]) -> Attempt {
         let Some((node, address)) = &leader.node else {
             return Attempt::Refused;
@@ -240,7 +239,7 @@ impl Way {
     }
 
     async fn propose(&self, batch: PutBatch) -> Attempt {
-        match self.proposer.propose_batch(batch).await {
+        match self.proposer.propose(batch).await {
             Proposal::Applied {
                 index,
                 outcome: Outcome::Put(outcomes),

@@ -8,19 +8,17 @@ use openraft::{
     storage::{ApplyResponder, EntryResponder, RaftStateMachine},
 };
 use quorate_log::Log;
+use quorate_rpc::message;
 use quorate_state::{LogIndex, LogPosition, Outcome};
 use quorate_store::{Meta, PacketsMut, Store, StoreError};
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
-use quorate_rpc::message;
-
-use crate::{
+use super::{
+    conversions::{IntoOpenraft, IntoOurs},
     log_storage::flushed,
-    snapshot::SnapshotData,
-    types::{self, Entry, LogId, SnapshotMeta, StoredMembership, TypeConfig},
+    snapshot::{Snapshot, SnapshotData},
+    types::{Entry, LogId, SnapshotMeta, StoredMembership, TypeConfig},
 };
-
-type Snapshot = openraft::type_config::alias::SnapshotOf<TypeConfig, SnapshotData>;
 
 /// The most entries applied in one transaction.
 const GROUP_COUNT_MAX: usize = 256;
@@ -58,19 +56,18 @@ pub(crate) struct StateMachine {
     store: Arc<Store>,
     log: Arc<Log>,
     /// Held by whoever writes to the store. The store would make them wait too, but on the thread.
-    turn: Arc<Mutex<()>>,
-    applied: Arc<watch::Sender<Applied>>,
+    write_lock: Arc<Mutex<()>>,
+    applied: watch::Sender<Applied>,
 }
 
 impl StateMachine {
     pub(crate) fn new(store: Arc<Store>, log: Arc<Log>) -> Result<Self, StoreError> {
-        let applied = Applied::of(&store.meta()?);
-        let (applied, _) = watch::channel(applied);
+        let applied = watch::Sender::new(Applied::of(&store.meta()?));
         Ok(Self {
             store,
             log,
-            turn: Arc::default(),
-            applied: Arc::new(applied),
+            write_lock: Arc::default(),
+            applied,
         })
     }
 
@@ -84,10 +81,10 @@ impl StateMachine {
     /// The log goes to disk first. Were the store ahead of it after a loss of power, entries that
     /// the store holds could be overwritten in the log by those of a new leader.
     pub(crate) async fn checkpoint(&self) -> io::Result<quorate_store::Snapshot> {
-        let turn = self.turn.clone().lock_owned().await;
+        let write_lock = self.write_lock.clone().lock_owned().await;
         flushed(|on_flushed| self.log.sync(on_flushed)).await?;
         let store = self.store.clone();
-        let (snapshot, _turn) = blocking(turn, move || {
+        let (snapshot, _write_lock) = blocking(write_lock, move || {
             store.checkpoint()?;
             store.snapshot()
         })
@@ -97,9 +94,9 @@ impl StateMachine {
 
     /// Applies a group of entries in one transaction and answers those who wait for them.
     async fn apply_group(&self, group: Group) -> io::Result<()> {
-        let _turn = self.turn.lock().await;
+        let _write_lock = self.write_lock.lock().await;
         let (entries, responders): (Vec<_>, Vec<_>) = group.entries.into_iter().unzip();
-        let (meta, outcomes) = self
+        let (meta, outcomes): (_, Vec<Option<Outcome>>) = self
             .store
             .transact(|packets, meta| {
                 entries
@@ -109,7 +106,6 @@ impl StateMachine {
             })
             .map_err(into_io)?;
         self.applied.send_replace(Applied::of(&meta));
-        let outcomes: Vec<Option<Outcome>> = outcomes;
         for (responder, outcome) in responders.into_iter().zip(outcomes) {
             if let Some(responder) = responder {
                 responder.send(outcome);
@@ -144,7 +140,7 @@ fn apply_entry(
     meta: &mut Meta,
     entry: Entry,
 ) -> Result<Option<Outcome>, StoreError> {
-    meta.applied = Some(types::position(&entry.log_id));
+    meta.applied = Some(entry.log_id.into_ours());
     match entry.payload {
         EntryPayload::Blank => Ok(None),
         EntryPayload::Normal(command) => {
@@ -156,7 +152,7 @@ fn apply_entry(
         }
         EntryPayload::Membership(membership) => {
             let stored = StoredMembership::new(Some(entry.log_id), membership);
-            meta.membership = types::stored_membership(&stored).encode();
+            meta.membership = stored.into_ours().encode();
             Ok(None)
         }
     }
@@ -199,16 +195,16 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         meta: &SnapshotMeta,
         snapshot: SnapshotData,
     ) -> io::Result<()> {
-        let turn = self.turn.clone().lock_owned().await;
+        let write_lock = self.write_lock.clone().lock_owned().await;
         // What openraft cut off the log for this snapshot must not come back behind it.
         flushed(|on_flushed| self.log.sync(on_flushed)).await?;
         let new = Meta {
-            applied: meta.last_log_id.as_ref().map(types::position),
-            membership: types::stored_membership(&meta.last_membership).encode(),
+            applied: meta.last_log_id.into_ours(),
+            membership: meta.last_membership.into_ours().encode(),
             packet_count: 0,
         };
         let store = self.store.clone();
-        let (meta, _turn) = blocking(turn, move || {
+        let (meta, _write_lock) = blocking(write_lock, move || {
             snapshot.install(&store, new)?;
             store.meta()
         })
@@ -244,25 +240,22 @@ fn held(snapshot: quorate_store::Snapshot) -> io::Result<Snapshot> {
 fn snapshot_meta(meta: &Meta) -> io::Result<SnapshotMeta> {
     let last_membership = match meta.membership.is_empty() {
         true => StoredMembership::default(),
-        false => {
-            let stored = message::StoredMembership::decode(&meta.membership)?;
-            types::from_stored_membership(stored)?
-        }
+        false => message::StoredMembership::decode(&meta.membership)?.into_openraft()?,
     };
     Ok(SnapshotMeta {
-        last_log_id: meta.applied.map(types::log_id),
+        last_log_id: meta.applied.into_openraft(),
         last_membership,
     })
 }
 
-/// Runs slow work of the store beside the runtime's threads, keeping the turn until it is done.
+/// Runs slow work of the store beside the runtime's threads, keeping the lock until it is done.
 async fn blocking<T: Send + 'static>(
-    turn: OwnedMutexGuard<()>,
+    write_lock: OwnedMutexGuard<()>,
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> io::Result<(T, OwnedMutexGuard<()>)> {
-    let done = tokio::task::spawn_blocking(move || (work(), turn)).await;
-    let (result, turn) = done.map_err(io::Error::other)?;
-    Ok((result.map_err(into_io)?, turn))
+    let done = tokio::task::spawn_blocking(move || (work(), write_lock)).await;
+    let (result, write_lock) = done.map_err(io::Error::other)?;
+    Ok((result.map_err(into_io)?, write_lock))
 }
 
 fn into_io(error: StoreError) -> io::Error {

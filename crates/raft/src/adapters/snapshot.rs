@@ -1,14 +1,26 @@
 //! The two lives of a snapshot: held by the node that sends it, received by the other.
 
-use quorate_store::{Meta, ReceivedSnapshot, Snapshot, Store, StoreError};
+use std::time::Duration;
+
+use openraft::type_config::alias::SnapshotOf;
+use quorate_store::{Meta, ReceivedSnapshot, Store, StoreError};
 use tokio::sync::OwnedMutexGuard;
+
+use super::types::TypeConfig;
+
+/// How long one piece of a snapshot may take to be received and stored, and its sender until the
+/// next.
+pub(crate) const PIECE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A snapshot and what it reflects.
+pub(crate) type Snapshot = SnapshotOf<TypeConfig, SnapshotData>;
 
 /// What openraft passes around as a snapshot.
 pub(crate) enum SnapshotData {
     /// The packets of this node, to be sent.
-    Held(Snapshot),
-    /// The packets of another node, whole and checked, to be installed; and the turn to receive,
-    /// which is given back once the file that they are in is out of the way.
+    Held(quorate_store::Snapshot),
+    /// The packets of another node, whole and checked, to be installed; and the lock of the
+    /// reception, which is given back once the file that they are in is out of the way.
     Received(ReceivedSnapshot, OwnedMutexGuard<()>),
 }
 
@@ -16,7 +28,7 @@ impl SnapshotData {
     /// Puts the snapshot in place of the packets of `store`.
     pub(crate) fn install(self, store: &Store, meta: Meta) -> Result<(), StoreError> {
         match self {
-            Self::Received(received, _turn) => store.install(received, meta),
+            Self::Received(received, _lock) => store.install(received, meta),
             Self::Held(held) => {
                 let mut receiver = store.receive()?;
                 let mut chunks = held.chunks()?;

@@ -1,14 +1,13 @@
-//! A link with a memory of what it still owes.
+//! A link on which several requests are in flight.
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
-use sync_wrapper::SyncWrapper;
-
 use quorate_rpc::{
     Lane, Link, LinkError, NodeId, Transport,
     message::{Request, Response},
 };
+use sync_wrapper::SyncWrapper;
 
 /// The most requests on their way without a response. Enough to fill a link, few enough that a peer
 /// that stops answering is noticed before much memory waits for it.
@@ -33,54 +32,54 @@ impl Route {
 
 /// A link that is opened when it is needed and opened anew after it failed.
 ///
-/// openraft drops a call when its time is up. The link then still owes a response, which the next
-/// call skips: opening a new link for every late response would cost a loaded peer a handshake each.
-pub(crate) struct Pipe {
+/// openraft drops a call when its time is up. Its response is then still in flight, and the
+/// next call skips it: opening a new link for every late response would cost a loaded peer a handshake each.
+pub(crate) struct PipelinedLink {
     route: Route,
     /// openraft wants its networks to be `Sync`, which a link need not be: it has one user.
     link: Option<SyncWrapper<Link>>,
-    /// Whether each response owed is still wanted, oldest first.
-    owed: VecDeque<bool>,
+    /// Whether each response in flight is still wanted, oldest first.
+    in_flight: VecDeque<bool>,
 }
 
-impl Pipe {
+impl PipelinedLink {
     pub(crate) fn new(route: Route) -> Self {
         Self {
             route,
             link: None,
-            owed: VecDeque::new(),
+            in_flight: VecDeque::new(),
         }
     }
 
-    /// Gives up the responses that are owed, since whoever waited for them is gone.
-    pub(crate) fn forget_owed(&mut self) {
-        self.owed.iter_mut().for_each(|wanted| *wanted = false);
+    /// Gives up the responses in flight, since whoever waited for them is gone.
+    pub(crate) fn forget_in_flight(&mut self) {
+        self.in_flight.iter_mut().for_each(|wanted| *wanted = false);
     }
 
-    /// Responses that are owed and wanted.
+    /// Responses that are in flight and wanted.
     pub(crate) fn wanted(&self) -> usize {
-        self.owed.iter().filter(|wanted| **wanted).count()
+        self.in_flight.iter().filter(|wanted| **wanted).count()
     }
 
     /// Whether another request may go out.
     pub(crate) fn has_room(&self) -> bool {
-        self.owed.len() < PIPELINE_MAX
+        self.in_flight.len() < PIPELINE_MAX
     }
 
-    /// Sends a request whose response is then owed.
+    /// Sends a request whose response is then in flight.
     pub(crate) async fn send(&mut self, request: Request) -> Result<(), LinkError> {
         if !self.has_room() {
             self.close();
         }
         if self.link.is_none() {
-            self.owed.clear();
+            self.in_flight.clear();
             self.link = Some(SyncWrapper::new(self.route.open().await?));
         }
         let link = self.link.as_mut().expect("it was opened above").get_mut();
-        // Owed from the moment the sink has the request: this future may be dropped at each await.
+        // In flight from the moment the sink has the request: this future may be dropped at each await.
         let sent = match link.requests.feed(request).await {
             Ok(()) => {
-                self.owed.push_back(true);
+                self.in_flight.push_back(true);
                 link.requests.flush().await
             }
             error => error,
@@ -91,7 +90,7 @@ impl Pipe {
         sent
     }
 
-    /// The next response that is wanted. Waits for ever when none is owed.
+    /// The next response that is wanted. Waits for ever when none is in flight.
     pub(crate) async fn receive(&mut self) -> Result<Response, LinkError> {
         let Some(link) = &mut self.link else {
             return std::future::pending().await;
@@ -111,7 +110,7 @@ impl Pipe {
                     return Err(LinkError(text));
                 }
             };
-            if self.owed.pop_front().unwrap_or(false) {
+            if self.in_flight.pop_front().unwrap_or(false) {
                 return Ok(response);
             }
         }
@@ -123,7 +122,7 @@ impl Pipe {
         request: Request,
         timeout: Duration,
     ) -> Result<Response, LinkError> {
-        self.forget_owed();
+        self.forget_in_flight();
         let answered = tokio::time::timeout(timeout, async {
             self.send(request).await?;
             self.receive().await
@@ -139,13 +138,13 @@ impl Pipe {
         }
     }
 
-    /// Drops the link and everything it owes.
+    /// Drops the link and everything in flight.
     pub(crate) fn close(&mut self) {
         self.link = None;
-        self.owed.clear();
+        self.in_flight.clear();
     }
 }
 
 #[cfg(test)]
-#[path = "pipe_tests.rs"]
+#[path = "pipelined_link_tests.rs"]
 mod tests;

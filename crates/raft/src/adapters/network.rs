@@ -12,32 +12,27 @@ use openraft::{
     },
     raft::{
         AppendEntriesRequest, SnapshotResponse, StreamAppendError, StreamAppendResult,
-        TransferLeaderError, TransferLeaderRequest, TransferLeaderResponse, VoteRequest,
-        VoteResponse,
+        TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
     },
 };
-
 use quorate_rpc::{
     Lane, LinkError, NodeId, Transport,
-    message::{self, Append, Appended, Request, Response, SnapshotBegin, TransferOutcome},
+    message::{Appended, Request, Response, SnapshotBegin},
 };
 
-use crate::{
-    pipe::{Pipe, Route},
-    snapshot::SnapshotData,
-    types::{self, TypeConfig, Vote},
+use super::{
+    conversions::{IntoOpenraft, IntoOurs},
+    snapshot::{PIECE_TIMEOUT, Snapshot, SnapshotData},
+    types::{TypeConfig, Vote},
 };
+use crate::pipelined_link::{PipelinedLink, Route};
 
 type RpcError = RPCError<TypeConfig>;
-type Snapshot = openraft::type_config::alias::SnapshotOf<TypeConfig, SnapshotData>;
+type VoteResult = Result<VoteResponse<TypeConfig>, RpcError>;
 
-/// How long the append stream waits for a response that it is owed. A follower answers once its
+/// How long the append stream waits for a response. A follower answers once its
 /// disk has; one that takes longer than this for it is as good as dead.
 const APPEND_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long one piece of a snapshot may take to be received and stored, and its sender until the
-/// next.
-pub(crate) const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How soon a peer is tried again that could not be reached, and at the most how late. A peer that
 /// restarts should not wait for the leader longer than its own election timeout.
@@ -59,8 +54,8 @@ impl Networks {
     }
 
     fn network(&self, peer: NodeId, node: &BasicNode, append_lane: Lane) -> Network {
-        let pipe = |lane| {
-            Pipe::new(Route {
+        let link = |lane| {
+            PipelinedLink::new(Route {
                 transport: self.transport.clone(),
                 peer,
                 address: node.addr.clone(),
@@ -68,9 +63,9 @@ impl Networks {
             })
         };
         Network {
-            append: pipe(append_lane),
-            control: pipe(Lane::Control),
-            snapshot: pipe(Lane::Snapshot),
+            append: link(append_lane),
+            control: link(Lane::Control),
+            snapshot: link(Lane::Snapshot),
         }
     }
 }
@@ -89,53 +84,28 @@ impl RaftNetworkFactory<TypeConfig> for Networks {
 
 /// What this node says to one peer.
 pub(crate) struct Network {
-    append: Pipe,
-    control: Pipe,
-    snapshot: Pipe,
+    append: PipelinedLink,
+    control: PipelinedLink,
+    snapshot: PipelinedLink,
 }
 
 impl Network {
-    async fn vote_on(
-        &mut self,
-        request: Request,
-        option: RPCOption,
-    ) -> Result<VoteResponse<TypeConfig>, RpcError> {
-        match self.control.call(request, option.soft_ttl()).await {
-            Ok(Response::Vote(response)) => Ok(VoteResponse {
-                vote: types::from_vote(&response.vote),
-                vote_granted: response.granted,
-                last_log_id: response.last_log.map(types::log_id),
-            }),
-            Ok(other) => Err(unexpected(&other)),
-            Err(error) => Err(unreachable_peer(&error)),
+    async fn vote_on(&mut self, request: Request, option: RPCOption) -> VoteResult {
+        match call(&mut self.control, request, option.soft_ttl()).await? {
+            Response::Vote(response) => Ok(response.into_openraft()),
+            other => Err(unexpected(&other)),
         }
     }
 }
 
 impl NetVote<TypeConfig> for Network {
-    async fn vote(
-        &mut self,
-        rpc: VoteRequest<TypeConfig>,
-        option: RPCOption,
-    ) -> Result<VoteResponse<TypeConfig>, RpcError> {
-        self.vote_on(Request::Vote(vote_request(rpc)), option).await
+    async fn vote(&mut self, rpc: VoteRequest<TypeConfig>, option: RPCOption) -> VoteResult {
+        self.vote_on(Request::Vote(rpc.into_ours()), option).await
     }
 
-    async fn pre_vote(
-        &mut self,
-        rpc: VoteRequest<TypeConfig>,
-        option: RPCOption,
-    ) -> Result<VoteResponse<TypeConfig>, RpcError> {
-        self.vote_on(Request::PreVote(vote_request(rpc)), option)
-            .await
-    }
-}
-
-fn vote_request(rpc: VoteRequest<TypeConfig>) -> message::VoteRequest {
-    message::VoteRequest {
-        vote: types::vote(&rpc.vote),
-        last_log: rpc.last_log_id.as_ref().map(types::position),
-        leadership_transfer: rpc.leadership_transfer,
+    async fn pre_vote(&mut self, rpc: VoteRequest<TypeConfig>, option: RPCOption) -> VoteResult {
+        let request = Request::PreVote(rpc.into_ours());
+        self.vote_on(request, option).await
     }
 }
 
@@ -151,12 +121,12 @@ impl NetStreamAppend<TypeConfig> for Network {
     where
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
-        self.append.forget_owed();
+        self.append.forget_in_flight();
         if !self.append.has_room() {
             self.append.close();
         }
         let session = AppendSession {
-            pipe: &mut self.append,
+            link: &mut self.append,
             input: Some(input),
         };
         let responses = futures_util::stream::unfold(Some(session), |session| async move {
@@ -172,17 +142,17 @@ impl NetStreamAppend<TypeConfig> for Network {
 
 /// One stream of AppendEntries: requests go out while responses come in.
 struct AppendSession<'s, S> {
-    pipe: &'s mut Pipe,
+    link: &'s mut PipelinedLink,
     input: Option<S>,
 }
 
 impl<S: Stream<Item = AppendEntriesRequest<TypeConfig>> + Unpin> AppendSession<'_, S> {
-    /// The next response, or `None` when the input has ended and nothing is owed.
+    /// The next response, or `None` when the input has ended and nothing is in flight.
     async fn next(&mut self) -> Option<Result<StreamAppendResult<TypeConfig>, RpcError>> {
         loop {
-            let wanted = self.pipe.wanted();
+            let wanted = self.link.wanted();
             let input = match &mut self.input {
-                Some(input) if self.pipe.has_room() => Some(input),
+                Some(input) if self.link.has_room() => Some(input),
                 None if wanted == 0 => return None,
                 _ => None,
             };
@@ -194,9 +164,9 @@ impl<S: Stream<Item = AppendEntriesRequest<TypeConfig>> + Unpin> AppendSession<'
             };
             tokio::select! {
                 biased;
-                response = tokio::time::timeout(APPEND_TIMEOUT, self.pipe.receive()), if wanted > 0 => {
+                response = tokio::time::timeout(APPEND_TIMEOUT, self.link.receive()), if wanted > 0 => {
                     let Ok(response) = response else {
-                        self.pipe.close();
+                        self.link.close();
                         let text = format!("no answer to AppendEntries in {APPEND_TIMEOUT:?}");
                         return Some(Err(unreachable_peer(&LinkError(text))));
                     };
@@ -205,7 +175,8 @@ impl<S: Stream<Item = AppendEntriesRequest<TypeConfig>> + Unpin> AppendSession<'
                 request = request => match request {
                     None => self.input = None,
                     Some(request) => {
-                        if let Err(error) = self.pipe.send(append(request)).await {
+                        let request = Request::Append(request.into_ours());
+                        if let Err(error) = self.link.send(request).await {
                             return Some(Err(unreachable_peer(&error)));
                         }
                     }
@@ -215,23 +186,14 @@ impl<S: Stream<Item = AppendEntriesRequest<TypeConfig>> + Unpin> AppendSession<'
     }
 }
 
-fn append(rpc: AppendEntriesRequest<TypeConfig>) -> Request {
-    Request::Append(Append {
-        vote: types::vote(&rpc.vote),
-        previous: rpc.prev_log_id.as_ref().map(types::position),
-        entries: rpc.entries.into_iter().map(types::entry).collect(),
-        leader_commit: rpc.leader_commit.as_ref().map(types::position),
-    })
-}
-
 fn appended(response: Response) -> Result<StreamAppendResult<TypeConfig>, RpcError> {
     match response {
-        Response::Append(Appended::Flushed(position)) => Ok(Ok(position.map(types::log_id))),
+        Response::Append(Appended::Flushed(position)) => Ok(Ok(position.into_openraft())),
         Response::Append(Appended::Conflict(position)) => {
-            Ok(Err(StreamAppendError::Conflict(types::log_id(position))))
+            Ok(Err(StreamAppendError::Conflict(position.into_openraft())))
         }
         Response::Append(Appended::HigherVote(vote)) => {
-            Ok(Err(StreamAppendError::HigherVote(types::from_vote(&vote))))
+            Ok(Err(StreamAppendError::HigherVote(vote.into_openraft())))
         }
         other => Err(unexpected(&other)),
     }
@@ -243,33 +205,10 @@ impl NetTransferLeader<TypeConfig> for Network {
         req: TransferLeaderRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<TransferLeaderResponse<TypeConfig>, RpcError> {
-        let request = Request::TransferLeader(message::TransferLeader {
-            from: types::vote(req.from_leader()),
-            to: *req.to_node_id(),
-            last_log: req.last_log_id().map(types::position),
-        });
-        match self.control.call(request, option.soft_ttl()).await {
-            Ok(Response::TransferLeader(outcome)) => Ok(transfer_outcome(outcome)),
-            Ok(other) => Err(unexpected(&other)),
-            Err(error) => Err(unreachable_peer(&error)),
-        }
-    }
-}
-
-fn transfer_outcome(outcome: TransferOutcome) -> TransferLeaderResponse<TypeConfig> {
-    match outcome {
-        TransferOutcome::Accepted => Ok(()),
-        TransferOutcome::VoteChanged { expected, actual } => {
-            Err(TransferLeaderError::VoteChanged {
-                expected: types::from_vote(&expected),
-                actual: types::from_vote(&actual),
-            })
-        }
-        TransferOutcome::LogNotFlushed { expected, actual } => {
-            Err(TransferLeaderError::LogNotFlushed {
-                expected: expected.map(types::log_id),
-                actual: actual.map(types::log_id),
-            })
+        let request = Request::TransferLeader(req.into_ours());
+        match call(&mut self.control, request, option.soft_ttl()).await? {
+            Response::TransferLeader(outcome) => Ok(outcome.into_openraft()),
+            other => Err(unexpected(&other)),
         }
     }
 }
@@ -300,7 +239,7 @@ impl NetSnapshot<TypeConfig> for Network {
 }
 
 async fn send_snapshot(
-    pipe: &mut Pipe,
+    link: &mut PipelinedLink,
     vote: Vote,
     snapshot: Snapshot,
 ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
@@ -309,11 +248,11 @@ async fn send_snapshot(
         return Err(StreamingError::Network(NetworkError::from_string(text)));
     };
     let begin = Request::SnapshotBegin(SnapshotBegin {
-        vote: types::vote(&vote),
-        last_log: snapshot.meta.last_log_id.as_ref().map(types::position),
-        membership: types::stored_membership(&snapshot.meta.last_membership),
+        vote: vote.into_ours(),
+        last_log: snapshot.meta.last_log_id.into_ours(),
+        membership: snapshot.meta.last_membership.into_ours(),
     });
-    if let Some(early) = send_piece(pipe, begin).await? {
+    if let Some(early) = send_piece(link, begin).await? {
         return Ok(early);
     }
     let mut chunks = held.chunks().map_err(|e| network_error(&e))?;
@@ -325,7 +264,7 @@ async fn send_snapshot(
             Some(chunk) => Request::SnapshotChunk(chunk),
             None => Request::SnapshotEnd,
         };
-        if let Some(installed) = send_piece(pipe, request).await? {
+        if let Some(installed) = send_piece(link, request).await? {
             return Ok(installed);
         }
     }
@@ -333,16 +272,13 @@ async fn send_snapshot(
 
 /// Sends one piece and returns the last response, if that is what comes.
 async fn send_piece(
-    pipe: &mut Pipe,
+    link: &mut PipelinedLink,
     request: Request,
 ) -> Result<Option<SnapshotResponse<TypeConfig>>, StreamingError<TypeConfig>> {
-    match pipe.call(request, SNAPSHOT_TIMEOUT).await {
-        Ok(Response::SnapshotProgress) => Ok(None),
-        Ok(Response::SnapshotInstalled(vote)) => {
-            Ok(Some(SnapshotResponse::new(types::from_vote(&vote))))
-        }
-        Ok(other) => Err(unexpected(&other).into()),
-        Err(error) => Err(StreamingError::Unreachable(Unreachable::new(&error))),
+    match call(link, request, PIECE_TIMEOUT).await? {
+        Response::SnapshotProgress => Ok(None),
+        Response::SnapshotInstalled(vote) => Ok(Some(SnapshotResponse::new(vote.into_openraft()))),
+        other => Err(unexpected(&other).into()),
     }
 }
 
@@ -353,6 +289,15 @@ impl NetBackoff<TypeConfig> for Network {
             BACKOFF.into_iter().chain(std::iter::repeat(last)),
         ))
     }
+}
+
+async fn call(
+    link: &mut PipelinedLink,
+    request: Request,
+    timeout: Duration,
+) -> Result<Response, RpcError> {
+    let answered = link.call(request, timeout).await;
+    answered.map_err(|error| unreachable_peer(&error))
 }
 
 fn unreachable_peer(error: &LinkError) -> RpcError {

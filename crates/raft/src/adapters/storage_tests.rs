@@ -8,7 +8,7 @@ use openraft::{
 use tempfile::TempDir;
 
 use super::*;
-use crate::log_storage::LogStorage;
+use crate::adapters::log_storage::LogStorage;
 
 struct Builder;
 
@@ -21,7 +21,7 @@ impl StoreBuilder<TypeConfig, LogStorage, StateMachine, TempDir> for Builder {
 }
 
 fn open(dir: &TempDir) -> (LogStorage, StateMachine) {
-    let registry = prometheus::Registry::new();
+    let registry = quorate_metrics::Registry::new();
     let log = Log::open(
         quorate_log::Config::new(dir.path().join("log")),
         quorate_log::Metrics::register(&registry).unwrap(),

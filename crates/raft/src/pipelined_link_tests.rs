@@ -5,6 +5,7 @@ use std::{
 };
 
 use futures_util::{Sink, future::BoxFuture, poll};
+use quorate_state::LogIndex;
 use tokio::sync::mpsc;
 
 use super::*;
@@ -57,7 +58,7 @@ impl Transport for EchoTransport {
         let (tx, rx) = mpsc::unbounded_channel();
         let requests = Box::pin(EchoSink(self.0.clone(), tx));
         let responses = tokio_stream::wrappers::UnboundedReceiverStream::new(rx)
-            .map(|number| Ok(Response::ReadIndex(Some(number))))
+            .map(|number| Ok(Response::ReadIndex(Some(LogIndex(number)))))
             .boxed();
         Box::pin(async {
             Ok(Link {
@@ -68,8 +69,8 @@ impl Transport for EchoTransport {
     }
 }
 
-fn pipe(echo: &Arc<Mutex<Echo>>) -> Pipe {
-    Pipe::new(Route {
+fn link(echo: &Arc<Mutex<Echo>>) -> PipelinedLink {
+    PipelinedLink::new(Route {
         transport: Arc::new(EchoTransport(echo.clone())),
         peer: NodeId::default(),
         address: String::new(),
@@ -77,21 +78,21 @@ fn pipe(echo: &Arc<Mutex<Echo>>) -> Pipe {
     })
 }
 
-const PATIENCE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 #[tokio::test]
-async fn a_request_dropped_before_the_link_took_it_is_not_owed() {
+async fn a_request_dropped_before_the_link_took_it_is_not_in_flight() {
     let echo = Arc::new(Mutex::new(Echo::default()));
-    let mut pipe = pipe(&echo);
+    let mut link = link(&echo);
     {
-        let mut call = Box::pin(pipe.call(Request::ReadIndex, PATIENCE));
+        let mut call = Box::pin(link.call(Request::ReadIndex, TIMEOUT));
         assert!(poll!(&mut call).is_pending(), "the link takes nothing yet");
     }
     echo.lock().unwrap().open = true;
-    let response = pipe.call(Request::ReadIndex, PATIENCE).await.unwrap();
+    let response = link.call(Request::ReadIndex, TIMEOUT).await.unwrap();
     assert_eq!(
         response,
-        Response::ReadIndex(Some(1)),
+        Response::ReadIndex(Some(LogIndex(1))),
         "the first that the link took"
     );
 }
@@ -102,8 +103,8 @@ async fn a_late_response_is_not_taken_for_that_of_the_next_call() {
         open: true,
         ..Echo::default()
     }));
-    let mut pipe = pipe(&echo);
-    pipe.send(Request::ReadIndex).await.unwrap();
-    let response = pipe.call(Request::ReadIndex, PATIENCE).await.unwrap();
-    assert_eq!(response, Response::ReadIndex(Some(2)));
+    let mut link = link(&echo);
+    link.send(Request::ReadIndex).await.unwrap();
+    let response = link.call(Request::ReadIndex, TIMEOUT).await.unwrap();
+    assert_eq!(response, Response::ReadIndex(Some(LogIndex(2))));
 }

@@ -7,18 +7,21 @@ use std::{
     sync::Arc,
 };
 
-use futures_util::{Stream, stream};
+use futures_util::{Stream, TryStreamExt, stream};
 use openraft::{
     LogState, OptionalSend, RaftLogReader,
     storage::{IOFlushed, RaftLogStorage},
 };
 use quorate_log::Log;
+use quorate_packet::PublicKey;
+use quorate_rpc::{NodeId, message};
 use quorate_state::Term;
 use tokio::sync::oneshot;
 
-use quorate_rpc::{NodeId, message};
-
-use crate::types::{self, Entry, LogId, TypeConfig, Vote};
+use super::{
+    conversions::{IntoOpenraft, IntoOurs},
+    types::{Entry, LogId, TypeConfig, Vote},
+};
 
 /// The most bytes of entries in one AppendEntries, but for a single entry that is larger: the size
 /// at which a round trip costs little beside the bytes.
@@ -48,7 +51,7 @@ impl LogStorage {
             .into_iter()
             .map(|(position, bytes)| {
                 let payload = message::Payload::decode(&bytes)?;
-                Ok(types::from_entry(message::Entry { position, payload })?)
+                Ok(message::Entry { position, payload }.into_openraft()?)
             })
             .collect()
     }
@@ -76,30 +79,24 @@ impl RaftLogReader<TypeConfig> for LogStorage {
         R: RangeBounds<u64> + Clone + Debug + OptionalSend,
     {
         let (start, end) = bounds(&range);
-        let pieces = stream::unfold((self.clone(), start), move |(log, next)| async move {
-            if next >= end {
-                return None;
-            }
-            match log.read(next, end, APPEND_SIZE_MAX) {
-                Ok(entries) => {
-                    let behind = entries.last()?.log_id.index() + 1;
-                    let entries: Vec<_> = entries.into_iter().map(Ok).collect();
-                    Some((stream::iter(entries), (log, behind)))
-                }
-                Err(error) => Some((stream::iter(vec![Err(error)]), (log, end))),
-            }
+        let pieces = stream::try_unfold((self.clone(), start), move |(log, next)| async move {
+            let entries = match next < end {
+                true => log.read(next, end, APPEND_SIZE_MAX)?,
+                false => return Ok::<_, io::Error>(None),
+            };
+            let behind = entries.last().map(|last| last.log_id.index() + 1);
+            Ok(behind.map(|behind| (stream::iter(entries.into_iter().map(Ok)), (log, behind))))
         });
-        Box::pin(futures_util::StreamExt::flatten(pieces))
+        Box::pin(pieces.try_flatten())
     }
 
     async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
-        Ok(self.0.state().vote.map(|vote| {
-            types::from_vote(&message::Vote {
-                term: Term(vote.term),
-                node: NodeId(quorate_packet::PublicKey::from_bytes(vote.node)),
-                committed: vote.committed,
-            })
-        }))
+        let vote = self.0.state().vote.map(|vote| message::Vote {
+            term: Term(vote.term),
+            node: NodeId(PublicKey::from_bytes(vote.node)),
+            committed: vote.committed,
+        });
+        Ok(vote.into_openraft())
     }
 }
 
@@ -109,8 +106,8 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
     async fn get_log_state(&mut self) -> io::Result<LogState<TypeConfig>> {
         let state = self.0.state();
         Ok(LogState {
-            last_purged_log_id: state.purged.map(types::log_id),
-            last_log_id: state.last.map(types::log_id),
+            last_purged_log_id: state.purged.into_openraft(),
+            last_log_id: state.last.into_openraft(),
         })
     }
 
@@ -119,7 +116,7 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
     }
 
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
-        let vote = types::vote(vote);
+        let vote = vote.into_ours();
         let vote = quorate_log::Vote {
             term: vote.term.0,
             committed: vote.committed,
@@ -130,13 +127,13 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
 
     async fn save_committed(&mut self, committed: Option<LogId>) -> io::Result<()> {
         match committed {
-            Some(committed) => self.0.save_committed(types::position(&committed)),
+            Some(committed) => self.0.save_committed(committed.into_ours()),
             None => Ok(()),
         }
     }
 
     async fn read_committed(&mut self) -> io::Result<Option<LogId>> {
-        Ok(self.0.state().committed.map(types::log_id))
+        Ok(self.0.state().committed.into_openraft())
     }
 
     async fn append<I>(&mut self, entries: I, callback: IOFlushed<TypeConfig>) -> io::Result<()>
@@ -145,7 +142,7 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
         I::IntoIter: OptionalSend,
     {
         let entries = entries.into_iter().map(|entry| {
-            let entry = types::entry(entry);
+            let entry = entry.into_ours();
             (entry.position, entry.payload.encode())
         });
         self.0
@@ -153,11 +150,11 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
     }
 
     async fn truncate_after(&mut self, last: Option<LogId>) -> io::Result<()> {
-        self.0.truncate_after(last.as_ref().map(types::position))
+        self.0.truncate_after(last.into_ours())
     }
 
     async fn purge(&mut self, upto: LogId) -> io::Result<()> {
-        self.0.purge(types::position(&upto))
+        self.0.purge(upto.into_ours())
     }
 }
 

@@ -1,0 +1,29 @@
+//! openraft, and our log, store and transport in the shapes that it wants them in.
+//!
+//! The only folder that imports openraft, which is an alpha: an upgrade ends here. The rest of the
+//! crate sees [`Raft`] and the types of ours that it takes and gives.
+//!
+//! | piece | what it is |
+//! |---|---|
+//! | [`raft`] | [`Raft`]: everything that is asked of consensus |
+//! | [`view`] | [`View`]: how consensus stands, as a value |
+//! | [`responder`], [`reception`] | what peers are answered: Raft's messages, and snapshots |
+//! | [`log_storage`], [`state_machine`], [`network`] | log, store and transport as openraft sees them |
+//! | [`snapshot`] | what openraft passes around as a snapshot |
+//! | [`types`], [`conversions`], [`settings`] | openraft's types, and ours made of them and they of ours |
+
+mod conversions;
+mod log_storage;
+mod network;
+mod raft;
+mod reception;
+mod responder;
+mod settings;
+mod snapshot;
+mod state_machine;
+mod types;
+mod view;
+
+pub(crate) use raft::{Proposal, Raft};
+pub(crate) use state_machine::Applied;
+pub(crate) use view::View;

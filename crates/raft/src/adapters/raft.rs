@@ -1,0 +1,194 @@
+//! Raft as the rest of the crate sees it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use openraft::{
+    BasicNode, ReadPolicy,
+    async_runtime::WatchReceiver,
+    errors::{ClientWriteError, InitializeError, RaftError},
+    impls::ProgressResponder,
+};
+use quorate_log::Log;
+use quorate_rpc::{NodeId, Transport};
+use quorate_state::{LogIndex, Outcome};
+use quorate_store::Store;
+use tokio::{
+    sync::{Mutex, watch},
+    time::Instant,
+};
+
+use super::{
+    log_storage::LogStorage,
+    network::Networks,
+    state_machine::{Applied, StateMachine},
+    types::{EncodedCommand, TypeConfig},
+    view::View,
+};
+use crate::{
+    Config,
+    error::{OpenError, chain},
+};
+
+/// Consensus over a log, a store and a transport. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Raft {
+    pub(super) openraft: openraft::Raft<TypeConfig, StateMachine>,
+    pub(super) state_machine: StateMachine,
+    pub(super) store: Arc<Store>,
+    /// Held while a snapshot is received: there is one file to receive it in.
+    pub(super) receive_lock: Arc<Mutex<()>>,
+    /// When this node last took a message of a leader.
+    pub(super) leader_contact: watch::Sender<Instant>,
+}
+
+/// What became of a proposal.
+pub(crate) enum Proposal {
+    /// Applied here, as entry `index`.
+    Applied { index: LogIndex, outcome: Outcome },
+    /// Surely not appended.
+    Refused,
+    /// Appended, but whether it is committed is unknown.
+    Unknown,
+}
+
+impl Raft {
+    /// Applies what was committed, and forms the cluster with the other founding voters if the log
+    /// is empty.
+    pub(crate) async fn start(
+        config: &Config,
+        log: Arc<Log>,
+        store: Arc<Store>,
+        transport: Arc<dyn Transport>,
+    ) -> Result<Self, OpenError> {
+        let state_machine = StateMachine::new(store.clone(), log.clone())?;
+        let settings = openraft::Config::try_from(config);
+        let raft = openraft::Raft::new(
+            config.node,
+            Arc::new(settings.map_err(|e| OpenError::Config(e.to_string()))?),
+            Networks::new(transport),
+            LogStorage::new(log),
+            state_machine.clone(),
+        );
+        let raft = Self {
+            openraft: raft.await.map_err(OpenError::raft)?,
+            state_machine,
+            store,
+            receive_lock: Arc::default(),
+            leader_contact: watch::Sender::new(Instant::now()),
+        };
+        // What openraft has just applied anew it takes for a snapshot, up to which it may purge: it
+        // has to be one.
+        if raft.applied().borrow().position.is_some() {
+            let checkpoint = raft.state_machine.checkpoint().await;
+            checkpoint.map_err(|error| OpenError::Raft(chain(&error)))?;
+        }
+        raft.form_cluster(config).await?;
+        Ok(raft)
+    }
+
+    /// Every founding voter does this with the same members, so their first entries are equal.
+    async fn form_cluster(&self, config: &Config) -> Result<(), OpenError> {
+        let voters = config.voters.iter();
+        let members = voters.map(|(id, addr)| (*id, BasicNode { addr: addr.clone() }));
+        let members: std::collections::BTreeMap<_, _> = members.collect();
+        match self.openraft.initialize(members).await {
+            Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
+            Err(error) => Err(OpenError::raft(error)),
+        }
+    }
+
+    /// Whether everything that this node had in its log is known to be committed and is applied,
+    /// once it is. False when Raft stops before.
+    pub(crate) async fn recovered(&self) -> bool {
+        self.openraft.wait_for_recovery(None).await.is_ok()
+    }
+
+    /// Proposes an encoded command, if this node leads.
+    pub(crate) async fn propose(&self, command: Bytes) -> Proposal {
+        if !self.openraft.is_leader() {
+            return Proposal::Refused;
+        }
+        let (responder, done) = ProgressResponder::<TypeConfig, _>::complete_only();
+        let proposed = self
+            .openraft
+            .client_write_ff(EncodedCommand(command), Some(responder));
+        if proposed.await.is_err() {
+            return Proposal::Unknown;
+        }
+        match done.await {
+            Ok(Ok(response)) => match response.data {
+                Some(outcome) => Proposal::Applied {
+                    index: LogIndex(response.log_id.index()),
+                    outcome,
+                },
+                None => Proposal::Unknown,
+            },
+            Ok(Err(ClientWriteError::ForwardToLeader(_))) => Proposal::Refused,
+            Ok(Err(_)) | Err(_) => Proposal::Unknown,
+        }
+    }
+
+    /// The index that a read must have applied to see everything committed before now, or `None`
+    /// when this node cannot confirm that it leads.
+    pub(crate) async fn read_index(&self) -> Option<LogIndex> {
+        let linearizer = self.openraft.get_read_linearizer(ReadPolicy::ReadIndex);
+        let linearizer = linearizer.await.ok()?;
+        Some(LogIndex(linearizer.read_log_id().log_id().index()))
+    }
+
+    /// How consensus stands now.
+    pub(crate) fn view(&self) -> View {
+        let leader_contact_age = self.leader_contact.borrow().elapsed();
+        View::new(
+            &self.openraft.metrics().borrow_watched(),
+            leader_contact_age,
+        )
+    }
+
+    /// Calls `see` with how consensus stands now and whenever the term, the role, the leader or the
+    /// members have changed, and at least every `interval`, until it returns false.
+    pub(crate) async fn watch(
+        &self,
+        interval: std::time::Duration,
+        mut see: impl FnMut(View) -> bool,
+    ) {
+        let mut changes = self.openraft.server_metrics();
+        while see(self.view()) {
+            let _ = tokio::time::timeout(interval, changes.changed()).await;
+        }
+    }
+
+    /// What is applied, now and later.
+    pub(crate) fn applied(&self) -> watch::Receiver<Applied> {
+        self.state_machine.applied()
+    }
+
+    /// Has a checkpoint made. Does nothing when Raft has stopped, which its view tells.
+    pub(crate) async fn trigger_checkpoint(&self) {
+        let _ = self.openraft.trigger().snapshot().await;
+    }
+
+    /// Has the log cut through `upto`, as far as the checkpoint allows. Does nothing when Raft has
+    /// stopped.
+    pub(crate) async fn trigger_purge(&self, upto: LogIndex) {
+        let _ = self.openraft.trigger().purge_log(upto.0).await;
+    }
+
+    /// Asks `successor` to lead. Does nothing when Raft has stopped, and with it the leadership.
+    pub(crate) async fn trigger_transfer(&self, successor: NodeId) {
+        let _ = self.openraft.trigger().transfer_leader(successor).await;
+    }
+
+    /// Stops Raft, and makes a checkpoint so that the next start is quick.
+    pub(crate) async fn shutdown(&self) {
+        if let Err(error) = self.openraft.shutdown().await {
+            tracing::error!(%error, "replication did not stop cleanly");
+        }
+        if self.applied().borrow().position.is_some()
+            && let Err(error) = self.state_machine.checkpoint().await
+        {
+            tracing::error!(%error, "no checkpoint could be made; the next start reads the log");
+        }
+    }
+}
