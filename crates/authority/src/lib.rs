@@ -35,6 +35,8 @@ mod fixture;
 mod key_question;
 mod key_zone;
 mod origin;
+#[cfg(test)]
+mod property_tests;
 mod zone;
 
 pub use answer::Answer;

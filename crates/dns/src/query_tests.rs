@@ -138,3 +138,107 @@ fn there_is_at_most_one_opt_and_the_root_owns_it() {
         assert_eq!(rcode(&message), Rcode::FormErr, "{options:?}");
     }
 }
+
+mod properties {
+    use hickory_proto::{
+        op::{self, Message},
+        rr::{DNSClass, Name},
+    };
+    use proptest::{collection::vec, prelude::*};
+
+    use super::*;
+
+    fn any_name() -> impl Strategy<Value = Name> {
+        let labels = vec(vec(any::<u8>(), 1..=24), 0..=10);
+        labels.prop_map(|labels| {
+            let labels = labels.iter().map(|label| &label[..]);
+            Name::from_labels(labels).unwrap()
+        })
+    }
+
+    /// Bytes, bytes behind the header of a query of one question, and a query with bytes changed.
+    fn any_message() -> impl Strategy<Value = Vec<u8>> {
+        let bytes = || vec(any::<u8>(), 0..300);
+        let behind_header = bytes().prop_map(|rest| {
+            let header = [0xab, 0xcd, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1];
+            [&header[..], &rest].concat()
+        });
+        let changed = vec(any::<(prop::sample::Index, u8)>(), 1..4).prop_map(|changes| {
+            let mut message = with_opt(alice_query(), 1232, 0, &[0, 10, 0, 2, 1, 2]);
+            for (at, byte) in changes {
+                let at = at.index(message.len());
+                message[at] = byte;
+            }
+            message
+        });
+        prop_oneof![bytes(), behind_header, changed]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::with_cases(1024)
+        })]
+
+        /// A parser that anybody may feed. What is to be answered has an id, and what is read has
+        /// one question, which the codec reads from the same bytes.
+        #[test]
+        fn no_bytes_break_the_parser(message in any_message()) {
+            match Query::parse(&message) {
+                Ok(query) => {
+                    prop_assert_eq!(&query.header.id[..], &message[..2]);
+                    let read = Message::from_vec(&message);
+                    if let Ok(read) = read {
+                        prop_assert_eq!(&read.queries, &[query.question]);
+                    }
+                }
+                Err(ParseError::Rejected(header, _)) => {
+                    prop_assert_eq!(&header.id[..], &message[..2]);
+                }
+                Err(ParseError::NotAQuery) => {
+                    prop_assert!(message.len() < HEADER_SIZE || message[2] & 0x80 != 0);
+                }
+            }
+        }
+
+        #[test]
+        fn what_hickory_asks_is_what_is_read(
+            name in any_name(),
+            record_type: u16,
+            class: u16,
+            id: u16,
+            rd: bool,
+            cd: bool,
+            edns in proptest::option::of((512..=u16::MAX, any::<bool>())),
+        ) {
+            let mut question = op::Query::query(name, record_type.into());
+            question.set_query_class(DNSClass::from(class));
+            let mut message = Message::query();
+            message.add_query(question.clone());
+            message.metadata.id = id;
+            message.metadata.recursion_desired = rd;
+            message.metadata.checking_disabled = cd;
+            message.edns = edns.map(|(udp_size, dnssec_ok)| {
+                let mut edns = op::Edns::new();
+                edns.set_max_payload(udp_size).set_dnssec_ok(dnssec_ok);
+                edns
+            });
+
+            let query = Query::parse(&message.to_vec().unwrap()).unwrap();
+            prop_assert!(query.question.name().eq_case(question.name()));
+            prop_assert_eq!(query.question, question);
+            let header = Header {
+                id: id.to_be_bytes(),
+                opcode_and_rd: u8::from(rd),
+                cd: u8::from(cd) << 4,
+            };
+            prop_assert_eq!(query.header, header);
+            let edns = edns.map(|(udp_size, dnssec_ok)| Edns {
+                udp_size,
+                version: 0,
+                dnssec_ok,
+            });
+            prop_assert_eq!(query.edns, edns);
+        }
+    }
+}

@@ -133,18 +133,11 @@ pub enum InvalidKeyError {
 #[cfg(test)]
 mod tests {
     use ed25519_dalek::SigningKey;
+    use proptest::{collection::vec, prelude::*};
 
     use super::*;
 
     const ALPHABET: &str = "ybndrfg8ejkmcpqxot1uwisza345h769";
-
-    #[test]
-    fn every_key_survives_the_round_trip() {
-        for byte in [0, 1, 0x7f, 0xff] {
-            let key = PublicKey::from_bytes([byte; 32]);
-            assert_eq!(key.to_string().parse(), Ok(key));
-        }
-    }
 
     #[test]
     fn all_sixteen_spellings_name_one_key() {
@@ -188,6 +181,26 @@ mod tests {
             let signer = SigningKey::from_bytes(&[seed; 32]);
             let key = PublicKey::from_bytes(signer.verifying_key().to_bytes());
             assert_eq!(key.validate(), Ok(()));
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::with_cases(256)
+        })]
+
+        #[test]
+        fn any_key_is_read_as_it_was_written(bytes: [u8; PUBLIC_KEY_SIZE]) {
+            let key = PublicKey::from_bytes(bytes);
+            prop_assert_eq!(key.to_string().parse(), Ok(key));
+        }
+
+        #[test]
+        fn no_bytes_break_the_parser(bytes in vec(any::<u8>(), Z32_LEN - 1..=Z32_LEN + 1)) {
+            if let Ok(key) = PublicKey::parse_z32(&bytes) {
+                prop_assert_eq!(key.to_string().parse(), Ok(key));
+            }
         }
     }
 

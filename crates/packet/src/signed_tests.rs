@@ -47,6 +47,71 @@ fn any_timestamp_can_be_signed() {
     }
 }
 
+mod properties {
+    use hickory_proto::{
+        op::OpCode,
+        rr::{Name, RData, Record, rdata::TXT},
+    };
+    use proptest::{collection::vec, prelude::*, sample::Index};
+
+    use super::*;
+
+    /// A DNS packet of up to five TXT records.
+    fn dns() -> impl Strategy<Value = Vec<u8>> {
+        vec("[a-z]{1,10}", 0..=5).prop_map(|texts| {
+            let mut message = Message::response(0, OpCode::Query);
+            for text in texts {
+                let owner = Name::from_ascii(format!("{text}.test.")).unwrap();
+                let data = RData::TXT(TXT::new(vec![text]));
+                message.add_answer(Record::from_rdata(owner, 30, data));
+            }
+            message.to_vec().unwrap()
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::with_cases(128)
+        })]
+
+        #[test]
+        fn what_was_signed_is_what_is_read(seed: u8, micros: u64, dns in dns()) {
+            let (key, payload) = sign(seed, micros, &dns);
+            let packet = SignedPacket::parse(key, payload.clone()).unwrap();
+            prop_assert_eq!(packet.key(), &key);
+            prop_assert_eq!(packet.timestamp().as_micros(), micros);
+            prop_assert_eq!(packet.dns(), dns);
+            prop_assert_eq!(packet.payload(), &payload);
+            prop_assert_eq!(SignedPacket::assume_verified(key, payload), Some(packet));
+        }
+
+        #[test]
+        fn a_changed_bit_is_refused(seed: u8, micros: u64, dns in dns(), at: Index, bit in 0..8u32) {
+            let (key, payload) = sign(seed, micros, &dns);
+            let mut forged = payload.to_vec();
+            forged[at.index(payload.len())] ^= 1u8 << bit;
+            prop_assert!(SignedPacket::parse(key, forged.into()).is_err());
+            let mut other = *key.as_bytes();
+            other[at.index(other.len())] ^= 1u8 << bit;
+            let other = PublicKey::from_bytes(other);
+            prop_assert!(SignedPacket::parse(other, payload).is_err());
+        }
+
+        #[test]
+        fn bytes_that_nobody_signed_are_refused(
+            key: [u8; 32],
+            payload in vec(any::<u8>(), 0..=PAYLOAD_SIZE_MAX + 1),
+            dns in dns(),
+        ) {
+            let key = PublicKey::from_bytes(key);
+            let with_dns = payload.iter().copied().take(HEADER_SIZE).chain(dns).collect();
+            prop_assert!(SignedPacket::parse(key, payload.into()).is_err());
+            prop_assert!(SignedPacket::parse(key, with_dns).is_err());
+        }
+    }
+}
+
 #[test]
 fn a_changed_bit_anywhere_is_refused() {
     let (key, payload) = sign(2, 7, &EMPTY_DNS);

@@ -185,3 +185,146 @@ fn expiry_removes_the_oldest_first_and_no_more_than_asked() {
     assert_eq!(apply(&mut map, expire.clone()), Ok(Outcome::Expired(1)));
     assert_eq!(apply(&mut map, expire), Ok(Outcome::Expired(0)));
 }
+
+mod properties {
+    use proptest::{collection::vec, prelude::*, sample::Index};
+
+    use super::*;
+
+    fn config() -> ProptestConfig {
+        ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::with_cases(256)
+        }
+    }
+
+    /// Packets of few keys, timestamps and contents, so that they meet. A timestamp of 700 s is too
+    /// far ahead of the first 100 s.
+    fn any_packet() -> impl Strategy<Value = SignedPacket> {
+        let micros = prop_oneof![4 => 0..4u64, 1 => Just(700_000_000)];
+        (0..3u8, micros, vec(0..2u8, 0..3)).prop_map(|(key, micros, dns)| packet(key, micros, &dns))
+    }
+
+    fn any_batch() -> impl Strategy<Value = Command> {
+        (0..200_000u64, vec(any_packet(), 0..6)).prop_map(|(now, packets)| {
+            Command::PutBatch(PutBatch {
+                now: UnixMillis(now),
+                packets,
+            })
+        })
+    }
+
+    fn any_command() -> impl Strategy<Value = Command> {
+        let expire = (0..200_000u64, 0..4u32).prop_map(|(cutoff, count_max)| Command::Expire {
+            cutoff: UnixMillis(cutoff),
+            count_max,
+        });
+        prop_oneof![3 => any_batch(), 1 => expire]
+    }
+
+    /// Entries of every kind: commands, commands with a byte changed and the end cut off, and what
+    /// merely begins like one.
+    fn any_entry() -> impl Strategy<Value = Bytes> {
+        let damaged = (any_command(), any::<(Index, u8, Index)>());
+        let damaged = damaged.prop_map(|(command, (at, byte, end))| {
+            let mut entry = command.encode().to_vec();
+            let at = at.index(entry.len());
+            entry[at] = byte;
+            entry.truncate(end.index(entry.len() + 1));
+            entry
+        });
+        let bytes = (0..3u8, 0..4u8, vec(any::<u8>(), 0..400));
+        let bytes = bytes.prop_map(|(version, kind, rest)| [&[version, kind], &rest[..]].concat());
+        prop_oneof![
+            any_command().prop_map(|command| command.encode()),
+            damaged.prop_map(Bytes::from),
+            bytes.prop_map(Bytes::from),
+        ]
+    }
+
+    fn applied(map: &mut Map, commands: &[Command]) -> Vec<Outcome> {
+        let entries = commands.iter().map(Command::encode);
+        entries.map(|entry| apply(map, entry).unwrap()).collect()
+    }
+
+    fn newest(map: &Map) -> Vec<&SignedPacket> {
+        map.0.values().map(|stored| &stored.packet).collect()
+    }
+
+    proptest! {
+        #![proptest_config(config())]
+
+        /// The law of totality, and of what is rejected nothing stays.
+        #[test]
+        fn any_entry_is_applied_or_rejected_whole(entries in vec(any_entry(), 0..6)) {
+            let mut map = Map::default();
+            for entry in entries {
+                let before = map.0.clone();
+                let decoded = Command::decode(entry.clone());
+                let outcome = apply(&mut map, entry).unwrap();
+                prop_assert_eq!(decoded.err(), match outcome {
+                    Outcome::Rejected(error) => Some(error),
+                    _ => None,
+                });
+                if matches!(outcome, Outcome::Rejected(_)) {
+                    prop_assert_eq!(&map.0, &before);
+                }
+            }
+        }
+
+        /// The law of determinism.
+        #[test]
+        fn equal_logs_give_equal_packets(entries in vec(any_entry(), 0..10)) {
+            let mut maps = [Map::default(), Map::default()];
+            for entry in entries {
+                let [a, b] = maps.each_mut().map(|map| apply(map, entry.clone()));
+                prop_assert_eq!(a, b);
+            }
+            prop_assert_eq!(&maps[0].0, &maps[1].0);
+        }
+
+        #[test]
+        fn any_command_is_read_as_it_was_written(command in any_command()) {
+            prop_assert_eq!(Command::decode(command.encode()), Ok(command));
+        }
+
+        /// However packets are put into batches, and in whatever order they come.
+        #[test]
+        fn the_newest_packet_wins_in_any_order(
+            (packets, shuffled) in vec(any_packet(), 0..12)
+                .prop_flat_map(|packets| (Just(packets.clone()), Just(packets).prop_shuffle())),
+            size in 1..12usize,
+        ) {
+            let now = 90_000;
+            let mut map = Map::default();
+            for batch in shuffled.chunks(size) {
+                put(&mut map, now, batch);
+            }
+            let in_time = |packet: &&SignedPacket| packet.timestamp().as_micros() < 690_000_000;
+            let mut expected = BTreeMap::new();
+            for packet in packets.iter().filter(in_time) {
+                let newest = expected.entry(*packet.key()).or_insert(packet);
+                if packet.recency(newest) == Ordering::Greater {
+                    *newest = packet;
+                }
+            }
+            prop_assert_eq!(newest(&map), expected.into_values().collect::<Vec<_>>());
+        }
+
+        /// A PUT whose outcome is unknown may be repeated: at once it changes nothing at all, and
+        /// later no packet.
+        #[test]
+        fn a_batch_applied_again_changes_nothing(batch in any_batch(), later in vec(any_batch(), 0..4)) {
+            let mut map = Map::default();
+            applied(&mut map, std::slice::from_ref(&batch));
+            let once = map.0.clone();
+            applied(&mut map, std::slice::from_ref(&batch));
+            prop_assert_eq!(&map.0, &once);
+
+            applied(&mut map, &later);
+            let mut again = Map(map.0.clone());
+            applied(&mut again, &[batch]);
+            prop_assert_eq!(newest(&map), newest(&again));
+        }
+    }
+}
