@@ -18,7 +18,7 @@ use tokio::{
 use tokio_rustls::client;
 
 use crate::{
-    FRAME_SIZE_MAX, ServerConfig,
+    FRAME_SIZE_MAX, LinkServerConfig,
     greeting::{Greeting, Hello},
     test_nodes::*,
 };
@@ -138,10 +138,10 @@ async fn an_oversized_frame_is_refused() {
 
 #[tokio::test]
 async fn silent_strangers_do_not_keep_peers_out() {
-    let config = ServerConfig {
+    let config = LinkServerConfig {
         handshake_count_max: 4,
         handshake_timeout: TIMEOUT,
-        ..ServerConfig::default()
+        ..LinkServerConfig::default()
     };
     let bob = Node::bob_with(config, Echo).await;
     let mut strangers = Vec::new();
@@ -156,9 +156,9 @@ async fn silent_strangers_do_not_keep_peers_out() {
 
 #[tokio::test]
 async fn a_handshake_that_takes_too_long_is_given_up() {
-    let config = ServerConfig {
+    let config = LinkServerConfig {
         handshake_timeout: Duration::from_millis(50),
-        ..ServerConfig::default()
+        ..LinkServerConfig::default()
     };
     let bob = Node::bob_with(config, Echo).await;
     let mut silent = TcpStream::connect(bob.address()).await.unwrap();
@@ -170,9 +170,9 @@ async fn a_handshake_that_takes_too_long_is_given_up() {
 
 #[tokio::test]
 async fn a_peer_has_so_many_links_and_no_more() {
-    let config = ServerConfig {
+    let config = LinkServerConfig {
         link_count_per_peer_max: 2,
-        ..ServerConfig::default()
+        ..LinkServerConfig::default()
     };
     let bob = Node::bob_with(config, Echo).await;
     let first = open(ALICE, bob.address()).await.unwrap();
@@ -203,9 +203,9 @@ async fn a_peer_that_does_not_read_is_cut_off() {
             stream::repeat_with(response).boxed()
         })
     };
-    let config = ServerConfig {
+    let config = LinkServerConfig {
         write_timeout: Duration::from_millis(100),
-        ..ServerConfig::default()
+        ..LinkServerConfig::default()
     };
     let bob = Node::bob_with(config, service).await;
     let mut link = open(ALICE, bob.address()).await.unwrap();

@@ -234,7 +234,7 @@ fn is_of_bind(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause.is::<quorate_relay::BindError>()
             || cause.is::<quorate_dns::BindError>()
-            || cause.is::<quorate_peer::BindError>()
+            || cause.is::<quorate_listener::BindError>()
     })
 }
 

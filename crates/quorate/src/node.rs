@@ -8,7 +8,9 @@ use quorate_admin::Build;
 use quorate_authority::Authority;
 use quorate_dns::Responder;
 use quorate_packet::PublicKey;
-use quorate_peer::{ClusterId, Passport, PeerTransport, TransportConfig};
+use quorate_peer::{
+    ClusterId, Credentials, LinkServer, LinkServerConfig, PeerTransport, TransportConfig,
+};
 use quorate_raft::{FatalError, Node, NodeMetrics, OpenError};
 use quorate_relay::{Listener, ServerMetrics, with_cors};
 use quorate_replica::Replica;
@@ -40,7 +42,7 @@ pub(crate) struct Addresses {
 struct Listeners {
     http: quorate_relay::Bound,
     dns: quorate_dns::Bound,
-    peer: quorate_peer::Bound,
+    peer: quorate_listener::Listener,
     admin: quorate_relay::Bound,
 }
 
@@ -49,8 +51,7 @@ impl Listeners {
         Ok(Self {
             http: config.http_server().bind().await.context("http.listen")?,
             dns: config.dns_server().bind().await.context("dns.listen")?,
-            peer: quorate_peer::ServerConfig::new(config.peer.listen)
-                .bind()
+            peer: quorate_listener::Listener::bind("peers", config.peer.listen)
                 .await
                 .context("peer.listen")?,
             admin: config.admin_server().bind().await.context("admin.listen")?,
@@ -73,7 +74,7 @@ pub(crate) struct RunningNode {
     node: Arc<Node>,
     http: quorate_relay::Server,
     dns: quorate_dns::Server,
-    peer: quorate_peer::Server,
+    peer: quorate_listener::Server,
     admin: quorate_relay::Server,
     _data_dir: DataDir,
 }
@@ -90,13 +91,13 @@ impl RunningNode {
         let has_joined = data_dir.check(&cluster)?;
 
         let registry = Registry::new();
-        let passport = Passport {
+        let credentials = Credentials {
             identity,
             cluster: ClusterId(cluster.id()),
         };
         let peer_metrics = quorate_peer::Metrics::register(&registry)?;
         let transport = PeerTransport::new(
-            passport.clone(),
+            credentials.clone(),
             TransportConfig::new(voters.clone()),
             peer_metrics.clone(),
         );
@@ -106,9 +107,10 @@ impl RunningNode {
         // Peers first: without them there is no leader, and without a leader nothing to serve.
         let members: Vec<PublicKey> = voters.keys().map(|id| id.0).collect();
         let admit = Arc::new(move |key: &PublicKey| *key != own && members.contains(key));
-        let peer = listeners
-            .peer
-            .serve(&passport, admit, node.service(), peer_metrics);
+        let listener_metrics = quorate_listener::Metrics::register(&registry)?;
+        let (config_of_peers, service) = (LinkServerConfig::default(), node.service());
+        let peer = LinkServer::new(config_of_peers, &credentials, admit, service, peer_metrics)
+            .serve(listeners.peer, &listener_metrics);
         let replica: Arc<dyn Replica> = node.clone();
         let responder = Arc::new(Responder::new(
             Authority::new(config.origins()).context("dns.origins")?,
