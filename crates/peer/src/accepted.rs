@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::{SinkExt, StreamExt, future, stream::BoxStream};
+use futures_util::{
+    SinkExt, StreamExt, future,
+    stream::{self, BoxStream},
+};
 use quorate_metrics::Held;
 use quorate_rpc::{
     Lane, NodeId, Service,
@@ -84,7 +87,8 @@ impl AcceptedLink {
         let responses = service.serve(origin.peer, origin.lane, requests);
         let mut responses = responses.ready_chunks(READY_COUNT_MAX);
         while let Some(ready) = responses.next().await {
-            let error = match timeout(write_timeout, write(&mut writer, ready)).await {
+            let mut ready = stream::iter(ready).map(Ok);
+            let error = match timeout(write_timeout, writer.send_all(&mut ready)).await {
                 Ok(Ok(())) => continue,
                 Ok(Err(error)) => error,
                 Err(_) => FrameError::Io(io::ErrorKind::TimedOut.into()),
@@ -131,12 +135,4 @@ fn requests(
         })
         .take_until(stop.cancelled_owned())
         .boxed()
-}
-
-/// Writes what is ready and sends it.
-async fn write(writer: &mut FrameWriter<Response>, ready: Vec<Response>) -> Result<(), FrameError> {
-    for response in ready {
-        writer.feed(response).await?;
-    }
-    writer.flush().await
 }

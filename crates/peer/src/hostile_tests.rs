@@ -9,6 +9,7 @@ use std::{
 };
 
 use futures_util::{SinkExt, StreamExt, stream};
+use prometheus::proto::Metric;
 use quorate_rpc::{Lane, LinkError, message::Response};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -152,6 +153,29 @@ async fn silent_strangers_do_not_keep_peers_out() {
     assert!(bob.handshakes("crowded") >= 16);
     let (bytes, _) = rest(&mut strangers[0]).await;
     assert!(bytes.is_empty());
+}
+
+#[tokio::test]
+async fn a_flood_of_strangers_crowds_itself_out_before_the_listener_is_full() {
+    const STRANGER_COUNT: usize = 400;
+    let config = LinkServerConfig {
+        handshake_count_max: 4,
+        handshake_timeout: TIMEOUT,
+        link_count_max: 1,
+        ..LinkServerConfig::default()
+    };
+    let bob = Node::bob_with(config, Echo).await;
+    let address = bob.address();
+    let connect = move || std::net::TcpStream::connect(address).unwrap();
+    // From a thread of its own, which does not wait for Bob.
+    let flood = move || (0..STRANGER_COUNT).map(|_| connect()).collect::<Vec<_>>();
+    let strangers = tokio::task::spawn_blocking(flood).await.unwrap();
+    bob.expect_alive().await;
+    assert!(bob.handshakes("crowded") >= STRANGER_COUNT as u64 - 4);
+    let refused = "quorate_listener_connections_refused_total";
+    let count = |metric: &Metric| metric.get_counter().get_value();
+    assert_eq!(figure(&bob.registry, refused, |_| true, count), 0.0);
+    drop(strangers);
 }
 
 #[tokio::test]
