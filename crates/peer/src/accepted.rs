@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::{SinkExt, StreamExt, future, stream::BoxStream};
+use futures_util::{
+    SinkExt, StreamExt, future,
+    stream::{self, BoxStream},
+};
 use quorate_metrics::Held;
 use quorate_rpc::{
     Lane, NodeId, Service,
@@ -18,10 +21,12 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    frame::FrameError,
-    greeting::{FrameReader, FrameWriter},
+    FRAME_SIZE_MAX, Metrics,
+    frame::{FrameDecoder, FrameEncoder, FrameError},
+    greeting::{FrameReader, FrameWriter, Greeting, Hello},
     link_permits::LinkPermit,
     log_budget::LogBudget,
+    metrics::Direction,
 };
 
 /// How many responses are written before they are sent: as many as are ready, but few enough to
@@ -30,12 +35,12 @@ const READY_COUNT_MAX: usize = 64;
 
 /// A link that a peer opened.
 pub(crate) struct AcceptedLink {
-    pub(crate) origin: Origin,
-    pub(crate) reader: FrameReader<Request>,
-    pub(crate) writer: FrameWriter<Response>,
-    pub(crate) log: Arc<LogBudget>,
-    pub(crate) _permit: LinkPermit,
-    pub(crate) _open: Held,
+    origin: Origin,
+    reader: FrameReader<Request>,
+    writer: FrameWriter<Response>,
+    log: Arc<LogBudget>,
+    _permit: LinkPermit,
+    _open: Held,
 }
 
 /// Where a link comes from.
@@ -47,6 +52,26 @@ pub(crate) struct Origin {
 }
 
 impl AcceptedLink {
+    /// The link that a welcomed connection is from now on.
+    pub(crate) fn new(
+        (reader, writer): (FrameReader<Hello>, FrameWriter<Greeting>),
+        origin: Origin,
+        permit: LinkPermit,
+        log: Arc<LogBudget>,
+        metrics: &Metrics,
+    ) -> Self {
+        let lane = origin.lane;
+        let (read, written) = (metrics.read(lane), metrics.written(lane));
+        Self {
+            origin,
+            reader: reader.map_decoder(|_| FrameDecoder::new(FRAME_SIZE_MAX, Some(read))),
+            writer: writer.map_encoder(|_| FrameEncoder::new(FRAME_SIZE_MAX, Some(written))),
+            log,
+            _permit: permit,
+            _open: Held::new(metrics.links_open.of(Direction::Accepted, lane)),
+        }
+    }
+
     /// Serves the link until the peer or the service ends it. Once `stop` is cancelled no more
     /// requests are read, and those that were are answered. A peer that takes nothing for
     /// `write_timeout` is cut off.
@@ -56,35 +81,43 @@ impl AcceptedLink {
         write_timeout: Duration,
         stop: CancellationToken,
     ) {
-        let Self {
-            origin,
-            reader,
-            mut writer,
-            log,
-            ..
-        } = self;
-        let Origin {
-            peer,
-            address,
-            lane,
-        } = origin;
-        tracing::debug!(%peer, %address, ?lane, "a peer opened a link");
-        let requests = requests(reader, origin, log.clone(), stop);
-        let mut responses = service
-            .serve(peer, lane, requests)
-            .ready_chunks(READY_COUNT_MAX);
+        let (origin, log, mut writer) = (self.origin, self.log, self.writer);
+        origin.log_state("a peer opened a link");
+        let requests = requests(self.reader, origin, log.clone(), stop);
+        let responses = service.serve(origin.peer, origin.lane, requests);
+        let mut responses = responses.ready_chunks(READY_COUNT_MAX);
         while let Some(ready) = responses.next().await {
-            let error = match timeout(write_timeout, write(&mut writer, ready)).await {
+            let mut ready = stream::iter(ready).map(Ok);
+            let error = match timeout(write_timeout, writer.send_all(&mut ready)).await {
                 Ok(Ok(())) => continue,
                 Ok(Err(error)) => error,
                 Err(_) => FrameError::Io(io::ErrorKind::TimedOut.into()),
             };
-            log_broken(origin, &error, &log);
+            origin.log_broken(&error, &log);
             return;
         }
-        tracing::debug!(%peer, %address, ?lane, "a link of a peer ended");
+        origin.log_state("a link of a peer ended");
         // Whether the peer hears the end or finds it, the link is over.
         let _ = timeout(write_timeout, writer.close()).await;
+    }
+}
+
+impl Origin {
+    fn log_state(&self, state: &str) {
+        tracing::debug!(peer = %self.peer, address = %self.address, lane = ?self.lane, "{state}");
+    }
+
+    /// A peer that went away is nothing to warn of; one that speaks garbage is.
+    fn log_broken(&self, error: &FrameError, log: &LogBudget) {
+        if error.is_disconnect() {
+            self.log_state("a peer closed a link");
+        } else if let Some(unlogged) = log.take(Instant::now()) {
+            tracing::warn!(
+                peer = %self.peer, address = %self.address, lane = ?self.lane, reason = %error,
+                source = error.source().map(tracing::field::display), unlogged,
+                "closing a broken link"
+            );
+        }
     }
 }
 
@@ -97,36 +130,9 @@ fn requests(
 ) -> BoxStream<'static, Request> {
     reader
         .scan((), move |(), request| {
-            let request = request.inspect_err(|error| log_broken(origin, error, &log));
+            let request = request.inspect_err(|error| origin.log_broken(error, &log));
             future::ready(request.ok())
         })
         .take_until(stop.cancelled_owned())
         .boxed()
-}
-
-/// Writes what is ready and sends it.
-async fn write(writer: &mut FrameWriter<Response>, ready: Vec<Response>) -> Result<(), FrameError> {
-    for response in ready {
-        writer.feed(response).await?;
-    }
-    writer.flush().await
-}
-
-/// A peer that went away is nothing to warn of; one that speaks garbage is.
-fn log_broken(origin: Origin, error: &FrameError, log: &LogBudget) {
-    let Origin {
-        peer,
-        address,
-        lane,
-    } = origin;
-    if error.is_disconnect() {
-        tracing::debug!(%peer, %address, ?lane, "a peer closed a link");
-        return;
-    }
-    if let Some(unlogged) = log.take(Instant::now()) {
-        let source = error.source().map(tracing::field::display);
-        tracing::warn!(
-            %peer, %address, ?lane, reason = %error, source, unlogged, "closing a broken link"
-        );
-    }
 }

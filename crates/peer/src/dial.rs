@@ -1,6 +1,6 @@
 //! Opening a link: address, TCP, TLS, greeting.
 
-use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use futures_util::{SinkExt, StreamExt};
 use quorate_packet::PublicKey;
@@ -14,7 +14,7 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 use crate::{
-    Credentials,
+    Credentials, Metrics, TransportConfig,
     frame::FrameError,
     greeting::{FrameReader, FrameWriter, Greeting, Hello, greeting_frames},
     metrics::DialFailure,
@@ -28,43 +28,21 @@ const LOOKUP_COUNT_MAX: usize = 8;
 /// Both halves of a connection on which greetings were exchanged.
 pub(crate) type Greeted = (FrameReader<Greeting>, FrameWriter<Hello>);
 
-/// Where peers are, and how long to wait for them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TransportConfig {
-    /// Where peers are, as `host:port`. For these, the address in the membership does not count.
-    pub addresses: BTreeMap<NodeId, String>,
-    /// How long a name lookup and the TCP connection may take together.
-    pub connect_timeout: Duration,
-    /// How long TLS and the greeting may take.
-    pub handshake_timeout: Duration,
-}
-
-impl TransportConfig {
-    /// The defaults, with these addresses.
-    pub fn new(addresses: BTreeMap<NodeId, String>) -> Self {
-        Self {
-            addresses,
-            // TCP repeats a lost SYN after 1 s: a new dial does it no later, and asks the resolver.
-            connect_timeout: Duration::from_secs(1),
-            // Two round trips and four signatures; a peer that was paused goes on after it.
-            handshake_timeout: Duration::from_secs(5),
-        }
-    }
-}
-
 /// Opens connections to peers.
 #[derive(Debug)]
 pub(crate) struct Dialer {
     credentials: Credentials,
     config: TransportConfig,
+    pub(crate) metrics: Metrics,
     lookups: Arc<Semaphore>,
 }
 
 impl Dialer {
-    pub(crate) fn new(credentials: Credentials, config: TransportConfig) -> Self {
+    pub(crate) fn new(credentials: Credentials, config: TransportConfig, metrics: Metrics) -> Self {
         Self {
             credentials,
             config,
+            metrics,
             lookups: Arc::new(Semaphore::new(LOOKUP_COUNT_MAX)),
         }
     }

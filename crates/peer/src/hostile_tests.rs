@@ -9,6 +9,7 @@ use std::{
 };
 
 use futures_util::{SinkExt, StreamExt, stream};
+use prometheus::proto::Metric;
 use quorate_rpc::{Lane, LinkError, message::Response};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -18,7 +19,7 @@ use tokio::{
 use tokio_rustls::client;
 
 use crate::{
-    FRAME_SIZE_MAX, ServerConfig,
+    FRAME_SIZE_MAX, LinkServerConfig,
     greeting::{Greeting, Hello},
     test_nodes::*,
 };
@@ -138,10 +139,10 @@ async fn an_oversized_frame_is_refused() {
 
 #[tokio::test]
 async fn silent_strangers_do_not_keep_peers_out() {
-    let config = ServerConfig {
+    let config = LinkServerConfig {
         handshake_count_max: 4,
         handshake_timeout: TIMEOUT,
-        ..ServerConfig::default()
+        ..LinkServerConfig::default()
     };
     let bob = Node::bob_with(config, Echo).await;
     let mut strangers = Vec::new();
@@ -155,10 +156,33 @@ async fn silent_strangers_do_not_keep_peers_out() {
 }
 
 #[tokio::test]
+async fn a_flood_of_strangers_crowds_itself_out_before_the_listener_is_full() {
+    const STRANGER_COUNT: usize = 400;
+    let config = LinkServerConfig {
+        handshake_count_max: 4,
+        handshake_timeout: TIMEOUT,
+        link_count_max: 1,
+        ..LinkServerConfig::default()
+    };
+    let bob = Node::bob_with(config, Echo).await;
+    let address = bob.address();
+    let connect = move || std::net::TcpStream::connect(address).unwrap();
+    // From a thread of its own, which does not wait for Bob.
+    let flood = move || (0..STRANGER_COUNT).map(|_| connect()).collect::<Vec<_>>();
+    let strangers = tokio::task::spawn_blocking(flood).await.unwrap();
+    bob.expect_alive().await;
+    assert!(bob.handshakes("crowded") >= STRANGER_COUNT as u64 - 4);
+    let refused = "quorate_listener_connections_refused_total";
+    let count = |metric: &Metric| metric.get_counter().get_value();
+    assert_eq!(figure(&bob.registry, refused, |_| true, count), 0.0);
+    drop(strangers);
+}
+
+#[tokio::test]
 async fn a_handshake_that_takes_too_long_is_given_up() {
-    let config = ServerConfig {
+    let config = LinkServerConfig {
         handshake_timeout: Duration::from_millis(50),
-        ..ServerConfig::default()
+        ..LinkServerConfig::default()
     };
     let bob = Node::bob_with(config, Echo).await;
     let mut silent = TcpStream::connect(bob.address()).await.unwrap();
@@ -170,9 +194,9 @@ async fn a_handshake_that_takes_too_long_is_given_up() {
 
 #[tokio::test]
 async fn a_peer_has_so_many_links_and_no_more() {
-    let config = ServerConfig {
+    let config = LinkServerConfig {
         link_count_per_peer_max: 2,
-        ..ServerConfig::default()
+        ..LinkServerConfig::default()
     };
     let bob = Node::bob_with(config, Echo).await;
     let first = open(ALICE, bob.address()).await.unwrap();
@@ -203,9 +227,9 @@ async fn a_peer_that_does_not_read_is_cut_off() {
             stream::repeat_with(response).boxed()
         })
     };
-    let config = ServerConfig {
+    let config = LinkServerConfig {
         write_timeout: Duration::from_millis(100),
-        ..ServerConfig::default()
+        ..LinkServerConfig::default()
     };
     let bob = Node::bob_with(config, service).await;
     let mut link = open(ALICE, bob.address()).await.unwrap();

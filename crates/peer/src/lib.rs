@@ -14,7 +14,7 @@
 //!
 //! # Bounds
 //!
-//! What a peer can make a node hold is bounded: handshakes under way ([`ServerConfig`]; under a
+//! What a peer can make a node hold is bounded: handshakes under way ([`LinkServerConfig`]; under a
 //! flood the oldest gives way), links in all and for each peer, the size of a frame
 //! ([`FRAME_SIZE_MAX`]). Requests are read only as the service takes them and responses are taken
 //! from it only as the peer reads them; one that stops reading is cut off. One that vanished is
@@ -26,17 +26,17 @@
 //! |---|---|
 //! | [`PeerTransport`] | opens links to peers |
 //! | [`LinkServer`] | takes the links that peers open to a `Service`, at a `quorate-listener` |
-//! | [`TransportConfig`], [`ServerConfig`] | the timeouts and bounds of both |
+//! | [`TransportConfig`], [`LinkServerConfig`] | the timeouts and bounds of both |
 //! | [`Credentials`] | what a node shows to its peers: its identity and its cluster |
 //! | [`Metrics`] | what both sides count |
 
 mod accepted;
+mod config;
 mod credentials;
 mod dial;
-mod dialed;
 mod frame;
 mod greeting;
-mod handshake;
+mod handshake_error;
 mod handshakes;
 mod link_permits;
 mod log_budget;
@@ -46,11 +46,11 @@ mod server;
 mod socket;
 mod transport;
 
+pub use config::{LinkServerConfig, TransportConfig};
 pub use credentials::{ClusterId, Credentials};
-pub use dial::TransportConfig;
 pub use frame::FRAME_SIZE_MAX;
 pub use metrics::Metrics;
-pub use server::{LinkServer, ServerConfig};
+pub use server::LinkServer;
 pub use transport::PeerTransport;
 
 #[cfg(test)]

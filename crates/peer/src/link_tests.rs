@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, SinkExt, StreamExt, stream, stream::BoxStream};
-use prometheus::Registry;
+use prometheus::{Registry, proto::Metric};
 use quorate_rpc::{
     Lane, Link, LinkError, Transport,
     message::{Request, Response},
@@ -16,7 +16,8 @@ use tokio::{
 };
 
 use crate::{
-    ClusterId, Credentials, FRAME_SIZE_MAX, Metrics, PeerTransport, ServerConfig, TransportConfig,
+    ClusterId, Credentials, FRAME_SIZE_MAX, LinkServerConfig, Metrics, PeerTransport,
+    TransportConfig,
     greeting::{Greeting, Hello, Rejection},
     test_nodes::*,
 };
@@ -64,6 +65,42 @@ async fn requests_do_not_wait_for_earlier_responses() {
     for number in 0..10 {
         assert_eq!(hear(&mut link).await, number.to_string());
     }
+}
+
+#[tokio::test]
+async fn a_link_counts_as_open_at_both_ends_while_it_lives() {
+    let bob = Node::bob(Echo).await;
+    let registry = Registry::new();
+    let alice = PeerTransport::new(
+        credentials(ALICE),
+        TransportConfig::new(BTreeMap::new()),
+        Metrics::register(&registry).unwrap(),
+    );
+    let open = |registry: &Registry, direction: &str, lane: &str| {
+        let wanted = |metric: &Metric| {
+            let labels = metric.get_label();
+            labels[0].value() == direction && labels[1].value() == lane
+        };
+        let value = |metric: &Metric| metric.get_gauge().get_value();
+        figure(registry, "quorate_peer_links_open", wanted, value)
+    };
+    let opened = alice.open(id(BOB), bob.address().to_string(), Lane::Control);
+    let Link {
+        requests,
+        responses,
+    } = opened.await.map_err(|e| e.0).unwrap();
+    assert_eq!(open(&registry, "dialed", "control"), 1.0);
+    eventually("the other end counts it too", || {
+        open(&bob.registry, "accepted", "control") == 1.0
+    })
+    .await;
+    assert_eq!(open(&registry, "dialed", "append"), 0.0);
+    assert_eq!(open(&bob.registry, "dialed", "control"), 0.0);
+    drop(responses);
+    assert_eq!(open(&registry, "dialed", "control"), 1.0, "half is held");
+    drop(requests);
+    assert_eq!(open(&registry, "dialed", "control"), 0.0);
+    eventually("the other end sees it", || bob.links_open() == 0).await;
 }
 
 #[tokio::test]
@@ -189,9 +226,9 @@ async fn shutdown_answers_what_was_read_and_frees_the_address() {
                 .boxed()
         })
     };
-    let config = ServerConfig {
+    let config = LinkServerConfig {
         drain_timeout: TIMEOUT,
-        ..ServerConfig::default()
+        ..LinkServerConfig::default()
     };
     let bob = Node::bob_with(config, service).await;
     let address = bob.address();
@@ -215,9 +252,9 @@ async fn shutdown_cuts_off_a_service_that_hangs() {
     let service = Serve(|requests: BoxStream<'static, Request>| {
         requests.then(|_| std::future::pending()).boxed()
     });
-    let config = ServerConfig {
+    let config = LinkServerConfig {
         drain_timeout: Duration::from_millis(10),
-        ..ServerConfig::default()
+        ..LinkServerConfig::default()
     };
     let bob = Node::bob_with(config, service).await;
     let mut link = open(ALICE, bob.address()).await.unwrap();
@@ -333,7 +370,7 @@ async fn a_failure_of_an_abandoned_dial_is_not_handed_on() {
     };
     drop((stream, listener));
     let failures = || {
-        let value = |metric: &prometheus::proto::Metric| metric.get_counter().get_value();
+        let value = |metric: &Metric| metric.get_counter().get_value();
         figure(
             &registry,
             "quorate_peer_dial_failures_total",
@@ -343,7 +380,7 @@ async fn a_failure_of_an_abandoned_dial_is_not_handed_on() {
     };
     eventually("the dial has failed", || failures() == 1.0).await;
     // It is back when the next caller comes.
-    let _bob = Node::bob_at(address, ServerConfig::default(), Echo).await;
+    let _bob = Node::bob_at(address, LinkServerConfig::default(), Echo).await;
     let opened = alice.open(id(BOB), address.to_string(), Lane::Control);
     let mut link = opened.await.map_err(|e| e.0).unwrap();
     assert_eq!(ask(&mut link, "back").await, "back");

@@ -11,7 +11,7 @@ const WINDOW: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct LogBudget {
     line_count_max: u32,
-    window: Mutex<Option<Window>>,
+    window: Mutex<Window>,
 }
 
 #[derive(Debug)]
@@ -22,9 +22,10 @@ struct Window {
 
 impl LogBudget {
     pub(crate) fn new(line_count_max: u32) -> Self {
+        let began = Instant::now();
         Self {
             line_count_max,
-            window: Mutex::default(),
+            window: Mutex::new(Window { began, count: 0 }),
         }
     }
 
@@ -32,19 +33,16 @@ impl LogBudget {
     pub(crate) fn take(&self, now: Instant) -> Option<u32> {
         // Counting does not panic halfway.
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
-        match &mut *window {
-            Some(Window { began, count }) if now.duration_since(*began) < WINDOW => {
-                *count = count.saturating_add(1);
-                (*count <= self.line_count_max).then_some(0)
-            }
-            _ => {
-                let before = window.replace(Window {
-                    began: now,
-                    count: 1,
-                });
-                Some(before.map_or(0, |w| w.count.saturating_sub(self.line_count_max)))
-            }
+        let mut unlogged = 0;
+        if now.duration_since(window.began) >= WINDOW {
+            unlogged = window.count.saturating_sub(self.line_count_max);
+            *window = Window {
+                began: now,
+                count: 0,
+            };
         }
+        window.count = window.count.saturating_add(1);
+        (window.count <= self.line_count_max).then_some(unlogged)
     }
 }
 

@@ -1,4 +1,4 @@
-//! The far side of the links that this node dials, in errors and in the log.
+//! Links that this node opens, and what the log says of them.
 
 use std::{
     error::Error,
@@ -7,9 +7,20 @@ use std::{
     time::Instant,
 };
 
-use quorate_rpc::{Lane, LinkError, NodeId};
+use futures_util::{SinkExt, StreamExt, stream};
+use quorate_metrics::Held;
+use quorate_rpc::{
+    Lane, Link, LinkError, NodeId,
+    message::{Request, Response},
+};
 
-use crate::{dial::DialError, frame::FrameError, log_budget::LogBudget};
+use crate::{
+    FRAME_SIZE_MAX, Metrics,
+    dial::{DialError, Dialer, Greeted},
+    frame::{FrameDecoder, FrameEncoder, FrameError},
+    log_budget::LogBudget,
+    metrics::Direction,
+};
 
 /// Where a link leads.
 #[derive(Debug, Clone)]
@@ -38,20 +49,60 @@ enum LinkState {
 }
 
 impl Remote {
-    pub(crate) fn on_open(&self) {
+    /// Opens a link.
+    pub(crate) async fn open(self, dialer: Arc<Dialer>) -> Result<Link, LinkError> {
+        let metrics = &dialer.metrics;
+        match dialer.dial(self.peer, &self.address, self.lane).await {
+            Ok(greeted) => {
+                self.on_open();
+                Ok(self.link(greeted, metrics))
+            }
+            Err(error) => {
+                metrics.dial_failures_total.of(error.reason()).inc();
+                Err(self.on_unreachable(&error))
+            }
+        }
+    }
+
+    fn link(self, (reader, writer): Greeted, metrics: &Metrics) -> Link {
+        let lane = self.lane;
+        let (read, written) = (metrics.read(lane), metrics.written(lane));
+        let reader =
+            reader.map_decoder(|_| FrameDecoder::<Response>::new(FRAME_SIZE_MAX, Some(read)));
+        let writer =
+            writer.map_encoder(|_| FrameEncoder::<Request>::new(FRAME_SIZE_MAX, Some(written)));
+        // The link is open while either half of it is held.
+        let open = Held::new(metrics.links_open.of(Direction::Dialed, lane));
+        let remote = Arc::new((self, open));
+        let requests = {
+            let remote = remote.clone();
+            writer.sink_map_err(move |error: FrameError| remote.0.on_lost(&error))
+        };
+        let responses = stream::unfold(Some((reader, remote)), |open| async {
+            let (mut reader, remote) = open?;
+            let error = match reader.next().await {
+                Some(Ok(response)) => return Some((Ok(response), Some((reader, remote)))),
+                Some(Err(error)) => error,
+                // The end of the connection is an error: only this end may end a link.
+                None => FrameError::Closed,
+            };
+            Some((Err(remote.0.on_lost(&error)), None))
+        });
+        Link {
+            requests: Box::pin(requests),
+            responses: responses.boxed(),
+        }
+    }
+
+    fn on_open(&self) {
         if let Some(unlogged) = self.log_change(LinkState::Open) {
-            let Self {
-                peer,
-                address,
-                lane,
-                ..
-            } = self;
+            let (peer, address, lane) = (self.peer, &self.address, self.lane);
             tracing::info!(%peer, address, ?lane, unlogged, "the link to a peer is open");
         }
     }
 
     /// Says what the failure of a dial is to callers.
-    pub(crate) fn on_unreachable(&self, error: &DialError) -> LinkError {
+    fn on_unreachable(&self, error: &DialError) -> LinkError {
         let (error, lane) = (self.error(error), self.lane);
         match self.log_change(LinkState::Unreachable) {
             Some(unlogged) => {
@@ -63,7 +114,7 @@ impl Remote {
     }
 
     /// Says what the end of a link is to callers.
-    pub(crate) fn on_lost(&self, error: &FrameError) -> LinkError {
+    fn on_lost(&self, error: &FrameError) -> LinkError {
         let (error, lane) = match error.is_disconnect() {
             true => (self.error(&FrameError::Closed), self.lane),
             false => (self.error(error), self.lane),

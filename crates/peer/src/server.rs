@@ -1,21 +1,30 @@
 //! Taking the links that peers open.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{error::Error, net::SocketAddr, sync::Arc, time::Instant};
 
+use futures_util::{SinkExt, StreamExt};
 use quorate_listener::{Limits, Listener, Name, Protocol, Server};
-use quorate_rpc::Service;
+use quorate_rpc::{NodeId, Service};
 use quorate_tls::Admit;
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, time::timeout};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Credentials, Metrics, handshake::Reception, handshakes::Handshakes, link_permits::LinkPermits,
+    ClusterId, Credentials, LinkServerConfig, Metrics,
+    accepted::{AcceptedLink, Origin},
+    greeting::{Greeting, Hello, Rejection, greeting_frames},
+    handshake_error::HandshakeError,
+    handshakes::{Handshake, Handshakes},
+    link_permits::LinkPermits,
     log_budget::LogBudget,
+    metrics::HandshakeOutcome,
+    socket,
 };
 
 /// How many lines of the log others cause in a minute: enough to see who knocks, too few to fill a
 /// disk.
-const LINE_COUNT_PER_MINUTE_MAX: u32 = 10;
+const STRANGER_LINE_COUNT_PER_MINUTE_MAX: u32 = 10;
 
 /// How many connections may have ended without being gone yet, as handshakes that gave way have
 /// until their task runs again. The listener has room for them beside those that count, so that it
@@ -23,56 +32,22 @@ const LINE_COUNT_PER_MINUTE_MAX: u32 = 10;
 /// many before other tasks run.
 const ENDED_COUNT_MAX: usize = 256;
 
-/// How much of peers to take.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServerConfig {
-    /// How many handshakes may be under way. When another comes the oldest is given up, so that
-    /// strangers who connect and say nothing cannot keep peers out.
-    pub handshake_count_max: usize,
-    /// How long a handshake may take.
-    pub handshake_timeout: Duration,
-    /// How many links may be open.
-    pub link_count_max: usize,
-    /// How many links one peer may have open.
-    pub link_count_per_peer_max: usize,
-    /// How long a peer may take nothing of the responses that are ready for it.
-    pub write_timeout: Duration,
-    /// How long a shutdown waits for requests that were read to be answered.
-    pub drain_timeout: Duration,
-}
-
-impl Default for ServerConfig {
-    fn default() -> Self {
-        Self {
-            // A peer needs some ms, or some 100 ms from afar: of 1,000 strangers a second, none
-            // crowds it out. Each takes some 20 KB.
-            handshake_count_max: 256,
-            handshake_timeout: Duration::from_secs(5),
-            // Sixteen nodes at their limit.
-            link_count_max: 512,
-            // A node has up to three links on a lane while a leader changes, and may come back
-            // before this end has noticed that the former ones are dead.
-            link_count_per_peer_max: 32,
-            // As long as TCP bears with a peer that acknowledges nothing.
-            write_timeout: Duration::from_secs(10),
-            // What can be answered is answered within a round trip to the other nodes.
-            drain_timeout: Duration::from_secs(1),
-        }
-    }
-}
-
 /// Hands the links that peers open to a [`Service`].
 pub struct LinkServer {
-    reception: Reception,
+    config: LinkServerConfig,
+    tls: TlsAcceptor,
+    cluster: ClusterId,
     handshakes: Handshakes,
+    permits: Arc<LinkPermits>,
     service: Arc<dyn Service>,
-    config: ServerConfig,
+    metrics: Metrics,
+    log: Arc<LogBudget>,
 }
 
 impl LinkServer {
     /// A server for the peers whose keys `admit` approves.
     pub fn new(
-        config: ServerConfig,
+        config: LinkServerConfig,
         credentials: &Credentials,
         admit: Admit,
         service: Arc<dyn Service>,
@@ -80,16 +55,13 @@ impl LinkServer {
     ) -> Self {
         let permits = LinkPermits::new(config.link_count_max, config.link_count_per_peer_max);
         Self {
-            reception: Reception {
-                tls: quorate_tls::server_config(&credentials.identity, admit).into(),
-                cluster: credentials.cluster,
-                handshake_timeout: config.handshake_timeout,
-                permits: Arc::new(permits),
-                metrics,
-                log: Arc::new(LogBudget::new(LINE_COUNT_PER_MINUTE_MAX)),
-            },
+            tls: quorate_tls::server_config(&credentials.identity, admit).into(),
+            cluster: credentials.cluster,
             handshakes: Handshakes::new(config.handshake_count_max),
+            permits: Arc::new(permits),
             service,
+            metrics,
+            log: Arc::new(LogBudget::new(STRANGER_LINE_COUNT_PER_MINUTE_MAX)),
             config,
         }
     }
@@ -97,7 +69,7 @@ impl LinkServer {
     /// Serves at `listener` until [`Server::shutdown`], which answers the requests that were read
     /// and closes the links.
     pub fn serve(self, listener: Listener, metrics: &quorate_listener::Metrics) -> Server {
-        let ServerConfig {
+        let LinkServerConfig {
             handshake_count_max,
             link_count_max,
             drain_timeout,
@@ -108,6 +80,89 @@ impl LinkServer {
             drain_timeout,
         };
         listener.serve(self, limits, Name::Peer, metrics)
+    }
+
+    /// Finds out who connected and what it wants. Returns `None` when it was turned away.
+    async fn receive(
+        &self,
+        handshake: Handshake,
+        stream: TcpStream,
+        address: SocketAddr,
+    ) -> Option<AcceptedLink> {
+        let greeted = timeout(self.config.handshake_timeout, self.greet(stream, address));
+        let greeted = match handshake.run(greeted).await {
+            Some(in_time) => in_time.unwrap_or(Err(HandshakeError::TimedOut)),
+            None => Err(HandshakeError::Crowded),
+        };
+        let outcomes = &self.metrics.handshakes_total;
+        match greeted {
+            Ok(link) => {
+                outcomes.of(HandshakeOutcome::Welcomed).inc();
+                Some(link)
+            }
+            Err(error) => {
+                outcomes.of(error.outcome()).inc();
+                self.log_turned_away(address, &error);
+                None
+            }
+        }
+    }
+
+    async fn greet(
+        &self,
+        stream: TcpStream,
+        address: SocketAddr,
+    ) -> Result<AcceptedLink, HandshakeError> {
+        socket::prepare(&stream).map_err(HandshakeError::tls)?;
+        let stream = self.tls.accept(stream).await.map_err(HandshakeError::tls)?;
+        let peer = quorate_tls::peer_key(stream.get_ref().1).ok_or(HandshakeError::Protocol)?;
+        let peer = NodeId(peer);
+        let (mut reader, mut writer) = greeting_frames::<Hello, Greeting>(stream);
+        let hello = match reader.next().await {
+            Some(Ok(hello)) => hello,
+            Some(Err(error)) => return Err(HandshakeError::Hello(peer, error)),
+            None => return Err(HandshakeError::Closed),
+        };
+        let admitted = hello.check(self.cluster).and_then(|lane| {
+            let permit = self.permits.try_acquire(peer);
+            Ok((lane, permit.ok_or(Rejection::LinkCount)?))
+        });
+        let (lane, permit) = match admitted {
+            Ok(admitted) => admitted,
+            Err(rejection) => {
+                // The rejection counts, whether the peer heard it or not.
+                let _ = writer.send(Greeting::Refused(rejection.to_string())).await;
+                let _ = writer.close().await;
+                return Err(HandshakeError::Rejected(peer, rejection));
+            }
+        };
+        let welcomed = writer.send(Greeting::Welcome).await;
+        welcomed.map_err(|error| HandshakeError::Hello(peer, error))?;
+        let origin = Origin {
+            peer,
+            address,
+            lane,
+        };
+        let log = self.log.clone();
+        Ok(AcceptedLink::new(
+            (reader, writer),
+            origin,
+            permit,
+            log,
+            &self.metrics,
+        ))
+    }
+
+    fn log_turned_away(&self, address: SocketAddr, error: &HandshakeError) {
+        // Health checks connect and go, and the flood that crowds others out is counted.
+        if matches!(error, HandshakeError::Closed | HandshakeError::Crowded) {
+            tracing::debug!(%address, reason = %error, "a connection ended before it was a link");
+            return;
+        }
+        if let Some(unlogged) = self.log.take(Instant::now()) {
+            let source = error.source().map(tracing::field::display);
+            tracing::warn!(%address, reason = %error, source, unlogged, "turned a connection away");
+        }
     }
 }
 
@@ -121,7 +176,7 @@ impl Protocol for LinkServer {
         // Not in the task of the connection: the oldest gives way before another is accepted.
         let handshake = self.handshakes.begin();
         async move {
-            let received = self.reception.receive(handshake, stream, address);
+            let received = self.receive(handshake, stream, address);
             if let Some(Some(link)) = stop.run_until_cancelled(received).await {
                 let write_timeout = self.config.write_timeout;
                 link.serve(self.service.clone(), write_timeout, stop).await;

@@ -19,7 +19,7 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
 use crate::{
-    ClusterId, Credentials, LinkServer, Metrics, PeerTransport, ServerConfig, TransportConfig,
+    ClusterId, Credentials, LinkServer, LinkServerConfig, Metrics, PeerTransport, TransportConfig,
 };
 
 /// Longer than anything here takes on a busy machine.
@@ -56,16 +56,16 @@ pub(crate) struct Node {
 impl Node {
     /// Bob, who admits Alice.
     pub(crate) async fn bob(service: impl Service) -> Self {
-        Self::bob_with(ServerConfig::default(), service).await
+        Self::bob_with(LinkServerConfig::default(), service).await
     }
 
-    pub(crate) async fn bob_with(config: ServerConfig, service: impl Service) -> Self {
+    pub(crate) async fn bob_with(config: LinkServerConfig, service: impl Service) -> Self {
         Self::bob_at(([127, 0, 0, 1], 0).into(), config, service).await
     }
 
     pub(crate) async fn bob_at(
         address: SocketAddr,
-        config: ServerConfig,
+        config: LinkServerConfig,
         service: impl Service,
     ) -> Self {
         let registry = Registry::new();

@@ -12,14 +12,13 @@ use tokio::task::JoinHandle;
 use crate::{
     Credentials, Metrics, TransportConfig,
     dial::Dialer,
-    dialed::open_link,
     log_budget::LogBudget,
     remote::{Remote, RouteState},
 };
 
 /// How many lines of the log peers cause in a minute by coming and going: a cluster of nine that
 /// stops and starts writes each of its links down.
-const LINE_COUNT_PER_MINUTE_MAX: u32 = 64;
+const PEER_LINE_COUNT_PER_MINUTE_MAX: u32 = 64;
 
 /// Opens links to peers over TCP and TLS.
 ///
@@ -28,7 +27,6 @@ const LINE_COUNT_PER_MINUTE_MAX: u32 = 64;
 /// otherwise never get one.
 pub struct PeerTransport {
     dialer: Arc<Dialer>,
-    metrics: Metrics,
     log: Arc<LogBudget>,
     /// For each peer and lane that was ever dialed: members only, so it does not grow.
     routes: Mutex<HashMap<(NodeId, Lane), Arc<Route>>>,
@@ -38,9 +36,8 @@ impl PeerTransport {
     /// A transport of the node with these credentials.
     pub fn new(credentials: Credentials, config: TransportConfig, metrics: Metrics) -> Self {
         Self {
-            dialer: Arc::new(Dialer::new(credentials, config)),
-            metrics,
-            log: Arc::new(LogBudget::new(LINE_COUNT_PER_MINUTE_MAX)),
+            dialer: Arc::new(Dialer::new(credentials, config, metrics)),
+            log: Arc::new(LogBudget::new(PEER_LINE_COUNT_PER_MINUTE_MAX)),
             routes: Mutex::default(),
         }
     }
@@ -67,8 +64,8 @@ impl Transport for PeerTransport {
             route: route.state.clone(),
             log: self.log.clone(),
         };
-        let (dialer, metrics) = (self.dialer.clone(), self.metrics.clone());
-        async move { route.open(dialer, remote, metrics).await }.boxed()
+        let dialer = self.dialer.clone();
+        async move { route.open(dialer, remote).await }.boxed()
     }
 }
 
@@ -86,12 +83,7 @@ struct Dial {
 }
 
 impl Route {
-    async fn open(
-        &self,
-        dialer: Arc<Dialer>,
-        remote: Remote,
-        metrics: Metrics,
-    ) -> Result<Link, LinkError> {
+    async fn open(&self, dialer: Arc<Dialer>, remote: Remote) -> Result<Link, LinkError> {
         let mut dial = self.dial.lock().await;
         if let Some(elsewhere) = dial.take_if(|dial| dial.address != remote.address) {
             elsewhere.link.abort();
@@ -100,7 +92,7 @@ impl Route {
             let had_ended = dial.as_ref().is_some_and(|dial| dial.link.is_finished());
             let under_way = dial.get_or_insert_with(|| Dial {
                 address: remote.address.clone(),
-                link: tokio::spawn(open_link(dialer.clone(), remote.clone(), metrics.clone())),
+                link: tokio::spawn(remote.clone().open(dialer.clone())),
             });
             let ended = (&mut under_way.link).await;
             *dial = None;

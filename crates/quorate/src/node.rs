@@ -10,7 +10,9 @@ use quorate_dns::Responder;
 use quorate_http::with_cors;
 use quorate_listener::Name;
 use quorate_packet::PublicKey;
-use quorate_peer::{ClusterId, Passport, PeerTransport, TransportConfig};
+use quorate_peer::{
+    ClusterId, Credentials, LinkServer, LinkServerConfig, PeerTransport, TransportConfig,
+};
 use quorate_raft::{FatalError, Node, NodeMetrics, OpenError};
 use quorate_replica::Replica;
 use quorate_tls::Identity;
@@ -41,7 +43,7 @@ pub(crate) struct Addresses {
 struct Listeners {
     http: quorate_http::Bound,
     dns: quorate_dns::Bound,
-    peer: quorate_peer::Bound,
+    peer: quorate_listener::Listener,
     admin: quorate_http::Bound,
 }
 
@@ -50,8 +52,7 @@ impl Listeners {
         Ok(Self {
             http: config.http_server().bind().await.context("http.listen")?,
             dns: config.dns_server().bind().await.context("dns.listen")?,
-            peer: quorate_peer::ServerConfig::new(config.peer.listen)
-                .bind()
+            peer: quorate_listener::Listener::bind("peers", config.peer.listen)
                 .await
                 .context("peer.listen")?,
             admin: config.admin_server().bind().await.context("admin.listen")?,
@@ -74,7 +75,7 @@ pub(crate) struct RunningNode {
     node: Arc<Node>,
     http: quorate_http::Server,
     dns: quorate_dns::Server,
-    peer: quorate_peer::Server,
+    peer: quorate_listener::Server,
     admin: quorate_http::Server,
     _data_dir: DataDir,
 }
@@ -91,13 +92,13 @@ impl RunningNode {
         let has_joined = data_dir.check(&cluster)?;
 
         let registry = Registry::new();
-        let passport = Passport {
+        let credentials = Credentials {
             identity,
             cluster: ClusterId(cluster.id()),
         };
         let peer_metrics = quorate_peer::Metrics::register(&registry)?;
         let transport = PeerTransport::new(
-            passport.clone(),
+            credentials.clone(),
             TransportConfig::new(voters.clone()),
             peer_metrics.clone(),
         );
@@ -107,9 +108,10 @@ impl RunningNode {
         // Peers first: without them there is no leader, and without a leader nothing to serve.
         let members: Vec<PublicKey> = voters.keys().map(|id| id.0).collect();
         let admit = Arc::new(move |key: &PublicKey| *key != own && members.contains(key));
-        let peer = listeners
-            .peer
-            .serve(&passport, admit, node.service(), peer_metrics);
+        let listener_metrics = quorate_listener::Metrics::register(&registry)?;
+        let (config_of_peers, service) = (LinkServerConfig::default(), node.service());
+        let peer = LinkServer::new(config_of_peers, &credentials, admit, service, peer_metrics)
+            .serve(listeners.peer, &listener_metrics);
         let replica: Arc<dyn Replica> = node.clone();
         let responder = Arc::new(Responder::new(
             Authority::new(config.origins()).context("dns.origins")?,
@@ -120,7 +122,6 @@ impl RunningNode {
         let public = quorate_relay::router(replica.clone(), config.relay(), relay_metrics)
             .merge(quorate_dns::doh_router(responder.clone()))
             .merge(quorate_admin::health_router(replica.clone(), BUILD));
-        let listener_metrics = quorate_listener::Metrics::register(&registry)?;
         Ok(Self {
             addresses,
             node,

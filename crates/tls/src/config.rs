@@ -11,7 +11,7 @@ use rustls::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::{
-        WebPkiSupportedAlgorithms,
+        CryptoProvider, WebPkiSupportedAlgorithms,
         ring::{default_provider, sign::any_eddsa_type},
         verify_tls13_signature_with_raw_key,
     },
@@ -41,10 +41,7 @@ pub type Admit = Arc<dyn Fn(&PublicKey) -> bool + Send + Sync>;
 /// TLS to the node whose key is `expected`, and to no other.
 pub fn client_config(identity: &Identity, expected: PublicKey) -> Arc<ClientConfig> {
     let provider = Arc::new(default_provider());
-    let verifier = Arc::new(ExpectedKey {
-        expected,
-        algorithms: provider.signature_verification_algorithms,
-    });
+    let verifier = KeyVerifier::new(Arc::new(move |key| *key == expected), &provider);
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13])
         .expect("ring has suites of TLS 1.3")
@@ -62,10 +59,7 @@ pub fn client_config(identity: &Identity, expected: PublicKey) -> Arc<ClientConf
 /// TLS for the nodes whose keys `admit` approves.
 pub fn server_config(identity: &Identity, admit: Admit) -> Arc<ServerConfig> {
     let provider = Arc::new(default_provider());
-    let verifier = Arc::new(AdmittedKeys {
-        admit,
-        algorithms: provider.signature_verification_algorithms,
-    });
+    let verifier = KeyVerifier::new(admit, &provider);
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13])
         .expect("ring has suites of TLS 1.3")
@@ -111,8 +105,8 @@ impl KeyRejection {
     pub fn of(error: &io::Error) -> Option<Self> {
         match error.get_ref()?.downcast_ref()? {
             Error::InvalidCertificate(CertificateError::Other(OtherError(reason))) => reason
-                .downcast_ref::<RefusedKey>()
-                .map(|refused| Self::Theirs(refused.0)),
+                .downcast_ref::<RejectedKey>()
+                .map(|rejected| Self::Theirs(rejected.0)),
             // What rustls sends for the error above.
             Error::AlertReceived(rustls::AlertDescription::CertificateUnknown) => Some(Self::Ours),
             _ => None,
@@ -128,14 +122,48 @@ fn certified_key(identity: &Identity) -> Arc<CertifiedKey> {
     Arc::new(CertifiedKey::new(vec![spki], key))
 }
 
-/// Accepts one key.
-#[derive(Debug)]
-struct ExpectedKey {
-    expected: PublicKey,
+/// Checks the key of the other end, be it a client or a server.
+struct KeyVerifier {
+    admit: Admit,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl ServerCertVerifier for ExpectedKey {
+impl KeyVerifier {
+    fn new(admit: Admit, provider: &CryptoProvider) -> Arc<Self> {
+        Arc::new(Self {
+            admit,
+            algorithms: provider.signature_verification_algorithms,
+        })
+    }
+
+    /// Checks who the other end says it is. That it has the secret key too, its signature shows.
+    fn check_key(&self, spki: &[u8]) -> Result<(), Error> {
+        let key = parse_spki(spki).ok_or(CertificateError::BadEncoding)?;
+        if (self.admit)(&key) {
+            return Ok(());
+        }
+        let reason = OtherError(Arc::new(RejectedKey(key)));
+        Err(CertificateError::Other(reason).into())
+    }
+
+    fn check_signature(
+        &self,
+        message: &[u8],
+        spki: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let spki = SubjectPublicKeyInfoDer::from(spki.as_ref());
+        verify_tls13_signature_with_raw_key(message, &spki, dss, &self.algorithms)
+    }
+}
+
+impl fmt::Debug for KeyVerifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyVerifier").finish_non_exhaustive()
+    }
+}
+
+impl ServerCertVerifier for KeyVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -144,7 +172,7 @@ impl ServerCertVerifier for ExpectedKey {
         _ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        check_key(end_entity, |key| *key == self.expected)?;
+        self.check_key(end_entity)?;
         Ok(ServerCertVerified::assertion())
     }
 
@@ -163,7 +191,7 @@ impl ServerCertVerifier for ExpectedKey {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        check_signature(message, cert, dss, &self.algorithms)
+        self.check_signature(message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -175,19 +203,7 @@ impl ServerCertVerifier for ExpectedKey {
     }
 }
 
-/// Accepts the keys that are admitted at the time.
-struct AdmittedKeys {
-    admit: Admit,
-    algorithms: WebPkiSupportedAlgorithms,
-}
-
-impl fmt::Debug for AdmittedKeys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AdmittedKeys").finish_non_exhaustive()
-    }
-}
-
-impl ClientCertVerifier for AdmittedKeys {
+impl ClientCertVerifier for KeyVerifier {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }
@@ -198,7 +214,7 @@ impl ClientCertVerifier for AdmittedKeys {
         _intermediates: &[CertificateDer<'_>],
         _now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        check_key(end_entity, |key| (self.admit)(key))?;
+        self.check_key(end_entity)?;
         Ok(ClientCertVerified::assertion())
     }
 
@@ -217,7 +233,7 @@ impl ClientCertVerifier for AdmittedKeys {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        check_signature(message, cert, dss, &self.algorithms)
+        self.check_signature(message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -229,26 +245,6 @@ impl ClientCertVerifier for AdmittedKeys {
     }
 }
 
-/// Checks who the other end says it is. That it has the secret key too, its signature shows.
-fn check_key(spki: &[u8], accept: impl FnOnce(&PublicKey) -> bool) -> Result<(), Error> {
-    let key = parse_spki(spki).ok_or(CertificateError::BadEncoding)?;
-    if accept(&key) {
-        return Ok(());
-    }
-    let reason = OtherError(Arc::new(RefusedKey(key)));
-    Err(CertificateError::Other(reason).into())
-}
-
-fn check_signature(
-    message: &[u8],
-    spki: &CertificateDer<'_>,
-    dss: &DigitallySignedStruct,
-    algorithms: &WebPkiSupportedAlgorithms,
-) -> Result<HandshakeSignatureValid, Error> {
-    let spki = SubjectPublicKeyInfoDer::from(spki.as_ref());
-    verify_tls13_signature_with_raw_key(message, &spki, dss, algorithms)
-}
-
 /// rustls asks for TLS 1.2 only where it was configured, and it is not.
 fn no_tls12() -> Error {
     Error::General("nodes speak TLS 1.3 only".to_owned())
@@ -257,7 +253,7 @@ fn no_tls12() -> Error {
 /// What a verifier gives rustls to hand on to [`KeyRejection::of`].
 #[derive(Debug, thiserror::Error)]
 #[error("the key {0} is not accepted here")]
-struct RefusedKey(PublicKey);
+struct RejectedKey(PublicKey);
 
 #[cfg(test)]
 #[path = "config_tests.rs"]

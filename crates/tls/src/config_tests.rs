@@ -152,10 +152,7 @@ fn a_client_without_a_key_is_refused() {
         .with_protocol_versions(&[&TLS13])
         .unwrap()
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(ExpectedKey {
-            expected: bob.public_key(),
-            algorithms: provider.signature_verification_algorithms,
-        }))
+        .with_custom_certificate_verifier(KeyVerifier::new(only(&[&bob]), &provider))
         .with_no_client_auth();
     config.alpn_protocols = vec![PROTOCOL.to_vec()];
     let mut pair = Pair::new(Arc::new(config), server_config(&bob, Arc::new(|_| true)));
