@@ -6,8 +6,8 @@
 //! # The path of a PUT
 //!
 //! ```text
-//! put ── Puts ── batch ──┬─ this node leads ───────────────── Proposer ── log ── apply ── answer
-//!                        └─ another leads ── Forwarder ── its Proposer        └── (each node)
+//! put ── Puts ── batch ──┬─ this node leads ───────────────── proposer ── log ── apply ── answer
+//!                        └─ another leads ── Forwarder ── its proposer        └── (each node)
 //! ```
 //!
 //! The node that took the PUT answers once *it* has applied the entry. An attempt that surely failed

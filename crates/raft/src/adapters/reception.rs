@@ -1,5 +1,7 @@
 //! Receiving a snapshot from a peer.
 
+use std::sync::Arc;
+
 use futures_util::{
     StreamExt,
     stream::{self, BoxStream},
@@ -8,7 +10,7 @@ use quorate_rpc::{
     NodeId,
     message::{Request, Response, SnapshotBegin},
 };
-use quorate_store::SnapshotReceiver;
+use quorate_store::{SnapshotReceiver, Store};
 use tokio::sync::OwnedMutexGuard;
 
 use super::{
@@ -28,25 +30,27 @@ struct Incoming {
 }
 
 impl Raft {
-    /// Receives snapshots from `peer`, one after the other, and installs them.
+    /// Receives snapshots from `peer`, one after the other, in files of `store`, and installs them.
     pub(crate) fn receive_snapshots(
         &self,
+        store: Arc<Store>,
         peer: NodeId,
         requests: BoxStream<'static, Request>,
     ) -> BoxStream<'static, Response> {
         stream::unfold(
-            (self.clone(), requests, None),
-            move |(raft, mut requests, incoming)| async move {
+            (self.clone(), store, requests, None),
+            move |(raft, store, mut requests, incoming)| async move {
                 let request = next_piece(&mut requests, incoming.is_some()).await?;
-                let (response, incoming) = match raft.take_piece(peer, incoming, request).await {
-                    Ok(taken) => taken,
-                    Err(error) => {
-                        let reason = error.to_string();
-                        tracing::warn!(%peer, reason, "refused a snapshot");
-                        (Response::Failed(reason), None)
-                    }
-                };
-                Some((response, (raft, requests, incoming)))
+                let (response, incoming) =
+                    match raft.take_piece(&store, peer, incoming, request).await {
+                        Ok(taken) => taken,
+                        Err(error) => {
+                            let reason = error.to_string();
+                            tracing::warn!(%peer, reason, "refused a snapshot");
+                            (Response::Failed(reason), None)
+                        }
+                    };
+                Some((response, (raft, store, requests, incoming)))
             },
         )
         .boxed()
@@ -54,6 +58,7 @@ impl Raft {
 
     async fn take_piece(
         &self,
+        store: &Store,
         peer: NodeId,
         incoming: Option<Incoming>,
         request: Request,
@@ -62,7 +67,7 @@ impl Raft {
             (Request::SnapshotBegin(begin), before) => {
                 drop(before);
                 tracing::info!(%peer, last_log = ?begin.last_log, "receiving a snapshot");
-                let incoming = self.begin_snapshot(begin)?;
+                let incoming = self.begin_snapshot(store, begin)?;
                 Ok((Response::SnapshotProgress, Some(incoming)))
             }
             (Request::SnapshotChunk(chunk), Some(mut incoming)) => {
@@ -80,7 +85,7 @@ impl Raft {
         }
     }
 
-    fn begin_snapshot(&self, begin: SnapshotBegin) -> Result<Incoming, BoxError> {
+    fn begin_snapshot(&self, store: &Store, begin: SnapshotBegin) -> Result<Incoming, BoxError> {
         let lock = self.receive_lock.clone().try_lock_owned();
         let lock = lock.map_err(|_| "another snapshot is being received")?;
         let meta = SnapshotMeta {
@@ -90,7 +95,7 @@ impl Raft {
         Ok(Incoming {
             vote: begin.vote.into_openraft(),
             meta,
-            receiver: self.store.receive()?,
+            receiver: store.receive()?,
             lock,
         })
     }
