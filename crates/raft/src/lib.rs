@@ -23,12 +23,12 @@
 //!
 //! | piece | what it is |
 //! |---|---|
-//! | [`Node`], [`replica`] | Raft, log and store put together; the node as fronts see it |
-//! | [`adapters`] | openraft over log, store and transport: the only folder that knows openraft |
-//! | [`puts`], [`proposer`], [`forward`], [`pipelined_link`] | the path of a PUT into the log |
-//! | [`service`] | what peers are answered |
-//! | [`leadership`] | who leads, and who shall lead next |
-//! | [`checkpoint`], [`expiry`], [`clock`] | what a node does unasked |
+//! | [`Node`], `replica` | Raft, log and store put together; the node as fronts see it |
+//! | `adapters` | openraft over log, store and transport: the only folder that knows openraft |
+//! | `puts`, `proposer`, `forward`, `pipelined_link` | the path of a PUT into the log |
+//! | `service` | what peers are answered |
+//! | `leadership` | who leads, and who shall lead next |
+//! | `checkpoint`, `expiry`, `clock` | what a node does unasked |
 
 mod adapters;
 mod checkpoint;
