@@ -6,8 +6,8 @@
 //! # The path of a PUT
 //!
 //! ```text
-//! put ── Puts ── batch ──┬─ this node leads ───────────────── Proposer ── log ── apply ── answer
-//!                        └─ another leads ── Forwarder ── its Proposer        └── (each node)
+//! put ── Puts ── batch ──┬─ this node leads ───────────────── proposer ── log ── apply ── answer
+//!                        └─ another leads ── Forwarder ── its proposer        └── (each node)
 //! ```
 //!
 //! The node that took the PUT answers once *it* has applied the entry. An attempt that surely failed
@@ -23,12 +23,12 @@
 //!
 //! | piece | what it is |
 //! |---|---|
-//! | [`Node`], [`replica`] | Raft, log and store put together; the node as fronts see it |
-//! | [`adapters`] | openraft over log, store and transport: the only folder that knows openraft |
-//! | [`puts`], [`proposer`], [`forward`], [`pipelined_link`] | the path of a PUT into the log |
-//! | [`service`] | what peers are answered |
-//! | [`leadership`] | who leads, and who shall lead next |
-//! | [`checkpoint`], [`expiry`], [`clock`] | what a node does unasked |
+//! | [`Node`], `replica` | Raft, log and store put together; the node as fronts see it |
+//! | `adapters` | openraft over log, store and transport: the only folder that knows openraft |
+//! | `puts`, `proposer`, `forward`, `pipelined_link` | the path of a PUT into the log |
+//! | `service` | what peers are answered |
+//! | `leadership` | who leads, and who shall lead next |
+//! | `checkpoint`, `expiry`, `clock` | what a node does unasked |
 
 mod adapters;
 mod checkpoint;

@@ -13,12 +13,11 @@ use tokio::{sync::watch, task::JoinSet, time::timeout};
 
 use crate::{
     Config, FatalError, Metrics, OpenError,
-    adapters::{Applied, Raft},
+    adapters::{Raft, StateMachine},
     checkpoint::keep_log_short,
     expiry::expire_packets,
     forward::Forwarder,
-    leadership::{self, Leader},
-    proposer::Proposer,
+    leadership,
     puts::{Puts, WritePath},
     service::PeerService,
 };
@@ -37,12 +36,10 @@ pub struct NodeMetrics {
 /// A running node.
 pub struct Node {
     pub(crate) config: Config,
-    pub(crate) raft: Raft,
+    pub(crate) write_path: WritePath,
+    state_machine: StateMachine,
     pub(crate) store: Arc<Store>,
-    pub(crate) forwarder: Arc<Forwarder>,
     pub(crate) puts: Puts,
-    pub(crate) leader: watch::Receiver<Leader>,
-    pub(crate) applied: watch::Receiver<Applied>,
     failure: watch::Receiver<Option<FatalError>>,
     service: Arc<PeerService>,
     recovered: Arc<AtomicBool>,
@@ -59,24 +56,28 @@ impl Node {
         metrics: NodeMetrics,
     ) -> Result<Arc<Self>, OpenError> {
         let (log, store) = open_files(&config, &metrics).await?;
-        let raft = Raft::start(&config, log.clone(), store.clone(), transport.clone()).await?;
+        let state_machine = StateMachine::new(store.clone(), log.clone())?;
+        let raft = Raft::start(
+            &config,
+            log.clone(),
+            state_machine.clone(),
+            transport.clone(),
+        )
+        .await?;
 
         let mut tasks = JoinSet::new();
         let (leader, failure) = leadership::follow(&raft, &config, &mut tasks);
-        let applied = raft.applied();
-        let proposer = Proposer { raft: raft.clone() };
-        let forwarder = Arc::new(Forwarder::new(transport));
-        let path = WritePath {
+        let write_path = WritePath {
             node: config.node,
-            proposer: proposer.clone(),
-            forwarder: forwarder.clone(),
-            leader: leader.clone(),
-            applied: applied.clone(),
+            raft: raft.clone(),
+            forwarder: Arc::new(Forwarder::new(transport)),
+            leader,
+            applied: state_machine.applied(),
             metrics: metrics.raft.clone(),
         };
         let service = Arc::new(PeerService {
             raft: raft.clone(),
-            proposer,
+            store: store.clone(),
         });
         tasks.spawn(keep_log_short(raft.clone(), log, config.clone()));
         tasks.spawn(expire_packets(
@@ -87,13 +88,11 @@ impl Node {
         ));
         let recovered = watch_recovery(&raft, &mut tasks);
         Ok(Arc::new(Self {
-            puts: Puts::spawn(path, config.put_deadline),
+            puts: Puts::spawn(write_path.clone(), config.put_deadline),
             config,
-            raft,
+            write_path,
+            state_machine,
             store,
-            forwarder,
-            leader,
-            applied,
             failure,
             service,
             recovered,
@@ -120,7 +119,7 @@ impl Node {
 
     /// Resolves when a leader is known and what this node had before it stopped is applied.
     pub async fn ready(&self) {
-        let mut leader = self.leader.clone();
+        let mut leader = self.write_path.leader.clone();
         while self.not_ready().is_some() {
             let _ = timeout(self.config.heartbeat, leader.changed()).await;
         }
@@ -135,9 +134,19 @@ impl Node {
     /// so that the next start is quick.
     pub async fn shutdown(&self) {
         self.begin_shutdown();
-        leadership::hand_over(&self.raft, &self.config, self.leader.clone()).await;
+        leadership::hand_over(
+            &self.write_path.raft,
+            &self.config,
+            self.write_path.leader.clone(),
+        )
+        .await;
         self.tasks.lock().await.shutdown().await;
-        self.raft.shutdown().await;
+        self.write_path.raft.shutdown().await;
+        if self.write_path.applied.borrow().position.is_some()
+            && let Err(error) = self.state_machine.checkpoint().await
+        {
+            tracing::error!(%error, "no checkpoint could be made; the next start reads the log");
+        }
     }
 
     pub(crate) fn is_closing(&self) -> bool {
@@ -150,7 +159,7 @@ impl Node {
             Some(NotReady::ShuttingDown)
         } else if self.failure.borrow().is_some() {
             Some(NotReady::Failed)
-        } else if self.leader.borrow().node.is_none() {
+        } else if self.write_path.leader.borrow().node.is_none() {
             Some(NotReady::NoLeader)
         } else if !self.recovered.load(Ordering::Acquire) {
             Some(NotReady::Recovering)

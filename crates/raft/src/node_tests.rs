@@ -167,7 +167,7 @@ async fn put(node: &Node, packet: &SignedPacket) -> Result<PutOutcome, PutError>
 
 /// Waits until a node has applied what `index` says.
 async fn applied(node: &Node, index: LogIndex) {
-    let mut applied = node.applied.clone();
+    let mut applied = node.write_path.applied.clone();
     let reached = applied.wait_for(|applied| applied.index() >= index);
     timeout(TIMEOUT, reached)
         .await
@@ -178,13 +178,14 @@ async fn applied(node: &Node, index: LogIndex) {
 /// Waits until consensus stands at a node as `condition` says.
 async fn until(node: &Node, condition: impl Fn(View) -> bool) {
     let stands = node
+        .write_path
         .raft
         .watch(Duration::from_millis(10), |view| !condition(view));
     timeout(TIMEOUT, stands).await.expect("it comes about");
 }
 
 fn leads(node: &Node) -> bool {
-    node.raft.view().role == Role::Leader
+    node.write_path.raft.view().role == Role::Leader
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -275,6 +276,7 @@ async fn a_node_that_is_cut_off_stores_nothing_and_says_so() {
         .unwrap()
         .insert(alone.config.node);
     let gone = alone
+        .write_path
         .leader
         .clone()
         .wait_for(|leader| leader.node.is_none())
@@ -317,7 +319,7 @@ async fn packets_that_are_not_received_again_expire_on_all_nodes() {
         put(cluster.leader(), packet).await.unwrap();
     }
     for node in cluster.nodes.values() {
-        let mut applied = node.applied.clone();
+        let mut applied = node.write_path.applied.clone();
         let empty =
             applied.wait_for(|applied| applied.index() > LogIndex(20) && applied.packet_count == 0);
         timeout(TIMEOUT, empty)
@@ -361,9 +363,9 @@ async fn a_follower_that_needs_entries_that_are_gone_gets_a_snapshot() {
     }
     let leader = cluster.leader();
     let index = leader.status().applied_index;
-    leader.raft.trigger_checkpoint().await;
+    leader.write_path.raft.trigger_checkpoint().await;
     until(leader, |view| view.checkpoint >= Some(index)).await;
-    leader.raft.trigger_purge(index).await;
+    leader.write_path.raft.trigger_purge(index).await;
     until(leader, |view| view.purged >= Some(index)).await;
 
     cluster.board.cut_off.lock().unwrap().clear();

@@ -9,38 +9,32 @@ use crate::{
     clock::now,
 };
 
-/// Proposes batches, stamped with this node's clock. Refuses them when this node does not lead.
-#[derive(Clone)]
-pub(crate) struct Proposer {
-    pub(crate) raft: Raft,
+/// Proposes a batch, stamped with this node's clock. Refuses it when this node does not lead.
+pub(crate) async fn propose(raft: &Raft, batch: PutBatch) -> Proposed {
+    let stamped = Command::PutBatch(PutBatch {
+        now: now(),
+        ..batch
+    });
+    match raft.propose(stamped.encode()).await {
+        Proposal::Applied {
+            index,
+            outcome: Outcome::Put(outcomes),
+        } => {
+            let outcomes = outcomes.into_iter().map(WireOutcome::from).collect();
+            Proposed::Applied { index, outcomes }
+        }
+        Proposal::Applied { .. } | Proposal::Unknown => Proposed::Unknown,
+        Proposal::Refused => Proposed::Refused,
+    }
 }
 
-impl Proposer {
-    /// Proposes a batch that a follower forwarded.
-    pub(crate) async fn propose_forwarded(&self, batch: Bytes) -> Proposed {
-        let Ok(Command::PutBatch(batch)) = Command::decode(batch) else {
+/// Proposes a batch that a follower forwarded, likewise.
+pub(crate) async fn propose_forwarded(raft: &Raft, batch: Bytes) -> Proposed {
+    match Command::decode(batch) {
+        Ok(Command::PutBatch(batch)) => propose(raft, batch).await,
+        _ => {
             tracing::error!("refused a forwarded batch that cannot be decoded");
-            return Proposed::Refused;
-        };
-        match self.propose(batch).await {
-            Proposal::Applied {
-                index,
-                outcome: Outcome::Put(outcomes),
-            } => {
-                let outcomes = outcomes.into_iter().map(WireOutcome::from).collect();
-                Proposed::Applied { index, outcomes }
-            }
-            Proposal::Applied { .. } | Proposal::Unknown => Proposed::Unknown,
-            Proposal::Refused => Proposed::Refused,
+            Proposed::Refused
         }
-    }
-
-    /// Proposes a batch of this node's.
-    pub(crate) async fn propose(&self, batch: PutBatch) -> Proposal {
-        let stamped = PutBatch {
-            now: now(),
-            ..batch
-        };
-        self.raft.propose(Command::PutBatch(stamped).encode()).await
     }
 }

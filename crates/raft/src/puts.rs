@@ -13,11 +13,9 @@ use quorate_packet::SignedPacket;
 use quorate_replica::{PutError, PutOutcome};
 use quorate_rpc::{
     NodeId,
-    message::{Proposed, Request, Response},
+    message::{Proposed, Request, Response, WireOutcome},
 };
-use quorate_state::{
-    BATCH_COUNT_MAX, BATCH_SIZE_MAX, Command, LogIndex, Outcome, PutBatch, UnixMillis,
-};
+use quorate_state::{BATCH_COUNT_MAX, BATCH_SIZE_MAX, Command, LogIndex, PutBatch, UnixMillis};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
     time::{Instant, timeout_at},
@@ -25,10 +23,10 @@ use tokio::{
 
 use crate::{
     Metrics,
-    adapters::{Applied, Proposal},
+    adapters::{Applied, Raft},
     forward::{ForwardError, Forwarder},
     leadership::Leader,
-    proposer::Proposer,
+    proposer::propose,
 };
 
 /// The most packets that wait for a batch. At 5,000 PUT/s this is three seconds of work: whoever
@@ -54,7 +52,7 @@ pub(crate) struct Puts {
 #[derive(Clone)]
 pub(crate) struct WritePath {
     pub(crate) node: NodeId,
-    pub(crate) proposer: Proposer,
+    pub(crate) raft: Raft,
     pub(crate) forwarder: Arc<Forwarder>,
     pub(crate) leader: watch::Receiver<Leader>,
     pub(crate) applied: watch::Receiver<Applied>,
@@ -178,16 +176,6 @@ fn fill(batch: &mut Vec<Waiting>, waiting: &mut mpsc::Receiver<Waiting>) -> Opti
     None
 }
 
-/// What an attempt came to.
-enum Attempt {
-    Applied {
-        index: LogIndex,
-        outcomes: Vec<PutOutcome>,
-    },
-    Refused,
-    Unknown,
-}
-
 async fn run_batch(mut path: WritePath, mut batch: Vec<Waiting>, _permit: OwnedSemaphorePermit) {
     loop {
         batch.retain(|waiting| waiting.ticket.claim());
@@ -197,15 +185,15 @@ async fn run_batch(mut path: WritePath, mut batch: Vec<Waiting>, _permit: OwnedS
         let leader = path.leader.borrow_and_update().clone();
         let attempt = tokio::select! {
             attempt = path.attempt(&leader, &batch) => attempt,
-            () = superseded(path.leader.clone(), &leader) => Attempt::Unknown,
-            () = tokio::time::sleep_until(deadline) => Attempt::Unknown,
+            () = superseded(path.leader.clone(), &leader) => Proposed::Unknown,
+            () = tokio::time::sleep_until(deadline) => Proposed::Unknown,
         };
         match attempt {
-            Attempt::Applied { index, outcomes } => {
+            Proposed::Applied { index, outcomes } => {
                 return path.answer(batch, deadline, index, outcomes).await;
             }
-            Attempt::Refused => batch.iter().for_each(|waiting| waiting.ticket.release()),
-            Attempt::Unknown => batch.iter().for_each(|waiting| waiting.ticket.doubt()),
+            Proposed::Refused => batch.iter().for_each(|waiting| waiting.ticket.release()),
+            Proposed::Unknown => batch.iter().for_each(|waiting| waiting.ticket.doubt()),
         }
         if Instant::now() >= deadline {
             return;
@@ -223,9 +211,9 @@ async fn superseded(mut leaders: watch::Receiver<Leader>, leader: &Leader) {
 }
 
 impl WritePath {
-    async fn attempt(&self, leader: &Leader, batch: &[Waiting]) -> Attempt {
+    async fn attempt(&self, leader: &Leader, batch: &[Waiting]) -> Proposed {
         let Some((node, address)) = &leader.node else {
-            return Attempt::Refused;
+            return Proposed::Refused;
         };
         let packets = batch.iter().map(|waiting| waiting.packet.clone()).collect();
         let batch = PutBatch {
@@ -233,33 +221,17 @@ impl WritePath {
             packets,
         };
         match *node == self.node {
-            true => self.propose(batch).await,
+            true => propose(&self.raft, batch).await,
             false => self.forward(*node, address, batch).await,
         }
     }
 
-    async fn propose(&self, batch: PutBatch) -> Attempt {
-        match self.proposer.propose(batch).await {
-            Proposal::Applied {
-                index,
-                outcome: Outcome::Put(outcomes),
-            } => Attempt::Applied { index, outcomes },
-            Proposal::Applied { .. } | Proposal::Unknown => Attempt::Unknown,
-            Proposal::Refused => Attempt::Refused,
-        }
-    }
-
-    async fn forward(&self, leader: NodeId, address: &str, batch: PutBatch) -> Attempt {
+    async fn forward(&self, leader: NodeId, address: &str, batch: PutBatch) -> Proposed {
         let request = Request::Propose(Command::PutBatch(batch).encode());
         match self.forwarder.call(leader, address, request).await {
-            Ok(Response::Proposed(Proposed::Applied { index, outcomes })) => {
-                let outcomes = outcomes.into_iter().map(PutOutcome::from).collect();
-                Attempt::Applied { index, outcomes }
-            }
-            Ok(Response::Proposed(Proposed::Refused)) | Err(ForwardError::NotSent) => {
-                Attempt::Refused
-            }
-            Ok(_) | Err(ForwardError::Lost) => Attempt::Unknown,
+            Ok(Response::Proposed(proposed)) => proposed,
+            Err(ForwardError::NotSent) => Proposed::Refused,
+            Ok(_) | Err(ForwardError::Lost) => Proposed::Unknown,
         }
     }
 
@@ -269,14 +241,14 @@ impl WritePath {
         batch: Vec<Waiting>,
         deadline: Instant,
         index: LogIndex,
-        outcomes: Vec<PutOutcome>,
+        outcomes: Vec<WireOutcome>,
     ) {
         let applied = self.applied.wait_for(|applied| applied.index() >= index);
         if !matches!(timeout_at(deadline, applied).await, Ok(Ok(_))) {
             return;
         }
         for (waiting, outcome) in batch.into_iter().zip(outcomes) {
-            let _ = waiting.reply.send(Ok(outcome));
+            let _ = waiting.reply.send(Ok(outcome.into()));
         }
     }
 }

@@ -59,9 +59,9 @@ impl Linearizer for Node {
 
 impl Observer for Node {
     fn status(&self) -> Status {
-        let view = self.raft.view();
-        let leader = self.leader.borrow().node.clone();
-        let applied = self.applied.borrow().clone();
+        let view = self.write_path.raft.view();
+        let leader = self.write_path.leader.borrow().node.clone();
+        let applied = self.write_path.applied.borrow().clone();
         Status {
             node: self.config.node.to_string(),
             role: view.role,
@@ -107,12 +107,13 @@ impl Node {
     }
 
     async fn read_index(&self) -> Option<LogIndex> {
-        let leader = self.leader.borrow().node.clone();
+        let leader = self.write_path.leader.borrow().node.clone();
         let (leader, address) = leader?;
         if leader == self.config.node {
-            return self.raft.read_index().await;
+            return self.write_path.raft.read_index().await;
         }
         match self
+            .write_path
             .forwarder
             .call(leader, &address, Request::ReadIndex)
             .await
@@ -123,7 +124,7 @@ impl Node {
     }
 
     async fn linearized(&self) {
-        let mut leader = self.leader.clone();
+        let mut leader = self.write_path.leader.clone();
         let index = loop {
             if let Some(index) = self.read_index().await {
                 break index;
@@ -131,6 +132,7 @@ impl Node {
             let _ = timeout(self.config.heartbeat, leader.changed()).await;
         };
         let _ = self
+            .write_path
             .applied
             .clone()
             .wait_for(|applied| applied.index() >= index)

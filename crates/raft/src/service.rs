@@ -7,13 +7,14 @@ use quorate_rpc::{
     Lane, NodeId, Service,
     message::{Request, Response},
 };
+use quorate_store::Store;
 
-use crate::{adapters::Raft, pipelined_link::PIPELINE_MAX, proposer::Proposer};
+use crate::{adapters::Raft, pipelined_link::PIPELINE_MAX, proposer::propose_forwarded};
 
 /// Answers peers.
 pub(crate) struct PeerService {
     pub(crate) raft: Raft,
-    pub(crate) proposer: Proposer,
+    pub(crate) store: Arc<Store>,
 }
 
 impl Service for PeerService {
@@ -24,7 +25,9 @@ impl Service for PeerService {
         requests: BoxStream<'static, Request>,
     ) -> BoxStream<'static, Response> {
         if lane == Lane::Snapshot {
-            return self.raft.receive_snapshots(peer, requests);
+            return self
+                .raft
+                .receive_snapshots(self.store.clone(), peer, requests);
         }
         // Polled first in order, so that requests reach Raft in order, and answered in order. Not
         // so under tokio's budget: a task that has used it up suspends its futures anywhere, and
@@ -43,7 +46,7 @@ impl PeerService {
     async fn answer(&self, request: Request) -> Response {
         match request {
             Request::Propose(batch) => {
-                Response::Proposed(self.proposer.propose_forwarded(batch).await)
+                Response::Proposed(propose_forwarded(&self.raft, batch).await)
             }
             Request::ReadIndex => Response::ReadIndex(self.raft.read_index().await),
             of_raft => self.raft.answer(of_raft).await,

@@ -5,53 +5,39 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use openraft::{
-    BasicNode, EntryPayload, ServerState,
-    raft::{
-        AppendEntriesRequest, TransferLeaderError, TransferLeaderRequest, TransferLeaderResponse,
-        VoteRequest, VoteResponse,
-    },
+    BasicNode, EntryPayload,
+    raft::VoteRequest,
     vote::{RaftLeaderId, leader_id_std::CommittedLeaderId},
 };
-use quorate_replica::Role;
-use quorate_rpc::message::{self, DecodeError, TransferOutcome};
+use quorate_rpc::message::{self, DecodeError};
 use quorate_state::{LogIndex, LogPosition, Term};
 
 use super::types::{EncodedCommand, Entry, LogId, Membership, StoredMembership, TypeConfig, Vote};
 
 /// From openraft's type to ours.
-pub(crate) trait IntoOurs {
-    type Ours;
-
-    fn into_ours(self) -> Self::Ours;
+pub(crate) trait IntoOurs<Ours> {
+    fn into_ours(self) -> Ours;
 }
 
 /// From our type to openraft's. Where the bytes of a peer or of the disk may say what openraft
 /// refuses, the result is one.
-pub(crate) trait IntoOpenraft {
-    type Openraft;
-
-    fn into_openraft(self) -> Self::Openraft;
+pub(crate) trait IntoOpenraft<Theirs> {
+    fn into_openraft(self) -> Theirs;
 }
 
-impl<T: IntoOurs> IntoOurs for Option<T> {
-    type Ours = Option<T::Ours>;
-
-    fn into_ours(self) -> Self::Ours {
+impl<T: IntoOurs<Ours>, Ours> IntoOurs<Option<Ours>> for Option<T> {
+    fn into_ours(self) -> Option<Ours> {
         self.map(T::into_ours)
     }
 }
 
-impl<T: IntoOpenraft> IntoOpenraft for Option<T> {
-    type Openraft = Option<T::Openraft>;
-
-    fn into_openraft(self) -> Self::Openraft {
+impl<T: IntoOpenraft<Theirs>, Theirs> IntoOpenraft<Option<Theirs>> for Option<T> {
+    fn into_openraft(self) -> Option<Theirs> {
         self.map(T::into_openraft)
     }
 }
 
-impl IntoOurs for LogId {
-    type Ours = LogPosition;
-
+impl IntoOurs<LogPosition> for LogId {
     fn into_ours(self) -> LogPosition {
         LogPosition {
             term: Term(self.committed_leader_id().term),
@@ -60,17 +46,13 @@ impl IntoOurs for LogId {
     }
 }
 
-impl IntoOpenraft for LogPosition {
-    type Openraft = LogId;
-
+impl IntoOpenraft<LogId> for LogPosition {
     fn into_openraft(self) -> LogId {
         LogId::new(CommittedLeaderId::new(self.term.0), self.index.0)
     }
 }
 
-impl IntoOurs for Vote {
-    type Ours = message::Vote;
-
+impl IntoOurs<message::Vote> for Vote {
     fn into_ours(self) -> message::Vote {
         message::Vote {
             term: Term(self.leader_id().term()),
@@ -80,9 +62,7 @@ impl IntoOurs for Vote {
     }
 }
 
-impl IntoOpenraft for message::Vote {
-    type Openraft = Vote;
-
+impl IntoOpenraft<Vote> for message::Vote {
     fn into_openraft(self) -> Vote {
         match self.committed {
             true => Vote::new_committed(self.term.0, self.node),
@@ -91,9 +71,7 @@ impl IntoOpenraft for message::Vote {
     }
 }
 
-impl IntoOurs for &Membership {
-    type Ours = message::Membership;
-
+impl IntoOurs<message::Membership> for &Membership {
     fn into_ours(self) -> message::Membership {
         let configs = self.get_joint_config().iter();
         let nodes = self.nodes();
@@ -107,10 +85,8 @@ impl IntoOurs for &Membership {
 }
 
 /// Fails on a membership that openraft refuses, such as one with a voter that is no member.
-impl IntoOpenraft for message::Membership {
-    type Openraft = Result<Membership, DecodeError>;
-
-    fn into_openraft(self) -> Self::Openraft {
+impl IntoOpenraft<Result<Membership, DecodeError>> for message::Membership {
+    fn into_openraft(self) -> Result<Membership, DecodeError> {
         if self.configs.is_empty() {
             return Ok(Membership::default());
         }
@@ -123,9 +99,7 @@ impl IntoOpenraft for message::Membership {
     }
 }
 
-impl IntoOurs for &StoredMembership {
-    type Ours = message::StoredMembership;
-
+impl IntoOurs<message::StoredMembership> for &StoredMembership {
     fn into_ours(self) -> message::StoredMembership {
         message::StoredMembership {
             position: self.log_id().into_ours(),
@@ -134,10 +108,8 @@ impl IntoOurs for &StoredMembership {
     }
 }
 
-impl IntoOpenraft for message::StoredMembership {
-    type Openraft = Result<StoredMembership, DecodeError>;
-
-    fn into_openraft(self) -> Self::Openraft {
+impl IntoOpenraft<Result<StoredMembership, DecodeError>> for message::StoredMembership {
+    fn into_openraft(self) -> Result<StoredMembership, DecodeError> {
         let membership = self.membership.into_openraft()?;
         Ok(StoredMembership::new(
             self.position.into_openraft(),
@@ -146,9 +118,7 @@ impl IntoOpenraft for message::StoredMembership {
     }
 }
 
-impl IntoOurs for Entry {
-    type Ours = message::Entry;
-
+impl IntoOurs<message::Entry> for Entry {
     fn into_ours(self) -> message::Entry {
         message::Entry {
             position: self.log_id.into_ours(),
@@ -161,10 +131,8 @@ impl IntoOurs for Entry {
     }
 }
 
-impl IntoOpenraft for message::Entry {
-    type Openraft = Result<Entry, DecodeError>;
-
-    fn into_openraft(self) -> Self::Openraft {
+impl IntoOpenraft<Result<Entry, DecodeError>> for message::Entry {
+    fn into_openraft(self) -> Result<Entry, DecodeError> {
         let payload = match self.payload {
             message::Payload::Blank => EntryPayload::Blank,
             message::Payload::Command(bytes) => EntryPayload::Normal(EncodedCommand(bytes)),
@@ -177,38 +145,7 @@ impl IntoOpenraft for message::Entry {
     }
 }
 
-impl IntoOurs for AppendEntriesRequest<TypeConfig> {
-    type Ours = message::Append;
-
-    fn into_ours(self) -> message::Append {
-        message::Append {
-            vote: self.vote.into_ours(),
-            previous: self.prev_log_id.into_ours(),
-            entries: self.entries.into_iter().map(Entry::into_ours).collect(),
-            leader_commit: self.leader_commit.into_ours(),
-        }
-    }
-}
-
-impl IntoOpenraft for message::Append {
-    type Openraft = Result<AppendEntriesRequest<TypeConfig>, DecodeError>;
-
-    fn into_openraft(self) -> Self::Openraft {
-        let entries = self.entries.into_iter();
-        Ok(AppendEntriesRequest {
-            vote: self.vote.into_openraft(),
-            prev_log_id: self.previous.into_openraft(),
-            entries: entries
-                .map(message::Entry::into_openraft)
-                .collect::<Result<_, _>>()?,
-            leader_commit: self.leader_commit.into_openraft(),
-        })
-    }
-}
-
-impl IntoOurs for VoteRequest<TypeConfig> {
-    type Ours = message::VoteRequest;
-
+impl IntoOurs<message::VoteRequest> for VoteRequest<TypeConfig> {
     fn into_ours(self) -> message::VoteRequest {
         message::VoteRequest {
             vote: self.vote.into_ours(),
@@ -218,116 +155,12 @@ impl IntoOurs for VoteRequest<TypeConfig> {
     }
 }
 
-impl IntoOpenraft for message::VoteRequest {
-    type Openraft = VoteRequest<TypeConfig>;
-
+impl IntoOpenraft<VoteRequest<TypeConfig>> for message::VoteRequest {
     fn into_openraft(self) -> VoteRequest<TypeConfig> {
         VoteRequest {
             vote: self.vote.into_openraft(),
             last_log_id: self.last_log.into_openraft(),
             leadership_transfer: self.leadership_transfer,
-        }
-    }
-}
-
-impl IntoOurs for VoteResponse<TypeConfig> {
-    type Ours = message::VoteResponse;
-
-    fn into_ours(self) -> message::VoteResponse {
-        message::VoteResponse {
-            vote: self.vote.into_ours(),
-            granted: self.vote_granted,
-            last_log: self.last_log_id.into_ours(),
-        }
-    }
-}
-
-impl IntoOpenraft for message::VoteResponse {
-    type Openraft = VoteResponse<TypeConfig>;
-
-    fn into_openraft(self) -> VoteResponse<TypeConfig> {
-        VoteResponse {
-            vote: self.vote.into_openraft(),
-            vote_granted: self.granted,
-            last_log_id: self.last_log.into_openraft(),
-        }
-    }
-}
-
-impl IntoOurs for TransferLeaderRequest<TypeConfig> {
-    type Ours = message::TransferLeader;
-
-    fn into_ours(self) -> message::TransferLeader {
-        message::TransferLeader {
-            from: self.from_leader().into_ours(),
-            to: *self.to_node_id(),
-            last_log: self.last_log_id().copied().into_ours(),
-        }
-    }
-}
-
-impl IntoOpenraft for message::TransferLeader {
-    type Openraft = TransferLeaderRequest<TypeConfig>;
-
-    fn into_openraft(self) -> TransferLeaderRequest<TypeConfig> {
-        TransferLeaderRequest::new(
-            self.from.into_openraft(),
-            self.to,
-            self.last_log.into_openraft(),
-        )
-    }
-}
-
-impl IntoOurs for TransferLeaderResponse<TypeConfig> {
-    type Ours = TransferOutcome;
-
-    fn into_ours(self) -> TransferOutcome {
-        match self {
-            Ok(()) => TransferOutcome::Accepted,
-            Err(TransferLeaderError::VoteChanged { expected, actual }) => {
-                TransferOutcome::VoteChanged {
-                    expected: expected.into_ours(),
-                    actual: actual.into_ours(),
-                }
-            }
-            Err(TransferLeaderError::LogNotFlushed { expected, actual }) => {
-                TransferOutcome::LogNotFlushed {
-                    expected: expected.into_ours(),
-                    actual: actual.into_ours(),
-                }
-            }
-        }
-    }
-}
-
-impl IntoOpenraft for TransferOutcome {
-    type Openraft = TransferLeaderResponse<TypeConfig>;
-
-    fn into_openraft(self) -> Self::Openraft {
-        match self {
-            Self::Accepted => Ok(()),
-            Self::VoteChanged { expected, actual } => Err(TransferLeaderError::VoteChanged {
-                expected: expected.into_openraft(),
-                actual: actual.into_openraft(),
-            }),
-            Self::LogNotFlushed { expected, actual } => Err(TransferLeaderError::LogNotFlushed {
-                expected: expected.into_openraft(),
-                actual: actual.into_openraft(),
-            }),
-        }
-    }
-}
-
-impl IntoOurs for ServerState {
-    type Ours = Role;
-
-    fn into_ours(self) -> Role {
-        match self {
-            Self::Leader => Role::Leader,
-            Self::Follower => Role::Follower,
-            Self::Candidate => Role::Candidate,
-            Self::Learner => Role::Learner,
-            Self::Shutdown => Role::Stopped,
         }
     }
 }

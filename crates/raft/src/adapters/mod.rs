@@ -1,7 +1,7 @@
 //! openraft, and our log, store and transport in the shapes that it wants them in.
 //!
 //! The only folder that imports openraft, which is an alpha: an upgrade ends here. The rest of the
-//! crate sees [`Raft`] and the types of ours that it takes and gives.
+//! crate sees [`Raft`], the [`StateMachine`] that makes checkpoints, and values of ours.
 //!
 //! | piece | what it is |
 //! |---|---|
@@ -25,5 +25,5 @@ mod types;
 mod view;
 
 pub(crate) use raft::{Proposal, Raft};
-pub(crate) use state_machine::Applied;
+pub(crate) use state_machine::{Applied, StateMachine};
 pub(crate) use view::View;

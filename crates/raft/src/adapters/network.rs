@@ -12,18 +12,19 @@ use openraft::{
     },
     raft::{
         AppendEntriesRequest, SnapshotResponse, StreamAppendError, StreamAppendResult,
-        TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
+        TransferLeaderError, TransferLeaderRequest, TransferLeaderResponse, VoteRequest,
+        VoteResponse,
     },
 };
 use quorate_rpc::{
     Lane, LinkError, NodeId, Transport,
-    message::{Appended, Request, Response, SnapshotBegin},
+    message::{self, Append, Appended, Request, Response, SnapshotBegin, TransferOutcome},
 };
 
 use super::{
     conversions::{IntoOpenraft, IntoOurs},
     snapshot::{PIECE_TIMEOUT, Snapshot, SnapshotData},
-    types::{TypeConfig, Vote},
+    types::{Entry, TypeConfig, Vote},
 };
 use crate::pipelined_link::{PipelinedLink, Route};
 
@@ -92,7 +93,11 @@ pub(crate) struct Network {
 impl Network {
     async fn vote_on(&mut self, request: Request, option: RPCOption) -> VoteResult {
         match call(&mut self.control, request, option.soft_ttl()).await? {
-            Response::Vote(response) => Ok(response.into_openraft()),
+            Response::Vote(response) => Ok(VoteResponse {
+                vote: response.vote.into_openraft(),
+                vote_granted: response.granted,
+                last_log_id: response.last_log.into_openraft(),
+            }),
             other => Err(unexpected(&other)),
         }
     }
@@ -175,8 +180,7 @@ impl<S: Stream<Item = AppendEntriesRequest<TypeConfig>> + Unpin> AppendSession<'
                 request = request => match request {
                     None => self.input = None,
                     Some(request) => {
-                        let request = Request::Append(request.into_ours());
-                        if let Err(error) = self.link.send(request).await {
+                        if let Err(error) = self.link.send(append(request)).await {
                             return Some(Err(unreachable_peer(&error)));
                         }
                     }
@@ -184,6 +188,15 @@ impl<S: Stream<Item = AppendEntriesRequest<TypeConfig>> + Unpin> AppendSession<'
             }
         }
     }
+}
+
+fn append(rpc: AppendEntriesRequest<TypeConfig>) -> Request {
+    Request::Append(Append {
+        vote: rpc.vote.into_ours(),
+        previous: rpc.prev_log_id.into_ours(),
+        entries: rpc.entries.into_iter().map(Entry::into_ours).collect(),
+        leader_commit: rpc.leader_commit.into_ours(),
+    })
 }
 
 fn appended(response: Response) -> Result<StreamAppendResult<TypeConfig>, RpcError> {
@@ -205,12 +218,30 @@ impl NetTransferLeader<TypeConfig> for Network {
         req: TransferLeaderRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<TransferLeaderResponse<TypeConfig>, RpcError> {
-        let request = Request::TransferLeader(req.into_ours());
+        let request = Request::TransferLeader(message::TransferLeader {
+            from: req.from_leader().into_ours(),
+            to: *req.to_node_id(),
+            last_log: req.last_log_id().copied().into_ours(),
+        });
         match call(&mut self.control, request, option.soft_ttl()).await? {
-            Response::TransferLeader(outcome) => Ok(outcome.into_openraft()),
+            Response::TransferLeader(outcome) => Ok(transferred(outcome)),
             other => Err(unexpected(&other)),
         }
     }
+}
+
+fn transferred(outcome: TransferOutcome) -> TransferLeaderResponse<TypeConfig> {
+    Err(match outcome {
+        TransferOutcome::Accepted => return Ok(()),
+        TransferOutcome::VoteChanged { expected, actual } => TransferLeaderError::VoteChanged {
+            expected: expected.into_openraft(),
+            actual: actual.into_openraft(),
+        },
+        TransferOutcome::LogNotFlushed { expected, actual } => TransferLeaderError::LogNotFlushed {
+            expected: expected.into_openraft(),
+            actual: actual.into_openraft(),
+        },
+    })
 }
 
 impl NetSnapshot<TypeConfig> for Network {

@@ -12,7 +12,6 @@ use openraft::{
 use quorate_log::Log;
 use quorate_rpc::{NodeId, Transport};
 use quorate_state::{LogIndex, Outcome};
-use quorate_store::Store;
 use tokio::{
     sync::{Mutex, watch},
     time::Instant,
@@ -21,7 +20,7 @@ use tokio::{
 use super::{
     log_storage::LogStorage,
     network::Networks,
-    state_machine::{Applied, StateMachine},
+    state_machine::StateMachine,
     types::{EncodedCommand, TypeConfig},
     view::View,
 };
@@ -31,11 +30,11 @@ use crate::{
 };
 
 /// Consensus over a log, a store and a transport. Clones are the same.
+///
+/// It holds neither log nor store: a clone that somebody keeps does not keep their files locked.
 #[derive(Clone)]
 pub(crate) struct Raft {
     pub(super) openraft: openraft::Raft<TypeConfig, StateMachine>,
-    pub(super) state_machine: StateMachine,
-    pub(super) store: Arc<Store>,
     /// Held while a snapshot is received: there is one file to receive it in.
     pub(super) receive_lock: Arc<Mutex<()>>,
     /// When this node last took a message of a leader.
@@ -58,10 +57,9 @@ impl Raft {
     pub(crate) async fn start(
         config: &Config,
         log: Arc<Log>,
-        store: Arc<Store>,
+        state_machine: StateMachine,
         transport: Arc<dyn Transport>,
     ) -> Result<Self, OpenError> {
-        let state_machine = StateMachine::new(store.clone(), log.clone())?;
         let settings = openraft::Config::try_from(config);
         let raft = openraft::Raft::new(
             config.node,
@@ -72,15 +70,13 @@ impl Raft {
         );
         let raft = Self {
             openraft: raft.await.map_err(OpenError::raft)?,
-            state_machine,
-            store,
             receive_lock: Arc::default(),
             leader_contact: watch::Sender::new(Instant::now()),
         };
         // What openraft has just applied anew it takes for a snapshot, up to which it may purge: it
         // has to be one.
-        if raft.applied().borrow().position.is_some() {
-            let checkpoint = raft.state_machine.checkpoint().await;
+        if state_machine.applied().borrow().position.is_some() {
+            let checkpoint = state_machine.checkpoint().await;
             checkpoint.map_err(|error| OpenError::Raft(chain(&error)))?;
         }
         raft.form_cluster(config).await?;
@@ -159,11 +155,6 @@ impl Raft {
         }
     }
 
-    /// What is applied, now and later.
-    pub(crate) fn applied(&self) -> watch::Receiver<Applied> {
-        self.state_machine.applied()
-    }
-
     /// Has a checkpoint made. Does nothing when Raft has stopped, which its view tells.
     pub(crate) async fn trigger_checkpoint(&self) {
         let _ = self.openraft.trigger().snapshot().await;
@@ -180,15 +171,10 @@ impl Raft {
         let _ = self.openraft.trigger().transfer_leader(successor).await;
     }
 
-    /// Stops Raft, and makes a checkpoint so that the next start is quick.
+    /// Stops Raft.
     pub(crate) async fn shutdown(&self) {
         if let Err(error) = self.openraft.shutdown().await {
             tracing::error!(%error, "replication did not stop cleanly");
-        }
-        if self.applied().borrow().position.is_some()
-            && let Err(error) = self.state_machine.checkpoint().await
-        {
-            tracing::error!(%error, "no checkpoint could be made; the next start reads the log");
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Receiving a snapshot from a peer.
 
+use std::sync::Arc;
+
 use futures_util::{
     StreamExt,
     stream::{self, BoxStream},
@@ -8,7 +10,7 @@ use quorate_rpc::{
     NodeId,
     message::{Request, Response, SnapshotBegin},
 };
-use quorate_store::SnapshotReceiver;
+use quorate_store::{SnapshotReceiver, Store};
 use tokio::sync::OwnedMutexGuard;
 
 use super::{
@@ -19,6 +21,14 @@ use super::{
 };
 use crate::error::BoxError;
 
+/// What a peer sends on its snapshot lane.
+struct Reception {
+    raft: Raft,
+    store: Arc<Store>,
+    peer: NodeId,
+    incoming: Option<Incoming>,
+}
+
 /// A snapshot that is being received.
 struct Incoming {
     vote: Vote,
@@ -28,60 +38,75 @@ struct Incoming {
 }
 
 impl Raft {
-    /// Receives snapshots from `peer`, one after the other, and installs them.
+    /// Receives snapshots from `peer`, one after the other, in files of `store`, and installs them.
     pub(crate) fn receive_snapshots(
         &self,
+        store: Arc<Store>,
         peer: NodeId,
         requests: BoxStream<'static, Request>,
     ) -> BoxStream<'static, Response> {
+        let reception = Reception {
+            raft: self.clone(),
+            store,
+            peer,
+            incoming: None,
+        };
         stream::unfold(
-            (self.clone(), requests, None),
-            move |(raft, mut requests, incoming)| async move {
-                let request = next_piece(&mut requests, incoming.is_some()).await?;
-                let (response, incoming) = match raft.take_piece(peer, incoming, request).await {
-                    Ok(taken) => taken,
-                    Err(error) => {
-                        let reason = error.to_string();
-                        tracing::warn!(%peer, reason, "refused a snapshot");
-                        (Response::Failed(reason), None)
-                    }
-                };
-                Some((response, (raft, requests, incoming)))
+            (reception, requests),
+            async |(mut reception, mut requests)| {
+                let request = reception.next_piece(&mut requests).await?;
+                let response = reception.take_piece(request).await.unwrap_or_else(|error| {
+                    let reason = error.to_string();
+                    tracing::warn!(peer = %reception.peer, reason, "refused a snapshot");
+                    Response::Failed(reason)
+                });
+                Some((response, (reception, requests)))
             },
         )
         .boxed()
     }
+}
 
-    async fn take_piece(
-        &self,
-        peer: NodeId,
-        incoming: Option<Incoming>,
-        request: Request,
-    ) -> Result<(Response, Option<Incoming>), BoxError> {
-        match (request, incoming) {
+impl Reception {
+    /// The next request. A sender that has begun a snapshot and stops sending loses its link, and
+    /// with it the lock that others wait for.
+    async fn next_piece(&self, requests: &mut BoxStream<'static, Request>) -> Option<Request> {
+        match self.incoming {
+            Some(_) => tokio::time::timeout(PIECE_TIMEOUT, requests.next())
+                .await
+                .ok()?,
+            None => requests.next().await,
+        }
+    }
+
+    /// Takes one piece. After an error nothing is being received.
+    async fn take_piece(&mut self, request: Request) -> Result<Response, BoxError> {
+        let peer = self.peer;
+        match (request, self.incoming.take()) {
             (Request::SnapshotBegin(begin), before) => {
                 drop(before);
                 tracing::info!(%peer, last_log = ?begin.last_log, "receiving a snapshot");
-                let incoming = self.begin_snapshot(begin)?;
-                Ok((Response::SnapshotProgress, Some(incoming)))
+                self.incoming = Some(self.begin(begin)?);
+                Ok(Response::SnapshotProgress)
             }
             (Request::SnapshotChunk(chunk), Some(mut incoming)) => {
                 let pushed = tokio::task::spawn_blocking(move || {
                     incoming.receiver.push(&chunk).map(|()| incoming)
                 });
-                Ok((Response::SnapshotProgress, Some(pushed.await??)))
+                self.incoming = Some(pushed.await??);
+                Ok(Response::SnapshotProgress)
             }
             (Request::SnapshotEnd, Some(incoming)) => {
-                let vote = self.end_snapshot(incoming).await?;
+                let vote = self.end(incoming).await?;
                 tracing::info!(%peer, "installed a snapshot");
-                Ok((Response::SnapshotInstalled(vote.into_ours()), None))
+                Ok(Response::SnapshotInstalled(vote.into_ours()))
             }
             (other, _) => Err(format!("{other:?} does not belong here").into()),
         }
     }
 
-    fn begin_snapshot(&self, begin: SnapshotBegin) -> Result<Incoming, BoxError> {
-        let lock = self.receive_lock.clone().try_lock_owned();
+    fn begin(&self, begin: SnapshotBegin) -> Result<Incoming, BoxError> {
+        let lock = self.raft.receive_lock.clone().try_lock_owned();
         let lock = lock.map_err(|_| "another snapshot is being received")?;
         let meta = SnapshotMeta {
             last_log_id: begin.last_log.into_openraft(),
@@ -95,27 +120,14 @@ impl Raft {
         })
     }
 
-    async fn end_snapshot(&self, incoming: Incoming) -> Result<Vote, BoxError> {
+    async fn end(&self, incoming: Incoming) -> Result<Vote, BoxError> {
         let received = incoming.receiver.complete()?;
         let snapshot = Snapshot {
             meta: incoming.meta,
             snapshot: SnapshotData::Received(received, incoming.lock),
         };
-        let installed = self.openraft.install_full_snapshot(incoming.vote, snapshot);
-        Ok(installed.await?.vote)
-    }
-}
-
-/// The next request. A sender that has begun a snapshot and stops sending loses its link, and with it
-/// the lock that others wait for.
-async fn next_piece(
-    requests: &mut BoxStream<'static, Request>,
-    has_begun: bool,
-) -> Option<Request> {
-    match has_begun {
-        true => tokio::time::timeout(PIECE_TIMEOUT, requests.next())
-            .await
-            .ok()?,
-        false => requests.next().await,
+        let raft = &self.raft.openraft;
+        let installed = raft.install_full_snapshot(incoming.vote, snapshot).await?;
+        Ok(installed.vote)
     }
 }

@@ -1,12 +1,16 @@
 //! What this node answers to the Raft messages of its peers.
 
-use openraft::raft::AppendEntriesResponse;
-use quorate_rpc::message::{Append, Appended, Request, Response};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, TransferLeaderError, TransferLeaderRequest,
+    VoteResponse,
+};
+use quorate_rpc::message::{self, Append, Appended, Request, Response, TransferOutcome};
 use tokio::time::Instant;
 
 use super::{
     conversions::{IntoOpenraft, IntoOurs},
     raft::Raft,
+    types::TypeConfig,
 };
 use crate::error::BoxError;
 
@@ -14,51 +18,88 @@ impl Raft {
     /// The response to a message of Raft's. Snapshots are for
     /// [`receive_snapshots`](Self::receive_snapshots).
     pub(crate) async fn answer(&self, request: Request) -> Response {
-        self.try_answer(request)
-            .await
-            .unwrap_or_else(|error| Response::Failed(error.to_string()))
-    }
-
-    async fn try_answer(&self, request: Request) -> Result<Response, BoxError> {
-        let raft = &self.openraft;
-        match request {
-            Request::Append(append) => self.append(append).await.map(Response::Append),
-            Request::Vote(request) => {
-                let response = raft.vote(request.into_openraft()).await?;
-                Ok(Response::Vote(response.into_ours()))
-            }
-            Request::PreVote(request) => {
-                let response = raft.pre_vote(request.into_openraft()).await?;
-                Ok(Response::Vote(response.into_ours()))
-            }
-            Request::TransferLeader(request) => {
-                let response = raft.handle_transfer_leader(request.into_openraft());
-                Ok(Response::TransferLeader(response.await?.into_ours()))
-            }
+        let answer = match request {
+            Request::Append(append) => self.append(append).await,
+            Request::Vote(request) => self.vote(request).await,
+            Request::PreVote(request) => self.pre_vote(request).await,
+            Request::TransferLeader(request) => self.transfer_leader(request).await,
             Request::SnapshotBegin(_) | Request::SnapshotChunk(_) | Request::SnapshotEnd => {
                 Err("snapshots have a lane of their own".into())
             }
             Request::Propose(_) | Request::ReadIndex => Err("this is no message of Raft's".into()),
-        }
+        };
+        answer.unwrap_or_else(|error| Response::Failed(error.to_string()))
     }
 
-    async fn append(&self, append: Append) -> Result<Appended, BoxError> {
+    async fn append(&self, append: Append) -> Result<Response, BoxError> {
         let previous = append.previous;
         let last = append.entries.last().map(|entry| entry.position);
-        let answer = self
-            .openraft
-            .append_entries(append.into_openraft()?)
-            .await?;
+        let entries = append
+            .entries
+            .into_iter()
+            .map(message::Entry::into_openraft);
+        let request = AppendEntriesRequest {
+            vote: append.vote.into_openraft(),
+            prev_log_id: previous.into_openraft(),
+            entries: entries.collect::<Result<_, _>>()?,
+            leader_commit: append.leader_commit.into_openraft(),
+        };
+        let answer = self.openraft.append_entries(request).await?;
         if !matches!(answer, AppendEntriesResponse::HigherVote(_)) {
             self.leader_contact.send_replace(Instant::now());
         }
-        Ok(match answer {
+        Ok(Response::Append(match answer {
             AppendEntriesResponse::Success => Appended::Flushed(last.or(previous)),
             AppendEntriesResponse::PartialSuccess(last) => Appended::Flushed(last.into_ours()),
             AppendEntriesResponse::Conflict => Appended::Conflict(
                 previous.ok_or("an append from the start of the log cannot conflict")?,
             ),
             AppendEntriesResponse::HigherVote(vote) => Appended::HigherVote(vote.into_ours()),
-        })
+        }))
     }
+
+    async fn vote(&self, request: message::VoteRequest) -> Result<Response, BoxError> {
+        Ok(voted(self.openraft.vote(request.into_openraft()).await?))
+    }
+
+    async fn pre_vote(&self, request: message::VoteRequest) -> Result<Response, BoxError> {
+        Ok(voted(
+            self.openraft.pre_vote(request.into_openraft()).await?,
+        ))
+    }
+
+    async fn transfer_leader(
+        &self,
+        request: message::TransferLeader,
+    ) -> Result<Response, BoxError> {
+        let request = TransferLeaderRequest::new(
+            request.from.into_openraft(),
+            request.to,
+            request.last_log.into_openraft(),
+        );
+        let answer = self.openraft.handle_transfer_leader(request).await?;
+        Ok(Response::TransferLeader(match answer {
+            Ok(()) => TransferOutcome::Accepted,
+            Err(TransferLeaderError::VoteChanged { expected, actual }) => {
+                TransferOutcome::VoteChanged {
+                    expected: expected.into_ours(),
+                    actual: actual.into_ours(),
+                }
+            }
+            Err(TransferLeaderError::LogNotFlushed { expected, actual }) => {
+                TransferOutcome::LogNotFlushed {
+                    expected: expected.into_ours(),
+                    actual: actual.into_ours(),
+                }
+            }
+        }))
+    }
+}
+
+fn voted(response: VoteResponse<TypeConfig>) -> Response {
+    Response::Vote(message::VoteResponse {
+        vote: response.vote.into_ours(),
+        granted: response.vote_granted,
+        last_log: response.last_log_id.into_ours(),
+    })
 }

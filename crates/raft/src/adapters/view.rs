@@ -2,15 +2,12 @@
 
 use std::time::Duration;
 
-use openraft::{Instant, RaftMetrics};
+use openraft::{Instant, RaftMetrics, ServerState};
 use quorate_replica::Role;
 use quorate_rpc::NodeId;
 use quorate_state::{LogIndex, Term};
 
-use super::{
-    conversions::IntoOurs,
-    types::{LogId, TypeConfig},
-};
+use super::types::{LogId, TypeConfig};
 use crate::FatalError;
 
 /// How consensus stands at this node at one moment.
@@ -71,7 +68,13 @@ impl View {
         let voters: Vec<_> = members.voter_ids().collect();
         let others = voters.iter().copied().filter(|id| *id != metrics.id);
         Self {
-            role: metrics.state.into_ours(),
+            role: match metrics.state {
+                ServerState::Leader => Role::Leader,
+                ServerState::Follower => Role::Follower,
+                ServerState::Candidate => Role::Candidate,
+                ServerState::Learner => Role::Learner,
+                ServerState::Shutdown => Role::Stopped,
+            },
             term: Term(metrics.current_term),
             leader,
             last_log: metrics.last_log_index.map(LogIndex),
