@@ -21,7 +21,7 @@ fn key(number: u32) -> PublicKey {
     PublicKey::from_bytes(bytes)
 }
 
-fn stored_packet(number: u32, received: u64, size: usize) -> StoredPacket {
+fn stored(number: u32, received: u64, size: usize) -> StoredPacket {
     let payload = Bytes::from(vec![number as u8; size]);
     StoredPacket {
         received: UnixMillis(received),
@@ -32,7 +32,7 @@ fn stored_packet(number: u32, received: u64, size: usize) -> StoredPacket {
 /// Puts packets as entry `index` of the log would.
 fn put(store: &Store, index: u64, packets: impl IntoIterator<Item = StoredPacket>) {
     let change = |table: &mut PacketsMut<'_>, meta: &mut Meta| {
-        meta.applied = Some(LogPosition { term: 1, index });
+        meta.applied = Some(LogPosition::new(1, index));
         meta.membership = Bytes::from_static(b"members");
         for stored in packets {
             let old = table.stored_packet(stored.packet.key())?;
@@ -90,7 +90,7 @@ fn a_failed_change_changes_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(&dir.path().join("records.redb"));
     let result = store.transact(|table, meta| {
-        meta.applied = Some(LogPosition { term: 1, index: 1 });
+        meta.applied = Some(LogPosition::new(1, 1));
         table.put(&stored(1, 10, 100), None)?;
         Err::<(), _>(StoreError::Damaged("a test".into()))
     });
