@@ -13,7 +13,7 @@ use crate::{
     Metrics, Transport,
     query::{ParseError, Query},
     rcode::Rcode,
-    response::{Response, UDP_SIZE_MAX, UDP_SIZE_MIN, Written},
+    response::{Response, UDP_SIZE_MAX, UDP_SIZE_MIN},
 };
 
 /// What a response says, for who passes it on.
@@ -118,10 +118,10 @@ impl Responder {
             }
         };
         let response = Response::answer(query, &answer);
-        if response.write(size_max(query, transport), out)? == Written::Truncated {
+        if !response.write(size_max(query, transport), out)? {
             self.metrics.responses_truncated_total.inc();
         }
-        Ok((response.rcode(), answer.ttl_secs_min()))
+        Ok((response.rcode, answer.ttl_secs_min()))
     }
 }
 

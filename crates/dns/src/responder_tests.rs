@@ -59,6 +59,18 @@ fn a_missing_type_is_no_data_and_a_missing_name_nxdomain() {
     }
 }
 
+/// RFC 8020: nothing is there, and nothing below it.
+#[test]
+fn a_key_with_an_empty_packet_is_nxdomain() {
+    let fixture = Fixture::new();
+    let empty = Message::response(0, OpCode::Query).to_vec().unwrap();
+    fixture.replica.insert(NOBODY, &empty);
+    for owner in [format!("{NOBODY}.dns.test."), iroh(NOBODY, "dns.test.")] {
+        let response = fixture.ask(&query(&owner, RecordType::TXT));
+        assert_eq!(text(&response), ["NXDomain AA", &soa("dns.test.")]);
+    }
+}
+
 #[test]
 fn a_refusal_is_not_authoritative() {
     let fixture = Fixture::new();
