@@ -51,9 +51,12 @@ impl Authority {
             return Located::Answer(Answer::Refused);
         }
         let name = question.name();
-        match self.zones.iter().find(|zone| zone.name().zone_of(name)) {
-            Some(zone) => zone.locate(question),
-            None => Located::Answer(Answer::Refused),
+        let Some(zone) = self.zones.iter().find(|zone| zone.name().zone_of(name)) else {
+            return Located::Answer(Answer::Refused);
+        };
+        match zone.key(name) {
+            Some(key) => Located::Key(KeyQuestion::new(zone, question, key)),
+            None => Located::Answer(zone.answer(name, question.query_type())),
         }
     }
 }

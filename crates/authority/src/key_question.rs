@@ -155,19 +155,15 @@ impl<'a> KeyQuestion<'a> {
             *target = self.under_origin(target)?;
             return Some(target.clone());
         }
-        let label = target.iter().rev().nth(self.zone.label_count());
-        let inside = self.zone.name().zone_of(target) && is_key(label, &self.key);
+        let inside = self.zone.name().zone_of(target) && self.zone.key(target) == Some(self.key);
         inside.then(|| target.clone())
     }
 
     /// `<label…>.<z32>` as `<label…>.<z32>.<origin>`, unless that is too long for a name.
     fn under_origin(&self, name: &Name) -> Option<Name> {
-        let asked = self.question.name();
-        let zone = asked
-            .iter()
-            .skip(asked.iter().len() - self.zone.label_count() - 1);
+        let key_zone = self.question.name().trim_to(self.zone.label_count() + 1);
         let labels = name.iter().take(name.iter().len() - 1);
-        Name::from_labels(labels.chain(zone)).ok()
+        Name::from_labels(labels.chain(&key_zone)).ok()
     }
 }
 

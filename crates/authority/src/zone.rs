@@ -2,13 +2,13 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use hickory_proto::{
-    op::Query,
-    rr::{Name, RData, Record, RecordType, rdata},
-};
+use hickory_proto::rr::{Name, RData, Record, RecordType, rdata};
 use quorate_packet::PublicKey;
 
-use crate::{Answer, KeyQuestion, Located, NEGATIVE_TTL_SECS_MAX, Origin, Soa, answer::record_set};
+use crate::{
+    answer::{Answer, record_set},
+    origin::{NEGATIVE_TTL_SECS_MAX, Origin, Soa},
+};
 
 /// An origin, ready to answer.
 #[derive(Debug)]
@@ -71,16 +71,14 @@ impl Zone {
         Answer::NxDomain { aliases, soa }
     }
 
-    /// Finds who can answer a question about a name in this zone.
-    pub(crate) fn locate<'a>(&'a self, question: &'a Query) -> Located<'a> {
-        let above = question.name().iter().rev().nth(self.label_count);
-        match above.map(PublicKey::parse_z32) {
-            Some(Ok(key)) => Located::Key(KeyQuestion::new(self, question, key)),
-            _ => Located::Answer(self.configured_answer(question.name(), question.query_type())),
-        }
+    /// The key below which a name in this zone lies, if it lies below one.
+    pub(crate) fn key(&self, name: &Name) -> Option<PublicKey> {
+        let above = name.iter().rev().nth(self.label_count)?;
+        PublicKey::parse_z32(above).ok()
     }
 
-    fn configured_answer(&self, name: &Name, record_type: RecordType) -> Answer {
+    /// What configuration answers about a name in this zone that lies below no key.
+    pub(crate) fn answer(&self, name: &Name, record_type: RecordType) -> Answer {
         if let Some(records) = self.nodes.get(name) {
             let set = record_set(records.iter(), record_type, name);
             return match set.is_empty() {

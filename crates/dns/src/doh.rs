@@ -6,6 +6,7 @@ use axum::{
     Router,
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
+    middleware,
     response::{IntoResponse, Response},
     routing::MethodRouter,
 };
@@ -32,6 +33,10 @@ pub fn doh_router(responder: Arc<Responder>) -> Router {
         .post(post)
         .options(preflight)
         .fallback(other_method);
+    // Lets pages of any site ask: records are public and no request carries credentials.
+    let methods = methods.layer(middleware::map_response(async |response: Response| {
+        ([(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")], response)
+    }));
     Router::new().route(PATH, methods).with_state(responder)
 }
 
@@ -75,12 +80,8 @@ impl RequestError {
 
 impl IntoResponse for RequestError {
     fn into_response(self) -> Response {
-        let mut response = (self.status(), format!("{self}\n")).into_response();
-        let headers = response.headers_mut();
-        if self == Self::Method {
-            headers.insert(header::ALLOW, METHODS);
-        }
-        with_cors(response)
+        let allow = (self == Self::Method).then_some([(header::ALLOW, METHODS)]);
+        (self.status(), allow, format!("{self}\n")).into_response()
     }
 }
 
@@ -140,7 +141,7 @@ fn respond(responder: &Responder, message: &[u8]) -> Result<Response, RequestErr
         (header::CONTENT_TYPE, DNS_MESSAGE.to_owned()),
         (header::CACHE_CONTROL, cache_control),
     ];
-    Ok(with_cors((headers, out).into_response()))
+    Ok((headers, out).into_response())
 }
 
 /// A client that names no type, any type, or this one. Clients that merely say what they like best
@@ -171,19 +172,11 @@ async fn preflight() -> Response {
         (header::ACCESS_CONTROL_ALLOW_METHODS, METHODS),
         (header::ACCESS_CONTROL_ALLOW_HEADERS, allowed),
     ];
-    with_cors((StatusCode::NO_CONTENT, headers).into_response())
+    (StatusCode::NO_CONTENT, headers).into_response()
 }
 
 async fn other_method() -> RequestError {
     RequestError::Method
-}
-
-/// Lets pages of any site ask: records are public and no request carries credentials.
-fn with_cors(mut response: Response) -> Response {
-    let any = HeaderValue::from_static("*");
-    let headers = response.headers_mut();
-    headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, any);
-    response
 }
 
 #[cfg(test)]

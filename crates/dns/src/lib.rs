@@ -30,6 +30,8 @@ mod config;
 mod doh;
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod hostile_tests;
 mod metrics;
 mod query;
 mod rcode;
@@ -37,12 +39,14 @@ mod responder;
 mod response;
 mod server;
 mod tcp;
+mod transport;
 mod udp;
 
 pub use config::Config;
 pub use doh::doh_router;
 pub use metrics::Metrics;
 pub use query::QUERY_SIZE_MAX;
-pub use responder::{Responder, Summary, Transport};
+pub use responder::{Responder, Summary};
 pub use response::UDP_SIZE_MAX;
 pub use server::{Bound, Server};
+pub use transport::Transport;

@@ -15,15 +15,3 @@ pub(crate) enum Rcode {
     Refused = 5,
     BadVers = 16,
 }
-
-impl Rcode {
-    /// What goes into the header.
-    pub(crate) const fn low_bits(self) -> u8 {
-        self as u8 & 0x0f
-    }
-
-    /// What goes into the OPT record (RFC 6891, section 6.1.3).
-    pub(crate) const fn high_bits(self) -> u8 {
-        self as u8 >> 4
-    }
-}

@@ -8,26 +8,13 @@ use std::{
 use hickory_proto::ProtoError;
 use quorate_authority::{Authority, Located, UndecodableError};
 use quorate_replica::{ReadError, Reader};
-use strum::{IntoStaticStr, VariantArray};
 
 use crate::{
-    Metrics,
+    Metrics, Transport,
     query::{ParseError, Query},
     rcode::Rcode,
-    response::{Response, UDP_SIZE_MAX, UDP_SIZE_MIN, Written},
+    response::{Response, UDP_SIZE_MAX, UDP_SIZE_MIN},
 };
-
-/// How a query came. The names are those in metrics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray, IntoStaticStr)]
-#[strum(serialize_all = "lowercase")]
-pub enum Transport {
-    /// A datagram. The response has to fit one.
-    Udp,
-    /// A TCP connection.
-    Tcp,
-    /// An HTTP request.
-    Https,
-}
 
 /// What a response says, for who passes it on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -131,10 +118,10 @@ impl Responder {
             }
         };
         let response = Response::answer(query, &answer);
-        if response.write(size_max(query, transport), out)? == Written::Truncated {
+        if !response.write(size_max(query, transport), out)? {
             self.metrics.responses_truncated_total.inc();
         }
-        Ok((response.rcode(), answer.ttl_secs_min()))
+        Ok((response.rcode, answer.ttl_secs_min()))
     }
 }
 

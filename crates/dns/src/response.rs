@@ -34,19 +34,10 @@ pub(crate) struct Response<'a> {
     /// Repeated in the client's own letter case (RFC 4343).
     question: Option<&'a op::Query>,
     edns: Option<Edns>,
-    rcode: Rcode,
+    pub(crate) rcode: Rcode,
     authoritative: bool,
     /// Answers, authorities, additionals.
     sections: [&'a [Record]; 3],
-}
-
-/// How much of a response was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Written {
-    /// All of it.
-    Whole,
-    /// What fitted.
-    Truncated,
 }
 
 impl<'a> Response<'a> {
@@ -91,10 +82,6 @@ impl<'a> Response<'a> {
         }
     }
 
-    pub(crate) fn rcode(&self) -> Rcode {
-        self.rcode
-    }
-
     /// Writes a response that has no records.
     pub(crate) fn write_empty(&self, out: &mut Vec<u8>) {
         self.write(UDP_SIZE_MIN, out)
@@ -102,8 +89,9 @@ impl<'a> Response<'a> {
     }
 
     /// Writes at most `size_max` bytes in place of what `out` holds: all of a record set or nothing
-    /// of it (RFC 2181, section 9), and nothing behind the first that does not fit.
-    pub(crate) fn write(&self, size_max: u16, out: &mut Vec<u8>) -> Result<Written, ProtoError> {
+    /// of it (RFC 2181, section 9), and nothing behind the first that does not fit. Says whether all
+    /// of the response did.
+    pub(crate) fn write(&self, size_max: u16, out: &mut Vec<u8>) -> Result<bool, ProtoError> {
         out.clear();
         let mut encoder = BinEncoder::new(out);
         encoder.set_max_size(size_max - self.edns.map_or(0, |_| OPT_SIZE));
@@ -114,12 +102,10 @@ impl<'a> Response<'a> {
             question.emit(&mut encoder)?;
             counts[0] = 1;
         }
-        let mut written = Written::Whole;
+        let mut complete = true;
         for (records, count) in self.sections.into_iter().zip(&mut counts[1..]) {
             for set in records.chunk_by(is_same_set) {
-                if written == Written::Whole {
-                    written = emit_set(&mut encoder, set, count)?;
-                }
+                complete = complete && emit_set(&mut encoder, set, count)?;
             }
         }
         if let Some(edns) = self.edns {
@@ -127,14 +113,14 @@ impl<'a> Response<'a> {
             counts[3] += 1;
         }
         let aa = if self.authoritative { AA } else { 0 };
-        let tc = if written == Written::Truncated { TC } else { 0 };
+        let tc = if complete { 0 } else { TC };
         out[..2].copy_from_slice(&self.header.id);
         out[2] = QR | self.header.opcode_and_rd | aa | tc;
-        out[3] = self.header.cd | self.rcode.low_bits();
+        out[3] = self.header.cd | (self.rcode as u8 & 0x0f);
         for (at, count) in counts.into_iter().enumerate() {
             out[4 + 2 * at..][..2].copy_from_slice(&count.to_be_bytes());
         }
-        Ok(written)
+        Ok(complete)
     }
 }
 
@@ -142,34 +128,34 @@ fn is_same_set(a: &Record, b: &Record) -> bool {
     a.record_type() == b.record_type() && a.name == b.name
 }
 
-/// Emits all of a record set, or nothing of it if it does not fit.
+/// Emits all of a record set, or nothing of it and false if it does not fit.
 fn emit_set(
     encoder: &mut BinEncoder<'_>,
     set: &[Record],
     count: &mut u16,
-) -> Result<Written, ProtoError> {
+) -> Result<bool, ProtoError> {
     let start = encoder.offset();
     match encoder.emit_all(set.iter()) {
         Ok(emitted) => {
             *count += u16::try_from(emitted).expect("a message has room for fewer records");
-            Ok(Written::Whole)
+            Ok(true)
         }
         Err(ProtoError::NotAllRecordsWritten { .. }) => {
             encoder.set_offset(start);
             encoder.trim();
-            Ok(Written::Truncated)
+            Ok(false)
         }
         Err(error) => Err(error),
     }
 }
 
-/// Our OPT record: the root's name, type, our size, the high bits of the response code, version 0,
-/// flags, and no options.
+/// Our OPT record: the root's name, type, our size, the high bits of the response code (RFC 6891,
+/// section 6.1.3), version 0, flags, and no options.
 fn opt(edns: Edns, rcode: Rcode) -> [u8; OPT_SIZE as usize] {
     let mut opt = [0; OPT_SIZE as usize];
     opt[1..3].copy_from_slice(&u16::from(RecordType::OPT).to_be_bytes());
     opt[3..5].copy_from_slice(&UDP_SIZE_MAX.to_be_bytes());
-    opt[5] = rcode.high_bits();
+    opt[5] = rcode as u8 >> 4;
     opt[7] = u8::from(edns.dnssec_ok) << 7;
     opt
 }

@@ -76,7 +76,10 @@ impl Bound {
             connection_count_max: self.config.tcp_connection_count_max,
             drain_timeout: DRAIN_TIMEOUT,
         };
-        let protocol = TcpProtocol::new(&self.config, responder);
+        let protocol = TcpProtocol {
+            config: self.config,
+            responder,
+        };
         Server {
             udp_loops,
             tcp: self.tcp.serve(protocol, limits, Name::Dns, connections),

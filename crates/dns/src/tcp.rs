@@ -1,6 +1,6 @@
 //! TCP connections (RFC 7766).
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use bytes::{Buf, BytesMut};
 use quorate_listener::Protocol;
@@ -23,19 +23,8 @@ const FLUSH_SIZE: usize = 16 * 1024;
 /// What connections share. One over the cap is closed at once: a client that hears nothing tries
 /// elsewhere.
 pub(crate) struct TcpProtocol {
-    responder: Arc<Responder>,
-    idle_timeout: Duration,
-    write_timeout: Duration,
-}
-
-impl TcpProtocol {
-    pub(crate) fn new(config: &Config, responder: Arc<Responder>) -> Self {
-        Self {
-            responder,
-            idle_timeout: config.tcp_idle_timeout,
-            write_timeout: config.tcp_write_timeout,
-        }
-    }
+    pub(crate) config: Config,
+    pub(crate) responder: Arc<Responder>,
 }
 
 impl Protocol for TcpProtocol {
@@ -89,7 +78,7 @@ impl Connection<'_> {
     }
 
     fn deadline(&self) -> Instant {
-        Instant::now() + self.protocol.idle_timeout
+        Instant::now() + self.protocol.config.tcp_idle_timeout
     }
 
     /// Answers every whole query received so far, and says whether there was one. What cannot be
@@ -137,11 +126,8 @@ impl Connection<'_> {
         if self.unsent.is_empty() {
             return Ok(());
         }
-        timeout(
-            self.protocol.write_timeout,
-            self.stream.write_all(&self.unsent),
-        )
-        .await??;
+        let write_timeout = self.protocol.config.tcp_write_timeout;
+        timeout(write_timeout, self.stream.write_all(&self.unsent)).await??;
         self.unsent.clear();
         Ok(())
     }
