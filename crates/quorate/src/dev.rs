@@ -232,7 +232,7 @@ async fn start(configs: &[(ConfigV1, Identity)]) -> anyhow::Result<Vec<RunningNo
 /// Whether an address could not be had.
 fn is_of_bind(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
-        cause.is::<quorate_relay::BindError>()
+        cause.is::<quorate_listener::BindError>()
             || cause.is::<quorate_dns::BindError>()
             || cause.is::<quorate_peer::BindError>()
     })
