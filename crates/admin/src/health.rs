@@ -51,7 +51,7 @@ async fn readyz(State(shared): State<Shared>) -> Response {
 /// The keys of iroh-dns-server 1.4 first, so that a monitor made for it works here.
 #[derive(Serialize)]
 struct Health {
-    status: HealthStatus,
+    status: &'static str,
     version: &'static str,
     git_hash: &'static str,
     node: String,
@@ -61,41 +61,23 @@ struct Health {
     not_ready: Option<NotReady>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum HealthStatus {
-    /// Everything is served.
-    Ok,
-    /// Reads and DNS are served.
-    Degraded,
-    /// Clients should be sent elsewhere.
-    Unavailable,
-}
-
-impl HealthStatus {
-    fn of(not_ready: Option<NotReady>) -> Self {
-        match not_ready {
-            None => Self::Ok,
-            Some(NotReady::NoLeader) => Self::Degraded,
-            Some(NotReady::Recovering | NotReady::ShuttingDown | NotReady::Failed) => {
-                Self::Unavailable
-            }
-        }
-    }
-
-    fn http_status(self) -> StatusCode {
-        match self {
-            Self::Ok | Self::Degraded => StatusCode::OK,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+/// The word for monitors, and whether clients should be sent here.
+fn health(not_ready: Option<NotReady>) -> (&'static str, StatusCode) {
+    match not_ready {
+        None => ("ok", StatusCode::OK),
+        // Reads and DNS are served.
+        Some(NotReady::NoLeader) => ("degraded", StatusCode::OK),
+        Some(NotReady::Recovering | NotReady::ShuttingDown | NotReady::Failed) => {
+            ("unavailable", StatusCode::SERVICE_UNAVAILABLE)
         }
     }
 }
 
 async fn healthz(State(shared): State<Shared>) -> Response {
     let node = shared.replica.status();
-    let status = HealthStatus::of(node.not_ready);
+    let (word, status) = health(node.not_ready);
     let health = Health {
-        status,
+        status: word,
         version: shared.build.version,
         git_hash: shared.build.git_hash,
         node: node.node,
@@ -104,5 +86,5 @@ async fn healthz(State(shared): State<Shared>) -> Response {
         applied_index: node.applied_index,
         not_ready: node.not_ready,
     };
-    uncached((status.http_status(), Json(health)))
+    uncached((status, Json(health)))
 }

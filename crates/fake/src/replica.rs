@@ -248,3 +248,31 @@ async fn wait_for(answers: &watch::Sender<bool>) {
     let answers = answers.wait_for(|answers| *answers).await;
     answers.expect("its sender is borrowed");
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet;
+
+    #[tokio::test]
+    async fn equal_packets_have_equal_digests_and_others_have_others() {
+        let stored = [1, 2].map(|seed| received_now(packet(seed, 7, "x", 30)));
+        let mut digests = Vec::new();
+        for stored in [&stored[..1], &stored[..2], &stored[..0]] {
+            let mut replicas = Vec::new();
+            for _ in 0..2 {
+                let replica = FakeReplica::new();
+                for stored in stored {
+                    replica.store(stored.clone());
+                }
+                replicas.push(replica.digest().await.unwrap());
+            }
+            assert_eq!(replicas[0], replicas[1]);
+            assert_eq!(replicas[0].packet_count, stored.len() as u64);
+            digests.push(replicas[0].sha256.clone());
+        }
+        digests.sort();
+        digests.dedup();
+        assert_eq!(digests.len(), 3);
+    }
+}

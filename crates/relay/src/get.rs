@@ -7,7 +7,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
-use quorate_http::{retry_after, text, uncached};
+use quorate_http::{text, uncached};
 use quorate_packet::{KeyError, PublicKey};
 use quorate_replica::{LinearizeError, ReadError, StoredPacket};
 
@@ -15,41 +15,26 @@ use crate::{
     conditions,
     freshness::max_age_secs,
     metrics::GetLabel,
-    relay::{RETRY_AFTER_SECS, Relay, key},
+    relay::{Relay, failed, key},
     replica_state::{Consistency, ReplicaState},
 };
 
 /// What a packet is called on the wire (`design/relays.md` of pkarr).
 const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/pkarr.org/relays#payload");
 
-/// A cache may say for this long that a key has no packet. Short, because an endpoint that starts
-/// up is looked for before it has published.
-const MISSING_MAX_AGE: HeaderValue = HeaderValue::from_static("public, max-age=5");
-
-/// Who asks for a linearizable read wants no cache to answer unasked.
-const ASK_AGAIN: HeaderValue = HeaderValue::from_static("no-cache");
+/// For how many seconds a cache may say that a key has no packet. Short, because an endpoint that
+/// starts up is looked for before it has published.
+const MISSING_MAX_AGE_SECS: u64 = 5;
 
 /// Reads a packet.
 pub(crate) async fn get(State(relay): State<Arc<Relay>>, request: Request) -> Response {
-    let result = relay.read(request.uri()).await;
-    let (label, response) = match result {
-        Ok(Read {
-            stored: Some(stored),
-            consistency,
-            state,
-        }) => found(request.headers(), stored, consistency, state),
-        Ok(missing) => (GetLabel::Missing, not_found(&missing)),
+    let (label, response) = match relay.read(request.uri()).await {
+        Ok((Some(stored), state)) => found(request.headers(), &stored, state),
+        Ok((None, state)) => missing(state),
         Err(failure) => failure.into_response(),
     };
     relay.metrics.gets_total.of(label).inc();
     response
-}
-
-/// What was read, and how.
-struct Read {
-    stored: Option<StoredPacket>,
-    consistency: Consistency,
-    state: ReplicaState,
 }
 
 /// Why nothing was read. The text is the answer's body.
@@ -77,27 +62,19 @@ impl GetFailure {
             }
             Self::Unreadable(_) => (GetLabel::Unreadable, StatusCode::SERVICE_UNAVAILABLE),
         };
-        let response = uncached(text(status, self));
-        match status.is_server_error() {
-            true => (label, retry_after(response, RETRY_AFTER_SECS)),
-            false => (label, response),
-        }
+        (label, uncached(failed(status, self)))
     }
 }
 
 impl Relay {
-    async fn read(&self, uri: &Uri) -> Result<Read, GetFailure> {
+    async fn read(&self, uri: &Uri) -> Result<(Option<StoredPacket>, ReplicaState), GetFailure> {
         let key = key(uri)?;
         let consistency = consistency(uri)?;
         if consistency == Consistency::Linearizable {
             self.linearize().await?;
         }
         let state = self.state.before_read(consistency);
-        Ok(Read {
-            stored: self.stored_packet(&key)?,
-            consistency,
-            state,
-        })
+        Ok((self.stored_packet(&key)?, state))
     }
 
     async fn linearize(&self) -> Result<(), LinearizeError> {
@@ -124,51 +101,44 @@ fn consistency(uri: &Uri) -> Result<Consistency, GetFailure> {
     }
 }
 
-fn found(
-    asked: &HeaderMap,
-    stored: StoredPacket,
-    consistency: Consistency,
-    state: ReplicaState,
-) -> (GetLabel, Response) {
-    let (label, mut response) = if conditions::reader_has(asked, &stored.packet) {
-        (
-            GetLabel::NotModified,
-            StatusCode::NOT_MODIFIED.into_response(),
-        )
-    } else {
-        let body = stored.packet.payload().clone();
-        let content_type = [(header::CONTENT_TYPE, CONTENT_TYPE)];
-        (GetLabel::Found, (content_type, body).into_response())
+fn found(asked: &HeaderMap, stored: &StoredPacket, state: ReplicaState) -> (GetLabel, Response) {
+    let (label, mut response) = match conditions::reader_has(asked, &stored.packet) {
+        true => {
+            let response = StatusCode::NOT_MODIFIED.into_response();
+            (GetLabel::NotModified, response)
+        }
+        false => {
+            let body = stored.packet.payload().clone();
+            let content_type = [(header::CONTENT_TYPE, CONTENT_TYPE)];
+            (GetLabel::Found, (content_type, body).into_response())
+        }
     };
     let headers = response.headers_mut();
     headers.insert(header::ETAG, conditions::entity_tag(&stored.packet));
-    headers.insert(header::CACHE_CONTROL, cache_control(&stored, consistency));
     if let Some(date) = conditions::last_modified(&stored.packet) {
         headers.insert(header::LAST_MODIFIED, date);
     }
-    state.describe(consistency, headers);
+    describe(headers, state, max_age_secs(stored, SystemTime::now()));
     (label, response)
 }
 
-fn cache_control(stored: &StoredPacket, consistency: Consistency) -> HeaderValue {
-    match consistency {
-        Consistency::Linearizable => ASK_AGAIN,
-        Consistency::Stale => {
-            let max_age = max_age_secs(stored, SystemTime::now());
-            let value = format!("public, max-age={max_age}");
-            HeaderValue::try_from(value).expect("letters and digits are a field value")
-        }
-    }
+fn missing(state: ReplicaState) -> (GetLabel, Response) {
+    let mut response = text(StatusCode::NOT_FOUND, "no packet of this key is stored");
+    describe(response.headers_mut(), state, MISSING_MAX_AGE_SECS);
+    (GetLabel::Missing, response)
 }
 
-fn not_found(missing: &Read) -> Response {
-    let mut response = text(StatusCode::NOT_FOUND, "no packet of this key is stored");
-    let headers = response.headers_mut();
-    let cache_control = match missing.consistency {
-        Consistency::Stale => MISSING_MAX_AGE,
-        Consistency::Linearizable => ASK_AGAIN,
+/// Says how it was read, and for how many seconds a cache may keep it. Who asks for a linearizable
+/// read wants no cache to answer unasked.
+fn describe(headers: &mut HeaderMap, state: ReplicaState, max_age_secs: u64) {
+    let cache_control = match state.consistency {
+        Consistency::Linearizable => "no-cache".to_owned(),
+        Consistency::Stale => format!("public, max-age={max_age_secs}"),
     };
-    headers.insert(header::CACHE_CONTROL, cache_control);
-    missing.state.describe(missing.consistency, headers);
-    response
+    let cache_control = HeaderValue::try_from(cache_control);
+    headers.insert(
+        header::CACHE_CONTROL,
+        cache_control.expect("letters and digits are a field value"),
+    );
+    state.describe(headers);
 }

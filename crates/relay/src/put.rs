@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderMap, StatusCode, request::Parts},
     response::{IntoResponse, Response},
 };
-use quorate_http::{BodyError, read_body, retry_after, text};
+use quorate_http::{BodyError, read_body, retry_after};
 use quorate_limit::RetryAfter;
 use quorate_packet::{KeyError, PAYLOAD_SIZE_MAX, PacketError, SignedPacket};
 use quorate_replica::{LinearizeError, PutError, PutOutcome, ReadError};
@@ -17,8 +17,11 @@ use tokio::time::{Instant, timeout_at};
 use crate::{
     conditions,
     metrics::PutLabel,
-    relay::{RETRY_AFTER_SECS, Relay, key},
+    relay::{Relay, failed, key},
 };
+
+/// The status that says: surely not stored, come back.
+const UNAVAILABLE: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
 
 /// Stores a packet.
 ///
@@ -69,13 +72,11 @@ enum PutFailure {
 impl PutFailure {
     fn into_response(self) -> (PutLabel, Response) {
         let (label, status) = self.label_and_status();
-        let response = text(status, &self);
-        let response = match self {
-            Self::Limited(wait) => retry_after(response, wait.as_secs()),
-            _ if status.is_server_error() => retry_after(response, RETRY_AFTER_SECS),
-            _ => response,
-        };
-        (label, response)
+        let response = failed(status, &self);
+        match self {
+            Self::Limited(wait) => (label, retry_after(response, wait.as_secs())),
+            _ => (label, response),
+        }
     }
 
     fn label_and_status(&self) -> (PutLabel, StatusCode) {
@@ -88,15 +89,11 @@ impl PutFailure {
             Self::Superseded => (PutLabel::Superseded, StatusCode::CONFLICT),
             Self::ConditionFailed => (PutLabel::ConditionFailed, StatusCode::PRECONDITION_FAILED),
             Self::NotLinearizable(_) | Self::Replica(PutError::NoLeader) => {
-                (PutLabel::NoLeader, StatusCode::SERVICE_UNAVAILABLE)
+                (PutLabel::NoLeader, UNAVAILABLE)
             }
-            Self::Replica(PutError::Overloaded) => {
-                (PutLabel::Overloaded, StatusCode::SERVICE_UNAVAILABLE)
-            }
-            Self::Replica(PutError::ShuttingDown) => {
-                (PutLabel::ShuttingDown, StatusCode::SERVICE_UNAVAILABLE)
-            }
-            Self::Unreadable(_) => (PutLabel::Unreadable, StatusCode::SERVICE_UNAVAILABLE),
+            Self::Replica(PutError::Overloaded) => (PutLabel::Overloaded, UNAVAILABLE),
+            Self::Replica(PutError::ShuttingDown) => (PutLabel::ShuttingDown, UNAVAILABLE),
+            Self::Unreadable(_) => (PutLabel::Unreadable, UNAVAILABLE),
             Self::Replica(PutError::Unknown) => (PutLabel::Unknown, StatusCode::GATEWAY_TIMEOUT),
         }
     }

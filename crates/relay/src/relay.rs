@@ -1,14 +1,17 @@
 //! What all requests share.
 
 use std::{
+    fmt::Display,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
 };
 
 use axum::{
     extract::ConnectInfo,
-    http::{Uri, request::Parts},
+    http::{StatusCode, Uri, request::Parts},
+    response::Response,
 };
+use quorate_http::{retry_after, text};
 use quorate_packet::{KeyError, PublicKey};
 use quorate_replica::Replica;
 
@@ -16,7 +19,7 @@ use crate::{Config, Metrics, replica_state::ReplicaStateCache};
 
 /// After how many seconds a client may come back when the node could not serve it: an election
 /// takes about one.
-pub(crate) const RETRY_AFTER_SECS: u64 = 1;
+const RETRY_AFTER_SECS: u64 = 1;
 
 /// Where proxies write whom they were called by.
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
@@ -54,4 +57,13 @@ pub(crate) fn key(uri: &Uri) -> Result<PublicKey, KeyError> {
     let path = uri.path().as_bytes();
     let segment = path.rsplit(|byte| *byte == b'/').next();
     PublicKey::parse_z32(segment.unwrap_or_default())
+}
+
+/// An answer that says what was wrong, and when to come back if that was the node.
+pub(crate) fn failed(status: StatusCode, failure: impl Display) -> Response {
+    let response = text(status, failure);
+    match status.is_server_error() {
+        true => retry_after(response, RETRY_AFTER_SECS),
+        false => response,
+    }
 }

@@ -6,7 +6,8 @@ use std::{
 };
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use quorate_replica::{LogIndex, Observer, Status};
+use quorate_replica::{LogIndex, Observer};
+use strum::IntoStaticStr;
 
 /// How old the state in an answer may be. Asking the replica costs more than a read does, and
 /// an older index is still a true lower bound of what the read saw.
@@ -17,7 +18,8 @@ const KNOWN_LEADER: HeaderName = HeaderName::from_static("quorate-known-leader")
 const APPLIED_INDEX: HeaderName = HeaderName::from_static("quorate-applied-index");
 
 /// How a packet was read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub(crate) enum Consistency {
     /// From the local replica, which may lag.
     Stale,
@@ -25,9 +27,10 @@ pub(crate) enum Consistency {
     Linearizable,
 }
 
-/// How the local replica was at most [`AGE_MAX`] before a read.
+/// How a packet was read, and how the replica was at most [`AGE_MAX`] before.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ReplicaState {
+    pub(crate) consistency: Consistency,
     known_leader: bool,
     /// What was read reflects this entry and all before it, and perhaps later ones.
     applied_index: LogIndex,
@@ -35,24 +38,12 @@ pub(crate) struct ReplicaState {
 
 impl ReplicaState {
     /// Writes the `Quorate-…` fields.
-    pub(crate) fn describe(self, consistency: Consistency, headers: &mut HeaderMap) {
-        let consistency = match consistency {
-            Consistency::Stale => "stale",
-            Consistency::Linearizable => "linearizable",
-        };
+    pub(crate) fn describe(self, headers: &mut HeaderMap) {
         let known_leader = if self.known_leader { "true" } else { "false" };
-        headers.insert(CONSISTENCY, HeaderValue::from_static(consistency));
+        let consistency = HeaderValue::from_static(self.consistency.into());
+        headers.insert(CONSISTENCY, consistency);
         headers.insert(KNOWN_LEADER, HeaderValue::from_static(known_leader));
         headers.insert(APPLIED_INDEX, HeaderValue::from(self.applied_index.0));
-    }
-}
-
-impl From<Status> for ReplicaState {
-    fn from(status: Status) -> Self {
-        Self {
-            known_leader: status.leader.is_some(),
-            applied_index: status.applied_index,
-        }
     }
 }
 
@@ -73,17 +64,22 @@ impl ReplicaStateCache {
     /// To be called *before* the read that it shall describe.
     pub(crate) fn before_read(&self, consistency: Consistency) -> ReplicaState {
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        match *last {
-            Some((asked, state))
-                if consistency == Consistency::Stale && asked.elapsed() < AGE_MAX =>
-            {
-                state
-            }
-            _ => {
-                let state = ReplicaState::from(self.replica.status());
-                *last = Some((Instant::now(), state));
-                state
-            }
+        if let Some((asked, state)) = *last
+            && consistency == Consistency::Stale
+            && asked.elapsed() < AGE_MAX
+        {
+            return ReplicaState {
+                consistency,
+                ..state
+            };
         }
+        let status = self.replica.status();
+        let state = ReplicaState {
+            consistency,
+            known_leader: status.leader.is_some(),
+            applied_index: status.applied_index,
+        };
+        *last = Some((Instant::now(), state));
+        state
     }
 }
