@@ -1,6 +1,6 @@
 //! Raft as the rest of the crate sees it.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use openraft::{
@@ -87,7 +87,7 @@ impl Raft {
     async fn form_cluster(&self, config: &Config) -> Result<(), OpenError> {
         let voters = config.voters.iter();
         let members = voters.map(|(id, addr)| (*id, BasicNode { addr: addr.clone() }));
-        let members: std::collections::BTreeMap<_, _> = members.collect();
+        let members: BTreeMap<_, _> = members.collect();
         match self.openraft.initialize(members).await {
             Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
             Err(error) => Err(OpenError::raft(error)),
@@ -144,11 +144,7 @@ impl Raft {
 
     /// Calls `see` with how consensus stands now and whenever the term, the role, the leader or the
     /// members have changed, and at least every `interval`, until it returns false.
-    pub(crate) async fn watch(
-        &self,
-        interval: std::time::Duration,
-        mut see: impl FnMut(View) -> bool,
-    ) {
+    pub(crate) async fn watch(&self, interval: Duration, mut see: impl FnMut(View) -> bool) {
         let mut changes = self.openraft.server_metrics();
         while see(self.view()) {
             let _ = tokio::time::timeout(interval, changes.changed()).await;
