@@ -83,7 +83,7 @@ async fn the_15_aliases_of_a_key_are_that_key() {
     }
 
     let digest = cluster.nodes().expect_converged().await;
-    assert_eq!(digest.record_count, 1, "they are one key");
+    assert_eq!(digest.packet_count, 1, "they are one key");
     let expected = cluster.node(1).get(&alice.key()).await.body;
     for node in cluster.nodes().iter() {
         for alias in aliases.iter().chain([&alice.key()]) {
@@ -571,7 +571,7 @@ fn expect_refused(answer: &Answer, status: u16) {
 }
 
 async fn expect_nothing_stored(node: &Node) {
-    assert_eq!(node.digest().await.expect("it lives").record_count, 0);
+    assert_eq!(node.digest().await.expect("it lives").packet_count, 0);
 }
 
 /// The other strings that decode to the same key.

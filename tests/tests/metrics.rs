@@ -62,7 +62,7 @@ async fn counters_count() {
         let value = value.unwrap_or_else(|| panic!("{line} is missing:\n{metrics}"));
         value.parse().expect("a figure is a number")
     };
-    assert_eq!(figure("quorate_store_record_count").await, 0.0);
+    assert_eq!(figure("quorate_store_packets").await, 0.0);
     let packet = alice.packet("here");
     alice.put_packet(&node, &packet).await.expect_acked();
     alice.put_packet(&node, &packet).await.expect_acked();
@@ -75,11 +75,11 @@ async fn counters_count() {
         (r#"quorate_relay_puts_total{outcome="invalid"}"#, 1.0),
         (r#"quorate_relay_gets_total{outcome="found"}"#, 1.0),
         (r#"quorate_relay_gets_total{outcome="missing"}"#, 1.0),
-        ("quorate_store_record_count", 1.0),
+        ("quorate_store_packets", 1.0),
         (r#"quorate_raft_role{role="leader"}"#, 1.0),
         (r#"quorate_raft_role{role="follower"}"#, 0.0),
         ("quorate_raft_ready", 1.0),
-        ("quorate_raft_voter_count", 1.0),
+        ("quorate_raft_voters", 1.0),
     ] {
         assert_eq!(figure(line).await, expected, "{line}");
     }
