@@ -7,4 +7,5 @@ mod clients;
 mod dev;
 mod metrics;
 mod peer;
+mod programs;
 mod scenarios;
