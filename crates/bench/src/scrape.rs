@@ -42,10 +42,12 @@ impl Scrape {
     pub(crate) async fn now(admins: &[SocketAddr]) -> anyhow::Result<Self> {
         let mut sums = Self::default();
         for &admin in admins {
-            let (status, text) = http::fetch(admin, "/metrics")
+            let answer = http::fetch(admin, "/metrics")
                 .await
                 .with_context(|| format!("the metrics at {admin} cannot be read"))?;
+            let status = answer.status().as_u16();
             ensure!(status == 200, "{admin} answered {status} to /metrics");
+            let text = String::from_utf8_lossy(answer.body());
             sums.flushes.add(&text, FLUSHES);
             sums.batches.add(&text, BATCHES);
         }
