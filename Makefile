@@ -5,6 +5,10 @@ CARGO ?= cargo
 # What /healthz tells, where there is a repository to ask.
 export QUORATE_GIT_HASH ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 
+# Examples, of which there are none, make Cargo take the features that tests and lints take too, so
+# that no dependency is compiled once with them and once without.
+TARGETS = --lib --bins --examples
+
 .PHONY: run test verify fix bench-smoke
 
 ## Builds the release binary and runs three nodes on loopback.
@@ -15,7 +19,7 @@ run:
 ## Installs or names what is missing, and runs everything.
 test:
 	tests/tools
-	$(CARGO) build --locked --workspace
+	$(CARGO) build --locked --workspace $(TARGETS)
 	$(CARGO) test --locked --workspace
 
 ## Format, lints, import rules, dependencies, docs. Writes nothing outside target/.
@@ -24,7 +28,7 @@ verify:
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	.ci/import-rules
 	.ci/deny
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --quiet
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --quiet $(TARGETS)
 
 ## Mends what verify can mend by itself.
 fix:

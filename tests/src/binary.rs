@@ -28,9 +28,14 @@ pub fn quorate() -> &'static Path {
     })
 }
 
-/// The program, free of settings that whoever runs the tests has in the environment.
+/// The program that the tests run, as [`command_of`].
 pub fn command() -> Command {
-    let mut command = Command::new(quorate());
+    command_of(quorate())
+}
+
+/// A program, free of settings that whoever runs the tests has in the environment.
+pub(crate) fn command_of(program: &Path) -> Command {
+    let mut command = Command::new(program);
     for (name, _) in env::vars_os() {
         if name.to_string_lossy().starts_with("QUORATE_") {
             command.env_remove(name);

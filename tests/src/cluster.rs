@@ -1,11 +1,17 @@
 //! A cluster of real processes in a temporary directory.
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{
+    env,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 use reqwest::Client;
 use tempfile::TempDir;
 
-use crate::{Node, Nodes, Publisher, wait::until};
+use crate::{Node, Nodes, Publisher, binary, wait::until};
 
 /// The zone that every node of every test serves.
 pub const ORIGIN: &str = "quorate.test.";
@@ -25,6 +31,8 @@ const START_TRIES: usize = 3;
 pub struct Plan {
     voter_count: usize,
     name: String,
+    program: Option<PathBuf>,
+    dir: PathBuf,
     put_deadline: Duration,
     checkpoint_interval: Duration,
     put_burst: Option<u32>,
@@ -36,6 +44,8 @@ pub fn voters(count: usize) -> Plan {
     Plan {
         voter_count: count,
         name: "quorate-tests".to_owned(),
+        program: None,
+        dir: env::temp_dir(),
         put_deadline: Duration::from_secs(10),
         checkpoint_interval: Duration::from_secs(30),
         put_burst: None,
@@ -50,6 +60,19 @@ impl Plan {
             name: name.to_owned(),
             ..self
         }
+    }
+
+    /// The program that its nodes run, instead of the one that the tests run.
+    pub fn program(self, program: PathBuf) -> Self {
+        Self {
+            program: Some(program),
+            ..self
+        }
+    }
+
+    /// The directory in which its own directory is made, instead of the one for temporary files.
+    pub fn below(self, dir: PathBuf) -> Self {
+        Self { dir, ..self }
     }
 
     /// When a PUT has its answer at the latest.
@@ -155,13 +178,15 @@ kept_count_max = {log_kept_count}
 /// fails, the nodes' logs are printed.
 pub struct Cluster {
     nodes: Nodes,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Cluster {
     /// Makes directories, identities and configuration files, and starts nothing.
     pub fn prepare(plan: &Plan) -> Self {
-        let dir = TempDir::with_prefix("quorate-tests-").expect("there is a place for files");
+        let program = plan.program.as_deref().unwrap_or_else(|| binary::quorate());
+        let dir = TempDir::with_prefix_in("quorate-tests-", &plan.dir)
+            .expect("there is a place for files");
         let client = Client::builder()
             .no_proxy()
             .timeout(REQUEST_TIMEOUT)
@@ -171,14 +196,14 @@ impl Cluster {
             .map(|number| {
                 let name = format!("node {number}");
                 let dir = dir.path().join(number.to_string());
-                Arc::new(Node::init(name, dir, client.clone()))
+                Arc::new(Node::init(name, dir, program, client.clone()))
             })
             .collect();
         let lines: Vec<String> = nodes.iter().map(|node| node.init_line()).collect();
         for node in nodes.iter() {
             node.configure(&plan.config(node, &lines));
         }
-        Self { nodes, _dir: dir }
+        Self { nodes, dir }
     }
 
     /// Starts a cluster and waits until all its nodes are ready.
@@ -211,6 +236,11 @@ impl Cluster {
             }
         }
         true
+    }
+
+    /// Where the directories of its nodes are.
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
     }
 
     /// All nodes, in the order of their numbers.

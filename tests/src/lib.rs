@@ -21,9 +21,12 @@
 //! | [`Oracle`], [`KeyOracle`] | what must, may and must not be stored |
 //! | [`Load`], [`publish_many`] | publishers in the background, or very many |
 //! | [`Packet`], [`packet`] | signed packets, good and bad, from their bytes |
+//! | [`Answer`], [`Status`], [`Digest`] | what a node says when it is asked |
 //! | [`dns`] | a DNS client that shows everything |
-//! | [`peer`] | somebody who calls at the address for nodes |
-//! | [`binary`], [`ports`] | which program, at which ports |
+//! | [`binary`] | which program |
+//!
+//! `quorate-bench` starts its clusters by this too, so this links no client of pkarr and no iroh:
+//! those are the tests'.
 
 // A test that fails prints the logs of its nodes.
 #![allow(clippy::print_stderr)]
@@ -36,16 +39,19 @@ mod node;
 mod nodes;
 mod oracle;
 pub mod packet;
-pub mod peer;
-pub mod ports;
+mod ports;
+mod process;
 mod publisher;
+mod requests;
 pub mod wait;
 
 pub use cluster::{Cluster, ORIGIN, OTHER_ORIGIN, Plan, voters};
 pub use load::{Load, publish_many};
-pub use node::{Addresses, Answer, Digest, Ended, Node, Status};
+pub use node::{Addresses, Node};
 pub use nodes::Nodes;
 pub use oracle::{KeyOracle, Oracle};
 pub use packet::Packet;
+pub use process::Ended;
 pub use publisher::{Publisher, PutAnswer};
+pub use requests::{Answer, Digest, Status};
 pub use rustix::process::Signal;

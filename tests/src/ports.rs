@@ -5,6 +5,7 @@
 //! processes of tests draw from the same block.
 
 use std::{
+    collections::VecDeque,
     env,
     fs::{self, File},
     net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket},
@@ -14,7 +15,7 @@ use std::{
 /// The first port of the first block.
 const FIRST: u16 = 20_000;
 
-/// How many ports a process has: more than its clusters take.
+/// How many ports a process has: more than the clusters take that it has at a time.
 const BLOCK_SIZE: u16 = 600;
 
 /// How many processes can run tests at once.
@@ -24,26 +25,35 @@ const _: () = assert!(FIRST + BLOCK_SIZE * BLOCK_COUNT <= 32_768);
 
 /// The ports of this process.
 struct Block {
-    next: u16,
-    end: u16,
+    /// Those that nobody has now, the longest unused first.
+    free: VecDeque<u16>,
     /// Held until the process ends.
     _lock: File,
 }
 
 static BLOCK: Mutex<Option<Block>> = Mutex::new(None);
 
-/// An address on loopback whose port is free for TCP and UDP, and given only once.
-pub fn free_address() -> SocketAddr {
+/// An address on loopback whose port is free for TCP and UDP, and is nobody else's until
+/// [`give_back`].
+pub(crate) fn take_address() -> SocketAddr {
     let mut block = BLOCK.lock().expect("no holder panics");
     let block = block.get_or_insert_with(take_block);
-    while block.next < block.end {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, block.next));
-        block.next += 1;
+    while let Some(port) = block.free.pop_front() {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         if TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok() {
             return address;
         }
     }
     panic!("all {BLOCK_SIZE} ports of this process are taken");
+}
+
+/// Ends the use of an address that was taken.
+pub(crate) fn give_back(address: SocketAddr) {
+    if let Ok(mut block) = BLOCK.lock()
+        && let Some(block) = block.as_mut()
+    {
+        block.free.push_back(address.port());
+    }
 }
 
 fn take_block() -> Block {
@@ -52,10 +62,9 @@ fn take_block() -> Block {
     for number in 0..BLOCK_COUNT {
         let lock = File::create(dir.join(number.to_string())).expect("a lock file can be made");
         if lock.try_lock().is_ok() {
-            let next = FIRST + number * BLOCK_SIZE;
+            let first = FIRST + number * BLOCK_SIZE;
             return Block {
-                next,
-                end: next + BLOCK_SIZE,
+                free: (first..first + BLOCK_SIZE).collect(),
                 _lock: lock,
             };
         }

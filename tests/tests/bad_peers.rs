@@ -1,16 +1,13 @@
 //! Who calls at the address for nodes and is none, or is one that has lost its mind.
 
-use quorate_tests::{
-    Cluster, Node,
-    packet::garbage,
-    peer::{call, frame, hello, seed_of},
-    voters,
-};
+use quorate_tests::{Cluster, Node, packet::garbage, voters};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     time::{Duration, timeout},
 };
+
+use crate::peer::{call, frame, hello, seed_of};
 
 /// The wire version that nodes speak.
 const WIRE_VERSION: u8 = 1;

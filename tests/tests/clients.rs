@@ -14,6 +14,8 @@ use iroh::{
 };
 use quorate_tests::{Cluster, Node, ORIGIN, OTHER_ORIGIN, dns, voters, wait::until};
 
+use crate::programs::{need, run};
+
 const ALPN: &[u8] = b"quorate-tests/echo/0";
 
 /// How long an endpoint may take to publish, and two of them to connect.
@@ -237,7 +239,6 @@ fn pkarr_client(node: &Node) -> pkarr::Client {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dig_finds_records_over_udp_and_tcp() {
-    need("dig", "dnsutils");
     let cluster = Cluster::start(voters(3)).await;
     let alice = cluster.publisher("alice");
     alice
@@ -286,7 +287,6 @@ async fn dig_finds_records_over_udp_and_tcp() {
 /// What dig says in full of names that have nothing: the status, the SOA and no answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn dig_is_told_no_data_and_no_such_name_apart() {
-    need("dig", "dnsutils");
     let cluster = Cluster::start(voters(1)).await;
     let (node, alice) = (cluster.node(1), cluster.publisher("alice"));
     alice.put(&node, "here").await.expect_acked();
@@ -332,7 +332,7 @@ async fn dig_is_told_no_data_and_no_such_name_apart() {
 
 fn dig(node: &Node, arguments: &[&str]) -> String {
     let server = node.addresses().dns;
-    run(Command::new("dig")
+    run(Command::new(need("dig", "dnsutils"))
         .arg(format!("@{}", server.ip()))
         .args(["-p", &server.port().to_string(), "+tries=3", "+time=3"])
         .args(arguments))
@@ -340,7 +340,6 @@ fn dig(node: &Node, arguments: &[&str]) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn curl_resolves_by_dns_over_https() {
-    need("curl", "curl");
     let cluster = Cluster::start(voters(1)).await;
     let (node, alice) = (cluster.node(1), cluster.publisher("alice"));
     alice.put(&node, "here").await.expect_acked();
@@ -384,7 +383,6 @@ async fn curl_resolves_by_dns_over_https() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn curl_is_told_what_is_wrong_with_a_request() {
-    need("curl", "curl");
     let cluster = Cluster::start(voters(1)).await;
     let node = cluster.node(1);
     let dir = tempfile::tempdir().expect("there is a place for files");
@@ -427,7 +425,7 @@ struct Curled {
 
 fn curl(url: &str, arguments: &[&str], dir: &Path) -> Curled {
     let (head, body) = (dir.join("head"), dir.join("body"));
-    let said = run(Command::new("curl")
+    let said = run(Command::new(need("curl", "curl"))
         .args([
             "--silent",
             "--show-error",
@@ -452,26 +450,4 @@ fn curl(url: &str, arguments: &[&str], dir: &Path) -> Curled {
             .to_lowercase(),
         body: std::fs::read(body).unwrap_or_default(),
     }
-}
-
-/// Fails, and says what to install, when a program that the test is about is missing.
-#[track_caller]
-fn need(program: &str, package: &str) {
-    let found = std::env::var_os("PATH")
-        .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(program).is_file()));
-    assert!(
-        found,
-        "this test needs `{program}`: install the Debian package {package}"
-    );
-}
-
-fn run(command: &mut Command) -> String {
-    let output = command.output().expect("the program can be started");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        output.status.success(),
-        "{command:?}: {}: {errors}",
-        output.status
-    );
-    String::from_utf8_lossy(&output.stdout).into_owned()
 }

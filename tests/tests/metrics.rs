@@ -1,6 +1,12 @@
 //! What a node says of itself, and what it still does when it stands alone.
 
-use std::{collections::BTreeSet, fs, path::Path, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    path::Path,
+    process::Command,
+    time::Duration,
+};
 
 use hickory_proto::{op::ResponseCode, rr::RecordType};
 use quorate_tests::{
@@ -8,6 +14,8 @@ use quorate_tests::{
     wait::{LEADER_WITHIN, until},
 };
 use tokio::time::Instant;
+
+use crate::programs::{need, run};
 
 /// Set it to write the list of names anew.
 const UPDATE_VARIABLE: &str = "UPDATE_GOLDEN";
@@ -49,6 +57,45 @@ async fn the_names_of_all_metrics() {
     );
 }
 
+/// Names, types and help texts are as Prometheus wants them.
+#[tokio::test(flavor = "multi_thread")]
+async fn promtool_finds_no_fault_with_the_metrics() {
+    let cluster = Cluster::start(voters(1)).await;
+    let dir = tempfile::tempdir().expect("there is a place for files");
+    let file = dir.path().join("metrics");
+    let metrics = cluster.node(1).admin("/metrics").await.expect("it lives");
+    fs::write(&file, &metrics.body).expect("the file can be written");
+    let metrics = File::open(&file).expect("it was written");
+    run(promtool().args(["check", "metrics"]).stdin(metrics));
+}
+
+/// The alerts can be loaded, and are about figures that there are.
+#[test]
+fn the_alerts_are_rules_about_metrics_that_exist() {
+    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/prometheus-rules.yml");
+    run(promtool().args(["check", "rules"]).arg(&rules));
+
+    let names = include_str!("metrics_golden.txt");
+    let names: BTreeSet<_> = names
+        .lines()
+        .filter_map(|line| line.split_once(' '))
+        .collect();
+    let rules = fs::read_to_string(rules).expect("it was read before");
+    let is_of_a_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let mut used = rules.split(|letter| !is_of_a_name(letter));
+    let missing = used.find(|word| {
+        word.starts_with("quorate_")
+            && !names.contains(&(word, "gauge"))
+            && !names.contains(&(word, "counter"))
+            && !names.contains(&(word.trim_end_matches("_bucket"), "histogram"))
+    });
+    assert_eq!(missing, None);
+}
+
+fn promtool() -> Command {
+    Command::new(need("promtool", "prometheus"))
+}
+
 /// The figures follow what happens.
 #[tokio::test(flavor = "multi_thread")]
 async fn counters_count() {
@@ -62,7 +109,7 @@ async fn counters_count() {
         let value = value.unwrap_or_else(|| panic!("{line} is missing:\n{metrics}"));
         value.parse().expect("a figure is a number")
     };
-    assert_eq!(figure("quorate_store_record_count").await, 0.0);
+    assert_eq!(figure("quorate_store_packets").await, 0.0);
     let packet = alice.packet("here");
     alice.put_packet(&node, &packet).await.expect_acked();
     alice.put_packet(&node, &packet).await.expect_acked();
@@ -75,11 +122,11 @@ async fn counters_count() {
         (r#"quorate_relay_puts_total{outcome="invalid"}"#, 1.0),
         (r#"quorate_relay_gets_total{outcome="found"}"#, 1.0),
         (r#"quorate_relay_gets_total{outcome="missing"}"#, 1.0),
-        ("quorate_store_record_count", 1.0),
+        ("quorate_store_packets", 1.0),
         (r#"quorate_raft_role{role="leader"}"#, 1.0),
         (r#"quorate_raft_role{role="follower"}"#, 0.0),
         ("quorate_raft_ready", 1.0),
-        ("quorate_raft_voter_count", 1.0),
+        ("quorate_raft_voters", 1.0),
     ] {
         assert_eq!(figure(line).await, expected, "{line}");
     }

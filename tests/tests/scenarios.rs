@@ -170,7 +170,7 @@ async fn follower_that_missed_20000_puts_becomes_equal() {
     follower.restart();
     follower.wait_ready().await;
     let digest = cluster.nodes().expect_converged().await;
-    assert_eq!(digest.record_count, PUT_COUNT as u64);
+    assert_eq!(digest.packet_count, PUT_COUNT as u64);
     for publisher in oracle.publishers().iter().step_by(PUT_COUNT / SAMPLE_COUNT) {
         let found = follower.get(&publisher.key()).await;
         publisher
@@ -214,7 +214,7 @@ async fn follower_that_needs_purged_entries_gets_a_snapshot() {
     follower.restart();
     follower.wait_ready().await;
     let digest = cluster.nodes().expect_converged().await;
-    assert_eq!(digest.record_count, oracle.acked_key_count());
+    assert_eq!(digest.packet_count, oracle.acked_key_count());
     assert!(follower.log_text().contains("installed a snapshot"));
 
     let alice = cluster.publisher("alice");
@@ -363,7 +363,7 @@ async fn nodes_form_one_cluster_in_any_order_and_again() {
     cluster.nodes().wait_ready().await;
     expect_voters(&cluster).await;
     let after = cluster.nodes().expect_converged().await;
-    assert_eq!((&after.sha256, after.record_count), (&before.sha256, 1));
+    assert_eq!((&after.sha256, after.packet_count), (&before.sha256, 1));
     cluster.nodes().expect_txt(&alice, "from two").await;
 }
 

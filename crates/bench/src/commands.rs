@@ -11,13 +11,14 @@ use clap::Args;
 use crate::{
     load::{
         Bounds,
+        connections::{Requests, drive},
         dns::{self, Shape},
-        get::{self, Expect},
-        put::{self, AtEnd},
+        get::{Expect, Gets},
+        put::{AtEnd, Puts},
     },
     measure::{Row, Servers},
     packets::{Keys, absent_names, shuffled},
-    relay_url::RelayUrl,
+    relay::Relay,
     report,
 };
 
@@ -80,19 +81,40 @@ impl WorkArgs {
     }
 }
 
-/// Arguments of `quorate-bench put`.
+/// What work over HTTP has in common.
 #[derive(Debug, Args)]
-pub(crate) struct PutArgs {
+struct HttpArgs {
     /// A relay, http://host:port/path; repeat to spread connections over several.
     #[arg(
         long,
         value_name = "URL",
         default_value = "http://127.0.0.1:8081/pkarr"
     )]
-    relay: Vec<RelayUrl>,
+    relay: Vec<Relay>,
     /// How many connections.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     connections: u16,
+}
+
+impl HttpArgs {
+    async fn measure(
+        &self,
+        work: &WorkArgs,
+        what: &str,
+        requests: impl Requests,
+    ) -> anyhow::Result<()> {
+        let connections = usize::from(self.connections);
+        let run = drive(requests, &self.relay, connections, work.bounds());
+        let name = format!("{what}, {connections} connections");
+        report_one(work.servers().measure(name, run).await?)
+    }
+}
+
+/// Arguments of `quorate-bench put`.
+#[derive(Debug, Args)]
+pub(crate) struct PutArgs {
+    #[command(flatten)]
+    http: HttpArgs,
     /// Signs one packet for each of the keys and sends these same bytes again and again.
     #[arg(long)]
     refresh: bool,
@@ -115,25 +137,16 @@ pub(crate) async fn put(args: PutArgs) -> anyhow::Result<()> {
         "{packet_count} packets are too many to sign ahead of time: at most {PACKETS_MAX}"
     );
     let packets = work.keys()?.sign(usize::try_from(packet_count)?);
-    let name = format!("PUT, {} connections", args.connections);
-    let connections = usize::from(args.connections);
-    let run = put::run(packets, at_end, &args.relay, connections, work.bounds());
-    report_one(work.servers().measure(name, run).await?)
+    args.http
+        .measure(work, "PUT", Puts { packets, at_end })
+        .await
 }
 
 /// Arguments of `quorate-bench get`.
 #[derive(Debug, Args)]
 pub(crate) struct GetArgs {
-    /// A relay, http://host:port/path; repeat to spread connections over several.
-    #[arg(
-        long,
-        value_name = "URL",
-        default_value = "http://127.0.0.1:8081/pkarr"
-    )]
-    relay: Vec<RelayUrl>,
-    /// How many connections.
-    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=10_000))]
-    connections: u16,
+    #[command(flatten)]
+    http: HttpArgs,
     /// Asks for keys that nobody has published, and expects 404.
     #[arg(long)]
     absent: bool,
@@ -144,11 +157,8 @@ pub(crate) struct GetArgs {
 /// GETs packets.
 pub(crate) async fn get(args: GetArgs) -> anyhow::Result<()> {
     let work = &args.work;
-    let (names, expect) = work.names(args.absent)?;
-    let name = format!("GET, {} connections", args.connections);
-    let connections = usize::from(args.connections);
-    let run = get::run(names, expect, &args.relay, connections, work.bounds());
-    report_one(work.servers().measure(name, run).await?)
+    let (keys, expect) = work.names(args.absent)?;
+    args.http.measure(work, "GET", Gets { keys, expect }).await
 }
 
 /// Arguments of `quorate-bench dns`.
@@ -194,6 +204,6 @@ pub(crate) async fn dns(args: DnsArgs) -> anyhow::Result<()> {
 }
 
 fn report_one(row: Row) -> anyhow::Result<()> {
-    report::print_head();
+    report::print_header();
     report::print(&row)
 }

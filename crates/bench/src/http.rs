@@ -1,197 +1,88 @@
-//! As much of HTTP/1.1 as a load generator needs (RFC 9112): one request after the other over a
-//! connection that stays open, answers with a known length.
+//! A connection on which one request follows the other, as a load generator needs it.
 
-use std::{net::SocketAddr, str};
+use std::{error::Error, net::SocketAddr};
 
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{
+    Request, Response,
+    body::Bytes,
+    client::conn::http1::{SendRequest, handshake},
+    header::HOST,
 };
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
 
 /// The largest answer, in bytes: metrics are the longest that is read.
 const ANSWER_SIZE_MAX: usize = 1024 * 1024;
 
-/// Room for a usual answer, in bytes.
-const BUFFER_SIZE: usize = 4 * 1024;
-
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum HttpError {
-    /// The system failed to carry it.
+    /// The server cannot be reached.
+    #[error("the connection cannot be made")]
+    Connect(#[from] std::io::Error),
+    /// The connection ended before the answer began, or the answer is no HTTP.
     #[error("the connection failed")]
-    Io(#[from] std::io::Error),
-    /// The server closed the connection before the answer was complete.
-    #[error("the connection was closed before the answer was complete")]
-    Closed,
-    /// The answer is none that this reads.
-    #[error("the answer is not understood")]
-    Head(#[from] HeadError),
-}
-
-/// Why a head is not understood.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum HeadError {
-    /// It does not begin with a status line.
-    #[error("it has no status line of HTTP/1.1")]
-    StatusLine,
-    /// It says nothing of the length of the body, or says it in chunks.
-    #[error("the length of its body is not given")]
-    Length,
-    /// It is larger than any answer expected.
-    #[error("it is larger than {ANSWER_SIZE_MAX} bytes")]
-    TooLong,
-}
-
-/// What the head of an answer says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Head {
-    pub(crate) status: u16,
-    /// Size of the head with the empty line, in bytes.
-    size: usize,
-    /// Size of the body, in bytes.
-    body_size: usize,
-    /// Whether the server closes the connection after this answer.
-    closes: bool,
-}
-
-impl Head {
-    /// Parses the head at the start of `bytes`; `None` if it is not complete yet.
-    fn parse(bytes: &[u8]) -> Result<Option<Self>, HeadError> {
-        let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {
-            return Ok(None);
-        };
-        let mut lines = bytes[..end].split(|&byte| byte == b'\n');
-        let status = lines
-            .next()
-            .and_then(parse_status)
-            .ok_or(HeadError::StatusLine)?;
-        let mut body_size = None;
-        let mut closes = false;
-        for line in lines {
-            let Some(colon) = line.iter().position(|&byte| byte == b':') else {
-                continue;
-            };
-            let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
-            if name.eq_ignore_ascii_case(b"content-length") {
-                body_size = str::from_utf8(value)
-                    .ok()
-                    .and_then(|value| value.parse().ok());
-            } else if name.eq_ignore_ascii_case(b"connection") {
-                closes |= value.eq_ignore_ascii_case(b"close");
-            }
-        }
-        // These have no body whatever else they say (RFC 9112, section 6.3).
-        let body_size = match status {
-            204 | 304 => 0,
-            _ => body_size.ok_or(HeadError::Length)?,
-        };
-        if body_size > ANSWER_SIZE_MAX {
-            return Err(HeadError::TooLong);
-        }
-        Ok(Some(Self {
-            status,
-            size: end + 4,
-            body_size,
-            closes,
-        }))
-    }
-}
-
-/// `HTTP/1.1 204 No Content`.
-fn parse_status(line: &[u8]) -> Option<u16> {
-    let digits = line.strip_prefix(b"HTTP/1.1 ")?.get(..3)?;
-    str::from_utf8(digits).ok()?.parse().ok()
+    Exchange(#[from] hyper::Error),
+    /// The connection ended before the answer was complete, or it is larger than any expected.
+    #[error("the body of the answer cannot be read")]
+    Body(#[source] Box<dyn Error + Send + Sync>),
 }
 
 /// A connection that stays open between requests.
 #[derive(Debug)]
 pub(crate) struct Connection {
     address: SocketAddr,
-    stream: Option<TcpStream>,
-    /// The last answer, as far as it is read.
-    answer: Vec<u8>,
+    sender: Option<SendRequest<Full<Bytes>>>,
 }
 
 impl Connection {
     /// Opens it.
     pub(crate) async fn open(address: SocketAddr) -> Result<Self, HttpError> {
-        let mut connection = Self {
+        Ok(Self {
             address,
-            stream: None,
-            answer: Vec::with_capacity(BUFFER_SIZE),
-        };
-        connection.stream().await?;
-        Ok(connection)
+            sender: Some(connect(address).await?),
+        })
     }
 
     /// Sends a request and reads its answer whole. After an error, or when the server closed the
     /// connection, the next exchange opens a new one.
-    pub(crate) async fn exchange(&mut self, request: &[u8]) -> Result<u16, HttpError> {
+    pub(crate) async fn exchange(
+        &mut self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Bytes>, HttpError> {
         // Taken, so that an exchange that fails or is given up leaves no half-read answer behind.
-        let mut stream = match self.stream.take() {
-            Some(stream) => stream,
+        let mut sender = match self.sender.take() {
+            Some(sender) => sender,
             None => connect(self.address).await?,
         };
-        stream.write_all(request).await?;
-        let head = self.read_answer(&mut stream).await?;
-        if !head.closes {
-            self.stream = Some(stream);
+        if sender.ready().await.is_err() {
+            sender = connect(self.address).await?;
         }
-        Ok(head.status)
-    }
-
-    /// The body of the last answer.
-    pub(crate) fn body(&self) -> &[u8] {
-        match Head::parse(&self.answer) {
-            Ok(Some(head)) => &self.answer[head.size..],
-            _ => &[],
-        }
-    }
-
-    async fn stream(&mut self) -> Result<(), HttpError> {
-        if self.stream.is_none() {
-            self.stream = Some(connect(self.address).await?);
-        }
-        Ok(())
-    }
-
-    async fn read_answer(&mut self, stream: &mut TcpStream) -> Result<Head, HttpError> {
-        self.answer.clear();
-        loop {
-            if stream.read_buf(&mut self.answer).await? == 0 {
-                return Err(HttpError::Closed);
-            }
-            if let Some(head) = Head::parse(&self.answer)? {
-                let size = head.size + head.body_size;
-                while self.answer.len() < size {
-                    if stream.read_buf(&mut self.answer).await? == 0 {
-                        return Err(HttpError::Closed);
-                    }
-                }
-                return Ok(head);
-            }
-            if self.answer.len() > ANSWER_SIZE_MAX {
-                return Err(HeadError::TooLong.into());
-            }
-        }
+        let (head, body) = sender.send_request(request).await?.into_parts();
+        let body = Limited::new(body, ANSWER_SIZE_MAX).collect().await;
+        let body = body.map_err(HttpError::Body)?.to_bytes();
+        self.sender = Some(sender);
+        Ok(Response::from_parts(head, body))
     }
 }
 
-async fn connect(address: SocketAddr) -> Result<TcpStream, HttpError> {
+async fn connect(address: SocketAddr) -> Result<SendRequest<Full<Bytes>>, HttpError> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
-    Ok(stream)
+    let (sender, connection) = handshake(TokioIo::new(stream)).await?;
+    // Its error is told to whoever waits for an answer. It ends with the sender.
+    tokio::spawn(connection);
+    Ok(sender)
 }
 
 /// GETs a path over a connection of its own.
-pub(crate) async fn fetch(address: SocketAddr, path: &str) -> Result<(u16, String), HttpError> {
-    let mut connection = Connection::open(address).await?;
-    let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n");
-    let status = connection.exchange(request.as_bytes()).await?;
-    Ok((
-        status,
-        String::from_utf8_lossy(connection.body()).into_owned(),
-    ))
+pub(crate) async fn fetch(address: SocketAddr, path: &str) -> Result<Response<Bytes>, HttpError> {
+    let request = Request::get(path)
+        .header(HOST, address.to_string())
+        .body(Full::default())
+        .expect("the path is one of ours");
+    Connection::open(address).await?.exchange(request).await
 }
 
 #[cfg(test)]

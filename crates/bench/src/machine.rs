@@ -4,12 +4,13 @@ use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
     os::unix::fs::FileExt,
-    path::Path,
+    path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::Context;
+use procfs::{CpuInfo, Current, LoadAverage, process::Process};
 
 /// How much is written before each flush, in bytes.
 const BLOCK_SIZE: usize = 4096;
@@ -20,50 +21,42 @@ const FLUSH_COUNT: u32 = 200;
 /// Prints what the machine is, and how fast the disk under `dir` flushes.
 pub(crate) fn print_facts(dir: &Path) -> anyhow::Result<()> {
     let cores = thread::available_parallelism().map_or(0, |count| count.get());
+    let cpu = CpuInfo::current().ok();
     println!(
         "machine    {cores} cores, {}",
-        cpu_model().as_deref().unwrap_or("unknown CPU")
+        or_unknown(cpu.as_ref().and_then(|cpu| cpu.model_name(0)))
     );
-    println!("kernel     {}", one_line("/proc/sys/kernel/osrelease"));
-    println!("load       {} (before)", one_line("/proc/loadavg"));
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").ok();
+    println!("kernel     {}", or_unknown(kernel.as_deref()).trim_end());
+    let load = LoadAverage::current().ok();
+    let load = load.map(|load| format!("{} {} {}", load.one, load.five, load.fifteen));
+    println!("load       {} (before)", or_unknown(load.as_deref()));
     let probe = probe(dir).with_context(|| format!("{} cannot be probed", dir.display()))?;
     println!(
         "disk       {}; 4 KiB and fdatasync, p50: {:.0} µs appending, {:.0} µs overwriting",
-        filesystem(dir).as_deref().unwrap_or("unknown file system"),
+        or_unknown(filesystem(dir).as_deref()),
         probe.append.as_secs_f64() * 1e6,
         probe.overwrite.as_secs_f64() * 1e6,
     );
     Ok(())
 }
 
-fn one_line(path: &str) -> String {
-    let text = fs::read_to_string(path).unwrap_or_else(|_| "unknown".to_owned());
-    text.trim_end().to_owned()
-}
-
-fn cpu_model() -> Option<String> {
-    let text = fs::read_to_string("/proc/cpuinfo").ok()?;
-    let line = text.lines().find(|line| line.starts_with("model name"))?;
-    Some(line.split_once(':')?.1.trim().to_owned())
+fn or_unknown(fact: Option<&str>) -> &str {
+    fact.unwrap_or("unknown")
 }
 
 /// The type of the file system that `dir` is on.
 fn filesystem(dir: &Path) -> Option<String> {
-    let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
-    parse_mounts(&mounts, &dir.canonicalize().ok()?).map(str::to_owned)
+    let mounts = Process::myself().ok()?.mountinfo().ok()?;
+    let mounts = (mounts.into_iter()).map(|mount| (mount.mount_point, mount.fs_type));
+    innermost(mounts, &dir.canonicalize().ok()?)
 }
 
 /// The type of the last mount among those with the longest path above `dir`.
-fn parse_mounts<'a>(mounts: &'a str, dir: &Path) -> Option<&'a str> {
+fn innermost(mounts: impl Iterator<Item = (PathBuf, String)>, dir: &Path) -> Option<String> {
     mounts
-        .lines()
-        .filter_map(|line| {
-            let mut fields = line.split(' ').skip(1);
-            let (path, kind) = (Path::new(fields.next()?), fields.next()?);
-            dir.starts_with(path)
-                .then(|| (path.components().count(), kind))
-        })
-        .max_by_key(|&(depth, _)| depth)
+        .filter(|(path, _)| dir.starts_with(path))
+        .max_by_key(|(path, _)| path.components().count())
         .map(|(_, kind)| kind)
 }
 
@@ -114,11 +107,13 @@ mod tests {
 
     #[test]
     fn the_innermost_mount_is_told() {
-        let mounts = "/dev/a / ext4 rw 0 0\ntmpfs /tmp tmpfs rw 0 0\n/dev/b /tmp/x xfs rw 0 0\n";
+        let mounts = [("/", "ext4"), ("/tmp", "tmpfs"), ("/tmp/x", "xfs")];
+        let mounts = mounts.map(|(path, kind)| (PathBuf::from(path), kind.to_owned()));
         for (dir, kind) in [("/srv", "ext4"), ("/tmp/y", "tmpfs"), ("/tmp/x/y", "xfs")] {
-            assert_eq!(parse_mounts(mounts, Path::new(dir)), Some(kind), "{dir}");
+            let found = innermost(mounts.clone().into_iter(), Path::new(dir));
+            assert_eq!(found.as_deref(), Some(kind), "{dir}");
         }
-        assert_eq!(parse_mounts("", Path::new("/")), None);
+        assert_eq!(innermost([].into_iter(), Path::new("/")), None);
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //!
 //! This measures; it judges nothing. Three rules make its figures worth comparing:
 //!
-//! - What is measured is the server: packets are signed ahead of time, requests are written by hand
-//!   on plain sockets, and the generator runs on one thread (DNS: one for each socket), since it
+//! - What is measured is the server: packets are signed ahead of time, connections are plain ones of
+//!   hyper without a pool, and the generator runs on one thread (DNS: one for each socket), since it
 //!   shares the machine with what it measures. Its own CPU time stands beside the server's.
 //! - Rates drift between machines and hours; CPU time per operation drifts least. Compare within one
 //!   run, and look at what other programs took meanwhile.
@@ -12,17 +12,17 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `smoke` | a three-node cluster on loopback, and every kind of work on it in turn |
-//! | `cluster` | its processes, directories and addresses |
 //! | `load` | the kinds of work: PUT, GET, DNS |
-//! | `http`, `relay_url` | as much of HTTP/1.1 as a load generator needs |
+//! | `http`, `relay` | a connection that sends one request after the other, and where to |
 //! | `packets` | keys, and packets signed ahead of time |
 //! | `measure` | the work, and what it cost servers, generator and disk |
 //! | `cpu`, `scrape`, `machine` | CPU time, the servers' own figures, what the machine is |
 //! | `report` | the table |
+//!
+//! The cluster is started and ended by `quorate-tests`, as in the scenarios.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
-mod cluster;
 mod commands;
 mod cpu;
 mod http;
@@ -30,7 +30,7 @@ mod load;
 mod machine;
 mod measure;
 mod packets;
-mod relay_url;
+mod relay;
 mod report;
 mod scrape;
 mod smoke;

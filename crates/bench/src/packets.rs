@@ -4,18 +4,15 @@ use std::{
     num::NonZero,
     sync::atomic::{AtomicU64, Ordering},
     thread,
-    time::{SystemTime, UNIX_EPOCH},
 };
 
-use ed25519_dalek::{Signer, SigningKey};
-use hickory_proto::{
-    op::{Message, MessageType, OpCode},
-    rr::{Name, RData, Record, rdata::TXT},
-};
+use fastrand::Rng;
+use pkarr::Keypair;
 use quorate_packet::PublicKey;
-
-/// The TTL of the records, in seconds: iroh's own.
-const TTL_SECS: u32 = 30;
+use quorate_tests::{
+    Packet,
+    packet::{now_micros, sign_txt},
+};
 
 /// What an endpoint publishes about itself at `_iroh`. With it, a payload has about 250 bytes.
 const TEXTS: [&str; 2] = [
@@ -23,19 +20,10 @@ const TEXTS: [&str; 2] = [
     "addr=192.0.2.117:49152 198.51.100.7:49153",
 ];
 
-/// The payload of a PUT, and the key it is for.
-#[derive(Debug, Clone)]
-pub(crate) struct Packet {
-    /// In z-base-32.
-    pub(crate) key: String,
-    /// Signature, timestamp and DNS packet.
-    pub(crate) payload: Vec<u8>,
-}
-
 /// Key pairs that every run with the same seed has in common, so that one run can read what another
 /// has written.
 pub(crate) struct Keys {
-    signers: Vec<SigningKey>,
+    signers: Vec<Keypair>,
     names: Vec<String>,
     /// The timestamp of the last packet, in microseconds.
     last_micros: AtomicU64,
@@ -48,12 +36,9 @@ impl Keys {
             let mut secret = [0; 32];
             secret[..8].copy_from_slice(&seed.to_be_bytes());
             secret[8..16].copy_from_slice(&wide(number).to_be_bytes());
-            SigningKey::from_bytes(&secret)
+            Keypair::from_secret_key(&secret)
         });
-        let names = signers
-            .iter()
-            .map(|signer| PublicKey::from_bytes(signer.verifying_key().to_bytes()).to_string())
-            .collect();
+        let names = signers.iter().map(Keypair::to_z32).collect();
         Self {
             signers,
             names,
@@ -79,64 +64,31 @@ impl Keys {
     }
 
     fn packet(&self, key: usize, micros: u64) -> Packet {
-        let dns = dns(&self.names[key]);
-        let mut signable = format!("3:seqi{micros}e1:v{}:", dns.len()).into_bytes();
-        signable.extend_from_slice(&dns);
-        let signature = self.signers[key].sign(&signable).to_bytes();
-        Packet {
-            key: self.names[key].clone(),
-            payload: [&signature[..], &micros.to_be_bytes(), &dns].concat(),
-        }
+        let name = format!("_iroh.{}.", self.names[key]);
+        sign_txt(
+            &self.signers[key],
+            micros,
+            &TEXTS.map(|text| (&*name, text)),
+        )
     }
 }
 
 /// Keys under which nobody has published anything: nobody knows their secrets.
 pub(crate) fn absent_names(count: usize) -> Vec<String> {
-    let mut state = 0x243f_6a88_85a3_08d3;
+    let mut random = Rng::with_seed(0x243f_6a88_85a3_08d3);
     let absent = || {
         let mut bytes = [0; 32];
-        for part in bytes.chunks_exact_mut(8) {
-            part.copy_from_slice(&split_mix(&mut state).to_be_bytes());
-        }
+        random.fill(&mut bytes);
         PublicKey::from_bytes(bytes).to_string()
     };
     std::iter::repeat_with(absent).take(count).collect()
 }
 
-/// The same values in an order without sense, so that reads do not follow the order of writes.
+/// The same values in an order without sense, the same in every run, so that reads do not follow the
+/// order of writes.
 pub(crate) fn shuffled<T>(mut values: Vec<T>) -> Vec<T> {
-    let mut state = 0x1319_8a2e_0370_7344;
-    for at in (1..values.len()).rev() {
-        let other = split_mix(&mut state) % (wide(at) + 1);
-        values.swap(at, usize::try_from(other).expect("it is at most `at`"));
-    }
+    Rng::with_seed(0x1319_8a2e_0370_7344).shuffle(&mut values);
     values
-}
-
-/// SplitMix64 (Steele, Lea and Flood, 2014): the same numbers in every run.
-fn split_mix(state: &mut u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut mixed = *state;
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
-}
-
-fn dns(key: &str) -> Vec<u8> {
-    let name = Name::from_ascii(format!("_iroh.{key}.")).expect("two short labels are a name");
-    let mut message = Message::new(0, MessageType::Response, OpCode::Query);
-    for text in TEXTS {
-        let data = RData::TXT(TXT::new(vec![text.to_owned()]));
-        message.add_answer(Record::from_rdata(name.clone(), TTL_SECS, data));
-    }
-    message.to_vec().expect("two short records can be encoded")
-}
-
-fn now_micros() -> u64 {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .expect("the clock is past 1970");
-    u64::try_from(now.as_micros()).expect("good for 500,000 years")
 }
 
 fn wide(number: usize) -> u64 {
@@ -179,7 +131,7 @@ mod tests {
             .iter()
             .map(|packet| {
                 let key = packet.key.parse().unwrap();
-                SignedPacket::parse(key, packet.payload.clone().into()).unwrap()
+                SignedPacket::parse(key, packet.payload.clone()).unwrap()
             })
             .collect();
         for (number, packet) in parsed.iter().enumerate() {
@@ -187,7 +139,7 @@ mod tests {
             assert!((240..=260).contains(&packet.payload().len()));
         }
         let newer = keys.sign(1);
-        let newer = SignedPacket::parse(*parsed[0].key(), newer[0].payload.clone().into());
+        let newer = SignedPacket::parse(*parsed[0].key(), newer[0].payload.clone());
         assert!(newer.unwrap().timestamp() > parsed[6].timestamp());
     }
 

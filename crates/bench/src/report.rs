@@ -15,8 +15,8 @@ others         cores that everything else on the machine was using
 fsync/op       log flushes of all servers per operation; fsync µs: mean time of one with its wait
 batch          mean packets of a batch";
 
-/// Prints the head of the table.
-pub(crate) fn print_head() {
+/// Prints the header of the table.
+pub(crate) fn print_header() {
     println!("{LEGEND}\n");
     println!(
         "{:<34} {:>8} {:>8} {:>8} {:>8} {:>6} {:>8} {:>8} {:>6} {:>8} {:>8} {:>6}  each",

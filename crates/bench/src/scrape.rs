@@ -6,25 +6,18 @@ use anyhow::{Context, ensure};
 
 use crate::http;
 
-/// Flushes of the log to disk.
-const FLUSHES: &str = "quorate_log_flush_duration_seconds";
+/// What is read: how many flushes of the log there were and their seconds, how many batches nodes
+/// formed and their packets.
+const SAMPLES: [&str; 4] = [
+    "quorate_log_flush_duration_seconds_count",
+    "quorate_log_flush_duration_seconds_sum",
+    "quorate_raft_batch_packets_count",
+    "quorate_raft_batch_packets_sum",
+];
 
-/// Batches of packets that nodes formed.
-const BATCHES: &str = "quorate_raft_batch_packets";
-
-/// Sums over all servers, since they started.
+/// [`SAMPLES`], each the sum over all servers since they started.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(crate) struct Scrape {
-    flushes: Histogram,
-    batches: Histogram,
-}
-
-/// What a histogram of Prometheus says of all its observations.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-struct Histogram {
-    count: f64,
-    sum: f64,
-}
+pub(crate) struct Scrape([f64; SAMPLES.len()]);
 
 /// What the servers did between two moments.
 #[derive(Debug, Clone, Copy)]
@@ -42,43 +35,33 @@ impl Scrape {
     pub(crate) async fn now(admins: &[SocketAddr]) -> anyhow::Result<Self> {
         let mut sums = Self::default();
         for &admin in admins {
-            let (status, text) = http::fetch(admin, "/metrics")
+            let answer = http::fetch(admin, "/metrics")
                 .await
                 .with_context(|| format!("the metrics at {admin} cannot be read"))?;
+            let status = answer.status().as_u16();
             ensure!(status == 200, "{admin} answered {status} to /metrics");
-            sums.flushes.add(&text, FLUSHES);
-            sums.batches.add(&text, BATCHES);
+            let text = String::from_utf8_lossy(answer.body());
+            sums.add(&text);
         }
         Ok(sums)
     }
 
+    fn add(&mut self, text: &str) {
+        for (sum, name) in self.0.iter_mut().zip(SAMPLES) {
+            *sum += sample(text, name).unwrap_or(0.0);
+        }
+    }
+
     /// What was done since `earlier`.
     pub(crate) fn since(&self, earlier: &Self) -> Inside {
-        let flushes = self.flushes.since(&earlier.flushes);
-        let batches = self.batches.since(&earlier.batches);
+        let [flush_count, flush_secs, batch_count, packet_count] =
+            std::array::from_fn(|at| self.0[at] - earlier.0[at]);
+        let mean = |sum, count| (count > 0.0).then(|| sum / count);
         Inside {
-            flush_count: flushes.count,
-            flush_mean_micros: flushes.mean().map(|secs| secs * 1e6),
-            batch_mean: batches.mean(),
+            flush_count,
+            flush_mean_micros: mean(flush_secs * 1e6, flush_count),
+            batch_mean: mean(packet_count, batch_count),
         }
-    }
-}
-
-impl Histogram {
-    fn add(&mut self, text: &str, name: &str) {
-        self.count += sample(text, &format!("{name}_count")).unwrap_or(0.0);
-        self.sum += sample(text, &format!("{name}_sum")).unwrap_or(0.0);
-    }
-
-    fn since(&self, earlier: &Self) -> Self {
-        Self {
-            count: self.count - earlier.count,
-            sum: self.sum - earlier.sum,
-        }
-    }
-
-    fn mean(&self) -> Option<f64> {
-        (self.count > 0.0).then(|| self.sum / self.count)
     }
 }
 
@@ -114,8 +97,7 @@ quorate_raft_batch_packets_count 3
     #[test]
     fn what_was_done_is_the_difference() {
         let mut later = Scrape::default();
-        later.flushes.add(TEXT, FLUSHES);
-        later.batches.add(TEXT, BATCHES);
+        later.add(TEXT);
         let inside = later.since(&Scrape::default());
         assert_eq!(inside.flush_count, 4.0);
         assert_eq!(inside.flush_mean_micros, Some(500.0));

@@ -9,19 +9,22 @@ use std::{
 use anyhow::{Context, ensure};
 use clap::Args;
 
+use quorate_tests::{Cluster, Node, ORIGIN, Packet, voters};
+
 use crate::{
-    cluster::{Cluster, Node, ORIGIN},
     commands::{PUTS_PER_SEC_MAX, SHAPE},
     cpu,
     load::{
-        Bounds, dns,
-        get::{self, Expect},
-        put::{self, AtEnd},
+        Bounds,
+        connections::{Requests, drive},
+        dns,
+        get::{Expect, Gets},
+        put::{AtEnd, Puts},
     },
     machine,
     measure::Servers,
     packets::{Keys, absent_names, shuffled},
-    relay_url::RelayUrl,
+    relay::Relay,
     report,
 };
 
@@ -70,10 +73,12 @@ pub(crate) async fn run(args: SmokeArgs) -> anyhow::Result<()> {
         program.display()
     );
     let dir = args.dir.clone().unwrap_or(home);
-    let mut cluster = Cluster::start(&program, &dir).await?;
+    // All as it is by default, but for the limit: all PUTs come from one address.
+    let plan = voters(3).named("quorate-bench").program(program).below(dir);
+    let cluster = Cluster::start(plan).await;
     machine::print_facts(cluster.dir())?;
-    let mut smoke = Smoke {
-        servers: cluster.servers().await?,
+    let smoke = Smoke {
+        servers: servers(&cluster).await,
         cluster,
         keys: Keys::new(0, usize::try_from(args.keys)?),
         connections: args.connections.into(),
@@ -87,6 +92,17 @@ pub(crate) async fn run(args: SmokeArgs) -> anyhow::Result<()> {
         args.secs
     );
     smoke.run().await
+}
+
+/// Whose cost is measured: the leader's first.
+async fn servers(cluster: &Cluster) -> Servers {
+    let leader = cluster.leader().await;
+    let followers = cluster.nodes().without(&leader);
+    let nodes = || [&leader].into_iter().chain(followers.iter());
+    Servers {
+        ids: nodes().filter_map(|node| node.process_id()).collect(),
+        admins: nodes().map(|node| node.addresses().admin).collect(),
+    }
 }
 
 /// Where this program is.
@@ -113,9 +129,9 @@ struct Smoke {
 }
 
 impl Smoke {
-    async fn run(&mut self) -> anyhow::Result<()> {
+    async fn run(&self) -> anyhow::Result<()> {
         let many = self.connections;
-        report::print_head();
+        report::print_header();
         let filled = self.fill().await?;
         self.put("PUT leader", At::Leader, many).await?;
         self.put("PUT follower", At::Follower, many).await?;
@@ -137,14 +153,11 @@ impl Smoke {
     }
 
     /// Publishes every key once; how many were.
-    async fn fill(&mut self) -> anyhow::Result<usize> {
+    async fn fill(&self) -> anyhow::Result<usize> {
         let packets = self.keys.sign(self.keys.names().len());
+        let puts = puts(packets, AtEnd::Stop);
         let relays = self.relays(At::All).await?;
-        let bounds = Bounds {
-            time: FILL_TIME,
-            count_max: u64::MAX,
-        };
-        let run = put::run(packets, AtEnd::Stop, &relays, FILL_CONNECTIONS, bounds);
+        let run = drive(puts, &relays, FILL_CONNECTIONS, within(FILL_TIME));
         let name = format!("fill: new keys, all nodes, {FILL_CONNECTIONS} conn");
         let row = self.servers.measure(name, run).await?;
         report::print(&row)?;
@@ -152,7 +165,7 @@ impl Smoke {
         Ok(usize::try_from(row.outcome.tally.ok_count())?)
     }
 
-    async fn put(&mut self, work: &str, at: At, connections: usize) -> anyhow::Result<()> {
+    async fn put(&self, work: &str, at: At, connections: usize) -> anyhow::Result<()> {
         let name = format!("{work}, {connections} conn");
         if !self.wants(&name) {
             return Ok(());
@@ -161,64 +174,55 @@ impl Smoke {
             1 => PUTS_PER_SEC_MAX_ALONE,
             _ => PUTS_PER_SEC_MAX,
         };
-        let packets = self
-            .keys
-            .sign(usize::try_from(self.time.as_secs() * per_sec_max)?);
-        let relays = self.relays(at).await?;
-        let run = put::run(packets, AtEnd::Stop, &relays, connections, self.bounds());
-        report::print(&self.servers.measure(name, run).await?)
+        let count = usize::try_from(self.time.as_secs() * per_sec_max)?;
+        let puts = puts(self.keys.sign(count), AtEnd::Stop);
+        self.requests(name, puts, at, connections).await
     }
 
-    async fn refresh(&mut self) -> anyhow::Result<()> {
-        let name = format!("PUT same bytes, all nodes, {} conn", self.connections);
+    async fn refresh(&self) -> anyhow::Result<()> {
+        let connections = self.connections;
+        let name = format!("PUT same bytes, all nodes, {connections} conn");
         if !self.wants(&name) {
             return Ok(());
         }
         let packets = self.keys.sign(REFRESHED_KEYS.min(self.keys.names().len()));
         let relays = self.relays(At::All).await?;
-        let written = packets.clone();
-        put::run(
-            written,
-            AtEnd::Stop,
-            &relays,
-            self.connections,
-            self.bounds(),
-        )
-        .await?;
-        let run = put::run(
-            packets,
-            AtEnd::Refresh,
-            &relays,
-            self.connections,
-            self.bounds(),
-        );
-        report::print(&self.servers.measure(name, run).await?)
+        let once = puts(packets.clone(), AtEnd::Stop);
+        drive(once, &relays, connections, within(self.time)).await?;
+        let again = puts(packets, AtEnd::Refresh);
+        self.requests(name, again, At::All, connections).await
     }
 
-    async fn get(&mut self, work: &str, keys: &[String], expect: Expect) -> anyhow::Result<()> {
+    async fn get(&self, work: &str, keys: &[String], expect: Expect) -> anyhow::Result<()> {
         let name = format!("{work}, {} conn", self.connections);
         if !self.wants(&name) {
             return Ok(());
         }
-        let relays = self.relays(At::Follower).await?;
-        let run = get::run(
-            keys.to_vec(),
-            expect,
-            &relays,
-            self.connections,
-            self.bounds(),
-        );
+        let keys = keys.to_vec();
+        let gets = Gets { keys, expect };
+        self.requests(name, gets, At::Follower, self.connections)
+            .await
+    }
+
+    async fn requests(
+        &self,
+        name: String,
+        requests: impl Requests,
+        at: At,
+        connections: usize,
+    ) -> anyhow::Result<()> {
+        let relays = self.relays(at).await?;
+        let run = drive(requests, &relays, connections, within(self.time));
         report::print(&self.servers.measure(name, run).await?)
     }
 
-    async fn dns(&mut self, work: &str, keys: &[String], expect: Expect) -> anyhow::Result<()> {
+    async fn dns(&self, work: &str, keys: &[String], expect: Expect) -> anyhow::Result<()> {
         let name = format!("{work}, {} in flight", SHAPE.socket_count * SHAPE.window);
         if !self.wants(&name) {
             return Ok(());
         }
-        let (_, follower) = self.cluster.leader_and_follower().await?;
-        let server = follower.dns();
-        let run = dns::run(keys, ORIGIN, expect, server, SHAPE, self.bounds());
+        let server = self.cluster.follower().await.addresses().dns;
+        let run = dns::run(keys, ORIGIN, expect, server, SHAPE, within(self.time));
         report::print(&self.servers.measure(name, run).await?)
     }
 
@@ -226,30 +230,39 @@ impl Smoke {
         self.only.as_ref().is_none_or(|only| name.contains(only))
     }
 
-    fn bounds(&self) -> Bounds {
-        Bounds {
-            time: self.time,
-            count_max: u64::MAX,
-        }
-    }
-
     /// The relays of these nodes, as the cluster stands now.
-    async fn relays(&mut self, at: At) -> anyhow::Result<Vec<RelayUrl>> {
-        let (leader, follower) = self.cluster.leader_and_follower().await?;
-        Ok(match at {
-            At::Leader => vec![leader.relay()],
-            At::Follower => vec![follower.relay()],
-            At::All => self.cluster.nodes().iter().map(Node::relay).collect(),
-        })
+    async fn relays(&self, at: At) -> anyhow::Result<Vec<Relay>> {
+        let relay = |node: &Node| Ok(node.url("/pkarr").parse()?);
+        match at {
+            At::Leader => Ok(vec![relay(&*self.cluster.leader().await)?]),
+            At::Follower => Ok(vec![relay(&*self.cluster.follower().await)?]),
+            At::All => self
+                .cluster
+                .nodes()
+                .iter()
+                .map(|node| relay(node))
+                .collect(),
+        }
     }
 
     fn print_memory(&self) {
         print!("\nresident memory:");
-        for node in self.cluster.nodes() {
-            if let Some(size) = cpu::resident_size(node.id()) {
-                print!(" node {} {} MiB", node.number, size / (1024 * 1024));
+        for node in self.cluster.nodes().iter() {
+            if let Some(size) = node.process_id().and_then(cpu::resident_size) {
+                print!(" {} {} MiB", node.name(), size / (1024 * 1024));
             }
         }
         println!();
+    }
+}
+
+fn puts(packets: Vec<Packet>, at_end: AtEnd) -> Puts {
+    Puts { packets, at_end }
+}
+
+fn within(time: Duration) -> Bounds {
+    Bounds {
+        time,
+        count_max: u64::MAX,
     }
 }

@@ -9,33 +9,32 @@ use std::{
 };
 
 use anyhow::Context;
+use http_body_util::Full;
+use hyper::{Request, StatusCode, body::Bytes};
 use tokio::{
     task::JoinSet,
     time::{sleep, timeout_at},
 };
 
 use super::{Bounds, Clock, Outcome, Tally};
-use crate::{http::Connection, relay_url::RelayUrl};
-
-/// Room for a usual request, in bytes.
-const REQUEST_SIZE: usize = 1024;
+use crate::{http::Connection, relay::Relay};
 
 /// How long a connection rests after it failed: a server that is gone is not dialled in a spin.
 const REST: Duration = Duration::from_millis(10);
 
 /// What the connections of a phase ask for.
-pub(super) trait Requests: Send + Sync + 'static {
-    /// Appends the request of this number, from 0; `false` if there are no more.
-    fn write(&self, number: u64, relay: &RelayUrl, request: &mut Vec<u8>) -> bool;
+pub(crate) trait Requests: Send + Sync + 'static {
+    /// The request of this number, from 0; `None` if there are no more.
+    fn request(&self, number: u64, relay: &Relay) -> Option<Request<Full<Bytes>>>;
 
     /// The status of an answer that is as it should be.
-    fn status(&self) -> u16;
+    fn status(&self) -> StatusCode;
 }
 
 /// Sends requests over `connection_count` connections, spread evenly over `relays`.
-pub(super) async fn drive(
+pub(crate) async fn drive(
     requests: impl Requests,
-    relays: &[RelayUrl],
+    relays: &[Relay],
     connection_count: usize,
     bounds: Bounds,
 ) -> anyhow::Result<Outcome> {
@@ -47,13 +46,13 @@ pub(super) async fn drive(
         connections.push((relay.clone(), connection));
     }
     let requests = Arc::new(requests);
-    let turn = Arc::new(AtomicU64::new(0));
+    let next = Arc::new(AtomicU64::new(0));
     let clock = Clock::start(bounds.time);
     let mut drivers = JoinSet::new();
     for (relay, connection) in connections {
         let driver = Driver {
             requests: requests.clone(),
-            turn: turn.clone(),
+            next: next.clone(),
             count_max: bounds.count_max,
             clock,
             relay,
@@ -72,52 +71,45 @@ pub(super) async fn drive(
 struct Driver<R> {
     requests: Arc<R>,
     /// The number of the next request of all connections.
-    turn: Arc<AtomicU64>,
+    next: Arc<AtomicU64>,
     count_max: u64,
     clock: Clock,
-    relay: RelayUrl,
+    relay: Relay,
     connection: Connection,
 }
 
 impl<R: Requests> Driver<R> {
     async fn run(mut self) -> Tally {
         let mut tally = Tally::new();
-        let mut request = Vec::with_capacity(REQUEST_SIZE);
-        while self.next(&mut request) {
+        while let Some(request) = self.next() {
             let begun = Instant::now();
             let give_up = self.clock.give_up().into();
-            let status = match timeout_at(give_up, self.connection.exchange(&request)).await {
-                Ok(Ok(status)) => status,
+            match timeout_at(give_up, self.connection.exchange(request)).await {
+                Ok(Ok(answer)) if answer.status() == self.requests.status() => {
+                    tally.on_ok(begun.elapsed());
+                }
+                Ok(Ok(answer)) => tally.on_error(|| {
+                    let reason = String::from_utf8_lossy(answer.body());
+                    let status = answer.status().as_u16();
+                    format!("{} answered {status}: {}", self.relay, reason.trim_end())
+                }),
                 Ok(Err(error)) => {
                     tally.on_error(|| format!("{}: {:#}", self.relay, anyhow::Error::new(error)));
                     sleep(REST).await;
-                    continue;
                 }
                 Err(_) => {
                     tally.on_error(|| format!("{} gave no answer", self.relay));
                     break;
                 }
-            };
-            if status == self.requests.status() {
-                tally.on_ok(begun.elapsed());
-            } else {
-                tally.on_error(|| self.describe(status));
             }
         }
         tally
     }
 
-    /// Writes the next request, if there is time and work left.
-    fn next(&self, request: &mut Vec<u8>) -> bool {
-        let number = self.turn.fetch_add(1, Ordering::Relaxed);
-        request.clear();
-        number < self.count_max
-            && Instant::now() < self.clock.end
-            && self.requests.write(number, &self.relay, request)
-    }
-
-    fn describe(&self, status: u16) -> String {
-        let reason = String::from_utf8_lossy(self.connection.body());
-        format!("{} answered {status}: {}", self.relay, reason.trim_end())
+    /// The next request, if there is time and work left.
+    fn next(&self) -> Option<Request<Full<Bytes>>> {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let goes_on = number < self.count_max && Instant::now() < self.clock.end;
+        goes_on.then(|| self.requests.request(number, &self.relay))?
     }
 }

@@ -9,6 +9,10 @@ use std::{
 };
 
 use anyhow::Context;
+use hickory_proto::{
+    op::{Message, MessageType, OpCode, Query},
+    rr::{Name, RecordType},
+};
 
 use super::{Bounds, Clock, Outcome, Tally, get::Expect};
 
@@ -20,12 +24,6 @@ const ANSWER_SIZE_MAX: usize = 4096;
 
 /// How many queries a socket can have in flight: one for each value of an id's lower half.
 pub(crate) const WINDOW_MAX: usize = 256;
-
-/// TXT (RFC 1035, section 3.3.14).
-const TYPE_TXT: u16 = 16;
-
-/// The Internet (RFC 1035, section 3.2.4).
-const CLASS_IN: u16 = 1;
 
 /// How queries are sent.
 #[derive(Debug, Clone, Copy)]
@@ -97,16 +95,9 @@ fn connect(server: SocketAddr) -> std::io::Result<UdpSocket> {
 
 /// A query with id 0, or `None` if the name is none.
 fn query(name: &str) -> Option<Vec<u8>> {
-    let mut query = vec![0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-    for label in name.split('.').filter(|label| !label.is_empty()) {
-        let size = u8::try_from(label.len()).ok().filter(|&size| size < 64)?;
-        query.push(size);
-        query.extend_from_slice(label.as_bytes());
-    }
-    query.push(0);
-    query.extend_from_slice(&TYPE_TXT.to_be_bytes());
-    query.extend_from_slice(&CLASS_IN.to_be_bytes());
-    Some(query)
+    let mut query = Message::new(0, MessageType::Query, OpCode::Query);
+    query.add_query(Query::query(Name::from_ascii(name).ok()?, RecordType::TXT));
+    query.to_vec().ok()
 }
 
 /// Whether the answer is what is expected, or what is wrong with it.
@@ -115,14 +106,14 @@ fn check(answer: &[u8], expect: Expect) -> Result<(), String> {
         return Err(format!("an answer has {} bytes", answer.len()));
     };
     let is_truncated = header[2] & 0x02 != 0;
-    let code = header[3] & 0x0f;
+    let rcode = header[3] & 0x0f;
     let answer_count = u16::from_be_bytes([header[6], header[7]]);
-    match (expect, code) {
+    match (expect, rcode) {
         _ if is_truncated => Err("an answer was truncated".to_owned()),
         (Expect::Found, 0) if answer_count > 0 => Ok(()),
         (Expect::Absent, 3) => Ok(()),
         _ => Err(format!(
-            "an answer had response code {code} and {answer_count} records"
+            "an answer had response code {rcode} and {answer_count} records"
         )),
     }
 }

@@ -1,13 +1,10 @@
-use hickory_proto::{
-    op::{Message, ResponseCode},
-    rr::RecordType,
-};
+use hickory_proto::op::ResponseCode;
 
 use super::*;
 
-fn answer_to(query: &[u8], code: ResponseCode) -> Vec<u8> {
+fn answer_to(query: &[u8], rcode: ResponseCode) -> Vec<u8> {
     let query = Message::from_vec(query).unwrap();
-    let mut answer = Message::error_msg(query.metadata.id, query.metadata.op_code, code);
+    let mut answer = Message::error_msg(query.metadata.id, query.metadata.op_code, rcode);
     answer.add_queries(query.queries.clone());
     answer.to_vec().unwrap()
 }
@@ -24,7 +21,7 @@ fn a_query_is_one_question_for_txt() {
 }
 
 #[test]
-fn answers_are_judged_by_code_and_count() {
+fn answers_are_judged_by_rcode_and_count() {
     let query = query("_iroh.key.").unwrap();
     let absent = answer_to(&query, ResponseCode::NXDomain);
     assert_eq!(check(&absent, Expect::Absent), Ok(()));

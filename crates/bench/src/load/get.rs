@@ -1,12 +1,10 @@
 //! GETs of packets, there or not.
 
-use std::io::Write;
+use http_body_util::Full;
+use hyper::{Request, StatusCode, body::Bytes};
 
-use super::{
-    Bounds, Outcome,
-    connections::{Requests, drive},
-};
-use crate::relay_url::RelayUrl;
+use super::connections::Requests;
+use crate::relay::Relay;
 
 /// What is expected of a name: in HTTP of a key, in DNS of `_iroh` below it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,45 +15,23 @@ pub(crate) enum Expect {
     Absent,
 }
 
-/// GETs `keys` in turn, again and again.
-pub(crate) async fn run(
-    keys: Vec<String>,
-    expect: Expect,
-    relays: &[RelayUrl],
-    connection_count: usize,
-    bounds: Bounds,
-) -> anyhow::Result<Outcome> {
-    let gets = Gets { keys, expect };
-    drive(gets, relays, connection_count, bounds).await
-}
-
-struct Gets {
-    keys: Vec<String>,
-    expect: Expect,
+/// GETs of `keys` in turn, again and again.
+pub(crate) struct Gets {
+    pub(crate) keys: Vec<String>,
+    pub(crate) expect: Expect,
 }
 
 impl Requests for Gets {
-    fn write(&self, number: u64, relay: &RelayUrl, request: &mut Vec<u8>) -> bool {
-        let Some(key) = usize::try_from(number)
-            .ok()
-            .and_then(|number| number.checked_rem(self.keys.len()))
-            .and_then(|number| self.keys.get(number))
-        else {
-            return false;
-        };
-        write!(
-            request,
-            "GET {}/{key} HTTP/1.1\r\nHost: {}\r\n\r\n",
-            relay.path, relay.host,
-        )
-        .expect("a Vec takes every write");
-        true
+    fn request(&self, number: u64, relay: &Relay) -> Option<Request<Full<Bytes>>> {
+        let number = usize::try_from(number).ok()?;
+        let key = &self.keys[number.checked_rem(self.keys.len())?];
+        Some(relay.request("GET", key, Bytes::new()))
     }
 
-    fn status(&self) -> u16 {
+    fn status(&self) -> StatusCode {
         match self.expect {
-            Expect::Found => 200,
-            Expect::Absent => 404,
+            Expect::Found => StatusCode::OK,
+            Expect::Absent => StatusCode::NOT_FOUND,
         }
     }
 }
@@ -65,15 +41,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_get_is_a_head() {
-        let gets = Gets {
+    fn keys_are_asked_for_in_turn() {
+        let mut gets = Gets {
             keys: vec!["a".into(), "b".into()],
             expect: Expect::Found,
         };
         let relay = "http://127.0.0.1:8081/".parse().unwrap();
-        let mut request = Vec::new();
-        assert!(gets.write(3, &relay, &mut request));
-        let expected = "GET /pkarr/b HTTP/1.1\r\nHost: 127.0.0.1:8081\r\n\r\n";
-        assert_eq!(request, expected.as_bytes());
+        let request = gets.request(3, &relay).unwrap();
+        assert_eq!(
+            (request.method().as_str(), request.uri().path()),
+            ("GET", "/pkarr/b")
+        );
+        assert_eq!(request.headers()["host"], "127.0.0.1:8081");
+        gets.keys.clear();
+        assert!(gets.request(0, &relay).is_none());
     }
 }

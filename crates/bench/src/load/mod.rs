@@ -1,6 +1,6 @@
 //! The kinds of work, each bounded in time and count.
 
-mod connections;
+pub(crate) mod connections;
 pub(crate) mod dns;
 pub(crate) mod get;
 pub(crate) mod put;

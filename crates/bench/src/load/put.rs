@@ -1,12 +1,11 @@
 //! PUTs of packets that were signed before.
 
-use std::io::Write;
+use http_body_util::Full;
+use hyper::{Request, StatusCode, body::Bytes};
+use quorate_tests::Packet;
 
-use super::{
-    Bounds, Outcome,
-    connections::{Requests, drive},
-};
-use crate::{packets::Packet, relay_url::RelayUrl};
+use super::connections::Requests;
+use crate::relay::Relay;
 
 /// What is done when every packet has been sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,21 +16,10 @@ pub(crate) enum AtEnd {
     Refresh,
 }
 
-/// PUTs `packets` in their order over `connection_count` connections, spread evenly over `relays`.
-pub(crate) async fn run(
-    packets: Vec<Packet>,
-    at_end: AtEnd,
-    relays: &[RelayUrl],
-    connection_count: usize,
-    bounds: Bounds,
-) -> anyhow::Result<Outcome> {
-    let puts = Puts { packets, at_end };
-    drive(puts, relays, connection_count, bounds).await
-}
-
-struct Puts {
-    packets: Vec<Packet>,
-    at_end: AtEnd,
+/// PUTs of `packets` in their order.
+pub(crate) struct Puts {
+    pub(crate) packets: Vec<Packet>,
+    pub(crate) at_end: AtEnd,
 }
 
 impl Puts {
@@ -45,36 +33,27 @@ impl Puts {
 }
 
 impl Requests for Puts {
-    fn write(&self, number: u64, relay: &RelayUrl, request: &mut Vec<u8>) -> bool {
-        let Some(packet) = self.packet(number) else {
-            return false;
-        };
-        write!(
-            request,
-            "PUT {}/{} HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n\r\n",
-            relay.path,
-            packet.key,
-            relay.host,
-            packet.payload.len(),
-        )
-        .expect("a Vec takes every write");
-        request.extend_from_slice(&packet.payload);
-        true
+    fn request(&self, number: u64, relay: &Relay) -> Option<Request<Full<Bytes>>> {
+        let packet = self.packet(number)?;
+        Some(relay.request("PUT", &packet.key, packet.payload.clone()))
     }
 
-    fn status(&self) -> u16 {
-        204
+    fn status(&self) -> StatusCode {
+        StatusCode::NO_CONTENT
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use hyper::body::Body;
+
     use super::*;
 
     fn puts(at_end: AtEnd) -> Puts {
         let packet = |key: &str| Packet {
             key: key.to_owned(),
-            payload: b"bytes".to_vec(),
+            micros: 0,
+            payload: Bytes::from_static(b"bytes"),
         };
         Puts {
             packets: vec![packet("a"), packet("b")],
@@ -83,13 +62,15 @@ mod tests {
     }
 
     #[test]
-    fn a_put_is_head_and_payload() {
+    fn a_put_names_the_key_and_carries_the_payload() {
         let relay = "http://127.0.0.1:8081".parse().unwrap();
-        let mut request = Vec::new();
-        assert!(puts(AtEnd::Stop).write(1, &relay, &mut request));
-        let expected =
-            "PUT /pkarr/b HTTP/1.1\r\nHost: 127.0.0.1:8081\r\nContent-Length: 5\r\n\r\nbytes";
-        assert_eq!(request, expected.as_bytes());
+        let request = puts(AtEnd::Stop).request(1, &relay).unwrap();
+        assert_eq!(
+            (request.method().as_str(), request.uri().path()),
+            ("PUT", "/pkarr/b")
+        );
+        assert_eq!(request.headers()["host"], "127.0.0.1:8081");
+        assert_eq!(request.body().size_hint().exact(), Some(5));
     }
 
     #[test]

@@ -34,7 +34,7 @@ const SPKI_PREFIX: [u8; 12] = [
 const END_WITHIN: Duration = Duration::from_secs(20);
 
 /// The seed in a node's key file.
-pub fn seed_of(data_dir: &Path) -> [u8; 32] {
+pub(crate) fn seed_of(data_dir: &Path) -> [u8; 32] {
     let text = fs::read_to_string(data_dir.join("node.key")).expect("`quorate init` made it");
     let line = text
         .lines()
@@ -47,20 +47,20 @@ pub fn seed_of(data_dir: &Path) -> [u8; 32] {
 }
 
 /// The first words of a node: wire version, cluster id and lane.
-pub fn hello(wire_version: u8, cluster: &[u8; 32], lane: u8) -> Vec<u8> {
+pub(crate) fn hello(wire_version: u8, cluster: &[u8; 32], lane: u8) -> Vec<u8> {
     let message = [b"quorate\n".as_slice(), &[wire_version], cluster, &[lane]].concat();
     frame(&message)
 }
 
 /// The bytes with their length before them.
-pub fn frame(message: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(message: &[u8]) -> Vec<u8> {
     let length = u32::try_from(message.len()).expect("tests send short frames");
     [&length.to_be_bytes(), message].concat()
 }
 
 /// Shakes hands by TLS 1.3 with the key of `seed`, or with none, sends `sent`, and gives back every
 /// byte that came before the node ended the call.
-pub async fn call(node: SocketAddr, seed: Option<[u8; 32]>, sent: &[u8]) -> Vec<u8> {
+pub(crate) async fn call(node: SocketAddr, seed: Option<[u8; 32]>, sent: &[u8]) -> Vec<u8> {
     let mut received = Vec::new();
     let talk = async {
         let stream = TcpStream::connect(node).await?;

@@ -1,0 +1,11 @@
+//! Scenarios over real processes and sockets: one module for each subject.
+
+mod bad_input;
+mod bad_peers;
+mod bad_starts;
+mod clients;
+mod dev;
+mod metrics;
+mod peer;
+mod programs;
+mod scenarios;
