@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr, sync::LazyLock};
 
 use data_encoding::{Encoding, Specification};
+use ed25519_dalek::VerifyingKey;
 
 /// Size of an Ed25519 public key, in bytes.
 pub const PUBLIC_KEY_SIZE: usize = 32;
@@ -34,8 +35,8 @@ static Z_BASE_32: LazyLock<Encoding> = LazyLock::new(|| {
 
 /// An Ed25519 public key (RFC 8032): the name of an endpoint, and of a node of ours.
 ///
-/// Any 32 bytes make one: whether they are a point on the curve shows when a signature is checked
-/// against them ([`SignedPacket::parse`](crate::SignedPacket::parse)).
+/// Any 32 bytes make one: whether somebody can own it, [`validate`](Self::validate) tells, and
+/// [`SignedPacket::parse`](crate::SignedPacket::parse) by itself.
 ///
 /// Sixteen strings of 52 characters name each key. Parsing accepts all of them and `Display` writes
 /// the one with zero bits at its end, so equal keys are equal values whatever their spelling.
@@ -67,6 +68,22 @@ impl PublicKey {
         let mut key = [0; PUBLIC_KEY_SIZE];
         key.copy_from_slice(&bytes[..PUBLIC_KEY_SIZE]);
         Ok(Self(key))
+    }
+
+    /// Whether this is a key that one signer can own: a point on the curve (RFC 8032, section
+    /// 5.1.3), and not one of small order.
+    pub fn validate(&self) -> Result<(), InvalidKeyError> {
+        self.verifying_key().map(drop)
+    }
+
+    /// The key to check signatures with, if it is [valid](Self::validate).
+    pub(crate) fn verifying_key(&self) -> Result<VerifyingKey, InvalidKeyError> {
+        let key =
+            VerifyingKey::from_bytes(&self.0).map_err(|_| InvalidKeyError::NotOnCurve(*self))?;
+        match key.is_weak() {
+            true => Err(InvalidKeyError::Weak(*self)),
+            false => Ok(key),
+        }
     }
 }
 
@@ -101,8 +118,22 @@ pub enum KeyError {
     Symbol(usize),
 }
 
+/// Why nobody can own a key alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidKeyError {
+    /// The key is no point on the curve, so nothing can be signed with it. Half of all strings of 32
+    /// bytes are none, so this is how most mistyped keys are found.
+    #[error("{0} is no Ed25519 public key: not a point on the curve")]
+    NotOnCurve(PublicKey),
+    /// The key is a point of small order, for which anyone can make signatures.
+    #[error("{0} is a weak key, for which anyone can sign")]
+    Weak(PublicKey),
+}
+
 #[cfg(test)]
 mod tests {
+    use ed25519_dalek::SigningKey;
+
     use super::*;
 
     const ALPHABET: &str = "ybndrfg8ejkmcpqxot1uwisza345h769";
@@ -149,5 +180,28 @@ mod tests {
             PublicKey::parse_z32(&[0xff; Z32_LEN]),
             Err(KeyError::Symbol(0))
         );
+    }
+
+    #[test]
+    fn the_key_of_a_signer_is_valid() {
+        for seed in 0..32 {
+            let signer = SigningKey::from_bytes(&[seed; 32]);
+            let key = PublicKey::from_bytes(signer.verifying_key().to_bytes());
+            assert_eq!(key.validate(), Ok(()));
+        }
+    }
+
+    /// No y of 2 is on the curve; 0 and 1 are those of points of order 4 and 1.
+    #[test]
+    fn a_key_that_nobody_owns_is_invalid() {
+        let key = |first| {
+            let mut bytes = [0; PUBLIC_KEY_SIZE];
+            bytes[0] = first;
+            PublicKey::from_bytes(bytes)
+        };
+        let of = |first| key(first).validate();
+        assert_eq!(of(2), Err(InvalidKeyError::NotOnCurve(key(2))));
+        assert_eq!(of(0), Err(InvalidKeyError::Weak(key(0))));
+        assert_eq!(of(1), Err(InvalidKeyError::Weak(key(1))));
     }
 }

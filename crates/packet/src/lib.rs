@@ -19,7 +19,7 @@ pub mod message;
 mod signed;
 mod timestamp;
 
-pub use key::{KeyError, PUBLIC_KEY_SIZE, PublicKey, Z32_LEN};
+pub use key::{InvalidKeyError, KeyError, PUBLIC_KEY_SIZE, PublicKey, Z32_LEN};
 pub use signed::{
     DNS_SIZE_MAX, HEADER_SIZE, PAYLOAD_SIZE_MAX, PAYLOAD_SIZE_MIN, PacketError, SignedPacket,
 };

@@ -3,10 +3,10 @@
 use std::{cmp::Ordering, fmt, io::Write};
 
 use bytes::Bytes;
-use ed25519_dalek::{Signature, VerifyingKey};
+use ed25519_dalek::Signature;
 use hickory_proto::op::Message;
 
-use crate::{PublicKey, Timestamp, message};
+use crate::{InvalidKeyError, PublicKey, Timestamp, message};
 
 /// Size of an Ed25519 signature, in bytes.
 const SIGNATURE_SIZE: usize = 64;
@@ -105,11 +105,7 @@ impl SignedPacket {
     }
 
     fn check_signature(&self) -> Result<(), PacketError> {
-        let key = VerifyingKey::from_bytes(self.key.as_bytes())
-            .map_err(|_| PacketError::NotOnCurve(self.key))?;
-        if key.is_weak() {
-            return Err(PacketError::WeakKey(self.key));
-        }
+        let key = self.key.verifying_key()?;
         let signature = Signature::from_slice(&self.payload[..SIGNATURE_SIZE])
             .map_err(|_| PacketError::Signature(self.key))?;
         key.verify_strict(&signable(self.timestamp(), self.dns()), &signature)
@@ -147,12 +143,9 @@ pub enum PacketError {
     /// The DNS packet cannot be decoded.
     #[error("the DNS packet cannot be decoded: {0}")]
     Dns(String),
-    /// The key is no point on the curve, so nothing can be signed with it.
-    #[error("{0} is no Ed25519 public key: not a point on the curve")]
-    NotOnCurve(PublicKey),
-    /// The key is a point of small order, for which anyone can make signatures.
-    #[error("{0} is a weak key, for which anyone can sign")]
-    WeakKey(PublicKey),
+    /// Nobody can own the key alone.
+    #[error(transparent)]
+    Key(#[from] InvalidKeyError),
     /// The signature is not that of the key over timestamp and DNS packet.
     #[error("the signature is not that of {0} over this timestamp and DNS packet")]
     Signature(PublicKey),

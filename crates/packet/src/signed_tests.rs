@@ -1,4 +1,4 @@
-use ed25519_dalek::{Signer, SigningKey};
+use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
 
 use super::*;
 
@@ -107,7 +107,7 @@ fn weak_keys_are_refused_even_with_a_signature_that_fits() {
     ed25519_dalek::Verifier::verify(&plain, &message, &signature).expect("a forgery for anyone");
     assert_eq!(
         SignedPacket::parse(key, payload.into()),
-        Err(PacketError::WeakKey(key))
+        Err(PacketError::Key(InvalidKeyError::Weak(key)))
     );
 }
 
@@ -117,7 +117,7 @@ fn bytes_that_are_no_point_are_refused() {
     let (_, payload) = sign(6, 7, &EMPTY_DNS);
     assert_eq!(
         SignedPacket::parse(key, payload),
-        Err(PacketError::NotOnCurve(key))
+        Err(PacketError::Key(InvalidKeyError::NotOnCurve(key)))
     );
 }
 
