@@ -2,16 +2,12 @@
 
 use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
 
-use hickory_proto::rr::Name;
-use quorate_authority::Soa;
 use quorate_limit::{ClientLimit, TrustedProxies};
 use quorate_packet::PublicKey;
 use quorate_rpc::NodeId;
+use quorate_setting::{Findings, KeyPath};
 
-use super::{
-    check::parse_name,
-    form::{ConfigV1, Origin},
-};
+use super::ConfigV1;
 
 /// How much later than the replica the relay gives up: the replica's own answer says more.
 const RELAY_DEADLINE_MARGIN: Duration = Duration::from_millis(500);
@@ -44,7 +40,7 @@ impl ConfigV1 {
             dir: self.data_dir.clone(),
             store_cache_size: usize::try_from(store.cache_size).unwrap_or(usize::MAX),
             put_deadline: self.put_deadline(),
-            retention: Duration::from_secs(self.records.retention_secs),
+            retention: Duration::from_secs(self.packets.retention_secs),
             checkpoint_interval: Duration::from_secs(store.checkpoint_interval_secs),
             checkpoint_log_size: store.checkpoint_log_size,
             log_kept_count_max: self.log.kept_count_max,
@@ -57,7 +53,12 @@ impl ConfigV1 {
 
     /// The zones. Their names must have been checked.
     pub(crate) fn origins(&self) -> Vec<quorate_authority::Origin> {
-        self.dns.origins.iter().map(origin).collect()
+        let key = KeyPath::from("dns.origins");
+        let origins = self.dns.origins.iter();
+        let zones = origins.map(|origin| origin.zone(&key, &mut Findings::default()));
+        zones
+            .collect::<Option<_>>()
+            .expect("names are parsed when the configuration is checked")
     }
 
     /// The limit of PUTs per client, if there is one.
@@ -66,7 +67,7 @@ impl ConfigV1 {
         self.limit.enabled.then(|| quorate_limit::Config {
             burst: positive(self.limit.put_burst),
             rate_per_sec: positive(self.limit.put_per_sec),
-            client_count_max: self.limit.clients_max,
+            client_count_max: self.limit.client_count_max,
         })
     }
 
@@ -83,7 +84,7 @@ impl ConfigV1 {
     /// The public HTTP server.
     pub(crate) fn http_server(&self) -> quorate_relay::ServerConfig {
         quorate_relay::ServerConfig {
-            connection_count_max: self.http.connections_max,
+            connection_count_max: self.http.connection_count_max,
             // A node that stops still answers every PUT that it has taken.
             drain_timeout: self.put_deadline() + RELAY_DEADLINE_MARGIN,
             ..quorate_relay::ServerConfig::new(self.http.listen)
@@ -93,7 +94,7 @@ impl ConfigV1 {
     /// The DNS server.
     pub(crate) fn dns_server(&self) -> quorate_dns::Config {
         quorate_dns::Config {
-            tcp_connection_count_max: self.dns.tcp_connections_max,
+            tcp_connection_count_max: self.dns.tcp_connection_count_max,
             ..quorate_dns::Config::new(self.dns.listen)
         }
     }
@@ -102,53 +103,6 @@ impl ConfigV1 {
     pub(crate) fn admin_server(&self) -> quorate_relay::ServerConfig {
         quorate_relay::ServerConfig::new(self.admin.listen)
     }
-}
-
-fn origin(origin: &Origin) -> quorate_authority::Origin {
-    let names = origin.ns.iter().map(|ns| checked_name(ns));
-    let ns: Vec<Name> = names.collect();
-    let name = checked_name(&origin.name);
-    let addresses = origin.ns_addresses.iter();
-    quorate_authority::Origin {
-        soa: soa(origin, &name, ns.first()),
-        soa_ttl_secs: origin.ttl_secs,
-        ns_addresses: addresses
-            .map(|(ns, list)| (checked_name(ns), list.clone()))
-            .collect(),
-        name,
-        ns,
-        a: origin.a.clone(),
-        aaaa: origin.aaaa.clone(),
-        ttl_secs: origin.ttl_secs,
-    }
-}
-
-fn soa(origin: &Origin, name: &Name, first_ns: Option<&Name>) -> Soa {
-    let soa = &origin.soa;
-    let mname = match soa.mname.as_str() {
-        "" => first_ns.unwrap_or(name).clone(),
-        mname => checked_name(mname),
-    };
-    let rname = match soa.rname.as_str() {
-        // Of a name too long for a label more, the name itself.
-        "" => name
-            .prepend_label("hostmaster")
-            .unwrap_or_else(|_| name.clone()),
-        rname => checked_name(rname),
-    };
-    Soa {
-        mname,
-        rname,
-        serial: soa.serial,
-        refresh_secs: soa.refresh_secs,
-        retry_secs: soa.retry_secs,
-        expire_secs: soa.expire_secs,
-        minimum_secs: soa.minimum_secs,
-    }
-}
-
-fn checked_name(text: &str) -> Name {
-    parse_name(text).expect("names are parsed when the configuration is checked")
 }
 
 #[cfg(test)]
@@ -188,24 +142,6 @@ mod tests {
         config.cluster.nodes.push(other.parse().unwrap());
         let voters: Vec<_> = config.voters(identity).into_values().collect();
         assert_eq!(voters, ["a.example.org:7700"]);
-    }
-
-    #[test]
-    fn an_origin_has_a_start_of_authority_without_being_told() {
-        let mut config = ConfigV1::default();
-        config.dns.origins = vec![Origin {
-            name: "Quorate.test".into(),
-            ..Origin::default()
-        }];
-        let origin = config.origins().remove(0);
-        assert_eq!(origin.name.to_string(), "quorate.test.");
-        assert_eq!(origin.soa.mname, origin.name);
-        assert_eq!(origin.soa.rname.to_string(), "hostmaster.quorate.test.");
-        config.dns.origins[0].ns = vec!["ns1.example.org".into()];
-        assert_eq!(
-            config.origins()[0].soa.mname.to_string(),
-            "ns1.example.org."
-        );
     }
 
     #[test]
