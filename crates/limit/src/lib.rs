@@ -13,7 +13,9 @@
 mod client;
 mod limit;
 mod proxies;
+mod settings;
 
 pub use client::Client;
-pub use limit::{CLIENT_COUNT_MAX, ClientLimit, Config, RetryAfter};
+pub use limit::{ClientLimit, Config, RetryAfter};
 pub use proxies::{ProxyError, TrustedProxies};
+pub use settings::LimitSettings;

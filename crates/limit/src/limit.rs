@@ -20,11 +20,7 @@ use governor::{
     state::{StateStore, keyed::ShrinkableKeyedStateStore},
 };
 
-use crate::Client;
-
-/// How many clients have a bucket of their own unless configured otherwise. With their table they
-/// take at most 4 MB.
-pub const CLIENT_COUNT_MAX: usize = 50_000;
+use crate::{Client, LimitSettings};
 
 /// How often a full table is searched for idle clients. The search takes a millisecond and holds
 /// up every check, so a flood must not cause more than one of them per second.
@@ -49,13 +45,7 @@ pub struct Config {
 /// 6,000 / (20 − 6.7) = 450 s.
 impl Default for Config {
     fn default() -> Self {
-        const BURST: NonZeroU32 = NonZeroU32::new(6_000).expect("not zero");
-        const RATE_PER_SEC: NonZeroU32 = NonZeroU32::new(20).expect("not zero");
-        Self {
-            burst: BURST,
-            rate_per_sec: RATE_PER_SEC,
-            client_count_max: CLIENT_COUNT_MAX,
-        }
+        Self::from(&LimitSettings::default())
     }
 }
 
