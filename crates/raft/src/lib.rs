@@ -36,6 +36,7 @@ mod pipe;
 mod proposer;
 mod puts;
 mod service;
+mod settings;
 mod snapshot;
 mod state_machine;
 mod types;
@@ -44,3 +45,6 @@ mod upkeep;
 pub use config::Config;
 pub use metrics::Metrics;
 pub use node::{FatalError, Node, NodeMetrics, OpenError};
+pub use settings::{
+    LogSettings, PacketSettings, PutSettings, RaftSettings, Settings, StoreSettings,
+};
