@@ -1,6 +1,6 @@
 //! The settings in the form that each room wants them.
 
-use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use quorate_limit::{ClientLimit, TrustedProxies};
 use quorate_packet::PublicKey;
@@ -32,22 +32,21 @@ impl ConfigV1 {
 
     /// The node of this identity, and whether it has been part of the cluster before.
     pub(crate) fn raft(&self, identity: PublicKey, has_joined: bool) -> quorate_raft::Config {
-        let (raft, store) = (&self.raft, &self.store);
+        let settings = quorate_raft::Settings {
+            packets: self.packets.clone(),
+            put: self.put.clone(),
+            raft: self.raft.clone(),
+            store: self.store.clone(),
+            log: self.log.clone(),
+        };
         quorate_raft::Config {
-            node: NodeId(identity),
-            voters: self.voters(identity),
             has_joined,
-            dir: self.data_dir.clone(),
-            store_cache_size: usize::try_from(store.cache_size).unwrap_or(usize::MAX),
-            put_deadline: self.put_deadline(),
-            retention: Duration::from_secs(self.packets.retention_secs),
-            checkpoint_interval: Duration::from_secs(store.checkpoint_interval_secs),
-            checkpoint_log_size: store.checkpoint_log_size,
-            log_kept_count_max: self.log.kept_count_max,
-            log_kept_size_max: self.log.kept_size_max,
-            heartbeat: Duration::from_millis(raft.heartbeat_ms),
-            election_timeout_min: Duration::from_millis(raft.election_timeout_min_ms),
-            election_timeout_max: Duration::from_millis(raft.election_timeout_max_ms),
+            ..quorate_raft::Config::with_settings(
+                NodeId(identity),
+                self.voters(identity),
+                self.data_dir.clone(),
+                &settings,
+            )
         }
     }
 
@@ -63,12 +62,7 @@ impl ConfigV1 {
 
     /// The limit of PUTs per client, if there is one.
     pub(crate) fn limit(&self) -> Option<quorate_limit::Config> {
-        let positive = |number| NonZeroU32::new(number).expect("the bounds of the form begin at 1");
-        self.limit.enabled.then(|| quorate_limit::Config {
-            burst: positive(self.limit.put_burst),
-            rate_per_sec: positive(self.limit.put_per_sec),
-            client_count_max: self.limit.client_count_max,
-        })
+        self.limit.enabled.then(|| (&self.limit).into())
     }
 
     /// The relay.

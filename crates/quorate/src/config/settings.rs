@@ -5,16 +5,14 @@ use std::{
     path::PathBuf,
 };
 
+use quorate_limit::LimitSettings;
+use quorate_raft::{LogSettings, PacketSettings, PutSettings, RaftSettings, StoreSettings};
 use quorate_setting::settings;
 
 use super::{NodeAddress, origin::OriginSettings};
 
 /// The version of the form that this program reads.
 pub(crate) const VERSION: u32 = 1;
-
-const MEBIBYTE: u64 = 1024 * 1024;
-const GIBIBYTE: u64 = 1024 * MEBIBYTE;
-const DAY_SECS: u64 = 24 * 3600;
 
 settings! {
     /// All settings of a node.
@@ -109,85 +107,5 @@ settings! {
         /// The zones under which records are served, as <name>.<key>.<zone>. Repeat the block for
         /// more zones.
         origins: Vec<OriginSettings> = Vec::new();
-    }
-}
-
-settings! {
-    /// The rate of PUTs from one client address.
-    pub(crate) struct LimitSettings {
-        /// Whether PUTs are limited per client.
-        enabled: bool = true;
-        /// How many PUTs a client that was idle may make at once. The default leaves room for 2,000
-        /// endpoints behind one address, all of which restart at the same moment.
-        put_burst: u32 = 6_000, in 1..=10_000_000, RATE;
-        /// How many PUTs a second a client may make for ever.
-        put_per_sec: u32 = 20, in 1..=1_000_000, RATE;
-        /// How many clients have a limit of their own; all others share one.
-        client_count_max was clients_max: usize = 50_000, in 1_000..=10_000_000,
-            "every client takes 80 bytes, and a small table makes strangers share one limit";
-    }
-}
-
-const RATE: &str =
-    "0 would refuse every PUT, and so high a limit is none: set limit.enabled = false";
-
-settings! {
-    /// How long packets live.
-    pub(crate) struct PacketSettings {
-        /// How long after the cluster last received it a packet is kept: 7 days. The same on all
-        /// nodes.
-        retention_secs: u64 = 7 * DAY_SECS, in 1..=366 * DAY_SECS,
-            "endpoints publish every 5 minutes, and a packet of last year helps nobody";
-    }
-}
-
-settings! {
-    /// How PUTs are answered.
-    pub(crate) struct PutSettings {
-        /// How long after its arrival every PUT has its answer, whatever happens.
-        deadline_ms: u64 = 10_000, in 100..=60_000,
-            "below, an election fails PUTs that could wait; above, publishers hang";
-    }
-}
-
-settings! {
-    /// The clock of elections (Raft paper, section 5.2).
-    pub(crate) struct RaftSettings {
-        /// How often a leader says that it lives.
-        heartbeat_ms: u64 = 50, in 5..=10_000,
-            "below, heartbeats are most of the traffic; above, a lost leader goes unseen";
-        /// The shortest time without a leader before a node stands for election: at least twice
-        /// heartbeat_ms.
-        election_timeout_min_ms: u64 = 200;
-        /// The longest time without a leader before a node stands for election: above
-        /// election_timeout_min_ms.
-        election_timeout_max_ms: u64 = 350, in 1..=120_000, "above, a lost leader goes unseen";
-    }
-}
-
-settings! {
-    /// The packets on disk.
-    pub(crate) struct StoreSettings {
-        /// Memory for pages of the store, in bytes: 256 MiB.
-        cache_size: u64 = 256 * MEBIBYTE, in MEBIBYTE..=1024 * GIBIBYTE,
-            "below, every read goes to disk; above, the number is a mistake";
-        /// The longest time between checkpoints.
-        checkpoint_interval_secs: u64 = 30, in 1..=3600,
-            "a restart replays the log since the last checkpoint";
-        /// The size of the log since the last checkpoint that brings the next one, in bytes: 64 MiB.
-        checkpoint_log_size: u64 = 64 * MEBIBYTE, in MEBIBYTE..=16 * GIBIBYTE,
-            "below, the node does little but checkpoints; above, a restart takes minutes";
-    }
-}
-
-settings! {
-    /// What stays in the Raft log although a checkpoint holds it.
-    pub(crate) struct LogSettings {
-        /// The most entries.
-        kept_count_max: u64 = 50_000, in 0..=100_000_000, "above, the number is a mistake";
-        /// The size of the log beyond which fewer stay, in bytes: 512 MiB.
-        kept_size_max: u64 = 512 * MEBIBYTE, in 128 * MEBIBYTE..=64 * GIBIBYTE,
-            "below, the log is shorter than the two files it is written in; above, a restart reads \
-             it for minutes";
     }
 }
