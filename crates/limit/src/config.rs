@@ -2,9 +2,7 @@
 
 use std::num::NonZeroU32;
 
-/// How many clients have a bucket of their own unless configured otherwise. With their table they
-/// take at most 4 MB.
-const CLIENT_COUNT_MAX: usize = 50_000;
+use crate::LimitSettings;
 
 /// How much a client may do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,12 +23,6 @@ pub struct Config {
 /// 6,000 / (20 − 6.7) = 450 s.
 impl Default for Config {
     fn default() -> Self {
-        const BURST: NonZeroU32 = NonZeroU32::new(6_000).expect("not zero");
-        const RATE_PER_SEC: NonZeroU32 = NonZeroU32::new(20).expect("not zero");
-        Self {
-            burst: BURST,
-            rate_per_sec: RATE_PER_SEC,
-            client_count_max: CLIENT_COUNT_MAX,
-        }
+        Self::from(&LimitSettings::default())
     }
 }

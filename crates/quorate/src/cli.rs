@@ -8,14 +8,13 @@ use std::{
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
-use toml::Value;
+use quorate_ctl::{PublishArgs, ResolveArgs, out};
+use quorate_setting::Value;
 
 use crate::{
     config::{self, Loaded, Sources},
     dev::DevArgs,
     init::{self, InitArgs},
-    publish::{self, PublishArgs},
-    resolve::{self, ResolveArgs},
 };
 
 const EXAMPLES: &str = "\
@@ -66,6 +65,10 @@ enum ConfigCommand {
     },
     /// Print every setting in force, and which layer set it.
     Show(ConfigArgs),
+    /// Print a commented file for one node of three, to start from.
+    Example,
+    /// Print what every setting means, in Markdown.
+    Reference,
 }
 
 /// The file, and flags over it.
@@ -150,8 +153,16 @@ fn run(command: Command) -> anyhow::Result<()> {
             out!("{}", args.load()?.show());
             Ok(())
         }
-        Command::Publish(args) => block_on(publish::run(args)),
-        Command::Resolve(args) => block_on(resolve::run(args)),
+        Command::Config(ConfigCommand::Example) => {
+            out!("{}", config::example());
+            Ok(())
+        }
+        Command::Config(ConfigCommand::Reference) => {
+            out!("{}", config::reference());
+            Ok(())
+        }
+        Command::Publish(args) => block_on(quorate_ctl::publish(args)),
+        Command::Resolve(args) => block_on(quorate_ctl::resolve(args)),
     }
 }
 

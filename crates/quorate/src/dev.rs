@@ -8,14 +8,14 @@ use std::{
 use anyhow::{Context, bail};
 use clap::Args;
 use futures_util::future::select_all;
+use quorate_ctl::{DEV_ORIGIN as ORIGIN, open_key_file, out, outln};
 use quorate_tls::Identity;
 
 use crate::{
-    config::{ConfigV1, Origin},
+    config::{ConfigV1, OriginSettings},
     data_dir::{Cluster, DataDir},
     init::{self, KEY_FILE},
     node::{Addresses, RunningNode},
-    publish::{DEV_ORIGIN as ORIGIN, key_file},
     stop::{DEV_LOGS, Stop, start_logs},
 };
 
@@ -203,14 +203,14 @@ fn configs(args: &DevArgs, root: &Path) -> anyhow::Result<Vec<(ConfigV1, Identit
 }
 
 /// The origin, with an apex that answers as that of a real zone does.
-fn origin() -> Origin {
+fn origin() -> OriginSettings {
     let server = format!("ns1.{ORIGIN}.");
-    Origin {
+    OriginSettings {
         name: ORIGIN.to_owned(),
         ns: vec![server.clone()],
         a: vec![Ipv4Addr::LOCALHOST],
         ns_addresses: [(server, vec![Ipv4Addr::LOCALHOST.into()])].into(),
-        ..Origin::default()
+        ..OriginSettings::default()
     }
 }
 
@@ -231,9 +231,9 @@ async fn start(configs: &[(ConfigV1, Identity)]) -> anyhow::Result<Vec<RunningNo
 
 /// Whether an address could not be had.
 fn is_of_bind(error: &anyhow::Error) -> bool {
-    error.chain().any(|cause| {
-        cause.is::<quorate_listener::BindError>()
-    })
+    error
+        .chain()
+        .any(|cause| cause.is::<quorate_listener::BindError>())
 }
 
 fn banner(nodes: &[RunningNode], root: &Path, demo: &Demo) -> String {
@@ -296,7 +296,7 @@ struct Demo {
 impl Demo {
     fn open(root: &Path) -> anyhow::Result<Self> {
         let path = root.join("demo.key");
-        let (keypair, _) = key_file::open(&path)?;
+        let (keypair, _) = open_key_file(&path)?;
         Ok(Self {
             path,
             key: keypair.to_z32(),
@@ -307,6 +307,8 @@ impl Demo {
 #[cfg(test)]
 mod tests {
     use std::fs;
+
+    use quorate_setting::Form;
 
     use super::*;
     use crate::config::{self, Sources};
@@ -408,7 +410,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         for (config, _) in configs(&args(5, dir.path()), dir.path()).unwrap() {
             let file = dir.path().join("config.toml");
-            fs::write(&file, toml::to_string(&config).unwrap()).unwrap();
+            fs::write(&file, toml::to_string(&config.value()).unwrap()).unwrap();
             let loaded = config::load(Sources {
                 file: Some(file),
                 ..Sources::default()

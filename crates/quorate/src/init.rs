@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context, ensure};
 use clap::Args;
+use quorate_ctl::outln;
 use quorate_tls::{Identity, IdentityError};
 
 use crate::{config, data_dir::DataDir};

@@ -9,26 +9,10 @@
 //! | `data_dir` | who a node is, and of which cluster |
 //! | `stop` | logs and signals |
 //! | `init` | the identity of a node |
-//! | `publish`, `resolve` | the main job by hand: a packet in, a packet or a DNS answer out |
+//!
+//! The commands `publish` and `resolve` are those of `quorate-ctl`.
 
 #![allow(clippy::print_stderr)]
-
-/// Prints to standard output. A reader that has gone, as `head` does, is no error: what it wanted it
-/// has.
-macro_rules! out {
-    ($($text:tt)*) => {{
-        use std::io::Write as _;
-        let _ = write!(std::io::stdout(), $($text)*);
-    }};
-}
-
-/// [`out!`] and the end of the line.
-macro_rules! outln {
-    ($($text:tt)*) => {{
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stdout(), $($text)*);
-    }};
-}
 
 mod cli;
 mod config;
@@ -36,9 +20,6 @@ mod data_dir;
 mod dev;
 mod init;
 mod node;
-mod publish;
-mod relay_url;
-mod resolve;
 mod serve;
 mod stop;
 

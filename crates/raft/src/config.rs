@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 use quorate_rpc::NodeId;
 
+use crate::Settings;
+
 /// What a node is told.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -42,21 +44,38 @@ pub struct Config {
 impl Config {
     /// Settings for `node` among `voters` with data in `dir`, all else by default.
     pub fn new(node: NodeId, voters: BTreeMap<NodeId, String>, dir: PathBuf) -> Self {
+        Self::with_settings(node, voters, dir, &Settings::default())
+    }
+
+    /// What `settings` say, for `node` among `voters` with data in `dir`.
+    pub fn with_settings(
+        node: NodeId,
+        voters: BTreeMap<NodeId, String>,
+        dir: PathBuf,
+        settings: &Settings,
+    ) -> Self {
+        let Settings {
+            packets,
+            put,
+            raft,
+            store,
+            log,
+        } = settings;
         Self {
             node,
             voters,
             has_joined: false,
             dir,
-            store_cache_size: 256 * 1024 * 1024,
-            put_deadline: Duration::from_secs(10),
-            retention: Duration::from_secs(7 * 24 * 3600),
-            checkpoint_interval: Duration::from_secs(30),
-            checkpoint_log_size: 64 * 1024 * 1024,
-            log_kept_count_max: 50_000,
-            log_kept_size_max: 512 * 1024 * 1024,
-            heartbeat: Duration::from_millis(50),
-            election_timeout_min: Duration::from_millis(200),
-            election_timeout_max: Duration::from_millis(350),
+            store_cache_size: usize::try_from(store.cache_size).unwrap_or(usize::MAX),
+            put_deadline: Duration::from_millis(put.deadline_ms),
+            retention: Duration::from_secs(packets.retention_secs),
+            checkpoint_interval: Duration::from_secs(store.checkpoint_interval_secs),
+            checkpoint_log_size: store.checkpoint_log_size,
+            log_kept_count_max: log.kept_count_max,
+            log_kept_size_max: log.kept_size_max,
+            heartbeat: Duration::from_millis(raft.heartbeat_ms),
+            election_timeout_min: Duration::from_millis(raft.election_timeout_min_ms),
+            election_timeout_max: Duration::from_millis(raft.election_timeout_max_ms),
         }
     }
 }

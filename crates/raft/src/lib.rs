@@ -45,8 +45,12 @@ mod proposer;
 mod puts;
 mod replica;
 mod service;
+mod settings;
 
 pub use config::Config;
 pub use error::{FatalError, OpenError};
 pub use metrics::Metrics;
 pub use node::{Node, NodeMetrics};
+pub use settings::{
+    LogSettings, PacketSettings, PutSettings, RaftSettings, Settings, StoreSettings,
+};

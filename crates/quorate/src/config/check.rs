@@ -1,86 +1,22 @@
-//! What must hold of the settings beyond the form of each.
+//! What must hold of the settings beyond the form and the bounds of each.
 
-use std::{collections::BTreeMap, net::SocketAddr, ops::RangeInclusive};
+use std::net::SocketAddr;
 
-use hickory_proto::rr::Name;
-use quorate_authority::{Authority, NEGATIVE_TTL_SECS_MAX};
+use quorate_authority::{Authority, Origin};
 use quorate_limit::TrustedProxies;
+use quorate_setting::{Findings, Form, KeyPath};
 
-use super::{
-    KeyPath,
-    form::{ConfigV1, Origin, VERSION},
-};
+use super::{ConfigV1, settings::VERSION};
 
 /// The most founding voters. Every PUT waits for a majority, so that more of them make a cluster
 /// slower and hardly safer.
-const NODES_COUNT_MAX: usize = 9;
+const NODE_COUNT_MAX: usize = 9;
 
 /// The most origins: every query is compared with each.
-const ORIGINS_COUNT_MAX: usize = 64;
+const ORIGIN_COUNT_MAX: usize = 64;
 
 /// The longest name of a cluster, in characters: that of a DNS label.
 const CLUSTER_NAME_LEN_MAX: usize = 63;
-
-const MEBIBYTE: u64 = 1024 * 1024;
-const GIBIBYTE: u64 = 1024 * MEBIBYTE;
-const DAY_SECS: u64 = 24 * 3600;
-
-/// One thing that the checks found.
-#[derive(Debug)]
-pub(super) struct Finding {
-    pub(super) key: KeyPath,
-    /// The other key, where two do not go together: whoever set that one alone has to look there.
-    pub(super) related: Option<KeyPath>,
-    pub(super) reason: String,
-}
-
-/// What the checks found, each at its key.
-#[derive(Debug, Default)]
-pub(super) struct Findings {
-    /// What keeps a node from starting.
-    pub(super) errors: Vec<Finding>,
-    /// What is allowed but doubtful.
-    pub(super) warnings: Vec<Finding>,
-}
-
-impl Findings {
-    fn error(&mut self, key: impl Into<KeyPath>, reason: impl Into<String>) {
-        self.errors.push(Finding {
-            key: key.into(),
-            related: None,
-            reason: reason.into(),
-        });
-    }
-
-    fn error_between(&mut self, [key, related]: [&str; 2], reason: impl Into<String>) {
-        self.errors.push(Finding {
-            key: key.into(),
-            related: Some(related.into()),
-            reason: reason.into(),
-        });
-    }
-
-    fn warning(&mut self, key: impl Into<KeyPath>, reason: impl Into<String>) {
-        self.warnings.push(Finding {
-            key: key.into(),
-            related: None,
-            reason: reason.into(),
-        });
-    }
-
-    fn bound(
-        &mut self,
-        key: impl Into<KeyPath>,
-        value: u64,
-        bounds: RangeInclusive<u64>,
-        why: &str,
-    ) {
-        if !bounds.contains(&value) {
-            let (min, max) = bounds.into_inner();
-            self.error(key, format!("{value} is not from {min} to {max}: {why}"));
-        }
-    }
-}
 
 /// Checks bounds, relations and clashes.
 pub(super) fn check(config: &ConfigV1) -> Findings {
@@ -89,9 +25,10 @@ pub(super) fn check(config: &ConfigV1) -> Findings {
     check_listeners(config, &mut findings);
     check_proxies(config, &mut findings);
     check_nodes(config, &mut findings);
-    check_origins(config, &mut findings);
-    check_bounds(config, &mut findings);
-    check_raft(config, &mut findings);
+    let zones = check_origins(config, &mut findings);
+    config.check(&KeyPath::default(), &mut findings);
+    check_zones(zones, &mut findings);
+    check_elections(config, &mut findings);
     findings
 }
 
@@ -190,9 +127,9 @@ fn check_nodes(config: &ConfigV1, findings: &mut Findings) {
         }
     }
     match nodes.len() {
-        count if count > NODES_COUNT_MAX => {
+        count if count > NODE_COUNT_MAX => {
             let reason = format!(
-                "{count} founding voters are more than {NODES_COUNT_MAX}: every PUT waits for a \
+                "{count} founding voters are more than {NODE_COUNT_MAX}: every PUT waits for a \
                  majority of them"
             );
             findings.error(key, reason);
@@ -208,251 +145,56 @@ fn check_nodes(config: &ConfigV1, findings: &mut Findings) {
     }
 }
 
-fn check_origins(config: &ConfigV1, findings: &mut Findings) {
+/// The zones whose names can be read.
+fn check_origins(config: &ConfigV1, findings: &mut Findings) -> Vec<Origin> {
     let key = KeyPath::from("dns.origins");
     let origins = &config.dns.origins;
-    match origins.len() {
-        0 => findings.warning(
-            key.clone(),
-            "there is none, so every DNS question is refused",
-        ),
-        count if count > ORIGINS_COUNT_MAX => {
-            let reason = format!(
-                "{count} origins are more than {ORIGINS_COUNT_MAX}: every query is compared with \
-                 each"
-            );
-            findings.error(key.clone(), reason);
-        }
-        _ => {}
+    if origins.is_empty() {
+        let reason = "there is none, so every DNS question is refused";
+        findings.warning(key.clone(), reason);
     }
-    let mut seen: BTreeMap<Name, usize> = BTreeMap::new();
+    if origins.len() > ORIGIN_COUNT_MAX {
+        let reason = format!(
+            "{} origins are more than {ORIGIN_COUNT_MAX}: every query is compared with each",
+            origins.len()
+        );
+        findings.error(key.clone(), reason);
+    }
+    let mut zones: Vec<Option<Origin>> = Vec::new();
     for (at, origin) in origins.iter().enumerate() {
         let key = key.index(at);
-        let Some(name) = check_name(&key.key("name"), &origin.name, findings) else {
-            continue;
-        };
-        check_origin(&key, &name, origin, findings);
-        if let Some(first) = seen.get(&name) {
-            let reason = format!("{name} is already dns.origins[{first}]");
-            findings.error(key.key("name"), reason);
+        let zone = origin.zone(&key, findings);
+        if let Some(Origin { name, .. }) = &zone {
+            let mut before = zones.iter();
+            let is_same = |zone: &Option<Origin>| zone.as_ref().is_some_and(|z| z.name == *name);
+            if let Some(first) = before.position(is_same) {
+                let reason = format!("{name} is already dns.origins[{first}]");
+                findings.error(key.key("name"), reason);
+            }
         }
-        seen.entry(name).or_insert(at);
+        zones.push(zone);
     }
-    // What the checks above cannot tell with a better key: how origins stand to each other.
-    if !findings
-        .errors
-        .iter()
-        .any(|found| found.key.is_inside(&key))
-        && let Err(error) = Authority::new(config.origins())
+    zones.into_iter().flatten().collect()
+}
+
+/// How zones stand to each other, if nothing else is wrong with them: that has a better key.
+fn check_zones(zones: Vec<Origin>, findings: &mut Findings) {
+    let key = KeyPath::from("dns.origins");
+    let mut errors = findings.errors.iter();
+    if !errors.any(|found| found.key.is_inside(&key))
+        && let Err(error) = Authority::new(zones)
     {
         findings.error(key, error.to_string());
     }
 }
 
-fn check_origin(key: &KeyPath, name: &Name, origin: &Origin, findings: &mut Findings) {
-    let servers = origin.ns.iter().enumerate();
-    let servers: Vec<Name> = servers
-        .filter_map(|(at, ns)| check_name(&key.key("ns").index(at), ns, findings))
-        .collect();
-    let mut addressed = Vec::new();
-    for (ns, addresses) in &origin.ns_addresses {
-        let key = key.key("ns_addresses").key(ns);
-        let Some(ns) = check_name(&key, ns, findings) else {
-            continue;
-        };
-        if !name.zone_of(&ns) {
-            let reason = format!("{ns} lies outside {name}, so its addresses are not ours to give");
-            findings.error(key.clone(), reason);
-        } else if !servers.contains(&ns) {
-            findings.error(key.clone(), format!("{ns} is not in the list ns"));
-        }
-        if addresses.is_empty() {
-            findings.error(key, "it lists no address");
-        }
-        addressed.push(ns);
-    }
-    let apex_has_address = !(origin.a.is_empty() && origin.aaaa.is_empty());
-    for (at, ns) in servers.iter().enumerate() {
-        let has_address = addressed.contains(ns) || (ns == name && apex_has_address);
-        if name.zone_of(ns) && !has_address {
-            let reason = format!(
-                "{ns} lies inside the zone and has no address in ns_addresses: resolvers may not \
-                 find it"
-            );
-            findings.warning(key.key("ns").index(at), reason);
-        }
-    }
-    let soa = &key.key("soa");
-    for (field, value) in [("mname", &origin.soa.mname), ("rname", &origin.soa.rname)] {
-        // Empty stands for the default.
-        if !value.is_empty() {
-            check_name(&soa.key(field), value, findings);
-        }
-    }
-    check_zone_times(key, origin, findings);
-}
-
-fn check_zone_times(key: &KeyPath, origin: &Origin, findings: &mut Findings) {
-    let soa = &origin.soa;
-    let week = 7 * DAY_SECS;
-    let cached = "resolvers keep a mistake this long";
-    findings.bound(
-        key.key("ttl_secs"),
-        origin.ttl_secs.into(),
-        1..=week,
-        cached,
-    );
-    let key = key.key("soa");
-    let secondary = "secondaries of any other software expect a time in this range";
-    findings.bound(
-        key.key("refresh_secs"),
-        soa.refresh_secs.into(),
-        60..=week,
-        secondary,
-    );
-    findings.bound(
-        key.key("retry_secs"),
-        soa.retry_secs.into(),
-        60..=week,
-        secondary,
-    );
-    findings.bound(
-        key.key("expire_secs"),
-        soa.expire_secs.into(),
-        3600..=52 * week,
-        secondary,
-    );
-    let invisible = "an endpoint that was asked for before it published stays invisible this long";
-    findings.bound(
-        key.key("minimum_secs"),
-        soa.minimum_secs.into(),
-        1..=NEGATIVE_TTL_SECS_MAX.into(),
-        invisible,
-    );
-}
-
-/// A domain name in presentation form, with or without its last dot, in lower case.
-fn check_name(key: &KeyPath, text: &str, findings: &mut Findings) -> Option<Name> {
-    match parse_name(text) {
-        Ok(name) => Some(name),
-        Err(reason) => {
-            findings.error(key.clone(), reason);
-            None
-        }
-    }
-}
-
-/// Parses a domain name, with or without its last dot, to lower case.
-pub(super) fn parse_name(text: &str) -> Result<Name, String> {
-    if text.is_empty() {
-        return Err("it is missing; write a domain name such as \"dns.example.org.\"".to_owned());
-    }
-    let mut name = Name::from_ascii(text)
-        .map_err(|error| format!("{text:?} is no domain name: {error}"))?
-        .to_lowercase();
-    name.set_fqdn(true);
-    Ok(name)
-}
-
-fn check_bounds(config: &ConfigV1, findings: &mut Findings) {
-    let memory = "each connection takes memory and a file descriptor";
-    let connections = config.http.connections_max as u64;
-    findings.bound("http.connections_max", connections, 1..=1_000_000, memory);
-    let connections = config.dns.tcp_connections_max as u64;
-    findings.bound(
-        "dns.tcp_connections_max",
-        connections,
-        1..=1_000_000,
-        memory,
-    );
-
-    let limit = &config.limit;
-    let rate = "0 would refuse every PUT, and so high a limit is none: set limit.enabled = false";
-    findings.bound(
-        "limit.put_burst",
-        limit.put_burst.into(),
-        1..=10_000_000,
-        rate,
-    );
-    findings.bound(
-        "limit.put_per_sec",
-        limit.put_per_sec.into(),
-        1..=1_000_000,
-        rate,
-    );
-    let table = "every client takes 80 bytes, and a small table makes strangers share one limit";
-    findings.bound(
-        "limit.clients_max",
-        limit.clients_max as u64,
-        1_000..=10_000_000,
-        table,
-    );
-
-    let retention = "endpoints publish every 5 minutes, and a record of last year helps nobody";
-    findings.bound(
-        "records.retention_secs",
-        config.records.retention_secs,
-        1..=366 * DAY_SECS,
-        retention,
-    );
-    let deadline = "below, an election fails PUTs that could wait; above, publishers hang";
-    findings.bound(
-        "put.deadline_ms",
-        config.put.deadline_ms,
-        100..=60_000,
-        deadline,
-    );
-
-    let store = &config.store;
-    let cache = "below, every read goes to disk; above, the number is a mistake";
-    findings.bound(
-        "store.cache_size",
-        store.cache_size,
-        MEBIBYTE..=1024 * GIBIBYTE,
-        cache,
-    );
-    let interval = "a restart replays the log since the last checkpoint";
-    findings.bound(
-        "store.checkpoint_interval_secs",
-        store.checkpoint_interval_secs,
-        1..=3600,
-        interval,
-    );
-    let size = "below, the node does little but checkpoints; above, a restart takes minutes";
-    findings.bound(
-        "store.checkpoint_log_size",
-        store.checkpoint_log_size,
-        MEBIBYTE..=16 * GIBIBYTE,
-        size,
-    );
-    let kept = "above, the number is a mistake";
-    findings.bound(
-        "log.kept_count_max",
-        config.log.kept_count_max,
-        0..=100_000_000,
-        kept,
-    );
-    let kept = "below, the log is shorter than the two files it is written in; above, a restart \
-                reads it for minutes";
-    findings.bound(
-        "log.kept_size_max",
-        config.log.kept_size_max,
-        128 * MEBIBYTE..=64 * GIBIBYTE,
-        kept,
-    );
-}
-
-fn check_raft(config: &ConfigV1, findings: &mut Findings) {
+fn check_elections(config: &ConfigV1, findings: &mut Findings) {
     let raft = &config.raft;
     let (heartbeat, min, max) = (
         raft.heartbeat_ms,
         raft.election_timeout_min_ms,
         raft.election_timeout_max_ms,
     );
-    let traffic = "below, heartbeats are most of the traffic; above, a lost leader goes unseen";
-    findings.bound("raft.heartbeat_ms", heartbeat, 5..=10_000, traffic);
-    let unseen = "above, a lost leader goes unseen";
-    findings.bound("raft.election_timeout_max_ms", max, 1..=120_000, unseen);
     if min < heartbeat.saturating_mul(2) {
         let reason = format!(
             "{min} is less than twice raft.heartbeat_ms ({heartbeat}): one late heartbeat would \

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use toml::{Table, Value};
+use quorate_setting::{Entry, Form, KeyPath, Table, Value};
 
 use super::{
-    KeyPath, Problem, Source,
+    ConfigV1, Problem, Source,
     layers::{self, Layer, Place},
 };
 
@@ -26,77 +26,65 @@ pub(crate) fn read(variables: impl IntoIterator<Item = (String, String)>) -> (La
         .into_iter()
         .filter(|(name, _)| name.starts_with(PREFIX) && !OTHERS.contains(&name.as_str()));
     for (name, text) in ours.collect::<BTreeMap<_, _>>() {
-        let Some(setting) = settings.get(&name) else {
-            let reason = unknown(&name, settings.keys());
+        let (key, set) = match settings.get(&name) {
+            Some((keys, default)) => {
+                let keys: Vec<&str> = keys.split('.').collect();
+                let set = parse(&text, default).map(|value| layers::set(&mut table, &keys, value));
+                (Some(KeyPath::from(&*keys.join("."))), set)
+            }
+            None => (None, Err(unknown(&name, settings.keys()))),
+        };
+        if let Err(reason) = set {
+            let source = Source::Variable(name);
             problems.push(Problem {
-                source: Source::Variable(name),
-                key: None,
+                source,
+                key,
                 reason,
             });
-            continue;
-        };
-        match parse(&text, &setting.default) {
-            Ok(value) => {
-                let keys: Vec<&str> = setting.keys.iter().map(String::as_str).collect();
-                layers::set(&mut table, &keys, value);
-            }
-            Err(reason) => problems.push(Problem {
-                source: Source::Variable(name),
-                key: Some(setting.path.clone()),
-                reason,
-            }),
         }
     }
-    (
-        Layer {
-            table,
-            place: Place::Environment,
-        },
-        problems,
-    )
+    let place = Place::Environment;
+    (Layer { table, place }, problems)
 }
 
-/// A setting that a variable can set.
-struct Setting {
-    path: KeyPath,
-    keys: Vec<String>,
-    /// Its default, which tells how to read a text.
-    default: Value,
+/// The variable that sets what stands at `key`, or what that is part of.
+pub(crate) fn variable(key: &KeyPath) -> String {
+    let name = key.section_and_key().replace('.', "_").to_uppercase();
+    format!("{PREFIX}{name}")
 }
 
-/// All settings by the names of their variables. The version belongs to the file alone.
-fn settings() -> BTreeMap<String, Setting> {
+/// All settings that a variable can set, by its name: the key, and the default, which tells how to
+/// read a text. The version belongs to the file alone.
+fn settings() -> BTreeMap<String, (String, Value)> {
     let mut settings = BTreeMap::new();
-    for (section, value) in layers::defaults() {
-        let path = KeyPath::default().key(&section);
+    let mut add = |key: String, default| {
+        settings.insert(variable(&KeyPath::from(&*key)), (key, default));
+    };
+    let defaults = ConfigV1::default().value();
+    for (section, value) in defaults.as_table().into_iter().flatten() {
         match value {
-            Value::Table(table) => settings.extend(table.into_iter().map(|(key, default)| {
-                let path = path.key(&key);
-                let keys = vec![section.clone(), key];
-                (
-                    path.variable(),
-                    Setting {
-                        path,
-                        keys,
-                        default,
-                    },
-                )
-            })),
+            Value::Table(table) => table
+                .iter()
+                .for_each(|(key, default)| add(format!("{section}.{key}"), default.clone())),
             _ if section == "version" => {}
-            default => {
-                let keys = vec![section];
-                settings.insert(
-                    path.variable(),
-                    Setting {
-                        path,
-                        keys,
-                        default,
-                    },
-                );
-            }
+            default => add(section.clone(), default.clone()),
         }
     }
     settings
+}
+
+/// The variable of today for one that an earlier version had.
+fn renamed(name: &str) -> Option<String> {
+    let names = |entry: &Entry| [Some(entry.key), entry.was].into_iter().flatten();
+    ConfigV1::entries().iter().find_map(|section| {
+        section.inner.iter().find_map(|entry| {
+            let mut was = names(section).flat_map(|section| {
+                names(entry).map(move |key| KeyPath::default().key(section).key(key))
+            });
+            was.any(|was| variable(&was) == name)
+                .then(|| variable(&KeyPath::default().key(section.key).key(entry.key)))
+        })
+    })
 }
 
 fn parse(text: &str, default: &Value) -> Result<Value, String> {
@@ -139,6 +127,9 @@ fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> String {
         return "no setting has this name; if Kubernetes made it for a service called quorate, \
                 set `enableServiceLinks: false` in the pod"
             .to_owned();
+    }
+    if let Some(now) = renamed(name) {
+        return format!("it is called {now} now");
     }
     let section = name.split('_').nth(1).unwrap_or_default();
     let prefix = format!("{PREFIX}{section}_");

@@ -7,10 +7,12 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
+use quorate_setting::KeyPath;
+
 use super::{
-    KeyPath, Problem, Source,
-    form::VERSION,
+    Problem, Source,
     layers::{Layer, Place},
+    settings::VERSION,
 };
 
 /// The largest configuration file, in bytes: it is read whole, and no real one comes near.

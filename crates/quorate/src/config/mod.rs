@@ -12,27 +12,28 @@
 //! | [`Problem`] | what is wrong, or doubtful |
 
 mod check;
+mod document;
 mod environment;
 mod file;
-pub(crate) mod form;
-mod key_path;
 mod layers;
 mod node_address;
+mod origin;
 mod problem;
 mod rooms;
+mod settings;
 mod show;
 
 use std::path::PathBuf;
 
 use quorate_packet::PublicKey;
-use toml::{Table, Value};
+use quorate_setting::{Finding, KeyPath, Table, Value};
 
-pub(crate) use form::{ConfigV1, Origin};
-pub(crate) use key_path::KeyPath;
-pub(crate) use node_address::check_address;
+pub(crate) use document::{example, reference};
+pub(crate) use node_address::{NodeAddress, check_address};
+pub(crate) use origin::OriginSettings;
 pub(crate) use problem::{Problem, Problems, Source};
+pub(crate) use settings::ConfigV1;
 
-use check::Finding;
 use layers::{Layer, Layers, Place};
 
 /// Where settings are taken from, beside the built-in defaults.
@@ -81,8 +82,7 @@ pub(crate) fn load(sources: Sources) -> Result<Loaded, Problems> {
     problems.extend(layers.lay(layer));
     problems.extend(layers.lay(flags(sources.flags)));
 
-    let config = layers.config();
-    let findings = check::check(&config);
+    let findings = check::check(&layers.config);
     let locate = |found: Finding| Problem {
         source: locate(&found, &layers),
         key: Some(found.key),
@@ -94,7 +94,7 @@ pub(crate) fn load(sources: Sources) -> Result<Loaded, Problems> {
     }
     let warnings = findings.warnings.into_iter().map(locate).collect();
     Ok(Loaded {
-        config,
+        config: layers.config.clone(),
         warnings,
         layers,
     })

@@ -2,7 +2,8 @@
 
 use std::{fmt, net::Ipv6Addr, str::FromStr};
 
-use quorate_packet::{KeyError, PublicKey};
+use quorate_packet::{InvalidKeyError, KeyError, PublicKey};
+use quorate_setting::plain;
 use serde::{Deserialize, Serialize};
 
 /// The longest DNS name, in characters (RFC 1035, section 2.3.4).
@@ -19,29 +20,21 @@ pub(crate) struct NodeAddress {
     pub(crate) address: String,
 }
 
+plain!(NodeAddress);
+
 impl FromStr for NodeAddress {
     type Err = NodeAddressError;
 
     fn from_str(s: &str) -> Result<Self, NodeAddressError> {
         let (key, address) = s.split_once('@').ok_or(NodeAddressError::NoAt)?;
         let key: PublicKey = key.parse()?;
-        check_is_point(&key)?;
+        // A typing error gives some key, but half of all are no point on the curve.
+        key.validate()?;
         check_address(address)?;
         Ok(Self {
             key,
             address: address.to_ascii_lowercase(),
         })
-    }
-}
-
-/// A typing error gives some key, but half of all strings are no point on the curve, and no node
-/// makes a weak key.
-fn check_is_point(key: &PublicKey) -> Result<(), NodeAddressError> {
-    let point = pkarr::PublicKey::try_from(key.as_bytes())
-        .map_err(|_| NodeAddressError::NotOnCurve(*key))?;
-    match point.verifying_key().is_weak() {
-        true => Err(NodeAddressError::Weak(*key)),
-        false => Ok(()),
     }
 }
 
@@ -111,12 +104,9 @@ pub(crate) enum NodeAddressError {
     /// The key cannot be read.
     #[error("{0}")]
     Key(#[from] KeyError),
-    /// Nobody can own this key.
-    #[error("{0} is no Ed25519 public key: not a point on the curve; is it mistyped?")]
-    NotOnCurve(PublicKey),
-    /// Anybody can own this key.
-    #[error("{0} is a weak key, for which anyone can sign")]
-    Weak(PublicKey),
+    /// No node can own this key.
+    #[error("{0}; is it mistyped?")]
+    Invalid(#[from] InvalidKeyError),
     /// The address cannot be dialled.
     #[error("{address:?} is no address: {reason}")]
     Address {

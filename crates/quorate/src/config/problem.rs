@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf};
 
-use super::KeyPath;
+use quorate_setting::KeyPath;
 
 /// Which layer gave a value.
 #[derive(Debug, Clone, PartialEq, Eq)]

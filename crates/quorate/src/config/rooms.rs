@@ -1,17 +1,13 @@
 //! The settings in the form that each room wants them.
 
-use std::{collections::BTreeMap, num::NonZeroU32, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
-use hickory_proto::rr::Name;
-use quorate_authority::Soa;
 use quorate_limit::{ClientLimit, TrustedProxies};
 use quorate_packet::PublicKey;
 use quorate_rpc::NodeId;
+use quorate_setting::{Findings, KeyPath};
 
-use super::{
-    check::parse_name,
-    form::{ConfigV1, Origin},
-};
+use super::ConfigV1;
 
 /// How much later than the replica the relay gives up: the replica's own answer says more.
 const RELAY_DEADLINE_MARGIN: Duration = Duration::from_millis(500);
@@ -36,38 +32,37 @@ impl ConfigV1 {
 
     /// The node of this identity, and whether it has been part of the cluster before.
     pub(crate) fn raft(&self, identity: PublicKey, has_joined: bool) -> quorate_raft::Config {
-        let (raft, store) = (&self.raft, &self.store);
+        let settings = quorate_raft::Settings {
+            packets: self.packets.clone(),
+            put: self.put.clone(),
+            raft: self.raft.clone(),
+            store: self.store.clone(),
+            log: self.log.clone(),
+        };
         quorate_raft::Config {
-            node: NodeId(identity),
-            voters: self.voters(identity),
             has_joined,
-            dir: self.data_dir.clone(),
-            store_cache_size: usize::try_from(store.cache_size).unwrap_or(usize::MAX),
-            put_deadline: self.put_deadline(),
-            retention: Duration::from_secs(self.records.retention_secs),
-            checkpoint_interval: Duration::from_secs(store.checkpoint_interval_secs),
-            checkpoint_log_size: store.checkpoint_log_size,
-            log_kept_count_max: self.log.kept_count_max,
-            log_kept_size_max: self.log.kept_size_max,
-            heartbeat: Duration::from_millis(raft.heartbeat_ms),
-            election_timeout_min: Duration::from_millis(raft.election_timeout_min_ms),
-            election_timeout_max: Duration::from_millis(raft.election_timeout_max_ms),
+            ..quorate_raft::Config::with_settings(
+                NodeId(identity),
+                self.voters(identity),
+                self.data_dir.clone(),
+                &settings,
+            )
         }
     }
 
     /// The zones. Their names must have been checked.
     pub(crate) fn origins(&self) -> Vec<quorate_authority::Origin> {
-        self.dns.origins.iter().map(origin).collect()
+        let key = KeyPath::from("dns.origins");
+        let origins = self.dns.origins.iter();
+        let zones = origins.map(|origin| origin.zone(&key, &mut Findings::default()));
+        zones
+            .collect::<Option<_>>()
+            .expect("names are parsed when the configuration is checked")
     }
 
     /// The limit of PUTs per client, if there is one.
     pub(crate) fn limit(&self) -> Option<quorate_limit::Config> {
-        let positive = |number| NonZeroU32::new(number).expect("the bounds of the form begin at 1");
-        self.limit.enabled.then(|| quorate_limit::Config {
-            burst: positive(self.limit.put_burst),
-            rate_per_sec: positive(self.limit.put_per_sec),
-            client_count_max: self.limit.clients_max,
-        })
+        self.limit.enabled.then(|| (&self.limit).into())
     }
 
     /// The relay.
@@ -83,7 +78,7 @@ impl ConfigV1 {
     /// The public HTTP server.
     pub(crate) fn http_server(&self) -> quorate_http::Config {
         quorate_http::Config {
-            connection_count_max: self.http.connections_max,
+            connection_count_max: self.http.connection_count_max,
             // A node that stops still answers every PUT that it has taken.
             drain_timeout: self.put_deadline() + RELAY_DEADLINE_MARGIN,
             ..quorate_http::Config::new(self.http.listen)
@@ -93,7 +88,7 @@ impl ConfigV1 {
     /// The DNS server.
     pub(crate) fn dns_server(&self) -> quorate_dns::Config {
         quorate_dns::Config {
-            tcp_connection_count_max: self.dns.tcp_connections_max,
+            tcp_connection_count_max: self.dns.tcp_connection_count_max,
             ..quorate_dns::Config::new(self.dns.listen)
         }
     }
@@ -102,53 +97,6 @@ impl ConfigV1 {
     pub(crate) fn admin_server(&self) -> quorate_http::Config {
         quorate_http::Config::new(self.admin.listen)
     }
-}
-
-fn origin(origin: &Origin) -> quorate_authority::Origin {
-    let names = origin.ns.iter().map(|ns| checked_name(ns));
-    let ns: Vec<Name> = names.collect();
-    let name = checked_name(&origin.name);
-    let addresses = origin.ns_addresses.iter();
-    quorate_authority::Origin {
-        soa: soa(origin, &name, ns.first()),
-        soa_ttl_secs: origin.ttl_secs,
-        ns_addresses: addresses
-            .map(|(ns, list)| (checked_name(ns), list.clone()))
-            .collect(),
-        name,
-        ns,
-        a: origin.a.clone(),
-        aaaa: origin.aaaa.clone(),
-        ttl_secs: origin.ttl_secs,
-    }
-}
-
-fn soa(origin: &Origin, name: &Name, first_ns: Option<&Name>) -> Soa {
-    let soa = &origin.soa;
-    let mname = match soa.mname.as_str() {
-        "" => first_ns.unwrap_or(name).clone(),
-        mname => checked_name(mname),
-    };
-    let rname = match soa.rname.as_str() {
-        // Of a name too long for a label more, the name itself.
-        "" => name
-            .prepend_label("hostmaster")
-            .unwrap_or_else(|_| name.clone()),
-        rname => checked_name(rname),
-    };
-    Soa {
-        mname,
-        rname,
-        serial: soa.serial,
-        refresh_secs: soa.refresh_secs,
-        retry_secs: soa.retry_secs,
-        expire_secs: soa.expire_secs,
-        minimum_secs: soa.minimum_secs,
-    }
-}
-
-fn checked_name(text: &str) -> Name {
-    parse_name(text).expect("names are parsed when the configuration is checked")
 }
 
 #[cfg(test)]
@@ -188,24 +136,6 @@ mod tests {
         config.cluster.nodes.push(other.parse().unwrap());
         let voters: Vec<_> = config.voters(identity).into_values().collect();
         assert_eq!(voters, ["a.example.org:7700"]);
-    }
-
-    #[test]
-    fn an_origin_has_a_start_of_authority_without_being_told() {
-        let mut config = ConfigV1::default();
-        config.dns.origins = vec![Origin {
-            name: "Quorate.test".into(),
-            ..Origin::default()
-        }];
-        let origin = config.origins().remove(0);
-        assert_eq!(origin.name.to_string(), "quorate.test.");
-        assert_eq!(origin.soa.mname, origin.name);
-        assert_eq!(origin.soa.rname.to_string(), "hostmaster.quorate.test.");
-        config.dns.origins[0].ns = vec!["ns1.example.org".into()];
-        assert_eq!(
-            config.origins()[0].soa.mname.to_string(),
-            "ns1.example.org."
-        );
     }
 
     #[test]

@@ -1,17 +1,18 @@
 //! The effective configuration as text.
 
-use toml::{Table, Value};
+use quorate_setting::{Form, KeyPath, Table, Value};
 
-use super::{KeyPath, Source, layers::Layers};
+use super::{Source, layers::Layers};
 
 /// Where the comments begin, if the value leaves room.
 const COMMENT_COLUMN: usize = 44;
 
 /// All settings as TOML that loads again, each with its source in a comment.
 pub(super) fn show(layers: &Layers) -> String {
-    let effective = Table::try_from(layers.config()).expect("every configuration has a TOML form");
     let mut out = String::new();
-    show_table(layers, &effective, &KeyPath::default(), &mut out);
+    if let Value::Table(effective) = layers.config.value() {
+        show_table(layers, &effective, &KeyPath::default(), &mut out);
+    }
     out
 }
 

@@ -4,11 +4,11 @@ use std::fmt;
 
 /// Where a value stands in the configuration, as TOML would write it: `dns.origins[0].name`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct KeyPath(String);
+pub struct KeyPath(String);
 
 impl KeyPath {
     /// The path of the value at `key` in the table at this path.
-    pub(crate) fn key(&self, key: &str) -> Self {
+    pub fn key(&self, key: &str) -> Self {
         let bare = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         let key = match !key.is_empty() && key.chars().all(bare) {
             true => key.to_owned(),
@@ -21,36 +21,22 @@ impl KeyPath {
     }
 
     /// The path of the element at `index` of the array at this path.
-    pub(crate) fn index(&self, index: usize) -> Self {
+    pub fn index(&self, index: usize) -> Self {
         Self(format!("{self}[{index}]"))
     }
 
     /// Whether `self` names a value inside the one that `outer` names.
-    pub(crate) fn is_inside(&self, outer: &Self) -> bool {
+    pub fn is_inside(&self, outer: &Self) -> bool {
         self.0
             .strip_prefix(&outer.0)
             .is_some_and(|rest| rest.starts_with(['.', '[']))
     }
 
-    /// The environment variable that sets this, or what this is part of.
-    pub(crate) fn variable(&self) -> String {
-        format!(
-            "{}{}",
-            super::environment::PREFIX,
-            self.setting().replace('.', "_").to_uppercase()
-        )
-    }
-
-    /// The flag that sets this, or what this is part of.
-    pub(crate) fn flag(&self) -> String {
-        format!("--{}", self.setting().replace(['.', '_'], "-"))
-    }
-
-    /// `section.key`, without what may follow: variables and flags set no less.
-    fn setting(&self) -> &str {
-        let end = |(at, _): (usize, &str)| at;
+    /// `section.key`, without what may follow.
+    pub fn section_and_key(&self) -> &str {
         let bracket = self.0.find('[').unwrap_or(self.0.len());
-        let second_dot = self.0.match_indices('.').nth(1).map_or(self.0.len(), end);
+        let second_dot = self.0.match_indices('.').nth(1);
+        let second_dot = second_dot.map_or(self.0.len(), |(at, _)| at);
         &self.0[..bracket.min(second_dot)]
     }
 }

@@ -18,7 +18,7 @@ const NAME_LEN_MAX: usize = 253 - Z32_LEN - 1;
 
 /// A record below a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Record {
+pub(crate) struct Record {
     /// Relative to the key; `@` is the key itself.
     name: String,
     kind: Kind,
@@ -26,39 +26,17 @@ pub(super) struct Record {
 }
 
 /// The types that can be typed by hand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, strum::EnumString)]
+#[strum(serialize_all = "UPPERCASE", ascii_case_insensitive)]
+pub(crate) enum Kind {
     A,
     Aaaa,
     Cname,
     Txt,
 }
 
-impl Kind {
-    fn parse(text: &str) -> Option<Self> {
-        match text.to_ascii_uppercase().as_str() {
-            "A" => Some(Self::A),
-            "AAAA" => Some(Self::Aaaa),
-            "CNAME" => Some(Self::Cname),
-            "TXT" => Some(Self::Txt),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::A => "A",
-            Self::Aaaa => "AAAA",
-            Self::Cname => "CNAME",
-            Self::Txt => "TXT",
-        })
-    }
-}
-
 /// Parses the values of `--txt` and the words of the records behind the flags.
-pub(super) fn parse(txt: &[String], words: &[String]) -> anyhow::Result<Vec<Record>> {
+pub(crate) fn parse(txt: &[String], words: &[String]) -> anyhow::Result<Vec<Record>> {
     let mut records = Vec::new();
     for text in txt {
         let (name, value) = text.split_once('=').with_context(|| {
@@ -74,7 +52,7 @@ pub(super) fn parse(txt: &[String], words: &[String]) -> anyhow::Result<Vec<Reco
         );
     }
     for [name, kind, value] in triples {
-        let kind = Kind::parse(kind).with_context(|| {
+        let kind = kind.parse().ok().with_context(|| {
             format!("{kind:?} after the name {name:?} is no type: write A, AAAA, CNAME or TXT")
         })?;
         records.push(Record::new(name, kind, value)?);
@@ -102,12 +80,12 @@ impl Record {
     }
 
     /// Its type.
-    pub(super) fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> Kind {
         self.kind
     }
 
     /// Its name as the packet builder wants it.
-    pub(super) fn name(&self) -> anyhow::Result<Name<'_>> {
+    pub(crate) fn name(&self) -> anyhow::Result<Name<'_>> {
         let name = if self.name == "@" { "." } else { &self.name };
         let has_gap = name != "." && name.split('.').any(str::is_empty);
         if name.len() > NAME_LEN_MAX || has_gap {
@@ -120,7 +98,7 @@ impl Record {
     }
 
     /// Its full name below an origin.
-    pub(super) fn name_at(&self, key: &PublicKey, origin: &str) -> String {
+    pub(crate) fn name_at(&self, key: &PublicKey, origin: &str) -> String {
         let origin = origin.trim_matches('.');
         let name = if self.name == "@" {
             String::new()
@@ -131,7 +109,7 @@ impl Record {
     }
 
     /// Its data as the packet builder wants it.
-    pub(super) fn data(&self) -> anyhow::Result<RData<'_>> {
+    pub(crate) fn data(&self) -> anyhow::Result<RData<'_>> {
         let value = self.value.as_str();
         let wrong = || format!("{value:?} is no value for {} {}", self.name, self.kind);
         Ok(match self.kind {

@@ -220,7 +220,7 @@ fn the_printed_name_is_the_one_to_ask_for() {
         format!("{key}.quorate.test")
     );
     assert_eq!(
-        dev_dns(&relay_url::DEFAULT.parse().unwrap()),
+        dev_dns(&DEV_RELAY.parse().unwrap()),
         "127.0.0.1:5301".parse().ok()
     );
     assert_eq!(dev_dns(&"https://relay.example.org".parse().unwrap()), None);

@@ -24,7 +24,7 @@ const TRY_COUNT: usize = 3;
 const UDP_SIZE_MAX: u16 = 1232;
 
 /// Asks `server` for the records of this name and type.
-pub(super) async fn query(
+pub(crate) async fn query(
     server: SocketAddr,
     name: &Name,
     kind: RecordType,

@@ -1,8 +1,5 @@
 //! Publishing records by hand: `quorate publish`.
 
-pub(crate) mod key_file;
-mod record;
-
 use std::{net::SocketAddr, path::PathBuf};
 
 use anyhow::{Context, bail};
@@ -11,11 +8,13 @@ use pkarr::Keypair;
 use quorate_packet::{DNS_SIZE_MAX, PublicKey, SignedPacket};
 use reqwest::StatusCode;
 
-use crate::relay_url::{self, RelayUrl};
-use record::Record;
-
-/// The origin of `quorate dev`.
-pub(crate) const DEV_ORIGIN: &str = "quorate.test";
+use crate::{
+    DEV_ORIGIN, RelayUrl, key_file, outln,
+    output::printable,
+    record::{self, Record},
+    relay,
+    relay_url::DEV_RELAY,
+};
 
 /// Arguments of `quorate publish`.
 #[derive(Debug, Args)]
@@ -33,12 +32,12 @@ Examples:
   Several records through a relay elsewhere:
     quorate publish --key me.key --relay https://relay.example.org/pkarr \\
         @ A 192.0.2.1 @ AAAA 2001:db8::1 www CNAME example.org.")]
-pub(crate) struct PublishArgs {
+pub struct PublishArgs {
     /// The file with the secret key, 64 hexadecimal digits; made if there is none.
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
     /// The relay to publish through.
-    #[arg(long, value_name = "URL", default_value = relay_url::DEFAULT)]
+    #[arg(long, value_name = "URL", default_value = DEV_RELAY)]
     relay: RelayUrl,
     /// How long resolvers may cache the records, in seconds.
     #[arg(long, value_name = "SECS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(..=604_800))]
@@ -58,7 +57,7 @@ pub(crate) struct PublishArgs {
 }
 
 /// Signs the records, publishes them, and says how to look them up.
-pub(crate) async fn run(args: PublishArgs) -> anyhow::Result<()> {
+pub async fn publish(args: PublishArgs) -> anyhow::Result<()> {
     let records = record::parse(&args.txt, &args.records)?;
     let (keypair, is_new) = key_file::open(&args.key)?;
     let packet = sign(&keypair, &records, args.ttl)?;
@@ -88,10 +87,10 @@ fn sign(keypair: &Keypair, records: &[Record], ttl: u32) -> anyhow::Result<Signe
     SignedPacket::parse(key, signed.to_relay_payload()).context("the records make no valid packet")
 }
 
-async fn put(relay: &RelayUrl, packet: &SignedPacket) -> anyhow::Result<()> {
-    let request = relay_url::client()?.put(relay.packet(packet.key()));
+async fn put(url: &RelayUrl, packet: &SignedPacket) -> anyhow::Result<()> {
+    let request = relay::client()?.put(url.packet(packet.key()));
     let response = request.body(packet.payload().clone()).send().await;
-    let response = response.map_err(|error| relay_url::explain(error, relay))?;
+    let response = response.map_err(|error| relay::explain(error, url))?;
     let status = response.status();
     if status.is_success() {
         return Ok(());
@@ -100,8 +99,8 @@ async fn put(relay: &RelayUrl, packet: &SignedPacket) -> anyhow::Result<()> {
         .headers()
         .get(reqwest::header::RETRY_AFTER)
         .and_then(|value| value.to_str().ok())
-        .map(relay_url::printable);
-    let reason = relay_url::reason(response).await;
+        .map(printable);
+    let reason = relay::reason(response).await;
     let again = retry_after
         .map(|secs| format!(" in {secs} s"))
         .unwrap_or_default();
@@ -126,7 +125,7 @@ async fn put(relay: &RelayUrl, packet: &SignedPacket) -> anyhow::Result<()> {
         status if status.is_client_error() => "the relay refuses the packet".to_owned(),
         _ => "the relay failed; it may be stored or not".to_owned(),
     };
-    bail!("{meaning}\n  the relay {relay} answered {status}: {reason}")
+    bail!("{meaning}\n  the relay {url} answered {status}: {reason}")
 }
 
 fn print_stored(args: &PublishArgs, records: &[Record], packet: &SignedPacket) {

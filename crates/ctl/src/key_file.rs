@@ -14,7 +14,7 @@ use pkarr::Keypair;
 const FILE_SIZE_MAX: u64 = 256;
 
 /// Reads the key, or makes one where there is no file. Says whether it is new.
-pub(crate) fn open(path: &Path) -> anyhow::Result<(Keypair, bool)> {
+pub fn open(path: &Path) -> anyhow::Result<(Keypair, bool)> {
     match File::open(path) {
         Ok(file) => Ok((read(file, path)?, false)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok((make(path)?, true)),

@@ -1,7 +1,5 @@
 //! Looking up what a key has published: `quorate resolve`.
 
-mod dns;
-
 use std::net::SocketAddr;
 
 use anyhow::{Context, bail};
@@ -13,10 +11,7 @@ use hickory_proto::{
 use quorate_packet::{PAYLOAD_SIZE_MAX, PublicKey, SignedPacket};
 use reqwest::StatusCode;
 
-use crate::{
-    publish::DEV_ORIGIN,
-    relay_url::{self, RelayUrl, printable},
-};
+use crate::{DEV_ORIGIN, RelayUrl, dns, out, output::printable, relay, relay_url::DEV_RELAY};
 
 /// Arguments of `quorate resolve`.
 #[derive(Debug, Args)]
@@ -27,12 +22,12 @@ Examples:
   One name, from a DNS server:
     quorate resolve KEY --dns 127.0.0.1:5303 --origin quorate.test
     quorate resolve KEY --dns 127.0.0.1:5303 --origin quorate.test --name @ --type A")]
-pub(crate) struct ResolveArgs {
+pub struct ResolveArgs {
     /// The public key, in z-base-32.
     #[arg(value_name = "KEY")]
     key: PublicKey,
     /// Ask this relay.
-    #[arg(long, value_name = "URL", default_value = relay_url::DEFAULT, conflicts_with = "dns")]
+    #[arg(long, value_name = "URL", default_value = DEV_RELAY, conflicts_with = "dns")]
     relay: RelayUrl,
     /// Ask this DNS server.
     #[arg(long, value_name = "IP:PORT")]
@@ -55,7 +50,7 @@ fn parse_type(text: &str) -> Result<RecordType, String> {
 }
 
 /// Looks the key up and prints its records. Fails when there is nothing.
-pub(crate) async fn run(args: ResolveArgs) -> anyhow::Result<()> {
+pub async fn resolve(args: ResolveArgs) -> anyhow::Result<()> {
     let text = match args.dns {
         Some(server) => by_dns(&args, server).await?,
         None => by_relay(&args.key, &args.relay).await?,
@@ -64,21 +59,21 @@ pub(crate) async fn run(args: ResolveArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn by_relay(key: &PublicKey, relay: &RelayUrl) -> anyhow::Result<String> {
-    let response = relay_url::client()?.get(relay.packet(key)).send().await;
-    let response = response.map_err(|error| relay_url::explain(error, relay))?;
+async fn by_relay(key: &PublicKey, url: &RelayUrl) -> anyhow::Result<String> {
+    let response = relay::client()?.get(url.packet(key)).send().await;
+    let response = response.map_err(|error| relay::explain(error, url))?;
     match response.status() {
         StatusCode::OK => {}
-        StatusCode::NOT_FOUND => bail!("not found: the relay {relay} has no packet of {key}"),
+        StatusCode::NOT_FOUND => bail!("not found: the relay {url} has no packet of {key}"),
         status => {
-            let reason = relay_url::reason(response).await;
-            bail!("the relay {relay} answered {status}: {reason}");
+            let reason = relay::reason(response).await;
+            bail!("the relay {url} answered {status}: {reason}");
         }
     }
-    let body = relay_url::body(response, PAYLOAD_SIZE_MAX + 1).await;
-    let body = body.with_context(|| format!("the answer of the relay {relay} broke off"))?;
+    let body = relay::body(response, PAYLOAD_SIZE_MAX + 1).await;
+    let body = body.with_context(|| format!("the answer of the relay {url} broke off"))?;
     let packet = SignedPacket::parse(*key, body)
-        .with_context(|| format!("what the relay {relay} gave is not to be trusted"))?;
+        .with_context(|| format!("what the relay {url} gave is not to be trusted"))?;
     describe(&packet)
 }
 
@@ -96,7 +91,7 @@ fn describe(packet: &SignedPacket) -> anyhow::Result<String> {
     message
         .answers
         .iter()
-        .for_each(|record| text.push_str(&line(record)));
+        .for_each(|record| text.push_str(&zone_file_line(record)));
     Ok(text)
 }
 
@@ -108,7 +103,7 @@ async fn by_dns(args: &ResolveArgs, server: SocketAddr) -> anyhow::Result<String
         ResponseCode::NoError if response.answers.is_empty() => {
             bail!("not found: {server} knows {name}, and it has no {kind} records")
         }
-        ResponseCode::NoError => Ok(response.answers.iter().map(line).collect()),
+        ResponseCode::NoError => Ok(response.answers.iter().map(zone_file_line).collect()),
         ResponseCode::NXDomain => bail!("not found: {server} says there is no name {name}"),
         ResponseCode::Refused => {
             bail!(
@@ -132,7 +127,7 @@ fn full_name(name: &str, key: &PublicKey, origin: &str) -> anyhow::Result<Name> 
 }
 
 /// A record as a zone file has it (RFC 1035, section 5.1).
-fn line(record: &Record) -> String {
+fn zone_file_line(record: &Record) -> String {
     let data = match &record.data {
         RData::TXT(txt) => {
             let strings = txt.txt_data.iter();

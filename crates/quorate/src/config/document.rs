@@ -1,0 +1,230 @@
+//! The settings in writing: the commented example file, and the reference page.
+
+use std::fmt::Write;
+
+use quorate_setting::{Entry, Form, KeyPath, Table, Value};
+
+use super::{ConfigV1, OriginSettings};
+
+/// The longest line of an example, in characters.
+const WIDTH: usize = 100;
+
+const EXAMPLE_HEADER: &str = "\
+# Quorate, one node of three. The file is made by `quorate config example`.
+#
+# Change first, in the files of all three nodes:
+#   1. [cluster] nodes  the lines that `quorate init --data-dir DIR --address HOST:7700` printed on
+#                       each machine; the keys below are examples whose secrets nobody has
+#   2. [[dns.origins]]  the zone you serve, and the addresses of the machines in it
+#   3. data_dir         where the data lives
+# Then, on each machine, in any order:
+#   quorate config check quorate.toml
+#   quorate serve --config quorate.toml
+#
+# The three files are equal: what tells the nodes apart is the identity in their data directories.
+# For one node by itself, leave out [cluster] nodes and `quorate init`: it survives restarts and power
+# cuts, but not the loss of its disk.
+#
+# A setting that stands behind a # has its default. Every setting can also be given as an environment
+# variable, [http] listen as QUORATE_HTTP_LISTEN; `quorate config show` tells which is in force and
+# where it came from.
+";
+
+const REFERENCE_HEADER: &str = "\
+# Configuration
+
+Every setting, made by `quorate config reference` from the declarations in the program.
+[config/quorate.toml](../config/quorate.toml) is a commented example.
+
+Settings come from the built-in defaults, the file (TOML), environment variables and flags; the later wins.
+Every setting but `version` and those inside an origin can be given as an environment variable: `http.listen` as `QUORATE_HTTP_LISTEN`.
+A list may be separated by commas there. These have flags of `serve` too: `data_dir`, `cluster.nodes` and the four `listen`, `http.listen` as `--http-listen`.
+`quorate config check FILE` says everything that is wrong, each with file, line, key and reason. `quorate config show` tells which layer set what.
+";
+
+/// The commented example file.
+pub(crate) fn example() -> String {
+    let mut out = EXAMPLE_HEADER.to_owned();
+    let (example, default) = (config_of_example().value(), ConfigV1::default().value());
+    let (example, default) = (as_table(&example), as_table(&default));
+    out.push('\n');
+    write_table(
+        &mut out,
+        &ConfigV1::entries(),
+        example,
+        default,
+        &KeyPath::default(),
+    );
+    out
+}
+
+/// A node of three that serves one zone.
+fn config_of_example() -> ConfigV1 {
+    let nodes = [
+        "36hua9cfga3qfsky7dau4ukkrpy6xy5ob5enbtzhfd1581pg7b7o@node1.example.org:7700",
+        "6cihoogp1aqqc9fpougscqq6ik5rnszzso8dmn8c1qn8qouizway@node2.example.org:7700",
+        "4jnfjhf1uuz3hg87pqbpphut7omiyu7eqt9fkx6aeykp5jiwn9qy@node3.example.org:7700",
+    ];
+    let servers = (1..=3).map(|number| {
+        let addresses = [format!("192.0.2.{number}"), format!("2001:db8::{number}")];
+        let addresses = addresses.iter().map(|address| address.parse());
+        (
+            format!("ns{number}.dns.example.org."),
+            addresses
+                .map(|address| address.expect("it is an address"))
+                .collect(),
+        )
+    });
+    let mut origin = OriginSettings {
+        name: "dns.example.org.".to_owned(),
+        ns_addresses: servers.collect(),
+        a: vec![[192, 0, 2, 1].into()],
+        aaaa: vec![[0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into()],
+        ..OriginSettings::default()
+    };
+    origin.ns = origin.ns_addresses.keys().cloned().collect();
+    let mut config = ConfigV1::default();
+    let nodes = nodes.iter().map(|node| node.parse());
+    config.cluster.nodes = nodes.map(|node| node.expect("it is a node")).collect();
+    config.dns.origins = vec![origin];
+    config
+}
+
+fn as_table(value: &Value) -> &Table {
+    value.as_table().expect("settings have the form of a table")
+}
+
+/// The settings of a table: first values, then the tables in it, as TOML wants it. What equals its
+/// default stands behind a #.
+fn write_table(out: &mut String, entries: &[Entry], table: &Table, defaults: &Table, at: &KeyPath) {
+    let is_block = |entry: &&Entry| match &table[entry.key] {
+        Value::Table(table) => !table.is_empty(),
+        Value::Array(elements) => elements.first().is_some_and(Value::is_table),
+        _ => false,
+    };
+    let (blocks, leaves): (Vec<&Entry>, Vec<&Entry>) = entries.iter().partition(is_block);
+    for entry in leaves {
+        write_help(out, entry);
+        let value = &table[entry.key];
+        // The version is told, whatever it is.
+        let is_default = *value == defaults[entry.key] && entry.key != "version";
+        let sign = if is_default { "# " } else { "" };
+        let _ = writeln!(out, "{sign}{} = {}", entry.key, text(value));
+    }
+    for entry in blocks {
+        let path = at.key(entry.key);
+        out.push('\n');
+        write_help(out, entry);
+        match (&table[entry.key], &defaults[entry.key]) {
+            (Value::Array(elements), _) => {
+                let default = OriginSettings::default().value();
+                for element in elements {
+                    let _ = writeln!(out, "[[{path}]]");
+                    write_table(
+                        out,
+                        &entry.inner,
+                        as_table(element),
+                        as_table(&default),
+                        &path,
+                    );
+                }
+            }
+            (Value::Table(map), _) if entry.inner.is_empty() => {
+                let _ = write!(out, "[{path}]\n{map}");
+            }
+            (table, default) => {
+                let _ = writeln!(out, "[{path}]");
+                write_table(out, &entry.inner, as_table(table), as_table(default), &path);
+            }
+        }
+    }
+}
+
+fn write_help(out: &mut String, entry: &Entry) {
+    for line in entry.help.lines() {
+        let _ = writeln!(out, "#{line}");
+    }
+    if let Some(bounds) = &entry.bounds {
+        let _ = writeln!(out, "# From {bounds}.");
+    }
+}
+
+/// A value, with a line for each element of a list that is long.
+fn text(value: &Value) -> String {
+    let short = value.to_string();
+    match value {
+        Value::Array(elements) if short.len() > WIDTH => {
+            let lines = elements.iter().map(|element| format!("    {element},\n"));
+            format!("[\n{}]", lines.collect::<String>())
+        }
+        _ => short,
+    }
+}
+
+/// The reference page, in Markdown.
+pub(crate) fn reference() -> String {
+    let mut out = REFERENCE_HEADER.to_owned();
+    let default = ConfigV1::default().value();
+    let (sections, general): (Vec<Entry>, Vec<Entry>) = ConfigV1::entries()
+        .into_iter()
+        .partition(|entry| !entry.inner.is_empty());
+    write_rows(&mut out, "General", "", &general, as_table(&default), "");
+    for section in &sections {
+        let title = format!("[{}]", section.key);
+        let prefix = format!("{}.", section.key);
+        let default = as_table(&default[section.key]);
+        write_rows(
+            &mut out,
+            &title,
+            section.help,
+            &section.inner,
+            default,
+            &prefix,
+        );
+    }
+    out
+}
+
+fn write_rows(
+    out: &mut String,
+    title: &str,
+    help: &str,
+    entries: &[Entry],
+    defaults: &Table,
+    prefix: &str,
+) {
+    let _ = write!(out, "\n## {title}\n\n");
+    if !help.is_empty() {
+        let _ = write!(out, "{}\n\n", in_one_line(help));
+    }
+    out.push_str("| setting | default | allowed | meaning |\n|---|---|---|---|\n");
+    write_settings(out, entries, defaults, prefix);
+}
+
+fn write_settings(out: &mut String, entries: &[Entry], defaults: &Table, prefix: &str) {
+    for entry in entries {
+        let default = &defaults[entry.key];
+        let is_table = default.is_table() && !entry.inner.is_empty();
+        let shown = if is_table {
+            String::new()
+        } else {
+            format!("`{default}`")
+        };
+        let bounds = entry.bounds.as_deref().unwrap_or_default();
+        let help = in_one_line(entry.help);
+        let key = format!("{prefix}{}", entry.key);
+        let _ = writeln!(out, "| `{key}` | {shown} | {bounds} | {help} |");
+        if is_table {
+            write_settings(out, &entry.inner, as_table(default), &format!("{key}."));
+        } else if !entry.inner.is_empty() {
+            let default = OriginSettings::default().value();
+            write_settings(out, &entry.inner, as_table(&default), &format!("{key}[]."));
+        }
+    }
+}
+
+/// Help as Markdown has it: `<key>` would be taken for HTML.
+fn in_one_line(help: &str) -> String {
+    let words: Vec<&str> = help.split_whitespace().collect();
+    words.join(" ").replace('<', "\\<")
+}

@@ -1,0 +1,83 @@
+//! What an operator may set of replication and storage.
+
+use quorate_setting::settings;
+
+const MEBIBYTE: u64 = 1024 * 1024;
+const GIBIBYTE: u64 = 1024 * MEBIBYTE;
+const DAY_SECS: u64 = 24 * 3600;
+
+/// The sections that make a [`Config`](crate::Config).
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Settings {
+    /// How long packets live.
+    pub packets: PacketSettings,
+    /// How PUTs are answered.
+    pub put: PutSettings,
+    /// The clock of elections.
+    pub raft: RaftSettings,
+    /// The packets on disk.
+    pub store: StoreSettings,
+    /// What stays in the Raft log.
+    pub log: LogSettings,
+}
+
+settings! {
+    /// How long packets live.
+    pub struct PacketSettings {
+        /// How long after the cluster last received it a packet is kept: 7 days. The same on all
+        /// nodes.
+        retention_secs: u64 = 7 * DAY_SECS, in 1..=366 * DAY_SECS,
+            "endpoints publish every 5 minutes, and a packet of last year helps nobody";
+    }
+}
+
+settings! {
+    /// How PUTs are answered.
+    pub struct PutSettings {
+        /// How long after its arrival every PUT has its answer, whatever happens.
+        deadline_ms: u64 = 10_000, in 100..=60_000,
+            "below, an election fails PUTs that could wait; above, publishers hang";
+    }
+}
+
+settings! {
+    /// The clock of elections (Raft paper, section 5.2).
+    pub struct RaftSettings {
+        /// How often a leader says that it lives.
+        heartbeat_ms: u64 = 50, in 5..=10_000,
+            "below, heartbeats are most of the traffic; above, a lost leader goes unseen";
+        /// The shortest time without a leader before a node stands for election: at least twice
+        /// heartbeat_ms.
+        election_timeout_min_ms: u64 = 200;
+        /// The longest time without a leader before a node stands for election: above
+        /// election_timeout_min_ms.
+        election_timeout_max_ms: u64 = 350, in 1..=120_000, "above, a lost leader goes unseen";
+    }
+}
+
+settings! {
+    /// The packets on disk.
+    pub struct StoreSettings {
+        /// Memory for pages of the store, in bytes: 256 MiB.
+        cache_size: u64 = 256 * MEBIBYTE, in MEBIBYTE..=1024 * GIBIBYTE,
+            "below, every read goes to disk; above, the number is a mistake";
+        /// The longest time between checkpoints.
+        checkpoint_interval_secs: u64 = 30, in 1..=3600,
+            "a restart replays the log since the last checkpoint";
+        /// The size of the log since the last checkpoint that brings the next one, in bytes: 64 MiB.
+        checkpoint_log_size: u64 = 64 * MEBIBYTE, in MEBIBYTE..=16 * GIBIBYTE,
+            "below, the node does little but checkpoints; above, a restart takes minutes";
+    }
+}
+
+settings! {
+    /// What stays in the Raft log although a checkpoint holds it.
+    pub struct LogSettings {
+        /// The most entries.
+        kept_count_max: u64 = 50_000, in 0..=100_000_000, "above, the number is a mistake";
+        /// The size of the log beyond which fewer stay, in bytes: 512 MiB.
+        kept_size_max: u64 = 512 * MEBIBYTE, in 128 * MEBIBYTE..=64 * GIBIBYTE,
+            "below, the log is shorter than the two files it is written in; above, a restart reads \
+             it for minutes";
+    }
+}

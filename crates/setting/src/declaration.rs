@@ -1,0 +1,109 @@
+//! The declaration of settings.
+
+/// What is known of a setting.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    /// Its name in its table.
+    pub key: &'static str,
+    /// What it was called in earlier versions.
+    pub was: Option<&'static str>,
+    /// What it means, a line of text each.
+    pub help: &'static str,
+    /// The least and the most it may be.
+    pub bounds: Option<String>,
+    /// The settings in it, if it is a table or a list of tables.
+    pub inner: Vec<Entry>,
+}
+
+/// Declares a struct of settings.
+///
+/// Each is `key: Type = default;`, or `key: Type = default, in min..=max, "why";` with bounds, and
+/// its doc comment is the help for users. `key was old_key: …` makes the error about a key of an
+/// earlier version name the one of today. The type of a setting is a [`Form`](crate::Form), as is
+/// the struct itself.
+#[macro_export]
+macro_rules! settings {
+    (
+        $(#[$doc:meta])*
+        $vis:vis struct $name:ident {
+            $(
+                $(#[doc = $help:literal])*
+                $key:ident $(was $old:ident)?: $type:ty = $default:expr
+                    $(, in $bounds:expr, $why:expr)?;
+            )*
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq)]
+        $vis struct $name {
+            $( $(#[doc = $help])* $vis $key: $type, )*
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self { $( $key: $default, )* }
+            }
+        }
+
+        impl $crate::Form for $name {
+            fn read(
+                value: &$crate::Value,
+                at: &$crate::KeyPath,
+                laid: &mut $crate::Laid,
+            ) -> Option<Self> {
+                let refused_before = laid.refused.len();
+                let mut read = Self::default();
+                $crate::Form::lay(&mut read, value, at, laid);
+                (laid.refused.len() == refused_before).then_some(read)
+            }
+
+            fn value(&self) -> $crate::Value {
+                let mut table = $crate::Table::new();
+                $( table.insert(stringify!($key).to_owned(), $crate::Form::value(&self.$key)); )*
+                $crate::Value::Table(table)
+            }
+
+            fn lay(
+                &mut self,
+                value: &$crate::Value,
+                at: &$crate::KeyPath,
+                laid: &mut $crate::Laid,
+            ) {
+                for (key, value) in laid.table(value, at).into_iter().flatten() {
+                    let at = at.key(key);
+                    match key.as_str() {
+                        $( stringify!($key) => {
+                            $crate::Form::lay(&mut self.$key, value, &at, laid)
+                        } )*
+                        _ => laid.refuse_key(key, &at, &<Self as $crate::Form>::entries()),
+                    }
+                }
+            }
+
+            fn check(&self, at: &$crate::KeyPath, findings: &mut $crate::Findings) {
+                $(
+                    let key = at.key(stringify!($key));
+                    $crate::Form::check(&self.$key, &key, findings);
+                    $( findings.bound(key, &self.$key, &$bounds, $why); )?
+                )*
+            }
+
+            fn entries() -> Vec<$crate::Entry> {
+                vec![$(
+                    $crate::Entry {
+                        key: stringify!($key),
+                        was: $crate::settings!(@option $(stringify!($old))?),
+                        help: concat!($($help, "\n",)*),
+                        bounds: $crate::settings!(@option $({
+                            let bounds: std::ops::RangeInclusive<$type> = $bounds;
+                            format!("{} to {}", bounds.start(), bounds.end())
+                        })?),
+                        inner: <$type as $crate::Form>::entries(),
+                    },
+                )*]
+            }
+        }
+    };
+    (@option) => { None };
+    (@option $value:expr) => { Some($value) };
+}

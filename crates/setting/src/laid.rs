@@ -1,0 +1,65 @@
+//! What came of laying values over settings.
+
+use serde::de::DeserializeOwned;
+use toml::{Table, Value};
+
+use crate::{Entry, KeyPath};
+
+/// What was set, and what was refused. One mistake does not hide the next: each has its own key.
+#[derive(Debug, Default)]
+pub struct Laid {
+    /// Every setting that got a value, and what stands in it.
+    pub set: Vec<KeyPath>,
+    /// What was left out, and why.
+    pub refused: Vec<(KeyPath, String)>,
+}
+
+impl Laid {
+    /// Reads `value`, or refuses it in serde's words.
+    pub fn read<T: DeserializeOwned>(&mut self, value: &Value, at: &KeyPath) -> Option<T> {
+        match value.clone().try_into() {
+            Ok(read) => Some(read),
+            Err(error) => {
+                self.refuse(at, error.message());
+                None
+            }
+        }
+    }
+
+    /// The table that `value` is, or a refusal.
+    pub fn table<'a>(&mut self, value: &'a Value, at: &KeyPath) -> Option<&'a Table> {
+        if !value.is_table() {
+            self.read::<Table>(value, at);
+        }
+        value.as_table()
+    }
+
+    /// The array that `value` is, or a refusal.
+    pub fn array<'a>(&mut self, value: &'a Value, at: &KeyPath) -> Option<&'a [Value]> {
+        if !value.is_array() {
+            self.read::<Vec<Value>>(value, at);
+        }
+        value.as_array().map(Vec::as_slice)
+    }
+
+    /// Refuses what stands at `at` because its key is none of `known`, and names the setting that
+    /// was meant if it was once called so.
+    pub fn refuse_key(&mut self, key: &str, at: &KeyPath, known: &[Entry]) {
+        let reason = match known.iter().find(|entry| entry.was == Some(key)) {
+            Some(entry) => format!("`{key}` is called `{}` now", entry.key),
+            None => {
+                let known = known.iter().map(|entry| format!("`{}`", entry.key));
+                let known: Vec<_> = known.collect();
+                format!(
+                    "unknown field `{key}`, expected one of {}",
+                    known.join(", ")
+                )
+            }
+        };
+        self.refuse(at, reason);
+    }
+
+    fn refuse(&mut self, at: &KeyPath, reason: impl Into<String>) {
+        self.refused.push((at.clone(), reason.into()));
+    }
+}

@@ -1,0 +1,124 @@
+use std::collections::BTreeMap;
+
+use crate::{Findings, Form, KeyPath, Laid, Value};
+
+crate::settings! {
+    /// Settings of a test.
+    struct Outer {
+        /// A number.
+        number was nummer: u32 = 5, in 1..=9, "it has one digit";
+        /// A list.
+        list: Vec<u32> = vec![1];
+        /// A map.
+        map: BTreeMap<String, bool> = BTreeMap::new();
+        /// Tables.
+        ///
+        /// Two of them.
+        inner: Vec<Inner> = Vec::new();
+    }
+}
+
+crate::settings! {
+    /// Settings inside settings.
+    struct Inner {
+        /// A text.
+        text: String = "a".into();
+        /// Another number.
+        number: u64 = 1, in 0..=1, "it is a bit";
+    }
+}
+
+fn lay(text: &str) -> (Outer, Laid) {
+    let mut outer = Outer::default();
+    let mut laid = Laid::default();
+    let table = Value::Table(text.parse().unwrap());
+    outer.lay(&table, &KeyPath::default(), &mut laid);
+    (outer, laid)
+}
+
+fn refused(text: &str) -> Vec<String> {
+    let told = |(key, reason)| format!("{key}: {reason}");
+    lay(text).1.refused.into_iter().map(told).collect()
+}
+
+#[test]
+fn what_is_left_out_keeps_its_default() {
+    let (outer, laid) = lay("number = 3\ninner = [{ number = 0 }]");
+    assert_eq!((outer.number, &outer.list), (3, &vec![1]));
+    let inner = Inner {
+        number: 0,
+        ..Inner::default()
+    };
+    assert_eq!(outer.inner, [inner]);
+    let set: Vec<_> = laid.set.iter().map(KeyPath::to_string).collect();
+    assert_eq!(set, ["number", "inner[0].number", "inner"]);
+}
+
+#[test]
+fn each_mistake_is_told_with_its_key() {
+    let text =
+        "list = [1, \"b\", -1]\nmap = { a = 1, b = true }\nnumber = 7\ninner = [{ txt = 1 }, 3]";
+    assert_eq!(
+        refused(text),
+        [
+            "list[1]: invalid type: string \"b\", expected u32",
+            "list[2]: invalid value: integer `-1`, expected u32",
+            "map.a: invalid type: integer `1`, expected a boolean",
+            "inner[0].txt: unknown field `txt`, expected one of `text`, `number`",
+            "inner[1]: invalid type: integer `3`, expected a map",
+        ]
+    );
+    let (outer, _) = lay(text);
+    assert_eq!(
+        (outer.number, outer.list, outer.inner),
+        (7, vec![1], vec![])
+    );
+    assert_eq!(
+        refused("list = 1"),
+        ["list: invalid type: integer `1`, expected a sequence"]
+    );
+}
+
+#[test]
+fn a_key_of_an_earlier_version_names_the_one_of_today() {
+    assert_eq!(
+        refused("nummer = 1"),
+        ["nummer: `nummer` is called `number` now"]
+    );
+}
+
+#[test]
+fn what_is_out_of_bounds_is_told_with_the_reason() {
+    let (outer, _) = lay("number = 10\ninner = [{}, { number = 2 }]");
+    let mut findings = Findings::default();
+    outer.check(&KeyPath::default(), &mut findings);
+    let told = findings.errors.iter();
+    let told: Vec<_> = told.map(|e| format!("{}: {}", e.key, e.reason)).collect();
+    assert_eq!(
+        told,
+        [
+            "number: 10 is not from 1 to 9: it has one digit",
+            "inner[1].number: 2 is not from 0 to 1: it is a bit",
+        ]
+    );
+}
+
+#[test]
+fn what_is_shown_can_be_read() {
+    let (outer, _) = lay("number = 3\nmap = { a = true }\ninner = [{ text = \"b\" }]");
+    let (again, laid) = lay(&toml::to_string(&outer.value()).unwrap());
+    assert!(laid.refused.is_empty());
+    assert_eq!(again, outer);
+}
+
+#[test]
+fn what_is_declared_is_known() {
+    let entries = Outer::entries();
+    let [number, .., inner] = &entries[..] else {
+        panic!("four settings")
+    };
+    assert_eq!((number.key, number.was), ("number", Some("nummer")));
+    assert_eq!(number.help, " A number.\n");
+    assert_eq!(number.bounds.as_deref(), Some("1 to 9"));
+    assert_eq!(inner.inner.len(), 2);
+}
