@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs::{self, File},
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
     time::Duration,
 };
@@ -15,14 +15,21 @@ use quorate_tests::{
 };
 use tokio::time::Instant;
 
-use crate::programs::{need, run};
+use crate::{
+    metrics_tables::tables,
+    programs::{need, run},
+};
 
-/// Set it to write the list of names anew.
+/// Set it to write the tables anew.
 const UPDATE_VARIABLE: &str = "UPDATE_GOLDEN";
 
-/// Every name on `/metrics` with its type: whoever builds dashboards relies on them.
+/// Where the tables stand in `docs/METRICS.md`.
+const TABLES: [&str; 2] = ["<!-- tables -->\n\n", "\n<!-- end of tables -->"];
+
+/// `docs/METRICS.md` has every metric with its type, labels and help text: whoever builds dashboards
+/// relies on them.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_names_of_all_metrics() {
+async fn every_metric_is_documented_as_it_is() {
     let cluster = Cluster::start(voters(3)).await;
     let alice = cluster.publisher("alice");
     for node in cluster.nodes().iter() {
@@ -30,31 +37,26 @@ async fn the_names_of_all_metrics() {
         node.get(&alice.key()).await;
         node.texts(&alice.key()).await;
     }
-    let mut families = BTreeSet::new();
-    for node in cluster.nodes().iter() {
-        let metrics = node.admin("/metrics").await.expect("it lives").text();
-        families.extend(metrics.lines().filter_map(|line| {
-            line.strip_prefix("# TYPE ")
-                .map(|family| format!("{family}\n"))
-        }));
-        for line in metrics.lines().filter(|line| line.starts_with("# HELP ")) {
-            assert!(line.split(' ').count() > 3, "it has no help text: {line}");
-        }
-    }
-    for family in &families {
-        assert!(family.starts_with("quorate_"), "{family}");
-    }
-    let found: String = families.into_iter().collect();
+    let node = cluster.node(1);
+    let metrics = node.admin("/metrics").await.expect("it lives").text();
+    let found = tables(&metrics);
 
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/metrics_golden.txt");
+    let text = fs::read_to_string(documentation()).expect("the page is there");
+    let (before, rest) = text.split_once(TABLES[0]).expect("the tables begin");
+    let (documented, after) = rest.split_once(TABLES[1]).expect("the tables end");
     if std::env::var_os(UPDATE_VARIABLE).is_some() {
-        fs::write(&golden, &found).expect("the file can be written");
+        let text = [before, TABLES[0], &found, TABLES[1], after].concat();
+        fs::write(documentation(), text).expect("the file can be written");
+    } else {
+        assert_eq!(
+            found, documented,
+            "run with {UPDATE_VARIABLE}=1 if this is meant"
+        );
     }
-    let expected = fs::read_to_string(&golden).expect("the list is there");
-    assert_eq!(
-        found, expected,
-        "run with {UPDATE_VARIABLE}=1 if this is meant"
-    );
+}
+
+fn documentation() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/METRICS.md")
 }
 
 /// Names, types and help texts are as Prometheus wants them.
@@ -75,11 +77,12 @@ fn the_alerts_are_rules_about_metrics_that_exist() {
     let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/prometheus-rules.yml");
     run(promtool().args(["check", "rules"]).arg(&rules));
 
-    let names = include_str!("metrics_golden.txt");
-    let names: BTreeSet<_> = names
-        .lines()
-        .filter_map(|line| line.split_once(' '))
-        .collect();
+    let documentation = fs::read_to_string(documentation()).expect("the page is there");
+    let rows = documentation.lines().filter_map(|line| {
+        let mut cells = line.strip_prefix("| `")?.split(" | ");
+        Some((cells.next()?.trim_end_matches('`'), cells.next()?))
+    });
+    let names: BTreeSet<_> = rows.collect();
     let rules = fs::read_to_string(rules).expect("it was read before");
     let is_of_a_name = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
     let mut used = rules.split(|letter| !is_of_a_name(letter));

@@ -6,6 +6,7 @@ mod bad_starts;
 mod clients;
 mod dev;
 mod metrics;
+mod metrics_tables;
 mod peer;
 mod programs;
 mod scenarios;

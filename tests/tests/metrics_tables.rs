@@ -1,0 +1,72 @@
+//! The metrics of a node as the tables of `docs/METRICS.md`.
+//!
+//! Name, type, labels and help are said once, where a room declares them; this reads them off a node.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write,
+};
+
+/// One metric: its type, its help, and the values that each label has.
+#[derive(Default)]
+struct Family {
+    kind: String,
+    help: String,
+    labels: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// A heading and a table for each room whose metrics `text`, in the text format of Prometheus, has.
+pub(crate) fn tables(text: &str) -> String {
+    let mut rooms: BTreeMap<&str, String> = BTreeMap::new();
+    let families = families(text);
+    for (name, family) in &families {
+        let room = name
+            .split('_')
+            .nth(1)
+            .expect("a name begins with quorate_<room>_");
+        let labels = family.labels.iter().map(|(label, values)| {
+            let values: Vec<_> = values.iter().map(String::as_str).collect();
+            format!("`{label}`: {}", values.join(", "))
+        });
+        let labels: Vec<_> = labels.collect();
+        let labels = match labels.is_empty() {
+            true => "none".to_owned(),
+            false => labels.join("<br>"),
+        };
+        let table = rooms.entry(room).or_insert_with(|| {
+            format!("### {room}\n\n| name | type | labels | meaning |\n|---|---|---|---|\n")
+        });
+        writeln!(
+            table,
+            "| `{name}` | {} | {labels} | {} |",
+            family.kind, family.help
+        )
+        .expect("a String takes every write");
+    }
+    rooms.into_values().collect::<Vec<_>>().join("\n")
+}
+
+fn families(text: &str) -> BTreeMap<&str, Family> {
+    let mut families: BTreeMap<&str, Family> = BTreeMap::new();
+    for line in text.lines() {
+        if let Some((name, help)) = line.strip_prefix("# HELP ").and_then(|l| l.split_once(' ')) {
+            families.entry(name).or_default().help = help.to_owned();
+        } else if let Some((name, kind)) =
+            line.strip_prefix("# TYPE ").and_then(|l| l.split_once(' '))
+        {
+            families.entry(name).or_default().kind = kind.to_owned();
+        } else if let Some((sample, labels)) = line.split_once('{') {
+            let (labels, _) = labels.rsplit_once('}').expect("a brace is closed");
+            // A histogram's samples have a suffix and, of labels, their bounds.
+            let Some(family) = families.get_mut(sample) else {
+                continue;
+            };
+            for pair in labels.split(',') {
+                let (label, value) = pair.split_once('=').expect("a label has a value");
+                let values = family.labels.entry(label.to_owned()).or_default();
+                values.insert(value.trim_matches('"').to_owned());
+            }
+        }
+    }
+    families
+}
