@@ -289,6 +289,24 @@ async fn a_node_that_is_cut_off_stores_nothing_and_says_so() {
     cluster.shutdown().await;
 }
 
+/// The deadline comes at the very moment of a retry again and again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_leader_was_there_for_is_never_in_doubt() {
+    let adjust = |config: &mut Config| config.put_deadline = Duration::from_millis(20);
+    let cluster = Cluster::start(3, adjust).await;
+    let alone = cluster.followers().next().unwrap().clone();
+    let node = alone.config.node;
+    cluster.board.cut_off.lock().unwrap().insert(node);
+    let mut leader = alone.write_path.leader.clone();
+    let gone = leader.wait_for(|leader| leader.node.is_none());
+    gone.await.unwrap();
+    for micros in 1..100 {
+        let answer = put(&alone, &packet(1, micros)).await;
+        assert_eq!(answer, Err(PutError::NoLeader), "PUT {micros}");
+    }
+    cluster.shutdown().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_linearizable_read_at_a_follower_sees_what_was_acknowledged_elsewhere() {
     let cluster = Cluster::start(3, |_| {}).await;

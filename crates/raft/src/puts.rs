@@ -177,23 +177,29 @@ fn fill(batch: &mut Vec<Waiting>, waiting: &mut mpsc::Receiver<Waiting>) -> Opti
 }
 
 async fn run_batch(mut path: WritePath, mut batch: Vec<Waiting>, _permit: OwnedSemaphorePermit) {
+    let deadlines = batch.iter().map(|waiting| waiting.deadline);
+    let deadline = deadlines.max().expect("a batch has a packet");
     loop {
-        batch.retain(|waiting| waiting.ticket.claim());
-        let Some(deadline) = batch.iter().map(|waiting| waiting.deadline).max() else {
-            return;
-        };
         let leader = path.leader.borrow_and_update().clone();
-        let attempt = tokio::select! {
-            attempt = path.attempt(&leader, &batch) => attempt,
-            () = superseded(path.leader.clone(), &leader) => Proposed::Unknown,
-            () = tokio::time::sleep_until(deadline) => Proposed::Unknown,
-        };
-        match attempt {
-            Proposed::Applied { index, outcomes } => {
-                return path.answer(batch, deadline, index, outcomes).await;
+        // Without a leader nothing is sent, so nothing is claimed: it could not be in doubt.
+        if let Some((node, address)) = &leader.node {
+            batch.retain(|waiting| waiting.ticket.claim());
+            if batch.is_empty() {
+                return;
             }
-            Proposed::Refused => batch.iter().for_each(|waiting| waiting.ticket.release()),
-            Proposed::Unknown => batch.iter().for_each(|waiting| waiting.ticket.doubt()),
+            let attempt = tokio::select! {
+                biased;
+                attempt = path.attempt(*node, address, &batch) => attempt,
+                () = superseded(path.leader.clone(), &leader) => Proposed::Unknown,
+                () = tokio::time::sleep_until(deadline) => Proposed::Unknown,
+            };
+            match attempt {
+                Proposed::Applied { index, outcomes } => {
+                    return path.answer(batch, deadline, index, outcomes).await;
+                }
+                Proposed::Refused => batch.iter().for_each(|waiting| waiting.ticket.release()),
+                Proposed::Unknown => batch.iter().for_each(|waiting| waiting.ticket.doubt()),
+            }
         }
         if Instant::now() >= deadline {
             return;
@@ -205,24 +211,21 @@ async fn run_batch(mut path: WritePath, mut batch: Vec<Waiting>, _permit: OwnedS
 /// Resolves when `leader` no longer leads: what was sent to it may never be answered.
 async fn superseded(mut leaders: watch::Receiver<Leader>, leader: &Leader) {
     let other = |now: &Leader| now.node.is_some() && now != leader;
-    if leader.node.is_none() || leaders.wait_for(other).await.is_err() {
+    if leaders.wait_for(other).await.is_err() {
         std::future::pending().await
     }
 }
 
 impl WritePath {
-    async fn attempt(&self, leader: &Leader, batch: &[Waiting]) -> Proposed {
-        let Some((node, address)) = &leader.node else {
-            return Proposed::Refused;
-        };
+    async fn attempt(&self, leader: NodeId, address: &str, batch: &[Waiting]) -> Proposed {
         let packets = batch.iter().map(|waiting| waiting.packet.clone()).collect();
         let batch = PutBatch {
             now: UnixMillis::default(),
             packets,
         };
-        match *node == self.node {
+        match leader == self.node {
             true => propose(&self.raft, batch).await,
-            false => self.forward(*node, address, batch).await,
+            false => self.forward(leader, address, batch).await,
         }
     }
 
