@@ -11,22 +11,17 @@ use std::{
 };
 
 use axum::{
+    BoxError,
     body::{Body, HttpBody},
-    http::request::Parts,
 };
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Frame, Incoming, SizeHint};
-
-use crate::config::BODY_READ_TIMEOUT;
+use tokio::time::Sleep;
 
 /// How much of a body that is too long is read and dropped, in bytes, so that the connection can go
 /// on: dearer than a new connection it must not be.
 const DISCARD_SIZE_MAX: usize = 64 * 1024;
-
-/// How long the body of the request that carries this may take.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct BodyTimeout(pub(crate) Duration);
 
 /// Why there is no body.
 #[derive(Debug, thiserror::Error)]
@@ -39,32 +34,38 @@ pub enum BodyError {
     Slow(Duration),
     /// The connection failed within it.
     #[error("the connection failed within the body")]
-    Lost(#[source] axum::BoxError),
+    Lost(#[source] BoxError),
 }
 
-/// Reads the body of the request with these `parts`: at most `size_max` bytes, and all of them
-/// within the server's [`body_read_timeout`](crate::Config::body_read_timeout). A body that arrives
-/// in one piece is not copied.
-pub async fn read_body(parts: &Parts, mut body: Body, size_max: usize) -> Result<Bytes, BodyError> {
+impl From<BoxError> for BodyError {
+    /// What a [`WatchedBody`] failed with, as axum passes it on.
+    fn from(error: BoxError) -> Self {
+        let error = match error.downcast::<axum::Error>() {
+            Ok(error) => error.into_inner(),
+            Err(error) => error,
+        };
+        match error.downcast() {
+            Ok(error) => *error,
+            Err(error) => Self::Lost(error),
+        }
+    }
+}
+
+/// Reads a request's body: at most `size_max` bytes, and all of them within the server's
+/// [`body_read_timeout`](crate::Config::body_read_timeout). A body that arrives in one piece is not
+/// copied.
+pub async fn read_body(mut body: Body, size_max: usize) -> Result<Bytes, BodyError> {
     if body.size_hint().lower() > DISCARD_SIZE_MAX as u64 {
         return Err(BodyError::TooLong);
     }
-    let timeout = parts.extensions.get();
-    let BodyTimeout(timeout) = *timeout.unwrap_or(&BodyTimeout(BODY_READ_TIMEOUT));
-    tokio::time::timeout(timeout, read(&mut body, size_max))
-        .await
-        .unwrap_or(Err(BodyError::Slow(timeout)))
-}
-
-async fn read(body: &mut Body, size_max: usize) -> Result<Bytes, BodyError> {
-    match Limited::new(&mut *body, size_max).collect().await {
+    match Limited::new(&mut body, size_max).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => {
             let mut rest = Limited::new(body, DISCARD_SIZE_MAX);
             while let Some(Ok(_)) = rest.frame().await {}
             Err(BodyError::TooLong)
         }
-        Err(error) => Err(BodyError::Lost(error)),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -77,35 +78,47 @@ impl Unread {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// `body` as that of the connection's last request.
-    pub(crate) fn watch(&self, body: Incoming) -> Body {
+    /// `body` as that of the connection's last request, which may take `read_timeout` from the
+    /// first time on that something of it is waited for.
+    pub(crate) fn watch(&self, body: Incoming, read_timeout: Duration) -> Body {
         self.0.store(false, Ordering::Relaxed);
         Body::new(WatchedBody {
             ended: body.is_end_stream(),
             unread: self.clone(),
+            read_timeout,
+            timer: None,
             body,
         })
     }
 }
 
-/// A body that tells when it is dropped before its end.
+/// A body that fails when it takes too long, and tells when it is dropped before its end.
 struct WatchedBody {
     body: Incoming,
+    read_timeout: Duration,
+    /// Set once something is waited for: most bodies are there at once.
+    timer: Option<Pin<Box<Sleep>>>,
     ended: bool,
     unread: Unread,
 }
 
 impl HttpBody for WatchedBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+            let timeout = self.read_timeout;
+            let timer = &mut self.timer;
+            let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
+            ready!(timer.as_mut().poll(cx));
+            return Poll::Ready(Some(Err(BodyError::Slow(timeout).into())));
+        };
         self.ended = frame.is_none() || self.body.is_end_stream();
-        Poll::Ready(frame)
+        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -2,9 +2,6 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-/// How long the body of a request may take unless configured otherwise.
-pub(crate) const BODY_READ_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// Where to listen, and how long to wait for clients.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -31,7 +28,7 @@ impl Config {
             // nodes: 1,111 a second, each on a connection that is then idle for 10 s.
             connection_count_max: 16_384,
             header_read_timeout: Duration::from_secs(10),
-            body_read_timeout: BODY_READ_TIMEOUT,
+            body_read_timeout: Duration::from_secs(10),
             write_timeout: Duration::from_secs(10),
             // A PUT that is under way is answered within 10 s, and usually in a few ms.
             drain_timeout: Duration::from_secs(5),

@@ -11,18 +11,14 @@ use tokio_io_timeout::TimeoutWriter;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
-use crate::{
-    Config,
-    body::{BodyTimeout, Unread},
-    request_id::with_request_id,
-};
+use crate::{Config, body::Unread, request_id::with_request_id};
 
 /// How much of a request's header, and of what follows it, is kept for a connection, in bytes. Twice
 /// what common servers take for a header.
 const BUFFER_SIZE_MAX: usize = 16 * 1024;
 
 /// What a connection over the cap gets.
-const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+const TOO_MANY_CONNECTIONS: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     Access-Control-Allow-Origin: *\r\n\
     Connection: close\r\n\
     Content-Length: 46\r\n\
@@ -93,12 +89,10 @@ impl Protocol for Http {
         let mut stream = TokioIo::new(Box::pin(stream));
         let unread = Unread::default();
         let service = service_fn(|mut request: Request<Incoming>| {
-            let extensions = request.extensions_mut();
-            extensions.insert(ConnectInfo(peer));
-            extensions.insert(BodyTimeout(self.config.body_read_timeout));
-            self.router
-                .clone()
-                .call(request.map(|body| unread.watch(body)))
+            request.extensions_mut().insert(ConnectInfo(peer));
+            let read_timeout = self.config.body_read_timeout;
+            let request = request.map(|body| unread.watch(body, read_timeout));
+            self.router.clone().call(request)
         });
         let result = {
             let mut connection = pin!(self.connections.serve_connection(&mut stream, service));
@@ -122,7 +116,7 @@ impl Protocol for Http {
 
     async fn refuse(self: Arc<Self>, mut stream: TcpStream) {
         // Whether the client heard it or not, the connection is closed.
-        let _ = stream.write_all(REFUSAL).await;
+        let _ = stream.write_all(TOO_MANY_CONNECTIONS).await;
         linger(stream).await;
     }
 }

@@ -7,6 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{get, put},
 };
+use bytes::Bytes;
 use quorate_metrics::Registry;
 use tokio::{
     io::AsyncReadExt,
@@ -28,7 +29,7 @@ const BODY_SIZE_MAX: usize = 1000;
 
 const GET: &str = "GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n";
 
-/// A server on a real socket. It takes bodies at `/body`, answers at `/gate` while the gate is open,
+/// A server on a real socket. It takes bodies at `/body`, and at `/plain` as any router does, answers at `/gate` while the gate is open,
 /// and refuses unread bodies at `/unread`.
 struct Fixture {
     metrics: Metrics,
@@ -44,8 +45,7 @@ struct Gate {
 }
 
 async fn take(request: Request<Body>) -> Response {
-    let (parts, body) = request.into_parts();
-    match read_body(&parts, body, BODY_SIZE_MAX).await {
+    match read_body(request.into_body(), BODY_SIZE_MAX).await {
         Ok(body) => body.into_response(),
         Err(error @ BodyError::TooLong) => text(StatusCode::PAYLOAD_TOO_LARGE, error),
         Err(error) => text(StatusCode::REQUEST_TIMEOUT, error),
@@ -69,6 +69,7 @@ impl Fixture {
         };
         let router = Router::new()
             .route("/body", put(take))
+            .route("/plain", put(async |body: Bytes| body))
             .route("/unread", put(async || StatusCode::FORBIDDEN))
             .route("/gate", get(pass))
             .with_state(gate.clone());
@@ -211,6 +212,17 @@ async fn a_client_that_is_slow_with_its_body_is_told_and_cut_off() {
     let answer = client.read_to_end().await;
     assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
     assert!(answer.contains("did not arrive"), "{answer}");
+}
+
+/// The timeout is the server's: a router that knows nothing of it is safe too.
+#[tokio::test]
+async fn a_slow_body_is_cut_off_whoever_reads_it() {
+    let server = Fixture::new(|config| config.body_read_timeout = SHORT).await;
+    let mut client = server.connect().await;
+    client.send(put_header("/plain", 100)).await;
+    client.send([0; 10]).await;
+    let answer = client.read_to_end().await;
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
 }
 
 /// The timeout is one for the whole body, whatever it makes of progress.

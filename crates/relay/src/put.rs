@@ -115,7 +115,7 @@ impl Relay {
             checked.map_err(PutFailure::Limited)?;
         }
         let key = key(&parts.uri)?;
-        let payload = read_body(parts, body, PAYLOAD_SIZE_MAX).await?;
+        let payload = read_body(body, PAYLOAD_SIZE_MAX).await?;
         let packet = SignedPacket::parse(key, payload)?;
         // From here on the packet is the replica's, so here begins what is measured.
         let begun = Instant::now();
