@@ -4,6 +4,7 @@ use std::{
     cmp::Ordering,
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use data_encoding::HEXLOWER;
@@ -31,6 +32,8 @@ pub struct FakeReplica {
     pub answers_linearize: watch::Sender<bool>,
     /// How many PUTs have come.
     pub put_count: watch::Sender<usize>,
+    /// How much time the last PUT was given.
+    pub put_time_left: watch::Sender<Duration>,
 }
 
 #[derive(Debug)]
@@ -66,6 +69,7 @@ impl FakeReplica {
             answers_puts: watch::Sender::new(true),
             answers_linearize: watch::Sender::new(true),
             put_count: watch::Sender::new(0),
+            put_time_left: watch::Sender::new(Duration::ZERO),
         })
     }
 
@@ -150,8 +154,13 @@ impl Linearizer for FakeReplica {
 }
 
 impl Writer for FakeReplica {
-    fn put(&self, packet: SignedPacket) -> BoxFuture<'_, Result<PutOutcome, PutError>> {
-        async {
+    fn put(
+        &self,
+        packet: SignedPacket,
+        time_left: Duration,
+    ) -> BoxFuture<'_, Result<PutOutcome, PutError>> {
+        async move {
+            self.put_time_left.send_replace(time_left);
             self.put_count.send_modify(|count| *count += 1);
             wait_for(&self.answers_puts).await;
             self.lock().put(packet)

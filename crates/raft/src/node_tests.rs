@@ -160,7 +160,7 @@ fn packet(key: u8, micros: u64) -> SignedPacket {
 }
 
 async fn put(node: &Node, packet: &SignedPacket) -> Result<PutOutcome, PutError> {
-    timeout(TIMEOUT, node.put(packet.clone()))
+    timeout(TIMEOUT, node.put(packet.clone(), TIMEOUT))
         .await
         .expect("a PUT is always answered")
 }

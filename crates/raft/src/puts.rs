@@ -67,9 +67,13 @@ impl Puts {
         Self { queue, deadline }
     }
 
-    /// Brings a packet into the log.
-    pub(crate) async fn put(&self, packet: SignedPacket) -> Result<PutOutcome, PutError> {
-        let deadline = Instant::now() + self.deadline;
+    /// Brings a packet into the log within `time_left`.
+    pub(crate) async fn put(
+        &self,
+        packet: SignedPacket,
+        time_left: Duration,
+    ) -> Result<PutOutcome, PutError> {
+        let deadline = Instant::now() + time_left.min(self.deadline);
         let (reply, outcome) = oneshot::channel();
         let ticket = Arc::new(Ticket::default());
         let waiting = Waiting {

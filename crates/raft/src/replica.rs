@@ -26,14 +26,18 @@ impl Writer for Node {
     /// A packet that the local replica knows to be older is superseded. Identical bytes that it
     /// stores are acknowledged by its own word, even if another node accepted a newer packet a moment
     /// ago, which this one has not applied yet: that is what keeps refreshes out of the log.
-    fn put(&self, packet: SignedPacket) -> BoxFuture<'_, Result<PutOutcome, PutError>> {
+    fn put(
+        &self,
+        packet: SignedPacket,
+        time_left: Duration,
+    ) -> BoxFuture<'_, Result<PutOutcome, PutError>> {
         Box::pin(async move {
             if self.is_closing() {
                 return Err(PutError::ShuttingDown);
             }
             match self.known_outcome(&packet) {
                 Some(outcome) => Ok(outcome),
-                None => self.puts.put(packet).await,
+                None => self.puts.put(packet, time_left).await,
             }
         })
     }

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use quorate_limit::{ClientLimit, TrustedProxies};
 
+/// How much later than the replica the relay gives up: the replica's own answer says more.
+pub const ANSWER_MARGIN: Duration = Duration::from_millis(500);
+
 /// Limits and deadlines of the relay.
 #[derive(Debug)]
 pub struct Config {
@@ -11,8 +14,8 @@ pub struct Config {
     pub limit: Option<ClientLimit>,
     /// Whose `X-Forwarded-For` is believed.
     pub trusted_proxies: TrustedProxies,
-    /// When a request is answered even if the replica has not answered: slightly more than the
-    /// replica's own deadline, whose answer says more.
+    /// When a request is answered even if the replica has not answered: [`ANSWER_MARGIN`] after
+    /// the replica should have.
     pub deadline: Duration,
 }
 
@@ -21,7 +24,7 @@ impl Default for Config {
         Self {
             limit: None,
             trusted_proxies: TrustedProxies::default(),
-            deadline: Duration::from_millis(10_500),
+            deadline: Duration::from_secs(10) + ANSWER_MARGIN,
         }
     }
 }

@@ -29,6 +29,6 @@ mod relay;
 mod replica_state;
 mod router;
 
-pub use config::Config;
+pub use config::{ANSWER_MARGIN, Config};
 pub use metrics::Metrics;
 pub use router::router;

@@ -15,7 +15,7 @@ use quorate_replica::{LinearizeError, PutError, PutOutcome, ReadError};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
-    conditions,
+    ANSWER_MARGIN, conditions,
     metrics::PutLabel,
     relay::{Relay, failed, key},
 };
@@ -143,7 +143,9 @@ impl Relay {
                 .await
                 .unwrap_or(Err(LinearizeError.into()))?;
         }
-        let outcome = timeout_at(deadline, self.replica.put(packet)).await;
+        // What the check took, the replica has no more: it is the one that knows what was proposed.
+        let time_left = deadline.saturating_duration_since(Instant::now() + ANSWER_MARGIN);
+        let outcome = timeout_at(deadline, self.replica.put(packet, time_left)).await;
         Ok(outcome.unwrap_or(Err(PutError::Unknown))?)
     }
 

@@ -261,6 +261,27 @@ async fn a_condition_that_cannot_be_checked_in_time_stores_nothing_for_sure() {
     assert_eq!(*relay.replica.put_count.borrow(), 0);
 }
 
+/// The replica knows what was proposed, so it has to answer before the relay gives up.
+#[tokio::test(start_paused = true)]
+async fn what_the_check_of_a_condition_took_the_replica_has_no_more() {
+    let relay = Fixture::new(Config::default());
+    let (deadline, check) = (
+        Config::default().deadline,
+        std::time::Duration::from_secs(4),
+    );
+    relay.replica.answers_linearize.send_replace(false);
+    let check_ends = async {
+        tokio::time::sleep(check).await;
+        relay.replica.answers_linearize.send_replace(true);
+    };
+    let packet = packet(1, MICROS, "x", 30);
+    let condition = [("if-unmodified-since", "Tue, 14 Nov 2023 22:13:20 GMT")];
+    let (answer, ()) = tokio::join!(relay.put(&packet, &condition), check_ends);
+    assert_eq!(answer.status, StatusCode::NO_CONTENT);
+    let time_left = *relay.replica.put_time_left.borrow();
+    assert!(check + time_left < deadline, "{time_left:?} were left");
+}
+
 #[tokio::test]
 async fn what_is_no_packet_is_refused_with_its_reason() {
     let relay = Fixture::new(Config::default());

@@ -13,6 +13,8 @@
 
 mod status;
 
+use std::time::Duration;
+
 use futures_util::future::BoxFuture;
 use quorate_packet::{PublicKey, SignedPacket};
 pub use quorate_state::{LogIndex, PutOutcome, StoredPacket, Term};
@@ -34,11 +36,16 @@ pub trait Linearizer: Send + Sync + 'static {
 /// Stores packets.
 pub trait Writer: Send + Sync + 'static {
     /// Stores a verified packet through the cluster. Resolves when the outcome is known *and* this
-    /// node has applied it, and in any case within the node's deadline for PUTs.
+    /// node has applied it, and in any case within `time_left`, or the node's own deadline for PUTs
+    /// if that is shorter.
     ///
     /// Bytes that the local replica holds already are [`PutOutcome::Unchanged`] by its own word,
     /// even if a newer packet was stored elsewhere a moment ago: that is what makes a refresh cheap.
-    fn put(&self, packet: SignedPacket) -> BoxFuture<'_, Result<PutOutcome, PutError>>;
+    fn put(
+        &self,
+        packet: SignedPacket,
+        time_left: Duration,
+    ) -> BoxFuture<'_, Result<PutOutcome, PutError>>;
 }
 
 /// Tells how the node is.
