@@ -19,6 +19,9 @@ use crate::{Listener, Metrics, Name};
 /// How many connections over the cap are told so at one time. Those beyond are closed unheard.
 const REFUSAL_COUNT_MAX: usize = 64;
 
+/// How long a refused client is given to read the refusal.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// How long to wait after the system refused a connection, as it does when the process has no file
 /// descriptors left: nothing tells when there are some again.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
@@ -148,7 +151,8 @@ impl<P: Protocol> Acceptor<P> {
         }
         self.metrics.connections_refused_total.of(self.name).inc();
         if let Ok(permit) = self.refusals.clone().try_acquire_owned() {
-            self.spawn(self.protocol.clone().refuse(stream), permit);
+            let refused = timeout(REFUSAL_TIMEOUT, self.protocol.clone().refuse(stream));
+            self.spawn(async { drop(refused.await) }, permit);
         }
     }
 
