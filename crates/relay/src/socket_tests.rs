@@ -6,7 +6,7 @@ use quorate_fake::{FakeReplica, packet};
 use quorate_http::{Server, with_cors};
 use quorate_listener::Name;
 use quorate_metrics::Registry;
-use quorate_packet::SignedPacket;
+use quorate_packet::{PAYLOAD_SIZE_MAX, SignedPacket};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -102,9 +102,13 @@ async fn a_chunked_body_is_read_whole() {
 async fn a_truncated_body_stores_nothing() {
     let relay = Fixture::new().await;
     let packet = sample();
-    let length = format!("Content-Length: {}", packet.payload().len());
-    let answer = relay.ask(put(&length, &packet.payload()[..100])).await;
-    assert!(!answer.contains(" 204 "), "{answer}");
+    let (payload, size) = (packet.payload(), packet.payload().len());
+    // A whole packet is not whole while more of it was announced.
+    for (announced, sent) in [(size, 100), (size + 1, size), (PAYLOAD_SIZE_MAX, size)] {
+        let length = format!("Content-Length: {announced}");
+        let answer = relay.ask(put(&length, &payload[..sent])).await;
+        assert!(!answer.contains(" 204 "), "{answer}");
+    }
     assert_eq!(*relay.replica.put_count.borrow(), 0);
     assert!(relay.get(&packet, "").await.contains(" 404 "));
 }
