@@ -85,8 +85,11 @@ fn build(profile_dir: &Path) {
             "build",
             "--quiet",
             "--locked",
-            "--package",
-            "quorate",
+            // As `make test` does, so that no dependency is built anew with other features.
+            "--workspace",
+            "--lib",
+            "--bins",
+            "--examples",
             "--profile",
             profile,
         ])
