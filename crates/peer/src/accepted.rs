@@ -68,7 +68,7 @@ impl AcceptedLink {
             writer: writer.map_encoder(|_| FrameEncoder::new(FRAME_SIZE_MAX, Some(written))),
             log,
             _permit: permit,
-            _open: Held::new(metrics.links_open.of(Direction::Accepted, lane)),
+            _open: Held::new(metrics.links_open.of(Direction::Accepted).of(lane)),
         }
     }
 

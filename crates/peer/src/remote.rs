@@ -72,7 +72,7 @@ impl Remote {
         let writer =
             writer.map_encoder(|_| FrameEncoder::<Request>::new(FRAME_SIZE_MAX, Some(written)));
         // The link is open while either half of it is held.
-        let open = Held::new(metrics.links_open.of(Direction::Dialed, lane));
+        let open = Held::new(metrics.links_open.of(Direction::Dialed).of(lane));
         let remote = Arc::new((self, open));
         let requests = {
             let remote = remote.clone();
