@@ -142,7 +142,7 @@ impl Node {
         .await;
         self.tasks.lock().await.shutdown().await;
         self.write_path.raft.shutdown().await;
-        if self.write_path.applied.borrow().position.is_some()
+        if self.write_path.applied.borrow().applied.is_some()
             && let Err(error) = self.state_machine.checkpoint().await
         {
             tracing::error!(%error, "no checkpoint could be made; the next start reads the log");
