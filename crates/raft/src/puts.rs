@@ -185,6 +185,8 @@ async fn run_batch(mut path: WritePath, mut batch: Vec<Waiting>, _permit: OwnedS
         };
         let leader = path.leader.borrow_and_update().clone();
         let attempt = tokio::select! {
+            // What is surely refused is not unknown, even when time is up.
+            biased;
             attempt = path.attempt(&leader, &batch) => attempt,
             () = superseded(path.leader.clone(), &leader) => Proposed::Unknown,
             () = tokio::time::sleep_until(deadline) => Proposed::Unknown,

@@ -8,6 +8,7 @@ use openraft::{
     async_runtime::WatchReceiver,
     errors::{ClientWriteError, InitializeError, RaftError},
     impls::ProgressResponder,
+    raft::ClientWriteResponse,
 };
 use quorate_log::Log;
 use quorate_rpc::{NodeId, Transport, chain};
@@ -107,15 +108,16 @@ impl Raft {
             return Proposal::Unknown;
         }
         match done.await {
-            Ok(Ok(response)) => match response.data {
-                Some(outcome) => Proposal::Applied {
-                    index: LogIndex(response.log_id.index()),
-                    outcome,
-                },
-                None => Proposal::Unknown,
+            Ok(Ok(ClientWriteResponse {
+                log_id,
+                data: Some(outcome),
+                ..
+            })) => Proposal::Applied {
+                index: LogIndex(log_id.index()),
+                outcome,
             },
             Ok(Err(ClientWriteError::ForwardToLeader(_))) => Proposal::Refused,
-            Ok(Err(_)) | Err(_) => Proposal::Unknown,
+            _ => Proposal::Unknown,
         }
     }
 
