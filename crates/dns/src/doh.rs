@@ -6,13 +6,11 @@ use axum::{
     Router,
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
-    middleware,
     response::{IntoResponse, Response},
     routing::MethodRouter,
 };
-use bytes::Bytes;
 use data_encoding::BASE64URL_NOPAD;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use quorate_http::{BodyError, method_not_allowed, options, read_body, text};
 
 use crate::{QUERY_SIZE_MAX, Responder, Transport};
 
@@ -31,17 +29,13 @@ pub fn doh_router(responder: Arc<Responder>) -> Router {
     let methods = MethodRouter::new()
         .get(get)
         .post(post)
-        .options(preflight)
-        .fallback(other_method);
-    // Lets pages of any site ask: records are public and no request carries credentials.
-    let methods = methods.layer(middleware::map_response(async |response: Response| {
-        ([(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")], response)
-    }));
+        .options(async || options(METHODS))
+        .fallback(async || method_not_allowed(METHODS, "a query comes by GET, HEAD or POST"));
     Router::new().route(PATH, methods).with_state(responder)
 }
 
 /// Why a request has no DNS response.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, thiserror::Error)]
 enum RequestError {
     #[error("only {DNS_MESSAGE} is given here: leave out Accept, or accept that")]
     NotAcceptable,
@@ -55,33 +49,32 @@ enum RequestError {
     TooLong,
     #[error("the address is too long: a query has at most {QUERY_SIZE_MAX} bytes")]
     UriTooLong,
-    #[error("the body broke off")]
+    #[error("the body did not arrive whole and in time")]
     BodyLost,
     #[error("the message is not a DNS query")]
     NotAQuery,
-    #[error("a query comes by GET, HEAD or POST")]
-    Method,
 }
 
-impl RequestError {
-    fn status(self) -> StatusCode {
-        match self {
-            Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
-            Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::UriTooLong => StatusCode::URI_TOO_LONG,
-            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Self::NoParameter | Self::Encoding | Self::BodyLost | Self::NotAQuery => {
-                StatusCode::BAD_REQUEST
-            }
+impl From<BodyError> for RequestError {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::TooLong => Self::TooLong,
+            BodyError::Slow(_) | BodyError::Lost(_) => Self::BodyLost,
         }
     }
 }
 
 impl IntoResponse for RequestError {
     fn into_response(self) -> Response {
-        let allow = (self == Self::Method).then_some([(header::ALLOW, METHODS)]);
-        (self.status(), allow, format!("{self}\n")).into_response()
+        let status = match self {
+            Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
+            Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UriTooLong => StatusCode::URI_TOO_LONG,
+            Self::BodyLost => StatusCode::REQUEST_TIMEOUT,
+            Self::NoParameter | Self::Encoding | Self::NotAQuery => StatusCode::BAD_REQUEST,
+        };
+        text(status, self)
     }
 }
 
@@ -108,23 +101,15 @@ async fn post(
     State(responder): State<Arc<Responder>>,
     request: Request,
 ) -> Result<Response, RequestError> {
-    check_accept(request.headers())?;
-    let content_type = request.headers().get(header::CONTENT_TYPE);
+    let (parts, body) = request.into_parts();
+    check_accept(&parts.headers)?;
+    let content_type = parts.headers.get(header::CONTENT_TYPE);
     let content_type = content_type.and_then(|value| value.to_str().ok());
     if !content_type.is_some_and(|value| is_media_type(value, DNS_MESSAGE)) {
         return Err(RequestError::MediaType);
     }
-    respond(&responder, &read_body(request).await?)
-}
-
-/// The body, if it is no longer than a query may be.
-async fn read_body(request: Request) -> Result<Bytes, RequestError> {
-    let body = Limited::new(request.into_body(), QUERY_SIZE_MAX);
-    match body.collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(RequestError::TooLong),
-        Err(_) => Err(RequestError::BodyLost),
-    }
+    let message = read_body(body, QUERY_SIZE_MAX).await?;
+    respond(&responder, &message)
 }
 
 fn respond(responder: &Responder, message: &[u8]) -> Result<Response, RequestError> {
@@ -163,20 +148,6 @@ fn check_accept(headers: &HeaderMap) -> Result<(), RequestError> {
 fn is_media_type(value: &str, media_type: &str) -> bool {
     let name = value.split(';').next().unwrap_or_default();
     name.trim().eq_ignore_ascii_case(media_type)
-}
-
-async fn preflight() -> Response {
-    let allowed = HeaderValue::from_static("Accept, Content-Type");
-    let headers = [
-        (header::ALLOW, METHODS),
-        (header::ACCESS_CONTROL_ALLOW_METHODS, METHODS),
-        (header::ACCESS_CONTROL_ALLOW_HEADERS, allowed),
-    ];
-    (StatusCode::NO_CONTENT, headers).into_response()
-}
-
-async fn other_method() -> RequestError {
-    RequestError::Method
 }
 
 #[cfg(test)]

@@ -1,12 +1,6 @@
 //! A replica of a few packets, and queries by the byte.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::sync::Arc;
 
 use hickory_proto::{
     op::{Message, OpCode},
@@ -16,9 +10,9 @@ use hickory_proto::{
     },
 };
 use quorate_authority::{Authority, Origin, Soa};
+use quorate_fake::{FakeReplica, unverified};
 use quorate_metrics::Registry;
-use quorate_packet::{HEADER_SIZE, PublicKey, SignedPacket};
-use quorate_replica::{ReadError, Reader, StoredPacket};
+use quorate_packet::PublicKey;
 
 use crate::{Metrics, Responder, Transport};
 
@@ -38,42 +32,6 @@ pub(crate) const NOBODY: PublicKey = PublicKey::from_bytes([4; 32]);
 /// How many bytes the name has whose SRV records [`BIG`] publishes.
 const SRV_LABELS: [&[u8]; 3] = [&[b's'; 60], &[b'r'; 60], &[b'v'; 60]];
 
-/// A replica that can only be read.
-#[derive(Default)]
-pub(crate) struct FakeReplica {
-    packets: Mutex<HashMap<PublicKey, SignedPacket>>,
-    pub(crate) failing: AtomicBool,
-}
-
-impl Reader for FakeReplica {
-    fn stored_packet(&self, key: &PublicKey) -> Result<Option<StoredPacket>, ReadError> {
-        if self.failing.load(Ordering::Relaxed) {
-            return Err(ReadError("the disk is on fire".to_owned()));
-        }
-        assert_ne!(*key, UNLUCKY, "the fault of the test");
-        let packets = self.packets.lock().unwrap();
-        Ok(packets.get(key).map(|packet| StoredPacket {
-            received: Default::default(),
-            packet: packet.clone(),
-        }))
-    }
-}
-
-impl FakeReplica {
-    /// Stores a DNS packet in place of what the key has.
-    pub(crate) fn insert(&self, key: PublicKey, dns: &[u8]) {
-        let payload = [&[0; HEADER_SIZE], dns].concat();
-        let packet = SignedPacket::assume_verified(key, payload.into());
-        let packet = packet.expect("it is small enough");
-        self.packets.lock().unwrap().insert(key, packet);
-    }
-
-    /// Removes what the key has.
-    pub(crate) fn remove(&self, key: PublicKey) {
-        self.packets.lock().unwrap().remove(&key);
-    }
-}
-
 /// A responder, and what it reads from and counts in.
 pub(crate) struct Fixture {
     pub(crate) responder: Arc<Responder>,
@@ -84,17 +42,21 @@ pub(crate) struct Fixture {
 
 impl Fixture {
     pub(crate) fn new() -> Self {
-        let replica = FakeReplica::default();
-        replica.insert(ALICE, &alice());
-        replica.insert(BIG, &big());
-        replica.insert(CUT, &cut());
-        replica.insert(DAMAGED, &[0xff; 40]);
+        let replica = FakeReplica::new();
+        replica.panic_at(UNLUCKY);
+        for (key, dns) in [
+            (ALICE, alice()),
+            (BIG, big()),
+            (CUT, cut()),
+            (DAMAGED, vec![0xff; 40]),
+        ] {
+            replica.store(unverified(key, &dns));
+        }
 
         let registry = Registry::new();
         let metrics = Metrics::register(&registry).unwrap();
         let connections = quorate_listener::Metrics::register(&registry).unwrap();
         let authority = Authority::new(vec![origin("dns.test."), origin("two.test.")]).unwrap();
-        let replica = Arc::new(replica);
         Self {
             responder: Arc::new(Responder::new(authority, replica.clone(), metrics)),
             replica,

@@ -4,6 +4,7 @@ use hickory_proto::{
     op::{self, Message, MessageType, ResponseCode},
     rr::RecordType,
 };
+use quorate_fake::unverified;
 
 use crate::{Transport, UDP_SIZE_MAX, fixture::*};
 
@@ -74,7 +75,7 @@ fn no_published_packet_breaks_the_responder() {
         let Ok(published) = Message::from_vec(&dns) else {
             continue;
         };
-        fixture.replica.insert(*key, &dns);
+        fixture.replica.store(unverified(*key, &dns));
         for record in &published.answers {
             let owner = record.name.clone().append_domain(&name("dns.test."));
             let Ok(owner) = owner else { continue };
@@ -93,7 +94,9 @@ fn no_published_packet_breaks_the_responder() {
 #[test]
 fn data_of_every_type_comes_back_byte_for_byte() {
     let fixture = Fixture::new();
-    fixture.replica.insert(ALICE, &packet_of_many_types());
+    fixture
+        .replica
+        .store(unverified(ALICE, &packet_of_many_types()));
     for (at, (record_type, data)) in TYPES.iter().enumerate() {
         let label = char::from(b'a' + at as u8);
         let owner = format!("{label}.{ALICE}.dns.test.");

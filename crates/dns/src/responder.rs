@@ -73,7 +73,7 @@ impl Responder {
                 return None;
             }
         };
-        self.metrics.queries_total.of(transport, rcode).inc();
+        self.metrics.queries_total.of(transport).of(rcode).inc();
         Some(Summary { ttl_secs })
     }
 

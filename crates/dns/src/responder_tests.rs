@@ -1,9 +1,8 @@
-use std::sync::atomic::Ordering;
-
 use hickory_proto::{
     op::{Message, OpCode, ResponseCode},
     rr::{RData, RecordType},
 };
+use quorate_fake::unverified;
 
 use super::*;
 use crate::fixture::*;
@@ -64,7 +63,7 @@ fn a_missing_type_is_no_data_and_a_missing_name_nxdomain() {
 fn a_key_with_an_empty_packet_is_nxdomain() {
     let fixture = Fixture::new();
     let empty = Message::response(0, OpCode::Query).to_vec().unwrap();
-    fixture.replica.insert(NOBODY, &empty);
+    fixture.replica.store(unverified(NOBODY, &empty));
     for owner in [format!("{NOBODY}.dns.test."), iroh(NOBODY, "dns.test.")] {
         let response = fixture.ask(&query(&owner, RecordType::TXT));
         assert_eq!(text(&response), ["NXDomain AA", &soa("dns.test.")]);
@@ -109,11 +108,11 @@ fn a_referral_is_not_authoritative() {
 #[test]
 fn a_replica_that_cannot_be_read_is_a_servfail() {
     let fixture = Fixture::new();
-    fixture.replica.failing.store(true, Ordering::Relaxed);
+    fixture.replica.fail_reads(true);
     assert_eq!(text(&fixture.ask(&alice_query())), ["ServFail"]);
     let apex = fixture.ask(&query("dns.test.", RecordType::A));
     assert_eq!(apex.response_code, ResponseCode::NoError);
-    fixture.replica.failing.store(false, Ordering::Relaxed);
+    fixture.replica.fail_reads(false);
     assert_eq!(fixture.ask(&alice_query()).answers.len(), 1);
 }
 
@@ -363,7 +362,9 @@ fn what_is_published_replaced_or_removed_is_seen_at_once() {
         for version in [round, round + 1] {
             let mut packet = Message::response(0, OpCode::Query);
             packet.add_answer(txt("_iroh", NOBODY, format!("v={version}")));
-            fixture.replica.insert(NOBODY, &packet.to_vec().unwrap());
+            fixture
+                .replica
+                .store(unverified(NOBODY, &packet.to_vec().unwrap()));
             let response = fixture.ask(&message);
             assert_eq!(response.answers[0].data.to_string(), format!("v={version}"));
         }

@@ -1,35 +1,27 @@
-//! Registering one figure.
+//! Registering figures.
 
 use prometheus::{
     Error, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry,
-    core::{Collector, GenericCounterVec, GenericGaugeVec},
+    Registry, core::Collector,
 };
 
-/// A kind of figure that can stand alone or once for each value of labels.
+/// A kind of figure, or one for each value of a label.
 pub trait Figure: Sized {
     /// All figures of one name.
     type Vec: Collector + Clone + 'static;
 
-    /// One figure without labels.
-    fn register(registry: &Registry, name: &str, help: &str) -> Result<Self, Error>;
-
     /// The figures of one name, none of them there yet.
     fn vec(name: &str, help: &str, labels: &[&str]) -> Result<Self::Vec, Error>;
 
-    /// The figure of these values, made if there is none.
+    /// The figure of these values of the first labels, made at zero if there is none.
     fn with(vec: &Self::Vec, values: &[&str]) -> Self;
 }
 
 impl Figure for IntCounter {
     type Vec = IntCounterVec;
 
-    fn register(registry: &Registry, name: &str, help: &str) -> Result<Self, Error> {
-        registered(registry, Self::new(name, help)?)
-    }
-
     fn vec(name: &str, help: &str, labels: &[&str]) -> Result<Self::Vec, Error> {
-        GenericCounterVec::new(Opts::new(name, help), labels)
+        IntCounterVec::new(Opts::new(name, help), labels)
     }
 
     fn with(vec: &Self::Vec, values: &[&str]) -> Self {
@@ -40,12 +32,8 @@ impl Figure for IntCounter {
 impl Figure for IntGauge {
     type Vec = IntGaugeVec;
 
-    fn register(registry: &Registry, name: &str, help: &str) -> Result<Self, Error> {
-        registered(registry, Self::new(name, help)?)
-    }
-
     fn vec(name: &str, help: &str, labels: &[&str]) -> Result<Self::Vec, Error> {
-        GenericGaugeVec::new(Opts::new(name, help), labels)
+        IntGaugeVec::new(Opts::new(name, help), labels)
     }
 
     fn with(vec: &Self::Vec, values: &[&str]) -> Self {
@@ -53,22 +41,26 @@ impl Figure for IntGauge {
     }
 }
 
+/// Registers a figure, for each value of its labels at zero.
+pub fn register<F: Figure>(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> Result<F, Error> {
+    let vec = F::vec(name, help, labels)?;
+    registry.register(Box::new(vec.clone()))?;
+    Ok(F::with(&vec, &[]))
+}
+
 /// Registers a histogram with these upper bounds of its buckets.
-pub fn histogram(
+pub fn register_histogram(
     registry: &Registry,
     name: &str,
     help: &str,
     buckets: &[f64],
 ) -> Result<Histogram, Error> {
-    let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-    registered(registry, Histogram::with_opts(opts)?)
-}
-
-/// Registers `figure` and gives it back.
-pub(crate) fn registered<C: Collector + Clone + 'static>(
-    registry: &Registry,
-    figure: C,
-) -> Result<C, Error> {
-    registry.register(Box::new(figure.clone()))?;
-    Ok(figure)
+    let histogram = Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?;
+    registry.register(Box::new(histogram.clone()))?;
+    Ok(histogram)
 }

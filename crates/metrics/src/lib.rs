@@ -29,7 +29,7 @@
 //! |---|---|
 //! | [`metrics!`] | declares a struct of figures and its `register` |
 //! | [`Counter`], [`Gauge`], [`Histogram`] | figures without a label, as `prometheus` has them |
-//! | [`By`], [`By2`] | one for each value of a label, or of two |
+//! | [`By`] | one for each value of a label |
 //! | [`Label`] | an enum whose variants are the values of a label |
 //! | [`Held`] | adds one to a gauge while it lives |
 
@@ -37,9 +37,9 @@ mod figure;
 mod held;
 mod label;
 
-pub use figure::{Figure, histogram};
+pub use figure::{Figure, register, register_histogram};
 pub use held::Held;
-pub use label::{By, By2, Label};
+pub use label::{By, Label};
 pub use prometheus::{
     Error, Histogram, IntCounter as Counter, IntGauge as Gauge, Registry, core::Collector,
 };
@@ -47,8 +47,8 @@ pub use prometheus::{
 /// Declares a struct of figures and its `register`.
 ///
 /// Each field is `name: Kind`, where the kind is [`Counter`], [`Gauge`] or [`Histogram`], followed
-/// by `{ label: Enum }` for one of each value, and for a histogram by `= [upper bounds]`. The metric
-/// is called `<prefix>_<name>`, and its help is the doc comment, which must be one line.
+/// by `{ label: Enum, … }` for one of each value, and for a histogram by `= [upper bounds]`. The
+/// metric is called `<prefix>_<name>`, and its help is the doc comment, which must be one line.
 #[macro_export]
 macro_rules! metrics {
     (
@@ -85,27 +85,17 @@ macro_rules! metrics {
         }
     };
     (@type $kind:ident) => { $crate::$kind };
-    (@type $kind:ident { $label:ident: $a:ty }) => { $crate::By<$crate::$kind, $a> };
-    (@type $kind:ident { $label:ident: $a:ty, $other:ident: $b:ty }) => {
-        $crate::By2<$crate::$kind, $a, $b>
+    (@type $kind:ident { $label:ident: $values:ty $(, $($others:tt)+)? }) => {
+        $crate::By<$crate::metrics!(@type $kind $({ $($others)+ })?), $values>
     };
     (@register $registry:ident, $name:ident, $help:ident, Histogram = $buckets:expr) => {
-        $crate::histogram($registry, $name, $help, &$buckets)
-    };
-    (@register $registry:ident, $name:ident, $help:ident, $kind:ident) => {
-        <$crate::$kind as $crate::Figure>::register($registry, $name, $help)
+        $crate::register_histogram($registry, $name, $help, &$buckets)
     };
     (
         @register $registry:ident, $name:ident, $help:ident,
-        $kind:ident { $label:ident: $a:ty }
+        $kind:ident $({ $($label:ident: $values:ty),* })?
     ) => {
-        $crate::By::register($registry, $name, $help, stringify!($label))
-    };
-    (
-        @register $registry:ident, $name:ident, $help:ident,
-        $kind:ident { $label:ident: $a:ty, $other:ident: $b:ty }
-    ) => {
-        $crate::By2::register($registry, $name, $help, [stringify!($label), stringify!($other)])
+        $crate::register($registry, $name, $help, &[$($(stringify!($label)),*)?])
     };
 }
 

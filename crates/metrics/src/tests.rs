@@ -60,7 +60,7 @@ fn a_value_counts_at_its_own_place() {
     metrics.rings_total.of(Door::BackYard).inc_by(2);
     metrics.fires_total.inc();
     metrics.stay_seconds.observe(60.5);
-    let held = Held::new(metrics.guests.of(Door::Front, Guest::Stranger));
+    let held = Held::new(metrics.guests.of(Door::Front).of(Guest::Stranger));
     let inside = text(&registry);
     assert!(inside.contains(r#"house_rings_total{door="back_yard"} 2"#));
     assert!(inside.contains(r#"house_rings_total{door="front"} 0"#));

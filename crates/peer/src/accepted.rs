@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     FRAME_SIZE_MAX, Metrics,
-    frame::{FrameDecoder, FrameEncoder, FrameError},
+    frame::{FrameCodec, FrameError},
     greeting::{FrameReader, FrameWriter, Greeting, Hello},
     link_permits::LinkPermit,
     log_budget::LogBudget,
@@ -64,11 +64,11 @@ impl AcceptedLink {
         let (read, written) = (metrics.read(lane), metrics.written(lane));
         Self {
             origin,
-            reader: reader.map_decoder(|_| FrameDecoder::new(FRAME_SIZE_MAX, Some(read))),
-            writer: writer.map_encoder(|_| FrameEncoder::new(FRAME_SIZE_MAX, Some(written))),
+            reader: reader.map_decoder(|_| FrameCodec::new(FRAME_SIZE_MAX, Some(read))),
+            writer: writer.map_encoder(|_| FrameCodec::new(FRAME_SIZE_MAX, Some(written))),
             log,
             _permit: permit,
-            _open: Held::new(metrics.links_open.of(Direction::Accepted, lane)),
+            _open: Held::new(metrics.links_open.of(Direction::Accepted).of(lane)),
         }
     }
 

@@ -3,10 +3,9 @@
 use std::{io, marker::PhantomData};
 
 use bytes::{BufMut, BytesMut};
-use postcard::ser_flavors::Flavor;
 use quorate_metrics::Counter;
 use serde::{Serialize, de::DeserializeOwned};
-use tokio_util::codec::{Decoder, Encoder, LengthDelimitedCodec, LengthDelimitedCodecError};
+use tokio_util::codec::{Decoder, Encoder, LengthDelimitedCodec};
 
 /// The largest frame, in bytes, without its length.
 ///
@@ -25,89 +24,15 @@ pub(crate) struct FrameCounters {
     pub(crate) bytes: Counter,
 }
 
-impl FrameCounters {
-    fn count(&self, size: usize) {
-        self.frames.inc();
-        self.bytes
-            .inc_by(u64::try_from(LENGTH_SIZE + size).unwrap_or(u64::MAX));
-    }
-}
-
-/// Writes messages as frames.
+/// Messages as frames.
 #[derive(Debug)]
-pub(crate) struct FrameEncoder<T> {
-    size_max: usize,
-    counters: Option<FrameCounters>,
-    message: PhantomData<fn(T)>,
-}
-
-impl<T> FrameEncoder<T> {
-    /// Greetings are not counted: they have no lane yet.
-    pub(crate) fn new(size_max: usize, counters: Option<FrameCounters>) -> Self {
-        Self {
-            size_max,
-            counters,
-            message: PhantomData,
-        }
-    }
-}
-
-impl<T: Serialize> Encoder<T> for FrameEncoder<T> {
-    type Error = FrameError;
-
-    /// Writes the message behind what `buffer` holds; when it fails, nothing.
-    fn encode(&mut self, message: T, buffer: &mut BytesMut) -> Result<(), FrameError> {
-        let start = buffer.len();
-        buffer.put_bytes(0, LENGTH_SIZE);
-        let encoded = postcard::serialize_with_flavor(&message, Tail(buffer));
-        let size = buffer.len() - start - LENGTH_SIZE;
-        let length = match (encoded, u32::try_from(size)) {
-            (Ok(()), Ok(length)) if size <= self.size_max => length,
-            (encoded, _) => {
-                buffer.truncate(start);
-                encoded.map_err(FrameError::Encode)?;
-                let size_max = self.size_max;
-                return Err(FrameError::Outgrown { size, size_max });
-            }
-        };
-        buffer[start..start + LENGTH_SIZE].copy_from_slice(&length.to_be_bytes());
-        if let Some(counters) = &self.counters {
-            counters.count(size);
-        }
-        Ok(())
-    }
-}
-
-/// Lets postcard write behind what a buffer holds.
-struct Tail<'a>(&'a mut BytesMut);
-
-impl Flavor for Tail<'_> {
-    type Output = ();
-
-    fn try_extend(&mut self, data: &[u8]) -> postcard::Result<()> {
-        self.0.extend_from_slice(data);
-        Ok(())
-    }
-
-    fn try_push(&mut self, data: u8) -> postcard::Result<()> {
-        self.0.put_u8(data);
-        Ok(())
-    }
-
-    fn finalize(self) -> postcard::Result<()> {
-        Ok(())
-    }
-}
-
-/// Reads frames as messages.
-#[derive(Debug)]
-pub(crate) struct FrameDecoder<T> {
+pub(crate) struct FrameCodec<T> {
     frames: LengthDelimitedCodec,
     counters: Option<FrameCounters>,
-    message: PhantomData<fn() -> T>,
+    message: PhantomData<fn(T) -> T>,
 }
 
-impl<T> FrameDecoder<T> {
+impl<T> FrameCodec<T> {
     /// Greetings are not counted: they have no lane yet.
     pub(crate) fn new(size_max: usize, counters: Option<FrameCounters>) -> Self {
         Self {
@@ -119,28 +44,51 @@ impl<T> FrameDecoder<T> {
             message: PhantomData,
         }
     }
+
+    fn count(&self, size: usize) {
+        if let Some(FrameCounters { frames, bytes }) = &self.counters {
+            frames.inc();
+            bytes.inc_by(u64::try_from(LENGTH_SIZE + size).unwrap_or(u64::MAX));
+        }
+    }
 }
 
-impl<T: DeserializeOwned> Decoder for FrameDecoder<T> {
+impl<T: Serialize> Encoder<T> for FrameCodec<T> {
+    type Error = FrameError;
+
+    /// Writes the message behind what `buffer` holds; when it fails, nothing.
+    fn encode(&mut self, message: T, buffer: &mut BytesMut) -> Result<(), FrameError> {
+        let start = buffer.len();
+        buffer.put_bytes(0, LENGTH_SIZE);
+        let encoded = postcard::to_io(&message, buffer.writer()).map(drop);
+        let size = buffer.len() - start - LENGTH_SIZE;
+        let size_max = self.frames.max_frame_length();
+        let length = match (encoded, u32::try_from(size)) {
+            (Ok(()), Ok(length)) if size <= size_max => length,
+            (encoded, _) => {
+                buffer.truncate(start);
+                encoded.map_err(FrameError::Encode)?;
+                return Err(FrameError::Outgrown { size, size_max });
+            }
+        };
+        buffer[start..start + LENGTH_SIZE].copy_from_slice(&length.to_be_bytes());
+        self.count(size);
+        Ok(())
+    }
+}
+
+impl<T: DeserializeOwned> Decoder for FrameCodec<T> {
     type Item = T;
     type Error = FrameError;
 
     fn decode(&mut self, buffer: &mut BytesMut) -> Result<Option<T>, FrameError> {
-        let frame = self.frames.decode(buffer).map_err(|error| {
-            match error
-                .get_ref()
-                .is_some_and(|e| e.is::<LengthDelimitedCodecError>())
-            {
-                true => FrameError::TooLarge(self.frames.max_frame_length()),
-                false => FrameError::Io(error),
-            }
-        })?;
+        let frame = self.frames.decode(buffer);
+        // Nothing else is ever wrong with a length.
+        let frame = frame.map_err(|_| FrameError::TooLarge(self.frames.max_frame_length()))?;
         let Some(frame) = frame else {
             return Ok(None);
         };
-        if let Some(counters) = &self.counters {
-            counters.count(frame.len());
-        }
+        self.count(frame.len());
         match postcard::take_from_bytes(&frame) {
             Ok((message, [])) => Ok(Some(message)),
             Ok((_, rest)) => Err(FrameError::Rest(rest.len())),

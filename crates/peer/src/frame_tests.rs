@@ -9,12 +9,8 @@ fn counters() -> FrameCounters {
     }
 }
 
-fn encoder(size_max: usize) -> FrameEncoder<(u64, Bytes)> {
-    FrameEncoder::new(size_max, Some(counters()))
-}
-
-fn decoder(size_max: usize) -> FrameDecoder<(u64, Bytes)> {
-    FrameDecoder::new(size_max, Some(counters()))
+fn codec(size_max: usize) -> FrameCodec<(u64, Bytes)> {
+    FrameCodec::new(size_max, Some(counters()))
 }
 
 fn message(number: u64) -> (u64, Bytes) {
@@ -23,7 +19,7 @@ fn message(number: u64) -> (u64, Bytes) {
 
 #[test]
 fn messages_survive_the_round_trip_byte_by_byte() {
-    let (mut encoder, mut decoder) = (encoder(1000), decoder(1000));
+    let (mut encoder, mut decoder) = (codec(1000), codec(1000));
     let mut wire = BytesMut::new();
     for number in 0..3 {
         encoder.encode(message(number), &mut wire).unwrap();
@@ -46,7 +42,7 @@ fn messages_survive_the_round_trip_byte_by_byte() {
 #[test]
 fn a_message_that_outgrows_a_frame_leaves_nothing_in_the_buffer() {
     let mut buffer = BytesMut::from(&b"before"[..]);
-    let error = encoder(302).encode(message(1), &mut buffer).unwrap_err();
+    let error = codec(302).encode(message(1), &mut buffer).unwrap_err();
     assert!(matches!(
         error,
         FrameError::Outgrown {
@@ -55,14 +51,14 @@ fn a_message_that_outgrows_a_frame_leaves_nothing_in_the_buffer() {
         }
     ));
     assert_eq!(buffer, b"before"[..]);
-    encoder(303).encode(message(1), &mut buffer).unwrap();
+    codec(303).encode(message(1), &mut buffer).unwrap();
 }
 
 #[test]
 fn an_announced_size_over_the_limit_is_refused_before_it_comes() {
     for length in [1001, u32::MAX] {
         let mut buffer = BytesMut::from(&length.to_be_bytes()[..]);
-        let error = decoder(1000).decode(&mut buffer).unwrap_err();
+        let error = codec(1000).decode(&mut buffer).unwrap_err();
         assert!(matches!(error, FrameError::TooLarge(1000)), "{error}");
         assert!(buffer.capacity() < 1000, "no room is made for it");
     }
@@ -78,10 +74,10 @@ fn what_is_no_message_is_refused() {
     };
     // An empty frame, a varint without end, more bytes promised than there are.
     for body in [&[][..], &[0xff; 20], &[1, 5, 0, 0]] {
-        let error = decoder(1000).decode(&mut frame(body)).unwrap_err();
+        let error = codec(1000).decode(&mut frame(body)).unwrap_err();
         assert!(matches!(error, FrameError::Decode(_)), "{body:?}: {error}");
     }
-    let error = decoder(1000)
+    let error = codec(1000)
         .decode(&mut frame(&[1, 1, 0, 9, 9]))
         .unwrap_err();
     assert!(matches!(error, FrameError::Rest(2)), "{error}");

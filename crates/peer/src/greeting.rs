@@ -9,10 +9,7 @@ use tokio::{
 use tokio_rustls::TlsStream;
 use tokio_util::codec::{FramedRead, FramedWrite};
 
-use crate::{
-    ClusterId,
-    frame::{FrameDecoder, FrameEncoder},
-};
+use crate::{ClusterId, frame::FrameCodec};
 
 /// The most that a greeting takes, in bytes. Of ours the longest is a rejection with its reason.
 const GREETING_SIZE_MAX: usize = 512;
@@ -21,10 +18,10 @@ const GREETING_SIZE_MAX: usize = 512;
 const MAGIC: [u8; 8] = *b"quorate\n";
 
 /// The half of a connection where messages come from.
-pub(crate) type FrameReader<T> = FramedRead<ReadHalf<TlsStream<TcpStream>>, FrameDecoder<T>>;
+pub(crate) type FrameReader<T> = FramedRead<ReadHalf<TlsStream<TcpStream>>, FrameCodec<T>>;
 
 /// The half of a connection where messages go to.
-pub(crate) type FrameWriter<T> = FramedWrite<WriteHalf<TlsStream<TcpStream>>, FrameEncoder<T>>;
+pub(crate) type FrameWriter<T> = FramedWrite<WriteHalf<TlsStream<TcpStream>>, FrameCodec<T>>;
 
 /// Both halves of a connection on which no more than greetings is allowed yet.
 pub(crate) fn greeting_frames<In: DeserializeOwned, Out: Serialize>(
@@ -32,8 +29,8 @@ pub(crate) fn greeting_frames<In: DeserializeOwned, Out: Serialize>(
 ) -> (FrameReader<In>, FrameWriter<Out>) {
     let (reader, writer) = tokio::io::split(stream.into());
     (
-        FramedRead::new(reader, FrameDecoder::new(GREETING_SIZE_MAX, None)),
-        FramedWrite::new(writer, FrameEncoder::new(GREETING_SIZE_MAX, None)),
+        FramedRead::new(reader, FrameCodec::new(GREETING_SIZE_MAX, None)),
+        FramedWrite::new(writer, FrameCodec::new(GREETING_SIZE_MAX, None)),
     )
 }
 

@@ -2,7 +2,6 @@
 
 use std::{
     error::Error,
-    fmt::Write,
     sync::{Arc, Mutex, PoisonError},
     time::Instant,
 };
@@ -10,14 +9,14 @@ use std::{
 use futures_util::{SinkExt, StreamExt, stream};
 use quorate_metrics::Held;
 use quorate_rpc::{
-    Lane, Link, LinkError, NodeId,
+    Lane, Link, LinkError, NodeId, chain,
     message::{Request, Response},
 };
 
 use crate::{
     FRAME_SIZE_MAX, Metrics,
     dial::{DialError, Dialer, Greeted},
-    frame::{FrameDecoder, FrameEncoder, FrameError},
+    frame::{FrameCodec, FrameError},
     log_budget::LogBudget,
     metrics::Direction,
 };
@@ -68,11 +67,11 @@ impl Remote {
         let lane = self.lane;
         let (read, written) = (metrics.read(lane), metrics.written(lane));
         let reader =
-            reader.map_decoder(|_| FrameDecoder::<Response>::new(FRAME_SIZE_MAX, Some(read)));
+            reader.map_decoder(|_| FrameCodec::<Response>::new(FRAME_SIZE_MAX, Some(read)));
         let writer =
-            writer.map_encoder(|_| FrameEncoder::<Request>::new(FRAME_SIZE_MAX, Some(written)));
+            writer.map_encoder(|_| FrameCodec::<Request>::new(FRAME_SIZE_MAX, Some(written)));
         // The link is open while either half of it is held.
-        let open = Held::new(metrics.links_open.of(Direction::Dialed, lane));
+        let open = Held::new(metrics.links_open.of(Direction::Dialed).of(lane));
         let remote = Arc::new((self, open));
         let requests = {
             let remote = remote.clone();
@@ -115,10 +114,11 @@ impl Remote {
 
     /// Says what the end of a link is to callers.
     fn on_lost(&self, error: &FrameError) -> LinkError {
-        let (error, lane) = match error.is_disconnect() {
-            true => (self.error(&FrameError::Closed), self.lane),
-            false => (self.error(error), self.lane),
+        let error = match error.is_disconnect() {
+            true => &FrameError::Closed,
+            false => error,
         };
+        let (error, lane) = (self.error(error), self.lane);
         if let Some(unlogged) = self.log_change(LinkState::Lost) {
             tracing::info!(%error, ?lane, unlogged, "the link to a peer is lost");
         }
@@ -129,25 +129,16 @@ impl Remote {
     /// before it.
     fn log_change(&self, state: LinkState) -> Option<u32> {
         let RouteState(last) = &*self.route;
-        let last = last
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .replace(state);
-        if last == Some(state) {
-            return None;
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        match last.replace(state) == Some(state) {
+            true => None,
+            false => self.log.take(Instant::now()),
         }
-        self.log.take(Instant::now())
     }
 
     /// The error with its sources, and where it happened.
     fn error(&self, error: &dyn Error) -> LinkError {
         let Self { peer, address, .. } = self;
-        let mut text = format!("peer {peer} at {address}: {error}");
-        let mut source = error.source();
-        while let Some(error) = source {
-            write!(text, ": {error}").expect("a String takes every write");
-            source = error.source();
-        }
-        LinkError(text)
+        LinkError(format!("peer {peer} at {address}: {}", chain(error)))
     }
 }

@@ -41,10 +41,8 @@ pub(crate) async fn keep_log_short(raft: Raft, log: Arc<Log>, config: Config) {
 /// The entry up to which the log is to be cut so that about `size_max` bytes of its `size` stay, as
 /// far as the checkpoint allows.
 fn excess(view: &View, size: u64, size_max: u64) -> Option<LogIndex> {
-    let purged = view.purged.unwrap_or_default();
-    let last = view.last_log?;
-    let entry_size = size / purged.lag_behind(last).max(1);
+    let entry_size = size / view.purged.lag_behind(view.last_log).max(1);
     let kept_count = size_max / entry_size.max(1);
-    let upto = LogIndex(last.0.saturating_sub(kept_count)).min(view.checkpoint?);
-    (size > size_max && upto > purged).then_some(upto)
+    let upto = LogIndex(view.last_log.0.saturating_sub(kept_count)).min(view.checkpoint);
+    (size > size_max && upto > view.purged).then_some(upto)
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use quorate_state::UnixMillis;
+use quorate_state::{UnixMillis, millis};
 use tokio::time::Instant;
 
 /// What the clock of this machine says.
@@ -10,7 +10,7 @@ pub(crate) fn now() -> UnixMillis {
     let since_epoch = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
-    UnixMillis(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
+    UnixMillis(millis(since_epoch))
 }
 
 /// How far the wall clock may run ahead of the monotonic one between two looks. Slewing corrects

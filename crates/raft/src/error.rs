@@ -43,12 +43,3 @@ impl OpenError {
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("replication has stopped and the node must exit: {0}")]
 pub struct FatalError(pub(crate) String);
-
-/// An error with its sources, for those who get only text.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
-    let sources = std::iter::successors(Some(error), |error| error.source());
-    sources
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(": ")
-}

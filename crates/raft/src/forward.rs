@@ -86,37 +86,29 @@ async fn run_link(mut link: PipelinedLink, mut queue: mpsc::Receiver<Call>) {
     loop {
         tokio::select! {
             biased;
-            response = link.receive(), if !waiting.is_empty() => {
-                let response = response.map_err(|error| {
+            response = link.receive(), if !waiting.is_empty() => match response {
+                Ok(response) => reply(waiting.pop_front(), Ok(response)),
+                Err(error) => {
                     tracing::debug!(%error, "the link to the leader is lost");
-                    ForwardError::Lost
-                });
-                let failed = response.is_err();
-                reply(waiting.pop_front(), response);
-                if failed {
                     break;
                 }
-            }
+            },
             call = queue.recv(), if link.has_room() => {
                 let Some(Call { request, reply: caller }) = call else { break };
                 if let Err(error) = link.send(request).await {
                     tracing::debug!(%error, "the leader cannot be reached");
                     // With requests under way the link was open, and this one may have left too.
-                    let lost = match waiting.is_empty() {
-                        true => ForwardError::NotSent,
-                        false => ForwardError::Lost,
-                    };
-                    reply(Some(caller), Err(lost));
+                    let not_sent = waiting.is_empty().then_some(caller);
+                    reply(not_sent, Err(ForwardError::NotSent));
                     break;
                 }
                 waiting.push_back(caller);
             }
         }
     }
+    // Whoever waits without an answer takes its request for lost.
+    drop(waiting);
     queue.close();
-    waiting
-        .into_iter()
-        .for_each(|caller| reply(Some(caller), Err(ForwardError::Lost)));
     while let Some(Call { reply: caller, .. }) = queue.recv().await {
         reply(Some(caller), Err(ForwardError::NotSent));
     }

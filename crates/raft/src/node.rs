@@ -57,13 +57,8 @@ impl Node {
     ) -> Result<Arc<Self>, OpenError> {
         let (log, store) = open_files(&config, &metrics).await?;
         let state_machine = StateMachine::new(store.clone(), log.clone())?;
-        let raft = Raft::start(
-            &config,
-            log.clone(),
-            state_machine.clone(),
-            transport.clone(),
-        )
-        .await?;
+        let (own_log, applier) = (log.clone(), state_machine.clone());
+        let raft = Raft::start(&config, own_log, applier, transport.clone()).await?;
 
         let mut tasks = JoinSet::new();
         let (leader, failure) = leadership::follow(&raft, &config, &mut tasks);
@@ -134,15 +129,11 @@ impl Node {
     /// so that the next start is quick.
     pub async fn shutdown(&self) {
         self.begin_shutdown();
-        leadership::hand_over(
-            &self.write_path.raft,
-            &self.config,
-            self.write_path.leader.clone(),
-        )
-        .await;
+        let WritePath { raft, leader, .. } = &self.write_path;
+        leadership::hand_over(raft, &self.config, leader.clone()).await;
         self.tasks.lock().await.shutdown().await;
-        self.write_path.raft.shutdown().await;
-        if self.write_path.applied.borrow().position.is_some()
+        raft.shutdown().await;
+        if self.write_path.applied.borrow().applied.is_some()
             && let Err(error) = self.state_machine.checkpoint().await
         {
             tracing::error!(%error, "no checkpoint could be made; the next start reads the log");

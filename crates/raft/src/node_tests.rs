@@ -168,7 +168,7 @@ async fn put(node: &Node, packet: &SignedPacket) -> Result<PutOutcome, PutError>
 /// Waits until a node has applied what `index` says.
 async fn applied(node: &Node, index: LogIndex) {
     let mut applied = node.write_path.applied.clone();
-    let reached = applied.wait_for(|applied| applied.index() >= index);
+    let reached = applied.wait_for(|meta| meta.applied_index() >= index);
     timeout(TIMEOUT, reached)
         .await
         .expect("a node catches up")
@@ -339,7 +339,7 @@ async fn packets_that_are_not_received_again_expire_on_all_nodes() {
     for node in cluster.nodes.values() {
         let mut applied = node.write_path.applied.clone();
         let empty =
-            applied.wait_for(|applied| applied.index() > LogIndex(20) && applied.packet_count == 0);
+            applied.wait_for(|meta| meta.applied_index() > LogIndex(20) && meta.packet_count == 0);
         timeout(TIMEOUT, empty)
             .await
             .expect("the packets expire")
@@ -382,9 +382,9 @@ async fn a_follower_that_needs_entries_that_are_gone_gets_a_snapshot() {
     let leader = cluster.leader();
     let index = leader.status().applied_index;
     leader.write_path.raft.trigger_checkpoint().await;
-    until(leader, |view| view.checkpoint >= Some(index)).await;
+    until(leader, |view| view.checkpoint >= index).await;
     leader.write_path.raft.trigger_purge(index).await;
-    until(leader, |view| view.purged >= Some(index)).await;
+    until(leader, |view| view.purged >= index).await;
 
     cluster.board.cut_off.lock().unwrap().clear();
     applied(&behind, index).await;
@@ -393,7 +393,7 @@ async fn a_follower_that_needs_entries_that_are_gone_gets_a_snapshot() {
         leader.digest().await.unwrap().sha256
     );
     // An installed snapshot is a checkpoint.
-    until(&behind, |view| view.checkpoint >= Some(index)).await;
+    until(&behind, |view| view.checkpoint >= index).await;
     cluster.shutdown().await;
 }
 

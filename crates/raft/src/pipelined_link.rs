@@ -23,10 +23,9 @@ pub(crate) struct Route {
 }
 
 impl Route {
-    async fn open(&self) -> Result<Link, LinkError> {
-        self.transport
-            .open(self.peer, self.address.clone(), self.lane)
-            .await
+    fn error(&self, what: &str) -> LinkError {
+        let Self { peer, address, .. } = self;
+        LinkError(format!("peer {peer} at {address} {what}"))
     }
 }
 
@@ -73,7 +72,9 @@ impl PipelinedLink {
         }
         if self.link.is_none() {
             self.in_flight.clear();
-            self.link = Some(SyncWrapper::new(self.route.open().await?));
+            let route = self.route.clone();
+            let opened = route.transport.open(route.peer, route.address, route.lane);
+            self.link = Some(SyncWrapper::new(opened.await?));
         }
         let link = self.link.as_mut().expect("it was opened above").get_mut();
         // In flight from the moment the sink has the request: this future may be dropped at each await.
@@ -104,10 +105,8 @@ impl PipelinedLink {
                     return Err(error);
                 }
                 None => {
-                    let Route { peer, address, .. } = &self.route;
-                    let text = format!("peer {peer} at {address} closed the link");
                     self.close();
-                    return Err(LinkError(text));
+                    return Err(self.route.error("closed the link"));
                 }
             };
             if self.in_flight.pop_front().unwrap_or(false) {
@@ -127,15 +126,11 @@ impl PipelinedLink {
             self.send(request).await?;
             self.receive().await
         });
-        match answered.await {
-            Ok(result) => result,
-            Err(_) => {
-                let Route { peer, address, .. } = &self.route;
-                Err(LinkError(format!(
-                    "peer {peer} at {address} did not answer in {timeout:?}"
-                )))
-            }
-        }
+        let answered = answered.await;
+        answered.unwrap_or_else(|_| {
+            let what = format!("did not answer in {timeout:?}");
+            Err(self.route.error(&what))
+        })
     }
 
     /// Drops the link and everything in flight.

@@ -1,7 +1,7 @@
 //! Proposing batches as the leader.
 
 use bytes::Bytes;
-use quorate_rpc::message::{Proposed, WireOutcome};
+use quorate_rpc::message::Proposed;
 use quorate_state::{Command, Outcome, PutBatch};
 
 use crate::{
@@ -19,10 +19,7 @@ pub(crate) async fn propose(raft: &Raft, batch: PutBatch) -> Proposed {
         Proposal::Applied {
             index,
             outcome: Outcome::Put(outcomes),
-        } => {
-            let outcomes = outcomes.into_iter().map(WireOutcome::from).collect();
-            Proposed::Applied { index, outcomes }
-        }
+        } => Proposed::Applied { index, outcomes },
         Proposal::Applied { .. } | Proposal::Unknown => Proposed::Unknown,
         Proposal::Refused => Proposed::Refused,
     }

@@ -13,9 +13,10 @@ use quorate_packet::SignedPacket;
 use quorate_replica::{PutError, PutOutcome};
 use quorate_rpc::{
     NodeId,
-    message::{Proposed, Request, Response, WireOutcome},
+    message::{Proposed, Request, Response},
 };
 use quorate_state::{BATCH_COUNT_MAX, BATCH_SIZE_MAX, Command, LogIndex, PutBatch, UnixMillis};
+use quorate_store::Meta;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
     time::{Instant, timeout_at},
@@ -23,7 +24,7 @@ use tokio::{
 
 use crate::{
     Metrics,
-    adapters::{Applied, Raft},
+    adapters::Raft,
     forward::{ForwardError, Forwarder},
     leadership::Leader,
     proposer::propose,
@@ -55,7 +56,7 @@ pub(crate) struct WritePath {
     pub(crate) raft: Raft,
     pub(crate) forwarder: Arc<Forwarder>,
     pub(crate) leader: watch::Receiver<Leader>,
-    pub(crate) applied: watch::Receiver<Applied>,
+    pub(crate) applied: watch::Receiver<Meta>,
     pub(crate) metrics: Metrics,
 }
 
@@ -248,14 +249,14 @@ impl WritePath {
         batch: Vec<Waiting>,
         deadline: Instant,
         index: LogIndex,
-        outcomes: Vec<WireOutcome>,
+        outcomes: Vec<PutOutcome>,
     ) {
-        let applied = self.applied.wait_for(|applied| applied.index() >= index);
+        let applied = self.applied.wait_for(|meta| meta.applied_index() >= index);
         if !matches!(timeout_at(deadline, applied).await, Ok(Ok(_))) {
             return;
         }
         for (waiting, outcome) in batch.into_iter().zip(outcomes) {
-            let _ = waiting.reply.send(Ok(outcome.into()));
+            let _ = waiting.reply.send(Ok(outcome));
         }
     }
 }

@@ -8,12 +8,15 @@ use quorate_replica::{
     LinearizeError, Linearizer, Observer, PutError, PutOutcome, ReadError, Reader, StateDigest,
     Status, StoredPacket, Writer,
 };
-use quorate_rpc::message::{Request, Response};
+use quorate_rpc::{
+    chain,
+    message::{Request, Response},
+};
 use quorate_state::{LogIndex, UnixMillis};
 use quorate_store::{Store, StoreError};
 use tokio::time::timeout;
 
-use crate::{Node, clock::now, error::chain};
+use crate::{Node, clock::now};
 
 /// The part of the retention after which a packet that is already stored goes through the log once
 /// more, so that the cluster learns that its publisher still lives.
@@ -65,20 +68,20 @@ impl Observer for Node {
     fn status(&self) -> Status {
         let view = self.write_path.raft.view();
         let leader = self.write_path.leader.borrow().node.clone();
-        let applied = self.write_path.applied.borrow().clone();
+        let meta = self.write_path.applied.borrow().clone();
         Status {
             node: self.config.node.to_string(),
             role: view.role,
             term: view.term,
             leader: leader.map(|(id, _)| id.to_string()),
-            last_log_index: view.last_log.unwrap_or_default(),
-            committed_index: view.committed.unwrap_or_default(),
-            applied_index: applied.index(),
-            checkpoint_index: view.checkpoint.unwrap_or_default(),
-            purged_index: view.purged.unwrap_or_default(),
+            last_log_index: view.last_log,
+            committed_index: view.committed,
+            applied_index: meta.applied_index(),
+            checkpoint_index: view.checkpoint,
+            purged_index: view.purged,
             replication_lag: view.replication_lag(),
             voters: view.voters.iter().map(ToString::to_string).collect(),
-            packet_count: applied.packet_count,
+            packet_count: meta.packet_count,
             store_size: self.store.size(),
             not_ready: self.not_ready(),
         }
@@ -116,12 +119,8 @@ impl Node {
         if leader == self.config.node {
             return self.write_path.raft.read_index().await;
         }
-        match self
-            .write_path
-            .forwarder
-            .call(leader, &address, Request::ReadIndex)
-            .await
-        {
+        let forwarder = &self.write_path.forwarder;
+        match forwarder.call(leader, &address, Request::ReadIndex).await {
             Ok(Response::ReadIndex(index)) => index,
             _ => None,
         }
@@ -135,12 +134,8 @@ impl Node {
             }
             let _ = timeout(self.config.heartbeat, leader.changed()).await;
         };
-        let _ = self
-            .write_path
-            .applied
-            .clone()
-            .wait_for(|applied| applied.index() >= index)
-            .await;
+        let mut applied = self.write_path.applied.clone();
+        let _ = applied.wait_for(|meta| meta.applied_index() >= index).await;
     }
 }
 
@@ -149,7 +144,7 @@ fn digest(store: &Store) -> Result<StateDigest, StoreError> {
     let sha256 = snapshot.digest()?;
     let meta = snapshot.meta();
     Ok(StateDigest {
-        applied_index: meta.applied.map_or(LogIndex(0), |position| position.index),
+        applied_index: meta.applied_index(),
         packet_count: meta.packet_count,
         sha256: sha256.iter().map(|byte| format!("{byte:02x}")).collect(),
     })

@@ -12,6 +12,7 @@
 //! | [`NodeId`] | who a node is: its public key |
 //! | [`message`] | requests and responses, and the forms on disk of what they carry |
 //! | [`Transport`], [`Link`] | how a node reaches its peers |
+//! | [`LinkError`], [`chain`] | what went wrong on the way, as text |
 //! | [`Service`] | how it answers them |
 //! | [`Lane`] | what a link carries |
 
@@ -21,4 +22,4 @@ mod transport;
 
 pub use message::DecodeError;
 pub use node_id::NodeId;
-pub use transport::{Lane, Link, LinkError, Service, Transport};
+pub use transport::{Lane, Link, LinkError, Service, Transport, chain};

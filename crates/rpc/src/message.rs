@@ -189,47 +189,12 @@ pub enum Proposed {
         /// Index of the entry.
         index: LogIndex,
         /// The outcome of each packet.
-        outcomes: Vec<WireOutcome>,
+        outcomes: Vec<PutOutcome>,
     },
     /// Surely not appended: this node does not lead, or is stopping.
     Refused,
     /// Appended, and then leadership was lost: it may be committed or not.
     Unknown,
-}
-
-/// What became of one packet: [`quorate_state::PutOutcome`] on the wire.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum WireOutcome {
-    /// Stored now.
-    Stored,
-    /// Stored before.
-    Unchanged,
-    /// A newer one is stored.
-    Superseded,
-    /// Its timestamp lies too far ahead.
-    TooFarAhead,
-}
-
-impl From<PutOutcome> for WireOutcome {
-    fn from(outcome: PutOutcome) -> Self {
-        match outcome {
-            PutOutcome::Stored => Self::Stored,
-            PutOutcome::Unchanged => Self::Unchanged,
-            PutOutcome::Superseded => Self::Superseded,
-            PutOutcome::TooFarAhead => Self::TooFarAhead,
-        }
-    }
-}
-
-impl From<WireOutcome> for PutOutcome {
-    fn from(outcome: WireOutcome) -> Self {
-        match outcome {
-            WireOutcome::Stored => Self::Stored,
-            WireOutcome::Unchanged => Self::Unchanged,
-            WireOutcome::Superseded => Self::Superseded,
-            WireOutcome::TooFarAhead => Self::TooFarAhead,
-        }
-    }
 }
 
 /// What a snapshot holds.

@@ -1,6 +1,6 @@
 //! How nodes reach each other, as traits.
 
-use std::{pin::Pin, sync::Arc};
+use std::{iter, pin::Pin, sync::Arc};
 
 use futures_util::{Sink, future::BoxFuture, stream::BoxStream};
 use strum::{FromRepr, IntoStaticStr, VariantArray};
@@ -52,6 +52,15 @@ pub struct Link {
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{0}")]
 pub struct LinkError(pub String);
+
+/// An error with its sources, for those who get only text.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let sources = iter::successors(Some(error), |error| error.source());
+    sources
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}
 
 /// The receiving end: what a transport hands its incoming links to.
 pub trait Service: Send + Sync + 'static {

@@ -4,8 +4,9 @@ use std::{cmp::Ordering, time::Duration};
 
 use bytes::Bytes;
 use quorate_packet::SignedPacket;
+use serde::{Deserialize, Serialize};
 
-use crate::{Command, DecodeError, PutBatch, StoredPacket, StoredPackets, UnixMillis};
+use crate::{Command, CommandError, PutBatch, StoredPacket, StoredPackets, UnixMillis};
 
 /// How far a packet's timestamp may lie ahead of the leader's clock.
 ///
@@ -22,11 +23,11 @@ pub enum Outcome {
     /// How many packets `Expire` removed.
     Expired(usize),
     /// The command could not be decoded and changed nothing.
-    Rejected(DecodeError),
+    Rejected(CommandError),
 }
 
-/// What became of one packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What became of one packet. Nodes tell it each other, so its variants are never reordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PutOutcome {
     /// It is stored now.
     Stored,

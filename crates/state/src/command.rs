@@ -97,10 +97,10 @@ impl Command {
     }
 
     /// Reads a log entry. The packets share its memory.
-    pub fn decode(mut bytes: Bytes) -> Result<Self, DecodeError> {
+    pub fn decode(mut bytes: Bytes) -> Result<Self, CommandError> {
         let version = bytes.try_get_u8()?;
         if version != VERSION {
-            return Err(DecodeError::Version(version));
+            return Err(CommandError::Version(version));
         }
         let command = match bytes.try_get_u8()? {
             KIND_PUT_BATCH => Self::PutBatch(PutBatch {
@@ -111,27 +111,27 @@ impl Command {
                 cutoff: UnixMillis(bytes.try_get_u64()?),
                 count_max: bytes.try_get_u32()?,
             },
-            kind => return Err(DecodeError::Kind(kind)),
+            kind => return Err(CommandError::Kind(kind)),
         };
         if bytes.has_remaining() {
-            return Err(DecodeError::Trailing(bytes.len()));
+            return Err(CommandError::Trailing(bytes.len()));
         }
         Ok(command)
     }
 }
 
-fn decode_packets(bytes: &mut Bytes) -> Result<Vec<SignedPacket>, DecodeError> {
+fn decode_packets(bytes: &mut Bytes) -> Result<Vec<SignedPacket>, CommandError> {
     let mut packets = Vec::new();
     while bytes.has_remaining() {
         let mut key = [0; PUBLIC_KEY_SIZE];
         bytes.try_copy_to_slice(&mut key)?;
         let size = usize::from(bytes.try_get_u16()?);
         if size > bytes.len() {
-            return Err(DecodeError::Truncated);
+            return Err(CommandError::Truncated);
         }
         let payload = bytes.split_to(size);
         let packet = SignedPacket::assume_verified(PublicKey::from_bytes(key), payload)
-            .ok_or(DecodeError::PayloadSize(size))?;
+            .ok_or(CommandError::PayloadSize(size))?;
         packets.push(packet);
     }
     Ok(packets)
@@ -139,7 +139,7 @@ fn decode_packets(bytes: &mut Bytes) -> Result<Vec<SignedPacket>, DecodeError> {
 
 /// Why bytes are no command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum DecodeError {
+pub enum CommandError {
     /// Written by a version of Quorate that this one does not know.
     #[error("encoding version {0} is unknown, this node knows version {VERSION}")]
     Version(u8),
@@ -157,7 +157,7 @@ pub enum DecodeError {
     PayloadSize(usize),
 }
 
-impl From<bytes::TryGetError> for DecodeError {
+impl From<bytes::TryGetError> for CommandError {
     fn from(_: bytes::TryGetError) -> Self {
         Self::Truncated
     }

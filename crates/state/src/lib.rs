@@ -26,8 +26,8 @@ mod time;
 
 pub use apply::{Outcome, PutOutcome, TIMESTAMP_AHEAD_MAX, apply};
 pub use command::{
-    BATCH_COUNT_MAX, BATCH_SIZE_MAX, Command, DecodeError, EXPIRE_COUNT_MAX, PutBatch,
+    BATCH_COUNT_MAX, BATCH_SIZE_MAX, Command, CommandError, EXPIRE_COUNT_MAX, PutBatch,
 };
 pub use position::{LogIndex, LogPosition, Term};
 pub use stored_packet::{StoredPacket, StoredPackets};
-pub use time::UnixMillis;
+pub use time::{UnixMillis, millis};

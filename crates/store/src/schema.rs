@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use quorate_packet::PUBLIC_KEY_SIZE;
-use quorate_state::{LogPosition, UnixMillis};
+use quorate_state::{LogIndex, LogPosition, UnixMillis};
 use redb::{ReadableTable, TableDefinition};
 
 use crate::StoreError;
@@ -35,6 +35,11 @@ pub struct Meta {
 }
 
 impl Meta {
+    /// The index of the last entry applied, 0 for none.
+    pub fn applied_index(&self) -> LogIndex {
+        self.applied.map_or(LogIndex(0), |position| position.index)
+    }
+
     pub(crate) fn read(
         table: &impl ReadableTable<&'static str, &'static [u8]>,
     ) -> Result<Self, StoreError> {

@@ -2,14 +2,14 @@
 //!
 //! By traits of our own: `From` between two types of other crates is not ours to implement.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use openraft::{
-    BasicNode, EntryPayload,
-    raft::VoteRequest,
+    EntryPayload,
+    raft::{TransferLeaderError, TransferLeaderResponse, VoteRequest, VoteResponse},
     vote::{RaftLeaderId, leader_id_std::CommittedLeaderId},
 };
-use quorate_rpc::message::{self, DecodeError};
+use quorate_rpc::message::{self, DecodeError, TransferOutcome};
 use quorate_state::{LogIndex, LogPosition, Term};
 
 use super::types::{EncodedCommand, Entry, LogId, Membership, StoredMembership, TypeConfig, Vote};
@@ -74,12 +74,11 @@ impl IntoOpenraft<Vote> for message::Vote {
 impl IntoOurs<message::Membership> for &Membership {
     fn into_ours(self) -> message::Membership {
         let configs = self.get_joint_config().iter();
-        let nodes = self.nodes();
+        let configs = configs.map(|config| config.iter().copied().collect());
+        let nodes = self.nodes().map(|(id, address)| (*id, address.clone()));
         message::Membership {
-            configs: configs
-                .map(|config| config.iter().copied().collect())
-                .collect(),
-            nodes: nodes.map(|(id, node)| (*id, node.addr.clone())).collect(),
+            configs: configs.collect(),
+            nodes: nodes.collect(),
         }
     }
 }
@@ -91,11 +90,9 @@ impl IntoOpenraft<Result<Membership, DecodeError>> for message::Membership {
             return Ok(Membership::default());
         }
         let configs = self.configs.into_iter();
-        let configs: Vec<BTreeSet<_>> =
-            configs.map(|config| config.into_iter().collect()).collect();
-        let nodes = self.nodes.into_iter();
-        let nodes: BTreeMap<_, _> = nodes.map(|(id, addr)| (id, BasicNode { addr })).collect();
-        Membership::new(configs, nodes).map_err(|error| DecodeError(error.to_string()))
+        let configs = configs.map(|config| config.into_iter().collect());
+        let nodes: BTreeMap<_, _> = self.nodes.into_iter().collect();
+        Membership::new(configs.collect(), nodes).map_err(|error| DecodeError(error.to_string()))
     }
 }
 
@@ -110,11 +107,8 @@ impl IntoOurs<message::StoredMembership> for &StoredMembership {
 
 impl IntoOpenraft<Result<StoredMembership, DecodeError>> for message::StoredMembership {
     fn into_openraft(self) -> Result<StoredMembership, DecodeError> {
-        let membership = self.membership.into_openraft()?;
-        Ok(StoredMembership::new(
-            self.position.into_openraft(),
-            membership,
-        ))
+        let (position, membership) = (self.position, self.membership.into_openraft()?);
+        Ok(StoredMembership::new(position.into_openraft(), membership))
     }
 }
 
@@ -162,5 +156,57 @@ impl IntoOpenraft<VoteRequest<TypeConfig>> for message::VoteRequest {
             last_log_id: self.last_log.into_openraft(),
             leadership_transfer: self.leadership_transfer,
         }
+    }
+}
+
+impl IntoOurs<message::VoteResponse> for VoteResponse<TypeConfig> {
+    fn into_ours(self) -> message::VoteResponse {
+        message::VoteResponse {
+            vote: self.vote.into_ours(),
+            granted: self.vote_granted,
+            last_log: self.last_log_id.into_ours(),
+        }
+    }
+}
+
+impl IntoOpenraft<VoteResponse<TypeConfig>> for message::VoteResponse {
+    fn into_openraft(self) -> VoteResponse<TypeConfig> {
+        VoteResponse {
+            vote: self.vote.into_openraft(),
+            vote_granted: self.granted,
+            last_log_id: self.last_log.into_openraft(),
+        }
+    }
+}
+
+impl IntoOurs<TransferOutcome> for TransferLeaderResponse<TypeConfig> {
+    fn into_ours(self) -> TransferOutcome {
+        match self {
+            Ok(()) => TransferOutcome::Accepted,
+            Err(TransferLeaderError::VoteChanged { expected, actual }) => {
+                let (expected, actual) = (expected.into_ours(), actual.into_ours());
+                TransferOutcome::VoteChanged { expected, actual }
+            }
+            Err(TransferLeaderError::LogNotFlushed { expected, actual }) => {
+                let (expected, actual) = (expected.into_ours(), actual.into_ours());
+                TransferOutcome::LogNotFlushed { expected, actual }
+            }
+        }
+    }
+}
+
+impl IntoOpenraft<TransferLeaderResponse<TypeConfig>> for TransferOutcome {
+    fn into_openraft(self) -> TransferLeaderResponse<TypeConfig> {
+        Err(match self {
+            Self::Accepted => return Ok(()),
+            Self::VoteChanged { expected, actual } => {
+                let (expected, actual) = (expected.into_openraft(), actual.into_openraft());
+                TransferLeaderError::VoteChanged { expected, actual }
+            }
+            Self::LogNotFlushed { expected, actual } => {
+                let (expected, actual) = (expected.into_openraft(), actual.into_openraft());
+                TransferLeaderError::LogNotFlushed { expected, actual }
+            }
+        })
     }
 }

@@ -29,13 +29,9 @@ const APPEND_SIZE_MAX: usize = 2 * 1024 * 1024;
 
 /// The log of this node.
 #[derive(Clone)]
-pub(crate) struct LogStorage(Arc<Log>);
+pub(crate) struct LogStorage(pub(crate) Arc<Log>);
 
 impl LogStorage {
-    pub(crate) fn new(log: Arc<Log>) -> Self {
-        Self(log)
-    }
-
     /// Reads from `start` to before `end`, about `size_max` bytes and at least one entry.
     fn read(&self, start: u64, end: u64, size_max: usize) -> io::Result<Vec<Entry>> {
         let entries = self.0.read(start..end, size_max)?;

@@ -25,5 +25,5 @@ mod types;
 mod view;
 
 pub(crate) use raft::{Proposal, Raft};
-pub(crate) use state_machine::{Applied, StateMachine};
+pub(crate) use state_machine::StateMachine;
 pub(crate) use view::View;

@@ -2,9 +2,12 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use futures_util::{Stream, StreamExt, stream::BoxStream};
+use futures_util::{
+    Stream, StreamExt,
+    stream::{BoxStream, Fuse},
+};
 use openraft::{
-    BasicNode, OptionalSend, RaftNetworkFactory,
+    OptionalSend, RaftNetworkFactory,
     base::BoxFuture,
     errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable},
     network::{
@@ -12,14 +15,14 @@ use openraft::{
     },
     raft::{
         AppendEntriesRequest, SnapshotResponse, StreamAppendError, StreamAppendResult,
-        TransferLeaderError, TransferLeaderRequest, TransferLeaderResponse, VoteRequest,
-        VoteResponse,
+        TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
     },
 };
 use quorate_rpc::{
     Lane, LinkError, NodeId, Transport,
-    message::{self, Append, Appended, Request, Response, SnapshotBegin, TransferOutcome},
+    message::{self, Append, Appended, Request, Response, SnapshotBegin},
 };
+use tokio::time::timeout;
 
 use super::{
     conversions::{IntoOpenraft, IntoOurs},
@@ -45,21 +48,15 @@ const BACKOFF: [Duration; 4] = [
 ];
 
 /// Makes the networks to all peers.
-pub(crate) struct Networks {
-    transport: Arc<dyn Transport>,
-}
+pub(crate) struct Networks(pub(crate) Arc<dyn Transport>);
 
 impl Networks {
-    pub(crate) fn new(transport: Arc<dyn Transport>) -> Self {
-        Self { transport }
-    }
-
-    fn network(&self, peer: NodeId, node: &BasicNode, append_lane: Lane) -> Network {
+    fn network(&self, peer: NodeId, address: &str, append_lane: Lane) -> Network {
         let link = |lane| {
             PipelinedLink::new(Route {
-                transport: self.transport.clone(),
+                transport: self.0.clone(),
                 peer,
-                address: node.addr.clone(),
+                address: address.to_owned(),
                 lane,
             })
         };
@@ -74,12 +71,12 @@ impl Networks {
 impl RaftNetworkFactory<TypeConfig> for Networks {
     type Network = Network;
 
-    async fn new_client(&mut self, target: NodeId, node: &BasicNode) -> Network {
-        self.network(target, node, Lane::Append)
+    async fn new_client(&mut self, target: NodeId, address: &String) -> Network {
+        self.network(target, address, Lane::Append)
     }
 
-    async fn new_heartbeat_client(&mut self, target: NodeId, node: &BasicNode) -> Network {
-        self.network(target, node, Lane::Control)
+    async fn new_heartbeat_client(&mut self, target: NodeId, address: &String) -> Network {
+        self.network(target, address, Lane::Control)
     }
 }
 
@@ -93,11 +90,7 @@ pub(crate) struct Network {
 impl Network {
     async fn vote_on(&mut self, request: Request, option: RPCOption) -> VoteResult {
         match call(&mut self.control, request, option.soft_ttl()).await? {
-            Response::Vote(response) => Ok(VoteResponse {
-                vote: response.vote.into_openraft(),
-                vote_granted: response.granted,
-                last_log_id: response.last_log.into_openraft(),
-            }),
+            Response::Vote(response) => Ok(response.into_openraft()),
             other => Err(unexpected(&other)),
         }
     }
@@ -132,7 +125,7 @@ impl NetStreamAppend<TypeConfig> for Network {
         }
         let session = AppendSession {
             link: &mut self.append,
-            input: Some(input),
+            input: input.fuse(),
         };
         let responses = futures_util::stream::unfold(Some(session), |session| async move {
             let mut session = session?;
@@ -148,7 +141,7 @@ impl NetStreamAppend<TypeConfig> for Network {
 /// One stream of AppendEntries: requests go out while responses come in.
 struct AppendSession<'s, S> {
     link: &'s mut PipelinedLink,
-    input: Option<S>,
+    input: Fuse<S>,
 }
 
 impl<S: Stream<Item = AppendEntriesRequest<TypeConfig>> + Unpin> AppendSession<'_, S> {
@@ -156,35 +149,23 @@ impl<S: Stream<Item = AppendEntriesRequest<TypeConfig>> + Unpin> AppendSession<'
     async fn next(&mut self) -> Option<Result<StreamAppendResult<TypeConfig>, RpcError>> {
         loop {
             let wanted = self.link.wanted();
-            let input = match &mut self.input {
-                Some(input) if self.link.has_room() => Some(input),
-                None if wanted == 0 => return None,
-                _ => None,
-            };
-            let request = async {
-                match input {
-                    Some(input) => input.next().await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
+            let sent = tokio::select! {
                 biased;
-                response = tokio::time::timeout(APPEND_TIMEOUT, self.link.receive()), if wanted > 0 => {
-                    let Ok(response) = response else {
+                response = timeout(APPEND_TIMEOUT, self.link.receive()), if wanted > 0 => {
+                    let response = response.unwrap_or_else(|_| {
                         self.link.close();
                         let text = format!("no answer to AppendEntries in {APPEND_TIMEOUT:?}");
-                        return Some(Err(unreachable_peer(&LinkError(text))));
-                    };
-                    return Some(response.map_err(|e| unreachable_peer(&e)).and_then(appended));
+                        Err(LinkError(text))
+                    });
+                    return Some(response.map_err(unreachable_peer).and_then(appended));
                 }
-                request = request => match request {
-                    None => self.input = None,
-                    Some(request) => {
-                        if let Err(error) = self.link.send(append(request)).await {
-                            return Some(Err(unreachable_peer(&error)));
-                        }
-                    }
+                Some(request) = self.input.next(), if self.link.has_room() => {
+                    self.link.send(append(request)).await
                 }
+                else => return None,
+            };
+            if let Err(error) = sent {
+                return Some(Err(unreachable_peer(error)));
             }
         }
     }
@@ -224,24 +205,10 @@ impl NetTransferLeader<TypeConfig> for Network {
             last_log: req.last_log_id().copied().into_ours(),
         });
         match call(&mut self.control, request, option.soft_ttl()).await? {
-            Response::TransferLeader(outcome) => Ok(transferred(outcome)),
+            Response::TransferLeader(outcome) => Ok(outcome.into_openraft()),
             other => Err(unexpected(&other)),
         }
     }
-}
-
-fn transferred(outcome: TransferOutcome) -> TransferLeaderResponse<TypeConfig> {
-    Err(match outcome {
-        TransferOutcome::Accepted => return Ok(()),
-        TransferOutcome::VoteChanged { expected, actual } => TransferLeaderError::VoteChanged {
-            expected: expected.into_openraft(),
-            actual: actual.into_openraft(),
-        },
-        TransferOutcome::LogNotFlushed { expected, actual } => TransferLeaderError::LogNotFlushed {
-            expected: expected.into_openraft(),
-            actual: actual.into_openraft(),
-        },
-    })
 }
 
 impl NetSnapshot<TypeConfig> for Network {
@@ -327,12 +294,12 @@ async fn call(
     request: Request,
     timeout: Duration,
 ) -> Result<Response, RpcError> {
-    let answered = link.call(request, timeout).await;
-    answered.map_err(|error| unreachable_peer(&error))
+    let response = link.call(request, timeout).await;
+    response.map_err(unreachable_peer)
 }
 
-fn unreachable_peer(error: &LinkError) -> RpcError {
-    RPCError::Unreachable(Unreachable::new(error))
+fn unreachable_peer(error: LinkError) -> RpcError {
+    Unreachable::new(&error).into()
 }
 
 fn unexpected(response: &Response) -> RpcError {

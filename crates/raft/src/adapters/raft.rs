@@ -1,16 +1,17 @@
 //! Raft as the rest of the crate sees it.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use openraft::{
-    BasicNode, ReadPolicy,
+    ReadPolicy,
     async_runtime::WatchReceiver,
     errors::{ClientWriteError, InitializeError, RaftError},
     impls::ProgressResponder,
+    raft::ClientWriteResponse,
 };
 use quorate_log::Log;
-use quorate_rpc::{NodeId, Transport};
+use quorate_rpc::{NodeId, Transport, chain};
 use quorate_state::{LogIndex, Outcome};
 use tokio::{
     sync::{Mutex, watch},
@@ -24,10 +25,7 @@ use super::{
     types::{EncodedCommand, TypeConfig},
     view::View,
 };
-use crate::{
-    Config,
-    error::{OpenError, chain},
-};
+use crate::{Config, error::OpenError};
 
 /// Consensus over a log, a store and a transport. Clones are the same.
 ///
@@ -64,8 +62,8 @@ impl Raft {
         let raft = openraft::Raft::new(
             config.node,
             Arc::new(settings.map_err(|e| OpenError::Config(e.to_string()))?),
-            Networks::new(transport),
-            LogStorage::new(log),
+            Networks(transport),
+            LogStorage(log),
             state_machine.clone(),
         );
         let raft = Self {
@@ -75,7 +73,7 @@ impl Raft {
         };
         // What openraft has just applied anew it takes for a snapshot, up to which it may purge: it
         // has to be one.
-        if state_machine.applied().borrow().position.is_some() {
+        if state_machine.applied().borrow().applied.is_some() {
             let checkpoint = state_machine.checkpoint().await;
             checkpoint.map_err(|error| OpenError::Raft(chain(&error)))?;
         }
@@ -85,10 +83,7 @@ impl Raft {
 
     /// Every founding voter does this with the same members, so their first entries are equal.
     async fn form_cluster(&self, config: &Config) -> Result<(), OpenError> {
-        let voters = config.voters.iter();
-        let members = voters.map(|(id, addr)| (*id, BasicNode { addr: addr.clone() }));
-        let members: BTreeMap<_, _> = members.collect();
-        match self.openraft.initialize(members).await {
+        match self.openraft.initialize(config.voters.clone()).await {
             Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
             Err(error) => Err(OpenError::raft(error)),
         }
@@ -113,15 +108,16 @@ impl Raft {
             return Proposal::Unknown;
         }
         match done.await {
-            Ok(Ok(response)) => match response.data {
-                Some(outcome) => Proposal::Applied {
-                    index: LogIndex(response.log_id.index()),
-                    outcome,
-                },
-                None => Proposal::Unknown,
+            Ok(Ok(ClientWriteResponse {
+                log_id,
+                data: Some(outcome),
+                ..
+            })) => Proposal::Applied {
+                index: LogIndex(log_id.index()),
+                outcome,
             },
             Ok(Err(ClientWriteError::ForwardToLeader(_))) => Proposal::Refused,
-            Ok(Err(_)) | Err(_) => Proposal::Unknown,
+            _ => Proposal::Unknown,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Receiving a snapshot from a peer.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{
     StreamExt,
@@ -11,7 +11,7 @@ use quorate_rpc::{
     message::{Request, Response, SnapshotBegin},
 };
 use quorate_store::{SnapshotReceiver, Store};
-use tokio::sync::OwnedMutexGuard;
+use tokio::{sync::OwnedMutexGuard, time::timeout};
 
 use super::{
     conversions::{IntoOpenraft, IntoOurs},
@@ -71,12 +71,11 @@ impl Reception {
     /// The next request. A sender that has begun a snapshot and stops sending loses its link, and
     /// with it the lock that others wait for.
     async fn next_piece(&self, requests: &mut BoxStream<'static, Request>) -> Option<Request> {
-        match self.incoming {
-            Some(_) => tokio::time::timeout(PIECE_TIMEOUT, requests.next())
-                .await
-                .ok()?,
-            None => requests.next().await,
-        }
+        let limit = self
+            .incoming
+            .as_ref()
+            .map_or(Duration::MAX, |_| PIECE_TIMEOUT);
+        timeout(limit, requests.next()).await.ok()?
     }
 
     /// Takes one piece. After an error nothing is being received.
@@ -101,7 +100,7 @@ impl Reception {
                 tracing::info!(%peer, "installed a snapshot");
                 Ok(Response::SnapshotInstalled(vote.into_ours()))
             }
-            (other, _) => Err(format!("{other:?} does not belong here").into()),
+            _ => Err("a piece of a snapshot that was not begun, or no piece of one".into()),
         }
     }
 

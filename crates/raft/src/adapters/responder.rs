@@ -1,10 +1,10 @@
 //! What this node answers to the Raft messages of its peers.
 
-use openraft::raft::{
-    AppendEntriesRequest, AppendEntriesResponse, TransferLeaderError, TransferLeaderRequest,
-    VoteResponse,
+use openraft::{
+    errors::RaftError,
+    raft::{AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest, VoteResponse},
 };
-use quorate_rpc::message::{self, Append, Appended, Request, Response, TransferOutcome};
+use quorate_rpc::message::{self, Append, Appended, Request, Response};
 use tokio::time::Instant;
 
 use super::{
@@ -14,24 +14,25 @@ use super::{
 };
 use crate::error::BoxError;
 
+type Answer = Result<Response, BoxError>;
+
 impl Raft {
     /// The response to a message of Raft's. Snapshots are for
     /// [`receive_snapshots`](Self::receive_snapshots).
     pub(crate) async fn answer(&self, request: Request) -> Response {
         let answer = match request {
             Request::Append(append) => self.append(append).await,
-            Request::Vote(request) => self.vote(request).await,
-            Request::PreVote(request) => self.pre_vote(request).await,
-            Request::TransferLeader(request) => self.transfer_leader(request).await,
-            Request::SnapshotBegin(_) | Request::SnapshotChunk(_) | Request::SnapshotEnd => {
-                Err("snapshots have a lane of their own".into())
+            Request::Vote(request) => voted(self.openraft.vote(request.into_openraft()).await),
+            Request::PreVote(request) => {
+                voted(self.openraft.pre_vote(request.into_openraft()).await)
             }
-            Request::Propose(_) | Request::ReadIndex => Err("this is no message of Raft's".into()),
+            Request::TransferLeader(request) => self.transfer_leader(request).await,
+            _ => Err("a request that belongs to another lane".into()),
         };
         answer.unwrap_or_else(|error| Response::Failed(error.to_string()))
     }
 
-    async fn append(&self, append: Append) -> Result<Response, BoxError> {
+    async fn append(&self, append: Append) -> Answer {
         let previous = append.previous;
         let last = append.entries.last().map(|entry| entry.position);
         let entries = append
@@ -58,48 +59,17 @@ impl Raft {
         }))
     }
 
-    async fn vote(&self, request: message::VoteRequest) -> Result<Response, BoxError> {
-        Ok(voted(self.openraft.vote(request.into_openraft()).await?))
-    }
-
-    async fn pre_vote(&self, request: message::VoteRequest) -> Result<Response, BoxError> {
-        Ok(voted(
-            self.openraft.pre_vote(request.into_openraft()).await?,
-        ))
-    }
-
-    async fn transfer_leader(
-        &self,
-        request: message::TransferLeader,
-    ) -> Result<Response, BoxError> {
+    async fn transfer_leader(&self, request: message::TransferLeader) -> Answer {
         let request = TransferLeaderRequest::new(
             request.from.into_openraft(),
             request.to,
             request.last_log.into_openraft(),
         );
         let answer = self.openraft.handle_transfer_leader(request).await?;
-        Ok(Response::TransferLeader(match answer {
-            Ok(()) => TransferOutcome::Accepted,
-            Err(TransferLeaderError::VoteChanged { expected, actual }) => {
-                TransferOutcome::VoteChanged {
-                    expected: expected.into_ours(),
-                    actual: actual.into_ours(),
-                }
-            }
-            Err(TransferLeaderError::LogNotFlushed { expected, actual }) => {
-                TransferOutcome::LogNotFlushed {
-                    expected: expected.into_ours(),
-                    actual: actual.into_ours(),
-                }
-            }
-        }))
+        Ok(Response::TransferLeader(answer.into_ours()))
     }
 }
 
-fn voted(response: VoteResponse<TypeConfig>) -> Response {
-    Response::Vote(message::VoteResponse {
-        vote: response.vote.into_ours(),
-        granted: response.vote_granted,
-        last_log: response.last_log_id.into_ours(),
-    })
+fn voted(answer: Result<VoteResponse<TypeConfig>, RaftError<TypeConfig>>) -> Answer {
+    Ok(Response::Vote(answer?.into_ours()))
 }

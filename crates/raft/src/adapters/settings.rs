@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use openraft::{ConfigError, SnapshotPolicy};
+use quorate_state::millis;
 
 use crate::Config;
 
@@ -39,8 +40,4 @@ impl TryFrom<&Config> for openraft::Config {
         }
         .validate()
     }
-}
-
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

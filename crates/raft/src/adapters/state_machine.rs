@@ -5,11 +5,11 @@ use std::{io, sync::Arc};
 use futures_util::{Stream, StreamExt};
 use openraft::{
     EntryPayload, OptionalSend, RaftSnapshotBuilder,
-    storage::{ApplyResponder, EntryResponder, RaftStateMachine},
+    storage::{EntryResponder, RaftStateMachine},
 };
 use quorate_log::Log;
 use quorate_rpc::message;
-use quorate_state::{LogIndex, LogPosition, Outcome};
+use quorate_state::Outcome;
 use quorate_store::{Meta, PacketsMut, Store, StoreError};
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
@@ -27,29 +27,6 @@ const GROUP_COUNT_MAX: usize = 256;
 /// catching up leaves room for everything else on the thread.
 const GROUP_SIZE_MAX: usize = 256 * 1024;
 
-/// What is applied, for those who wait for it.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Applied {
-    /// The last entry applied.
-    pub(crate) position: Option<LogPosition>,
-    /// The number of packets.
-    pub(crate) packet_count: u64,
-}
-
-impl Applied {
-    fn of(meta: &Meta) -> Self {
-        Self {
-            position: meta.applied,
-            packet_count: meta.packet_count,
-        }
-    }
-
-    /// The index of the last entry applied, 0 for none.
-    pub(crate) fn index(&self) -> LogIndex {
-        self.position.map_or(LogIndex(0), |position| position.index)
-    }
-}
-
 /// Applies entries to the store and makes checkpoints of it.
 #[derive(Clone)]
 pub(crate) struct StateMachine {
@@ -57,12 +34,13 @@ pub(crate) struct StateMachine {
     log: Arc<Log>,
     /// Held by whoever writes to the store. The store would make them wait too, but on the thread.
     write_lock: Arc<Mutex<()>>,
-    applied: watch::Sender<Applied>,
+    /// What is applied, for those who wait for it.
+    applied: watch::Sender<Meta>,
 }
 
 impl StateMachine {
     pub(crate) fn new(store: Arc<Store>, log: Arc<Log>) -> Result<Self, StoreError> {
-        let applied = watch::Sender::new(Applied::of(&store.meta()?));
+        let applied = watch::Sender::new(store.meta()?);
         Ok(Self {
             store,
             log,
@@ -72,7 +50,7 @@ impl StateMachine {
     }
 
     /// What is applied, now and later.
-    pub(crate) fn applied(&self) -> watch::Receiver<Applied> {
+    pub(crate) fn applied(&self) -> watch::Receiver<Meta> {
         self.applied.subscribe()
     }
 
@@ -105,7 +83,7 @@ impl StateMachine {
                     .collect()
             })
             .map_err(into_io)?;
-        self.applied.send_replace(Applied::of(&meta));
+        self.applied.send_replace(meta);
         for (responder, outcome) in responders.into_iter().zip(outcomes) {
             if let Some(responder) = responder {
                 responder.send(outcome);
@@ -118,16 +96,16 @@ impl StateMachine {
 /// Entries to apply in one transaction.
 #[derive(Default)]
 struct Group {
-    entries: Vec<(Entry, Option<ApplyResponder<TypeConfig>>)>,
+    entries: Vec<EntryResponder<TypeConfig>>,
     size: usize,
 }
 
 impl Group {
-    fn push(&mut self, entry: Entry, responder: Option<ApplyResponder<TypeConfig>>) {
-        if let EntryPayload::Normal(command) = &entry.payload {
+    fn push(&mut self, item: EntryResponder<TypeConfig>) {
+        if let EntryPayload::Normal(command) = &item.0.payload {
             self.size += command.0.len();
         }
-        self.entries.push((entry, responder));
+        self.entries.push(item);
     }
 
     fn is_full(&self) -> bool {
@@ -173,8 +151,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     {
         let mut group = Group::default();
         while let Some(item) = entries.next().await {
-            let (entry, responder) = item?;
-            group.push(entry, responder);
+            group.push(item?);
             if group.is_full() {
                 self.apply_group(std::mem::take(&mut group)).await?;
                 tokio::task::yield_now().await;
@@ -209,7 +186,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             store.meta()
         })
         .await?;
-        self.applied.send_replace(Applied::of(&meta));
+        self.applied.send_replace(meta);
         Ok(())
     }
 

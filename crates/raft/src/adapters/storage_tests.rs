@@ -35,7 +35,7 @@ fn open(dir: &TempDir) -> (LogStorage, StateMachine) {
     );
     let log = Arc::new(log.unwrap());
     let state_machine = StateMachine::new(Arc::new(store.unwrap()), log.clone()).unwrap();
-    (LogStorage::new(log), state_machine)
+    (LogStorage(log), state_machine)
 }
 
 #[test]

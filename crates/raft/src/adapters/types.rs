@@ -3,7 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use openraft::{BasicNode, impls::leader_id_std, type_config::alias};
+use openraft::{impls::leader_id_std, type_config::alias};
 use quorate_rpc::NodeId;
 use quorate_state::Outcome;
 
@@ -13,23 +13,24 @@ pub(crate) struct EncodedCommand(pub(crate) Bytes);
 
 impl fmt::Debug for EncodedCommand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} bytes", self.0.len())
+        fmt::Display::fmt(self, f)
     }
 }
 
 impl fmt::Display for EncodedCommand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
+        write!(f, "{} bytes", self.0.len())
     }
 }
 
 openraft::declare_raft_types!(
-    /// One leader a term, as in the Raft paper, so that a term and an index name an entry.
+    /// One leader a term, as in the Raft paper, so that a term and an index name an entry. What is
+    /// known of a node is its address.
     pub(crate) TypeConfig:
         D = EncodedCommand,
         R = Option<Outcome>,
         NodeId = NodeId,
-        Node = BasicNode,
+        Node = String,
         Term = u64,
         LeaderId = leader_id_std::LeaderId<Self::Term, Self::NodeId>,
 );
@@ -37,6 +38,6 @@ openraft::declare_raft_types!(
 pub(crate) type LogId = alias::LogIdOf<TypeConfig>;
 pub(crate) type Vote = alias::VoteOf<TypeConfig>;
 pub(crate) type Entry = alias::EntryOf<TypeConfig>;
-pub(crate) type Membership = openraft::Membership<NodeId, BasicNode>;
+pub(crate) type Membership = openraft::Membership<NodeId, String>;
 pub(crate) type StoredMembership = alias::StoredMembershipOf<TypeConfig>;
 pub(crate) type SnapshotMeta = alias::SnapshotMetaOf<TypeConfig>;

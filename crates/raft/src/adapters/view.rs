@@ -10,7 +10,7 @@ use quorate_state::{LogIndex, Term};
 use super::types::{LogId, TypeConfig};
 use crate::FatalError;
 
-/// How consensus stands at this node at one moment.
+/// How consensus stands at this node at one moment. Of the indexes, 0 stands for no entry.
 pub(crate) struct View {
     /// This node's part in the cluster.
     pub(crate) role: Role,
@@ -19,15 +19,15 @@ pub(crate) struct View {
     /// The last leader that was heard of in this term, and its address. It may be gone.
     pub(crate) leader: Option<(NodeId, String)>,
     /// The last entry in the local log.
-    pub(crate) last_log: Option<LogIndex>,
+    pub(crate) last_log: LogIndex,
     /// The last entry this node knows to be committed.
-    pub(crate) committed: Option<LogIndex>,
+    pub(crate) committed: LogIndex,
     /// The last entry applied to the local replica.
-    pub(crate) applied: Option<LogIndex>,
+    pub(crate) applied: LogIndex,
     /// The last entry that the checkpoint holds.
-    pub(crate) checkpoint: Option<LogIndex>,
+    pub(crate) checkpoint: LogIndex,
     /// The last entry removed from the log.
-    pub(crate) purged: Option<LogIndex>,
+    pub(crate) purged: LogIndex,
     /// The voters, this node among them if it is one.
     pub(crate) voters: Vec<NodeId>,
     /// At the leader: the other voters.
@@ -44,7 +44,7 @@ pub(crate) struct View {
 pub(crate) struct Follower {
     pub(crate) node: NodeId,
     /// The last entry that its log shares with the leader's.
-    pub(crate) matching: Option<LogIndex>,
+    pub(crate) matching: LogIndex,
     /// The time since it last acknowledged a heartbeat.
     pub(crate) ack_age: Option<Duration>,
 }
@@ -53,7 +53,7 @@ impl View {
     pub(super) fn new(metrics: &RaftMetrics<TypeConfig>, leader_contact_age: Duration) -> Self {
         let members = &metrics.membership_config;
         let leader = metrics.current_leader.map(|id| {
-            let address = members.get_node(&id).map(|node| node.addr.clone());
+            let address = members.get_node(&id).cloned();
             (id, address.unwrap_or_default())
         });
         let follower = |node| {
@@ -61,11 +61,12 @@ impl View {
             let acked = metrics.heartbeat.as_ref().and_then(|acks| acks.get(&node));
             Some(Follower {
                 node,
-                matching: index(*matching.unwrap_or(&None)),
+                matching: index(matching.copied().flatten()),
                 ack_age: acked.and_then(|at| at.as_ref()).map(|at| at.elapsed()),
             })
         };
         let voters: Vec<_> = members.voter_ids().collect();
+        let running = metrics.running_state.as_ref();
         let others = voters.iter().copied().filter(|id| *id != metrics.id);
         Self {
             role: match metrics.state {
@@ -77,7 +78,7 @@ impl View {
             },
             term: Term(metrics.current_term),
             leader,
-            last_log: metrics.last_log_index.map(LogIndex),
+            last_log: LogIndex(metrics.last_log_index.unwrap_or_default()),
             committed: index(metrics.local_committed),
             applied: index(metrics.last_applied),
             checkpoint: index(metrics.snapshot),
@@ -86,24 +87,19 @@ impl View {
             voters,
             quorum_ack_age: metrics.last_quorum_acked.map(|at| at.elapsed()),
             leader_contact_age,
-            failure: metrics
-                .running_state
-                .as_ref()
-                .err()
-                .map(|error| FatalError(error.to_string())),
+            failure: running.err().map(|error| FatalError(error.to_string())),
         }
     }
 
     /// At the leader: how many entries the voter furthest behind lacks, as far as it knows.
     pub(crate) fn replication_lag(&self) -> Option<u64> {
-        let last = self.last_log?;
         let followers = self.followers.iter();
         followers
-            .map(|follower| follower.matching.unwrap_or_default().lag_behind(last))
+            .map(|follower| follower.matching.lag_behind(self.last_log))
             .max()
     }
 }
 
-fn index(id: Option<LogId>) -> Option<LogIndex> {
-    id.map(|id| LogIndex(id.index()))
+fn index(id: Option<LogId>) -> LogIndex {
+    id.map_or(LogIndex(0), |id| LogIndex(id.index()))
 }
