@@ -9,10 +9,11 @@ use anyhow::{Context, bail};
 use clap::Args;
 use futures_util::future::select_all;
 use quorate_ctl::{DEV_ORIGIN as ORIGIN, open_key_file, out, outln};
+use quorate_dns::OriginSettings;
 use quorate_tls::Identity;
 
 use crate::{
-    config::{ConfigV1, OriginSettings},
+    config::ConfigV1,
     data_dir::{Cluster, DataDir},
     init::{self, KEY_FILE},
     node::{Addresses, RunningNode},

@@ -103,7 +103,7 @@ impl Node {
     }
 
     fn is_fresh(&self, received: UnixMillis) -> bool {
-        now().since(received) < self.config.retention / RENEWALS_PER_RETENTION
+        now().since(received) < self.config.retention() / RENEWALS_PER_RETENTION
     }
 
     async fn read_index(&self) -> Option<LogIndex> {
@@ -129,7 +129,7 @@ impl Node {
             if let Some(index) = self.read_index().await {
                 break index;
             }
-            let _ = timeout(self.config.heartbeat, leader.changed()).await;
+            let _ = timeout(self.config.heartbeat(), leader.changed()).await;
         };
         let _ = self
             .write_path

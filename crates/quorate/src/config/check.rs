@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 
-use quorate_authority::{Authority, Origin};
 use quorate_limit::TrustedProxies;
 use quorate_setting::{Findings, Form, KeyPath};
 
@@ -12,22 +11,18 @@ use super::{ConfigV1, settings::VERSION};
 /// slower and hardly safer.
 const NODE_COUNT_MAX: usize = 9;
 
-/// The most origins: every query is compared with each.
-const ORIGIN_COUNT_MAX: usize = 64;
-
 /// The longest name of a cluster, in characters: that of a DNS label.
 const CLUSTER_NAME_LEN_MAX: usize = 63;
 
 /// Checks bounds, relations and clashes.
 pub(super) fn check(config: &ConfigV1) -> Findings {
     let mut findings = Findings::default();
+    config.check(&KeyPath::default(), &mut findings);
     check_general(config, &mut findings);
     check_listeners(config, &mut findings);
     check_proxies(config, &mut findings);
     check_nodes(config, &mut findings);
-    let zones = check_origins(config, &mut findings);
-    config.check(&KeyPath::default(), &mut findings);
-    check_zones(zones, &mut findings);
+    config.dns.authority(&"dns".into(), &mut findings);
     check_elections(config, &mut findings);
     findings
 }
@@ -98,10 +93,8 @@ fn clashes(one: SocketAddr, other: SocketAddr) -> bool {
 fn check_proxies(config: &ConfigV1, findings: &mut Findings) {
     for (at, proxy) in config.http.trusted_proxies.iter().enumerate() {
         if let Err(error) = TrustedProxies::parse([proxy]) {
-            findings.error(
-                KeyPath::from("http.trusted_proxies").index(at),
-                error.to_string(),
-            );
+            let key = KeyPath::from("http.trusted_proxies").index(at);
+            findings.error(key, error.to_string());
         }
     }
 }
@@ -142,49 +135,6 @@ fn check_nodes(config: &ConfigV1, findings: &mut Findings) {
             findings.warning(key, reason);
         }
         _ => {}
-    }
-}
-
-/// The zones whose names can be read.
-fn check_origins(config: &ConfigV1, findings: &mut Findings) -> Vec<Origin> {
-    let key = KeyPath::from("dns.origins");
-    let origins = &config.dns.origins;
-    if origins.is_empty() {
-        let reason = "there is none, so every DNS question is refused";
-        findings.warning(key.clone(), reason);
-    }
-    if origins.len() > ORIGIN_COUNT_MAX {
-        let reason = format!(
-            "{} origins are more than {ORIGIN_COUNT_MAX}: every query is compared with each",
-            origins.len()
-        );
-        findings.error(key.clone(), reason);
-    }
-    let mut zones: Vec<Option<Origin>> = Vec::new();
-    for (at, origin) in origins.iter().enumerate() {
-        let key = key.index(at);
-        let zone = origin.zone(&key, findings);
-        if let Some(Origin { name, .. }) = &zone {
-            let mut before = zones.iter();
-            let is_same = |zone: &Option<Origin>| zone.as_ref().is_some_and(|z| z.name == *name);
-            if let Some(first) = before.position(is_same) {
-                let reason = format!("{name} is already dns.origins[{first}]");
-                findings.error(key.key("name"), reason);
-            }
-        }
-        zones.push(zone);
-    }
-    zones.into_iter().flatten().collect()
-}
-
-/// How zones stand to each other, if nothing else is wrong with them: that has a better key.
-fn check_zones(zones: Vec<Origin>, findings: &mut Findings) {
-    let key = KeyPath::from("dns.origins");
-    let mut errors = findings.errors.iter();
-    if !errors.any(|found| found.key.is_inside(&key))
-        && let Err(error) = Authority::new(zones)
-    {
-        findings.error(key, error.to_string());
     }
 }
 
