@@ -9,11 +9,11 @@ use quorate_packet::{DNS_SIZE_MAX, PublicKey, SignedPacket};
 use reqwest::StatusCode;
 
 use crate::{
-    DEV_ORIGIN, RelayUrl, key_file, outln,
+    DEV_ORIGIN, key_file, outln,
     output::printable,
     record::{self, Record},
     relay,
-    relay_url::DEV_RELAY,
+    relay_url::{DEV_RELAY, RelayUrl},
 };
 
 /// Arguments of `quorate publish`.
