@@ -81,13 +81,14 @@ macro_rules! settings {
                 at: &$crate::KeyPath,
                 laid: &mut $crate::Laid,
             ) {
-                for (key, value) in laid.table(value, at).into_iter().flatten() {
-                    let at = at.key(key);
+                let table: Option<$crate::Table> = laid.read(value, at);
+                for (key, value) in table.into_iter().flatten() {
+                    let at = at.key(&key);
                     match key.as_str() {
                         $( stringify!($key) => {
-                            $crate::Form::lay(&mut self.$key, value, &at, laid)
+                            $crate::Form::lay(&mut self.$key, &value, &at, laid)
                         } )*
-                        _ => laid.refuse_key(key, &at, &<Self as $crate::Form>::entries()),
+                        _ => laid.refuse_key(&key, &at, &<Self as $crate::Form>::entries()),
                     }
                 }
             }
