@@ -2,8 +2,7 @@
 
 use std::fmt::Write;
 
-use quorate_dns::OriginSettings;
-use quorate_setting::{Entry, Form, KeyPath, Value};
+use quorate_setting::{Entry, Form, KeyPath, Laid, Value};
 
 use super::ConfigV1;
 
@@ -59,33 +58,27 @@ pub(crate) fn example() -> String {
 
 /// A node of three that serves one zone.
 fn config_of_example() -> ConfigV1 {
-    let nodes = [
-        "36hua9cfga3qfsky7dau4ukkrpy6xy5ob5enbtzhfd1581pg7b7o@node1.example.org:7700",
-        "6cihoogp1aqqc9fpougscqq6ik5rnszzso8dmn8c1qn8qouizway@node2.example.org:7700",
-        "4jnfjhf1uuz3hg87pqbpphut7omiyu7eqt9fkx6aeykp5jiwn9qy@node3.example.org:7700",
-    ];
-    let servers = (1..=3).map(|number| {
-        let addresses = [format!("192.0.2.{number}"), format!("2001:db8::{number}")];
-        let addresses = addresses.iter().map(|address| address.parse());
-        (
-            format!("ns{number}.dns.example.org."),
-            addresses
-                .map(|address| address.expect("it is an address"))
-                .collect(),
-        )
-    });
-    let mut origin = OriginSettings {
-        name: "dns.example.org.".to_owned(),
-        ns_addresses: servers.collect(),
-        a: vec![[192, 0, 2, 1].into()],
-        aaaa: vec![[0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into()],
-        ..OriginSettings::default()
+    let settings = toml::toml! {
+        [cluster]
+        nodes = [
+            "36hua9cfga3qfsky7dau4ukkrpy6xy5ob5enbtzhfd1581pg7b7o@node1.example.org:7700",
+            "6cihoogp1aqqc9fpougscqq6ik5rnszzso8dmn8c1qn8qouizway@node2.example.org:7700",
+            "4jnfjhf1uuz3hg87pqbpphut7omiyu7eqt9fkx6aeykp5jiwn9qy@node3.example.org:7700",
+        ]
+
+        [[dns.origins]]
+        name = "dns.example.org."
+        ns = ["ns1.dns.example.org.", "ns2.dns.example.org.", "ns3.dns.example.org."]
+        a = ["192.0.2.1"]
+        aaaa = ["2001:db8::1"]
+
+        [dns.origins.ns_addresses]
+        "ns1.dns.example.org." = ["192.0.2.1", "2001:db8::1"]
+        "ns2.dns.example.org." = ["192.0.2.2", "2001:db8::2"]
+        "ns3.dns.example.org." = ["192.0.2.3", "2001:db8::3"]
     };
-    origin.ns = origin.ns_addresses.keys().cloned().collect();
     let mut config = ConfigV1::default();
-    let nodes = nodes.iter().map(|node| node.parse());
-    config.cluster.nodes = nodes.map(|node| node.expect("it is a node")).collect();
-    config.dns.origins = vec![origin];
+    config.lay(&settings.into(), &KeyPath::default(), &mut Laid::default());
     config
 }
 
