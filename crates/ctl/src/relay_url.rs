@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
+use anyhow::{anyhow, bail};
 use quorate_packet::PublicKey;
 use reqwest::Url;
 
@@ -32,13 +33,13 @@ impl RelayUrl {
 }
 
 impl FromStr for RelayUrl {
-    type Err = RelayUrlError;
+    type Err = anyhow::Error;
 
-    fn from_str(s: &str) -> Result<Self, RelayUrlError> {
-        let url = Url::parse(s).map_err(|error| RelayUrlError::Url(error.to_string()))?;
+    fn from_str(s: &str) -> anyhow::Result<Self> {
+        let url = Url::parse(s).map_err(|error| anyhow!("{error}; write it like {DEV_RELAY}"))?;
         match url.scheme() {
             "http" | "https" => Ok(Self(url)),
-            scheme => Err(RelayUrlError::Scheme(scheme.to_owned())),
+            scheme => bail!("{scheme} is not http or https; write it like {DEV_RELAY}"),
         }
     }
 }
@@ -47,17 +48,6 @@ impl fmt::Display for RelayUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
-}
-
-/// Why a text names no relay.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum RelayUrlError {
-    /// It is no URL.
-    #[error("{0}; write it like {DEV_RELAY}")]
-    Url(String),
-    /// It is the URL of something else.
-    #[error("{0} is not http or https; write it like {DEV_RELAY}")]
-    Scheme(String),
 }
 
 #[cfg(test)]

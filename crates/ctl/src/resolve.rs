@@ -93,10 +93,7 @@ fn describe(packet: &SignedPacket) -> anyhow::Result<String> {
     if message.answers.is_empty() {
         text.push_str("; the packet holds no records\n");
     }
-    message
-        .answers
-        .iter()
-        .for_each(|record| text.push_str(&zone_file_line(record)));
+    text.extend(message.answers.iter().map(zone_file_line));
     Ok(text)
 }
 
