@@ -10,6 +10,7 @@ use clap::Args;
 use futures_util::future::select_all;
 use quorate_ctl::{DEV_ORIGIN as ORIGIN, open_key_file, out, outln};
 use quorate_dns::OriginSettings;
+use quorate_listener::BindError;
 use quorate_tls::Identity;
 
 use crate::{
@@ -109,7 +110,7 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
     };
     tokio::select! {
         () = shutdown => outln!("Stopped."),
-        () = stop.insisted() => {
+        () = stop.requested() => {
             drop(temporary);
             stop.in_disorder()
         }
@@ -230,7 +231,8 @@ async fn start(configs: &[(ConfigV1, Identity)]) -> anyhow::Result<Vec<RunningNo
     for (config, identity) in configs {
         let node = RunningNode::start(config, identity.clone()).await;
         nodes.push(node.map_err(|error| {
-            let context = match is_of_bind(&error) {
+            let is_of_bind = error.chain().any(|cause| cause.is::<BindError>());
+            let context = match is_of_bind {
                 true => "the cluster cannot be started; --port-offset N moves all ports",
                 false => "the cluster cannot be started",
             };
@@ -238,13 +240,6 @@ async fn start(configs: &[(ConfigV1, Identity)]) -> anyhow::Result<Vec<RunningNo
         })?);
     }
     Ok(nodes)
-}
-
-/// Whether an address could not be had.
-fn is_of_bind(error: &anyhow::Error) -> bool {
-    error
-        .chain()
-        .any(|cause| cause.is::<quorate_listener::BindError>())
 }
 
 fn banner(nodes: &[RunningNode], root: &Path) -> String {

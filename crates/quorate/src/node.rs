@@ -58,20 +58,10 @@ impl Listeners {
                 .context("admin.listen")?,
         })
     }
-
-    fn addresses(&self) -> Addresses {
-        Addresses {
-            http: self.http.local_addr(),
-            dns: self.dns.local_addr(),
-            peer: self.peer.local_addr(),
-            admin: self.admin.local_addr(),
-        }
-    }
 }
 
 /// A node that runs.
 pub(crate) struct RunningNode {
-    addresses: Addresses,
     node: Arc<Node>,
     http: quorate_http::Server,
     dns: DnsServer,
@@ -84,7 +74,6 @@ impl RunningNode {
     /// Starts a node whose configuration was checked.
     pub(crate) async fn start(config: &ConfigV1, identity: Identity) -> anyhow::Result<Self> {
         let listeners = Listeners::bind(config).await?;
-        let addresses = listeners.addresses();
         let own = identity.public_key();
         let voters = config.voters(own);
         let cluster = Cluster::new(&config.cluster.name, voters.keys().map(|id| id.0));
@@ -123,7 +112,6 @@ impl RunningNode {
             .merge(quorate_dns::doh_router(responder.clone()))
             .merge(quorate_admin::health_router(replica.clone(), BUILD));
         Ok(Self {
-            addresses,
             node,
             http: listeners
                 .http
@@ -140,7 +128,12 @@ impl RunningNode {
     }
 
     pub(crate) fn addresses(&self) -> Addresses {
-        self.addresses
+        Addresses {
+            http: self.http.local_addr(),
+            dns: self.dns.local_addr(),
+            peer: self.peer.local_addr(),
+            admin: self.admin.local_addr(),
+        }
     }
 
     /// Resolves when the node can take PUTs.
