@@ -7,12 +7,16 @@ use std::{
     time::Duration,
 };
 
-use quorate_setting::settings;
+use quorate_authority::{Authority, Origin};
+use quorate_setting::{Findings, KeyPath, settings};
 
 use crate::OriginSettings;
 
 /// The most loops by default: one answers some 100,000 datagrams a second.
 const UDP_LOOP_COUNT_DEFAULT_MAX: usize = 4;
+
+/// The most origins: every query is compared with each.
+const ORIGIN_COUNT_MAX: usize = 64;
 
 settings! {
     /// Where to listen, which zones to serve, and how long to bear with clients.
@@ -49,5 +53,46 @@ impl Config {
             listen,
             ..Self::default()
         }
+    }
+
+    /// The zones that are served, if nothing is wrong with them. `findings` gets to know all that
+    /// is wrong or doubtful of the settings at `key`.
+    pub fn authority(&self, key: &KeyPath, findings: &mut Findings) -> Option<Authority> {
+        let key = key.key("origins");
+        let origins = &self.origins;
+        if origins.is_empty() {
+            let reason = "there is none, so every DNS question is refused";
+            findings.warning(key.clone(), reason);
+        }
+        if origins.len() > ORIGIN_COUNT_MAX {
+            let (count, max) = (origins.len(), ORIGIN_COUNT_MAX);
+            let reason =
+                format!("{count} origins are more than {max}: every query is compared with each");
+            findings.error(key.clone(), reason);
+        }
+        let mut zones: Vec<Option<Origin>> = Vec::new();
+        for (at, origin) in origins.iter().enumerate() {
+            let key_of_origin = key.index(at);
+            let zone = origin.zone(&key_of_origin, findings);
+            if let Some(Origin { name, .. }) = &zone {
+                let mut before = zones.iter();
+                let is_same =
+                    |zone: &Option<Origin>| zone.as_ref().is_some_and(|z| z.name == *name);
+                if let Some(first) = before.position(is_same) {
+                    let reason = format!("{name} is already {}", key.index(first));
+                    findings.error(key_of_origin.key("name"), reason);
+                }
+            }
+            zones.push(zone);
+        }
+        // How they stand to each other, if nothing else is wrong with them: that has a better key.
+        let mut errors = findings.errors.iter();
+        if errors.any(|found| found.key.is_inside(&key)) {
+            return None;
+        }
+        let authority = Authority::new(zones.into_iter().flatten().collect());
+        authority
+            .map_err(|error| findings.error(key, error.to_string()))
+            .ok()
     }
 }

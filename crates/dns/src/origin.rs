@@ -1,4 +1,4 @@
-//! The zones under which records are served, as they are configured.
+//! A zone under which records are served, as it is configured.
 
 use std::{
     collections::BTreeMap,
@@ -6,13 +6,8 @@ use std::{
 };
 
 use hickory_proto::rr::Name;
-use quorate_authority::{Authority, NEGATIVE_TTL_SECS_MAX, Origin, Soa};
+use quorate_authority::{NEGATIVE_TTL_SECS_MAX, Origin, Soa};
 use quorate_setting::{Findings, KeyPath, settings};
-
-use crate::Config;
-
-/// The most origins: every query is compared with each.
-const ORIGIN_COUNT_MAX: usize = 64;
 
 const WEEK_SECS: u32 = 7 * 24 * 3600;
 
@@ -60,57 +55,10 @@ settings! {
 
 const SECONDARY: &str = "secondaries of any other software expect a time in this range";
 
-impl Config {
-    /// The zones that are served, if nothing is wrong with them. `findings` gets to know all that
-    /// is wrong or doubtful of the settings at `key`.
-    pub fn authority(&self, key: &KeyPath, findings: &mut Findings) -> Option<Authority> {
-        let key = key.key("origins");
-        let origins = &self.origins;
-        if origins.is_empty() {
-            let reason = "there is none, so every DNS question is refused";
-            findings.warning(key.clone(), reason);
-        }
-        if origins.len() > ORIGIN_COUNT_MAX {
-            let reason = format!(
-                "{} origins are more than {ORIGIN_COUNT_MAX}: every query is compared with each",
-                origins.len()
-            );
-            findings.error(key.clone(), reason);
-        }
-        let mut zones: Vec<Option<Origin>> = Vec::new();
-        for (at, origin) in origins.iter().enumerate() {
-            let key_of_origin = key.index(at);
-            let zone = origin.zone(&key_of_origin, findings);
-            if let Some(Origin { name, .. }) = &zone {
-                let mut before = zones.iter();
-                let is_same =
-                    |zone: &Option<Origin>| zone.as_ref().is_some_and(|z| z.name == *name);
-                if let Some(first) = before.position(is_same) {
-                    let reason = format!("{name} is already {}", key.index(first));
-                    findings.error(key_of_origin.key("name"), reason);
-                }
-            }
-            zones.push(zone);
-        }
-        // How they stand to each other, if nothing else is wrong with them: that has a better key.
-        if findings
-            .errors
-            .iter()
-            .any(|found| found.key.is_inside(&key))
-        {
-            return None;
-        }
-        let authority = Authority::new(zones.into_iter().flatten().collect());
-        authority
-            .map_err(|error| findings.error(key, error.to_string()))
-            .ok()
-    }
-}
-
 impl OriginSettings {
     /// The zone, if its name can be read. `findings` gets to know all that is wrong or doubtful;
     /// what is wrong is left out of the zone.
-    fn zone(&self, key: &KeyPath, findings: &mut Findings) -> Option<Origin> {
+    pub(crate) fn zone(&self, key: &KeyPath, findings: &mut Findings) -> Option<Origin> {
         let name = parse_name(&key.key("name"), &self.name, findings)?;
         let key_of_ns = key.key("ns");
         let servers = self.ns.iter().enumerate();

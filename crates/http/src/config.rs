@@ -15,7 +15,8 @@ pub(crate) const BODY_READ_TIMEOUT: Duration = Duration::from_secs(10);
 const CONNECTION_COUNT_MAX: usize = 16_384;
 
 settings! {
-    /// Where to listen, how long to wait for clients, and whom to believe about them.
+    /// Where to listen, how long to wait for clients, and whom to believe about them. The last is
+    /// for the routers: the server itself asks nobody who a client is.
     pub struct Config {
         /// Where it listens. Plain HTTP: a proxy in front of it brings TLS.
         listen: SocketAddr = (Ipv4Addr::UNSPECIFIED, 8080).into();

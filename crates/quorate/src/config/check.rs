@@ -103,21 +103,18 @@ fn check_nodes(config: &ConfigV1, findings: &mut Findings) {
     let key = KeyPath::from("cluster.nodes");
     let nodes = &config.cluster.nodes;
     for (at, node) in nodes.iter().enumerate() {
-        let before = &nodes[..at];
-        if let Some(first) = before.iter().position(|other| other.key == node.key) {
-            let reason = format!("{} is already {}", node.key, key.index(first));
-            findings.error(key.index(at), reason);
-        } else if let Some(first) = before
-            .iter()
-            .position(|other| other.address == node.address)
-        {
-            let reason = format!(
-                "{} is already the address of {}",
-                node.address,
-                key.index(first)
-            );
-            findings.error(key.index(at), reason);
-        }
+        let mut before = nodes[..at].iter();
+        let same_key = before.clone().position(|other| other.key == node.key);
+        let same_address = before.position(|other| other.address == node.address);
+        let reason = match (same_key, same_address) {
+            (Some(first), _) => format!("{} is already {}", node.key, key.index(first)),
+            (None, Some(first)) => {
+                let first = key.index(first);
+                format!("{} is already the address of {first}", node.address)
+            }
+            (None, None) => continue,
+        };
+        findings.error(key.index(at), reason);
     }
     match nodes.len() {
         count if count > NODE_COUNT_MAX => {
@@ -139,6 +136,9 @@ fn check_nodes(config: &ConfigV1, findings: &mut Findings) {
 }
 
 fn check_elections(config: &ConfigV1, findings: &mut Findings) {
+    const HEARTBEAT: &str = "raft.heartbeat_ms";
+    const MIN: &str = "raft.election_timeout_min_ms";
+    const MAX: &str = "raft.election_timeout_max_ms";
     let raft = &config.raft;
     let (heartbeat, min, max) = (
         raft.heartbeat_ms,
@@ -147,25 +147,15 @@ fn check_elections(config: &ConfigV1, findings: &mut Findings) {
     );
     if min < heartbeat.saturating_mul(2) {
         let reason = format!(
-            "{min} is less than twice raft.heartbeat_ms ({heartbeat}): one late heartbeat would \
-             bring an election"
+            "{min} is less than twice {HEARTBEAT} ({heartbeat}): one late heartbeat would bring an \
+             election"
         );
-        findings.error_between(
-            ["raft.election_timeout_min_ms", "raft.heartbeat_ms"],
-            reason,
-        );
+        findings.error_between([MIN, HEARTBEAT], reason);
     }
     if max <= min {
         let reason = format!(
-            "{max} is not above raft.election_timeout_min_ms ({min}): nodes that wait equally long \
-             split their votes"
+            "{max} is not above {MIN} ({min}): nodes that wait equally long split their votes"
         );
-        findings.error_between(
-            [
-                "raft.election_timeout_max_ms",
-                "raft.election_timeout_min_ms",
-            ],
-            reason,
-        );
+        findings.error_between([MAX, MIN], reason);
     }
 }

@@ -7,10 +7,8 @@ use quorate_setting::{Entry, Form, KeyPath, Table, Value};
 use super::{
     ConfigV1, Problem, Source,
     layers::{self, Layer, Place},
+    problem::{PREFIX, variable},
 };
-
-/// What the names of our variables begin with.
-pub(crate) const PREFIX: &str = "QUORATE_";
 
 /// Variables that begin alike and set nothing: the one names the commit at build time, the other the
 /// program that the tests run.
@@ -46,12 +44,6 @@ pub(crate) fn read(variables: impl IntoIterator<Item = (String, String)>) -> (La
     }
     let place = Place::Environment;
     (Layer { table, place }, problems)
-}
-
-/// The variable that sets what stands at `key`, or what that is part of.
-pub(crate) fn variable(key: &KeyPath) -> String {
-    let name = key.section_and_key().replace('.', "_").to_uppercase();
-    format!("{PREFIX}{name}")
 }
 
 /// What variables can set, by their names and by those of earlier versions: the key, and the default,

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use quorate_setting::{Form, KeyPath, Laid, Table, Value};
 
-use super::{ConfigV1, Problem, Source, environment};
+use super::{ConfigV1, Problem, Source, problem};
 
 /// Values from one place.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl Place {
                 path: path.clone(),
                 line: nearest(lines, key).copied(),
             },
-            Self::Environment => Source::Variable(environment::variable(key)),
+            Self::Environment => Source::Variable(problem::variable(key)),
             Self::Flags => {
                 let flag = key.section_and_key().replace(['.', '_'], "-");
                 Source::Flag(format!("--{flag}"))

@@ -58,15 +58,19 @@ impl ConfigV1 {
             limit: limit.enabled.then(|| ClientLimit::new(limit)),
             trusted_proxies: TrustedProxies::parse(&self.http.trusted_proxies)
                 .expect("each was parsed when the configuration was checked"),
-            deadline: Duration::from_millis(self.put.deadline_ms) + RELAY_DEADLINE_MARGIN,
+            deadline: self.relay_deadline(),
         }
+    }
+
+    fn relay_deadline(&self) -> Duration {
+        Duration::from_millis(self.put.deadline_ms) + RELAY_DEADLINE_MARGIN
     }
 
     /// The public HTTP server.
     pub(crate) fn http_server(&self) -> quorate_http::Config {
         quorate_http::Config {
             // A node that stops still answers every PUT that it has taken.
-            drain_timeout: self.relay().deadline,
+            drain_timeout: self.relay_deadline(),
             ..self.http.clone()
         }
     }
