@@ -51,11 +51,9 @@ pub(crate) fn read(variables: impl IntoIterator<Item = (String, String)>) -> (La
 fn settings() -> BTreeMap<String, (KeyPath, Value)> {
     let mut settings = BTreeMap::new();
     let mut add = |keys: Vec<KeyPath>, entry: &Entry| {
-        let now = &keys[0];
-        settings.extend(keys.iter().map(|key| {
-            let setting = (now.clone(), entry.default.clone());
-            (variable(key), setting)
-        }));
+        for key in &keys {
+            settings.insert(variable(key), (keys[0].clone(), entry.default.clone()));
+        }
     };
     for section in ConfigV1::entries() {
         let keys = keys(&[KeyPath::default()], &section);

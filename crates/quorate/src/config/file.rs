@@ -47,7 +47,7 @@ fn read_text(path: &Path) -> Result<String, String> {
 }
 
 /// Parses the text of the file at `path`.
-pub(crate) fn parse(path: &Path, text: &str) -> Result<Layer, Vec<Problem>> {
+fn parse(path: &Path, text: &str) -> Result<Layer, Vec<Problem>> {
     let line = |offset: usize| 1 + text.bytes().take(offset).filter(|b| *b == b'\n').count();
     let problem = |line, key, reason| problem(path, line, key, reason);
     let (document, errors) = DeTable::parse_recoverable(text);
