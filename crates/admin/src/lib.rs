@@ -16,11 +16,14 @@
 //! |---|---|
 //! | [`health_router`], [`router`] | the routes |
 //! | [`Build`] | which program this is |
+//! | [`Config`] | where operators ask |
 
+mod config;
 mod health;
 mod operator;
 mod status_metrics;
 
+pub use config::Config;
 pub use health::{Build, health_router};
 pub use operator::router;
 

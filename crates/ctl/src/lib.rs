@@ -7,7 +7,6 @@
 //! |---|---|
 //! | [`PublishArgs`], [`publish()`] | signs records and publishes them through a relay |
 //! | [`ResolveArgs`], [`resolve()`] | looks up what a key has published, at a relay or by DNS |
-//! | [`RelayUrl`] | where a relay has its packets |
 //! | [`open_key_file`] | a publisher's secret key, made if there is none |
 //! | [`out!`], [`outln!`] | what goes to standard output |
 
@@ -22,7 +21,6 @@ mod resolve;
 
 pub use key_file::open as open_key_file;
 pub use publish::{PublishArgs, publish};
-pub use relay_url::{RelayUrl, RelayUrlError};
 pub use resolve::{ResolveArgs, resolve};
 
 /// The origin of `quorate dev`.

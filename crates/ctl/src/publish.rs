@@ -9,11 +9,11 @@ use quorate_packet::{DNS_SIZE_MAX, PublicKey, SignedPacket};
 use reqwest::StatusCode;
 
 use crate::{
-    DEV_ORIGIN, RelayUrl, key_file, outln,
+    DEV_ORIGIN, key_file, outln,
     output::printable,
     record::{self, Record},
     relay,
-    relay_url::DEV_RELAY,
+    relay_url::{DEV_RELAY, RelayUrl},
 };
 
 /// Arguments of `quorate publish`.
@@ -95,15 +95,11 @@ async fn put(url: &RelayUrl, packet: &SignedPacket) -> anyhow::Result<()> {
     if status.is_success() {
         return Ok(());
     }
-    let retry_after = response
-        .headers()
-        .get(reqwest::header::RETRY_AFTER)
-        .and_then(|value| value.to_str().ok())
-        .map(printable);
-    let reason = relay::reason(response).await;
+    let retry_after = response.headers().get(reqwest::header::RETRY_AFTER);
     let again = retry_after
-        .map(|secs| format!(" in {secs} s"))
-        .unwrap_or_default();
+        .and_then(|value| value.to_str().ok())
+        .map_or_else(String::new, |secs| format!(" in {} s", printable(secs)));
+    let reason = relay::reason(response).await;
     let meaning = match status {
         StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED => {
             "the relay has a newer packet of this key: is the clock of this machine right, and does \

@@ -99,13 +99,7 @@ impl Record {
 
     /// Its full name below an origin.
     pub(crate) fn name_at(&self, key: &PublicKey, origin: &str) -> String {
-        let origin = origin.trim_matches('.');
-        let name = if self.name == "@" {
-            String::new()
-        } else {
-            format!("{}.", self.name)
-        };
-        format!("{name}{key}.{origin}")
+        full_name(&self.name, key, origin)
     }
 
     /// Its data as the packet builder wants it.
@@ -119,6 +113,17 @@ impl Record {
             Kind::Txt => RData::TXT(TXT::try_from(value).with_context(wrong)?),
         })
     }
+}
+
+/// The name below a key below an origin, without the last dot; `@` is the key itself.
+pub(crate) fn full_name(name: &str, key: &PublicKey, origin: &str) -> String {
+    let parts = [
+        name.trim_matches('.').trim_start_matches('@'),
+        &key.to_string(),
+        origin.trim_matches('.'),
+    ];
+    let parts = parts.into_iter().filter(|part| !part.is_empty());
+    parts.collect::<Vec<_>>().join(".")
 }
 
 fn target(value: &str) -> anyhow::Result<Name<'_>> {

@@ -6,7 +6,7 @@ use anyhow::Context;
 use bytes::{Bytes, BytesMut};
 use reqwest::{Client, Response};
 
-use crate::{RelayUrl, output::printable};
+use crate::{output::printable, relay_url::RelayUrl};
 
 /// How long a connection may take to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -11,7 +11,12 @@ use hickory_proto::{
 use quorate_packet::{PAYLOAD_SIZE_MAX, PublicKey, SignedPacket};
 use reqwest::StatusCode;
 
-use crate::{DEV_ORIGIN, RelayUrl, dns, out, output::printable, relay, relay_url::DEV_RELAY};
+use crate::{
+    DEV_ORIGIN, dns, out,
+    output::printable,
+    record, relay,
+    relay_url::{DEV_RELAY, RelayUrl},
+};
 
 /// Arguments of `quorate resolve`.
 #[derive(Debug, Args)]
@@ -88,10 +93,7 @@ fn describe(packet: &SignedPacket) -> anyhow::Result<String> {
     if message.answers.is_empty() {
         text.push_str("; the packet holds no records\n");
     }
-    message
-        .answers
-        .iter()
-        .for_each(|record| text.push_str(&zone_file_line(record)));
+    text.extend(message.answers.iter().map(zone_file_line));
     Ok(text)
 }
 
@@ -116,13 +118,7 @@ async fn by_dns(args: &ResolveArgs, server: SocketAddr) -> anyhow::Result<String
 }
 
 fn full_name(name: &str, key: &PublicKey, origin: &str) -> anyhow::Result<Name> {
-    let parts = [
-        name.trim_matches('.').trim_start_matches('@'),
-        &key.to_string(),
-        origin.trim_matches('.'),
-    ];
-    let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-    let text = format!("{}.", parts.join("."));
+    let text = record::full_name(name, key, origin) + ".";
     Name::from_ascii(&text).with_context(|| format!("{text:?} is no domain name"))
 }
 

@@ -16,7 +16,8 @@
 //! | piece | what it is |
 //! |---|---|
 //! | [`Responder`] | bytes of a query to bytes of a response, for every transport |
-//! | [`Config`] → [`Bound`] → [`Server`] | the UDP and TCP listeners |
+//! | [`Config`] → [`DnsListeners`] → [`DnsServer`] | the UDP and TCP listeners |
+//! | [`OriginSettings`] | a zone to serve, as it is configured |
 //! | [`doh_router`] | `GET`, `HEAD` and `POST` at `/dns-query` |
 //! | [`Metrics`] | what all of them tell Prometheus |
 //!
@@ -33,6 +34,7 @@ mod fixture;
 #[cfg(test)]
 mod hostile_tests;
 mod metrics;
+mod origin;
 mod query;
 mod rcode;
 mod responder;
@@ -45,8 +47,9 @@ mod udp;
 pub use config::Config;
 pub use doh::doh_router;
 pub use metrics::Metrics;
+pub use origin::{OriginSettings, SoaSettings};
 pub use query::QUERY_SIZE_MAX;
 pub use responder::{Responder, Summary};
 pub use response::UDP_SIZE_MAX;
-pub use server::{Bound, Server};
+pub use server::{DnsListeners, DnsServer};
 pub use transport::Transport;

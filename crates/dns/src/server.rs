@@ -15,8 +15,8 @@ const FREE_PORT_TRIES_MAX: usize = 16;
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl Config {
-    /// Takes the address. Queries wait from now on until [`serve`](Bound::serve).
-    pub async fn bind(self) -> Result<Bound, BindError> {
+    /// Takes the address. Queries wait from now on until [`serve`](DnsListeners::serve).
+    pub async fn bind(self) -> Result<DnsListeners, BindError> {
         let mut tries = FREE_PORT_TRIES_MAX;
         let (tcp, udp) = loop {
             tries -= 1;
@@ -28,7 +28,7 @@ impl Config {
                 result => break result?,
             }
         };
-        Ok(Bound {
+        Ok(DnsListeners {
             config: self,
             udp,
             tcp,
@@ -49,24 +49,24 @@ async fn bind_both(listen: SocketAddr) -> Result<(Listener, UdpSocket), BindErro
 
 /// Listeners that answer nothing yet.
 #[derive(Debug)]
-pub struct Bound {
+pub struct DnsListeners {
     config: Config,
     udp: UdpSocket,
     tcp: Listener,
 }
 
-impl Bound {
+impl DnsListeners {
     /// The address of both listeners, with the port that was taken.
     pub fn local_addr(&self) -> SocketAddr {
         self.tcp.local_addr()
     }
 
-    /// Answers with `responder` until [`Server::shutdown`]. `connections` counts those over TCP.
+    /// Answers with `responder` until [`DnsServer::shutdown`]. `connections` counts those over TCP.
     pub fn serve(
         self,
         responder: Arc<Responder>,
         connections: &quorate_listener::Metrics,
-    ) -> Server {
+    ) -> DnsServer {
         let socket = Arc::new(self.udp);
         let mut udp_loops = JoinSet::new();
         for _ in 0..self.config.udp_loop_count.max(1) {
@@ -80,7 +80,7 @@ impl Bound {
             config: self.config,
             responder,
         };
-        Server {
+        DnsServer {
             udp_loops,
             tcp: self.tcp.serve(protocol, limits, Name::Dns, connections),
         }
@@ -89,12 +89,12 @@ impl Bound {
 
 /// A running server. Dropping it shuts it down too, unawaited.
 #[derive(Debug)]
-pub struct Server {
+pub struct DnsServer {
     udp_loops: JoinSet<()>,
     tcp: quorate_listener::Server,
 }
 
-impl Server {
+impl DnsServer {
     /// The address it listens at, for both UDP and TCP.
     pub fn local_addr(&self) -> SocketAddr {
         self.tcp.local_addr()

@@ -23,14 +23,14 @@ fn config() -> Config {
     Config::new((Ipv4Addr::LOCALHOST, 0).into())
 }
 
-async fn serve(config: Config) -> (Server, Fixture) {
+async fn serve(config: Config) -> (DnsServer, Fixture) {
     let fixture = Fixture::new();
     let server = config.bind().await.unwrap();
     let server = server.serve(fixture.responder.clone(), &fixture.connections);
     (server, fixture)
 }
 
-async fn udp_client(server: &Server) -> UdpSocket {
+async fn udp_client(server: &DnsServer) -> UdpSocket {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     socket.connect(server.local_addr()).await.unwrap();
     socket
@@ -42,7 +42,7 @@ async fn receive(socket: &UdpSocket) -> Message {
     parse(&datagram[..size.expect("a datagram").unwrap()])
 }
 
-async fn tcp_client(server: &Server) -> TcpStream {
+async fn tcp_client(server: &DnsServer) -> TcpStream {
     TcpStream::connect(server.local_addr()).await.unwrap()
 }
 

@@ -11,7 +11,7 @@
 //!
 //! | piece | what it is |
 //! |---|---|
-//! | [`Config`] → [`Bound`] → [`Server`] | HTTP/1.1 for any router, safe against slow clients |
+//! | [`Config`] → [`HttpListener`] → [`Server`] | HTTP/1.1 for any router, safe against slow clients |
 //! | [`with_cors`] | lets browsers use every answer of a router: the last layer around all routers |
 //! | [`read_body`], [`BodyError`] | a request's body, of limited size, within the server's timeout |
 //! | [`text`], [`uncached`], [`retry_after`] | answers of text, and what they say of time |
@@ -29,4 +29,4 @@ pub use config::Config;
 pub use cors::with_cors;
 pub use quorate_listener::Server;
 pub use response::{method_not_allowed, options, retry_after, text, uncached};
-pub use server::Bound;
+pub use server::HttpListener;

@@ -29,9 +29,9 @@ const TOO_MANY_CONNECTIONS: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
 
 impl Config {
     /// Takes the address. Clients can connect from now on, and wait until
-    /// [`serve`](Bound::serve).
-    pub async fn bind(self) -> Result<Bound, BindError> {
-        Ok(Bound {
+    /// [`serve`](HttpListener::serve).
+    pub async fn bind(self) -> Result<HttpListener, BindError> {
+        Ok(HttpListener {
             listener: Listener::bind("HTTP", self.listen).await?,
             config: self,
         })
@@ -40,12 +40,12 @@ impl Config {
 
 /// An address that was taken, and serves nothing yet.
 #[derive(Debug)]
-pub struct Bound {
+pub struct HttpListener {
     config: Config,
     listener: Listener,
 }
 
-impl Bound {
+impl HttpListener {
     /// The address, with the port that was taken.
     pub fn local_addr(&self) -> SocketAddr {
         self.listener.local_addr()

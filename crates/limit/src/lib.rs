@@ -16,11 +16,9 @@ mod config;
 mod limit;
 mod proxies;
 mod retry_after;
-mod settings;
 
 pub use client::Client;
 pub use config::Config;
 pub use limit::ClientLimit;
 pub use proxies::{ProxyError, TrustedProxies};
 pub use retry_after::RetryAfter;
-pub use settings::LimitSettings;

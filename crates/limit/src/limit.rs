@@ -4,6 +4,7 @@ use std::{
     collections::HashMap,
     fmt,
     net::IpAddr,
+    num::NonZeroU32,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -39,7 +40,7 @@ pub struct ClientLimit<C: Clock = MonotonicClock> {
 }
 
 impl ClientLimit {
-    /// A limit that knows no client yet.
+    /// A limit that knows no client yet, enabled or not.
     pub fn new(config: &Config) -> Self {
         Self::with_clock(config, MonotonicClock)
     }
@@ -47,7 +48,10 @@ impl ClientLimit {
 
 impl<C: Clock> ClientLimit<C> {
     fn with_clock(config: &Config, clock: C) -> Self {
-        let quota = Quota::per_second(config.rate_per_sec).allow_burst(config.burst);
+        // The bounds of both begin at 1.
+        let positive = |rate| NonZeroU32::new(rate).unwrap_or(NonZeroU32::MIN);
+        let quota =
+            Quota::per_second(positive(config.put_per_sec)).allow_burst(positive(config.put_burst));
         Self {
             started: clock.now(),
             limiter: RateLimiter::new(quota, Buckets::new(config.client_count_max), clock),

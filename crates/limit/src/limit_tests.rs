@@ -1,17 +1,15 @@
-use std::{
-    net::{Ipv4Addr, Ipv6Addr},
-    num::NonZeroU32,
-};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use governor::clock::FakeRelativeClock;
 
 use super::*;
 
-fn config(burst: u32, rate_per_sec: u32, client_count_max: usize) -> Config {
+fn config(put_burst: u32, put_per_sec: u32, client_count_max: usize) -> Config {
     Config {
-        burst: NonZeroU32::new(burst).unwrap(),
-        rate_per_sec: NonZeroU32::new(rate_per_sec).unwrap(),
+        put_burst,
+        put_per_sec,
         client_count_max,
+        ..Config::default()
     }
 }
 

@@ -9,7 +9,6 @@ use std::{
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use quorate_ctl::{PublishArgs, ResolveArgs, out};
-use quorate_setting::Value;
 
 use crate::{
     config::{self, Loaded, Sources},
@@ -99,31 +98,27 @@ struct ConfigArgs {
 
 impl ConfigArgs {
     fn load(self) -> anyhow::Result<Loaded> {
-        let mut flags: Vec<(&'static [&'static str], Value)> = Vec::new();
+        let mut sources = Sources::new(self.config);
+        let mut flag = |key, value| config::set(&mut sources.flags, key, value);
         if let Some(dir) = self.data_dir {
             let dir = dir.into_os_string().into_string().ok();
             let dir = dir.context("--data-dir: the path is not Unicode, as TOML needs it")?;
-            flags.push((&["data_dir"], Value::String(dir)));
+            flag("data_dir", dir.into());
         }
         if !self.cluster_nodes.is_empty() {
-            let nodes = self.cluster_nodes.into_iter().map(Value::String).collect();
-            flags.push((&["cluster", "nodes"], Value::Array(nodes)));
+            flag("cluster.nodes", self.cluster_nodes.into());
         }
-        let listeners: [(&'static [&'static str], _); 4] = [
-            (&["http", "listen"], self.http_listen),
-            (&["peer", "listen"], self.peer_listen),
-            (&["admin", "listen"], self.admin_listen),
-            (&["dns", "listen"], self.dns_listen),
-        ];
-        for (keys, listen) in listeners {
-            flags.extend(listen.map(|listen| (keys, Value::String(listen.to_string()))));
+        for (key, listen) in [
+            ("http.listen", self.http_listen),
+            ("peer.listen", self.peer_listen),
+            ("admin.listen", self.admin_listen),
+            ("dns.listen", self.dns_listen),
+        ] {
+            if let Some(listen) = listen {
+                flag(key, listen.to_string().into());
+            }
         }
-        let environment = Sources::process_environment();
-        Ok(config::load(Sources {
-            file: self.config,
-            environment,
-            flags,
-        })?)
+        Ok(config::load(sources)?)
     }
 }
 
@@ -148,17 +143,14 @@ fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Dev(args) => block_on(crate::dev::run(args)),
         Command::Init(args) => init::run(&args),
-        Command::Config(ConfigCommand::Check { file }) => check(&file),
-        Command::Config(ConfigCommand::Show(args)) => {
-            out!("{}", args.load()?.show());
-            Ok(())
-        }
-        Command::Config(ConfigCommand::Example) => {
-            out!("{}", config::example());
-            Ok(())
-        }
-        Command::Config(ConfigCommand::Reference) => {
-            out!("{}", config::reference());
+        Command::Config(command) => {
+            let text = match command {
+                ConfigCommand::Check { file } => check(&file)?,
+                ConfigCommand::Show(args) => args.load()?.show(),
+                ConfigCommand::Example => config::example(),
+                ConfigCommand::Reference => config::reference(),
+            };
+            out!("{text}");
             Ok(())
         }
         Command::Publish(args) => block_on(quorate_ctl::publish(args)),
@@ -181,37 +173,22 @@ fn print_warnings(loaded: &Loaded) {
     }
 }
 
-fn check(file: &Path) -> anyhow::Result<()> {
-    let environment = Sources::process_environment();
-    let sources = Sources {
-        file: Some(file.to_owned()),
-        environment,
-        flags: Vec::new(),
-    };
-    let loaded = config::load(sources)?;
+/// Warns of what is doubtful in the configuration of this file, and says in short what it is.
+fn check(file: &Path) -> anyhow::Result<String> {
+    let loaded = config::load(Sources::new(Some(file.to_owned())))?;
     print_warnings(&loaded);
-    out!("{}", summary(file, &loaded));
-    Ok(())
-}
-
-fn summary(file: &Path, loaded: &Loaded) -> String {
     let config = &loaded.config;
     let cluster = match config.cluster.nodes.len() {
         0 => "this node alone".to_owned(),
         count => format!("{count} nodes"),
     };
-    let origins: Vec<&str> = config
-        .dns
-        .origins
-        .iter()
-        .map(|origin| &*origin.name)
-        .collect();
-    let origins = if origins.is_empty() {
-        "none".to_owned()
-    } else {
-        origins.join(", ")
+    let origins = config.dns.origins.iter();
+    let origins: Vec<&str> = origins.map(|origin| &*origin.name).collect();
+    let origins = match origins.is_empty() {
+        true => "none".to_owned(),
+        false => origins.join(", "),
     };
-    format!(
+    Ok(format!(
         "{}: OK\n  cluster  {}, {cluster}\n  data     {}\n  http     {}\n  dns      {}, origins: \
          {origins}\n  peers    {}\n  admin    {}\n",
         file.display(),
@@ -221,7 +198,7 @@ fn summary(file: &Path, loaded: &Loaded) -> String {
         config.dns.listen,
         config.peer.listen,
         config.admin.listen,
-    )
+    ))
 }
 
 #[cfg(test)]

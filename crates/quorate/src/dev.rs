@@ -9,10 +9,12 @@ use anyhow::{Context, bail};
 use clap::Args;
 use futures_util::future::select_all;
 use quorate_ctl::{DEV_ORIGIN as ORIGIN, open_key_file, out, outln};
+use quorate_dns::OriginSettings;
+use quorate_listener::BindError;
 use quorate_tls::Identity;
 
 use crate::{
-    config::{ConfigV1, OriginSettings},
+    config::{ConfigV1, NodeAddress},
     data_dir::{Cluster, DataDir},
     init::{self, KEY_FILE},
     node::{Addresses, RunningNode},
@@ -57,12 +59,6 @@ fn parse_nodes(text: &str) -> Result<usize, String> {
     }
 }
 
-/// The ports of node 0, which there is none of.
-const HTTP_PORT: u16 = 8080;
-const DNS_PORT: u16 = 5300;
-const PEER_PORT: u16 = 7700;
-const ADMIN_PORT: u16 = 9100;
-
 /// How many nodes share a machine's memory here: each may cache less than one that has its own.
 const STORE_CACHE_SIZE: u64 = 64 * 1024 * 1024;
 
@@ -81,7 +77,13 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
         nodes = start(&configs) => nodes?,
         () = stop.requested() => return Ok(()),
     };
-    out!("{}", banner(&nodes, root, &Demo::open(root)?));
+    let demo = root.join("demo.key");
+    let (keypair, _) = open_key_file(&demo)?;
+    let commands = demo_commands(&nodes, &demo, &keypair.to_z32());
+    out!(
+        "{}\nTry, in another terminal:\n\n{commands}\n",
+        banner(&nodes, root)
+    );
     let mut said_ready = false;
     loop {
         let ready = async {
@@ -108,7 +110,7 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
     };
     tokio::select! {
         () = shutdown => outln!("Stopped."),
-        () = stop.insisted() => {
+        () = stop.requested() => {
             drop(temporary);
             stop.in_disorder()
         }
@@ -174,26 +176,36 @@ fn configs(args: &DevArgs, root: &Path) -> anyhow::Result<Vec<(ConfigV1, Identit
         Ok((number, dir, identity))
     });
     let identities = identities.collect::<anyhow::Result<Vec<_>>>()?;
-    let address = |base: u16, number: usize| {
+    let default = ConfigV1::default();
+    // The usual ports are those of node 0, which there is none of.
+    let address = |usual: SocketAddr, number: usize| {
         let number = u16::try_from(number).expect("there are at most five nodes");
-        SocketAddr::from((Ipv4Addr::LOCALHOST, base + args.port_offset + number))
+        SocketAddr::from((
+            Ipv4Addr::LOCALHOST,
+            usual.port() + args.port_offset + number,
+        ))
     };
-    let nodes = identities.iter().map(|(number, _, identity)| {
-        let address = format!("{}@{}", identity.public_key(), address(PEER_PORT, *number));
-        address.parse().expect("a key and an address make a node")
+    let nodes = identities.iter().map(|(number, _, identity)| NodeAddress {
+        key: identity.public_key(),
+        address: address(default.peer.listen, *number).to_string(),
     });
     let nodes: Vec<_> = nodes.collect();
     let config = |(number, data_dir, identity)| {
         let mut config = ConfigV1 {
             data_dir,
-            ..ConfigV1::default()
+            ..default.clone()
         };
         config.cluster.name = CLUSTER_NAME.to_owned();
         config.cluster.nodes.clone_from(&nodes);
-        config.http.listen = address(HTTP_PORT, number);
-        config.dns.listen = address(DNS_PORT, number);
-        config.peer.listen = address(PEER_PORT, number);
-        config.admin.listen = address(ADMIN_PORT, number);
+        let listeners = [
+            &mut config.http.listen,
+            &mut config.dns.listen,
+            &mut config.peer.listen,
+            &mut config.admin.listen,
+        ];
+        listeners
+            .into_iter()
+            .for_each(|listen| *listen = address(*listen, number));
         config.dns.origins = vec![origin()];
         config.limit.enabled = false;
         config.store.cache_size = STORE_CACHE_SIZE;
@@ -219,7 +231,8 @@ async fn start(configs: &[(ConfigV1, Identity)]) -> anyhow::Result<Vec<RunningNo
     for (config, identity) in configs {
         let node = RunningNode::start(config, identity.clone()).await;
         nodes.push(node.map_err(|error| {
-            let context = match is_of_bind(&error) {
+            let is_of_bind = error.chain().any(|cause| cause.is::<BindError>());
+            let context = match is_of_bind {
                 true => "the cluster cannot be started; --port-offset N moves all ports",
                 false => "the cluster cannot be started",
             };
@@ -229,24 +242,14 @@ async fn start(configs: &[(ConfigV1, Identity)]) -> anyhow::Result<Vec<RunningNo
     Ok(nodes)
 }
 
-/// Whether an address could not be had.
-fn is_of_bind(error: &anyhow::Error) -> bool {
-    error
-        .chain()
-        .any(|cause| cause.is::<quorate_listener::BindError>())
-}
-
-fn banner(nodes: &[RunningNode], root: &Path, demo: &Demo) -> String {
+fn banner(nodes: &[RunningNode], root: &Path) -> String {
     use std::fmt::Write;
 
     let mut text = format!(
-        "Quorate: {}, data in {}\n\n",
+        "Quorate: {}, data in {}\n\n  \
+         node  HTTP             DNS              peers            admin, metrics\n",
         counted(nodes.len()),
         root.display()
-    );
-    let _ = writeln!(
-        text,
-        "  node  HTTP             DNS              peers            admin, metrics"
     );
     for (number, node) in (1..).zip(nodes) {
         let Addresses {
@@ -260,48 +263,24 @@ fn banner(nodes: &[RunningNode], root: &Path, demo: &Demo) -> String {
             "  {number}     {http:<16} {dns:<16} {peer:<16} {admin}"
         );
     }
-    let first = nodes[0].addresses();
-    let last = nodes[nodes.len() - 1].addresses();
-    let _ = write!(
-        text,
-        "\nTry, in another terminal:\n\n{}\n",
-        demo_commands(demo, first, last)
-    );
     text
 }
 
-/// Three commands that work as printed: publish at one node, look up at another.
-fn demo_commands(demo: &Demo, publish: Addresses, look_up: Addresses) -> String {
+/// Three commands that work as printed: publish at the first node, look up at the last.
+fn demo_commands(nodes: &[RunningNode], key_file: &Path, key: &str) -> String {
     let program = std::env::args()
         .next()
         .unwrap_or_else(|| "quorate".to_owned());
-    let Demo { path, key } = demo;
-    let path = path.display();
+    let key_file = key_file.display();
+    let (publish, look_up) = (nodes[0].addresses(), nodes[nodes.len() - 1].addresses());
     let (relay, relay_dns) = (publish.http, publish.dns);
     let (http, server, port) = (look_up.http, look_up.dns.ip(), look_up.dns.port());
     format!(
-        "  {program} publish --key {path} --relay http://{relay}/pkarr --dns {relay_dns} \
+        "  {program} publish --key {key_file} --relay http://{relay}/pkarr --dns {relay_dns} \
          _iroh TXT relay=https://relay.example.org\n  \
          curl --silent --dump-header - --output /dev/null http://{http}/pkarr/{key}\n  \
          dig @{server} -p {port} TXT _iroh.{key}.{ORIGIN}\n"
     )
-}
-
-/// A key to try things out with.
-struct Demo {
-    path: PathBuf,
-    key: String,
-}
-
-impl Demo {
-    fn open(root: &Path) -> anyhow::Result<Self> {
-        let path = root.join("demo.key");
-        let (keypair, _) = open_key_file(&path)?;
-        Ok(Self {
-            path,
-            key: keypair.to_z32(),
-        })
-    }
 }
 
 #[cfg(test)]

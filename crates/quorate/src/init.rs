@@ -8,15 +8,13 @@ use std::{
 use anyhow::{Context, ensure};
 use clap::Args;
 use quorate_ctl::outln;
+use quorate_peer::LinkServerConfig;
 use quorate_tls::{Identity, IdentityError};
 
 use crate::{config, data_dir::DataDir};
 
 /// The name of the file with the secret key, in the data directory.
 pub(crate) const KEY_FILE: &str = "node.key";
-
-/// Where peers are heard by default, as seen from the node itself.
-const DEFAULT_ADDRESS: &str = "127.0.0.1:7700";
 
 /// Arguments of `quorate init`.
 #[derive(Debug, Args)]
@@ -43,9 +41,9 @@ fn parse_address(text: &str) -> Result<String, String> {
 /// Makes the identity if there is none, and prints it.
 pub(crate) fn run(args: &InitArgs) -> anyhow::Result<()> {
     let identity = open_or_make(&args.data_dir)?;
-    let address = args.address.as_deref().unwrap_or_else(|| {
+    let address = args.address.clone().unwrap_or_else(|| {
         eprintln!("quorate: without --address this line is good for this machine alone");
-        DEFAULT_ADDRESS
+        format!("127.0.0.1:{}", LinkServerConfig::default().listen.port())
     });
     outln!("{}@{address}", identity.public_key());
     Ok(())

@@ -5,14 +5,11 @@ use std::{net::SocketAddr, sync::Arc};
 use anyhow::Context;
 use prometheus::Registry;
 use quorate_admin::Build;
-use quorate_authority::Authority;
-use quorate_dns::Responder;
-use quorate_http::with_cors;
+use quorate_dns::{DnsListeners, DnsServer, Responder};
+use quorate_http::{HttpListener, with_cors};
 use quorate_listener::Name;
 use quorate_packet::PublicKey;
-use quorate_peer::{
-    ClusterId, Credentials, LinkServer, LinkServerConfig, PeerTransport, TransportConfig,
-};
+use quorate_peer::{ClusterId, Credentials, LinkServer, PeerTransport, TransportConfig};
 use quorate_raft::{FatalError, Node, NodeMetrics, OpenError};
 use quorate_replica::Replica;
 use quorate_tls::Identity;
@@ -41,40 +38,33 @@ pub(crate) struct Addresses {
 
 /// Every address of a node, taken before anything is opened, so that a clash costs nothing.
 struct Listeners {
-    http: quorate_http::Bound,
-    dns: quorate_dns::Bound,
+    http: HttpListener,
+    dns: DnsListeners,
     peer: quorate_listener::Listener,
-    admin: quorate_http::Bound,
+    admin: HttpListener,
 }
 
 impl Listeners {
     async fn bind(config: &ConfigV1) -> anyhow::Result<Self> {
         Ok(Self {
             http: config.http_server().bind().await.context("http.listen")?,
-            dns: config.dns_server().bind().await.context("dns.listen")?,
+            dns: config.dns.clone().bind().await.context("dns.listen")?,
             peer: quorate_listener::Listener::bind("peers", config.peer.listen)
                 .await
                 .context("peer.listen")?,
-            admin: config.admin_server().bind().await.context("admin.listen")?,
+            admin: quorate_http::Config::new(config.admin.listen)
+                .bind()
+                .await
+                .context("admin.listen")?,
         })
-    }
-
-    fn addresses(&self) -> Addresses {
-        Addresses {
-            http: self.http.local_addr(),
-            dns: self.dns.local_addr(),
-            peer: self.peer.local_addr(),
-            admin: self.admin.local_addr(),
-        }
     }
 }
 
 /// A node that runs.
 pub(crate) struct RunningNode {
-    addresses: Addresses,
     node: Arc<Node>,
     http: quorate_http::Server,
-    dns: quorate_dns::Server,
+    dns: DnsServer,
     peer: quorate_listener::Server,
     admin: quorate_http::Server,
     _data_dir: DataDir,
@@ -84,7 +74,6 @@ impl RunningNode {
     /// Starts a node whose configuration was checked.
     pub(crate) async fn start(config: &ConfigV1, identity: Identity) -> anyhow::Result<Self> {
         let listeners = Listeners::bind(config).await?;
-        let addresses = listeners.addresses();
         let own = identity.public_key();
         let voters = config.voters(own);
         let cluster = Cluster::new(&config.cluster.name, voters.keys().map(|id| id.0));
@@ -109,12 +98,12 @@ impl RunningNode {
         let members: Vec<PublicKey> = voters.keys().map(|id| id.0).collect();
         let admit = Arc::new(move |key: &PublicKey| *key != own && members.contains(key));
         let listener_metrics = quorate_listener::Metrics::register(&registry)?;
-        let (config_of_peers, service) = (LinkServerConfig::default(), node.service());
+        let (config_of_peers, service) = (config.peer.clone(), node.service());
         let peer = LinkServer::new(config_of_peers, &credentials, admit, service, peer_metrics)
             .serve(listeners.peer, &listener_metrics);
         let replica: Arc<dyn Replica> = node.clone();
         let responder = Arc::new(Responder::new(
-            Authority::new(config.origins()).context("dns.origins")?,
+            config.authority(),
             replica.clone(),
             quorate_dns::Metrics::register(&registry)?,
         ));
@@ -123,7 +112,6 @@ impl RunningNode {
             .merge(quorate_dns::doh_router(responder.clone()))
             .merge(quorate_admin::health_router(replica.clone(), BUILD));
         Ok(Self {
-            addresses,
             node,
             http: listeners
                 .http
@@ -140,7 +128,12 @@ impl RunningNode {
     }
 
     pub(crate) fn addresses(&self) -> Addresses {
-        self.addresses
+        Addresses {
+            http: self.http.local_addr(),
+            dns: self.dns.local_addr(),
+            peer: self.peer.local_addr(),
+            admin: self.admin.local_addr(),
+        }
     }
 
     /// Resolves when the node can take PUTs.

@@ -38,7 +38,7 @@ pub(crate) async fn run(loaded: Loaded) -> anyhow::Result<()> {
     tracing::info!("stopping");
     tokio::select! {
         () = node.shutdown() => {}
-        () = stop.insisted() => stop.in_disorder(),
+        () = stop.requested() => stop.in_disorder(),
     }
     tracing::info!("stopped");
     Ok(())

@@ -41,7 +41,7 @@ impl Stop {
         })
     }
 
-    /// Resolves when the process is asked to stop.
+    /// Resolves when the process is asked to stop, or asked again while it stops.
     pub(crate) async fn requested(&mut self) {
         let received = tokio::select! {
             received = self.interrupt.recv() => received,
@@ -50,11 +50,6 @@ impl Stop {
         if received.is_none() {
             future::pending().await
         }
-    }
-
-    /// Resolves when a process that stops already is asked again.
-    pub(crate) async fn insisted(&mut self) {
-        self.requested().await;
     }
 
     /// Ends the process before everything was put in order. Nothing is closed: what the store would

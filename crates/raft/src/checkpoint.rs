@@ -26,13 +26,13 @@ pub(crate) async fn keep_log_short(raft: Raft, log: Arc<Log>, config: Config) {
         ticks.tick().await;
         let view = raft.view();
         let written = log.written_size();
-        let due = last.elapsed() >= config.checkpoint_interval
-            || written.saturating_sub(written_then) >= config.checkpoint_log_size;
+        let due = last.elapsed() >= config.checkpoint_interval()
+            || written.saturating_sub(written_then) >= config.settings.store.checkpoint_log_size;
         if due && view.applied > view.checkpoint {
             (last, written_then) = (Instant::now(), written);
             raft.trigger_checkpoint().await;
         }
-        if let Some(upto) = excess(&raft.view(), log.size(), config.log_kept_size_max) {
+        if let Some(upto) = excess(&raft.view(), log.size(), config.settings.log.kept_size_max) {
             raft.trigger_purge(upto).await;
         }
     }

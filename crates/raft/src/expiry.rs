@@ -26,22 +26,22 @@ pub(crate) async fn expire_packets(
     metrics: Metrics,
 ) {
     let mut clock = Clock::start();
-    let pause = (config.retention / 10).clamp(EXPIRE_INTERVAL_MIN, EXPIRE_INTERVAL_MAX);
+    let pause = (config.retention() / 10).clamp(EXPIRE_INTERVAL_MIN, EXPIRE_INTERVAL_MAX);
     let mut ticks = interval(pause);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         if clock.has_jumped() {
             tracing::error!(
-                pause = ?config.retention,
+                pause = ?config.retention(),
                 "the clock of this machine has jumped ahead: this node expires nothing for now"
             );
-            clock.distrust(config.retention);
+            clock.distrust(config.retention());
         }
         if !clock.is_trusted() {
             continue;
         }
-        let cutoff = now().saturating_sub(config.retention);
+        let cutoff = now().saturating_sub(config.retention());
         // An unreadable store stops the node through Raft, which reads it too.
         while matches!(store.oldest_received(), Ok(Some(oldest)) if oldest < cutoff) {
             let command = Command::Expire {

@@ -95,14 +95,16 @@ async fn run_link(mut link: PipelinedLink, mut queue: mpsc::Receiver<Call>) {
             },
             call = queue.recv(), if link.has_room() => {
                 let Some(Call { request, reply: caller }) = call else { break };
-                if let Err(error) = link.send(request).await {
+                if let Err(error) = link.open().await {
                     tracing::debug!(%error, "the leader cannot be reached");
-                    // With requests under way the link was open, and this one may have left too.
-                    let not_sent = waiting.is_empty().then_some(caller);
-                    reply(not_sent, Err(ForwardError::NotSent));
+                    reply(Some(caller), Err(ForwardError::NotSent));
                     break;
                 }
                 waiting.push_back(caller);
+                if let Err(error) = link.send(request).await {
+                    tracing::debug!(%error, "the link to the leader is lost");
+                    break;
+                }
             }
         }
     }

@@ -38,8 +38,8 @@ pub(crate) fn follow(
     config: &Config,
     tasks: &mut JoinSet<()>,
 ) -> (watch::Receiver<Leader>, watch::Receiver<Option<FatalError>>) {
-    let silence_max = config.election_timeout_max * SILENT_ELECTION_TIMEOUTS;
-    let (raft, look_interval) = (raft.clone(), config.heartbeat);
+    let silence_max = config.election_timeout_max() * SILENT_ELECTION_TIMEOUTS;
+    let (raft, look_interval) = (raft.clone(), config.heartbeat());
     let (leader_tx, leader) = watch::channel(Leader::default());
     let (failure_tx, failure) = watch::channel(None);
     tasks.spawn(async move {
@@ -85,7 +85,7 @@ fn current_leader(view: View, silence_max: Duration) -> Leader {
 
 /// Hands leadership to the follower that has most of the log, if this node leads and one lives.
 pub(crate) async fn hand_over(raft: &Raft, config: &Config, mut leader: watch::Receiver<Leader>) {
-    let Some(successor) = successor(&raft.view(), config.election_timeout_min) else {
+    let Some(successor) = successor(&raft.view(), config.election_timeout_min()) else {
         return;
     };
     tracing::info!(%successor, "handing over leadership");

@@ -83,7 +83,7 @@ impl Node {
         ));
         let recovered = watch_recovery(&raft, &mut tasks);
         Ok(Arc::new(Self {
-            puts: Puts::spawn(write_path.clone(), config.put_deadline),
+            puts: Puts::spawn(write_path.clone(), config.put_deadline()),
             config,
             write_path,
             state_machine,
@@ -116,7 +116,7 @@ impl Node {
     pub async fn ready(&self) {
         let mut leader = self.write_path.leader.clone();
         while self.not_ready().is_some() {
-            let _ = timeout(self.config.heartbeat, leader.changed()).await;
+            let _ = timeout(self.config.heartbeat(), leader.changed()).await;
         }
     }
 
@@ -168,7 +168,7 @@ async fn open_files(
     let log_config = quorate_log::Config::new(config.dir.join("log"));
     let store_config = quorate_store::Config {
         path: config.dir.join("records.redb"),
-        cache_size: config.store_cache_size,
+        cache_size: usize::try_from(config.settings.store.cache_size).unwrap_or(usize::MAX),
     };
     let metrics = metrics.clone();
     let (dir, has_joined) = (config.dir.clone(), config.has_joined);

@@ -237,7 +237,7 @@ async fn every_node_answers_a_put_alike() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_quorum_a_put_has_its_answer_in_time_and_reads_go_on() {
-    let adjust = |config: &mut Config| config.put_deadline = Duration::from_secs(1);
+    let adjust = |config: &mut Config| config.settings.put.deadline_ms = 1_000;
     let cluster = Cluster::start(3, adjust).await;
     let known = packet(1, 5);
     let leader = cluster.leader().clone();
@@ -266,7 +266,7 @@ async fn without_a_quorum_a_put_has_its_answer_in_time_and_reads_go_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_is_cut_off_stores_nothing_and_says_so() {
-    let adjust = |config: &mut Config| config.put_deadline = Duration::from_secs(2);
+    let adjust = |config: &mut Config| config.settings.put.deadline_ms = 2_000;
     let cluster = Cluster::start(3, adjust).await;
     let alone = cluster.followers().next().unwrap().clone();
     cluster
@@ -292,7 +292,7 @@ async fn a_node_that_is_cut_off_stores_nothing_and_says_so() {
 /// The deadline comes at the very moment of a retry again and again.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_no_leader_was_there_for_is_never_in_doubt() {
-    let adjust = |config: &mut Config| config.put_deadline = Duration::from_millis(20);
+    let adjust = |config: &mut Config| config.settings.put.deadline_ms = 20;
     let cluster = Cluster::start(3, adjust).await;
     let alone = cluster.followers().next().unwrap().clone();
     let node = alone.config.node;
@@ -330,7 +330,7 @@ async fn a_linearizable_read_at_a_follower_sees_what_was_acknowledged_elsewhere(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn packets_that_are_not_received_again_expire_on_all_nodes() {
-    let adjust = |config: &mut Config| config.retention = Duration::from_secs(2);
+    let adjust = |config: &mut Config| config.settings.packets.retention_secs = 2;
     let cluster = Cluster::start(3, adjust).await;
     let packets: Vec<_> = (0..20).map(|key| packet(key, 5)).collect();
     for packet in &packets {

@@ -31,8 +31,9 @@ impl Route {
 
 /// A link that is opened when it is needed and opened anew after it failed.
 ///
-/// openraft drops a call when its time is up. Its response is then still in flight, and the
-/// next call skips it: opening a new link for every late response would cost a loaded peer a handshake each.
+/// openraft drops a call when its time is up. Its response is then still in flight, and the next
+/// call skips it: opening a new link for every late response would cost a loaded peer a handshake
+/// each.
 pub(crate) struct PipelinedLink {
     route: Route,
     /// openraft wants its networks to be `Sync`, which a link need not be: it has one user.
@@ -65,17 +66,23 @@ impl PipelinedLink {
         self.in_flight.len() < PIPELINE_MAX
     }
 
-    /// Sends a request whose response is then in flight.
-    pub(crate) async fn send(&mut self, request: Request) -> Result<(), LinkError> {
-        if !self.has_room() {
-            self.close();
-        }
+    /// Opens the link if there is none. Nothing was sent when this fails.
+    pub(crate) async fn open(&mut self) -> Result<(), LinkError> {
         if self.link.is_none() {
             self.in_flight.clear();
             let route = self.route.clone();
             let opened = route.transport.open(route.peer, route.address, route.lane);
             self.link = Some(SyncWrapper::new(opened.await?));
         }
+        Ok(())
+    }
+
+    /// Sends a request whose response is then in flight. It may have left when this fails.
+    pub(crate) async fn send(&mut self, request: Request) -> Result<(), LinkError> {
+        if !self.has_room() {
+            self.close();
+        }
+        self.open().await?;
         let link = self.link.as_mut().expect("it was opened above").get_mut();
         // In flight from the moment the sink has the request: this future may be dropped at each await.
         let sent = match link.requests.feed(request).await {

@@ -110,7 +110,7 @@ impl Node {
     }
 
     fn is_fresh(&self, received: UnixMillis) -> bool {
-        now().since(received) < self.config.retention / RENEWALS_PER_RETENTION
+        now().since(received) < self.config.retention() / RENEWALS_PER_RETENTION
     }
 
     async fn read_index(&self) -> Option<LogIndex> {
@@ -132,7 +132,7 @@ impl Node {
             if let Some(index) = self.read_index().await {
                 break index;
             }
-            let _ = timeout(self.config.heartbeat, leader.changed()).await;
+            let _ = timeout(self.config.heartbeat(), leader.changed()).await;
         };
         let mut applied = self.write_path.applied.clone();
         let _ = applied.wait_for(|meta| meta.applied_index() >= index).await;

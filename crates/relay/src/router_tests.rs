@@ -578,9 +578,10 @@ async fn without_a_leader_only_linearizable_reads_fail() {
 fn limited(burst: u32, proxies: &[&str]) -> Fixture {
     Fixture::new(Config {
         limit: Some(ClientLimit::new(&LimitConfig {
-            burst: burst.try_into().unwrap(),
-            rate_per_sec: 1.try_into().unwrap(),
+            put_burst: burst,
+            put_per_sec: 1,
             client_count_max: 10,
+            ..LimitConfig::default()
         })),
         trusted_proxies: TrustedProxies::parse(proxies).unwrap(),
         ..Config::default()

@@ -1,5 +1,7 @@
 //! The declaration of settings.
 
+use toml::Value;
+
 /// What is known of a setting.
 #[derive(Debug, Clone)]
 pub struct Entry {
@@ -11,6 +13,8 @@ pub struct Entry {
     pub help: &'static str,
     /// The least and the most it may be.
     pub bounds: Option<String>,
+    /// What it is when nobody sets it.
+    pub default: Value,
     /// The settings in it, if it is a table or a list of tables.
     pub inner: Vec<Entry>,
 }
@@ -20,7 +24,8 @@ pub struct Entry {
 /// Each is `key: Type = default;`, or `key: Type = default, in min..=max, "why";` with bounds, and
 /// its doc comment is the help for users. `key was old_key: …` makes the error about a key of an
 /// earlier version name the one of today. The type of a setting is a [`Form`](crate::Form), as is
-/// the struct itself.
+/// the struct itself. Fields in `fixed { … }` behind the struct are part of it, with their defaults,
+/// and no operator sets them.
 #[macro_export]
 macro_rules! settings {
     (
@@ -32,16 +37,23 @@ macro_rules! settings {
                     $(, in $bounds:expr, $why:expr)?;
             )*
         }
+        $(fixed {
+            $(
+                $(#[doc = $fixed_help:literal])*
+                $fixed:ident: $fixed_type:ty = $fixed_default:expr;
+            )*
+        })?
     ) => {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq)]
         $vis struct $name {
             $( $(#[doc = $help])* $vis $key: $type, )*
+            $($( $(#[doc = $fixed_help])* $vis $fixed: $fixed_type, )*)?
         }
 
         impl Default for $name {
             fn default() -> Self {
-                Self { $( $key: $default, )* }
+                Self { $( $key: $default, )* $($( $fixed: $fixed_default, )*)? }
             }
         }
 
@@ -69,13 +81,14 @@ macro_rules! settings {
                 at: &$crate::KeyPath,
                 laid: &mut $crate::Laid,
             ) {
-                for (key, value) in laid.table(value, at).into_iter().flatten() {
-                    let at = at.key(key);
+                let table: Option<$crate::Table> = laid.read(value, at);
+                for (key, value) in table.into_iter().flatten() {
+                    let at = at.key(&key);
                     match key.as_str() {
                         $( stringify!($key) => {
-                            $crate::Form::lay(&mut self.$key, value, &at, laid)
+                            $crate::Form::lay(&mut self.$key, &value, &at, laid)
                         } )*
-                        _ => laid.refuse_key(key, &at, &<Self as $crate::Form>::entries()),
+                        _ => laid.refuse_key(&key, &at, &<Self as $crate::Form>::entries()),
                     }
                 }
             }
@@ -89,6 +102,7 @@ macro_rules! settings {
             }
 
             fn entries() -> Vec<$crate::Entry> {
+                let default = Self::default();
                 vec![$(
                     $crate::Entry {
                         key: stringify!($key),
@@ -98,6 +112,7 @@ macro_rules! settings {
                             let bounds: std::ops::RangeInclusive<$type> = $bounds;
                             format!("{} to {}", bounds.start(), bounds.end())
                         })?),
+                        default: $crate::Form::value(&default.$key),
                         inner: <$type as $crate::Form>::entries(),
                     },
                 )*]

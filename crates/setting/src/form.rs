@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
 };
 
-use toml::Value;
+use toml::{Table, Value};
 
 use crate::{Entry, Findings, KeyPath, Laid};
 
@@ -62,7 +62,8 @@ plain!(
 /// Taken whole or not at all, so that no element moves to the place of another.
 impl<T: Form> Form for Vec<T> {
     fn read(value: &Value, at: &KeyPath, laid: &mut Laid) -> Option<Self> {
-        let elements = laid.array(value, at)?.iter().enumerate();
+        let elements: Vec<Value> = laid.read(value, at)?;
+        let elements = elements.iter().enumerate();
         let elements: Vec<_> = elements
             .map(|(index, element)| T::read(element, &at.index(index), laid))
             .collect();
@@ -86,9 +87,13 @@ impl<T: Form> Form for Vec<T> {
 
 impl<T: Form> Form for BTreeMap<String, T> {
     fn read(value: &Value, at: &KeyPath, laid: &mut Laid) -> Option<Self> {
-        let pairs = laid.table(value, at)?.iter();
+        let pairs: Table = laid.read(value, at)?;
         let pairs: Vec<_> = pairs
-            .map(|(key, value)| Some((key.clone(), T::read(value, &at.key(key), laid)?)))
+            .into_iter()
+            .map(|(key, value)| {
+                let read = T::read(&value, &at.key(&key), laid)?;
+                Some((key, read))
+            })
             .collect();
         pairs.into_iter().collect()
     }

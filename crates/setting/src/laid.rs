@@ -1,7 +1,7 @@
 //! What came of laying values over settings.
 
 use serde::de::DeserializeOwned;
-use toml::{Table, Value};
+use toml::Value;
 
 use crate::{Entry, KeyPath};
 
@@ -24,22 +24,6 @@ impl Laid {
                 None
             }
         }
-    }
-
-    /// The table that `value` is, or a refusal.
-    pub fn table<'a>(&mut self, value: &'a Value, at: &KeyPath) -> Option<&'a Table> {
-        if !value.is_table() {
-            self.read::<Table>(value, at);
-        }
-        value.as_table()
-    }
-
-    /// The array that `value` is, or a refusal.
-    pub fn array<'a>(&mut self, value: &'a Value, at: &KeyPath) -> Option<&'a [Value]> {
-        if !value.is_array() {
-            self.read::<Vec<Value>>(value, at);
-        }
-        value.as_array().map(Vec::as_slice)
     }
 
     /// Refuses what stands at `at` because its key is none of `known`, and names the setting that

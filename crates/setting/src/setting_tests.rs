@@ -16,6 +16,10 @@ crate::settings! {
         /// Two of them.
         inner: Vec<Inner> = Vec::new();
     }
+    fixed {
+        /// What no operator sets.
+        fixed: bool = true;
+    }
 }
 
 crate::settings! {
@@ -45,6 +49,7 @@ fn refused(text: &str) -> Vec<String> {
 fn what_is_left_out_keeps_its_default() {
     let (outer, laid) = lay("number = 3\ninner = [{ number = 0 }]");
     assert_eq!((outer.number, &outer.list), (3, &vec![1]));
+    assert!(outer.fixed);
     let inner = Inner {
         number: 0,
         ..Inner::default()
@@ -77,6 +82,15 @@ fn each_mistake_is_told_with_its_key() {
         refused("list = 1"),
         ["list: invalid type: integer `1`, expected a sequence"]
     );
+}
+
+#[test]
+fn what_is_fixed_cannot_be_set() {
+    assert_eq!(
+        refused("fixed = false"),
+        ["fixed: unknown field `fixed`, expected one of `number`, `list`, `map`, `inner`"]
+    );
+    assert_eq!(Outer::default().value().get("fixed"), None);
 }
 
 #[test]
@@ -120,5 +134,6 @@ fn what_is_declared_is_known() {
     assert_eq!((number.key, number.was), ("number", Some("nummer")));
     assert_eq!(number.help, " A number.\n");
     assert_eq!(number.bounds.as_deref(), Some("1 to 9"));
+    assert_eq!(number.default, Value::Integer(5));
     assert_eq!(inner.inner.len(), 2);
 }

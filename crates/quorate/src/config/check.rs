@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 
-use quorate_authority::{Authority, Origin};
 use quorate_limit::TrustedProxies;
 use quorate_setting::{Findings, Form, KeyPath};
 
@@ -12,22 +11,18 @@ use super::{ConfigV1, settings::VERSION};
 /// slower and hardly safer.
 const NODE_COUNT_MAX: usize = 9;
 
-/// The most origins: every query is compared with each.
-const ORIGIN_COUNT_MAX: usize = 64;
-
 /// The longest name of a cluster, in characters: that of a DNS label.
 const CLUSTER_NAME_LEN_MAX: usize = 63;
 
 /// Checks bounds, relations and clashes.
 pub(super) fn check(config: &ConfigV1) -> Findings {
     let mut findings = Findings::default();
+    config.check(&KeyPath::default(), &mut findings);
     check_general(config, &mut findings);
     check_listeners(config, &mut findings);
     check_proxies(config, &mut findings);
     check_nodes(config, &mut findings);
-    let zones = check_origins(config, &mut findings);
-    config.check(&KeyPath::default(), &mut findings);
-    check_zones(zones, &mut findings);
+    config.dns.authority(&"dns".into(), &mut findings);
     check_elections(config, &mut findings);
     findings
 }
@@ -98,10 +93,8 @@ fn clashes(one: SocketAddr, other: SocketAddr) -> bool {
 fn check_proxies(config: &ConfigV1, findings: &mut Findings) {
     for (at, proxy) in config.http.trusted_proxies.iter().enumerate() {
         if let Err(error) = TrustedProxies::parse([proxy]) {
-            findings.error(
-                KeyPath::from("http.trusted_proxies").index(at),
-                error.to_string(),
-            );
+            let key = KeyPath::from("http.trusted_proxies").index(at);
+            findings.error(key, error.to_string());
         }
     }
 }
@@ -110,21 +103,18 @@ fn check_nodes(config: &ConfigV1, findings: &mut Findings) {
     let key = KeyPath::from("cluster.nodes");
     let nodes = &config.cluster.nodes;
     for (at, node) in nodes.iter().enumerate() {
-        let before = &nodes[..at];
-        if let Some(first) = before.iter().position(|other| other.key == node.key) {
-            let reason = format!("{} is already {}", node.key, key.index(first));
-            findings.error(key.index(at), reason);
-        } else if let Some(first) = before
-            .iter()
-            .position(|other| other.address == node.address)
-        {
-            let reason = format!(
-                "{} is already the address of {}",
-                node.address,
-                key.index(first)
-            );
-            findings.error(key.index(at), reason);
-        }
+        let mut before = nodes[..at].iter();
+        let same_key = before.clone().position(|other| other.key == node.key);
+        let same_address = before.position(|other| other.address == node.address);
+        let reason = match (same_key, same_address) {
+            (Some(first), _) => format!("{} is already {}", node.key, key.index(first)),
+            (None, Some(first)) => {
+                let first = key.index(first);
+                format!("{} is already the address of {first}", node.address)
+            }
+            (None, None) => continue,
+        };
+        findings.error(key.index(at), reason);
     }
     match nodes.len() {
         count if count > NODE_COUNT_MAX => {
@@ -145,50 +135,10 @@ fn check_nodes(config: &ConfigV1, findings: &mut Findings) {
     }
 }
 
-/// The zones whose names can be read.
-fn check_origins(config: &ConfigV1, findings: &mut Findings) -> Vec<Origin> {
-    let key = KeyPath::from("dns.origins");
-    let origins = &config.dns.origins;
-    if origins.is_empty() {
-        let reason = "there is none, so every DNS question is refused";
-        findings.warning(key.clone(), reason);
-    }
-    if origins.len() > ORIGIN_COUNT_MAX {
-        let reason = format!(
-            "{} origins are more than {ORIGIN_COUNT_MAX}: every query is compared with each",
-            origins.len()
-        );
-        findings.error(key.clone(), reason);
-    }
-    let mut zones: Vec<Option<Origin>> = Vec::new();
-    for (at, origin) in origins.iter().enumerate() {
-        let key = key.index(at);
-        let zone = origin.zone(&key, findings);
-        if let Some(Origin { name, .. }) = &zone {
-            let mut before = zones.iter();
-            let is_same = |zone: &Option<Origin>| zone.as_ref().is_some_and(|z| z.name == *name);
-            if let Some(first) = before.position(is_same) {
-                let reason = format!("{name} is already dns.origins[{first}]");
-                findings.error(key.key("name"), reason);
-            }
-        }
-        zones.push(zone);
-    }
-    zones.into_iter().flatten().collect()
-}
-
-/// How zones stand to each other, if nothing else is wrong with them: that has a better key.
-fn check_zones(zones: Vec<Origin>, findings: &mut Findings) {
-    let key = KeyPath::from("dns.origins");
-    let mut errors = findings.errors.iter();
-    if !errors.any(|found| found.key.is_inside(&key))
-        && let Err(error) = Authority::new(zones)
-    {
-        findings.error(key, error.to_string());
-    }
-}
-
 fn check_elections(config: &ConfigV1, findings: &mut Findings) {
+    const HEARTBEAT: &str = "raft.heartbeat_ms";
+    const MIN: &str = "raft.election_timeout_min_ms";
+    const MAX: &str = "raft.election_timeout_max_ms";
     let raft = &config.raft;
     let (heartbeat, min, max) = (
         raft.heartbeat_ms,
@@ -197,25 +147,15 @@ fn check_elections(config: &ConfigV1, findings: &mut Findings) {
     );
     if min < heartbeat.saturating_mul(2) {
         let reason = format!(
-            "{min} is less than twice raft.heartbeat_ms ({heartbeat}): one late heartbeat would \
-             bring an election"
+            "{min} is less than twice {HEARTBEAT} ({heartbeat}): one late heartbeat would bring an \
+             election"
         );
-        findings.error_between(
-            ["raft.election_timeout_min_ms", "raft.heartbeat_ms"],
-            reason,
-        );
+        findings.error_between([MIN, HEARTBEAT], reason);
     }
     if max <= min {
         let reason = format!(
-            "{max} is not above raft.election_timeout_min_ms ({min}): nodes that wait equally long \
-             split their votes"
+            "{max} is not above {MIN} ({min}): nodes that wait equally long split their votes"
         );
-        findings.error_between(
-            [
-                "raft.election_timeout_max_ms",
-                "raft.election_timeout_min_ms",
-            ],
-            reason,
-        );
+        findings.error_between([MAX, MIN], reason);
     }
 }

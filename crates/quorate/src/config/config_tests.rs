@@ -157,7 +157,7 @@ fn the_later_layer_wins_and_is_named() {
     );
     let loaded = load(Sources {
         file: Some(file.path().into()),
-        flags: vec![(&["http", "listen"], "127.0.0.1:4".into())],
+        flags: toml::toml! { http.listen = "127.0.0.1:4" },
         ..environment(&[
             ("QUORATE_HTTP_LISTEN", "127.0.0.1:3"),
             ("QUORATE_DATA_DIR", "/environment"),
@@ -441,15 +441,15 @@ fn origins_must_differ_and_hold_together() {
          \"ns.example.com.\" = [\"192.0.2.1\"]\n\"ns.example.org.\" = []\n\
          \"other.example.org.\" = [\"192.0.2.1\"]\n",
         &[
+            "FILE:5: dns.origins[0].ttl_secs: 0 is not from 1 to 604800: resolvers keep a mistake \
+             this long",
+            "FILE:6: dns.origins[0].soa.minimum_secs: 86400 is not from 1 to 60: an endpoint that \
+             was asked for before it published stays invisible this long",
             "FILE:8: dns.origins[0].ns_addresses.\"ns.example.com.\": ns.example.com. lies outside \
              example.org., so its addresses are not ours to give",
             "FILE:9: dns.origins[0].ns_addresses.\"ns.example.org.\": it lists no address",
             "FILE:10: dns.origins[0].ns_addresses.\"other.example.org.\": other.example.org. is not \
              in the list ns",
-            "FILE:5: dns.origins[0].ttl_secs: 0 is not from 1 to 604800: resolvers keep a mistake \
-             this long",
-            "FILE:6: dns.origins[0].soa.minimum_secs: 86400 is not from 1 to 60: an endpoint that \
-             was asked for before it published stays invisible this long",
         ],
     );
     check(
@@ -541,7 +541,7 @@ fn numbers_out_of_bounds_are_refused() {
             [(1 << 27) - 1, (1 << 36) + 1],
         ),
     ] {
-        let variable = environment::variable(&KeyPath::from(key));
+        let variable = problem::variable(&KeyPath::from(key));
         for value in good {
             load(environment(&[(&variable, &value.to_string())]))
                 .unwrap_or_else(|problems| panic!("{key} = {value}: {problems}"));
@@ -605,7 +605,7 @@ fn show_tells_every_setting_and_its_source() {
     let path = file.path().to_str().unwrap();
     let loaded = load(Sources {
         file: Some(path.into()),
-        flags: vec![(&["data_dir"], "/data".into())],
+        flags: toml::toml! { data_dir = "/data" },
         ..environment(&[("QUORATE_RAFT_HEARTBEAT_MS", "60")])
     })
     .unwrap();

@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use quorate_setting::{Entry, Form, KeyPath, Table, Value};
+use quorate_setting::{Entry, Form, KeyPath, Laid, Value};
 
-use super::{ConfigV1, OriginSettings};
+use super::ConfigV1;
 
 /// The longest line of an example, in characters.
 const WIDTH: usize = 100;
@@ -45,14 +45,12 @@ A list may be separated by commas there. These have flags of `serve` too: `data_
 /// The commented example file.
 pub(crate) fn example() -> String {
     let mut out = EXAMPLE_HEADER.to_owned();
-    let (example, default) = (config_of_example().value(), ConfigV1::default().value());
-    let (example, default) = (as_table(&example), as_table(&default));
+    let example = config_of_example().value();
     out.push('\n');
     write_table(
         &mut out,
         &ConfigV1::entries(),
-        example,
-        default,
+        &example,
         &KeyPath::default(),
     );
     out
@@ -60,43 +58,33 @@ pub(crate) fn example() -> String {
 
 /// A node of three that serves one zone.
 fn config_of_example() -> ConfigV1 {
-    let nodes = [
-        "36hua9cfga3qfsky7dau4ukkrpy6xy5ob5enbtzhfd1581pg7b7o@node1.example.org:7700",
-        "6cihoogp1aqqc9fpougscqq6ik5rnszzso8dmn8c1qn8qouizway@node2.example.org:7700",
-        "4jnfjhf1uuz3hg87pqbpphut7omiyu7eqt9fkx6aeykp5jiwn9qy@node3.example.org:7700",
-    ];
-    let servers = (1..=3).map(|number| {
-        let addresses = [format!("192.0.2.{number}"), format!("2001:db8::{number}")];
-        let addresses = addresses.iter().map(|address| address.parse());
-        (
-            format!("ns{number}.dns.example.org."),
-            addresses
-                .map(|address| address.expect("it is an address"))
-                .collect(),
-        )
-    });
-    let mut origin = OriginSettings {
-        name: "dns.example.org.".to_owned(),
-        ns_addresses: servers.collect(),
-        a: vec![[192, 0, 2, 1].into()],
-        aaaa: vec![[0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into()],
-        ..OriginSettings::default()
-    };
-    origin.ns = origin.ns_addresses.keys().cloned().collect();
-    let mut config = ConfigV1::default();
-    let nodes = nodes.iter().map(|node| node.parse());
-    config.cluster.nodes = nodes.map(|node| node.expect("it is a node")).collect();
-    config.dns.origins = vec![origin];
-    config
-}
+    let settings = toml::toml! {
+        [cluster]
+        nodes = [
+            "36hua9cfga3qfsky7dau4ukkrpy6xy5ob5enbtzhfd1581pg7b7o@node1.example.org:7700",
+            "6cihoogp1aqqc9fpougscqq6ik5rnszzso8dmn8c1qn8qouizway@node2.example.org:7700",
+            "4jnfjhf1uuz3hg87pqbpphut7omiyu7eqt9fkx6aeykp5jiwn9qy@node3.example.org:7700",
+        ]
 
-fn as_table(value: &Value) -> &Table {
-    value.as_table().expect("settings have the form of a table")
+        [[dns.origins]]
+        name = "dns.example.org."
+        ns = ["ns1.dns.example.org.", "ns2.dns.example.org.", "ns3.dns.example.org."]
+        a = ["192.0.2.1"]
+        aaaa = ["2001:db8::1"]
+
+        [dns.origins.ns_addresses]
+        "ns1.dns.example.org." = ["192.0.2.1", "2001:db8::1"]
+        "ns2.dns.example.org." = ["192.0.2.2", "2001:db8::2"]
+        "ns3.dns.example.org." = ["192.0.2.3", "2001:db8::3"]
+    };
+    let mut config = ConfigV1::default();
+    config.lay(&settings.into(), &KeyPath::default(), &mut Laid::default());
+    config
 }
 
 /// The settings of a table: first values, then the tables in it, as TOML wants it. What equals its
 /// default stands behind a #.
-fn write_table(out: &mut String, entries: &[Entry], table: &Table, defaults: &Table, at: &KeyPath) {
+fn write_table(out: &mut String, entries: &[Entry], table: &Value, at: &KeyPath) {
     let is_block = |entry: &&Entry| match &table[entry.key] {
         Value::Table(table) => !table.is_empty(),
         Value::Array(elements) => elements.first().is_some_and(Value::is_table),
@@ -107,7 +95,7 @@ fn write_table(out: &mut String, entries: &[Entry], table: &Table, defaults: &Ta
         write_help(out, entry);
         let value = &table[entry.key];
         // The version is told, whatever it is.
-        let is_default = *value == defaults[entry.key] && entry.key != "version";
+        let is_default = *value == entry.default && entry.key != "version";
         let sign = if is_default { "# " } else { "" };
         let _ = writeln!(out, "{sign}{} = {}", entry.key, text(value));
     }
@@ -115,26 +103,19 @@ fn write_table(out: &mut String, entries: &[Entry], table: &Table, defaults: &Ta
         let path = at.key(entry.key);
         out.push('\n');
         write_help(out, entry);
-        match (&table[entry.key], &defaults[entry.key]) {
-            (Value::Array(elements), _) => {
-                let default = OriginSettings::default().value();
+        match &table[entry.key] {
+            Value::Array(elements) => {
                 for element in elements {
                     let _ = writeln!(out, "[[{path}]]");
-                    write_table(
-                        out,
-                        &entry.inner,
-                        as_table(element),
-                        as_table(&default),
-                        &path,
-                    );
+                    write_table(out, &entry.inner, element, &path);
                 }
             }
-            (Value::Table(map), _) if entry.inner.is_empty() => {
+            Value::Table(map) if entry.inner.is_empty() => {
                 let _ = write!(out, "[{path}]\n{map}");
             }
-            (table, default) => {
+            table => {
                 let _ = writeln!(out, "[{path}]");
-                write_table(out, &entry.inner, as_table(table), as_table(default), &path);
+                write_table(out, &entry.inner, table, &path);
             }
         }
     }
@@ -164,62 +145,36 @@ fn text(value: &Value) -> String {
 /// The reference page, in Markdown.
 pub(crate) fn reference() -> String {
     let mut out = REFERENCE_HEADER.to_owned();
-    let default = ConfigV1::default().value();
     let (sections, general): (Vec<Entry>, Vec<Entry>) = ConfigV1::entries()
         .into_iter()
         .partition(|entry| !entry.inner.is_empty());
-    write_rows(&mut out, "General", "", &general, as_table(&default), "");
+    out.push_str("\n## General\n\n");
+    write_rows(&mut out, &general, "");
     for section in &sections {
-        let title = format!("[{}]", section.key);
-        let prefix = format!("{}.", section.key);
-        let default = as_table(&default[section.key]);
-        write_rows(
-            &mut out,
-            &title,
-            section.help,
-            &section.inner,
-            default,
-            &prefix,
-        );
+        let (key, help) = (section.key, in_one_line(section.help));
+        let _ = write!(out, "\n## [{key}]\n\n{help}\n\n");
+        write_rows(&mut out, &section.inner, &format!("{key}."));
     }
     out
 }
 
-fn write_rows(
-    out: &mut String,
-    title: &str,
-    help: &str,
-    entries: &[Entry],
-    defaults: &Table,
-    prefix: &str,
-) {
-    let _ = write!(out, "\n## {title}\n\n");
-    if !help.is_empty() {
-        let _ = write!(out, "{}\n\n", in_one_line(help));
-    }
+fn write_rows(out: &mut String, entries: &[Entry], prefix: &str) {
     out.push_str("| setting | default | allowed | meaning |\n|---|---|---|---|\n");
-    write_settings(out, entries, defaults, prefix);
+    write_settings(out, entries, prefix);
 }
 
-fn write_settings(out: &mut String, entries: &[Entry], defaults: &Table, prefix: &str) {
+fn write_settings(out: &mut String, entries: &[Entry], prefix: &str) {
     for entry in entries {
-        let default = &defaults[entry.key];
-        let is_table = default.is_table() && !entry.inner.is_empty();
-        let shown = if is_table {
-            String::new()
-        } else {
-            format!("`{default}`")
+        // A table is told by what is in it, a list of tables by its default too.
+        let (default, below) = match &entry.default {
+            Value::Table(_) if !entry.inner.is_empty() => (String::new(), "."),
+            default => (format!("`{default}`"), "[]."),
         };
         let bounds = entry.bounds.as_deref().unwrap_or_default();
         let help = in_one_line(entry.help);
         let key = format!("{prefix}{}", entry.key);
-        let _ = writeln!(out, "| `{key}` | {shown} | {bounds} | {help} |");
-        if is_table {
-            write_settings(out, &entry.inner, as_table(default), &format!("{key}."));
-        } else if !entry.inner.is_empty() {
-            let default = OriginSettings::default().value();
-            write_settings(out, &entry.inner, as_table(&default), &format!("{key}[]."));
-        }
+        let _ = writeln!(out, "| `{key}` | {default} | {bounds} | {help} |");
+        write_settings(out, &entry.inner, &format!("{key}{below}"));
     }
 }
 

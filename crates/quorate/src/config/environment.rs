@@ -7,10 +7,8 @@ use quorate_setting::{Entry, Form, KeyPath, Table, Value};
 use super::{
     ConfigV1, Problem, Source,
     layers::{self, Layer, Place},
+    problem::{PREFIX, variable},
 };
-
-/// What the names of our variables begin with.
-pub(crate) const PREFIX: &str = "QUORATE_";
 
 /// Variables that begin alike and set nothing: the one names the commit at build time, the other the
 /// program that the tests run.
@@ -26,65 +24,58 @@ pub(crate) fn read(variables: impl IntoIterator<Item = (String, String)>) -> (La
         .into_iter()
         .filter(|(name, _)| name.starts_with(PREFIX) && !OTHERS.contains(&name.as_str()));
     for (name, text) in ours.collect::<BTreeMap<_, _>>() {
-        let (key, set) = match settings.get(&name) {
-            Some((keys, default)) => {
-                let keys: Vec<&str> = keys.split('.').collect();
-                let set = parse(&text, default).map(|value| layers::set(&mut table, &keys, value));
-                (Some(KeyPath::from(&*keys.join("."))), set)
-            }
-            None => (None, Err(unknown(&name, settings.keys()))),
+        let (key, reason) = match settings.get(&name) {
+            Some((key, default)) if variable(key) == name => match parse(&text, default) {
+                Ok(value) => {
+                    layers::set(&mut table, &key.to_string(), value);
+                    continue;
+                }
+                Err(reason) => (Some(key.clone()), reason),
+            },
+            Some((key, _)) => (None, format!("it is called {} now", variable(key))),
+            None => (None, unknown(&name, &settings)),
         };
-        if let Err(reason) = set {
-            let source = Source::Variable(name);
-            problems.push(Problem {
-                source,
-                key,
-                reason,
-            });
-        }
+        let source = Source::Variable(name);
+        problems.push(Problem {
+            source,
+            key,
+            reason,
+        });
     }
     let place = Place::Environment;
     (Layer { table, place }, problems)
 }
 
-/// The variable that sets what stands at `key`, or what that is part of.
-pub(crate) fn variable(key: &KeyPath) -> String {
-    let name = key.section_and_key().replace('.', "_").to_uppercase();
-    format!("{PREFIX}{name}")
-}
-
-/// All settings that a variable can set, by its name: the key, and the default, which tells how to
-/// read a text. The version belongs to the file alone.
-fn settings() -> BTreeMap<String, (String, Value)> {
+/// What variables can set, by their names and by those of earlier versions: the key, and the default,
+/// which tells how to read a text. The version belongs to the file alone.
+fn settings() -> BTreeMap<String, (KeyPath, Value)> {
     let mut settings = BTreeMap::new();
-    let mut add = |key: String, default| {
-        settings.insert(variable(&KeyPath::from(&*key)), (key, default));
+    let mut add = |keys: Vec<KeyPath>, entry: &Entry| {
+        for key in &keys {
+            settings.insert(variable(key), (keys[0].clone(), entry.default.clone()));
+        }
     };
-    let defaults = ConfigV1::default().value();
-    for (section, value) in defaults.as_table().into_iter().flatten() {
-        match value {
-            Value::Table(table) => table
-                .iter()
-                .for_each(|(key, default)| add(format!("{section}.{key}"), default.clone())),
-            _ if section == "version" => {}
-            default => add(section.clone(), default.clone()),
+    for section in ConfigV1::entries() {
+        let keys = keys(&[KeyPath::default()], &section);
+        match &section.default {
+            Value::Table(_) => {
+                let inner = section.inner.iter();
+                inner.for_each(|entry| add(self::keys(&keys, entry), entry));
+            }
+            _ if section.key == "version" => {}
+            _ => add(keys, &section),
         }
     }
     settings
 }
 
-/// The variable of today for one that an earlier version had.
-fn renamed(name: &str) -> Option<String> {
-    let names = |entry: &Entry| [Some(entry.key), entry.was].into_iter().flatten();
-    ConfigV1::entries().iter().find_map(|section| {
-        section.inner.iter().find_map(|entry| {
-            let mut was = names(section).flat_map(|section| {
-                names(entry).map(move |key| KeyPath::default().key(section).key(key))
-            });
-            was.any(|was| variable(&was) == name)
-                .then(|| variable(&KeyPath::default().key(section.key).key(entry.key)))
-        })
-    })
+/// The keys that `entry` has or had in the tables at `around`, that of today first.
+fn keys(around: &[KeyPath], entry: &Entry) -> Vec<KeyPath> {
+    let names = [Some(entry.key), entry.was].into_iter().flatten();
+    let keys = around
+        .iter()
+        .flat_map(|at| names.clone().map(|name| at.key(name)));
+    keys.collect()
 }
 
 fn parse(text: &str, default: &Value) -> Result<Value, String> {
@@ -120,7 +111,7 @@ fn kind(default: &Value) -> &'static str {
     }
 }
 
-fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> String {
+fn unknown(name: &str, settings: &BTreeMap<String, (KeyPath, Value)>) -> String {
     // What Kubernetes sets in every container beside a service called `quorate`.
     let suffix = &name[PREFIX.len()..];
     if suffix.starts_with("SERVICE_") || suffix == "PORT" || suffix.starts_with("PORT_") {
@@ -128,15 +119,12 @@ fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> String {
                 set `enableServiceLinks: false` in the pod"
             .to_owned();
     }
-    if let Some(now) = renamed(name) {
-        return format!("it is called {now} now");
-    }
     let section = name.split('_').nth(1).unwrap_or_default();
     let prefix = format!("{PREFIX}{section}_");
-    let near: Vec<&str> = known
-        .filter(|known| known.starts_with(&prefix))
-        .map(String::as_str)
-        .collect();
+    let near = settings
+        .iter()
+        .filter(|(known, (key, _))| known.starts_with(&prefix) && variable(key) == **known);
+    let near: Vec<&str> = near.map(|(known, _)| known.as_str()).collect();
     match near.is_empty() {
         true => "no setting has this name; `quorate config show` lists them all".to_owned(),
         false => format!("no setting has this name; near it are {}", near.join(", ")),

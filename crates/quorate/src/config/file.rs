@@ -20,18 +20,17 @@ const FILE_SIZE_MAX: u64 = 1024 * 1024;
 
 /// Reads the file. Fails with everything that keeps its values from being read at all.
 pub(crate) fn read(path: &Path) -> Result<Layer, Vec<Problem>> {
-    let text = read_text(path).map_err(|reason| {
-        let source = Source::File {
-            path: path.to_owned(),
-            line: None,
-        };
-        vec![Problem {
-            source,
-            key: None,
-            reason,
-        }]
-    })?;
+    let text = read_text(path).map_err(|reason| vec![problem(path, None, None, reason)])?;
     parse(path, &text)
+}
+
+fn problem(path: &Path, line: Option<usize>, key: Option<KeyPath>, reason: String) -> Problem {
+    let path = path.to_owned();
+    Problem {
+        source: Source::File { path, line },
+        key,
+        reason,
+    }
 }
 
 fn read_text(path: &Path) -> Result<String, String> {
@@ -48,22 +47,9 @@ fn read_text(path: &Path) -> Result<String, String> {
 }
 
 /// Parses the text of the file at `path`.
-pub(crate) fn parse(path: &Path, text: &str) -> Result<Layer, Vec<Problem>> {
-    let line = |offset: usize| {
-        1 + text
-            .bytes()
-            .take(offset)
-            .filter(|byte| *byte == b'\n')
-            .count()
-    };
-    let problem = |line, key, reason| Problem {
-        source: Source::File {
-            path: path.to_owned(),
-            line,
-        },
-        key,
-        reason,
-    };
+fn parse(path: &Path, text: &str) -> Result<Layer, Vec<Problem>> {
+    let line = |offset: usize| 1 + text.bytes().take(offset).filter(|b| *b == b'\n').count();
+    let problem = |line, key, reason| problem(path, line, key, reason);
     let (document, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
         let syntax = errors.iter().map(|error| {
@@ -84,29 +70,20 @@ pub(crate) fn parse(path: &Path, text: &str) -> Result<Layer, Vec<Problem>> {
     };
 
     // Of another version nothing else can be judged.
-    let key = KeyPath::from("version");
-    match table.get("version").map(toml::Value::as_integer) {
-        Some(Some(version)) if version == i64::from(VERSION) => {}
+    let reason = match table.get("version").map(toml::Value::as_integer) {
+        Some(Some(version)) if version == i64::from(VERSION) => {
+            let path = path.to_owned();
+            let place = Place::File { path, lines };
+            return Ok(Layer { table, place });
+        }
         Some(Some(version)) => {
-            let reason = format!("this program reads version {VERSION}, the file has {version}");
-            return Err(vec![problem(lines.get(&key).copied(), Some(key), reason)]);
+            format!("this program reads version {VERSION}, the file has {version}")
         }
-        Some(None) => {
-            let reason = format!("write the number {VERSION}");
-            return Err(vec![problem(lines.get(&key).copied(), Some(key), reason)]);
-        }
-        None => {
-            let reason = format!("it is missing; the first line should be `version = {VERSION}`");
-            return Err(vec![problem(None, Some(key), reason)]);
-        }
-    }
-    Ok(Layer {
-        table,
-        place: Place::File {
-            path: path.to_owned(),
-            lines,
-        },
-    })
+        Some(None) => format!("write the number {VERSION}"),
+        None => format!("it is missing; the first line should be `version = {VERSION}`"),
+    };
+    let key = KeyPath::from("version");
+    Err(vec![problem(lines.get(&key).copied(), Some(key), reason)])
 }
 
 fn lines_of_table(

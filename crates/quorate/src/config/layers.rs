@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use quorate_setting::{Form, KeyPath, Laid, Table, Value};
 
-use super::{ConfigV1, Problem, Source, environment};
+use super::{ConfigV1, Problem, Source, problem};
 
 /// Values from one place.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ impl Place {
                 path: path.clone(),
                 line: nearest(lines, key).copied(),
             },
-            Self::Environment => Source::Variable(environment::variable(key)),
+            Self::Environment => Source::Variable(problem::variable(key)),
             Self::Flags => {
                 let flag = key.section_and_key().replace(['.', '_'], "-");
                 Source::Flag(format!("--{flag}"))
@@ -102,22 +102,16 @@ impl Layers {
     }
 }
 
-/// Sets the value at `keys`, and makes the tables on the way.
-pub(crate) fn set(table: &mut Table, keys: &[&str], value: Value) {
-    match keys {
-        [] => {}
-        [key] => {
-            table.insert((*key).to_owned(), value);
+/// Sets the value at `key`, as in `http.listen`, and makes the table that it is in.
+pub(crate) fn set(table: &mut Table, key: &str, value: Value) {
+    match key.split_once('.') {
+        None => {
+            table.insert(key.to_owned(), value);
         }
-        [key, rest @ ..] => {
-            let inner = table
-                .entry(*key)
-                .or_insert_with(|| Value::Table(Table::new()));
-            set(
-                inner.as_table_mut().expect("a section holds settings"),
-                rest,
-                value,
-            );
+        Some((section, key)) => {
+            let section = table.entry(section).or_insert_with(|| Table::new().into());
+            let section = section.as_table_mut().expect("a section holds settings");
+            set(section, key, value);
         }
     }
 }

@@ -17,7 +17,6 @@ mod environment;
 mod file;
 mod layers;
 mod node_address;
-mod origin;
 mod problem;
 mod rooms;
 mod settings;
@@ -26,14 +25,14 @@ mod show;
 use std::path::PathBuf;
 
 use quorate_packet::PublicKey;
-use quorate_setting::{Finding, KeyPath, Table, Value};
+use quorate_setting::{Finding, KeyPath, Table};
 
 pub(crate) use document::{example, reference};
 pub(crate) use node_address::{NodeAddress, check_address};
-pub(crate) use origin::OriginSettings;
 pub(crate) use problem::{Problem, Problems, Source};
 pub(crate) use settings::ConfigV1;
 
+pub(crate) use layers::set;
 use layers::{Layer, Layers, Place};
 
 /// Where settings are taken from, beside the built-in defaults.
@@ -43,16 +42,22 @@ pub(crate) struct Sources {
     pub(crate) file: Option<PathBuf>,
     /// Environment variables, those of others among them.
     pub(crate) environment: Vec<(String, String)>,
-    /// Settings given by flags.
-    pub(crate) flags: Vec<(&'static [&'static str], Value)>,
+    /// Settings given by flags, as the file would have them.
+    pub(crate) flags: Table,
 }
 
 impl Sources {
-    /// The variables of this process. Those that are not Unicode are none of ours.
-    pub(crate) fn process_environment() -> Vec<(String, String)> {
-        std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-            .collect()
+    /// This file and the environment of this process, whose variables that are not Unicode are none
+    /// of ours.
+    pub(crate) fn new(file: Option<PathBuf>) -> Self {
+        let environment = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        Self {
+            file,
+            environment: environment.collect(),
+            flags: Table::new(),
+        }
     }
 }
 
@@ -80,7 +85,10 @@ pub(crate) fn load(sources: Sources) -> Result<Loaded, Problems> {
     let (layer, errors) = environment::read(sources.environment);
     problems.extend(errors);
     problems.extend(layers.lay(layer));
-    problems.extend(layers.lay(flags(sources.flags)));
+    problems.extend(layers.lay(Layer {
+        table: sources.flags,
+        place: Place::Flags,
+    }));
 
     let findings = check::check(&layers.config);
     let locate = |found: Finding| Problem {
@@ -106,17 +114,6 @@ fn locate(found: &Finding, layers: &Layers) -> Source {
     keys.map(|key| layers.source(key))
         .find(|source| *source != Source::Default)
         .unwrap_or(Source::Default)
-}
-
-fn flags(flags: Vec<(&'static [&'static str], Value)>) -> Layer {
-    let mut table = Table::new();
-    for (keys, value) in flags {
-        layers::set(&mut table, keys, value);
-    }
-    Layer {
-        table,
-        place: Place::Flags,
-    }
 }
 
 impl Loaded {

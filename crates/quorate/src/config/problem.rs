@@ -22,6 +22,15 @@ pub(crate) enum Source {
     Flag(String),
 }
 
+/// What the names of our variables begin with.
+pub(crate) const PREFIX: &str = "QUORATE_";
+
+/// The variable that sets what stands at `key`, or what that is part of.
+pub(crate) fn variable(key: &KeyPath) -> String {
+    let name = key.section_and_key().replace('.', "_").to_uppercase();
+    format!("{PREFIX}{name}")
+}
+
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -2,22 +2,16 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use quorate_authority::Authority;
 use quorate_limit::{ClientLimit, TrustedProxies};
 use quorate_packet::PublicKey;
+use quorate_raft::Settings;
 use quorate_rpc::NodeId;
-use quorate_setting::{Findings, KeyPath};
+use quorate_setting::Findings;
 
 use super::ConfigV1;
 
-/// How much later than the replica the relay gives up: the replica's own answer says more.
-const RELAY_DEADLINE_MARGIN: Duration = Duration::from_millis(500);
-
 impl ConfigV1 {
-    /// How long the replica may take for a PUT.
-    pub(crate) fn put_deadline(&self) -> Duration {
-        Duration::from_millis(self.put.deadline_ms)
-    }
-
     /// The founding voters and their addresses. A node without a list founds a cluster by itself,
     /// and nobody dials it.
     pub(crate) fn voters(&self, identity: PublicKey) -> BTreeMap<NodeId, String> {
@@ -32,7 +26,7 @@ impl ConfigV1 {
 
     /// The node of this identity, and whether it has been part of the cluster before.
     pub(crate) fn raft(&self, identity: PublicKey, has_joined: bool) -> quorate_raft::Config {
-        let settings = quorate_raft::Settings {
+        let settings = Settings {
             packets: self.packets.clone(),
             put: self.put.clone(),
             raft: self.raft.clone(),
@@ -40,62 +34,42 @@ impl ConfigV1 {
             log: self.log.clone(),
         };
         quorate_raft::Config {
+            node: NodeId(identity),
+            voters: self.voters(identity),
             has_joined,
-            ..quorate_raft::Config::with_settings(
-                NodeId(identity),
-                self.voters(identity),
-                self.data_dir.clone(),
-                &settings,
-            )
+            dir: self.data_dir.clone(),
+            settings,
         }
     }
 
-    /// The zones. Their names must have been checked.
-    pub(crate) fn origins(&self) -> Vec<quorate_authority::Origin> {
-        let key = KeyPath::from("dns.origins");
-        let origins = self.dns.origins.iter();
-        let zones = origins.map(|origin| origin.zone(&key, &mut Findings::default()));
-        zones
-            .collect::<Option<_>>()
-            .expect("names are parsed when the configuration is checked")
-    }
-
-    /// The limit of PUTs per client, if there is one.
-    pub(crate) fn limit(&self) -> Option<quorate_limit::Config> {
-        self.limit.enabled.then(|| (&self.limit).into())
+    /// The zones, which must have been checked.
+    pub(crate) fn authority(&self) -> Authority {
+        let authority = self.dns.authority(&"dns".into(), &mut Findings::default());
+        authority.expect("zones are checked with the configuration")
     }
 
     /// The relay.
     pub(crate) fn relay(&self) -> quorate_relay::Config {
+        let limit = &self.limit;
         quorate_relay::Config {
-            limit: self.limit().map(|limit| ClientLimit::new(&limit)),
+            limit: limit.enabled.then(|| ClientLimit::new(limit)),
             trusted_proxies: TrustedProxies::parse(&self.http.trusted_proxies)
                 .expect("each was parsed when the configuration was checked"),
-            deadline: self.put_deadline() + RELAY_DEADLINE_MARGIN,
+            deadline: self.relay_deadline(),
         }
+    }
+
+    fn relay_deadline(&self) -> Duration {
+        Duration::from_millis(self.put.deadline_ms) + quorate_relay::ANSWER_MARGIN
     }
 
     /// The public HTTP server.
     pub(crate) fn http_server(&self) -> quorate_http::Config {
         quorate_http::Config {
-            connection_count_max: self.http.connection_count_max,
             // A node that stops still answers every PUT that it has taken.
-            drain_timeout: self.put_deadline() + RELAY_DEADLINE_MARGIN,
-            ..quorate_http::Config::new(self.http.listen)
+            drain_timeout: self.relay_deadline(),
+            ..self.http.clone()
         }
-    }
-
-    /// The DNS server.
-    pub(crate) fn dns_server(&self) -> quorate_dns::Config {
-        quorate_dns::Config {
-            tcp_connection_count_max: self.dns.tcp_connection_count_max,
-            ..quorate_dns::Config::new(self.dns.listen)
-        }
-    }
-
-    /// The HTTP server of operators.
-    pub(crate) fn admin_server(&self) -> quorate_http::Config {
-        quorate_http::Config::new(self.admin.listen)
     }
 }
 
@@ -106,22 +80,16 @@ mod tests {
     #[test]
     fn the_defaults_are_those_of_the_rooms() {
         let config = ConfigV1::default();
-        assert_eq!(config.limit(), Some(quorate_limit::Config::default()));
-        assert_eq!(
-            config.relay().deadline,
-            quorate_relay::Config::default().deadline
-        );
+        assert!(config.relay().limit.is_some());
+        let deadline = quorate_relay::Config::default().deadline;
+        assert_eq!(config.relay().deadline, deadline);
         let server = quorate_http::Config {
-            drain_timeout: config.relay().deadline,
-            ..quorate_http::Config::new(config.http.listen)
+            drain_timeout: deadline,
+            ..quorate_http::Config::default()
         };
         assert_eq!(config.http_server(), server);
-        let server = quorate_dns::Config::new(config.dns.listen);
-        assert_eq!(config.dns_server(), server);
-        let identity = PublicKey::from_bytes([7; 32]);
-        let raft = config.raft(identity, false);
-        let room = quorate_raft::Config::new(raft.node, raft.voters.clone(), raft.dir.clone());
-        assert_eq!(format!("{raft:?}"), format!("{room:?}"));
+        let raft = config.raft(PublicKey::from_bytes([7; 32]), false);
+        assert_eq!(raft.settings, Settings::default());
     }
 
     #[test]

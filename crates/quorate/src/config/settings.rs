@@ -1,15 +1,12 @@
 //! Version 1 of the configuration: every setting of a node.
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
-};
+use std::path::PathBuf;
 
-use quorate_limit::LimitSettings;
+use quorate_peer::LinkServerConfig;
 use quorate_raft::{LogSettings, PacketSettings, PutSettings, RaftSettings, StoreSettings};
 use quorate_setting::settings;
 
-use super::{NodeAddress, origin::OriginSettings};
+use super::NodeAddress;
 
 /// The version of the form that this program reads.
 pub(crate) const VERSION: u32 = 1;
@@ -25,15 +22,15 @@ settings! {
         /// Which nodes found the cluster. The same on all of them.
         cluster: ClusterSettings = ClusterSettings::default();
         /// The pkarr relay (/pkarr) and DNS over HTTPS (/dns-query).
-        http: HttpSettings = HttpSettings::default();
+        http: quorate_http::Config = quorate_http::Config::default();
         /// The listener for other nodes.
-        peer: PeerSettings = PeerSettings::default();
+        peer: LinkServerConfig = LinkServerConfig::default();
         /// Health (/livez, /readyz, /healthz), metrics (/metrics) and the admin API.
-        admin: AdminSettings = AdminSettings::default();
+        admin: quorate_admin::Config = quorate_admin::Config::default();
         /// Authoritative DNS over UDP and TCP.
-        dns: DnsSettings = DnsSettings::default();
+        dns: quorate_dns::Config = quorate_dns::Config::default();
         /// The rate of PUTs of each client: an IPv4 address or an IPv6 /64.
-        limit: LimitSettings = LimitSettings::default();
+        limit: quorate_limit::Config = quorate_limit::Config::default();
         /// How long packets live.
         packets was records: PacketSettings = PacketSettings::default();
         /// How PUTs are answered.
@@ -61,51 +58,5 @@ settings! {
         /// every connection. Names are resolved by the system at every dial. Without a list the node
         /// is a cluster by itself.
         nodes: Vec<NodeAddress> = Vec::new();
-    }
-}
-
-settings! {
-    /// The pkarr relay and DNS over HTTPS.
-    pub(crate) struct HttpSettings {
-        /// Where it listens. Plain HTTP: a proxy in front of it brings TLS.
-        listen: SocketAddr = (Ipv4Addr::UNSPECIFIED, 8080).into();
-        /// How many connections are served at once.
-        connection_count_max was connections_max: usize = 16_384,
-            in 1..=1_000_000, "each connection takes memory and a file descriptor";
-        /// Proxies whose X-Forwarded-For is believed: addresses, or prefixes such as "10.0.0.0/8".
-        /// Without this, all clients behind a proxy share the proxy's rate limit.
-        trusted_proxies: Vec<String> = Vec::new();
-    }
-}
-
-settings! {
-    /// The listener for other nodes.
-    pub(crate) struct PeerSettings {
-        /// Where other nodes are heard: TLS 1.3, and only for keys of the cluster.
-        listen: SocketAddr = (Ipv4Addr::UNSPECIFIED, 7700).into();
-    }
-}
-
-settings! {
-    /// Health, metrics and the admin API.
-    pub(crate) struct AdminSettings {
-        /// Where it listens. It asks for no password: keep it on loopback or on a network of your
-        /// own.
-        listen: SocketAddr = (Ipv4Addr::LOCALHOST, 9100).into();
-    }
-}
-
-settings! {
-    /// Authoritative DNS over UDP and TCP.
-    pub(crate) struct DnsSettings {
-        /// Where DNS listens, over UDP and TCP. Resolvers ask on port 53: forward it here, or listen
-        /// on it (the program then needs CAP_NET_BIND_SERVICE).
-        listen: SocketAddr = (Ipv4Addr::UNSPECIFIED, 5300).into();
-        /// How many TCP connections are served at once.
-        tcp_connection_count_max was tcp_connections_max: usize = 1_000,
-            in 1..=1_000_000, "each connection takes memory and a file descriptor";
-        /// The zones under which records are served, as <name>.<key>.<zone>. Repeat the block for
-        /// more zones.
-        origins: Vec<OriginSettings> = Vec::new();
     }
 }

@@ -25,18 +25,13 @@ fn show_table(layers: &Layers, table: &Table, at: &KeyPath, out: &mut String) {
     }
     for (key, value) in inner {
         let path = at.key(key);
-        match value {
-            Value::Table(table) => {
-                out.push_str(&format!("\n[{path}]\n"));
-                show_table(layers, table, &path, out);
-            }
-            Value::Array(elements) => {
-                for (index, element) in elements.iter().enumerate() {
-                    out.push_str(&format!("\n[[{path}]]\n"));
-                    show_element(layers, element, &path.index(index), out);
-                }
-            }
-            _ => {}
+        if let Value::Table(table) = value {
+            out.push_str(&format!("\n[{path}]\n"));
+            show_table(layers, table, &path, out);
+        }
+        for (index, element) in value.as_array().into_iter().flatten().enumerate() {
+            out.push_str(&format!("\n[[{path}]]\n"));
+            show_element(layers, element, &path.index(index), out);
         }
     }
 }

@@ -1,41 +1,43 @@
 //! What openraft is told.
 
-use std::time::Duration;
-
 use openraft::{ConfigError, SnapshotPolicy};
-use quorate_state::millis;
 
-use crate::Config;
+use crate::{Config, RaftSettings};
 
 /// The most entries in one AppendEntries; their bytes are bounded too.
 const APPEND_COUNT_MAX: u64 = 1024;
 
-/// How long openraft lets a snapshot take as a whole. Each piece has its own, shorter limit.
-const SNAPSHOT_TIMEOUT: Duration = Duration::from_secs(3600);
+/// How long openraft lets a snapshot take as a whole, in milliseconds. Each piece has its own,
+/// shorter limit.
+const SNAPSHOT_TIMEOUT_MS: u64 = 3_600_000;
 
 impl TryFrom<&Config> for openraft::Config {
     type Error = ConfigError;
 
     fn try_from(config: &Config) -> Result<Self, ConfigError> {
-        let election_timeout_max = millis(config.election_timeout_max);
+        let RaftSettings {
+            heartbeat_ms,
+            election_timeout_min_ms,
+            election_timeout_max_ms,
+        } = config.settings.raft;
         Self {
             cluster_name: "quorate".to_owned(),
-            heartbeat_interval: millis(config.heartbeat),
-            election_timeout_min: millis(config.election_timeout_min),
-            election_timeout_max,
+            heartbeat_interval: heartbeat_ms,
+            election_timeout_min: election_timeout_min_ms,
+            election_timeout_max: election_timeout_max_ms,
             enable_pre_vote: Some(true),
             // Without it a leader that has lost its quorum keeps the others from electing a new
             // one by its heartbeats (openraft #2080). At least the lease and an election timeout.
-            quorum_loss_probe_interval: Some(2 * election_timeout_max),
+            quorum_loss_probe_interval: Some(2 * election_timeout_max_ms),
             // A restarted leader stands for election like everyone else.
             enable_leader_restore: Some(false),
             // Checkpoints are made by size and time, which openraft does not know.
             snapshot_policy: SnapshotPolicy::Never,
-            max_in_snapshot_log_to_keep: config.log_kept_count_max,
+            max_in_snapshot_log_to_keep: config.settings.log.kept_count_max,
             // A follower gets a snapshot when the entries it needs are gone, not before.
             replication_lag_threshold: u64::MAX,
             max_payload_entries: APPEND_COUNT_MAX,
-            install_snapshot_timeout: millis(SNAPSHOT_TIMEOUT),
+            install_snapshot_timeout: SNAPSHOT_TIMEOUT_MS,
             ..Self::default()
         }
         .validate()

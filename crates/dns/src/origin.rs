@@ -13,7 +13,7 @@ const WEEK_SECS: u32 = 7 * 24 * 3600;
 
 settings! {
     /// A zone under which records are served, and what stands at its apex.
-    pub(crate) struct OriginSettings {
+    pub struct OriginSettings {
         /// The zone, "." for the root.
         name: String = String::new();
         /// The zone's name servers, as the zone above delegates to them.
@@ -33,7 +33,7 @@ settings! {
 
 settings! {
     /// The start of authority.
-    pub(crate) struct SoaSettings {
+    pub struct SoaSettings {
         /// The primary name server; empty for the first of ns, or the zone itself.
         mname: String = String::new();
         /// The mailbox of whom to ask, as a name; empty for hostmaster.<zone>.
@@ -58,7 +58,7 @@ const SECONDARY: &str = "secondaries of any other software expect a time in this
 impl OriginSettings {
     /// The zone, if its name can be read. `findings` gets to know all that is wrong or doubtful;
     /// what is wrong is left out of the zone.
-    pub(super) fn zone(&self, key: &KeyPath, findings: &mut Findings) -> Option<Origin> {
+    pub(crate) fn zone(&self, key: &KeyPath, findings: &mut Findings) -> Option<Origin> {
         let name = parse_name(&key.key("name"), &self.name, findings)?;
         let key_of_ns = key.key("ns");
         let servers = self.ns.iter().enumerate();
