@@ -125,3 +125,7 @@ fn reply(
         let _ = caller.send(response);
     }
 }
+
+#[cfg(test)]
+#[path = "forward_tests.rs"]
+mod tests;
