@@ -7,18 +7,17 @@ use std::{net::SocketAddr, time::Duration};
 
 use anyhow::ensure;
 use clap::Args;
+use quorate_ctl::RelayUrl;
 
 use crate::{
     load::{
-        Bounds,
-        connections::{Requests, drive},
+        Bounds, Expect, Outcome,
+        connections::drive,
         dns::{self, Shape},
-        get::{Expect, Gets},
-        put::{AtEnd, Puts},
+        requests::Requests,
     },
-    measure::{Row, Servers},
+    measure::Servers,
     packets::{Keys, absent_names, shuffled},
-    relay::Relay,
     report,
 };
 
@@ -59,13 +58,6 @@ impl WorkArgs {
         }
     }
 
-    fn servers(&self) -> Servers {
-        Servers {
-            ids: self.pid.clone(),
-            admins: self.admin.clone(),
-        }
-    }
-
     fn keys(&self) -> anyhow::Result<Keys> {
         Ok(Keys::new(self.seed, usize::try_from(self.keys)?))
     }
@@ -79,6 +71,21 @@ impl WorkArgs {
         };
         Ok((shuffled(names), expect))
     }
+
+    /// Does the work, and prints a table of this one row.
+    async fn measure(
+        &self,
+        name: String,
+        run: impl Future<Output = anyhow::Result<Outcome>>,
+    ) -> anyhow::Result<()> {
+        let servers = Servers {
+            ids: self.pid.clone(),
+            admins: self.admin.clone(),
+        };
+        let row = servers.measure(name, run).await?;
+        report::print_header();
+        report::print(&row)
+    }
 }
 
 /// What work over HTTP has in common.
@@ -88,25 +95,31 @@ struct HttpArgs {
     #[arg(
         long,
         value_name = "URL",
-        default_value = "http://127.0.0.1:8081/pkarr"
+        default_value = "http://127.0.0.1:8081/pkarr",
+        value_parser = plain_relay
     )]
-    relay: Vec<Relay>,
+    relay: Vec<RelayUrl>,
     /// How many connections.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     connections: u16,
 }
 
+/// Encryption would be measured too.
+fn plain_relay(url: &str) -> anyhow::Result<RelayUrl> {
+    let relay: RelayUrl = url.parse()?;
+    ensure!(
+        !relay.is_https(),
+        "a relay is measured over plain HTTP: write http://host:port/pkarr"
+    );
+    Ok(relay)
+}
+
 impl HttpArgs {
-    async fn measure(
-        &self,
-        work: &WorkArgs,
-        what: &str,
-        requests: impl Requests,
-    ) -> anyhow::Result<()> {
+    async fn measure(self, work: &WorkArgs, what: &str, requests: Requests) -> anyhow::Result<()> {
         let connections = usize::from(self.connections);
-        let run = drive(requests, &self.relay, connections, work.bounds());
+        let run = drive(requests, self.relay, connections, work.bounds());
         let name = format!("{what}, {connections} connections");
-        report_one(work.servers().measure(name, run).await?)
+        work.measure(name, run).await
     }
 }
 
@@ -122,24 +135,24 @@ pub(crate) struct PutArgs {
     work: WorkArgs,
 }
 
-/// PUTs new packets.
+/// PUTs new packets, or the same ones again and again.
 pub(crate) async fn put(args: PutArgs) -> anyhow::Result<()> {
     let work = &args.work;
-    let (packet_count, at_end) = match args.refresh {
-        true => (work.keys, AtEnd::Refresh),
-        false => {
-            let count_max = work.secs.saturating_mul(PUTS_PER_SEC_MAX).min(PACKETS_MAX);
-            (work.count.unwrap_or(count_max), AtEnd::Stop)
-        }
+    let count_max = work.secs.saturating_mul(PUTS_PER_SEC_MAX).min(PACKETS_MAX);
+    let packet_count = match args.refresh {
+        true => work.keys,
+        false => work.count.unwrap_or(count_max),
     };
     ensure!(
         packet_count <= PACKETS_MAX,
         "{packet_count} packets are too many to sign ahead of time: at most {PACKETS_MAX}"
     );
     let packets = work.keys()?.sign(usize::try_from(packet_count)?);
-    args.http
-        .measure(work, "PUT", Puts { packets, at_end })
-        .await
+    let requests = match args.refresh {
+        true => Requests::refreshes(packets),
+        false => Requests::puts(packets),
+    };
+    args.http.measure(work, "PUT", requests).await
 }
 
 /// Arguments of `quorate-bench get`.
@@ -158,7 +171,8 @@ pub(crate) struct GetArgs {
 pub(crate) async fn get(args: GetArgs) -> anyhow::Result<()> {
     let work = &args.work;
     let (keys, expect) = work.names(args.absent)?;
-    args.http.measure(work, "GET", Gets { keys, expect }).await
+    let requests = Requests::gets(keys, expect);
+    args.http.measure(work, "GET", requests).await
 }
 
 /// Arguments of `quorate-bench dns`.
@@ -200,10 +214,24 @@ pub(crate) async fn dns(args: DnsArgs) -> anyhow::Result<()> {
     let name = format!("DNS UDP TXT, {} sockets", args.sockets);
     let bounds = work.bounds();
     let run = dns::run(&names, &args.origin, expect, args.dns, shape, bounds);
-    report_one(work.servers().measure(name, run).await?)
+    work.measure(name, run).await
 }
 
-fn report_one(row: Row) -> anyhow::Result<()> {
-    report::print_header();
-    report::print(&row)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_names_no_plain_relay_says_why() {
+        plain_relay("http://127.0.0.1:8081/pkarr").unwrap();
+        for (url, reason) in [
+            ("https://127.0.0.1", "plain HTTP"),
+            ("ftp://127.0.0.1", "ftp is not http"),
+            ("127.0.0.1:8081", "relative URL"),
+            ("http://:80", "empty host"),
+        ] {
+            let error = plain_relay(url).unwrap_err().to_string();
+            assert!(error.contains(reason), "{url}: {error}");
+        }
+    }
 }

@@ -12,8 +12,9 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `smoke` | a three-node cluster on loopback, and every kind of work on it in turn |
+//! | `commands` | one kind of work, on servers that run already |
 //! | `load` | the kinds of work: PUT, GET, DNS |
-//! | `http`, `relay` | a connection that sends one request after the other, and where to |
+//! | `http` | a connection that sends one request after the other |
 //! | `packets` | keys, and packets signed ahead of time |
 //! | `measure` | the work, and what it cost servers, generator and disk |
 //! | `cpu`, `scrape`, `machine` | CPU time, the servers' own figures, what the machine is |
@@ -30,7 +31,6 @@ mod load;
 mod machine;
 mod measure;
 mod packets;
-mod relay;
 mod report;
 mod scrape;
 mod smoke;

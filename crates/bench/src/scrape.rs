@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context, ensure};
+use hyper::{Method, body::Bytes};
 
-use crate::http;
+use crate::http::{self, Connection};
 
 /// What is read: how many flushes of the log there were and their seconds, how many batches nodes
 /// formed and their packets.
@@ -35,13 +36,15 @@ impl Scrape {
     pub(crate) async fn now(admins: &[SocketAddr]) -> anyhow::Result<Self> {
         let mut sums = Self::default();
         for &admin in admins {
-            let answer = http::fetch(admin, "/metrics")
-                .await
-                .with_context(|| format!("the metrics at {admin} cannot be read"))?;
+            let host = admin.to_string();
+            let request = http::request(Method::GET, &host, "/metrics", Bytes::new());
+            let answer = async { Connection::open(admin).await?.exchange(request).await };
+            let answer = answer.await;
+            let answer =
+                answer.with_context(|| format!("the metrics at {admin} cannot be read"))?;
             let status = answer.status().as_u16();
             ensure!(status == 200, "{admin} answered {status} to /metrics");
-            let text = String::from_utf8_lossy(answer.body());
-            sums.add(&text);
+            sums.add(&String::from_utf8_lossy(answer.body()));
         }
         Ok(sums)
     }

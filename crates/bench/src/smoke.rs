@@ -8,23 +8,16 @@ use std::{
 
 use anyhow::{Context, ensure};
 use clap::Args;
-
-use quorate_tests::{Cluster, Node, ORIGIN, Packet, voters};
+use quorate_ctl::RelayUrl;
+use quorate_tests::{Cluster, ORIGIN, voters};
 
 use crate::{
     commands::{PUTS_PER_SEC_MAX, SHAPE},
     cpu,
-    load::{
-        Bounds,
-        connections::{Requests, drive},
-        dns,
-        get::{Expect, Gets},
-        put::{AtEnd, Puts},
-    },
+    load::{Bounds, Expect, Outcome, connections::drive, dns, requests::Requests},
     machine,
     measure::Servers,
     packets::{Keys, absent_names, shuffled},
-    relay::Relay,
     report,
 };
 
@@ -154,10 +147,9 @@ impl Smoke {
 
     /// Publishes every key once; how many were.
     async fn fill(&self) -> anyhow::Result<usize> {
-        let packets = self.keys.sign(self.keys.names().len());
-        let puts = puts(packets, AtEnd::Stop);
-        let relays = self.relays(At::All).await?;
-        let run = drive(puts, &relays, FILL_CONNECTIONS, within(FILL_TIME));
+        let puts = Requests::puts(self.keys.sign(self.keys.names().len()));
+        let relays = self.relays(At::All).await;
+        let run = drive(puts, relays, FILL_CONNECTIONS, within(FILL_TIME));
         let name = format!("fill: new keys, all nodes, {FILL_CONNECTIONS} conn");
         let row = self.servers.measure(name, run).await?;
         report::print(&row)?;
@@ -166,83 +158,79 @@ impl Smoke {
     }
 
     async fn put(&self, work: &str, at: At, connections: usize) -> anyhow::Result<()> {
-        let name = format!("{work}, {connections} conn");
-        if !self.wants(&name) {
-            return Ok(());
-        }
-        let per_sec_max = match connections {
-            1 => PUTS_PER_SEC_MAX_ALONE,
-            _ => PUTS_PER_SEC_MAX,
-        };
-        let count = usize::try_from(self.time.as_secs() * per_sec_max)?;
-        let puts = puts(self.keys.sign(count), AtEnd::Stop);
-        self.requests(name, puts, at, connections).await
+        self.measure(format!("{work}, {connections} conn"), async || {
+            let per_sec_max = match connections {
+                1 => PUTS_PER_SEC_MAX_ALONE,
+                _ => PUTS_PER_SEC_MAX,
+            };
+            let count = usize::try_from(self.time.as_secs() * per_sec_max)?;
+            let puts = Requests::puts(self.keys.sign(count));
+            let relays = self.relays(at).await;
+            Ok(drive(puts, relays, connections, within(self.time)))
+        })
+        .await
     }
 
     async fn refresh(&self) -> anyhow::Result<()> {
         let connections = self.connections;
         let name = format!("PUT same bytes, all nodes, {connections} conn");
-        if !self.wants(&name) {
-            return Ok(());
-        }
-        let packets = self.keys.sign(REFRESHED_KEYS.min(self.keys.names().len()));
-        let relays = self.relays(At::All).await?;
-        let once = puts(packets.clone(), AtEnd::Stop);
-        drive(once, &relays, connections, within(self.time)).await?;
-        let again = puts(packets, AtEnd::Refresh);
-        self.requests(name, again, At::All, connections).await
+        self.measure(name, async || {
+            let packets = self.keys.sign(REFRESHED_KEYS.min(self.keys.names().len()));
+            let relays = self.relays(At::All).await;
+            let once = Requests::puts(packets.clone());
+            drive(once, relays.clone(), connections, within(self.time)).await?;
+            let again = Requests::refreshes(packets);
+            Ok(drive(again, relays, connections, within(self.time)))
+        })
+        .await
     }
 
     async fn get(&self, work: &str, keys: &[String], expect: Expect) -> anyhow::Result<()> {
-        let name = format!("{work}, {} conn", self.connections);
-        if !self.wants(&name) {
-            return Ok(());
-        }
-        let keys = keys.to_vec();
-        let gets = Gets { keys, expect };
-        self.requests(name, gets, At::Follower, self.connections)
-            .await
-    }
-
-    async fn requests(
-        &self,
-        name: String,
-        requests: impl Requests,
-        at: At,
-        connections: usize,
-    ) -> anyhow::Result<()> {
-        let relays = self.relays(at).await?;
-        let run = drive(requests, &relays, connections, within(self.time));
-        report::print(&self.servers.measure(name, run).await?)
+        let connections = self.connections;
+        self.measure(format!("{work}, {connections} conn"), async || {
+            let gets = Requests::gets(keys.to_vec(), expect);
+            let relays = self.relays(At::Follower).await;
+            Ok(drive(gets, relays, connections, within(self.time)))
+        })
+        .await
     }
 
     async fn dns(&self, work: &str, keys: &[String], expect: Expect) -> anyhow::Result<()> {
-        let name = format!("{work}, {} in flight", SHAPE.socket_count * SHAPE.window);
-        if !self.wants(&name) {
+        let in_flight = SHAPE.socket_count * SHAPE.window;
+        self.measure(format!("{work}, {in_flight} in flight"), async || {
+            let server = self.cluster.follower().await.addresses().dns;
+            let bounds = within(self.time);
+            Ok(dns::run(keys, ORIGIN, expect, server, SHAPE, bounds))
+        })
+        .await
+    }
+
+    /// Prepares work, which is not measured, and measures it; nothing at all if only other work is
+    /// wanted.
+    async fn measure<F>(
+        &self,
+        name: String,
+        prepare: impl AsyncFnOnce() -> anyhow::Result<F>,
+    ) -> anyhow::Result<()>
+    where
+        F: Future<Output = anyhow::Result<Outcome>>,
+    {
+        if (self.only.as_ref()).is_some_and(|only| !name.contains(only)) {
             return Ok(());
         }
-        let server = self.cluster.follower().await.addresses().dns;
-        let run = dns::run(keys, ORIGIN, expect, server, SHAPE, within(self.time));
+        let run = prepare().await?;
         report::print(&self.servers.measure(name, run).await?)
     }
 
-    fn wants(&self, name: &str) -> bool {
-        self.only.as_ref().is_none_or(|only| name.contains(only))
-    }
-
     /// The relays of these nodes, as the cluster stands now.
-    async fn relays(&self, at: At) -> anyhow::Result<Vec<Relay>> {
-        let relay = |node: &Node| Ok(node.url("/pkarr").parse()?);
-        match at {
-            At::Leader => Ok(vec![relay(&*self.cluster.leader().await)?]),
-            At::Follower => Ok(vec![relay(&*self.cluster.follower().await)?]),
-            At::All => self
-                .cluster
-                .nodes()
-                .iter()
-                .map(|node| relay(node))
-                .collect(),
-        }
+    async fn relays(&self, at: At) -> Vec<RelayUrl> {
+        let nodes = match at {
+            At::Leader => vec![self.cluster.leader().await],
+            At::Follower => vec![self.cluster.follower().await],
+            At::All => self.cluster.nodes().to_vec(),
+        };
+        let addresses = nodes.iter().map(|node| node.addresses().http);
+        addresses.map(RelayUrl::from).collect()
     }
 
     fn print_memory(&self) {
@@ -254,10 +242,6 @@ impl Smoke {
         }
         println!();
     }
-}
-
-fn puts(packets: Vec<Packet>, at_end: AtEnd) -> Puts {
-    Puts { packets, at_end }
 }
 
 fn within(time: Duration) -> Bounds {

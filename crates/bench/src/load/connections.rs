@@ -10,39 +10,31 @@ use std::{
 
 use anyhow::Context;
 use http_body_util::Full;
-use hyper::{Request, StatusCode, body::Bytes};
+use hyper::{Request, body::Bytes};
+use quorate_ctl::RelayUrl;
 use tokio::{
     task::JoinSet,
     time::{sleep, timeout_at},
 };
 
-use super::{Bounds, Clock, Outcome, Tally};
-use crate::{http::Connection, relay::Relay};
+use super::{Bounds, Clock, Outcome, Tally, requests::Requests};
+use crate::http::Connection;
 
 /// How long a connection rests after it failed: a server that is gone is not dialled in a spin.
 const REST: Duration = Duration::from_millis(10);
 
-/// What the connections of a phase ask for.
-pub(crate) trait Requests: Send + Sync + 'static {
-    /// The request of this number, from 0; `None` if there are no more.
-    fn request(&self, number: u64, relay: &Relay) -> Option<Request<Full<Bytes>>>;
-
-    /// The status of an answer that is as it should be.
-    fn status(&self) -> StatusCode;
-}
-
 /// Sends requests over `connection_count` connections, spread evenly over `relays`.
 pub(crate) async fn drive(
-    requests: impl Requests,
-    relays: &[Relay],
+    requests: Requests,
+    relays: Vec<RelayUrl>,
     connection_count: usize,
     bounds: Bounds,
 ) -> anyhow::Result<Outcome> {
     let mut connections = Vec::with_capacity(connection_count);
     for relay in relays.iter().cycle().take(connection_count) {
-        let connection = Connection::open(relay.address)
-            .await
-            .with_context(|| format!("{relay} cannot be reached"))?;
+        let unreached = || format!("{relay} cannot be reached");
+        let address = relay.address().with_context(unreached)?;
+        let connection = Connection::open(address).await.with_context(unreached)?;
         connections.push((relay.clone(), connection));
     }
     let requests = Arc::new(requests);
@@ -60,32 +52,28 @@ pub(crate) async fn drive(
         };
         drivers.spawn(driver.run());
     }
-    let mut tally = Tally::new();
-    while let Some(driven) = drivers.join_next().await {
-        tally.add(driven.context("a connection's task failed")?);
-    }
-    Ok(clock.outcome(tally))
+    clock.outcome(drivers).await
 }
 
 /// One connection, and what it takes to keep it busy.
-struct Driver<R> {
-    requests: Arc<R>,
+struct Driver {
+    requests: Arc<Requests>,
     /// The number of the next request of all connections.
     next: Arc<AtomicU64>,
     count_max: u64,
     clock: Clock,
-    relay: Relay,
+    relay: RelayUrl,
     connection: Connection,
 }
 
-impl<R: Requests> Driver<R> {
+impl Driver {
     async fn run(mut self) -> Tally {
         let mut tally = Tally::new();
         while let Some(request) = self.next() {
             let begun = Instant::now();
             let give_up = self.clock.give_up().into();
             match timeout_at(give_up, self.connection.exchange(request)).await {
-                Ok(Ok(answer)) if answer.status() == self.requests.status() => {
+                Ok(Ok(answer)) if answer.status() == self.requests.status => {
                     tally.on_ok(begun.elapsed());
                 }
                 Ok(Ok(answer)) => tally.on_error(|| {
@@ -94,7 +82,7 @@ impl<R: Requests> Driver<R> {
                     format!("{} answered {status}: {}", self.relay, reason.trim_end())
                 }),
                 Ok(Err(error)) => {
-                    tally.on_error(|| format!("{}: {:#}", self.relay, anyhow::Error::new(error)));
+                    tally.on_error(|| format!("{}: {error:#}", self.relay));
                     sleep(REST).await;
                 }
                 Err(_) => {

@@ -1,3 +1,5 @@
+use std::thread;
+
 use hickory_proto::op::ResponseCode;
 
 use super::*;

@@ -2,18 +2,28 @@
 
 pub(crate) mod connections;
 pub(crate) mod dns;
-pub(crate) mod get;
-pub(crate) mod put;
+pub(crate) mod requests;
 
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use hdrhistogram::Histogram;
+use tokio::task::JoinSet;
 
 /// How long after its end work is still answered: a relay answers every PUT within 10 s.
 const ANSWER_WITHIN: Duration = Duration::from_secs(12);
 
 /// The longest latency that is told apart, in microseconds. Nothing is waited for longer.
 const LATENCY_MICROS_MAX: u64 = 60_000_000;
+
+/// What is expected of a name: in HTTP of a key, in DNS of `_iroh` below it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expect {
+    /// It is there.
+    Found,
+    /// There is no such thing.
+    Absent,
+}
 
 /// How much work is done.
 #[derive(Debug, Clone, Copy)]
@@ -98,10 +108,15 @@ impl Clock {
         self.end + ANSWER_WITHIN
     }
 
-    fn outcome(&self, tally: Tally) -> Outcome {
-        Outcome {
+    /// What came of the work of these tasks, once all have ended.
+    async fn outcome(&self, mut tasks: JoinSet<Tally>) -> anyhow::Result<Outcome> {
+        let mut tally = Tally::new();
+        while let Some(ended) = tasks.join_next().await {
+            tally.add(ended.context("a task of the load failed")?);
+        }
+        Ok(Outcome {
             elapsed: self.begun.elapsed(),
             tally,
-        }
+        })
     }
 }
