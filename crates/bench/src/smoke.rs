@@ -66,6 +66,7 @@ pub(crate) async fn run(args: SmokeArgs) -> anyhow::Result<()> {
         program.display()
     );
     let dir = args.dir.clone().unwrap_or(home);
+    quorate_ctl::install_tls_provider();
     // All as it is by default, but for the limit: all PUTs come from one address.
     let plan = voters(3).named("quorate-bench").program(program).below(dir);
     let cluster = Cluster::start(plan).await;
