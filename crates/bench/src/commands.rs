@@ -3,7 +3,7 @@
 //! `put` with a seed and a number of keys writes what `get` and `dns` with the same seed and number
 //! read.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use anyhow::ensure;
 use clap::Args;
@@ -30,34 +30,19 @@ const PACKETS_MAX: u64 = 1_000_000;
 /// What all work has in common.
 #[derive(Debug, Args)]
 struct WorkArgs {
-    /// How long, in seconds.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
-    secs: u64,
-    /// How many operations at most.
-    #[arg(long)]
-    count: Option<u64>,
+    #[command(flatten)]
+    bounds: Bounds,
     /// How many keys.
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1_000..=10_000_000))]
     keys: u64,
     /// Which keys: the same seed gives the same.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// A server's process, whose CPU time counts; repeat for more.
-    #[arg(long, value_name = "PID")]
-    pid: Vec<u32>,
-    /// An admin address, whose metrics count (log flushes, batches); repeat for more.
-    #[arg(long, value_name = "IP:PORT")]
-    admin: Vec<SocketAddr>,
+    #[command(flatten)]
+    servers: Servers,
 }
 
 impl WorkArgs {
-    fn bounds(&self) -> Bounds {
-        Bounds {
-            time: Duration::from_secs(self.secs),
-            count_max: self.count.unwrap_or(u64::MAX),
-        }
-    }
-
     fn keys(&self) -> anyhow::Result<Keys> {
         Ok(Keys::new(self.seed, usize::try_from(self.keys)?))
     }
@@ -78,11 +63,7 @@ impl WorkArgs {
         name: String,
         run: impl Future<Output = anyhow::Result<Outcome>>,
     ) -> anyhow::Result<()> {
-        let servers = Servers {
-            ids: self.pid.clone(),
-            admins: self.admin.clone(),
-        };
-        let row = servers.measure(name, run).await?;
+        let row = self.servers.measure(name, run).await?;
         report::print_header();
         report::print(&row)
     }
@@ -117,7 +98,7 @@ fn plain_relay(url: &str) -> anyhow::Result<RelayUrl> {
 impl HttpArgs {
     async fn measure(self, work: &WorkArgs, what: &str, requests: Requests) -> anyhow::Result<()> {
         let connections = usize::from(self.connections);
-        let run = drive(requests, self.relay, connections, work.bounds());
+        let run = drive(requests, self.relay, connections, work.bounds);
         let name = format!("{what}, {connections} connections");
         work.measure(name, run).await
     }
@@ -138,10 +119,10 @@ pub(crate) struct PutArgs {
 /// PUTs new packets, or the same ones again and again.
 pub(crate) async fn put(args: PutArgs) -> anyhow::Result<()> {
     let work = &args.work;
-    let count_max = work.secs.saturating_mul(PUTS_PER_SEC_MAX).min(PACKETS_MAX);
+    let count_max = (work.bounds.secs * PUTS_PER_SEC_MAX).min(PACKETS_MAX);
     let packet_count = match args.refresh {
         true => work.keys,
-        false => work.count.unwrap_or(count_max),
+        false => work.bounds.count.unwrap_or(count_max),
     };
     ensure!(
         packet_count <= PACKETS_MAX,
@@ -184,12 +165,8 @@ pub(crate) struct DnsArgs {
     /// The zone below which keys are names.
     #[arg(long, value_name = "NAME", default_value = "quorate.test.")]
     origin: String,
-    /// How many sockets, each with a thread.
-    #[arg(long, default_value_t = SHAPE.socket_count as u16, value_parser = clap::value_parser!(u16).range(1..=64))]
-    sockets: u16,
-    /// How many queries are in flight on each.
-    #[arg(long, default_value_t = SHAPE.window as u16, value_parser = clap::value_parser!(u16).range(1..=dns::WINDOW_MAX as i64))]
-    window: u16,
+    #[command(flatten)]
+    shape: Shape,
     /// Asks for keys that nobody has published, and expects NXDOMAIN.
     #[arg(long)]
     absent: bool,
@@ -197,22 +174,12 @@ pub(crate) struct DnsArgs {
     work: WorkArgs,
 }
 
-/// How many queries are in flight unless told otherwise: 100, as dnsperf has.
-pub(crate) const SHAPE: Shape = Shape {
-    socket_count: 4,
-    window: 25,
-};
-
 /// Asks for TXT records.
 pub(crate) async fn dns(args: DnsArgs) -> anyhow::Result<()> {
     let work = &args.work;
     let (names, expect) = work.names(args.absent)?;
-    let shape = Shape {
-        socket_count: args.sockets.into(),
-        window: args.window.into(),
-    };
-    let name = format!("DNS UDP TXT, {} sockets", args.sockets);
-    let bounds = work.bounds();
+    let name = format!("DNS UDP TXT, {} sockets", args.shape.sockets);
+    let (shape, bounds) = (args.shape, work.bounds);
     let run = dns::run(&names, &args.origin, expect, args.dns, shape, bounds);
     work.measure(name, run).await
 }

@@ -37,18 +37,12 @@ mod smoke;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Measures pkarr relays and authoritative DNS servers.
 #[derive(Debug, Parser)]
 #[command(name = "quorate-bench", version)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
 enum Command {
     /// Starts three nodes on loopback and measures every kind of work on them.
     Smoke(smoke::SmokeArgs),
@@ -63,7 +57,7 @@ enum Command {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let work = async {
-        match Cli::parse().command {
+        match Command::parse() {
             Command::Smoke(args) => smoke::run(args).await,
             Command::Put(args) => commands::put(args).await,
             Command::Get(args) => commands::get(args).await,

@@ -3,7 +3,6 @@
 use std::{
     env,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use anyhow::{Context, ensure};
@@ -12,9 +11,14 @@ use quorate_ctl::RelayUrl;
 use quorate_tests::{Cluster, ORIGIN, voters};
 
 use crate::{
-    commands::{PUTS_PER_SEC_MAX, SHAPE},
+    commands::PUTS_PER_SEC_MAX,
     cpu,
-    load::{Bounds, Expect, Outcome, connections::drive, dns, requests::Requests},
+    load::{
+        Bounds, Expect,
+        connections::drive,
+        dns::{self, SHAPE},
+        requests::Requests,
+    },
     machine,
     measure::Servers,
     packets::{Keys, absent_names, shuffled},
@@ -24,8 +28,8 @@ use crate::{
 /// Connections that fill the cluster: enough for full batches.
 const FILL_CONNECTIONS: usize = 128;
 
-/// How long filling may take. Keys that are not written by then are not read either.
-const FILL_TIME: Duration = Duration::from_secs(15);
+/// How long filling may take, in seconds. Keys that are not written by then are not read either.
+const FILL_SECS: u64 = 15;
 
 /// PUTs a second that one connection makes at most, with a flush in each.
 const PUTS_PER_SEC_MAX_ALONE: u64 = 5_000;
@@ -57,33 +61,33 @@ pub(crate) struct SmokeArgs {
 }
 
 /// Starts the cluster, measures, ends it.
-pub(crate) async fn run(args: SmokeArgs) -> anyhow::Result<()> {
-    let home = home()?;
-    let program = args.program.clone().unwrap_or_else(|| home.join("quorate"));
+pub(crate) async fn run(mut args: SmokeArgs) -> anyhow::Result<()> {
+    let own = env::current_exe().context("this program does not know its own path")?;
+    let program = args.program.take();
+    let program = program.unwrap_or_else(|| own.with_file_name("quorate"));
     ensure!(
         program.is_file(),
         "there is no program {}: build it, or name it with --program",
         program.display()
     );
-    let dir = args.dir.clone().unwrap_or(home);
+    let dir = args.dir.take();
+    let dir = dir.or_else(|| own.parent().map(Path::to_owned));
     quorate_ctl::install_tls_provider();
     // All as it is by default, but for the limit: all PUTs come from one address.
-    let plan = voters(3).named("quorate-bench").program(program).below(dir);
-    let cluster = Cluster::start(plan).await;
+    let plan = voters(3).named("quorate-bench").program(program);
+    let cluster = Cluster::start(plan.below(dir.unwrap_or_default())).await;
     machine::print_facts(cluster.dir())?;
     let smoke = Smoke {
         servers: servers(&cluster).await,
         cluster,
         keys: Keys::new(0, usize::try_from(args.keys)?),
-        connections: args.connections.into(),
-        time: Duration::from_secs(args.secs),
-        only: args.only,
+        args,
     };
     println!(
         "cluster    3 nodes, {} keys, packets of {} bytes, {} s for each row\n",
-        args.keys,
+        smoke.args.keys,
         smoke.keys.sign(1)[0].payload.len(),
-        args.secs
+        smoke.args.secs
     );
     smoke.run().await
 }
@@ -99,12 +103,6 @@ async fn servers(cluster: &Cluster) -> Servers {
     }
 }
 
-/// Where this program is.
-fn home() -> anyhow::Result<PathBuf> {
-    let program = env::current_exe().context("this program does not know its own path")?;
-    Ok(program.parent().unwrap_or(Path::new(".")).to_owned())
-}
-
 /// Which nodes are worked on.
 #[derive(Debug, Clone, Copy)]
 enum At {
@@ -114,17 +112,15 @@ enum At {
 }
 
 struct Smoke {
+    args: SmokeArgs,
     cluster: Cluster,
     servers: Servers,
     keys: Keys,
-    connections: usize,
-    time: Duration,
-    only: Option<String>,
 }
 
 impl Smoke {
     async fn run(&self) -> anyhow::Result<()> {
-        let many = self.connections;
+        let many = self.args.connections.into();
         report::print_header();
         let filled = self.fill().await?;
         self.put("PUT leader", At::Leader, many).await?;
@@ -132,13 +128,23 @@ impl Smoke {
         self.put("PUT all nodes", At::All, many).await?;
         self.put("PUT leader", At::Leader, 1).await?;
         self.put("PUT follower", At::Follower, 1).await?;
-        self.refresh().await?;
+        self.http("PUT same bytes, all nodes", At::All, many, async || {
+            let packets = self.keys.sign(REFRESHED_KEYS.min(self.keys.names().len()));
+            let once = Requests::puts(packets.clone());
+            drive(once, self.relays(At::All).await, many, self.bounds()).await?;
+            Ok(Requests::refreshes(packets))
+        })
+        .await?;
 
         let found = shuffled(self.keys.names()[..filled].to_vec());
         let absent = absent_names(filled);
-        self.get("GET follower", &found, Expect::Found).await?;
-        self.get("GET follower, 404", &absent, Expect::Absent)
-            .await?;
+        for (work, keys, expect) in [
+            ("GET follower", &found, Expect::Found),
+            ("GET follower, 404", &absent, Expect::Absent),
+        ] {
+            let gets = async || Ok(Requests::gets(keys.clone(), expect));
+            self.http(work, At::Follower, many, gets).await?;
+        }
         self.dns("DNS UDP TXT", &found, Expect::Found).await?;
         self.dns("DNS UDP NXDOMAIN", &absent, Expect::Absent)
             .await?;
@@ -149,8 +155,11 @@ impl Smoke {
     /// Publishes every key once; how many were.
     async fn fill(&self) -> anyhow::Result<usize> {
         let puts = Requests::puts(self.keys.sign(self.keys.names().len()));
-        let relays = self.relays(At::All).await;
-        let run = drive(puts, relays, FILL_CONNECTIONS, within(FILL_TIME));
+        let bounds = Bounds {
+            secs: FILL_SECS,
+            count: None,
+        };
+        let run = drive(puts, self.relays(At::All).await, FILL_CONNECTIONS, bounds);
         let name = format!("fill: new keys, all nodes, {FILL_CONNECTIONS} conn");
         let row = self.servers.measure(name, run).await?;
         report::print(&row)?;
@@ -159,68 +168,52 @@ impl Smoke {
     }
 
     async fn put(&self, work: &str, at: At, connections: usize) -> anyhow::Result<()> {
-        self.measure(format!("{work}, {connections} conn"), async || {
-            let per_sec_max = match connections {
-                1 => PUTS_PER_SEC_MAX_ALONE,
-                _ => PUTS_PER_SEC_MAX,
-            };
-            let count = usize::try_from(self.time.as_secs() * per_sec_max)?;
-            let puts = Requests::puts(self.keys.sign(count));
-            let relays = self.relays(at).await;
-            Ok(drive(puts, relays, connections, within(self.time)))
-        })
-        .await
+        let per_sec_max = match connections {
+            1 => PUTS_PER_SEC_MAX_ALONE,
+            _ => PUTS_PER_SEC_MAX,
+        };
+        let count = usize::try_from(self.args.secs * per_sec_max)?;
+        let puts = async || Ok(Requests::puts(self.keys.sign(count)));
+        self.http(work, at, connections, puts).await
     }
 
-    async fn refresh(&self) -> anyhow::Result<()> {
-        let connections = self.connections;
-        let name = format!("PUT same bytes, all nodes, {connections} conn");
-        self.measure(name, async || {
-            let packets = self.keys.sign(REFRESHED_KEYS.min(self.keys.names().len()));
-            let relays = self.relays(At::All).await;
-            let once = Requests::puts(packets.clone());
-            drive(once, relays.clone(), connections, within(self.time)).await?;
-            let again = Requests::refreshes(packets);
-            Ok(drive(again, relays, connections, within(self.time)))
-        })
-        .await
-    }
-
-    async fn get(&self, work: &str, keys: &[String], expect: Expect) -> anyhow::Result<()> {
-        let connections = self.connections;
-        self.measure(format!("{work}, {connections} conn"), async || {
-            let gets = Requests::gets(keys.to_vec(), expect);
-            let relays = self.relays(At::Follower).await;
-            Ok(drive(gets, relays, connections, within(self.time)))
-        })
-        .await
+    /// Work over HTTP, if it is wanted. What it takes to prepare the requests is not measured.
+    async fn http(
+        &self,
+        work: &str,
+        at: At,
+        connections: usize,
+        prepare: impl AsyncFnOnce() -> anyhow::Result<Requests>,
+    ) -> anyhow::Result<()> {
+        let name = format!("{work}, {connections} conn");
+        if !self.wants(&name) {
+            return Ok(());
+        }
+        let requests = prepare().await?;
+        let run = drive(requests, self.relays(at).await, connections, self.bounds());
+        report::print(&self.servers.measure(name, run).await?)
     }
 
     async fn dns(&self, work: &str, keys: &[String], expect: Expect) -> anyhow::Result<()> {
-        let in_flight = SHAPE.socket_count * SHAPE.window;
-        self.measure(format!("{work}, {in_flight} in flight"), async || {
-            let server = self.cluster.follower().await.addresses().dns;
-            let bounds = within(self.time);
-            Ok(dns::run(keys, ORIGIN, expect, server, SHAPE, bounds))
-        })
-        .await
-    }
-
-    /// Prepares work, which is not measured, and measures it; nothing at all if only other work is
-    /// wanted.
-    async fn measure<F>(
-        &self,
-        name: String,
-        prepare: impl AsyncFnOnce() -> anyhow::Result<F>,
-    ) -> anyhow::Result<()>
-    where
-        F: Future<Output = anyhow::Result<Outcome>>,
-    {
-        if (self.only.as_ref()).is_some_and(|only| !name.contains(only)) {
+        let name = format!("{work}, {} in flight", SHAPE.sockets * SHAPE.window);
+        if !self.wants(&name) {
             return Ok(());
         }
-        let run = prepare().await?;
+        let server = self.cluster.follower().await.addresses().dns;
+        let run = dns::run(keys, ORIGIN, expect, server, SHAPE, self.bounds());
         report::print(&self.servers.measure(name, run).await?)
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        let only = self.args.only.as_ref();
+        only.is_none_or(|only| name.contains(only))
+    }
+
+    fn bounds(&self) -> Bounds {
+        Bounds {
+            secs: self.args.secs,
+            count: None,
+        }
     }
 
     /// The relays of these nodes, as the cluster stands now.
@@ -242,12 +235,5 @@ impl Smoke {
             }
         }
         println!();
-    }
-}
-
-fn within(time: Duration) -> Bounds {
-    Bounds {
-        time,
-        count_max: u64::MAX,
     }
 }

@@ -37,56 +37,50 @@ pub(crate) async fn drive(
         let connection = Connection::open(address).await.with_context(unreached)?;
         connections.push((relay.clone(), connection));
     }
-    let requests = Arc::new(requests);
-    let next = Arc::new(AtomicU64::new(0));
-    let clock = Clock::start(bounds.time);
+    let phase = Arc::new(Phase {
+        requests,
+        next: AtomicU64::new(0),
+        count_max: bounds.count.unwrap_or(u64::MAX),
+        clock: Clock::start(bounds),
+    });
     let mut drivers = JoinSet::new();
     for (relay, connection) in connections {
-        let driver = Driver {
-            requests: requests.clone(),
-            next: next.clone(),
-            count_max: bounds.count_max,
-            clock,
-            relay,
-            connection,
-        };
-        drivers.spawn(driver.run());
+        drivers.spawn(phase.clone().drive_one(relay, connection));
     }
-    clock.outcome(drivers).await
+    phase.clock.outcome(drivers).await
 }
 
-/// One connection, and what it takes to keep it busy.
-struct Driver {
-    requests: Arc<Requests>,
-    /// The number of the next request of all connections.
-    next: Arc<AtomicU64>,
+/// What all connections share.
+struct Phase {
+    requests: Requests,
+    /// The number of the next request.
+    next: AtomicU64,
     count_max: u64,
     clock: Clock,
-    relay: RelayUrl,
-    connection: Connection,
 }
 
-impl Driver {
-    async fn run(mut self) -> Tally {
+impl Phase {
+    /// Keeps one connection busy.
+    async fn drive_one(self: Arc<Self>, relay: RelayUrl, mut connection: Connection) -> Tally {
         let mut tally = Tally::new();
-        while let Some(request) = self.next() {
+        while let Some(request) = self.next(&relay) {
             let begun = Instant::now();
             let give_up = self.clock.give_up().into();
-            match timeout_at(give_up, self.connection.exchange(request)).await {
+            match timeout_at(give_up, connection.exchange(request)).await {
                 Ok(Ok(answer)) if answer.status() == self.requests.status => {
                     tally.on_ok(begun.elapsed());
                 }
                 Ok(Ok(answer)) => tally.on_error(|| {
                     let reason = String::from_utf8_lossy(answer.body());
                     let status = answer.status().as_u16();
-                    format!("{} answered {status}: {}", self.relay, reason.trim_end())
+                    format!("{relay} answered {status}: {}", reason.trim_end())
                 }),
                 Ok(Err(error)) => {
-                    tally.on_error(|| format!("{}: {error:#}", self.relay));
+                    tally.on_error(|| format!("{relay}: {error:#}"));
                     sleep(REST).await;
                 }
                 Err(_) => {
-                    tally.on_error(|| format!("{} gave no answer", self.relay));
+                    tally.on_error(|| format!("{relay} gave no answer"));
                     break;
                 }
             }
@@ -95,9 +89,9 @@ impl Driver {
     }
 
     /// The next request, if there is time and work left.
-    fn next(&self) -> Option<Request<Full<Bytes>>> {
+    fn next(&self, relay: &RelayUrl) -> Option<Request<Full<Bytes>>> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let goes_on = number < self.count_max && Instant::now() < self.clock.end;
-        goes_on.then(|| self.requests.request(number, &self.relay))?
+        goes_on.then(|| self.requests.request(number, relay))?
     }
 }

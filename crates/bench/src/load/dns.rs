@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::Context;
+use clap::Args;
 use hickory_proto::{
     op::{Message, MessageType, OpCode, Query},
     rr::{Name, RecordType},
@@ -23,17 +24,23 @@ const LOST_AFTER: Duration = Duration::from_millis(500);
 /// Room for an answer, in bytes: more than any server sends without EDNS.
 const ANSWER_SIZE_MAX: usize = 4096;
 
-/// How many queries a socket can have in flight: few enough that one is answered, or lost, long
-/// before its id comes again.
-pub(crate) const WINDOW_MAX: usize = 256;
-
 /// How queries are sent.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct Shape {
-    pub(crate) socket_count: usize,
-    /// Queries in flight on each socket, at most [`WINDOW_MAX`].
-    pub(crate) window: usize,
+    /// How many sockets, each with a thread.
+    #[arg(long, default_value_t = SHAPE.sockets, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) sockets: u16,
+    /// How many queries are in flight on each.
+    // Few enough that one is answered, or lost, long before its id comes again.
+    #[arg(long, default_value_t = SHAPE.window, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) window: u16,
 }
+
+/// How many queries are in flight unless told otherwise: 100, as dnsperf has.
+pub(crate) const SHAPE: Shape = Shape {
+    sockets: 4,
+    window: 25,
+};
 
 /// Asks for TXT at `_iroh.<key>.<origin>`, for `keys` in turn, again and again.
 pub(crate) async fn run(
@@ -51,21 +58,22 @@ pub(crate) async fn run(
         .with_context(|| format!("{origin:?} is no name of a zone"))?;
     anyhow::ensure!(!queries.is_empty(), "there are no keys to ask for");
     let queries = Arc::new(queries);
-    let mut askers = Vec::with_capacity(shape.socket_count);
-    for number in 0..shape.socket_count {
+    let socket_count = usize::from(shape.sockets);
+    let mut askers = Vec::with_capacity(socket_count);
+    for number in 0..socket_count {
         askers.push(Asker {
             socket: connect(server).with_context(|| format!("{server} cannot be reached"))?,
-            next: number * queries.len() / shape.socket_count,
+            next: number * queries.len() / socket_count,
             queries: queries.clone(),
             expect,
-            left: bounds.count_max / u64::try_from(shape.socket_count)?,
-            window: shape.window.clamp(1, WINDOW_MAX),
+            left: bounds.count.unwrap_or(u64::MAX) / u64::from(shape.sockets),
+            window: shape.window.into(),
             last_id: 0,
             in_flight: HashMap::new(),
             tally: Tally::new(),
         });
     }
-    let clock = Clock::start(bounds.time);
+    let clock = Clock::start(bounds);
     let mut threads = JoinSet::new();
     for asker in askers {
         threads.spawn_blocking(move || asker.run(clock));

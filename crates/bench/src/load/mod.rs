@@ -7,6 +7,7 @@ pub(crate) mod requests;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use clap::Args;
 use hdrhistogram::Histogram;
 use tokio::task::JoinSet;
 
@@ -26,12 +27,15 @@ pub(crate) enum Expect {
 }
 
 /// How much work is done.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct Bounds {
-    /// No operation begins later than this after the first.
-    pub(crate) time: Duration,
-    /// How many operations begin at most.
-    pub(crate) count_max: u64,
+    /// How long, in seconds.
+    // No operation begins later than this after the first.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) secs: u64,
+    /// How many operations at most.
+    #[arg(long)]
+    pub(crate) count: Option<u64>,
 }
 
 /// What came of work.
@@ -95,11 +99,11 @@ struct Clock {
 }
 
 impl Clock {
-    fn start(time: Duration) -> Self {
+    fn start(bounds: Bounds) -> Self {
         let begun = Instant::now();
         Self {
             begun,
-            end: begun + time,
+            end: begun + Duration::from_secs(bounds.secs),
         }
     }
 
