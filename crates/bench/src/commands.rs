@@ -83,6 +83,8 @@ struct HttpArgs {
     /// How many connections.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     connections: u16,
+    #[command(flatten)]
+    work: WorkArgs,
 }
 
 /// Encryption would be measured too.
@@ -96,11 +98,12 @@ fn plain_relay(url: &str) -> anyhow::Result<RelayUrl> {
 }
 
 impl HttpArgs {
-    async fn measure(self, work: &WorkArgs, what: &str, requests: Requests) -> anyhow::Result<()> {
-        let connections = usize::from(self.connections);
-        let run = drive(requests, self.relay, connections, work.bounds);
+    async fn measure(self, what: &str, requests: Requests) -> anyhow::Result<()> {
+        let connections = self.connections;
+        let bounds = self.work.bounds;
+        let run = drive(requests, self.relay, connections.into(), bounds);
         let name = format!("{what}, {connections} connections");
-        work.measure(name, run).await
+        self.work.measure(name, run).await
     }
 }
 
@@ -112,13 +115,11 @@ pub(crate) struct PutArgs {
     /// Signs one packet for each of the keys and sends these same bytes again and again.
     #[arg(long)]
     refresh: bool,
-    #[command(flatten)]
-    work: WorkArgs,
 }
 
 /// PUTs new packets, or the same ones again and again.
 pub(crate) async fn put(args: PutArgs) -> anyhow::Result<()> {
-    let work = &args.work;
+    let work = &args.http.work;
     let count_max = (work.bounds.secs * PUTS_PER_SEC_MAX).min(PACKETS_MAX);
     let packet_count = match args.refresh {
         true => work.keys,
@@ -133,7 +134,7 @@ pub(crate) async fn put(args: PutArgs) -> anyhow::Result<()> {
         true => Requests::refreshes(packets),
         false => Requests::puts(packets),
     };
-    args.http.measure(work, "PUT", requests).await
+    args.http.measure("PUT", requests).await
 }
 
 /// Arguments of `quorate-bench get`.
@@ -144,16 +145,14 @@ pub(crate) struct GetArgs {
     /// Asks for keys that nobody has published, and expects 404.
     #[arg(long)]
     absent: bool,
-    #[command(flatten)]
-    work: WorkArgs,
 }
 
 /// GETs packets.
 pub(crate) async fn get(args: GetArgs) -> anyhow::Result<()> {
-    let work = &args.work;
+    let work = &args.http.work;
     let (keys, expect) = work.names(args.absent)?;
     let requests = Requests::gets(keys, expect);
-    args.http.measure(work, "GET", requests).await
+    args.http.measure("GET", requests).await
 }
 
 /// Arguments of `quorate-bench dns`.
