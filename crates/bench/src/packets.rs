@@ -57,17 +57,11 @@ impl Keys {
     pub(crate) fn sign(&self, count: usize) -> Vec<Packet> {
         let first_micros = self.next_micros.fetch_add(wide(count), Ordering::Relaxed);
         in_parallel(count, |number| {
-            self.packet(number % self.signers.len(), first_micros + wide(number))
+            let key = number % self.signers.len();
+            let name = format!("_iroh.{}.", self.names[key]);
+            let texts = TEXTS.map(|text| (&*name, text));
+            sign_txt(&self.signers[key], first_micros + wide(number), &texts)
         })
-    }
-
-    fn packet(&self, key: usize, micros: u64) -> Packet {
-        let name = format!("_iroh.{}.", self.names[key]);
-        sign_txt(
-            &self.signers[key],
-            micros,
-            &TEXTS.map(|text| (&*name, text)),
-        )
     }
 }
 

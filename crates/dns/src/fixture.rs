@@ -17,7 +17,7 @@ use hickory_proto::{
 };
 use quorate_authority::{Authority, Origin, Soa};
 use quorate_metrics::Registry;
-use quorate_packet::{HEADER_SIZE, PublicKey, SignedPacket};
+use quorate_packet::{PAYLOAD_SIZE_MIN, PublicKey, SignedPacket};
 use quorate_replica::{ReadError, Reader, StoredPacket};
 
 use crate::{Metrics, Responder, Transport};
@@ -62,7 +62,7 @@ impl Reader for FakeReplica {
 impl FakeReplica {
     /// Stores a DNS packet in place of what the key has.
     pub(crate) fn insert(&self, key: PublicKey, dns: &[u8]) {
-        let payload = [&[0; HEADER_SIZE], dns].concat();
+        let payload = [&[0; PAYLOAD_SIZE_MIN], dns].concat();
         let packet = SignedPacket::assume_verified(key, payload.into());
         let packet = packet.expect("it is small enough");
         self.packets.lock().unwrap().insert(key, packet);
