@@ -131,7 +131,13 @@ impl Smoke {
         self.http("PUT same bytes, all nodes", At::All, many, async || {
             let packets = self.keys.sign(REFRESHED_KEYS.min(self.keys.names().len()));
             let once = Requests::puts(packets.clone());
-            drive(once, self.relays(At::All).await, many, self.bounds()).await?;
+            drive(
+                once,
+                self.relays(At::All).await,
+                many,
+                within(self.args.secs),
+            )
+            .await?;
             Ok(Requests::refreshes(packets))
         })
         .await?;
@@ -155,11 +161,8 @@ impl Smoke {
     /// Publishes every key once; how many were.
     async fn fill(&self) -> anyhow::Result<usize> {
         let puts = Requests::puts(self.keys.sign(self.keys.names().len()));
-        let bounds = Bounds {
-            secs: FILL_SECS,
-            count: None,
-        };
-        let run = drive(puts, self.relays(At::All).await, FILL_CONNECTIONS, bounds);
+        let relays = self.relays(At::All).await;
+        let run = drive(puts, relays, FILL_CONNECTIONS, within(FILL_SECS));
         let name = format!("fill: new keys, all nodes, {FILL_CONNECTIONS} conn");
         let row = self.servers.measure(name, run).await?;
         report::print(&row)?;
@@ -190,7 +193,12 @@ impl Smoke {
             return Ok(());
         }
         let requests = prepare().await?;
-        let run = drive(requests, self.relays(at).await, connections, self.bounds());
+        let run = drive(
+            requests,
+            self.relays(at).await,
+            connections,
+            within(self.args.secs),
+        );
         report::print(&self.servers.measure(name, run).await?)
     }
 
@@ -200,20 +208,13 @@ impl Smoke {
             return Ok(());
         }
         let server = self.cluster.follower().await.addresses().dns;
-        let run = dns::run(keys, ORIGIN, expect, server, SHAPE, self.bounds());
+        let run = dns::run(keys, ORIGIN, expect, server, SHAPE, within(self.args.secs));
         report::print(&self.servers.measure(name, run).await?)
     }
 
     fn wants(&self, name: &str) -> bool {
         let only = self.args.only.as_ref();
         only.is_none_or(|only| name.contains(only))
-    }
-
-    fn bounds(&self) -> Bounds {
-        Bounds {
-            secs: self.args.secs,
-            count: None,
-        }
     }
 
     /// The relays of these nodes, as the cluster stands now.
@@ -236,4 +237,8 @@ impl Smoke {
         }
         println!();
     }
+}
+
+fn within(secs: u64) -> Bounds {
+    Bounds { secs, count: None }
 }
