@@ -6,7 +6,7 @@ use hickory_proto::{
     op::{Message, OpCode, Query},
     rr::{DNSClass, Name, RData, Record},
 };
-use quorate_packet::{HEADER_SIZE, PublicKey, SignedPacket};
+use quorate_packet::{PAYLOAD_SIZE_MIN, PublicKey, SignedPacket};
 
 use crate::{Answer, Authority, Located, Origin, Soa};
 
@@ -66,7 +66,7 @@ pub(crate) fn packet(records: Vec<Record>) -> SignedPacket {
     let mut message = Message::response(0, OpCode::Query);
     message.insert_answers(records);
     let dns = message.to_vec().unwrap();
-    let payload = [vec![0; HEADER_SIZE], dns].concat();
+    let payload = [vec![0; PAYLOAD_SIZE_MIN], dns].concat();
     SignedPacket::assume_verified(KEY, payload.into()).expect("it is small enough")
 }
 

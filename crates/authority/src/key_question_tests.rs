@@ -1,5 +1,5 @@
 use hickory_proto::rr::{DNSClass, rdata::NULL};
-use quorate_packet::HEADER_SIZE;
+use quorate_packet::PAYLOAD_SIZE_MIN;
 
 use super::*;
 use crate::{
@@ -400,7 +400,7 @@ mod wildcards {
 
 #[test]
 fn a_damaged_packet_is_an_error_and_no_answer() {
-    let payload = vec![0xff; HEADER_SIZE + 40];
+    let payload = vec![0xff; PAYLOAD_SIZE_MIN + 40];
     let packet = SignedPacket::assume_verified(KEY, payload.into()).unwrap();
     let authority = authority(&["dns.test."]);
     let query = question("KEY.dns.test. A");

@@ -4,7 +4,7 @@ use std::iter;
 
 use hickory_proto::rr::{Name, RData, Record, RecordType, rdata};
 use proptest::{collection::vec, prelude::*, sample::select};
-use quorate_packet::{HEADER_SIZE, SignedPacket};
+use quorate_packet::{PAYLOAD_SIZE_MIN, SignedPacket};
 
 use crate::{
     Answer, Located, NEGATIVE_TTL_SECS_MAX,
@@ -161,7 +161,7 @@ proptest! {
         let query = question(&asked);
         if let Located::Key(question) = authority.locate(&query) {
             for dns in [changed, bytes] {
-                let payload = [vec![0; HEADER_SIZE], dns].concat();
+                let payload = [vec![0; PAYLOAD_SIZE_MIN], dns].concat();
                 let packet = SignedPacket::assume_verified(KEY, payload.into()).unwrap();
                 if let Ok(answer) = question.answer(Some(&packet)) {
                     last_name(query.name(), &answer);

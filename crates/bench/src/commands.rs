@@ -3,22 +3,21 @@
 //! `put` with a seed and a number of keys writes what `get` and `dns` with the same seed and number
 //! read.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use anyhow::ensure;
 use clap::Args;
+use quorate_ctl::RelayUrl;
 
 use crate::{
     load::{
-        Bounds,
-        connections::{Requests, drive},
+        Bounds, Expect, Outcome,
+        connections::drive,
         dns::{self, Shape},
-        get::{Expect, Gets},
-        put::{AtEnd, Puts},
+        requests::Requests,
     },
-    measure::{Row, Servers},
+    measure::Servers,
     packets::{Keys, absent_names, shuffled},
-    relay::Relay,
     report,
 };
 
@@ -31,41 +30,19 @@ const PACKETS_MAX: u64 = 1_000_000;
 /// What all work has in common.
 #[derive(Debug, Args)]
 struct WorkArgs {
-    /// How long, in seconds.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
-    secs: u64,
-    /// How many operations at most.
-    #[arg(long)]
-    count: Option<u64>,
+    #[command(flatten)]
+    bounds: Bounds,
     /// How many keys.
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1_000..=10_000_000))]
     keys: u64,
     /// Which keys: the same seed gives the same.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// A server's process, whose CPU time counts; repeat for more.
-    #[arg(long, value_name = "PID")]
-    pid: Vec<u32>,
-    /// An admin address, whose metrics count (log flushes, batches); repeat for more.
-    #[arg(long, value_name = "IP:PORT")]
-    admin: Vec<SocketAddr>,
+    #[command(flatten)]
+    servers: Servers,
 }
 
 impl WorkArgs {
-    fn bounds(&self) -> Bounds {
-        Bounds {
-            time: Duration::from_secs(self.secs),
-            count_max: self.count.unwrap_or(u64::MAX),
-        }
-    }
-
-    fn servers(&self) -> Servers {
-        Servers {
-            ids: self.pid.clone(),
-            admins: self.admin.clone(),
-        }
-    }
-
     fn keys(&self) -> anyhow::Result<Keys> {
         Ok(Keys::new(self.seed, usize::try_from(self.keys)?))
     }
@@ -79,6 +56,17 @@ impl WorkArgs {
         };
         Ok((shuffled(names), expect))
     }
+
+    /// Does the work, and prints a table of this one row.
+    async fn measure(
+        &self,
+        name: String,
+        run: impl Future<Output = anyhow::Result<Outcome>>,
+    ) -> anyhow::Result<()> {
+        let row = self.servers.measure(name, run).await?;
+        report::print_header();
+        report::print(&row)
+    }
 }
 
 /// What work over HTTP has in common.
@@ -88,25 +76,34 @@ struct HttpArgs {
     #[arg(
         long,
         value_name = "URL",
-        default_value = "http://127.0.0.1:8081/pkarr"
+        default_value = "http://127.0.0.1:8081/pkarr",
+        value_parser = plain_relay
     )]
-    relay: Vec<Relay>,
+    relay: Vec<RelayUrl>,
     /// How many connections.
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=10_000))]
     connections: u16,
+    #[command(flatten)]
+    work: WorkArgs,
+}
+
+/// Encryption would be measured too.
+fn plain_relay(url: &str) -> anyhow::Result<RelayUrl> {
+    let relay: RelayUrl = url.parse()?;
+    ensure!(
+        !relay.is_https(),
+        "a relay is measured over plain HTTP: write http://host:port/pkarr"
+    );
+    Ok(relay)
 }
 
 impl HttpArgs {
-    async fn measure(
-        &self,
-        work: &WorkArgs,
-        what: &str,
-        requests: impl Requests,
-    ) -> anyhow::Result<()> {
-        let connections = usize::from(self.connections);
-        let run = drive(requests, &self.relay, connections, work.bounds());
+    async fn measure(self, what: &str, requests: Requests) -> anyhow::Result<()> {
+        let connections = self.connections;
+        let bounds = self.work.bounds;
+        let run = drive(requests, self.relay, connections.into(), bounds);
         let name = format!("{what}, {connections} connections");
-        report_one(work.servers().measure(name, run).await?)
+        self.work.measure(name, run).await
     }
 }
 
@@ -118,28 +115,26 @@ pub(crate) struct PutArgs {
     /// Signs one packet for each of the keys and sends these same bytes again and again.
     #[arg(long)]
     refresh: bool,
-    #[command(flatten)]
-    work: WorkArgs,
 }
 
-/// PUTs new packets.
+/// PUTs new packets, or the same ones again and again.
 pub(crate) async fn put(args: PutArgs) -> anyhow::Result<()> {
-    let work = &args.work;
-    let (packet_count, at_end) = match args.refresh {
-        true => (work.keys, AtEnd::Refresh),
-        false => {
-            let count_max = work.secs.saturating_mul(PUTS_PER_SEC_MAX).min(PACKETS_MAX);
-            (work.count.unwrap_or(count_max), AtEnd::Stop)
-        }
+    let work = &args.http.work;
+    let count_max = (work.bounds.secs * PUTS_PER_SEC_MAX).min(PACKETS_MAX);
+    let packet_count = match args.refresh {
+        true => work.keys,
+        false => work.bounds.count.unwrap_or(count_max),
     };
     ensure!(
         packet_count <= PACKETS_MAX,
         "{packet_count} packets are too many to sign ahead of time: at most {PACKETS_MAX}"
     );
     let packets = work.keys()?.sign(usize::try_from(packet_count)?);
-    args.http
-        .measure(work, "PUT", Puts { packets, at_end })
-        .await
+    let requests = match args.refresh {
+        true => Requests::refreshes(packets),
+        false => Requests::puts(packets),
+    };
+    args.http.measure("PUT", requests).await
 }
 
 /// Arguments of `quorate-bench get`.
@@ -150,15 +145,14 @@ pub(crate) struct GetArgs {
     /// Asks for keys that nobody has published, and expects 404.
     #[arg(long)]
     absent: bool,
-    #[command(flatten)]
-    work: WorkArgs,
 }
 
 /// GETs packets.
 pub(crate) async fn get(args: GetArgs) -> anyhow::Result<()> {
-    let work = &args.work;
+    let work = &args.http.work;
     let (keys, expect) = work.names(args.absent)?;
-    args.http.measure(work, "GET", Gets { keys, expect }).await
+    let requests = Requests::gets(keys, expect);
+    args.http.measure("GET", requests).await
 }
 
 /// Arguments of `quorate-bench dns`.
@@ -170,12 +164,8 @@ pub(crate) struct DnsArgs {
     /// The zone below which keys are names.
     #[arg(long, value_name = "NAME", default_value = "quorate.test.")]
     origin: String,
-    /// How many sockets, each with a thread.
-    #[arg(long, default_value_t = SHAPE.socket_count as u16, value_parser = clap::value_parser!(u16).range(1..=64))]
-    sockets: u16,
-    /// How many queries are in flight on each.
-    #[arg(long, default_value_t = SHAPE.window as u16, value_parser = clap::value_parser!(u16).range(1..=dns::WINDOW_MAX as i64))]
-    window: u16,
+    #[command(flatten)]
+    shape: Shape,
     /// Asks for keys that nobody has published, and expects NXDOMAIN.
     #[arg(long)]
     absent: bool,
@@ -183,27 +173,31 @@ pub(crate) struct DnsArgs {
     work: WorkArgs,
 }
 
-/// How many queries are in flight unless told otherwise: 100, as dnsperf has.
-pub(crate) const SHAPE: Shape = Shape {
-    socket_count: 4,
-    window: 25,
-};
-
 /// Asks for TXT records.
 pub(crate) async fn dns(args: DnsArgs) -> anyhow::Result<()> {
     let work = &args.work;
     let (names, expect) = work.names(args.absent)?;
-    let shape = Shape {
-        socket_count: args.sockets.into(),
-        window: args.window.into(),
-    };
-    let name = format!("DNS UDP TXT, {} sockets", args.sockets);
-    let bounds = work.bounds();
+    let name = format!("DNS UDP TXT, {} sockets", args.shape.sockets);
+    let (shape, bounds) = (args.shape, work.bounds);
     let run = dns::run(&names, &args.origin, expect, args.dns, shape, bounds);
-    report_one(work.servers().measure(name, run).await?)
+    work.measure(name, run).await
 }
 
-fn report_one(row: Row) -> anyhow::Result<()> {
-    report::print_header();
-    report::print(&row)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_names_no_plain_relay_says_why() {
+        plain_relay("http://127.0.0.1:8081/pkarr").unwrap();
+        for (url, reason) in [
+            ("https://127.0.0.1", "plain HTTP"),
+            ("ftp://127.0.0.1", "ftp is not http"),
+            ("127.0.0.1:8081", "relative URL"),
+            ("http://:80", "empty host"),
+        ] {
+            let error = plain_relay(url).unwrap_err().to_string();
+            assert!(error.contains(reason), "{url}: {error}");
+        }
+    }
 }

@@ -28,20 +28,11 @@ pub(crate) struct Used {
 impl Usage {
     /// Until now, with the servers that are these processes.
     pub(crate) fn now(server_ids: &[u32]) -> anyhow::Result<Self> {
-        let server_time = |id: &u32| {
-            process(*id)
-                .and_then(process_time)
-                .with_context(|| format!("the CPU time of process {id} cannot be read"))
-        };
+        let servers = server_ids.iter().map(|&id| process_time(id));
         Ok(Self {
             at: Instant::now(),
-            servers: server_ids
-                .iter()
-                .map(server_time)
-                .collect::<anyhow::Result<_>>()?,
-            own: Process::myself()
-                .and_then(process_time)
-                .context("our own CPU time cannot be read")?,
+            servers: servers.collect::<anyhow::Result<_>>()?,
+            own: process_time(std::process::id())?,
             machine: machine_time().context("the CPU time of the machine cannot be read")?,
         })
     }
@@ -72,29 +63,22 @@ fn process(id: u32) -> ProcResult<Process> {
 }
 
 /// In user and system mode, of all threads.
-fn process_time(process: Process) -> ProcResult<Duration> {
-    let stat = process.stat()?;
-    let secs = (stat.utime + stat.stime) as f64 / procfs::ticks_per_second() as f64;
-    Ok(Duration::from_secs_f64(secs))
+fn process_time(id: u32) -> anyhow::Result<Duration> {
+    let stat = process(id).and_then(|process| process.stat());
+    let stat = stat.with_context(|| format!("the CPU time of process {id} cannot be read"))?;
+    Ok(duration(stat.utime + stat.stime))
 }
 
 /// All but what was spent waiting, for work or a disk. The time of guests is part of `user`.
 fn machine_time() -> ProcResult<Duration> {
     let time = KernelStats::current()?.total;
-    let always = [
-        time.user_duration(),
-        time.nice_duration(),
-        time.system_duration(),
-    ];
-    let where_known = [
-        time.irq_duration(),
-        time.softirq_duration(),
-        time.steal_duration(),
-    ];
-    Ok(always
-        .into_iter()
-        .chain(where_known.into_iter().flatten())
-        .sum())
+    let where_known = [time.irq, time.softirq, time.steal];
+    let where_known: u64 = where_known.into_iter().flatten().sum();
+    Ok(duration(time.user + time.nice + time.system + where_known))
+}
+
+fn duration(ticks: u64) -> Duration {
+    Duration::from_secs_f64(ticks as f64 / procfs::ticks_per_second() as f64)
 }
 
 #[cfg(test)]

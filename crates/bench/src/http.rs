@@ -1,10 +1,11 @@
 //! A connection on which one request follows the other, as a load generator needs it.
 
-use std::{error::Error, net::SocketAddr};
+use std::net::SocketAddr;
 
+use anyhow::{Context, Error};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{
-    Request, Response,
+    Method, Request, Response,
     body::Bytes,
     client::conn::http1::{SendRequest, handshake},
     header::HOST,
@@ -15,18 +16,14 @@ use tokio::net::TcpStream;
 /// The largest answer, in bytes: metrics are the longest that is read.
 const ANSWER_SIZE_MAX: usize = 1024 * 1024;
 
-/// Why there is no answer.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum HttpError {
-    /// The server cannot be reached.
-    #[error("the connection cannot be made")]
-    Connect(#[from] std::io::Error),
-    /// The connection ended before the answer began, or the answer is no HTTP.
-    #[error("the connection failed")]
-    Exchange(#[from] hyper::Error),
-    /// The connection ended before the answer was complete, or it is larger than any expected.
-    #[error("the body of the answer cannot be read")]
-    Body(#[source] Box<dyn Error + Send + Sync>),
+/// A request to `host`, the host and port of a URL, for a path of it.
+pub(crate) fn request(method: Method, host: &str, path: &str, body: Bytes) -> Request<Full<Bytes>> {
+    Request::builder()
+        .method(method)
+        .uri(path)
+        .header(HOST, host)
+        .body(Full::new(body))
+        .expect("host and path are those of a URL")
 }
 
 /// A connection that stays open between requests.
@@ -38,7 +35,7 @@ pub(crate) struct Connection {
 
 impl Connection {
     /// Opens it.
-    pub(crate) async fn open(address: SocketAddr) -> Result<Self, HttpError> {
+    pub(crate) async fn open(address: SocketAddr) -> anyhow::Result<Self> {
         Ok(Self {
             address,
             sender: Some(connect(address).await?),
@@ -50,7 +47,7 @@ impl Connection {
     pub(crate) async fn exchange(
         &mut self,
         request: Request<Full<Bytes>>,
-    ) -> Result<Response<Bytes>, HttpError> {
+    ) -> anyhow::Result<Response<Bytes>> {
         // Taken, so that an exchange that fails or is given up leaves no half-read answer behind.
         let mut sender = match self.sender.take() {
             Some(sender) => sender,
@@ -59,30 +56,24 @@ impl Connection {
         if sender.ready().await.is_err() {
             sender = connect(self.address).await?;
         }
-        let (head, body) = sender.send_request(request).await?.into_parts();
+        let answer = sender.send_request(request).await;
+        let (parts, body) = answer.context("the connection failed")?.into_parts();
         let body = Limited::new(body, ANSWER_SIZE_MAX).collect().await;
-        let body = body.map_err(HttpError::Body)?.to_bytes();
+        let body = body.map_err(Error::from_boxed);
+        let body = body.context("the body of the answer cannot be read")?;
         self.sender = Some(sender);
-        Ok(Response::from_parts(head, body))
+        Ok(Response::from_parts(parts, body.to_bytes()))
     }
 }
 
-async fn connect(address: SocketAddr) -> Result<SendRequest<Full<Bytes>>, HttpError> {
-    let stream = TcpStream::connect(address).await?;
+async fn connect(address: SocketAddr) -> anyhow::Result<SendRequest<Full<Bytes>>> {
+    let stream = TcpStream::connect(address).await;
+    let stream = stream.context("the connection cannot be made")?;
     stream.set_nodelay(true)?;
     let (sender, connection) = handshake(TokioIo::new(stream)).await?;
     // Its error is told to whoever waits for an answer. It ends with the sender.
     tokio::spawn(connection);
     Ok(sender)
-}
-
-/// GETs a path over a connection of its own.
-pub(crate) async fn fetch(address: SocketAddr, path: &str) -> Result<Response<Bytes>, HttpError> {
-    let request = Request::get(path)
-        .header(HOST, address.to_string())
-        .body(Full::default())
-        .expect("the path is one of ours");
-    Connection::open(address).await?.exchange(request).await
 }
 
 #[cfg(test)]

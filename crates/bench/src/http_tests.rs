@@ -24,7 +24,7 @@ async fn server(connections: Vec<Vec<&'static [u8]>>) -> SocketAddr {
     address
 }
 
-async fn exchange(connection: &mut Connection) -> Result<(u16, Bytes), HttpError> {
+async fn exchange(connection: &mut Connection) -> anyhow::Result<(u16, Bytes)> {
     let request = Request::get("/").body(Full::default()).unwrap();
     let answer = connection.exchange(request).await?;
     Ok((answer.status().as_u16(), answer.into_body()))

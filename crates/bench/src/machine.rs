@@ -1,8 +1,8 @@
 //! What the machine is, so that figures can be judged.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Write},
+    fs::{self, File},
+    io,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     thread,
@@ -16,7 +16,7 @@ use procfs::{CpuInfo, Current, LoadAverage, process::Process};
 const BLOCK_SIZE: usize = 4096;
 
 /// How many flushes are timed, of each kind.
-const FLUSH_COUNT: u32 = 200;
+const FLUSH_COUNT: u64 = 200;
 
 /// Prints what the machine is, and how fast the disk under `dir` flushes.
 pub(crate) fn print_facts(dir: &Path) -> anyhow::Result<()> {
@@ -31,12 +31,12 @@ pub(crate) fn print_facts(dir: &Path) -> anyhow::Result<()> {
     let load = LoadAverage::current().ok();
     let load = load.map(|load| format!("{} {} {}", load.one, load.five, load.fifteen));
     println!("load       {} (before)", or_unknown(load.as_deref()));
-    let probe = probe(dir).with_context(|| format!("{} cannot be probed", dir.display()))?;
+    let flushes = flushes(dir).with_context(|| format!("{} cannot be probed", dir.display()))?;
+    let [append, overwrite] = flushes.map(|time| time.as_secs_f64() * 1e6);
     println!(
-        "disk       {}; 4 KiB and fdatasync, p50: {:.0} µs appending, {:.0} µs overwriting",
+        "disk       {}; 4 KiB and fdatasync, p50: {append:.0} µs appending, {overwrite:.0} µs \
+         overwriting",
         or_unknown(filesystem(dir).as_deref()),
-        probe.append.as_secs_f64() * 1e6,
-        probe.overwrite.as_secs_f64() * 1e6,
     );
     Ok(())
 }
@@ -60,40 +60,21 @@ fn innermost(mounts: impl Iterator<Item = (PathBuf, String)>, dir: &Path) -> Opt
         .map(|(_, kind)| kind)
 }
 
-/// Median times.
-struct Probe {
-    /// To a file that grows.
-    append: Duration,
-    /// To a file that has its size.
-    overwrite: Duration,
-}
-
-fn probe(dir: &Path) -> io::Result<Probe> {
+/// Median times of flushes, first to a file that grows, then to the same one that has its size.
+fn flushes(dir: &Path) -> io::Result<[Duration; 2]> {
     let path = dir.join("fdatasync.probe");
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(&path)?;
-    let block = [0x5a; BLOCK_SIZE];
-    let probe = Probe {
-        append: median(&file, |mut file, _| file.write_all(&block))?,
-        overwrite: {
-            file.flush()?;
-            median(&file, |file, number| {
-                file.write_all_at(&block, u64::from(number) * BLOCK_SIZE as u64)
-            })?
-        },
-    };
+    let file = File::create(&path)?;
+    let medians = [median(&file)?, median(&file)?];
     fs::remove_file(path)?;
-    Ok(probe)
+    Ok(medians)
 }
 
-fn median(file: &File, write: impl Fn(&File, u32) -> io::Result<()>) -> io::Result<Duration> {
+/// The median time of writing a block and flushing it, from the file's start on.
+fn median(file: &File) -> io::Result<Duration> {
     let mut times = Vec::new();
     for number in 0..FLUSH_COUNT {
         let begun = Instant::now();
-        write(file, number)?;
+        file.write_all_at(&[0x5a; BLOCK_SIZE], number * BLOCK_SIZE as u64)?;
         file.sync_data()?;
         times.push(begun.elapsed());
     }
@@ -119,8 +100,8 @@ mod tests {
     #[test]
     fn a_flush_takes_time_and_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let probe = probe(dir.path()).unwrap();
-        assert!(probe.append > Duration::ZERO && probe.overwrite > Duration::ZERO);
+        let [append, overwrite] = flushes(dir.path()).unwrap();
+        assert!(append > Duration::ZERO && overwrite > Duration::ZERO);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
     }
 }

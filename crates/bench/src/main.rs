@@ -12,8 +12,9 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `smoke` | a three-node cluster on loopback, and every kind of work on it in turn |
+//! | `commands` | one kind of work, on servers that run already |
 //! | `load` | the kinds of work: PUT, GET, DNS |
-//! | `http`, `relay` | a connection that sends one request after the other, and where to |
+//! | `http` | a connection that sends one request after the other |
 //! | `packets` | keys, and packets signed ahead of time |
 //! | `measure` | the work, and what it cost servers, generator and disk |
 //! | `cpu`, `scrape`, `machine` | CPU time, the servers' own figures, what the machine is |
@@ -30,25 +31,18 @@ mod load;
 mod machine;
 mod measure;
 mod packets;
-mod relay;
 mod report;
 mod scrape;
 mod smoke;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::Parser;
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Measures pkarr relays and authoritative DNS servers.
 #[derive(Debug, Parser)]
 #[command(name = "quorate-bench", version)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
 enum Command {
     /// Starts three nodes on loopback and measures every kind of work on them.
     Smoke(smoke::SmokeArgs),
@@ -63,7 +57,7 @@ enum Command {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let work = async {
-        match Cli::parse().command {
+        match Command::parse() {
             Command::Smoke(args) => smoke::run(args).await,
             Command::Put(args) => commands::put(args).await,
             Command::Get(args) => commands::get(args).await,

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use clap::Args;
+
 use crate::{
     cpu::{Usage, Used},
     load::Outcome,
@@ -9,11 +11,13 @@ use crate::{
 };
 
 /// Whose cost is measured.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Args)]
 pub(crate) struct Servers {
-    /// The ids of their processes, on this machine.
+    /// A server's process on this machine, whose CPU time counts; repeat for more.
+    #[arg(long = "pid", value_name = "PID")]
     pub(crate) ids: Vec<u32>,
-    /// Where their metrics are.
+    /// An admin address, whose metrics count (log flushes, batches); repeat for more.
+    #[arg(long = "admin", value_name = "IP:PORT")]
     pub(crate) admins: Vec<SocketAddr>,
 }
 

@@ -3,8 +3,9 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context, ensure};
+use hyper::{Method, body::Bytes};
 
-use crate::http;
+use crate::http::{self, Connection};
 
 /// What is read: how many flushes of the log there were and their seconds, how many batches nodes
 /// formed and their packets.
@@ -35,13 +36,8 @@ impl Scrape {
     pub(crate) async fn now(admins: &[SocketAddr]) -> anyhow::Result<Self> {
         let mut sums = Self::default();
         for &admin in admins {
-            let answer = http::fetch(admin, "/metrics")
-                .await
-                .with_context(|| format!("the metrics at {admin} cannot be read"))?;
-            let status = answer.status().as_u16();
-            ensure!(status == 200, "{admin} answered {status} to /metrics");
-            let text = String::from_utf8_lossy(answer.body());
-            sums.add(&text);
+            let text = fetch(admin).await;
+            sums.add(&text.with_context(|| format!("the metrics at {admin} cannot be read"))?);
         }
         Ok(sums)
     }
@@ -63,6 +59,13 @@ impl Scrape {
             batch_mean: mean(packet_count, batch_count),
         }
     }
+}
+
+async fn fetch(admin: SocketAddr) -> anyhow::Result<String> {
+    let request = http::request(Method::GET, &admin.to_string(), "/metrics", Bytes::new());
+    let answer = Connection::open(admin).await?.exchange(request).await?;
+    ensure!(answer.status() == 200, "the answer is {}", answer.status());
+    Ok(String::from_utf8_lossy(answer.body()).into_owned())
 }
 
 /// The value of a sample without labels, in the text format of Prometheus.

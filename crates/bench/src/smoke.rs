@@ -3,36 +3,33 @@
 use std::{
     env,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use anyhow::{Context, ensure};
 use clap::Args;
-
-use quorate_tests::{Cluster, Node, ORIGIN, Packet, voters};
+use quorate_ctl::RelayUrl;
+use quorate_tests::{Cluster, ORIGIN, voters};
 
 use crate::{
-    commands::{PUTS_PER_SEC_MAX, SHAPE},
+    commands::PUTS_PER_SEC_MAX,
     cpu,
     load::{
-        Bounds,
-        connections::{Requests, drive},
-        dns,
-        get::{Expect, Gets},
-        put::{AtEnd, Puts},
+        Bounds, Expect,
+        connections::drive,
+        dns::{self, SHAPE},
+        requests::Requests,
     },
     machine,
     measure::Servers,
     packets::{Keys, absent_names, shuffled},
-    relay::Relay,
     report,
 };
 
 /// Connections that fill the cluster: enough for full batches.
 const FILL_CONNECTIONS: usize = 128;
 
-/// How long filling may take. Keys that are not written by then are not read either.
-const FILL_TIME: Duration = Duration::from_secs(15);
+/// How long filling may take, in seconds. Keys that are not written by then are not read either.
+const FILL_SECS: u64 = 15;
 
 /// PUTs a second that one connection makes at most, with a flush in each.
 const PUTS_PER_SEC_MAX_ALONE: u64 = 5_000;
@@ -64,32 +61,33 @@ pub(crate) struct SmokeArgs {
 }
 
 /// Starts the cluster, measures, ends it.
-pub(crate) async fn run(args: SmokeArgs) -> anyhow::Result<()> {
-    let home = home()?;
-    let program = args.program.clone().unwrap_or_else(|| home.join("quorate"));
+pub(crate) async fn run(mut args: SmokeArgs) -> anyhow::Result<()> {
+    let own = env::current_exe().context("this program does not know its own path")?;
+    let program = args.program.take();
+    let program = program.unwrap_or_else(|| own.with_file_name("quorate"));
     ensure!(
         program.is_file(),
         "there is no program {}: build it, or name it with --program",
         program.display()
     );
-    let dir = args.dir.clone().unwrap_or(home);
+    let dir = args.dir.take();
+    let dir = dir.or_else(|| own.parent().map(Path::to_owned));
+    quorate_ctl::install_tls_provider();
     // All as it is by default, but for the limit: all PUTs come from one address.
-    let plan = voters(3).named("quorate-bench").program(program).below(dir);
-    let cluster = Cluster::start(plan).await;
+    let plan = voters(3).named("quorate-bench").program(program);
+    let cluster = Cluster::start(plan.below(dir.unwrap_or_default())).await;
     machine::print_facts(cluster.dir())?;
     let smoke = Smoke {
         servers: servers(&cluster).await,
         cluster,
         keys: Keys::new(0, usize::try_from(args.keys)?),
-        connections: args.connections.into(),
-        time: Duration::from_secs(args.secs),
-        only: args.only,
+        args,
     };
     println!(
         "cluster    3 nodes, {} keys, packets of {} bytes, {} s for each row\n",
-        args.keys,
+        smoke.args.keys,
         smoke.keys.sign(1)[0].payload.len(),
-        args.secs
+        smoke.args.secs
     );
     smoke.run().await
 }
@@ -105,12 +103,6 @@ async fn servers(cluster: &Cluster) -> Servers {
     }
 }
 
-/// Where this program is.
-fn home() -> anyhow::Result<PathBuf> {
-    let program = env::current_exe().context("this program does not know its own path")?;
-    Ok(program.parent().unwrap_or(Path::new(".")).to_owned())
-}
-
 /// Which nodes are worked on.
 #[derive(Debug, Clone, Copy)]
 enum At {
@@ -120,17 +112,15 @@ enum At {
 }
 
 struct Smoke {
+    args: SmokeArgs,
     cluster: Cluster,
     servers: Servers,
     keys: Keys,
-    connections: usize,
-    time: Duration,
-    only: Option<String>,
 }
 
 impl Smoke {
     async fn run(&self) -> anyhow::Result<()> {
-        let many = self.connections;
+        let many = self.args.connections.into();
         report::print_header();
         let filled = self.fill().await?;
         self.put("PUT leader", At::Leader, many).await?;
@@ -138,13 +128,29 @@ impl Smoke {
         self.put("PUT all nodes", At::All, many).await?;
         self.put("PUT leader", At::Leader, 1).await?;
         self.put("PUT follower", At::Follower, 1).await?;
-        self.refresh().await?;
+        self.http("PUT same bytes, all nodes", At::All, many, async || {
+            let packets = self.keys.sign(REFRESHED_KEYS.min(self.keys.names().len()));
+            let once = Requests::puts(packets.clone());
+            drive(
+                once,
+                self.relays(At::All).await,
+                many,
+                within(self.args.secs),
+            )
+            .await?;
+            Ok(Requests::refreshes(packets))
+        })
+        .await?;
 
         let found = shuffled(self.keys.names()[..filled].to_vec());
         let absent = absent_names(filled);
-        self.get("GET follower", &found, Expect::Found).await?;
-        self.get("GET follower, 404", &absent, Expect::Absent)
-            .await?;
+        for (work, keys, expect) in [
+            ("GET follower", &found, Expect::Found),
+            ("GET follower, 404", &absent, Expect::Absent),
+        ] {
+            let gets = async || Ok(Requests::gets(keys.clone(), expect));
+            self.http(work, At::Follower, many, gets).await?;
+        }
         self.dns("DNS UDP TXT", &found, Expect::Found).await?;
         self.dns("DNS UDP NXDOMAIN", &absent, Expect::Absent)
             .await?;
@@ -154,10 +160,9 @@ impl Smoke {
 
     /// Publishes every key once; how many were.
     async fn fill(&self) -> anyhow::Result<usize> {
-        let packets = self.keys.sign(self.keys.names().len());
-        let puts = puts(packets, AtEnd::Stop);
-        let relays = self.relays(At::All).await?;
-        let run = drive(puts, &relays, FILL_CONNECTIONS, within(FILL_TIME));
+        let puts = Requests::puts(self.keys.sign(self.keys.names().len()));
+        let relays = self.relays(At::All).await;
+        let run = drive(puts, relays, FILL_CONNECTIONS, within(FILL_SECS));
         let name = format!("fill: new keys, all nodes, {FILL_CONNECTIONS} conn");
         let row = self.servers.measure(name, run).await?;
         report::print(&row)?;
@@ -166,83 +171,61 @@ impl Smoke {
     }
 
     async fn put(&self, work: &str, at: At, connections: usize) -> anyhow::Result<()> {
-        let name = format!("{work}, {connections} conn");
-        if !self.wants(&name) {
-            return Ok(());
-        }
         let per_sec_max = match connections {
             1 => PUTS_PER_SEC_MAX_ALONE,
             _ => PUTS_PER_SEC_MAX,
         };
-        let count = usize::try_from(self.time.as_secs() * per_sec_max)?;
-        let puts = puts(self.keys.sign(count), AtEnd::Stop);
-        self.requests(name, puts, at, connections).await
+        let count = usize::try_from(self.args.secs * per_sec_max)?;
+        let puts = async || Ok(Requests::puts(self.keys.sign(count)));
+        self.http(work, at, connections, puts).await
     }
 
-    async fn refresh(&self) -> anyhow::Result<()> {
-        let connections = self.connections;
-        let name = format!("PUT same bytes, all nodes, {connections} conn");
-        if !self.wants(&name) {
-            return Ok(());
-        }
-        let packets = self.keys.sign(REFRESHED_KEYS.min(self.keys.names().len()));
-        let relays = self.relays(At::All).await?;
-        let once = puts(packets.clone(), AtEnd::Stop);
-        drive(once, &relays, connections, within(self.time)).await?;
-        let again = puts(packets, AtEnd::Refresh);
-        self.requests(name, again, At::All, connections).await
-    }
-
-    async fn get(&self, work: &str, keys: &[String], expect: Expect) -> anyhow::Result<()> {
-        let name = format!("{work}, {} conn", self.connections);
-        if !self.wants(&name) {
-            return Ok(());
-        }
-        let keys = keys.to_vec();
-        let gets = Gets { keys, expect };
-        self.requests(name, gets, At::Follower, self.connections)
-            .await
-    }
-
-    async fn requests(
+    /// Work over HTTP, if it is wanted. What it takes to prepare the requests is not measured.
+    async fn http(
         &self,
-        name: String,
-        requests: impl Requests,
+        work: &str,
         at: At,
         connections: usize,
+        prepare: impl AsyncFnOnce() -> anyhow::Result<Requests>,
     ) -> anyhow::Result<()> {
-        let relays = self.relays(at).await?;
-        let run = drive(requests, &relays, connections, within(self.time));
+        let name = format!("{work}, {connections} conn");
+        if !self.wants(&name) {
+            return Ok(());
+        }
+        let requests = prepare().await?;
+        let run = drive(
+            requests,
+            self.relays(at).await,
+            connections,
+            within(self.args.secs),
+        );
         report::print(&self.servers.measure(name, run).await?)
     }
 
     async fn dns(&self, work: &str, keys: &[String], expect: Expect) -> anyhow::Result<()> {
-        let name = format!("{work}, {} in flight", SHAPE.socket_count * SHAPE.window);
+        let name = format!("{work}, {} in flight", SHAPE.sockets * SHAPE.window);
         if !self.wants(&name) {
             return Ok(());
         }
         let server = self.cluster.follower().await.addresses().dns;
-        let run = dns::run(keys, ORIGIN, expect, server, SHAPE, within(self.time));
+        let run = dns::run(keys, ORIGIN, expect, server, SHAPE, within(self.args.secs));
         report::print(&self.servers.measure(name, run).await?)
     }
 
     fn wants(&self, name: &str) -> bool {
-        self.only.as_ref().is_none_or(|only| name.contains(only))
+        let only = self.args.only.as_ref();
+        only.is_none_or(|only| name.contains(only))
     }
 
     /// The relays of these nodes, as the cluster stands now.
-    async fn relays(&self, at: At) -> anyhow::Result<Vec<Relay>> {
-        let relay = |node: &Node| Ok(node.url("/pkarr").parse()?);
-        match at {
-            At::Leader => Ok(vec![relay(&*self.cluster.leader().await)?]),
-            At::Follower => Ok(vec![relay(&*self.cluster.follower().await)?]),
-            At::All => self
-                .cluster
-                .nodes()
-                .iter()
-                .map(|node| relay(node))
-                .collect(),
-        }
+    async fn relays(&self, at: At) -> Vec<RelayUrl> {
+        let nodes = match at {
+            At::Leader => vec![self.cluster.leader().await],
+            At::Follower => vec![self.cluster.follower().await],
+            At::All => self.cluster.nodes().to_vec(),
+        };
+        let addresses = nodes.iter().map(|node| node.addresses().http);
+        addresses.map(RelayUrl::from).collect()
     }
 
     fn print_memory(&self) {
@@ -256,13 +239,6 @@ impl Smoke {
     }
 }
 
-fn puts(packets: Vec<Packet>, at_end: AtEnd) -> Puts {
-    Puts { packets, at_end }
-}
-
-fn within(time: Duration) -> Bounds {
-    Bounds {
-        time,
-        count_max: u64::MAX,
-    }
+fn within(secs: u64) -> Bounds {
+    Bounds { secs, count: None }
 }

@@ -7,7 +7,9 @@
 //! |---|---|
 //! | [`PublishArgs`], [`publish()`] | signs records and publishes them through a relay |
 //! | [`ResolveArgs`], [`resolve()`] | looks up what a key has published, at a relay or by DNS |
+//! | [`RelayUrl`] | where a relay has its packets |
 //! | [`open_key_file`] | a publisher's secret key, made if there is none |
+//! | [`install_tls_provider`] | what every HTTP client of the process needs first |
 //! | [`out!`], [`outln!`] | what goes to standard output |
 
 mod dns;
@@ -21,6 +23,8 @@ mod resolve;
 
 pub use key_file::open as open_key_file;
 pub use publish::{PublishArgs, publish};
+pub use relay::install_tls_provider;
+pub use relay_url::RelayUrl;
 pub use resolve::{ResolveArgs, resolve};
 
 /// The origin of `quorate dev`.

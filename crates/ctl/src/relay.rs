@@ -17,10 +17,16 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 /// How much of the text of a refusal is read, in bytes.
 const REASON_SIZE_MAX: usize = 1024;
 
-/// A client that gives up in time.
-pub(crate) fn client() -> anyhow::Result<Client> {
+/// Gives the process the one TLS back end, without which no client of reqwest can be made, not even
+/// for plain HTTP.
+pub fn install_tls_provider() {
     // Fails when there is one already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// A client that gives up in time.
+pub(crate) fn client() -> anyhow::Result<Client> {
+    install_tls_provider();
     Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(REQUEST_TIMEOUT)

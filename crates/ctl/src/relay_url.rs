@@ -1,6 +1,6 @@
 //! Where a relay is.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, io, net::SocketAddr, str::FromStr};
 
 use anyhow::{anyhow, bail};
 use quorate_packet::PublicKey;
@@ -11,11 +11,11 @@ pub(crate) const DEV_RELAY: &str = "http://127.0.0.1:8081/pkarr";
 
 /// The URL under which a relay has its packets: `http://host:port/path`, or `https`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct RelayUrl(Url);
+pub struct RelayUrl(Url);
 
 impl RelayUrl {
     /// The URL of the packet of `key`.
-    pub(crate) fn packet(&self, key: &PublicKey) -> Url {
+    pub fn packet(&self, key: &PublicKey) -> Url {
         let mut url = self.0.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.pop_if_empty().push(&key.to_string());
@@ -24,11 +24,42 @@ impl RelayUrl {
     }
 
     /// The host and the port it listens on.
-    pub(crate) fn host_and_port(&self) -> (&str, u16) {
+    pub fn host_and_port(&self) -> (&str, u16) {
         (
             self.0.host_str().unwrap_or_default(),
             self.0.port_or_known_default().unwrap_or_default(),
         )
+    }
+
+    /// The host, and the port unless it is the usual one: the `Host` field of requests (RFC 9110,
+    /// section 7.2).
+    pub fn authority(&self) -> &str {
+        self.0.authority()
+    }
+
+    /// The path above the keys, without a slash at its end.
+    pub fn path(&self) -> &str {
+        self.0.path().trim_end_matches('/')
+    }
+
+    /// Whether requests to it are encrypted.
+    pub fn is_https(&self) -> bool {
+        self.0.scheme() == "https"
+    }
+
+    /// The first address that its host has. Asks the system's resolver, and waits for it.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        let addresses = self.0.socket_addrs(|| None)?;
+        let no_address = || io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+        addresses.first().copied().ok_or_else(no_address)
+    }
+}
+
+/// The relay of a node of ours that listens here, without encryption.
+impl From<SocketAddr> for RelayUrl {
+    fn from(address: SocketAddr) -> Self {
+        let url = Url::parse(&format!("http://{address}/pkarr"));
+        Self(url.expect("an address makes a URL"))
     }
 }
 
@@ -81,10 +112,23 @@ mod tests {
     }
 
     #[test]
-    fn host_and_port_are_told() {
+    fn host_port_and_path_are_told() {
         let relay: RelayUrl = "http://127.0.0.1:8081/a/b/".parse().unwrap();
         assert_eq!(relay.host_and_port(), ("127.0.0.1", 8081));
-        let bare: RelayUrl = "https://[::1]".parse().unwrap();
-        assert_eq!(bare.host_and_port(), ("[::1]", 443));
+        assert_eq!(
+            (relay.authority(), relay.path()),
+            ("127.0.0.1:8081", "/a/b")
+        );
+        assert_eq!(relay.address().unwrap(), "127.0.0.1:8081".parse().unwrap());
+        let bare: RelayUrl = "http://[::1]".parse().unwrap();
+        assert_eq!((bare.authority(), bare.path()), ("[::1]", ""));
+        assert_eq!(bare.address().unwrap(), "[::1]:80".parse().unwrap());
+        assert!(!bare.is_https());
+    }
+
+    #[test]
+    fn a_node_of_ours_has_its_packets_under_pkarr() {
+        let address: SocketAddr = "127.0.0.1:8081".parse().unwrap();
+        assert_eq!(RelayUrl::from(address), DEV_RELAY.parse().unwrap());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use quorate_packet::{HEADER_SIZE, PublicKey, SignedPacket};
+use quorate_packet::{PAYLOAD_SIZE_MIN, PublicKey, SignedPacket};
 use quorate_replica::StoredPacket;
 use quorate_state::UnixMillis;
 
@@ -25,7 +25,7 @@ pub fn packet(seed: u8, micros: u64, txt: &str, ttl_secs: u32) -> SignedPacket {
 /// A packet of this DNS message that nobody has signed, of the timestamp 0 and received at 0: what
 /// a damaged store could hold.
 pub fn unverified(key: PublicKey, dns: &[u8]) -> StoredPacket {
-    let payload = [&[0; HEADER_SIZE], dns].concat();
+    let payload = [&[0; PAYLOAD_SIZE_MIN], dns].concat();
     StoredPacket {
         received: UnixMillis::default(),
         packet: SignedPacket::assume_verified(key, payload.into())

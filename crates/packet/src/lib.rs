@@ -20,7 +20,5 @@ mod signed;
 mod timestamp;
 
 pub use key::{InvalidKeyError, KeyError, PUBLIC_KEY_SIZE, PublicKey, Z32_LEN};
-pub use signed::{
-    DNS_SIZE_MAX, HEADER_SIZE, PAYLOAD_SIZE_MAX, PAYLOAD_SIZE_MIN, PacketError, SignedPacket,
-};
+pub use signed::{DNS_SIZE_MAX, PAYLOAD_SIZE_MAX, PAYLOAD_SIZE_MIN, PacketError, SignedPacket};
 pub use timestamp::Timestamp;

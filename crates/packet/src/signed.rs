@@ -14,17 +14,14 @@ const SIGNATURE_SIZE: usize = 64;
 /// Size of the big-endian timestamp, in bytes.
 const TIMESTAMP_SIZE: usize = 8;
 
-/// What stands before the DNS packet: signature and timestamp, in bytes.
-pub const HEADER_SIZE: usize = SIGNATURE_SIZE + TIMESTAMP_SIZE;
-
 /// The largest DNS packet, in bytes: the limit of BEP 44 on a mutable item's value.
 pub const DNS_SIZE_MAX: usize = 1000;
 
-/// The smallest payload worth parsing, in bytes.
-pub const PAYLOAD_SIZE_MIN: usize = HEADER_SIZE;
+/// The smallest payload worth parsing, in bytes: what stands before the DNS packet.
+pub const PAYLOAD_SIZE_MIN: usize = SIGNATURE_SIZE + TIMESTAMP_SIZE;
 
 /// The largest payload, in bytes.
-pub const PAYLOAD_SIZE_MAX: usize = HEADER_SIZE + DNS_SIZE_MAX;
+pub const PAYLOAD_SIZE_MAX: usize = PAYLOAD_SIZE_MIN + DNS_SIZE_MAX;
 
 /// A DNS packet and the key that signed it.
 ///
@@ -71,13 +68,13 @@ impl SignedPacket {
     /// The signer's timestamp.
     pub fn timestamp(&self) -> Timestamp {
         let mut bytes = [0; TIMESTAMP_SIZE];
-        bytes.copy_from_slice(&self.payload[SIGNATURE_SIZE..HEADER_SIZE]);
+        bytes.copy_from_slice(&self.payload[SIGNATURE_SIZE..PAYLOAD_SIZE_MIN]);
         Timestamp::from_micros(u64::from_be_bytes(bytes))
     }
 
     /// The DNS packet as it was signed.
     pub fn dns(&self) -> &[u8] {
-        &self.payload[HEADER_SIZE..]
+        &self.payload[PAYLOAD_SIZE_MIN..]
     }
 
     /// The bytes that a relay receives and gives out.

@@ -105,7 +105,7 @@ mod properties {
             dns in dns(),
         ) {
             let key = PublicKey::from_bytes(key);
-            let with_dns = payload.iter().copied().take(HEADER_SIZE).chain(dns).collect();
+            let with_dns = payload.iter().copied().take(PAYLOAD_SIZE_MIN).chain(dns).collect();
             prop_assert!(SignedPacket::parse(key, payload.into()).is_err());
             prop_assert!(SignedPacket::parse(key, with_dns).is_err());
         }
@@ -162,7 +162,7 @@ fn weak_keys_are_refused_even_with_a_signature_that_fits() {
     // The neutral element: R = neutral, s = 0 satisfies the plain equation for every message.
     let mut neutral = [0; 32];
     neutral[0] = 1;
-    let mut payload = vec![0; HEADER_SIZE];
+    let mut payload = vec![0; PAYLOAD_SIZE_MIN];
     payload[0] = 1;
     payload.extend_from_slice(&EMPTY_DNS);
     let key = PublicKey::from_bytes(neutral);

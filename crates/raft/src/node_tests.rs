@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt, future::BoxFuture};
-use quorate_packet::{HEADER_SIZE, PublicKey, SignedPacket};
+use quorate_packet::{PAYLOAD_SIZE_MIN, PublicKey, SignedPacket};
 use quorate_replica::{
     LinearizeError, Linearizer, Observer, PutError, PutOutcome, Reader, Role, Writer,
 };
@@ -154,7 +154,7 @@ fn metrics() -> NodeMetrics {
 }
 
 fn packet(key: u8, micros: u64) -> SignedPacket {
-    let mut payload = vec![0; HEADER_SIZE - 8];
+    let mut payload = vec![0; PAYLOAD_SIZE_MIN - 8];
     payload.extend_from_slice(&micros.to_be_bytes());
     SignedPacket::assume_verified(PublicKey::from_bytes([key; 32]), Bytes::from(payload)).unwrap()
 }

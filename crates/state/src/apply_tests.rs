@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, convert::Infallible};
 
-use quorate_packet::{HEADER_SIZE, PublicKey};
+use quorate_packet::{PAYLOAD_SIZE_MIN, PublicKey};
 
 use super::*;
 
@@ -39,7 +39,7 @@ impl StoredPackets for Map {
 }
 
 fn packet(key: u8, micros: u64, dns: &[u8]) -> SignedPacket {
-    let mut payload = vec![0; HEADER_SIZE - 8];
+    let mut payload = vec![0; PAYLOAD_SIZE_MIN - 8];
     payload.extend_from_slice(&micros.to_be_bytes());
     payload.extend_from_slice(dns);
     SignedPacket::assume_verified(PublicKey::from_bytes([key; 32]), payload.into()).unwrap()

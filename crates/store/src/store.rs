@@ -167,11 +167,10 @@ pub(crate) fn open_database(path: &Path, cache_size: usize) -> Result<Database, 
             None => drop(meta.insert(META_FORMAT, [FORMAT].as_slice())?),
             Some(FORMAT) => {}
             Some(found) => {
-                let (path, supported) = (path.to_owned(), FORMAT);
                 return Err(StoreError::Format {
-                    path,
+                    path: path.to_owned(),
                     found,
-                    supported,
+                    supported: FORMAT,
                 });
             }
         }

@@ -4,6 +4,7 @@ use std::{
     fmt,
     fs::File,
     io::{self, Read, Write},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -13,6 +14,9 @@ use quorate_packet::PublicKey;
 
 /// More than any key file has, in bytes: whatever else lies at the path is not read into memory.
 const FILE_SIZE_MAX: u64 = 4096;
+
+/// The permission bits of users who are neither the owner nor in the group.
+const OTHERS: u32 = 0o007;
 
 /// A node's Ed25519 key (RFC 8032).
 ///
@@ -45,7 +49,13 @@ impl Identity {
             source,
         };
         let file = File::open(path).map_err(fail)?;
-        check_mode(path, &file)?;
+        let mode = file.metadata().map_err(fail)?.permissions().mode() & 0o777;
+        if mode & OTHERS != 0 {
+            return Err(IdentityError::Exposed {
+                path: path.to_owned(),
+                mode,
+            });
+        }
         let mut text = String::new();
         file.take(FILE_SIZE_MAX)
             .read_to_string(&mut text)
@@ -126,30 +136,6 @@ fn parse(text: &str) -> Result<Identity, &'static str> {
     let seed = <[u8; SECRET_KEY_LENGTH]>::try_from(seed.as_slice())
         .map_err(|_| "its key has not 64 hexadecimal digits")?;
     Ok(Identity::from_seed(&seed))
-}
-
-#[cfg(unix)]
-fn check_mode(path: &Path, file: &File) -> Result<(), IdentityError> {
-    use std::os::unix::fs::PermissionsExt;
-
-    const OTHERS: u32 = 0o007;
-    let metadata = file.metadata().map_err(|source| IdentityError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    let mode = metadata.permissions().mode() & 0o777;
-    if mode & OTHERS != 0 {
-        return Err(IdentityError::Exposed {
-            path: path.to_owned(),
-            mode,
-        });
-    }
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn check_mode(_path: &Path, _file: &File) -> Result<(), IdentityError> {
-    Ok(())
 }
 
 /// Why there is no identity.

@@ -87,11 +87,8 @@ fn a_missing_file_and_a_missing_directory_are_named() {
     assert!(matches!(&error, IdentityError::Write { path: p, .. } if *p == path));
 }
 
-#[cfg(unix)]
 #[test]
 fn the_file_is_its_owners_alone_and_refused_when_open_to_all() {
-    use std::os::unix::fs::PermissionsExt;
-
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("node.key");
     Identity::generate().unwrap().save(&path).unwrap();

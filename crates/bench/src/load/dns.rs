@@ -1,20 +1,22 @@
 //! DNS over UDP: a plain loop for each socket, with a window of queries in flight.
 
 use std::{
+    collections::HashMap,
     io::ErrorKind,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     sync::Arc,
-    thread,
     time::{Duration, Instant},
 };
 
 use anyhow::Context;
+use clap::Args;
 use hickory_proto::{
     op::{Message, MessageType, OpCode, Query},
     rr::{Name, RecordType},
 };
+use tokio::task::JoinSet;
 
-use super::{Bounds, Clock, Outcome, Tally, get::Expect};
+use super::{Bounds, Clock, Expect, Outcome, Tally};
 
 /// After how long without any answer those in flight are given up as lost.
 const LOST_AFTER: Duration = Duration::from_millis(500);
@@ -22,16 +24,23 @@ const LOST_AFTER: Duration = Duration::from_millis(500);
 /// Room for an answer, in bytes: more than any server sends without EDNS.
 const ANSWER_SIZE_MAX: usize = 4096;
 
-/// How many queries a socket can have in flight: one for each value of an id's lower half.
-pub(crate) const WINDOW_MAX: usize = 256;
-
 /// How queries are sent.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct Shape {
-    pub(crate) socket_count: usize,
-    /// Queries in flight on each socket, at most [`WINDOW_MAX`].
-    pub(crate) window: usize,
+    /// How many sockets, each with a thread.
+    #[arg(long, default_value_t = SHAPE.sockets, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) sockets: u16,
+    /// How many queries are in flight on each.
+    // Few enough that one is answered, or lost, long before its id comes again.
+    #[arg(long, default_value_t = SHAPE.window, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) window: u16,
 }
+
+/// How many queries are in flight unless told otherwise: 100, as dnsperf has.
+pub(crate) const SHAPE: Shape = Shape {
+    sockets: 4,
+    window: 25,
+};
 
 /// Asks for TXT at `_iroh.<key>.<origin>`, for `keys` in turn, again and again.
 pub(crate) async fn run(
@@ -49,38 +58,27 @@ pub(crate) async fn run(
         .with_context(|| format!("{origin:?} is no name of a zone"))?;
     anyhow::ensure!(!queries.is_empty(), "there are no keys to ask for");
     let queries = Arc::new(queries);
-    let mut askers = Vec::with_capacity(shape.socket_count);
-    for number in 0..shape.socket_count {
+    let socket_count = usize::from(shape.sockets);
+    let mut askers = Vec::with_capacity(socket_count);
+    for number in 0..socket_count {
         askers.push(Asker {
             socket: connect(server).with_context(|| format!("{server} cannot be reached"))?,
-            first: number * queries.len() / shape.socket_count,
+            next: number * queries.len() / socket_count,
             queries: queries.clone(),
             expect,
-            count_max: bounds.count_max / u64::try_from(shape.socket_count)?,
-            slots: vec![Slot::default(); shape.window.clamp(1, WINDOW_MAX)],
+            left: bounds.count.unwrap_or(u64::MAX) / u64::from(shape.sockets),
+            window: shape.window.into(),
+            last_id: 0,
+            in_flight: HashMap::new(),
             tally: Tally::new(),
         });
     }
-    tokio::task::spawn_blocking(move || {
-        let clock = Clock::start(bounds.time);
-        clock.outcome(run_all(askers, clock))
-    })
-    .await
-    .context("a socket's thread failed")
-}
-
-fn run_all(askers: Vec<Asker>, clock: Clock) -> Tally {
-    thread::scope(|scope| {
-        let threads: Vec<_> = askers
-            .into_iter()
-            .map(|asker| scope.spawn(move || asker.run(clock)))
-            .collect();
-        let mut tally = Tally::new();
-        for thread in threads {
-            tally.add(thread.join().expect("a socket's loop does not panic"));
-        }
-        tally
-    })
+    let clock = Clock::start(bounds);
+    let mut threads = JoinSet::new();
+    for asker in askers {
+        threads.spawn_blocking(move || asker.run(clock));
+    }
+    clock.outcome(threads).await
 }
 
 fn connect(server: SocketAddr) -> std::io::Result<UdpSocket> {
@@ -118,53 +116,41 @@ fn check(answer: &[u8], expect: Expect) -> Result<(), String> {
     }
 }
 
-/// A place for a query in flight.
-#[derive(Debug, Clone, Copy, Default)]
-struct Slot {
-    /// How many queries have had this place: the upper half of the id, so that an answer that comes
-    /// after it was given up is not taken for another.
-    round: u8,
-    sent: Option<Instant>,
-}
-
 /// A socket and its queries.
 struct Asker {
     socket: UdpSocket,
-    /// The query it begins with.
-    first: usize,
     queries: Arc<Vec<Vec<u8>>>,
+    /// Which of them is sent next.
+    next: usize,
+    /// How many are still sent.
+    left: u64,
     expect: Expect,
-    count_max: u64,
-    slots: Vec<Slot>,
+    window: usize,
+    last_id: u16,
+    /// When the queries without an answer were sent, by their ids.
+    in_flight: HashMap<u16, Instant>,
     tally: Tally,
 }
 
 impl Asker {
     fn run(mut self, clock: Clock) -> Tally {
-        let mut next = self.first;
-        let mut left = self.count_max;
-        let mut free: Vec<u8> = (0..=u8::MAX).take(self.slots.len()).collect();
         let mut datagram = [0; ANSWER_SIZE_MAX];
         loop {
             let now = Instant::now();
-            let ends = now >= clock.end;
-            while !ends
-                && left > 0
-                && let Some(slot) = free.pop()
-            {
-                self.send(slot, next, &mut datagram);
-                next = (next + 1) % self.queries.len();
-                left -= 1;
+            while now < clock.end && self.left > 0 && self.in_flight.len() < self.window {
+                self.send(&mut datagram);
             }
-            if free.len() == self.slots.len() || now >= clock.give_up() {
+            if self.in_flight.is_empty() || now >= clock.give_up() {
                 return self.tally;
             }
             match self.socket.recv(&mut datagram) {
-                Ok(size) => free.extend(self.on_answer(&datagram[..size])),
+                Ok(size) => self.on_answer(&datagram[..size]),
                 Err(error)
                     if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
                 {
-                    self.give_up_all(&mut free);
+                    for _lost in self.in_flight.drain() {
+                        self.tally.on_error(no_answer);
+                    }
                 }
                 // Such as a port that nobody listens at: told here for what was sent before.
                 Err(error) => self.tally.on_error(|| error.to_string()),
@@ -172,44 +158,41 @@ impl Asker {
         }
     }
 
-    fn send(&mut self, slot: u8, number: usize, datagram: &mut [u8]) {
-        let place = &mut self.slots[usize::from(slot)];
-        place.round = place.round.wrapping_add(1);
-        place.sent = Some(Instant::now());
-        let query = &self.queries[number];
+    fn send(&mut self, datagram: &mut [u8]) {
+        let query = &self.queries[self.next];
+        self.next = (self.next + 1) % self.queries.len();
+        self.left -= 1;
+        self.last_id = self.last_id.wrapping_add(1);
         let datagram = &mut datagram[..query.len()];
         datagram.copy_from_slice(query);
-        datagram[0] = place.round;
-        datagram[1] = slot;
+        datagram[..2].copy_from_slice(&self.last_id.to_be_bytes());
+        if self
+            .in_flight
+            .insert(self.last_id, Instant::now())
+            .is_some()
+        {
+            self.tally.on_error(no_answer);
+        }
         if let Err(error) = self.socket.send(datagram) {
             self.tally.on_error(|| error.to_string());
         }
     }
 
-    /// The place that is free now; `None` if the answer was waited for no more.
-    fn on_answer(&mut self, answer: &[u8]) -> Option<u8> {
-        let &[round, slot, ..] = answer else {
-            return None;
+    /// An answer that is waited for no more is not counted.
+    fn on_answer(&mut self, answer: &[u8]) {
+        let id = answer.first_chunk().map(|id| u16::from_be_bytes(*id));
+        let Some(sent) = id.and_then(|id| self.in_flight.remove(&id)) else {
+            return;
         };
-        let place = self.slots.get_mut(usize::from(slot))?;
-        let sent = place.sent.filter(|_| place.round == round)?;
-        place.sent = None;
         match check(answer, self.expect) {
             Ok(()) => self.tally.on_ok(sent.elapsed()),
             Err(error) => self.tally.on_error(|| error),
         }
-        Some(slot)
     }
+}
 
-    fn give_up_all(&mut self, free: &mut Vec<u8>) {
-        for (slot, place) in (0..=u8::MAX).zip(&mut self.slots) {
-            if place.sent.take().is_some() {
-                self.tally
-                    .on_error(|| format!("no answer within {LOST_AFTER:?}"));
-                free.push(slot);
-            }
-        }
-    }
+fn no_answer() -> String {
+    format!("no answer within {LOST_AFTER:?}")
 }
 
 #[cfg(test)]

@@ -1,3 +1,5 @@
+use std::thread;
+
 use hickory_proto::op::ResponseCode;
 
 use super::*;
@@ -50,12 +52,12 @@ async fn every_query_is_answered_once() {
         }
     });
     let shape = Shape {
-        socket_count: 2,
+        sockets: 2,
         window: 3,
     };
     let bounds = Bounds {
-        time: Duration::from_secs(20),
-        count_max: 1000,
+        secs: 20,
+        count: Some(1000),
     };
     let keys = ["a".to_owned(), "b".to_owned()];
     let outcome = run(&keys, "test.", Expect::Absent, address, shape, bounds)
@@ -69,18 +71,19 @@ async fn every_query_is_answered_once() {
 async fn silence_is_counted_and_ends() {
     let server = UdpSocket::bind("127.0.0.1:0").unwrap();
     let shape = Shape {
-        socket_count: 1,
+        sockets: 1,
         window: 4,
     };
     let bounds = Bounds {
-        time: Duration::from_millis(100),
-        count_max: u64::MAX,
+        secs: 1,
+        count: None,
     };
     let keys = ["a".to_owned()];
     let address = server.local_addr().unwrap();
     let outcome = run(&keys, "test.", Expect::Found, address, shape, bounds)
         .await
         .unwrap();
-    assert_eq!(outcome.tally.error_count, 4);
+    // Once or twice a second: each window is given up whole.
+    assert!(matches!(outcome.tally.error_count, 4 | 8));
     assert_eq!(outcome.tally.ok_count(), 0);
 }

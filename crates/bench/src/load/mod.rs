@@ -2,12 +2,14 @@
 
 pub(crate) mod connections;
 pub(crate) mod dns;
-pub(crate) mod get;
-pub(crate) mod put;
+pub(crate) mod requests;
 
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
+use clap::Args;
 use hdrhistogram::Histogram;
+use tokio::task::JoinSet;
 
 /// How long after its end work is still answered: a relay answers every PUT within 10 s.
 const ANSWER_WITHIN: Duration = Duration::from_secs(12);
@@ -15,13 +17,25 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(12);
 /// The longest latency that is told apart, in microseconds. Nothing is waited for longer.
 const LATENCY_MICROS_MAX: u64 = 60_000_000;
 
+/// What is expected of a name: in HTTP of a key, in DNS of `_iroh` below it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expect {
+    /// It is there.
+    Found,
+    /// There is no such thing.
+    Absent,
+}
+
 /// How much work is done.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct Bounds {
-    /// No operation begins later than this after the first.
-    pub(crate) time: Duration,
-    /// How many operations begin at most.
-    pub(crate) count_max: u64,
+    /// How long, in seconds.
+    // No operation begins later than this after the first.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub(crate) secs: u64,
+    /// How many operations at most.
+    #[arg(long)]
+    pub(crate) count: Option<u64>,
 }
 
 /// What came of work.
@@ -85,11 +99,11 @@ struct Clock {
 }
 
 impl Clock {
-    fn start(time: Duration) -> Self {
+    fn start(bounds: Bounds) -> Self {
         let begun = Instant::now();
         Self {
             begun,
-            end: begun + time,
+            end: begun + Duration::from_secs(bounds.secs),
         }
     }
 
@@ -98,10 +112,15 @@ impl Clock {
         self.end + ANSWER_WITHIN
     }
 
-    fn outcome(&self, tally: Tally) -> Outcome {
-        Outcome {
+    /// What came of the work of these tasks, once all have ended.
+    async fn outcome(&self, mut tasks: JoinSet<Tally>) -> anyhow::Result<Outcome> {
+        let mut tally = Tally::new();
+        while let Some(ended) = tasks.join_next().await {
+            tally.add(ended.context("a task of the load failed")?);
+        }
+        Ok(Outcome {
             elapsed: self.begun.elapsed(),
             tally,
-        }
+        })
     }
 }
