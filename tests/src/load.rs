@@ -41,8 +41,8 @@ impl Load {
         let mut writers = JoinSet::new();
         for writer in 0..writer_count {
             let mut nodes: Vec<Arc<Node>> = nodes.iter().cloned().collect();
-            let turn = writer % nodes.len();
-            nodes.rotate_left(turn);
+            let first = writer % nodes.len();
+            nodes.rotate_left(first);
             writers.spawn(write(writer, nodes, stopped.clone(), acked_count.clone()));
         }
         Self {

@@ -12,7 +12,7 @@ use axum::{
 use data_encoding::BASE64URL_NOPAD;
 use quorate_http::{BodyError, method_not_allowed, options, read_body, text};
 
-use crate::{QUERY_SIZE_MAX, Responder, Transport};
+use crate::{DnsTransport, QUERY_SIZE_MAX, Responder};
 
 /// The path that clients try by default.
 const PATH: &str = "/dns-query";
@@ -115,7 +115,7 @@ async fn post(
 fn respond(responder: &Responder, message: &[u8]) -> Result<Response, RequestError> {
     let mut out = Vec::new();
     let summary = responder
-        .respond(message, Transport::Https, &mut out)
+        .respond(message, DnsTransport::Https, &mut out)
         .ok_or(RequestError::NotAQuery)?;
     // RFC 8484, section 5.1: never fresh for longer than a record in it.
     let cache_control = match summary.ttl_secs {

@@ -14,7 +14,7 @@ use quorate_fake::{FakeReplica, unverified};
 use quorate_metrics::Registry;
 use quorate_packet::PublicKey;
 
-use crate::{Metrics, Responder, Transport};
+use crate::{DnsTransport, Metrics, Responder};
 
 /// Has `_iroh` and more.
 pub(crate) const ALICE: PublicKey = PublicKey::from_bytes([1; 32]);
@@ -66,7 +66,7 @@ impl Fixture {
     }
 
     /// The bytes of the response, if there is one.
-    pub(crate) fn respond(&self, message: &[u8], transport: Transport) -> Option<Vec<u8>> {
+    pub(crate) fn respond(&self, message: &[u8], transport: DnsTransport) -> Option<Vec<u8>> {
         let mut out = b"left over".to_vec();
         let summary = self.responder.respond(message, transport, &mut out);
         summary.map(|_| out)
@@ -75,7 +75,11 @@ impl Fixture {
     /// The response to a query over UDP.
     #[track_caller]
     pub(crate) fn ask(&self, message: &[u8]) -> Message {
-        parse(&self.respond(message, Transport::Udp).expect("a response"))
+        parse(
+            &self
+                .respond(message, DnsTransport::Udp)
+                .expect("a response"),
+        )
     }
 
     /// The value of a figure, with `label="value"` pairs as Prometheus prints them.

@@ -6,7 +6,7 @@ use hickory_proto::{
 };
 use quorate_fake::unverified;
 
-use crate::{Transport, UDP_SIZE_MAX, fixture::*};
+use crate::{DnsTransport, UDP_SIZE_MAX, fixture::*};
 
 /// Numbers below the one given, the same in every run.
 fn draws() -> impl FnMut(usize) -> usize {
@@ -40,7 +40,7 @@ fn no_message_breaks_the_responder() {
             let size = draw(message.len() + 20);
             message.resize(size, 0xc0);
         }
-        let Some(bytes) = fixture.respond(&message, Transport::Udp) else {
+        let Some(bytes) = fixture.respond(&message, DnsTransport::Udp) else {
             continue;
         };
         answered += 1;
@@ -81,7 +81,7 @@ fn no_published_packet_breaks_the_responder() {
             let Ok(owner) = owner else { continue };
             let mut message = Message::query();
             message.add_query(op::Query::query(owner, record.record_type()));
-            let response = fixture.respond(&message.to_vec().unwrap(), Transport::Tcp);
+            let response = fixture.respond(&message.to_vec().unwrap(), DnsTransport::Tcp);
             let response = parse(&response.unwrap());
             assert_ne!(response.response_code, ResponseCode::ServFail, "{record}");
             answered[usize::from(response.answers.is_empty())] += 1;
@@ -100,7 +100,7 @@ fn data_of_every_type_comes_back_byte_for_byte() {
     for (at, (record_type, data)) in TYPES.iter().enumerate() {
         let label = char::from(b'a' + at as u8);
         let owner = format!("{label}.{ALICE}.dns.test.");
-        let response = fixture.respond(&query(&owner, (*record_type).into()), Transport::Udp);
+        let response = fixture.respond(&query(&owner, (*record_type).into()), DnsTransport::Udp);
         let response = response.unwrap();
         assert_eq!(response[7], 1, "one answer for type {record_type}");
         assert!(response.ends_with(data), "type {record_type}");

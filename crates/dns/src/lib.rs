@@ -52,4 +52,4 @@ pub use query::QUERY_SIZE_MAX;
 pub use responder::{Responder, Summary};
 pub use response::UDP_SIZE_MAX;
 pub use server::{DnsListeners, DnsServer};
-pub use transport::Transport;
+pub use transport::DnsTransport;

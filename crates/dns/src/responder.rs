@@ -10,7 +10,7 @@ use quorate_authority::{Authority, Located, UndecodableError};
 use quorate_replica::{ReadError, Reader};
 
 use crate::{
-    Metrics, Transport,
+    DnsTransport, Metrics,
     query::{ParseError, Query},
     rcode::Rcode,
     response::{Response, UDP_SIZE_MAX, UDP_SIZE_MIN},
@@ -59,7 +59,7 @@ impl Responder {
     pub fn respond(
         &self,
         message: &[u8],
-        transport: Transport,
+        transport: DnsTransport,
         out: &mut Vec<u8>,
     ) -> Option<Summary> {
         let (rcode, ttl_secs) = match Query::parse(message) {
@@ -80,7 +80,7 @@ impl Responder {
     fn respond_to_query(
         &self,
         query: &Query,
-        transport: Transport,
+        transport: DnsTransport,
         out: &mut Vec<u8>,
     ) -> (Rcode, Option<u32>) {
         // RFC 6891, section 6.1.3: a later version of EDNS is told the latest that we know, 0.
@@ -107,7 +107,7 @@ impl Responder {
     fn write_answer(
         &self,
         query: &Query,
-        transport: Transport,
+        transport: DnsTransport,
         out: &mut Vec<u8>,
     ) -> Result<(Rcode, Option<u32>), Fault> {
         let answer = match self.authority.locate(&query.question) {
@@ -126,11 +126,11 @@ impl Responder {
 }
 
 /// The largest response that the client can take, and that should be sent, in bytes.
-fn size_max(query: &Query, transport: Transport) -> u16 {
+fn size_max(query: &Query, transport: DnsTransport) -> u16 {
     match (transport, query.edns) {
-        (Transport::Udp, None) => UDP_SIZE_MIN,
-        (Transport::Udp, Some(edns)) => edns.udp_size.clamp(UDP_SIZE_MIN, UDP_SIZE_MAX),
-        (Transport::Tcp | Transport::Https, _) => u16::MAX,
+        (DnsTransport::Udp, None) => UDP_SIZE_MIN,
+        (DnsTransport::Udp, Some(edns)) => edns.udp_size.clamp(UDP_SIZE_MIN, UDP_SIZE_MAX),
+        (DnsTransport::Tcp | DnsTransport::Https, _) => u16::MAX,
     }
 }
 

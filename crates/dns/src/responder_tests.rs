@@ -30,7 +30,7 @@ fn a_published_record_is_answered_under_every_origin() {
     for origin in ["dns.test.", "two.test."] {
         let owner = iroh(ALICE, origin);
         let record = format!("{owner} 30 IN TXT relay=https://relay.test");
-        for transport in [Transport::Udp, Transport::Tcp, Transport::Https] {
+        for transport in [DnsTransport::Udp, DnsTransport::Tcp, DnsTransport::Https] {
             let response = fixture.respond(&query(&owner, RecordType::TXT), transport);
             let response = parse(&response.unwrap());
             assert_eq!(text(&response), ["NoError AA", &record]);
@@ -91,7 +91,7 @@ fn a_referral_is_not_authoritative() {
     let fixture = Fixture::new();
     let message = query(&format!("x.sub.{CUT}.two.test."), RecordType::TXT);
     for (message, opt) in [(message.clone(), 0), (with_opt(message, 1232, 0, &[]), 1)] {
-        let bytes = fixture.respond(&message, Transport::Tcp).unwrap();
+        let bytes = fixture.respond(&message, DnsTransport::Tcp).unwrap();
         assert_eq!(bytes[4..12], [0, 1, 0, 0, 0, 1, 0, 17 + opt], "counts");
         let response = parse(&bytes);
         let cut = format!("sub.{CUT}.two.test.");
@@ -135,7 +135,7 @@ fn the_header_returns_what_it_should_and_nothing_else() {
     for (third, fourth) in [(0x00, 0x00), (0x01, 0x10), (0x07, 0xff)] {
         let mut message = alice_query();
         (message[2], message[3]) = (third, fourth);
-        let response = fixture.respond(&message, Transport::Udp).unwrap();
+        let response = fixture.respond(&message, DnsTransport::Udp).unwrap();
         assert_eq!(response[..2], [0xab, 0xcd], "id");
         assert_eq!(response[2], 0x84 | (third & 0x01), "QR, AA, and RD copied");
         assert_eq!(response[3], fourth & 0x10, "CD copied, RA, Z and AD clear");
@@ -159,7 +159,7 @@ fn the_question_is_echoed_byte_for_byte() {
         .collect();
     for owner in [mixed, iroh(NOBODY, "DnS.tESt."), "GooGLE.com.".to_owned()] {
         let message = query(&owner, RecordType::TXT);
-        let response = fixture.respond(&message, Transport::Udp).unwrap();
+        let response = fixture.respond(&message, DnsTransport::Udp).unwrap();
         assert_eq!(response[12..message.len()], message[12..]);
         for record in &parse(&response).answers {
             assert_eq!(record.name.to_ascii(), owner);
@@ -172,10 +172,10 @@ fn garbage_behind_a_header_is_a_formerr_of_a_header() {
     let fixture = Fixture::new();
     let mut message = alice_query();
     message.truncate(40);
-    let response = fixture.respond(&message, Transport::Udp).unwrap();
+    let response = fixture.respond(&message, DnsTransport::Udp).unwrap();
     assert_eq!(response, [0xab, 0xcd, 0x81, 1, 0, 0, 0, 0, 0, 0, 0, 0]);
     message[2] = 0x28;
-    let response = fixture.respond(&message, Transport::Udp).unwrap();
+    let response = fixture.respond(&message, DnsTransport::Udp).unwrap();
     assert_eq!(response, [0xab, 0xcd, 0xa8, 4, 0, 0, 0, 0, 0, 0, 0, 0]);
 }
 
@@ -246,7 +246,7 @@ mod sizes {
             with_opt(big_txt(), 600, 0, &[]),
         ] {
             let edns = message[11];
-            let bytes = fixture.respond(&message, Transport::Udp).unwrap();
+            let bytes = fixture.respond(&message, DnsTransport::Udp).unwrap();
             let response = parse(&bytes);
             assert_eq!(text(&response), ["NoError AA TC"]);
             assert_eq!(response.edns.is_some(), edns == 1, "OPT stays");
@@ -284,7 +284,7 @@ mod sizes {
         let fixture = Fixture::new();
         let message = with_opt(big_txt(), 1232, 0, &[]);
         assert_eq!(fixture.ask(&message).answers.len(), 3);
-        for transport in [Transport::Tcp, Transport::Https] {
+        for transport in [DnsTransport::Tcp, DnsTransport::Https] {
             let response = parse(&fixture.respond(&big_txt(), transport).unwrap());
             assert!(!response.truncation);
             assert_eq!(response.answers.len(), 3);
@@ -296,10 +296,10 @@ mod sizes {
     fn no_datagram_is_larger_than_1232_bytes() {
         let fixture = Fixture::new();
         let message = with_opt(query(&srv_owner(), RecordType::SRV), u16::MAX, 0, &[]);
-        let bytes = fixture.respond(&message, Transport::Udp).unwrap();
+        let bytes = fixture.respond(&message, DnsTransport::Udp).unwrap();
         assert!(bytes.len() <= UDP_SIZE_MAX.into());
         assert!(parse(&bytes).truncation);
-        let bytes = fixture.respond(&message, Transport::Tcp).unwrap();
+        let bytes = fixture.respond(&message, DnsTransport::Tcp).unwrap();
         assert!(bytes.len() > UDP_SIZE_MAX.into(), "{}", bytes.len());
         let response = parse(&bytes);
         assert!(!response.truncation);
@@ -311,7 +311,7 @@ mod sizes {
     #[test]
     fn any_stays_small() {
         let message = query(&format!("txt.{BIG}.dns.test."), RecordType::ANY);
-        let bytes = Fixture::new().respond(&message, Transport::Udp).unwrap();
+        let bytes = Fixture::new().respond(&message, DnsTransport::Udp).unwrap();
         assert!(bytes.len() < message.len() + 30, "{} bytes", bytes.len());
     }
 }
@@ -323,7 +323,7 @@ fn a_response_may_be_cached_as_long_as_its_shortest_record() {
         let message = query(owner, RecordType::TXT);
         let summary = fixture
             .responder
-            .respond(&message, Transport::Https, &mut Vec::new());
+            .respond(&message, DnsTransport::Https, &mut Vec::new());
         summary.unwrap().ttl_secs
     };
     assert_eq!(ttl(&iroh(ALICE, "dns.test.")), Some(30));
@@ -336,10 +336,10 @@ fn a_response_may_be_cached_as_long_as_its_shortest_record() {
 #[test]
 fn queries_are_counted_by_transport_and_rcode() {
     let fixture = Fixture::new();
-    fixture.respond(&alice_query(), Transport::Udp);
-    fixture.respond(&alice_query(), Transport::Https);
-    fixture.respond(&query("google.com.", RecordType::A), Transport::Tcp);
-    fixture.respond(&[0; 11], Transport::Udp);
+    fixture.respond(&alice_query(), DnsTransport::Udp);
+    fixture.respond(&alice_query(), DnsTransport::Https);
+    fixture.respond(&query("google.com.", RecordType::A), DnsTransport::Tcp);
+    fixture.respond(&[0; 11], DnsTransport::Udp);
     let count = |rcode: &str, transport: &str| {
         fixture.figure(&format!(
             "quorate_dns_queries_total{{rcode=\"{rcode}\",transport=\"{transport}\"}}"

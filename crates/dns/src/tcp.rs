@@ -11,7 +11,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{Config, QUERY_SIZE_MAX, Responder, Transport};
+use crate::{Config, DnsTransport, QUERY_SIZE_MAX, Responder};
 
 /// The size of the length before each message, in bytes (RFC 1035, section 4.2.2).
 const LENGTH_SIZE: usize = 2;
@@ -113,7 +113,7 @@ impl Connection<'_> {
         };
         self.protocol
             .responder
-            .respond(message, Transport::Tcp, &mut self.response)
+            .respond(message, DnsTransport::Tcp, &mut self.response)
             .ok_or_else(|| io::Error::other("a message is not a query"))?;
         let length = u16::try_from(self.response.len()).expect("size_max bounds responses");
         self.unsent.extend_from_slice(&length.to_be_bytes());

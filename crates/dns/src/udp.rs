@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::net::UdpSocket;
 
-use crate::{QUERY_SIZE_MAX, Responder, Transport, UDP_SIZE_MAX};
+use crate::{DnsTransport, QUERY_SIZE_MAX, Responder, UDP_SIZE_MAX};
 
 /// How long to wait after the socket failed to receive: nothing tells when it works again.
 const RECEIVE_RETRY: Duration = Duration::from_millis(10);
@@ -23,7 +23,7 @@ pub(crate) async fn run(socket: Arc<UdpSocket>, responder: Arc<Responder>) {
                 continue;
             }
         };
-        let response = responder.respond(&datagram[..size], Transport::Udp, &mut out);
+        let response = responder.respond(&datagram[..size], DnsTransport::Udp, &mut out);
         if response.is_some()
             && let Err(error) = socket.send_to(&out, client).await
         {

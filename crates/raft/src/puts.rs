@@ -148,7 +148,7 @@ async fn form_batches(path: WritePath, mut waiting: mpsc::Receiver<Waiting>) {
     let in_flight = Arc::new(Semaphore::new(BATCHES_IN_FLIGHT_MAX));
     let mut held_over = None;
     loop {
-        let slot = in_flight
+        let permit = in_flight
             .clone()
             .acquire_owned()
             .await
@@ -163,7 +163,7 @@ async fn form_batches(path: WritePath, mut waiting: mpsc::Receiver<Waiting>) {
         let mut batch = vec![first];
         held_over = fill(&mut batch, &mut waiting);
         path.metrics.batch_packets.observe(batch.len() as f64);
-        tokio::spawn(run_batch(path.clone(), batch, slot));
+        tokio::spawn(run_batch(path.clone(), batch, permit));
     }
 }
 

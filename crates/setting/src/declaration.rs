@@ -4,7 +4,7 @@ use toml::Value;
 
 /// What is known of a setting.
 #[derive(Debug, Clone)]
-pub struct Entry {
+pub struct Setting {
     /// Its name in its table.
     pub key: &'static str,
     /// What it was called in earlier versions.
@@ -16,7 +16,7 @@ pub struct Entry {
     /// What it is when nobody sets it.
     pub default: Value,
     /// The settings in it, if it is a table or a list of tables.
-    pub inner: Vec<Entry>,
+    pub inner: Vec<Setting>,
 }
 
 /// Declares a struct of settings.
@@ -88,7 +88,7 @@ macro_rules! settings {
                         $( stringify!($key) => {
                             $crate::Form::lay(&mut self.$key, &value, &at, laid)
                         } )*
-                        _ => laid.refuse_key(&key, &at, &<Self as $crate::Form>::entries()),
+                        _ => laid.refuse_key(&key, &at, &<Self as $crate::Form>::declared()),
                     }
                 }
             }
@@ -101,10 +101,10 @@ macro_rules! settings {
                 )*
             }
 
-            fn entries() -> Vec<$crate::Entry> {
+            fn declared() -> Vec<$crate::Setting> {
                 let default = Self::default();
                 vec![$(
-                    $crate::Entry {
+                    $crate::Setting {
                         key: stringify!($key),
                         was: $crate::settings!(@option $(stringify!($old))?),
                         help: concat!($($help, "\n",)*),
@@ -113,7 +113,7 @@ macro_rules! settings {
                             format!("{} to {}", bounds.start(), bounds.end())
                         })?),
                         default: $crate::Form::value(&default.$key),
-                        inner: <$type as $crate::Form>::entries(),
+                        inner: <$type as $crate::Form>::declared(),
                     },
                 )*]
             }

@@ -8,7 +8,7 @@ use std::{
 
 use toml::{Table, Value};
 
-use crate::{Entry, Findings, KeyPath, Laid};
+use crate::{Findings, KeyPath, Laid, Setting};
 
 /// A value, a list, a map, or a struct of settings.
 pub trait Form: Sized {
@@ -30,7 +30,7 @@ pub trait Form: Sized {
     fn check(&self, _at: &KeyPath, _findings: &mut Findings) {}
 
     /// The settings in it; of a list, those in each element.
-    fn entries() -> Vec<Entry> {
+    fn declared() -> Vec<Setting> {
         Vec::new()
     }
 }
@@ -80,8 +80,8 @@ impl<T: Form> Form for Vec<T> {
         }
     }
 
-    fn entries() -> Vec<Entry> {
-        T::entries()
+    fn declared() -> Vec<Setting> {
+        T::declared()
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use toml::Value;
 
-use crate::{Entry, KeyPath};
+use crate::{KeyPath, Setting};
 
 /// What was set, and what was refused. One mistake does not hide the next: each has its own key.
 #[derive(Debug, Default)]
@@ -28,7 +28,7 @@ impl Laid {
 
     /// Refuses what stands at `at` because its key is none of `known`, and names the setting that
     /// was meant if it was once called so.
-    pub fn refuse_key(&mut self, key: &str, at: &KeyPath, known: &[Entry]) {
+    pub fn refuse_key(&mut self, key: &str, at: &KeyPath, known: &[Setting]) {
         let reason = match known.iter().find(|entry| entry.was == Some(key)) {
             Some(entry) => format!("`{key}` is called `{}` now", entry.key),
             None => {

@@ -34,7 +34,7 @@
 //! | [`Form`] | what a setting can be: a value, a list, a map, or settings again |
 //! | [`Laid`] | what came of laying values over settings: what was set, and what was refused |
 //! | [`Findings`] | what is wrong or doubtful of settings that can be read |
-//! | [`Entry`] | what is known of a setting: for documentation |
+//! | [`Setting`] | what is known of a setting: for documentation |
 //! | [`KeyPath`] | where a setting stands |
 
 mod declaration;
@@ -43,7 +43,7 @@ mod form;
 mod key_path;
 mod laid;
 
-pub use declaration::Entry;
+pub use declaration::Setting;
 pub use finding::{Finding, Findings};
 pub use form::Form;
 pub use key_path::KeyPath;

@@ -127,8 +127,8 @@ fn what_is_shown_can_be_read() {
 
 #[test]
 fn what_is_declared_is_known() {
-    let entries = Outer::entries();
-    let [number, .., inner] = &entries[..] else {
+    let declared = Outer::declared();
+    let [number, .., inner] = &declared[..] else {
         panic!("four settings")
     };
     assert_eq!((number.key, number.was), ("number", Some("nummer")));

@@ -27,7 +27,7 @@ pub struct Config {
 /// The packets of one node.
 ///
 /// Reads run beside everything else. Transactions and checkpoints exclude each other; a caller that
-/// must not block waits for its turn before it calls.
+/// must not block takes a lock of its own before it calls.
 pub struct Store {
     config: Config,
     database: RwLock<Arc<Database>>,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use quorate_setting::{Entry, Form, KeyPath, Laid, Value};
+use quorate_setting::{Form, KeyPath, Laid, Setting, Value};
 
 use super::ConfigV1;
 
@@ -49,7 +49,7 @@ pub(crate) fn example() -> String {
     out.push('\n');
     write_table(
         &mut out,
-        &ConfigV1::entries(),
+        &ConfigV1::declared(),
         &example,
         &KeyPath::default(),
     );
@@ -84,48 +84,48 @@ fn config_of_example() -> ConfigV1 {
 
 /// The settings of a table: first values, then the tables in it, as TOML wants it. What equals its
 /// default stands behind a #.
-fn write_table(out: &mut String, entries: &[Entry], table: &Value, at: &KeyPath) {
-    let is_block = |entry: &&Entry| match &table[entry.key] {
+fn write_table(out: &mut String, settings: &[Setting], table: &Value, at: &KeyPath) {
+    let is_block = |setting: &&Setting| match &table[setting.key] {
         Value::Table(table) => !table.is_empty(),
         Value::Array(elements) => elements.first().is_some_and(Value::is_table),
         _ => false,
     };
-    let (blocks, leaves): (Vec<&Entry>, Vec<&Entry>) = entries.iter().partition(is_block);
-    for entry in leaves {
-        write_help(out, entry);
-        let value = &table[entry.key];
+    let (blocks, leaves): (Vec<&Setting>, Vec<&Setting>) = settings.iter().partition(is_block);
+    for setting in leaves {
+        write_help(out, setting);
+        let value = &table[setting.key];
         // The version is told, whatever it is.
-        let is_default = *value == entry.default && entry.key != "version";
+        let is_default = *value == setting.default && setting.key != "version";
         let sign = if is_default { "# " } else { "" };
-        let _ = writeln!(out, "{sign}{} = {}", entry.key, text(value));
+        let _ = writeln!(out, "{sign}{} = {}", setting.key, text(value));
     }
-    for entry in blocks {
-        let path = at.key(entry.key);
+    for setting in blocks {
+        let path = at.key(setting.key);
         out.push('\n');
-        write_help(out, entry);
-        match &table[entry.key] {
+        write_help(out, setting);
+        match &table[setting.key] {
             Value::Array(elements) => {
                 for element in elements {
                     let _ = writeln!(out, "[[{path}]]");
-                    write_table(out, &entry.inner, element, &path);
+                    write_table(out, &setting.inner, element, &path);
                 }
             }
-            Value::Table(map) if entry.inner.is_empty() => {
+            Value::Table(map) if setting.inner.is_empty() => {
                 let _ = write!(out, "[{path}]\n{map}");
             }
             table => {
                 let _ = writeln!(out, "[{path}]");
-                write_table(out, &entry.inner, table, &path);
+                write_table(out, &setting.inner, table, &path);
             }
         }
     }
 }
 
-fn write_help(out: &mut String, entry: &Entry) {
-    for line in entry.help.lines() {
+fn write_help(out: &mut String, setting: &Setting) {
+    for line in setting.help.lines() {
         let _ = writeln!(out, "#{line}");
     }
-    if let Some(bounds) = &entry.bounds {
+    if let Some(bounds) = &setting.bounds {
         let _ = writeln!(out, "# From {bounds}.");
     }
 }
@@ -145,9 +145,9 @@ fn text(value: &Value) -> String {
 /// The reference page, in Markdown.
 pub(crate) fn reference() -> String {
     let mut out = REFERENCE_HEADER.to_owned();
-    let (sections, general): (Vec<Entry>, Vec<Entry>) = ConfigV1::entries()
+    let (sections, general): (Vec<Setting>, Vec<Setting>) = ConfigV1::declared()
         .into_iter()
-        .partition(|entry| !entry.inner.is_empty());
+        .partition(|setting| !setting.inner.is_empty());
     out.push_str("\n## General\n\n");
     write_rows(&mut out, &general, "");
     for section in &sections {
@@ -158,23 +158,23 @@ pub(crate) fn reference() -> String {
     out
 }
 
-fn write_rows(out: &mut String, entries: &[Entry], prefix: &str) {
+fn write_rows(out: &mut String, settings: &[Setting], prefix: &str) {
     out.push_str("| setting | default | allowed | meaning |\n|---|---|---|---|\n");
-    write_settings(out, entries, prefix);
+    write_settings(out, settings, prefix);
 }
 
-fn write_settings(out: &mut String, entries: &[Entry], prefix: &str) {
-    for entry in entries {
+fn write_settings(out: &mut String, settings: &[Setting], prefix: &str) {
+    for setting in settings {
         // A table is told by what is in it, a list of tables by its default too.
-        let (default, below) = match &entry.default {
-            Value::Table(_) if !entry.inner.is_empty() => (String::new(), "."),
+        let (default, below) = match &setting.default {
+            Value::Table(_) if !setting.inner.is_empty() => (String::new(), "."),
             default => (format!("`{default}`"), "[]."),
         };
-        let bounds = entry.bounds.as_deref().unwrap_or_default();
-        let help = in_one_line(entry.help);
-        let key = format!("{prefix}{}", entry.key);
+        let bounds = setting.bounds.as_deref().unwrap_or_default();
+        let help = in_one_line(setting.help);
+        let key = format!("{prefix}{}", setting.key);
         let _ = writeln!(out, "| `{key}` | {default} | {bounds} | {help} |");
-        write_settings(out, &entry.inner, &format!("{key}{below}"));
+        write_settings(out, &setting.inner, &format!("{key}{below}"));
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use quorate_setting::{Entry, Form, KeyPath, Table, Value};
+use quorate_setting::{Form, KeyPath, Setting, Table, Value};
 
 use super::{
     ConfigV1, Problem, Source,
@@ -50,17 +50,17 @@ pub(crate) fn read(variables: impl IntoIterator<Item = (String, String)>) -> (La
 /// which tells how to read a text. The version belongs to the file alone.
 fn settings() -> BTreeMap<String, (KeyPath, Value)> {
     let mut settings = BTreeMap::new();
-    let mut add = |keys: Vec<KeyPath>, entry: &Entry| {
+    let mut add = |keys: Vec<KeyPath>, setting: &Setting| {
         for key in &keys {
-            settings.insert(variable(key), (keys[0].clone(), entry.default.clone()));
+            settings.insert(variable(key), (keys[0].clone(), setting.default.clone()));
         }
     };
-    for section in ConfigV1::entries() {
+    for section in ConfigV1::declared() {
         let keys = keys(&[KeyPath::default()], &section);
         match &section.default {
             Value::Table(_) => {
                 let inner = section.inner.iter();
-                inner.for_each(|entry| add(self::keys(&keys, entry), entry));
+                inner.for_each(|setting| add(self::keys(&keys, setting), setting));
             }
             _ if section.key == "version" => {}
             _ => add(keys, &section),
@@ -69,9 +69,9 @@ fn settings() -> BTreeMap<String, (KeyPath, Value)> {
     settings
 }
 
-/// The keys that `entry` has or had in the tables at `around`, that of today first.
-fn keys(around: &[KeyPath], entry: &Entry) -> Vec<KeyPath> {
-    let names = [Some(entry.key), entry.was].into_iter().flatten();
+/// The keys that `setting` has or had in the tables at `around`, that of today first.
+fn keys(around: &[KeyPath], setting: &Setting) -> Vec<KeyPath> {
+    let names = [Some(setting.key), setting.was].into_iter().flatten();
     let keys = around
         .iter()
         .flat_map(|at| names.clone().map(|name| at.key(name)));
