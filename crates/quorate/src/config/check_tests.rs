@@ -1,0 +1,268 @@
+use super::*;
+
+#[test]
+fn listeners_that_clash_are_named() {
+    check(
+        "[http]\nlisten = \"0.0.0.0:7700\"\n",
+        &[
+            "FILE:3: peer.listen: 0.0.0.0:7700 clashes with http.listen, which listens on \
+           0.0.0.0:7700",
+        ],
+    );
+    check(
+        "[dns]\nlisten = \"[::]:9100\"\n",
+        &[
+            "FILE:3: dns.listen: [::]:9100 clashes with admin.listen, which listens on 127.0.0.1:9100",
+        ],
+    );
+    let apart = "version = 1\n[http]\nlisten = \"127.0.0.2:9100\"\n[peer]\nlisten = \"0.0.0.0:0\"\n\
+                 [dns]\nlisten = \"0.0.0.0:0\"\n";
+    let apart = file(apart);
+    load(Sources {
+        file: Some(apart.path().into()),
+        ..Sources::default()
+    })
+    .unwrap();
+}
+
+#[test]
+fn nodes_must_differ_and_be_nodes() {
+    let weak = "yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy";
+    // y = 2 has no x on the curve.
+    let mut no_point = [0; 32];
+    no_point[0] = 2;
+    let no_point = PublicKey::from_bytes(no_point);
+    check(
+        &format!("[cluster]\nnodes = [\n\"{KEY_1}@a:1\",\n\"{KEY_1}@b:1\",\n\"{KEY_2}@A:1\",\n]\n"),
+        &[
+            &format!("FILE:5: cluster.nodes[1]: {KEY_1} is already cluster.nodes[0]"),
+            "FILE:6: cluster.nodes[2]: a:1 is already the address of cluster.nodes[0]",
+        ],
+    );
+    for (node, reason) in [
+        (format!("{weak}@a:1"), "is a weak key"),
+        (format!("{no_point}@a:1"), "not a point on the curve"),
+        (format!("{KEY_1}x@a:1"), "a public key is 52 characters"),
+        (format!("{KEY_1}@a"), "it has no port"),
+        (
+            format!("{KEY_1}@a:0"),
+            "the port is not a number from 1 to 65535",
+        ),
+        (format!("{KEY_1}@:1"), "the host is no name"),
+        (format!("{KEY_1}@a b:1"), "the host is no name"),
+        (format!("{KEY_1}@::1:1"), "the host is no name"),
+        (format!("{KEY_1}@[::g]:1"), "no IPv6 address"),
+    ] {
+        let [problem] = &problems(&format!("cluster.nodes = [\"{node}\"]\n"))[..] else {
+            panic!("one problem with {node}")
+        };
+        assert!(
+            problem.starts_with("FILE:2: cluster.nodes[0]: "),
+            "{problem}"
+        );
+        assert!(problem.contains(reason), "{problem}");
+    }
+}
+
+#[test]
+fn an_even_number_of_nodes_is_a_warning() {
+    let nodes = format!("{KEY_1}@a:1,{KEY_2}@b:1");
+    let loaded = load(environment(&[("QUORATE_CLUSTER_NODES", &nodes)])).unwrap();
+    let warning = loaded.warnings[0].to_string();
+    assert!(
+        warning.starts_with("environment QUORATE_CLUSTER_NODES: cluster.nodes: 2 nodes survive")
+    );
+}
+
+#[test]
+fn a_node_that_is_not_in_its_own_list_is_refused() {
+    let nodes = format!("{KEY_1}@a:1");
+    let loaded = load(environment(&[("QUORATE_CLUSTER_NODES", &nodes)])).unwrap();
+    loaded.check_identity(&KEY_1.parse().unwrap()).unwrap();
+    let text = loaded
+        .check_identity(&KEY_2.parse().unwrap())
+        .unwrap_err()
+        .to_string();
+    assert!(
+        text.contains("QUORATE_CLUSTER_NODES: cluster.nodes: this node is 6cih"),
+        "{text}"
+    );
+    load(Sources::default())
+        .unwrap()
+        .check_identity(&KEY_2.parse().unwrap())
+        .unwrap();
+}
+
+#[test]
+fn origins_must_differ_and_hold_together() {
+    check(
+        "[[dns.origins]]\nname = \"Example.org\"\n[[dns.origins]]\nname = \"example.org.\"\n",
+        &["FILE:5: dns.origins[1].name: example.org. is already dns.origins[0]"],
+    );
+    check(
+        "[[dns.origins]]\nns = [\"a..b\"]\n",
+        &[
+            "FILE:2: dns.origins[0].name: it is missing; write a domain name such as \
+           \"dns.example.org.\"",
+        ],
+    );
+    check(
+        "[[dns.origins]]\nname = \"example.org.\"\nns = [\"ns.example.org.\"]\nttl_secs = 0\n\
+         soa = { minimum_secs = 86400 }\n[dns.origins.ns_addresses]\n\
+         \"ns.example.com.\" = [\"192.0.2.1\"]\n\"ns.example.org.\" = []\n\
+         \"other.example.org.\" = [\"192.0.2.1\"]\n",
+        &[
+            "FILE:5: dns.origins[0].ttl_secs: 0 is not from 1 to 604800: resolvers keep a mistake \
+             this long",
+            "FILE:6: dns.origins[0].soa.minimum_secs: 86400 is not from 1 to 60: an endpoint that \
+             was asked for before it published stays invisible this long",
+            "FILE:8: dns.origins[0].ns_addresses.\"ns.example.com.\": ns.example.com. lies outside \
+             example.org., so its addresses are not ours to give",
+            "FILE:9: dns.origins[0].ns_addresses.\"ns.example.org.\": it lists no address",
+            "FILE:10: dns.origins[0].ns_addresses.\"other.example.org.\": other.example.org. is not \
+             in the list ns",
+        ],
+    );
+    check(
+        "[[dns.origins]]\nname = \"example.org.\"\na = [\"::1\"]\nsoa = { expire = 1 }\n",
+        &[
+            "FILE:4: dns.origins[0].a[0]: invalid IPv4 address syntax",
+            "FILE:5: dns.origins[0].soa.expire: unknown field `expire`, expected one of `mname`, \
+             `rname`, `serial`, `refresh_secs`, `retry_secs`, `expire_secs`, `minimum_secs`",
+        ],
+    );
+}
+
+#[test]
+fn an_origin_inside_another_keeps_its_own_names() {
+    check(
+        "[[dns.origins]]\nname = \"example.org.\"\nns = [\"ns.dns.example.org.\"]\n\
+         ns_addresses = { \"ns.dns.example.org.\" = [\"::1\"] }\n\
+         [[dns.origins]]\nname = \"dns.example.org.\"\n",
+        &[
+            "FILE:2: dns.origins: name server ns.dns.example.org. of origin example.org. belongs to \
+           origin dns.example.org.: configure it there",
+        ],
+    );
+}
+
+#[test]
+fn a_name_server_that_nobody_can_find_is_a_warning() {
+    let origin = "[{ name = \"example.org\", ns = [\"ns.example.org\", \"ns.example.com\"] }]";
+    let loaded = load(environment(&[("QUORATE_DNS_ORIGINS", origin)])).unwrap();
+    let [warning] = &loaded.warnings[..] else {
+        panic!("one warning")
+    };
+    assert!(
+        warning
+            .to_string()
+            .contains("dns.origins[0].ns[0]: ns.example.org."),
+        "{warning}"
+    );
+}
+
+/// Every number has bounds: those just outside are refused with a reason, those at the edge are not.
+#[test]
+fn numbers_out_of_bounds_are_refused() {
+    for (key, good, bad) in [
+        (
+            "http.connection_count_max",
+            [1_u64, 1_000_000],
+            [0_u64, 1_000_001],
+        ),
+        (
+            "dns.tcp_connection_count_max",
+            [1, 1_000_000],
+            [0, 1_000_001],
+        ),
+        ("limit.put_burst", [1, 10_000_000], [0, 10_000_001]),
+        ("limit.put_per_sec", [1, 1_000_000], [0, 1_000_001]),
+        (
+            "limit.client_count_max",
+            [1_000, 10_000_000],
+            [999, 10_000_001],
+        ),
+        (
+            "packets.retention_secs",
+            [1, 366 * 86_400],
+            [0, 366 * 86_400 + 1],
+        ),
+        ("put.deadline_ms", [100, 60_000], [99, 60_001]),
+        ("raft.heartbeat_ms", [5, 100], [4, 10_001]),
+        ("raft.election_timeout_min_ms", [100, 349], [99, 350]),
+        (
+            "raft.election_timeout_max_ms",
+            [201, 120_000],
+            [200, 120_001],
+        ),
+        (
+            "store.cache_size",
+            [1 << 20, 1 << 40],
+            [(1 << 20) - 1, (1 << 40) + 1],
+        ),
+        ("store.checkpoint_interval_secs", [1, 3600], [0, 3601]),
+        (
+            "store.checkpoint_log_size",
+            [1 << 20, 1 << 34],
+            [(1 << 20) - 1, (1 << 34) + 1],
+        ),
+        (
+            "log.kept_size_max",
+            [1 << 27, 1 << 36],
+            [(1 << 27) - 1, (1 << 36) + 1],
+        ),
+    ] {
+        let variable = problem::variable(&KeyPath::from(key));
+        for value in good {
+            load(environment(&[(&variable, &value.to_string())]))
+                .unwrap_or_else(|problems| panic!("{key} = {value}: {problems}"));
+        }
+        for value in bad {
+            let problems = load(environment(&[(&variable, &value.to_string())])).unwrap_err();
+            let text = problems.to_string();
+            assert!(
+                text.contains(key) && text.contains(&value.to_string()),
+                "{text}"
+            );
+        }
+    }
+}
+
+/// Of two settings that do not go together, the line is that of the one that somebody wrote.
+#[test]
+fn a_setting_that_clashes_with_a_default_is_told_with_its_own_line() {
+    check(
+        "[raft]\nheartbeat_ms = 500\n",
+        &[
+            "FILE:3: raft.election_timeout_min_ms: 200 is less than twice raft.heartbeat_ms (500): \
+           one late heartbeat would bring an election",
+        ],
+    );
+    check(
+        "[raft]\nelection_timeout_min_ms = 400\n",
+        &[
+            "FILE:3: raft.election_timeout_max_ms: 350 is not above raft.election_timeout_min_ms \
+           (400): nodes that wait equally long split their votes",
+        ],
+    );
+    check(
+        "[raft]\nheartbeat_ms = 50\nelection_timeout_min_ms = 90\n",
+        &[
+            "FILE:4: raft.election_timeout_min_ms: 90 is less than twice raft.heartbeat_ms (50): \
+           one late heartbeat would bring an election",
+        ],
+    );
+}
+
+#[test]
+fn text_out_of_bounds_is_refused() {
+    for (variable, value) in [
+        ("QUORATE_CLUSTER_NAME", ""),
+        ("QUORATE_CLUSTER_NAME", "a b"),
+        ("QUORATE_DATA_DIR", ""),
+        ("QUORATE_HTTP_TRUSTED_PROXIES", "10.0.0.0/33"),
+    ] {
+        let problems = load(environment(&[(variable, value)])).unwrap_err();
+        assert!(problems.to_string().contains(variable), "{problems}");
+    }
+}

@@ -1,0 +1,215 @@
+use super::*;
+
+#[tokio::test]
+async fn a_condition_that_names_another_version_fails_the_put() {
+    let relay = Fixture::new(Config::default());
+    let stored = packet(1, MICROS + 999_999, "x", 30);
+    let newer = packet(1, MICROS + 5_000_000, "y", 30);
+    let path = format!("/{}", stored.key());
+    relay.put(&stored, &[]).await;
+    let etag = relay.get(&path, &[]).await.field("etag").to_owned();
+    let bare = stored.timestamp().to_string();
+    let other = (stored.timestamp().as_micros() - 1).to_string();
+    let on_time = "Tue, 14 Nov 2023 22:13:20 GMT";
+    let before = "Tue, 14 Nov 2023 22:13:19 GMT";
+
+    for fields in [
+        [("if-match", &*other)],
+        [("if-match", "\"x\"")],
+        [("if-unmodified-since", before)],
+    ] {
+        let answer = relay.put(&newer, &fields).await;
+        assert_eq!(answer.status, StatusCode::PRECONDITION_FAILED, "{fields:?}");
+        let repeated = relay.put(&stored, &fields).await;
+        assert_eq!(
+            repeated.status,
+            StatusCode::NO_CONTENT,
+            "a repetition is no conflict"
+        );
+    }
+    let quoted = format!("\"1\", \"{bare}\"");
+    for (seconds, fields) in [
+        (6, [("if-match", &*bare)]),
+        (7, [("if-unmodified-since", on_time)]),
+        (8, [("if-match", &*quoted)]),
+        (9, [("if-match", &*etag)]),
+        (10, [("if-match", "*")]),
+    ] {
+        relay.replica.store(received_now(stored.clone()));
+        let newer = packet(1, MICROS + seconds * 1_000_000, "y", 30);
+        let answer = relay.put(&newer, &fields).await;
+        assert_eq!(answer.status, StatusCode::NO_CONTENT, "{fields:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_condition_on_a_key_without_a_packet_names_no_other_version() {
+    let relay = Fixture::new(Config::default());
+    let first = packet(1, MICROS, "x", 30);
+    let any = relay.put(&first, &[("if-match", "*")]).await;
+    assert_eq!(any.status, StatusCode::PRECONDITION_FAILED);
+    let named = relay.put(&first, &[("if-match", "17")]).await;
+    assert_eq!(named.status, StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn a_condition_is_compared_with_what_is_committed_not_with_what_is_applied() {
+    let relay = Fixture::new(Config::default());
+    let [old, committed, new] = [1, 2, 3].map(|micros| packet(1, MICROS + micros, "x", 30));
+    relay.put(&old, &[]).await;
+    relay.replica.commit(received_now(committed));
+    let seen = old.timestamp().to_string();
+    let answer = relay.put(&new, &[("if-match", &seen)]).await;
+    assert_eq!(answer.status, StatusCode::PRECONDITION_FAILED);
+    relay.replica.fail_linearize();
+    let answer = relay.put(&new, &[("if-match", &seen)]).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    let answer = relay.put(&new, &[]).await;
+    assert_eq!(answer.status, StatusCode::NO_CONTENT, "without a condition");
+}
+
+#[tokio::test]
+async fn a_reader_who_has_the_packet_is_told_so() {
+    let relay = Fixture::new(Config::default());
+    let stored = packet(1, MICROS, "x", 30);
+    let path = format!("/pkarr/{}", stored.key());
+    relay.put(&stored, &[]).await;
+    let etag = relay.get(&path, &[]).await.field("etag").to_owned();
+    let weak = format!("\"0-0\", W/{etag}");
+    for fields in [
+        [("if-none-match", &*etag)],
+        [("if-none-match", &*weak)],
+        [("if-none-match", "*")],
+        [("if-modified-since", "Tue, 14 Nov 2023 22:13:20 GMT")],
+    ] {
+        let answer = relay.get(&path, &fields).await;
+        assert_eq!(answer.status, StatusCode::NOT_MODIFIED, "{fields:?}");
+        assert_eq!(answer.field("etag"), etag);
+        assert!(answer.max_age() <= 30);
+        assert!(answer.body.is_empty());
+    }
+    let ignored = [
+        ("if-none-match", "\"1\""),
+        ("if-modified-since", "Tue, 14 Nov 2023 22:13:20 GMT"),
+    ];
+    assert_eq!(relay.get(&path, &ignored).await.status, StatusCode::OK);
+    for date in ["Tue, 14 Nov 2023 22:13:19 GMT", "yesterday", ""] {
+        let answer = relay.get(&path, &[("if-modified-since", date)]).await;
+        assert_eq!(answer.status, StatusCode::OK, "{date}");
+    }
+}
+
+#[tokio::test]
+async fn two_packets_of_one_second_are_never_taken_for_each_other() {
+    let relay = Fixture::new(Config::default());
+    let [first, second] = [1, 2].map(|micros| packet(1, MICROS + micros, "x", 30));
+    let path = format!("/pkarr/{}", first.key());
+    relay.put(&first, &[]).await;
+    let seen = relay.get(&path, &[]).await;
+    relay.put(&second, &[]).await;
+    for fields in [
+        ("if-modified-since", seen.field("last-modified")),
+        ("if-none-match", seen.field("etag")),
+    ] {
+        let answer = relay.get(&path, &[fields]).await;
+        assert_eq!(answer.body, *second.payload(), "{fields:?}");
+    }
+}
+
+#[tokio::test]
+async fn packets_of_one_timestamp_have_different_tags() {
+    let relay = Fixture::new(Config::default());
+    let path = format!("/{}", packet(1, MICROS, "a", 30).key());
+    let mut tags = Vec::new();
+    for txt in ["a", "b"] {
+        relay
+            .replica
+            .store(received_now(packet(1, MICROS, txt, 30)));
+        tags.push(relay.get(&path, &[]).await.field("etag").to_owned());
+    }
+    assert_ne!(tags[0], tags[1]);
+}
+
+#[tokio::test]
+async fn a_cache_may_keep_a_packet_as_long_as_it_stays_fresh() {
+    let relay = Fixture::new(Config::default());
+    let path = format!("/{}", packet(1, MICROS, "x", 0).key());
+    for (ttl, age_secs, max_age) in [
+        (300, 0, 300),
+        (300, 100, 200),
+        (300, 1000, 0),
+        (0, 0, 10),
+        (86_400, 0, 3600),
+    ] {
+        let mut stored = received_now(packet(1, MICROS, "x", ttl));
+        stored.received.0 -= age_secs * 1000;
+        relay.replica.store(stored);
+        let got = relay.get(&path, &[]).await.max_age();
+        // A second may pass between the two.
+        assert!(
+            got <= max_age && got + 2 > max_age,
+            "{got} is not {max_age}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_missing_packet_is_looked_for_again_soon() {
+    let relay = Fixture::new(Config::default());
+    let path = format!("/pkarr/{}", packet(1, MICROS, "x", 30).key());
+    let answer = relay.get(&path, &[]).await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    assert!((1..=10).contains(&answer.max_age()));
+    assert!(answer.text().contains("no packet"));
+}
+
+#[tokio::test]
+async fn a_store_that_fails_is_never_a_missing_packet() {
+    let relay = Fixture::new(Config::default());
+    let packet = packet(1, MICROS, "x", 30);
+    relay.put(&packet, &[]).await;
+    relay.replica.fail_reads(true);
+    let path = format!("/pkarr/{}", packet.key());
+    let answer = relay.get(&path, &[]).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(answer.field("cache-control"), "no-store");
+    assert!(
+        !answer.text().contains(READ_ERROR),
+        "what it is, is not the client's concern"
+    );
+}
+
+#[tokio::test]
+async fn network_only_sees_what_is_committed_and_the_other_policies_do_not_wait() {
+    let relay = Fixture::new(Config::default());
+    let packet = packet(1, MICROS, "x", 30);
+    let path = |policy| format!("/pkarr/{}?a=b&policy={policy}", packet.key());
+    relay.replica.commit(received_now(packet.clone()));
+    for policy in ["CacheOnly", "CacheFirst"] {
+        let answer = relay.get(&path(policy), &[]).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{policy}");
+        assert_eq!(answer.field("quorate-consistency"), "stale");
+    }
+    let answer = relay.get(&path("NetworkOnly"), &[]).await;
+    assert_eq!(answer.body, *packet.payload());
+    assert_eq!(answer.field("quorate-consistency"), "linearizable");
+    assert_eq!(answer.field("quorate-known-leader"), "true");
+    assert_eq!(answer.field("quorate-applied-index"), "41");
+    assert_eq!(answer.field("cache-control"), "no-cache");
+    let answer = relay.get(&path("Whatever"), &[]).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+}
+
+#[tokio::test]
+async fn without_a_leader_only_linearizable_reads_fail() {
+    let relay = Fixture::new(Config::default());
+    let packet = packet(1, MICROS, "x", 30);
+    relay.replica.store(received_now(packet.clone()));
+    relay.replica.fail_linearize();
+    let path = format!("/pkarr/{}?policy=", packet.key());
+    let answer = relay.get(&(path.clone() + "NetworkOnly"), &[]).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    let answer = relay.get(&(path + "CacheFirst"), &[]).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    assert_eq!(answer.field("quorate-known-leader"), "false");
+}
