@@ -76,7 +76,7 @@ struct ConfigArgs {
     /// The configuration file (TOML). Without one: defaults, environment and flags.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where the node keeps its identity, log and records (data_dir).
+    /// Where the node keeps its identity, log and packets (data_dir).
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
     /// A founding node of the cluster (cluster.nodes); repeat for each, this one too.

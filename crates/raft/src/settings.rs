@@ -34,7 +34,8 @@ settings! {
 settings! {
     /// How PUTs are answered.
     pub struct PutSettings {
-        /// How long after its arrival every PUT has its answer, whatever happens.
+        /// How long a PUT that has arrived may wait for its outcome. Half a second later at most it
+        /// has its answer, whatever happens.
         deadline_ms: u64 = 10_000, in 100..=60_000,
             "below, an election fails PUTs that could wait; above, publishers hang";
     }
