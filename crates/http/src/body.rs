@@ -38,7 +38,7 @@ pub enum BodyError {
 }
 
 impl From<BoxError> for BodyError {
-    /// What a [`WatchedBody`] failed with, as axum passes it on.
+    /// What a body failed with, as axum passes it on.
     fn from(error: BoxError) -> Self {
         let error = match error.downcast::<axum::Error>() {
             Ok(error) => error.into_inner(),
