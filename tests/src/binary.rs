@@ -28,7 +28,7 @@ pub fn quorate() -> &'static Path {
     })
 }
 
-/// The program that the tests run, as [`command_of`].
+/// The program that the tests run, as `command_of`.
 pub fn command() -> Command {
     command_of(quorate())
 }
