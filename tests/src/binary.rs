@@ -28,7 +28,7 @@ pub fn quorate() -> &'static Path {
     })
 }
 
-/// The program that the tests run, as `command_of`.
+/// The program that the tests run, free of settings that whoever runs them has.
 pub fn command() -> Command {
     command_of(quorate())
 }
