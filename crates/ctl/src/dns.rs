@@ -21,7 +21,7 @@ const TRY_TIMEOUT: Duration = Duration::from_secs(2);
 const TRY_COUNT: usize = 3;
 
 /// The largest datagram we ask for, in bytes (RFC 9715).
-const UDP_SIZE_MAX: u16 = 1232;
+const DATAGRAM_SIZE_MAX: u16 = 1232;
 
 /// Asks `server` for the records of this name and type.
 pub(crate) async fn query(
@@ -32,7 +32,7 @@ pub(crate) async fn query(
     let mut request = Message::query();
     request.add_query(Query::query(name.clone(), kind));
     let mut edns = Edns::new();
-    edns.set_max_payload(UDP_SIZE_MAX);
+    edns.set_max_payload(DATAGRAM_SIZE_MAX);
     request.set_edns(edns);
     let bytes = request.to_vec().context("the question cannot be encoded")?;
 
@@ -77,7 +77,7 @@ async fn over_udp(server: SocketAddr, request: &Message, bytes: &[u8]) -> anyhow
 
 /// Waits for the response. Anything else that arrives is not for us.
 async fn receive(socket: &UdpSocket, request: &Message) -> std::io::Result<Message> {
-    let mut buffer = [0; UDP_SIZE_MAX as usize];
+    let mut buffer = [0; DATAGRAM_SIZE_MAX as usize];
     loop {
         let size = socket.recv(&mut buffer).await?;
         if let Some(response) = parse(&buffer[..size], request) {

@@ -11,7 +11,7 @@ use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};
 use pkarr::Keypair;
 
 /// Size of the file that is read, in bytes: the digits and some white space.
-const FILE_SIZE_MAX: u64 = 256;
+const KEY_FILE_SIZE_MAX: u64 = 256;
 
 /// Reads the key, or makes one where there is no file. Says whether it is new.
 pub fn open(path: &Path) -> anyhow::Result<(Keypair, bool)> {
@@ -32,7 +32,7 @@ fn read(file: File, path: &Path) -> anyhow::Result<Keypair> {
         )
     };
     let mut text = String::new();
-    file.take(FILE_SIZE_MAX)
+    file.take(KEY_FILE_SIZE_MAX)
         .read_to_string(&mut text)
         .with_context(wrong)?;
     let bytes = HEXLOWER_PERMISSIVE

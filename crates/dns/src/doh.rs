@@ -21,7 +21,7 @@ const PATH: &str = "/dns-query";
 const DNS_MESSAGE: &str = "application/dns-message";
 
 /// The methods of the resource.
-const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, OPTIONS");
+const DOH_METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, OPTIONS");
 
 /// `GET`, `HEAD` and `POST` at `/dns-query`. Whatever a response's RCODE, its HTTP status is 200
 /// (RFC 8484, section 4.2.1); other statuses say that there was no DNS message to answer.
@@ -29,8 +29,8 @@ pub fn doh_router(responder: Arc<Responder>) -> Router {
     let methods = MethodRouter::new()
         .get(get)
         .post(post)
-        .options(async || options(METHODS))
-        .fallback(async || method_not_allowed(METHODS, "a query comes by GET, HEAD or POST"));
+        .options(async || options(DOH_METHODS))
+        .fallback(async || method_not_allowed(DOH_METHODS, "a query comes by GET, HEAD or POST"));
     Router::new().route(PATH, methods).with_state(responder)
 }
 

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{Config, DnsTransport, QUERY_SIZE_MAX, Responder};
 
 /// The size of the length before each message, in bytes (RFC 1035, section 4.2.2).
-const LENGTH_SIZE: usize = 2;
+const PREFIX_SIZE: usize = 2;
 
 /// How many bytes of responses are gathered before they are sent: pipelined queries share a
 /// packet, and a client that reads nothing makes us keep little.
@@ -61,7 +61,7 @@ impl Connection<'_> {
         self.stream.set_nodelay(true)?;
         let mut deadline = self.deadline();
         loop {
-            self.received.reserve(LENGTH_SIZE + QUERY_SIZE_MAX);
+            self.received.reserve(PREFIX_SIZE + QUERY_SIZE_MAX);
             let read = timeout_at(deadline, self.stream.read_buf(&mut self.received));
             let size = match stop.run_until_cancelled(read).await {
                 Some(Ok(size)) => size?,
@@ -99,7 +99,7 @@ impl Connection<'_> {
 
     /// Answers the next query, if it was received whole.
     fn answer_next(&mut self) -> io::Result<bool> {
-        let Some((length, rest)) = self.received.split_first_chunk::<LENGTH_SIZE>() else {
+        let Some((length, rest)) = self.received.split_first_chunk::<PREFIX_SIZE>() else {
             return Ok(false);
         };
         let size = usize::from(u16::from_be_bytes(*length));
@@ -118,7 +118,7 @@ impl Connection<'_> {
         let length = u16::try_from(self.response.len()).expect("size_max bounds responses");
         self.unsent.extend_from_slice(&length.to_be_bytes());
         self.unsent.extend_from_slice(&self.response);
-        self.received.advance(LENGTH_SIZE + size);
+        self.received.advance(PREFIX_SIZE + size);
         Ok(true)
     }
 

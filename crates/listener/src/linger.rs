@@ -15,7 +15,7 @@ const LINGER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How much of what the other end still sends is read and dropped, in bytes: more than the system
 /// keeps for a connection on both sides, so that an ordinary client gets to the end of its writing.
-const DISCARD_SIZE_MAX: usize = 16 * 1024 * 1024;
+const LINGER_SIZE_MAX: usize = 16 * 1024 * 1024;
 
 /// Ends a connection without taking back what was written last.
 ///
@@ -27,7 +27,7 @@ pub async fn linger(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
         stream.shutdown().await?;
         let mut unread = vec![0; 16 * 1024];
         let mut discarded = 0;
-        while discarded < DISCARD_SIZE_MAX {
+        while discarded < LINGER_SIZE_MAX {
             match timeout(SILENCE_TIMEOUT, stream.read(&mut unread)).await?? {
                 0 => break,
                 size => discarded += size,

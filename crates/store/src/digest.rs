@@ -9,7 +9,7 @@ use crate::schema::Key;
 pub(crate) const DIGEST_SIZE: usize = 32;
 
 /// A packet in a stream: key, size (u16, big-endian), value.
-pub(crate) const PACKET_OVERHEAD: usize = PUBLIC_KEY_SIZE + 2;
+pub(crate) const PAIR_OVERHEAD: usize = PUBLIC_KEY_SIZE + 2;
 
 /// Appends a packet to a stream.
 pub(crate) fn encode_packet(out: &mut Vec<u8>, key: &Key, value: &[u8]) {

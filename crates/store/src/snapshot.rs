@@ -13,7 +13,7 @@ use redb::{ReadOnlyTable, ReadTransaction, ReadableDatabase};
 
 use crate::{
     Meta, StoreError,
-    digest::{DIGEST_SIZE, PACKET_OVERHEAD, StreamDigest, encode_packet},
+    digest::{DIGEST_SIZE, PAIR_OVERHEAD, StreamDigest, encode_packet},
     schema::{Key, META, PACKETS},
 };
 
@@ -92,7 +92,7 @@ impl SnapshotChunks {
             let (key, value) = entry?;
             encode_packet(&mut chunk, key.value(), value.value());
             last = Some(*key.value());
-            if chunk.len() + PACKET_OVERHEAD >= CHUNK_SIZE {
+            if chunk.len() + PAIR_OVERHEAD >= CHUNK_SIZE {
                 break;
             }
         }

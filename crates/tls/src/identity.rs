@@ -13,7 +13,7 @@ use ed25519_dalek::{SECRET_KEY_LENGTH, SigningKey};
 use quorate_packet::PublicKey;
 
 /// More than any key file has, in bytes: whatever else lies at the path is not read into memory.
-const FILE_SIZE_MAX: u64 = 4096;
+const IDENTITY_SIZE_MAX: u64 = 4096;
 
 /// The permission bits of users who are neither the owner nor in the group.
 const OTHERS: u32 = 0o007;
@@ -57,7 +57,7 @@ impl Identity {
             });
         }
         let mut text = String::new();
-        file.take(FILE_SIZE_MAX)
+        file.take(IDENTITY_SIZE_MAX)
             .read_to_string(&mut text)
             .map_err(fail)?;
         parse(&text).map_err(|reason| IdentityError::Malformed {

@@ -22,7 +22,7 @@ use super::{Bounds, Clock, Expect, Outcome, Tally};
 const LOST_AFTER: Duration = Duration::from_millis(500);
 
 /// Room for an answer, in bytes: more than any server sends without EDNS.
-const ANSWER_SIZE_MAX: usize = 4096;
+const MESSAGE_SIZE_MAX: usize = 4096;
 
 /// How queries are sent.
 #[derive(Debug, Clone, Copy, Args)]
@@ -134,7 +134,7 @@ struct Asker {
 
 impl Asker {
     fn run(mut self, clock: Clock) -> Tally {
-        let mut datagram = [0; ANSWER_SIZE_MAX];
+        let mut datagram = [0; MESSAGE_SIZE_MAX];
         loop {
             let now = Instant::now();
             while now < clock.end && self.left > 0 && self.in_flight.len() < self.window {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use quorate_limit::TrustedProxies;
 use quorate_setting::{Findings, Form, KeyPath};
 
-use super::{ConfigV1, settings::VERSION};
+use super::{ConfigV1, settings::FORM_VERSION};
 
 /// The most founding voters. Every PUT waits for a majority, so that more of them make a cluster
 /// slower and hardly safer.
@@ -28,8 +28,11 @@ pub(super) fn check(config: &ConfigV1) -> Findings {
 }
 
 fn check_general(config: &ConfigV1, findings: &mut Findings) {
-    if config.version != VERSION {
-        findings.error("version", format!("this program reads version {VERSION}"));
+    if config.version != FORM_VERSION {
+        findings.error(
+            "version",
+            format!("this program reads version {FORM_VERSION}"),
+        );
     }
     if config.data_dir.as_os_str().is_empty() {
         findings.error(

@@ -12,7 +12,7 @@ use super::{
 
 /// Variables that begin alike and set nothing: the one names the commit at build time, the other the
 /// program that the tests run.
-const OTHERS: [&str; 2] = ["QUORATE_GIT_HASH", "QUORATE_BIN"];
+const OTHER_VARIABLES: [&str; 2] = ["QUORATE_GIT_HASH", "QUORATE_BIN"];
 
 /// Reads the variables that begin with [`PREFIX`]. Values are written as in the file, but a string
 /// needs no quotes and a list may be separated by commas.
@@ -22,7 +22,7 @@ pub(crate) fn read(variables: impl IntoIterator<Item = (String, String)>) -> (La
     let mut problems = Vec::new();
     let ours = variables
         .into_iter()
-        .filter(|(name, _)| name.starts_with(PREFIX) && !OTHERS.contains(&name.as_str()));
+        .filter(|(name, _)| name.starts_with(PREFIX) && !OTHER_VARIABLES.contains(&name.as_str()));
     for (name, text) in ours.collect::<BTreeMap<_, _>>() {
         let (key, reason) = match settings.get(&name) {
             Some((key, default)) if variable(key) == name => match parse(&text, default) {

@@ -12,11 +12,11 @@ use quorate_setting::KeyPath;
 use super::{
     Problem, Source,
     layers::{Layer, Place},
-    settings::VERSION,
+    settings::FORM_VERSION,
 };
 
 /// The largest configuration file, in bytes: it is read whole, and no real one comes near.
-const FILE_SIZE_MAX: u64 = 1024 * 1024;
+const CONFIG_SIZE_MAX: u64 = 1024 * 1024;
 
 /// Reads the file. Fails with everything that keeps its values from being read at all.
 pub(crate) fn read(path: &Path) -> Result<Layer, Vec<Problem>> {
@@ -37,11 +37,11 @@ fn read_text(path: &Path) -> Result<String, String> {
     let cannot_read = |error| format!("the file cannot be read: {error}");
     let file = File::open(path).map_err(cannot_read)?;
     let mut text = String::new();
-    file.take(FILE_SIZE_MAX + 1)
+    file.take(CONFIG_SIZE_MAX + 1)
         .read_to_string(&mut text)
         .map_err(cannot_read)?;
-    match text.len() as u64 > FILE_SIZE_MAX {
-        true => Err(format!("the file is larger than {FILE_SIZE_MAX} bytes")),
+    match text.len() as u64 > CONFIG_SIZE_MAX {
+        true => Err(format!("the file is larger than {CONFIG_SIZE_MAX} bytes")),
         false => Ok(text),
     }
 }
@@ -71,16 +71,16 @@ fn parse(path: &Path, text: &str) -> Result<Layer, Vec<Problem>> {
 
     // Of another version nothing else can be judged.
     let reason = match table.get("version").map(toml::Value::as_integer) {
-        Some(Some(version)) if version == i64::from(VERSION) => {
+        Some(Some(version)) if version == i64::from(FORM_VERSION) => {
             let path = path.to_owned();
             let place = Place::File { path, lines };
             return Ok(Layer { table, place });
         }
         Some(Some(version)) => {
-            format!("this program reads version {VERSION}, the file has {version}")
+            format!("this program reads version {FORM_VERSION}, the file has {version}")
         }
-        Some(None) => format!("write the number {VERSION}"),
-        None => format!("it is missing; the first line should be `version = {VERSION}`"),
+        Some(None) => format!("write the number {FORM_VERSION}"),
+        None => format!("it is missing; the first line should be `version = {FORM_VERSION}`"),
     };
     let key = KeyPath::from("version");
     Err(vec![problem(lines.get(&key).copied(), Some(key), reason)])

@@ -9,13 +9,13 @@ use quorate_setting::settings;
 use super::NodeAddress;
 
 /// The version of the form that this program reads.
-pub(crate) const VERSION: u32 = 1;
+pub(crate) const FORM_VERSION: u32 = 1;
 
 settings! {
     /// All settings of a node.
     pub(crate) struct ConfigV1 {
         /// The version of this file's form.
-        version: u32 = VERSION;
+        version: u32 = FORM_VERSION;
         /// Where the node keeps its identity (node.key), its log and its packets. Whoever loses it
         /// loses the node: its identity must not be used again without the data beside it.
         data_dir: PathBuf = "/var/lib/quorate".into();

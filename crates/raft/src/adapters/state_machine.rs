@@ -21,11 +21,11 @@ use super::{
 };
 
 /// The most entries applied in one transaction.
-const GROUP_COUNT_MAX: usize = 256;
+const APPLY_COUNT_MAX: usize = 256;
 
 /// The bytes of commands at which a transaction is closed: a few milliseconds of work, so that
 /// catching up leaves room for everything else on the thread.
-const GROUP_SIZE_MAX: usize = 256 * 1024;
+const APPLY_SIZE_MAX: usize = 256 * 1024;
 
 /// Applies entries to the store and makes checkpoints of it.
 #[derive(Clone)]
@@ -109,7 +109,7 @@ impl Group {
     }
 
     fn is_full(&self) -> bool {
-        self.entries.len() >= GROUP_COUNT_MAX || self.size >= GROUP_SIZE_MAX
+        self.entries.len() >= APPLY_COUNT_MAX || self.size >= APPLY_SIZE_MAX
     }
 }
 
