@@ -85,14 +85,17 @@ fn current_leader(view: View, silence_max: Duration) -> Leader {
 
 /// Hands leadership to the follower that has most of the log, if this node leads and one lives.
 pub(crate) async fn hand_over(raft: &Raft, config: &Config, mut leader: watch::Receiver<Leader>) {
-    let Some(successor) = successor(&raft.view(), config.election_timeout_min()) else {
+    let view = raft.view();
+    let Some(successor) = successor(&view, config.election_timeout_min()) else {
         return;
     };
     tracing::info!(%successor, "handing over leadership");
     raft.trigger_transfer(successor).await;
-    // Nobody leads either when the successor was the last other voter, and has gone too.
-    let own = config.node;
-    let handed_over = leader.wait_for(|now| now.node.as_ref().is_none_or(|(node, _)| *node != own));
+    let handed_over = leader.wait_for(|now| match &now.node {
+        Some((node, _)) => *node != config.node,
+        // In a later term the successor is being elected. In this one the others have gone.
+        None => now.term == view.term,
+    });
     if timeout(HANDOVER_TIMEOUT, handed_over).await.is_err() {
         tracing::warn!(%successor, "leadership was not taken over in time; an election will follow");
     }
