@@ -1,0 +1,163 @@
+//! The disk of a node.
+
+use std::{
+    ffi::OsString,
+    fs::{self, File, OpenOptions, TryLockError},
+    io,
+    os::unix::fs::{FileExt, OpenOptionsExt},
+    path::Path,
+    sync::Arc,
+};
+
+use rustix::fs::statvfs;
+
+use crate::{Disk, DiskFile, OpenMode};
+
+/// How much is written at once when a file is allocated, in bytes: a sync of somebody else then
+/// waits for little.
+const ALLOCATION_SIZE: usize = 1024 * 1024;
+
+/// For the owner alone.
+const SECRET_MODE: u32 = 0o600;
+
+/// The files of this machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct LinuxDisk;
+
+impl Disk for LinuxDisk {
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(mode != OpenMode::Read);
+        match mode {
+            OpenMode::Read | OpenMode::Write => {}
+            OpenMode::Create => drop(options.create(true)),
+            OpenMode::CreateSecret => drop(options.create_new(true).mode(SECRET_MODE)),
+        }
+        Ok(Arc::new(LinuxFile(options.open(path)?)))
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<OsString>> {
+        let names = fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name()));
+        let mut names = names.collect::<io::Result<Vec<_>>>()?;
+        names.sort();
+        Ok(names)
+    }
+
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        fs::create_dir_all(dir)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        File::open(dir)?.sync_all()
+    }
+
+    fn free_space(&self, dir: &Path) -> io::Result<u64> {
+        let space = statvfs(dir)?;
+        Ok(space.f_bavail.saturating_mul(space.f_frsize))
+    }
+}
+
+#[derive(Debug)]
+struct LinuxFile(File);
+
+impl DiskFile for LinuxFile {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.0.read_exact_at(buffer, offset)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.0.write_all_at(bytes, offset)
+    }
+
+    fn set_size(&self, size: u64) -> io::Result<()> {
+        self.0.set_len(size)
+    }
+
+    fn allocate(&self, size: u64) -> io::Result<()> {
+        let zeros = vec![0; ALLOCATION_SIZE];
+        let mut end = self.size()?;
+        while end < size {
+            let piece = (size - end).min(ALLOCATION_SIZE as u64);
+            self.0.write_all_at(&zeros[..piece as usize], end)?;
+            self.0.sync_data()?;
+            end += piece;
+        }
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn try_lock(&self) -> io::Result<bool> {
+        match self.0.try_lock() {
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_and_the_rest_is_zeros() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        LinuxDisk.open(&path, OpenMode::Write).unwrap_err();
+        let file = LinuxDisk.open(&path, OpenMode::Create).unwrap();
+        file.write_at(b"abc", 2).unwrap();
+        file.allocate(ALLOCATION_SIZE as u64 + 7).unwrap();
+        assert_eq!(file.size().unwrap(), ALLOCATION_SIZE as u64 + 7);
+        let mut read = [9; 8];
+        file.read_at(&mut read, 0).unwrap();
+        assert_eq!(&read, b"\0\0abc\0\0\0");
+        let behind = file.read_at(&mut read, ALLOCATION_SIZE as u64);
+        assert_eq!(behind.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        file.allocate(3).unwrap();
+        assert_eq!(file.size().unwrap(), ALLOCATION_SIZE as u64 + 7);
+    }
+
+    #[test]
+    fn one_holder_has_the_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let first = LinuxDisk.open(&path, OpenMode::Create).unwrap();
+        let second = LinuxDisk.open(&path, OpenMode::Create).unwrap();
+        assert!(first.try_lock().unwrap());
+        assert!(!second.try_lock().unwrap());
+        drop(first);
+        assert!(second.try_lock().unwrap());
+    }
+
+    #[test]
+    fn a_secret_is_made_once_and_for_its_owner() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        LinuxDisk.open(&path, OpenMode::CreateSecret).unwrap();
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            SECRET_MODE
+        );
+        let again = LinuxDisk.open(&path, OpenMode::CreateSecret).unwrap_err();
+        assert_eq!(again.kind(), io::ErrorKind::AlreadyExists);
+        assert!(LinuxDisk.free_space(dir.path()).unwrap() > 0);
+        assert_eq!(LinuxDisk.list(dir.path()).unwrap(), ["file"]);
+    }
+}

@@ -1,0 +1,1 @@
+//! A disk in memory that records, fails and loses power as told.
