@@ -1,0 +1,193 @@
+//! What a process sees of the disk.
+
+use std::{io::ErrorKind, thread};
+
+use super::*;
+use crate::Loss;
+
+fn path(name: &str) -> &Path {
+    Path::new(name)
+}
+
+fn file(disk: &SimDisk, name: &str) -> Arc<dyn DiskFile> {
+    disk.open(path(name), OpenMode::Create).unwrap()
+}
+
+#[test]
+fn what_is_written_is_read_and_the_rest_is_zeros() {
+    let disk = SimDisk::new();
+    let missing = disk.open(path("a"), OpenMode::Write).unwrap_err();
+    assert_eq!(missing.kind(), ErrorKind::NotFound);
+    let a = file(&disk, "./a");
+    a.write_at(b"abc", 2).unwrap();
+    a.allocate(2000).unwrap();
+    assert_eq!(a.size().unwrap(), 2000);
+    let mut read = [9; 8];
+    a.read_at(&mut read, 0).unwrap();
+    assert_eq!(&read, b"\0\0abc\0\0\0");
+    let behind = a.read_at(&mut read, 1993).unwrap_err();
+    assert_eq!(behind.kind(), ErrorKind::UnexpectedEof);
+    a.allocate(3).unwrap();
+    a.set_size(3).unwrap();
+    assert_eq!(disk.read("a").unwrap(), b"\0\0a");
+    let read_only = disk.open(path("a"), OpenMode::Read).unwrap();
+    let refused = read_only.write_at(b"x", 0).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::PermissionDenied);
+}
+
+#[test]
+fn names_are_listed_passed_on_and_given_up() {
+    let disk = SimDisk::new();
+    let absent = disk.open(path("d/x"), OpenMode::Create).unwrap_err();
+    assert_eq!(absent.kind(), ErrorKind::NotFound);
+    disk.create_dir(path("d/e")).unwrap();
+    let b = file(&disk, "d/b");
+    file(&disk, "d/e/inner");
+    b.write_at(b"b", 0).unwrap();
+    file(&disk, "d/a").write_at(b"a", 0).unwrap();
+    assert_eq!(disk.list(path("d")).unwrap(), ["a", "b", "e"]);
+    disk.rename(path("d/b"), path("d/a")).unwrap();
+    b.write_at(b"still b", 0).unwrap();
+    assert_eq!(disk.read("d/a").unwrap(), b"still b");
+    disk.remove(path("d/a")).unwrap();
+    b.write_at(b"nameless", 0).unwrap();
+    assert_eq!(disk.files(), [path("d/e/inner")]);
+    let secret = disk
+        .open(path("d/e/inner"), OpenMode::CreateSecret)
+        .unwrap_err();
+    assert_eq!(secret.kind(), ErrorKind::AlreadyExists);
+    let elsewhere = disk.rename(path("d/e/inner"), path("d/inner")).unwrap_err();
+    assert_eq!(elsewhere.kind(), ErrorKind::CrossesDevices);
+}
+
+#[test]
+fn one_holder_has_the_lock_and_no_other_disk_knows_of_it() {
+    let disk = SimDisk::new();
+    let (first, second) = (file(&disk, "a"), file(&disk, "a"));
+    assert!(first.try_lock().unwrap() && first.try_lock().unwrap());
+    assert!(!second.try_lock().unwrap());
+    drop(first);
+    assert!(second.try_lock().unwrap());
+    disk.settle();
+    let image = disk.image(0, Loss::Everything);
+    assert!(file(&image, "a").try_lock().unwrap());
+    assert!(file(&disk.kill(), "a").try_lock().unwrap());
+}
+
+#[test]
+fn handles_of_a_dead_process_do_nothing() {
+    let disk = SimDisk::new();
+    let old = file(&disk, "a");
+    old.write_at(b"old", 0).unwrap();
+    let new = disk.kill();
+    old.write_at(b"dead", 0).unwrap_err();
+    old.sync_data().unwrap_err();
+    disk.open(path("a"), OpenMode::Write).unwrap_err();
+    assert_eq!(new.read("a").unwrap(), b"old");
+}
+
+#[test]
+fn the_nth_call_fails_and_no_other() {
+    let disk = SimDisk::new();
+    disk.create_dir(path("d")).unwrap();
+    let (a, b) = (file(&disk, "d/a"), file(&disk, "b"));
+    disk.fail(Call::Sync, "d", 2);
+    for good in [true, false, true] {
+        b.sync_data().unwrap();
+        assert_eq!(a.sync_data().is_ok(), good);
+    }
+    assert_eq!((disk.sync_count("d"), disk.sync_count("")), (2, 5));
+
+    disk.fail_from(Call::Read, "d/a", 2);
+    a.read_at(&mut [], 0).unwrap();
+    for _ in 0..2 {
+        a.read_at(&mut [], 0).unwrap_err();
+    }
+    disk.mend();
+    a.read_at(&mut [], 0).unwrap();
+
+    disk.fail(Call::Write, "", 1);
+    a.write_at(b"half", 0).unwrap_err();
+    assert_eq!(disk.read("d/a").unwrap(), b"ha");
+    disk.fail(Call::Name, "", 1);
+    disk.rename(path("d/a"), path("d/c")).unwrap_err();
+    disk.fail(Call::SyncDir, "d", 1);
+    disk.sync_dir(path("d")).unwrap_err();
+    disk.sync_dir(path("d")).unwrap();
+}
+
+#[test]
+fn a_full_disk_takes_what_fits_and_no_more() {
+    let disk = SimDisk::new();
+    let a = file(&disk, "a");
+    a.write_at(&[1; 10], 0).unwrap();
+    disk.limit_space(15);
+    assert_eq!(disk.free_space(path(".")).unwrap(), 5);
+    let full = a.write_at(&[2; 10], 9).unwrap_err();
+    assert_eq!(full.kind(), ErrorKind::StorageFull);
+    assert_eq!(disk.read("a").unwrap(), [vec![1; 9], vec![2; 6]].concat());
+    a.write_at(&[3; 15], 0).unwrap();
+    assert_eq!(a.set_size(16).unwrap_err().kind(), ErrorKind::StorageFull);
+    assert_eq!(a.allocate(16).unwrap_err().kind(), ErrorKind::StorageFull);
+    disk.limit_space(16);
+    a.set_size(16).unwrap();
+    disk.fill();
+    a.set_size(2).unwrap();
+    disk.mend();
+    a.allocate(16).unwrap();
+}
+
+#[test]
+fn a_blocked_sync_covers_what_was_written_before_it() {
+    let disk = SimDisk::new();
+    let a = file(&disk, "a");
+    disk.sync_dir(path("")).unwrap();
+    a.set_size(1024).unwrap();
+    a.sync_data().unwrap();
+    disk.block_syncs("a");
+    a.write_at(&[1; 512], 0).unwrap();
+    let syncing = thread::spawn({
+        let a = a.clone();
+        move || a.sync_data()
+    });
+    disk.wait_for_blocked_syncs(1);
+    a.write_at(&[2; 512], 512).unwrap();
+    file(&disk, "b").sync_data().unwrap();
+    disk.release_syncs();
+    syncing.join().unwrap().unwrap();
+    let kept = disk.image(usize::MAX, Loss::Everything).read("a").unwrap();
+    assert_eq!(kept, [[1; 512], [0; 512]].concat());
+}
+
+#[test]
+fn a_blocked_sync_of_a_dead_process_fails() {
+    let disk = SimDisk::new();
+    let a = file(&disk, "a");
+    disk.block_syncs("");
+    let syncing = thread::spawn(move || a.sync_data());
+    disk.wait_for_blocked_syncs(1);
+    let _new = disk.kill();
+    syncing.join().unwrap().unwrap_err();
+}
+
+#[test]
+fn damage_is_shown_and_on_the_medium() {
+    let disk = SimDisk::new();
+    let a = file(&disk, "a");
+    a.write_at(b"abcdefgh", 0).unwrap();
+    disk.sync_dir(path("")).unwrap();
+    a.sync_data().unwrap();
+    let whole = disk.boundaries();
+    disk.flip_bit("a", 8).unwrap();
+    disk.zero("a", 2..4).unwrap();
+    disk.swap("a", 6, 4, 2).unwrap();
+    disk.truncate("a", 7).unwrap();
+    disk.zero("a", 6..8).unwrap_err();
+    let damaged = b"ac\0\0ghe";
+    assert_eq!(disk.read("a").unwrap(), damaged);
+    for loss in Loss::all_kinds(1) {
+        let image = disk.image(usize::MAX, loss);
+        assert_eq!(image.read("a").unwrap(), damaged);
+        assert_eq!(disk.image(whole, loss).read("a").unwrap(), b"abcdefgh");
+    }
+}

@@ -1,0 +1,121 @@
+//! An open file of the disk in memory.
+
+use std::{io, sync::Arc};
+
+use quorate_disk::{DiskFile, SECTOR_SIZE};
+
+use crate::{Call, disk::Shared, state::State, trace::FileId};
+
+/// A handle of a file. It stays that of the file when the name passes on.
+#[derive(Debug)]
+pub(crate) struct SimFile {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) file: FileId,
+    pub(crate) handle: u64,
+    pub(crate) writable: bool,
+}
+
+impl SimFile {
+    fn expect_writable(&self) -> io::Result<()> {
+        match self.writable {
+            true => Ok(()),
+            false => Err(io::ErrorKind::PermissionDenied.into()),
+        }
+    }
+
+    /// Syncs as soon as the gate is open.
+    fn sync(&self) -> io::Result<()> {
+        let mut state = self.shared.state();
+        state.expect_alive()?;
+        // What is written from here on may miss it.
+        let covers = state.settled + state.trace.len();
+        let held =
+            |state: &State| !state.dead && state.faults.holds(&state.shown.names.path(self.file));
+        if held(&state) {
+            state.faults.waiting += 1;
+            self.shared.changed.notify_all();
+            while held(&state) {
+                state = self.shared.wait(state);
+            }
+            state.faults.waiting = state.faults.waiting.saturating_sub(1);
+        }
+        state.expect_alive()?;
+        state.sync(self.file, covers)
+    }
+}
+
+impl DiskFile for SimFile {
+    fn size(&self) -> io::Result<u64> {
+        let state = self.shared.state();
+        state.expect_alive()?;
+        Ok(state.content(self.file).len() as u64)
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let mut state = self.shared.state();
+        state.expect_alive()?;
+        let path = state.shown.names.path(self.file);
+        state.faults.check(Call::Read, &path)?;
+        let start = in_memory(offset)?;
+        let read = state.content(self.file).get(start..);
+        let Some(read) = read.and_then(|rest| rest.get(..buffer.len())) else {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        };
+        buffer.copy_from_slice(read);
+        Ok(())
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let mut state = self.shared.state();
+        state.expect_alive()?;
+        self.expect_writable()?;
+        state.write(self.file, in_memory(offset)?, bytes)
+    }
+
+    fn set_size(&self, size: u64) -> io::Result<()> {
+        let mut state = self.shared.state();
+        state.expect_alive()?;
+        self.expect_writable()?;
+        state.set_size(self.file, in_memory(size)?)
+    }
+
+    fn allocate(&self, size: u64) -> io::Result<()> {
+        self.expect_writable()?;
+        let (size, old_size) = (in_memory(size)?, in_memory(self.size()?)?);
+        if old_size >= size {
+            return Ok(());
+        }
+        // In two steps, as the medium may keep a part of it.
+        let half = (old_size + (size - old_size) / 2).next_multiple_of(SECTOR_SIZE);
+        for size in [half.min(size), size] {
+            let mut state = self.shared.state();
+            state.expect_alive()?;
+            state.set_size(self.file, size)?;
+        }
+        self.sync()
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.sync()
+    }
+
+    fn try_lock(&self) -> io::Result<bool> {
+        let mut state = self.shared.state();
+        state.expect_alive()?;
+        let holder = state.locks.entry(self.file).or_insert(self.handle);
+        Ok(*holder == self.handle)
+    }
+}
+
+impl Drop for SimFile {
+    fn drop(&mut self) {
+        let mut state = self.shared.state();
+        if state.locks.get(&self.file) == Some(&self.handle) {
+            state.locks.remove(&self.file);
+        }
+    }
+}
+
+fn in_memory(size: u64) -> io::Result<usize> {
+    usize::try_from(size).map_err(|_| io::ErrorKind::FileTooLarge.into())
+}

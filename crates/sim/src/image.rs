@@ -1,0 +1,75 @@
+//! What a loss of power leaves.
+
+use std::collections::BTreeSet;
+
+use crate::{SimDisk, replay, state::Medium};
+
+/// What a loss of power takes of that which is not synced.
+///
+/// What a failed sync dropped is lost in the first two, and as good as never synced in the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Loss {
+    /// All of it.
+    Everything,
+    /// None of it.
+    Nothing,
+    /// Sectors, sizes and names, as the seed says.
+    Torn(u64),
+    /// Whole writes as the seed says, but never the last one of a file, if its size allows; and
+    /// sizes and names.
+    Reordered(u64),
+}
+
+impl Loss {
+    /// One of each kind.
+    #[must_use]
+    pub fn all_kinds(seed: u64) -> [Self; 4] {
+        [
+            Self::Everything,
+            Self::Nothing,
+            Self::Torn(seed),
+            Self::Reordered(seed),
+        ]
+    }
+}
+
+impl SimDisk {
+    /// What the medium has when the power goes right after the first `at` operations of the trace,
+    /// as a new disk without faults, all of it durable. All of the trace when it has fewer.
+    #[must_use]
+    pub fn image(&self, at: usize, loss: Loss) -> Self {
+        let state = self.0.state();
+        let at = at.min(state.trace.len());
+        replay::medium(&state.base, &state.trace[..at], loss).into()
+    }
+
+    /// Up to `count` images of one boundary of which no two show the same, with what was lost.
+    pub fn images(&self, at: usize, count: usize, seed: u64) -> impl Iterator<Item = (Loss, Self)> {
+        let seeds = (0..count as u64).map(move |nth| seed.wrapping_add(nth));
+        let torn = seeds.flat_map(|seed| [Loss::Torn(seed), Loss::Reordered(seed)]);
+        let losses = [Loss::Everything, Loss::Nothing].into_iter().chain(torn);
+        let mut seen = BTreeSet::new();
+        let images = losses.map(move |loss| (loss, self.image(at, loss)));
+        images
+            .filter(move |(_, image)| seen.insert(image.digest()))
+            .take(count)
+    }
+}
+
+impl Medium {
+    /// Without what nothing leads to any more.
+    pub(crate) fn reachable(self) -> Self {
+        let names = self.names.reachable();
+        let named: BTreeSet<_> = names.files().map(|(_, file)| file).collect();
+        let mut contents = self.contents;
+        contents.retain(|file, _| named.contains(file));
+        for file in named {
+            contents.entry(file).or_default();
+        }
+        Self { names, contents }
+    }
+}
+
+#[cfg(test)]
+#[path = "image_tests.rs"]
+mod tests;

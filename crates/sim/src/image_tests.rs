@@ -1,0 +1,280 @@
+//! What a loss of power leaves of what was done.
+
+use std::{path::Path, sync::Arc};
+
+use quorate_disk::{Disk, DiskFile, OpenMode, SECTOR_SIZE};
+
+use super::*;
+use crate::Call;
+
+/// Enough for each outcome that chance has to show.
+const SEEDS: u64 = 200;
+
+fn path(name: &str) -> &Path {
+    Path::new(name)
+}
+
+fn file(disk: &SimDisk, name: &str) -> Arc<dyn DiskFile> {
+    disk.open(path(name), OpenMode::Create).unwrap()
+}
+
+/// A disk with a durable file `a` of so many sectors of zeros.
+fn disk_with(sectors: usize) -> (SimDisk, Arc<dyn DiskFile>) {
+    let disk = SimDisk::new();
+    let a = file(&disk, "a");
+    a.set_size((sectors * SECTOR_SIZE) as u64).unwrap();
+    disk.settle();
+    (disk, a)
+}
+
+fn write_sector(file: &Arc<dyn DiskFile>, sector: usize, byte: u8) {
+    let offset = (sector * SECTOR_SIZE) as u64;
+    file.write_at(&[byte; SECTOR_SIZE], offset).unwrap();
+}
+
+/// The first byte of each sector of `a`.
+fn sectors(disk: &SimDisk) -> Vec<u8> {
+    let content = disk.read("a").unwrap();
+    content.iter().step_by(SECTOR_SIZE).copied().collect()
+}
+
+/// All that seeds leave of the present boundary.
+fn outcomes<T: Ord>(
+    disk: &SimDisk,
+    kind: fn(u64) -> Loss,
+    seen: impl Fn(&SimDisk) -> T,
+) -> BTreeSet<T> {
+    let images = (0..SEEDS).map(|seed| disk.image(usize::MAX, kind(seed)));
+    images.map(|image| seen(&image)).collect()
+}
+
+#[test]
+fn what_is_synced_survives_and_what_is_not_may_not() {
+    let (disk, a) = disk_with(2);
+    write_sector(&a, 0, 1);
+    let written = disk.boundaries();
+    a.sync_data().unwrap();
+    write_sector(&a, 1, 2);
+    assert_eq!(sectors(&disk.image(0, Loss::Nothing)), [0, 0]);
+    assert_eq!(sectors(&disk.image(written, Loss::Everything)), [0, 0]);
+    assert_eq!(sectors(&disk.image(usize::MAX, Loss::Everything)), [1, 0]);
+    assert_eq!(sectors(&disk.image(usize::MAX, Loss::Nothing)), [1, 2]);
+    let image = disk.image(usize::MAX, Loss::Nothing);
+    assert_eq!(image.boundaries(), 0);
+    assert_eq!(sectors(&image.image(0, Loss::Everything)), [1, 2]);
+    disk.settle();
+    assert_eq!(sectors(&disk.image(0, Loss::Everything)), [1, 2]);
+}
+
+#[test]
+fn a_torn_write_leaves_any_of_its_sectors() {
+    let (disk, a) = disk_with(3);
+    a.write_at(&[1; 3 * SECTOR_SIZE], 0).unwrap();
+    let torn = outcomes(&disk, Loss::Torn, sectors);
+    assert_eq!(torn.len(), 8);
+    let whole = outcomes(&disk, Loss::Reordered, sectors);
+    assert_eq!(whole, [vec![1; 3]].into());
+}
+
+#[test]
+fn a_sector_is_as_it_was_after_some_write() {
+    let (disk, a) = disk_with(1);
+    a.write_at(&[1; 8], 0).unwrap();
+    a.write_at(&[2; 8], 4).unwrap();
+    let left = outcomes(&disk, Loss::Torn, |image| {
+        image.read("a").unwrap()[..12].to_vec()
+    });
+    let moments = [
+        [0; 12],
+        [1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0],
+        [1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2],
+    ];
+    assert_eq!(left, moments.map(Vec::from).into());
+}
+
+#[test]
+fn a_later_write_may_be_there_without_an_earlier_one() {
+    let (disk, a) = disk_with(2);
+    write_sector(&a, 0, 1);
+    write_sector(&a, 1, 2);
+    let left = outcomes(&disk, Loss::Reordered, sectors);
+    assert_eq!(left, [vec![0, 2], vec![1, 2]].into());
+}
+
+#[test]
+fn sizes_survive_in_their_order() {
+    let (disk, a) = disk_with(2);
+    a.set_size(SECTOR_SIZE as u64).unwrap();
+    a.set_size(3 * SECTOR_SIZE as u64).unwrap();
+    write_sector(&a, 0, 7);
+    write_sector(&a, 2, 7);
+    let left = outcomes(&disk, Loss::Torn, sectors);
+    for sizes in [1, 2, 3] {
+        assert!(left.iter().any(|sectors| sectors.len() == sizes), "{sizes}");
+    }
+    assert!(left.contains(&vec![0, 0, 7]) && left.contains(&vec![7, 0, 0]));
+    a.sync_data().unwrap();
+    assert_eq!(outcomes(&disk, Loss::Torn, sectors), [vec![7, 0, 7]].into());
+}
+
+#[test]
+fn a_file_grows_without_its_bytes_or_not_at_all() {
+    let (disk, a) = disk_with(0);
+    write_sector(&a, 0, 1);
+    let left = outcomes(&disk, Loss::Torn, sectors);
+    assert_eq!(left, [vec![], vec![0], vec![1]].into());
+}
+
+#[test]
+fn what_was_cut_does_not_come_back_when_the_file_grows_again() {
+    let (disk, a) = disk_with(2);
+    write_sector(&a, 1, 1);
+    a.sync_data().unwrap();
+    a.set_size(SECTOR_SIZE as u64).unwrap();
+    a.allocate(2 * SECTOR_SIZE as u64).unwrap();
+    assert_eq!(outcomes(&disk, Loss::Torn, sectors), [vec![0, 0]].into());
+    assert_eq!(sectors(&disk.image(0, Loss::Nothing)), [0, 0]);
+}
+
+#[test]
+fn what_a_failed_sync_drops_no_later_sync_brings_back() {
+    let (disk, a) = disk_with(2);
+    write_sector(&a, 0, 1);
+    disk.fail(Call::Sync, "", 1);
+    a.sync_data().unwrap_err();
+    write_sector(&a, 1, 2);
+    a.sync_data().unwrap();
+    assert_eq!(sectors(&disk), [1, 2], "the kernel shows it");
+    assert_eq!(sectors(&disk.image(usize::MAX, Loss::Nothing)), [0, 2]);
+    let left = outcomes(&disk, Loss::Torn, sectors);
+    assert_eq!(
+        left,
+        [vec![0, 2], vec![1, 2]].into(),
+        "it may have got there all the same"
+    );
+
+    let restarted = disk.kill();
+    assert_eq!(sectors(&restarted), [1, 2]);
+    let a = file(&restarted, "a");
+    a.sync_data().unwrap();
+    assert_eq!(
+        sectors(&restarted.image(usize::MAX, Loss::Everything)),
+        [0, 2]
+    );
+    write_sector(&a, 0, 1);
+    a.sync_data().unwrap();
+    assert_eq!(
+        sectors(&restarted.image(usize::MAX, Loss::Everything)),
+        [1, 2]
+    );
+}
+
+#[test]
+fn the_death_of_a_process_loses_nothing_but_makes_nothing_durable() {
+    let (disk, a) = disk_with(2);
+    write_sector(&a, 0, 1);
+    a.sync_data().unwrap();
+    write_sector(&a, 1, 2);
+    let restarted = disk.kill();
+    assert_eq!(sectors(&restarted), [1, 2]);
+    assert_eq!(
+        sectors(&restarted.image(usize::MAX, Loss::Everything)),
+        [1, 0]
+    );
+    file(&restarted, "a").sync_data().unwrap();
+    assert_eq!(
+        sectors(&restarted.image(usize::MAX, Loss::Everything)),
+        [1, 2]
+    );
+}
+
+#[test]
+fn names_survive_in_their_order() {
+    let disk = SimDisk::new();
+    disk.create_dir(path("d")).unwrap();
+    disk.sync_dir(path(".")).unwrap();
+    for name in ["d/a", "d/b"] {
+        file(&disk, name).sync_data().unwrap();
+    }
+    disk.rename(path("d/b"), path("d/c")).unwrap();
+    disk.remove(path("d/a")).unwrap();
+    let names = |image: &SimDisk| image.list(path("d")).unwrap();
+    let left = outcomes(&disk, Loss::Torn, names);
+    let steps: [&[&str]; 5] = [&[], &["a"], &["a", "b"], &["a", "c"], &["c"]];
+    let steps = steps.map(|names| names.iter().map(|name| (*name).into()).collect());
+    assert_eq!(left, steps.into());
+    disk.sync_dir(path("d")).unwrap();
+    assert_eq!(
+        outcomes(&disk, Loss::Torn, names),
+        [vec!["c".into()]].into()
+    );
+}
+
+#[test]
+fn a_sync_of_a_directory_is_none_of_another() {
+    let disk = SimDisk::new();
+    for dir in ["d", "e"] {
+        disk.create_dir(path(dir)).unwrap();
+    }
+    disk.sync_dir(path("")).unwrap();
+    file(&disk, "d/a");
+    file(&disk, "e/a");
+    disk.sync_dir(path("e")).unwrap();
+    let image = disk.image(usize::MAX, Loss::Everything);
+    assert_eq!(image.files(), [path("e/a")]);
+}
+
+#[test]
+fn without_its_directory_nothing_is_there() {
+    let disk = SimDisk::new();
+    disk.create_dir(path("d")).unwrap();
+    file(&disk, "d/a").sync_data().unwrap();
+    disk.sync_dir(path("d")).unwrap();
+    let image = disk.image(usize::MAX, Loss::Everything);
+    image.list(path("d")).unwrap_err();
+    image.create_dir(path("d")).unwrap();
+    assert!(image.files().is_empty());
+}
+
+#[test]
+fn a_rename_that_survives_syncs_no_bytes() {
+    let (disk, a) = disk_with(1);
+    a.sync_data().unwrap();
+    let new = file(&disk, "new");
+    write_sector(&new, 0, 1);
+    disk.rename(path("new"), path("a")).unwrap();
+    disk.sync_dir(path("")).unwrap();
+    assert_eq!(sectors(&disk.image(usize::MAX, Loss::Everything)), []);
+    new.sync_data().unwrap();
+    assert_eq!(sectors(&disk.image(usize::MAX, Loss::Everything)), [1]);
+}
+
+#[test]
+fn a_failed_sync_of_names_makes_none_durable() {
+    let (disk, _) = disk_with(0);
+    disk.remove(path("a")).unwrap();
+    disk.fail(Call::SyncDir, "", 1);
+    disk.sync_dir(path("")).unwrap_err();
+    assert_eq!(
+        disk.image(usize::MAX, Loss::Everything).files(),
+        [path("a")]
+    );
+}
+
+#[test]
+fn images_differ_and_the_same_seed_gives_the_same() {
+    let (disk, a) = disk_with(8);
+    assert_eq!(disk.images(0, 9, 1).count(), 1);
+    for sector in 0..8 {
+        write_sector(&a, sector, 1);
+    }
+    let digests = |seed| -> Vec<_> {
+        let images = disk.images(usize::MAX, 9, seed);
+        images.map(|(_, image)| image.digest()).collect()
+    };
+    let first = digests(1);
+    assert_eq!(first.len(), 9);
+    assert_eq!(first.iter().collect::<BTreeSet<_>>().len(), 9);
+    assert_eq!(first, digests(1));
+    assert_ne!(first, digests(100));
+}
