@@ -9,7 +9,7 @@ export QUORATE_GIT_HASH ?= $(shell git rev-parse --short HEAD 2>/dev/null || ech
 # that no dependency is compiled once with them and once without.
 TARGETS = --lib --bins --examples
 
-.PHONY: run test verify fix bench-smoke
+.PHONY: run test verify fix bench-smoke bench-checkpoints
 
 ## Builds the release binary and runs three nodes on loopback.
 run:
@@ -39,3 +39,9 @@ fix:
 bench-smoke:
 	$(CARGO) build --locked --release --package quorate --package quorate-bench
 	target/release/quorate-bench smoke
+
+## What checkpoints cost publishers: the tail of PUT latencies while nodes make some, some ten minutes.
+bench-checkpoints:
+	$(CARGO) build --locked --release --package quorate --package quorate-bench
+	target/release/quorate-bench checkpoints --keys 100000
+	target/release/quorate-bench checkpoints --keys 1000000

@@ -25,7 +25,7 @@ use crate::{
 pub(crate) const PUTS_PER_SEC_MAX: u64 = 15_000;
 
 /// The most packets that are signed ahead of time: 400 MB of them.
-const PACKETS_MAX: u64 = 1_000_000;
+pub(crate) const PACKETS_MAX: u64 = 1_000_000;
 
 /// What all work has in common.
 #[derive(Debug, Args)]

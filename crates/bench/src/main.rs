@@ -11,7 +11,9 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | `smoke` | a three-node cluster on loopback, and every kind of work on it in turn |
+//! | `smoke` | every kind of work in turn, on a cluster of our own |
+//! | `checkpoints` | PUTs while the nodes of such a cluster make checkpoints |
+//! | `cluster` | that cluster: three nodes on loopback |
 //! | `commands` | one kind of work, on servers that run already |
 //! | `load` | the kinds of work: PUT, GET, DNS |
 //! | `http` | a connection that sends one request after the other |
@@ -24,6 +26,8 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod checkpoints;
+mod cluster;
 mod commands;
 mod cpu;
 mod http;
@@ -46,6 +50,8 @@ use tokio::signal::unix::{SignalKind, signal};
 enum Command {
     /// Starts three nodes on loopback and measures every kind of work on them.
     Smoke(smoke::SmokeArgs),
+    /// Starts three nodes on loopback and measures PUTs while they make checkpoints.
+    Checkpoints(checkpoints::CheckpointsArgs),
     /// Measures PUTs on servers that run already.
     Put(commands::PutArgs),
     /// Measures GETs on servers that run already.
@@ -59,6 +65,7 @@ async fn main() -> ExitCode {
     let work = async {
         match Command::parse() {
             Command::Smoke(args) => smoke::run(args).await,
+            Command::Checkpoints(args) => checkpoints::run(args).await,
             Command::Put(args) => commands::put(args).await,
             Command::Get(args) => commands::get(args).await,
             Command::Dns(args) => commands::dns(args).await,

@@ -2,6 +2,7 @@
 
 use std::{
     num::NonZero,
+    ops::Range,
     sync::atomic::{AtomicU64, Ordering},
     thread,
 };
@@ -55,9 +56,26 @@ impl Keys {
     /// `count` packets, newer than all before: the first keys in turn, and from the start again when
     /// there are no more.
     pub(crate) fn sign(&self, count: usize) -> Vec<Packet> {
+        self.sign_each(count, |number| number % self.signers.len())
+    }
+
+    /// A packet of each of these keys, newer than all before.
+    pub(crate) fn sign_range(&self, keys: Range<usize>) -> Vec<Packet> {
+        self.sign_each(keys.len(), |number| keys.start + number)
+    }
+
+    /// `count` packets, newer than all before, of keys in the order of [`scattered`].
+    pub(crate) fn sign_scattered(&self, count: usize) -> Vec<Packet> {
+        let keys = scattered(self.signers.len(), count);
+        self.sign_each(count, |number| keys[number])
+    }
+
+    /// Packets with the numbers from 0 to `count`, each of the key that `key_of` gives, each newer
+    /// than the one before.
+    fn sign_each(&self, count: usize, key_of: impl Fn(usize) -> usize + Sync) -> Vec<Packet> {
         let first_micros = self.next_micros.fetch_add(wide(count), Ordering::Relaxed);
         in_parallel(count, |number| {
-            let key = number % self.signers.len();
+            let key = key_of(number);
             let name = format!("_iroh.{}.", self.names[key]);
             let texts = TEXTS.map(|text| (&*name, text));
             sign_txt(&self.signers[key], first_micros + wide(number), &texts)
@@ -81,6 +99,24 @@ pub(crate) fn absent_names(count: usize) -> Vec<String> {
 pub(crate) fn shuffled<T>(mut values: Vec<T>) -> Vec<T> {
     Rng::with_seed(0x1319_8a2e_0370_7344).shuffle(&mut values);
     values
+}
+
+/// `count` random numbers below `key_count`, the same in every run. None of them comes again before
+/// half as many others: sent on several connections, a packet that is held up is not overtaken by a
+/// newer one of its key, which would have it refused.
+fn scattered(key_count: usize, count: usize) -> Vec<usize> {
+    let mut random = Rng::with_seed(0xa409_3822_299f_31d0);
+    let mut drawn_at = vec![None; key_count];
+    let draw = |number: usize| {
+        loop {
+            let key = random.usize(..key_count);
+            if drawn_at[key].is_none_or(|at| number - at > key_count / 2) {
+                drawn_at[key] = Some(number);
+                return key;
+            }
+        }
+    };
+    (0..count).map(draw).collect()
 }
 
 fn wide(number: usize) -> u64 {
@@ -135,6 +171,34 @@ mod tests {
     fn a_seed_gives_the_same_keys_again_and_another_seed_others() {
         assert_eq!(Keys::new(1, 5).names()[..3], *Keys::new(1, 3).names());
         assert_ne!(Keys::new(1, 3).names(), Keys::new(2, 3).names());
+    }
+
+    #[test]
+    fn refreshed_keys_come_at_random_but_not_soon_again() {
+        let keys = scattered(100, 2_000);
+        assert!(keys.windows(51).all(|some| {
+            let distinct: BTreeSet<_> = some.iter().collect();
+            distinct.len() == 51
+        }));
+        assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), 100);
+        assert_ne!(keys[..100], keys[100..200]);
+    }
+
+    #[test]
+    fn scattered_packets_are_ever_newer() {
+        let keys = Keys::new(1, 4);
+        let packets = keys.sign_scattered(6);
+        assert!(packets.is_sorted_by_key(|packet| packet.micros));
+        let range = keys.sign_range(1..3);
+        assert!(
+            range
+                .iter()
+                .map(|packet| &packet.key)
+                .eq(&keys.names()[1..3])
+        );
+        let order = scattered(4, 6);
+        let names = order.into_iter().map(|key| &keys.names()[key]);
+        assert!(names.eq(packets.iter().map(|packet| &packet.key)));
     }
 
     #[test]

@@ -35,9 +35,14 @@ pub(crate) fn print_header() {
     );
 }
 
-/// Prints a row, and below it the first error if there was one. Nothing but errors is a failure.
+/// Prints a row, and below it the first error if there was one.
 pub(crate) fn print(row: &Row) -> anyhow::Result<()> {
     println!("{}", line(row));
+    print_errors(row)
+}
+
+/// Prints the first error of a row if there was one. Nothing but errors is a failure.
+pub(crate) fn print_errors(row: &Row) -> anyhow::Result<()> {
     let tally = &row.outcome.tally;
     if let Some(error) = &tally.first_error {
         println!("    first error: {error}");
@@ -80,7 +85,7 @@ fn line(row: &Row) -> String {
 }
 
 /// A dash stands for what is not known, and for what is divided by no operation at all.
-fn or_dash(figure: Option<f64>, decimals: usize) -> String {
+pub(crate) fn or_dash(figure: Option<f64>, decimals: usize) -> String {
     match figure.filter(|figure| figure.is_finite()) {
         Some(figure) => format!("{figure:.decimals$}"),
         None => "-".to_owned(),

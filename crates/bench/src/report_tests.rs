@@ -38,6 +38,8 @@ fn a_row_divides_by_what_went_well() {
         flush_count: 50.0,
         flush_mean_micros: Some(420.0),
         batch_mean: None,
+        checkpoint_count: 0.0,
+        checkpoint_mean_ms: None,
     };
     let words = words(&row(100, Some(inside)));
     let expected = [

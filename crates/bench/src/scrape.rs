@@ -8,12 +8,14 @@ use hyper::{Method, body::Bytes};
 use crate::http::{self, Connection};
 
 /// What is read: how many flushes of the log there were and their seconds, how many batches nodes
-/// formed and their packets.
-const SAMPLES: [&str; 4] = [
+/// formed and their packets, how many checkpoints were made and their seconds.
+const SAMPLES: [&str; 6] = [
     "quorate_log_flush_duration_seconds_count",
     "quorate_log_flush_duration_seconds_sum",
     "quorate_raft_batch_packets_count",
     "quorate_raft_batch_packets_sum",
+    "quorate_store_checkpoint_duration_seconds_count",
+    "quorate_store_checkpoint_duration_seconds_sum",
 ];
 
 /// [`SAMPLES`], each the sum over all servers since they started.
@@ -29,6 +31,10 @@ pub(crate) struct Inside {
     pub(crate) flush_mean_micros: Option<f64>,
     /// Packets in a batch, on average.
     pub(crate) batch_mean: Option<f64>,
+    /// Checkpoints, on all servers together.
+    pub(crate) checkpoint_count: f64,
+    /// How long one took on average, in milliseconds.
+    pub(crate) checkpoint_mean_ms: Option<f64>,
 }
 
 impl Scrape {
@@ -50,13 +56,21 @@ impl Scrape {
 
     /// What was done since `earlier`.
     pub(crate) fn since(&self, earlier: &Self) -> Inside {
-        let [flush_count, flush_secs, batch_count, packet_count] =
-            std::array::from_fn(|at| self.0[at] - earlier.0[at]);
+        let [
+            flush_count,
+            flush_secs,
+            batch_count,
+            packet_count,
+            checkpoint_count,
+            checkpoint_secs,
+        ] = std::array::from_fn(|at| self.0[at] - earlier.0[at]);
         let mean = |sum, count| (count > 0.0).then(|| sum / count);
         Inside {
             flush_count,
             flush_mean_micros: mean(flush_secs * 1e6, flush_count),
             batch_mean: mean(packet_count, batch_count),
+            checkpoint_count,
+            checkpoint_mean_ms: mean(checkpoint_secs * 1e3, checkpoint_count),
         }
     }
 }
@@ -88,6 +102,8 @@ quorate_log_flush_duration_seconds_sum 0.002
 quorate_log_flush_duration_seconds_count 4
 quorate_raft_batch_packets_sum 30
 quorate_raft_batch_packets_count 3
+quorate_store_checkpoint_duration_seconds_sum 0.5
+quorate_store_checkpoint_duration_seconds_count 2
 ";
 
     #[test]
@@ -105,6 +121,8 @@ quorate_raft_batch_packets_count 3
         assert_eq!(inside.flush_count, 4.0);
         assert_eq!(inside.flush_mean_micros, Some(500.0));
         assert_eq!(inside.batch_mean, Some(10.0));
+        assert_eq!(inside.checkpoint_count, 2.0);
+        assert_eq!(inside.checkpoint_mean_ms, Some(250.0));
         let idle = later.since(&later);
         assert_eq!((idle.flush_count, idle.batch_mean), (0.0, None));
     }

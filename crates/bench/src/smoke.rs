@@ -1,16 +1,11 @@
 //! Every kind of work in turn, on three nodes on loopback.
 
-use std::{
-    env,
-    path::{Path, PathBuf},
-};
-
-use anyhow::{Context, ensure};
 use clap::Args;
 use quorate_ctl::RelayUrl;
-use quorate_tests::{Cluster, ORIGIN, voters};
+use quorate_tests::{Cluster, ORIGIN};
 
 use crate::{
+    cluster::{ClusterArgs, FILL_CONNECTIONS, relays, servers},
     commands::PUTS_PER_SEC_MAX,
     cpu,
     load::{
@@ -19,14 +14,10 @@ use crate::{
         dns::{self, SHAPE},
         requests::Requests,
     },
-    machine,
     measure::Servers,
     packets::{Keys, absent_names, shuffled},
     report,
 };
-
-/// Connections that fill the cluster: enough for full batches.
-const FILL_CONNECTIONS: usize = 128;
 
 /// How long filling may take, in seconds. Keys that are not written by then are not read either.
 const FILL_SECS: u64 = 15;
@@ -52,31 +43,13 @@ pub(crate) struct SmokeArgs {
     /// Only the work whose name contains this, such as "GET"; the cluster is filled in any case.
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
-    /// The program; by default `quorate` beside this one.
-    #[arg(long, value_name = "FILE")]
-    program: Option<PathBuf>,
-    /// Where the nodes' data lies meanwhile, on a real disk; by default beside this program.
-    #[arg(long, value_name = "DIR")]
-    dir: Option<PathBuf>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
 }
 
 /// Starts the cluster, measures, ends it.
-pub(crate) async fn run(mut args: SmokeArgs) -> anyhow::Result<()> {
-    let own = env::current_exe().context("this program does not know its own path")?;
-    let program = args.program.take();
-    let program = program.unwrap_or_else(|| own.with_file_name("quorate"));
-    ensure!(
-        program.is_file(),
-        "there is no program {}: build it, or name it with --program",
-        program.display()
-    );
-    let dir = args.dir.take();
-    let dir = dir.or_else(|| own.parent().map(Path::to_owned));
-    quorate_ctl::install_tls_provider();
-    // All as it is by default, but for the limit: all PUTs come from one address.
-    let plan = voters(3).named("quorate-bench").program(program);
-    let cluster = Cluster::start(plan.below(dir.unwrap_or_default())).await;
-    machine::print_facts(cluster.dir())?;
+pub(crate) async fn run(args: SmokeArgs) -> anyhow::Result<()> {
+    let cluster = args.cluster.start().await?;
     let smoke = Smoke {
         servers: servers(&cluster).await,
         cluster,
@@ -90,17 +63,6 @@ pub(crate) async fn run(mut args: SmokeArgs) -> anyhow::Result<()> {
         smoke.args.secs
     );
     smoke.run().await
-}
-
-/// Whose cost is measured: the leader's first.
-async fn servers(cluster: &Cluster) -> Servers {
-    let leader = cluster.leader().await;
-    let followers = cluster.nodes().without(&leader);
-    let nodes = || [&leader].into_iter().chain(followers.iter());
-    Servers {
-        ids: nodes().filter_map(|node| node.process_id()).collect(),
-        admins: nodes().map(|node| node.addresses().admin).collect(),
-    }
 }
 
 /// Which nodes are worked on.
@@ -219,13 +181,11 @@ impl Smoke {
 
     /// The relays of these nodes, as the cluster stands now.
     async fn relays(&self, at: At) -> Vec<RelayUrl> {
-        let nodes = match at {
+        relays(&match at {
             At::Leader => vec![self.cluster.leader().await],
             At::Follower => vec![self.cluster.follower().await],
             At::All => self.cluster.nodes().to_vec(),
-        };
-        let addresses = nodes.iter().map(|node| node.addresses().http);
-        addresses.map(RelayUrl::from).collect()
+        })
     }
 
     fn print_memory(&self) {
