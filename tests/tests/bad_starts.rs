@@ -8,6 +8,7 @@ use std::{
     net::{TcpListener, UdpSocket},
     path::{Path, PathBuf},
     process::Command,
+    time::Duration,
 };
 
 use quorate_tests::{Cluster, Node, voters};
@@ -126,7 +127,9 @@ async fn a_disk_that_fills_up_ends_the_process_and_loses_nothing() {
     const EXIT_FATAL: i32 = 70;
     const PUT_COUNT_MAX: usize = 10_000;
 
-    let cluster = Cluster::prepare(&voters(1));
+    // The next checkpoint meets the full disk.
+    let plan = voters(1).checkpoint_interval(Duration::from_secs(1));
+    let cluster = Cluster::prepare(&plan);
     let node = cluster.node(1);
     let Some(disk) = SmallDisk::under(&node, "16m") else {
         return;

@@ -224,5 +224,6 @@ async fn a_put_without_a_leader_is_told_when_to_come_back() {
         .expect("it says when to come back");
     assert_ne!(after.as_bytes(), b"0");
     assert_eq!(answer.headers["access-control-allow-origin"], "*");
-    assert_eq!(node.get(&packet.key).await.status, 404);
+    let read = node.get(&packet.key).await;
+    assert_eq!(read.status, 503, "it has not caught up with anybody yet");
 }

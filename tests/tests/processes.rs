@@ -4,6 +4,7 @@ mod bad_input;
 mod bad_peers;
 mod bad_starts;
 mod clients;
+mod damage;
 mod dev;
 mod metrics;
 mod metrics_tables;

@@ -76,7 +76,11 @@ async fn a_node_that_is_not_ready_says_why() {
     let router = health_router(replica.clone(), BUILD);
     assert_eq!(ask(&router, "/readyz").await.0, StatusCode::OK);
     for (reason, said) in [
-        (NotReady::Recovering, "still applying"),
+        (NotReady::Opening, "reading log and store"),
+        (NotReady::Healing, "damaged"),
+        (NotReady::Replaying, "applying the log"),
+        (NotReady::Checkpointing, "durable"),
+        (NotReady::Recovering, "catching up"),
         (NotReady::NoLeader, "no leader"),
         (NotReady::ShuttingDown, "shutting down"),
         (NotReady::Failed, "fatal error"),

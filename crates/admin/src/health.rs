@@ -67,9 +67,7 @@ fn health(not_ready: Option<NotReady>) -> (&'static str, StatusCode) {
         None => ("ok", StatusCode::OK),
         // Reads and DNS are served.
         Some(NotReady::NoLeader) => ("degraded", StatusCode::OK),
-        Some(NotReady::Recovering | NotReady::ShuttingDown | NotReady::Failed) => {
-            ("unavailable", StatusCode::SERVICE_UNAVAILABLE)
-        }
+        Some(_) => ("unavailable", StatusCode::SERVICE_UNAVAILABLE),
     }
 }
 

@@ -11,7 +11,7 @@
 //! | [`DiskFile::write_at`], [`DiskFile::set_size`] | any 512 bytes of it may be there or not, in any order |
 //! | [`DiskFile::sync_data`] that returned `Ok` | everything written before is there |
 //! | [`DiskFile::sync_data`] that failed | unknown for ever: the kernel drops what it could not write and says so once (Rebello et al., *Can Applications Recover from fsync Failures?*, 2020) |
-//! | [`Disk::rename`], [`Disk::remove`], a file that was made | there or not, in the order of the calls |
+//! | [`Disk::rename`], [`Disk::rename_new`], [`Disk::remove`], a file that was made | there or not, in the order of the calls |
 //! | [`Disk::sync_dir`] | names in that directory are as they were |
 //!
 //! So a failed sync is never tried again: whoever gets one stops, and what was written since the
@@ -52,11 +52,14 @@ pub trait Disk: fmt::Debug + Send + Sync + 'static {
     /// The names in a directory, sorted.
     fn list(&self, dir: &Path) -> io::Result<Vec<OsString>>;
 
-    /// Makes a directory and those above it, if absent.
+    /// Makes a directory and those above it, if absent, durably.
     fn create_dir(&self, dir: &Path) -> io::Result<()>;
 
     /// Gives a file another name, in place of any file that had it.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Gives a file a name that none has yet, or fails with [`io::ErrorKind::AlreadyExists`].
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()>;
 
     /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
@@ -88,6 +91,9 @@ pub trait DiskFile: fmt::Debug + Send + Sync + 'static {
 
     /// Makes durable what was written, and the size.
     fn sync_data(&self) -> io::Result<()>;
+
+    /// Who may open the file: the permission bits of `chmod`.
+    fn mode(&self) -> io::Result<u32>;
 
     /// Takes the file for this process, until it is closed. False when another has it.
     fn try_lock(&self) -> io::Result<bool>;

@@ -4,14 +4,14 @@ use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions, TryLockError},
     io,
-    os::unix::fs::{FileExt, OpenOptionsExt},
+    os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt},
     path::Path,
     sync::Arc,
 };
 
-use rustix::fs::statvfs;
+use rustix::fs::{CWD, RenameFlags, renameat_with, statvfs};
 
-use crate::{Disk, DiskFile, OpenMode};
+use crate::{Disk, DiskFile, OpenMode, dir_of};
 
 /// How much is written at once when a file is allocated, in bytes: a sync of somebody else then
 /// waits for little.
@@ -44,11 +44,19 @@ impl Disk for LinuxDisk {
     }
 
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        fs::create_dir_all(dir)
+        let made: Vec<_> = dir.ancestors().take_while(|dir| !dir.exists()).collect();
+        fs::create_dir_all(dir)?;
+        // The last one even if it was there: who made it may have died before this.
+        let parents = made.iter().copied().chain([dir]).map(dir_of);
+        parents.into_iter().try_for_each(|dir| self.sync_dir(&dir))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)
+    }
+
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        Ok(renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -101,6 +109,10 @@ impl DiskFile for LinuxFile {
         self.0.sync_data()
     }
 
+    fn mode(&self) -> io::Result<u32> {
+        Ok(self.0.metadata()?.permissions().mode() & 0o777)
+    }
+
     fn try_lock(&self) -> io::Result<bool> {
         match self.0.try_lock() {
             Ok(()) => Ok(true),
@@ -112,8 +124,6 @@ impl DiskFile for LinuxFile {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     #[test]
@@ -150,13 +160,16 @@ mod tests {
     fn a_secret_is_made_once_and_for_its_owner() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
-        LinuxDisk.open(&path, OpenMode::CreateSecret).unwrap();
-        assert_eq!(
-            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
-            SECRET_MODE
-        );
+        let secret = LinuxDisk.open(&path, OpenMode::CreateSecret).unwrap();
+        assert_eq!(secret.mode().unwrap(), SECRET_MODE);
         let again = LinuxDisk.open(&path, OpenMode::CreateSecret).unwrap_err();
         assert_eq!(again.kind(), io::ErrorKind::AlreadyExists);
+        let other = dir.path().join("other");
+        LinuxDisk.open(&other, OpenMode::Create).unwrap();
+        let taken = LinuxDisk.rename_new(&other, &path).unwrap_err();
+        assert_eq!(taken.kind(), io::ErrorKind::AlreadyExists);
+        LinuxDisk.remove(&path).unwrap();
+        LinuxDisk.rename_new(&other, &path).unwrap();
         assert!(LinuxDisk.free_space(dir.path()).unwrap() > 0);
         assert_eq!(LinuxDisk.list(dir.path()).unwrap(), ["file"]);
     }

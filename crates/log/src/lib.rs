@@ -1,24 +1,79 @@
-//! The Raft log on disk: entries, vote and commit index, in append-only chunks.
+//! The Raft log on disk: entries, vote and commit index.
 //!
-//! The only importer of the `raft-log` crate. What an entry says is opaque here. Everything is
-//! written by one thread of that crate, in the order of the calls, and one `fdatasync` covers all
-//! that was queued before it: that is the group commit of a node.
+//! What an entry says is opaque here. Everything is written by one thread, in the order of the
+//! calls; it takes all that waits, writes it as one *group* and syncs once: that is the group commit
+//! of a node.
 //!
 //! | piece | what it is |
 //! |---|---|
 //! | [`Log`] | the log: append, truncate, purge, read |
 //! | [`Vote`] | who may lead in which term |
-//! | [`Metrics`] | how long a group takes to reach the disk |
+//! | [`Scrub`] | reads again what is on disk, to find damage |
+//! | [`inspect`] | says what is in the files of a log, damaged or not |
+//! | [`Metrics`] | how long a group takes to reach the disk, and what is in it |
 //!
 //! Two rules that callers rely on: the callback of [`Log::append`] and [`Log::save_vote`] comes
 //! only after `fdatasync`, and after any error it comes with an error for ever, because what the
 //! kernel dropped after a failed sync cannot be written again (Rebello et al., *Can Applications
 //! Recover from fsync Failures?*, 2020).
+//!
+//! # Files
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `lock` | held by the process that has the log |
+//! | `vote` | two copies of the vote |
+//! | `synced` | up to where the log is known to be synced, in two slots |
+//! | `000000000001.seg`, … | segments: the log itself, and one more that stands ready |
+//! | `*.spare` | will be a segment; says nothing |
+//!
+//! Segments have a fixed size and are full of written zeros from the start, so that a sync writes no
+//! metadata. Purged ones are used again. What is in them is believed by checksum, number and chain
+//! only: the checksums are seeded with an id that was drawn when the log was made, so that bytes
+//! from outside, or of another log, never pass.
+//!
+//! # After a loss of power
+//!
+//! A log that lost what it had acknowledged must not vote (Alagappan et al., *Protocol-Aware
+//! Recovery for Consensus-Based Storage*, 2018). So a torn last write, which nobody was told of, is
+//! told from damage by what else is there; the rules stand at the head of `recovery.rs`. In doubt
+//! the log is refused, with what to do.
 
-mod codec;
+mod base;
+mod block;
+mod chain;
+mod config;
+#[cfg(test)]
+mod damage_tests;
+mod error;
+mod flaw;
+mod group;
+mod index;
+mod inspect;
+mod item;
 mod log;
+#[cfg(test)]
+mod loss_tests;
 mod metrics;
+mod queue;
+mod recovery;
+mod scrub;
+mod segment;
+mod shared;
+mod spares;
+mod synced;
+#[cfg(test)]
+mod testing;
+mod vote;
+mod writer;
 
-pub use codec::{NODE_SIZE, Vote};
-pub use log::{Config, Log, LogError, OnFlushed, State};
+pub use config::Config;
+pub use error::{LogDamage, LogError};
+#[doc(hidden)]
+pub use flaw::Flaw;
+pub use inspect::inspect;
+pub use log::{Log, State};
 pub use metrics::Metrics;
+pub use queue::OnFlushed;
+pub use scrub::Scrub;
+pub use vote::{NODE_SIZE, Vote};

@@ -1,59 +1,34 @@
 //! The log.
 
 use std::{
+    cmp::Ordering,
     io,
     ops::Range,
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Duration, Instant},
+    sync::{Arc, MutexGuard},
+    thread::{self, JoinHandle},
 };
 
 use bytes::Bytes;
+use quorate_disk::DiskFile;
 use quorate_state::LogPosition;
-use raft_log::{RaftLog, Types, api::raft_log_writer::RaftLogWriter, chunked_wal};
 
 use crate::{
-    Metrics,
-    codec::{Payload, Position, Vote},
+    Config, LogError, Metrics, Scrub,
+    base::Item,
+    group::GroupBuffer,
+    index::{DiskPlace, Place},
+    queue::{Flushed, OnFlushed},
+    recovery::{Recovered, recover},
+    segment::Segment,
+    shared::{LogState, Shared},
+    spares::Maker,
+    vote::Vote,
+    writer::Writer,
 };
 
-/// How long the writer waits for company before it syncs: not at all. Raft hands over what it has in
-/// one piece, and what comes during a sync makes the next group; a timed wait, however short, costs
-/// the kernel's timer slack of 50 µs each time (measured: 370 against 230 µs from queue to disk).
-const GROUP_WAIT: Duration = Duration::from_nanos(1);
-
-/// The most writes in one group.
-const GROUP_COUNT_MAX: usize = 2048;
-
 /// The most bytes that wait to be written. Beyond it `append` waits, which slows the leader down to
-/// the speed of the disk.
+/// the speed of the disk; a slow disk would else take all memory.
 const QUEUE_SIZE_MAX: usize = 64 * 1024 * 1024;
-
-/// The buffer that reads a chunk at start, in bytes.
-const READ_BUFFER_SIZE: usize = 1024 * 1024;
-
-/// Where the log lives and how large its parts are.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// The directory, created if absent. One process at a time holds it.
-    pub dir: PathBuf,
-    /// The size at which a chunk is closed and the next begun, in bytes. Purging frees whole
-    /// chunks, and the entries of the last ones stay in memory: this is the floor of both.
-    pub chunk_size_max: usize,
-    /// The most bytes of entries kept in memory for followers.
-    pub cache_size_max: usize,
-}
-
-impl Config {
-    /// The defaults for a log in `dir`.
-    pub fn new(dir: impl Into<PathBuf>) -> Self {
-        Self {
-            dir: dir.into(),
-            chunk_size_max: 64 * 1024 * 1024,
-            cache_size_max: 64 * 1024 * 1024,
-        }
-    }
-}
 
 /// What the log knows beside its entries.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -68,194 +43,313 @@ pub struct State {
     pub purged: Option<LogPosition>,
 }
 
-/// Called once what was queued is on disk, or can never be.
-pub type OnFlushed = Box<dyn FnOnce(io::Result<()>) + Send>;
-
-/// The Raft log of one node.
+/// The Raft log of one node. Dropping it writes what is queued.
 pub struct Log {
-    inner: Mutex<RaftLog<Schema>>,
-    metrics: Metrics,
+    shared: Arc<Shared>,
+    writer: Option<JoinHandle<()>>,
+    maker: Option<JoinHandle<()>>,
+    _lock: Arc<dyn DiskFile>,
 }
 
 impl Log {
-    /// Opens the log in `config.dir`, reading all of it.
+    /// Opens the log in `config.dir`, reading all of it, or makes it.
+    ///
+    /// Fails closed: where something is missing that was durable once, the log is refused.
     pub fn open(config: Config, metrics: Metrics) -> Result<Self, LogError> {
-        let path = config.dir.clone();
-        std::fs::create_dir_all(&path).map_err(LogError::at(&path))?;
-        let mut wal = chunked_wal::Config::new(path.display());
-        wal.read_buffer_size = Some(READ_BUFFER_SIZE);
-        wal.chunk_max_size = Some(config.chunk_size_max);
-        wal.flush_batch_wait = Some(GROUP_WAIT);
-        wal.flush_batch_max_items = Some(GROUP_COUNT_MAX);
-        wal.flush_queue_max_bytes = Some(QUEUE_SIZE_MAX);
-        let config = raft_log::Config {
-            wal,
-            log_cache_max_items: None,
-            log_cache_capacity: Some(config.cache_size_max),
-        };
-        let inner = RaftLog::open(Arc::new(config)).map_err(LogError::at(&path))?;
-        Ok(Self {
-            inner: Mutex::new(inner),
-            metrics,
-        })
+        let recovered = recover(&config)?;
+        let dir = config.dir.clone();
+        Self::start(config, metrics, recovered).map_err(LogError::io(&dir))
     }
 
-    /// Vote, last, committed and purged position, as written last.
+    fn start(config: Config, metrics: Metrics, recovered: Recovered) -> io::Result<Self> {
+        let Recovered {
+            lock,
+            vote_file,
+            synced_file,
+            index,
+            segments,
+            link,
+            spares,
+        } = recovered;
+        let active = segments.back().cloned();
+        let active = active.ok_or_else(|| io::Error::other("a log has a segment"))?;
+        let (base, log_id) = (*index.base(), vote_file.log_id());
+        let synced = synced_file.file().clone();
+        let shared = Shared::new(config, log_id, metrics, synced, index, segments);
+        shared.lock().retire(base.first);
+        let shared = Arc::new(shared);
+        let maker = Maker {
+            shared: shared.clone(),
+            spares,
+        };
+        let writer = Writer {
+            shared: shared.clone(),
+            vote_file,
+            synced_file,
+            segment: active.segment,
+            offset: active.end,
+            link,
+            base,
+            buffer: GroupBuffer::default(),
+        };
+        let spawn = |name: &str| thread::Builder::new().name(name.into());
+        let mut log = Self {
+            shared,
+            writer: None,
+            maker: None,
+            _lock: lock,
+        };
+        log.maker = Some(spawn("log-segments").spawn(|| maker.run())?);
+        log.writer = Some(spawn("log-writer").spawn(|| writer.run())?);
+        Ok(log)
+    }
+
+    /// Vote, last, committed and purged position, as queued last.
     pub fn state(&self) -> State {
-        let log = self.lock();
-        let state = log.log_state();
+        let state = self.shared.lock();
+        let base = state.index.base();
         State {
-            vote: state.vote().copied(),
-            last: state.last().map(|last| last.0),
-            committed: state.committed().map(|committed| committed.0),
-            purged: state.purged().map(|purged| purged.0),
+            vote: state.index.vote,
+            last: base.last,
+            committed: base.committed,
+            purged: base.purged,
         }
     }
 
     /// Appends entries, which must follow the last one without a gap. They can be read when this
-    /// returns, and are on disk when `on_flushed` is called.
+    /// returns, and are on disk when `on_flushed` is called. Waits while the queue is full.
+    ///
+    /// Fails, and changes nothing, with [`io::ErrorKind::InvalidInput`] when they do not follow or
+    /// one is larger than a segment or a group can hold; and for ever once the disk has failed.
     pub fn append(
         &self,
         entries: impl IntoIterator<Item = (LogPosition, Bytes)>,
         on_flushed: OnFlushed,
     ) -> io::Result<()> {
-        let mut log = self.lock();
-        log.append(
-            entries
-                .into_iter()
-                .map(|(position, bytes)| (Position(position), Payload(bytes))),
-        )?;
-        log.flush(true, Some(self.callback(on_flushed)))
+        let entries = entries.into_iter();
+        let entries: Vec<_> = entries.map(|(at, bytes)| Item::Entry(at, bytes)).collect();
+        let mut state = self.shared.lock_working()?;
+        while state.queue.size() >= QUEUE_SIZE_MAX {
+            state = self.shared.wait(&self.shared.room, state);
+            if let Some(failure) = &state.failure {
+                return Err(failure.error());
+            }
+        }
+        self.check(&state, &entries)?;
+        for entry in entries {
+            let number = state.queue.push_item(entry.clone());
+            state.index.push(&entry, Place::Queued(number))?;
+        }
+        self.flush(state, Some(on_flushed));
+        Ok(())
     }
 
     /// Saves a vote, which must not be older than the last. It is on disk when `on_flushed` is
     /// called.
     pub fn save_vote(&self, vote: Vote, on_flushed: OnFlushed) -> io::Result<()> {
-        let mut log = self.lock();
-        log.save_vote(vote)?;
-        log.flush(true, Some(self.callback(on_flushed)))
+        let mut state = self.shared.lock_working()?;
+        let is_older = |last| vote.partial_cmp(last).is_none_or(Ordering::is_lt);
+        if state.index.vote.as_ref().is_some_and(is_older) {
+            let text = format!("{vote:?} is older than {:?}", state.index.vote);
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
+        state.index.vote = Some(vote);
+        state.queue.push_vote(vote);
+        self.flush(state, Some(on_flushed));
+        Ok(())
     }
 
     /// Notes what is committed. Not synced: the next group takes it along, and losing it loses
     /// nothing but the knowledge.
     pub fn save_committed(&self, position: LogPosition) -> io::Result<()> {
-        let mut log = self.lock();
-        log.commit(Position(position))?;
-        log.flush(false, None)
+        let mut state = self.shared.lock_working()?;
+        state.index.apply(&Item::Committed(position))?;
+        state.queue.push_item(Item::Committed(position));
+        Ok(())
     }
 
     /// Removes the entries behind `last`, or all of them.
     pub fn truncate_after(&self, last: Option<LogPosition>) -> io::Result<()> {
-        let mut log = self.lock();
-        let next = last.map_or(0, |last| last.index.0 + 1);
-        if next >= Schema::next_log_index(log.log_state().last()) {
-            return Ok(());
+        let state = self.shared.lock_working()?;
+        match state.index.truncation(last)? {
+            Some(item) => self.change(state, item),
+            None => Ok(()),
         }
-        log.truncate(next)?;
-        log.flush(true, None)
     }
 
-    /// Removes the entries up to and including `upto`, which may lie behind the last one.
+    /// Removes the entries up to and including `upto`, which may lie behind the last one. Their
+    /// segments go once this is on disk.
     pub fn purge(&self, upto: LogPosition) -> io::Result<()> {
-        let mut log = self.lock();
-        log.purge(Position(upto))?;
-        log.flush(true, None)
+        let state = self.shared.lock_working()?;
+        match state.index.base().has_purged(upto) {
+            true => Ok(()),
+            false => self.change(state, Item::Purge(upto)),
+        }
     }
 
     /// Calls `on_flushed` once everything written so far is on disk.
     pub fn sync(&self, on_flushed: OnFlushed) -> io::Result<()> {
-        self.lock().flush(true, Some(self.callback(on_flushed)))
+        let state = self.shared.lock_working()?;
+        self.flush(state, Some(on_flushed));
+        Ok(())
     }
 
     /// Reads the entries in `range` that the log holds, and stops early behind the entry with which
-    /// the payloads reach `size_max` bytes.
+    /// the payloads reach `size_max` bytes. What was purged is left out, and what is purged or
+    /// truncated meanwhile may end it early: so it may start behind `range.start`, but has no gap.
+    ///
+    /// Fails with [`io::ErrorKind::InvalidData`] when an entry on disk is damaged.
     pub fn read(
         &self,
         range: Range<u64>,
         size_max: usize,
     ) -> io::Result<Vec<(LogPosition, Bytes)>> {
-        let log = self.lock();
         let mut entries = Vec::new();
-        let mut size = 0;
-        for entry in log.read(range.start, range.end.max(range.start)) {
-            let (Position(position), Payload(bytes)) = entry?;
-            size += bytes.len();
-            entries.push((position, bytes));
-            if size >= size_max {
-                break;
+        for source in self.sources(range, size_max) {
+            match source {
+                Source::Memory(position, payload) => entries.push((position, payload)),
+                Source::Disk(position, place, segment) => {
+                    match self.read_from_disk(position, place, &segment)? {
+                        Some(payload) => entries.push((position, payload)),
+                        None => break,
+                    }
+                }
             }
         }
         Ok(entries)
     }
 
-    /// The bytes ever written, of which purging takes nothing away.
+    /// The bytes ever written since the log was opened, and those found then. Purging takes nothing
+    /// away.
     pub fn written_size(&self) -> u64 {
-        let stat = self.lock().stat();
-        stat.open_chunk.global_end
+        self.shared.lock().written_size
     }
 
-    /// The size of the log on disk, in bytes.
+    /// The size of the entries held, with what stands between them on disk, in bytes. The segments
+    /// are larger: their front may be purged and the end of the last one is empty.
     pub fn size(&self) -> u64 {
-        self.lock().on_disk_size()
+        self.shared.lock().size()
     }
 
-    /// A panic while the lock was held can only have come from the log crate's own checks, which
-    /// run before it changes anything.
-    fn lock(&self) -> MutexGuard<'_, RaftLog<Schema>> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Begins to read again what is on disk, to find damage before it is needed.
+    pub fn scrub(&self) -> Scrub {
+        Scrub::new(self.shared.clone())
     }
 
-    fn callback(&self, on_flushed: OnFlushed) -> Callback {
-        let started = Instant::now();
-        let histogram = self.metrics.flush_duration_seconds.clone();
-        Callback(Box::new(move |result| {
-            histogram.observe(started.elapsed().as_secs_f64());
-            on_flushed(result);
-        }))
+    /// Refuses entries that do not follow, or that no group can hold.
+    fn check(&self, state: &LogState, entries: &[Item]) -> io::Result<()> {
+        let size_max = self.shared.config.payload_size_max();
+        let mut base = *state.index.base();
+        for entry in entries {
+            let checked = base.after(entry);
+            let checked = checked.and_then(|after| match entry {
+                Item::Entry(position, payload) if payload.len() > size_max => Err(format!(
+                    "{position:?} has {} bytes, and an entry has room for {size_max}",
+                    payload.len()
+                )),
+                _ => Ok(after),
+            });
+            base = checked.map_err(|text| io::Error::new(io::ErrorKind::InvalidInput, text))?;
+        }
+        Ok(())
+    }
+
+    /// Changes index and queue alike.
+    fn change(&self, mut state: MutexGuard<'_, LogState>, item: Item) -> io::Result<()> {
+        state.index.apply(&item)?;
+        state.queue.push_item(item);
+        self.flush(state, None);
+        Ok(())
+    }
+
+    /// Has the writer write what waits.
+    fn flush(&self, mut state: MutexGuard<'_, LogState>, on_flushed: Option<OnFlushed>) {
+        if let Some(on_flushed) = on_flushed {
+            let duration = self.shared.metrics.flush_duration_seconds.clone();
+            let flushed = Flushed::new(on_flushed, duration);
+            state.queue.push_flushed(flushed);
+        }
+        state.queue.make_due();
+        drop(state);
+        self.shared.work.notify_one();
+    }
+
+    /// Where to read the entries from, as it is now.
+    fn sources(&self, range: Range<u64>, size_max: usize) -> Vec<Source> {
+        let state = self.shared.lock();
+        let mut sources = Vec::new();
+        let mut size = 0;
+        for found in state.index.held(range).map_while(|at| state.index.find(at)) {
+            let source = match (found.payload, found.place) {
+                (Some(payload), _) => {
+                    size += payload.len();
+                    Source::Memory(found.position, payload)
+                }
+                (None, Place::Disk(place)) => {
+                    size += place.payload_size();
+                    match state.segment(place.segment) {
+                        Some(used) => Source::Disk(found.position, place, used.segment.clone()),
+                        None => break,
+                    }
+                }
+                (None, _) => break,
+            };
+            sources.push(source);
+            if size >= size_max {
+                break;
+            }
+        }
+        sources
+    }
+
+    /// The payload of an entry, and nothing if the entry has gone meanwhile.
+    fn read_from_disk(
+        &self,
+        position: LogPosition,
+        place: DiskPlace,
+        segment: &Segment,
+    ) -> io::Result<Option<Bytes>> {
+        let damage = match segment.read_entry(self.shared.log_id, place) {
+            Ok((found, payload)) if found == position => return Ok(Some(payload)),
+            Ok((found, _)) => {
+                let what = format!("{found:?} stands where {position:?} was written");
+                segment.damage(u64::from(place.offset), what)
+            }
+            Err(damage) => damage,
+        };
+        let found = self.shared.lock().index.find(position.index.0);
+        match found {
+            Some(found) if found.position == position && found.place == Place::Disk(place) => {
+                self.shared.metrics.damaged_total.inc();
+                Err(io::Error::new(io::ErrorKind::InvalidData, damage))
+            }
+            _ => Ok(None),
+        }
     }
 }
 
-/// The types that the log crate is instantiated with.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-struct Schema;
-
-impl Types for Schema {
-    type LogId = Position;
-    type LogPayload = Payload;
-    type Vote = Vote;
-    type Callback = Callback;
-    type UserData = String;
-
-    fn log_index(position: &Position) -> u64 {
-        position.0.index.0
-    }
-
-    fn payload_size(payload: &Payload) -> u64 {
-        payload.0.len() as u64
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.shared.lock().is_closing = true;
+        self.shared.work.notify_all();
+        join(self.writer.take());
+        self.shared.lock().is_closed = true;
+        self.shared.making.notify_all();
+        join(self.maker.take());
     }
 }
 
-struct Callback(OnFlushed);
-
-impl raft_log::Callback for Callback {
-    fn send(self, result: io::Result<()>) {
-        (self.0)(result);
-    }
+/// Waits for a thread, but for this one: a callback may hold the last reference to the log.
+fn join(thread: Option<JoinHandle<()>>) {
+    let other = thread.filter(|thread| thread.thread().id() != thread::current().id());
+    // A panic there was told to everybody who waited.
+    let _ = other.map(JoinHandle::join);
 }
 
-/// Why the log cannot be opened.
-#[derive(Debug, thiserror::Error)]
-#[error("the Raft log in {} cannot be opened", path.display())]
-pub struct LogError {
-    path: PathBuf,
-    source: io::Error,
-}
-
-impl LogError {
-    fn at(path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_owned();
-        move |source| Self { path, source }
-    }
+/// Where an entry is read from.
+enum Source {
+    Memory(LogPosition, Bytes),
+    Disk(LogPosition, DiskPlace, Arc<Segment>),
 }
 
 #[cfg(test)]

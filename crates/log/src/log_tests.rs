@@ -1,131 +1,111 @@
-use std::sync::mpsc;
+use std::{
+    path::Path,
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+};
+
+use quorate_disk::LinuxDisk;
+use quorate_sim::{Call, Loss, SimDisk};
 
 use super::*;
+use crate::testing::{
+    append, at, config, entries, entry, flushed, indexes, large_entry, metrics, open, save_vote,
+    segments, sync, vote,
+};
 
-fn open(dir: &Path) -> Result<Log, LogError> {
-    let metrics = Metrics::register(&quorate_metrics::Registry::new()).unwrap();
+fn open_dir(dir: &Path) -> Result<Log, LogError> {
     let config = Config {
-        chunk_size_max: 4096,
-        ..Config::new(dir)
+        segment_size: 4096,
+        ..Config::new(Arc::new(LinuxDisk), dir)
     };
-    Log::open(config, metrics)
-}
-
-fn at(term: u64, index: u64) -> LogPosition {
-    LogPosition::new(term, index)
-}
-
-fn entry(term: u64, index: u64) -> (LogPosition, Bytes) {
-    (at(term, index), format!("{term}-{index}").into())
-}
-
-/// A callback, and how to wait for it.
-fn flushed() -> (OnFlushed, impl FnOnce()) {
-    let (tx, rx) = mpsc::channel::<io::Result<()>>();
-    let wait = move || {
-        rx.recv()
-            .expect("the callback is called")
-            .expect("the disk works")
-    };
-    (Box::new(move |result| tx.send(result).unwrap()), wait)
-}
-
-fn append(log: &Log, entries: impl IntoIterator<Item = (LogPosition, Bytes)>) {
-    let (on_flushed, wait) = flushed();
-    log.append(entries, on_flushed).unwrap();
-    wait();
-}
-
-fn indexes(log: &Log) -> Vec<u64> {
-    let entries = log.read(0..u64::MAX, usize::MAX).unwrap();
-    entries
-        .into_iter()
-        .map(|(position, _)| position.index.0)
-        .collect()
+    Log::open(config, metrics())
 }
 
 #[test]
 fn what_was_flushed_is_there_after_reopening() {
     let dir = tempfile::tempdir().unwrap();
-    let vote = Vote {
-        term: 3,
-        committed: true,
-        node: [7; 32],
-    };
     {
-        let log = open(dir.path()).unwrap();
-        let (on_flushed, wait) = flushed();
-        log.save_vote(vote, on_flushed).unwrap();
-        wait();
+        let log = open_dir(dir.path()).unwrap();
+        save_vote(&log, vote(3));
         log.save_committed(at(0, 0)).unwrap_err();
         append(&log, (0..3).map(|index| entry(1, index)));
         log.save_committed(at(1, 1)).unwrap();
         append(&log, [entry(2, 3)]);
     }
-    let log = open(dir.path()).unwrap();
+    let log = open_dir(dir.path()).unwrap();
     assert_eq!(
         log.state(),
         State {
-            vote: Some(vote),
+            vote: Some(vote(3)),
             last: Some(at(2, 3)),
             committed: Some(at(1, 1)),
             purged: None
         }
     );
-    let entries = log.read(1..4, usize::MAX).unwrap();
-    assert_eq!(entries, [entry(1, 1), entry(1, 2), entry(2, 3)]);
+    let read = log.read(1..4, usize::MAX).unwrap();
+    assert_eq!(read, [entry(1, 1), entry(1, 2), entry(2, 3)]);
 }
 
 #[test]
 fn a_gap_or_a_step_back_is_refused_and_changes_nothing() {
-    let dir = tempfile::tempdir().unwrap();
-    let log = open(dir.path()).unwrap();
+    let log = open(&SimDisk::new()).unwrap();
     append(&log, [entry(1, 0), entry(1, 1)]);
-    for wrong in [entry(1, 1), entry(1, 3)] {
+    for wrong in [
+        vec![entry(1, 1)],
+        vec![entry(1, 2), entry(1, 4)],
+        vec![entry(1, 2), entry(0, 3)],
+    ] {
         let (on_flushed, _) = flushed();
-        assert!(log.append([wrong], on_flushed).is_err());
+        let error = log.append(wrong, on_flushed).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     }
     assert_eq!(indexes(&log), [0, 1]);
 }
 
 #[test]
+fn an_older_vote_is_refused() {
+    let log = open(&SimDisk::new()).unwrap();
+    save_vote(&log, vote(3));
+    let (on_flushed, _) = flushed();
+    log.save_vote(vote(2), on_flushed).unwrap_err();
+    assert_eq!(log.state().vote, Some(vote(3)));
+}
+
+#[test]
 fn a_truncated_tail_stays_away_and_can_be_written_anew() {
-    let dir = tempfile::tempdir().unwrap();
+    let disk = SimDisk::new();
     {
-        let log = open(dir.path()).unwrap();
+        let log = open(&disk).unwrap();
         append(&log, (0..4).map(|index| entry(1, index)));
         log.truncate_after(Some(at(1, 9))).unwrap();
         assert_eq!(indexes(&log), [0, 1, 2, 3], "nothing is behind it");
         log.truncate_after(Some(at(1, 1))).unwrap();
         append(&log, [entry(2, 2)]);
     }
-    let log = open(dir.path()).unwrap();
+    let log = open(&disk).unwrap();
     assert_eq!(indexes(&log), [0, 1, 2]);
     assert_eq!(log.state().last, Some(at(2, 2)));
     log.truncate_after(None).unwrap();
-    assert_eq!(indexes(&log), []);
+    assert!(indexes(&log).is_empty());
 }
 
 #[test]
 fn purging_frees_the_disk_and_survives_reopening() {
     let dir = tempfile::tempdir().unwrap();
     {
-        let log = open(dir.path()).unwrap();
+        let log = open_dir(dir.path()).unwrap();
         for index in 0..200 {
-            append(&log, [(at(1, index), vec![0; 256].into())]);
+            append(&log, [large_entry(index, 256)]);
         }
         let size_before = log.size();
         log.purge(at(1, 190)).unwrap();
-        assert!(
-            log.size() < size_before / 2,
-            "{} of {size_before}",
-            log.size()
-        );
-        let (on_flushed, wait) = flushed();
-        log.sync(on_flushed).unwrap();
-        wait();
+        let size = log.size();
+        assert!(size < size_before / 2, "{size} of {size_before}");
+        sync(&log);
     }
-    let log = open(dir.path()).unwrap();
+    let log = open_dir(dir.path()).unwrap();
     assert_eq!(log.state().purged, Some(at(1, 190)));
     assert_eq!(indexes(&log), (191..200).collect::<Vec<_>>());
     log.purge(at(2, 500)).unwrap();
@@ -137,49 +117,224 @@ fn purging_frees_the_disk_and_survives_reopening() {
 }
 
 #[test]
+fn purged_segments_are_used_again_or_removed_and_two_are_kept_ready() {
+    let disk = SimDisk::new();
+    for _ in 0..2 {
+        let log = open(&disk).unwrap();
+        let next = log.state().last.map_or(0, |last| last.index.0 + 1);
+        for index in next..next + 40 {
+            append(&log, [large_entry(index, 4000)]);
+            log.purge(at(1, index)).unwrap();
+        }
+        sync(&log);
+        drop(log);
+        let spares = disk.files().len() - segments(&disk).len() - 3;
+        assert!(spares <= 1, "{:?}", disk.files());
+    }
+    assert!(segments(&disk).len() <= 2, "{:?}", disk.files());
+    let log = open(&disk).unwrap();
+    assert!(indexes(&log).is_empty());
+    assert_eq!(log.state().last, Some(at(1, 79)));
+}
+
+#[test]
+fn segments_stay_until_the_purge_is_on_disk() {
+    let disk = SimDisk::new();
+    let log = open(&disk).unwrap();
+    append(&log, (0..9).map(|index| large_entry(index, 4000)));
+    let active = segments(&disk)[2].clone();
+    disk.block_syncs(&active);
+    let (on_flushed, wait) = flushed();
+    log.append([entry(1, 9)], on_flushed).unwrap();
+    disk.wait_for_blocked_syncs(1);
+    log.purge(at(1, 8)).unwrap();
+    assert_eq!(indexes(&log), [9]);
+    disk.fail(Call::Sync, &active, 2);
+    disk.release_syncs();
+    wait().unwrap();
+    drop(log);
+    let log = open(&disk.image(usize::MAX, Loss::Everything)).unwrap();
+    assert_eq!(indexes(&log), (0..10).collect::<Vec<_>>());
+}
+
+#[test]
 fn reading_stops_at_the_size_asked_for_but_gives_one_entry() {
-    let dir = tempfile::tempdir().unwrap();
-    let log = open(dir.path()).unwrap();
-    append(
-        &log,
-        (0..9).map(|index| (at(1, index), vec![0; 100].into())),
-    );
+    let log = open(&SimDisk::new()).unwrap();
+    append(&log, (0..9).map(|index| large_entry(index, 100)));
     assert_eq!(log.read(0..9, 1).unwrap().len(), 1);
     assert_eq!(log.read(0..9, 250).unwrap().len(), 3);
     assert_eq!(log.read(5..5, 250).unwrap().len(), 0);
 }
 
 #[test]
-fn a_torn_write_at_the_end_costs_only_itself() {
-    let dir = tempfile::tempdir().unwrap();
+fn what_is_not_in_memory_is_read_from_disk() {
+    let disk = SimDisk::new();
+    let config = Config {
+        cache_size_max: 5000,
+        ..config(&disk)
+    };
+    let log = Log::open(config, metrics()).unwrap();
+    let written: Vec<_> = (0..50).map(|index| large_entry(index, 1000)).collect();
+    append(&log, written.clone());
+    assert_eq!(entries(&log), written);
+    assert!(segments(&disk).len() > 3);
+    disk.fail_from(Call::Read, "", 1);
+    assert_eq!(log.read(45..50, usize::MAX).unwrap(), &written[45..]);
+    let error = log.read(44..50, usize::MAX).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+}
+
+#[test]
+fn an_entry_that_no_group_can_hold_is_refused_and_the_largest_is_not() {
+    let disk = SimDisk::new();
+    let size_max = config(&disk).payload_size_max();
     {
-        let log = open(dir.path()).unwrap();
-        append(&log, [entry(1, 0), entry(1, 1)]);
+        let log = open(&disk).unwrap();
+        let (on_flushed, _) = flushed();
+        let error = log
+            .append([entry(1, 0), large_entry(1, size_max + 1)], on_flushed)
+            .unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
+        append(&log, [entry(1, 0)]);
+        append(&log, [large_entry(1, size_max), large_entry(2, size_max)]);
     }
-    let mut chunks: Vec<_> = std::fs::read_dir(dir.path())
-        .unwrap()
-        .map(|file| file.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "wal"))
-        .collect();
-    chunks.sort();
-    let last = std::fs::OpenOptions::new()
-        .write(true)
-        .open(chunks.last().unwrap())
-        .unwrap();
-    last.set_len(last.metadata().unwrap().len() - 1).unwrap();
-    let log = open(dir.path()).unwrap();
-    assert_eq!(indexes(&log), [0]);
+    let log = open(&disk).unwrap();
+    assert_eq!(entries(&log)[2], large_entry(2, size_max));
+}
+
+#[test]
+fn the_largest_entry_fits_into_an_empty_segment() {
+    let disk = SimDisk::new();
+    let log = open(&disk).unwrap();
+    append(&log, [large_entry(0, config(&disk).payload_size_max())]);
+    drop(log);
+    let first = disk.read(&segments(&disk)[0]).unwrap();
+    assert_eq!(&first[512..516], b"Qgrp");
+    let tail = &first[first.len() - 512..];
+    assert_ne!(tail, [0; 512], "there is no room left");
+}
+
+#[test]
+fn segments_of_another_size_are_used_up() {
+    let disk = SimDisk::new();
+    drop(open(&disk).unwrap());
+    let mut written = Vec::new();
+    for (count, segment_size) in [64 * 1024, 8 * 1024, 32 * 1024].into_iter().enumerate() {
+        let config = Config {
+            segment_size,
+            ..config(&disk)
+        };
+        let size = config.payload_size_max();
+        let log = Log::open(config, metrics()).unwrap();
+        assert_eq!(entries(&log), written);
+        for index in 3 * count as u64..3 * count as u64 + 3 {
+            written.push(large_entry(index, size));
+            append(&log, written[index as usize..].to_vec());
+        }
+    }
+    assert_eq!(entries(&open(&disk).unwrap()), written);
+}
+
+#[test]
+fn one_sync_covers_all_that_waited_for_it() {
+    let disk = SimDisk::new();
+    let log = open(&disk).unwrap();
+    append(&log, [entry(1, 0)]);
+    let syncs = || -> usize {
+        let segments = segments(&disk);
+        segments.iter().map(|path| disk.sync_count(path)).sum()
+    };
+    disk.block_syncs(&segments(&disk)[0]);
+    let (tx, rx) = mpsc::channel();
+    let queue = |index: u64| {
+        let tx = tx.clone();
+        let on_flushed = Box::new(move |result: io::Result<()>| {
+            tx.send((index, result.is_ok())).unwrap();
+        });
+        log.append([entry(1, index)], on_flushed).unwrap();
+    };
+    queue(1);
+    disk.wait_for_blocked_syncs(1);
+    let before = syncs();
+    (2..100).for_each(queue);
+    assert!(rx.try_recv().is_err(), "nothing is synced");
+    disk.release_syncs();
+    let told: Vec<_> = (1..100).map(|_| rx.recv().unwrap()).collect();
+    assert_eq!(
+        told,
+        (1..100).map(|index| (index, true)).collect::<Vec<_>>()
+    );
+    assert_eq!(syncs() - before, 2);
+}
+
+#[test]
+fn reads_do_not_wait_for_a_sync() {
+    let disk = SimDisk::new();
+    let log = open(&disk).unwrap();
+    append(&log, [entry(1, 0)]);
+    disk.block_syncs(&segments(&disk)[0]);
+    let (on_flushed, wait) = flushed();
+    log.append([entry(1, 1)], on_flushed).unwrap();
+    disk.wait_for_blocked_syncs(1);
+    assert_eq!(entries(&log), [entry(1, 0), entry(1, 1)]);
+    log.save_committed(at(1, 1)).unwrap();
+    assert_eq!(log.state().committed, Some(at(1, 1)));
+    disk.release_syncs();
+    wait().unwrap();
+}
+
+/// Reads from disk, of segments that are purged and used again meanwhile.
+#[test]
+fn a_reader_beside_appends_and_purges_sees_no_gap_and_no_damage() {
+    let disk = SimDisk::new();
+    let config = Config {
+        cache_size_max: 0,
+        segment_size: 4096,
+        ..config(&disk)
+    };
+    let log = Log::open(config, metrics()).unwrap();
+    let is_done = AtomicBool::new(false);
+    let read_count = thread::scope(|scope| {
+        let reader = scope.spawn(|| {
+            let mut count = 0;
+            while !is_done.load(Ordering::Acquire) {
+                let read = entries(&log);
+                for (entry, index) in read.iter().zip(read.first().map_or(0, |it| it.0.index.0)..) {
+                    assert_eq!(*entry, large_entry(index, 500));
+                }
+                count += read.len();
+            }
+            count
+        });
+        for index in 0..600 {
+            append(&log, [large_entry(index, 500)]);
+            log.purge(at(1, index.saturating_sub(20))).unwrap();
+        }
+        is_done.store(true, Ordering::Release);
+        reader.join().unwrap()
+    });
+    assert!(read_count > 0);
+}
+
+#[test]
+fn what_is_committed_waits_for_the_next_group() {
+    let disk = SimDisk::new();
+    let log = open(&disk).unwrap();
+    append(&log, [entry(1, 0)]);
+    let boundaries = disk.boundaries();
+    log.save_committed(at(1, 0)).unwrap();
+    assert_eq!(disk.boundaries(), boundaries);
+    drop(log);
+    assert_eq!(open(&disk).unwrap().state().committed, Some(at(1, 0)));
 }
 
 #[test]
 fn one_process_at_a_time_holds_the_directory() {
     let dir = tempfile::tempdir().unwrap();
-    let _log = open(dir.path()).unwrap();
-    let error = open(dir.path()).err().expect("the directory is held");
-    assert!(
-        error
-            .to_string()
-            .contains(&dir.path().display().to_string()),
-        "{error}"
-    );
+    let log = open_dir(dir.path()).unwrap();
+    let error = open_dir(dir.path()).err().expect("the directory is held");
+    let dir_name = dir.path().display().to_string();
+    assert!(error.to_string().contains(&dir_name), "{error}");
+    drop(log);
+    open_dir(dir.path()).unwrap();
 }

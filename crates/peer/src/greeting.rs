@@ -129,7 +129,7 @@ mod tests {
         };
         assert_eq!(version.check(HOME), Err(Rejection::WireVersion(9)));
         assert_eq!(hello.check(ClusterId([8; 32])), Err(Rejection::Cluster));
-        for lane in [4, 255] {
+        for lane in [5, 255] {
             let hello = Hello { lane, ..hello };
             assert_eq!(hello.check(HOME), Err(Rejection::Lane(lane)));
         }
@@ -143,8 +143,15 @@ mod tests {
         };
         let expected = [b"quorate\n".as_slice(), &[1], &[7; 32], &[3]].concat();
         assert_eq!(postcard::to_stdvec(&hello).unwrap(), expected);
-        let lanes = [Lane::Append, Lane::Control, Lane::Forward, Lane::Snapshot];
-        assert_eq!(lanes.map(|lane| Hello::new(HOME, lane).lane), [0, 1, 2, 3]);
+        let lanes = [
+            Lane::Append,
+            Lane::Control,
+            Lane::Forward,
+            Lane::Snapshot,
+            Lane::Pull,
+        ];
+        let numbers = lanes.map(|lane| Hello::new(HOME, lane).lane);
+        assert_eq!(numbers, [0, 1, 2, 3, 4]);
         let refused = Greeting::Refused("no".to_owned());
         assert_eq!(postcard::to_stdvec(&Greeting::Welcome).unwrap(), [0]);
         assert_eq!(postcard::to_stdvec(&refused).unwrap(), [1, 2, b'n', b'o']);

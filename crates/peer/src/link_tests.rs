@@ -6,7 +6,7 @@ use futures_util::{FutureExt, SinkExt, StreamExt, stream, stream::BoxStream};
 use prometheus::{Registry, proto::Metric};
 use quorate_rpc::{
     Lane, Link, LinkError, Transport,
-    message::{Request, Response},
+    message::{Request, Response, WIRE_VERSION},
 };
 use tokio::{
     io::AsyncWriteExt,
@@ -166,7 +166,9 @@ async fn a_node_of_another_wire_version_is_told_both() {
         panic!("version 9 is welcome")
     };
     assert_eq!(reason, Rejection::WireVersion(9).to_string());
-    assert!(reason.contains("wire version 1 and this node speaks 9"));
+    assert!(reason.contains(&format!(
+        "wire version {WIRE_VERSION} and this node speaks 9"
+    )));
     assert_eq!(bob.handshakes("wire_version"), 1);
     bob.expect_alive().await;
 }

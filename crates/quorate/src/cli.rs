@@ -14,6 +14,8 @@ use crate::{
     config::{self, Loaded, Sources},
     dev::DevArgs,
     init::{self, InitArgs},
+    log::{self, LogCommand},
+    stop::exit_code,
 };
 
 const EXAMPLES: &str = "\
@@ -49,6 +51,9 @@ listen in [http]) and these flags; the later wins. `quorate config show` tells w
     /// Check a configuration, or show the effective one.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Look into the Raft log of a node.
+    #[command(subcommand)]
+    Log(LogCommand),
     /// Sign records with a key and publish them through a relay.
     Publish(PublishArgs),
     /// Look up what a key has published, at a relay or by DNS.
@@ -122,14 +127,14 @@ impl ConfigArgs {
     }
 }
 
-/// Parses the arguments, does what they say, and tells the shell how it went: 0 well, 1 not, 2 the
-/// arguments make no sense.
+/// Parses the arguments, does what they say, and tells the shell how it went: 0 well, 2 the
+/// arguments make no sense, else see [`exit_code`].
 pub(crate) fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("quorate: {error:#}");
-            ExitCode::FAILURE
+            exit_code(&error).into()
         }
     }
 }
@@ -153,6 +158,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             out!("{text}");
             Ok(())
         }
+        Command::Log(command) => log::run(&command),
         Command::Publish(args) => block_on(quorate_ctl::publish(args)),
         Command::Resolve(args) => block_on(quorate_ctl::resolve(args)),
     }

@@ -9,17 +9,21 @@
 //! ```
 
 use std::{
-    fs::{self, File, TryLockError},
-    io::{self, Write},
+    io,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::{Context, bail, ensure};
+use quorate_disk::{Disk, DiskFile, LinuxDisk, OpenMode};
 use quorate_packet::PublicKey;
 use sha2::{Digest, Sha256};
 
 /// The file that says which cluster the data is of.
 const CLUSTER_FILE: &str = "cluster";
+
+/// More than that file ever has, in bytes.
+const CLUSTER_SIZE_MAX: u64 = 4096;
 
 /// The first line of the file `cluster`.
 const CLUSTER_HEADER: &str = "quorate-cluster 1";
@@ -63,30 +67,28 @@ impl Cluster {
 pub(crate) struct DataDir {
     path: PathBuf,
     /// Released when the process ends, however it ends.
-    _lock: File,
+    _lock: Arc<dyn DiskFile>,
 }
 
 impl DataDir {
     /// Takes the directory, making it if it is absent.
     pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
         let shown = path.display();
-        fs::create_dir_all(path)
+        LinuxDisk
+            .create_dir(path)
             .with_context(|| format!("the data directory {shown} cannot be made"))?;
-        let lock = File::create(path.join("lock"))
+        let lock = LinuxDisk
+            .open(&path.join("lock"), OpenMode::Create)
             .with_context(|| format!("the data directory {shown} cannot be written"))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self {
+        let locked = lock.try_lock();
+        match locked.with_context(|| format!("the data directory {shown} cannot be locked"))? {
+            true => Ok(Self {
                 path: path.to_owned(),
                 _lock: lock,
             }),
-            Err(TryLockError::WouldBlock) => {
-                bail!(
-                    "the data directory {shown} is in use by another process; stop that one first"
-                )
-            }
-            Err(TryLockError::Error(error)) => {
-                Err(error).with_context(|| format!("the data directory {shown} cannot be locked"))
-            }
+            false => bail!(
+                "the data directory {shown} is in use by another process; stop that one first"
+            ),
         }
     }
 
@@ -94,7 +96,7 @@ impl DataDir {
     /// another.
     pub(crate) fn check(&self, cluster: &Cluster) -> anyhow::Result<bool> {
         let file = self.cluster_file();
-        let stored = match fs::read_to_string(&file) {
+        let stored = match read(&file) {
             Ok(stored) => stored,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => {
@@ -121,11 +123,12 @@ impl DataDir {
         }
         let new = file.with_extension("new");
         let write = || {
-            let mut out = File::create(&new)?;
-            out.write_all(cluster.encode().as_bytes())?;
-            out.sync_all()?;
-            fs::rename(&new, &file)?;
-            File::open(&self.path)?.sync_all()
+            let out = LinuxDisk.open(&new, OpenMode::Create)?;
+            out.set_size(0)?;
+            out.write_at(cluster.encode().as_bytes(), 0)?;
+            out.sync_data()?;
+            LinuxDisk.rename(&new, &file)?;
+            LinuxDisk.sync_dir(&self.path)
         };
         write().with_context(|| format!("{} cannot be written", file.display()))
     }
@@ -137,12 +140,20 @@ impl DataDir {
 
     /// Whether that data is of `cluster`.
     pub(crate) fn holds_data_of(path: &Path, cluster: &Cluster) -> bool {
-        fs::read_to_string(path.join(CLUSTER_FILE)).is_ok_and(|stored| stored == cluster.encode())
+        read(&path.join(CLUSTER_FILE)).is_ok_and(|stored| stored == cluster.encode())
     }
 
     fn cluster_file(&self) -> PathBuf {
         self.path.join(CLUSTER_FILE)
     }
+}
+
+/// Reads the file `cluster`.
+fn read(file: &Path) -> io::Result<String> {
+    let file = LinuxDisk.open(file, OpenMode::Read)?;
+    let mut text = vec![0; file.size()?.min(CLUSTER_SIZE_MAX) as usize];
+    file.read_at(&mut text, 0)?;
+    String::from_utf8(text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 fn indent(text: &str) -> String {

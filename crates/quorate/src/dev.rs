@@ -7,8 +7,9 @@ use std::{
 
 use anyhow::{Context, bail};
 use clap::Args;
-use futures_util::future::select_all;
+use futures_util::future::{select_all, try_join_all};
 use quorate_ctl::{DEV_ORIGIN as ORIGIN, open_key_file, out, outln};
+use quorate_disk::LinuxDisk;
 use quorate_dns::OriginSettings;
 use quorate_listener::BindError;
 use quorate_tls::Identity;
@@ -104,12 +105,17 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
     outln!("Stopping.");
     // One after the other, so that there is a node to hand leadership to.
     let shutdown = async {
+        let mut stopped = Ok(());
         for node in nodes {
-            node.shutdown().await;
+            stopped = stopped.and(node.shutdown().await);
         }
+        stopped
     };
     tokio::select! {
-        () = shutdown => outln!("Stopped."),
+        stopped = shutdown => {
+            stopped?;
+            outln!("Stopped.");
+        }
         () = stop.requested() => {
             drop(temporary);
             stop.in_disorder()
@@ -140,7 +146,7 @@ fn check_count(count: usize, root: &Path) -> anyhow::Result<()> {
     let key_files = dirs.iter().map(|dir| dir.join(KEY_FILE));
     let keys = key_files
         .take_while(|file| file.exists())
-        .map(|file| Ok(Identity::load(&file)?.public_key()));
+        .map(|file| Ok(Identity::load(&LinuxDisk, &file)?.public_key()));
     let keys = keys.collect::<anyhow::Result<Vec<_>>>()?;
     let founders = (1..=keys.len()).find(|founders| {
         let cluster = Cluster::new(CLUSTER_NAME, keys[..*founders].iter().copied());
@@ -227,19 +233,19 @@ fn origin() -> OriginSettings {
 }
 
 async fn start(configs: &[(ConfigV1, Identity)]) -> anyhow::Result<Vec<RunningNode>> {
-    let mut nodes = Vec::new();
-    for (config, identity) in configs {
+    // Together: one whose packets are damaged waits for another that gives it its own.
+    let starts = configs.iter().map(async |(config, identity)| {
         let node = RunningNode::start(config, identity.clone()).await;
-        nodes.push(node.map_err(|error| {
+        node.map_err(|error| {
             let is_of_bind = error.chain().any(|cause| cause.is::<BindError>());
             let context = match is_of_bind {
                 true => "the cluster cannot be started; --port-offset N moves all ports",
                 false => "the cluster cannot be started",
             };
             error.context(context)
-        })?);
-    }
-    Ok(nodes)
+        })
+    });
+    try_join_all(starts).await
 }
 
 fn banner(nodes: &[RunningNode], root: &Path) -> String {

@@ -1,13 +1,11 @@
 //! The identity of a node: `quorate init`.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 use clap::Args;
 use quorate_ctl::outln;
+use quorate_disk::{Disk, LinuxDisk};
 use quorate_peer::LinkServerConfig;
 use quorate_tls::{Identity, IdentityError};
 
@@ -54,15 +52,16 @@ pub(crate) fn run(args: &InitArgs) -> anyhow::Result<()> {
 pub(crate) fn open_or_make(data_dir: &Path) -> anyhow::Result<Identity> {
     let path = data_dir.join(KEY_FILE);
     if path.exists() {
-        return Ok(Identity::load(&path)?);
+        return Ok(Identity::load(&LinuxDisk, &path)?);
     }
     check_not_lost(data_dir)?;
-    fs::create_dir_all(data_dir)
+    LinuxDisk
+        .create_dir(data_dir)
         .with_context(|| format!("the directory {} cannot be made", data_dir.display()))?;
     let identity = Identity::generate()?;
-    match identity.save(&path) {
+    match identity.save(&LinuxDisk, &path) {
         // Another process was faster: its identity is the node's.
-        Err(IdentityError::Exists(_)) => Ok(Identity::load(&path)?),
+        Err(IdentityError::Exists(_)) => Ok(Identity::load(&LinuxDisk, &path)?),
         saved => Ok(saved.map(|()| identity)?),
     }
 }

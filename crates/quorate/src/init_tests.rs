@@ -1,3 +1,5 @@
+use std::fs;
+
 use super::*;
 
 fn key_text(dir: &Path) -> Vec<u8> {

@@ -9,6 +9,7 @@
 //! | `data_dir` | who a node is, and of which cluster |
 //! | `stop` | logs and signals |
 //! | `init` | the identity of a node |
+//! | `log` | a look into its Raft log |
 //!
 //! The commands `publish` and `resolve` are those of `quorate-ctl`.
 
@@ -19,6 +20,7 @@ mod config;
 mod data_dir;
 mod dev;
 mod init;
+mod log;
 mod node;
 mod serve;
 mod stop;

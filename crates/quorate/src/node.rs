@@ -10,8 +10,9 @@ use quorate_http::{HttpListener, with_cors};
 use quorate_listener::Name;
 use quorate_packet::PublicKey;
 use quorate_peer::{ClusterId, Credentials, LinkServer, PeerTransport, TransportConfig};
-use quorate_raft::{FatalError, Node, NodeMetrics, OpenError};
+use quorate_raft::{FatalError, Node, NodeMetrics, OpenError, ShutdownError, StartingNode};
 use quorate_replica::Replica;
+use quorate_rpc::NodeId;
 use quorate_tls::Identity;
 
 use crate::{
@@ -91,17 +92,11 @@ impl RunningNode {
             TransportConfig::new(voters.clone()),
             peer_metrics.clone(),
         );
-        let node = open_node(config.raft(own, has_joined), transport, &registry).await?;
-        data_dir.claim(&cluster)?;
 
-        // Peers first: without them there is no leader, and without a leader nothing to serve.
-        let members: Vec<PublicKey> = voters.keys().map(|id| id.0).collect();
-        let admit = Arc::new(move |key: &PublicKey| *key != own && members.contains(key));
+        // Fronts first: they say at which step the node is, and serve nothing until it is open.
         let listener_metrics = quorate_listener::Metrics::register(&registry)?;
-        let (config_of_peers, service) = (config.peer.clone(), node.service());
-        let peer = LinkServer::new(config_of_peers, &credentials, admit, service, peer_metrics)
-            .serve(listeners.peer, &listener_metrics);
-        let replica: Arc<dyn Replica> = node.clone();
+        let starting = Arc::new(StartingNode::new(NodeId(own)));
+        let replica: Arc<dyn Replica> = starting.clone();
         let responder = Arc::new(Responder::new(
             config.authority(),
             replica.clone(),
@@ -111,18 +106,27 @@ impl RunningNode {
         let public = quorate_relay::router(replica.clone(), config.relay(), relay_metrics)
             .merge(quorate_dns::doh_router(responder.clone()))
             .merge(quorate_admin::health_router(replica.clone(), BUILD));
+        let metrics = node_metrics(&registry)?;
+        let admin = quorate_admin::router(replica, registry, BUILD)?;
+        let http = with_cors(public);
+        let http = listeners.http.serve(http, Name::Public, &listener_metrics);
+        let dns = listeners.dns.serve(responder, &listener_metrics);
+        let admin = listeners.admin.serve(admin, Name::Admin, &listener_metrics);
+
+        let raft_config = config.raft(own, has_joined);
+        let node = open_node(&starting, raft_config, transport, metrics).await?;
+        data_dir.claim(&cluster)?;
+        let members: Vec<PublicKey> = voters.keys().map(|id| id.0).collect();
+        let admit = Arc::new(move |key: &PublicKey| *key != own && members.contains(key));
+        let (config_of_peers, service) = (config.peer.clone(), node.service());
+        let peer = LinkServer::new(config_of_peers, &credentials, admit, service, peer_metrics)
+            .serve(listeners.peer, &listener_metrics);
         Ok(Self {
             node,
-            http: listeners
-                .http
-                .serve(with_cors(public), Name::Public, &listener_metrics),
-            dns: listeners.dns.serve(responder, &listener_metrics),
+            http,
+            dns,
             peer,
-            admin: listeners.admin.serve(
-                quorate_admin::router(replica, registry, BUILD)?,
-                Name::Admin,
-                &listener_metrics,
-            ),
+            admin,
             _data_dir: data_dir,
         })
     }
@@ -148,29 +152,34 @@ impl RunningNode {
 
     /// Stops from the outside in: what comes from clients, then replication, then the links to
     /// peers, which the handing over of leadership needs, and last what tells the operator.
-    pub(crate) async fn shutdown(self) {
+    pub(crate) async fn shutdown(self) -> Result<(), ShutdownError> {
         self.node.begin_shutdown();
         self.http.shutdown().await;
         self.dns.shutdown().await;
-        self.node.shutdown().await;
+        let stopped = self.node.shutdown().await;
         self.peer.shutdown().await;
         self.admin.shutdown().await;
+        stopped
     }
 }
 
-async fn open_node(
-    config: quorate_raft::Config,
-    transport: PeerTransport,
-    registry: &Registry,
-) -> anyhow::Result<Arc<Node>> {
-    let metrics = NodeMetrics {
+fn node_metrics(registry: &Registry) -> anyhow::Result<NodeMetrics> {
+    Ok(NodeMetrics {
         raft: quorate_raft::Metrics::register(registry)?,
         log: quorate_log::Metrics::register(registry)?,
         store: quorate_store::Metrics::register(registry)?,
-    };
+    })
+}
+
+async fn open_node(
+    starting: &StartingNode,
+    config: quorate_raft::Config,
+    transport: PeerTransport,
+    metrics: NodeMetrics,
+) -> anyhow::Result<Arc<Node>> {
     let dir = config.dir.display().to_string();
     tracing::info!(node = %config.node, dir, "opening the node");
-    let opened = Node::open(config, Arc::new(transport), metrics).await;
+    let opened = starting.open(config, Arc::new(transport), metrics).await;
     opened.map_err(|error| {
         let context = format!("the node in {dir} cannot be opened{}", hint(&error));
         anyhow::Error::new(error).context(context)
@@ -179,12 +188,9 @@ async fn open_node(
 
 /// Where to read on, if it is the data that keeps a node from opening.
 fn hint(error: &OpenError) -> &'static str {
-    match error {
-        OpenError::Log(_) | OpenError::Store(_) | OpenError::Raft(_) => {
-            " (if its data is damaged or incomplete, see Losing a disk in docs/OPERATIONS.md)"
-        }
-        // These say themselves what to do.
-        OpenError::Forgotten(_) | OpenError::Config(_) => "",
+    match error.is_of_data() {
+        true => " (see Damage in docs/OPERATIONS.md)",
+        false => "",
     }
 }
 
@@ -214,12 +220,12 @@ mod tests {
         let error = RunningNode::start(&config, identity).await;
         let error = format!("{:#}", error.err().expect("this is no store"));
         assert!(error.contains(store.to_str().unwrap()), "{error}");
-        let hint = "see Losing a disk in docs/OPERATIONS.md";
+        let hint = "see Damage in docs/OPERATIONS.md";
         assert!(error.contains(hint), "{error}");
         assert!(
             std::fs::read_to_string("../../docs/OPERATIONS.md")
                 .unwrap()
-                .contains("## Losing a disk")
+                .contains("## Damage")
         );
     }
 }

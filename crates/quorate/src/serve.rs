@@ -3,6 +3,7 @@
 use std::future;
 
 use anyhow::Context;
+use quorate_disk::LinuxDisk;
 use quorate_tls::Identity;
 
 use crate::{
@@ -19,7 +20,10 @@ pub(crate) async fn run(loaded: Loaded) -> anyhow::Result<()> {
     let mut stop = Stop::listen()?;
     let identity = identity(&loaded)?;
     loaded.check_identity(&identity.public_key())?;
-    let node = RunningNode::start(&loaded.config, identity).await?;
+    let node = tokio::select! {
+        node = RunningNode::start(&loaded.config, identity) => node?,
+        () = stop.requested() => stop.before_the_start(),
+    };
     let addresses = node.addresses();
     tracing::info!(
         http = %addresses.http, dns = %addresses.dns, peer = %addresses.peer,
@@ -37,7 +41,7 @@ pub(crate) async fn run(loaded: Loaded) -> anyhow::Result<()> {
     }
     tracing::info!("stopping");
     tokio::select! {
-        () = node.shutdown() => {}
+        stopped = node.shutdown() => stopped?,
         () = stop.requested() => stop.in_disorder(),
     }
     tracing::info!("stopped");
@@ -54,7 +58,7 @@ fn identity(loaded: &Loaded) -> anyhow::Result<Identity> {
     }
     init::check_not_lost(dir)?;
     let path = dir.join(KEY_FILE);
-    Identity::load(&path).with_context(|| {
+    Identity::load(&LinuxDisk, &path).with_context(|| {
         format!(
             "the node has no usable identity: run `quorate init --data-dir {}` and put what it \
              prints into cluster.nodes of every node",
@@ -105,7 +109,7 @@ mod tests {
                 dir.path().display()
             );
             assert_eq!(error, expected);
-            let absent = Identity::load(&dir.path().join(KEY_FILE));
+            let absent = Identity::load(&LinuxDisk, &dir.path().join(KEY_FILE));
             assert!(matches!(absent, Err(IdentityError::Read { .. })));
         }
     }

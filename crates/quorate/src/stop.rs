@@ -3,13 +3,13 @@
 use std::future;
 
 use anyhow::Context;
-use quorate_raft::FatalError;
+use quorate_raft::{FatalError, OpenError, ShutdownError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 /// What a node logs when `RUST_LOG` says nothing. The libraries below tell of every heartbeat that
 /// fails; what matters of it, our own lines say.
-pub(crate) const NODE_LOGS: &str = "info,openraft=off,raft_log=warn,chunked_wal=warn";
+pub(crate) const NODE_LOGS: &str = "info,openraft=off";
 
 /// What a cluster to try things out logs, beside what it prints: that its nodes, started one by one,
 /// do not find each other at once is no news.
@@ -52,20 +52,61 @@ impl Stop {
         }
     }
 
+    /// Ends the process before the node has started. It has acknowledged nothing, and its data are
+    /// as after a crash.
+    pub(crate) fn before_the_start(&self) -> ! {
+        tracing::info!("stopped before it had started");
+        std::process::exit(0)
+    }
+
     /// Ends the process before everything was put in order. Nothing is closed: what the store would
     /// then make durable might be ahead of the log.
     pub(crate) fn in_disorder(&self) -> ! {
         tracing::warn!("stopped before everything was put in order");
-        std::process::exit(0)
+        std::process::exit(EXIT_IN_DISORDER.into())
     }
 
     /// Ends the process after a failed write. Nothing is closed or flushed: after a failed sync
     /// every further write could make a lie durable.
     pub(crate) fn at_once(&self, error: &FatalError) -> ! {
         tracing::error!(%error, "exiting");
-        std::process::exit(EXIT_FATAL)
+        std::process::exit(EXIT_FATAL.into())
     }
 }
 
-/// The exit code after a fatal error of log or store, told apart from a failed start (1).
-const EXIT_FATAL: i32 = 70;
+/// Anything that has no code of its own.
+const EXIT_FAILURE: u8 = 1;
+
+/// Log or store are damaged, incomplete or of another version: the node does not start from them,
+/// and starting it again changes nothing (`EX_DATAERR` of sysexits.h).
+const EXIT_DATA: u8 = 65;
+
+/// Log, store or consensus failed while the node ran (`EX_SOFTWARE`).
+const EXIT_FATAL: u8 = 70;
+
+/// The node was told to stop and could not put its data in order. They are as after a crash
+/// (`EX_IOERR`).
+const EXIT_UNCLEAN: u8 = 74;
+
+/// The node was told to stop a second time and left at once. Its data are as after a crash
+/// (`EX_TEMPFAIL`).
+const EXIT_IN_DISORDER: u8 = 75;
+
+/// The exit code of a command that failed.
+pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
+    for cause in error.chain() {
+        if let Some(error) = cause.downcast_ref::<OpenError>() {
+            return match error.is_of_data() {
+                true => EXIT_DATA,
+                false => EXIT_FAILURE,
+            };
+        }
+        if let Some(error) = cause.downcast_ref::<ShutdownError>() {
+            return match error {
+                ShutdownError::Consensus(_) => EXIT_FATAL,
+                ShutdownError::Checkpoint(_) => EXIT_UNCLEAN,
+            };
+        }
+    }
+    EXIT_FAILURE
+}

@@ -1,10 +1,17 @@
 //! What a node is told.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc, time::Duration};
 
+use quorate_disk::{Disk, LinuxDisk};
 use quorate_rpc::NodeId;
 
 use crate::Settings;
+
+/// The directory of the log, in that of the node.
+pub const LOG_DIR: &str = "log";
+
+/// The file of the store, in the directory of the node.
+const STORE_FILE: &str = "records.redb";
 
 /// What a node is told.
 #[derive(Debug, Clone)]
@@ -16,22 +23,41 @@ pub struct Config {
     pub voters: BTreeMap<NodeId, String>,
     /// Whether this node has been part of the cluster before. Then its log must not be empty.
     pub has_joined: bool,
-    /// The directory of log and store.
+    /// Where log and store are.
+    pub disk: Arc<dyn Disk>,
+    /// Their directory.
     pub dir: PathBuf,
     /// What an operator may set.
     pub settings: Settings,
 }
 
 impl Config {
-    /// `node` among `voters` with data in `dir`, all else by default.
+    /// `node` among `voters` with data in `dir` on this machine, all else by default.
     pub fn new(node: NodeId, voters: BTreeMap<NodeId, String>, dir: PathBuf) -> Self {
         Self {
             node,
             voters,
             has_joined: false,
+            disk: Arc::new(LinuxDisk),
             dir,
             settings: Settings::default(),
         }
+    }
+
+    pub(crate) fn store(&self) -> quorate_store::Config {
+        quorate_store::Config {
+            disk: self.disk.clone(),
+            path: self.dir.join(STORE_FILE),
+            cache_size: usize::try_from(self.settings.store.cache_size).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// Gives the file of the store another name, so that the next one begins empty. One that was
+    /// set aside before goes.
+    pub(crate) fn set_store_aside(&self) -> io::Result<()> {
+        let path = self.dir.join(STORE_FILE);
+        self.disk.rename(&path, &path.with_extension("damaged"))?;
+        self.disk.sync_dir(&self.dir)
     }
 
     pub(crate) fn put_deadline(&self) -> Duration {
@@ -44,6 +70,10 @@ impl Config {
 
     pub(crate) fn checkpoint_interval(&self) -> Duration {
         Duration::from_secs(self.settings.store.checkpoint_interval_secs)
+    }
+
+    pub(crate) fn scrub_interval(&self) -> Duration {
+        Duration::from_secs(self.settings.store.scrub_interval_secs)
     }
 
     pub(crate) fn heartbeat(&self) -> Duration {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use quorate_log::LogError;
+use quorate_state::LogIndex;
 use quorate_store::StoreError;
 
 /// Any error, for those who only say it on.
@@ -25,18 +26,71 @@ pub enum OpenError {
         .0.display()
     )]
     Forgotten(PathBuf),
+    /// The log does not reach back to what the store holds, and no other member can help.
+    #[error(
+        "the store holds the packets as of entry {applied}, and the log begins behind entry \
+         {purged}: what lies between is lost. Restore the directory as a whole from a copy, or \
+         empty it and let the node begin anew"
+    )]
+    Gap {
+        /// The last entry that the store reflects, 0 for none.
+        applied: LogIndex,
+        /// The last entry that was removed from the log.
+        purged: LogIndex,
+    },
     /// The settings contradict each other.
     #[error("the settings of Raft contradict each other: {0}")]
     Config(String),
     /// What log and store hold cannot be started from.
     #[error("replication cannot start: {0}")]
     Raft(String),
+    /// The disk, or this program, failed before the node had started.
+    #[error("the node cannot {action}")]
+    Step {
+        /// What it was about to do.
+        action: &'static str,
+        /// Why it cannot.
+        source: std::io::Error,
+    },
 }
 
 impl OpenError {
     pub(crate) fn raft(error: impl std::error::Error) -> Self {
         Self::Raft(error.to_string())
     }
+
+    pub(crate) fn step<E>(action: &'static str) -> impl FnOnce(E) -> Self
+    where
+        E: Into<BoxError>,
+    {
+        move |source| Self::Step {
+            action,
+            source: std::io::Error::other(source),
+        }
+    }
+}
+
+impl OpenError {
+    /// Whether it lies in what is on disk, so that another start changes nothing.
+    pub fn is_of_data(&self) -> bool {
+        match self {
+            Self::Log(error) => error.is_of_data(),
+            Self::Store(error) => error.is_of_data(),
+            Self::Forgotten(_) | Self::Gap { .. } | Self::Raft(_) => true,
+            Self::Config(_) | Self::Step { .. } => false,
+        }
+    }
+}
+
+/// Why a node did not stop in order.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ShutdownError {
+    /// It had stopped before, by an error or a panic.
+    #[error("replication had ended before the node was told to stop")]
+    Consensus(#[source] FatalError),
+    /// What is applied could not be made durable. The log has it: the next start replays it.
+    #[error("the last checkpoint could not be made; the next start reads the log instead: {0}")]
+    Checkpoint(String),
 }
 
 /// Why a node stopped by itself.

@@ -42,8 +42,10 @@ pub(crate) async fn expire_packets(
             continue;
         }
         let cutoff = now().saturating_sub(config.retention());
-        // An unreadable store stops the node through Raft, which reads it too.
-        while matches!(store.oldest_received(), Ok(Some(oldest)) if oldest < cutoff) {
+        while store
+            .oldest_received()
+            .is_some_and(|oldest| oldest < cutoff)
+        {
             let command = Command::Expire {
                 cutoff,
                 count_max: EXPIRE_COUNT_MAX,

@@ -21,6 +21,12 @@
 //! the log is synced through the applied entry before the store is
 //! (`docs/decisions/0004-checkpoint.md`).
 //!
+//! # Starting
+//!
+//! Open log and store, heal the packets if they are damaged, apply what is known to be committed,
+//! make it durable; only then vote; and only when the node has caught up once with a leader, or has
+//! heard of none for a while, serve reads.
+//!
 //! | piece | what it is |
 //! |---|---|
 //! | [`Node`], `replica` | Raft, log and store put together; the node as fronts see it |
@@ -28,7 +34,8 @@
 //! | `puts`, `proposer`, `forward`, `pipelined_link` | the path of a PUT into the log |
 //! | `service` | what peers are answered |
 //! | `leadership` | who leads, and who shall lead next |
-//! | `checkpoint`, `expiry`, `clock` | what a node does unasked |
+//! | `opening`, `pull`, `starting`, `recovery` | the way from a start to the first read |
+//! | `checkpoint`, `scrub`, `expiry`, `clock` | what a node does unasked |
 
 mod adapters;
 mod checkpoint;
@@ -40,17 +47,23 @@ mod forward;
 mod leadership;
 mod metrics;
 mod node;
+mod opening;
 mod pipelined_link;
 mod proposer;
+mod pull;
 mod puts;
+mod recovery;
 mod replica;
+mod scrub;
 mod service;
 mod settings;
+mod starting;
 
-pub use config::Config;
-pub use error::{FatalError, OpenError};
+pub use config::{Config, LOG_DIR};
+pub use error::{FatalError, OpenError, ShutdownError};
 pub use metrics::Metrics;
 pub use node::{Node, NodeMetrics};
 pub use settings::{
     LogSettings, PacketSettings, PutSettings, RaftSettings, Settings, StoreSettings,
 };
+pub use starting::StartingNode;

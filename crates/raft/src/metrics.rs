@@ -1,5 +1,15 @@
 //! What consensus tells Prometheus, beside the state that `Status` gives.
 
+use strum::{IntoStaticStr, VariantArray};
+
+/// What a scrub reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub(crate) enum Scrubbed {
+    Log,
+    Store,
+}
+
 /// Powers of two up to the largest batch.
 const BATCH_BUCKETS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
 
@@ -10,5 +20,11 @@ quorate_metrics::metrics! {
         pub batch_packets: Histogram = BATCH_BUCKETS,
         /// Packets that this node, as the leader, had the cluster remove because they were too old
         pub expired_packets_total: Counter,
+        /// Bytes that can still be written in the file system of log and store
+        pub(crate) disk_free_bytes: Gauge,
+        /// Scrubs that read all of the log or the store and found it whole
+        pub(crate) scrubs_total: Counter { what: Scrubbed },
+        /// Times that the log or the store was found damaged, at start or by a scrub
+        pub(crate) damage_total: Counter { what: Scrubbed },
     }
 }

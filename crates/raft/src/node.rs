@@ -5,20 +5,22 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use quorate_log::Log;
 use quorate_replica::NotReady;
-use quorate_rpc::{Service, Transport};
-use quorate_store::Store;
+use quorate_rpc::{Service, Transport, chain};
+use quorate_store::{Extent, Pace, Store};
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 
 use crate::{
-    Config, FatalError, Metrics, OpenError,
+    Config, FatalError, Metrics, OpenError, ShutdownError,
     adapters::{Raft, StateMachine},
     checkpoint::keep_log_short,
     expiry::expire_packets,
     forward::Forwarder,
     leadership,
+    opening::open_files,
     puts::{Puts, WritePath},
+    recovery::Recovery,
+    scrub::Scrubber,
     service::PeerService,
 };
 
@@ -37,28 +39,45 @@ pub struct NodeMetrics {
 pub struct Node {
     pub(crate) config: Config,
     pub(crate) write_path: WritePath,
-    state_machine: StateMachine,
+    pub(crate) state_machine: StateMachine,
     pub(crate) store: Arc<Store>,
     pub(crate) puts: Puts,
     failure: watch::Receiver<Option<FatalError>>,
     service: Arc<PeerService>,
-    recovered: Arc<AtomicBool>,
+    pub(crate) recovery: Recovery,
     closing: AtomicBool,
     tasks: tokio::sync::Mutex<JoinSet<()>>,
 }
 
 impl Node {
-    /// Opens log and store, applies what was committed, and forms the cluster with the other
-    /// founding voters if the log is empty.
+    /// Opens log and store, applies what is known to be committed and makes it durable, and only
+    /// then takes part in the cluster, which it forms with the other founding voters if its log is
+    /// empty.
     pub async fn open(
         config: Config,
         transport: Arc<dyn Transport>,
         metrics: NodeMetrics,
     ) -> Result<Arc<Self>, OpenError> {
-        let (log, store) = open_files(&config, &metrics).await?;
-        let state_machine = StateMachine::new(store.clone(), log.clone())?;
+        Self::open_by_steps(config, transport, metrics, &|_| ()).await
+    }
+
+    /// The same, and says which step it enters.
+    pub(crate) async fn open_by_steps(
+        config: Config,
+        transport: Arc<dyn Transport>,
+        metrics: NodeMetrics,
+        enter: &(dyn Fn(NotReady) + Send + Sync),
+    ) -> Result<Arc<Self>, OpenError> {
+        enter(NotReady::Opening);
+        let (log, store) = open_files(&config, &transport, &metrics, enter).await?;
+        enter(NotReady::Replaying);
+        let state_machine = StateMachine::new(store.clone(), log.clone());
         let (own_log, applier) = (log.clone(), state_machine.clone());
-        let raft = Raft::start(&config, own_log, applier, transport.clone()).await?;
+        let raft = Raft::build(&config, own_log, applier, transport.clone()).await?;
+        enter(NotReady::Checkpointing);
+        checkpoint_applied(&state_machine).await?;
+        enter(NotReady::Recovering);
+        raft.run(&config).await?;
 
         let mut tasks = JoinSet::new();
         let (leader, failure) = leadership::follow(&raft, &config, &mut tasks);
@@ -72,16 +91,33 @@ impl Node {
         };
         let service = Arc::new(PeerService {
             raft: raft.clone(),
+            state_machine: state_machine.clone(),
             store: store.clone(),
         });
-        tasks.spawn(keep_log_short(raft.clone(), log, config.clone()));
+        tasks.spawn(keep_log_short(
+            raft.clone(),
+            log.clone(),
+            config.clone(),
+            metrics.raft.clone(),
+        ));
+        let expiry_metrics = metrics.raft.clone();
         tasks.spawn(expire_packets(
             raft.clone(),
             store.clone(),
             config.clone(),
-            metrics.raft,
+            expiry_metrics,
         ));
-        let recovered = watch_recovery(&raft, &mut tasks);
+        let scrubber = Scrubber {
+            raft,
+            state_machine: state_machine.clone(),
+            store: store.clone(),
+            log,
+            config: config.clone(),
+            metrics: metrics.raft,
+        };
+        tasks.spawn(scrubber.run());
+        let recovery = Recovery::default();
+        tasks.spawn(recovery.clone().run(write_path.clone()));
         Ok(Arc::new(Self {
             puts: Puts::spawn(write_path.clone(), config.put_deadline()),
             config,
@@ -90,7 +126,7 @@ impl Node {
             store,
             failure,
             service,
-            recovered,
+            recovery,
             closing: AtomicBool::new(false),
             tasks: tokio::sync::Mutex::new(tasks),
         }))
@@ -112,7 +148,7 @@ impl Node {
         }
     }
 
-    /// Resolves when a leader is known and what this node had before it stopped is applied.
+    /// Resolves when a leader is known and this node has caught up with it.
     pub async fn ready(&self) {
         let mut leader = self.write_path.leader.clone();
         while self.not_ready().is_some() {
@@ -126,18 +162,16 @@ impl Node {
     }
 
     /// Stops: takes no more PUTs, hands leadership to another voter if it leads, makes a checkpoint
-    /// so that the next start is quick.
-    pub async fn shutdown(&self) {
+    /// so that the next start is quick. Fails if consensus had ended by itself, or if the checkpoint
+    /// cannot be made.
+    pub async fn shutdown(&self) -> Result<(), ShutdownError> {
         self.begin_shutdown();
         let WritePath { raft, leader, .. } = &self.write_path;
         leadership::hand_over(raft, &self.config, leader.clone()).await;
         self.tasks.lock().await.shutdown().await;
-        raft.shutdown().await;
-        if self.write_path.applied.borrow().applied.is_some()
-            && let Err(error) = self.state_machine.checkpoint().await
-        {
-            tracing::error!(%error, "no checkpoint could be made; the next start reads the log");
-        }
+        raft.shutdown().await.map_err(ShutdownError::Consensus)?;
+        let checkpoint = checkpoint_applied(&self.state_machine).await;
+        checkpoint.map_err(|error| ShutdownError::Checkpoint(chain(&error)))
     }
 
     pub(crate) fn is_closing(&self) -> bool {
@@ -150,9 +184,11 @@ impl Node {
             Some(NotReady::ShuttingDown)
         } else if self.failure.borrow().is_some() {
             Some(NotReady::Failed)
+        } else if !self.recovery.serves_reads() {
+            Some(NotReady::Recovering)
         } else if self.write_path.leader.borrow().node.is_none() {
             Some(NotReady::NoLeader)
-        } else if !self.recovered.load(Ordering::Acquire) {
+        } else if !self.recovery.is_complete() {
             Some(NotReady::Recovering)
         } else {
             None
@@ -160,39 +196,15 @@ impl Node {
     }
 }
 
-/// Opens log and store beside the runtime's threads: reading a long log takes seconds.
-async fn open_files(
-    config: &Config,
-    metrics: &NodeMetrics,
-) -> Result<(Arc<Log>, Arc<Store>), OpenError> {
-    let log_config = quorate_log::Config::new(config.dir.join("log"));
-    let store_config = quorate_store::Config {
-        path: config.dir.join("records.redb"),
-        cache_size: usize::try_from(config.settings.store.cache_size).unwrap_or(usize::MAX),
-    };
-    let metrics = metrics.clone();
-    let (dir, has_joined) = (config.dir.clone(), config.has_joined);
-    let opened = tokio::task::spawn_blocking(move || {
-        let log = Log::open(log_config, metrics.log)?;
-        if has_joined && log.state() == quorate_log::State::default() {
-            return Err(OpenError::Forgotten(dir));
-        }
-        let store = Store::open(store_config, metrics.store)?;
-        Ok((Arc::new(log), Arc::new(store)))
-    });
-    opened.await.map_err(OpenError::raft)?
-}
-
-/// Notes when everything that this node had in its log is known to be committed, and applied.
-fn watch_recovery(raft: &Raft, tasks: &mut JoinSet<()>) -> Arc<AtomicBool> {
-    let recovered = Arc::new(AtomicBool::new(false));
-    let (raft, flag) = (raft.clone(), recovered.clone());
-    tasks.spawn(async move {
-        if raft.recovered().await {
-            flag.store(true, Ordering::Release);
-        }
-    });
-    recovered
+/// Makes durable what was applied since the last checkpoint, if anything was.
+async fn checkpoint_applied(state_machine: &StateMachine) -> Result<(), OpenError> {
+    let durable = state_machine.snapshot()?.meta().applied;
+    let applied = state_machine.applied().borrow().applied;
+    if applied != durable {
+        let checkpoint = state_machine.checkpoint(Extent::Changes, Pace::Fast).await;
+        checkpoint.map_err(OpenError::step("make durable what it has applied"))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

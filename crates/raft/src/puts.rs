@@ -19,7 +19,7 @@ use quorate_state::{BATCH_COUNT_MAX, BATCH_SIZE_MAX, Command, LogIndex, PutBatch
 use quorate_store::Meta;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 
 use crate::{
@@ -42,6 +42,9 @@ const BATCHES_IN_FLIGHT_MAX: usize = 2;
 /// How long to wait before a refused batch is tried again, if nothing is heard of a new leader
 /// before.
 const RETRY_INTERVAL: Duration = Duration::from_millis(20);
+
+/// How long one leader may take to say up to where a read must have applied: some heartbeats.
+const READ_INDEX_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Takes packets and brings them into the log.
 pub(crate) struct Puts {
@@ -209,7 +212,15 @@ async fn run_batch(mut path: WritePath, mut batch: Vec<Waiting>, _permit: OwnedS
         if Instant::now() >= deadline {
             return;
         }
-        let _ = tokio::time::timeout(RETRY_INTERVAL, path.leader.changed()).await;
+        next_leader(&mut path.leader).await;
+    }
+}
+
+/// Waits until something is heard of a leader, and not for long.
+async fn next_leader(leaders: &mut watch::Receiver<Leader>) {
+    // Nobody says any more who leads: the node is being stopped, and so is whoever waits here.
+    if let Ok(Err(_)) = timeout(RETRY_INTERVAL, leaders.changed()).await {
+        tokio::time::sleep(RETRY_INTERVAL).await;
     }
 }
 
@@ -240,6 +251,38 @@ impl WritePath {
             Ok(Response::Proposed(proposed)) => proposed,
             Err(ForwardError::NotSent) => Proposed::Refused,
             Ok(_) | Err(ForwardError::Lost) => Proposed::Unknown,
+        }
+    }
+
+    /// Resolves when this node has applied everything that was committed before the call. Asks
+    /// until a leader answers.
+    pub(crate) async fn linearized(&self) {
+        let mut leaders = self.leader.clone();
+        let index = loop {
+            let leader = leaders.borrow_and_update().clone();
+            // A leader that hangs answers neither yes nor no, and its link may stay open.
+            let index = tokio::select! {
+                index = timeout(READ_INDEX_TIMEOUT, self.read_index(&leader)) => index,
+                () = superseded(self.leader.clone(), &leader) => Ok(None),
+            };
+            match index {
+                Ok(Some(index)) => break index,
+                _ => next_leader(&mut leaders).await,
+            }
+        };
+        let mut applied = self.applied.clone();
+        let _ = applied.wait_for(|meta| meta.applied_index() >= index).await;
+    }
+
+    async fn read_index(&self, leader: &Leader) -> Option<LogIndex> {
+        let (leader, address) = leader.node.as_ref()?;
+        if *leader == self.node {
+            return self.raft.read_index().await;
+        }
+        let forwarder = &self.forwarder;
+        match forwarder.call(*leader, address, Request::ReadIndex).await {
+            Ok(Response::ReadIndex(index)) => index,
+            _ => None,
         }
     }
 

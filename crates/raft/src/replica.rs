@@ -5,18 +5,20 @@ use std::{cmp::Ordering, time::Duration};
 use futures_util::future::BoxFuture;
 use quorate_packet::{PublicKey, SignedPacket};
 use quorate_replica::{
-    LinearizeError, Linearizer, Observer, PutError, PutOutcome, ReadError, Reader, StateDigest,
-    Status, StoredPacket, Writer,
+    LinearizeError, Linearizer, NotReady, Observer, PutError, PutOutcome, ReadError, Reader,
+    StateDigest, Status, StoredPacket, Writer,
 };
-use quorate_rpc::{
-    chain,
-    message::{Request, Response},
-};
-use quorate_state::{LogIndex, UnixMillis};
-use quorate_store::{Store, StoreError};
+use quorate_rpc::chain;
+use quorate_state::UnixMillis;
+use quorate_store::{Extent, Pace};
 use tokio::time::timeout;
 
-use crate::{Node, clock::now};
+use crate::{
+    Node,
+    adapters::{StateMachine, blocking},
+    clock::now,
+    error::BoxError,
+};
 
 /// The part of the retention after which a packet that is already stored goes through the log once
 /// more, so that the cluster learns that its publisher still lives.
@@ -48,16 +50,17 @@ impl Writer for Node {
 
 impl Reader for Node {
     fn stored_packet(&self, key: &PublicKey) -> Result<Option<StoredPacket>, ReadError> {
-        self.store
-            .stored_packet(key)
-            .map_err(|error| ReadError(chain(&error)))
+        match self.recovery.serves_reads() {
+            true => Ok(self.store.stored_packet(key)),
+            false => Err(ReadError(NotReady::Recovering.to_string())),
+        }
     }
 }
 
 impl Linearizer for Node {
     fn linearize(&self) -> BoxFuture<'_, Result<(), LinearizeError>> {
         Box::pin(async {
-            timeout(LINEARIZE_TIMEOUT, self.linearized())
+            timeout(LINEARIZE_TIMEOUT, self.write_path.linearized())
                 .await
                 .map_err(|_| LinearizeError)
         })
@@ -88,11 +91,10 @@ impl Observer for Node {
     }
 
     fn digest(&self) -> BoxFuture<'_, Result<StateDigest, ReadError>> {
-        let store = self.store.clone();
-        Box::pin(async move {
-            let digest = tokio::task::spawn_blocking(move || digest(&store)).await;
-            let digest = digest.map_err(|error| ReadError(error.to_string()))?;
-            digest.map_err(|error| ReadError(chain(&error)))
+        let state_machine = self.state_machine.clone();
+        Box::pin(async {
+            let digest = digest(state_machine).await;
+            digest.map_err(|error| ReadError(chain(&*error)))
         })
     }
 }
@@ -101,7 +103,7 @@ impl Node {
     /// The outcome of a PUT that the local replica decides: the packet is stored already, or a
     /// newer one is.
     fn known_outcome(&self, packet: &SignedPacket) -> Option<PutOutcome> {
-        let stored = self.store.stored_packet(packet.key()).ok()??;
+        let stored = self.store.stored_packet(packet.key())?;
         match packet.recency(&stored.packet) {
             Ordering::Less => Some(PutOutcome::Superseded),
             Ordering::Equal if self.is_fresh(stored.received) => Some(PutOutcome::Unchanged),
@@ -112,37 +114,16 @@ impl Node {
     fn is_fresh(&self, received: UnixMillis) -> bool {
         now().since(received) < self.config.retention() / RENEWALS_PER_RETENTION
     }
-
-    async fn read_index(&self) -> Option<LogIndex> {
-        let leader = self.write_path.leader.borrow().node.clone();
-        let (leader, address) = leader?;
-        if leader == self.config.node {
-            return self.write_path.raft.read_index().await;
-        }
-        let forwarder = &self.write_path.forwarder;
-        match forwarder.call(leader, &address, Request::ReadIndex).await {
-            Ok(Response::ReadIndex(index)) => index,
-            _ => None,
-        }
-    }
-
-    async fn linearized(&self) {
-        let mut leader = self.write_path.leader.clone();
-        let index = loop {
-            if let Some(index) = self.read_index().await {
-                break index;
-            }
-            let _ = timeout(self.config.heartbeat(), leader.changed()).await;
-        };
-        let mut applied = self.write_path.applied.clone();
-        let _ = applied.wait_for(|meta| meta.applied_index() >= index).await;
-    }
 }
 
-fn digest(store: &Store) -> Result<StateDigest, StoreError> {
-    let snapshot = store.snapshot()?;
-    let sha256 = snapshot.digest()?;
-    let meta = snapshot.meta();
+/// A digest over a checkpoint of what is applied now.
+async fn digest(state_machine: StateMachine) -> Result<StateDigest, BoxError> {
+    state_machine
+        .checkpoint(Extent::Changes, Pace::Fast)
+        .await?;
+    let snapshot = state_machine.snapshot()?;
+    let read = blocking(move || Ok((snapshot.digest()?, snapshot.meta().clone()))).await;
+    let (sha256, meta) = read.inspect_err(|_| state_machine.on_damage())?;
     Ok(StateDigest {
         applied_index: meta.applied_index(),
         packet_count: meta.packet_count,

@@ -9,11 +9,17 @@ use quorate_rpc::{
 };
 use quorate_store::Store;
 
-use crate::{adapters::Raft, pipelined_link::PIPELINE_MAX, proposer::propose_forwarded};
+use crate::{
+    adapters::{Raft, StateMachine},
+    pipelined_link::PIPELINE_MAX,
+    proposer::propose_forwarded,
+    pull::offer_packets,
+};
 
 /// Answers peers.
 pub(crate) struct PeerService {
     pub(crate) raft: Raft,
+    pub(crate) state_machine: StateMachine,
     pub(crate) store: Arc<Store>,
 }
 
@@ -24,10 +30,13 @@ impl Service for PeerService {
         lane: Lane,
         requests: BoxStream<'static, Request>,
     ) -> BoxStream<'static, Response> {
-        if lane == Lane::Snapshot {
-            return self
-                .raft
-                .receive_snapshots(self.store.clone(), peer, requests);
+        match lane {
+            Lane::Append | Lane::Control | Lane::Forward => {}
+            Lane::Snapshot => {
+                let store = self.store.clone();
+                return self.raft.receive_snapshots(store, peer, requests);
+            }
+            Lane::Pull => return offer_packets(self.state_machine.clone(), peer, requests),
         }
         // Polled first in order, so that requests reach Raft in order, and answered in order. Not
         // so under tokio's budget: a task that has used it up suspends its futures anywhere, and

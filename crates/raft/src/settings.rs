@@ -59,15 +59,21 @@ settings! {
 settings! {
     /// The packets on disk.
     pub struct StoreSettings {
-        /// Memory for pages of the store, in bytes: 256 MiB.
+        /// Memory for the pages that a checkpoint works on, in bytes: 256 MiB. The packets take more.
         cache_size: u64 = 256 * MEBIBYTE, in MEBIBYTE..=1024 * GIBIBYTE,
-            "below, every read goes to disk; above, the number is a mistake";
+            "below, a checkpoint reads its pages again and again; above, the number is a mistake";
         /// The longest time between checkpoints.
         checkpoint_interval_secs: u64 = 30, in 1..=3600,
             "a restart replays the log since the last checkpoint";
         /// The size of the log since the last checkpoint that brings the next one, in bytes: 64 MiB.
         checkpoint_log_size: u64 = 64 * MEBIBYTE, in MEBIBYTE..=16 * GIBIBYTE,
             "below, the node does little but checkpoints; above, a restart takes minutes";
+        /// How often log and store are read whole and verified: once a day.
+        scrub_interval_secs: u64 = DAY_SECS, in 1..=366 * DAY_SECS,
+            "what is damaged for longer than a year, nobody repairs";
+        /// How fast they are read then, in bytes a second: 8 MiB.
+        scrub_rate: u64 = 8 * MEBIBYTE, in 64 * 1024..=GIBIBYTE,
+            "below, a scrub takes days; above, it is the load";
     }
 }
 

@@ -92,6 +92,7 @@ impl PutFailure {
                 (PutLabel::NoLeader, UNAVAILABLE)
             }
             Self::Replica(PutError::Overloaded) => (PutLabel::Overloaded, UNAVAILABLE),
+            Self::Replica(PutError::Starting) => (PutLabel::Starting, UNAVAILABLE),
             Self::Replica(PutError::ShuttingDown) => (PutLabel::ShuttingDown, UNAVAILABLE),
             Self::Unreadable(_) => (PutLabel::Unreadable, UNAVAILABLE),
             Self::Replica(PutError::Unknown) => (PutLabel::Unknown, StatusCode::GATEWAY_TIMEOUT),

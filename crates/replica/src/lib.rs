@@ -71,6 +71,9 @@ pub enum PutError {
     /// Surely not stored: too many PUTs are waiting already.
     #[error("too many PUTs are waiting; the packet is not stored")]
     Overloaded,
+    /// Surely not stored: the node is starting.
+    #[error("the node is starting; the packet is not stored")]
+    Starting,
     /// Surely not stored: the node is stopping.
     #[error("the node is shutting down; the packet is not stored")]
     ShuttingDown,
@@ -81,7 +84,7 @@ pub enum PutError {
 
 /// Why the local replica cannot be read.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("the store cannot be read: {0}")]
+#[error("the replica cannot be read: {0}")]
 pub struct ReadError(pub String);
 
 /// Why a read cannot be made linearizable now.

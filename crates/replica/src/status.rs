@@ -21,7 +21,7 @@ pub enum Role {
     Candidate,
     /// Receives the log without a vote.
     Learner,
-    /// Stopped, by order or by an error.
+    /// Not started yet, or stopped, by order or by an error.
     Stopped,
 }
 
@@ -62,7 +62,15 @@ pub struct Status {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NotReady {
-    /// It still applies what it had committed before it stopped.
+    /// It reads its log and its store.
+    Opening,
+    /// Its stored packets are damaged or gone: it fetches those of another member.
+    Healing,
+    /// It applies the log behind its last checkpoint.
+    Replaying,
+    /// It makes durable what it has applied, before it votes.
+    Checkpointing,
+    /// It has not caught up yet with what was committed while it was away.
     Recovering,
     /// It knows no leader, so it takes no PUTs; it still answers reads.
     NoLeader,
@@ -75,7 +83,13 @@ pub enum NotReady {
 impl fmt::Display for NotReady {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Recovering => "still applying the log that was committed before the last stop",
+            Self::Opening => "starting: reading log and store",
+            Self::Healing => {
+                "starting: the stored packets are damaged, fetching those of another member"
+            }
+            Self::Replaying => "starting: applying the log behind the last checkpoint",
+            Self::Checkpointing => "starting: making durable what was applied",
+            Self::Recovering => "starting: catching up with what the cluster has committed",
             Self::NoLeader => "no leader is known: PUTs wait, reads and DNS are served",
             Self::ShuttingDown => "shutting down",
             Self::Failed => "a fatal error stopped replication; the log says which",

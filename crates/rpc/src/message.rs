@@ -1,4 +1,4 @@
-//! Requests and responses in postcard, version 1 of the wire.
+//! Requests and responses in postcard, version 2 of the wire.
 
 use bytes::Bytes;
 pub use quorate_state::LogPosition;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::NodeId;
 
 /// The version of these structs. Peers that differ in it do not talk.
-pub const WIRE_VERSION: u16 = 1;
+pub const WIRE_VERSION: u16 = 2;
 
 /// Who may lead in which term.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,6 +80,11 @@ pub enum Request {
     SnapshotChunk(Bytes),
     /// The snapshot is whole: install it.
     SnapshotEnd,
+    /// Offer a snapshot that reflects at least this entry. Asked by a member whose packets are
+    /// damaged.
+    PullSnapshot(LogIndex),
+    /// The next piece of the snapshot that was offered.
+    PullChunk,
 }
 
 /// To the node that opened the link, one for each request, in their order.
@@ -101,6 +106,10 @@ pub enum Response {
     SnapshotInstalled(Vote),
     /// The request could not be handled; the text says why.
     Failed(String),
+    /// To [`Request::PullSnapshot`].
+    SnapshotOffer(SnapshotOffer),
+    /// To [`Request::PullChunk`]: a piece of the snapshot stream, or `None` behind the last.
+    PulledChunk(Option<Bytes>),
 }
 
 /// AppendEntries (Raft paper, figure 2).
@@ -204,6 +213,15 @@ pub struct SnapshotBegin {
     pub vote: Vote,
     /// The last entry it reflects.
     pub last_log: Option<LogPosition>,
+    /// The members as of that entry.
+    pub membership: StoredMembership,
+}
+
+/// What a snapshot that is offered holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotOffer {
+    /// The last entry it reflects.
+    pub last_log: LogPosition,
     /// The members as of that entry.
     pub membership: StoredMembership,
 }

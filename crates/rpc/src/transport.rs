@@ -24,8 +24,10 @@ pub enum Lane {
     Control = 1,
     /// Proposals on their way to the leader, and read indexes.
     Forward = 2,
-    /// Snapshots.
+    /// Snapshots from the leader.
     Snapshot = 3,
+    /// Snapshots for a member that asks, since its own packets are damaged.
+    Pull = 4,
 }
 
 /// Opens links to peers.

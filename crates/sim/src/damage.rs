@@ -4,8 +4,9 @@ use std::{io, ops::Range, path::Path};
 
 use crate::{
     SimDisk,
+    content::content_mut,
     state::State,
-    trace::{self, FileId, Operation},
+    trace::{FileId, Operation},
 };
 
 /// Damage is on the medium and shown at once. It counts as an operation, and a range must be
@@ -43,8 +44,8 @@ impl SimDisk {
     pub fn truncate(&self, path: impl AsRef<Path>, size: usize) -> io::Result<()> {
         let mut state = self.0.state();
         let file = state.shown.names.file(path.as_ref())?;
-        let size = size.min(state.content(file).len());
-        trace::resize(&mut state.shown.contents, file, size);
+        let size = size.min(state.size(file));
+        content_mut(&mut state.shown.contents, file).set_size(size);
         state.trace.push(Operation::Loss { file, size });
         Ok(())
     }
@@ -64,7 +65,7 @@ impl SimDisk {
 }
 
 fn note(state: &mut State, file: FileId, offset: usize, bytes: Vec<u8>) {
-    trace::write(&mut state.shown.contents, file, offset, &bytes);
+    content_mut(&mut state.shown.contents, file).write(offset, &bytes);
     state.trace.push(Operation::Damage {
         file,
         offset,

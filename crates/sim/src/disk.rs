@@ -73,6 +73,7 @@ impl SimDisk {
         let mut state = mem::take(&mut *dead);
         dead.dead = true;
         state.locks.clear();
+        state.open.clear();
         state.faults.waiting = 0;
         self.0.changed.notify_all();
         Self::with(state)
@@ -104,7 +105,11 @@ impl SimDisk {
         let mut hasher = DefaultHasher::new();
         for (path, file) in state.shown.names.files() {
             path.hash(&mut hasher);
-            state.content(file).hash(&mut hasher);
+            let content = state.content(file);
+            content.size().hash(&mut hasher);
+            for sector in content.sectors() {
+                sector.hash(&mut hasher);
+            }
         }
         hasher.finish()
     }
@@ -196,7 +201,7 @@ impl Disk for SimDisk {
         Ok(Arc::new(SimFile {
             shared: self.0.clone(),
             file,
-            handle: state.next_handle(),
+            handle: state.open(file),
             writable: mode != OpenMode::Read,
         }))
     }
@@ -206,7 +211,11 @@ impl Disk for SimDisk {
     }
 
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
-        self.alive()?.make_dir(dir)
+        self.alive()?.make_dir(dir)?;
+        let parents = dir.ancestors().skip(1);
+        parents
+            .filter(|dir| !dir.as_os_str().is_empty())
+            .try_for_each(|dir| self.sync_dir(dir))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -218,6 +227,13 @@ impl Disk for SimDisk {
             return Err(io::ErrorKind::CrossesDevices.into());
         }
         state.change_names(NameChange::Rename { from, to })
+    }
+
+    fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()> {
+        match self.alive()?.shown.names.file(&plain(to)) {
+            Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+            Err(_) => self.rename(from, to),
+        }
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {

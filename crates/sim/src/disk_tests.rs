@@ -2,6 +2,8 @@
 
 use std::{io::ErrorKind, thread};
 
+use quorate_disk::SECTOR_SIZE;
+
 use super::*;
 use crate::Loss;
 
@@ -61,6 +63,26 @@ fn names_are_listed_passed_on_and_given_up() {
 }
 
 #[test]
+fn settling_forgets_what_nobody_can_reach() {
+    let disk = SimDisk::new();
+    let kept = file(&disk, "a");
+    kept.write_at(b"kept", 0).unwrap();
+    for _ in 0..3 {
+        file(&disk, "b").write_at(b"gone", 0).unwrap();
+        disk.remove(path("b")).unwrap();
+    }
+    disk.remove(path("a")).unwrap();
+    disk.settle();
+    let mut read = [0; 4];
+    kept.read_at(&mut read, 0).unwrap();
+    assert_eq!(&read, b"kept");
+    assert_eq!(disk.0.state().shown.contents.len(), 1);
+    drop(kept);
+    disk.settle();
+    assert!(disk.0.state().shown.contents.is_empty());
+}
+
+#[test]
 fn one_holder_has_the_lock_and_no_other_disk_knows_of_it() {
     let disk = SimDisk::new();
     let (first, second) = (file(&disk, "a"), file(&disk, "a"));
@@ -107,8 +129,8 @@ fn the_nth_call_fails_and_no_other() {
     a.read_at(&mut [], 0).unwrap();
 
     disk.fail(Call::Write, "", 1);
-    a.write_at(b"half", 0).unwrap_err();
-    assert_eq!(disk.read("d/a").unwrap(), b"ha");
+    a.write_at(&[1; 3 * SECTOR_SIZE], 8).unwrap_err();
+    assert_eq!(disk.read("d/a").unwrap()[8..], [1; SECTOR_SIZE - 8]);
     disk.fail(Call::Name, "", 1);
     disk.rename(path("d/a"), path("d/c")).unwrap_err();
     disk.fail(Call::SyncDir, "d", 1);
@@ -120,21 +142,22 @@ fn the_nth_call_fails_and_no_other() {
 fn a_full_disk_takes_what_fits_and_no_more() {
     let disk = SimDisk::new();
     let a = file(&disk, "a");
-    a.write_at(&[1; 10], 0).unwrap();
-    disk.limit_space(15);
-    assert_eq!(disk.free_space(path(".")).unwrap(), 5);
-    let full = a.write_at(&[2; 10], 9).unwrap_err();
+    a.write_at(&[1; SECTOR_SIZE], 0).unwrap();
+    let size = 2 * SECTOR_SIZE as u64 + 5;
+    disk.limit_space(size);
+    assert_eq!(disk.free_space(path(".")).unwrap(), SECTOR_SIZE as u64 + 5);
+    let full = a.write_at(&[2; 2 * SECTOR_SIZE], 500).unwrap_err();
     assert_eq!(full.kind(), ErrorKind::StorageFull);
-    assert_eq!(disk.read("a").unwrap(), [vec![1; 9], vec![2; 6]].concat());
-    a.write_at(&[3; 15], 0).unwrap();
-    assert_eq!(a.set_size(16).unwrap_err().kind(), ErrorKind::StorageFull);
-    assert_eq!(a.allocate(16).unwrap_err().kind(), ErrorKind::StorageFull);
-    disk.limit_space(16);
-    a.set_size(16).unwrap();
+    let fitted = [vec![1; 500], vec![2; 2 * SECTOR_SIZE - 500]].concat();
+    assert_eq!(disk.read("a").unwrap(), fitted);
+    a.set_size(size).unwrap();
+    for full in [a.set_size(size + 1), a.allocate(size + 1)] {
+        assert_eq!(full.unwrap_err().kind(), ErrorKind::StorageFull);
+    }
     disk.fill();
     a.set_size(2).unwrap();
     disk.mend();
-    a.allocate(16).unwrap();
+    a.allocate(size + 1).unwrap();
 }
 
 #[test]

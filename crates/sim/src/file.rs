@@ -48,7 +48,7 @@ impl DiskFile for SimFile {
     fn size(&self) -> io::Result<u64> {
         let state = self.shared.state();
         state.expect_alive()?;
-        Ok(state.content(self.file).len() as u64)
+        Ok(state.size(self.file) as u64)
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
@@ -56,13 +56,10 @@ impl DiskFile for SimFile {
         state.expect_alive()?;
         let path = state.shown.names.path(self.file);
         state.faults.check(Call::Read, &path)?;
-        let start = in_memory(offset)?;
-        let read = state.content(self.file).get(start..);
-        let Some(read) = read.and_then(|rest| rest.get(..buffer.len())) else {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        };
-        buffer.copy_from_slice(read);
-        Ok(())
+        match state.content(self.file).read(in_memory(offset)?, buffer) {
+            true => Ok(()),
+            false => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
     }
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
@@ -99,6 +96,11 @@ impl DiskFile for SimFile {
         self.sync()
     }
 
+    fn mode(&self) -> io::Result<u32> {
+        self.shared.state().expect_alive()?;
+        Ok(0o600)
+    }
+
     fn try_lock(&self) -> io::Result<bool> {
         let mut state = self.shared.state();
         state.expect_alive()?;
@@ -109,10 +111,7 @@ impl DiskFile for SimFile {
 
 impl Drop for SimFile {
     fn drop(&mut self) {
-        let mut state = self.shared.state();
-        if state.locks.get(&self.file) == Some(&self.handle) {
-            state.locks.remove(&self.file);
-        }
+        self.shared.state().close(self.file, self.handle);
     }
 }
 

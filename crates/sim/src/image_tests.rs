@@ -63,6 +63,7 @@ fn what_is_synced_survives_and_what_is_not_may_not() {
     assert_eq!(image.boundaries(), 0);
     assert_eq!(sectors(&image.image(0, Loss::Everything)), [1, 2]);
     disk.settle();
+    assert_eq!(disk.boundaries(), 0);
     assert_eq!(sectors(&disk.image(0, Loss::Everything)), [1, 2]);
 }
 
@@ -134,6 +135,29 @@ fn what_was_cut_does_not_come_back_when_the_file_grows_again() {
     a.allocate(2 * SECTOR_SIZE as u64).unwrap();
     assert_eq!(outcomes(&disk, Loss::Torn, sectors), [vec![0, 0]].into());
     assert_eq!(sectors(&disk.image(0, Loss::Nothing)), [0, 0]);
+}
+
+#[test]
+fn what_is_written_behind_a_lost_cut_is_not_in_the_file() {
+    let (disk, a) = disk_with(3);
+    a.write_at(&[1; 3 * SECTOR_SIZE], 0).unwrap();
+    a.sync_data().unwrap();
+    a.set_size(SECTOR_SIZE as u64).unwrap();
+    write_sector(&a, 1, 9);
+    let left = outcomes(&disk, Loss::Torn, sectors);
+    let steps = [vec![1, 1, 1], vec![1], vec![1, 0], vec![1, 9]];
+    assert_eq!(left, steps.into());
+}
+
+#[test]
+fn a_failed_sync_makes_no_size_durable_but_forgets_none() {
+    let (disk, a) = disk_with(1);
+    write_sector(&a, 1, 1);
+    disk.fail(Call::Sync, "", 1);
+    a.sync_data().unwrap_err();
+    assert_eq!(sectors(&disk.image(usize::MAX, Loss::Everything)), [0]);
+    a.sync_data().unwrap();
+    assert_eq!(sectors(&disk.image(usize::MAX, Loss::Everything)), [0, 0]);
 }
 
 #[test]

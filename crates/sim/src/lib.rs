@@ -16,6 +16,7 @@
 //!
 //! Equal calls and seeds give equal images: nothing here asks a clock or the system for randomness.
 
+mod content;
 mod damage;
 mod disk;
 mod fault;

@@ -9,10 +9,11 @@ use std::{collections::BTreeMap, ops::Range};
 use quorate_disk::SECTOR_SIZE;
 
 use crate::{
+    content::{Contents, content_mut},
     image::Loss,
     state::Medium,
     survival::{Fate, Luck, Survival, surviving_names},
-    trace::{self, Contents, FileId, Operation},
+    trace::{FileId, Operation},
 };
 
 /// What the medium has after `operations` on `base` and a loss of power.
@@ -63,17 +64,17 @@ impl Replay<'_> {
                 offset,
                 bytes,
             } => {
-                trace::write(&mut self.shown, *file, *offset, bytes);
+                content_mut(&mut self.shown, *file).write(*offset, bytes);
                 let end = offset + bytes.len();
                 if size_survives && self.kept_size(*file) < end {
-                    trace::resize(&mut self.kept, *file, end);
+                    content_mut(&mut self.kept, *file).set_size(end);
                 }
                 self.keep(*file, *offset..end, fate);
             }
             Operation::SetSize { file, size } => {
-                trace::resize(&mut self.shown, *file, *size);
+                content_mut(&mut self.shown, *file).set_size(*size);
                 match size_survives {
-                    true => trace::resize(&mut self.kept, *file, *size),
+                    true => content_mut(&mut self.kept, *file).set_size(*size),
                     false => {
                         let cut = self.lost_cuts.entry(*file).or_insert(*size);
                         *cut = (*cut).min(*size);
@@ -85,26 +86,26 @@ impl Replay<'_> {
                 offset,
                 bytes,
             } => {
-                trace::write(&mut self.shown, *file, *offset, bytes);
+                content_mut(&mut self.shown, *file).write(*offset, bytes);
                 let inside = self
                     .kept_size(*file)
                     .saturating_sub(*offset)
                     .min(bytes.len());
                 if inside > 0 {
-                    trace::write(&mut self.kept, *file, *offset, &bytes[..inside]);
+                    content_mut(&mut self.kept, *file).write(*offset, &bytes[..inside]);
                 }
             }
             Operation::Loss { file, size } => {
-                trace::resize(&mut self.shown, *file, *size);
+                content_mut(&mut self.shown, *file).set_size(*size);
                 let size = self.kept_size(*file).min(*size);
-                trace::resize(&mut self.kept, *file, size);
+                content_mut(&mut self.kept, *file).set_size(size);
             }
             Operation::Sync { .. } | Operation::Name(_) | Operation::SyncDir { .. } => {}
         }
     }
 
     fn kept_size(&self, file: FileId) -> usize {
-        self.kept.get(&file).map_or(0, |content| content.len())
+        self.kept.get(&file).map_or(0, |content| content.size())
     }
 
     /// Keeps what survives of a write.
@@ -137,18 +138,16 @@ impl Replay<'_> {
 
     /// Brings sectors to the medium as they are shown, as far as the file goes there.
     fn copy(&mut self, file: FileId, sectors: Range<usize>) {
-        let reach = self.lost_cuts.get(&file).copied().unwrap_or(usize::MAX);
-        let reach = reach.checked_next_multiple_of(SECTOR_SIZE).unwrap_or(reach);
         let Some(shown) = self.shown.get(&file) else {
             return;
         };
-        let end = (sectors.end * SECTOR_SIZE)
-            .min(shown.len())
-            .min(self.kept_size(file))
-            .min(reach);
-        let range = sectors.start * SECTOR_SIZE..end;
-        if !range.is_empty() {
-            trace::write(&mut self.kept, file, range.start, &shown[range.clone()]);
+        let cut = self.lost_cuts.get(&file);
+        let end = cut.map_or(sectors.end, |cut| {
+            sectors.end.min(cut.div_ceil(SECTOR_SIZE))
+        });
+        let kept = content_mut(&mut self.kept, file);
+        for sector in sectors.start..end {
+            kept.copy_sector(sector, shown);
         }
     }
 }

@@ -1,21 +1,24 @@
 //! All that a disk knows.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+use quorate_disk::SECTOR_SIZE;
+
 use crate::{
     Call,
+    content::{Content, Contents, content_mut},
     fault::Faults,
     names::{Names, dir_of, plain},
-    trace::{self, Contents, FileId, NameChange, Operation},
+    trace::{FileId, NameChange, Operation},
 };
 
 /// What is durable whatever happens.
-#[derive(Debug, Clone, Default, Hash)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Medium {
     pub(crate) names: Names,
     pub(crate) contents: Contents,
@@ -36,6 +39,8 @@ pub(crate) struct State {
     pub(crate) sync_counts: BTreeMap<PathBuf, usize>,
     /// Which handle has locked a file.
     pub(crate) locks: BTreeMap<FileId, u64>,
+    /// How many handles a file has.
+    pub(crate) open: BTreeMap<FileId, usize>,
     last_file: u64,
     last_handle: u64,
     /// The process is dead: its handles do nothing any more.
@@ -64,13 +69,31 @@ impl State {
     pub(crate) fn settle(&mut self) {
         self.settled += self.trace.len();
         self.trace.clear();
-        // Nobody can reach what has no name but those who have it open: kept for them.
+        let named: BTreeSet<_> = self.shown.names.files().map(|(_, file)| file).collect();
+        let open = &self.open;
+        let contents = &mut self.shown.contents;
+        contents.retain(|file, _| named.contains(file) || open.contains_key(file));
         self.base = self.shown.clone();
     }
 
-    pub(crate) fn next_handle(&mut self) -> u64 {
+    /// Opens a file under a new handle.
+    pub(crate) fn open(&mut self, file: FileId) -> u64 {
+        *self.open.entry(file).or_default() += 1;
         self.last_handle += 1;
         self.last_handle
+    }
+
+    /// Closes a handle, which gives up its lock.
+    pub(crate) fn close(&mut self, file: FileId, handle: u64) {
+        if self.locks.get(&file) == Some(&handle) {
+            self.locks.remove(&file);
+        }
+        if let Some(count) = self.open.get_mut(&file) {
+            *count -= 1;
+            if *count == 0 {
+                self.open.remove(&file);
+            }
+        }
     }
 
     pub(crate) fn make_file(&mut self, path: &Path) -> io::Result<FileId> {
@@ -107,23 +130,33 @@ impl State {
         Ok(())
     }
 
-    pub(crate) fn content(&self, file: FileId) -> &[u8] {
-        self.shown
-            .contents
-            .get(&file)
-            .map_or(&[], |content| content)
+    /// What a file shows. One that is not there any more is empty.
+    pub(crate) fn content(&self, file: FileId) -> Arc<Content> {
+        let content = self.shown.contents.get(&file);
+        content.cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn size(&self, file: FileId) -> usize {
+        let content = self.shown.contents.get(&file);
+        content.map_or(0, |content| content.size())
     }
 
     /// Writes, as far as there is space and nothing fails.
     pub(crate) fn write(&mut self, file: FileId, offset: usize, bytes: &[u8]) -> io::Result<()> {
-        let done = self.faults.check(Call::Write, &self.shown.names.path(file));
-        let (done, len) = match done {
-            Ok(()) => self.fitting(file, offset, bytes.len()),
-            Err(error) => (Err(error), bytes.len() / 2),
+        let len = bytes.len();
+        let failed = self.faults.check(Call::Write, &self.shown.names.path(file));
+        let size_max = self.size(file) as u64 + self.free_space();
+        let (done, len) = match failed {
+            Err(error) => (Err(error), whole_sectors(offset, len / 2)),
+            Ok(()) if size_max < (offset + len) as u64 => (
+                Err(io::ErrorKind::StorageFull.into()),
+                whole_sectors(offset, (size_max as usize).saturating_sub(offset)),
+            ),
+            Ok(()) => (Ok(()), len),
         };
         if len > 0 {
             let bytes = bytes[..len].to_vec();
-            trace::write(&mut self.shown.contents, file, offset, &bytes);
+            content_mut(&mut self.shown.contents, file).write(offset, &bytes);
             self.trace.push(Operation::Write {
                 file,
                 offset,
@@ -133,26 +166,14 @@ impl State {
         done
     }
 
-    /// How much of `len` bytes at `offset` there is space for, and the error if not for all.
-    fn fitting(&self, file: FileId, offset: usize, len: usize) -> (io::Result<()>, usize) {
-        let size_max = self.content(file).len() as u64 + self.free_space();
-        match size_max >= (offset + len) as u64 {
-            true => (Ok(()), len),
-            false => (
-                Err(io::ErrorKind::StorageFull.into()),
-                (size_max as usize).saturating_sub(offset),
-            ),
-        }
-    }
-
     pub(crate) fn set_size(&mut self, file: FileId, size: usize) -> io::Result<()> {
         self.faults
             .check(Call::Write, &self.shown.names.path(file))?;
-        let grown = size.saturating_sub(self.content(file).len());
+        let grown = size.saturating_sub(self.size(file));
         if grown as u64 > self.free_space() {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        trace::resize(&mut self.shown.contents, file, size);
+        content_mut(&mut self.shown.contents, file).set_size(size);
         self.trace.push(Operation::SetSize { file, size });
         Ok(())
     }
@@ -177,7 +198,13 @@ impl State {
             return u64::from(u32::MAX);
         };
         let files = self.shown.names.files();
-        let used = files.map(|(_, file)| self.content(file).len() as u64).sum();
+        let used = files.map(|(_, file)| self.size(file) as u64).sum();
         space.saturating_sub(used)
     }
+}
+
+/// How much of `len` bytes at `offset` is done by a write that fails: no sector in part.
+fn whole_sectors(offset: usize, len: usize) -> usize {
+    let end = offset + len;
+    (end - end % SECTOR_SIZE).saturating_sub(offset)
 }

@@ -109,7 +109,7 @@ impl Survival {
         };
         let mut files: BTreeMap<FileId, Pending> = BTreeMap::new();
         for (file, content) in &base.contents {
-            files.entry(*file).or_default().size = content.len();
+            files.entry(*file).or_default().size = content.size();
         }
         for (position, operation) in operations.iter().enumerate() {
             survival.note(&mut files, position, operation);

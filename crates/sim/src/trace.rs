@@ -1,13 +1,10 @@
 //! What was done to a disk, in order.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::path::PathBuf;
 
 /// A file, whatever its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct FileId(pub(crate) u64);
-
-/// The contents of files. One that is shared is copied when it is written to.
-pub(crate) type Contents = BTreeMap<FileId, Arc<Vec<u8>>>;
 
 /// What was done.
 #[derive(Debug, Clone)]
@@ -48,19 +45,4 @@ pub(crate) enum NameChange {
     Dir { path: PathBuf },
     Rename { from: PathBuf, to: PathBuf },
     Remove { path: PathBuf },
-}
-
-/// Writes into contents as the kernel would show it.
-pub(crate) fn write(contents: &mut Contents, file: FileId, offset: usize, bytes: &[u8]) {
-    let content = Arc::make_mut(contents.entry(file).or_default());
-    let end = offset + bytes.len();
-    if content.len() < end {
-        content.resize(end, 0);
-    }
-    content[offset..end].copy_from_slice(bytes);
-}
-
-/// Cuts or extends a file.
-pub(crate) fn resize(contents: &mut Contents, file: FileId, size: usize) {
-    Arc::make_mut(contents.entry(file).or_default()).resize(size, 0);
 }

@@ -83,7 +83,7 @@ fn put<R: StoredPackets>(
     };
     // A leader whose clock is behind its predecessor's must not make a packet look older.
     let received = old.as_ref().map_or(now, |old| now.max(old.received));
-    packets.put(&StoredPacket { received, packet }, old.as_ref())?;
+    packets.put(&StoredPacket { received, packet })?;
     Ok(outcome)
 }
 

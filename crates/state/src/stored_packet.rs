@@ -41,9 +41,8 @@ pub trait StoredPackets {
     /// What is stored of `key`.
     fn stored_packet(&self, key: &PublicKey) -> Result<Option<StoredPacket>, Self::Error>;
 
-    /// Stores a packet in place of `old`, which is what [`stored_packet`](Self::stored_packet) returned.
-    fn put(&mut self, stored: &StoredPacket, old: Option<&StoredPacket>)
-    -> Result<(), Self::Error>;
+    /// Stores a packet in place of any that its key has.
+    fn put(&mut self, stored: &StoredPacket) -> Result<(), Self::Error>;
 
     /// Removes up to `count_max` packets received before `cutoff`, oldest first, and says how many.
     fn remove_received_before(

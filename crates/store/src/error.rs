@@ -1,21 +1,19 @@
 //! What can go wrong.
 
-use std::path::PathBuf;
+use std::{io, path::PathBuf};
+
+use crate::Damage;
 
 /// Why the store failed. All of these are fatal to the node, but for a snapshot that arrived
-/// damaged, which the leader sends again.
+/// damaged, which the leader sends again, and for damage, which memory or a peer heals.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The file cannot be opened.
-    #[error("the store {} cannot be opened", path.display())]
-    Open {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: Box<redb::Error>,
-    },
     /// The file was written by a version that this one cannot read.
-    #[error("the store {} has format {found}, this version reads {supported}", path.display())]
+    #[error(
+        "the store {} has format {found}, this version reads {supported}: run the version that \
+         wrote it, or start with an empty data directory as a new node",
+        path.display()
+    )]
     Format {
         /// The file.
         path: PathBuf,
@@ -24,13 +22,19 @@ pub enum StoreError {
         /// The format of this version.
         supported: u8,
     },
+    /// Another process has the file open.
+    #[error("the store {} is in use: stop the other process first", path.display())]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
     /// A read or a write failed.
     #[error("the store failed")]
     Redb(#[source] Box<redb::Error>),
     /// What is stored cannot be what was written.
-    #[error("the store is damaged: {0}")]
-    Damaged(String),
-    /// A file beside the store cannot be handled.
+    #[error("{0}")]
+    Damaged(Damage),
+    /// A file of the store, or one beside it, cannot be handled.
     #[error("{} cannot be {action}", path.display())]
     File {
         /// What was tried.
@@ -38,11 +42,24 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// A snapshot arrived damaged or in a form that this version does not know.
     #[error("the snapshot received is unusable: {0}")]
     Snapshot(&'static str),
+}
+
+impl StoreError {
+    /// Whether it lies in what is on disk, so that trying again changes nothing.
+    pub fn is_of_data(&self) -> bool {
+        matches!(self, Self::Format { .. } | Self::Damaged(_))
+    }
+}
+
+impl From<Damage> for StoreError {
+    fn from(damage: Damage) -> Self {
+        Self::Damaged(damage)
+    }
 }
 
 macro_rules! from_redb {
@@ -57,6 +74,7 @@ macro_rules! from_redb {
 
 from_redb!(
     CommitError,
+    DatabaseError,
     SetDurabilityError,
     StorageError,
     TableError,

@@ -1,39 +1,41 @@
 //! The packets inside a transaction, as the state machine sees them.
 
-use quorate_packet::PublicKey;
+use std::{collections::BTreeSet, convert::Infallible};
+
+use bytes::Bytes;
+use quorate_packet::{PublicKey, SignedPacket};
 use quorate_state::{StoredPacket, StoredPackets, UnixMillis};
-use redb::{ReadableTable, Table};
 
 use crate::{
-    StoreError,
-    schema::{Key, RetentionKey, retention_key},
+    memory::{Changes, Memory},
+    schema::Summary,
 };
 
-/// The packets of one transaction.
-pub struct PacketsMut<'txn> {
-    pub(crate) packets: Table<'txn, &'static Key, &'static [u8]>,
-    pub(crate) retention: Table<'txn, &'static RetentionKey, ()>,
-    pub(crate) count: u64,
+/// The packets of one transaction. Each change is there for reads at once.
+pub struct PacketsMut<'a> {
+    pub(crate) memory: &'a Memory,
+    pub(crate) by_age: &'a mut BTreeSet<(UnixMillis, PublicKey)>,
+    pub(crate) changes: &'a mut Changes,
+    pub(crate) summary: Summary,
 }
 
 impl StoredPackets for PacketsMut<'_> {
-    type Error = StoreError;
+    type Error = Infallible;
 
-    fn stored_packet(&self, key: &PublicKey) -> Result<Option<StoredPacket>, StoreError> {
-        find(&self.packets, key)
+    fn stored_packet(&self, key: &PublicKey) -> Result<Option<StoredPacket>, Infallible> {
+        Ok(self.memory.stored_packet(key))
     }
 
-    fn put(&mut self, stored: &StoredPacket, old: Option<&StoredPacket>) -> Result<(), StoreError> {
-        let key = stored.packet.key().as_bytes();
-        self.packets.insert(key, stored.encode().as_slice())?;
-        match old {
-            Some(old) => {
-                self.retention.remove(&retention_key(old.received, key))?;
-            }
-            None => self.count += 1,
+    fn put(&mut self, stored: &StoredPacket) -> Result<(), Infallible> {
+        let stored = with_own_payload(stored);
+        let key = *stored.packet.key();
+        if let Some(old) = self.memory.insert(stored.clone()) {
+            self.by_age.remove(&(old.received, key));
+            self.summary.remove(&old);
         }
-        self.retention
-            .insert(&retention_key(stored.received, key), ())?;
+        self.by_age.insert((stored.received, key));
+        self.summary.insert(&stored);
+        self.changes.insert(key, Some(stored));
         Ok(())
     }
 
@@ -41,41 +43,29 @@ impl StoredPackets for PacketsMut<'_> {
         &mut self,
         cutoff: UnixMillis,
         count_max: usize,
-    ) -> Result<usize, StoreError> {
-        let end = retention_key(cutoff, &Key::default());
+    ) -> Result<usize, Infallible> {
         let mut removed = 0;
-        while removed < count_max {
-            let Some((oldest, ())) = self
-                .retention
-                .pop_first()?
-                .map(|(k, v)| (*k.value(), v.value()))
-            else {
-                break;
-            };
-            if oldest >= end {
-                self.retention.insert(&oldest, ())?;
-                break;
+        while removed < count_max
+            && let Some(&(received, key)) = self.by_age.first()
+            && received < cutoff
+        {
+            self.by_age.pop_first();
+            self.changes.insert(key, None);
+            if let Some(old) = self.memory.remove(&key) {
+                self.summary.remove(&old);
             }
-            let key = oldest
-                .last_chunk()
-                .expect("a retention key ends in a public key");
-            self.packets.remove(key)?;
             removed += 1;
         }
-        self.count -= removed as u64;
         Ok(removed)
     }
 }
 
-/// The packet of `key` in a table.
-pub(crate) fn find(
-    packets: &impl ReadableTable<&'static Key, &'static [u8]>,
-    key: &PublicKey,
-) -> Result<Option<StoredPacket>, StoreError> {
-    let Some(value) = packets.get(key.as_bytes())? else {
-        return Ok(None);
-    };
-    StoredPacket::decode(*key, value.value())
-        .map(Some)
-        .ok_or_else(|| StoreError::Damaged(format!("the packet of {key} is cut short")))
+/// A payload is a piece of the batch in which it came, and would keep all of that in memory.
+fn with_own_payload(stored: &StoredPacket) -> StoredPacket {
+    let payload = Bytes::copy_from_slice(stored.packet.payload());
+    let packet = SignedPacket::assume_verified(*stored.packet.key(), payload);
+    StoredPacket {
+        received: stored.received,
+        packet: packet.expect("a packet has a possible size"),
+    }
 }

@@ -1,53 +1,33 @@
 //! Snapshots as they arrive.
 
-use std::path::PathBuf;
-
 use bytes::Bytes;
 use quorate_packet::{PUBLIC_KEY_SIZE, PublicKey};
 use quorate_state::StoredPacket;
-use redb::{Database, Durability};
 
 use crate::{
-    Meta, StoreError,
+    Config, Meta, StoreError,
     digest::{DIGEST_SIZE, StreamDigest},
-    schema::{Key, META, PACKETS, RETENTION, retention_key},
+    file::{CheckpointFile, Contents},
+    schema::{Key, Summary},
     snapshot::{KIND_END, KIND_PACKETS},
-    store::open_database,
 };
-
-/// Memory for the pages of a store that is being received, in bytes. It is written in key order, so
-/// that few pages are in use at a time.
-const CACHE_SIZE: usize = 32 * 1024 * 1024;
 
 /// Builds a new file from the chunks of a snapshot, which must come in order.
 pub struct SnapshotReceiver {
-    path: PathBuf,
-    database: Database,
+    file: CheckpointFile,
     digest: StreamDigest,
     last_key: Option<Key>,
-    packet_count: u64,
+    summary: Summary,
     complete: bool,
 }
 
 impl SnapshotReceiver {
-    pub(crate) fn create(path: PathBuf) -> Result<Self, StoreError> {
-        match std::fs::remove_file(&path) {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(source) => {
-                return Err(StoreError::File {
-                    action: "removed",
-                    path,
-                    source,
-                });
-            }
-        }
+    pub(crate) fn create(config: &Config) -> Result<Self, StoreError> {
         Ok(Self {
-            database: open_database(&path, CACHE_SIZE)?,
-            path,
+            file: CheckpointFile::create(config, "incoming")?,
             digest: StreamDigest::default(),
             last_key: None,
-            packet_count: 0,
+            summary: Summary::default(),
             complete: false,
         })
     }
@@ -71,7 +51,7 @@ impl SnapshotReceiver {
             }
             KIND_END => {
                 self.check_digest(expected)?;
-                if body != self.packet_count.to_be_bytes() {
+                if body != self.summary.count.to_be_bytes() {
                     return Err(StoreError::Snapshot("the number of packets differs"));
                 }
                 self.complete = true;
@@ -85,9 +65,8 @@ impl SnapshotReceiver {
     pub fn complete(self) -> Result<ReceivedSnapshot, StoreError> {
         match self.complete {
             true => Ok(ReceivedSnapshot {
-                path: self.path,
-                database: self.database,
-                packet_count: self.packet_count,
+                file: self.file,
+                summary: self.summary,
             }),
             false => Err(StoreError::Snapshot("it ended early")),
         }
@@ -101,25 +80,19 @@ impl SnapshotReceiver {
     }
 
     fn insert(&mut self, mut body: &[u8]) -> Result<(), StoreError> {
-        let mut txn = self.database.begin_write()?;
-        txn.set_durability(Durability::None)?;
-        {
-            let mut packets = txn.open_table(PACKETS)?;
-            let mut retention = txn.open_table(RETENTION)?;
-            while !body.is_empty() {
-                let (key, value) = split_packet(&mut body)?;
-                if self.last_key.is_some_and(|last| last >= key) {
-                    return Err(StoreError::Snapshot("the packets are out of order"));
-                }
-                let stored = StoredPacket::decode(PublicKey::from_bytes(key), value)
-                    .ok_or(StoreError::Snapshot("a packet is too short"))?;
-                packets.insert(&key, value)?;
-                retention.insert(&retention_key(stored.received, &key), ())?;
-                self.last_key = Some(key);
-                self.packet_count += 1;
+        let mut packets = Vec::new();
+        while !body.is_empty() {
+            let (key, encoded) = split_packet(&mut body)?;
+            if self.last_key.is_some_and(|last| last >= key) {
+                return Err(StoreError::Snapshot("the packets are out of order"));
             }
+            let stored = StoredPacket::decode(PublicKey::from_bytes(key), encoded)
+                .ok_or(StoreError::Snapshot("a packet has an impossible size"))?;
+            self.summary.insert(&stored);
+            self.last_key = Some(key);
+            packets.push((key, encoded));
         }
-        Ok(txn.commit()?)
+        self.file.store(packets)
     }
 }
 
@@ -130,28 +103,22 @@ fn split_packet<'a>(body: &mut &'a [u8]) -> Result<(Key, &'a [u8]), StoreError> 
         .ok_or(CUT_SHORT)?;
     let (size, rest) = rest.split_first_chunk().ok_or(CUT_SHORT)?;
     let size = usize::from(u16::from_be_bytes(*size));
-    let (value, rest) = rest.split_at_checked(size).ok_or(CUT_SHORT)?;
+    let (encoded, rest) = rest.split_at_checked(size).ok_or(CUT_SHORT)?;
     *body = rest;
-    Ok((*key, value))
+    Ok((*key, encoded))
 }
 
 /// A whole snapshot in a file of its own, to be installed.
 pub struct ReceivedSnapshot {
-    path: PathBuf,
-    database: Database,
-    packet_count: u64,
+    file: CheckpointFile,
+    summary: Summary,
 }
 
 impl ReceivedSnapshot {
-    /// Sets the meta, makes the file durable and closes it.
-    pub(crate) fn finish(self, mut meta: Meta) -> Result<PathBuf, StoreError> {
-        let mut txn = self.database.begin_write()?;
-        txn.set_two_phase_commit(true);
-        txn.set_quick_repair(true);
-        meta.packet_count = self.packet_count;
-        meta.write(&mut txn.open_table(META)?)?;
-        txn.commit()?;
-        drop(self.database);
-        Ok(self.path)
+    /// Sets the meta, makes the file durable and reads it back.
+    pub(crate) fn finish(self, meta: Meta) -> Result<(CheckpointFile, Contents), StoreError> {
+        self.file.commit([], &meta.with(self.summary))?;
+        let contents = self.file.load()?;
+        Ok((self.file, contents))
     }
 }

@@ -1,201 +1,232 @@
 //! The store.
 
 use std::{
-    fs::File,
-    path::{Path, PathBuf},
+    fmt, io,
+    path::PathBuf,
     sync::{Arc, PoisonError, RwLock},
 };
 
+use quorate_disk::{Disk, OpenMode};
 use quorate_packet::PublicKey;
 use quorate_state::{StoredPacket, UnixMillis};
-use redb::{Database, Durability, ReadableDatabase, ReadableTable};
 
 use crate::{
-    Meta, Metrics, PacketsMut, ReceivedSnapshot, Snapshot, SnapshotReceiver, StoreError, packets,
-    schema::{FORMAT, META, META_FORMAT, PACKETS, RETENTION, received},
+    Checkpoint, Extent, Meta, Metrics, PacketsMut, ReceivedSnapshot, Snapshot, SnapshotReceiver,
+    StoreError, StoreScrub,
+    checkpoint_lock::CheckpointLock,
+    file::{CheckpointFile, Contents, failed, remove},
+    memory::Memory,
 };
 
 /// Where the store lives.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The file. A snapshot that is being received stands beside it.
+    /// The disk.
+    pub disk: Arc<dyn Disk>,
+    /// The file. Those that are being built stand beside it. The directory must be there.
     pub path: PathBuf,
-    /// Memory for pages, in bytes.
+    /// Memory for the pages that checkpoints and snapshots work on, in bytes. A file that is being
+    /// received takes as much again.
     pub cache_size: usize,
 }
 
 /// The packets of one node.
 ///
-/// Reads run beside everything else. Transactions and checkpoints exclude each other; a caller that
-/// must not block takes a lock of its own before it calls.
+/// Reads wait for nothing but a map. Transactions exclude each other, and nothing else makes them
+/// wait. Checkpoints and installations exclude each other.
 pub struct Store {
-    config: Config,
-    database: RwLock<Arc<Database>>,
-    metrics: Metrics,
+    shared: Arc<Shared>,
+}
+
+/// What a checkpoint needs of a store.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) memory: Memory,
+    pub(crate) metrics: Metrics,
+    pub(crate) checkpoint_lock: Arc<CheckpointLock>,
+    file: RwLock<Arc<CheckpointFile>>,
+}
+
+impl Shared {
+    /// The file of the last checkpoint.
+    pub(crate) fn file(&self) -> Arc<CheckpointFile> {
+        let file = self.file.read();
+        file.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Puts a committed file in place of the last one, which holds nothing any more, even when the
+    /// new one could not be given its name for sure.
+    pub(crate) fn replace_file(&self, mut file: CheckpointFile) -> Result<(), StoreError> {
+        let published = file.publish(&self.config);
+        published.inspect_err(|_| self.file().close())?;
+        let mut current = self.file.write().unwrap_or_else(PoisonError::into_inner);
+        let old = std::mem::replace(&mut *current, Arc::new(file));
+        drop(current);
+        // Closing a file writes to it.
+        drop(old);
+        Ok(())
+    }
 }
 
 impl Store {
-    /// Opens the store, or makes an empty one.
+    /// Opens the store, or makes an empty one where there is no file.
+    ///
+    /// Reads and verifies all of it: a few seconds for a million packets. What fails is
+    /// [`StoreError::Damaged`], and left as it is. Whether a store that was empty, or older, is one
+    /// that this node may have, the caller knows.
     pub fn open(config: Config, metrics: Metrics) -> Result<Self, StoreError> {
-        let database = open_database(&config.path, config.cache_size)?;
-        Ok(Self {
+        let (file, contents) = match is_absent(&config)? {
+            false => CheckpointFile::open(&config)?,
+            true => {
+                let mut file = CheckpointFile::create(&config, "new")?;
+                file.commit([], &Meta::default())?;
+                file.publish(&config)?;
+                (file, Contents::default())
+            }
+        };
+        // Only now, for only now they are known to be nobody's.
+        for extension in ["new", "rebuild", "incoming"] {
+            remove(&config, &config.path.with_extension(extension))?;
+        }
+        Ok(Self::new(config, file, contents, metrics))
+    }
+
+    /// Makes a store of a received snapshot, in place of a file that is damaged.
+    pub fn create_from(
+        config: Config,
+        received: ReceivedSnapshot,
+        meta: Meta,
+        metrics: Metrics,
+    ) -> Result<Self, StoreError> {
+        let (mut file, contents) = received.finish(meta)?;
+        file.publish(&config)?;
+        Ok(Self::new(config, file, contents, metrics))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    fn new(config: Config, file: CheckpointFile, contents: Contents, metrics: Metrics) -> Self {
+        let shared = Shared {
             config,
-            database: RwLock::new(Arc::new(database)),
+            memory: Memory::new(contents),
             metrics,
-        })
+            checkpoint_lock: Arc::default(),
+            file: RwLock::new(Arc::new(file)),
+        };
+        Self {
+            shared: Arc::new(shared),
+        }
+    }
+
+    /// Where it lives.
+    pub fn config(&self) -> &Config {
+        &self.shared.config
     }
 
     /// The packet of `key`.
-    pub fn stored_packet(&self, key: &PublicKey) -> Result<Option<StoredPacket>, StoreError> {
-        let packets = self.database().begin_read()?.open_table(PACKETS)?;
-        packets::find(&packets, key)
+    pub fn stored_packet(&self, key: &PublicKey) -> Option<StoredPacket> {
+        self.shared.memory.stored_packet(key)
     }
 
     /// What the packets reflect.
-    pub fn meta(&self) -> Result<Meta, StoreError> {
-        Meta::read(&self.database().begin_read()?.open_table(META)?)
-    }
-
-    /// Changes packets and `meta` in one transaction, visible to reads when this returns and
-    /// durable with the next checkpoint. Returns the new meta with what `change` returned.
-    ///
-    /// `change` gets the meta as it stands and sets `applied` and `membership` in it; the number of
-    /// packets is kept here.
-    pub fn transact<T>(
-        &self,
-        change: impl FnOnce(&mut PacketsMut<'_>, &mut Meta) -> Result<T, StoreError>,
-    ) -> Result<(Meta, T), StoreError> {
-        let timer = self.metrics.transaction_duration_seconds.start_timer();
-        let mut txn = self.database().begin_write()?;
-        txn.set_durability(Durability::None)?;
-        let result = {
-            let mut table = txn.open_table(META)?;
-            let mut meta = Meta::read(&table)?;
-            let mut packets = PacketsMut {
-                packets: txn.open_table(PACKETS)?,
-                retention: txn.open_table(RETENTION)?,
-                count: meta.packet_count,
-            };
-            let value = change(&mut packets, &mut meta)?;
-            meta.packet_count = packets.count;
-            meta.write(&mut table)?;
-            (meta, value)
-        };
-        txn.commit()?;
-        timer.observe_duration();
-        Ok(result)
-    }
-
-    /// Makes everything durable that was transacted before, and says what that is.
-    ///
-    /// The log must be on disk through the applied entry before this is called.
-    pub fn checkpoint(&self) -> Result<Meta, StoreError> {
-        let timer = self.metrics.checkpoint_duration_seconds.start_timer();
-        let mut txn = self.database().begin_write()?;
-        txn.set_durability(Durability::Immediate)?;
-        txn.set_two_phase_commit(true);
-        txn.set_quick_repair(true);
-        let meta = Meta::read(&txn.open_table(META)?)?;
-        txn.commit()?;
-        timer.observe_duration();
-        Ok(meta)
-    }
-
-    /// The packets as they stand.
-    pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        Snapshot::new(&*self.database())
-    }
-
-    /// Begins to receive a snapshot, in place of any that was begun before.
-    pub fn receive(&self) -> Result<SnapshotReceiver, StoreError> {
-        SnapshotReceiver::create(self.config.path.with_extension("incoming"))
-    }
-
-    /// Replaces all packets by those of a received snapshot, durably, and sets what they reflect.
-    /// The number of packets in `meta` is not read.
-    pub fn install(&self, received: ReceivedSnapshot, meta: Meta) -> Result<(), StoreError> {
-        let path = received.finish(meta)?;
-        let mut database = self
-            .database
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        std::fs::rename(&path, &self.config.path).map_err(|source| StoreError::File {
-            action: "moved into place",
-            path,
-            source,
-        })?;
-        sync_dir(&self.config.path)?;
-        *database = Arc::new(open_database(&self.config.path, self.config.cache_size)?);
-        Ok(())
+    pub fn meta(&self) -> Meta {
+        self.shared.memory.state().meta.clone()
     }
 
     /// When the packet that was received longest ago was received.
-    pub fn oldest_received(&self) -> Result<Option<UnixMillis>, StoreError> {
-        let retention = self.database().begin_read()?.open_table(RETENTION)?;
-        Ok(retention.first()?.map(|(key, _)| received(key.value())))
+    pub fn oldest_received(&self) -> Option<UnixMillis> {
+        let state = self.shared.memory.state();
+        state.by_age.first().map(|(received, _)| *received)
     }
 
     /// The size of the file, in bytes.
     pub fn size(&self) -> u64 {
-        std::fs::metadata(&self.config.path).map_or(0, |metadata| metadata.len())
+        self.shared.file().size()
     }
 
-    fn database(&self) -> Arc<Database> {
-        self.database
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    /// Changes packets and `meta`, in memory. Returns the new meta with what `change` returned.
+    ///
+    /// `change` gets the meta as it stands and sets `applied` and `membership` in it; number and
+    /// hash of the packets are kept here. Each packet is there for reads as soon as it is put, so
+    /// whoever waits for an entry waits until this returns. A `change` that panics has left half of
+    /// itself: after that every call but [`stored_packet`](Self::stored_packet) panics.
+    pub fn transact<T>(
+        &self,
+        change: impl FnOnce(&mut PacketsMut<'_>, &mut Meta) -> T,
+    ) -> (Meta, T) {
+        let metrics = &self.shared.metrics;
+        let timer = metrics.transaction_duration_seconds.start_timer();
+        let result = self.shared.memory.transact(change);
+        timer.observe_duration();
+        result
+    }
+
+    /// Takes the packets as they stand for a checkpoint. Waits for another one, or an installation,
+    /// to end: to be called where a thread may block.
+    ///
+    /// Transactions wait for a moment, which for [`Extent::Everything`] is that of cloning a list
+    /// of all packets, some tenths of a second for a million.
+    pub fn begin_checkpoint(&self, extent: Extent) -> Checkpoint {
+        Checkpoint::begin(self.shared.clone(), extent)
+    }
+
+    /// The packets of the last checkpoint.
+    pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        Snapshot::new(self.shared.file())
+    }
+
+    /// Begins to receive a snapshot, in place of any that was begun before. There need not be a
+    /// store that can be opened.
+    pub fn receiver(config: &Config) -> Result<SnapshotReceiver, StoreError> {
+        SnapshotReceiver::create(config)
+    }
+
+    /// Replaces all packets by those of a received snapshot, durably, and sets what they reflect.
+    /// Number and hash of the packets in `meta` are not read.
+    ///
+    /// The packets are in memory twice for a moment. No transaction may run meanwhile: it would be
+    /// lost.
+    pub fn install(&self, received: ReceivedSnapshot, meta: Meta) -> Result<(), StoreError> {
+        let _guard = self.shared.checkpoint_lock.acquire();
+        let (file, contents) = received.finish(meta)?;
+        self.shared.replace_file(file)?;
+        self.shared.memory.replace(contents);
+        Ok(())
+    }
+
+    /// Begins to read the last checkpoint from the disk and to verify it. Waits for a checkpoint to
+    /// end: to be called where a thread may block.
+    pub fn scrub(&self) -> Result<StoreScrub, StoreError> {
+        let _guard = self.shared.checkpoint_lock.acquire();
+        StoreScrub::begin(&self.shared.config, self.snapshot()?, &self.shared.metrics)
     }
 }
 
-/// Opens a file, or makes one with all tables in it.
-pub(crate) fn open_database(path: &Path, cache_size: usize) -> Result<Database, StoreError> {
-    let database = Database::builder()
-        .set_cache_size(cache_size)
-        .create(path)
-        .map_err(|error| StoreError::Open {
-            path: path.to_owned(),
-            source: Box::new(error.into()),
-        })?;
-    let txn = database.begin_write()?;
-    {
-        let mut meta = txn.open_table(META)?;
-        let found = meta
-            .get(META_FORMAT)?
-            .and_then(|bytes| bytes.value().first().copied());
-        match found {
-            None => drop(meta.insert(META_FORMAT, [FORMAT].as_slice())?),
-            Some(FORMAT) => {}
-            Some(found) => {
-                return Err(StoreError::Format {
-                    path: path.to_owned(),
-                    found,
-                    supported: FORMAT,
-                });
-            }
-        }
-        txn.open_table(PACKETS)?;
-        txn.open_table(RETENTION)?;
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("path", &self.shared.config.path)
+            .finish_non_exhaustive()
     }
-    txn.commit()?;
-    Ok(database)
 }
 
-/// Makes a rename in the directory of `path` durable.
-fn sync_dir(path: &Path) -> Result<(), StoreError> {
-    let dir = path
-        .parent()
-        .filter(|dir| !dir.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
-    File::open(dir)
-        .and_then(|dir| dir.sync_all())
-        .map_err(|source| StoreError::File {
-            action: "synced",
-            path: dir.to_owned(),
-            source,
-        })
+/// Whether there is no file, or one of which a crash left nothing but the name.
+fn is_absent(config: &Config) -> Result<bool, StoreError> {
+    let path = &config.path;
+    match config.disk.open(path, OpenMode::Read) {
+        Ok(file) => Ok(file.size().map_err(failed("read", path))? == 0),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(failed("opened", path)(error)),
+    }
 }
 
 #[cfg(test)]
 #[path = "store_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "power_tests.rs"]
+mod power_tests;

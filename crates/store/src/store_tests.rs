@@ -1,199 +1,170 @@
 use bytes::Bytes;
-use quorate_packet::SignedPacket;
-use quorate_state::{LogPosition, StoredPackets, UnixMillis};
 
 use super::*;
-
-const CACHE_SIZE: usize = 1024 * 1024;
-
-fn open(path: &Path) -> Store {
-    let metrics = Metrics::register(&quorate_metrics::Registry::new()).unwrap();
-    let config = Config {
-        path: path.to_owned(),
-        cache_size: CACHE_SIZE,
-    };
-    Store::open(config, metrics).unwrap()
-}
-
-fn key(number: u32) -> PublicKey {
-    let mut bytes = [0; 32];
-    bytes[..4].copy_from_slice(&number.to_be_bytes());
-    PublicKey::from_bytes(bytes)
-}
-
-fn stored(number: u32, received: u64, size: usize) -> StoredPacket {
-    let payload = Bytes::from(vec![number as u8; size]);
-    StoredPacket {
-        received: UnixMillis(received),
-        packet: SignedPacket::assume_verified(key(number), payload).unwrap(),
-    }
-}
-
-/// Puts packets as entry `index` of the log would.
-fn put(store: &Store, index: u64, packets: impl IntoIterator<Item = StoredPacket>) {
-    let change = |table: &mut PacketsMut<'_>, meta: &mut Meta| {
-        meta.applied = Some(LogPosition::new(1, index));
-        meta.membership = Bytes::from_static(b"members");
-        for stored in packets {
-            let old = table.stored_packet(stored.packet.key())?;
-            table.put(&stored, old.as_ref())?;
-        }
-        Ok(())
-    };
-    store.transact(change).unwrap();
-}
-
-fn expire(store: &Store, cutoff: u64, count_max: usize) -> usize {
-    let cutoff = UnixMillis(cutoff);
-    store
-        .transact(|table, _| table.remove_received_before(cutoff, count_max))
-        .unwrap()
-        .1
-}
+use crate::fixture::*;
 
 /// What a crash at this moment would leave behind.
-fn crash_image(store: &Store, dir: &Path) -> Store {
-    let image = dir.join("image.redb");
-    std::fs::copy(&store.config.path, &image).unwrap();
-    open(&image)
+fn crash_image(store: &Store) -> (tempfile::TempDir, Store) {
+    let dir = tempfile::tempdir().unwrap();
+    let image = config(dir.path());
+    std::fs::copy(&store.shared.config.path, &image.path).unwrap();
+    let store = open(&image);
+    (dir, store)
 }
 
 #[test]
 fn a_crash_falls_back_to_the_last_checkpoint_whole() {
     let dir = tempfile::tempdir().unwrap();
-    let store = open(&dir.path().join("records.redb"));
+    let store = open(&config(dir.path()));
     put(&store, 1, [stored(1, 10, 100)]);
-    let checkpoint = store.checkpoint().unwrap();
-    assert_eq!(checkpoint, store.meta().unwrap());
+    let at_checkpoint = checkpoint(&store);
+    assert_eq!(at_checkpoint, store.meta());
     put(&store, 2, [stored(1, 20, 200), stored(2, 20, 100)]);
-    assert_eq!(
-        store.stored_packet(&key(1)).unwrap(),
-        Some(stored(1, 20, 200))
-    );
+    assert_eq!(store.stored_packet(&key(1)), Some(stored(1, 20, 200)));
 
-    let image = crash_image(&store, dir.path());
-    assert_eq!(image.meta().unwrap(), checkpoint);
-    assert_eq!(
-        image.stored_packet(&key(1)).unwrap(),
-        Some(stored(1, 10, 100))
-    );
-    assert_eq!(image.stored_packet(&key(2)).unwrap(), None);
-    assert_eq!(
-        expire(&image, 100, 10),
-        1,
-        "the retention index fell back too"
-    );
-}
-
-#[test]
-fn a_failed_change_changes_nothing() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(&dir.path().join("records.redb"));
-    let result = store.transact(|table, meta| {
-        meta.applied = Some(LogPosition::new(1, 1));
-        table.put(&stored(1, 10, 100), None)?;
-        Err::<(), _>(StoreError::Damaged("a test".into()))
-    });
-    assert!(result.is_err());
-    assert_eq!(store.stored_packet(&key(1)).unwrap(), None);
-    assert_eq!(store.meta().unwrap(), Meta::default());
+    let (_dir, image) = crash_image(&store);
+    assert_eq!(image.meta(), at_checkpoint);
+    assert_eq!(image.stored_packet(&key(1)), Some(stored(1, 10, 100)));
+    assert_eq!(image.stored_packet(&key(2)), None);
+    assert_eq!(expire(&image, 100, 10), 1, "the order of age fell back too");
 }
 
 #[test]
 fn expiry_follows_the_time_of_the_last_receipt() {
     let dir = tempfile::tempdir().unwrap();
-    let store = open(&dir.path().join("records.redb"));
-    put(
-        &store,
-        1,
-        (0..4).map(|number| stored(number, 10 + u64::from(number), 100)),
-    );
+    let store = open(&config(dir.path()));
+    put(&store, 1, (0..4).map(|n| stored(n, 10 + u64::from(n), 100)));
     put(&store, 2, [stored(0, 50, 100)]);
-    assert_eq!(store.meta().unwrap().packet_count, 4);
-    assert_eq!(store.oldest_received().unwrap(), Some(UnixMillis(11)));
+    assert_eq!(store.meta().packet_count, 4);
+    assert_eq!(store.oldest_received(), Some(UnixMillis(11)));
     assert_eq!(expire(&store, 13, 1), 1, "no more than asked for");
-    assert_eq!(
-        store.stored_packet(&key(1)).unwrap(),
-        None,
-        "the oldest goes first"
-    );
+    assert_eq!(store.stored_packet(&key(1)), None, "the oldest goes first");
     assert_eq!(expire(&store, 13, 10), 1);
     assert_eq!(
         expire(&store, 13, 10),
         0,
         "what was received at the cutoff stays"
     );
-    assert_eq!(store.meta().unwrap().packet_count, 2);
+    assert_eq!(store.meta().packet_count, 2);
     assert_eq!(expire(&store, u64::MAX, 10), 2);
-    assert_eq!(store.meta().unwrap().packet_count, 0);
+    assert_eq!(
+        store.meta(),
+        Meta {
+            set_hash: 0,
+            packet_count: 0,
+            ..store.meta()
+        }
+    );
+}
+
+#[test]
+fn a_payload_keeps_no_batch_in_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&config(dir.path()));
+    let batch = Bytes::from(vec![7; 100_000]);
+    let packet = quorate_packet::SignedPacket::assume_verified(key(1), batch.slice(5..105));
+    let packet = packet.unwrap();
+    let received = UnixMillis(1);
+    put(&store, 1, [StoredPacket { received, packet }]);
+    assert_eq!(packets(&store).len(), 1);
+    assert!(batch.is_unique(), "nothing but this holds the batch");
 }
 
 fn send(from: &Store, to: &Store) -> Result<(), StoreError> {
     let snapshot = from.snapshot()?;
-    let mut receiver = to.receive()?;
+    let mut receiver = Store::receiver(&to.shared.config)?;
     let mut chunks = snapshot.chunks()?;
     while let Some(chunk) = chunks.next_chunk()? {
         receiver.push(&chunk)?;
     }
-    to.install(
-        receiver.complete()?,
-        Meta {
-            packet_count: 0,
-            ..snapshot.meta().clone()
-        },
-    )
+    let meta = snapshot.meta().clone().with(Default::default());
+    to.install(receiver.complete()?, meta)
 }
 
 #[test]
 fn a_snapshot_makes_an_equal_store() {
-    let dir = tempfile::tempdir().unwrap();
-    let [from, to] = ["from", "to"].map(|name| open(&dir.path().join(name)));
+    let dirs = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let [from, to] = dirs.each_ref().map(|dir| open(&config(dir.path())));
     put(
         &from,
         7,
-        (0..3000).map(|number| stored(number, u64::from(number % 7), 1000)),
+        (0..3000).map(|n| stored(n, u64::from(n % 7), 1000)),
     );
+    checkpoint(&from);
+    put(&from, 8, [stored(0, 8, 100)]);
     put(&to, 1, [stored(9999, 1, 100)]);
+    checkpoint(&to);
+    put(&to, 2, [stored(9998, 1, 100)]);
 
     let held = to.snapshot().unwrap();
     send(&from, &to).unwrap();
     let digest = |store: &Store| store.snapshot().unwrap().digest().unwrap();
     assert_eq!(digest(&from), digest(&to));
-    assert_eq!(from.meta().unwrap(), to.meta().unwrap());
-    assert_eq!(to.stored_packet(&key(9999)).unwrap(), None);
-    assert_eq!(held.meta().packet_count, 1, "a reader keeps what it reads");
-    assert_eq!(expire(&to, 3, 10_000), expire(&from, 3, 10_000));
-    assert_eq!(digest(&from), digest(&to));
-
-    drop(held);
-    let image = crash_image(&to, dir.path());
+    assert_eq!(*from.snapshot().unwrap().meta(), to.meta());
+    assert_eq!(to.stored_packet(&key(9999)), None);
     assert_eq!(
-        image.meta().unwrap().packet_count,
-        3000,
-        "installing is durable"
+        to.stored_packet(&key(0)),
+        Some(stored(0, 0, 1000)),
+        "as of the checkpoint"
     );
+    assert_eq!(held.meta().packet_count, 1);
+    assert!(held.digest().is_ok(), "a reader keeps what it reads");
+
+    let (_dir, image) = crash_image(&to);
+    assert_eq!(image.meta(), to.meta(), "installing is durable");
+    put(&to, 8, [stored(0, 8, 100)]);
+    assert_eq!(packets(&from), packets(&to));
+    assert_eq!(expire(&to, 3, 10_000), expire(&from, 3, 10_000));
+    assert_eq!(checkpoint(&from), checkpoint(&to));
+    assert_eq!(digest(&from), digest(&to));
+}
+
+#[test]
+fn a_damaged_file_is_replaced_by_a_received_snapshot() {
+    let dirs = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let [from, to] = dirs.each_ref().map(|dir| config(dir.path()));
+    let from = open(&from);
+    put(&from, 7, [stored(1, 1, 100)]);
+    let meta = checkpoint(&from);
+    std::fs::write(&to.path, b"no database at all").unwrap();
+    assert!(matches!(try_open(&to), Err(StoreError::Damaged(_))));
+
+    let mut receiver = Store::receiver(&to).unwrap();
+    let mut chunks = from.snapshot().unwrap().chunks().unwrap();
+    while let Some(chunk) = chunks.next_chunk().unwrap() {
+        receiver.push(&chunk).unwrap();
+    }
+    let received = receiver.complete().unwrap();
+    let store = Store::create_from(to.clone(), received, meta.clone(), metrics()).unwrap();
+    assert_eq!(packets(&store), packets(&from));
+    drop(store);
+    assert_eq!(open(&to).meta(), meta);
 }
 
 #[test]
 fn the_digest_sees_every_byte_and_every_time() {
-    let dir = tempfile::tempdir().unwrap();
-    let digest = |name: &str, stored: StoredPacket| {
-        let store = open(&dir.path().join(name));
+    let digest = |stored: StoredPacket| {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(&config(dir.path()));
         put(&store, 1, [stored]);
-        store.snapshot().unwrap().digest().unwrap()
+        let hash = checkpoint(&store).set_hash;
+        (store.snapshot().unwrap().digest().unwrap(), hash)
     };
-    let first = digest("first", stored(1, 10, 100));
-    assert_eq!(first, digest("same", stored(1, 10, 100)));
-    assert_ne!(first, digest("key", stored(2, 10, 100)));
-    assert_ne!(first, digest("received", stored(1, 11, 100)));
-    assert_ne!(first, digest("size", stored(1, 10, 101)));
+    let first = digest(stored(1, 10, 100));
+    assert_eq!(first, digest(stored(1, 10, 100)));
+    for other in [stored(2, 10, 100), stored(1, 11, 100), stored(1, 10, 101)] {
+        let (digest, hash) = digest(other);
+        assert_ne!(digest, first.0);
+        assert_ne!(hash, first.1);
+    }
 }
 
 #[test]
 fn a_damaged_snapshot_is_refused_and_leaves_the_store_alone() {
-    let dir = tempfile::tempdir().unwrap();
-    let [from, to] = ["from", "to"].map(|name| open(&dir.path().join(name)));
+    let dirs = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let [from, to] = dirs.each_ref().map(|dir| open(&config(dir.path())));
     put(&from, 7, (0..3000).map(|number| stored(number, 1, 1000)));
+    checkpoint(&from);
     put(&to, 1, [stored(9999, 1, 100)]);
     let snapshot = from.snapshot().unwrap();
     let mut source = snapshot.chunks().unwrap();
@@ -201,7 +172,7 @@ fn a_damaged_snapshot_is_refused_and_leaves_the_store_alone() {
     assert!(chunks.len() > 3, "several chunks make the order matter");
 
     let receive = |chunks: &[Bytes]| {
-        let mut receiver = to.receive()?;
+        let mut receiver = Store::receiver(&to.shared.config)?;
         chunks.iter().try_for_each(|chunk| receiver.push(chunk))?;
         receiver.complete()
     };
@@ -223,32 +194,74 @@ fn a_damaged_snapshot_is_refused_and_leaves_the_store_alone() {
         "behind its end"
     );
     assert!(receive(&[Bytes::new()]).is_err(), "an empty chunk");
-    assert_eq!(
-        to.stored_packet(&key(9999)).unwrap(),
-        Some(stored(9999, 1, 100))
-    );
+    assert_eq!(to.stored_packet(&key(9999)), Some(stored(9999, 1, 100)));
     assert!(receive(&chunks).is_ok());
 }
 
 #[test]
 fn a_file_of_another_format_is_refused() {
+    use crate::schema::META;
+
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("records.redb");
-    {
-        let database = Database::create(&path).unwrap();
-        let txn = database.begin_write().unwrap();
-        txn.open_table(META)
-            .unwrap()
-            .insert(META_FORMAT, [9].as_slice())
-            .unwrap();
-        txn.commit().unwrap();
-    }
-    let error = open_database(&path, CACHE_SIZE).err().unwrap();
+    let config = config(dir.path());
+    let database = redb::Database::create(&config.path).unwrap();
+    let txn = database.begin_write().unwrap();
+    let mut table = txn.open_table(META).unwrap();
+    table.insert("format", [1].as_slice()).unwrap();
+    drop(table);
+    txn.commit().unwrap();
+    drop(database);
+    let error = try_open(&config).unwrap_err();
     assert!(
-        matches!(error, StoreError::Format { found: 9, .. }),
+        matches!(
+            error,
+            StoreError::Format {
+                found: 1,
+                supported: 2,
+                ..
+            }
+        ),
         "{error}"
     );
-    std::fs::write(&path, b"no database at all").unwrap();
-    let error = open_database(&path, CACHE_SIZE).err().unwrap();
-    assert!(error.to_string().contains("records.redb"), "{error}");
+    assert!(
+        error.to_string().contains("empty data directory"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_store_has_one_owner() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path());
+    let store = open(&config);
+    let error = try_open(&config).unwrap_err();
+    assert!(matches!(error, StoreError::InUse { .. }), "{error}");
+    drop(store);
+    open(&config);
+}
+
+#[test]
+fn what_interrupted_work_left_is_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path());
+    let left = ["new", "rebuild", "incoming"].map(|name| config.path.with_extension(name));
+    for path in &left {
+        std::fs::write(path, b"half of something").unwrap();
+    }
+    std::fs::write(&config.path, b"").unwrap();
+    let store = open(&config);
+    assert_eq!(store.meta(), Meta::default());
+    assert!(left.iter().all(|path| !path.exists()));
+}
+
+#[test]
+fn what_is_begun_on_one_thread_may_end_on_another() {
+    fn expect_send<T: Send + 'static>() {}
+    expect_send::<Store>();
+    expect_send::<Checkpoint>();
+    expect_send::<Snapshot>();
+    expect_send::<crate::SnapshotChunks>();
+    expect_send::<SnapshotReceiver>();
+    expect_send::<ReceivedSnapshot>();
+    expect_send::<StoreScrub>();
 }

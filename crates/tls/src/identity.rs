@@ -1,15 +1,13 @@
 //! The secret key of a node, and its file.
 
 use std::{
-    fmt,
-    fs::File,
-    io::{self, Read, Write},
-    os::unix::fs::PermissionsExt,
+    fmt, io,
     path::{Path, PathBuf},
 };
 
 use data_encoding::HEXLOWER_PERMISSIVE;
 use ed25519_dalek::{SECRET_KEY_LENGTH, SigningKey};
+use quorate_disk::{Disk, OpenMode, dir_of};
 use quorate_packet::PublicKey;
 
 /// More than any key file has, in bytes: whatever else lies at the path is not read into memory.
@@ -43,23 +41,24 @@ impl Identity {
     ///
     /// A file that every user of the machine can open is refused. Its group may: volumes of
     /// Kubernetes with an `fsGroup` give it access whatever the mode was.
-    pub fn load(path: &Path) -> Result<Self, IdentityError> {
+    pub fn load(disk: &dyn Disk, path: &Path) -> Result<Self, IdentityError> {
         let fail = |source| IdentityError::Read {
             path: path.to_owned(),
             source,
         };
-        let file = File::open(path).map_err(fail)?;
-        let mode = file.metadata().map_err(fail)?.permissions().mode() & 0o777;
+        let file = disk.open(path, OpenMode::Read).map_err(fail)?;
+        let mode = file.mode().map_err(fail)?;
         if mode & OTHERS != 0 {
             return Err(IdentityError::Exposed {
                 path: path.to_owned(),
                 mode,
             });
         }
-        let mut text = String::new();
-        file.take(IDENTITY_SIZE_MAX)
-            .read_to_string(&mut text)
-            .map_err(fail)?;
+        let size = file.size().map_err(fail)?.min(IDENTITY_SIZE_MAX);
+        let mut text = vec![0; size as usize];
+        file.read_at(&mut text, 0).map_err(fail)?;
+        let not_text = |error| fail(io::Error::new(io::ErrorKind::InvalidData, error));
+        let text = String::from_utf8(text).map_err(not_text)?;
         parse(&text).map_err(|reason| IdentityError::Malformed {
             path: path.to_owned(),
             reason,
@@ -70,14 +69,15 @@ impl Identity {
     ///
     /// When this returns, the file is whole on disk; a crash before leaves none at `path`. A file
     /// that is there already stays as it is, and is an error: an identity is never overwritten.
-    pub fn save(&self, path: &Path) -> Result<(), IdentityError> {
-        self.write(path).map_err(|source| match source.kind() {
-            io::ErrorKind::AlreadyExists => IdentityError::Exists(path.to_owned()),
-            _ => IdentityError::Write {
-                path: path.to_owned(),
-                source,
-            },
-        })
+    pub fn save(&self, disk: &dyn Disk, path: &Path) -> Result<(), IdentityError> {
+        self.write(disk, path)
+            .map_err(|source| match source.kind() {
+                io::ErrorKind::AlreadyExists => IdentityError::Exists(path.to_owned()),
+                _ => IdentityError::Write {
+                    path: path.to_owned(),
+                    source,
+                },
+            })
     }
 
     /// The public key: the node's id.
@@ -89,19 +89,24 @@ impl Identity {
         self.0.as_bytes()
     }
 
-    fn write(&self, path: &Path) -> io::Result<()> {
-        let directory = match path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => parent,
-            _ => Path::new("."),
-        };
-        // Temporary files of this crate have mode 0600 from the start.
-        let mut file = tempfile::Builder::new()
-            .prefix(".node.key.")
-            .tempfile_in(directory)?;
-        file.write_all(self.encode().as_bytes())?;
-        file.as_file().sync_all()?;
-        file.persist_noclobber(path)?;
-        File::open(directory)?.sync_all()
+    fn write(&self, disk: &dyn Disk, path: &Path) -> io::Result<()> {
+        // Two processes that make an identity at once must not write into one file.
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".{}.new", std::process::id()));
+        let new = Path::new(&name);
+        match disk.remove(new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let file = disk.open(new, OpenMode::CreateSecret)?;
+        file.write_at(self.encode().as_bytes(), 0)?;
+        file.sync_data()?;
+        let named = disk.rename_new(new, path);
+        if named.is_err() {
+            disk.remove(new)?;
+        }
+        named?;
+        disk.sync_dir(&dir_of(path))
     }
 
     fn encode(&self) -> String {

@@ -1,4 +1,6 @@
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use quorate_disk::LinuxDisk;
 
 use super::*;
 
@@ -7,8 +9,8 @@ fn a_saved_identity_is_loaded_again() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("node.key");
     let identity = Identity::generate().unwrap();
-    identity.save(&path).unwrap();
-    let loaded = Identity::load(&path).unwrap();
+    identity.save(&LinuxDisk, &path).unwrap();
+    let loaded = Identity::load(&LinuxDisk, &path).unwrap();
     assert_eq!(loaded.public_key(), identity.public_key());
     let text = fs::read_to_string(&path).unwrap();
     assert!(text.contains(&identity.public_key().to_string()));
@@ -38,10 +40,13 @@ fn an_identity_is_never_overwritten() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("node.key");
     let first = Identity::generate().unwrap();
-    first.save(&path).unwrap();
-    let error = Identity::generate().unwrap().save(&path).unwrap_err();
+    first.save(&LinuxDisk, &path).unwrap();
+    let error = Identity::generate()
+        .unwrap()
+        .save(&LinuxDisk, &path)
+        .unwrap_err();
     assert!(matches!(&error, IdentityError::Exists(p) if *p == path));
-    let loaded = Identity::load(&path).unwrap();
+    let loaded = Identity::load(&LinuxDisk, &path).unwrap();
     assert_eq!(loaded.public_key(), first.public_key());
     assert_eq!(
         fs::read_dir(dir.path()).unwrap().count(),
@@ -54,7 +59,10 @@ fn an_identity_is_never_overwritten() {
 fn a_damaged_file_says_which_and_why() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("node.key");
-    Identity::generate().unwrap().save(&path).unwrap();
+    Identity::generate()
+        .unwrap()
+        .save(&LinuxDisk, &path)
+        .unwrap();
     let whole = fs::read_to_string(&path).unwrap();
     let key = whole.lines().last().unwrap();
     for (text, reason) in [
@@ -66,13 +74,13 @@ fn a_damaged_file_says_which_and_why() {
         (format!("{key}\n{key}\n"), "more than one line"),
     ] {
         fs::write(&path, text).unwrap();
-        let error = Identity::load(&path).unwrap_err().to_string();
+        let error = Identity::load(&LinuxDisk, &path).unwrap_err().to_string();
         assert!(error.contains(reason), "{error}");
         assert!(error.contains(path.to_str().unwrap()), "{error}");
     }
     fs::write(&path, [0xff; 70]).unwrap();
     assert!(matches!(
-        Identity::load(&path),
+        Identity::load(&LinuxDisk, &path),
         Err(IdentityError::Read { .. })
     ));
 }
@@ -81,9 +89,12 @@ fn a_damaged_file_says_which_and_why() {
 fn a_missing_file_and_a_missing_directory_are_named() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("absent").join("node.key");
-    let error = Identity::load(&path).unwrap_err().to_string();
+    let error = Identity::load(&LinuxDisk, &path).unwrap_err().to_string();
     assert!(error.contains(path.to_str().unwrap()), "{error}");
-    let error = Identity::generate().unwrap().save(&path).unwrap_err();
+    let error = Identity::generate()
+        .unwrap()
+        .save(&LinuxDisk, &path)
+        .unwrap_err();
     assert!(matches!(&error, IdentityError::Write { path: p, .. } if *p == path));
 }
 
@@ -91,16 +102,19 @@ fn a_missing_file_and_a_missing_directory_are_named() {
 fn the_file_is_its_owners_alone_and_refused_when_open_to_all() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("node.key");
-    Identity::generate().unwrap().save(&path).unwrap();
+    Identity::generate()
+        .unwrap()
+        .save(&LinuxDisk, &path)
+        .unwrap();
     let mode = fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
 
     let set_mode = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
     set_mode(0o660);
-    Identity::load(&path).unwrap();
+    Identity::load(&LinuxDisk, &path).unwrap();
     for mode in [0o604, 0o644, 0o602] {
         set_mode(mode);
-        let error = Identity::load(&path).unwrap_err();
+        let error = Identity::load(&LinuxDisk, &path).unwrap_err();
         assert!(matches!(error, IdentityError::Exposed { mode: m, .. } if m == mode));
     }
 }

@@ -34,11 +34,13 @@ impl ConfigV1 {
             log: self.log.clone(),
         };
         quorate_raft::Config {
-            node: NodeId(identity),
-            voters: self.voters(identity),
             has_joined,
-            dir: self.data_dir.clone(),
             settings,
+            ..quorate_raft::Config::new(
+                NodeId(identity),
+                self.voters(identity),
+                self.data_dir.clone(),
+            )
         }
     }
 

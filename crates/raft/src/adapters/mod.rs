@@ -24,6 +24,7 @@ mod state_machine;
 mod types;
 mod view;
 
+pub(crate) use log_storage::flushed;
 pub(crate) use raft::{Proposal, Raft};
-pub(crate) use state_machine::StateMachine;
+pub(crate) use state_machine::{StateMachine, blocking, membership};
 pub(crate) use view::View;

@@ -241,7 +241,7 @@ async fn send_snapshot(
     vote: Vote,
     snapshot: Snapshot,
 ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
-    let SnapshotData::Held(held) = snapshot.snapshot else {
+    let SnapshotData::Held(held, damage) = snapshot.snapshot else {
         let text = "a snapshot that was received is installed, never sent on";
         return Err(StreamingError::Network(NetworkError::from_string(text)));
     };
@@ -253,11 +253,13 @@ async fn send_snapshot(
     if let Some(early) = send_piece(link, begin).await? {
         return Ok(early);
     }
-    let mut chunks = held.chunks().map_err(|e| network_error(&e))?;
+    let chunks = held.chunks().inspect_err(|_| damage.notify_one());
+    let mut chunks = chunks.map_err(|e| network_error(&e))?;
     loop {
         let read = tokio::task::spawn_blocking(move || (chunks.next_chunk(), chunks)).await;
         let (chunk, rest) = read.map_err(|e| network_error(&e))?;
         chunks = rest;
+        let chunk = chunk.inspect_err(|_| damage.notify_one());
         let request = match chunk.map_err(|e| network_error(&e))? {
             Some(chunk) => Request::SnapshotChunk(chunk),
             None => Request::SnapshotEnd,

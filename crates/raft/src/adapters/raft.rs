@@ -6,12 +6,12 @@ use bytes::Bytes;
 use openraft::{
     ReadPolicy,
     async_runtime::WatchReceiver,
-    errors::{ClientWriteError, InitializeError, RaftError},
+    errors::{ClientWriteError, Fatal, InitializeError, RaftError},
     impls::ProgressResponder,
     raft::ClientWriteResponse,
 };
 use quorate_log::Log;
-use quorate_rpc::{NodeId, Transport, chain};
+use quorate_rpc::{NodeId, Transport};
 use quorate_state::{LogIndex, Outcome};
 use tokio::{
     sync::{Mutex, watch},
@@ -25,7 +25,7 @@ use super::{
     types::{EncodedCommand, TypeConfig},
     view::View,
 };
-use crate::{Config, error::OpenError};
+use crate::{Config, FatalError, error::OpenError};
 
 /// Consensus over a log, a store and a transport. Clones are the same.
 ///
@@ -50,49 +50,37 @@ pub(crate) enum Proposal {
 }
 
 impl Raft {
-    /// Applies what was committed, and forms the cluster with the other founding voters if the log
-    /// is empty.
-    pub(crate) async fn start(
+    /// Applies what was known to be committed. Neither votes nor stands for election before
+    /// [`run`](Self::run).
+    pub(crate) async fn build(
         config: &Config,
         log: Arc<Log>,
         state_machine: StateMachine,
         transport: Arc<dyn Transport>,
     ) -> Result<Self, OpenError> {
         let settings = openraft::Config::try_from(config);
-        let raft = openraft::Raft::new(
+        let raft = openraft::Raft::build(
             config.node,
             Arc::new(settings.map_err(|e| OpenError::Config(e.to_string()))?),
             Networks(transport),
             LogStorage(log),
-            state_machine.clone(),
+            state_machine,
         );
-        let raft = Self {
+        Ok(Self {
             openraft: raft.await.map_err(OpenError::raft)?,
             receive_lock: Arc::default(),
             leader_contact: watch::Sender::new(Instant::now()),
-        };
-        // What openraft has just applied anew it takes for a snapshot, up to which it may purge: it
-        // has to be one.
-        if state_machine.applied().borrow().applied.is_some() {
-            let checkpoint = state_machine.checkpoint().await;
-            checkpoint.map_err(|error| OpenError::Raft(chain(&error)))?;
-        }
-        raft.form_cluster(config).await?;
-        Ok(raft)
+        })
     }
 
-    /// Every founding voter does this with the same members, so their first entries are equal.
-    async fn form_cluster(&self, config: &Config) -> Result<(), OpenError> {
+    /// Takes part in the cluster, and forms it with the other founding voters if the log is empty:
+    /// every one of them does so with the same members, so their first entries are equal.
+    pub(crate) async fn run(&self, config: &Config) -> Result<(), OpenError> {
+        self.openraft.run();
         match self.openraft.initialize(config.voters.clone()).await {
             Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
             Err(error) => Err(OpenError::raft(error)),
         }
-    }
-
-    /// Whether everything that this node had in its log is known to be committed and is applied,
-    /// once it is. False when Raft stops before.
-    pub(crate) async fn recovered(&self) -> bool {
-        self.openraft.wait_for_recovery(None).await.is_ok()
     }
 
     /// Proposes an encoded command, if this node leads.
@@ -139,11 +127,20 @@ impl Raft {
     }
 
     /// Calls `see` with how consensus stands now and whenever the term, the role, the leader or the
-    /// members have changed, and at least every `interval`, until it returns false.
+    /// members have changed, and at least every `interval`, until it returns false. When openraft's
+    /// task has ended, be it by a panic, the last view says so.
     pub(crate) async fn watch(&self, interval: Duration, mut see: impl FnMut(View) -> bool) {
         let mut changes = self.openraft.server_metrics();
         while see(self.view()) {
-            let _ = tokio::time::timeout(interval, changes.changed()).await;
+            if let Ok(Err(_)) = tokio::time::timeout(interval, changes.changed()).await {
+                let ended = "the task of consensus has ended without a word: it has panicked";
+                let failure = self.view().failure;
+                see(View {
+                    failure: Some(failure.unwrap_or(FatalError(ended.to_owned()))),
+                    ..self.view()
+                });
+                return;
+            }
         }
     }
 
@@ -163,10 +160,23 @@ impl Raft {
         let _ = self.openraft.trigger().transfer_leader(successor).await;
     }
 
-    /// Stops Raft.
-    pub(crate) async fn shutdown(&self) {
-        if let Err(error) = self.openraft.shutdown().await {
-            tracing::error!(%error, "replication did not stop cleanly");
+    /// Makes openraft's task panic.
+    #[cfg(test)]
+    pub(crate) async fn panic(&self) {
+        let request = self
+            .openraft
+            .with_raft_state(|_| panic!("as the test asks"));
+        let _: Result<(), _> = request.await;
+    }
+
+    /// Stops Raft. Fails if it had stopped by itself, by an error or a panic.
+    pub(crate) async fn shutdown(&self) -> Result<(), FatalError> {
+        let joined = self.openraft.shutdown().await;
+        joined.map_err(|error| FatalError(error.to_string()))?;
+        // openraft tells how its task ended to whoever asks something of it.
+        match self.openraft.with_raft_state(|_| ()).await {
+            Ok(()) | Err(Fatal::Stopped) => Ok(()),
+            Err(error) => Err(FatalError(error.to_string())),
         }
     }
 }

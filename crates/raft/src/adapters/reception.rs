@@ -17,6 +17,7 @@ use super::{
     conversions::{IntoOpenraft, IntoOurs},
     raft::Raft,
     snapshot::{PIECE_TIMEOUT, Snapshot, SnapshotData},
+    state_machine::blocking,
     types::{SnapshotMeta, Vote},
 };
 use crate::error::BoxError;
@@ -85,7 +86,7 @@ impl Reception {
             (Request::SnapshotBegin(begin), before) => {
                 drop(before);
                 tracing::info!(%peer, last_log = ?begin.last_log, "receiving a snapshot");
-                self.incoming = Some(self.begin(begin)?);
+                self.incoming = Some(self.begin(begin).await?);
                 Ok(Response::SnapshotProgress)
             }
             (Request::SnapshotChunk(chunk), Some(mut incoming)) => {
@@ -104,17 +105,19 @@ impl Reception {
         }
     }
 
-    fn begin(&self, begin: SnapshotBegin) -> Result<Incoming, BoxError> {
+    async fn begin(&self, begin: SnapshotBegin) -> Result<Incoming, BoxError> {
         let lock = self.raft.receive_lock.clone().try_lock_owned();
         let lock = lock.map_err(|_| "another snapshot is being received")?;
         let meta = SnapshotMeta {
             last_log_id: begin.last_log.into_openraft(),
             last_membership: begin.membership.into_openraft()?,
         };
+        let store = self.store.clone();
+        let receiver = blocking(move || Store::receiver(store.config())).await?;
         Ok(Incoming {
             vote: begin.vote.into_openraft(),
             meta,
-            receiver: self.store.receive()?,
+            receiver,
             lock,
         })
     }

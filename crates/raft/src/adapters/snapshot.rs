@@ -1,10 +1,10 @@
 //! The two lives of a snapshot: held by the node that sends it, received by the other.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use openraft::type_config::alias::SnapshotOf;
 use quorate_store::{Meta, ReceivedSnapshot, Store, StoreError};
-use tokio::sync::OwnedMutexGuard;
+use tokio::sync::{Notify, OwnedMutexGuard};
 
 use super::types::TypeConfig;
 
@@ -17,8 +17,8 @@ pub(crate) type Snapshot = SnapshotOf<TypeConfig, SnapshotData>;
 
 /// What openraft passes around as a snapshot.
 pub(crate) enum SnapshotData {
-    /// The packets of this node, to be sent.
-    Held(quorate_store::Snapshot),
+    /// The packets of this node, to be sent; and whom to tell when they turn out to be damaged.
+    Held(quorate_store::Snapshot, Arc<Notify>),
     /// The packets of another node, whole and checked, to be installed; and the lock of the
     /// reception, which is given back once the file that they are in is out of the way.
     Received(ReceivedSnapshot, OwnedMutexGuard<()>),
@@ -29,8 +29,8 @@ impl SnapshotData {
     pub(crate) fn install(self, store: &Store, meta: Meta) -> Result<(), StoreError> {
         match self {
             Self::Received(received, _lock) => store.install(received, meta),
-            Self::Held(held) => {
-                let mut receiver = store.receive()?;
+            Self::Held(held, _) => {
+                let mut receiver = Store::receiver(store.config())?;
                 let mut chunks = held.chunks()?;
                 while let Some(chunk) = chunks.next_chunk()? {
                     receiver.push(&chunk)?;

@@ -1,17 +1,18 @@
 //! The state machine as openraft sees it: the store, and the rules of log + checkpoint.
 
-use std::{io, sync::Arc};
+use std::{any::Any, io, panic::AssertUnwindSafe, sync::Arc};
 
-use futures_util::{Stream, StreamExt};
+use futures_util::{FutureExt, Stream, StreamExt};
 use openraft::{
     EntryPayload, OptionalSend, RaftSnapshotBuilder,
     storage::{EntryResponder, RaftStateMachine},
 };
 use quorate_log::Log;
 use quorate_rpc::message;
+use quorate_state::LogPosition;
 use quorate_state::Outcome;
-use quorate_store::{Meta, PacketsMut, Store, StoreError};
-use tokio::sync::{Mutex, OwnedMutexGuard, watch};
+use quorate_store::{Extent, Meta, Pace, PacketsMut, Store, StoreError};
+use tokio::sync::{Notify, watch};
 
 use super::{
     conversions::{IntoOpenraft, IntoOurs},
@@ -32,21 +33,24 @@ const APPLY_SIZE_MAX: usize = 256 * 1024;
 pub(crate) struct StateMachine {
     store: Arc<Store>,
     log: Arc<Log>,
-    /// Held by whoever writes to the store. The store would make them wait too, but on the thread.
-    write_lock: Arc<Mutex<()>>,
     /// What is applied, for those who wait for it.
     applied: watch::Sender<Meta>,
+    /// Told when what the store has on disk was seen to be damaged.
+    damage: Arc<Notify>,
+    /// Whether entries must follow each other. Only openraft's own suite applies others.
+    in_order: bool,
 }
 
 impl StateMachine {
-    pub(crate) fn new(store: Arc<Store>, log: Arc<Log>) -> Result<Self, StoreError> {
-        let applied = watch::Sender::new(store.meta()?);
-        Ok(Self {
+    pub(crate) fn new(store: Arc<Store>, log: Arc<Log>) -> Self {
+        let applied = watch::Sender::new(store.meta());
+        Self {
             store,
             log,
-            write_lock: Arc::default(),
             applied,
-        })
+            damage: Arc::default(),
+            in_order: true,
+        }
     }
 
     /// What is applied, now and later.
@@ -54,35 +58,80 @@ impl StateMachine {
         self.applied.subscribe()
     }
 
-    /// Makes durable what is applied, and returns it as a snapshot.
-    ///
-    /// The log goes to disk first. Were the store ahead of it after a loss of power, entries that
-    /// the store holds could be overwritten in the log by those of a new leader.
-    pub(crate) async fn checkpoint(&self) -> io::Result<quorate_store::Snapshot> {
-        let write_lock = self.write_lock.clone().lock_owned().await;
-        flushed(|on_flushed| self.log.sync(on_flushed)).await?;
-        let store = self.store.clone();
-        let (snapshot, _write_lock) = blocking(write_lock, move || {
-            store.checkpoint()?;
-            store.snapshot()
-        })
-        .await?;
-        Ok(snapshot)
+    /// Resolves when what the store has on disk was seen to be damaged.
+    pub(crate) async fn damaged(&self) {
+        self.damage.notified().await;
     }
 
-    /// Applies a group of entries in one transaction and answers those who wait for them.
-    async fn apply_group(&self, group: Group) -> io::Result<()> {
-        let _write_lock = self.write_lock.lock().await;
+    /// Makes durable what is applied, while more is applied and read, and says what that is.
+    ///
+    /// A file that turns out to be damaged is written anew.
+    pub(crate) async fn checkpoint(&self, extent: Extent, pace: Pace) -> io::Result<Meta> {
+        match self.write_checkpoint(extent, pace).await? {
+            Err(StoreError::Damaged(damage)) if extent == Extent::Changes => {
+                tracing::error!(%damage, "writing the store anew from memory");
+                let written = self.write_checkpoint(Extent::Everything, pace).await?;
+                written.map_err(io::Error::other)
+            }
+            written => written.map_err(io::Error::other),
+        }
+    }
+
+    /// The log goes to disk first. Were the store ahead of it after a loss of power, entries that
+    /// the store holds could be overwritten in the log by those of a new leader.
+    async fn write_checkpoint(
+        &self,
+        extent: Extent,
+        pace: Pace,
+    ) -> io::Result<Result<Meta, StoreError>> {
+        let store = self.store.clone();
+        let checkpoint = blocking(move || Ok(store.begin_checkpoint(extent))).await?;
+        flushed(|on_flushed| self.log.sync(on_flushed)).await?;
+        let written = tokio::task::spawn_blocking(move || checkpoint.commit(pace)).await;
+        written.map_err(io::Error::other)
+    }
+
+    /// The last checkpoint, to be sent to a peer.
+    pub(crate) fn snapshot(&self) -> Result<quorate_store::Snapshot, StoreError> {
+        self.store.snapshot().inspect_err(|_| self.on_damage())
+    }
+
+    /// What the store has on disk was seen to be damaged.
+    pub(crate) fn on_damage(&self) {
+        self.damage.notify_one();
+    }
+
+    /// Applies entries in groups, each of them in one transaction.
+    async fn apply_all<S>(&self, mut entries: S) -> io::Result<()>
+    where
+        S: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
+    {
+        let mut group = Group::default();
+        while let Some(item) = entries.next().await {
+            group.push(item?);
+            if group.is_full() {
+                self.apply_group(std::mem::take(&mut group))?;
+                tokio::task::yield_now().await;
+            }
+        }
+        match group.entries.is_empty() {
+            true => Ok(()),
+            false => self.apply_group(group),
+        }
+    }
+
+    /// Applies a group and answers those who wait for its entries.
+    fn apply_group(&self, group: Group) -> io::Result<()> {
         let (entries, responders): (Vec<_>, Vec<_>) = group.entries.into_iter().unzip();
-        let (meta, outcomes): (_, Vec<Option<Outcome>>) = self
-            .store
-            .transact(|packets, meta| {
-                entries
-                    .into_iter()
-                    .map(|entry| apply_entry(packets, meta, entry))
-                    .collect()
-            })
-            .map_err(into_io)?;
+        if self.in_order {
+            check_order(self.applied.borrow().applied, &entries)?;
+        }
+        let (meta, outcomes): (_, Vec<Option<Outcome>>) = self.store.transact(|packets, meta| {
+            let outcomes = entries.into_iter();
+            outcomes
+                .map(|entry| apply_entry(packets, meta, entry))
+                .collect()
+        });
         self.applied.send_replace(meta);
         for (responder, outcome) in responders.into_iter().zip(outcomes) {
             if let Some(responder) = responder {
@@ -90,6 +139,13 @@ impl StateMachine {
             }
         }
         Ok(())
+    }
+
+    fn held(&self, snapshot: quorate_store::Snapshot) -> io::Result<Snapshot> {
+        Ok(Snapshot {
+            meta: snapshot_meta(snapshot.meta())?,
+            snapshot: SnapshotData::Held(snapshot, self.damage.clone()),
+        })
     }
 }
 
@@ -113,25 +169,35 @@ impl Group {
     }
 }
 
-fn apply_entry(
-    packets: &mut PacketsMut<'_>,
-    meta: &mut Meta,
-    entry: Entry,
-) -> Result<Option<Outcome>, StoreError> {
+/// Entries are applied one after the other, from the first on: one that is missing would make this
+/// replica another than the others, for ever.
+fn check_order(applied: Option<LogPosition>, entries: &[Entry]) -> io::Result<()> {
+    let first = applied.map_or(0, |applied| applied.index.next().0);
+    for (next, entry) in (first..).zip(entries) {
+        let index = entry.log_id.index();
+        if index != next {
+            let text = format!("entry {index} comes where {next} is to be applied");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
+    }
+    Ok(())
+}
+
+fn apply_entry(packets: &mut PacketsMut<'_>, meta: &mut Meta, entry: Entry) -> Option<Outcome> {
     meta.applied = Some(entry.log_id.into_ours());
     match entry.payload {
-        EntryPayload::Blank => Ok(None),
+        EntryPayload::Blank => None,
         EntryPayload::Normal(command) => {
-            let outcome = quorate_state::apply(packets, command.0)?;
+            let Ok(outcome) = quorate_state::apply(packets, command.0);
             if let Outcome::Rejected(error) = &outcome {
                 tracing::error!(index = entry.log_id.index(), %error, "rejected a log entry");
             }
-            Ok(Some(outcome))
+            Some(outcome)
         }
         EntryPayload::Membership(membership) => {
             let stored = StoredMembership::new(Some(entry.log_id), membership);
             meta.membership = stored.into_ours().encode();
-            Ok(None)
+            None
         }
     }
 }
@@ -141,26 +207,18 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     type SnapshotBuilder = Self;
 
     async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
-        let meta = snapshot_meta(&self.store.meta().map_err(into_io)?)?;
+        let meta = snapshot_meta(&self.store.meta())?;
         Ok((meta.last_log_id, meta.last_membership))
     }
 
-    async fn apply<S>(&mut self, mut entries: S) -> io::Result<()>
+    /// A panic here would end openraft's task for the state machine and leave consensus running:
+    /// it becomes an error, which stops the node.
+    async fn apply<S>(&mut self, entries: S) -> io::Result<()>
     where
         S: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
     {
-        let mut group = Group::default();
-        while let Some(item) = entries.next().await {
-            group.push(item?);
-            if group.is_full() {
-                self.apply_group(std::mem::take(&mut group)).await?;
-                tokio::task::yield_now().await;
-            }
-        }
-        match group.entries.is_empty() {
-            true => Ok(()),
-            false => self.apply_group(group).await,
-        }
+        let applied = AssertUnwindSafe(self.apply_all(entries)).catch_unwind();
+        applied.await.unwrap_or_else(|panic| Err(panicked(&*panic)))
     }
 
     async fn get_snapshot_builder(&mut self) -> Self {
@@ -172,28 +230,26 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         meta: &SnapshotMeta,
         snapshot: SnapshotData,
     ) -> io::Result<()> {
-        let write_lock = self.write_lock.clone().lock_owned().await;
         // What openraft cut off the log for this snapshot must not come back behind it.
         flushed(|on_flushed| self.log.sync(on_flushed)).await?;
         let new = Meta {
             applied: meta.last_log_id.into_ours(),
             membership: meta.last_membership.into_ours().encode(),
-            packet_count: 0,
+            ..Meta::default()
         };
         let store = self.store.clone();
-        let (meta, _write_lock) = blocking(write_lock, move || {
+        let installed = blocking(move || {
             snapshot.install(&store, new)?;
-            store.meta()
-        })
-        .await?;
-        self.applied.send_replace(meta);
+            Ok(store.meta())
+        });
+        self.applied.send_replace(installed.await?);
         Ok(())
     }
 
     async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {
-        let snapshot = self.store.snapshot().map_err(into_io)?;
+        let snapshot = self.snapshot().map_err(io::Error::other)?;
         match snapshot.meta().applied {
-            Some(_) => held(snapshot).map(Some),
+            Some(_) => self.held(snapshot).map(Some),
             None => Ok(None),
         }
     }
@@ -202,41 +258,45 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
 impl RaftSnapshotBuilder<TypeConfig> for StateMachine {
     type SnapshotData = SnapshotData;
 
+    /// A panic here would leave openraft waiting for this snapshot for ever.
     async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
-        held(self.checkpoint().await?)
+        let built = async {
+            self.checkpoint(Extent::Changes, Pace::Gentle).await?;
+            self.held(self.snapshot().map_err(io::Error::other)?)
+        };
+        let built = AssertUnwindSafe(built).catch_unwind().await;
+        built.unwrap_or_else(|panic| Err(panicked(&*panic)))
     }
 }
 
-fn held(snapshot: quorate_store::Snapshot) -> io::Result<Snapshot> {
-    Ok(Snapshot {
-        meta: snapshot_meta(snapshot.meta())?,
-        snapshot: SnapshotData::Held(snapshot),
-    })
-}
-
 fn snapshot_meta(meta: &Meta) -> io::Result<SnapshotMeta> {
-    let last_membership = match meta.membership.is_empty() {
-        true => StoredMembership::default(),
-        false => message::StoredMembership::decode(&meta.membership)?.into_openraft()?,
-    };
     Ok(SnapshotMeta {
         last_log_id: meta.applied.into_openraft(),
-        last_membership,
+        last_membership: membership(meta)?.into_openraft()?,
     })
 }
 
-/// Runs slow work of the store beside the runtime's threads, keeping the lock until it is done.
-async fn blocking<T: Send + 'static>(
-    write_lock: OwnedMutexGuard<()>,
-    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
-) -> io::Result<(T, OwnedMutexGuard<()>)> {
-    let done = tokio::task::spawn_blocking(move || (work(), write_lock)).await;
-    let (result, write_lock) = done.map_err(io::Error::other)?;
-    Ok((result.map_err(into_io)?, write_lock))
+/// The members as of what is applied.
+pub(crate) fn membership(meta: &Meta) -> Result<message::StoredMembership, message::DecodeError> {
+    match meta.membership.is_empty() {
+        true => Ok(StoredMembership::default().into_ours()),
+        false => message::StoredMembership::decode(&meta.membership),
+    }
 }
 
-fn into_io(error: StoreError) -> io::Error {
-    io::Error::other(error)
+/// Runs slow work of the store beside the runtime's threads.
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> io::Result<T> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(io::Error::other)?.map_err(io::Error::other)
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> io::Error {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    let text = text.unwrap_or("without a word");
+    io::Error::other(format!("the state machine panicked: {text}"))
 }
 
 #[cfg(test)]

@@ -5,7 +5,10 @@ use openraft::{
     testing::log::{StoreBuilder, Suite},
     type_config::TypeConfigExt,
 };
+use quorate_disk::LinuxDisk;
 use tempfile::TempDir;
+
+use futures_util::stream;
 
 use super::*;
 use crate::adapters::log_storage::LogStorage;
@@ -15,7 +18,9 @@ struct Builder;
 impl StoreBuilder<TypeConfig, LogStorage, StateMachine, TempDir> for Builder {
     async fn build(&self) -> Result<(TempDir, LogStorage, StateMachine), StorageError<TypeConfig>> {
         let dir = tempfile::tempdir().unwrap();
-        let (log, state_machine) = open(&dir);
+        let (log, mut state_machine) = open(&dir);
+        // The suite applies what a log could not hold.
+        state_machine.in_order = false;
         Ok((dir, log, state_machine))
     }
 }
@@ -23,18 +28,19 @@ impl StoreBuilder<TypeConfig, LogStorage, StateMachine, TempDir> for Builder {
 fn open(dir: &TempDir) -> (LogStorage, StateMachine) {
     let registry = quorate_metrics::Registry::new();
     let log = Log::open(
-        quorate_log::Config::new(dir.path().join("log")),
+        quorate_log::Config::new(Arc::new(LinuxDisk), dir.path().join("log")),
         quorate_log::Metrics::register(&registry).unwrap(),
     );
     let store = Store::open(
         quorate_store::Config {
+            disk: Arc::new(LinuxDisk),
             path: dir.path().join("records.redb"),
             cache_size: 1024 * 1024,
         },
         quorate_store::Metrics::register(&registry).unwrap(),
     );
     let log = Arc::new(log.unwrap());
-    let state_machine = StateMachine::new(Arc::new(store.unwrap()), log.clone()).unwrap();
+    let state_machine = StateMachine::new(Arc::new(store.unwrap()), log.clone());
     (LogStorage(log), state_machine)
 }
 
@@ -42,4 +48,38 @@ fn open(dir: &TempDir) -> (LogStorage, StateMachine) {
 fn log_and_store_pass_the_suite_of_openraft() {
     // The suite brings its own runtime.
     TypeConfig::run(Suite::test_all(Builder)).unwrap();
+}
+
+fn blank(index: u64) -> io::Result<EntryResponder<TypeConfig>> {
+    let entry = message::Entry {
+        position: LogPosition::new(1, index),
+        payload: message::Payload::Blank,
+    };
+    Ok((entry.into_openraft().unwrap(), None))
+}
+
+#[tokio::test]
+async fn entries_that_do_not_follow_each_other_are_not_applied() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, mut state_machine) = open(&dir);
+    let mut apply = async |indexes: &[u64]| {
+        let entries: Vec<_> = indexes.iter().map(|index| blank(*index)).collect();
+        let applied = state_machine.apply(stream::iter(entries)).await;
+        applied.map_err(|error| error.to_string())
+    };
+    assert!(apply(&[1]).await.is_err(), "the first is missing");
+    apply(&[0, 1]).await.unwrap();
+    apply(&[3]).await.unwrap_err();
+    apply(&[2, 4]).await.unwrap_err();
+    apply(&[1]).await.unwrap_err();
+    apply(&[2]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_panic_while_applying_is_an_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, mut state_machine) = open(&dir);
+    let entries = stream::poll_fn(|_| panic!("as the test asks"));
+    let error = state_machine.apply(entries).await.unwrap_err().to_string();
+    assert!(error.contains("as the test asks"), "{error}");
 }

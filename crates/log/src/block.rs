@@ -1,0 +1,267 @@
+//! A block: 512 bytes that are written whole or not at all, and say of themselves whether they are
+//! undamaged.
+//!
+//! Segment headers, the copies of the vote and the two slots of the synced position are blocks. The
+//! checksum stands at the same place in all versions, so that an unknown version is told from damage.
+//!
+//! | offset | size | what |
+//! |---|---|---|
+//! | 0 | 8 | magic |
+//! | 8 | 4 | version of the format |
+//! | 12 | 4 | size of the body |
+//! | 16 | 8 | id of the log, the seed of all its checksums |
+//! | 24 | 8 | number of the block: what it means says its magic |
+//! | 32 | 472 | body, then zeros |
+//! | 504 | 8 | XXH3-64 of all before |
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use bytes::{Buf, BufMut};
+use quorate_disk::{Disk, DiskFile, OpenMode, SECTOR_SIZE};
+use twox_hash::XxHash3_64;
+
+use crate::LogError;
+
+/// The size of a block, in bytes.
+pub(crate) const BLOCK_SIZE: usize = SECTOR_SIZE;
+
+/// The version of everything the log writes.
+const VERSION: u32 = 1;
+
+const HEADER_SIZE: usize = 32;
+const CHECKSUM_OFFSET: usize = BLOCK_SIZE - 8;
+
+/// How far the two blocks of a pair are apart: what takes one, be it a page, spares the other.
+const PAIR_SPACING: u64 = 4096;
+
+/// The size of a file that holds a pair.
+const PAIR_SIZE: u64 = 2 * PAIR_SPACING;
+
+/// The checksum of `bytes` in the log of this id. Bytes from outside, or of another log, never have
+/// it: nobody outside knows the id.
+pub(crate) fn checksum(log_id: u64, bytes: &[u8]) -> u64 {
+    XxHash3_64::oneshot_with_seed(log_id, bytes)
+}
+
+/// What a block is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BlockKind {
+    Segment,
+    Vote,
+    Synced,
+}
+
+impl BlockKind {
+    const fn magic(self) -> &'static [u8; 8] {
+        match self {
+            Self::Segment => b"Q-segmnt",
+            Self::Vote => b"Q-vote\0\0",
+            Self::Synced => b"Q-synced",
+        }
+    }
+}
+
+/// The content of a block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Block {
+    pub(crate) kind: BlockKind,
+    pub(crate) log_id: u64,
+    pub(crate) number: u64,
+    pub(crate) body: Vec<u8>,
+}
+
+/// Why bytes are no block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum BadBlock {
+    Damaged,
+    Version(u32),
+}
+
+impl fmt::Display for BadBlock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Damaged => write!(f, "the checksum of the block is wrong"),
+            Self::Version(version) => write!(f, "the block has the unknown version {version}"),
+        }
+    }
+}
+
+impl Block {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(BLOCK_SIZE);
+        bytes.put_slice(self.kind.magic());
+        bytes.put_u32_le(VERSION);
+        bytes.put_u32_le(self.body.len() as u32);
+        bytes.put_u64_le(self.log_id);
+        bytes.put_u64_le(self.number);
+        bytes.put_slice(&self.body);
+        bytes.resize(CHECKSUM_OFFSET, 0);
+        bytes.put_u64_le(checksum(self.log_id, &bytes));
+        bytes
+    }
+
+    pub(crate) fn parse(kind: BlockKind, bytes: &[u8]) -> Result<Self, BadBlock> {
+        let bytes: &[u8; BLOCK_SIZE] = bytes.try_into().map_err(|_| BadBlock::Damaged)?;
+        let (content, mut stored) = bytes.split_at(CHECKSUM_OFFSET);
+        let (magic, mut fields) = content.split_at(8);
+        let version = fields.get_u32_le();
+        let size = fields.get_u32_le() as usize;
+        let log_id = fields.get_u64_le();
+        let number = fields.get_u64_le();
+        if magic != kind.magic() || checksum(log_id, content) != stored.get_u64_le() {
+            return Err(BadBlock::Damaged);
+        }
+        if version != VERSION {
+            return Err(BadBlock::Version(version));
+        }
+        let body = content.get(HEADER_SIZE..HEADER_SIZE + size);
+        Ok(Self {
+            kind,
+            log_id,
+            number,
+            body: body.ok_or(BadBlock::Damaged)?.to_vec(),
+        })
+    }
+
+    /// Reads the block at `offset`. What a file is too short for is damaged.
+    pub(crate) fn read(
+        kind: BlockKind,
+        file: &dyn DiskFile,
+        offset: u64,
+    ) -> io::Result<Result<Self, BadBlock>> {
+        let mut bytes = [0; BLOCK_SIZE];
+        match file.read_at(&mut bytes, offset) {
+            Ok(()) => Ok(Self::parse(kind, &bytes)),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                Ok(Err(BadBlock::Damaged))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// A small file of two blocks.
+#[derive(Debug)]
+pub(crate) struct Pair {
+    kind: BlockKind,
+    path: PathBuf,
+    file: Arc<dyn DiskFile>,
+}
+
+impl Pair {
+    /// Makes the file with `blocks` in it, under its name only once they are durable.
+    pub(crate) fn create(
+        disk: &dyn Disk,
+        path: &Path,
+        blocks: [&Block; 2],
+    ) -> Result<(), LogError> {
+        let made = path.with_extension("tmp");
+        let write = || {
+            let file = disk.open(&made, OpenMode::Create)?;
+            file.allocate(PAIR_SIZE)?;
+            for (place, block) in blocks.into_iter().enumerate() {
+                file.write_at(&block.encode(), place as u64 * PAIR_SPACING)?;
+            }
+            file.sync_data()?;
+            disk.rename(&made, path)
+        };
+        write().map_err(LogError::io(path))
+    }
+
+    pub(crate) fn open(
+        disk: &dyn Disk,
+        path: &Path,
+        kind: BlockKind,
+        mode: OpenMode,
+    ) -> Result<Self, LogError> {
+        let file = disk.open(path, mode).map_err(LogError::io(path))?;
+        let path = path.to_owned();
+        Ok(Self { kind, path, file })
+    }
+
+    /// What stands at the two places.
+    pub(crate) fn read(&self) -> Result<[Result<Block, BadBlock>; 2], LogError> {
+        let read = |place| Block::read(self.kind, self.file.as_ref(), place * PAIR_SPACING);
+        Ok([
+            read(0).map_err(LogError::io(&self.path))?,
+            read(1).map_err(LogError::io(&self.path))?,
+        ])
+    }
+
+    /// The block of the higher number. Refused when neither is undamaged, or when a version is
+    /// unknown.
+    pub(crate) fn newest(&self) -> Result<Block, LogError> {
+        let mut newest: Option<Block> = None;
+        for copy in self.read()? {
+            match copy {
+                Ok(block) if newest.as_ref().is_none_or(|it| it.number <= block.number) => {
+                    newest = Some(block);
+                }
+                Ok(_) | Err(BadBlock::Damaged) => {}
+                Err(BadBlock::Version(version)) => {
+                    return Err(LogError::format(&self.path, version));
+                }
+            }
+        }
+        newest.ok_or_else(|| LogError::damaged(&self.path, 0, "both copies are damaged"))
+    }
+
+    pub(crate) fn write(&self, place: u64, block: &Block) -> io::Result<()> {
+        self.file.write_at(&block.encode(), place * PAIR_SPACING)
+    }
+
+    pub(crate) fn file(&self) -> &Arc<dyn DiskFile> {
+        &self.file
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_is_read_as_it_was_written_and_no_bit_of_it_may_change() {
+        let block = Block {
+            kind: BlockKind::Vote,
+            log_id: 7,
+            number: 3,
+            body: b"body".to_vec(),
+        };
+        let mut bytes = block.encode();
+        assert_eq!(Block::parse(BlockKind::Vote, &bytes), Ok(block));
+        assert_eq!(
+            Block::parse(BlockKind::Synced, &bytes),
+            Err(BadBlock::Damaged)
+        );
+        for bit in 0..bytes.len() * 8 {
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let parsed = Block::parse(BlockKind::Vote, &bytes);
+            assert_eq!(parsed, Err(BadBlock::Damaged), "bit {bit}");
+            bytes[bit / 8] ^= 1 << (bit % 8);
+        }
+    }
+
+    #[test]
+    fn an_unknown_version_is_not_called_damage() {
+        let mut bytes = Block {
+            kind: BlockKind::Segment,
+            log_id: 7,
+            number: 1,
+            body: Vec::new(),
+        }
+        .encode();
+        bytes[8] = 2;
+        let checksum = checksum(7, &bytes[..CHECKSUM_OFFSET]);
+        bytes[CHECKSUM_OFFSET..].copy_from_slice(&checksum.to_le_bytes());
+        let parsed = Block::parse(BlockKind::Segment, &bytes);
+        assert_eq!(parsed, Err(BadBlock::Version(2)));
+    }
+}

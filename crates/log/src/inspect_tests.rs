@@ -1,0 +1,91 @@
+use quorate_sim::SimDisk;
+
+use super::*;
+use crate::testing::{DIR, append, at, entry, open, save_vote, segments, sync, vote};
+
+fn text(disk: &SimDisk) -> String {
+    let mut out = Vec::new();
+    inspect(disk, Path::new(DIR), &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+fn filled() -> SimDisk {
+    let disk = SimDisk::new();
+    let log = open(&disk).unwrap();
+    save_vote(&log, vote(2));
+    append(&log, [entry(1, 0), entry(1, 1)]);
+    log.save_committed(at(1, 1)).unwrap();
+    append(&log, [entry(2, 2)]);
+    log.truncate_after(Some(at(1, 1))).unwrap();
+    sync(&log);
+    append(&log, [(at(1, 2), b"secret".repeat(10).into())]);
+    drop(log);
+    disk
+}
+
+#[test]
+fn everything_but_contents_is_said() {
+    let disk = filled();
+    let (before, text) = (disk.digest(), text(&disk));
+    for line in [
+        "vote 0: number 1, term 2, committed, node 0202",
+        "segment 1: 16384 bytes",
+        "  group 1 at 512, 512 bytes; base: last none, purged none, committed none; \
+         entry 1-0 of 3 bytes; entry 1-1 of 3 bytes",
+        "; committed 1-1; entry 2-2 of 3 bytes",
+        "; truncated after 1-1",
+        "; entry 1-2 of 60 bytes",
+    ] {
+        assert!(text.contains(line), "{line} is not in\n{text}");
+    }
+    assert!(!text.contains("WRONG"), "{text}");
+    assert!(!text.contains("secret"), "{text}");
+    assert_eq!(disk.digest(), before, "nothing is changed");
+}
+
+#[test]
+fn damage_is_named_and_what_follows_is_said() {
+    let disk = filled();
+    disk.flip_bit(&segments(&disk)[0], 600 * 8).unwrap();
+    disk.flip_bit(Path::new(DIR).join("vote"), 9 * 8).unwrap();
+    drop(open(&disk).err().expect("the log is damaged"));
+    let text = text(&disk);
+    for line in [
+        "vote 0: WRONG: the checksum of the block is wrong",
+        "vote 1: number 1, term 2",
+        "  at 512: WRONG: the checksum of the group is wrong",
+        "  group 2 at 1024, 512 bytes; committed 1-1; entry 2-2 of 3 bytes",
+    ] {
+        assert!(text.contains(line), "{line} is not in\n{text}");
+    }
+}
+
+#[test]
+fn what_was_synced_and_is_missing_is_named() {
+    let disk = filled();
+    disk.zero(&segments(&disk)[0], 2048..2560).unwrap();
+    let said = text(&disk);
+    let line = "WRONG: group 4 was synced, and 3 is the last";
+    assert!(said.contains(line), "{said}");
+    disk.remove(&segments(&disk)[0]).unwrap();
+    let said = text(&disk);
+    assert!(said.contains("WRONG: group 4 was synced, and 0"), "{said}");
+}
+
+#[test]
+fn the_format_before_this_one_is_refused() {
+    let disk = SimDisk::new();
+    disk.create_dir(Path::new(DIR)).unwrap();
+    let chunk = Path::new(DIR).join("r-00_000_000_000_000_000_000.wal");
+    disk.open(&chunk, OpenMode::Create).unwrap();
+    let refused = [
+        inspect(&disk, Path::new(DIR), &mut Vec::new()).err(),
+        open(&disk).err(),
+    ];
+    for error in refused {
+        assert!(
+            matches!(error, Some(LogError::OldFormat { .. })),
+            "{error:?}"
+        );
+    }
+}

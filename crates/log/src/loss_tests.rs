@@ -1,0 +1,344 @@
+//! What a loss of power leaves at any moment is a log that was, with all that was acknowledged.
+
+use std::sync::{Arc, Mutex, mpsc};
+
+use bytes::Bytes;
+use quorate_sim::{Call, Loss, SimDisk};
+use quorate_state::LogPosition;
+
+use crate::{
+    Config, Flaw, Log, State,
+    testing::{append, at, config, content, metrics, open, save_vote, sync, vote},
+};
+
+/// How many logs are changed, and how often each. Many short ones cost less than a long one, whose
+/// every moment is replayed.
+const SEEDS: u64 = 8;
+const STEPS: usize = 40;
+
+/// How many losses at each moment.
+const LOSSES: usize = 2;
+
+/// What a caller sees of a log.
+type Content = (State, Vec<(LogPosition, Bytes)>);
+
+/// The contents that a log had, and between which of them a loss of power may choose.
+struct History {
+    contents: Vec<Content>,
+    /// The number of operations of the disk when each content was asked for.
+    asked: Vec<usize>,
+    /// The number of operations of the disk when a content was acknowledged.
+    acknowledged: Arc<Mutex<Vec<(usize, usize)>>>,
+}
+
+impl History {
+    fn new() -> Self {
+        Self {
+            contents: vec![Content::default()],
+            asked: vec![0],
+            acknowledged: Arc::default(),
+        }
+    }
+
+    /// Whether `found` may be left at a boundary.
+    fn check(&self, at: usize, found: &Content) -> Result<(), String> {
+        let acknowledged = self.acknowledged.lock().unwrap();
+        let first = acknowledged.iter().filter(|(when, _)| *when <= at);
+        let first = first.map(|(_, content)| *content).max().unwrap_or(0);
+        let asked = self.asked.iter().rposition(|when| *when <= at);
+        let allowed = first..=asked.unwrap_or(0);
+        let mut contents = allowed.clone().map(|content| &self.contents[content]);
+        match contents.any(|content| content == found) {
+            true => Ok(()),
+            false => Err(format!("{found:?} is none of {allowed:?}")),
+        }
+    }
+}
+
+/// A log that is changed at random, and what becomes of it.
+struct Workload {
+    disk: SimDisk,
+    log: Option<Log>,
+    config: Config,
+    history: History,
+    random: fastrand::Rng,
+    waits: Vec<mpsc::Receiver<()>>,
+}
+
+impl Workload {
+    fn new(seed: u64, flaw: Option<Flaw>) -> Self {
+        let disk = SimDisk::new();
+        let config = Config {
+            segment_size: 8 * 1024,
+            flaw,
+            ..config(&disk)
+        };
+        Self {
+            disk,
+            log: None,
+            config,
+            history: History::new(),
+            random: fastrand::Rng::with_seed(seed),
+            waits: Vec::new(),
+        }
+    }
+
+    fn run(&mut self, steps: usize) {
+        for _ in 0..steps {
+            if self.log.is_none() {
+                self.log = Some(Log::open(self.config.clone(), metrics()).unwrap());
+            }
+            self.step();
+            if self.random.u8(0..4) == 0 {
+                self.waits.drain(..).for_each(|wait| wait.recv().unwrap());
+            }
+        }
+        self.log = None;
+    }
+
+    fn step(&mut self) {
+        let (state, _) = self.history.contents.last().unwrap().clone();
+        let last = state.last.unwrap_or(at(1, 0));
+        let next = state.last.map_or(0, |last| last.index.0 + 1);
+        match self.random.u8(0..16) {
+            0..9 => (0..self.random.u64(1..5)).for_each(|nth| self.append(last.term.0, next + nth)),
+            9 => self.append(last.term.0 + 1, next),
+            10 => {
+                let vote = vote(state.vote.map_or(1, |vote| vote.term + 1));
+                self.note(|content| content.0.vote = Some(vote));
+                let on_flushed = self.acknowledge();
+                self.log().save_vote(vote, on_flushed).unwrap();
+            }
+            11 if state.last.is_some() => {
+                let floor = state.committed.max(state.purged);
+                let entries = &self.history.contents.last().unwrap().1;
+                let kept = entries.iter().map(|(at, _)| *at);
+                let kept: Vec<_> = kept.filter(|at| Some(*at) >= floor).collect();
+                if let Some(keep) = self.random.choice(kept) {
+                    self.note(|(state, entries)| {
+                        entries.retain(|(at, _)| *at <= keep);
+                        state.last = Some(keep);
+                    });
+                    self.log().truncate_after(Some(keep)).unwrap();
+                }
+            }
+            12 if state.last.is_some() => {
+                let behind = self.random.u64(0..6);
+                let index = last.index.0.saturating_sub(behind);
+                let entries = &self.history.contents.last().unwrap().1;
+                let upto = entries.iter().find(|(at, _)| at.index.0 == index);
+                if let Some(upto) = upto.map(|(at, _)| *at) {
+                    self.note(|(state, entries)| {
+                        entries.retain(|(at, _)| *at > upto);
+                        state.purged = Some(upto);
+                    });
+                    self.log().purge(upto).unwrap();
+                }
+            }
+            13 if state.last.is_some() => {
+                self.note(|(state, _)| state.committed = Some(last));
+                self.log().save_committed(last).unwrap();
+            }
+            14 => {
+                let on_flushed = self.acknowledge();
+                self.log().sync(on_flushed).unwrap();
+            }
+            15 => self.log = None,
+            _ => {}
+        }
+    }
+
+    fn append(&mut self, term: u64, index: u64) {
+        let size = self.random.usize(0..700);
+        let entry = (at(term, index), vec![self.random.u8(..); size].into());
+        self.note(|(state, entries)| {
+            entries.push(entry.clone());
+            state.last = Some(entry.0);
+        });
+        let on_flushed = self.acknowledge();
+        self.log().append([entry], on_flushed).unwrap();
+    }
+
+    /// Notes what the log is to hold next. Only then is it asked for.
+    fn note(&mut self, change: impl FnOnce(&mut Content)) {
+        let mut content = self.history.contents.last().unwrap().clone();
+        change(&mut content);
+        self.history.contents.push(content);
+        self.history.asked.push(self.disk.boundaries());
+    }
+
+    /// A callback that notes that the present content is acknowledged.
+    fn acknowledge(&mut self) -> crate::OnFlushed {
+        let (tx, rx) = mpsc::channel();
+        self.waits.push(rx);
+        let (disk, noted) = (self.disk.clone(), self.history.acknowledged.clone());
+        let content = self.history.contents.len() - 1;
+        Box::new(move |result| {
+            result.unwrap();
+            noted.lock().unwrap().push((disk.boundaries(), content));
+            // Nobody waits for each.
+            let _ = tx.send(());
+        })
+    }
+
+    fn log(&self) -> &Log {
+        self.log.as_ref().unwrap()
+    }
+
+    /// Opens what a loss of power leaves.
+    fn reopened(&self, image: &SimDisk) -> Result<Log, String> {
+        let config = Config {
+            disk: Arc::new(image.clone()),
+            flaw: None,
+            ..self.config.clone()
+        };
+        Log::open(config, metrics()).map_err(|error| error.to_string())
+    }
+
+    /// Checks every boundary under some losses, and what a second loss while opening leaves.
+    fn check(&mut self, losses: usize) -> Result<(), String> {
+        for boundary in 0..=self.disk.boundaries() {
+            for _ in 0..losses {
+                let loss = self.loss();
+                let image = self.disk.image(boundary, loss);
+                self.check_image(boundary, &image)
+                    .map_err(|text| format!("boundary {boundary}, {loss:?}: {text}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn loss(&mut self) -> Loss {
+        let kinds = Loss::all_kinds(self.random.u64(..));
+        kinds[self.random.usize(0..kinds.len())]
+    }
+
+    fn check_image(&mut self, boundary: usize, image: &SimDisk) -> Result<(), String> {
+        let log = self.reopened(image)?;
+        let found = content(&log);
+        self.history.check(boundary, &found)?;
+        let opened = image.boundaries();
+        let next = found.0.last.map_or(0, |last| last.index.0 + 1);
+        append(&log, [(at(1000, next), Bytes::from_static(b"after"))]);
+        save_vote(&log, vote(1000));
+        let after = content(&log);
+        drop(log);
+        if content(&self.reopened(image)?) != after {
+            return Err("what was written after opening is not there".to_owned());
+        }
+        let again = self.random.usize(0..=opened);
+        let loss = self.loss();
+        let log = self.reopened(&image.image(again, loss))?;
+        match content(&log) == found {
+            true => Ok(()),
+            false => Err(format!(
+                "opened again after {again} and {loss:?}, it is another"
+            )),
+        }
+    }
+}
+
+#[test]
+fn a_loss_of_power_at_any_moment_leaves_all_that_was_acknowledged() {
+    for seed in 0..SEEDS {
+        let mut workload = Workload::new(seed, None);
+        workload.run(STEPS);
+        let checked = workload.check(LOSSES);
+        checked.unwrap_or_else(|text| panic!("seed {seed}: {text}"));
+    }
+}
+
+#[test]
+fn a_callback_before_the_sync_would_be_seen() {
+    expect_seen(Flaw::AckBeforeSync);
+}
+
+#[test]
+fn a_new_segment_that_is_not_synced_would_be_seen() {
+    expect_seen(Flaw::NoSyncAtSegmentChange);
+}
+
+#[test]
+fn a_vote_that_is_not_synced_would_be_seen() {
+    expect_seen(Flaw::VoteNotSynced);
+}
+
+fn expect_seen(flaw: Flaw) {
+    let seen = (0..SEEDS).any(|seed| {
+        let mut workload = Workload::new(seed, Some(flaw));
+        workload.run(STEPS);
+        workload.check(LOSSES).is_err()
+    });
+    assert!(seen, "{flaw:?} is not seen");
+}
+
+#[test]
+fn a_loss_of_power_while_the_log_is_made_leaves_one_that_can_be() {
+    let disk = SimDisk::new();
+    drop(open(&disk).unwrap());
+    for boundary in 0..=disk.boundaries() {
+        for (loss, image) in disk.images(boundary, 6, 1) {
+            let log = open(&image);
+            let log = log.unwrap_or_else(|error| panic!("{boundary}, {loss:?}: {error}"));
+            assert_eq!(log.state(), State::default());
+        }
+    }
+}
+
+#[test]
+fn a_disk_without_space_fails_the_log_and_loses_nothing() {
+    let disk = SimDisk::new();
+    let log = open(&disk).unwrap();
+    append(&log, [(at(1, 0), Bytes::from_static(b"first"))]);
+    // The next segment stands ready, and the one after it may.
+    disk.fill();
+    let mut acknowledged = 0;
+    for index in 1..100 {
+        let (on_flushed, wait) = crate::testing::flushed();
+        let entry = (at(1, index), vec![0; 2000].into());
+        if log.append([entry], on_flushed).is_err() || wait().is_err() {
+            break;
+        }
+        acknowledged = index;
+    }
+    assert!(acknowledged < 50, "{acknowledged}");
+    log.sync(Box::new(drop)).unwrap_err();
+    drop(log);
+    disk.mend();
+    let log = open(&disk).unwrap();
+    assert!(log.state().last >= Some(at(1, acknowledged)));
+    sync(&log);
+}
+
+#[test]
+fn an_error_while_opening_is_told_and_the_next_start_goes_on() {
+    for call in [
+        Call::Read,
+        Call::Write,
+        Call::Sync,
+        Call::SyncDir,
+        Call::Name,
+    ] {
+        let disk = SimDisk::new();
+        let mut failures = 0;
+        for nth in 1.. {
+            disk.mend();
+            disk.fail(call, "", nth);
+            match open(&disk) {
+                Ok(log) => {
+                    disk.mend();
+                    assert_eq!(log.state(), State::default());
+                    break;
+                }
+                Err(error) => assert!(
+                    matches!(error, crate::LogError::Io { .. }),
+                    "{call:?} {nth}: {error}"
+                ),
+            }
+            failures += 1;
+        }
+        assert!(failures > 0, "{call:?}");
+        disk.mend();
+        drop(open(&disk).unwrap());
+    }
+}

@@ -1,0 +1,97 @@
+//! What the tests of this room need.
+
+use std::{path::Path, sync::Arc, sync::mpsc};
+
+use bytes::Bytes;
+use quorate_sim::SimDisk;
+use quorate_state::LogPosition;
+
+use crate::{Config, Log, LogError, Metrics, OnFlushed, Vote};
+
+/// Where the log is on a disk of the tests.
+pub(crate) const DIR: &str = "/log";
+
+pub(crate) fn metrics() -> Metrics {
+    Metrics::register(&quorate_metrics::Registry::new()).unwrap()
+}
+
+/// A log of small segments.
+pub(crate) fn config(disk: &SimDisk) -> Config {
+    Config {
+        segment_size: 16 * 1024,
+        ..Config::new(Arc::new(disk.clone()), DIR)
+    }
+}
+
+pub(crate) fn open(disk: &SimDisk) -> Result<Log, LogError> {
+    Log::open(config(disk), metrics())
+}
+
+pub(crate) fn at(term: u64, index: u64) -> LogPosition {
+    LogPosition::new(term, index)
+}
+
+pub(crate) fn entry(term: u64, index: u64) -> (LogPosition, Bytes) {
+    (at(term, index), format!("{term}-{index}").into())
+}
+
+pub(crate) fn large_entry(index: u64, size: usize) -> (LogPosition, Bytes) {
+    (at(1, index), vec![index as u8; size].into())
+}
+
+pub(crate) fn vote(term: u64) -> Vote {
+    Vote {
+        term,
+        committed: true,
+        node: [term as u8; 32],
+    }
+}
+
+/// A callback, and how to wait for what it is told.
+pub(crate) fn flushed() -> (OnFlushed, impl FnOnce() -> std::io::Result<()>) {
+    let (tx, rx) = mpsc::channel();
+    let on_flushed = Box::new(move |result| tx.send(result).unwrap());
+    (on_flushed, move || {
+        rx.recv().expect("the callback is called")
+    })
+}
+
+pub(crate) fn append(log: &Log, entries: impl IntoIterator<Item = (LogPosition, Bytes)>) {
+    let (on_flushed, wait) = flushed();
+    log.append(entries, on_flushed).unwrap();
+    wait().unwrap();
+}
+
+pub(crate) fn save_vote(log: &Log, vote: Vote) {
+    let (on_flushed, wait) = flushed();
+    log.save_vote(vote, on_flushed).unwrap();
+    wait().unwrap();
+}
+
+pub(crate) fn sync(log: &Log) {
+    let (on_flushed, wait) = flushed();
+    log.sync(on_flushed).unwrap();
+    wait().unwrap();
+}
+
+pub(crate) fn entries(log: &Log) -> Vec<(LogPosition, Bytes)> {
+    log.read(0..u64::MAX, usize::MAX).unwrap()
+}
+
+pub(crate) fn indexes(log: &Log) -> Vec<u64> {
+    let indexes = entries(log).into_iter().map(|(at, _)| at.index.0);
+    indexes.collect()
+}
+
+/// Everything a caller can see.
+pub(crate) fn content(log: &Log) -> (crate::State, Vec<(LogPosition, Bytes)>) {
+    (log.state(), entries(log))
+}
+
+/// The segments of a log, in order.
+pub(crate) fn segments(disk: &SimDisk) -> Vec<std::path::PathBuf> {
+    let files = disk.files().into_iter();
+    files
+        .filter(|path| crate::segment::segment_number(Path::new(path)).is_some())
+        .collect()
+}

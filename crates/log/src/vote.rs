@@ -1,0 +1,153 @@
+//! The vote, and the file that holds it.
+//!
+//! The body of its block is empty while there is no vote; else term 8, whether committed 1 and node
+//! 32 bytes. Both copies are written at each save, so that damage to one loses nothing.
+
+use std::{cmp::Ordering, io, path::Path};
+
+use bytes::{Buf, BufMut};
+use quorate_disk::{Disk, OpenMode};
+
+use crate::{
+    LogError,
+    block::{Block, BlockKind, Pair},
+};
+
+/// The size of a node's id on disk, in bytes.
+pub const NODE_SIZE: usize = 32;
+
+/// The name of the file.
+pub(crate) const VOTE_FILE: &str = "vote";
+
+/// Who may lead in which term: `votedFor` of the Raft paper, and whether a quorum agreed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Vote {
+    /// The term.
+    pub term: u64,
+    /// Whether a quorum granted it.
+    pub committed: bool,
+    /// The node voted for.
+    pub node: [u8; NODE_SIZE],
+}
+
+/// A vote only moves forward: to a higher term, or from asked-for to granted within a term. Two
+/// candidates of one term do not compare.
+impl PartialOrd for Vote {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        let by_progress = (self.term, self.committed).cmp(&(other.term, other.committed));
+        (by_progress != Ordering::Equal || self.node == other.node).then_some(by_progress)
+    }
+}
+
+impl Vote {
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        bytes.put_u64_le(self.term);
+        bytes.put_u8(u8::from(self.committed));
+        bytes.put_slice(&self.node);
+        bytes
+    }
+
+    /// The vote in the body of a block, which may be that there is none. Nothing when it is neither.
+    pub(crate) fn parse(mut body: &[u8]) -> Option<Option<Self>> {
+        if body.is_empty() {
+            return Some(None);
+        }
+        let term = body.try_get_u64_le().ok()?;
+        let committed = body.try_get_u8().ok()? == 1;
+        let node = body.try_into().ok()?;
+        Some(Some(Self {
+            term,
+            committed,
+            node,
+        }))
+    }
+}
+
+/// The file of the vote.
+#[derive(Debug)]
+pub(crate) struct VoteFile {
+    pair: Pair,
+    log_id: u64,
+    number: u64,
+}
+
+impl VoteFile {
+    /// Makes the file of a new log.
+    pub(crate) fn create(disk: &dyn Disk, dir: &Path, log_id: u64) -> Result<(), LogError> {
+        let none = block(log_id, 0, None);
+        Pair::create(disk, &dir.join(VOTE_FILE), [&none, &none])
+    }
+
+    /// Opens the file. The newest copy counts after [`Self::renew`].
+    pub(crate) fn open(disk: &dyn Disk, dir: &Path) -> Result<(Self, Option<Vote>), LogError> {
+        let path = dir.join(VOTE_FILE);
+        let pair = Pair::open(disk, &path, BlockKind::Vote, OpenMode::Write)?;
+        let newest = pair.newest()?;
+        let vote = Vote::parse(&newest.body)
+            .ok_or_else(|| LogError::damaged(&path, 0, "the vote cannot be read"))?;
+        let file = Self {
+            pair,
+            log_id: newest.log_id,
+            number: newest.number,
+        };
+        Ok((file, vote))
+    }
+
+    /// Makes both copies durable as `vote`, the newest: one may be older, or unsynced.
+    pub(crate) fn renew(&self, vote: Option<Vote>) -> io::Result<()> {
+        self.write(vote)?;
+        self.sync()
+    }
+
+    /// Writes both copies. The vote counts after [`Self::sync`].
+    pub(crate) fn save(&mut self, vote: Vote) -> io::Result<()> {
+        self.number += 1;
+        self.write(Some(vote))
+    }
+
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.pair.file().sync_data()
+    }
+
+    fn write(&self, vote: Option<Vote>) -> io::Result<()> {
+        let block = block(self.log_id, self.number, vote);
+        self.pair.write(0, &block)?;
+        self.pair.write(1, &block)
+    }
+
+    pub(crate) fn log_id(&self) -> u64 {
+        self.log_id
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.pair.path()
+    }
+}
+
+fn block(log_id: u64, number: u64, vote: Option<Vote>) -> Block {
+    Block {
+        kind: BlockKind::Vote,
+        log_id,
+        number,
+        body: vote.map_or_else(Vec::new, |vote| vote.encode()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn votes_move_forward_only() {
+        let vote = |term, committed, node| Vote {
+            term,
+            committed,
+            node: [node; NODE_SIZE],
+        };
+        assert!(vote(2, false, 1) > vote(1, true, 9));
+        assert!(vote(1, true, 9) > vote(1, false, 1));
+        assert!(vote(1, false, 1) >= vote(1, false, 1));
+        assert_eq!(vote(1, false, 1).partial_cmp(&vote(1, false, 2)), None);
+    }
+}

@@ -1,0 +1,121 @@
+//! A node that is being opened, as fronts see it: it says at which step it is, and serves nothing.
+//! Once it is open, it is the node.
+
+use std::{
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
+
+use futures_util::future::BoxFuture;
+use quorate_packet::{PublicKey, SignedPacket};
+use quorate_replica::{
+    LinearizeError, Linearizer, NotReady, Observer, PutError, PutOutcome, ReadError, Reader, Role,
+    StateDigest, Status, StoredPacket, Writer,
+};
+use quorate_rpc::{NodeId, Transport};
+use quorate_state::{LogIndex, Term};
+
+use crate::{Config, Node, NodeMetrics, OpenError};
+
+/// A node that is being opened, and later is.
+pub struct StartingNode {
+    id: NodeId,
+    step: Mutex<NotReady>,
+    node: OnceLock<Arc<Node>>,
+}
+
+impl StartingNode {
+    /// A node that nobody has begun to open.
+    pub fn new(id: NodeId) -> Self {
+        Self {
+            id,
+            step: Mutex::new(NotReady::Opening),
+            node: OnceLock::new(),
+        }
+    }
+
+    /// Opens the node, step by step.
+    pub async fn open(
+        &self,
+        config: Config,
+        transport: Arc<dyn Transport>,
+        metrics: NodeMetrics,
+    ) -> Result<Arc<Node>, OpenError> {
+        let enter = |step: NotReady| {
+            tracing::info!("{step}");
+            *self.step.lock().unwrap_or_else(PoisonError::into_inner) = step;
+        };
+        let node = Node::open_by_steps(config, transport, metrics, &enter).await?;
+        Ok(self.node.get_or_init(|| node).clone())
+    }
+
+    fn step(&self) -> NotReady {
+        *self.step.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unreadable(&self) -> ReadError {
+        ReadError(self.step().to_string())
+    }
+}
+
+impl Reader for StartingNode {
+    fn stored_packet(&self, key: &PublicKey) -> Result<Option<StoredPacket>, ReadError> {
+        match self.node.get() {
+            Some(node) => node.stored_packet(key),
+            None => Err(self.unreadable()),
+        }
+    }
+}
+
+impl Linearizer for StartingNode {
+    fn linearize(&self) -> BoxFuture<'_, Result<(), LinearizeError>> {
+        match self.node.get() {
+            Some(node) => node.linearize(),
+            None => Box::pin(async { Err(LinearizeError) }),
+        }
+    }
+}
+
+impl Writer for StartingNode {
+    fn put(
+        &self,
+        packet: SignedPacket,
+        time_left: Duration,
+    ) -> BoxFuture<'_, Result<PutOutcome, PutError>> {
+        match self.node.get() {
+            Some(node) => node.put(packet, time_left),
+            None => Box::pin(async { Err(PutError::Starting) }),
+        }
+    }
+}
+
+impl Observer for StartingNode {
+    fn status(&self) -> Status {
+        match self.node.get() {
+            Some(node) => node.status(),
+            None => Status {
+                node: self.id.to_string(),
+                role: Role::Stopped,
+                term: Term(0),
+                leader: None,
+                last_log_index: LogIndex(0),
+                committed_index: LogIndex(0),
+                applied_index: LogIndex(0),
+                checkpoint_index: LogIndex(0),
+                purged_index: LogIndex(0),
+                replication_lag: None,
+                voters: Vec::new(),
+                packet_count: 0,
+                store_size: 0,
+                not_ready: Some(self.step()),
+            },
+        }
+    }
+
+    fn digest(&self) -> BoxFuture<'_, Result<StateDigest, ReadError>> {
+        match self.node.get() {
+            Some(node) => node.digest(),
+            None => Box::pin(async { Err(self.unreadable()) }),
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! A file of the seam as redb's storage.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use quorate_disk::DiskFile;
+use redb::StorageBackend;
+
+use crate::pace::Pacer;
+
+/// How much is written before it is synced, in bytes. A checkpoint of a gigabyte would otherwise
+/// leave that much to its one sync, and the sync of the Raft log on the same disk would wait for it.
+const UNSYNCED_SIZE_MAX: u64 = 512 * 1024;
+
+/// Writes at a measured pace, and never again after a failure.
+///
+/// redb forgives some failures of a write. A failed sync hidden in one of them must not be followed
+/// by one that succeeds.
+#[derive(Debug)]
+pub(crate) struct FileBackend {
+    file: Arc<dyn DiskFile>,
+    unsynced_size: AtomicU64,
+    closed: Closed,
+    pacer: Arc<Pacer>,
+}
+
+/// Whether a file may not be touched any more, and why.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Closed(Arc<ClosedFlags>);
+
+#[derive(Debug, Default)]
+struct ClosedFlags {
+    is_closed: AtomicBool,
+    is_damaged: AtomicBool,
+}
+
+impl Closed {
+    pub(crate) fn set(&self) {
+        self.0.is_closed.store(true, Ordering::Release);
+    }
+
+    /// Closes it since redb panicked over a page.
+    pub(crate) fn set_damaged(&self) {
+        self.0.is_damaged.store(true, Ordering::Release);
+        self.set();
+    }
+
+    /// Whether redb panicked over a page.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.0.is_damaged.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn check(&self) -> io::Result<()> {
+        match self.0.is_closed.load(Ordering::Acquire) {
+            false => Ok(()),
+            true => Err(io::Error::other("closed after a failure")),
+        }
+    }
+}
+
+impl FileBackend {
+    pub(crate) fn new(file: Arc<dyn DiskFile>, closed: Closed, pacer: Arc<Pacer>) -> Self {
+        Self {
+            file,
+            unsynced_size: AtomicU64::new(0),
+            closed,
+            pacer,
+        }
+    }
+
+    fn change(&self, work: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        self.closed.check()?;
+        work().inspect_err(|_| self.closed.set())
+    }
+}
+
+impl StorageBackend for FileBackend {
+    fn len(&self) -> io::Result<u64> {
+        self.file.size()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.file.read_at(out, offset)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.change(|| self.file.set_size(len))
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.unsynced_size.store(0, Ordering::Relaxed);
+        self.change(|| self.file.sync_data())
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.change(|| self.file.write_at(data, offset))?;
+        let size = data.len() as u64;
+        if self.unsynced_size.fetch_add(size, Ordering::Relaxed) + size >= UNSYNCED_SIZE_MAX {
+            self.sync_data()?;
+        }
+        self.pacer.rest();
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quorate_disk::{Disk, OpenMode};
+    use quorate_sim::{Call, SimDisk};
+
+    use super::*;
+
+    fn backend_on(disk: &SimDisk) -> FileBackend {
+        let file = disk.open("/file".as_ref(), OpenMode::Create).unwrap();
+        FileBackend::new(file, Closed::default(), Arc::default())
+    }
+
+    #[test]
+    fn what_is_written_is_synced_before_much_of_it_waits() {
+        let disk = SimDisk::new();
+        let backend = backend_on(&disk);
+        let piece = vec![1; UNSYNCED_SIZE_MAX as usize / 4];
+        for number in 0..9 {
+            let before = disk.sync_count("/file");
+            backend.write(number * piece.len() as u64, &piece).unwrap();
+            let is_fourth = number % 4 == 3;
+            assert_eq!(disk.sync_count("/file") - before, usize::from(is_fourth));
+        }
+    }
+
+    #[test]
+    fn nothing_is_written_after_a_failure() {
+        for call in [Call::Write, Call::Sync] {
+            let disk = SimDisk::new();
+            let backend = backend_on(&disk);
+            disk.fail(call, "/file", 1);
+            let failed = backend.write(0, b"lost").and_then(|()| backend.sync_data());
+            assert!(failed.is_err());
+            assert!(backend.write(0, b"late").is_err());
+            assert!(backend.sync_data().is_err());
+            assert!(backend.set_len(4096).is_err());
+            assert_eq!(disk.sync_count("/file"), 0);
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Checkpoints being made.
+
+use std::{mem, sync::Arc};
+
+use quorate_state::StoredPacket;
+
+use crate::{
+    Meta, Pace, StoreError, checkpoint_lock::CheckpointGuard, file::CheckpointFile,
+    memory::Changes, store::Shared,
+};
+
+/// What a checkpoint writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// What changed since the last one, into the file.
+    Changes,
+    /// All packets, into a new file: whatever is wrong with the old one goes with it.
+    Everything,
+}
+
+/// The packets at one moment, to be made durable. While it lives, no other checkpoint begins.
+///
+/// Dropped before it is committed, it leaves its changes to the next one.
+#[must_use = "nothing is durable before it is committed"]
+pub struct Checkpoint {
+    shared: Arc<Shared>,
+    meta: Meta,
+    changes: Changes,
+    everything: Option<Vec<StoredPacket>>,
+    _guard: CheckpointGuard,
+}
+
+impl Checkpoint {
+    pub(crate) fn begin(shared: Arc<Shared>, extent: Extent) -> Self {
+        shared.file().pacer.hurry();
+        let guard = shared.checkpoint_lock.acquire();
+        let mut state = shared.memory.state();
+        let everything = match extent {
+            Extent::Changes => None,
+            Extent::Everything => Some(shared.memory.packets(&state)),
+        };
+        let meta = state.meta.clone();
+        let changes = mem::take(&mut state.changes);
+        drop(state);
+        Self {
+            shared,
+            meta,
+            changes,
+            everything,
+            _guard: guard,
+        }
+    }
+
+    /// What the packets reflect.
+    pub fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    /// Makes them durable, beside reads and transactions, and says what they reflect. To be called
+    /// where a thread may block.
+    ///
+    /// The Raft log must be on disk through the applied entry of [`meta`](Self::meta) before. After
+    /// a loss of power a file ahead of its log would hold entries that no other node need have, and
+    /// that a new leader may contradict.
+    ///
+    /// Any error is fatal to the node, but for [`StoreError::Damaged`]: memory is whole, and a
+    /// checkpoint of [`Extent::Everything`] needs nothing of the old file.
+    pub fn commit(mut self, pace: Pace) -> Result<Meta, StoreError> {
+        let shared = self.shared.clone();
+        let timer = shared.metrics.checkpoint_duration_seconds.start_timer();
+        match self.everything.take() {
+            None => self.commit_changes(pace)?,
+            Some(packets) => self.commit_everything(packets)?,
+        }
+        self.changes.clear();
+        timer.observe_duration();
+        Ok(self.meta.clone())
+    }
+
+    /// In order, so that each page is changed once.
+    fn commit_changes(&self, pace: Pace) -> Result<(), StoreError> {
+        let changes = self.changes.iter();
+        let changes = changes.map(|(key, stored)| (*key.as_bytes(), stored.as_ref()));
+        let file = self.shared.file();
+        file.pacer.set(pace);
+        let committed = file.commit(changes, &self.meta);
+        file.pacer.set(Pace::Fast);
+        committed
+    }
+
+    fn commit_everything(&self, mut packets: Vec<StoredPacket>) -> Result<(), StoreError> {
+        packets.sort_unstable_by_key(|stored| *stored.packet.key());
+        let file = CheckpointFile::create(&self.shared.config, "rebuild")?;
+        let packets = packets.iter();
+        let packets = packets.map(|stored| (*stored.packet.key().as_bytes(), Some(stored)));
+        file.commit(packets, &self.meta)?;
+        self.shared.replace_file(file)
+    }
+}
+
+impl Drop for Checkpoint {
+    fn drop(&mut self) {
+        self.shared.memory.take_back(mem::take(&mut self.changes));
+    }
+}
+
+#[cfg(test)]
+#[path = "checkpoint_tests.rs"]
+mod tests;

@@ -1,0 +1,359 @@
+use std::{panic, sync::Once};
+
+use quorate_disk::Disk;
+use quorate_sim::SimDisk;
+use quorate_state::StoredPacket;
+
+use super::*;
+use crate::{
+    Config, Extent, Meta, Pace, Store, StoreError,
+    fixture::*,
+    one_file::OneFile,
+    schema::{Key, PACKETS, encode_value},
+};
+
+/// The size of redb's pages, in bytes.
+const PAGE_SIZE: usize = 4096;
+
+/// The size of what redb keeps at the start of a file, in bytes.
+const HEADER_SIZE: usize = 320;
+
+const PATH: &str = "/data/packets.redb";
+
+/// What a store may hold: that of one of its checkpoints.
+type Held = (Meta, Vec<StoredPacket>);
+
+fn held(store: &Store) -> Held {
+    (store.meta(), packets(store))
+}
+
+fn small_store(disk: &SimDisk) -> (Config, Store) {
+    disk.create_dir("/data".as_ref()).unwrap();
+    let config = config_on(disk.clone(), PATH);
+    let store = open(&config);
+    put(&store, 1, (0..200).map(|n| stored(n, 10, 300)));
+    checkpoint(&store);
+    (config, store)
+}
+
+/// A file of two checkpoints, as it is after it was closed and as a crash leaves it, and what they
+/// hold, the newer one first.
+fn small_files() -> (Vec<u8>, Vec<u8>, [Held; 2]) {
+    let disk = SimDisk::new();
+    let (_, store) = small_store(&disk);
+    let older = held(&store);
+    put(&store, 2, (100..220).map(|n| stored(n, 20, 400)));
+    expire(&store, 11, 50);
+    checkpoint(&store);
+    let newer = held(&store);
+    let left_open = disk.read(PATH).unwrap();
+    drop(store);
+    (disk.read(PATH).unwrap(), left_open, [newer, older])
+}
+
+fn disk_with(content: &[u8]) -> (OneFile, Config) {
+    let disk = OneFile::new(PATH, content);
+    (disk.clone(), config_on(disk, PATH))
+}
+
+/// Opens a file in which something is wrong: it holds what one of the checkpoints held, or it is
+/// damaged and left alone. The store, when it opened.
+fn right_or_damaged(content: &[u8], checkpoints: &[Held], what: &str) -> Option<(Config, Store)> {
+    let (disk, config) = disk_with(content);
+    match try_open(&config) {
+        Ok(store) => {
+            assert!(checkpoints.contains(&held(&store)), "{what}: other packets");
+            Some((config, store))
+        }
+        Err(StoreError::Damaged(damage)) => {
+            assert!(damage.to_string().contains(PATH), "{what}: {damage}");
+            assert!(*disk.content() == content, "{what}: written to");
+            None
+        }
+        Err(error) => panic!("{what}: {error}"),
+    }
+}
+
+/// What opened in spite of something wrong stays whole when it is written to.
+fn expect_whole_when_written_to(config: &Config, store: Store, what: &str) {
+    put(&store, 9, (0..50).map(|n| stored(n * 7, 30, 500)));
+    checkpoint(&store);
+    scrub(&store).unwrap_or_else(|error| panic!("{what}: {error}"));
+    let expected = held(&store);
+    drop(store);
+    assert_eq!(held(&open(config)), expected, "{what}");
+}
+
+/// Flips bits one at a time and says how many of the files were found damaged.
+fn flip_each(content: &[u8], checkpoints: &[Held], bits: impl IntoIterator<Item = usize>) -> usize {
+    let mut damaged_count = 0;
+    for (number, bit) in bits.into_iter().enumerate() {
+        let what = format!("bit {} of byte {}", bit % 8, bit / 8);
+        let mut flipped = content.to_vec();
+        flipped[bit / 8] ^= 1 << (bit % 8);
+        match right_or_damaged(&flipped, checkpoints, &what) {
+            Some((config, store)) if number % 32 == 0 => {
+                expect_whole_when_written_to(&config, store, &what);
+            }
+            Some(_) => {}
+            None => damaged_count += 1,
+        }
+    }
+    damaged_count
+}
+
+/// redb panics over some of the files here, which is expected and costs a backtrace each.
+fn silence_redb() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let print = panic::take_hook();
+        panic::set_hook(Box::new(move |panic| {
+            if !panic
+                .location()
+                .is_some_and(|at| at.file().contains("redb-"))
+            {
+                print(panic);
+            }
+        }));
+    });
+}
+
+fn used_pages(content: &[u8]) -> Vec<usize> {
+    let pages = content.chunks(PAGE_SIZE).enumerate();
+    let used = pages.filter(|(_, page)| page.iter().any(|byte| *byte != 0));
+    used.map(|(number, _)| number).collect()
+}
+
+#[test]
+fn no_flipped_bit_of_the_header_shows_other_packets() {
+    silence_redb();
+    let (closed, left_open, checkpoints) = small_files();
+    let bits = 0..HEADER_SIZE * 8;
+    let damaged_count = flip_each(&left_open, &checkpoints, bits.clone());
+    assert!(damaged_count > bits.len() / 4, "only {damaged_count}");
+    flip_each(&closed, &checkpoints, bits.step_by(3));
+}
+
+#[test]
+fn no_flipped_bit_of_a_page_shows_other_packets() {
+    silence_redb();
+    let (closed, left_open, checkpoints) = small_files();
+    let mut random = fastrand::Rng::with_seed(6);
+    for content in [closed, left_open] {
+        // Trees begin at the start of a page, packets lie all over it.
+        let pages = used_pages(&content);
+        let starts = pages.iter().map(|page| (*page, 64));
+        let bits: Vec<usize> = starts
+            .chain(pages.iter().map(|page| (*page, PAGE_SIZE)))
+            .flat_map(|(page, size)| [(page, size); 16])
+            .map(|(page, size)| page * PAGE_SIZE * 8 + random.usize(0..size * 8))
+            .collect();
+        let count = bits.len();
+        let damaged_count = flip_each(&content, &checkpoints, bits);
+        assert!(damaged_count > count / 4, "only {damaged_count} of {count}");
+    }
+}
+
+#[test]
+fn no_page_that_is_zeros_garbled_exchanged_or_cut_off_shows_other_packets() {
+    silence_redb();
+    let (closed, left_open, checkpoints) = small_files();
+    let mut random = fastrand::Rng::with_seed(6);
+    for content in [closed, left_open] {
+        let pages = used_pages(&content);
+        let mut damaged_count = 0;
+        for page in &pages {
+            let at = page * PAGE_SIZE;
+            let mut zeroed = content.clone();
+            zeroed[at..at + PAGE_SIZE].fill(0);
+            let mut exchanged = content.clone();
+            let other = pages[random.usize(0..pages.len())] * PAGE_SIZE;
+            exchanged[at..at + PAGE_SIZE].copy_from_slice(&content[other..other + PAGE_SIZE]);
+            exchanged[other..other + PAGE_SIZE].copy_from_slice(&content[at..at + PAGE_SIZE]);
+            let mut garbled = content.clone();
+            let start = random.usize(0..PAGE_SIZE - 64);
+            let garbage = &mut garbled[at + start..at + start + 64];
+            garbage.fill_with(|| random.u8(..));
+            let cut = content[..at + random.usize(1..PAGE_SIZE)].to_vec();
+            for (how, content) in [
+                ("zeros", zeroed),
+                ("exchanged", exchanged),
+                ("garbled", garbled),
+                ("cut", cut),
+            ] {
+                let what = format!("page {page} {how}");
+                damaged_count +=
+                    usize::from(right_or_damaged(&content, &checkpoints, &what).is_none());
+            }
+        }
+        assert!(damaged_count > pages.len(), "only {damaged_count}");
+    }
+}
+
+/// Damages the value of a packet on the disk, wherever it stands in the file.
+fn damage_value(disk: &SimDisk, stored: &StoredPacket) {
+    let content = disk.read(PATH).unwrap();
+    let value = encode_value(stored.packet.key().as_bytes(), &stored.encode());
+    let places = 0..content.len() - value.len();
+    for at in places.filter(|at| content[*at..].starts_with(&value)) {
+        disk.flip_bit(PATH, (at + value.len() - 1) * 8).unwrap();
+    }
+}
+
+#[test]
+fn damage_under_a_running_store_is_found_and_healed() {
+    let disk = SimDisk::new();
+    let (config, store) = small_store(&disk);
+    put(&store, 2, [stored(77, 20, 999), stored(78, 20, 999)]);
+    checkpoint(&store);
+    let expected = held(&store);
+    scrub(&store).unwrap();
+
+    for number in [77, 78] {
+        damage_value(&disk, &stored(number, 20, 999));
+    }
+    assert_eq!(held(&store), expected, "reads see nothing of it");
+    let Err(StoreError::Damaged(damage)) = scrub(&store) else {
+        panic!("the scrub saw nothing of it either");
+    };
+    assert_eq!(damage.keys, [key(77), key(78)]);
+    assert_eq!((damage.damaged_count, damage.missing_count), (2, 0));
+    assert_eq!(store.shared().metrics.damaged_packets.get(), 2);
+
+    put(&store, 3, [stored(1, 30, 100)]);
+    let healed = store
+        .begin_checkpoint(Extent::Everything)
+        .commit(Pace::Fast)
+        .unwrap();
+    assert_eq!(healed, store.meta());
+    scrub(&store).unwrap();
+    assert_eq!(store.shared().metrics.damaged_packets.get(), 0);
+    let expected = held(&store);
+    drop(store);
+    assert_eq!(held(&open(&config)), expected);
+}
+
+#[test]
+fn a_damaged_packet_is_not_sent() {
+    let disk = SimDisk::new();
+    let (config, store) = small_store(&disk);
+    drop(store);
+    let without_cache = Config {
+        cache_size: 0,
+        ..config
+    };
+    let store = open(&without_cache);
+    damage_value(&disk, &stored(150, 10, 300));
+    let mut chunks = store.snapshot().unwrap().chunks().unwrap();
+    let error = chunks.next_chunk().unwrap_err();
+    let StoreError::Damaged(damage) = error else {
+        panic!("{error}");
+    };
+    assert_eq!(damage.keys, [key(150)]);
+}
+
+/// What a fault of redb would leave: pages that are whole and do not hold what was stored.
+fn with_redb(path: &Path, change: impl FnOnce(&mut redb::Table<'_, &'static Key, &'static [u8]>)) {
+    let database = redb::Database::create(path).unwrap();
+    let mut transaction = database.begin_write().unwrap();
+    transaction.set_two_phase_commit(true);
+    transaction.set_quick_repair(true);
+    change(&mut transaction.open_table(PACKETS).unwrap());
+    transaction.commit().unwrap();
+}
+
+#[test]
+fn a_packet_that_vanished_is_missed() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path());
+    let store = open(&config);
+    put(&store, 1, (0..20).map(|n| stored(n, 10, 300)));
+    checkpoint(&store);
+
+    let copy = dir.path().join("copy");
+    std::fs::copy(&config.path, &copy).unwrap();
+    with_redb(&copy, |table| {
+        table.remove(key(7).as_bytes()).unwrap().unwrap();
+    });
+    std::fs::write(&config.path, std::fs::read(&copy).unwrap()).unwrap();
+    let Err(StoreError::Damaged(by_scrub)) = scrub(&store) else {
+        panic!("the scrub does not miss it");
+    };
+    assert_eq!(by_scrub.missing_count, 1);
+    assert!(by_scrub.to_string().contains("1 missing"), "{by_scrub}");
+
+    let at_start = Config {
+        path: copy,
+        ..config.clone()
+    };
+    let Err(StoreError::Damaged(damage)) = try_open(&at_start) else {
+        panic!("a start does not miss it");
+    };
+    assert_eq!(damage.missing_count, 1);
+}
+
+#[test]
+fn a_packet_in_place_of_another_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path());
+    let store = open(&config);
+    put(&store, 1, (0..20).map(|n| stored(n, 10, 300)));
+    checkpoint(&store);
+    drop(store);
+    with_redb(&config.path, |table| {
+        let older = encode_value(key(7).as_bytes(), &stored(7, 9, 300).encode());
+        table.insert(key(7).as_bytes(), older.as_slice()).unwrap();
+    });
+    let error = try_open(&config).unwrap_err();
+    assert!(error.to_string().contains("other packets"), "{error}");
+    with_redb(&config.path, |table| {
+        let of_another = encode_value(key(8).as_bytes(), &stored(8, 10, 300).encode());
+        table
+            .insert(key(7).as_bytes(), of_another.as_slice())
+            .unwrap();
+    });
+    let error = try_open(&config).unwrap_err();
+    assert!(error.to_string().contains("checksum"), "{error}");
+}
+
+#[test]
+fn what_a_checkpoint_stumbles_over_one_of_everything_heals() {
+    silence_redb();
+    let disk = SimDisk::new();
+    let (config, store) = small_store(&disk);
+    drop(store);
+    let without_cache = Config {
+        cache_size: 0,
+        ..config.clone()
+    };
+    let store = open(&without_cache);
+    for page in used_pages(&disk.read(PATH).unwrap()).into_iter().skip(1) {
+        let at = page * PAGE_SIZE;
+        disk.zero(PATH, at..at + PAGE_SIZE).unwrap();
+    }
+    put(&store, 2, [stored(5, 20, 100)]);
+    let error = store
+        .begin_checkpoint(Extent::Changes)
+        .commit(Pace::Fast)
+        .unwrap_err();
+    assert!(matches!(error, StoreError::Damaged(_)), "{error}");
+    put(&store, 3, [stored(6, 20, 100)]);
+    store
+        .begin_checkpoint(Extent::Everything)
+        .commit(Pace::Fast)
+        .unwrap();
+    scrub(&store).unwrap();
+    let expected = held(&store);
+    drop(store);
+    assert_eq!(held(&open(&config)), expected);
+}
+
+/// No checksum covers which of redb's two slots is the newer one. A start cannot tell, its caller
+/// can: it knows where its log begins.
+#[test]
+fn one_flipped_bit_shows_the_checkpoint_before_the_last() {
+    let (_, mut content, [_, older]) = small_files();
+    content[9] ^= 1;
+    let (_disk, config) = disk_with(&content);
+    assert_eq!(held(&open(&config)), older);
+}

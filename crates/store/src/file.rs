@@ -1,0 +1,286 @@
+//! A redb file that holds a checkpoint.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use quorate_disk::{DiskFile, OpenMode, dir_of};
+use quorate_state::StoredPacket;
+use redb::{Builder, Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable};
+
+use crate::{
+    Config, Meta, StoreError,
+    backend::{Closed, FileBackend},
+    guard::{caught, reading},
+    inspection::Inspection,
+    overlay::OverlayBackend,
+    pace::Pacer,
+    schema::{Key, META, PACKETS, encode_value},
+};
+
+/// An open file.
+#[derive(Debug)]
+pub(crate) struct CheckpointFile {
+    path: PathBuf,
+    file: Arc<dyn DiskFile>,
+    /// Whether nothing more needs to reach the disk: it is only read, or nobody knows it yet.
+    is_scratch: bool,
+    closed: Closed,
+    pub(crate) pacer: Arc<Pacer>,
+    /// There until this is dropped.
+    database: Option<Database>,
+}
+
+/// What a file holds.
+#[derive(Default)]
+pub(crate) struct Contents {
+    pub(crate) meta: Meta,
+    pub(crate) packets: Vec<StoredPacket>,
+}
+
+impl CheckpointFile {
+    /// Makes an empty file beside the store, in place of one that was left there.
+    pub(crate) fn create(config: &Config, extension: &str) -> Result<Self, StoreError> {
+        let path = config.path.with_extension(extension);
+        remove(config, &path)?;
+        let file = open_locked(config, &path, OpenMode::Create)?;
+        Self::writable(path, file, config.cache_size)
+    }
+
+    /// Opens the file of the store, when all that is in it is verified. A file that is damaged is
+    /// left as it was found.
+    pub(crate) fn open(config: &Config) -> Result<(Self, Contents), StoreError> {
+        let path = &config.path;
+        let file = open_locked(config, path, OpenMode::Write)?;
+        let mut on_disk = Self::read_only(path.clone(), file.clone())?;
+        let is_clean = on_disk.check_pages()?;
+        let contents = on_disk.load()?;
+        drop(on_disk);
+        let mut store = Self::writable(path.clone(), file, config.cache_size)?;
+        store.is_scratch = false;
+        if !is_clean {
+            store.check_pages()?;
+        }
+        Ok((store, contents))
+    }
+
+    /// Opens the file of the store to read it, as it is on the disk.
+    pub(crate) fn open_read_only(config: &Config) -> Result<Self, StoreError> {
+        let path = &config.path;
+        let file = config.disk.open(path, OpenMode::Read);
+        Self::read_only(path.clone(), file.map_err(failed("opened", path))?)
+    }
+
+    fn writable(
+        path: PathBuf,
+        file: Arc<dyn DiskFile>,
+        cache_size: usize,
+    ) -> Result<Self, StoreError> {
+        let closed = Closed::default();
+        let pacer = Arc::<Pacer>::default();
+        let backend = FileBackend::new(file.clone(), closed.clone(), pacer.clone());
+        let database = caught(&path, &closed, || {
+            let mut builder = Builder::new();
+            builder.set_cache_size(cache_size);
+            Ok(builder.create_with_backend(backend)?)
+        })?;
+        Ok(Self {
+            path,
+            file,
+            is_scratch: true,
+            closed,
+            pacer,
+            database: Some(database),
+        })
+    }
+
+    /// Nothing is cached, and nothing is written, not even a repair.
+    fn read_only(path: PathBuf, file: Arc<dyn DiskFile>) -> Result<Self, StoreError> {
+        let closed = Closed::default();
+        let backend = OverlayBackend::new(file.clone(), closed.clone());
+        let backend = backend.map_err(failed("read", &path))?;
+        let database = reading(&path, &closed, || {
+            let mut builder = Builder::new();
+            builder.set_cache_size(0);
+            Ok(builder.create_with_backend(backend)?)
+        })?;
+        Ok(Self {
+            path,
+            file,
+            is_scratch: true,
+            closed,
+            pacer: Arc::default(),
+            database: Some(database),
+        })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The size, in bytes.
+    pub(crate) fn size(&self) -> u64 {
+        self.file.size().unwrap_or(0)
+    }
+
+    /// Checks every page that is in use. False when redb's list of those that are not was wrong, and
+    /// nothing else: here it is right now.
+    fn check_pages(&mut self) -> Result<bool, StoreError> {
+        let database = self.database.as_mut().expect("it is there until the drop");
+        reading(&self.path, &self.closed, || Ok(database.check_integrity()?))
+    }
+
+    /// Begins to read, with what the packets reflect.
+    pub(crate) fn begin_read(&self) -> Result<(ReadTransaction, Meta), StoreError> {
+        self.reading(|| {
+            let transaction = self.database().begin_read()?;
+            let meta = Meta::read(&transaction.open_table(META)?, &self.path)?;
+            Ok((transaction, meta))
+        })
+    }
+
+    /// Reads and verifies everything.
+    pub(crate) fn load(&self) -> Result<Contents, StoreError> {
+        let (transaction, meta) = self.begin_read()?;
+        let mut inspection = Inspection::new(self.path.clone());
+        let mut packets = Vec::new();
+        let read = self.reading(|| {
+            for entry in transaction.open_table(PACKETS)?.iter()? {
+                let (key, value) = entry?;
+                packets.extend(inspection.check(key.value(), value.value())?);
+            }
+            Ok(())
+        });
+        read.map_err(|error| inspection.explain(error))?;
+        inspection.end(&meta)?;
+        Ok(Contents { meta, packets })
+    }
+
+    /// Stores encoded packets, to become durable with the next [commit](Self::commit).
+    pub(crate) fn store<'a>(
+        &self,
+        packets: impl IntoIterator<Item = (Key, &'a [u8])>,
+    ) -> Result<(), StoreError> {
+        self.writing(|| {
+            let mut transaction = self.database().begin_write()?;
+            transaction.set_durability(Durability::None)?;
+            let mut table = transaction.open_table(PACKETS)?;
+            for (key, encoded) in packets {
+                table.insert(&key, encode_value(&key, encoded).as_slice())?;
+            }
+            drop(table);
+            Ok(transaction.commit()?)
+        })
+    }
+
+    /// Stores packets, or removes them, and sets what they reflect, durably and all at once.
+    pub(crate) fn commit<'a>(
+        &self,
+        changes: impl IntoIterator<Item = (Key, Option<&'a StoredPacket>)>,
+        meta: &Meta,
+    ) -> Result<(), StoreError> {
+        self.writing(|| {
+            let mut transaction = self.database().begin_write()?;
+            transaction.set_durability(Durability::Immediate)?;
+            transaction.set_two_phase_commit(true);
+            transaction.set_quick_repair(true);
+            let mut table = transaction.open_table(PACKETS)?;
+            for (key, stored) in changes {
+                self.pacer.rest();
+                match stored {
+                    Some(stored) => {
+                        let value = encode_value(&key, &stored.encode());
+                        table.insert(&key, value.as_slice())?;
+                    }
+                    None => drop(table.remove(&key)?),
+                }
+            }
+            drop(table);
+            meta.write(&mut transaction.open_table(META)?)?;
+            Ok(transaction.commit()?)
+        })
+    }
+
+    /// Gives this file, which was committed, the name of the store.
+    pub(crate) fn publish(&mut self, config: &Config) -> Result<(), StoreError> {
+        let disk = &config.disk;
+        disk.rename(&self.path, &config.path)
+            .map_err(failed("moved into place", &self.path))?;
+        self.path.clone_from(&config.path);
+        self.is_scratch = false;
+        let dir = dir_of(&self.path);
+        disk.sync_dir(&dir).map_err(failed("synced", &dir))
+    }
+
+    /// Writes nothing any more.
+    pub(crate) fn close(&self) {
+        self.closed.set();
+    }
+
+    /// Runs redb to read.
+    pub(crate) fn reading<T>(
+        &self,
+        work: impl FnOnce() -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        reading(&self.path, &self.closed, work)
+    }
+
+    fn writing<T>(&self, work: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+        caught(&self.path, &self.closed, work)
+    }
+
+    fn database(&self) -> &Database {
+        self.database.as_ref().expect("it is there until the drop")
+    }
+}
+
+impl Drop for CheckpointFile {
+    fn drop(&mut self) {
+        // redb writes when it closes a file. What was read beside its writer is not what it knows.
+        if self.is_scratch {
+            self.closed.set();
+        }
+        let database = self.database.take();
+        // Who panicked over a damaged page may do so again, and nobody is left to be told.
+        let _ = caught(&self.path, &self.closed, || {
+            drop(database);
+            Ok(())
+        });
+    }
+}
+
+/// Removes what an interrupted work has left.
+pub(crate) fn remove(config: &Config, path: &Path) -> Result<(), StoreError> {
+    match config.disk.remove(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(failed("removed", path)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn open_locked(
+    config: &Config,
+    path: &Path,
+    mode: OpenMode,
+) -> Result<Arc<dyn DiskFile>, StoreError> {
+    let file = config.disk.open(path, mode);
+    let file = file.map_err(failed("opened", path))?;
+    match file.try_lock().map_err(failed("locked", path))? {
+        true => Ok(file),
+        false => Err(StoreError::InUse {
+            path: path.to_owned(),
+        }),
+    }
+}
+
+pub(crate) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    let path = path.to_owned();
+    move |source| StoreError::File {
+        action,
+        path,
+        source,
+    }
+}

@@ -1,0 +1,93 @@
+//! What the tests of this room start from.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use quorate_disk::{Disk, LinuxDisk};
+use quorate_packet::{PublicKey, SignedPacket};
+use quorate_state::{LogPosition, StoredPacket, StoredPackets, UnixMillis};
+
+use crate::{Config, Extent, Meta, Metrics, Pace, PacketsMut, Store, StoreError};
+
+pub(crate) const CACHE_SIZE: usize = 1024 * 1024;
+
+pub(crate) fn config_on(disk: impl Disk, path: impl Into<PathBuf>) -> Config {
+    Config {
+        disk: Arc::new(disk),
+        path: path.into(),
+        cache_size: CACHE_SIZE,
+    }
+}
+
+pub(crate) fn config(dir: &Path) -> Config {
+    config_on(LinuxDisk, dir.join("packets.redb"))
+}
+
+pub(crate) fn metrics() -> Metrics {
+    Metrics::register(&quorate_metrics::Registry::new()).unwrap()
+}
+
+pub(crate) fn try_open(config: &Config) -> Result<Store, StoreError> {
+    Store::open(config.clone(), metrics())
+}
+
+pub(crate) fn open(config: &Config) -> Store {
+    try_open(config).unwrap()
+}
+
+pub(crate) fn key(number: u32) -> PublicKey {
+    let mut bytes = [0; 32];
+    bytes[..4].copy_from_slice(&number.to_be_bytes());
+    PublicKey::from_bytes(bytes)
+}
+
+pub(crate) fn stored(number: u32, received: u64, size: usize) -> StoredPacket {
+    let payload = Bytes::from(vec![number as u8; size]);
+    StoredPacket {
+        received: UnixMillis(received),
+        packet: SignedPacket::assume_verified(key(number), payload).unwrap(),
+    }
+}
+
+/// Puts packets as entry `index` of the log would.
+pub(crate) fn put(store: &Store, index: u64, packets: impl IntoIterator<Item = StoredPacket>) {
+    store.transact(|table: &mut PacketsMut<'_>, meta: &mut Meta| {
+        meta.applied = Some(LogPosition::new(1, index));
+        meta.membership = Bytes::from_static(b"members");
+        for stored in packets {
+            let Ok(()) = table.put(&stored);
+        }
+    });
+}
+
+pub(crate) fn expire(store: &Store, cutoff: u64, count_max: usize) -> usize {
+    let cutoff = UnixMillis(cutoff);
+    let (_, removed) = store.transact(|table, _| table.remove_received_before(cutoff, count_max));
+    let Ok(count) = removed;
+    count
+}
+
+pub(crate) fn checkpoint(store: &Store) -> Meta {
+    store
+        .begin_checkpoint(Extent::Changes)
+        .commit(Pace::Fast)
+        .unwrap()
+}
+
+/// All packets in memory, in the order of their keys.
+pub(crate) fn packets(store: &Store) -> Vec<StoredPacket> {
+    let memory = &store.shared().memory;
+    let mut packets = memory.packets(&memory.state());
+    packets.sort_unstable_by_key(|stored| *stored.packet.key());
+    packets
+}
+
+/// Reads the checkpoint from the disk to its end.
+pub(crate) fn scrub(store: &Store) -> Result<(), StoreError> {
+    let mut scrub = store.scrub()?;
+    while scrub.next_piece()?.is_some() {}
+    Ok(())
+}

@@ -1,0 +1,109 @@
+//! What a store says of itself.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use quorate_state::{LogIndex, LogPosition};
+use redb::{ReadableTable, Table};
+
+use crate::{
+    Damage, StoreError,
+    schema::{Summary, checked, checksum},
+};
+
+/// The format of the file. Written when it is made, checked whenever it is opened.
+const FORMAT: u8 = 2;
+
+/// The row, named so that format 1, which kept only its number there, refuses this one.
+const ROW: &str = "format";
+
+/// What the packets reflect.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Meta {
+    /// The last entry applied.
+    pub applied: Option<LogPosition>,
+    /// The membership as of that entry, opaque here.
+    pub membership: Bytes,
+    /// The number of packets. Kept by the store.
+    pub packet_count: u64,
+    /// The sum of XXH3-128 over key and encoding of each packet. Kept by the store: nodes that
+    /// applied the same entries have the same.
+    pub set_hash: u128,
+}
+
+impl Meta {
+    /// The index of the last entry applied, 0 for none.
+    pub fn applied_index(&self) -> LogIndex {
+        self.applied.map_or(LogIndex(0), |position| position.index)
+    }
+
+    /// This, of other packets.
+    pub(crate) fn with(self, Summary { count, hash }: Summary) -> Self {
+        Self {
+            packet_count: count,
+            set_hash: hash,
+            ..self
+        }
+    }
+
+    pub(crate) fn summary(&self) -> Summary {
+        Summary {
+            count: self.packet_count,
+            hash: self.set_hash,
+        }
+    }
+
+    /// Reads it from the file at `path`.
+    pub(crate) fn read(
+        table: &impl ReadableTable<&'static str, &'static [u8]>,
+        path: &Path,
+    ) -> Result<Self, StoreError> {
+        let row = table.get(ROW)?;
+        let row = row.as_ref().map_or([].as_slice(), |row| row.value());
+        match row.first() {
+            Some(&found) if found != FORMAT => Err(StoreError::Format {
+                path: path.to_owned(),
+                found,
+                supported: FORMAT,
+            }),
+            _ => Self::decode(row)
+                .ok_or_else(|| Damage::new(path, "what it says of itself is unreadable").into()),
+        }
+    }
+
+    pub(crate) fn write(
+        &self,
+        table: &mut Table<'_, &'static str, &'static [u8]>,
+    ) -> Result<(), StoreError> {
+        table.insert(ROW, self.encode().as_slice())?;
+        Ok(())
+    }
+
+    /// Format, whether an entry was applied, its term and index, count, hash, membership, checksum.
+    fn encode(&self) -> Vec<u8> {
+        let LogPosition { term, index } = self.applied.unwrap_or(LogPosition::new(0, 0));
+        let mut bytes = vec![FORMAT, u8::from(self.applied.is_some())];
+        bytes.extend_from_slice(&term.0.to_be_bytes());
+        bytes.extend_from_slice(&index.0.to_be_bytes());
+        bytes.extend_from_slice(&self.packet_count.to_be_bytes());
+        bytes.extend_from_slice(&self.set_hash.to_be_bytes());
+        bytes.extend_from_slice(&self.membership);
+        bytes.extend_from_slice(&checksum(&bytes));
+        bytes
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let ([_format, is_applied], rest) = checked(bytes)?.split_first_chunk()?;
+        let (term, rest) = rest.split_first_chunk()?;
+        let (index, rest) = rest.split_first_chunk()?;
+        let (packet_count, rest) = rest.split_first_chunk()?;
+        let (set_hash, membership) = rest.split_first_chunk()?;
+        let position = LogPosition::new(u64::from_be_bytes(*term), u64::from_be_bytes(*index));
+        Some(Self {
+            applied: (*is_applied != 0).then_some(position),
+            membership: Bytes::copy_from_slice(membership),
+            packet_count: u64::from_be_bytes(*packet_count),
+            set_hash: u128::from_be_bytes(*set_hash),
+        })
+    }
+}

@@ -1,0 +1,105 @@
+//! Work that nobody waits for, done slowly.
+
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+/// How fast a checkpoint is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// As fast as it goes: somebody waits for it.
+    Fast,
+    /// With rests, so that the disk and the cores are there for those who wait for something: it
+    /// takes four times as long. Fast as soon as somebody waits for the next one.
+    Gentle,
+}
+
+/// How many times as long a rest is as the work before it.
+const REST_PER_WORK: u32 = 3;
+
+/// How long is worked without a rest: less than a publisher waits for the sync of the Raft log
+/// anyway. One sync may take longer, and is followed by a longer rest.
+const WORK_MAX: Duration = Duration::from_millis(1);
+
+/// Keeps the pace of whoever works on a file.
+#[derive(Debug)]
+pub(crate) struct Pacer {
+    is_gentle: AtomicBool,
+    rested: Mutex<Instant>,
+}
+
+impl Default for Pacer {
+    fn default() -> Self {
+        Self {
+            is_gentle: AtomicBool::new(false),
+            rested: Mutex::new(Instant::now()),
+        }
+    }
+}
+
+impl Pacer {
+    /// From now on it goes at this pace.
+    pub(crate) fn set(&self, pace: Pace) {
+        *self.rested() = Instant::now();
+        self.is_gentle
+            .store(pace == Pace::Gentle, Ordering::Relaxed);
+    }
+
+    /// Somebody waits.
+    pub(crate) fn hurry(&self) {
+        self.is_gentle.store(false, Ordering::Relaxed);
+    }
+
+    /// To be called all the time: rests when enough was worked.
+    pub(crate) fn rest(&self) {
+        if self.is_gentle.load(Ordering::Relaxed) {
+            let mut rested = self.rested();
+            let worked = rested.elapsed();
+            if worked >= WORK_MAX {
+                thread::sleep(worked * REST_PER_WORK);
+                *rested = Instant::now();
+            }
+        }
+    }
+
+    fn rested(&self) -> std::sync::MutexGuard<'_, Instant> {
+        self.rested.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_gentle_rests_longer_than_it_works_until_it_must_hurry() {
+        let pacer = Pacer::default();
+        let work = || {
+            let begun = Instant::now();
+            while begun.elapsed() < WORK_MAX {}
+            let worked = begun.elapsed();
+            pacer.rest();
+            (worked, begun.elapsed())
+        };
+        pacer.set(Pace::Gentle);
+        let (worked, took) = work();
+        assert!(took >= worked * (1 + REST_PER_WORK));
+        let rested = *pacer.rested();
+        for stop in [
+            |pacer: &Pacer| pacer.hurry(),
+            |pacer: &Pacer| pacer.set(Pace::Fast),
+        ] {
+            pacer.set(Pace::Gentle);
+            stop(&pacer);
+            let before = *pacer.rested();
+            work();
+            assert_eq!(*pacer.rested(), before, "it has not rested");
+        }
+        assert!(*pacer.rested() >= rested);
+    }
+}

@@ -1,0 +1,220 @@
+use quorate_sim::{Call, Loss, SimDisk};
+use quorate_state::StoredPacket;
+
+use super::*;
+use crate::Pace;
+use crate::fixture::*;
+
+/// How many images of each boundary are looked at.
+const IMAGE_COUNT: usize = 3;
+
+type Held = (Meta, Vec<StoredPacket>);
+
+fn held(store: &Store) -> Held {
+    (store.meta(), packets(store))
+}
+
+/// A disk with a directory on it.
+fn empty_disk() -> SimDisk {
+    let disk = SimDisk::new();
+    disk.create_dir("/data".as_ref()).unwrap();
+    disk.settle();
+    disk
+}
+
+fn config_of(disk: &SimDisk) -> Config {
+    config_on(disk.clone(), "/data/packets.redb")
+}
+
+/// Lets the power go at each boundary of `work`, which takes a store from `before` to `after`.
+fn expect_one_or_the_other(disk: &SimDisk, first: usize, before: &Held, after: &Held) {
+    let last = disk.boundaries();
+    assert!(first < last, "the work reached the disk");
+    for boundary in first..=last {
+        for (loss, image) in disk.images(boundary, IMAGE_COUNT, boundary as u64) {
+            let store = try_open(&config_of(&image));
+            let store = store.unwrap_or_else(|error| panic!("{boundary} {loss:?}: {error}"));
+            let found = held(&store);
+            assert!(
+                (found == *before && boundary < last) || found == *after,
+                "{boundary} of {last}, {loss:?}: {:?}",
+                found.0
+            );
+        }
+    }
+}
+
+#[test]
+fn a_store_that_is_half_made_opens_empty() {
+    let disk = empty_disk();
+    let store = open(&config_of(&disk));
+    let empty = held(&store);
+    expect_one_or_the_other(&disk, 0, &empty, &empty);
+}
+
+#[test]
+fn a_loss_of_power_leaves_one_checkpoint_or_the_next() {
+    for extent in [Extent::Changes, Extent::Everything] {
+        let disk = empty_disk();
+        let store = open(&config_of(&disk));
+        put(&store, 1, (0..20).map(|n| stored(n, 10, 1000)));
+        checkpoint(&store);
+        let before = held(&store);
+        put(&store, 2, (10..30).map(|n| stored(n, 20, 1000)));
+        expire(&store, 11, 5);
+        let after = held(&store);
+        disk.settle();
+        store.begin_checkpoint(extent).commit(Pace::Fast).unwrap();
+        expect_one_or_the_other(&disk, 0, &before, &after);
+    }
+}
+
+#[test]
+fn a_loss_of_power_leaves_the_old_packets_or_the_received_ones() {
+    let disk = empty_disk();
+    let store = open(&config_of(&disk));
+    put(&store, 7, (0..20).map(|n| stored(n, 10, 1000)));
+    checkpoint(&store);
+    let (snapshot, after) = (store.snapshot().unwrap(), held(&store));
+    let disk = empty_disk();
+    let store = open(&config_of(&disk));
+    put(&store, 1, [stored(999, 1, 100)]);
+    checkpoint(&store);
+    let before = held(&store);
+
+    disk.settle();
+    let mut receiver = Store::receiver(&store.shared.config).unwrap();
+    let mut chunks = snapshot.chunks().unwrap();
+    while let Some(chunk) = chunks.next_chunk().unwrap() {
+        receiver.push(&chunk).unwrap();
+    }
+    store
+        .install(receiver.complete().unwrap(), snapshot.meta().clone())
+        .unwrap();
+    assert_eq!(held(&store), after);
+    expect_one_or_the_other(&disk, 0, &before, &after);
+}
+
+#[test]
+fn nothing_reaches_the_disk_before_the_commit() {
+    let disk = empty_disk();
+    let store = open(&config_of(&disk));
+    disk.settle();
+    put(&store, 1, (0..60).map(|n| stored(n, 10, 1000)));
+    let checkpoint = store.begin_checkpoint(Extent::Changes);
+    assert_eq!(checkpoint.meta().applied, store.meta().applied);
+    assert_eq!(disk.boundaries(), 0, "the log can still be synced first");
+    checkpoint.commit(Pace::Fast).unwrap();
+    assert!(disk.boundaries() > 0);
+}
+
+#[test]
+fn a_failed_commit_is_the_last_and_costs_no_checkpoint() {
+    let calls = [Call::Write, Call::Sync];
+    for (call, nth) in calls
+        .into_iter()
+        .flat_map(|call| (1..=12).map(move |nth| (call, nth)))
+    {
+        let disk = empty_disk();
+        let store = open(&config_of(&disk));
+        put(&store, 1, (0..20).map(|n| stored(n, 10, 1000)));
+        checkpoint(&store);
+        let before = held(&store);
+        put(&store, 2, [stored(5, 20, 500)]);
+        let after = held(&store);
+
+        disk.fail(call, "/data", nth);
+        let failed = store
+            .begin_checkpoint(Extent::Changes)
+            .commit(Pace::Fast)
+            .is_err();
+        disk.mend();
+        assert_eq!(held(&store), after, "memory does not care");
+        if failed {
+            let again = store.begin_checkpoint(Extent::Changes).commit(Pace::Fast);
+            assert!(again.is_err(), "{call:?} {nth}: tried again");
+        }
+        let last = disk.boundaries();
+        for (loss, image) in disk.images(last, IMAGE_COUNT, 1) {
+            let found = held(&open(&config_of(&image)));
+            assert!(
+                found == after || (failed && found == before),
+                "{call:?} {nth} {loss:?}: {:?}",
+                found.0
+            );
+        }
+        assert!(failed || nth > 1, "{call:?} {nth}: the failure met nothing");
+    }
+}
+
+#[test]
+fn a_sync_that_fails_in_the_middle_fails_the_commit() {
+    let disk = empty_disk();
+    let store = open(&config_of(&disk));
+    let before = held(&store);
+    put(&store, 1, (0..8000).map(|n| stored(n, 10, 1000)));
+    disk.fail(Call::Sync, "/data", 1);
+    let failed = store.begin_checkpoint(Extent::Changes).commit(Pace::Fast);
+    assert!(matches!(failed, Err(StoreError::Redb(_))), "{failed:?}");
+    disk.mend();
+    let image = disk.image(disk.boundaries(), Loss::Everything);
+    assert_eq!(held(&open(&config_of(&image))), before);
+}
+
+#[test]
+fn a_disk_without_space_fails_the_commit_and_nothing_else() {
+    let disk = empty_disk();
+    let store = open(&config_of(&disk));
+    put(&store, 1, (0..20).map(|n| stored(n, 10, 1000)));
+    checkpoint(&store);
+    let before = held(&store);
+    put(&store, 2, (0..3000).map(|n| stored(n, 20, 1000)));
+    disk.fill();
+    let error = store
+        .begin_checkpoint(Extent::Changes)
+        .commit(Pace::Fast)
+        .unwrap_err();
+    assert!(matches!(error, StoreError::Redb(_)), "{error}");
+    assert_eq!(
+        store.stored_packet(&key(2999)),
+        Some(stored(2999, 20, 1000))
+    );
+    let disk = disk.kill();
+    assert_eq!(held(&open(&config_of(&disk))), before);
+}
+
+#[test]
+fn a_name_that_is_not_durable_ends_the_checkpoints() {
+    let disk = empty_disk();
+    let store = open(&config_of(&disk));
+    put(&store, 1, [stored(1, 10, 100)]);
+    disk.fail(Call::SyncDir, "/data", 1);
+    let failed = store
+        .begin_checkpoint(Extent::Everything)
+        .commit(Pace::Fast);
+    assert!(matches!(failed, Err(StoreError::File { .. })), "{failed:?}");
+    let later = store.begin_checkpoint(Extent::Changes).commit(Pace::Fast);
+    assert!(later.is_err(), "it went to a file without a name");
+}
+
+#[test]
+fn what_the_disk_cannot_read_is_damaged() {
+    let disk = empty_disk();
+    let store = open(&config_of(&disk));
+    put(&store, 1, (0..20).map(|n| stored(n, 10, 1000)));
+    checkpoint(&store);
+    let expected = held(&store);
+    disk.fail(Call::Read, "/data", 5);
+    let error = scrub(&store).unwrap_err();
+    assert!(matches!(error, StoreError::Damaged(_)), "{error}");
+    assert_eq!(held(&store), expected);
+    drop(store);
+
+    for nth in 1..20 {
+        disk.fail(Call::Read, "/data", nth);
+        let error = try_open(&config_of(&disk)).unwrap_err();
+        assert!(matches!(error, StoreError::Damaged(_)), "{nth}: {error}");
+        disk.mend();
+    }
+    assert_eq!(held(&open(&config_of(&disk))), expected);
+}

@@ -1,0 +1,108 @@
+//! Reading a checkpoint again to see whether it is still there.
+
+use std::ops::Bound;
+
+use redb::ReadOnlyTable;
+
+use crate::{
+    Config, Damage, Meta, Metrics, Snapshot, StoreError,
+    file::CheckpointFile,
+    inspection::Inspection,
+    schema::{Key, PACKETS},
+};
+
+/// How much of packets is read at once, in bytes: a millisecond or two of a slow disk.
+const PIECE_SIZE: usize = 256 * 1024;
+
+/// Reads the last checkpoint piece by piece.
+///
+/// The file is opened a second time, without a cache, so that each page comes from the disk, or from
+/// the kernel's copy of it, as it would after a restart. Meanwhile a snapshot pins these pages: newer
+/// checkpoints go to others, and the file grows if this lasts long.
+pub struct StoreScrub {
+    packets: ReadOnlyTable<&'static Key, &'static [u8]>,
+    file: CheckpointFile,
+    meta: Meta,
+    inspection: Inspection,
+    is_ended: bool,
+    metrics: Metrics,
+    _pages: Snapshot,
+}
+
+impl StoreScrub {
+    pub(crate) fn begin(
+        config: &Config,
+        pages: Snapshot,
+        metrics: &Metrics,
+    ) -> Result<Self, StoreError> {
+        let file = CheckpointFile::open_read_only(config)?;
+        let (transaction, meta) = file.begin_read()?;
+        if meta != *pages.meta() {
+            let reason = "it shows another checkpoint than the last";
+            return Err(Damage::new(&config.path, reason).into());
+        }
+        let packets = file.reading(|| Ok(transaction.open_table(PACKETS)?))?;
+        Ok(Self {
+            packets,
+            inspection: Inspection::new(config.path.clone()),
+            file,
+            meta,
+            is_ended: false,
+            metrics: metrics.clone(),
+            _pages: pages,
+        })
+    }
+
+    /// Verifies the next piece and says how many bytes of packets it had, or `None` behind the last.
+    /// To be called where a thread may block; pauses between pieces are the caller's.
+    ///
+    /// [`StoreError::Damaged`] comes at the end with all that was found, or at once where reading on
+    /// is impossible.
+    pub fn next_piece(&mut self) -> Result<Option<usize>, StoreError> {
+        if self.is_ended {
+            return Ok(None);
+        }
+        let piece = self.read_piece();
+        self.is_ended = !matches!(piece, Ok(Some(_)));
+        match &piece {
+            Ok(Some(_)) => {}
+            Ok(None) => self.metrics.damaged_packets.set(0),
+            Err(error) => self.metrics.damaged_packets.set(damaged_count(error)),
+        }
+        piece
+    }
+
+    fn read_piece(&mut self) -> Result<Option<usize>, StoreError> {
+        let (packets, inspection) = (&self.packets, &mut self.inspection);
+        let size = self.file.reading(|| check_piece(packets, inspection));
+        match size.map_err(|error| self.inspection.explain(error))? {
+            0 => self.inspection.end(&self.meta).map(|()| None),
+            size => Ok(Some(size)),
+        }
+    }
+}
+
+fn check_piece(
+    packets: &ReadOnlyTable<&'static Key, &'static [u8]>,
+    inspection: &mut Inspection,
+) -> Result<usize, StoreError> {
+    let start = inspection.last_key().copied();
+    let start = start.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+    let mut size = 0;
+    for entry in packets.range::<&Key>((start, Bound::Unbounded))? {
+        let (key, value) = entry?;
+        inspection.check(key.value(), value.value())?;
+        size += key.value().len() + value.value().len();
+        if size >= PIECE_SIZE {
+            break;
+        }
+    }
+    Ok(size)
+}
+
+fn damaged_count(error: &StoreError) -> i64 {
+    match error {
+        StoreError::Damaged(damage) => damage.packet_count().clamp(1, i64::MAX as u64) as i64,
+        _ => 1,
+    }
+}

@@ -1,0 +1,164 @@
+//! What a disk has damaged or lost while a node was stopped.
+
+use std::{fs, os::unix::fs::FileExt, path::Path, time::Duration};
+
+use quorate_tests::{
+    Cluster, Ended, Node, Plan, binary, publish_many, voters,
+    wait::{CONVERGE_WITHIN, until},
+};
+
+use crate::programs::run;
+
+/// The exit code of a node that cannot start from its data.
+const EXIT_DATA: i32 = 65;
+
+const PACKET_COUNT: usize = 300;
+
+/// Flips one bit in each of the blocks of 4 KiB behind the first `spared`.
+fn damage(file: &Path, spared: u64) {
+    let file = fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(file)
+        .expect("it is there");
+    let size = file.metadata().expect("it has a size").len();
+    for offset in (spared..size).step_by(4096).map(|block| block + 100) {
+        let mut byte = [0];
+        if file.read_exact_at(&mut byte, offset).is_ok() {
+            file.write_all_at(&[byte[0] ^ 4], offset)
+                .expect("it can be written");
+        }
+    }
+}
+
+/// A cluster that makes checkpoints often and keeps next to nothing of the log behind them.
+fn plan(count: usize) -> Plan {
+    let plan = voters(count).log_kept_count(1);
+    plan.checkpoint_interval(Duration::from_secs(1))
+}
+
+/// Waits until the log of no node reaches back to its beginning.
+async fn cut_logs(cluster: &Cluster) {
+    until("the logs to be cut", CONVERGE_WITHIN, async || {
+        let statuses = cluster.nodes().statuses().await?;
+        let purged: Vec<_> = statuses.iter().map(|it| it.purged_index).collect();
+        match purged.iter().all(|index| *index > 1) {
+            true => Ok(()),
+            false => Err(format!("they are purged up to {purged:?}")),
+        }
+    })
+    .await;
+}
+
+async fn expect_data_refused(node: &Node) -> String {
+    node.start();
+    let Ended { status, log } = node.wait_for_end().await;
+    assert_eq!(status.code(), Some(EXIT_DATA), "{log}");
+    log
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_heals_from_damage_of_its_store() {
+    let cluster = Cluster::start(plan(3)).await;
+    let oracle = publish_many(&cluster.live(), PACKET_COUNT, 8).await;
+    cut_logs(&cluster).await;
+    let follower = cluster.follower().await;
+    follower.terminate().await;
+    damage(&follower.data_dir().join("records.redb"), 4096);
+
+    follower.restart();
+    follower.wait_ready().await;
+    let log = follower.log_text();
+    assert!(log.contains("the stored packets cannot be used"), "{log}");
+    assert!(log.contains("fetched the packets"), "{log}");
+    let digest = cluster.nodes().expect_converged().await;
+    assert_eq!(digest.packet_count, PACKET_COUNT as u64);
+    oracle.expect_held_by(&cluster.nodes()).await;
+}
+
+/// The log reaches back to the last checkpoint and no further: what the store held is nowhere else
+/// on that disk.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_heals_from_the_loss_of_its_store() {
+    let cluster = Cluster::start(plan(3)).await;
+    let oracle = publish_many(&cluster.live(), PACKET_COUNT, 8).await;
+    cut_logs(&cluster).await;
+    let follower = cluster.follower().await;
+    follower.terminate().await;
+    fs::remove_file(follower.data_dir().join("records.redb")).expect("it is there");
+
+    follower.restart();
+    follower.wait_ready().await;
+    let digest = cluster.nodes().expect_converged().await;
+    assert_eq!(digest.packet_count, PACKET_COUNT as u64);
+    oracle.expect_held_by(&cluster.nodes()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lone_node_says_what_its_store_has_lost() {
+    let cluster = Cluster::start(plan(1)).await;
+    let node = cluster.node(1);
+    publish_many(&cluster.live(), PACKET_COUNT, 8).await;
+    cut_logs(&cluster).await;
+    node.terminate().await;
+    damage(&node.data_dir().join("records.redb"), 4096);
+    let said = expect_data_refused(&node).await;
+    assert!(
+        said.contains("records.redb") && said.contains("damaged"),
+        "{said}"
+    );
+}
+
+/// It must not vote with what is left; the others go on without it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_with_a_damaged_log_does_not_start() {
+    let cluster = Cluster::start(voters(3)).await;
+    let alice = cluster.publisher("alice");
+    let follower = cluster.follower().await;
+    alice.put(&follower, "one").await.expect_acked();
+    follower.terminate().await;
+    let log_dir = follower.data_dir().join("log");
+    let inspect = || {
+        run(binary::command()
+            .args(["log", "inspect"])
+            .arg(follower.data_dir()))
+    };
+    let whole = inspect();
+    assert!(!whole.contains("WRONG"), "{whole}");
+    let files = fs::read_dir(&log_dir).expect("there is a log");
+    let mut segments: Vec<_> = files
+        .map(|file| file.expect("it has a name").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "seg"))
+        .collect();
+    segments.sort();
+    // The first group, which was synced long ago.
+    let segment = fs::OpenOptions::new()
+        .write(true)
+        .open(&segments[0])
+        .expect("it is there");
+    segment
+        .write_all_at(&[0xa5; 8], 512 + 24)
+        .expect("it can be written");
+
+    let said = expect_data_refused(&follower).await;
+    let name = segments[0].to_str().expect("a name of ours");
+    assert!(said.contains(name) && said.contains("512"), "{said}");
+    let damaged = inspect();
+    assert!(damaged.contains("WRONG"), "{damaged}");
+
+    let others = cluster.nodes().without(&follower);
+    let leader = others.wait_for_leader().await;
+    alice.put(&leader, "two").await.expect_acked();
+    others.expect_txt(&alice, "two").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_of_the_first_version_is_refused() {
+    let cluster = Cluster::prepare(&voters(1));
+    let node = cluster.node(1);
+    let log = node.data_dir().join("log");
+    fs::create_dir_all(&log).expect("it can be made");
+    fs::write(log.join("r-00_000_000_000_000_000_000.wal"), [0; 64]).expect("it can be written");
+    let said = expect_data_refused(&node).await;
+    assert!(said.contains("version"), "{said}");
+}
