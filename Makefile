@@ -9,7 +9,7 @@ export QUORATE_GIT_HASH ?= $(shell git rev-parse --short HEAD 2>/dev/null || ech
 # that no dependency is compiled once with them and once without.
 TARGETS = --lib --bins --examples
 
-.PHONY: run test verify fix bench-smoke bench-checkpoints
+.PHONY: run test verify fix bench-smoke bench-checkpoints crash-images
 
 ## Builds the release binary and runs three nodes on loopback.
 run:
@@ -45,3 +45,11 @@ bench-checkpoints:
 	$(CARGO) build --locked --release --package quorate --package quorate-bench
 	target/release/quorate-bench checkpoints --keys 100000
 	target/release/quorate-bench checkpoints --keys 1000000
+
+## Opens what 20,000 losses of power leave of log and store, turns every bit of the last 64 KiB of a
+## log, and cuts the power of three nodes a hundred times (docs/RELIABILITY.md).
+crash-images: export QUORATE_CRASH_IMAGES ?= 20000
+crash-images:
+	$(CARGO) test --locked --release --package quorate-sim --test crash_images -- --nocapture
+	QUORATE_EVERY_BIT=1 $(CARGO) test --locked --release --package quorate-log --lib no_byte_of
+	QUORATE_POWER_CUTS=100 $(CARGO) test --locked --workspace --lib survive_the_loss_of_power

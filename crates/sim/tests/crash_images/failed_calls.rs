@@ -1,0 +1,153 @@
+//! After a call that failed nothing is acknowledged, and a restart begins with what is durable.
+
+use bytes::Bytes;
+use quorate_sim::{Call, SimDisk};
+
+use crate::{
+    budget::Budget,
+    history::History,
+    log_node::{LOG_DIR, LogNode, empty_disk, open_log},
+    log_world::LogWorld,
+    store_epoch::Epoch,
+    store_node::{STORE_PATHS, StoreNode},
+    store_world::StoreWorld,
+    world::{World, explore_some},
+};
+
+/// Steps of a log before the failure at most.
+const STEP_COUNT: usize = 40;
+
+/// Steps that must bring the failure about: a log on a full disk goes on while purges give it space.
+const FAILING_STEP_COUNT: usize = 500;
+
+/// Steps of a store before the failure at most.
+const STORE_STEP_COUNT: usize = 8;
+
+/// Of all images, for each kind of failure, in percent.
+const SHARE: usize = 4;
+
+/// Steps after the restart.
+const RESTARTED_STEP_COUNT: usize = 4;
+
+/// Images of each restart.
+const IMAGE_COUNT: usize = 60;
+
+/// Steps after a failure, which must be in vain.
+const FAILED_STEP_COUNT: usize = 5;
+
+#[test]
+fn after_a_failed_sync_only_what_is_written_anew_counts() {
+    crash_after("failed sync of the log", |seed| {
+        restart_log(seed, |disk, nth| disk.fail(Call::Sync, LOG_DIR, nth))
+    });
+}
+
+#[test]
+fn after_a_failed_sync_of_names_nothing_is_acknowledged() {
+    crash_after("failed sync of names of the log", |seed| {
+        restart_log(seed, |disk, _| disk.fail(Call::SyncDir, LOG_DIR, 1))
+    });
+}
+
+#[test]
+fn after_a_failed_write_nothing_is_acknowledged() {
+    crash_after("failed write of the log", |seed| {
+        restart_log(seed, |disk, nth| disk.fail(Call::Write, LOG_DIR, nth))
+    });
+}
+
+#[test]
+fn on_a_full_disk_nothing_is_acknowledged() {
+    crash_after("full disk", |seed| restart_log(seed, |disk, _| disk.fill()));
+}
+
+#[test]
+fn after_a_failed_checkpoint_store_and_log_still_agree() {
+    crash_after("failed sync of the store", |seed| {
+        restart_store(seed, Call::Sync, 4)
+    });
+    crash_after("failed write of the store", |seed| {
+        restart_store(seed, Call::Write, 24)
+    });
+}
+
+/// A life after a restart, with the boundaries of the failure and of the restart.
+type Restarted<W> = Result<(W, usize, usize), String>;
+
+/// Crashes what comes after a failure and a restart of the process.
+fn crash_after<W: World>(what: &str, restart: impl Fn(u64) -> Restarted<W>) {
+    let mut budget = Budget::share(SHARE);
+    let mut seed = 0;
+    while !budget.is_spent() {
+        let mut part = Budget::new(IMAGE_COUNT);
+        let explored = restart(seed).and_then(|(world, failed, opened)| {
+            explore_some(&world, failed, opened, seed, 1, &mut part)
+        });
+        explored.unwrap_or_else(|error| panic!("{error}\n  after a {what}, seed {seed}"));
+        assert!(part.opened > 0);
+        budget.opened += part.opened;
+        seed += 1;
+    }
+    budget.print(what, seed);
+}
+
+fn restart_log(seed: u64, fail: impl Fn(&SimDisk, usize)) -> Restarted<LogWorld> {
+    let disk = empty_disk();
+    let log = open_log(&disk, seed, None)?;
+    let mut node = LogNode::new(&disk, log, History::empty(), seed);
+    for _ in 0..node.rng.usize(..STEP_COUNT) {
+        node.step()
+            .map_err(|error| format!("a step failed: {error:?}"))?;
+    }
+    node.has_gate = false;
+    let failed_at = disk.boundaries();
+    fail(&disk, node.rng.usize(1..8));
+    let failed = (0..FAILING_STEP_COUNT).any(|_| node.step().is_err());
+    if !failed {
+        return Err("no step failed".into());
+    }
+    disk.mend();
+    let acked = node.history.acked(usize::MAX);
+    for _ in 0..FAILED_STEP_COUNT {
+        // One that found nothing to do may have done that.
+        drop(node.step());
+        let appended = node.append(vec![Bytes::new()]).and_then(|()| node.wait());
+        appended.expect_err("entries are taken after a failure");
+        let synced = node.sync().and_then(|()| node.wait());
+        synced.expect_err("what was written counts as synced after a failure");
+    }
+    if node.history.acked(usize::MAX) != acked {
+        return Err("something is acknowledged after a failure".into());
+    }
+
+    let restarted = disk.kill();
+    drop(node.log);
+    let world = LogWorld::new(restarted, None, node.history).work(seed, RESTARTED_STEP_COUNT)?;
+    let opened = world.opened();
+    Ok((world, failed_at, opened))
+}
+
+/// Lets the `nth_max`th call on the file of a store fail, or one before it.
+fn restart_store(seed: u64, call: Call, nth_max: usize) -> Restarted<StoreWorld> {
+    let disk = empty_disk();
+    let mut node = StoreNode::open(&disk, &Epoch::empty(), 0, seed, None)?;
+    for _ in 0..node.log.rng.usize(..STORE_STEP_COUNT) {
+        node.step()?;
+    }
+    let failed_at = disk.boundaries();
+    let nth = node.log.rng.usize(1..=nth_max);
+    for path in STORE_PATHS {
+        disk.fail(call, path, nth);
+    }
+    let failed = (0..FAILING_STEP_COUNT).any(|_| node.step().is_err());
+    if !failed {
+        return Err("no step failed".into());
+    }
+    disk.mend();
+
+    let restarted = disk.kill();
+    let world = StoreWorld::new(restarted, None, node.into());
+    let world = world.work(seed, RESTARTED_STEP_COUNT)?;
+    let opened = world.opened();
+    Ok((world, failed_at, opened))
+}

@@ -1,0 +1,63 @@
+//! Each bug that is planted is found, or the images would prove nothing.
+
+use quorate_log::Flaw;
+
+use crate::{
+    budget::Budget,
+    damage::damage_logs,
+    log_world::LogWorld,
+    store_node::Misuse,
+    store_world::StoreWorld,
+    world::{World, explore_all},
+};
+
+/// By when each must be found.
+const IMAGE_COUNT_MAX: usize = 2_000;
+
+fn assert_found<W: World>(bug: &str, live: impl Fn(u64) -> Result<W, String>) {
+    let mut budget = Budget::new(IMAGE_COUNT_MAX);
+    let found = explore_all(live, &mut budget);
+    report(bug, budget.opened, found.err());
+}
+
+fn report(bug: &str, images: usize, found: Option<String>) {
+    let what = found.unwrap_or_else(|| panic!("{bug} is not found in {images} images"));
+    let what = what.lines().next().unwrap_or_default();
+    println!("{bug}: found after {images} images: {what}");
+}
+
+fn assert_flaw_is_found(flaw: Flaw) {
+    assert_found(&format!("{flaw:?}"), |seed| {
+        LogWorld::live(seed, Some(flaw))
+    });
+}
+
+#[test]
+fn an_acknowledgement_before_the_sync_is_found() {
+    assert_flaw_is_found(Flaw::AckBeforeSync);
+}
+
+#[test]
+fn a_segment_that_is_begun_without_a_sync_is_found() {
+    assert_flaw_is_found(Flaw::NoSyncAtSegmentChange);
+}
+
+#[test]
+fn a_vote_that_is_not_synced_is_found() {
+    assert_flaw_is_found(Flaw::VoteNotSynced);
+}
+
+#[test]
+fn a_recovery_that_cuts_what_was_synced_is_found() {
+    let mut budget = Budget::new(IMAGE_COUNT_MAX);
+    let found = damage_logs(Some(Flaw::CutBelowSynced), &mut budget);
+    report("CutBelowSynced", budget.opened, found.err());
+}
+
+#[test]
+fn a_checkpoint_before_the_sync_of_its_log_is_found() {
+    let misuse = Misuse::CheckpointBeforeSync;
+    assert_found(&format!("{misuse:?}"), |seed| {
+        StoreWorld::live(seed, Some(misuse))
+    });
+}

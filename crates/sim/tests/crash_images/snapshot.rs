@@ -1,0 +1,41 @@
+//! A snapshot from a leader that is far ahead.
+
+use quorate_disk::Disk;
+use quorate_sim::SimDisk;
+use quorate_state::{LogPosition, StoredPackets};
+use quorate_store::{Config, Extent, Pace, ReceivedSnapshot, Store, StoreError};
+
+use crate::{
+    packets::Packets,
+    store_node::{STORE_DIR, config, open_store},
+};
+
+/// Has the store on `disk` receive these packets, from a store of its own.
+pub(crate) fn receive(
+    disk: &SimDisk,
+    packets: &Packets,
+    applied: LogPosition,
+) -> Result<ReceivedSnapshot, String> {
+    let leader = SimDisk::new();
+    let made = leader.create_dir(STORE_DIR.as_ref());
+    made.map_err(|error| format!("{error:?}"))?;
+    let store = open_store(&leader)?;
+    store.transact(|stored, meta| {
+        for packet in packets.0.values() {
+            let Ok(()) = stored.put(packet);
+        }
+        meta.applied = Some(applied);
+    });
+    let received = send(&store, &config(disk));
+    received.map_err(|error| format!("a snapshot cannot be sent: {error:?}"))
+}
+
+fn send(store: &Store, to: &Config) -> Result<ReceivedSnapshot, StoreError> {
+    store.begin_checkpoint(Extent::Changes).commit(Pace::Fast)?;
+    let mut chunks = store.snapshot()?.chunks()?;
+    let mut receiver = Store::receiver(to)?;
+    while let Some(chunk) = chunks.next_chunk()? {
+        receiver.push(&chunk)?;
+    }
+    receiver.complete()
+}

@@ -1,0 +1,89 @@
+//! A log and a store on one disk.
+
+use quorate_sim::SimDisk;
+use quorate_state::LogPosition;
+
+use crate::{
+    history::Acked,
+    log_node::empty_disk,
+    store_epoch::Epoch,
+    store_node::{Misuse, StoreNode},
+    world::World,
+};
+
+/// Steps of a life.
+const STEP_COUNT: usize = 8;
+
+/// Steps after a recovery.
+const RECOVERED_STEP_COUNT: usize = 3;
+
+/// What a log and a store went through.
+pub(crate) struct StoreWorld {
+    disk: SimDisk,
+    misuse: Option<Misuse>,
+    /// What may be there from a boundary on.
+    epochs: Vec<(usize, Epoch)>,
+}
+
+impl StoreWorld {
+    /// The life of a node from its first start, as the seed says.
+    pub(crate) fn live(seed: u64, misuse: Option<Misuse>) -> Result<Self, String> {
+        Self::new(empty_disk(), misuse, Epoch::empty()).work(seed, STEP_COUNT)
+    }
+
+    pub(crate) fn new(disk: SimDisk, misuse: Option<Misuse>, before: Epoch) -> Self {
+        let epochs = vec![(0, before)];
+        Self {
+            disk,
+            misuse,
+            epochs,
+        }
+    }
+
+    /// Opens the node, which must agree with what was before, and works with it.
+    pub(crate) fn work(mut self, seed: u64, step_count: usize) -> Result<Self, String> {
+        let at = self.disk.boundaries();
+        let mut node = StoreNode::open(&self.disk, self.epoch(at), at, seed, self.misuse)?;
+        let opened = node.opened;
+        for _ in 0..step_count {
+            node.step()?;
+        }
+        self.epochs.push((opened, node.into()));
+        Ok(self)
+    }
+
+    /// The boundary at which log and store were open.
+    pub(crate) fn opened(&self) -> usize {
+        self.epochs.last().map_or(0, |(from, _)| *from)
+    }
+
+    fn epoch(&self, at: usize) -> &Epoch {
+        let mut epochs = self.epochs.iter().rev();
+        let epoch = epochs.find(|(from, _)| *from <= at);
+        &epoch.expect("the first begins at 0").1
+    }
+}
+
+impl World for StoreWorld {
+    type Acked = (Acked, Option<LogPosition>);
+
+    fn disk(&self) -> &SimDisk {
+        &self.disk
+    }
+
+    fn acked(&self, at: usize) -> Self::Acked {
+        let epoch = self.epoch(at);
+        (epoch.history.acked(at), epoch.checkpoint(at))
+    }
+
+    fn look(&self, at: usize, image: &SimDisk) -> Result<(), String> {
+        StoreNode::open(image, self.epoch(at), at, 0, self.misuse).map(drop)
+    }
+
+    fn recover(&self, at: usize, image: SimDisk, seed: u64) -> Result<(Self, usize), String> {
+        let recovered = Self::new(image, self.misuse, self.epoch(at).window(at));
+        let recovered = recovered.work(seed, RECOVERED_STEP_COUNT)?;
+        let opened = recovered.opened();
+        Ok((recovered, opened))
+    }
+}

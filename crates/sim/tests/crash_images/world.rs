@@ -1,0 +1,120 @@
+//! Images of a world: of all that a disk went through, and of the recoveries from it.
+
+use std::collections::BTreeSet;
+
+use fastrand::Rng;
+use quorate_sim::SimDisk;
+
+use crate::budget::Budget;
+
+/// Images of each boundary.
+const IMAGE_COUNT: usize = 4;
+
+/// One of so many images is recovered, worked with and crashed again.
+const RECOVERY_INTERVAL: usize = 32;
+
+/// Boundaries of a recovery, and of the work after it, that are looked at.
+const SOME_COUNT: usize = 12;
+
+/// How often a recovery is crashed itself.
+const DEPTH: usize = 2;
+
+/// What happened to a disk, and what may be on it at each boundary.
+pub(crate) trait World: Sized {
+    /// What must be there.
+    type Acked: Ord + Clone;
+
+    /// The disk with all its operations.
+    fn disk(&self) -> &SimDisk;
+
+    /// What was acknowledged at a boundary.
+    fn acked(&self, at: usize) -> Self::Acked;
+
+    /// Opens what a loss of power at a boundary left, and says what is wrong with it.
+    fn look(&self, at: usize, image: &SimDisk) -> Result<(), String>;
+
+    /// Opens it, works with it, and returns that with the boundary at which it was open.
+    fn recover(&self, at: usize, image: SimDisk, seed: u64) -> Result<(Self, usize), String>;
+}
+
+/// Opens images of every boundary until one is wrong or the budget is spent.
+pub(crate) fn explore<W: World>(world: &W, seed: u64, budget: &mut Budget) -> Result<(), String> {
+    explore_at(world, 0..=world.disk().boundaries(), seed, DEPTH, budget)
+}
+
+/// Opens images of some boundaries: the last, a given one, and any between this and `from`.
+pub(crate) fn explore_some<W: World>(
+    world: &W,
+    from: usize,
+    given: usize,
+    seed: u64,
+    depth: usize,
+    budget: &mut Budget,
+) -> Result<(), String> {
+    let last = world.disk().boundaries();
+    let mut rng = Rng::with_seed(seed);
+    let any = (0..SOME_COUNT).map(|_| rng.usize(from..=last));
+    let mut boundaries: BTreeSet<_> = any.collect();
+    boundaries.extend([given, last]);
+    explore_at(world, boundaries, seed, depth, budget)
+}
+
+/// Explores worlds until the budget is spent, and returns how many that took.
+pub(crate) fn explore_all<W: World>(
+    live: impl Fn(u64) -> Result<W, String>,
+    budget: &mut Budget,
+) -> Result<u64, String> {
+    let mut seed = 0;
+    while !budget.is_spent() {
+        let explored = live(seed).and_then(|world| explore(&world, seed, budget));
+        explored.map_err(|what| format!("{what}\n  of world {seed}"))?;
+        seed += 1;
+    }
+    Ok(seed)
+}
+
+fn explore_at<W: World>(
+    world: &W,
+    boundaries: impl IntoIterator<Item = usize>,
+    seed: u64,
+    depth: usize,
+    budget: &mut Budget,
+) -> Result<(), String> {
+    // Neighbouring boundaries have images in common.
+    let mut seen: BTreeSet<(u64, W::Acked)> = BTreeSet::new();
+    for at in boundaries {
+        let acked = world.acked(at);
+        let images = world.disk().images(at, IMAGE_COUNT, seed ^ at as u64);
+        for (loss, image) in images {
+            if budget.is_spent() {
+                return Ok(());
+            }
+            if !seen.insert((image.digest(), acked.clone())) {
+                continue;
+            }
+            budget.opened += 1;
+            let looked = match depth > 0 && budget.opened.is_multiple_of(RECOVERY_INTERVAL) {
+                true => crash_recovery(world, at, image, seed, depth, budget),
+                false => world.look(at, &image),
+            };
+            looked.map_err(|what| format!("{what}\n  after operation {at} with {loss:?}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Crashes the recovery from an image, and what follows it.
+fn crash_recovery<W: World>(
+    world: &W,
+    at: usize,
+    image: SimDisk,
+    seed: u64,
+    depth: usize,
+    budget: &mut Budget,
+) -> Result<(), String> {
+    // Not of the image: a log has a random id.
+    let seed = seed ^ ((budget.opened as u64) << 32);
+    let (recovered, opened) = world.recover(at, image, seed)?;
+    let explored = explore_some(&recovered, 0, opened, seed, depth - 1, budget);
+    explored.map_err(|what| format!("{what}\n  in a recovery"))
+}
