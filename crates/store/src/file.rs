@@ -8,7 +8,9 @@ use std::{
 
 use quorate_disk::{DiskFile, OpenMode, dir_of};
 use quorate_state::StoredPacket;
-use redb::{Builder, Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable};
+use redb::{
+    Builder, Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend,
+};
 
 use crate::{
     Config, Meta, StoreError,
@@ -81,18 +83,14 @@ impl CheckpointFile {
         let closed = Closed::default();
         let pacer = Arc::<Pacer>::default();
         let backend = FileBackend::new(file.clone(), closed.clone(), pacer.clone());
-        let database = caught(&path, &closed, || {
-            let mut builder = Builder::new();
-            builder.set_cache_size(cache_size);
-            Ok(builder.create_with_backend(backend)?)
-        })?;
+        let opened = caught(&path, &closed, || open_database(backend, cache_size));
         Ok(Self {
+            database: Some(opened?),
             path,
             file,
             is_scratch: true,
             closed,
             pacer,
-            database: Some(database),
         })
     }
 
@@ -101,18 +99,14 @@ impl CheckpointFile {
         let closed = Closed::default();
         let backend = OverlayBackend::new(file.clone(), closed.clone());
         let backend = backend.map_err(failed("read", &path))?;
-        let database = reading(&path, &closed, || {
-            let mut builder = Builder::new();
-            builder.set_cache_size(0);
-            Ok(builder.create_with_backend(backend)?)
-        })?;
+        let opened = reading(&path, &closed, || open_database(backend, 0));
         Ok(Self {
+            database: Some(opened?),
             path,
             file,
             is_scratch: true,
             closed,
             pacer: Arc::default(),
-            database: Some(database),
         })
     }
 
@@ -249,6 +243,12 @@ impl Drop for CheckpointFile {
             Ok(())
         });
     }
+}
+
+fn open_database(backend: impl StorageBackend, cache_size: usize) -> Result<Database, StoreError> {
+    let mut builder = Builder::new();
+    builder.set_cache_size(cache_size);
+    Ok(builder.create_with_backend(backend)?)
 }
 
 /// Removes what an interrupted work has left.
