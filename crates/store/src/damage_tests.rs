@@ -357,3 +357,51 @@ fn one_flipped_bit_shows_the_checkpoint_before_the_last() {
     let (_disk, config) = disk_with(&content);
     assert_eq!(held(&open(&config)), older);
 }
+
+/// The file of a snapshot that is being received, turned while it is there: what is installed is
+/// what was sent, and a file that is not is never read.
+#[test]
+fn no_flipped_bit_of_a_received_file_shows_other_packets() {
+    const RECEIVED: &str = "/data/packets.incoming";
+
+    silence_redb();
+    let (_, from) = small_store(&SimDisk::new());
+    let sent = from.snapshot().unwrap();
+    let (meta, mut chunks) = (sent.meta().clone(), Vec::new());
+    let mut stream = sent.chunks().unwrap();
+    while let Some(chunk) = stream.next_chunk().unwrap() {
+        chunks.push(chunk);
+    }
+    let mut refused = 0;
+    for turn in 0..60 {
+        let disk = SimDisk::new();
+        disk.create_dir("/data".as_ref()).unwrap();
+        let config = config_on(disk.clone(), PATH);
+        let to = open(&config);
+        put(&to, 1, [stored(9999, 1, 100)]);
+        let before = packets(&to);
+        let mut receiver = Store::receiver(&config).unwrap();
+        for chunk in &chunks {
+            receiver.push(chunk).unwrap();
+        }
+        let received = receiver.complete().unwrap();
+        let size = disk.read(RECEIVED).unwrap().len() * 8;
+        let bit = (turn * 7919 + turn * size / 60) % size;
+        disk.flip_bit(RECEIVED, bit).unwrap();
+        let expected = match to.install(received, meta.clone()) {
+            Ok(()) => packets(&from),
+            Err(_) => before,
+        };
+        assert_eq!(packets(&to), expected, "bit {bit}");
+        drop(to);
+        match try_open(&config) {
+            Ok(store) => assert!(
+                packets(&store) == packets(&from) || store.meta().applied.is_none(),
+                "bit {bit}: other packets"
+            ),
+            Err(StoreError::Damaged(_)) => refused += 1,
+            Err(error) => panic!("bit {bit}: {error}"),
+        }
+    }
+    assert!(refused < 60, "most of a file is not in use");
+}
