@@ -42,6 +42,7 @@ mod checkpoint;
 mod clock;
 mod config;
 mod error;
+mod exchange;
 mod expiry;
 mod forward;
 mod leadership;

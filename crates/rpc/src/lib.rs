@@ -15,11 +15,14 @@
 //! | [`LinkError`], [`chain`] | what went wrong on the way, as text |
 //! | [`Service`] | how it answers them |
 //! | [`Lane`] | what a link carries |
+//! | [`Tail`] | what every message says of its sender, its clock above all |
 
 pub mod message;
 mod node_id;
+mod tail;
 mod transport;
 
 pub use message::DecodeError;
 pub use node_id::NodeId;
+pub use tail::{Tail, Unfit};
 pub use transport::{Lane, Link, LinkError, Service, Transport, chain};

@@ -1,0 +1,143 @@
+//! What every message says of its sender.
+//!
+//! ```text
+//! clock_ms u64, monotonic_ms u64, echo_ms u64, quorum_ack_age_ms u64, level u16, unfit u8
+//! ```
+//! in postcard, behind the message, to the end of the frame. A tail grows only by fields at its end
+//! whose zero means "not told": older nodes skip those that they do not know, and newer ones read
+//! those that are not there as zero.
+
+use serde::{Deserialize, Serialize};
+
+use crate::DecodeError;
+
+/// The most bytes of a tail that a node reads. Ours takes 44 at most; what is behind belongs to
+/// versions to come.
+const READ_SIZE_MAX: usize = 128;
+
+/// What a message says of its sender at the moment when it leaves. Zero stands for "not told".
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tail {
+    /// The sender's wall clock: milliseconds since the Unix epoch.
+    pub clock_ms: u64,
+    /// The sender's monotonic clock, in milliseconds since a moment of its own choice.
+    pub monotonic_ms: u64,
+    /// The last `monotonic_ms` that the sender has heard of the receiver: the receiver knows by it
+    /// how long ago, at the most, this message was written.
+    pub echo_ms: u64,
+    /// Of a leader: one more than the time since a quorum last acknowledged it, in milliseconds.
+    pub quorum_ack_age_ms: u64,
+    /// The highest feature level of commands that the sender knows.
+    pub level: u16,
+    /// Why the sender should not lead.
+    pub unfit: Unfit,
+}
+
+/// Reasons for which a node should not lead.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Unfit(u8);
+
+impl Unfit {
+    /// Its clock is not the one that a majority agrees on.
+    pub const CLOCK: Self = Self(1);
+    /// Its disk is nearly full.
+    pub const DISK_FULL: Self = Self(1 << 1);
+    /// Its disk is slow.
+    pub const DISK_SLOW: Self = Self(1 << 2);
+
+    /// Whether no reason is given.
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether all of `reasons` are given.
+    pub fn contains(self, reasons: Self) -> bool {
+        self.0 & reasons.0 == reasons.0
+    }
+
+    /// These reasons, with or without `reasons`.
+    #[must_use]
+    pub fn with(self, reasons: Self, given: bool) -> Self {
+        match given {
+            true => Self(self.0 | reasons.0),
+            false => Self(self.0 & !reasons.0),
+        }
+    }
+}
+
+impl Tail {
+    /// Writes it behind a message.
+    pub fn encode(&self) -> Vec<u8> {
+        postcard::to_stdvec(self).expect("plain structs always serialise into memory")
+    }
+
+    /// Reads what stands behind a message, of whatever version.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut padded = [0; 2 * READ_SIZE_MAX];
+        let size = bytes.len().min(READ_SIZE_MAX);
+        padded[..size].copy_from_slice(&bytes[..size]);
+        let tail = postcard::take_from_bytes(&padded).map(|(tail, _)| tail);
+        tail.map_err(|error| DecodeError(error.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tail() -> Tail {
+        Tail {
+            clock_ms: u64::MAX,
+            monotonic_ms: 5,
+            echo_ms: u64::MAX,
+            quorum_ack_age_ms: 1,
+            level: u16::MAX,
+            unfit: Unfit::CLOCK.with(Unfit::DISK_SLOW, true),
+        }
+    }
+
+    #[test]
+    fn what_a_newer_node_adds_is_skipped() {
+        let mut bytes = tail().encode();
+        bytes.extend([7; 500]);
+        assert_eq!(Tail::decode(&bytes), Ok(tail()));
+    }
+
+    #[test]
+    fn what_an_older_node_does_not_tell_is_zero() {
+        assert_eq!(Tail::decode(&[]), Ok(Tail::default()));
+        let clock_only = postcard::to_stdvec(&1_700_000_000_000_u64).unwrap();
+        let expected = Tail {
+            clock_ms: 1_700_000_000_000,
+            ..Tail::default()
+        };
+        assert_eq!(Tail::decode(&clock_only), Ok(expected));
+    }
+
+    #[test]
+    fn garbage_is_no_tail() {
+        assert!(Tail::decode(&[0xff; 40]).is_err());
+    }
+
+    #[test]
+    fn the_layout_of_a_tail_stays() {
+        let tail = Tail {
+            clock_ms: 1,
+            monotonic_ms: 2,
+            echo_ms: 3,
+            quorum_ack_age_ms: 4,
+            level: 5,
+            unfit: Unfit::DISK_FULL,
+        };
+        assert_eq!(tail.encode(), [1, 2, 3, 4, 5, 2]);
+    }
+
+    #[test]
+    fn a_reason_comes_and_goes_by_itself() {
+        let both = Unfit::CLOCK.with(Unfit::DISK_FULL, true);
+        assert!(both.contains(Unfit::CLOCK) && both.contains(Unfit::DISK_FULL));
+        assert_eq!(both.with(Unfit::CLOCK, false), Unfit::DISK_FULL);
+        assert!(Unfit::DISK_FULL.with(Unfit::DISK_FULL, false).is_empty());
+    }
+}
