@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `cli` | the commands and their arguments |
 //! | `config` | layers of settings, their checks, and which layer set each |
-//! | `node` | a node and all its fronts, put together |
+//! | `node`, `replication` | a node and all its fronts, put together; the thread of its consensus |
 //! | `serve`, `dev` | one node, and a whole cluster in one process |
 //! | `data_dir` | who a node is, and of which cluster |
 //! | `stop` | logs and signals |
@@ -22,6 +22,7 @@ mod dev;
 mod init;
 mod log;
 mod node;
+mod replication;
 mod serve;
 mod stop;
 

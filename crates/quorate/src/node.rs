@@ -18,6 +18,7 @@ use quorate_tls::Identity;
 use crate::{
     config::ConfigV1,
     data_dir::{Cluster, DataDir},
+    replication::ReplicationThread,
 };
 
 const BUILD: Build = Build {
@@ -68,6 +69,8 @@ pub(crate) struct RunningNode {
     dns: DnsServer,
     peer: quorate_listener::Server,
     admin: quorate_http::Server,
+    /// Ends after all that runs on it.
+    _replication: ReplicationThread,
     _data_dir: DataDir,
 }
 
@@ -114,19 +117,23 @@ impl RunningNode {
         let admin = listeners.admin.serve(admin, Name::Admin, &listener_metrics);
 
         let raft_config = config.raft(own, has_joined);
-        let node = open_node(&starting, raft_config, transport, metrics).await?;
+        let replication = ReplicationThread::spawn().context("the thread of replication")?;
+        let opening = open_node(starting, raft_config, transport, metrics);
+        let node = replication.run(opening).await??;
         data_dir.claim(&cluster)?;
         let members: Vec<PublicKey> = voters.keys().map(|id| id.0).collect();
         let admit = Arc::new(move |key: &PublicKey| *key != own && members.contains(key));
         let (config_of_peers, service) = (config.peer.clone(), node.service());
-        let peer = LinkServer::new(config_of_peers, &credentials, admit, service, peer_metrics)
-            .serve(listeners.peer, &listener_metrics);
+        let links = LinkServer::new(config_of_peers, &credentials, admit, service, peer_metrics);
+        let peer = async move { links.serve(listeners.peer, &listener_metrics) };
+        let peer = replication.run(peer).await?;
         Ok(Self {
             node,
             http,
             dns,
             peer,
             admin,
+            _replication: replication,
             _data_dir: data_dir,
         })
     }
@@ -172,7 +179,7 @@ fn node_metrics(registry: &Registry) -> anyhow::Result<NodeMetrics> {
 }
 
 async fn open_node(
-    starting: &StartingNode,
+    starting: Arc<StartingNode>,
     config: quorate_raft::Config,
     transport: PeerTransport,
     metrics: NodeMetrics,

@@ -2,13 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
+use quorate_rpc::message::Proposed;
 use quorate_state::{Command, EXPIRE_COUNT_MAX, Outcome};
 use quorate_store::Store;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{
     Config, Metrics,
-    adapters::{Proposal, Raft},
+    adapters::Raft,
     clock::{Clock, now},
 };
 
@@ -51,8 +52,8 @@ pub(crate) async fn expire_packets(
                 count_max: EXPIRE_COUNT_MAX,
             };
             match raft.propose(command.encode()).await {
-                Proposal::Applied {
-                    outcome: Outcome::Expired(count),
+                Proposed::Applied {
+                    outcomes: Outcome::Expired(count),
                     ..
                 } if count > 0 => {
                     metrics.expired_packets_total.inc_by(count as u64);

@@ -19,6 +19,9 @@ const SILENT_ELECTION_TIMEOUTS: u32 = 3;
 /// How long to wait for the successor when a leader stops.
 const HANDOVER_TIMEOUT: Duration = Duration::from_secs(2);
 
+/// How long to wait before a leader is asked again, if nothing is heard of another one before.
+const RETRY_INTERVAL: Duration = Duration::from_millis(20);
+
 /// Who leads, as far as this node knows.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Leader {
@@ -80,6 +83,22 @@ fn current_leader(view: View, silence_max: Duration) -> Leader {
     Leader {
         term: view.term,
         node: view.leader.filter(|_| heard),
+    }
+}
+
+/// Resolves when `leader` no longer leads: what was sent to it may never be answered.
+pub(crate) async fn superseded(mut leaders: watch::Receiver<Leader>, leader: &Leader) {
+    let other = |now: &Leader| now.node.is_some() && now != leader;
+    if leaders.wait_for(other).await.is_err() {
+        std::future::pending().await
+    }
+}
+
+/// Waits until something is heard of a leader, and not for long.
+pub(crate) async fn next_leader(leaders: &mut watch::Receiver<Leader>) {
+    // Nobody says any more who leads: the node is being stopped, and so is whoever waits here.
+    if let Ok(Err(_)) = timeout(RETRY_INTERVAL, leaders.changed()).await {
+        tokio::time::sleep(RETRY_INTERVAL).await;
     }
 }
 

@@ -31,7 +31,8 @@
 //! |---|---|
 //! | [`Node`], `replica` | Raft, log and store put together; the node as fronts see it |
 //! | `adapters` | openraft over log, store and transport: the only folder that knows openraft |
-//! | `puts`, `proposer`, `forward`, `pipelined_link` | the path of a PUT into the log |
+//! | `puts`, `write_path`, `forward`, `pipelined_link` | the path of a PUT into the log |
+//! | `read_index` | linearizable reads |
 //! | `service` | what peers are answered |
 //! | `leadership` | who leads, and who shall lead next |
 //! | `opening`, `pull`, `starting`, `recovery` | the way from a start to the first read |
@@ -50,15 +51,16 @@ mod metrics;
 mod node;
 mod opening;
 mod pipelined_link;
-mod proposer;
 mod pull;
 mod puts;
+mod read_index;
 mod recovery;
 mod replica;
 mod scrub;
 mod service;
 mod settings;
 mod starting;
+mod write_path;
 
 pub use config::{Config, LOG_DIR};
 pub use error::{FatalError, OpenError, ShutdownError};

@@ -18,10 +18,11 @@ use crate::{
     forward::Forwarder,
     leadership,
     opening::open_files,
-    puts::{Puts, WritePath},
+    puts::Puts,
     recovery::Recovery,
     scrub::Scrubber,
     service::PeerService,
+    write_path::WritePath,
 };
 
 /// The three metrics a node is made with.
@@ -41,7 +42,7 @@ pub struct Node {
     pub(crate) write_path: WritePath,
     pub(crate) state_machine: StateMachine,
     pub(crate) store: Arc<Store>,
-    pub(crate) puts: Puts,
+    pub(crate) puts: Arc<Puts>,
     failure: watch::Receiver<Option<FatalError>>,
     service: Arc<PeerService>,
     pub(crate) recovery: Recovery,
@@ -89,7 +90,9 @@ impl Node {
             applied: state_machine.applied(),
             metrics: metrics.raft.clone(),
         };
+        let puts = Arc::new(Puts::spawn(write_path.clone(), config.put_deadline()));
         let service = Arc::new(PeerService {
+            puts: puts.clone(),
             raft: raft.clone(),
             state_machine: state_machine.clone(),
             store: store.clone(),
@@ -119,7 +122,7 @@ impl Node {
         let recovery = Recovery::default();
         tasks.spawn(recovery.clone().run(write_path.clone()));
         Ok(Arc::new(Self {
-            puts: Puts::spawn(write_path.clone(), config.put_deadline()),
+            puts,
             config,
             write_path,
             state_machine,

@@ -11,7 +11,7 @@ use std::{
 
 use tokio::time::sleep;
 
-use crate::puts::WritePath;
+use crate::write_path::WritePath;
 
 /// How long a node that has started waits to hear of a leader before it serves what it has. Reads
 /// go on without a quorum; an election takes far less.

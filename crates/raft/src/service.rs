@@ -2,22 +2,25 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::{StreamExt, stream::BoxStream};
 use quorate_rpc::{
     Lane, NodeId, Service,
-    message::{Request, Response},
+    message::{Proposed, Request, Response},
 };
+use quorate_state::EncodedPackets;
 use quorate_store::Store;
 
 use crate::{
     adapters::{Raft, StateMachine},
     pipelined_link::PIPELINE_MAX,
-    proposer::propose_forwarded,
     pull::offer_packets,
+    puts::Puts,
 };
 
 /// Answers peers.
 pub(crate) struct PeerService {
+    pub(crate) puts: Arc<Puts>,
     pub(crate) raft: Raft,
     pub(crate) state_machine: StateMachine,
     pub(crate) store: Arc<Store>,
@@ -54,11 +57,19 @@ impl Service for PeerService {
 impl PeerService {
     async fn answer(&self, request: Request) -> Response {
         match request {
-            Request::Propose(batch) => {
-                Response::Proposed(propose_forwarded(&self.raft, batch).await)
-            }
+            Request::Propose(packets) => Response::Proposed(self.propose(packets).await),
             Request::ReadIndex => Response::ReadIndex(self.raft.read_index().await),
             of_raft => self.raft.answer(of_raft).await,
+        }
+    }
+
+    async fn propose(&self, packets: Bytes) -> Proposed {
+        match EncodedPackets::parse(packets) {
+            Ok(packets) => self.puts.propose(packets).await,
+            Err(error) => {
+                tracing::error!(%error, "refused forwarded packets that cannot be read");
+                Proposed::Refused
+            }
         }
     }
 }

@@ -70,7 +70,7 @@ pub enum Request {
     PreVote(VoteRequest),
     /// Take over as leader.
     TransferLeader(TransferLeader),
-    /// Propose these packets: encoded `PutBatch` whose clock the leader sets.
+    /// Propose these packets, encoded as in a batch (`quorate_state::EncodedPackets`).
     Propose(Bytes),
     /// Up to where must a linearizable read have applied?
     ReadIndex,
@@ -190,15 +190,15 @@ pub enum TransferOutcome {
     },
 }
 
-/// Answer to [`Request::Propose`].
+/// What became of a proposal, and the answer to [`Request::Propose`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Proposed {
+pub enum Proposed<T = Vec<PutOutcome>> {
     /// Committed, and applied by the leader.
     Applied {
         /// Index of the entry.
         index: LogIndex,
-        /// The outcome of each packet.
-        outcomes: Vec<PutOutcome>,
+        /// What applying it gave: the outcome of each packet.
+        outcomes: T,
     },
     /// Surely not appended: this node does not lead, or is stopping.
     Refused,

@@ -12,7 +12,7 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use quorate_packet::{PAYLOAD_SIZE_MAX, PUBLIC_KEY_SIZE, PublicKey, SignedPacket};
 
-use crate::UnixMillis;
+use crate::{EncodedPackets, UnixMillis};
 
 /// The most packets in one batch: enough to spread the cost of an entry thin, few enough that one
 /// batch is applied in well under a heartbeat.
@@ -27,6 +27,9 @@ pub const EXPIRE_COUNT_MAX: u32 = 1024;
 const VERSION: u8 = 1;
 const KIND_PUT_BATCH: u8 = 1;
 const KIND_EXPIRE: u8 = 2;
+
+/// What precedes the packets in an encoded batch, in bytes.
+const PUT_BATCH_HEADER_SIZE: usize = 10;
 
 /// The size of a packet in an encoded batch, beside its payload.
 const PACKET_OVERHEAD: usize = PUBLIC_KEY_SIZE + 2;
@@ -58,6 +61,16 @@ pub struct PutBatch {
 }
 
 impl PutBatch {
+    /// The bytes of the log entry of these packets.
+    pub fn encode(now: UnixMillis, packets: &EncodedPackets) -> Bytes {
+        let mut out = BytesMut::with_capacity(PUT_BATCH_HEADER_SIZE + packets.as_bytes().len());
+        out.put_u8(VERSION);
+        out.put_u8(KIND_PUT_BATCH);
+        out.put_u64(now.0);
+        out.put_slice(packets.as_bytes());
+        out.freeze()
+    }
+
     /// What `packet` adds to the size of an encoded batch, in bytes.
     pub fn encoded_size(packet: &SignedPacket) -> usize {
         PACKET_OVERHEAD + packet.payload().len()
@@ -120,7 +133,7 @@ impl Command {
     }
 }
 
-fn decode_packets(bytes: &mut Bytes) -> Result<Vec<SignedPacket>, CommandError> {
+pub(crate) fn decode_packets(bytes: &mut Bytes) -> Result<Vec<SignedPacket>, CommandError> {
     let mut packets = Vec::new();
     while bytes.has_remaining() {
         let mut key = [0; PUBLIC_KEY_SIZE];
@@ -152,6 +165,14 @@ pub enum CommandError {
     /// Bytes are left over.
     #[error("{0} bytes follow the command")]
     Trailing(usize),
+    /// More packets, or larger ones, than a batch holds.
+    #[error("{count} packets in {size} bytes are more than a batch holds")]
+    BatchSize {
+        /// How many packets.
+        count: usize,
+        /// Their size in bytes.
+        size: usize,
+    },
     /// A payload has a size that no packet has.
     #[error("a packet of {0} bytes is impossible")]
     PayloadSize(usize),

@@ -13,6 +13,7 @@
 //! | piece | what it is |
 //! |---|---|
 //! | [`Command`] | what is proposed, with its versioned encoding |
+//! | [`EncodedPackets`] | packets on their way into a batch |
 //! | [`Outcome`] | what applying it gave |
 //! | [`StoredPackets`] | where the packets are: redb in a node, a map in tests |
 //! | [`StoredPacket`] | a packet and when the cluster last received it |
@@ -20,6 +21,7 @@
 
 mod apply;
 mod command;
+mod encoded_packets;
 mod position;
 mod stored_packet;
 mod time;
@@ -28,6 +30,7 @@ pub use apply::{Outcome, PutOutcome, TIMESTAMP_AHEAD_MAX, apply};
 pub use command::{
     BATCH_COUNT_MAX, BATCH_SIZE_MAX, Command, CommandError, EXPIRE_COUNT_MAX, PutBatch,
 };
+pub use encoded_packets::EncodedPackets;
 pub use position::{LogIndex, LogPosition, Term};
 pub use stored_packet::{StoredPacket, StoredPackets};
 pub use time::{UnixMillis, millis};

@@ -25,6 +25,6 @@ mod types;
 mod view;
 
 pub(crate) use log_storage::flushed;
-pub(crate) use raft::{Proposal, Raft};
+pub(crate) use raft::Raft;
 pub(crate) use state_machine::{StateMachine, blocking, membership};
 pub(crate) use view::View;

@@ -11,7 +11,7 @@ use openraft::{
     raft::ClientWriteResponse,
 };
 use quorate_log::Log;
-use quorate_rpc::{NodeId, Transport};
+use quorate_rpc::{NodeId, Transport, message::Proposed};
 use quorate_state::{LogIndex, Outcome};
 use tokio::{
     sync::{Mutex, watch},
@@ -37,16 +37,6 @@ pub(crate) struct Raft {
     pub(super) receive_lock: Arc<Mutex<()>>,
     /// When this node last took a message of a leader.
     pub(super) leader_contact: watch::Sender<Instant>,
-}
-
-/// What became of a proposal.
-pub(crate) enum Proposal {
-    /// Applied here, as entry `index`.
-    Applied { index: LogIndex, outcome: Outcome },
-    /// Surely not appended.
-    Refused,
-    /// Appended, but whether it is committed is unknown.
-    Unknown,
 }
 
 impl Raft {
@@ -84,28 +74,28 @@ impl Raft {
     }
 
     /// Proposes an encoded command, if this node leads.
-    pub(crate) async fn propose(&self, command: Bytes) -> Proposal {
+    pub(crate) async fn propose(&self, command: Bytes) -> Proposed<Outcome> {
         if !self.openraft.is_leader() {
-            return Proposal::Refused;
+            return Proposed::Refused;
         }
         let (responder, done) = ProgressResponder::<TypeConfig, _>::complete_only();
         let proposed = self
             .openraft
             .client_write_ff(EncodedCommand(command), Some(responder));
         if proposed.await.is_err() {
-            return Proposal::Unknown;
+            return Proposed::Unknown;
         }
         match done.await {
             Ok(Ok(ClientWriteResponse {
                 log_id,
-                data: Some(outcome),
+                data: Some(outcomes),
                 ..
-            })) => Proposal::Applied {
+            })) => Proposed::Applied {
                 index: LogIndex(log_id.index()),
-                outcome,
+                outcomes,
             },
-            Ok(Err(ClientWriteError::ForwardToLeader(_))) => Proposal::Refused,
-            _ => Proposal::Unknown,
+            Ok(Err(ClientWriteError::ForwardToLeader(_))) => Proposed::Refused,
+            _ => Proposed::Unknown,
         }
     }
 

@@ -1,0 +1,98 @@
+//! What waits for a batch.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::Notify;
+
+use super::batch::Offer;
+
+/// The most offers that wait. At 5,000 PUT/s this is three seconds of work: whoever comes later
+/// would not be answered before it has given up.
+const OFFER_COUNT_MAX: usize = 16 * 1024;
+
+/// Offers in the order in which they came. Those that a batch brings back come first.
+#[derive(Default)]
+pub(super) struct Queue {
+    state: Mutex<State>,
+    arrived: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    offers: VecDeque<Offer>,
+    is_closed: bool,
+}
+
+/// Why an offer is not in the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NotQueued {
+    Full,
+    Closed,
+}
+
+impl Queue {
+    /// Puts an offer at the end.
+    pub(super) fn push(&self, offer: Offer) -> Result<(), NotQueued> {
+        let mut state = self.state();
+        if state.is_closed {
+            return Err(NotQueued::Closed);
+        }
+        if state.offers.len() >= OFFER_COUNT_MAX {
+            return Err(NotQueued::Full);
+        }
+        state.offers.push_back(offer);
+        drop(state);
+        self.arrived.notify_one();
+        Ok(())
+    }
+
+    /// Puts offers that were taken before others in front of them.
+    pub(super) fn put_back(&self, offers: Vec<Offer>) {
+        let mut state = self.state();
+        for offer in offers.into_iter().rev() {
+            state.offers.push_front(offer);
+        }
+    }
+
+    /// Takes from the front as long as `take` returns true; the offer that it gives back stays.
+    pub(super) fn take_while(&self, mut take: impl FnMut(Offer) -> Result<(), Offer>) {
+        let mut state = self.state();
+        while let Some(offer) = state.offers.pop_front() {
+            if let Err(offer) = take(offer) {
+                return state.offers.push_front(offer);
+            }
+        }
+    }
+
+    /// Keeps those of which `keep` says so.
+    pub(super) fn retain(&self, keep: impl FnMut(&mut Offer) -> bool) {
+        self.state().offers.retain_mut(keep);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.state().offers.is_empty()
+    }
+
+    /// Resolves when an offer has come since the last call, or the queue was closed.
+    pub(super) async fn arrived(&self) {
+        self.arrived.notified().await;
+    }
+
+    /// Takes no more offers.
+    pub(super) fn close(&self) {
+        self.state().is_closed = true;
+        self.arrived.notify_one();
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.state().is_closed
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Moving offers does not panic halfway.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

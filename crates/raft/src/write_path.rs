@@ -1,0 +1,89 @@
+//! One attempt to bring packets into the log: as the leader, or through it.
+
+use std::sync::Arc;
+
+use quorate_rpc::{
+    NodeId,
+    message::{Proposed, Request, Response},
+};
+use quorate_state::{EncodedPackets, LogIndex, Outcome, PutBatch};
+use quorate_store::Meta;
+use tokio::sync::watch;
+
+use crate::{
+    Metrics,
+    adapters::Raft,
+    clock::now,
+    forward::{ForwardError, Forwarder},
+    leadership::{Leader, superseded},
+};
+
+/// What is needed to bring packets into the log, and to learn that they are there.
+#[derive(Clone)]
+pub(crate) struct WritePath {
+    pub(crate) node: NodeId,
+    pub(crate) raft: Raft,
+    pub(crate) forwarder: Arc<Forwarder>,
+    pub(crate) leader: watch::Receiver<Leader>,
+    pub(crate) applied: watch::Receiver<Meta>,
+    pub(crate) metrics: Metrics,
+}
+
+impl WritePath {
+    /// Brings packets into the log through `leader`, which is known. Resolves when this node has
+    /// applied them too, so that whoever then reads here sees them; or when it is known that they
+    /// were not appended; or when that cannot be known, at the latest when another node leads.
+    pub(crate) async fn bring_into_log(
+        mut self,
+        leader: &Leader,
+        packets: EncodedPackets,
+    ) -> Proposed {
+        let superseded = superseded(self.leader.clone(), leader);
+        tokio::select! {
+            biased;
+            proposed = self.propose_at(leader, packets) => proposed,
+            () = superseded => Proposed::Unknown,
+        }
+    }
+
+    async fn propose_at(&mut self, leader: &Leader, packets: EncodedPackets) -> Proposed {
+        let Some((node, address)) = &leader.node else {
+            return Proposed::Refused;
+        };
+        if *node == self.node {
+            return self.propose(packets).await;
+        }
+        let request = Request::Propose(packets.into_bytes());
+        match self.forwarder.call(*node, address, request).await {
+            Ok(Response::Proposed(proposed)) => {
+                if let Proposed::Applied { index, .. } = proposed {
+                    self.applied(index).await;
+                }
+                proposed
+            }
+            Err(ForwardError::NotSent) => Proposed::Refused,
+            Ok(_) | Err(ForwardError::Lost) => Proposed::Unknown,
+        }
+    }
+
+    async fn propose(&self, packets: EncodedPackets) -> Proposed {
+        let command = PutBatch::encode(now(), &packets);
+        match self.raft.propose(command).await {
+            Proposed::Applied {
+                index,
+                outcomes: Outcome::Put(outcomes),
+            } => Proposed::Applied { index, outcomes },
+            Proposed::Refused => Proposed::Refused,
+            Proposed::Applied { .. } | Proposed::Unknown => Proposed::Unknown,
+        }
+    }
+
+    /// Resolves when this node has applied the entry of this index.
+    pub(crate) async fn applied(&mut self, index: LogIndex) {
+        let applied = self.applied.wait_for(|meta| meta.applied_index() >= index);
+        if applied.await.is_err() {
+            // The node is being stopped, and so is whoever waits here.
+            std::future::pending().await
+        }
+    }
+}
