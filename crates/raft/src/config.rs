@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc, time::Duration};
 
 use quorate_disk::{Disk, LinuxDisk};
 use quorate_rpc::NodeId;
+use quorate_state::{Capacity, LEVEL_MAX, Level};
 
 use crate::Settings;
 
@@ -29,6 +30,9 @@ pub struct Config {
     pub dir: PathBuf,
     /// What an operator may set.
     pub settings: Settings,
+    /// The highest feature level that this node supports. Below [`LEVEL_MAX`] only in tests, which
+    /// let a program serve as an older one.
+    pub level_max: Level,
 }
 
 impl Config {
@@ -41,6 +45,7 @@ impl Config {
             disk: Arc::new(LinuxDisk),
             dir,
             settings: Settings::default(),
+            level_max: LEVEL_MAX,
         }
     }
 
@@ -66,6 +71,14 @@ impl Config {
 
     pub(crate) fn retention(&self) -> Duration {
         Duration::from_secs(self.settings.packets.retention_secs)
+    }
+
+    /// The capacity that a cluster is founded with.
+    pub(crate) fn capacity(&self) -> Capacity {
+        Capacity {
+            count_max: self.settings.packets.count_max,
+            size_max: self.settings.packets.size_max,
+        }
     }
 
     pub(crate) fn checkpoint_interval(&self) -> Duration {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use quorate_log::LogError;
-use quorate_state::LogIndex;
+use quorate_state::{LogIndex, UnsupportedLevel};
 use quorate_store::StoreError;
 
 /// Any error, for those who only say it on.
@@ -38,6 +38,9 @@ pub enum OpenError {
         /// The last entry that was removed from the log.
         purged: LogIndex,
     },
+    /// The cluster uses what this program does not know.
+    #[error("the node is too old for its cluster")]
+    Level(#[from] UnsupportedLevel),
     /// The settings contradict each other.
     #[error("the settings of Raft contradict each other: {0}")]
     Config(String),
@@ -76,7 +79,7 @@ impl OpenError {
         match self {
             Self::Log(error) => error.is_of_data(),
             Self::Store(error) => error.is_of_data(),
-            Self::Forgotten(_) | Self::Gap { .. } | Self::Raft(_) => true,
+            Self::Forgotten(_) | Self::Gap { .. } | Self::Level(_) | Self::Raft(_) => true,
             Self::Config(_) | Self::Step { .. } => false,
         }
     }

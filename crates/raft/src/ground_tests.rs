@@ -12,13 +12,13 @@ use crate::metrics::Scrubbed;
 const POWER_CUTS: usize = 6;
 
 /// Three nodes, each on a disk of its own.
-struct Simulated {
-    cluster: Cluster,
+pub(super) struct Simulated {
+    pub(super) cluster: Cluster,
     disks: BTreeMap<NodeId, SimDisk>,
 }
 
 impl Simulated {
-    fn prepare(count: u64) -> Self {
+    pub(super) fn prepare(count: u64) -> Self {
         let mut cluster = Cluster::prepare(count, |config| {
             config.dir = PathBuf::from("/data");
             config.settings.put.deadline_ms = 2_000;
@@ -32,24 +32,30 @@ impl Simulated {
         Self { cluster, disks }
     }
 
-    async fn start(count: u64) -> Self {
+    pub(super) async fn start(count: u64) -> Self {
         let mut simulated = Self::prepare(count);
         simulated.cluster.open_all().await;
         simulated.cluster.ready().await;
         simulated
     }
 
-    fn follower(&self) -> NodeId {
+    pub(super) fn follower(&self) -> NodeId {
         let follower = self.cluster.followers().next();
         follower.expect("there is one").config.node
     }
 
     /// Kills a node: from now on its disk takes nothing from it.
-    fn kill(&mut self, node: NodeId) {
+    pub(super) fn kill(&mut self, node: NodeId) {
         let disk = self.disks[&node].kill();
         self.put_in(node, disk);
         self.cluster.board.hang_up(node);
         self.cluster.nodes.remove(&node);
+    }
+
+    /// Makes a node that does not run a program that supports this level.
+    pub(super) fn cap(&mut self, node: NodeId, level: quorate_state::Level) {
+        let config = self.cluster.configs.get_mut(&node).expect("a node");
+        config.level_max = level;
     }
 
     /// Gives a node that does not run another disk.
@@ -59,7 +65,7 @@ impl Simulated {
         self.disks.insert(node, disk);
     }
 
-    fn flip_bits_of_store(&self, node: NodeId) {
+    pub(super) fn flip_bits_of_store(&self, node: NodeId) {
         let store = self.cluster.configs[&node].store().path;
         let size = self.disks[&node].read(&store).unwrap().len();
         // Beyond the header: everywhere.
@@ -70,7 +76,7 @@ impl Simulated {
 }
 
 /// Makes a checkpoint and cuts the log behind it: what the store holds is nowhere else then.
-async fn checkpoint_and_purge(node: &Node) {
+pub(super) async fn checkpoint_and_purge(node: &Node) {
     let applied = node.status().applied_index;
     node.write_path.raft.trigger_checkpoint().await;
     until(node, |view| view.checkpoint >= applied).await;

@@ -36,9 +36,10 @@
 //! | `service` | what peers are answered |
 //! | `leadership` | who leads, and who shall lead next |
 //! | `opening`, `pull`, `starting`, `recovery` | the way from a start to the first read |
-//! | `checkpoint`, `scrub`, `expiry`, `clock` | what a node does unasked |
+//! | `agreement`, `checkpoint`, `scrub`, `expiry`, `clock` | what a node does unasked |
 
 mod adapters;
+mod agreement;
 mod checkpoint;
 mod clock;
 mod config;

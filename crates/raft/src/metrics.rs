@@ -20,6 +20,8 @@ quorate_metrics::metrics! {
         pub batch_packets: Histogram = BATCH_BUCKETS,
         /// Packets that this node, as the leader, had the cluster remove because they were too old
         pub expired_packets_total: Counter,
+        /// Packets that this node removed, as all nodes did, for others when the capacity was reached
+        pub evicted_packets_total: Counter,
         /// Bytes that can still be written in the file system of log and store
         pub(crate) disk_free_bytes: Gauge,
         /// Scrubs that read all of the log or the store and found it whole

@@ -13,6 +13,7 @@ use tokio::{sync::watch, task::JoinSet, time::timeout};
 use crate::{
     Config, FatalError, Metrics, OpenError, ShutdownError,
     adapters::{Raft, StateMachine},
+    agreement::{Agreement, KnownLevels},
     checkpoint::keep_log_short,
     expiry::expire_packets,
     forward::Forwarder,
@@ -46,6 +47,9 @@ pub struct Node {
     failure: watch::Receiver<Option<FatalError>>,
     service: Arc<PeerService>,
     pub(crate) recovery: Recovery,
+    /// What members are known to support: of this node, what it supports itself.
+    #[cfg_attr(not(test), expect(dead_code, reason = "no peer tells its level yet"))]
+    pub(crate) levels: watch::Sender<KnownLevels>,
     closing: AtomicBool,
     tasks: tokio::sync::Mutex<JoinSet<()>>,
 }
@@ -72,7 +76,12 @@ impl Node {
         enter(NotReady::Opening);
         let (log, store) = open_files(&config, &transport, &metrics, enter).await?;
         enter(NotReady::Replaying);
-        let state_machine = StateMachine::new(store.clone(), log.clone());
+        let state_machine = StateMachine::new(
+            store.clone(),
+            log.clone(),
+            config.level_max,
+            metrics.raft.clone(),
+        );
         let (own_log, applier) = (log.clone(), state_machine.clone());
         let raft = Raft::build(&config, own_log, applier, transport.clone()).await?;
         enter(NotReady::Checkpointing);
@@ -103,6 +112,15 @@ impl Node {
             config.clone(),
             metrics.raft.clone(),
         ));
+        let levels = KnownLevels::from([(config.node, config.level_max)]);
+        let levels = watch::Sender::new(levels);
+        let agreement = Agreement {
+            raft: raft.clone(),
+            applied: state_machine.applied(),
+            levels: levels.subscribe(),
+            config: config.clone(),
+        };
+        tasks.spawn(agreement.run());
         let expiry_metrics = metrics.raft.clone();
         tasks.spawn(expire_packets(
             raft.clone(),
@@ -130,6 +148,7 @@ impl Node {
             failure,
             service,
             recovery,
+            levels,
             closing: AtomicBool::new(false),
             tasks: tokio::sync::Mutex::new(tasks),
         }))

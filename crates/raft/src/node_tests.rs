@@ -19,6 +19,9 @@ use tempfile::TempDir;
 use super::*;
 use crate::adapters::View;
 
+#[path = "agreement_tests.rs"]
+mod agreement;
+
 #[path = "ground_tests.rs"]
 mod ground;
 
@@ -490,6 +493,9 @@ async fn a_lone_node_keeps_what_it_acknowledged_without_a_checkpoint() {
             .stored_packet(&PublicKey::from_bytes([key; 32]))
             .unwrap();
         assert_eq!(stored.expect("it was acknowledged").packet, packet(key, 5));
+    }
+    for node in [&node, &again] {
+        agreement::agreed_count_max(node).await;
     }
     assert_eq!(
         node.digest().await.unwrap().sha256,

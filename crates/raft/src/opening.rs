@@ -62,8 +62,10 @@ async fn open_log(config: &Config, metrics: &NodeMetrics) -> Result<Arc<Log>, Op
 }
 
 async fn open_store(config: &Config, metrics: &NodeMetrics) -> Result<Arc<Store>, OpenError> {
-    let (config, metrics) = (config.store(), metrics.store.clone());
-    in_background(move || Ok(Arc::new(Store::open(config, metrics)?))).await
+    let (store, metrics) = (config.store(), metrics.store.clone());
+    let store = in_background(move || Ok(Arc::new(Store::open(store, metrics)?))).await?;
+    store.meta().cluster.level.check(config.level_max)?;
+    Ok(store)
 }
 
 /// Fails if there are entries between what the store reflects and the first of the log.

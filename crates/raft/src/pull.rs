@@ -57,7 +57,7 @@ pub(crate) async fn pull_packets(
                     tracing::info!(%peer, applied = ?pulled.1.applied, "fetched the packets");
                     return Ok(pulled);
                 }
-                Err(PullError::Own(error)) => return Err(error.into()),
+                Err(PullError::Own(error)) => return Err(error),
                 Err(PullError::Peer(error)) => {
                     let reason = chain(&*error);
                     if told.get(peer) != Some(&reason) {
@@ -93,7 +93,10 @@ async fn pull_from(
         membership: offer.membership.encode(),
         ..Meta::default()
     };
-    Ok((receiver.complete()?, meta))
+    let received = receiver.complete()?;
+    let level = received.cluster().level;
+    level.check(config.level_max).map_err(OpenError::from)?;
+    Ok((received, meta))
 }
 
 async fn next_chunk(link: &mut PipelinedLink) -> Result<Option<Bytes>, PullError> {
@@ -124,7 +127,7 @@ enum PullError {
     /// This peer cannot give them now.
     Peer(BoxError),
     /// This node cannot keep them: no other peer helps.
-    Own(StoreError),
+    Own(OpenError),
 }
 
 impl From<LinkError> for PullError {
@@ -137,8 +140,14 @@ impl From<StoreError> for PullError {
     fn from(error: StoreError) -> Self {
         match error {
             error @ StoreError::Snapshot(_) => Self::Peer(error.into()),
-            error => Self::Own(error),
+            error => Self::Own(error.into()),
         }
+    }
+}
+
+impl From<OpenError> for PullError {
+    fn from(error: OpenError) -> Self {
+        Self::Own(error)
     }
 }
 

@@ -9,7 +9,7 @@ const DAY_SECS: u64 = 24 * 3600;
 /// The sections that make a [`Config`](crate::Config).
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Settings {
-    /// How long packets live.
+    /// How long packets live, and how many may.
     pub packets: PacketSettings,
     /// How PUTs are answered.
     pub put: PutSettings,
@@ -22,12 +22,21 @@ pub struct Settings {
 }
 
 settings! {
-    /// How long packets live.
+    /// How long packets live, and how many may.
     pub struct PacketSettings {
         /// How long after the cluster last received it a packet is kept: 7 days. The same on all
         /// nodes.
         retention_secs: u64 = 7 * DAY_SECS, in 1..=366 * DAY_SECS,
             "endpoints publish every 5 minutes, and a packet of last year helps nobody";
+        /// The most packets that the cluster stores. When they are reached, a PUT of an unknown key
+        /// gets 503, unless the packet received longest ago is older than two days: that one goes.
+        /// Only a cluster that is being founded reads it; later the cluster knows.
+        count_max: u64 = 1_000_000, in 1..=1_000_000_000,
+            "below, nothing can be stored; above, the number is a mistake";
+        /// The size of all packets at which the same happens, in bytes: 1 GiB. What a node needs in
+        /// memory and on disk is more. Only a cluster that is being founded reads it.
+        size_max: u64 = GIBIBYTE, in 1..=1024 * GIBIBYTE,
+            "below, nothing can be stored; above, the number is a mistake";
     }
 }
 

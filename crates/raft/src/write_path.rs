@@ -6,7 +6,7 @@ use quorate_rpc::{
     NodeId,
     message::{Proposed, Request, Response},
 };
-use quorate_state::{EncodedPackets, LogIndex, Outcome, PutBatch};
+use quorate_state::{EncodedPackets, Level, LogIndex, Outcome, PutBatch, TIMESTAMP_AHEAD_MAX};
 use quorate_store::Meta;
 use tokio::sync::watch;
 
@@ -67,11 +67,15 @@ impl WritePath {
     }
 
     async fn propose(&self, packets: EncodedPackets) -> Proposed {
-        let command = PutBatch::encode(now(), &packets);
+        let now = now();
+        let timestamp_max = now.saturating_add(TIMESTAMP_AHEAD_MAX);
+        let knows_limit = self.applied.borrow().cluster.level >= Level::CAPACITY;
+        let timestamp_max = knows_limit.then_some(timestamp_max);
+        let command = PutBatch::encode(now, timestamp_max, &packets);
         match self.raft.propose(command).await {
             Proposed::Applied {
                 index,
-                outcomes: Outcome::Put(outcomes),
+                outcomes: Outcome::Put { outcomes, .. },
             } => Proposed::Applied { index, outcomes },
             Proposed::Refused => Proposed::Refused,
             Proposed::Applied { .. } | Proposed::Unknown => Proposed::Unknown,

@@ -57,6 +57,11 @@ enum PutFailure {
     Packet(#[from] PacketError),
     #[error("the packet's timestamp lies too far ahead of the cluster's clock: set the clock")]
     TooFarAhead,
+    #[error(
+        "the capacity of the cluster is reached, and it does not know this key: the packet is not \
+         stored"
+    )]
+    Full,
     #[error("a newer packet of this key is stored: sign with a later timestamp")]
     Superseded,
     #[error("another packet than the condition names is stored: read it, then sign a new one")]
@@ -84,6 +89,7 @@ impl PutFailure {
             Self::Limited(_) => (PutLabel::Limited, StatusCode::TOO_MANY_REQUESTS),
             Self::Key(_) | Self::Packet(_) => (PutLabel::Invalid, StatusCode::BAD_REQUEST),
             Self::TooFarAhead => (PutLabel::TooFarAhead, StatusCode::BAD_REQUEST),
+            Self::Full => (PutLabel::Full, UNAVAILABLE),
             Self::TooLong => (PutLabel::TooLong, StatusCode::PAYLOAD_TOO_LARGE),
             Self::BodyLost => (PutLabel::BodyLost, StatusCode::REQUEST_TIMEOUT),
             Self::Superseded => (PutLabel::Superseded, StatusCode::CONFLICT),
@@ -128,6 +134,7 @@ impl Relay {
             PutOutcome::Unchanged => Ok(PutLabel::Unchanged),
             PutOutcome::Superseded => Err(PutFailure::Superseded),
             PutOutcome::TooFarAhead => Err(PutFailure::TooFarAhead),
+            PutOutcome::Full => Err(PutFailure::Full),
         }
     }
 

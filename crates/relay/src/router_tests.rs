@@ -198,6 +198,11 @@ async fn every_outcome_has_its_status() {
         (Ok(PutOutcome::Superseded), StatusCode::CONFLICT, "newer"),
         (Ok(PutOutcome::Unchanged), StatusCode::NO_CONTENT, ""),
         (
+            Ok(PutOutcome::Full),
+            StatusCode::SERVICE_UNAVAILABLE,
+            "capacity",
+        ),
+        (
             Err(PutError::NoLeader),
             StatusCode::SERVICE_UNAVAILABLE,
             "no leader",

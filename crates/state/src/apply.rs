@@ -1,29 +1,30 @@
-//! Applying a command to the packets.
-
-use std::{cmp::Ordering, time::Duration};
+//! Applying a command.
 
 use bytes::Bytes;
-use quorate_packet::SignedPacket;
+use quorate_packet::PublicKey;
 use serde::{Deserialize, Serialize};
 
-use crate::{Command, CommandError, PutBatch, StoredPacket, StoredPackets, UnixMillis};
-
-/// How far a packet's timestamp may lie ahead of the leader's clock.
-///
-/// A packet of the year 2500 would win against every later one for ever. Ten minutes forgive a
-/// signer's clock that is set by hand. A constant and no setting: nodes that differed in it would
-/// come to different packets.
-pub const TIMESTAMP_AHEAD_MAX: Duration = Duration::from_secs(10 * 60);
+use crate::{
+    ClusterState, Command, CommandError, Level, StoredPackets, UnixMillis, UnsupportedLevel,
+    put_batch::put_batch,
+};
 
 /// What applying a command gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// For each packet of a `PutBatch`, in its order.
-    Put(Vec<PutOutcome>),
+    /// Of a `PutBatch`.
+    Put {
+        /// For each packet, in the order of the batch.
+        outcomes: Vec<PutOutcome>,
+        /// How many packets gave way to them.
+        evicted_count: u64,
+    },
     /// How many packets `Expire` removed.
     Expired(usize),
-    /// The command could not be decoded and changed nothing.
-    Rejected(CommandError),
+    /// What the cluster has agreed on now: of `RaiseLevel` and `SetCapacity`.
+    Agreed(ClusterState),
+    /// The entry was no command to apply, and changed nothing.
+    Rejected(Rejection),
 }
 
 /// What became of one packet. Nodes tell it each other, so its variants are never reordered.
@@ -35,56 +36,105 @@ pub enum PutOutcome {
     Unchanged,
     /// A newer one is stored.
     Superseded,
-    /// Its timestamp lies further ahead of the leader's clock than [`TIMESTAMP_AHEAD_MAX`].
+    /// Its timestamp lies too far ahead of the cluster's time:
+    /// [`PutBatch::latest_timestamp`](crate::PutBatch::latest_timestamp).
     TooFarAhead,
+    /// Its key is unknown, the [`Capacity`](crate::Capacity) is reached, and no stored packet is old
+    /// enough to give way.
+    Full,
 }
 
-/// Applies the command that `entry` encodes.
+/// Why all nodes reject an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// It is no command.
+    #[error("it cannot be decoded")]
+    NoCommand(#[from] CommandError),
+    /// The cluster does not use it yet.
+    #[error("it needs feature level {needed}, and the cluster is at {agreed}")]
+    AboveCluster {
+        /// The level of the command.
+        needed: Level,
+        /// The level in use.
+        agreed: Level,
+    },
+}
+
+/// Why an entry cannot be applied: always fatal to the node. Nothing of the entry was applied, unless
+/// the packets failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ApplyError<E> {
+    /// It is beyond this program.
+    #[error(transparent)]
+    Level(#[from] UnsupportedLevel),
+    /// The packets cannot be read or written.
+    #[error("the packets failed")]
+    Packets(E),
+}
+
+/// Applies the command that `entry` encodes, in a program that supports `supported`.
 ///
-/// Fails only when the packets do.
-pub fn apply<R: StoredPackets>(packets: &mut R, entry: Bytes) -> Result<Outcome, R::Error> {
-    match Command::decode(entry) {
-        Ok(Command::PutBatch(batch)) => put_batch(packets, batch),
-        Ok(Command::Expire { cutoff, count_max }) => {
-            let count_max = usize::try_from(count_max).unwrap_or(usize::MAX);
-            Ok(Outcome::Expired(
-                packets.remove_received_before(cutoff, count_max)?,
-            ))
-        }
-        Err(error) => Ok(Outcome::Rejected(error)),
-    }
-}
-
-fn put_batch<R: StoredPackets>(packets: &mut R, batch: PutBatch) -> Result<Outcome, R::Error> {
-    let outcomes = batch
-        .packets
-        .into_iter()
-        .map(|packet| put(packets, batch.now, packet));
-    Ok(Outcome::Put(outcomes.collect::<Result<_, _>>()?))
-}
-
-fn put<R: StoredPackets>(
+/// A command above `supported` is an error, be its kind unknown, and so is one that raises the
+/// cluster above it.
+pub fn apply<R: StoredPackets>(
     packets: &mut R,
-    now: UnixMillis,
-    packet: SignedPacket,
-) -> Result<PutOutcome, R::Error> {
-    let latest = now.saturating_add(TIMESTAMP_AHEAD_MAX);
-    if packet.timestamp().as_micros() / 1000 > latest.0 {
-        return Ok(PutOutcome::TooFarAhead);
-    }
-    let old = packets.stored_packet(packet.key())?;
-    let (packet, outcome) = match &old {
-        None => (packet, PutOutcome::Stored),
-        Some(old) => match packet.recency(&old.packet) {
-            Ordering::Greater => (packet, PutOutcome::Stored),
-            Ordering::Equal => (old.packet.clone(), PutOutcome::Unchanged),
-            Ordering::Less => return Ok(PutOutcome::Superseded),
-        },
+    cluster: &mut ClusterState,
+    supported: Level,
+    entry: Bytes,
+) -> Result<Outcome, ApplyError<R::Error>> {
+    let command = match decode(entry, cluster.level, supported)? {
+        Ok(command) => command,
+        Err(rejection) => return Ok(Outcome::Rejected(rejection)),
     };
-    // A leader whose clock is behind its predecessor's must not make a packet look older.
-    let received = old.as_ref().map_or(now, |old| now.max(old.received));
-    packets.put(&StoredPacket { received, packet })?;
-    Ok(outcome)
+    let outcome = match command {
+        Command::PutBatch(batch) => put_batch(packets, cluster.capacity, batch),
+        Command::Expire { cutoff, count_max } => {
+            expire(packets, cutoff, count_max).map(Outcome::Expired)
+        }
+        Command::RaiseLevel(level) => {
+            level.check(supported)?;
+            cluster.level = cluster.level.max(level);
+            Ok(Outcome::Agreed(*cluster))
+        }
+        Command::SetCapacity(capacity) => {
+            cluster.capacity = Some(capacity);
+            Ok(Outcome::Agreed(*cluster))
+        }
+    };
+    outcome.map_err(ApplyError::Packets)
+}
+
+/// The command, or why all nodes reject it, or why this one must stop.
+fn decode(
+    entry: Bytes,
+    agreed: Level,
+    supported: Level,
+) -> Result<Result<Command, Rejection>, UnsupportedLevel> {
+    let needed = match Command::encoded_level(&entry) {
+        Ok(needed) => needed,
+        Err(error) => return Ok(Err(error.into())),
+    };
+    needed.check(supported)?;
+    Ok(match needed > agreed {
+        true => Err(Rejection::AboveCluster { needed, agreed }),
+        false => Command::decode(entry).map_err(Rejection::NoCommand),
+    })
+}
+
+fn expire<R: StoredPackets>(
+    packets: &mut R,
+    cutoff: UnixMillis,
+    count_max: u32,
+) -> Result<usize, R::Error> {
+    let mut count = 0;
+    let is_old = |oldest: &(UnixMillis, PublicKey)| oldest.0 < cutoff;
+    while count < count_max
+        && let Some((_, key)) = packets.oldest()?.filter(is_old)
+    {
+        packets.remove(&key)?;
+        count += 1;
+    }
+    Ok(count as usize)
 }
 
 #[cfg(test)]

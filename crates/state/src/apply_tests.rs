@@ -1,10 +1,14 @@
-use std::{collections::BTreeMap, convert::Infallible};
+use std::{cmp::Ordering, collections::BTreeMap, convert::Infallible};
 
-use quorate_packet::{PAYLOAD_SIZE_MIN, PublicKey};
+use quorate_packet::{PAYLOAD_SIZE_MIN, PublicKey, SignedPacket};
 
 use super::*;
+use crate::{
+    Capacity, EVICTION_AGE_MIN, EVICTION_COUNT_MAX, LEVEL_MAX, PutBatch, StoredPacket,
+    TIMESTAMP_AHEAD_MAX, Usage, millis,
+};
 
-#[derive(Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 struct Map(BTreeMap<PublicKey, StoredPacket>);
 
 impl StoredPackets for Map {
@@ -19,22 +23,88 @@ impl StoredPackets for Map {
         Ok(())
     }
 
-    fn remove_received_before(
-        &mut self,
-        cutoff: UnixMillis,
-        count_max: usize,
-    ) -> Result<usize, Infallible> {
-        let mut old: Vec<_> = self
-            .0
-            .values()
-            .filter(|r| r.received < cutoff)
-            .cloned()
-            .collect();
-        old.sort_by_key(|r| (r.received, *r.packet.key()));
-        old.truncate(count_max);
-        old.iter().for_each(|r| drop(self.0.remove(r.packet.key())));
-        Ok(old.len())
+    fn usage(&self) -> Result<Usage, Infallible> {
+        Ok(Usage {
+            count: self.0.len() as u64,
+            size: self.0.values().map(StoredPacket::size).sum(),
+        })
     }
+
+    fn oldest(&self) -> Result<Option<(UnixMillis, PublicKey)>, Infallible> {
+        let by_age = self.0.values().map(|r| (r.received, *r.packet.key()));
+        Ok(by_age.min())
+    }
+
+    fn remove(&mut self, key: &PublicKey) -> Result<(), Infallible> {
+        self.0.remove(key);
+        Ok(())
+    }
+}
+
+/// What a node replicates.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Replica {
+    map: Map,
+    cluster: ClusterState,
+}
+
+impl Replica {
+    /// One that is at the highest level.
+    fn raised() -> Self {
+        let mut replica = Self::default();
+        replica.apply(&Command::RaiseLevel(LEVEL_MAX));
+        replica
+    }
+
+    /// A full one: each of the packets was received at its moment.
+    fn holding(capacity: Capacity, packets: &[(u64, SignedPacket)]) -> Self {
+        let mut replica = Self::raised();
+        for (received, packet) in packets {
+            let outcomes = replica.put(*received, std::slice::from_ref(packet));
+            assert_eq!(outcomes, [PutOutcome::Stored]);
+        }
+        replica.apply(&Command::SetCapacity(capacity));
+        replica
+    }
+
+    fn try_apply(
+        &mut self,
+        supported: Level,
+        entry: Bytes,
+    ) -> Result<Outcome, ApplyError<Infallible>> {
+        apply(&mut self.map, &mut self.cluster, supported, entry)
+    }
+
+    fn apply(&mut self, command: &Command) -> Outcome {
+        self.try_apply(LEVEL_MAX, command.encode()).unwrap()
+    }
+
+    fn put(&mut self, now: u64, packets: &[SignedPacket]) -> Vec<PutOutcome> {
+        self.put_and_evict(now, packets).0
+    }
+
+    fn put_and_evict(&mut self, now: u64, packets: &[SignedPacket]) -> (Vec<PutOutcome>, u64) {
+        match self.apply(&batch(now, packets)) {
+            Outcome::Put {
+                outcomes,
+                evicted_count,
+            } => (outcomes, evicted_count),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The first bytes of the keys that it holds.
+    fn keys(&self) -> Vec<u8> {
+        self.map.0.keys().map(|key| key.as_bytes()[0]).collect()
+    }
+}
+
+fn batch(now: u64, packets: &[SignedPacket]) -> Command {
+    Command::PutBatch(PutBatch {
+        now: UnixMillis(now),
+        timestamp_max: None,
+        packets: packets.to_vec(),
+    })
 }
 
 fn packet(key: u8, micros: u64, dns: &[u8]) -> SignedPacket {
@@ -44,74 +114,152 @@ fn packet(key: u8, micros: u64, dns: &[u8]) -> SignedPacket {
     SignedPacket::assume_verified(PublicKey::from_bytes([key; 32]), payload.into()).unwrap()
 }
 
-fn put(map: &mut Map, now: u64, packets: &[SignedPacket]) -> Vec<PutOutcome> {
-    let batch = PutBatch {
-        now: UnixMillis(now),
-        packets: packets.to_vec(),
-    };
-    match apply(map, Command::PutBatch(batch).encode()) {
-        Ok(Outcome::Put(outcomes)) => outcomes,
-        other => panic!("{other:?}"),
-    }
-}
-
 #[test]
 fn every_command_survives_its_encoding() {
     let commands = [
-        Command::PutBatch(PutBatch {
-            now: UnixMillis(5),
-            packets: vec![],
-        }),
+        batch(5, &[]),
         Command::PutBatch(PutBatch {
             now: UnixMillis(u64::MAX),
+            timestamp_max: Some(UnixMillis(7)),
             packets: vec![packet(1, 2, b"x"), packet(2, u64::MAX, &[7; 1000])],
         }),
         Command::Expire {
             cutoff: UnixMillis(9),
             count_max: 3,
         },
+        Command::RaiseLevel(Level(u16::MAX)),
+        Command::SetCapacity(Capacity {
+            count_max: 4,
+            size_max: u64::MAX,
+        }),
     ];
     for command in commands {
-        assert_eq!(Command::decode(command.encode()), Ok(command));
+        let entry = command.encode();
+        assert_eq!(Command::encoded_level(&entry), Ok(command.level()));
+        assert_eq!(Command::decode(entry), Ok(command));
     }
 }
 
+/// Nodes of every version know these bytes.
 #[test]
-fn no_entry_makes_apply_fail() {
-    let batch = PutBatch {
-        now: UnixMillis(5),
-        packets: vec![packet(1, 2, b"x")],
+fn the_forms_of_the_first_level_are_these() {
+    let stored = packet(1, 2, b"x");
+    let put = batch(5, std::slice::from_ref(&stored)).encode();
+    assert_eq!(put[..12], [2, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 5]);
+    assert_eq!(put[12..44], *stored.key().as_bytes());
+    assert_eq!(put[46..], *stored.payload());
+    let raise = Command::RaiseLevel(Level(0x0203)).encode();
+    assert_eq!(raise[..], [2, 0, 1, 3, 2, 3]);
+    let expire = Command::Expire {
+        cutoff: UnixMillis(7),
+        count_max: 8,
     };
-    let good = Command::PutBatch(batch).encode();
-    let mut map = Map::default();
+    assert_eq!(
+        expire.encode()[..],
+        [2, 0, 1, 2, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 8]
+    );
+}
+
+#[test]
+fn no_garbage_makes_apply_fail() {
+    let good = batch(5, &[packet(1, 2, b"x")]).encode();
+    let mut replica = Replica::raised();
+    let before = replica.clone();
     for len in 0..good.len() {
-        // A batch may end behind its clock: that is the empty batch.
-        if len != 10 {
-            let outcome = apply(&mut map, good.slice(..len)).unwrap();
+        // A batch may end behind its time: that is the empty batch.
+        if len != 12 {
+            let outcome = replica.try_apply(LEVEL_MAX, good.slice(..len)).unwrap();
             assert!(
-                matches!(outcome, Outcome::Rejected(_)),
+                matches!(outcome, Outcome::Rejected(Rejection::NoCommand(_))),
                 "{len}: {outcome:?}"
             );
         }
     }
     for entry in [
-        &[2, 1][..],
-        &[1, 9],
-        &[1, 2, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0],
+        &[1, 1][..],
+        &[3, 0, 1, 1],
+        &[2, 0, 0, 1],
+        &[2, 0, 1, 9],
+        &[2, 0, 1, 4, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1],
+        &[2, 0, 2, 3, 0, 1],
+        &[2, 0, 1, 3, 0, 2, 0],
     ] {
-        let outcome = apply(&mut map, Bytes::copy_from_slice(entry)).unwrap();
+        let entry = Bytes::copy_from_slice(entry);
+        let outcome = replica.try_apply(LEVEL_MAX, entry.clone()).unwrap();
         assert!(
-            matches!(outcome, Outcome::Rejected(_)),
+            matches!(outcome, Outcome::Rejected(Rejection::NoCommand(_))),
             "{entry:?}: {outcome:?}"
         );
     }
-    assert!(map.0.is_empty());
+    assert_eq!(replica, before);
+}
+
+#[test]
+fn what_is_beyond_a_program_stops_it_before_anything_is_applied() {
+    let mut replica = Replica::raised();
+    let before = replica.clone();
+    let limited = Command::PutBatch(PutBatch {
+        now: UnixMillis(5),
+        timestamp_max: Some(UnixMillis(9)),
+        packets: vec![packet(1, 2, b"x")],
+    });
+    // A command of a level, and of a kind, that nobody knows yet.
+    let unknown = Bytes::from_static(&[2, 0, 9, 200, 1, 2, 3]);
+    for (supported, needed, entry) in [
+        (1, 2, limited.encode()),
+        (1, 2, Bytes::from_static(&[2, 0, 2, 4])),
+        (2, 9, unknown.clone()),
+        (1, 2, Command::RaiseLevel(Level(2)).encode()),
+        (2, 3, Command::RaiseLevel(Level(3)).encode()),
+    ] {
+        let error = replica.try_apply(Level(supported), entry).unwrap_err();
+        let (needed, supported) = (Level(needed), Level(supported));
+        assert_eq!(
+            error,
+            ApplyError::Level(UnsupportedLevel { needed, supported })
+        );
+        assert_eq!(replica, before);
+    }
+    let error = replica.try_apply(LEVEL_MAX, unknown).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "feature level 9 is needed, and this program knows 2: run a newer version of Quorate"
+    );
+}
+
+#[test]
+fn a_command_above_the_level_of_the_cluster_is_rejected_by_all() {
+    let mut replica = Replica::default();
+    let capacity = Capacity {
+        count_max: 1,
+        size_max: 1,
+    };
+    let early = Outcome::Rejected(Rejection::AboveCluster {
+        needed: Level(2),
+        agreed: Level(1),
+    });
+    assert_eq!(replica.apply(&Command::SetCapacity(capacity)), early);
+    assert_eq!(replica, Replica::default());
+
+    let raised = ClusterState {
+        level: Level(2),
+        capacity: None,
+    };
+    for level in [2, 1, 0, 2] {
+        let outcome = replica.apply(&Command::RaiseLevel(Level(level)));
+        assert_eq!(outcome, Outcome::Agreed(raised), "no level is taken back");
+    }
+    let capacity = Some(capacity);
+    assert_eq!(
+        replica.apply(&Command::SetCapacity(capacity.unwrap())),
+        Outcome::Agreed(ClusterState { capacity, ..raised })
+    );
 }
 
 #[test]
 fn the_newest_packet_of_a_key_stays() {
     use PutOutcome::*;
-    let mut map = Map::default();
+    let mut replica = Replica::default();
     let batch = [
         packet(1, 5, b"b"),
         packet(1, 4, b"z"),
@@ -119,211 +267,87 @@ fn the_newest_packet_of_a_key_stays() {
         packet(1, 5, b"c"),
     ];
     assert_eq!(
-        put(&mut map, 1, &batch),
+        replica.put(1, &batch),
         [Stored, Superseded, Superseded, Stored]
     );
-    assert_eq!(map.0[&PublicKey::from_bytes([1; 32])].packet, batch[3]);
+    assert_eq!(
+        replica.map.0[&PublicKey::from_bytes([1; 32])].packet,
+        batch[3]
+    );
 }
 
 #[test]
 fn receiving_a_packet_again_renews_it_and_nothing_else() {
-    let mut map = Map::default();
+    let mut replica = Replica::default();
     let first = packet(1, 5, b"a");
-    put(&mut map, 10, std::slice::from_ref(&first));
+    let stored = |replica: &Replica| replica.map.0[first.key()].clone();
+    replica.put(10, std::slice::from_ref(&first));
     assert_eq!(
-        put(&mut map, 30, std::slice::from_ref(&first)),
+        replica.put(30, std::slice::from_ref(&first)),
         [PutOutcome::Unchanged]
     );
-    let stored = |map: &Map| map.0[first.key()].clone();
+    let renewed = StoredPacket {
+        received: UnixMillis(30),
+        packet: first.clone(),
+    };
+    assert_eq!(stored(&replica), renewed);
+    replica.put(20, std::slice::from_ref(&first));
     assert_eq!(
-        stored(&map),
-        StoredPacket {
-            received: UnixMillis(30),
-            packet: first.clone()
-        }
-    );
-    put(&mut map, 20, std::slice::from_ref(&first));
-    assert_eq!(
-        stored(&map).received,
-        UnixMillis(30),
+        stored(&replica),
+        renewed,
         "a slow clock makes nothing older"
     );
 }
 
 #[test]
 fn timestamps_too_far_ahead_are_refused() {
-    let mut map = Map::default();
-    let ahead_ms = u64::try_from(TIMESTAMP_AHEAD_MAX.as_millis()).unwrap();
-    let latest = (1000 + ahead_ms) * 1000 + 999;
-    let batch = [
+    use PutOutcome::*;
+    let latest_ms = 1000 + millis(TIMESTAMP_AHEAD_MAX);
+    let latest = latest_ms * 1000 + 999;
+    let packets = [
         packet(1, latest, b""),
         packet(2, latest + 1, b""),
         packet(3, u64::MAX, b""),
     ];
-    use PutOutcome::*;
-    assert_eq!(
-        put(&mut map, 1000, &batch),
-        [Stored, TooFarAhead, TooFarAhead]
-    );
+    let expected = [Stored, TooFarAhead, TooFarAhead];
+    assert_eq!(Replica::default().put(1000, &packets), expected);
+
+    // At the second level the batch says so itself, whatever its time.
+    for now in [0, 1000, u64::MAX] {
+        let outcome = Replica::raised().apply(&Command::PutBatch(PutBatch {
+            now: UnixMillis(now),
+            timestamp_max: Some(UnixMillis(latest_ms)),
+            packets: packets.to_vec(),
+        }));
+        let outcomes = expected.to_vec();
+        assert_eq!(
+            outcome,
+            Outcome::Put {
+                outcomes,
+                evicted_count: 0
+            }
+        );
+    }
 }
 
 #[test]
 fn expiry_removes_the_oldest_first_and_no_more_than_asked() {
-    let mut map = Map::default();
+    let mut replica = Replica::default();
     for key in 1..=4 {
-        put(&mut map, u64::from(key) * 10, &[packet(key, 1, b"")]);
+        replica.put(u64::from(key) * 10, &[packet(key, 1, b"")]);
     }
     let expire = Command::Expire {
         cutoff: UnixMillis(40),
         count_max: 2,
-    }
-    .encode();
-    assert_eq!(apply(&mut map, expire.clone()), Ok(Outcome::Expired(2)));
-    let left: Vec<_> = map.0.keys().map(|key| key.as_bytes()[0]).collect();
-    assert_eq!(left, [3, 4]);
-    assert_eq!(apply(&mut map, expire.clone()), Ok(Outcome::Expired(1)));
-    assert_eq!(apply(&mut map, expire), Ok(Outcome::Expired(0)));
+    };
+    assert_eq!(replica.apply(&expire), Outcome::Expired(2));
+    assert_eq!(replica.keys(), [3, 4]);
+    assert_eq!(replica.apply(&expire), Outcome::Expired(1));
+    assert_eq!(replica.apply(&expire), Outcome::Expired(0));
 }
 
-mod properties {
-    use proptest::{collection::vec, prelude::*, sample::Index};
+#[path = "apply_capacity_tests.rs"]
+mod capacity;
 
-    use super::*;
-
-    fn config() -> ProptestConfig {
-        ProptestConfig {
-            failure_persistence: None,
-            ..ProptestConfig::with_cases(256)
-        }
-    }
-
-    /// Packets of few keys, timestamps and contents, so that they meet. A timestamp of 700 s is too
-    /// far ahead of the first 100 s.
-    fn any_packet() -> impl Strategy<Value = SignedPacket> {
-        let micros = prop_oneof![4 => 0..4u64, 1 => Just(700_000_000)];
-        (0..3u8, micros, vec(0..2u8, 0..3)).prop_map(|(key, micros, dns)| packet(key, micros, &dns))
-    }
-
-    fn any_batch() -> impl Strategy<Value = Command> {
-        (0..200_000u64, vec(any_packet(), 0..6)).prop_map(|(now, packets)| {
-            Command::PutBatch(PutBatch {
-                now: UnixMillis(now),
-                packets,
-            })
-        })
-    }
-
-    fn any_command() -> impl Strategy<Value = Command> {
-        let expire = (0..200_000u64, 0..4u32).prop_map(|(cutoff, count_max)| Command::Expire {
-            cutoff: UnixMillis(cutoff),
-            count_max,
-        });
-        prop_oneof![3 => any_batch(), 1 => expire]
-    }
-
-    /// Entries of every kind: commands, commands with a byte changed and the end cut off, and what
-    /// merely begins like one.
-    fn any_entry() -> impl Strategy<Value = Bytes> {
-        let damaged = (any_command(), any::<(Index, u8, Index)>());
-        let damaged = damaged.prop_map(|(command, (at, byte, end))| {
-            let mut entry = command.encode().to_vec();
-            let at = at.index(entry.len());
-            entry[at] = byte;
-            entry.truncate(end.index(entry.len() + 1));
-            entry
-        });
-        let bytes = (0..3u8, 0..4u8, vec(any::<u8>(), 0..400));
-        let bytes = bytes.prop_map(|(version, kind, rest)| [&[version, kind], &rest[..]].concat());
-        prop_oneof![
-            any_command().prop_map(|command| command.encode()),
-            damaged.prop_map(Bytes::from),
-            bytes.prop_map(Bytes::from),
-        ]
-    }
-
-    fn applied(map: &mut Map, commands: &[Command]) -> Vec<Outcome> {
-        let entries = commands.iter().map(Command::encode);
-        entries.map(|entry| apply(map, entry).unwrap()).collect()
-    }
-
-    fn newest(map: &Map) -> Vec<&SignedPacket> {
-        map.0.values().map(|stored| &stored.packet).collect()
-    }
-
-    proptest! {
-        #![proptest_config(config())]
-
-        /// The law of totality, and of what is rejected nothing stays.
-        #[test]
-        fn any_entry_is_applied_or_rejected_whole(entries in vec(any_entry(), 0..6)) {
-            let mut map = Map::default();
-            for entry in entries {
-                let before = map.0.clone();
-                let decoded = Command::decode(entry.clone());
-                let outcome = apply(&mut map, entry).unwrap();
-                prop_assert_eq!(decoded.err(), match outcome {
-                    Outcome::Rejected(error) => Some(error),
-                    _ => None,
-                });
-                if matches!(outcome, Outcome::Rejected(_)) {
-                    prop_assert_eq!(&map.0, &before);
-                }
-            }
-        }
-
-        /// The law of determinism.
-        #[test]
-        fn equal_logs_give_equal_packets(entries in vec(any_entry(), 0..10)) {
-            let mut maps = [Map::default(), Map::default()];
-            for entry in entries {
-                let [a, b] = maps.each_mut().map(|map| apply(map, entry.clone()));
-                prop_assert_eq!(a, b);
-            }
-            prop_assert_eq!(&maps[0].0, &maps[1].0);
-        }
-
-        #[test]
-        fn any_command_is_read_as_it_was_written(command in any_command()) {
-            prop_assert_eq!(Command::decode(command.encode()), Ok(command));
-        }
-
-        /// However packets are put into batches, and in whatever order they come.
-        #[test]
-        fn the_newest_packet_wins_in_any_order(
-            (packets, shuffled) in vec(any_packet(), 0..12)
-                .prop_flat_map(|packets| (Just(packets.clone()), Just(packets).prop_shuffle())),
-            size in 1..12usize,
-        ) {
-            let now = 90_000;
-            let mut map = Map::default();
-            for batch in shuffled.chunks(size) {
-                put(&mut map, now, batch);
-            }
-            let in_time = |packet: &&SignedPacket| packet.timestamp().as_micros() < 690_000_000;
-            let mut expected = BTreeMap::new();
-            for packet in packets.iter().filter(in_time) {
-                let newest = expected.entry(*packet.key()).or_insert(packet);
-                if packet.recency(newest) == Ordering::Greater {
-                    *newest = packet;
-                }
-            }
-            prop_assert_eq!(newest(&map), expected.into_values().collect::<Vec<_>>());
-        }
-
-        /// A PUT whose outcome is unknown may be repeated: at once it changes nothing at all, and
-        /// later no packet.
-        #[test]
-        fn a_batch_applied_again_changes_nothing(batch in any_batch(), later in vec(any_batch(), 0..4)) {
-            let mut map = Map::default();
-            applied(&mut map, std::slice::from_ref(&batch));
-            let once = map.0.clone();
-            applied(&mut map, std::slice::from_ref(&batch));
-            prop_assert_eq!(&map.0, &once);
-
-            applied(&mut map, &later);
-            let mut again = Map(map.0.clone());
-            applied(&mut again, &[batch]);
-            prop_assert_eq!(newest(&map), newest(&again));
-        }
-    }
-}
+#[path = "apply_properties.rs"]
+mod properties;

@@ -1,18 +1,24 @@
-//! Commands and their versioned encoding.
+//! Commands and their encoding.
 //!
 //! ```text
-//! version  u8 = 1
-//! kind     u8: 1 PutBatch, 2 Expire
-//! PutBatch now u64, then packets to the end: key 32 bytes, size u16, payload
-//! Expire   cutoff u64, count_max u32
+//! header       version u8 = 2, level u16, kind u8
+//!
+//! level 1, kind 1  PutBatch     now u64, packets
+//!          kind 2  Expire       cutoff u64, count_max u32
+//!          kind 3  RaiseLevel   level u16
+//! level 2, kind 1  PutBatch     now u64, timestamp_max u64, packets
+//!          kind 4  SetCapacity  count_max u64, size_max u64
+//!
+//! packets      to the end: key 32 bytes, size u16, payload
 //! ```
-//! All integers are big-endian. A node that meets a version or kind it does not know rejects the
-//! command as every node of its version does; a new kind is proposed only once all nodes know it.
+//! All integers are big-endian. The header stays as it is: from it a node reads the level of any
+//! command, be its kind unknown. Whatever is added, a kind or another form of one, gets a new level,
+//! so that within a level every node reads the same command or none. What is none is rejected.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use quorate_packet::{PAYLOAD_SIZE_MAX, PUBLIC_KEY_SIZE, PublicKey, SignedPacket};
+use quorate_packet::{PUBLIC_KEY_SIZE, PublicKey, SignedPacket};
 
-use crate::{EncodedPackets, UnixMillis};
+use crate::{Capacity, EncodedPackets, Level, TIMESTAMP_AHEAD_MAX, UnixMillis};
 
 /// The most packets in one batch: enough to spread the cost of an entry thin, few enough that one
 /// batch is applied in well under a heartbeat.
@@ -24,18 +30,16 @@ pub const BATCH_SIZE_MAX: usize = 256 * 1024;
 /// The most packets that one `Expire` removes, so that a mass expiry does not stall writes.
 pub const EXPIRE_COUNT_MAX: u32 = 1024;
 
-const VERSION: u8 = 1;
+/// Version 1 had no level.
+const VERSION: u8 = 2;
+
+/// The most that precedes the packets of a batch, in bytes. All other commands take less.
+const HEADER_SIZE_MAX: usize = 20;
+
 const KIND_PUT_BATCH: u8 = 1;
 const KIND_EXPIRE: u8 = 2;
-
-/// What precedes the packets in an encoded batch, in bytes.
-const PUT_BATCH_HEADER_SIZE: usize = 10;
-
-/// The size of a packet in an encoded batch, beside its payload.
-const PACKET_OVERHEAD: usize = PUBLIC_KEY_SIZE + 2;
-
-const _: () = assert!(PAYLOAD_SIZE_MAX <= u16::MAX as usize);
-const _: () = assert!(BATCH_SIZE_MAX >= PACKET_OVERHEAD + PAYLOAD_SIZE_MAX);
+const KIND_RAISE_LEVEL: u8 = 3;
+const KIND_SET_CAPACITY: u8 = 4;
 
 /// What is proposed to the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,87 +53,147 @@ pub enum Command {
         /// The most packets to remove.
         count_max: u32,
     },
+    /// Use commands up to this level from here on. To be proposed once all members support it: one
+    /// that does not stops here. A level that is in use already changes nothing.
+    RaiseLevel(Level),
+    /// Store no more than this. What is beyond a capacity that was shrunk goes as packets of unknown
+    /// keys come, and not before.
+    SetCapacity(Capacity),
 }
 
 /// Packets that arrived together, in the order of their arrival.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PutBatch {
-    /// The leader's clock when it proposed the batch.
+    /// The cluster's time when the leader proposed the batch.
     pub now: UnixMillis,
+    /// The latest timestamp that a packet may have, in whole milliseconds. `None` in a command of
+    /// level 1, which goes by `now`.
+    pub timestamp_max: Option<UnixMillis>,
     /// At most [`BATCH_COUNT_MAX`] packets.
     pub packets: Vec<SignedPacket>,
 }
 
 impl PutBatch {
-    /// The bytes of the log entry of these packets.
-    pub fn encode(now: UnixMillis, packets: &EncodedPackets) -> Bytes {
-        let mut out = BytesMut::with_capacity(PUT_BATCH_HEADER_SIZE + packets.as_bytes().len());
-        out.put_u8(VERSION);
-        out.put_u8(KIND_PUT_BATCH);
-        out.put_u64(now.0);
+    /// The bytes of the log entry of packets that are encoded already.
+    pub fn encode(
+        now: UnixMillis,
+        timestamp_max: Option<UnixMillis>,
+        packets: &EncodedPackets,
+    ) -> Bytes {
+        let command = Command::PutBatch(Self {
+            now,
+            timestamp_max,
+            packets: Vec::new(),
+        });
+        let mut out = BytesMut::with_capacity(HEADER_SIZE_MAX + packets.as_bytes().len());
+        command.encode_into(&mut out);
         out.put_slice(packets.as_bytes());
         out.freeze()
     }
 
-    /// What `packet` adds to the size of an encoded batch, in bytes.
-    pub fn encoded_size(packet: &SignedPacket) -> usize {
-        PACKET_OVERHEAD + packet.payload().len()
+    /// The latest timestamp that a packet may have: at level 1, [`TIMESTAMP_AHEAD_MAX`] after `now`.
+    pub fn latest_timestamp(&self) -> UnixMillis {
+        let by_now = || self.now.saturating_add(TIMESTAMP_AHEAD_MAX);
+        self.timestamp_max.unwrap_or_else(by_now)
+    }
+
+    fn encode_into(&self, out: &mut BytesMut) {
+        out.put_u64(self.now.0);
+        if let Some(timestamp_max) = self.timestamp_max {
+            out.put_u64(timestamp_max.0);
+        }
+        for packet in &self.packets {
+            let payload = packet.payload();
+            out.put_slice(packet.key().as_bytes());
+            out.put_u16(u16::try_from(payload.len()).expect("a payload fits, see above"));
+            out.put_slice(payload);
+        }
     }
 }
 
 impl Command {
+    /// The level that a node must support to apply it.
+    pub fn level(&self) -> Level {
+        match self {
+            Self::PutBatch(batch) if batch.timestamp_max.is_some() => Level::CAPACITY,
+            Self::PutBatch(_) | Self::Expire { .. } | Self::RaiseLevel(_) => Level::FIRST,
+            Self::SetCapacity(_) => Level::CAPACITY,
+        }
+    }
+
     /// The bytes of the log entry.
     pub fn encode(&self) -> Bytes {
-        let mut out = BytesMut::new();
+        let mut out = BytesMut::with_capacity(HEADER_SIZE_MAX);
+        self.encode_into(&mut out);
+        out.freeze()
+    }
+
+    fn encode_into(&self, out: &mut BytesMut) {
         out.put_u8(VERSION);
+        out.put_u16(self.level().0);
         match self {
             Self::PutBatch(batch) => {
-                out.reserve(
-                    9 + batch
-                        .packets
-                        .iter()
-                        .map(PutBatch::encoded_size)
-                        .sum::<usize>(),
-                );
                 out.put_u8(KIND_PUT_BATCH);
-                out.put_u64(batch.now.0);
-                for packet in &batch.packets {
-                    let payload = packet.payload();
-                    out.put_slice(packet.key().as_bytes());
-                    out.put_u16(u16::try_from(payload.len()).expect("a payload fits, see above"));
-                    out.put_slice(payload);
-                }
+                batch.encode_into(out);
             }
             Self::Expire { cutoff, count_max } => {
                 out.put_u8(KIND_EXPIRE);
                 out.put_u64(cutoff.0);
                 out.put_u32(*count_max);
             }
+            Self::RaiseLevel(level) => {
+                out.put_u8(KIND_RAISE_LEVEL);
+                out.put_u16(level.0);
+            }
+            Self::SetCapacity(capacity) => {
+                out.put_u8(KIND_SET_CAPACITY);
+                out.put_u64(capacity.count_max);
+                out.put_u64(capacity.size_max);
+            }
         }
-        out.freeze()
+    }
+
+    /// The level of an encoded command, which this program need not support.
+    pub fn encoded_level(mut bytes: &[u8]) -> Result<Level, CommandError> {
+        decode_level(&mut bytes)
     }
 
     /// Reads a log entry. The packets share its memory.
     pub fn decode(mut bytes: Bytes) -> Result<Self, CommandError> {
-        let version = bytes.try_get_u8()?;
-        if version != VERSION {
-            return Err(CommandError::Version(version));
-        }
-        let command = match bytes.try_get_u8()? {
-            KIND_PUT_BATCH => Self::PutBatch(PutBatch {
+        let level = decode_level(&mut bytes)?;
+        let command = match (level, bytes.try_get_u8()?) {
+            (Level::FIRST, KIND_PUT_BATCH) => Self::PutBatch(PutBatch {
                 now: UnixMillis(bytes.try_get_u64()?),
+                timestamp_max: None,
                 packets: decode_packets(&mut bytes)?,
             }),
-            KIND_EXPIRE => Self::Expire {
+            (Level::FIRST, KIND_EXPIRE) => Self::Expire {
                 cutoff: UnixMillis(bytes.try_get_u64()?),
                 count_max: bytes.try_get_u32()?,
             },
-            kind => return Err(CommandError::Kind(kind)),
+            (Level::FIRST, KIND_RAISE_LEVEL) => Self::RaiseLevel(Level(bytes.try_get_u16()?)),
+            (Level::CAPACITY, KIND_PUT_BATCH) => Self::PutBatch(PutBatch {
+                now: UnixMillis(bytes.try_get_u64()?),
+                timestamp_max: Some(UnixMillis(bytes.try_get_u64()?)),
+                packets: decode_packets(&mut bytes)?,
+            }),
+            (Level::CAPACITY, KIND_SET_CAPACITY) => Self::SetCapacity(Capacity {
+                count_max: bytes.try_get_u64()?,
+                size_max: bytes.try_get_u64()?,
+            }),
+            (level, kind) => return Err(CommandError::Kind { level, kind }),
         };
         if bytes.has_remaining() {
             return Err(CommandError::Trailing(bytes.len()));
         }
         Ok(command)
+    }
+}
+
+fn decode_level(bytes: &mut impl Buf) -> Result<Level, CommandError> {
+    match bytes.try_get_u8()? {
+        VERSION => Ok(Level(bytes.try_get_u16()?)),
+        version => Err(CommandError::Version(version)),
     }
 }
 
@@ -153,12 +217,17 @@ pub(crate) fn decode_packets(bytes: &mut Bytes) -> Result<Vec<SignedPacket>, Com
 /// Why bytes are no command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
-    /// Written by a version of Quorate that this one does not know.
-    #[error("encoding version {0} is unknown, this node knows version {VERSION}")]
+    /// The header is none of a command.
+    #[error("encoding version {0} is none of a command, whose version is {VERSION}")]
     Version(u8),
-    /// A kind of command that this version does not know.
-    #[error("kind {0} of command is unknown")]
-    Kind(u8),
+    /// The level has no such kind of command.
+    #[error("feature level {level} has no command of kind {kind}")]
+    Kind {
+        /// The level in its header.
+        level: Level,
+        /// The kind in its header.
+        kind: u8,
+    },
     /// The bytes end early.
     #[error("the command ends early")]
     Truncated,

@@ -5,32 +5,51 @@
 //!
 //! - **Total.** No content of an entry makes it fail or panic; what cannot be applied gives
 //!   [`Outcome::Rejected`]. Only the packets themselves can fail, and that is fatal to the node.
+//!   One exception: a command above the feature level of this program stops the node before
+//!   anything of it is applied.
 //! - **Deterministic.** Time arrives only inside commands, stamped by the leader. Equal logs give
 //!   equal packets, byte for byte.
 //! - **Trusting.** Signatures were verified where the packet entered. Verifying again could make
 //!   nodes of different versions disagree.
 //!
+//! # Feature levels
+//!
+//! Each command has a [`Level`], which its encoding tells even to those who do not know the command.
+//! A cluster is at a level too, and begins at the first: `RaiseLevel` raises it once all members
+//! support the next, and until then nothing above it is proposed, or it is rejected by all. So nodes
+//! of different versions make one cluster, and a node that is too old for it stops, rather than skip
+//! what others apply.
+//!
 //! | piece | what it is |
 //! |---|---|
-//! | [`Command`] | what is proposed, with its versioned encoding |
+//! | [`Command`] | what is proposed, with its encoding |
 //! | [`EncodedPackets`] | packets on their way into a batch |
 //! | [`Outcome`] | what applying it gave |
-//! | [`StoredPackets`] | where the packets are: redb in a node, a map in tests |
+//! | [`StoredPackets`] | where the packets are: memory in a node, a map in tests |
 //! | [`StoredPacket`] | a packet and when the cluster last received it |
+//! | [`ClusterState`] | what the cluster has agreed on beside them: [`Level`] and [`Capacity`] |
 //! | [`LogPosition`] | where an entry stands: term and index |
 
 mod apply;
+mod capacity;
+mod cluster_state;
 mod command;
 mod encoded_packets;
+mod level;
 mod position;
+mod put_batch;
 mod stored_packet;
 mod time;
 
-pub use apply::{Outcome, PutOutcome, TIMESTAMP_AHEAD_MAX, apply};
+pub use apply::{ApplyError, Outcome, PutOutcome, Rejection, apply};
+pub use capacity::{Capacity, EVICTION_AGE_MIN, EVICTION_COUNT_MAX, Usage};
+pub use cluster_state::ClusterState;
 pub use command::{
     BATCH_COUNT_MAX, BATCH_SIZE_MAX, Command, CommandError, EXPIRE_COUNT_MAX, PutBatch,
 };
 pub use encoded_packets::EncodedPackets;
+pub use level::{LEVEL_MAX, Level, UnsupportedLevel};
 pub use position::{LogIndex, LogPosition, Term};
+pub use put_batch::TIMESTAMP_AHEAD_MAX;
 pub use stored_packet::{StoredPacket, StoredPackets};
 pub use time::{UnixMillis, millis};

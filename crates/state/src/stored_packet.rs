@@ -1,20 +1,26 @@
 //! Stored packets, and the trait through which the state machine reaches them.
 
 use bytes::Bytes;
-use quorate_packet::{PublicKey, SignedPacket};
+use quorate_packet::{PUBLIC_KEY_SIZE, PublicKey, SignedPacket};
 
-use crate::UnixMillis;
+use crate::{UnixMillis, Usage};
 
 /// What is kept of a packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredPacket {
-    /// When the cluster last received this packet, by the leader's clock.
+    /// When the cluster last received this packet, by its own time.
     pub received: UnixMillis,
     /// The packet.
     pub packet: SignedPacket,
 }
 
 impl StoredPacket {
+    /// What it counts for in a [`Capacity`](crate::Capacity), in bytes: key and encoding. What a
+    /// node needs to hold it, in memory or on disk, is more.
+    pub fn size(&self) -> u64 {
+        (PUBLIC_KEY_SIZE + size_of::<u64>() + self.packet.payload().len()) as u64
+    }
+
     /// The stored form of everything but the key: `received` (8 bytes, big-endian), payload.
     pub fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(8 + self.packet.payload().len());
@@ -41,13 +47,16 @@ pub trait StoredPackets {
     /// What is stored of `key`.
     fn stored_packet(&self, key: &PublicKey) -> Result<Option<StoredPacket>, Self::Error>;
 
+    /// How much is stored.
+    fn usage(&self) -> Result<Usage, Self::Error>;
+
+    /// When the packet that was received longest ago was received, and its key: of several, the
+    /// smallest.
+    fn oldest(&self) -> Result<Option<(UnixMillis, PublicKey)>, Self::Error>;
+
     /// Stores a packet in place of any that its key has.
     fn put(&mut self, stored: &StoredPacket) -> Result<(), Self::Error>;
 
-    /// Removes up to `count_max` packets received before `cutoff`, oldest first, and says how many.
-    fn remove_received_before(
-        &mut self,
-        cutoff: UnixMillis,
-        count_max: usize,
-    ) -> Result<usize, Self::Error>;
+    /// Removes the packet of `key`, if there is one.
+    fn remove(&mut self, key: &PublicKey) -> Result<(), Self::Error>;
 }

@@ -245,6 +245,10 @@ fn a_damaged_packet_is_not_sent() {
     let store = open(&without_cache);
     damage_value(&disk, &stored(150, 10, 300));
     let mut chunks = store.snapshot().unwrap().chunks().unwrap();
+    chunks
+        .next_chunk()
+        .unwrap()
+        .expect("no packet is in the first");
     let error = chunks.next_chunk().unwrap_err();
     let StoreError::Damaged(damage) = error else {
         panic!("{error}");

@@ -1,4 +1,4 @@
-//! The running digest over packets in key order.
+//! The running digest over a snapshot.
 
 use quorate_packet::PUBLIC_KEY_SIZE;
 use sha2::{Digest, Sha256};
@@ -19,7 +19,7 @@ pub(crate) fn encode_packet(out: &mut Vec<u8>, key: &Key, value: &[u8]) {
     out.extend_from_slice(value);
 }
 
-/// SHA-256 over a stream of packets.
+/// SHA-256 over what the cluster has agreed on and a stream of packets in key order.
 #[derive(Clone, Default)]
 pub(crate) struct StreamDigest(Sha256);
 

@@ -8,7 +8,10 @@ use std::{
 use bytes::Bytes;
 use quorate_disk::{Disk, LinuxDisk};
 use quorate_packet::{PublicKey, SignedPacket};
-use quorate_state::{LogPosition, StoredPacket, StoredPackets, UnixMillis};
+use quorate_state::{
+    Capacity, ClusterState, Command, LEVEL_MAX, LogPosition, Outcome, StoredPacket, StoredPackets,
+    UnixMillis,
+};
 
 use crate::{Config, Extent, Meta, Metrics, Pace, PacketsMut, Store, StoreError};
 
@@ -64,10 +67,31 @@ pub(crate) fn put(store: &Store, index: u64, packets: impl IntoIterator<Item = S
 }
 
 pub(crate) fn expire(store: &Store, cutoff: u64, count_max: usize) -> usize {
-    let cutoff = UnixMillis(cutoff);
-    let (_, removed) = store.transact(|table, _| table.remove_received_before(cutoff, count_max));
-    let Ok(count) = removed;
-    count
+    let expire = Command::Expire {
+        cutoff: UnixMillis(cutoff),
+        count_max: count_max as u32,
+    };
+    match apply(store, &expire) {
+        Outcome::Expired(count) => count,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Applies a command, behind the last one.
+pub(crate) fn apply(store: &Store, command: &Command) -> Outcome {
+    let (_, outcome) = store.transact(|packets, meta| {
+        quorate_state::apply(packets, &mut meta.cluster, LEVEL_MAX, command.encode())
+    });
+    outcome.unwrap()
+}
+
+/// Has the cluster agree on the highest level and a capacity.
+pub(crate) fn agree(store: &Store, capacity: Capacity) -> ClusterState {
+    apply(store, &Command::RaiseLevel(LEVEL_MAX));
+    match apply(store, &Command::SetCapacity(capacity)) {
+        Outcome::Agreed(cluster) => cluster,
+        other => panic!("{other:?}"),
+    }
 }
 
 pub(crate) fn checkpoint(store: &Store) -> Meta {

@@ -64,7 +64,7 @@ impl Inspection {
 
     /// Compares what was read, which is all, with what `meta` says.
     pub(crate) fn end(&self, meta: &Meta) -> Result<(), StoreError> {
-        let found_count = self.summary.count + self.damaged_count;
+        let found_count = self.summary.usage.count + self.damaged_count;
         let reason = match () {
             () if self.damaged_count > 0 => "packets fail their checksum",
             () if self.summary != meta.summary() => "it holds other packets than it says",

@@ -34,7 +34,7 @@
 //! | table | key | value |
 //! |---|---|---|
 //! | `packets` | public key, 32 bytes | checksum (u64), time received (u64, ms), payload |
-//! | `meta` | `"format"` | format (u8), applied, number and hash of the packets, membership, checksum |
+//! | `meta` | `"format"` | format (u8), applied, what the cluster has agreed on, number, size and hash of the packets, membership, checksum |
 //!
 //! All integers are big-endian. A checksum is XXH3-64 over what it stands with, the key included;
 //! the hash of the packets is the sum of their XXH3-128, so that it follows each change, and a packet

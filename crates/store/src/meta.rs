@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use bytes::Bytes;
-use quorate_state::{LogIndex, LogPosition};
+use quorate_state::{ClusterState, LogIndex, LogPosition, Usage};
 use redb::{ReadableTable, Table};
 
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The format of the file. Written when it is made, checked whenever it is opened.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 
 /// The row, named so that format 1, which kept only its number there, refuses this one.
 const ROW: &str = "format";
@@ -24,8 +24,13 @@ pub struct Meta {
     pub applied: Option<LogPosition>,
     /// The membership as of that entry, opaque here.
     pub membership: Bytes,
+    /// What the cluster had agreed on as of that entry. A received snapshot brings its own.
+    pub cluster: ClusterState,
     /// The number of packets. Kept by the store.
     pub packet_count: u64,
+    /// The sum of [`StoredPacket::size`](quorate_state::StoredPacket::size), in bytes. Kept by the
+    /// store.
+    pub packets_size: u64,
     /// The sum of XXH3-128 over key and encoding of each packet. Kept by the store: nodes that
     /// applied the same entries have the same.
     pub set_hash: u128,
@@ -38,9 +43,10 @@ impl Meta {
     }
 
     /// This, of other packets.
-    pub(crate) fn with(self, Summary { count, hash }: Summary) -> Self {
+    pub(crate) fn with(self, Summary { usage, hash }: Summary) -> Self {
         Self {
-            packet_count: count,
+            packet_count: usage.count,
+            packets_size: usage.size,
             set_hash: hash,
             ..self
         }
@@ -48,7 +54,10 @@ impl Meta {
 
     pub(crate) fn summary(&self) -> Summary {
         Summary {
-            count: self.packet_count,
+            usage: Usage {
+                count: self.packet_count,
+                size: self.packets_size,
+            },
             hash: self.set_hash,
         }
     }
@@ -79,13 +88,16 @@ impl Meta {
         Ok(())
     }
 
-    /// Format, whether an entry was applied, its term and index, count, hash, membership, checksum.
+    /// Format, whether an entry was applied, its term and index, what the cluster has agreed on,
+    /// count, size and hash of the packets, membership, checksum.
     fn encode(&self) -> Vec<u8> {
         let LogPosition { term, index } = self.applied.unwrap_or(LogPosition::new(0, 0));
         let mut bytes = vec![FORMAT, u8::from(self.applied.is_some())];
         bytes.extend_from_slice(&term.0.to_be_bytes());
         bytes.extend_from_slice(&index.0.to_be_bytes());
+        bytes.extend_from_slice(&self.cluster.encode());
         bytes.extend_from_slice(&self.packet_count.to_be_bytes());
+        bytes.extend_from_slice(&self.packets_size.to_be_bytes());
         bytes.extend_from_slice(&self.set_hash.to_be_bytes());
         bytes.extend_from_slice(&self.membership);
         bytes.extend_from_slice(&checksum(&bytes));
@@ -96,13 +108,17 @@ impl Meta {
         let ([_format, is_applied], rest) = checked(bytes)?.split_first_chunk()?;
         let (term, rest) = rest.split_first_chunk()?;
         let (index, rest) = rest.split_first_chunk()?;
+        let (cluster, rest) = ClusterState::decode(rest)?;
         let (packet_count, rest) = rest.split_first_chunk()?;
+        let (packets_size, rest) = rest.split_first_chunk()?;
         let (set_hash, membership) = rest.split_first_chunk()?;
         let position = LogPosition::new(u64::from_be_bytes(*term), u64::from_be_bytes(*index));
         Some(Self {
             applied: (*is_applied != 0).then_some(position),
             membership: Bytes::copy_from_slice(membership),
+            cluster,
             packet_count: u64::from_be_bytes(*packet_count),
+            packets_size: u64::from_be_bytes(*packets_size),
             set_hash: u128::from_be_bytes(*set_hash),
         })
     }

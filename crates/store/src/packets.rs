@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, convert::Infallible};
 
 use bytes::Bytes;
 use quorate_packet::{PublicKey, SignedPacket};
-use quorate_state::{StoredPacket, StoredPackets, UnixMillis};
+use quorate_state::{StoredPacket, StoredPackets, UnixMillis, Usage};
 
 use crate::{
     memory::{Changes, Memory},
@@ -26,6 +26,14 @@ impl StoredPackets for PacketsMut<'_> {
         Ok(self.memory.stored_packet(key))
     }
 
+    fn usage(&self) -> Result<Usage, Infallible> {
+        Ok(self.summary.usage)
+    }
+
+    fn oldest(&self) -> Result<Option<(UnixMillis, PublicKey)>, Infallible> {
+        Ok(self.by_age.first().copied())
+    }
+
     fn put(&mut self, stored: &StoredPacket) -> Result<(), Infallible> {
         let stored = with_own_payload(stored);
         let key = *stored.packet.key();
@@ -39,24 +47,13 @@ impl StoredPackets for PacketsMut<'_> {
         Ok(())
     }
 
-    fn remove_received_before(
-        &mut self,
-        cutoff: UnixMillis,
-        count_max: usize,
-    ) -> Result<usize, Infallible> {
-        let mut removed = 0;
-        while removed < count_max
-            && let Some(&(received, key)) = self.by_age.first()
-            && received < cutoff
-        {
-            self.by_age.pop_first();
-            self.changes.insert(key, None);
-            if let Some(old) = self.memory.remove(&key) {
-                self.summary.remove(&old);
-            }
-            removed += 1;
+    fn remove(&mut self, key: &PublicKey) -> Result<(), Infallible> {
+        if let Some(old) = self.memory.remove(key) {
+            self.by_age.remove(&(old.received, *key));
+            self.summary.remove(&old);
+            self.changes.insert(*key, None);
         }
-        Ok(removed)
+        Ok(())
     }
 }
 

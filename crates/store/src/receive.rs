@@ -2,14 +2,14 @@
 
 use bytes::Bytes;
 use quorate_packet::{PUBLIC_KEY_SIZE, PublicKey};
-use quorate_state::StoredPacket;
+use quorate_state::{ClusterState, StoredPacket};
 
 use crate::{
     Config, Meta, StoreError,
     digest::{DIGEST_SIZE, StreamDigest},
     file::{CheckpointFile, Contents},
     schema::{Key, Summary},
-    snapshot::{KIND_END, KIND_PACKETS},
+    snapshot::{KIND_AGREED, KIND_END, KIND_PACKETS},
 };
 
 /// Builds a new file from the chunks of a snapshot, which must come in order.
@@ -18,6 +18,8 @@ pub struct SnapshotReceiver {
     digest: StreamDigest,
     last_key: Option<Key>,
     summary: Summary,
+    /// There from the first chunk on.
+    cluster: Option<ClusterState>,
     complete: bool,
 }
 
@@ -28,6 +30,7 @@ impl SnapshotReceiver {
             digest: StreamDigest::default(),
             last_key: None,
             summary: Summary::default(),
+            cluster: None,
             complete: false,
         })
     }
@@ -43,7 +46,18 @@ impl SnapshotReceiver {
         let (kind, body) = body
             .split_first()
             .ok_or(StoreError::Snapshot("a chunk is empty"))?;
+        if (*kind == KIND_AGREED) != self.cluster.is_none() {
+            return Err(StoreError::Snapshot(
+                "what the cluster has agreed on is not its beginning",
+            ));
+        }
         match *kind {
+            KIND_AGREED => {
+                self.digest.update(body);
+                self.check_digest(expected)?;
+                self.cluster = Some(decode_agreed(body)?);
+                Ok(())
+            }
             KIND_PACKETS => {
                 self.digest.update(body);
                 self.check_digest(expected)?;
@@ -51,7 +65,7 @@ impl SnapshotReceiver {
             }
             KIND_END => {
                 self.check_digest(expected)?;
-                if body != self.summary.count.to_be_bytes() {
+                if body != self.summary.usage.count.to_be_bytes() {
                     return Err(StoreError::Snapshot("the number of packets differs"));
                 }
                 self.complete = true;
@@ -63,12 +77,13 @@ impl SnapshotReceiver {
 
     /// Ends the stream.
     pub fn complete(self) -> Result<ReceivedSnapshot, StoreError> {
-        match self.complete {
-            true => Ok(ReceivedSnapshot {
+        match self.cluster {
+            Some(cluster) if self.complete => Ok(ReceivedSnapshot {
                 file: self.file,
                 summary: self.summary,
+                cluster,
             }),
-            false => Err(StoreError::Snapshot("it ended early")),
+            _ => Err(StoreError::Snapshot("it ended early")),
         }
     }
 
@@ -96,6 +111,16 @@ impl SnapshotReceiver {
     }
 }
 
+/// What follows it was added by a level that this program does not know: the level says so.
+fn decode_agreed(body: &[u8]) -> Result<ClusterState, StoreError> {
+    match ClusterState::decode(body) {
+        Some((cluster, _)) => Ok(cluster),
+        None => Err(StoreError::Snapshot(
+            "what the cluster has agreed on is cut short",
+        )),
+    }
+}
+
 fn split_packet<'a>(body: &mut &'a [u8]) -> Result<(Key, &'a [u8]), StoreError> {
     const CUT_SHORT: StoreError = StoreError::Snapshot("a packet is cut short");
     let (key, rest) = body
@@ -112,12 +137,23 @@ fn split_packet<'a>(body: &mut &'a [u8]) -> Result<(Key, &'a [u8]), StoreError> 
 pub struct ReceivedSnapshot {
     file: CheckpointFile,
     summary: Summary,
+    cluster: ClusterState,
 }
 
 impl ReceivedSnapshot {
+    /// What the cluster had agreed on. A program that does not support its level must not install
+    /// it.
+    pub fn cluster(&self) -> &ClusterState {
+        &self.cluster
+    }
+
     /// Sets the meta, makes the file durable and reads it back.
     pub(crate) fn finish(self, meta: Meta) -> Result<(CheckpointFile, Contents), StoreError> {
-        self.file.commit([], &meta.with(self.summary))?;
+        let meta = Meta {
+            cluster: self.cluster,
+            ..meta.with(self.summary)
+        };
+        self.file.commit([], &meta)?;
         let contents = self.file.load()?;
         Ok((self.file, contents))
     }

@@ -1,7 +1,7 @@
 //! Tables, and packets as they stand in them.
 
 use quorate_packet::{PUBLIC_KEY_SIZE, PublicKey};
-use quorate_state::StoredPacket;
+use quorate_state::{StoredPacket, Usage};
 use redb::TableDefinition;
 use twox_hash::{XxHash3_64, XxHash3_128};
 
@@ -35,22 +35,24 @@ pub(crate) fn encoding_of<'a>(key: &Key, value: &'a [u8]) -> Option<&'a [u8]> {
     (checksum(&[key, encoded].concat()) == *found).then_some(encoded)
 }
 
-/// The number of a set of packets and the sum of their hashes: equal sets have equal summaries, and
+/// How much a set of packets is, and the sum of their hashes: equal sets have equal summaries, and
 /// other sets others, as far as accidents go.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Summary {
-    pub(crate) count: u64,
+    pub(crate) usage: Usage,
     pub(crate) hash: u128,
 }
 
 impl Summary {
     pub(crate) fn insert(&mut self, stored: &StoredPacket) {
-        self.count += 1;
+        self.usage.count += 1;
+        self.usage.size += stored.size();
         self.hash = self.hash.wrapping_add(hash(stored));
     }
 
     pub(crate) fn remove(&mut self, stored: &StoredPacket) {
-        self.count -= 1;
+        self.usage.count -= 1;
+        self.usage.size -= stored.size();
         self.hash = self.hash.wrapping_sub(hash(stored));
     }
 }

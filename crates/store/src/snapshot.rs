@@ -1,10 +1,13 @@
 //! Snapshots as they are sent.
 //!
 //! ```text
-//! chunk   kind u8, body, SHA-256 of all packets up to its end (32 bytes)
+//! chunk   kind u8, body, SHA-256 of the bodies of kinds 3 and 1 up to its end (32 bytes)
+//! kind 3  the first one. body: what the cluster has agreed on; what follows that is skipped
 //! kind 1  body: packets, each key 32 bytes, size u16, encoding
 //! kind 2  body: the number of packets u64; nothing follows
 //! ```
+//! Nodes of different versions send it to each other: what is added to it comes with a new feature
+//! level, and only to clusters that are at that.
 
 use std::{ops::Bound, sync::Arc};
 
@@ -21,6 +24,7 @@ use crate::{
 
 pub(crate) const KIND_PACKETS: u8 = 1;
 pub(crate) const KIND_END: u8 = 2;
+pub(crate) const KIND_AGREED: u8 = 3;
 
 /// The size at which a chunk is closed, in bytes. Large enough that a round trip each is no loss,
 /// small enough to be held in memory on both sides without a thought.
@@ -58,11 +62,11 @@ impl Snapshot {
             file: self.file.clone(),
             meta: self.meta.clone(),
             digest: StreamDigest::default(),
-            is_ended: false,
+            position: Position::Start,
         })
     }
 
-    /// SHA-256 over all packets in key order.
+    /// SHA-256 over what the cluster has agreed on and all packets in key order.
     pub fn digest(&self) -> Result<[u8; DIGEST_SIZE], StoreError> {
         let mut chunks = self.chunks()?;
         while chunks.next_chunk()?.is_some() {}
@@ -77,7 +81,15 @@ pub struct SnapshotChunks {
     meta: Meta,
     inspection: Inspection,
     digest: StreamDigest,
-    is_ended: bool,
+    position: Position,
+}
+
+/// How far a snapshot is sent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Position {
+    Start,
+    Packets,
+    End,
 }
 
 impl SnapshotChunks {
@@ -86,22 +98,35 @@ impl SnapshotChunks {
     /// A damaged packet is [`StoreError::Damaged`], and so is a snapshot that lacks one when it
     /// ends: nobody receives the whole of it.
     pub fn next_chunk(&mut self) -> Result<Option<Bytes>, StoreError> {
-        if self.is_ended {
-            return Ok(None);
-        }
+        let mut chunk = match self.position {
+            Position::Start => self.first_chunk(),
+            Position::Packets => self.chunk_of_packets()?,
+            Position::End => return Ok(None),
+        };
+        chunk.extend_from_slice(&self.digest.so_far());
+        Ok(Some(chunk.into()))
+    }
+
+    fn first_chunk(&mut self) -> Vec<u8> {
+        let agreed = self.meta.cluster.encode();
+        self.digest.update(&agreed);
+        self.position = Position::Packets;
+        [&[KIND_AGREED], &agreed[..]].concat()
+    }
+
+    /// The next packets, or the end.
+    fn chunk_of_packets(&mut self) -> Result<Vec<u8>, StoreError> {
         let mut chunk = vec![KIND_PACKETS];
         let (packets, inspection) = (&self.packets, &mut self.inspection);
         self.file
             .reading(|| fill_chunk(packets, inspection, &mut chunk))?;
         self.digest.update(&chunk[1..]);
-        if chunk.len() == 1 {
-            self.inspection.end(&self.meta)?;
-            chunk = vec![KIND_END];
-            chunk.extend_from_slice(&self.meta.packet_count.to_be_bytes());
-            self.is_ended = true;
+        if chunk.len() > 1 {
+            return Ok(chunk);
         }
-        chunk.extend_from_slice(&self.digest.so_far());
-        Ok(Some(chunk.into()))
+        self.inspection.end(&self.meta)?;
+        self.position = Position::End;
+        Ok([&[KIND_END], &self.meta.packet_count.to_be_bytes()[..]].concat())
     }
 }
 

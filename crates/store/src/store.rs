@@ -91,7 +91,8 @@ impl Store {
         Ok(Self::new(config, file, contents, metrics))
     }
 
-    /// Makes a store of a received snapshot, in place of a file that is damaged.
+    /// Makes a store of a received snapshot, in place of a file that is damaged. Of `meta` it reads
+    /// what [`install`](Self::install) does.
     pub fn create_from(
         config: Config,
         received: ReceivedSnapshot,
@@ -149,8 +150,8 @@ impl Store {
 
     /// Changes packets and `meta`, in memory. Returns the new meta with what `change` returned.
     ///
-    /// `change` gets the meta as it stands and sets `applied` and `membership` in it; number and
-    /// hash of the packets are kept here. Each packet is there for reads as soon as it is put, so
+    /// `change` gets the meta as it stands and sets `applied`, `membership` and `cluster` in it;
+    /// number, size and hash of the packets are kept here. Each packet is there for reads as soon as it is put, so
     /// whoever waits for an entry waits until this returns. A `change` that panics has left half of
     /// itself: after that every call but [`stored_packet`](Self::stored_packet) panics.
     pub fn transact<T>(
@@ -185,7 +186,7 @@ impl Store {
     }
 
     /// Replaces all packets by those of a received snapshot, durably, and sets what they reflect.
-    /// Number and hash of the packets in `meta` are not read.
+    /// Of `meta`, only `applied` and `membership` are read: the rest comes with the snapshot.
     ///
     /// The packets are in memory twice for a moment. No transaction may run meanwhile: it would be
     /// lost.

@@ -1,4 +1,5 @@
 use bytes::Bytes;
+use quorate_state::{Capacity, ClusterState, Command, Outcome, PutBatch, PutOutcome};
 
 use super::*;
 use crate::fixture::*;
@@ -52,9 +53,75 @@ fn expiry_follows_the_time_of_the_last_receipt() {
         Meta {
             set_hash: 0,
             packet_count: 0,
+            packets_size: 0,
             ..store.meta()
         }
     );
+}
+
+/// The size of a packet as the capacity counts it, by that of its payload.
+fn size_of_packet(payload: u64) -> u64 {
+    32 + 8 + payload
+}
+
+const CAPACITY: Capacity = Capacity {
+    count_max: 7,
+    size_max: 1 << 40,
+};
+
+#[test]
+fn sizes_follow_every_change_and_survive_a_crash_with_what_the_cluster_agreed_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&config(dir.path()));
+    put(&store, 1, [stored(1, 10, 100), stored(2, 20, 300)]);
+    let both = size_of_packet(100) + size_of_packet(300);
+    assert_eq!(store.meta().packets_size, both);
+    put(&store, 2, [stored(1, 30, 500)]);
+    let grown = size_of_packet(500) + size_of_packet(300);
+    assert_eq!(store.meta().packets_size, grown);
+    let cluster = agree(&store, CAPACITY);
+    let at_checkpoint = checkpoint(&store);
+    assert_eq!(at_checkpoint.cluster, cluster);
+
+    let other = Capacity {
+        count_max: 1,
+        ..CAPACITY
+    };
+    agree(&store, other);
+    assert_eq!(expire(&store, 21, 10), 1);
+    assert_eq!(store.meta().packets_size, size_of_packet(500));
+    let (_dir, image) = crash_image(&store);
+    assert_eq!(image.meta(), at_checkpoint);
+    assert_eq!(image.meta().packets_size, grown);
+    assert_eq!(image.meta().cluster.capacity, Some(CAPACITY));
+}
+
+#[test]
+fn what_gives_way_to_a_packet_is_gone_after_a_checkpoint_too() {
+    const DAY: u64 = 24 * 3600 * 1000;
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&config(dir.path()));
+    agree(&store, CAPACITY);
+    put(&store, 1, (0..7).map(|n| stored(n, u64::from(n), 100)));
+    checkpoint(&store);
+    let new = stored(9, 3 * DAY, 100);
+    let batch = Command::PutBatch(PutBatch {
+        now: new.received,
+        timestamp_max: Some(UnixMillis(u64::MAX)),
+        packets: vec![new.packet.clone()],
+    });
+    let put = Outcome::Put {
+        outcomes: vec![PutOutcome::Stored],
+        evicted_count: 1,
+    };
+    assert_eq!(apply(&store, &batch), put);
+    assert_eq!(store.stored_packet(&key(0)), None);
+    assert_eq!(store.stored_packet(&key(9)), Some(new));
+    assert_eq!(store.meta().packet_count, 7);
+    checkpoint(&store);
+    let (_dir, image) = crash_image(&store);
+    assert_eq!(packets(&image), packets(&store));
+    assert_eq!(image.meta(), store.meta());
 }
 
 #[test]
@@ -77,7 +144,12 @@ fn send(from: &Store, to: &Store) -> Result<(), StoreError> {
     while let Some(chunk) = chunks.next_chunk()? {
         receiver.push(&chunk)?;
     }
-    let meta = snapshot.meta().clone().with(Default::default());
+    let sent = snapshot.meta();
+    let meta = Meta {
+        applied: sent.applied,
+        membership: sent.membership.clone(),
+        ..Meta::default()
+    };
     to.install(receiver.complete()?, meta)
 }
 
@@ -90,6 +162,7 @@ fn a_snapshot_makes_an_equal_store() {
         7,
         (0..3000).map(|n| stored(n, u64::from(n % 7), 1000)),
     );
+    agree(&from, CAPACITY);
     checkpoint(&from);
     put(&from, 8, [stored(0, 8, 100)]);
     put(&to, 1, [stored(9999, 1, 100)]);
@@ -97,6 +170,7 @@ fn a_snapshot_makes_an_equal_store() {
     put(&to, 2, [stored(9998, 1, 100)]);
 
     let held = to.snapshot().unwrap();
+    assert_eq!(to.meta().cluster, ClusterState::default());
     send(&from, &to).unwrap();
     let digest = |store: &Store| store.snapshot().unwrap().digest().unwrap();
     assert_eq!(digest(&from), digest(&to));
@@ -125,6 +199,7 @@ fn a_damaged_file_is_replaced_by_a_received_snapshot() {
     let [from, to] = dirs.each_ref().map(|dir| config(dir.path()));
     let from = open(&from);
     put(&from, 7, [stored(1, 1, 100)]);
+    let cluster = agree(&from, CAPACITY);
     let meta = checkpoint(&from);
     std::fs::write(&to.path, b"no database at all").unwrap();
     assert!(matches!(try_open(&to), Err(StoreError::Damaged(_))));
@@ -135,7 +210,12 @@ fn a_damaged_file_is_replaced_by_a_received_snapshot() {
         receiver.push(&chunk).unwrap();
     }
     let received = receiver.complete().unwrap();
-    let store = Store::create_from(to.clone(), received, meta.clone(), metrics()).unwrap();
+    assert_eq!(*received.cluster(), cluster);
+    let without = Meta {
+        cluster: ClusterState::default(),
+        ..meta.clone()
+    };
+    let store = Store::create_from(to.clone(), received, without, metrics()).unwrap();
     assert_eq!(packets(&store), packets(&from));
     drop(store);
     assert_eq!(open(&to).meta(), meta);
@@ -160,6 +240,23 @@ fn the_digest_sees_every_byte_and_every_time() {
 }
 
 #[test]
+fn the_digest_sees_what_the_cluster_agreed_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&config(dir.path()));
+    put(&store, 1, [stored(1, 10, 100)]);
+    let digest = || {
+        checkpoint(&store);
+        store.snapshot().unwrap().digest().unwrap()
+    };
+    let first = digest();
+    apply(&store, &Command::RaiseLevel(quorate_state::LEVEL_MAX));
+    let raised = digest();
+    assert_ne!(raised, first);
+    apply(&store, &Command::SetCapacity(CAPACITY));
+    assert_ne!(digest(), raised);
+}
+
+#[test]
 fn a_damaged_snapshot_is_refused_and_leaves_the_store_alone() {
     let dirs = [(); 2].map(|()| tempfile::tempdir().unwrap());
     let [from, to] = dirs.each_ref().map(|dir| open(&config(dir.path())));
@@ -176,13 +273,24 @@ fn a_damaged_snapshot_is_refused_and_leaves_the_store_alone() {
         chunks.iter().try_for_each(|chunk| receiver.push(chunk))?;
         receiver.complete()
     };
-    for at in [0, 1, 500, chunks[1].len() - 1] {
-        let mut damaged = chunks.clone();
-        let mut bytes = damaged[1].to_vec();
-        bytes[at] ^= 0x40;
-        damaged[1] = bytes.into();
-        assert!(receive(&damaged).is_err(), "byte {at}");
+    let (packets_end, agreed_end) = (chunks[1].len() - 1, chunks[0].len() - 1);
+    for (chunk, at) in [(1, 0), (1, 1), (1, 500), (1, packets_end), (0, agreed_end)] {
+        for bit in [1, 2, 0x40] {
+            let mut damaged = chunks.clone();
+            let mut bytes = damaged[chunk].to_vec();
+            bytes[at] ^= bit;
+            damaged[chunk] = bytes.into();
+            assert!(receive(&damaged).is_err(), "byte {at} of chunk {chunk}");
+        }
     }
+    for at in 0..chunks[0].len() {
+        let mut damaged = chunks.clone();
+        let mut bytes = damaged[0].to_vec();
+        bytes[at] ^= 1 << (at % 8);
+        damaged[0] = bytes.into();
+        assert!(receive(&damaged).is_err(), "byte {at} of the first chunk");
+    }
+    assert!(receive(&chunks[1..]).is_err(), "without its beginning");
     let swapped = [&chunks[1..2], &chunks[0..1], &chunks[2..]].concat();
     assert!(receive(&swapped).is_err(), "out of order");
     assert!(
@@ -217,7 +325,7 @@ fn a_file_of_another_format_is_refused() {
             error,
             StoreError::Format {
                 found: 1,
-                supported: 2,
+                supported: 3,
                 ..
             }
         ),

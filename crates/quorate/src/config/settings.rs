@@ -31,7 +31,7 @@ settings! {
         dns: quorate_dns::Config = quorate_dns::Config::default();
         /// The rate of PUTs of each client: an IPv4 address or an IPv6 /64.
         limit: quorate_limit::Config = quorate_limit::Config::default();
-        /// How long packets live.
+        /// How long packets live, and how many may.
         packets was records: PacketSettings = PacketSettings::default();
         /// How PUTs are answered.
         put: PutSettings = PutSettings::default();

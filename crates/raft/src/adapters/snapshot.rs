@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use openraft::type_config::alias::SnapshotOf;
+use quorate_state::ClusterState;
 use quorate_store::{Meta, ReceivedSnapshot, Store, StoreError};
 use tokio::sync::{Notify, OwnedMutexGuard};
 
@@ -25,6 +26,14 @@ pub(crate) enum SnapshotData {
 }
 
 impl SnapshotData {
+    /// What the cluster had agreed on.
+    pub(crate) fn cluster(&self) -> &ClusterState {
+        match self {
+            Self::Received(received, _) => received.cluster(),
+            Self::Held(held, _) => &held.meta().cluster,
+        }
+    }
+
     /// Puts the snapshot in place of the packets of `store`.
     pub(crate) fn install(self, store: &Store, meta: Meta) -> Result<(), StoreError> {
         match self {

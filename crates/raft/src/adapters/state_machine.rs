@@ -8,9 +8,8 @@ use openraft::{
     storage::{EntryResponder, RaftStateMachine},
 };
 use quorate_log::Log;
-use quorate_rpc::message;
-use quorate_state::LogPosition;
-use quorate_state::Outcome;
+use quorate_rpc::{chain, message};
+use quorate_state::{ClusterState, Level, LogPosition, Outcome, UnsupportedLevel};
 use quorate_store::{Extent, Meta, Pace, PacketsMut, Store, StoreError};
 use tokio::sync::{Notify, watch};
 
@@ -18,8 +17,9 @@ use super::{
     conversions::{IntoOpenraft, IntoOurs},
     log_storage::flushed,
     snapshot::{Snapshot, SnapshotData},
-    types::{Entry, LogId, SnapshotMeta, StoredMembership, TypeConfig},
+    types::{EncodedCommand, Entry, LogId, SnapshotMeta, StoredMembership, TypeConfig},
 };
+use crate::Metrics;
 
 /// The most entries applied in one transaction.
 const APPLY_COUNT_MAX: usize = 256;
@@ -37,18 +37,28 @@ pub(crate) struct StateMachine {
     applied: watch::Sender<Meta>,
     /// Told when what the store has on disk was seen to be damaged.
     damage: Arc<Notify>,
+    /// The highest feature level that this program supports.
+    level_max: Level,
+    metrics: Metrics,
     /// Whether entries must follow each other. Only openraft's own suite applies others.
     in_order: bool,
 }
 
 impl StateMachine {
-    pub(crate) fn new(store: Arc<Store>, log: Arc<Log>) -> Self {
+    pub(crate) fn new(
+        store: Arc<Store>,
+        log: Arc<Log>,
+        level_max: Level,
+        metrics: Metrics,
+    ) -> Self {
         let applied = watch::Sender::new(store.meta());
         Self {
             store,
             log,
             applied,
             damage: Arc::default(),
+            level_max,
+            metrics,
             in_order: true,
         }
     }
@@ -56,6 +66,11 @@ impl StateMachine {
     /// What is applied, now and later.
     pub(crate) fn applied(&self) -> watch::Receiver<Meta> {
         self.applied.subscribe()
+    }
+
+    /// The feature level of the cluster.
+    pub(crate) fn level(&self) -> Level {
+        self.applied.borrow().cluster.level
     }
 
     /// Resolves when what the store has on disk was seen to be damaged.
@@ -120,25 +135,73 @@ impl StateMachine {
         }
     }
 
-    /// Applies a group and answers those who wait for its entries.
+    /// Applies a group and answers those who wait for its entries. An entry that is beyond this
+    /// program stops it, with those before it applied.
     fn apply_group(&self, group: Group) -> io::Result<()> {
         let (entries, responders): (Vec<_>, Vec<_>) = group.entries.into_iter().unzip();
         if self.in_order {
             check_order(self.applied.borrow().applied, &entries)?;
         }
-        let (meta, outcomes): (_, Vec<Option<Outcome>>) = self.store.transact(|packets, meta| {
+        let (meta, outcomes) = self.store.transact(|packets, meta| {
             let outcomes = entries.into_iter();
-            outcomes
-                .map(|entry| apply_entry(packets, meta, entry))
-                .collect()
+            let outcomes = outcomes.map(|entry| self.apply_entry(packets, meta, entry));
+            outcomes.collect::<io::Result<Vec<_>>>()
         });
         self.applied.send_replace(meta);
-        for (responder, outcome) in responders.into_iter().zip(outcomes) {
+        for (responder, outcome) in responders.into_iter().zip(outcomes?) {
             if let Some(responder) = responder {
                 responder.send(outcome);
             }
         }
         Ok(())
+    }
+
+    fn apply_entry(
+        &self,
+        packets: &mut PacketsMut<'_>,
+        meta: &mut Meta,
+        entry: Entry,
+    ) -> io::Result<Option<Outcome>> {
+        let position = entry.log_id.into_ours();
+        let outcome = match entry.payload {
+            EntryPayload::Blank => None,
+            EntryPayload::Normal(command) => {
+                Some(self.apply_command(packets, &mut meta.cluster, position, command)?)
+            }
+            EntryPayload::Membership(membership) => {
+                let stored = StoredMembership::new(Some(entry.log_id), membership);
+                meta.membership = stored.into_ours().encode();
+                None
+            }
+        };
+        meta.applied = Some(position);
+        Ok(outcome)
+    }
+
+    fn apply_command(
+        &self,
+        packets: &mut PacketsMut<'_>,
+        cluster: &mut ClusterState,
+        LogPosition { index, .. }: LogPosition,
+        command: EncodedCommand,
+    ) -> io::Result<Outcome> {
+        let applied = quorate_state::apply(packets, cluster, self.level_max, command.0);
+        let outcome = applied.map_err(|error| {
+            let text = format!("entry {index} cannot be applied: {error}");
+            io::Error::new(io::ErrorKind::Unsupported, text)
+        })?;
+        match &outcome {
+            Outcome::Put { evicted_count, .. } => {
+                self.metrics.evicted_packets_total.inc_by(*evicted_count);
+            }
+            Outcome::Expired(_) => {}
+            Outcome::Agreed(cluster) => tracing::info!(%index, ?cluster, "the cluster has agreed"),
+            Outcome::Rejected(error) => {
+                let reason = chain(error);
+                tracing::error!(%index, reason, "rejected a log entry");
+            }
+        }
+        Ok(outcome)
     }
 
     fn held(&self, snapshot: quorate_store::Snapshot) -> io::Result<Snapshot> {
@@ -183,25 +246,6 @@ fn check_order(applied: Option<LogPosition>, entries: &[Entry]) -> io::Result<()
     Ok(())
 }
 
-fn apply_entry(packets: &mut PacketsMut<'_>, meta: &mut Meta, entry: Entry) -> Option<Outcome> {
-    meta.applied = Some(entry.log_id.into_ours());
-    match entry.payload {
-        EntryPayload::Blank => None,
-        EntryPayload::Normal(command) => {
-            let Ok(outcome) = quorate_state::apply(packets, command.0);
-            if let Outcome::Rejected(error) = &outcome {
-                tracing::error!(index = entry.log_id.index(), %error, "rejected a log entry");
-            }
-            Some(outcome)
-        }
-        EntryPayload::Membership(membership) => {
-            let stored = StoredMembership::new(Some(entry.log_id), membership);
-            meta.membership = stored.into_ours().encode();
-            None
-        }
-    }
-}
-
 impl RaftStateMachine<TypeConfig> for StateMachine {
     type SnapshotData = SnapshotData;
     type SnapshotBuilder = Self;
@@ -230,6 +274,8 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         meta: &SnapshotMeta,
         snapshot: SnapshotData,
     ) -> io::Result<()> {
+        let level = snapshot.cluster().level;
+        level.check(self.level_max).map_err(too_old_for_snapshot)?;
         // What openraft cut off the log for this snapshot must not come back behind it.
         flushed(|on_flushed| self.log.sync(on_flushed)).await?;
         let new = Meta {
@@ -267,6 +313,11 @@ impl RaftSnapshotBuilder<TypeConfig> for StateMachine {
         let built = AssertUnwindSafe(built).catch_unwind().await;
         built.unwrap_or_else(|panic| Err(panicked(&*panic)))
     }
+}
+
+fn too_old_for_snapshot(error: UnsupportedLevel) -> io::Error {
+    let text = format!("a snapshot cannot be installed: {error}");
+    io::Error::new(io::ErrorKind::Unsupported, text)
 }
 
 fn snapshot_meta(meta: &Meta) -> io::Result<SnapshotMeta> {

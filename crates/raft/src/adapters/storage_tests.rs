@@ -6,6 +6,7 @@ use openraft::{
     type_config::TypeConfigExt,
 };
 use quorate_disk::LinuxDisk;
+use quorate_state::LEVEL_MAX;
 use tempfile::TempDir;
 
 use futures_util::stream;
@@ -40,7 +41,9 @@ fn open(dir: &TempDir) -> (LogStorage, StateMachine) {
         quorate_store::Metrics::register(&registry).unwrap(),
     );
     let log = Arc::new(log.unwrap());
-    let state_machine = StateMachine::new(Arc::new(store.unwrap()), log.clone());
+    let metrics = Metrics::register(&registry).unwrap();
+    let store = Arc::new(store.unwrap());
+    let state_machine = StateMachine::new(store, log.clone(), LEVEL_MAX, metrics);
     (LogStorage(log), state_machine)
 }
 

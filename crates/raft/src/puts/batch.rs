@@ -67,7 +67,7 @@ impl Waiting {
     /// The outcome of the last attempt. One that refused the packet says nothing of those before
     /// that may have stored it.
     fn settle(&mut self, outcome: PutOutcome) {
-        let was_refused = matches!(outcome, PutOutcome::TooFarAhead);
+        let was_refused = matches!(outcome, PutOutcome::TooFarAhead | PutOutcome::Full);
         self.answer(match was_refused && self.in_doubt {
             true => Err(PutError::Unknown),
             false => Ok(outcome),

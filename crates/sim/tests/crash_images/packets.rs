@@ -1,32 +1,58 @@
-//! The packets that a store should hold.
+//! The packets that a store should hold, and what the cluster has agreed on.
 
 use std::{collections::BTreeMap, convert::Infallible};
 
 use bytes::Bytes;
 use fastrand::Rng;
 use quorate_packet::{PAYLOAD_SIZE_MAX, PAYLOAD_SIZE_MIN, PublicKey, SignedPacket};
-use quorate_state::{Command, PutBatch, StoredPacket, StoredPackets, UnixMillis, apply};
+use quorate_state::{
+    Capacity, ClusterState, Command, LEVEL_MAX, PutBatch, StoredPacket, StoredPackets, UnixMillis,
+    Usage, apply,
+};
+use quorate_store::Store;
 
 /// Few, so that packets replace each other.
 const KEY_COUNT: u8 = 24;
 
-/// How much later each command is than the one before, in milliseconds.
-const COMMAND_INTERVAL_MS: u64 = 1000;
+/// How much later each command is than the one before, in milliseconds: so much that packets soon are
+/// old enough to give way to others.
+const COMMAND_INTERVAL_MS: u64 = 6 * 3600 * 1000;
 
 /// Packets of a command at most.
 const BATCH_COUNT_MAX: usize = 6;
 
 /// Packets by key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Packets(pub(crate) BTreeMap<PublicKey, StoredPacket>);
+struct PacketsByKey(BTreeMap<PublicKey, StoredPacket>);
+
+/// What a store should hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Packets {
+    by_key: PacketsByKey,
+    pub(crate) cluster: ClusterState,
+}
 
 impl Packets {
     pub(crate) fn apply(&mut self, entry: Bytes) {
-        let Ok(_outcome) = apply(self, entry);
+        let applied = apply(&mut self.by_key, &mut self.cluster, LEVEL_MAX, entry);
+        applied.expect("no command is above the level");
+    }
+
+    /// Those of a store.
+    pub(crate) fn of(store: &Store) -> Self {
+        let found = keys().filter_map(|key| Some((key, store.stored_packet(&key)?)));
+        Self {
+            by_key: PacketsByKey(found.collect()),
+            cluster: store.meta().cluster,
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &StoredPacket> {
+        self.by_key.0.values()
     }
 }
 
-impl StoredPackets for Packets {
+impl StoredPackets for PacketsByKey {
     type Error = Infallible;
 
     fn stored_packet(&self, key: &PublicKey) -> Result<Option<StoredPacket>, Infallible> {
@@ -38,19 +64,21 @@ impl StoredPackets for Packets {
         Ok(())
     }
 
-    fn remove_received_before(
-        &mut self,
-        cutoff: UnixMillis,
-        count_max: usize,
-    ) -> Result<usize, Infallible> {
+    fn usage(&self) -> Result<Usage, Infallible> {
+        Ok(Usage {
+            count: self.0.len() as u64,
+            size: self.0.values().map(StoredPacket::size).sum(),
+        })
+    }
+
+    fn oldest(&self) -> Result<Option<(UnixMillis, PublicKey)>, Infallible> {
         let by_age = self.0.iter().map(|(key, stored)| (stored.received, *key));
-        let mut old: Vec<_> = by_age.filter(|(received, _)| *received < cutoff).collect();
-        old.sort_unstable();
-        old.truncate(count_max);
-        for (_, key) in &old {
-            self.0.remove(key);
-        }
-        Ok(old.len())
+        Ok(by_age.min())
+    }
+
+    fn remove(&mut self, key: &PublicKey) -> Result<(), Infallible> {
+        self.0.remove(key);
+        Ok(())
     }
 }
 
@@ -62,13 +90,19 @@ pub(crate) fn keys() -> impl Iterator<Item = PublicKey> {
 /// The command of an entry.
 pub(crate) fn command(index: u64, rng: &mut Rng) -> Bytes {
     let now = UnixMillis(index * COMMAND_INTERVAL_MS);
-    let command = match rng.u32(..8) {
-        0 => Command::Expire {
+    let command = match rng.u32(..16) {
+        0..2 => Command::RaiseLevel(LEVEL_MAX),
+        2..4 => Command::SetCapacity(Capacity {
+            count_max: rng.u64(1..KEY_COUNT.into()),
+            size_max: u64::MAX,
+        }),
+        4..6 => Command::Expire {
             cutoff: UnixMillis(now.0.saturating_sub(20 * COMMAND_INTERVAL_MS)),
             count_max: rng.u32(..4),
         },
         _ => Command::PutBatch(PutBatch {
             now,
+            timestamp_max: rng.bool().then_some(now),
             packets: (0..rng.usize(1..=BATCH_COUNT_MAX))
                 .map(|_| packet(now, rng))
                 .collect(),

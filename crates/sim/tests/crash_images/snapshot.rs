@@ -21,10 +21,11 @@ pub(crate) fn receive(
     made.map_err(|error| format!("{error:?}"))?;
     let store = open_store(&leader)?;
     store.transact(|stored, meta| {
-        for packet in packets.0.values() {
+        for packet in packets.iter() {
             let Ok(()) = stored.put(packet);
         }
         meta.applied = Some(applied);
+        meta.cluster = packets.cluster;
     });
     let received = send(&store, &config(disk));
     received.map_err(|error| format!("a snapshot cannot be sent: {error:?}"))

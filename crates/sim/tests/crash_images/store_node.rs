@@ -5,13 +5,13 @@ use std::{collections::BTreeMap, io, sync::Arc};
 use bytes::Bytes;
 use quorate_metrics::Registry;
 use quorate_sim::SimDisk;
-use quorate_state::{LogPosition, apply};
+use quorate_state::{LEVEL_MAX, LogPosition, apply};
 use quorate_store::{Config, Extent, Meta, Metrics, Pace, Store};
 
 use crate::{
     history::{Found, History, Holding},
     log_node::{LogNode, open_log},
-    packets::{Packets, command, keys},
+    packets::{Packets, command},
     snapshot::receive,
     store_epoch::Epoch,
 };
@@ -104,10 +104,9 @@ impl StoreNode {
         let Some(expected) = self.expected.get(&index) else {
             return Err(format!("there was never an entry {index}"));
         };
-        let found = keys().filter_map(|key| Some((key, self.store.stored_packet(&key)?)));
-        let found = Packets(found.collect());
+        let found = Packets::of(&self.store);
         let count = self.store.meta().packet_count;
-        match found == *expected && count == expected.0.len() as u64 {
+        match found == *expected && count == expected.iter().count() as u64 {
             true => Ok(()),
             false => Err(format!("{count} packets are not those of entry {index}")),
         }
@@ -115,7 +114,8 @@ impl StoreNode {
 
     fn apply(&self, position: LogPosition, entry: Bytes) {
         self.store.transact(|packets, meta| {
-            let Ok(_outcome) = apply(packets, entry);
+            let applied = apply(packets, &mut meta.cluster, LEVEL_MAX, entry);
+            applied.expect("no command is above the level");
             meta.applied = Some(position);
         });
     }

@@ -1,0 +1,129 @@
+//! What a leader has its cluster agree on unasked: a feature level that all members support, and the
+//! capacity that the cluster is founded with.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use quorate_replica::Role;
+use quorate_rpc::NodeId;
+use quorate_state::{ClusterState, Command, Level};
+use quorate_store::Meta;
+use tokio::{
+    sync::watch,
+    time::{MissedTickBehavior, interval, timeout},
+};
+
+use crate::{
+    Config,
+    adapters::{Raft, membership},
+};
+
+/// How often to look whether something is to be agreed on.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The highest feature levels that members are known to support.
+pub(crate) type KnownLevels = BTreeMap<NodeId, Level>;
+
+/// Has the cluster agree.
+pub(crate) struct Agreement {
+    pub(crate) raft: Raft,
+    pub(crate) applied: watch::Receiver<Meta>,
+    pub(crate) levels: watch::Receiver<KnownLevels>,
+    pub(crate) config: Config,
+}
+
+impl Agreement {
+    /// Proposes what is due while this node leads. Never returns.
+    pub(crate) async fn run(mut self) {
+        let mut ticks = interval(LOOK_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut has_warned = false;
+        loop {
+            ticks.tick().await;
+            has_warned = has_warned || self.warn_of_another_capacity();
+            let leads = self.raft.view().role == Role::Leader;
+            if leads && self.due().is_some() && self.catch_up().await {
+                self.propose().await;
+            }
+        }
+    }
+
+    async fn propose(&self) {
+        if let Some(command) = self.due() {
+            tracing::info!(?command, "having the cluster agree");
+            // What became of it shows in what is applied, and if nothing did it is due again.
+            self.raft.propose(command.encode()).await;
+        }
+    }
+
+    /// Waits until this leader has applied what others had proposed before it, an operator's wish
+    /// among it perhaps. False if it cannot now.
+    async fn catch_up(&mut self) -> bool {
+        let caught_up = async {
+            let index = self.raft.read_index().await?;
+            let applied = self.applied.wait_for(|meta| meta.applied_index() >= index);
+            applied.await.ok().map(drop)
+        };
+        matches!(timeout(LOOK_INTERVAL, caught_up).await, Ok(Some(())))
+    }
+
+    /// What is to be proposed next.
+    fn due(&self) -> Option<Command> {
+        let meta = self.applied.borrow();
+        let ClusterState { level, capacity } = meta.cluster;
+        let common = common_level(&members(&meta), &self.levels.borrow())?;
+        if common > level {
+            Some(Command::RaiseLevel(common))
+        } else if capacity.is_none() && level >= Level::CAPACITY {
+            Some(Command::SetCapacity(self.config.capacity()))
+        } else {
+            None
+        }
+    }
+
+    /// Says so if the cluster has agreed on another capacity than this node was told.
+    fn warn_of_another_capacity(&self) -> bool {
+        let (agreed, configured) = (
+            self.applied.borrow().cluster.capacity,
+            self.config.capacity(),
+        );
+        let differs = agreed.is_some_and(|agreed| agreed != configured);
+        if differs {
+            tracing::warn!(
+                ?agreed,
+                ?configured,
+                "the cluster has another capacity than [packets] says, which only founds it: the \
+                 cluster's is in force"
+            );
+        }
+        differs
+    }
+}
+
+fn members(meta: &Meta) -> Vec<NodeId> {
+    // Raft itself cannot go on when they are unreadable, and says so.
+    let members = membership(meta).map(|stored| stored.membership.nodes);
+    let members = members.unwrap_or_default();
+    members.into_iter().map(|(node, _)| node).collect()
+}
+
+/// The highest level that all members support, if that is known.
+fn common_level(members: &[NodeId], levels: &KnownLevels) -> Option<Level> {
+    let known = members.iter().map(|member| levels.get(member).copied());
+    known.min().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_is_raised_once_all_members_are_known_to_support_it() {
+        let [a, b, c] = [1, 2, 3].map(NodeId::from);
+        let mut levels = KnownLevels::from([(a, Level(2)), (c, Level(3))]);
+        assert_eq!(common_level(&[a, b], &levels), None);
+        assert_eq!(common_level(&[a, c], &levels), Some(Level(2)));
+        levels.insert(b, Level(1));
+        assert_eq!(common_level(&[a, b, c], &levels), Some(Level(1)));
+        assert_eq!(common_level(&[], &levels), None);
+    }
+}

@@ -1,0 +1,240 @@
+//! Clusters whose nodes are of different versions, and clusters that are full.
+
+use quorate_state::{Command, LEVEL_MAX, Level, PutBatch, UnixMillis};
+
+use super::{ground::Simulated, *};
+use quorate_rpc::message::Proposed;
+
+use crate::clock::now;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// Tells every node that all support all there is.
+fn tell_levels(cluster: &Cluster) {
+    for node in cluster.nodes.values() {
+        let members = cluster.configs.keys();
+        let levels = members.map(|member| (*member, LEVEL_MAX)).collect();
+        node.levels.send_replace(levels);
+    }
+}
+
+/// Waits until a node has applied a capacity, and says how many packets it allows.
+pub(super) async fn agreed_count_max(node: &Node) -> u64 {
+    let mut applied = node.write_path.applied.clone();
+    let agreed = applied.wait_for(|meta| meta.cluster.capacity.is_some());
+    let meta = timeout(TIMEOUT, agreed).await.expect("it is agreed on");
+    let capacity = meta.unwrap().cluster.capacity;
+    capacity.expect("it was waited for").count_max
+}
+
+async fn propose(cluster: &Cluster, command: &Command) {
+    let raft = &cluster.leader().write_path.raft;
+    let proposal = raft.propose(command.encode()).await;
+    assert!(!matches!(proposal, Proposed::Refused));
+}
+
+/// Why a node that is opened stops, at once or a little later.
+async fn why_it_stops(cluster: &mut Cluster, node: NodeId) -> String {
+    match cluster.open(node).await {
+        Err(error) => chain(&error),
+        Ok(()) => why_it_stopped(&cluster.nodes[&node]).await,
+    }
+}
+
+async fn why_it_stopped(node: &Node) -> String {
+    let failed = timeout(TIMEOUT, node.failed()).await;
+    failed.expect("it stops by itself").to_string()
+}
+
+fn expect_too_old(reason: &str) {
+    let expected =
+        "feature level 2 is needed, and this program knows 1: run a newer version of Quorate";
+    assert!(reason.contains(expected), "{reason}");
+}
+
+/// Three nodes, of which the last is an older program.
+async fn mixed() -> (Simulated, NodeId) {
+    let mut simulated = Simulated::prepare(3);
+    let old = NodeId::from(3);
+    simulated.cap(old, Level::FIRST);
+    simulated.cluster.open_all().await;
+    simulated.cluster.ready().await;
+    put(simulated.cluster.leader(), &packet(1, 5))
+        .await
+        .unwrap();
+    (simulated, old)
+}
+
+async fn expect_equal(cluster: &Cluster) {
+    let last = cluster.leader().status().applied_index;
+    let mut digests = Vec::new();
+    for node in cluster.nodes.values() {
+        applied(node, last).await;
+        digests.push(node.digest().await.unwrap());
+    }
+    digests.dedup_by_key(|digest| digest.sha256.clone());
+    assert_eq!(digests.len(), 1, "{digests:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_stops_before_an_entry_that_is_beyond_it_and_skips_nothing() {
+    let (mut simulated, old) = mixed().await;
+    let raise = Command::RaiseLevel(LEVEL_MAX);
+    propose(&simulated.cluster, &raise).await;
+    let node = simulated.cluster.nodes[&old].clone();
+    let reason = why_it_stopped(&node).await;
+    expect_too_old(&reason);
+    assert!(reason.contains("entry"), "{reason}");
+    assert_eq!(node.state_machine.level(), Level::FIRST);
+    assert_eq!(node.status().not_ready, Some(NotReady::Failed));
+    drop(node);
+
+    simulated.kill(old);
+    expect_too_old(&why_it_stops(&mut simulated.cluster, old).await);
+    simulated.kill(old);
+    simulated.cluster.ready().await;
+    put(simulated.cluster.leader(), &packet(2, 5))
+        .await
+        .unwrap();
+
+    simulated.cap(old, LEVEL_MAX);
+    simulated.cluster.open(old).await.unwrap();
+    simulated.cluster.ready().await;
+    expect_equal(&simulated.cluster).await;
+    let node = &simulated.cluster.nodes[&old];
+    assert_eq!(node.state_machine.level(), LEVEL_MAX);
+    simulated.cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_stops_before_a_snapshot_that_is_beyond_it_and_a_newer_one_has_all_of_it() {
+    let (mut simulated, old) = mixed().await;
+    let board = simulated.cluster.board.clone();
+    board.cut_off.lock().unwrap().insert(old);
+    let node = simulated.cluster.nodes.remove(&old).unwrap();
+    let others: Vec<_> = simulated.cluster.nodes.values().cloned().collect();
+    for node in &others {
+        until(node, |view| view.leader.is_some_and(|(id, _)| id != old)).await;
+    }
+    tell_levels(&simulated.cluster);
+    for node in &others {
+        agreed_count_max(node).await;
+    }
+    put(&others[0], &packet(2, 5)).await.unwrap();
+    for node in &others {
+        ground::checkpoint_and_purge(node).await;
+    }
+    board.cut_off.lock().unwrap().clear();
+    let reason = why_it_stopped(&node).await;
+    expect_too_old(&reason);
+    assert!(reason.contains("snapshot"), "{reason}");
+    drop(node);
+
+    simulated.kill(old);
+    simulated.cap(old, LEVEL_MAX);
+    simulated.cluster.open(old).await.unwrap();
+    simulated.cluster.ready().await;
+    expect_equal(&simulated.cluster).await;
+    assert_eq!(
+        simulated.cluster.nodes[&old].store.meta().cluster,
+        others[0].store.meta().cluster
+    );
+    drop(others);
+    simulated.cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn packets_that_are_healed_bring_level_and_capacity_to_who_supports_them() {
+    let mut simulated = Simulated::start(3).await;
+    tell_levels(&simulated.cluster);
+    for node in simulated.cluster.nodes.values() {
+        agreed_count_max(node).await;
+    }
+    put(simulated.cluster.leader(), &packet(1, 5))
+        .await
+        .unwrap();
+    let damaged = simulated.follower();
+    let node = &simulated.cluster.nodes[&damaged];
+    applied(node, simulated.cluster.leader().status().applied_index).await;
+    ground::checkpoint_and_purge(node).await;
+    let cluster_state = node.store.meta().cluster;
+    simulated.kill(damaged);
+    simulated.flip_bits_of_store(damaged);
+
+    simulated.cap(damaged, Level::FIRST);
+    expect_too_old(&why_it_stops(&mut simulated.cluster, damaged).await);
+    simulated.cap(damaged, LEVEL_MAX);
+    simulated.cluster.open(damaged).await.unwrap();
+    simulated.cluster.ready().await;
+    let healed = &simulated.cluster.nodes[&damaged];
+    assert_eq!(healed.store.meta().cluster, cluster_state);
+    expect_equal(&simulated.cluster).await;
+
+    // Nor does it open a store of its own that is beyond it.
+    ground::checkpoint_and_purge(&simulated.cluster.nodes[&damaged]).await;
+    simulated.kill(damaged);
+    simulated.cap(damaged, Level::FIRST);
+    let error = simulated.cluster.open(damaged).await.unwrap_err();
+    assert!(matches!(error, OpenError::Level(_)), "{error}");
+    simulated.cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_nodes_of_a_full_cluster_answer_alike_and_drop_the_same_packets() {
+    let adjust = |config: &mut Config| config.settings.packets.count_max = 5;
+    let cluster = Cluster::start(3, adjust).await;
+    let at_first = cluster.leader().state_machine.level();
+    assert_eq!(at_first, Level::FIRST, "what the others support is unknown");
+    tell_levels(&cluster);
+    for node in cluster.nodes.values() {
+        assert_eq!(agreed_count_max(node).await, 5);
+    }
+    let old = Command::PutBatch(PutBatch {
+        now: now().saturating_sub(3 * DAY),
+        timestamp_max: Some(UnixMillis(u64::MAX)),
+        packets: (0..5).map(|key| packet(key, 5)).collect(),
+    });
+    propose(&cluster, &old).await;
+    let others = cluster.nodes.values().cycle();
+    for (number, node) in (0..5).zip(others) {
+        let new = packet(100 + number, 5);
+        assert_eq!(put(node, &new).await, Ok(PutOutcome::Stored));
+        assert!(node.stored_packet(new.key()).unwrap().is_some());
+        let gone = node.stored_packet(packet(number, 5).key()).unwrap();
+        assert!(gone.is_none(), "the smallest of the old keys goes");
+    }
+    for node in cluster.nodes.values() {
+        assert_eq!(put(node, &packet(200, 5)).await, Ok(PutOutcome::Full));
+        let known = put(node, &packet(100, 5)).await;
+        assert_eq!(known, Ok(PutOutcome::Unchanged));
+    }
+    assert_eq!(
+        put(cluster.leader(), &packet(100, 6)).await,
+        Ok(PutOutcome::Stored)
+    );
+    expect_equal(&cluster).await;
+    for node in cluster.nodes.values() {
+        assert_eq!(node.status().packet_count, 5);
+        assert_eq!(node.write_path.metrics.evicted_packets_total.get(), 5);
+    }
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_capacity_that_a_node_is_told_only_founds_its_cluster() {
+    let mut simulated = Simulated::prepare(1);
+    let alone = NodeId::from(1);
+    for (told, purges) in [(5, false), (9, true), (7, false)] {
+        let config = simulated.cluster.configs.get_mut(&alone).unwrap();
+        config.settings.packets.count_max = told;
+        simulated.cluster.open(alone).await.unwrap();
+        simulated.cluster.ready().await;
+        let node = &simulated.cluster.nodes[&alone];
+        assert_eq!(agreed_count_max(node).await, 5, "told {told}");
+        put(node, &packet(1, told)).await.unwrap();
+        if purges {
+            ground::checkpoint_and_purge(node).await;
+        }
+        simulated.kill(alone);
+    }
+}

@@ -1,0 +1,218 @@
+//! The laws of `apply`, whatever the log holds.
+
+use proptest::{collection::vec, prelude::*, sample::Index};
+
+use super::{
+    capacity::{UNBOUNDED, capacity},
+    *,
+};
+
+fn config() -> ProptestConfig {
+    ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(256)
+    }
+}
+
+/// Packets of few keys, timestamps and contents, so that they meet. A timestamp of 700 s is too
+/// far ahead of the first 100 s.
+fn any_packet() -> impl Strategy<Value = SignedPacket> {
+    let micros = prop_oneof![4 => 0..4u64, 1 => Just(700_000_000)];
+    (0..3u8, micros, vec(0..2u8, 0..3)).prop_map(|(key, micros, dns)| packet(key, micros, &dns))
+}
+
+fn any_batch() -> impl Strategy<Value = Command> {
+    let timestamp_max = prop::option::weighted(0.3, (0..900_000u64).prop_map(UnixMillis));
+    (any_now(), timestamp_max, vec(any_packet(), 0..6)).prop_map(|(now, timestamp_max, packets)| {
+        Command::PutBatch(PutBatch {
+            now,
+            timestamp_max,
+            packets,
+        })
+    })
+}
+
+/// Moments that are too near to each other for a packet to give way, and days.
+fn any_now() -> impl Strategy<Value = UnixMillis> {
+    let days = (0..4u64, 0..3u64).prop_map(|(day, ms)| day * 24 * 3600 * 1000 + ms);
+    prop_oneof![3 => 0..200_000u64, 1 => days].prop_map(UnixMillis)
+}
+
+fn any_command() -> impl Strategy<Value = Command> {
+    let expire = (0..200_000u64, 0..4u32).prop_map(|(cutoff, count_max)| Command::Expire {
+        cutoff: UnixMillis(cutoff),
+        count_max,
+    });
+    let raise = (0..4u16).prop_map(|level| Command::RaiseLevel(Level(level)));
+    let shrink =
+        (0..4u64, 0..700u64).prop_map(|(count, size)| Command::SetCapacity(capacity(count, size)));
+    prop_oneof![6 => any_batch(), 1 => expire, 1 => raise, 1 => shrink]
+}
+
+/// Entries of every kind: commands, commands with a byte changed and the end cut off, and what
+/// merely begins like one.
+fn any_entry() -> impl Strategy<Value = Bytes> {
+    let damaged = (any_command(), any::<(Index, u8, Index)>());
+    let damaged = damaged.prop_map(|(command, (at, byte, end))| {
+        let mut entry = command.encode().to_vec();
+        let at = at.index(entry.len());
+        entry[at] = byte;
+        entry.truncate(end.index(entry.len() + 1));
+        entry
+    });
+    let bytes = (1..4u8, 0..4u8, 0..6u8, vec(any::<u8>(), 0..400));
+    let bytes = bytes
+        .prop_map(|(version, level, kind, rest)| [&[version, 0, level, kind], &rest[..]].concat());
+    prop_oneof![
+        any_command().prop_map(|command| command.encode()),
+        damaged.prop_map(Bytes::from),
+        bytes.prop_map(Bytes::from),
+    ]
+}
+
+fn applied(replica: &mut Replica, commands: &[Command]) {
+    for command in commands {
+        replica.apply(command);
+    }
+}
+
+fn newest(replica: &Replica) -> Vec<&SignedPacket> {
+    let stored = replica.map.0.values();
+    stored.map(|stored| &stored.packet).collect()
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    /// The law of totality, and of what is not applied nothing stays.
+    #[test]
+    fn any_entry_is_applied_or_not_at_all(
+        supported in (1..3u16).prop_map(Level),
+        entries in vec(any_entry(), 0..8),
+    ) {
+        let mut replica = Replica::default();
+        for entry in entries {
+            let before = replica.clone();
+            let needed = Command::encoded_level(&entry);
+            let decoded = Command::decode(entry.clone());
+            match replica.try_apply(supported, entry) {
+                Ok(Outcome::Rejected(Rejection::NoCommand(error))) => {
+                    prop_assert_eq!(decoded.err(), Some(error));
+                    prop_assert_eq!(&replica, &before);
+                }
+                Ok(Outcome::Rejected(Rejection::AboveCluster { needed, agreed })) => {
+                    prop_assert!(needed > agreed && agreed == before.cluster.level);
+                    prop_assert_eq!(&replica, &before);
+                }
+                Ok(_) => {
+                    prop_assert!(needed.unwrap() <= before.cluster.level);
+                    prop_assert!(replica.cluster.level <= supported);
+                }
+                Err(error) => {
+                    let ApplyError::Level(error) = error;
+                    let raises = decoded == Ok(Command::RaiseLevel(error.needed));
+                    prop_assert!(needed == Ok(error.needed) || raises);
+                    prop_assert!(error.needed > supported);
+                    prop_assert_eq!(&replica, &before);
+                }
+            }
+        }
+    }
+
+    /// The law of determinism.
+    #[test]
+    fn equal_logs_give_equal_replicas(entries in vec(any_entry(), 0..10)) {
+        let mut replicas = [Replica::raised(), Replica::raised()];
+        for entry in entries {
+            let [a, b] = replicas
+                .each_mut()
+                .map(|replica| replica.try_apply(LEVEL_MAX, entry.clone()));
+            prop_assert_eq!(a, b);
+        }
+        prop_assert_eq!(&replicas[0], &replicas[1]);
+    }
+
+    /// Old and new programs side by side: as long as the old one runs, they agree.
+    #[test]
+    fn programs_of_different_levels_agree_until_one_stops(
+        entries in vec(any_entry(), 0..10),
+    ) {
+        let [mut old, mut new] = [Replica::default(), Replica::default()];
+        for entry in entries {
+            let of_old = old.try_apply(Level(1), entry.clone());
+            if of_old.is_err() {
+                break;
+            }
+            prop_assert_eq!(of_old, new.try_apply(Level(2), entry));
+            prop_assert_eq!(&old, &new);
+        }
+    }
+
+    /// Whatever comes, no key that is unknown is taken beyond the capacity.
+    #[test]
+    fn the_number_of_packets_stays_within_the_capacity(
+        count_max in 1..4u64,
+        batches in vec(any_batch(), 0..12),
+    ) {
+        let mut replica = Replica::holding(capacity(count_max, UNBOUNDED), &[]);
+        for batch in batches {
+            let before = replica.clone();
+            let Outcome::Put { outcomes, evicted_count } = replica.apply(&batch) else {
+                panic!("a batch is put");
+            };
+            let count = replica.map.0.len() as u64;
+            prop_assert!(count <= count_max);
+            let gone = before.map.0.keys().filter(|key| !replica.map.0.contains_key(key));
+            prop_assert!(gone.count() as u64 <= evicted_count);
+            if outcomes.contains(&PutOutcome::Full) {
+                prop_assert_eq!(count, count_max);
+            }
+        }
+    }
+
+    #[test]
+    fn any_command_is_read_as_it_was_written(command in any_command()) {
+        prop_assert_eq!(Command::decode(command.encode()), Ok(command));
+    }
+
+    /// However packets are put into batches, and in whatever order they come.
+    #[test]
+    fn the_newest_packet_wins_in_any_order(
+        (packets, shuffled) in vec(any_packet(), 0..12)
+            .prop_flat_map(|packets| (Just(packets.clone()), Just(packets).prop_shuffle())),
+        size in 1..12usize,
+    ) {
+        let mut replica = Replica::default();
+        for batch in shuffled.chunks(size) {
+            replica.put(90_000, batch);
+        }
+        let in_time = |packet: &&SignedPacket| packet.timestamp().as_micros() < 690_000_000;
+        let mut expected = BTreeMap::new();
+        for packet in packets.iter().filter(in_time) {
+            let newest = expected.entry(*packet.key()).or_insert(packet);
+            if packet.recency(newest) == Ordering::Greater {
+                *newest = packet;
+            }
+        }
+        prop_assert_eq!(newest(&replica), expected.into_values().collect::<Vec<_>>());
+    }
+
+    /// A PUT whose outcome is unknown may be repeated: at once it changes nothing at all, and
+    /// later no packet.
+    #[test]
+    fn a_batch_applied_again_changes_nothing(
+        batch in any_batch(),
+        later in vec(any_batch(), 0..4),
+    ) {
+        let mut replica = Replica::raised();
+        applied(&mut replica, std::slice::from_ref(&batch));
+        let once = replica.clone();
+        applied(&mut replica, std::slice::from_ref(&batch));
+        prop_assert_eq!(&replica, &once);
+
+        applied(&mut replica, &later);
+        let mut again = replica.clone();
+        applied(&mut again, &[batch]);
+        prop_assert_eq!(newest(&replica), newest(&again));
+    }
+}
