@@ -10,7 +10,7 @@ use tokio::{
 use crate::peer::{call, frame, hello, seed_of};
 
 /// The wire version that nodes speak.
-const WIRE_VERSION: u8 = 2;
+const WIRE_VERSION: u8 = 3;
 
 /// The lanes that nodes have, and some that they do not.
 const LANES: std::ops::RangeInclusive<u8> = 0..=5;

@@ -1,6 +1,6 @@
 //! Faults that real processes meet, one to a sentence. Every scenario ends healed.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 use hickory_proto::op::Message;
 use quorate_tests::{
@@ -343,9 +343,12 @@ async fn nodes_form_one_cluster_in_any_order_and_again() {
     three.wait_alive().await;
     assert!(three.ready().await.is_err(), "one of three is no quorum");
     one.start();
-    let leader = cluster.live().wait_for_leader().await;
-    alice.put(&leader, "from two").await.expect_acked();
+    one.wait_alive().await;
+    let waiting = three.ready().await.expect_err("two of three found nothing");
+    assert!(waiting.contains("founding nodes"), "{waiting}");
     two.start();
+    let leader = cluster.live().wait_for_leader().await;
+    alice.put(&leader, "from three").await.expect_acked();
     cluster.nodes().wait_ready().await;
     expect_voters(&cluster).await;
     let before = cluster.nodes().expect_converged().await;
@@ -364,7 +367,57 @@ async fn nodes_form_one_cluster_in_any_order_and_again() {
     expect_voters(&cluster).await;
     let after = cluster.nodes().expect_converged().await;
     assert_eq!((&after.sha256, after.packet_count), (&before.sha256, 1));
-    cluster.nodes().expect_txt(&alice, "from two").await;
+    cluster.nodes().expect_txt(&alice, "from three").await;
+}
+
+/// Two of three nodes lose their disks and get their keys back: they found no second cluster beside
+/// the survivor, which keeps what it has.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wiped_majority_founds_no_second_cluster() {
+    let cluster = Cluster::start(voters(3)).await;
+    let alice = cluster.publisher("alice");
+    let survivor = cluster.leader().await;
+    alice.put(&survivor, "kept").await.expect_acked();
+    cluster.nodes().expect_converged().await;
+    let others = [1, 2, 3].map(|number| cluster.node(number));
+    let wiped = others.iter().filter(|node| node.id() != survivor.id());
+    for node in wiped.clone() {
+        node.kill();
+        let (data, aside) = (node.data_dir(), node.data_dir().with_extension("aside"));
+        fs::rename(&data, &aside).expect("it is a directory");
+        fs::create_dir(&data).expect("it was moved away");
+        fs::copy(aside.join("node.key"), data.join("node.key")).expect("there was a key");
+    }
+    for node in wiped.clone() {
+        node.start();
+        node.wait_alive().await;
+    }
+    for node in wiped.clone() {
+        until(
+            "it to hear of the survivor",
+            LEADER_WITHIN,
+            async || match node.log_text().contains("the cluster exists") {
+                true => Ok(()),
+                false => Err("it has not said so".to_owned()),
+            },
+        )
+        .await;
+        let waiting = node.ready().await.expect_err("it founds nothing");
+        assert!(waiting.contains("founding nodes"), "{waiting}");
+    }
+    assert!(survivor.ready().await.is_err(), "nobody votes for it");
+
+    // The disks are found again.
+    for node in wiped {
+        node.kill();
+        let (data, aside) = (node.data_dir(), node.data_dir().with_extension("aside"));
+        fs::remove_dir_all(&data).expect("it can be removed");
+        fs::rename(&aside, &data).expect("it was there");
+        node.start();
+    }
+    cluster.nodes().wait_ready().await;
+    cluster.nodes().expect_txt(&alice, "kept").await;
+    cluster.nodes().expect_converged().await;
 }
 
 async fn expect_voters(cluster: &Cluster) {

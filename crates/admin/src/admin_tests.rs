@@ -80,6 +80,7 @@ async fn a_node_that_is_not_ready_says_why() {
         (NotReady::Healing, "damaged"),
         (NotReady::Replaying, "applying the log"),
         (NotReady::Checkpointing, "durable"),
+        (NotReady::Founding, "founding nodes"),
         (NotReady::Recovering, "catching up"),
         (NotReady::NoLeader, "no leader"),
         (NotReady::ShuttingDown, "shutting down"),

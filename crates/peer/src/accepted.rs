@@ -9,12 +9,12 @@ use std::{
 };
 
 use futures_util::{
-    SinkExt, StreamExt, future,
+    SinkExt, StreamExt,
     stream::{self, BoxStream},
 };
 use quorate_metrics::Held;
 use quorate_rpc::{
-    Lane, NodeId, Service,
+    Frame, Lane, LinkError, NodeId, Service, chain,
     message::{Request, Response},
 };
 use tokio::time::timeout;
@@ -36,8 +36,8 @@ const READY_COUNT_MAX: usize = 64;
 /// A link that a peer opened.
 pub(crate) struct AcceptedLink {
     origin: Origin,
-    reader: FrameReader<Request>,
-    writer: FrameWriter<Response>,
+    reader: FrameReader<Frame<Request>>,
+    writer: FrameWriter<Frame<Response>>,
     log: Arc<LogBudget>,
     _permit: LinkPermit,
     _open: Held,
@@ -107,6 +107,12 @@ impl Origin {
         tracing::debug!(peer = %self.peer, address = %self.address, lane = ?self.lane, "{state}");
     }
 
+    /// The error, for the service.
+    fn link_error(&self, error: &FrameError) -> LinkError {
+        let Self { peer, address, .. } = self;
+        error.link_error(format!("peer {peer} at {address}: {}", chain(error)))
+    }
+
     /// A peer that went away is nothing to warn of; one that speaks garbage is.
     fn log_broken(&self, error: &FrameError, log: &LogBudget) {
         if error.is_disconnect() {
@@ -121,18 +127,26 @@ impl Origin {
     }
 }
 
-/// The requests on a link, until it ends, breaks, or `stop` is cancelled.
+/// The requests on a link, until it is lost, which is an error, or `stop` is cancelled.
 fn requests(
-    reader: FrameReader<Request>,
+    reader: FrameReader<Frame<Request>>,
     origin: Origin,
     log: Arc<LogBudget>,
     stop: CancellationToken,
-) -> BoxStream<'static, Request> {
-    reader
-        .scan((), move |(), request| {
-            let request = request.inspect_err(|error| origin.log_broken(error, &log));
-            future::ready(request.ok())
-        })
-        .take_until(stop.cancelled_owned())
-        .boxed()
+) -> BoxStream<'static, Result<Frame<Request>, LinkError>> {
+    stream::unfold(Some(reader), move |reader| {
+        let log = log.clone();
+        async move {
+            let mut reader = reader?;
+            let error = match reader.next().await {
+                Some(Ok(request)) => return Some((Ok(request), Some(reader))),
+                Some(Err(error)) => error,
+                None => FrameError::Closed,
+            };
+            origin.log_broken(&error, &log);
+            Some((Err(origin.link_error(&error)), None))
+        }
+    })
+    .take_until(stop.cancelled_owned())
+    .boxed()
 }

@@ -4,29 +4,25 @@ use std::{io, net::SocketAddr, sync::Arc};
 
 use futures_util::{SinkExt, StreamExt};
 use quorate_packet::PublicKey;
-use quorate_rpc::{Lane, NodeId};
+use quorate_rpc::{Lane, LogState, NodeId, message::WIRE_VERSIONS};
 use quorate_tls::KeyRejection;
 use tokio::{
-    net::{TcpStream, lookup_host},
-    sync::Semaphore,
+    net::TcpStream,
     time::{Instant, timeout, timeout_at},
 };
 use tokio_rustls::TlsConnector;
 
 use crate::{
     Credentials, Metrics, TransportConfig,
+    addresses::Addresses,
     frame::FrameError,
     greeting::{FrameReader, FrameWriter, Greeting, Hello, greeting_frames},
     metrics::DialFailure,
     socket,
 };
 
-/// How many names are looked up at one time. A lookup blocks a thread for as long as the system's
-/// resolver takes, whether anyone still waits for it or not, and threads are shared with the store.
-const LOOKUP_COUNT_MAX: usize = 8;
-
-/// Both halves of a connection on which greetings were exchanged.
-pub(crate) type Greeted = (FrameReader<Greeting>, FrameWriter<Hello>);
+/// Both halves of a connection on which greetings were exchanged, and what the peer said of its log.
+pub(crate) type Greeted = (FrameReader<Greeting>, FrameWriter<Hello>, LogState);
 
 /// Opens connections to peers.
 #[derive(Debug)]
@@ -34,7 +30,7 @@ pub(crate) struct Dialer {
     credentials: Credentials,
     config: TransportConfig,
     pub(crate) metrics: Metrics,
-    lookups: Arc<Semaphore>,
+    addresses: Addresses,
 }
 
 impl Dialer {
@@ -43,8 +39,14 @@ impl Dialer {
             credentials,
             config,
             metrics,
-            lookups: Arc::new(Semaphore::new(LOOKUP_COUNT_MAX)),
+            addresses: Addresses::of_system(),
         }
+    }
+
+    /// The same with another resolver.
+    #[cfg(test)]
+    pub(crate) fn with_addresses(self, addresses: Addresses) -> Self {
+        Self { addresses, ..self }
     }
 
     /// Where `peer` is: where the configuration says, or else at the address of the membership.
@@ -55,8 +57,22 @@ impl Dialer {
         }
     }
 
-    /// Opens a connection to `peer` at `address` and is welcomed there.
+    /// Opens a connection to `peer` at `address` and is welcomed there. After a failure the name is
+    /// looked up again, for the next dial: another host may have it now.
     pub(crate) async fn dial(
+        &self,
+        peer: NodeId,
+        address: &str,
+        lane: Lane,
+    ) -> Result<Greeted, DialError> {
+        let greeted = self.connect_and_greet(peer, address, lane).await;
+        if greeted.is_err() {
+            self.addresses.look_up(address);
+        }
+        greeted
+    }
+
+    async fn connect_and_greet(
         &self,
         peer: NodeId,
         address: &str,
@@ -93,18 +109,11 @@ impl Dialer {
         Err(failure)
     }
 
-    async fn resolve(&self, address: &str) -> io::Result<Vec<SocketAddr>> {
-        if let Ok(address) = address.parse() {
-            return Ok(vec![address]);
+    async fn resolve(&self, address: &str) -> Result<Arc<[SocketAddr]>, Arc<io::Error>> {
+        match address.parse() {
+            Ok(address) => Ok([address].into()),
+            Err(_) => self.addresses.of(address).await,
         }
-        let permit = self.lookups.clone().acquire_owned().await;
-        let address = address.to_owned();
-        let lookup = tokio::spawn(async move {
-            // Given back when the lookup ends, not when the caller gives up.
-            let _permit = permit;
-            lookup_host(address).await.map(Iterator::collect)
-        });
-        lookup.await.map_err(io::Error::other)?
     }
 
     async fn handshake(
@@ -124,7 +133,10 @@ impl Dialer {
             .await;
         // Even if the hello could not be sent: the peer may have said before why it went.
         match reader.next().await {
-            Some(Ok(Greeting::Welcome)) => Ok((reader, writer)),
+            Some(Ok(Greeting::Welcome { version, log })) if WIRE_VERSIONS.contains(&version) => {
+                Ok((reader, writer, log))
+            }
+            Some(Ok(Greeting::Welcome { version, .. })) => Err(DialError::WireVersion(version)),
             Some(Ok(Greeting::Refused(reason))) => Err(DialError::Refused(reason)),
             Some(Err(FrameError::Io(error))) => Err(DialError::tls(error)),
             Some(Err(error)) => Err(DialError::Greeting(error)),
@@ -140,7 +152,7 @@ impl Dialer {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DialError {
     #[error("its name cannot be resolved")]
-    Resolve(#[source] io::Error),
+    Resolve(#[source] Arc<io::Error>),
     #[error("its name was not resolved in time")]
     Unresolved,
     #[error("its name has no address")]
@@ -162,6 +174,8 @@ pub(crate) enum DialError {
     Closed,
     #[error("it answered with no greeting")]
     Greeting(#[source] FrameError),
+    #[error("it wants to speak wire version {0}, which this node does not")]
+    WireVersion(u16),
     #[error("it refused the link: {0}")]
     Refused(String),
     #[error("it connected and then did not answer in time")]
@@ -185,9 +199,11 @@ impl DialError {
             | Self::NoAddress
             | Self::Connect(_)
             | Self::Silent => DialFailure::Connect,
-            Self::OtherNode(_) | Self::Tls(_) | Self::Closed | Self::Greeting(_) => {
-                DialFailure::Tls
-            }
+            Self::OtherNode(_)
+            | Self::Tls(_)
+            | Self::Closed
+            | Self::Greeting(_)
+            | Self::WireVersion(_) => DialFailure::Tls,
             Self::NotAdmitted => DialFailure::NotAdmitted,
             Self::Refused(_) => DialFailure::Refused,
             Self::TimedOut => DialFailure::TimedOut,

@@ -1,9 +1,10 @@
-//! Frames: a length of 4 bytes, big-endian, and a message in postcard.
+//! Frames: a length of 4 bytes, big-endian, and what they hold.
 
 use std::{io, marker::PhantomData};
 
 use bytes::{BufMut, BytesMut};
 use quorate_metrics::Counter;
+use quorate_rpc::{DecodeError, Frame, LinkError, Tail};
 use serde::{Serialize, de::DeserializeOwned};
 use tokio_util::codec::{Decoder, Encoder, LengthDelimitedCodec};
 
@@ -24,7 +25,40 @@ pub(crate) struct FrameCounters {
     pub(crate) bytes: Counter,
 }
 
-/// Messages as frames.
+/// What a frame holds.
+pub(crate) trait Content: Sized {
+    /// Writes it behind what `buffer` holds.
+    fn encode(&self, buffer: &mut BytesMut) -> Result<(), postcard::Error>;
+
+    /// Reads it from a frame.
+    fn parse(frame: &[u8]) -> Result<Self, DecodeError>;
+}
+
+/// Number and message in postcard, and the tail up to the end of the frame.
+impl<T: Serialize + DeserializeOwned> Content for Frame<T> {
+    fn encode(&self, buffer: &mut BytesMut) -> Result<(), postcard::Error> {
+        write(&(self.id, &self.message), buffer)?;
+        write(&self.tail, buffer)
+    }
+
+    fn parse(frame: &[u8]) -> Result<Self, DecodeError> {
+        let ((id, message), tail) = parse_front(frame)?;
+        let tail = Tail::decode(tail)?;
+        Ok(Self { id, message, tail })
+    }
+}
+
+/// Writes a value in postcard behind what `buffer` holds.
+pub(crate) fn write(value: &impl Serialize, buffer: &mut BytesMut) -> Result<(), postcard::Error> {
+    postcard::to_io(value, buffer.writer()).map(drop)
+}
+
+/// Reads a value in postcard, and tells what is behind it.
+pub(crate) fn parse_front<T: DeserializeOwned>(frame: &[u8]) -> Result<(T, &[u8]), DecodeError> {
+    postcard::take_from_bytes(frame).map_err(|error| DecodeError(error.to_string()))
+}
+
+/// Frames that hold `T`s.
 #[derive(Debug)]
 pub(crate) struct FrameCodec<T> {
     frames: LengthDelimitedCodec,
@@ -53,14 +87,14 @@ impl<T> FrameCodec<T> {
     }
 }
 
-impl<T: Serialize> Encoder<T> for FrameCodec<T> {
+impl<T: Content> Encoder<T> for FrameCodec<T> {
     type Error = FrameError;
 
     /// Writes the message behind what `buffer` holds; when it fails, nothing.
     fn encode(&mut self, message: T, buffer: &mut BytesMut) -> Result<(), FrameError> {
         let start = buffer.len();
         buffer.put_bytes(0, LENGTH_SIZE);
-        let encoded = postcard::to_io(&message, buffer.writer()).map(drop);
+        let encoded = message.encode(buffer);
         let size = buffer.len() - start - LENGTH_SIZE;
         let size_max = self.frames.max_frame_length();
         let length = match (encoded, u32::try_from(size)) {
@@ -77,7 +111,7 @@ impl<T: Serialize> Encoder<T> for FrameCodec<T> {
     }
 }
 
-impl<T: DeserializeOwned> Decoder for FrameCodec<T> {
+impl<T: Content> Decoder for FrameCodec<T> {
     type Item = T;
     type Error = FrameError;
 
@@ -89,11 +123,7 @@ impl<T: DeserializeOwned> Decoder for FrameCodec<T> {
             return Ok(None);
         };
         self.count(frame.len());
-        match postcard::take_from_bytes(&frame) {
-            Ok((message, [])) => Ok(Some(message)),
-            Ok((_, rest)) => Err(FrameError::Rest(rest.len())),
-            Err(error) => Err(FrameError::Decode(error)),
-        }
+        T::parse(&frame).map(Some).map_err(FrameError::Decode)
     }
 }
 
@@ -107,9 +137,7 @@ pub(crate) enum FrameError {
     #[error("a frame is announced that is larger than {0} bytes")]
     TooLarge(usize),
     #[error("a frame holds no message of this wire version")]
-    Decode(#[source] postcard::Error),
-    #[error("a frame holds {0} bytes behind its message")]
-    Rest(usize),
+    Decode(#[source] DecodeError),
     #[error("a message takes {size} bytes, and a frame at most {size_max}")]
     Outgrown { size: usize, size_max: usize },
     #[error("a message cannot be encoded")]
@@ -123,6 +151,14 @@ impl FrameError {
             Self::Closed => true,
             Self::Io(error) => is_disconnect(error),
             _ => false,
+        }
+    }
+
+    /// The error for those who use the link, in these words.
+    pub(crate) fn link_error(&self, text: String) -> LinkError {
+        match self.is_disconnect() {
+            true => LinkError::Closed(text),
+            false => LinkError::Failed(text),
         }
     }
 }

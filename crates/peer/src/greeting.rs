@@ -1,7 +1,10 @@
 //! The first words on a link.
 
-use quorate_rpc::{Lane, message::WIRE_VERSION};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::{fmt, ops::RangeInclusive};
+
+use bytes::BytesMut;
+use quorate_rpc::{DecodeError, Lane, LogState, decode_padded, message::WIRE_VERSIONS};
+use serde::{Deserialize, Serialize};
 use tokio::{
     io::{ReadHalf, WriteHalf},
     net::TcpStream,
@@ -9,7 +12,10 @@ use tokio::{
 use tokio_rustls::TlsStream;
 use tokio_util::codec::{FramedRead, FramedWrite};
 
-use crate::{ClusterId, frame::FrameCodec};
+use crate::{
+    ClusterId,
+    frame::{Content, FrameCodec, parse_front, write},
+};
 
 /// The most that a greeting takes, in bytes. Of ours the longest is a rejection with its reason.
 const GREETING_SIZE_MAX: usize = 512;
@@ -24,7 +30,7 @@ pub(crate) type FrameReader<T> = FramedRead<ReadHalf<TlsStream<TcpStream>>, Fram
 pub(crate) type FrameWriter<T> = FramedWrite<WriteHalf<TlsStream<TcpStream>>, FrameCodec<T>>;
 
 /// Both halves of a connection on which no more than greetings is allowed yet.
-pub(crate) fn greeting_frames<In: DeserializeOwned, Out: Serialize>(
+pub(crate) fn greeting_frames<In: Content, Out: Content>(
     stream: impl Into<TlsStream<TcpStream>>,
 ) -> (FrameReader<In>, FrameWriter<Out>) {
     let (reader, writer) = tokio::io::split(stream.into());
@@ -35,11 +41,20 @@ pub(crate) fn greeting_frames<In: DeserializeOwned, Out: Serialize>(
 }
 
 /// What the node that connected says first. Its layout is the same in every wire version, so that
-/// nodes of different versions can tell each other so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// nodes of different versions can tell each other so:
+///
+/// ```text
+/// magic 8 bytes, lowest u16, cluster 32 bytes, lane u8, how much higher than lowest u16, …
+/// ```
+///
+/// in postcard. It grows only by fields at its end whose zero means what older nodes take for
+/// granted; zeros at the end are not sent, and what a node does not know is skipped. Nodes up to
+/// version 2 sent one version, read nothing behind the lane, and refuse this in words as long as
+/// only one version is spoken.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Hello {
     pub(crate) magic: [u8; 8],
-    pub(crate) wire_version: u16,
+    pub(crate) versions: RangeInclusive<u16>,
     pub(crate) cluster: ClusterId,
     pub(crate) lane: u8,
 }
@@ -48,47 +63,151 @@ impl Hello {
     pub(crate) fn new(cluster: ClusterId, lane: Lane) -> Self {
         Self {
             magic: MAGIC,
-            wire_version: WIRE_VERSION,
+            versions: WIRE_VERSIONS,
             cluster,
             lane: lane as u8,
         }
     }
 
-    /// Whether a node of `cluster` goes on, and on which lane.
-    pub(crate) fn check(&self, cluster: ClusterId) -> Result<Lane, Rejection> {
+    /// Whether a node of `cluster` that speaks `versions` goes on: on which lane, in which version.
+    pub(crate) fn check(
+        &self,
+        cluster: ClusterId,
+        versions: &RangeInclusive<u16>,
+    ) -> Result<(Lane, u16), Rejection> {
         if self.magic != MAGIC {
             return Err(Rejection::Magic);
         }
-        if self.wire_version != WIRE_VERSION {
-            return Err(Rejection::WireVersion(self.wire_version));
+        let version = *self.versions.end().min(versions.end());
+        if version < *self.versions.start().max(versions.start()) {
+            return Err(Rejection::WireVersion {
+                ours: Versions(versions.clone()),
+                theirs: Versions(self.versions.clone()),
+            });
         }
         if self.cluster != cluster {
             return Err(Rejection::Cluster);
         }
-        Lane::from_repr(self.lane).ok_or(Rejection::Lane(self.lane))
+        let lane = Lane::from_repr(self.lane).ok_or(Rejection::Lane(self.lane))?;
+        Ok((lane, version))
     }
 }
 
-/// The answer to a [`Hello`], with the same layout in every wire version.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What all versions say in a hello.
+#[derive(Serialize, Deserialize)]
+struct HelloFront {
+    magic: [u8; 8],
+    lowest: u16,
+    cluster: ClusterId,
+    lane: u8,
+}
+
+/// What they say behind it since version 3.
+#[derive(Serialize, Deserialize)]
+struct HelloRest {
+    above_lowest: u16,
+}
+
+impl Content for Hello {
+    fn encode(&self, buffer: &mut BytesMut) -> Result<(), postcard::Error> {
+        let (lowest, highest) = (*self.versions.start(), *self.versions.end());
+        let front = HelloFront {
+            magic: self.magic,
+            lowest,
+            cluster: self.cluster,
+            lane: self.lane,
+        };
+        write(&front, buffer)?;
+        let front_end = buffer.len();
+        let above_lowest = highest - lowest;
+        write(&HelloRest { above_lowest }, buffer)?;
+        let zeros = buffer[front_end..].iter().rev();
+        let zeros = zeros.take_while(|byte| **byte == 0).count();
+        buffer.truncate(buffer.len() - zeros);
+        Ok(())
+    }
+
+    fn parse(frame: &[u8]) -> Result<Self, DecodeError> {
+        let (front, rest) = parse_front::<HelloFront>(frame)?;
+        let HelloRest { above_lowest } = decode_padded(rest)?;
+        Ok(Self {
+            magic: front.magic,
+            versions: front.lowest..=front.lowest.saturating_add(above_lowest),
+            cluster: front.cluster,
+            lane: front.lane,
+        })
+    }
+}
+
+/// The answer to a [`Hello`], with the same layout in every wire version. It may grow at its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Greeting {
     /// The link is open.
-    Welcome,
+    Welcome {
+        /// The wire version that both speak from here on.
+        version: u16,
+        /// What is in the log of the node that welcomes.
+        log: LogState,
+    },
     /// The link is refused for the reason told, in words: a node need not know every reason that
     /// other versions have.
     Refused(String),
 }
 
+/// A [`Greeting`] as bytes.
+#[derive(Serialize, Deserialize)]
+enum GreetingLayout {
+    Welcome { version: u16, log: u8 },
+    Refused(String),
+}
+
+impl Content for Greeting {
+    fn encode(&self, buffer: &mut BytesMut) -> Result<(), postcard::Error> {
+        let layout = match self {
+            Self::Welcome { version, log } => GreetingLayout::Welcome {
+                version: *version,
+                log: *log as u8,
+            },
+            Self::Refused(reason) => GreetingLayout::Refused(reason.clone()),
+        };
+        write(&layout, buffer)
+    }
+
+    fn parse(frame: &[u8]) -> Result<Self, DecodeError> {
+        Ok(match parse_front(frame)?.0 {
+            GreetingLayout::Welcome { version, log } => Self::Welcome {
+                version,
+                // Whatever a later version has in its log: it has something.
+                log: LogState::from_repr(log).unwrap_or(LogState::More),
+            },
+            GreetingLayout::Refused(reason) => Self::Refused(reason),
+        })
+    }
+}
+
+/// Wire versions, in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Versions(pub(crate) RangeInclusive<u16>);
+
+impl fmt::Display for Versions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0.start(), self.0.end()) {
+            (lowest, highest) if lowest == highest => write!(f, "{lowest}"),
+            (lowest, highest) => write!(f, "{lowest} to {highest}"),
+        }
+    }
+}
+
 /// Why a node is turned away that is admitted by its key. Said to that node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Rejection {
     #[error("this is no greeting of a Quorate node")]
     Magic,
     #[error(
-        "it speaks wire version {WIRE_VERSION} and this node speaks {0}: run versions of Quorate \
-         that share one"
+        "it speaks wire version {ours} and this node speaks {theirs}: run versions of Quorate that \
+         share one"
     )]
-    WireVersion(u16),
+    WireVersion { ours: Versions, theirs: Versions },
     #[error(
         "it belongs to another cluster: the name and the founding nodes must be the same in both \
          configurations"
@@ -101,73 +220,5 @@ pub(crate) enum Rejection {
 }
 
 #[cfg(test)]
-mod tests {
-    use strum::VariantArray;
-
-    use super::*;
-
-    const HOME: ClusterId = ClusterId([7; 32]);
-
-    #[test]
-    fn a_hello_of_the_same_cluster_and_version_is_welcome() {
-        for &lane in Lane::VARIANTS {
-            assert_eq!(Hello::new(HOME, lane).check(HOME), Ok(lane));
-        }
-    }
-
-    #[test]
-    fn every_difference_is_a_rejection_of_its_own() {
-        let hello = Hello::new(HOME, Lane::Append);
-        let magic = Hello {
-            magic: *b"etcd raf",
-            ..hello
-        };
-        assert_eq!(magic.check(HOME), Err(Rejection::Magic));
-        let version = Hello {
-            wire_version: 9,
-            ..hello
-        };
-        assert_eq!(version.check(HOME), Err(Rejection::WireVersion(9)));
-        assert_eq!(hello.check(ClusterId([8; 32])), Err(Rejection::Cluster));
-        for lane in [5, 255] {
-            let hello = Hello { lane, ..hello };
-            assert_eq!(hello.check(HOME), Err(Rejection::Lane(lane)));
-        }
-    }
-
-    #[test]
-    fn the_layout_of_greetings_stays() {
-        let hello = Hello {
-            wire_version: 1,
-            ..Hello::new(HOME, Lane::Snapshot)
-        };
-        let expected = [b"quorate\n".as_slice(), &[1], &[7; 32], &[3]].concat();
-        assert_eq!(postcard::to_stdvec(&hello).unwrap(), expected);
-        let lanes = [
-            Lane::Append,
-            Lane::Control,
-            Lane::Forward,
-            Lane::Snapshot,
-            Lane::Pull,
-        ];
-        let numbers = lanes.map(|lane| Hello::new(HOME, lane).lane);
-        assert_eq!(numbers, [0, 1, 2, 3, 4]);
-        let refused = Greeting::Refused("no".to_owned());
-        assert_eq!(postcard::to_stdvec(&Greeting::Welcome).unwrap(), [0]);
-        assert_eq!(postcard::to_stdvec(&refused).unwrap(), [1, 2, b'n', b'o']);
-    }
-
-    #[test]
-    fn every_rejection_fits_a_greeting() {
-        for rejection in [
-            Rejection::Magic,
-            Rejection::WireVersion(u16::MAX),
-            Rejection::Cluster,
-            Rejection::Lane(u8::MAX),
-            Rejection::LinkCount,
-        ] {
-            let greeting = Greeting::Refused(rejection.to_string());
-            assert!(postcard::to_stdvec(&greeting).unwrap().len() <= GREETING_SIZE_MAX);
-        }
-    }
-}
+#[path = "greeting_tests.rs"]
+mod tests;

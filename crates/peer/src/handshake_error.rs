@@ -55,7 +55,7 @@ impl HandshakeError {
             Self::Hello(..) | Self::Rejected(_, Rejection::Magic | Rejection::Lane(_)) => {
                 HandshakeOutcome::Greeting
             }
-            Self::Rejected(_, Rejection::WireVersion(_)) => HandshakeOutcome::WireVersion,
+            Self::Rejected(_, Rejection::WireVersion { .. }) => HandshakeOutcome::WireVersion,
             Self::Rejected(_, Rejection::Cluster) => HandshakeOutcome::Cluster,
             Self::Rejected(_, Rejection::LinkCount) => HandshakeOutcome::LinkCount,
         }

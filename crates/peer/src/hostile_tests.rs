@@ -10,7 +10,7 @@ use std::{
 
 use futures_util::{SinkExt, StreamExt, stream};
 use prometheus::proto::Metric;
-use quorate_rpc::{Lane, LinkError, message::Response};
+use quorate_rpc::{Frame, Lane, LinkError, LogState, Tail, message::Response};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -32,7 +32,7 @@ async fn an_unknown_key_gets_nothing() {
     let bob = Node::bob(Echo).await;
     let mut stream = tls(MALLORY, bob.address()).await;
     // The refusal may be there before this is sent.
-    let hello = postcard::to_stdvec(&Hello::new(HOME, Lane::Append)).unwrap();
+    let hello = encoded(&Hello::new(HOME, Lane::Append));
     let _ = stream.write_all(&frame(&hello)).await;
     let (bytes, end) = rest(&mut stream).await;
     assert!(bytes.is_empty(), "not one byte, not even a version");
@@ -51,10 +51,14 @@ async fn a_peer_that_answers_garbage_is_given_up() {
         open(ALICE, fake_bob(garbage).await).await.err().unwrap();
     }
     // After the welcome.
-    let welcome = frame(&postcard::to_stdvec(&Greeting::Welcome).unwrap());
+    let log = LogState::More;
+    let welcome = frame(&encoded(&Greeting::Welcome { version: 3, log }));
     let address = fake_bob([welcome, frame(&[0xff; 30])].concat()).await;
     let mut link = open(ALICE, address).await.unwrap();
-    let LinkError(text) = next(&mut link).await.unwrap().unwrap_err();
+    let error = next(&mut link).await.unwrap().unwrap_err();
+    let LinkError::Failed(text) = error else {
+        panic!("{error}: it did not hang up")
+    };
     assert!(text.contains("holds no message"), "{text}");
     assert!(next(&mut link).await.is_none());
 }
@@ -100,11 +104,11 @@ async fn garbage_of_an_admitted_peer_is_dropped() {
 /// Says hello to Bob by hand and is welcomed.
 async fn welcomed(bob: &Node) -> client::TlsStream<TcpStream> {
     let mut stream = tls(ALICE, bob.address()).await;
-    let hello = postcard::to_stdvec(&Hello::new(HOME, Lane::Append)).unwrap();
+    let hello = encoded(&Hello::new(HOME, Lane::Append));
     stream.write_all(&frame(&hello)).await.unwrap();
-    let mut greeting = [0; 5];
+    let mut greeting = [0; 7];
     stream.read_exact(&mut greeting).await.unwrap();
-    assert_eq!(greeting, [0, 0, 0, 1, 0]);
+    assert_eq!(greeting[..6], [0, 0, 0, 3, 0, 3]);
     stream
 }
 
@@ -112,7 +116,15 @@ async fn welcomed(bob: &Node) -> client::TlsStream<TcpStream> {
 async fn garbage_on_an_open_link_ends_that_link_only() {
     let bob = Node::bob(Echo).await;
     let mut other = open(ALICE, bob.address()).await.unwrap();
-    for garbage in [frame(&[0xff; 40]), frame(&[]), frame(&[5, 0, 0])] {
+    let mut bad_tail = encoded(&request("fine"));
+    bad_tail.truncate(bad_tail.len() - Tail::default().encode().len());
+    bad_tail.extend([0xff; 40]);
+    for garbage in [
+        frame(&[0xff; 40]),
+        frame(&[]),
+        frame(&[5]),
+        frame(&bad_tail),
+    ] {
         let mut stream = welcomed(&bob).await;
         stream.write_all(&garbage).await.unwrap();
         assert!(rest(&mut stream).await.0.is_empty());
@@ -133,7 +145,7 @@ async fn an_oversized_frame_is_refused() {
 
     let mut link = open(ALICE, bob.address()).await.unwrap();
     let oversized = request(&"x".repeat(FRAME_SIZE_MAX));
-    let LinkError(text) = link.requests.send(oversized).await.unwrap_err();
+    let text = text(link.requests.send(oversized).await.unwrap_err());
     assert!(text.contains("a frame at most 8388608"), "{text}");
 }
 
@@ -201,7 +213,7 @@ async fn a_peer_has_so_many_links_and_no_more() {
     let bob = Node::bob_with(config, Echo).await;
     let first = open(ALICE, bob.address()).await.unwrap();
     let mut second = open(ALICE, bob.address()).await.unwrap();
-    let LinkError(text) = open(ALICE, bob.address()).await.err().unwrap();
+    let text = text(open(ALICE, bob.address()).await.err().unwrap());
     assert!(text.contains("as many links open as it allows"), "{text}");
     assert_eq!(bob.handshakes("link_count"), 1);
     assert_eq!(ask(&mut second, "and mine?").await, "and mine?");
@@ -222,7 +234,11 @@ async fn a_peer_that_does_not_read_is_cut_off() {
             let made = made.clone();
             let response = move || {
                 made.fetch_add(1, Ordering::Relaxed);
-                Response::Failed("x".repeat(RESPONSE_SIZE))
+                Frame {
+                    id: 0,
+                    message: Response::Failed("x".repeat(RESPONSE_SIZE)),
+                    tail: Tail::default(),
+                }
             };
             stream::repeat_with(response).boxed()
         })

@@ -1,16 +1,24 @@
 //! The transport between nodes: TLS by node keys, frames, and the structs of `quorate-rpc` in them.
 //!
 //! A link is one TCP connection for one lane between two nodes. Both have proved their keys before
-//! a byte of ours is spoken (`quorate-tls`); then the one that connected says which wire version,
-//! which cluster and which lane, and the other welcomes it or says why not. So a stranger learns no
-//! version and cannot make a node decode anything.
+//! a byte of ours is spoken (`quorate-tls`); then the one that connected says which wire versions it
+//! speaks, which cluster and which lane, and the other welcomes it in the highest version that both
+//! speak and tells what is in its log, or says why not. So a stranger learns no version and cannot
+//! make a node decode anything.
 //!
 //! ```text
 //! TLS handshake ── Hello ──▶           a stranger ends here, with an alert
 //!               ◀── Greeting ──        another version, another cluster: the reason, and the end
-//!                 Request ──▶          frames: length (4 bytes, big-endian), postcard
-//!               ◀── Response           one for each request, in order
+//!                 Request ──▶          frames: length (4 bytes, big-endian), number, message, tail
+//!               ◀── Response           one for each request, with its number, in any order
 //! ```
+//!
+//! # Versions
+//!
+//! The layout of the hello and of the greeting is the same in all versions: they grow only at their
+//! end, where older nodes skip what they do not know. So does the tail of a message, up to the end
+//! of its frame ([`Tail`](quorate_rpc::Tail)). The message in between is that of the version chosen,
+//! and nothing else may be in its place. All is in postcard.
 //!
 //! # Bounds
 //!
@@ -20,7 +28,8 @@
 //! from it only as the peer reads them; one that stops reading is cut off. One that vanished is
 //! noticed by TCP within seconds.
 //!
-//! Peers are found through the system's resolver at every dial, so that they may move.
+//! Peers are found through the system's resolver. A dial uses what it said last and does not wait
+//! for it; after a dial that fails it is asked again, so that peers may move.
 //!
 //! | piece | what it is |
 //! |---|---|
@@ -31,6 +40,7 @@
 //! | [`Metrics`] | what both sides count |
 
 mod accepted;
+mod addresses;
 mod config;
 mod credentials;
 mod dial;

@@ -1,15 +1,19 @@
 //! Links between nodes that mean well, over loopback.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
-
-use futures_util::{FutureExt, SinkExt, StreamExt, stream, stream::BoxStream};
-use prometheus::{Registry, proto::Metric};
-use quorate_rpc::{
-    Lane, Link, LinkError, Transport,
-    message::{Request, Response, WIRE_VERSION},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
+
+use futures_util::{FutureExt, SinkExt, StreamExt, stream};
+use prometheus::{Registry, proto::Metric};
+use quorate_rpc::{Frame, Lane, Link, LinkError, LogState, Tail, Transport, message::Response};
 use tokio::{
-    io::AsyncWriteExt,
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::Notify,
     time::timeout,
@@ -18,28 +22,44 @@ use tokio::{
 use crate::{
     ClusterId, Credentials, FRAME_SIZE_MAX, LinkServerConfig, Metrics, PeerTransport,
     TransportConfig,
-    greeting::{Greeting, Hello, Rejection},
+    addresses::Addresses,
+    dial::Dialer,
+    frame::Content,
+    greeting::{Greeting, Hello},
     test_nodes::*,
 };
 
 #[tokio::test]
-async fn requests_are_answered_in_order() {
+async fn requests_are_answered_with_their_numbers_and_tails() {
     let bob = Node::bob(Echo).await;
     let link = open(ALICE, bob.address()).await.unwrap();
     let Link {
         mut requests,
         mut responses,
+        log,
     } = link;
+    assert_eq!(log, LogState::Founding, "as the service said");
+    let tail = |number| Tail {
+        clock_ms: number,
+        ..Tail::default()
+    };
     let sending = async {
         for number in 0..500 {
-            requests.feed(request(&number.to_string())).await.unwrap();
+            let tail = tail(number);
+            let numbered = numbered(number, &number.to_string());
+            requests.feed(Frame { tail, ..numbered }).await.unwrap();
         }
         requests.flush().await.unwrap();
     };
     let hearing = async {
         for number in 0..500 {
             let response = responses.next().await.unwrap().unwrap();
-            assert_eq!(response, Response::Failed(number.to_string()));
+            let expected = Frame {
+                id: number,
+                message: Response::Failed(number.to_string()),
+                tail: tail(number),
+            };
+            assert_eq!(response, expected);
         }
     };
     timeout(TIMEOUT, async { tokio::join!(sending, hearing) })
@@ -50,8 +70,8 @@ async fn requests_are_answered_in_order() {
 #[tokio::test]
 async fn requests_do_not_wait_for_earlier_responses() {
     // Answers nothing before it has ten requests.
-    let service = Serve(|requests: BoxStream<'static, Request>| {
-        requests
+    let service = Serve(|requests| {
+        read(requests)
             .chunks(10)
             .flat_map(|ten| stream::iter(ten).map(echo))
             .boxed()
@@ -88,7 +108,8 @@ async fn a_link_counts_as_open_at_both_ends_while_it_lives() {
     let Link {
         requests,
         responses,
-    } = opened.await.map_err(|e| e.0).unwrap();
+        ..
+    } = opened.await.map_err(text).unwrap();
     assert_eq!(open(&registry, "dialed", "control"), 1.0);
     eventually("the other end counts it too", || {
         open(&bob.registry, "accepted", "control") == 1.0
@@ -107,7 +128,7 @@ async fn a_link_counts_as_open_at_both_ends_while_it_lives() {
 async fn large_messages_pass_both_ways() {
     let bob = Node::bob(Echo).await;
     let mut link = open(ALICE, bob.address()).await.unwrap();
-    let text = "x".repeat(FRAME_SIZE_MAX - 16);
+    let text = "x".repeat(FRAME_SIZE_MAX - 64);
     assert!(ask(&mut link, &text).await == text);
     assert_eq!(ask(&mut link, "and small ones").await, "and small ones");
 }
@@ -115,7 +136,7 @@ async fn large_messages_pass_both_ways() {
 #[tokio::test]
 async fn a_node_that_is_not_admitted_is_told_to_be_added() {
     let bob = Node::bob(Echo).await;
-    let LinkError(text) = open(MALLORY, bob.address()).await.err().unwrap();
+    let text = text(open(MALLORY, bob.address()).await.err().unwrap());
     assert!(text.contains("does not know this node's key"), "{text}");
     assert!(text.contains(&id(BOB).to_string()), "{text}");
     assert!(text.contains(&bob.address().to_string()), "{text}");
@@ -126,7 +147,7 @@ async fn another_node_at_the_address_is_named() {
     let bob = Node::bob(Echo).await;
     let address = bob.address().to_string();
     let opened = transport(ALICE).open(id(MALLORY), address, Lane::Append);
-    let LinkError(text) = opened.await.err().unwrap();
+    let text = text(opened.await.err().unwrap());
     let expected = format!("another node is there: {}", id(BOB));
     assert!(text.contains(&expected), "{text}");
 }
@@ -143,7 +164,7 @@ async fn a_node_of_another_cluster_is_told_so() {
         Metrics::register(&Registry::new()).unwrap(),
     );
     let opened = alice.open(id(BOB), bob.address().to_string(), Lane::Control);
-    let LinkError(text) = opened.await.err().unwrap();
+    let text = text(opened.await.err().unwrap());
     assert!(text.contains("it belongs to another cluster"), "{text}");
     assert!(text.contains(&id(BOB).to_string()), "{text}");
     assert!(text.contains(&bob.address().to_string()), "{text}");
@@ -154,30 +175,57 @@ async fn a_node_of_another_cluster_is_told_so() {
 async fn a_node_of_another_wire_version_is_told_both() {
     let bob = Node::bob(Echo).await;
     let mut stream = tls(ALICE, bob.address()).await;
-    let hello = Hello {
-        wire_version: 9,
-        ..Hello::new(HOME, Lane::Append)
-    };
-    let hello = frame(&postcard::to_stdvec(&hello).unwrap());
-    stream.write_all(&hello).await.unwrap();
+    // As version 2 said it.
+    let hello = [b"quorate\n".as_slice(), &[2], &HOME.0, &[0]].concat();
+    stream.write_all(&frame(&hello)).await.unwrap();
     let (bytes, _) = rest(&mut stream).await;
-    let greeting = postcard::from_bytes(&bytes[4..]).unwrap();
+    let greeting = Greeting::parse(&bytes[4..]).unwrap();
     let Greeting::Refused(reason) = greeting else {
-        panic!("version 9 is welcome")
+        panic!("version 2 is welcome")
     };
-    assert_eq!(reason, Rejection::WireVersion(9).to_string());
-    assert!(reason.contains(&format!(
-        "wire version {WIRE_VERSION} and this node speaks 9"
-    )));
+    let told = "wire version 3 and this node speaks 2: run versions";
+    assert!(reason.contains(told), "{reason}");
     assert_eq!(bob.handshakes("wire_version"), 1);
     bob.expect_alive().await;
 }
 
 #[tokio::test]
+async fn a_node_that_speaks_later_versions_too_is_welcome_in_ours() {
+    let bob = Node::bob(Echo).await;
+    let mut stream = tls(ALICE, bob.address()).await;
+    let hello = Hello {
+        versions: 3..=9,
+        ..Hello::new(HOME, Lane::Append)
+    };
+    // With something that only later versions know.
+    let hello = [encoded(&hello), vec![7; 20]].concat();
+    stream.write_all(&frame(&hello)).await.unwrap();
+    let mut greeting = [0; 7];
+    stream.read_exact(&mut greeting).await.unwrap();
+    assert_eq!(greeting, [0, 0, 0, 3, 0, 3, LogState::Founding as u8]);
+    // A request with a longer tail than ours, and its response.
+    let request = [encoded(&numbered(5, "grown")), vec![1; 50]].concat();
+    stream.write_all(&frame(&request)).await.unwrap();
+    let expected = frame(&encoded(&echo(numbered(5, "grown"))));
+    let mut response = vec![0; expected.len()];
+    stream.read_exact(&mut response).await.unwrap();
+    assert_eq!(response, expected);
+}
+
+#[tokio::test]
+async fn a_welcome_in_a_version_that_was_not_offered_is_refused() {
+    let log = LogState::More;
+    let welcome = Greeting::Welcome { version: 4, log };
+    let address = fake_bob(frame(&encoded(&welcome))).await;
+    let text = text(open(ALICE, address).await.err().unwrap());
+    assert!(text.contains("wire version 4"), "{text}");
+}
+
+#[tokio::test]
 async fn a_refusal_reaches_the_node_that_dialed() {
     let refused = Greeting::Refused("for a reason of a later version".to_owned());
-    let address = fake_bob(frame(&postcard::to_stdvec(&refused).unwrap())).await;
-    let LinkError(text) = open(ALICE, address).await.err().unwrap();
+    let address = fake_bob(frame(&encoded(&refused))).await;
+    let text = text(open(ALICE, address).await.err().unwrap());
     let expected = format!(
         "peer {} at {address}: it refused the link: for a reason of a later version",
         id(BOB)
@@ -192,12 +240,15 @@ async fn a_link_whose_server_goes_away_ends_with_an_error() {
     let mut link = open(ALICE, address).await.unwrap();
     assert_eq!(ask(&mut link, "one").await, "one");
     bob.server.shutdown().await;
-    let LinkError(text) = next(&mut link).await.unwrap().unwrap_err();
+    let error = next(&mut link).await.unwrap().unwrap_err();
+    let LinkError::Closed(text) = error else {
+        panic!("it was the server that went: {error}")
+    };
     assert!(text.contains("closed the link"), "{text}");
     assert!(text.contains(&address.to_string()), "{text}");
     assert!(next(&mut link).await.is_none(), "nothing comes after it");
 
-    let LinkError(text) = open(ALICE, address).await.err().unwrap();
+    let text = crate::test_nodes::text(open(ALICE, address).await.err().unwrap());
     assert!(text.contains("it cannot be reached"), "{text}");
 }
 
@@ -214,9 +265,9 @@ async fn shutdown_answers_what_was_read_and_frees_the_address() {
     let (read, go_on) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let service = {
         let (read, go_on) = (read.clone(), go_on.clone());
-        Serve(move |requests: BoxStream<'static, Request>| {
+        Serve(move |requests| {
             let (read, go_on) = (read.clone(), go_on.clone());
-            requests
+            crate::test_nodes::read(requests)
                 .then(move |request| {
                     let (read, go_on) = (read.clone(), go_on.clone());
                     async move {
@@ -251,9 +302,7 @@ async fn shutdown_answers_what_was_read_and_frees_the_address() {
 
 #[tokio::test]
 async fn shutdown_cuts_off_a_service_that_hangs() {
-    let service = Serve(|requests: BoxStream<'static, Request>| {
-        requests.then(|_| std::future::pending()).boxed()
-    });
+    let service = Serve(|requests| read(requests).then(|_| std::future::pending()).boxed());
     let config = LinkServerConfig {
         drain_timeout: Duration::from_millis(10),
         ..LinkServerConfig::default()
@@ -282,7 +331,7 @@ async fn a_configured_address_goes_before_that_of_the_membership() {
     let mut link = alice
         .open(id(BOB), nowhere, Lane::Forward)
         .await
-        .map_err(|error| error.0)
+        .map_err(text)
         .unwrap();
     assert_eq!(ask(&mut link, "found").await, "found");
 }
@@ -290,100 +339,97 @@ async fn a_configured_address_goes_before_that_of_the_membership() {
 #[tokio::test]
 async fn an_address_that_is_none_is_named() {
     let opened = transport(ALICE).open(id(BOB), "no-port".to_owned(), Lane::Append);
-    let LinkError(text) = opened.await.err().unwrap();
+    let text = text(opened.await.err().unwrap());
     assert!(text.contains("at no-port"), "{text}");
     assert!(text.contains("cannot be resolved"), "{text}");
 }
 
+/// Dials wait for the resolver at most until there is an answer of before.
 #[tokio::test]
-async fn a_dial_outlives_a_caller_that_gives_up() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap().to_string();
-    let alice = transport(ALICE);
-    let hello_read = Arc::new(Notify::new());
-    let greet = Arc::new(Notify::new());
-    let bob = {
-        let (hello_read, greet) = (hello_read.clone(), greet.clone());
-        tokio::spawn(async move {
-            let mut stream = accept_as_bob(&listener).await;
-            hello_read.notify_one();
-            greet.notified().await;
-            stream.write_all(&[0, 0, 0, 1, 0]).await.unwrap();
-            (stream, listener)
-        })
-    };
-    // A caller that leaves when the hello is out.
-    tokio::select! {
-        _ = alice.open(id(BOB), address.clone(), Lane::Control) => panic!("nobody has greeted"),
-        () = hello_read.notified() => {}
-    }
-    greet.notify_one();
-    // The next one gets that very connection: nobody accepts another.
-    let opened = alice.open(id(BOB), address, Lane::Control);
-    timeout(TIMEOUT, opened)
-        .await
-        .unwrap()
-        .map_err(|e| e.0)
-        .unwrap();
-    drop(bob.await.unwrap());
-}
-
-#[tokio::test]
-async fn a_dial_to_a_former_address_is_not_waited_for() {
-    // Accepts in the kernel and says nothing.
-    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+async fn a_dial_does_not_wait_for_a_resolver_that_hangs() {
     let bob = Node::bob(Echo).await;
-    let alice = transport(ALICE);
-    let former = silent.local_addr().unwrap().to_string();
-    tokio::select! {
-        _ = alice.open(id(BOB), former, Lane::Append) => panic!("nobody answers there"),
-        accepted = silent.accept() => drop(accepted.unwrap().1),
-    }
-    let opened = alice.open(id(BOB), bob.address().to_string(), Lane::Append);
-    let mut link = opened.await.map_err(|e| e.0).unwrap();
-    assert_eq!(ask(&mut link, "moved").await, "moved");
-}
-
-#[tokio::test]
-async fn a_link_nobody_takes_over_ends_with_the_transport() {
-    let bob = Node::bob(Echo).await;
-    let alice = transport(ALICE);
-    let opened = alice.open(id(BOB), bob.address().to_string(), Lane::Control);
-    assert!(opened.now_or_never().is_none(), "the dial has only begun");
-    eventually("the dial goes on", || bob.links_open() == 1).await;
-    drop(alice);
-    eventually("the link is closed", || bob.links_open() == 0).await;
-}
-
-#[tokio::test]
-async fn a_failure_of_an_abandoned_dial_is_not_handed_on() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let registry = Registry::new();
-    let alice = PeerTransport::new(
-        credentials(ALICE),
-        TransportConfig::new(BTreeMap::new()),
-        Metrics::register(&registry).unwrap(),
-    );
-    // The caller leaves, then the node that was dialed goes away.
-    let stream = tokio::select! {
-        _ = alice.open(id(BOB), address.to_string(), Lane::Control) => panic!("nobody has greeted"),
-        stream = accept_as_bob(&listener) => stream,
+    let address = bob.address();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    let lookup = move |_| {
+        let first = count.fetch_add(1, Ordering::Relaxed) == 0;
+        async move {
+            match first {
+                true => Ok(vec![address]),
+                false => std::future::pending().await,
+            }
+        }
+        .boxed()
     };
-    drop((stream, listener));
-    let failures = || {
-        let value = |metric: &Metric| metric.get_counter().get_value();
-        figure(
-            &registry,
-            "quorate_peer_dial_failures_total",
-            |_| true,
-            value,
-        )
-    };
-    eventually("the dial has failed", || failures() == 1.0).await;
-    // It is back when the next caller comes.
+    let metrics = Metrics::register(&Registry::new()).unwrap();
+    let config = TransportConfig::new(BTreeMap::new());
+    let dialer = Dialer::new(credentials(ALICE), config, metrics);
+    let alice = PeerTransport::of(dialer.with_addresses(Addresses::new(Arc::new(lookup))));
+    let open = || alice.open(id(BOB), "bob:1".to_owned(), Lane::Control);
+    open().await.map_err(text).unwrap();
+
+    bob.server.shutdown().await;
+    assert!(open().await.is_err(), "nobody is there");
+    assert_eq!(asked.load(Ordering::Relaxed), 2, "it may have moved");
     let _bob = Node::bob_at(address, LinkServerConfig::default(), Echo).await;
-    let opened = alice.open(id(BOB), address.to_string(), Lane::Control);
-    let mut link = opened.await.map_err(|e| e.0).unwrap();
-    assert_eq!(ask(&mut link, "back").await, "back");
+    let opened = timeout(TIMEOUT, open()).await.expect("a dial ends");
+    let mut link = opened.map_err(text).unwrap();
+    assert_eq!(ask(&mut link, "found").await, "found");
+}
+
+/// All addresses of a cluster may change at once.
+#[tokio::test]
+async fn a_peer_that_moved_is_found_after_a_dial_that_failed() {
+    let bob = Node::bob(Echo).await;
+    let moved_to = bob.address();
+    let nowhere = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let former = nowhere.local_addr().unwrap();
+    drop(nowhere);
+    let asked = AtomicUsize::new(0);
+    let lookup = move |_| {
+        let first = asked.fetch_add(1, Ordering::Relaxed) == 0;
+        let found = if first { former } else { moved_to };
+        async move { Ok(vec![found]) }.boxed()
+    };
+    let metrics = Metrics::register(&Registry::new()).unwrap();
+    let config = TransportConfig::new(BTreeMap::new());
+    let dialer = Dialer::new(credentials(ALICE), config, metrics);
+    let alice = PeerTransport::of(dialer.with_addresses(Addresses::new(Arc::new(lookup))));
+    let open = || alice.open(id(BOB), "bob:1".to_owned(), Lane::Control);
+    assert!(open().await.is_err(), "the former address");
+    let found = async { while open().await.is_err() {} };
+    timeout(TIMEOUT, found)
+        .await
+        .expect("it is looked up again");
+}
+
+#[tokio::test]
+async fn a_service_is_told_whether_the_peer_or_its_own_node_ended_a_link() {
+    let (ends, mut ended) = tokio::sync::mpsc::unbounded_channel();
+    let service = Serve(move |requests: Requests| {
+        let ends = ends.clone();
+        requests
+            .map(Some)
+            .chain(stream::iter([None]))
+            .filter_map(move |request| {
+                let closed = matches!(request, Some(Err(LinkError::Closed(_))));
+                let own = request.is_none();
+                if closed || own {
+                    ends.send(closed).unwrap();
+                }
+                std::future::ready(None)
+            })
+            .boxed()
+    });
+    let bob = Node::bob(service).await;
+    let link = open(ALICE, bob.address()).await.unwrap();
+    drop(link);
+    let first = timeout(TIMEOUT, ended.recv()).await.unwrap();
+    assert_eq!(first, Some(true), "Alice closed it");
+    assert_eq!(ended.recv().await, Some(false), "and then it ended");
+
+    let _link = open(ALICE, bob.address()).await.unwrap();
+    bob.server.shutdown().await;
+    let own = timeout(TIMEOUT, ended.recv()).await.unwrap();
+    assert_eq!(own, Some(false), "Bob closed it");
 }

@@ -9,7 +9,7 @@ use std::{
 use futures_util::{SinkExt, StreamExt, stream};
 use quorate_metrics::Held;
 use quorate_rpc::{
-    Lane, Link, LinkError, NodeId, chain,
+    Frame, Lane, Link, LinkError, NodeId, chain,
     message::{Request, Response},
 };
 
@@ -63,13 +63,13 @@ impl Remote {
         }
     }
 
-    fn link(self, (reader, writer): Greeted, metrics: &Metrics) -> Link {
+    fn link(self, (reader, writer, log): Greeted, metrics: &Metrics) -> Link {
         let lane = self.lane;
         let (read, written) = (metrics.read(lane), metrics.written(lane));
         let reader =
-            reader.map_decoder(|_| FrameCodec::<Response>::new(FRAME_SIZE_MAX, Some(read)));
-        let writer =
-            writer.map_encoder(|_| FrameCodec::<Request>::new(FRAME_SIZE_MAX, Some(written)));
+            reader.map_decoder(|_| FrameCodec::<Frame<Response>>::new(FRAME_SIZE_MAX, Some(read)));
+        let writer = writer
+            .map_encoder(|_| FrameCodec::<Frame<Request>>::new(FRAME_SIZE_MAX, Some(written)));
         // The link is open while either half of it is held.
         let open = Held::new(metrics.links_open.of(Direction::Dialed).of(lane));
         let remote = Arc::new((self, open));
@@ -90,6 +90,7 @@ impl Remote {
         Link {
             requests: Box::pin(requests),
             responses: responses.boxed(),
+            log,
         }
     }
 
@@ -102,7 +103,7 @@ impl Remote {
 
     /// Says what the failure of a dial is to callers.
     fn on_unreachable(&self, error: &DialError) -> LinkError {
-        let (error, lane) = (self.error(error), self.lane);
+        let (error, lane) = (LinkError::Failed(self.text(error)), self.lane);
         match self.log_change(LinkState::Unreachable) {
             Some(unlogged) => {
                 tracing::warn!(%error, ?lane, unlogged, "a peer is out of reach");
@@ -114,11 +115,12 @@ impl Remote {
 
     /// Says what the end of a link is to callers.
     fn on_lost(&self, error: &FrameError) -> LinkError {
-        let error = match error.is_disconnect() {
+        // However it went: what matters is who went.
+        let told = match error.is_disconnect() {
             true => &FrameError::Closed,
             false => error,
         };
-        let (error, lane) = (self.error(error), self.lane);
+        let (error, lane) = (error.link_error(self.text(told)), self.lane);
         if let Some(unlogged) = self.log_change(LinkState::Lost) {
             tracing::info!(%error, ?lane, unlogged, "the link to a peer is lost");
         }
@@ -137,8 +139,8 @@ impl Remote {
     }
 
     /// The error with its sources, and where it happened.
-    fn error(&self, error: &dyn Error) -> LinkError {
+    fn text(&self, error: &dyn Error) -> String {
         let Self { peer, address, .. } = self;
-        LinkError(format!("peer {peer} at {address}: {}", chain(error)))
+        format!("peer {peer} at {address}: {}", chain(error))
     }
 }

@@ -4,7 +4,7 @@ use std::{error::Error, net::SocketAddr, sync::Arc, time::Instant};
 
 use futures_util::{SinkExt, StreamExt};
 use quorate_listener::{Limits, Listener, Name, Protocol, Server};
-use quorate_rpc::{NodeId, Service};
+use quorate_rpc::{NodeId, Service, message::WIRE_VERSIONS};
 use quorate_tls::Admit;
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::TlsAcceptor;
@@ -123,11 +123,12 @@ impl LinkServer {
             Some(Err(error)) => return Err(HandshakeError::Hello(peer, error)),
             None => return Err(HandshakeError::Closed),
         };
-        let admitted = hello.check(self.cluster).and_then(|lane| {
+        let checked = hello.check(self.cluster, &WIRE_VERSIONS);
+        let admitted = checked.and_then(|(lane, version)| {
             let permit = self.permits.try_acquire(peer);
-            Ok((lane, permit.ok_or(Rejection::LinkCount)?))
+            Ok((lane, version, permit.ok_or(Rejection::LinkCount)?))
         });
-        let (lane, permit) = match admitted {
+        let (lane, version, permit) = match admitted {
             Ok(admitted) => admitted,
             Err(rejection) => {
                 // The rejection counts, whether the peer heard it or not.
@@ -136,7 +137,8 @@ impl LinkServer {
                 return Err(HandshakeError::Rejected(peer, rejection));
             }
         };
-        let welcomed = writer.send(Greeting::Welcome).await;
+        let log = self.service.log_state();
+        let welcomed = writer.send(Greeting::Welcome { version, log }).await;
         welcomed.map_err(|error| HandshakeError::Hello(peer, error))?;
         let origin = Origin {
             peer,

@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt, StreamExt, stream::BoxStream};
 use prometheus::{Registry, proto::Metric};
 use quorate_listener::{Listener, Server};
 use quorate_rpc::{
-    Lane, Link, LinkError, NodeId, Service, Transport,
+    Frame, Lane, Link, LinkError, LogState, NodeId, Service, Tail, Transport,
     message::{Request, Response},
 };
 use quorate_tls::{Admit, Identity};
@@ -20,6 +20,7 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
 use crate::{
     ClusterId, Credentials, LinkServer, LinkServerConfig, Metrics, PeerTransport, TransportConfig,
+    frame::Content,
 };
 
 /// Longer than anything here takes on a busy machine.
@@ -133,26 +134,53 @@ pub(crate) async fn eventually(label: &str, condition: impl Fn() -> bool) {
 pub(crate) struct Echo;
 
 impl Service for Echo {
+    fn log_state(&self) -> LogState {
+        LogState::Founding
+    }
+
     fn serve(
         self: Arc<Self>,
         peer: NodeId,
         _lane: Lane,
-        requests: BoxStream<'static, Request>,
-    ) -> BoxStream<'static, Response> {
+        requests: Requests,
+    ) -> BoxStream<'static, Frame<Response>> {
         assert_eq!(peer, id(ALICE), "a service sees peers that are admitted");
-        requests.map(echo).boxed()
+        read(requests).map(echo).boxed()
     }
 }
 
-pub(crate) fn request(text: &str) -> Request {
-    Request::Propose(Bytes::copy_from_slice(text.as_bytes()))
+/// What a service is given.
+pub(crate) type Requests = BoxStream<'static, Result<Frame<Request>, LinkError>>;
+
+/// The requests until the link ends.
+pub(crate) fn read(requests: Requests) -> BoxStream<'static, Frame<Request>> {
+    requests
+        .take_while(|request| std::future::ready(request.is_ok()))
+        .filter_map(|request| std::future::ready(request.ok()))
+        .boxed()
 }
 
-pub(crate) fn echo(request: Request) -> Response {
-    let Request::Propose(text) = request else {
+pub(crate) fn request(text: &str) -> Frame<Request> {
+    numbered(0, text)
+}
+
+pub(crate) fn numbered(id: u64, text: &str) -> Frame<Request> {
+    Frame {
+        id,
+        message: Request::Propose(Bytes::copy_from_slice(text.as_bytes())),
+        tail: Tail::default(),
+    }
+}
+
+pub(crate) fn echo(request: Frame<Request>) -> Frame<Response> {
+    let Request::Propose(text) = request.message else {
         panic!("no test sends {request:?}")
     };
-    Response::Failed(String::from_utf8(text.to_vec()).unwrap())
+    Frame {
+        id: request.id,
+        message: Response::Failed(String::from_utf8(text.to_vec()).unwrap()),
+        tail: request.tail,
+    }
 }
 
 /// A service made of a function.
@@ -160,14 +188,18 @@ pub(crate) struct Serve<F>(pub(crate) F);
 
 impl<F> Service for Serve<F>
 where
-    F: Fn(BoxStream<'static, Request>) -> BoxStream<'static, Response> + Send + Sync + 'static,
+    F: Fn(Requests) -> BoxStream<'static, Frame<Response>> + Send + Sync + 'static,
 {
+    fn log_state(&self) -> LogState {
+        LogState::Empty
+    }
+
     fn serve(
         self: Arc<Self>,
         _peer: NodeId,
         _lane: Lane,
-        requests: BoxStream<'static, Request>,
-    ) -> BoxStream<'static, Response> {
+        requests: Requests,
+    ) -> BoxStream<'static, Frame<Response>> {
         self.0(requests)
     }
 }
@@ -194,12 +226,15 @@ pub(crate) async fn ask(link: &mut Link, text: &str) -> String {
 
 pub(crate) async fn hear(link: &mut Link) -> String {
     match next(link).await {
-        Some(Ok(Response::Failed(text))) => text,
+        Some(Ok(Frame {
+            message: Response::Failed(text),
+            ..
+        })) => text,
         other => panic!("{other:?} instead of an echo"),
     }
 }
 
-pub(crate) async fn next(link: &mut Link) -> Option<Result<Response, LinkError>> {
+pub(crate) async fn next(link: &mut Link) -> Option<Result<Frame<Response>, LinkError>> {
     timeout(TIMEOUT, link.responses.next())
         .await
         .expect("a link answers or ends")
@@ -215,6 +250,18 @@ pub(crate) async fn tls(name: u8, address: SocketAddr) -> client::TlsStream<TcpS
         )
         .await
         .unwrap()
+}
+
+/// What is in a frame that holds this.
+pub(crate) fn encoded(content: &impl Content) -> Vec<u8> {
+    let mut buffer = BytesMut::new();
+    content.encode(&mut buffer).unwrap();
+    buffer.to_vec()
+}
+
+/// The words of an error.
+pub(crate) fn text(error: LinkError) -> String {
+    error.to_string()
 }
 
 pub(crate) fn frame(body: &[u8]) -> Vec<u8> {

@@ -71,7 +71,7 @@ pub(crate) struct RunningNode {
     admin: quorate_http::Server,
     /// Ends after all that runs on it.
     _replication: ReplicationThread,
-    _data_dir: DataDir,
+    _data_dir: Arc<DataDir>,
 }
 
 impl RunningNode {
@@ -120,7 +120,8 @@ impl RunningNode {
         let replication = ReplicationThread::spawn().context("the thread of replication")?;
         let opening = open_node(starting, raft_config, transport, metrics);
         let node = replication.run(opening).await??;
-        data_dir.claim(&cluster)?;
+        let data_dir = Arc::new(data_dir);
+        tokio::spawn(claim(node.clone(), data_dir.clone(), cluster));
         let members: Vec<PublicKey> = voters.keys().map(|id| id.0).collect();
         let admit = Arc::new(move |key: &PublicKey| *key != own && members.contains(key));
         let (config_of_peers, service) = (config.peer.clone(), node.service());
@@ -191,6 +192,18 @@ async fn open_node(
         let context = format!("the node in {dir} cannot be opened{}", hint(&error));
         anyhow::Error::new(error).context(context)
     })
+}
+
+/// Notes whose data this is once the node has a part in the cluster: from then on its log must not
+/// be empty. Should the process stop in between, the node is asked by the others' logs instead.
+async fn claim(node: Arc<Node>, data_dir: Arc<DataDir>, cluster: Cluster) {
+    node.joined().await;
+    if let Err(error) = data_dir.claim(&cluster) {
+        tracing::error!(
+            error = format!("{error:#}"),
+            "the data is not marked as this cluster's"
+        );
+    }
 }
 
 /// Where to read on, if it is the data that keeps a node from opening.

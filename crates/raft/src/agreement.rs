@@ -70,8 +70,8 @@ impl Agreement {
     fn due(&self) -> Option<Command> {
         let meta = self.applied.borrow();
         let ClusterState { level, capacity } = meta.cluster;
-        let common = common_level(&members(&meta), &self.levels.borrow())?;
-        if common > level {
+        let common = common_level(&members(&meta), &self.levels.borrow());
+        if let Some(common) = common.filter(|common| *common > level) {
             Some(Command::RaiseLevel(common))
         } else if capacity.is_none() && level >= Level::CAPACITY {
             Some(Command::SetCapacity(self.config.capacity()))

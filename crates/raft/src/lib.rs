@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! put ── Puts ── batch ──┬─ this node leads ───────────────── proposer ── log ── apply ── answer
-//!                        └─ another leads ── Forwarder ── its proposer        └── (each node)
+//!                        └─ another leads ── Peers ── its proposer            └── (each node)
 //! ```
 //!
 //! The node that took the PUT answers once *it* has applied the entry. An attempt that surely failed
@@ -31,11 +31,13 @@
 //! |---|---|
 //! | [`Node`], `replica` | Raft, log and store put together; the node as fronts see it |
 //! | `adapters` | openraft over log, store and transport: the only folder that knows openraft |
-//! | `puts`, `write_path`, `forward`, `pipelined_link` | the path of a PUT into the log |
+//! | `puts`, `write_path` | the path of a PUT into the log |
 //! | `read_index` | linearizable reads |
+//! | `peers`, `peer_link`, `connection`, `presence` | links to all peers that are kept open, and their requests in flight |
+//! | `exchange` | what nodes tell each other of themselves on the way |
 //! | `service` | what peers are answered |
 //! | `leadership` | who leads, and who shall lead next |
-//! | `opening`, `pull`, `starting`, `recovery` | the way from a start to the first read |
+//! | `opening`, `pull`, `founding`, `starting`, `recovery` | the way from a start to the first read |
 //! | `agreement`, `checkpoint`, `scrub`, `expiry`, `clock` | what a node does unasked |
 
 mod adapters;
@@ -43,15 +45,18 @@ mod agreement;
 mod checkpoint;
 mod clock;
 mod config;
+mod connection;
 mod error;
 mod exchange;
 mod expiry;
-mod forward;
+mod founding;
 mod leadership;
 mod metrics;
 mod node;
 mod opening;
-mod pipelined_link;
+mod peer_link;
+mod peers;
+mod presence;
 mod pull;
 mod puts;
 mod read_index;

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use quorate_replica::NotReady;
-use quorate_rpc::{Service, Transport, chain};
+use quorate_rpc::{LogState, Service, Transport, chain};
 use quorate_store::{Extent, Pace, Store};
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 
@@ -15,16 +15,21 @@ use crate::{
     adapters::{Raft, StateMachine},
     agreement::{Agreement, KnownLevels},
     checkpoint::keep_log_short,
+    exchange::Exchange,
     expiry::expire_packets,
-    forward::Forwarder,
+    founding::{Founding, Franchise},
     leadership,
     opening::open_files,
+    peers::Peers,
     puts::Puts,
     recovery::Recovery,
     scrub::Scrubber,
     service::PeerService,
     write_path::WritePath,
 };
+
+/// The highest feature level of commands that this node knows.
+const FEATURE_LEVEL: u16 = 0;
 
 /// The three metrics a node is made with.
 #[derive(Clone)]
@@ -56,8 +61,8 @@ pub struct Node {
 
 impl Node {
     /// Opens log and store, applies what is known to be committed and makes it durable, and only
-    /// then takes part in the cluster, which it forms with the other founding voters if its log is
-    /// empty.
+    /// then takes part in the cluster. If its log is empty, it forms the cluster with the other
+    /// founding voters, once all of them have said that they are new too.
     pub async fn open(
         config: Config,
         transport: Arc<dyn Transport>,
@@ -74,7 +79,8 @@ impl Node {
         enter: &(dyn Fn(NotReady) + Send + Sync),
     ) -> Result<Arc<Self>, OpenError> {
         enter(NotReady::Opening);
-        let (log, store) = open_files(&config, &transport, &metrics, enter).await?;
+        let peers = connect(&config, transport);
+        let (log, store) = open_files(&config, &peers, &metrics, enter).await?;
         enter(NotReady::Replaying);
         let state_machine = StateMachine::new(
             store.clone(),
@@ -83,18 +89,29 @@ impl Node {
             metrics.raft.clone(),
         );
         let (own_log, applier) = (log.clone(), state_machine.clone());
-        let raft = Raft::build(&config, own_log, applier, transport.clone()).await?;
+        let raft = Raft::build(&config, own_log, applier, peers.clone()).await?;
         enter(NotReady::Checkpointing);
         checkpoint_applied(&state_machine).await?;
         enter(NotReady::Recovering);
-        raft.run(&config).await?;
+        let recovery = Recovery::default();
+        let franchise = Franchise::new(&log, recovery.clone());
+        raft.run();
 
         let mut tasks = JoinSet::new();
+        let founding = Founding {
+            raft: raft.clone(),
+            log: log.clone(),
+            config: config.clone(),
+            franchise: franchise.clone(),
+            logs: peers.logs(),
+        };
+        founding.begin().await?;
+        tasks.spawn(founding.run());
         let (leader, failure) = leadership::follow(&raft, &config, &mut tasks);
         let write_path = WritePath {
             node: config.node,
             raft: raft.clone(),
-            forwarder: Arc::new(Forwarder::new(transport)),
+            peers: peers.clone(),
             leader,
             applied: state_machine.applied(),
             metrics: metrics.raft.clone(),
@@ -104,7 +121,10 @@ impl Node {
             puts: puts.clone(),
             raft: raft.clone(),
             state_machine: state_machine.clone(),
+            log: log.clone(),
             store: store.clone(),
+            peers,
+            franchise,
         });
         tasks.spawn(keep_log_short(
             raft.clone(),
@@ -137,7 +157,6 @@ impl Node {
             metrics: metrics.raft,
         };
         tasks.spawn(scrubber.run());
-        let recovery = Recovery::default();
         tasks.spawn(recovery.clone().run(write_path.clone()));
         Ok(Arc::new(Self {
             puts,
@@ -168,6 +187,13 @@ impl Node {
             // Nobody is left to say it: the node is being shut down.
             _ => std::future::pending().await,
         }
+    }
+
+    /// Resolves when this node has applied an entry of the cluster, so that it has a part in it.
+    pub async fn joined(&self) {
+        let mut applied = self.write_path.applied.clone();
+        // Fails only when the node is gone, and nobody waits here.
+        let _ = applied.wait_for(|meta| meta.applied.is_some()).await;
     }
 
     /// Resolves when a leader is known and this node has caught up with it.
@@ -206,6 +232,8 @@ impl Node {
             Some(NotReady::ShuttingDown)
         } else if self.failure.borrow().is_some() {
             Some(NotReady::Failed)
+        } else if self.service.log_state() == LogState::Empty {
+            Some(NotReady::Founding)
         } else if !self.recovery.serves_reads() {
             Some(NotReady::Recovering)
         } else if self.write_path.leader.borrow().node.is_none() {
@@ -216,6 +244,17 @@ impl Node {
             None
         }
     }
+}
+
+/// Opens the links to all other founding voters, which are warm by the time that they are needed.
+fn connect(config: &Config, transport: Arc<dyn Transport>) -> Arc<Peers> {
+    let exchange = Arc::new(Exchange::new(FEATURE_LEVEL));
+    let peers = Peers::new(transport, exchange);
+    let others = config.voters.iter();
+    for (peer, address) in others.filter(|(peer, _)| **peer != config.node) {
+        peers.connect(*peer, address);
+    }
+    Arc::new(peers)
 }
 
 /// Makes durable what was applied since the last checkpoint, if anything was.

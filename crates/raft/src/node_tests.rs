@@ -7,12 +7,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::{SinkExt, StreamExt, future::BoxFuture};
+use futures_util::{SinkExt, StreamExt, future::BoxFuture, stream};
 use quorate_packet::{PAYLOAD_SIZE_MIN, PublicKey, SignedPacket};
 use quorate_replica::{
     LinearizeError, Linearizer, Observer, PutError, PutOutcome, Reader, Role, Writer,
 };
-use quorate_rpc::{Lane, Link, LinkError, NodeId};
+use quorate_rpc::message::Request;
+use quorate_rpc::{Frame, Lane, Link, LinkError, NodeId};
 use quorate_state::{LogIndex, Term};
 use tempfile::TempDir;
 
@@ -22,6 +23,8 @@ use crate::adapters::View;
 #[path = "agreement_tests.rs"]
 mod agreement;
 
+#[path = "founding_tests.rs"]
+mod founding;
 #[path = "ground_tests.rs"]
 mod ground;
 
@@ -34,7 +37,7 @@ struct Switchboard {
     services: Mutex<HashMap<NodeId, Arc<dyn Service>>>,
     cut_off: Mutex<HashSet<NodeId>>,
     /// How often each node has died. A link does not outlive it.
-    deaths: Mutex<HashMap<NodeId, usize>>,
+    deaths: watch::Sender<HashMap<NodeId, usize>>,
 }
 
 struct Memory {
@@ -55,11 +58,21 @@ impl Switchboard {
     /// Ends the links to a node, which has died.
     fn hang_up(&self, node: NodeId) {
         self.services.lock().unwrap().remove(&node);
-        *self.deaths.lock().unwrap().entry(node).or_default() += 1;
+        self.deaths
+            .send_modify(|deaths| *deaths.entry(node).or_default() += 1);
     }
 
     fn deaths(&self, node: NodeId) -> usize {
-        self.deaths.lock().unwrap().get(&node).copied().unwrap_or(0)
+        self.deaths.borrow().get(&node).copied().unwrap_or(0)
+    }
+
+    /// Resolves when a node has died once more.
+    fn death(&self, node: NodeId, before: usize) -> impl Future<Output = ()> + Send + 'static {
+        let mut deaths = self.deaths.subscribe();
+        async move {
+            let died = |deaths: &HashMap<_, _>| deaths.get(&node).is_some_and(|now| *now > before);
+            let _ = deaths.wait_for(died).await;
+        }
     }
 
     fn is_cut(&self, a: NodeId, b: NodeId) -> bool {
@@ -80,9 +93,15 @@ impl Transport for Memory {
             let service = board.services.lock().unwrap().get(&peer).cloned();
             let lives = board.deaths(own) == own_deaths;
             let service = service.filter(|_| lives && !board.is_cut(own, peer));
-            let service = service.ok_or_else(|| LinkError(format!("{peer} cannot be reached")))?;
+            let service =
+                service.ok_or_else(|| LinkError::Failed(format!("{peer} cannot be reached")))?;
             let (requests, incoming) = tokio::sync::mpsc::channel(64);
-            let incoming = tokio_stream::wrappers::ReceiverStream::new(incoming).boxed();
+            let incoming = tokio_stream::wrappers::ReceiverStream::new(incoming);
+            let closed = LinkError::Closed("the dialing end is gone".into());
+            let incoming = incoming
+                .map(Ok)
+                .take_until(Box::pin(board.death(own, own_deaths)))
+                .chain(stream::iter([Err(closed)]));
             let deaths = board.deaths(peer);
             let passes = {
                 let board = board.clone();
@@ -92,21 +111,26 @@ impl Transport for Memory {
                 }
             };
             let may_send = passes.clone();
+            let log = service.log_state();
+            let closed = LinkError::Closed(format!("the host of {peer} has closed the link"));
             let responses = service
-                .serve(own, lane, incoming)
+                .serve(own, lane, incoming.boxed())
                 .filter(move |_| std::future::ready(passes()))
-                .map(Ok);
+                .map(Ok)
+                .take_until(Box::pin(board.death(peer, deaths)))
+                .chain(stream::iter([Err(closed)]));
             let requests = tokio_util::sync::PollSender::new(requests)
-                .sink_map_err(|_| LinkError("the link is closed".into()))
-                .with(move |request| {
+                .sink_map_err(|_| LinkError::Closed("the link is closed".into()))
+                .with(move |request: Frame<Request>| {
                     std::future::ready(match may_send() {
                         true => Ok(request),
-                        false => Err(LinkError("the link is cut".into())),
+                        false => Err(LinkError::Failed("the link is cut".into())),
                     })
                 });
             Ok(Link {
                 requests: Box::pin(requests),
                 responses: responses.boxed(),
+                log,
             })
         })
     }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use quorate_log::Log;
 use quorate_replica::NotReady;
-use quorate_rpc::{Transport, chain};
+use quorate_rpc::chain;
 use quorate_state::LogPosition;
 use quorate_store::{Store, StoreError};
 
 use crate::{
     Config, NodeMetrics, OpenError, adapters::flushed, config::LOG_DIR, metrics::Scrubbed,
-    pull::pull_packets,
+    peers::Peers, pull::pull_packets,
 };
 
 /// Opens log and store. If the packets are damaged, or older than what the log reaches back to, a
@@ -19,7 +19,7 @@ use crate::{
 /// start then.
 pub(crate) async fn open_files(
     config: &Config,
-    transport: &Arc<dyn Transport>,
+    peers: &Peers,
     metrics: &NodeMetrics,
     enter: &(dyn Fn(NotReady) + Send + Sync),
 ) -> Result<(Arc<Log>, Arc<Store>), OpenError> {
@@ -44,7 +44,7 @@ pub(crate) async fn open_files(
         return Err(damage);
     }
     enter(NotReady::Healing);
-    let store = heal(config, transport, metrics, &log).await?;
+    let store = heal(config, peers, metrics, &log).await?;
     Ok((log, store))
 }
 
@@ -85,13 +85,13 @@ fn check_reach(store: &Store, log: &Log) -> Result<(), OpenError> {
 /// Puts the packets of another member in place of those of this node.
 async fn heal(
     config: &Config,
-    transport: &Arc<dyn Transport>,
+    peers: &Peers,
     metrics: &NodeMetrics,
     log: &Arc<Log>,
 ) -> Result<Arc<Store>, OpenError> {
     let at_least = log.state().purged.map(|purged| purged.index);
     let at_least = at_least.unwrap_or_default();
-    let (received, meta) = pull_packets(config, transport, at_least).await?;
+    let (received, meta) = pull_packets(config, peers, at_least).await?;
     if let Some(applied) = meta.applied {
         let followed = follow_snapshot(log, applied).await;
         followed.map_err(OpenError::step("cut its log for the packets it fetched"))?;

@@ -4,7 +4,7 @@
 //! Its log is whole, so its votes and its acknowledged entries are. It neither votes nor applies
 //! meanwhile.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{
@@ -12,7 +12,7 @@ use futures_util::{
     stream::{self, BoxStream},
 };
 use quorate_rpc::{
-    Lane, LinkError, NodeId, Transport, chain,
+    Lane, NodeId, chain,
     message::{Request, Response, SnapshotOffer},
 };
 use quorate_state::LogIndex;
@@ -22,8 +22,11 @@ use tokio::time::{sleep, timeout};
 use crate::{
     Config, OpenError,
     adapters::{StateMachine, blocking, membership},
+    connection::CallError,
     error::BoxError,
-    pipelined_link::{PipelinedLink, Route},
+    peer_link::PeerLink,
+    peers::Peers,
+    service::Numbered,
 };
 
 /// How long a peer may take for one piece, or to ask for the next: it may have to make a checkpoint
@@ -37,7 +40,7 @@ const ROUND_PAUSE: Duration = Duration::from_secs(1);
 /// until one has given them.
 pub(crate) async fn pull_packets(
     config: &Config,
-    transport: &Arc<dyn Transport>,
+    peers: &Peers,
     at_least: LogIndex,
 ) -> Result<(ReceivedSnapshot, Meta), OpenError> {
     let mut told = BTreeMap::new();
@@ -46,13 +49,8 @@ pub(crate) async fn pull_packets(
             if *peer == config.node {
                 continue;
             }
-            let route = Route {
-                transport: transport.clone(),
-                peer: *peer,
-                address: address.clone(),
-                lane: Lane::Pull,
-            };
-            match pull_from(PipelinedLink::new(route), config, at_least).await {
+            let link = peers.own_link(*peer, address, Lane::Pull);
+            match pull_from(link, config, at_least).await {
                 Ok(pulled) => {
                     tracing::info!(%peer, applied = ?pulled.1.applied, "fetched the packets");
                     return Ok(pulled);
@@ -72,20 +70,18 @@ pub(crate) async fn pull_packets(
 }
 
 async fn pull_from(
-    mut link: PipelinedLink,
+    link: PeerLink,
     config: &Config,
     at_least: LogIndex,
 ) -> Result<(ReceivedSnapshot, Meta), PullError> {
-    let offer = match link
-        .call(Request::PullSnapshot(at_least), PULL_TIMEOUT)
-        .await?
-    {
+    in_time(link.opened()).await?;
+    let offer = match in_time(link.call(Request::PullSnapshot(at_least))).await? {
         Response::SnapshotOffer(offer) => offer,
         other => return Err(refused(other)),
     };
     let store = config.store();
     let mut receiver = stored(move || Store::receiver(&store)).await?;
-    while let Some(chunk) = next_chunk(&mut link).await? {
+    while let Some(chunk) = next_chunk(&link).await? {
         receiver = stored(move || receiver.push(&chunk).map(|()| receiver)).await?;
     }
     let meta = Meta {
@@ -99,11 +95,18 @@ async fn pull_from(
     Ok((received, meta))
 }
 
-async fn next_chunk(link: &mut PipelinedLink) -> Result<Option<Bytes>, PullError> {
-    match link.call(Request::PullChunk, PULL_TIMEOUT).await? {
+async fn next_chunk(link: &PeerLink) -> Result<Option<Bytes>, PullError> {
+    match in_time(link.call(Request::PullChunk)).await? {
         Response::PulledChunk(chunk) => Ok(chunk),
         other => Err(refused(other)),
     }
+}
+
+async fn in_time<T>(called: impl Future<Output = Result<T, CallError>>) -> Result<T, PullError> {
+    let late = |_| format!("it took more than {PULL_TIMEOUT:?}").into();
+    let called = timeout(PULL_TIMEOUT, called).await;
+    let called = called.map_err(|elapsed| PullError::Peer(late(elapsed)))?;
+    called.map_err(|error| PullError::Peer(error.into()))
 }
 
 fn refused(response: Response) -> PullError {
@@ -111,7 +114,7 @@ fn refused(response: Response) -> PullError {
         Response::Failed(reason) => reason,
         other => format!("it answered another question: {other:?}"),
     };
-    LinkError(reason).into()
+    PullError::Peer(reason.into())
 }
 
 /// Runs work of the own store beside the runtime's threads.
@@ -128,12 +131,6 @@ enum PullError {
     Peer(BoxError),
     /// This node cannot keep them: no other peer helps.
     Own(OpenError),
-}
-
-impl From<LinkError> for PullError {
-    fn from(error: LinkError) -> Self {
-        Self::Peer(error.into())
-    }
 }
 
 impl From<StoreError> for PullError {
@@ -155,8 +152,8 @@ impl From<OpenError> for PullError {
 pub(crate) fn offer_packets(
     state_machine: StateMachine,
     peer: NodeId,
-    requests: BoxStream<'static, Request>,
-) -> BoxStream<'static, Response> {
+    requests: BoxStream<'static, Numbered<Request>>,
+) -> BoxStream<'static, Numbered<Response>> {
     let offering = Offering {
         state_machine,
         peer,
@@ -166,13 +163,13 @@ pub(crate) fn offer_packets(
         (offering, requests),
         async |(mut offering, mut requests)| {
             // What is offered pins pages of the store.
-            let request = timeout(PULL_TIMEOUT, requests.next()).await.ok()??;
+            let (id, request) = timeout(PULL_TIMEOUT, requests.next()).await.ok()??;
             let response = offering.answer(request).await.unwrap_or_else(|error| {
                 let (peer, reason) = (offering.peer, chain(&*error));
                 tracing::debug!(%peer, reason, "could not give the packets to a damaged member");
                 Response::Failed(reason)
             });
-            Some((response, (offering, requests)))
+            Some(((id, response), (offering, requests)))
         },
     )
     .boxed()

@@ -40,8 +40,8 @@ impl WritePath {
         if *leader == self.node {
             return self.raft.read_index().await;
         }
-        let forwarder = &self.forwarder;
-        match forwarder.call(*leader, address, Request::ReadIndex).await {
+        let peers = &self.peers;
+        match peers.forward(*leader, address, Request::ReadIndex).await {
             Ok(Response::ReadIndex(index)) => index,
             _ => None,
         }

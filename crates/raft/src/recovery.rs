@@ -46,7 +46,9 @@ impl Recovery {
             tokio::select! {
                 () = &mut caught_up => self.0.store(Self::CAUGHT_UP, Ordering::Release),
                 () = sleep(LEADER_WAIT), if !self.serves_reads() => {
-                    if path.leader.borrow().node.is_none() {
+                    // Who has never applied anything knows of nothing.
+                    let has_applied = path.applied.borrow().applied.is_some();
+                    if has_applied && path.leader.borrow().node.is_none() {
                         tracing::warn!(
                             "no leader is heard of: serving what is known to be committed"
                         );

@@ -3,9 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::{StreamExt, stream::BoxStream};
+use futures_util::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
+use quorate_log::Log;
 use quorate_rpc::{
-    Lane, NodeId, Service,
+    Frame, Lane, LinkError, LogState, NodeId, Service,
     message::{Proposed, Request, Response},
 };
 use quorate_state::EncodedPackets;
@@ -13,52 +17,111 @@ use quorate_store::Store;
 
 use crate::{
     adapters::{Raft, StateMachine},
-    pipelined_link::PIPELINE_MAX,
+    connection::PIPELINE_MAX,
+    founding::{Franchise, log_state},
+    peers::Peers,
     pull::offer_packets,
     puts::Puts,
 };
+
+/// A request or a response, and the number of the request.
+pub(crate) type Numbered<T> = (u64, T);
 
 /// Answers peers.
 pub(crate) struct PeerService {
     pub(crate) puts: Arc<Puts>,
     pub(crate) raft: Raft,
     pub(crate) state_machine: StateMachine,
+    pub(crate) log: Arc<Log>,
     pub(crate) store: Arc<Store>,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) franchise: Franchise,
 }
 
 impl Service for PeerService {
+    fn log_state(&self) -> LogState {
+        log_state(&self.log)
+    }
+
     fn serve(
         self: Arc<Self>,
         peer: NodeId,
         lane: Lane,
-        requests: BoxStream<'static, Request>,
-    ) -> BoxStream<'static, Response> {
-        match lane {
-            Lane::Append | Lane::Control | Lane::Forward => {}
+        requests: BoxStream<'static, Result<Frame<Request>, LinkError>>,
+    ) -> BoxStream<'static, Frame<Response>> {
+        let exchange = self.peers.exchange().clone();
+        let requests = self.receive(peer, requests);
+        let responses = match lane {
+            Lane::Append | Lane::Control | Lane::Forward => self.answer_all(requests),
             Lane::Snapshot => {
                 let store = self.store.clone();
-                return self.raft.receive_snapshots(store, peer, requests);
+                self.raft.receive_snapshots(store, peer, requests)
             }
-            Lane::Pull => return offer_packets(self.state_machine.clone(), peer, requests),
-        }
-        // Polled first in order, so that requests reach Raft in order, and answered in order. Not
-        // so under tokio's budget: a task that has used it up suspends its futures anywhere, and
-        // wakes them last first. Raft takes entries out of order for a follower that forgot some.
-        requests
-            .map(move |request| {
-                let service = self.clone();
-                tokio::task::unconstrained(async move { service.answer(request).await })
-            })
-            .buffered(PIPELINE_MAX)
-            .boxed()
+            Lane::Pull => offer_packets(self.state_machine.clone(), peer, requests),
+        };
+        let framed = responses.map(move |(id, message)| Frame {
+            id,
+            message,
+            tail: exchange.tail(peer),
+        });
+        framed.boxed()
     }
 }
 
 impl PeerService {
+    /// The requests of a peer, whose tails and whose end are noted.
+    fn receive(
+        &self,
+        peer: NodeId,
+        requests: BoxStream<'static, Result<Frame<Request>, LinkError>>,
+    ) -> BoxStream<'static, Numbered<Request>> {
+        let exchange = self.peers.exchange().clone();
+        let open = (requests, self.peers.on_accepted(peer));
+        stream::unfold(open, move |(mut requests, present)| {
+            let exchange = exchange.clone();
+            async move {
+                match requests.next().await? {
+                    Ok(Frame { id, message, tail }) => {
+                        exchange.on_request(peer, tail);
+                        Some(((id, message), (requests, present)))
+                    }
+                    Err(error) => {
+                        present.leave(&error);
+                        None
+                    }
+                }
+            }
+        })
+        .boxed()
+    }
+
+    /// Answers as soon as there is an answer, whatever came before.
+    ///
+    /// Polled first in order, so that requests reach Raft in order. Not so under tokio's budget: a
+    /// task that has used it up suspends its futures anywhere, and wakes them last first. Raft takes
+    /// entries out of order for a follower that forgot some.
+    fn answer_all(
+        self: Arc<Self>,
+        requests: BoxStream<'static, Numbered<Request>>,
+    ) -> BoxStream<'static, Numbered<Response>> {
+        requests
+            .map(move |(id, request)| {
+                let service = self.clone();
+                tokio::task::unconstrained(async move { (id, service.answer(request).await) })
+            })
+            .buffer_unordered(PIPELINE_MAX)
+            .boxed()
+    }
+
     async fn answer(&self, request: Request) -> Response {
         match request {
             Request::Propose(packets) => Response::Proposed(self.propose(packets).await),
             Request::ReadIndex => Response::ReadIndex(self.raft.read_index().await),
+            Request::Vote(_) | Request::PreVote(_) if !self.franchise.is_given() => {
+                let reason = "its log was empty when it started: it may have voted before, and has \
+                              not caught up with a leader since";
+                Response::Failed(reason.to_owned())
+            }
             of_raft => self.raft.answer(of_raft).await,
         }
     }

@@ -14,8 +14,9 @@ use crate::{
     Metrics,
     adapters::Raft,
     clock::now,
-    forward::{ForwardError, Forwarder},
+    connection::CallError,
     leadership::{Leader, superseded},
+    peers::Peers,
 };
 
 /// What is needed to bring packets into the log, and to learn that they are there.
@@ -23,7 +24,7 @@ use crate::{
 pub(crate) struct WritePath {
     pub(crate) node: NodeId,
     pub(crate) raft: Raft,
-    pub(crate) forwarder: Arc<Forwarder>,
+    pub(crate) peers: Arc<Peers>,
     pub(crate) leader: watch::Receiver<Leader>,
     pub(crate) applied: watch::Receiver<Meta>,
     pub(crate) metrics: Metrics,
@@ -54,15 +55,15 @@ impl WritePath {
             return self.propose(packets).await;
         }
         let request = Request::Propose(packets.into_bytes());
-        match self.forwarder.call(*node, address, request).await {
+        match self.peers.forward(*node, address, request).await {
             Ok(Response::Proposed(proposed)) => {
                 if let Proposed::Applied { index, .. } = proposed {
                     self.applied(index).await;
                 }
                 proposed
             }
-            Err(ForwardError::NotSent) => Proposed::Refused,
-            Ok(_) | Err(ForwardError::Lost) => Proposed::Unknown,
+            Err(CallError::NotSent(_)) => Proposed::Refused,
+            Ok(_) | Err(CallError::Lost(_)) => Proposed::Unknown,
         }
     }
 

@@ -70,6 +70,9 @@ pub enum NotReady {
     Replaying,
     /// It makes durable what it has applied, before it votes.
     Checkpointing,
+    /// Its log is empty. It founds the cluster once all founding nodes have said that theirs are too;
+    /// if one has entries, it waits for a leader that sends them.
+    Founding,
     /// It has not caught up yet with what was committed while it was away.
     Recovering,
     /// It knows no leader, so it takes no PUTs; it still answers reads.
@@ -89,6 +92,10 @@ impl fmt::Display for NotReady {
             }
             Self::Replaying => "starting: applying the log behind the last checkpoint",
             Self::Checkpointing => "starting: making durable what was applied",
+            Self::Founding => {
+                "starting: waiting to hear from all founding nodes, or from a leader; the log says \
+                 which"
+            }
             Self::Recovering => "starting: catching up with what the cluster has committed",
             Self::NoLeader => "no leader is known: PUTs wait, reads and DNS are served",
             Self::ShuttingDown => "shutting down",
@@ -97,13 +104,13 @@ impl fmt::Display for NotReady {
     }
 }
 
-/// A digest over all packets, equal on all nodes at equal applied index.
+/// A digest over all packets and what the cluster has agreed on, equal on all nodes at equal applied index.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StateDigest {
     /// The last entry that the digested packets reflect.
     pub applied_index: LogIndex,
     /// The number of packets.
     pub packet_count: u64,
-    /// SHA-256 over all packets in key order, in hexadecimal.
+    /// SHA-256 over what the cluster has agreed on and all packets in key order, in hexadecimal.
     pub sha256: String,
 }

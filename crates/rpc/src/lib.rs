@@ -4,14 +4,16 @@
 //! [`Service`], and `quorate-peer` carries both over TLS. Neither knows the other.
 //!
 //! No type of a library is serialised here. A field or variant is never changed or reordered: a new
-//! need gets a new variant at the end, or a new version of the wire
-//! ([`WIRE_VERSION`](message::WIRE_VERSION)).
+//! need gets a new variant at the end that is only sent to who knows it, a new field at the end of a
+//! [`Tail`], or a new version of the wire ([`WIRE_VERSIONS`](message::WIRE_VERSIONS)).
 //!
 //! | piece | what it is |
 //! |---|---|
 //! | [`NodeId`] | who a node is: its public key |
 //! | [`message`] | requests and responses, and the forms on disk of what they carry |
 //! | [`Transport`], [`Link`] | how a node reaches its peers |
+//! | [`Frame`] | a message on its way: its number, itself, and its tail |
+//! | [`LogState`] | what a node says of its log before it takes a link |
 //! | [`LinkError`], [`chain`] | what went wrong on the way, as text |
 //! | [`Service`] | how it answers them |
 //! | [`Lane`] | what a link carries |
@@ -24,5 +26,7 @@ mod transport;
 
 pub use message::DecodeError;
 pub use node_id::NodeId;
-pub use tail::{Tail, Unfit};
-pub use transport::{Lane, Link, LinkError, Service, Transport, chain};
+pub use tail::{Tail, Unfit, decode_padded};
+pub use transport::{
+    Frame, Lane, Link, LinkError, LogState, RequestSink, Service, Transport, chain,
+};

@@ -1,4 +1,6 @@
-//! Requests and responses in postcard, version 2 of the wire.
+//! Requests and responses in postcard, version 3 of the wire.
+
+use std::ops::RangeInclusive;
 
 use bytes::Bytes;
 pub use quorate_state::LogPosition;
@@ -7,8 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::NodeId;
 
-/// The version of these structs. Peers that differ in it do not talk.
-pub const WIRE_VERSION: u16 = 2;
+/// The versions of these structs that this node speaks. Two nodes talk in the highest version that
+/// both speak.
+pub const WIRE_VERSIONS: RangeInclusive<u16> = 3..=3;
 
 /// Who may lead in which term.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,7 +90,7 @@ pub enum Request {
     PullChunk,
 }
 
-/// To the node that opened the link, one for each request, in their order.
+/// To the node that opened the link, one for each request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Response {
     /// To [`Request::Append`].

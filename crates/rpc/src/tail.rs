@@ -7,7 +7,7 @@
 //! whose zero means "not told": older nodes skip those that they do not know, and newer ones read
 //! those that are not there as zero.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::DecodeError;
 
@@ -74,12 +74,18 @@ impl Tail {
 
     /// Reads what stands behind a message, of whatever version.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        let mut padded = [0; 2 * READ_SIZE_MAX];
-        let size = bytes.len().min(READ_SIZE_MAX);
-        padded[..size].copy_from_slice(&bytes[..size]);
-        let tail = postcard::take_from_bytes(&padded).map(|(tail, _)| tail);
-        tail.map_err(|error| DecodeError(error.to_string()))
+        decode_padded(bytes)
     }
+}
+
+/// Reads what may have grown or may be shorter: what is behind the fields of `T` is skipped, and
+/// those that are not there are zero. All of `T` must fit into 128 bytes.
+pub fn decode_padded<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    let mut padded = [0; 2 * READ_SIZE_MAX];
+    let size = bytes.len().min(READ_SIZE_MAX);
+    padded[..size].copy_from_slice(&bytes[..size]);
+    let read = postcard::take_from_bytes(&padded).map(|(value, _)| value);
+    read.map_err(|error| DecodeError(error.to_string()))
 }
 
 #[cfg(test)]

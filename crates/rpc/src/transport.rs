@@ -6,7 +6,7 @@ use futures_util::{Sink, future::BoxFuture, stream::BoxStream};
 use strum::{FromRepr, IntoStaticStr, VariantArray};
 
 use crate::{
-    NodeId,
+    NodeId, Tail,
     message::{Request, Response},
 };
 
@@ -42,18 +42,54 @@ pub trait Transport: Send + Sync + 'static {
     ) -> BoxFuture<'static, Result<Link, LinkError>>;
 }
 
-/// An open link: requests go out in order, and each gets one response, in the same order.
+/// A message on its way: what names it, what it says, and what it tells of its sender.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Frame<T> {
+    /// Of a request: its number on this link. Of a response: that of the request it answers.
+    pub id: u64,
+    /// The request or the response.
+    pub message: T,
+    /// What it tells of its sender.
+    pub tail: Tail,
+}
+
+/// An open link: requests go out in order, and each gets one response, in whatever order.
 pub struct Link {
     /// Where requests go. A flush sends what was buffered.
-    pub requests: Pin<Box<dyn Sink<Request, Error = LinkError> + Send>>,
+    pub requests: RequestSink,
     /// Where responses come. It ends, or gives an error, when the link is lost.
-    pub responses: BoxStream<'static, Result<Response, LinkError>>,
+    pub responses: BoxStream<'static, Result<Frame<Response>, LinkError>>,
+    /// What the peer said of its log when it took the link.
+    pub log: LogState,
+}
+
+/// Where requests go. One that cannot be encoded is an error of `start_send`, and has not left.
+pub type RequestSink = Pin<Box<dyn Sink<Frame<Request>, Error = LinkError> + Send>>;
+
+/// What is in the log of a node. Nodes tell it when they greet, so that none founds a cluster anew.
+///
+/// Its number stands on the wire and never changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromRepr)]
+#[repr(u8)]
+pub enum LogState {
+    /// Nothing.
+    Empty = 0,
+    /// The first entry, which names the founding voters, and nothing else.
+    Founding = 1,
+    /// Entries of a cluster that has had a leader.
+    More = 2,
 }
 
 /// Why a link failed. The text names the peer and the address.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("{0}")]
-pub struct LinkError(pub String);
+pub enum LinkError {
+    /// The other end closed the connection, be it the peer or, after its death, its host.
+    #[error("{0}")]
+    Closed(String),
+    /// Anything else: it was not opened, no answer came, or not one that can be understood.
+    #[error("{0}")]
+    Failed(String),
+}
 
 /// An error with its sources, for those who get only text.
 pub fn chain(error: &dyn std::error::Error) -> String {
@@ -66,12 +102,16 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 
 /// The receiving end: what a transport hands its incoming links to.
 pub trait Service: Send + Sync + 'static {
-    /// Serves a link that `peer` opened, whose identity the transport has checked. The stream of
+    /// What is in this node's log now, for those who open links.
+    fn log_state(&self) -> LogState;
+
+    /// Serves a link that `peer` opened, whose identity the transport has checked. The requests end
+    /// with an error when the link is lost, and without one when this node closes it. The stream of
     /// responses ends when the link shall be closed.
     fn serve(
         self: Arc<Self>,
         peer: NodeId,
         lane: Lane,
-        requests: BoxStream<'static, Request>,
-    ) -> BoxStream<'static, Response>;
+        requests: BoxStream<'static, Result<Frame<Request>, LinkError>>,
+    ) -> BoxStream<'static, Frame<Response>>;
 }

@@ -86,7 +86,7 @@ proptest! {
 
     /// The law of totality, and of what is not applied nothing stays.
     #[test]
-    fn any_entry_is_applied_or_not_at_all(
+    fn any_entry_is_applied_or_rejected_whole(
         supported in (1..3u16).prop_map(Level),
         entries in vec(any_entry(), 0..8),
     ) {
@@ -121,7 +121,7 @@ proptest! {
 
     /// The law of determinism.
     #[test]
-    fn equal_logs_give_equal_replicas(entries in vec(any_entry(), 0..10)) {
+    fn equal_logs_give_equal_packets(entries in vec(any_entry(), 0..10)) {
         let mut replicas = [Replica::raised(), Replica::raised()];
         for entry in entries {
             let [a, b] = replicas

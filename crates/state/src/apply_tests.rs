@@ -4,7 +4,7 @@ use quorate_packet::{PAYLOAD_SIZE_MIN, PublicKey, SignedPacket};
 
 use super::*;
 use crate::{
-    Capacity, EVICTION_AGE_MIN, EVICTION_COUNT_MAX, LEVEL_MAX, PutBatch, StoredPacket,
+    Capacity, EVICTION_AGE_MIN, EVICTION_COUNT_MAX, LEVEL_MAX, PutBatch, PutOutcome, StoredPacket,
     TIMESTAMP_AHEAD_MAX, Usage, millis,
 };
 
@@ -161,7 +161,7 @@ fn the_forms_of_the_first_level_are_these() {
 }
 
 #[test]
-fn no_garbage_makes_apply_fail() {
+fn no_entry_makes_apply_fail() {
     let good = batch(5, &[packet(1, 2, b"x")]).encode();
     let mut replica = Replica::raised();
     let before = replica.clone();
@@ -249,10 +249,13 @@ fn a_command_above_the_level_of_the_cluster_is_rejected_by_all() {
         let outcome = replica.apply(&Command::RaiseLevel(Level(level)));
         assert_eq!(outcome, Outcome::Agreed(raised), "no level is taken back");
     }
-    let capacity = Some(capacity);
+    let bounded = ClusterState {
+        capacity: Some(capacity),
+        ..raised
+    };
     assert_eq!(
-        replica.apply(&Command::SetCapacity(capacity.unwrap())),
-        Outcome::Agreed(ClusterState { capacity, ..raised })
+        replica.apply(&Command::SetCapacity(capacity)),
+        Outcome::Agreed(bounded)
     );
 }
 

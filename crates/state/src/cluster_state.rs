@@ -8,7 +8,7 @@ use crate::{Capacity, Level};
 pub struct ClusterState {
     /// The feature level in use. A command above it is rejected by all nodes.
     pub level: Level,
-    /// The capacity, if one is set.
+    /// The capacity, if one is set: without, everything is taken.
     pub capacity: Option<Capacity>,
 }
 

@@ -15,10 +15,12 @@
 //! command, be its kind unknown. Whatever is added, a kind or another form of one, gets a new level,
 //! so that within a level every node reads the same command or none. What is none is rejected.
 
+use std::time::Duration;
+
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use quorate_packet::{PUBLIC_KEY_SIZE, PublicKey, SignedPacket};
 
-use crate::{Capacity, EncodedPackets, Level, TIMESTAMP_AHEAD_MAX, UnixMillis};
+use crate::{Capacity, EncodedPackets, Level, UnixMillis};
 
 /// The most packets in one batch: enough to spread the cost of an entry thin, few enough that one
 /// batch is applied in well under a heartbeat.
@@ -29,6 +31,13 @@ pub const BATCH_SIZE_MAX: usize = 256 * 1024;
 
 /// The most packets that one `Expire` removes, so that a mass expiry does not stall writes.
 pub const EXPIRE_COUNT_MAX: u32 = 1024;
+
+/// How far a packet's timestamp may lie ahead of the cluster's time.
+///
+/// A packet of the year 2500 would win against every later one for ever. Ten minutes forgive a
+/// signer's clock that is set by hand. A constant and no setting: nodes that differed in it would
+/// come to different packets.
+pub const TIMESTAMP_AHEAD_MAX: Duration = Duration::from_secs(10 * 60);
 
 /// Version 1 had no level.
 const VERSION: u8 = 2;

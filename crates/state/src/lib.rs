@@ -36,20 +36,22 @@ mod cluster_state;
 mod command;
 mod encoded_packets;
 mod level;
+mod outcome;
 mod position;
 mod put_batch;
 mod stored_packet;
 mod time;
 
-pub use apply::{ApplyError, Outcome, PutOutcome, Rejection, apply};
+pub use apply::{ApplyError, apply};
 pub use capacity::{Capacity, EVICTION_AGE_MIN, EVICTION_COUNT_MAX, Usage};
 pub use cluster_state::ClusterState;
 pub use command::{
     BATCH_COUNT_MAX, BATCH_SIZE_MAX, Command, CommandError, EXPIRE_COUNT_MAX, PutBatch,
+    TIMESTAMP_AHEAD_MAX,
 };
 pub use encoded_packets::EncodedPackets;
 pub use level::{LEVEL_MAX, Level, UnsupportedLevel};
+pub use outcome::{Outcome, PutOutcome, Rejection};
 pub use position::{LogIndex, LogPosition, Term};
-pub use put_batch::TIMESTAMP_AHEAD_MAX;
 pub use stored_packet::{StoredPacket, StoredPackets};
 pub use time::{UnixMillis, millis};

@@ -1,6 +1,6 @@
 //! Storing the packets of a batch.
 
-use std::{cmp::Ordering, time::Duration};
+use std::cmp::Ordering;
 
 use quorate_packet::SignedPacket;
 
@@ -8,13 +8,6 @@ use crate::{
     Capacity, EVICTION_AGE_MIN, EVICTION_COUNT_MAX, Outcome, PutBatch, PutOutcome, StoredPacket,
     StoredPackets, UnixMillis,
 };
-
-/// How far a packet's timestamp may lie ahead of the cluster's time.
-///
-/// A packet of the year 2500 would win against every later one for ever. Ten minutes forgive a
-/// signer's clock that is set by hand. A constant and no setting: nodes that differed in it would
-/// come to different packets.
-pub const TIMESTAMP_AHEAD_MAX: Duration = Duration::from_secs(10 * 60);
 
 pub(crate) fn put_batch<R: StoredPackets>(
     packets: &mut R,

@@ -62,7 +62,7 @@ impl Snapshot {
             file: self.file.clone(),
             meta: self.meta.clone(),
             digest: StreamDigest::default(),
-            position: Position::Start,
+            progress: Progress::Start,
         })
     }
 
@@ -81,12 +81,12 @@ pub struct SnapshotChunks {
     meta: Meta,
     inspection: Inspection,
     digest: StreamDigest,
-    position: Position,
+    progress: Progress,
 }
 
 /// How far a snapshot is sent.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Position {
+enum Progress {
     Start,
     Packets,
     End,
@@ -98,10 +98,10 @@ impl SnapshotChunks {
     /// A damaged packet is [`StoreError::Damaged`], and so is a snapshot that lacks one when it
     /// ends: nobody receives the whole of it.
     pub fn next_chunk(&mut self) -> Result<Option<Bytes>, StoreError> {
-        let mut chunk = match self.position {
-            Position::Start => self.first_chunk(),
-            Position::Packets => self.chunk_of_packets()?,
-            Position::End => return Ok(None),
+        let mut chunk = match self.progress {
+            Progress::Start => self.first_chunk(),
+            Progress::Packets => self.chunk_of_packets()?,
+            Progress::End => return Ok(None),
         };
         chunk.extend_from_slice(&self.digest.so_far());
         Ok(Some(chunk.into()))
@@ -110,7 +110,7 @@ impl SnapshotChunks {
     fn first_chunk(&mut self) -> Vec<u8> {
         let agreed = self.meta.cluster.encode();
         self.digest.update(&agreed);
-        self.position = Position::Packets;
+        self.progress = Progress::Packets;
         [&[KIND_AGREED], &agreed[..]].concat()
     }
 
@@ -125,7 +125,7 @@ impl SnapshotChunks {
             return Ok(chunk);
         }
         self.inspection.end(&self.meta)?;
-        self.position = Position::End;
+        self.progress = Progress::End;
         Ok([&[KIND_END], &self.meta.packet_count.to_be_bytes()[..]].concat())
     }
 }

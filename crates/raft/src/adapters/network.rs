@@ -1,6 +1,6 @@
 //! The transport as openraft sees it: what this node says to one peer.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{collections::VecDeque, future::Future, sync::Arc, time::Duration};
 
 use futures_util::{
     Stream, StreamExt,
@@ -19,7 +19,7 @@ use openraft::{
     },
 };
 use quorate_rpc::{
-    Lane, LinkError, NodeId, Transport,
+    Lane, LinkError, NodeId,
     message::{self, Append, Appended, Request, Response, SnapshotBegin},
 };
 use tokio::time::timeout;
@@ -29,41 +29,27 @@ use super::{
     snapshot::{PIECE_TIMEOUT, Snapshot, SnapshotData},
     types::{Entry, TypeConfig, Vote},
 };
-use crate::pipelined_link::{PipelinedLink, Route};
+use crate::{
+    connection::{CallError, PIPELINE_MAX, Reply},
+    peer_link::{BACKOFF, PeerLink},
+    peers::Peers,
+};
 
 type RpcError = RPCError<TypeConfig>;
 type VoteResult = Result<VoteResponse<TypeConfig>, RpcError>;
 
-/// How long the append stream waits for a response. A follower answers once its
-/// disk has; one that takes longer than this for it is as good as dead.
-const APPEND_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How soon a peer is tried again that could not be reached, and at the most how late. A peer that
-/// restarts should not wait for the leader longer than its own election timeout.
-const BACKOFF: [Duration; 4] = [
-    Duration::from_millis(20),
-    Duration::from_millis(50),
-    Duration::from_millis(100),
-    Duration::from_millis(200),
-];
-
-/// Makes the networks to all peers.
-pub(crate) struct Networks(pub(crate) Arc<dyn Transport>);
+/// Makes the networks to all peers. openraft asks for a new one for each vote; all of a peer use
+/// the same links.
+pub(crate) struct Networks(pub(crate) Arc<Peers>);
 
 impl Networks {
     fn network(&self, peer: NodeId, address: &str, append_lane: Lane) -> Network {
-        let link = |lane| {
-            PipelinedLink::new(Route {
-                transport: self.0.clone(),
-                peer,
-                address: address.to_owned(),
-                lane,
-            })
-        };
         Network {
-            append: link(append_lane),
-            control: link(Lane::Control),
-            snapshot: link(Lane::Snapshot),
+            append: self.0.link(peer, address, append_lane),
+            control: self.0.link(peer, address, Lane::Control),
+            peers: self.0.clone(),
+            peer,
+            address: address.to_owned(),
         }
     }
 }
@@ -82,14 +68,16 @@ impl RaftNetworkFactory<TypeConfig> for Networks {
 
 /// What this node says to one peer.
 pub(crate) struct Network {
-    append: PipelinedLink,
-    control: PipelinedLink,
-    snapshot: PipelinedLink,
+    append: Arc<PeerLink>,
+    control: Arc<PeerLink>,
+    peers: Arc<Peers>,
+    peer: NodeId,
+    address: String,
 }
 
 impl Network {
     async fn vote_on(&mut self, request: Request, option: RPCOption) -> VoteResult {
-        match call(&mut self.control, request, option.soft_ttl()).await? {
+        match call(&self.control, request, option.soft_ttl()).await? {
             Response::Vote(response) => Ok(response.into_openraft()),
             other => Err(unexpected(&other)),
         }
@@ -119,13 +107,10 @@ impl NetStreamAppend<TypeConfig> for Network {
     where
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
-        self.append.forget_in_flight();
-        if !self.append.has_room() {
-            self.append.close();
-        }
         let session = AppendSession {
-            link: &mut self.append,
+            link: &self.append,
             input: input.fuse(),
+            replies: VecDeque::new(),
         };
         let responses = futures_util::stream::unfold(Some(session), |session| async move {
             let mut session = session?;
@@ -140,34 +125,41 @@ impl NetStreamAppend<TypeConfig> for Network {
 
 /// One stream of AppendEntries: requests go out while responses come in.
 struct AppendSession<'s, S> {
-    link: &'s mut PipelinedLink,
+    link: &'s PeerLink,
     input: Fuse<S>,
+    /// Those in flight, oldest first.
+    replies: VecDeque<Reply>,
 }
 
 impl<S: Stream<Item = AppendEntriesRequest<TypeConfig>> + Unpin> AppendSession<'_, S> {
     /// The next response, or `None` when the input has ended and nothing is in flight.
     async fn next(&mut self) -> Option<Result<StreamAppendResult<TypeConfig>, RpcError>> {
         loop {
-            let wanted = self.link.wanted();
+            let (in_flight, has_room) =
+                (!self.replies.is_empty(), self.replies.len() < PIPELINE_MAX);
             let sent = tokio::select! {
                 biased;
-                response = timeout(APPEND_TIMEOUT, self.link.receive()), if wanted > 0 => {
-                    let response = response.unwrap_or_else(|_| {
-                        self.link.close();
-                        let text = format!("no answer to AppendEntries in {APPEND_TIMEOUT:?}");
-                        Err(LinkError(text))
-                    });
+                response = oldest(&mut self.replies), if in_flight => {
+                    self.replies.pop_front();
                     return Some(response.map_err(unreachable_peer).and_then(appended));
                 }
-                Some(request) = self.input.next(), if self.link.has_room() => {
+                Some(request) = self.input.next(), if has_room => {
                     self.link.send(append(request)).await
                 }
                 else => return None,
             };
-            if let Err(error) = sent {
-                return Some(Err(unreachable_peer(error)));
+            match sent {
+                Ok(reply) => self.replies.push_back(reply),
+                Err(error) => return Some(Err(unreachable_peer(error))),
             }
         }
+    }
+}
+
+async fn oldest(replies: &mut VecDeque<Reply>) -> Result<Response, CallError> {
+    match replies.front_mut() {
+        Some(reply) => reply.response().await,
+        None => std::future::pending().await,
     }
 }
 
@@ -204,7 +196,7 @@ impl NetTransferLeader<TypeConfig> for Network {
             to: *req.to_node_id(),
             last_log: req.last_log_id().copied().into_ours(),
         });
-        match call(&mut self.control, request, option.soft_ttl()).await? {
+        match call(&self.control, request, option.soft_ttl()).await? {
             Response::TransferLeader(outcome) => Ok(outcome.into_openraft()),
             other => Err(unexpected(&other)),
         }
@@ -221,23 +213,18 @@ impl NetSnapshot<TypeConfig> for Network {
         cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
         _option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
+        let link = self
+            .peers
+            .own_link(self.peer, &self.address, Lane::Snapshot);
         tokio::select! {
-            closed = cancel => {
-                self.snapshot.close();
-                Err(StreamingError::Closed(closed))
-            }
-            sent = send_snapshot(&mut self.snapshot, vote, snapshot) => {
-                if sent.is_err() {
-                    self.snapshot.close();
-                }
-                sent
-            }
+            closed = cancel => Err(StreamingError::Closed(closed)),
+            sent = send_snapshot(&link, vote, snapshot) => sent,
         }
     }
 }
 
 async fn send_snapshot(
-    link: &mut PipelinedLink,
+    link: &PeerLink,
     vote: Vote,
     snapshot: Snapshot,
 ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
@@ -250,6 +237,9 @@ async fn send_snapshot(
         last_log: snapshot.meta.last_log_id.into_ours(),
         membership: snapshot.meta.last_membership.into_ours(),
     });
+    let opened = timeout(PIECE_TIMEOUT, link.opened()).await;
+    let opened = opened.unwrap_or_else(|_| Err(late(PIECE_TIMEOUT)));
+    opened.map_err(unreachable_peer)?;
     if let Some(early) = send_piece(link, begin).await? {
         return Ok(early);
     }
@@ -272,7 +262,7 @@ async fn send_snapshot(
 
 /// Sends one piece and returns the last response, if that is what comes.
 async fn send_piece(
-    link: &mut PipelinedLink,
+    link: &PeerLink,
     request: Request,
 ) -> Result<Option<SnapshotResponse<TypeConfig>>, StreamingError<TypeConfig>> {
     match call(link, request, PIECE_TIMEOUT).await? {
@@ -291,16 +281,17 @@ impl NetBackoff<TypeConfig> for Network {
     }
 }
 
-async fn call(
-    link: &mut PipelinedLink,
-    request: Request,
-    timeout: Duration,
-) -> Result<Response, RpcError> {
-    let response = link.call(request, timeout).await;
+async fn call(link: &PeerLink, request: Request, limit: Duration) -> Result<Response, RpcError> {
+    let response = timeout(limit, link.call(request)).await;
+    let response = response.unwrap_or_else(|_| Err(late(limit)));
     response.map_err(unreachable_peer)
 }
 
-fn unreachable_peer(error: LinkError) -> RpcError {
+fn late(limit: Duration) -> CallError {
+    CallError::Lost(LinkError::Failed(format!("not within {limit:?}")))
+}
+
+fn unreachable_peer(error: CallError) -> RpcError {
     Unreachable::new(&error).into()
 }
 

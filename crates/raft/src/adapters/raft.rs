@@ -11,7 +11,7 @@ use openraft::{
     raft::ClientWriteResponse,
 };
 use quorate_log::Log;
-use quorate_rpc::{NodeId, Transport, message::Proposed};
+use quorate_rpc::{NodeId, message::Proposed};
 use quorate_state::{LogIndex, Outcome};
 use tokio::{
     sync::{Mutex, watch},
@@ -25,9 +25,9 @@ use super::{
     types::{EncodedCommand, TypeConfig},
     view::View,
 };
-use crate::{Config, FatalError, error::OpenError};
+use crate::{Config, FatalError, error::OpenError, peers::Peers};
 
-/// Consensus over a log, a store and a transport. Clones are the same.
+/// Consensus over a log, a store and links to peers. Clones are the same.
 ///
 /// It holds neither log nor store: a clone that somebody keeps does not keep their files locked.
 #[derive(Clone)]
@@ -46,13 +46,13 @@ impl Raft {
         config: &Config,
         log: Arc<Log>,
         state_machine: StateMachine,
-        transport: Arc<dyn Transport>,
+        peers: Arc<Peers>,
     ) -> Result<Self, OpenError> {
         let settings = openraft::Config::try_from(config);
         let raft = openraft::Raft::build(
             config.node,
             Arc::new(settings.map_err(|e| OpenError::Config(e.to_string()))?),
-            Networks(transport),
+            Networks(peers),
             LogStorage(log),
             state_machine,
         );
@@ -63,14 +63,23 @@ impl Raft {
         })
     }
 
-    /// Takes part in the cluster, and forms it with the other founding voters if the log is empty:
-    /// every one of them does so with the same members, so their first entries are equal.
-    pub(crate) async fn run(&self, config: &Config) -> Result<(), OpenError> {
+    /// Takes part in the cluster from now on.
+    pub(crate) fn run(&self) {
         self.openraft.run();
+    }
+
+    /// Forms the cluster with the other founding voters, if the log is empty: every one of them
+    /// does so with the same members, so their first entries are equal.
+    pub(crate) async fn found(&self, config: &Config) -> Result<(), OpenError> {
         match self.openraft.initialize(config.voters.clone()).await {
             Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
             Err(error) => Err(OpenError::raft(error)),
         }
+    }
+
+    /// Whether this node may stand for election by itself.
+    pub(crate) fn set_standing(&self, may_stand: bool) {
+        self.openraft.runtime_config().elect(may_stand);
     }
 
     /// Proposes an encoded command, if this node leads.

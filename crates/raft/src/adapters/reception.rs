@@ -20,7 +20,7 @@ use super::{
     state_machine::blocking,
     types::{SnapshotMeta, Vote},
 };
-use crate::error::BoxError;
+use crate::{error::BoxError, service::Numbered};
 
 /// What a peer sends on its snapshot lane.
 struct Reception {
@@ -44,8 +44,8 @@ impl Raft {
         &self,
         store: Arc<Store>,
         peer: NodeId,
-        requests: BoxStream<'static, Request>,
-    ) -> BoxStream<'static, Response> {
+        requests: BoxStream<'static, Numbered<Request>>,
+    ) -> BoxStream<'static, Numbered<Response>> {
         let reception = Reception {
             raft: self.clone(),
             store,
@@ -55,13 +55,13 @@ impl Raft {
         stream::unfold(
             (reception, requests),
             async |(mut reception, mut requests)| {
-                let request = reception.next_piece(&mut requests).await?;
+                let (id, request) = reception.next_piece(&mut requests).await?;
                 let response = reception.take_piece(request).await.unwrap_or_else(|error| {
                     let reason = error.to_string();
                     tracing::warn!(peer = %reception.peer, reason, "refused a snapshot");
                     Response::Failed(reason)
                 });
-                Some((response, (reception, requests)))
+                Some(((id, response), (reception, requests)))
             },
         )
         .boxed()
@@ -71,7 +71,10 @@ impl Raft {
 impl Reception {
     /// The next request. A sender that has begun a snapshot and stops sending loses its link, and
     /// with it the lock that others wait for.
-    async fn next_piece(&self, requests: &mut BoxStream<'static, Request>) -> Option<Request> {
+    async fn next_piece(
+        &self,
+        requests: &mut BoxStream<'static, Numbered<Request>>,
+    ) -> Option<Numbered<Request>> {
         let limit = self
             .incoming
             .as_ref()

@@ -29,6 +29,9 @@ impl TryFrom<&Config> for openraft::Config {
             // Without it a leader that has lost its quorum keeps the others from electing a new
             // one by its heartbeats (openraft #2080). At least the lease and an election timeout.
             quorum_loss_probe_interval: Some(2 * election_timeout_max_ms),
+            // A member that lost its disk comes back with an empty log. It does not vote before it
+            // has caught up.
+            allow_log_reversion: Some(true),
             // A restarted leader stands for election like everyone else.
             enable_leader_restore: Some(false),
             // Checkpoints are made by size and time, which openraft does not know.

@@ -6,7 +6,7 @@ use openraft::{
     type_config::TypeConfigExt,
 };
 use quorate_disk::LinuxDisk;
-use quorate_state::LEVEL_MAX;
+use quorate_state::{Command, LEVEL_MAX};
 use tempfile::TempDir;
 
 use futures_util::stream;
@@ -76,6 +76,33 @@ async fn entries_that_do_not_follow_each_other_are_not_applied() {
     apply(&[2, 4]).await.unwrap_err();
     apply(&[1]).await.unwrap_err();
     apply(&[2]).await.unwrap();
+}
+
+#[tokio::test]
+async fn nothing_of_an_entry_that_is_beyond_the_program_is_applied_and_all_before_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, mut state_machine) = open(&dir);
+    state_machine.level_max = Level::FIRST;
+    let raise = Command::RaiseLevel(LEVEL_MAX).encode();
+    let raise = message::Entry {
+        position: LogPosition::new(1, 1),
+        payload: message::Payload::Command(raise),
+    };
+    let group = || [Ok((raise.clone().into_openraft().unwrap(), None)), blank(2)];
+    let first = stream::iter([blank(0)].into_iter().chain(group()));
+    let error = state_machine.apply(first).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "entry 1 cannot be applied: feature level 2 is needed, and this program knows 1: run a \
+         newer version of Quorate"
+    );
+    let applied = state_machine.store.meta();
+    assert_eq!(applied.applied, Some(LogPosition::new(1, 0)));
+    assert_eq!(applied.cluster.level, Level::FIRST);
+
+    state_machine.level_max = LEVEL_MAX;
+    state_machine.apply(stream::iter(group())).await.unwrap();
+    assert_eq!(state_machine.level(), LEVEL_MAX);
 }
 
 #[tokio::test]

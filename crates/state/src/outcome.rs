@@ -1,0 +1,56 @@
+//! What comes of a command.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ClusterState, CommandError, Level};
+
+/// What applying a command gave.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Of a `PutBatch`.
+    Put {
+        /// For each packet, in the order of the batch.
+        outcomes: Vec<PutOutcome>,
+        /// How many packets gave way to them.
+        evicted_count: u64,
+    },
+    /// How many packets `Expire` removed.
+    Expired(usize),
+    /// What the cluster has agreed on now: of `RaiseLevel` and `SetCapacity`.
+    Agreed(ClusterState),
+    /// The entry was no command to apply, and changed nothing.
+    Rejected(Rejection),
+}
+
+/// What became of one packet. Nodes tell it each other, so its variants are never reordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PutOutcome {
+    /// It is stored now.
+    Stored,
+    /// It was stored before; the cluster has received it again.
+    Unchanged,
+    /// A newer one is stored.
+    Superseded,
+    /// Its timestamp lies too far ahead of the cluster's time:
+    /// [`PutBatch::latest_timestamp`](crate::PutBatch::latest_timestamp).
+    TooFarAhead,
+    /// Its key is unknown, the [`Capacity`](crate::Capacity) is reached, and no stored packet is old
+    /// enough to give way.
+    Full,
+}
+
+/// Why all nodes reject an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Rejection {
+    /// It is no command.
+    #[error("it cannot be decoded")]
+    NoCommand(#[from] CommandError),
+    /// The cluster does not use it yet.
+    #[error("it needs feature level {needed}, and the cluster is at {agreed}")]
+    AboveCluster {
+        /// The level of the command.
+        needed: Level,
+        /// The level in use.
+        agreed: Level,
+    },
+}
