@@ -9,7 +9,7 @@ use axum::{
 use http_body_util::BodyExt;
 use prometheus::Registry;
 use quorate_fake::{FakeReplica, READ_ERROR, packet, received_now};
-use quorate_replica::{LogIndex, NotReady, Observer, Role, Status, Term};
+use quorate_replica::{ClockState, ClockStatus, LogIndex, NotReady, Observer, Role, Status, Term};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -34,6 +34,10 @@ fn follower() -> Arc<FakeReplica> {
             purged_index: LogIndex(70),
             voters: vec!["a".into(), "b".into(), "c".into()],
             replication_lag: Some(12),
+            clock: ClockStatus {
+                state: ClockState::Agreed,
+                offset_ms: Some(1500),
+            },
             ..status.clone()
         };
     });
@@ -128,6 +132,7 @@ async fn health_has_the_keys_of_iroh_dns_server() {
             "role": "follower",
             "leader": "b",
             "applied_index": 90,
+            "clock": { "state": "agreed", "offset_ms": 1500 },
             "not_ready": null,
         })
     );
@@ -149,6 +154,21 @@ async fn a_node_without_a_leader_stays_in_its_load_balancer() {
         let (got, response) = ask(&router, "/healthz").await;
         assert_eq!(got, status);
         assert_eq!(json(response).await["status"], word);
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_not_agreed_on_is_no_reason_to_send_clients_elsewhere() {
+    let replica = follower();
+    let router = health_router(replica.clone(), BUILD);
+    for state in [ClockState::Disagrees, ClockState::Held, ClockState::Unknown] {
+        replica.change_status(|status| status.clock.state = state);
+        let (got, response) = ask(&router, "/healthz").await;
+        assert_eq!(got, StatusCode::OK);
+        let health = json(response).await;
+        assert_eq!(health["status"], "degraded", "{state}");
+        assert_eq!(health["clock"]["state"], state.to_string());
+        assert_eq!(ask(&router, "/readyz").await.0, StatusCode::OK);
     }
 }
 
@@ -189,6 +209,11 @@ async fn a_scrape_shows_how_the_replica_stands_then() {
         ("quorate_raft_purged_index", 70),
         ("quorate_raft_lag_entries", 10),
         ("quorate_raft_replication_lag_entries", 12),
+        ("quorate_clock_state{state=\"agreed\"}", 1),
+        ("quorate_clock_state{state=\"disagrees\"}", 0),
+        ("quorate_clock_state{state=\"held\"}", 0),
+        ("quorate_clock_state{state=\"unknown\"}", 0),
+        ("quorate_clock_offset_seconds", 1),
         ("quorate_store_packets", 5),
         ("quorate_store_size_bytes", 4096),
     ] {
@@ -199,7 +224,7 @@ async fn a_scrape_shows_how_the_replica_stands_then() {
             .lines()
             .filter(|line| !line.starts_with('#'))
             .count(),
-        18,
+        23,
         "the list above is whole"
     );
 

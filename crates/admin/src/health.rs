@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{Json, Router, extract::State, http::StatusCode, response::Response, routing::get};
 use quorate_http::{text, uncached};
-use quorate_replica::{LogIndex, NotReady, Observer, Role};
+use quorate_replica::{ClockState, ClockStatus, LogIndex, NotReady, Observer, Role};
 use serde::Serialize;
 
 /// Which program this is.
@@ -58,13 +58,16 @@ struct Health {
     role: Role,
     leader: Option<String>,
     applied_index: LogIndex,
+    clock: ClockStatus,
     not_ready: Option<NotReady>,
 }
 
 /// The word for monitors, and whether clients should be sent here.
-fn health(not_ready: Option<NotReady>) -> (&'static str, StatusCode) {
+fn health(not_ready: Option<NotReady>, clock: ClockState) -> (&'static str, StatusCode) {
     match not_ready {
-        None => ("ok", StatusCode::OK),
+        None if clock == ClockState::Agreed => ("ok", StatusCode::OK),
+        // It serves everything, and a clock wants to be set right.
+        None => ("degraded", StatusCode::OK),
         // Reads and DNS are served.
         Some(NotReady::NoLeader) => ("degraded", StatusCode::OK),
         Some(_) => ("unavailable", StatusCode::SERVICE_UNAVAILABLE),
@@ -73,7 +76,7 @@ fn health(not_ready: Option<NotReady>) -> (&'static str, StatusCode) {
 
 async fn healthz(State(shared): State<Shared>) -> Response {
     let node = shared.replica.status();
-    let (word, status) = health(node.not_ready);
+    let (word, status) = health(node.not_ready, node.clock.state);
     let health = Health {
         status: word,
         version: shared.build.version,
@@ -82,6 +85,7 @@ async fn healthz(State(shared): State<Shared>) -> Response {
         role: node.role,
         leader: node.leader,
         applied_index: node.applied_index,
+        clock: node.clock,
         not_ready: node.not_ready,
     };
     uncached((status, Json(health)))

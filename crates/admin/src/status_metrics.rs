@@ -1,7 +1,7 @@
 //! The status of the node as metrics.
 
 use quorate_metrics::{Error, Gauge, Registry};
-use quorate_replica::{Role, Status};
+use quorate_replica::{ClockState, Role, Status};
 use strum::VariantArray;
 
 quorate_metrics::metrics! {
@@ -34,6 +34,15 @@ quorate_metrics::metrics! {
 }
 
 quorate_metrics::metrics! {
+    struct ClockMetrics in "quorate_clock" {
+        /// 1 for what the time rests on that the node goes by, 0 for the others. agreed: a majority of the voters' clocks, this node's among them; disagrees: a majority without this node's; held: none any more, so nothing expires; unknown: none yet
+        state: Gauge { state: ClockState },
+        /// By how much this node's clock is ahead of the time that a majority agrees on, in whole seconds; 0 if none does
+        offset_seconds: Gauge,
+    }
+}
+
+quorate_metrics::metrics! {
     struct StoreMetrics in "quorate_store" {
         /// The number of packets
         packets: Gauge,
@@ -46,6 +55,7 @@ quorate_metrics::metrics! {
 /// and cost nothing between scrapes.
 pub(crate) struct StatusMetrics {
     raft: RaftMetrics,
+    clock: ClockMetrics,
     store: StoreMetrics,
 }
 
@@ -53,6 +63,7 @@ impl StatusMetrics {
     pub(crate) fn register(registry: &Registry) -> Result<Self, Error> {
         Ok(Self {
             raft: RaftMetrics::register(registry)?,
+            clock: ClockMetrics::register(registry)?,
             store: StoreMetrics::register(registry)?,
         })
     }
@@ -77,6 +88,12 @@ impl StatusMetrics {
             &raft.replication_lag_entries,
             status.replication_lag.unwrap_or(0),
         );
+        for state in ClockState::VARIANTS {
+            let holds = *state == status.clock.state;
+            self.clock.state.of(*state).set(i64::from(holds));
+        }
+        let offset_ms = status.clock.offset_ms.unwrap_or(0);
+        self.clock.offset_seconds.set(offset_ms / 1000);
         set(&self.store.packets, status.packet_count);
         set(&self.store.size_bytes, status.store_size);
     }

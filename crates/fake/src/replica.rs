@@ -11,8 +11,8 @@ use data_encoding::HEXLOWER;
 use futures_util::{FutureExt, future::BoxFuture};
 use quorate_packet::{PublicKey, SignedPacket};
 use quorate_replica::{
-    LinearizeError, Linearizer, LogIndex, Observer, PutError, PutOutcome, ReadError, Reader, Role,
-    StateDigest, Status, StoredPacket, Term, Writer,
+    ClockState, ClockStatus, LinearizeError, Linearizer, LogIndex, Observer, PutError, PutOutcome,
+    ReadError, Reader, Role, StateDigest, Status, StoredPacket, Term, Writer,
 };
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
@@ -248,6 +248,10 @@ fn status() -> Status {
         voters: vec!["a".into()],
         packet_count: 0,
         store_size: 4096,
+        clock: ClockStatus {
+            state: ClockState::Agreed,
+            offset_ms: Some(0),
+        },
         not_ready: None,
     }
 }

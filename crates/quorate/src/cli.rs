@@ -43,7 +43,7 @@ enum Command {
     #[command(after_help = "\
 Settings come from the built-in defaults, the file, environment variables (QUORATE_HTTP_LISTEN sets
 listen in [http]) and these flags; the later wins. `quorate config show` tells which set what.")]
-    Serve(ConfigArgs),
+    Serve(ServeArgs),
     /// Run a whole cluster on this machine, to try things out.
     Dev(DevArgs),
     /// Make the identity of a node and print it, or print the one there is.
@@ -73,6 +73,18 @@ enum ConfigCommand {
     Example,
     /// Print what every setting means, in Markdown.
     Reference,
+}
+
+/// What a node is started with.
+#[derive(Debug, Args)]
+struct ServeArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// The clock of this machine is right, although it has moved by more than the retention since
+    /// the node last received a packet. For one start of a node that is a cluster by itself, when
+    /// its log asks for it: until then such a node lets nothing expire.
+    #[arg(long)]
+    trust_clock: bool,
 }
 
 /// The file, and flags over it.
@@ -142,9 +154,9 @@ pub(crate) fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve(args) => {
-            let loaded = args.load()?;
+            let loaded = args.config.load()?;
             print_warnings(&loaded);
-            block_on(crate::serve::run(loaded))
+            block_on(crate::serve::run(loaded, args.trust_clock))
         }
         Command::Dev(args) => block_on(crate::dev::run(args)),
         Command::Init(args) => init::run(&args),

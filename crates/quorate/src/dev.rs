@@ -235,7 +235,8 @@ fn origin() -> OriginSettings {
 async fn start(configs: &[(ConfigV1, Identity)]) -> anyhow::Result<Vec<RunningNode>> {
     // Together: one whose packets are damaged waits for another that gives it its own.
     let starts = configs.iter().map(async |(config, identity)| {
-        let node = RunningNode::start(config, identity.clone()).await;
+        // Nothing here is worth being kept from a clock that is wrong.
+        let node = RunningNode::start(config, identity.clone(), true).await;
         node.map_err(|error| {
             let is_of_bind = error.chain().any(|cause| cause.is::<BindError>());
             let context = match is_of_bind {

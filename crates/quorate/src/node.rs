@@ -75,8 +75,13 @@ pub(crate) struct RunningNode {
 }
 
 impl RunningNode {
-    /// Starts a node whose configuration was checked.
-    pub(crate) async fn start(config: &ConfigV1, identity: Identity) -> anyhow::Result<Self> {
+    /// Starts a node whose configuration was checked, and whose clock an operator may have said to
+    /// be right.
+    pub(crate) async fn start(
+        config: &ConfigV1,
+        identity: Identity,
+        trust_clock: bool,
+    ) -> anyhow::Result<Self> {
         let listeners = Listeners::bind(config).await?;
         let own = identity.public_key();
         let voters = config.voters(own);
@@ -116,7 +121,10 @@ impl RunningNode {
         let dns = listeners.dns.serve(responder, &listener_metrics);
         let admin = listeners.admin.serve(admin, Name::Admin, &listener_metrics);
 
-        let raft_config = config.raft(own, has_joined);
+        let raft_config = quorate_raft::Config {
+            trust_clock,
+            ..config.raft(own, has_joined)
+        };
         let replication = ReplicationThread::spawn().context("the thread of replication")?;
         let opening = open_node(starting, raft_config, transport, metrics);
         let node = replication.run(opening).await??;
@@ -237,7 +245,7 @@ mod tests {
         let store = dir.path().join("records.redb");
         std::fs::write(&store, [7; 65_536]).unwrap();
         let identity = Identity::generate().unwrap();
-        let error = RunningNode::start(&config, identity).await;
+        let error = RunningNode::start(&config, identity, false).await;
         let error = format!("{:#}", error.err().expect("this is no store"));
         assert!(error.contains(store.to_str().unwrap()), "{error}");
         let hint = "see Damage in docs/OPERATIONS.md";

@@ -1,7 +1,7 @@
 //! What a leader has its cluster agree on unasked: a feature level that all members support, and the
 //! capacity that the cluster is founded with.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use quorate_replica::Role;
 use quorate_rpc::NodeId;
@@ -15,19 +15,17 @@ use tokio::{
 use crate::{
     Config,
     adapters::{Raft, membership},
+    exchange::Exchange,
 };
 
 /// How often to look whether something is to be agreed on.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The highest feature levels that members are known to support.
-pub(crate) type KnownLevels = BTreeMap<NodeId, Level>;
-
 /// Has the cluster agree.
 pub(crate) struct Agreement {
     pub(crate) raft: Raft,
     pub(crate) applied: watch::Receiver<Meta>,
-    pub(crate) levels: watch::Receiver<KnownLevels>,
+    pub(crate) exchange: Arc<Exchange>,
     pub(crate) config: Config,
 }
 
@@ -70,7 +68,7 @@ impl Agreement {
     fn due(&self) -> Option<Command> {
         let meta = self.applied.borrow();
         let ClusterState { level, capacity } = meta.cluster;
-        let common = common_level(&members(&meta), &self.levels.borrow());
+        let common = common_level(&members(&meta), |member| self.exchange.level(member));
         if let Some(common) = common.filter(|common| *common > level) {
             Some(Command::RaiseLevel(common))
         } else if capacity.is_none() && level >= Level::CAPACITY {
@@ -107,8 +105,8 @@ fn members(meta: &Meta) -> Vec<NodeId> {
 }
 
 /// The highest level that all members support, if that is known.
-fn common_level(members: &[NodeId], levels: &KnownLevels) -> Option<Level> {
-    let known = members.iter().map(|member| levels.get(member).copied());
+fn common_level(members: &[NodeId], level: impl Fn(NodeId) -> Option<Level>) -> Option<Level> {
+    let known = members.iter().map(|member| level(*member));
     known.min().flatten()
 }
 
@@ -119,11 +117,16 @@ mod tests {
     #[test]
     fn a_level_is_raised_once_all_members_are_known_to_support_it() {
         let [a, b, c] = [1, 2, 3].map(NodeId::from);
-        let mut levels = KnownLevels::from([(a, Level(2)), (c, Level(3))]);
-        assert_eq!(common_level(&[a, b], &levels), None);
-        assert_eq!(common_level(&[a, c], &levels), Some(Level(2)));
-        levels.insert(b, Level(1));
-        assert_eq!(common_level(&[a, b, c], &levels), Some(Level(1)));
-        assert_eq!(common_level(&[], &levels), None);
+        let two = |node| {
+            [(a, Level(2)), (c, Level(3))]
+                .into_iter()
+                .find(|(id, _)| *id == node)
+        };
+        let two = |node| two(node).map(|(_, level)| level);
+        assert_eq!(common_level(&[a, b], two), None);
+        assert_eq!(common_level(&[a, c], two), Some(Level(2)));
+        let all = |node| two(node).or(Some(Level(1)));
+        assert_eq!(common_level(&[a, b, c], all), Some(Level(1)));
+        assert_eq!(common_level(&[], all), None);
     }
 }

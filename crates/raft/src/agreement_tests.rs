@@ -1,22 +1,13 @@
 //! Clusters whose nodes are of different versions, and clusters that are full.
 
+use quorate_rpc::message::Proposed;
 use quorate_state::{Command, LEVEL_MAX, Level, PutBatch, UnixMillis};
 
 use super::{ground::Simulated, *};
-use quorate_rpc::message::Proposed;
 
-use crate::clock::now;
+use crate::WallClock;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
-
-/// Tells every node that all support all there is.
-fn tell_levels(cluster: &Cluster) {
-    for node in cluster.nodes.values() {
-        let members = cluster.configs.keys();
-        let levels = members.map(|member| (*member, LEVEL_MAX)).collect();
-        node.levels.send_replace(levels);
-    }
-}
 
 /// Waits until a node has applied a capacity, and says how many packets it allows.
 pub(super) async fn agreed_count_max(node: &Node) -> u64 {
@@ -131,7 +122,6 @@ async fn a_node_stops_before_a_snapshot_that_is_beyond_it_and_a_newer_one_has_al
     for node in &others {
         until(node, |view| view.leader.is_some_and(|(id, _)| id != old)).await;
     }
-    tell_levels(&simulated.cluster);
     for node in &others {
         agreed_count_max(node).await;
     }
@@ -161,7 +151,6 @@ async fn a_node_stops_before_a_snapshot_that_is_beyond_it_and_a_newer_one_has_al
 #[tokio::test(flavor = "multi_thread")]
 async fn packets_that_are_healed_bring_level_and_capacity_to_who_supports_them() {
     let mut simulated = Simulated::start(3).await;
-    tell_levels(&simulated.cluster);
     for node in simulated.cluster.nodes.values() {
         agreed_count_max(node).await;
     }
@@ -196,14 +185,11 @@ async fn packets_that_are_healed_bring_level_and_capacity_to_who_supports_them()
 async fn all_nodes_of_a_full_cluster_answer_alike_and_drop_the_same_packets() {
     let adjust = |config: &mut Config| config.settings.packets.count_max = 5;
     let cluster = Cluster::start(3, adjust).await;
-    let at_first = any(&cluster).state_machine.level();
-    assert_eq!(at_first, Level::FIRST, "what the others support is unknown");
-    tell_levels(&cluster);
     for node in cluster.nodes.values() {
         assert_eq!(agreed_count_max(node).await, 5);
     }
     let old = Command::PutBatch(PutBatch {
-        now: now().saturating_sub(3 * DAY),
+        now: WallClock::default().now().saturating_sub(3 * DAY),
         timestamp_max: Some(UnixMillis(u64::MAX)),
         packets: (0..5).map(|key| packet(key, 5)).collect(),
     });

@@ -10,7 +10,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use crate::{
     Config, Metrics,
     adapters::{Raft, View},
-    clock::now,
+    exchange::Exchange,
 };
 
 /// How often to look whether a checkpoint is due. The log grows by some ten megabytes in that time
@@ -23,7 +23,13 @@ const OVERDUE: u32 = 2;
 
 /// Has checkpoints made when the log has grown or time has passed, and the log cut when it is larger
 /// than it need be. Never returns.
-pub(crate) async fn keep_log_short(raft: Raft, log: Arc<Log>, config: Config, metrics: Metrics) {
+pub(crate) async fn keep_log_short(
+    raft: Raft,
+    log: Arc<Log>,
+    exchange: Arc<Exchange>,
+    config: Config,
+    metrics: Metrics,
+) {
     let mut ticks = interval(CHECKPOINT_LOOK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut last = Instant::now();
@@ -44,7 +50,7 @@ pub(crate) async fn keep_log_short(raft: Raft, log: Arc<Log>, config: Config, me
         let own_turn = is_own_turn(
             &view.voters,
             config.node,
-            now(),
+            exchange.time().time,
             config.checkpoint_interval(),
         );
         let due = since_last.is_due(&config, 1) && own_turn || since_last.is_due(&config, OVERDUE);

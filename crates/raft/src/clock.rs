@@ -1,94 +1,110 @@
-//! The clock of this machine, and whether it can be trusted.
+//! The clock of this machine, and a watch over what it is worth among those of the cluster.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
+use quorate_clock::ClockState;
 use quorate_state::{UnixMillis, millis};
-use tokio::time::Instant;
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
-/// What the clock of this machine says.
-pub(crate) fn now() -> UnixMillis {
-    let since_epoch = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    UnixMillis(millis(since_epoch))
+use crate::{adapters::Raft, exchange::Exchange};
+
+/// How often to look whether the clock of this node agrees with the others.
+const CLOCK_LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a node that has started waits before it says that it does not know the time: the clocks
+/// of the others are heard with the first messages of theirs.
+const QUIET_START: Duration = Duration::from_secs(10);
+
+/// Tells the time of this machine: that of the system, or in tests any other.
+#[derive(Clone)]
+pub struct WallClock(Arc<dyn Fn() -> UnixMillis + Send + Sync>);
+
+impl WallClock {
+    /// A clock that says what `read` returns.
+    pub fn new(read: impl Fn() -> UnixMillis + Send + Sync + 'static) -> Self {
+        Self(Arc::new(read))
+    }
+
+    pub(crate) fn now(&self) -> UnixMillis {
+        (self.0)()
+    }
 }
 
-/// How far the wall clock may run ahead of the monotonic one between two looks. Slewing corrects
-/// less; more is a step, and a step of the retention would remove every packet.
-const CLOCK_STEP_MAX: Duration = Duration::from_secs(60);
-
-/// Tells when the wall clock has been set forward.
-pub(crate) struct Clock {
-    wall: UnixMillis,
-    monotonic: Instant,
-    trusted_from: Instant,
+impl Default for WallClock {
+    fn default() -> Self {
+        Self::new(|| {
+            let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+            UnixMillis(millis(since_epoch.unwrap_or_default()))
+        })
+    }
 }
 
-impl Clock {
-    pub(crate) fn start() -> Self {
-        let monotonic = Instant::now();
-        Self {
-            wall: now(),
-            monotonic,
-            trusted_from: monotonic,
+impl fmt::Debug for WallClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("WallClock").field(&self.now()).finish()
+    }
+}
+
+/// Keeps whose clocks count, and says once whenever it changes what the time rests on. Never
+/// returns.
+pub(crate) async fn watch_clock(exchange: Arc<Exchange>, raft: Raft) {
+    let start = Instant::now();
+    let mut ticks = interval(CLOCK_LOOK_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut told = ClockState::Agreed;
+    loop {
+        ticks.tick().await;
+        exchange.set_voters(raft.view().voters);
+        let state = exchange.time().state;
+        let is_alone = exchange.is_alone();
+        let is_early = start.elapsed() < QUIET_START && !is_alone;
+        if state != told && !(state == ClockState::Unknown && is_early) {
+            told = state;
+            match is_alone {
+                true => tell_alone(state),
+                false => tell(state, &exchange),
+            }
         }
     }
+}
 
-    /// Whether the wall clock was set forward since the last look.
-    pub(crate) fn has_jumped(&mut self) -> bool {
-        self.look(now(), Instant::now())
-    }
-
-    fn look(&mut self, wall: UnixMillis, monotonic: Instant) -> bool {
-        let step = wall
-            .since(self.wall)
-            .saturating_sub(monotonic - self.monotonic);
-        (self.wall, self.monotonic) = (wall, monotonic);
-        step > CLOCK_STEP_MAX
-    }
-
-    /// Trusts it again once every packet that was received before the jump would be old by any
-    /// clock.
-    pub(crate) fn distrust(&mut self, retention: Duration) {
-        self.trusted_from = self.monotonic + retention;
-    }
-
-    pub(crate) fn is_trusted(&self) -> bool {
-        self.monotonic >= self.trusted_from
+fn tell(state: ClockState, exchange: &Exchange) {
+    match state {
+        ClockState::Agreed => {
+            tracing::info!("the clock of this node agrees with those of a majority again");
+        }
+        ClockState::Disagrees => tracing::error!(
+            ahead_ms = exchange.time().offset_ms,
+            others = exchange.clocks(),
+            "the clock of this node is not what a majority of the voters agrees on, so it shall not \
+             lead: set it right, best by NTP"
+        ),
+        ClockState::Held | ClockState::Unknown => tracing::error!(
+            others = exchange.clocks(),
+            "no majority of the voters' clocks agrees: PUTs go on and nothing expires until one \
+             does; if all nodes are up, set their clocks right, best by NTP"
+        ),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const DAY: Duration = Duration::from_secs(24 * 3600);
-
-    #[test]
-    fn a_clock_that_jumps_a_day_is_not_trusted_for_the_retention() {
-        let mut clock = Clock::start();
-        let (wall, monotonic) = (clock.wall, clock.monotonic);
-        let minute = Duration::from_secs(60);
-        assert!(!clock.look(wall.saturating_add(minute), monotonic + minute));
-        assert!(clock.is_trusted());
-
-        assert!(clock.look(wall.saturating_add(DAY), monotonic + 2 * minute));
-        clock.distrust(7 * DAY);
-        for (days, trusted) in [(1, false), (6, false), (7, true)] {
-            let wall = wall.saturating_add((1 + days) * DAY);
-            assert!(!clock.look(wall, monotonic + 2 * minute + days * DAY));
-            assert_eq!(clock.is_trusted(), trusted, "after {days} days");
+fn tell_alone(state: ClockState) {
+    match state {
+        ClockState::Agreed | ClockState::Disagrees => {
+            tracing::info!("the clock of this machine can be believed again");
         }
-    }
-
-    #[test]
-    fn a_clock_that_goes_back_removes_nothing_early() {
-        let mut clock = Clock::start();
-        let (wall, monotonic) = (clock.wall, clock.monotonic);
-        assert!(!clock.look(wall.saturating_sub(DAY), monotonic + Duration::from_secs(1)));
-        assert!(
-            clock.look(wall, monotonic + Duration::from_secs(2)),
-            "and forward again"
-        );
+        ClockState::Held => tracing::error!(
+            "the clock of this machine was set by more than the retention while the node ran: PUTs \
+             go on and nothing expires; set it right, or if it is right now, restart the node with \
+             `quorate serve --trust-clock`"
+        ),
+        ClockState::Unknown => tracing::error!(
+            "the clock of this machine is further than the retention from when the last packet was \
+             received: PUTs go on and nothing expires; set it right, or if it is right (the node was \
+             down for long), restart the node once with `quorate serve --trust-clock`"
+        ),
     }
 }

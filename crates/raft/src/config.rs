@@ -6,7 +6,7 @@ use quorate_disk::{Disk, LinuxDisk};
 use quorate_rpc::NodeId;
 use quorate_state::{Capacity, LEVEL_MAX, Level};
 
-use crate::Settings;
+use crate::{Settings, WallClock};
 
 /// The directory of the log, in that of the node.
 pub const LOG_DIR: &str = "log";
@@ -28,6 +28,11 @@ pub struct Config {
     pub disk: Arc<dyn Disk>,
     /// Their directory.
     pub dir: PathBuf,
+    /// The clock of this machine.
+    pub wall_clock: WallClock,
+    /// An operator says that this clock is right although it has moved by more than the retention
+    /// since the last packet was received. Only a node that is a cluster by itself asks for it.
+    pub trust_clock: bool,
     /// What an operator may set.
     pub settings: Settings,
     /// The highest feature level that this node supports. Below [`LEVEL_MAX`] only in tests, which
@@ -44,6 +49,8 @@ impl Config {
             has_joined: false,
             disk: Arc::new(LinuxDisk),
             dir,
+            wall_clock: WallClock::default(),
+            trust_clock: false,
             settings: Settings::default(),
             level_max: LEVEL_MAX,
         }
@@ -63,6 +70,14 @@ impl Config {
         let path = self.dir.join(STORE_FILE);
         self.disk.rename(&path, &path.with_extension("damaged"))?;
         self.disk.sync_dir(&self.dir)
+    }
+
+    pub(crate) fn clock(&self) -> quorate_clock::Config {
+        quorate_clock::Config {
+            tolerance: Duration::from_secs(self.settings.clock.tolerance_secs),
+            retention: self.retention(),
+            trusted: self.trust_clock,
+        }
     }
 
     pub(crate) fn put_deadline(&self) -> Duration {

@@ -1,11 +1,14 @@
+use std::path::PathBuf;
+
 use futures_util::{FutureExt, poll};
 use quorate_rpc::Tail;
-use quorate_state::LogIndex;
+use quorate_state::{Level, LogIndex};
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::PollSender;
 
 use super::*;
+use crate::Config;
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -23,7 +26,10 @@ impl OtherEnd {
         let (sender, requests) = mpsc::channel(capacity);
         let closed = |_| LinkError::Closed("the test is over".to_owned());
         let sink = Box::pin(PollSender::new(sender).sink_map_err(closed));
-        let exchange = Arc::new(Exchange::new(7));
+        let exchange = Arc::new(Exchange::new(&Config {
+            level_max: Level(7),
+            ..Config::new(NodeId::from(2), BTreeMap::new(), PathBuf::new())
+        }));
         let connection = Arc::new(Connection::new(peer(), exchange, sink));
         let (responses, stream) = mpsc::unbounded_channel();
         let stream = UnboundedReceiverStream::new(stream).boxed();

@@ -2,24 +2,32 @@
 
 use std::{
     collections::HashMap,
+    fmt::Write,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
+use quorate_clock::{ClockState, ClusterClock, Reading, Sample, Stamp, Start};
 use quorate_rpc::{NodeId, Tail, Unfit};
-use quorate_state::millis;
+use quorate_state::{Level, UnixMillis, millis};
 use tokio::{sync::watch, time::Instant};
 
-use crate::clock::now;
+use crate::{Config, clock::WallClock};
 
-/// What this node tells of itself, and what it has heard of the others.
+/// What this node tells of itself, and what it has heard of the others: their clocks above all.
 pub(crate) struct Exchange {
-    /// The moment from which its monotonic stamps count, a millisecond before it was made: no stamp
-    /// is zero, which stands for none.
+    node: NodeId,
+    /// The moment from which its monotonic time counts.
     epoch: Instant,
-    level: u16,
+    /// Its monotonic stamp at that moment: what its wall clock said then, so that it knows an echo
+    /// of what it stamped before a restart. No stamp is zero, which stands for none.
+    first_stamp_ms: u64,
+    level: Level,
+    wall_clock: WallClock,
     unfit: watch::Sender<Unfit>,
     /// Members only, so it does not grow.
     heard: Mutex<HashMap<NodeId, Heard>>,
+    clock: Mutex<ClusterClock<NodeId>>,
 }
 
 /// What a node has heard of a peer.
@@ -32,38 +40,55 @@ pub(crate) struct Heard {
 }
 
 impl Exchange {
-    /// Of a node that knows commands up to `level`.
-    pub(crate) fn new(level: u16) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         Self {
+            node: config.node,
             epoch: Instant::now(),
-            level,
+            first_stamp_ms: config.wall_clock.now().0.max(1),
+            level: config.level_max,
+            wall_clock: config.wall_clock.clone(),
             unfit: watch::Sender::default(),
             heard: Mutex::default(),
+            clock: Mutex::new(ClusterClock::new(config.node, config.clock())),
         }
     }
 
     /// What a message to `peer` says of this node, now.
     pub(crate) fn tail(&self, peer: NodeId) -> Tail {
         let echo_ms = self.heard(peer).map_or(0, |heard| heard.tail.monotonic_ms);
+        let agreed = self.time().first_hand;
         Tail {
-            clock_ms: now().0,
-            monotonic_ms: self.stamp(Instant::now()),
+            clock_ms: self.wall_clock.now().0,
+            monotonic_ms: self.first_stamp_ms.saturating_add(millis(self.now())),
             echo_ms,
-            // Filled in with the clock of the cluster.
+            // Filled in with the lease of the leader.
             quorum_ack_age_ms: 0,
-            level: self.level,
+            level: self.level.0,
             unfit: *self.unfit.borrow(),
+            agreed_ms: agreed.map_or(0, |agreed| agreed.0),
         }
     }
 
     /// Notes the tail of a request of `peer`.
     pub(crate) fn on_request(&self, peer: NodeId, tail: Tail) {
-        self.note(peer, tail);
+        self.note(peer, self.echoed(tail), tail);
     }
 
     /// Notes the tail of the response to a request that was sent to `peer` at `sent`.
-    pub(crate) fn on_response(&self, peer: NodeId, _sent: Instant, tail: Tail) {
-        self.note(peer, tail);
+    pub(crate) fn on_response(&self, peer: NodeId, sent: Instant, tail: Tail) {
+        let sent = sent.saturating_duration_since(self.epoch);
+        self.note(peer, Some(sent).max(self.echoed(tail)), tail);
+    }
+
+    /// The highest feature level that `node`, this one or a peer, supports, if that is known.
+    pub(crate) fn level(&self, node: NodeId) -> Option<Level> {
+        match node == self.node {
+            true => Some(self.level),
+            false => match self.heard(node)?.tail.level {
+                0 => None,
+                level => Some(Level(level)),
+            },
+        }
     }
 
     /// What was last heard of `peer`.
@@ -84,13 +109,84 @@ impl Exchange {
         self.unfit.subscribe()
     }
 
-    fn note(&self, peer: NodeId, tail: Tail) {
-        let at = Instant::now();
-        self.all_heard().insert(peer, Heard { tail, at });
+    /// What time it is for the cluster.
+    pub(crate) fn time(&self) -> Reading {
+        let reading = self.clock().read(self.now(), self.wall_clock.now());
+        self.set_unfit(Unfit::CLOCK, reading.state == ClockState::Disagrees);
+        reading
     }
 
-    fn stamp(&self, at: Instant) -> u64 {
-        millis(at.saturating_duration_since(self.epoch)) + 1
+    /// The time for a command, no earlier than `received`, when the store received its last packet.
+    /// `None` while this node's clock is not the one that a majority agrees on.
+    pub(crate) fn stamp(&self, received: Option<UnixMillis>) -> Option<Stamp> {
+        let wall = self.wall_clock.now();
+        let stamp = self.clock().stamp(self.now(), wall, received);
+        self.set_unfit(Unfit::CLOCK, stamp.is_none());
+        stamp
+    }
+
+    /// Says when the store received its last packet, before it takes part in the cluster.
+    pub(crate) fn set_start(&self, received: Option<UnixMillis>) {
+        let at = self.now();
+        self.clock().set_start(Start { at, received });
+    }
+
+    /// Says whose clocks count.
+    pub(crate) fn set_voters(&self, voters: impl IntoIterator<Item = NodeId>) {
+        self.clock().set_voters(voters);
+    }
+
+    /// Whether this node is a cluster by itself.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.clock().is_alone()
+    }
+
+    /// The clocks of the voters that are heard, in words.
+    pub(crate) fn clocks(&self) -> String {
+        let wall = self.wall_clock.now();
+        let differences = self.clock().differences_ms(self.now(), wall);
+        let mut text = String::new();
+        for (peer, ms) in differences {
+            let _ = write!(text, "{peer} {ms:+} ms, ");
+        }
+        match text.strip_suffix(", ") {
+            Some(listed) => listed.to_owned(),
+            None => "none is heard".to_owned(),
+        }
+    }
+
+    /// Notes a tail that was written after `sent`, if that is known.
+    fn note(&self, peer: NodeId, sent: Option<Duration>, tail: Tail) {
+        let at = Instant::now();
+        self.all_heard().insert(peer, Heard { tail, at });
+        let Some(sent) = sent else { return };
+        let received = at.saturating_duration_since(self.epoch);
+        let look = |clock_ms| match clock_ms {
+            0 => None,
+            told => Sample::new(UnixMillis(told), sent, received),
+        };
+        let mut clock = self.clock();
+        if let Some(sample) = look(tail.clock_ms) {
+            clock.hear(peer, sample);
+        }
+        if let Some(sample) = look(tail.agreed_ms) {
+            clock.hear_agreed(peer, sample);
+        }
+    }
+
+    /// The moment whose stamp `tail` echoes, if this process stamped it.
+    fn echoed(&self, tail: Tail) -> Option<Duration> {
+        let since_epoch_ms = tail.echo_ms.checked_sub(self.first_stamp_ms)?;
+        Some(Duration::from_millis(since_epoch_ms))
+    }
+
+    fn now(&self) -> Duration {
+        self.epoch.elapsed()
+    }
+
+    fn clock(&self) -> MutexGuard<'_, ClusterClock<NodeId>> {
+        // It holds values that are replaced whole.
+        self.clock.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn all_heard(&self) -> MutexGuard<'_, HashMap<NodeId, Heard>> {
@@ -98,3 +194,7 @@ impl Exchange {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+#[path = "exchange_tests.rs"]
+mod tests;

@@ -3,15 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use quorate_rpc::message::Proposed;
-use quorate_state::{Command, EXPIRE_COUNT_MAX, Outcome};
+use quorate_state::{Command, EXPIRE_COUNT_MAX, Outcome, UnixMillis};
 use quorate_store::Store;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::{
-    Config, Metrics,
-    adapters::Raft,
-    clock::{Clock, now},
-};
+use crate::{Metrics, adapters::Raft, exchange::Exchange};
 
 /// The longest time between looks for old packets.
 const EXPIRE_INTERVAL_MAX: Duration = Duration::from_secs(60);
@@ -19,44 +15,40 @@ const EXPIRE_INTERVAL_MAX: Duration = Duration::from_secs(60);
 /// The shortest one.
 const EXPIRE_INTERVAL_MIN: Duration = Duration::from_secs(1);
 
-/// Removes old packets while this node leads. Never returns.
-pub(crate) async fn expire_packets(
-    raft: Raft,
-    store: Arc<Store>,
-    config: Config,
-    metrics: Metrics,
-) {
-    let mut clock = Clock::start();
-    let pause = (config.retention() / 10).clamp(EXPIRE_INTERVAL_MIN, EXPIRE_INTERVAL_MAX);
-    let mut ticks = interval(pause);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        if clock.has_jumped() {
-            tracing::error!(
-                pause = ?config.retention(),
-                "the clock of this machine has jumped ahead: this node expires nothing for now"
-            );
-            clock.distrust(config.retention());
+/// Removes old packets while this node leads.
+pub(crate) struct Expiry {
+    pub(crate) raft: Raft,
+    pub(crate) exchange: Arc<Exchange>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) retention: Duration,
+    pub(crate) metrics: Metrics,
+}
+
+impl Expiry {
+    /// Looks for old packets again and again. Never returns.
+    pub(crate) async fn run(self) {
+        let pause = (self.retention / 10).clamp(EXPIRE_INTERVAL_MIN, EXPIRE_INTERVAL_MAX);
+        let mut ticks = interval(pause);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.remove_old().await;
         }
-        if !clock.is_trusted() {
-            continue;
-        }
-        let cutoff = now().saturating_sub(config.retention());
-        while store
-            .oldest_received()
-            .is_some_and(|oldest| oldest < cutoff)
-        {
+    }
+
+    /// Removes all packets that are old by the time of the cluster, while a majority agrees on it.
+    pub(crate) async fn remove_old(&self) {
+        while let Some(cutoff) = self.due_cutoff() {
             let command = Command::Expire {
                 cutoff,
                 count_max: EXPIRE_COUNT_MAX,
             };
-            match raft.propose(command.encode()).await {
+            match self.raft.propose(command.encode()).await {
                 Proposed::Applied {
                     outcomes: Outcome::Expired(count),
                     ..
                 } if count > 0 => {
-                    metrics.expired_packets_total.inc_by(count as u64);
+                    self.metrics.expired_packets_total.inc_by(count as u64);
                     tracing::info!(
                         count,
                         "removed packets that were not received again in time"
@@ -65,5 +57,13 @@ pub(crate) async fn expire_packets(
                 _ => break,
             }
         }
+    }
+
+    /// The moment before which packets are old, if there are any and they may go.
+    fn due_cutoff(&self) -> Option<UnixMillis> {
+        let reading = self.exchange.time();
+        let cutoff = reading.time.saturating_sub(self.retention);
+        let is_due = reading.may_expire && self.store.oldest_received()? < cutoff;
+        is_due.then_some(cutoff)
     }
 }

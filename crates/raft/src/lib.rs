@@ -34,11 +34,11 @@
 //! | `puts`, `write_path` | the path of a PUT into the log |
 //! | `read_index` | linearizable reads |
 //! | `peers`, `peer_link`, `connection`, `presence` | links to all peers that are kept open, and their requests in flight |
-//! | `exchange` | what nodes tell each other of themselves on the way |
 //! | `service` | what peers are answered |
 //! | `leadership` | who leads, and who shall lead next |
 //! | `opening`, `pull`, `founding`, `starting`, `recovery` | the way from a start to the first read |
-//! | `agreement`, `checkpoint`, `scrub`, `expiry`, `clock` | what a node does unasked |
+//! | `exchange`, `clock` | what nodes tell each other of themselves, and the time that follows |
+//! | `agreement`, `checkpoint`, `scrub`, `expiry` | what a node does unasked |
 
 mod adapters;
 mod agreement;
@@ -68,11 +68,12 @@ mod settings;
 mod starting;
 mod write_path;
 
+pub use clock::WallClock;
 pub use config::{Config, LOG_DIR};
 pub use error::{FatalError, OpenError, ShutdownError};
 pub use metrics::Metrics;
 pub use node::{Node, NodeMetrics};
 pub use settings::{
-    LogSettings, PacketSettings, PutSettings, RaftSettings, Settings, StoreSettings,
+    ClockSettings, LogSettings, PacketSettings, PutSettings, RaftSettings, Settings, StoreSettings,
 };
 pub use starting::StartingNode;

@@ -13,10 +13,11 @@ use tokio::{sync::watch, task::JoinSet, time::timeout};
 use crate::{
     Config, FatalError, Metrics, OpenError, ShutdownError,
     adapters::{Raft, StateMachine},
-    agreement::{Agreement, KnownLevels},
+    agreement::Agreement,
     checkpoint::keep_log_short,
+    clock::watch_clock,
     exchange::Exchange,
-    expiry::expire_packets,
+    expiry::Expiry,
     founding::{Founding, Franchise},
     leadership,
     opening::open_files,
@@ -27,9 +28,6 @@ use crate::{
     service::PeerService,
     write_path::WritePath,
 };
-
-/// The highest feature level of commands that this node knows.
-const FEATURE_LEVEL: u16 = 0;
 
 /// The three metrics a node is made with.
 #[derive(Clone)]
@@ -48,13 +46,11 @@ pub struct Node {
     pub(crate) write_path: WritePath,
     pub(crate) state_machine: StateMachine,
     pub(crate) store: Arc<Store>,
+    pub(crate) exchange: Arc<Exchange>,
     pub(crate) puts: Arc<Puts>,
     failure: watch::Receiver<Option<FatalError>>,
     service: Arc<PeerService>,
     pub(crate) recovery: Recovery,
-    /// What members are known to support: of this node, what it supports itself.
-    #[cfg_attr(not(test), expect(dead_code, reason = "no peer tells its level yet"))]
-    pub(crate) levels: watch::Sender<KnownLevels>,
     closing: AtomicBool,
     tasks: tokio::sync::Mutex<JoinSet<()>>,
 }
@@ -79,7 +75,8 @@ impl Node {
         enter: &(dyn Fn(NotReady) + Send + Sync),
     ) -> Result<Arc<Self>, OpenError> {
         enter(NotReady::Opening);
-        let peers = connect(&config, transport);
+        let exchange = Arc::new(Exchange::new(&config));
+        let peers = connect(&config, transport, exchange.clone());
         let (log, store) = open_files(&config, &peers, &metrics, enter).await?;
         enter(NotReady::Replaying);
         let state_machine = StateMachine::new(
@@ -93,9 +90,11 @@ impl Node {
         enter(NotReady::Checkpointing);
         checkpoint_applied(&state_machine).await?;
         enter(NotReady::Recovering);
+        exchange.set_start(store.latest_received());
         let recovery = Recovery::default();
         let franchise = Franchise::new(&log, recovery.clone());
         raft.run();
+        exchange.set_voters(raft.view().voters);
 
         let mut tasks = JoinSet::new();
         let founding = Founding {
@@ -108,10 +107,13 @@ impl Node {
         founding.begin().await?;
         tasks.spawn(founding.run());
         let (leader, failure) = leadership::follow(&raft, &config, &mut tasks);
+        tasks.spawn(watch_clock(exchange.clone(), raft.clone()));
         let write_path = WritePath {
             node: config.node,
             raft: raft.clone(),
             peers: peers.clone(),
+            exchange: exchange.clone(),
+            store: Arc::downgrade(&store),
             leader,
             applied: state_machine.applied(),
             metrics: metrics.raft.clone(),
@@ -129,25 +131,25 @@ impl Node {
         tasks.spawn(keep_log_short(
             raft.clone(),
             log.clone(),
+            exchange.clone(),
             config.clone(),
             metrics.raft.clone(),
         ));
-        let levels = KnownLevels::from([(config.node, config.level_max)]);
-        let levels = watch::Sender::new(levels);
         let agreement = Agreement {
             raft: raft.clone(),
             applied: state_machine.applied(),
-            levels: levels.subscribe(),
+            exchange: exchange.clone(),
             config: config.clone(),
         };
         tasks.spawn(agreement.run());
-        let expiry_metrics = metrics.raft.clone();
-        tasks.spawn(expire_packets(
-            raft.clone(),
-            store.clone(),
-            config.clone(),
-            expiry_metrics,
-        ));
+        let expiry = Expiry {
+            raft: raft.clone(),
+            exchange: exchange.clone(),
+            store: store.clone(),
+            retention: config.retention(),
+            metrics: metrics.raft.clone(),
+        };
+        tasks.spawn(expiry.run());
         let scrubber = Scrubber {
             raft,
             state_machine: state_machine.clone(),
@@ -164,10 +166,10 @@ impl Node {
             write_path,
             state_machine,
             store,
+            exchange,
             failure,
             service,
             recovery,
-            levels,
             closing: AtomicBool::new(false),
             tasks: tokio::sync::Mutex::new(tasks),
         }))
@@ -247,8 +249,7 @@ impl Node {
 }
 
 /// Opens the links to all other founding voters, which are warm by the time that they are needed.
-fn connect(config: &Config, transport: Arc<dyn Transport>) -> Arc<Peers> {
-    let exchange = Arc::new(Exchange::new(FEATURE_LEVEL));
+fn connect(config: &Config, transport: Arc<dyn Transport>, exchange: Arc<Exchange>) -> Arc<Peers> {
     let peers = Peers::new(transport, exchange);
     let others = config.voters.iter();
     for (peer, address) in others.filter(|(peer, _)| **peer != config.node) {

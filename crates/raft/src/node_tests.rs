@@ -23,8 +23,12 @@ use crate::adapters::View;
 #[path = "agreement_tests.rs"]
 mod agreement;
 
+#[path = "clock_tests.rs"]
+mod clocks;
+
 #[path = "founding_tests.rs"]
 mod founding;
+
 #[path = "ground_tests.rs"]
 mod ground;
 

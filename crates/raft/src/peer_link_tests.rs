@@ -1,6 +1,10 @@
-use std::sync::{
-    Mutex,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use futures_util::{FutureExt, SinkExt, StreamExt, future::BoxFuture};
@@ -10,7 +14,7 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::PollSender;
 
 use super::*;
-use crate::peers::Peers;
+use crate::{Config, peers::Peers};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -94,7 +98,8 @@ impl Counting {
 
 fn peers() -> (Arc<Counting>, Peers) {
     let transport = Arc::new(Counting::default());
-    let exchange = Arc::new(Exchange::new(0));
+    let config = Config::new(NodeId::from(2), BTreeMap::new(), PathBuf::new());
+    let exchange = Arc::new(Exchange::new(&config));
     (transport.clone(), Peers::new(transport, exchange))
 }
 

@@ -3,10 +3,11 @@
 use std::{cmp::Ordering, time::Duration};
 
 use futures_util::future::BoxFuture;
+use quorate_clock::ClockState;
 use quorate_packet::{PublicKey, SignedPacket};
 use quorate_replica::{
-    LinearizeError, Linearizer, NotReady, Observer, PutError, PutOutcome, ReadError, Reader,
-    StateDigest, Status, StoredPacket, Writer,
+    ClockStatus, LinearizeError, Linearizer, NotReady, Observer, PutError, PutOutcome, ReadError,
+    Reader, StateDigest, Status, StoredPacket, Writer,
 };
 use quorate_rpc::chain;
 use quorate_state::UnixMillis;
@@ -16,7 +17,6 @@ use tokio::time::timeout;
 use crate::{
     Node,
     adapters::{StateMachine, blocking},
-    clock::now,
     error::BoxError,
 };
 
@@ -72,6 +72,7 @@ impl Observer for Node {
         let view = self.write_path.raft.view();
         let leader = self.write_path.leader.borrow().node.clone();
         let meta = self.write_path.applied.borrow().clone();
+        let time = self.exchange.time();
         Status {
             node: self.config.node.to_string(),
             role: view.role,
@@ -86,6 +87,10 @@ impl Observer for Node {
             voters: view.voters.iter().map(ToString::to_string).collect(),
             packet_count: meta.packet_count,
             store_size: self.store.size(),
+            clock: ClockStatus {
+                state: time.state,
+                offset_ms: time.offset_ms,
+            },
             not_ready: self.not_ready(),
         }
     }
@@ -111,8 +116,13 @@ impl Node {
         }
     }
 
+    /// Whether the cluster has received a packet not long ago. Who does not know the time has it
+    /// received again.
     fn is_fresh(&self, received: UnixMillis) -> bool {
-        now().since(received) < self.config.retention() / RENEWALS_PER_RETENTION
+        let reading = self.exchange.time();
+        let age = reading.time.since(received);
+        let is_known = reading.state != ClockState::Unknown;
+        is_known && age < self.config.retention() / RENEWALS_PER_RETENTION
     }
 }
 

@@ -13,6 +13,8 @@ pub struct Settings {
     pub packets: PacketSettings,
     /// How PUTs are answered.
     pub put: PutSettings,
+    /// When clocks agree.
+    pub clock: ClockSettings,
     /// The clock of elections.
     pub raft: RaftSettings,
     /// The packets on disk.
@@ -47,6 +49,17 @@ settings! {
         /// has its answer, whatever happens.
         deadline_ms: u64 = 10_000, in 100..=60_000,
             "below, an election fails PUTs that could wait; above, publishers hang";
+    }
+}
+
+settings! {
+    /// When clocks agree.
+    pub struct ClockSettings {
+        /// By how much the clocks of two nodes may differ that agree. A node whose clock does not
+        /// agree with those of a majority does not lead. The same on all nodes.
+        tolerance_secs: u64 = 10, in 1..=300,
+            "below, clocks that NTP keeps disagree while it sets them right; above, packets of the \
+             future are taken";
     }
 }
 

@@ -9,8 +9,8 @@ use std::{
 use futures_util::future::BoxFuture;
 use quorate_packet::{PublicKey, SignedPacket};
 use quorate_replica::{
-    LinearizeError, Linearizer, NotReady, Observer, PutError, PutOutcome, ReadError, Reader, Role,
-    StateDigest, Status, StoredPacket, Writer,
+    ClockStatus, LinearizeError, Linearizer, NotReady, Observer, PutError, PutOutcome, ReadError,
+    Reader, Role, StateDigest, Status, StoredPacket, Writer,
 };
 use quorate_rpc::{NodeId, Transport};
 use quorate_state::{LogIndex, Term};
@@ -107,6 +107,7 @@ impl Observer for StartingNode {
                 voters: Vec::new(),
                 packet_count: 0,
                 store_size: 0,
+                clock: ClockStatus::default(),
                 not_ready: Some(self.step()),
             },
         }

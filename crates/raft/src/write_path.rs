@@ -1,20 +1,21 @@
 //! One attempt to bring packets into the log: as the leader, or through it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
+use quorate_clock::Stamp;
 use quorate_rpc::{
     NodeId,
     message::{Proposed, Request, Response},
 };
-use quorate_state::{EncodedPackets, Level, LogIndex, Outcome, PutBatch, TIMESTAMP_AHEAD_MAX};
-use quorate_store::Meta;
+use quorate_state::{EncodedPackets, Level, LogIndex, Outcome, PutBatch};
+use quorate_store::{Meta, Store};
 use tokio::sync::watch;
 
 use crate::{
     Metrics,
     adapters::Raft,
-    clock::now,
     connection::CallError,
+    exchange::Exchange,
     leadership::{Leader, superseded},
     peers::Peers,
 };
@@ -25,6 +26,9 @@ pub(crate) struct WritePath {
     pub(crate) node: NodeId,
     pub(crate) raft: Raft,
     pub(crate) peers: Arc<Peers>,
+    pub(crate) exchange: Arc<Exchange>,
+    /// Weak, for whoever brings packets must not keep the files of a stopped node locked.
+    pub(crate) store: Weak<Store>,
     pub(crate) leader: watch::Receiver<Leader>,
     pub(crate) applied: watch::Receiver<Meta>,
     pub(crate) metrics: Metrics,
@@ -67,12 +71,15 @@ impl WritePath {
         }
     }
 
+    /// Refuses them when this node's clock is not the one that a majority agrees on: then another
+    /// is to lead.
     async fn propose(&self, packets: EncodedPackets) -> Proposed {
-        let now = now();
-        let timestamp_max = now.saturating_add(TIMESTAMP_AHEAD_MAX);
+        let Some(stamp) = self.stamp() else {
+            return Proposed::Refused;
+        };
         let knows_limit = self.applied.borrow().cluster.level >= Level::CAPACITY;
-        let timestamp_max = knows_limit.then_some(timestamp_max);
-        let command = PutBatch::encode(now, timestamp_max, &packets);
+        let timestamp_max = knows_limit.then_some(stamp.timestamp_max);
+        let command = PutBatch::encode(stamp.now, timestamp_max, &packets);
         match self.raft.propose(command).await {
             Proposed::Applied {
                 index,
@@ -81,6 +88,12 @@ impl WritePath {
             Proposed::Refused => Proposed::Refused,
             Proposed::Applied { .. } | Proposed::Unknown => Proposed::Unknown,
         }
+    }
+
+    fn stamp(&self) -> Option<Stamp> {
+        // The store has gone with the node, which so does not lead any more.
+        let received = self.store.upgrade()?.latest_received();
+        self.exchange.stamp(received)
     }
 
     /// Resolves when this node has applied the entry of this index.

@@ -16,9 +16,10 @@ mod status;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+pub use quorate_clock::ClockState;
 use quorate_packet::{PublicKey, SignedPacket};
 pub use quorate_state::{LogIndex, PutOutcome, StoredPacket, Term};
-pub use status::{NotReady, Role, StateDigest, Status};
+pub use status::{ClockStatus, NotReady, Role, StateDigest, Status};
 
 /// Reads the packets in the local replica.
 pub trait Reader: Send + Sync + 'static {

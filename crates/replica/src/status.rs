@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use quorate_clock::ClockState;
 use quorate_state::{LogIndex, Term};
 use serde::Serialize;
 use strum::{IntoStaticStr, VariantArray};
@@ -54,8 +55,20 @@ pub struct Status {
     pub packet_count: u64,
     /// The size of the store's file, in bytes.
     pub store_size: u64,
+    /// What its clock is worth.
+    pub clock: ClockStatus,
     /// Why the node is not ready to serve, if it is not.
     pub not_ready: Option<NotReady>,
+}
+
+/// What the clock of a node is worth among those of the voters.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct ClockStatus {
+    /// What the time rests on that the node goes by.
+    pub state: ClockState,
+    /// By how much its own clock is ahead of the time that a majority agrees on, in milliseconds, if
+    /// that is known.
+    pub offset_ms: Option<i64>,
 }
 
 /// Why a node is not ready.

@@ -1,7 +1,8 @@
 //! What every message says of its sender.
 //!
 //! ```text
-//! clock_ms u64, monotonic_ms u64, echo_ms u64, quorum_ack_age_ms u64, level u16, unfit u8
+//! clock_ms u64, monotonic_ms u64, echo_ms u64, quorum_ack_age_ms u64, level u16, unfit u8,
+//! agreed_ms u64
 //! ```
 //! in postcard, behind the message, to the end of the frame. A tail grows only by fields at its end
 //! whose zero means "not told": older nodes skip those that they do not know, and newer ones read
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::DecodeError;
 
-/// The most bytes of a tail that a node reads. Ours takes 44 at most; what is behind belongs to
+/// The most bytes of a tail that a node reads. Ours takes 54 at most; what is behind belongs to
 /// versions to come.
 const READ_SIZE_MAX: usize = 128;
 
@@ -31,6 +32,9 @@ pub struct Tail {
     pub level: u16,
     /// Why the sender should not lead.
     pub unfit: Unfit,
+    /// The time on which a majority of the voters' clocks agrees that the sender itself hears:
+    /// milliseconds since the Unix epoch.
+    pub agreed_ms: u64,
 }
 
 /// Reasons for which a node should not lead.
@@ -100,6 +104,7 @@ mod tests {
             quorum_ack_age_ms: 1,
             level: u16::MAX,
             unfit: Unfit::CLOCK.with(Unfit::DISK_SLOW, true),
+            agreed_ms: u64::MAX,
         }
     }
 
@@ -135,8 +140,9 @@ mod tests {
             quorum_ack_age_ms: 4,
             level: 5,
             unfit: Unfit::DISK_FULL,
+            agreed_ms: 7,
         };
-        assert_eq!(tail.encode(), [1, 2, 3, 4, 5, 2]);
+        assert_eq!(tail.encode(), [1, 2, 3, 4, 5, 2, 7]);
     }
 
     #[test]

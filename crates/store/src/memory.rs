@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{
+        Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use quorate_packet::PublicKey;
@@ -20,6 +23,8 @@ type Shard = RwLock<HashMap<PublicKey, StoredPacket>>;
 pub(crate) struct Memory {
     shards: [Shard; SHARD_COUNT],
     state: Mutex<State>,
+    /// When the packet that was received last was; zero if there was none.
+    latest_received: AtomicU64,
 }
 
 /// What only changes and checkpoints look at.
@@ -40,6 +45,7 @@ impl Memory {
         let memory = Self {
             shards: std::array::from_fn(|_| Shard::default()),
             state: Mutex::default(),
+            latest_received: AtomicU64::default(),
         };
         memory.replace(contents);
         memory
@@ -52,8 +58,19 @@ impl Memory {
         shard.get(key).cloned()
     }
 
+    /// When the packet that was received last was, be it still there or not.
+    pub(crate) fn latest_received(&self) -> Option<UnixMillis> {
+        let latest = self.latest_received.load(Ordering::Acquire);
+        (latest > 0).then_some(UnixMillis(latest))
+    }
+
+    fn note_received(&self, received: UnixMillis) {
+        self.latest_received.fetch_max(received.0, Ordering::AcqRel);
+    }
+
     pub(crate) fn insert(&self, stored: StoredPacket) -> Option<StoredPacket> {
         let key = *stored.packet.key();
+        self.note_received(stored.received);
         let shard = self.shard(&key).write();
         let mut shard = shard.unwrap_or_else(PoisonError::into_inner);
         shard.insert(key, stored)
@@ -115,6 +132,7 @@ impl Memory {
         let mut by_age = BTreeSet::new();
         for stored in contents.packets {
             let key = *stored.packet.key();
+            self.note_received(stored.received);
             by_age.insert((stored.received, key));
             shards[shard_of(&key)].insert(key, stored);
         }

@@ -29,6 +29,7 @@ impl ConfigV1 {
         let settings = Settings {
             packets: self.packets.clone(),
             put: self.put.clone(),
+            clock: self.clock.clone(),
             raft: self.raft.clone(),
             store: self.store.clone(),
             log: self.log.clone(),

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use quorate_peer::LinkServerConfig;
-use quorate_raft::{LogSettings, PacketSettings, PutSettings, RaftSettings, StoreSettings};
+use quorate_raft::{
+    ClockSettings, LogSettings, PacketSettings, PutSettings, RaftSettings, StoreSettings,
+};
 use quorate_setting::settings;
 
 use super::NodeAddress;
@@ -35,6 +37,8 @@ settings! {
         packets was records: PacketSettings = PacketSettings::default();
         /// How PUTs are answered.
         put: PutSettings = PutSettings::default();
+        /// When the clocks of nodes agree. The time of the cluster is one on which a majority does.
+        clock: ClockSettings = ClockSettings::default();
         /// The clock of elections: how often the leader is heard, and how long a node waits in vain,
         /// by chance between the two bounds, before it stands for election. The same on all nodes.
         /// For nodes on different continents, multiply all three by 5.

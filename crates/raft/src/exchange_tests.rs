@@ -1,0 +1,107 @@
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use tokio::time::advance;
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Node `number` of three, and what its wall clock says.
+fn node(number: u64, clock_ms: u64) -> (Exchange, Arc<AtomicU64>) {
+    let voters: BTreeMap<_, _> = (1..=3)
+        .map(|number| (NodeId::from(number), String::new()))
+        .collect();
+    let clock_ms = Arc::new(AtomicU64::new(clock_ms));
+    let shown = clock_ms.clone();
+    let config = Config {
+        wall_clock: WallClock::new(move || UnixMillis(shown.load(Ordering::Relaxed))),
+        ..Config::new(NodeId::from(number), voters.clone(), PathBuf::new())
+    };
+    let exchange = Exchange::new(&config);
+    exchange.set_voters(voters.into_keys());
+    (exchange, clock_ms)
+}
+
+fn send(from: (&Exchange, u64), to: (&Exchange, u64)) {
+    to.0.on_request(NodeId::from(from.1), from.0.tail(NodeId::from(to.1)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_echoes_nothing_tells_no_clock() {
+    let ((one, _), (two, _)) = (node(1, 1_000_000), node(2, 1_000_000));
+    send((&one, 1), (&two, 2));
+    assert_eq!(two.time().state, ClockState::Unknown);
+    send((&two, 2), (&one, 1));
+    assert_eq!(one.time().state, ClockState::Agreed, "this one echoes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_echo_of_what_was_stamped_before_a_restart_tells_nothing() {
+    let ((one, _), (two, clock_ms)) = (node(1, 1_000_000), node(2, 1_000_000));
+    advance(SECOND).await;
+    send((&two, 2), (&one, 1));
+    let late = one.tail(NodeId::from(2));
+    clock_ms.store(1_005_000, Ordering::Relaxed);
+    drop(two);
+    let (restarted, _) = node(2, 1_005_000);
+    advance(10 * SECOND).await;
+    restarted.on_request(NodeId::from(1), late);
+    assert_eq!(restarted.time().state, ClockState::Unknown);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_response_tells_the_clock_to_the_round_trip() {
+    let ((one, _), (two, _)) = (node(1, 1_000_000), node(2, 1_000_000));
+    let sent = Instant::now();
+    advance(11 * SECOND).await;
+    one.on_response(NodeId::from(2), sent, two.tail(NodeId::from(1)));
+    assert_eq!(one.time().state, ClockState::Unknown, "that took too long");
+    let sent = Instant::now();
+    advance(SECOND).await;
+    one.on_response(NodeId::from(2), sent, two.tail(NodeId::from(1)));
+    assert_eq!(one.time().state, ClockState::Agreed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_whose_clock_is_outvoted_is_unfit_until_it_is_right() {
+    let (one, clock_ms) = node(1, 5_000_000);
+    let ((two, _), (three, _)) = (node(2, 1_000_000), node(3, 1_000_000));
+    for (number, other) in [(2, &two), (3, &three)] {
+        one.on_response(
+            NodeId::from(number),
+            Instant::now(),
+            other.tail(NodeId::from(1)),
+        );
+    }
+    let unfit = one.unfit();
+    assert_eq!(one.stamp(None), None);
+    assert!(unfit.borrow().contains(Unfit::CLOCK));
+    assert_eq!(one.time().offset_ms, Some(4_000_000));
+    assert!(one.clocks().contains("-4000000 ms"), "{}", one.clocks());
+
+    clock_ms.store(1_000_000, Ordering::Relaxed);
+    assert_eq!(one.stamp(None).unwrap().now, UnixMillis(1_000_000));
+    assert!(unfit.borrow().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_majority_agrees_on_is_passed_on_by_who_has_heard_it() {
+    let ((one, _), (two, _), (three, _)) = (node(1, 7_000), node(2, 7_000), node(3, 9_000_000));
+    assert_eq!(one.tail(NodeId::from(3)).agreed_ms, 0);
+    send((&one, 1), (&two, 2));
+    send((&two, 2), (&one, 1));
+    send((&three, 3), (&one, 1));
+    assert_eq!(one.tail(NodeId::from(3)).agreed_ms, 7_000);
+    send((&one, 1), (&three, 3));
+    let reading = three.time();
+    assert_eq!(reading.state, ClockState::Disagrees);
+    assert_eq!(reading.time, UnixMillis(7_000));
+    assert_eq!(three.tail(NodeId::from(2)).agreed_ms, 0);
+}
