@@ -8,7 +8,6 @@ use std::{
     net::{TcpListener, UdpSocket},
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
 };
 
 use quorate_tests::{Cluster, Node, voters};
@@ -120,54 +119,6 @@ async fn a_full_disk_at_start_is_named() {
     node.wait_ready().await;
 }
 
-/// A disk that fills up while the node runs: the process ends, says why, and has all that it
-/// acknowledged when there is room.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_disk_that_fills_up_ends_the_process_and_loses_nothing() {
-    const EXIT_FATAL: i32 = 70;
-    const PUT_COUNT_MAX: usize = 10_000;
-
-    // The next checkpoint meets the full disk.
-    let plan = voters(1).checkpoint_interval(Duration::from_secs(1));
-    let cluster = Cluster::prepare(&plan);
-    let node = cluster.node(1);
-    let Some(disk) = SmallDisk::under(&node, "16m") else {
-        return;
-    };
-    node.start();
-    node.wait_ready().await;
-    disk.fill_but_for(64 * 1024);
-    let text = "x".repeat(250);
-    let mut publishers = Vec::new();
-    while node.is_up() {
-        let publisher = cluster.publisher(&format!("publisher {}", publishers.len()));
-        publisher.put(&node, &text).await;
-        publishers.push(publisher);
-        assert!(publishers.len() < PUT_COUNT_MAX, "the disk never fills");
-    }
-    let ended = node.wait_for_end().await;
-    assert_eq!(ended.status.code(), Some(EXIT_FATAL), "{}", ended.log);
-    assert!(!ended.log.contains("panicked"), "{}", ended.log);
-    expect_logged(&ended.log, "exiting");
-    expect_logged(&ended.log, "No space left on device");
-
-    disk.make_room();
-    node.start();
-    node.wait_ready().await;
-    let acked = publishers.iter().filter(|it| it.oracle().acked_count() > 0);
-    assert!(acked.count() > 0, "there was some room");
-    for publisher in &publishers {
-        let found = node.get(&publisher.key()).await;
-        let held = publisher.oracle().check(found.found());
-        held.unwrap_or_else(|lost| panic!("{}: {lost}", publisher.name()));
-    }
-}
-
-#[track_caller]
-fn expect_logged(log: &str, what: &str) {
-    assert!(log.contains(what), "{what} is not told: {log}");
-}
-
 /// What the program says last, which is what it says of its end, names `what`.
 #[track_caller]
 fn expect_error_names(said: &str, what: &str) {
@@ -224,11 +175,6 @@ impl SmallDisk {
 
     /// Leaves no room at all.
     fn fill(&self) {
-        self.fill_but_for(0);
-    }
-
-    /// Leaves room for so many bytes.
-    fn fill_but_for(&self, room: u64) {
         let mut filling = fs::File::create(self.filling()).expect("there is room");
         let full = loop {
             if let Err(error) = std::io::Write::write_all(&mut filling, &[0; 512]) {
@@ -236,10 +182,6 @@ impl SmallDisk {
             }
         };
         assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
-        let size = filling.metadata().expect("it is open").len();
-        filling
-            .set_len(size.saturating_sub(room))
-            .expect("a file can be cut");
     }
 
     /// Gives the disk all the room that a node needs.

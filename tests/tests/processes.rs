@@ -6,6 +6,7 @@ mod bad_starts;
 mod clients;
 mod damage;
 mod dev;
+mod disk_full;
 mod metrics;
 mod metrics_tables;
 mod peer;

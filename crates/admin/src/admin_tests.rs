@@ -99,6 +99,22 @@ async fn a_node_that_is_not_ready_says_why() {
 }
 
 #[tokio::test]
+async fn a_node_with_a_full_disk_is_ready_and_says_so() {
+    let replica = follower();
+    let router = health_router(replica.clone(), BUILD);
+    replica.change_status(|status| status.disk_full = true);
+    let (status, response) = ask(&router, "/readyz").await;
+    let said = text(response).await;
+    assert!(status == StatusCode::OK && said.contains("nearly full"));
+    let (status, response) = ask(&router, "/healthz").await;
+    let said = text(response).await;
+    assert!(
+        status == StatusCode::OK && said.contains("degraded"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
 async fn only_a_fatal_error_ends_life() {
     let replica = follower();
     let router = health_router(replica.clone(), BUILD);
@@ -134,6 +150,7 @@ async fn health_has_the_keys_of_iroh_dns_server() {
             "applied_index": 90,
             "clock": { "state": "agreed", "offset_ms": 1500 },
             "not_ready": null,
+            "disk_full": false,
         })
     );
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{Json, Router, extract::State, http::StatusCode, response::Response, routing::get};
 use quorate_http::{text, uncached};
-use quorate_replica::{ClockState, ClockStatus, LogIndex, NotReady, Observer, Role};
+use quorate_replica::{ClockState, ClockStatus, LogIndex, NotReady, Observer, Role, Status};
 use serde::Serialize;
 
 /// Which program this is.
@@ -19,7 +19,8 @@ pub struct Build {
 /// `/livez`, `/readyz` and `/healthz`.
 ///
 /// A node that knows no leader is not ready, since PUTs would wait, but it is healthy: it answers
-/// reads and DNS, and a cluster without quorum must not vanish from its load balancer.
+/// reads and DNS, and a cluster without quorum must not vanish from its load balancer. One whose disk
+/// is nearly full is ready, for it reads.
 pub fn health_router(replica: Arc<dyn Observer>, build: Build) -> Router {
     Router::new()
         .route("/livez", get(livez))
@@ -42,8 +43,13 @@ async fn livez(State(shared): State<Shared>) -> Response {
 }
 
 async fn readyz(State(shared): State<Shared>) -> Response {
-    uncached(match shared.replica.status().not_ready {
+    let node = shared.replica.status();
+    uncached(match node.not_ready {
         Some(reason) => text(StatusCode::SERVICE_UNAVAILABLE, reason),
+        None if node.disk_full => text(
+            StatusCode::OK,
+            "ready to read: the disk is nearly full, so PUTs are refused",
+        ),
         None => text(StatusCode::OK, "ready"),
     })
 }
@@ -60,14 +66,17 @@ struct Health {
     applied_index: LogIndex,
     clock: ClockStatus,
     not_ready: Option<NotReady>,
+    disk_full: bool,
 }
 
 /// The word for monitors, and whether clients should be sent here.
-fn health(not_ready: Option<NotReady>, clock: ClockState) -> (&'static str, StatusCode) {
-    match not_ready {
-        None if clock == ClockState::Agreed => ("ok", StatusCode::OK),
-        // It serves everything, and a clock wants to be set right.
-        None => ("degraded", StatusCode::OK),
+fn health(node: &Status) -> (&'static str, StatusCode) {
+    match node.not_ready {
+        None if node.disk_full || node.clock.state != ClockState::Agreed => {
+            // It serves all reads, and wants an operator.
+            ("degraded", StatusCode::OK)
+        }
+        None => ("ok", StatusCode::OK),
         // Reads and DNS are served.
         Some(NotReady::NoLeader) => ("degraded", StatusCode::OK),
         Some(_) => ("unavailable", StatusCode::SERVICE_UNAVAILABLE),
@@ -76,7 +85,7 @@ fn health(not_ready: Option<NotReady>, clock: ClockState) -> (&'static str, Stat
 
 async fn healthz(State(shared): State<Shared>) -> Response {
     let node = shared.replica.status();
-    let (word, status) = health(node.not_ready, node.clock.state);
+    let (word, status) = health(&node);
     let health = Health {
         status: word,
         version: shared.build.version,
@@ -87,6 +96,7 @@ async fn healthz(State(shared): State<Shared>) -> Response {
         applied_index: node.applied_index,
         clock: node.clock,
         not_ready: node.not_ready,
+        disk_full: node.disk_full,
     };
     uncached((status, Json(health)))
 }

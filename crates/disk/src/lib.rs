@@ -86,8 +86,17 @@ pub trait DiskFile: fmt::Debug + Send + Sync + 'static {
     fn set_size(&self, size: u64) -> io::Result<()>;
 
     /// Extends the file to `size` with zeros that are written, and syncs it with its size. What is
-    /// there stays. Writing into such a file changes no metadata, so that syncing it costs less.
+    /// there stays. Writing into such a file changes no metadata, so that syncing it costs less, and
+    /// takes no space.
+    ///
+    /// Fails out of space with a part of it done: who wants the space back removes the file.
     fn allocate(&self, size: u64) -> io::Result<()>;
+
+    /// Extends the file to `size` with zeros that have their space already, and writes none of them
+    /// (`fallocate`). A file system that cannot do that only extends it.
+    ///
+    /// Fails out of space as [`allocate`](Self::allocate) does.
+    fn reserve(&self, size: u64) -> io::Result<()>;
 
     /// Makes durable what was written, and the size.
     fn sync_data(&self) -> io::Result<()>;
@@ -97,6 +106,15 @@ pub trait DiskFile: fmt::Debug + Send + Sync + 'static {
 
     /// Takes the file for this process, until it is closed. False when another has it.
     fn try_lock(&self) -> io::Result<bool>;
+}
+
+/// Whether an operation failed for lack of space, which may come back: the file system is full, or
+/// the quota is used up.
+pub fn is_out_of_space(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }
 
 /// The directory that holds `path`.

@@ -9,7 +9,10 @@ use std::{
     sync::Arc,
 };
 
-use rustix::fs::{CWD, RenameFlags, renameat_with, statvfs};
+use rustix::{
+    fs::{CWD, FallocateFlags, RenameFlags, fallocate, renameat_with, statvfs},
+    io::Errno,
+};
 
 use crate::{Disk, DiskFile, OpenMode, dir_of};
 
@@ -105,6 +108,18 @@ impl DiskFile for LinuxFile {
         Ok(())
     }
 
+    fn reserve(&self, size: u64) -> io::Result<()> {
+        let old_size = self.size()?;
+        if old_size >= size {
+            return Ok(());
+        }
+        let extended = fallocate(&self.0, FallocateFlags::empty(), old_size, size - old_size);
+        match extended {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => self.set_size(size),
+            done => Ok(done?),
+        }
+    }
+
     fn sync_data(&self) -> io::Result<()> {
         self.0.sync_data()
     }
@@ -142,6 +157,27 @@ mod tests {
         assert_eq!(behind.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
         file.allocate(3).unwrap();
         assert_eq!(file.size().unwrap(), ALLOCATION_SIZE as u64 + 7);
+    }
+
+    #[test]
+    fn what_is_reserved_has_its_space_and_is_zeros() {
+        use std::os::unix::fs::MetadataExt;
+
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        let file = LinuxDisk.open(&path, OpenMode::Create).unwrap();
+        file.write_at(b"abc", 0).unwrap();
+        let size = ALLOCATION_SIZE as u64;
+        file.reserve(size).unwrap();
+        let metadata = fs::metadata(&path).unwrap();
+        assert!(metadata.len() == size && metadata.blocks() * 512 >= size);
+        let mut read = [9; 4];
+        file.read_at(&mut read, 0).unwrap();
+        assert_eq!(&read, b"abc\0");
+        file.reserve(3).unwrap();
+        assert_eq!(file.size().unwrap(), size);
+        file.set_size(3).unwrap();
+        assert!(fs::metadata(&path).unwrap().blocks() * 512 < size);
     }
 
     #[test]

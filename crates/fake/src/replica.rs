@@ -252,6 +252,7 @@ fn status() -> Status {
             state: ClockState::Agreed,
             offset_ms: Some(0),
         },
+        disk_full: false,
         not_ready: None,
     }
 }

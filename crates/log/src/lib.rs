@@ -32,6 +32,12 @@
 //! only: the checksums are seeded with an id that was drawn when the log was made, so that bytes
 //! from outside, or of another log, never pass.
 //!
+//! # Full disks
+//!
+//! Votes, and groups into segments that are there, take no space. The next segment is made before it
+//! is needed. While there is no space for it, [`Log::is_full`] says so, and what finds no room waits: it
+//! is not acknowledged, and nothing has failed. An error of a sync is fatal whatever it says.
+//!
 //! # After a loss of power
 //!
 //! A log that lost what it had acknowledged must not vote (Alagappan et al., *Protocol-Aware
@@ -60,6 +66,8 @@ mod recovery;
 mod scrub;
 mod segment;
 mod shared;
+#[cfg(test)]
+mod space_tests;
 mod spares;
 mod synced;
 #[cfg(test)]

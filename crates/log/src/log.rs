@@ -43,7 +43,7 @@ pub struct State {
     pub purged: Option<LogPosition>,
 }
 
-/// The Raft log of one node. Dropping it writes what is queued.
+/// The Raft log of one node. Dropping it writes what is queued, as far as there is space.
 pub struct Log {
     shared: Arc<Shared>,
     writer: Option<JoinHandle<()>>,
@@ -81,6 +81,7 @@ impl Log {
         let maker = Maker {
             shared: shared.clone(),
             spares,
+            retry_at: None,
         };
         let writer = Writer {
             shared: shared.clone(),
@@ -225,6 +226,12 @@ impl Log {
         self.shared.lock().written_size
     }
 
+    /// Whether the disk has no space for a further segment. What is appended goes into what is left of
+    /// the last ones, and waits when that is used up, until there is space again.
+    pub fn is_full(&self) -> bool {
+        self.shared.lock().is_full
+    }
+
     /// The size of the entries held, with what stands between them on disk, in bytes. The segments
     /// are larger: their front may be purged and the end of the last one is empty.
     pub fn size(&self) -> u64 {
@@ -332,6 +339,7 @@ impl Drop for Log {
     fn drop(&mut self) {
         self.shared.lock().is_closing = true;
         self.shared.work.notify_all();
+        self.shared.made.notify_all();
         join(self.writer.take());
         self.shared.lock().is_closed = true;
         self.shared.making.notify_all();

@@ -8,7 +8,7 @@ use quorate_state::LogPosition;
 
 use crate::{
     Config, Flaw, Log, State,
-    testing::{append, at, config, content, metrics, open, save_vote, sync, vote},
+    testing::{append, at, config, content, metrics, open, save_vote, vote},
 };
 
 /// How many logs are changed, and how often each. Many short ones cost less than a long one, whose
@@ -283,31 +283,6 @@ fn a_loss_of_power_while_the_log_is_made_leaves_one_that_can_be() {
             assert_eq!(log.state(), State::default());
         }
     }
-}
-
-#[test]
-fn a_disk_without_space_fails_the_log_and_loses_nothing() {
-    let disk = SimDisk::new();
-    let log = open(&disk).unwrap();
-    append(&log, [(at(1, 0), Bytes::from_static(b"first"))]);
-    // The next segment stands ready, and the one after it may.
-    disk.fill();
-    let mut acknowledged = 0;
-    for index in 1..100 {
-        let (on_flushed, wait) = crate::testing::flushed();
-        let entry = (at(1, index), vec![0; 2000].into());
-        if log.append([entry], on_flushed).is_err() || wait().is_err() {
-            break;
-        }
-        acknowledged = index;
-    }
-    assert!(acknowledged < 50, "{acknowledged}");
-    log.sync(Box::new(drop)).unwrap_err();
-    drop(log);
-    disk.mend();
-    let log = open(&disk).unwrap();
-    assert!(log.state().last >= Some(at(1, acknowledged)));
-    sync(&log);
 }
 
 #[test]

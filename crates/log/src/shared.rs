@@ -5,6 +5,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use quorate_disk::DiskFile;
@@ -49,6 +50,8 @@ pub(crate) struct LogState {
     pub(crate) next: Option<Segment>,
     /// The number of the next to be made.
     pub(crate) next_number: u64,
+    /// The next one cannot be made for now: the disk is full.
+    pub(crate) is_full: bool,
     /// Why there will be none.
     pub(crate) next_failure: Option<Failure>,
     /// Bytes of groups written since the log was opened, and those found then.
@@ -78,6 +81,7 @@ impl Shared {
             retired: VecDeque::new(),
             next: None,
             next_number,
+            is_full: false,
             next_failure: None,
             written_size,
             is_closing: false,
@@ -109,6 +113,17 @@ impl Shared {
         condition
             .wait(state)
             .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for so long at most.
+    pub(crate) fn wait_for<'a>(
+        &self,
+        condition: &Condvar,
+        state: MutexGuard<'a, LogState>,
+        limit: Duration,
+    ) -> MutexGuard<'a, LogState> {
+        let woken = condition.wait_timeout(state, limit);
+        woken.unwrap_or_else(PoisonError::into_inner).0
     }
 
     /// The log, unless it has failed.

@@ -129,7 +129,8 @@ impl Writer {
         Ok(true)
     }
 
-    /// The segment that stands ready, or will soon.
+    /// The segment that stands ready, or will soon, or once there is space: nothing that waits for it
+    /// has been acknowledged, and giving up would end the node.
     fn next_segment(&self) -> Result<Segment, Failure> {
         let mut state = self.shared.lock();
         loop {
@@ -139,6 +140,10 @@ impl Writer {
             }
             if let Some(failure) = &state.next_failure {
                 return Err(failure.clone());
+            }
+            if state.is_full && state.is_closing {
+                let error = io::ErrorKind::StorageFull.into();
+                return Err(Failure::at(self.shared.dir())(error));
             }
             state = self.shared.wait(&self.shared.made, state);
         }

@@ -8,7 +8,7 @@ use quorate_state::{LogIndex, UnixMillis, millis};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::{
-    Config, Metrics,
+    Config,
     adapters::{Raft, View},
     exchange::Exchange,
 };
@@ -23,12 +23,13 @@ const OVERDUE: u32 = 2;
 
 /// Has checkpoints made when the log has grown or time has passed, and the log cut when it is larger
 /// than it need be. Never returns.
+///
+/// A checkpoint for which there is no space is due again later, as if it had been made.
 pub(crate) async fn keep_log_short(
     raft: Raft,
     log: Arc<Log>,
     exchange: Arc<Exchange>,
     config: Config,
-    metrics: Metrics,
 ) {
     let mut ticks = interval(CHECKPOINT_LOOK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -36,12 +37,6 @@ pub(crate) async fn keep_log_short(
     let mut written_then = log.written_size();
     loop {
         ticks.tick().await;
-        // What cannot be told is told by the next write.
-        if let Ok(free) = config.disk.free_space(&config.dir) {
-            metrics
-                .disk_free_bytes
-                .set(free.try_into().unwrap_or(i64::MAX));
-        }
         let view = raft.view();
         let since_last = Since {
             time: last.elapsed(),

@@ -14,7 +14,7 @@ const POWER_CUTS: usize = 6;
 /// Three nodes, each on a disk of its own.
 pub(super) struct Simulated {
     pub(super) cluster: Cluster,
-    disks: BTreeMap<NodeId, SimDisk>,
+    pub(super) disks: BTreeMap<NodeId, SimDisk>,
 }
 
 impl Simulated {

@@ -38,7 +38,7 @@
 //! | `leadership` | who leads, and who shall lead next |
 //! | `opening`, `pull`, `founding`, `starting`, `recovery` | the way from a start to the first read |
 //! | `exchange`, `clock` | what nodes tell each other of themselves, and the time that follows |
-//! | `agreement`, `checkpoint`, `scrub`, `expiry` | what a node does unasked |
+//! | `agreement`, `checkpoint`, `space`, `scrub`, `expiry` | what a node does unasked |
 
 mod adapters;
 mod agreement;
@@ -65,6 +65,7 @@ mod replica;
 mod scrub;
 mod service;
 mod settings;
+mod space;
 mod starting;
 mod write_path;
 

@@ -24,6 +24,8 @@ quorate_metrics::metrics! {
         pub evicted_packets_total: Counter,
         /// Bytes that can still be written in the file system of log and store
         pub(crate) disk_free_bytes: Gauge,
+        /// Whether the disk is nearly full, so that this node only reads: 1 or 0
+        pub(crate) disk_full: Gauge,
         /// Scrubs that read all of the log or the store and found it whole
         pub(crate) scrubs_total: Counter { what: Scrubbed },
         /// Times that the log or the store was found damaged, at start or by a scrub

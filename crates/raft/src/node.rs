@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use quorate_disk::is_out_of_space;
 use quorate_replica::NotReady;
 use quorate_rpc::{LogState, Service, Transport, chain};
 use quorate_store::{Extent, Pace, Store};
@@ -26,6 +27,7 @@ use crate::{
     recovery::Recovery,
     scrub::Scrubber,
     service::PeerService,
+    space::{Space, watch_space},
     write_path::WritePath,
 };
 
@@ -86,7 +88,9 @@ impl Node {
             metrics.raft.clone(),
         );
         let (own_log, applier) = (log.clone(), state_machine.clone());
-        let raft = Raft::build(&config, own_log, applier, peers.clone()).await?;
+        let space = Space::new(config.settings.store.free_size_min);
+        space.look(&config, &log, &metrics.raft);
+        let raft = Raft::build(&config, own_log, applier, peers.clone(), space.clone()).await?;
         enter(NotReady::Checkpointing);
         checkpoint_applied(&state_machine).await?;
         enter(NotReady::Recovering);
@@ -133,6 +137,11 @@ impl Node {
             log.clone(),
             exchange.clone(),
             config.clone(),
+        ));
+        tasks.spawn(watch_space(
+            space,
+            config.clone(),
+            log.clone(),
             metrics.raft.clone(),
         ));
         let agreement = Agreement {
@@ -258,13 +267,22 @@ fn connect(config: &Config, transport: Arc<dyn Transport>, exchange: Arc<Exchang
     Arc::new(peers)
 }
 
-/// Makes durable what was applied since the last checkpoint, if anything was.
+/// Makes durable what was applied since the last checkpoint, if anything was. Without space for it the
+/// log goes on holding it.
 async fn checkpoint_applied(state_machine: &StateMachine) -> Result<(), OpenError> {
     let durable = state_machine.snapshot()?.meta().applied;
     let applied = state_machine.applied().borrow().applied;
     if applied != durable {
         let checkpoint = state_machine.checkpoint(Extent::Changes, Pace::Fast).await;
-        checkpoint.map_err(OpenError::step("make durable what it has applied"))?;
+        match checkpoint {
+            Err(error) if is_out_of_space(&error) => {
+                tracing::warn!(
+                    error = chain(&error),
+                    "no checkpoint: the log stays as it is"
+                );
+            }
+            made => drop(made.map_err(OpenError::step("make durable what it has applied"))?),
+        }
     }
     Ok(())
 }

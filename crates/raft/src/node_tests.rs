@@ -32,6 +32,9 @@ mod founding;
 #[path = "ground_tests.rs"]
 mod ground;
 
+#[path = "full_disk_tests.rs"]
+mod full_disk;
+
 /// The longest that anything here may take.
 const TIMEOUT: Duration = Duration::from_secs(20);
 

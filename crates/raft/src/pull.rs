@@ -188,7 +188,8 @@ impl Offering {
             (Request::PullSnapshot(at_least), _) => self.offer(at_least).await,
             (Request::PullChunk, Some(mut chunks)) => {
                 let read = blocking(move || Ok((chunks.next_chunk()?, chunks))).await;
-                let (chunk, chunks) = read.inspect_err(|_| self.state_machine.on_damage())?;
+                let (chunk, chunks) =
+                    read.inspect_err(|error| self.state_machine.on_failed_read(error))?;
                 self.chunks = chunk.is_some().then_some(chunks);
                 Ok(Response::PulledChunk(chunk))
             }

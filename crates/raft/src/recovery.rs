@@ -21,7 +21,7 @@ const LEADER_WAIT: Duration = Duration::from_secs(10);
 ///
 /// It has applied what it knew to be committed, but it may have shown more before it stopped: what
 /// it knows of commits is not synced. So it serves no read before it has caught up once with the
-/// leader, unless there is none.
+/// leader, unless there is none, or no space for what that would send.
 #[derive(Clone, Default)]
 pub(crate) struct Recovery(Arc<AtomicU8>);
 
@@ -48,9 +48,11 @@ impl Recovery {
                 () = sleep(LEADER_WAIT), if !self.serves_reads() => {
                     // Who has never applied anything knows of nothing.
                     let has_applied = path.applied.borrow().applied.is_some();
-                    if has_applied && path.leader.borrow().node.is_none() {
+                    let has_leader = path.leader.borrow().node.is_some();
+                    if has_applied && (!has_leader || path.raft.space.is_low()) {
                         tracing::warn!(
-                            "no leader is heard of: serving what is known to be committed"
+                            has_leader,
+                            "not catching up now: serving what is known to be committed"
                         );
                         self.0.store(Self::ALONE, Ordering::Release);
                     }

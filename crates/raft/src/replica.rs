@@ -42,6 +42,7 @@ impl Writer for Node {
             }
             match self.known_outcome(&packet) {
                 Some(outcome) => Ok(outcome),
+                None if self.write_path.raft.space.is_low() => Err(PutError::DiskFull),
                 None => self.puts.put(packet, time_left).await,
             }
         })
@@ -91,6 +92,7 @@ impl Observer for Node {
                 state: time.state,
                 offset_ms: time.offset_ms,
             },
+            disk_full: self.write_path.raft.space.is_low(),
             not_ready: self.not_ready(),
         }
     }
@@ -133,7 +135,7 @@ async fn digest(state_machine: StateMachine) -> Result<StateDigest, BoxError> {
         .await?;
     let snapshot = state_machine.snapshot()?;
     let read = blocking(move || Ok((snapshot.digest()?, snapshot.meta().clone()))).await;
-    let (sha256, meta) = read.inspect_err(|_| state_machine.on_damage())?;
+    let (sha256, meta) = read.inspect_err(|error| state_machine.on_failed_read(error))?;
     Ok(StateDigest {
         applied_index: meta.applied_index(),
         packet_count: meta.packet_count,

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 
 use quorate_log::Log;
 use quorate_rpc::chain;
-use quorate_store::{Extent, Pace, Store};
+use quorate_store::{Extent, Pace, Store, StoreError};
 use tokio::{
     task::JoinError,
     time::{Instant, sleep, sleep_until},
@@ -85,6 +85,12 @@ impl Scrubber {
         };
         match scrubbed {
             Ok(()) => self.metrics.scrubs_total.of(Scrubbed::Store).inc(),
+            Err(error @ StoreError::NoSpace { .. }) => {
+                tracing::warn!(
+                    error = chain(&error),
+                    "the scrub of the store was cut short"
+                );
+            }
             Err(damage) => self.mend_store(&chain(&damage)).await,
         }
     }

@@ -90,6 +90,11 @@ settings! {
         /// The size of the log since the last checkpoint that brings the next one, in bytes: 64 MiB.
         checkpoint_log_size: u64 = 64 * MEBIBYTE, in MEBIBYTE..=16 * GIBIBYTE,
             "below, the node does little but checkpoints; above, a restart takes minutes";
+        /// The free space below which the node only reads, in bytes: 256 MiB, room for the log between
+        /// two checkpoints and for a checkpoint. It writes again when a quarter more is free.
+        free_size_min: u64 = 256 * MEBIBYTE, in 16 * MEBIBYTE..=1024 * GIBIBYTE,
+            "below, the next segments of the log and a checkpoint do not fit; above, the number is a \
+             mistake";
         /// How often log and store are read whole and verified: once a day.
         scrub_interval_secs: u64 = DAY_SECS, in 1..=366 * DAY_SECS,
             "what is damaged for longer than a year, nobody repairs";

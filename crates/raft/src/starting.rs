@@ -108,6 +108,7 @@ impl Observer for StartingNode {
                 packet_count: 0,
                 store_size: 0,
                 clock: ClockStatus::default(),
+                disk_full: false,
                 not_ready: Some(self.step()),
             },
         }

@@ -20,6 +20,7 @@ pub(crate) enum PutLabel {
     Overloaded,
     Starting,
     ShuttingDown,
+    DiskFull,
     Unreadable,
     Unknown,
 }
@@ -84,6 +85,7 @@ mod tests {
                 "put_duration_seconds_count",
                 r#"puts_total{outcome="body_lost"}"#,
                 r#"puts_total{outcome="condition_failed"}"#,
+                r#"puts_total{outcome="disk_full"}"#,
                 r#"puts_total{outcome="full"}"#,
                 r#"puts_total{outcome="invalid"}"#,
                 r#"puts_total{outcome="limited"}"#,

@@ -100,6 +100,7 @@ impl PutFailure {
             Self::Replica(PutError::Overloaded) => (PutLabel::Overloaded, UNAVAILABLE),
             Self::Replica(PutError::Starting) => (PutLabel::Starting, UNAVAILABLE),
             Self::Replica(PutError::ShuttingDown) => (PutLabel::ShuttingDown, UNAVAILABLE),
+            Self::Replica(PutError::DiskFull) => (PutLabel::DiskFull, UNAVAILABLE),
             Self::Unreadable(_) => (PutLabel::Unreadable, UNAVAILABLE),
             Self::Replica(PutError::Unknown) => (PutLabel::Unknown, StatusCode::GATEWAY_TIMEOUT),
         }

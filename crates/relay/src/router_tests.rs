@@ -218,6 +218,11 @@ async fn every_outcome_has_its_status() {
             "shutting down",
         ),
         (
+            Err(PutError::DiskFull),
+            StatusCode::SERVICE_UNAVAILABLE,
+            "nearly full",
+        ),
+        (
             Err(PutError::Unknown),
             StatusCode::GATEWAY_TIMEOUT,
             "unknown",

@@ -78,6 +78,9 @@ pub enum PutError {
     /// Surely not stored: the node is stopping.
     #[error("the node is shutting down; the packet is not stored")]
     ShuttingDown,
+    /// Surely not stored: the disk of this node has too little space.
+    #[error("the disk of this node is nearly full, so it only reads; the packet is not stored")]
+    DiskFull,
     /// Perhaps stored: repeating the same bytes is safe.
     #[error("the outcome is unknown; the packet may be stored, and repeating it is safe")]
     Unknown,

@@ -57,6 +57,8 @@ pub struct Status {
     pub store_size: u64,
     /// What its clock is worth.
     pub clock: ClockStatus,
+    /// Whether the disk is nearly full, so that the node only reads until there is space.
+    pub disk_full: bool,
     /// Why the node is not ready to serve, if it is not.
     pub not_ready: Option<NotReady>,
 }

@@ -143,15 +143,27 @@ impl SimDisk {
             .add(call, &plain(under.as_ref()), nth, true);
     }
 
-    /// Gives all files together `size` bytes, of which those that exist have theirs. Beyond it a
-    /// write does what it can and fails.
+    /// Gives all files together `size` bytes, of which those that exist have theirs: the disk may
+    /// shrink and grow. Beyond it a write does what it can and fails. Holes take nothing.
     pub fn limit_space(&self, size: u64) {
         self.0.state().faults.space = Some(size);
     }
 
-    /// Leaves no space for more than there is.
+    /// Leaves `size` bytes free.
+    pub fn leave_space(&self, size: u64) {
+        let mut state = self.0.state();
+        state.faults.space = Some(state.used_space() + size);
+    }
+
+    /// Leaves no space for more than there is, nor what is given back: somebody else takes it.
     pub fn fill(&self) {
         self.limit_space(0);
+    }
+
+    /// The space that all files take, in bytes.
+    #[must_use]
+    pub fn used_space(&self) -> u64 {
+        self.0.state().used_space()
     }
 
     /// Ends all failures and gives space again. What a failed sync dropped stays dropped.

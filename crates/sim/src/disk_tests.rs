@@ -150,14 +150,36 @@ fn a_full_disk_takes_what_fits_and_no_more() {
     assert_eq!(full.kind(), ErrorKind::StorageFull);
     let fitted = [vec![1; 500], vec![2; 2 * SECTOR_SIZE - 500]].concat();
     assert_eq!(disk.read("a").unwrap(), fitted);
-    a.set_size(size).unwrap();
-    for full in [a.set_size(size + 1), a.allocate(size + 1)] {
+    for full in [a.reserve(size), a.allocate(size)] {
         assert_eq!(full.unwrap_err().kind(), ErrorKind::StorageFull);
     }
     disk.fill();
     a.set_size(2).unwrap();
+    a.write_at(&[3; SECTOR_SIZE], 0).unwrap();
+    a.write_at(&[3], SECTOR_SIZE as u64).unwrap_err();
     disk.mend();
     a.allocate(size + 1).unwrap();
+}
+
+#[test]
+fn a_hole_takes_space_when_it_is_written() {
+    let disk = SimDisk::new();
+    let sector = SECTOR_SIZE as u64;
+    let (a, b) = (file(&disk, "a"), file(&disk, "b"));
+    a.set_size(100 * sector).unwrap();
+    b.reserve(3 * sector).unwrap();
+    assert_eq!(disk.used_space(), 3 * sector);
+    disk.leave_space(sector);
+    b.write_at(&[1; 3 * SECTOR_SIZE], 0).unwrap();
+    a.write_at(&[1], 70 * sector).unwrap();
+    let full = a.write_at(&[1], 80 * sector).unwrap_err();
+    assert_eq!(full.kind(), ErrorKind::StorageFull);
+    // What has lost its name takes space until it is closed.
+    disk.remove(path("b")).unwrap();
+    a.write_at(&[1], 80 * sector).unwrap_err();
+    drop(b);
+    a.write_at(&[1], 80 * sector).unwrap();
+    assert_eq!(disk.used_space(), 2 * sector);
 }
 
 #[test]

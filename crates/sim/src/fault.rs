@@ -12,6 +12,9 @@ pub enum Call {
     Read,
     /// A write, or a change of the size. A part of it is done all the same.
     Write,
+    /// A write that takes space which somebody else took a moment ago: the disk is full. A part of it
+    /// is done all the same.
+    Space,
     /// A sync of a file. What it should have made durable never will be, by no later sync.
     Sync,
     /// A sync of names.
@@ -69,9 +72,10 @@ impl Faults {
             failed |= !good;
             good || fault.lasting
         });
-        match failed {
-            true => Err(io::Error::other("the medium failed")),
-            false => Ok(()),
+        match (failed, call) {
+            (true, Call::Space) => Err(io::ErrorKind::StorageFull.into()),
+            (true, _) => Err(io::Error::other("the medium failed")),
+            (false, _) => Ok(()),
         }
     }
 

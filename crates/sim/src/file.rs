@@ -87,9 +87,20 @@ impl DiskFile for SimFile {
         for size in [half.min(size), size] {
             let mut state = self.shared.state();
             state.expect_alive()?;
-            state.set_size(self.file, size)?;
+            state.extend(self.file, size)?;
         }
         self.sync()
+    }
+
+    fn reserve(&self, size: u64) -> io::Result<()> {
+        let mut state = self.shared.state();
+        state.expect_alive()?;
+        self.expect_writable()?;
+        let size = in_memory(size)?;
+        match state.size(self.file) >= size {
+            true => Ok(()),
+            false => state.extend(self.file, size),
+        }
     }
 
     fn sync_data(&self) -> io::Result<()> {

@@ -10,6 +10,7 @@
 //! | content that is not synced | each sector is as it was after some write since the last sync |
 //! | sizes that are not synced | those of a file survive up to one of them, in order |
 //! | names that are not synced | those of a directory survive up to one of them, in order |
+//! | space | each sector that was written or reserved takes its own; a hole, and a name, none |
 //! | a sync that fails | shown as before, not on the medium, and no later sync brings it there |
 //! | the death of the process | [`SimDisk::kill`]: what was written is shown, what was synced is durable |
 //! | damage | [`SimDisk::flip_bit`] and the like: on the medium and as shown |
@@ -24,6 +25,7 @@ mod file;
 mod image;
 mod names;
 mod replay;
+mod space;
 mod state;
 mod survival;
 mod trace;

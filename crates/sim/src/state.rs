@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
+    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -14,6 +15,7 @@ use crate::{
     content::{Content, Contents, content_mut},
     fault::Faults,
     names::{Names, dir_of, plain},
+    space::Sectors,
     trace::{FileId, NameChange, Operation},
 };
 
@@ -41,6 +43,8 @@ pub(crate) struct State {
     pub(crate) locks: BTreeMap<FileId, u64>,
     /// How many handles a file has.
     pub(crate) open: BTreeMap<FileId, usize>,
+    /// What of each file has space.
+    sectors: BTreeMap<FileId, Sectors>,
     last_file: u64,
     last_handle: u64,
     /// The process is dead: its handles do nothing any more.
@@ -51,7 +55,10 @@ impl State {
     /// A disk that holds `medium`, all of it durable.
     pub(crate) fn of(medium: Medium) -> Self {
         let last_file = medium.contents.keys().next_back().map_or(0, |file| file.0);
+        let contents = medium.contents.iter();
+        let sectors = contents.map(|(file, content)| (*file, Sectors::whole(content.size())));
         Self {
+            sectors: sectors.collect(),
             shown: medium.clone(),
             base: medium,
             last_file,
@@ -72,7 +79,9 @@ impl State {
         let named: BTreeSet<_> = self.shown.names.files().map(|(_, file)| file).collect();
         let open = &self.open;
         let contents = &mut self.shown.contents;
-        contents.retain(|file, _| named.contains(file) || open.contains_key(file));
+        let is_there = |file: &FileId| named.contains(file) || open.contains_key(file);
+        contents.retain(|file, _| is_there(file));
+        self.sectors.retain(|file, _| is_there(file));
         self.base = self.shown.clone();
     }
 
@@ -144,15 +153,21 @@ impl State {
     /// Writes, as far as there is space and nothing fails.
     pub(crate) fn write(&mut self, file: FileId, offset: usize, bytes: &[u8]) -> io::Result<()> {
         let len = bytes.len();
-        let failed = self.faults.check(Call::Write, &self.shown.names.path(file));
-        let size_max = self.size(file) as u64 + self.free_space();
-        let (done, len) = match failed {
-            Err(error) => (Err(error), whole_sectors(offset, len / 2)),
-            Ok(()) if size_max < (offset + len) as u64 => (
+        let path = self.shown.names.path(file);
+        let failed = self.faults.check(Call::Write, &path);
+        let sectors = self.sectors.entry(file).or_default();
+        let failed = failed.and_then(|()| match sectors.lack(&(offset..offset + len)) {
+            true => self.faults.check(Call::Space, &path),
+            false => Ok(()),
+        });
+        let taken = self.take(file, offset..offset + len);
+        let (done, len) = match (failed, taken) {
+            (Err(error), _) => (Err(error), whole_sectors(offset, len / 2)),
+            (Ok(()), Err(full_at)) => (
                 Err(io::ErrorKind::StorageFull.into()),
-                whole_sectors(offset, (size_max as usize).saturating_sub(offset)),
+                whole_sectors(offset, full_at - offset),
             ),
-            Ok(()) => (Ok(()), len),
+            (Ok(()), Ok(())) => (Ok(()), len),
         };
         if len > 0 {
             let bytes = bytes[..len].to_vec();
@@ -166,16 +181,33 @@ impl State {
         done
     }
 
+    /// Cuts a file, or extends it by a hole.
     pub(crate) fn set_size(&mut self, file: FileId, size: usize) -> io::Result<()> {
         self.faults
             .check(Call::Write, &self.shown.names.path(file))?;
-        let grown = size.saturating_sub(self.size(file));
-        if grown as u64 > self.free_space() {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
         content_mut(&mut self.shown.contents, file).set_size(size);
+        self.sectors.entry(file).or_default().cut(size);
         self.trace.push(Operation::SetSize { file, size });
         Ok(())
+    }
+
+    /// Extends a file by zeros that have their space.
+    pub(crate) fn extend(&mut self, file: FileId, size: usize) -> io::Result<()> {
+        self.faults
+            .check(Call::Space, &self.shown.names.path(file))?;
+        let old_size = self.size(file);
+        let taken = self.take(file, old_size..size);
+        self.set_size(
+            file,
+            taken.map_or_else(|full_at| full_at.max(old_size), |()| size),
+        )?;
+        taken.map_err(|_| io::ErrorKind::StorageFull.into())
+    }
+
+    /// Takes space for these bytes of a file, or says where there is none.
+    fn take(&mut self, file: FileId, range: Range<usize>) -> Result<(), usize> {
+        let free = self.free_space();
+        self.sectors.entry(file).or_default().take(range, free)
     }
 
     /// Ends a sync that began when `covers` operations were done since the disk was made.
@@ -194,12 +226,18 @@ impl State {
     }
 
     pub(crate) fn free_space(&self) -> u64 {
-        let Some(space) = self.faults.space else {
-            return u64::from(u32::MAX);
-        };
-        let files = self.shown.names.files();
-        let used = files.map(|(_, file)| self.size(file) as u64).sum();
-        space.saturating_sub(used)
+        match self.faults.space {
+            Some(space) => space.saturating_sub(self.used_space()),
+            None => u64::from(u32::MAX),
+        }
+    }
+
+    /// The space of all files that have a name or are open.
+    pub(crate) fn used_space(&self) -> u64 {
+        let named = self.shown.names.files().map(|(_, file)| file);
+        let files: BTreeSet<_> = named.chain(self.open.keys().copied()).collect();
+        let sectors = files.iter().filter_map(|file| self.sectors.get(file));
+        sectors.map(Sectors::size).sum()
     }
 }
 

@@ -8,16 +8,17 @@ use std::{
     },
 };
 
-use quorate_disk::DiskFile;
+use quorate_disk::{DiskFile, is_out_of_space};
 use redb::StorageBackend;
 
-use crate::pace::Pacer;
+use crate::{pace::Pacer, reserve::Reserve};
 
 /// How much is written before it is synced, in bytes. A checkpoint of a gigabyte would otherwise
 /// leave that much to its one sync, and the sync of the Raft log on the same disk would wait for it.
 const UNSYNCED_SIZE_MAX: u64 = 512 * 1024;
 
-/// Writes at a measured pace, and never again after a failure.
+/// Writes at a measured pace, and never again after a failure. Where the disk is full, what was
+/// reserved is given back first.
 ///
 /// redb forgives some failures of a write. A failed sync hidden in one of them must not be followed
 /// by one that succeeds.
@@ -27,6 +28,7 @@ pub(crate) struct FileBackend {
     unsynced_size: AtomicU64,
     closed: Closed,
     pacer: Arc<Pacer>,
+    reserve: Arc<Reserve>,
 }
 
 /// Whether a file may not be touched any more, and why.
@@ -37,6 +39,7 @@ pub(crate) struct Closed(Arc<ClosedFlags>);
 struct ClosedFlags {
     is_closed: AtomicBool,
     is_damaged: AtomicBool,
+    is_full: AtomicBool,
 }
 
 impl Closed {
@@ -55,6 +58,17 @@ impl Closed {
         self.0.is_damaged.load(Ordering::Acquire)
     }
 
+    /// Closes it since a write, but no sync, has met a full disk: as a file it is whole.
+    pub(crate) fn set_full(&self) {
+        self.0.is_full.store(true, Ordering::Release);
+        self.set();
+    }
+
+    /// Whether nothing worse than a full disk closed it.
+    pub(crate) fn is_full(&self) -> bool {
+        self.0.is_full.load(Ordering::Acquire)
+    }
+
     pub(crate) fn check(&self) -> io::Result<()> {
         match self.0.is_closed.load(Ordering::Acquire) {
             false => Ok(()),
@@ -64,18 +78,32 @@ impl Closed {
 }
 
 impl FileBackend {
-    pub(crate) fn new(file: Arc<dyn DiskFile>, closed: Closed, pacer: Arc<Pacer>) -> Self {
+    pub(crate) fn new(
+        file: Arc<dyn DiskFile>,
+        closed: Closed,
+        pacer: Arc<Pacer>,
+        reserve: Arc<Reserve>,
+    ) -> Self {
         Self {
             file,
             unsynced_size: AtomicU64::new(0),
             closed,
             pacer,
+            reserve,
         }
     }
 
-    fn change(&self, work: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    /// Does what may take space.
+    fn change(&self, work: impl Fn() -> io::Result<()>) -> io::Result<()> {
         self.closed.check()?;
-        work().inspect_err(|_| self.closed.set())
+        let done = match work() {
+            Err(error) if is_out_of_space(&error) && self.reserve.give_back() => work(),
+            done => done,
+        };
+        done.inspect_err(|error| match is_out_of_space(error) {
+            true => self.closed.set_full(),
+            false => self.closed.set(),
+        })
     }
 }
 
@@ -94,7 +122,9 @@ impl StorageBackend for FileBackend {
 
     fn sync_data(&self) -> io::Result<()> {
         self.unsynced_size.store(0, Ordering::Relaxed);
-        self.change(|| self.file.sync_data())
+        self.closed.check()?;
+        // Whatever it says: what it should have made durable may be lost.
+        self.file.sync_data().inspect_err(|_| self.closed.set())
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
@@ -117,7 +147,7 @@ mod tests {
 
     fn backend_on(disk: &SimDisk) -> FileBackend {
         let file = disk.open("/file".as_ref(), OpenMode::Create).unwrap();
-        FileBackend::new(file, Closed::default(), Arc::default())
+        FileBackend::new(file, Closed::default(), Arc::default(), Arc::default())
     }
 
     #[test]
@@ -131,6 +161,22 @@ mod tests {
             let is_fourth = number % 4 == 3;
             assert_eq!(disk.sync_count("/file") - before, usize::from(is_fourth));
         }
+    }
+
+    #[test]
+    fn a_write_that_meets_a_full_disk_gets_what_was_reserved() {
+        let disk = SimDisk::new();
+        let backend = backend_on(&disk);
+        let own: Arc<dyn Disk> = Arc::new(disk.clone());
+        backend.reserve.take(&own, "/file".as_ref(), 8192).unwrap();
+        disk.leave_space(0);
+        backend.write(0, &[1; 8192]).unwrap();
+        backend.sync_data().unwrap();
+        assert!(!backend.closed.is_full());
+        backend.write(8192, &[1; 4096]).unwrap_err();
+        assert!(backend.closed.is_full());
+        disk.mend();
+        assert!(backend.write(0, b"late").is_err() && backend.sync_data().is_err());
     }
 
     #[test]

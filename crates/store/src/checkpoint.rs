@@ -9,6 +9,14 @@ use crate::{
     memory::Changes, store::Shared,
 };
 
+/// What a checkpoint of no change may grow a file by, in bytes: some pages for each table, and redb's
+/// list of free pages.
+const GROWTH_MIN: u64 = 1024 * 1024;
+
+/// What a changed packet may grow a file by, in bytes: the largest one with its place in the table.
+/// The pages that are written in place of others are there from the checkpoint before.
+const CHANGE_GROWTH: u64 = 1536;
+
 /// What a checkpoint writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
@@ -63,8 +71,9 @@ impl Checkpoint {
     /// a loss of power a file ahead of its log would hold entries that no other node need have, and
     /// that a new leader may contradict.
     ///
-    /// Any error is fatal to the node, but for [`StoreError::Damaged`]: memory is whole, and a
-    /// checkpoint of [`Extent::Everything`] needs nothing of the old file.
+    /// Any error is fatal to the node, but for two. After [`StoreError::Damaged`] memory is whole, and
+    /// a checkpoint of [`Extent::Everything`] needs nothing of the old file. After
+    /// [`StoreError::NoSpace`] the last checkpoint is as it was, and the next one makes up for this.
     pub fn commit(mut self, pace: Pace) -> Result<Meta, StoreError> {
         let shared = self.shared.clone();
         let timer = shared.metrics.checkpoint_duration_seconds.start_timer();
@@ -81,10 +90,16 @@ impl Checkpoint {
     fn commit_changes(&self, pace: Pace) -> Result<(), StoreError> {
         let changes = self.changes.iter();
         let changes = changes.map(|(key, stored)| (*key.as_bytes(), stored.as_ref()));
-        let file = self.shared.file();
+        let file = self.shared.writable_file()?;
+        let growth = GROWTH_MIN + self.changes.len() as u64 * CHANGE_GROWTH;
+        file.reserve(&self.shared.config.disk, growth)?;
         file.pacer.set(pace);
         let committed = file.commit(changes, &self.meta);
         file.pacer.set(Pace::Fast);
+        file.give_back();
+        if let Err(StoreError::NoSpace { .. }) = &committed {
+            self.shared.reopen_file()?;
+        }
         committed
     }
 
@@ -93,7 +108,8 @@ impl Checkpoint {
         let file = CheckpointFile::create(&self.shared.config, "rebuild")?;
         let packets = packets.iter();
         let packets = packets.map(|stored| (*stored.packet.key().as_bytes(), Some(stored)));
-        file.commit(packets, &self.meta)?;
+        let committed = file.commit(packets, &self.meta);
+        committed.inspect_err(|_| file.discard(&self.shared.config))?;
         self.shared.replace_file(file)
     }
 }

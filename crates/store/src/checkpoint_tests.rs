@@ -90,6 +90,9 @@ impl DiskFile for SlowFile {
     fn allocate(&self, size: u64) -> io::Result<()> {
         self.0.allocate(size)
     }
+    fn reserve(&self, size: u64) -> io::Result<()> {
+        self.0.reserve(size)
+    }
     fn sync_data(&self) -> io::Result<()> {
         self.1.pass();
         self.0.sync_data()

@@ -5,7 +5,8 @@ use std::{io, path::PathBuf};
 use crate::Damage;
 
 /// Why the store failed. All of these are fatal to the node, but for a snapshot that arrived
-/// damaged, which the leader sends again, and for damage, which memory or a peer heals.
+/// damaged, which the leader sends again, for damage, which memory or a peer heals, and for a lack
+/// of space.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The file was written by a version that this one cannot read.
@@ -31,6 +32,13 @@ pub enum StoreError {
     /// A read or a write failed.
     #[error("the store failed")]
     Redb(#[source] Box<redb::Error>),
+    /// The disk has no space for what is to be written. Nothing is lost, and what was there is as it
+    /// was: worth another try once there is space.
+    #[error("there is no space for {}: make room on its disk", path.display())]
+    NoSpace {
+        /// What could not be written.
+        path: PathBuf,
+    },
     /// What is stored cannot be what was written.
     #[error("{0}")]
     Damaged(Damage),

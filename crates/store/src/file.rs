@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use quorate_disk::{DiskFile, OpenMode, dir_of};
+use quorate_disk::{Disk, DiskFile, OpenMode, dir_of, is_out_of_space};
 use quorate_state::StoredPacket;
 use redb::{
     Builder, Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend,
@@ -19,6 +19,7 @@ use crate::{
     inspection::Inspection,
     overlay::OverlayBackend,
     pace::Pacer,
+    reserve::Reserve,
     schema::{Key, META, PACKETS, encode_value},
 };
 
@@ -29,8 +30,10 @@ pub(crate) struct CheckpointFile {
     file: Arc<dyn DiskFile>,
     /// Whether nothing more needs to reach the disk: it is only read, or nobody knows it yet.
     is_scratch: bool,
+    is_read_only: bool,
     closed: Closed,
     pub(crate) pacer: Arc<Pacer>,
+    reserve: Arc<Reserve>,
     /// There until this is dropped.
     database: Option<Database>,
 }
@@ -47,25 +50,53 @@ impl CheckpointFile {
     pub(crate) fn create(config: &Config, extension: &str) -> Result<Self, StoreError> {
         let path = config.path.with_extension(extension);
         remove(config, &path)?;
-        let file = open_locked(config, &path, OpenMode::Create)?;
-        Self::writable(path, file, config.cache_size)
+        let created = open_locked(config, &path, OpenMode::Create)
+            .and_then(|file| Self::writable(path.clone(), file, config.cache_size));
+        created.map_err(|error| match error {
+            StoreError::File { source, .. } if is_out_of_space(&source) => {
+                StoreError::NoSpace { path }
+            }
+            StoreError::NoSpace { .. } => {
+                // The part of it that was made.
+                let _ = config.disk.remove(&path);
+                error
+            }
+            error => error,
+        })
     }
 
     /// Opens the file of the store, when all that is in it is verified. A file that is damaged is
-    /// left as it was found.
+    /// left as it was found. On a full disk it may be open to be read only.
     pub(crate) fn open(config: &Config) -> Result<(Self, Contents), StoreError> {
         let path = &config.path;
         let file = open_locked(config, path, OpenMode::Write)?;
         let mut on_disk = Self::read_only(path.clone(), file.clone())?;
         let is_clean = on_disk.check_pages()?;
         let contents = on_disk.load()?;
-        drop(on_disk);
-        let mut store = Self::writable(path.clone(), file, config.cache_size)?;
-        store.is_scratch = false;
-        if !is_clean {
-            store.check_pages()?;
+        let opened = on_disk.to_be_written(config).and_then(|mut store| {
+            if !is_clean {
+                store.check_pages()?;
+            }
+            Ok(store)
+        });
+        match opened {
+            Ok(store) => Ok((store, contents)),
+            Err(StoreError::NoSpace { .. }) => Ok((on_disk, contents)),
+            Err(error) => Err(error),
         }
-        Ok((store, contents))
+    }
+
+    /// Opens the same file once more, to be written.
+    pub(crate) fn to_be_written(&self, config: &Config) -> Result<Self, StoreError> {
+        let (path, file) = (self.path.clone(), self.file.clone());
+        let mut opened = Self::writable(path, file, config.cache_size)?;
+        opened.is_scratch = false;
+        Ok(opened)
+    }
+
+    /// Opens the same file once more, to be read as of its last commit.
+    pub(crate) fn to_be_read(&self) -> Result<Self, StoreError> {
+        Self::read_only(self.path.clone(), self.file.clone())
     }
 
     /// Opens the file of the store to read it, as it is on the disk.
@@ -82,15 +113,19 @@ impl CheckpointFile {
     ) -> Result<Self, StoreError> {
         let closed = Closed::default();
         let pacer = Arc::<Pacer>::default();
-        let backend = FileBackend::new(file.clone(), closed.clone(), pacer.clone());
+        let reserve = Arc::<Reserve>::default();
+        let backend =
+            FileBackend::new(file.clone(), closed.clone(), pacer.clone(), reserve.clone());
         let opened = caught(&path, &closed, || open_database(backend, cache_size));
         Ok(Self {
             database: Some(opened?),
             path,
             file,
             is_scratch: true,
+            is_read_only: false,
             closed,
             pacer,
+            reserve,
         })
     }
 
@@ -105,8 +140,10 @@ impl CheckpointFile {
             path,
             file,
             is_scratch: true,
+            is_read_only: true,
             closed,
             pacer: Arc::default(),
+            reserve: Arc::default(),
         })
     }
 
@@ -208,9 +245,55 @@ impl CheckpointFile {
         disk.sync_dir(&dir).map_err(failed("synced", &dir))
     }
 
+    /// Takes space for the next commit, until [`give_back`](Self::give_back) or a write that needs
+    /// it.
+    pub(crate) fn reserve(&self, disk: &Arc<dyn Disk>, size: u64) -> Result<(), StoreError> {
+        let taken = self.reserve.take(disk, &self.path, size);
+        taken.map_err(|error| match is_out_of_space(&error) {
+            true => StoreError::NoSpace {
+                path: self.path.clone(),
+            },
+            false => failed("given space", &self.path)(error),
+        })
+    }
+
+    /// Gives back the space that was not needed.
+    pub(crate) fn give_back(&self) {
+        self.reserve.give_back();
+    }
+
     /// Writes nothing any more.
     pub(crate) fn close(&self) {
         self.closed.set();
+    }
+
+    /// Writes nothing any more, and reads nothing but what it has read before: from now on the same
+    /// file is written by another, which knows nothing of the pages that are read here.
+    pub(crate) fn close_for_another(&self) {
+        self.closed.set_full();
+    }
+
+    /// Gives up a file that nobody knows.
+    pub(crate) fn discard(&self, config: &Config) {
+        self.close();
+        self.give_back();
+        // One that stays is removed by the next that is made, or the next start.
+        let _ = config.disk.remove(&self.path);
+    }
+
+    /// Fails when the file was [closed for another](Self::close_for_another).
+    pub(crate) fn check_open(&self) -> Result<(), StoreError> {
+        match self.closed.is_full() {
+            true => Err(StoreError::NoSpace {
+                path: self.path.clone(),
+            }),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether it is open to be read only.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.is_read_only
     }
 
     /// Runs redb to read.

@@ -37,6 +37,9 @@ pub(crate) fn caught<T>(
 
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Err(StoreError::Redb(error))) => match *error {
+            Io(_) | PreviousIo | DatabaseClosed if closed.is_full() => Err(StoreError::NoSpace {
+                path: path.to_owned(),
+            }),
             Io(_) | PreviousIo | DatabaseClosed if closed.is_damaged() => {
                 Err(Damage::new(path, "a page of it could not be read before").into())
             }

@@ -54,8 +54,15 @@
 //! in key order, in chunks that each end in the SHA-256 of all that came before. A
 //! [`SnapshotReceiver`] builds a new file beside the old one; [`Store::install`] puts it in place.
 //!
-//! An error of a commit is fatal to the node, unless it is damage: a failed sync must not be tried
-//! again.
+//! # Full disks
+//!
+//! What a checkpoint may grow the file by is taken before it begins, in a file beside it, and given
+//! back when redb's writes meet a full disk. Where that is not enough, no checkpoint is made: the
+//! changes stay in memory for the next one, and the file is read as of the last one until then. What a
+//! snapshot needs is all there before it is handed on to be installed.
+//!
+//! An error of a commit is fatal to the node, unless it is damage or a lack of space: a failed sync
+//! must not be tried again.
 
 mod backend;
 mod checkpoint;
@@ -77,6 +84,7 @@ mod overlay;
 mod pace;
 mod packets;
 mod receive;
+mod reserve;
 mod schema;
 mod scrub;
 mod snapshot;

@@ -9,7 +9,9 @@ use std::{
 
 use quorate_disk::{Disk, DiskFile, OpenMode};
 
-/// A disk with one file, which costs nothing to make.
+use crate::reserve::reserve_path;
+
+/// A disk with one file, which costs nothing to make, and space beside it.
 #[derive(Debug, Clone)]
 pub(crate) struct OneFile {
     path: &'static Path,
@@ -31,6 +33,9 @@ impl OneFile {
 
 impl Disk for OneFile {
     fn open(&self, path: &Path, _mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
+        if path == reserve_path(self.path) {
+            return Ok(Arc::new(Self::new("nowhere", &[])));
+        }
         assert_eq!(path, self.path);
         Ok(Arc::new(self.clone()))
     }
@@ -82,6 +87,9 @@ impl DiskFile for OneFile {
     }
     fn allocate(&self, _size: u64) -> io::Result<()> {
         unreachable!("nobody allocates")
+    }
+    fn reserve(&self, _size: u64) -> io::Result<()> {
+        Ok(())
     }
     fn sync_data(&self) -> io::Result<()> {
         Ok(())

@@ -123,7 +123,7 @@ fn a_failed_commit_is_the_last_and_costs_no_checkpoint() {
         put(&store, 2, [stored(5, 20, 500)]);
         let after = held(&store);
 
-        disk.fail(call, "/data", nth);
+        disk.fail(call, "/data/packets.redb", nth);
         let failed = store
             .begin_checkpoint(Extent::Changes)
             .commit(Pace::Fast)
@@ -159,28 +159,6 @@ fn a_sync_that_fails_in_the_middle_fails_the_commit() {
     disk.mend();
     let image = disk.image(disk.boundaries(), Loss::Everything);
     assert_eq!(held(&open(&config_of(&image))), before);
-}
-
-#[test]
-fn a_disk_without_space_fails_the_commit_and_nothing_else() {
-    let disk = empty_disk();
-    let store = open(&config_of(&disk));
-    put(&store, 1, (0..20).map(|n| stored(n, 10, 1000)));
-    checkpoint(&store);
-    let before = held(&store);
-    put(&store, 2, (0..3000).map(|n| stored(n, 20, 1000)));
-    disk.fill();
-    let error = store
-        .begin_checkpoint(Extent::Changes)
-        .commit(Pace::Fast)
-        .unwrap_err();
-    assert!(matches!(error, StoreError::Redb(_)), "{error}");
-    assert_eq!(
-        store.stored_packet(&key(2999)),
-        Some(stored(2999, 20, 1000))
-    );
-    let disk = disk.kill();
-    assert_eq!(held(&open(&config_of(&disk))), before);
 }
 
 #[test]

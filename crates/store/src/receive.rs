@@ -12,8 +12,15 @@ use crate::{
     snapshot::{KIND_AGREED, KIND_END, KIND_PACKETS},
 };
 
+/// What the last commit to a whole file may grow it by, beside its list of free pages, in bytes.
+const LAST_GROWTH: u64 = 1024 * 1024;
+
+/// How many bytes of a file redb's list of free pages has one for, at least.
+const BYTES_PER_LIST_BYTE: u64 = 4096;
+
 /// Builds a new file from the chunks of a snapshot, which must come in order.
 pub struct SnapshotReceiver {
+    config: Config,
     file: CheckpointFile,
     digest: StreamDigest,
     last_key: Option<Key>,
@@ -26,6 +33,7 @@ pub struct SnapshotReceiver {
 impl SnapshotReceiver {
     pub(crate) fn create(config: &Config) -> Result<Self, StoreError> {
         Ok(Self {
+            config: config.clone(),
             file: CheckpointFile::create(config, "incoming")?,
             digest: StreamDigest::default(),
             last_key: None,
@@ -35,8 +43,13 @@ impl SnapshotReceiver {
         })
     }
 
-    /// Takes the next chunk. After an error the receiver is of no use.
+    /// Takes the next chunk. After an error the receiver is of no use, and takes no space.
     pub fn push(&mut self, chunk: &Bytes) -> Result<(), StoreError> {
+        let taken = self.take(chunk);
+        taken.inspect_err(|_| self.file.discard(&self.config))
+    }
+
+    fn take(&mut self, chunk: &Bytes) -> Result<(), StoreError> {
         if self.complete {
             return Err(StoreError::Snapshot("a chunk follows the end"));
         }
@@ -75,16 +88,24 @@ impl SnapshotReceiver {
         }
     }
 
-    /// Ends the stream.
+    /// Ends the stream. What comes after lacks no space any more.
     pub fn complete(self) -> Result<ReceivedSnapshot, StoreError> {
-        match self.cluster {
-            Some(cluster) if self.complete => Ok(ReceivedSnapshot {
-                file: self.file,
-                summary: self.summary,
-                cluster,
-            }),
+        let ended = match (self.complete, &self.cluster) {
+            (true, Some(cluster)) => self.make_durable().map(|()| cluster.clone()),
             _ => Err(StoreError::Snapshot("it ended early")),
-        }
+        };
+        let cluster = ended.inspect_err(|_| self.file.discard(&self.config))?;
+        Ok(ReceivedSnapshot {
+            file: self.file,
+            summary: self.summary,
+            cluster,
+        })
+    }
+
+    fn make_durable(&self) -> Result<(), StoreError> {
+        self.file.commit([], &Meta::default().with(self.summary))?;
+        let growth = LAST_GROWTH + self.file.size() / BYTES_PER_LIST_BYTE;
+        self.file.reserve(&self.config.disk, growth)
     }
 
     fn check_digest(&self, expected: &[u8; DIGEST_SIZE]) -> Result<(), StoreError> {
@@ -154,6 +175,7 @@ impl ReceivedSnapshot {
             ..meta.with(self.summary)
         };
         self.file.commit([], &meta)?;
+        self.file.give_back();
         let contents = self.file.load()?;
         Ok((self.file, contents))
     }

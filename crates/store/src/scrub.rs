@@ -26,7 +26,7 @@ pub struct StoreScrub {
     inspection: Inspection,
     is_ended: bool,
     metrics: Metrics,
-    _pages: Snapshot,
+    pages: Snapshot,
 }
 
 impl StoreScrub {
@@ -49,13 +49,14 @@ impl StoreScrub {
             meta,
             is_ended: false,
             metrics: metrics.clone(),
-            _pages: pages,
+            pages,
         })
     }
 
     /// Verifies the next piece and says how many bytes of packets it had, or `None` behind the last.
     /// To be called where a thread may block; pauses between pieces are the caller's.
     ///
+    /// [`StoreError::NoSpace`] says that the scrub was cut short by a checkpoint that met a full disk.
     /// [`StoreError::Damaged`] comes at the end with all that was found, or at once where reading on
     /// is impossible.
     pub fn next_piece(&mut self) -> Result<Option<usize>, StoreError> {
@@ -67,6 +68,7 @@ impl StoreScrub {
         match &piece {
             Ok(Some(_)) => {}
             Ok(None) => self.metrics.damaged_packets.set(0),
+            Err(StoreError::NoSpace { .. }) => {}
             Err(error) => self.metrics.damaged_packets.set(damaged_count(error)),
         }
         piece
@@ -75,6 +77,8 @@ impl StoreScrub {
     fn read_piece(&mut self) -> Result<Option<usize>, StoreError> {
         let (packets, inspection) = (&self.packets, &mut self.inspection);
         let size = self.file.reading(|| check_piece(packets, inspection));
+        // From then on nothing keeps the pages that are read here.
+        self.pages.check_open()?;
         match size.map_err(|error| self.inspection.explain(error))? {
             0 => self.inspection.end(&self.meta).map(|()| None),
             size => Ok(Some(size)),

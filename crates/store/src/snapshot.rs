@@ -53,6 +53,11 @@ impl Snapshot {
         &self.meta
     }
 
+    /// Fails when the file is written by another that does not know of this.
+    pub(crate) fn check_open(&self) -> Result<(), StoreError> {
+        self.file.check_open()
+    }
+
     /// The chunks to send, in order.
     pub fn chunks(&self) -> Result<SnapshotChunks, StoreError> {
         let open = || Ok(self.transaction.open_table(PACKETS)?);

@@ -16,6 +16,7 @@ use crate::{
     checkpoint_lock::CheckpointLock,
     file::{CheckpointFile, Contents, failed, remove},
     memory::Memory,
+    reserve::reserve_path,
 };
 
 /// Where the store lives.
@@ -59,12 +60,33 @@ impl Shared {
     pub(crate) fn replace_file(&self, mut file: CheckpointFile) -> Result<(), StoreError> {
         let published = file.publish(&self.config);
         published.inspect_err(|_| self.file().close())?;
+        self.set_file(file);
+        Ok(())
+    }
+
+    /// The file of the last checkpoint, to be written. One that met a full disk is opened again.
+    pub(crate) fn writable_file(&self) -> Result<Arc<CheckpointFile>, StoreError> {
+        let file = self.file();
+        if file.is_read_only() {
+            let writable = file.to_be_written(&self.config)?;
+            file.close_for_another();
+            self.set_file(writable);
+        }
+        Ok(self.file())
+    }
+
+    /// Opens the file again as of the last checkpoint: redb reads nothing more after a failure.
+    pub(crate) fn reopen_file(&self) -> Result<(), StoreError> {
+        self.set_file(self.file().to_be_read()?);
+        Ok(())
+    }
+
+    fn set_file(&self, file: CheckpointFile) {
         let mut current = self.file.write().unwrap_or_else(PoisonError::into_inner);
         let old = std::mem::replace(&mut *current, Arc::new(file));
         drop(current);
         // Closing a file writes to it.
         drop(old);
-        Ok(())
     }
 }
 
@@ -87,6 +109,10 @@ impl Store {
         // Only now, for only now they are known to be nobody's.
         for extension in ["new", "rebuild", "incoming"] {
             remove(&config, &config.path.with_extension(extension))?;
+        }
+        let incoming = config.path.with_extension("incoming");
+        for beside in [&config.path, &incoming] {
+            remove(&config, &reserve_path(beside))?;
         }
         Ok(Self::new(config, file, contents, metrics))
     }
@@ -236,3 +262,7 @@ mod tests;
 #[cfg(test)]
 #[path = "power_tests.rs"]
 mod power_tests;
+
+#[cfg(test)]
+#[path = "space_tests.rs"]
+mod space_tests;

@@ -22,6 +22,7 @@ use quorate_rpc::{
     Lane, LinkError, NodeId,
     message::{self, Append, Appended, Request, Response, SnapshotBegin},
 };
+use quorate_store::StoreError;
 use tokio::time::timeout;
 
 use super::{
@@ -243,13 +244,18 @@ async fn send_snapshot(
     if let Some(early) = send_piece(link, begin).await? {
         return Ok(early);
     }
-    let chunks = held.chunks().inspect_err(|_| damage.notify_one());
+    // One that was cut short for lack of space says nothing of what is on disk.
+    let notice = |error: &StoreError| match error {
+        StoreError::NoSpace { .. } => {}
+        _ => damage.notify_one(),
+    };
+    let chunks = held.chunks().inspect_err(notice);
     let mut chunks = chunks.map_err(|e| network_error(&e))?;
     loop {
         let read = tokio::task::spawn_blocking(move || (chunks.next_chunk(), chunks)).await;
         let (chunk, rest) = read.map_err(|e| network_error(&e))?;
         chunks = rest;
-        let chunk = chunk.inspect_err(|_| damage.notify_one());
+        let chunk = chunk.inspect_err(notice);
         let request = match chunk.map_err(|e| network_error(&e))? {
             Some(chunk) => Request::SnapshotChunk(chunk),
             None => Request::SnapshotEnd,

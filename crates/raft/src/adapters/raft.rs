@@ -25,7 +25,7 @@ use super::{
     types::{EncodedCommand, TypeConfig},
     view::View,
 };
-use crate::{Config, FatalError, error::OpenError, peers::Peers};
+use crate::{Config, FatalError, error::OpenError, peers::Peers, space::Space};
 
 /// Consensus over a log, a store and links to peers. Clones are the same.
 ///
@@ -37,6 +37,8 @@ pub(crate) struct Raft {
     pub(super) receive_lock: Arc<Mutex<()>>,
     /// When this node last took a message of a leader.
     pub(super) leader_contact: watch::Sender<Instant>,
+    /// With little of it, this node proposes nothing and refuses the commands of others.
+    pub(crate) space: Space,
 }
 
 impl Raft {
@@ -47,6 +49,7 @@ impl Raft {
         log: Arc<Log>,
         state_machine: StateMachine,
         peers: Arc<Peers>,
+        space: Space,
     ) -> Result<Self, OpenError> {
         let settings = openraft::Config::try_from(config);
         let raft = openraft::Raft::build(
@@ -60,6 +63,7 @@ impl Raft {
             openraft: raft.await.map_err(OpenError::raft)?,
             receive_lock: Arc::default(),
             leader_contact: watch::Sender::new(Instant::now()),
+            space,
         })
     }
 
@@ -82,9 +86,9 @@ impl Raft {
         self.openraft.runtime_config().elect(may_stand);
     }
 
-    /// Proposes an encoded command, if this node leads.
+    /// Proposes an encoded command, if this node leads and has space for it.
     pub(crate) async fn propose(&self, command: Bytes) -> Proposed<Outcome> {
-        if !self.openraft.is_leader() {
+        if !self.openraft.is_leader() || self.space.is_low() {
             return Proposed::Refused;
         }
         let (responder, done) = ProgressResponder::<TypeConfig, _>::complete_only();

@@ -109,6 +109,9 @@ impl Reception {
     }
 
     async fn begin(&self, begin: SnapshotBegin) -> Result<Incoming, BoxError> {
+        if self.raft.space.is_low() {
+            return Err(self.raft.space.pause().await.into());
+        }
         let lock = self.raft.receive_lock.clone().try_lock_owned();
         let lock = lock.map_err(|_| "another snapshot is being received")?;
         let meta = SnapshotMeta {

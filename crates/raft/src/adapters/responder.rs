@@ -32,7 +32,12 @@ impl Raft {
         answer.unwrap_or_else(|error| Response::Failed(error.to_string()))
     }
 
+    /// Entries for which there is no space are refused before Raft has them: their leader takes it for
+    /// a failure of the network, and sends them again. Heartbeats have none.
     async fn append(&self, append: Append) -> Answer {
+        if !self.space.admits(&append.entries, self.view().last_log) {
+            return Err(self.space.pause().await.into());
+        }
         let previous = append.previous;
         let last = append.entries.last().map(|entry| entry.position);
         let entries = append

@@ -7,6 +7,7 @@ use openraft::{
     EntryPayload, OptionalSend, RaftSnapshotBuilder,
     storage::{EntryResponder, RaftStateMachine},
 };
+use quorate_disk::is_out_of_space;
 use quorate_log::Log;
 use quorate_rpc::{chain, message};
 use quorate_state::{ClusterState, Level, LogPosition, Outcome, UnsupportedLevel};
@@ -86,9 +87,9 @@ impl StateMachine {
             Err(StoreError::Damaged(damage)) if extent == Extent::Changes => {
                 tracing::error!(%damage, "writing the store anew from memory");
                 let written = self.write_checkpoint(Extent::Everything, pace).await?;
-                written.map_err(io::Error::other)
+                written.map_err(store_error)
             }
-            written => written.map_err(io::Error::other),
+            written => written.map_err(store_error),
         }
     }
 
@@ -108,12 +109,18 @@ impl StateMachine {
 
     /// The last checkpoint, to be sent to a peer.
     pub(crate) fn snapshot(&self) -> Result<quorate_store::Snapshot, StoreError> {
-        self.store.snapshot().inspect_err(|_| self.on_damage())
+        self.store.snapshot().inspect_err(|error| match error {
+            StoreError::NoSpace { .. } => {}
+            _ => self.damage.notify_one(),
+        })
     }
 
-    /// What the store has on disk was seen to be damaged.
-    pub(crate) fn on_damage(&self) {
-        self.damage.notify_one();
+    /// What the store has on disk could not be read. One that was cut short for lack of space says
+    /// nothing of it.
+    pub(crate) fn on_failed_read(&self, error: &io::Error) {
+        if !is_out_of_space(error) {
+            self.damage.notify_one();
+        }
     }
 
     /// Applies entries in groups, each of them in one transaction.
@@ -304,10 +311,20 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
 impl RaftSnapshotBuilder<TypeConfig> for StateMachine {
     type SnapshotData = SnapshotData;
 
-    /// A panic here would leave openraft waiting for this snapshot for ever.
+    /// A panic here would leave openraft waiting for this snapshot for ever, and an error would end
+    /// the node. So without space for a new one it is the last one again, in which openraft finds
+    /// nothing new.
     async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
         let built = async {
-            self.checkpoint(Extent::Changes, Pace::Gentle).await?;
+            match self.checkpoint(Extent::Changes, Pace::Gentle).await {
+                Err(error) if is_out_of_space(&error) => {
+                    tracing::warn!(
+                        error = chain(&error),
+                        "no checkpoint: the log stays as it is"
+                    );
+                }
+                made => drop(made?),
+            }
             self.held(self.snapshot().map_err(io::Error::other)?)
         };
         let built = AssertUnwindSafe(built).catch_unwind().await;
@@ -340,7 +357,15 @@ pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> io::Result<T> {
     let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(io::Error::other)?.map_err(io::Error::other)
+    done.map_err(io::Error::other)?.map_err(store_error)
+}
+
+/// An error of the store; a lack of space can be told from others.
+fn store_error(error: StoreError) -> io::Error {
+    match error {
+        StoreError::NoSpace { .. } => io::Error::new(io::ErrorKind::StorageFull, error),
+        error => io::Error::other(error),
+    }
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> io::Error {

@@ -104,10 +104,10 @@ impl Offer {
         }
     }
 
-    /// Answers one that will be in no attempt any more.
-    pub(super) fn give_up(self) {
+    /// Answers one that will be in no attempt any more, for this reason.
+    pub(super) fn give_up(self, surely_not_stored: PutError) {
         match self {
-            Self::Own(mut waiting) => waiting.give_up(PutError::ShuttingDown),
+            Self::Own(mut waiting) => waiting.give_up(surely_not_stored),
             Self::Forwarded(forwarded) => forwarded.answer(Proposed::Refused),
         }
     }
@@ -128,7 +128,10 @@ impl Batch {
             Offer::Forwarded(forwarded) => self.packets.append(&forwarded.packets),
         };
         match fits {
-            true => Ok(self.offers.push(offer)),
+            true => {
+                self.offers.push(offer);
+                Ok(())
+            }
             false => Err(offer),
         }
     }

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
+use quorate_replica::PutError;
 use quorate_rpc::message::Proposed;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 
@@ -73,6 +74,9 @@ impl Batcher {
 
     /// Sends batches of what waits, as far as it may.
     fn send(&mut self) {
+        if self.path.raft.space.is_low() {
+            return self.give_up_all(PutError::DiskFull);
+        }
         let leader = self.path.leader.borrow_and_update().clone();
         let Some((node, _)) = &leader.node else {
             return;
@@ -83,7 +87,10 @@ impl Batcher {
             self.queue.take_while(|offer| match offer {
                 offer if offer.is_gone() => Ok(()),
                 // Only a leader takes what others forward, and never forwards it on.
-                Offer::Forwarded(_) if !leads => Ok(offer.give_up()),
+                Offer::Forwarded(_) if !leads => {
+                    offer.give_up(PutError::NoLeader);
+                    Ok(())
+                }
                 offer => batch.push(offer),
             });
             if batch.is_empty() {
@@ -129,13 +136,20 @@ impl Batcher {
     }
 
     /// Answers all that is left.
-    fn give_up(self) {
-        for batch in self.in_flight.into_values() {
-            let undecided = batch.settle(Proposed::Unknown);
-            undecided.into_iter().for_each(Offer::give_up);
+    fn give_up(mut self) {
+        for batch in std::mem::take(&mut self.in_flight).into_values() {
+            self.queue.put_back(batch.settle(Proposed::Unknown));
         }
         self.queue.close();
-        self.queue.take_while(|offer| Ok(offer.give_up()));
+        self.give_up_all(PutError::ShuttingDown);
+    }
+
+    /// Answers all that waits.
+    fn give_up_all(&self, reason: PutError) {
+        self.queue.take_while(|offer| {
+            offer.give_up(reason);
+            Ok(())
+        });
     }
 
     fn has_room(&self) -> bool {

@@ -1,0 +1,112 @@
+//! A log on a disk that is full.
+
+use std::{
+    sync::mpsc::{Receiver, channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+use quorate_sim::{Call, SimDisk};
+
+use crate::{Log, testing::*};
+
+/// The longest that anything here may take.
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// More than fits into the segments that are there.
+const ENTRY_COUNT: u64 = 50;
+
+/// The most entries that fit into the segment in use, one that stands ready and one being made.
+const FITTING_COUNT: u64 = 24;
+
+type Acks = Receiver<(u64, bool)>;
+
+/// A log on a full disk, with entries under way that find no room.
+fn stuck(disk: &SimDisk) -> (Log, Acks) {
+    let log = open(disk).unwrap();
+    append(&log, [entry(1, 0)]);
+    disk.fill();
+    let (tx, acks) = channel();
+    for index in 1..=ENTRY_COUNT {
+        let tx = tx.clone();
+        let on_flushed = Box::new(move |result: std::io::Result<()>| {
+            let _ = tx.send((index, result.is_ok()));
+        });
+        log.append([large_entry(index, 2000)], on_flushed).unwrap();
+    }
+    wait_until(|| log.is_full());
+    (log, acks)
+}
+
+fn wait_until(condition: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !condition() {
+        assert!(begun.elapsed() < TIMEOUT, "it comes about");
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn a_full_log_waits_for_space_and_goes_on() {
+    let disk = SimDisk::new();
+    let (log, acks) = stuck(&disk);
+    let acked = acks.try_iter().last().map_or(0, |(index, _)| index);
+    assert!(acked <= FITTING_COUNT, "{acked}");
+    disk.mend();
+    for index in acked + 1..=ENTRY_COUNT {
+        assert_eq!(acks.recv_timeout(TIMEOUT), Ok((index, true)));
+    }
+    wait_until(|| !log.is_full());
+    drop(log);
+    assert_eq!(indexes(&open(&disk).unwrap()).len() as u64, ENTRY_COUNT + 1);
+}
+
+#[test]
+fn a_full_log_is_closed_and_opened_and_votes() {
+    let disk = SimDisk::new();
+    let (log, acks) = stuck(&disk);
+    drop(log);
+    let acks: Vec<_> = acks.iter().collect();
+    assert_eq!(acks.len() as u64, ENTRY_COUNT, "everybody is told");
+    let acked = acks.iter().filter(|(_, is_ok)| *is_ok).count() as u64;
+    assert!(acked <= FITTING_COUNT, "{acked}");
+
+    let log = open(&disk).unwrap();
+    assert!(log.state().last >= Some(at(1, acked)));
+    save_vote(&log, vote(9));
+    wait_until(|| log.is_full());
+    drop(log);
+    let log = open(&disk.kill()).unwrap();
+    assert_eq!(log.state().vote, Some(vote(9)));
+}
+
+#[test]
+fn a_full_log_goes_on_in_what_is_purged() {
+    let disk = SimDisk::new();
+    let log = open(&disk).unwrap();
+    append(&log, (0..30).map(|index| large_entry(index, 2000)));
+    // The next segment stands ready: the purge finds room.
+    wait_until(|| segments(&disk).len() >= 6);
+    disk.fill();
+    for index in 30..200 {
+        let (on_flushed, wait) = flushed();
+        log.append([large_entry(index, 2000)], on_flushed).unwrap();
+        log.purge(at(1, index - 1)).unwrap();
+        wait().unwrap();
+    }
+}
+
+/// Whatever takes the last byte at whatever moment: the log goes on once there is space.
+#[test]
+fn no_moment_without_space_ends_a_log() {
+    for nth in 1..40 {
+        let disk = SimDisk::new();
+        let log = open(&disk).unwrap();
+        disk.fail(Call::Space, "/log/000000000003", nth);
+        for name in 3..6 {
+            disk.fail(Call::Space, format!("/log/{name:012}.spare"), nth);
+        }
+        append(&log, (0..40).map(|index| large_entry(index, 2000)));
+        assert_eq!(indexes(&log).len(), 40, "{nth}");
+    }
+}

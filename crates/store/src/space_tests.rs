@@ -1,0 +1,243 @@
+//! A store on a disk that is full.
+
+use quorate_sim::{Call, Loss, SimDisk};
+use quorate_state::StoredPacket;
+
+use super::*;
+use crate::{Pace, fixture::*};
+
+const PATH: &str = "/data/packets.redb";
+
+type Held = (Meta, Vec<StoredPacket>);
+
+fn held(store: &Store) -> Held {
+    (store.meta(), packets(store))
+}
+
+fn config_of(disk: &SimDisk) -> Config {
+    config_on(disk.clone(), PATH)
+}
+
+/// Every moment at first, then fewer and fewer.
+fn moments() -> impl Iterator<Item = usize> {
+    std::iter::successors(Some(1), |nth| Some(nth + 1 + nth / 8))
+}
+
+fn commit(store: &Store, extent: Extent) -> Result<Meta, StoreError> {
+    store.begin_checkpoint(extent).commit(Pace::Fast)
+}
+
+/// A store with a checkpoint, what that holds, and changes behind it that are larger.
+fn changed() -> (SimDisk, Store, Held) {
+    let disk = SimDisk::new();
+    disk.create_dir("/data".as_ref()).unwrap();
+    disk.settle();
+    let store = open(&config_of(&disk));
+    put(&store, 1, (0..20).map(|n| stored(n, 10, 1000)));
+    checkpoint(&store);
+    let before = held(&store);
+    put(&store, 2, (0..3000).map(|n| stored(n, 20, 1000)));
+    (disk, store, before)
+}
+
+/// What the store has on disk can be read, and is this.
+fn expect_on_disk(disk: &SimDisk, store: &Store, expected: &Held, what: &str) {
+    assert_eq!(*store.snapshot().unwrap().meta(), expected.0, "{what}");
+    scrub(store).unwrap();
+    let image = disk.image(disk.boundaries(), Loss::Everything);
+    assert_eq!(held(&open(&config_of(&image))), *expected, "{what}");
+}
+
+#[test]
+fn a_checkpoint_without_space_loses_nothing() {
+    let (disk, store, before) = changed();
+    let after = held(&store);
+    let mut refused = 0;
+    for free in (0..).step_by(300 * 1024) {
+        disk.leave_space(free);
+        match commit(&store, Extent::Changes) {
+            Err(StoreError::NoSpace { .. }) => refused += 1,
+            made => {
+                made.unwrap();
+                break;
+            }
+        }
+        assert_eq!(held(&store), after);
+        expect_on_disk(&disk, &store, &before, &format!("{free} bytes"));
+    }
+    assert!(refused > 3, "{refused}");
+    expect_on_disk(&disk, &store, &after, "space is there again");
+    assert_eq!(disk.files(), [PathBuf::from(PATH)]);
+}
+
+/// Somebody else takes the last byte, and what was reserved too, at any moment of a commit.
+#[test]
+fn no_moment_without_space_ends_the_checkpoints() {
+    for nth in moments() {
+        let (disk, store, before) = changed();
+        let after = held(&store);
+        disk.fail(Call::Space, PATH, nth);
+        disk.fail(Call::Space, PATH, nth + 1);
+        let what = format!("write {nth}");
+        match commit(&store, Extent::Changes) {
+            Err(StoreError::NoSpace { .. }) => {}
+            made => {
+                made.unwrap();
+                assert!(nth > 10, "{nth} writes");
+                break;
+            }
+        }
+        assert_eq!(held(&store), after);
+        expect_on_disk(&disk, &store, &before, &what);
+        let store = match nth % 2 {
+            0 => store,
+            _ => {
+                drop(store);
+                let store = open(&config_of(&disk));
+                put(&store, 2, after.1.iter().cloned());
+                store
+            }
+        };
+        commit(&store, Extent::Changes).unwrap();
+        expect_on_disk(&disk, &store, &after, &what);
+    }
+}
+
+#[test]
+fn what_is_reserved_is_enough_for_one_write() {
+    for nth in [1, 5, 20] {
+        let (disk, store, _) = changed();
+        let after = held(&store);
+        disk.fail(Call::Space, PATH, nth);
+        commit(&store, Extent::Changes).unwrap();
+        expect_on_disk(&disk, &store, &after, &format!("write {nth}"));
+    }
+}
+
+#[test]
+fn a_failed_sync_stays_an_error_for_ever() {
+    let (disk, store, _) = changed();
+    disk.fail(Call::Sync, PATH, 3);
+    let failed = commit(&store, Extent::Changes);
+    assert!(matches!(failed, Err(StoreError::Redb(_))), "{failed:?}");
+    disk.mend();
+    let later = commit(&store, Extent::Changes);
+    assert!(matches!(later, Err(StoreError::Redb(_))), "{later:?}");
+}
+
+#[test]
+fn a_file_that_is_not_written_whole_takes_no_space() {
+    let (disk, store, before) = changed();
+    let used = disk.used_space();
+    disk.leave_space(64 * 1024);
+    let refused = commit(&store, Extent::Everything);
+    assert!(
+        matches!(refused, Err(StoreError::NoSpace { .. })),
+        "{refused:?}"
+    );
+    assert_eq!(disk.used_space(), used);
+    expect_on_disk(&disk, &store, &before, "it was not made");
+    disk.mend();
+    commit(&store, Extent::Everything).unwrap();
+}
+
+#[test]
+fn a_snapshot_without_space_is_refused_before_it_is_installed() {
+    let (_, source, _) = changed();
+    checkpoint(&source);
+    let snapshot = source.snapshot().unwrap();
+    let mut refused = 0;
+    for nth in moments() {
+        let (disk, store, _) = changed();
+        checkpoint(&store);
+        let kept = held(&store);
+        for again in 0..2 {
+            disk.fail(Call::Space, "/data/packets.incoming", nth + again);
+        }
+        let receive = || {
+            let mut receiver = Store::receiver(store.config())?;
+            let mut chunks = snapshot.chunks().unwrap();
+            while let Some(chunk) = chunks.next_chunk().unwrap() {
+                receiver.push(&chunk)?;
+            }
+            receiver.complete()
+        };
+        match receive() {
+            Ok(received) => {
+                let meta = snapshot.meta().clone();
+                store.install(received, meta).unwrap();
+                assert_eq!(held(&store).0, source.meta());
+                // Those that are left of the two failures would have come behind its end.
+                if refused > 0 {
+                    break;
+                }
+            }
+            Err(StoreError::NoSpace { .. }) => {
+                refused += 1;
+                assert_eq!(held(&store), kept);
+                assert_eq!(disk.files(), [PathBuf::from(PATH)], "{nth}");
+            }
+            Err(error) => panic!("{nth}: {error}"),
+        }
+    }
+    assert!(refused > 3, "{refused}");
+}
+
+#[test]
+fn a_store_opens_on_a_full_disk() {
+    for is_killed in [false, true] {
+        let (disk, store, before) = changed();
+        let disk = match is_killed {
+            true => disk.kill(),
+            false => disk,
+        };
+        disk.fill();
+        drop(store);
+        let store = open(&config_of(&disk));
+        assert_eq!(held(&store), before);
+        put(&store, 2, [stored(1, 20, 1000)]);
+        let refused = commit(&store, Extent::Changes);
+        assert!(
+            matches!(refused, Err(StoreError::NoSpace { .. })),
+            "{refused:?}"
+        );
+        disk.mend();
+        commit(&store, Extent::Changes).unwrap();
+        expect_on_disk(&disk, &store, &held(&store), "space is there again");
+    }
+}
+
+/// It is the view of a file that another writes from then on.
+#[test]
+fn a_snapshot_from_before_a_full_disk_is_right_or_refused() {
+    let (disk, store, _) = changed();
+    checkpoint(&store);
+    let mut before = store.snapshot().unwrap().chunks().unwrap();
+    let first = before.next_chunk().unwrap().expect("there are several");
+    let expected = {
+        let mut chunks = store.snapshot().unwrap().chunks().unwrap();
+        assert_eq!(chunks.next_chunk().unwrap(), Some(first));
+        chunks.next_chunk().unwrap()
+    };
+    put(&store, 3, (0..3000).map(|n| stored(n, 30, 900)));
+    disk.fail(Call::Space, PATH, 1);
+    disk.fail(Call::Space, PATH, 2);
+    commit(&store, Extent::Changes).unwrap_err();
+    let mut between = store.snapshot().unwrap().chunks().unwrap();
+    assert!(between.next_chunk().is_ok());
+    for index in 4..7 {
+        put(&store, index, (0..3000).map(|n| stored(n, 30 + index, 900)));
+        checkpoint(&store);
+    }
+    match before.next_chunk() {
+        Ok(chunk) => assert_eq!(chunk, expected),
+        Err(error) => assert!(matches!(error, StoreError::NoSpace { .. }), "{error}"),
+    }
+    let refused = between.next_chunk();
+    assert!(
+        matches!(refused, Err(StoreError::NoSpace { .. })),
+        "{refused:?}"
+    );
+    let last = held(&store);
+    expect_on_disk(&disk, &store, &last, "after three checkpoints");
+}
