@@ -1,6 +1,6 @@
 //! Where the log lives and how large its parts are.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{fmt, path::PathBuf, sync::Arc};
 
 use quorate_disk::Disk;
 
@@ -40,10 +40,21 @@ pub struct Config {
     pub segment_size: u64,
     /// The most bytes of entries kept in memory for followers, beside those not yet on disk.
     pub cache_size_max: usize,
+    /// Who hears how long the disk takes, if anybody.
+    pub sync_observer: Option<Arc<dyn SyncObserver>>,
     /// The bug to plant.
     #[doc(hidden)]
     #[cfg(any(test, feature = "flaws"))]
     pub flaw: Option<Flaw>,
+}
+
+/// Hears of the work of the thread that writes, on that thread: it must not wait.
+pub trait SyncObserver: fmt::Debug + Send + Sync {
+    /// A group or a vote is about to be written and synced.
+    fn begun(&self);
+
+    /// It is on disk, or has failed.
+    fn ended(&self);
 }
 
 impl Config {
@@ -54,6 +65,7 @@ impl Config {
             dir: dir.into(),
             segment_size: SEGMENT_SIZE,
             cache_size_max: 64 * 1024 * 1024,
+            sync_observer: None,
             #[cfg(any(test, feature = "flaws"))]
             flaw: None,
         }

@@ -10,6 +10,7 @@
 //! | [`Vote`] | who may lead in which term |
 //! | [`Scrub`] | reads again what is on disk, to find damage |
 //! | [`inspect`] | says what is in the files of a log, damaged or not |
+//! | [`SyncObserver`] | hears how long the disk takes |
 //! | [`Metrics`] | how long a group takes to reach the disk, and what is in it |
 //!
 //! Two rules that callers rely on: the callback of [`Log::append`] and [`Log::save_vote`] comes
@@ -75,7 +76,7 @@ mod testing;
 mod vote;
 mod writer;
 
-pub use config::Config;
+pub use config::{Config, SyncObserver};
 pub use error::{LogDamage, LogError};
 #[doc(hidden)]
 pub use flaw::Flaw;

@@ -42,7 +42,11 @@ impl Writer {
     pub(crate) fn run(mut self) {
         let _told = FailOnPanic(self.shared.clone());
         while let Some(batch) = self.next_batch() {
-            if let Err(failure) = self.write(batch) {
+            let observer = self.shared.config.sync_observer.clone();
+            observer.iter().for_each(|observer| observer.begun());
+            let written = self.write(batch);
+            observer.iter().for_each(|observer| observer.ended());
+            if let Err(failure) = written {
                 return self.shared.fail(failure);
             }
         }

@@ -90,7 +90,7 @@ async fn a_node_stops_before_an_entry_that_is_beyond_it_and_skips_nothing() {
     let reason = why_it_stopped(&node).await;
     expect_too_old(&reason);
     assert!(reason.contains("entry"), "{reason}");
-    assert_eq!(node.state_machine.level(), Level::FIRST);
+    assert_eq!(node.store.meta().cluster.level, Level::FIRST);
     assert_eq!(node.status().not_ready, Some(NotReady::Failed));
     drop(node);
 
@@ -108,7 +108,7 @@ async fn a_node_stops_before_an_entry_that_is_beyond_it_and_skips_nothing() {
     }
     expect_equal(&simulated.cluster).await;
     let node = &simulated.cluster.nodes[&old];
-    assert_eq!(node.state_machine.level(), LEVEL_MAX);
+    assert_eq!(node.store.meta().cluster.level, LEVEL_MAX);
     simulated.cluster.shutdown().await;
 }
 

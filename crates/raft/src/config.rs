@@ -108,6 +108,11 @@ impl Config {
         Duration::from_millis(self.settings.raft.heartbeat_ms)
     }
 
+    /// How long a sync of the log takes that is slow.
+    pub(crate) fn slow_sync(&self) -> Duration {
+        Duration::from_millis(self.settings.raft.slow_sync_ms)
+    }
+
     pub(crate) fn election_timeout_min(&self) -> Duration {
         Duration::from_millis(self.settings.raft.election_timeout_min_ms)
     }

@@ -25,6 +25,8 @@ pub(crate) struct Exchange {
     level: Level,
     wall_clock: WallClock,
     unfit: watch::Sender<Unfit>,
+    /// Of a leader: when a quorum last acknowledged it, as far as was looked.
+    quorum_ack: Mutex<Option<Instant>>,
     /// Members only, so it does not grow.
     heard: Mutex<HashMap<NodeId, Heard>>,
     clock: Mutex<ClusterClock<NodeId>>,
@@ -48,6 +50,7 @@ impl Exchange {
             level: config.level_max,
             wall_clock: config.wall_clock.clone(),
             unfit: watch::Sender::default(),
+            quorum_ack: Mutex::default(),
             heard: Mutex::default(),
             clock: Mutex::new(ClusterClock::new(config.node, config.clock())),
         }
@@ -61,8 +64,7 @@ impl Exchange {
             clock_ms: self.wall_clock.now().0,
             monotonic_ms: self.first_stamp_ms.saturating_add(millis(self.now())),
             echo_ms,
-            // Filled in with the lease of the leader.
-            quorum_ack_age_ms: 0,
+            quorum_ack_age_ms: self.quorum_ack_age_ms(),
             level: self.level.0,
             unfit: *self.unfit.borrow(),
             agreed_ms: agreed.map_or(0, |agreed| agreed.0),
@@ -114,6 +116,24 @@ impl Exchange {
         let reading = self.clock().read(self.now(), self.wall_clock.now());
         self.set_unfit(Unfit::CLOCK, reading.state == ClockState::Disagrees);
         reading
+    }
+
+    /// Says when a quorum last acknowledged this node as its leader, if it leads. An earlier time
+    /// than the true one does no harm.
+    pub(crate) fn set_quorum_ack(&self, at: Option<Instant>) {
+        *self.quorum_ack() = at;
+    }
+
+    /// As in a tail: one more than the age, or zero.
+    fn quorum_ack_age_ms(&self) -> u64 {
+        self.quorum_ack().map_or(0, |at| millis(at.elapsed()) + 1)
+    }
+
+    fn quorum_ack(&self) -> MutexGuard<'_, Option<Instant>> {
+        // It holds a value that is replaced whole.
+        self.quorum_ack
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The time for a command, no earlier than `received`, when the store received its last packet.

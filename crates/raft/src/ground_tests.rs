@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, sync::atomic::AtomicU64};
 
+use quorate_rpc::Unfit;
 use quorate_sim::{Call, Loss, SimDisk};
 use tokio::task::JoinHandle;
 
@@ -419,5 +420,77 @@ async fn acked_puts_survive_the_loss_of_power_at_all_nodes_at_once() {
             }
         }
     }
+    simulated.cluster.shutdown().await;
+}
+
+/// Only entries wait for the disks of the others: its heartbeats are answered as ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_leads_on_while_the_disks_of_all_others_are_busy() {
+    let mut simulated = Simulated::prepare(3);
+    simulated
+        .cluster
+        .configs
+        .values_mut()
+        .for_each(elections::calm);
+    simulated.cluster.open_all().await;
+    simulated.cluster.ready().await;
+    let leader = simulated.cluster.leader().clone();
+    let term = leader.status().term;
+    put_many(&leader, 5).await;
+    let followers: Vec<_> = simulated.cluster.followers().cloned().collect();
+    for follower in &followers {
+        simulated.disks[&follower.config.node].block_syncs("/data/log");
+    }
+    let waiting = tokio::spawn({
+        let leader = leader.clone();
+        async move { put(&leader, &packet(1, 6)).await }
+    });
+    for follower in &followers {
+        let disk = simulated.disks[&follower.config.node].clone();
+        tokio::task::spawn_blocking(move || disk.wait_for_blocked_syncs(1))
+            .await
+            .unwrap();
+    }
+    // Each asks a quorum anew whether this node still leads.
+    for _ in 0..20 {
+        let index = timeout(TIMEOUT, leader.write_path.raft.read_index()).await;
+        assert!(index.unwrap().is_some(), "a quorum answers");
+    }
+    assert_eq!(leader.status().term, term);
+    assert!(
+        !waiting.is_finished(),
+        "an entry is not acknowledged before it is on disk"
+    );
+    for follower in &followers {
+        simulated.disks[&follower.config.node].release_syncs();
+    }
+    assert_eq!(waiting.await.unwrap(), Ok(PutOutcome::Stored));
+    simulated.cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_whose_disk_is_slow_hands_over() {
+    let mut simulated = Simulated::prepare(3);
+    for config in simulated.cluster.configs.values_mut() {
+        config.settings.raft.slow_sync_ms = 200;
+    }
+    simulated.cluster.open_all().await;
+    simulated.cluster.ready().await;
+    let slow = simulated.cluster.leader().clone();
+    let disk = &simulated.disks[&slow.config.node];
+    disk.block_syncs("/data/log");
+    // The others have it on their disks.
+    let other = simulated.cluster.followers().next().unwrap();
+    let waits = other.put(packet(1, 5), TIMEOUT);
+    let _ = tokio::join!(waits, simulated.cluster.leader_after(slow.config.node));
+    let successor = simulated.cluster.leader_after(slow.config.node).await;
+    assert!(
+        elections::exchange(&slow)
+            .unfit()
+            .borrow()
+            .contains(Unfit::DISK_SLOW)
+    );
+    assert_eq!(put(successor, &packet(1, 6)).await, Ok(PutOutcome::Stored));
+    disk.release_syncs();
     simulated.cluster.shutdown().await;
 }

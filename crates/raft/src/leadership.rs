@@ -1,23 +1,25 @@
-//! Who leads, as far as this node can tell, and who shall lead next.
+//! Who leads, as far as this node can tell.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use quorate_replica::Role;
 use quorate_rpc::NodeId;
 use quorate_state::Term;
-use tokio::{sync::watch, task::JoinSet, time::timeout};
+use tokio::{
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, timeout},
+};
 
 use crate::{
     Config, FatalError,
     adapters::{Raft, View},
+    exchange::Exchange,
 };
 
 /// How many of the longest election timeouts a leader may be silent before it counts as unknown.
 /// After one, the others elect a new one; two more forgive a machine that was busy.
 const SILENT_ELECTION_TIMEOUTS: u32 = 3;
-
-/// How long to wait for the successor when a leader stops.
-const HANDOVER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long to wait before a leader is asked again, if nothing is heard of another one before.
 const RETRY_INTERVAL: Duration = Duration::from_millis(20);
@@ -36,9 +38,12 @@ pub(crate) struct Leader {
 ///
 /// Raft remembers the last leader until it hears of another one. Here a leader is known while it is
 /// heard: a follower that is cut off, or a leader that is, must not take PUTs as if all were well.
+///
+/// A leader's peers are told, by way of `exchange`, when a quorum last acknowledged it.
 pub(crate) fn follow(
     raft: &Raft,
     config: &Config,
+    exchange: Arc<Exchange>,
     tasks: &mut JoinSet<()>,
 ) -> (watch::Receiver<Leader>, watch::Receiver<Option<FatalError>>) {
     let silence_max = config.election_timeout_max() * SILENT_ELECTION_TIMEOUTS;
@@ -52,6 +57,8 @@ pub(crate) fn follow(
                 failure_tx.send_replace(view.failure);
                 return false;
             }
+            let quorum_ack = view.quorum_ack_age.map(|age| Instant::now() - age);
+            exchange.set_quorum_ack(quorum_ack);
             let now = current_leader(view, silence_max);
             leader_tx.send_if_modified(|old| {
                 if old.node != now.node {
@@ -100,30 +107,4 @@ pub(crate) async fn next_leader(leaders: &mut watch::Receiver<Leader>) {
     if let Ok(Err(_)) = timeout(RETRY_INTERVAL, leaders.changed()).await {
         tokio::time::sleep(RETRY_INTERVAL).await;
     }
-}
-
-/// Hands leadership to the follower that has most of the log, if this node leads and one lives.
-pub(crate) async fn hand_over(raft: &Raft, config: &Config, mut leader: watch::Receiver<Leader>) {
-    let view = raft.view();
-    let Some(successor) = successor(&view, config.election_timeout_min()) else {
-        return;
-    };
-    tracing::info!(%successor, "handing over leadership");
-    raft.trigger_transfer(successor).await;
-    let handed_over = leader.wait_for(|now| match &now.node {
-        Some((node, _)) => *node != config.node,
-        // In a later term the successor is being elected. In this one the others have gone.
-        None => now.term == view.term,
-    });
-    if timeout(HANDOVER_TIMEOUT, handed_over).await.is_err() {
-        tracing::warn!(%successor, "leadership was not taken over in time; an election will follow");
-    }
-}
-
-fn successor(view: &View, silence_max: Duration) -> Option<NodeId> {
-    let followers = view.followers.iter();
-    followers
-        .filter(|follower| follower.ack_age.is_some_and(|age| age < silence_max))
-        .max_by_key(|follower| follower.matching)
-        .map(|follower| follower.node)
 }

@@ -35,7 +35,9 @@
 //! | `read_index` | linearizable reads |
 //! | `peers`, `peer_link`, `connection`, `presence` | links to all peers that are kept open, and their requests in flight |
 //! | `service` | what peers are answered |
-//! | `leadership` | who leads, and who shall lead next |
+//! | `leadership` | who leads |
+//! | `succession`, `handover` | who shall lead next: when the leader is gone, and when it should not lead |
+//! | `slow_disk` | why a node should not lead, as far as its disk goes |
 //! | `opening`, `pull`, `founding`, `starting`, `recovery` | the way from a start to the first read |
 //! | `exchange`, `clock` | what nodes tell each other of themselves, and the time that follows |
 //! | `agreement`, `checkpoint`, `space`, `scrub`, `expiry` | what a node does unasked |
@@ -50,6 +52,7 @@ mod error;
 mod exchange;
 mod expiry;
 mod founding;
+mod handover;
 mod leadership;
 mod metrics;
 mod node;
@@ -65,8 +68,10 @@ mod replica;
 mod scrub;
 mod service;
 mod settings;
+mod slow_disk;
 mod space;
 mod starting;
+mod succession;
 mod write_path;
 
 pub use clock::WallClock;
@@ -75,6 +80,7 @@ pub use error::{FatalError, OpenError, ShutdownError};
 pub use metrics::Metrics;
 pub use node::{Node, NodeMetrics};
 pub use settings::{
-    ClockSettings, LogSettings, PacketSettings, PutSettings, RaftSettings, Settings, StoreSettings,
+    ClockSettings, LogSettings, PacketSettings, Profile, PutSettings, RaftSettings, Settings,
+    StoreSettings,
 };
 pub use starting::StartingNode;

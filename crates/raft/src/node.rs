@@ -20,6 +20,7 @@ use crate::{
     exchange::Exchange,
     expiry::Expiry,
     founding::{Founding, Franchise},
+    handover::Handover,
     leadership,
     opening::open_files,
     peers::Peers,
@@ -27,7 +28,9 @@ use crate::{
     recovery::Recovery,
     scrub::Scrubber,
     service::PeerService,
+    slow_disk::{SyncMeter, watch_disk},
     space::{Space, watch_space},
+    succession::Succession,
     write_path::WritePath,
 };
 
@@ -53,6 +56,7 @@ pub struct Node {
     failure: watch::Receiver<Option<FatalError>>,
     service: Arc<PeerService>,
     pub(crate) recovery: Recovery,
+    handover: Handover,
     closing: AtomicBool,
     tasks: tokio::sync::Mutex<JoinSet<()>>,
 }
@@ -79,7 +83,9 @@ impl Node {
         enter(NotReady::Opening);
         let exchange = Arc::new(Exchange::new(&config));
         let peers = connect(&config, transport, exchange.clone());
-        let (log, store) = open_files(&config, &peers, &metrics, enter).await?;
+        let sync_meter = SyncMeter::new(config.slow_sync());
+        let meter = sync_meter.clone();
+        let (log, store) = open_files(&config, &peers, &metrics, meter, enter).await?;
         enter(NotReady::Replaying);
         let state_machine = StateMachine::new(
             store.clone(),
@@ -110,8 +116,25 @@ impl Node {
         };
         founding.begin().await?;
         tasks.spawn(founding.run());
-        let (leader, failure) = leadership::follow(&raft, &config, &mut tasks);
+        let (leader, failure) = leadership::follow(&raft, &config, exchange.clone(), &mut tasks);
         tasks.spawn(watch_clock(exchange.clone(), raft.clone()));
+        let succession = Succession {
+            config: config.clone(),
+            raft: raft.clone(),
+            peers: peers.clone(),
+            franchise: franchise.clone(),
+            leader: leader.clone(),
+            hangups: peers.hangups(),
+        };
+        tasks.spawn(succession.run());
+        let handover = Handover {
+            config: config.clone(),
+            raft: raft.clone(),
+            exchange: exchange.clone(),
+            leader: leader.clone(),
+        };
+        tasks.spawn(handover.clone().run());
+        tasks.spawn(watch_disk(sync_meter, exchange.clone()));
         let write_path = WritePath {
             node: config.node,
             raft: raft.clone(),
@@ -179,6 +202,7 @@ impl Node {
             failure,
             service,
             recovery,
+            handover,
             closing: AtomicBool::new(false),
             tasks: tokio::sync::Mutex::new(tasks),
         }))
@@ -225,9 +249,9 @@ impl Node {
     /// cannot be made.
     pub async fn shutdown(&self) -> Result<(), ShutdownError> {
         self.begin_shutdown();
-        let WritePath { raft, leader, .. } = &self.write_path;
-        leadership::hand_over(raft, &self.config, leader.clone()).await;
+        self.handover.stop().await;
         self.tasks.lock().await.shutdown().await;
+        let raft = &self.write_path.raft;
         raft.shutdown().await.map_err(ShutdownError::Consensus)?;
         let checkpoint = checkpoint_applied(&self.state_machine).await;
         checkpoint.map_err(|error| ShutdownError::Checkpoint(chain(&error)))

@@ -26,6 +26,9 @@ mod agreement;
 #[path = "clock_tests.rs"]
 mod clocks;
 
+#[path = "election_tests.rs"]
+mod elections;
+
 #[path = "founding_tests.rs"]
 mod founding;
 
@@ -44,7 +47,11 @@ struct Switchboard {
     services: Mutex<HashMap<NodeId, Arc<dyn Service>>>,
     cut_off: Mutex<HashSet<NodeId>>,
     /// How often each node has died. A link does not outlive it.
-    deaths: watch::Sender<HashMap<NodeId, usize>>,
+    deaths: Mutex<HashMap<NodeId, usize>>,
+    /// How often the links between two nodes were closed, at both ends.
+    closings: watch::Sender<HashMap<[NodeId; 2], usize>>,
+    /// How often one has tried in vain to open a link to another.
+    refusals: Mutex<HashMap<[NodeId; 2], usize>>,
 }
 
 struct Memory {
@@ -62,30 +69,58 @@ impl Memory {
 }
 
 impl Switchboard {
-    /// Ends the links to a node, which has died.
+    /// Ends the links to a node, which has died, as its host does.
     fn hang_up(&self, node: NodeId) {
+        self.vanish(node);
+        self.close_links(node);
+    }
+
+    /// Says nothing more of a node, which has died.
+    fn vanish(&self, node: NodeId) {
         self.services.lock().unwrap().remove(&node);
-        self.deaths
-            .send_modify(|deaths| *deaths.entry(node).or_default() += 1);
+        *self.deaths.lock().unwrap().entry(node).or_default() += 1;
+    }
+
+    /// Closes the links between a node and all others.
+    fn close_links(&self, node: NodeId) {
+        let others: Vec<_> = self.services.lock().unwrap().keys().copied().collect();
+        for other in others.into_iter().filter(|other| *other != node) {
+            self.close_links_between(node, other);
+        }
+    }
+
+    fn close_links_between(&self, a: NodeId, b: NodeId) {
+        let close = |closings: &mut HashMap<_, _>| *closings.entry(pair(a, b)).or_default() += 1;
+        self.closings.send_modify(close);
+    }
+
+    /// Resolves when the links between two nodes are closed.
+    fn closed(&self, a: NodeId, b: NodeId) -> impl Future<Output = ()> + Send + 'static {
+        let mut closings = self.closings.subscribe();
+        let count = move |closings: &HashMap<_, usize>| closings.get(&pair(a, b)).copied();
+        let then = count(&closings.borrow());
+        async move {
+            let _ = closings.wait_for(|now| count(now) != then).await;
+        }
     }
 
     fn deaths(&self, node: NodeId) -> usize {
-        self.deaths.borrow().get(&node).copied().unwrap_or(0)
+        self.deaths.lock().unwrap().get(&node).copied().unwrap_or(0)
     }
 
-    /// Resolves when a node has died once more.
-    fn death(&self, node: NodeId, before: usize) -> impl Future<Output = ()> + Send + 'static {
-        let mut deaths = self.deaths.subscribe();
-        async move {
-            let died = |deaths: &HashMap<_, _>| deaths.get(&node).is_some_and(|now| *now > before);
-            let _ = deaths.wait_for(died).await;
-        }
+    fn refusals(&self, from: NodeId, to: NodeId) -> usize {
+        let refusals = self.refusals.lock().unwrap();
+        refusals.get(&[from, to]).copied().unwrap_or(0)
     }
 
     fn is_cut(&self, a: NodeId, b: NodeId) -> bool {
         let cut_off = self.cut_off.lock().unwrap();
         cut_off.contains(&a) || cut_off.contains(&b)
     }
+}
+
+fn pair(a: NodeId, b: NodeId) -> [NodeId; 2] {
+    [a.min(b), a.max(b)]
 }
 
 impl Transport for Memory {
@@ -100,15 +135,21 @@ impl Transport for Memory {
             let service = board.services.lock().unwrap().get(&peer).cloned();
             let lives = board.deaths(own) == own_deaths;
             let service = service.filter(|_| lives && !board.is_cut(own, peer));
+            if service.is_none() {
+                *board
+                    .refusals
+                    .lock()
+                    .unwrap()
+                    .entry([own, peer])
+                    .or_default() += 1;
+            }
             let service =
                 service.ok_or_else(|| LinkError::Failed(format!("{peer} cannot be reached")))?;
             let (requests, incoming) = tokio::sync::mpsc::channel(64);
             let incoming = tokio_stream::wrappers::ReceiverStream::new(incoming);
-            let closed = LinkError::Closed("the dialing end is gone".into());
-            let incoming = incoming
-                .map(Ok)
-                .take_until(Box::pin(board.death(own, own_deaths)))
-                .chain(stream::iter([Err(closed)]));
+            let closed = || LinkError::Closed("the other end is gone".into());
+            let incoming = incoming.take_until(board.closed(own, peer));
+            let incoming = incoming.map(Ok).chain(stream::iter([Err(closed())]));
             let deaths = board.deaths(peer);
             let passes = {
                 let board = board.clone();
@@ -119,13 +160,12 @@ impl Transport for Memory {
             };
             let may_send = passes.clone();
             let log = service.log_state();
-            let closed = LinkError::Closed(format!("the host of {peer} has closed the link"));
             let responses = service
                 .serve(own, lane, incoming.boxed())
                 .filter(move |_| std::future::ready(passes()))
+                .take_until(board.closed(own, peer))
                 .map(Ok)
-                .take_until(Box::pin(board.death(peer, deaths)))
-                .chain(stream::iter([Err(closed)]));
+                .chain(stream::iter([Err(closed())]));
             let requests = tokio_util::sync::PollSender::new(requests)
                 .sink_map_err(|_| LinkError::Closed("the link is closed".into()))
                 .with(move |request: Frame<Request>| {

@@ -11,7 +11,7 @@ use quorate_store::{Store, StoreError};
 
 use crate::{
     Config, NodeMetrics, OpenError, adapters::flushed, config::LOG_DIR, metrics::Scrubbed,
-    peers::Peers, pull::pull_packets,
+    peers::Peers, pull::pull_packets, slow_disk::SyncMeter,
 };
 
 /// Opens log and store. If the packets are damaged, or older than what the log reaches back to, a
@@ -21,9 +21,10 @@ pub(crate) async fn open_files(
     config: &Config,
     peers: &Peers,
     metrics: &NodeMetrics,
+    sync_meter: Arc<SyncMeter>,
     enter: &(dyn Fn(NotReady) + Send + Sync),
 ) -> Result<(Arc<Log>, Arc<Store>), OpenError> {
-    let log = open_log(config, metrics).await?;
+    let log = open_log(config, metrics, sync_meter).await?;
     let damage = match open_store(config, metrics).await {
         Ok(store) => match check_reach(&store, &log) {
             Ok(()) => return Ok((log, store)),
@@ -48,8 +49,15 @@ pub(crate) async fn open_files(
     Ok((log, store))
 }
 
-async fn open_log(config: &Config, metrics: &NodeMetrics) -> Result<Arc<Log>, OpenError> {
-    let log_config = quorate_log::Config::new(config.disk.clone(), config.dir.join(LOG_DIR));
+async fn open_log(
+    config: &Config,
+    metrics: &NodeMetrics,
+    sync_meter: Arc<SyncMeter>,
+) -> Result<Arc<Log>, OpenError> {
+    let log_config = quorate_log::Config {
+        sync_observer: Some(sync_meter),
+        ..quorate_log::Config::new(config.disk.clone(), config.dir.join(LOG_DIR))
+    };
     let (metrics, dir, has_joined) = (metrics.log.clone(), config.dir.clone(), config.has_joined);
     in_background(move || {
         let log = Log::open(log_config, metrics)?;

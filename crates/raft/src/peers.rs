@@ -91,7 +91,6 @@ impl Peers {
 
     /// Peers whose host has closed the links to or from them, from now on: most likely the process
     /// there has ended. What times out here is not among them.
-    #[cfg_attr(not(test), expect(dead_code, reason = "elections act on it"))]
     pub(crate) fn hangups(&self) -> broadcast::Receiver<NodeId> {
         self.presence.hangups()
     }

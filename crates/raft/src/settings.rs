@@ -1,6 +1,7 @@
 //! What an operator may set of replication and storage.
 
-use quorate_setting::settings;
+use quorate_setting::{plain, settings};
+use serde::{Deserialize, Serialize};
 
 const MEBIBYTE: u64 = 1024 * 1024;
 const GIBIBYTE: u64 = 1024 * MEBIBYTE;
@@ -15,7 +16,7 @@ pub struct Settings {
     pub put: PutSettings,
     /// When clocks agree.
     pub clock: ClockSettings,
-    /// The clock of elections.
+    /// The timing of elections.
     pub raft: RaftSettings,
     /// The packets on disk.
     pub store: StoreSettings,
@@ -64,18 +65,90 @@ settings! {
 }
 
 settings! {
-    /// The clock of elections (Raft paper, section 5.2).
+    /// The timing of elections (Raft paper, section 5.2).
     pub struct RaftSettings {
-        /// How often a leader says that it lives.
-        heartbeat_ms: u64 = 50, in 5..=10_000,
+        /// How far apart the nodes are: "lan" when a message takes a few milliseconds, "wan" when it
+        /// takes up to 200, between continents. It decides those of the next three that are not set.
+        profile: Profile = Profile::Lan;
+        /// How often a leader says that it lives: 50 in a lan, 400 in a wan. More than a message and
+        /// its answer take: an answer that comes later does not count.
+        heartbeat_ms: u64 = Timing::LAN.heartbeat_ms, in 5..=10_000,
             "below, heartbeats are most of the traffic; above, a lost leader goes unseen";
-        /// The shortest time without a leader before a node stands for election: at least twice
-        /// heartbeat_ms.
-        election_timeout_min_ms: u64 = 200;
-        /// The longest time without a leader before a node stands for election: above
-        /// election_timeout_min_ms.
-        election_timeout_max_ms: u64 = 350, in 1..=120_000, "above, a lost leader goes unseen";
+        /// The shortest time without a leader before a node stands for election: 200 in a lan, 1200
+        /// in a wan. At least twice heartbeat_ms.
+        election_timeout_min_ms: u64 = Timing::LAN.election_timeout_min_ms;
+        /// The longest time without a leader before a node stands for election: 350 in a lan, 2000
+        /// in a wan. Above election_timeout_min_ms.
+        election_timeout_max_ms: u64 = Timing::LAN.election_timeout_max_ms, in 1..=120_000,
+            "above, a lost leader goes unseen";
+        /// How long the log may take to reach the disk. A leader for which it takes longer again and
+        /// again hands over to a node with a faster disk.
+        slow_sync_ms: u64 = 500, in 10..=60_000,
+            "below, a disk that is only busy counts as slow; above, PUTs time out first";
     }
+}
+
+impl RaftSettings {
+    /// The settings that the profile decides unless they are set themselves: the key, the number,
+    /// and what the profile says.
+    pub fn of_profile(&mut self) -> [(&'static str, &mut u64, u64); 3] {
+        let timing = match self.profile {
+            Profile::Lan => Timing::LAN,
+            Profile::Wan => Timing::WAN,
+        };
+        [
+            ("heartbeat_ms", &mut self.heartbeat_ms, timing.heartbeat_ms),
+            (
+                "election_timeout_min_ms",
+                &mut self.election_timeout_min_ms,
+                timing.election_timeout_min_ms,
+            ),
+            (
+                "election_timeout_max_ms",
+                &mut self.election_timeout_max_ms,
+                timing.election_timeout_max_ms,
+            ),
+        ]
+    }
+}
+
+/// How far apart the nodes of a cluster are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    /// In one building, or in one region.
+    Lan,
+    /// On different continents.
+    Wan,
+}
+
+plain!(Profile);
+
+/// What a profile decides: numbers that must fit together.
+struct Timing {
+    heartbeat_ms: u64,
+    election_timeout_min_ms: u64,
+    /// The lease of a leader too.
+    election_timeout_max_ms: u64,
+}
+
+impl Timing {
+    /// Four heartbeats may be late on a busy machine before anybody stands, seven before anybody is
+    /// elected. A node that was cut off costs about the longest timeout and the shortest.
+    const LAN: Self = Self {
+        heartbeat_ms: 50,
+        election_timeout_min_ms: 200,
+        election_timeout_max_ms: 350,
+    };
+
+    /// Between the farthest cities a message and its answer take 300 ms to 350 ms, and must do so
+    /// within a heartbeat. Three heartbeats may get lost before anybody stands, five before anybody
+    /// is elected, and a vote has time to be asked for and given.
+    const WAN: Self = Self {
+        heartbeat_ms: 400,
+        election_timeout_min_ms: 1_200,
+        election_timeout_max_ms: 2_000,
+    };
 }
 
 settings! {

@@ -1,3 +1,5 @@
+use quorate_raft::RaftSettings;
+
 use super::*;
 
 #[test]
@@ -195,6 +197,7 @@ fn numbers_out_of_bounds_are_refused() {
             [201, 120_000],
             [200, 120_001],
         ),
+        ("raft.slow_sync_ms", [10, 60_000], [9, 60_001]),
         (
             "store.cache_size",
             [1 << 20, 1 << 40],
@@ -251,6 +254,53 @@ fn a_setting_that_clashes_with_a_default_is_told_with_its_own_line() {
             "FILE:4: raft.election_timeout_min_ms: 90 is less than twice raft.heartbeat_ms (50): \
            one late heartbeat would bring an election",
         ],
+    );
+}
+
+fn raft(text: &str, variables: &[(&str, &str)]) -> (RaftSettings, String) {
+    let file = file(&format!("version = 1\n[raft]\n{text}"));
+    let sources = Sources {
+        file: Some(file.path().into()),
+        ..environment(variables)
+    };
+    let loaded = load(sources).unwrap();
+    (loaded.config.raft.clone(), loaded.show())
+}
+
+#[test]
+fn a_profile_decides_what_nobody_sets() {
+    let numbers = |raft: &RaftSettings| {
+        [
+            raft.heartbeat_ms,
+            raft.election_timeout_min_ms,
+            raft.election_timeout_max_ms,
+        ]
+    };
+    let (wan, shown) = raft("profile = \"wan\"\n", &[]);
+    assert_eq!(numbers(&wan), [400, 1200, 2000]);
+    let line = shown.lines().find(|line| line.starts_with("heartbeat_ms"));
+    let line = line.unwrap();
+    assert!(
+        line.starts_with("heartbeat_ms = 400 ") && line.ends_with(":3"),
+        "{line}"
+    );
+
+    // A number that somebody set stays, whichever layer names the profile.
+    let (mixed, _) = raft("heartbeat_ms = 300\n", &[("QUORATE_RAFT_PROFILE", "wan")]);
+    assert_eq!(numbers(&mixed), [300, 1200, 2000]);
+    let (lan, _) = raft("profile = \"wan\"\n", &[("QUORATE_RAFT_PROFILE", "lan")]);
+    assert_eq!(lan, RaftSettings::default());
+
+    check(
+        "[raft]\nprofile = \"wan\"\nheartbeat_ms = 700\n",
+        &[
+            "FILE:3: raft.election_timeout_min_ms: 1200 is less than twice raft.heartbeat_ms (700): \
+           one late heartbeat would bring an election",
+        ],
+    );
+    check(
+        "[raft]\nprofile = \"man\"\n",
+        &["FILE:3: raft.profile: unknown variant `man`, expected `lan` or `wan`"],
     );
 }
 

@@ -6,6 +6,9 @@ use quorate_setting::{Form, KeyPath, Laid, Table, Value};
 
 use super::{ConfigV1, Problem, Source, problem};
 
+/// The setting that decides others, where nobody set them.
+const PROFILE: &str = "raft.profile";
+
 /// Values from one place.
 #[derive(Debug)]
 pub(crate) struct Layer {
@@ -58,6 +61,9 @@ pub(crate) struct Layers {
     places: Vec<Place>,
     /// For every value that a layer above the defaults set, the index of the layer's place.
     set_by: BTreeMap<KeyPath, usize>,
+    /// For every value that no layer set, but another value decided: that one, and the index of its
+    /// place.
+    decided_by: BTreeMap<KeyPath, (KeyPath, usize)>,
 }
 
 impl Layers {
@@ -67,6 +73,7 @@ impl Layers {
             config: ConfigV1::default(),
             places: vec![Place::Default],
             set_by: BTreeMap::new(),
+            decided_by: BTreeMap::new(),
         }
     }
 
@@ -90,8 +97,26 @@ impl Layers {
         problems
     }
 
+    /// Gives the settings that the profile decides and no layer set the values of the profile.
+    pub(crate) fn follow_profile(&mut self) {
+        let profile = KeyPath::from(PROFILE);
+        for (key, number, of_profile) in self.config.raft.of_profile() {
+            let key = KeyPath::from("raft").key(key);
+            if self.set_by.contains_key(&key) {
+                continue;
+            }
+            *number = of_profile;
+            if let Some(place) = self.set_by.get(&profile) {
+                self.decided_by.insert(key, (profile.clone(), *place));
+            }
+        }
+    }
+
     /// Which layer gave the value at `key`.
     pub(crate) fn source(&self, key: &KeyPath) -> Source {
+        if let Some((decisive, place)) = self.decided_by.get(key) {
+            return self.places[*place].source(decisive);
+        }
         let place = nearest(&self.set_by, key).map_or(0, |place| *place);
         self.places[place].source(key)
     }

@@ -90,6 +90,7 @@ pub(crate) fn load(sources: Sources) -> Result<Loaded, Problems> {
         place: Place::Flags,
     }));
 
+    layers.follow_profile();
     let findings = check::check(&layers.config);
     let locate = |found: Finding| Problem {
         source: locate(&found, &layers),

@@ -39,9 +39,9 @@ settings! {
         put: PutSettings = PutSettings::default();
         /// When the clocks of nodes agree. The time of the cluster is one on which a majority does.
         clock: ClockSettings = ClockSettings::default();
-        /// The clock of elections: how often the leader is heard, and how long a node waits in vain,
-        /// by chance between the two bounds, before it stands for election. The same on all nodes.
-        /// For nodes on different continents, multiply all three by 5.
+        /// The timing of elections: how often the leader is heard, and how long a node waits in
+        /// vain, by chance between the two bounds, before it stands for election. The same on all
+        /// nodes.
         raft: RaftSettings = RaftSettings::default();
         /// The packets on disk. What follows the last checkpoint is replayed after a restart.
         store: StoreSettings = StoreSettings::default();

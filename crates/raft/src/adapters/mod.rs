@@ -6,6 +6,7 @@
 //! | piece | what it is |
 //! |---|---|
 //! | [`raft`] | [`Raft`]: everything that is asked of consensus |
+//! | [`election`] | standing for election against a leader that is gone |
 //! | [`view`] | [`View`]: how consensus stands, as a value |
 //! | [`responder`], [`reception`] | what peers are answered: Raft's messages, and snapshots |
 //! | [`log_storage`], [`state_machine`], [`network`] | log, store and transport as openraft sees them |
@@ -13,6 +14,7 @@
 //! | [`types`], [`conversions`], [`settings`] | openraft's types, and ours made of them and they of ours |
 
 mod conversions;
+mod election;
 mod log_storage;
 mod network;
 mod raft;
@@ -27,4 +29,4 @@ mod view;
 pub(crate) use log_storage::flushed;
 pub(crate) use raft::Raft;
 pub(crate) use state_machine::{StateMachine, blocking, membership};
-pub(crate) use view::View;
+pub(crate) use view::{Follower, View};

@@ -15,6 +15,7 @@ use super::{
 use crate::error::BoxError;
 
 type Answer = Result<Response, BoxError>;
+type Appending = Result<AppendEntriesResponse<TypeConfig>, RaftError<TypeConfig>>;
 
 impl Raft {
     /// The response to a message of Raft's. Snapshots are for
@@ -50,7 +51,10 @@ impl Raft {
             entries: entries.collect::<Result<_, _>>()?,
             leader_commit: append.leader_commit.into_openraft(),
         };
-        let answer = self.openraft.append_entries(request).await?;
+        let answer = match request.entries.is_empty() {
+            true => self.append_nothing(request).await?,
+            false => self.openraft.append_entries(request).await?,
+        };
         if !matches!(answer, AppendEntriesResponse::HigherVote(_)) {
             self.leader_contact.send_replace(Instant::now());
         }
@@ -62,6 +66,24 @@ impl Raft {
             ),
             AppendEntriesResponse::HigherVote(vote) => Appended::HigherVote(vote.into_ours()),
         }))
+    }
+
+    /// Takes a heartbeat. Openraft answers it when all that came before it is on disk. If what it
+    /// promises is there already, it is answered at once: a leader whose heartbeats wait for busy
+    /// disks takes itself for deposed, and falls silent.
+    async fn append_nothing(&self, request: AppendEntriesRequest<TypeConfig>) -> Appending {
+        let (vote, previous) = (request.vote, request.prev_log_id);
+        let flushed = self.openraft.watch_log_progress().get();
+        let is_flushed = flushed.is_some_and(|at| at.vote == vote && at.last_log_id >= previous);
+        // Asked behind the heartbeat, so it tells of the time after. A conflict is answered before.
+        let is_taken = self
+            .openraft
+            .with_raft_state(move |state| *state.vote_ref() == vote);
+        tokio::select! {
+            biased;
+            answer = self.openraft.append_entries(request) => answer,
+            Ok(true) = is_taken, if is_flushed => Ok(AppendEntriesResponse::Success),
+        }
     }
 
     async fn transfer_leader(&self, request: message::TransferLeader) -> Answer {

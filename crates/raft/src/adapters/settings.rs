@@ -19,6 +19,7 @@ impl TryFrom<&Config> for openraft::Config {
             heartbeat_ms,
             election_timeout_min_ms,
             election_timeout_max_ms,
+            ..
         } = config.settings.raft;
         Self {
             cluster_name: "quorate".to_owned(),
@@ -27,7 +28,8 @@ impl TryFrom<&Config> for openraft::Config {
             election_timeout_max: election_timeout_max_ms,
             enable_pre_vote: Some(true),
             // Without it a leader that has lost its quorum keeps the others from electing a new
-            // one by its heartbeats (openraft #2080). At least the lease and an election timeout.
+            // one by its heartbeats (openraft #2080). At least the lease, which is the longest
+            // election timeout, and an election timeout.
             quorum_loss_probe_interval: Some(2 * election_timeout_max_ms),
             // A member that lost its disk comes back with an empty log. It does not vote before it
             // has caught up.
@@ -44,5 +46,27 @@ impl TryFrom<&Config> for openraft::Config {
             ..Self::default()
         }
         .validate()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quorate_rpc::NodeId;
+
+    use super::*;
+    use crate::Profile;
+
+    #[test]
+    fn openraft_accepts_every_profile() {
+        let node = NodeId::from(1);
+        let mut config = Config::new(node, [(node, "here".to_owned())].into(), "/data".into());
+        for profile in [Profile::Lan, Profile::Wan] {
+            let raft = &mut config.settings.raft;
+            raft.profile = profile;
+            for (_, number, of_profile) in raft.of_profile() {
+                *number = of_profile;
+            }
+            openraft::Config::try_from(&config).unwrap();
+        }
     }
 }

@@ -69,11 +69,6 @@ impl StateMachine {
         self.applied.subscribe()
     }
 
-    /// The feature level of the cluster.
-    pub(crate) fn level(&self) -> Level {
-        self.applied.borrow().cluster.level
-    }
-
     /// Resolves when what the store has on disk was seen to be damaged.
     pub(crate) async fn damaged(&self) {
         self.damage.notified().await;

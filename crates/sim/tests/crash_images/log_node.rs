@@ -49,6 +49,7 @@ pub(crate) fn open_log(disk: &SimDisk, seed: u64, flaw: Option<Flaw>) -> Result<
         dir: LOG_DIR.into(),
         segment_size: SEGMENT_SIZES[seed as usize % SEGMENT_SIZES.len()],
         cache_size_max: CACHE_SIZE_MAX,
+        sync_observer: None,
         flaw,
     };
     let metrics = Metrics::register(&Registry::new()).expect("a new registry has no names");

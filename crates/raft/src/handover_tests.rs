@@ -1,0 +1,58 @@
+use quorate_replica::Role;
+use quorate_state::LogIndex;
+
+use super::*;
+
+const SILENCE_MAX: Duration = Duration::from_millis(200);
+
+/// A leader's view of followers: the last entry each has, and when it was heard, in milliseconds.
+fn view(followers: &[(u64, Option<u64>)]) -> View {
+    let followers = (2..).zip(followers);
+    View {
+        role: Role::Leader,
+        term: Term(1),
+        leader: None,
+        last_log: LogIndex(100),
+        committed: LogIndex(100),
+        applied: LogIndex(100),
+        checkpoint: LogIndex(0),
+        purged: LogIndex(0),
+        voters: Vec::new(),
+        followers: followers
+            .map(|(number, (matching, ack_age_ms))| Follower {
+                node: NodeId::from(number),
+                matching: LogIndex(*matching),
+                ack_age: ack_age_ms.map(Duration::from_millis),
+            })
+            .collect(),
+        quorum_ack_age: None,
+        leader_contact_age: Duration::ZERO,
+        failure: None,
+    }
+}
+
+fn numbered(numbers: &[u64]) -> Vec<NodeId> {
+    numbers.iter().copied().map(NodeId::from).collect()
+}
+
+#[test]
+fn whoever_has_most_of_the_log_is_asked_first() {
+    let view = view(&[(98, Some(0)), (100, Some(0)), (99, Some(0))]);
+    let all = successors(&view, SILENCE_MAX, |_| true);
+    assert_eq!(all, numbered(&[3, 4, 2]));
+}
+
+#[test]
+fn nobody_is_asked_who_was_not_heard_of_late() {
+    let view = view(&[(100, None), (100, Some(200)), (90, Some(199))]);
+    let alive = successors(&view, SILENCE_MAX, |_| true);
+    assert_eq!(alive, numbered(&[4]));
+}
+
+#[test]
+fn nobody_is_asked_who_may_not_lead() {
+    let view = view(&[(100, Some(0)), (90, Some(0))]);
+    let chosen = successors(&view, SILENCE_MAX, |follower| follower.matching.0 < 95);
+    assert_eq!(chosen, numbered(&[3]));
+    assert!(successors(&view, SILENCE_MAX, |_| false).is_empty());
+}
