@@ -9,7 +9,7 @@ export QUORATE_GIT_HASH ?= $(shell git rev-parse --short HEAD 2>/dev/null || ech
 # that no dependency is compiled once with them and once without.
 TARGETS = --lib --bins --examples
 
-.PHONY: run test verify fix bench-smoke bench-checkpoints crash-images
+.PHONY: run test verify fix bench-smoke bench-checkpoints bench-peers failover crash-images
 
 ## Builds the release binary and runs three nodes on loopback.
 run:
@@ -45,6 +45,19 @@ bench-checkpoints:
 	$(CARGO) build --locked --release --package quorate --package quorate-bench
 	target/release/quorate-bench checkpoints --keys 100000
 	target/release/quorate-bench checkpoints --keys 1000000
+
+## PUTs beside iroh-dns-server, which it builds below target/peers, and etcd, which it gets or names: some
+## five minutes after that.
+bench-peers:
+	crates/bench/peers
+	$(CARGO) build --locked --release --package quorate --package quorate-bench
+	PATH="$(CURDIR)/target/peers/bin:$$PATH" target/release/quorate-bench peers
+
+## How soon writes go on without their leader, and how often one is given up for nothing: some half an
+## hour.
+failover:
+	$(CARGO) build --locked --release --package quorate --package quorate-bench
+	target/release/quorate-bench failover
 
 ## Opens what 20,000 losses of power leave of log and store, turns every bit of the last 64 KiB of a
 ## log, and cuts the power of three nodes a hundred times (docs/RELIABILITY.md).

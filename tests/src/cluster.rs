@@ -11,7 +11,7 @@ use std::{
 use reqwest::Client;
 use tempfile::TempDir;
 
-use crate::{Node, Nodes, Publisher, binary, wait::until};
+use crate::{Links, Node, Nodes, Publisher, binary, wait::until};
 
 /// The zone that every node of every test serves.
 pub const ORIGIN: &str = "quorate.test.";
@@ -37,6 +37,8 @@ pub struct Plan {
     checkpoint_interval: Duration,
     put_burst: Option<u32>,
     log_kept_count: u64,
+    has_links: bool,
+    more_config: String,
 }
 
 /// A cluster of this many voters, all else as it is by default, but without a limit of PUTs.
@@ -50,6 +52,8 @@ pub fn voters(count: usize) -> Plan {
         checkpoint_interval: Duration::from_secs(30),
         put_burst: None,
         log_kept_count: 50_000,
+        has_links: false,
+        more_config: String::new(),
     }
 }
 
@@ -107,6 +111,22 @@ impl Plan {
         }
     }
 
+    /// Nodes reach each other over links that can fail.
+    pub fn with_links(self) -> Self {
+        Self {
+            has_links: true,
+            ..self
+        }
+    }
+
+    /// More sections of every node's configuration file, such as `[packets]`.
+    pub fn with_config(self, sections: &str) -> Self {
+        Self {
+            more_config: sections.to_owned(),
+            ..self
+        }
+    }
+
     fn config(&self, node: &Node, nodes: &[String]) -> String {
         let addresses = node.addresses();
         let Self {
@@ -114,6 +134,7 @@ impl Plan {
             put_deadline,
             checkpoint_interval,
             log_kept_count,
+            more_config,
             ..
         } = self;
         format!(
@@ -158,7 +179,7 @@ checkpoint_interval_secs = {checkpoint_secs}
 
 [log]
 kept_count_max = {log_kept_count}
-"#,
+{more_config}"#,
             data_dir = node.data_dir(),
             limit = match self.put_burst {
                 None => "enabled = false".to_owned(),
@@ -178,6 +199,7 @@ kept_count_max = {log_kept_count}
 /// fails, the nodes' logs are printed.
 pub struct Cluster {
     nodes: Nodes,
+    links: Option<Links>,
     dir: TempDir,
 }
 
@@ -200,10 +222,15 @@ impl Cluster {
             })
             .collect();
         let lines: Vec<String> = nodes.iter().map(|node| node.init_line()).collect();
+        let links = plan.has_links.then(|| Links::between(&nodes));
         for node in nodes.iter() {
+            let lines = match &links {
+                Some(links) => links.lines_for(node, &lines),
+                None => lines.clone(),
+            };
             node.configure(&plan.config(node, &lines));
         }
-        Self { nodes, dir }
+        Self { nodes, links, dir }
     }
 
     /// Starts a cluster and waits until all its nodes are ready.
@@ -241,6 +268,13 @@ impl Cluster {
     /// Where the directories of its nodes are.
     pub fn dir(&self) -> &Path {
         self.dir.path()
+    }
+
+    /// The network between the nodes, of a cluster that was planned with links.
+    pub fn links(&self) -> &Links {
+        self.links
+            .as_ref()
+            .expect("a test that cuts links plans a cluster with links")
     }
 
     /// All nodes, in the order of their numbers.

@@ -17,9 +17,11 @@
 //! |---|---|
 //! | [`Cluster`], [`Plan`] | processes in a temporary directory |
 //! | [`Nodes`], [`Node`] | a set of them, one of them |
+//! | [`Links`], [`Condition`] | the network between them, and what becomes of it |
 //! | [`Publisher`], [`PutAnswer`] | signs ever newer packets, and remembers what became of each |
 //! | [`Oracle`], [`KeyOracle`] | what must, may and must not be stored |
 //! | [`Load`], [`publish_many`] | publishers in the background, or very many |
+//! | [`Readers`], [`Reads`] | readers in the background that know what they may see |
 //! | [`Packet`], [`packet`] | signed packets, good and bad, from their bytes |
 //! | [`Answer`], [`Status`], [`Digest`] | what a node says when it is asked |
 //! | [`dns`] | a DNS client that shows everything |
@@ -34,18 +36,22 @@
 pub mod binary;
 mod cluster;
 pub mod dns;
+mod link_proxy;
+mod links;
 mod load;
 mod node;
 mod nodes;
 mod oracle;
 pub mod packet;
-mod ports;
+pub mod ports;
 mod process;
 mod publisher;
+mod readers;
 mod requests;
 pub mod wait;
 
 pub use cluster::{Cluster, ORIGIN, OTHER_ORIGIN, Plan, voters};
+pub use links::{Condition, Links};
 pub use load::{Load, publish_many};
 pub use node::{Addresses, Node};
 pub use nodes::Nodes;
@@ -53,5 +59,6 @@ pub use oracle::{KeyOracle, Oracle};
 pub use packet::Packet;
 pub use process::Ended;
 pub use publisher::{Publisher, PutAnswer};
+pub use readers::{Readers, Reads};
 pub use requests::{Answer, Digest, Status};
 pub use rustix::process::Signal;

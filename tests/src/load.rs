@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -29,27 +29,53 @@ const ACKS_WITHIN: Duration = Duration::from_secs(20);
 /// acknowledgement.
 pub struct Load {
     stop: watch::Sender<bool>,
-    writers: JoinSet<Vec<Publisher>>,
+    writers: JoinSet<()>,
+    keys: Keys,
     acked_count: Arc<AtomicU64>,
+}
+
+/// The keys that a load publishes, in the order of their first PUTs.
+#[derive(Clone, Default)]
+pub(crate) struct Keys(Arc<Mutex<Vec<Arc<Publisher>>>>);
+
+impl Keys {
+    /// The publisher of this number, counted around; `None` if there is none yet.
+    pub(crate) fn nth(&self, number: usize) -> Option<Arc<Publisher>> {
+        let publishers = self.lock();
+        let at = number.checked_rem(publishers.len())?;
+        Some(publishers[at].clone())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Publisher>>> {
+        // Adding one does not panic halfway.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Load {
     /// Starts `writer_count` writers, spread over `nodes`.
     pub fn start(nodes: &Nodes, writer_count: usize) -> Self {
         let (stop, stopped) = watch::channel(false);
-        let acked_count = Arc::new(AtomicU64::new(0));
+        let (keys, acked_count) = (Keys::default(), Arc::new(AtomicU64::new(0)));
         let mut writers = JoinSet::new();
         for writer in 0..writer_count {
             let mut nodes: Vec<Arc<Node>> = nodes.iter().cloned().collect();
             let first = writer % nodes.len();
             nodes.rotate_left(first);
-            writers.spawn(write(writer, nodes, stopped.clone(), acked_count.clone()));
+            let (keys, acked_count) = (keys.clone(), acked_count.clone());
+            writers.spawn(write(writer, nodes, stopped.clone(), keys, acked_count));
         }
         Self {
             stop,
             writers,
+            keys,
             acked_count,
         }
+    }
+
+    /// The keys that it publishes.
+    pub(crate) fn keys(&self) -> Keys {
+        self.keys.clone()
     }
 
     /// PUTs of all writers that were acknowledged so far.
@@ -80,10 +106,11 @@ impl Load {
     /// Ends it once every PUT under way has its answer. What the cluster must hold from now on.
     pub async fn stop(mut self) -> Oracle {
         self.stop.send_replace(true);
-        let mut oracle = Oracle::default();
-        while let Some(publishers) = self.writers.join_next().await {
-            oracle.extend(publishers.expect("a writer does not panic"));
+        while let Some(ended) = self.writers.join_next().await {
+            ended.expect("a writer does not panic");
         }
+        let mut oracle = Oracle::default();
+        oracle.extend(self.keys.lock().drain(..));
         oracle
     }
 }
@@ -92,19 +119,20 @@ async fn write(
     writer: usize,
     mut nodes: Vec<Arc<Node>>,
     stopped: watch::Receiver<bool>,
+    keys: Keys,
     acked_count: Arc<AtomicU64>,
-) -> Vec<Publisher> {
-    let mut publishers: Vec<Publisher> = Vec::new();
+) {
+    let mut publishers: Vec<Arc<Publisher>> = Vec::new();
     for round in 0.. {
         if *stopped.borrow() {
             break;
         }
         // Every other PUT is of a new key, which nothing later can stand in for when it is lost.
         if round % 2 == 0 && publishers.len() < KEYS_PER_WRITER_MAX {
-            publishers.push(Publisher::new(format!(
-                "writer {writer} key {}",
-                publishers.len()
-            )));
+            let name = format!("writer {writer} key {}", publishers.len());
+            let publisher = Arc::new(Publisher::new(name));
+            keys.lock().push(publisher.clone());
+            publishers.push(publisher);
         }
         let publisher = match round % 2 {
             0 => &publishers[publishers.len() - 1],
@@ -120,7 +148,6 @@ async fn write(
             }
         }
     }
-    publishers
 }
 
 /// PUTs one packet for each of `key_count` new keys over `connection_count` connections.
@@ -131,7 +158,7 @@ pub async fn publish_many(nodes: &Nodes, key_count: usize, connection_count: usi
         tasks.spawn(async move {
             let mut publishers = Vec::new();
             for key in (connection..key_count).step_by(connection_count) {
-                let publisher = Publisher::new(format!("key {key}"));
+                let publisher = Arc::new(Publisher::new(format!("key {key}")));
                 publisher.put(&node, &format!("text of {key}")).await;
                 publishers.push(publisher);
             }

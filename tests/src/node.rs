@@ -4,6 +4,7 @@ use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::Mutex,
 };
 
 use reqwest::Client;
@@ -48,6 +49,8 @@ pub struct Node {
     dir: PathBuf,
     client: Client,
     program: PathBuf,
+    /// Variables of the next process.
+    environment: Mutex<Vec<(String, String)>>,
     process: Process,
 }
 
@@ -63,6 +66,7 @@ impl Node {
             dir,
             client,
             program: program.to_owned(),
+            environment: Mutex::default(),
             process,
         };
         let line = node.init_line();
@@ -136,9 +140,17 @@ impl Node {
         fs::read_to_string(self.config_file()).expect("it was written before")
     }
 
+    /// The variables that its process has, besides those of the test, when it is started next.
+    pub fn set_environment(&self, variables: impl IntoIterator<Item = (String, String)>) {
+        let mut environment = self.environment.lock().expect("no holder panics");
+        *environment = variables.into_iter().collect();
+    }
+
     /// Starts the process, which must not run.
     pub fn start(&self) {
         let mut command = binary::command_of(&self.program);
+        let environment = self.environment.lock().expect("no holder panics");
+        command.envs(environment.iter().cloned());
         self.process
             .start(command.arg("serve").arg("--config").arg(self.config_file()));
     }

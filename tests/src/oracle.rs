@@ -55,6 +55,11 @@ impl KeyOracle {
         }
     }
 
+    /// The timestamp of the newest acknowledged packet, in microseconds.
+    pub fn acked_micros(&self) -> Option<u64> {
+        self.acked
+    }
+
     /// How many PUTs were acknowledged.
     pub fn acked_count(&self) -> u64 {
         self.acked_count
@@ -69,16 +74,16 @@ impl KeyOracle {
 /// What the cluster must hold of many keys.
 #[derive(Default)]
 pub struct Oracle {
-    publishers: Vec<Publisher>,
+    publishers: Vec<Arc<Publisher>>,
 }
 
 impl Oracle {
-    pub(crate) fn extend(&mut self, publishers: impl IntoIterator<Item = Publisher>) {
+    pub(crate) fn extend(&mut self, publishers: impl IntoIterator<Item = Arc<Publisher>>) {
         self.publishers.extend(publishers);
     }
 
     /// The publishers it knows of.
-    pub fn publishers(&self) -> &[Publisher] {
+    pub fn publishers(&self) -> &[Arc<Publisher>] {
         &self.publishers
     }
 
@@ -100,7 +105,7 @@ impl Oracle {
 
     /// How many keys have an acknowledged packet.
     pub fn acked_key_count(&self) -> u64 {
-        let acked = |publisher: &&Publisher| publisher.oracle().acked.is_some();
+        let acked = |publisher: &&Arc<Publisher>| publisher.oracle().acked.is_some();
         self.publishers.iter().filter(acked).count() as u64
     }
 
@@ -122,7 +127,7 @@ impl Oracle {
     }
 }
 
-async fn wrong_reads(node: Arc<Node>, publishers: Arc<Vec<Publisher>>) -> Vec<String> {
+async fn wrong_reads(node: Arc<Node>, publishers: Arc<Vec<Arc<Publisher>>>) -> Vec<String> {
     let mut wrong = Vec::new();
     for publisher in publishers.iter() {
         let answer = node.get(&publisher.key()).await;

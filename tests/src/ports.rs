@@ -35,7 +35,7 @@ static BLOCK: Mutex<Option<Block>> = Mutex::new(None);
 
 /// An address on loopback whose port is free for TCP and UDP, and is nobody else's until
 /// [`give_back`].
-pub(crate) fn take_address() -> SocketAddr {
+pub fn take_address() -> SocketAddr {
     let mut block = BLOCK.lock().expect("no holder panics");
     let block = block.get_or_insert_with(take_block);
     while let Some(port) = block.free.pop_front() {
@@ -48,7 +48,7 @@ pub(crate) fn take_address() -> SocketAddr {
 }
 
 /// Ends the use of an address that was taken.
-pub(crate) fn give_back(address: SocketAddr) {
+pub fn give_back(address: SocketAddr) {
     if let Ok(mut block) = BLOCK.lock()
         && let Some(block) = block.as_mut()
     {

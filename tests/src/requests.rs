@@ -116,6 +116,19 @@ impl Node {
             .await
     }
 
+    /// GETs the packet of a key from a node that may be gone: `None` if there is no answer.
+    pub async fn get_unless_unreached(&self, key: &str) -> Option<Answer> {
+        let request = self.client().get(self.url(&format!("/pkarr/{key}")));
+        Answer::to(request).await.ok()
+    }
+
+    /// GETs the packet of a key as the cluster holds it, not just this node: 503 if it cannot be
+    /// told, `None` if there is no answer.
+    pub async fn get_linearizable(&self, key: &str) -> Option<Answer> {
+        let url = self.url(&format!("/pkarr/{key}?policy=NetworkOnly"));
+        Answer::to(self.client().get(url)).await.ok()
+    }
+
     /// PUTs any bytes.
     pub async fn put_bytes(&self, key: &str, payload: impl Into<Bytes>) -> Answer {
         self.send(self.put_request(key, payload.into())).await

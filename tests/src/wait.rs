@@ -1,4 +1,5 @@
-//! Waiting for a condition: with a label and a deadline, never for a span of time.
+//! Waiting for a condition: with a label and a deadline. For a span of time, only where something
+//! must not happen.
 
 use std::time::Duration;
 
@@ -35,5 +36,20 @@ pub async fn until<T>(
             }
             Err(_) => sleep(LOOK_INTERVAL).await,
         }
+    }
+}
+
+/// Looks for all of `span`, and panics with `what` and the reason as soon as `look` gives one.
+pub async fn throughout(
+    what: &str,
+    span: Duration,
+    mut look: impl AsyncFnMut() -> Result<(), String>,
+) {
+    let begun = Instant::now();
+    while begun.elapsed() < span {
+        if let Err(reason) = look().await {
+            panic!("not for all of {span:?}: {what}: {reason}");
+        }
+        sleep(LOOK_INTERVAL).await;
     }
 }

@@ -33,3 +33,21 @@ pub(crate) fn run(command: &mut Command) -> String {
     );
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
+
+/// What a process needs in its environment for its wall clock to be off by this, such as `+8d`. Its
+/// monotonic clock is right.
+pub(crate) fn clock_off_by(offset: &str) -> Vec<(String, String)> {
+    let faketime = need("faketime", "faketime");
+    // It would stay between us and the node as a parent that takes the signals.
+    let library = run(Command::new(faketime).args(["-m", "-f", "+0", "printenv", "LD_PRELOAD"]));
+    let variables = [
+        ("LD_PRELOAD", library.trim_end()),
+        ("FAKETIME", offset),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
+        // What it was called before 0.9.10.
+        ("DONT_FAKE_MONOTONIC", "1"),
+        ("NO_FAKE_STAT", "1"),
+    ];
+    let own = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    variables.map(own).to_vec()
+}

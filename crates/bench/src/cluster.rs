@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, ensure};
 use clap::Args;
 use quorate_ctl::RelayUrl;
-use quorate_tests::{Cluster, Node, voters};
+use quorate_tests::{Cluster, Node, Plan, voters};
 
 use crate::{machine, measure::Servers};
 
@@ -30,24 +30,43 @@ pub(crate) struct ClusterArgs {
 impl ClusterArgs {
     /// Starts the nodes, and prints what they run on.
     pub(crate) async fn start(&self) -> anyhow::Result<Cluster> {
-        let own = env::current_exe().context("this program does not know its own path")?;
-        let program = self.program.clone();
-        let program = program.unwrap_or_else(|| own.with_file_name("quorate"));
+        println!("program    {}", self.program()?.display());
+        let cluster = Cluster::start(self.plan()?).await;
+        machine::print_facts(cluster.dir())?;
+        Ok(cluster)
+    }
+
+    /// Three nodes. All as it is by default, but for the limit: all PUTs come from one address.
+    pub(crate) fn plan(&self) -> anyhow::Result<Plan> {
+        quorate_ctl::install_tls_provider();
+        let plan = voters(3).named("quorate-bench").program(self.program()?);
+        Ok(plan.below(self.dir()?))
+    }
+
+    /// Where data lies meanwhile.
+    pub(crate) fn dir(&self) -> anyhow::Result<PathBuf> {
+        match &self.dir {
+            Some(dir) => Ok(dir.clone()),
+            None => Ok(own_path()?.parent().map(Path::to_owned).unwrap_or_default()),
+        }
+    }
+
+    fn program(&self) -> anyhow::Result<PathBuf> {
+        let program = match &self.program {
+            Some(program) => program.clone(),
+            None => own_path()?.with_file_name("quorate"),
+        };
         ensure!(
             program.is_file(),
             "there is no program {}: build it, or name it with --program",
             program.display()
         );
-        let dir = self.dir.clone();
-        let dir = dir.or_else(|| own.parent().map(Path::to_owned));
-        quorate_ctl::install_tls_provider();
-        println!("program    {}", program.display());
-        // All as it is by default, but for the limit: all PUTs come from one address.
-        let plan = voters(3).named("quorate-bench").program(program);
-        let cluster = Cluster::start(plan.below(dir.unwrap_or_default())).await;
-        machine::print_facts(cluster.dir())?;
-        Ok(cluster)
+        Ok(program)
     }
+}
+
+fn own_path() -> anyhow::Result<PathBuf> {
+    env::current_exe().context("this program does not know its own path")
 }
 
 /// Whose cost is measured: the leader's first.

@@ -13,6 +13,9 @@
 //! |---|---|
 //! | `smoke` | every kind of work in turn, on a cluster of our own |
 //! | `checkpoints` | PUTs while the nodes of such a cluster make checkpoints |
+//! | `failover` | the gap in writes when the leader is lost, and needless elections |
+//! | `peers`, `peers_table` | PUTs beside iroh-dns-server and etcd |
+//! | `servers_of_others` | those |
 //! | `cluster` | that cluster: three nodes on loopback |
 //! | `commands` | one kind of work, on servers that run already |
 //! | `load` | the kinds of work: PUT, GET, DNS |
@@ -30,13 +33,17 @@ mod checkpoints;
 mod cluster;
 mod commands;
 mod cpu;
+mod failover;
 mod http;
 mod load;
 mod machine;
 mod measure;
 mod packets;
+mod peers;
+mod peers_table;
 mod report;
 mod scrape;
+mod servers_of_others;
 mod smoke;
 
 use std::process::ExitCode;
@@ -52,6 +59,10 @@ enum Command {
     Smoke(smoke::SmokeArgs),
     /// Starts three nodes on loopback and measures PUTs while they make checkpoints.
     Checkpoints(checkpoints::CheckpointsArgs),
+    /// Starts three nodes on loopback, kills and cuts off leaders, and measures when writes go on.
+    Failover(failover::FailoverArgs),
+    /// Starts three nodes, iroh-dns-server and etcd on loopback and measures PUTs in turns.
+    Peers(peers::PeersArgs),
     /// Measures PUTs on servers that run already.
     Put(commands::PutArgs),
     /// Measures GETs on servers that run already.
@@ -66,6 +77,8 @@ async fn main() -> ExitCode {
         match Command::parse() {
             Command::Smoke(args) => smoke::run(args).await,
             Command::Checkpoints(args) => checkpoints::run(args).await,
+            Command::Failover(args) => failover::run(args).await,
+            Command::Peers(args) => peers::run(args).await,
             Command::Put(args) => commands::put(args).await,
             Command::Get(args) => commands::get(args).await,
             Command::Dns(args) => commands::dns(args).await,

@@ -2,6 +2,7 @@
 
 pub(crate) mod connections;
 pub(crate) mod dns;
+pub(crate) mod etcd;
 pub(crate) mod requests;
 
 use std::time::{Duration, Instant};
@@ -82,7 +83,8 @@ impl Tally {
         self.first_error.get_or_insert_with(error);
     }
 
-    fn add(&mut self, other: Self) {
+    /// Adds those of another one.
+    pub(crate) fn add(&mut self, other: Self) {
         self.latency
             .add(&other.latency)
             .expect("both have the same bounds");

@@ -102,7 +102,7 @@ async fn nothing_of_an_entry_that_is_beyond_the_program_is_applied_and_all_befor
 
     state_machine.level_max = LEVEL_MAX;
     state_machine.apply(stream::iter(group())).await.unwrap();
-    assert_eq!(state_machine.level(), LEVEL_MAX);
+    assert_eq!(state_machine.applied().borrow().cluster.level, LEVEL_MAX);
 }
 
 #[tokio::test]

@@ -1,0 +1,155 @@
+//! PUTs beside the systems that we are measured against, in turns within one run.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::Args;
+use quorate_ctl::RelayUrl;
+use quorate_tests::Cluster;
+
+use crate::{
+    cluster::{ClusterArgs, relays, servers},
+    commands::PACKETS_MAX,
+    load::{Bounds, Outcome, connections::drive, etcd, requests::Requests},
+    measure::Servers,
+    packets::Keys,
+    peers_table::{self, Cost},
+    servers_of_others::OtherServers,
+};
+
+/// The most PUTs a second that packets are signed for.
+const PUTS_PER_SEC_MAX: u64 = 25_000;
+
+/// The same of one client.
+const PUTS_PER_SEC_MAX_ALONE: u64 = 6_000;
+
+/// Arguments of `quorate-bench peers`.
+#[derive(Debug, Args)]
+pub(crate) struct PeersArgs {
+    /// iroh-dns-server 1.4.1.
+    #[arg(long, value_name = "FILE", default_value = "iroh-dns-server")]
+    iroh: PathBuf,
+    /// etcd.
+    #[arg(long, value_name = "FILE", default_value = "etcd")]
+    etcd: PathBuf,
+    /// How many clients PUT at once; separate several by commas, for a comparison each.
+    #[arg(long, value_delimiter = ',', default_values_t = [1, 32, 256], value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    clients: Vec<u16>,
+    /// How many turns each system has, with each number of clients.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
+    turns: u16,
+    /// How long a turn is, in seconds.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=40))]
+    secs: u64,
+    /// How many keys.
+    #[arg(long, default_value_t = 40_000, value_parser = clap::value_parser!(u64).range(1_000..=1_000_000))]
+    keys: u64,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+}
+
+/// Starts all systems, measures them in turns, ends them.
+pub(crate) async fn run(args: PeersArgs) -> anyhow::Result<()> {
+    let dir = args.cluster.dir()?;
+    let peers = Peers {
+        quorate: args.cluster.start().await?,
+        iroh: OtherServers::iroh(&args.iroh, &dir).await?,
+        etcd: OtherServers::etcd(&args.etcd, &dir).await?,
+        keys: Keys::new(0, usize::try_from(args.keys)?),
+        secs: args.secs,
+    };
+    println!(
+        "systems    3 nodes of quorate, 1 of iroh-dns-server, 3 of etcd; {} keys, {} turns of {} s\n",
+        args.keys, args.turns, args.secs
+    );
+    peers_table::print_header();
+    for &clients in &args.clients {
+        let mut costs = System::ALL.map(|system| Cost::new(system.name()));
+        for _ in 0..args.turns {
+            for (system, cost) in System::ALL.into_iter().zip(&mut costs) {
+                cost.add(peers.measure(system, clients.into()).await?);
+            }
+        }
+        peers_table::print(clients, &costs)?;
+    }
+    Ok(())
+}
+
+#[derive(Debug, Clone, Copy)]
+enum System {
+    Quorate,
+    Iroh,
+    Etcd,
+}
+
+impl System {
+    /// Ours first: the others are compared with it.
+    const ALL: [Self; 3] = [Self::Quorate, Self::Iroh, Self::Etcd];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Quorate => "quorate",
+            Self::Iroh => "iroh-dns-server",
+            Self::Etcd => "etcd",
+        }
+    }
+}
+
+struct Peers {
+    quorate: Cluster,
+    iroh: OtherServers,
+    etcd: OtherServers,
+    keys: Keys,
+    secs: u64,
+}
+
+impl Peers {
+    /// One turn of a system. Many clients spread over its nodes, one is at its leader.
+    async fn measure(&self, system: System, clients: usize) -> anyhow::Result<(Outcome, Duration)> {
+        let per_sec_max = match clients {
+            1 => PUTS_PER_SEC_MAX_ALONE,
+            _ => PUTS_PER_SEC_MAX,
+        };
+        let count = (self.secs * per_sec_max).min(PACKETS_MAX);
+        let packets = self.keys.sign(usize::try_from(count)?);
+        let bounds = Bounds {
+            secs: self.secs,
+            count: None,
+        };
+        let row = match system {
+            System::Quorate => {
+                let relays = match clients {
+                    1 => relays(&[self.quorate.leader().await]),
+                    _ => relays(&self.quorate.nodes()),
+                };
+                let servers = servers(&self.quorate).await;
+                let puts = drive(Requests::puts(packets), relays, clients, bounds);
+                servers.measure(system.name(), puts).await?
+            }
+            System::Iroh => {
+                let relay = iroh_relay(self.iroh.addresses[0])?;
+                let puts = drive(Requests::puts(packets), vec![relay], clients, bounds);
+                processes(&self.iroh).measure(system.name(), puts).await?
+            }
+            System::Etcd => {
+                let addresses = match clients {
+                    1 => vec![self.etcd.etcd_leader().await?],
+                    _ => self.etcd.addresses.clone(),
+                };
+                let puts = etcd::run(&packets, &addresses, clients, bounds);
+                processes(&self.etcd).measure(system.name(), puts).await?
+            }
+        };
+        Ok((row.outcome, row.used.servers.iter().sum()))
+    }
+}
+
+fn processes(servers: &OtherServers) -> Servers {
+    Servers {
+        ids: servers.process_ids(),
+        admins: Vec::new(),
+    }
+}
+
+fn iroh_relay(address: SocketAddr) -> anyhow::Result<RelayUrl> {
+    format!("http://{address}/pkarr").parse()
+}

@@ -1,0 +1,140 @@
+//! The table of several systems, and how the first compares with each other one.
+
+use std::time::Duration;
+
+use anyhow::ensure;
+
+use crate::load::{Outcome, Tally};
+
+const LEGEND: &str = "\
+p50, p99       ms, of clients that send the next PUT when they have the answer to the last
+CPU µs/op      user and system of all servers of the system, per PUT
+rate ×         the first system's rate over this one's; the same of p50 and CPU";
+
+/// What one system's turns came to.
+#[derive(Debug)]
+pub(crate) struct Cost {
+    system: &'static str,
+    elapsed: Duration,
+    cpu: Duration,
+    tally: Tally,
+}
+
+/// What is compared.
+#[derive(Debug, Clone, Copy)]
+struct Figures {
+    rate: f64,
+    p50_ms: f64,
+    p99_ms: f64,
+    cpu_micros: f64,
+}
+
+impl Cost {
+    /// No turn yet.
+    pub(crate) fn new(system: &'static str) -> Self {
+        Self {
+            system,
+            elapsed: Duration::ZERO,
+            cpu: Duration::ZERO,
+            tally: Tally::new(),
+        }
+    }
+
+    /// Adds what a turn came to, and the CPU time of the servers.
+    pub(crate) fn add(&mut self, (outcome, cpu): (Outcome, Duration)) {
+        self.elapsed += outcome.elapsed;
+        self.cpu += cpu;
+        self.tally.add(outcome.tally);
+    }
+
+    fn figures(&self) -> Figures {
+        let ok_count = self.tally.ok_count() as f64;
+        let millis = |quantile| self.tally.latency.value_at_quantile(quantile) as f64 / 1e3;
+        Figures {
+            rate: ok_count / self.elapsed.as_secs_f64(),
+            p50_ms: millis(0.5),
+            p99_ms: millis(0.99),
+            cpu_micros: self.cpu.as_secs_f64() * 1e6 / ok_count,
+        }
+    }
+}
+
+/// Prints the header of the table.
+pub(crate) fn print_header() {
+    println!("{LEGEND}\n\n{}", header());
+}
+
+fn header() -> String {
+    format!(
+        "{:>7} {:<16} {:>8} {:>8} {:>8} {:>9} {:>6} {:>7} {:>7} {:>7}",
+        "clients",
+        "system",
+        "PUT/s",
+        "p50",
+        "p99",
+        "CPU µs/op",
+        "errors",
+        "rate ×",
+        "p50 ×",
+        "CPU ×"
+    )
+}
+
+/// Prints a line of each system, and below it the first error if there was one.
+pub(crate) fn print(clients: u16, costs: &[Cost]) -> anyhow::Result<()> {
+    let first = costs[0].figures();
+    for cost in costs {
+        println!("{}", line(clients, cost, first));
+        if let Some(error) = &cost.tally.first_error {
+            println!("    first error: {error}");
+        }
+        ensure!(cost.tally.ok_count() > 0, "{}: nothing worked", cost.system);
+    }
+    Ok(())
+}
+
+fn line(clients: u16, cost: &Cost, first: Figures) -> String {
+    let own = cost.figures();
+    format!(
+        "{clients:>7} {:<16} {:>8.0} {:>8.3} {:>8.3} {:>9.1} {:>6} {:>7.2} {:>7.2} {:>7.2}",
+        cost.system,
+        own.rate,
+        own.p50_ms,
+        own.p99_ms,
+        own.cpu_micros,
+        cost.tally.error_count,
+        first.rate / own.rate,
+        first.p50_ms / own.p50_ms,
+        first.cpu_micros / own.cpu_micros,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cost(system: &'static str, turns: u32, puts: u32, latency_ms: u64) -> Cost {
+        let mut cost = Cost::new(system);
+        for _ in 0..turns {
+            let mut tally = Tally::new();
+            (0..puts).for_each(|_| tally.on_ok(Duration::from_millis(latency_ms)));
+            let outcome = Outcome {
+                elapsed: Duration::from_secs(2),
+                tally,
+            };
+            cost.add((outcome, Duration::from_millis(10)));
+        }
+        cost
+    }
+
+    #[test]
+    fn turns_add_up_and_ratios_are_those_of_the_first_system() {
+        let first = cost("quorate", 2, 100, 4).figures();
+        let line = line(32, &cost("etcd", 3, 50, 8), first);
+        let words: Vec<_> = line.split_whitespace().collect();
+        assert_eq!(words[..3], ["32", "etcd", "25"]);
+        assert_eq!(words[5..], ["200.0", "0", "2.00", "0.50", "0.50"]);
+        // "CPU µs/op", "rate ×", "p50 ×" and "CPU ×" are two words each.
+        assert_eq!(header().split_whitespace().count(), words.len() + 4);
+    }
+}

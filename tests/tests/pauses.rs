@@ -1,0 +1,91 @@
+//! Processes that stand still under load and go on as if nothing had happened. Every scenario ends
+//! healed.
+
+use std::{env, time::Duration};
+
+use quorate_tests::{Nodes, Publisher, PutAnswer, Signal};
+use tokio::time::Instant;
+
+use crate::watched::Watched;
+
+/// The variable that says for how many seconds processes stand still.
+const PAUSE_VARIABLE: &str = "QUORATE_PAUSE_SECS";
+
+/// For how long they do without it: longer than any timeout of an election or a link's request.
+const PAUSE_SECS: u64 = 4;
+
+fn pause() -> Duration {
+    let secs = env::var(PAUSE_VARIABLE).ok();
+    let secs = secs.map(|secs| secs.parse().expect("it is a number of seconds"));
+    Duration::from_secs(secs.unwrap_or(PAUSE_SECS))
+}
+
+fn signal(nodes: &Nodes, signal: Signal) {
+    nodes.iter().for_each(|node| node.signal(signal));
+}
+
+/// Expects that writes go on until the pause that has `begun` is over.
+async fn expect_writes_through_pause(watched: &Watched, begun: Instant) {
+    watched.expect_writes().await;
+    while begun.elapsed() < pause() {
+        watched.expect_writes().await;
+    }
+}
+
+/// When it goes on it believes that it leads. It confirms nothing by that, not even to whoever asked
+/// while it stood still.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_stood_still_is_succeeded_and_confirms_nothing_old() {
+    let watched = Watched::start().await;
+    let (cluster, alice) = (&watched.cluster, Publisher::new("alice"));
+    let old_leader = cluster.leader().await;
+    let others = cluster.nodes().without(&old_leader);
+    alice.put(&old_leader, "before").await.expect_acked();
+
+    let begun = Instant::now();
+    old_leader.signal(Signal::STOP);
+    let new_leader = others.wait_for_leader().await;
+    let after = alice.packet("after");
+    alice.put_packet(&new_leader, &after).await.expect_acked();
+    expect_writes_through_pause(&watched, begun).await;
+
+    let asked = async { old_leader.get_linearizable(&alice.key()).await };
+    let (answer, ()) = tokio::join!(asked, async { old_leader.signal(Signal::CONT) });
+    let answer = answer.expect("it goes on");
+    assert!(
+        answer.status == 503 || answer.found() == Some(&*after.payload),
+        "{} shows what was before",
+        answer.status
+    );
+    cluster.nodes().expect_txt(&alice, "after").await;
+    watched.expect_healed().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_that_stood_still_catches_up() {
+    let watched = Watched::start().await;
+    let follower = watched.cluster.follower().await;
+    let begun = Instant::now();
+    follower.signal(Signal::STOP);
+    expect_writes_through_pause(&watched, begun).await;
+    follower.signal(Signal::CONT);
+    watched.expect_healed().await;
+}
+
+/// Without a majority that is awake nothing is confirmed; with it, everything goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_whose_followers_stand_still_confirms_nothing() {
+    let watched = Watched::start().await;
+    let (cluster, alice) = (&watched.cluster, Publisher::new("alice"));
+    let leader = cluster.leader().await;
+    let followers = cluster.nodes().without(&leader);
+    alice.put(&leader, "before").await.expect_acked();
+
+    signal(&followers, Signal::STOP);
+    let answer = alice.put(&leader, "meanwhile").await;
+    assert_ne!(answer, PutAnswer::Acked);
+    let read = leader.get_linearizable(&alice.key()).await;
+    assert_eq!(read.expect("it is awake").status, 503);
+    signal(&followers, Signal::CONT);
+    watched.expect_healed().await;
+}
