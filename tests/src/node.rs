@@ -51,6 +51,7 @@ pub struct Node {
     program: PathBuf,
     /// Variables of the next process.
     environment: Mutex<Vec<(String, String)>>,
+    arguments: Mutex<Vec<String>>,
     process: Process,
 }
 
@@ -67,6 +68,7 @@ impl Node {
             client,
             program: program.to_owned(),
             environment: Mutex::default(),
+            arguments: Mutex::default(),
             process,
         };
         let line = node.init_line();
@@ -146,13 +148,20 @@ impl Node {
         *environment = variables.into_iter().collect();
     }
 
+    /// What its process is told, besides its configuration, when it is started next.
+    pub fn set_arguments<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) {
+        let arguments = arguments.into_iter().map(str::to_owned);
+        *self.arguments.lock().expect("no holder panics") = arguments.collect();
+    }
+
     /// Starts the process, which must not run.
     pub fn start(&self) {
         let mut command = binary::command_of(&self.program);
         let environment = self.environment.lock().expect("no holder panics");
         command.envs(environment.iter().cloned());
-        self.process
-            .start(command.arg("serve").arg("--config").arg(self.config_file()));
+        command.arg("serve").arg("--config").arg(self.config_file());
+        let arguments = self.arguments.lock().expect("no holder panics");
+        self.process.start(command.args(arguments.iter()));
     }
 
     /// Starts the process again after it was killed or terminated.

@@ -96,6 +96,26 @@ impl Nodes {
         }
     }
 
+    /// Waits until the cluster has agreed on what a leader proposes unasked: from then on its log
+    /// grows by what clients do.
+    pub async fn wait_agreed(&self) {
+        until(
+            "all to have agreed on a capacity",
+            CONVERGE_WITHIN,
+            async || {
+                let statuses = self.statuses().await?;
+                match statuses
+                    .iter()
+                    .all(|status| status.packet_count_max.is_some())
+                {
+                    true => Ok(()),
+                    false => Err(format!("{statuses:?}")),
+                }
+            },
+        )
+        .await;
+    }
+
     /// How each stands.
     pub async fn statuses(&self) -> Result<Vec<Status>, String> {
         let mut statuses = Vec::new();

@@ -24,6 +24,8 @@ pub struct Status {
     pub purged_index: u64,
     pub voters: Vec<String>,
     pub packet_count: u64,
+    pub feature_level: u16,
+    pub packet_count_max: Option<u64>,
 }
 
 /// A digest over all stored packets of a node (`/v1/digest`).

@@ -270,6 +270,7 @@ async fn identical_bytes_cost_no_raft_entry() {
         .put_packet(&cluster.node(1), &packet)
         .await
         .expect_acked();
+    cluster.nodes().wait_agreed().await;
     cluster.nodes().expect_converged().await;
 
     let last_log_index = async || {

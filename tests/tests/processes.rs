@@ -16,4 +16,5 @@ mod pauses;
 mod peer;
 mod programs;
 mod scenarios;
+mod upgrade;
 mod watched;

@@ -30,6 +30,8 @@ quorate_metrics::metrics! {
         lag_entries: Gauge,
         /// Entries that the voter furthest behind lacks, at the leader; 0 at other nodes
         replication_lag_entries: Gauge,
+        /// The feature level of commands that the cluster has agreed on
+        feature_level: Gauge,
     }
 }
 
@@ -46,6 +48,12 @@ quorate_metrics::metrics! {
     struct StoreMetrics in "quorate_store" {
         /// The number of packets
         packets: Gauge,
+        /// How many packets the cluster has agreed to store; 0 if it has not
+        packets_max: Gauge,
+        /// The size of the packets: keys and what is stored of each, in bytes
+        packets_bytes: Gauge,
+        /// How large all packets may be, in bytes; 0 if it is not agreed on
+        packets_bytes_max: Gauge,
         /// The size of the store's file, in bytes
         size_bytes: Gauge,
     }
@@ -94,8 +102,16 @@ impl StatusMetrics {
         }
         let offset_ms = status.clock.offset_ms.unwrap_or(0);
         self.clock.offset_seconds.set(offset_ms / 1000);
-        set(&self.store.packets, status.packet_count);
-        set(&self.store.size_bytes, status.store_size);
+        set(&raft.feature_level, status.feature_level.into());
+        let store = &self.store;
+        set(&store.packets, status.packet_count);
+        set(&store.packets_max, status.packet_count_max.unwrap_or(0));
+        set(&store.packets_bytes, status.packets_size);
+        set(
+            &store.packets_bytes_max,
+            status.packets_size_max.unwrap_or(0),
+        );
+        set(&store.size_bytes, status.store_size);
     }
 }
 

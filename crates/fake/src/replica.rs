@@ -247,6 +247,10 @@ fn status() -> Status {
         replication_lag: None,
         voters: vec!["a".into()],
         packet_count: 0,
+        packets_size: 0,
+        feature_level: 0,
+        packet_count_max: None,
+        packets_size_max: None,
         store_size: 4096,
         clock: ClockStatus {
             state: ClockState::Agreed,

@@ -102,7 +102,12 @@ fn the_layout_of_a_frame_stays() {
     codec(1000).encode(frame, &mut buffer).unwrap();
     assert_eq!(
         buffer,
-        [&[0, 0, 0, 11, 0xac, 2, 2][..], b"hi", &[1, 0, 0, 0, 2, 0]].concat()[..]
+        [
+            &[0, 0, 0, 12, 0xac, 2, 2][..],
+            b"hi",
+            &[1, 0, 0, 0, 2, 0, 0]
+        ]
+        .concat()[..]
     );
 }
 

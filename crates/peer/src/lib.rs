@@ -29,7 +29,8 @@
 //! noticed by TCP within seconds.
 //!
 //! Peers are found through the system's resolver. A dial uses what it said last and does not wait
-//! for it; after a dial that fails it is asked again, so that peers may move.
+//! for it; it is asked again beside a dial when that is half a minute old, and after a dial that
+//! fails, so that peers may move.
 //!
 //! | piece | what it is |
 //! |---|---|

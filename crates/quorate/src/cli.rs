@@ -9,12 +9,14 @@ use std::{
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use quorate_ctl::{PublishArgs, ResolveArgs, out};
+use quorate_state::{LEVEL_MAX, Level};
 
 use crate::{
     config::{self, Loaded, Sources},
     dev::DevArgs,
     init::{self, InitArgs},
     log::{self, LogCommand},
+    node::ForThisStart,
     stop::exit_code,
 };
 
@@ -85,6 +87,10 @@ struct ServeArgs {
     /// its log asks for it: until then such a node lets nothing expire.
     #[arg(long)]
     trust_clock: bool,
+    /// Supports commands up to this feature level only, as an older program does. For tests.
+    #[arg(long, value_name = "LEVEL", default_value_t = LEVEL_MAX.0, hide = true)]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=LEVEL_MAX.0 as i64))]
+    level_max: u16,
 }
 
 /// The file, and flags over it.
@@ -156,7 +162,11 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Serve(args) => {
             let loaded = args.config.load()?;
             print_warnings(&loaded);
-            block_on(crate::serve::run(loaded, args.trust_clock))
+            let once = ForThisStart {
+                trust_clock: args.trust_clock,
+                level_max: Level(args.level_max),
+            };
+            block_on(crate::serve::run(loaded, once))
         }
         Command::Dev(args) => block_on(crate::dev::run(args)),
         Command::Init(args) => init::run(&args),

@@ -18,7 +18,7 @@ use crate::{
     config::{ConfigV1, NodeAddress},
     data_dir::{Cluster, DataDir},
     init::{self, KEY_FILE},
-    node::{Addresses, RunningNode},
+    node::{Addresses, ForThisStart, RunningNode},
     stop::{DEV_LOGS, Stop, start_logs},
 };
 
@@ -236,7 +236,11 @@ async fn start(configs: &[(ConfigV1, Identity)]) -> anyhow::Result<Vec<RunningNo
     // Together: one whose packets are damaged waits for another that gives it its own.
     let starts = configs.iter().map(async |(config, identity)| {
         // Nothing here is worth being kept from a clock that is wrong.
-        let node = RunningNode::start(config, identity.clone(), true).await;
+        let once = ForThisStart {
+            trust_clock: true,
+            ..ForThisStart::default()
+        };
+        let node = RunningNode::start(config, identity.clone(), once).await;
         node.map_err(|error| {
             let is_of_bind = error.chain().any(|cause| cause.is::<BindError>());
             let context = match is_of_bind {

@@ -13,6 +13,7 @@ use quorate_peer::{ClusterId, Credentials, LinkServer, PeerTransport, TransportC
 use quorate_raft::{FatalError, Node, NodeMetrics, OpenError, ShutdownError, StartingNode};
 use quorate_replica::Replica;
 use quorate_rpc::NodeId;
+use quorate_state::{LEVEL_MAX, Level};
 use quorate_tls::Identity;
 
 use crate::{
@@ -62,6 +63,25 @@ impl Listeners {
     }
 }
 
+/// What holds for one start, and is no setting.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ForThisStart {
+    /// An operator says that the clock of this machine is right.
+    pub(crate) trust_clock: bool,
+    /// The highest feature level that the node supports: a lower one lets it serve as an older
+    /// program, in tests.
+    pub(crate) level_max: Level,
+}
+
+impl Default for ForThisStart {
+    fn default() -> Self {
+        Self {
+            trust_clock: false,
+            level_max: LEVEL_MAX,
+        }
+    }
+}
+
 /// A node that runs.
 pub(crate) struct RunningNode {
     node: Arc<Node>,
@@ -75,12 +95,11 @@ pub(crate) struct RunningNode {
 }
 
 impl RunningNode {
-    /// Starts a node whose configuration was checked, and whose clock an operator may have said to
-    /// be right.
+    /// Starts a node whose configuration was checked.
     pub(crate) async fn start(
         config: &ConfigV1,
         identity: Identity,
-        trust_clock: bool,
+        once: ForThisStart,
     ) -> anyhow::Result<Self> {
         let listeners = Listeners::bind(config).await?;
         let own = identity.public_key();
@@ -122,7 +141,8 @@ impl RunningNode {
         let admin = listeners.admin.serve(admin, Name::Admin, &listener_metrics);
 
         let raft_config = quorate_raft::Config {
-            trust_clock,
+            trust_clock: once.trust_clock,
+            level_max: once.level_max,
             ..config.raft(own, has_joined)
         };
         let replication = ReplicationThread::spawn().context("the thread of replication")?;
@@ -245,7 +265,7 @@ mod tests {
         let store = dir.path().join("records.redb");
         std::fs::write(&store, [7; 65_536]).unwrap();
         let identity = Identity::generate().unwrap();
-        let error = RunningNode::start(&config, identity, false).await;
+        let error = RunningNode::start(&config, identity, ForThisStart::default()).await;
         let error = format!("{:#}", error.err().expect("this is no store"));
         assert!(error.contains(store.to_str().unwrap()), "{error}");
         let hint = "see Damage in docs/OPERATIONS.md";

@@ -10,18 +10,18 @@ use crate::{
     config::Loaded,
     data_dir::DataDir,
     init::{self, KEY_FILE},
-    node::RunningNode,
+    node::{ForThisStart, RunningNode},
     stop::{NODE_LOGS, Stop, start_logs},
 };
 
-/// Runs a node until it is told to stop. An operator may have said that its clock is right.
-pub(crate) async fn run(loaded: Loaded, trust_clock: bool) -> anyhow::Result<()> {
+/// Runs a node until it is told to stop.
+pub(crate) async fn run(loaded: Loaded, once: ForThisStart) -> anyhow::Result<()> {
     start_logs(NODE_LOGS);
     let mut stop = Stop::listen()?;
     let identity = identity(&loaded)?;
     loaded.check_identity(&identity.public_key())?;
     let node = tokio::select! {
-        node = RunningNode::start(&loaded.config, identity, trust_clock) => node?,
+        node = RunningNode::start(&loaded.config, identity, once) => node?,
         () = stop.requested() => stop.before_the_start(),
     };
     let addresses = node.addresses();

@@ -122,6 +122,7 @@ async fn a_node_stops_before_a_snapshot_that_is_beyond_it_and_a_newer_one_has_al
     for node in &others {
         until(node, |view| view.leader.is_some_and(|(id, _)| id != old)).await;
     }
+    propose(&simulated.cluster, &Command::RaiseLevel(LEVEL_MAX)).await;
     for node in &others {
         agreed_count_max(node).await;
     }

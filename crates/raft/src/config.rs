@@ -19,8 +19,9 @@ const STORE_FILE: &str = "records.redb";
 pub struct Config {
     /// This node.
     pub node: NodeId,
-    /// The founding voters and their addresses, this node among them. Only a node whose log is
-    /// empty reads it; later the log says who the members are.
+    /// The founding voters and their addresses, this node among them. A node whose log is empty
+    /// founds the cluster with them, and every start opens links to them; later the log says who the
+    /// members are.
     pub voters: BTreeMap<NodeId, String>,
     /// Whether this node has been part of the cluster before. Then its log must not be empty.
     pub has_joined: bool,

@@ -77,7 +77,7 @@ pub(super) fn exchange(node: &Node) -> &Exchange {
 
 fn set_unfit<'a>(nodes: impl IntoIterator<Item = &'a Arc<Node>>, unfit: bool) {
     for node in nodes {
-        exchange(node).set_unfit(Unfit::CLOCK, unfit);
+        exchange(node).set_unfit(Unfit::DISK_SLOW, unfit);
     }
 }
 

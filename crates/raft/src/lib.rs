@@ -6,13 +6,14 @@
 //! # The path of a PUT
 //!
 //! ```text
-//! put ── Puts ── batch ──┬─ this node leads ───────────────── proposer ── log ── apply ── answer
-//!                        └─ another leads ── Peers ── its proposer            └── (each node)
+//! put ── queue ── batcher ──┬─ this node leads ── one entry of the log ── applied ── answers
+//!                           └─ another leads ──── its queue               └── (each node)
 //! ```
 //!
 //! The node that took the PUT answers once *it* has applied the entry. An attempt that surely failed
 //! is tried again until the deadline and then "not stored"; one that may have succeeded is tried
-//! again too, since applying a packet twice changes nothing, and then "unknown".
+//! again too, since applying a packet twice changes nothing, and then "unknown", whatever refuses it
+//! later.
 //!
 //! # Log and checkpoint
 //!
@@ -25,7 +26,16 @@
 //!
 //! Open log and store, heal the packets if they are damaged, apply what is known to be committed,
 //! make it durable; only then vote; and only when the node has caught up once with a leader, or has
-//! heard of none for a while, serve reads.
+//! heard of none for a while, serve reads. A node whose log is empty founds the cluster once all
+//! others have said that they are new too, or votes once it has caught up
+//! (`docs/decisions/0017-founding.md`).
+//!
+//! # Leading
+//!
+//! The leader stamps entries with the time on which a majority of clocks agrees. One that should not
+//! lead, by its clock or its disk, hands over; one whose process ends is succeeded at once
+//! (`docs/decisions/0018-time-of-a-majority.md`, `0020-succession.md`). All of it rests on what nodes
+//! tell of themselves in the tail of every message.
 //!
 //! | piece | what it is |
 //! |---|---|

@@ -163,6 +163,7 @@ impl Node {
         ));
         tasks.spawn(watch_space(
             space,
+            exchange.clone(),
             config.clone(),
             log.clone(),
             metrics.raft.clone(),

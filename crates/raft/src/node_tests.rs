@@ -343,6 +343,7 @@ async fn who_writes_to_a_node_reads_it_there() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_node_answers_a_put_alike() {
     let cluster = Cluster::start(3, |_| {}).await;
+    agreement::agreed_count_max(cluster.leader()).await;
     let stored = packet(1, 5);
     put(cluster.leader(), &stored).await.unwrap();
     let last = cluster.leader().status().applied_index;

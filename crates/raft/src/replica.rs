@@ -73,6 +73,7 @@ impl Observer for Node {
         let view = self.write_path.raft.view();
         let leader = self.write_path.leader.borrow().node.clone();
         let meta = self.write_path.applied.borrow().clone();
+        let capacity = meta.cluster.capacity;
         let time = self.exchange.time();
         Status {
             node: self.config.node.to_string(),
@@ -87,6 +88,10 @@ impl Observer for Node {
             replication_lag: view.replication_lag(),
             voters: view.voters.iter().map(ToString::to_string).collect(),
             packet_count: meta.packet_count,
+            packets_size: meta.packets_size,
+            feature_level: meta.cluster.level.0,
+            packet_count_max: capacity.map(|capacity| capacity.count_max),
+            packets_size_max: capacity.map(|capacity| capacity.size_max),
             store_size: self.store.size(),
             clock: ClockStatus {
                 state: time.state,

@@ -114,7 +114,7 @@ pub(crate) async fn watch_disk(meter: Arc<SyncMeter>, exchange: Arc<Exchange>) {
                 tracing::warn!(?slow, "the disk is slow: this node should not lead");
             }
             (true, false) => tracing::info!("the disk is fast again: this node may lead"),
-            _ => {}
+            _ => continue,
         }
         exchange.set_unfit(Unfit::DISK_SLOW, is_slow);
     }

@@ -12,14 +12,17 @@ use std::{
 };
 
 use quorate_log::Log;
-use quorate_rpc::message::{Entry, Payload};
+use quorate_rpc::{
+    Unfit,
+    message::{Entry, Payload},
+};
 use quorate_state::LogIndex;
 use tokio::{
     sync::watch,
     time::{MissedTickBehavior, interval, timeout},
 };
 
-use crate::{Config, Metrics};
+use crate::{Config, Metrics, exchange::Exchange};
 
 /// How often to look. At full load the log grows by a megabyte in that time, of the sixteen that the
 /// lowest floor leaves.
@@ -123,13 +126,20 @@ impl Space {
     }
 }
 
-/// Looks again and again. Never returns.
-pub(crate) async fn watch_space(space: Space, config: Config, log: Arc<Log>, metrics: Metrics) {
+/// Looks again and again, and says when this node should not lead. Never returns.
+pub(crate) async fn watch_space(
+    space: Space,
+    exchange: Arc<Exchange>,
+    config: Config,
+    log: Arc<Log>,
+    metrics: Metrics,
+) {
     let mut ticks = interval(LOOK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         space.look(&config, &log, &metrics);
+        exchange.set_unfit(Unfit::DISK_FULL, space.is_low());
     }
 }
 

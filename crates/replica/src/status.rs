@@ -53,6 +53,14 @@ pub struct Status {
     pub voters: Vec<String>,
     /// The number of packets.
     pub packet_count: u64,
+    /// Their size in bytes: keys and what is stored of each.
+    pub packets_size: u64,
+    /// The feature level of commands that the cluster has agreed on.
+    pub feature_level: u16,
+    /// How many packets the cluster has agreed to store, if it has.
+    pub packet_count_max: Option<u64>,
+    /// How large all of them may be, in bytes, if that is agreed on.
+    pub packets_size_max: Option<u64>,
     /// The size of the store's file, in bytes.
     pub store_size: u64,
     /// What its clock is worth.

@@ -17,7 +17,7 @@
 //! | [`LinkError`], [`chain`] | what went wrong on the way, as text |
 //! | [`Service`] | how it answers them |
 //! | [`Lane`] | what a link carries |
-//! | [`Tail`] | what every message says of its sender, its clock above all |
+//! | [`Tail`], [`Unfit`] | what every message says of its sender, its clock above all; why it should not lead |
 
 pub mod message;
 mod node_id;

@@ -25,6 +25,7 @@
 //! | [`Command`] | what is proposed, with its encoding |
 //! | [`EncodedPackets`] | packets on their way into a batch |
 //! | [`Outcome`] | what applying it gave |
+//! | [`PutBatch`] | the command that stores packets |
 //! | [`StoredPackets`] | where the packets are: memory in a node, a map in tests |
 //! | [`StoredPacket`] | a packet and when the cluster last received it |
 //! | [`ClusterState`] | what the cluster has agreed on beside them: [`Level`] and [`Capacity`] |

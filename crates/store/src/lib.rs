@@ -10,8 +10,8 @@
 //! | packets and [`Meta`] as of a checkpoint | redb | checkpoints, snapshots, a start |
 //! | entries behind the checkpoint | the Raft log, elsewhere | a start: the caller applies them again |
 //!
-//! The packets of a node are about a gigabyte for each million, which is what a cache over a file
-//! would want to hold of them too. In return, neither a slow disk nor a damaged page stands between
+//! The packets of a node are some 600 MB for each million of the usual size, which is what a cache
+//! over a file would want to hold of them too. In return, neither a slow disk nor a damaged page stands between
 //! a question and its answer.
 //!
 //! # Checkpoints

@@ -16,7 +16,7 @@ pub(crate) struct NodeAddress {
     /// Its identity, checked at every connection.
     pub(crate) key: PublicKey,
     /// Host name, IPv4 address or IPv6 address in brackets, then a colon and the port. Names are
-    /// resolved at every dial.
+    /// resolved ahead of dials, and again when they may have changed.
     pub(crate) address: String,
 }
 

@@ -87,6 +87,14 @@ impl Forwarded {
 }
 
 impl Offer {
+    /// How many packets it brings.
+    pub(super) fn packet_count(&self) -> usize {
+        match self {
+            Self::Own(_) => 1,
+            Self::Forwarded(forwarded) => forwarded.packets.count(),
+        }
+    }
+
     /// Whether nobody waits for it any more.
     pub(super) fn is_gone(&self) -> bool {
         match self {
@@ -143,6 +151,11 @@ impl Batch {
 
     pub(super) fn is_empty(&self) -> bool {
         self.offers.is_empty()
+    }
+
+    /// How many packets it was formed of.
+    pub(super) fn packet_count(&self) -> usize {
+        self.offers.iter().map(Offer::packet_count).sum()
     }
 
     /// Answers those whose deadline has passed while they are in an attempt.

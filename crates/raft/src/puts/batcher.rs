@@ -13,9 +13,9 @@ use super::{
 };
 use crate::{leadership::Leader, write_path::WritePath};
 
-/// The most batches under way. While all are, packets that arrive gather for the next one, so
-/// batches grow with the load and a lone packet never waits. Two keep the disk busy while one is
-/// applied; more made smaller batches (with 32 writers 5 packets instead of 9) and each PUT dearer.
+/// The most batches under way: two keep the disk busy while one is applied. The second leaves only
+/// when it is at least as large as the first. So batches grow with the load, and a lone packet never
+/// waits.
 const BATCHES_IN_FLIGHT_MAX: usize = 2;
 
 /// How long to wait before a batch that was not taken is tried again, if nothing is heard of a new
@@ -64,7 +64,7 @@ impl Batcher {
                         break;
                     }
                 }
-                () = self.queue.arrived(), if self.has_room() => {}
+                () = self.queue.arrived() => {}
                 () = sleep_until(self.retry_at), if self.is_held() && is_waiting => {}
                 _ = expiry.tick(), if is_waiting => self.expire(),
             }
@@ -82,7 +82,7 @@ impl Batcher {
             return;
         };
         let leads = *node == self.path.node;
-        while self.has_room() && !self.is_held() {
+        while !self.is_held() && self.queue.holds(self.wanted()) {
             let mut batch = Batch::default();
             self.queue.take_while(|offer| match offer {
                 offer if offer.is_gone() => Ok(()),
@@ -152,8 +152,15 @@ impl Batcher {
         });
     }
 
-    fn has_room(&self) -> bool {
-        self.in_flight.len() < BATCHES_IN_FLIGHT_MAX
+    /// How many packets make a batch that is worth sending now.
+    fn wanted(&self) -> usize {
+        match self.in_flight.len() < BATCHES_IN_FLIGHT_MAX {
+            true => {
+                let sizes = self.in_flight.values().map(Batch::packet_count);
+                sizes.max().unwrap_or(1)
+            }
+            false => usize::MAX,
+        }
     }
 
     /// Whether what was not taken is not to be tried again yet.

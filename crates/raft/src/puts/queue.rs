@@ -23,6 +23,10 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct State {
     offers: VecDeque<Offer>,
+    /// The packets of all offers.
+    packet_count: usize,
+    /// How many packets are worth waking whoever waits for them.
+    wanted: usize,
     is_closed: bool,
 }
 
@@ -43,9 +47,13 @@ impl Queue {
         if state.offers.len() >= OFFER_COUNT_MAX {
             return Err(NotQueued::Full);
         }
+        state.packet_count += offer.packet_count();
         state.offers.push_back(offer);
+        let are_enough = state.packet_count >= state.wanted;
         drop(state);
-        self.arrived.notify_one();
+        if are_enough {
+            self.arrived.notify_one();
+        }
         Ok(())
     }
 
@@ -53,6 +61,7 @@ impl Queue {
     pub(super) fn put_back(&self, offers: Vec<Offer>) {
         let mut state = self.state();
         for offer in offers.into_iter().rev() {
+            state.packet_count += offer.packet_count();
             state.offers.push_front(offer);
         }
     }
@@ -61,22 +70,33 @@ impl Queue {
     pub(super) fn take_while(&self, mut take: impl FnMut(Offer) -> Result<(), Offer>) {
         let mut state = self.state();
         while let Some(offer) = state.offers.pop_front() {
+            let count = offer.packet_count();
             if let Err(offer) = take(offer) {
                 return state.offers.push_front(offer);
             }
+            state.packet_count -= count;
         }
     }
 
     /// Keeps those of which `keep` says so.
     pub(super) fn retain(&self, keep: impl FnMut(&mut Offer) -> bool) {
-        self.state().offers.retain_mut(keep);
+        let state = &mut *self.state();
+        state.offers.retain_mut(keep);
+        state.packet_count = state.offers.iter().map(Offer::packet_count).sum();
+    }
+
+    /// Whether this many packets wait. If not, [`arrived`](Self::arrived) resolves once they do.
+    pub(super) fn holds(&self, wanted: usize) -> bool {
+        let mut state = self.state();
+        state.wanted = wanted;
+        state.packet_count >= wanted
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.state().offers.is_empty()
     }
 
-    /// Resolves when an offer has come since the last call, or the queue was closed.
+    /// Resolves when as many packets wait as were asked for, or the queue was closed.
     pub(super) async fn arrived(&self) {
         self.arrived.notified().await;
     }
