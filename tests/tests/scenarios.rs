@@ -344,8 +344,9 @@ async fn nodes_form_one_cluster_in_any_order_and_again() {
     assert!(three.ready().await.is_err(), "one of three is no quorum");
     one.start();
     one.wait_alive().await;
-    let waiting = three.ready().await.expect_err("two of three found nothing");
-    assert!(waiting.contains("founding nodes"), "{waiting}");
+    // Two of three found nothing.
+    wait_founding(&one).await;
+    wait_founding(&three).await;
     two.start();
     let leader = cluster.live().wait_for_leader().await;
     alice.put(&leader, "from three").await.expect_acked();
@@ -403,10 +404,15 @@ async fn a_wiped_majority_founds_no_second_cluster() {
             },
         )
         .await;
-        let waiting = node.ready().await.expect_err("it founds nothing");
-        assert!(waiting.contains("founding nodes"), "{waiting}");
+        wait_founding(node).await;
     }
-    assert!(survivor.ready().await.is_err(), "nobody votes for it");
+    until("nobody to lead", LEADER_WITHIN, async || {
+        match survivor.ready().await {
+            Ok(()) => Err("it has a leader".to_owned()),
+            Err(reason) => Ok(reason),
+        }
+    })
+    .await;
 
     // The disks are found again.
     for node in wiped {
@@ -419,6 +425,16 @@ async fn a_wiped_majority_founds_no_second_cluster() {
     cluster.nodes().wait_ready().await;
     cluster.nodes().expect_txt(&alice, "kept").await;
     cluster.nodes().expect_converged().await;
+}
+
+/// Waits until a node says that it waits for all founding nodes.
+async fn wait_founding(node: &Node) {
+    let what = format!("{} to wait for the others", node.name());
+    until(&what, LEADER_WITHIN, async || match node.ready().await {
+        Err(reason) if reason.contains("founding nodes") => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
 }
 
 async fn expect_voters(cluster: &Cluster) {

@@ -34,6 +34,9 @@ fn follower() -> Arc<FakeReplica> {
             purged_index: LogIndex(70),
             voters: vec!["a".into(), "b".into(), "c".into()],
             replication_lag: Some(12),
+            feature_level: 2,
+            packet_count_max: Some(1000),
+            packets_size: 1500,
             clock: ClockStatus {
                 state: ClockState::Agreed,
                 offset_ms: Some(1500),
@@ -226,12 +229,16 @@ async fn a_scrape_shows_how_the_replica_stands_then() {
         ("quorate_raft_purged_index", 70),
         ("quorate_raft_lag_entries", 10),
         ("quorate_raft_replication_lag_entries", 12),
+        ("quorate_raft_feature_level", 2),
         ("quorate_clock_state{state=\"agreed\"}", 1),
         ("quorate_clock_state{state=\"disagrees\"}", 0),
         ("quorate_clock_state{state=\"held\"}", 0),
         ("quorate_clock_state{state=\"unknown\"}", 0),
         ("quorate_clock_offset_seconds", 1),
         ("quorate_store_packets", 5),
+        ("quorate_store_packets_max", 1000),
+        ("quorate_store_packets_bytes", 1500),
+        ("quorate_store_packets_bytes_max", 0),
         ("quorate_store_size_bytes", 4096),
     ] {
         assert_eq!(figure(&metrics, name), value as f64, "{name}");
@@ -241,7 +248,7 @@ async fn a_scrape_shows_how_the_replica_stands_then() {
             .lines()
             .filter(|line| !line.starts_with('#'))
             .count(),
-        23,
+        27,
         "the list above is whole"
     );
 

@@ -7,6 +7,7 @@ use std::{
 };
 
 use quorate_clock::ClockState;
+use quorate_rpc::NodeId;
 use quorate_state::{UnixMillis, millis};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -51,14 +52,14 @@ impl fmt::Debug for WallClock {
 
 /// Keeps whose clocks count, and says once whenever it changes what the time rests on. Never
 /// returns.
-pub(crate) async fn watch_clock(exchange: Arc<Exchange>, raft: Raft) {
+pub(crate) async fn watch_clock(exchange: Arc<Exchange>, raft: Raft, founders: Vec<NodeId>) {
     let start = Instant::now();
     let mut ticks = interval(CLOCK_LOOK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told = ClockState::Agreed;
     loop {
         ticks.tick().await;
-        exchange.set_voters(raft.view().voters);
+        exchange.set_voters(raft.voters(&founders));
         let state = exchange.time().state;
         let is_alone = exchange.is_alone();
         let is_early = start.elapsed() < QUIET_START && !is_alone;

@@ -22,7 +22,8 @@ pub enum OpenError {
     /// lacks what this node once acknowledged.
     #[error(
         "{} has lost its Raft log: the node has forgotten what it promised and must not vote under \
-         its old identity. Restore the directory as a whole, or empty it and join as a new node",
+         its old identity. Restore the directory as a whole, or leave nothing but node.key in it: \
+         the node then has no vote until it has everything from a leader",
         .0.display()
     )]
     Forgotten(PathBuf),

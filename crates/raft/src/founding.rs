@@ -26,6 +26,10 @@ use crate::{Config, OpenError, adapters::Raft, recovery::Recovery};
 /// How often a node that waits looks whether a leader has sent it entries.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
+/// How long nodes that are started together may take to reach each other before one says that it
+/// waits.
+const QUIET_START: Duration = Duration::from_secs(1);
+
 /// How often it says for whom it waits.
 const REMINDER_INTERVAL: Duration = Duration::from_secs(60);
 
@@ -101,10 +105,11 @@ impl Founding {
     /// Founds the cluster with the others once all have said that they have not been in it, or
     /// waits until it has caught up with a leader.
     pub(crate) async fn run(mut self) {
-        let mut told = None;
+        let (begun, mut told) = (Instant::now(), None);
         while !self.franchise.is_given() {
             if log_state(&self.log) == LogState::Empty {
-                self.try_to_found(&mut told).await;
+                let may_tell = begun.elapsed() >= QUIET_START;
+                self.try_to_found(may_tell, &mut told).await;
             }
             if let Ok(Err(_)) = timeout(LOOK_INTERVAL, self.logs.changed()).await {
                 return;
@@ -113,14 +118,14 @@ impl Founding {
         self.raft.set_standing(true);
     }
 
-    async fn try_to_found(&mut self, told: &mut Option<(Hindrance, Instant)>) {
+    async fn try_to_found(&mut self, may_tell: bool, told: &mut Option<(Hindrance, Instant)>) {
         let hindrance = hindrance(&self.config, &self.logs.borrow_and_update());
         match hindrance {
             Some(hindrance) => {
                 let is_told = told.as_ref().is_some_and(|(before, at)| {
                     *before == hindrance && at.elapsed() < REMINDER_INTERVAL
                 });
-                if !is_told {
+                if may_tell && !is_told {
                     tracing::warn!("this node has no log: {hindrance}");
                     *told = Some((hindrance, Instant::now()));
                 }

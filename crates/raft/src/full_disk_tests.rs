@@ -94,6 +94,26 @@ async fn a_full_follower_still_votes_and_acknowledges_heartbeats() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_full_leader_hands_over_to_a_node_with_space() {
+    let simulated = Simulated::start(3).await;
+    let old = simulated.cluster.leader().clone();
+    let full = old.config.node;
+    fill(&simulated, full).await;
+    let other = simulated.follower();
+    let other = simulated.cluster.nodes[&other].clone();
+    assert_eq!(put(&other, &packet(1, 5)).await, Ok(PutOutcome::Stored));
+    assert_eq!(put(&old, &packet(2, 5)).await, Err(PutError::DiskFull));
+    until(&old, |view| {
+        view.role == Role::Follower && view.leader.is_some_and(|(leader, _)| leader != full)
+    })
+    .await;
+    mend(&simulated, full).await;
+    assert_eq!(put(&old, &packet(2, 5)).await, Ok(PutOutcome::Stored));
+    expect_alive(&simulated);
+    simulated.cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_full_follower_refuses_commands_and_takes_what_a_leader_begins_with() {
     let simulated = Simulated::start(3).await;
     let full = simulated.follower();

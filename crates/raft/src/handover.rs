@@ -98,7 +98,7 @@ impl Handover {
     /// Whether this node's leadership of `term` has ended, and how it ended is known.
     fn has_ended(&self, now: &Leader, term: Term) -> bool {
         match &now.node {
-            Some((node, _)) => *node != self.config.node,
+            Some((node, _)) => *node != self.config.node || now.term > term,
             // In a later term the successor is being elected. In this one the others have gone.
             None => now.term == term,
         }

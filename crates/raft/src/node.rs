@@ -7,7 +7,7 @@ use std::sync::{
 
 use quorate_disk::is_out_of_space;
 use quorate_replica::NotReady;
-use quorate_rpc::{LogState, Service, Transport, chain};
+use quorate_rpc::{LogState, Service, Transport, Unfit, chain};
 use quorate_store::{Extent, Pace, Store};
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 
@@ -25,6 +25,7 @@ use crate::{
     opening::open_files,
     peers::Peers,
     puts::Puts,
+    read_index::ReadIndexes,
     recovery::Recovery,
     scrub::Scrubber,
     service::PeerService,
@@ -95,7 +96,8 @@ impl Node {
         );
         let (own_log, applier) = (log.clone(), state_machine.clone());
         let space = Space::new(config.settings.store.free_size_min);
-        space.look(&config, &log, &metrics.raft);
+        space.look(&config, &log, &store, &metrics.raft);
+        exchange.set_unfit(Unfit::DISK_FULL, space.is_low());
         let raft = Raft::build(&config, own_log, applier, peers.clone(), space.clone()).await?;
         enter(NotReady::Checkpointing);
         checkpoint_applied(&state_machine).await?;
@@ -104,7 +106,8 @@ impl Node {
         let recovery = Recovery::default();
         let franchise = Franchise::new(&log, recovery.clone());
         raft.run();
-        exchange.set_voters(raft.view().voters);
+        let founders: Vec<_> = config.voters.keys().copied().collect();
+        exchange.set_voters(raft.voters(&founders));
 
         let mut tasks = JoinSet::new();
         let founding = Founding {
@@ -117,7 +120,7 @@ impl Node {
         founding.begin().await?;
         tasks.spawn(founding.run());
         let (leader, failure) = leadership::follow(&raft, &config, exchange.clone(), &mut tasks);
-        tasks.spawn(watch_clock(exchange.clone(), raft.clone()));
+        tasks.spawn(watch_clock(exchange.clone(), raft.clone(), founders));
         let succession = Succession {
             config: config.clone(),
             raft: raft.clone(),
@@ -143,6 +146,7 @@ impl Node {
             store: Arc::downgrade(&store),
             leader,
             applied: state_machine.applied(),
+            read_indexes: ReadIndexes::default(),
             metrics: metrics.raft.clone(),
         };
         let puts = Arc::new(Puts::spawn(write_path.clone(), config.put_deadline()));
@@ -166,6 +170,7 @@ impl Node {
             exchange.clone(),
             config.clone(),
             log.clone(),
+            store.clone(),
             metrics.raft.clone(),
         ));
         let agreement = Agreement {

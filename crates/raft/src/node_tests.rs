@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    sync::Mutex,
+    sync::{Mutex, atomic::AtomicUsize},
     time::Duration,
 };
 
@@ -52,6 +52,8 @@ struct Switchboard {
     closings: watch::Sender<HashMap<[NodeId; 2], usize>>,
     /// How often one has tried in vain to open a link to another.
     refusals: Mutex<HashMap<[NodeId; 2], usize>>,
+    /// How many read indexes were asked for.
+    read_index_count: AtomicUsize,
 }
 
 struct Memory {
@@ -159,6 +161,7 @@ impl Transport for Memory {
                 }
             };
             let may_send = passes.clone();
+            let counting = board.clone();
             let log = service.log_state();
             let responses = service
                 .serve(own, lane, incoming.boxed())
@@ -169,6 +172,9 @@ impl Transport for Memory {
             let requests = tokio_util::sync::PollSender::new(requests)
                 .sink_map_err(|_| LinkError::Closed("the link is closed".into()))
                 .with(move |request: Frame<Request>| {
+                    if request.message == Request::ReadIndex {
+                        counting.read_index_count.fetch_add(1, Ordering::Relaxed);
+                    }
                     std::future::ready(match may_send() {
                         true => Ok(request),
                         false => Err(LinkError::Failed("the link is cut".into())),
@@ -455,6 +461,20 @@ async fn a_linearizable_read_at_a_follower_sees_what_was_acknowledged_elsewhere(
             .packet;
         assert_eq!(seen.timestamp(), packet.timestamp());
     }
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_that_come_together_ask_the_leader_together() {
+    let cluster = Cluster::start(3, |_| {}).await;
+    let follower = cluster.followers().next().unwrap();
+    let asked = || cluster.board.read_index_count.load(Ordering::Relaxed);
+    let before = asked();
+    let reads = (0..1000).map(|_| follower.linearize());
+    let reads = futures_util::future::join_all(reads).await;
+    assert!(reads.iter().all(Result::is_ok));
+    let questions = asked() - before;
+    assert!((1..100).contains(&questions), "{questions} questions");
     cluster.shutdown().await;
 }
 

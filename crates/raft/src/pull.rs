@@ -89,7 +89,7 @@ async fn pull_from(
         membership: offer.membership.encode(),
         ..Meta::default()
     };
-    let received = receiver.complete()?;
+    let received = stored(move || receiver.complete()).await?;
     let level = received.cluster().level;
     level.check(config.level_max).map_err(OpenError::from)?;
     Ok((received, meta))

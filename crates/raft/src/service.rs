@@ -117,7 +117,9 @@ impl PeerService {
         match request {
             Request::Propose(packets) => Response::Proposed(self.propose(packets).await),
             Request::ReadIndex => Response::ReadIndex(self.raft.read_index().await),
-            Request::Vote(_) | Request::PreVote(_) if !self.franchise.is_given() => {
+            Request::Vote(_) | Request::PreVote(_) | Request::TransferLeader(_)
+                if !self.franchise.is_given() =>
+            {
                 let reason = "its log was empty when it started: it may have voted before, and has \
                               not caught up with a leader since";
                 Response::Failed(reason.to_owned())

@@ -17,6 +17,7 @@ use quorate_rpc::{
     message::{Entry, Payload},
 };
 use quorate_state::LogIndex;
+use quorate_store::Store;
 use tokio::{
     sync::watch,
     time::{MissedTickBehavior, interval, timeout},
@@ -90,13 +91,18 @@ impl Space {
     }
 
     /// Looks once.
-    pub(crate) fn look(&self, config: &Config, log: &Log, metrics: &Metrics) {
+    ///
+    /// What the next checkpoint may take is not free, so that it can always be made: it is what lets
+    /// the log become shorter.
+    pub(crate) fn look(&self, config: &Config, log: &Log, store: &Store, metrics: &Metrics) {
         // What cannot be told is told by the next write.
         let free = config.disk.free_space(&config.dir).ok();
         if let Some(free) = free {
-            let free = free.try_into().unwrap_or(i64::MAX);
-            metrics.disk_free_bytes.set(free);
+            metrics
+                .disk_free_bytes
+                .set(free.try_into().unwrap_or(i64::MAX));
         }
+        let free = free.map(|free| store.free_after_checkpoint(free));
         self.note(free, log.is_full());
         metrics.disk_full.set(i64::from(self.is_low()));
     }
@@ -132,13 +138,14 @@ pub(crate) async fn watch_space(
     exchange: Arc<Exchange>,
     config: Config,
     log: Arc<Log>,
+    store: Arc<Store>,
     metrics: Metrics,
 ) {
     let mut ticks = interval(LOOK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        space.look(&config, &log, &metrics);
+        space.look(&config, &log, &store, &metrics);
         exchange.set_unfit(Unfit::DISK_FULL, space.is_low());
     }
 }

@@ -28,6 +28,9 @@ use crate::{Config, adapters::Raft, founding::Franchise, leadership::Leader, pee
 /// is more than a message and its answer take, so that several answers are under way at once.
 const RETRIES_PER_HEARTBEAT: u32 = 5;
 
+/// How often a node knocks.
+const KNOCKS: usize = 2;
+
 /// Takes hints that the leader is gone.
 pub(crate) struct Succession {
     pub(crate) config: Config,
@@ -131,8 +134,18 @@ impl Succession {
         u32::try_from(rank + others).unwrap_or(u32::MAX)
     }
 
-    /// Whether its process takes a new link.
+    /// Whether its process takes a new link. It is asked again before it counts as gone, for a lease
+    /// that was let go is not taken back in this term.
     async fn answers(&self, suspect: &Suspect) -> bool {
+        for _ in 0..KNOCKS {
+            if self.opens(suspect).await {
+                return true;
+            }
+        }
+        false
+    }
+
+    async fn opens(&self, suspect: &Suspect) -> bool {
         let Suspect { vote, address } = suspect;
         let link = self.peers.own_link(vote.node, address, Lane::Control);
         // Where connections are neither taken nor refused, it is the host that is gone.

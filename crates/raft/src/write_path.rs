@@ -18,6 +18,7 @@ use crate::{
     exchange::Exchange,
     leadership::{Leader, superseded},
     peers::Peers,
+    read_index::ReadIndexes,
 };
 
 /// What is needed to bring packets into the log, and to learn that they are there.
@@ -31,6 +32,7 @@ pub(crate) struct WritePath {
     pub(crate) store: Weak<Store>,
     pub(crate) leader: watch::Receiver<Leader>,
     pub(crate) applied: watch::Receiver<Meta>,
+    pub(crate) read_indexes: ReadIndexes,
     pub(crate) metrics: Metrics,
 }
 

@@ -38,6 +38,11 @@ pub struct Checkpoint {
     _guard: CheckpointGuard,
 }
 
+/// What a checkpoint of so many changes may grow the file by, in bytes.
+pub(crate) fn growth(change_count: usize) -> u64 {
+    GROWTH_MIN + change_count as u64 * CHANGE_GROWTH
+}
+
 impl Checkpoint {
     pub(crate) fn begin(shared: Arc<Shared>, extent: Extent) -> Self {
         shared.file().pacer.hurry();
@@ -91,7 +96,7 @@ impl Checkpoint {
         let changes = self.changes.iter();
         let changes = changes.map(|(key, stored)| (*key.as_bytes(), stored.as_ref()));
         let file = self.shared.writable_file()?;
-        let growth = GROWTH_MIN + self.changes.len() as u64 * CHANGE_GROWTH;
+        let growth = growth(self.changes.len());
         file.reserve(&self.shared.config.disk, growth)?;
         file.pacer.set(pace);
         let committed = file.commit(changes, &self.meta);

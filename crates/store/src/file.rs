@@ -257,6 +257,11 @@ impl CheckpointFile {
         })
     }
 
+    /// The space that is taken, in bytes.
+    pub(crate) fn reserved(&self) -> u64 {
+        self.reserve.size()
+    }
+
     /// Gives back the space that was not needed.
     pub(crate) fn give_back(&self) {
         self.reserve.give_back();

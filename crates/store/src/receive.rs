@@ -90,8 +90,8 @@ impl SnapshotReceiver {
 
     /// Ends the stream. What comes after lacks no space any more.
     pub fn complete(self) -> Result<ReceivedSnapshot, StoreError> {
-        let ended = match (self.complete, &self.cluster) {
-            (true, Some(cluster)) => self.make_durable().map(|()| cluster.clone()),
+        let ended = match (self.complete, self.cluster) {
+            (true, Some(cluster)) => self.make_durable().map(|()| cluster),
             _ => Err(StoreError::Snapshot("it ended early")),
         };
         let cluster = ended.inspect_err(|_| self.file.discard(&self.config))?;

@@ -19,6 +19,7 @@ struct Held {
     disk: Arc<dyn Disk>,
     path: PathBuf,
     file: Arc<dyn DiskFile>,
+    size: u64,
 }
 
 impl Reserve {
@@ -30,10 +31,16 @@ impl Reserve {
             file: disk.open(&path, OpenMode::Create)?,
             disk: disk.clone(),
             path,
+            size,
         };
         held.file.reserve(size)?;
         *self.held() = Some(held);
         Ok(())
+    }
+
+    /// How many bytes are held.
+    pub(crate) fn size(&self) -> u64 {
+        self.held().as_ref().map_or(0, |held| held.size)
     }
 
     /// Gives back what is held. False when that is nothing.

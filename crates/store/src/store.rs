@@ -12,7 +12,7 @@ use quorate_state::{StoredPacket, UnixMillis};
 
 use crate::{
     Checkpoint, Extent, Meta, Metrics, PacketsMut, ReceivedSnapshot, Snapshot, SnapshotReceiver,
-    StoreError, StoreScrub,
+    StoreError, StoreScrub, checkpoint,
     checkpoint_lock::CheckpointLock,
     file::{CheckpointFile, Contents, failed, remove},
     memory::Memory,
@@ -177,6 +177,18 @@ impl Store {
     /// The size of the file, in bytes.
     pub fn size(&self) -> u64 {
         self.shared.file().size()
+    }
+
+    /// What is left of `free` bytes on the disk when the next checkpoint is made, and what the one
+    /// that is being made has taken is given back.
+    pub fn free_after_checkpoint(&self, free: u64) -> u64 {
+        let change_count = self.shared.memory.state().changes.len();
+        let growth = match change_count {
+            0 => 0,
+            count => checkpoint::growth(count),
+        };
+        let reserved = self.shared.file().reserved();
+        free.saturating_add(reserved).saturating_sub(growth)
     }
 
     /// Changes packets and `meta`, in memory. Returns the new meta with what `change` returned.

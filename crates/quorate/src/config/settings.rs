@@ -59,8 +59,8 @@ settings! {
         name: String = "quorate".into();
         /// The nodes that found the cluster, this one among them, each as <key>@host:port. The same
         /// list goes into the file of every node. The key is the node's identity: peers check it at
-        /// every connection. Names are resolved by the system at every dial. Without a list the node
-        /// is a cluster by itself.
+        /// every connection. Names are resolved by the system, ahead and again when a dial fails.
+        /// Without a list the node is a cluster by itself.
         nodes: Vec<NodeAddress> = Vec::new();
     }
 }

@@ -120,6 +120,15 @@ impl Raft {
         Some(LogIndex(linearizer.read_log_id().log_id().index()))
     }
 
+    /// The voters; before the cluster is founded, its `founders`.
+    pub(crate) fn voters(&self, founders: &[NodeId]) -> Vec<NodeId> {
+        let voters = self.view().voters;
+        match voters.is_empty() {
+            true => founders.to_vec(),
+            false => voters,
+        }
+    }
+
     /// How consensus stands now.
     pub(crate) fn view(&self) -> View {
         let leader_contact_age = self.leader_contact.borrow().elapsed();

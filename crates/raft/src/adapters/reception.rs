@@ -129,13 +129,19 @@ impl Reception {
     }
 
     async fn end(&self, incoming: Incoming) -> Result<Vote, BoxError> {
-        let received = incoming.receiver.complete()?;
+        let Incoming {
+            vote,
+            meta,
+            receiver,
+            lock,
+        } = incoming;
+        let received = blocking(move || receiver.complete()).await?;
         let snapshot = Snapshot {
-            meta: incoming.meta,
-            snapshot: SnapshotData::Received(received, incoming.lock),
+            meta,
+            snapshot: SnapshotData::Received(received, lock),
         };
         let raft = &self.raft.openraft;
-        let installed = raft.install_full_snapshot(incoming.vote, snapshot).await?;
+        let installed = raft.install_full_snapshot(vote, snapshot).await?;
         Ok(installed.vote)
     }
 }

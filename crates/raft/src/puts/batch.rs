@@ -153,11 +153,6 @@ impl Batch {
         self.offers.is_empty()
     }
 
-    /// How many packets it was formed of.
-    pub(super) fn packet_count(&self) -> usize {
-        self.offers.iter().map(Offer::packet_count).sum()
-    }
-
     /// Answers those whose deadline has passed while they are in an attempt.
     pub(super) fn expire(&mut self, now: Instant) {
         for offer in &mut self.offers {

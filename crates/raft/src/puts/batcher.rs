@@ -13,10 +13,14 @@ use super::{
 };
 use crate::{leadership::Leader, write_path::WritePath};
 
-/// The most batches under way: two keep the disk busy while one is applied. The second leaves only
-/// when it is at least as large as the first. So batches grow with the load, and a lone packet never
-/// waits.
-const BATCHES_IN_FLIGHT_MAX: usize = 2;
+/// The most batches under way: enough for a long way to the disks of a majority.
+const BATCHES_IN_FLIGHT_MAX: usize = 4;
+
+/// How many packets must wait for a batch to leave while others are under way. Below, what arrives
+/// meanwhile gathers, and leaves as soon as nothing is under way: so batches grow with the load, a
+/// lone packet never waits, and an entry costs less than the packets in it. Above, what an entry costs
+/// hardly counts any more.
+const PIPELINED_COUNT_MIN: usize = 64;
 
 /// How long to wait before a batch that was not taken is tried again, if nothing is heard of a new
 /// leader before.
@@ -54,7 +58,7 @@ impl Batcher {
         let mut expiry = expiry_ticks();
         while !self.queue.is_closed() {
             self.send();
-            let is_waiting = self.is_waiting();
+            let (is_waiting, is_held) = (self.is_waiting(), self.is_held());
             tokio::select! {
                 biased;
                 Some((attempt, proposed)) = self.attempts.next() => self.settle(attempt, proposed),
@@ -65,7 +69,7 @@ impl Batcher {
                     }
                 }
                 () = self.queue.arrived() => {}
-                () = sleep_until(self.retry_at), if self.is_held() && is_waiting => {}
+                () = sleep_until(self.retry_at), if is_held && is_waiting => {}
                 _ = expiry.tick(), if is_waiting => self.expire(),
             }
         }
@@ -154,12 +158,10 @@ impl Batcher {
 
     /// How many packets make a batch that is worth sending now.
     fn wanted(&self) -> usize {
-        match self.in_flight.len() < BATCHES_IN_FLIGHT_MAX {
-            true => {
-                let sizes = self.in_flight.values().map(Batch::packet_count);
-                sizes.max().unwrap_or(1)
-            }
-            false => usize::MAX,
+        match self.in_flight.len() {
+            0 => 1,
+            1..BATCHES_IN_FLIGHT_MAX => PIPELINED_COUNT_MIN,
+            _ => usize::MAX,
         }
     }
 

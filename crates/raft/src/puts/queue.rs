@@ -116,3 +116,72 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+    use quorate_packet::{PAYLOAD_SIZE_MIN, PublicKey, SignedPacket};
+    use tokio::{sync::oneshot, time::Instant};
+
+    use super::{super::batch::Waiting, *};
+
+    fn offer(key: u8) -> Offer {
+        let payload = vec![key; PAYLOAD_SIZE_MIN].into();
+        let packet = SignedPacket::assume_verified(PublicKey::from_bytes([key; 32]), payload);
+        let (reply, _) = oneshot::channel();
+        Offer::Own(Waiting::new(packet.unwrap(), Instant::now(), reply))
+    }
+
+    fn take(queue: &Queue, count: usize) -> Vec<Offer> {
+        let mut taken = Vec::new();
+        queue.take_while(|offer| match taken.len() < count {
+            true => {
+                taken.push(offer);
+                Ok(())
+            }
+            false => Err(offer),
+        });
+        taken
+    }
+
+    #[test]
+    fn who_waits_for_packets_is_woken_once_there_are_enough() {
+        let queue = Queue::default();
+        assert!(!queue.holds(3));
+        for key in 0..2 {
+            queue.push(offer(key)).unwrap();
+            assert_eq!(queue.arrived().now_or_never(), None);
+        }
+        queue.push(offer(2)).unwrap();
+        assert_eq!(queue.arrived().now_or_never(), Some(()));
+        assert!(queue.holds(3) && !queue.holds(4));
+        assert_eq!(take(&queue, 2).len(), 2);
+        assert!(queue.holds(1) && !queue.holds(2));
+    }
+
+    #[test]
+    fn what_is_brought_back_counts_and_comes_first() {
+        let queue = Queue::default();
+        for key in 0..3 {
+            queue.push(offer(key)).unwrap();
+        }
+        let taken = take(&queue, 2);
+        assert!(!queue.holds(2));
+        queue.put_back(taken);
+        assert!(queue.holds(3));
+        queue.retain(|_| false);
+        assert!(queue.is_empty() && !queue.holds(1));
+    }
+
+    #[test]
+    fn a_queue_that_is_full_or_closed_takes_nothing() {
+        let queue = Queue::default();
+        for _ in 0..OFFER_COUNT_MAX {
+            queue.push(offer(1)).unwrap();
+        }
+        assert_eq!(queue.push(offer(1)), Err(NotQueued::Full));
+        queue.close();
+        assert_eq!(queue.push(offer(1)), Err(NotQueued::Closed));
+        assert_eq!(queue.arrived().now_or_never(), Some(()));
+    }
+}
