@@ -326,6 +326,7 @@ fn leads(node: &Node) -> bool {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_writes_to_a_node_reads_it_there() {
     let cluster = Cluster::start(3, |_| {}).await;
+    agreement::agreed_count_max(cluster.leader()).await;
     for (number, node) in (1..).zip(cluster.nodes.values()) {
         let packet = packet(number, 5);
         assert_eq!(put(node, &packet).await, Ok(PutOutcome::Stored));
@@ -516,6 +517,8 @@ async fn a_leader_that_stops_hands_over_first() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_follower_that_needs_entries_that_are_gone_gets_a_snapshot() {
     let cluster = Cluster::start(3, |_| {}).await;
+    // What a leader proposes unasked is in every digest.
+    agreement::agreed_count_max(cluster.leader()).await;
     let behind = cluster.followers().next().unwrap().clone();
     put(cluster.leader(), &packet(0, 1)).await.unwrap();
     cluster
