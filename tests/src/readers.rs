@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use tokio::{sync::watch, task::JoinSet, time::sleep};
 
-use crate::{Answer, Load, Node, Nodes, load::Keys, packet::micros_of};
+use crate::{Answer, Load, Node, Nodes, Publisher, load::Keys, packet::micros_of};
 
 /// How long a reader rests between reads: it watches the work and is not the load.
 const REST: Duration = Duration::from_millis(3);
@@ -41,6 +41,7 @@ impl Readers {
                 node: node.clone(),
                 keys: load.keys(),
                 stopped: stopped.clone(),
+                round: 0,
                 reads: Reads::default(),
             };
             readers.spawn(reader().read_what_the_node_holds());
@@ -66,21 +67,27 @@ struct Reader {
     node: Arc<Node>,
     keys: Keys,
     stopped: watch::Receiver<bool>,
+    round: usize,
     reads: Reads,
 }
 
 impl Reader {
+    /// Rests, and says whose key to read then. `None` once it shall stop.
+    async fn next(&mut self) -> Option<Arc<Publisher>> {
+        while !*self.stopped.borrow() {
+            sleep(REST).await;
+            self.round += 1;
+            if let Some(publisher) = self.keys.nth(self.round * STRIDE) {
+                return Some(publisher);
+            }
+        }
+        None
+    }
+
     /// No packet is older than one that was seen here before.
     async fn read_what_the_node_holds(mut self) -> Reads {
         let mut newest: HashMap<String, Option<u64>> = HashMap::new();
-        for round in 0.. {
-            if *self.stopped.borrow() {
-                break;
-            }
-            sleep(REST).await;
-            let Some(publisher) = self.keys.nth(round * STRIDE) else {
-                continue;
-            };
+        while let Some(publisher) = self.next().await {
             let key = publisher.key();
             let answer = self.node.get_unless_unreached(&key).await;
             let Some(found) = answer.as_ref().and_then(micros_in) else {
@@ -101,14 +108,7 @@ impl Reader {
 
     /// No packet is older than one that was acknowledged, anywhere, before the read began.
     async fn read_what_the_cluster_holds(mut self) -> Reads {
-        for round in 0.. {
-            if *self.stopped.borrow() {
-                break;
-            }
-            sleep(REST).await;
-            let Some(publisher) = self.keys.nth(round * STRIDE) else {
-                continue;
-            };
+        while let Some(publisher) = self.next().await {
             let acked = publisher.oracle().acked_micros();
             let answer = self.node.get_linearizable(&publisher.key()).await;
             let Some(answer) = answer else {

@@ -216,12 +216,10 @@ async fn a_full_disk_never_ends_a_node() {
 /// Writers go on while space comes and goes at one node after the other.
 #[tokio::test(flavor = "multi_thread")]
 async fn all_resumes_by_itself_when_space_returns() {
-    let mut simulated = Simulated::prepare(3);
-    for config in simulated.cluster.configs.values_mut() {
+    let simulated = Simulated::start_with(3, |config| {
         config.settings.store.checkpoint_interval_secs = 1;
-    }
-    simulated.cluster.open_all().await;
-    simulated.cluster.ready().await;
+    })
+    .await;
     let nodes: Vec<_> = simulated.cluster.nodes.values().cloned().collect();
     let key = AtomicU8::new(1);
     for (node, disk) in &simulated.disks {
@@ -284,12 +282,10 @@ async fn a_node_starts_on_a_full_disk_and_reads() {
 /// It is too far behind for the log of its leader.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_follower_refuses_a_snapshot_until_there_is_space() {
-    let mut simulated = Simulated::prepare(3);
-    for config in simulated.cluster.configs.values_mut() {
+    let simulated = Simulated::start_with(3, |config| {
         config.settings.log.kept_count_max = 0;
-    }
-    simulated.cluster.open_all().await;
-    simulated.cluster.ready().await;
+    })
+    .await;
     let full = simulated.follower();
     let node = simulated.cluster.nodes[&full].clone();
     simulated.cluster.board.cut_off.lock().unwrap().insert(full);

@@ -34,7 +34,13 @@ impl Simulated {
     }
 
     pub(super) async fn start(count: u64) -> Self {
+        Self::start_with(count, |_| {}).await
+    }
+
+    /// The same, with other settings.
+    pub(super) async fn start_with(count: u64, adjust: impl FnMut(&mut Config)) -> Self {
         let mut simulated = Self::prepare(count);
+        simulated.cluster.configs.values_mut().for_each(adjust);
         simulated.cluster.open_all().await;
         simulated.cluster.ready().await;
         simulated
@@ -470,12 +476,10 @@ async fn a_leader_leads_on_while_the_disks_of_all_others_are_busy() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_whose_disk_is_slow_hands_over() {
-    let mut simulated = Simulated::prepare(3);
-    for config in simulated.cluster.configs.values_mut() {
+    let simulated = Simulated::start_with(3, |config| {
         config.settings.raft.slow_sync_ms = 200;
-    }
-    simulated.cluster.open_all().await;
-    simulated.cluster.ready().await;
+    })
+    .await;
     let slow = simulated.cluster.leader().clone();
     let disk = &simulated.disks[&slow.config.node];
     disk.block_syncs("/data/log");

@@ -39,7 +39,7 @@
 //!
 //! | piece | what it is |
 //! |---|---|
-//! | [`Node`], `replica` | Raft, log and store put together; the node as fronts see it |
+//! | [`Node`], `assembly`, `replica` | Raft, log and store put together; the node as fronts see it |
 //! | `adapters` | openraft over log, store and transport: the only folder that knows openraft |
 //! | `puts`, `write_path` | the path of a PUT into the log |
 //! | `read_index` | linearizable reads |
@@ -54,6 +54,7 @@
 
 mod adapters;
 mod agreement;
+mod assembly;
 mod checkpoint;
 mod clock;
 mod config;

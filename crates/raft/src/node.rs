@@ -7,31 +7,13 @@ use std::sync::{
 
 use quorate_disk::is_out_of_space;
 use quorate_replica::NotReady;
-use quorate_rpc::{LogState, Service, Transport, Unfit, chain};
+use quorate_rpc::{LogState, Service, Transport, chain};
 use quorate_store::{Extent, Pace, Store};
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 
 use crate::{
-    Config, FatalError, Metrics, OpenError, ShutdownError,
-    adapters::{Raft, StateMachine},
-    agreement::Agreement,
-    checkpoint::keep_log_short,
-    clock::watch_clock,
-    exchange::Exchange,
-    expiry::Expiry,
-    founding::{Founding, Franchise},
-    handover::Handover,
-    leadership,
-    opening::open_files,
-    peers::Peers,
-    puts::Puts,
-    read_index::ReadIndexes,
-    recovery::Recovery,
-    scrub::Scrubber,
-    service::PeerService,
-    slow_disk::{SyncMeter, watch_disk},
-    space::{Space, watch_space},
-    succession::Succession,
+    Config, FatalError, Metrics, OpenError, ShutdownError, adapters::StateMachine, assembly,
+    exchange::Exchange, handover::Handover, puts::Puts, recovery::Recovery, service::PeerService,
     write_path::WritePath,
 };
 
@@ -54,12 +36,12 @@ pub struct Node {
     pub(crate) store: Arc<Store>,
     pub(crate) exchange: Arc<Exchange>,
     pub(crate) puts: Arc<Puts>,
-    failure: watch::Receiver<Option<FatalError>>,
-    service: Arc<PeerService>,
+    pub(crate) failure: watch::Receiver<Option<FatalError>>,
+    pub(crate) service: Arc<PeerService>,
     pub(crate) recovery: Recovery,
-    handover: Handover,
-    closing: AtomicBool,
-    tasks: tokio::sync::Mutex<JoinSet<()>>,
+    pub(crate) handover: Handover,
+    pub(crate) closing: AtomicBool,
+    pub(crate) tasks: tokio::sync::Mutex<JoinSet<()>>,
 }
 
 impl Node {
@@ -81,137 +63,7 @@ impl Node {
         metrics: NodeMetrics,
         enter: &(dyn Fn(NotReady) + Send + Sync),
     ) -> Result<Arc<Self>, OpenError> {
-        enter(NotReady::Opening);
-        let exchange = Arc::new(Exchange::new(&config));
-        let peers = connect(&config, transport, exchange.clone());
-        let sync_meter = SyncMeter::new(config.slow_sync());
-        let meter = sync_meter.clone();
-        let (log, store) = open_files(&config, &peers, &metrics, meter, enter).await?;
-        enter(NotReady::Replaying);
-        let state_machine = StateMachine::new(
-            store.clone(),
-            log.clone(),
-            config.level_max,
-            metrics.raft.clone(),
-        );
-        let (own_log, applier) = (log.clone(), state_machine.clone());
-        let space = Space::new(config.settings.store.free_size_min);
-        space.look(&config, &log, &store, &metrics.raft);
-        exchange.set_unfit(Unfit::DISK_FULL, space.is_low());
-        let raft = Raft::build(&config, own_log, applier, peers.clone(), space.clone()).await?;
-        enter(NotReady::Checkpointing);
-        checkpoint_applied(&state_machine).await?;
-        enter(NotReady::Recovering);
-        exchange.set_start(store.latest_received());
-        let recovery = Recovery::default();
-        let franchise = Franchise::new(&log, recovery.clone());
-        raft.run();
-        let founders: Vec<_> = config.voters.keys().copied().collect();
-        exchange.set_voters(raft.voters(&founders));
-
-        let mut tasks = JoinSet::new();
-        let founding = Founding {
-            raft: raft.clone(),
-            log: log.clone(),
-            config: config.clone(),
-            franchise: franchise.clone(),
-            logs: peers.logs(),
-        };
-        founding.begin().await?;
-        tasks.spawn(founding.run());
-        let (leader, failure) = leadership::follow(&raft, &config, exchange.clone(), &mut tasks);
-        tasks.spawn(watch_clock(exchange.clone(), raft.clone(), founders));
-        let succession = Succession {
-            config: config.clone(),
-            raft: raft.clone(),
-            peers: peers.clone(),
-            franchise: franchise.clone(),
-            leader: leader.clone(),
-            hangups: peers.hangups(),
-        };
-        tasks.spawn(succession.run());
-        let handover = Handover {
-            config: config.clone(),
-            raft: raft.clone(),
-            exchange: exchange.clone(),
-            leader: leader.clone(),
-        };
-        tasks.spawn(handover.clone().run());
-        tasks.spawn(watch_disk(sync_meter, exchange.clone()));
-        let write_path = WritePath {
-            node: config.node,
-            raft: raft.clone(),
-            peers: peers.clone(),
-            exchange: exchange.clone(),
-            store: Arc::downgrade(&store),
-            leader,
-            applied: state_machine.applied(),
-            read_indexes: ReadIndexes::default(),
-            metrics: metrics.raft.clone(),
-        };
-        let puts = Arc::new(Puts::spawn(write_path.clone(), config.put_deadline()));
-        let service = Arc::new(PeerService {
-            puts: puts.clone(),
-            raft: raft.clone(),
-            state_machine: state_machine.clone(),
-            log: log.clone(),
-            store: store.clone(),
-            peers,
-            franchise,
-        });
-        tasks.spawn(keep_log_short(
-            raft.clone(),
-            log.clone(),
-            exchange.clone(),
-            config.clone(),
-        ));
-        tasks.spawn(watch_space(
-            space,
-            exchange.clone(),
-            config.clone(),
-            log.clone(),
-            store.clone(),
-            metrics.raft.clone(),
-        ));
-        let agreement = Agreement {
-            raft: raft.clone(),
-            applied: state_machine.applied(),
-            exchange: exchange.clone(),
-            config: config.clone(),
-        };
-        tasks.spawn(agreement.run());
-        let expiry = Expiry {
-            raft: raft.clone(),
-            exchange: exchange.clone(),
-            store: store.clone(),
-            retention: config.retention(),
-            metrics: metrics.raft.clone(),
-        };
-        tasks.spawn(expiry.run());
-        let scrubber = Scrubber {
-            raft,
-            state_machine: state_machine.clone(),
-            store: store.clone(),
-            log,
-            config: config.clone(),
-            metrics: metrics.raft,
-        };
-        tasks.spawn(scrubber.run());
-        tasks.spawn(recovery.clone().run(write_path.clone()));
-        Ok(Arc::new(Self {
-            puts,
-            config,
-            write_path,
-            state_machine,
-            store,
-            exchange,
-            failure,
-            service,
-            recovery,
-            handover,
-            closing: AtomicBool::new(false),
-            tasks: tokio::sync::Mutex::new(tasks),
-        }))
+        assembly::open(config, transport, metrics, enter).await
     }
 
     /// What the transport hands incoming links to.
@@ -287,19 +139,9 @@ impl Node {
     }
 }
 
-/// Opens the links to all other founding voters, which are warm by the time that they are needed.
-fn connect(config: &Config, transport: Arc<dyn Transport>, exchange: Arc<Exchange>) -> Arc<Peers> {
-    let peers = Peers::new(transport, exchange);
-    let others = config.voters.iter();
-    for (peer, address) in others.filter(|(peer, _)| **peer != config.node) {
-        peers.connect(*peer, address);
-    }
-    Arc::new(peers)
-}
-
 /// Makes durable what was applied since the last checkpoint, if anything was. Without space for it the
 /// log goes on holding it.
-async fn checkpoint_applied(state_machine: &StateMachine) -> Result<(), OpenError> {
+pub(crate) async fn checkpoint_applied(state_machine: &StateMachine) -> Result<(), OpenError> {
     let durable = state_machine.snapshot()?.meta().applied;
     let applied = state_machine.applied().borrow().applied;
     if applied != durable {
