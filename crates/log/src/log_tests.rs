@@ -129,7 +129,8 @@ fn purged_segments_are_used_again_or_removed_and_two_are_kept_ready() {
         sync(&log);
         drop(log);
         let spares = disk.files().len() - segments(&disk).len() - 3;
-        assert!(spares <= 1, "{:?}", disk.files());
+        // One that was purged while another was made, and one for each of the two kept ready.
+        assert!(spares <= 3, "{:?}", disk.files());
     }
     assert!(segments(&disk).len() <= 2, "{:?}", disk.files());
     let log = open(&disk).unwrap();

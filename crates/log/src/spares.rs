@@ -58,7 +58,9 @@ impl Maker {
             let pause = self.retry_at.map_or(Duration::ZERO, |at| {
                 at.saturating_duration_since(Instant::now())
             });
-            if is_missing && pause.is_zero() {
+            // What was purged is a spare at the price of a rename, a new one is written whole.
+            let is_spare_waiting = self.spares.is_empty() && !state.retired.is_empty();
+            if is_missing && pause.is_zero() && !is_spare_waiting {
                 return Some(Job::Make(state.next_number));
             }
             if !state.retired.is_empty() {
