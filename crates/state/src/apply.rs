@@ -1,11 +1,13 @@
 //! Applying a command.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use quorate_packet::PublicKey;
 
 use crate::{
-    ClusterState, Command, Level, Outcome, Rejection, StoredPackets, UnixMillis, UnsupportedLevel,
-    put_batch::put_batch,
+    ClusterState, Command, Found, Level, Outcome, REGISTRATION_COUNT_MAX, Registration, Rejection,
+    Roll, StoredPackets, UnixMillis, UnsupportedLevel, put_batch::put_batch,
 };
 
 /// Why an entry cannot be applied: always fatal to the node. Nothing of the entry was applied, unless
@@ -42,17 +44,57 @@ pub fn apply<R: StoredPackets>(
         Command::RaiseLevel(level) => {
             level.check(supported)?;
             cluster.level = cluster.level.max(level);
-            Ok(Outcome::Agreed(*cluster))
+            Ok(Outcome::Agreed)
         }
         Command::SetCapacity(capacity) => {
             cluster.capacity = Some(capacity);
-            Ok(Outcome::Agreed(*cluster))
+            Ok(Outcome::Agreed)
+        }
+        Command::Found(found) => {
+            found.level.check(supported)?;
+            name(cluster, found);
+            Ok(Outcome::Agreed)
+        }
+        Command::Invite { id, invite, now } => Ok(match roll(cluster).invite(id, invite, now) {
+            true => Outcome::Agreed,
+            false => Outcome::Rejected(Rejection::InviteCount),
+        }),
+        Command::Join(join) => Ok(Outcome::Joined(roll(cluster).join(join))),
+        Command::Register { node, registration } => Ok(register(cluster, node, registration)),
+        Command::Deregister(node) => {
+            roll(cluster).registrations.remove(&node);
+            Ok(Outcome::Agreed)
         }
     };
     outcome.map_err(ApplyError::Packets)
 }
 
-/// The command, or why all nodes reject it, or why this one must stop.
+fn roll(cluster: &mut ClusterState) -> &mut Roll {
+    Arc::make_mut(&mut cluster.roll)
+}
+
+/// Names the cluster, unless it has a name.
+fn name(cluster: &mut ClusterState, found: Found) {
+    cluster.level = cluster.level.max(found.level);
+    if cluster.names.id.is_none() {
+        cluster.names = found.names;
+        cluster.capacity = cluster.capacity.or(Some(found.capacity));
+    }
+}
+
+fn register(cluster: &mut ClusterState, node: PublicKey, registration: Registration) -> Outcome {
+    let registrations = &cluster.roll.registrations;
+    let has_room =
+        registrations.len() < REGISTRATION_COUNT_MAX || registrations.contains_key(&node);
+    if !registration.fits() || !has_room {
+        return Outcome::Rejected(Rejection::Registration);
+    }
+    roll(cluster).registrations.insert(node, registration);
+    Outcome::Agreed
+}
+
+/// The command, or why all nodes reject it, or why this one must stop. A command that founds brings its
+/// level itself.
 fn decode(
     entry: Bytes,
     agreed: Level,
@@ -63,9 +105,10 @@ fn decode(
         Err(error) => return Ok(Err(error.into())),
     };
     needed.check(supported)?;
-    Ok(match needed > agreed {
-        true => Err(Rejection::AboveCluster { needed, agreed }),
-        false => Command::decode(entry).map_err(Rejection::NoCommand),
+    Ok(match Command::decode(entry) {
+        Ok(found @ Command::Found(_)) => Ok(found),
+        _ if needed > agreed => Err(Rejection::AboveCluster { needed, agreed }),
+        decoded => decoded.map_err(Rejection::NoCommand),
     })
 }
 

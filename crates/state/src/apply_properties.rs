@@ -46,7 +46,47 @@ fn any_command() -> impl Strategy<Value = Command> {
     let raise = (0..4u16).prop_map(|level| Command::RaiseLevel(Level(level)));
     let shrink =
         (0..4u64, 0..700u64).prop_map(|(count, size)| Command::SetCapacity(capacity(count, size)));
-    prop_oneof![6 => any_batch(), 1 => expire, 1 => raise, 1 => shrink]
+    prop_oneof![6 => any_batch(), 1 => expire, 1 => raise, 1 => shrink, 3 => any_of_members()]
+}
+
+/// Few nodes, invites and names, so that they meet.
+fn any_of_members() -> impl Strategy<Value = Command> {
+    let node = || (0..3u8).prop_map(|byte| PublicKey::from_bytes([byte; 32]));
+    let id = || (0..2u8).prop_map(|byte| InviteId([byte; 16]));
+    let time = || (0..4u64).prop_map(UnixMillis);
+    let found = (0..3u8, 0..5u16).prop_map(|(id, level)| found(id, level));
+    let invite = (id(), node(), time(), time(), any::<bool>());
+    let invite = invite.prop_map(|(id, key, expires, now, stays_learner)| {
+        let invite = Invite {
+            key,
+            expires,
+            stays_learner,
+            used_by: None,
+        };
+        Command::Invite { id, invite, now }
+    });
+    let join = (id(), node(), "[ab]{0,1}", "[a-z:]{0,8}", time());
+    let join = join.prop_map(|(invite, node, name, address, now)| {
+        Command::Join(Join {
+            invite,
+            node,
+            name,
+            address,
+            now,
+        })
+    });
+    let register = (node(), "[ab]{0,1}", "[a-z:]{0,8}", any::<[bool; 2]>());
+    let register = register.prop_map(|(node, name, address, [stays_learner, has_data])| {
+        let registration = Registration {
+            name,
+            address,
+            stays_learner,
+            has_data,
+        };
+        Command::Register { node, registration }
+    });
+    let deregister = node().prop_map(Command::Deregister);
+    prop_oneof![found, invite, join, register, deregister]
 }
 
 /// Entries of every kind: commands, commands with a byte changed and the end cut off, and what
@@ -60,7 +100,7 @@ fn any_entry() -> impl Strategy<Value = Bytes> {
         entry.truncate(end.index(entry.len() + 1));
         entry
     });
-    let bytes = (1..4u8, 0..4u8, 0..6u8, vec(any::<u8>(), 0..400));
+    let bytes = (1..4u8, 0..5u8, 0..11u8, vec(any::<u8>(), 0..400));
     let bytes = bytes
         .prop_map(|(version, level, kind, rest)| [&[version, 0, level, kind], &rest[..]].concat());
     prop_oneof![
@@ -87,7 +127,7 @@ proptest! {
     /// The law of totality, and of what is not applied nothing stays.
     #[test]
     fn any_entry_is_applied_or_rejected_whole(
-        supported in (1..3u16).prop_map(Level),
+        supported in (1..4u16).prop_map(Level),
         entries in vec(any_entry(), 0..8),
     ) {
         let mut replica = Replica::default();
@@ -105,12 +145,17 @@ proptest! {
                     prop_assert_eq!(&replica, &before);
                 }
                 Ok(_) => {
-                    prop_assert!(needed.unwrap() <= before.cluster.level);
+                    let founds = matches!(decoded, Ok(Command::Found(_)));
+                    prop_assert!(founds || needed.unwrap() <= before.cluster.level);
                     prop_assert!(replica.cluster.level <= supported);
                 }
                 Err(error) => {
                     let ApplyError::Level(error) = error;
-                    let raises = decoded == Ok(Command::RaiseLevel(error.needed));
+                    let raises = match decoded {
+                        Ok(Command::RaiseLevel(level)) => level == error.needed,
+                        Ok(Command::Found(found)) => found.level == error.needed,
+                        _ => false,
+                    };
                     prop_assert!(needed == Ok(error.needed) || raises);
                     prop_assert!(error.needed > supported);
                     prop_assert_eq!(&replica, &before);
@@ -135,15 +180,16 @@ proptest! {
     /// Old and new programs side by side: as long as the old one runs, they agree.
     #[test]
     fn programs_of_different_levels_agree_until_one_stops(
+        older in 1..3u16,
         entries in vec(any_entry(), 0..10),
     ) {
         let [mut old, mut new] = [Replica::default(), Replica::default()];
         for entry in entries {
-            let of_old = old.try_apply(Level(1), entry.clone());
+            let of_old = old.try_apply(Level(older), entry.clone());
             if of_old.is_err() {
                 break;
             }
-            prop_assert_eq!(of_old, new.try_apply(Level(2), entry));
+            prop_assert_eq!(of_old, new.try_apply(Level(older + 1), entry));
             prop_assert_eq!(&old, &new);
         }
     }

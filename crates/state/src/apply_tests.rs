@@ -4,8 +4,9 @@ use quorate_packet::{PAYLOAD_SIZE_MIN, PublicKey, SignedPacket};
 
 use super::*;
 use crate::{
-    Capacity, EVICTION_AGE_MIN, EVICTION_COUNT_MAX, LEVEL_MAX, PutBatch, PutOutcome, StoredPacket,
-    TIMESTAMP_AHEAD_MAX, Usage, millis,
+    Capacity, ClusterId, ClusterNames, EVICTION_AGE_MIN, EVICTION_COUNT_MAX, Invite, InviteId,
+    Join, JoinRefusal, LEVEL_MAX, PutBatch, PutOutcome, StoredPacket, TIMESTAMP_AHEAD_MAX, Usage,
+    millis,
 };
 
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -132,6 +133,9 @@ fn every_command_survives_its_encoding() {
             count_max: 4,
             size_max: u64::MAX,
         }),
+        found(1, 3),
+        register(1, "name"),
+        Command::Deregister(PublicKey::from_bytes([3; 32])),
     ];
     for command in commands {
         let entry = command.encode();
@@ -223,7 +227,7 @@ fn what_is_beyond_a_program_stops_it_before_anything_is_applied() {
     let error = replica.try_apply(LEVEL_MAX, unknown).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "feature level 9 is needed, and this program knows 2: run a newer version of Quorate"
+        "feature level 9 is needed, and this program knows 3: run a newer version of Quorate"
     );
 }
 
@@ -241,22 +245,114 @@ fn a_command_above_the_level_of_the_cluster_is_rejected_by_all() {
     assert_eq!(replica.apply(&Command::SetCapacity(capacity)), early);
     assert_eq!(replica, Replica::default());
 
-    let raised = ClusterState {
-        level: Level(2),
-        capacity: None,
-    };
     for level in [2, 1, 0, 2] {
         let outcome = replica.apply(&Command::RaiseLevel(Level(level)));
-        assert_eq!(outcome, Outcome::Agreed(raised), "no level is taken back");
+        assert_eq!(outcome, Outcome::Agreed);
+        assert_eq!(replica.cluster.level, Level(2), "no level is taken back");
     }
-    let bounded = ClusterState {
-        capacity: Some(capacity),
-        ..raised
+    let outcome = replica.apply(&Command::SetCapacity(capacity));
+    assert_eq!(outcome, Outcome::Agreed);
+    assert_eq!(replica.cluster.capacity, Some(capacity));
+}
+
+fn found(id: u8, level: u16) -> Command {
+    let names = ClusterNames {
+        id: Some(ClusterId([id; 32])),
+        founding: Some(ClusterId([9; 32])),
     };
-    assert_eq!(
-        replica.apply(&Command::SetCapacity(capacity)),
-        Outcome::Agreed(bounded)
-    );
+    let capacity = Capacity {
+        count_max: u64::from(id),
+        size_max: 1,
+    };
+    Command::Found(Found {
+        names,
+        level: Level(level),
+        capacity,
+    })
+}
+
+#[test]
+fn the_first_command_may_found_the_cluster_and_no_other_names_it_anew() {
+    let mut replica = Replica::default();
+    assert_eq!(replica.apply(&found(1, 3)), Outcome::Agreed);
+    let ClusterState {
+        level,
+        capacity,
+        names,
+        ..
+    } = replica.cluster.clone();
+    assert_eq!(level, Level(3));
+    assert_eq!(capacity.unwrap().count_max, 1);
+    assert_eq!(names.id, Some(ClusterId([1; 32])));
+    let founded = replica.clone();
+    assert_eq!(replica.apply(&found(2, 1)), Outcome::Agreed);
+    assert_eq!(replica, founded);
+
+    // A cluster that has got a capacity before its id keeps it.
+    let mut older = Replica::default();
+    older.apply(&Command::RaiseLevel(Level(2)));
+    let capacity = Capacity {
+        count_max: 7,
+        size_max: 7,
+    };
+    older.apply(&Command::SetCapacity(capacity));
+    older.apply(&found(1, 3));
+    assert_eq!(older.cluster.capacity, Some(capacity));
+    assert_eq!(older.cluster.names, names);
+}
+
+fn register(node: u8, name: &str) -> Command {
+    Command::Register {
+        node: PublicKey::from_bytes([node; 32]),
+        registration: Registration {
+            name: name.to_owned(),
+            ..Registration::default()
+        },
+    }
+}
+
+#[test]
+fn a_node_is_registered_by_its_invite_and_forgotten_by_order() {
+    let mut replica = Replica::raised();
+    let [token, node] = [8, 1].map(|byte| PublicKey::from_bytes([byte; 32]));
+    let id = InviteId([5; 16]);
+    let join = Command::Join(Join {
+        invite: id,
+        node,
+        name: "a".to_owned(),
+        address: "here:1".to_owned(),
+        now: UnixMillis(1),
+    });
+    let refused = Outcome::Joined(Err(JoinRefusal::Unknown));
+    assert_eq!(replica.apply(&join), refused);
+    let invite = Invite {
+        key: token,
+        expires: UnixMillis(2),
+        stays_learner: true,
+        used_by: None,
+    };
+    let now = UnixMillis(1);
+    let invited = replica.apply(&Command::Invite { id, invite, now });
+    assert_eq!(invited, Outcome::Agreed);
+    assert_eq!(replica.apply(&join), Outcome::Joined(Ok(())));
+    let registration = &replica.cluster.roll.registrations[&node];
+    assert!(registration.stays_learner && registration.address == "here:1");
+    assert_eq!(replica.apply(&Command::Deregister(node)), Outcome::Agreed);
+    assert!(replica.cluster.roll.registrations.is_empty());
+    let used = Outcome::Joined(Err(JoinRefusal::Used));
+    assert_eq!(replica.apply(&join), used);
+}
+
+#[test]
+fn a_registration_beyond_its_bounds_changes_nothing() {
+    let mut replica = Replica::raised();
+    replica.apply(&register(1, "a"));
+    let before = replica.clone();
+    let long = register(2, &"n".repeat(crate::NAME_SIZE_MAX + 1));
+    let rejected = Outcome::Rejected(Rejection::Registration);
+    assert_eq!(replica.apply(&long), rejected);
+    assert_eq!(replica, before);
+    assert_eq!(replica.apply(&register(1, "b")), Outcome::Agreed);
 }
 
 #[test]

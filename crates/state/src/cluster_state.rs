@@ -1,73 +1,172 @@
 //! What the cluster has agreed on beside its packets.
 
-use crate::{Capacity, Level};
+use std::sync::Arc;
+
+use bytes::{Buf, BufMut};
+use quorate_packet::{PUBLIC_KEY_SIZE, PublicKey};
+
+use crate::{
+    Capacity, ClusterId, ClusterNames, Invite, InviteId, Level, Registration, Roll, UnixMillis,
+};
 
 /// What the cluster has agreed on beside its packets: equal on all nodes that have applied the same
-/// entries.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// entries. Cheap to clone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClusterState {
     /// The feature level in use. A command above it is rejected by all nodes.
     pub level: Level,
     /// The capacity, if one is set: without, everything is taken.
     pub capacity: Option<Capacity>,
+    /// Who the cluster is, once that is agreed on.
+    pub names: ClusterNames,
+    /// Nodes and invites.
+    pub roll: Arc<Roll>,
 }
 
 impl ClusterState {
-    /// The size of the encoding, in bytes.
-    pub const ENCODED_SIZE: usize = 2 + 1 + 8 + 8;
-
-    /// Level, whether there is a capacity, its count and size, big-endian.
-    pub fn encode(&self) -> [u8; Self::ENCODED_SIZE] {
+    /// Level (u16), whether there is a capacity (u8), its count and size (u64 each); then the size
+    /// (u32) of what was added since: the names, each 32 bytes behind a u8 that says whether it is
+    /// there; the number (u16) of registrations and they, the number of invites and they. Integers
+    /// are big-endian; a text is its size (u16) and its bytes.
+    pub fn encode(&self) -> Vec<u8> {
         let capacity = self.capacity.unwrap_or(Capacity {
             count_max: 0,
             size_max: 0,
         });
-        let mut bytes = [0; Self::ENCODED_SIZE];
-        bytes[..2].copy_from_slice(&self.level.0.to_be_bytes());
-        bytes[2] = u8::from(self.capacity.is_some());
-        bytes[3..11].copy_from_slice(&capacity.count_max.to_be_bytes());
-        bytes[11..].copy_from_slice(&capacity.size_max.to_be_bytes());
-        bytes
+        let mut added = Vec::new();
+        encode_id(&mut added, self.names.id);
+        encode_id(&mut added, self.names.founding);
+        encode_roll(&mut added, &self.roll);
+        let mut out = Vec::with_capacity(32 + added.len());
+        out.put_u16(self.level.0);
+        out.put_u8(self.capacity.is_some().into());
+        out.put_u64(capacity.count_max);
+        out.put_u64(capacity.size_max);
+        out.put_u32(u32::try_from(added.len()).expect("what is counted above has bounds"));
+        out.put_slice(&added);
+        out
     }
 
     /// Reads what [`encode`](Self::encode) wrote, and returns what follows it.
-    pub fn decode(bytes: &[u8]) -> Option<(Self, &[u8])> {
-        let (level, bytes) = bytes.split_first_chunk()?;
-        let ([has_capacity], bytes) = bytes.split_first_chunk()?;
-        let (count_max, bytes) = bytes.split_first_chunk()?;
-        let (size_max, bytes) = bytes.split_first_chunk()?;
+    pub fn decode(mut bytes: &[u8]) -> Option<(Self, &[u8])> {
+        let level = Level(bytes.try_get_u16().ok()?);
+        let has_capacity = bytes.try_get_u8().ok()? != 0;
         let capacity = Capacity {
-            count_max: u64::from_be_bytes(*count_max),
-            size_max: u64::from_be_bytes(*size_max),
+            count_max: bytes.try_get_u64().ok()?,
+            size_max: bytes.try_get_u64().ok()?,
         };
+        let added_size = bytes.try_get_u32().ok()?;
+        let (mut added, rest) = bytes.split_at_checked(usize::try_from(added_size).ok()?)?;
+        let names = ClusterNames {
+            id: decode_id(&mut added)?,
+            founding: decode_id(&mut added)?,
+        };
+        let roll = Arc::new(decode_roll(&mut added)?);
         let state = Self {
-            level: Level(u16::from_be_bytes(*level)),
-            capacity: (*has_capacity != 0).then_some(capacity),
+            level,
+            capacity: has_capacity.then_some(capacity),
+            names,
+            roll,
         };
-        Some((state, bytes))
+        Some((state, rest))
     }
+}
+
+fn encode_id(out: &mut Vec<u8>, id: Option<ClusterId>) {
+    out.put_u8(id.is_some().into());
+    out.put_slice(&id.map_or([0; 32], |id| id.0));
+}
+
+fn decode_id(bytes: &mut &[u8]) -> Option<Option<ClusterId>> {
+    let is_there = bytes.try_get_u8().ok()? != 0;
+    let id = decode_array(bytes)?;
+    Some(is_there.then_some(ClusterId(id)))
+}
+
+fn encode_roll(out: &mut Vec<u8>, roll: &Roll) {
+    let count = |count: usize| u16::try_from(count).expect("the roll has bounds");
+    out.put_u16(count(roll.registrations.len()));
+    for (node, registration) in &roll.registrations {
+        out.put_slice(node.as_bytes());
+        encode_registration(out, registration);
+    }
+    out.put_u16(count(roll.invites.len()));
+    for (id, invite) in &roll.invites {
+        out.put_slice(&id.0);
+        out.put_slice(invite.key.as_bytes());
+        out.put_u64(invite.expires.0);
+        out.put_u8(invite.stays_learner.into());
+        out.put_u8(invite.used_by.is_some().into());
+        out.put_slice(
+            &invite
+                .used_by
+                .map_or([0; PUBLIC_KEY_SIZE], |node| *node.as_bytes()),
+        );
+    }
+}
+
+fn decode_roll(bytes: &mut &[u8]) -> Option<Roll> {
+    let mut roll = Roll::default();
+    for _ in 0..bytes.try_get_u16().ok()? {
+        let node = PublicKey::from_bytes(decode_array(bytes)?);
+        let registration = decode_registration(bytes)?;
+        roll.registrations.insert(node, registration);
+    }
+    for _ in 0..bytes.try_get_u16().ok()? {
+        let id = InviteId(decode_array(bytes)?);
+        let key = PublicKey::from_bytes(decode_array(bytes)?);
+        let expires = UnixMillis(bytes.try_get_u64().ok()?);
+        let stays_learner = bytes.try_get_u8().ok()? != 0;
+        let is_used = bytes.try_get_u8().ok()? != 0;
+        let user = PublicKey::from_bytes(decode_array(bytes)?);
+        let invite = Invite {
+            key,
+            expires,
+            stays_learner,
+            used_by: is_used.then_some(user),
+        };
+        roll.invites.insert(id, invite);
+    }
+    Some(roll)
+}
+
+pub(crate) fn encode_registration(out: &mut impl BufMut, registration: &Registration) {
+    encode_text(out, &registration.name);
+    encode_text(out, &registration.address);
+    out.put_u8(registration.stays_learner.into());
+    out.put_u8(registration.has_data.into());
+}
+
+pub(crate) fn decode_registration(bytes: &mut impl Buf) -> Option<Registration> {
+    Some(Registration {
+        name: decode_text(bytes)?,
+        address: decode_text(bytes)?,
+        stays_learner: bytes.try_get_u8().ok()? != 0,
+        has_data: bytes.try_get_u8().ok()? != 0,
+    })
+}
+
+pub(crate) fn encode_text(out: &mut impl BufMut, text: &str) {
+    out.put_u16(u16::try_from(text.len()).expect("names and addresses have bounds"));
+    out.put_slice(text.as_bytes());
+}
+
+pub(crate) fn decode_text(bytes: &mut impl Buf) -> Option<String> {
+    let size = usize::from(bytes.try_get_u16().ok()?);
+    if size > bytes.remaining() {
+        return None;
+    }
+    let mut text = vec![0; size];
+    bytes.copy_to_slice(&mut text);
+    String::from_utf8(text).ok()
+}
+
+pub(crate) fn decode_array<const SIZE: usize>(bytes: &mut impl Buf) -> Option<[u8; SIZE]> {
+    let mut array = [0; SIZE];
+    bytes.try_copy_to_slice(&mut array).ok()?;
+    Some(array)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_state_is_read_as_it_was_written() {
-        let capacity = Capacity {
-            count_max: 1,
-            size_max: u64::MAX,
-        };
-        for (level, capacity) in [(1, None), (u16::MAX, Some(capacity))] {
-            let state = ClusterState {
-                level: Level(level),
-                capacity,
-            };
-            let bytes = [&state.encode()[..], b"more"].concat();
-            assert_eq!(ClusterState::decode(&bytes), Some((state, &b"more"[..])));
-            for len in 0..ClusterState::ENCODED_SIZE {
-                assert_eq!(ClusterState::decode(&bytes[..len]), None);
-            }
-        }
-    }
-}
+#[path = "cluster_state_tests.rs"]
+mod tests;

@@ -8,8 +8,15 @@
 //!          kind 3  RaiseLevel   level u16
 //! level 2, kind 1  PutBatch     now u64, timestamp_max u64, packets
 //!          kind 4  SetCapacity  count_max u64, size_max u64
+//! level 3, kind 5  Found        level u16, count_max u64, size_max u64, id 32 bytes,
+//!                               has_founding u8, founding 32 bytes
+//!          kind 6  Invite       now u64, id 16 bytes, key 32 bytes, expires u64, stays_learner u8
+//!          kind 7  Join         now u64, invite 16 bytes, node 32 bytes, name, address
+//!          kind 8  Register     node 32 bytes, name, address, stays_learner u8, has_data u8
+//!          kind 9  Deregister   node 32 bytes
 //!
-//! packets      to the end: key 32 bytes, size u16, payload
+//! packets        to the end: key 32 bytes, size u16, payload
+//! name, address  size u16, UTF-8
 //! ```
 //! All integers are big-endian. The header stays as it is: from it a node reads the level of any
 //! command, be its kind unknown. Whatever is added, a kind or another form of one, gets a new level,
@@ -20,7 +27,13 @@ use std::time::Duration;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use quorate_packet::{PUBLIC_KEY_SIZE, PublicKey, SignedPacket};
 
-use crate::{Capacity, EncodedPackets, Level, UnixMillis};
+use crate::{
+    Capacity, ClusterId, ClusterNames, EncodedPackets, Invite, InviteId, Join, Level, Registration,
+    UnixMillis,
+    cluster_state::{
+        decode_array, decode_registration, decode_text, encode_registration, encode_text,
+    },
+};
 
 /// The most packets in one batch: enough to spread the cost of an entry thin, few enough that one
 /// batch is applied in well under a heartbeat.
@@ -49,6 +62,11 @@ const KIND_PUT_BATCH: u8 = 1;
 const KIND_EXPIRE: u8 = 2;
 const KIND_RAISE_LEVEL: u8 = 3;
 const KIND_SET_CAPACITY: u8 = 4;
+const KIND_FOUND: u8 = 5;
+const KIND_INVITE: u8 = 6;
+const KIND_JOIN: u8 = 7;
+const KIND_REGISTER: u8 = 8;
+const KIND_DEREGISTER: u8 = 9;
 
 /// What is proposed to the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +86,40 @@ pub enum Command {
     /// Store no more than this. What is beyond a capacity that was shrunk goes as packets of unknown
     /// keys come, and not before.
     SetCapacity(Capacity),
+    /// Found the cluster. It brings its level, so it can be the first command of all; of a cluster that
+    /// has an id it changes no more than that.
+    Found(Found),
+    /// Let whoever proves to have the secret of an invite join.
+    Invite {
+        /// What names it.
+        id: InviteId,
+        /// Who may use it, until when.
+        invite: Invite,
+        /// The cluster's time when the leader proposed it.
+        now: UnixMillis,
+    },
+    /// Register a node that has an invite, and close that.
+    Join(Join),
+    /// Know this of a node from now on, whatever was known of it before.
+    Register {
+        /// Its key.
+        node: PublicKey,
+        /// What is known of it.
+        registration: Registration,
+    },
+    /// Know nothing of a node any more.
+    Deregister(PublicKey),
+}
+
+/// What a cluster begins with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Found {
+    /// Who it is; its id is there.
+    pub names: ClusterNames,
+    /// A feature level that all members support.
+    pub level: Level,
+    /// How much it stores.
+    pub capacity: Capacity,
 }
 
 /// Packets that arrived together, in the order of their arrival.
@@ -127,6 +179,11 @@ impl Command {
             Self::PutBatch(batch) if batch.timestamp_max.is_some() => Level::CAPACITY,
             Self::PutBatch(_) | Self::Expire { .. } | Self::RaiseLevel(_) => Level::FIRST,
             Self::SetCapacity(_) => Level::CAPACITY,
+            Self::Found(_)
+            | Self::Invite { .. }
+            | Self::Join(_)
+            | Self::Register { .. }
+            | Self::Deregister(_) => Level::MEMBERS,
         }
     }
 
@@ -156,8 +213,36 @@ impl Command {
             }
             Self::SetCapacity(capacity) => {
                 out.put_u8(KIND_SET_CAPACITY);
-                out.put_u64(capacity.count_max);
-                out.put_u64(capacity.size_max);
+                encode_capacity(out, capacity);
+            }
+            Self::Found(found) => {
+                out.put_u8(KIND_FOUND);
+                found.encode_into(out);
+            }
+            Self::Invite { id, invite, now } => {
+                out.put_u8(KIND_INVITE);
+                out.put_u64(now.0);
+                out.put_slice(&id.0);
+                out.put_slice(invite.key.as_bytes());
+                out.put_u64(invite.expires.0);
+                out.put_u8(invite.stays_learner.into());
+            }
+            Self::Join(join) => {
+                out.put_u8(KIND_JOIN);
+                out.put_u64(join.now.0);
+                out.put_slice(&join.invite.0);
+                out.put_slice(join.node.as_bytes());
+                encode_text(out, &join.name);
+                encode_text(out, &join.address);
+            }
+            Self::Register { node, registration } => {
+                out.put_u8(KIND_REGISTER);
+                out.put_slice(node.as_bytes());
+                encode_registration(out, registration);
+            }
+            Self::Deregister(node) => {
+                out.put_u8(KIND_DEREGISTER);
+                out.put_slice(node.as_bytes());
             }
         }
     }
@@ -186,10 +271,30 @@ impl Command {
                 timestamp_max: Some(UnixMillis(bytes.try_get_u64()?)),
                 packets: decode_packets(&mut bytes)?,
             }),
-            (Level::CAPACITY, KIND_SET_CAPACITY) => Self::SetCapacity(Capacity {
-                count_max: bytes.try_get_u64()?,
-                size_max: bytes.try_get_u64()?,
+            (Level::CAPACITY, KIND_SET_CAPACITY) => Self::SetCapacity(decode_capacity(&mut bytes)?),
+            (Level::MEMBERS, KIND_FOUND) => Self::Found(Found::decode(&mut bytes)?),
+            (Level::MEMBERS, KIND_INVITE) => Self::Invite {
+                now: UnixMillis(bytes.try_get_u64()?),
+                id: InviteId(decode_fixed(&mut bytes)?),
+                invite: Invite {
+                    key: decode_key(&mut bytes)?,
+                    expires: UnixMillis(bytes.try_get_u64()?),
+                    stays_learner: bytes.try_get_u8()? != 0,
+                    used_by: None,
+                },
+            },
+            (Level::MEMBERS, KIND_JOIN) => Self::Join(Join {
+                now: UnixMillis(bytes.try_get_u64()?),
+                invite: InviteId(decode_fixed(&mut bytes)?),
+                node: decode_key(&mut bytes)?,
+                name: decode_text(&mut bytes).ok_or(CommandError::Truncated)?,
+                address: decode_text(&mut bytes).ok_or(CommandError::Truncated)?,
             }),
+            (Level::MEMBERS, KIND_REGISTER) => Self::Register {
+                node: decode_key(&mut bytes)?,
+                registration: decode_registration(&mut bytes).ok_or(CommandError::Truncated)?,
+            },
+            (Level::MEMBERS, KIND_DEREGISTER) => Self::Deregister(decode_key(&mut bytes)?),
             (level, kind) => return Err(CommandError::Kind { level, kind }),
         };
         if bytes.has_remaining() {
@@ -197,6 +302,54 @@ impl Command {
         }
         Ok(command)
     }
+}
+
+impl Found {
+    fn encode_into(&self, out: &mut BytesMut) {
+        out.put_u16(self.level.0);
+        encode_capacity(out, &self.capacity);
+        let id = |id: Option<ClusterId>| id.map_or([0; 32], |id| id.0);
+        out.put_slice(&id(self.names.id));
+        out.put_u8(self.names.founding.is_some().into());
+        out.put_slice(&id(self.names.founding));
+    }
+
+    fn decode(bytes: &mut Bytes) -> Result<Self, CommandError> {
+        let level = Level(bytes.try_get_u16()?);
+        let capacity = decode_capacity(bytes)?;
+        let id = ClusterId(decode_fixed(bytes)?);
+        let has_founding = bytes.try_get_u8()? != 0;
+        let founding = ClusterId(decode_fixed(bytes)?);
+        let names = ClusterNames {
+            id: Some(id),
+            founding: has_founding.then_some(founding),
+        };
+        Ok(Self {
+            names,
+            level,
+            capacity,
+        })
+    }
+}
+
+fn encode_capacity(out: &mut BytesMut, capacity: &Capacity) {
+    out.put_u64(capacity.count_max);
+    out.put_u64(capacity.size_max);
+}
+
+fn decode_capacity(bytes: &mut Bytes) -> Result<Capacity, CommandError> {
+    Ok(Capacity {
+        count_max: bytes.try_get_u64()?,
+        size_max: bytes.try_get_u64()?,
+    })
+}
+
+fn decode_key(bytes: &mut Bytes) -> Result<PublicKey, CommandError> {
+    decode_fixed(bytes).map(PublicKey::from_bytes)
+}
+
+fn decode_fixed<const SIZE: usize>(bytes: &mut Bytes) -> Result<[u8; SIZE], CommandError> {
+    decode_array(bytes).ok_or(CommandError::Truncated)
 }
 
 fn decode_level(bytes: &mut impl Buf) -> Result<Level, CommandError> {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub struct Level(pub u16);
 
 /// The highest feature level that this program supports.
-pub const LEVEL_MAX: Level = Level::CAPACITY;
+pub const LEVEL_MAX: Level = Level::MEMBERS;
 
 impl Level {
     /// What every program knows, and where every cluster begins.
@@ -18,6 +18,9 @@ impl Level {
 
     /// A batch carries the limit on the timestamps of its packets, and packets have a capacity.
     pub const CAPACITY: Self = Self(2);
+
+    /// The cluster has an id, and knows more of its members than Raft does.
+    pub const MEMBERS: Self = Self(3);
 
     /// Fails if a program that supports `supported` must not go on with what needs this level.
     pub fn check(self, supported: Self) -> Result<(), UnsupportedLevel> {

@@ -28,11 +28,13 @@
 //! | [`PutBatch`] | the command that stores packets |
 //! | [`StoredPackets`] | where the packets are: memory in a node, a map in tests |
 //! | [`StoredPacket`] | a packet and when the cluster last received it |
-//! | [`ClusterState`] | what the cluster has agreed on beside them: [`Level`] and [`Capacity`] |
+//! | [`ClusterState`] | what the cluster has agreed on beside them: [`Level`], [`Capacity`], [`ClusterNames`], [`Roll`] |
+//! | [`Roll`] | nodes that are registered, and invites for others |
 //! | [`LogPosition`] | where an entry stands: term and index |
 
 mod apply;
 mod capacity;
+mod cluster_names;
 mod cluster_state;
 mod command;
 mod encoded_packets;
@@ -40,19 +42,25 @@ mod level;
 mod outcome;
 mod position;
 mod put_batch;
+mod roll;
 mod stored_packet;
 mod time;
 
 pub use apply::{ApplyError, apply};
 pub use capacity::{Capacity, EVICTION_AGE_MIN, EVICTION_COUNT_MAX, Usage};
+pub use cluster_names::{ClusterId, ClusterNames};
 pub use cluster_state::ClusterState;
 pub use command::{
-    BATCH_COUNT_MAX, BATCH_SIZE_MAX, Command, CommandError, EXPIRE_COUNT_MAX, PutBatch,
+    BATCH_COUNT_MAX, BATCH_SIZE_MAX, Command, CommandError, EXPIRE_COUNT_MAX, Found, PutBatch,
     TIMESTAMP_AHEAD_MAX,
 };
 pub use encoded_packets::EncodedPackets;
 pub use level::{LEVEL_MAX, Level, UnsupportedLevel};
 pub use outcome::{Outcome, PutOutcome, Rejection};
 pub use position::{LogIndex, LogPosition, Term};
+pub use roll::{
+    ADDRESS_SIZE_MAX, INVITE_COUNT_MAX, Invite, InviteId, Join, JoinRefusal, NAME_SIZE_MAX,
+    REGISTRATION_COUNT_MAX, Registration, Roll,
+};
 pub use stored_packet::{StoredPacket, StoredPackets};
 pub use time::{UnixMillis, millis};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ClusterState, CommandError, Level};
+use crate::{CommandError, JoinRefusal, Level};
 
 /// What applying a command gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,8 +16,10 @@ pub enum Outcome {
     },
     /// How many packets `Expire` removed.
     Expired(usize),
-    /// What the cluster has agreed on now: of `RaiseLevel` and `SetCapacity`.
-    Agreed(ClusterState),
+    /// The cluster has agreed on it: of all commands that name nothing of their own here.
+    Agreed,
+    /// Of `Join`.
+    Joined(Result<(), JoinRefusal>),
     /// The entry was no command to apply, and changed nothing.
     Rejected(Rejection),
 }
@@ -53,4 +55,10 @@ pub enum Rejection {
         /// The level in use.
         agreed: Level,
     },
+    /// As many invites are open as the cluster keeps.
+    #[error("as many invites are open as the cluster keeps")]
+    InviteCount,
+    /// A registration is beyond its bounds, or there are too many.
+    #[error("a registration is beyond its bounds")]
+    Registration,
 }

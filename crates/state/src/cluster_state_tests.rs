@@ -1,0 +1,67 @@
+use super::*;
+
+fn key(byte: u8) -> PublicKey {
+    PublicKey::from_bytes([byte; PUBLIC_KEY_SIZE])
+}
+
+fn roll() -> Roll {
+    let registration = |name: &str, stays_learner| Registration {
+        name: name.to_owned(),
+        address: format!("{name}.example.org:7700"),
+        stays_learner,
+        has_data: !stays_learner,
+    };
+    let invite = |used_by| Invite {
+        key: key(9),
+        expires: UnixMillis(u64::MAX),
+        stays_learner: true,
+        used_by,
+    };
+    Roll {
+        registrations: [
+            (key(1), registration("a", true)),
+            (key(2), registration("", false)),
+        ]
+        .into(),
+        invites: [
+            (InviteId([1; 16]), invite(None)),
+            (InviteId([2; 16]), invite(Some(key(1)))),
+        ]
+        .into(),
+    }
+}
+
+#[test]
+fn a_state_is_read_as_it_was_written() {
+    let capacity = Capacity {
+        count_max: 1,
+        size_max: u64::MAX,
+    };
+    let names = ClusterNames {
+        id: Some(ClusterId([7; 32])),
+        founding: None,
+    };
+    let full = ClusterState {
+        level: Level(u16::MAX),
+        capacity: Some(capacity),
+        names,
+        roll: roll().into(),
+    };
+    for state in [ClusterState::default(), full] {
+        let encoded = state.encode();
+        let bytes = [&encoded[..], b"more"].concat();
+        assert_eq!(ClusterState::decode(&bytes), Some((state, &b"more"[..])));
+        for size in 0..encoded.len() {
+            assert_eq!(ClusterState::decode(&bytes[..size]), None);
+        }
+    }
+}
+
+#[test]
+fn what_a_newer_program_adds_is_skipped() {
+    let mut bytes = ClusterState::default().encode();
+    bytes[22] += 3;
+    bytes.extend(b"newmore");
+    let expected = (ClusterState::default(), &b"more"[..]);
+    assert_eq!(ClusterState::decode(&bytes), Some(expected));
+}

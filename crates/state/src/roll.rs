@@ -1,0 +1,175 @@
+//! Who may be part of the cluster, beside the members that Raft knows: nodes that are registered, and
+//! invites for nodes that nobody knows yet.
+
+use std::{collections::BTreeMap, fmt};
+
+use quorate_packet::PublicKey;
+use serde::{Deserialize, Serialize};
+
+use crate::UnixMillis;
+
+/// The most bytes of a node's name.
+pub const NAME_SIZE_MAX: usize = 63;
+
+/// The most bytes of a `host:port`: a name of 253, a dot at its end, and a port.
+pub const ADDRESS_SIZE_MAX: usize = 260;
+
+/// The most nodes that are registered: far more than a leader feeds.
+pub const REGISTRATION_COUNT_MAX: usize = 1000;
+
+/// The most invites that are kept. One that is used or has expired gives way to another.
+pub const INVITE_COUNT_MAX: usize = 64;
+
+/// What names an invite: 16 random bytes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct InviteId(pub [u8; 16]);
+
+impl fmt::Display for InviteId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for InviteId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// What lets one node join: whoever proves that it has the secret of `key`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Invite {
+    /// The public key of a pair whose secret only the token holds.
+    pub key: PublicKey,
+    /// From then on it lets nobody in.
+    pub expires: UnixMillis,
+    /// Whether the node stays a learner.
+    pub stays_learner: bool,
+    /// The node that has used it.
+    pub used_by: Option<PublicKey>,
+}
+
+/// What the cluster knows of a node, beside its part in Raft's membership.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Registration {
+    /// What its operator calls it, or nothing.
+    pub name: String,
+    /// Where it said that it is when it joined. Once it is a member, the address in the membership
+    /// counts.
+    pub address: String,
+    /// Whether it stays a learner when it has caught up.
+    pub stays_learner: bool,
+    /// Whether it has been seen with entries in its log. If its log is empty after that, it has lost
+    /// its data, and what it voted for.
+    pub has_data: bool,
+}
+
+impl Registration {
+    /// Whether name and address fit into their bounds.
+    pub fn fits(&self) -> bool {
+        self.name.len() <= NAME_SIZE_MAX && self.address.len() <= ADDRESS_SIZE_MAX
+    }
+}
+
+/// Nodes and invites.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Roll {
+    /// Nodes that are members, or shall be.
+    pub registrations: BTreeMap<PublicKey, Registration>,
+    /// Of those that nobody knows yet.
+    pub invites: BTreeMap<InviteId, Invite>,
+}
+
+/// A node that asks to join.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Join {
+    /// The invite whose secret it has, as the member that it asked has verified.
+    pub invite: InviteId,
+    /// Its key.
+    pub node: PublicKey,
+    /// What its operator calls it.
+    pub name: String,
+    /// Where it says that it is.
+    pub address: String,
+    /// The cluster's time when the leader proposed it.
+    pub now: UnixMillis,
+}
+
+/// Why a node is not registered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum JoinRefusal {
+    /// Nothing is known of the invite.
+    #[error("the token is unknown: it was never made here, or was dropped long after its time")]
+    Unknown,
+    /// It came too late.
+    #[error("the token has expired: have another one made, by `quorate member add`")]
+    Expired,
+    /// Another node has used it, or this one did and was removed since.
+    #[error("the token has been used: have another one made, by `quorate member add`")]
+    Used,
+    /// Another node is called so.
+    #[error(
+        "another node has its name: give it another one, cluster.node_name in its configuration"
+    )]
+    NameTaken,
+    /// Name or address are too long, or there are too many nodes.
+    #[error("its name or address is too long, or the cluster has as many nodes as it allows")]
+    Bounds,
+}
+
+impl Roll {
+    /// Takes an invite, in the place of one that is used or has expired before `now` if there are too
+    /// many. False if all of those are open.
+    pub(crate) fn invite(&mut self, id: InviteId, invite: Invite, now: UnixMillis) -> bool {
+        if self.invites.len() >= INVITE_COUNT_MAX {
+            let is_closed = |invite: &Invite| invite.used_by.is_some() || invite.expires <= now;
+            let closed = self.invites.iter().filter(|(_, invite)| is_closed(invite));
+            let oldest = closed.min_by_key(|(_, invite)| invite.expires);
+            let Some(oldest) = oldest.map(|(id, _)| *id) else {
+                return false;
+            };
+            self.invites.remove(&oldest);
+        }
+        self.invites.insert(id, invite);
+        true
+    }
+
+    /// Registers the node that joins. One that has done so with the same invite is registered as
+    /// before, whatever it says now.
+    pub(crate) fn join(&mut self, join: Join) -> Result<(), JoinRefusal> {
+        let invite = self.invites.get_mut(&join.invite);
+        let invite = invite.ok_or(JoinRefusal::Unknown)?;
+        if invite.used_by == Some(join.node) && self.registrations.contains_key(&join.node) {
+            return Ok(());
+        }
+        if invite.used_by.is_some() {
+            return Err(JoinRefusal::Used);
+        }
+        if invite.expires <= join.now {
+            return Err(JoinRefusal::Expired);
+        }
+        let mut others = self
+            .registrations
+            .iter()
+            .filter(|(node, _)| **node != join.node);
+        if !join.name.is_empty() && others.any(|(_, other)| other.name == join.name) {
+            return Err(JoinRefusal::NameTaken);
+        }
+        let registration = Registration {
+            name: join.name,
+            address: join.address,
+            stays_learner: invite.stays_learner,
+            has_data: false,
+        };
+        if !registration.fits() || self.registrations.len() >= REGISTRATION_COUNT_MAX {
+            return Err(JoinRefusal::Bounds);
+        }
+        invite.used_by = Some(join.node);
+        self.registrations.insert(join.node, registration);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "roll_tests.rs"]
+mod tests;
