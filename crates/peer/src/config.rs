@@ -1,34 +1,28 @@
 //! The timeouts and bounds of both ends of links.
 
 use std::{
-    collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
     time::Duration,
 };
 
-use quorate_rpc::NodeId;
 use quorate_setting::settings;
 
 /// How long TLS and the greeting may take, at either end: two round trips and four signatures; a peer
 /// that was paused goes on after it.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Where peers are, and how long to wait for them.
+/// How long to wait for peers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TransportConfig {
-    /// Where peers are, as `host:port`. For these, the address in the membership does not count.
-    pub addresses: BTreeMap<NodeId, String>,
     /// How long a name lookup and the TCP connection may take together.
     pub connect_timeout: Duration,
     /// How long TLS and the greeting may take.
     pub handshake_timeout: Duration,
 }
 
-impl TransportConfig {
-    /// The defaults, with these addresses.
-    pub fn new(addresses: BTreeMap<NodeId, String>) -> Self {
+impl Default for TransportConfig {
+    fn default() -> Self {
         Self {
-            addresses,
             // TCP repeats a lost SYN after 1 s: a new dial does it no later, and asks the resolver.
             connect_timeout: Duration::from_secs(1),
             handshake_timeout: HANDSHAKE_TIMEOUT,

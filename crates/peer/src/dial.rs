@@ -4,8 +4,8 @@ use std::{io, net::SocketAddr, sync::Arc};
 
 use futures_util::{SinkExt, StreamExt};
 use quorate_packet::PublicKey;
-use quorate_rpc::{Lane, LogState, NodeId, message::WIRE_VERSIONS};
-use quorate_tls::KeyRejection;
+use quorate_rpc::{Introduction, Lane, LogState, NodeId, message::WIRE_VERSIONS};
+use quorate_tls::{Identity, KeyRejection};
 use tokio::{
     net::TcpStream,
     time::{Instant, timeout, timeout_at},
@@ -13,7 +13,7 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 use crate::{
-    Credentials, Metrics, TransportConfig,
+    Metrics, TransportConfig,
     addresses::Addresses,
     frame::FrameError,
     greeting::{FrameReader, FrameWriter, Greeting, Hello, greeting_frames},
@@ -27,16 +27,16 @@ pub(crate) type Greeted = (FrameReader<Greeting>, FrameWriter<Hello>, LogState);
 /// Opens connections to peers.
 #[derive(Debug)]
 pub(crate) struct Dialer {
-    credentials: Credentials,
+    identity: Identity,
     config: TransportConfig,
     pub(crate) metrics: Metrics,
     addresses: Addresses,
 }
 
 impl Dialer {
-    pub(crate) fn new(credentials: Credentials, config: TransportConfig, metrics: Metrics) -> Self {
+    pub(crate) fn new(identity: Identity, config: TransportConfig, metrics: Metrics) -> Self {
         Self {
-            credentials,
+            identity,
             config,
             metrics,
             addresses: Addresses::of_system(),
@@ -49,14 +49,6 @@ impl Dialer {
         Self { addresses, ..self }
     }
 
-    /// Where `peer` is: where the configuration says, or else at the address of the membership.
-    pub(crate) fn address(&self, peer: NodeId, of_membership: String) -> String {
-        match self.config.addresses.get(&peer) {
-            Some(configured) => configured.clone(),
-            None => of_membership,
-        }
-    }
-
     /// Opens a connection to `peer` at `address` and is welcomed there. After a failure the name is
     /// looked up again, for the next dial: another host may have it now.
     pub(crate) async fn dial(
@@ -64,8 +56,10 @@ impl Dialer {
         peer: NodeId,
         address: &str,
         lane: Lane,
+        introduction: Introduction,
     ) -> Result<Greeted, DialError> {
-        let greeted = self.connect_and_greet(peer, address, lane).await;
+        let hello = Hello::new(introduction, lane);
+        let greeted = self.connect_and_greet(peer, address, hello).await;
         if greeted.is_err() {
             self.addresses.look_up(address);
         }
@@ -76,10 +70,10 @@ impl Dialer {
         &self,
         peer: NodeId,
         address: &str,
-        lane: Lane,
+        hello: Hello,
     ) -> Result<Greeted, DialError> {
         let stream = self.connect(address).await?;
-        let handshake = self.handshake(stream, peer, lane);
+        let handshake = self.handshake(stream, peer, hello);
         timeout(self.config.handshake_timeout, handshake)
             .await
             .map_err(|_| DialError::TimedOut)?
@@ -120,17 +114,15 @@ impl Dialer {
         &self,
         stream: TcpStream,
         peer: NodeId,
-        lane: Lane,
+        hello: Hello,
     ) -> Result<Greeted, DialError> {
-        let config = quorate_tls::client_config(&self.credentials.identity, peer.0);
+        let config = quorate_tls::client_config(&self.identity, peer.0);
         let stream = TlsConnector::from(config)
             .connect(quorate_tls::server_name(), stream)
             .await
             .map_err(DialError::tls)?;
         let (mut reader, mut writer) = greeting_frames(stream);
-        let sent = writer
-            .send(Hello::new(self.credentials.cluster, lane))
-            .await;
+        let sent = writer.send(hello).await;
         // Even if the hello could not be sent: the peer may have said before why it went.
         match reader.next().await {
             Some(Ok(Greeting::Welcome { version, log })) if WIRE_VERSIONS.contains(&version) => {

@@ -3,7 +3,10 @@
 use std::{fmt, ops::RangeInclusive};
 
 use bytes::BytesMut;
-use quorate_rpc::{DecodeError, Lane, LogState, decode_padded, message::WIRE_VERSIONS};
+use quorate_rpc::{
+    ClusterId, ClusterNames, DecodeError, Introduction, Lane, LogState, decode_padded,
+    message::WIRE_VERSIONS,
+};
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{ReadHalf, WriteHalf},
@@ -12,10 +15,7 @@ use tokio::{
 use tokio_rustls::TlsStream;
 use tokio_util::codec::{FramedRead, FramedWrite};
 
-use crate::{
-    ClusterId,
-    frame::{Content, FrameCodec, parse_front, write},
-};
+use crate::frame::{Content, FrameCodec, parse_front, write};
 
 /// The most that a greeting takes, in bytes. Of ours the longest is a rejection with its reason.
 const GREETING_SIZE_MAX: usize = 512;
@@ -55,16 +55,19 @@ pub(crate) fn greeting_frames<In: Content, Out: Content>(
 pub(crate) struct Hello {
     pub(crate) magic: [u8; 8],
     pub(crate) versions: RangeInclusive<u16>,
-    pub(crate) cluster: ClusterId,
+    pub(crate) cluster: ClusterNames,
+    /// What is in the node's log, if it tells.
+    pub(crate) log: Option<LogState>,
     pub(crate) lane: u8,
 }
 
 impl Hello {
-    pub(crate) fn new(cluster: ClusterId, lane: Lane) -> Self {
+    pub(crate) fn new(introduction: Introduction, lane: Lane) -> Self {
         Self {
             magic: MAGIC,
             versions: WIRE_VERSIONS,
-            cluster,
+            cluster: introduction.names,
+            log: Some(introduction.log),
             lane: lane as u8,
         }
     }
@@ -72,7 +75,7 @@ impl Hello {
     /// Whether a node of `cluster` that speaks `versions` goes on: on which lane, in which version.
     pub(crate) fn check(
         &self,
-        cluster: ClusterId,
+        cluster: &ClusterNames,
         versions: &RangeInclusive<u16>,
     ) -> Result<(Lane, u16), Rejection> {
         if self.magic != MAGIC {
@@ -85,7 +88,7 @@ impl Hello {
                 theirs: Versions(self.versions.clone()),
             });
         }
-        if self.cluster != cluster {
+        if !self.cluster.is_same(cluster) {
             return Err(Rejection::Cluster);
         }
         let lane = Lane::from_repr(self.lane).ok_or(Rejection::Lane(self.lane))?;
@@ -106,21 +109,33 @@ struct HelloFront {
 #[derive(Serialize, Deserialize)]
 struct HelloRest {
     above_lowest: u16,
+    /// One more than the number of the log's state.
+    log: u8,
+    /// Whether `cluster` is an id. If not, it is the hash of the founding list.
+    is_id: u8,
+    /// The hash of the founding list beside an id, or zeros.
+    founding: [u8; 32],
 }
 
 impl Content for Hello {
     fn encode(&self, buffer: &mut BytesMut) -> Result<(), postcard::Error> {
         let (lowest, highest) = (*self.versions.start(), *self.versions.end());
+        let ClusterNames { id, founding } = self.cluster;
         let front = HelloFront {
             magic: self.magic,
             lowest,
-            cluster: self.cluster,
+            cluster: id.or(founding).unwrap_or(ClusterId([0; 32])),
             lane: self.lane,
         };
         write(&front, buffer)?;
         let front_end = buffer.len();
-        let above_lowest = highest - lowest;
-        write(&HelloRest { above_lowest }, buffer)?;
+        let rest = HelloRest {
+            above_lowest: highest - lowest,
+            log: self.log.map_or(0, |log| log as u8 + 1),
+            is_id: id.is_some().into(),
+            founding: id.and(founding).map_or([0; 32], |founding| founding.0),
+        };
+        write(&rest, buffer)?;
         let zeros = buffer[front_end..].iter().rev();
         let zeros = zeros.take_while(|byte| **byte == 0).count();
         buffer.truncate(buffer.len() - zeros);
@@ -129,11 +144,25 @@ impl Content for Hello {
 
     fn parse(frame: &[u8]) -> Result<Self, DecodeError> {
         let (front, rest) = parse_front::<HelloFront>(frame)?;
-        let HelloRest { above_lowest } = decode_padded(rest)?;
+        let rest: HelloRest = decode_padded(rest)?;
+        let cluster = match rest.is_id {
+            0 => ClusterNames {
+                id: None,
+                founding: Some(front.cluster),
+            },
+            _ => ClusterNames {
+                id: Some(front.cluster),
+                founding: (rest.founding != [0; 32]).then_some(ClusterId(rest.founding)),
+            },
+        };
         Ok(Self {
             magic: front.magic,
-            versions: front.lowest..=front.lowest.saturating_add(above_lowest),
-            cluster: front.cluster,
+            versions: front.lowest..=front.lowest.saturating_add(rest.above_lowest),
+            cluster,
+            log: rest.log.checked_sub(1).map(|log| {
+                // Whatever a later version has in its log: it has something.
+                LogState::from_repr(log).unwrap_or(LogState::More)
+            }),
             lane: front.lane,
         })
     }

@@ -37,13 +37,11 @@
 //! | [`PeerTransport`] | opens links to peers |
 //! | [`LinkServer`] | takes the links that peers open to a `Service`, at a `quorate-listener` |
 //! | [`TransportConfig`], [`LinkServerConfig`] | the timeouts and bounds of both |
-//! | [`Credentials`] | what a node shows to its peers: its identity and its cluster |
 //! | [`Metrics`] | what both sides count |
 
 mod accepted;
 mod addresses;
 mod config;
-mod credentials;
 mod dial;
 mod frame;
 mod greeting;
@@ -58,7 +56,6 @@ mod socket;
 mod transport;
 
 pub use config::{LinkServerConfig, TransportConfig};
-pub use credentials::{ClusterId, Credentials};
 pub use frame::FRAME_SIZE_MAX;
 pub use metrics::Metrics;
 pub use server::LinkServer;

@@ -9,7 +9,7 @@ use std::{
 use futures_util::{SinkExt, StreamExt, stream};
 use quorate_metrics::Held;
 use quorate_rpc::{
-    Frame, Lane, Link, LinkError, NodeId, chain,
+    Frame, Introduction, Lane, Link, LinkError, NodeId, chain,
     message::{Request, Response},
 };
 
@@ -27,6 +27,8 @@ pub(crate) struct Remote {
     pub(crate) peer: NodeId,
     pub(crate) address: String,
     pub(crate) lane: Lane,
+    /// What the peer is told of this node.
+    pub(crate) introduction: Introduction,
     /// Of this peer and lane, whatever the address.
     pub(crate) route: Arc<RouteState>,
     /// Of all peers: one that comes and goes does not fill the log.
@@ -51,7 +53,13 @@ impl Remote {
     /// Opens a link.
     pub(crate) async fn open(self, dialer: Arc<Dialer>) -> Result<Link, LinkError> {
         let metrics = &dialer.metrics;
-        match dialer.dial(self.peer, &self.address, self.lane).await {
+        let Self {
+            peer,
+            lane,
+            introduction,
+            ..
+        } = self;
+        match dialer.dial(peer, &self.address, lane, introduction).await {
             Ok(greeted) => {
                 self.on_open();
                 Ok(self.link(greeted, metrics))

@@ -5,13 +5,13 @@ use std::{error::Error, net::SocketAddr, sync::Arc, time::Instant};
 use futures_util::{SinkExt, StreamExt};
 use quorate_listener::{Limits, Listener, Name, Protocol, Server};
 use quorate_rpc::{NodeId, Service, message::WIRE_VERSIONS};
-use quorate_tls::Admit;
+use quorate_tls::{Admit, Identity};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    ClusterId, Credentials, LinkServerConfig, Metrics,
+    LinkServerConfig, Metrics,
     accepted::{AcceptedLink, Origin},
     greeting::{Greeting, Hello, Rejection, greeting_frames},
     handshake_error::HandshakeError,
@@ -36,7 +36,6 @@ const ENDED_COUNT_MAX: usize = 256;
 pub struct LinkServer {
     config: LinkServerConfig,
     tls: TlsAcceptor,
-    cluster: ClusterId,
     handshakes: Handshakes,
     permits: Arc<LinkPermits>,
     service: Arc<dyn Service>,
@@ -45,18 +44,18 @@ pub struct LinkServer {
 }
 
 impl LinkServer {
-    /// A server for the peers whose keys `admit` approves.
+    /// A server of the node with this identity, for the peers that `service` admits.
     pub fn new(
         config: LinkServerConfig,
-        credentials: &Credentials,
-        admit: Admit,
+        identity: &Identity,
         service: Arc<dyn Service>,
         metrics: Metrics,
     ) -> Self {
         let permits = LinkPermits::new(config.link_count_max, config.link_count_per_peer_max);
+        let admitting = service.clone();
+        let admit: Admit = Arc::new(move |key| admitting.admits(NodeId(*key)));
         Self {
-            tls: quorate_tls::server_config(&credentials.identity, admit).into(),
-            cluster: credentials.cluster,
+            tls: quorate_tls::server_config(identity, admit).into(),
             handshakes: Handshakes::new(config.handshake_count_max),
             permits: Arc::new(permits),
             service,
@@ -123,7 +122,8 @@ impl LinkServer {
             Some(Err(error)) => return Err(HandshakeError::Hello(peer, error)),
             None => return Err(HandshakeError::Closed),
         };
-        let checked = hello.check(self.cluster, &WIRE_VERSIONS);
+        let introduction = self.service.introduction();
+        let checked = hello.check(&introduction.names, &WIRE_VERSIONS);
         let admitted = checked.and_then(|(lane, version)| {
             let permit = self.permits.try_acquire(peer);
             Ok((lane, version, permit.ok_or(Rejection::LinkCount)?))
@@ -137,7 +137,7 @@ impl LinkServer {
                 return Err(HandshakeError::Rejected(peer, rejection));
             }
         };
-        let log = self.service.log_state();
+        let log = introduction.log;
         let welcomed = writer.send(Greeting::Welcome { version, log }).await;
         welcomed.map_err(|error| HandshakeError::Hello(peer, error))?;
         let origin = Origin {

@@ -6,10 +6,11 @@ use std::{
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
-use quorate_rpc::{Lane, Link, LinkError, NodeId, Transport};
+use quorate_rpc::{Introduction, Lane, Link, LinkError, NodeId, Transport};
+use quorate_tls::Identity;
 
 use crate::{
-    Credentials, Metrics, TransportConfig,
+    Metrics, TransportConfig,
     dial::Dialer,
     log_budget::LogBudget,
     remote::{Remote, RouteState},
@@ -28,9 +29,9 @@ pub struct PeerTransport {
 }
 
 impl PeerTransport {
-    /// A transport of the node with these credentials.
-    pub fn new(credentials: Credentials, config: TransportConfig, metrics: Metrics) -> Self {
-        Self::of(Dialer::new(credentials, config, metrics))
+    /// A transport of the node with this identity.
+    pub fn new(identity: Identity, config: TransportConfig, metrics: Metrics) -> Self {
+        Self::of(Dialer::new(identity, config, metrics))
     }
 
     pub(crate) fn of(dialer: Dialer) -> Self {
@@ -54,11 +55,13 @@ impl Transport for PeerTransport {
         peer: NodeId,
         address: String,
         lane: Lane,
+        introduction: Introduction,
     ) -> BoxFuture<'static, Result<Link, LinkError>> {
         let remote = Remote {
             peer,
-            address: self.dialer.address(peer, address),
+            address,
             lane,
+            introduction,
             route: self.route(peer, lane),
             log: self.log.clone(),
         };

@@ -8,12 +8,11 @@ use quorate_admin::Build;
 use quorate_dns::{DnsListeners, DnsServer, Responder};
 use quorate_http::{HttpListener, with_cors};
 use quorate_listener::Name;
-use quorate_packet::PublicKey;
-use quorate_peer::{ClusterId, Credentials, LinkServer, PeerTransport, TransportConfig};
-use quorate_raft::{FatalError, Node, NodeMetrics, OpenError, ShutdownError, StartingNode};
+use quorate_peer::{LinkServer, PeerTransport, TransportConfig};
+use quorate_raft::{FatalError, Known, Node, NodeMetrics, OpenError, ShutdownError, StartingNode};
 use quorate_replica::Replica;
 use quorate_rpc::NodeId;
-use quorate_state::{LEVEL_MAX, Level};
+use quorate_state::{ClusterId, ClusterNames, LEVEL_MAX, Level};
 use quorate_tls::Identity;
 
 use crate::{
@@ -109,14 +108,14 @@ impl RunningNode {
         let has_joined = data_dir.check(&cluster)?;
 
         let registry = Registry::new();
-        let credentials = Credentials {
-            identity,
-            cluster: ClusterId(cluster.id()),
+        let names = ClusterNames {
+            id: None,
+            founding: Some(ClusterId(cluster.id())),
         };
         let peer_metrics = quorate_peer::Metrics::register(&registry)?;
         let transport = PeerTransport::new(
-            credentials.clone(),
-            TransportConfig::new(voters.clone()),
+            identity.clone(),
+            TransportConfig::default(),
             peer_metrics.clone(),
         );
 
@@ -143,6 +142,10 @@ impl RunningNode {
         let raft_config = quorate_raft::Config {
             trust_clock: once.trust_clock,
             level_max: once.level_max,
+            known: Known {
+                names,
+                members: voters,
+            },
             ..config.raft(own, has_joined)
         };
         let replication = ReplicationThread::spawn().context("the thread of replication")?;
@@ -150,10 +153,8 @@ impl RunningNode {
         let node = replication.run(opening).await??;
         let data_dir = Arc::new(data_dir);
         tokio::spawn(claim(node.clone(), data_dir.clone(), cluster));
-        let members: Vec<PublicKey> = voters.keys().map(|id| id.0).collect();
-        let admit = Arc::new(move |key: &PublicKey| *key != own && members.contains(key));
         let (config_of_peers, service) = (config.peer.clone(), node.service());
-        let links = LinkServer::new(config_of_peers, &credentials, admit, service, peer_metrics);
+        let links = LinkServer::new(config_of_peers, &identity, service, peer_metrics);
         let peer = async move { links.serve(listeners.peer, &listener_metrics) };
         let peer = replication.run(peer).await?;
         Ok(Self {

@@ -67,7 +67,9 @@ impl Agreement {
     /// What is to be proposed next.
     fn due(&self) -> Option<Command> {
         let meta = self.applied.borrow();
-        let ClusterState { level, capacity } = meta.cluster;
+        let ClusterState {
+            level, capacity, ..
+        } = meta.cluster;
         let common = common_level(&members(&meta), |member| self.exchange.level(member));
         if let Some(common) = common.filter(|common| *common > level) {
             Some(Command::RaiseLevel(common))

@@ -4,7 +4,7 @@ use std::sync::{Arc, atomic::AtomicBool};
 
 use quorate_log::Log;
 use quorate_replica::NotReady;
-use quorate_rpc::{Transport, Unfit};
+use quorate_rpc::{Introduction, LogState, Transport, Unfit};
 use quorate_store::Store;
 use tokio::{sync::watch, task::JoinSet};
 
@@ -125,6 +125,8 @@ impl Parts {
             store: self.store.clone(),
             peers: self.peers,
             franchise,
+            names: self.config.known.names,
+            founders: self.config.voters.keys().copied().collect(),
         });
         Ok(Arc::new(Node {
             config: self.config,
@@ -235,7 +237,12 @@ impl Parts {
 
 /// Opens the links to all other founding voters, which are warm by the time that they are needed.
 fn connect(config: &Config, transport: Arc<dyn Transport>, exchange: Arc<Exchange>) -> Arc<Peers> {
-    let peers = Peers::new(transport, exchange);
+    let names = config.known.names;
+    let introduce = Arc::new(move || Introduction {
+        names,
+        log: LogState::More,
+    });
+    let peers = Peers::new(transport, introduce, exchange);
     let others = config.voters.iter();
     for (peer, address) in others.filter(|(peer, _)| **peer != config.node) {
         peers.connect(*peer, address);

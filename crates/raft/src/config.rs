@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc, time::Duration};
 
 use quorate_disk::{Disk, LinuxDisk};
 use quorate_rpc::NodeId;
-use quorate_state::{Capacity, LEVEL_MAX, Level};
+use quorate_state::{Capacity, ClusterNames, LEVEL_MAX, Level};
 
 use crate::{Settings, WallClock};
 
@@ -13,6 +13,25 @@ pub const LOG_DIR: &str = "log";
 
 /// The file of the store, in the directory of the node.
 const STORE_FILE: &str = "records.redb";
+
+/// What a node knows of its cluster. It outlives the process beside log and store, so that a node that
+/// has not got its first entries yet finds its cluster again.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Known {
+    /// Who the cluster is.
+    pub names: ClusterNames,
+    /// The members, and where they are.
+    pub members: BTreeMap<NodeId, String>,
+}
+
+/// When voters that are gone are removed unasked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cleanup {
+    /// How long the leader has not heard of one that is removed.
+    pub after: Duration,
+    /// How many voters stay at least.
+    pub voters_min: usize,
+}
 
 /// What a node is told.
 #[derive(Debug, Clone)]
@@ -23,6 +42,14 @@ pub struct Config {
     /// founds the cluster with them, and every start opens links to them; later the log says who the
     /// members are.
     pub voters: BTreeMap<NodeId, String>,
+    /// What the node knew of the cluster when it was started.
+    pub known: Known,
+    /// What its operator calls this node, or nothing.
+    pub name: String,
+    /// Where other nodes reach this one: a `host:port`.
+    pub address: String,
+    /// When voters that are gone are removed unasked. `None`: never.
+    pub cleanup: Option<Cleanup>,
     /// Whether this node has been part of the cluster before. Then its log must not be empty.
     pub has_joined: bool,
     /// Where log and store are.
@@ -47,6 +74,10 @@ impl Config {
         Self {
             node,
             voters,
+            known: Known::default(),
+            name: String::new(),
+            address: String::new(),
+            cleanup: None,
             has_joined: false,
             disk: Arc::new(LinuxDisk),
             dir,

@@ -86,7 +86,7 @@ mod succession;
 mod write_path;
 
 pub use clock::WallClock;
-pub use config::{Config, LOG_DIR};
+pub use config::{Cleanup, Config, Known, LOG_DIR};
 pub use error::{FatalError, OpenError, ShutdownError};
 pub use metrics::Metrics;
 pub use node::{Node, NodeMetrics};

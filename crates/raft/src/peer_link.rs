@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use quorate_rpc::{
-    Lane, LinkError, NodeId, Transport,
+    Introduction, Lane, LinkError, NodeId, Transport,
     message::{Request, Response},
 };
 use tokio::{
@@ -37,17 +37,23 @@ fn answer_timeout(lane: Lane) -> Duration {
         Lane::Control => 2,
         // Answered when a quorum has answered the leader.
         Lane::Forward => 5,
+        // Likewise, after some changes of the members perhaps.
+        Lane::Admin => 30,
         // Answered once the disk has: one that takes longer is as good as dead.
         Lane::Append => 10,
         // A checkpoint may come first. Who asks has a limit of its own.
-        Lane::Snapshot | Lane::Pull => 60,
+        Lane::Snapshot | Lane::Pull | Lane::Join => 60,
     })
 }
+
+/// Says what this node tells of itself when it dials.
+pub(crate) type Introduce = Arc<dyn Fn() -> Introduction + Send + Sync>;
 
 /// Where a link leads, and who is told how it fares.
 #[derive(Clone)]
 pub(crate) struct Route {
     pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) introduce: Introduce,
     pub(crate) exchange: Arc<Exchange>,
     pub(crate) presence: Arc<Presence>,
     pub(crate) peer: NodeId,
@@ -123,7 +129,8 @@ async fn keep_open(route: Route, state: watch::Sender<State>) {
     let mut failures = 0;
     loop {
         let Route { peer, lane, .. } = route;
-        let opened = route.transport.open(peer, route.address.clone(), lane);
+        let (address, introduction) = (route.address.clone(), (route.introduce)());
+        let opened = route.transport.open(peer, address, lane, introduction);
         let error = match opened.await {
             Ok(link) => {
                 let opened_at = Instant::now();

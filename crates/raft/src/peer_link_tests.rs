@@ -100,7 +100,10 @@ fn peers() -> (Arc<Counting>, Peers) {
     let transport = Arc::new(Counting::default());
     let config = Config::new(NodeId::from(2), BTreeMap::new(), PathBuf::new());
     let exchange = Arc::new(Exchange::new(&config));
-    (transport.clone(), Peers::new(transport, exchange))
+    (
+        transport.clone(),
+        Peers::new(transport, Arc::new(introduction), exchange),
+    )
 }
 
 fn peer() -> NodeId {

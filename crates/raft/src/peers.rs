@@ -14,7 +14,7 @@ use tokio::sync::{broadcast, watch};
 use crate::{
     connection::CallError,
     exchange::Exchange,
-    peer_link::{PeerLink, Route},
+    peer_link::{Introduce, PeerLink, Route},
     presence::{Direction, Presence, Present},
 };
 
@@ -24,6 +24,7 @@ const WARM_LANES: [Lane; 3] = [Lane::Control, Lane::Append, Lane::Forward];
 /// The links to all peers, one for each lane, shared by all who call.
 pub(crate) struct Peers {
     transport: Arc<dyn Transport>,
+    introduce: Introduce,
     exchange: Arc<Exchange>,
     presence: Arc<Presence>,
     /// Of members, so it does not grow.
@@ -31,9 +32,14 @@ pub(crate) struct Peers {
 }
 
 impl Peers {
-    pub(crate) fn new(transport: Arc<dyn Transport>, exchange: Arc<Exchange>) -> Self {
+    pub(crate) fn new(
+        transport: Arc<dyn Transport>,
+        introduce: Introduce,
+        exchange: Arc<Exchange>,
+    ) -> Self {
         Self {
             transport,
+            introduce,
             exchange,
             presence: Presence::new(),
             links: Mutex::default(),
@@ -65,6 +71,7 @@ impl Peers {
     pub(crate) fn own_link(&self, peer: NodeId, address: &str, lane: Lane) -> PeerLink {
         PeerLink::open(Route {
             transport: self.transport.clone(),
+            introduce: self.introduce.clone(),
             exchange: self.exchange.clone(),
             presence: self.presence.clone(),
             peer,

@@ -1,18 +1,19 @@
 //! What this node answers to its peers.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::{
     StreamExt,
+    future::BoxFuture,
     stream::{self, BoxStream},
 };
 use quorate_log::Log;
 use quorate_rpc::{
-    Frame, Lane, LinkError, LogState, NodeId, Service,
+    Frame, Introduction, JoinAnswer, JoinRequest, Lane, LinkError, LogState, NodeId, Service,
     message::{Proposed, Request, Response},
 };
-use quorate_state::EncodedPackets;
+use quorate_state::{ClusterNames, EncodedPackets};
 use quorate_store::Store;
 
 use crate::{
@@ -36,11 +37,40 @@ pub(crate) struct PeerService {
     pub(crate) store: Arc<Store>,
     pub(crate) peers: Arc<Peers>,
     pub(crate) franchise: Franchise,
+    pub(crate) names: ClusterNames,
+    pub(crate) founders: BTreeSet<NodeId>,
 }
 
 impl Service for PeerService {
-    fn log_state(&self) -> LogState {
-        log_state(&self.log)
+    fn introduction(&self) -> Introduction {
+        Introduction {
+            names: self.names,
+            log: self.log_state(),
+        }
+    }
+
+    fn admits(&self, peer: NodeId) -> bool {
+        self.founders.contains(&peer)
+    }
+
+    fn expelled(&self, _peer: NodeId) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
+
+    fn has_lost_data(&self, _peer: NodeId) -> bool {
+        false
+    }
+
+    fn expects_joiners(&self) -> bool {
+        false
+    }
+
+    fn join(
+        self: Arc<Self>,
+        _joiner: NodeId,
+        _request: JoinRequest,
+    ) -> BoxFuture<'static, Option<JoinAnswer>> {
+        Box::pin(std::future::ready(None))
     }
 
     fn serve(
@@ -52,7 +82,9 @@ impl Service for PeerService {
         let exchange = self.peers.exchange().clone();
         let requests = self.receive(peer, requests);
         let responses = match lane {
-            Lane::Append | Lane::Control | Lane::Forward => self.answer_all(requests),
+            Lane::Append | Lane::Control | Lane::Forward | Lane::Admin => self.answer_all(requests),
+            // No link comes of it.
+            Lane::Join => stream::empty().boxed(),
             Lane::Snapshot => {
                 let store = self.store.clone();
                 self.raft.receive_snapshots(store, peer, requests)
@@ -69,6 +101,11 @@ impl Service for PeerService {
 }
 
 impl PeerService {
+    /// What is in this node's log now.
+    pub(crate) fn log_state(&self) -> LogState {
+        log_state(&self.log)
+    }
+
     /// The requests of a peer, whose tails and whose end are noted.
     fn receive(
         &self,

@@ -9,15 +9,22 @@
 //! | [`Linearizer`] | makes the next read linearizable | relay |
 //! | [`Writer`] | stores a packet through the cluster | relay |
 //! | [`Observer`] | how the node is | relay, admin |
-//! | [`Replica`] | all of these | relay |
+//! | [`Operator`] | how the cluster is, and changes of it | admin |
+//! | [`Replica`] | all but the last | relay |
 
+mod operator;
 mod status;
 
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+pub use operator::{ClusterMembers, Invited, Operator};
 pub use quorate_clock::ClockState;
 use quorate_packet::{PublicKey, SignedPacket};
+pub use quorate_rpc::{
+    ClusterId, NodeId,
+    operate::{Change, Changed, Member, MemberRole, MemberState, Refusal},
+};
 pub use quorate_state::{LogIndex, PutOutcome, StoredPacket, Term};
 pub use status::{ClockStatus, NotReady, Role, StateDigest, Status};
 

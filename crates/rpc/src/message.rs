@@ -7,7 +7,7 @@ pub use quorate_state::LogPosition;
 use quorate_state::{LogIndex, PutOutcome, Term};
 use serde::{Deserialize, Serialize};
 
-use crate::NodeId;
+use crate::{NodeId, operate};
 
 /// The versions of these structs that this node speaks. Two nodes talk in the highest version that
 /// both speak.
@@ -88,6 +88,8 @@ pub enum Request {
     PullSnapshot(LogIndex),
     /// The next piece of the snapshot that was offered.
     PullChunk,
+    /// On the lane [`Admin`](crate::Lane::Admin): what an operator asks of the leader.
+    Operate(operate::Request),
 }
 
 /// To the node that opened the link, one for each request.
@@ -113,6 +115,8 @@ pub enum Response {
     SnapshotOffer(SnapshotOffer),
     /// To [`Request::PullChunk`]: a piece of the snapshot stream, or `None` behind the last.
     PulledChunk(Option<Bytes>),
+    /// To [`Request::Operate`].
+    Operated(operate::Response),
 }
 
 /// AppendEntries (Raft paper, figure 2).

@@ -3,10 +3,11 @@
 use std::{iter, pin::Pin, sync::Arc};
 
 use futures_util::{Sink, future::BoxFuture, stream::BoxStream};
+use quorate_state::ClusterNames;
 use strum::{FromRepr, IntoStaticStr, VariantArray};
 
 use crate::{
-    NodeId, Tail,
+    JoinAnswer, JoinRequest, NodeId, Tail,
     message::{Request, Response},
 };
 
@@ -28,17 +29,22 @@ pub enum Lane {
     Snapshot = 3,
     /// Snapshots for a member that asks, since its own packets are damaged.
     Pull = 4,
+    /// What operators ask of the leader at other nodes ([`operate`](crate::operate)).
+    Admin = 5,
+    /// A node that nobody knows asks to join ([`JoinRequest`]). No link comes of it.
+    Join = 6,
 }
 
 /// Opens links to peers.
 pub trait Transport: Send + Sync + 'static {
-    /// Opens a link to `peer`. `address` is where the membership says it listens; a transport that
-    /// was configured with another one prefers that.
+    /// Opens a link to `peer`, which listens at `address`, a `host:port`; the name is resolved then.
+    /// The peer is told the `introduction` of this node.
     fn open(
         &self,
         peer: NodeId,
         address: String,
         lane: Lane,
+        introduction: Introduction,
     ) -> BoxFuture<'static, Result<Link, LinkError>>;
 }
 
@@ -66,6 +72,15 @@ pub struct Link {
 /// Where requests go. One that cannot be encoded is an error of `start_send`, and has not left.
 pub type RequestSink = Pin<Box<dyn Sink<Frame<Request>, Error = LinkError> + Send>>;
 
+/// What a node says of itself before a link is open, at either end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Introduction {
+    /// Where it belongs. Nodes of other clusters are turned away, though their key be admitted.
+    pub names: ClusterNames,
+    /// What is in its log.
+    pub log: LogState,
+}
+
 /// What is in the log of a node. Nodes tell it when they greet, so that none founds a cluster anew.
 ///
 /// Its number stands on the wire and never changes.
@@ -86,6 +101,12 @@ pub enum LinkError {
     /// The other end closed the connection, be it the peer or, after its death, its host.
     #[error("{0}")]
     Closed(String),
+    /// The peer does not know this node's key: it is no member there.
+    #[error("{0}")]
+    NotAdmitted(String),
+    /// The peer knows that this node had entries in its log, which is empty: it has lost its data.
+    #[error("{0}")]
+    Forgotten(String),
     /// Anything else: it was not opened, no answer came, or not one that can be understood.
     #[error("{0}")]
     Failed(String),
@@ -102,8 +123,29 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 
 /// The receiving end: what a transport hands its incoming links to.
 pub trait Service: Send + Sync + 'static {
-    /// What is in this node's log now, for those who open links.
-    fn log_state(&self) -> LogState;
+    /// What this node says of itself now.
+    fn introduction(&self) -> Introduction;
+
+    /// Whether links of `peer` are taken. Asked in each handshake.
+    fn admits(&self, peer: NodeId) -> bool;
+
+    /// Resolves when links of `peer` are no longer taken: those that are open end then.
+    fn expelled(&self, peer: NodeId) -> BoxFuture<'static, ()>;
+
+    /// Whether `peer`, whose log is empty, is known to have had entries in it.
+    fn has_lost_data(&self, peer: NodeId) -> bool;
+
+    /// Whether somebody who is not admitted may come with a [`JoinRequest`]. While nobody may, they
+    /// do not get through TLS.
+    fn expects_joiners(&self) -> bool;
+
+    /// Answers `joiner`, whose key TLS has proved, or not at all: then the connection ends without a
+    /// byte.
+    fn join(
+        self: Arc<Self>,
+        joiner: NodeId,
+        request: JoinRequest,
+    ) -> BoxFuture<'static, Option<JoinAnswer>>;
 
     /// Serves a link that `peer` opened, whose identity the transport has checked. The requests end
     /// with an error when the link is lost, and without one when this node closes it. The stream of

@@ -88,10 +88,9 @@ pub(crate) fn apply(store: &Store, command: &Command) -> Outcome {
 /// Has the cluster agree on the highest level and a capacity.
 pub(crate) fn agree(store: &Store, capacity: Capacity) -> ClusterState {
     apply(store, &Command::RaiseLevel(LEVEL_MAX));
-    match apply(store, &Command::SetCapacity(capacity)) {
-        Outcome::Agreed(cluster) => cluster,
-        other => panic!("{other:?}"),
-    }
+    let outcome = apply(store, &Command::SetCapacity(capacity));
+    assert_eq!(outcome, Outcome::Agreed);
+    store.meta().cluster
 }
 
 pub(crate) fn checkpoint(store: &Store) -> Meta {

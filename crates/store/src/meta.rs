@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// The format of the file. Written when it is made, checked whenever it is opened.
-const FORMAT: u8 = 3;
+const FORMAT: u8 = 4;
 
 /// The row, named so that format 1, which kept only its number there, refuses this one.
 const ROW: &str = "format";

@@ -89,8 +89,8 @@ impl SnapshotReceiver {
     }
 
     /// Ends the stream. What comes after lacks no space any more.
-    pub fn complete(self) -> Result<ReceivedSnapshot, StoreError> {
-        let ended = match (self.complete, self.cluster) {
+    pub fn complete(mut self) -> Result<ReceivedSnapshot, StoreError> {
+        let ended = match (self.complete, self.cluster.take()) {
             (true, Some(cluster)) => self.make_durable().map(|()| cluster),
             _ => Err(StoreError::Snapshot("it ended early")),
         };

@@ -325,7 +325,7 @@ fn a_file_of_another_format_is_refused() {
             error,
             StoreError::Format {
                 found: 1,
-                supported: 3,
+                supported: 4,
                 ..
             }
         ),

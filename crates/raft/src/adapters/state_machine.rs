@@ -196,8 +196,8 @@ impl StateMachine {
             Outcome::Put { evicted_count, .. } => {
                 self.metrics.evicted_packets_total.inc_by(*evicted_count);
             }
-            Outcome::Expired(_) => {}
-            Outcome::Agreed(cluster) => tracing::info!(%index, ?cluster, "the cluster has agreed"),
+            Outcome::Expired(_) | Outcome::Joined(_) => {}
+            Outcome::Agreed => tracing::info!(%index, "the cluster has agreed"),
             Outcome::Rejected(error) => {
                 let reason = chain(error);
                 tracing::error!(%index, reason, "rejected a log entry");

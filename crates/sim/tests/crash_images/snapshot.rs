@@ -25,7 +25,7 @@ pub(crate) fn receive(
             let Ok(()) = stored.put(packet);
         }
         meta.applied = Some(applied);
-        meta.cluster = packets.cluster;
+        meta.cluster = packets.cluster.clone();
     });
     let received = send(&store, &config(disk));
     received.map_err(|error| format!("a snapshot cannot be sent: {error:?}"))

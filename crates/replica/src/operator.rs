@@ -1,0 +1,62 @@
+//! What operators ask.
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use quorate_packet::PublicKey;
+use quorate_rpc::{
+    ClusterId, JoinToken, NodeId,
+    operate::{Change, Changed, Member, Refusal},
+};
+use quorate_state::{StoredPacket, UnixMillis};
+
+use crate::ReadError;
+
+/// Answers operators: any node does, by asking the leader. What it takes longer for than a leader
+/// needs to be elected is [`Refusal::NoLeader`].
+pub trait Operator: Send + Sync + 'static {
+    /// All members, and nodes that shall be.
+    fn members(&self) -> BoxFuture<'_, Result<ClusterMembers, Refusal>>;
+
+    /// Makes a token with which one node can join within `valid`, as a learner that stays one or as a
+    /// voter to be.
+    fn invite(
+        &self,
+        stays_learner: bool,
+        valid: Duration,
+    ) -> BoxFuture<'_, Result<Invited, Refusal>>;
+
+    /// Changes the members; with `force` also if no live quorum is left.
+    fn change(&self, change: Change, force: bool) -> BoxFuture<'_, Result<Changed, Refusal>>;
+
+    /// Hands leadership to this node, or to the fittest voter. Resolves when a node leads that was
+    /// asked to, and says which.
+    fn transfer_leader(&self, to: Option<String>) -> BoxFuture<'_, Result<NodeId, Refusal>>;
+
+    /// Up to `count` packets of the local replica behind the key `after`, in the order of keys.
+    fn packets_after(
+        &self,
+        after: Option<PublicKey>,
+        count: usize,
+    ) -> Result<Vec<StoredPacket>, ReadError>;
+}
+
+/// How the members of a cluster are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClusterMembers {
+    /// Who the cluster is, if that is agreed on.
+    pub cluster: Option<ClusterId>,
+    /// Its leader.
+    pub leader: NodeId,
+    /// In the order of their keys.
+    pub members: Vec<Member>,
+}
+
+/// A token that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Invited {
+    /// The token, a secret.
+    pub token: JoinToken,
+    /// When it expires.
+    pub expires: UnixMillis,
+}

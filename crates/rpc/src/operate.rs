@@ -1,0 +1,232 @@
+//! What operators ask of a cluster, and what it answers. Any node takes it and asks the leader.
+//!
+//! An operator names a node by its key, by the beginning of its key, or by its name.
+
+use quorate_state::{InviteId, Join, JoinRefusal, UnixMillis};
+use serde::{Deserialize, Serialize};
+
+use crate::NodeId;
+
+/// What an operator asks of the leader.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// How the members are.
+    Members,
+    /// Let a node join that proves to have the secret of this public key.
+    Invite {
+        /// What names the invite.
+        id: InviteId,
+        /// The public key.
+        key: [u8; 32],
+        /// How long it is good for, in seconds.
+        valid_secs: u64,
+        /// Whether the node stays a learner.
+        stays_learner: bool,
+    },
+    /// A node has proved that it has a token: register it.
+    Join(JoinCall),
+    /// Change the members.
+    Change {
+        /// How.
+        change: Change,
+        /// Also if no live quorum is left.
+        force: bool,
+    },
+    /// Hand leadership to this node, or to the fittest.
+    Transfer(Option<String>),
+}
+
+/// A node that joins, as the member tells the leader that has verified its proof.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JoinCall {
+    /// The invite.
+    pub invite: InviteId,
+    /// The node.
+    pub node: NodeId,
+    /// What its operator calls it.
+    pub name: String,
+    /// Where it is.
+    pub address: String,
+}
+
+impl JoinCall {
+    /// The command, at the cluster's time.
+    pub fn at(self, now: UnixMillis) -> Join {
+        Join {
+            invite: self.invite,
+            node: self.node.0,
+            name: self.name,
+            address: self.address,
+            now,
+        }
+    }
+}
+
+/// A change of the members.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Change {
+    /// Make a learner a voter once it has caught up.
+    Promote(String),
+    /// Make a voter a learner, which it stays.
+    Demote(String),
+    /// Have it be no member any more.
+    Remove(String),
+    /// Put a node in the place of a voter, in one step once it has caught up, and remove the voter.
+    Replace {
+        /// The voter.
+        old: String,
+        /// Registered, a learner or a voter already.
+        new: String,
+    },
+    /// It is elsewhere now.
+    Move {
+        /// The node.
+        node: String,
+        /// A `host:port`.
+        address: String,
+    },
+}
+
+/// What the leader answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Response {
+    /// To [`Request::Members`].
+    Members(Members),
+    /// To [`Request::Invite`]: when it expires.
+    Invited(UnixMillis),
+    /// To [`Request::Join`].
+    Joined(Result<(), JoinRefusal>),
+    /// To [`Request::Change`].
+    Changed(Changed),
+    /// To [`Request::Transfer`]: who leads now.
+    Transferred(NodeId),
+    /// It does not do it.
+    Refused(Refusal),
+}
+
+/// All members, and nodes that shall be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Members {
+    /// The leader that says it.
+    pub leader: NodeId,
+    /// In the order of their keys.
+    pub members: Vec<Member>,
+}
+
+/// A member, or a node that shall be one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Its key.
+    pub node: NodeId,
+    /// What its operator calls it, or nothing.
+    pub name: String,
+    /// Where it is.
+    pub address: String,
+    /// Its part.
+    pub role: MemberRole,
+    /// How it is.
+    pub state: MemberState,
+    /// How many entries it lacks, if the leader knows.
+    pub lag: Option<u64>,
+    /// How long ago the leader last heard of it, in milliseconds, if it has.
+    pub silent_ms: Option<u64>,
+}
+
+/// The part that a member has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MemberRole {
+    /// It votes.
+    Voter,
+    /// It has all entries and does not vote.
+    Learner,
+}
+
+/// How a member is, as its leader sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum MemberState {
+    /// It leads.
+    Leader,
+    /// It is heard, and has what the leader has.
+    Live,
+    /// It is heard, and gets what it lacks.
+    CatchingUp,
+    /// It was not heard for longer than an election timeout.
+    Silent,
+    /// It is registered, and no member yet.
+    Pending,
+}
+
+/// What has come of a change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// The node that it was about; of a replacement the new one.
+    pub node: NodeId,
+    /// How many entries it lacks yet: the change waits for that, and should be asked for again. `None`
+    /// when the change is made.
+    pub lag: Option<u64>,
+    /// What an operator should know, such as an even number of voters.
+    pub warnings: Vec<String>,
+}
+
+/// Why the leader does not do what is asked. Nothing has changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Refusal {
+    /// Another node leads, or none.
+    #[error("no leader is known, or it has just changed")]
+    NoLeader,
+    /// No node is called so.
+    #[error("no node is called {0:?}: name it by its key, the beginning of that, or its name")]
+    UnknownNode(String),
+    /// Several are.
+    #[error("{name:?} may be any of {}", list(nodes))]
+    AmbiguousNode {
+        /// What was asked for.
+        name: String,
+        /// The nodes.
+        nodes: Vec<NodeId>,
+    },
+    /// The change would leave too few voters that live.
+    #[error(
+        "{live} of {voters} voters would be alive and {needed} are needed: no PUT could be taken; \
+         force it if the others will never come back"
+    )]
+    NoLiveQuorum {
+        /// How many voters would be alive.
+        live: usize,
+        /// How many would be needed.
+        needed: usize,
+        /// How many voters there would be.
+        voters: usize,
+    },
+    /// It is the only voter.
+    #[error("it is the only voter: a cluster has at least one")]
+    LastVoter,
+    /// Another change is under way.
+    #[error("another change of the members is under way: ask again")]
+    Busy,
+    /// It has not caught up, and cannot be waited for.
+    #[error("it lacks entries and is not heard: start it, or mend its address")]
+    NotCaughtUp,
+    /// The node is not what the change is for.
+    #[error("{0}")]
+    Unfit(String),
+    /// The text is no address.
+    #[error("{0:?} is no host:port")]
+    BadAddress(String),
+    /// As many invites are open as the cluster keeps.
+    #[error("as many tokens are open as the cluster keeps: wait until some have expired")]
+    InviteCount,
+    /// Some member is too old a program.
+    #[error(
+        "a member runs a version of Quorate that does not know this: upgrade all members first"
+    )]
+    Unsupported,
+    /// It could not be done now, and perhaps was: ask how the members are.
+    #[error("{0}")]
+    Failed(String),
+}
+
+fn list(nodes: &[NodeId]) -> String {
+    let nodes: Vec<_> = nodes.iter().map(ToString::to_string).collect();
+    nodes.join(", ")
+}
