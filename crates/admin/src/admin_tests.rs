@@ -7,17 +7,15 @@ use axum::{
     response::Response,
 };
 use http_body_util::BodyExt;
-use prometheus::Registry;
 use quorate_fake::{FakeReplica, READ_ERROR, packet, received_now};
 use quorate_replica::{ClockState, ClockStatus, LogIndex, NotReady, Observer, Role, Status, Term};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
-use crate::{Build, health_router, router};
-
-const BUILD: Build = Build {
-    version: "1.2.3",
-    git_hash: "abc",
+use crate::{
+    Config,
+    fixture::{BUILD, Fixture},
+    health_router,
 };
 
 /// A follower of three nodes that holds five packets.
@@ -65,9 +63,8 @@ async fn json(response: Response) -> Value {
     serde_json::from_str(&text(response).await).unwrap()
 }
 
-fn admin(replica: &Arc<FakeReplica>) -> Router {
-    let registry = Registry::new();
-    router(replica.clone(), registry, BUILD).unwrap()
+fn admin(replica: &Arc<FakeReplica>) -> Fixture {
+    Fixture::over(replica.clone(), &Config::default())
 }
 
 /// The value of a figure in the text format.
@@ -83,6 +80,7 @@ async fn a_node_that_is_not_ready_says_why() {
     let router = health_router(replica.clone(), BUILD);
     assert_eq!(ask(&router, "/readyz").await.0, StatusCode::OK);
     for (reason, said) in [
+        (NotReady::Joining, "asking to be let into the cluster"),
         (NotReady::Opening, "reading log and store"),
         (NotReady::Healing, "damaged"),
         (NotReady::Replaying, "applying the log"),
@@ -200,18 +198,18 @@ async fn operators_are_not_served_in_public() {
     }
     let admin = admin(&follower());
     for path in ["/livez", "/readyz", "/healthz"] {
-        assert_eq!(ask(&admin, path).await.0, StatusCode::OK, "{path}");
+        assert_eq!(admin.get(path).await.status, StatusCode::OK, "{path}");
     }
 }
 
 #[tokio::test]
 async fn a_scrape_shows_how_the_replica_stands_then() {
     let replica = follower();
-    let router = admin(&replica);
-    let (_, response) = ask(&router, "/metrics").await;
-    let content_type = &response.headers()[header::CONTENT_TYPE];
+    let admin = admin(&replica);
+    let answer = admin.get("/metrics").await;
+    let content_type = &answer.headers[header::CONTENT_TYPE];
     assert!(content_type.to_str().unwrap().contains("version=0.0.4"));
-    let metrics = text(response).await;
+    let metrics = answer.text();
     for (name, value) in [
         ("quorate_raft_role{role=\"leader\"}", 0),
         ("quorate_raft_role{role=\"follower\"}", 1),
@@ -241,7 +239,7 @@ async fn a_scrape_shows_how_the_replica_stands_then() {
         ("quorate_store_packets_bytes_max", 0),
         ("quorate_store_size_bytes", 4096),
     ] {
-        assert_eq!(figure(&metrics, name), value as f64, "{name}");
+        assert_eq!(figure(metrics, name), value as f64, "{name}");
     }
     assert_eq!(
         metrics
@@ -258,7 +256,8 @@ async fn a_scrape_shows_how_the_replica_stands_then() {
         status.not_ready = Some(NotReady::NoLeader);
         status.term = Term(u64::MAX);
     });
-    let metrics = text(ask(&router, "/metrics").await.1).await;
+    let answer = admin.get("/metrics").await;
+    let metrics = answer.text();
     for (name, value) in [
         ("quorate_raft_role{role=\"follower\"}", 0),
         ("quorate_raft_role{role=\"candidate\"}", 1),
@@ -266,23 +265,30 @@ async fn a_scrape_shows_how_the_replica_stands_then() {
         ("quorate_raft_ready", 0),
         ("quorate_raft_term", i64::MAX),
     ] {
-        assert_eq!(figure(&metrics, name), value as f64, "{name}");
+        assert_eq!(figure(metrics, name), value as f64, "{name}");
     }
 }
 
 #[tokio::test]
-async fn status_and_digest_are_json() {
+async fn status_and_digest_are_what_the_api_says() {
     let replica = follower();
-    let router = admin(&replica);
-    let status = json(ask(&router, "/v1/status").await.1).await;
-    assert_eq!(status["role"], "follower");
-    assert_eq!(status["voters"], json!(["a", "b", "c"]));
-    assert_eq!(status["not_ready"], Value::Null);
-    let digest = json(ask(&router, "/v1/digest").await.1).await;
+    let admin = admin(&replica);
+    let answer = admin.get("/v1/status").await.json();
+    assert_eq!(answer["role"], "follower");
+    assert_eq!(answer["voters"], json!(["a", "b", "c"]));
+    assert_eq!(answer["not_ready"], Value::Null);
+    let status: quorate_admin_api::Status = serde_json::from_value(answer.clone()).unwrap();
+    assert_eq!(
+        serde_json::to_value(status).unwrap(),
+        answer,
+        "no field more"
+    );
+
+    let answer = admin.get("/v1/digest").await.json();
     let sha256 = replica.digest().await.unwrap().sha256;
     assert_eq!(sha256.len(), 64);
     assert_eq!(
-        digest,
+        answer,
         json!({ "applied_index": 90, "packet_count": 5, "sha256": sha256 })
     );
 }
@@ -291,17 +297,18 @@ async fn status_and_digest_are_json() {
 async fn a_digest_that_cannot_be_made_says_why() {
     let replica = follower();
     replica.fail_reads(true);
-    let (status, response) = ask(&admin(&replica), "/v1/digest").await;
-    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
-    assert!(text(response).await.contains(READ_ERROR));
+    let answer = admin(&replica).get("/v1/digest").await;
+    assert_eq!(answer.slug(), "unavailable");
+    assert_eq!(answer.headers[header::RETRY_AFTER], "1");
+    assert!(answer.problem().detail.contains(READ_ERROR));
 }
 
 #[tokio::test]
 async fn digests_are_made_one_at_a_time() {
     let replica = follower();
-    let router = admin(&replica);
-    let asked = (0..8).map(|_| ask(&router, "/v1/digest"));
+    let admin = admin(&replica);
+    let asked = (0..8).map(|_| admin.get("/v1/digest"));
     let answers = futures_util::future::join_all(asked).await;
-    assert!(answers.iter().all(|(status, _)| *status == StatusCode::OK));
+    assert!(answers.iter().all(|answer| answer.status == StatusCode::OK));
     assert_eq!(replica.digest_count_max(), 1);
 }

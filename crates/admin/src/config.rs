@@ -1,14 +1,84 @@
-//! Where operators ask.
+//! Where operators ask, and who may.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
 
-use quorate_setting::settings;
+use quorate_setting::{Findings, KeyPath, settings};
 
 settings! {
-    /// Where operators ask.
+    /// Where operators ask, and who may.
     pub struct Config {
-        /// Where it listens. It asks for no password: keep it on loopback or on a network of your
-        /// own.
+        /// Where it listens. Beyond loopback it demands tokens. They travel in plain HTTP: keep it
+        /// on a network of your own, or behind a proxy that brings TLS.
         listen: SocketAddr = (Ipv4Addr::LOCALHOST, 9100).into();
+        /// The file of the tokens that are known, as `quorate admin-token new` writes it: hashes, no
+        /// tokens. Read again at each reload. Empty: no token is known.
+        tokens_file: PathBuf = PathBuf::new();
+        /// Whether programs on this machine need a token too. Without this, whoever is on the
+        /// machine may do everything.
+        loopback_needs_token: bool = false;
+    }
+}
+
+impl Config {
+    /// Finds what does not go together. The settings stand at `at`.
+    pub fn check_access(&self, at: &KeyPath, findings: &mut Findings) {
+        let [listen, tokens_file, loopback_needs_token] =
+            ["listen", "tokens_file", "loopback_needs_token"].map(|key| at.key(key).to_string());
+        let has_tokens = !self.tokens_file.as_os_str().is_empty();
+        if self.loopback_needs_token && !has_tokens {
+            let reason = "no request would be allowed: a file of tokens is needed";
+            findings.error_between([&loopback_needs_token, &tokens_file], reason);
+        }
+        if self.listen.ip().to_canonical().is_loopback() {
+            return;
+        }
+        if has_tokens {
+            let reason = format!(
+                "{} can be reached from elsewhere, and tokens travel there in plain HTTP: it \
+                 belongs on a network of your own",
+                self.listen
+            );
+            findings.warning(&*listen, reason);
+        } else {
+            let reason = format!(
+                "{} can be reached from elsewhere, where a token is demanded, and none is known: \
+                 name a file of tokens, which `quorate admin-token new` writes",
+                self.listen
+            );
+            findings.error_between([&listen, &tokens_file], reason);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn findings(listen: &str, tokens_file: &str, loopback_needs_token: bool) -> (usize, usize) {
+        let config = Config {
+            listen: listen.parse().unwrap(),
+            tokens_file: tokens_file.into(),
+            loopback_needs_token,
+        };
+        let mut findings = Findings::default();
+        config.check_access(&"admin".into(), &mut findings);
+        (findings.errors.len(), findings.warnings.len())
+    }
+
+    #[test]
+    fn a_listener_that_nobody_could_use_is_an_error() {
+        assert_eq!(findings("127.0.0.1:9100", "", false), (0, 0));
+        assert_eq!(findings("[::1]:9100", "", false), (0, 0));
+        assert_eq!(findings("0.0.0.0:9100", "", false), (1, 0));
+        assert_eq!(findings("127.0.0.1:9100", "", true), (1, 0));
+    }
+
+    #[test]
+    fn a_listener_beyond_loopback_is_doubtful_even_with_tokens() {
+        assert_eq!(findings("10.0.0.1:9100", "tokens", false), (0, 1));
+        assert_eq!(findings("127.0.0.1:9100", "tokens", true), (0, 0));
     }
 }

@@ -3,6 +3,7 @@
 use std::{
     cmp::Ordering,
     collections::BTreeMap,
+    ops::Bound,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -17,7 +18,7 @@ use quorate_replica::{
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
-use crate::received_now;
+use crate::{Operators, received_now};
 
 /// What reads and digests say that fail as told.
 pub const READ_ERROR: &str = "page 7 is damaged";
@@ -26,6 +27,8 @@ pub const READ_ERROR: &str = "page 7 is damaged";
 #[derive(Debug)]
 pub struct FakeReplica {
     state: Mutex<State>,
+    /// What operators have asked for, and what they are answered.
+    pub operators: Operators,
     /// PUTs wait until this is true.
     pub answers_puts: watch::Sender<bool>,
     /// Linearizable reads wait until this is true.
@@ -66,6 +69,7 @@ impl FakeReplica {
                 digest_count: 0,
                 digest_count_max: 0,
             }),
+            operators: Operators::default(),
             answers_puts: watch::Sender::new(true),
             answers_linearize: watch::Sender::new(true),
             put_count: watch::Sender::new(0),
@@ -119,6 +123,22 @@ impl FakeReplica {
     /// The most digests that were ever made at one time.
     pub fn digest_count_max(&self) -> usize {
         self.lock().digest_count_max
+    }
+
+    /// Up to `count` packets behind the key `after`, in the order of keys.
+    pub(crate) fn stored_after(
+        &self,
+        after: Option<PublicKey>,
+        count: usize,
+    ) -> Result<Vec<StoredPacket>, ReadError> {
+        let state = self.lock();
+        state.check_readable()?;
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let behind = state.packets.range((start, Bound::Unbounded));
+        Ok(behind
+            .take(count)
+            .map(|(_, stored)| stored.clone())
+            .collect())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -261,7 +281,7 @@ fn status() -> Status {
     }
 }
 
-async fn wait_for(answers: &watch::Sender<bool>) {
+pub(crate) async fn wait_for(answers: &watch::Sender<bool>) {
     let mut answers = answers.subscribe();
     let answers = answers.wait_for(|answers| *answers).await;
     answers.expect("its sender is borrowed");

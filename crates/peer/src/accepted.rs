@@ -72,10 +72,26 @@ impl AcceptedLink {
         }
     }
 
-    /// Serves the link until the peer or the service ends it. Once `stop` is cancelled no more
-    /// requests are read, and those that were are answered. A peer that takes nothing for
-    /// `write_timeout` is cut off.
+    /// Serves the link until the peer or the service ends it, or the service expels the peer. Once
+    /// `stop` is cancelled no more requests are read, and those that were are answered. A peer that
+    /// takes nothing for `write_timeout` is cut off.
     pub(crate) async fn serve(
+        self,
+        service: Arc<dyn Service>,
+        write_timeout: Duration,
+        stop: CancellationToken,
+    ) {
+        let (origin, log) = (self.origin, self.log.clone());
+        let expelled = service.expelled(origin.peer);
+        tokio::select! {
+            // Who is expelled already is not served at all.
+            biased;
+            () = expelled => origin.log_expelled(&log),
+            () = self.answer(service, write_timeout, stop) => {}
+        }
+    }
+
+    async fn answer(
         self,
         service: Arc<dyn Service>,
         write_timeout: Duration,
@@ -111,6 +127,15 @@ impl Origin {
     fn link_error(&self, error: &FrameError) -> LinkError {
         let Self { peer, address, .. } = self;
         error.link_error(format!("peer {peer} at {address}: {}", chain(error)))
+    }
+
+    fn log_expelled(&self, log: &LogBudget) {
+        if let Some(unlogged) = log.take(Instant::now()) {
+            tracing::info!(
+                peer = %self.peer, address = %self.address, lane = ?self.lane, unlogged,
+                "closed the link of a node that is no longer of this cluster"
+            );
+        }
     }
 
     /// A peer that went away is nothing to warn of; one that speaks garbage is.

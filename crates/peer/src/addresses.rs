@@ -1,12 +1,6 @@
 //! Where names lead.
 
-use std::{
-    collections::HashMap,
-    fmt, io,
-    net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, future::BoxFuture};
 use tokio::{
@@ -14,6 +8,11 @@ use tokio::{
     sync::{Semaphore, watch},
     time::Instant,
 };
+
+use crate::recent::Recent;
+
+/// How many names it is remembered of where they led: those of more members than a leader feeds.
+const NAME_COUNT_MAX: usize = 1000;
 
 /// How many names are looked up at one time. A lookup blocks a thread for as long as the system's
 /// resolver takes, and threads are shared with the store.
@@ -32,8 +31,7 @@ pub(crate) type Lookup =
 pub(crate) struct Addresses {
     lookup: Lookup,
     lookups: Arc<Semaphore>,
-    /// Names of members, so it does not grow.
-    names: Mutex<HashMap<String, watch::Sender<Name>>>,
+    names: Recent<String, watch::Sender<Name>>,
 }
 
 /// What is known of a name.
@@ -76,14 +74,14 @@ impl Addresses {
         Self {
             lookup,
             lookups: Arc::new(Semaphore::new(LOOKUP_COUNT_MAX)),
-            names: Mutex::default(),
+            names: Recent::new(NAME_COUNT_MAX),
         }
     }
 
     /// The addresses of a `host:port`: those of before, if there are any. They are looked up again
     /// meanwhile when they are old.
     pub(crate) async fn of(&self, name: &str) -> Result<Arc<[SocketAddr]>, Arc<io::Error>> {
-        let known = self.name(name);
+        let known = self.names.of(name.to_owned());
         if known.borrow().is_old() {
             self.look_up(name);
         }
@@ -100,7 +98,7 @@ impl Addresses {
         if name.parse::<SocketAddr>().is_ok() {
             return;
         }
-        let known = self.name(name);
+        let known = self.names.of(name.to_owned());
         let begins = |name: &mut Name| !std::mem::replace(&mut name.under_way, true);
         if !known.send_if_modified(begins) {
             return;
@@ -112,12 +110,6 @@ impl Addresses {
             let found = found.await;
             known.send_modify(|name| name.on_looked_up(found));
         });
-    }
-
-    fn name(&self, name: &str) -> watch::Sender<Name> {
-        // Looking up and inserting do not panic halfway.
-        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
-        names.entry(name.to_owned()).or_default().clone()
     }
 }
 

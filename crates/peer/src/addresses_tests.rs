@@ -68,7 +68,13 @@ async fn what_was_found_outlives_lookups_that_fail() {
     assert_eq!(of(&addresses).await, Some(1));
     addresses.look_up("node:1");
     let failed = async {
-        while addresses.name("node:1").borrow().error.is_none() {
+        while addresses
+            .names
+            .of("node:1".to_owned())
+            .borrow()
+            .error
+            .is_none()
+        {
             tokio::task::yield_now().await;
         }
     };

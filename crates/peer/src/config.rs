@@ -11,6 +11,10 @@ use quorate_setting::settings;
 /// that was paused goes on after it.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// How long a joiner's registration may take: the leader is found, perhaps elected first, and has it
+/// committed.
+const JOIN_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// How long to wait for peers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TransportConfig {
@@ -18,6 +22,8 @@ pub struct TransportConfig {
     pub connect_timeout: Duration,
     /// How long TLS and the greeting may take.
     pub handshake_timeout: Duration,
+    /// How long a member may take to answer a request to join.
+    pub join_timeout: Duration,
 }
 
 impl Default for TransportConfig {
@@ -26,6 +32,8 @@ impl Default for TransportConfig {
             // TCP repeats a lost SYN after 1 s: a new dial does it no later, and asks the resolver.
             connect_timeout: Duration::from_secs(1),
             handshake_timeout: HANDSHAKE_TIMEOUT,
+            // The member gives up first, and says so.
+            join_timeout: JOIN_TIMEOUT + HANDSHAKE_TIMEOUT,
         }
     }
 }
@@ -35,6 +43,10 @@ settings! {
     pub struct LinkServerConfig {
         /// Where other nodes are heard: TLS 1.3, and only for keys of the cluster.
         listen: SocketAddr = (Ipv4Addr::UNSPECIFIED, 7700).into();
+        /// Where other nodes reach this one: a host:port, whose name they resolve at every dial. Read
+        /// when the node founds or joins a cluster; `quorate member move` changes it. Empty: where it
+        /// listens, or this machine's name if it listens at every address.
+        advertise: String = String::new();
     }
     fixed {
         /// How many handshakes may be under way. When another comes the oldest is given up, so that
@@ -50,6 +62,10 @@ settings! {
         /// leader changes, and may come back before this end has noticed that the former ones are
         /// dead.
         link_count_per_peer_max: usize = 32;
+        /// How many nodes may be waiting to be registered. Only those that have a token wait.
+        join_count_max: usize = 16;
+        /// How long one may wait.
+        join_timeout: Duration = JOIN_TIMEOUT;
         /// How long a peer may take nothing of the responses that are ready for it: as long as TCP
         /// bears with a peer that acknowledges nothing.
         write_timeout: Duration = Duration::from_secs(10);

@@ -2,6 +2,7 @@ use bytes::{Buf, Bytes};
 use quorate_rpc::message::{Request, Response};
 
 use super::*;
+use crate::test_nodes::noise;
 
 fn counters() -> FrameCounters {
     FrameCounters {
@@ -113,14 +114,7 @@ fn the_layout_of_a_frame_stays() {
 
 #[test]
 fn no_bytes_make_parsing_panic() {
-    // A small generator with a fixed seed: the same bytes in each run.
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut byte = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 32) as u8
-    };
+    let mut byte = noise();
     for round in 0..20_000 {
         let bytes: Vec<u8> = (0..round % 96).map(|_| byte()).collect();
         let _ = Frame::<Request>::parse(&bytes);

@@ -4,8 +4,8 @@ use std::{fmt, ops::RangeInclusive};
 
 use bytes::BytesMut;
 use quorate_rpc::{
-    ClusterId, ClusterNames, DecodeError, Introduction, Lane, LogState, decode_padded,
-    message::WIRE_VERSIONS,
+    ClusterId, ClusterNames, DecodeError, Introduction, JoinAnswer, JoinRequest, Lane, LogState,
+    decode_padded, message::WIRE_VERSIONS,
 };
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -17,8 +17,13 @@ use tokio_util::codec::{FramedRead, FramedWrite};
 
 use crate::frame::{Content, FrameCodec, parse_front, write};
 
-/// The most that a greeting takes, in bytes. Of ours the longest is a rejection with its reason.
-const GREETING_SIZE_MAX: usize = 512;
+/// The most that a greeting takes, in bytes. Of ours the longest is a request to join, whose name and
+/// address are as long as they may be.
+pub(crate) const GREETING_SIZE_MAX: usize = 512;
+
+/// The most that the answer to a request to join takes, in bytes: a thousand members and their
+/// addresses, the longest there are, take 300 KB.
+pub(crate) const JOIN_ANSWER_SIZE_MAX: usize = 512 * 1024;
 
 /// How a hello begins.
 const MAGIC: [u8; 8] = *b"quorate\n";
@@ -181,6 +186,11 @@ pub(crate) enum Greeting {
     /// The link is refused for the reason told, in words: a node need not know every reason that
     /// other versions have.
     Refused(String),
+    /// The link is refused: the log of the node that said hello is empty, and was not before. Said
+    /// only to nodes that tell what is in their log: older ones do not know it.
+    Forgotten,
+    /// Not a link, but the answer to a request to join.
+    Join(JoinAnswer),
 }
 
 /// A [`Greeting`] as bytes.
@@ -188,6 +198,8 @@ pub(crate) enum Greeting {
 enum GreetingLayout {
     Welcome { version: u16, log: u8 },
     Refused(String),
+    Forgotten,
+    Join(JoinAnswer),
 }
 
 impl Content for Greeting {
@@ -198,6 +210,8 @@ impl Content for Greeting {
                 log: *log as u8,
             },
             Self::Refused(reason) => GreetingLayout::Refused(reason.clone()),
+            Self::Forgotten => GreetingLayout::Forgotten,
+            Self::Join(answer) => GreetingLayout::Join(answer.clone()),
         };
         write(&layout, buffer)
     }
@@ -210,7 +224,25 @@ impl Content for Greeting {
                 log: LogState::from_repr(log).unwrap_or(LogState::More),
             },
             GreetingLayout::Refused(reason) => Self::Refused(reason),
+            GreetingLayout::Forgotten => Self::Forgotten,
+            GreetingLayout::Join(answer) => Self::Join(answer),
         })
+    }
+}
+
+/// What follows the hello on the lane of joiners. Its layout is the same in every wire version, and it
+/// may grow at its end.
+impl Content for JoinRequest {
+    fn encode(&self, buffer: &mut BytesMut) -> Result<(), postcard::Error> {
+        write(self, buffer)
+    }
+
+    fn parse(frame: &[u8]) -> Result<Self, DecodeError> {
+        let (request, _) = parse_front::<Self>(frame)?;
+        match request.fits() {
+            true => Ok(request),
+            false => Err(DecodeError("its name or address is too long".to_owned())),
+        }
     }
 }
 
@@ -246,6 +278,18 @@ pub(crate) enum Rejection {
     Lane(u8),
     #[error("it has as many links open as it allows")]
     LinkCount,
+    #[error("your log is empty, and was not before")]
+    Forgotten,
+}
+
+impl Rejection {
+    /// How it is said.
+    pub(crate) fn greeting(&self) -> Greeting {
+        match self {
+            Self::Forgotten => Greeting::Forgotten,
+            other => Greeting::Refused(other.to_string()),
+        }
+    }
 }
 
 #[cfg(test)]

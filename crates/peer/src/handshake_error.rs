@@ -23,6 +23,10 @@ pub(crate) enum HandshakeError {
     Closed,
     #[error("the key {0} is not one of a node known here")]
     UnknownKey(PublicKey),
+    #[error("the key {0} is not one of a node known here, and this is no request to join")]
+    NoJoinRequest(NodeId, #[source] FrameError),
+    #[error("the key {0} is not one of a node known here; others would have been told: {1}")]
+    Stranger(NodeId, Rejection),
     #[error("the node there expects another key here")]
     NotExpected,
     #[error("TLS failed")]
@@ -51,6 +55,7 @@ impl HandshakeError {
             Self::Crowded => HandshakeOutcome::Crowded,
             Self::Closed => HandshakeOutcome::Closed,
             Self::UnknownKey(_) => HandshakeOutcome::UnknownKey,
+            Self::NoJoinRequest(..) | Self::Stranger(..) => HandshakeOutcome::NoJoinRequest,
             Self::NotExpected | Self::Tls(_) | Self::Protocol => HandshakeOutcome::Tls,
             Self::Hello(..) | Self::Rejected(_, Rejection::Magic | Rejection::Lane(_)) => {
                 HandshakeOutcome::Greeting
@@ -58,6 +63,7 @@ impl HandshakeError {
             Self::Rejected(_, Rejection::WireVersion { .. }) => HandshakeOutcome::WireVersion,
             Self::Rejected(_, Rejection::Cluster) => HandshakeOutcome::Cluster,
             Self::Rejected(_, Rejection::LinkCount) => HandshakeOutcome::LinkCount,
+            Self::Rejected(_, Rejection::Forgotten) => HandshakeOutcome::Forgotten,
         }
     }
 }

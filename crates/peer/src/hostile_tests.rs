@@ -20,8 +20,9 @@ use tokio_rustls::client;
 
 use crate::{
     FRAME_SIZE_MAX, LinkServerConfig,
-    greeting::{Greeting, Hello},
+    greeting::Greeting,
     test_nodes::*,
+    test_service::{Echo, Serve},
 };
 
 /// How long TCP itself bears with a peer that takes nothing.
@@ -32,7 +33,7 @@ async fn an_unknown_key_gets_nothing() {
     let bob = Node::bob(Echo).await;
     let mut stream = tls(MALLORY, bob.address()).await;
     // The refusal may be there before this is sent.
-    let hello = encoded(&Hello::new(HOME, Lane::Append));
+    let hello = encoded(&hello(Lane::Append));
     let _ = stream.write_all(&frame(&hello)).await;
     let (bytes, end) = rest(&mut stream).await;
     assert!(bytes.is_empty(), "not one byte, not even a version");
@@ -104,7 +105,7 @@ async fn garbage_of_an_admitted_peer_is_dropped() {
 /// Says hello to Bob by hand and is welcomed.
 async fn welcomed(bob: &Node) -> client::TlsStream<TcpStream> {
     let mut stream = tls(ALICE, bob.address()).await;
-    let hello = encoded(&Hello::new(HOME, Lane::Append));
+    let hello = encoded(&hello(Lane::Append));
     stream.write_all(&frame(&hello)).await.unwrap();
     let mut greeting = [0; 7];
     stream.read_exact(&mut greeting).await.unwrap();

@@ -42,14 +42,20 @@
 mod accepted;
 mod addresses;
 mod config;
+mod connector;
 mod dial;
+mod dial_error;
 mod frame;
 mod greeting;
 mod handshake_error;
 mod handshakes;
+mod join;
+mod join_error;
+mod joiner;
 mod link_permits;
 mod log_budget;
 mod metrics;
+mod recent;
 mod remote;
 mod server;
 mod socket;
@@ -57,6 +63,8 @@ mod transport;
 
 pub use config::{LinkServerConfig, TransportConfig};
 pub use frame::FRAME_SIZE_MAX;
+pub use join::join;
+pub use join_error::JoinError;
 pub use metrics::Metrics;
 pub use server::LinkServer;
 pub use transport::PeerTransport;
@@ -64,6 +72,14 @@ pub use transport::PeerTransport;
 #[cfg(test)]
 mod hostile_tests;
 #[cfg(test)]
+mod join_tests;
+#[cfg(test)]
 mod link_tests;
 #[cfg(test)]
+mod move_tests;
+#[cfg(test)]
+mod stranger_tests;
+#[cfg(test)]
 mod test_nodes;
+#[cfg(test)]
+mod test_service;

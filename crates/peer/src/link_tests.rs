@@ -1,32 +1,26 @@
 //! Links between nodes that mean well, over loopback.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, SinkExt, StreamExt, stream};
 use prometheus::{Registry, proto::Metric};
-use quorate_rpc::{Frame, Lane, Link, LinkError, LogState, Tail, Transport, message::Response};
+use quorate_rpc::{
+    ClusterId, ClusterNames, Frame, Introduction, Lane, Link, LinkError, LogState, Tail, Transport,
+    message::Response,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     sync::Notify,
     time::timeout,
 };
 
 use crate::{
-    ClusterId, Credentials, FRAME_SIZE_MAX, LinkServerConfig, Metrics, PeerTransport,
-    TransportConfig,
-    addresses::Addresses,
-    dial::Dialer,
+    FRAME_SIZE_MAX, LinkServerConfig, Metrics, PeerTransport, TransportConfig,
     frame::Content,
     greeting::{Greeting, Hello},
     test_nodes::*,
+    test_service::{Echo, Serve},
 };
 
 #[tokio::test]
@@ -91,11 +85,8 @@ async fn requests_do_not_wait_for_earlier_responses() {
 async fn a_link_counts_as_open_at_both_ends_while_it_lives() {
     let bob = Node::bob(Echo).await;
     let registry = Registry::new();
-    let alice = PeerTransport::new(
-        credentials(ALICE),
-        TransportConfig::new(BTreeMap::new()),
-        Metrics::register(&registry).unwrap(),
-    );
+    let metrics = Metrics::register(&registry).unwrap();
+    let alice = PeerTransport::new(identity(ALICE), TransportConfig::default(), metrics);
     let open = |registry: &Registry, direction: &str, lane: &str| {
         let wanted = |metric: &Metric| {
             let labels = metric.get_label();
@@ -104,7 +95,8 @@ async fn a_link_counts_as_open_at_both_ends_while_it_lives() {
         let value = |metric: &Metric| metric.get_gauge().get_value();
         figure(registry, "quorate_peer_links_open", wanted, value)
     };
-    let opened = alice.open(id(BOB), bob.address().to_string(), Lane::Control);
+    let address = bob.address().to_string();
+    let opened = alice.open(id(BOB), address, Lane::Control, introduction());
     let Link {
         requests,
         responses,
@@ -133,20 +125,95 @@ async fn large_messages_pass_both_ways() {
     assert_eq!(ask(&mut link, "and small ones").await, "and small ones");
 }
 
+/// Whether a joiner is expected or not.
 #[tokio::test]
 async fn a_node_that_is_not_admitted_is_told_to_be_added() {
     let bob = Node::bob(Echo).await;
-    let text = text(open(MALLORY, bob.address()).await.err().unwrap());
-    assert!(text.contains("does not know this node's key"), "{text}");
-    assert!(text.contains(&id(BOB).to_string()), "{text}");
-    assert!(text.contains(&bob.address().to_string()), "{text}");
+    for outcome in ["unknown_key", "unknown_key"] {
+        let before = bob.handshakes(outcome);
+        let error = open(MALLORY, bob.address()).await.err().unwrap();
+        let LinkError::NotAdmitted(text) = error else {
+            panic!("{error}: Bob knows Mallory")
+        };
+        for told in [
+            "does not know this node's key",
+            "quorate member add",
+            "--join TOKEN",
+        ] {
+            assert!(text.contains(told), "{text}");
+        }
+        assert!(text.contains(&id(BOB).to_string()), "{text}");
+        assert!(text.contains(&bob.address().to_string()), "{text}");
+        assert_eq!(bob.handshakes(outcome), before + 1);
+        bob.service.expect_joiners(None);
+    }
+}
+
+#[tokio::test]
+async fn a_member_that_lost_its_data_is_told_to_be_replaced() {
+    let bob = Node::bob(Echo).await;
+    bob.service.miss_data();
+    let empty = Introduction {
+        log: LogState::Empty,
+        ..introduction()
+    };
+    let error = open_as(ALICE, bob.address(), empty).await.err().unwrap();
+    let LinkError::Forgotten(text) = error else {
+        panic!("{error}: Bob misses nothing")
+    };
+    for told in ["lost its data", "quorate member replace", "--join TOKEN"] {
+        assert!(text.contains(told), "{text}");
+    }
+    assert_eq!(bob.handshakes("forgotten"), 1);
+    bob.expect_alive().await;
+}
+
+/// Who does not tell what is in its log is of a version that does not know that answer.
+#[tokio::test]
+async fn a_member_that_does_not_tell_its_log_is_welcome() {
+    let bob = Node::bob(Echo).await;
+    bob.service.miss_data();
+    let hello = Hello {
+        log: None,
+        ..hello(Lane::Append)
+    };
+    let mut stream = tls(ALICE, bob.address()).await;
+    stream.write_all(&frame(&encoded(&hello))).await.unwrap();
+    let mut greeting = [0; 7];
+    stream.read_exact(&mut greeting).await.unwrap();
+    assert_eq!(greeting, [0, 0, 0, 3, 0, 3, LogState::Founding as u8]);
+}
+
+#[tokio::test]
+async fn the_links_of_a_node_that_is_expelled_end_at_once() {
+    // One that answers, and one that is stuck.
+    let stuck = Serve(|_| stream::pending().boxed());
+    let (bob, stuck) = (Node::bob(Echo).await, Node::bob(stuck).await);
+    for node in [&bob, &stuck] {
+        node.service.admit(MALLORY);
+        let mut links = [ALICE, MALLORY, MALLORY].map(|name| open(name, node.address()).boxed());
+        let [alice, first, second] = &mut links;
+        let mut alice = alice.await.unwrap();
+        let mut mallory = [first.await.unwrap(), second.await.unwrap()];
+        eventually("all are open", || node.links_open() == 3).await;
+
+        node.service.expel(MALLORY);
+        for link in &mut mallory {
+            let error = next(link).await.unwrap().unwrap_err();
+            assert!(matches!(error, LinkError::Closed(_)), "{error}");
+        }
+        eventually("one is left", || node.links_open() == 1).await;
+        let error = open(MALLORY, node.address()).await.err().unwrap();
+        assert!(matches!(error, LinkError::NotAdmitted(_)), "{error}");
+        alice.requests.send(request("mine lives")).await.unwrap();
+    }
 }
 
 #[tokio::test]
 async fn another_node_at_the_address_is_named() {
     let bob = Node::bob(Echo).await;
     let address = bob.address().to_string();
-    let opened = transport(ALICE).open(id(MALLORY), address, Lane::Append);
+    let opened = transport(ALICE).open(id(MALLORY), address, Lane::Append, introduction());
     let text = text(opened.await.err().unwrap());
     let expected = format!("another node is there: {}", id(BOB));
     assert!(text.contains(&expected), "{text}");
@@ -155,15 +222,14 @@ async fn another_node_at_the_address_is_named() {
 #[tokio::test]
 async fn a_node_of_another_cluster_is_told_so() {
     let bob = Node::bob(Echo).await;
-    let alice = PeerTransport::new(
-        Credentials {
-            cluster: ClusterId([8; 32]),
-            ..credentials(ALICE)
+    let elsewhere = Introduction {
+        names: ClusterNames {
+            id: Some(ClusterId([8; 32])),
+            founding: None,
         },
-        TransportConfig::new(BTreeMap::new()),
-        Metrics::register(&Registry::new()).unwrap(),
-    );
-    let opened = alice.open(id(BOB), bob.address().to_string(), Lane::Control);
+        ..introduction()
+    };
+    let opened = open_as(ALICE, bob.address(), elsewhere);
     let text = text(opened.await.err().unwrap());
     assert!(text.contains("it belongs to another cluster"), "{text}");
     assert!(text.contains(&id(BOB).to_string()), "{text}");
@@ -176,7 +242,7 @@ async fn a_node_of_another_wire_version_is_told_both() {
     let bob = Node::bob(Echo).await;
     let mut stream = tls(ALICE, bob.address()).await;
     // As version 2 said it.
-    let hello = [b"quorate\n".as_slice(), &[2], &HOME.0, &[0]].concat();
+    let hello = [b"quorate\n".as_slice(), &[2], &HOME_ID.0, &[0]].concat();
     stream.write_all(&frame(&hello)).await.unwrap();
     let (bytes, _) = rest(&mut stream).await;
     let greeting = Greeting::parse(&bytes[4..]).unwrap();
@@ -195,10 +261,13 @@ async fn a_node_that_speaks_later_versions_too_is_welcome_in_ours() {
     let mut stream = tls(ALICE, bob.address()).await;
     let hello = Hello {
         versions: 3..=9,
-        ..Hello::new(HOME, Lane::Append)
+        ..hello(Lane::Append)
     };
     // With something that only later versions know.
-    let hello = [encoded(&hello), vec![7; 20]].concat();
+    let mut hello = encoded(&hello);
+    // To the end of what this version says.
+    hello.resize(42 + 3 + 32, 0);
+    hello.extend([7; 20]);
     stream.write_all(&frame(&hello)).await.unwrap();
     let mut greeting = [0; 7];
     stream.read_exact(&mut greeting).await.unwrap();
@@ -318,89 +387,21 @@ async fn shutdown_cuts_off_a_service_that_hangs() {
 }
 
 #[tokio::test]
-async fn a_configured_address_goes_before_that_of_the_membership() {
+async fn a_name_goes_through_the_resolver_of_the_system() {
     let bob = Node::bob(Echo).await;
-    let port = bob.address().port();
-    let alice = PeerTransport::new(
-        credentials(ALICE),
-        // A name, which goes through the system's resolver.
-        TransportConfig::new(BTreeMap::from([(id(BOB), format!("localhost:{port}"))])),
-        Metrics::register(&Registry::new()).unwrap(),
-    );
-    let nowhere = "127.0.0.1:1".to_owned();
-    let mut link = alice
-        .open(id(BOB), nowhere, Lane::Forward)
-        .await
-        .map_err(text)
-        .unwrap();
+    let address = format!("localhost:{}", bob.address().port());
+    let opened = transport(ALICE).open(id(BOB), address, Lane::Forward, introduction());
+    let mut link = opened.await.map_err(text).unwrap();
     assert_eq!(ask(&mut link, "found").await, "found");
 }
 
 #[tokio::test]
 async fn an_address_that_is_none_is_named() {
-    let opened = transport(ALICE).open(id(BOB), "no-port".to_owned(), Lane::Append);
+    let nowhere = "no-port".to_owned();
+    let opened = transport(ALICE).open(id(BOB), nowhere, Lane::Append, introduction());
     let text = text(opened.await.err().unwrap());
     assert!(text.contains("at no-port"), "{text}");
     assert!(text.contains("cannot be resolved"), "{text}");
-}
-
-/// Dials wait for the resolver at most until there is an answer of before.
-#[tokio::test]
-async fn a_dial_does_not_wait_for_a_resolver_that_hangs() {
-    let bob = Node::bob(Echo).await;
-    let address = bob.address();
-    let asked = Arc::new(AtomicUsize::new(0));
-    let count = asked.clone();
-    let lookup = move |_| {
-        let first = count.fetch_add(1, Ordering::Relaxed) == 0;
-        async move {
-            match first {
-                true => Ok(vec![address]),
-                false => std::future::pending().await,
-            }
-        }
-        .boxed()
-    };
-    let metrics = Metrics::register(&Registry::new()).unwrap();
-    let config = TransportConfig::new(BTreeMap::new());
-    let dialer = Dialer::new(credentials(ALICE), config, metrics);
-    let alice = PeerTransport::of(dialer.with_addresses(Addresses::new(Arc::new(lookup))));
-    let open = || alice.open(id(BOB), "bob:1".to_owned(), Lane::Control);
-    open().await.map_err(text).unwrap();
-
-    bob.server.shutdown().await;
-    assert!(open().await.is_err(), "nobody is there");
-    assert_eq!(asked.load(Ordering::Relaxed), 2, "it may have moved");
-    let _bob = Node::bob_at(address, LinkServerConfig::default(), Echo).await;
-    let opened = timeout(TIMEOUT, open()).await.expect("a dial ends");
-    let mut link = opened.map_err(text).unwrap();
-    assert_eq!(ask(&mut link, "found").await, "found");
-}
-
-/// All addresses of a cluster may change at once.
-#[tokio::test]
-async fn a_peer_that_moved_is_found_after_a_dial_that_failed() {
-    let bob = Node::bob(Echo).await;
-    let moved_to = bob.address();
-    let nowhere = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let former = nowhere.local_addr().unwrap();
-    drop(nowhere);
-    let asked = AtomicUsize::new(0);
-    let lookup = move |_| {
-        let first = asked.fetch_add(1, Ordering::Relaxed) == 0;
-        let found = if first { former } else { moved_to };
-        async move { Ok(vec![found]) }.boxed()
-    };
-    let metrics = Metrics::register(&Registry::new()).unwrap();
-    let config = TransportConfig::new(BTreeMap::new());
-    let dialer = Dialer::new(credentials(ALICE), config, metrics);
-    let alice = PeerTransport::of(dialer.with_addresses(Addresses::new(Arc::new(lookup))));
-    let open = || alice.open(id(BOB), "bob:1".to_owned(), Lane::Control);
-    assert!(open().await.is_err(), "the former address");
-    let found = async { while open().await.is_err() {} };
-    timeout(TIMEOUT, found)
-        .await
-        .expect("it is looked up again");
 }
 
 #[tokio::test]

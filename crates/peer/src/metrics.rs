@@ -1,6 +1,6 @@
 //! What the transport tells Prometheus.
 
-use quorate_rpc::Lane;
+use quorate_rpc::{JoinAnswer, Lane};
 use strum::{IntoStaticStr, VariantArray};
 
 use crate::frame::FrameCounters;
@@ -29,8 +29,12 @@ pub(crate) enum HandshakeOutcome {
     Crowded,
     /// It was no TLS as nodes speak it.
     Tls,
-    /// The key is not admitted.
+    /// The key is not admitted, and did not come to join.
     UnknownKey,
+    /// The key is not admitted, and what it said first was no request to join.
+    NoJoinRequest,
+    /// It asks to join.
+    JoinRequest,
     /// An admitted node greeted in no known way.
     Greeting,
     /// An admitted node speaks another wire version.
@@ -39,6 +43,37 @@ pub(crate) enum HandshakeOutcome {
     Cluster,
     /// There were too many links.
     LinkCount,
+    /// An admitted node has lost its data.
+    Forgotten,
+}
+
+/// What became of a request to join.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub(crate) enum JoinOutcome {
+    /// The node is registered.
+    Joined,
+    /// The cluster does not take it in.
+    Refused,
+    /// Nobody could register it now.
+    Unavailable,
+    /// It has no token of this cluster, and got no answer.
+    Unproved,
+    /// It took too long.
+    TimedOut,
+    /// As many were waiting as may.
+    Crowded,
+}
+
+impl JoinOutcome {
+    pub(crate) fn of(answer: Option<&JoinAnswer>) -> Self {
+        match answer {
+            Some(JoinAnswer::Joined(_)) => Self::Joined,
+            Some(JoinAnswer::Refused(_)) => Self::Refused,
+            Some(JoinAnswer::Unavailable(_)) => Self::Unavailable,
+            None => Self::Unproved,
+        }
+    }
 }
 
 /// Why a dial failed.
@@ -51,6 +86,8 @@ pub(crate) enum DialFailure {
     Tls,
     /// The peer does not admit this node's key.
     NotAdmitted,
+    /// The peer knows that this node has lost its data.
+    Forgotten,
     /// The peer turned this node away, and said why.
     Refused,
     /// The peer connected and then took too long.
@@ -64,6 +101,8 @@ quorate_metrics::metrics! {
         pub(crate) links_open: Gauge { direction: Direction, lane: Lane },
         /// Connections that came in, by outcome of the handshake
         pub(crate) handshakes_total: Counter { outcome: HandshakeOutcome },
+        /// Requests to join that came in, by outcome
+        pub(crate) joins_total: Counter { outcome: JoinOutcome },
         /// Dials that gave no link, by reason
         pub(crate) dial_failures_total: Counter { reason: DialFailure },
         /// Frames read, by lane

@@ -15,7 +15,8 @@ use quorate_rpc::{
 
 use crate::{
     FRAME_SIZE_MAX, Metrics,
-    dial::{DialError, Dialer, Greeted},
+    dial::{Dialer, Greeted},
+    dial_error::DialError,
     frame::{FrameCodec, FrameError},
     log_budget::LogBudget,
     metrics::Direction,
@@ -111,7 +112,12 @@ impl Remote {
 
     /// Says what the failure of a dial is to callers.
     fn on_unreachable(&self, error: &DialError) -> LinkError {
-        let (error, lane) = (LinkError::Failed(self.text(error)), self.lane);
+        let kind = match error {
+            DialError::NotAdmitted => LinkError::NotAdmitted,
+            DialError::Forgotten => LinkError::Forgotten,
+            _ => LinkError::Failed,
+        };
+        let (error, lane) = (kind(self.text(error)), self.lane);
         match self.log_change(LinkState::Unreachable) {
             Some(unlogged) => {
                 tracing::warn!(%error, ?lane, unlogged, "a peer is out of reach");

@@ -1,24 +1,26 @@
-//! Taking the links that peers open.
+//! Taking the connections that others open.
 
 use std::{error::Error, net::SocketAddr, sync::Arc, time::Instant};
 
 use futures_util::{SinkExt, StreamExt};
 use quorate_listener::{Limits, Listener, Name, Protocol, Server};
-use quorate_rpc::{NodeId, Service, message::WIRE_VERSIONS};
+use quorate_rpc::{Lane, LogState, NodeId, Service, message::WIRE_VERSIONS};
 use quorate_tls::{Admit, Identity};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{net::TcpStream, sync::Semaphore, time::timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     LinkServerConfig, Metrics,
     accepted::{AcceptedLink, Origin},
-    greeting::{Greeting, Hello, Rejection, greeting_frames},
+    frame::FrameError,
+    greeting::{FrameReader, FrameWriter, Greeting, Hello, Rejection, greeting_frames},
     handshake_error::HandshakeError,
     handshakes::{Handshake, Handshakes},
+    joiner::{Joiner, read_request},
     link_permits::LinkPermits,
     log_budget::LogBudget,
-    metrics::HandshakeOutcome,
+    metrics::{HandshakeOutcome, JoinOutcome},
     socket,
 };
 
@@ -32,19 +34,35 @@ const STRANGER_LINE_COUNT_PER_MINUTE_MAX: u32 = 10;
 /// many before other tasks run.
 const ENDED_COUNT_MAX: usize = 256;
 
-/// Hands the links that peers open to a [`Service`].
+/// A connection whose other end has proved its key, and nothing else yet.
+struct Caller {
+    node: NodeId,
+    address: SocketAddr,
+    reader: FrameReader<Hello>,
+    writer: FrameWriter<Greeting>,
+}
+
+/// What a connection turned out to be.
+enum Visit {
+    Link(AcceptedLink),
+    Join(Joiner),
+}
+
+/// Hands the links that peers open, and what joiners ask, to a [`Service`].
 pub struct LinkServer {
     config: LinkServerConfig,
     tls: TlsAcceptor,
     handshakes: Handshakes,
     permits: Arc<LinkPermits>,
+    joins: Semaphore,
     service: Arc<dyn Service>,
     metrics: Metrics,
     log: Arc<LogBudget>,
 }
 
 impl LinkServer {
-    /// A server of the node with this identity, for the peers that `service` admits.
+    /// A server of the node with this identity, for the peers that `service` admits, and for
+    /// joiners while it expects any.
     pub fn new(
         config: LinkServerConfig,
         identity: &Identity,
@@ -53,11 +71,13 @@ impl LinkServer {
     ) -> Self {
         let permits = LinkPermits::new(config.link_count_max, config.link_count_per_peer_max);
         let admitting = service.clone();
-        let admit: Admit = Arc::new(move |key| admitting.admits(NodeId(*key)));
+        let admit: Admit =
+            Arc::new(move |key| admitting.admits(NodeId(*key)) || admitting.expects_joiners());
         Self {
             tls: quorate_tls::server_config(identity, admit).into(),
             handshakes: Handshakes::new(config.handshake_count_max),
             permits: Arc::new(permits),
+            joins: Semaphore::new(config.join_count_max),
             service,
             metrics,
             log: Arc::new(LogBudget::new(STRANGER_LINE_COUNT_PER_MINUTE_MAX)),
@@ -87,44 +107,61 @@ impl LinkServer {
         handshake: Handshake,
         stream: TcpStream,
         address: SocketAddr,
-    ) -> Option<AcceptedLink> {
-        let greeted = timeout(self.config.handshake_timeout, self.greet(stream, address));
-        let greeted = match handshake.run(greeted).await {
+    ) -> Option<Visit> {
+        let heard = timeout(self.config.handshake_timeout, self.hear(stream, address));
+        let heard = match handshake.run(heard).await {
             Some(in_time) => in_time.unwrap_or(Err(HandshakeError::TimedOut)),
             None => Err(HandshakeError::Crowded),
         };
-        let outcomes = &self.metrics.handshakes_total;
-        match greeted {
-            Ok(link) => {
-                outcomes.of(HandshakeOutcome::Welcomed).inc();
-                Some(link)
-            }
-            Err(error) => {
-                outcomes.of(error.outcome()).inc();
-                self.log_turned_away(address, &error);
-                None
-            }
+        let outcome = match &heard {
+            Ok(Visit::Link(_)) => HandshakeOutcome::Welcomed,
+            Ok(Visit::Join(_)) => HandshakeOutcome::JoinRequest,
+            Err(error) => error.outcome(),
+        };
+        self.metrics.handshakes_total.of(outcome).inc();
+        heard
+            .inspect_err(|error| self.log_turned_away(address, error))
+            .ok()
+    }
+
+    async fn hear(&self, stream: TcpStream, address: SocketAddr) -> Result<Visit, HandshakeError> {
+        socket::prepare(&stream).map_err(HandshakeError::tls)?;
+        let stream = self.tls.accept(stream).await.map_err(HandshakeError::tls)?;
+        let key = quorate_tls::peer_key(stream.get_ref().1).ok_or(HandshakeError::Protocol)?;
+        let (reader, writer) = greeting_frames(stream);
+        let mut caller = Caller {
+            node: NodeId(key),
+            address,
+            reader,
+            writer,
+        };
+        let hello = caller.reader.next().await.ok_or(HandshakeError::Closed)?;
+        match self.service.admits(caller.node) {
+            true => self.hear_peer(caller, hello).await,
+            false => self.hear_stranger(caller, hello).await,
         }
     }
 
-    async fn greet(
+    /// Welcomes a peer, or says why not.
+    async fn hear_peer(
         &self,
-        stream: TcpStream,
-        address: SocketAddr,
-    ) -> Result<AcceptedLink, HandshakeError> {
-        socket::prepare(&stream).map_err(HandshakeError::tls)?;
-        let stream = self.tls.accept(stream).await.map_err(HandshakeError::tls)?;
-        let peer = quorate_tls::peer_key(stream.get_ref().1).ok_or(HandshakeError::Protocol)?;
-        let peer = NodeId(peer);
-        let (mut reader, mut writer) = greeting_frames::<Hello, Greeting>(stream);
-        let hello = match reader.next().await {
-            Some(Ok(hello)) => hello,
-            Some(Err(error)) => return Err(HandshakeError::Hello(peer, error)),
-            None => return Err(HandshakeError::Closed),
-        };
+        caller: Caller,
+        hello: Result<Hello, FrameError>,
+    ) -> Result<Visit, HandshakeError> {
+        let Caller {
+            node: peer,
+            address,
+            reader,
+            mut writer,
+        } = caller;
+        let unheard = |error| HandshakeError::Hello(peer, error);
+        let hello = hello.map_err(unheard)?;
         let introduction = self.service.introduction();
         let checked = hello.check(&introduction.names, &WIRE_VERSIONS);
         let admitted = checked.and_then(|(lane, version)| {
+            if hello.log == Some(LogState::Empty) && self.service.has_lost_data(peer) {
+                return Err(Rejection::Forgotten);
+            }
             let permit = self.permits.try_acquire(peer);
             Ok((lane, version, permit.ok_or(Rejection::LinkCount)?))
         });
@@ -132,27 +169,76 @@ impl LinkServer {
             Ok(admitted) => admitted,
             Err(rejection) => {
                 // The rejection counts, whether the peer heard it or not.
-                let _ = writer.send(Greeting::Refused(rejection.to_string())).await;
+                let _ = writer.send(rejection.greeting()).await;
                 let _ = writer.close().await;
                 return Err(HandshakeError::Rejected(peer, rejection));
             }
         };
+        if lane == Lane::Join {
+            // It is registered already, and has not heard of it.
+            let request = read_request(reader).await.map_err(unheard)?;
+            return Ok(Visit::Join(Joiner::new(peer, address, request, writer)));
+        }
         let log = introduction.log;
         let welcomed = writer.send(Greeting::Welcome { version, log }).await;
-        welcomed.map_err(|error| HandshakeError::Hello(peer, error))?;
+        welcomed.map_err(unheard)?;
         let origin = Origin {
             peer,
             address,
             lane,
         };
         let log = self.log.clone();
-        Ok(AcceptedLink::new(
-            (reader, writer),
-            origin,
-            permit,
-            log,
-            &self.metrics,
-        ))
+        let link = AcceptedLink::new((reader, writer), origin, permit, log, &self.metrics);
+        Ok(Visit::Link(link))
+    }
+
+    /// Hears whether a stranger asks to join. Whatever else it says, it gets not a byte: TLS takes
+    /// its leave, by which a node that was removed knows that it is a stranger.
+    async fn hear_stranger(
+        &self,
+        caller: Caller,
+        hello: Result<Hello, FrameError>,
+    ) -> Result<Visit, HandshakeError> {
+        let Caller {
+            node,
+            address,
+            reader,
+            mut writer,
+        } = caller;
+        let request = async {
+            let no_request = |error| HandshakeError::NoJoinRequest(node, error);
+            let hello = hello.map_err(no_request)?;
+            let names = self.service.introduction().names;
+            match hello.check(&names, &WIRE_VERSIONS) {
+                Ok((Lane::Join, _)) => read_request(reader).await.map_err(no_request),
+                Ok(_) => Err(HandshakeError::UnknownKey(node.0)),
+                Err(rejection) => Err(HandshakeError::Stranger(node, rejection)),
+            }
+        };
+        match request.await {
+            Ok(request) => Ok(Visit::Join(Joiner::new(node, address, request, writer))),
+            Err(error) => {
+                let _ = writer.close().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn serve_joiner(&self, mut joiner: Joiner) {
+        let LinkServerConfig {
+            join_timeout,
+            write_timeout,
+            ..
+        } = self.config;
+        let outcome = match self.joins.try_acquire() {
+            Ok(_permit) => {
+                let service = self.service.clone();
+                joiner.answer(service, join_timeout, write_timeout).await
+            }
+            Err(_) => JoinOutcome::Crowded,
+        };
+        self.metrics.joins_total.of(outcome).inc();
+        joiner.log(outcome, &self.log);
     }
 
     fn log_turned_away(&self, address: SocketAddr, error: &HandshakeError) {
@@ -179,9 +265,15 @@ impl Protocol for LinkServer {
         let handshake = self.handshakes.begin();
         async move {
             let received = self.receive(handshake, stream, address);
-            if let Some(Some(link)) = stop.run_until_cancelled(received).await {
-                let write_timeout = self.config.write_timeout;
-                link.serve(self.service.clone(), write_timeout, stop).await;
+            match stop.run_until_cancelled(received).await.flatten() {
+                Some(Visit::Link(link)) => {
+                    let write_timeout = self.config.write_timeout;
+                    link.serve(self.service.clone(), write_timeout, stop).await;
+                }
+                Some(Visit::Join(joiner)) => {
+                    stop.run_until_cancelled(self.serve_joiner(joiner)).await;
+                }
+                None => {}
             }
         }
     }

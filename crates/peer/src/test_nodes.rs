@@ -1,13 +1,14 @@
-//! Nodes of tests: Bob listens and admits Alice; Mallory is nobody.
+//! Nodes of tests: Bob listens and admits Alice; Mallory is nobody, unless a test says otherwise.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt, StreamExt, stream::BoxStream};
 use prometheus::{Registry, proto::Metric};
 use quorate_listener::{Listener, Server};
 use quorate_rpc::{
-    Frame, Lane, Link, LinkError, LogState, NodeId, Service, Tail, Transport,
+    ClusterId, ClusterNames, Frame, Introduction, Lane, Link, LinkError, LogState, NodeId, Tail,
+    Transport,
     message::{Request, Response},
 };
 use quorate_tls::{Admit, Identity};
@@ -19,28 +20,35 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
 use crate::{
-    ClusterId, Credentials, LinkServer, LinkServerConfig, Metrics, PeerTransport, TransportConfig,
+    LinkServer, LinkServerConfig, Metrics, PeerTransport, TransportConfig,
+    addresses::Addresses,
+    connector::Connector,
+    dial::Dialer,
     frame::Content,
+    greeting::Hello,
+    test_service::{Answering, TestService},
 };
 
 /// Longer than anything here takes on a busy machine.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
-pub(crate) const HOME: ClusterId = ClusterId([7; 32]);
+pub(crate) const HOME_ID: ClusterId = ClusterId([7; 32]);
+
+pub(crate) const HOME: ClusterNames = ClusterNames {
+    id: Some(HOME_ID),
+    founding: None,
+};
 
 pub(crate) const ALICE: u8 = 1;
 pub(crate) const BOB: u8 = 2;
 pub(crate) const MALLORY: u8 = 3;
 
-pub(crate) fn credentials(name: u8) -> Credentials {
-    Credentials {
-        identity: Identity::from_seed(&[name; 32]),
-        cluster: HOME,
-    }
+pub(crate) fn identity(name: u8) -> Identity {
+    Identity::from_seed(&[name; 32])
 }
 
 pub(crate) fn id(name: u8) -> NodeId {
-    NodeId(credentials(name).identity.public_key())
+    NodeId(identity(name).public_key())
 }
 
 pub(crate) fn only(name: u8) -> Admit {
@@ -48,35 +56,62 @@ pub(crate) fn only(name: u8) -> Admit {
     Arc::new(move |key| *key == admitted)
 }
 
+/// What nodes of the home cluster say of themselves.
+pub(crate) fn introduction() -> Introduction {
+    Introduction {
+        names: HOME,
+        log: LogState::Founding,
+    }
+}
+
+/// The hello of a node of the home cluster.
+pub(crate) fn hello(lane: Lane) -> Hello {
+    Hello::new(introduction(), lane)
+}
+
 /// A served node and what it counts.
 pub(crate) struct Node {
     pub(crate) server: Server,
+    pub(crate) service: Arc<TestService>,
     pub(crate) registry: Registry,
 }
 
 impl Node {
     /// Bob, who admits Alice.
-    pub(crate) async fn bob(service: impl Service) -> Self {
-        Self::bob_with(LinkServerConfig::default(), service).await
+    pub(crate) async fn bob(answering: impl Answering) -> Self {
+        Self::bob_with(LinkServerConfig::default(), answering).await
     }
 
-    pub(crate) async fn bob_with(config: LinkServerConfig, service: impl Service) -> Self {
-        Self::bob_at(([127, 0, 0, 1], 0).into(), config, service).await
+    pub(crate) async fn bob_with(config: LinkServerConfig, answering: impl Answering) -> Self {
+        Self::bob_at(([127, 0, 0, 1], 0).into(), config, answering).await
     }
 
     pub(crate) async fn bob_at(
         address: SocketAddr,
         config: LinkServerConfig,
-        service: impl Service,
+        answering: impl Answering,
+    ) -> Self {
+        Self::at(address, BOB, config, answering).await
+    }
+
+    pub(crate) async fn at(
+        address: SocketAddr,
+        name: u8,
+        config: LinkServerConfig,
+        answering: impl Answering,
     ) -> Self {
         let registry = Registry::new();
         let metrics = Metrics::register(&registry).unwrap();
         let listener = Listener::bind("peers", address).await.unwrap();
         let listener_metrics = quorate_listener::Metrics::register(&registry).unwrap();
-        let (credentials, service) = (credentials(BOB), Arc::new(service));
-        let server = LinkServer::new(config, &credentials, only(ALICE), service, metrics)
+        let service = Arc::new(TestService::new(answering));
+        let server = LinkServer::new(config, &identity(name), service.clone(), metrics)
             .serve(listener, &listener_metrics);
-        Self { server, registry }
+        Self {
+            server,
+            service,
+            registry,
+        }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -85,9 +120,18 @@ impl Node {
 
     /// How many handshakes ended so.
     pub(crate) fn handshakes(&self, outcome: &str) -> u64 {
+        self.count("quorate_peer_handshakes_total", outcome)
+    }
+
+    /// How many requests to join ended so.
+    pub(crate) fn joins(&self, outcome: &str) -> u64 {
+        self.count("quorate_peer_joins_total", outcome)
+    }
+
+    fn count(&self, name: &str, outcome: &str) -> u64 {
         let with = |metric: &Metric| metric.get_label()[0].value() == outcome;
         let count = |metric: &Metric| metric.get_counter().get_value();
-        figure(&self.registry, "quorate_peer_handshakes_total", with, count) as u64
+        figure(&self.registry, name, with, count) as u64
     }
 
     /// How many links peers have open.
@@ -130,25 +174,6 @@ pub(crate) async fn eventually(label: &str, condition: impl Fn() -> bool) {
     timeout(TIMEOUT, holds).await.expect(label);
 }
 
-/// Answers each request with its own text.
-pub(crate) struct Echo;
-
-impl Service for Echo {
-    fn log_state(&self) -> LogState {
-        LogState::Founding
-    }
-
-    fn serve(
-        self: Arc<Self>,
-        peer: NodeId,
-        _lane: Lane,
-        requests: Requests,
-    ) -> BoxStream<'static, Frame<Response>> {
-        assert_eq!(peer, id(ALICE), "a service sees peers that are admitted");
-        read(requests).map(echo).boxed()
-    }
-}
-
 /// What a service is given.
 pub(crate) type Requests = BoxStream<'static, Result<Frame<Request>, LinkError>>;
 
@@ -183,39 +208,33 @@ pub(crate) fn echo(request: Frame<Request>) -> Frame<Response> {
     }
 }
 
-/// A service made of a function.
-pub(crate) struct Serve<F>(pub(crate) F);
-
-impl<F> Service for Serve<F>
-where
-    F: Fn(Requests) -> BoxStream<'static, Frame<Response>> + Send + Sync + 'static,
-{
-    fn log_state(&self) -> LogState {
-        LogState::Empty
-    }
-
-    fn serve(
-        self: Arc<Self>,
-        _peer: NodeId,
-        _lane: Lane,
-        requests: Requests,
-    ) -> BoxStream<'static, Frame<Response>> {
-        self.0(requests)
-    }
+pub(crate) fn metrics() -> Metrics {
+    Metrics::register(&Registry::new()).unwrap()
 }
 
 pub(crate) fn transport(name: u8) -> PeerTransport {
-    let metrics = Metrics::register(&Registry::new()).unwrap();
-    PeerTransport::new(
-        credentials(name),
-        TransportConfig::new(BTreeMap::new()),
-        metrics,
-    )
+    PeerTransport::new(identity(name), TransportConfig::default(), metrics())
+}
+
+/// A transport of Alice that finds addresses so.
+pub(crate) fn alice_with(config: TransportConfig, addresses: Addresses) -> PeerTransport {
+    let connector = Connector::new(identity(ALICE), config).with_addresses(addresses);
+    PeerTransport::of(Dialer::of(connector, metrics()))
 }
 
 /// A link of this node to Bob.
 pub(crate) async fn open(name: u8, address: SocketAddr) -> Result<Link, LinkError> {
-    let opened = transport(name).open(id(BOB), address.to_string(), Lane::Append);
+    open_as(name, address, introduction()).await
+}
+
+/// A link of this node to Bob, whom it tells this.
+pub(crate) async fn open_as(
+    name: u8,
+    address: SocketAddr,
+    introduction: Introduction,
+) -> Result<Link, LinkError> {
+    let transport = transport(name);
+    let opened = transport.open(id(BOB), address.to_string(), Lane::Append, introduction);
     timeout(TIMEOUT, opened).await.expect("a dial ends")
 }
 
@@ -242,7 +261,7 @@ pub(crate) async fn next(link: &mut Link) -> Option<Result<Frame<Response>, Link
 
 /// What a client that is written by hand sees of Bob, once TLS stands at its end.
 pub(crate) async fn tls(name: u8, address: SocketAddr) -> client::TlsStream<TcpStream> {
-    let config = quorate_tls::client_config(&credentials(name).identity, id(BOB).0);
+    let config = quorate_tls::client_config(&identity(name), id(BOB).0);
     TlsConnector::from(config)
         .connect(
             quorate_tls::server_name(),
@@ -293,10 +312,22 @@ pub(crate) async fn fake_bob(answer: Vec<u8>) -> SocketAddr {
 }
 
 pub(crate) async fn accept_as_bob(listener: &TcpListener) -> server::TlsStream<TcpStream> {
-    let config = quorate_tls::server_config(&credentials(BOB).identity, only(ALICE));
+    let config = quorate_tls::server_config(&identity(BOB), only(ALICE));
     let (stream, _) = listener.accept().await.unwrap();
     let mut stream = TlsAcceptor::from(config).accept(stream).await.unwrap();
-    let mut hello = vec![0; 4 + 42];
+    let size = stream.read_u32().await.unwrap();
+    let mut hello = vec![0; size as usize];
     stream.read_exact(&mut hello).await.unwrap();
     stream
+}
+
+/// Bytes without end, the same in each run.
+pub(crate) fn noise() -> impl FnMut() -> u8 {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as u8
+    }
 }

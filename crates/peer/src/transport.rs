@@ -1,9 +1,6 @@
 //! Links to peers.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::Arc;
 
 use futures_util::{FutureExt, future::BoxFuture};
 use quorate_rpc::{Introduction, Lane, Link, LinkError, NodeId, Transport};
@@ -13,6 +10,7 @@ use crate::{
     Metrics, TransportConfig,
     dial::Dialer,
     log_budget::LogBudget,
+    recent::Recent,
     remote::{Remote, RouteState},
 };
 
@@ -20,12 +18,16 @@ use crate::{
 /// stops and starts writes each of its links down.
 const PEER_LINE_COUNT_PER_MINUTE_MAX: u32 = 64;
 
+/// For how many lanes to peers it is remembered how the last link fared: all of two hundred members.
+/// With more of them, what is no news is logged again.
+const ROUTE_COUNT_MAX: usize = 1000;
+
 /// Opens links to peers over TCP and TLS.
 pub struct PeerTransport {
     dialer: Arc<Dialer>,
     log: Arc<LogBudget>,
-    /// For each peer and lane that was ever dialed: members only, so it does not grow.
-    routes: Mutex<HashMap<(NodeId, Lane), Arc<RouteState>>>,
+    /// Of the peers and lanes that were dialed last.
+    routes: Recent<(NodeId, Lane), Arc<RouteState>>,
 }
 
 impl PeerTransport {
@@ -38,14 +40,8 @@ impl PeerTransport {
         Self {
             dialer: Arc::new(dialer),
             log: Arc::new(LogBudget::new(PEER_LINE_COUNT_PER_MINUTE_MAX)),
-            routes: Mutex::default(),
+            routes: Recent::new(ROUTE_COUNT_MAX),
         }
-    }
-
-    fn route(&self, peer: NodeId, lane: Lane) -> Arc<RouteState> {
-        // Looking up and inserting do not panic halfway.
-        let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
-        routes.entry((peer, lane)).or_default().clone()
     }
 }
 
@@ -62,7 +58,7 @@ impl Transport for PeerTransport {
             address,
             lane,
             introduction,
-            route: self.route(peer, lane),
+            route: self.routes.of((peer, lane)),
             log: self.log.clone(),
         };
         remote.open(self.dialer.clone()).boxed()

@@ -9,6 +9,7 @@ use std::{
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use quorate_ctl::{PublishArgs, ResolveArgs, out};
+use quorate_rpc::JoinToken;
 use quorate_state::{LEVEL_MAX, Level};
 
 use crate::{
@@ -26,9 +27,9 @@ Examples:
   quorate publish --key me.key _iroh TXT relay=https://relay.example.org
   quorate resolve KEY                          what the relay has for a key
 
-  quorate init --data-dir /var/lib/quorate --address ns1.example.org:7700
   quorate config check /etc/quorate/config.toml
-  quorate serve --config /etc/quorate/config.toml";
+  quorate serve --config /etc/quorate/config.toml              the first node of a cluster
+  quorate serve --config /etc/quorate/config.toml --join TOKEN  and every further one";
 
 /// A pkarr relay and authoritative DNS server whose records are replicated with Raft.
 #[derive(Debug, Parser)]
@@ -71,7 +72,7 @@ enum ConfigCommand {
     },
     /// Print every setting in force, and which layer set it.
     Show(ConfigArgs),
-    /// Print a commented file for one node of three, to start from.
+    /// Print a commented file for a node, to start from.
     Example,
     /// Print what every setting means, in Markdown.
     Reference,
@@ -82,6 +83,13 @@ enum ConfigCommand {
 struct ServeArgs {
     #[command(flatten)]
     config: ConfigArgs,
+    /// Join the cluster that this token is of, as `quorate member add` printed it there. Said again
+    /// it goes on; once the node has joined it needs no token.
+    #[arg(long, value_name = "TOKEN")]
+    join: Option<JoinToken>,
+    /// The same, with the token in a file, so that no other user of this machine sees it.
+    #[arg(long, value_name = "FILE", conflicts_with = "join")]
+    join_file: Option<PathBuf>,
     /// The clock of this machine is right, although it has moved by more than the retention since
     /// the node last received a packet. For one start of a node that is a cluster by itself, when
     /// its log asks for it: until then such a node lets nothing expire.
@@ -93,6 +101,17 @@ struct ServeArgs {
     level_max: u16,
 }
 
+impl ServeArgs {
+    fn token(&self) -> anyhow::Result<Option<JoinToken>> {
+        let Some(file) = &self.join_file else {
+            return Ok(self.join.clone());
+        };
+        let unusable = || format!("--join-file {} cannot be used", file.display());
+        let text = std::fs::read_to_string(file).with_context(unusable)?;
+        Ok(Some(text.parse().with_context(unusable)?))
+    }
+}
+
 /// The file, and flags over it.
 #[derive(Debug, Args)]
 struct ConfigArgs {
@@ -102,7 +121,7 @@ struct ConfigArgs {
     /// Where the node keeps its identity, log and packets (data_dir).
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// A founding node of the cluster (cluster.nodes); repeat for each, this one too.
+    /// A node that founds the cluster (cluster.nodes); repeat for each, this one too.
     #[arg(long = "cluster-nodes", value_name = "KEY@HOST:PORT")]
     cluster_nodes: Vec<String>,
     /// Where the relay and DNS over HTTPS listen (http.listen).
@@ -160,12 +179,14 @@ pub(crate) fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve(args) => {
-            let loaded = args.config.load()?;
-            print_warnings(&loaded);
             let once = ForThisStart {
                 trust_clock: args.trust_clock,
                 level_max: Level(args.level_max),
+                join: args.token()?,
+                ..ForThisStart::default()
             };
+            let loaded = args.config.load()?;
+            print_warnings(&loaded);
             block_on(crate::serve::run(loaded, once))
         }
         Command::Dev(args) => block_on(crate::dev::run(args)),
@@ -207,8 +228,8 @@ fn check(file: &Path) -> anyhow::Result<String> {
     print_warnings(&loaded);
     let config = &loaded.config;
     let cluster = match config.cluster.nodes.len() {
-        0 => "this node alone".to_owned(),
-        count => format!("{count} nodes"),
+        0 => "founded by this node alone, or joined".to_owned(),
+        count => format!("founded by {count} nodes"),
     };
     let origins = config.dns.origins.iter();
     let origins: Vec<&str> = origins.map(|origin| &*origin.name).collect();

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! node.key      the node's identity; never copied to another machine
-//! cluster       the cluster the node belongs to, written once its log exists
+//! cluster       what the node knows of its cluster: who that is, and who is in it
 //! log/          the Raft log
 //! records.redb  the store
 //! lock          held while a process uses the directory
@@ -14,53 +14,17 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context, bail, ensure};
+use anyhow::{Context, bail};
 use quorate_disk::{Disk, DiskFile, LinuxDisk, OpenMode};
-use quorate_packet::PublicKey;
-use sha2::{Digest, Sha256};
+use quorate_raft::{LOG_DIR, STORE_FILE};
+
+use crate::cluster_file::{ClusterFile, Stored};
 
 /// The file that says which cluster the data is of.
 const CLUSTER_FILE: &str = "cluster";
 
-/// More than that file ever has, in bytes.
-const CLUSTER_SIZE_MAX: u64 = 4096;
-
-/// The first line of the file `cluster`.
-const CLUSTER_HEADER: &str = "quorate-cluster 1";
-
-/// A cluster, named by its name and its founding voters: two clusters of one name differ.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Cluster {
-    name: String,
-    id: [u8; 32],
-}
-
-impl Cluster {
-    pub(crate) fn new(name: &str, voters: impl IntoIterator<Item = PublicKey>) -> Self {
-        let mut voters: Vec<_> = voters.into_iter().collect();
-        voters.sort_unstable();
-        let mut hash = Sha256::new();
-        hash.update((name.len() as u64).to_be_bytes());
-        hash.update(name);
-        voters
-            .iter()
-            .for_each(|voter| hash.update(voter.as_bytes()));
-        Self {
-            name: name.to_owned(),
-            id: hash.finalize().into(),
-        }
-    }
-
-    /// What peers tell each other before anything else.
-    pub(crate) fn id(&self) -> [u8; 32] {
-        self.id
-    }
-
-    fn encode(&self) -> String {
-        let id: String = self.id.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("{CLUSTER_HEADER}\nname {}\nid {id}\n", self.name)
-    }
-}
+/// More than that file ever has, in bytes: a thousand members with the longest addresses.
+const CLUSTER_SIZE_MAX: u64 = 1024 * 1024;
 
 /// A data directory that this process holds.
 #[derive(Debug)]
@@ -92,35 +56,20 @@ impl DataDir {
         }
     }
 
-    /// Whether what is stored here is of `cluster`; false when nothing is. Fails when it is of
-    /// another.
-    pub(crate) fn check(&self, cluster: &Cluster) -> anyhow::Result<bool> {
+    /// What the node knows of its cluster, or nothing if it has had no part in one.
+    pub(crate) fn cluster(&self) -> anyhow::Result<Option<Stored>> {
         let file = self.cluster_file();
-        let stored = match read(&file) {
-            Ok(stored) => stored,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            Err(error) => {
-                return Err(error).with_context(|| format!("{} cannot be read", file.display()));
-            }
-        };
-        ensure!(
-            stored == cluster.encode(),
-            "{} holds the data of another cluster.\n  stored there:\n{}  configured:\n{}\
-             The id is made of the cluster's name and its founding nodes: correct [cluster] in the \
-             configuration, or choose another data_dir.",
-            self.path.display(),
-            indent(&stored),
-            indent(&cluster.encode()),
-        );
-        Ok(true)
+        let unusable = || format!("{} cannot be used", file.display());
+        match read(&file) {
+            Ok(text) => Ok(Some(text.parse().with_context(unusable)?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(unusable),
+        }
     }
 
-    /// Notes that the data here is of `cluster`. Called once the log exists.
-    pub(crate) fn claim(&self, cluster: &Cluster) -> anyhow::Result<()> {
+    /// Notes durably what the node knows of its cluster, in place of what it knew before.
+    pub(crate) fn set_cluster(&self, cluster: &ClusterFile) -> anyhow::Result<()> {
         let file = self.cluster_file();
-        if file.exists() {
-            return Ok(());
-        }
         let new = file.with_extension("new");
         let write = || {
             let out = LinuxDisk.open(&new, OpenMode::Create)?;
@@ -133,14 +82,26 @@ impl DataDir {
         write().with_context(|| format!("{} cannot be written", file.display()))
     }
 
+    /// Whether there is a log or a store.
+    pub(crate) fn has_log_or_store(&self) -> bool {
+        [LOG_DIR, STORE_FILE]
+            .iter()
+            .any(|name| self.path.join(name).exists())
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Whether the directory at `path`, which may be absent, holds the data of a node.
     pub(crate) fn holds_data(path: &Path) -> bool {
         path.join(CLUSTER_FILE).exists()
     }
 
-    /// Whether that data is of `cluster`.
-    pub(crate) fn holds_data_of(path: &Path, cluster: &Cluster) -> bool {
-        read(&path.join(CLUSTER_FILE)).is_ok_and(|stored| stored == cluster.encode())
+    /// What the node whose directory is at `path` knows of its cluster, if it can be read.
+    pub(crate) fn cluster_at(path: &Path) -> Option<Stored> {
+        read(&path.join(CLUSTER_FILE)).ok()?.parse().ok()
     }
 
     fn cluster_file(&self) -> PathBuf {
@@ -156,44 +117,44 @@ fn read(file: &Path) -> io::Result<String> {
     String::from_utf8(text).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
-fn indent(text: &str) -> String {
-    text.lines().map(|line| format!("    {line}\n")).collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use quorate_raft::Known;
+    use quorate_state::{ClusterId, ClusterNames};
+
     use super::*;
-
-    fn cluster(name: &str, voters: &[u8]) -> Cluster {
-        Cluster::new(
-            name,
-            voters
-                .iter()
-                .map(|voter| PublicKey::from_bytes([*voter; 32])),
-        )
-    }
+    use crate::cluster_file::Stage;
 
     #[test]
-    fn a_cluster_is_its_name_and_its_founders_in_any_order() {
-        assert_eq!(cluster("a", &[1, 2, 3]), cluster("a", &[3, 1, 2]));
-        assert_ne!(cluster("a", &[1, 2, 3]), cluster("b", &[1, 2, 3]));
-        assert_ne!(cluster("a", &[1, 2, 3]), cluster("a", &[1, 2]));
-    }
-
-    #[test]
-    fn data_of_another_cluster_is_refused_with_both_names() {
+    fn what_is_known_is_replaced_whole() {
         let dir = tempfile::tempdir().unwrap();
         let data = DataDir::open(dir.path()).unwrap();
-        let ours = cluster("ours", &[1]);
-        assert!(!data.check(&ours).unwrap());
-        data.claim(&ours).unwrap();
-        assert!(data.check(&ours).unwrap());
-        let error = data
-            .check(&cluster("theirs", &[1]))
-            .unwrap_err()
-            .to_string();
+        assert_eq!(data.cluster().unwrap(), None);
+        assert!(!DataDir::holds_data(dir.path()));
+        let mut cluster = ClusterFile {
+            stage: Stage::Member,
+            name: Some("a-long-name-of-a-cluster".to_owned()),
+            known: Known::default(),
+        };
+        data.set_cluster(&cluster).unwrap();
+        cluster.name = None;
+        cluster.known.names = ClusterNames {
+            id: Some(ClusterId([7; 32])),
+            founding: None,
+        };
+        data.set_cluster(&cluster).unwrap();
+        assert_eq!(data.cluster().unwrap(), Some(Stored::V2(cluster)));
+        assert!(DataDir::holds_data(dir.path()));
+    }
+
+    #[test]
+    fn a_damaged_file_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let data = DataDir::open(dir.path()).unwrap();
+        std::fs::write(dir.path().join(CLUSTER_FILE), "quorate-cluster 9\n").unwrap();
+        let error = format!("{:#}", data.cluster().unwrap_err());
         assert!(
-            error.contains("ours") && error.contains("theirs"),
+            error.contains(CLUSTER_FILE) && error.contains("9"),
             "{error}"
         );
     }

@@ -12,14 +12,18 @@ use quorate_ctl::{DEV_ORIGIN as ORIGIN, open_key_file, out, outln};
 use quorate_disk::LinuxDisk;
 use quorate_dns::OriginSettings;
 use quorate_listener::BindError;
+use quorate_rpc::NodeId;
 use quorate_tls::Identity;
 
 use crate::{
+    cluster_file::{FormerCluster, Stored},
     config::{ConfigV1, NodeAddress},
-    data_dir::{Cluster, DataDir},
+    data_dir::DataDir,
+    fronts::Addresses,
     init::{self, KEY_FILE},
-    node::{Addresses, ForThisStart, RunningNode},
-    stop::{DEV_LOGS, Stop, start_logs},
+    logging::{DEV_LOGS, Logging},
+    node::{ForThisStart, RunningNode},
+    stop::Stop,
 };
 
 /// Arguments of `quorate dev`.
@@ -65,7 +69,7 @@ const STORE_CACHE_SIZE: u64 = 64 * 1024 * 1024;
 
 /// Runs the cluster until it is told to stop.
 pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
-    start_logs(DEV_LOGS);
+    let logging = Logging::start(DEV_LOGS);
     let mut stop = Stop::listen()?;
     let temporary = args.ephemeral.then(tempfile::tempdir).transpose();
     let temporary = temporary.context("no temporary directory can be made")?;
@@ -75,7 +79,7 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
     check_count(args.nodes, root)?;
     let configs = configs(&args, root)?;
     let nodes = tokio::select! {
-        nodes = start(&configs) => nodes?,
+        nodes = start(&configs, &logging) => nodes?,
         () = stop.requested() => return Ok(()),
     };
     let demo = root.join("demo.key");
@@ -146,12 +150,9 @@ fn check_count(count: usize, root: &Path) -> anyhow::Result<()> {
     let key_files = dirs.iter().map(|dir| dir.join(KEY_FILE));
     let keys = key_files
         .take_while(|file| file.exists())
-        .map(|file| Ok(Identity::load(&LinuxDisk, &file)?.public_key()));
+        .map(|file| Ok(NodeId(Identity::load(&LinuxDisk, &file)?.public_key())));
     let keys = keys.collect::<anyhow::Result<Vec<_>>>()?;
-    let founders = (1..=keys.len()).find(|founders| {
-        let cluster = Cluster::new(CLUSTER_NAME, keys[..*founders].iter().copied());
-        DataDir::holds_data_of(held, &cluster)
-    });
+    let founders = founder_count(held, &keys);
     let root = root.display();
     match founders {
         Some(founders) if founders == count => Ok(()),
@@ -163,6 +164,21 @@ fn check_count(count: usize, root: &Path) -> anyhow::Result<()> {
             "{root} holds the data of nodes that are not all there: restore the others with their \
              keys or use another --data-dir"
         ),
+    }
+}
+
+/// How many of the nodes with these keys found the cluster whose data is in `held`.
+fn founder_count(held: &Path, keys: &[NodeId]) -> Option<usize> {
+    match DataDir::cluster_at(held)? {
+        Stored::V2(cluster) => {
+            let members = cluster.known.members;
+            let are_there = members.keys().all(|member| keys.contains(member));
+            are_there.then_some(members.len())
+        }
+        Stored::V1(former) => (1..=keys.len()).find(|count| {
+            let founders = keys[..*count].iter().map(|node| node.0);
+            FormerCluster::new(CLUSTER_NAME, founders) == former
+        }),
     }
 }
 
@@ -202,6 +218,7 @@ fn configs(args: &DevArgs, root: &Path) -> anyhow::Result<Vec<(ConfigV1, Identit
             ..default.clone()
         };
         config.cluster.name = CLUSTER_NAME.to_owned();
+        config.cluster.node_name = format!("node{number}");
         config.cluster.nodes.clone_from(&nodes);
         let listeners = [
             &mut config.http.listen,
@@ -232,7 +249,10 @@ fn origin() -> OriginSettings {
     }
 }
 
-async fn start(configs: &[(ConfigV1, Identity)]) -> anyhow::Result<Vec<RunningNode>> {
+async fn start(
+    configs: &[(ConfigV1, Identity)],
+    logging: &Logging,
+) -> anyhow::Result<Vec<RunningNode>> {
     // Together: one whose packets are damaged waits for another that gives it its own.
     let starts = configs.iter().map(async |(config, identity)| {
         // Nothing here is worth being kept from a clock that is wrong.
@@ -240,7 +260,7 @@ async fn start(configs: &[(ConfigV1, Identity)]) -> anyhow::Result<Vec<RunningNo
             trust_clock: true,
             ..ForThisStart::default()
         };
-        let node = RunningNode::start(config, identity.clone(), once).await;
+        let node = RunningNode::start(config, identity.clone(), once, logging).await;
         node.map_err(|error| {
             let is_of_bind = error.chain().any(|cause| cause.is::<BindError>());
             let context = match is_of_bind {
@@ -298,10 +318,14 @@ fn demo_commands(nodes: &[RunningNode], key_file: &Path, key: &str) -> String {
 mod tests {
     use std::fs;
 
+    use quorate_raft::Known;
     use quorate_setting::Form;
 
     use super::*;
-    use crate::config::{self, Sources};
+    use crate::{
+        cluster_file::{ClusterFile, Stage},
+        config::{self, Sources},
+    };
 
     const PORT_OFFSET: u16 = 20_000;
 
@@ -320,7 +344,10 @@ mod tests {
         let mut configs = configs(&args(3, dir.path()), dir.path()).unwrap();
         let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         configs[0].0.admin.listen = taken.local_addr().unwrap();
-        let error = start(&configs).await.err().expect("the port is taken");
+        let error = start(&configs, &Logging::start("error"))
+            .await
+            .err()
+            .expect("the port is taken");
         let error = format!("{error:#}");
         let taken = taken.local_addr().unwrap().to_string();
         assert!(error.contains(&taken), "{error}");
@@ -340,7 +367,10 @@ mod tests {
             &mut config.admin.listen,
         ];
         listeners.into_iter().for_each(|listen| listen.set_port(0));
-        let error = start(&configs).await.err().expect("the directory is held");
+        let error = start(&configs, &Logging::start("error"))
+            .await
+            .err()
+            .expect("the directory is held");
         let error = format!("{error:#}");
         assert!(error.contains("in use"), "{error}");
         assert!(!error.contains("--port-offset"), "{error}");
@@ -349,9 +379,33 @@ mod tests {
     /// Keys for `count` nodes, and data in the first directory.
     fn found(count: usize, root: &Path) {
         let configs = configs(&args(count, root), root).unwrap();
-        let keys = configs.iter().map(|(_, identity)| identity.public_key());
+        let cluster = ClusterFile {
+            stage: Stage::Member,
+            name: Some(CLUSTER_NAME.to_owned()),
+            known: Known {
+                members: configs[0].0.cluster.founders(),
+                ..Known::default()
+            },
+        };
         let data = DataDir::open(&node_dir(root, 1)).unwrap();
-        data.claim(&Cluster::new(CLUSTER_NAME, keys)).unwrap();
+        data.set_cluster(&cluster).unwrap();
+    }
+
+    /// As an earlier version wrote it.
+    #[test]
+    fn data_of_version_1_is_known() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        let configs = configs(&args(3, root), root).unwrap();
+        let keys = configs.iter().map(|(_, identity)| identity.public_key());
+        let former = FormerCluster::new(CLUSTER_NAME, keys);
+        let text = format!(
+            "quorate-cluster 1\nname {}\nid {}\n",
+            former.name, former.hash
+        );
+        fs::write(node_dir(root, 1).join("cluster"), text).unwrap();
+        check_count(3, root).unwrap();
+        assert!(check_count(5, root).is_err());
     }
 
     #[test]

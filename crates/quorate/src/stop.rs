@@ -1,29 +1,11 @@
-//! Logs, and the ways in which a process is told to stop.
+//! The ways in which a process is told to stop, and in which it ends.
 
 use std::future;
 
 use anyhow::Context;
+use quorate_peer::JoinError;
 use quorate_raft::{FatalError, OpenError, ShutdownError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
-
-/// What a node logs when `RUST_LOG` says nothing. The libraries below tell of every heartbeat that
-/// fails; what matters of it, our own lines say.
-pub(crate) const NODE_LOGS: &str = "info,openraft=off";
-
-/// What a cluster to try things out logs, beside what it prints: that its nodes, started one by one,
-/// do not find each other at once is no news.
-pub(crate) const DEV_LOGS: &str = "warn,quorate_peer=error,openraft=off";
-
-/// Writes structured logs to standard error: what `RUST_LOG` asks for, else `filter`.
-pub(crate) fn start_logs(filter: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| filter.into());
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
-        .try_init();
-}
 
 /// SIGINT and SIGTERM.
 pub(crate) struct Stop {
@@ -81,6 +63,10 @@ const EXIT_FAILURE: u8 = 1;
 /// and starting it again changes nothing (`EX_DATAERR` of sysexits.h).
 const EXIT_DATA: u8 = 65;
 
+/// The cluster does not let the node join: the token is used, has expired or is another cluster's
+/// (`EX_NOPERM`). Starting it again with the same token changes nothing.
+const EXIT_NOT_LET_IN: u8 = 77;
+
 /// Log, store or consensus failed while the node ran (`EX_SOFTWARE`).
 const EXIT_FATAL: u8 = 70;
 
@@ -100,6 +86,9 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
                 true => EXIT_DATA,
                 false => EXIT_FAILURE,
             };
+        }
+        if cause.is::<JoinError>() {
+            return EXIT_NOT_LET_IN;
         }
         if let Some(error) = cause.downcast_ref::<ShutdownError>() {
             return match error {

@@ -1,11 +1,11 @@
-//! What a leader has its cluster agree on unasked: a feature level that all members support, and the
-//! capacity that the cluster is founded with.
+//! What a leader has its cluster agree on unasked: who the cluster is, a feature level that all
+//! members support, and the capacity that the cluster is founded with.
 
 use std::{sync::Arc, time::Duration};
 
 use quorate_replica::Role;
 use quorate_rpc::NodeId;
-use quorate_state::{ClusterState, Command, Level};
+use quorate_state::{ClusterId, ClusterNames, ClusterState, Command, Found, Level};
 use quorate_store::Meta;
 use tokio::{
     sync::watch,
@@ -14,12 +14,15 @@ use tokio::{
 
 use crate::{
     Config,
-    adapters::{Raft, membership},
+    adapters::{Raft, applied_membership},
     exchange::Exchange,
 };
 
 /// How often to look whether something is to be agreed on.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often to look every heartbeat interval before it is done at leisure.
+const QUICK_LOOK_COUNT: usize = 200;
 
 /// Has the cluster agree.
 pub(crate) struct Agreement {
@@ -32,6 +35,7 @@ pub(crate) struct Agreement {
 impl Agreement {
     /// Proposes what is due while this node leads. Never returns.
     pub(crate) async fn run(mut self) {
+        self.found().await;
         let mut ticks = interval(LOOK_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut has_warned = false;
@@ -40,6 +44,24 @@ impl Agreement {
             has_warned = has_warned || self.warn_of_another_capacity();
             let leads = self.raft.view().role == Role::Leader;
             if leads && self.due().is_some() && self.catch_up().await {
+                self.propose().await;
+            }
+        }
+    }
+
+    /// Looks more often until it is agreed who the cluster is, or that this takes longer: until its
+    /// members are upgraded perhaps.
+    async fn found(&mut self) {
+        let mut ticks = interval(self.config.heartbeat());
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        for _ in 0..QUICK_LOOK_COUNT {
+            ticks.tick().await;
+            if self.applied.borrow().cluster.names.id.is_some() {
+                return;
+            }
+            let is_due = matches!(self.due(), Some(Command::Found(_)));
+            let leads = self.raft.view().role == Role::Leader;
+            if leads && is_due && self.catch_up().await {
                 self.propose().await;
             }
         }
@@ -68,10 +90,25 @@ impl Agreement {
     fn due(&self) -> Option<Command> {
         let meta = self.applied.borrow();
         let ClusterState {
-            level, capacity, ..
+            level,
+            capacity,
+            names,
+            ..
         } = meta.cluster;
         let common = common_level(&members(&meta), |member| self.exchange.level(member));
-        if let Some(common) = common.filter(|common| *common > level) {
+        let has_members = |level: &Level| *level >= Level::MEMBERS;
+        if let Some(common) = common.filter(has_members).filter(|_| names.id.is_none()) {
+            // Without randomness there is no id, and it is due again.
+            let id = random_id()?;
+            Some(Command::Found(Found {
+                names: ClusterNames {
+                    id: Some(id),
+                    founding: self.config.known.names.founding,
+                },
+                level: common,
+                capacity: capacity.unwrap_or(self.config.capacity()),
+            }))
+        } else if let Some(common) = common.filter(|common| *common > level) {
             Some(Command::RaiseLevel(common))
         } else if capacity.is_none() && level >= Level::CAPACITY {
             Some(Command::SetCapacity(self.config.capacity()))
@@ -99,9 +136,15 @@ impl Agreement {
     }
 }
 
+fn random_id() -> Option<ClusterId> {
+    let mut id = [0; 32];
+    getrandom::fill(&mut id).ok()?;
+    Some(ClusterId(id))
+}
+
 fn members(meta: &Meta) -> Vec<NodeId> {
     // Raft itself cannot go on when they are unreadable, and says so.
-    let members = membership(meta).map(|stored| stored.membership.nodes);
+    let members = applied_membership(meta).map(|stored| stored.membership.nodes);
     let members = members.unwrap_or_default();
     members.into_iter().map(|(node, _)| node).collect()
 }

@@ -53,7 +53,7 @@ async fn why_it_stopped(node: &Node) -> String {
 
 fn expect_too_old(reason: &str) {
     let expected =
-        "feature level 2 is needed, and this program knows 1: run a newer version of Quorate";
+        "feature level 3 is needed, and this program knows 1: run a newer version of Quorate";
     assert!(reason.contains(expected), "{reason}");
 }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, atomic::AtomicBool};
 
 use quorate_log::Log;
 use quorate_replica::NotReady;
-use quorate_rpc::{Introduction, LogState, Transport, Unfit};
+use quorate_rpc::{Transport, Unfit};
 use quorate_store::Store;
 use tokio::{sync::watch, task::JoinSet};
 
@@ -19,8 +19,9 @@ use crate::{
     founding::{Founding, Franchise},
     handover::Handover,
     leadership::{self, Leader},
+    membership::roster::Roster,
     node::checkpoint_applied,
-    opening::open_files,
+    opening::{open_log, open_packets},
     peers::Peers,
     puts::Puts,
     read_index::ReadIndexes,
@@ -43,10 +44,10 @@ pub(crate) async fn open(
 ) -> Result<Arc<Node>, OpenError> {
     enter(NotReady::Opening);
     let exchange = Arc::new(Exchange::new(&config));
-    let peers = connect(&config, transport, exchange.clone());
     let sync_meter = SyncMeter::new(config.slow_sync());
-    let meter = sync_meter.clone();
-    let (log, store) = open_files(&config, &peers, &metrics, meter, enter).await?;
+    let log = open_log(&config, &metrics, sync_meter.clone()).await?;
+    let peers = connect(&config, transport, exchange.clone(), log.clone());
+    let store = open_packets(&config, &peers, &metrics, &log, enter).await?;
     enter(NotReady::Replaying);
     let state_machine = StateMachine::new(
         store.clone(),
@@ -125,8 +126,6 @@ impl Parts {
             store: self.store.clone(),
             peers: self.peers,
             franchise,
-            names: self.config.known.names,
-            founders: self.config.voters.keys().copied().collect(),
         });
         Ok(Arc::new(Node {
             config: self.config,
@@ -154,6 +153,9 @@ impl Parts {
         };
         founding.begin().await?;
         tasks.spawn(founding.run());
+        let roster = self.peers.roster().clone();
+        let applied = self.state_machine.applied();
+        tasks.spawn(roster.follow(self.raft.clone(), applied, self.peers.clone()));
         Ok(())
     }
 
@@ -235,17 +237,18 @@ impl Parts {
     }
 }
 
-/// Opens the links to all other founding voters, which are warm by the time that they are needed.
-fn connect(config: &Config, transport: Arc<dyn Transport>, exchange: Arc<Exchange>) -> Arc<Peers> {
-    let names = config.known.names;
-    let introduce = Arc::new(move || Introduction {
-        names,
-        log: LogState::More,
-    });
-    let peers = Peers::new(transport, introduce, exchange);
-    let others = config.voters.iter();
-    for (peer, address) in others.filter(|(peer, _)| **peer != config.node) {
-        peers.connect(*peer, address);
-    }
+/// Opens the links to all members that are known, which are warm by the time that they are needed.
+/// Whoever is greeted is told what is in the log.
+fn connect(
+    config: &Config,
+    transport: Arc<dyn Transport>,
+    exchange: Arc<Exchange>,
+    log: Arc<Log>,
+) -> Arc<Peers> {
+    let roster = Arc::new(Roster::new(config));
+    roster.set_log(log);
+    let members = roster.members();
+    let peers = Peers::new(transport, roster, exchange);
+    peers.set_members(config.node, &members);
     Arc::new(peers)
 }

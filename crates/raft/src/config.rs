@@ -12,7 +12,7 @@ use crate::{Settings, WallClock};
 pub const LOG_DIR: &str = "log";
 
 /// The file of the store, in the directory of the node.
-const STORE_FILE: &str = "records.redb";
+pub const STORE_FILE: &str = "records.redb";
 
 /// What a node knows of its cluster. It outlives the process beside log and store, so that a node that
 /// has not got its first entries yet finds its cluster again.
@@ -39,8 +39,8 @@ pub struct Config {
     /// This node.
     pub node: NodeId,
     /// The founding voters and their addresses, this node among them. A node whose log is empty
-    /// founds the cluster with them, and every start opens links to them; later the log says who the
-    /// members are.
+    /// founds the cluster with them; later the log says who the members are, and where. None of a
+    /// node that joins: it waits for the leader of those that it knows.
     pub voters: BTreeMap<NodeId, String>,
     /// What the node knew of the cluster when it was started.
     pub known: Known,

@@ -215,6 +215,11 @@ impl Connection {
         outcome(error)
     }
 
+    /// Ends it for all who wait.
+    pub(crate) fn end(&self, error: &LinkError) {
+        self.on_end(error);
+    }
+
     fn on_end(&self, error: &LinkError) {
         let is_first = |end: &mut Option<LinkError>| match end {
             Some(_) => false,

@@ -93,6 +93,11 @@ impl Exchange {
         }
     }
 
+    /// Forgets what was heard of all but these.
+    pub(crate) fn retain(&self, keep: impl Fn(NodeId) -> bool) {
+        self.all_heard().retain(|peer, _| keep(*peer));
+    }
+
     /// What was last heard of `peer`.
     pub(crate) fn heard(&self, peer: NodeId) -> Option<Heard> {
         self.all_heard().get(&peer).copied()

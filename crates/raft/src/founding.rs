@@ -94,7 +94,7 @@ impl Founding {
     /// Has a node with an empty log stand for no election, until [`run`](Self::run) lets it.
     /// Founds the cluster if this node is all of it.
     pub(crate) async fn begin(&self) -> Result<(), OpenError> {
-        if self.config.voters.len() == 1 {
+        if self.is_founder() && self.config.voters.len() == 1 {
             self.franchise.give();
             return self.raft.found(&self.config).await;
         }
@@ -107,7 +107,7 @@ impl Founding {
     pub(crate) async fn run(mut self) {
         let (begun, mut told) = (Instant::now(), None);
         while !self.franchise.is_given() {
-            if log_state(&self.log) == LogState::Empty {
+            if self.is_founder() && log_state(&self.log) == LogState::Empty {
                 let may_tell = begun.elapsed() >= QUIET_START;
                 self.try_to_found(may_tell, &mut told).await;
             }
@@ -116,6 +116,11 @@ impl Founding {
             }
         }
         self.raft.set_standing(true);
+    }
+
+    /// Whether it is told to found a cluster, and not to join one.
+    fn is_founder(&self) -> bool {
+        self.config.voters.contains_key(&self.config.node)
     }
 
     async fn try_to_found(&mut self, may_tell: bool, told: &mut Option<(Hindrance, Instant)>) {

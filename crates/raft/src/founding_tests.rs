@@ -67,7 +67,7 @@ async fn a_cluster_is_founded_once_every_founding_node_has_spoken() {
     for node in cluster.nodes.values() {
         until_greeted(node, 1).await;
         assert_eq!(node.status().not_ready, Some(NotReady::Founding));
-        assert_eq!(node.service().log_state(), LogState::Empty);
+        assert_eq!(node.service().introduction().log, LogState::Empty);
     }
     cluster.open(three).await.unwrap();
     cluster.ready().await;
@@ -77,7 +77,7 @@ async fn a_cluster_is_founded_once_every_founding_node_has_spoken() {
     );
     for node in cluster.nodes.values() {
         timeout(TIMEOUT, node.joined()).await.unwrap();
-        assert_eq!(node.service().log_state(), LogState::More);
+        assert_eq!(node.service().introduction().log, LogState::More);
     }
     cluster.shutdown().await;
 }
@@ -130,7 +130,7 @@ async fn a_wiped_node_gets_the_log_from_a_leader_and_votes_again() {
     let node = &cluster.nodes[&wiped];
     let stored = node.stored_packet(packet(1, 5).key()).unwrap();
     assert_eq!(stored.expect("it was acknowledged").packet, packet(1, 5));
-    assert_eq!(node.service().log_state(), LogState::More);
+    assert_eq!(node.service().introduction().log, LogState::More);
     let answer = ask_for_vote(node, NodeId::from(9)).await;
     assert!(matches!(answer, Response::Vote(_)), "{answer:?}");
     cluster.shutdown().await;

@@ -27,8 +27,8 @@
 //! Open log and store, heal the packets if they are damaged, apply what is known to be committed,
 //! make it durable; only then vote; and only when the node has caught up once with a leader, or has
 //! heard of none for a while, serve reads. A node whose log is empty founds the cluster once all
-//! others have said that they are new too, or votes once it has caught up
-//! (`docs/decisions/0017-founding.md`).
+//! others have said that they are new too, or waits for a leader if it joins a cluster that there is
+//! (`docs/decisions/0017-founding.md`). One that has lost its data stops.
 //!
 //! # Leading
 //!
@@ -45,6 +45,7 @@
 //! | `read_index` | linearizable reads |
 //! | `peers`, `peer_link`, `connection`, `presence` | links to all peers that are kept open, and their requests in flight |
 //! | `service` | what peers are answered |
+//! | `membership` | who belongs to the cluster, and how that changes |
 //! | `leadership` | who leads |
 //! | `succession`, `handover` | who shall lead next: when the leader is gone, and when it should not lead |
 //! | `slow_disk` | why a node should not lead, as far as its disk goes |
@@ -65,6 +66,7 @@ mod expiry;
 mod founding;
 mod handover;
 mod leadership;
+mod membership;
 mod metrics;
 mod node;
 mod opening;
@@ -86,7 +88,7 @@ mod succession;
 mod write_path;
 
 pub use clock::WallClock;
-pub use config::{Cleanup, Config, Known, LOG_DIR};
+pub use config::{Cleanup, Config, Known, LOG_DIR, STORE_FILE};
 pub use error::{FatalError, OpenError, ShutdownError};
 pub use metrics::Metrics;
 pub use node::{Node, NodeMetrics};

@@ -12,7 +12,7 @@ use quorate_store::{Extent, Pace, Store};
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 
 use crate::{
-    Config, FatalError, Metrics, OpenError, ShutdownError, adapters::StateMachine, assembly,
+    Config, FatalError, Known, Metrics, OpenError, ShutdownError, adapters::StateMachine, assembly,
     exchange::Exchange, handover::Handover, puts::Puts, recovery::Recovery, service::PeerService,
     write_path::WritePath,
 };
@@ -80,6 +80,12 @@ impl Node {
             // Nobody is left to say it: the node is being shut down.
             _ => std::future::pending().await,
         }
+    }
+
+    /// What this node knows of its cluster, now and later: to be kept beside log and store for the
+    /// next start.
+    pub fn known(&self) -> watch::Receiver<Known> {
+        self.service.peers.roster().known()
     }
 
     /// Resolves when this node has applied an entry of the cluster, so that it has a part in it.

@@ -14,20 +14,19 @@ use crate::{
     peers::Peers, pull::pull_packets, slow_disk::SyncMeter,
 };
 
-/// Opens log and store. If the packets are damaged, or older than what the log reaches back to, a
-/// log that was never purged gives them anew, or else another member does; a node by itself does not
-/// start then.
-pub(crate) async fn open_files(
+/// Opens the store behind `log`. If the packets are damaged, or older than what the log reaches back
+/// to, a log that was never purged gives them anew, or else another member does; a node by itself
+/// does not start then.
+pub(crate) async fn open_packets(
     config: &Config,
     peers: &Peers,
     metrics: &NodeMetrics,
-    sync_meter: Arc<SyncMeter>,
+    log: &Arc<Log>,
     enter: &(dyn Fn(NotReady) + Send + Sync),
-) -> Result<(Arc<Log>, Arc<Store>), OpenError> {
-    let log = open_log(config, metrics, sync_meter).await?;
+) -> Result<Arc<Store>, OpenError> {
     let damage = match open_store(config, metrics).await {
-        Ok(store) => match check_reach(&store, &log) {
-            Ok(()) => return Ok((log, store)),
+        Ok(store) => match check_reach(&store, log) {
+            Ok(()) => return Ok(store),
             Err(gap) => gap,
         },
         Err(damage @ OpenError::Store(StoreError::Damaged(_))) => damage,
@@ -39,17 +38,17 @@ pub(crate) async fn open_files(
         tracing::info!("the log has every entry since the first: applying all of them anew");
         let set_aside = config.set_store_aside();
         set_aside.map_err(OpenError::step("set its damaged store aside"))?;
-        return Ok((log, open_store(config, metrics).await?));
+        return open_store(config, metrics).await;
     }
-    if config.voters.len() < 2 {
+    if peers.roster().members().len() < 2 {
         return Err(damage);
     }
     enter(NotReady::Healing);
-    let store = heal(config, peers, metrics, &log).await?;
-    Ok((log, store))
+    heal(config, peers, metrics, log).await
 }
 
-async fn open_log(
+/// Opens the log.
+pub(crate) async fn open_log(
     config: &Config,
     metrics: &NodeMetrics,
     sync_meter: Arc<SyncMeter>,

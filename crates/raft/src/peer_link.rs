@@ -1,13 +1,16 @@
 //! A link that is kept open.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use quorate_rpc::{
-    Introduction, Lane, LinkError, NodeId, Transport,
+    Lane, LinkError, LogState, NodeId, Transport,
     message::{Request, Response},
 };
 use tokio::{
-    sync::watch,
+    sync::{oneshot, watch},
     task::AbortHandle,
     time::{Instant, sleep},
 };
@@ -15,6 +18,7 @@ use tokio::{
 use crate::{
     connection::{CallError, Connection, Reply},
     exchange::Exchange,
+    membership::roster::Roster,
     presence::{Direction, Presence},
 };
 
@@ -46,14 +50,11 @@ fn answer_timeout(lane: Lane) -> Duration {
     })
 }
 
-/// Says what this node tells of itself when it dials.
-pub(crate) type Introduce = Arc<dyn Fn() -> Introduction + Send + Sync>;
-
 /// Where a link leads, and who is told how it fares.
 #[derive(Clone)]
 pub(crate) struct Route {
     pub(crate) transport: Arc<dyn Transport>,
-    pub(crate) introduce: Introduce,
+    pub(crate) roster: Arc<Roster>,
     pub(crate) exchange: Arc<Exchange>,
     pub(crate) presence: Arc<Presence>,
     pub(crate) peer: NodeId,
@@ -66,6 +67,8 @@ pub(crate) struct Route {
 pub(crate) struct PeerLink {
     pub(crate) address: String,
     state: watch::Receiver<State>,
+    /// Takes why it is closed.
+    closing: Mutex<Option<oneshot::Sender<LinkError>>>,
     keeper: AbortHandle,
 }
 
@@ -81,10 +84,22 @@ enum State {
 impl PeerLink {
     pub(crate) fn open(route: Route) -> Self {
         let (sender, state) = watch::channel(State::Dialing);
+        let (closing, closed) = oneshot::channel();
         Self {
             address: route.address.clone(),
             state,
-            keeper: tokio::spawn(keep_open(route, sender)).abort_handle(),
+            closing: Mutex::new(Some(closing)),
+            keeper: tokio::spawn(keep(route, sender, closed)).abort_handle(),
+        }
+    }
+
+    /// Ends it for all who still have it.
+    pub(crate) fn close(&self, reason: LinkError) {
+        // It holds a value that is taken whole.
+        let mut closing = self.closing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(closing) = closing.take() {
+            // Who kept it open has ended with the runtime.
+            let _ = closing.send(reason);
         }
     }
 
@@ -121,17 +136,41 @@ impl Drop for PeerLink {
     }
 }
 
+/// With its entries back it would vote again, and has forgotten for whom it did.
+fn lost_data(peer: NodeId) -> LinkError {
+    let text = format!("peer {peer} has lost its data: replace it by a new node");
+    LinkError::Failed(text)
+}
+
 fn not_open() -> CallError {
     CallError::NotSent(LinkError::Failed("the link is not open yet".to_owned()))
 }
 
-async fn keep_open(route: Route, state: watch::Sender<State>) {
+/// Keeps it open until it is closed.
+async fn keep(route: Route, state: watch::Sender<State>, closed: oneshot::Receiver<LinkError>) {
+    let reason = tokio::select! {
+        never = keep_open(&route, &state) => never,
+        Ok(reason) = closed => reason,
+    };
+    if let State::Open(connection) = state.send_replace(State::Down(reason.clone())) {
+        connection.end(&reason);
+    }
+}
+
+async fn keep_open(route: &Route, state: &watch::Sender<State>) -> ! {
     let mut failures = 0;
     loop {
-        let Route { peer, lane, .. } = route;
-        let (address, introduction) = (route.address.clone(), (route.introduce)());
-        let opened = route.transport.open(peer, address, lane, introduction);
-        let error = match opened.await {
+        let Route { peer, lane, .. } = *route;
+        let (address, introduction) = (route.address.clone(), route.roster.introduction());
+        let opened = route
+            .transport
+            .open(peer, address, lane, introduction)
+            .await;
+        let opened = opened.and_then(|link| match link.log {
+            LogState::Empty if route.roster.has_lost_data(peer) => Err(lost_data(peer)),
+            _ => Ok(link),
+        });
+        let error = match opened {
             Ok(link) => {
                 let opened_at = Instant::now();
                 let present = route.presence.enter(peer, Direction::Dialed);
@@ -146,7 +185,10 @@ async fn keep_open(route: Route, state: watch::Sender<State>) {
                 }
                 lost
             }
-            Err(error) => error,
+            Err(error) => {
+                route.presence.on_failed(peer, &error);
+                error
+            }
         };
         state.send_replace(State::Down(error));
         sleep(BACKOFF[failures]).await;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures_util::{FutureExt, SinkExt, StreamExt, future::BoxFuture};
-use quorate_rpc::{Frame, Link, LogState, Tail};
+use quorate_rpc::{Frame, Introduction, Link, LogState, Tail};
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::PollSender;
@@ -35,7 +35,13 @@ enum Fault {
 }
 
 impl Transport for Counting {
-    fn open(&self, _: NodeId, _: String, _: Lane) -> BoxFuture<'static, Result<Link, LinkError>> {
+    fn open(
+        &self,
+        _: NodeId,
+        _: String,
+        _: Lane,
+        _: Introduction,
+    ) -> BoxFuture<'static, Result<Link, LinkError>> {
         self.dials.fetch_add(1, Ordering::Relaxed);
         let fault = *self.fault.lock().unwrap();
         let mut ends = self.ends.subscribe();
@@ -102,7 +108,7 @@ fn peers() -> (Arc<Counting>, Peers) {
     let exchange = Arc::new(Exchange::new(&config));
     (
         transport.clone(),
-        Peers::new(transport, Arc::new(introduction), exchange),
+        Peers::new(transport, Arc::new(Roster::new(&config)), exchange),
     )
 }
 

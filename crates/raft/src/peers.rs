@@ -2,11 +2,11 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use quorate_rpc::{
-    Lane, LogState, NodeId, Transport,
+    Lane, LinkError, LogState, NodeId, Transport,
     message::{Request, Response},
 };
 use tokio::sync::{broadcast, watch};
@@ -14,32 +14,39 @@ use tokio::sync::{broadcast, watch};
 use crate::{
     connection::CallError,
     exchange::Exchange,
-    peer_link::{Introduce, PeerLink, Route},
-    presence::{Direction, Presence, Present},
+    membership::roster::Roster,
+    peer_link::{PeerLink, Route},
+    presence::{Direction, Presence, Present, Refused},
 };
 
-/// The lanes that are kept open to every voter: an election or a PUT does not wait for a handshake.
+/// The lanes that are kept open to every member: an election or a PUT does not wait for a handshake.
 const WARM_LANES: [Lane; 3] = [Lane::Control, Lane::Append, Lane::Forward];
 
 /// The links to all peers, one for each lane, shared by all who call.
 pub(crate) struct Peers {
     transport: Arc<dyn Transport>,
-    introduce: Introduce,
+    roster: Arc<Roster>,
     exchange: Arc<Exchange>,
     presence: Arc<Presence>,
-    /// Of members, so it does not grow.
-    links: Mutex<HashMap<(NodeId, Lane), Arc<PeerLink>>>,
+    links: Mutex<Links>,
+}
+
+/// Links of members and to where they lead. Others go when the members are set next.
+#[derive(Default)]
+struct Links {
+    addresses: BTreeMap<NodeId, String>,
+    open: HashMap<(NodeId, Lane), Arc<PeerLink>>,
 }
 
 impl Peers {
     pub(crate) fn new(
         transport: Arc<dyn Transport>,
-        introduce: Introduce,
+        roster: Arc<Roster>,
         exchange: Arc<Exchange>,
     ) -> Self {
         Self {
             transport,
-            introduce,
+            roster,
             exchange,
             presence: Presence::new(),
             links: Mutex::default(),
@@ -53,31 +60,67 @@ impl Peers {
         }
     }
 
-    /// The link to `peer` that all share, kept open from now on. When the address is another one
-    /// than before, it is opened anew.
+    /// Keeps the links to all `members` but this node open, where they are now, and ends those to
+    /// everybody else.
+    pub(crate) fn set_members(&self, own: NodeId, members: &BTreeMap<NodeId, String>) {
+        let mut others = members.clone();
+        others.remove(&own);
+        let mut links = self.links();
+        links.open.retain(|(peer, _), link| {
+            let stays = others.get(peer) == Some(&link.address);
+            if !stays {
+                let text = format!("peer {peer} is no member any more, or elsewhere");
+                link.close(LinkError::Failed(text));
+            }
+            stays
+        });
+        if links.addresses != others {
+            links.addresses.clone_from(&others);
+        }
+        drop(links);
+        for (peer, address) in &others {
+            self.connect(*peer, address);
+        }
+        self.presence.retain(|peer| others.contains_key(&peer));
+        self.exchange.retain(|peer| others.contains_key(&peer));
+    }
+
+    /// The link to `peer` that all share, kept open from now on. Of a member the address counts that
+    /// is known of it, and `address` of others. When it is another one than before, the link is
+    /// opened anew.
     pub(crate) fn link(&self, peer: NodeId, address: &str, lane: Lane) -> Arc<PeerLink> {
-        // Looking up and inserting do not panic halfway.
-        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = links.get(&(peer, lane));
+        let mut links = self.links();
+        let address = links.address(peer, address);
+        let known = links.open.get(&(peer, lane));
         if let Some(link) = known.filter(|link| link.address == address) {
             return link.clone();
         }
-        let link = Arc::new(self.own_link(peer, address, lane));
-        links.insert((peer, lane), link.clone());
+        let link = Arc::new(self.open(peer, address, lane));
+        links.open.insert((peer, lane), link.clone());
         link
     }
 
     /// A link to `peer` for one user, who drops it.
     pub(crate) fn own_link(&self, peer: NodeId, address: &str, lane: Lane) -> PeerLink {
+        let address = self.links().address(peer, address);
+        self.open(peer, address, lane)
+    }
+
+    fn open(&self, peer: NodeId, address: String, lane: Lane) -> PeerLink {
         PeerLink::open(Route {
             transport: self.transport.clone(),
-            introduce: self.introduce.clone(),
+            roster: self.roster.clone(),
             exchange: self.exchange.clone(),
             presence: self.presence.clone(),
             peer,
-            address: address.to_owned(),
+            address,
             lane,
         })
+    }
+
+    fn links(&self) -> MutexGuard<'_, Links> {
+        // Looking up and inserting do not panic halfway.
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Asks `leader` on the lane of proposals and read indexes.
@@ -107,7 +150,31 @@ impl Peers {
         self.presence.logs()
     }
 
+    /// Who has turned this node away when it last dialed, and why.
+    pub(crate) fn refusals(&self) -> watch::Receiver<BTreeMap<NodeId, Refused>> {
+        self.presence.refusals()
+    }
+
+    /// Whether any peer has taken a link of this node that is open.
+    pub(crate) fn is_taken(&self) -> bool {
+        self.presence.is_taken()
+    }
+
+    pub(crate) fn roster(&self) -> &Arc<Roster> {
+        &self.roster
+    }
+
     pub(crate) fn exchange(&self) -> &Arc<Exchange> {
         &self.exchange
+    }
+}
+
+impl Links {
+    /// Where `peer` is: `told` if it is no member.
+    fn address(&self, peer: NodeId, told: &str) -> String {
+        self.addresses
+            .get(&peer)
+            .map_or(told, String::as_str)
+            .to_owned()
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use quorate_rpc::{LinkError, LogState, NodeId};
@@ -27,7 +27,18 @@ pub(crate) struct Presence {
     /// Members only, so it does not grow.
     links: Mutex<HashMap<(NodeId, Direction), usize>>,
     hangups: broadcast::Sender<NodeId>,
+    /// Who has turned this node away when it last dialed.
+    refusals: watch::Sender<BTreeMap<NodeId, Refused>>,
     logs: watch::Sender<BTreeMap<NodeId, LogState>>,
+}
+
+/// Why a peer turns this node away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// It does not know this node as a member.
+    NotAdmitted,
+    /// It knows that this node had entries in its log, which is empty. What it said.
+    Forgotten(String),
 }
 
 /// A link that is open.
@@ -43,6 +54,7 @@ impl Presence {
         Arc::new(Self {
             links: Mutex::default(),
             hangups: broadcast::Sender::new(HANGUP_COUNT_MAX),
+            refusals: watch::Sender::default(),
             logs: watch::Sender::default(),
         })
     }
@@ -62,6 +74,51 @@ impl Presence {
     pub(crate) fn on_greeted(&self, peer: NodeId, log: LogState) {
         self.logs
             .send_if_modified(|logs| logs.insert(peer, log) != Some(log));
+        self.refusals
+            .send_if_modified(|refusals| refusals.remove(&peer).is_some());
+    }
+
+    /// Notes why `peer` could not be dialed.
+    pub(crate) fn on_failed(&self, peer: NodeId, error: &LinkError) {
+        let refused = match error {
+            LinkError::NotAdmitted(_) => Refused::NotAdmitted,
+            LinkError::Forgotten(text) => Refused::Forgotten(text.clone()),
+            LinkError::Closed(_) | LinkError::Failed(_) => return,
+        };
+        self.refusals.send_if_modified(|refusals| {
+            let before = refusals.insert(peer, refused.clone());
+            before.is_none_or(|before| before != refused)
+        });
+    }
+
+    /// Who has turned this node away when it last dialed, and why.
+    pub(crate) fn refusals(&self) -> watch::Receiver<BTreeMap<NodeId, Refused>> {
+        self.refusals.subscribe()
+    }
+
+    /// Whether any peer has taken a link of this node that is open.
+    pub(crate) fn is_taken(&self) -> bool {
+        let links = self.links();
+        let mut dialed = links
+            .iter()
+            .filter(|((_, direction), _)| *direction == Direction::Dialed);
+        dialed.any(|(_, count)| *count > 0)
+    }
+
+    /// Forgets what was said by all but these, which have no links.
+    pub(crate) fn retain(&self, keep: impl Fn(NodeId) -> bool) {
+        self.links()
+            .retain(|(peer, _), count| *count > 0 || keep(*peer));
+        self.refusals.send_if_modified(|refusals| {
+            let before = refusals.len();
+            refusals.retain(|peer, _| keep(*peer));
+            refusals.len() != before
+        });
+        self.logs.send_if_modified(|logs| {
+            let before = logs.len();
+            logs.retain(|peer, _| keep(*peer));
+            logs.len() != before
+        });
     }
 
     /// What each peer that was reached since the start last said of its log.
@@ -75,11 +132,15 @@ impl Presence {
     }
 
     fn count(&self, peer: NodeId, direction: Direction, next: impl Fn(usize) -> usize) -> usize {
-        // Counting does not panic halfway.
-        let mut links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut links = self.links();
         let count = links.entry((peer, direction)).or_default();
         *count = next(*count);
         *count
+    }
+
+    fn links(&self) -> MutexGuard<'_, HashMap<(NodeId, Direction), usize>> {
+        // Counting does not panic halfway.
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

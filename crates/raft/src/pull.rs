@@ -21,7 +21,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::{
     Config, OpenError,
-    adapters::{StateMachine, blocking, membership},
+    adapters::{StateMachine, applied_membership, blocking},
     connection::CallError,
     error::BoxError,
     peer_link::PeerLink,
@@ -45,7 +45,7 @@ pub(crate) async fn pull_packets(
 ) -> Result<(ReceivedSnapshot, Meta), OpenError> {
     let mut told = BTreeMap::new();
     loop {
-        for (peer, address) in &config.voters {
+        for (peer, address) in &peers.roster().members() {
             if *peer == config.node {
                 continue;
             }
@@ -213,7 +213,7 @@ impl Offering {
         let meta = snapshot.meta();
         let last_log = reaches(meta).ok_or("its checkpoint is older than what it has applied")?;
         tracing::info!(peer = %self.peer, applied = ?last_log, "giving the packets to a damaged member");
-        let membership = membership(meta)?;
+        let membership = applied_membership(meta)?;
         self.chunks = Some(snapshot.chunks()?);
         Ok(Response::SnapshotOffer(SnapshotOffer {
             last_log,

@@ -1,6 +1,6 @@
 //! What this node answers to its peers.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{
@@ -13,7 +13,7 @@ use quorate_rpc::{
     Frame, Introduction, JoinAnswer, JoinRequest, Lane, LinkError, LogState, NodeId, Service,
     message::{Proposed, Request, Response},
 };
-use quorate_state::{ClusterNames, EncodedPackets};
+use quorate_state::EncodedPackets;
 use quorate_store::Store;
 
 use crate::{
@@ -37,32 +37,28 @@ pub(crate) struct PeerService {
     pub(crate) store: Arc<Store>,
     pub(crate) peers: Arc<Peers>,
     pub(crate) franchise: Franchise,
-    pub(crate) names: ClusterNames,
-    pub(crate) founders: BTreeSet<NodeId>,
 }
 
 impl Service for PeerService {
     fn introduction(&self) -> Introduction {
-        Introduction {
-            names: self.names,
-            log: self.log_state(),
-        }
+        self.peers.roster().introduction()
     }
 
     fn admits(&self, peer: NodeId) -> bool {
-        self.founders.contains(&peer)
+        self.peers.roster().admits(peer)
     }
 
-    fn expelled(&self, _peer: NodeId) -> BoxFuture<'static, ()> {
-        Box::pin(std::future::pending())
+    fn expelled(&self, peer: NodeId) -> BoxFuture<'static, ()> {
+        self.peers.roster().expelled(peer)
     }
 
-    fn has_lost_data(&self, _peer: NodeId) -> bool {
-        false
+    fn has_lost_data(&self, peer: NodeId) -> bool {
+        self.peers.roster().has_lost_data(peer)
     }
 
     fn expects_joiners(&self) -> bool {
-        false
+        let now = self.peers.exchange().time().time;
+        self.peers.roster().expects_joiners(now)
     }
 
     fn join(

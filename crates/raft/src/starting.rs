@@ -41,12 +41,15 @@ impl StartingNode {
         transport: Arc<dyn Transport>,
         metrics: NodeMetrics,
     ) -> Result<Arc<Node>, OpenError> {
-        let enter = |step: NotReady| {
-            tracing::info!("{step}");
-            *self.step.lock().unwrap_or_else(PoisonError::into_inner) = step;
-        };
+        let enter = |step| self.enter(step);
         let node = Node::open_by_steps(config, transport, metrics, &enter).await?;
         Ok(self.node.get_or_init(|| node).clone())
+    }
+
+    /// Says that the node is at this step.
+    pub fn enter(&self, step: NotReady) {
+        tracing::info!("{step}");
+        *self.step.lock().unwrap_or_else(PoisonError::into_inner) = step;
     }
 
     fn step(&self) -> NotReady {

@@ -7,10 +7,16 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::{SinkExt, StreamExt, future::BoxFuture, stream};
+use futures_util::{
+    SinkExt, StreamExt,
+    future::{BoxFuture, select},
+    stream,
+};
 use quorate_packet::{PAYLOAD_SIZE_MIN, PublicKey, SignedPacket};
 use quorate_replica::{PutError, PutOutcome, Role, Writer};
-use quorate_rpc::{Frame, Lane, Link, LinkError, NodeId, message::Request};
+use quorate_rpc::{
+    ClusterId, Frame, Introduction, Lane, Link, LinkError, LogState, NodeId, message::Request,
+};
 use quorate_state::LogIndex;
 use tempfile::TempDir;
 
@@ -110,6 +116,7 @@ impl Transport for Memory {
         peer: NodeId,
         _address: String,
         lane: Lane,
+        introduction: Introduction,
     ) -> BoxFuture<'static, Result<Link, LinkError>> {
         let (board, own, own_deaths) = (self.board.clone(), self.own, self.deaths);
         Box::pin(async move {
@@ -126,10 +133,12 @@ impl Transport for Memory {
             }
             let service =
                 service.ok_or_else(|| LinkError::Failed(format!("{peer} cannot be reached")))?;
+            let log = greet(&*service, own, introduction)?.log;
             let (requests, incoming) = tokio::sync::mpsc::channel(64);
             let incoming = tokio_stream::wrappers::ReceiverStream::new(incoming);
             let closed = || LinkError::Closed("the other end is gone".into());
-            let incoming = incoming.take_until(board.closed(own, peer));
+            let ended = || select(Box::pin(board.closed(own, peer)), service.expelled(own));
+            let incoming = incoming.take_until(ended());
             let incoming = incoming.map(Ok).chain(stream::iter([Err(closed())]));
             let deaths = board.deaths(peer);
             let passes = {
@@ -141,11 +150,12 @@ impl Transport for Memory {
             };
             let may_send = passes.clone();
             let counting = board.clone();
-            let log = service.log_state();
+            let ended = ended();
             let responses = service
+                .clone()
                 .serve(own, lane, incoming.boxed())
                 .filter(move |_| std::future::ready(passes()))
-                .take_until(board.closed(own, peer))
+                .take_until(ended)
                 .map(Ok)
                 .chain(stream::iter([Err(closed())]));
             let requests = tokio_util::sync::PollSender::new(requests)
@@ -166,6 +176,25 @@ impl Transport for Memory {
             })
         })
     }
+}
+
+/// Takes a link as the transport does, or turns the caller away.
+fn greet(
+    service: &dyn Service,
+    caller: NodeId,
+    introduction: Introduction,
+) -> Result<Introduction, LinkError> {
+    let own = service.introduction();
+    if !service.admits(caller) {
+        return Err(LinkError::NotAdmitted("it is no member".into()));
+    }
+    if !own.names.is_same(&introduction.names) {
+        return Err(LinkError::Failed("it is of another cluster".into()));
+    }
+    if introduction.log == LogState::Empty && service.has_lost_data(caller) {
+        return Err(LinkError::Forgotten("it has lost its data".into()));
+    }
+    Ok(own)
 }
 
 pub(super) struct Cluster {
@@ -194,6 +223,8 @@ impl Cluster {
             .collect();
         let configs = voters.keys().zip(&dirs).map(|(node, dir)| {
             let mut config = Config::new(*node, voters.clone(), dir.path().to_owned());
+            config.known.names.founding = Some(ClusterId([7; 32]));
+            config.address = voters[node].clone();
             adjust(&mut config);
             (*node, config)
         });

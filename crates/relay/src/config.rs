@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use quorate_limit::{ClientLimit, TrustedProxies};
+use crate::SharedRules;
 
 /// How much later than the replica the relay gives up: the replica's own answer says more.
 pub const ANSWER_MARGIN: Duration = Duration::from_millis(500);
@@ -10,10 +10,8 @@ pub const ANSWER_MARGIN: Duration = Duration::from_millis(500);
 /// Limits and deadlines of the relay.
 #[derive(Debug)]
 pub struct Config {
-    /// How much each client may PUT; `None` for no limit.
-    pub limit: Option<ClientLimit>,
-    /// Whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: TrustedProxies,
+    /// How much each client may PUT, and who it is.
+    pub rules: SharedRules,
     /// When a request is answered even if the replica has not answered: [`ANSWER_MARGIN`] after
     /// the replica should have.
     pub deadline: Duration,
@@ -22,8 +20,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            limit: None,
-            trusted_proxies: TrustedProxies::default(),
+            rules: SharedRules::default(),
             deadline: Duration::from_secs(10) + ANSWER_MARGIN,
         }
     }

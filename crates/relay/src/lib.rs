@@ -12,6 +12,7 @@
 //! |---|---|
 //! | [`router`] | `PUT`, `GET`, `HEAD` and `OPTIONS` at `/pkarr/{z32}` and `/{z32}` |
 //! | [`Config`] | limits and deadlines of the relay |
+//! | [`ClientRules`], [`SharedRules`] | what holds for clients, and may change meanwhile |
 //! | [`Metrics`] | what it tells Prometheus |
 //!
 //! Sources: `design/relays.md` of pubky/pkarr, RFC 9110 (semantics, conditions), RFC 9111
@@ -28,7 +29,9 @@ mod put;
 mod relay;
 mod replica_state;
 mod router;
+mod rules;
 
 pub use config::{ANSWER_MARGIN, Config};
 pub use metrics::Metrics;
 pub use router::router;
+pub use rules::{ClientRules, SharedRules};

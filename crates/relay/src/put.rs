@@ -118,7 +118,7 @@ impl From<BodyError> for PutFailure {
 
 impl Relay {
     async fn put(&self, parts: &Parts, body: Body) -> Result<PutLabel, PutFailure> {
-        if let Some(limit) = &self.config.limit {
+        if let Some(limit) = &self.config.rules.current().limit {
             let checked = limit.check(self.client(parts));
             checked.map_err(PutFailure::Limited)?;
         }

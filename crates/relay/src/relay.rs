@@ -46,7 +46,8 @@ impl Relay {
             .iter()
             .map(|value| value.to_str().unwrap_or_default())
             .collect();
-        self.config
+        let rules = self.config.rules.current();
+        rules
             .trusted_proxies
             .client_address(peer, forwarded_for.into_iter())
     }

@@ -16,6 +16,7 @@ use quorate_replica::{PutError, PutOutcome};
 use tower::ServiceExt;
 
 use super::*;
+use crate::{ClientRules, SharedRules};
 
 #[path = "condition_tests.rs"]
 mod conditions;
@@ -374,15 +375,22 @@ async fn all_sixteen_spellings_and_upper_case_reach_one_packet() {
     }
 }
 
+fn rules(burst: u32, proxies: &[&str]) -> ClientRules {
+    let limit = ClientLimit::new(&LimitConfig {
+        put_burst: burst,
+        put_per_sec: 1,
+        client_count_max: 10,
+        ..LimitConfig::default()
+    });
+    ClientRules {
+        limit: Some(Arc::new(limit)),
+        trusted_proxies: TrustedProxies::parse(proxies).unwrap(),
+    }
+}
+
 fn limited(burst: u32, proxies: &[&str]) -> Fixture {
     Fixture::new(Config {
-        limit: Some(ClientLimit::new(&LimitConfig {
-            put_burst: burst,
-            put_per_sec: 1,
-            client_count_max: 10,
-            ..LimitConfig::default()
-        })),
-        trusted_proxies: TrustedProxies::parse(proxies).unwrap(),
+        rules: SharedRules::new(rules(burst, proxies)),
         ..Config::default()
     })
 }
@@ -432,6 +440,34 @@ async fn a_client_cannot_choose_the_address_it_is_limited_by() {
     assert_eq!(put("10.0.0.1:1", "3.3.3.3, 192.0.2.5").await, stored);
     assert_eq!(put("10.0.0.1:1", "4.4.4.4, 192.0.2.5").await, refused);
     assert_eq!(put("10.0.0.1:1", "4.4.4.4, 192.0.2.6").await, stored);
+}
+
+#[tokio::test]
+async fn rules_that_change_hold_for_the_next_request() {
+    let shared = SharedRules::new(rules(1, &[]));
+    let relay = Fixture::new(Config {
+        rules: shared.clone(),
+        ..Config::default()
+    });
+    let packet = packet(1, MICROS, "x", 30);
+    let path = format!("/pkarr/{}", packet.key());
+    let put = async || {
+        let fields = [("x-forwarded-for", "192.0.2.9")];
+        let body = packet.payload().clone().into();
+        let request = from_peer(request(Method::PUT, &path, &fields, body), "10.0.0.1:1");
+        relay.ask(request).await.status
+    };
+    assert_eq!(put().await, StatusCode::NO_CONTENT);
+    assert_eq!(put().await, StatusCode::TOO_MANY_REQUESTS);
+    let limit = shared.current().limit.clone();
+    shared.replace(ClientRules {
+        limit,
+        ..rules(1, &["10.0.0.0/8"])
+    });
+    assert_eq!(put().await, StatusCode::NO_CONTENT, "it is another client");
+    assert_eq!(put().await, StatusCode::TOO_MANY_REQUESTS);
+    shared.replace(ClientRules::default());
+    assert_eq!(put().await, StatusCode::NO_CONTENT);
 }
 
 #[tokio::test]

@@ -85,6 +85,8 @@ pub struct ClockStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NotReady {
+    /// It asks members of a cluster to let it in.
+    Joining,
     /// It reads its log and its store.
     Opening,
     /// Its stored packets are damaged or gone: it fetches those of another member.
@@ -109,6 +111,9 @@ pub enum NotReady {
 impl fmt::Display for NotReady {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Joining => {
+                "starting: asking to be let into the cluster; the log says what is answered"
+            }
             Self::Opening => "starting: reading log and store",
             Self::Healing => {
                 "starting: the stored packets are damaged, fetching those of another member"

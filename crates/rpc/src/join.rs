@@ -1,7 +1,9 @@
 //! Joining a cluster: what a node that nobody knows says first, and the answer.
 
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
-use quorate_state::{ClusterId, ClusterNames, InviteId, JoinRefusal};
+use quorate_state::{
+    ADDRESS_SIZE_MAX, ClusterId, ClusterNames, InviteId, JoinRefusal, NAME_SIZE_MAX,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{JoinToken, NodeId};
@@ -75,6 +77,11 @@ impl JoinRequest {
             address,
             proof: key.sign(&message).to_bytes().to_vec(),
         }
+    }
+
+    /// Whether name and address fit into their bounds.
+    pub fn fits(&self) -> bool {
+        self.name.len() <= NAME_SIZE_MAX && self.address.len() <= ADDRESS_SIZE_MAX
     }
 
     /// Whether `joiner` has proved to `member` of this cluster that it has the secret of `key`.

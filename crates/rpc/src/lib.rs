@@ -33,7 +33,7 @@ pub use join::{JoinAnswer, JoinRequest, Joined};
 pub use join_token::{JoinToken, JoinTokenError};
 pub use message::DecodeError;
 pub use node_id::NodeId;
-pub use quorate_state::{ClusterId, ClusterNames};
+pub use quorate_state::{ClusterId, ClusterNames, InviteId, JoinRefusal};
 pub use tail::{Tail, Unfit, decode_padded};
 pub use transport::{
     Frame, Introduction, Lane, Link, LinkError, LogState, RequestSink, Service, Transport, chain,

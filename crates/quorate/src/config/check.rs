@@ -4,15 +4,19 @@ use std::net::SocketAddr;
 
 use quorate_limit::TrustedProxies;
 use quorate_setting::{Findings, Form, KeyPath};
+use quorate_state::NAME_SIZE_MAX;
 
-use super::{ConfigV1, settings::FORM_VERSION};
+use super::{
+    ConfigV1, check_address,
+    settings::{FORM_VERSION, NODE_COUNT_MAX},
+};
+use crate::{advertised::is_unspecified, logging};
 
-/// The most founding voters. Every PUT waits for a majority, so that more of them make a cluster
-/// slower and hardly safer.
-const NODE_COUNT_MAX: usize = 9;
+/// The longest name of a cluster or a node, in characters: that of a DNS label.
+const NAME_LEN_MAX: usize = NAME_SIZE_MAX;
 
-/// The longest name of a cluster, in characters: that of a DNS label.
-const CLUSTER_NAME_LEN_MAX: usize = 63;
+/// The shortest time after which a silent voter is removed, in seconds: a machine restarts in it.
+const CLEANUP_AFTER_SECS_MIN: u64 = 10;
 
 /// Checks bounds, relations and clashes.
 pub(super) fn check(config: &ConfigV1) -> Findings {
@@ -22,6 +26,7 @@ pub(super) fn check(config: &ConfigV1) -> Findings {
     check_listeners(config, &mut findings);
     check_proxies(config, &mut findings);
     check_nodes(config, &mut findings);
+    check_node(config, &mut findings);
     config.dns.authority(&"dns".into(), &mut findings);
     check_elections(config, &mut findings);
     findings
@@ -41,13 +46,13 @@ fn check_general(config: &ConfigV1, findings: &mut Findings) {
         );
     }
     let name = &config.cluster.name;
-    let fits = (1..=CLUSTER_NAME_LEN_MAX).contains(&name.len())
+    let fits = (1..=NAME_LEN_MAX).contains(&name.len())
         && name
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
     if !fits {
         let reason = format!(
-            "{name:?} is not 1 to {CLUSTER_NAME_LEN_MAX} letters, digits, hyphens, underscores and \
+            "{name:?} is not 1 to {NAME_LEN_MAX} letters, digits, hyphens, underscores and \
              dots"
         );
         findings.error("cluster.name", reason);
@@ -62,15 +67,7 @@ fn check_listeners(config: &ConfigV1, findings: &mut Findings) {
         ("admin.listen", config.admin.listen),
         ("dns.listen", config.dns.listen),
     ];
-    if !config.admin.listen.ip().is_loopback() {
-        findings.warning(
-            "admin.listen",
-            format!(
-                "{} can be reached from elsewhere, and nobody is asked for a password there",
-                config.admin.listen
-            ),
-        );
-    }
+    config.admin.check_access(&"admin".into(), findings);
     for (at, (key, listen)) in listeners.iter().enumerate() {
         let clash = listeners[..at]
             .iter()
@@ -135,6 +132,41 @@ fn check_nodes(config: &ConfigV1, findings: &mut Findings) {
             findings.warning(key, reason);
         }
         _ => {}
+    }
+}
+
+/// What the cluster gets to know of this node, and what this node does as its leader.
+fn check_node(config: &ConfigV1, findings: &mut Findings) {
+    let name = &config.cluster.node_name;
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
+    if name.len() > NAME_LEN_MAX || !name.chars().all(fits) {
+        let reason = format!(
+            "{name:?} is not up to {NAME_LEN_MAX} of a to z, 0 to 9, hyphens, underscores and dots"
+        );
+        findings.error("cluster.node_name", reason);
+    }
+    let address = &config.peer.advertise;
+    if !address.is_empty() {
+        if let Err(error) = check_address(address) {
+            findings.error("peer.advertise", error.to_string());
+        } else if is_unspecified(address) {
+            let reason = format!(
+                "{address} is another machine to each of the other nodes: write a name or an address \
+                 by which they reach this one"
+            );
+            findings.error("peer.advertise", reason);
+        }
+    }
+    let after = config.cluster.cleanup_after_secs;
+    if (1..CLEANUP_AFTER_SECS_MIN).contains(&after) {
+        let reason = format!(
+            "{after} is less than {CLEANUP_AFTER_SECS_MIN}: every restart would cost the cluster a \
+             voter"
+        );
+        findings.error("cluster.cleanup_after_secs", reason);
+    }
+    if let Err(error) = logging::parse_filter(&config.logging.filter) {
+        findings.error("logging.filter", error.to_string());
     }
 }
 

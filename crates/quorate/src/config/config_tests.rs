@@ -241,8 +241,10 @@ fn a_wrong_variable_is_named() {
 }
 
 #[test]
-fn variables_of_the_build_and_the_tests_are_no_settings() {
+fn variables_of_the_client_the_build_and_the_tests_are_no_settings() {
     let loaded = load(environment(&[
+        ("QUORATE_ADMIN", "http://node1.example.org:9100"),
+        ("QUORATE_ADMIN_TOKEN_FILE", "/etc/quorate/token"),
         ("QUORATE_GIT_HASH", "0123456"),
         ("QUORATE_BIN", "target/debug/quorate"),
     ]))
@@ -271,7 +273,8 @@ fn every_mistake_is_told_with_its_line() {
              `connection_count_max`, `trusted_proxies`",
             "FILE:4: http.connection_count_max: invalid type: string \"many\", expected usize",
             "FILE:5: htpp: unknown field `htpp`, expected one of `version`, `data_dir`, `cluster`, \
-             `http`, `peer`, `admin`, `dns`, `limit`, `packets`, `put`, `clock`, `raft`, `store`, `log`",
+             `http`, `peer`, `admin`, `dns`, `limit`, `packets`, `put`, `clock`, `raft`, `store`, `log`, \
+             `logging`",
             "FILE:7: put.deadline_ms: invalid value: integer `-1`, expected u64",
             "FILE:8: admin.listen: invalid type: map, expected socket address",
             "FILE:12: cluster.nodes[0]: a node is written <key>@host:port, as `quorate init` prints \

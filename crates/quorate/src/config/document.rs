@@ -10,20 +10,21 @@ use super::ConfigV1;
 const WIDTH: usize = 100;
 
 const EXAMPLE_HEADER: &str = "\
-# Quorate, one node of three. The file is made by `quorate config example`.
+# Quorate, a node. The file is made by `quorate config example`.
 #
-# Change first, in the files of all three nodes:
-#   1. [cluster] nodes  the lines that `quorate init --data-dir DIR --address HOST:7700` printed on
-#                       each machine; the keys below are examples whose secrets nobody has
-#   2. [[dns.origins]]  the zone you serve, and the addresses of the machines in it
-#   3. data_dir         where the data lives
-# Then, on each machine, in any order:
+# Change first:
+#   1. [peer] advertise  where other nodes will reach this one
+#   2. [[dns.origins]]   the zone you serve, and the addresses of the machines in it
+#   3. data_dir          where the data lives
+# Then:
 #   quorate config check quorate.toml
 #   quorate serve --config quorate.toml
 #
-# The three files are equal: what tells the nodes apart is the identity in their data directories.
-# For one node by itself, leave out [cluster] nodes and `quorate init`: it survives restarts and power
-# cuts, but not the loss of its disk.
+# That is a cluster of one. It survives restarts and power cuts, but not the loss of its disk, so let
+# two more nodes join. For each, on a node that runs and then on the new machine, whose file differs in
+# peer.advertise alone:
+#   quorate member add                                         # prints a token
+#   quorate serve --config quorate.toml --join TOKEN           # later without --join
 #
 # A setting that stands behind a # has its default. Every setting can also be given as an environment
 # variable, [http] listen as QUORATE_HTTP_LISTEN; `quorate config show` tells which is in force and
@@ -56,15 +57,11 @@ pub(crate) fn example() -> String {
     out
 }
 
-/// A node of three that serves one zone.
+/// The first node of a cluster, which serves one zone.
 fn config_of_example() -> ConfigV1 {
     let settings = toml::toml! {
-        [cluster]
-        nodes = [
-            "36hua9cfga3qfsky7dau4ukkrpy6xy5ob5enbtzhfd1581pg7b7o@node1.example.org:7700",
-            "6cihoogp1aqqc9fpougscqq6ik5rnszzso8dmn8c1qn8qouizway@node2.example.org:7700",
-            "4jnfjhf1uuz3hg87pqbpphut7omiyu7eqt9fkx6aeykp5jiwn9qy@node3.example.org:7700",
-        ]
+        [peer]
+        advertise = "node1.example.org:7700"
 
         [[dns.origins]]
         name = "dns.example.org."

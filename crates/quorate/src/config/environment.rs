@@ -10,9 +10,14 @@ use super::{
     problem::{PREFIX, variable},
 };
 
-/// Variables that begin alike and set nothing: the one names the commit at build time, the other the
-/// program that the tests run.
-const OTHER_VARIABLES: [&str; 2] = ["QUORATE_GIT_HASH", "QUORATE_BIN"];
+/// Variables that begin alike and set nothing: those of the client commands, the commit at build time,
+/// and the program that the tests run.
+const OTHER_VARIABLES: [&str; 4] = [
+    "QUORATE_ADMIN",
+    "QUORATE_ADMIN_TOKEN_FILE",
+    "QUORATE_GIT_HASH",
+    "QUORATE_BIN",
+];
 
 /// Reads the variables that begin with [`PREFIX`]. Values are written as in the file, but a string
 /// needs no quotes and a list may be separated by commas.

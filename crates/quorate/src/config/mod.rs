@@ -36,7 +36,7 @@ pub(crate) use layers::set;
 use layers::{Layer, Layers, Place};
 
 /// Where settings are taken from, beside the built-in defaults.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Sources {
     /// The configuration file.
     pub(crate) file: Option<PathBuf>,
@@ -68,6 +68,8 @@ pub(crate) struct Loaded {
     pub(crate) config: ConfigV1,
     /// What is allowed but doubtful.
     pub(crate) warnings: Vec<Problem>,
+    /// Where they come from.
+    pub(crate) sources: Sources,
     layers: Layers,
 }
 
@@ -82,11 +84,11 @@ pub(crate) fn load(sources: Sources) -> Result<Loaded, Problems> {
             Err(errors) => return Err(Problems(errors)),
         }
     }
-    let (layer, errors) = environment::read(sources.environment);
+    let (layer, errors) = environment::read(sources.environment.iter().cloned());
     problems.extend(errors);
     problems.extend(layers.lay(layer));
     problems.extend(layers.lay(Layer {
-        table: sources.flags,
+        table: sources.flags.clone(),
         place: Place::Flags,
     }));
 
@@ -105,6 +107,7 @@ pub(crate) fn load(sources: Sources) -> Result<Loaded, Problems> {
     Ok(Loaded {
         config: layers.config.clone(),
         warnings,
+        sources,
         layers,
     })
 }
@@ -129,8 +132,8 @@ impl Loaded {
         show::show(&self.layers)
     }
 
-    /// Checks that a node of this identity belongs to the configured cluster. For the caller that
-    /// has read the identity, which the other checks do without.
+    /// Checks that a node of this identity is among those that found the cluster. For the caller that
+    /// has read the identity, which the other checks do without, and knows that the node founds one.
     pub(crate) fn check_identity(&self, identity: &PublicKey) -> Result<(), Problems> {
         let nodes = &self.config.cluster.nodes;
         if nodes.is_empty() || nodes.iter().any(|node| node.key == *identity) {

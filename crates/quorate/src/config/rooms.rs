@@ -1,31 +1,20 @@
 //! The settings in the form that each room wants them.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use quorate_authority::Authority;
 use quorate_limit::{ClientLimit, TrustedProxies};
-use quorate_packet::PublicKey;
-use quorate_raft::Settings;
+use quorate_raft::{Cleanup, Settings};
+use quorate_relay::ClientRules;
 use quorate_rpc::NodeId;
 use quorate_setting::Findings;
 
-use super::ConfigV1;
+use super::{ConfigV1, settings::ClusterSettings};
 
 impl ConfigV1 {
-    /// The founding voters and their addresses. A node without a list founds a cluster by itself,
-    /// and nobody dials it.
-    pub(crate) fn voters(&self, identity: PublicKey) -> BTreeMap<NodeId, String> {
-        if self.cluster.nodes.is_empty() {
-            return BTreeMap::from([(NodeId(identity), self.peer.listen.to_string())]);
-        }
-        let nodes = self.cluster.nodes.iter();
-        nodes
-            .map(|node| (NodeId(node.key), node.address.clone()))
-            .collect()
-    }
-
-    /// The node of this identity, and whether it has been part of the cluster before.
-    pub(crate) fn raft(&self, identity: PublicKey, has_joined: bool) -> quorate_raft::Config {
+    /// The node of this identity, which others reach at `address`; who is in its cluster remains to
+    /// be said.
+    pub(crate) fn raft(&self, node: NodeId, address: String) -> quorate_raft::Config {
         let settings = Settings {
             packets: self.packets.clone(),
             put: self.put.clone(),
@@ -35,13 +24,11 @@ impl ConfigV1 {
             log: self.log.clone(),
         };
         quorate_raft::Config {
-            has_joined,
+            name: self.cluster.node_name.clone(),
+            address,
+            cleanup: self.cluster.cleanup(),
             settings,
-            ..quorate_raft::Config::new(
-                NodeId(identity),
-                self.voters(identity),
-                self.data_dir.clone(),
-            )
+            ..quorate_raft::Config::new(node, BTreeMap::new(), self.data_dir.clone())
         }
     }
 
@@ -51,18 +38,18 @@ impl ConfigV1 {
         authority.expect("zones are checked with the configuration")
     }
 
-    /// The relay.
-    pub(crate) fn relay(&self) -> quorate_relay::Config {
+    /// What holds for clients of the relay.
+    pub(crate) fn client_rules(&self) -> ClientRules {
         let limit = &self.limit;
-        quorate_relay::Config {
-            limit: limit.enabled.then(|| ClientLimit::new(limit)),
+        ClientRules {
+            limit: limit.enabled.then(|| Arc::new(ClientLimit::new(limit))),
             trusted_proxies: TrustedProxies::parse(&self.http.trusted_proxies)
                 .expect("each was parsed when the configuration was checked"),
-            deadline: self.relay_deadline(),
         }
     }
 
-    fn relay_deadline(&self) -> Duration {
+    /// When the relay answers at the latest.
+    pub(crate) fn relay_deadline(&self) -> Duration {
         Duration::from_millis(self.put.deadline_ms) + quorate_relay::ANSWER_MARGIN
     }
 
@@ -76,43 +63,65 @@ impl ConfigV1 {
     }
 }
 
+impl ClusterSettings {
+    /// The nodes that found the cluster together, and where they are.
+    pub(crate) fn founders(&self) -> BTreeMap<NodeId, String> {
+        let nodes = self.nodes.iter();
+        nodes
+            .map(|node| (NodeId(node.key), node.address.clone()))
+            .collect()
+    }
+
+    fn cleanup(&self) -> Option<Cleanup> {
+        let after = Duration::from_secs(self.cleanup_after_secs);
+        (!after.is_zero()).then_some(Cleanup {
+            after,
+            voters_min: self.cleanup_voters_min,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use quorate_packet::PublicKey;
+
     use super::*;
 
     #[test]
     fn the_defaults_are_those_of_the_rooms() {
         let config = ConfigV1::default();
-        assert!(config.relay().limit.is_some());
+        assert!(config.client_rules().limit.is_some());
         let deadline = quorate_relay::Config::default().deadline;
-        assert_eq!(config.relay().deadline, deadline);
+        assert_eq!(config.relay_deadline(), deadline);
         let server = quorate_http::Config {
             drain_timeout: deadline,
             ..quorate_http::Config::default()
         };
         assert_eq!(config.http_server(), server);
-        let raft = config.raft(PublicKey::from_bytes([7; 32]), false);
+        let raft = config.raft(
+            NodeId(PublicKey::from_bytes([7; 32])),
+            "here:7700".to_owned(),
+        );
         assert_eq!(raft.settings, Settings::default());
+        assert_eq!(raft.cleanup, None, "nobody is removed unasked");
     }
 
     #[test]
-    fn a_node_without_a_list_founds_a_cluster_by_itself() {
+    fn cleanup_is_told_as_it_is_set() {
         let mut config = ConfigV1::default();
-        let identity = PublicKey::from_bytes([7; 32]);
-        assert_eq!(
-            config.voters(identity).into_keys().collect::<Vec<_>>(),
-            [NodeId(identity)]
-        );
-        let other = "36hua9cfga3qfsky7dau4ukkrpy6xy5ob5enbtzhfd1581pg7b7o@a.example.org:7700";
-        config.cluster.nodes.push(other.parse().unwrap());
-        let voters: Vec<_> = config.voters(identity).into_values().collect();
-        assert_eq!(voters, ["a.example.org:7700"]);
+        config.cluster.cleanup_after_secs = 3600;
+        config.cluster.cleanup_voters_min = 5;
+        let cleanup = Cleanup {
+            after: Duration::from_secs(3600),
+            voters_min: 5,
+        };
+        assert_eq!(config.cluster.cleanup(), Some(cleanup));
     }
 
     #[test]
     fn a_limit_that_is_off_is_none() {
         let mut config = ConfigV1::default();
         config.limit.enabled = false;
-        assert!(config.relay().limit.is_none());
+        assert!(config.client_rules().limit.is_none());
     }
 }

@@ -9,6 +9,7 @@ use quorate_raft::{
 use quorate_setting::settings;
 
 use super::NodeAddress;
+use crate::logging::NODE_LOGS;
 
 /// The version of the form that this program reads.
 pub(crate) const FORM_VERSION: u32 = 1;
@@ -21,7 +22,7 @@ settings! {
         /// Where the node keeps its identity (node.key), its log and its packets. Whoever loses it
         /// loses the node: its identity must not be used again without the data beside it.
         data_dir: PathBuf = "/var/lib/quorate".into();
-        /// Which nodes found the cluster. The same on all of them.
+        /// The cluster, and this node's part in it.
         cluster: ClusterSettings = ClusterSettings::default();
         /// The pkarr relay (/pkarr) and DNS over HTTPS (/dns-query).
         http: quorate_http::Config = quorate_http::Config::default();
@@ -48,19 +49,43 @@ settings! {
         /// What stays in the Raft log although a checkpoint holds it. A node that was away for
         /// longer gets all packets anew.
         log: LogSettings = LogSettings::default();
+        /// What the program tells of itself, on standard error. Not to be mistaken for the Raft log.
+        logging: LoggingSettings = LoggingSettings::default();
     }
 }
 
 settings! {
-    /// Which nodes found the cluster.
+    /// The cluster, and this node's part in it.
     pub(crate) struct ClusterSettings {
-        /// What the cluster is called. Nodes of clusters with different names do not talk to each
+        /// What the cluster is called. Founders of clusters with different names do not talk to each
         /// other.
         name: String = "quorate".into();
-        /// The nodes that found the cluster, this one among them, each as <key>@host:port. The same
-        /// list goes into the file of every node. The key is the node's identity: peers check it at
-        /// every connection. Names are resolved by the system, ahead and again when a dial fails.
-        /// Without a list the node is a cluster by itself.
+        /// The nodes that found the cluster together, this one among them, each as <key>@host:port.
+        /// The same list goes into the file of every one of them. It is read only when the cluster
+        /// is founded: who is in it and where, its members know from then on. Without a list the
+        /// node founds a cluster of one, which others join, or it joins one (`serve --join`).
         nodes: Vec<NodeAddress> = Vec::new();
+        /// What this node is called in the answers to operators, beside its key: up to 63 of a to z,
+        /// 0 to 9, hyphens, underscores and dots. Read when the node founds or joins a cluster.
+        node_name: String = String::new();
+        /// After how many seconds in which the leader has heard nothing of a voter it is removed
+        /// unasked. 0: never, so that a node that was down for a night comes back as it was.
+        cleanup_after_secs: u64 = 0, in 0..=366 * 86_400, "0 turns it off";
+        /// How many voters such removals leave at least.
+        cleanup_voters_min: usize = 3, in 1..=NODE_COUNT_MAX, "that many voters a cluster can have";
+    }
+}
+
+/// The most founding voters. Every PUT waits for a majority, so that more of them make a cluster
+/// slower and hardly safer.
+pub(crate) const NODE_COUNT_MAX: usize = 9;
+
+settings! {
+    /// What the program tells of itself.
+    pub(crate) struct LoggingSettings {
+        /// Which lines: levels, by default and by the part of the program, as in
+        /// "info,quorate_raft=debug". The variable RUST_LOG overrules it. What operators change is
+        /// told whatever this says.
+        filter: String = NODE_LOGS.into();
     }
 }

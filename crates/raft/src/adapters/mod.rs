@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`raft`] | [`Raft`]: everything that is asked of consensus |
 //! | [`election`] | standing for election against a leader that is gone |
+//! | [`membership`] | the members, and changes of them |
 //! | [`view`] | [`View`]: how consensus stands, as a value |
 //! | [`responder`], [`reception`] | what peers are answered: Raft's messages, and snapshots |
 //! | [`log_storage`], [`state_machine`], [`network`] | log, store and transport as openraft sees them |
@@ -16,6 +17,7 @@
 mod conversions;
 mod election;
 mod log_storage;
+mod membership;
 mod network;
 mod raft;
 mod reception;
@@ -27,6 +29,7 @@ mod types;
 mod view;
 
 pub(crate) use log_storage::flushed;
+pub(crate) use membership::{MembersChange, MembersError, Membership, Progress};
 pub(crate) use raft::Raft;
-pub(crate) use state_machine::{StateMachine, blocking, membership};
+pub(crate) use state_machine::{StateMachine, applied_membership, blocking};
 pub(crate) use view::{Follower, View};

@@ -46,8 +46,7 @@ pub(crate) struct Networks(pub(crate) Arc<Peers>);
 impl Networks {
     fn network(&self, peer: NodeId, address: &str, append_lane: Lane) -> Network {
         Network {
-            append: self.0.link(peer, address, append_lane),
-            control: self.0.link(peer, address, Lane::Control),
+            append_lane,
             peers: self.0.clone(),
             peer,
             address: address.to_owned(),
@@ -67,18 +66,22 @@ impl RaftNetworkFactory<TypeConfig> for Networks {
     }
 }
 
-/// What this node says to one peer.
+/// What this node says to one peer. openraft keeps it when the peer moves: so the link is asked for
+/// whenever something is said.
 pub(crate) struct Network {
-    append: Arc<PeerLink>,
-    control: Arc<PeerLink>,
+    append_lane: Lane,
     peers: Arc<Peers>,
     peer: NodeId,
     address: String,
 }
 
 impl Network {
+    fn link(&self, lane: Lane) -> Arc<PeerLink> {
+        self.peers.link(self.peer, &self.address, lane)
+    }
+
     async fn vote_on(&mut self, request: Request, option: RPCOption) -> VoteResult {
-        match call(&self.control, request, option.soft_ttl()).await? {
+        match call(&self.link(Lane::Control), request, option.soft_ttl()).await? {
             Response::Vote(response) => Ok(response.into_openraft()),
             other => Err(unexpected(&other)),
         }
@@ -109,7 +112,7 @@ impl NetStreamAppend<TypeConfig> for Network {
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
         let session = AppendSession {
-            link: &self.append,
+            link: self.link(self.append_lane),
             input: input.fuse(),
             replies: VecDeque::new(),
         };
@@ -125,14 +128,14 @@ impl NetStreamAppend<TypeConfig> for Network {
 }
 
 /// One stream of AppendEntries: requests go out while responses come in.
-struct AppendSession<'s, S> {
-    link: &'s PeerLink,
+struct AppendSession<S> {
+    link: Arc<PeerLink>,
     input: Fuse<S>,
     /// Those in flight, oldest first.
     replies: VecDeque<Reply>,
 }
 
-impl<S: Stream<Item = AppendEntriesRequest<TypeConfig>> + Unpin> AppendSession<'_, S> {
+impl<S: Stream<Item = AppendEntriesRequest<TypeConfig>> + Unpin> AppendSession<S> {
     /// The next response, or `None` when the input has ended and nothing is in flight.
     async fn next(&mut self) -> Option<Result<StreamAppendResult<TypeConfig>, RpcError>> {
         loop {
@@ -197,7 +200,7 @@ impl NetTransferLeader<TypeConfig> for Network {
             to: *req.to_node_id(),
             last_log: req.last_log_id().copied().into_ours(),
         });
-        match call(&self.control, request, option.soft_ttl()).await? {
+        match call(&self.link(Lane::Control), request, option.soft_ttl()).await? {
             Response::TransferLeader(outcome) => Ok(outcome.into_openraft()),
             other => Err(unexpected(&other)),
         }

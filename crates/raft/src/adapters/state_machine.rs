@@ -335,12 +335,14 @@ fn too_old_for_snapshot(error: UnsupportedLevel) -> io::Error {
 fn snapshot_meta(meta: &Meta) -> io::Result<SnapshotMeta> {
     Ok(SnapshotMeta {
         last_log_id: meta.applied.into_openraft(),
-        last_membership: membership(meta)?.into_openraft()?,
+        last_membership: applied_membership(meta)?.into_openraft()?,
     })
 }
 
 /// The members as of what is applied.
-pub(crate) fn membership(meta: &Meta) -> Result<message::StoredMembership, message::DecodeError> {
+pub(crate) fn applied_membership(
+    meta: &Meta,
+) -> Result<message::StoredMembership, message::DecodeError> {
     match meta.membership.is_empty() {
         true => Ok(StoredMembership::default().into_ours()),
         false => message::StoredMembership::decode(&meta.membership),

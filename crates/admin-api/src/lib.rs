@@ -1,0 +1,41 @@
+//! The admin API, version 1: what a client sends to a node, and what the node answers.
+//!
+//! Values only, for both ends; all of them JSON. A request with a field that is not known is
+//! refused, since a misspelt `force` must not pass for none. An answer may get more fields within
+//! this version, and clients pass over those they do not know.
+//!
+//! | piece | what it is |
+//! |---|---|
+//! | [`path`] | where things are |
+//! | [`Problem`], [`ProblemType`] | why a request was refused (RFC 9457) |
+//! | [`Status`], [`Digest`] | how a node is |
+//! | [`Members`], [`Member`] | who the cluster is |
+//! | [`InviteRequest`], [`ChangeRequest`], [`ReplaceRequest`], [`MoveRequest`], [`TransferRequest`] | changes of it |
+//! | [`Invited`], [`ChangeReport`], [`Transferred`] | what came of them |
+//! | [`PacketPage`], [`Packet`] | what is stored |
+//! | [`ReloadReport`], [`LogFilter`] | what can be changed while a node runs |
+
+mod change;
+mod member;
+mod packet;
+pub mod path;
+mod problem;
+mod runtime;
+mod status;
+
+pub use change::{
+    ChangeReport, ChangeRequest, ChangeState, INVITE_VALID_SECS_DEFAULT, INVITE_VALID_SECS_MAX,
+    INVITE_VALID_SECS_MIN, InviteRequest, Invited, MoveRequest, ReplaceRequest, TransferRequest,
+    Transferred,
+};
+pub use member::{Member, MemberRole, MemberState, Members};
+pub use packet::{
+    PACKET_COUNT_DEFAULT, PACKET_COUNT_MAX, Packet, PacketPage, PacketRecord, PacketSummary,
+};
+pub use problem::{PROBLEM_CONTENT_TYPE, Problem, ProblemType};
+pub use runtime::{LogFilter, ReloadReport};
+pub use status::{ClockStatus, Digest, Status};
+
+#[cfg(test)]
+#[path = "api_tests.rs"]
+mod tests;

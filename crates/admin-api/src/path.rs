@@ -1,0 +1,57 @@
+//! Where things are.
+
+use std::fmt::Write;
+
+/// How the node is. GET.
+pub const STATUS: &str = "/v1/status";
+/// A digest over all that the node holds. GET.
+pub const DIGEST: &str = "/v1/digest";
+/// Who the cluster is. GET.
+pub const MEMBERS: &str = "/v1/members";
+/// Tokens by which a node joins. POST.
+pub const INVITES: &str = "/v1/members/invites";
+/// A member. DELETE.
+pub const MEMBER: &str = "/v1/members/{node}";
+/// Makes a learner a voter. POST.
+pub const PROMOTE: &str = "/v1/members/{node}/promote";
+/// Makes a voter a learner. POST.
+pub const DEMOTE: &str = "/v1/members/{node}/demote";
+/// Puts another node in the place of a member. POST.
+pub const REPLACE: &str = "/v1/members/{node}/replace";
+/// Gives a member another address. POST.
+pub const MOVE: &str = "/v1/members/{node}/move";
+/// Hands leadership over. POST.
+pub const TRANSFER: &str = "/v1/leader/transfer";
+/// The packets that the node holds, in key order. GET.
+pub const PACKETS: &str = "/v1/packets";
+/// A packet that the node holds. GET.
+pub const PACKET: &str = "/v1/packets/{key}";
+/// Reads the configuration again. POST.
+pub const RELOAD: &str = "/v1/reload";
+/// What is logged. GET and PUT.
+pub const LOG_FILTER: &str = "/v1/log-filter";
+/// This API as an OpenAPI document. GET.
+pub const OPENAPI: &str = "/v1/openapi.json";
+/// Figures for Prometheus, in its text format. GET.
+pub const METRICS: &str = "/metrics";
+
+/// One of these paths with `value` in the place of what stands in braces, percent-encoded where it
+/// has to be (RFC 3986, section 2).
+pub fn with(path: &str, value: &str) -> String {
+    let Some((before, (_, after))) = path
+        .split_once('{')
+        .and_then(|(before, rest)| Some((before, rest.split_once('}')?)))
+    else {
+        return path.to_owned();
+    };
+    let mut filled = before.to_owned();
+    for byte in value.bytes() {
+        match byte {
+            b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'~' => {
+                filled.push(char::from(byte));
+            }
+            _ => write!(filled, "%{byte:02X}").expect("a string takes all"),
+        }
+    }
+    filled + after
+}

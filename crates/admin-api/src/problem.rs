@@ -1,0 +1,170 @@
+//! Why a request was refused.
+
+use std::{borrow::Cow, fmt};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{ObjectBuilder, RefOr, Schema, SchemaFormat, schema::Type},
+};
+
+/// The media type of a [`Problem`].
+pub const PROBLEM_CONTENT_TYPE: &str = "application/problem+json";
+
+/// Why a request was refused: a problem document (RFC 9457).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    /// Which of the problems it is.
+    #[serde(rename = "type")]
+    pub problem_type: ProblemType,
+    /// What all problems of this type have in common.
+    pub title: String,
+    /// The HTTP status code.
+    pub status: u16,
+    /// What is wrong this time, and what to do about it.
+    pub detail: String,
+    /// Whether the same request may succeed when it is sent again.
+    pub retry: bool,
+}
+
+impl Problem {
+    /// A problem of this type, in words for this time.
+    pub fn new(problem_type: ProblemType, detail: impl Into<String>) -> Self {
+        Self {
+            problem_type,
+            title: problem_type.title().to_owned(),
+            status: problem_type.status(),
+            detail: detail.into(),
+            retry: problem_type.retry(),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+macro_rules! problem_types {
+    ($( $(#[$doc:meta])* $variant:ident: $status:literal, $slug:literal, $retry:literal, $title:literal; )*) => {
+        /// The problems there are. Each has one status code.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum ProblemType {
+            $( $(#[$doc])* $variant, )*
+        }
+
+        impl ProblemType {
+            /// All of them.
+            pub const ALL: &[Self] = &[$( Self::$variant, )*];
+
+            /// The URI that names it.
+            pub fn uri(self) -> &'static str {
+                match self {
+                    $( Self::$variant => concat!("urn:quorate:problem:", $slug), )*
+                }
+            }
+
+            /// The HTTP status code.
+            pub fn status(self) -> u16 {
+                match self {
+                    $( Self::$variant => $status, )*
+                }
+            }
+
+            /// What all problems of this type have in common.
+            pub fn title(self) -> &'static str {
+                match self {
+                    $( Self::$variant => $title, )*
+                }
+            }
+
+            /// Whether the same request may succeed when it is sent again.
+            pub fn retry(self) -> bool {
+                match self {
+                    $( Self::$variant => $retry, )*
+                }
+            }
+        }
+    };
+}
+
+problem_types! {
+    /// The request is malformed, or asks for what cannot be.
+    BadRequest: 400, "bad-request", false, "The request is malformed";
+    /// It is no address that nodes can be reached at.
+    BadAddress: 400, "bad-address", false, "The address is unusable";
+    /// No token, one that is not known, or none where one is demanded.
+    NotAuthorized: 401, "not-authorized", false, "A token is needed";
+    /// The token is good for less.
+    Scope: 403, "scope", false, "The token's scope does not suffice";
+    /// No member and no joining node is called so.
+    UnknownNode: 404, "unknown-node", false, "No such node";
+    /// The node holds no packet of this key.
+    UnknownPacket: 404, "unknown-packet", false, "No such packet";
+    /// There is nothing at this path.
+    UnknownPath: 404, "unknown-path", false, "No such path";
+    /// The path is there and this method is not.
+    UnknownMethod: 405, "unknown-method", false, "No such method";
+    /// Several nodes are called so.
+    AmbiguousNode: 409, "ambiguous-node", false, "More than one node is called so";
+    /// The change would leave the cluster without a majority of live voters. It can be forced.
+    NoLiveQuorum: 409, "no-live-quorum", false, "No live quorum would be left";
+    /// Another change is under way.
+    Busy: 409, "busy", true, "Another change is under way";
+    /// There are as many open invites as there may be.
+    InviteCount: 409, "invite-count", false, "Too many invites are open";
+    /// Some node runs a version that does not know such changes.
+    UnsupportedLevel: 409, "unsupported-level", false, "The cluster's feature level is too low";
+    /// The node lacks entries that a voter must have.
+    NotCaughtUp: 409, "not-caught-up", true, "The node has not caught up";
+    /// The node is not what the change is for.
+    UnfitNode: 409, "unfit-node", false, "The node is not fit for the change";
+    /// The cluster would have no voter.
+    LastVoter: 409, "last-voter", false, "It is the last voter";
+    /// The body is longer than any request needs.
+    TooLong: 413, "too-long", false, "The body is too long";
+    /// The body is not said to be JSON.
+    MediaType: 415, "media-type", false, "The body is not JSON";
+    /// The configuration on disk cannot be used. The node keeps the one it has.
+    RefusedReload: 422, "refused-reload", false, "The new configuration is refused";
+    /// No leader could be reached in time.
+    NoLeader: 503, "no-leader", true, "No leader is known";
+    /// The node cannot answer now.
+    Unavailable: 503, "unavailable", true, "The node cannot answer now";
+}
+
+impl fmt::Display for ProblemType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.uri())
+    }
+}
+
+impl Serialize for ProblemType {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.uri())
+    }
+}
+
+impl<'de> Deserialize<'de> for ProblemType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let uri = Cow::<str>::deserialize(deserializer)?;
+        let known = Self::ALL.iter().find(|known| known.uri() == uri);
+        known
+            .copied()
+            .ok_or_else(|| D::Error::custom(format_args!("unknown type of problem `{uri}`")))
+    }
+}
+
+impl PartialSchema for ProblemType {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::Custom("uri".to_owned())))
+            .description(Some("Which of the problems it is."))
+            .enum_values(Some(Self::ALL.iter().map(|known| known.uri())))
+            .into()
+    }
+}
+
+impl ToSchema for ProblemType {}

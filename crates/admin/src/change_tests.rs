@@ -1,0 +1,230 @@
+use std::{
+    io::{self, Write},
+    sync::{Arc, Mutex},
+};
+
+use axum::http::{StatusCode, header};
+use quorate_fake::Asked;
+use quorate_replica::{Change, Refusal};
+use serde_json::Value;
+use tracing::subscriber::DefaultGuard;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::{
+    Scope,
+    fixture::{ELSEWHERE, Fixture, LOOPBACK, request},
+};
+
+/// What is logged on this thread.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn begin() -> (Self, DefaultGuard) {
+        let log = Self::default();
+        let subscriber = tracing_subscriber::fmt()
+            .json()
+            .with_writer(log.clone())
+            .finish();
+        (log, tracing::subscriber::set_default(subscriber))
+    }
+
+    /// The lines of the audit log, and forgets all.
+    fn take(&self) -> Vec<Value> {
+        let bytes = std::mem::take(&mut *self.0.lock().unwrap());
+        let lines = str::from_utf8(&bytes).unwrap().lines();
+        let lines = lines.map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let audit = lines.filter(|line| line["target"] == "quorate::audit");
+        audit.map(|line| line["fields"].clone()).collect()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+#[tokio::test]
+async fn every_change_is_a_line_of_the_audit_log() {
+    let admin = Fixture::new();
+    let (log, _guard) = Log::begin();
+    let body = r#"{"with":"fra-2","force":true}"#;
+    let mut asked = request("POST", "/v1/members/fra-1/replace", body);
+    let bearer = admin.bearer(Scope::Operate).parse().unwrap();
+    asked.headers_mut().insert(header::AUTHORIZATION, bearer);
+    let answer = admin.send(ELSEWHERE, asked).await;
+    assert_eq!(answer.status, StatusCode::OK);
+    let lines = log.take();
+    let [line] = &lines[..] else {
+        panic!("one line: {lines:?}")
+    };
+    for (field, value) in [
+        ("by", "operate"),
+        ("peer", ELSEWHERE),
+        ("method", "POST"),
+        ("path", "/v1/members/fra-1/replace"),
+        ("request", body),
+        ("outcome", "done"),
+    ] {
+        assert_eq!(line[field], value, "{field}");
+    }
+    assert_eq!(line["subject"], answer.json()["node"]);
+
+    admin.replica.operators.lag_behind(Some(7));
+    admin.ask("POST", "/v1/members/fra-1/promote", "").await;
+    let line = &log.take()[0];
+    assert_eq!(line["outcome"], "under way");
+    assert_eq!(line["by"], "loopback");
+
+    admin
+        .ask("DELETE", "/v1/members/fra-1?force=true", "")
+        .await;
+    assert_eq!(log.take()[0]["path"], "/v1/members/fra-1?force=true");
+}
+
+#[tokio::test]
+async fn what_is_refused_is_in_the_audit_log_with_who_asked_for_it() {
+    let admin = Fixture::new();
+    let (log, _guard) = Log::begin();
+    let asked = request("POST", "/v1/reload", "secret");
+    admin.send(ELSEWHERE, asked).await;
+    let line = &log.take()[0];
+    assert_eq!(line["by"], "nobody");
+    assert_eq!(line["outcome"], "urn:quorate:problem:not-authorized");
+    assert_eq!(line["request"], "", "nothing of a stranger's body is read");
+
+    let mut asked = request("POST", "/v1/reload", "");
+    let bearer = admin.bearer(Scope::Read).parse().unwrap();
+    asked.headers_mut().insert(header::AUTHORIZATION, bearer);
+    admin.send(ELSEWHERE, asked).await;
+    let line = &log.take()[0];
+    assert_eq!(line["by"], "read");
+    assert_eq!(line["outcome"], "urn:quorate:problem:scope");
+
+    admin.replica.operators.refuse(Refusal::LastVoter);
+    admin.ask("DELETE", "/v1/members/fra-1", "").await;
+    let line = &log.take()[0];
+    assert_eq!(line["outcome"], "urn:quorate:problem:last-voter");
+}
+
+#[tokio::test]
+async fn reads_are_not_in_the_audit_log_and_secrets_neither() {
+    let admin = Fixture::new();
+    let (log, _guard) = Log::begin();
+    for path in ["/v1/status", "/v1/members", "/metrics", "/v1/log-filter"] {
+        admin.get(path).await;
+    }
+    assert_eq!(log.take(), [] as [Value; 0]);
+
+    let answer = admin.ask("POST", "/v1/members/invites", "").await.json();
+    let line = &log.take()[0];
+    assert_eq!(line["subject"], answer["invite"]);
+    assert!(!line.to_string().contains("quorate-join"), "{line}");
+}
+
+/// Leaving is no way to hide, and leaves nothing half done.
+#[tokio::test]
+async fn a_change_goes_on_without_its_client() {
+    let admin = Fixture::new();
+    let (log, _guard) = Log::begin();
+    let operators = &admin.replica.operators;
+    operators.answers_changes.send_replace(false);
+    let mut asked = operators.asked_count.subscribe();
+    tokio::select! {
+        _ = admin.ask("POST", "/v1/members/fra-1/demote", "") => panic!("it waits"),
+        _ = asked.wait_for(|count| *count == 1) => {}
+    }
+    assert_eq!(log.take(), [] as [Value; 0]);
+    operators.answers_changes.send_replace(true);
+    let lines = loop {
+        tokio::task::yield_now().await;
+        let lines = log.take();
+        if !lines.is_empty() {
+            break lines;
+        }
+    };
+    assert_eq!(lines[0]["outcome"], "done");
+}
+
+/// What a browser sends to another site unasked is a form or plain text.
+#[tokio::test]
+async fn no_web_page_can_make_a_browser_change_the_cluster() {
+    let admin = Fixture::new();
+    for media_type in [
+        None,
+        Some("text/plain"),
+        Some("application/x-www-form-urlencoded"),
+        Some("multipart/form-data; boundary=application/json"),
+        Some("application/jsonp"),
+    ] {
+        let mut asked = request("POST", "/v1/members/fra-1/promote", "{}");
+        asked.headers_mut().remove(header::CONTENT_TYPE);
+        if let Some(media_type) = media_type {
+            let media_type = media_type.parse().unwrap();
+            asked.headers_mut().insert(header::CONTENT_TYPE, media_type);
+        }
+        let answer = admin.send(LOOPBACK, asked).await;
+        assert_eq!(answer.slug(), "media-type", "{media_type:?}");
+    }
+    assert_eq!(admin.replica.operators.take_asked(), []);
+
+    let mut asked = request("POST", "/v1/members/fra-1/promote", "{}");
+    let media_type = "Application/JSON; charset=utf-8".parse().unwrap();
+    asked.headers_mut().insert(header::CONTENT_TYPE, media_type);
+    assert_eq!(admin.send(LOOPBACK, asked).await.status, StatusCode::OK);
+    let mut asked = request("DELETE", "/v1/members/fra-1", "");
+    asked.headers_mut().remove(header::CONTENT_TYPE);
+    assert_eq!(admin.send(LOOPBACK, asked).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_understood_changes_nothing() {
+    let admin = Fixture::new();
+    for (method, path, body) in [
+        ("POST", "/v1/members/a/promote", r#"{"forced":true}"#),
+        ("POST", "/v1/members/a/promote", r#"{"force":"yes"}"#),
+        ("POST", "/v1/members/a/promote", "{"),
+        ("POST", "/v1/members/a/promote", "{}{}"),
+        ("POST", "/v1/members/a/replace", ""),
+        ("POST", "/v1/members/a/move", "{}"),
+        ("POST", "/v1/members/invites", r#"{"valid_secs":-1}"#),
+        ("POST", "/v1/members/invites", r#"{"valid_secs":9}"#),
+        ("POST", "/v1/members/invites", r#"{"valid_secs":604801}"#),
+        ("POST", "/v1/reload", r#"{"now":true}"#),
+        ("DELETE", "/v1/members/a", r#"{"force":true}"#),
+        ("DELETE", "/v1/members/a?forced=true", ""),
+        ("DELETE", "/v1/members/a?force=yes", ""),
+        ("DELETE", "/v1/members/%ff", ""),
+    ] {
+        let answer = admin.ask(method, path, body).await;
+        assert_eq!(answer.slug(), "bad-request", "{path} {body}");
+        assert!(!answer.problem().detail.is_empty());
+    }
+    let long = format!(r#"{{"with":"{}"}}"#, "x".repeat(4096));
+    let answer = admin.ask("POST", "/v1/members/a/replace", &long).await;
+    assert_eq!(answer.slug(), "too-long");
+    assert_eq!(admin.replica.operators.take_asked(), []);
+}
+
+#[tokio::test]
+async fn no_body_is_a_body_that_says_nothing() {
+    let admin = Fixture::new();
+    for body in ["", "{}"] {
+        admin.ask("POST", "/v1/members/a/promote", body).await;
+        let asked = admin.replica.operators.take_asked();
+        assert_eq!(asked, [Asked::Change(Change::Promote("a".into()), false)]);
+    }
+}

@@ -1,0 +1,264 @@
+use std::collections::BTreeSet;
+
+use axum::http::{StatusCode, header};
+use quorate_fake::{packet, received_now};
+use serde_json::Value;
+
+use crate::{
+    Config, Scope, Tokens,
+    fixture::{ELSEWHERE, Fixture, request},
+    gate::Gate,
+    router::routes,
+};
+
+/// A body that each operation with one takes.
+const BODIES: [(&str, &str); 8] = [
+    ("/v1/members/invites", r#"{"learner":true,"valid_secs":60}"#),
+    ("/v1/members/{node}/promote", r#"{"force":true}"#),
+    ("/v1/members/{node}/demote", r#"{"force":true}"#),
+    ("/v1/members/{node}/replace", r#"{"with":"b","force":true}"#),
+    ("/v1/members/{node}/move", r#"{"address":"b:1"}"#),
+    ("/v1/leader/transfer", r#"{"to":"b"}"#),
+    ("/v1/reload", ""),
+    ("/v1/log-filter", r#"{"filter":"info"}"#),
+];
+
+struct Operation {
+    method: String,
+    path: String,
+    value: Value,
+}
+
+impl Operation {
+    fn filled(&self) -> String {
+        let stored = packet(1, 7, "x", 30);
+        let path = self.path.replace("{node}", "fra-1");
+        path.replace("{key}", &stored.key().to_string())
+    }
+
+    /// What goes with its request, if it takes a body.
+    fn body(&self) -> &'static str {
+        let body = BODIES.iter().find(|(path, _)| *path == self.path);
+        match self.method.as_str() {
+            "POST" | "PUT" => body.unwrap_or_else(|| panic!("a body for {}", self.path)).1,
+            _ => "",
+        }
+    }
+
+    /// The scope that a token needs.
+    fn scope(&self) -> Option<Scope> {
+        let needs = self.value["security"].as_array().unwrap();
+        let scopes = needs.iter().find_map(|need| need.get("token"));
+        scopes.map(|scopes| scopes[0].as_str().unwrap().parse().unwrap())
+    }
+}
+
+async fn document(admin: &Fixture) -> Value {
+    admin.get("/v1/openapi.json").await.json()
+}
+
+fn operations(document: &Value) -> Vec<Operation> {
+    let mut operations = Vec::new();
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, value) in methods.as_object().unwrap() {
+            operations.push(Operation {
+                method: method.to_uppercase(),
+                path: path.clone(),
+                value: value.clone(),
+            });
+        }
+    }
+    operations
+}
+
+fn holding_a_packet() -> Fixture {
+    let admin = Fixture::new();
+    admin.replica.store(received_now(packet(1, 7, "x", 30)));
+    admin
+}
+
+#[tokio::test]
+async fn every_route_is_documented_and_nothing_else() {
+    let admin = Fixture::new();
+    let documented: BTreeSet<_> = operations(&document(&admin).await)
+        .into_iter()
+        .map(|operation| (operation.path, operation.method))
+        .collect();
+    let tokens = Tokens::open("".as_ref()).unwrap().into();
+    let gate = Gate::new(tokens, &Config::default());
+    let mut routed = BTreeSet::new();
+    for (path, _) in routes(&gate) {
+        let answer = admin.ask("PATCH", &path.replace(['{', '}'], ""), "").await;
+        assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
+        let allowed = answer.headers[header::ALLOW].to_str().unwrap();
+        let methods = allowed.split(',').filter(|method| *method != "HEAD");
+        routed.extend(methods.map(|method| (path.to_owned(), method.to_owned())));
+    }
+    assert_eq!(routed, documented);
+}
+
+#[tokio::test]
+async fn every_operation_answers_as_documented() {
+    let admin = holding_a_packet();
+    let document = document(&admin).await;
+    for operation in operations(&document) {
+        let (method, path) = (&operation.method, operation.filled());
+        let answer = admin.ask(method, &path, operation.body()).await;
+        assert!(answer.status.is_success(), "{method} {path}: {answer:?}");
+        let response = &operation.value["responses"][answer.status.as_str()];
+        let content = response["content"]
+            .as_object()
+            .expect("a documented status");
+        let (media_type, content) = content.iter().next().unwrap();
+        let said = answer.headers[header::CONTENT_TYPE].to_str().unwrap();
+        assert!(said.starts_with(media_type), "{method} {path}: {said}");
+        if media_type == "application/json" {
+            let schema = &content["schema"];
+            check_complete(&document, schema, &answer.json());
+            check(
+                &document,
+                schema,
+                &answer.json(),
+                &format!("{method} {path}"),
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_request_body_is_what_its_schema_says() {
+    let admin = Fixture::new();
+    let document = document(&admin).await;
+    let mut count = 0;
+    for operation in operations(&document) {
+        let content = &operation.value["requestBody"]["content"]["application/json"];
+        if content.is_null() {
+            continue;
+        }
+        count += 1;
+        let body = serde_json::from_str(operation.body()).unwrap();
+        check(&document, &content["schema"], &body, &operation.path);
+    }
+    assert_eq!(count, BODIES.len() - 1, "a reload has no body");
+}
+
+#[tokio::test]
+async fn every_operation_needs_the_scope_that_is_documented() {
+    let admin = holding_a_packet();
+    for operation in operations(&document(&admin).await) {
+        let asked = || request(&operation.method, &operation.filled(), operation.body());
+        let needed = operation.scope();
+        let answer = admin.send(ELSEWHERE, asked()).await;
+        let refused = answer.status == StatusCode::UNAUTHORIZED;
+        assert_eq!(refused, needed.is_some(), "{}", operation.path);
+        for scope in [Scope::Metrics, Scope::Read, Scope::Operate] {
+            let mut asked = asked();
+            let bearer = admin.bearer(scope).parse().unwrap();
+            asked.headers_mut().insert(header::AUTHORIZATION, bearer);
+            let answer = admin.send(ELSEWHERE, asked).await;
+            let refused = answer.status == StatusCode::FORBIDDEN;
+            let too_small = needed.is_some_and(|needed| scope < needed);
+            assert_eq!(refused, too_small, "{} {scope}", operation.path);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_problem_is_what_its_schema_says() {
+    let admin = Fixture::new();
+    let document = document(&admin).await;
+    let problem = admin.get("/v1/packets?count=0").await.json();
+    let schema = serde_json::json!({ "$ref": "#/components/schemas/Problem" });
+    check(&document, &schema, &problem, "problem");
+}
+
+#[tokio::test]
+async fn every_operation_and_field_says_what_it_is() {
+    let document = document(&Fixture::new()).await;
+    for operation in operations(&document) {
+        let summary = operation.value["summary"].as_str();
+        assert!(
+            summary.is_some_and(|said| !said.is_empty()),
+            "{}",
+            operation.path
+        );
+        for (status, response) in operation.value["responses"].as_object().unwrap() {
+            let said = response["description"].as_str();
+            assert!(said.is_some(), "{} {status}", operation.path);
+        }
+    }
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        assert!(schema["description"].is_string(), "{name}");
+        for (field, property) in schema["properties"].as_object().into_iter().flatten() {
+            assert!(property["description"].is_string(), "{name}.{field}");
+        }
+    }
+}
+
+/// An answer has all of its fields, whatever is in them.
+fn check_complete(document: &Value, schema: &Value, answer: &Value) {
+    let Some(reference) = schema["$ref"].as_str() else {
+        return;
+    };
+    let schema = document.pointer(reference.trim_start_matches('#')).unwrap();
+    let described = schema["properties"].as_object().unwrap().keys();
+    let described: BTreeSet<_> = described.collect();
+    assert_eq!(described, answer.as_object().unwrap().keys().collect());
+    let required = schema["required"].as_array().unwrap();
+    assert_eq!(required.len(), described.len(), "{reference}");
+}
+
+/// Checks `value` against as much of JSON Schema as the document uses. An object has no field that
+/// is not described.
+fn check(document: &Value, schema: &Value, value: &Value, at: &str) {
+    if let Some(reference) = schema["$ref"].as_str() {
+        let schema = document.pointer(reference.trim_start_matches('#'));
+        return check(document, schema.expect(reference), value, at);
+    }
+    if let Some(choices) = schema["oneOf"].as_array() {
+        let fits = |choice: &&Value| (choice["type"] == "null") == value.is_null();
+        return check(document, choices.iter().find(fits).expect(at), value, at);
+    }
+    if let Some(allowed) = schema["enum"].as_array() {
+        assert!(allowed.contains(value), "{at}: {value}");
+    }
+    let types = match &schema["type"] {
+        Value::Array(types) => types.clone(),
+        one => vec![one.clone()],
+    };
+    let actual = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    assert!(
+        types.contains(&actual.into()),
+        "{at}: {value} is not {types:?}"
+    );
+    for (index, element) in value.as_array().into_iter().flatten().enumerate() {
+        check(
+            document,
+            &schema["items"],
+            element,
+            &format!("{at}[{index}]"),
+        );
+    }
+    let (Some(fields), Some(properties)) = (value.as_object(), schema["properties"].as_object())
+    else {
+        return;
+    };
+    for required in schema["required"].as_array().into_iter().flatten() {
+        assert!(
+            fields.contains_key(required.as_str().unwrap()),
+            "{at}: {required}"
+        );
+    }
+    for (name, field) in fields {
+        let property = properties.get(name);
+        let property = property.unwrap_or_else(|| panic!("{at} has {name}, undescribed"));
+        check(document, property, field, &format!("{at}.{name}"));
+    }
+}

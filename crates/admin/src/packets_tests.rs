@@ -1,0 +1,115 @@
+use std::collections::BTreeSet;
+
+use axum::http::StatusCode;
+use data_encoding::BASE64;
+use quorate_fake::{packet, received_now, unverified};
+use quorate_packet::PublicKey;
+use serde_json::json;
+
+use crate::fixture::Fixture;
+
+fn holding(seeds: std::ops::RangeInclusive<u8>) -> Fixture {
+    let admin = Fixture::new();
+    for seed in seeds {
+        let packet = packet(seed, u64::from(seed), "x", 30);
+        admin.replica.store(received_now(packet));
+    }
+    admin
+}
+
+#[tokio::test]
+async fn pages_show_each_packet_once_in_key_order() {
+    let admin = holding(1..=7);
+    for count in [1, 2, 3, 7, 8] {
+        let mut keys = Vec::new();
+        let mut after = String::new();
+        loop {
+            let path = format!("/v1/packets?count={count}{after}");
+            let page = admin.get(&path).await.json();
+            let packets = page["packets"].as_array().unwrap();
+            assert!(packets.len() <= count);
+            keys.extend(
+                packets
+                    .iter()
+                    .map(|packet| packet["key"].as_str().unwrap().to_owned()),
+            );
+            match page["next"].as_str() {
+                Some(next) => after = format!("&after={next}"),
+                None => break,
+            }
+        }
+        assert_eq!(keys.len(), 7, "pages of {count}");
+        let bytes = |key: &String| *key.parse::<PublicKey>().unwrap().as_bytes();
+        assert!(keys.iter().map(bytes).is_sorted());
+        assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), 7);
+    }
+}
+
+#[tokio::test]
+async fn a_page_is_bounded() {
+    let admin = holding(1..=2);
+    for query in [
+        "count=0",
+        "count=1001",
+        "count=-1",
+        "count=x",
+        "after=x",
+        "limit=5",
+    ] {
+        let answer = admin.get(&format!("/v1/packets?{query}")).await;
+        assert_eq!(answer.slug(), "bad-request", "{query}");
+    }
+    let page = admin.get("/v1/packets?count=1000").await.json();
+    assert_eq!(page["packets"].as_array().unwrap().len(), 2);
+    assert_eq!(page["next"], json!(null));
+}
+
+#[tokio::test]
+async fn a_packet_is_told_with_its_records() {
+    let admin = Fixture::new();
+    let stored = received_now(packet(1, 77, "a \"b\"", 30));
+    let key = stored.packet.key().to_string();
+    admin.replica.store(stored.clone());
+    let answer = admin.get(&format!("/v1/packets/{key}")).await;
+    assert_eq!(
+        answer.json(),
+        json!({
+            "key": key,
+            "timestamp_us": 77,
+            "received_ms": stored.received.0,
+            "payload": BASE64.encode(stored.packet.payload()),
+            "records": [{
+                "name": format!("_iroh.{key}."),
+                "type": "TXT",
+                "ttl": 30,
+                "data": r#""a \"b\"""#,
+            }],
+        })
+    );
+    let page = admin.get("/v1/packets").await.json();
+    assert_eq!(page["packets"][0]["size"], stored.packet.payload().len());
+}
+
+#[tokio::test]
+async fn a_packet_of_nonsense_is_told_without_records() {
+    let admin = Fixture::new();
+    let key = PublicKey::from_bytes([7; 32]);
+    for dns in [&[0xff; 40][..], b"", &[0; 12]] {
+        admin.replica.store(unverified(key, dns));
+        let answer = admin.get(&format!("/v1/packets/{key}")).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        assert_eq!(answer.json()["records"], json!([]));
+    }
+}
+
+#[tokio::test]
+async fn a_packet_that_cannot_be_told_says_why() {
+    let admin = holding(1..=1);
+    let key = PublicKey::from_bytes([7; 32]);
+    let path = format!("/v1/packets/{key}");
+    assert_eq!(admin.get(&path).await.slug(), "unknown-packet");
+    assert_eq!(admin.get("/v1/packets/x").await.slug(), "bad-request");
+    admin.replica.fail_reads(true);
+    assert_eq!(admin.get(&path).await.slug(), "unavailable");
+    assert_eq!(admin.get("/v1/packets").await.slug(), "unavailable");
+}

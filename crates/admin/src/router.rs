@@ -1,0 +1,108 @@
+//! All routes of the admin address.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    routing::{MethodRouter, delete, get, post, put},
+};
+use bytes::Bytes;
+use prometheus::Registry;
+use quorate_admin_api::path;
+use quorate_replica::{Observer, Operator, Reader};
+use tokio::sync::Mutex;
+use utoipa::OpenApi;
+
+use crate::{
+    Build, Config, LogControl, Reload, Tokens,
+    gate::Gate,
+    health_router, members, node,
+    openapi::{Document, document},
+    packets,
+    problem::{unknown_method, unknown_path},
+    runtime,
+    status_metrics::StatusMetrics,
+};
+
+/// What the routes ask.
+pub struct Node {
+    /// How it is.
+    pub observer: Arc<dyn Observer>,
+    /// How its cluster is, and changes of that.
+    pub operator: Arc<dyn Operator>,
+    /// What it holds.
+    pub reader: Arc<dyn Reader>,
+    /// What `/metrics` shows. The figures of the status are registered here.
+    pub registry: Registry,
+    /// Which program it is.
+    pub build: Build,
+    /// Reads its configuration again.
+    pub reload: Box<dyn Reload>,
+    /// What it logs.
+    pub log: Box<dyn LogControl>,
+}
+
+/// All routes of the admin address, health included. Requests without a token are let in by the
+/// `ConnectInfo` of their connection, which the server has to give.
+///
+/// # Errors
+/// The registry has figures of these names already.
+pub fn router(
+    node: Node,
+    tokens: Arc<Tokens>,
+    config: &Config,
+) -> Result<Router, quorate_metrics::Error> {
+    let gate = Gate::new(tokens, config);
+    let health = health_router(node.observer.clone(), node.build);
+    let shared = Arc::new(Shared {
+        status_metrics: StatusMetrics::register(&node.registry)?,
+        document: Document::openapi()
+            .to_json()
+            .expect("a document of OpenAPI is JSON")
+            .into(),
+        digesting: Mutex::new(()),
+        node,
+    });
+    let routes = routes(&gate).into_iter();
+    let router = routes.fold(Router::new(), |router, (path, methods)| {
+        router.route(path, methods)
+    });
+    Ok(router
+        .with_state(shared)
+        .merge(health)
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(unknown_method))
+}
+
+pub(crate) fn routes(gate: &Gate) -> Vec<(&'static str, MethodRouter<Arc<Shared>>)> {
+    let log_filter = gate
+        .read(get(runtime::log_filter))
+        .merge(gate.operate(put(runtime::set_log_filter)));
+    vec![
+        (path::METRICS, gate.metrics(get(node::metrics))),
+        (path::STATUS, gate.read(get(node::status))),
+        (path::DIGEST, gate.read(get(node::digest))),
+        (path::MEMBERS, gate.read(get(members::members))),
+        (path::INVITES, gate.operate(post(members::invite))),
+        (path::MEMBER, gate.operate(delete(members::remove))),
+        (path::PROMOTE, gate.operate(post(members::promote))),
+        (path::DEMOTE, gate.operate(post(members::demote))),
+        (path::REPLACE, gate.operate(post(members::replace))),
+        (path::MOVE, gate.operate(post(members::relocate))),
+        (path::TRANSFER, gate.operate(post(members::transfer_leader))),
+        (path::PACKETS, gate.read(get(packets::packets))),
+        (path::PACKET, gate.read(get(packets::packet))),
+        (path::RELOAD, gate.operate(post(runtime::reload))),
+        (path::LOG_FILTER, log_filter),
+        (path::OPENAPI, get(document)),
+    ]
+}
+
+/// What the handlers share.
+pub(crate) struct Shared {
+    pub(crate) node: Node,
+    pub(crate) status_metrics: StatusMetrics,
+    pub(crate) document: Bytes,
+    /// Held by the one digest that is made at a time, since it reads everything.
+    pub(crate) digesting: Mutex<()>,
+}

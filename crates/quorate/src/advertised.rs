@@ -1,0 +1,101 @@
+//! Where other nodes reach this one.
+
+use std::net::{IpAddr, SocketAddr};
+
+use anyhow::Context;
+
+use crate::config::check_address;
+
+/// Where others reach a node that hears them at `bound`: what is configured, else where it listens,
+/// else this machine's name. Never the unspecified address, which means another machine to each.
+pub(crate) fn advertised(configured: &str, bound: SocketAddr) -> anyhow::Result<String> {
+    if !configured.is_empty() {
+        return Ok(configured.to_ascii_lowercase());
+    }
+    if !bound.ip().is_unspecified() {
+        return Ok(bound.to_string());
+    }
+    let name = rustix::system::uname();
+    of_host(&name.nodename().to_string_lossy(), bound.port())
+}
+
+fn of_host(name: &str, port: u16) -> anyhow::Result<String> {
+    let address = format!("{name}:{port}").to_ascii_lowercase();
+    check_address(&address).with_context(|| {
+        format!(
+            "the name of this machine, {name:?}, is no address by which other nodes reach it: set \
+             peer.advertise to its host:port"
+        )
+    })?;
+    Ok(address)
+}
+
+/// Whether only this machine reaches `address`, a `host:port`.
+pub(crate) fn is_loopback(address: &str) -> bool {
+    let host = host(address);
+    let ip = host.parse::<IpAddr>();
+    ip.map_or(host == "localhost", |ip| ip.to_canonical().is_loopback())
+}
+
+/// Whether `address`, a `host:port`, names no machine.
+pub(crate) fn is_unspecified(address: &str) -> bool {
+    let ip = host(address).parse::<IpAddr>();
+    ip.is_ok_and(|ip| ip.to_canonical().is_unspecified())
+}
+
+/// The host, without the brackets of IPv6.
+fn host(address: &str) -> &str {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    host.trim_start_matches('[').trim_end_matches(']')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(configured: &str, bound: &str) -> String {
+        advertised(configured, bound.parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn what_is_configured_counts_and_then_where_it_listens() {
+        let one = "10.0.0.1:7700";
+        assert_eq!(of("Node1.example.org:7701", one), "node1.example.org:7701");
+        assert_eq!(of("", one), one);
+        assert_eq!(of("", "[2001:db8::1]:7700"), "[2001:db8::1]:7700");
+        assert_eq!(of("", "127.0.0.1:7700"), "127.0.0.1:7700");
+    }
+
+    #[test]
+    fn a_node_that_listens_everywhere_is_reached_by_the_name_of_its_machine() {
+        for everywhere in ["0.0.0.0:7700", "[::]:7700"] {
+            match advertised("", everywhere.parse().unwrap()) {
+                Ok(address) => {
+                    assert!(address.ends_with(":7700"), "{address}");
+                    assert!(!is_unspecified(&address), "{address}");
+                }
+                Err(error) => assert!(error.to_string().contains("peer.advertise")),
+            }
+        }
+        assert_eq!(of_host("Node1", 7700).unwrap(), "node1:7700");
+        let error = of_host("(none)", 7700).unwrap_err().to_string();
+        assert!(error.contains("peer.advertise"), "{error}");
+    }
+
+    #[test]
+    fn addresses_that_others_cannot_use_are_known() {
+        for loopback in [
+            "127.0.0.1:1",
+            "[::1]:1",
+            "localhost:1",
+            "[::ffff:127.0.0.1]:1",
+        ] {
+            assert!(is_loopback(loopback), "{loopback}");
+        }
+        for other in ["10.0.0.1:1", "[2001:db8::1]:1", "node1:1", "0.0.0.0:1"] {
+            assert!(!is_loopback(other), "{other}");
+        }
+        assert!(is_unspecified("0.0.0.0:1") && is_unspecified("[::]:1"));
+        assert!(!is_unspecified("127.0.0.1:1") && !is_unspecified("node1:1"));
+    }
+}

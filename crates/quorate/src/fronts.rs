@@ -1,0 +1,105 @@
+//! The listeners of a node, and what it serves at them to all but its peers.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use anyhow::Context;
+use prometheus::Registry;
+use quorate_admin::Build;
+use quorate_dns::{DnsListeners, DnsServer, Responder};
+use quorate_http::{HttpListener, with_cors};
+use quorate_listener::{Listener, Metrics, Name};
+use quorate_replica::Replica;
+
+use crate::{config::ConfigV1, live_settings::LiveSettings, operators::Unanswered};
+
+const BUILD: Build = Build {
+    version: env!("CARGO_PKG_VERSION"),
+    git_hash: match option_env!("QUORATE_GIT_HASH") {
+        Some(hash) => hash,
+        None => "unknown",
+    },
+};
+
+/// The addresses a node listens at.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Addresses {
+    pub(crate) http: SocketAddr,
+    pub(crate) dns: SocketAddr,
+    pub(crate) peer: SocketAddr,
+    pub(crate) admin: SocketAddr,
+}
+
+/// Every address of a node, taken before anything is opened, so that a clash costs nothing.
+pub(crate) struct Listeners {
+    http: HttpListener,
+    dns: DnsListeners,
+    /// Others are answered here once the node is open; until then they wait.
+    pub(crate) peer: Listener,
+    admin: HttpListener,
+}
+
+impl Listeners {
+    /// Takes all of them.
+    pub(crate) async fn bind(config: &ConfigV1) -> anyhow::Result<Self> {
+        Ok(Self {
+            http: config.http_server().bind().await.context("http.listen")?,
+            dns: config.dns.clone().bind().await.context("dns.listen")?,
+            peer: Listener::bind("peers", config.peer.listen)
+                .await
+                .context("peer.listen")?,
+            admin: quorate_http::Config::new(config.admin.listen)
+                .bind()
+                .await
+                .context("admin.listen")?,
+        })
+    }
+    /// Serves `replica` at all but that for peers, which is returned.
+    pub(crate) fn serve(
+        self,
+        settings: &LiveSettings,
+        replica: Arc<dyn Replica>,
+        registry: Registry,
+        metrics: &Metrics,
+    ) -> anyhow::Result<(Fronts, Listener)> {
+        let config = settings.in_force();
+        let responder = Arc::new(Responder::new(
+            config.authority(),
+            replica.clone(),
+            quorate_dns::Metrics::register(&registry)?,
+        ));
+        let relay_metrics = quorate_relay::Metrics::register(&registry)?;
+        let relay = quorate_relay::Config {
+            rules: settings.rules(),
+            deadline: config.relay_deadline(),
+        };
+        let public = quorate_relay::router(replica.clone(), relay, relay_metrics)
+            .merge(quorate_dns::doh_router(responder.clone()))
+            .merge(quorate_admin::health_router(replica.clone(), BUILD));
+        let asked = quorate_admin::Node {
+            observer: replica.clone(),
+            operator: Arc::new(Unanswered),
+            reader: replica,
+            registry,
+            build: BUILD,
+            reload: Box::new(settings.clone()),
+            log: Box::new(settings.logging().clone()),
+        };
+        let admin = quorate_admin::router(asked, settings.tokens(), &config.admin)?;
+        let fronts = Fronts {
+            http: self.http.serve(with_cors(public), Name::Public, metrics),
+            dns: self.dns.serve(responder, metrics),
+            admin: self.admin.serve(admin, Name::Admin, metrics),
+        };
+        Ok((fronts, self.peer))
+    }
+}
+
+/// What clients and operators are served.
+pub(crate) struct Fronts {
+    /// The relay and DNS over HTTPS.
+    pub(crate) http: quorate_http::Server,
+    /// DNS.
+    pub(crate) dns: DnsServer,
+    /// What operators ask.
+    pub(crate) admin: quorate_http::Server,
+}

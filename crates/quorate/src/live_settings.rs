@@ -1,0 +1,173 @@
+//! Settings that can be changed while the node runs, and how they are.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use quorate_admin::{Reload, ReloadReport, Tokens};
+use quorate_relay::{ClientRules, SharedRules};
+use quorate_rpc::chain;
+use quorate_setting::{Form, KeyPath, Value};
+
+use crate::{
+    config::{self, ConfigV1, Sources},
+    logging::Logging,
+};
+
+/// The setting of what is logged.
+const FILTER: &str = "logging.filter";
+
+/// The setting of the file of tokens, which stands for what is in it.
+const TOKENS_FILE: &str = "admin.tokens_file";
+
+/// What a change of takes effect at once. A section stands for all in it.
+const LIVE: [&str; 3] = ["limit", "http.trusted_proxies", FILTER];
+
+/// The settings in force, and what follows from those that can be changed.
+#[derive(Clone)]
+pub(crate) struct LiveSettings(Arc<Shared>);
+
+struct Shared {
+    /// Where they come from, if that can be read again.
+    sources: Option<Sources>,
+    in_force: Mutex<ConfigV1>,
+    logging: Logging,
+    rules: SharedRules,
+    tokens: Arc<Tokens>,
+}
+
+impl LiveSettings {
+    /// Those of a node that starts. Fails if the file of tokens cannot be used.
+    pub(crate) fn new(
+        config: &ConfigV1,
+        sources: Option<Sources>,
+        logging: Logging,
+    ) -> anyhow::Result<Self> {
+        Ok(Self(Arc::new(Shared {
+            sources,
+            logging,
+            rules: SharedRules::new(config.client_rules()),
+            tokens: Arc::new(Tokens::open(&config.admin.tokens_file)?),
+            in_force: Mutex::new(config.clone()),
+        })))
+    }
+
+    /// All settings as they are now.
+    pub(crate) fn in_force(&self) -> ConfigV1 {
+        self.0.lock().clone()
+    }
+
+    /// What holds for clients, now and later.
+    pub(crate) fn rules(&self) -> SharedRules {
+        self.0.rules.clone()
+    }
+
+    /// Who may ask what, now and later.
+    pub(crate) fn tokens(&self) -> Arc<Tokens> {
+        self.0.tokens.clone()
+    }
+
+    /// What is logged.
+    pub(crate) fn logging(&self) -> &Logging {
+        &self.0.logging
+    }
+}
+
+impl Reload for LiveSettings {
+    fn reload(&self) -> Result<ReloadReport, String> {
+        let reloaded = self.0.reload();
+        match &reloaded {
+            Ok(report) => tracing::info!(
+                changed = report.changed.join(", "),
+                needs_restart = report.needs_restart.join(", "),
+                "read the configuration again"
+            ),
+            Err(reason) => {
+                tracing::error!(reason, "the configuration is refused, that in force stays");
+            }
+        }
+        reloaded
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, ConfigV1> {
+        self.in_force.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All that can fail comes first: then nothing has changed.
+    fn reload(&self) -> Result<ReloadReport, String> {
+        let nothing = "this node was not started from settings that can be read again";
+        let sources = self.sources.clone().ok_or(nothing)?;
+        let mut in_force = self.lock();
+        let loaded = config::load(sources).map_err(|problems| problems.to_string())?;
+        let tokens = self.tokens.read().map_err(|error| chain(&error))?;
+        let filter_has_changed = self.logging.follow(&loaded.config.logging.filter)?;
+        for warning in &loaded.warnings {
+            tracing::warn!("{warning}");
+        }
+
+        let differences = differences(&in_force, &loaded.config);
+        let (mut changed, needs_restart): (Vec<_>, Vec<_>) =
+            differences.into_iter().partition(|key| is_live(key));
+        // What is logged may differ from what was configured, or be overruled.
+        changed.retain(|key| *key != KeyPath::from(FILTER));
+        if filter_has_changed {
+            changed.push(FILTER.into());
+        }
+        if self.tokens.replace(tokens) {
+            changed.push(TOKENS_FILE.into());
+        }
+        self.rules.replace(self.rules_of(&in_force, &loaded.config));
+        in_force.limit = loaded.config.limit;
+        in_force.http.trusted_proxies = loaded.config.http.trusted_proxies;
+        in_force.logging = loaded.config.logging;
+        let names = |keys: Vec<KeyPath>| keys.iter().map(ToString::to_string).collect();
+        Ok(ReloadReport {
+            changed: names(changed),
+            needs_restart: names(needs_restart),
+        })
+    }
+
+    /// What holds for clients. A limit that stays goes on counting.
+    fn rules_of(&self, before: &ConfigV1, now: &ConfigV1) -> ClientRules {
+        let mut rules = now.client_rules();
+        if before.limit == now.limit {
+            rules.limit = self.rules.current().limit.clone();
+        }
+        rules
+    }
+}
+
+fn is_live(key: &KeyPath) -> bool {
+    LIVE.iter()
+        .map(|live| KeyPath::from(*live))
+        .any(|live| *key == live || key.is_inside(&live))
+}
+
+/// The settings that are not the same. A list counts as one.
+fn differences(one: &ConfigV1, other: &ConfigV1) -> Vec<KeyPath> {
+    let mut found = Vec::new();
+    compare(
+        &one.value(),
+        &other.value(),
+        &KeyPath::default(),
+        &mut found,
+    );
+    found
+}
+
+fn compare(one: &Value, other: &Value, at: &KeyPath, found: &mut Vec<KeyPath>) {
+    match (one, other) {
+        // The settings of a struct are always all there.
+        (Value::Table(one), Value::Table(other)) if one.keys().eq(other.keys()) => {
+            for ((key, one), (_, other)) in one.iter().zip(other) {
+                compare(one, other, &at.key(key), found);
+            }
+        }
+        _ if one == other => {}
+        _ => found.push(at.clone()),
+    }
+}
+
+#[cfg(test)]
+#[path = "live_settings_tests.rs"]
+mod tests;

@@ -1,0 +1,191 @@
+use std::{
+    fs,
+    net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
+};
+
+use quorate_admin::LogControl;
+use tracing_subscriber::{EnvFilter, Registry, reload::Layer};
+
+use super::*;
+
+const STRANGER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+
+/// A node that was started from a file, which changes.
+struct Fixture {
+    dir: tempfile::TempDir,
+    settings: LiveSettings,
+    _logged: Layer<EnvFilter, Registry>,
+}
+
+/// A limit of one PUT, so that the second one tells it from none.
+const TIGHT: &str = "[limit]\nput_burst = 1\nput_per_sec = 1\n";
+
+impl Fixture {
+    fn new(text: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (logging, logged) = Logging::detached("info");
+        write(&dir, text);
+        fs::write(tokens(&dir), "").unwrap();
+        let sources = Sources {
+            file: Some(file(&dir)),
+            ..Sources::default()
+        };
+        let config = config::load(sources.clone()).unwrap().config;
+        let settings = LiveSettings::new(&config, Some(sources), logging).unwrap();
+        let fixture = Self {
+            dir,
+            settings,
+            _logged: logged,
+        };
+        // What was configured is followed from the start.
+        fixture.reload();
+        fixture
+    }
+
+    fn reload(&self) -> (String, String) {
+        let report = self.settings.reload().unwrap();
+        (report.changed.join(" "), report.needs_restart.join(" "))
+    }
+
+    /// What has changed when the file says this.
+    fn reload_with(&self, text: &str) -> (String, String) {
+        write(&self.dir, text);
+        self.reload()
+    }
+
+    /// Whether a stranger may PUT once more.
+    fn takes_put(&self) -> bool {
+        let rules = self.settings.rules().current();
+        let limit = rules.limit.as_ref();
+        limit.is_none_or(|limit| limit.check(STRANGER).is_ok())
+    }
+}
+
+fn file(dir: &tempfile::TempDir) -> PathBuf {
+    dir.path().join("quorate.toml")
+}
+
+fn tokens(dir: &tempfile::TempDir) -> PathBuf {
+    dir.path().join("tokens")
+}
+
+fn write(dir: &tempfile::TempDir, text: &str) {
+    let tokens = tokens(dir);
+    let text = format!("version = 1\n{text}[admin]\ntokens_file = {tokens:?}\n");
+    fs::write(file(dir), text).unwrap();
+}
+
+fn told(changed: &str, needs_restart: &str) -> (String, String) {
+    (changed.to_owned(), needs_restart.to_owned())
+}
+
+#[test]
+fn a_file_that_says_the_same_changes_nothing() {
+    let node = Fixture::new(TIGHT);
+    assert!(node.takes_put());
+    assert_eq!(node.reload(), told("", ""));
+    assert!(!node.takes_put(), "the limit goes on counting");
+}
+
+#[test]
+fn limits_and_proxies_hold_at_once() {
+    let node = Fixture::new(TIGHT);
+    assert!(node.takes_put() && !node.takes_put());
+    let changed = node.reload_with("[limit]\nput_burst = 3\nput_per_sec = 1\n");
+    assert_eq!(changed, told("limit.put_burst", ""));
+    assert!(node.takes_put() && node.takes_put());
+    let changed = node.reload_with(
+        "[limit]\nput_burst = 3\nput_per_sec = 1\n[http]\ntrusted_proxies = [\"10.0.0.0/8\"]\n",
+    );
+    assert_eq!(changed, told("http.trusted_proxies", ""));
+    assert!(
+        node.takes_put() && !node.takes_put(),
+        "the limit goes on counting"
+    );
+    let proxy = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+    let rules = node.settings.rules().current();
+    let client = rules
+        .trusted_proxies
+        .client_address(proxy, ["192.0.2.1"].into_iter());
+    assert_eq!(client, STRANGER);
+}
+
+#[test]
+fn what_cannot_be_changed_is_told_each_time() {
+    let node = Fixture::new("");
+    let listen = "[http]\nlisten = \"127.0.0.1:1\"\n";
+    assert_eq!(node.reload_with(listen), told("", "http.listen"));
+    assert_eq!(node.reload(), told("", "http.listen"));
+    assert_eq!(node.reload_with(""), told("", ""));
+}
+
+#[test]
+fn a_filter_by_an_operator_holds_until_the_next_reload() {
+    let node = Fixture::new("");
+    let configured = node.settings.logging().filter();
+    node.settings.logging().set_filter("debug").unwrap();
+    assert_eq!(node.reload(), told("logging.filter", ""));
+    assert_eq!(node.settings.logging().filter(), configured);
+    let changed = node.reload_with("[logging]\nfilter = \"warn\"\n");
+    assert_eq!(changed, told("logging.filter", ""));
+    assert_eq!(node.settings.logging().filter(), "warn");
+}
+
+#[test]
+fn tokens_are_read_again() {
+    let node = Fixture::new("");
+    let hash = "0".repeat(64);
+    fs::write(tokens(&node.dir), format!("ci read sha256:{hash}\n")).unwrap();
+    assert_eq!(node.reload(), told("admin.tokens_file", ""));
+    assert_eq!(node.reload(), told("", ""));
+}
+
+#[test]
+fn a_file_with_an_error_changes_nothing_and_is_told_with_its_line() {
+    let node = Fixture::new(TIGHT);
+    let filter = node.settings.logging().filter();
+    write(
+        &node.dir,
+        "[limit]\nenabled = false\n[logging]\nfilter = \"warn\"\n[put]\ndeadline_ms = 1\n",
+    );
+    let error = node.settings.reload().unwrap_err();
+    assert!(error.contains("quorate.toml:7: put.deadline_ms"), "{error}");
+    write(
+        &node.dir,
+        "[limit]\nenabled = false\n[logging]\nfilter = \"warn\"\n",
+    );
+    fs::write(tokens(&node.dir), "ci everything sha256:0\n").unwrap();
+    let error = node.settings.reload().unwrap_err();
+    assert!(error.contains("line 1"), "{error}");
+    assert_eq!(node.settings.logging().filter(), filter);
+    assert!(node.takes_put() && !node.takes_put());
+    assert!(node.settings.in_force().limit.enabled);
+}
+
+#[test]
+fn a_node_that_has_no_file_says_so() {
+    let (logging, _logged) = Logging::detached("info");
+    let settings = LiveSettings::new(&ConfigV1::default(), None, logging).unwrap();
+    let error = settings.reload().unwrap_err();
+    assert!(error.contains("can be read again"), "{error}");
+}
+
+/// A list of what is live that names no setting would promise too much.
+#[test]
+fn what_is_live_is_a_setting() {
+    let all = keys_of_all_settings();
+    for live in LIVE {
+        assert!(all.iter().any(|key| key == live), "{live}");
+    }
+}
+
+fn keys_of_all_settings() -> Vec<String> {
+    let mut keys = Vec::new();
+    for section in ConfigV1::declared() {
+        let inner = section.inner.iter();
+        keys.extend(inner.map(|setting| format!("{}.{}", section.key, setting.key)));
+        keys.push(section.key.to_owned());
+    }
+    keys
+}

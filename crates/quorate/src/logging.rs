@@ -1,0 +1,130 @@
+//! What the program tells of itself: structured lines on standard error.
+
+use std::{
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use quorate_admin::LogControl;
+use tracing_subscriber::{
+    EnvFilter, Registry,
+    filter::{Directive, LevelFilter, ParseError},
+    layer::SubscriberExt,
+    reload::{self, Handle},
+    util::SubscriberInitExt,
+};
+
+/// What a node logs when nothing else is said. The libraries below tell of every heartbeat that fails;
+/// what matters of it, our own lines say.
+pub(crate) const NODE_LOGS: &str = "info,openraft=off";
+
+/// What a cluster to try things out logs, beside what it prints: that its nodes, started one by one,
+/// do not find each other at once is no news.
+pub(crate) const DEV_LOGS: &str = "warn,quorate_peer=error,openraft=off";
+
+/// The variable that overrules what is configured, as with most programs in Rust.
+const VARIABLE: &str = "RUST_LOG";
+
+/// Where changes by operators are told: always.
+const AUDIT: &str = "quorate::audit";
+
+/// Which lines are written; it can be changed while the program runs.
+#[derive(Debug, Clone)]
+pub(crate) struct Logging {
+    handle: Handle<EnvFilter, Registry>,
+    filter: Arc<Mutex<String>>,
+}
+
+impl Logging {
+    /// Writes logs to standard error from now on: what `RUST_LOG` asks for, else `configured`.
+    pub(crate) fn start(configured: &str) -> Self {
+        let filter = overruled(configured);
+        let (layer, handle) = reload::Layer::new(parse_filter(&filter).unwrap_or_default());
+        let lines = tracing_subscriber::fmt::layer()
+            .with_writer(io::stderr)
+            .with_ansi(io::IsTerminal::is_terminal(&io::stderr()));
+        // Fails where a test has begun to log before.
+        let _ = tracing_subscriber::registry()
+            .with(layer)
+            .with(lines)
+            .try_init();
+        Self {
+            handle,
+            filter: Arc::new(Mutex::new(filter)),
+        }
+    }
+
+    /// A filter that nothing is written by, as long as the layer lives.
+    #[cfg(test)]
+    pub(crate) fn detached(filter: &str) -> (Self, reload::Layer<EnvFilter, Registry>) {
+        let (layer, handle) = reload::Layer::new(parse_filter(filter).unwrap());
+        let filter = Arc::new(Mutex::new(filter.to_owned()));
+        (Self { handle, filter }, layer)
+    }
+
+    /// Logs as the configuration says, unless `RUST_LOG` overrules it. Whether that is another filter
+    /// than before.
+    pub(crate) fn follow(&self, configured: &str) -> Result<bool, String> {
+        let before = self.filter();
+        self.set_filter(&overruled(configured))?;
+        Ok(self.filter() != before)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, String> {
+        self.filter.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl LogControl for Logging {
+    fn filter(&self) -> String {
+        self.lock().clone()
+    }
+
+    fn set_filter(&self, filter: &str) -> Result<(), String> {
+        let parsed = parse_filter(filter).map_err(|error| error.to_string())?;
+        let mut current = self.lock();
+        let reloaded = self.handle.reload(parsed);
+        reloaded.map_err(|error| error.to_string())?;
+        filter.clone_into(&mut current);
+        Ok(())
+    }
+}
+
+/// What `RUST_LOG` says if it can be read, else `configured`.
+fn overruled(configured: &str) -> String {
+    let variable = std::env::var(VARIABLE).ok();
+    let variable = variable.filter(|filter| !filter.is_empty() && parse_filter(filter).is_ok());
+    variable.unwrap_or_else(|| configured.to_owned())
+}
+
+/// Parses a filter such as `info,quorate_raft=debug`.
+pub(crate) fn parse_filter(filter: &str) -> Result<EnvFilter, ParseError> {
+    let audit: Directive = format!("{AUDIT}=info").parse()?;
+    let parsed = EnvFilter::builder()
+        .with_default_directive(LevelFilter::ERROR.into())
+        .parse(filter)?;
+    Ok(parsed.add_directive(audit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn filters_are_read_and_what_is_none_is_refused() {
+        for filter in [NODE_LOGS, DEV_LOGS, "", "off", "info,quorate_raft=debug"] {
+            let parsed = parse_filter(filter).unwrap().to_string();
+            assert!(parsed.contains("quorate::audit=info"), "{filter}: {parsed}");
+        }
+        for wrong in ["info,quorate_raft=loud", "=", "a=b=c"] {
+            assert!(parse_filter(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_filter_that_is_refused_changes_nothing() {
+        let (logging, _layer) = Logging::detached("info");
+        assert!(logging.set_filter("loud=loud").is_err());
+        assert_eq!(logging.filter(), "info");
+    }
+}

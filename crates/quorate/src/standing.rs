@@ -1,0 +1,249 @@
+//! What a node is when it starts: that follows from its data, its configuration and its token.
+
+use std::collections::BTreeMap;
+
+use anyhow::{bail, ensure};
+use quorate_raft::Known;
+use quorate_rpc::{JoinToken, NodeId};
+use quorate_state::{ClusterId, ClusterNames};
+
+use crate::{
+    advertised::{is_loopback, is_unspecified},
+    cluster_file::{ClusterFile, FormerCluster, Stage, Stored, founding_hash},
+    config::ConfigV1,
+    data_dir::DataDir,
+};
+
+/// What a node is when it starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It has had no part in any cluster, and founds one: with the others of its list, or alone.
+    Founder(ClusterFile),
+    /// It has had no part in any cluster, and asks to be let into one.
+    Joiner(JoinToken),
+    /// A cluster has let it in, or it has founded one.
+    Member(ClusterFile),
+}
+
+impl Standing {
+    /// Whether the cluster is to be asked first.
+    pub(crate) fn is_joiner(&self) -> bool {
+        matches!(self, Self::Joiner(_))
+    }
+}
+
+/// What there is to judge by.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Evidence<'a> {
+    pub(crate) config: &'a ConfigV1,
+    pub(crate) data_dir: &'a DataDir,
+    /// This node.
+    pub(crate) node: NodeId,
+    /// Where others reach it, as far as this machine knows.
+    pub(crate) address: &'a str,
+    pub(crate) token: Option<&'a JoinToken>,
+}
+
+impl Evidence<'_> {
+    /// What the node is. Fails if its data is of another cluster than configuration or token.
+    pub(crate) fn judge(self) -> anyhow::Result<Standing> {
+        match (self.data_dir.cluster()?, self.token) {
+            (None, None) => Ok(Standing::Founder(self.founders())),
+            (None, Some(token)) => {
+                self.check_no_data()?;
+                Ok(Standing::Joiner(token.clone()))
+            }
+            (Some(Stored::V1(former)), _) => self.judge_former(&former),
+            (Some(Stored::V2(cluster)), token) => {
+                self.check_name(cluster.name.as_deref())?;
+                match token {
+                    Some(token) => self.check_token(&cluster, token)?,
+                    None => self.check_list(&cluster)?,
+                }
+                Ok(Standing::Member(cluster))
+            }
+        }
+    }
+
+    /// The cluster that the configuration founds.
+    fn founders(&self) -> ClusterFile {
+        let list = self.list();
+        let founding = (!list.is_empty()).then(|| self.founding_hash(&list));
+        let members = match list.is_empty() {
+            true => BTreeMap::from([(self.node, self.address.to_owned())]),
+            false => list,
+        };
+        ClusterFile {
+            stage: Stage::Member,
+            name: Some(self.config.cluster.name.clone()),
+            known: Known {
+                names: ClusterNames { id: None, founding },
+                members,
+            },
+        }
+    }
+
+    fn founding_hash(&self, list: &BTreeMap<NodeId, String>) -> ClusterId {
+        founding_hash(&self.config.cluster.name, list)
+    }
+
+    fn list(&self) -> BTreeMap<NodeId, String> {
+        self.config.cluster.founders()
+    }
+
+    /// A node whose log is of nobody knows who must not take the entries of a cluster.
+    fn check_no_data(&self) -> anyhow::Result<()> {
+        ensure!(
+            !self.data_dir.has_log_or_store(),
+            "{} holds a log or packets, and nothing says of which cluster. A node joins without \
+             any: leave nothing but its key there, or choose another data_dir",
+            self.data_dir.path().display()
+        );
+        Ok(())
+    }
+
+    /// Version 1 knew no member, so the list must be that which founded the cluster. Its hash goes on
+    /// being what founders know each other by, so that nodes of either version do.
+    fn judge_former(&self, former: &FormerCluster) -> anyhow::Result<Standing> {
+        self.check_name(Some(&former.name))?;
+        let dir = self.data_dir.path().display();
+        if self.token.is_some() {
+            bail!("{dir} holds the data of a cluster already: start this node without --join once");
+        }
+        let mut cluster = self.founders();
+        let founders = cluster.known.members.keys().map(|node| node.0);
+        ensure!(
+            FormerCluster::new(&self.config.cluster.name, founders) == *former,
+            "{dir} holds the data of another cluster. It was written by an earlier version, which \
+             tells clusters apart by the nodes that founded them: cluster.nodes must list those \
+             once more, or choose another data_dir"
+        );
+        cluster.known.names.founding = Some(former.hash);
+        Ok(Standing::Member(cluster))
+    }
+
+    fn check_name(&self, stored: Option<&str>) -> anyhow::Result<()> {
+        let (stored, configured) = (stored.unwrap_or(self.name()), self.name());
+        ensure!(
+            stored == configured,
+            "{} holds the data of another cluster: that is called {stored:?}, and cluster.name is \
+             {configured:?}. Correct the configuration, or choose another data_dir",
+            self.data_dir.path().display()
+        );
+        Ok(())
+    }
+
+    fn name(&self) -> &str {
+        &self.config.cluster.name
+    }
+
+    fn check_token(&self, cluster: &ClusterFile, token: &JoinToken) -> anyhow::Result<()> {
+        let dir = self.data_dir.path().display();
+        match cluster.known.names.id {
+            Some(id) => ensure!(
+                id == token.cluster,
+                "{dir} holds the data of another cluster: its id is {id}, and the token is of {}. \
+                 Choose another data_dir, or leave nothing in this one, not even the key",
+                token.cluster
+            ),
+            None => bail!(
+                "{dir} holds the data of another cluster, which has no id yet. Choose another \
+                 data_dir, or leave nothing in this one, not even the key"
+            ),
+        }
+        Ok(())
+    }
+
+    /// A list that is not the one that founded the cluster, and names none of its members, is that of
+    /// another one.
+    fn check_list(&self, cluster: &ClusterFile) -> anyhow::Result<()> {
+        let list = self.list();
+        let known = &cluster.known;
+        let is_of_it = list.is_empty()
+            || known.names.founding == Some(self.founding_hash(&list))
+            || list.keys().any(|node| known.members.contains_key(node));
+        let members = known.members.iter();
+        let members = members.map(|(node, address)| format!("    {node}@{address}\n"));
+        ensure!(
+            is_of_it,
+            "{} holds the data of another cluster: none of its members is in cluster.nodes.\n  \
+             members there:\n{}Correct cluster.nodes or leave it out, or choose another data_dir",
+            self.data_dir.path().display(),
+            members.collect::<String>()
+        );
+        Ok(())
+    }
+
+    /// What an operator should know of a node that is this, though it starts.
+    pub(crate) fn doubts(self, standing: &Standing) -> Vec<String> {
+        match standing {
+            Standing::Founder(cluster) => self.doubts_of_founder(cluster),
+            Standing::Joiner(token) => self.doubts_of_joiner(token),
+            Standing::Member(cluster) => self.doubts_of_member(cluster),
+        }
+    }
+
+    fn doubts_of_founder(&self, cluster: &ClusterFile) -> Vec<String> {
+        let listed = cluster.known.members.get(&self.node);
+        let advertise = &self.config.peer.advertise;
+        let differs = !advertise.is_empty() && listed.is_some_and(|listed| listed != self.address);
+        let listed = listed.map_or("", |listed| listed);
+        let doubt = format!(
+            "peer.advertise is {advertise}, and this node founds the cluster as {listed}: what is \
+             in cluster.nodes counts"
+        );
+        differs.then_some(doubt).into_iter().collect()
+    }
+
+    fn doubts_of_joiner(&self, token: &JoinToken) -> Vec<String> {
+        let is_apart = token
+            .members
+            .iter()
+            .any(|(_, address)| !is_loopback(address));
+        let doubt = format!(
+            "this node says that it is at {}, which is another machine to each of the members: set \
+             peer.advertise to where they reach it",
+            self.address
+        );
+        let is_doubtful = is_apart && is_loopback(self.address);
+        is_doubtful.then_some(doubt).into_iter().collect()
+    }
+
+    /// The membership says who is in the cluster and where: what is configured is not even read.
+    fn doubts_of_member(&self, cluster: &ClusterFile) -> Vec<String> {
+        let members = &cluster.known.members;
+        let mut doubts = Vec::new();
+        let list = self.list();
+        let differs = |(node, address): (&NodeId, &String)| members.get(node) != Some(address);
+        if list.iter().any(differs) {
+            doubts.push(
+                "cluster.nodes differs from the members of the cluster: the list is read only when \
+                 the cluster is founded. Ask `quorate member list`; where a node is, `quorate \
+                 member move` changes"
+                    .to_owned(),
+            );
+        }
+        let Some(own) = members.get(&self.node) else {
+            return doubts;
+        };
+        let node = self.node;
+        if is_unspecified(own) {
+            doubts.push(format!(
+                "the cluster knows this node as {own}, where no other can reach it: before others \
+                 join, run `quorate member move {node} HOST:PORT`"
+            ));
+        } else if !self.config.peer.advertise.is_empty() && own != self.address {
+            doubts.push(format!(
+                "peer.advertise is {}, and the cluster knows this node as {own}: the setting is \
+                 read only when the node founds or joins the cluster. Run `quorate member move \
+                 {node} {}` if it is there now",
+                self.address, self.address
+            ));
+        }
+        doubts
+    }
+}
+
+#[cfg(test)]
+#[path = "standing_tests.rs"]
+mod tests;

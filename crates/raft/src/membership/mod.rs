@@ -1,0 +1,16 @@
+//! Who the members are, and how that changes.
+//!
+//! Raft's membership says who has a part in consensus, and where everybody is. The roll in the
+//! replicated state says who may become a member, and what is known of each beside.
+//!
+//! | piece | what it is |
+//! |---|---|
+//! | [`roster`] | who the cluster is and who belongs to it, as this node knows it now |
+//! | [`standing`] | the members as their leader knows them at one moment |
+//! | [`admin`], [`changes`] | what the leader answers to operators, and the changes that it makes for them |
+//! | [`operator`] | operators' requests at any node: it asks the leader |
+//! | [`joining`] | nodes that nobody knows yet |
+//! | [`upkeep`] | what the leader does unasked until all are what they shall be |
+//! | [`removal`] | how a node learns that it is no member any more, or has lost its data |
+
+pub(crate) mod roster;

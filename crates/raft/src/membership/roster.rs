@@ -1,0 +1,210 @@
+//! Who the cluster is and who belongs to it, as this node knows it.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use futures_util::future::BoxFuture;
+use quorate_log::Log;
+use quorate_rpc::{Introduction, LogState, NodeId};
+use quorate_state::{ClusterNames, ClusterState, Roll, UnixMillis};
+use quorate_store::Meta;
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
+
+use crate::{Config, adapters::Raft, config::Known, founding::log_state, peers::Peers};
+
+/// How long to wait after a look: what is applied changes with every entry.
+const LOOK_PAUSE: Duration = Duration::from_millis(10);
+
+/// How often to look although nothing has changed.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Who the cluster is and who belongs to it.
+pub(crate) struct Roster {
+    node: NodeId,
+    founders: BTreeMap<NodeId, String>,
+    /// Set when it is open.
+    log: OnceLock<Arc<Log>>,
+    belonging: watch::Sender<Belonging>,
+    /// What outlives the process.
+    known: watch::Sender<Known>,
+}
+
+/// Who belongs to the cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Belonging {
+    names: ClusterNames,
+    /// Where the members are. Before there are any: where the founders are, or for a node that joins
+    /// those of whom it was told.
+    members: BTreeMap<NodeId, String>,
+    /// Whether these are Raft's members.
+    has_membership: bool,
+    /// Whose links are taken.
+    admitted: BTreeSet<NodeId>,
+    roll: Arc<Roll>,
+}
+
+impl Roster {
+    /// What was known when the process was started.
+    pub(crate) fn new(config: &Config) -> Self {
+        let members = match config.known.members.is_empty() {
+            true => config.voters.clone(),
+            false => config.known.members.clone(),
+        };
+        let belonging = Belonging {
+            names: config.known.names,
+            admitted: members
+                .keys()
+                .chain(config.voters.keys())
+                .copied()
+                .collect(),
+            members,
+            has_membership: false,
+            roll: Arc::default(),
+        };
+        Self {
+            node: config.node,
+            founders: config.voters.clone(),
+            log: OnceLock::new(),
+            belonging: watch::Sender::new(belonging),
+            known: watch::Sender::new(config.known.clone()),
+        }
+    }
+
+    /// From now on this node tells what is in its log.
+    pub(crate) fn set_log(&self, log: Arc<Log>) {
+        // It is opened once.
+        let _ = self.log.set(log);
+    }
+
+    /// What this node says of itself now. One that has not opened its log yet cannot say that it is
+    /// empty.
+    pub(crate) fn introduction(&self) -> Introduction {
+        Introduction {
+            names: self.names(),
+            log: self.log.get().map_or(LogState::More, |log| log_state(log)),
+        }
+    }
+
+    /// Who the cluster is.
+    pub(crate) fn names(&self) -> ClusterNames {
+        self.belonging.borrow().names
+    }
+
+    /// The members and where they are; before there are any, whoever this node was told of.
+    pub(crate) fn members(&self) -> BTreeMap<NodeId, String> {
+        self.belonging.borrow().members.clone()
+    }
+
+    /// Whether this node has heard of Raft's members.
+    pub(crate) fn has_membership(&self) -> bool {
+        self.belonging.borrow().has_membership
+    }
+
+    /// Nodes that are registered, and invites.
+    pub(crate) fn roll(&self) -> Arc<Roll> {
+        self.belonging.borrow().roll.clone()
+    }
+
+    /// Whether links of `peer` are taken.
+    pub(crate) fn admits(&self, peer: NodeId) -> bool {
+        self.belonging.borrow().admitted.contains(&peer)
+    }
+
+    /// Resolves when links of `peer` are not taken any more.
+    pub(crate) fn expelled(&self, peer: NodeId) -> BoxFuture<'static, ()> {
+        let mut belonging = self.belonging.subscribe();
+        Box::pin(async move {
+            let expelled = belonging.wait_for(|now| !now.admitted.contains(&peer));
+            if expelled.await.is_err() {
+                // The node is gone, and all links with it.
+                std::future::pending().await
+            }
+        })
+    }
+
+    /// Whether `peer`, whose log is empty, is known to have had entries in it.
+    pub(crate) fn has_lost_data(&self, peer: NodeId) -> bool {
+        let roll = self.roll();
+        let registration = roll.registrations.get(&peer.0);
+        registration.is_some_and(|registration| registration.has_data)
+    }
+
+    /// Whether somebody may come with a token.
+    pub(crate) fn expects_joiners(&self, now: UnixMillis) -> bool {
+        let roll = self.roll();
+        let mut invites = roll.invites.values();
+        invites.any(|invite| invite.used_by.is_none() && invite.expires > now)
+    }
+
+    /// What is known of the cluster, now and later, to be kept beside log and store.
+    pub(crate) fn known(&self) -> watch::Receiver<Known> {
+        self.known.subscribe()
+    }
+
+    /// Notes who the members are, if there are any, and what is agreed on.
+    fn update(&self, members: BTreeMap<NodeId, String>, cluster: &ClusterState) {
+        self.belonging.send_if_modified(|belonging| {
+            let mut now = belonging.clone();
+            if cluster.names.id.is_some() {
+                now.names = cluster.names;
+            }
+            now.roll = cluster.roll.clone();
+            let has_members = !members.is_empty();
+            now.has_membership |= has_members;
+            if has_members {
+                now.members = members;
+            }
+            let registered = cluster.roll.registrations.keys().map(|key| NodeId(*key));
+            now.admitted = now.members.keys().copied().chain(registered).collect();
+            if !now.has_membership {
+                now.admitted.extend(self.founders.keys());
+            }
+            let has_changed = *belonging != now;
+            *belonging = now;
+            has_changed
+        });
+        let belonging = self.belonging.borrow();
+        self.known.send_if_modified(|known| {
+            let mut now = known.clone();
+            now.names = belonging.names;
+            if belonging.has_membership {
+                now.members.clone_from(&belonging.members);
+            }
+            let has_changed = *known != now;
+            *known = now;
+            has_changed
+        });
+    }
+
+    /// Follows the membership that is in effect and what is applied, and has links to all members
+    /// and to nobody else. Returns when the node is gone.
+    pub(crate) async fn follow(
+        self: Arc<Self>,
+        raft: Raft,
+        mut applied: watch::Receiver<Meta>,
+        peers: Arc<Peers>,
+    ) {
+        let mut changes = raft.changes();
+        loop {
+            let cluster = applied.borrow_and_update().cluster.clone();
+            self.update(raft.membership().nodes, &cluster);
+            peers.set_members(self.node, &self.members());
+            let changed = async {
+                tokio::select! {
+                    is_open = changes.next() => is_open,
+                    changed = applied.changed() => changed.is_ok(),
+                }
+            };
+            if timeout(LOOK_INTERVAL, changed).await == Ok(false) {
+                return;
+            }
+            sleep(LOOK_PAUSE).await;
+        }
+    }
+}
