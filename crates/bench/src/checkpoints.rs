@@ -83,7 +83,7 @@ pub(crate) async fn run(args: CheckpointsArgs) -> anyhow::Result<()> {
 }
 
 /// Publishes every key once.
-async fn fill(keys: &Keys, relays: &[RelayUrl]) -> anyhow::Result<()> {
+pub(crate) async fn fill(keys: &Keys, relays: &[RelayUrl]) -> anyhow::Result<()> {
     let key_count = keys.names().len();
     for start in (0..key_count).step_by(FILL_PACKETS) {
         let packets = keys.sign_range(start..key_count.min(start + FILL_PACKETS));

@@ -13,6 +13,7 @@
 //! |---|---|
 //! | `smoke` | every kind of work in turn, on a cluster of our own |
 //! | `checkpoints` | PUTs while the nodes of such a cluster make checkpoints |
+//! | `catch_up` | PUTs while a node of such a cluster gets a snapshot |
 //! | `failover` | the gap in writes when the leader is lost, and needless elections |
 //! | `peers`, `peers_table` | PUTs beside iroh-dns-server and etcd |
 //! | `servers_of_others` | those |
@@ -29,6 +30,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod catch_up;
 mod checkpoints;
 mod cluster;
 mod commands;
@@ -59,6 +61,8 @@ enum Command {
     Smoke(smoke::SmokeArgs),
     /// Starts three nodes on loopback and measures PUTs while they make checkpoints.
     Checkpoints(checkpoints::CheckpointsArgs),
+    /// Starts two nodes of three on loopback, fills them, and measures PUTs while the third catches up.
+    CatchUp(catch_up::CatchUpArgs),
     /// Starts three nodes on loopback, kills and cuts off leaders, and measures when writes go on.
     Failover(failover::FailoverArgs),
     /// Starts three nodes, iroh-dns-server and etcd on loopback and measures PUTs in turns.
@@ -77,6 +81,7 @@ async fn main() -> ExitCode {
         match Command::parse() {
             Command::Smoke(args) => smoke::run(args).await,
             Command::Checkpoints(args) => checkpoints::run(args).await,
+            Command::CatchUp(args) => catch_up::run(args).await,
             Command::Failover(args) => failover::run(args).await,
             Command::Peers(args) => peers::run(args).await,
             Command::Put(args) => commands::put(args).await,

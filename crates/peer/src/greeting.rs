@@ -49,7 +49,8 @@ pub(crate) fn greeting_frames<In: Content, Out: Content>(
 /// nodes of different versions can tell each other so:
 ///
 /// ```text
-/// magic 8 bytes, lowest u16, cluster 32 bytes, lane u8, how much higher than lowest u16, …
+/// magic 8 bytes, lowest u16, cluster 32 bytes, lane u8,
+/// how much higher than lowest u16, log u8, whether cluster is an id u8, founding hash 32 bytes, …
 /// ```
 ///
 /// in postcard. It grows only by fields at its end whose zero means what older nodes take for
@@ -122,6 +123,11 @@ struct HelloRest {
     founding: [u8; 32],
 }
 
+/// Zeros are no name.
+fn told(name: [u8; 32]) -> Option<ClusterId> {
+    (name != [0; 32]).then_some(ClusterId(name))
+}
+
 impl Content for Hello {
     fn encode(&self, buffer: &mut BytesMut) -> Result<(), postcard::Error> {
         let (lowest, highest) = (*self.versions.start(), *self.versions.end());
@@ -153,11 +159,11 @@ impl Content for Hello {
         let cluster = match rest.is_id {
             0 => ClusterNames {
                 id: None,
-                founding: Some(front.cluster),
+                founding: told(front.cluster.0),
             },
             _ => ClusterNames {
-                id: Some(front.cluster),
-                founding: (rest.founding != [0; 32]).then_some(ClusterId(rest.founding)),
+                id: told(front.cluster.0),
+                founding: told(rest.founding),
             },
         };
         Ok(Self {

@@ -103,7 +103,7 @@ fn every_difference_is_a_rejection_of_its_own() {
 /// Each end goes by what both know: ids, or else the list of founders.
 #[test]
 fn a_hello_tells_all_names_of_its_cluster() {
-    let all = [(0, 2), (1, 0), (1, 2), (3, 2), (3, 4), (0, 4)];
+    let all = [(0, 0), (0, 2), (1, 0), (1, 2), (3, 2), (3, 4), (0, 4)];
     for (here, there) in all
         .iter()
         .flat_map(|here| all.iter().map(move |there| (here, there)))
@@ -315,7 +315,10 @@ fn no_first_words_make_parsing_panic_and_what_is_read_is_bounded() {
         }
         if let Ok(request) = JoinRequest::parse(&bytes) {
             assert!(request.fits());
-            let _ = request.is_proved(&[1; 32], HOME_ID, id(1), NodeId::default());
+            // Which takes a while.
+            if round % 64 == 1 {
+                let _ = request.is_proved(&[1; 32], HOME_ID, id(1), NodeId::default());
+            }
         }
         if let Ok(Greeting::Join(JoinAnswer::Joined(joined))) = Greeting::parse(&bytes) {
             // No count of members is believed that there is no room for.

@@ -22,8 +22,8 @@ pub enum JoinError {
     Forgotten,
     /// Every member turned the node away without a word.
     #[error(
-        "no member takes the token: it is unknown there, or has expired, or the members are no \
-         longer of this cluster. Have another one made, by `quorate member add` ({0})"
+        "no member takes the token: it is unknown there, has expired or was used, or those members \
+         are no longer of the cluster. Have another one made, by `quorate member add` ({0})"
     )]
     NotTaken(String),
     /// A member knows the token, and nobody could register the node now.

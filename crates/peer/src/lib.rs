@@ -3,8 +3,8 @@
 //! A link is one TCP connection for one lane between two nodes. Both have proved their keys before
 //! a byte of ours is spoken (`quorate-tls`); then the one that connected says which wire versions it
 //! speaks, which cluster and which lane, and the other welcomes it in the highest version that both
-//! speak and tells what is in its log, or says why not. So a stranger learns no version and cannot
-//! make a node decode anything.
+//! speak and tells what is in its log, or says why not. So a stranger learns no version, and while
+//! nobody is expected to join it cannot make a node decode anything.
 //!
 //! ```text
 //! TLS handshake ── Hello ──▶           a stranger ends here, with an alert
@@ -12,6 +12,22 @@
 //!                 Request ──▶          frames: length (4 bytes, big-endian), number, message, tail
 //!               ◀── Response           one for each request, with its number, in any order
 //! ```
+//!
+//! # Strangers
+//!
+//! Who is admitted, the [`Service`](quorate_rpc::Service) says: in each handshake, and while a link
+//! is open, which ends at once when its node is expelled. Only while the service expects joiners do
+//! others get through TLS, and then a joiner speaks first:
+//!
+//! ```text
+//! TLS handshake ── Hello, JoinRequest ──▶
+//!               ◀── Greeting ──           the answer, if the service gives one, and the end
+//! ```
+//!
+//! Whoever says anything else, or proves no token, gets not a byte: the connection ends as TLS ends
+//! one. By that a node that was removed knows that it is a stranger, as it does by the alert while
+//! nobody is expected. A joiner that was registered and has not heard the answer is admitted, and
+//! may ask again.
 //!
 //! # Versions
 //!
@@ -23,8 +39,8 @@
 //! # Bounds
 //!
 //! What a peer can make a node hold is bounded: handshakes under way ([`LinkServerConfig`]; under a
-//! flood the oldest gives way), links in all and for each peer, the size of a frame
-//! ([`FRAME_SIZE_MAX`]). Requests are read only as the service takes them and responses are taken
+//! flood the oldest gives way), joiners that wait for their answer, links in all and for each peer,
+//! the size of a frame ([`FRAME_SIZE_MAX`]). Requests are read only as the service takes them and responses are taken
 //! from it only as the peer reads them; one that stops reading is cut off. One that vanished is
 //! noticed by TCP within seconds.
 //!
@@ -36,6 +52,7 @@
 //! |---|---|
 //! | [`PeerTransport`] | opens links to peers |
 //! | [`LinkServer`] | takes the links that peers open to a `Service`, at a `quorate-listener` |
+//! | [`join`], [`JoinError`] | asks the members that a token names to take this node in |
 //! | [`TransportConfig`], [`LinkServerConfig`] | the timeouts and bounds of both |
 //! | [`Metrics`] | what both sides count |
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use quorate_rpc::{ClusterId, ClusterNames, Introduction, JoinRequest, Lane, NodeId};
+use quorate_rpc::{ClusterId, ClusterNames, Introduction, JoinAnswer, JoinRequest, Lane, NodeId};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::timeout,
@@ -14,7 +14,6 @@ use crate::{
     test_nodes::*,
     test_service::{Echo, joined, token},
 };
-use quorate_rpc::JoinAnswer;
 
 /// The bytes of a TLS record that holds an alert: header, alert, kind and tag (RFC 8446, section 5.2).
 const ALERT_SIZE: usize = 5 + 2 + 1 + 16;
@@ -178,6 +177,19 @@ async fn strangers_get_through_tls_only_while_joiners_are_expected() {
     end.expect_err("an alert, or the connection is reset");
     eventually("it is counted", || bob.handshakes("unknown_key") == 1).await;
     assert_eq!(bob.handshakes("join_request"), 0);
+}
+
+/// What counts is who the node is when it has said hello.
+#[tokio::test]
+async fn who_is_expelled_within_the_handshake_gets_not_a_byte() {
+    let bob = Node::bob(Echo).await;
+    bob.service.admit(MALLORY);
+    let mut stream = tls(MALLORY, bob.address()).await;
+    bob.service.expel(MALLORY);
+    let said = say(&[&encoded(&hello(Lane::Append))]);
+    stream.write_all(&said).await.unwrap();
+    assert!(rest(&mut stream).await.0.is_empty());
+    eventually("it is counted", || bob.handshakes("unknown_key") == 1).await;
 }
 
 /// Those who wait on their way are crowded out as all others are.

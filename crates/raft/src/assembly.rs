@@ -210,6 +210,7 @@ impl Parts {
             self.exchange.clone(),
             self.config.clone(),
         ));
+        tasks.spawn(self.raft.incoming.clone().give_up_idle());
         let agreement = Agreement {
             raft: self.raft.clone(),
             applied: self.state_machine.applied(),

@@ -50,6 +50,7 @@
 //! | `succession`, `handover` | who shall lead next: when the leader is gone, and when it should not lead |
 //! | `slow_disk` | why a node should not lead, as far as its disk goes |
 //! | `opening`, `pull`, `founding`, `starting`, `recovery` | the way from a start to the first read |
+//! | `transfers`, `incoming`, `window` | snapshots on their way to peers, and from a leader |
 //! | `exchange`, `clock` | what nodes tell each other of themselves, and the time that follows |
 //! | `agreement`, `checkpoint`, `space`, `scrub`, `expiry` | what a node does unasked |
 
@@ -65,10 +66,12 @@ mod exchange;
 mod expiry;
 mod founding;
 mod handover;
+mod incoming;
 mod leadership;
 mod membership;
 mod metrics;
 mod node;
+mod offloaded;
 mod opening;
 mod peer_link;
 mod peers;
@@ -85,6 +88,8 @@ mod slow_disk;
 mod space;
 mod starting;
 mod succession;
+mod transfers;
+mod window;
 mod write_path;
 
 pub use clock::WallClock;

@@ -35,6 +35,12 @@ mod ground;
 #[path = "full_disk_tests.rs"]
 mod full_disk;
 
+#[path = "size_tests.rs"]
+mod sizes;
+
+#[path = "snapshot_tests.rs"]
+mod snapshots;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_writes_to_a_node_reads_it_there() {
     let cluster = Cluster::start(3, |_| {}).await;

@@ -24,9 +24,11 @@ use crate::{
     adapters::{StateMachine, applied_membership, blocking},
     connection::CallError,
     error::BoxError,
+    offloaded::Offloaded,
     peer_link::PeerLink,
     peers::Peers,
     service::Numbered,
+    window::Window,
 };
 
 /// How long a peer may take for one piece, or to ask for the next: it may have to make a checkpoint
@@ -80,8 +82,9 @@ async fn pull_from(
         other => return Err(refused(other)),
     };
     let store = config.store();
-    let mut receiver = stored(move || Store::receiver(&store)).await?;
-    while let Some(chunk) = next_chunk(&link).await? {
+    let mut receiver = stored(move || Ok(Offloaded::new(Store::receiver(&store)?))).await?;
+    let mut window = Window::new(&link);
+    while let Some(chunk) = next_chunk(&mut window).await? {
         receiver = stored(move || receiver.push(&chunk).map(|()| receiver)).await?;
     }
     let meta = Meta {
@@ -89,14 +92,18 @@ async fn pull_from(
         membership: offer.membership.encode(),
         ..Meta::default()
     };
-    let received = stored(move || receiver.complete()).await?;
+    let received = stored(move || receiver.into_inner().complete()).await?;
     let level = received.cluster().level;
     level.check(config.level_max).map_err(OpenError::from)?;
     Ok((received, meta))
 }
 
-async fn next_chunk(link: &PeerLink) -> Result<Option<Bytes>, PullError> {
-    match in_time(link.call(Request::PullChunk)).await? {
+/// The next chunk, and a window of those behind it are asked for.
+async fn next_chunk(window: &mut Window<'_>) -> Result<Option<Bytes>, PullError> {
+    while !window.is_full() {
+        in_time(window.send(Request::PullChunk)).await?;
+    }
+    match in_time(window.response()).await? {
         Response::PulledChunk(chunk) => Ok(chunk),
         other => Err(refused(other)),
     }
@@ -179,7 +186,7 @@ pub(crate) fn offer_packets(
 struct Offering {
     state_machine: StateMachine,
     peer: NodeId,
-    chunks: Option<SnapshotChunks>,
+    chunks: Option<Offloaded<SnapshotChunks>>,
 }
 
 impl Offering {
@@ -214,7 +221,7 @@ impl Offering {
         let last_log = reaches(meta).ok_or("its checkpoint is older than what it has applied")?;
         tracing::info!(peer = %self.peer, applied = ?last_log, "giving the packets to a damaged member");
         let membership = applied_membership(meta)?;
-        self.chunks = Some(snapshot.chunks()?);
+        self.chunks = Some(Offloaded::new(snapshot.chunks()?));
         Ok(Response::SnapshotOffer(SnapshotOffer {
             last_log,
             membership,

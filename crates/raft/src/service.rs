@@ -81,7 +81,7 @@ impl Service for PeerService {
             Lane::Append | Lane::Control | Lane::Forward | Lane::Admin => self.answer_all(requests),
             // No link comes of it.
             Lane::Join => stream::empty().boxed(),
-            Lane::Snapshot => {
+            Lane::Snapshot | Lane::Transfer => {
                 let store = self.store.clone();
                 self.raft.receive_snapshots(store, peer, requests)
             }

@@ -15,7 +15,8 @@ use futures_util::{
 use quorate_packet::{PAYLOAD_SIZE_MIN, PublicKey, SignedPacket};
 use quorate_replica::{PutError, PutOutcome, Role, Writer};
 use quorate_rpc::{
-    ClusterId, Frame, Introduction, Lane, Link, LinkError, LogState, NodeId, message::Request,
+    ClusterId, Frame, Introduction, Lane, Link, LinkError, LogState, NodeId,
+    message::{Request, Response},
 };
 use quorate_state::LogIndex;
 use tempfile::TempDir;
@@ -39,6 +40,73 @@ pub(super) struct Switchboard {
     pub(super) refusals: Mutex<HashMap<[NodeId; 2], usize>>,
     /// How many read indexes were asked for.
     pub(super) read_index_count: AtomicUsize,
+    /// What passes on the lanes of snapshots.
+    pub(super) snapshots: SnapshotTraffic,
+}
+
+/// What has passed on the lanes of snapshots, and how much may.
+pub(super) struct SnapshotTraffic {
+    pub(super) passed: watch::Sender<SnapshotCounts>,
+    /// How many requests may pass in all. Those behind wait.
+    pub(super) requests_max: watch::Sender<usize>,
+    /// How many responses.
+    pub(super) responses_max: watch::Sender<usize>,
+}
+
+#[derive(Debug, Default, Clone)]
+pub(super) struct SnapshotCounts {
+    pub(super) requests: usize,
+    pub(super) responses: usize,
+    pub(super) chunks: usize,
+    /// Of each snapshot that was begun: how many of its chunks were there already.
+    pub(super) begun: Vec<u64>,
+}
+
+impl Default for SnapshotTraffic {
+    fn default() -> Self {
+        Self {
+            passed: watch::Sender::default(),
+            requests_max: watch::Sender::new(usize::MAX),
+            responses_max: watch::Sender::new(usize::MAX),
+        }
+    }
+}
+
+impl SnapshotTraffic {
+    /// Resolves when a request may pass.
+    async fn on_request(&self, request: &Request) {
+        let mut number = 0;
+        self.passed.send_modify(|passed| {
+            number = passed.requests;
+            passed.requests += 1;
+        });
+        let mut max = self.requests_max.subscribe();
+        let _ = max.wait_for(|max| number < *max).await;
+        if matches!(request, Request::SnapshotChunk(_)) {
+            self.passed.send_modify(|passed| passed.chunks += 1);
+        }
+    }
+
+    /// Resolves when a response may pass.
+    async fn on_response(&self, response: &Response) {
+        let mut number = 0;
+        self.passed.send_modify(|passed| {
+            number = passed.responses;
+            passed.responses += 1;
+            if let Response::SnapshotResumed(chunk_count) = response {
+                passed.begun.push(*chunk_count);
+            }
+        });
+        let mut max = self.responses_max.subscribe();
+        let _ = max.wait_for(|max| number < *max).await;
+    }
+
+    /// Waits until what has passed is as `condition` says.
+    pub(super) async fn until(&self, condition: impl Fn(&SnapshotCounts) -> bool) {
+        let mut passed = self.passed.subscribe();
+        let seen = timeout(TIMEOUT, passed.wait_for(condition)).await;
+        drop(seen.expect("it comes about").unwrap());
+    }
 }
 
 pub(super) struct Memory {
@@ -155,19 +223,37 @@ impl Transport for Memory {
                 .clone()
                 .serve(own, lane, incoming.boxed())
                 .filter(move |_| std::future::ready(passes()))
+                .then({
+                    let board = board.clone();
+                    move |response| {
+                        let board = board.clone();
+                        async move {
+                            if lane == Lane::Transfer {
+                                board.snapshots.on_response(&response.message).await;
+                            }
+                            response
+                        }
+                    }
+                })
                 .take_until(ended)
                 .map(Ok)
                 .chain(stream::iter([Err(closed())]));
             let requests = tokio_util::sync::PollSender::new(requests)
                 .sink_map_err(|_| LinkError::Closed("the link is closed".into()))
                 .with(move |request: Frame<Request>| {
-                    if request.message == Request::ReadIndex {
-                        counting.read_index_count.fetch_add(1, Ordering::Relaxed);
+                    let (board, may_send) = (counting.clone(), may_send.clone());
+                    async move {
+                        if request.message == Request::ReadIndex {
+                            board.read_index_count.fetch_add(1, Ordering::Relaxed);
+                        }
+                        if lane == Lane::Transfer {
+                            board.snapshots.on_request(&request.message).await;
+                        }
+                        match may_send() {
+                            true => Ok(request),
+                            false => Err(LinkError::Failed("the link is cut".into())),
+                        }
                     }
-                    std::future::ready(match may_send() {
-                        true => Ok(request),
-                        false => Err(LinkError::Failed("the link is cut".into())),
-                    })
                 });
             Ok(Link {
                 requests: Box::pin(requests),

@@ -12,8 +12,13 @@ use crate::NodeId;
 /// How a token begins: what it is, and the version of what follows.
 const PREFIX: &str = "quorate-join-1.";
 
-/// More than a token ever has, in characters: some dozens of members.
+/// More than a token ever has, in characters: with as many members as it names, at the longest
+/// addresses, it has 6.5 thousand.
 const LEN_MAX: usize = 16 * 1024;
+
+/// How many members a token names. Any of them lets a node in, and who carries the token should be
+/// able to paste it.
+const MEMBER_COUNT_MAX: usize = 16;
 
 /// What a node needs to join a cluster that has never heard of it. Whoever has it can join once, until
 /// it expires: it is a secret.
@@ -30,6 +35,22 @@ pub struct JoinToken {
 }
 
 impl JoinToken {
+    /// A token of the invite with this secret, which names the first of `members`, as many as it
+    /// may.
+    pub fn new(
+        cluster: ClusterId,
+        invite: InviteId,
+        seed: [u8; 32],
+        members: impl IntoIterator<Item = (NodeId, String)>,
+    ) -> Self {
+        Self {
+            cluster,
+            invite,
+            seed,
+            members: members.into_iter().take(MEMBER_COUNT_MAX).collect(),
+        }
+    }
+
     /// What the cluster keeps of its key pair.
     pub fn public_key(&self) -> [u8; 32] {
         SigningKey::from_bytes(&self.seed)
@@ -88,6 +109,7 @@ pub enum JoinTokenError {
 #[cfg(test)]
 mod tests {
     use quorate_packet::PublicKey;
+    use quorate_state::ADDRESS_SIZE_MAX;
 
     use super::*;
 
@@ -120,6 +142,45 @@ mod tests {
         for other in ["", "quorate-join-2.AAAA", "36hua9cfga3q"] {
             assert_eq!(other.parse::<JoinToken>(), Err(JoinTokenError::Prefix));
         }
+    }
+
+    #[test]
+    fn a_token_of_a_large_cluster_is_read_too() {
+        let member = NodeId(PublicKey::from_bytes([4; 32]));
+        let members = (0..1000).map(|_| (member, "a".repeat(ADDRESS_SIZE_MAX)));
+        let token = JoinToken::new(token().cluster, token().invite, token().seed, members);
+        let text = token.to_string();
+        assert!(text.len() < LEN_MAX / 2, "{} characters", text.len());
+        assert_eq!(token.members.len(), MEMBER_COUNT_MAX);
+        assert_eq!(text.parse(), Ok(token));
+    }
+
+    #[test]
+    fn no_text_makes_parsing_panic() {
+        // A small generator with a fixed seed: the same texts in each run.
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut byte = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 32) as u8
+        };
+        let whole = postcard::to_stdvec(&token()).unwrap();
+        for round in 0..20_000 {
+            let bytes: Vec<u8> = match round % 2 {
+                0 => (0..byte()).map(|_| byte()).collect(),
+                _ => {
+                    let mut changed = whole.clone();
+                    let place = usize::from(byte()) % changed.len();
+                    changed[place] = byte();
+                    changed
+                }
+            };
+            let _ = format!("{PREFIX}{}", BASE64URL_NOPAD.encode(&bytes)).parse::<JoinToken>();
+            let _ = String::from_utf8_lossy(&bytes).parse::<JoinToken>();
+        }
+        let endless = format!("{PREFIX}{}", "A".repeat(LEN_MAX + 1));
+        assert_eq!(endless.parse::<JoinToken>(), Err(JoinTokenError::Damaged));
     }
 
     #[test]

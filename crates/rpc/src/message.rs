@@ -79,7 +79,7 @@ pub enum Request {
     ReadIndex,
     /// A snapshot follows, in [`Request::SnapshotChunk`]s.
     SnapshotBegin(SnapshotBegin),
-    /// The next piece of the snapshot stream. Acknowledged one by one.
+    /// The next piece of the snapshot stream. Acknowledged one by one; a few may be sent ahead.
     SnapshotChunk(Bytes),
     /// The snapshot is whole: install it.
     SnapshotEnd,
@@ -90,6 +90,9 @@ pub enum Request {
     PullChunk,
     /// On the lane [`Admin`](crate::Lane::Admin): what an operator asks of the leader.
     Operate(operate::Request),
+    /// A snapshot follows, of which the receiver may have a part. Sent on
+    /// [`Lane::Transfer`](crate::Lane::Transfer) only.
+    ResumeSnapshot(SnapshotHead),
 }
 
 /// To the node that opened the link, one for each request.
@@ -117,6 +120,9 @@ pub enum Response {
     PulledChunk(Option<Bytes>),
     /// To [`Request::Operate`].
     Operated(operate::Response),
+    /// To [`Request::ResumeSnapshot`]: the number of pieces that are here already. What comes next is
+    /// the piece behind them.
+    SnapshotResumed(u64),
 }
 
 /// AppendEntries (Raft paper, figure 2).
@@ -222,6 +228,15 @@ pub struct SnapshotBegin {
     pub last_log: Option<LogPosition>,
     /// The members as of that entry.
     pub membership: StoredMembership,
+}
+
+/// A snapshot that may be here in part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotHead {
+    /// What it holds. Two from one node with the same last entry are the same, piece by piece.
+    pub begin: SnapshotBegin,
+    /// The size of its packets, in bytes. What it takes on a disk is more.
+    pub packets_size: u64,
 }
 
 /// What a snapshot that is offered holds.

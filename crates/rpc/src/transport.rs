@@ -33,6 +33,9 @@ pub enum Lane {
     Admin = 5,
     /// A node that nobody knows asks to join ([`JoinRequest`]). No link comes of it.
     Join = 6,
+    /// Snapshots from the leader that go on where they were cut off. [`Snapshot`](Self::Snapshot) is
+    /// what older nodes know.
+    Transfer = 7,
 }
 
 /// Opens links to peers.

@@ -113,8 +113,7 @@ impl Checkpoint {
         let file = CheckpointFile::create(&self.shared.config, "rebuild")?;
         let packets = packets.iter();
         let packets = packets.map(|stored| (*stored.packet.key().as_bytes(), Some(stored)));
-        let committed = file.commit(packets, &self.meta);
-        committed.inspect_err(|_| file.discard(&self.shared.config))?;
+        file.commit(packets, &self.meta)?;
         self.shared.replace_file(file)
     }
 }

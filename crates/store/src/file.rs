@@ -3,7 +3,7 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use quorate_disk::{Disk, DiskFile, OpenMode, dir_of, is_out_of_space};
@@ -31,6 +31,8 @@ pub(crate) struct CheckpointFile {
     /// Whether nothing more needs to reach the disk: it is only read, or nobody knows it yet.
     is_scratch: bool,
     is_read_only: bool,
+    /// Where the file goes with this: it was made, and is not published yet.
+    unpublished: Mutex<Option<Arc<dyn Disk>>>,
     closed: Closed,
     pub(crate) pacer: Arc<Pacer>,
     reserve: Arc<Reserve>,
@@ -52,6 +54,9 @@ impl CheckpointFile {
         remove(config, &path)?;
         let created = open_locked(config, &path, OpenMode::Create)
             .and_then(|file| Self::writable(path.clone(), file, config.cache_size));
+        let created = created.inspect(|file| {
+            *file.unpublished() = Some(config.disk.clone());
+        });
         created.map_err(|error| match error {
             StoreError::File { source, .. } if is_out_of_space(&source) => {
                 StoreError::NoSpace { path }
@@ -123,6 +128,7 @@ impl CheckpointFile {
             file,
             is_scratch: true,
             is_read_only: false,
+            unpublished: Mutex::default(),
             closed,
             pacer,
             reserve,
@@ -141,6 +147,7 @@ impl CheckpointFile {
             file,
             is_scratch: true,
             is_read_only: true,
+            unpublished: Mutex::default(),
             closed,
             pacer: Arc::default(),
             reserve: Arc::default(),
@@ -239,6 +246,7 @@ impl CheckpointFile {
         let disk = &config.disk;
         disk.rename(&self.path, &config.path)
             .map_err(failed("moved into place", &self.path))?;
+        self.unpublished().take();
         self.path.clone_from(&config.path);
         self.is_scratch = false;
         let dir = dir_of(&self.path);
@@ -278,12 +286,19 @@ impl CheckpointFile {
         self.closed.set_full();
     }
 
-    /// Gives up a file that nobody knows.
-    pub(crate) fn discard(&self, config: &Config) {
+    /// Gives up a file that is not published, before it is dropped.
+    pub(crate) fn discard(&self) {
         self.close();
         self.give_back();
-        // One that stays is removed by the next that is made, or the next start.
-        let _ = config.disk.remove(&self.path);
+        if let Some(disk) = self.unpublished().take() {
+            // One that stays is removed by the next that is made, or the next start.
+            let _ = disk.remove(&self.path);
+        }
+    }
+
+    fn unpublished(&self) -> MutexGuard<'_, Option<Arc<dyn Disk>>> {
+        let unpublished = self.unpublished.lock();
+        unpublished.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Fails when the file was [closed for another](Self::close_for_another).
@@ -330,6 +345,9 @@ impl Drop for CheckpointFile {
             drop(database);
             Ok(())
         });
+        if self.unpublished().is_some() {
+            self.discard();
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    mem,
     sync::{
         Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
@@ -126,25 +127,30 @@ impl Memory {
         }
     }
 
-    /// Puts other packets in place of all. A read meanwhile finds one or the other.
+    /// Puts other packets in place of all. A read meanwhile finds one or the other, and waits for no
+    /// more than that two maps change places: the new ones are built before, and the old ones dropped
+    /// when no lock is held any more.
     pub(crate) fn replace(&self, contents: Contents) {
         let mut shards: [HashMap<_, _>; SHARD_COUNT] = std::array::from_fn(|_| HashMap::new());
-        let mut by_age = BTreeSet::new();
+        let mut ages = Vec::with_capacity(contents.packets.len());
         for stored in contents.packets {
             let key = *stored.packet.key();
             self.note_received(stored.received);
-            by_age.insert((stored.received, key));
+            ages.push((stored.received, key));
             shards[shard_of(&key)].insert(key, stored);
         }
-        let mut state = self.state();
-        for (shard, new) in self.shards.iter().zip(shards) {
-            *shard.write().unwrap_or_else(PoisonError::into_inner) = new;
-        }
-        *state = State {
+        let mut new = State {
             meta: contents.meta,
-            by_age,
+            by_age: ages.into_iter().collect(),
             changes: Changes::default(),
         };
+        let mut state = self.state();
+        for (shard, new) in self.shards.iter().zip(&mut shards) {
+            let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
+            mem::swap(&mut *shard, new);
+        }
+        mem::swap(&mut *state, &mut new);
+        drop(state);
     }
 
     fn shard(&self, key: &PublicKey) -> &Shard {

@@ -18,7 +18,8 @@ const LAST_GROWTH: u64 = 1024 * 1024;
 /// How many bytes of a file redb's list of free pages has one for, at least.
 const BYTES_PER_LIST_BYTE: u64 = 4096;
 
-/// Builds a new file from the chunks of a snapshot, which must come in order.
+/// Builds a new file from the chunks of a snapshot, which must come in order. Dropped, it leaves no
+/// file, which takes a disk: to be dropped where a thread may block.
 pub struct SnapshotReceiver {
     config: Config,
     file: CheckpointFile,
@@ -46,7 +47,7 @@ impl SnapshotReceiver {
     /// Takes the next chunk. After an error the receiver is of no use, and takes no space.
     pub fn push(&mut self, chunk: &Bytes) -> Result<(), StoreError> {
         let taken = self.take(chunk);
-        taken.inspect_err(|_| self.file.discard(&self.config))
+        taken.inspect_err(|_| self.file.discard())
     }
 
     fn take(&mut self, chunk: &Bytes) -> Result<(), StoreError> {
@@ -94,7 +95,7 @@ impl SnapshotReceiver {
             (true, Some(cluster)) => self.make_durable().map(|()| cluster),
             _ => Err(StoreError::Snapshot("it ended early")),
         };
-        let cluster = ended.inspect_err(|_| self.file.discard(&self.config))?;
+        let cluster = ended.inspect_err(|_| self.file.discard())?;
         Ok(ReceivedSnapshot {
             file: self.file,
             summary: self.summary,
@@ -154,7 +155,7 @@ fn split_packet<'a>(body: &mut &'a [u8]) -> Result<(Key, &'a [u8]), StoreError> 
     Ok((*key, encoded))
 }
 
-/// A whole snapshot in a file of its own, to be installed.
+/// A whole snapshot in a file of its own, to be installed. Dropped, it leaves no file either.
 pub struct ReceivedSnapshot {
     file: CheckpointFile,
     summary: Summary,

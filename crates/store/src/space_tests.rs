@@ -196,6 +196,35 @@ fn a_snapshot_without_space_is_refused_before_it_is_installed() {
 }
 
 #[test]
+fn a_snapshot_that_is_given_up_leaves_no_file() {
+    let (_, source, _) = changed();
+    checkpoint(&source);
+    let (disk, store, _) = changed();
+    let mut chunks = source.snapshot().unwrap().chunks().unwrap();
+    let mut receiver = Store::receiver(store.config()).unwrap();
+    receiver
+        .push(&chunks.next_chunk().unwrap().unwrap())
+        .unwrap();
+    assert_eq!(disk.files().len(), 2, "there is something to leave");
+    drop(receiver);
+    assert_eq!(disk.files(), [PathBuf::from(PATH)], "halfway");
+
+    let mut chunks = source.snapshot().unwrap().chunks().unwrap();
+    let mut receiver = Store::receiver(store.config()).unwrap();
+    while let Some(chunk) = chunks.next_chunk().unwrap() {
+        receiver.push(&chunk).unwrap();
+    }
+    let received = receiver.complete().unwrap();
+    assert_ne!(disk.files(), [PathBuf::from(PATH)]);
+    drop(received);
+    assert_eq!(
+        disk.files(),
+        [PathBuf::from(PATH)],
+        "whole, but not installed"
+    );
+}
+
+#[test]
 fn a_store_opens_on_a_full_disk() {
     for is_killed in [false, true] {
         let (disk, store, before) = changed();

@@ -278,3 +278,7 @@ mod power_tests;
 #[cfg(test)]
 #[path = "space_tests.rs"]
 mod space_tests;
+
+#[cfg(test)]
+#[path = "install_tests.rs"]
+mod install_tests;

@@ -10,6 +10,7 @@
 //! | [`membership`] | the members, and changes of them |
 //! | [`view`] | [`View`]: how consensus stands, as a value |
 //! | [`responder`], [`reception`] | what peers are answered: Raft's messages, and snapshots |
+//! | [`transmission`] | snapshots that are sent to peers |
 //! | [`log_storage`], [`state_machine`], [`network`] | log, store and transport as openraft sees them |
 //! | [`snapshot`] | what openraft passes around as a snapshot |
 //! | [`types`], [`conversions`], [`settings`] | openraft's types, and ours made of them and they of ours |
@@ -25,6 +26,7 @@ mod responder;
 mod settings;
 mod snapshot;
 mod state_machine;
+mod transmission;
 mod types;
 mod view;
 

@@ -1,6 +1,6 @@
 //! The transport as openraft sees it: what this node says to one peer.
 
-use std::{collections::VecDeque, future::Future, sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use futures_util::{
     Stream, StreamExt,
@@ -9,31 +9,28 @@ use futures_util::{
 use openraft::{
     OptionalSend, RaftNetworkFactory,
     base::BoxFuture,
-    errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable},
-    network::{
-        Backoff, NetBackoff, NetSnapshot, NetStreamAppend, NetTransferLeader, NetVote, RPCOption,
-    },
+    errors::{NetworkError, RPCError, Unreachable},
+    network::{Backoff, NetBackoff, NetStreamAppend, NetTransferLeader, NetVote, RPCOption},
     raft::{
-        AppendEntriesRequest, SnapshotResponse, StreamAppendError, StreamAppendResult,
-        TransferLeaderRequest, TransferLeaderResponse, VoteRequest, VoteResponse,
+        AppendEntriesRequest, StreamAppendError, StreamAppendResult, TransferLeaderRequest,
+        TransferLeaderResponse, VoteRequest, VoteResponse,
     },
 };
 use quorate_rpc::{
     Lane, LinkError, NodeId,
-    message::{self, Append, Appended, Request, Response, SnapshotBegin},
+    message::{self, Append, Appended, Request, Response},
 };
-use quorate_store::StoreError;
 use tokio::time::timeout;
 
 use super::{
     conversions::{IntoOpenraft, IntoOurs},
-    snapshot::{PIECE_TIMEOUT, Snapshot, SnapshotData},
-    types::{Entry, TypeConfig, Vote},
+    types::{Entry, TypeConfig},
 };
 use crate::{
     connection::{CallError, PIPELINE_MAX, Reply},
     peer_link::{BACKOFF, PeerLink},
     peers::Peers,
+    transfers::Transfers,
 };
 
 type RpcError = RPCError<TypeConfig>;
@@ -41,15 +38,20 @@ type VoteResult = Result<VoteResponse<TypeConfig>, RpcError>;
 
 /// Makes the networks to all peers. openraft asks for a new one for each vote; all of a peer use
 /// the same links.
-pub(crate) struct Networks(pub(crate) Arc<Peers>);
+pub(crate) struct Networks {
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) transfers: Transfers,
+}
 
 impl Networks {
     fn network(&self, peer: NodeId, address: &str, append_lane: Lane) -> Network {
         Network {
             append_lane,
-            peers: self.0.clone(),
+            peers: self.peers.clone(),
+            transfers: self.transfers.clone(),
             peer,
             address: address.to_owned(),
+            failure_count: 0,
         }
     }
 }
@@ -70,9 +72,12 @@ impl RaftNetworkFactory<TypeConfig> for Networks {
 /// whenever something is said.
 pub(crate) struct Network {
     append_lane: Lane,
-    peers: Arc<Peers>,
-    peer: NodeId,
-    address: String,
+    pub(super) peers: Arc<Peers>,
+    pub(super) transfers: Transfers,
+    pub(super) peer: NodeId,
+    pub(super) address: String,
+    /// How many snapshots in a row were refused or could not be sent.
+    pub(super) failure_count: u32,
 }
 
 impl Network {
@@ -207,80 +212,6 @@ impl NetTransferLeader<TypeConfig> for Network {
     }
 }
 
-impl NetSnapshot<TypeConfig> for Network {
-    type SnapshotData = SnapshotData;
-
-    async fn full_snapshot(
-        &mut self,
-        vote: Vote,
-        snapshot: Snapshot,
-        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
-        _option: RPCOption,
-    ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
-        let link = self
-            .peers
-            .own_link(self.peer, &self.address, Lane::Snapshot);
-        tokio::select! {
-            closed = cancel => Err(StreamingError::Closed(closed)),
-            sent = send_snapshot(&link, vote, snapshot) => sent,
-        }
-    }
-}
-
-async fn send_snapshot(
-    link: &PeerLink,
-    vote: Vote,
-    snapshot: Snapshot,
-) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
-    let SnapshotData::Held(held, damage) = snapshot.snapshot else {
-        let text = "a snapshot that was received is installed, never sent on";
-        return Err(StreamingError::Network(NetworkError::from_string(text)));
-    };
-    let begin = Request::SnapshotBegin(SnapshotBegin {
-        vote: vote.into_ours(),
-        last_log: snapshot.meta.last_log_id.into_ours(),
-        membership: snapshot.meta.last_membership.into_ours(),
-    });
-    let opened = timeout(PIECE_TIMEOUT, link.opened()).await;
-    let opened = opened.unwrap_or_else(|_| Err(late(PIECE_TIMEOUT)));
-    opened.map_err(unreachable_peer)?;
-    if let Some(early) = send_piece(link, begin).await? {
-        return Ok(early);
-    }
-    // One that was cut short for lack of space says nothing of what is on disk.
-    let notice = |error: &StoreError| match error {
-        StoreError::NoSpace { .. } => {}
-        _ => damage.notify_one(),
-    };
-    let chunks = held.chunks().inspect_err(notice);
-    let mut chunks = chunks.map_err(|e| network_error(&e))?;
-    loop {
-        let read = tokio::task::spawn_blocking(move || (chunks.next_chunk(), chunks)).await;
-        let (chunk, rest) = read.map_err(|e| network_error(&e))?;
-        chunks = rest;
-        let chunk = chunk.inspect_err(notice);
-        let request = match chunk.map_err(|e| network_error(&e))? {
-            Some(chunk) => Request::SnapshotChunk(chunk),
-            None => Request::SnapshotEnd,
-        };
-        if let Some(installed) = send_piece(link, request).await? {
-            return Ok(installed);
-        }
-    }
-}
-
-/// Sends one piece and returns the last response, if that is what comes.
-async fn send_piece(
-    link: &PeerLink,
-    request: Request,
-) -> Result<Option<SnapshotResponse<TypeConfig>>, StreamingError<TypeConfig>> {
-    match call(link, request, PIECE_TIMEOUT).await? {
-        Response::SnapshotProgress => Ok(None),
-        Response::SnapshotInstalled(vote) => Ok(Some(SnapshotResponse::new(vote.into_openraft()))),
-        other => Err(unexpected(&other).into()),
-    }
-}
-
 impl NetBackoff<TypeConfig> for Network {
     fn backoff(&self) -> Option<Backoff> {
         let last = BACKOFF[BACKOFF.len() - 1];
@@ -309,8 +240,4 @@ fn unexpected(response: &Response) -> RpcError {
         Response::Failed(reason) => format!("the peer refused: {reason}"),
         other => format!("the peer answered another question: {other:?}"),
     }))
-}
-
-fn network_error(error: &(impl std::error::Error + 'static)) -> StreamingError<TypeConfig> {
-    StreamingError::Network(NetworkError::new(error))
 }

@@ -13,10 +13,7 @@ use openraft::{
 use quorate_log::Log;
 use quorate_rpc::{NodeId, message::Proposed};
 use quorate_state::{LogIndex, Outcome};
-use tokio::{
-    sync::{Mutex, watch},
-    time::Instant,
-};
+use tokio::{sync::watch, time::Instant};
 
 use super::{
     log_storage::LogStorage,
@@ -25,7 +22,10 @@ use super::{
     types::{EncodedCommand, TypeConfig},
     view::View,
 };
-use crate::{Config, FatalError, error::OpenError, peers::Peers, space::Space};
+use crate::{
+    Config, FatalError, error::OpenError, incoming::Incoming, peers::Peers, space::Space,
+    transfers::Transfers,
+};
 
 /// Consensus over a log, a store and links to peers. Clones are the same.
 ///
@@ -33,8 +33,10 @@ use crate::{Config, FatalError, error::OpenError, peers::Peers, space::Space};
 #[derive(Clone)]
 pub(crate) struct Raft {
     pub(super) openraft: openraft::Raft<TypeConfig, StateMachine>,
-    /// Held while a snapshot is received: there is one file to receive it in.
-    pub(super) receive_lock: Arc<Mutex<()>>,
+    /// Where a snapshot is received.
+    pub(crate) incoming: Incoming,
+    /// The snapshots that are on their way to peers.
+    transfers: Transfers,
     /// When this node last took a message of a leader.
     pub(super) leader_contact: watch::Sender<Instant>,
     /// With little of it, this node proposes nothing and refuses the commands of others.
@@ -52,16 +54,22 @@ impl Raft {
         space: Space,
     ) -> Result<Self, OpenError> {
         let settings = openraft::Config::try_from(config);
+        let transfers = state_machine.transfers();
+        let networks = Networks {
+            peers,
+            transfers: transfers.clone(),
+        };
         let raft = openraft::Raft::build(
             config.node,
             Arc::new(settings.map_err(|e| OpenError::Config(e.to_string()))?),
-            Networks(peers),
+            networks,
             LogStorage(log),
             state_machine,
         );
         Ok(Self {
             openraft: raft.await.map_err(OpenError::raft)?,
-            receive_lock: Arc::default(),
+            incoming: Incoming::default(),
+            transfers,
             leader_contact: watch::Sender::new(Instant::now()),
             space,
         })
@@ -165,6 +173,28 @@ impl Raft {
     /// stopped.
     pub(crate) async fn trigger_purge(&self, upto: LogIndex) {
         let _ = self.openraft.trigger().purge_log(upto.0).await;
+    }
+
+    /// The snapshots that are on their way to peers.
+    #[cfg(test)]
+    pub(crate) fn transfers(&self) -> &Transfers {
+        &self.transfers
+    }
+
+    /// The entry up to which transfers let the log be purged, if there are any. A node that does not
+    /// lead, or has no space, ends them.
+    pub(crate) fn purge_floor(&self, may_hold: bool) -> Option<LogIndex> {
+        let metrics = self.openraft.metrics();
+        let metrics = metrics.borrow_watched();
+        let Some(replication) = metrics.replication.as_ref().filter(|_| may_hold) else {
+            self.transfers.end();
+            return None;
+        };
+        let last_log = LogIndex(metrics.last_log_index.unwrap_or_default());
+        self.transfers.floor(last_log, |peer| {
+            let matching = replication.get(&peer)?.as_ref()?;
+            Some(LogIndex(matching.index()))
+        })
     }
 
     /// Asks `successor` to lead. Does nothing when Raft has stopped, and with it the leadership.

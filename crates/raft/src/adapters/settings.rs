@@ -38,7 +38,8 @@ impl TryFrom<&Config> for openraft::Config {
             enable_leader_restore: Some(false),
             // Checkpoints are made by size and time, which openraft does not know.
             snapshot_policy: SnapshotPolicy::Never,
-            max_in_snapshot_log_to_keep: config.settings.log.kept_count_max,
+            // And so is the log cut, with regard to the snapshots that are on their way.
+            max_in_snapshot_log_to_keep: u64::MAX,
             // A follower gets a snapshot when the entries it needs are gone, not before.
             replication_lag_threshold: u64::MAX,
             max_payload_entries: APPEND_COUNT_MAX,

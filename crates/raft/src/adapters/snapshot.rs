@@ -5,9 +5,10 @@ use std::{sync::Arc, time::Duration};
 use openraft::type_config::alias::SnapshotOf;
 use quorate_state::ClusterState;
 use quorate_store::{Meta, ReceivedSnapshot, Store, StoreError};
-use tokio::sync::{Notify, OwnedMutexGuard};
+use tokio::sync::Notify;
 
 use super::types::TypeConfig;
+use crate::{incoming::Slot, offloaded::Offloaded, transfers::SharedSnapshot};
 
 /// How long one piece of a snapshot may take to be received and stored, and its sender until the
 /// next.
@@ -19,25 +20,36 @@ pub(crate) type Snapshot = SnapshotOf<TypeConfig, SnapshotData>;
 /// What openraft passes around as a snapshot.
 pub(crate) enum SnapshotData {
     /// The packets of this node, to be sent; and whom to tell when they turn out to be damaged.
-    Held(quorate_store::Snapshot, Arc<Notify>),
-    /// The packets of another node, whole and checked, to be installed; and the lock of the
-    /// reception, which is given back once the file that they are in is out of the way.
-    Received(ReceivedSnapshot, OwnedMutexGuard<()>),
+    Held(SharedSnapshot, Arc<Notify>),
+    /// The packets of another node, whole and checked, to be installed.
+    Received(Offloaded<Received>),
+}
+
+/// A snapshot that was received, and the place that it was received in, which is given back once the
+/// file is out of the way.
+pub(crate) struct Received {
+    pub(crate) snapshot: ReceivedSnapshot,
+    pub(crate) slot: Slot,
 }
 
 impl SnapshotData {
     /// What the cluster had agreed on.
     pub(crate) fn cluster(&self) -> &ClusterState {
         match self {
-            Self::Received(received, _) => received.cluster(),
+            Self::Received(received) => received.snapshot.cluster(),
             Self::Held(held, _) => &held.meta().cluster,
         }
     }
 
-    /// Puts the snapshot in place of the packets of `store`.
+    /// Puts the snapshot in place of the packets of `store`. To be called where a thread may block.
     pub(crate) fn install(self, store: &Store, meta: Meta) -> Result<(), StoreError> {
         match self {
-            Self::Received(received, _lock) => store.install(received, meta),
+            Self::Received(received) => {
+                let Received { snapshot, slot } = received.into_inner();
+                let installed = store.install(snapshot, meta);
+                drop(slot);
+                installed
+            }
             Self::Held(held, _) => {
                 let mut receiver = Store::receiver(store.config())?;
                 let mut chunks = held.chunks()?;

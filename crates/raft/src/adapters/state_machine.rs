@@ -20,7 +20,11 @@ use super::{
     snapshot::{Snapshot, SnapshotData},
     types::{EncodedCommand, Entry, LogId, SnapshotMeta, StoredMembership, TypeConfig},
 };
-use crate::Metrics;
+use crate::{
+    Metrics,
+    offloaded::Offloaded,
+    transfers::{SharedSnapshot, Transfers},
+};
 
 /// The most entries applied in one transaction.
 const APPLY_COUNT_MAX: usize = 256;
@@ -38,6 +42,7 @@ pub(crate) struct StateMachine {
     applied: watch::Sender<Meta>,
     /// Told when what the store has on disk was seen to be damaged.
     damage: Arc<Notify>,
+    transfers: Transfers,
     /// The highest feature level that this program supports.
     level_max: Level,
     metrics: Metrics,
@@ -58,6 +63,7 @@ impl StateMachine {
             log,
             applied,
             damage: Arc::default(),
+            transfers: Transfers::default(),
             level_max,
             metrics,
             in_order: true,
@@ -67,6 +73,11 @@ impl StateMachine {
     /// What is applied, now and later.
     pub(crate) fn applied(&self) -> watch::Receiver<Meta> {
         self.applied.subscribe()
+    }
+
+    /// The snapshots of it that are on their way to peers.
+    pub(crate) fn transfers(&self) -> Transfers {
+        self.transfers.clone()
     }
 
     /// Resolves when what the store has on disk was seen to be damaged.
@@ -206,7 +217,12 @@ impl StateMachine {
         Ok(outcome)
     }
 
-    fn held(&self, snapshot: quorate_store::Snapshot) -> io::Result<Snapshot> {
+    fn shared_snapshot(&self) -> io::Result<SharedSnapshot> {
+        let snapshot = self.snapshot().map_err(io::Error::other)?;
+        Ok(Arc::new(Offloaded::new(snapshot)))
+    }
+
+    fn held(&self, snapshot: SharedSnapshot) -> io::Result<Snapshot> {
         Ok(Snapshot {
             meta: snapshot_meta(snapshot.meta())?,
             snapshot: SnapshotData::Held(snapshot, self.damage.clone()),
@@ -294,8 +310,14 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         Ok(())
     }
 
+    /// One that is on its way to a peer comes before the last one: openraft asks for it when a
+    /// transfer is tried again, and takes the peer to have what this one says. What a peer needs behind
+    /// it stays in the log as long as it is held.
     async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {
-        let snapshot = self.snapshot().map_err(io::Error::other)?;
+        let snapshot = match self.transfers.snapshot() {
+            Some(on_its_way) => on_its_way,
+            None => self.shared_snapshot()?,
+        };
         match snapshot.meta().applied {
             Some(_) => self.held(snapshot).map(Some),
             None => Ok(None),
@@ -320,7 +342,7 @@ impl RaftSnapshotBuilder<TypeConfig> for StateMachine {
                 }
                 made => drop(made?),
             }
-            self.held(self.snapshot().map_err(io::Error::other)?)
+            self.held(self.shared_snapshot()?)
         };
         let built = AssertUnwindSafe(built).catch_unwind().await;
         built.unwrap_or_else(|panic| Err(panicked(&*panic)))

@@ -1,0 +1,77 @@
+//! Values that are expensive to drop.
+
+use std::ops::{Deref, DerefMut};
+
+use tokio::runtime::Handle;
+
+/// A value whose drop takes a disk: wherever it happens, it is done beside the runtime's threads.
+pub(crate) struct Offloaded<T: Send + 'static>(Option<T>);
+
+impl<T: Send + 'static> Offloaded<T> {
+    pub(crate) fn new(value: T) -> Self {
+        Self(Some(value))
+    }
+
+    /// The value, to be used up where a thread may block.
+    pub(crate) fn into_inner(mut self) -> T {
+        self.0.take().expect("it is there until the drop")
+    }
+}
+
+impl<T: Send + 'static> Deref for Offloaded<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.0.as_ref().expect("it is there until the drop")
+    }
+}
+
+impl<T: Send + 'static> DerefMut for Offloaded<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.0.as_mut().expect("it is there until the drop")
+    }
+}
+
+impl<T: Send + 'static> Drop for Offloaded<T> {
+    fn drop(&mut self) {
+        let Some(value) = self.0.take() else { return };
+        // Without a runtime there is no thread of one to be kept.
+        if let Ok(runtime) = Handle::try_current() {
+            drop(runtime.spawn_blocking(move || drop(value)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::mpsc::{Sender, channel},
+        thread::{self, ThreadId},
+        time::Duration,
+    };
+
+    use super::*;
+
+    struct Slow(Sender<ThreadId>);
+
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            self.0.send(thread::current().id()).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_slow_to_drop_is_dropped_on_another_thread() {
+        let (sender, dropped) = channel();
+        drop(Offloaded::new(Slow(sender)));
+        let thread = dropped.recv_timeout(Duration::from_secs(20)).unwrap();
+        assert_ne!(thread, thread::current().id());
+    }
+
+    #[test]
+    fn without_a_runtime_it_is_dropped_at_once() {
+        let (sender, dropped) = channel();
+        drop(Offloaded::new(Slow(sender)));
+        assert_eq!(dropped.try_recv(), Ok(thread::current().id()));
+    }
+}
