@@ -3,7 +3,7 @@
 use std::{
     env,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
 };
@@ -38,6 +38,7 @@ pub struct Plan {
     put_burst: Option<u32>,
     log_kept_count: u64,
     has_links: bool,
+    cluster_settings: String,
     more_config: String,
 }
 
@@ -53,6 +54,7 @@ pub fn voters(count: usize) -> Plan {
         put_burst: None,
         log_kept_count: 50_000,
         has_links: false,
+        cluster_settings: String::new(),
         more_config: String::new(),
     }
 }
@@ -119,6 +121,14 @@ impl Plan {
         }
     }
 
+    /// More settings of every node's `[cluster]`.
+    pub fn with_cluster_settings(self, settings: &str) -> Self {
+        Self {
+            cluster_settings: settings.to_owned(),
+            ..self
+        }
+    }
+
     /// More sections of every node's configuration file, such as `[packets]`.
     pub fn with_config(self, sections: &str) -> Self {
         Self {
@@ -127,6 +137,8 @@ impl Plan {
         }
     }
 
+    /// The configuration of a node that founds the cluster with `nodes`; without them by itself, or it
+    /// joins.
     fn config(&self, node: &Node, nodes: &[String]) -> String {
         let addresses = node.addresses();
         let Self {
@@ -134,6 +146,7 @@ impl Plan {
             put_deadline,
             checkpoint_interval,
             log_kept_count,
+            cluster_settings,
             more_config,
             ..
         } = self;
@@ -143,13 +156,16 @@ data_dir = {data_dir:?}
 
 [cluster]
 name = "{name}"
-nodes = {nodes:?}
+node_name = "{node_name}"
+{founders}
+{cluster_settings}
 
 [http]
 listen = "{http}"
 
 [peer]
 listen = "{peer}"
+advertise = "{peer}"
 
 [admin]
 listen = "{admin}"
@@ -181,6 +197,11 @@ checkpoint_interval_secs = {checkpoint_secs}
 kept_count_max = {log_kept_count}
 {more_config}"#,
             data_dir = node.data_dir(),
+            node_name = node.name().replace(' ', "-"),
+            founders = match nodes {
+                [] => String::new(),
+                nodes => format!("nodes = {nodes:?}"),
+            },
             limit = match self.put_burst {
                 None => "enabled = false".to_owned(),
                 Some(burst) => format!("put_burst = {burst}\nput_per_sec = 1"),
@@ -198,15 +219,17 @@ kept_count_max = {log_kept_count}
 /// A cluster whose nodes are killed, and whose data is removed, when this is dropped. If the test
 /// fails, the nodes' logs are printed.
 pub struct Cluster {
-    nodes: Nodes,
+    plan: Plan,
+    /// Grows.
+    nodes: Mutex<Vec<Arc<Node>>>,
     links: Option<Links>,
+    client: Client,
     dir: TempDir,
 }
 
 impl Cluster {
     /// Makes directories, identities and configuration files, and starts nothing.
     pub fn prepare(plan: &Plan) -> Self {
-        let program = plan.program.as_deref().unwrap_or_else(|| binary::quorate());
         let dir = TempDir::with_prefix_in("quorate-tests-", &plan.dir)
             .expect("there is a place for files");
         let client = Client::builder()
@@ -214,23 +237,67 @@ impl Cluster {
             .timeout(REQUEST_TIMEOUT)
             .build()
             .expect("a client needs nothing from outside");
-        let nodes: Nodes = (1..=plan.voter_count)
-            .map(|number| {
-                let name = format!("node {number}");
-                let dir = dir.path().join(number.to_string());
-                Arc::new(Node::init(name, dir, program, client.clone()))
-            })
-            .collect();
-        let lines: Vec<String> = nodes.iter().map(|node| node.init_line()).collect();
-        let links = plan.has_links.then(|| Links::between(&nodes));
-        for node in nodes.iter() {
-            let lines = match &links {
-                Some(links) => links.lines_for(node, &lines),
-                None => lines.clone(),
-            };
-            node.configure(&plan.config(node, &lines));
+        let mut cluster = Self {
+            plan: plan.clone(),
+            nodes: Mutex::default(),
+            links: None,
+            client,
+            dir,
+        };
+        for _ in 0..plan.voter_count {
+            cluster.another_node();
         }
-        Self { nodes, links, dir }
+        let nodes = cluster.nodes();
+        let lines: Vec<String> = nodes.iter().map(|node| node.init_line()).collect();
+        cluster.links = plan.has_links.then(|| Links::between(&nodes));
+        for node in nodes.iter() {
+            // One by itself needs no list.
+            let founders = match &*lines {
+                [_] => &[],
+                lines => lines,
+            };
+            node.configure(&plan.config(node, founders));
+            if let Some(links) = &cluster.links {
+                node.set_routes(links.routes(node));
+            }
+        }
+        cluster
+    }
+
+    /// A machine for one more node, which has an identity and the configuration of one that joins. It
+    /// is not started.
+    pub fn machine(&self) -> Arc<Node> {
+        let node = self.another_node();
+        node.configure(&self.plan.config(&node, &[]));
+        node
+    }
+
+    /// Starts one more node, which joins by a token that `member` gives, and waits until it is a voter.
+    pub async fn join(&self, member: &Node) -> Arc<Node> {
+        let node = self.machine();
+        node.join(&member.invite(&[]).await);
+        member.wait_for_role(&node, "voter").await;
+        node.wait_ready().await;
+        node
+    }
+
+    fn another_node(&self) -> Arc<Node> {
+        let program = self.plan.program.as_deref();
+        let program = program.unwrap_or_else(|| binary::quorate());
+        let mut nodes = self.lock();
+        let number = nodes.len() + 1;
+        let (name, dir) = (
+            format!("node {number}"),
+            self.dir.path().join(number.to_string()),
+        );
+        let node = Arc::new(Node::init(name, dir, program, self.client.clone()));
+        nodes.push(node.clone());
+        node
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Node>>> {
+        // Adding one does not panic halfway.
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Starts a cluster and waits until all its nodes are ready.
@@ -242,14 +309,14 @@ impl Cluster {
             }
         }
         let cluster = Self::prepare(&plan);
-        cluster.nodes.start();
-        cluster.nodes.wait_ready().await;
+        cluster.nodes().start();
+        cluster.nodes().wait_ready().await;
         cluster
     }
 
     async fn start_unless_ports_are_taken(&self) -> bool {
-        self.nodes.start();
-        for node in self.nodes.iter() {
+        self.nodes().start();
+        for node in self.nodes().iter() {
             let alive = until(
                 "a node to be ready",
                 crate::wait::START_WITHIN,
@@ -279,17 +346,17 @@ impl Cluster {
 
     /// All nodes, in the order of their numbers.
     pub fn nodes(&self) -> Nodes {
-        self.nodes.clone()
+        self.lock().iter().cloned().collect()
     }
 
     /// The node of this number, from 1.
     pub fn node(&self, number: usize) -> Arc<Node> {
-        self.nodes[number - 1].clone()
+        self.lock()[number - 1].clone()
     }
 
     /// The nodes whose processes run.
     pub fn live(&self) -> Nodes {
-        self.nodes.only(Node::is_up)
+        self.nodes().only(Node::is_up)
     }
 
     /// The leader, once all live nodes agree on one.
@@ -316,7 +383,7 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         if thread::panicking() {
-            for node in self.nodes.iter() {
+            for node in self.nodes().iter() {
                 eprintln!("{}", node.log_text());
             }
         }

@@ -18,6 +18,7 @@
 //! | [`Cluster`], [`Plan`] | processes in a temporary directory |
 //! | [`Nodes`], [`Node`] | a set of them, one of them |
 //! | [`Links`], [`Condition`] | the network between them, and what becomes of it |
+//! | [`Ran`], [`Member`] | what a command of the program did, and what one said of a member |
 //! | [`Publisher`], [`PutAnswer`] | signs ever newer packets, and remembers what became of each |
 //! | [`Oracle`], [`KeyOracle`] | what must, may and must not be stored |
 //! | [`Load`], [`publish_many`] | publishers in the background, or very many |
@@ -41,6 +42,7 @@ mod links;
 mod load;
 mod node;
 mod nodes;
+mod operator;
 mod oracle;
 pub mod packet;
 pub mod ports;
@@ -55,6 +57,7 @@ pub use links::{Condition, Links};
 pub use load::{Load, publish_many};
 pub use node::{Addresses, Node};
 pub use nodes::Nodes;
+pub use operator::{Member, Ran};
 pub use oracle::{KeyOracle, Oracle};
 pub use packet::Packet;
 pub use process::Ended;

@@ -124,18 +124,13 @@ impl Links {
         }
     }
 
-    /// The list of nodes, `<key>@host:port` each, as `node` is to have it: each other one is where its
-    /// forwarder to it listens.
-    pub(crate) fn lines_for(&self, node: &Node, lines: &[String]) -> Vec<String> {
-        let line = |line: &String| {
-            let (id, _) = line.split_once('@').expect("a line is <key>@host:port");
-            let direction = (node.id().to_owned(), id.to_owned());
-            match self.addresses.get(&direction) {
-                Some(address) => format!("{id}@{address}"),
-                None => line.clone(),
-            }
-        };
-        lines.iter().map(line).collect()
+    /// Where `node` dials the others, `<key>@host:port` each: where its forwarders to them listen.
+    pub(crate) fn routes(&self, node: &Node) -> Vec<String> {
+        let of_node = self.addresses.iter();
+        let of_node = of_node.filter(|((dialer, _), _)| dialer == node.id());
+        let route =
+            |((_, dialed), address): (&Direction, &SocketAddr)| format!("{dialed}@{address}");
+        of_node.map(route).collect()
     }
 
     /// What the nodes of `from` send to those of `to` meets this from now on.

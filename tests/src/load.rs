@@ -31,7 +31,14 @@ pub struct Load {
     stop: watch::Sender<bool>,
     writers: JoinSet<()>,
     keys: Keys,
-    acked_count: Arc<AtomicU64>,
+    counts: Arc<Counts>,
+}
+
+/// What PUTs were answered.
+#[derive(Default)]
+struct Counts {
+    acked: AtomicU64,
+    failed: AtomicU64,
 }
 
 /// The keys that a load publishes, in the order of their first PUTs.
@@ -56,20 +63,20 @@ impl Load {
     /// Starts `writer_count` writers, spread over `nodes`.
     pub fn start(nodes: &Nodes, writer_count: usize) -> Self {
         let (stop, stopped) = watch::channel(false);
-        let (keys, acked_count) = (Keys::default(), Arc::new(AtomicU64::new(0)));
+        let (keys, counts) = (Keys::default(), Arc::<Counts>::default());
         let mut writers = JoinSet::new();
         for writer in 0..writer_count {
             let mut nodes: Vec<Arc<Node>> = nodes.iter().cloned().collect();
             let first = writer % nodes.len();
             nodes.rotate_left(first);
-            let (keys, acked_count) = (keys.clone(), acked_count.clone());
-            writers.spawn(write(writer, nodes, stopped.clone(), keys, acked_count));
+            let (keys, counts) = (keys.clone(), counts.clone());
+            writers.spawn(write(writer, nodes, stopped.clone(), keys, counts));
         }
         Self {
             stop,
             writers,
             keys,
-            acked_count,
+            counts,
         }
     }
 
@@ -80,7 +87,12 @@ impl Load {
 
     /// PUTs of all writers that were acknowledged so far.
     pub fn acked_count(&self) -> u64 {
-        self.acked_count.load(Ordering::Relaxed)
+        self.counts.acked.load(Ordering::Relaxed)
+    }
+
+    /// PUTs of all writers that were answered with anything else.
+    pub fn failed_count(&self) -> u64 {
+        self.counts.failed.load(Ordering::Relaxed)
     }
 
     /// Waits for `count` more acknowledgements, and says how long they took.
@@ -120,7 +132,7 @@ async fn write(
     mut nodes: Vec<Arc<Node>>,
     stopped: watch::Receiver<bool>,
     keys: Keys,
-    acked_count: Arc<AtomicU64>,
+    counts: Arc<Counts>,
 ) {
     let mut publishers: Vec<Arc<Publisher>> = Vec::new();
     for round in 0.. {
@@ -140,9 +152,10 @@ async fn write(
         };
         match publisher.put(&nodes[0], &format!("round {round}")).await {
             PutAnswer::Acked => {
-                acked_count.fetch_add(1, Ordering::Relaxed);
+                counts.acked.fetch_add(1, Ordering::Relaxed);
             }
             _ => {
+                counts.failed.fetch_add(1, Ordering::Relaxed);
                 nodes.rotate_left(1);
                 sleep(BACKOFF).await;
             }

@@ -52,6 +52,10 @@ pub struct Node {
     /// Variables of the next process.
     environment: Mutex<Vec<(String, String)>>,
     arguments: Mutex<Vec<String>>,
+    /// What its process is started by.
+    launcher: Mutex<Vec<String>>,
+    /// Where it dials others, `<key>@host:port` each, instead of where they are.
+    routes: Mutex<Vec<String>>,
     process: Process,
 }
 
@@ -69,6 +73,8 @@ impl Node {
             program: program.to_owned(),
             environment: Mutex::default(),
             arguments: Mutex::default(),
+            launcher: Mutex::default(),
+            routes: Mutex::default(),
             process,
         };
         let line = node.init_line();
@@ -106,6 +112,11 @@ impl Node {
     /// What the test calls it.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The program that it runs.
+    pub(crate) fn program(&self) -> &Path {
+        &self.program
     }
 
     /// Its id: its public key in z-base-32.
@@ -154,12 +165,39 @@ impl Node {
         *self.arguments.lock().expect("no holder panics") = arguments.collect();
     }
 
+    /// Where it dials others from now on, `<key>@host:port` each, instead of where they are.
+    pub(crate) fn set_routes(&self, routes: Vec<String>) {
+        *self.routes.lock().expect("no holder panics") = routes;
+    }
+
+    /// What its process is started by from now on: a program that becomes the one that it is given.
+    pub fn set_launcher(&self, launcher: &[String]) {
+        let mut set = self.launcher.lock().expect("no holder panics");
+        *set = launcher.to_vec();
+    }
+
+    /// An address that is free, for this node to be heard by others.
+    pub fn take_peer_address(&self) -> SocketAddr {
+        ports::take_address()
+    }
+
     /// Starts the process, which must not run.
     pub fn start(&self) {
-        let mut command = binary::command_of(&self.program);
+        let launcher = self.launcher.lock().expect("no holder panics");
+        let mut command = match &**launcher {
+            [] => binary::command_of(&self.program),
+            [launcher, arguments @ ..] => {
+                let mut command = binary::command_of(Path::new(launcher));
+                command.args(arguments).arg(&self.program);
+                command
+            }
+        };
         let environment = self.environment.lock().expect("no holder panics");
         command.envs(environment.iter().cloned());
         command.arg("serve").arg("--config").arg(self.config_file());
+        for route in &*self.routes.lock().expect("no holder panics") {
+            command.args(["--route", route]);
+        }
         let arguments = self.arguments.lock().expect("no holder panics");
         self.process.start(command.args(arguments.iter()));
     }

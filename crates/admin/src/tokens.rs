@@ -115,8 +115,11 @@ impl TokenList {
         })
     }
 
-    /// Reads the text of a file. An error comes with the number of its line.
-    pub(crate) fn parse(text: &str) -> Result<Self, (usize, LineError)> {
+    /// Reads the text of a file.
+    ///
+    /// # Errors
+    /// A line that means nothing, with its number.
+    pub fn parse(text: &str) -> Result<Self, (usize, LineError)> {
         let mut known = Vec::new();
         let (mut names, mut hashes) = (BTreeSet::new(), BTreeSet::new());
         for (number, line) in (1..).zip(text.lines().map(str::trim)) {

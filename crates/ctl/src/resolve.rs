@@ -82,7 +82,8 @@ async fn by_relay(key: &PublicKey, url: &RelayUrl) -> anyhow::Result<String> {
     describe(&packet)
 }
 
-fn describe(packet: &SignedPacket) -> anyhow::Result<String> {
+/// A verified packet, record by record.
+pub(crate) fn describe(packet: &SignedPacket) -> anyhow::Result<String> {
     let message = Message::from_vec(packet.dns()).context("the DNS packet cannot be decoded")?;
     let mut text = format!(
         "; {}, signature verified, timestamp {} µs, {} bytes\n",

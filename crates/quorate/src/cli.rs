@@ -7,13 +7,17 @@ use std::{
 };
 
 use anyhow::Context;
-use clap::{Args, Parser, Subcommand};
-use quorate_ctl::{PublishArgs, ResolveArgs, out};
-use quorate_rpc::JoinToken;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use quorate_ctl::{
+    CompletionsArgs, LeaderArgs, LogFilterArgs, ManArgs, MemberArgs, PacketArgs, PublishArgs,
+    ReloadArgs, ResolveArgs, StatusArgs, out,
+};
+use quorate_rpc::{JoinToken, NodeId};
 use quorate_state::{LEVEL_MAX, Level};
 
 use crate::{
-    config::{self, Loaded, Sources},
+    admin_token::{self, AdminTokenCommand},
+    config::{self, Loaded, NodeAddress, Sources},
     dev::DevArgs,
     init::{self, InitArgs},
     log::{self, LogCommand},
@@ -29,7 +33,9 @@ Examples:
 
   quorate config check /etc/quorate/config.toml
   quorate serve --config /etc/quorate/config.toml              the first node of a cluster
-  quorate serve --config /etc/quorate/config.toml --join TOKEN  and every further one";
+  quorate member add                                           a token by which one more can join
+  quorate serve --config /etc/quorate/config.toml --join TOKEN  that one
+  quorate member list                                          who the cluster is, and how all are";
 
 /// A pkarr relay and authoritative DNS server whose records are replicated with Raft.
 #[derive(Debug, Parser)]
@@ -57,10 +63,29 @@ listen in [http]) and these flags; the later wins. `quorate config show` tells w
     /// Look into the Raft log of a node.
     #[command(subcommand)]
     Log(LogCommand),
+    /// Show how a node is.
+    Status(StatusArgs),
+    /// Show who the cluster is, or change it.
+    Member(MemberArgs),
+    /// Change who leads the cluster.
+    Leader(LeaderArgs),
+    /// Look into the packets that a node holds.
+    Packet(PacketArgs),
+    /// Have a node read its configuration again.
+    Reload(ReloadArgs),
+    /// Make tokens for the admin API.
+    #[command(subcommand)]
+    AdminToken(AdminTokenCommand),
+    /// Show what a node logs, or change it until it restarts.
+    LogFilter(LogFilterArgs),
     /// Sign records with a key and publish them through a relay.
     Publish(PublishArgs),
     /// Look up what a key has published, at a relay or by DNS.
     Resolve(ResolveArgs),
+    /// Print a script that makes a shell complete these commands.
+    Completions(CompletionsArgs),
+    /// Write a manual page of each of these commands.
+    Man(ManArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -99,6 +124,9 @@ struct ServeArgs {
     #[arg(long, value_name = "LEVEL", default_value_t = LEVEL_MAX.0, hide = true)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=LEVEL_MAX.0 as i64))]
     level_max: u16,
+    /// Dials this node here, wherever it says that it is. For tests.
+    #[arg(long = "route", value_name = "KEY@HOST:PORT", hide = true)]
+    routes: Vec<NodeAddress>,
 }
 
 impl ServeArgs {
@@ -165,13 +193,14 @@ impl ConfigArgs {
 }
 
 /// Parses the arguments, does what they say, and tells the shell how it went: 0 well, 2 the
-/// arguments make no sense, else see [`exit_code`].
+/// arguments make no sense, else see [`exit_code`] and [`quorate_ctl::EXIT_CODES`].
 pub(crate) fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("quorate: {error:#}");
-            exit_code(&error).into()
+            let code = quorate_ctl::exit_code(&error);
+            code.unwrap_or_else(|| exit_code(&error)).into()
         }
     }
 }
@@ -183,6 +212,7 @@ fn run(command: Command) -> anyhow::Result<()> {
                 trust_clock: args.trust_clock,
                 level_max: Level(args.level_max),
                 join: args.token()?,
+                routes: args.routes.iter().map(|node| (NodeId(node.key), node.address.clone())).collect(),
                 ..ForThisStart::default()
             };
             let loaded = args.config.load()?;
@@ -204,6 +234,18 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Log(command) => log::run(&command),
         Command::Publish(args) => block_on(quorate_ctl::publish(args)),
         Command::Resolve(args) => block_on(quorate_ctl::resolve(args)),
+        Command::Status(args) => block_on(quorate_ctl::status(args)),
+        Command::Member(args) => block_on(quorate_ctl::member(args)),
+        Command::Leader(args) => block_on(quorate_ctl::leader(args)),
+        Command::Packet(args) => block_on(quorate_ctl::packet(args)),
+        Command::Reload(args) => block_on(quorate_ctl::reload(args)),
+        Command::AdminToken(command) => admin_token::run(&command),
+        Command::LogFilter(args) => block_on(quorate_ctl::log_filter(args)),
+        Command::Completions(args) => {
+            quorate_ctl::completions(&args, Cli::command());
+            Ok(())
+        }
+        Command::Man(args) => quorate_ctl::man(&args, Cli::command()),
     }
 }
 
@@ -252,8 +294,6 @@ fn check(file: &Path) -> anyhow::Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -13,11 +13,13 @@
 //! | `stop` | signals and exit codes |
 //! | `init` | the identity of a node |
 //! | `log` | a look into its Raft log |
+//! | `admin_token` | tokens for operators' programs |
 //!
-//! The commands `publish` and `resolve` are those of `quorate-ctl`.
+//! The commands that ask a relay, a DNS server or a running node are those of `quorate-ctl`.
 
 #![allow(clippy::print_stderr)]
 
+mod admin_token;
 mod advertised;
 mod cli;
 mod cluster_file;

@@ -1,6 +1,6 @@
 //! A node and all its fronts, put together in one place.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use anyhow::Context;
 use prometheus::Registry;
@@ -36,6 +36,8 @@ pub(crate) struct ForThisStart {
     pub(crate) join: Option<JoinToken>,
     /// Where its settings come from, if they can be read again.
     pub(crate) sources: Option<Sources>,
+    /// Peers that are dialed elsewhere than where they are, in tests.
+    pub(crate) routes: BTreeMap<NodeId, String>,
 }
 
 impl Default for ForThisStart {
@@ -45,6 +47,7 @@ impl Default for ForThisStart {
             level_max: LEVEL_MAX,
             join: None,
             sources: None,
+            routes: BTreeMap::new(),
         }
     }
 }
@@ -109,7 +112,10 @@ impl RunningNode {
             has_joined: membership.has_entries,
             ..config.raft(id, address)
         };
-        let transport = TransportConfig::default();
+        let transport = TransportConfig {
+            routes: once.routes,
+            ..TransportConfig::default()
+        };
         let transport = PeerTransport::new(identity.clone(), transport, peer_metrics.clone());
         let replication = ReplicationThread::spawn().context("the thread of replication")?;
         let opening = open_node(starting, raft_config, transport, metrics);

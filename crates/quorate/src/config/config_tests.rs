@@ -241,12 +241,13 @@ fn a_wrong_variable_is_named() {
 }
 
 #[test]
-fn variables_of_the_client_the_build_and_the_tests_are_no_settings() {
+fn variables_of_the_build_the_tests_and_the_client_are_no_settings() {
     let loaded = load(environment(&[
-        ("QUORATE_ADMIN", "http://node1.example.org:9100"),
-        ("QUORATE_ADMIN_TOKEN_FILE", "/etc/quorate/token"),
         ("QUORATE_GIT_HASH", "0123456"),
         ("QUORATE_BIN", "target/debug/quorate"),
+        ("QUORATE_ADMIN", "http://ns1.example.org:9100"),
+        ("QUORATE_ADMIN_TOKEN", "quorate-admin-0123456"),
+        ("QUORATE_ADMIN_TOKEN_FILE", "/etc/quorate/token"),
     ]))
     .unwrap();
     assert_eq!(loaded.config, ConfigV1::default());

@@ -10,13 +10,14 @@ use super::{
     problem::{PREFIX, variable},
 };
 
-/// Variables that begin alike and set nothing: those of the client commands, the commit at build time,
-/// and the program that the tests run.
-const OTHER_VARIABLES: [&str; 4] = [
-    "QUORATE_ADMIN",
-    "QUORATE_ADMIN_TOKEN_FILE",
+/// Variables that begin alike and set nothing: the commit at build time, the program that the tests
+/// run, and what the command line asks a node with, which is often set where a node starts too.
+const OTHER_VARIABLES: [&str; 5] = [
     "QUORATE_GIT_HASH",
     "QUORATE_BIN",
+    "QUORATE_ADMIN",
+    "QUORATE_ADMIN_TOKEN",
+    "QUORATE_ADMIN_TOKEN_FILE",
 ];
 
 /// Reads the variables that begin with [`PREFIX`]. Values are written as in the file, but a string
@@ -133,5 +134,18 @@ fn unknown(name: &str, settings: &BTreeMap<String, (KeyPath, Value)>) -> String 
     match near.is_empty() {
         true => "no setting has this name; `quorate config show` lists them all".to_owned(),
         false => format!("no setting has this name; near it are {}", near.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_setting_takes_the_name_of_a_variable_that_sets_nothing() {
+        let settings = settings();
+        for name in OTHER_VARIABLES {
+            assert!(!settings.contains_key(name), "{name}");
+        }
     }
 }

@@ -1,0 +1,142 @@
+//! A node for tests, which answers as told and keeps what it was asked.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::{Method, StatusCode, header},
+    response::IntoResponse,
+};
+use quorate_admin_api::{PROBLEM_CONTENT_TYPE, Problem, ProblemType};
+use serde::Serialize;
+use tokio::net::TcpListener;
+
+use super::{AdminClient, AdminUrl, client::Pace, token::Token};
+
+/// Longer than anything takes here.
+const LONG: Duration = Duration::from_secs(30);
+
+/// An answer to one request.
+#[derive(Debug, Clone)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) content_type: &'static str,
+    pub(crate) body: String,
+    pub(crate) location: String,
+}
+
+impl Answer {
+    /// JSON under this status.
+    pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Self {
+        Self {
+            status,
+            content_type: "application/json",
+            body: serde_json::to_string(body).unwrap(),
+            location: String::new(),
+        }
+    }
+
+    /// A problem document.
+    pub(crate) fn problem(kind: ProblemType, detail: &str) -> Self {
+        Self {
+            content_type: PROBLEM_CONTENT_TYPE,
+            ..Self::json(
+                StatusCode::from_u16(kind.status()).unwrap(),
+                &Problem::new(kind, detail),
+            )
+        }
+    }
+}
+
+/// A request as it arrived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) method: Method,
+    /// Path and query.
+    pub(crate) target: String,
+    pub(crate) authorization: Option<String>,
+    pub(crate) content_type: Option<String>,
+    pub(crate) body: String,
+}
+
+/// A node that gives these answers in turn, the last again and again.
+pub(crate) struct CannedNode {
+    pub(crate) url: AdminUrl,
+    asked: Arc<Mutex<Vec<Asked>>>,
+}
+
+#[derive(Clone)]
+struct Script {
+    answers: Arc<Mutex<VecDeque<Answer>>>,
+    asked: Arc<Mutex<Vec<Asked>>>,
+}
+
+impl CannedNode {
+    pub(crate) async fn start(answers: impl IntoIterator<Item = Answer>) -> Self {
+        let script = Script {
+            answers: Arc::new(Mutex::new(answers.into_iter().collect())),
+            asked: Arc::default(),
+        };
+        let asked = script.asked.clone();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let app = Router::new().fallback(answer).with_state(script);
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        Self {
+            url: url.parse().unwrap(),
+            asked,
+        }
+    }
+
+    /// A client of it that does not wait as long as people do.
+    pub(crate) fn client(&self) -> AdminClient {
+        client_of(self.url.clone(), None)
+    }
+
+    /// What it was asked.
+    pub(crate) fn asked(&self) -> Vec<Asked> {
+        self.asked.lock().unwrap().clone()
+    }
+}
+
+/// A client that does not wait as long as people do.
+pub(crate) fn client_of(url: AdminUrl, token: Option<Token>) -> AdminClient {
+    let mut client = AdminClient::new(url, token).unwrap();
+    client.pace = Pace {
+        retry_timeout: LONG,
+        retry_interval: Duration::from_millis(1),
+        poll_interval: Duration::from_millis(1),
+    };
+    client
+}
+
+async fn answer(State(script): State<Script>, request: Request) -> impl IntoResponse {
+    let (parts, body) = request.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+    let header = |name| {
+        let value = parts.headers.get(name);
+        value.map(|value| value.to_str().unwrap().to_owned())
+    };
+    script.asked.lock().unwrap().push(Asked {
+        method: parts.method.clone(),
+        target: parts.uri.to_string(),
+        authorization: header(header::AUTHORIZATION),
+        content_type: header(header::CONTENT_TYPE),
+        body: String::from_utf8(body.to_vec()).unwrap(),
+    });
+    let mut answers = script.answers.lock().unwrap();
+    let answer = match answers.len() {
+        1 => answers[0].clone(),
+        _ => answers.pop_front().unwrap(),
+    };
+    let headers = [
+        (header::CONTENT_TYPE, answer.content_type.to_owned()),
+        (header::LOCATION, answer.location),
+    ];
+    (answer.status, headers, answer.body)
+}

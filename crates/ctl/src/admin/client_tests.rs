@@ -1,0 +1,184 @@
+use quorate_admin_api::{LogFilter, ProblemType, path};
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::{
+    admin::canned::{Answer, CannedNode, client_of},
+    console::captured::Captured,
+    exit::exit_code,
+};
+
+fn filter() -> LogFilter {
+    LogFilter {
+        filter: "info".to_owned(),
+    }
+}
+
+fn ask() -> Ask {
+    Ask::get(path::LOG_FILTER)
+}
+
+/// What a client that asks once gets of a node with this answer, in words and as an exit code.
+async fn refused(answer: Answer) -> (String, u8) {
+    let node = CannedNode::start([answer]).await;
+    let mut client = node.client();
+    client.pace.retry_timeout = Duration::ZERO;
+    failed(&client).await
+}
+
+async fn failed(client: &AdminClient) -> (String, u8) {
+    let (mut console, _) = Captured::console(false);
+    let error = client.send::<LogFilter>(&ask(), &mut console).await;
+    let error = anyhow::Error::new(error.unwrap_err());
+    (format!("{error:#}"), exit_code(&error).unwrap())
+}
+
+#[tokio::test]
+async fn a_problem_is_told_in_the_words_of_the_node() {
+    let answer = Answer::problem(
+        ProblemType::NoLiveQuorum,
+        "1 of 3 voters\nwould\x1b be live",
+    );
+    let expected = "No live quorum would be left: 1 of 3 voters\u{fffd}would\u{fffd} be live";
+    assert_eq!(refused(answer).await, (expected.to_owned(), 1));
+}
+
+#[tokio::test]
+async fn a_problem_of_a_newer_node_is_told_too() {
+    let mut answer = Answer::problem(ProblemType::Busy, "later");
+    answer.body = r#"{"type":"urn:quorate:problem:new","title":"New","status":409}"#.to_owned();
+    assert_eq!(refused(answer).await, ("New".to_owned(), 1));
+}
+
+#[tokio::test]
+async fn scripts_can_tell_problems_apart() {
+    for kind in ProblemType::ALL {
+        let expected = match kind {
+            ProblemType::NotAuthorized | ProblemType::Scope => 4,
+            ProblemType::Busy
+            | ProblemType::NotCaughtUp
+            | ProblemType::NoLeader
+            | ProblemType::Unavailable => 5,
+            _ => 1,
+        };
+        let (text, code) = refused(Answer::problem(*kind, "detail")).await;
+        assert_eq!(code, expected, "{text}");
+        assert!(text.starts_with(&format!("{}: detail", kind.title())));
+    }
+}
+
+#[tokio::test]
+async fn who_has_no_token_is_told_how_to_name_one() {
+    let (text, _) = refused(Answer::problem(ProblemType::NotAuthorized, "no token came")).await;
+    assert!(text.contains("--token-file FILE"), "{text}");
+}
+
+#[tokio::test]
+async fn a_token_is_sent_as_a_bearer() {
+    let node = CannedNode::start([Answer::json(StatusCode::OK, &filter())]).await;
+    let token = Token::find(None, Some("quorate-admin-a".into())).unwrap();
+    let client = client_of(node.url.clone(), token);
+    let (mut console, _) = Captured::console(false);
+    let got: LogFilter = client.send(&ask(), &mut console).await.unwrap();
+    assert_eq!(got, filter());
+    let asked = node.asked().remove(0);
+    assert_eq!(
+        asked.authorization.as_deref(),
+        Some("Bearer quorate-admin-a")
+    );
+}
+
+/// Where the token would go too.
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let elsewhere = CannedNode::start([Answer::json(StatusCode::OK, &filter())]).await;
+    let mut answer = Answer::json(StatusCode::TEMPORARY_REDIRECT, &());
+    answer.location = elsewhere.url.at(path::LOG_FILTER).to_string();
+    let (text, code) = refused(answer).await;
+    assert!(text.contains("307 Temporary Redirect"), "{text}");
+    assert_eq!((code, elsewhere.asked().len()), (1, 0));
+}
+
+#[tokio::test]
+async fn what_is_refused_for_the_moment_is_asked_for_again() {
+    let no_leader = Answer::problem(ProblemType::NoLeader, "none was elected");
+    let busy = Answer::problem(ProblemType::Busy, "a node is being removed");
+    let done = Answer::json(StatusCode::OK, &filter());
+    let answers = [no_leader.clone(), no_leader, busy, done];
+    let node = CannedNode::start(answers).await;
+    let (mut console, captured) = Captured::console(false);
+    let put = Ask::put(path::LOG_FILTER, &filter()).unwrap();
+    let got: LogFilter = node.client().send(&put, &mut console).await.unwrap();
+    assert_eq!(got, filter());
+    let asked = node.asked();
+    assert_eq!(asked.len(), 4);
+    assert!(asked.iter().all(|again| *again == asked[0]));
+    assert_eq!(asked[0].body, r#"{"filter":"info"}"#);
+    assert_eq!(asked[0].content_type.as_deref(), Some("application/json"));
+    // Each reason once, and nothing among the data.
+    assert_eq!(captured.data(), "");
+    assert_eq!(
+        captured.notes(),
+        "quorate: No leader is known: none was elected; trying again for 30s\n\
+         quorate: Another change is under way: a node is being removed; trying again for 30s\n"
+    );
+}
+
+#[tokio::test]
+async fn what_stays_refused_is_given_up() {
+    let node = CannedNode::start([Answer::problem(ProblemType::NoLeader, "none")]).await;
+    let mut client = node.client();
+    client.pace.retry_timeout = Duration::from_millis(20);
+    let (text, code) = failed(&client).await;
+    assert_eq!((text.as_str(), code), ("No leader is known: none", 5));
+    assert!(node.asked().len() > 1);
+}
+
+#[tokio::test]
+async fn a_port_where_nothing_listens_is_named() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let (text, code) = failed(&client_of(url.parse().unwrap(), None)).await;
+    let expected = format!("no node can be reached at {url}: --admin URL or QUORATE_ADMIN names");
+    assert!(text.starts_with(&expected), "{text}");
+    assert_eq!(code, 3);
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_leaves_it_open_what_was_done() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { while listener.accept().await.is_ok() {} });
+    let (text, code) = failed(&client_of(url.parse().unwrap(), None)).await;
+    assert!(text.contains("may be done or not"), "{text}");
+    assert_eq!(code, 3);
+}
+
+#[tokio::test]
+async fn what_is_no_node_is_told_as_such() {
+    let mut page = Answer::json(StatusCode::OK, &());
+    page.body = "<html>\n\x1b[2J".to_owned();
+    let (text, code) = refused(page.clone()).await;
+    assert!(
+        text.contains("does not speak this version's admin API: 200 OK"),
+        "{text}"
+    );
+    assert_eq!(code, 1);
+
+    page.status = StatusCode::NOT_FOUND;
+    let (text, code) = refused(page).await;
+    assert!(
+        text.ends_with("404 Not Found, <html> \u{fffd}[2J"),
+        "{text}"
+    );
+    assert_eq!(code, 1);
+}
+
+#[tokio::test]
+async fn an_endless_answer_is_cut() {
+    let mut answer = Answer::json(StatusCode::OK, &());
+    answer.body = " ".repeat(ANSWER_SIZE_MAX + 1);
+    let (text, _) = refused(answer).await;
+    assert!(text.contains("EOF while parsing"), "{text}");
+}

@@ -1,0 +1,48 @@
+//! The admin API from the client's side.
+
+#[cfg(test)]
+pub(crate) mod canned;
+mod client;
+mod error;
+pub(crate) mod token;
+mod url;
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+pub(crate) use self::{
+    client::{AdminClient, Ask},
+    error::{AdminError, behind},
+    url::AdminUrl,
+};
+use crate::console::Console;
+
+/// What the arguments of [`AdminArgs`] stand below in a help text.
+const HEADING: &str = "Which node is asked, and how the answer is printed";
+
+/// Which node is asked, and how the answer is printed.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct AdminArgs {
+    /// The admin API of any member: what only the leader can do is passed on to it.
+    #[arg(long, global = true, help_heading = HEADING, value_name = "URL")]
+    #[arg(default_value = url::DEFAULT, env = "QUORATE_ADMIN")]
+    admin: AdminUrl,
+    /// A file with the bearer token, where one is needed; QUORATE_ADMIN_TOKEN can hold it as well.
+    #[arg(long, global = true, help_heading = HEADING, value_name = "FILE")]
+    #[arg(env = "QUORATE_ADMIN_TOKEN_FILE")]
+    token_file: Option<PathBuf>,
+    /// Print the answer as JSON.
+    #[arg(long, global = true, help_heading = HEADING)]
+    json: bool,
+}
+
+impl AdminArgs {
+    /// The client, and where its command writes.
+    pub(crate) fn connect(self) -> anyhow::Result<(AdminClient, Console)> {
+        let variable = std::env::var_os(token::VARIABLE);
+        let token = token::Token::find(self.token_file.as_deref(), variable)?;
+        let client = AdminClient::new(self.admin, token)?;
+        Ok((client, Console::standard(self.json)))
+    }
+}

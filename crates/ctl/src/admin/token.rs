@@ -1,0 +1,109 @@
+//! The bearer token of an operator.
+
+use std::{ffi::OsString, fmt, fs::File, io::Read, path::Path};
+
+use anyhow::{Context, ensure};
+use reqwest::header::HeaderValue;
+
+/// The variable that holds a token itself. There is no flag of the kind: arguments show in lists of
+/// processes.
+pub(crate) const VARIABLE: &str = "QUORATE_ADMIN_TOKEN";
+
+/// Size of the file that is read, in bytes: a token has far fewer.
+const FILE_SIZE_MAX: u64 = 4096;
+
+/// A token as the header field wants it (RFC 6750, section 2.1). It is never shown.
+#[derive(Clone)]
+pub(crate) struct Token(HeaderValue);
+
+impl Token {
+    /// The token of `file`, if one is named, or else that of [`VARIABLE`], or none.
+    pub(crate) fn find(
+        file: Option<&Path>,
+        variable: Option<OsString>,
+    ) -> anyhow::Result<Option<Self>> {
+        if let Some(path) = file {
+            let token = read(path).and_then(|text| Self::parse(&text));
+            let named = || format!("the token file {} cannot be used", path.display());
+            return token.map(Some).with_context(named);
+        }
+        let Some(variable) = variable.filter(|text| !text.is_empty()) else {
+            return Ok(None);
+        };
+        let token = Self::parse(&variable.to_string_lossy());
+        token.map(Some).context(VARIABLE)
+    }
+
+    fn parse(text: &str) -> anyhow::Result<Self> {
+        let token = text.trim();
+        let is_token = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
+        ensure!(is_token, "a token is one word and all there is");
+        let mut value = HeaderValue::try_from(format!("Bearer {token}"))?;
+        value.set_sensitive(true);
+        Ok(Self(value))
+    }
+
+    /// The value of the field `Authorization`.
+    pub(crate) fn header(&self) -> HeaderValue {
+        self.0.clone()
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    let mut text = String::new();
+    File::open(path)?
+        .take(FILE_SIZE_MAX)
+        .read_to_string(&mut text)?;
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, text).unwrap();
+        file
+    }
+
+    fn found(file: Option<&Path>, variable: Option<&str>) -> Option<String> {
+        let token = Token::find(file, variable.map(OsString::from)).unwrap();
+        token.map(|token| token.header().to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn a_file_is_nearer_than_a_variable() {
+        let file = file("quorate-admin-a\n");
+        let of_file = Some("Bearer quorate-admin-a".to_owned());
+        assert_eq!(found(Some(file.path()), Some("quorate-admin-b")), of_file);
+        let of_variable = Some("Bearer quorate-admin-b".to_owned());
+        assert_eq!(found(None, Some("quorate-admin-b")), of_variable);
+        assert_eq!(found(None, Some("")), None);
+        assert_eq!(found(None, None), None);
+    }
+
+    #[test]
+    fn a_file_without_one_token_is_named() {
+        for text in ["", "two words", "two\nlines"] {
+            let file = file(text);
+            let error = Token::find(Some(file.path()), None).unwrap_err();
+            let path = file.path().display().to_string();
+            assert!(error.to_string().contains(&path), "{error}");
+        }
+        let missing = Path::new("/no/such/file");
+        assert!(Token::find(Some(missing), None).is_err());
+    }
+
+    #[test]
+    fn a_token_is_never_shown() {
+        let token = Token::parse("quorate-admin-secret").unwrap();
+        assert!(!format!("{token:?}{:?}", token.header()).contains("secret"));
+    }
+}

@@ -1,0 +1,94 @@
+//! Where the admin API of a node is.
+
+use std::{fmt, str::FromStr};
+
+use anyhow::{anyhow, bail};
+use reqwest::Url;
+
+/// Where a node has its admin API unless its configuration says otherwise.
+pub(crate) const DEFAULT: &str = "http://127.0.0.1:9100";
+
+/// The URL below which a node has its admin API: `http://host:port`, or `https`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct AdminUrl(Url);
+
+impl AdminUrl {
+    /// The URL of what the API has at `path`, which begins with a slash and is percent-encoded.
+    pub(crate) fn at(&self, path: &str) -> Url {
+        let mut url = self.0.clone();
+        url.set_path(&format!("{}{path}", self.0.path().trim_end_matches('/')));
+        url
+    }
+}
+
+impl FromStr for AdminUrl {
+    type Err = anyhow::Error;
+
+    fn from_str(s: &str) -> anyhow::Result<Self> {
+        let url = Url::parse(s).map_err(|error| anyhow!("{error}; write it like {DEFAULT}"))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            bail!(
+                "{} is not http or https; write it like {DEFAULT}",
+                url.scheme()
+            );
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            bail!("a URL shows in lists of processes: name a file with the token by --token-file");
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            bail!("the URL ends with its path; write it like {DEFAULT}");
+        }
+        Ok(Self(url))
+    }
+}
+
+impl fmt::Display for AdminUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_str().trim_end_matches('/'))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quorate_admin_api::path;
+
+    use super::*;
+
+    fn parse(text: &str) -> AdminUrl {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_node_can_be_named_by_anything_without_changing_the_path() {
+        let url = parse(DEFAULT).at(&path::with(path::PROMOTE, "../x y?/#"));
+        assert_eq!(
+            url.as_str(),
+            "http://127.0.0.1:9100/v1/members/..%2Fx%20y%3F%2F%23/promote"
+        );
+    }
+
+    #[test]
+    fn a_path_of_a_proxy_stays() {
+        for base in ["https://example.org/ns1", "https://example.org/ns1/"] {
+            let url = parse(base);
+            assert_eq!(
+                url.at(path::STATUS).as_str(),
+                "https://example.org/ns1/v1/status"
+            );
+            assert_eq!(url.to_string(), "https://example.org/ns1");
+        }
+    }
+
+    #[test]
+    fn what_is_no_admin_url_is_refused_in_words() {
+        for (text, expected) in [
+            ("127.0.0.1:9100", "write it like"),
+            ("ftp://example.org", "not http or https"),
+            ("http://:secret@example.org", "--token-file"),
+            ("http://example.org/?a", "ends with its path"),
+        ] {
+            let error = text.parse::<AdminUrl>().unwrap_err().to_string();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
+}

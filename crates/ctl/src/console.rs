@@ -1,0 +1,117 @@
+//! Where a command writes: data to one stream, everything else to the other.
+
+use std::{
+    fmt,
+    io::{self, Write},
+};
+
+use anyhow::Context;
+use serde::Serialize;
+
+use crate::output::printable;
+
+/// The two streams of a command. A reader that has gone, as `head` does, is no error: what it wanted
+/// it has.
+pub(crate) struct Console {
+    data: Box<dyn Write>,
+    notes: Box<dyn Write>,
+    is_json: bool,
+}
+
+impl Console {
+    /// Standard output and standard error; with `is_json`, data are printed as JSON.
+    pub(crate) fn standard(is_json: bool) -> Self {
+        Self::new(Box::new(io::stdout()), Box::new(io::stderr()), is_json)
+    }
+
+    /// Writes to these.
+    pub(crate) fn new(data: Box<dyn Write>, notes: Box<dyn Write>, is_json: bool) -> Self {
+        Self {
+            data,
+            notes,
+            is_json,
+        }
+    }
+
+    /// Prints `answer`: as JSON, or else what `text` makes of it, to which it adds no end of line.
+    pub(crate) fn print<A: Serialize>(
+        &mut self,
+        answer: &A,
+        text: impl FnOnce(&A) -> String,
+    ) -> anyhow::Result<()> {
+        let text = match self.is_json {
+            true => {
+                let json = serde_json::to_string_pretty(answer);
+                json.context("the answer cannot be written as JSON")? + "\n"
+            }
+            false => text(answer),
+        };
+        self.write(text.as_bytes());
+        Ok(())
+    }
+
+    /// Prints bytes as they are.
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
+        let _ = self.data.write_all(bytes);
+        let _ = self.data.flush();
+    }
+
+    /// Prints `answer` if JSON is wanted; for the eye, [`Console::note`] says what was done.
+    pub(crate) fn report<A: Serialize>(&mut self, answer: &A) -> anyhow::Result<()> {
+        self.print(answer, |_| String::new())
+    }
+
+    /// Says something that is no data, on one line.
+    pub(crate) fn note(&mut self, text: impl fmt::Display) {
+        let _ = writeln!(self.notes, "quorate: {}", printable(&text.to_string()));
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod captured {
+    //! A console that a test can read.
+
+    use std::{cell::RefCell, rc::Rc};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Rc<RefCell<Vec<u8>>>);
+
+    impl Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.borrow_mut().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What was written.
+    pub(crate) struct Captured {
+        data: Lines,
+        notes: Lines,
+    }
+
+    impl Captured {
+        /// A console, and what will be written to it.
+        pub(crate) fn console(is_json: bool) -> (Console, Self) {
+            let captured = Self {
+                data: Lines::default(),
+                notes: Lines::default(),
+            };
+            let data = Box::new(captured.data.clone());
+            let notes = Box::new(captured.notes.clone());
+            (Console::new(data, notes, is_json), captured)
+        }
+
+        pub(crate) fn data(&self) -> String {
+            String::from_utf8(self.data.0.borrow().clone()).unwrap()
+        }
+
+        pub(crate) fn notes(&self) -> String {
+            String::from_utf8(self.notes.0.borrow().clone()).unwrap()
+        }
+    }
+}

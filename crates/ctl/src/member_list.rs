@@ -1,0 +1,115 @@
+//! The members as a table.
+
+use std::time::Duration;
+
+use quorate_admin_api::Members;
+
+use crate::{span, table::Table};
+
+/// How much of a key is shown at least, in characters.
+const NODE_LEN_MIN: usize = 8;
+
+/// The table, and before it nothing: a script can count its lines.
+pub(crate) fn text(members: &Members) -> String {
+    let len = prefix_len(members);
+    let mut table = Table::new(["NODE", "NAME", "ROLE", "STATE", "LAG", "HEARD", "ADDRESS"]);
+    for member in &members.members {
+        let lag = member.lag.map(|lag| lag.to_string());
+        table.push([
+            member.node.chars().take(len).collect(),
+            member.name.clone(),
+            member.role.to_string(),
+            member.state.to_string(),
+            lag.unwrap_or_default(),
+            member.last_heard_ms.map(ago).unwrap_or_default(),
+            member.address.clone(),
+        ]);
+    }
+    table.text()
+}
+
+/// How many characters tell all keys apart.
+fn prefix_len(members: &Members) -> usize {
+    let mut keys: Vec<&str> = members.members.iter().map(|m| m.node.as_str()).collect();
+    keys.sort_unstable();
+    let shared = |pair: &[&str]| {
+        let pairs = pair[0].chars().zip(pair[1].chars());
+        pairs.take_while(|(a, b)| a == b).count()
+    };
+    let longest = keys.windows(2).map(shared).max().unwrap_or(0);
+    (longest + 1).max(NODE_LEN_MIN)
+}
+
+fn ago(ms: u64) -> String {
+    match ms {
+        ..1000 => format!("{ms}ms"),
+        _ => span::shown(Duration::from_millis(ms)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quorate_admin_api::{Member, MemberRole, MemberState};
+
+    use super::*;
+
+    fn member(node: &str, state: MemberState) -> Member {
+        Member {
+            node: node.to_owned(),
+            name: String::new(),
+            role: MemberRole::Voter,
+            address: "ns1.example.org:7700".to_owned(),
+            state,
+            lag: None,
+            last_heard_ms: None,
+        }
+    }
+
+    fn members(members: Vec<Member>) -> Members {
+        Members {
+            cluster: None,
+            leader: None,
+            members,
+        }
+    }
+
+    #[test]
+    fn members_are_told_in_columns() {
+        let list = members(vec![
+            Member {
+                name: "fra-1".to_owned(),
+                ..member("abcdefghijkl", MemberState::Leader)
+            },
+            Member {
+                role: MemberRole::Learner,
+                lag: Some(120),
+                last_heard_ms: Some(61_500),
+                address: "[2001:db8::1]:7700".to_owned(),
+                ..member("bcdefghijklm", MemberState::CatchingUp)
+            },
+        ]);
+        let expected = "\
+NODE      NAME   ROLE     STATE        LAG  HEARD  ADDRESS
+abcdefgh  fra-1  voter    leader       -    -      ns1.example.org:7700
+bcdefghi  -      learner  catching_up  120  1m1s   [2001:db8::1]:7700
+";
+        assert_eq!(text(&list), expected);
+    }
+
+    #[test]
+    fn as_much_of_a_key_is_shown_as_tells_it_from_the_others() {
+        let list = members(vec![
+            member("abcdefghijkl", MemberState::Live),
+            member("abcdefghijxy", MemberState::Live),
+        ]);
+        let text = text(&list);
+        assert!(text.contains("\nabcdefghijk "), "{text}");
+        assert!(text.contains("\nabcdefghijx "), "{text}");
+    }
+
+    #[test]
+    fn a_short_while_is_told_in_milliseconds() {
+        assert_eq!((ago(0).as_str(), ago(999).as_str()), ("0ms", "999ms"));
+        assert_eq!(ago(1000), "1s");
+    }
+}

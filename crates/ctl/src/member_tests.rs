@@ -1,0 +1,260 @@
+use axum::http::{Method, StatusCode};
+use clap::Parser;
+use quorate_admin_api::{ChangeState, Member, MemberRole, MemberState, ProblemType};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    admin::canned::{Answer, CannedNode},
+    console::captured::Captured,
+    exit::exit_code,
+};
+
+#[derive(Debug, Parser)]
+struct Cli {
+    #[command(flatten)]
+    args: MemberArgs,
+}
+
+fn parse(words: &[&str]) -> Result<MemberCommand, String> {
+    let cli = Cli::try_parse_from(["member"].iter().chain(words));
+    cli.map(|cli| cli.args.command)
+        .map_err(|error| error.to_string())
+}
+
+async fn run(node: &CannedNode, words: &[&str]) -> (Captured, Outcome) {
+    run_at(&node.client(), words).await
+}
+
+/// Whether a command did what it should, or why not and with which exit code.
+pub(crate) type Outcome = Result<(), (String, u8)>;
+
+/// Does what these words say, and tells what was written, and what came of it.
+pub(crate) async fn run_at(client: &AdminClient, words: &[&str]) -> (Captured, Outcome) {
+    let (mut console, captured) = Captured::console(words.contains(&"--json"));
+    let outcome = super::run(parse(words).unwrap(), client, &mut console).await;
+    let outcome = outcome.map_err(|error| (format!("{error:#}"), exit_code(&error).unwrap()));
+    (captured, outcome)
+}
+
+fn report(state: ChangeState, lag: Option<u64>, warnings: &[&str]) -> Answer {
+    let status = match state {
+        ChangeState::Done => StatusCode::OK,
+        ChangeState::CatchingUp => StatusCode::ACCEPTED,
+    };
+    let report = ChangeReport {
+        state,
+        node: "key-b".to_owned(),
+        lag,
+        warnings: warnings.iter().map(|&warning| warning.to_owned()).collect(),
+    };
+    Answer::json(status, &report)
+}
+
+fn done() -> Answer {
+    report(ChangeState::Done, None, &[])
+}
+
+/// So that `TOKEN=$(quorate member add)` holds the token and nothing else.
+#[tokio::test]
+async fn a_token_stands_alone_on_standard_output() {
+    let invited = json!({ "token": "quorate-join-1.abc", "invite": "00ff", "expires_ms": 0 });
+    let node = CannedNode::start([Answer::json(StatusCode::CREATED, &invited)]).await;
+    let (captured, outcome) = run(&node, &["add", "--learner", "--valid-for", "30m"]).await;
+    assert_eq!(outcome, Ok(()));
+    assert_eq!(captured.data(), "quorate-join-1.abc\n");
+    assert_eq!(
+        captured.notes(),
+        "quorate: whoever has this token can join, once, until Thu, 01 Jan 1970 00:00:00 GMT\n\
+         quorate: on the new machine: quorate serve --config FILE --join TOKEN\n"
+    );
+    let asked = node.asked().remove(0);
+    assert_eq!(
+        (asked.method, asked.target.as_str()),
+        (Method::POST, path::INVITES)
+    );
+    let body: Value = serde_json::from_str(&asked.body).unwrap();
+    assert_eq!(body, json!({ "learner": true, "valid_secs": 1800 }));
+}
+
+#[tokio::test]
+async fn the_list_is_json_of_a_stable_shape() {
+    let members = Members {
+        cluster: Some("00ff".to_owned()),
+        leader: Some("key-a".to_owned()),
+        members: vec![Member {
+            node: "key-a".to_owned(),
+            name: "fra-1".to_owned(),
+            role: MemberRole::Voter,
+            address: "ns1.example.org:7700".to_owned(),
+            state: MemberState::Leader,
+            lag: None,
+            last_heard_ms: None,
+        }],
+    };
+    let node = CannedNode::start([Answer::json(StatusCode::OK, &members)]).await;
+    let (captured, _) = run(&node, &["list", "--json"]).await;
+    let expected = json!({
+        "cluster": "00ff",
+        "leader": "key-a",
+        "members": [{
+            "node": "key-a",
+            "name": "fra-1",
+            "role": "voter",
+            "address": "ns1.example.org:7700",
+            "state": "leader",
+            "lag": null,
+            "last_heard_ms": null,
+        }],
+    });
+    let printed: Value = serde_json::from_str(&captured.data()).unwrap();
+    assert_eq!(printed, expected);
+    assert_eq!(captured.notes(), "");
+
+    let (captured, _) = run(&node, &["list"]).await;
+    let expected = "\
+NODE   NAME   ROLE   STATE   LAG  HEARD  ADDRESS
+key-a  fra-1  voter  leader  -    -      ns1.example.org:7700
+";
+    assert_eq!(captured.data(), expected);
+}
+
+#[tokio::test]
+async fn each_change_is_asked_for_and_confirmed() {
+    for (words, method, target, body, note) in [
+        (
+            &["promote", "b"][..],
+            Method::POST,
+            "/v1/members/b/promote",
+            r#"{"force":false}"#,
+            "quorate: key-b is a voter\n",
+        ),
+        (
+            &["demote", "b", "--force"],
+            Method::POST,
+            "/v1/members/b/demote",
+            r#"{"force":true}"#,
+            "quorate: key-b is a learner\n",
+        ),
+        (
+            &["remove", "a/b"],
+            Method::DELETE,
+            "/v1/members/a%2Fb",
+            "",
+            "quorate: key-b is no member any more\n",
+        ),
+        (
+            &["remove", "b", "--force"],
+            Method::DELETE,
+            "/v1/members/b?force=true",
+            "",
+            "quorate: key-b is no member any more\n",
+        ),
+        (
+            &["replace", "a", "b", "--force"],
+            Method::POST,
+            "/v1/members/a/replace",
+            r#"{"with":"b","force":true}"#,
+            "quorate: key-b is a voter in the place of a, which is no member any more\n",
+        ),
+        (
+            &["move", "b", "ns2.example.org:7700"],
+            Method::POST,
+            "/v1/members/b/move",
+            r#"{"address":"ns2.example.org:7700"}"#,
+            "quorate: key-b is reached at ns2.example.org:7700\n",
+        ),
+    ] {
+        let node = CannedNode::start([done()]).await;
+        let (captured, outcome) = run(&node, words).await;
+        assert_eq!(outcome, Ok(()));
+        let asked = node.asked().remove(0);
+        assert_eq!(
+            (asked.method, asked.target.as_str(), asked.body.as_str()),
+            (method, target, body)
+        );
+        assert_eq!(
+            (captured.data().as_str(), captured.notes().as_str()),
+            ("", note)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_is_under_way_is_asked_for_until_it_is_done() {
+    let node = CannedNode::start([
+        report(ChangeState::CatchingUp, Some(900), &[]),
+        report(ChangeState::CatchingUp, Some(900), &[]),
+        Answer::problem(ProblemType::NoLeader, "none was elected"),
+        report(ChangeState::CatchingUp, Some(1), &[]),
+        report(ChangeState::CatchingUp, None, &[]),
+        report(ChangeState::Done, None, &["the cluster has 2 voters"]),
+    ])
+    .await;
+    let (captured, outcome) = run(&node, &["replace", "a", "b", "--json"]).await;
+    assert_eq!(outcome, Ok(()));
+    assert_eq!(node.asked().len(), 6);
+    assert_eq!(
+        captured.notes(),
+        "quorate: key-b is catching up, 900 entries behind\n\
+         quorate: No leader is known: none was elected; trying again for 30s\n\
+         quorate: key-b is catching up, 1 entry behind\n\
+         quorate: key-b is catching up\n\
+         quorate: warning: the cluster has 2 voters\n\
+         quorate: key-b is a voter in the place of a, which is no member any more\n"
+    );
+    let printed: Value = serde_json::from_str(&captured.data()).unwrap();
+    assert_eq!(printed["state"], "done");
+}
+
+#[tokio::test]
+async fn a_change_that_takes_too_long_can_be_asked_for_again() {
+    let node = CannedNode::start([report(ChangeState::CatchingUp, Some(7), &[])]).await;
+    let (captured, outcome) = run(&node, &["promote", "b", "--timeout", "1s"]).await;
+    let expected = "not done within 1s: key-b is still catching up, 7 entries behind; say it again \
+                    to go on waiting";
+    assert_eq!(outcome, Err((expected.to_owned(), 5)));
+    assert_eq!(captured.data(), "");
+}
+
+#[tokio::test]
+async fn a_refused_change_prints_no_report() {
+    let problem = Answer::problem(ProblemType::NoLiveQuorum, "1 of 3 voters would be live");
+    let node = CannedNode::start([problem]).await;
+    let (captured, outcome) = run(&node, &["remove", "b", "--json"]).await;
+    let expected = "No live quorum would be left: 1 of 3 voters would be live";
+    assert_eq!(outcome, Err((expected.to_owned(), 1)));
+    assert_eq!((captured.data(), captured.notes()), Default::default());
+}
+
+#[test]
+fn flags_may_stand_before_and_behind_the_command() {
+    let words = |words: &[&str]| {
+        let cli = Cli::try_parse_from(["member"].iter().chain(words)).unwrap();
+        format!("{:?}", cli.args.admin)
+    };
+    let before = words(&["--json", "--admin", "http://ns1:9100", "list"]);
+    assert_eq!(
+        before,
+        words(&["list", "--json", "--admin", "http://ns1:9100"])
+    );
+    assert!(before.contains("json: true"), "{before}");
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_before_anybody_is_asked() {
+    for (words, expected) in [
+        (&["add", "--valid-for", "8d"][..], "10s to 7d"),
+        (&["add", "--valid-for", "9s"], "10s to 7d"),
+        (&["promote", ".."], "no node is called so"),
+        (&["promote", "b", "--timeout", "10"], "write it like 90s"),
+        (&["replace", "a"], "<NEW>"),
+        (
+            &["list", "--admin", "ns1"],
+            "write it like http://127.0.0.1:9100",
+        ),
+    ] {
+        let error = parse(words).unwrap_err();
+        assert!(error.contains(expected), "{words:?}: {error}");
+    }
+}

@@ -1,0 +1,104 @@
+use axum::http::StatusCode;
+use pkarr::Keypair;
+use quorate_admin_api::{PacketSummary, ProblemType};
+use serde_json::Value;
+
+use super::*;
+use crate::{
+    admin::canned::{Answer, CannedNode},
+    console::captured::Captured,
+    exit::exit_code,
+};
+
+fn stored() -> (PublicKey, Packet) {
+    let keypair = Keypair::random();
+    let signed = pkarr::SignedPacket::builder()
+        .txt("_iroh".try_into().unwrap(), "a=b".try_into().unwrap(), 30)
+        .sign(&keypair)
+        .unwrap();
+    let key = PublicKey::from_bytes(keypair.public_key().to_bytes());
+    let packet = Packet {
+        key: key.to_string(),
+        timestamp_us: signed.timestamp().into(),
+        received_ms: 1000,
+        payload: BASE64.encode(&signed.to_relay_payload()),
+        records: Vec::new(),
+    };
+    (key, packet)
+}
+
+#[tokio::test]
+async fn a_packet_is_verified_and_printed_record_by_record() {
+    let (key, packet) = stored();
+    let node = CannedNode::start([Answer::json(StatusCode::OK, &packet)]).await;
+    let (mut console, captured) = Captured::console(false);
+    print_one(&key, &node.client(), &mut console).await.unwrap();
+    let text = captured.data();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].contains("signature verified"), "{text}");
+    assert_eq!(lines[1], format!("_iroh.{key}. 30 IN TXT \"a=b\""));
+    assert_eq!(lines[2], "; received Thu, 01 Jan 1970 00:00:01 GMT");
+    assert_eq!(node.asked()[0].target, format!("/v1/packets/{key}"));
+}
+
+#[tokio::test]
+async fn a_packet_of_another_key_is_not_printed() {
+    let (_, packet) = stored();
+    let (another, _) = stored();
+    let node = CannedNode::start([Answer::json(StatusCode::OK, &packet)]).await;
+    for is_json in [false, true] {
+        let (mut console, captured) = Captured::console(is_json);
+        let error = print_one(&another, &node.client(), &mut console).await;
+        let error = format!("{:#}", error.unwrap_err());
+        assert!(
+            error.contains("not to be trusted: the signature"),
+            "{error}"
+        );
+        assert_eq!(captured.data(), "");
+    }
+}
+
+#[tokio::test]
+async fn a_key_without_a_packet_fails() {
+    let node = CannedNode::start([Answer::problem(ProblemType::UnknownPacket, "none here")]).await;
+    let (mut console, captured) = Captured::console(false);
+    let error = print_one(&stored().0, &node.client(), &mut console).await;
+    let error = error.unwrap_err();
+    assert_eq!(error.to_string(), "No such packet: none here");
+    assert_eq!(
+        (exit_code(&error), captured.data()),
+        (Some(1), String::new())
+    );
+}
+
+#[tokio::test]
+async fn packets_are_listed_by_the_page() {
+    let key = stored().0;
+    let page = PacketPage {
+        packets: vec![PacketSummary {
+            key: "k".to_owned(),
+            timestamp_us: 2_000_000,
+            received_ms: 3000,
+            size: 120,
+        }],
+        next: Some("k".to_owned()),
+    };
+    let node = CannedNode::start([Answer::json(StatusCode::OK, &page)]).await;
+    let (mut console, captured) = Captured::console(false);
+    let printed = print_page(Some(key), 1, &node.client(), &mut console).await;
+    printed.unwrap();
+    let expected = "\
+KEY  SIZE  MADE                           RECEIVED
+k    120   Thu, 01 Jan 1970 00:00:02 GMT  Thu, 01 Jan 1970 00:00:03 GMT
+";
+    assert_eq!(captured.data(), expected);
+    assert_eq!(captured.notes(), "quorate: there are more: --after k\n");
+    let target = format!("/v1/packets?count=1&after={key}");
+    assert_eq!(node.asked()[0].target, target);
+
+    let (mut console, captured) = Captured::console(true);
+    let printed = print_page(None, 1, &node.client(), &mut console).await;
+    printed.unwrap();
+    let json: Value = serde_json::from_str(&captured.data()).unwrap();
+    assert_eq!(json, serde_json::to_value(&page).unwrap());
+}

@@ -1,0 +1,313 @@
+//! The commands against the admin API as a node serves it.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+
+use prometheus::Registry;
+use quorate_admin::{
+    Build, Config, LogControl, Node, Reload, ReloadReport, Scope, Token as NewToken, Tokens,
+};
+use quorate_admin_api::{Status, path};
+use quorate_fake::{Asked, FakeReplica, packet, received_now};
+use quorate_packet::PublicKey;
+use quorate_replica::{Change, Refusal};
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+use crate::{
+    admin::{AdminClient, AdminUrl, Ask, canned::client_of, token::Token},
+    console::captured::Captured,
+    exit::exit_code,
+    leader,
+    member::tests::run_at,
+    packet as packets, runtime,
+};
+
+/// The one node of the fake cluster.
+const NODE: PublicKey = PublicKey::from_bytes([1; 32]);
+
+const BUILD: Build = Build {
+    version: "1.2.3",
+    git_hash: "abc",
+};
+
+/// A configuration that cannot be read.
+struct Misspelt;
+
+impl Reload for Misspelt {
+    fn reload(&self) -> Result<ReloadReport, String> {
+        Err("line 3: no setting has this name".to_owned())
+    }
+}
+
+#[derive(Default)]
+struct Filter(Mutex<String>);
+
+impl LogControl for Filter {
+    fn filter(&self) -> String {
+        self.0.lock().unwrap().clone()
+    }
+
+    fn set_filter(&self, filter: &str) -> Result<(), String> {
+        filter.clone_into(&mut self.0.lock().unwrap());
+        Ok(())
+    }
+}
+
+/// A node whose cluster is a fake, and where it is asked.
+async fn node(config: &Config) -> (Arc<FakeReplica>, AdminUrl) {
+    let replica = FakeReplica::new();
+    let node = Node {
+        observer: replica.clone(),
+        operator: replica.clone(),
+        reader: replica.clone(),
+        registry: Registry::new(),
+        build: BUILD,
+        reload: Box::new(Misspelt),
+        log: Box::new(Filter::default()),
+    };
+    let tokens = Arc::new(Tokens::open(&config.tokens_file).unwrap());
+    let router = quorate_admin::router(node, tokens, config).unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let app = router.into_make_service_with_connect_info::<SocketAddr>();
+    tokio::spawn(async move { axum::serve(listener, app).await });
+    (replica, url.parse().unwrap())
+}
+
+async fn node_on_loopback() -> (Arc<FakeReplica>, AdminClient) {
+    let (replica, url) = node(&Config::default()).await;
+    (replica, client_of(url, None))
+}
+
+#[tokio::test]
+async fn a_node_tells_how_it_is_in_terms_the_client_knows() {
+    let (_, client) = node_on_loopback().await;
+    let (mut console, _) = Captured::console(true);
+    let status: Status = client
+        .send(&Ask::get(path::STATUS), &mut console)
+        .await
+        .unwrap();
+    assert_eq!(status.role, "leader");
+}
+
+#[tokio::test]
+async fn a_script_finds_in_the_list_what_it_needs() {
+    let (_, client) = node_on_loopback().await;
+    let (captured, outcome) = run_at(&client, &["list", "--json"]).await;
+    assert_eq!(outcome, Ok(()));
+    let list: Value = serde_json::from_str(&captured.data()).unwrap();
+    let member = &list["members"][0];
+    assert_eq!(member["node"], NODE.to_string());
+    assert_eq!(member["name"], "fra-1");
+    assert_eq!(member["role"], "voter");
+    assert_eq!(member["address"], "fra-1.example:9000");
+    assert_eq!(member["state"], "leader");
+}
+
+#[tokio::test]
+async fn a_token_for_a_new_node_comes_alone() {
+    let (replica, client) = node_on_loopback().await;
+    let (captured, outcome) = run_at(&client, &["add", "--learner"]).await;
+    assert_eq!(outcome, Ok(()));
+    let data = captured.data();
+    assert!(data.starts_with("quorate-join-1."), "{data}");
+    assert_eq!(data.lines().count(), 1);
+    let valid = std::time::Duration::from_secs(3600);
+    assert_eq!(replica.operators.take_asked(), [Asked::Invite(true, valid)]);
+}
+
+#[tokio::test]
+async fn every_change_reaches_the_cluster() {
+    let (replica, client) = node_on_loopback().await;
+    let name = || "a/b".to_owned();
+    for (words, change, force) in [
+        (&["promote", "a/b"][..], Change::Promote(name()), false),
+        (&["demote", "a/b", "--force"], Change::Demote(name()), true),
+        (&["remove", "a/b"], Change::Remove(name()), false),
+        (&["remove", "a/b", "--force"], Change::Remove(name()), true),
+        (
+            &["replace", "a/b", "c", "--force"],
+            Change::Replace {
+                old: name(),
+                new: "c".to_owned(),
+            },
+            true,
+        ),
+        (
+            &["move", "a/b", "ns2.example.org:7700"],
+            Change::Move {
+                node: name(),
+                address: "ns2.example.org:7700".to_owned(),
+            },
+            false,
+        ),
+    ] {
+        let (captured, outcome) = run_at(&client, words).await;
+        assert_eq!(outcome, Ok(()), "{words:?}");
+        let asked = replica.operators.take_asked();
+        assert_eq!(asked, [Asked::Change(change, force)]);
+        let notes = captured.notes();
+        assert!(notes.contains(&NODE.to_string()), "{notes}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_is_waited_for_until_the_node_has_caught_up() {
+    let (replica, client) = node_on_loopback().await;
+    replica.operators.lag_behind(Some(5));
+    replica.operators.warn("the cluster has 2 voters");
+    let mut asked = replica.operators.asked_count.subscribe();
+    let (asked_thrice, (captured, outcome)) = tokio::join!(
+        async {
+            let thrice = asked.wait_for(|count| *count >= 3).await.is_ok();
+            replica.operators.lag_behind(None);
+            thrice
+        },
+        run_at(&client, &["promote", "fra-1"]),
+    );
+    assert!(asked_thrice);
+    assert_eq!(outcome, Ok(()));
+    assert_eq!(
+        captured.notes(),
+        format!(
+            "quorate: {NODE} is catching up, 5 entries behind\n\
+             quorate: warning: the cluster has 2 voters\n\
+             quorate: {NODE} is a voter\n"
+        )
+    );
+}
+
+#[tokio::test]
+async fn what_the_cluster_refuses_is_told_and_has_its_exit_code() {
+    let (replica, mut client) = node_on_loopback().await;
+    client.pace.retry_timeout = std::time::Duration::ZERO;
+    let no_live_quorum = Refusal::NoLiveQuorum {
+        live: 1,
+        needed: 2,
+        voters: 2,
+    };
+    for (refusal, title, code) in [
+        (no_live_quorum, "No live quorum would be left: 1 of 2", 1),
+        (Refusal::UnknownNode("b".to_owned()), "No such node: ", 1),
+        (Refusal::Busy, "Another change is under way: ", 5),
+        (Refusal::NoLeader, "No leader is known: ", 5),
+    ] {
+        replica.operators.refuse(refusal);
+        let (captured, outcome) = run_at(&client, &["remove", "b", "--json"]).await;
+        let (text, exit) = outcome.unwrap_err();
+        assert!(text.starts_with(title), "{text}");
+        assert_eq!((exit, captured.data().as_str()), (code, ""));
+    }
+}
+
+#[tokio::test]
+async fn leadership_is_handed_over() {
+    let (replica, client) = node_on_loopback().await;
+    for to in [None, Some("b".to_owned())] {
+        let (mut console, captured) = Captured::console(false);
+        leader::transfer(to.clone(), &client, &mut console)
+            .await
+            .unwrap();
+        assert_eq!(captured.notes(), format!("quorate: {NODE} leads\n"));
+        assert_eq!(replica.operators.take_asked(), [Asked::Transfer(to)]);
+    }
+}
+
+#[tokio::test]
+async fn what_a_node_stores_is_listed_page_by_page_and_verified() {
+    let (replica, client) = node_on_loopback().await;
+    for seed in 1..=3 {
+        replica.store(received_now(packet(
+            seed,
+            1_000_000,
+            "relay=https://a.example",
+            30,
+        )));
+    }
+    let (mut console, captured) = Captured::console(true);
+    packets::print_page(None, 2, &client, &mut console)
+        .await
+        .unwrap();
+    let page: Value = serde_json::from_str(&captured.data()).unwrap();
+    assert_eq!(page["packets"].as_array().unwrap().len(), 2);
+    let next: PublicKey = page["next"].as_str().unwrap().parse().unwrap();
+
+    let (mut console, captured) = Captured::console(false);
+    packets::print_page(Some(next), 2, &client, &mut console)
+        .await
+        .unwrap();
+    let text = captured.data();
+    let last: PublicKey = text.lines().nth(1).unwrap()[..52].parse().unwrap();
+    assert_eq!((text.lines().count(), captured.notes().as_str()), (2, ""));
+
+    let (mut console, captured) = Captured::console(false);
+    packets::print_one(&last, &client, &mut console)
+        .await
+        .unwrap();
+    let text = captured.data();
+    assert!(text.contains("TXT \"relay=https://a.example\""), "{text}");
+
+    let (mut console, _) = Captured::console(false);
+    let missing = packets::print_one(&NODE, &client, &mut console).await;
+    let error = missing.unwrap_err();
+    assert!(error.to_string().starts_with("No such packet: "), "{error}");
+}
+
+#[tokio::test]
+async fn settings_of_a_running_node_are_asked_for() {
+    let (_, client) = node_on_loopback().await;
+    let (mut console, captured) = Captured::console(false);
+    let filter = "info,quorate_raft=debug".to_owned();
+    runtime::set_filter(filter, &client, &mut console)
+        .await
+        .unwrap();
+    runtime::print_filter(&client, &mut console).await.unwrap();
+    assert_eq!(captured.data(), "info,quorate_raft=debug\n");
+
+    let refused = runtime::read_again(&client, &mut console)
+        .await
+        .unwrap_err();
+    let expected = "The new configuration is refused: line 3: no setting has this name";
+    assert_eq!(refused.to_string(), expected);
+}
+
+#[tokio::test]
+async fn a_token_decides_what_its_client_may() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let known = [Scope::Read, Scope::Operate].map(|scope| (scope, NewToken::generate().unwrap()));
+    let lines = known.each_ref().map(|(scope, token)| {
+        let name = scope.to_string().parse().unwrap();
+        token.line(&name, *scope) + "\n"
+    });
+    std::fs::write(&file, lines.concat()).unwrap();
+    let config = Config {
+        tokens_file: file.path().to_owned(),
+        loopback_needs_token: true,
+        ..Config::default()
+    };
+    let (_, url) = node(&config).await;
+    let nobody = client_of(url.clone(), None);
+    let [reader, operator] = known.map(|(_, token)| {
+        let token = Token::find(None, Some(token.to_string().into()));
+        client_of(url.clone(), token.unwrap())
+    });
+    for (client, word, code) in [
+        (&nobody, "list", 4),
+        (&reader, "list", 0),
+        (&reader, "add", 4),
+        (&operator, "add", 0),
+    ] {
+        let (captured, outcome) = run_at(client, &[word]).await;
+        let exit = outcome.as_ref().map_or_else(|(_, code)| *code, |()| 0);
+        assert_eq!(exit, code, "{word}: {outcome:?} {}", captured.notes());
+    }
+    let (mut console, _) = Captured::console(false);
+    let error = runtime::print_filter(&nobody, &mut console)
+        .await
+        .unwrap_err();
+    assert_eq!(exit_code(&error), Some(4));
+    assert!(format!("{error:#}").contains("--token-file"), "{error:#}");
+}

@@ -1,0 +1,107 @@
+//! Spans of time as one types and reads them, and points in time as one reads them.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+/// The units one can type, each with its seconds, the largest first.
+const UNITS: [(&str, u64); 4] = [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)];
+
+/// The last millisecond that has a date of four digits for its year.
+const DATE_MS_MAX: u64 = 253_402_300_799_999;
+
+/// Parses a span such as `90s`, `10m`, `1h` or `7d`; several follow each other, as in `1h30m`.
+pub(crate) fn parse(text: &str) -> Result<Duration, String> {
+    let wrong = || "write it like 90s, 10m, 1h30m or 7d".to_owned();
+    let mut rest = text.trim();
+    let mut secs = 0_u64;
+    loop {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+        let (number, unit_and_rest) = rest.split_at(digits);
+        let (unit, unit_secs) = UNITS
+            .into_iter()
+            .find(|(unit, _)| unit_and_rest.starts_with(unit))
+            .ok_or_else(wrong)?;
+        secs = number
+            .parse()
+            .ok()
+            .and_then(|number: u64| number.checked_mul(unit_secs))
+            .and_then(|more| secs.checked_add(more))
+            .ok_or_else(wrong)?;
+        rest = &unit_and_rest[unit.len()..];
+        if rest.is_empty() {
+            break;
+        }
+    }
+    match secs {
+        0 => Err("a span of nothing is of no use".to_owned()),
+        secs => Ok(Duration::from_secs(secs)),
+    }
+}
+
+/// A span as [`parse`] reads it, cut to seconds.
+pub(crate) fn shown(span: Duration) -> String {
+    let mut rest = span.as_secs();
+    let mut text = String::new();
+    for (unit, unit_secs) in UNITS {
+        if rest >= unit_secs {
+            text.push_str(&format!("{}{unit}", rest / unit_secs));
+            rest %= unit_secs;
+        }
+    }
+    match text.is_empty() {
+        true => "0s".to_owned(),
+        false => text,
+    }
+}
+
+/// A point in time, told in milliseconds since 1970, as HTTP writes it (RFC 9110, section 5.6.7).
+pub(crate) fn date(unix_ms: u64) -> String {
+    match unix_ms <= DATE_MS_MAX {
+        true => httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_millis(unix_ms)),
+        false => format!("{unix_ms} ms after 1970"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_read_as_typed() {
+        for (text, secs) in [("90s", 90), ("10m", 600), ("1h30m", 5_400), ("7d", 604_800)] {
+            assert_eq!(parse(text), Ok(Duration::from_secs(secs)), "{text}");
+            assert_eq!(parse(&shown(Duration::from_secs(secs))), parse(text));
+        }
+    }
+
+    #[test]
+    fn what_is_no_span_is_refused() {
+        for text in [
+            "",
+            "90",
+            "h",
+            "1w",
+            "1h30",
+            "-1s",
+            "1 h",
+            "0s",
+            "99999999999999999999d",
+        ] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+        assert!(parse(&format!("{}s1s", u64::MAX)).is_err());
+    }
+
+    #[test]
+    fn spans_are_shown_in_their_largest_units() {
+        for (secs, text) in [(0, "0s"), (59, "59s"), (600, "10m"), (90_061, "1d1h1m1s")] {
+            assert_eq!(shown(Duration::from_secs(secs)), text);
+        }
+    }
+
+    #[test]
+    fn dates_are_those_of_http_as_long_as_there_are_any() {
+        assert_eq!(date(0), "Thu, 01 Jan 1970 00:00:00 GMT");
+        assert_eq!(date(DATE_MS_MAX), "Fri, 31 Dec 9999 23:59:59 GMT");
+        assert_eq!(date(u64::MAX), "18446744073709551615 ms after 1970");
+    }
+}

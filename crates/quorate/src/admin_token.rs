@@ -1,0 +1,168 @@
+//! Tokens for operators' programs: `quorate admin-token`.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{ErrorKind, Write},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, anyhow};
+use clap::{Args, Subcommand, ValueEnum};
+use quorate_admin::{Scope, Token, TokenList, TokenName};
+use quorate_ctl::outln;
+
+/// What can be done with tokens.
+#[derive(Debug, Subcommand)]
+pub(crate) enum AdminTokenCommand {
+    /// Make a token for the admin API and print it, once; only its hash is kept.
+    #[command(after_help = "\
+The token stands alone on standard output. The file is that of admin.tokens_file; a running node
+knows the token once it has read its configuration again. A line that is removed from the file makes
+its token worthless.
+
+Examples:
+  quorate admin-token new alice --scope operate --file /etc/quorate/tokens > alice.token
+  quorate reload
+  quorate member list --admin http://ns1.example.org:9100 --token-file alice.token
+
+Who has lost all tokens makes another on the machine of a node, and sends SIGHUP to the node.")]
+    New(NewArgs),
+}
+
+/// Arguments of `quorate admin-token new`.
+#[derive(Debug, Args)]
+pub(crate) struct NewArgs {
+    /// What the token is called in the audit log: its user, or the program that has it.
+    name: TokenName,
+    /// What it is good for.
+    #[arg(long)]
+    scope: ScopeArg,
+    /// Append its line to this file, made if there is none; otherwise the line is printed on standard
+    /// error.
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ScopeArg {
+    /// Metrics only.
+    Metrics,
+    /// Whatever changes nothing.
+    Read,
+    /// Everything.
+    Operate,
+}
+
+impl From<ScopeArg> for Scope {
+    fn from(scope: ScopeArg) -> Self {
+        match scope {
+            ScopeArg::Metrics => Self::Metrics,
+            ScopeArg::Read => Self::Read,
+            ScopeArg::Operate => Self::Operate,
+        }
+    }
+}
+
+/// Does it.
+pub(crate) fn run(command: &AdminTokenCommand) -> anyhow::Result<()> {
+    let AdminTokenCommand::New(args) = command;
+    let token = new(args)?;
+    outln!("{token}");
+    Ok(())
+}
+
+/// A token whose line is where it was asked for.
+fn new(args: &NewArgs) -> anyhow::Result<Token> {
+    let token = Token::generate().context("the system gives no randomness for a token")?;
+    let line = token.line(&args.name, args.scope.into());
+    match &args.file {
+        Some(file) => {
+            append(file, &line)?;
+            eprintln!(
+                "quorate: {} has its hash; a running node knows it after `quorate reload` or SIGHUP",
+                file.display()
+            );
+        }
+        None => eprintln!("quorate: its line for the file of admin.tokens_file:\n{line}"),
+    }
+    Ok(token)
+}
+
+/// Appends a line to a tokens file that is in order with it. The file keeps its owner and its mode;
+/// a new one is open to all who may read beside it, for hashes are no secret.
+fn append(file: &Path, line: &str) -> anyhow::Result<()> {
+    let text = match fs::read_to_string(file) {
+        Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+        text => text.with_context(|| format!("{} cannot be read", file.display()))?,
+    };
+    let gap = match text.is_empty() || text.ends_with('\n') {
+        true => "",
+        false => "\n",
+    };
+    let added = format!("{gap}{line}\n");
+    TokenList::parse(&(text + &added)).map_err(|(number, error)| {
+        let at = format!("line {number} of {} would be refused", file.display());
+        anyhow!(error).context(at)
+    })?;
+    let opened = OpenOptions::new().append(true).create(true).open(file);
+    opened
+        .and_then(|mut opened| {
+            opened.write_all(added.as_bytes())?;
+            opened.sync_all()
+        })
+        .with_context(|| format!("{} cannot be written", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HASH: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+
+    fn new_in(file: &Path, name: &str) -> anyhow::Result<Token> {
+        new(&NewArgs {
+            name: name.parse().unwrap(),
+            scope: ScopeArg::Read,
+            file: Some(file.to_owned()),
+        })
+    }
+
+    #[test]
+    fn a_file_grows_by_a_line_for_each_token() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("tokens");
+        new_in(&file, "alice").unwrap();
+        new_in(&file, "bob").unwrap();
+        let text = fs::read_to_string(&file).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 2);
+        assert!(lines[0].starts_with("alice read sha256:"), "{text}");
+        assert!(lines[1].starts_with("bob read sha256:"), "{text}");
+    }
+
+    #[test]
+    fn a_last_line_without_an_end_stays_a_line() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(&file, format!("alice operate {HASH}")).unwrap();
+        new_in(file.path(), "bob").unwrap();
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(
+            text.starts_with(&format!("alice operate {HASH}\nbob read ")),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_name_that_is_taken_changes_nothing() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let before = format!("# ours\nalice operate {HASH}\n");
+        fs::write(&file, &before).unwrap();
+        let error = format!("{:#}", new_in(file.path(), "alice").unwrap_err());
+        assert!(error.starts_with("line 3 of "), "{error}");
+        assert!(
+            error.contains("would be refused: there is a token alice"),
+            "{error}"
+        );
+        assert_eq!(fs::read_to_string(&file).unwrap(), before);
+    }
+}

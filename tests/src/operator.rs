@@ -1,0 +1,148 @@
+//! What operators do: commands of the program, at one node's admin address.
+
+use std::{process::Output, sync::Arc};
+
+use serde::Deserialize;
+
+use crate::{
+    Node, Nodes, binary,
+    wait::{CONVERGE_WITHIN, until},
+};
+
+/// What a command did.
+#[derive(Debug)]
+pub struct Ran {
+    /// Its exit code.
+    pub code: i32,
+    /// Data.
+    pub stdout: String,
+    /// What was said to a person.
+    pub stderr: String,
+}
+
+/// A member, as `quorate member list --json` has it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[allow(missing_docs, reason = "the fields are those of the documented schema")]
+pub struct Member {
+    pub node: String,
+    pub name: String,
+    pub role: String,
+    pub address: String,
+    pub state: String,
+}
+
+#[derive(Deserialize)]
+struct MemberList {
+    members: Vec<Member>,
+}
+
+impl Node {
+    /// Runs a command of the program for this node.
+    pub async fn run(&self, args: &[&str]) -> Ran {
+        let mut command = binary::command_of(self.program());
+        let admin = format!("http://{}", self.addresses().admin);
+        command.args(args).env("QUORATE_ADMIN", admin);
+        let mut command = tokio::process::Command::from(command);
+        let output = command.kill_on_drop(true).output().await;
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = output.expect("quorate can be started");
+        let text = |bytes| String::from_utf8(bytes).expect("it prints text");
+        Ran {
+            code: status.code().expect("nobody kills it"),
+            stdout: text(stdout),
+            stderr: text(stderr),
+        }
+    }
+
+    /// Runs a command that must do what it is for, and returns what it prints.
+    pub async fn operate(&self, args: &[&str]) -> String {
+        let ran = self.run(args).await;
+        assert_eq!(ran.code, 0, "quorate {}: {}", args.join(" "), ran.stderr);
+        ran.stdout
+    }
+
+    /// Runs a command that must not, and returns what it says.
+    pub async fn expect_refused(&self, args: &[&str]) -> String {
+        let ran = self.run(args).await;
+        assert_ne!(ran.code, 0, "quorate {}: {}", args.join(" "), ran.stdout);
+        assert_eq!(ran.stdout, "", "what goes wrong is no data");
+        ran.stderr
+    }
+
+    /// A token that lets one node join.
+    pub async fn invite(&self, args: &[&str]) -> String {
+        let token = self.operate(&[&["member", "add"], args].concat()).await;
+        token.trim_end().to_owned()
+    }
+
+    /// All members, as this node tells.
+    pub async fn members(&self) -> Result<Vec<Member>, String> {
+        let ran = self.run(&["member", "list", "--json"]).await;
+        if ran.code != 0 {
+            return Err(ran.stderr);
+        }
+        let list: MemberList = serde_json::from_str(&ran.stdout)
+            .map_err(|error| format!("{error}: {}", ran.stdout))?;
+        Ok(list.members)
+    }
+
+    /// Waits until this node says that `node` has this role, and lives.
+    pub async fn wait_for_role(&self, node: &Node, role: &str) {
+        let what = format!("{} to be a {role}", node.name());
+        let is_it = |member: &Member| {
+            member.node == node.id()
+                && member.role == role
+                && ["live", "leader"].contains(&member.state.as_str())
+        };
+        self.wait_for_members(&what, |members| members.iter().any(is_it))
+            .await;
+    }
+
+    /// Waits until this node says that the members are these.
+    pub async fn wait_for_members(&self, what: &str, are_so: impl Fn(&[Member]) -> bool) {
+        until(what, CONVERGE_WITHIN, async || {
+            let members = self.members().await?;
+            match are_so(&members) {
+                true => Ok(()),
+                false => Err(format!("{members:?}")),
+            }
+        })
+        .await;
+    }
+
+    /// Starts the process, which joins by this token.
+    pub fn join(&self, token: &str) {
+        self.set_arguments(["--join", token]);
+        self.start();
+        // From now on it is started like any other.
+        self.set_arguments([]);
+    }
+}
+
+impl Nodes {
+    /// Waits until every one of them says that the voters are they, and nobody else.
+    pub async fn expect_to_be_the_voters(&self) {
+        let mut own: Vec<_> = self.iter().map(|node| node.id().to_owned()).collect();
+        own.sort();
+        let what = "all to be the voters";
+        until(what, CONVERGE_WITHIN, async || {
+            for status in self.statuses().await? {
+                let mut voters = status.voters.clone();
+                voters.sort();
+                if voters != own {
+                    return Err(format!("{status:?}"));
+                }
+            }
+            Ok(())
+        })
+        .await;
+    }
+
+    /// These, and one more.
+    pub fn with(&self, node: &Arc<Node>) -> Self {
+        self.iter().chain([node]).cloned().collect()
+    }
+}

@@ -1,0 +1,78 @@
+//! Tokens that let nobody in.
+
+use std::time::Duration;
+
+use quorate_tests::{Cluster, voters};
+use tokio::time::sleep;
+
+/// A token is good for one node. Another one with it is told so, and the first may say it again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_good_for_one_node() {
+    let cluster = Cluster::start(voters(1)).await;
+    let first = cluster.node(1);
+    let token = first.invite(&[]).await;
+    let [second, third] = [cluster.machine(), cluster.machine()];
+    second.join(&token);
+    first.wait_for_role(&second, "voter").await;
+
+    third.set_arguments(["--join", &token]);
+    let error = third.expect_start_refused().await;
+    assert!(error.contains("has been used"), "{error}");
+
+    // The same command goes on where it was.
+    second.terminate().await;
+    second.join(&token);
+    second.wait_ready().await;
+}
+
+/// Whatever the moment at which a node dies that joins, the same command goes on.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_join_goes_on_after_a_crash() {
+    let cluster = Cluster::start(voters(1)).await;
+    let first = cluster.node(1);
+    let token = first.invite(&[]).await;
+    let second = cluster.machine();
+    for wait in [20, 60, 120, 200, 400] {
+        second.join(&token);
+        // Wherever that catches it.
+        sleep(Duration::from_millis(wait)).await;
+        second.kill();
+    }
+    second.join(&token);
+    first.wait_for_role(&second, "voter").await;
+    second.wait_ready().await;
+    second.kill();
+    second.start();
+    second.wait_ready().await;
+    cluster.nodes().expect_to_be_the_voters().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_wrong_or_has_expired_lets_nobody_in() {
+    let cluster = Cluster::start(voters(1)).await;
+    let first = cluster.node(1);
+    let joiner = cluster.machine();
+
+    joiner.set_arguments(["--join", "quorate-join-1.AAAA"]);
+    let error = joiner.expect_start_refused().await;
+    assert!(error.contains("damaged"), "{error}");
+
+    let short = first.invite(&["--valid-for", "1s"]).await;
+    joiner.set_arguments(["--join", &short]);
+    // The span is what it is about.
+    sleep(Duration::from_secs(2)).await;
+    let error = joiner.expect_start_refused().await;
+    assert!(error.contains("expired"), "{error}");
+    assert_eq!(first.members().await.unwrap().len(), 1);
+
+    // A token of another cluster finds nobody here, and a node that has one finds no way in.
+    let other = Cluster::start(voters(1).named("other")).await;
+    let foreign = other.node(1).invite(&[]).await;
+    first.terminate().await;
+    first.set_arguments(["--join", &foreign]);
+    let error = first.expect_start_refused().await;
+    assert!(error.contains("another cluster"), "{error}");
+    first.set_arguments([]);
+    first.start();
+    first.wait_ready().await;
+}

@@ -1,0 +1,134 @@
+//! Members that go elsewhere.
+
+use std::{fs, path::Path, sync::Arc};
+
+use quorate_tests::{Cluster, Node, voters};
+
+/// A member that listens elsewhere from now on is found there once an operator has said so.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_is_moved_by_a_command() {
+    let cluster = Cluster::start(voters(3)).await;
+    let alice = cluster.publisher("alice");
+    let moved = cluster.follower().await;
+    let others = cluster.nodes().without(&moved);
+    moved.terminate().await;
+    let (old, new) = (moved.addresses().peer, moved.take_peer_address());
+    moved.configure(&moved.config().replace(&old.to_string(), &new.to_string()));
+    let new = new.to_string();
+    others[0]
+        .operate(&["member", "move", moved.id(), &new])
+        .await;
+    alice
+        .put(&others[1], "while it is away")
+        .await
+        .expect_acked();
+    moved.start();
+    moved.wait_ready().await;
+    cluster.nodes().expect_txt(&alice, "while it is away").await;
+    let is_there = |members: &[quorate_tests::Member]| {
+        let is_it =
+            |member: &quorate_tests::Member| member.node == moved.id() && member.address == new;
+        members.iter().any(is_it)
+    };
+    for node in cluster.nodes().iter() {
+        node.wait_for_members("all to know where it is", is_there)
+            .await;
+    }
+}
+
+/// All members get other addresses at once, as when a network is numbered anew. Their names lead to
+/// them, and nobody need do anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_addresses_change_and_names_lead_to_the_new_ones() {
+    let cluster = Cluster::prepare(&voters(3));
+    let hosts = cluster.dir().join("hosts");
+    let nodes = cluster.nodes();
+    write_hosts(&hosts, 1);
+    let lines: Vec<_> = (1..)
+        .zip(nodes.iter())
+        .map(|(number, node)| format!("{}@{}", node.id(), name_of(number, node)))
+        .collect();
+    for (number, node) in (1..).zip(nodes.iter()) {
+        let peer = node.addresses().peer;
+        let config = node.config();
+        let (advertise, name) = (format!("advertise = \"{peer}\""), name_of(number, node));
+        let config = config.replace(&advertise, &format!("advertise = \"{name}\""));
+        let config: String = config
+            .lines()
+            .map(|line| match line.starts_with("nodes = ") {
+                true => format!("nodes = {lines:?}\n"),
+                false => format!("{line}\n"),
+            })
+            .collect();
+        node.configure(&config);
+        node.set_launcher(&with_hosts(&hosts));
+        listen_at(node, 1, number);
+    }
+    nodes.start();
+    nodes.wait_ready().await;
+    let alice = cluster.publisher("alice");
+    alice
+        .put(&nodes[0], "at the old addresses")
+        .await
+        .expect_acked();
+
+    nodes.terminate().await;
+    write_hosts(&hosts, 2);
+    for (number, node) in (1..).zip(nodes.iter()) {
+        listen_at(node, 2, number);
+    }
+    nodes.start();
+    nodes.wait_ready().await;
+    alice.put(&nodes[1], "at the new ones").await.expect_acked();
+    nodes.expect_txt(&alice, "at the new ones").await;
+}
+
+/// All of 127.0.0.0/8 is this machine.
+fn address_of(network: u8, number: u8) -> String {
+    format!("127.{network}.0.{number}")
+}
+
+fn name_of(number: u8, node: &Node) -> String {
+    format!("node{number}.quorate.test:{}", node.addresses().peer.port())
+}
+
+fn write_hosts(hosts: &Path, network: u8) {
+    let lines = (1..=3).map(|number| {
+        let address = address_of(network, number);
+        format!("{address} node{number}.quorate.test\n")
+    });
+    // In place: what processes see of it is this file, and no other of its name.
+    fs::write(hosts, lines.collect::<String>()).unwrap();
+}
+
+/// Runs what follows where names are found in `hosts`.
+fn with_hosts(hosts: &Path) -> Vec<String> {
+    let mount = format!("mount --bind {} /etc/hosts && exec \"$@\"", hosts.display());
+    let launcher = [
+        "unshare",
+        "--user",
+        "--map-root-user",
+        "--mount",
+        "sh",
+        "-c",
+        &mount,
+        "sh",
+    ];
+    launcher.map(str::to_owned).to_vec()
+}
+
+fn listen_at(node: &Arc<Node>, network: u8, number: u8) {
+    let port = node.addresses().peer.port();
+    let config: String = node
+        .config()
+        .lines()
+        .scan(false, |in_peer, line| {
+            *in_peer = line == "[peer]" || *in_peer && !line.starts_with('[');
+            Some(match *in_peer && line.starts_with("listen = ") {
+                true => format!("listen = \"{}:{port}\"\n", address_of(network, number)),
+                false => format!("{line}\n"),
+            })
+        })
+        .collect();
+    node.configure(&config);
+}
