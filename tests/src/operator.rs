@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::{
     Node, Nodes, binary,
-    wait::{CONVERGE_WITHIN, until},
+    wait::{CONVERGE_WITHIN, LEADER_WITHIN, until},
 };
 
 /// What a command did.
@@ -99,6 +99,24 @@ impl Node {
         };
         self.wait_for_members(&what, |members| members.iter().any(is_it))
             .await;
+    }
+
+    /// Waits until this node knows `node`, be it a member yet or not.
+    pub async fn wait_until_known(&self, node: &Node) {
+        let what = format!("{} to be known", node.name());
+        let is_known = |members: &[Member]| members.iter().any(|member| member.node == node.id());
+        self.wait_for_members(&what, is_known).await;
+    }
+
+    /// The one of `nodes` that leads, as this node tells.
+    pub async fn told_leader(&self, nodes: &Nodes) -> Arc<Self> {
+        until("a leader to be known", LEADER_WITHIN, async || {
+            let leader = self.status().await?.leader.ok_or("none")?;
+            let node = nodes.iter().find(|node| node.id() == leader);
+            node.cloned()
+                .ok_or_else(|| format!("{leader} is none of them"))
+        })
+        .await
     }
 
     /// Waits until this node says that the members are these.

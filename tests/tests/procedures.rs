@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
-use quorate_tests::{Cluster, Member, Node, Nodes, voters};
+use quorate_tests::{Cluster, Node, Nodes, voters};
 
 /// The machines that the document speaks of, and the nodes that stand for them.
 struct Machines {
@@ -65,7 +65,7 @@ impl Machines {
                 ] => {
                     machine.join(&token);
                     // Whoever types the next command has seen this one working.
-                    self.wait_until_it_is_known(&machine).await;
+                    self.cluster.node(1).wait_until_known(&machine).await;
                 }
                 ["quorate", args @ ..] => drop(machine.operate(args).await),
                 ["systemctl", "stop", "quorate"] => machine.terminate().await,
@@ -73,12 +73,6 @@ impl Machines {
                 _ => panic!("{heading}: the test does not know what {line:?} means"),
             }
         }
-    }
-
-    async fn wait_until_it_is_known(&self, node: &Node) {
-        let is_known = |members: &[Member]| members.iter().any(|member| member.node == node.id());
-        let first = self.cluster.node(1);
-        first.wait_for_members("it to be known", is_known).await;
     }
 }
 

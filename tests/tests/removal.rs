@@ -71,6 +71,7 @@ async fn a_voter_that_has_lost_its_data_stays_out_and_is_replaced() {
 
     let new = cluster.machine();
     new.join(&stay[0].invite(&[]).await);
+    stay[0].wait_until_known(&new).await;
     stay[0]
         .operate(&["member", "replace", lost.id(), new.id()])
         .await;

@@ -27,6 +27,7 @@ async fn a_killed_node_is_replaced_under_load() {
 
     let new = cluster.machine();
     new.join(&survivors[0].invite(&[]).await);
+    survivors[1].wait_until_known(&new).await;
     survivors[1]
         .operate(&["member", "replace", lost.id(), new.id()])
         .await;
@@ -52,21 +53,22 @@ async fn a_replacement_survives_two_restarts_in_a_row() {
     let old = cluster.follower().await;
     let load = Load::start(&cluster.nodes().without(&old), WRITER_COUNT);
     load.wait_for_acks(ACKS).await;
+    let stays = cluster.nodes().without(&old);
     let new = cluster.machine();
-    new.join(&cluster.leader().await.invite(&[]).await);
+    new.join(&stays[0].invite(&[]).await);
+    stays[0].wait_until_known(&new).await;
     let replace = ["member", "replace", old.id(), new.id()];
     for _ in 0..2 {
-        let leader = cluster.nodes().without(&old).wait_for_leader().await;
-        let (asked, killed) = tokio::join!(leader.run(&replace), async {
+        let leader = stays[0].told_leader(&cluster.nodes()).await;
+        let (asked, killed) = tokio::join!(stays[1].run(&replace), async {
             // In the middle of it, wherever that is.
             load.wait_for_acks(5).await;
             leader.kill();
         });
         drop((asked, killed));
         leader.restart();
-        leader.wait_ready().await;
+        leader.wait_alive().await;
     }
-    let stays = cluster.nodes().without(&old).without(&new);
     until("the replacement to be made", SEEN_WITHIN, async || {
         let ran = stays[0].run(&replace).await;
         match ran.code {
@@ -113,7 +115,7 @@ async fn a_change_that_leaves_no_live_quorum_is_refused() {
 /// Voters that are gone are removed unasked where that is wanted, down to a minimum.
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_voters_are_removed_down_to_a_minimum() {
-    let settings = "cleanup_after_secs = 2\ncleanup_voters_min = 3";
+    let settings = "cleanup_after_secs = 10\ncleanup_voters_min = 3";
     let cluster = Cluster::start(voters(4).with_cluster_settings(settings)).await;
     let leader = cluster.leader().await;
     let followers = cluster.nodes().without(&leader);
@@ -130,7 +132,7 @@ async fn dead_voters_are_removed_down_to_a_minimum() {
     leader
         .wait_for_members("the third to be silent", silent)
         .await;
-    throughout("it stays", Duration::from_secs(4), async || {
+    throughout("it stays", Duration::from_secs(12), async || {
         match silent(&leader.members().await?) {
             true => Ok(()),
             false => Err("it was removed".to_owned()),

@@ -1,37 +1,49 @@
 use std::{
+    cell::RefCell,
     io::{self, Write},
-    sync::{Arc, Mutex},
+    sync::Once,
+    time::Duration,
 };
 
 use axum::http::{StatusCode, header};
 use quorate_fake::Asked;
 use quorate_replica::{Change, Refusal};
 use serde_json::Value;
-use tracing::subscriber::DefaultGuard;
-use tracing_subscriber::fmt::MakeWriter;
 
 use crate::{
     Scope,
     fixture::{ELSEWHERE, Fixture, LOOPBACK, request},
 };
 
-/// What is logged on this thread.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+/// How long it may take until something happens that has to.
+const LONG: Duration = Duration::from_secs(30);
+
+thread_local! {
+    /// What was logged on this thread, which is that of one test.
+    static LOGGED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The log of this test.
+struct Log;
 
 impl Log {
-    fn begin() -> (Self, DefaultGuard) {
-        let log = Self::default();
-        let subscriber = tracing_subscriber::fmt()
-            .json()
-            .with_writer(log.clone())
-            .finish();
-        (log, tracing::subscriber::set_default(subscriber))
+    /// All tests share the subscriber: with one for each, what one test does not want logged could
+    /// be kept from the others too.
+    fn begin() -> Self {
+        static STARTED: Once = Once::new();
+        STARTED.call_once(|| {
+            tracing_subscriber::fmt()
+                .json()
+                .with_writer(|| LogWriter)
+                .init();
+            tracing::callsite::rebuild_interest_cache();
+        });
+        Self
     }
 
     /// The lines of the audit log, and forgets all.
     fn take(&self) -> Vec<Value> {
-        let bytes = std::mem::take(&mut *self.0.lock().unwrap());
+        let bytes = LOGGED.take();
         let lines = str::from_utf8(&bytes).unwrap().lines();
         let lines = lines.map(|line| serde_json::from_str::<Value>(line).unwrap());
         let audit = lines.filter(|line| line["target"] == "quorate::audit");
@@ -39,9 +51,11 @@ impl Log {
     }
 }
 
-impl Write for Log {
+struct LogWriter;
+
+impl Write for LogWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
+        LOGGED.with_borrow_mut(|logged| logged.write(bytes))
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -49,18 +63,10 @@ impl Write for Log {
     }
 }
 
-impl<'a> MakeWriter<'a> for Log {
-    type Writer = Self;
-
-    fn make_writer(&'a self) -> Self {
-        self.clone()
-    }
-}
-
 #[tokio::test]
 async fn every_change_is_a_line_of_the_audit_log() {
     let admin = Fixture::new();
-    let (log, _guard) = Log::begin();
+    let log = Log::begin();
     let body = r#"{"with":"fra-2","force":true}"#;
     let mut asked = request("POST", "/v1/members/fra-1/replace", body);
     let bearer = admin.bearer(Scope::Operate).parse().unwrap();
@@ -98,7 +104,7 @@ async fn every_change_is_a_line_of_the_audit_log() {
 #[tokio::test]
 async fn what_is_refused_is_in_the_audit_log_with_who_asked_for_it() {
     let admin = Fixture::new();
-    let (log, _guard) = Log::begin();
+    let log = Log::begin();
     let asked = request("POST", "/v1/reload", "secret");
     admin.send(ELSEWHERE, asked).await;
     let line = &log.take()[0];
@@ -123,7 +129,7 @@ async fn what_is_refused_is_in_the_audit_log_with_who_asked_for_it() {
 #[tokio::test]
 async fn reads_are_not_in_the_audit_log_and_secrets_neither() {
     let admin = Fixture::new();
-    let (log, _guard) = Log::begin();
+    let log = Log::begin();
     for path in ["/v1/status", "/v1/members", "/metrics", "/v1/log-filter"] {
         admin.get(path).await;
     }
@@ -139,7 +145,7 @@ async fn reads_are_not_in_the_audit_log_and_secrets_neither() {
 #[tokio::test]
 async fn a_change_goes_on_without_its_client() {
     let admin = Fixture::new();
-    let (log, _guard) = Log::begin();
+    let log = Log::begin();
     let operators = &admin.replica.operators;
     operators.answers_changes.send_replace(false);
     let mut asked = operators.asked_count.subscribe();
@@ -149,14 +155,16 @@ async fn a_change_goes_on_without_its_client() {
     }
     assert_eq!(log.take(), [] as [Value; 0]);
     operators.answers_changes.send_replace(true);
-    let lines = loop {
-        tokio::task::yield_now().await;
-        let lines = log.take();
-        if !lines.is_empty() {
-            break lines;
+    let written = async {
+        loop {
+            tokio::task::yield_now().await;
+            if let [line, ..] = &log.take()[..] {
+                break line.clone();
+            }
         }
     };
-    assert_eq!(lines[0]["outcome"], "done");
+    let line = tokio::time::timeout(LONG, written).await;
+    assert_eq!(line.expect("it is written down")["outcome"], "done");
 }
 
 /// What a browser sends to another site unasked is a form or plain text.

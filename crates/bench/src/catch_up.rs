@@ -91,13 +91,6 @@ pub(crate) async fn run(args: CatchUpArgs) -> anyhow::Result<()> {
         after.add(second().await?);
     }
     print("after", &after);
-    for line in cluster.nodes().iter().flat_map(|node| {
-        let log = node.log();
-        let lines = log.lines().filter(|line| line.contains("snapshot"));
-        lines.map(str::to_owned).collect::<Vec<_>>()
-    }) {
-        println!("{line}");
-    }
     Ok(())
 }
 

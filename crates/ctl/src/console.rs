@@ -63,7 +63,9 @@ impl Console {
 
     /// Says something that is no data, on one line.
     pub(crate) fn note(&mut self, text: impl fmt::Display) {
-        let _ = writeln!(self.notes, "quorate: {}", printable(&text.to_string()));
+        let text = text.to_string();
+        let lines: Vec<String> = text.lines().map(printable).collect();
+        let _ = writeln!(self.notes, "quorate: {}", lines.join(" "));
     }
 }
 

@@ -112,8 +112,8 @@ struct How {
     /// Do it even if too few live voters are left to commit anything.
     #[arg(long)]
     force: bool,
-    /// For how long to wait for a node that has to catch up. Then the exit code is 5, and the same
-    /// command goes on.
+    /// For how long to wait until it is done, which a node that has to catch up can delay. Then the
+    /// exit code is 5, and the same command goes on.
     #[arg(long, value_name = "SPAN", default_value = change::TIMEOUT, value_parser = span::parse)]
     timeout: Duration,
 }

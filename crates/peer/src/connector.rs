@@ -47,6 +47,8 @@ impl Connector {
     where
         F: Future<Output = Result<T, DialError>>,
     {
+        let routes = &self.config.routes;
+        let address = routes.get(&peer).map_or(address, String::as_str);
         let reached = async {
             let stream = self.connect(address).await?;
             let handshake = async { greet(self.secure(stream, peer).await?).await };

@@ -41,11 +41,6 @@ impl Dialer {
         lane: Lane,
         introduction: Introduction,
     ) -> Result<Greeted, DialError> {
-        let address = self
-            .config
-            .routes
-            .get(&peer)
-            .map_or(address, String::as_str);
         let hello = Hello::new(introduction, lane);
         let greet = |stream| greet(stream, hello);
         self.connector.reach(peer, address, greet).await

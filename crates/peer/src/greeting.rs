@@ -276,8 +276,8 @@ pub(crate) enum Rejection {
     )]
     WireVersion { ours: Versions, theirs: Versions },
     #[error(
-        "it belongs to another cluster: the name and the founding nodes must be the same in both \
-         configurations"
+        "it belongs to another cluster: see that the address is that of a member; in a cluster that \
+         begins with a list of nodes, the name and the list must be the same in both configurations"
     )]
     Cluster,
     #[error("it knows no lane {0}")]

@@ -91,7 +91,7 @@ fn every_difference_is_a_rejection_of_its_own() {
     };
     assert_eq!(check(&magic, HOME), Err(Rejection::Magic));
     assert_eq!(check(&hello, names(8, 0)), Err(Rejection::Cluster));
-    for lane in [7, 255] {
+    for lane in [200, 255] {
         let hello = Hello {
             lane,
             ..hello.clone()
@@ -185,8 +185,16 @@ fn the_layout_of_greetings_stays() {
     };
     assert_eq!(encoded(&of_version_3), front);
 
-    let lanes = Lane::VARIANTS.iter().map(|lane| *lane as u8);
-    assert!(lanes.eq(0..=6));
+    let lanes = [
+        Lane::Append,
+        Lane::Control,
+        Lane::Forward,
+        Lane::Snapshot,
+        Lane::Pull,
+        Lane::Admin,
+        Lane::Join,
+    ];
+    assert_eq!(lanes.map(|lane| hello(lane).lane), [0, 1, 2, 3, 4, 5, 6]);
     let welcome = Greeting::Welcome {
         version: 3,
         log: LogState::More,
@@ -328,7 +336,7 @@ fn no_first_words_make_parsing_panic_and_what_is_read_is_bounded() {
 }
 
 #[test]
-fn every_rejection_fits_a_greeting() {
+fn the_longest_first_words_fit_a_greeting() {
     let widest = || Versions(65_534..=u16::MAX);
     for rejection in [
         Rejection::Magic,
@@ -344,4 +352,15 @@ fn every_rejection_fits_a_greeting() {
         assert!(encoded(&rejection.greeting()).len() <= GREETING_SIZE_MAX);
     }
     assert!(encoded(&widest_request()).len() <= GREETING_SIZE_MAX);
+    let widest = Hello {
+        versions: 0..=u16::MAX,
+        lane: u8::MAX,
+        log: Some(LogState::More),
+        ..of(names(0xff, 0xff))
+    };
+    assert_eq!(
+        Hello::parse(&encoded(&widest)),
+        Ok(widest),
+        "all of it is read"
+    );
 }

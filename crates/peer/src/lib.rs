@@ -87,6 +87,8 @@ pub use server::LinkServer;
 pub use transport::PeerTransport;
 
 #[cfg(test)]
+mod admission_tests;
+#[cfg(test)]
 mod hostile_tests;
 #[cfg(test)]
 mod join_tests;

@@ -5,7 +5,7 @@ use std::{
     future::{pending, ready},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -48,6 +48,7 @@ where
 pub(crate) struct TestService {
     answering: Box<dyn Answering>,
     admitted: watch::Sender<BTreeSet<NodeId>>,
+    asked: AtomicUsize,
     has_lost_data: AtomicBool,
     expects_joiners: AtomicBool,
     /// What nodes are told that have proved to have the token of tests. `None` for ever so long.
@@ -59,6 +60,7 @@ impl TestService {
         Self {
             answering: Box::new(answering),
             admitted: watch::Sender::new([id(ALICE)].into()),
+            asked: AtomicUsize::new(0),
             has_lost_data: AtomicBool::new(false),
             expects_joiners: AtomicBool::new(false),
             answer: Mutex::new(Some(JoinAnswer::Joined(joined()))),
@@ -75,6 +77,11 @@ impl TestService {
         self.admitted.send_modify(|admitted| {
             admitted.remove(&id(name));
         });
+    }
+
+    /// How many times it was asked whether a node is admitted.
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.load(Ordering::Relaxed)
     }
 
     /// From now on whoever greets with an empty log is one that had entries in it.
@@ -117,6 +124,7 @@ impl Service for TestService {
     }
 
     fn admits(&self, peer: NodeId) -> bool {
+        self.asked.fetch_add(1, Ordering::Relaxed);
         self.admitted.borrow().contains(&peer)
     }
 

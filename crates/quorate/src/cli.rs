@@ -212,7 +212,11 @@ fn run(command: Command) -> anyhow::Result<()> {
                 trust_clock: args.trust_clock,
                 level_max: Level(args.level_max),
                 join: args.token()?,
-                routes: args.routes.iter().map(|node| (NodeId(node.key), node.address.clone())).collect(),
+                routes: args
+                    .routes
+                    .iter()
+                    .map(|node| (NodeId(node.key), node.address.clone()))
+                    .collect(),
                 ..ForThisStart::default()
             };
             let loaded = args.config.load()?;

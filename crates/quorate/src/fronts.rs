@@ -8,9 +8,9 @@ use quorate_admin::Build;
 use quorate_dns::{DnsListeners, DnsServer, Responder};
 use quorate_http::{HttpListener, with_cors};
 use quorate_listener::{Listener, Metrics, Name};
-use quorate_replica::Replica;
+use quorate_raft::StartingNode;
 
-use crate::{config::ConfigV1, live_settings::LiveSettings, operators::Unanswered};
+use crate::{config::ConfigV1, live_settings::LiveSettings};
 
 const BUILD: Build = Build {
     version: env!("CARGO_PKG_VERSION"),
@@ -57,7 +57,7 @@ impl Listeners {
     pub(crate) fn serve(
         self,
         settings: &LiveSettings,
-        replica: Arc<dyn Replica>,
+        replica: Arc<StartingNode>,
         registry: Registry,
         metrics: &Metrics,
     ) -> anyhow::Result<(Fronts, Listener)> {
@@ -77,7 +77,7 @@ impl Listeners {
             .merge(quorate_admin::health_router(replica.clone(), BUILD));
         let asked = quorate_admin::Node {
             observer: replica.clone(),
-            operator: Arc::new(Unanswered),
+            operator: replica.clone(),
             reader: replica,
             registry,
             build: BUILD,

@@ -1,11 +1,14 @@
 //! The identity of a node: `quorate init`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, ensure};
 use clap::Args;
 use quorate_ctl::outln;
-use quorate_disk::{Disk, LinuxDisk};
+use quorate_disk::{Disk, LinuxDisk, OpenMode};
 use quorate_peer::LinkServerConfig;
 use quorate_tls::{Identity, IdentityError};
 
@@ -17,8 +20,9 @@ pub(crate) const KEY_FILE: &str = "node.key";
 /// Arguments of `quorate init`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Prints one line, KEY@HOST:PORT, for `nodes` in [cluster] of every node's file. Run again it prints
-the same identity and changes nothing.
+Prints one line, KEY@HOST:PORT, for `nodes` in [cluster] of the file of every node that founds a
+cluster with others. A node that founds one alone, or joins one, needs no line and makes its identity
+when it starts. Run again it prints the same identity and changes nothing.
 
 Example:
   quorate init --data-dir /var/lib/quorate --address ns1.example.org:7700")]
@@ -64,6 +68,65 @@ pub(crate) fn open_or_make(data_dir: &Path) -> anyhow::Result<Identity> {
         Err(IdentityError::Exists(_)) => Ok(Identity::load(&LinuxDisk, &path)?),
         saved => Ok(saved.map(|()| identity)?),
     }
+}
+
+/// What the key file says, in a comment, once the node has had a part in a cluster.
+const USED: &str = "# It has been a member of the cluster ";
+
+/// Notes in the key file that the identity has had a part in this cluster, so that it does not begin
+/// anew should all the rest be lost.
+pub(crate) fn mark_used(data_dir: &Path, cluster: &str) -> anyhow::Result<()> {
+    let path = data_dir.join(KEY_FILE);
+    let text = key_text(&path)?;
+    if text.contains(USED) {
+        return Ok(());
+    }
+    let new = path.with_extension("key.marked");
+    let write = || {
+        match LinuxDisk.remove(&new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let out = LinuxDisk.open(&new, OpenMode::CreateSecret)?;
+        out.write_at(format!("{USED}{cluster}.\n{text}").as_bytes(), 0)?;
+        out.sync_data()?;
+        LinuxDisk.rename(&new, &path)?;
+        LinuxDisk.sync_dir(data_dir)
+    };
+    write().with_context(|| format!("{} cannot be written", path.display()))
+}
+
+/// Fails if the identity has had a part in a cluster, for a node without data that would found
+/// another one.
+pub(crate) fn check_unused(data_dir: &Path) -> anyhow::Result<()> {
+    let text = key_text(&data_dir.join(KEY_FILE))?;
+    match text.lines().find_map(|line| line.strip_prefix(USED)) {
+        None => Ok(()),
+        Some(cluster) => Err(LostDataError {
+            dir: data_dir.to_owned(),
+            cluster: cluster.trim_end_matches('.').to_owned(),
+        }
+        .into()),
+    }
+}
+
+fn key_text(path: &Path) -> anyhow::Result<String> {
+    fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))
+}
+
+/// Nothing but the key is left of a node.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{} has the key of a member of cluster {cluster}, and its data is gone: it has forgotten what it \
+     promised, and must neither vote under its old identity nor found another cluster. Restore the \
+     directory as a whole, or let a new node replace it: empty the directory, key and all, run \
+     `quorate member add` on a member that lives, `quorate serve --join TOKEN` here, and then \
+     `quorate member replace OLD NEW`",
+    dir.display()
+)]
+pub(crate) struct LostDataError {
+    dir: PathBuf,
+    cluster: String,
 }
 
 /// Fails if `data_dir` holds data and the key to it is gone.

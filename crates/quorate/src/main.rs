@@ -34,7 +34,6 @@ mod log;
 mod logging;
 mod membership;
 mod node;
-mod operators;
 mod replication;
 mod serve;
 mod standing;

@@ -1,6 +1,6 @@
 //! A node's part in its cluster: how it comes to it when the node starts, and what it notes of it.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use quorate_peer::TransportConfig;
 use quorate_raft::{Known, Node};
@@ -12,6 +12,7 @@ use crate::{
     cluster_file::{ClusterFile, Stage},
     config::ConfigV1,
     data_dir::DataDir,
+    init::mark_used,
     joining,
     standing::Standing,
 };
@@ -101,7 +102,26 @@ pub(crate) async fn keep(node: Arc<Node>, data_dir: Arc<DataDir>, before: Cluste
         stage: Stage::Member,
         ..before
     };
-    follow(node.known(), &data_dir, member).await;
+    let known = node.known();
+    tokio::join!(
+        mark(known.clone(), data_dir.path()),
+        follow(known, &data_dir, member)
+    );
+}
+
+/// Has the key say of which cluster it is, once that has an id.
+async fn mark(mut known: watch::Receiver<Known>, data_dir: &Path) {
+    let Ok(id) = known.wait_for(|known| known.names.id.is_some()).await else {
+        return;
+    };
+    let id = id.names.id.map(|id| id.to_string()).unwrap_or_default();
+    if let Err(error) = mark_used(data_dir, &id) {
+        // A key that somebody else keeps, as Kubernetes does, cannot be marked.
+        tracing::warn!(
+            error = format!("{error:#}"),
+            "the key is not marked as used"
+        );
+    }
 }
 
 /// Writes down whatever changes of what is known, until there is nobody who knows it.

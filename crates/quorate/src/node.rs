@@ -100,7 +100,7 @@ impl RunningNode {
             listeners.serve(&settings, starting.clone(), registry, &listener_metrics)?;
 
         if standing.is_joiner() {
-            starting.enter(NotReady::Joining);
+            starting.enter(NotReady::Asking);
         }
         let membership =
             Membership::enter(standing, &identity, config, &address, &data_dir).await?;

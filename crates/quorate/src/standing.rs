@@ -12,6 +12,7 @@ use crate::{
     cluster_file::{ClusterFile, FormerCluster, Stage, Stored, founding_hash},
     config::ConfigV1,
     data_dir::DataDir,
+    init::check_unused,
 };
 
 /// What a node is when it starts.
@@ -48,7 +49,12 @@ impl Evidence<'_> {
     /// What the node is. Fails if its data is of another cluster than configuration or token.
     pub(crate) fn judge(self) -> anyhow::Result<Standing> {
         match (self.data_dir.cluster()?, self.token) {
-            (None, None) => Ok(Standing::Founder(self.founders())),
+            (None, None) => {
+                if self.config.cluster.nodes.is_empty() {
+                    check_unused(self.data_dir.path())?;
+                }
+                Ok(Standing::Founder(self.founders()))
+            }
             (None, Some(token)) => {
                 self.check_no_data()?;
                 Ok(Standing::Joiner(token.clone()))

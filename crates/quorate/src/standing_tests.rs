@@ -2,7 +2,10 @@ use quorate_packet::PublicKey;
 use quorate_state::{ClusterId, InviteId};
 
 use super::*;
-use crate::config::NodeAddress;
+use crate::{
+    config::NodeAddress,
+    init::{mark_used, open_or_make},
+};
 
 fn node(byte: u8) -> NodeId {
     NodeId(PublicKey::from_bytes([byte; 32]))
@@ -29,6 +32,7 @@ impl Fixture {
                 address: (*address).to_owned(),
             })
             .collect();
+        open_or_make(dir.path()).unwrap();
         Self {
             config,
             data_dir: DataDir::open(dir.path()).unwrap(),
@@ -121,6 +125,13 @@ fn a_new_node_without_a_list_founds_a_cluster_of_one_where_others_reach_it() {
         ClusterNames::default(),
         "its id is drawn later"
     );
+}
+
+#[test]
+fn a_member_of_which_only_the_key_is_left_founds_no_cluster() {
+    let fixture = Fixture::new(&[]);
+    mark_used(fixture.dir.path(), "6f6e").unwrap();
+    fixture.refused_with(&["its data is gone", "6f6e", "member replace"]);
 }
 
 #[test]

@@ -7,6 +7,8 @@ use quorate_peer::JoinError;
 use quorate_raft::{FatalError, OpenError, ShutdownError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::init::LostDataError;
+
 /// SIGINT and SIGTERM.
 pub(crate) struct Stop {
     interrupt: Signal,
@@ -48,11 +50,15 @@ impl Stop {
         std::process::exit(EXIT_IN_DISORDER.into())
     }
 
-    /// Ends the process after a failed write. Nothing is closed or flushed: after a failed sync
+    /// Ends the process that cannot go on, after a failed write above all. Nothing is closed or flushed: after a failed sync
     /// every further write could make a lie durable.
     pub(crate) fn at_once(&self, error: &FatalError) -> ! {
         tracing::error!(%error, "exiting");
-        std::process::exit(EXIT_FATAL.into())
+        let code = match error {
+            FatalError::Replication(_) => EXIT_FATAL,
+            FatalError::Forgotten(_) => EXIT_DATA,
+        };
+        std::process::exit(code.into())
     }
 }
 
@@ -86,6 +92,9 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
                 true => EXIT_DATA,
                 false => EXIT_FAILURE,
             };
+        }
+        if cause.is::<LostDataError>() {
+            return EXIT_DATA;
         }
         if cause.is::<JoinError>() {
             return EXIT_NOT_LET_IN;

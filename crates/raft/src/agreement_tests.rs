@@ -5,14 +5,24 @@ use quorate_state::{Command, LEVEL_MAX, Level, PutBatch, UnixMillis};
 
 use super::{ground::Simulated, *};
 
-use crate::WallClock;
+use crate::{WallClock, adapters::applied_membership};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// Waits until a node has applied a capacity, and says how many packets it allows.
+/// Waits until a node has applied all that its leader proposes unasked, a capacity among it, and says
+/// how many packets that allows.
 pub(super) async fn agreed_count_max(node: &Node) -> u64 {
     let mut applied = node.write_path.applied.clone();
-    let agreed = applied.wait_for(|meta| meta.cluster.capacity.is_some());
+    let agreed = applied.wait_for(|meta| {
+        let cluster = &meta.cluster;
+        let members = applied_membership(meta).unwrap().membership.nodes;
+        let is_registered = |(node, _): &(NodeId, String)| {
+            let registration = cluster.roll.registrations.get(&node.0);
+            registration.is_some_and(|registration| registration.has_data)
+        };
+        let is_founded = cluster.names.id.is_none() || members.iter().all(is_registered);
+        cluster.capacity.is_some() && is_founded
+    });
     let meta = timeout(TIMEOUT, agreed).await.expect("it is agreed on");
     let capacity = meta.unwrap().cluster.capacity;
     capacity.expect("it was waited for").count_max

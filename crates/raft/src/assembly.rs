@@ -19,7 +19,14 @@ use crate::{
     founding::{Founding, Franchise},
     handover::Handover,
     leadership::{self, Leader},
-    membership::roster::Roster,
+    membership::{
+        admin::Admin,
+        naming::Naming,
+        operator::LeaderClient,
+        removal::{Removal, Removed},
+        roster::Roster,
+        upkeep::Upkeep,
+    },
     node::checkpoint_applied,
     opening::{open_log, open_packets},
     peers::Peers,
@@ -46,7 +53,7 @@ pub(crate) async fn open(
     let exchange = Arc::new(Exchange::new(&config));
     let sync_meter = SyncMeter::new(config.slow_sync());
     let log = open_log(&config, &metrics, sync_meter.clone()).await?;
-    let peers = connect(&config, transport, exchange.clone(), log.clone());
+    let peers = connect(&config, transport, exchange.clone(), &log);
     let store = open_packets(&config, &peers, &metrics, &log, enter).await?;
     enter(NotReady::Replaying);
     let state_machine = StateMachine::new(
@@ -100,8 +107,22 @@ impl Parts {
         let mut tasks = JoinSet::new();
         self.found(&franchise, &mut tasks).await?;
         let exchange = self.exchange.clone();
-        let (leader, failure) = leadership::follow(&self.raft, &self.config, exchange, &mut tasks);
+        let failure = watch::Sender::default();
+        let failed = failure.clone();
+        let leader = leadership::follow(&self.raft, &self.config, exchange, failed, &mut tasks);
         let handover = self.watch_leadership(&franchise, &leader, &mut tasks);
+        let client = self.keep_members(&leader, &handover, &mut tasks);
+        let removed = Removed::default();
+        let removal = Removal {
+            raft: self.raft.clone(),
+            log: self.log.clone(),
+            peers: self.peers.clone(),
+            leader: leader.clone(),
+            franchise: franchise.clone(),
+            removed: removed.clone(),
+            failure: failure.clone(),
+        };
+        tasks.spawn(removal.run());
         self.watch_fitness(sync_meter, &mut tasks);
         self.keep_up(&mut tasks);
         let write_path = WritePath {
@@ -126,6 +147,7 @@ impl Parts {
             store: self.store.clone(),
             peers: self.peers,
             franchise,
+            client,
         });
         Ok(Arc::new(Node {
             config: self.config,
@@ -134,10 +156,11 @@ impl Parts {
             store: self.store,
             exchange: self.exchange,
             puts,
-            failure,
+            failure: failure.subscribe(),
             service,
             recovery,
             handover,
+            removed,
             closing: AtomicBool::new(false),
             tasks: tokio::sync::Mutex::new(tasks),
         }))
@@ -183,6 +206,40 @@ impl Parts {
         };
         tasks.spawn(handover.clone().run());
         handover
+    }
+
+    /// Starts what makes the members what they shall be.
+    fn keep_members(
+        &self,
+        leader: &watch::Receiver<Leader>,
+        handover: &Handover,
+        tasks: &mut JoinSet<()>,
+    ) -> LeaderClient {
+        let admin = Arc::new(Admin {
+            config: self.config.clone(),
+            raft: self.raft.clone(),
+            exchange: self.exchange.clone(),
+            applied: self.state_machine.applied(),
+            handover: handover.clone(),
+            change_lock: tokio::sync::Mutex::default(),
+        });
+        let upkeep = Upkeep {
+            admin: admin.clone(),
+        };
+        tasks.spawn(upkeep.run());
+        let client = LeaderClient {
+            node: self.config.node,
+            leader: leader.clone(),
+            peers: self.peers.clone(),
+            admin,
+        };
+        let naming = Naming {
+            config: self.config.clone(),
+            client: client.clone(),
+            applied: self.state_machine.applied(),
+        };
+        tasks.spawn(naming.run());
+        client
     }
 
     /// Starts what tells whether this node should lead: by its clock, its disk's speed and space.
@@ -244,7 +301,7 @@ fn connect(
     config: &Config,
     transport: Arc<dyn Transport>,
     exchange: Arc<Exchange>,
-    log: Arc<Log>,
+    log: &Arc<Log>,
 ) -> Arc<Peers> {
     let roster = Arc::new(Roster::new(config));
     roster.set_log(log);

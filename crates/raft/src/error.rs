@@ -99,5 +99,11 @@ pub enum ShutdownError {
 
 /// Why a node stopped by itself.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("replication has stopped and the node must exit: {0}")]
-pub struct FatalError(pub(crate) String);
+pub enum FatalError {
+    /// The log, the store or consensus failed.
+    #[error("replication has stopped and the node must exit: {0}")]
+    Replication(String),
+    /// It has lost its data, as its peers know. Starting it again changes nothing.
+    #[error("{0}")]
+    Forgotten(String),
+}

@@ -60,19 +60,36 @@ impl Handover {
     /// Hands leadership over if this node leads and another voter lives, if possible to one that may
     /// lead. For a leader that stops.
     pub(crate) async fn stop(&self) {
-        let view = self.raft.view();
-        let mut successors = successors(&view, self.config.election_timeout_min(), |_| true);
-        // Stable: among those alike, the one that has most of the log stays first.
-        successors.sort_by_key(|node| !self.is_fit(*node));
+        let successors = self.successors();
         if successors.is_empty() {
             return;
         }
-        if timeout(STOP_TIMEOUT, self.insist(&successors, view.term))
+        if timeout(STOP_TIMEOUT, self.hand_to(&successors))
             .await
             .is_err()
         {
             tracing::warn!("leadership was not taken over in time; an election will follow");
         }
+    }
+
+    /// The other voters that live, those first that may lead, and among them the one that has most of
+    /// the log. None unless this node leads.
+    pub(crate) fn successors(&self) -> Vec<NodeId> {
+        let view = self.raft.view();
+        let mut successors = successors(&view, self.config.election_timeout_min(), |_| true);
+        // Stable: among those alike, the one that has most of the log stays first.
+        successors.sort_by_key(|node| !self.is_fit(*node));
+        successors
+    }
+
+    /// Hands leadership to one of these and says who leads then, if that is known.
+    pub(crate) async fn hand_to(&self, successors: &[NodeId]) -> Option<NodeId> {
+        let term = self.raft.view().term;
+        self.insist(successors, term).await;
+        let mut leader = self.leader.clone();
+        let known = leader.wait_for(|now| now.node.is_some() && now.term > term);
+        let node = known.await.ok()?.node.clone();
+        node.map(|(node, _)| node)
     }
 
     /// Asks one after the other to lead, and then the first again, until `term` is over or all of

@@ -6,7 +6,7 @@ use quorate_rpc::NodeId;
 use quorate_state::LogPosition;
 use quorate_store::SnapshotReceiver;
 use tokio::{
-    sync::{Mutex, OwnedMutexGuard},
+    sync::{Mutex, OwnedMutexGuard, watch},
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
@@ -20,7 +20,11 @@ const SLOT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The one place where a snapshot is received. Clones are the same.
 #[derive(Clone, Default)]
-pub(crate) struct Incoming(Arc<Mutex<Option<Partial>>>);
+pub(crate) struct Incoming {
+    slot: Arc<Mutex<Option<Partial>>>,
+    /// The peer that wants the place.
+    claim: watch::Sender<Option<NodeId>>,
+}
 
 /// The place, taken. Given back, it keeps what is in it for the same peer, for a while.
 pub(crate) type Slot = OwnedMutexGuard<Option<Partial>>;
@@ -60,10 +64,21 @@ impl Partial {
 }
 
 impl Incoming {
-    /// Takes the place, with what is left in it.
-    pub(crate) async fn slot(&self) -> Result<Slot, BoxError> {
-        let slot = timeout(SLOT_TIMEOUT, self.0.clone().lock_owned()).await;
-        slot.map_err(|_| "another snapshot is being received".into())
+    /// Takes the place for `peer`, with what is left in it.
+    pub(crate) async fn slot(&self, peer: NodeId) -> Result<Slot, BoxError> {
+        self.claim.send_replace(Some(peer));
+        let slot = timeout(SLOT_TIMEOUT, self.slot.clone().lock_owned()).await;
+        let slot = slot.map_err(|_| "another snapshot is being received")?;
+        self.claim.send_replace(None);
+        Ok(slot)
+    }
+
+    /// Resolves when `peer`, which has the place, wants it for another link: it has lost the one that it
+    /// has it for.
+    pub(crate) async fn claimed(&self, peer: NodeId) {
+        let mut claim = self.claim.subscribe();
+        // The sender is here.
+        let _ = claim.wait_for(|claim| *claim == Some(peer)).await;
     }
 
     /// Gives up again and again what no peer has come back for. Never returns.
@@ -73,7 +88,7 @@ impl Incoming {
         loop {
             ticks.tick().await;
             // One that is being received is not idle.
-            if let Ok(mut slot) = self.0.clone().try_lock_owned() {
+            if let Ok(mut slot) = self.slot.clone().try_lock_owned() {
                 let is_idle = |partial: &mut Partial| partial.changed.elapsed() >= IDLE_MAX;
                 if let Some(partial) = slot.take_if(is_idle) {
                     tracing::info!(peer = %partial.peer, "gave up a snapshot that was cut off");
@@ -108,7 +123,7 @@ mod tests {
         };
         let (peer, incoming) = (NodeId::from(1), Incoming::default());
         let last_log = Some(LogPosition::new(1, 7));
-        let mut slot = incoming.slot().await.unwrap();
+        let mut slot = incoming.slot(peer).await.unwrap();
         let receiver = Store::receiver(&config).unwrap();
         *slot = Some(Partial::new(peer, last_log, receiver));
         assert!(!disk.files().is_empty());
@@ -116,14 +131,14 @@ mod tests {
         let looks = tokio::spawn(incoming.clone().give_up_idle());
 
         tokio::time::sleep(IDLE_MAX / 2).await;
-        let slot = incoming.slot().await.unwrap();
+        let slot = incoming.slot(peer).await.unwrap();
         let kept = slot.as_ref().expect("it is kept for a while");
         assert!(kept.is_of(peer, last_log));
         assert!(!kept.is_of(NodeId::from(2), last_log));
         assert!(!kept.is_of(peer, Some(LogPosition::new(1, 8))));
         drop(slot);
 
-        while incoming.slot().await.unwrap().is_some() {
+        while incoming.slot(peer).await.unwrap().is_some() {
             tokio::time::sleep(LOOK_INTERVAL).await;
         }
         assert!(disk.files().is_empty(), "{:?}", disk.files());

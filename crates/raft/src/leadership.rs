@@ -44,17 +44,17 @@ pub(crate) fn follow(
     raft: &Raft,
     config: &Config,
     exchange: Arc<Exchange>,
+    failure: watch::Sender<Option<FatalError>>,
     tasks: &mut JoinSet<()>,
-) -> (watch::Receiver<Leader>, watch::Receiver<Option<FatalError>>) {
+) -> watch::Receiver<Leader> {
     let silence_max = config.election_timeout_max() * SILENT_ELECTION_TIMEOUTS;
     let (raft, look_interval) = (raft.clone(), config.heartbeat());
     let (leader_tx, leader) = watch::channel(Leader::default());
-    let (failure_tx, failure) = watch::channel(None);
     tasks.spawn(async move {
         let see = |view: View| {
             if view.failure.is_some() {
                 leader_tx.send_modify(|leader| leader.node = None);
-                failure_tx.send_replace(view.failure);
+                failure.send_replace(view.failure);
                 return false;
             }
             let quorum_ack = view.quorum_ack_age.map(|age| Instant::now() - age);
@@ -77,7 +77,7 @@ pub(crate) fn follow(
         // Keeps the watches open for those who wait on them.
         std::future::pending::<()>().await;
     });
-    (leader, failure)
+    leader
 }
 
 fn current_leader(view: View, silence_max: Duration) -> Leader {

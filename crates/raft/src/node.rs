@@ -12,8 +12,15 @@ use quorate_store::{Extent, Pace, Store};
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 
 use crate::{
-    Config, FatalError, Known, Metrics, OpenError, ShutdownError, adapters::StateMachine, assembly,
-    exchange::Exchange, handover::Handover, puts::Puts, recovery::Recovery, service::PeerService,
+    Config, FatalError, Known, Metrics, OpenError, ShutdownError,
+    adapters::StateMachine,
+    assembly,
+    exchange::Exchange,
+    handover::Handover,
+    membership::{removal::Removed, roster::Roster},
+    puts::Puts,
+    recovery::Recovery,
+    service::PeerService,
     write_path::WritePath,
 };
 
@@ -40,6 +47,7 @@ pub struct Node {
     pub(crate) service: Arc<PeerService>,
     pub(crate) recovery: Recovery,
     pub(crate) handover: Handover,
+    pub(crate) removed: Removed,
     pub(crate) closing: AtomicBool,
     pub(crate) tasks: tokio::sync::Mutex<JoinSet<()>>,
 }
@@ -71,8 +79,8 @@ impl Node {
         self.service.clone()
     }
 
-    /// Resolves when replication has stopped by itself: the log or the store failed. The process
-    /// must exit then, without another write.
+    /// Resolves when replication has stopped by itself: the log or the store failed, or the others
+    /// know that this node has lost its data. The process must exit then, without another write.
     pub async fn failed(&self) -> FatalError {
         let mut failure = self.failure.clone();
         match failure.wait_for(Option::is_some).await.as_deref() {
@@ -82,10 +90,14 @@ impl Node {
         }
     }
 
+    pub(crate) fn roster(&self) -> &Roster {
+        self.service.peers.roster()
+    }
+
     /// What this node knows of its cluster, now and later: to be kept beside log and store for the
     /// next start.
     pub fn known(&self) -> watch::Receiver<Known> {
-        self.service.peers.roster().known()
+        self.roster().known()
     }
 
     /// Resolves when this node has applied an entry of the cluster, so that it has a part in it.
@@ -131,8 +143,13 @@ impl Node {
             Some(NotReady::ShuttingDown)
         } else if self.failure.borrow().is_some() {
             Some(NotReady::Failed)
+        } else if self.removed.is_known() {
+            Some(NotReady::Removed)
         } else if self.service.log_state() == LogState::Empty {
-            Some(NotReady::Founding)
+            Some(match self.config.voters.is_empty() {
+                true => NotReady::Pending,
+                false => NotReady::Founding,
+            })
         } else if !self.recovery.serves_reads() {
             Some(NotReady::Recovering)
         } else if self.write_path.leader.borrow().node.is_none() {

@@ -38,6 +38,8 @@ mod full_disk;
 #[path = "size_tests.rs"]
 mod sizes;
 
+#[path = "membership_tests.rs"]
+mod members;
 #[path = "snapshot_tests.rs"]
 mod snapshots;
 

@@ -20,6 +20,7 @@ use crate::{
     adapters::{Raft, StateMachine},
     connection::PIPELINE_MAX,
     founding::{Franchise, log_state},
+    membership::operator::LeaderClient,
     peers::Peers,
     pull::offer_packets,
     puts::Puts,
@@ -37,6 +38,7 @@ pub(crate) struct PeerService {
     pub(crate) store: Arc<Store>,
     pub(crate) peers: Arc<Peers>,
     pub(crate) franchise: Franchise,
+    pub(crate) client: LeaderClient,
 }
 
 impl Service for PeerService {
@@ -63,10 +65,10 @@ impl Service for PeerService {
 
     fn join(
         self: Arc<Self>,
-        _joiner: NodeId,
-        _request: JoinRequest,
+        joiner: NodeId,
+        request: JoinRequest,
     ) -> BoxFuture<'static, Option<JoinAnswer>> {
-        Box::pin(std::future::ready(None))
+        Box::pin(async move { self.client.take_in(joiner, request).await })
     }
 
     fn serve(
@@ -150,6 +152,10 @@ impl PeerService {
         match request {
             Request::Propose(packets) => Response::Proposed(self.propose(packets).await),
             Request::ReadIndex => Response::ReadIndex(self.raft.read_index().await),
+            // Never asked on: whoever asks looks for the leader.
+            Request::Operate(request) => {
+                Response::Operated(self.client.admin.answer(request).await)
+            }
             Request::Vote(_) | Request::PreVote(_) | Request::TransferLeader(_)
                 if !self.franchise.is_given() =>
             {

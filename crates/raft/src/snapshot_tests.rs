@@ -2,8 +2,14 @@
 
 use std::path::Path;
 
+use futures_util::stream::BoxStream;
 use quorate_packet::PAYLOAD_SIZE_MIN;
+use quorate_rpc::{
+    Tail,
+    message::{Membership, Response, SnapshotBegin, SnapshotHead, StoredMembership, Vote},
+};
 use quorate_sim::SimDisk;
+use quorate_state::LogPosition;
 
 use super::{
     ground::{Simulated, checkpoint_and_purge},
@@ -172,6 +178,79 @@ async fn chunks_are_sent_ahead_of_their_acknowledgements() {
     traffic.responses_max.send_replace(usize::MAX);
     behind.expect_caught_up().await;
     behind.simulated.cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_knows_no_transfers_gets_its_snapshot_all_the_same() {
+    let behind = Behind::start(20, |_| {}).await;
+    let traffic = behind.traffic();
+    traffic.is_of_before.store(true, Ordering::Relaxed);
+    behind.let_in();
+    behind.expect_caught_up().await;
+    assert_eq!(traffic.passed.borrow().requests, 0);
+    behind.simulated.cluster.shutdown().await;
+}
+
+/// The end of its link has not been heard of here.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_that_comes_back_takes_its_own_place() {
+    let behind = Behind::start(20, |_| {}).await;
+    let resume = |vote| {
+        Request::ResumeSnapshot(SnapshotHead {
+            begin: SnapshotBegin {
+                vote,
+                last_log: Some(LogPosition::new(1, 1_000)),
+                membership: StoredMembership {
+                    position: None,
+                    membership: Membership {
+                        configs: Vec::new(),
+                        nodes: Vec::new(),
+                    },
+                },
+            },
+            packets_size: 0,
+        })
+    };
+    let peer = behind.leader.config.node;
+    let vote = Vote {
+        term: Term(1),
+        node: peer,
+        committed: true,
+    };
+    let mut links = Vec::new();
+    for chunks in [1, 0] {
+        let (requests, incoming) = tokio::sync::mpsc::unbounded_channel();
+        let incoming = tokio_stream::wrappers::UnboundedReceiverStream::new(incoming);
+        let service = behind.follower.service();
+        let mut responses = service.serve(peer, Lane::Transfer, incoming.map(Ok).boxed());
+        let frame = |message| Frame {
+            id: 1,
+            message,
+            tail: Tail::default(),
+        };
+        requests.send(frame(resume(vote))).unwrap();
+        let expected = 1 - chunks;
+        let answer = async |responses: &mut BoxStream<'static, Frame<Response>>| {
+            let answer = timeout(TIMEOUT, responses.next()).await.unwrap();
+            answer.expect("the link is open").message
+        };
+        let answered = answer(&mut responses).await;
+        assert_eq!(answered, Response::SnapshotResumed(expected));
+        if chunks == 1 {
+            let store = behind.leader.store.snapshot().unwrap();
+            let chunk = store.chunks().unwrap().next_chunk().unwrap().unwrap();
+            requests.send(frame(Request::SnapshotChunk(chunk))).unwrap();
+            assert_eq!(answer(&mut responses).await, Response::SnapshotProgress);
+            // It goes on reading what comes.
+            links.push((
+                requests,
+                tokio::spawn(async move { responses.next().await }),
+            ));
+        }
+    }
+    let (_requests, ended) = links.remove(0);
+    let ended = timeout(TIMEOUT, ended).await.unwrap().unwrap();
+    assert!(ended.is_none(), "{ended:?}");
 }
 
 /// It begins anew with another leader, and nothing of the first one's is in its way.

@@ -52,11 +52,16 @@ impl StartingNode {
         *self.step.lock().unwrap_or_else(PoisonError::into_inner) = step;
     }
 
+    /// The node, once it is open.
+    pub(crate) fn node(&self) -> Option<&Node> {
+        self.node.get().map(|node| &**node)
+    }
+
     fn step(&self) -> NotReady {
         *self.step.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn unreadable(&self) -> ReadError {
+    pub(crate) fn unreadable(&self) -> ReadError {
         ReadError(self.step().to_string())
     }
 }

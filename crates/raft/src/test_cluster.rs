@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    sync::{Mutex, atomic::AtomicUsize},
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicUsize},
+    },
     time::Duration,
 };
 
@@ -38,6 +41,8 @@ pub(super) struct Switchboard {
     pub(super) closings: watch::Sender<HashMap<[NodeId; 2], usize>>,
     /// How often one has tried in vain to open a link to another.
     pub(super) refusals: Mutex<HashMap<[NodeId; 2], usize>>,
+    /// Who is only where it listens now.
+    pub(super) addresses: Mutex<HashMap<NodeId, String>>,
     /// How many read indexes were asked for.
     pub(super) read_index_count: AtomicUsize,
     /// What passes on the lanes of snapshots.
@@ -51,6 +56,8 @@ pub(super) struct SnapshotTraffic {
     pub(super) requests_max: watch::Sender<usize>,
     /// How many responses.
     pub(super) responses_max: watch::Sender<usize>,
+    /// Whether nodes know nothing of the lane of transfers.
+    pub(super) is_of_before: AtomicBool,
 }
 
 #[derive(Debug, Default, Clone)]
@@ -68,6 +75,7 @@ impl Default for SnapshotTraffic {
             passed: watch::Sender::default(),
             requests_max: watch::Sender::new(usize::MAX),
             responses_max: watch::Sender::new(usize::MAX),
+            is_of_before: AtomicBool::new(false),
         }
     }
 }
@@ -136,6 +144,17 @@ impl Switchboard {
         *self.deaths.lock().unwrap().entry(node).or_default() += 1;
     }
 
+    /// From now on a node takes links only at this address.
+    pub(super) fn listen_at(&self, node: NodeId, address: &str) {
+        let mut addresses = self.addresses.lock().unwrap();
+        addresses.insert(node, address.to_owned());
+    }
+
+    fn listens_at(&self, node: NodeId, address: &str) -> bool {
+        let addresses = self.addresses.lock().unwrap();
+        addresses.get(&node).is_none_or(|known| known == address)
+    }
+
     /// Closes the links between a node and all others.
     pub(super) fn close_links(&self, node: NodeId) {
         let others: Vec<_> = self.services.lock().unwrap().keys().copied().collect();
@@ -182,7 +201,7 @@ impl Transport for Memory {
     fn open(
         &self,
         peer: NodeId,
-        _address: String,
+        address: String,
         lane: Lane,
         introduction: Introduction,
     ) -> BoxFuture<'static, Result<Link, LinkError>> {
@@ -190,7 +209,10 @@ impl Transport for Memory {
         Box::pin(async move {
             let service = board.services.lock().unwrap().get(&peer).cloned();
             let lives = board.deaths(own) == own_deaths;
-            let service = service.filter(|_| lives && !board.is_cut(own, peer));
+            let is_of_before = board.snapshots.is_of_before.load(Ordering::Relaxed);
+            let knows_lane = lane != Lane::Transfer || !is_of_before;
+            let serves = board.listens_at(peer, &address) && knows_lane;
+            let service = service.filter(|_| lives && serves && !board.is_cut(own, peer));
             if service.is_none() {
                 *board
                     .refusals

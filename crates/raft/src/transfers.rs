@@ -181,6 +181,11 @@ impl Transfer {
         self.transfers.change(self.peer, |_| ());
     }
 
+    /// The peer will not go on with it.
+    pub(crate) fn give_up(self) {
+        self.transfers.holds().remove(&self.peer);
+    }
+
     /// The peer has installed it, and goes on with the entries behind it.
     pub(crate) fn complete(self) {
         self.transfers

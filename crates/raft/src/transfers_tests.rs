@@ -100,3 +100,12 @@ async fn a_snapshot_that_cannot_be_read_ends_its_transfers_and_no_others() {
     holds.await.unwrap_err();
     assert_eq!(floor(&transfers), None);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_refuses_a_snapshot_holds_nothing_back() {
+    let transfers = Transfers::default();
+    let (transfer, _) = transfers.begin(peer(1), snapshot(), LogIndex(100));
+    transfer.give_up();
+    assert_eq!(floor(&transfers), None);
+    assert!(transfers.snapshot().is_none());
+}

@@ -85,8 +85,8 @@ pub struct ClockStatus {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NotReady {
-    /// It asks members of a cluster to let it in.
-    Joining,
+    /// It asks the members of a cluster to let it in.
+    Asking,
     /// It reads its log and its store.
     Opening,
     /// Its stored packets are damaged or gone: it fetches those of another member.
@@ -98,6 +98,11 @@ pub enum NotReady {
     /// Its log is empty. It founds the cluster once all founding nodes have said that theirs are too;
     /// if one has entries, it waits for a leader that sends them.
     Founding,
+    /// Its log is empty. It is registered in its cluster and waits for the leader, which makes it a
+    /// learner and sends it entries.
+    Pending,
+    /// The cluster does not know it as a member any more.
+    Removed,
     /// It has not caught up yet with what was committed while it was away.
     Recovering,
     /// It knows no leader, so it takes no PUTs; it still answers reads.
@@ -111,7 +116,7 @@ pub enum NotReady {
 impl fmt::Display for NotReady {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Joining => {
+            Self::Asking => {
                 "starting: asking to be let into the cluster; the log says what is answered"
             }
             Self::Opening => "starting: reading log and store",
@@ -123,6 +128,11 @@ impl fmt::Display for NotReady {
             Self::Founding => {
                 "starting: waiting to hear from all founding nodes, or from a leader; the log says \
                  which"
+            }
+            Self::Pending => "starting: waiting for the leader of the cluster that it joins",
+            Self::Removed => {
+                "removed from the cluster: stop it, or empty its data directory and have it join \
+                 anew with a token"
             }
             Self::Recovering => "starting: catching up with what the cluster has committed",
             Self::NoLeader => "no leader is known: PUTs wait, reads and DNS are served",

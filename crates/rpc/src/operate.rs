@@ -34,6 +34,13 @@ pub enum Request {
     },
     /// Hand leadership to this node, or to the fittest.
     Transfer(Option<String>),
+    /// A member says what it is called.
+    Name {
+        /// The member.
+        node: NodeId,
+        /// Its name.
+        name: String,
+    },
 }
 
 /// A node that joins, as the member tells the leader that has verified its proof.
@@ -102,6 +109,8 @@ pub enum Response {
     Transferred(NodeId),
     /// It does not do it.
     Refused(Refusal),
+    /// To [`Request::Name`].
+    Named,
 }
 
 /// All members, and nodes that shall be.

@@ -59,6 +59,31 @@ impl Memory {
         shard.get(key).cloned()
     }
 
+    /// Up to `count` packets with keys behind `after`, in the order of keys. Not of one moment: what
+    /// changes meanwhile is there or not.
+    pub(crate) fn packets_after(
+        &self,
+        after: Option<&PublicKey>,
+        count: usize,
+    ) -> Vec<StoredPacket> {
+        let mut first = BTreeMap::new();
+        for shard in &self.shards {
+            let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+            for (key, stored) in shard.iter() {
+                let is_behind = after.is_none_or(|after| key > after);
+                let is_wanted = first.len() < count
+                    || first.last_key_value().is_some_and(|(last, _)| key < last);
+                if is_behind && is_wanted {
+                    first.insert(*key, stored.clone());
+                    if first.len() > count {
+                        first.pop_last();
+                    }
+                }
+            }
+        }
+        first.into_values().collect()
+    }
+
     /// When the packet that was received last was, be it still there or not.
     pub(crate) fn latest_received(&self) -> Option<UnixMillis> {
         let latest = self.latest_received.load(Ordering::Acquire);

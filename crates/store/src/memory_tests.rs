@@ -7,6 +7,34 @@ use quorate_sim::SimDisk;
 use super::*;
 use crate::{Extent, Pace, Store, fixture::*, schema::Summary};
 
+#[test]
+fn packets_are_listed_in_the_order_of_keys_page_by_page() {
+    let memory = Memory::new(Contents::default());
+    let numbers = (0..200u8).map(|number| number.wrapping_mul(7));
+    for number in numbers {
+        memory.insert(StoredPacket {
+            received: UnixMillis(1),
+            packet: quorate_packet::SignedPacket::assume_verified(
+                PublicKey::from_bytes([number; 32]),
+                vec![0; quorate_packet::PAYLOAD_SIZE_MIN].into(),
+            )
+            .unwrap(),
+        });
+    }
+    let mut listed: Vec<PublicKey> = Vec::new();
+    loop {
+        let page = memory.packets_after(listed.last(), 30);
+        assert!(page.len() <= 30);
+        if page.is_empty() {
+            break;
+        }
+        listed.extend(page.iter().map(key_of));
+    }
+    assert_eq!(listed.len(), 200);
+    assert!(listed.is_sorted());
+    assert!(memory.packets_after(None, 0).is_empty());
+}
+
 #[derive(Debug, Clone)]
 enum Step {
     Put {

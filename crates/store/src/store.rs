@@ -158,6 +158,12 @@ impl Store {
         self.shared.memory.stored_packet(key)
     }
 
+    /// Up to `count` packets with keys behind `after`, or of all, in the order of keys. Looks at all
+    /// of them.
+    pub fn packets_after(&self, after: Option<&PublicKey>, count: usize) -> Vec<StoredPacket> {
+        self.shared.memory.packets_after(after, count)
+    }
+
     /// What the packets reflect.
     pub fn meta(&self) -> Meta {
         self.shared.memory.state().meta.clone()

@@ -39,7 +39,7 @@ async fn a_problem_is_told_in_the_words_of_the_node() {
         ProblemType::NoLiveQuorum,
         "1 of 3 voters\nwould\x1b be live",
     );
-    let expected = "No live quorum would be left: 1 of 3 voters\u{fffd}would\u{fffd} be live";
+    let expected = "No live quorum would be left: 1 of 3 voters\nwould\u{fffd} be live";
     assert_eq!(refused(answer).await, (expected.to_owned(), 1));
 }
 
@@ -102,7 +102,7 @@ async fn a_redirect_is_not_followed() {
 #[tokio::test]
 async fn what_is_refused_for_the_moment_is_asked_for_again() {
     let no_leader = Answer::problem(ProblemType::NoLeader, "none was elected");
-    let busy = Answer::problem(ProblemType::Busy, "a node is being removed");
+    let busy = Answer::problem(ProblemType::Busy, "a node is\nbeing removed");
     let done = Answer::json(StatusCode::OK, &filter());
     let answers = [no_leader.clone(), no_leader, busy, done];
     let node = CannedNode::start(answers).await;

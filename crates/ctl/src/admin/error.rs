@@ -84,13 +84,15 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    /// The problem in words.
+    /// The problem in words. A refused configuration has a line for each mistake.
     pub(crate) fn text(&self) -> String {
         let (title, detail) = (self.title.trim(), self.detail.trim());
-        printable(&match detail.is_empty() {
+        let text = match detail.is_empty() {
             true => title.to_owned(),
             false => format!("{title}: {detail}"),
-        })
+        };
+        let lines: Vec<String> = text.lines().map(printable).collect();
+        lines.join("\n")
     }
 }
 

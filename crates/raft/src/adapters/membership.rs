@@ -138,6 +138,20 @@ impl Raft {
         progress.collect()
     }
 
+    /// Begins a change of the voters, and leaves it half made.
+    #[cfg(test)]
+    pub(crate) async fn begin_joint(&self, voters: BTreeSet<NodeId>) {
+        let membership = self.membership();
+        let mut configs = membership.configs;
+        configs.push(voters);
+        let joint = openraft::Membership::new(configs, membership.nodes).unwrap();
+        let blank = openraft::EntryPayload::Blank;
+        // Not before this leader has committed an entry of its own.
+        self.read_index().await.unwrap();
+        let begun = self.openraft.append_membership(joint, blank, []).await;
+        begun.unwrap();
+    }
+
     /// Changes the members, if those that are in effect are still the ones that the entry at `known`
     /// has brought. Resolves when the change is committed, which needs a majority that lives.
     pub(crate) async fn change_members(
@@ -168,7 +182,9 @@ impl Raft {
         match changed {
             Ok(_) => Ok(()),
             Err(RaftError::APIError(error)) => Err(match error {
-                ClientWriteError::ForwardToLeader(_) => MembersError::NotLeader,
+                ClientWriteError::ForwardToLeader(_) | ClientWriteError::LogEntryDiscarded(_) => {
+                    MembersError::NotLeader
+                }
                 ClientWriteError::PreconditionFailed(_)
                 | ClientWriteError::ChangeMembershipError(ChangeMembershipError::InProgress(_)) => {
                     MembersError::Busy

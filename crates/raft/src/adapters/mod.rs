@@ -31,7 +31,7 @@ mod types;
 mod view;
 
 pub(crate) use log_storage::flushed;
-pub(crate) use membership::{MembersChange, MembersError, Membership, Progress};
+pub(crate) use membership::{MembersChange, MembersError, Membership};
 pub(crate) use raft::Raft;
 pub(crate) use state_machine::{StateMachine, applied_membership, blocking};
 pub(crate) use view::{Follower, View};

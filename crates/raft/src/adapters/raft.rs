@@ -156,7 +156,7 @@ impl Raft {
                 let ended = "the task of consensus has ended without a word: it has panicked";
                 let failure = self.view().failure;
                 see(View {
-                    failure: Some(failure.unwrap_or(FatalError(ended.to_owned()))),
+                    failure: Some(failure.unwrap_or(FatalError::Replication(ended.to_owned()))),
                     ..self.view()
                 });
                 return;
@@ -214,11 +214,11 @@ impl Raft {
     /// Stops Raft. Fails if it had stopped by itself, by an error or a panic.
     pub(crate) async fn shutdown(&self) -> Result<(), FatalError> {
         let joined = self.openraft.shutdown().await;
-        joined.map_err(|error| FatalError(error.to_string()))?;
+        joined.map_err(|error| FatalError::Replication(error.to_string()))?;
         // openraft tells how its task ended to whoever asks something of it.
         match self.openraft.with_raft_state(|_| ()).await {
             Ok(()) | Err(Fatal::Stopped) => Ok(()),
-            Err(error) => Err(FatalError(error.to_string())),
+            Err(error) => Err(FatalError::Replication(error.to_string())),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Receiving a snapshot from a peer.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use futures_util::{
     StreamExt,
@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout};
 use super::{
     conversions::{IntoOpenraft, IntoOurs},
     raft::Raft,
-    snapshot::{PIECE_TIMEOUT, Received, Snapshot, SnapshotData},
+    snapshot::{PIECE_TIMEOUT, Received, Snapshot, SnapshotData, rest},
     state_machine::blocking,
     types::{SnapshotMeta, Vote},
 };
@@ -72,16 +72,18 @@ impl Raft {
 
 impl Reception {
     /// The next request. A sender that has begun a snapshot and stops sending loses its link, and
-    /// with it the place that others wait for.
+    /// with it the place that others wait for; so does one that comes back over another link.
     async fn next_piece(
         &self,
         requests: &mut BoxStream<'static, Numbered<Request>>,
     ) -> Option<Numbered<Request>> {
-        let limit = self
-            .incoming
-            .as_ref()
-            .map_or(Duration::MAX, |_| PIECE_TIMEOUT);
-        timeout(limit, requests.next()).await.ok()?
+        if self.incoming.is_none() {
+            return requests.next().await;
+        }
+        tokio::select! {
+            request = timeout(PIECE_TIMEOUT, requests.next()) => request.ok()?,
+            () = self.raft.incoming.claimed(self.peer) => None,
+        }
     }
 
     async fn answer(&mut self, request: Request) -> Response {
@@ -137,7 +139,7 @@ impl Reception {
         if self.raft.space.is_low() {
             return Err(self.raft.space.pause().await.into());
         }
-        self.raft.incoming.slot().await
+        self.raft.incoming.slot(self.peer).await
     }
 
     /// The place, with what is there already of a snapshot.
@@ -220,6 +222,7 @@ impl Incoming {
 
     /// Takes a chunk. One that is wrong makes all of it useless.
     async fn push(mut self, chunk: bytes::Bytes) -> Result<Self, BoxError> {
+        let begun = Instant::now();
         let pushed = blocking(move || {
             if let Some(partial) = self.slot.as_mut() {
                 let pushed = partial.receiver.push(&chunk);
@@ -233,6 +236,8 @@ impl Incoming {
             }
             Ok(self)
         });
-        Ok(pushed.await?)
+        let pushed = pushed.await?;
+        rest(begun).await;
+        Ok(pushed)
     }
 }

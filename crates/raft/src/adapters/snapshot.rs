@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use openraft::type_config::alias::SnapshotOf;
 use quorate_state::ClusterState;
 use quorate_store::{Meta, ReceivedSnapshot, Store, StoreError};
-use tokio::sync::Notify;
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep},
+};
 
 use super::types::TypeConfig;
 use crate::{incoming::Slot, offloaded::Offloaded, transfers::SharedSnapshot};
@@ -13,6 +16,15 @@ use crate::{incoming::Slot, offloaded::Offloaded, transfers::SharedSnapshot};
 /// How long one piece of a snapshot may take to be received and stored, and its sender until the
 /// next.
 pub(crate) const PIECE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The longest rest after a piece: a gigabyte takes ten seconds longer for it.
+const REST_MAX: Duration = Duration::from_millis(10);
+
+/// Rests about as long as was worked on a piece since `begun`, so that publishers and resolvers, who wait
+/// for an answer, find a core and the disk free half of the time.
+pub(super) async fn rest(begun: Instant) {
+    sleep(begun.elapsed().min(REST_MAX)).await;
+}
 
 /// A snapshot and what it reflects.
 pub(crate) type Snapshot = SnapshotOf<TypeConfig, SnapshotData>;

@@ -16,17 +16,20 @@ use quorate_state::LogIndex;
 use quorate_store::{SnapshotChunks, StoreError};
 use tokio::{
     sync::Notify,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{
     conversions::{IntoOpenraft, IntoOurs},
     network::Network,
-    snapshot::{PIECE_TIMEOUT, Snapshot, SnapshotData},
+    snapshot::{PIECE_TIMEOUT, Snapshot, SnapshotData, rest},
     types::{TypeConfig, Vote},
 };
 use crate::{
-    connection::CallError, offloaded::Offloaded, peer_link::PeerLink, transfers::Transfer,
+    connection::CallError,
+    offloaded::Offloaded,
+    peer_link::PeerLink,
+    transfers::{SharedSnapshot, Transfer},
     window::Window,
 };
 
@@ -57,14 +60,15 @@ impl NetSnapshot<TypeConfig> for Network {
                 self.failure_count = 0;
                 return Ok(SnapshotResponse::new(vote.into_openraft()));
             }
-            // Dialing has pauses of its own.
+            // It is dialed again soon, and what becomes of its links is told elsewhere.
             Err(error @ SendError::Unreachable(_)) => (error, Duration::ZERO),
             Err(error) => {
                 self.failure_count += 1;
-                (error, pause(self.failure_count))
+                let pause = pause(self.failure_count);
+                tracing::warn!(peer = %self.peer, %error, ?pause, "a snapshot was not sent");
+                (error, pause)
             }
         };
-        tracing::warn!(peer = %self.peer, %error, ?pause, "a snapshot was not sent");
         tokio::select! {
             closed = &mut cancel => Err(StreamingError::Closed(closed)),
             () = sleep(pause) => Err(error.into()),
@@ -97,43 +101,32 @@ impl Network {
             },
             packets_size: held.meta().packets_size,
         };
-        let (link, chunk_count) = self.begin(head).await?;
-        let peer = self.peer;
-        tracing::info!(%peer, ?last_log, chunk_count, "sending a snapshot");
+        let (link, lane) = self.open_newest().await?;
         let floor = last_log.map_or(LogIndex(0), |last| last.index);
-        let (transfer, lapsed) = self.transfers.begin(peer, held.clone(), floor);
-        let chunks = held.chunks().map(Offloaded::new);
-        let sent = match chunks {
-            Ok(chunks) => tokio::select! {
-                sent = send_chunks(&link, chunks, chunk_count, &transfer) => sent,
-                _ = lapsed => Err(SendError::Lapsed),
-            },
-            Err(error) => Err(error.into()),
+        let (transfer, lapsed) = self.transfers.begin(self.peer, held.clone(), floor);
+        let sent = tokio::select! {
+            sent = self.send_over(&link, lane, head, &held, &transfer) => sent,
+            _ = lapsed => Err(SendError::Lapsed),
         };
         match &sent {
             Ok(_) => transfer.complete(),
+            // It may come back for the rest.
+            Err(SendError::Unreachable(_)) => {}
             Err(SendError::Store(error)) => {
                 self.transfers.end_all_of(&held);
                 tell_damage(error, &damage);
             }
-            Err(_) => {}
+            Err(_) => transfer.give_up(),
         }
         sent
     }
 
-    /// Opens a link and tells what comes on it. Returns how many chunks of that the peer has.
-    async fn begin(&self, head: SnapshotHead) -> Result<(PeerLink, u64), SendError> {
-        if let Ok(link) = self.open(Lane::Transfer).await {
-            return match in_time(link.call(Request::ResumeSnapshot(head))).await? {
-                Response::SnapshotResumed(chunk_count) => Ok((link, chunk_count)),
-                other => Err(refused(other)),
-            };
-        }
-        // An older node, which has nothing that was sent before.
-        let link = self.open(Lane::Snapshot).await?;
-        match in_time(link.call(Request::SnapshotBegin(head.begin))).await? {
-            Response::SnapshotProgress => Ok((link, 0)),
-            other => Err(refused(other)),
+    /// A link on the lane of transfers, or to an older node on that of snapshots.
+    async fn open_newest(&self) -> Result<(PeerLink, Lane), SendError> {
+        let opened = self.open(Lane::Transfer).await;
+        match opened {
+            Ok(link) => Ok((link, Lane::Transfer)),
+            Err(_) => Ok((self.open(Lane::Snapshot).await?, Lane::Snapshot)),
         }
     }
 
@@ -141,6 +134,29 @@ impl Network {
         let link = self.peers.own_link(self.peer, &self.address, lane);
         in_time(link.opened()).await?;
         Ok(link)
+    }
+
+    async fn send_over(
+        &self,
+        link: &PeerLink,
+        lane: Lane,
+        head: SnapshotHead,
+        held: &SharedSnapshot,
+        transfer: &Transfer,
+    ) -> Result<message::Vote, SendError> {
+        let last_log = head.begin.last_log;
+        let begin = match lane {
+            Lane::Transfer => Request::ResumeSnapshot(head),
+            _ => Request::SnapshotBegin(head.begin),
+        };
+        let chunk_count = match in_time(link.call(begin)).await? {
+            Response::SnapshotResumed(chunk_count) => chunk_count,
+            Response::SnapshotProgress => 0,
+            other => return Err(refused(other)),
+        };
+        tracing::info!(peer = %self.peer, ?last_log, chunk_count, "sending a snapshot");
+        let chunks = Offloaded::new(held.chunks()?);
+        send_chunks(link, chunks, chunk_count, transfer).await
     }
 }
 
@@ -195,8 +211,11 @@ async fn acknowledged(window: &mut Window<'_>) -> Result<Option<message::Vote>, 
 async fn next_chunk(
     mut chunks: Offloaded<SnapshotChunks>,
 ) -> Result<(Option<bytes::Bytes>, Offloaded<SnapshotChunks>), SendError> {
+    let begun = Instant::now();
     let read = tokio::task::spawn_blocking(move || Ok((chunks.next_chunk()?, chunks)));
-    read.await.map_err(|_| SendError::Panicked)?
+    let read = read.await.map_err(|_| SendError::Panicked)?;
+    rest(begun).await;
+    read
 }
 
 async fn in_time<T>(work: impl Future<Output = Result<T, CallError>>) -> Result<T, SendError> {

@@ -87,7 +87,9 @@ impl View {
             voters,
             quorum_ack_age: metrics.last_quorum_acked.map(|at| at.elapsed()),
             leader_contact_age,
-            failure: running.err().map(|error| FatalError(error.to_string())),
+            failure: running
+                .err()
+                .map(|error| FatalError::Replication(error.to_string())),
         }
     }
 

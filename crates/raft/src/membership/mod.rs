@@ -10,7 +10,17 @@
 //! | [`admin`], [`changes`] | what the leader answers to operators, and the changes that it makes for them |
 //! | [`operator`] | operators' requests at any node: it asks the leader |
 //! | [`joining`] | nodes that nobody knows yet |
+//! | [`naming`] | how the cluster learns what a member is called |
 //! | [`upkeep`] | what the leader does unasked until all are what they shall be |
 //! | [`removal`] | how a node learns that it is no member any more, or has lost its data |
 
+mod address;
+pub(crate) mod admin;
+mod changes;
+mod joining;
+pub(crate) mod naming;
+pub(crate) mod operator;
+pub(crate) mod removal;
 pub(crate) mod roster;
+mod standing;
+pub(crate) mod upkeep;

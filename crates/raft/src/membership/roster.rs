@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, Weak},
     time::Duration,
 };
 
@@ -28,8 +28,8 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) struct Roster {
     node: NodeId,
     founders: BTreeMap<NodeId, String>,
-    /// Set when it is open.
-    log: OnceLock<Arc<Log>>,
+    /// Set when it is open. Links outlive a stopped node by a moment, and must not keep it locked.
+    log: OnceLock<Weak<Log>>,
     belonging: watch::Sender<Belonging>,
     /// What outlives the process.
     known: watch::Sender<Known>,
@@ -77,17 +77,18 @@ impl Roster {
     }
 
     /// From now on this node tells what is in its log.
-    pub(crate) fn set_log(&self, log: Arc<Log>) {
+    pub(crate) fn set_log(&self, log: &Arc<Log>) {
         // It is opened once.
-        let _ = self.log.set(log);
+        let _ = self.log.set(Arc::downgrade(log));
     }
 
     /// What this node says of itself now. One that has not opened its log yet cannot say that it is
     /// empty.
     pub(crate) fn introduction(&self) -> Introduction {
+        let log = self.log.get().and_then(Weak::upgrade);
         Introduction {
             names: self.names(),
-            log: self.log.get().map_or(LogState::More, |log| log_state(log)),
+            log: log.map_or(LogState::More, |log| log_state(&log)),
         }
     }
 
@@ -99,11 +100,6 @@ impl Roster {
     /// The members and where they are; before there are any, whoever this node was told of.
     pub(crate) fn members(&self) -> BTreeMap<NodeId, String> {
         self.belonging.borrow().members.clone()
-    }
-
-    /// Whether this node has heard of Raft's members.
-    pub(crate) fn has_membership(&self) -> bool {
-        self.belonging.borrow().has_membership
     }
 
     /// Nodes that are registered, and invites.
@@ -140,6 +136,13 @@ impl Roster {
         let roll = self.roll();
         let mut invites = roll.invites.values();
         invites.any(|invite| invite.used_by.is_none() && invite.expires > now)
+    }
+
+    /// Waits until what is known of nodes and invites is so. False when the node is gone.
+    pub(crate) async fn until(&self, mut condition: impl FnMut(&Roll) -> bool) -> bool {
+        let mut belonging = self.belonging.subscribe();
+        let reached = belonging.wait_for(|now| condition(&now.roll)).await;
+        reached.is_ok()
     }
 
     /// What is known of the cluster, now and later, to be kept beside log and store.

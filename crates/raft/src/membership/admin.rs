@@ -1,0 +1,282 @@
+//! What the leader answers to operators, whichever node they have asked.
+
+use std::{sync::Arc, time::Duration};
+
+use quorate_packet::PublicKey;
+use quorate_replica::Role;
+use quorate_rpc::{
+    NodeId, chain,
+    message::Proposed,
+    operate::{JoinCall, Members, Refusal, Request, Response},
+};
+use quorate_state::{
+    ClusterState, Command, Invite, InviteId, Level, Outcome, Registration, Rejection, UnixMillis,
+};
+use quorate_store::Meta;
+use tokio::{
+    sync::{Mutex, MutexGuard, watch},
+    time::timeout,
+};
+
+use super::{
+    address::is_dialable,
+    standing::{Other, Standing},
+};
+use crate::{
+    Config,
+    adapters::{Raft, View},
+    exchange::Exchange,
+    handover::Handover,
+};
+
+/// How many of the longest election timeouts a member may be silent that counts as alive: a machine
+/// that is busy is not gone.
+const SILENT_ELECTION_TIMEOUTS: u32 = 3;
+
+/// How long a quorum may take to confirm a leader, or to commit a command. Then another may lead.
+const COMMIT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long an operator waits for a change that is under way.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a successor may take. After that the others have elected one.
+const TRANSFER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Answers operators while this node leads, and makes their changes.
+pub(crate) struct Admin {
+    pub(crate) config: Config,
+    pub(crate) raft: Raft,
+    pub(crate) exchange: Arc<Exchange>,
+    pub(crate) applied: watch::Receiver<Meta>,
+    pub(crate) handover: Handover,
+    /// Held during a change: there is one at a time.
+    pub(crate) change_lock: Mutex<()>,
+}
+
+impl Admin {
+    /// The answer, which is a refusal when this node does not lead.
+    pub(crate) async fn answer(&self, request: Request) -> Response {
+        let answer = self.try_answer(request).await;
+        answer.unwrap_or_else(Response::Refused)
+    }
+
+    async fn try_answer(&self, request: Request) -> Result<Response, Refusal> {
+        self.catch_up().await?;
+        match request {
+            Request::Members => Ok(Response::Members(Members {
+                leader: self.config.node,
+                members: self.standing().listed(),
+            })),
+            Request::Invite {
+                id,
+                key,
+                valid_secs,
+                stays_learner,
+            } => {
+                let valid = Duration::from_secs(valid_secs);
+                let invite = Invite {
+                    key: PublicKey::from_bytes(key),
+                    expires: self.now().saturating_add(valid),
+                    stays_learner,
+                    used_by: None,
+                };
+                self.invite(id, invite).await.map(Response::Invited)
+            }
+            Request::Join(call) => self.join(call).await,
+            Request::Change { change, force } => {
+                let locked = timeout(LOCK_TIMEOUT, self.change_lock.lock()).await;
+                let _lock = locked.map_err(|_| Refusal::Busy)?;
+                self.change(change, force).await.map(Response::Changed)
+            }
+            Request::Name { node, name } => self.call(node, name).await,
+            Request::Transfer(to) => {
+                let leader = self.transfer(to.as_deref()).await?;
+                Ok(Response::Transferred(leader))
+            }
+        }
+    }
+
+    /// Waits until this leader has applied what was committed before now. Fails if it does not lead.
+    pub(super) async fn catch_up(&self) -> Result<(), Refusal> {
+        let caught_up = async {
+            let index = self.raft.read_index().await?;
+            let mut applied = self.applied.clone();
+            let applied = applied.wait_for(|meta| meta.applied_index() >= index).await;
+            applied.ok().map(drop)
+        };
+        let caught_up = timeout(COMMIT_TIMEOUT, caught_up).await;
+        caught_up.ok().flatten().ok_or(Refusal::NoLeader)
+    }
+
+    /// The lock of changes, if nobody has it.
+    pub(super) fn try_lock(&self) -> Option<MutexGuard<'_, ()>> {
+        self.change_lock.try_lock().ok()
+    }
+
+    /// How the members are now, as this leader knows.
+    pub(super) fn standing(&self) -> Standing {
+        let progress = self.raft.progress();
+        let membership = self.raft.membership();
+        let others = membership
+            .nodes
+            .keys()
+            .filter(|id| **id != self.config.node);
+        let other = |node: &NodeId| {
+            let progress = progress.get(node).copied().unwrap_or_default();
+            let other = Other {
+                matching: progress.matching,
+                silence: progress.ack_age,
+            };
+            (*node, other)
+        };
+        Standing {
+            leader: self.config.node,
+            others: others.map(other).collect(),
+            membership,
+            roll: self.cluster().roll,
+            last_log: self.raft.view().last_log,
+            silence_max: self.silence_max(),
+        }
+    }
+
+    /// How long ago a member may have been heard that counts as alive.
+    pub(super) fn silence_max(&self) -> Duration {
+        self.config.election_timeout_max() * SILENT_ELECTION_TIMEOUTS
+    }
+
+    /// What the cluster has agreed on.
+    pub(super) fn cluster(&self) -> ClusterState {
+        self.applied.borrow().cluster.clone()
+    }
+
+    pub(super) fn leads(&self) -> bool {
+        let View { role, .. } = self.raft.view();
+        role == Role::Leader
+    }
+
+    /// Fails while the cluster does not know what nodes are registered.
+    pub(super) fn check_level(&self) -> Result<(), Refusal> {
+        let cluster = self.cluster();
+        if cluster.names.id.is_some() {
+            return Ok(());
+        }
+        let members = self.raft.membership().nodes.into_keys();
+        let mut levels = members.map(|member| self.exchange.level(member));
+        match levels.all(|level| level >= Some(Level::MEMBERS)) {
+            // It is being founded.
+            true => Err(Refusal::NoLeader),
+            false => Err(Refusal::Unsupported),
+        }
+    }
+
+    /// Has a command committed and applied here.
+    pub(super) async fn commit(&self, command: Command) -> Result<Outcome, Refusal> {
+        let proposed = timeout(COMMIT_TIMEOUT, self.raft.propose(command.encode())).await;
+        match proposed {
+            Ok(Proposed::Applied { outcomes, .. }) => match outcomes {
+                Outcome::Rejected(Rejection::InviteCount) => Err(Refusal::InviteCount),
+                Outcome::Rejected(Rejection::AboveCluster { .. }) => Err(Refusal::Unsupported),
+                Outcome::Rejected(other) => Err(Refusal::Failed(chain(&other))),
+                outcome => Ok(outcome),
+            },
+            Ok(Proposed::Refused) if self.raft.space.is_low() => Err(Refusal::Failed(
+                "the disk of the leader is nearly full: make space, or hand leadership over"
+                    .to_owned(),
+            )),
+            Ok(Proposed::Refused | Proposed::Unknown) | Err(_) => Err(Refusal::NoLeader),
+        }
+    }
+
+    /// Who is asked again because the answer was lost finds the invite there.
+    async fn invite(&self, id: InviteId, invite: Invite) -> Result<UnixMillis, Refusal> {
+        self.check_level()?;
+        if let Some(known) = self.cluster().roll.invites.get(&id) {
+            return Ok(known.expires);
+        }
+        let now = self.now();
+        self.commit(Command::Invite { id, invite, now }).await?;
+        tracing::info!(invite = %id, expires = %invite.expires.0, "a node may join");
+        Ok(invite.expires)
+    }
+
+    /// Registers a node. A member that comes with another token has most likely lost its data: with
+    /// its identity it would get its vote back.
+    async fn join(&self, call: JoinCall) -> Result<Response, Refusal> {
+        self.check_level()?;
+        if !is_dialable(&call.address) {
+            return Err(Refusal::BadAddress(call.address));
+        }
+        let invite = self.cluster().roll.invites.get(&call.invite).copied();
+        let comes_again = invite.is_some_and(|invite| invite.used_by == Some(call.node.0));
+        if self.standing().is_member(call.node) && !comes_again {
+            let text = "it is a member already: give it a new key, or remove it first";
+            return Err(Refusal::Unfit(text.to_owned()));
+        }
+        let (node, address) = (call.node, call.address.clone());
+        match self.commit(Command::Join(call.at(self.now()))).await? {
+            Outcome::Joined(joined) => {
+                tracing::info!(%node, address, ?joined, "a node has come with a token");
+                Ok(Response::Joined(joined))
+            }
+            other => Err(Refusal::Failed(format!("joining gave {other:?}"))),
+        }
+    }
+
+    /// Has a member be called by its name, unless another is.
+    async fn call(&self, node: NodeId, name: String) -> Result<Response, Refusal> {
+        let _lock = self.change_lock.lock().await;
+        let roll = self.cluster().roll;
+        let Some(known) = roll.registrations.get(&node.0) else {
+            return Err(Refusal::UnknownNode(node.to_string()));
+        };
+        let mut others = roll.registrations.iter();
+        if others.any(|(key, other)| *key != node.0 && other.name == name) {
+            let text = format!("another node is called {name:?}: give this one another name");
+            return Err(Refusal::Unfit(text));
+        }
+        let registration = Registration {
+            name,
+            ..known.clone()
+        };
+        if registration != *known {
+            self.register(node, registration).await?;
+        }
+        Ok(Response::Named)
+    }
+
+    async fn transfer(&self, to: Option<&str>) -> Result<NodeId, Refusal> {
+        let standing = self.standing();
+        let wanted = to.map(|to| standing.find_known(to)).transpose()?;
+        let successors = match wanted {
+            Some(node) if node == self.config.node => return Ok(node),
+            Some(node) if !standing.membership.is_voter(node) => {
+                let text = "it has no vote, so it cannot lead: promote it first";
+                return Err(Refusal::Unfit(text.to_owned()));
+            }
+            Some(node) if !standing.is_live(node) => return Err(Refusal::NotCaughtUp),
+            Some(node) => vec![node],
+            None => self.handover.successors(),
+        };
+        let leader = self.hand_over(&successors).await?;
+        match wanted {
+            Some(wanted) if wanted != leader => Err(Refusal::Failed(format!(
+                "{wanted} did not take over: {leader} leads"
+            ))),
+            _ => Ok(leader),
+        }
+    }
+
+    /// Hands leadership to one of these and says who leads then.
+    pub(super) async fn hand_over(&self, successors: &[NodeId]) -> Result<NodeId, Refusal> {
+        if successors.is_empty() {
+            let text = "no other voter is heard that could lead";
+            return Err(Refusal::Unfit(text.to_owned()));
+        }
+        let leader = timeout(TRANSFER_TIMEOUT, self.handover.hand_to(successors)).await;
+        leader.ok().flatten().ok_or(Refusal::NoLeader)
+    }
+
+    fn now(&self) -> UnixMillis {
+        self.exchange.time().time
+    }
+}

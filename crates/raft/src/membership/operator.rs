@@ -1,0 +1,299 @@
+//! Operators' requests at any node: it asks the leader, be it itself or another.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use futures_util::future::BoxFuture;
+use quorate_packet::PublicKey;
+use quorate_replica::{ClusterMembers, Invited, NotReady, Operator, ReadError, StoredPacket};
+use quorate_rpc::{
+    JoinToken, Lane, LinkError, NodeId, message,
+    operate::{Change, Changed, Refusal, Request, Response},
+};
+use quorate_state::{InviteId, Level};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
+
+use super::{admin::Admin, standing::PREFIX_LEN_MIN};
+use crate::{
+    Node, StartingNode,
+    connection::CallError,
+    leadership::{Leader, next_leader},
+    peers::Peers,
+};
+
+/// How long to look for a leader that answers: some elections, and the way there.
+const LEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long one leader may take for an answer: a change of the members, and a handover before it.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long this node may take to apply what it was told that the leader has.
+const APPLY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Asks the leader.
+#[derive(Clone)]
+pub(crate) struct LeaderClient {
+    pub(crate) node: NodeId,
+    pub(crate) leader: watch::Receiver<Leader>,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) admin: Arc<Admin>,
+}
+
+impl LeaderClient {
+    /// The leader's answer. Asks again when leadership moves, which does no harm: whatever is asked
+    /// may be asked twice.
+    pub(crate) async fn ask(&self, request: Request) -> Result<Response, Refusal> {
+        let deadline = Instant::now() + LEADER_TIMEOUT;
+        let mut leaders = self.leader.clone();
+        loop {
+            let leader = leaders.borrow_and_update().node.clone();
+            let answer = match leader {
+                Some((node, _)) if node == self.node => {
+                    Some(self.admin.answer(request.clone()).await)
+                }
+                Some((node, address)) => self.forward(node, &address, &request).await?,
+                None => None,
+            };
+            match answer {
+                Some(Response::Refused(Refusal::NoLeader)) | None => {}
+                Some(Response::Refused(refusal)) => return Err(refusal),
+                Some(answer) => return Ok(answer),
+            }
+            if Instant::now() >= deadline {
+                return Err(Refusal::NoLeader);
+            }
+            next_leader(&mut leaders).await;
+        }
+    }
+
+    /// What another node answers, if it does.
+    async fn forward(
+        &self,
+        leader: NodeId,
+        address: &str,
+        request: &Request,
+    ) -> Result<Option<Response>, Refusal> {
+        let level = self.peers.exchange().level(leader);
+        if level.is_some_and(|level| level < Level::MEMBERS) {
+            return Err(Refusal::Unsupported);
+        }
+        let link = self.peers.own_link(leader, address, Lane::Admin);
+        let request = message::Request::Operate(request.clone());
+        let answered = async {
+            link.opened().await?;
+            link.call(request).await
+        };
+        // Whoever leads next is asked as soon as it does: this one may be gone.
+        let superseded = self.superseded(leader);
+        let answered = tokio::select! {
+            answered = timeout(ANSWER_TIMEOUT, answered) => answered.ok(),
+            () = superseded => None,
+        };
+        match answered {
+            Some(Ok(message::Response::Operated(response))) => Ok(Some(response)),
+            Some(Err(CallError::NotSent(LinkError::NotAdmitted(_)))) => Err(turned_away()),
+            _ => Ok(None),
+        }
+    }
+
+    /// Resolves some time after another node leads: one that hands over still answers.
+    async fn superseded(&self, leader: NodeId) {
+        let mut leaders = self.leader.clone();
+        let other = |now: &Leader| now.node.as_ref().is_some_and(|(node, _)| *node != leader);
+        if leaders.wait_for(other).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        tokio::time::sleep(APPLY_TIMEOUT).await;
+    }
+}
+
+impl Operator for Node {
+    fn members(&self) -> BoxFuture<'_, Result<ClusterMembers, Refusal>> {
+        Box::pin(async {
+            match self.client().ask(Request::Members).await? {
+                Response::Members(members) => Ok(ClusterMembers {
+                    cluster: self.roster().names().id,
+                    leader: members.leader,
+                    members: members.members,
+                }),
+                other => Err(unexpected(&other)),
+            }
+        })
+    }
+
+    fn invite(
+        &self,
+        stays_learner: bool,
+        valid: Duration,
+    ) -> BoxFuture<'_, Result<Invited, Refusal>> {
+        Box::pin(async move {
+            let (id, seed) = (InviteId(random()?), random()?);
+            let mut token = JoinToken {
+                cluster: quorate_rpc::ClusterId([0; 32]),
+                invite: id,
+                seed,
+                members: Vec::new(),
+            };
+            let request = Request::Invite {
+                id,
+                key: token.public_key(),
+                valid_secs: valid.as_secs(),
+                stays_learner,
+            };
+            let Response::Invited(expires) = self.client().ask(request).await? else {
+                return Err(Refusal::Failed("the leader answered otherwise".to_owned()));
+            };
+            // Whoever comes here with it is known then.
+            let known = self.roster().until(|roll| roll.invites.contains_key(&id));
+            if timeout(APPLY_TIMEOUT, known).await != Ok(true) {
+                return Err(Refusal::NoLeader);
+            }
+            token.cluster = self.roster().names().id.ok_or(Refusal::NoLeader)?;
+            token.members = self.roster().members().into_iter().collect();
+            Ok(Invited { token, expires })
+        })
+    }
+
+    fn change(&self, change: Change, force: bool) -> BoxFuture<'_, Result<Changed, Refusal>> {
+        Box::pin(async move {
+            // The answer that it is removed cannot reach it any more.
+            let is_own = matches!(&change, Change::Remove(text) if self.is_called(text));
+            let asked = self.client().ask(Request::Change { change, force });
+            match asked.await {
+                Ok(Response::Changed(changed)) => Ok(changed),
+                Ok(other) => Err(unexpected(&other)),
+                Err(refusal) if is_own && refusal == turned_away() => Ok(Changed {
+                    node: self.config.node,
+                    lag: None,
+                    warnings: Vec::new(),
+                }),
+                Err(refusal) => Err(refusal),
+            }
+        })
+    }
+
+    /// Once leadership has moved at all, nobody is asked to hand it over again unless it went to
+    /// another than was asked for.
+    fn transfer_leader(&self, to: Option<String>) -> BoxFuture<'_, Result<NodeId, Refusal>> {
+        Box::pin(async move {
+            let before = self.write_path.leader.borrow().clone();
+            let is_any = to.is_none();
+            let request = Request::Transfer(to);
+            let asked = self.client().ask(request);
+            let moved = async {
+                let mut leader = self.write_path.leader.clone();
+                let other = |now: &Leader| {
+                    let node = now.node.as_ref().map(|(node, _)| node);
+                    let old = before.node.as_ref().map(|(node, _)| node);
+                    old.is_some() && node.is_some() && node != old
+                };
+                match leader.wait_for(other).await.map(|now| now.node.clone()) {
+                    Ok(Some((node, _))) => node,
+                    _ => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                node = moved, if is_any => Ok(node),
+                answer = asked => match answer? {
+                    Response::Transferred(node) => Ok(node),
+                    other => Err(unexpected(&other)),
+                },
+            }
+        })
+    }
+
+    fn packets_after(
+        &self,
+        after: Option<PublicKey>,
+        count: usize,
+    ) -> Result<Vec<StoredPacket>, ReadError> {
+        match self.recovery.serves_reads() {
+            true => Ok(self.store.packets_after(after.as_ref(), count)),
+            false => Err(ReadError(NotReady::Recovering.to_string())),
+        }
+    }
+}
+
+impl Node {
+    fn client(&self) -> &LeaderClient {
+        &self.service.client
+    }
+
+    /// Whether an operator means this node by `text`.
+    fn is_called(&self, text: &str) -> bool {
+        let key = self.config.node.to_string();
+        let is_name = !self.config.name.is_empty() && text == self.config.name;
+        is_name || (text.len() >= PREFIX_LEN_MIN && key.starts_with(text))
+    }
+}
+
+impl Operator for StartingNode {
+    fn members(&self) -> BoxFuture<'_, Result<ClusterMembers, Refusal>> {
+        self.operate(Operator::members)
+    }
+
+    fn invite(
+        &self,
+        stays_learner: bool,
+        valid: Duration,
+    ) -> BoxFuture<'_, Result<Invited, Refusal>> {
+        self.operate(move |node| node.invite(stays_learner, valid))
+    }
+
+    fn change(&self, change: Change, force: bool) -> BoxFuture<'_, Result<Changed, Refusal>> {
+        self.operate(move |node| node.change(change, force))
+    }
+
+    fn transfer_leader(&self, to: Option<String>) -> BoxFuture<'_, Result<NodeId, Refusal>> {
+        self.operate(move |node| node.transfer_leader(to))
+    }
+
+    fn packets_after(
+        &self,
+        after: Option<PublicKey>,
+        count: usize,
+    ) -> Result<Vec<StoredPacket>, ReadError> {
+        match self.node() {
+            Some(node) => node.packets_after(after, count),
+            None => Err(self.unreadable()),
+        }
+    }
+}
+
+impl StartingNode {
+    /// Has the node do it, once it is open.
+    fn operate<'a, T, F>(
+        &'a self,
+        ask: impl FnOnce(&'a Node) -> F,
+    ) -> BoxFuture<'a, Result<T, Refusal>>
+    where
+        T: Send + 'a,
+        F: Future<Output = Result<T, Refusal>> + Send + 'a,
+    {
+        match self.node() {
+            Some(node) => Box::pin(ask(node)),
+            None => Box::pin(std::future::ready(Err(Refusal::NoLeader))),
+        }
+    }
+}
+
+fn random<const SIZE: usize>() -> Result<[u8; SIZE], Refusal> {
+    let mut bytes = [0; SIZE];
+    let failed = |error: getrandom::Error| Refusal::Failed(error.to_string());
+    getrandom::fill(&mut bytes).map_err(failed)?;
+    Ok(bytes)
+}
+
+fn turned_away() -> Refusal {
+    let text = "the leader does not know this node as a member any more: ask another node";
+    Refusal::Failed(text.to_owned())
+}
+
+fn unexpected(response: &Response) -> Refusal {
+    Refusal::Failed(format!(
+        "the leader answered another question: {response:?}"
+    ))
+}

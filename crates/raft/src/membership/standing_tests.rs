@@ -1,0 +1,133 @@
+use quorate_packet::PublicKey;
+
+use super::*;
+
+const SILENCE_MAX: Duration = Duration::from_secs(1);
+
+fn node(byte: u8) -> NodeId {
+    NodeId(PublicKey::from_bytes([byte; 32]))
+}
+
+fn nodes(bytes: &[u8]) -> BTreeSet<NodeId> {
+    bytes.iter().copied().map(node).collect()
+}
+
+/// Node 1 leads voters 1 to 3; 3 is silent. 4 is a learner that lacks 1,000 entries, and 5 is
+/// registered.
+fn standing() -> Standing {
+    let member = |byte| (node(byte), format!("node{byte}:7700"));
+    let heard = |matching, silence_ms: Option<u64>| Other {
+        matching: LogIndex(matching),
+        silence: silence_ms.map(Duration::from_millis),
+    };
+    let registration = |byte: u8| Registration {
+        name: format!("n{byte}"),
+        address: format!("new{byte}:7700"),
+        ..Registration::default()
+    };
+    Standing {
+        leader: node(1),
+        membership: Membership {
+            configs: vec![nodes(&[1, 2, 3])],
+            nodes: (1..=4).map(member).collect(),
+            ..Membership::default()
+        },
+        roll: Arc::new(Roll {
+            registrations: [4, 5].map(|byte| (node(byte).0, registration(byte))).into(),
+            ..Roll::default()
+        }),
+        last_log: LogIndex(2000),
+        others: [
+            (node(2), heard(1999, Some(10))),
+            (node(3), heard(1999, Some(5_000))),
+            (node(4), heard(1000, Some(10))),
+        ]
+        .into(),
+        silence_max: SILENCE_MAX,
+    }
+}
+
+#[test]
+fn members_are_listed_with_what_the_leader_knows() {
+    use MemberState::{CatchingUp, Leader, Live, Pending, Silent};
+    let listed = standing().listed();
+    let states: Vec<_> = listed.iter().map(|member| member.state).collect();
+    assert_eq!(states, [Leader, Live, Silent, CatchingUp, Pending]);
+    let lags: Vec<_> = listed.iter().map(|member| member.lag).collect();
+    assert_eq!(lags, [Some(0), Some(1), Some(1), Some(1000), None]);
+    assert_eq!(listed[3].address, "node4:7700", "that of the membership");
+    assert_eq!(listed[4].address, "new5:7700");
+    assert_eq!(listed[4].name, "n5");
+}
+
+#[test]
+fn a_node_is_named_by_its_key_its_beginning_or_its_name() {
+    let standing = standing();
+    let key = node(4).to_string();
+    for text in [key.as_str(), &key[..8], "n4"] {
+        assert_eq!(standing.find(text), Ok(Named::Known(node(4))), "{text}");
+    }
+    let stranger = node(9);
+    assert_eq!(
+        standing.find(&stranger.to_string()),
+        Ok(Named::Unknown(stranger))
+    );
+    for text in ["", &key[..3], "n6"] {
+        assert_eq!(
+            standing.find(text),
+            Err(Refusal::UnknownNode(text.to_owned()))
+        );
+    }
+}
+
+#[test]
+fn a_beginning_that_two_nodes_share_names_none() {
+    let mut standing = standing();
+    let mut twin = *node(4).0.as_bytes();
+    twin[31] ^= 1;
+    let twin = NodeId(PublicKey::from_bytes(twin));
+    standing.membership.nodes.insert(twin, String::new());
+    let begin = &node(4).to_string()[..8];
+    let refused = standing.find(begin);
+    assert!(
+        matches!(&refused, Err(Refusal::AmbiguousNode { nodes, .. }) if nodes.len() == 2),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn a_change_needs_a_majority_that_lives() {
+    let standing = standing();
+    assert_eq!(standing.check_quorum(&nodes(&[1, 2, 3])), Ok(()));
+    assert_eq!(
+        standing.check_quorum(&nodes(&[1, 3])),
+        Err(Refusal::NoLiveQuorum {
+            live: 1,
+            needed: 2,
+            voters: 2
+        })
+    );
+    assert_eq!(
+        standing.check_quorum(&BTreeSet::new()),
+        Err(Refusal::LastVoter)
+    );
+}
+
+#[test]
+fn who_has_nothing_has_not_caught_up_with_a_short_log() {
+    let mut standing = standing();
+    standing.last_log = LogIndex(5);
+    assert!(!standing.has_caught_up(node(5)));
+    let other = standing.others.get_mut(&node(4)).unwrap();
+    other.matching = LogIndex(0);
+    assert!(!standing.has_caught_up(node(4)));
+    standing.others.get_mut(&node(4)).unwrap().matching = LogIndex(4);
+    assert!(standing.has_caught_up(node(4)));
+    assert!(!standing.has_caught_up(node(3)), "it is silent");
+}
+
+#[test]
+fn an_even_number_of_voters_is_warned_of() {
+    assert!(warnings(&nodes(&[1, 2, 3])).is_empty());
+    assert_eq!(warnings(&nodes(&[1, 2])).len(), 1);
+}

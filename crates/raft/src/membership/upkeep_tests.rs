@@ -1,0 +1,164 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use quorate_packet::PublicKey;
+use quorate_state::Roll;
+
+use super::{super::standing::Other, *};
+use crate::adapters::Membership;
+
+fn node(byte: u8) -> NodeId {
+    NodeId(PublicKey::from_bytes([byte; 32]))
+}
+
+fn nodes(bytes: &[u8]) -> BTreeSet<NodeId> {
+    bytes.iter().copied().map(node).collect()
+}
+
+/// Node 1 leads these voters and learners, all of whom live, have all entries, and are registered.
+fn standing(voters: &[u8], learners: &[u8]) -> Standing {
+    let members = || voters.iter().chain(learners).copied();
+    let others = members().filter(|byte| *byte != 1).map(|byte| {
+        let other = Other {
+            matching: LogIndex(100),
+            silence: Some(Duration::ZERO),
+        };
+        (node(byte), other)
+    });
+    let registered = members().map(|byte| {
+        let registration = Registration {
+            address: format!("node{byte}:7700"),
+            has_data: true,
+            stays_learner: learners.contains(&byte),
+            ..Registration::default()
+        };
+        (node(byte).0, registration)
+    });
+    Standing {
+        leader: node(1),
+        membership: Membership {
+            is_committed: true,
+            configs: vec![nodes(voters)],
+            nodes: members()
+                .map(|byte| (node(byte), format!("node{byte}:7700")))
+                .collect(),
+            ..Membership::default()
+        },
+        roll: Arc::new(Roll {
+            registrations: registered.collect(),
+            ..Roll::default()
+        }),
+        last_log: LogIndex(100),
+        others: others.collect::<BTreeMap<_, _>>(),
+        silence_max: Duration::from_secs(1),
+    }
+}
+
+impl Standing {
+    fn registered(mut self, byte: u8, change: impl FnOnce(&mut Registration)) -> Self {
+        let roll = Arc::make_mut(&mut self.roll);
+        change(roll.registrations.entry(node(byte).0).or_default());
+        self
+    }
+
+    fn unregistered(mut self, byte: u8) -> Self {
+        let roll = Arc::make_mut(&mut self.roll);
+        roll.registrations.remove(&node(byte).0);
+        self
+    }
+
+    fn silent(mut self, byte: u8, secs: u64) -> Self {
+        let other = self.others.get_mut(&node(byte)).unwrap();
+        other.silence = Some(Duration::from_secs(secs));
+        self
+    }
+}
+
+fn step(standing: &Standing) -> Option<Step> {
+    due(standing, true, "")
+}
+
+#[test]
+fn where_all_are_what_they_shall_be_nothing_is_done() {
+    assert_eq!(step(&standing(&[1, 2, 3], &[4])), None);
+}
+
+#[test]
+fn a_change_that_was_half_made_is_completed_first() {
+    let mut half = standing(&[1, 2, 3], &[4]).unregistered(4);
+    half.membership.configs.push(nodes(&[1, 2]));
+    assert_eq!(due(&half, false, ""), Some(Step::Flatten));
+    half.membership.is_committed = false;
+    assert_eq!(step(&half), None, "it may be committed yet");
+}
+
+#[test]
+fn a_registered_node_becomes_a_learner_and_then_a_voter() {
+    let pending = standing(&[1], &[]).registered(2, |it| it.address = "new:7700".to_owned());
+    let taken_in = Step::TakeIn(node(2), "new:7700".to_owned());
+    assert_eq!(step(&pending), Some(taken_in));
+    let wants = |it: &mut Registration| it.stays_learner = false;
+    let mut learner = standing(&[1], &[2]).registered(2, wants);
+    assert_eq!(step(&learner), Some(Step::Promote(node(2))));
+    learner.last_log = LogIndex(1000);
+    assert_eq!(step(&learner), None, "it lacks entries");
+    learner.last_log = LogIndex(100);
+    assert_eq!(step(&learner.silent(2, 5)), None, "it is not heard");
+}
+
+#[test]
+fn nobody_is_promoted_into_a_cluster_without_a_live_quorum() {
+    let wants = |it: &mut Registration| it.stays_learner = false;
+    let learner = standing(&[1, 2, 3], &[4]).registered(4, wants);
+    assert_eq!(step(&learner), Some(Step::Promote(node(4))));
+    let silent = learner.silent(2, 5).silent(3, 5);
+    assert_eq!(step(&silent), None);
+}
+
+#[test]
+fn founders_are_registered_once_they_have_entries() {
+    let mut founded = standing(&[1, 2], &[]).unregistered(2);
+    let Some(Step::Note(known, registration)) = step(&founded) else {
+        panic!("{:?}", step(&founded));
+    };
+    assert_eq!(known, node(2));
+    assert!(registration.has_data && !registration.stays_learner);
+    assert_eq!(registration.address, "node2:7700");
+    founded.others.get_mut(&node(2)).unwrap().matching = LogIndex(0);
+    assert_eq!(step(&founded), None);
+    assert_eq!(due(&founded, false, ""), None);
+}
+
+#[test]
+fn a_leader_registers_its_own_name_unless_another_has_it() {
+    let named = standing(&[1, 2, 3], &[]);
+    let Some(Step::Note(own, registration)) = due(&named, true, "one") else {
+        panic!("it has a name now");
+    };
+    assert_eq!((own, registration.name.as_str()), (node(1), "one"));
+    let taken = named.registered(2, |it| it.name = "one".to_owned());
+    assert_eq!(due(&taken, true, "one"), None);
+}
+
+#[test]
+fn what_is_left_of_a_removed_node_goes() {
+    let left = standing(&[1, 2, 3], &[4]).unregistered(4);
+    assert_eq!(step(&left), Some(Step::Drop(node(4))));
+}
+
+const CLEANUP: Cleanup = Cleanup {
+    after: Duration::from_secs(60),
+    voters_min: 3,
+};
+
+#[test]
+fn a_voter_that_is_gone_is_removed_while_enough_stay() {
+    let gone = standing(&[1, 2, 3, 4], &[]).silent(4, 61);
+    let hour = Duration::from_secs(3600);
+    assert_eq!(clean_up(&gone, CLEANUP, hour), Some(Step::CleanUp(node(4))));
+    let young = Duration::from_secs(59);
+    assert_eq!(clean_up(&gone, CLEANUP, young), None, "it leads only since");
+    let enough = standing(&[1, 2, 3], &[]).silent(3, 61);
+    assert_eq!(clean_up(&enough, CLEANUP, hour), None);
+    let no_quorum = gone.silent(3, 61).silent(2, 61);
+    assert_eq!(clean_up(&no_quorum, CLEANUP, hour), None);
+}
