@@ -99,8 +99,14 @@ pub(crate) fn mark_used(data_dir: &Path, cluster: &str) -> anyhow::Result<()> {
 /// Fails if the identity has had a part in a cluster, for a node without data that would found
 /// another one.
 pub(crate) fn check_unused(data_dir: &Path) -> anyhow::Result<()> {
-    let text = key_text(&data_dir.join(KEY_FILE))?;
-    match text.lines().find_map(|line| line.strip_prefix(USED)) {
+    let path = data_dir.join(KEY_FILE);
+    if !path.exists() {
+        return Ok(());
+    }
+    match key_text(&path)?
+        .lines()
+        .find_map(|line| line.strip_prefix(USED))
+    {
         None => Ok(()),
         Some(cluster) => Err(LostDataError {
             dir: data_dir.to_owned(),

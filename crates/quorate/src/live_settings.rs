@@ -107,7 +107,7 @@ impl Shared {
 
         let differences = differences(&in_force, &loaded.config);
         let (mut changed, needs_restart): (Vec<_>, Vec<_>) =
-            differences.into_iter().partition(|key| is_live(key));
+            differences.into_iter().partition(is_live);
         // What is logged may differ from what was configured, or be overruled.
         changed.retain(|key| *key != KeyPath::from(FILTER));
         if filter_has_changed {

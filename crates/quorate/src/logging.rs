@@ -14,13 +14,16 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-/// What a node logs when nothing else is said. The libraries below tell of every heartbeat that fails;
-/// what matters of it, our own lines say.
-pub(crate) const NODE_LOGS: &str = "info,openraft=off";
+/// What a node logs when nothing else is said.
+pub(crate) const NODE_LOGS: &str = "info";
 
 /// What a cluster to try things out logs, beside what it prints: that its nodes, started one by one,
 /// do not find each other at once is no news.
-pub(crate) const DEV_LOGS: &str = "warn,quorate_peer=error,openraft=off";
+pub(crate) const DEV_LOGS: &str = "warn,quorate_peer=error";
+
+/// What is left out unless a filter names it. Consensus tells of every heartbeat that fails, and of
+/// more at finer levels than anybody reads; what matters of it, our own lines say.
+const QUIET: &str = "openraft=off";
 
 /// The variable that overrules what is configured, as with most programs in Rust.
 const VARIABLE: &str = "RUST_LOG";
@@ -102,7 +105,7 @@ pub(crate) fn parse_filter(filter: &str) -> Result<EnvFilter, ParseError> {
     let audit: Directive = format!("{AUDIT}=info").parse()?;
     let parsed = EnvFilter::builder()
         .with_default_directive(LevelFilter::ERROR.into())
-        .parse(filter)?;
+        .parse(format!("{QUIET},{filter}"))?;
     Ok(parsed.add_directive(audit))
 }
 
@@ -115,7 +118,13 @@ mod tests {
         for filter in [NODE_LOGS, DEV_LOGS, "", "off", "info,quorate_raft=debug"] {
             let parsed = parse_filter(filter).unwrap().to_string();
             assert!(parsed.contains("quorate::audit=info"), "{filter}: {parsed}");
+            assert!(parsed.contains(QUIET), "{filter}: {parsed}");
         }
+        let chatty = parse_filter("info,openraft=debug").unwrap().to_string();
+        assert!(
+            chatty.contains("openraft=debug") && !chatty.contains(QUIET),
+            "{chatty}"
+        );
         for wrong in ["info,quorate_raft=loud", "=", "a=b=c"] {
             assert!(parse_filter(wrong).is_err(), "{wrong}");
         }

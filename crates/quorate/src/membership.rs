@@ -1,12 +1,12 @@
 //! A node's part in its cluster: how it comes to it when the node starts, and what it notes of it.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use quorate_peer::TransportConfig;
 use quorate_raft::{Known, Node};
 use quorate_rpc::{JoinToken, NodeId};
 use quorate_tls::Identity;
-use tokio::{sync::watch, time::sleep};
+use tokio::{sync::watch, task::spawn_blocking, time::sleep};
 
 use crate::{
     cluster_file::{ClusterFile, Stage},
@@ -104,18 +104,18 @@ pub(crate) async fn keep(node: Arc<Node>, data_dir: Arc<DataDir>, before: Cluste
     };
     let known = node.known();
     tokio::join!(
-        mark(known.clone(), data_dir.path()),
-        follow(known, &data_dir, member)
+        mark(known.clone(), data_dir.clone()),
+        follow(known, data_dir, member)
     );
 }
 
 /// Has the key say of which cluster it is, once that has an id.
-async fn mark(mut known: watch::Receiver<Known>, data_dir: &Path) {
-    let Ok(id) = known.wait_for(|known| known.names.id.is_some()).await else {
-        return;
-    };
-    let id = id.names.id.map(|id| id.to_string()).unwrap_or_default();
-    if let Err(error) = mark_used(data_dir, &id) {
+async fn mark(mut known: watch::Receiver<Known>, data_dir: Arc<DataDir>) {
+    let id = known.wait_for(|known| known.names.id.is_some()).await;
+    let id = id.ok().and_then(|known| known.names.id);
+    let Some(id) = id else { return };
+    let marking = in_background(move || mark_used(data_dir.path(), &id.to_string()));
+    if let Err(error) = marking.await {
         // A key that somebody else keeps, as Kubernetes does, cannot be marked.
         tracing::warn!(
             error = format!("{error:#}"),
@@ -125,14 +125,20 @@ async fn mark(mut known: watch::Receiver<Known>, data_dir: &Path) {
 }
 
 /// Writes down whatever changes of what is known, until there is nobody who knows it.
-async fn follow(mut known: watch::Receiver<Known>, data_dir: &DataDir, mut cluster: ClusterFile) {
+async fn follow(
+    mut known: watch::Receiver<Known>,
+    data_dir: Arc<DataDir>,
+    mut cluster: ClusterFile,
+) {
     loop {
         let now = known.borrow_and_update().clone();
         // Nobody is in no cluster: what was known before is better than nothing.
         if !now.members.is_empty() {
             cluster.known = now;
         }
-        if let Err(error) = data_dir.set_cluster(&cluster) {
+        let (data_dir, noted) = (data_dir.clone(), cluster.clone());
+        let noting = in_background(move || data_dir.set_cluster(&noted));
+        if let Err(error) = noting.await {
             let error = format!("{error:#}");
             tracing::error!(error, "what is known of the cluster is not noted");
             sleep(RETRY_PAUSE).await;
@@ -142,6 +148,13 @@ async fn follow(mut known: watch::Receiver<Known>, data_dir: &DataDir, mut clust
             return;
         }
     }
+}
+
+/// Does what waits for a disk beside the threads that serve.
+async fn in_background(
+    work: impl FnOnce() -> anyhow::Result<()> + Send + 'static,
+) -> anyhow::Result<()> {
+    spawn_blocking(work).await?
 }
 
 #[cfg(test)]
@@ -166,7 +179,7 @@ mod tests {
     #[tokio::test]
     async fn what_a_node_learns_outlives_it() {
         let dir = tempfile::tempdir().unwrap();
-        let data_dir = DataDir::open(dir.path()).unwrap();
+        let data_dir = Arc::new(DataDir::open(dir.path()).unwrap());
         let cluster = |known| ClusterFile {
             stage: Stage::Member,
             name: None,
@@ -179,7 +192,7 @@ mod tests {
             }
         };
         let (knows, watch) = watch::channel(known(1, &[1]));
-        let following = follow(watch, &data_dir, cluster(known(1, &[])));
+        let following = follow(watch, data_dir.clone(), cluster(known(1, &[])));
         let learning = async {
             noted(known(1, &[1])).await;
             knows.send_replace(known(1, &[1, 2]));

@@ -101,9 +101,14 @@ impl RunningNode {
 
         if standing.is_joiner() {
             starting.enter(NotReady::Asking);
+        } else if once.join.is_some() {
+            tracing::info!("the cluster has let this node in before: --join is not needed");
         }
         let membership =
             Membership::enter(standing, &identity, config, &address, &data_dir).await?;
+        // The list that founds a cluster says where its founders are, and later the membership does.
+        let listed = membership.cluster.known.members.get(&id);
+        let address = listed.cloned().unwrap_or(address);
         let raft_config = quorate_raft::Config {
             trust_clock: once.trust_clock,
             level_max: once.level_max,
@@ -191,7 +196,7 @@ async fn open_node(
     metrics: NodeMetrics,
 ) -> anyhow::Result<Arc<Node>> {
     let dir = config.dir.display().to_string();
-    tracing::info!(node = %config.node, dir, "opening the node");
+    tracing::info!(node = %config.node, address = config.address, dir, "opening the node");
     let opened = starting.open(config, Arc::new(transport), metrics).await;
     opened.map_err(|error| {
         let context = format!("the node in {dir} cannot be opened{}", hint(&error));

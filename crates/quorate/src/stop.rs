@@ -96,8 +96,11 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
         if cause.is::<LostDataError>() {
             return EXIT_DATA;
         }
-        if cause.is::<JoinError>() {
-            return EXIT_NOT_LET_IN;
+        if let Some(error) = cause.downcast_ref::<JoinError>() {
+            return match error {
+                JoinError::Forgotten => EXIT_DATA,
+                _ => EXIT_NOT_LET_IN,
+            };
         }
         if let Some(error) = cause.downcast_ref::<ShutdownError>() {
             return match error {
@@ -107,4 +110,23 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
         }
     }
     EXIT_FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::init::{check_unused, mark_used, open_or_make};
+
+    #[test]
+    fn supervisors_can_tell_what_another_start_does_not_mend() {
+        let dir = tempfile::tempdir().unwrap();
+        open_or_make(dir.path()).unwrap();
+        mark_used(dir.path(), "6f6e").unwrap();
+        let lost = check_unused(dir.path()).unwrap_err();
+        assert_eq!(exit_code(&lost), EXIT_DATA);
+        assert_eq!(exit_code(&JoinError::Forgotten.into()), EXIT_DATA);
+        let unknown = anyhow::Error::new(JoinError::NotTaken(String::new()));
+        assert_eq!(exit_code(&unknown.context("joining")), EXIT_NOT_LET_IN);
+        assert_eq!(exit_code(&anyhow::anyhow!("a port is taken")), EXIT_FAILURE);
+    }
 }

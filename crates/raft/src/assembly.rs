@@ -21,7 +21,7 @@ use crate::{
     leadership::{self, Leader},
     membership::{
         admin::Admin,
-        naming::Naming,
+        naming::keep_name,
         operator::LeaderClient,
         removal::{Removal, Removed},
         roster::Roster,
@@ -233,12 +233,7 @@ impl Parts {
             peers: self.peers.clone(),
             admin,
         };
-        let naming = Naming {
-            config: self.config.clone(),
-            client: client.clone(),
-            applied: self.state_machine.applied(),
-        };
-        tasks.spawn(naming.run());
+        tasks.spawn(keep_name(client.clone(), self.config.name.clone()));
         client
     }
 

@@ -59,10 +59,12 @@ pub(crate) async fn watch_clock(exchange: Arc<Exchange>, raft: Raft, founders: V
     let mut told = ClockState::Agreed;
     loop {
         ticks.tick().await;
-        exchange.set_voters(raft.voters(&founders));
+        let voters = raft.voters(&founders);
+        let has_joined = !voters.is_empty();
+        exchange.set_voters(voters);
         let state = exchange.time().state;
         let is_alone = exchange.is_alone();
-        let is_early = start.elapsed() < QUIET_START && !is_alone;
+        let is_early = (start.elapsed() < QUIET_START || !has_joined) && !is_alone;
         if state != told && !(state == ClockState::Unknown && is_early) {
             told = state;
             match is_alone {

@@ -91,6 +91,7 @@ async fn a_majority_that_was_wiped_does_not_found_anew_beside_a_survivor() {
     // Not the leader, which could give them the log back while it leads.
     let survivor = cluster.followers().next().unwrap().clone();
     applied(&survivor, cluster.leader().status().applied_index).await;
+    agreement::agreed_count_max(&survivor).await;
     let nodes = cluster.configs.keys().copied();
     let wiped: Vec<_> = nodes.filter(|node| *node != survivor.config.node).collect();
     for node in &wiped {
@@ -101,7 +102,7 @@ async fn a_majority_that_was_wiped_does_not_found_anew_beside_a_survivor() {
     }
     for node in &wiped {
         let node = &cluster.nodes[node];
-        until_greeted(node, 2).await;
+        expect_lost(node).await;
         let candidate = survivor.config.node;
         let answer = ask_for_vote(node, candidate).await;
         assert!(matches!(answer, Response::Failed(_)), "{answer:?}");
@@ -117,9 +118,42 @@ async fn a_majority_that_was_wiped_does_not_found_anew_beside_a_survivor() {
     assert_eq!(stored.expect("it was acknowledged").packet, packet(1, 5));
 }
 
+/// Waits until a node stops because it has lost its data, and says what to do.
+async fn expect_lost(node: &Node) {
+    let failed = timeout(TIMEOUT, node.failed()).await;
+    let reason = failed.expect("it stops by itself").to_string();
+    assert!(reason.contains("has lost its data"), "{reason}");
+    assert!(reason.contains("quorate member replace"), "{reason}");
+    assert_eq!(node.status().not_ready, Some(NotReady::Failed));
+    assert_eq!(node.service().introduction().log, LogState::Empty);
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wiped_node_gets_the_log_from_a_leader_and_votes_again() {
+async fn a_voter_that_was_wiped_stops_and_gets_nothing() {
     let mut cluster = prepare();
+    cluster.open_all().await;
+    cluster.ready().await;
+    for node in cluster.nodes.values() {
+        agreement::agreed_count_max(node).await;
+    }
+    let wiped = cluster.followers().next().unwrap().config.node;
+    wipe(&mut cluster, wiped);
+    cluster.open(wiped).await.unwrap();
+    expect_lost(&cluster.nodes[&wiped]).await;
+    let others = cluster.nodes.values();
+    for node in others.filter(|node| node.config.node != wiped) {
+        assert!(put(node, &packet(1, 5)).await.is_ok());
+    }
+    expect_lost(&cluster.nodes[&wiped]).await;
+}
+
+/// Its members' programs know of no registrations.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wiped_node_of_an_old_cluster_gets_the_log_from_a_leader_and_votes_again() {
+    let mut cluster = prepare();
+    for config in cluster.configs.values_mut() {
+        config.level_max = quorate_state::Level::CAPACITY;
+    }
     cluster.open_all().await;
     cluster.ready().await;
     put(cluster.leader(), &packet(1, 5)).await.unwrap();

@@ -40,8 +40,18 @@ mod sizes;
 
 #[path = "membership_tests.rs"]
 mod members;
+
+#[path = "test_snapshot_traffic.rs"]
+mod snapshot_traffic;
+
 #[path = "snapshot_tests.rs"]
 mod snapshots;
+
+#[path = "removal_tests.rs"]
+mod removals;
+
+#[path = "test_members.rs"]
+mod test_members;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_writes_to_a_node_reads_it_there() {

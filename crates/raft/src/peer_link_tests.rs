@@ -9,6 +9,7 @@ use std::{
 
 use futures_util::{FutureExt, SinkExt, StreamExt, future::BoxFuture};
 use quorate_rpc::{Frame, Introduction, Link, LogState, Tail};
+use quorate_state::{ClusterState, Registration};
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::PollSender;
@@ -236,4 +237,51 @@ async fn what_a_peer_says_of_its_log_is_known() {
     peers.connect(peer(), "peer:1");
     let heard = logs.wait_for(|logs| logs.get(&peer()) == Some(&LogState::Empty));
     timeout(TIMEOUT, heard).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_peer_that_has_lost_its_data_gets_nothing() {
+    let (transport, peers) = peers();
+    let mut cluster = ClusterState::default();
+    let registration = Registration {
+        has_data: true,
+        ..Registration::default()
+    };
+    let roll = Arc::make_mut(&mut cluster.roll);
+    roll.registrations.insert(peer().0, registration);
+    let members = BTreeMap::from([(peer(), "peer:1".to_owned())]);
+    peers.roster().update(members, &cluster);
+    let link = peers.link(peer(), "peer:1", Lane::Append);
+    transport.until_dialed(2).await;
+    let opened = timeout(TIMEOUT, link.opened()).await.unwrap();
+    let Err(CallError::NotSent(error)) = opened else {
+        panic!("its log is empty, and was not");
+    };
+    assert!(error.to_string().contains("has lost its data"), "{error}");
+}
+
+#[tokio::test]
+async fn links_end_with_the_membership_of_the_peer_and_with_its_address() {
+    let (transport, peers) = peers();
+    let own = NodeId::from(2);
+    let at = |address: &str| BTreeMap::from([(peer(), address.to_owned())]);
+    peers.set_members(own, &at("peer:1"));
+    let first = peers.link(peer(), "peer:1", Lane::Append);
+    until_answered(&first).await;
+    peers.set_members(own, &at("peer:2"));
+    let moved = peers.link(peer(), "peer:1", Lane::Append);
+    assert_eq!(moved.address, "peer:2", "that of the membership counts");
+    until_answered(&moved).await;
+    peers.set_members(own, &BTreeMap::new());
+    for link in [first, moved] {
+        let ended = async {
+            while !link.keeper.is_finished() {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(TIMEOUT, ended).await.expect("it is closed");
+        assert!(link.call(Request::ReadIndex).await.is_err());
+    }
+    let dials = transport.dials();
+    assert!(dials <= 6, "each lane once at each address: {dials}");
 }

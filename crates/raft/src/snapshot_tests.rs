@@ -5,7 +5,7 @@ use std::path::Path;
 use futures_util::stream::BoxStream;
 use quorate_packet::PAYLOAD_SIZE_MIN;
 use quorate_rpc::{
-    Tail,
+    LinkError, Tail,
     message::{Membership, Response, SnapshotBegin, SnapshotHead, StoredMembership, Vote},
 };
 use quorate_sim::SimDisk;
@@ -13,6 +13,7 @@ use quorate_state::LogPosition;
 
 use super::{
     ground::{Simulated, checkpoint_and_purge},
+    snapshot_traffic::SnapshotTraffic,
     *,
 };
 use crate::window::WINDOW;
@@ -191,66 +192,96 @@ async fn a_node_that_knows_no_transfers_gets_its_snapshot_all_the_same() {
     behind.simulated.cluster.shutdown().await;
 }
 
-/// The end of its link has not been heard of here.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_sender_that_comes_back_takes_its_own_place() {
-    let behind = Behind::start(20, |_| {}).await;
-    let resume = |vote| {
-        Request::ResumeSnapshot(SnapshotHead {
-            begin: SnapshotBegin {
-                vote,
-                last_log: Some(LogPosition::new(1, 1_000)),
-                membership: StoredMembership {
-                    position: None,
-                    membership: Membership {
-                        configs: Vec::new(),
-                        nodes: Vec::new(),
-                    },
-                },
-            },
-            packets_size: 0,
-        })
-    };
-    let peer = behind.leader.config.node;
-    let vote = Vote {
-        term: Term(1),
-        node: peer,
-        committed: true,
-    };
-    let mut links = Vec::new();
-    for chunks in [1, 0] {
+/// A link on which `peer` sends snapshots.
+struct SenderLink {
+    requests: tokio::sync::mpsc::UnboundedSender<Result<Frame<Request>, LinkError>>,
+    responses: BoxStream<'static, Frame<Response>>,
+    peer: NodeId,
+}
+
+impl SenderLink {
+    fn open(to: &Node, peer: NodeId) -> Self {
         let (requests, incoming) = tokio::sync::mpsc::unbounded_channel();
         let incoming = tokio_stream::wrappers::UnboundedReceiverStream::new(incoming);
-        let service = behind.follower.service();
-        let mut responses = service.serve(peer, Lane::Transfer, incoming.map(Ok).boxed());
-        let frame = |message| Frame {
+        let service = to.service();
+        let responses = service.serve(peer, Lane::Transfer, incoming.boxed());
+        Self {
+            requests,
+            responses,
+            peer,
+        }
+    }
+
+    async fn ask(&mut self, message: Request) -> Response {
+        let frame = Frame {
             id: 1,
             message,
             tail: Tail::default(),
         };
-        requests.send(frame(resume(vote))).unwrap();
-        let expected = 1 - chunks;
-        let answer = async |responses: &mut BoxStream<'static, Frame<Response>>| {
-            let answer = timeout(TIMEOUT, responses.next()).await.unwrap();
-            answer.expect("the link is open").message
-        };
-        let answered = answer(&mut responses).await;
-        assert_eq!(answered, Response::SnapshotResumed(expected));
-        if chunks == 1 {
-            let store = behind.leader.store.snapshot().unwrap();
-            let chunk = store.chunks().unwrap().next_chunk().unwrap().unwrap();
-            requests.send(frame(Request::SnapshotChunk(chunk))).unwrap();
-            assert_eq!(answer(&mut responses).await, Response::SnapshotProgress);
-            // It goes on reading what comes.
-            links.push((
-                requests,
-                tokio::spawn(async move { responses.next().await }),
-            ));
-        }
+        self.requests.send(Ok(frame)).unwrap();
+        let answer = timeout(TIMEOUT, self.responses.next()).await.unwrap();
+        answer.expect("the link is open").message
     }
-    let (_requests, ended) = links.remove(0);
+
+    async fn begin(&mut self, packets_size: u64) -> Response {
+        let vote = Vote {
+            term: Term(1),
+            node: self.peer,
+            committed: true,
+        };
+        let membership = Membership {
+            configs: Vec::new(),
+            nodes: Vec::new(),
+        };
+        let begin = SnapshotBegin {
+            vote,
+            last_log: Some(LogPosition::new(1, 1_000)),
+            membership: StoredMembership {
+                position: None,
+                membership,
+            },
+        };
+        let head = SnapshotHead {
+            begin,
+            packets_size,
+        };
+        self.ask(Request::ResumeSnapshot(head)).await
+    }
+}
+
+/// The end of its link has not been heard of here.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_that_comes_back_takes_its_own_place() {
+    let behind = Behind::start(20, |_| {}).await;
+    let peer = behind.leader.config.node;
+    let mut lost = SenderLink::open(&behind.follower, peer);
+    assert_eq!(lost.begin(0).await, Response::SnapshotResumed(0));
+    let snapshot = behind.leader.store.snapshot().unwrap();
+    let chunk = snapshot.chunks().unwrap().next_chunk().unwrap().unwrap();
+    let taken = lost.ask(Request::SnapshotChunk(chunk)).await;
+    assert_eq!(taken, Response::SnapshotProgress);
+    // It goes on waiting for what comes.
+    let ended = tokio::spawn(async move { lost.responses.next().await });
+
+    let mut other = SenderLink::open(&behind.follower, peer);
+    assert_eq!(other.begin(0).await, Response::SnapshotResumed(1));
     let ended = timeout(TIMEOUT, ended).await.unwrap().unwrap();
     assert!(ended.is_none(), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_that_has_no_room_is_refused_before_it_is_sent() {
+    const GIBIBYTE: u64 = 1024 * 1024 * 1024;
+    let behind = Behind::start(20, |_| {}).await;
+    behind.disk().leave_space(GIBIBYTE);
+    let mut link = SenderLink::open(&behind.follower, behind.leader.config.node);
+    let refused = link.begin(2 * GIBIBYTE).await;
+    assert!(
+        matches!(&refused, Response::Failed(reason) if reason.contains("are free")),
+        "{refused:?}"
+    );
+    assert!(!behind.has_partial());
+    assert_eq!(link.begin(GIBIBYTE / 2).await, Response::SnapshotResumed(0));
 }
 
 /// It begins anew with another leader, and nothing of the first one's is in its way.

@@ -34,11 +34,11 @@ pub enum Request {
     },
     /// Hand leadership to this node, or to the fittest.
     Transfer(Option<String>),
-    /// A member says what it is called.
+    /// A member says what its operator calls it.
     Name {
         /// The member.
         node: NodeId,
-        /// Its name.
+        /// The name.
         name: String,
     },
 }

@@ -1,6 +1,8 @@
 //! How long reads wait for an installation. Figures of a machine, so not part of the usual tests:
 //! `cargo test --release -p quorate-store -- --ignored --nocapture installation`.
 
+#![allow(clippy::print_stdout)]
+
 use std::{
     sync::atomic::{AtomicBool, Ordering},
     thread,

@@ -128,7 +128,7 @@ async fn what_is_refused_for_the_moment_is_asked_for_again() {
 async fn what_stays_refused_is_given_up() {
     let node = CannedNode::start([Answer::problem(ProblemType::NoLeader, "none")]).await;
     let mut client = node.client();
-    client.pace.retry_timeout = Duration::from_millis(20);
+    client.pace.retry_timeout = Duration::from_millis(500);
     let (text, code) = failed(&client).await;
     assert_eq!((text.as_str(), code), ("No leader is known: none", 5));
     assert!(node.asked().len() > 1);

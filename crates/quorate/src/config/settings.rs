@@ -84,8 +84,8 @@ settings! {
     /// What the program tells of itself.
     pub(crate) struct LoggingSettings {
         /// Which lines: levels, by default and by the part of the program, as in
-        /// "info,quorate_raft=debug". The variable RUST_LOG overrules it. What operators change is
-        /// told whatever this says.
+        /// "info,quorate_raft=debug". The library openraft is silent unless it is named. What
+        /// operators change is told whatever this says. The variable RUST_LOG overrules it.
         filter: String = NODE_LOGS.into();
     }
 }

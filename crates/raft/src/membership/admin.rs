@@ -88,10 +88,14 @@ impl Admin {
                 let _lock = locked.map_err(|_| Refusal::Busy)?;
                 self.change(change, force).await.map(Response::Changed)
             }
-            Request::Name { node, name } => self.call(node, name).await,
             Request::Transfer(to) => {
                 let leader = self.transfer(to.as_deref()).await?;
                 Ok(Response::Transferred(leader))
+            }
+            Request::Name { node, name } => {
+                let locked = timeout(LOCK_TIMEOUT, self.change_lock.lock()).await;
+                let _lock = locked.map_err(|_| Refusal::Busy)?;
+                self.name(node, name).await.map(|()| Response::Named)
             }
         }
     }
@@ -206,6 +210,7 @@ impl Admin {
         if !is_dialable(&call.address) {
             return Err(Refusal::BadAddress(call.address));
         }
+        check_name(&call.name)?;
         let invite = self.cluster().roll.invites.get(&call.invite).copied();
         let comes_again = invite.is_some_and(|invite| invite.used_by == Some(call.node.0));
         if self.standing().is_member(call.node) && !comes_again {
@@ -222,26 +227,22 @@ impl Admin {
         }
     }
 
-    /// Has a member be called by its name, unless another is.
-    async fn call(&self, node: NodeId, name: String) -> Result<Response, Refusal> {
-        let _lock = self.change_lock.lock().await;
+    /// Notes what the operator of a registered node calls it.
+    async fn name(&self, node: NodeId, name: String) -> Result<(), Refusal> {
+        check_name(&name)?;
         let roll = self.cluster().roll;
-        let Some(known) = roll.registrations.get(&node.0) else {
-            return Err(Refusal::UnknownNode(node.to_string()));
-        };
+        let known = roll.registrations.get(&node.0);
+        let known = known.ok_or_else(|| Refusal::UnknownNode(node.to_string()))?;
         let mut others = roll.registrations.iter();
         if others.any(|(key, other)| *key != node.0 && other.name == name) {
-            let text = format!("another node is called {name:?}: give this one another name");
+            let text = format!("another node is called {name:?}: set another cluster.node_name");
             return Err(Refusal::Unfit(text));
         }
         let registration = Registration {
             name,
             ..known.clone()
         };
-        if registration != *known {
-            self.register(node, registration).await?;
-        }
-        Ok(Response::Named)
+        self.register(node, registration).await
     }
 
     async fn transfer(&self, to: Option<&str>) -> Result<NodeId, Refusal> {
@@ -278,5 +279,15 @@ impl Admin {
 
     fn now(&self) -> UnixMillis {
         self.exchange.time().time
+    }
+}
+
+/// Names are shown to operators as they are.
+fn check_name(name: &str) -> Result<(), Refusal> {
+    match name.contains(|c: char| c.is_control() || c.is_whitespace()) {
+        true => Err(Refusal::Unfit(format!(
+            "{name:?} is no name: it has spaces"
+        ))),
+        false => Ok(()),
     }
 }

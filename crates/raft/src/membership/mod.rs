@@ -7,10 +7,10 @@
 //! |---|---|
 //! | [`roster`] | who the cluster is and who belongs to it, as this node knows it now |
 //! | [`standing`] | the members as their leader knows them at one moment |
-//! | [`admin`], [`changes`] | what the leader answers to operators, and the changes that it makes for them |
+//! | [`admin`], [`changes`], [`steps`] | what the leader answers to operators, and the changes that it makes for them |
 //! | [`operator`] | operators' requests at any node: it asks the leader |
 //! | [`joining`] | nodes that nobody knows yet |
-//! | [`naming`] | how the cluster learns what a member is called |
+//! | [`naming`] | what operators call a node |
 //! | [`upkeep`] | what the leader does unasked until all are what they shall be |
 //! | [`removal`] | how a node learns that it is no member any more, or has lost its data |
 
@@ -23,4 +23,5 @@ pub(crate) mod operator;
 pub(crate) mod removal;
 pub(crate) mod roster;
 mod standing;
+mod steps;
 pub(crate) mod upkeep;

@@ -1,45 +1,36 @@
-//! How the cluster learns what a member is called: it says so. A joiner does with its request; founders,
-//! and those whose name has changed, when a leader knows them.
+//! A node tells the leader what its operator calls it, when the cluster calls it otherwise: founders
+//! are registered without a name, and a name may be changed between two starts.
 
 use std::time::Duration;
 
-use quorate_rpc::operate::Request;
-use quorate_store::Meta;
-use tokio::{sync::watch, time::sleep};
+use quorate_rpc::operate::{Refusal, Request};
+use quorate_state::Roll;
+use tokio::time::sleep;
 
 use super::operator::LeaderClient;
-use crate::Config;
 
-/// How long to wait before the leader is told again: the name may be taken, and become free.
+/// How long to wait before the leader is told again.
 const RETRY_PAUSE: Duration = Duration::from_secs(10);
 
-/// Tells the leader what this node is called.
-pub(crate) struct Naming {
-    pub(crate) config: Config,
-    pub(crate) client: LeaderClient,
-    pub(crate) applied: watch::Receiver<Meta>,
-}
-
-impl Naming {
-    /// Tells it whenever the cluster knows another name. Ends if this node has none.
-    pub(crate) async fn run(mut self) {
-        let Config { node, name, .. } = &self.config;
-        if name.is_empty() {
-            return;
-        }
-        let is_missing = |meta: &Meta| {
-            let registered = meta.cluster.roll.registrations.get(&node.0);
-            registered.is_some_and(|registered| registered.name != *name)
-        };
-        while self.applied.wait_for(is_missing).await.is_ok() {
-            let told = Request::Name {
-                node: *node,
-                name: name.clone(),
-            };
-            if let Err(refusal) = self.client.ask(told).await {
-                tracing::warn!(name, %refusal, "the cluster does not call this node by its name yet");
+/// Has the cluster call this node `name`, unless another is called so. Returns when the node is gone,
+/// or has no name.
+pub(crate) async fn keep_name(client: LeaderClient, name: String) {
+    let (node, roster) = (client.node, client.peers.roster().clone());
+    let is_called_otherwise = |roll: &Roll| {
+        let registration = roll.registrations.get(&node.0);
+        registration.is_some_and(|registration| registration.name != name)
+    };
+    let mut has_warned = false;
+    while !name.is_empty() && roster.until(is_called_otherwise).await {
+        let name = name.clone();
+        match client.ask(Request::Name { node, name }).await {
+            Ok(_) => {}
+            Err(refusal @ Refusal::Unfit(_)) if !has_warned => {
+                has_warned = true;
+                tracing::warn!(%refusal, "the cluster does not call this node by its name");
             }
-            sleep(RETRY_PAUSE).await;
+            Err(refusal) => tracing::debug!(%refusal, "its name is not told yet"),
         }
+        sleep(RETRY_PAUSE).await;
     }
 }

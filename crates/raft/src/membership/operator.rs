@@ -174,33 +174,12 @@ impl Operator for Node {
         })
     }
 
-    /// Once leadership has moved at all, nobody is asked to hand it over again unless it went to
-    /// another than was asked for.
+    /// When the answer is lost, leadership may move once more than it was asked to.
     fn transfer_leader(&self, to: Option<String>) -> BoxFuture<'_, Result<NodeId, Refusal>> {
         Box::pin(async move {
-            let before = self.write_path.leader.borrow().clone();
-            let is_any = to.is_none();
-            let request = Request::Transfer(to);
-            let asked = self.client().ask(request);
-            let moved = async {
-                let mut leader = self.write_path.leader.clone();
-                let other = |now: &Leader| {
-                    let node = now.node.as_ref().map(|(node, _)| node);
-                    let old = before.node.as_ref().map(|(node, _)| node);
-                    old.is_some() && node.is_some() && node != old
-                };
-                match leader.wait_for(other).await.map(|now| now.node.clone()) {
-                    Ok(Some((node, _))) => node,
-                    _ => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                biased;
-                node = moved, if is_any => Ok(node),
-                answer = asked => match answer? {
-                    Response::Transferred(node) => Ok(node),
-                    other => Err(unexpected(&other)),
-                },
+            match self.client().ask(Request::Transfer(to)).await? {
+                Response::Transferred(node) => Ok(node),
+                other => Err(unexpected(&other)),
             }
         })
     }

@@ -151,7 +151,7 @@ impl Roster {
     }
 
     /// Notes who the members are, if there are any, and what is agreed on.
-    fn update(&self, members: BTreeMap<NodeId, String>, cluster: &ClusterState) {
+    pub(crate) fn update(&self, members: BTreeMap<NodeId, String>, cluster: &ClusterState) {
         self.belonging.send_if_modified(|belonging| {
             let mut now = belonging.clone();
             if cluster.names.id.is_some() {

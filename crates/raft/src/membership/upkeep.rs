@@ -83,10 +83,9 @@ impl Upkeep {
 
     fn due(&self, since: Instant) -> Option<Step> {
         let standing = self.admin.standing();
-        let own_name = &self.admin.config.name;
         let knows_members = self.admin.check_level().is_ok();
         let cleanup = self.admin.config.cleanup;
-        due(&standing, knows_members, own_name)
+        due(&standing, knows_members)
             .or_else(|| clean_up(&standing, cleanup?, since.elapsed()).filter(|_| knows_members))
     }
 
@@ -118,7 +117,7 @@ impl Upkeep {
 }
 
 /// What is to be done next. Nothing while a change is not committed: if it cannot be, nothing can.
-fn due(standing: &Standing, knows_members: bool, own_name: &str) -> Option<Step> {
+fn due(standing: &Standing, knows_members: bool) -> Option<Step> {
     let membership = &standing.membership;
     if !membership.is_committed {
         return None;
@@ -142,7 +141,7 @@ fn due(standing: &Standing, knows_members: bool, own_name: &str) -> Option<Step>
     };
     let noted = || {
         members().find_map(|node| {
-            note(standing, node, own_name).map(|registration| Step::Note(node, registration))
+            note(standing, node).map(|registration| Step::Note(node, registration))
         })
     };
     let promoted = || {
@@ -162,7 +161,7 @@ fn due(standing: &Standing, knows_members: bool, own_name: &str) -> Option<Step>
 
 /// What is to be known of a member from now on, if that is more than is known. That it has data says
 /// only who has been seen with entries.
-fn note(standing: &Standing, node: NodeId, own_name: &str) -> Option<Registration> {
+fn note(standing: &Standing, node: NodeId) -> Option<Registration> {
     let is_own = node == standing.leader;
     let matching = standing.others.get(&node).map(|other| other.matching);
     if !is_own && matching.is_none_or(|matching| matching == LogIndex(0)) {
@@ -174,11 +173,6 @@ fn note(standing: &Standing, node: NodeId, own_name: &str) -> Option<Registratio
         ..Registration::default()
     });
     registration.has_data = true;
-    let mut others = standing.roll.registrations.iter();
-    let is_taken = others.any(|(key, other)| *key != node.0 && other.name == own_name);
-    if is_own && !own_name.is_empty() && !is_taken {
-        registration.name = own_name.to_owned();
-    }
     (known != Some(&registration)).then_some(registration)
 }
 

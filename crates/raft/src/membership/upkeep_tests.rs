@@ -74,7 +74,7 @@ impl Standing {
 }
 
 fn step(standing: &Standing) -> Option<Step> {
-    due(standing, true, "")
+    due(standing, true)
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn where_all_are_what_they_shall_be_nothing_is_done() {
 fn a_change_that_was_half_made_is_completed_first() {
     let mut half = standing(&[1, 2, 3], &[4]).unregistered(4);
     half.membership.configs.push(nodes(&[1, 2]));
-    assert_eq!(due(&half, false, ""), Some(Step::Flatten));
+    assert_eq!(due(&half, false), Some(Step::Flatten));
     half.membership.is_committed = false;
     assert_eq!(step(&half), None, "it may be committed yet");
 }
@@ -125,18 +125,7 @@ fn founders_are_registered_once_they_have_entries() {
     assert_eq!(registration.address, "node2:7700");
     founded.others.get_mut(&node(2)).unwrap().matching = LogIndex(0);
     assert_eq!(step(&founded), None);
-    assert_eq!(due(&founded, false, ""), None);
-}
-
-#[test]
-fn a_leader_registers_its_own_name_unless_another_has_it() {
-    let named = standing(&[1, 2, 3], &[]);
-    let Some(Step::Note(own, registration)) = due(&named, true, "one") else {
-        panic!("it has a name now");
-    };
-    assert_eq!((own, registration.name.as_str()), (node(1), "one"));
-    let taken = named.registered(2, |it| it.name = "one".to_owned());
-    assert_eq!(due(&taken, true, "one"), None);
+    assert_eq!(due(&founded, false), None);
 }
 
 #[test]
