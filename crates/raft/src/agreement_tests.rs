@@ -79,16 +79,7 @@ async fn mixed() -> (Simulated, NodeId) {
 }
 
 async fn expect_equal(cluster: &Cluster) {
-    let indexes = cluster.nodes.values();
-    let indexes = indexes.map(|node| node.status().applied_index);
-    let last = indexes.max().expect("there is a node");
-    let mut digests = Vec::new();
-    for node in cluster.nodes.values() {
-        applied(node, last).await;
-        digests.push(node.digest().await.unwrap());
-    }
-    digests.dedup_by_key(|digest| digest.sha256.clone());
-    assert_eq!(digests.len(), 1, "{digests:?}");
+    expect_equal_digests(cluster.nodes.values()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

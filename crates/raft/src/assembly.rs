@@ -105,7 +105,7 @@ impl Parts {
         let recovery = Recovery::default();
         let franchise = Franchise::new(&self.log, recovery.clone());
         let mut tasks = JoinSet::new();
-        self.found(&franchise, &mut tasks).await?;
+        self.found(&franchise, &recovery, &mut tasks).await?;
         let exchange = self.exchange.clone();
         let failure = watch::Sender::default();
         let failed = failure.clone();
@@ -166,7 +166,12 @@ impl Parts {
         }))
     }
 
-    async fn found(&self, franchise: &Franchise, tasks: &mut JoinSet<()>) -> Result<(), OpenError> {
+    async fn found(
+        &self,
+        franchise: &Franchise,
+        recovery: &Recovery,
+        tasks: &mut JoinSet<()>,
+    ) -> Result<(), OpenError> {
         let founding = Founding {
             raft: self.raft.clone(),
             log: self.log.clone(),
@@ -177,8 +182,12 @@ impl Parts {
         founding.begin().await?;
         tasks.spawn(founding.run());
         let roster = self.peers.roster().clone();
-        let applied = self.state_machine.applied();
-        tasks.spawn(roster.follow(self.raft.clone(), applied, self.peers.clone()));
+        let (raft, applied) = (self.raft.clone(), self.state_machine.applied());
+        let cluster = applied.borrow().cluster.clone();
+        // Before a peer is heard that may have lost its data.
+        roster.update(raft.membership().nodes, &cluster, false);
+        let following = roster.follow(raft, recovery.clone(), applied, self.peers.clone());
+        tasks.spawn(following);
         Ok(())
     }
 

@@ -232,7 +232,7 @@ async fn members_cannot_change_before_all_programs_know_how() {
     cluster.lead(1).await;
     let refused = new.invite(false, HOUR).await.map(drop);
     assert_eq!(refused, Err(Refusal::Unsupported));
-    let refused = new.change(remove(3), false).await;
+    let refused = new.change(demote(3), false).await;
     assert_eq!(refused, Err(Refusal::Unsupported));
     assert_eq!(new.members().await.unwrap().members.len(), 3);
     assert!(old.known().borrow().names.id.is_none());

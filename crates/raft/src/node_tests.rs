@@ -47,6 +47,9 @@ mod snapshot_traffic;
 #[path = "snapshot_tests.rs"]
 mod snapshots;
 
+#[path = "newcomer_tests.rs"]
+mod newcomers;
+
 #[path = "removal_tests.rs"]
 mod removals;
 
@@ -66,14 +69,7 @@ async fn who_writes_to_a_node_reads_it_there() {
             .expect("it is there at once");
         assert_eq!(stored.packet, packet);
     }
-    let last = cluster.leader().status().applied_index;
-    let mut digests = Vec::new();
-    for node in cluster.nodes.values() {
-        applied(node, last).await;
-        digests.push(node.digest().await.unwrap());
-    }
-    digests.dedup();
-    assert_eq!(digests.len(), 1, "{digests:?}");
+    expect_equal_digests(cluster.nodes.values()).await;
     cluster.shutdown().await;
 }
 
@@ -271,10 +267,7 @@ async fn a_follower_that_needs_entries_that_are_gone_gets_a_snapshot() {
 
     cluster.board.cut_off.lock().unwrap().clear();
     applied(&behind, index).await;
-    assert_eq!(
-        behind.digest().await.unwrap().sha256,
-        leader.digest().await.unwrap().sha256
-    );
+    expect_equal_digests([&behind, leader]).await;
     // An installed snapshot is a checkpoint.
     until(&behind, |view| view.checkpoint >= index).await;
     cluster.shutdown().await;

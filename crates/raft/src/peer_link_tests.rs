@@ -107,10 +107,9 @@ fn peers() -> (Arc<Counting>, Peers) {
     let transport = Arc::new(Counting::default());
     let config = Config::new(NodeId::from(2), BTreeMap::new(), PathBuf::new());
     let exchange = Arc::new(Exchange::new(&config));
-    (
-        transport.clone(),
-        Peers::new(transport, Arc::new(Roster::new(&config)), exchange),
-    )
+    let roster = Arc::new(Roster::new(&config));
+    roster.update(BTreeMap::new(), &ClusterState::default(), true);
+    (transport.clone(), Peers::new(transport, roster, exchange))
 }
 
 fn peer() -> NodeId {
@@ -250,7 +249,7 @@ async fn a_peer_that_has_lost_its_data_gets_nothing() {
     let roll = Arc::make_mut(&mut cluster.roll);
     roll.registrations.insert(peer().0, registration);
     let members = BTreeMap::from([(peer(), "peer:1".to_owned())]);
-    peers.roster().update(members, &cluster);
+    peers.roster().update(members, &cluster, true);
     let link = peers.link(peer(), "peer:1", Lane::Append);
     transport.until_dialed(2).await;
     let opened = timeout(TIMEOUT, link.opened()).await.unwrap();

@@ -12,6 +12,7 @@ use quorate_log::Log;
 use quorate_rpc::{
     Frame, Introduction, JoinAnswer, JoinRequest, Lane, LinkError, LogState, NodeId, Service,
     message::{Proposed, Request, Response},
+    operate,
 };
 use quorate_state::EncodedPackets;
 use quorate_store::Store;
@@ -80,7 +81,8 @@ impl Service for PeerService {
         let exchange = self.peers.exchange().clone();
         let requests = self.receive(peer, requests);
         let responses = match lane {
-            Lane::Append | Lane::Control | Lane::Forward | Lane::Admin => self.answer_all(requests),
+            Lane::Append | Lane::Control | Lane::Forward => self.answer_all(requests),
+            Lane::Admin => self.answer_operators(peer, requests),
             // No link comes of it.
             Lane::Join => stream::empty().boxed(),
             Lane::Snapshot | Lane::Transfer => {
@@ -148,14 +150,36 @@ impl PeerService {
             .boxed()
     }
 
+    /// Answers what operators ask of the leader at `peer`. A member only speaks for itself of names.
+    fn answer_operators(
+        self: Arc<Self>,
+        peer: NodeId,
+        requests: BoxStream<'static, Numbered<Request>>,
+    ) -> BoxStream<'static, Numbered<Response>> {
+        requests
+            .then(move |(id, request)| {
+                let service = self.clone();
+                async move {
+                    let response = match request {
+                        Request::Operate(operate::Request::Name { node, .. }) if node != peer => {
+                            Response::Failed("it is another node that is to be named".to_owned())
+                        }
+                        // Never asked on: whoever asks looks for the leader.
+                        Request::Operate(request) => {
+                            Response::Operated(service.client.admin.answer(request).await)
+                        }
+                        _ => Response::Failed("this lane is for operators".to_owned()),
+                    };
+                    (id, response)
+                }
+            })
+            .boxed()
+    }
+
     async fn answer(&self, request: Request) -> Response {
         match request {
             Request::Propose(packets) => Response::Proposed(self.propose(packets).await),
             Request::ReadIndex => Response::ReadIndex(self.raft.read_index().await),
-            // Never asked on: whoever asks looks for the leader.
-            Request::Operate(request) => {
-                Response::Operated(self.client.admin.answer(request).await)
-            }
             Request::Vote(_) | Request::PreVote(_) | Request::TransferLeader(_)
                 if !self.franchise.is_given() =>
             {

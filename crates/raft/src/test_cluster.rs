@@ -13,7 +13,7 @@ use futures_util::{
     stream,
 };
 use quorate_packet::{PAYLOAD_SIZE_MIN, PublicKey, SignedPacket};
-use quorate_replica::{PutError, PutOutcome, Role, Writer};
+use quorate_replica::{Observer, PutError, PutOutcome, Role, Writer};
 use quorate_rpc::{
     ClusterId, Frame, Introduction, Lane, Link, LinkError, LogState, NodeId, message::Request,
 };
@@ -238,6 +238,29 @@ pub(super) struct Cluster {
     pub(super) configs: BTreeMap<NodeId, Config>,
     pub(super) nodes: BTreeMap<NodeId, Arc<Node>>,
     pub(super) _dirs: Vec<TempDir>,
+}
+
+/// Expects that nodes hold the same once they have applied the same: the leader notes what it learns of
+/// members in entries of its own.
+pub(super) async fn expect_equal_digests(nodes: impl IntoIterator<Item = &Arc<Node>>) {
+    let nodes: Vec<_> = nodes.into_iter().collect();
+    let equal = async {
+        loop {
+            let mut digests = Vec::new();
+            for node in &nodes {
+                digests.push(node.digest().await.unwrap());
+            }
+            let applied = digests[0].applied_index;
+            if digests.iter().all(|digest| digest.applied_index == applied) {
+                assert!(
+                    digests.iter().all(|digest| *digest == digests[0]),
+                    "{digests:?}"
+                );
+                return;
+            }
+        }
+    };
+    timeout(TIMEOUT, equal).await.expect("they apply the same");
 }
 
 impl Cluster {

@@ -134,12 +134,11 @@ impl Roll {
         true
     }
 
-    /// Registers the node that joins. One that has done so with the same invite is registered as
-    /// before, whatever it says now.
-    pub(crate) fn join(&mut self, join: Join) -> Result<(), JoinRefusal> {
-        let invite = self.invites.get_mut(&join.invite);
+    /// Why a node would not be registered that joins, if it would not.
+    pub fn check_join(&self, join: &Join) -> Result<(), JoinRefusal> {
+        let invite = self.invites.get(&join.invite);
         let invite = invite.ok_or(JoinRefusal::Unknown)?;
-        if invite.used_by == Some(join.node) && self.registrations.contains_key(&join.node) {
+        if self.has_joined(join) {
             return Ok(());
         }
         if invite.used_by.is_some() {
@@ -148,25 +147,41 @@ impl Roll {
         if invite.expires <= join.now {
             return Err(JoinRefusal::Expired);
         }
-        let mut others = self
-            .registrations
-            .iter()
-            .filter(|(node, _)| **node != join.node);
-        if !join.name.is_empty() && others.any(|(_, other)| other.name == join.name) {
-            return Err(JoinRefusal::NameTaken);
+        let is_known = self.registrations.contains_key(&join.node);
+        let mut others = self.registrations.iter();
+        let is_taken = others.any(|(node, other)| *node != join.node && other.name == join.name);
+        let fits = join.name.len() <= NAME_SIZE_MAX && join.address.len() <= ADDRESS_SIZE_MAX;
+        if !join.name.is_empty() && is_taken {
+            Err(JoinRefusal::NameTaken)
+        } else if !fits || (!is_known && self.registrations.len() >= REGISTRATION_COUNT_MAX) {
+            Err(JoinRefusal::Bounds)
+        } else {
+            Ok(())
         }
-        let registration = Registration {
-            name: join.name,
-            address: join.address,
-            stays_learner: invite.stays_learner,
-            has_data: false,
-        };
-        if !registration.fits() || self.registrations.len() >= REGISTRATION_COUNT_MAX {
-            return Err(JoinRefusal::Bounds);
+    }
+
+    /// Registers the node that joins. One that has done so with the same invite is registered as
+    /// before, whatever it says now.
+    pub(crate) fn join(&mut self, join: Join) -> Result<(), JoinRefusal> {
+        self.check_join(&join)?;
+        if self.has_joined(&join) {
+            return Ok(());
         }
-        invite.used_by = Some(join.node);
-        self.registrations.insert(join.node, registration);
+        if let Some(invite) = self.invites.get_mut(&join.invite) {
+            invite.used_by = Some(join.node);
+            let registration = self.registrations.entry(join.node).or_default();
+            registration.name = join.name;
+            registration.address = join.address;
+            registration.stays_learner = invite.stays_learner;
+        }
         Ok(())
+    }
+
+    /// Whether the node is registered by this invite.
+    fn has_joined(&self, join: &Join) -> bool {
+        let invite = self.invites.get(&join.invite);
+        let is_used = invite.is_some_and(|invite| invite.used_by == Some(join.node));
+        is_used && self.registrations.contains_key(&join.node)
     }
 }
 

@@ -86,6 +86,8 @@ impl Admin {
             Request::Change { change, force } => {
                 let locked = timeout(LOCK_TIMEOUT, self.change_lock.lock()).await;
                 let _lock = locked.map_err(|_| Refusal::Busy)?;
+                // Another may have led while this one waited.
+                self.catch_up().await?;
                 self.change(change, force).await.map(Response::Changed)
             }
             Request::Transfer(to) => {
@@ -95,6 +97,7 @@ impl Admin {
             Request::Name { node, name } => {
                 let locked = timeout(LOCK_TIMEOUT, self.change_lock.lock()).await;
                 let _lock = locked.map_err(|_| Refusal::Busy)?;
+                self.catch_up().await?;
                 self.name(node, name).await.map(|()| Response::Named)
             }
         }
@@ -218,7 +221,12 @@ impl Admin {
             return Err(Refusal::Unfit(text.to_owned()));
         }
         let (node, address) = (call.node, call.address.clone());
-        match self.commit(Command::Join(call.at(self.now()))).await? {
+        let join = call.at(self.now());
+        // What all would refuse need not be written by all: whoever had a token once can ask for ever.
+        if let Err(refusal) = self.cluster().roll.check_join(&join) {
+            return Ok(Response::Joined(Err(refusal)));
+        }
+        match self.commit(Command::Join(join)).await? {
             Outcome::Joined(joined) => {
                 tracing::info!(%node, address, ?joined, "a node has come with a token");
                 Ok(Response::Joined(joined))
@@ -254,7 +262,7 @@ impl Admin {
                 let text = "it has no vote, so it cannot lead: promote it first";
                 return Err(Refusal::Unfit(text.to_owned()));
             }
-            Some(node) if !standing.is_live(node) => return Err(Refusal::NotCaughtUp),
+            Some(node) if !standing.has_caught_up(node) => return Err(Refusal::NotCaughtUp),
             Some(node) => vec![node],
             None => self.handover.successors(),
         };

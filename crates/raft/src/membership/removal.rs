@@ -60,7 +60,9 @@ impl Removal {
             if let Some(text) = forgotten.filter(|_| log_state(&self.log) == LogState::Empty) {
                 return self.stop(text);
             }
-            self.set_removed(!now.is_empty() && self.is_alone());
+            // Who has just joined may meet others that were removed, before the leader reaches it.
+            let was_member = log_state(&self.log) != LogState::Empty;
+            self.set_removed(was_member && !now.is_empty() && self.is_alone());
             if let Ok(Err(_)) = timeout(LOOK_INTERVAL, refusals.changed()).await {
                 return;
             }

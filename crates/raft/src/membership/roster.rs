@@ -16,7 +16,9 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{Config, adapters::Raft, config::Known, founding::log_state, peers::Peers};
+use crate::{
+    Config, adapters::Raft, config::Known, founding::log_state, peers::Peers, recovery::Recovery,
+};
 
 /// How long to wait after a look: what is applied changes with every entry.
 const LOOK_PAUSE: Duration = Duration::from_millis(10);
@@ -28,6 +30,9 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) struct Roster {
     node: NodeId,
     founders: BTreeMap<NodeId, String>,
+    /// Of whom this node was told when it was started. They belong to it until it has caught up: while
+    /// it replays the log, it meets members of long ago.
+    told: BTreeMap<NodeId, String>,
     /// Set when it is open. Links outlive a stopped node by a moment, and must not keep it locked.
     log: OnceLock<Weak<Log>>,
     belonging: watch::Sender<Belonging>,
@@ -46,7 +51,8 @@ struct Belonging {
     has_membership: bool,
     /// Whose links are taken.
     admitted: BTreeSet<NodeId>,
-    roll: Arc<Roll>,
+    /// `None` until the store is open.
+    roll: Option<Arc<Roll>>,
 }
 
 impl Roster {
@@ -63,13 +69,14 @@ impl Roster {
                 .chain(config.voters.keys())
                 .copied()
                 .collect(),
-            members,
+            members: members.clone(),
             has_membership: false,
-            roll: Arc::default(),
+            roll: None,
         };
         Self {
             node: config.node,
             founders: config.voters.clone(),
+            told: members,
             log: OnceLock::new(),
             belonging: watch::Sender::new(belonging),
             known: watch::Sender::new(config.known.clone()),
@@ -85,11 +92,15 @@ impl Roster {
     /// What this node says of itself now. One that has not opened its log yet cannot say that it is
     /// empty.
     pub(crate) fn introduction(&self) -> Introduction {
-        let log = self.log.get().and_then(Weak::upgrade);
         Introduction {
             names: self.names(),
-            log: log.map_or(LogState::More, |log| log_state(&log)),
+            log: self.log_state(),
         }
+    }
+
+    fn log_state(&self) -> LogState {
+        let log = self.log.get().and_then(Weak::upgrade);
+        log.map_or(LogState::More, |log| log_state(&log))
     }
 
     /// Who the cluster is.
@@ -104,7 +115,7 @@ impl Roster {
 
     /// Nodes that are registered, and invites.
     pub(crate) fn roll(&self) -> Arc<Roll> {
-        self.belonging.borrow().roll.clone()
+        self.belonging.borrow().roll.clone().unwrap_or_default()
     }
 
     /// Whether links of `peer` are taken.
@@ -124,9 +135,13 @@ impl Roster {
         })
     }
 
-    /// Whether `peer`, whose log is empty, is known to have had entries in it.
+    /// Whether `peer`, whose log is empty, is known to have had entries in it. A node with a log that
+    /// has not opened its store yet suspects everybody: who is fed once votes again.
     pub(crate) fn has_lost_data(&self, peer: NodeId) -> bool {
-        let roll = self.roll();
+        let belonging = self.belonging.borrow();
+        let Some(roll) = &belonging.roll else {
+            return self.log_state() != LogState::Empty;
+        };
         let registration = roll.registrations.get(&peer.0);
         registration.is_some_and(|registration| registration.has_data)
     }
@@ -141,7 +156,8 @@ impl Roster {
     /// Waits until what is known of nodes and invites is so. False when the node is gone.
     pub(crate) async fn until(&self, mut condition: impl FnMut(&Roll) -> bool) -> bool {
         let mut belonging = self.belonging.subscribe();
-        let reached = belonging.wait_for(|now| condition(&now.roll)).await;
+        let reached = belonging.wait_for(|now| now.roll.as_deref().is_some_and(&mut condition));
+        let reached = reached.await;
         reached.is_ok()
     }
 
@@ -150,18 +166,27 @@ impl Roster {
         self.known.subscribe()
     }
 
-    /// Notes who the members are, if there are any, and what is agreed on.
-    pub(crate) fn update(&self, members: BTreeMap<NodeId, String>, cluster: &ClusterState) {
+    /// Notes who the members are, if there are any, and what is agreed on. Until the node `has_caught_up`
+    /// with a leader, those of whom it was told belong to it too, where it was told that they are.
+    pub(crate) fn update(
+        &self,
+        members: BTreeMap<NodeId, String>,
+        cluster: &ClusterState,
+        has_caught_up: bool,
+    ) {
         self.belonging.send_if_modified(|belonging| {
             let mut now = belonging.clone();
             if cluster.names.id.is_some() {
                 now.names = cluster.names;
             }
-            now.roll = cluster.roll.clone();
+            now.roll = Some(cluster.roll.clone());
             let has_members = !members.is_empty();
             now.has_membership |= has_members;
             if has_members {
                 now.members = members;
+                if !has_caught_up {
+                    now.members.extend(self.told.clone());
+                }
             }
             let registered = cluster.roll.registrations.keys().map(|key| NodeId(*key));
             now.admitted = now.members.keys().copied().chain(registered).collect();
@@ -190,13 +215,14 @@ impl Roster {
     pub(crate) async fn follow(
         self: Arc<Self>,
         raft: Raft,
+        recovery: Recovery,
         mut applied: watch::Receiver<Meta>,
         peers: Arc<Peers>,
     ) {
         let mut changes = raft.changes();
         loop {
             let cluster = applied.borrow_and_update().cluster.clone();
-            self.update(raft.membership().nodes, &cluster);
+            self.update(raft.membership().nodes, &cluster, recovery.is_complete());
             peers.set_members(self.node, &self.members());
             let changed = async {
                 tokio::select! {

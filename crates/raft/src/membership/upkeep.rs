@@ -164,10 +164,19 @@ fn due(standing: &Standing, knows_members: bool) -> Option<Step> {
 fn note(standing: &Standing, node: NodeId) -> Option<Registration> {
     let is_own = node == standing.leader;
     let matching = standing.others.get(&node).map(|other| other.matching);
-    if !is_own && matching.is_none_or(|matching| matching == LogIndex(0)) {
+    let known = standing.registration(node);
+    // A voter of a cluster that has changed its members since it was founded has had entries, be it
+    // silent now: only one whose removal was broken off is not registered.
+    let was_caught_up = standing.membership.is_voter(node)
+        && known.is_none()
+        && standing
+            .membership
+            .position
+            .is_some_and(|at| at.index > LogIndex(0));
+    let is_seen = matching.is_some_and(|matching| matching > LogIndex(0));
+    if !is_own && !is_seen && !was_caught_up {
         return None;
     }
-    let known = standing.registration(node);
     let mut registration = known.cloned().unwrap_or_else(|| Registration {
         address: standing.address(node),
         ..Registration::default()
