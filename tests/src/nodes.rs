@@ -100,16 +100,21 @@ impl Nodes {
     /// grows by what clients do.
     pub async fn wait_agreed(&self) {
         until(
-            "all to have agreed on a capacity",
+            "all to have agreed on a capacity, and on who they are",
             CONVERGE_WITHIN,
             async || {
                 let statuses = self.statuses().await?;
-                match statuses
+                if statuses
                     .iter()
-                    .all(|status| status.packet_count_max.is_some())
+                    .any(|status| status.packet_count_max.is_none())
                 {
-                    true => Ok(()),
-                    false => Err(format!("{statuses:?}")),
+                    return Err(format!("{statuses:?}"));
+                }
+                // The last that the leader learns of a member is its name.
+                let members = self.first().ok_or("there are no nodes")?.members().await?;
+                match members.iter().any(|member| member.name.is_empty()) {
+                    true => Err(format!("{members:?}")),
+                    false => Ok(()),
                 }
             },
         )

@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use quorate_tests::{Cluster, Node, publish_many, voters};
+use quorate_tests::{
+    Cluster, Node, publish_many, voters,
+    wait::{LEADER_WITHIN, until},
+};
 
 const PACKET_COUNT: usize = 100;
 
@@ -46,5 +49,13 @@ async fn a_wiped_majority_founds_no_second_cluster() {
         assert!(ended.log.contains("has lost its data"), "{}", ended.log);
     }
     oracle.expect_held_by(&cluster.live()).await;
-    assert_ne!(survivor.status().await.expect("it lives").role, "leader");
+    until(
+        "the survivor to know no leader",
+        LEADER_WITHIN,
+        async || match survivor.ready().await {
+            Err(reason) if reason.contains("no leader") => Ok(()),
+            other => Err(format!("{other:?}")),
+        },
+    )
+    .await;
 }

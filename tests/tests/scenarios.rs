@@ -1,6 +1,6 @@
 //! Faults that real processes meet, one to a sentence. Every scenario ends healed.
 
-use std::{fs, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use hickory_proto::op::Message;
 use quorate_tests::{
@@ -388,7 +388,7 @@ async fn a_wiped_majority_founds_no_second_cluster() {
         let (data, aside) = (node.data_dir(), node.data_dir().with_extension("aside"));
         fs::rename(&data, &aside).expect("it is a directory");
         fs::create_dir(&data).expect("it was moved away");
-        fs::copy(aside.join("node.key"), data.join("node.key")).expect("there was a key");
+        restore_first_key(&aside.join("node.key"), &data.join("node.key"));
     }
     for node in wiped.clone() {
         node.start();
@@ -425,6 +425,16 @@ async fn a_wiped_majority_founds_no_second_cluster() {
     cluster.nodes().wait_ready().await;
     cluster.nodes().expect_txt(&alice, "kept").await;
     cluster.nodes().expect_converged().await;
+}
+
+/// Copies a key as it was when it was made, before it said that its node is a member: what is left is
+/// that the others know.
+fn restore_first_key(from: &Path, to: &Path) {
+    let text = fs::read_to_string(from).expect("there was a key");
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let lines: String = lines.map(|line| format!("{line}\n")).collect();
+    fs::copy(from, to).expect("it was moved away");
+    fs::write(to, lines).expect("it is the test's");
 }
 
 /// Waits until a node says that it waits for all founding nodes.

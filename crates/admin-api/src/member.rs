@@ -5,13 +5,13 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// Who the cluster is, as its leader sees it.
+/// Who the cluster is, as its leader sees it; while none is known, as the node that is asked does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Members {
     /// The cluster's id in hexadecimal, once it has one.
     #[schema(required)]
     pub cluster: Option<String>,
-    /// The key of the leader, if one is known.
+    /// The key of the leader. Null if none is known: then this is what the node that is asked knows.
     #[schema(required)]
     pub leader: Option<String>,
     /// All members, and the nodes that are about to be, in key order.
@@ -34,7 +34,7 @@ pub struct Member {
     /// How many entries it lacks of the leader's log, if that is known.
     #[schema(required)]
     pub lag: Option<u64>,
-    /// How long ago the leader heard from it, in milliseconds, if it ever has.
+    /// How long ago the leader, or without one the node that is asked, heard from it, in milliseconds, if it ever has.
     #[schema(required)]
     pub last_heard_ms: Option<u64>,
 }

@@ -1,4 +1,5 @@
-//! The audit log: what operators have changed, or tried to.
+//! The audit log: what operators have changed, or tried to, and who asked for more than a token is
+//! good for.
 
 use axum::{extract::Request, http::StatusCode, response::Response};
 use quorate_admin_api::ProblemType;
@@ -17,6 +18,7 @@ pub(crate) struct Subject(pub(crate) String);
 pub(crate) struct AuditLine {
     /// The token's name, or what stands for it.
     pub(crate) by: String,
+    what: &'static str,
     /// The body of the request, once its sender was let in.
     pub(crate) request: String,
     peer: String,
@@ -26,10 +28,21 @@ pub(crate) struct AuditLine {
 }
 
 impl AuditLine {
-    pub(crate) fn new(request: &Request) -> Self {
+    /// Of a request that changes something.
+    pub(crate) fn of_change(request: &Request) -> Self {
+        Self::new("an operator's change", request)
+    }
+
+    /// Of a request that changes nothing, from one who may not even read.
+    pub(crate) fn of_refused_read(request: &Request) -> Self {
+        Self::new("a read that a token is not good for", request)
+    }
+
+    fn new(what: &'static str, request: &Request) -> Self {
         let path = request.uri().path_and_query();
         Self {
             by: NOBODY.to_owned(),
+            what,
             request: String::new(),
             peer: peer(request).map_or_else(String::new, |peer| peer.to_string()),
             method: request.method().to_string(),
@@ -63,7 +76,8 @@ impl AuditLine {
             request = self.request,
             subject,
             outcome,
-            "an operator's change"
+            "{}",
+            self.what
         );
     }
 }

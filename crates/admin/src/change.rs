@@ -22,7 +22,7 @@ pub(crate) async fn audited(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let mut line = AuditLine::new(&request);
+    let mut line = AuditLine::of_change(&request);
     if let Err(problem) = admit(&gate, &mut request, &mut line).await {
         let response = problem.into_response();
         line.write(&response);

@@ -228,6 +228,25 @@ async fn a_body_that_is_not_understood_changes_nothing() {
 }
 
 #[tokio::test]
+async fn who_tries_to_read_with_a_smaller_token_is_written_down() {
+    let admin = Fixture::new();
+    let log = Log::begin();
+    for (scope, count) in [(Scope::Metrics, 1), (Scope::Read, 0)] {
+        let mut asked = request("GET", "/v1/members", "");
+        let bearer = admin.bearer(scope).parse().unwrap();
+        asked.headers_mut().insert(header::AUTHORIZATION, bearer);
+        admin.send(ELSEWHERE, asked).await;
+        let lines = log.take();
+        assert_eq!(lines.len(), count, "{lines:?}");
+        for line in lines {
+            assert_eq!(line["by"], "metrics");
+            assert_eq!(line["path"], "/v1/members");
+            assert_eq!(line["outcome"], "urn:quorate:problem:scope");
+        }
+    }
+}
+
+#[tokio::test]
 async fn no_body_is_a_body_that_says_nothing() {
     let admin = Fixture::new();
     for body in ["", "{}"] {

@@ -11,7 +11,10 @@ use axum::{
 };
 use quorate_admin_api::ProblemType;
 
-use crate::{Config, Scope, Tokens, change::audited, problem::ProblemResponse, token::LOOPBACK};
+use crate::{
+    Config, Scope, Tokens, audit::AuditLine, change::audited, problem::ProblemResponse,
+    token::LOOPBACK,
+};
 
 /// Fields by which a proxy tells that it asks for somebody else.
 const FORWARDED: [&str; 4] = ["forwarded", "x-forwarded-for", "x-real-ip", "via"];
@@ -121,9 +124,20 @@ async fn admit(
     request: Request,
     next: Next,
 ) -> Response {
-    match gate.caller(&request).and_then(|caller| caller.check(scope)) {
+    let caller = match gate.caller(&request) {
+        Ok(caller) => caller,
+        Err(problem) => return problem.into_response(),
+    };
+    match caller.check(scope) {
         Ok(()) => next.run(request).await,
-        Err(problem) => problem.into_response(),
+        // Somebody has a token and tries what else it opens.
+        Err(problem) => {
+            let response = problem.into_response();
+            let mut line = AuditLine::of_refused_read(&request);
+            line.by = caller.name;
+            line.write(&response);
+            response
+        }
     }
 }
 

@@ -21,6 +21,8 @@ use crate::{
 };
 
 /// All members, and the nodes that are about to be, as the leader sees them
+///
+/// While no leader is known, as this node sees them.
 #[utoipa::path(
     get,
     path = path::MEMBERS,
@@ -34,7 +36,7 @@ pub(crate) async fn members(
     let members = shared.node.operator.members().await?;
     Ok(uncached(Json(Members {
         cluster: members.cluster.map(|id| id.to_string()),
-        leader: Some(members.leader.to_string()),
+        leader: members.leader.map(|leader| leader.to_string()),
         members: members.members.into_iter().map(member).collect(),
     })))
 }

@@ -34,6 +34,17 @@ async fn members_are_told_as_the_leader_sees_them() {
 }
 
 #[tokio::test]
+async fn members_are_told_without_a_leader_too() {
+    let admin = Fixture::new();
+    admin.replica.operators.lose_leader();
+    let answer = admin.get("/v1/members").await;
+    assert_eq!(answer.status, StatusCode::OK);
+    let answer = answer.json();
+    assert_eq!(answer["leader"], Value::Null);
+    assert_eq!(answer["members"][0]["name"], "fra-1");
+}
+
+#[tokio::test]
 async fn an_invite_is_a_token_that_is_told_once() {
     let admin = Fixture::new();
     let body = r#"{"learner":true,"valid_secs":60}"#;

@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context;
 use serde::Serialize;
 
-use crate::output::printable;
+use crate::output::{self, printable};
 
 /// The two streams of a command. A reader that has gone, as `head` does, is no error: what it wanted
 /// it has.
@@ -46,14 +46,18 @@ impl Console {
             }
             false => text(answer),
         };
-        self.write(text.as_bytes());
-        Ok(())
+        self.write(text.as_bytes())
     }
 
-    /// Prints bytes as they are.
-    pub(crate) fn write(&mut self, bytes: &[u8]) {
-        let _ = self.data.write_all(bytes);
-        let _ = self.data.flush();
+    /// Prints bytes as they are. Fails if they do not arrive, unless the reader has gone.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
+        let written = self.data.write_all(bytes);
+        output::check(written.and_then(|()| self.data.flush()))
+    }
+
+    /// Whether data are printed as JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        self.is_json
     }
 
     /// Prints `answer` if JSON is wanted; for the eye, [`Console::note`] says what was done.
@@ -66,6 +70,44 @@ impl Console {
         let text = text.to_string();
         let lines: Vec<String> = text.lines().map(printable).collect();
         let _ = writeln!(self.notes, "quorate: {}", lines.join(" "));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fails whatever is written, once it is flushed.
+    struct Failing(io::ErrorKind);
+
+    impl Write for Failing {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Err(self.0.into())
+        }
+    }
+
+    fn printed(kind: io::ErrorKind) -> anyhow::Result<()> {
+        let data = Box::new(Failing(kind));
+        let mut console = Console::new(data, Box::new(io::sink()), false);
+        console.print(&1, |_| "data\n".to_owned())
+    }
+
+    /// A script that keeps a token in a file must not go on without it.
+    #[test]
+    fn data_that_are_lost_are_a_failure() {
+        let error = printed(io::ErrorKind::StorageFull).unwrap_err();
+        let text = format!("{error:#}");
+        let expected = "standard output took not all: ";
+        assert!(text.starts_with(expected), "{text}");
+    }
+
+    #[test]
+    fn a_reader_that_has_gone_is_no_failure() {
+        printed(io::ErrorKind::BrokenPipe).unwrap();
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{
     admin::{AdminArgs, AdminClient, Ask},
     console::Console,
     exit,
+    nodes::Nodes,
 };
 
 /// Arguments of `quorate leader`.
@@ -42,9 +43,11 @@ pub(crate) async fn transfer(
     client: &AdminClient,
     console: &mut Console,
 ) -> anyhow::Result<()> {
+    let nodes = Nodes::ask(client, console).await?;
+    let to = to.map(|to| nodes.key(&to)).transpose()?;
     let ask = Ask::post(path::TRANSFER, &TransferRequest { to })?;
     let transferred: Transferred = client.send(&ask, console).await?;
-    console.note(format_args!("{} leads", transferred.leader));
+    console.note(format_args!("{} leads", nodes.shown(&transferred.leader)));
     console.report(&transferred)
 }
 
@@ -57,17 +60,18 @@ mod tests {
     use crate::{
         admin::canned::{Answer, CannedNode},
         console::captured::Captured,
+        member::tests::two_members,
     };
 
     #[tokio::test]
     async fn the_new_leader_is_told() {
         let answer = Answer::json(StatusCode::OK, &json!({ "leader": "key-b" }));
-        let node = CannedNode::start([answer]).await;
-        for (to, body) in [(Some("b"), r#"{"to":"b"}"#), (None, r#"{"to":null}"#)] {
+        for (to, body) in [(Some("b"), r#"{"to":"key-b"}"#), (None, r#"{"to":null}"#)] {
+            let node = CannedNode::start([two_members(), answer.clone()]).await;
             let (mut console, captured) = Captured::console(false);
             let handed_over = transfer(to.map(str::to_owned), &node.client(), &mut console).await;
             handed_over.unwrap();
-            assert_eq!(captured.notes(), "quorate: key-b leads\n");
+            assert_eq!(captured.notes(), "quorate: b (key-b…) leads\n");
             let asked = node.asked().pop().unwrap();
             assert_eq!(
                 (asked.target.as_str(), asked.body.as_str()),

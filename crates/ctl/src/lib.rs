@@ -19,7 +19,7 @@
 //! | [`RelayUrl`] | where a relay has its packets |
 //! | [`open_key_file`] | a publisher's secret key, made if there is none |
 //! | [`install_tls_provider`] | what every HTTP client of the process needs first |
-//! | [`out!`], [`outln!`] | what goes to standard output |
+//! | [`print()`], [`out!`], [`outln!`] | what goes to standard output |
 
 mod admin;
 mod change;
@@ -31,6 +31,7 @@ mod leader;
 mod manual;
 mod member;
 mod member_list;
+mod nodes;
 mod output;
 mod packet;
 mod publish;
@@ -48,6 +49,7 @@ pub use key_file::open as open_key_file;
 pub use leader::{LeaderArgs, leader};
 pub use manual::{CompletionsArgs, ManArgs, completions, man};
 pub use member::{MemberArgs, member};
+pub use output::print;
 pub use packet::{PacketArgs, packet};
 pub use publish::{PublishArgs, publish};
 pub use relay::install_tls_provider;

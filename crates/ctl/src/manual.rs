@@ -25,11 +25,11 @@ pub struct CompletionsArgs {
 }
 
 /// Prints what makes a shell complete the arguments of `program`.
-pub fn completions(args: &CompletionsArgs, mut program: Command) {
+pub fn completions(args: &CompletionsArgs, mut program: Command) -> anyhow::Result<()> {
     let name = program.get_name().to_owned();
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut program, name, &mut script);
-    Console::standard(false).write(&script);
+    Console::standard(false).write(&script)
 }
 
 /// Arguments of `quorate man`.

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use quorate_admin_api::{
-    ChangeReport, ChangeRequest, INVITE_VALID_SECS_MAX, INVITE_VALID_SECS_MIN, InviteRequest,
-    Invited, Members, MoveRequest, ReplaceRequest, path,
+    ChangeRequest, INVITE_VALID_SECS_MAX, INVITE_VALID_SECS_MIN, InviteRequest, Invited, Members,
+    MoveRequest, ReplaceRequest, path,
 };
 
 use crate::{
     admin::{AdminArgs, AdminClient, Ask},
-    change::{self, carry_out},
+    change::{self, Change},
     console::Console,
     exit, member_list, span,
 };
@@ -150,14 +150,10 @@ async fn run(
         MemberCommand::List => list(client, console).await,
         MemberCommand::Add(args) => add(&args, client, console).await,
         MemberCommand::Promote(args) => {
-            let report = change(path::PROMOTE, &args, client, console).await?;
-            console.note(format_args!("{} is a voter", report.node));
-            console.report(&report)
+            change(path::PROMOTE, "a voter", &args, client, console).await
         }
         MemberCommand::Demote(args) => {
-            let report = change(path::DEMOTE, &args, client, console).await?;
-            console.note(format_args!("{} is a learner", report.node));
-            console.report(&report)
+            change(path::DEMOTE, "a learner", &args, client, console).await
         }
         MemberCommand::Remove(args) => remove(&args, client, console).await,
         MemberCommand::Replace(args) => replace(&args, client, console).await,
@@ -167,6 +163,7 @@ async fn run(
 
 async fn list(client: &AdminClient, console: &mut Console) -> anyhow::Result<()> {
     let members: Members = client.send(&Ask::get(path::MEMBERS), console).await?;
+    member_list::note_view(&members, console);
     console.print(&members, member_list::text)
 }
 
@@ -187,13 +184,17 @@ async fn add(args: &AddArgs, client: &AdminClient, console: &mut Console) -> any
 
 async fn change(
     at: &str,
+    becomes: &str,
     args: &ChangeArgs,
     client: &AdminClient,
     console: &mut Console,
-) -> anyhow::Result<ChangeReport> {
+) -> anyhow::Result<()> {
+    let change = Change::begin(client, console).await?;
+    let key = change.nodes.key(&args.node)?;
     let force = args.how.force;
-    let ask = Ask::post(path::with(at, &args.node), &ChangeRequest { force })?;
-    carry_out(client, console, &ask, args.how.timeout).await
+    let ask = Ask::post(path::with(at, &key), &ChangeRequest { force })?;
+    let done = |node: &str| format!("{node} is {becomes}");
+    change.carry_out(&ask, args.how.timeout, done).await
 }
 
 async fn remove(
@@ -201,13 +202,14 @@ async fn remove(
     client: &AdminClient,
     console: &mut Console,
 ) -> anyhow::Result<()> {
-    let mut ask = Ask::delete(path::with(path::MEMBER, &args.node));
+    let change = Change::begin(client, console).await?;
+    let key = change.nodes.key(&args.node)?;
+    let mut ask = Ask::delete(path::with(path::MEMBER, &key));
     if args.how.force {
         ask = ask.query("force", true);
     }
-    let report = carry_out(client, console, &ask, args.how.timeout).await?;
-    console.note(format_args!("{} is no member any more", report.node));
-    console.report(&report)
+    let done = |node: &str| format!("{node} is no member any more");
+    change.carry_out(&ask, args.how.timeout, done).await
 }
 
 async fn replace(
@@ -215,17 +217,17 @@ async fn replace(
     client: &AdminClient,
     console: &mut Console,
 ) -> anyhow::Result<()> {
+    let change = Change::begin(client, console).await?;
+    let old = change.nodes.key(&args.old)?;
     let request = ReplaceRequest {
-        with: args.new.clone(),
+        with: change.nodes.key(&args.new)?,
         force: args.how.force,
     };
-    let ask = Ask::post(path::with(path::REPLACE, &args.old), &request)?;
-    let report = carry_out(client, console, &ask, args.how.timeout).await?;
-    console.note(format_args!(
-        "{} is a voter in the place of {}, which is no member any more",
-        report.node, args.old
-    ));
-    console.report(&report)
+    let ask = Ask::post(path::with(path::REPLACE, &old), &request)?;
+    let old = change.nodes.shown(&old);
+    let done =
+        |new: &str| format!("{new} is a voter in the place of {old}, which is no member any more");
+    change.carry_out(&ask, args.how.timeout, done).await
 }
 
 async fn relocate(
@@ -234,14 +236,15 @@ async fn relocate(
     console: &mut Console,
 ) -> anyhow::Result<()> {
     let MoveArgs { node, address } = args;
+    let change = Change::begin(client, console).await?;
+    let key = change.nodes.key(&node)?;
     let request = MoveRequest {
         address: address.clone(),
     };
-    let ask = Ask::post(path::with(path::MOVE, &node), &request)?;
+    let ask = Ask::post(path::with(path::MOVE, &key), &request)?;
     let timeout = client.pace.retry_timeout;
-    let report = carry_out(client, console, &ask, timeout).await?;
-    console.note(format_args!("{} is reached at {address}", report.node));
-    console.report(&report)
+    let done = |node: &str| format!("{node} is reached at {address}");
+    change.carry_out(&ask, timeout, done).await
 }
 
 #[cfg(test)]

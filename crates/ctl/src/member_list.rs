@@ -2,19 +2,31 @@
 
 use std::time::Duration;
 
-use quorate_admin_api::Members;
+use quorate_admin_api::{MemberState, Members};
 
-use crate::{span, table::Table};
+use crate::{console::Console, span, table::Table};
 
 /// How much of a key is shown at least, in characters.
 const NODE_LEN_MIN: usize = 8;
+
+/// Says so when no leader tells these.
+pub(crate) fn note_view(members: &Members, console: &mut Console) {
+    if members.leader.is_none() {
+        console.note(
+            "no leader is known: the node that was asked tells what it knows by itself, and HEARD is \
+             how long ago it heard from the others",
+        );
+    }
+}
 
 /// The table, and before it nothing: a script can count its lines.
 pub(crate) fn text(members: &Members) -> String {
     let len = prefix_len(members);
     let mut table = Table::new(["NODE", "NAME", "ROLE", "STATE", "LAG", "HEARD", "ADDRESS"]);
     for member in &members.members {
-        let lag = member.lag.map(|lag| lag.to_string());
+        // What was known of one that is not heard any more says nothing of now.
+        let is_heard = member.state != MemberState::Silent;
+        let lag = member.lag.filter(|_| is_heard).map(|lag| lag.to_string());
         table.push([
             member.node.chars().take(len).collect(),
             member.name.clone(),
@@ -49,7 +61,7 @@ fn ago(ms: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use quorate_admin_api::{Member, MemberRole, MemberState};
+    use quorate_admin_api::{Member, MemberRole};
 
     use super::*;
 
@@ -94,6 +106,17 @@ abcdefgh  fra-1  voter    leader       -    -      ns1.example.org:7700
 bcdefghi  -      learner  catching_up  120  1m1s   [2001:db8::1]:7700
 ";
         assert_eq!(text(&list), expected);
+    }
+
+    #[test]
+    fn nobody_knows_how_far_a_silent_node_is() {
+        let list = members(vec![Member {
+            lag: Some(7),
+            last_heard_ms: Some(61_000),
+            ..member("abcdefghijkl", MemberState::Silent)
+        }]);
+        let text = text(&list);
+        assert!(text.contains("  silent  -    1m1s  "), "{text}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 use axum::http::{Method, StatusCode};
 use clap::Parser;
-use quorate_admin_api::{ChangeState, Member, MemberRole, MemberState, ProblemType};
+use quorate_admin_api::{ChangeReport, ChangeState, Member, MemberRole, MemberState, ProblemType};
 use serde_json::{Value, json};
 
 use super::*;
@@ -49,6 +49,25 @@ fn report(state: ChangeState, lag: Option<u64>, warnings: &[&str]) -> Answer {
         warnings: warnings.iter().map(|&warning| warning.to_owned()).collect(),
     };
     Answer::json(status, &report)
+}
+
+/// The members `a` and `b`.
+pub(crate) fn two_members() -> Answer {
+    let member = |name: &str| Member {
+        node: format!("key-{name}"),
+        name: name.to_owned(),
+        role: MemberRole::Voter,
+        address: "ns1.example.org:7700".to_owned(),
+        state: MemberState::Live,
+        lag: None,
+        last_heard_ms: None,
+    };
+    let members = Members {
+        cluster: None,
+        leader: Some("key-a".to_owned()),
+        members: vec![member("a"), member("b")],
+    };
+    Answer::json(StatusCode::OK, &members)
 }
 
 fn done() -> Answer {
@@ -125,50 +144,50 @@ async fn each_change_is_asked_for_and_confirmed() {
         (
             &["promote", "b"][..],
             Method::POST,
-            "/v1/members/b/promote",
+            "/v1/members/key-b/promote",
             r#"{"force":false}"#,
-            "quorate: key-b is a voter\n",
+            "quorate: b (key-b…) is a voter\n",
         ),
         (
             &["demote", "b", "--force"],
             Method::POST,
-            "/v1/members/b/demote",
+            "/v1/members/key-b/demote",
             r#"{"force":true}"#,
-            "quorate: key-b is a learner\n",
+            "quorate: b (key-b…) is a learner\n",
         ),
         (
-            &["remove", "a/b"],
+            &["remove", "key-b"],
             Method::DELETE,
-            "/v1/members/a%2Fb",
+            "/v1/members/key-b",
             "",
-            "quorate: key-b is no member any more\n",
+            "quorate: b (key-b…) is no member any more\n",
         ),
         (
             &["remove", "b", "--force"],
             Method::DELETE,
-            "/v1/members/b?force=true",
+            "/v1/members/key-b?force=true",
             "",
-            "quorate: key-b is no member any more\n",
+            "quorate: b (key-b…) is no member any more\n",
         ),
         (
             &["replace", "a", "b", "--force"],
             Method::POST,
-            "/v1/members/a/replace",
-            r#"{"with":"b","force":true}"#,
-            "quorate: key-b is a voter in the place of a, which is no member any more\n",
+            "/v1/members/key-a/replace",
+            r#"{"with":"key-b","force":true}"#,
+            "quorate: b (key-b…) is a voter in the place of a (key-a…), which is no member any more\n",
         ),
         (
             &["move", "b", "ns2.example.org:7700"],
             Method::POST,
-            "/v1/members/b/move",
+            "/v1/members/key-b/move",
             r#"{"address":"ns2.example.org:7700"}"#,
-            "quorate: key-b is reached at ns2.example.org:7700\n",
+            "quorate: b (key-b…) is reached at ns2.example.org:7700\n",
         ),
     ] {
-        let node = CannedNode::start([done()]).await;
+        let node = CannedNode::start([two_members(), done()]).await;
         let (captured, outcome) = run(&node, words).await;
         assert_eq!(outcome, Ok(()));
-        let asked = node.asked().remove(0);
+        let asked = node.asked().remove(1);
         assert_eq!(
             (asked.method, asked.target.as_str(), asked.body.as_str()),
             (method, target, body)
@@ -183,6 +202,7 @@ async fn each_change_is_asked_for_and_confirmed() {
 #[tokio::test]
 async fn a_change_that_is_under_way_is_asked_for_until_it_is_done() {
     let node = CannedNode::start([
+        two_members(),
         report(ChangeState::CatchingUp, Some(900), &[]),
         report(ChangeState::CatchingUp, Some(900), &[]),
         Answer::problem(ProblemType::NoLeader, "none was elected"),
@@ -193,15 +213,15 @@ async fn a_change_that_is_under_way_is_asked_for_until_it_is_done() {
     .await;
     let (captured, outcome) = run(&node, &["replace", "a", "b", "--json"]).await;
     assert_eq!(outcome, Ok(()));
-    assert_eq!(node.asked().len(), 6);
+    assert_eq!(node.asked().len(), 7);
     assert_eq!(
         captured.notes(),
-        "quorate: key-b is catching up, 900 entries behind\n\
-         quorate: No leader is known: none was elected; trying again for 30s\n\
-         quorate: key-b is catching up, 1 entry behind\n\
-         quorate: key-b is catching up\n\
+        "quorate: b (key-b…) is catching up, 900 entries behind\n\
+         quorate: none was elected; trying again for 30s\n\
+         quorate: b (key-b…) is catching up, 1 entry behind\n\
+         quorate: b (key-b…) is catching up\n\
          quorate: warning: the cluster has 2 voters\n\
-         quorate: key-b is a voter in the place of a, which is no member any more\n"
+         quorate: b (key-b…) is a voter in the place of a (key-a…), which is no member any more\n"
     );
     let printed: Value = serde_json::from_str(&captured.data()).unwrap();
     assert_eq!(printed["state"], "done");
@@ -209,20 +229,40 @@ async fn a_change_that_is_under_way_is_asked_for_until_it_is_done() {
 
 #[tokio::test]
 async fn a_change_that_takes_too_long_can_be_asked_for_again() {
-    let node = CannedNode::start([report(ChangeState::CatchingUp, Some(7), &[])]).await;
+    let node =
+        CannedNode::start([two_members(), report(ChangeState::CatchingUp, Some(7), &[])]).await;
     let (captured, outcome) = run(&node, &["promote", "b", "--timeout", "1s"]).await;
-    let expected = "not done within 1s: key-b is still catching up, 7 entries behind; say it again \
+    let expected = "not done within 1s: b (key-b…) is still catching up, 7 entries behind; say it again \
                     to go on waiting";
     assert_eq!(outcome, Err((expected.to_owned(), 5)));
     assert_eq!(captured.data(), "");
 }
 
 #[tokio::test]
+async fn nothing_is_asked_for_when_no_node_is_called_so() {
+    for words in [
+        &["promote", "typo"][..],
+        &["demote", "typo"],
+        &["remove", "typo"],
+        &["replace", "typo", "b"],
+        &["replace", "a", "typo"],
+        &["move", "typo", "ns2.example.org:7700"],
+    ] {
+        let node = CannedNode::start([two_members(), done()]).await;
+        let (captured, outcome) = run(&node, words).await;
+        let (text, code) = outcome.unwrap_err();
+        assert!(text.starts_with("no node is called \"typo\": "), "{text}");
+        assert_eq!((code, captured.data().as_str()), (1, ""));
+        assert_eq!(node.asked().len(), 1, "{words:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_refused_change_prints_no_report() {
     let problem = Answer::problem(ProblemType::NoLiveQuorum, "1 of 3 voters would be live");
-    let node = CannedNode::start([problem]).await;
+    let node = CannedNode::start([two_members(), problem]).await;
     let (captured, outcome) = run(&node, &["remove", "b", "--json"]).await;
-    let expected = "No live quorum would be left: 1 of 3 voters would be live";
+    let expected = "1 of 3 voters would be live";
     assert_eq!(outcome, Err((expected.to_owned(), 1)));
     assert_eq!((captured.data(), captured.notes()), Default::default());
 }

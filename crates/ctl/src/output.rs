@@ -1,22 +1,44 @@
 //! Standard output.
 
-/// Prints to standard output. A reader that has gone, as `head` does, is no error: what it wanted it
-/// has.
+use std::{
+    fmt,
+    io::{self, Write},
+};
+
+use anyhow::Context;
+
+/// Prints to standard output, and is a `Result`: see [`print`].
 #[macro_export]
 macro_rules! out {
-    ($($text:tt)*) => {{
-        use std::io::Write as _;
-        let _ = write!(std::io::stdout(), $($text)*);
-    }};
+    ($($text:tt)*) => {
+        $crate::print(format_args!($($text)*))
+    };
 }
 
 /// [`out!`] and the end of the line.
 #[macro_export]
 macro_rules! outln {
-    ($($text:tt)*) => {{
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stdout(), $($text)*);
-    }};
+    ($($text:tt)*) => {
+        $crate::print(format_args!("{}\n", format_args!($($text)*)))
+    };
+}
+
+/// Prints to standard output.
+///
+/// # Errors
+/// What is printed does not arrive, say on a full disk. A reader that has gone, as `head` does, is no
+/// error: what it wanted it has.
+pub fn print(text: fmt::Arguments<'_>) -> anyhow::Result<()> {
+    let mut output = io::stdout();
+    check(output.write_fmt(text).and_then(|()| output.flush()))
+}
+
+/// What came of printing.
+pub(crate) fn check(written: io::Result<()>) -> anyhow::Result<()> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("standard output took not all"),
+    }
 }
 
 /// The text of a stranger without what a terminal would obey.

@@ -64,7 +64,7 @@ async fn a_key_without_a_packet_fails() {
     let (mut console, captured) = Captured::console(false);
     let error = print_one(&stored().0, &node.client(), &mut console).await;
     let error = error.unwrap_err();
-    assert_eq!(error.to_string(), "No such packet: none here");
+    assert_eq!(error.to_string(), "none here");
     assert_eq!(
         (exit_code(&error), captured.data()),
         (Some(1), String::new())

@@ -65,13 +65,12 @@ pub async fn publish(args: PublishArgs) -> anyhow::Result<()> {
         outln!(
             "made       {} with a new secret key: whoever has it can publish",
             args.key.display()
-        );
+        )?;
     }
-    outln!("key        {}", packet.key());
+    outln!("key        {}", packet.key())?;
     put(&args.relay, &packet).await?;
-    print_stored(&args, &records, &packet);
-    print_commands(&args, &records, packet.key());
-    Ok(())
+    print_stored(&args, &records, &packet)?;
+    print_commands(&args, &records, packet.key())
 }
 
 fn sign(keypair: &Keypair, records: &[Record], ttl: u32) -> anyhow::Result<SignedPacket> {
@@ -124,7 +123,11 @@ async fn put(url: &RelayUrl, packet: &SignedPacket) -> anyhow::Result<()> {
     bail!("{meaning}\n  the relay {url} answered {status}: {reason}")
 }
 
-fn print_stored(args: &PublishArgs, records: &[Record], packet: &SignedPacket) {
+fn print_stored(
+    args: &PublishArgs,
+    records: &[Record],
+    packet: &SignedPacket,
+) -> anyhow::Result<()> {
     let count = match records.len() {
         1 => "1 record".to_owned(),
         count => format!("{count} records"),
@@ -133,15 +136,16 @@ fn print_stored(args: &PublishArgs, records: &[Record], packet: &SignedPacket) {
         "stored     {count} in {} bytes at {}",
         packet.payload().len(),
         args.relay
-    );
+    )?;
     for record in records {
-        outln!("           {record}");
+        outln!("           {record}")?;
     }
+    Ok(())
 }
 
-fn print_commands(args: &PublishArgs, records: &[Record], key: &PublicKey) {
-    outln!("look it up");
-    outln!("           curl -sS {} | od -c", args.relay.packet(key));
+fn print_commands(args: &PublishArgs, records: &[Record], key: &PublicKey) -> anyhow::Result<()> {
+    outln!("look it up")?;
+    outln!("           curl -sS {} | od -c", args.relay.packet(key))?;
     let first = records.first().map_or_else(String::new, |record| {
         format!("{} {}", record.name_at(key, &args.origin), record.kind())
     });

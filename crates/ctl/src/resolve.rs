@@ -60,8 +60,7 @@ pub async fn resolve(args: ResolveArgs) -> anyhow::Result<()> {
         Some(server) => by_dns(&args, server).await?,
         None => by_relay(&args.key, &args.relay).await?,
     };
-    out!("{text}");
-    Ok(())
+    out!("{text}")
 }
 
 async fn by_relay(key: &PublicKey, url: &RelayUrl) -> anyhow::Result<String> {

@@ -128,7 +128,7 @@ http.listen      after a restart
     async fn a_refused_reload_fails_in_the_words_of_the_node() {
         let problem = Answer::problem(ProblemType::RefusedReload, "line 3: no such key");
         let (captured, outcome) = reloaded(problem).await;
-        let expected = "The new configuration is refused: line 3: no such key";
+        let expected = "line 3: no such key";
         assert_eq!(outcome.unwrap_err().to_string(), expected);
         assert_eq!(captured.data(), "");
     }

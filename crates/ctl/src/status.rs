@@ -1,11 +1,12 @@
 //! How a node is: `quorate status`.
 
 use clap::Args;
-use quorate_admin_api::{Status, path};
+use quorate_admin_api::{Members, Status, path};
 
 use crate::{
-    admin::{AdminArgs, Ask},
-    exit, table,
+    admin::{AdminArgs, AdminClient, Ask},
+    console::Console,
+    exit, member_list, table,
 };
 
 /// Arguments of `quorate status`.
@@ -16,11 +17,34 @@ pub struct StatusArgs {
     admin: AdminArgs,
 }
 
-/// Prints how the node is.
+/// Prints how the node is, and below how the members are if that is known.
 pub async fn status(args: StatusArgs) -> anyhow::Result<()> {
     let (client, mut console) = args.admin.connect()?;
-    let status: Status = client.send(&Ask::get(path::STATUS), &mut console).await?;
-    console.print(&status, text)
+    show(&client, &mut console).await
+}
+
+/// What a script is told is the node alone. A person wants to see beside it how the others are, such
+/// as one that catches up.
+pub(crate) async fn show(client: &AdminClient, console: &mut Console) -> anyhow::Result<()> {
+    let mut status: Status = client.send(&Ask::get(path::STATUS), console).await?;
+    if console.is_json() {
+        return console.print(&status, text);
+    }
+    if status.not_ready.is_some() {
+        let reason = client.why_not_ready().await;
+        status.not_ready = reason.or(status.not_ready);
+    }
+    console.print(&status, text)?;
+    match client.send_once::<Members>(&Ask::get(path::MEMBERS)).await {
+        Ok(members) => {
+            member_list::note_view(&members, console);
+            console.write(format!("\n{}", member_list::text(&members)).as_bytes())
+        }
+        Err(error) => {
+            console.note(format_args!("how the members are is not known: {error}"));
+            Ok(())
+        }
+    }
 }
 
 fn text(status: &Status) -> String {
@@ -79,6 +103,7 @@ fn clock(status: &Status) -> String {
     let state = &status.clock.state;
     match status.clock.offset_ms {
         Some(offset_ms @ ..0) => format!("{state}, {} ms behind", offset_ms.unsigned_abs()),
+        Some(0) => format!("{state}, in step"),
         Some(offset_ms) => format!("{state}, {offset_ms} ms ahead"),
         None => state.clone(),
     }
@@ -88,11 +113,18 @@ fn clock(status: &Status) -> String {
 mod tests {
     use quorate_admin_api::ClockStatus;
 
-    use super::*;
+    use axum::http::StatusCode;
+    use quorate_admin_api::ProblemType;
 
-    #[test]
-    fn a_follower_is_told_in_lines() {
-        let status = Status {
+    use super::*;
+    use crate::{
+        admin::canned::{Answer, CannedNode},
+        console::captured::Captured,
+        member::tests::two_members,
+    };
+
+    fn follower() -> Status {
+        Status {
             node: "b".to_owned(),
             role: "follower".to_owned(),
             term: 3,
@@ -116,7 +148,70 @@ mod tests {
             },
             disk_full: false,
             not_ready: Some("no_leader".to_owned()),
+        }
+    }
+
+    async fn shown(node: &CannedNode, is_json: bool) -> Captured {
+        let (mut console, captured) = Captured::console(is_json);
+        show(&node.client(), &mut console).await.unwrap();
+        captured
+    }
+
+    #[tokio::test]
+    async fn the_members_are_told_below() {
+        let status = Status {
+            not_ready: None,
+            ..follower()
         };
+        let status = Answer::json(StatusCode::OK, &status);
+        let node = CannedNode::start([status.clone(), two_members()]).await;
+        let captured = shown(&node, false).await;
+        let data = captured.data();
+        let (above, below) = data.split_once("\n\n").unwrap();
+        assert!(above.contains("ready    yes\n"), "{above}");
+        assert!(below.starts_with("NODE   NAME "), "{below}");
+        assert_eq!(captured.notes(), "");
+
+        // Whoever cannot be told them still is told of the node.
+        let problem = Answer::problem(ProblemType::NoLeader, "none answers");
+        let node = CannedNode::start([status, problem]).await;
+        let captured = shown(&node, false).await;
+        assert!(captured.data().ends_with("level    2\n"));
+        let expected = "quorate: how the members are is not known: none answers\n";
+        assert_eq!(captured.notes(), expected);
+    }
+
+    #[tokio::test]
+    async fn why_a_node_is_not_ready_is_told_in_its_words() {
+        let status = Answer::json(StatusCode::OK, &follower());
+        let mut reason = Answer::json(StatusCode::SERVICE_UNAVAILABLE, &());
+        reason.body = "no leader is known: PUTs wait\n".to_owned();
+        let node = CannedNode::start([status, reason, two_members()]).await;
+        let data = shown(&node, false).await.data();
+        let expected = "ready    no: no leader is known: PUTs wait\n";
+        assert!(data.contains(expected), "{data}");
+    }
+
+    #[tokio::test]
+    async fn a_script_is_told_of_the_node_alone() {
+        let node = CannedNode::start([Answer::json(StatusCode::OK, &follower())]).await;
+        let data = shown(&node, true).await.data();
+        let printed: Status = serde_json::from_str(&data).unwrap();
+        assert_eq!((printed, node.asked().len()), (follower(), 1));
+    }
+
+    #[test]
+    fn a_clock_in_step_is_neither_ahead_nor_behind() {
+        let mut status = follower();
+        for (offset_ms, expected) in [(0, "agreed, in step"), (3, "agreed, 3 ms ahead")] {
+            status.clock.offset_ms = Some(offset_ms);
+            assert_eq!(clock(&status), expected);
+        }
+    }
+
+    #[test]
+    fn a_follower_is_told_in_lines() {
+        let status = follower();
         let expected = "\
 node     b
 role     follower in term 3

@@ -46,8 +46,9 @@ pub struct Operators {
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
+    leader: Option<NodeId>,
     asked: Vec<Asked>,
     refusal: Option<Refusal>,
     lag: Option<u64>,
@@ -59,7 +60,13 @@ impl Default for Operators {
         Self {
             answers_changes: watch::Sender::new(true),
             asked_count: watch::Sender::new(0),
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                leader: Some(NODE),
+                asked: Vec::new(),
+                refusal: None,
+                lag: None,
+                warnings: Vec::new(),
+            }),
         }
     }
 }
@@ -73,6 +80,11 @@ impl Operators {
     /// Refuses everything from now on, or nothing any more.
     pub fn refuse(&self, refusal: impl Into<Option<Refusal>>) {
         self.lock().refusal = refusal.into();
+    }
+
+    /// From now on, no leader is known.
+    pub fn lose_leader(&self) {
+        self.lock().leader = None;
     }
 
     /// From now on, changes wait for a node that lacks so many entries.
@@ -106,10 +118,11 @@ impl State {
 impl Operator for FakeReplica {
     fn members(&self) -> BoxFuture<'_, Result<ClusterMembers, Refusal>> {
         async {
-            self.operators.lock().check()?;
+            let state = self.operators.lock();
+            state.check()?;
             Ok(ClusterMembers {
                 cluster: Some(CLUSTER),
-                leader: NODE,
+                leader: state.leader,
                 members: vec![member()],
             })
         }

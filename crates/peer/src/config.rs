@@ -46,7 +46,8 @@ impl Default for TransportConfig {
 settings! {
     /// Where to hear peers, and how much of them to take.
     pub struct LinkServerConfig {
-        /// Where other nodes are heard: TLS 1.3, and only for keys of the cluster.
+        /// Where other nodes are heard: TLS 1.3, for keys of the cluster, and while a token is good
+        /// for those who come with it.
         listen: SocketAddr = (Ipv4Addr::UNSPECIFIED, 7700).into();
         /// Where other nodes reach this one: a host:port, whose name they resolve at every dial. Read
         /// when the node founds or joins a cluster; `quorate member move` changes it. Empty: where it

@@ -25,7 +25,10 @@ pub(crate) enum HandshakeError {
     UnknownKey(PublicKey),
     #[error("the key {0} is not one of a node known here, and this is no request to join")]
     NoJoinRequest(NodeId, #[source] FrameError),
-    #[error("the key {0} is not one of a node known here; others would have been told: {1}")]
+    #[error(
+        "the key {0} is not one of a node known here. It was told nothing; a node that is known would \
+         have been told: {1}"
+    )]
     Stranger(NodeId, Rejection),
     #[error("the node there expects another key here")]
     NotExpected,

@@ -1,11 +1,15 @@
 //! A bound on lines of the log that others can cause.
 
 use std::{
+    num::NonZeroU32,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 const WINDOW: Duration = Duration::from_secs(60);
+
+/// How many lines were not written before one that is, if any.
+pub(crate) type Unlogged = Option<NonZeroU32>;
 
 /// Allows so many lines in a minute and counts the rest.
 #[derive(Debug)]
@@ -30,7 +34,7 @@ impl LogBudget {
     }
 
     /// Whether a line may be written: if so, how many were not since the last window.
-    pub(crate) fn take(&self, now: Instant) -> Option<u32> {
+    pub(crate) fn take(&self, now: Instant) -> Option<Unlogged> {
         // Counting does not panic halfway.
         let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
         let mut unlogged = 0;
@@ -42,7 +46,7 @@ impl LogBudget {
             };
         }
         window.count = window.count.saturating_add(1);
-        (window.count <= self.line_count_max).then_some(unlogged)
+        (window.count <= self.line_count_max).then(|| NonZeroU32::new(unlogged))
     }
 }
 
@@ -56,8 +60,8 @@ mod tests {
         let start = Instant::now();
         let written = (0..1000).filter(|_| budget.take(start).is_some()).count();
         assert_eq!(written, 10);
-        assert_eq!(budget.take(start + WINDOW), Some(990));
-        assert_eq!(budget.take(start + WINDOW), Some(0));
-        assert_eq!(budget.take(start + 3 * WINDOW), Some(0));
+        assert_eq!(budget.take(start + WINDOW), Some(NonZeroU32::new(990)));
+        assert_eq!(budget.take(start + WINDOW), Some(None));
+        assert_eq!(budget.take(start + 3 * WINDOW), Some(None));
     }
 }

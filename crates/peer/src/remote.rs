@@ -18,7 +18,7 @@ use crate::{
     dial::{Dialer, Greeted},
     dial_error::DialError,
     frame::{FrameCodec, FrameError},
-    log_budget::LogBudget,
+    log_budget::{LogBudget, Unlogged},
     metrics::Direction,
 };
 
@@ -143,7 +143,7 @@ impl Remote {
 
     /// Notes how the link fares. If that is news for the log, tells how many lines were left out
     /// before it.
-    fn log_change(&self, state: LinkState) -> Option<u32> {
+    fn log_change(&self, state: LinkState) -> Option<Unlogged> {
         let RouteState(last) = &*self.route;
         let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
         match last.replace(state) == Some(state) {

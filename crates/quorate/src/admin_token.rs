@@ -67,8 +67,7 @@ impl From<ScopeArg> for Scope {
 pub(crate) fn run(command: &AdminTokenCommand) -> anyhow::Result<()> {
     let AdminTokenCommand::New(args) = command;
     let token = new(args)?;
-    outln!("{token}");
-    Ok(())
+    outln!("{token}")
 }
 
 /// A token whose line is where it was asked for.

@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::Context;
 use clap::{Args, CommandFactory, Parser, Subcommand};
+use quorate_admin::Tokens;
 use quorate_ctl::{
     CompletionsArgs, LeaderArgs, LogFilterArgs, ManArgs, MemberArgs, PacketArgs, PublishArgs,
     ReloadArgs, ResolveArgs, StatusArgs, out,
@@ -110,8 +111,9 @@ struct ServeArgs {
     config: ConfigArgs,
     /// Join the cluster that this token is of, as `quorate member add` printed it there. Said again
     /// it goes on; once the node has joined it needs no token.
+    // Plain text: what is wrong with an argument is told with its value, and this one is a secret.
     #[arg(long, value_name = "TOKEN")]
-    join: Option<JoinToken>,
+    join: Option<String>,
     /// The same, with the token in a file, so that no other user of this machine sees it.
     #[arg(long, value_name = "FILE", conflicts_with = "join")]
     join_file: Option<PathBuf>,
@@ -131,8 +133,12 @@ struct ServeArgs {
 
 impl ServeArgs {
     fn token(&self) -> anyhow::Result<Option<JoinToken>> {
+        if let Some(text) = &self.join {
+            let token = text.parse().context("--join cannot be used")?;
+            return Ok(Some(token));
+        }
         let Some(file) = &self.join_file else {
-            return Ok(self.join.clone());
+            return Ok(None);
         };
         let unusable = || format!("--join-file {} cannot be used", file.display());
         let text = std::fs::read_to_string(file).with_context(unusable)?;
@@ -232,8 +238,7 @@ fn run(command: Command) -> anyhow::Result<()> {
                 ConfigCommand::Example => config::example(),
                 ConfigCommand::Reference => config::reference(),
             };
-            out!("{text}");
-            Ok(())
+            out!("{text}")
         }
         Command::Log(command) => log::run(&command),
         Command::Publish(args) => block_on(quorate_ctl::publish(args)),
@@ -245,10 +250,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Reload(args) => block_on(quorate_ctl::reload(args)),
         Command::AdminToken(command) => admin_token::run(&command),
         Command::LogFilter(args) => block_on(quorate_ctl::log_filter(args)),
-        Command::Completions(args) => {
-            quorate_ctl::completions(&args, Cli::command());
-            Ok(())
-        }
+        Command::Completions(args) => quorate_ctl::completions(&args, Cli::command()),
         Command::Man(args) => quorate_ctl::man(&args, Cli::command()),
     }
 }
@@ -273,6 +275,7 @@ fn check(file: &Path) -> anyhow::Result<String> {
     let loaded = config::load(Sources::new(Some(file.to_owned())))?;
     print_warnings(&loaded);
     let config = &loaded.config;
+    Tokens::open(&config.admin.tokens_file).context("admin.tokens_file")?;
     let cluster = match config.cluster.nodes.len() {
         0 => "founded by this node alone, or joined".to_owned(),
         count => format!("founded by {count} nodes"),
@@ -301,7 +304,39 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_check_reads_the_tokens_as_a_start_does() {
+        let dir = tempfile::tempdir().unwrap();
+        let (file, tokens) = (dir.path().join("config.toml"), dir.path().join("tokens"));
+        let text = format!(
+            "version = 1\n[admin]\ntokens_file = {:?}\n",
+            tokens.display().to_string()
+        );
+        std::fs::write(&file, text).unwrap();
+        let refused = || format!("{:#}", check(&file).unwrap_err());
+        for part in ["admin.tokens_file", "tokens", "cannot be read"] {
+            assert!(refused().contains(part), "{}", refused());
+        }
+        std::fs::write(&tokens, "anna operate\n").unwrap();
+        assert!(refused().contains("line 1"), "{}", refused());
+        std::fs::write(&tokens, "").unwrap();
+        assert!(check(&file).unwrap().contains("OK"));
+    }
+
+    #[test]
     fn the_arguments_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// Whoever reads the log of a supervisor could join with it.
+    #[test]
+    fn a_damaged_token_is_refused_and_not_repeated() {
+        let secret = "c2VjcmV0";
+        for token in [secret, &format!("quorate-join-1.{secret}")] {
+            let cli = Cli::try_parse_from(["quorate", "serve", "--join", token]).unwrap();
+            let error = run(cli.command).unwrap_err();
+            let said = format!("{error:#}");
+            assert!(said.starts_with("--join cannot be used: "), "{said}");
+            assert!(!said.contains(secret), "{said}");
+        }
     }
 }

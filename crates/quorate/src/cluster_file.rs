@@ -9,11 +9,10 @@
 //! member 36hua9cfga3q…@node1.example.org:7700
 //! ```
 //!
-//! Lines of which nothing is known are absent. Version 1 had a name and a hash of the founding list.
+//! Lines of which nothing is known are absent.
 
 use std::{fmt::Write, str::FromStr};
 
-use quorate_packet::PublicKey;
 use quorate_raft::Known;
 use quorate_rpc::NodeId;
 use quorate_state::{ClusterId, ClusterNames};
@@ -70,41 +69,6 @@ impl ClusterFile {
     }
 }
 
-/// What such a file says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Stored {
-    /// Version 1.
-    V1(FormerCluster),
-    /// Version 2.
-    V2(ClusterFile),
-}
-
-/// What version 1 knows of a cluster that has members: its name, and a hash over that and the keys of
-/// its founders.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct FormerCluster {
-    /// What the cluster is called.
-    pub(crate) name: String,
-    /// The hash.
-    pub(crate) hash: ClusterId,
-}
-
-impl FormerCluster {
-    /// The cluster of this name that these nodes have founded.
-    pub(crate) fn new(name: &str, founders: impl IntoIterator<Item = PublicKey>) -> Self {
-        let mut founders: Vec<_> = founders.into_iter().collect();
-        founders.sort_unstable();
-        let mut hash = Sha256::new();
-        hash.update((name.len() as u64).to_be_bytes());
-        hash.update(name);
-        founders.iter().for_each(|key| hash.update(key.as_bytes()));
-        Self {
-            name: name.to_owned(),
-            hash: ClusterId(hash.finalize().into()),
-        }
-    }
-}
-
 /// The hash by which founders know each other until their cluster has an id: over its name and the
 /// list of them, in the order of their keys, each as `key@address` behind its size.
 pub(crate) fn founding_hash<'a>(
@@ -124,7 +88,7 @@ pub(crate) fn founding_hash<'a>(
     ClusterId(hash.finalize().into())
 }
 
-impl FromStr for Stored {
+impl FromStr for ClusterFile {
     type Err = ClusterFileError;
 
     fn from_str(text: &str) -> Result<Self, ClusterFileError> {
@@ -132,30 +96,15 @@ impl FromStr for Stored {
         let header = lines.next().unwrap_or_default();
         let version = header.strip_prefix(MAGIC).map(str::trim);
         match version.map(str::parse) {
-            Some(Ok(1)) => parse_v1(lines).map(Self::V1),
-            Some(Ok(VERSION)) => parse_v2(lines).map(Self::V2),
+            Some(Ok(VERSION)) => parse_lines(lines),
+            Some(Ok(version)) if version < VERSION => Err(ClusterFileError::Former(version)),
             Some(Ok(version)) => Err(ClusterFileError::Version(version)),
             _ => Err(ClusterFileError::Line(header.to_owned())),
         }
     }
 }
 
-fn parse_v1<'a>(lines: impl Iterator<Item = &'a str>) -> Result<FormerCluster, ClusterFileError> {
-    let (mut name, mut hash) = (None, None);
-    for line in lines {
-        match line.split_once(' ') {
-            Some(("name", text)) => name = Some(text.to_owned()),
-            Some(("id", text)) => hash = Some(parse_id(text, line)?),
-            _ => return Err(ClusterFileError::Line(line.to_owned())),
-        }
-    }
-    Ok(FormerCluster {
-        name: name.ok_or(ClusterFileError::Missing("name"))?,
-        hash: hash.ok_or(ClusterFileError::Missing("id"))?,
-    })
-}
-
-fn parse_v2<'a>(lines: impl Iterator<Item = &'a str>) -> Result<ClusterFile, ClusterFileError> {
+fn parse_lines<'a>(lines: impl Iterator<Item = &'a str>) -> Result<ClusterFile, ClusterFileError> {
     let (mut stage, mut name, mut known) = (None, None, Known::default());
     for line in lines {
         let wrong = || ClusterFileError::Line(line.to_owned());
@@ -201,9 +150,15 @@ fn parse_id(hex: &str, line: &str) -> Result<ClusterId, ClusterFileError> {
 /// Why such a file cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ClusterFileError {
-    /// It is of another version.
-    #[error("it is of version {0}, and this program reads 1 and {VERSION}: run a newer one")]
+    /// It is of a version that came after.
+    #[error("it is of version {0}, and this program reads {VERSION}: run a newer one")]
     Version(u32),
+    /// It is of a version that came before.
+    #[error(
+        "it is of version {0}, and this program reads {VERSION}: log and packets beside it are of \
+         former versions too. Run the program that wrote them, or choose another data_dir"
+    )]
+    Former(u32),
     /// It has a line that means nothing.
     #[error("its line {0:?} means nothing: restore the directory as a whole from a copy")]
     Line(String),
@@ -215,6 +170,8 @@ pub(crate) enum ClusterFileError {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+
+    use quorate_packet::PublicKey;
 
     use super::*;
 
@@ -251,7 +208,7 @@ mod tests {
         let mut founders = file();
         founders.known.names.id = None;
         for file in [file(), joining, founders] {
-            assert_eq!(file.encode().parse(), Ok(Stored::V2(file)));
+            assert_eq!(file.encode().parse(), Ok(file));
         }
     }
 
@@ -269,23 +226,19 @@ mod tests {
         for (part, damage) in damages {
             let damaged = text.replacen(part, damage, 1);
             assert_ne!(damaged, text);
-            assert!(damaged.parse::<Stored>().is_err(), "{damaged}");
+            assert!(damaged.parse::<ClusterFile>().is_err(), "{damaged}");
         }
         let newer = text.replace("cluster 2", "cluster 3");
-        assert_eq!(newer.parse::<Stored>(), Err(ClusterFileError::Version(3)));
+        let error = newer.parse::<ClusterFile>();
+        assert_eq!(error, Err(ClusterFileError::Version(3)));
+        let former = "quorate-cluster 1\nname quorate\nid 1a1a\n";
+        let error = former.parse::<ClusterFile>();
+        assert_eq!(error, Err(ClusterFileError::Former(1)));
         let nobodys = "quorate-cluster 2\nstage member\n";
         assert_eq!(
-            nobodys.parse::<Stored>(),
+            nobodys.parse::<ClusterFile>(),
             Err(ClusterFileError::Missing("id"))
         );
-    }
-
-    /// As version 0.1 wrote it for the name `quorate` and the key of 32 bytes 07.
-    #[test]
-    fn a_file_of_version_1_is_read() {
-        let former = FormerCluster::new("quorate", [key(7).0]);
-        let text = format!("quorate-cluster 1\nname quorate\nid {}\n", former.hash);
-        assert_eq!(text.parse(), Ok(Stored::V1(former)));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use anyhow::{Context, bail};
 use quorate_disk::{Disk, DiskFile, LinuxDisk, OpenMode};
 use quorate_raft::{LOG_DIR, STORE_FILE};
 
-use crate::cluster_file::{ClusterFile, Stored};
+use crate::cluster_file::ClusterFile;
 
 /// The file that says which cluster the data is of.
 const CLUSTER_FILE: &str = "cluster";
@@ -57,14 +57,8 @@ impl DataDir {
     }
 
     /// What the node knows of its cluster, or nothing if it has had no part in one.
-    pub(crate) fn cluster(&self) -> anyhow::Result<Option<Stored>> {
-        let file = self.cluster_file();
-        let unusable = || format!("{} cannot be used", file.display());
-        match read(&file) {
-            Ok(text) => Ok(Some(text.parse().with_context(unusable)?)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).with_context(unusable),
-        }
+    pub(crate) fn cluster(&self) -> anyhow::Result<Option<ClusterFile>> {
+        Self::cluster_at(&self.path)
     }
 
     /// Notes durably what the node knows of its cluster, in place of what it knew before.
@@ -99,9 +93,15 @@ impl DataDir {
         path.join(CLUSTER_FILE).exists()
     }
 
-    /// What the node whose directory is at `path` knows of its cluster, if it can be read.
-    pub(crate) fn cluster_at(path: &Path) -> Option<Stored> {
-        read(&path.join(CLUSTER_FILE)).ok()?.parse().ok()
+    /// The same of the node whose directory is at `path`.
+    pub(crate) fn cluster_at(path: &Path) -> anyhow::Result<Option<ClusterFile>> {
+        let file = path.join(CLUSTER_FILE);
+        let unusable = || format!("{} cannot be used", file.display());
+        match read(&file) {
+            Ok(text) => Ok(Some(text.parse().with_context(unusable)?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(unusable),
+        }
     }
 
     fn cluster_file(&self) -> PathBuf {
@@ -143,7 +143,7 @@ mod tests {
             founding: None,
         };
         data.set_cluster(&cluster).unwrap();
-        assert_eq!(data.cluster().unwrap(), Some(Stored::V2(cluster)));
+        assert_eq!(data.cluster().unwrap(), Some(cluster));
         assert!(DataDir::holds_data(dir.path()));
     }
 

@@ -47,8 +47,7 @@ pub(crate) fn run(args: &InitArgs) -> anyhow::Result<()> {
         eprintln!("quorate: without --address this line is good for this machine alone");
         format!("127.0.0.1:{}", LinkServerConfig::default().listen.port())
     });
-    outln!("{}@{address}", identity.public_key());
-    Ok(())
+    outln!("{}@{address}", identity.public_key())
 }
 
 /// The identity in `data_dir`, made with the directory if there is none. Data without its identity
@@ -123,7 +122,7 @@ fn key_text(path: &Path) -> anyhow::Result<String> {
 /// Nothing but the key is left of a node.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "{} has the key of a member of cluster {cluster}, and its data is gone: it has forgotten what it \
+    "{} has the key of a member of cluster {cluster} that has lost its data: it has forgotten what it \
      promised, and must neither vote under its old identity nor found another cluster. Restore the \
      directory as a whole, or let a new node replace it: empty the directory, key and all, run \
      `quorate member add` on a member that lives, `quorate serve --join TOKEN` here, and then \

@@ -25,6 +25,9 @@ const RETRY_PAUSE: Duration = Duration::from_secs(10);
 pub(crate) struct Membership {
     /// What it knows of the cluster.
     pub(crate) cluster: ClusterFile,
+    /// Whom it dials and admits until its log says who the members are: those whom it knows, and
+    /// those of whom its configuration tells beside them.
+    pub(crate) told: Known,
     /// Those who found the cluster, if it is not founded yet.
     pub(crate) founders: BTreeMap<NodeId, String>,
     /// Whether it has had entries: then its log must not be empty.
@@ -44,21 +47,25 @@ impl Membership {
         match standing {
             Standing::Founder(cluster) => Ok(Self {
                 founders: cluster.known.members.clone(),
+                told: cluster.known.clone(),
                 cluster,
                 has_entries: false,
             }),
-            Standing::Member(cluster) => Ok(Self::of(cluster)),
+            Standing::Member { cluster, listed } => Ok(Self::of(cluster, listed)),
             Standing::Joiner(token) => {
                 let cluster = join(&token, identity, config, address).await?;
                 data_dir.set_cluster(&cluster)?;
-                Ok(Self::of(cluster))
+                Ok(Self::of(cluster, BTreeMap::new()))
             }
         }
     }
 
     /// That of a node which has been let in.
-    fn of(cluster: ClusterFile) -> Self {
+    fn of(cluster: ClusterFile, listed: BTreeMap<NodeId, String>) -> Self {
+        let mut told = cluster.known.clone();
+        told.members.extend(listed);
         Self {
+            told,
             founders: BTreeMap::new(),
             has_entries: cluster.stage == Stage::Member,
             cluster,
@@ -163,7 +170,6 @@ mod tests {
     use quorate_state::{ClusterId, ClusterNames};
 
     use super::*;
-    use crate::cluster_file::Stored;
 
     fn known(id: u8, members: &[u8]) -> Known {
         let member = |byte: &u8| (NodeId(PublicKey::from_bytes([*byte; 32])), "a:1".to_owned());
@@ -176,6 +182,18 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_a_node_is_told_beside_what_it_knows_is_not_noted() {
+        let cluster = ClusterFile {
+            stage: Stage::Member,
+            name: None,
+            known: known(1, &[1, 2]),
+        };
+        let membership = Membership::of(cluster.clone(), known(1, &[3]).members);
+        assert_eq!(membership.told, known(1, &[1, 2, 3]));
+        assert_eq!(membership.cluster, cluster);
+    }
+
     #[tokio::test]
     async fn what_a_node_learns_outlives_it() {
         let dir = tempfile::tempdir().unwrap();
@@ -186,7 +204,7 @@ mod tests {
             known,
         };
         let noted = async |expected: Known| {
-            let expected = Some(Stored::V2(cluster(expected)));
+            let expected = Some(cluster(expected));
             while data_dir.cluster().unwrap() != expected {
                 tokio::task::yield_now().await;
             }

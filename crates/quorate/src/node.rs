@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use anyhow::Context;
 use prometheus::Registry;
-use quorate_admin::Reload;
+use quorate_admin::{AUDIT_TARGET, Reload};
 use quorate_peer::{LinkServer, PeerTransport, TransportConfig};
 use quorate_raft::{FatalError, Node, NodeMetrics, OpenError, ShutdownError, StartingNode};
 use quorate_replica::NotReady;
@@ -83,8 +83,11 @@ impl RunningNode {
             token: once.join.as_ref(),
         };
         let standing = evidence.judge()?;
-        for doubt in evidence.doubts(&standing) {
-            tracing::warn!("{doubt}");
+        // Who is told where peers are dialed need not be told that they are elsewhere.
+        if once.routes.is_empty() {
+            for doubt in evidence.doubts(&standing) {
+                tracing::warn!("{doubt}");
+            }
         }
 
         let settings = LiveSettings::new(config, once.sources, logging.clone())?;
@@ -112,7 +115,7 @@ impl RunningNode {
         let raft_config = quorate_raft::Config {
             trust_clock: once.trust_clock,
             level_max: once.level_max,
-            known: membership.cluster.known.clone(),
+            known: membership.told.clone(),
             voters: membership.founders.clone(),
             has_joined: membership.has_entries,
             ..config.raft(id, address)
@@ -150,10 +153,23 @@ impl RunningNode {
         }
     }
 
-    /// Reads the configuration again. What comes of it is in the log.
-    pub(crate) async fn reload(&self) {
+    /// Reads the configuration again, as a signal asks. What comes of it is in the log, and in that
+    /// of what operators change.
+    pub(crate) async fn reload_by_signal(&self) {
         let settings = self.settings.clone();
-        let _ = tokio::task::spawn_blocking(move || settings.reload()).await;
+        let reloaded = tokio::task::spawn_blocking(move || settings.reload()).await;
+        let outcome = match reloaded {
+            Ok(Ok(_)) => "done",
+            Ok(Err(_)) => "refused",
+            Err(_) => "unknown: broken off",
+        };
+        tracing::info!(
+            target: AUDIT_TARGET,
+            by = "signal",
+            action = "reload",
+            outcome,
+            "an operator's change"
+        );
     }
 
     /// Resolves when the node can take PUTs.

@@ -39,7 +39,7 @@ pub(crate) async fn run(loaded: Loaded, mut once: ForThisStart) -> anyhow::Resul
     };
     let reload_when_told = async {
         while hangups.recv().await.is_some() {
-            node.reload().await;
+            node.reload_by_signal().await;
         }
         future::pending().await
     };

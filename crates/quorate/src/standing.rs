@@ -9,7 +9,7 @@ use quorate_state::{ClusterId, ClusterNames};
 
 use crate::{
     advertised::{is_loopback, is_unspecified},
-    cluster_file::{ClusterFile, FormerCluster, Stage, Stored, founding_hash},
+    cluster_file::{ClusterFile, Stage, founding_hash},
     config::ConfigV1,
     data_dir::DataDir,
     init::check_unused,
@@ -23,7 +23,13 @@ pub(crate) enum Standing {
     /// It has had no part in any cluster, and asks to be let into one.
     Joiner(JoinToken),
     /// A cluster has let it in, or it has founded one.
-    Member(ClusterFile),
+    Member {
+        /// What it knows of the cluster.
+        cluster: ClusterFile,
+        /// Nodes of the list that it does not know as members. It may have been off while all whom it
+        /// knows were replaced.
+        listed: BTreeMap<NodeId, String>,
+    },
 }
 
 impl Standing {
@@ -50,7 +56,8 @@ impl Evidence<'_> {
     pub(crate) fn judge(self) -> anyhow::Result<Standing> {
         match (self.data_dir.cluster()?, self.token) {
             (None, None) => {
-                if self.config.cluster.nodes.is_empty() {
+                // A list does not make a former member a founder: the others may have their data.
+                if self.config.cluster.nodes.is_empty() || !self.data_dir.has_log_or_store() {
                     check_unused(self.data_dir.path())?;
                 }
                 Ok(Standing::Founder(self.founders()))
@@ -59,14 +66,14 @@ impl Evidence<'_> {
                 self.check_no_data()?;
                 Ok(Standing::Joiner(token.clone()))
             }
-            (Some(Stored::V1(former)), _) => self.judge_former(&former),
-            (Some(Stored::V2(cluster)), token) => {
+            (Some(cluster), token) => {
                 self.check_name(cluster.name.as_deref())?;
                 match token {
                     Some(token) => self.check_token(&cluster, token)?,
                     None => self.check_list(&cluster)?,
                 }
-                Ok(Standing::Member(cluster))
+                let listed = self.unknown_of_list(&cluster);
+                Ok(Standing::Member { cluster, listed })
             }
         }
     }
@@ -108,26 +115,6 @@ impl Evidence<'_> {
         Ok(())
     }
 
-    /// Version 1 knew no member, so the list must be that which founded the cluster. Its hash goes on
-    /// being what founders know each other by, so that nodes of either version do.
-    fn judge_former(&self, former: &FormerCluster) -> anyhow::Result<Standing> {
-        self.check_name(Some(&former.name))?;
-        let dir = self.data_dir.path().display();
-        if self.token.is_some() {
-            bail!("{dir} holds the data of a cluster already: start this node without --join once");
-        }
-        let mut cluster = self.founders();
-        let founders = cluster.known.members.keys().map(|node| node.0);
-        ensure!(
-            FormerCluster::new(&self.config.cluster.name, founders) == *former,
-            "{dir} holds the data of another cluster. It was written by an earlier version, which \
-             tells clusters apart by the nodes that founded them: cluster.nodes must list those \
-             once more, or choose another data_dir"
-        );
-        cluster.known.names.founding = Some(former.hash);
-        Ok(Standing::Member(cluster))
-    }
-
     fn check_name(&self, stored: Option<&str>) -> anyhow::Result<()> {
         let (stored, configured) = (stored.unwrap_or(self.name()), self.name());
         ensure!(
@@ -163,15 +150,10 @@ impl Evidence<'_> {
     /// A list that is not the one that founded the cluster, and names none of its members, is that of
     /// another one.
     fn check_list(&self, cluster: &ClusterFile) -> anyhow::Result<()> {
-        let list = self.list();
-        let known = &cluster.known;
-        let is_of_it = list.is_empty()
-            || known.names.founding == Some(self.founding_hash(&list))
-            || list.keys().any(|node| known.members.contains_key(node));
-        let members = known.members.iter();
+        let members = cluster.known.members.iter();
         let members = members.map(|(node, address)| format!("    {node}@{address}\n"));
         ensure!(
-            is_of_it,
+            self.is_list_of(cluster),
             "{} holds the data of another cluster: none of its members is in cluster.nodes.\n  \
              members there:\n{}Correct cluster.nodes or leave it out, or choose another data_dir",
             self.data_dir.path().display(),
@@ -180,12 +162,29 @@ impl Evidence<'_> {
         Ok(())
     }
 
+    fn is_list_of(&self, cluster: &ClusterFile) -> bool {
+        let list = self.list();
+        let known = &cluster.known;
+        list.is_empty()
+            || known.names.founding == Some(self.founding_hash(&list))
+            || list.keys().any(|node| known.members.contains_key(node))
+    }
+
+    /// The nodes of a list of this cluster, beside this one, that are no members as far as it knows.
+    fn unknown_of_list(&self, cluster: &ClusterFile) -> BTreeMap<NodeId, String> {
+        let mut list = self.list();
+        let is_of_it = self.is_list_of(cluster);
+        let members = &cluster.known.members;
+        list.retain(|node, _| is_of_it && *node != self.node && !members.contains_key(node));
+        list
+    }
+
     /// What an operator should know of a node that is this, though it starts.
     pub(crate) fn doubts(self, standing: &Standing) -> Vec<String> {
         match standing {
             Standing::Founder(cluster) => self.doubts_of_founder(cluster),
             Standing::Joiner(token) => self.doubts_of_joiner(token),
-            Standing::Member(cluster) => self.doubts_of_member(cluster),
+            Standing::Member { cluster, listed } => self.doubts_of_member(cluster, listed),
         }
     }
 
@@ -215,19 +214,34 @@ impl Evidence<'_> {
         is_doubtful.then_some(doubt).into_iter().collect()
     }
 
-    /// The membership says who is in the cluster and where: what is configured is not even read.
-    fn doubts_of_member(&self, cluster: &ClusterFile) -> Vec<String> {
+    /// The membership says who is in the cluster and where, once the node has caught up with it.
+    fn doubts_of_member(
+        &self,
+        cluster: &ClusterFile,
+        listed: &BTreeMap<NodeId, String>,
+    ) -> Vec<String> {
         let members = &cluster.known.members;
         let mut doubts = Vec::new();
-        let list = self.list();
-        let differs = |(node, address): (&NodeId, &String)| members.get(node) != Some(address);
-        if list.iter().any(differs) {
+        let is_elsewhere = |(node, address): (NodeId, String)| {
+            let known = members.get(&node);
+            known.is_some_and(|known| *known != address)
+        };
+        if self.list().into_iter().any(is_elsewhere) {
             doubts.push(
-                "cluster.nodes differs from the members of the cluster: the list is read only when \
-                 the cluster is founded. Ask `quorate member list`; where a node is, `quorate \
-                 member move` changes"
+                "cluster.nodes has other addresses than this node knows of the members: those of \
+                 the list only found a cluster. Ask `quorate member list`; where a node is, \
+                 `quorate member move` changes"
                     .to_owned(),
             );
+        }
+        if !listed.is_empty() {
+            let listed: Vec<_> = listed.keys().map(ToString::to_string).collect();
+            doubts.push(format!(
+                "cluster.nodes names nodes that are no members as far as this node knows: they are \
+                 heard and asked until it has caught up with the cluster, and are no members by \
+                 that. Ask `quorate member list`, and leave out those that are none: {}",
+                listed.join(", ")
+            ));
         }
         let Some(own) = members.get(&self.node) else {
             return doubts;

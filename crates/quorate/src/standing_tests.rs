@@ -84,6 +84,14 @@ impl Fixture {
         }
     }
 
+    /// What it is told beside what it knows.
+    fn listed(&self) -> Vec<NodeId> {
+        match self.judge().unwrap() {
+            Standing::Member { listed, .. } => listed.into_keys().collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
     /// Notes that the data is of the cluster with this id and these members, as one whose founders
     /// were listed so.
     fn has_data(&self, id: u8, members: &[(u8, &str)], founding: Option<ClusterId>) {
@@ -129,9 +137,11 @@ fn a_new_node_without_a_list_founds_a_cluster_of_one_where_others_reach_it() {
 
 #[test]
 fn a_member_of_which_only_the_key_is_left_founds_no_cluster() {
-    let fixture = Fixture::new(&[]);
-    mark_used(fixture.dir.path(), "6f6e").unwrap();
-    fixture.refused_with(&["its data is gone", "6f6e", "member replace"]);
+    for list in [&[][..], &[(1, "a:1"), (2, "b:1"), (3, "c:1")]] {
+        let fixture = Fixture::new(list);
+        mark_used(fixture.dir.path(), "6f6e").unwrap();
+        fixture.refused_with(&["has lost its data", "6f6e", "member replace"]);
+    }
 }
 
 #[test]
@@ -184,7 +194,7 @@ fn a_joiner_with_a_log_of_nobody_knows_whom_is_refused() {
 fn a_node_that_has_joined_needs_neither_list_nor_token() {
     let fixture = Fixture::new(&[]);
     fixture.has_data(5, &[(1, ADDRESS), (2, "b:1")], None);
-    assert!(matches!(fixture.judge().unwrap(), Standing::Member(_)));
+    assert!(matches!(fixture.judge().unwrap(), Standing::Member { .. }));
     assert_eq!(fixture.doubts(), "");
 }
 
@@ -192,7 +202,7 @@ fn a_node_that_has_joined_needs_neither_list_nor_token() {
 fn the_token_of_its_own_cluster_does_no_harm() {
     let fixture = Fixture::new(&[]).with_token_of(5, "a:1");
     fixture.has_data(5, &[(1, ADDRESS)], None);
-    assert!(matches!(fixture.judge().unwrap(), Standing::Member(_)));
+    assert!(matches!(fixture.judge().unwrap(), Standing::Member { .. }));
 }
 
 #[test]
@@ -223,25 +233,48 @@ fn a_list_that_names_no_member_is_of_another_cluster() {
 
     // Unless it is the one that founded the cluster, whose members have all been replaced since.
     fixture.has_data(5, &[(1, ADDRESS), (2, "b:1")], Some(fixture.hash_of_list()));
-    assert!(matches!(fixture.judge().unwrap(), Standing::Member(_)));
+    assert!(matches!(fixture.judge().unwrap(), Standing::Member { .. }));
 }
 
 #[test]
-fn a_list_that_differs_from_the_members_is_not_read_and_that_is_said() {
+fn addresses_of_a_list_that_differ_from_the_members_are_not_taken_and_that_is_said() {
     let fixture = Fixture::new(&[(1, ADDRESS), (2, "b:1")]);
     fixture.has_data(5, &[(1, ADDRESS), (2, "b:1"), (3, "c:1")], None);
     assert_eq!(fixture.doubts(), "", "it has grown since");
 
     fixture.has_data(5, &[(1, ADDRESS), (2, "elsewhere:1")], None);
-    let Standing::Member(cluster) = fixture.judge().unwrap() else {
+    let Standing::Member { cluster, listed } = fixture.judge().unwrap() else {
         panic!("it is a member");
     };
     assert_eq!(cluster.known.members[&node(2)], "elsewhere:1");
+    assert_eq!(listed, BTreeMap::new());
     let doubts = fixture.doubts();
-    assert!(
-        doubts.contains("only when the cluster is founded"),
-        "{doubts}"
-    );
+    assert!(doubts.contains("only found a cluster"), "{doubts}");
+}
+
+/// All others were replaced while it was off: what it knows leads to nobody who is still there.
+#[test]
+fn a_member_is_told_of_nodes_that_it_does_not_know_by_the_list() {
+    let mut fixture = Fixture::new(&[(1, ADDRESS), (2, "b:1"), (4, "d:1"), (5, "e:1")]);
+    fixture.has_data(5, &[(1, ADDRESS), (2, "b:1"), (3, "c:1")], None);
+    assert_eq!(fixture.listed(), [node(4), node(5)]);
+    let doubts = fixture.doubts();
+    assert!(doubts.contains(&node(5).to_string()), "{doubts}");
+    assert!(!doubts.contains(&node(2).to_string()), "{doubts}");
+
+    // The list of another cluster tells it nothing, though a token of its own lets it start.
+    fixture.config.cluster.nodes.drain(..2);
+    fixture.refused_with(&["none of its members"]);
+    let fixture = fixture.with_token_of(5, "a:1");
+    assert_eq!(fixture.listed(), []);
+}
+
+/// A node that was removed does not take itself for a member because a list says so.
+#[test]
+fn a_list_tells_a_node_nothing_of_itself() {
+    let fixture = Fixture::new(&[(1, ADDRESS), (2, "b:1")]);
+    fixture.has_data(5, &[(2, "b:1")], None);
+    assert_eq!(fixture.listed(), []);
 }
 
 #[test]
@@ -262,23 +295,4 @@ fn a_member_that_nobody_can_reach_is_told() {
     fixture.has_data(5, &[(1, "0.0.0.0:7700")], None);
     let doubts = fixture.doubts();
     assert!(doubts.contains("member move"), "{doubts}");
-}
-
-#[test]
-fn data_of_version_1_goes_by_the_hash_that_its_peers_know() {
-    let mut fixture = Fixture::new(&[(1, "a:1"), (2, "b:1"), (3, "c:1")]);
-    let former = FormerCluster::new("quorate", [3, 1, 2].map(|byte| node(byte).0));
-    let text = format!("quorate-cluster 1\nname quorate\nid {}\n", former.hash);
-    std::fs::write(fixture.dir.path().join("cluster"), text).unwrap();
-    let Standing::Member(cluster) = fixture.judge().unwrap() else {
-        panic!("it is a member");
-    };
-    assert_eq!(cluster.known.names.founding, Some(former.hash));
-    assert_eq!(cluster.known.members, fixture.config.cluster.founders());
-    assert_eq!(cluster.stage, Stage::Member);
-
-    fixture.config.cluster.nodes.pop();
-    fixture.refused_with(&["data of another cluster", "earlier version"]);
-    fixture.config.cluster.name = "other".to_owned();
-    fixture.refused_with(&["\"quorate\"", "\"other\""]);
 }

@@ -69,7 +69,7 @@ impl Agreement {
 
     async fn propose(&self) {
         if let Some(command) = self.due() {
-            tracing::info!(?command, "having the cluster agree");
+            tracing::info!(on = subject(&command), "having the cluster agree");
             // What became of it shows in what is applied, and if nothing did it is due again.
             self.raft.propose(command.encode()).await;
         }
@@ -133,6 +133,16 @@ impl Agreement {
             );
         }
         differs
+    }
+}
+
+/// On what the cluster agrees by a command. The values are told when it has.
+fn subject(command: &Command) -> &'static str {
+    match command {
+        Command::Found(_) => "its id, feature level and capacity",
+        Command::RaiseLevel(_) => "its feature level",
+        Command::SetCapacity(_) => "its capacity",
+        _ => "what an operator or a node asks",
     }
 }
 

@@ -90,6 +90,58 @@ async fn all_nodes_know_who_the_cluster_is_and_who_its_members_are() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_node_without_a_leader_tells_who_is_there() {
+    let mut cluster = Cluster::alone(|_| {}).await;
+    cluster.grow([2, 3]).await;
+    let known = cluster.members().await;
+    cluster.stop(2).await;
+    cluster.stop(3).await;
+    let left = cluster.nodes[&id(1)].clone();
+    let told = async {
+        loop {
+            let told = left.members().await.unwrap();
+            if told.leader.is_none() && told.members[1..].iter().all(is_silent) {
+                return told;
+            }
+        }
+    };
+    let told = timeout(TIMEOUT, told).await.expect("its own view");
+    assert_eq!(told.cluster, known.cluster);
+    let whereabouts = |members: &[Member]| {
+        let one = |it: &Member| (it.node, it.name.clone(), it.address.clone(), it.role);
+        members.iter().map(one).collect::<Vec<_>>()
+    };
+    assert_eq!(whereabouts(&told.members), whereabouts(&known.members));
+    assert_eq!(told.members[0].state, MemberState::Live);
+    assert!(told.members.iter().all(|member| member.lag.is_none()));
+
+    // Two are a majority, and one of them leads.
+    cluster.reopen(2).await;
+    assert!(cluster.members().await.leader.is_some());
+    cluster.shutdown().await;
+}
+
+/// Whoever misspells the node that has to go must not be told that it is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_misspelt_node_is_not_taken_for_one_that_was_replaced() {
+    let cluster = Cluster::alone(|_| {}).await;
+    let replace = |old: &str| Change::Replace {
+        old: old.to_owned(),
+        new: id(1).to_string(),
+    };
+    let refused = cluster.change(replace("typo")).await;
+    assert_eq!(refused, Err(Refusal::UnknownNode("typo".to_owned())));
+    let gone = id(9).to_string();
+    let changed = cluster.change(replace(&gone)).await.unwrap();
+    assert_eq!((changed.node, changed.lag), (id(1), None));
+    cluster.shutdown().await;
+}
+
+fn is_silent(member: &Member) -> bool {
+    member.state == MemberState::Silent
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_learner_serves_reads_and_forwards_puts_and_never_votes() {
     let mut cluster = Cluster::alone(|_| {}).await;
     cluster.join(2, true, |_| {}).await;

@@ -98,8 +98,8 @@ impl Cluster {
         let asked = async {
             loop {
                 match node.members().await {
-                    Ok(members) => return members,
-                    Err(Refusal::NoLeader) => {}
+                    Ok(members) if members.leader.is_some() => return members,
+                    Ok(_) | Err(Refusal::NoLeader) => {}
                     Err(refusal) => panic!("{refusal}"),
                 }
             }

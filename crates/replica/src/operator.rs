@@ -15,7 +15,7 @@ use crate::ReadError;
 /// Answers operators: any node does, by asking the leader. What it takes longer for than a leader
 /// needs to be elected is [`Refusal::NoLeader`].
 pub trait Operator: Send + Sync + 'static {
-    /// All members, and nodes that shall be.
+    /// All members, and nodes that shall be. While no leader is known: as this node knows them, soon.
     fn members(&self) -> BoxFuture<'_, Result<ClusterMembers, Refusal>>;
 
     /// Makes a token with which one node can join within `valid`, as a learner that stays one or as a
@@ -46,8 +46,9 @@ pub trait Operator: Send + Sync + 'static {
 pub struct ClusterMembers {
     /// Who the cluster is, if that is agreed on.
     pub cluster: Option<ClusterId>,
-    /// Its leader.
-    pub leader: NodeId,
+    /// Its leader, which says all this. `None` if none is known: then this is what the node that was
+    /// asked knows by itself.
+    pub leader: Option<NodeId>,
     /// In the order of their keys.
     pub members: Vec<Member>,
 }

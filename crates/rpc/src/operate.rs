@@ -2,6 +2,8 @@
 //!
 //! An operator names a node by its key, by the beginning of its key, or by its name.
 
+use std::net::IpAddr;
+
 use quorate_state::{InviteId, Join, JoinRefusal, UnixMillis};
 use serde::{Deserialize, Serialize};
 
@@ -159,7 +161,7 @@ pub enum MemberState {
     Live,
     /// It is heard, and gets what it lacks.
     CatchingUp,
-    /// It was not heard for longer than an election timeout.
+    /// It was not heard for three of the longest election timeouts.
     Silent,
     /// It is registered, and no member yet.
     Pending,
@@ -196,8 +198,8 @@ pub enum Refusal {
     },
     /// The change would leave too few voters that live.
     #[error(
-        "{live} of {voters} voters would be alive and {needed} are needed: no PUT could be taken; \
-         force it if the others will never come back"
+        "{live} of {voters} voters would be alive: no PUT could be taken, and the change itself could \
+         not be completed, until {needed} of them are; --force does it all the same"
     )]
     NoLiveQuorum {
         /// How many voters would be alive.
@@ -219,8 +221,8 @@ pub enum Refusal {
     /// The node is not what the change is for.
     #[error("{0}")]
     Unfit(String),
-    /// The text is no address.
-    #[error("{0:?} is no host:port")]
+    /// No other node can dial that.
+    #[error("{}", fault(.0))]
     BadAddress(String),
     /// As many invites are open as the cluster keeps.
     #[error("as many tokens are open as the cluster keeps: wait until some have expired")]
@@ -235,7 +237,52 @@ pub enum Refusal {
     Failed(String),
 }
 
+/// Why nobody dials this address.
+fn fault(address: &str) -> String {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let is_unspecified = |ip: IpAddr| ip.is_unspecified();
+    match host.parse().is_ok_and(is_unspecified) {
+        true => format!(
+            "{address:?} is another machine to each node: name the one where other nodes reach it"
+        ),
+        false => format!("{address:?} is no host:port that other nodes can dial"),
+    }
+}
+
 fn list(nodes: &[NodeId]) -> String {
     let nodes: Vec<_> = nodes.iter().map(ToString::to_string).collect();
     nodes.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_of_every_machine_is_told_from_a_malformed_one() {
+        for address in ["0.0.0.0:7700", "[::]:7700", "0.0.0.0"] {
+            let said = Refusal::BadAddress(address.to_owned()).to_string();
+            assert!(said.contains("another machine to each node"), "{said}");
+        }
+        for address in ["", "node1", "node1:0", "::1:7700", "https://node1:7700"] {
+            let said = Refusal::BadAddress(address.to_owned()).to_string();
+            assert!(said.contains("no host:port"), "{said}");
+        }
+    }
+
+    /// A change that is forced without a majority cannot be committed, whoever comes back or not.
+    #[test]
+    fn nobody_is_advised_to_force_a_change_that_cannot_be_completed() {
+        let refusal = Refusal::NoLiveQuorum {
+            live: 1,
+            needed: 2,
+            voters: 3,
+        };
+        assert_eq!(
+            refusal.to_string(),
+            "1 of 3 voters would be alive: no PUT could be taken, and the change itself could not be \
+             completed, until 2 of them are; --force does it all the same"
+        );
+    }
 }

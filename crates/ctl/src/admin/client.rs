@@ -33,6 +33,9 @@ const ANSWER_SIZE_MAX: usize = 4 << 20;
 /// How much of an answer in no language of ours is shown, in characters.
 const REASON_LEN_MAX: usize = 200;
 
+/// Where a node says whether it is ready.
+const READY_PATH: &str = "/readyz";
+
 /// When to ask again.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
@@ -166,7 +169,8 @@ impl AdminClient {
         }
     }
 
-    async fn send_once<A: DeserializeOwned>(&self, ask: &Ask) -> Result<A, AdminError> {
+    /// Asks once.
+    pub(crate) async fn send_once<A: DeserializeOwned>(&self, ask: &Ask) -> Result<A, AdminError> {
         let mut url = self.url.at(&ask.path);
         if !ask.query.is_empty() {
             url.query_pairs_mut().extend_pairs(&ask.query);
@@ -183,6 +187,18 @@ impl AdminClient {
         let response = request.send().await;
         let response = response.map_err(|error| self.no_answer(error))?;
         self.read(response).await
+    }
+
+    /// What the node says to those who look whether it is ready, if it is not.
+    pub(crate) async fn why_not_ready(&self) -> Option<String> {
+        let asked = self.http.get(self.url.at(READY_PATH)).send();
+        let response = asked.await.ok()?;
+        if response.status() != StatusCode::SERVICE_UNAVAILABLE {
+            return None;
+        }
+        let said = relay::body(response, ANSWER_SIZE_MAX).await.ok()?;
+        let said = String::from_utf8_lossy(&said).trim().to_owned();
+        (!said.is_empty()).then_some(said)
     }
 
     async fn read<A: DeserializeOwned>(&self, response: Response) -> Result<A, AdminError> {

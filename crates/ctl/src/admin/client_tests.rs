@@ -39,7 +39,7 @@ async fn a_problem_is_told_in_the_words_of_the_node() {
         ProblemType::NoLiveQuorum,
         "1 of 3 voters\nwould\x1b be live",
     );
-    let expected = "No live quorum would be left: 1 of 3 voters\nwould\u{fffd} be live";
+    let expected = "1 of 3 voters\nwould\u{fffd} be live";
     assert_eq!(refused(answer).await, (expected.to_owned(), 1));
 }
 
@@ -63,7 +63,7 @@ async fn scripts_can_tell_problems_apart() {
         };
         let (text, code) = refused(Answer::problem(*kind, "detail")).await;
         assert_eq!(code, expected, "{text}");
-        assert!(text.starts_with(&format!("{}: detail", kind.title())));
+        assert!(text.starts_with("detail"));
     }
 }
 
@@ -119,8 +119,8 @@ async fn what_is_refused_for_the_moment_is_asked_for_again() {
     assert_eq!(captured.data(), "");
     assert_eq!(
         captured.notes(),
-        "quorate: No leader is known: none was elected; trying again for 30s\n\
-         quorate: Another change is under way: a node is being removed; trying again for 30s\n"
+        "quorate: none was elected; trying again for 30s\n\
+         quorate: a node is being removed; trying again for 30s\n"
     );
 }
 
@@ -130,7 +130,7 @@ async fn what_stays_refused_is_given_up() {
     let mut client = node.client();
     client.pace.retry_timeout = Duration::from_millis(500);
     let (text, code) = failed(&client).await;
-    assert_eq!((text.as_str(), code), ("No leader is known: none", 5));
+    assert_eq!((text.as_str(), code), ("none", 5));
     assert!(node.asked().len() > 1);
 }
 

@@ -42,6 +42,15 @@ pub(crate) enum AdminError {
         status: StatusCode,
         reason: String,
     },
+    /// No node is called so.
+    #[error(
+        "no node is called {0:?}: name it by its key, the beginning of that, or its name, as \
+         `quorate member list` has them"
+    )]
+    UnknownNode(String),
+    /// Several are.
+    #[error("{name:?} may be any of {keys}")]
+    AmbiguousNode { name: String, keys: String },
     /// A node is still catching up.
     #[error(
         "not done within {}: {node} is still catching up{}; say it again to go on waiting",
@@ -60,6 +69,7 @@ impl AdminError {
     pub(crate) fn exit(&self) -> Exit {
         match self {
             Self::Unreachable { .. } | Self::BrokeOff { .. } => Exit::Unreachable,
+            Self::UnknownNode(_) | Self::AmbiguousNode { .. } => Exit::Failed,
             Self::NotDone { .. } => Exit::TryAgain,
             Self::Refused { problem, .. } if problem.retry => Exit::TryAgain,
             Self::Refused { status, .. } | Self::Foreign { status, .. } => match *status {
@@ -84,12 +94,13 @@ pub(crate) struct Problem {
 }
 
 impl Problem {
-    /// The problem in words. A refused configuration has a line for each mistake.
+    /// The problem in words: those for this time, if there are any, say all. A refused configuration
+    /// has a line for each mistake.
     pub(crate) fn text(&self) -> String {
         let (title, detail) = (self.title.trim(), self.detail.trim());
         let text = match detail.is_empty() {
-            true => title.to_owned(),
-            false => format!("{title}: {detail}"),
+            true => title,
+            false => detail,
         };
         let lines: Vec<String> = text.lines().map(printable).collect();
         lines.join("\n")

@@ -61,12 +61,15 @@ settings! {
         /// other.
         name: String = "quorate".into();
         /// The nodes that found the cluster together, this one among them, each as <key>@host:port.
-        /// The same list goes into the file of every one of them. It is read only when the cluster
-        /// is founded: who is in it and where, its members know from then on. Without a list the
-        /// node founds a cluster of one, which others join, or it joins one (`serve --join`).
+        /// The same list goes into the file of every one of them: it founds the cluster. Who is in it
+        /// and where, its members know from then on; later the list only helps a node that finds
+        /// none of the members it knows, since it was off while they were replaced: list some that
+        /// are there now, beside itself. Without a list the node founds a cluster of one, which
+        /// others join, or it joins one (`serve --join`).
         nodes: Vec<NodeAddress> = Vec::new();
         /// What this node is called in the answers to operators, beside its key: up to 63 of a to z,
-        /// 0 to 9, hyphens, underscores and dots. Read when the node founds or joins a cluster.
+        /// 0 to 9, hyphens, underscores and dots. No two nodes have one name. Another one after a
+        /// restart is that by which all call it from then on.
         node_name: String = String::new();
         /// After how many seconds in which the leader has heard nothing of a voter it is removed
         /// unasked. 0: never, so that a node that was down for a night comes back as it was.

@@ -198,6 +198,7 @@ impl StateMachine {
         LogPosition { index, .. }: LogPosition,
         command: EncodedCommand,
     ) -> io::Result<Outcome> {
+        let before = (cluster.level, cluster.capacity, cluster.names.id);
         let applied = quorate_state::apply(packets, cluster, self.level_max, command.0);
         let outcome = applied.map_err(|error| {
             let text = format!("entry {index} cannot be applied: {error}");
@@ -208,7 +209,17 @@ impl StateMachine {
                 self.metrics.evicted_packets_total.inc_by(*evicted_count);
             }
             Outcome::Expired(_) | Outcome::Joined(_) => {}
-            Outcome::Agreed => tracing::info!(%index, "the cluster has agreed"),
+            Outcome::Agreed if before == (cluster.level, cluster.capacity, cluster.names.id) => {
+                tracing::debug!(%index, "the cluster has agreed on what is known of nodes");
+            }
+            Outcome::Agreed => tracing::info!(
+                %index,
+                id = cluster.names.id.map(tracing::field::display),
+                level = %cluster.level,
+                packets_max = cluster.capacity.map(|capacity| capacity.count_max),
+                size_max = cluster.capacity.map(|capacity| capacity.size_max),
+                "the cluster has agreed"
+            ),
             Outcome::Rejected(error) => {
                 let reason = chain(error);
                 tracing::error!(%index, reason, "rejected a log entry");

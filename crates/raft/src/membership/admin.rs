@@ -220,7 +220,7 @@ impl Admin {
             let text = "it is a member already: give it a new key, or remove it first";
             return Err(Refusal::Unfit(text.to_owned()));
         }
-        let (node, address) = (call.node, call.address.clone());
+        let (node, name, address) = (call.node, call.name.clone(), call.address.clone());
         let join = call.at(self.now());
         // What all would refuse need not be written by all: whoever had a token once can ask for ever.
         if let Err(refusal) = self.cluster().roll.check_join(&join) {
@@ -228,7 +228,12 @@ impl Admin {
         }
         match self.commit(Command::Join(join)).await? {
             Outcome::Joined(joined) => {
-                tracing::info!(%node, address, ?joined, "a node has come with a token");
+                match &joined {
+                    Ok(()) => tracing::info!(name, %node, address, "a node has joined"),
+                    Err(reason) => {
+                        tracing::info!(%reason, name, %node, address, "did not let a node join");
+                    }
+                }
                 Ok(Response::Joined(joined))
             }
             other => Err(Refusal::Failed(format!("joining gave {other:?}"))),

@@ -107,8 +107,8 @@ impl Admin {
         let voters = standing.membership.voters();
         let old = match standing.find(old) {
             Ok(Named::Known(old)) => old,
-            // It was removed before, by its key or with its name.
-            Ok(Named::Unknown(_)) | Err(Refusal::UnknownNode(_)) if voters.contains(&new) => {
+            // It was removed before. A name would not tell: it may be misspelt.
+            Ok(Named::Unknown(_)) if voters.contains(&new) => {
                 let mut changed = done(new, &voters);
                 let text = format!("no node is called {old:?} any more");
                 changed.warnings.push(text);

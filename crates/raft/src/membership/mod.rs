@@ -9,6 +9,7 @@
 //! | [`standing`] | the members as their leader knows them at one moment |
 //! | [`admin`], [`changes`], [`steps`] | what the leader answers to operators, and the changes that it makes for them |
 //! | [`operator`] | operators' requests at any node: it asks the leader |
+//! | [`own_view`] | the members as a node knows them that knows no leader |
 //! | [`joining`] | nodes that nobody knows yet |
 //! | [`naming`] | what operators call a node |
 //! | [`upkeep`] | what the leader does unasked until all are what they shall be |
@@ -20,6 +21,7 @@ mod changes;
 mod joining;
 pub(crate) mod naming;
 pub(crate) mod operator;
+mod own_view;
 pub(crate) mod removal;
 pub(crate) mod roster;
 mod standing;

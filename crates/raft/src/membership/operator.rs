@@ -112,13 +112,20 @@ impl LeaderClient {
 impl Operator for Node {
     fn members(&self) -> BoxFuture<'_, Result<ClusterMembers, Refusal>> {
         Box::pin(async {
-            match self.client().ask(Request::Members).await? {
-                Response::Members(members) => Ok(ClusterMembers {
+            let client = self.client();
+            let answer = tokio::select! {
+                answer = client.ask(Request::Members) => answer,
+                () = client.leaderless() => Err(Refusal::NoLeader),
+            };
+            match answer {
+                Ok(Response::Members(members)) => Ok(ClusterMembers {
                     cluster: self.roster().names().id,
-                    leader: members.leader,
+                    leader: Some(members.leader),
                     members: members.members,
                 }),
-                other => Err(unexpected(&other)),
+                Ok(other) => Err(unexpected(&other)),
+                Err(Refusal::NoLeader) => Ok(client.own_view()),
+                Err(refusal) => Err(refusal),
             }
         })
     }

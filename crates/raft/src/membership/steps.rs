@@ -112,7 +112,8 @@ impl Admin {
         voters: BTreeSet<NodeId>,
         retain: bool,
     ) -> Result<(), Refusal> {
-        tracing::info!(?voters, "changing the voters");
+        let names: Vec<_> = voters.iter().map(ToString::to_string).collect();
+        tracing::info!(voters = names.join(", "), "changing the voters");
         let change = MembersChange::Voters { voters, retain };
         self.make(change, standing.membership.position).await
     }

@@ -75,7 +75,6 @@ impl Upkeep {
         // What is due may have been done by another leader, which this one has not applied yet.
         self.admin.catch_up().await?;
         while let Some(step) = self.due(since) {
-            tracing::info!(?step, "keeping the members");
             self.make(step).await?;
         }
         Ok(())
@@ -96,17 +95,27 @@ impl Upkeep {
             Step::Flatten => self.admin.flatten(&standing).await,
             Step::Drop(node) => {
                 let change = MembersChange::RemoveLearner(node);
-                self.admin.make(change, position).await
+                self.admin.make(change, position).await?;
+                tracing::info!(%node, "removed a learner that is not registered");
+                Ok(())
             }
             Step::TakeIn(node, address) => {
-                let change = MembersChange::AddLearner(node, address);
-                self.admin.make(change, position).await
+                let change = MembersChange::AddLearner(node, address.clone());
+                self.admin.make(change, position).await?;
+                tracing::info!(%node, address, "took in a learner");
+                Ok(())
             }
-            Step::Note(node, registration) => self.admin.register(node, registration).await,
+            Step::Note(node, registration) => {
+                self.admin.register(node, registration).await?;
+                tracing::info!(%node, "noted that a member has data");
+                Ok(())
+            }
             Step::Promote(node) => {
                 let mut voters = standing.membership.voters();
                 voters.insert(node);
-                self.admin.set_voters(&standing, voters, true).await
+                self.admin.set_voters(&standing, voters, true).await?;
+                tracing::info!(%node, "made a learner a voter");
+                Ok(())
             }
             Step::CleanUp(node) => {
                 tracing::warn!(%node, "removing a voter that was not heard for long");
