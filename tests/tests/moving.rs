@@ -121,7 +121,8 @@ fn write_hosts(hosts: &Path, network: u8) {
         format!("{address} node{number}.quorate.test\n")
     });
     // In place: what processes see of it is this file, and no other of its name.
-    fs::write(hosts, lines.collect::<String>()).unwrap();
+    let written = fs::write(hosts, lines.collect::<String>());
+    written.expect("the test's directory can be written");
 }
 
 /// Runs what follows where names are found in `hosts`.

@@ -79,7 +79,7 @@ impl Machines {
 /// The commands that stand under a heading.
 fn commands_under(heading: &str) -> String {
     let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/OPERATIONS.md");
-    let document = fs::read_to_string(document).unwrap();
+    let document = fs::read_to_string(document).expect("it is there");
     let (_, section) = document
         .split_once(&format!("### {heading}\n"))
         .unwrap_or_else(|| panic!("there is no {heading}"));

@@ -352,6 +352,7 @@ async fn nodes_form_one_cluster_in_any_order_and_again() {
     alice.put(&leader, "from three").await.expect_acked();
     cluster.nodes().wait_ready().await;
     expect_voters(&cluster).await;
+    cluster.nodes().wait_agreed().await;
     let before = cluster.nodes().expect_converged().await;
 
     cluster.nodes().terminate().await;
@@ -371,8 +372,8 @@ async fn nodes_form_one_cluster_in_any_order_and_again() {
     cluster.nodes().expect_txt(&alice, "from three").await;
 }
 
-/// Two of three nodes lose their disks and get their keys back: they found no second cluster beside
-/// the survivor, which keeps what it has.
+/// Two of three nodes lose their disks and get their keys back, as they were when they were made: the
+/// survivor turns them away, and they found no second cluster beside it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wiped_majority_founds_no_second_cluster() {
     let cluster = Cluster::start(voters(3)).await;
@@ -380,6 +381,7 @@ async fn a_wiped_majority_founds_no_second_cluster() {
     // Not the leader, which could give them the log back while it leads.
     let survivor = cluster.follower().await;
     alice.put(&survivor, "kept").await.expect_acked();
+    cluster.nodes().wait_agreed().await;
     cluster.nodes().expect_converged().await;
     let others = [1, 2, 3].map(|number| cluster.node(number));
     let wiped = others.iter().filter(|node| node.id() != survivor.id());
@@ -390,21 +392,11 @@ async fn a_wiped_majority_founds_no_second_cluster() {
         fs::create_dir(&data).expect("it was moved away");
         restore_first_key(&aside.join("node.key"), &data.join("node.key"));
     }
+    wiped.clone().for_each(|node| node.start());
     for node in wiped.clone() {
-        node.start();
-        node.wait_alive().await;
-    }
-    for node in wiped.clone() {
-        until(
-            "it to hear of the survivor",
-            LEADER_WITHIN,
-            async || match node.log_text().contains("the cluster exists") {
-                true => Ok(()),
-                false => Err("it has not said so".to_owned()),
-            },
-        )
-        .await;
-        wait_founding(node).await;
+        let ended = node.wait_for_end().await;
+        assert_eq!(ended.status.code(), Some(65), "{}", ended.log);
+        assert!(ended.log.contains("has lost its data"), "{}", ended.log);
     }
     until("nobody to lead", LEADER_WITHIN, async || {
         match survivor.ready().await {
@@ -416,7 +408,6 @@ async fn a_wiped_majority_founds_no_second_cluster() {
 
     // The disks are found again.
     for node in wiped {
-        node.kill();
         let (data, aside) = (node.data_dir(), node.data_dir().with_extension("aside"));
         fs::remove_dir_all(&data).expect("it can be removed");
         fs::rename(&aside, &data).expect("it was there");

@@ -1,10 +1,16 @@
 //! The audit log: what operators have changed, or tried to, and who asked for more than a token is
 //! good for.
 
-use axum::{extract::Request, http::StatusCode, response::Response};
+use std::net::SocketAddr;
+
+use axum::{
+    extract::{ConnectInfo, Request},
+    http::StatusCode,
+    response::Response,
+};
 use quorate_admin_api::ProblemType;
 
-use crate::{gate::peer, token::NOBODY};
+use crate::token::NOBODY;
 
 /// The target of the lines of the audit log. What reaches a node by other ways than its API, such as
 /// a signal, belongs there too.
@@ -88,4 +94,10 @@ impl Drop for AuditLine {
             self.emit("", "unknown: broken off");
         }
     }
+}
+
+/// The other end of the connection, if the server has told.
+pub(crate) fn peer(request: &Request) -> Option<SocketAddr> {
+    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+    peer.map(|ConnectInfo(peer)| *peer)
 }

@@ -4,8 +4,9 @@ use axum::{
     body::Body,
     extract::{Request, State},
     http::{HeaderMap, Method, header},
-    middleware::Next,
+    middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
+    routing::MethodRouter,
 };
 use quorate_admin_api::ProblemType;
 use quorate_http::read_body;
@@ -16,12 +17,19 @@ use crate::{Scope, audit::AuditLine, gate::Gate, input::Received, problem::Probl
 /// The longest body of a request, in bytes: a filter of the log with a hundred targets fits.
 const BODY_SIZE_MAX: usize = 4096;
 
+impl Gate {
+    /// `routes`, which change something, for those who may operate. Each request is a line in the
+    /// audit log.
+    pub(crate) fn operate<S>(&self, routes: MethodRouter<S>) -> MethodRouter<S>
+    where
+        S: Clone + Send + Sync + 'static,
+    {
+        routes.route_layer(from_fn_with_state(self.clone(), audited))
+    }
+}
+
 /// Lets those in who may operate, and writes a line of the audit log for whoever asks.
-pub(crate) async fn audited(
-    State(gate): State<Gate>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+async fn audited(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
     let mut line = AuditLine::of_change(&request);
     if let Err(problem) = admit(&gate, &mut request, &mut line).await {
         let response = problem.into_response();

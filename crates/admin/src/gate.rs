@@ -1,9 +1,9 @@
 //! Who may ask what.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use axum::{
-    extract::{ConnectInfo, Request, State},
+    extract::{Request, State},
     http::{HeaderMap, Uri, header, uri::Authority},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
@@ -12,7 +12,9 @@ use axum::{
 use quorate_admin_api::ProblemType;
 
 use crate::{
-    Config, Scope, Tokens, audit::AuditLine, change::audited, problem::ProblemResponse,
+    Config, Scope, Tokens,
+    audit::{AuditLine, peer},
+    problem::ProblemResponse,
     token::LOOPBACK,
 };
 
@@ -55,15 +57,6 @@ impl Gate {
         S: Clone + Send + Sync + 'static,
     {
         self.admit(Scope::Read, routes)
-    }
-
-    /// `routes`, which change something, for those who may operate. Each request is a line in the
-    /// audit log.
-    pub(crate) fn operate<S>(&self, routes: MethodRouter<S>) -> MethodRouter<S>
-    where
-        S: Clone + Send + Sync + 'static,
-    {
-        routes.route_layer(from_fn_with_state(self.clone(), audited))
     }
 
     fn admit<S>(&self, scope: Scope, routes: MethodRouter<S>) -> MethodRouter<S>
@@ -111,12 +104,6 @@ impl Caller {
             }
         }
     }
-}
-
-/// The other end of the connection, if the server has told.
-pub(crate) fn peer(request: &Request) -> Option<SocketAddr> {
-    let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
-    peer.map(|ConnectInfo(peer)| *peer)
 }
 
 async fn admit(

@@ -15,9 +15,9 @@ use quorate_replica::{Change, Changed, Member, MemberRole, MemberState};
 use crate::{
     audit::Subject,
     input::{Ask, Nothing, Params, Segment},
-    openapi::{ChangeProblems, ClusterProblems, InviteProblems},
     problem::ProblemResponse,
-    router::Shared,
+    refusals::{ChangeProblems, ClusterProblems, InviteProblems},
+    shared::Shared,
 };
 
 /// All members, and the nodes that are about to be, as the leader sees them

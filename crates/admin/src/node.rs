@@ -13,9 +13,9 @@ use quorate_admin_api::{Digest, ProblemType, Status, path};
 use quorate_http::uncached;
 
 use crate::{
-    openapi::{DigestProblems, ReadProblems},
     problem::ProblemResponse,
-    router::Shared,
+    refusals::{DigestProblems, ReadProblems},
+    shared::Shared,
 };
 
 /// Figures for Prometheus

@@ -20,9 +20,9 @@ use utoipa::IntoParams;
 
 use crate::{
     input::{Params, Segment},
-    openapi::{PacketProblems, PageProblems},
     problem::ProblemResponse,
-    router::Shared,
+    refusals::{PacketProblems, PageProblems},
+    shared::Shared,
 };
 
 /// Which page is asked for.

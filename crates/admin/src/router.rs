@@ -6,41 +6,21 @@ use axum::{
     Router,
     routing::{MethodRouter, delete, get, post, put},
 };
-use bytes::Bytes;
-use prometheus::Registry;
 use quorate_admin_api::path;
-use quorate_replica::{Observer, Operator, Reader};
 use tokio::sync::Mutex;
 use utoipa::OpenApi;
 
 use crate::{
-    Build, Config, LogControl, Reload, Tokens,
+    Config, Node, Tokens,
     gate::Gate,
     health_router, members, node,
     openapi::{Document, document},
     packets,
     problem::{unknown_method, unknown_path},
     runtime,
+    shared::Shared,
     status_metrics::StatusMetrics,
 };
-
-/// What the routes ask.
-pub struct Node {
-    /// How it is.
-    pub observer: Arc<dyn Observer>,
-    /// How its cluster is, and changes of that.
-    pub operator: Arc<dyn Operator>,
-    /// What it holds.
-    pub reader: Arc<dyn Reader>,
-    /// What `/metrics` shows. The figures of the status are registered here.
-    pub registry: Registry,
-    /// Which program it is.
-    pub build: Build,
-    /// Reads its configuration again.
-    pub reload: Box<dyn Reload>,
-    /// What it logs.
-    pub log: Box<dyn LogControl>,
-}
 
 /// All routes of the admin address, health included. Requests without a token are let in by the
 /// `ConnectInfo` of their connection, which the server has to give.
@@ -96,13 +76,4 @@ pub(crate) fn routes(gate: &Gate) -> Vec<(&'static str, MethodRouter<Arc<Shared>
         (path::LOG_FILTER, log_filter),
         (path::OPENAPI, get(document)),
     ]
-}
-
-/// What the handlers share.
-pub(crate) struct Shared {
-    pub(crate) node: Node,
-    pub(crate) status_metrics: StatusMetrics,
-    pub(crate) document: Bytes,
-    /// Held by the one digest that is made at a time, since it reads everything.
-    pub(crate) digesting: Mutex<()>,
 }

@@ -8,33 +8,10 @@ use quorate_http::uncached;
 
 use crate::{
     input::{Ask, Nothing},
-    openapi::{ReadProblems, ReloadProblems, RequestProblems},
     problem::ProblemResponse,
-    router::Shared,
+    refusals::{ReadProblems, ReloadProblems, RequestProblems},
+    shared::Shared,
 };
-
-/// Reads the configuration again, and the files it names.
-pub trait Reload: Send + Sync + 'static {
-    /// Reads it, checks it whole, and takes over what can be changed while the node runs. May
-    /// block.
-    ///
-    /// # Errors
-    /// What is wrong with it, in words for an operator: then nothing has changed.
-    fn reload(&self) -> Result<ReloadReport, String>;
-}
-
-/// What is logged.
-pub trait LogControl: Send + Sync + 'static {
-    /// Levels by target, such as `info,quorate_raft=debug`.
-    fn filter(&self) -> String;
-
-    /// Logs by this from now on, until the next reload or start. Lines of the target
-    /// `quorate::audit` are written whatever it says.
-    ///
-    /// # Errors
-    /// What is wrong with it, in words for an operator: then nothing has changed.
-    fn set_filter(&self, filter: &str) -> Result<(), String>;
-}
 
 /// Reads the configuration again
 ///

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use reqwest::StatusCode;
+
 use crate::admin::AdminError;
 
 /// How a command ended that asked a node.
@@ -39,6 +41,23 @@ pub fn exit_code(error: &anyhow::Error) -> Option<u8> {
         .chain()
         .find_map(|cause| cause.downcast_ref::<AdminError>());
     error.map(|error| error.exit() as u8)
+}
+
+impl AdminError {
+    /// What to tell the shell.
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Unreachable { .. } | Self::BrokeOff { .. } => Exit::Unreachable,
+            Self::UnknownNode(_) | Self::AmbiguousNode { .. } => Exit::Failed,
+            Self::NotDone { .. } => Exit::TryAgain,
+            Self::Refused { problem, .. } if problem.retry => Exit::TryAgain,
+            Self::Refused { status, .. } | Self::Foreign { status, .. } => match *status {
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Exit::NotAuthorized,
+                StatusCode::SERVICE_UNAVAILABLE => Exit::TryAgain,
+                _ => Exit::Failed,
+            },
+        }
+    }
 }
 
 /// What the help of each of these commands ends with.

@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::Context;
 
-/// Prints to standard output, and is a `Result`: see [`print`].
+/// Prints to standard output, and is a `Result`: see [`print()`].
 #[macro_export]
 macro_rules! out {
     ($($text:tt)*) => {

@@ -99,6 +99,8 @@ mod move_tests;
 #[cfg(test)]
 mod stranger_tests;
 #[cfg(test)]
+mod test_home;
+#[cfg(test)]
 mod test_nodes;
 #[cfg(test)]
 mod test_service;

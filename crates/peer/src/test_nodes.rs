@@ -3,15 +3,14 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use futures_util::{SinkExt, StreamExt, stream::BoxStream};
+use futures_util::{SinkExt, StreamExt};
 use prometheus::{Registry, proto::Metric};
 use quorate_listener::{Listener, Server};
 use quorate_rpc::{
-    ClusterId, ClusterNames, Frame, Introduction, Lane, Link, LinkError, LogState, NodeId, Tail,
-    Transport,
+    Frame, Introduction, Lane, Link, LinkError, Tail, Transport,
     message::{Request, Response},
 };
-use quorate_tls::{Admit, Identity};
+use quorate_tls::Admit;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -29,39 +28,14 @@ use crate::{
     test_service::{Answering, TestService},
 };
 
+pub(crate) use crate::test_home::*;
+
 /// Longer than anything here takes on a busy machine.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
-
-pub(crate) const HOME_ID: ClusterId = ClusterId([7; 32]);
-
-pub(crate) const HOME: ClusterNames = ClusterNames {
-    id: Some(HOME_ID),
-    founding: None,
-};
-
-pub(crate) const ALICE: u8 = 1;
-pub(crate) const BOB: u8 = 2;
-pub(crate) const MALLORY: u8 = 3;
-
-pub(crate) fn identity(name: u8) -> Identity {
-    Identity::from_seed(&[name; 32])
-}
-
-pub(crate) fn id(name: u8) -> NodeId {
-    NodeId(identity(name).public_key())
-}
 
 pub(crate) fn only(name: u8) -> Admit {
     let admitted = id(name).0;
     Arc::new(move |key| *key == admitted)
-}
-
-/// What nodes of the home cluster say of themselves.
-pub(crate) fn introduction() -> Introduction {
-    Introduction {
-        names: HOME,
-        log: LogState::Founding,
-    }
 }
 
 /// The hello of a node of the home cluster.
@@ -174,17 +148,6 @@ pub(crate) async fn eventually(label: &str, condition: impl Fn() -> bool) {
     timeout(TIMEOUT, holds).await.expect(label);
 }
 
-/// What a service is given.
-pub(crate) type Requests = BoxStream<'static, Result<Frame<Request>, LinkError>>;
-
-/// The requests until the link ends.
-pub(crate) fn read(requests: Requests) -> BoxStream<'static, Frame<Request>> {
-    requests
-        .take_while(|request| std::future::ready(request.is_ok()))
-        .filter_map(|request| std::future::ready(request.ok()))
-        .boxed()
-}
-
 pub(crate) fn request(text: &str) -> Frame<Request> {
     numbered(0, text)
 }
@@ -194,17 +157,6 @@ pub(crate) fn numbered(id: u64, text: &str) -> Frame<Request> {
         id,
         message: Request::Propose(Bytes::copy_from_slice(text.as_bytes())),
         tail: Tail::default(),
-    }
-}
-
-pub(crate) fn echo(request: Frame<Request>) -> Frame<Response> {
-    let Request::Propose(text) = request.message else {
-        panic!("no test sends {request:?}")
-    };
-    Frame {
-        id: request.id,
-        message: Response::Failed(String::from_utf8(text.to_vec()).unwrap()),
-        tail: request.tail,
     }
 }
 

@@ -16,7 +16,7 @@ use quorate_rpc::{
 };
 use tokio::sync::watch;
 
-use crate::test_nodes::{ALICE, BOB, HOME_ID, Requests, echo, id, introduction, read};
+use crate::test_home::{ALICE, BOB, HOME_ID, Requests, echo, id, introduction, read};
 
 /// How requests are answered.
 pub(crate) trait Answering: Send + Sync + 'static {

@@ -1,6 +1,6 @@
 //! Where other nodes reach this one.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use anyhow::Context;
 
@@ -30,28 +30,10 @@ fn of_host(name: &str, port: u16) -> anyhow::Result<String> {
     Ok(address)
 }
 
-/// Whether only this machine reaches `address`, a `host:port`.
-pub(crate) fn is_loopback(address: &str) -> bool {
-    let host = host(address);
-    let ip = host.parse::<IpAddr>();
-    ip.map_or(host == "localhost", |ip| ip.to_canonical().is_loopback())
-}
-
-/// Whether `address`, a `host:port`, names no machine.
-pub(crate) fn is_unspecified(address: &str) -> bool {
-    let ip = host(address).parse::<IpAddr>();
-    ip.is_ok_and(|ip| ip.to_canonical().is_unspecified())
-}
-
-/// The host, without the brackets of IPv6.
-fn host(address: &str) -> &str {
-    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
-    host.trim_start_matches('[').trim_end_matches(']')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::is_unspecified;
 
     fn of(configured: &str, bound: &str) -> String {
         advertised(configured, bound.parse().unwrap()).unwrap()
@@ -80,22 +62,5 @@ mod tests {
         assert_eq!(of_host("Node1", 7700).unwrap(), "node1:7700");
         let error = of_host("(none)", 7700).unwrap_err().to_string();
         assert!(error.contains("peer.advertise"), "{error}");
-    }
-
-    #[test]
-    fn addresses_that_others_cannot_use_are_known() {
-        for loopback in [
-            "127.0.0.1:1",
-            "[::1]:1",
-            "localhost:1",
-            "[::ffff:127.0.0.1]:1",
-        ] {
-            assert!(is_loopback(loopback), "{loopback}");
-        }
-        for other in ["10.0.0.1:1", "[2001:db8::1]:1", "node1:1", "0.0.0.0:1"] {
-            assert!(!is_loopback(other), "{other}");
-        }
-        assert!(is_unspecified("0.0.0.0:1") && is_unspecified("[::]:1"));
-        assert!(!is_unspecified("127.0.0.1:1") && !is_unspecified("node1:1"));
     }
 }

@@ -58,7 +58,13 @@ impl DataDir {
 
     /// What the node knows of its cluster, or nothing if it has had no part in one.
     pub(crate) fn cluster(&self) -> anyhow::Result<Option<ClusterFile>> {
-        Self::cluster_at(&self.path)
+        let file = self.cluster_file();
+        let unusable = || format!("{} cannot be used", file.display());
+        match read(&file) {
+            Ok(text) => Ok(Some(text.parse().with_context(unusable)?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).with_context(unusable),
+        }
     }
 
     /// Notes durably what the node knows of its cluster, in place of what it knew before.
@@ -93,15 +99,9 @@ impl DataDir {
         path.join(CLUSTER_FILE).exists()
     }
 
-    /// The same of the node whose directory is at `path`.
-    pub(crate) fn cluster_at(path: &Path) -> anyhow::Result<Option<ClusterFile>> {
-        let file = path.join(CLUSTER_FILE);
-        let unusable = || format!("{} cannot be used", file.display());
-        match read(&file) {
-            Ok(text) => Ok(Some(text.parse().with_context(unusable)?)),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).with_context(unusable),
-        }
+    /// What the node whose directory is at `path` knows of its cluster, if it can be read.
+    pub(crate) fn cluster_at(path: &Path) -> Option<ClusterFile> {
+        read(&path.join(CLUSTER_FILE)).ok()?.parse().ok()
     }
 
     fn cluster_file(&self) -> PathBuf {

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail};
 use clap::Args;
 use futures_util::future::{select_all, try_join_all};
 use quorate_ctl::{DEV_ORIGIN as ORIGIN, open_key_file, out, outln};
@@ -75,7 +75,7 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
     let root = temporary
         .as_ref()
         .map_or(args.data_dir.as_path(), |dir| dir.path());
-    check_data(&args, root)?;
+    check_count(args.nodes, root)?;
     let configs = configs(&args, root)?;
     let nodes = tokio::select! {
         nodes = start(&configs, &logging) => nodes?,
@@ -139,16 +139,12 @@ fn node_dir(root: &Path, number: usize) -> PathBuf {
     root.join(format!("node-{number}"))
 }
 
-/// Fails if `root` holds the data of another number of nodes, or of nodes at other ports, before
-/// anything is made in it: a cluster is its founding nodes, and knows where they are. Keys without
-/// data, as a failed start leaves them, do not count.
-fn check_data(args: &DevArgs, root: &Path) -> anyhow::Result<()> {
+/// Fails if `root` holds the data of another number of nodes, before anything is made in it: a
+/// cluster is its founding nodes. Keys without data, as a failed start leaves them, do not count.
+fn check_count(count: usize, root: &Path) -> anyhow::Result<()> {
     let dirs = (1..=NODES_COUNT_MAX).map(|number| node_dir(root, number));
     let dirs: Vec<PathBuf> = dirs.collect();
-    let held = dirs
-        .iter()
-        .find_map(|dir| DataDir::cluster_at(dir).transpose());
-    let Some(held) = held.transpose()? else {
+    let Some(held) = dirs.iter().find(|dir| DataDir::holds_data(dir)) else {
         return Ok(());
     };
     let key_files = dirs.iter().map(|dir| dir.join(KEY_FILE));
@@ -156,32 +152,26 @@ fn check_data(args: &DevArgs, root: &Path) -> anyhow::Result<()> {
         .take_while(|file| file.exists())
         .map(|file| Ok(NodeId(Identity::load(&LinuxDisk, &file)?.public_key())));
     let keys = keys.collect::<anyhow::Result<Vec<_>>>()?;
-    let members = held.known.members;
+    let founders = founder_count(held, &keys);
     let root = root.display();
-    ensure!(
-        members.keys().all(|member| keys.contains(member)),
-        "{root} holds the data of nodes that are not all there: restore the others with their keys or \
-         use another --data-dir"
-    );
-    let count = members.len();
-    ensure!(
-        count == args.nodes,
-        "{root} holds the data of {}: use --nodes {count} or another --data-dir",
-        counted(count)
-    );
-    let ports = (1..).zip(&keys).filter_map(|(number, key)| {
-        let known: SocketAddr = members.get(key)?.parse().ok()?;
-        Some((known.port(), peer_address(args, number).port()))
-    });
-    for (known, port) in ports {
-        let offset = i32::from(known) - i32::from(port) + i32::from(args.port_offset);
-        ensure!(
-            known == port,
-            "{root} holds the data of nodes that look for each other at other ports: use \
-             --port-offset {offset} or another --data-dir"
-        );
+    match founders {
+        Some(founders) if founders == count => Ok(()),
+        Some(founders) => bail!(
+            "{root} holds the data of {}: use --nodes {founders} or another --data-dir",
+            counted(founders)
+        ),
+        None => bail!(
+            "{root} holds the data of nodes that are not all there: restore the others with their \
+             keys or use another --data-dir"
+        ),
     }
-    Ok(())
+}
+
+/// How many of the nodes with these keys found the cluster whose data is in `held`.
+fn founder_count(held: &Path, keys: &[NodeId]) -> Option<usize> {
+    let members = DataDir::cluster_at(held)?.known.members;
+    let are_there = members.keys().all(|member| keys.contains(member));
+    are_there.then_some(members.len())
 }
 
 fn counted(nodes: usize) -> String {
@@ -189,20 +179,6 @@ fn counted(nodes: usize) -> String {
         1 => "1 node".to_owned(),
         count => format!("{count} nodes"),
     }
-}
-
-/// Where a node listens. The usual ports are those of node 0, which there is none of.
-fn address(args: &DevArgs, usual: SocketAddr, number: usize) -> SocketAddr {
-    let number = u16::try_from(number).expect("there are at most five nodes");
-    SocketAddr::from((
-        Ipv4Addr::LOCALHOST,
-        usual.port() + args.port_offset + number,
-    ))
-}
-
-/// Where a node hears the others.
-fn peer_address(args: &DevArgs, number: usize) -> SocketAddr {
-    address(args, ConfigV1::default().peer.listen, number)
 }
 
 /// The settings of every node, and the identities behind them.
@@ -215,9 +191,17 @@ fn configs(args: &DevArgs, root: &Path) -> anyhow::Result<Vec<(ConfigV1, Identit
     });
     let identities = identities.collect::<anyhow::Result<Vec<_>>>()?;
     let default = ConfigV1::default();
+    // The usual ports are those of node 0, which there is none of.
+    let address = |usual: SocketAddr, number: usize| {
+        let number = u16::try_from(number).expect("there are at most five nodes");
+        SocketAddr::from((
+            Ipv4Addr::LOCALHOST,
+            usual.port() + args.port_offset + number,
+        ))
+    };
     let nodes = identities.iter().map(|(number, _, identity)| NodeAddress {
         key: identity.public_key(),
-        address: peer_address(args, *number).to_string(),
+        address: address(default.peer.listen, *number).to_string(),
     });
     let nodes: Vec<_> = nodes.collect();
     let config = |(number, data_dir, identity)| {
@@ -236,7 +220,7 @@ fn configs(args: &DevArgs, root: &Path) -> anyhow::Result<Vec<(ConfigV1, Identit
         ];
         listeners
             .into_iter()
-            .for_each(|listen| *listen = address(args, *listen, number));
+            .for_each(|listen| *listen = address(*listen, number));
         config.dns.origins = vec![origin()];
         config.limit.enabled = false;
         config.store.cache_size = STORE_CACHE_SIZE;
@@ -406,12 +390,10 @@ mod tests {
         for (held, count) in [(3, 1), (3, 5), (1, 3), (5, 3)] {
             let dir = tempfile::tempdir().unwrap();
             let root = dir.path();
-            check_data(&args(held, root), root).unwrap();
+            check_count(held, root).unwrap();
             found(held, root);
-            check_data(&args(held, root), root).unwrap();
-            let error = check_data(&args(count, root), root)
-                .unwrap_err()
-                .to_string();
+            check_count(held, root).unwrap();
+            let error = check_count(count, root).unwrap_err().to_string();
             let nodes = if held == 1 { "node" } else { "nodes" };
             let expected = format!(
                 "{} holds the data of {held} {nodes}: use --nodes {held} or another --data-dir",
@@ -423,37 +405,13 @@ mod tests {
     }
 
     #[test]
-    fn data_of_nodes_at_other_ports_is_left_alone() {
-        let dir = tempfile::tempdir().unwrap();
-        found(3, dir.path());
-        let mut args = args(3, dir.path());
-        for other in [0, PORT_OFFSET + 1] {
-            args.port_offset = other;
-            let error = check_data(&args, dir.path()).unwrap_err().to_string();
-            assert!(error.contains("--port-offset 20000 "), "{error}");
-        }
-    }
-
-    #[test]
-    fn data_of_a_former_version_is_named() {
-        let dir = tempfile::tempdir().unwrap();
-        found(3, dir.path());
-        let file = node_dir(dir.path(), 1).join("cluster");
-        fs::write(file, "quorate-cluster 1\n").unwrap();
-        let error = check_data(&args(3, dir.path()), dir.path()).unwrap_err();
-        assert!(format!("{error:#}").contains("version 1"), "{error:#}");
-    }
-
-    #[test]
     fn keys_that_a_failed_start_left_do_not_count() {
         let dir = tempfile::tempdir().unwrap();
         configs(&args(5, dir.path()), dir.path()).unwrap();
-        check_data(&args(3, dir.path()), dir.path()).unwrap();
+        check_count(3, dir.path()).unwrap();
         found(3, dir.path());
-        check_data(&args(3, dir.path()), dir.path()).unwrap();
-        let error = check_data(&args(5, dir.path()), dir.path())
-            .unwrap_err()
-            .to_string();
+        check_count(3, dir.path()).unwrap();
+        let error = check_count(5, dir.path()).unwrap_err().to_string();
         assert!(error.contains("use --nodes 3"), "{error}");
     }
 
@@ -462,9 +420,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         found(3, dir.path());
         fs::remove_dir_all(node_dir(dir.path(), 3)).unwrap();
-        let error = check_data(&args(3, dir.path()), dir.path())
-            .unwrap_err()
-            .to_string();
+        let error = check_count(3, dir.path()).unwrap_err().to_string();
         assert!(error.contains("not all there"), "{error}");
         assert!(!error.contains("--nodes"), "{error}");
     }

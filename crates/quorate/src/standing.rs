@@ -8,9 +8,8 @@ use quorate_rpc::{JoinToken, NodeId};
 use quorate_state::{ClusterId, ClusterNames};
 
 use crate::{
-    advertised::{is_loopback, is_unspecified},
     cluster_file::{ClusterFile, Stage, founding_hash},
-    config::ConfigV1,
+    config::{ConfigV1, is_loopback, is_unspecified},
     data_dir::DataDir,
     init::check_unused,
 };

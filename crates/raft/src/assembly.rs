@@ -12,7 +12,7 @@ use crate::{
     Config, Node, NodeMetrics, OpenError,
     adapters::{Raft, StateMachine},
     agreement::Agreement,
-    checkpoint::keep_log_short,
+    checkpoint::{checkpoint_applied, keep_log_short},
     clock::watch_clock,
     exchange::Exchange,
     expiry::Expiry,
@@ -21,13 +21,13 @@ use crate::{
     leadership::{self, Leader},
     membership::{
         admin::Admin,
+        following::follow,
         naming::keep_name,
         operator::LeaderClient,
         removal::{Removal, Removed},
         roster::Roster,
         upkeep::Upkeep,
     },
-    node::checkpoint_applied,
     opening::{open_log, open_packets},
     peers::Peers,
     puts::Puts,
@@ -41,49 +41,61 @@ use crate::{
     write_path::WritePath,
 };
 
-/// Opens log and store, applies what is known to be committed and makes it durable, and only then
-/// takes part in the cluster. Says which step it enters.
-pub(crate) async fn open(
-    config: Config,
-    transport: Arc<dyn Transport>,
-    metrics: NodeMetrics,
-    enter: &(dyn Fn(NotReady) + Send + Sync),
-) -> Result<Arc<Node>, OpenError> {
-    enter(NotReady::Opening);
-    let exchange = Arc::new(Exchange::new(&config));
-    let sync_meter = SyncMeter::new(config.slow_sync());
-    let log = open_log(&config, &metrics, sync_meter.clone()).await?;
-    let peers = connect(&config, transport, exchange.clone(), &log);
-    let store = open_packets(&config, &peers, &metrics, &log, enter).await?;
-    enter(NotReady::Replaying);
-    let state_machine = StateMachine::new(
-        store.clone(),
-        log.clone(),
-        config.level_max,
-        metrics.raft.clone(),
-    );
-    let (own_log, applier) = (log.clone(), state_machine.clone());
-    let space = Space::new(config.settings.store.free_size_min);
-    space.look(&config, &log, &store, &metrics.raft);
-    exchange.set_unfit(Unfit::DISK_FULL, space.is_low());
-    let raft = Raft::build(&config, own_log, applier, peers.clone(), space.clone()).await?;
-    enter(NotReady::Checkpointing);
-    checkpoint_applied(&state_machine).await?;
-    enter(NotReady::Recovering);
-    exchange.set_start(store.latest_received());
-    raft.run();
-    let parts = Parts {
-        config,
-        metrics,
-        exchange,
-        peers,
-        log,
-        store,
-        state_machine,
-        raft,
-        space,
-    };
-    parts.take_part(sync_meter).await
+impl Node {
+    /// Opens log and store, applies what is known to be committed and makes it durable, and only
+    /// then takes part in the cluster. If its log is empty, it forms the cluster with the other
+    /// founding voters, once all of them have said that they are new too.
+    pub async fn open(
+        config: Config,
+        transport: Arc<dyn Transport>,
+        metrics: NodeMetrics,
+    ) -> Result<Arc<Self>, OpenError> {
+        Self::open_by_steps(config, transport, metrics, &|_| ()).await
+    }
+
+    /// The same, and says which step it enters.
+    pub(crate) async fn open_by_steps(
+        config: Config,
+        transport: Arc<dyn Transport>,
+        metrics: NodeMetrics,
+        enter: &(dyn Fn(NotReady) + Send + Sync),
+    ) -> Result<Arc<Self>, OpenError> {
+        enter(NotReady::Opening);
+        let exchange = Arc::new(Exchange::new(&config));
+        let sync_meter = SyncMeter::new(config.slow_sync());
+        let log = open_log(&config, &metrics, sync_meter.clone()).await?;
+        let peers = connect(&config, transport, exchange.clone(), &log);
+        let store = open_packets(&config, &peers, &metrics, &log, enter).await?;
+        enter(NotReady::Replaying);
+        let state_machine = StateMachine::new(
+            store.clone(),
+            log.clone(),
+            config.level_max,
+            metrics.raft.clone(),
+        );
+        let (own_log, applier) = (log.clone(), state_machine.clone());
+        let space = Space::new(config.settings.store.free_size_min);
+        space.look(&config, &log, &store, &metrics.raft);
+        exchange.set_unfit(Unfit::DISK_FULL, space.is_low());
+        let raft = Raft::build(&config, own_log, applier, peers.clone(), space.clone()).await?;
+        enter(NotReady::Checkpointing);
+        checkpoint_applied(&state_machine).await?;
+        enter(NotReady::Recovering);
+        exchange.set_start(store.latest_received());
+        raft.run();
+        let parts = Parts {
+            config,
+            metrics,
+            exchange,
+            peers,
+            log,
+            store,
+            state_machine,
+            raft,
+            space,
+        };
+        parts.take_part(sync_meter).await
+    }
 }
 
 /// What a node is made of, once its files are open and consensus runs.
@@ -186,7 +198,9 @@ impl Parts {
         let cluster = applied.borrow().cluster.clone();
         // Before a peer is heard that may have lost its data.
         roster.update(raft.membership().nodes, &cluster, false);
-        let following = roster.follow(raft, recovery.clone(), applied, self.peers.clone());
+        let recovery = recovery.clone();
+        let has_caught_up = move || recovery.is_complete();
+        let following = follow(roster, raft, has_caught_up, applied, self.peers.clone());
         tasks.spawn(following);
         Ok(())
     }

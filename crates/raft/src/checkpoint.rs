@@ -1,15 +1,18 @@
-//! When a checkpoint is due, and how much of the log stays behind it.
+//! When a checkpoint is due, and how much of the log stays behind it; and the one that a node makes
+//! when it starts or ends.
 
 use std::{sync::Arc, time::Duration};
 
+use quorate_disk::is_out_of_space;
 use quorate_log::Log;
-use quorate_rpc::NodeId;
+use quorate_rpc::{NodeId, chain};
 use quorate_state::{LogIndex, UnixMillis, millis};
+use quorate_store::{Extent, Pace};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::{
-    Config, LogSettings,
-    adapters::{Raft, View},
+    Config, LogSettings, OpenError,
+    adapters::{Raft, StateMachine, View},
     exchange::Exchange,
 };
 
@@ -111,6 +114,26 @@ fn excess(view: &View, size: u64, kept: &LogSettings, floor: Option<LogIndex>) -
     let upto = LogIndex(by_count.max(by_size)).min(view.checkpoint);
     let upto = floor.map_or(upto, |floor| upto.min(floor));
     (upto > view.purged).then_some(upto)
+}
+
+/// Makes durable what was applied since the last checkpoint, if anything was. Without space for it the
+/// log goes on holding it.
+pub(crate) async fn checkpoint_applied(state_machine: &StateMachine) -> Result<(), OpenError> {
+    let durable = state_machine.snapshot()?.meta().applied;
+    let applied = state_machine.applied().borrow().applied;
+    if applied != durable {
+        let checkpoint = state_machine.checkpoint(Extent::Changes, Pace::Fast).await;
+        match checkpoint {
+            Err(error) if is_out_of_space(&error) => {
+                tracing::warn!(
+                    error = chain(&error),
+                    "no checkpoint: the log stays as it is"
+                );
+            }
+            made => drop(made.map_err(OpenError::step("make durable what it has applied"))?),
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

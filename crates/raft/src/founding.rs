@@ -21,7 +21,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use crate::{Config, OpenError, adapters::Raft, recovery::Recovery};
+use crate::{Config, OpenError, adapters::Raft, log_state::log_state, recovery::Recovery};
 
 /// How often a node that waits looks whether a leader has sent it entries.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
@@ -32,15 +32,6 @@ const QUIET_START: Duration = Duration::from_secs(1);
 
 /// How often it says for whom it waits.
 const REMINDER_INTERVAL: Duration = Duration::from_secs(60);
-
-/// What is in a log.
-pub(crate) fn log_state(log: &Log) -> LogState {
-    match log.state().last {
-        None => LogState::Empty,
-        Some(last) if last.index.0 == 0 => LogState::Founding,
-        Some(_) => LogState::More,
-    }
-}
 
 /// Whether a node may vote and stand for election.
 ///

@@ -49,7 +49,7 @@
 //! | `leadership` | who leads |
 //! | `succession`, `handover` | who shall lead next: when the leader is gone, and when it should not lead |
 //! | `slow_disk` | why a node should not lead, as far as its disk goes |
-//! | `opening`, `pull`, `founding`, `starting`, `recovery` | the way from a start to the first read |
+//! | `opening`, `pull`, `founding`, `log_state`, `starting`, `recovery` | the way from a start to the first read |
 //! | `transfers`, `incoming`, `window` | snapshots on their way to peers, and from a leader |
 //! | `exchange`, `clock` | what nodes tell each other of themselves, and the time that follows |
 //! | `agreement`, `checkpoint`, `space`, `scrub`, `expiry` | what a node does unasked |
@@ -68,6 +68,7 @@ mod founding;
 mod handover;
 mod incoming;
 mod leadership;
+mod log_state;
 mod membership;
 mod metrics;
 mod node;
@@ -95,8 +96,8 @@ mod write_path;
 pub use clock::WallClock;
 pub use config::{Cleanup, Config, Known, LOG_DIR, STORE_FILE};
 pub use error::{FatalError, OpenError, ShutdownError};
-pub use metrics::Metrics;
-pub use node::{Node, NodeMetrics};
+pub use metrics::{Metrics, NodeMetrics};
+pub use node::Node;
 pub use settings::{
     ClockSettings, LogSettings, PacketSettings, Profile, PutSettings, RaftSettings, Settings,
     StoreSettings,

@@ -32,3 +32,14 @@ quorate_metrics::metrics! {
         pub(crate) damage_total: Counter { what: Scrubbed },
     }
 }
+
+/// The three metrics a node is made with.
+#[derive(Clone)]
+pub struct NodeMetrics {
+    /// Of consensus.
+    pub raft: Metrics,
+    /// Of the log.
+    pub log: quorate_log::Metrics,
+    /// Of the store.
+    pub store: quorate_store::Metrics,
+}

@@ -5,16 +5,15 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use quorate_disk::is_out_of_space;
 use quorate_replica::NotReady;
-use quorate_rpc::{LogState, Service, Transport, chain};
-use quorate_store::{Extent, Pace, Store};
+use quorate_rpc::{LogState, Service, chain};
+use quorate_store::Store;
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 
 use crate::{
-    Config, FatalError, Known, Metrics, OpenError, ShutdownError,
+    Config, FatalError, Known, ShutdownError,
     adapters::StateMachine,
-    assembly,
+    checkpoint::checkpoint_applied,
     exchange::Exchange,
     handover::Handover,
     membership::{removal::Removed, roster::Roster},
@@ -23,17 +22,6 @@ use crate::{
     service::PeerService,
     write_path::WritePath,
 };
-
-/// The three metrics a node is made with.
-#[derive(Clone)]
-pub struct NodeMetrics {
-    /// Of consensus.
-    pub raft: Metrics,
-    /// Of the log.
-    pub log: quorate_log::Metrics,
-    /// Of the store.
-    pub store: quorate_store::Metrics,
-}
 
 /// A running node.
 pub struct Node {
@@ -53,27 +41,6 @@ pub struct Node {
 }
 
 impl Node {
-    /// Opens log and store, applies what is known to be committed and makes it durable, and only
-    /// then takes part in the cluster. If its log is empty, it forms the cluster with the other
-    /// founding voters, once all of them have said that they are new too.
-    pub async fn open(
-        config: Config,
-        transport: Arc<dyn Transport>,
-        metrics: NodeMetrics,
-    ) -> Result<Arc<Self>, OpenError> {
-        Self::open_by_steps(config, transport, metrics, &|_| ()).await
-    }
-
-    /// The same, and says which step it enters.
-    pub(crate) async fn open_by_steps(
-        config: Config,
-        transport: Arc<dyn Transport>,
-        metrics: NodeMetrics,
-        enter: &(dyn Fn(NotReady) + Send + Sync),
-    ) -> Result<Arc<Self>, OpenError> {
-        assembly::open(config, transport, metrics, enter).await
-    }
-
     /// What the transport hands incoming links to.
     pub fn service(&self) -> Arc<dyn Service> {
         self.service.clone()
@@ -160,26 +127,6 @@ impl Node {
             None
         }
     }
-}
-
-/// Makes durable what was applied since the last checkpoint, if anything was. Without space for it the
-/// log goes on holding it.
-pub(crate) async fn checkpoint_applied(state_machine: &StateMachine) -> Result<(), OpenError> {
-    let durable = state_machine.snapshot()?.meta().applied;
-    let applied = state_machine.applied().borrow().applied;
-    if applied != durable {
-        let checkpoint = state_machine.checkpoint(Extent::Changes, Pace::Fast).await;
-        match checkpoint {
-            Err(error) if is_out_of_space(&error) => {
-                tracing::warn!(
-                    error = chain(&error),
-                    "no checkpoint: the log stays as it is"
-                );
-            }
-            made => drop(made.map_err(OpenError::step("make durable what it has applied"))?),
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

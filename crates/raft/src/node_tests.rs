@@ -13,6 +13,7 @@ use quorate_state::{LogIndex, Term};
 
 use self::cluster::*;
 use super::*;
+use crate::OpenError;
 
 #[path = "agreement_tests.rs"]
 mod agreement;

@@ -121,6 +121,14 @@ async fn a_replacement_that_was_interrupted_converges() {
 async fn leave_joint(node: &Node, numbers: &[u64]) {
     let voters = numbers.iter().copied().map(id).collect();
     let raft = &node.write_path.raft;
+    // The change before may be in force and not committed yet.
+    let settled = async {
+        while !raft.membership().is_committed || raft.membership().is_joint() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let settled = timeout(TIMEOUT, settled).await;
+    settled.expect("the change before is made");
     raft.begin_joint(voters).await;
     assert!(raft.membership().is_joint());
 }

@@ -20,7 +20,8 @@ use quorate_store::Store;
 use crate::{
     adapters::{Raft, StateMachine},
     connection::PIPELINE_MAX,
-    founding::{Franchise, log_state},
+    founding::Franchise,
+    log_state::log_state,
     membership::operator::LeaderClient,
     peers::Peers,
     pull::offer_packets,

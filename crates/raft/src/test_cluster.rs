@@ -15,13 +15,14 @@ use futures_util::{
 use quorate_packet::{PAYLOAD_SIZE_MIN, PublicKey, SignedPacket};
 use quorate_replica::{Observer, PutError, PutOutcome, Role, Writer};
 use quorate_rpc::{
-    ClusterId, Frame, Introduction, Lane, Link, LinkError, LogState, NodeId, message::Request,
+    ClusterId, Frame, Introduction, Lane, Link, LinkError, LogState, NodeId, Transport,
+    message::Request,
 };
 use quorate_state::LogIndex;
 use tempfile::TempDir;
 
 use super::{super::*, snapshot_traffic::SnapshotTraffic};
-use crate::adapters::View;
+use crate::{Metrics, NodeMetrics, OpenError, adapters::View};
 
 /// The longest that anything here may take.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(20);

@@ -6,7 +6,7 @@ use reqwest::StatusCode;
 use serde::Deserialize;
 
 use super::AdminUrl;
-use crate::{exit::Exit, output::printable, span};
+use crate::{output::printable, span};
 
 /// Why a node did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -62,23 +62,6 @@ pub(crate) enum AdminError {
         lag: Option<u64>,
         timeout: Duration,
     },
-}
-
-impl AdminError {
-    /// What to tell the shell.
-    pub(crate) fn exit(&self) -> Exit {
-        match self {
-            Self::Unreachable { .. } | Self::BrokeOff { .. } => Exit::Unreachable,
-            Self::UnknownNode(_) | Self::AmbiguousNode { .. } => Exit::Failed,
-            Self::NotDone { .. } => Exit::TryAgain,
-            Self::Refused { problem, .. } if problem.retry => Exit::TryAgain,
-            Self::Refused { status, .. } | Self::Foreign { status, .. } => match *status {
-                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Exit::NotAuthorized,
-                StatusCode::SERVICE_UNAVAILABLE => Exit::TryAgain,
-                _ => Exit::Failed,
-            },
-        }
-    }
 }
 
 /// What this program reads of a problem document (RFC 9457). A newer node may know types of problems

@@ -7,10 +7,10 @@ use quorate_setting::{Findings, Form, KeyPath};
 use quorate_state::NAME_SIZE_MAX;
 
 use super::{
-    ConfigV1, check_address,
+    ConfigV1, check_address, is_unspecified,
     settings::{FORM_VERSION, NODE_COUNT_MAX},
 };
-use crate::{advertised::is_unspecified, logging};
+use crate::logging;
 
 /// The longest name of a cluster or a node, in characters: that of a DNS label.
 const NAME_LEN_MAX: usize = NAME_SIZE_MAX;

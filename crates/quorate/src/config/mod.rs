@@ -28,7 +28,7 @@ use quorate_packet::PublicKey;
 use quorate_setting::{Finding, KeyPath, Table};
 
 pub(crate) use document::{example, reference};
-pub(crate) use node_address::{NodeAddress, check_address};
+pub(crate) use node_address::{NodeAddress, check_address, is_loopback, is_unspecified};
 pub(crate) use problem::{Problem, Problems, Source};
 pub(crate) use settings::ConfigV1;
 

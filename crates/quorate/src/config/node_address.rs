@@ -1,6 +1,10 @@
-//! A node as a list of nodes names it.
+//! A node as a list of nodes names it, and what its address says.
 
-use std::{fmt, net::Ipv6Addr, str::FromStr};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv6Addr},
+    str::FromStr,
+};
 
 use quorate_packet::{InvalidKeyError, KeyError, PublicKey};
 use quorate_setting::plain;
@@ -75,6 +79,25 @@ pub(crate) fn check_address(address: &str) -> Result<(), NodeAddressError> {
     }
 }
 
+/// Whether only this machine reaches `address`, a `host:port`.
+pub(crate) fn is_loopback(address: &str) -> bool {
+    let host = host(address);
+    let ip = host.parse::<IpAddr>();
+    ip.map_or(host == "localhost", |ip| ip.to_canonical().is_loopback())
+}
+
+/// Whether `address`, a `host:port`, names no machine.
+pub(crate) fn is_unspecified(address: &str) -> bool {
+    let ip = host(address).parse::<IpAddr>();
+    ip.is_ok_and(|ip| ip.to_canonical().is_unspecified())
+}
+
+/// The host, without the brackets of IPv6.
+fn host(address: &str) -> &str {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    host.trim_start_matches('[').trim_end_matches(']')
+}
+
 impl TryFrom<String> for NodeAddress {
     type Error = NodeAddressError;
 
@@ -115,4 +138,26 @@ pub(crate) enum NodeAddressError {
         /// What is wrong with it.
         reason: &'static str,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_that_others_cannot_use_are_known() {
+        for loopback in [
+            "127.0.0.1:1",
+            "[::1]:1",
+            "localhost:1",
+            "[::ffff:127.0.0.1]:1",
+        ] {
+            assert!(is_loopback(loopback), "{loopback}");
+        }
+        for other in ["10.0.0.1:1", "[2001:db8::1]:1", "node1:1", "0.0.0.0:1"] {
+            assert!(!is_loopback(other), "{other}");
+        }
+        assert!(is_unspecified("0.0.0.0:1") && is_unspecified("[::]:1"));
+        assert!(!is_unspecified("127.0.0.1:1") && !is_unspecified("node1:1"));
+    }
 }

@@ -199,7 +199,7 @@ impl Reception {
         });
         let snapshot = Snapshot {
             meta,
-            snapshot: SnapshotData::Received(received.await?),
+            snapshot: SnapshotData::Received(Box::new(received.await?)),
         };
         let raft = &self.raft.openraft;
         let installed = raft.install_full_snapshot(vote, snapshot).await?;

@@ -34,7 +34,7 @@ pub(crate) enum SnapshotData {
     /// The packets of this node, to be sent; and whom to tell when they turn out to be damaged.
     Held(SharedSnapshot, Arc<Notify>),
     /// The packets of another node, whole and checked, to be installed.
-    Received(Offloaded<Received>),
+    Received(Box<Offloaded<Received>>),
 }
 
 /// A snapshot that was received, and the place that it was received in, which is given back once the

@@ -6,6 +6,7 @@
 //! | piece | what it is |
 //! |---|---|
 //! | [`roster`] | who the cluster is and who belongs to it, as this node knows it now |
+//! | [`following`] | the roster and the links, kept as the members are |
 //! | [`standing`] | the members as their leader knows them at one moment |
 //! | [`admin`], [`changes`], [`steps`] | what the leader answers to operators, and the changes that it makes for them |
 //! | [`operator`] | operators' requests at any node: it asks the leader |
@@ -18,6 +19,7 @@
 mod address;
 pub(crate) mod admin;
 mod changes;
+pub(crate) mod following;
 mod joining;
 pub(crate) mod naming;
 pub(crate) mod operator;

@@ -14,12 +14,8 @@ use quorate_rpc::LogState;
 use tokio::{sync::watch, time::timeout};
 
 use crate::{
-    FatalError,
-    adapters::Raft,
-    founding::{Franchise, log_state},
-    leadership::Leader,
-    peers::Peers,
-    presence::Refused,
+    FatalError, adapters::Raft, founding::Franchise, leadership::Leader, log_state::log_state,
+    peers::Peers, presence::Refused,
 };
 
 /// How often to look although nothing has changed: a leader may have fallen silent.

@@ -3,32 +3,19 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, OnceLock, Weak},
-    time::Duration,
 };
 
 use futures_util::future::BoxFuture;
 use quorate_log::Log;
 use quorate_rpc::{Introduction, LogState, NodeId};
 use quorate_state::{ClusterNames, ClusterState, Roll, UnixMillis};
-use quorate_store::Meta;
-use tokio::{
-    sync::watch,
-    time::{sleep, timeout},
-};
+use tokio::sync::watch;
 
-use crate::{
-    Config, adapters::Raft, config::Known, founding::log_state, peers::Peers, recovery::Recovery,
-};
-
-/// How long to wait after a look: what is applied changes with every entry.
-const LOOK_PAUSE: Duration = Duration::from_millis(10);
-
-/// How often to look although nothing has changed.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+use crate::{Config, config::Known, log_state::log_state};
 
 /// Who the cluster is and who belongs to it.
 pub(crate) struct Roster {
-    node: NodeId,
+    pub(super) node: NodeId,
     founders: BTreeMap<NodeId, String>,
     /// Of whom this node was told when it was started. They belong to it until it has caught up: while
     /// it replays the log, it meets members of long ago.
@@ -208,32 +195,5 @@ impl Roster {
             *known = now;
             has_changed
         });
-    }
-
-    /// Follows the membership that is in effect and what is applied, and has links to all members
-    /// and to nobody else. Returns when the node is gone.
-    pub(crate) async fn follow(
-        self: Arc<Self>,
-        raft: Raft,
-        recovery: Recovery,
-        mut applied: watch::Receiver<Meta>,
-        peers: Arc<Peers>,
-    ) {
-        let mut changes = raft.changes();
-        loop {
-            let cluster = applied.borrow_and_update().cluster.clone();
-            self.update(raft.membership().nodes, &cluster, recovery.is_complete());
-            peers.set_members(self.node, &self.members());
-            let changed = async {
-                tokio::select! {
-                    is_open = changes.next() => is_open,
-                    changed = applied.changed() => changed.is_ok(),
-                }
-            };
-            if timeout(LOOK_INTERVAL, changed).await == Ok(false) {
-                return;
-            }
-            sleep(LOOK_PAUSE).await;
-        }
     }
 }
