@@ -267,7 +267,8 @@ impl Admin {
                 let text = "it has no vote, so it cannot lead: promote it first";
                 return Err(Refusal::Unfit(text.to_owned()));
             }
-            Some(node) if !standing.has_caught_up(node) => return Err(Refusal::NotCaughtUp),
+            // How much it lacks, a new leader does not know yet.
+            Some(node) if !standing.is_live(node) => return Err(Refusal::NotCaughtUp),
             Some(node) => vec![node],
             None => self.handover.successors(),
         };
