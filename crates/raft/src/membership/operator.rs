@@ -137,15 +137,9 @@ impl Operator for Node {
     ) -> BoxFuture<'_, Result<Invited, Refusal>> {
         Box::pin(async move {
             let (id, seed) = (InviteId(random()?), random()?);
-            let mut token = JoinToken {
-                cluster: quorate_rpc::ClusterId([0; 32]),
-                invite: id,
-                seed,
-                members: Vec::new(),
-            };
             let request = Request::Invite {
                 id,
-                key: token.public_key(),
+                key: JoinToken::public_key_of(&seed),
                 valid_secs: valid.as_secs(),
                 stays_learner,
             };
@@ -157,8 +151,11 @@ impl Operator for Node {
             if timeout(APPLY_TIMEOUT, known).await != Ok(true) {
                 return Err(Refusal::NoLeader);
             }
-            token.cluster = self.roster().names().id.ok_or(Refusal::NoLeader)?;
-            token.members = self.roster().members().into_iter().collect();
+            let cluster = self.roster().names().id.ok_or(Refusal::NoLeader)?;
+            let mut members: Vec<_> = self.roster().members().into_iter().collect();
+            // A token names some of many: this node, which has just been asked, among them.
+            members.sort_by_key(|(node, _)| *node != self.config.node);
+            let token = JoinToken::new(cluster, id, seed, members);
             Ok(Invited { token, expires })
         })
     }
