@@ -25,8 +25,8 @@ const RETRY_PAUSE: Duration = Duration::from_secs(10);
 pub(crate) struct Membership {
     /// What it knows of the cluster.
     pub(crate) cluster: ClusterFile,
-    /// Whom it dials and admits until its log says who the members are: those whom it knows, and
-    /// those of whom its configuration tells beside them.
+    /// Whom it dials and admits until it has caught up, beside the members: those whom it knew when it
+    /// stopped, and those of whom its configuration tells.
     pub(crate) told: Known,
     /// Those who found the cluster, if it is not founded yet.
     pub(crate) founders: BTreeMap<NodeId, String>,

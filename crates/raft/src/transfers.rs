@@ -55,7 +55,7 @@ struct Hold {
     begun: Instant,
     progressed: Instant,
     /// The transfer ends with it.
-    _lease: Option<oneshot::Sender<Infallible>>,
+    _lease: oneshot::Sender<Infallible>,
 }
 
 impl Transfers {
@@ -85,7 +85,7 @@ impl Transfers {
             begun: resumed.map_or(now, |hold| hold.begun),
             progressed: now,
             snapshot: Some(snapshot),
-            _lease: Some(lease),
+            _lease: lease,
         };
         holds.insert(peer, hold);
         let transfer = Transfer {
