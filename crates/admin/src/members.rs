@@ -11,6 +11,7 @@ use quorate_admin_api::{
 };
 use quorate_http::uncached;
 use quorate_replica::{Change, Changed, Member, MemberRole, MemberState};
+use utoipa::{IntoParams, IntoResponses};
 
 use crate::{
     audit::Subject,
@@ -19,6 +20,27 @@ use crate::{
     refusals::{ChangeProblems, ClusterProblems, InviteProblems},
     shared::Shared,
 };
+
+/// The node in a path, as the OpenAPI document tells it.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "it is read by those who read the document")]
+struct NodePath {
+    /// Key, unique prefix of it, or name
+    node: String,
+}
+
+/// What a change that is not refused is answered with, likewise.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "it is read by those who read the document")]
+enum ChangeAnswers {
+    /// It is done
+    #[response(status = 200)]
+    Done(ChangeReport),
+    /// A node has to catch up first: ask again
+    #[response(status = 202)]
+    CatchingUp(ChangeReport),
+}
 
 /// All members, and the nodes that are about to be, as the leader sees them
 ///
@@ -80,13 +102,9 @@ pub(crate) async fn invite(
     path = path::PROMOTE,
     tag = "members",
     security((), ("token" = ["operate"])),
-    params(("node" = String, Path, description = "Key, unique prefix of it, or name")),
+    params(NodePath),
     request_body = ChangeRequest,
-    responses(
-        (status = 200, description = "It is done", body = ChangeReport),
-        (status = 202, description = "A node has to catch up first: ask again", body = ChangeReport),
-        ChangeProblems,
-    ),
+    responses(ChangeAnswers, ChangeProblems),
 )]
 pub(crate) async fn promote(
     State(shared): State<Arc<Shared>>,
@@ -102,13 +120,9 @@ pub(crate) async fn promote(
     path = path::DEMOTE,
     tag = "members",
     security((), ("token" = ["operate"])),
-    params(("node" = String, Path, description = "Key, unique prefix of it, or name")),
+    params(NodePath),
     request_body = ChangeRequest,
-    responses(
-        (status = 200, description = "It is done", body = ChangeReport),
-        (status = 202, description = "A node has to catch up first: ask again", body = ChangeReport),
-        ChangeProblems,
-    ),
+    responses(ChangeAnswers, ChangeProblems),
 )]
 pub(crate) async fn demote(
     State(shared): State<Arc<Shared>>,
@@ -127,14 +141,10 @@ pub(crate) async fn demote(
     tag = "members",
     security((), ("token" = ["operate"])),
     params(
-        ("node" = String, Path, description = "Key, unique prefix of it, or name"),
+        NodePath,
         ("force" = Option<bool>, Query, description = "Whether to do it even if no live quorum is left"),
     ),
-    responses(
-        (status = 200, description = "It is done", body = ChangeReport),
-        (status = 202, description = "A node has to catch up first: ask again", body = ChangeReport),
-        ChangeProblems,
-    ),
+    responses(ChangeAnswers, ChangeProblems),
 )]
 pub(crate) async fn remove(
     State(shared): State<Arc<Shared>>,
@@ -153,13 +163,9 @@ pub(crate) async fn remove(
     path = path::REPLACE,
     tag = "members",
     security((), ("token" = ["operate"])),
-    params(("node" = String, Path, description = "Key, unique prefix of it, or name")),
+    params(NodePath),
     request_body = ReplaceRequest,
-    responses(
-        (status = 200, description = "It is done", body = ChangeReport),
-        (status = 202, description = "A node has to catch up first: ask again", body = ChangeReport),
-        ChangeProblems,
-    ),
+    responses(ChangeAnswers, ChangeProblems),
 )]
 pub(crate) async fn replace(
     State(shared): State<Arc<Shared>>,
@@ -177,13 +183,9 @@ pub(crate) async fn replace(
     path = path::MOVE,
     tag = "members",
     security((), ("token" = ["operate"])),
-    params(("node" = String, Path, description = "Key, unique prefix of it, or name")),
+    params(NodePath),
     request_body = MoveRequest,
-    responses(
-        (status = 200, description = "It is done", body = ChangeReport),
-        (status = 202, description = "A node has to catch up first: ask again", body = ChangeReport),
-        ChangeProblems,
-    ),
+    responses(ChangeAnswers, ChangeProblems),
 )]
 pub(crate) async fn relocate(
     State(shared): State<Arc<Shared>>,
