@@ -86,7 +86,8 @@ pub(crate) fn answer_in(
         Located::Answer(answer) => answer,
         Located::Key(question) => {
             assert_eq!(question.key(), &KEY);
-            question.answer(packet).unwrap()
+            let compiled = packet.map(crate::CompiledPacket::compile);
+            question.answer(compiled.as_ref()).unwrap()
         }
     }
 }

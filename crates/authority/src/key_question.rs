@@ -5,10 +5,10 @@ use hickory_proto::{
     rr::{Name, RData, Record, RecordType, rdata},
     serialize::binary::DecodeError,
 };
-use quorate_packet::{PublicKey, SignedPacket};
+use quorate_packet::PublicKey;
 
 use crate::{
-    Answer,
+    Answer, CompiledPacket,
     answer::record_set,
     cut::Cut,
     key_zone::{KeyZone, is_key},
@@ -52,8 +52,8 @@ impl<'a> KeyQuestion<'a> {
     }
 
     /// The answer, given the packet of [`key`](Self::key) or that there is none.
-    pub fn answer(&self, packet: Option<&SignedPacket>) -> Result<Answer, UndecodableError> {
-        let Some(packet) = packet else {
+    pub fn answer(&self, compiled: Option<&CompiledPacket>) -> Result<Answer, UndecodableError> {
+        let Some(packet) = compiled.map(CompiledPacket::packet) else {
             return Ok(self.zone.nxdomain(Vec::new()));
         };
         debug_assert_eq!(packet.key(), &self.key);

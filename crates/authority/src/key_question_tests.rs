@@ -1,5 +1,6 @@
 use hickory_proto::rr::{DNSClass, rdata::NULL};
 use quorate_packet::PAYLOAD_SIZE_MIN;
+use quorate_packet::SignedPacket;
 
 use super::*;
 use crate::{
@@ -194,7 +195,9 @@ fn unknown_types_are_opaque() {
     let Located::Key(question) = authority.locate(&query) else {
         panic!("not below a key");
     };
-    let answer = question.answer(Some(&packet)).unwrap();
+    let answer = question
+        .answer(Some(&CompiledPacket::compile(&packet)))
+        .unwrap();
     assert_eq!(answer.records()[0].data, data);
 }
 
@@ -407,5 +410,11 @@ fn a_damaged_packet_is_an_error_and_no_answer() {
     let Located::Key(question) = authority.locate(&query) else {
         panic!("not below a key");
     };
-    assert_eq!(question.answer(Some(&packet)).unwrap_err().key, KEY);
+    assert_eq!(
+        question
+            .answer(Some(&CompiledPacket::compile(&packet)))
+            .unwrap_err()
+            .key,
+        KEY
+    );
 }

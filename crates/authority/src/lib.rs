@@ -22,6 +22,7 @@
 //! | [`Authority`] | all origins; tells who can answer a question |
 //! | [`Located`] | an answer, or the key whose packet holds it |
 //! | [`KeyQuestion`] | a question about names below a key |
+//! | [`CompiledPacket`] | a packet, made ready to be asked |
 //! | [`Answer`] | records, no data, NXDOMAIN, a referral, or refused |
 //!
 //! Sources: RFC 1034, 1035, 2181 (record sets, zone cuts), 2308 (negative answers), 3597 (unknown
@@ -29,6 +30,7 @@
 
 mod answer;
 mod authority;
+mod compiled;
 mod cut;
 #[cfg(test)]
 mod fixture;
@@ -41,5 +43,6 @@ mod zone;
 
 pub use answer::Answer;
 pub use authority::{Authority, Located};
+pub use compiled::CompiledPacket;
 pub use key_question::{ALIAS_COUNT_MAX, KeyQuestion, UndecodableError};
 pub use origin::{NEGATIVE_TTL_SECS_MAX, Origin, OriginError, Soa};

@@ -1,18 +1,21 @@
 //! DNS over HTTPS (RFC 8484). TLS is the business of whoever serves the router.
 
-use std::sync::Arc;
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 
 use axum::{
     Router,
-    extract::{Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
+    extract::{ConnectInfo, FromRequestParts, Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header, request::Parts},
     response::{IntoResponse, Response},
     routing::MethodRouter,
 };
 use data_encoding::BASE64URL_NOPAD;
 use quorate_http::{BodyError, method_not_allowed, options, read_body, text};
 
-use crate::{DnsTransport, QUERY_SIZE_MAX, Responder};
+use crate::{Client, DnsTransport, QUERY_SIZE_MAX, Responder};
 
 /// The path that clients try by default.
 const PATH: &str = "/dns-query";
@@ -81,6 +84,7 @@ impl IntoResponse for RequestError {
 /// HEAD too: the HTTP server leaves out the body.
 async fn get(
     State(responder): State<Arc<Responder>>,
+    client: Client,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, RequestError> {
@@ -94,11 +98,13 @@ async fn get(
         return Err(RequestError::UriTooLong);
     }
     let message = BASE64URL_NOPAD.decode(encoded.as_bytes());
-    respond(&responder, &message.map_err(|_| RequestError::Encoding)?)
+    let message = message.map_err(|_| RequestError::Encoding)?;
+    respond(&responder, &client, &message)
 }
 
 async fn post(
     State(responder): State<Arc<Responder>>,
+    client: Client,
     request: Request,
 ) -> Result<Response, RequestError> {
     let (parts, body) = request.into_parts();
@@ -109,13 +115,28 @@ async fn post(
         return Err(RequestError::MediaType);
     }
     let message = read_body(body, QUERY_SIZE_MAX).await?;
-    respond(&responder, &message)
+    respond(&responder, &client, &message)
 }
 
-fn respond(responder: &Responder, message: &[u8]) -> Result<Response, RequestError> {
+/// Whoever is at the other end of the connection, which the HTTP server tells.
+impl<S: Sync> FromRequestParts<S> for Client {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let address = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip());
+        Ok(Self::new(address, DnsTransport::Https))
+    }
+}
+
+fn respond(
+    responder: &Responder,
+    client: &Client,
+    message: &[u8],
+) -> Result<Response, RequestError> {
     let mut out = Vec::new();
     let summary = responder
-        .respond(message, DnsTransport::Https, &mut out)
+        .respond(message, client, &mut out)
         .ok_or(RequestError::NotAQuery)?;
     // RFC 8484, section 5.1: never fresh for longer than a record in it.
     let cache_control = match summary.ttl_secs {

@@ -14,7 +14,7 @@ use quorate_fake::{FakeReplica, unverified};
 use quorate_metrics::Registry;
 use quorate_packet::PublicKey;
 
-use crate::{DnsTransport, Metrics, Responder};
+use crate::{Client, DnsTransport, Metrics, Responder};
 
 /// Has `_iroh` and more.
 pub(crate) const ALICE: PublicKey = PublicKey::from_bytes([1; 32]);
@@ -68,7 +68,9 @@ impl Fixture {
     /// The bytes of the response, if there is one.
     pub(crate) fn respond(&self, message: &[u8], transport: DnsTransport) -> Option<Vec<u8>> {
         let mut out = b"left over".to_vec();
-        let summary = self.responder.respond(message, transport, &mut out);
+        let summary = self
+            .responder
+            .respond(message, &client(transport), &mut out);
         summary.map(|_| out)
     }
 
@@ -90,6 +92,11 @@ impl Fixture {
         let value = lines.find_map(|line| line.strip_prefix(line_start));
         value.expect(line_start).trim().parse().unwrap()
     }
+}
+
+/// A client by this transport.
+pub(crate) fn client(transport: DnsTransport) -> Client {
+    Client::new([192, 0, 2, 9].into(), transport)
 }
 
 pub(crate) fn name(text: &str) -> Name {

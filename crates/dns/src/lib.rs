@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! UDP loops ─┐
-//! TCP ───────┼─▶ Responder::respond(bytes, transport) ─▶ Query ─▶ Authority ─▶ Replica ─▶ bytes
+//! TCP ───────┼─▶ Responder::respond(bytes, client) ─▶ Query ─▶ Authority ─▶ Replica ─▶ bytes
 //! DoH ───────┘
 //! ```
 //!
@@ -16,6 +16,7 @@
 //! | piece | what it is |
 //! |---|---|
 //! | [`Responder`] | bytes of a query to bytes of a response, for every transport |
+//! | [`Client`] | who asks, and by which transport |
 //! | [`Config`] → [`DnsListeners`] → [`DnsServer`] | the UDP and TCP listeners |
 //! | [`OriginSettings`] | a zone to serve, as it is configured |
 //! | [`doh_router`] | `GET`, `HEAD` and `POST` at `/dns-query` |
@@ -27,6 +28,7 @@
 //! Sources: RFC 1035 (messages), 6891 (EDNS), 7766 (TCP), 8484 (HTTPS), 9471 (glue), 9619 (one
 //! question), 9715 (sizes over UDP).
 
+mod client;
 mod config;
 mod doh;
 #[cfg(test)]
@@ -44,6 +46,7 @@ mod tcp;
 mod transport;
 mod udp;
 
+pub use client::Client;
 pub use config::Config;
 pub use doh::doh_router;
 pub use metrics::Metrics;

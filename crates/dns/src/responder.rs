@@ -10,7 +10,7 @@ use quorate_authority::{Authority, Located, UndecodableError};
 use quorate_replica::{ReadError, Reader};
 
 use crate::{
-    DnsTransport, Metrics,
+    Client, DnsTransport, Metrics,
     query::{ParseError, Query},
     rcode::Rcode,
     response::{Response, UDP_SIZE_MAX, UDP_SIZE_MIN},
@@ -54,14 +54,10 @@ impl Responder {
         }
     }
 
-    /// Writes the response to `message` in place of what `out` holds. `None` when nothing may be
+    /// Writes the response to the `message` of a client in place of what `out` holds. `None` when nothing may be
     /// said: the message is shorter than a header, or a response.
-    pub fn respond(
-        &self,
-        message: &[u8],
-        transport: DnsTransport,
-        out: &mut Vec<u8>,
-    ) -> Option<Summary> {
+    pub fn respond(&self, message: &[u8], client: &Client, out: &mut Vec<u8>) -> Option<Summary> {
+        let transport = client.transport;
         let (rcode, ttl_secs) = match Query::parse(message) {
             Ok(query) => self.respond_to_query(&query, transport, out),
             Err(ParseError::Rejected(header, rcode)) => {
@@ -113,8 +109,8 @@ impl Responder {
         let answer = match self.authority.locate(&query.question) {
             Located::Answer(answer) => answer,
             Located::Key(question) => {
-                let stored = self.replica.stored_packet(question.key())?;
-                question.answer(stored.as_ref().map(|stored| &stored.packet))?
+                let indexed = self.replica.packet(question.key())?;
+                question.answer(indexed.as_ref().map(|indexed| &indexed.compiled))?
             }
         };
         let response = Response::answer(query, &answer);
@@ -130,7 +126,7 @@ fn size_max(query: &Query, transport: DnsTransport) -> u16 {
     match (transport, query.edns) {
         (DnsTransport::Udp, None) => UDP_SIZE_MIN,
         (DnsTransport::Udp, Some(edns)) => edns.udp_size.clamp(UDP_SIZE_MIN, UDP_SIZE_MAX),
-        (DnsTransport::Tcp | DnsTransport::Https, _) => u16::MAX,
+        (_, _) => u16::MAX,
     }
 }
 

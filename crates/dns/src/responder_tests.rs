@@ -321,9 +321,10 @@ fn a_response_may_be_cached_as_long_as_its_shortest_record() {
     let fixture = Fixture::new();
     let ttl = |owner: &str| {
         let message = query(owner, RecordType::TXT);
-        let summary = fixture
-            .responder
-            .respond(&message, DnsTransport::Https, &mut Vec::new());
+        let summary =
+            fixture
+                .responder
+                .respond(&message, &client(DnsTransport::Https), &mut Vec::new());
         summary.unwrap().ttl_secs
     };
     assert_eq!(ttl(&iroh(ALICE, "dns.test.")), Some(30));

@@ -11,7 +11,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{Config, DnsTransport, QUERY_SIZE_MAX, Responder};
+use crate::{Client, Config, DnsTransport, QUERY_SIZE_MAX, Responder};
 
 /// The size of the length before each message, in bytes (RFC 1035, section 4.2.2).
 const PREFIX_SIZE: usize = 2;
@@ -28,9 +28,10 @@ pub(crate) struct TcpProtocol {
 }
 
 impl Protocol for TcpProtocol {
-    async fn serve(self: Arc<Self>, stream: TcpStream, _peer: SocketAddr, stop: CancellationToken) {
+    async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, stop: CancellationToken) {
         let connection = Connection {
             protocol: &self,
+            client: Client::new(peer.ip(), DnsTransport::Tcp),
             stream,
             received: BytesMut::new(),
             response: Vec::new(),
@@ -45,6 +46,7 @@ impl Protocol for TcpProtocol {
 /// One connection. Queries are answered in their order, since none waits for anything.
 struct Connection<'a> {
     protocol: &'a TcpProtocol,
+    client: Client,
     stream: TcpStream,
     /// What was received and not answered yet.
     received: BytesMut,
@@ -113,7 +115,7 @@ impl Connection<'_> {
         };
         self.protocol
             .responder
-            .respond(message, DnsTransport::Tcp, &mut self.response)
+            .respond(message, &self.client, &mut self.response)
             .ok_or_else(|| io::Error::other("a message is not a query"))?;
         let length = u16::try_from(self.response.len()).expect("size_max bounds responses");
         self.unsent.extend_from_slice(&length.to_be_bytes());

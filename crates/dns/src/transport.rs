@@ -10,6 +10,10 @@ pub enum DnsTransport {
     Udp,
     /// A TCP connection.
     Tcp,
+    /// A TLS connection (RFC 7858).
+    Tls,
+    /// A stream of QUIC (RFC 9250).
+    Quic,
     /// An HTTP request.
     Https,
 }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::net::UdpSocket;
 
-use crate::{DnsTransport, QUERY_SIZE_MAX, Responder, UDP_SIZE_MAX};
+use crate::{Client, DnsTransport, QUERY_SIZE_MAX, Responder, UDP_SIZE_MAX};
 
 /// How long to wait after the socket failed to receive: nothing tells when it works again.
 const RECEIVE_RETRY: Duration = Duration::from_millis(10);
@@ -23,7 +23,8 @@ pub(crate) async fn run(socket: Arc<UdpSocket>, responder: Arc<Responder>) {
                 continue;
             }
         };
-        let response = responder.respond(&datagram[..size], DnsTransport::Udp, &mut out);
+        let asks = Client::new(client.ip(), DnsTransport::Udp);
+        let response = responder.respond(&datagram[..size], &asks, &mut out);
         if response.is_some()
             && let Err(error) = socket.send_to(&out, client).await
         {

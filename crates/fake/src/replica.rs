@@ -12,8 +12,9 @@ use data_encoding::HEXLOWER;
 use futures_util::{FutureExt, future::BoxFuture};
 use quorate_packet::{PublicKey, SignedPacket};
 use quorate_replica::{
-    ClockState, ClockStatus, LinearizeError, Linearizer, LogIndex, Observer, PutError, PutOutcome,
-    ReadError, Reader, Role, StateDigest, Status, StoredPacket, Term, Writer,
+    ClockState, ClockStatus, IndexedPacket, LinearizeError, Linearizer, LogIndex, Observer,
+    PutError, PutOutcome, ReadError, Reader, Role, StateDigest, Status, StoredPacket, Term, Writer,
+    ZoneState,
 };
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
@@ -42,6 +43,8 @@ pub struct FakeReplica {
 #[derive(Debug)]
 struct State {
     packets: BTreeMap<PublicKey, StoredPacket>,
+    zone_version: u64,
+    zone_state: Arc<ZoneState>,
     /// Becomes visible to reads once one was made linearizable.
     committed: Option<StoredPacket>,
     /// What the node says of itself, the number of packets aside.
@@ -60,6 +63,8 @@ impl FakeReplica {
         Arc::new(Self {
             state: Mutex::new(State {
                 packets: BTreeMap::new(),
+                zone_version: 0,
+                zone_state: Arc::default(),
                 committed: None,
                 status: status(),
                 put_answer: None,
@@ -85,6 +90,13 @@ impl FakeReplica {
     /// Removes what the key has.
     pub fn remove(&self, key: PublicKey) {
         self.lock().packets.remove(&key);
+    }
+
+    /// Agrees on this beside packets.
+    pub fn agree_on(&self, zone_state: ZoneState) {
+        let mut state = self.lock();
+        state.zone_version += 1;
+        state.zone_state = Arc::new(zone_state);
     }
 
     /// Stores a packet as one that is committed and not yet applied here: the next linearizable
@@ -148,11 +160,20 @@ impl FakeReplica {
 }
 
 impl Reader for FakeReplica {
-    fn stored_packet(&self, key: &PublicKey) -> Result<Option<StoredPacket>, ReadError> {
+    fn packet(&self, key: &PublicKey) -> Result<Option<Arc<IndexedPacket>>, ReadError> {
         let state = self.lock();
         state.check_readable()?;
         assert_ne!(Some(*key), state.panics_at, "the fault of the test");
-        Ok(state.packets.get(key).cloned())
+        let stored = state.packets.get(key);
+        Ok(stored.map(|stored| Arc::new(IndexedPacket::new(stored))))
+    }
+
+    fn zone_version(&self) -> u64 {
+        self.lock().zone_version
+    }
+
+    fn zone_state(&self) -> Arc<ZoneState> {
+        self.lock().zone_state.clone()
     }
 }
 
@@ -218,7 +239,7 @@ impl Observer for FakeReplica {
 impl State {
     fn check_readable(&self) -> Result<(), ReadError> {
         match self.reads_fail {
-            true => Err(ReadError(READ_ERROR.to_owned())),
+            true => Err(ReadError::Failed(READ_ERROR.to_owned())),
             false => Ok(()),
         }
     }

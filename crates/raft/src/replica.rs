@@ -1,13 +1,13 @@
 //! A node as fronts see it.
 
-use std::{cmp::Ordering, time::Duration};
+use std::{cmp::Ordering, sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use quorate_clock::ClockState;
 use quorate_packet::{PublicKey, SignedPacket};
 use quorate_replica::{
-    ClockStatus, LinearizeError, Linearizer, NotReady, Observer, PutError, PutOutcome, ReadError,
-    Reader, StateDigest, Status, StoredPacket, Writer,
+    ClockStatus, IndexedPacket, LinearizeError, Linearizer, NotReady, Observer, PutError,
+    PutOutcome, ReadError, Reader, StateDigest, Status, Writer, ZoneState,
 };
 use quorate_rpc::chain;
 use quorate_state::UnixMillis;
@@ -50,11 +50,22 @@ impl Writer for Node {
 }
 
 impl Reader for Node {
-    fn stored_packet(&self, key: &PublicKey) -> Result<Option<StoredPacket>, ReadError> {
+    fn packet(&self, key: &PublicKey) -> Result<Option<Arc<IndexedPacket>>, ReadError> {
         match self.recovery.serves_reads() {
-            true => Ok(self.store.stored_packet(key)),
-            false => Err(ReadError(NotReady::Recovering.to_string())),
+            true => {
+                let stored = self.store.stored_packet(key);
+                Ok(stored.map(|stored| Arc::new(IndexedPacket::new(&stored))))
+            }
+            false => Err(ReadError::NotReady(NotReady::Recovering.to_string())),
         }
+    }
+
+    fn zone_version(&self) -> u64 {
+        0
+    }
+
+    fn zone_state(&self) -> Arc<ZoneState> {
+        Arc::default()
     }
 }
 
@@ -106,7 +117,7 @@ impl Observer for Node {
         let state_machine = self.state_machine.clone();
         Box::pin(async {
             let digest = digest(state_machine).await;
-            digest.map_err(|error| ReadError(chain(&*error)))
+            digest.map_err(|error| ReadError::Failed(chain(&*error)))
         })
     }
 }

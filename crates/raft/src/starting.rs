@@ -9,8 +9,8 @@ use std::{
 use futures_util::future::BoxFuture;
 use quorate_packet::{PublicKey, SignedPacket};
 use quorate_replica::{
-    ClockStatus, LinearizeError, Linearizer, NotReady, Observer, PutError, PutOutcome, ReadError,
-    Reader, Role, StateDigest, Status, StoredPacket, Writer,
+    ClockStatus, IndexedPacket, LinearizeError, Linearizer, NotReady, Observer, PutError,
+    PutOutcome, ReadError, Reader, Role, StateDigest, Status, Writer, ZoneState,
 };
 use quorate_rpc::{NodeId, Transport};
 use quorate_state::{LogIndex, Term};
@@ -62,16 +62,25 @@ impl StartingNode {
     }
 
     pub(crate) fn unreadable(&self) -> ReadError {
-        ReadError(self.step().to_string())
+        ReadError::NotReady(self.step().to_string())
     }
 }
 
 impl Reader for StartingNode {
-    fn stored_packet(&self, key: &PublicKey) -> Result<Option<StoredPacket>, ReadError> {
+    fn packet(&self, key: &PublicKey) -> Result<Option<Arc<IndexedPacket>>, ReadError> {
         match self.node.get() {
-            Some(node) => node.stored_packet(key),
+            Some(node) => node.packet(key),
             None => Err(self.unreadable()),
         }
+    }
+
+    fn zone_version(&self) -> u64 {
+        self.node.get().map_or(0, |node| node.zone_version())
+    }
+
+    fn zone_state(&self) -> Arc<ZoneState> {
+        let node = self.node.get();
+        node.map(|node| node.zone_state()).unwrap_or_default()
     }
 }
 

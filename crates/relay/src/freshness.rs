@@ -2,8 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use hickory_proto::op::Message;
-use quorate_replica::StoredPacket;
+use quorate_replica::IndexedPacket;
 
 /// A packet is fresh for at least this long after the cluster received it, so that a key that all
 /// the world reads, with a TTL of 0, costs each cache in front of us one request in ten seconds.
@@ -17,19 +16,13 @@ const FRESHNESS_SECS_MAX: u32 = 60 * 60;
 /// 10 s and 1 h, less the age since the cluster last received the packet.
 ///
 /// Zero says that a cache must ask again, which costs it a 304.
-pub(crate) fn max_age_secs(stored: &StoredPacket, now: SystemTime) -> u64 {
-    let ttl = ttl_min(stored.packet.dns()).unwrap_or(0);
+pub(crate) fn max_age_secs(indexed: &IndexedPacket, now: SystemTime) -> u64 {
+    let ttl = indexed.compiled.ttl_secs_min().unwrap_or(0);
     let freshness = ttl.clamp(FRESHNESS_SECS_MIN, FRESHNESS_SECS_MAX);
-    let received = Duration::from_millis(stored.received.0);
+    let received = Duration::from_millis(indexed.received.0);
     let age = now
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default()
         .saturating_sub(received);
     u64::from(freshness).saturating_sub(age.as_secs())
-}
-
-/// The smallest TTL of the records in a DNS message, if there are any.
-fn ttl_min(dns: &[u8]) -> Option<u32> {
-    let message = Message::from_vec(dns).ok()?;
-    message.all_sections().map(|record| record.ttl).min()
 }

@@ -9,7 +9,7 @@ use axum::{
 };
 use quorate_http::{text, uncached};
 use quorate_packet::{KeyError, PublicKey};
-use quorate_replica::{LinearizeError, ReadError, StoredPacket};
+use quorate_replica::{IndexedPacket, LinearizeError, ReadError};
 
 use crate::{
     conditions,
@@ -29,7 +29,7 @@ const MISSING_MAX_AGE_SECS: u64 = 5;
 /// Reads a packet.
 pub(crate) async fn get(State(relay): State<Arc<Relay>>, request: Request) -> Response {
     let (label, response) = match relay.read(request.uri()).await {
-        Ok((Some(stored), state)) => found(request.headers(), &stored, state),
+        Ok((Some(indexed), state)) => found(request.headers(), &indexed, state),
         Ok((None, state)) => missing(state),
         Err(failure) => failure.into_response(),
     };
@@ -67,14 +67,17 @@ impl GetFailure {
 }
 
 impl Relay {
-    async fn read(&self, uri: &Uri) -> Result<(Option<StoredPacket>, ReplicaState), GetFailure> {
+    async fn read(
+        &self,
+        uri: &Uri,
+    ) -> Result<(Option<Arc<IndexedPacket>>, ReplicaState), GetFailure> {
         let key = key(uri)?;
         let consistency = consistency(uri)?;
         if consistency == Consistency::Linearizable {
             self.linearize().await?;
         }
         let state = self.state.before_read(consistency);
-        Ok((self.stored_packet(&key)?, state))
+        Ok((self.packet(&key)?, state))
     }
 
     async fn linearize(&self) -> Result<(), LinearizeError> {
@@ -83,9 +86,9 @@ impl Relay {
             .unwrap_or(Err(LinearizeError))
     }
 
-    fn stored_packet(&self, key: &PublicKey) -> Result<Option<StoredPacket>, ReadError> {
+    fn packet(&self, key: &PublicKey) -> Result<Option<Arc<IndexedPacket>>, ReadError> {
         self.replica
-            .stored_packet(key)
+            .packet(key)
             .inspect_err(|error| tracing::debug!(%key, %error, "GET failed"))
     }
 }
@@ -101,24 +104,25 @@ fn consistency(uri: &Uri) -> Result<Consistency, GetFailure> {
     }
 }
 
-fn found(asked: &HeaderMap, stored: &StoredPacket, state: ReplicaState) -> (GetLabel, Response) {
-    let (label, mut response) = match conditions::reader_has(asked, &stored.packet) {
+fn found(asked: &HeaderMap, indexed: &IndexedPacket, state: ReplicaState) -> (GetLabel, Response) {
+    let packet = indexed.compiled.packet();
+    let (label, mut response) = match conditions::reader_has(asked, packet) {
         true => {
             let response = StatusCode::NOT_MODIFIED.into_response();
             (GetLabel::NotModified, response)
         }
         false => {
-            let body = stored.packet.payload().clone();
+            let body = packet.payload().clone();
             let content_type = [(header::CONTENT_TYPE, CONTENT_TYPE)];
             (GetLabel::Found, (content_type, body).into_response())
         }
     };
     let headers = response.headers_mut();
-    headers.insert(header::ETAG, conditions::entity_tag(&stored.packet));
-    if let Some(date) = conditions::last_modified(&stored.packet) {
+    headers.insert(header::ETAG, conditions::entity_tag(packet));
+    if let Some(date) = conditions::last_modified(packet) {
         headers.insert(header::LAST_MODIFIED, date);
     }
-    describe(headers, state, max_age_secs(stored, SystemTime::now()));
+    describe(headers, state, max_age_secs(indexed, SystemTime::now()));
     (label, response)
 }
 

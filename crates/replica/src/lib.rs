@@ -5,7 +5,8 @@
 //!
 //! | piece | what it is | who uses it |
 //! |---|---|---|
-//! | [`Reader`] | the packets in the local replica | relay, DNS |
+//! | [`Reader`] | the packets in the local replica, and what the cluster agreed on that DNS serves | relay, DNS |
+//! | [`IndexedPacket`] | a packet, made ready to be served | relay, DNS |
 //! | [`Linearizer`] | makes the next read linearizable | relay |
 //! | [`Writer`] | stores a packet through the cluster | relay |
 //! | [`Observer`] | how the node is | relay, admin |
@@ -15,23 +16,63 @@
 mod operator;
 mod status;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 pub use operator::{ClusterMembers, Invited, Operator};
+use quorate_authority::CompiledPacket;
 pub use quorate_clock::ClockState;
 use quorate_packet::{PublicKey, SignedPacket};
 pub use quorate_rpc::{
     ClusterId, NodeId,
     operate::{Change, Changed, Member, MemberRole, MemberState, Refusal},
 };
-pub use quorate_state::{LogIndex, PutOutcome, StoredPacket, Term};
+pub use quorate_state::{LogIndex, PutOutcome, StoredPacket, Term, UnixMillis, ZoneState};
 pub use status::{ClockStatus, NotReady, Role, StateDigest, Status};
 
 /// Reads the packets in the local replica.
 pub trait Reader: Send + Sync + 'static {
-    /// What the local replica holds of `key`. It may lag behind the leader's.
-    fn stored_packet(&self, key: &PublicKey) -> Result<Option<StoredPacket>, ReadError>;
+    /// What the local replica holds of `key`, ready to be served. It may lag behind the leader's.
+    fn packet(&self, key: &PublicKey) -> Result<Option<Arc<IndexedPacket>>, ReadError>;
+
+    /// The same as it is stored.
+    fn stored_packet(&self, key: &PublicKey) -> Result<Option<StoredPacket>, ReadError> {
+        let indexed = self.packet(key)?;
+        Ok(indexed.map(|indexed| indexed.stored()))
+    }
+
+    /// Another number each time that [`zone_state`](Self::zone_state) has changed.
+    fn zone_version(&self) -> u64;
+
+    /// What the cluster has agreed on that DNS serves beside packets.
+    fn zone_state(&self) -> Arc<ZoneState>;
+}
+
+/// A packet, made ready to be served when it was applied.
+#[derive(Debug, Clone)]
+pub struct IndexedPacket {
+    /// When the cluster last received it.
+    pub received: UnixMillis,
+    /// The packet, ready for questions.
+    pub compiled: CompiledPacket,
+}
+
+impl IndexedPacket {
+    /// Makes a stored packet ready.
+    pub fn new(stored: &StoredPacket) -> Self {
+        Self {
+            received: stored.received,
+            compiled: CompiledPacket::compile(&stored.packet),
+        }
+    }
+
+    /// The packet as it is stored.
+    pub fn stored(&self) -> StoredPacket {
+        StoredPacket {
+            received: self.received,
+            packet: self.compiled.packet().clone(),
+        }
+    }
 }
 
 /// Makes reads linearizable.
@@ -95,8 +136,14 @@ pub enum PutError {
 
 /// Why the local replica cannot be read.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("the replica cannot be read: {0}")]
-pub struct ReadError(pub String);
+pub enum ReadError {
+    /// It has not caught up since it started. What is said here is why.
+    #[error("the replica cannot be read yet: {0}")]
+    NotReady(String),
+    /// It is broken. What is said here is how.
+    #[error("the replica cannot be read: {0}")]
+    Failed(String),
+}
 
 /// Why a read cannot be made linearizable now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -30,6 +30,7 @@
 //! | [`StoredPacket`] | a packet and when the cluster last received it |
 //! | [`ClusterState`] | what the cluster has agreed on beside them: [`Level`], [`Capacity`], [`ClusterNames`], [`Roll`] |
 //! | [`Roll`] | nodes that are registered, and invites for others |
+//! | [`ZoneState`] | what DNS serves beside packets |
 //! | [`LogPosition`] | where an entry stands: term and index |
 
 mod apply;
@@ -45,6 +46,7 @@ mod put_batch;
 mod roll;
 mod stored_packet;
 mod time;
+mod zone_state;
 
 pub use apply::{ApplyError, apply};
 pub use capacity::{Capacity, EVICTION_AGE_MIN, EVICTION_COUNT_MAX, Usage};
@@ -64,3 +66,4 @@ pub use roll::{
 };
 pub use stored_packet::{StoredPacket, StoredPackets};
 pub use time::{UnixMillis, millis};
+pub use zone_state::ZoneState;

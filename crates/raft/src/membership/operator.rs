@@ -195,7 +195,7 @@ impl Operator for Node {
     ) -> Result<Vec<StoredPacket>, ReadError> {
         match self.recovery.serves_reads() {
             true => Ok(self.store.packets_after(after.as_ref(), count)),
-            false => Err(ReadError(NotReady::Recovering.to_string())),
+            false => Err(ReadError::NotReady(NotReady::Recovering.to_string())),
         }
     }
 }
