@@ -1,121 +1,121 @@
-//! Answers, and the record sets they are made of.
+//! Answers.
 
-use std::{slice, sync::Arc};
-
-use hickory_proto::rr::{Name, RData, Record, RecordType, rdata::HINFO};
-
-/// How long a resolver may keep the stand-in that ANY gets, in seconds.
-const ANY_TTL_SECS: u32 = 3600;
-
-/// The largest TTL, in seconds; one with the highest bit set counts as 0 (RFC 2181, section 8).
-const TTL_SECS_MAX: u32 = i32::MAX as u32;
+use crate::{Question, record_set::RecordSet, writer::Writer};
 
 /// What an authoritative server says to a question. A failure to read records is no answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
+///
+/// It is a value of record sets that are still in the bytes of packets and zones: nothing is copied
+/// before [`write`](Self::write), and an answer without aliases and additional records takes no
+/// memory.
+#[derive(Debug, Clone)]
+pub struct Answer<'a> {
+    pub(crate) kind: AnswerKind,
+    pub(crate) origin_index: Option<usize>,
+    /// The aliases that lead to the name that the rest is about.
+    pub(crate) aliases: Vec<RecordSet<'a>>,
+    /// The records asked for.
+    pub(crate) records: Option<RecordSet<'a>>,
+    /// The SOA of a negative answer, the servers of a referral.
+    pub(crate) authority: Option<RecordSet<'a>>,
+    /// The addresses of hosts in the answer: first [`glue_count`](Self::glue_count) sets that a
+    /// referral is useless without.
+    pub(crate) additionals: Vec<RecordSet<'a>>,
+    /// How many sets are the addresses of servers that cannot be found but through the cut itself
+    /// (RFC 9471, section 2.1).
+    pub(crate) glue_count: usize,
+}
+
+/// What an answer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnswerKind {
     /// The records asked for, after the aliases that lead to them; or aliases that lead out of the
     /// zone, from where the resolver goes on by itself.
-    Records(Vec<Record>),
+    Records,
     /// The name exists, or names below it do, but not with this type (RFC 2308, section 2.2).
-    NoData {
-        /// The aliases that lead to the name.
-        aliases: Vec<Record>,
-        /// For how long this may be cached.
-        soa: Arc<Record>,
-    },
+    NoData,
     /// Neither the name nor any name below it exists (RFC 2308, section 2.1; RFC 8020).
-    NxDomain {
-        /// The aliases that lead to the name (RFC 6604, section 3).
-        aliases: Vec<Record>,
-        /// For how long this may be cached.
-        soa: Arc<Record>,
-    },
-    /// Other servers know: those that a zone cut in the packet names (RFC 1034, section 4.3.2,
-    /// step 3b).
-    Referral {
-        /// The aliases that lead to the name.
-        aliases: Vec<Record>,
-        /// Who knows: the NS records of the cut.
-        servers: Vec<Record>,
-        /// The addresses of those servers that cannot be found but through the cut itself
-        /// (RFC 9471, section 2.1).
-        glue: Vec<Record>,
-    },
+    NxDomain,
+    /// The name that a DNAME leads to is too long to be one (RFC 6672, section 2.2).
+    YxDomain,
+    /// Other servers know: those that a zone cut names (RFC 1034, section 4.3.2, step 3b).
+    Referral,
     /// The question is not one for this server.
     Refused,
 }
 
-impl Answer {
-    /// The answer section.
-    pub fn records(&self) -> &[Record] {
-        match self {
-            Self::Records(records) => records,
-            Self::NoData { aliases, .. }
-            | Self::NxDomain { aliases, .. }
-            | Self::Referral { aliases, .. } => aliases,
-            Self::Refused => &[],
+/// What of an answer was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Written {
+    /// How many records each section has: answer, authority, additional.
+    pub counts: [u16; 3],
+    /// Whether all records that count are there. If not, the response is truncated (RFC 2181,
+    /// section 9; RFC 9471, section 3.1).
+    pub is_complete: bool,
+}
+
+impl<'a> Answer<'a> {
+    /// An answer without records.
+    pub(crate) fn empty(kind: AnswerKind, origin_index: Option<usize>) -> Self {
+        Self {
+            kind,
+            origin_index,
+            aliases: Vec::new(),
+            records: None,
+            authority: None,
+            additionals: Vec::new(),
+            glue_count: 0,
         }
     }
 
-    /// The authority section: the SOA of a negative answer, the servers of a referral.
-    pub fn authorities(&self) -> &[Record] {
-        match self {
-            Self::NoData { soa, .. } | Self::NxDomain { soa, .. } => slice::from_ref(soa),
-            Self::Referral { servers, .. } => servers,
-            Self::Records(_) | Self::Refused => &[],
-        }
+    /// What the answer is.
+    pub fn kind(&self) -> AnswerKind {
+        self.kind
     }
 
-    /// The additional section.
-    pub fn additionals(&self) -> &[Record] {
-        match self {
-            Self::Referral { glue, .. } => glue,
-            _ => &[],
-        }
+    /// Which of [`Authority::origins`](crate::Authority::origins) answers, if any has the name.
+    pub fn origin_index(&self) -> Option<usize> {
+        self.origin_index
     }
 
     /// Whether this server is an authority for the first name of the answer (RFC 1035, section
     /// 4.1.1): for its own data and their absence, and so for aliases that lead to a referral; for
     /// a mere referral or refusal it is none.
     pub fn is_authoritative(&self) -> bool {
-        match self {
-            Self::Records(_) | Self::NoData { .. } | Self::NxDomain { .. } => true,
-            Self::Referral { aliases, .. } => !aliases.is_empty(),
-            Self::Refused => false,
+        match self.kind {
+            AnswerKind::Referral => !self.aliases.is_empty(),
+            AnswerKind::Refused => false,
+            _ => true,
         }
     }
 
     /// How long the answer may be cached, in seconds; `None` when it may not be. Additional records
     /// have no say (RFC 8484, section 5.1).
     pub fn ttl_secs_min(&self) -> Option<u32> {
-        let records = self.records().iter().chain(self.authorities());
-        records.map(|record| record.ttl).min()
+        let sets = self.answers().chain(&self.authority);
+        sets.map(|set| set.ttl_secs).min()
     }
-}
 
-/// The set of this type among the records at a name: without duplicates, with `owner` for its name
-/// and one TTL, the smallest (RFC 2181, section 5). Empty when there is none. ANY gets a stand-in of
-/// few bytes, whatever was published there (RFC 8482, section 4.2).
-pub(crate) fn record_set<'a>(
-    records: impl Iterator<Item = &'a Record>,
-    record_type: RecordType,
-    owner: &Name,
-) -> Vec<Record> {
-    if record_type == RecordType::ANY {
-        let stand_in = RData::HINFO(HINFO::new("RFC8482".to_owned(), String::new()));
-        let stand_in = |_| Record::from_rdata(owner.clone(), ANY_TTL_SECS, stand_in.clone());
-        return records.take(1).map(stand_in).collect();
+    fn answers(&self) -> impl Iterator<Item = &RecordSet<'a>> {
+        self.aliases.iter().chain(&self.records)
     }
-    let mut set: Vec<Record> = Vec::new();
-    for record in records.filter(|record| record.record_type() == record_type) {
-        if !set.iter().any(|other| other.data == record.data) {
-            let ttl = Some(record.ttl).filter(|ttl| *ttl <= TTL_SECS_MAX);
-            let ttl = ttl.unwrap_or_default();
-            set.push(Record::from_rdata(owner.clone(), ttl, record.data.clone()));
+
+    /// Appends the records to a response in `out`, which holds its header and
+    /// [`Question::wire`], and nothing else. In the end `out` has at most `size_max` bytes: all of a
+    /// record set is written or nothing of it, and nothing behind the first that does not fit.
+    pub fn write(&self, question: &Question<'_>, size_max: usize, out: &mut Vec<u8>) -> Written {
+        let (glue, additionals) = self.additionals.split_at(self.glue_count);
+        let mut writer = Writer::new(question, size_max, out);
+        let mut counts = [0; 3];
+        let is_complete = writer.write_all(self.answers(), &mut counts[0])
+            && writer.write_all(&self.authority, &mut counts[1])
+            && writer.write_all(glue, &mut counts[2]);
+        if is_complete {
+            // What is left out of these can be asked for.
+            writer.write_all(additionals, &mut counts[2]);
+        }
+        Written {
+            counts,
+            is_complete,
         }
     }
-    if let Some(ttl) = set.iter().map(|record| record.ttl).min() {
-        set.iter_mut().for_each(|record| record.ttl = ttl);
-    }
-    set
 }

@@ -1,24 +1,25 @@
 //! All origins, and who can answer a question.
 
-use hickory_proto::{
-    op::Query,
-    rr::{DNSClass, RecordType},
-};
+use hickory_proto::rr::Name;
 
-use crate::{Answer, KeyQuestion, Origin, OriginError, zone::Zone};
+use crate::{
+    Answer, AnswerKind, KeyQuestion, Origin, OriginError, Question, message::CLASS_IN,
+    origin_check, rdata::types, resolver::Resolver, zone::Zone, zone_data::ZoneData,
+};
 
 /// The origins of a server.
 #[derive(Debug)]
 pub struct Authority {
     /// The longest names first, so that the first zone that a name lies in is the one it belongs to.
     zones: Vec<Zone>,
+    names: Vec<Name>,
 }
 
 /// Who can answer a question.
 #[derive(Debug)]
 pub enum Located<'a> {
     /// Configuration did.
-    Answer(Answer),
+    Answer(Answer<'a>),
     /// The packet of a key can.
     Key(KeyQuestion<'a>),
 }
@@ -28,52 +29,47 @@ impl Authority {
     pub fn new(origins: Vec<Origin>) -> Result<Self, OriginError> {
         let mut origins: Vec<_> = origins.into_iter().map(Origin::absolute).collect();
         origins.sort_by_key(|origin| std::cmp::Reverse(origin.name.iter().len()));
-        let mut zones: Vec<Zone> = Vec::with_capacity(origins.len());
-        for origin in origins {
-            origin.check()?;
-            for longer in &zones {
-                check_pair(&origin, longer)?;
-            }
-            let inner = zones.iter().map(|zone| zone.name().clone());
-            let inner = inner.filter(|inner| origin.name.zone_of(inner)).collect();
-            zones.push(Zone::new(origin, inner));
+        let mut zones = Vec::with_capacity(origins.len());
+        for (index, origin) in origins.iter().enumerate() {
+            let longer = &origins[..index];
+            origin_check::check(origin, longer)?;
+            let inner = longer
+                .iter()
+                .filter(|inner| origin.name.zone_of(&inner.name));
+            let inner: Vec<&Origin> = inner.collect();
+            zones.push(Zone::new(index, origin, &inner)?);
         }
-        Ok(Self { zones })
+        let names = origins.into_iter().map(|origin| origin.name.to_lowercase());
+        Ok(Self {
+            zones,
+            names: names.collect(),
+        })
+    }
+
+    /// The names of the origins, in lower case: what an `origin_index` is the index of.
+    pub fn origins(&self) -> impl ExactSizeIterator<Item = String> {
+        self.names.iter().map(Name::to_string)
     }
 
     /// Finds who can answer `question`.
     ///
     /// Only the class IN is served, and zone transfers are not (RFC 5936, section 2.2.1, allows to
     /// refuse them).
-    pub fn locate<'a>(&'a self, question: &'a Query) -> Located<'a> {
-        let transfer = matches!(question.query_type(), RecordType::AXFR | RecordType::IXFR);
-        if question.query_class() != DNSClass::IN || transfer {
-            return Located::Answer(Answer::Refused);
-        }
-        let name = question.name();
-        let Some(zone) = self.zones.iter().find(|zone| zone.name().zone_of(name)) else {
-            return Located::Answer(Answer::Refused);
+    pub fn locate<'a>(&'a self, question: &'a Question<'a>) -> Located<'a> {
+        let name = question.name_ref();
+        let is_served = question.class() == CLASS_IN
+            && !matches!(question.record_type(), types::AXFR | types::IXFR);
+        let mut zones = self.zones.iter().filter(|_| is_served);
+        let Some(zone) = zones.find(|zone| name.is_within(zone.name(), zone.label_count())) else {
+            return Located::Answer(Answer::empty(AnswerKind::Refused, None));
         };
         match zone.key(name) {
             Some(key) => Located::Key(KeyQuestion::new(zone, question, key)),
-            None => Located::Answer(zone.answer(name, question.query_type())),
+            None => {
+                let resolver = Resolver::new(question, ZoneData::of_origin(zone));
+                Located::Answer(resolver.resolve())
+            }
         }
-    }
-}
-
-/// What must hold between an origin and one whose name is at least as long.
-fn check_pair(origin: &Origin, longer: &Zone) -> Result<(), OriginError> {
-    if origin.name == *longer.name() {
-        return Err(OriginError::Duplicate(origin.name.to_string()));
-    }
-    let mut servers = origin.ns_addresses.keys();
-    match servers.find(|server| longer.name().zone_of(server)) {
-        None => Ok(()),
-        Some(server) => Err(OriginError::ServerOfOther {
-            server: server.to_string(),
-            origin: origin.name.to_string(),
-            inner: longer.name().to_string(),
-        }),
     }
 }
 

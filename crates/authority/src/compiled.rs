@@ -1,24 +1,43 @@
 //! A packet, made ready to be asked.
 
-use hickory_proto::op::Message;
 use quorate_packet::SignedPacket;
 
+use crate::{
+    message::{CLASS_IN, MessageError, Records},
+    rdata,
+    target::Apex,
+    tree::RecordTree,
+    tree_builder::TreeBuilder,
+};
+
 /// A signed packet, parsed and checked once, so that no question parses it again.
+///
+/// Of its records those are found that may be served: of class IN, with owner names that end in the
+/// signer's key, of types that a key may decide on, and with data in which names stand where their
+/// type has them. It shares the bytes of the packet, and takes little more than as much again.
 #[derive(Debug, Clone)]
 pub struct CompiledPacket {
     packet: SignedPacket,
     ttl_secs_min: Option<u32>,
+    tree: Result<RecordTree, MessageError>,
 }
 
 impl CompiledPacket {
     /// Compiles a packet. One that cannot be decoded makes every answer an
     /// [`UndecodableError`](crate::UndecodableError).
     pub fn compile(packet: &SignedPacket) -> Self {
-        let message = Message::from_vec(packet.dns()).ok();
-        Self {
-            packet: packet.clone(),
-            ttl_secs_min: message
-                .and_then(|message| message.all_sections().map(|record| record.ttl).min()),
+        let packet = packet.clone();
+        match Records::read(packet.dns()) {
+            Ok(records) => Self {
+                tree: Ok(tree(&packet, &records)),
+                ttl_secs_min: records.ttl_secs_min,
+                packet,
+            },
+            Err(error) => Self {
+                packet,
+                ttl_secs_min: None,
+                tree: Err(error),
+            },
         }
     }
 
@@ -31,4 +50,24 @@ impl CompiledPacket {
     pub fn ttl_secs_min(&self) -> Option<u32> {
         self.ttl_secs_min
     }
+
+    /// The records that may be served.
+    pub(crate) fn tree(&self) -> Result<&RecordTree, MessageError> {
+        self.tree.as_ref().map_err(|error| *error)
+    }
+}
+
+fn tree(packet: &SignedPacket, records: &Records) -> RecordTree {
+    let apex = Apex::Key(packet.key());
+    let mut builder = TreeBuilder::new(packet.dns(), apex, records.answers.len());
+    for record in &records.answers {
+        // Records without data mean something only in dynamic updates (RFC 2136, section 2.4).
+        if record.class == CLASS_IN
+            && rdata::is_data(record.record_type)
+            && let Some(size) = record.unpacked_size(packet.dns())
+        {
+            builder.push(record, size);
+        }
+    }
+    builder.build()
 }

@@ -10,77 +10,63 @@
 //! with other names below it therefore exists, and stays undelegated itself: resolvers that ask for
 //! one label at a time (RFC 9156) would never come down to `_iroh`.
 
-use hickory_proto::rr::{Name, RData, Record, RecordType, rdata};
+use crate::{
+    name::NameRef,
+    rdata::types,
+    tree::{Flags, Node, Place, RecordTree, Set},
+};
 
-use crate::key_zone::{KeyZone, is_key, labels_above_key, labels_shared, node};
-
-/// A zone cut.
-#[derive(Debug)]
-pub(crate) struct Cut<'a> {
-    /// How many labels its name has left of the key.
-    pub(crate) depth: usize,
-    /// Its NS records, of which there are some.
-    pub(crate) servers: Vec<&'a Record>,
+/// Flags the names that exist without the cut at the key: those with, or above, something else than
+/// its NS records and their addresses.
+pub(crate) fn flag_data(tree: &mut RecordTree) {
+    let Some(servers) = key_cut(tree) else {
+        return;
+    };
+    let mut has_glue = vec![false; tree.node_count()];
+    for record in tree.records(servers) {
+        if let Some(node) = record.target_node() {
+            has_glue[node.0 as usize] = true;
+        }
+    }
+    // Children stand behind their parents, so from behind each is known before its parent is.
+    for node in (0..tree.node_count() as u32).rev().map(Node) {
+        let is_data = |set: &Set| match tree.record_type(*set) {
+            types::NS => node != Node::APEX,
+            types::A | types::AAAA => !has_glue[node.0 as usize],
+            _ => true,
+        };
+        let mut children = tree.children(node).map(Node);
+        let has_data = tree.sets(node).any(|set| is_data(&set))
+            || children.any(|child| tree.flags(child).has(Flags::DATA));
+        if has_data {
+            tree.flag(node, Flags::DATA);
+        }
+    }
 }
 
-impl KeyZone {
-    /// The cut that a question about the name of these `labels`, as [`node`] takes them, runs into.
-    /// Of several below the key it is the highest.
-    pub(crate) fn cut(&self, labels: &[&[u8]], record_type: RecordType) -> Option<Cut<'_>> {
-        let depth = |record: &Record| labels_above_key(record).len();
-        let servers = self.records.iter().filter(|record| {
-            record.record_type() == RecordType::NS && labels_shared(record, labels) == depth(record)
-        });
-        let below_key = servers.clone().map(depth).filter(|depth| *depth > 0);
-        let at_key = || {
-            let delegated = servers.clone().next().is_some();
-            (delegated && self.leaves_to_key_cut(labels, record_type)).then_some(0)
-        };
-        let cut_depth = below_key.min().or_else(at_key)?;
-        let servers = servers.filter(|record| depth(record) == cut_depth);
-        Some(Cut {
-            depth: cut_depth,
-            servers: servers.collect(),
-        })
+/// The NS records at the key.
+pub(crate) fn key_cut(tree: &RecordTree) -> Option<Set> {
+    match tree.node_count() {
+        0 => None,
+        _ => tree.set(Node::APEX, types::NS),
     }
+}
 
-    /// The records at a name, without those of wildcards.
-    pub(crate) fn exactly_at(&self, labels: &[&[u8]]) -> impl Iterator<Item = &Record> + Clone {
-        self.records.iter().filter(move |record| {
-            labels_above_key(record).len() == labels.len()
-                && labels_shared(record, labels) == labels.len()
-        })
+/// Whether a cut at the key answers the question for a name that no cut below it answers. Who asks
+/// for the NS records of the key asks for the cut.
+pub(crate) fn is_left_to_key_cut(
+    tree: &RecordTree,
+    message: &[u8],
+    name: NameRef<'_>,
+    apex_label_count: usize,
+    record_type: u16,
+) -> bool {
+    if key_cut(tree).is_none() {
+        return false;
     }
-
-    /// Whether a cut at the key answers the question. Who asks for the NS records of the key asks
-    /// for the cut.
-    fn leaves_to_key_cut(&self, labels: &[&[u8]], record_type: RecordType) -> bool {
-        let records = self.records.iter();
-        let data = records.filter(|record| !self.is_key_cut(record));
-        (labels.is_empty() && record_type == RecordType::NS) || node(data, labels).is_none()
-    }
-
-    /// Whether a record is part of a cut at the key: one of its NS records, or their glue.
-    fn is_key_cut(&self, record: &Record) -> bool {
-        let is_server = |record: &Record| {
-            record.record_type() == RecordType::NS && labels_above_key(record).len() == 0
-        };
-        let mut servers = self.records.iter().filter(|record| is_server(record));
-        is_server(record)
-            || record.record_type().is_ip_addr()
-                && servers.any(|ns| self.is_target(ns, &record.name))
-    }
-
-    /// Whether a NS record names this owner, under whatever origin.
-    fn is_target(&self, ns: &Record, owner: &Name) -> bool {
-        let RData::NS(rdata::NS(target)) = &ns.data else {
-            return false;
-        };
-        let above_key = owner.iter().len() - 1;
-        let mut pairs = owner.iter().zip(target).take(above_key);
-        pairs.all(|(a, b)| a.eq_ignore_ascii_case(b))
-            && is_key(target.iter().nth(above_key), &self.key)
-    }
+    let is_key = name.label_count() == apex_label_count;
+    (is_key && record_type == types::NS)
+        || tree.find(message, name, apex_label_count, Flags::DATA) == Place::Nowhere
 }
 
 #[cfg(test)]

@@ -35,14 +35,29 @@ mod cut;
 #[cfg(test)]
 mod fixture;
 mod key_question;
-mod key_zone;
+mod message;
+mod name;
 mod origin;
+mod origin_check;
 #[cfg(test)]
 mod property_tests;
+mod question;
+mod rdata;
+mod record_set;
+mod resolver;
+mod target;
+mod tree;
+mod tree_builder;
+mod writer;
 mod zone;
+mod zone_data;
+mod zone_message;
 
-pub use answer::Answer;
+pub use answer::{Answer, AnswerKind, Written};
 pub use authority::{Authority, Located};
 pub use compiled::CompiledPacket;
-pub use key_question::{ALIAS_COUNT_MAX, KeyQuestion, UndecodableError};
-pub use origin::{NEGATIVE_TTL_SECS_MAX, Origin, OriginError, Soa};
+pub use key_question::{KeyQuestion, UndecodableError};
+pub use message::MessageError;
+pub use origin::{NEGATIVE_TTL_SECS_MAX, Origin, OriginError, Soa, TTL_SECS_MAX};
+pub use question::Question;
+pub use resolver::ALIAS_COUNT_MAX;

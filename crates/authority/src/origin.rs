@@ -5,15 +5,14 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-use hickory_proto::rr::Name;
-use quorate_packet::PublicKey;
+use hickory_proto::rr::{Name, RData, Record, rdata};
 
 /// The longest that NXDOMAIN may be cached, in seconds. An endpoint that was asked for before
 /// it published stays invisible for this long.
 pub const NEGATIVE_TTL_SECS_MAX: u32 = 60;
 
-/// The largest time in a zone, in seconds (RFC 2181, section 8).
-const SECS_MAX: u32 = i32::MAX as u32;
+/// The largest TTL, and the largest of any other time in a zone, in seconds (RFC 2181, section 8).
+pub const TTL_SECS_MAX: u32 = i32::MAX as u32;
 
 /// A name under which the zones of all keys stand, and what stands at that name itself.
 ///
@@ -36,6 +35,13 @@ pub struct Origin {
     pub ns_addresses: BTreeMap<Name, Vec<IpAddr>>,
     /// The TTL of name servers and addresses, in seconds.
     pub ttl_secs: u32,
+    /// More records, at the name itself and below it, but not at or below a key. Beside those of
+    /// ordinary names they may be aliases, wildcards, cuts and DNAMEs.
+    pub records: Vec<Record>,
+    /// The least TTL that records of packets are served with, in seconds.
+    pub ttl_secs_min: u32,
+    /// The largest TTL that records of packets are served with, in seconds.
+    pub ttl_secs_max: u32,
 }
 
 /// The start of authority (RFC 1035, section 3.3.13). All times are in seconds.
@@ -93,7 +99,7 @@ pub enum OriginError {
         inner: String,
     },
     /// A time that DNS cannot express.
-    #[error("{secs} s for {field} of origin {origin} is too long: the most is {SECS_MAX} s")]
+    #[error("{secs} s for {field} of origin {origin} is too long: the most is {TTL_SECS_MAX} s")]
     TooLong {
         /// The origin.
         origin: String,
@@ -102,13 +108,112 @@ pub enum OriginError {
         /// Its value.
         secs: u32,
     },
+    /// No TTL is in the range.
+    #[error("the least TTL of origin {origin}, {min} s, is more than the largest, {max} s")]
+    TtlRange {
+        /// The origin.
+        origin: String,
+        /// The least TTL.
+        min: u32,
+        /// The largest TTL.
+        max: u32,
+    },
+    /// A record that is not ours to serve.
+    #[error("the record at {owner} lies outside origin {origin}: leave it to its zone")]
+    RecordOutside {
+        /// The owner.
+        owner: String,
+        /// The origin.
+        origin: String,
+    },
+    /// A record that belongs to whoever holds a key.
+    #[error(
+        "the record at {owner} lies at or below a public key in {origin}: give it another name"
+    )]
+    RecordBelowKey {
+        /// The owner.
+        owner: String,
+        /// The origin.
+        origin: String,
+    },
+    /// A record that belongs to another of the origins.
+    #[error(
+        "the record at {owner} of origin {origin} belongs to origin {inner}: configure it there"
+    )]
+    RecordOfOther {
+        /// The owner.
+        owner: String,
+        /// The origin it is configured at.
+        origin: String,
+        /// The longest origin it lies in.
+        inner: String,
+    },
+    /// A record of a type or class that nobody can be given.
+    #[error("the record at {owner} of origin {origin} is of {what}, which cannot be served here")]
+    RecordKind {
+        /// The owner.
+        owner: String,
+        /// The origin.
+        origin: String,
+        /// Its type, or its class if that is another than IN.
+        what: String,
+    },
+    /// An alias is all there is at its name (RFC 2181, section 10.1).
+    #[error("{owner} of origin {origin} has a CNAME beside {other}: a CNAME stands alone")]
+    AliasBeside {
+        /// The owner.
+        owner: String,
+        /// The origin.
+        origin: String,
+        /// The type of the other record; CNAME for a second one.
+        other: String,
+    },
+    /// Two DNAMEs at one name (RFC 6672, section 2.4).
+    #[error("{owner} of origin {origin} has two DNAMEs: a name has one at most")]
+    DnameTwice {
+        /// The owner.
+        owner: String,
+        /// The origin.
+        origin: String,
+    },
+    /// A record that a DNAME hides (RFC 6672, section 2.4).
+    #[error(
+        "the record at {owner} of origin {origin} lies below the DNAME at {dname}, which hides it"
+    )]
+    BelowDname {
+        /// The owner.
+        owner: String,
+        /// The origin.
+        origin: String,
+        /// The name of the DNAME.
+        dname: String,
+    },
+    /// A record that has no form on the wire.
+    #[error(
+        "the {record_type} record at {owner} of origin {origin} cannot be encoded: check its data"
+    )]
+    Unencodable {
+        /// The owner.
+        owner: String,
+        /// The type.
+        record_type: String,
+        /// The origin.
+        origin: String,
+    },
+    /// More records than can be addressed.
+    #[error("origin {origin} has too many records: split it")]
+    TooLarge {
+        /// The origin.
+        origin: String,
+    },
 }
 
 impl Origin {
     /// The same with absolute names.
     pub(crate) fn absolute(mut self) -> Self {
         let names = [&mut self.name, &mut self.soa.mname, &mut self.soa.rname];
-        for name in names.into_iter().chain(&mut self.ns) {
+        let owners = self.records.iter_mut().map(|record| &mut record.name);
+        for name in names.into_iter().chain(&mut self.ns).chain(owners) {
             name.set_fqdn(true);
         }
         let mut addresses: BTreeMap<Name, Vec<IpAddr>> = BTreeMap::new();
@@ -120,40 +225,34 @@ impl Origin {
         self
     }
 
-    /// What must hold of an origin by itself.
-    pub(crate) fn check(&self) -> Result<(), OriginError> {
-        self.check_times()?;
-        for server in self.ns_addresses.keys() {
-            let fields = || (server.to_string(), self.name.to_string());
-            if !self.name.zone_of(server) {
-                let (server, origin) = fields();
-                return Err(OriginError::ServerOutside { server, origin });
-            }
-            let above = server.iter().rev().nth(self.name.iter().len());
-            if above.is_some_and(|label| PublicKey::parse_z32(label).is_ok()) {
-                let (server, origin) = fields();
-                return Err(OriginError::ServerBelowKey { server, origin });
-            }
+    /// All records that configuration puts into the zone: those of the fields too.
+    pub(crate) fn all_records(&self) -> Vec<Record> {
+        let at = |name: &Name, data| Record::from_rdata(name.clone(), self.ttl_secs, data);
+        let mut records = vec![self.soa_record()];
+        let ns = self.ns.iter().cloned().map(rdata::NS);
+        records.extend(ns.map(|ns| at(&self.name, RData::NS(ns))));
+        records.extend(self.a.iter().map(|a| at(&self.name, RData::A((*a).into()))));
+        let aaaa = self.aaaa.iter().map(|a| RData::AAAA((*a).into()));
+        records.extend(aaaa.map(|data| at(&self.name, data)));
+        for (server, addresses) in &self.ns_addresses {
+            records.extend(addresses.iter().map(|ip| at(server, (*ip).into())));
         }
-        Ok(())
+        records.extend(self.records.iter().cloned());
+        records
     }
 
-    fn check_times(&self) -> Result<(), OriginError> {
-        let times = [
-            ("ttl", self.ttl_secs),
-            ("the TTL of the SOA", self.soa_ttl_secs),
-            ("refresh", self.soa.refresh_secs),
-            ("retry", self.soa.retry_secs),
-            ("expire", self.soa.expire_secs),
-            ("minimum", self.soa.minimum_secs),
-        ];
-        match times.into_iter().find(|(_, secs)| *secs > SECS_MAX) {
-            None => Ok(()),
-            Some((field, secs)) => Err(OriginError::TooLong {
-                origin: self.name.to_string(),
-                field,
-                secs,
-            }),
-        }
+    fn soa_record(&self) -> Record {
+        let soa = &self.soa;
+        let signed = |secs| i32::try_from(secs).unwrap_or(i32::MAX);
+        let data = rdata::SOA::new(
+            soa.mname.clone(),
+            soa.rname.clone(),
+            soa.serial,
+            signed(soa.refresh_secs),
+            signed(soa.retry_secs),
+            signed(soa.expire_secs),
+            soa.minimum_secs,
+        );
+        Record::from_rdata(self.name.clone(), self.soa_ttl_secs, RData::SOA(data))
     }
 }

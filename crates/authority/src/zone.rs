@@ -1,112 +1,117 @@
 //! One origin: what configuration puts there, and where the keys begin.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::ops::RangeInclusive;
 
-use hickory_proto::rr::{Name, RData, Record, RecordType, rdata};
-use quorate_packet::PublicKey;
+use quorate_packet::{PublicKey, Z32_LEN};
 
 use crate::{
-    answer::{Answer, record_set},
-    origin::{NEGATIVE_TTL_SECS_MAX, Origin, Soa},
+    Question,
+    name::{Labels, NameRef},
+    origin::{NEGATIVE_TTL_SECS_MAX, Origin, OriginError},
+    rdata::types,
+    record_set::{Content, Owner, RecordSet},
+    tree::{Node, RecordTree, Set},
+    zone_data::ZoneData,
+    zone_message::ZoneMessage,
 };
 
 /// An origin, ready to answer.
 #[derive(Debug)]
 pub(crate) struct Zone {
-    name: Name,
-    label_count: usize,
-    /// What stands at the names that configuration knows. Those of inner origins have no records
-    /// here: questions about them go to their own zone, but the names above them exist.
-    nodes: BTreeMap<Name, Vec<Record>>,
-    /// The SOA of negative answers, with their TTL.
-    soa: Arc<Record>,
+    index: usize,
+    /// On the wire, in lower case.
+    name: Box<[u8]>,
+    labels: Labels,
+    message: Box<[u8]>,
+    tree: RecordTree,
+    /// The SOA, and its TTL in negative answers, in seconds.
+    soa: Set,
+    negative_ttl_secs: u32,
+    /// The TTLs that records of packets are served with, in seconds.
+    ttl_secs: RangeInclusive<u32>,
 }
 
 impl Zone {
     /// The zone of a checked origin, and the origins inside it.
-    pub(crate) fn new(origin: Origin, inner: Vec<Name>) -> Self {
-        let soa = soa_record(&origin.name, &origin.soa, origin.soa_ttl_secs);
-        let negative_ttl = origin.soa_ttl_secs.min(origin.soa.minimum_secs);
-        let mut negative = soa.clone();
-        negative.ttl = negative_ttl.min(NEGATIVE_TTL_SECS_MAX);
-
-        let record = |name: &Name, data| Record::from_rdata(name.clone(), origin.ttl_secs, data);
-        let ns = origin.ns.into_iter().map(|ns| RData::NS(rdata::NS(ns)));
-        let a = origin.a.into_iter().map(|a| RData::A(a.into()));
-        let aaaa = origin.aaaa.into_iter().map(|a| RData::AAAA(a.into()));
-        let apex = ns.chain(a).chain(aaaa);
-        let apex = apex.map(|data| record(&origin.name, data));
-        let apex: Vec<Record> = std::iter::once(soa).chain(apex).collect();
-
-        let mut nodes = BTreeMap::from([(origin.name.clone(), apex)]);
-        for (server, addresses) in origin.ns_addresses {
-            let addresses = addresses.into_iter().map(|ip| record(&server, ip.into()));
-            let addresses: Vec<Record> = addresses.collect();
-            nodes.entry(server).or_default().extend(addresses);
+    pub(crate) fn new(
+        index: usize,
+        origin: &Origin,
+        inner: &[&Origin],
+    ) -> Result<Self, OriginError> {
+        let negative_ttl_secs = origin.soa_ttl_secs.min(origin.soa.minimum_secs);
+        let mut message = ZoneMessage::new(&origin.name);
+        for record in origin.all_records() {
+            message.push(&record, &origin.name)?;
         }
-        nodes.extend(inner.into_iter().map(|name| (name, Vec::new())));
-        Self {
-            label_count: origin.name.iter().len(),
-            nodes,
-            name: origin.name,
-            soa: Arc::new(negative),
+        for inner in inner {
+            message.push_foreign(&inner.name);
         }
+        let (name, labels) = message.origin();
+        let (message, tree) = message.compile();
+        let soa = tree.set(Node::APEX, types::SOA);
+        Ok(Self {
+            index,
+            name,
+            labels,
+            message,
+            soa: soa.expect("every origin has a SOA"),
+            tree,
+            negative_ttl_secs: negative_ttl_secs.min(NEGATIVE_TTL_SECS_MAX),
+            ttl_secs: origin.ttl_secs_min..=origin.ttl_secs_max,
+        })
     }
 
-    pub(crate) fn name(&self) -> &Name {
+    /// Its place among all zones.
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+
+    pub(crate) fn name(&self) -> &[u8] {
         &self.name
     }
 
+    pub(crate) fn name_ref(&self) -> NameRef<'_> {
+        NameRef::new(&self.name, &self.labels)
+    }
+
     pub(crate) fn label_count(&self) -> usize {
-        self.label_count
+        self.name_ref().label_count()
     }
 
-    pub(crate) fn no_data(&self, aliases: Vec<Record>) -> Answer {
-        let soa = self.soa.clone();
-        Answer::NoData { aliases, soa }
+    pub(crate) fn tree(&self) -> &RecordTree {
+        &self.tree
     }
 
-    pub(crate) fn nxdomain(&self, aliases: Vec<Record>) -> Answer {
-        let soa = self.soa.clone();
-        Answer::NxDomain { aliases, soa }
+    /// What the tree's offsets count in.
+    pub(crate) fn message(&self) -> &[u8] {
+        &self.message
+    }
+
+    pub(crate) fn clamp_ttl_secs(&self, ttl_secs: u32) -> u32 {
+        ttl_secs.clamp(*self.ttl_secs.start(), *self.ttl_secs.end())
+    }
+
+    /// The SOA of a negative answer to a question in this zone, with its TTL there (RFC 2308,
+    /// section 5).
+    pub(crate) fn soa(&self, question: &Question<'_>) -> RecordSet<'_> {
+        let below = question.name_ref().label_count() - self.label_count();
+        RecordSet {
+            owner: Owner::Followed {
+                is_asked: true,
+                skipped_label_count: below as u8,
+            },
+            record_type: types::SOA,
+            ttl_secs: self.negative_ttl_secs,
+            content: Content::Set(ZoneData::of_origin(self), self.soa),
+        }
     }
 
     /// The key below which a name in this zone lies, if it lies below one.
-    pub(crate) fn key(&self, name: &Name) -> Option<PublicKey> {
-        let above = name.iter().rev().nth(self.label_count)?;
-        PublicKey::parse_z32(above).ok()
+    pub(crate) fn key(&self, name: NameRef<'_>) -> Option<PublicKey> {
+        let above = name.label_from_right(self.label_count())?;
+        match above.len() {
+            Z32_LEN => PublicKey::parse_z32(above).ok(),
+            _ => None,
+        }
     }
-
-    /// What configuration answers about a name in this zone that lies below no key.
-    pub(crate) fn answer(&self, name: &Name, record_type: RecordType) -> Answer {
-        if let Some(records) = self.nodes.get(name) {
-            let set = record_set(records.iter(), record_type, name);
-            return match set.is_empty() {
-                false => Answer::Records(set),
-                true => self.no_data(Vec::new()),
-            };
-        }
-        if self.nodes.keys().any(|node| name.zone_of(node)) {
-            return self.no_data(Vec::new());
-        }
-        // The root has names that others serve: to deny google.com would be a lie.
-        if self.name.is_root() {
-            return Answer::Refused;
-        }
-        self.nxdomain(Vec::new())
-    }
-}
-
-fn soa_record(origin: &Name, soa: &Soa, ttl_secs: u32) -> Record {
-    let signed = |secs| i32::try_from(secs).expect("Origin::check bounds every time");
-    let data = rdata::SOA::new(
-        soa.mname.clone(),
-        soa.rname.clone(),
-        soa.serial,
-        signed(soa.refresh_secs),
-        signed(soa.retry_secs),
-        signed(soa.expire_secs),
-        soa.minimum_secs,
-    );
-    Record::from_rdata(origin.clone(), ttl_secs, RData::SOA(data))
 }

@@ -9,7 +9,7 @@ use hickory_proto::{
         rdata::{self, TXT},
     },
 };
-use quorate_authority::{Authority, Origin, Soa};
+use quorate_authority::{Authority, Origin, Soa, TTL_SECS_MAX};
 use quorate_fake::{FakeReplica, unverified};
 use quorate_metrics::Registry;
 use quorate_packet::PublicKey;
@@ -121,6 +121,9 @@ fn origin(text: &str) -> Origin {
         aaaa: Vec::new(),
         ns_addresses: Default::default(),
         ttl_secs: 600,
+        records: Vec::new(),
+        ttl_secs_min: 0,
+        ttl_secs_max: TTL_SECS_MAX,
     }
 }
 

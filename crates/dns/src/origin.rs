@@ -6,7 +6,7 @@ use std::{
 };
 
 use hickory_proto::rr::Name;
-use quorate_authority::{NEGATIVE_TTL_SECS_MAX, Origin, Soa};
+use quorate_authority::{NEGATIVE_TTL_SECS_MAX, Origin, Soa, TTL_SECS_MAX};
 use quorate_setting::{Findings, KeyPath, settings};
 
 const WEEK_SECS: u32 = 7 * 24 * 3600;
@@ -104,6 +104,9 @@ impl OriginSettings {
             aaaa: self.aaaa.clone(),
             ttl_secs: self.ttl_secs,
             ns_addresses,
+            records: Vec::new(),
+            ttl_secs_min: 0,
+            ttl_secs_max: TTL_SECS_MAX,
         })
     }
 }

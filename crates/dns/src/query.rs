@@ -1,10 +1,7 @@
 //! Queries, from bytes that anybody may have sent.
 
-use hickory_proto::{
-    op,
-    rr::RecordType,
-    serialize::binary::{BinDecodable, BinDecoder},
-};
+use hickory_proto::rr::RecordType;
+use quorate_authority::Question;
 use quorate_packet::message::{self, HEADER_SIZE};
 
 use crate::rcode::Rcode;
@@ -41,9 +38,9 @@ pub(crate) struct Edns {
 
 /// A well-formed query of opcode QUERY.
 #[derive(Debug)]
-pub(crate) struct Query {
+pub(crate) struct Query<'m> {
     pub(crate) header: Header,
-    pub(crate) question: op::Query,
+    pub(crate) question: Question<'m>,
     pub(crate) edns: Option<Edns>,
 }
 
@@ -57,9 +54,9 @@ pub(crate) enum ParseError {
     Rejected(Header, Rcode),
 }
 
-impl Query {
+impl<'m> Query<'m> {
     /// Parses a message.
-    pub(crate) fn parse(message: &[u8]) -> Result<Self, ParseError> {
+    pub(crate) fn parse(message: &'m [u8]) -> Result<Self, ParseError> {
         let Some((bytes, _)) = message.split_first_chunk::<HEADER_SIZE>() else {
             return Err(ParseError::NotAQuery);
         };
@@ -89,26 +86,24 @@ impl Query {
 
 /// Reads what follows the header: one question (RFC 9619) and perhaps one OPT. Other records say
 /// nothing to this server, but must be there.
-fn parse_body(header: &[u8; HEADER_SIZE], message: &[u8]) -> Option<(op::Query, Option<Edns>)> {
+fn parse_body<'m>(
+    header: &[u8; HEADER_SIZE],
+    message: &'m [u8],
+) -> Option<(Question<'m>, Option<Edns>)> {
     let count = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
     if count(4) != 1 {
         return None;
     }
-    let mut at = HEADER_SIZE;
-    skip_name(message, &mut at, false)?;
-    let end = at + 4;
-    let mut decoder = BinDecoder::new(message.get(HEADER_SIZE..end)?);
-    let question = op::Query::read(&mut decoder).ok()?;
-
-    at = end;
+    let question = Question::parse(&message[HEADER_SIZE..])?;
+    let mut at = HEADER_SIZE + question.wire().len();
     let mut edns = None;
     for _ in 0..u32::from(count(6)) + u32::from(count(8)) {
-        skip_name(message, &mut at, true)?;
+        skip_name(message, &mut at)?;
         skip_fixed(message, &mut at)?;
     }
     for _ in 0..count(10) {
         let name_at = at;
-        skip_name(message, &mut at, true)?;
+        skip_name(message, &mut at)?;
         let (fixed, data) = skip_fixed(message, &mut at)?;
         if u16::from_be_bytes([fixed[0], fixed[1]]) != u16::from(RecordType::OPT) {
             continue;
@@ -126,8 +121,7 @@ fn parse_body(header: &[u8; HEADER_SIZE], message: &[u8]) -> Option<(op::Query, 
 }
 
 /// Moves `at` behind the name there. A compressed name ends in a pointer, which is not followed.
-/// The first name has nothing before it to point to.
-fn skip_name(message: &[u8], at: &mut usize, may_be_compressed: bool) -> Option<()> {
+fn skip_name(message: &[u8], at: &mut usize) -> Option<()> {
     let start = *at;
     loop {
         let len = usize::from(*message.get(*at)?);
@@ -137,7 +131,7 @@ fn skip_name(message: &[u8], at: &mut usize, may_be_compressed: bool) -> Option<
                 return (*at - start <= NAME_SIZE_MAX).then_some(());
             }
             1..=63 => *at += 1 + len,
-            0xc0.. if may_be_compressed => {
+            0xc0.. => {
                 *at += 2;
                 return (*at <= message.len()).then_some(());
             }

@@ -5,7 +5,6 @@ use std::{
     sync::Arc,
 };
 
-use hickory_proto::ProtoError;
 use quorate_authority::{Authority, Located, UndecodableError};
 use quorate_replica::{ReadError, Reader};
 
@@ -38,8 +37,6 @@ enum Fault {
     Read(#[from] ReadError),
     #[error("the replica gave a packet that cannot be served")]
     Undecodable(#[from] UndecodableError),
-    #[error("the answer cannot be written")]
-    Encode(#[from] ProtoError),
     #[error("a panic ended the attempt")]
     Panicked,
 }
@@ -75,7 +72,7 @@ impl Responder {
 
     fn respond_to_query(
         &self,
-        query: &Query,
+        query: &Query<'_>,
         transport: DnsTransport,
         out: &mut Vec<u8>,
     ) -> (Rcode, Option<u32>) {
@@ -102,19 +99,20 @@ impl Responder {
 
     fn write_answer(
         &self,
-        query: &Query,
+        query: &Query<'_>,
         transport: DnsTransport,
         out: &mut Vec<u8>,
     ) -> Result<(Rcode, Option<u32>), Fault> {
+        let indexed;
         let answer = match self.authority.locate(&query.question) {
             Located::Answer(answer) => answer,
             Located::Key(question) => {
-                let indexed = self.replica.packet(question.key())?;
+                indexed = self.replica.packet(question.key())?;
                 question.answer(indexed.as_ref().map(|indexed| &indexed.compiled))?
             }
         };
         let response = Response::answer(query, &answer);
-        if !response.write(size_max(query, transport), out)? {
+        if !response.write(size_max(query, transport), out) {
             self.metrics.responses_truncated_total.inc();
         }
         Ok((response.rcode, answer.ttl_secs_min()))
@@ -122,7 +120,7 @@ impl Responder {
 }
 
 /// The largest response that the client can take, and that should be sent, in bytes.
-fn size_max(query: &Query, transport: DnsTransport) -> u16 {
+fn size_max(query: &Query<'_>, transport: DnsTransport) -> u16 {
     match (transport, query.edns) {
         (DnsTransport::Udp, None) => UDP_SIZE_MIN,
         (DnsTransport::Udp, Some(edns)) => edns.udp_size.clamp(UDP_SIZE_MIN, UDP_SIZE_MAX),

@@ -1,11 +1,7 @@
 //! Responses, to bytes.
 
-use hickory_proto::{
-    ProtoError, op,
-    rr::{Record, RecordType},
-    serialize::binary::{BinEncodable, BinEncoder},
-};
-use quorate_authority::Answer;
+use hickory_proto::rr::RecordType;
+use quorate_authority::{Answer, AnswerKind, Question, Written};
 use quorate_packet::message::HEADER_SIZE;
 
 use crate::{
@@ -32,12 +28,11 @@ const TC: u8 = 0x02;
 pub(crate) struct Response<'a> {
     header: Header,
     /// Repeated in the client's own letter case (RFC 4343).
-    question: Option<&'a op::Query>,
+    question: Option<&'a Question<'a>>,
     edns: Option<Edns>,
     pub(crate) rcode: Rcode,
     authoritative: bool,
-    /// Answers, authorities, additionals.
-    sections: [&'a [Record]; 3],
+    answer: Option<&'a Answer<'a>>,
 }
 
 impl<'a> Response<'a> {
@@ -49,12 +44,12 @@ impl<'a> Response<'a> {
             edns: None,
             rcode,
             authoritative: false,
-            sections: [&[]; 3],
+            answer: None,
         }
     }
 
     /// A response that has no records.
-    pub(crate) fn empty(query: &'a Query, rcode: Rcode) -> Self {
+    pub(crate) fn empty(query: &'a Query<'a>, rcode: Rcode) -> Self {
         Self {
             question: Some(&query.question),
             edns: query.edns,
@@ -63,89 +58,56 @@ impl<'a> Response<'a> {
     }
 
     /// An answer.
-    pub(crate) fn answer(query: &'a Query, answer: &'a Answer) -> Self {
-        let rcode = match answer {
-            Answer::Records(_) | Answer::NoData { .. } | Answer::Referral { .. } => Rcode::NoError,
-            Answer::NxDomain { .. } => Rcode::NxDomain,
-            Answer::Refused => Rcode::Refused,
+    pub(crate) fn answer(query: &'a Query<'a>, answer: &'a Answer<'a>) -> Self {
+        let rcode = match answer.kind() {
+            AnswerKind::Records | AnswerKind::NoData | AnswerKind::Referral => Rcode::NoError,
+            AnswerKind::NxDomain => Rcode::NxDomain,
+            AnswerKind::YxDomain => Rcode::YxDomain,
+            AnswerKind::Refused => Rcode::Refused,
         };
         Self {
             authoritative: answer.is_authoritative(),
-            sections: [
-                answer.records(),
-                answer.authorities(),
-                // Glue that is missing counts (RFC 9471, section 3.1), and there are no other
-                // additionals.
-                answer.additionals(),
-            ],
+            answer: Some(answer),
             ..Self::empty(query, rcode)
         }
     }
 
     /// Writes a response that has no records.
     pub(crate) fn write_empty(&self, out: &mut Vec<u8>) {
-        self.write(UDP_SIZE_MIN, out)
-            .expect("a question that was read has room in any message");
+        self.write(UDP_SIZE_MIN, out);
     }
 
-    /// Writes at most `size_max` bytes in place of what `out` holds: all of a record set or nothing
-    /// of it (RFC 2181, section 9), and nothing behind the first that does not fit. Says whether all
-    /// of the response did.
-    pub(crate) fn write(&self, size_max: u16, out: &mut Vec<u8>) -> Result<bool, ProtoError> {
+    /// Writes at most `size_max` bytes in place of what `out` holds, and says whether all of the
+    /// response had room.
+    pub(crate) fn write(&self, size_max: u16, out: &mut Vec<u8>) -> bool {
         out.clear();
-        let mut encoder = BinEncoder::new(out);
-        encoder.set_max_size(size_max - self.edns.map_or(0, |_| OPT_SIZE));
-        encoder.emit_vec(&[0; HEADER_SIZE])?;
-        // Questions, answers, authorities, additionals.
-        let mut counts = [0; 4];
+        out.extend_from_slice(&[0; HEADER_SIZE]);
+        let mut written = Written {
+            is_complete: true,
+            ..Written::default()
+        };
         if let Some(question) = self.question {
-            question.emit(&mut encoder)?;
-            counts[0] = 1;
-        }
-        let mut complete = true;
-        for (records, count) in self.sections.into_iter().zip(&mut counts[1..]) {
-            for set in records.chunk_by(is_same_set) {
-                complete = complete && emit_set(&mut encoder, set, count)?;
+            out.extend_from_slice(question.wire());
+            if let Some(answer) = self.answer {
+                let size_max = size_max - self.edns.map_or(0, |_| OPT_SIZE);
+                written = answer.write(question, size_max.into(), out);
             }
         }
         if let Some(edns) = self.edns {
             out.extend_from_slice(&opt(edns, self.rcode));
-            counts[3] += 1;
+            written.counts[2] += 1;
         }
         let aa = if self.authoritative { AA } else { 0 };
-        let tc = if complete { 0 } else { TC };
+        let tc = if written.is_complete { 0 } else { TC };
         out[..2].copy_from_slice(&self.header.id);
         out[2] = QR | self.header.opcode_and_rd | aa | tc;
         out[3] = self.header.cd | (self.rcode as u8 & 0x0f);
-        for (at, count) in counts.into_iter().enumerate() {
+        let question_count = u16::from(self.question.is_some());
+        let counts = std::iter::once(question_count).chain(written.counts);
+        for (at, count) in counts.enumerate() {
             out[4 + 2 * at..][..2].copy_from_slice(&count.to_be_bytes());
         }
-        Ok(complete)
-    }
-}
-
-fn is_same_set(a: &Record, b: &Record) -> bool {
-    a.record_type() == b.record_type() && a.name == b.name
-}
-
-/// Emits all of a record set, or nothing of it and false if it does not fit.
-fn emit_set(
-    encoder: &mut BinEncoder<'_>,
-    set: &[Record],
-    count: &mut u16,
-) -> Result<bool, ProtoError> {
-    let start = encoder.offset();
-    match encoder.emit_all(set.iter()) {
-        Ok(emitted) => {
-            *count += u16::try_from(emitted).expect("a message has room for fewer records");
-            Ok(true)
-        }
-        Err(ProtoError::NotAllRecordsWritten { .. }) => {
-            encoder.set_offset(start);
-            encoder.trim();
-            Ok(false)
-        }
-        Err(error) => Err(error),
+        written.is_complete
     }
 }
 

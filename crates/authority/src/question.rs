@@ -1,0 +1,111 @@
+//! Questions, from bytes that anybody may have sent.
+
+use std::fmt;
+
+use hickory_proto::rr::RecordType;
+
+use crate::name::{Labels, NameRef};
+
+/// What follows the name of a question, in bytes: type and class.
+const FIXED_SIZE: usize = 4;
+
+/// A question as it was asked, byte for byte (RFC 1035, section 4.1.2).
+#[derive(Debug, Clone)]
+pub struct Question<'q> {
+    wire: &'q [u8],
+    labels: Labels,
+}
+
+impl<'q> Question<'q> {
+    /// Parses the question that `bytes` begin with: what follows the header of a query. `None` when
+    /// there is no whole one. Its name cannot be compressed, since nothing stands before it.
+    pub fn parse(bytes: &'q [u8]) -> Option<Self> {
+        let labels = Labels::parse(bytes)?;
+        let wire = bytes.get(..labels.size() + FIXED_SIZE)?;
+        Some(Self { wire, labels })
+    }
+
+    /// All of it: name, type, class.
+    pub fn wire(&self) -> &'q [u8] {
+        self.wire
+    }
+
+    /// The name, uncompressed, in the client's own letter case (RFC 4343).
+    pub fn name(&self) -> &'q [u8] {
+        &self.wire[..self.labels.size()]
+    }
+
+    /// The type that is asked for.
+    pub fn record_type(&self) -> u16 {
+        self.fixed(0)
+    }
+
+    /// The class that is asked for.
+    pub fn class(&self) -> u16 {
+        self.fixed(2)
+    }
+
+    fn fixed(&self, at: usize) -> u16 {
+        let at = self.labels.size() + at;
+        u16::from_be_bytes([self.wire[at], self.wire[at + 1]])
+    }
+
+    pub(crate) fn name_ref(&self) -> NameRef<'_> {
+        NameRef::new(self.wire, &self.labels)
+    }
+}
+
+/// `<name> <type>`, with all but letters, digits, `-`, `_` and `*` of the name as `\DDD` (RFC 1035,
+/// section 5.1).
+impl fmt::Display for Question<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_name(self.name_ref(), f)?;
+        write!(f, " {}", RecordType::from(self.record_type()))
+    }
+}
+
+fn write_name(name: NameRef<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let places = (0..name.label_count()).rev();
+    for label in places.filter_map(|place| name.label_from_right(place)) {
+        for byte in label {
+            match byte {
+                b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'-' | b'_' | b'*' => {
+                    write!(f, "{}", char::from(*byte))?;
+                }
+                _ => write!(f, "\\{byte:03}")?,
+            }
+        }
+        f.write_str(".")?;
+    }
+    match name.label_count() {
+        0 => f.write_str("."),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_is_what_was_asked() {
+        let bytes = b"\x05_iRoh\x03a.b\0\0\x10\0\x01more";
+        let question = Question::parse(bytes).unwrap();
+        assert_eq!(question.wire().len(), bytes.len() - 4);
+        assert_eq!(question.name(), b"\x05_iRoh\x03a.b\0");
+        assert_eq!((question.record_type(), question.class()), (16, 1));
+        assert_eq!(question.to_string(), "_iRoh.a\\046b. TXT");
+        let root = Question::parse(b"\0\0\x02\0\x01").unwrap();
+        assert_eq!(root.to_string(), ". NS");
+    }
+
+    #[test]
+    fn no_part_of_a_question_is_one() {
+        let bytes = b"\x05_iroh\0\0\x10\0\x01";
+        for size in 0..bytes.len() {
+            assert!(Question::parse(&bytes[..size]).is_none(), "{size}");
+        }
+        assert!(Question::parse(b"\xc0\x0c\0\x10\0\x01").is_none());
+        assert!(Question::parse(b"\x40_iroh\0\0\x10\0\x01").is_none());
+    }
+}

@@ -1,0 +1,152 @@
+//! Where names stand in RDATA.
+//!
+//! RDATA of other types is opaque (RFC 3597). That of these was written with compressed names once,
+//! or may be by lenient programs, and so must be unpacked before it goes into another message
+//! (section 4).
+
+use crate::name;
+
+/// The types that mean something here, by their numbers (RFC 6895, section 3.1).
+pub(crate) mod types {
+    pub(crate) const A: u16 = 1;
+    pub(crate) const NS: u16 = 2;
+    pub(crate) const CNAME: u16 = 5;
+    pub(crate) const SOA: u16 = 6;
+    pub(crate) const HINFO: u16 = 13;
+    pub(crate) const MX: u16 = 15;
+    pub(crate) const AAAA: u16 = 28;
+    pub(crate) const SRV: u16 = 33;
+    pub(crate) const DNAME: u16 = 39;
+    pub(crate) const OPT: u16 = 41;
+    pub(crate) const SVCB: u16 = 64;
+    pub(crate) const HTTPS: u16 = 65;
+    pub(crate) const IXFR: u16 = 251;
+    pub(crate) const AXFR: u16 = 252;
+    pub(crate) const ANY: u16 = 255;
+}
+
+/// Whether a key or an operator may decide on data of this type. SOA belongs to the origin; the rest
+/// is no data but that of questions, and of the protocol itself (RFC 6895, section 3.1).
+pub(crate) fn is_data(record_type: u16) -> bool {
+    !matches!(record_type, 0 | types::SOA | types::OPT | 128..=255)
+}
+
+/// How the RDATA of a type is made up: something, names, something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Layout {
+    before: Before,
+    name_count: u8,
+    after: After,
+    /// Whether its names may be compressed in what is sent: those of RFC 1035 alone (RFC 3597,
+    /// section 4).
+    pub(crate) is_compressible: bool,
+    /// Whether DNS itself goes on with the name: an alias, a server, the host of a service.
+    pub(crate) leads_on: bool,
+    /// Whether the name is another one for that of the record's owner.
+    pub(crate) is_alias: bool,
+    /// Whether the addresses of the name come along (RFC 1035, section 3.3; RFC 2782; RFC 9460,
+    /// section 4.1).
+    pub(crate) wants_addresses: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Before {
+    Bytes(u8),
+    /// Two numbers and three strings (RFC 3403, section 4.1).
+    Naptr,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum After {
+    Bytes(u8),
+    Any,
+}
+
+impl Layout {
+    /// The layout of a type, if its RDATA has names to be unpacked.
+    pub(crate) fn of(record_type: u16) -> Option<Self> {
+        let (before, name_count, after) = match record_type {
+            // NS, MD, MF, CNAME, MB, MG, MR, PTR, NSAP-PTR, DNAME.
+            2..=5 | 7..=9 | 12 | 23 | types::DNAME => (0, 1, After::Bytes(0)),
+            types::SOA => (0, 2, After::Bytes(20)),
+            // MINFO, RP.
+            14 | 17 => (0, 2, After::Bytes(0)),
+            // MX, AFSDB, RT, KX.
+            types::MX | 18 | 21 | 36 => (2, 1, After::Bytes(0)),
+            // PX.
+            26 => (2, 2, After::Bytes(0)),
+            // SIG, NXT.
+            24 => (18, 1, After::Any),
+            30 => (0, 1, After::Any),
+            types::SRV => (6, 1, After::Bytes(0)),
+            types::SVCB | types::HTTPS => (2, 1, After::Any),
+            // NAPTR.
+            35 => (0, 1, After::Bytes(0)),
+            _ => return None,
+        };
+        let before = match record_type {
+            35 => Before::Naptr,
+            _ => Before::Bytes(before),
+        };
+        let hosts = [types::NS, types::MX, types::SRV, types::SVCB, types::HTTPS];
+        let wants_addresses = hosts.contains(&record_type);
+        Some(Self {
+            before,
+            name_count,
+            after,
+            is_compressible: matches!(record_type, 2..=9 | 12 | 14 | types::MX),
+            leads_on: wants_addresses || [types::CNAME, types::DNAME].contains(&record_type),
+            is_alias: record_type == types::CNAME,
+            wants_addresses,
+        })
+    }
+
+    pub(crate) fn name_count(&self) -> usize {
+        usize::from(self.name_count)
+    }
+
+    /// Where the first name stands in RDATA that begins at this offset.
+    pub(crate) fn name_at(&self, message: &[u8], start: usize) -> usize {
+        match self.before {
+            Before::Bytes(size) => start + usize::from(size),
+            Before::Naptr => {
+                let string_end = |at| at + 1 + usize::from(message.get(at).copied().unwrap_or(0));
+                string_end(string_end(string_end(start + 4)))
+            }
+        }
+    }
+
+    /// Checks RDATA from `start` to `end`, and gives its size once its names are unpacked, in bytes.
+    pub(crate) fn unpacked_size(&self, message: &[u8], start: usize, end: usize) -> Option<usize> {
+        let mut at = self.name_at(message, start);
+        let mut size = at - start;
+        for _ in 0..self.name_count {
+            let extent = name::check(message, at)?;
+            at = extent.end;
+            size += extent.size;
+        }
+        let after = end.checked_sub(at)?;
+        let is_whole = match self.after {
+            After::Any => true,
+            After::Bytes(size) => usize::from(size) == after,
+        };
+        is_whole.then_some(size + after)
+    }
+
+    /// Whether two checked RDATA mean the same: names do so in any case of their letters.
+    pub(crate) fn is_same(&self, message: &[u8], a: (usize, usize), b: (usize, usize)) -> bool {
+        let (mut at_a, mut at_b) = (self.name_at(message, a.0), self.name_at(message, b.0));
+        if message.get(a.0..at_a) != message.get(b.0..at_b) {
+            return false;
+        }
+        for _ in 0..self.name_count {
+            let labels = |at| name::SourceLabels::new(message, at);
+            if !labels(at_a).is_same(labels(at_b)) {
+                return false;
+            }
+            at_a = name::end_in_place(message, at_a);
+            at_b = name::end_in_place(message, at_b);
+        }
+        message.get(at_a..a.1) == message.get(at_b..b.1)
+    }
+}

@@ -1,0 +1,83 @@
+//! Record sets of an answer, before they are written.
+
+use std::fmt;
+
+use crate::{name::Name, rdata::types, target::Target, tree::Set, zone_data::ZoneData};
+
+/// How long a resolver may keep the stand-in that ANY gets, in seconds.
+const ANY_TTL_SECS: u32 = 3600;
+
+/// The stand-in's data (RFC 8482, section 4.2): a CPU and no operating system.
+pub(crate) const ANY_RDATA: &[u8] = b"\x07RFC8482\0";
+
+/// A record set: one owner, one type, one TTL.
+#[derive(Clone)]
+pub(crate) struct RecordSet<'a> {
+    pub(crate) owner: Owner,
+    pub(crate) record_type: u16,
+    pub(crate) ttl_secs: u32,
+    pub(crate) content: Content<'a>,
+}
+
+/// Whose records they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// The name asked, or where the alias before in the answer leads, without its first labels.
+    Followed {
+        /// Whether it is still the name asked.
+        is_asked: bool,
+        skipped_label_count: u8,
+    },
+    /// A name in the data of another record.
+    Named { name_at: u32, target: Target },
+}
+
+/// The data.
+#[derive(Clone)]
+pub(crate) enum Content<'a> {
+    /// That of a zone.
+    Set(ZoneData<'a>, Set),
+    /// An alias made of a DNAME (RFC 6672, section 3.1).
+    Alias(ZoneData<'a>, Box<Name>),
+    /// A stand-in of few bytes for whatever there is (RFC 8482, section 4.2).
+    StandIn,
+}
+
+impl<'a> RecordSet<'a> {
+    pub(crate) fn new(owner: Owner, data: ZoneData<'a>, set: Set) -> Self {
+        Self {
+            owner,
+            record_type: data.tree.record_type(set),
+            ttl_secs: data.ttl_secs(set),
+            content: Content::Set(data, set),
+        }
+    }
+
+    pub(crate) fn alias(owner: Owner, ttl_secs: u32, data: ZoneData<'a>, target: Name) -> Self {
+        Self {
+            owner,
+            record_type: types::CNAME,
+            ttl_secs,
+            content: Content::Alias(data, Box::new(target)),
+        }
+    }
+
+    pub(crate) fn stand_in(owner: Owner) -> Self {
+        Self {
+            owner,
+            record_type: types::HINFO,
+            ttl_secs: ANY_TTL_SECS,
+            content: Content::StandIn,
+        }
+    }
+}
+
+impl fmt::Debug for RecordSet<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordSet")
+            .field("owner", &self.owner)
+            .field("record_type", &self.record_type)
+            .field("ttl_secs", &self.ttl_secs)
+            .finish_non_exhaustive()
+    }
+}

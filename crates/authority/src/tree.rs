@@ -1,0 +1,304 @@
+//! The records of a zone as a tree of labels, for lookups label by label from the apex down.
+//!
+//! A name exists when it has records or names below it do, so every label on the way to a record is
+//! a node (RFC 8020). All of it is one slice of words: offsets into the message that the records
+//! came in, and places in the slice itself. A packet's tree is thus about as small as the packet.
+//!
+//! ```text
+//! header   node count | set count
+//! node     label offset and flags | first child | first set            in order of depth: the
+//! set      type and flags | TTL | first record                         children of a node stand
+//! record   offset of length and data | for each name: target, node     in one row, sorted, and
+//! ```
+//!
+//! each field that says "first" ends where the next one's begins.
+
+use std::{cmp::Ordering, ops::Range};
+
+use crate::{name::NameRef, rdata::Layout, target::Target};
+
+pub(crate) const HEADER_WORD_COUNT: usize = 2;
+pub(crate) const NODE_WORD_COUNT: usize = 3;
+pub(crate) const SET_WORD_COUNT: usize = 3;
+
+/// The words for each name in the data of a record: its [`Target`], and the node it is.
+pub(crate) const TARGET_WORD_COUNT: usize = 2;
+
+/// What stands for the node of a name that has none.
+pub(crate) const NO_NODE: u32 = u32::MAX;
+
+/// The bits of a node's first word beside the offset of its label.
+const FLAG_BITS: u32 = 5;
+
+/// The largest offset that has room beside the flags.
+pub(crate) const OFFSET_MAX: usize = (1 << (u32::BITS - FLAG_BITS)) - 1;
+
+/// What is known of a node before anybody asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Flags(pub(crate) u32);
+
+impl Flags {
+    pub(crate) const NONE: Self = Self(0);
+    /// NS records hand the name on to other servers.
+    pub(crate) const CUT: Self = Self(1);
+    /// A DNAME stands here.
+    pub(crate) const DNAME: Self = Self(1 << 1);
+    /// It lies below a cut or a DNAME, so that nothing here is an answer.
+    pub(crate) const OCCLUDED: Self = Self(1 << 2);
+    /// Here or below is more than a cut at the key and its glue.
+    pub(crate) const DATA: Self = Self(1 << 3);
+    /// Another origin begins here.
+    pub(crate) const FOREIGN: Self = Self(1 << 4);
+
+    pub(crate) fn has(self, any: Self) -> bool {
+        self.0 & any.0 != 0
+    }
+
+    pub(crate) fn with(self, more: Self) -> Self {
+        Self(self.0 | more.0)
+    }
+}
+
+/// A name of the zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Node(pub(crate) u32);
+
+impl Node {
+    pub(crate) const APEX: Self = Self(0);
+}
+
+/// A record set of a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Set(pub(crate) u32);
+
+/// Where a name asked lies in the tree. Depths count labels from the apex.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// At a node.
+    Exact(Node),
+    /// At none; this wildcard stands at its closest encloser (RFC 4592, section 3.3.1).
+    Wildcard(Node),
+    /// At or below a cut.
+    Cut(Node, usize),
+    /// Below a DNAME.
+    Dname(Node, usize),
+    /// At or below another origin.
+    Foreign,
+    /// It does not exist.
+    Nowhere,
+}
+
+/// The tree. Without records there is no node, not even the apex.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RecordTree {
+    words: Box<[u32]>,
+}
+
+impl RecordTree {
+    /// The tree of words that a builder laid out.
+    pub(crate) fn new(words: Box<[u32]>) -> Self {
+        Self { words }
+    }
+
+    pub(crate) fn node_count(&self) -> usize {
+        self.words.first().copied().unwrap_or(0) as usize
+    }
+
+    fn set_count(&self) -> usize {
+        self.words.get(1).copied().unwrap_or(0) as usize
+    }
+
+    fn node_word(&self, node: u32, field: usize) -> u32 {
+        self.words[HEADER_WORD_COUNT + node as usize * NODE_WORD_COUNT + field]
+    }
+
+    fn set_word(&self, set: u32, field: usize) -> u32 {
+        let sets_at = HEADER_WORD_COUNT + self.node_count() * NODE_WORD_COUNT;
+        self.words[sets_at + set as usize * SET_WORD_COUNT + field]
+    }
+
+    pub(crate) fn flags(&self, node: Node) -> Flags {
+        Flags(self.node_word(node.0, 0) & ((1 << FLAG_BITS) - 1))
+    }
+
+    fn label<'m>(&self, message: &'m [u8], node: u32) -> &'m [u8] {
+        let at = (self.node_word(node, 0) >> FLAG_BITS) as usize;
+        let len = usize::from(message.get(at).copied().unwrap_or(0));
+        message.get(at + 1..).map_or(&[], |rest| {
+            let len = len.min(rest.len());
+            &rest[..len]
+        })
+    }
+
+    /// The first word of a node.
+    pub(crate) fn node_head(label_at: usize, flags: Flags) -> u32 {
+        (label_at as u32) << FLAG_BITS | flags.0
+    }
+
+    pub(crate) fn children(&self, node: Node) -> Range<u32> {
+        let next = node.0 + 1;
+        let end = match (next as usize) < self.node_count() {
+            true => self.node_word(next, 1),
+            false => self.node_count() as u32,
+        };
+        self.node_word(node.0, 1)..end
+    }
+
+    /// The child of this label, in any case of its letters.
+    pub(crate) fn child(&self, message: &[u8], node: Node, label: &[u8]) -> Option<Node> {
+        let Range { mut start, mut end } = self.children(node);
+        while start < end {
+            let middle = start + (end - start) / 2;
+            match label_order(self.label(message, middle), label) {
+                Ordering::Less => start = middle + 1,
+                Ordering::Greater => end = middle,
+                Ordering::Equal => return Some(Node(middle)),
+            }
+        }
+        None
+    }
+
+    /// The sets of a node, by their types.
+    pub(crate) fn sets(&self, node: Node) -> impl Iterator<Item = Set> + use<> {
+        let next = node.0 + 1;
+        let end = match (next as usize) < self.node_count() {
+            true => self.node_word(next, 2),
+            false => self.set_count() as u32,
+        };
+        (self.node_word(node.0, 2)..end).map(Set)
+    }
+
+    pub(crate) fn set(&self, node: Node, record_type: u16) -> Option<Set> {
+        self.sets(node)
+            .find(|set| self.record_type(*set) == record_type)
+    }
+
+    pub(crate) fn record_type(&self, set: Set) -> u16 {
+        (self.set_word(set.0, 0) >> 16) as u16
+    }
+
+    /// Whether the records of a set know where the names in their data lead.
+    fn has_targets(&self, set: Set) -> bool {
+        self.set_word(set.0, 0) & 1 != 0
+    }
+
+    /// The first word of a set.
+    pub(crate) fn set_head(record_type: u16, has_targets: bool) -> u32 {
+        u32::from(record_type) << 16 | u32::from(has_targets)
+    }
+
+    pub(crate) fn ttl_secs(&self, set: Set) -> u32 {
+        self.set_word(set.0, 1)
+    }
+
+    /// The records of a set, in the order they were published.
+    pub(crate) fn records(&self, set: Set) -> impl Iterator<Item = Record<'_>> + Clone {
+        let next = set.0 + 1;
+        let end = match (next as usize) < self.set_count() {
+            true => self.set_word(next, 2) as usize,
+            false => self.words.len(),
+        };
+        let layout = Layout::of(self.record_type(set)).filter(|_| self.has_targets(set));
+        let names = layout.map_or(0, |layout| layout.name_count());
+        let words = &self.words[self.set_word(set.0, 2) as usize..end];
+        let records = words.chunks_exact(1 + names * TARGET_WORD_COUNT);
+        records.map(|words| Record { words })
+    }
+
+    /// Where the words of each record stand, and in the message the length of its data.
+    pub(crate) fn record_places(&self, set: Set) -> impl Iterator<Item = (usize, usize)> {
+        let first = self.set_word(set.0, 2) as usize;
+        let places = self.records(set).scan(first, |at, record| {
+            let place = (*at, record.length_at());
+            *at += record.words.len();
+            Some(place)
+        });
+        places
+    }
+
+    /// Finds the place of a name whose last `apex_label_count` labels are the apex, among the nodes
+    /// that have one of the flags `visible` (among all without any).
+    pub(crate) fn find(
+        &self,
+        message: &[u8],
+        name: NameRef<'_>,
+        apex_label_count: usize,
+        visible: Flags,
+    ) -> Place {
+        let is_visible = |node: &Node| visible == Flags::NONE || self.flags(*node).has(visible);
+        let mut node = Node::APEX;
+        if self.node_count() == 0 || !is_visible(&node) {
+            return Place::Nowhere;
+        }
+        let labels = (apex_label_count..).map_while(|place| name.label_from_right(place));
+        for (depth, label) in labels.enumerate() {
+            if self.flags(node).has(Flags::DNAME) {
+                return Place::Dname(node, depth);
+            }
+            let Some(child) = self.child(message, node, label).filter(is_visible) else {
+                let wildcard = self.child(message, node, b"*").filter(is_visible);
+                return wildcard.map_or(Place::Nowhere, Place::Wildcard);
+            };
+            node = child;
+            let flags = self.flags(node);
+            if flags.has(Flags::CUT) {
+                return Place::Cut(node, depth + 1);
+            }
+            if flags.has(Flags::FOREIGN) {
+                return Place::Foreign;
+            }
+        }
+        Place::Exact(node)
+    }
+
+    /// Adds a flag to a node.
+    pub(crate) fn flag(&mut self, node: Node, flags: Flags) {
+        self.words[HEADER_WORD_COUNT + node.0 as usize * NODE_WORD_COUNT] |= flags.0;
+    }
+
+    /// Writes down where a name in the data of a record leads.
+    pub(crate) fn set_target(&mut self, word_at: usize, target: Target, node: Option<Node>) {
+        self.words[word_at] = target.to_word();
+        self.words[word_at + 1] = node.map_or(NO_NODE, |node| node.0);
+    }
+
+    /// The memory behind the tree, in bytes.
+    #[cfg(test)]
+    pub(crate) fn heap_size(&self) -> usize {
+        size_of_val(&*self.words)
+    }
+}
+
+/// A record of a set.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Record<'t> {
+    words: &'t [u32],
+}
+
+impl Record<'_> {
+    /// Where the length of the data stands in the message, and behind it the data.
+    pub(crate) fn length_at(&self) -> usize {
+        self.words[0] as usize
+    }
+
+    /// Where a name in the data leads, if that was looked into.
+    pub(crate) fn target(&self, name: usize) -> Option<Target> {
+        let word = self.words.get(1 + name * TARGET_WORD_COUNT)?;
+        Some(Target::from_word(*word))
+    }
+
+    /// The node of the first name in the data, if it has one in this zone.
+    pub(crate) fn target_node(&self) -> Option<Node> {
+        let word = self.words.get(2)?;
+        (*word != NO_NODE).then_some(Node(*word))
+    }
+}
+
+/// The order of labels among the children of a node: short ones first, then by their letters in
+/// lower case.
+pub(crate) fn label_order(a: &[u8], b: &[u8]) -> Ordering {
+    a.len().cmp(&b.len()).then_with(|| {
+        let a = a.iter().map(u8::to_ascii_lowercase);
+        a.cmp(b.iter().map(u8::to_ascii_lowercase))
+    })
+}

@@ -1,0 +1,284 @@
+//! Record sets, to bytes.
+//!
+//! Names are compressed (RFC 1035, section 4.1.4) by what they are, not by what they look like: the
+//! name asked and the ends of it; where the alias before leads; and what the packet itself had once,
+//! by its offset there. So no name is ever searched for, and an answer is about as large as the
+//! packet's own records at most, which were compressed too.
+
+use quorate_packet::{DNS_SIZE_MAX, message::HEADER_SIZE};
+
+use crate::{
+    Question,
+    message::{CLASS_IN, rdata_extent},
+    name::{Name, NameRef, POINTER, SourceLabels, end_in_place},
+    rdata::Layout,
+    record_set::{ANY_RDATA, Content, Owner, RecordSet},
+    target::Target,
+    tree::Record,
+    zone_data::ZoneData,
+};
+
+/// The offsets that a pointer can hold are below this.
+const POINTER_TARGET_END: usize = 1 << 14;
+
+/// Appends record sets to a message that holds its header and question.
+pub(crate) struct Writer<'w> {
+    out: &'w mut Vec<u8>,
+    size_max: usize,
+    question: NameRef<'w>,
+    /// Where the target of the last alias stands.
+    target_at: usize,
+    written: Option<WrittenNames>,
+}
+
+/// Where the labels of a packet's names stand in the message that is written.
+struct WrittenNames {
+    /// 0 for none. The high bit tells names under the origin from those as they are in the packet:
+    /// behind the same label these go on differently.
+    offsets: [u16; DNS_SIZE_MAX],
+}
+
+const UNDER_ORIGIN: u16 = 1 << 15;
+
+impl<'w> Writer<'w> {
+    pub(crate) fn new(question: &'w Question<'_>, size_max: usize, out: &'w mut Vec<u8>) -> Self {
+        debug_assert_eq!(out.len(), HEADER_SIZE + question.wire().len());
+        Self {
+            out,
+            size_max,
+            question: question.name_ref(),
+            target_at: HEADER_SIZE,
+            written: None,
+        }
+    }
+
+    /// Writes sets and counts their records, up to the first set that does not fit; says whether all
+    /// did.
+    pub(crate) fn write_all<'s>(
+        &mut self,
+        sets: impl IntoIterator<Item = &'s RecordSet<'s>>,
+        count: &mut u16,
+    ) -> bool {
+        sets.into_iter().all(|set| match self.write_set(set) {
+            Some(written) => {
+                *count += written;
+                true
+            }
+            None => false,
+        })
+    }
+
+    /// Writes all of a set and counts its records, or nothing.
+    fn write_set(&mut self, set: &RecordSet<'_>) -> Option<u16> {
+        let start = self.out.len();
+        let mut count = 0;
+        let mut owner_at = None;
+        let mut write = |write_data: &mut dyn FnMut(&mut Self)| {
+            self.write_head(set, &mut owner_at);
+            self.write_length_and(write_data);
+            count += 1;
+            self.out.len() <= self.size_max
+        };
+        let fits = match &set.content {
+            Content::Set(data, of_zone) => {
+                let layout = Layout::of(set.record_type);
+                let mut records = data.tree.records(*of_zone);
+                records.all(|record| {
+                    write(&mut |writer| match layout {
+                        None => writer.write_opaque(data, &record),
+                        Some(layout) => writer.write_named(data, &record, layout),
+                    })
+                })
+            }
+            Content::Alias(data, target) => write(&mut |writer| writer.write_alias(data, target)),
+            Content::StandIn => write(&mut |writer| writer.out.extend_from_slice(ANY_RDATA)),
+        };
+        if !fits {
+            self.out.truncate(start);
+            return None;
+        }
+        Some(count)
+    }
+
+    /// Writes what stands before the data of a record and its length.
+    fn write_head(&mut self, set: &RecordSet<'_>, owner_at: &mut Option<usize>) {
+        match *owner_at {
+            Some(at) if at < POINTER_TARGET_END => self.write_pointer(at),
+            _ => *owner_at = Some(self.write_owner(set)),
+        }
+        self.out.extend_from_slice(&set.record_type.to_be_bytes());
+        self.out.extend_from_slice(&CLASS_IN.to_be_bytes());
+        self.out.extend_from_slice(&set.ttl_secs.to_be_bytes());
+    }
+
+    /// Writes data with its length before it.
+    fn write_length_and(&mut self, write_data: &mut dyn FnMut(&mut Self)) {
+        let length_at = self.out.len();
+        self.out.extend_from_slice(&[0; 2]);
+        write_data(self);
+        // Unpacked data was at most 65535 bytes long in its message, but may be longer here: it does
+        // not fit then.
+        let length = u16::try_from(self.out.len() - length_at - 2).unwrap_or(u16::MAX);
+        self.out[length_at..][..2].copy_from_slice(&length.to_be_bytes());
+    }
+
+    /// Writes the owner of a set, and gives where that name stands.
+    fn write_owner(&mut self, set: &RecordSet<'_>) -> usize {
+        match (set.owner, &set.content) {
+            (
+                Owner::Followed {
+                    is_asked,
+                    skipped_label_count,
+                },
+                _,
+            ) => {
+                let start = match is_asked {
+                    true => HEADER_SIZE,
+                    false => self.target_at,
+                };
+                let mut labels = SourceLabels::new(self.out, start);
+                for _ in 0..skipped_label_count {
+                    labels.next();
+                }
+                let at = labels.offset();
+                self.write_pointer(at);
+                at
+            }
+            (Owner::Named { name_at, target }, Content::Set(data, _)) => {
+                self.write_name(data, name_at as usize, Some(target), true)
+            }
+            // Only addresses are named by other records, and they are of a zone.
+            (Owner::Named { .. }, _) => {
+                self.write_pointer(HEADER_SIZE);
+                HEADER_SIZE
+            }
+        }
+    }
+
+    /// Writes a pointer, or what stands there if that is smaller.
+    fn write_pointer(&mut self, at: usize) {
+        match self.out.get(at) {
+            Some(0) => self.out.push(0),
+            _ => {
+                let pointer = at as u16 | u16::from(POINTER) << 8;
+                self.out.extend_from_slice(&pointer.to_be_bytes());
+            }
+        }
+    }
+
+    /// Writes data as it is.
+    fn write_opaque(&mut self, data: &ZoneData<'_>, record: &Record<'_>) {
+        let (start, end) = rdata_extent(data.message, record.length_at());
+        let rdata = data.message.get(start..end).unwrap_or_default();
+        self.out.extend_from_slice(rdata);
+    }
+
+    /// Writes data that has names.
+    fn write_named(&mut self, data: &ZoneData<'_>, record: &Record<'_>, layout: Layout) {
+        let (start, end) = rdata_extent(data.message, record.length_at());
+        let mut at = layout.name_at(data.message, start);
+        let before = data.message.get(start..at).unwrap_or_default();
+        self.out.extend_from_slice(before);
+        for name in 0..layout.name_count() {
+            let target = record.target(name);
+            let name_at = self.write_name(data, at, target, layout.is_compressible);
+            if layout.is_alias {
+                self.target_at = name_at;
+            }
+            at = end_in_place(data.message, at);
+        }
+        let after = data.message.get(at..end).unwrap_or_default();
+        self.out.extend_from_slice(after);
+    }
+
+    /// Writes a name of a message, and gives where it stands. If it leads into the zone asked, it
+    /// ends in the apex as that was asked.
+    fn write_name(
+        &mut self,
+        data: &ZoneData<'_>,
+        name_at: usize,
+        target: Option<Target>,
+        compressed: bool,
+    ) -> usize {
+        let apex = self.question.suffix(data.apex_label_count());
+        let mut prefix_left = target.and_then(|target| data.prefix_size(target, apex));
+        let mode = prefix_left.map_or(0, |_| UNDER_ORIGIN);
+        let remembers = compressed && data.is_of_key;
+        let start = self.out.len();
+        let mut labels = SourceLabels::new(data.message, name_at);
+        let end_at = loop {
+            if prefix_left == Some(0) {
+                break self.write_apex(apex, compressed);
+            }
+            let Some((at, label)) = labels.next() else {
+                self.out.push(0);
+                break self.out.len() - 1;
+            };
+            if remembers {
+                if let Some(known) = self.written(at, mode) {
+                    self.write_pointer(known);
+                    break known;
+                }
+                self.remember(at, mode);
+            }
+            let size = 1 + label.len();
+            self.out.extend_from_slice(&data.message[at..][..size]);
+            prefix_left = prefix_left.map(|left| left.saturating_sub(size));
+        };
+        // A name that is a pointer alone stands where that leads.
+        match self.out.get(start) {
+            Some(POINTER..) => end_at,
+            _ => start,
+        }
+    }
+
+    /// Writes the apex of the zone asked, and gives where it stands.
+    fn write_apex(&mut self, apex: &[u8], compressed: bool) -> usize {
+        let at = HEADER_SIZE + self.question.as_bytes().len() - apex.len();
+        match compressed {
+            true => self.write_pointer(at),
+            false => self.out.extend_from_slice(apex),
+        }
+        at
+    }
+
+    /// Writes an alias that was made of a DNAME.
+    fn write_alias(&mut self, data: &ZoneData<'_>, target: &Name) {
+        let target = target.as_ref();
+        let apex = self.question.suffix(data.apex_label_count());
+        self.target_at = self.out.len();
+        match target.is_within(apex, data.apex_label_count()) {
+            true => {
+                let bytes = target.as_bytes();
+                let prefix_size = bytes.len() - apex.len();
+                self.out.extend_from_slice(&bytes[..prefix_size]);
+                let apex_at = self.write_apex(apex, true);
+                if prefix_size == 0 {
+                    self.target_at = apex_at;
+                }
+            }
+            false => self.out.extend_from_slice(target.as_bytes()),
+        }
+    }
+
+    /// Where the label at this offset of the packet, and what follows it, was written.
+    fn written(&self, at: usize, mode: u16) -> Option<usize> {
+        let offset = *self.written.as_ref()?.offsets.get(at)?;
+        let is_known = offset != 0 && offset & UNDER_ORIGIN == mode;
+        is_known.then_some(usize::from(offset & !UNDER_ORIGIN))
+    }
+
+    /// Remembers that the label at this offset of the packet is written next.
+    fn remember(&mut self, at: usize, mode: u16) {
+        let here = self.out.len();
+        if here >= POINTER_TARGET_END {
+            return;
+        }
+        let written = self.written.get_or_insert_with(|| WrittenNames {
+            offsets: [0; DNS_SIZE_MAX],
+        });
+        if let Some(offset) = written.offsets.get_mut(at) {
+            *offset = here as u16 | mode;
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What a question is answered from.
+
+use crate::{
+    CompiledPacket, Question,
+    message::MessageError,
+    name::{Name, SourceLabels},
+    target::Target,
+    tree::{RecordTree, Set},
+    zone::Zone,
+};
+
+/// The records of one zone: that of an origin, or that of a key under it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ZoneData<'a> {
+    pub(crate) zone: &'a Zone,
+    pub(crate) tree: &'a RecordTree,
+    /// What the tree's offsets count in.
+    pub(crate) message: &'a [u8],
+    /// Whether a packet has the records.
+    pub(crate) is_of_key: bool,
+}
+
+impl<'a> ZoneData<'a> {
+    /// What configuration has at the origin.
+    pub(crate) fn of_origin(zone: &'a Zone) -> Self {
+        Self {
+            zone,
+            tree: zone.tree(),
+            message: zone.message(),
+            is_of_key: false,
+        }
+    }
+
+    /// What a packet has for the key's zone below the origin.
+    pub(crate) fn of_key(zone: &'a Zone, packet: &'a CompiledPacket) -> Result<Self, MessageError> {
+        Ok(Self {
+            zone,
+            tree: packet.tree()?,
+            message: packet.packet().dns(),
+            is_of_key: true,
+        })
+    }
+
+    /// How many labels the apex has.
+    pub(crate) fn apex_label_count(&self) -> usize {
+        self.zone.label_count() + usize::from(self.is_of_key)
+    }
+
+    /// The TTL that a set is served with, in seconds.
+    pub(crate) fn ttl_secs(&self, set: Set) -> u32 {
+        let ttl_secs = self.tree.ttl_secs(set);
+        match self.is_of_key {
+            true => self.zone.clamp_ttl_secs(ttl_secs),
+            false => ttl_secs,
+        }
+    }
+
+    /// The size of what stands left of the apex in a name in RDATA, if the name leads into this zone.
+    pub(crate) fn prefix_size(&self, target: Target, apex: &[u8]) -> Option<usize> {
+        target.prefix_size(self.message, apex, self.zone.name())
+    }
+
+    /// A name in RDATA as it is under the origin that was asked, with `before` before it; `None`
+    /// when that is too long.
+    pub(crate) fn target_name(
+        &self,
+        question: &Question<'_>,
+        before: &[u8],
+        name_at: usize,
+        target: Target,
+    ) -> Option<Name> {
+        let apex = question.name_ref().suffix(self.apex_label_count());
+        let prefix_size = self.prefix_size(target, apex);
+        let mut size = 0;
+        let labels = SourceLabels::new(self.message, name_at).map(|(at, label)| {
+            size += 1 + label.len();
+            (size, &self.message[at..=at + label.len()])
+        });
+        let labels = labels
+            .take_while(|(size, _)| prefix_size.is_none_or(|prefix_size| *size <= prefix_size))
+            .map(|(_, label)| label);
+        let end = match prefix_size {
+            Some(_) => apex,
+            None => &[0],
+        };
+        let pieces = std::iter::once(before).chain(labels);
+        Name::from_pieces(pieces.chain(std::iter::once(end)))
+    }
+}
