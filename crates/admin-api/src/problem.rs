@@ -102,6 +102,8 @@ problem_types! {
     UnknownNode: 404, "unknown-node", false, "No such node";
     /// The node holds no packet of this key.
     UnknownPacket: 404, "unknown-packet", false, "No such packet";
+    /// The node serves no zone of this name.
+    UnknownZone: 404, "unknown-zone", false, "No such zone";
     /// There is nothing at this path.
     UnknownPath: 404, "unknown-path", false, "No such path";
     /// The path is there and this method is not.
@@ -126,6 +128,8 @@ problem_types! {
     TooLong: 413, "too-long", false, "The body is too long";
     /// The body is not said to be JSON.
     MediaType: 415, "media-type", false, "The body is not JSON";
+    /// The zone would not be what a zone can be, or some text is none of a zone file.
+    RefusedZone: 422, "refused-zone", false, "The zone cannot be changed so";
     /// The configuration on disk cannot be used. The node keeps the one it has.
     RefusedReload: 422, "refused-reload", false, "The new configuration is refused";
     /// No leader could be reached in time.

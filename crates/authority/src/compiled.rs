@@ -71,3 +71,45 @@ fn tree(packet: &SignedPacket, records: &Records) -> RecordTree {
     }
     builder.build()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::{packet, record};
+
+    /// The usual packet of an endpoint, of which there may be a million.
+    #[test]
+    fn a_compiled_packet_is_small() {
+        let records = [
+            "_iroh.KEY. 30 TXT relay=https://relay.test",
+            "_iroh.KEY. 30 TXT addr=192.0.2.1:1234",
+        ];
+        let packet = CompiledPacket::compile(&packet(records.map(record).to_vec()));
+        let heap_size = packet.tree().unwrap().heap_size();
+        assert_eq!(heap_size, 52);
+        assert!(size_of::<CompiledPacket>() + heap_size <= 140);
+    }
+
+    #[test]
+    fn the_bytes_of_the_packet_are_shared() {
+        let packet = packet(vec![record("KEY. 30 TXT x")]);
+        let compiled = CompiledPacket::compile(&packet);
+        let bytes = |packet: &SignedPacket| packet.payload().as_ptr();
+        assert_eq!(bytes(compiled.packet()), bytes(&packet));
+    }
+
+    #[test]
+    fn every_record_has_a_say_in_how_long_a_packet_is_fresh() {
+        let records = [
+            "KEY. 30 TXT x",
+            "outside. 20 TXT x",
+            "KEY. 40 SOA a. b. 1 2 3 4 5",
+        ];
+        let of = |records: &[&str]| {
+            let records = records.iter().map(|text| record(text)).collect();
+            CompiledPacket::compile(&packet(records)).ttl_secs_min()
+        };
+        assert_eq!(of(&records), Some(20));
+        assert_eq!(of(&[]), None);
+    }
+}

@@ -3,12 +3,14 @@
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
 use hickory_proto::{
-    op::{Message, OpCode, Query},
-    rr::{DNSClass, Name, RData, Record},
+    op::{Message, OpCode},
+    rr::{DNSClass, Name, RData, Record, RecordType, rdata::NULL},
 };
-use quorate_packet::{PAYLOAD_SIZE_MIN, PublicKey, SignedPacket};
+use quorate_packet::{PAYLOAD_SIZE_MIN, PublicKey, SignedPacket, message::HEADER_SIZE};
 
-use crate::{Answer, Authority, Located, Origin, Soa};
+use crate::{
+    Answer, AnswerKind, Authority, CompiledPacket, Located, Origin, Question, Soa, TTL_SECS_MAX,
+};
 
 pub(crate) const KEY: PublicKey = PublicKey::from_bytes(*b"a key of the tests, of 32 bytes.");
 
@@ -36,6 +38,9 @@ pub(crate) fn origin(text: &str) -> Origin {
         aaaa: vec!["2001:db8::1".parse().unwrap()],
         ns_addresses: BTreeMap::from([(inside, vec![Ipv4Addr::new(192, 0, 2, 2).into()])]),
         ttl_secs: 600,
+        records: Vec::new(),
+        ttl_secs_min: 0,
+        ttl_secs_max: TTL_SECS_MAX,
         name: origin,
     }
 }
@@ -44,10 +49,29 @@ pub(crate) fn authority(origins: &[&str]) -> Authority {
     Authority::new(origins.iter().map(|text| origin(text)).collect()).unwrap()
 }
 
-/// `<name> <type>`.
-pub(crate) fn question(text: &str) -> Query {
+/// `<name> <type>`, on the wire.
+pub(crate) fn question(text: &str) -> Vec<u8> {
     let (owner, record_type) = text.split_once(' ').unwrap();
-    Query::query(name(owner), record_type.parse().unwrap())
+    let record_type = match record_type {
+        "IXFR" => 251,
+        _ => match record_type.strip_prefix("TYPE") {
+            Some(number) => number.parse().unwrap(),
+            None => u16::from(record_type.parse::<RecordType>().unwrap()),
+        },
+    };
+    let mut wire = wire_name(&name(owner));
+    wire.extend(record_type.to_be_bytes());
+    wire.extend(u16::from(DNSClass::IN).to_be_bytes());
+    wire
+}
+
+/// A name without compression.
+pub(crate) fn wire_name(name: &Name) -> Vec<u8> {
+    let labels = name.iter().flat_map(|label| {
+        let len = std::iter::once(label.len() as u8);
+        len.chain(label.iter().copied())
+    });
+    labels.chain([0]).collect()
 }
 
 /// `<name> <ttl> <type> <data>`.
@@ -56,8 +80,15 @@ pub(crate) fn record(text: &str) -> Record {
     let mut fields = text.splitn(4, ' ');
     let mut field = || fields.next().unwrap();
     let (owner, ttl) = (name(field()), field().parse().unwrap());
-    let record_type = field().parse().unwrap();
-    let data = RData::try_from_str(record_type, field()).unwrap();
+    let record_type: RecordType = field().parse().unwrap();
+    let data = match record_type {
+        // The codec knows none.
+        RecordType::DNAME => RData::Unknown {
+            code: record_type,
+            rdata: NULL::with(wire_name(&name(field()))),
+        },
+        _ => RData::try_from_str(record_type, field()).unwrap(),
+    };
     Record::from_rdata(owner, ttl, data)
 }
 
@@ -66,57 +97,131 @@ pub(crate) fn packet(records: Vec<Record>) -> SignedPacket {
     let mut message = Message::response(0, OpCode::Query);
     message.insert_answers(records);
     let dns = message.to_vec().unwrap();
-    let payload = [vec![0; PAYLOAD_SIZE_MIN], dns].concat();
+    packet_of(&dns)
+}
+
+/// A packet of [`KEY`] whose DNS message has these bytes.
+pub(crate) fn packet_of(dns: &[u8]) -> SignedPacket {
+    let payload = [&[0; PAYLOAD_SIZE_MIN], dns].concat();
     SignedPacket::assume_verified(KEY, payload.into()).expect("it is small enough")
 }
 
-pub(crate) fn answer(authority: &Authority, packet: Option<&SignedPacket>, asked: &str) -> Answer {
-    answer_in(authority, packet, asked, DNSClass::IN)
+/// An answer as its client reads it.
+#[derive(Debug)]
+pub(crate) struct Response {
+    pub(crate) kind: AnswerKind,
+    pub(crate) is_authoritative: bool,
+    pub(crate) ttl_secs_min: Option<u32>,
+    pub(crate) is_complete: bool,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) message: Message,
 }
 
-pub(crate) fn answer_in(
+impl Response {
+    /// Writes an answer with room for so many bytes, and decodes it.
+    pub(crate) fn write(answer: &Answer<'_>, question: &Question<'_>, size_max: usize) -> Self {
+        let mut bytes = vec![0; HEADER_SIZE];
+        bytes.extend_from_slice(question.wire());
+        let written = answer.write(question, size_max, &mut bytes);
+        bytes[2] = 0x80;
+        bytes[5] = 1;
+        for (at, count) in written.counts.into_iter().enumerate() {
+            bytes[6 + 2 * at..][..2].copy_from_slice(&count.to_be_bytes());
+        }
+        assert!(bytes.len() <= size_max);
+        Self {
+            kind: answer.kind(),
+            is_authoritative: answer.is_authoritative(),
+            ttl_secs_min: answer.ttl_secs_min(),
+            is_complete: written.is_complete,
+            message: Message::from_vec(&bytes).expect("what is written can be read"),
+            bytes,
+        }
+    }
+
+    pub(crate) fn records(&self) -> &[Record] {
+        &self.message.answers
+    }
+}
+
+pub(crate) fn answer(
     authority: &Authority,
     packet: Option<&SignedPacket>,
     asked: &str,
-    class: DNSClass,
-) -> Answer {
-    let mut query = question(asked);
-    query.set_query_class(class);
-    match authority.locate(&query) {
-        Located::Answer(answer) => answer,
-        Located::Key(question) => {
-            assert_eq!(question.key(), &KEY);
-            let compiled = packet.map(crate::CompiledPacket::compile);
-            question.answer(compiled.as_ref()).unwrap()
+) -> Response {
+    answer_in(authority, packet, &question(asked), usize::from(u16::MAX))
+}
+
+/// The answer to a question on the wire, with room for so many bytes.
+pub(crate) fn answer_in(
+    authority: &Authority,
+    packet: Option<&SignedPacket>,
+    asked: &[u8],
+    size_max: usize,
+) -> Response {
+    let question = Question::parse(asked).unwrap();
+    match authority.locate(&question) {
+        Located::Answer(answer) => Response::write(&answer, &question, size_max),
+        Located::Key(of_key) => {
+            assert_eq!(of_key.key(), &KEY);
+            let compiled = packet.map(CompiledPacket::compile);
+            let answer = of_key.answer(compiled.as_ref()).unwrap();
+            Response::write(&answer, &question, size_max)
         }
     }
 }
 
 /// An answer as lines: what it is, its records, the owner and TTL of its SOA, or the other records
 /// of a referral.
-pub(crate) fn text(answer: &Answer) -> Vec<String> {
-    let kind = match answer {
-        Answer::Records(_) => "records",
-        Answer::NoData { .. } => "no data",
-        Answer::NxDomain { .. } => "nxdomain",
-        Answer::Referral { .. } => "referral",
-        Answer::Refused => "refused",
+pub(crate) fn text(response: &Response) -> Vec<String> {
+    let kind = match response.kind {
+        AnswerKind::Records => "records",
+        AnswerKind::NoData => "no data",
+        AnswerKind::NxDomain => "nxdomain",
+        AnswerKind::YxDomain => "yxdomain",
+        AnswerKind::Referral => "referral",
+        AnswerKind::Refused => "refused",
     };
-    let records = answer.records().iter().map(ToString::to_string);
-    let authorities = answer
-        .authorities()
-        .iter()
-        .map(|record| match &record.data {
-            RData::SOA(_) => format!("SOA {} {}", record.name, record.ttl),
-            _ => format!("authority {record}"),
-        });
-    let additionals = answer.additionals().iter();
-    let additionals = additionals.map(|record| format!("additional {record}"));
-    let lines = std::iter::once(kind.to_owned()).chain(records);
+    let message = &response.message;
+    let authorities = message.authorities.iter().map(|record| match &record.data {
+        RData::SOA(_) => format!("SOA {} {}", record.name, record.ttl),
+        _ => format!("authority {}", line(record)),
+    });
+    let additionals = message.additionals.iter();
+    let additionals = additionals.map(|record| format!("additional {}", line(record)));
+    let lines = std::iter::once(kind.to_owned()).chain(message.answers.iter().map(line));
     let lines = lines.chain(authorities).chain(additionals);
     lines
         .map(|line| line.replace(&KEY.to_string(), "KEY"))
         .collect()
+}
+
+/// A record as text, even if the codec does not know its type.
+pub(crate) fn line(record: &Record) -> String {
+    match &record.data {
+        RData::Unknown {
+            code: code @ RecordType::DNAME,
+            rdata,
+        } => {
+            let target = wire_to_name(&rdata.anything);
+            format!("{} {} IN {code} {target}", record.name, record.ttl)
+        }
+        _ => record.to_string(),
+    }
+}
+
+/// A name from its uncompressed bytes.
+pub(crate) fn wire_to_name(mut wire: &[u8]) -> Name {
+    let mut labels = Vec::new();
+    while wire[0] != 0 {
+        let (label, rest) = wire[1..].split_at(usize::from(wire[0]));
+        labels.push(label);
+        wire = rest;
+    }
+    assert_eq!(wire.len(), 1, "nothing follows the name");
+    let mut name = Name::from_labels(labels).unwrap();
+    name.set_fqdn(true);
+    name
 }
 
 /// Asserts what is answered under the origin `dns.test.` from a packet of these records.
@@ -124,5 +229,5 @@ pub(crate) fn text(answer: &Answer) -> Vec<String> {
 pub(crate) fn check(records: &[&str], asked: &str, expected: &[&str]) {
     let packet = packet(records.iter().map(|text| record(text)).collect());
     let answer = answer(&authority(&["dns.test."]), Some(&packet), asked);
-    assert_eq!(text(&answer), expected);
+    assert_eq!(text(&answer), expected, "{asked}");
 }

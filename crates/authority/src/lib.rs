@@ -34,9 +34,13 @@ mod compiled;
 mod cut;
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod hostile_tests;
 mod key_question;
 mod message;
 mod name;
+#[cfg(test)]
+mod oracle;
 mod origin;
 mod origin_check;
 #[cfg(test)]
@@ -48,6 +52,8 @@ mod resolver;
 mod target;
 mod tree;
 mod tree_builder;
+#[cfg(test)]
+mod work;
 mod writer;
 mod zone;
 mod zone_data;

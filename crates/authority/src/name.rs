@@ -170,6 +170,8 @@ impl<'m> Iterator for SourceLabels<'m> {
     type Item = (usize, &'m [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
+        #[cfg(test)]
+        crate::work::step();
         let mut len = *self.message.get(self.at)?;
         while len >= POINTER {
             let target = pointer_target(self.message, self.at)?;

@@ -12,6 +12,7 @@ pub(crate) mod types {
     pub(crate) const NS: u16 = 2;
     pub(crate) const CNAME: u16 = 5;
     pub(crate) const SOA: u16 = 6;
+    pub(crate) const PTR: u16 = 12;
     pub(crate) const HINFO: u16 = 13;
     pub(crate) const MX: u16 = 15;
     pub(crate) const AAAA: u16 = 28;
@@ -38,7 +39,7 @@ pub(crate) struct Layout {
     name_count: u8,
     after: After,
     /// Whether its names may be compressed in what is sent: those of RFC 1035 alone (RFC 3597,
-    /// section 4).
+    /// section 4), and of these only the ones that every reader knows to this day.
     pub(crate) is_compressible: bool,
     /// Whether DNS itself goes on with the name: an alias, a server, the host of a service.
     pub(crate) leads_on: bool,
@@ -94,7 +95,10 @@ impl Layout {
             before,
             name_count,
             after,
-            is_compressible: matches!(record_type, 2..=9 | 12 | 14 | types::MX),
+            is_compressible: matches!(
+                record_type,
+                types::NS | types::CNAME | types::SOA | types::PTR | types::MX
+            ),
             leads_on: wants_addresses || [types::CNAME, types::DNAME].contains(&record_type),
             is_alias: record_type == types::CNAME,
             wants_addresses,
@@ -131,6 +135,29 @@ impl Layout {
             After::Bytes(size) => usize::from(size) == after,
         };
         is_whole.then_some(size + after)
+    }
+
+    /// Whether two checked RDATA with one name each are the same but for what stands behind the first
+    /// `prefix_size` bytes of it.
+    pub(crate) fn is_same_up_to(
+        &self,
+        message: &[u8],
+        a: (usize, usize),
+        b: (usize, usize),
+        prefix_size: usize,
+    ) -> bool {
+        let (at_a, at_b) = (self.name_at(message, a.0), self.name_at(message, b.0));
+        let ends = [at_a, at_b].map(|at| name::end_in_place(message, at));
+        let prefix = |at| {
+            let labels = name::SourceLabels::new(message, at).map(|(_, label)| label);
+            labels.scan(0, move |size, label| {
+                *size += 1 + label.len();
+                (*size <= prefix_size).then_some(label)
+            })
+        };
+        message.get(a.0..at_a) == message.get(b.0..at_b)
+            && message.get(ends[0]..a.1) == message.get(ends[1]..b.1)
+            && (prefix(at_a).zip(prefix(at_b))).all(|(a, b)| a.eq_ignore_ascii_case(b))
     }
 
     /// Whether two checked RDATA mean the same: names do so in any case of their letters.

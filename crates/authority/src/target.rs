@@ -1,5 +1,7 @@
 //! Where the names in RDATA lead.
 
+use quorate_packet::PublicKey;
+
 use crate::name::{NAME_SIZE_MAX, NameRef, SourceLabels};
 
 /// The bits for the size of what stands left of the apex: names have at most [`NAME_SIZE_MAX`]
@@ -17,6 +19,9 @@ pub(crate) enum Target {
         prefix_size: u8,
         /// Whether it lies at or below the owner of its record.
         is_below_owner: bool,
+        /// Whether another record of the set has the same data but for this name, which ends in the
+        /// bare key there: under the origin that this one has written out they are one.
+        is_twin: bool,
         /// Where the rest of the name, behind the apex as it is written in the message, stands.
         /// `None` when there is none.
         rest_at: Option<u16>,
@@ -26,7 +31,8 @@ pub(crate) enum Target {
 /// The bit that tells a target inside.
 const INSIDE: u32 = 1;
 const BELOW_OWNER: u32 = 1 << 1;
-const SIZE_SHIFT: u32 = 2;
+const TWIN: u32 = 1 << 2;
+const SIZE_SHIFT: u32 = 3;
 const REST_SHIFT: u32 = SIZE_SHIFT + SIZE_BITS;
 
 impl Target {
@@ -36,12 +42,15 @@ impl Target {
             Self::Inside {
                 prefix_size,
                 is_below_owner,
+                is_twin,
                 rest_at,
             } => {
                 let below_owner = if is_below_owner { BELOW_OWNER } else { 0 };
+                let twin = if is_twin { TWIN } else { 0 };
+                let size = u32::from(prefix_size) << SIZE_SHIFT;
                 // Offset 0 is that of a header, never that of a name.
-                let rest_at = u32::from(rest_at.unwrap_or(0));
-                INSIDE | below_owner | u32::from(prefix_size) << SIZE_SHIFT | rest_at << REST_SHIFT
+                let rest_at = u32::from(rest_at.unwrap_or(0)) << REST_SHIFT;
+                INSIDE | below_owner | twin | size | rest_at
             }
         }
     }
@@ -54,6 +63,7 @@ impl Target {
         Self::Inside {
             prefix_size: (word >> SIZE_SHIFT) as u8,
             is_below_owner: word & BELOW_OWNER != 0,
+            is_twin: word & TWIN != 0,
             rest_at: (rest_at != 0).then_some(rest_at),
         }
     }
@@ -88,6 +98,53 @@ impl Target {
             }
         )
     }
+    /// The size of the labels left of the apex, in bytes.
+    pub(crate) fn prefix_label_size(self) -> usize {
+        match self {
+            Self::Inside { prefix_size, .. } => usize::from(prefix_size),
+            Self::Outside => 0,
+        }
+    }
+
+    /// Whether it may be the same as that of another record.
+    pub(crate) fn is_twin(self) -> bool {
+        matches!(self, Self::Inside { is_twin: true, .. })
+    }
+
+    /// The same as a twin of another record's, which is not.
+    pub(crate) fn into_twin(self) -> Self {
+        match self {
+            Self::Inside {
+                prefix_size,
+                is_below_owner,
+                rest_at,
+                ..
+            } => Self::Inside {
+                prefix_size,
+                is_below_owner,
+                is_twin: true,
+                rest_at,
+            },
+            Self::Outside => self,
+        }
+    }
+
+    /// Whether the name is the same as another under the origin that it has written out and the
+    /// other has not.
+    pub(crate) fn is_same_under_origin(self, other: Self) -> bool {
+        let of = |target: Self| match target {
+            Self::Inside {
+                prefix_size,
+                rest_at,
+                ..
+            } => Some((prefix_size, rest_at.is_some())),
+            Self::Outside => None,
+        };
+        match (of(self), of(other)) {
+            (Some((size, true)), Some((of_other, false))) => size == of_other,
+            _ => false,
+        }
+    }
 }
 
 /// Whether labels are those of an uncompressed name.
@@ -113,7 +170,7 @@ fn is_name(mut labels: SourceLabels<'_>, mut name: &[u8]) -> bool {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Apex<'a> {
     /// That of a key, in its packet.
-    Key(&'a quorate_packet::PublicKey),
+    Key(&'a PublicKey),
     /// That of an origin, in configuration.
     Origin(NameRef<'a>),
 }

@@ -148,6 +148,8 @@ impl RecordTree {
     pub(crate) fn child(&self, message: &[u8], node: Node, label: &[u8]) -> Option<Node> {
         let Range { mut start, mut end } = self.children(node);
         while start < end {
+            #[cfg(test)]
+            crate::work::step();
             let middle = start + (end - start) / 2;
             match label_order(self.label(message, middle), label) {
                 Ordering::Less => start = middle + 1,

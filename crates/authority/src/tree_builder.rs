@@ -275,12 +275,12 @@ impl<'m> TreeBuilder<'m> {
             let is_known = before.any(|(other, size)| {
                 *size == unpacked_size && self.is_same_data(layout, *other as usize, length_at)
             });
+            // One with the highest bit set counts as 0 (RFC 2181, section 8).
+            set.ttl_secs = match ttl_secs {
+                0..=TTL_SECS_MAX => set.ttl_secs.min(ttl_secs),
+                _ => 0,
+            };
             if !is_known {
-                // One with the highest bit set counts as 0 (RFC 2181, section 8).
-                set.ttl_secs = match ttl_secs {
-                    0..=TTL_SECS_MAX => set.ttl_secs.min(ttl_secs),
-                    _ => 0,
-                };
                 set.records.push(length_at as u32);
                 sizes.push(unpacked_size);
             }
@@ -315,26 +315,61 @@ impl<'m> TreeBuilder<'m> {
         let mut found = Vec::new();
         for node in (0..tree.node_count() as u32).map(Node) {
             for set in tree.sets(node) {
-                let Some(layout) = Layout::of(tree.record_type(set)) else {
-                    continue;
-                };
-                if !self.follows(&layout) {
-                    continue;
-                }
-                for (word_at, length_at) in tree.record_places(set) {
-                    let (start, _) = rdata_extent(self.message, length_at);
-                    let mut at = layout.name_at(self.message, start);
-                    for name in 0..layout.name_count() {
-                        let (target, target_node) = self.target(tree, node, at);
-                        let word_at = word_at + 1 + name * TARGET_WORD_COUNT;
-                        found.push((word_at, target, target_node));
-                        at = end_in_place(self.message, at);
+                let layout = Layout::of(tree.record_type(set));
+                if let Some(layout) = layout.filter(|layout| self.follows(layout)) {
+                    let first = found.len();
+                    for (word_at, length_at) in tree.record_places(set) {
+                        self.push_targets(tree, node, layout, word_at, length_at, &mut found);
                     }
+                    self.mark_twins(layout, &mut found[first..]);
                 }
             }
         }
-        for (word_at, target, node) in found {
-            tree.set_target(word_at, target, node);
+        for found in found {
+            tree.set_target(found.word_at, found.target, found.node);
+        }
+    }
+
+    /// Finds where the names in the data of a record lead.
+    fn push_targets(
+        &self,
+        tree: &RecordTree,
+        owner: Node,
+        layout: Layout,
+        word_at: usize,
+        length_at: usize,
+        found: &mut Vec<Found>,
+    ) {
+        let data = rdata_extent(self.message, length_at);
+        let mut at = layout.name_at(self.message, data.0);
+        for name in 0..layout.name_count() {
+            let (target, node) = self.target(tree, owner, at);
+            found.push(Found {
+                word_at: word_at + 1 + name * TARGET_WORD_COUNT,
+                data,
+                target,
+                node,
+            });
+            at = end_in_place(self.message, at);
+        }
+    }
+
+    /// Marks the targets in the data of a set that may be the same as others there.
+    fn mark_twins(&self, layout: Layout, found: &mut [Found]) {
+        for at in 0..found.len() {
+            let (data, target) = (found[at].data, found[at].target);
+            let is_same = |other: &Found| {
+                target.is_same_under_origin(other.target)
+                    && layout.is_same_up_to(
+                        self.message,
+                        data,
+                        other.data,
+                        target.prefix_label_size(),
+                    )
+            };
+            if found.iter().any(is_same) {
+                found[at].target = target.into_twin();
+            }
         }
     }
 
@@ -386,10 +421,19 @@ impl<'m> TreeBuilder<'m> {
         let target = Target::Inside {
             prefix_size: prefix_size as u8,
             is_below_owner,
+            is_twin: false,
             rest_at,
         };
         (target, node)
     }
+}
+
+/// Where a name in the data of a record leads.
+struct Found {
+    word_at: usize,
+    data: (usize, usize),
+    target: Target,
+    node: Option<Node>,
 }
 
 /// A set that is laid out.

@@ -73,7 +73,10 @@ impl<'w> Writer<'w> {
         let start = self.out.len();
         let mut count = 0;
         let mut owner_at = None;
+        let question = self.question;
         let mut write = |write_data: &mut dyn FnMut(&mut Self)| {
+            #[cfg(test)]
+            crate::work::step();
             self.write_head(set, &mut owner_at);
             self.write_length_and(write_data);
             count += 1;
@@ -82,7 +85,9 @@ impl<'w> Writer<'w> {
         let fits = match &set.content {
             Content::Set(data, of_zone) => {
                 let layout = Layout::of(set.record_type);
-                let mut records = data.tree.records(*of_zone);
+                let apex = question.suffix(data.apex_label_count());
+                let records = data.tree.records(*of_zone);
+                let mut records = records.filter(|record| !data.is_duplicate(record, apex));
                 records.all(|record| {
                     write(&mut |writer| match layout {
                         None => writer.write_opaque(data, &record),
@@ -282,3 +287,7 @@ impl<'w> Writer<'w> {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "writer_tests.rs"]
+mod tests;

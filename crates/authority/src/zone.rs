@@ -115,3 +115,7 @@ impl Zone {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "zone_tests.rs"]
+mod tests;

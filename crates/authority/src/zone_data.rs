@@ -5,7 +5,7 @@ use crate::{
     message::MessageError,
     name::{Name, SourceLabels},
     target::Target,
-    tree::{RecordTree, Set},
+    tree::{Record, RecordTree, Set},
     zone::Zone,
 };
 
@@ -58,6 +58,12 @@ impl<'a> ZoneData<'a> {
     /// The size of what stands left of the apex in a name in RDATA, if the name leads into this zone.
     pub(crate) fn prefix_size(&self, target: Target, apex: &[u8]) -> Option<usize> {
         target.prefix_size(self.message, apex, self.zone.name())
+    }
+
+    /// Whether another record of the set says the same under the origin that was asked.
+    pub(crate) fn is_duplicate(&self, record: &Record<'_>, apex: &[u8]) -> bool {
+        let target = record.target(0).filter(|target| target.is_twin());
+        target.is_some_and(|target| self.prefix_size(target, apex).is_some())
     }
 
     /// A name in RDATA as it is under the origin that was asked, with `before` before it; `None`

@@ -15,6 +15,9 @@ use crate::OriginSettings;
 /// The most loops by default: one answers some 100,000 datagrams a second.
 const UDP_LOOP_COUNT_DEFAULT_MAX: usize = 4;
 
+/// The most bytes of what a server tells of itself.
+const IDENTITY_SIZE_MAX: usize = 64;
+
 /// The most origins: every query is compared with each.
 const ORIGIN_COUNT_MAX: usize = 64;
 
@@ -27,6 +30,17 @@ settings! {
         /// How many TCP connections are served at once.
         tcp_connection_count_max was tcp_connections_max: usize = 1_000,
             in 1..=1_000_000, "each connection takes memory and a file descriptor";
+        /// Whether clients are given DNS cookies (RFC 7873), and those who show theirs are trusted to
+        /// be where they say.
+        cookies: bool = true;
+        /// What this node is called in the answers to NSID (RFC 5001), id.server and hostname.bind
+        /// (RFC 4892). Empty: they are told nothing.
+        server_id: String = String::new();
+        /// What version.server and version.bind are told. Empty: nothing.
+        server_version: String = String::new();
+        /// One query in so many is logged, at most 100 a second, with the target quorate::queries.
+        /// 0: none.
+        query_log_one_in: u32 = 0;
         /// The zones under which records are served, as <name>.<key>.<zone>. Repeat the block for
         /// more zones.
         origins: Vec<OriginSettings> = Vec::new();
@@ -57,7 +71,8 @@ impl Config {
 
     /// The zones that are served, if nothing is wrong with them. `findings` gets to know all that
     /// is wrong or doubtful of the settings at `key`.
-    pub fn authority(&self, key: &KeyPath, findings: &mut Findings) -> Option<Authority> {
+    pub fn origins(&self, key: &KeyPath, findings: &mut Findings) -> Option<Vec<Origin>> {
+        self.check_identity(key, findings);
         let key = key.key("origins");
         let origins = &self.origins;
         if origins.is_empty() {
@@ -90,9 +105,27 @@ impl Config {
         if errors.any(|found| found.key.is_inside(&key)) {
             return None;
         }
-        let authority = Authority::new(zones.into_iter().flatten().collect());
+        let zones: Vec<Origin> = zones.into_iter().flatten().collect();
+        let authority = Authority::new(zones.clone());
         authority
             .map_err(|error| findings.error(key, error.to_string()))
-            .ok()
+            .ok()?;
+        Some(zones)
+    }
+
+    fn check_identity(&self, key: &KeyPath, findings: &mut Findings) {
+        for (name, text) in [
+            ("server_id", &self.server_id),
+            ("server_version", &self.server_version),
+        ] {
+            let is_printable = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+            if text.len() > IDENTITY_SIZE_MAX || !is_printable {
+                let reason = format!(
+                    "it has more than {IDENTITY_SIZE_MAX} bytes, or others than of printable \
+                     ASCII: every answer that asks for it has to have room for it"
+                );
+                findings.error(key.key(name), reason);
+            }
+        }
     }
 }

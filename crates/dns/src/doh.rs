@@ -1,4 +1,5 @@
-//! DNS over HTTPS (RFC 8484). TLS is the business of whoever serves the router.
+//! DNS over HTTPS: messages (RFC 8484), and JSON as public resolvers give it. TLS is the business of
+//! whoever serves the router.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -7,21 +8,30 @@ use std::{
 
 use axum::{
     Router,
-    extract::{ConnectInfo, FromRequestParts, Request, State},
+    extract::{
+        ConnectInfo, FromRequestParts, Query, Request, State, rejection::QueryRejection,
+    },
     http::{HeaderMap, HeaderValue, StatusCode, Uri, header, request::Parts},
     response::{IntoResponse, Response},
     routing::MethodRouter,
 };
 use data_encoding::BASE64URL_NOPAD;
+use hickory_proto::serialize::binary::DecodeError;
 use quorate_http::{BodyError, method_not_allowed, options, read_body, text};
 
-use crate::{Client, DnsTransport, QUERY_SIZE_MAX, Responder};
+use crate::{
+    Client, DnsTransport, QUERY_SIZE_MAX, Responder, Summary,
+    json::{JsonMessage, JsonQuery, JsonQueryError},
+};
 
 /// The path that clients try by default.
 const PATH: &str = "/dns-query";
 
 /// The media type of DNS messages.
 const DNS_MESSAGE: &str = "application/dns-message";
+
+/// The media types of DNS in JSON. The first is what is given.
+const DNS_JSON: [&str; 2] = ["application/dns-json", "application/json"];
 
 /// The methods of the resource.
 const DOH_METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, OPTIONS");
@@ -40,12 +50,14 @@ pub fn doh_router(responder: Arc<Responder>) -> Router {
 /// Why a request has no DNS response.
 #[derive(Debug, thiserror::Error)]
 enum RequestError {
-    #[error("only {DNS_MESSAGE} is given here: leave out Accept, or accept that")]
+    #[error("only {DNS_MESSAGE} and {} are given here: leave out Accept, or accept one", DNS_JSON[0])]
     NotAcceptable,
     #[error("the body must be {DNS_MESSAGE}, and Content-Type must say so")]
     MediaType,
-    #[error("the parameter dns is missing: give it a DNS message in base64url")]
-    NoParameter,
+    #[error(transparent)]
+    JsonQuery(#[from] JsonQueryError),
+    #[error("the parameters cannot be read")]
+    Parameters(#[from] QueryRejection),
     #[error("the parameter dns is not base64url without padding (RFC 8484, section 6)")]
     Encoding,
     #[error("a query has at most {QUERY_SIZE_MAX} bytes")]
@@ -56,6 +68,8 @@ enum RequestError {
     BodyLost,
     #[error("the message is not a DNS query")]
     NotAQuery,
+    #[error("the response cannot be shown as JSON")]
+    Unreadable(#[from] DecodeError),
 }
 
 impl From<BodyError> for RequestError {
@@ -75,7 +89,10 @@ impl IntoResponse for RequestError {
             Self::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UriTooLong => StatusCode::URI_TOO_LONG,
             Self::BodyLost => StatusCode::REQUEST_TIMEOUT,
-            Self::NoParameter | Self::Encoding | Self::NotAQuery => StatusCode::BAD_REQUEST,
+            Self::Unreadable(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::JsonQuery(_) | Self::Parameters(_) | Self::Encoding | Self::NotAQuery => {
+                StatusCode::BAD_REQUEST
+            }
         };
         text(status, self)
     }
@@ -88,18 +105,27 @@ async fn get(
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, RequestError> {
-    check_accept(&headers)?;
     let query = uri.query().unwrap_or_default();
     let mut parameters = query.split('&').filter_map(|pair| pair.split_once('='));
-    let (_, encoded) = parameters
-        .find(|(name, _)| *name == "dns")
-        .ok_or(RequestError::NoParameter)?;
+    match parameters.find(|(name, _)| *name == "dns") {
+        Some((_, encoded)) => {
+            let format = Format::Message.negotiated(&headers)?;
+            respond(&responder, &client, &decode(encoded)?, format)
+        }
+        None => {
+            let format = Format::Json.negotiated(&headers)?;
+            let Query(query) = Query::<JsonQuery>::try_from_uri(&uri)?;
+            respond(&responder, &client, &query.message()?, format)
+        }
+    }
+}
+
+fn decode(encoded: &str) -> Result<Vec<u8>, RequestError> {
     if encoded.len() > BASE64URL_NOPAD.encode_len(QUERY_SIZE_MAX) {
         return Err(RequestError::UriTooLong);
     }
     let message = BASE64URL_NOPAD.decode(encoded.as_bytes());
-    let message = message.map_err(|_| RequestError::Encoding)?;
-    respond(&responder, &client, &message)
+    message.map_err(|_| RequestError::Encoding)
 }
 
 async fn post(
@@ -108,14 +134,14 @@ async fn post(
     request: Request,
 ) -> Result<Response, RequestError> {
     let (parts, body) = request.into_parts();
-    check_accept(&parts.headers)?;
+    let format = Format::Message.negotiated(&parts.headers)?;
     let content_type = parts.headers.get(header::CONTENT_TYPE);
     let content_type = content_type.and_then(|value| value.to_str().ok());
     if !content_type.is_some_and(|value| is_media_type(value, DNS_MESSAGE)) {
         return Err(RequestError::MediaType);
     }
     let message = read_body(body, QUERY_SIZE_MAX).await?;
-    respond(&responder, &client, &message)
+    respond(&responder, &client, &message, format)
 }
 
 /// Whoever is at the other end of the connection, which the HTTP server tells.
@@ -133,35 +159,63 @@ fn respond(
     responder: &Responder,
     client: &Client,
     message: &[u8],
+    format: Format,
 ) -> Result<Response, RequestError> {
     let mut out = Vec::new();
-    let summary = responder
+    let Summary { ttl_secs } = responder
         .respond(message, client, &mut out)
         .ok_or(RequestError::NotAQuery)?;
     // RFC 8484, section 5.1: never fresh for longer than a record in it.
-    let cache_control = match summary.ttl_secs {
+    let cache_control = match ttl_secs {
         Some(secs) => format!("max-age={secs}"),
         None => "no-store".to_owned(),
     };
+    let (content_type, body) = match format {
+        Format::Message => (DNS_MESSAGE, out),
+        Format::Json => (DNS_JSON[0], JsonMessage::read(&out)?.to_vec()),
+    };
     let headers = [
-        (header::CONTENT_TYPE, DNS_MESSAGE.to_owned()),
+        (header::CONTENT_TYPE, content_type.to_owned()),
         (header::CACHE_CONTROL, cache_control),
+        (header::VARY, header::ACCEPT.to_string()),
     ];
-    Ok((headers, out).into_response())
+    Ok((headers, body).into_response())
 }
 
-/// A client that names no type, any type, or this one. Clients that merely say what they like best
-/// get it.
-fn check_accept(headers: &HeaderMap) -> Result<(), RequestError> {
-    let fits = |range: &str| {
-        let mut fitting = ["*/*", "application/*", DNS_MESSAGE].into_iter();
+/// How a response is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Format {
+    Message,
+    Json,
+}
+
+impl Format {
+    /// This one, in which the question came, or else the other, as the client accepts it: one that
+    /// names no type or any type accepts all. What it likes best is not asked.
+    fn negotiated(self, headers: &HeaderMap) -> Result<Self, RequestError> {
+        let accepts = |format: Self| {
+            let values = headers.get_all(header::ACCEPT).iter();
+            let mut values = values.filter_map(|value| value.to_str().ok());
+            values.any(|value| value.split(',').any(|range| format.fits(range)))
+        };
+        if !headers.contains_key(header::ACCEPT) || accepts(self) {
+            return Ok(self);
+        }
+        let other = match self {
+            Self::Message => Self::Json,
+            Self::Json => Self::Message,
+        };
+        accepts(other).then_some(other).ok_or(RequestError::NotAcceptable)
+    }
+
+    /// Whether a media range has this format in it.
+    fn fits(self, range: &str) -> bool {
+        let types = match self {
+            Self::Message => &[DNS_MESSAGE][..],
+            Self::Json => &DNS_JSON[..],
+        };
+        let mut fitting = ["*/*", "application/*"].iter().chain(types);
         fitting.any(|media_type| is_media_type(range, media_type))
-    };
-    let accepts = |value: &HeaderValue| value.to_str().is_ok_and(|v| v.split(',').any(fits));
-    let mut accept = headers.get_all(header::ACCEPT).iter();
-    match !headers.contains_key(header::ACCEPT) || accept.any(accepts) {
-        true => Ok(()),
-        false => Err(RequestError::NotAcceptable),
     }
 }
 

@@ -9,12 +9,14 @@ use hickory_proto::{
         rdata::{self, TXT},
     },
 };
-use quorate_authority::{Authority, Origin, Soa, TTL_SECS_MAX};
+use quorate_authority::{Origin, Soa, TTL_SECS_MAX};
 use quorate_fake::{FakeReplica, unverified};
+use quorate_limit::ExemptNetworks;
 use quorate_metrics::Registry;
 use quorate_packet::PublicKey;
+use quorate_replica::{CookieSecret, CookieSecrets, ZoneState};
 
-use crate::{Client, DnsTransport, Metrics, Responder};
+use crate::{AnswerLimits, Client, Config, DnsTransport, Metrics, Responder};
 
 /// Has `_iroh` and more.
 pub(crate) const ALICE: PublicKey = PublicKey::from_bytes([1; 32]);
@@ -41,7 +43,13 @@ pub(crate) struct Fixture {
 }
 
 impl Fixture {
+    /// Without limits, and without a secret for cookies.
     pub(crate) fn new() -> Self {
+        Self::with(&Config::default(), None)
+    }
+
+    /// As configured, with limits if they are.
+    pub(crate) fn with(config: &Config, limits: Option<&quorate_limit::Config>) -> Self {
         let replica = FakeReplica::new();
         replica.panic_at(UNLUCKY);
         for (key, dns) in [
@@ -56,13 +64,28 @@ impl Fixture {
         let registry = Registry::new();
         let metrics = Metrics::register(&registry).unwrap();
         let connections = quorate_listener::Metrics::register(&registry).unwrap();
-        let authority = Authority::new(vec![origin("dns.test."), origin("two.test.")]).unwrap();
+        let origins = vec![origin("dns.test."), origin("two.test.")];
+        let limits =
+            limits.and_then(|limits| AnswerLimits::new(limits, ExemptNetworks::default()));
+        let responder = Responder::new(config, origins, limits, replica.clone(), metrics);
         Self {
-            responder: Arc::new(Responder::new(authority, replica.clone(), metrics)),
+            responder: Arc::new(responder.unwrap()),
             replica,
             registry,
             connections,
         }
+    }
+
+    /// From now on, cookies are made with this secret.
+    pub(crate) fn agree_on_cookies(&self, current: [u8; 16], previous: Option<[u8; 16]>) {
+        self.replica.agree_on(ZoneState {
+            cookie_secrets: CookieSecrets {
+                current: Some(CookieSecret(current)),
+                previous: previous.map(CookieSecret),
+                ..CookieSecrets::default()
+            },
+            ..ZoneState::default()
+        });
     }
 
     /// The bytes of the response, if there is one.

@@ -24,7 +24,7 @@ fn draws() -> impl FnMut(usize) -> usize {
 fn no_message_breaks_the_responder() {
     let fixture = Fixture::new();
     let originals = [
-        with_opt(alice_query(), 1232, 0, &[0, 10, 0, 2, 1, 2]),
+        with_opt(alice_query(), 1232, 0, &[0, 12, 0, 2, 1, 2]),
         query(&srv_owner(), RecordType::SRV),
         query(&format!("alias.{BIG}.dns.test."), RecordType::TXT),
     ];

@@ -28,24 +28,39 @@
 //! Sources: RFC 1035 (messages), 6891 (EDNS), 7766 (TCP), 8484 (HTTPS), 9471 (glue), 9619 (one
 //! question), 9715 (sizes over UDP).
 
+mod answer_limits;
+mod chaos;
 mod client;
 mod config;
+mod cookie;
 mod doh;
+mod edns;
+mod extended_error;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
 mod hostile_tests;
+mod json;
+#[cfg(test)]
+mod limits_tests;
 mod metrics;
+mod opt;
+#[cfg(test)]
+mod options_tests;
 mod origin;
 mod query;
+mod query_log;
 mod rcode;
 mod responder;
 mod response;
+mod sample;
 mod server;
 mod tcp;
 mod transport;
 mod udp;
+mod zones;
 
+pub use answer_limits::AnswerLimits;
 pub use client::Client;
 pub use config::Config;
 pub use doh::doh_router;

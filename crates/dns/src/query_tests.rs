@@ -1,18 +1,20 @@
+use hickory_proto::rr::RecordType;
+
 use super::*;
-use crate::fixture::{alice_query, name, query, with_opt};
+use crate::fixture::{alice_query, query, with_opt};
 
 fn rcode(message: &[u8]) -> Rcode {
-    match Query::parse(message) {
-        Err(ParseError::Rejected(_, rcode)) => rcode,
-        other => panic!("not rejected: {other:?}"),
+    match Query::parse(message).expect("a response").question {
+        Err(rcode) => rcode,
+        Ok(question) => panic!("not rejected: {question}"),
     }
 }
 
 #[test]
 fn a_plain_query_is_read() {
-    let parsed = Query::parse(&query("Dns.tEst.", RecordType::SOA)).unwrap();
-    assert!(parsed.question.name().eq_case(&name("Dns.tEst.")));
-    assert_eq!(parsed.question.query_type(), RecordType::SOA);
+    let message = query("Dns.tEst.", RecordType::SOA);
+    let parsed = Query::parse(&message).unwrap();
+    assert_eq!(parsed.question.unwrap().wire(), &message[HEADER_SIZE..]);
     assert_eq!(parsed.edns, None);
     assert_eq!(parsed.header.id, [0xab, 0xcd]);
     assert_eq!(parsed.header.opcode_and_rd, 1);
@@ -21,8 +23,7 @@ fn a_plain_query_is_read() {
 #[test]
 fn what_is_shorter_than_a_header_is_no_query() {
     for size in 0..HEADER_SIZE {
-        let parsed = Query::parse(&alice_query()[..size]);
-        assert_eq!(parsed.unwrap_err(), ParseError::NotAQuery);
+        assert!(Query::parse(&alice_query()[..size]).is_none());
     }
 }
 
@@ -31,7 +32,7 @@ fn what_is_shorter_than_a_header_is_no_query() {
 fn a_response_is_no_query() {
     let mut message = alice_query();
     message[2] |= 0x80;
-    assert_eq!(Query::parse(&message).unwrap_err(), ParseError::NotAQuery);
+    assert!(Query::parse(&message).is_none());
 }
 
 #[test]
@@ -40,6 +41,7 @@ fn other_opcodes_are_not_implemented() {
         let mut message = alice_query();
         message[2] |= opcode << 3;
         assert_eq!(rcode(&message), Rcode::NotImp, "{opcode}");
+        assert_eq!(rcode(&message[..20]), Rcode::NotImp, "{opcode}, cut short");
     }
 }
 
@@ -60,10 +62,48 @@ fn there_is_exactly_one_question() {
     );
 }
 
+/// RFC 7873, section 5.4.
+#[test]
+fn a_message_without_a_question_may_ask_for_a_cookie() {
+    let mut none = alice_query()[..HEADER_SIZE].to_vec();
+    none[5] = 0;
+    let cookie = [&[0, 10, 0, 8][..], &[7; 8]].concat();
+    assert_eq!(rcode(&with_opt(none.clone(), 1232, 0, &cookie)), Rcode::NoError);
+    assert_eq!(rcode(&with_opt(none, 1232, 0, &[])), Rcode::FormErr);
+}
+
+/// RFC 6891, section 7.
+#[test]
+fn the_opt_of_a_message_that_makes_no_sense_is_read() {
+    let well_formed = with_opt(alice_query(), 1232, 0, &[]);
+    let mut other_opcode = well_formed.clone();
+    other_opcode[2] |= 0x20;
+    let mut two_questions = [&alice_query()[..], &alice_query()[HEADER_SIZE..]].concat();
+    two_questions[5] = 2;
+    let mut one_record_too_few = well_formed.clone();
+    one_record_too_few[11] = 2;
+    for message in [
+        other_opcode,
+        with_opt(two_questions, 1232, 0, &[]),
+        one_record_too_few,
+        with_opt(well_formed.clone(), 1232, 0, &[]),
+        with_opt(alice_query(), 1232, 0, &[7]),
+        with_opt(alice_query(), 1232, 0, &[0, 10, 0, 3, 1, 2, 3]),
+        [&well_formed[..], b"more"].concat(),
+    ] {
+        let parsed = Query::parse(&message).unwrap();
+        assert!(parsed.question.is_err());
+        assert_eq!(parsed.edns.expect("an OPT").udp_size, 1232);
+    }
+    let message = alice_query();
+    let no_opt = Query::parse(&message[..40]).unwrap();
+    assert!(no_opt.question.is_err() && no_opt.edns.is_none());
+}
+
 #[test]
 fn a_query_cut_short_anywhere_is_malformed() {
-    let message = with_opt(alice_query(), 1232, 0, &[0, 10, 0, 1, 7]);
-    assert!(Query::parse(&message).is_ok());
+    let message = with_opt(alice_query(), 1232, 0, &[0, 12, 0, 1, 7]);
+    assert!(Query::parse(&message).unwrap().question.is_ok());
     for size in HEADER_SIZE..message.len() {
         assert_eq!(rcode(&message[..size]), Rcode::FormErr, "{size}");
     }
@@ -100,7 +140,8 @@ fn names_and_labels_have_their_limits() {
         [&header[..], &name, &[0, 0, 1, 0, 1]].concat()
     };
     let longest = vec![label(63), label(63), label(63), label(61)];
-    assert!(Query::parse(&message(longest.clone())).is_ok());
+    let longest_message = message(longest.clone());
+    assert!(Query::parse(&longest_message).unwrap().question.is_ok());
     assert_eq!(
         rcode(&message([longest, vec![label(1)]].concat())),
         Rcode::FormErr
@@ -143,10 +184,15 @@ mod properties {
     use hickory_proto::{
         op::{self, Message},
         rr::{DNSClass, Name},
+        serialize::binary::{BinDecodable, BinDecoder},
     };
     use proptest::{collection::vec, prelude::*};
 
     use super::*;
+
+    fn codec_question(question: &Question<'_>) -> op::Query {
+        op::Query::read(&mut BinDecoder::new(question.wire())).unwrap()
+    }
 
     fn any_name() -> impl Strategy<Value = Name> {
         let labels = vec(vec(any::<u8>(), 1..=24), 0..=10);
@@ -164,7 +210,7 @@ mod properties {
             [&header[..], &rest].concat()
         });
         let changed = vec(any::<(prop::sample::Index, u8)>(), 1..4).prop_map(|changes| {
-            let mut message = with_opt(alice_query(), 1232, 0, &[0, 10, 0, 2, 1, 2]);
+            let mut message = with_opt(alice_query(), 1232, 0, &[0, 12, 0, 2, 1, 2]);
             for (at, byte) in changes {
                 let at = at.index(message.len());
                 message[at] = byte;
@@ -184,20 +230,13 @@ mod properties {
         /// one question, which the codec reads from the same bytes.
         #[test]
         fn no_bytes_break_the_parser(message in any_message()) {
-            match Query::parse(&message) {
-                Ok(query) => {
-                    prop_assert_eq!(&query.header.id[..], &message[..2]);
-                    let read = Message::from_vec(&message);
-                    if let Ok(read) = read {
-                        prop_assert_eq!(&read.queries, &[query.question]);
-                    }
-                }
-                Err(ParseError::Rejected(header, _)) => {
-                    prop_assert_eq!(&header.id[..], &message[..2]);
-                }
-                Err(ParseError::NotAQuery) => {
-                    prop_assert!(message.len() < HEADER_SIZE || message[2] & 0x80 != 0);
-                }
+            let Some(query) = Query::parse(&message) else {
+                prop_assert!(message.len() < HEADER_SIZE || message[2] & 0x80 != 0);
+                return Ok(());
+            };
+            prop_assert_eq!(&query.header.id[..], &message[..2]);
+            if let (Ok(question), Ok(read)) = (query.question, Message::from_vec(&message)) {
+                prop_assert_eq!(&read.queries, &[codec_question(&question)]);
             }
         }
 
@@ -224,9 +263,11 @@ mod properties {
                 edns
             });
 
-            let query = Query::parse(&message.to_vec().unwrap()).unwrap();
-            prop_assert!(query.question.name().eq_case(question.name()));
-            prop_assert_eq!(query.question, question);
+            let message = message.to_vec().unwrap();
+            let query = Query::parse(&message).unwrap();
+            let read = codec_question(&query.question.unwrap());
+            prop_assert!(read.name().eq_case(question.name()));
+            prop_assert_eq!(read, question);
             let header = Header {
                 id: id.to_be_bytes(),
                 opcode_and_rd: u8::from(rd),
@@ -237,6 +278,7 @@ mod properties {
                 udp_size,
                 version: 0,
                 dnssec_ok,
+                options: Options::default(),
             });
             prop_assert_eq!(query.edns, edns);
         }

@@ -1,5 +1,6 @@
 //! Response codes.
 
+use quorate_authority::AnswerKind;
 use strum::{IntoStaticStr, VariantArray};
 
 /// The response codes that this server gives, by their numbers (RFC 6895, section 2.3). The names
@@ -15,4 +16,16 @@ pub(crate) enum Rcode {
     Refused = 5,
     YxDomain = 6,
     BadVers = 16,
+    BadCookie = 23,
+}
+
+impl From<AnswerKind> for Rcode {
+    fn from(kind: AnswerKind) -> Self {
+        match kind {
+            AnswerKind::Records | AnswerKind::NoData | AnswerKind::Referral => Self::NoError,
+            AnswerKind::NxDomain => Self::NxDomain,
+            AnswerKind::YxDomain => Self::YxDomain,
+            AnswerKind::Refused => Self::Refused,
+        }
+    }
 }

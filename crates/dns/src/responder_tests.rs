@@ -179,6 +179,28 @@ fn garbage_behind_a_header_is_a_formerr_of_a_header() {
     assert_eq!(response, [0xab, 0xcd, 0xa8, 4, 0, 0, 0, 0, 0, 0, 0, 0]);
 }
 
+/// RFC 6891, section 7.
+#[test]
+fn whoever_sends_an_opt_gets_one_with_every_response_code() {
+    let fixture = Fixture::new();
+    let well_formed = with_opt(alice_query(), 1232, 0, &[]);
+    let mut other_opcode = well_formed.clone();
+    other_opcode[2] |= 0x28;
+    for (message, rcode) in [
+        ([&well_formed[..], b"more"].concat(), 1),
+        (with_opt(alice_query(), 1232, 0, &[7]), 1),
+        (with_opt(well_formed.clone(), 1232, 0, &[]), 1),
+        (other_opcode, 4),
+        (with_opt(alice_query(), 1232, 1, &[]), 16),
+    ] {
+        let response = fixture.ask(&message);
+        assert_eq!(u16::from(response.response_code), rcode);
+        let edns = response.edns.expect("an OPT");
+        assert_eq!((edns.version(), edns.max_payload()), (0, UDP_SIZE_MAX));
+        assert!(edns.flags().dnssec_ok);
+    }
+}
+
 mod edns {
     use super::*;
 
@@ -200,7 +222,6 @@ mod edns {
             let edns = response.edns.expect("an OPT");
             assert_eq!((edns.max_payload(), edns.version()), (UDP_SIZE_MAX, 0));
             assert!(edns.flags().dnssec_ok, "RFC 3225, section 3");
-            assert!(edns.options().options.is_empty());
         }
     }
 
@@ -335,21 +356,25 @@ fn a_response_may_be_cached_as_long_as_its_shortest_record() {
 }
 
 #[test]
-fn queries_are_counted_by_transport_and_rcode() {
+fn queries_are_counted_by_origin_transport_and_rcode() {
     let fixture = Fixture::new();
+    let nobody = query(&iroh(NOBODY, "two.test."), RecordType::TXT);
+    fixture.respond(&nobody, DnsTransport::Udp);
     fixture.respond(&alice_query(), DnsTransport::Udp);
     fixture.respond(&alice_query(), DnsTransport::Https);
     fixture.respond(&query("google.com.", RecordType::A), DnsTransport::Tcp);
     fixture.respond(&[0; 11], DnsTransport::Udp);
-    let count = |rcode: &str, transport: &str| {
+    let count = |origin: &str, rcode: &str, transport: &str| {
         fixture.figure(&format!(
-            "quorate_dns_queries_total{{rcode=\"{rcode}\",transport=\"{transport}\"}}"
+            "quorate_dns_queries_total{{origin=\"{origin}\",rcode=\"{rcode}\",transport=\"{transport}\"}}"
         ))
     };
-    assert_eq!(count("noerror", "udp"), 1);
-    assert_eq!(count("noerror", "https"), 1);
-    assert_eq!(count("refused", "tcp"), 1);
-    assert_eq!(count("refused", "udp"), 0);
+    assert_eq!(count("dns.test.", "noerror", "udp"), 1);
+    assert_eq!(count("dns.test.", "noerror", "https"), 1);
+    assert_eq!(count("two.test.", "noerror", "udp"), 0);
+    assert_eq!(count("two.test.", "nxdomain", "udp"), 1);
+    assert_eq!(count("other", "refused", "tcp"), 1);
+    assert_eq!(count("other", "refused", "udp"), 0);
     assert_eq!(fixture.figure("quorate_dns_messages_ignored_total"), 1);
 }
 

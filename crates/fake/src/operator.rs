@@ -9,7 +9,7 @@ use futures_util::{FutureExt, future::BoxFuture};
 use quorate_packet::PublicKey;
 use quorate_replica::{
     Change, Changed, ClusterId, ClusterMembers, Invited, Member, MemberRole, MemberState, NodeId,
-    Operator, ReadError, Refusal, StoredPacket,
+    Operator, ReadError, Refusal, StoredPacket, ZoneChange,
 };
 use quorate_rpc::JoinToken;
 use quorate_state::{InviteId, UnixMillis};
@@ -33,6 +33,8 @@ pub enum Asked {
     Change(Change, bool),
     /// Leadership to be handed over.
     Transfer(Option<String>),
+    /// A change of a zone.
+    ChangeZone(ZoneChange),
 }
 
 /// What operators have asked for, and what they are answered: all is done at once, unless a test
@@ -167,6 +169,15 @@ impl Operator for FakeReplica {
         async move {
             self.operators.ask(Asked::Transfer(to))?;
             Ok(NODE)
+        }
+        .boxed()
+    }
+
+    /// Applied as a cluster would, unless a test says otherwise.
+    fn change_zone(&self, change: ZoneChange) -> BoxFuture<'_, Result<(), Refusal>> {
+        async move {
+            self.operators.ask(Asked::ChangeZone(change.clone()))?;
+            self.apply_zone_change(&change)
         }
         .boxed()
     }

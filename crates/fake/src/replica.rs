@@ -13,8 +13,8 @@ use futures_util::{FutureExt, future::BoxFuture};
 use quorate_packet::{PublicKey, SignedPacket};
 use quorate_replica::{
     ClockState, ClockStatus, IndexedPacket, LinearizeError, Linearizer, LogIndex, Observer,
-    PutError, PutOutcome, ReadError, Reader, Role, StateDigest, Status, StoredPacket, Term, Writer,
-    ZoneState,
+    PutError, PutOutcome, ReadError, Reader, Refusal, Role, StateDigest, Status, StoredPacket,
+    Term, Writer, ZoneChange, ZoneState,
 };
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
@@ -97,6 +97,20 @@ impl FakeReplica {
         let mut state = self.lock();
         state.zone_version += 1;
         state.zone_state = Arc::new(zone_state);
+    }
+
+    /// Changes a zone as a cluster does.
+    pub(crate) fn apply_zone_change(&self, change: &ZoneChange) -> Result<(), Refusal> {
+        let before = self.lock().zone_state.clone();
+        match change.changed(&before) {
+            Ok(changed) => {
+                changed
+                    .into_iter()
+                    .for_each(|changed| self.agree_on(changed));
+                Ok(())
+            }
+            Err(rejection) => Err(Refusal::Zone(rejection.to_string())),
+        }
     }
 
     /// Stores a packet as one that is committed and not yet applied here: the next linearizable

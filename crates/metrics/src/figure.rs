@@ -1,9 +1,11 @@
 //! Registering figures.
 
 use prometheus::{
-    Error, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Error, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
     Registry, core::Collector,
 };
+
+use crate::{By, Label};
 
 /// A kind of figure, or one for each value of a label.
 pub trait Figure: Sized {
@@ -63,4 +65,18 @@ pub fn register_histogram(
     let histogram = Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?;
     registry.register(Box::new(histogram.clone()))?;
     Ok(histogram)
+}
+
+/// Registers a histogram for each value of a label, with these upper bounds of its buckets.
+pub fn register_histograms<L: Label>(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    label: &str,
+    buckets: &[f64],
+) -> Result<By<Histogram, L>, Error> {
+    let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+    let vec = HistogramVec::new(options, &[label])?;
+    registry.register(Box::new(vec.clone()))?;
+    Ok(By::each(|value: &L| vec.with_label_values(&[(*value).into()])))
 }

@@ -27,6 +27,16 @@ impl<F, L: Label> By<F, L> {
     }
 }
 
+impl<F, L: Label> By<F, L> {
+    /// What `figure` makes for each value.
+    pub(crate) fn each(figure: impl FnMut(&L) -> F) -> Self {
+        Self {
+            figures: L::VARIANTS.iter().map(figure).collect(),
+            label: PhantomData,
+        }
+    }
+}
+
 impl<F: Figure, L: Label> Figure for By<F, L> {
     type Vec = F::Vec;
 
@@ -35,10 +45,6 @@ impl<F: Figure, L: Label> Figure for By<F, L> {
     }
 
     fn with(vec: &Self::Vec, values: &[&str]) -> Self {
-        let figure = |value: &L| F::with(vec, &[values, &[(*value).into()]].concat());
-        Self {
-            figures: L::VARIANTS.iter().map(figure).collect(),
-            label: PhantomData,
-        }
+        Self::each(|value| F::with(vec, &[values, &[(*value).into()]].concat()))
     }
 }

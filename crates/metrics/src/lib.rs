@@ -37,7 +37,7 @@ mod figure;
 mod held;
 mod label;
 
-pub use figure::{Figure, register, register_histogram};
+pub use figure::{Figure, register, register_histogram, register_histograms};
 pub use held::Held;
 pub use label::{By, Label};
 pub use prometheus::{
@@ -90,6 +90,14 @@ macro_rules! metrics {
     };
     (@register $registry:ident, $name:ident, $help:ident, Histogram = $buckets:expr) => {
         $crate::register_histogram($registry, $name, $help, &$buckets)
+    };
+    (
+        @register $registry:ident, $name:ident, $help:ident,
+        Histogram { $label:ident: $values:ty } = $buckets:expr
+    ) => {
+        $crate::register_histograms::<$values>(
+            $registry, $name, $help, stringify!($label), &$buckets,
+        )
     };
     (
         @register $registry:ident, $name:ident, $help:ident,

@@ -27,6 +27,8 @@ crate::metrics! {
         fires_total: Counter,
         /// Time that guests stay, in seconds
         stay_seconds: Histogram = [60.0, 3600.0],
+        /// Time that doors stay open, by door, in seconds
+        open_seconds: Histogram { door: Door } = [1.0],
     }
 }
 
@@ -48,6 +50,7 @@ fn every_value_is_there_at_zero_from_the_start() {
         r#"house_guests{door="back_yard",guest="stranger"} 0"#,
         "house_fires_total 0",
         r#"house_stay_seconds_bucket{le="3600"} 0"#,
+        r#"house_open_seconds_bucket{door="back_yard",le="1"} 0"#,
     ] {
         assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
     }
@@ -60,12 +63,14 @@ fn a_value_counts_at_its_own_place() {
     metrics.rings_total.of(Door::BackYard).inc_by(2);
     metrics.fires_total.inc();
     metrics.stay_seconds.observe(60.5);
+    metrics.open_seconds.of(Door::Front).observe(0.5);
     let held = Held::new(metrics.guests.of(Door::Front).of(Guest::Stranger));
     let inside = text(&registry);
     assert!(inside.contains(r#"house_rings_total{door="back_yard"} 2"#));
     assert!(inside.contains(r#"house_rings_total{door="front"} 0"#));
     assert!(inside.contains("house_fires_total 1"));
     assert!(inside.contains(r#"house_stay_seconds_bucket{le="60"} 0"#));
+    assert!(inside.contains(r#"house_open_seconds_bucket{door="front",le="1"} 1"#));
     assert!(inside.contains(r#"house_stay_seconds_bucket{le="3600"} 1"#));
     assert!(inside.contains(r#"house_guests{door="front",guest="stranger"} 1"#));
     assert!(inside.contains(r#"house_guests{door="front",guest="known"} 0"#));

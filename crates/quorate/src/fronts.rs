@@ -63,10 +63,12 @@ impl Listeners {
     ) -> anyhow::Result<(Fronts, Listener)> {
         let config = settings.in_force();
         let responder = Arc::new(Responder::new(
-            config.authority(),
+            &config.dns,
+            config.origins(),
+            config.answer_limits(),
             replica.clone(),
             quorate_dns::Metrics::register(&registry)?,
-        ));
+        )?);
         let relay_metrics = quorate_relay::Metrics::register(&registry)?;
         let relay = quorate_relay::Config {
             rules: settings.rules(),

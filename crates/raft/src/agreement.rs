@@ -1,11 +1,14 @@
 //! What a leader has its cluster agree on unasked: who the cluster is, a feature level that all
-//! members support, and the capacity that the cluster is founded with.
+//! members support, the capacity that the cluster is founded with, and the secrets of DNS cookies.
 
 use std::{sync::Arc, time::Duration};
 
+use quorate_clock::ClockState;
 use quorate_replica::Role;
 use quorate_rpc::NodeId;
-use quorate_state::{ClusterId, ClusterNames, ClusterState, Command, Found, Level};
+use quorate_state::{
+    ClusterId, ClusterNames, ClusterState, Command, CookieSecret, CookieSecrets, Found, Level,
+};
 use quorate_store::Meta;
 use tokio::{
     sync::watch,
@@ -93,16 +96,17 @@ impl Agreement {
             level,
             capacity,
             names,
+            ref zones,
             ..
         } = meta.cluster;
         let common = common_level(&members(&meta), |member| self.exchange.level(member));
         let has_members = |level: &Level| *level >= Level::MEMBERS;
         if let Some(common) = common.filter(has_members).filter(|_| names.id.is_none()) {
             // Without randomness there is no id, and it is due again.
-            let id = random_id()?;
+            let id = random()?;
             Some(Command::Found(Found {
                 names: ClusterNames {
-                    id: Some(id),
+                    id: Some(ClusterId(id)),
                     founding: self.config.known.names.founding,
                 },
                 level: common,
@@ -112,9 +116,24 @@ impl Agreement {
             Some(Command::RaiseLevel(common))
         } else if capacity.is_none() && level >= Level::CAPACITY {
             Some(Command::SetCapacity(self.config.capacity()))
+        } else if level >= Level::ZONES {
+            self.due_rotation(&zones.cookie_secrets)
         } else {
             None
         }
+    }
+
+    /// Another secret of DNS cookies, if it is time: without agreement on that, only the first.
+    fn due_rotation(&self, secrets: &CookieSecrets) -> Option<Command> {
+        let reading = self.exchange.time();
+        let knows_time = reading.state == ClockState::Agreed || secrets.current.is_none();
+        if !knows_time || !secrets.is_due(reading.time) {
+            return None;
+        }
+        Some(Command::RotateCookies {
+            secret: CookieSecret(random()?),
+            now: reading.time,
+        })
     }
 
     /// Says so if the cluster has agreed on another capacity than this node was told.
@@ -142,14 +161,15 @@ fn subject(command: &Command) -> &'static str {
         Command::Found(_) => "its id, feature level and capacity",
         Command::RaiseLevel(_) => "its feature level",
         Command::SetCapacity(_) => "its capacity",
+        Command::RotateCookies { .. } => "another secret of DNS cookies",
         _ => "what an operator or a node asks",
     }
 }
 
-fn random_id() -> Option<ClusterId> {
-    let mut id = [0; 32];
-    getrandom::fill(&mut id).ok()?;
-    Some(ClusterId(id))
+fn random<const SIZE: usize>() -> Option<[u8; SIZE]> {
+    let mut bytes = [0; SIZE];
+    getrandom::fill(&mut bytes).ok()?;
+    Some(bytes)
 }
 
 fn members(meta: &Meta) -> Vec<NodeId> {

@@ -21,7 +21,9 @@ pub(super) async fn agreed_count_max(node: &Node) -> u64 {
             registration.is_some_and(|registration| registration.has_data)
         };
         let is_founded = cluster.names.id.is_none() || members.iter().all(is_registered);
-        cluster.capacity.is_some() && is_founded
+        let has_cookies =
+            cluster.level < Level::ZONES || cluster.zones.cookie_secrets.current.is_some();
+        cluster.capacity.is_some() && is_founded && has_cookies
     });
     let meta = timeout(TIMEOUT, agreed).await.expect("it is agreed on");
     let capacity = meta.unwrap().cluster.capacity;
@@ -63,7 +65,7 @@ async fn why_it_stopped(node: &Node) -> String {
 
 fn expect_too_old(reason: &str) {
     let expected =
-        "feature level 3 is needed, and this program knows 1: run a newer version of Quorate";
+        "feature level 4 is needed, and this program knows 1: run a newer version of Quorate";
     assert!(reason.contains(expected), "{reason}");
 }
 

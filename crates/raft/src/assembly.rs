@@ -165,6 +165,7 @@ impl Parts {
             config: self.config,
             write_path,
             state_machine: self.state_machine,
+            index: self.store.index(),
             store: self.store,
             exchange: self.exchange,
             puts,

@@ -5,6 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use quorate_index::Index;
 use quorate_replica::NotReady;
 use quorate_rpc::{LogState, Service, chain};
 use quorate_store::Store;
@@ -29,6 +30,7 @@ pub struct Node {
     pub(crate) write_path: WritePath,
     pub(crate) state_machine: StateMachine,
     pub(crate) store: Arc<Store>,
+    pub(crate) index: Arc<Index>,
     pub(crate) exchange: Arc<Exchange>,
     pub(crate) puts: Arc<Puts>,
     pub(crate) failure: watch::Receiver<Option<FatalError>>,

@@ -39,6 +39,9 @@ mod full_disk;
 #[path = "size_tests.rs"]
 mod sizes;
 
+#[path = "zone_tests.rs"]
+mod zones;
+
 #[path = "membership_tests.rs"]
 mod members;
 
@@ -50,6 +53,9 @@ mod snapshots;
 
 #[path = "newcomer_tests.rs"]
 mod newcomers;
+
+#[path = "reading_tests.rs"]
+mod reads;
 
 #[path = "removal_tests.rs"]
 mod removals;

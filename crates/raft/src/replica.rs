@@ -52,20 +52,17 @@ impl Writer for Node {
 impl Reader for Node {
     fn packet(&self, key: &PublicKey) -> Result<Option<Arc<IndexedPacket>>, ReadError> {
         match self.recovery.serves_reads() {
-            true => {
-                let stored = self.store.stored_packet(key);
-                Ok(stored.map(|stored| Arc::new(IndexedPacket::new(&stored))))
-            }
+            true => Ok(self.index.packet(key)),
             false => Err(ReadError::NotReady(NotReady::Recovering.to_string())),
         }
     }
 
     fn zone_version(&self) -> u64 {
-        0
+        self.state_machine.zone_version()
     }
 
     fn zone_state(&self) -> Arc<ZoneState> {
-        Arc::default()
+        self.write_path.applied.borrow().cluster.zones.clone()
     }
 }
 
@@ -126,10 +123,10 @@ impl Node {
     /// The outcome of a PUT that the local replica decides: the packet is stored already, or a
     /// newer one is.
     fn known_outcome(&self, packet: &SignedPacket) -> Option<PutOutcome> {
-        let stored = self.store.stored_packet(packet.key())?;
-        match packet.recency(&stored.packet) {
+        let indexed = self.index.packet(packet.key())?;
+        match packet.recency(indexed.compiled.packet()) {
             Ordering::Less => Some(PutOutcome::Superseded),
-            Ordering::Equal if self.is_fresh(stored.received) => Some(PutOutcome::Unchanged),
+            Ordering::Equal if self.is_fresh(indexed.received) => Some(PutOutcome::Unchanged),
             _ => None,
         }
     }

@@ -27,7 +27,10 @@ pub use quorate_rpc::{
     ClusterId, NodeId,
     operate::{Change, Changed, Member, MemberRole, MemberState, Refusal},
 };
-pub use quorate_state::{LogIndex, PutOutcome, StoredPacket, Term, UnixMillis, ZoneState};
+pub use quorate_state::{
+    CookieSecret, CookieSecrets, LogIndex, NamedSet, PutOutcome, RecordSet, StoredPacket, Term,
+    UnixMillis, WireName, ZoneChange, ZoneRecords, ZoneRejection, ZoneState,
+};
 pub use status::{ClockStatus, NotReady, Role, StateDigest, Status};
 
 /// Reads the packets in the local replica.

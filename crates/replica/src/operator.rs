@@ -8,7 +8,7 @@ use quorate_rpc::{
     ClusterId, JoinToken, NodeId,
     operate::{Change, Changed, Member, Refusal},
 };
-use quorate_state::{StoredPacket, UnixMillis};
+use quorate_state::{StoredPacket, UnixMillis, ZoneChange};
 
 use crate::ReadError;
 
@@ -32,6 +32,9 @@ pub trait Operator: Send + Sync + 'static {
     /// Hands leadership to this node, or to the fittest voter. Resolves when a node leads that was
     /// asked to, and says which.
     fn transfer_leader(&self, to: Option<String>) -> BoxFuture<'_, Result<NodeId, Refusal>>;
+
+    /// Changes the replicated records of a zone, all at once. Resolves when this node has applied it.
+    fn change_zone(&self, change: ZoneChange) -> BoxFuture<'_, Result<(), Refusal>>;
 
     /// Up to `count` packets of the local replica behind the key `after`, in the order of keys.
     fn packets_after(

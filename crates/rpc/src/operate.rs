@@ -4,7 +4,8 @@
 
 use std::net::IpAddr;
 
-use quorate_state::{InviteId, Join, JoinRefusal, UnixMillis};
+use bytes::Bytes;
+use quorate_state::{InviteId, Join, JoinRefusal, Level, LogIndex, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 use crate::NodeId;
@@ -43,6 +44,18 @@ pub enum Request {
         /// The name.
         name: String,
     },
+    /// Change the replicated records of a zone: an encoded `quorate_state::ZoneChange`.
+    ChangeZone(Bytes),
+}
+
+impl Request {
+    /// The feature level that a leader must support to know it.
+    pub fn level(&self) -> Level {
+        match self {
+            Self::ChangeZone(_) => Level::ZONES,
+            _ => Level::MEMBERS,
+        }
+    }
 }
 
 /// A node that joins, as the member tells the leader that has verified its proof.
@@ -113,6 +126,8 @@ pub enum Response {
     Refused(Refusal),
     /// To [`Request::Name`].
     Named,
+    /// To [`Request::ChangeZone`]: the zone is so from this entry on.
+    ZoneChanged(LogIndex),
 }
 
 /// All members, and nodes that shall be.
@@ -235,6 +250,9 @@ pub enum Refusal {
     /// It could not be done now, and perhaps was: ask how the members are.
     #[error("{0}")]
     Failed(String),
+    /// The zone would not be what a zone can be.
+    #[error("{0}")]
+    Zone(String),
 }
 
 /// Why nobody dials this address.

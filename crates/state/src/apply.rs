@@ -65,6 +65,19 @@ pub fn apply<R: StoredPackets>(
             roll(cluster).registrations.remove(&node);
             Ok(Outcome::Agreed)
         }
+        Command::ChangeZone(change) => Ok(match change.changed(&cluster.zones) {
+            Ok(Some(zones)) => {
+                cluster.zones = Arc::new(zones);
+                Outcome::Agreed
+            }
+            Ok(None) => Outcome::Agreed,
+            Err(rejection) => Outcome::Rejected(rejection.into()),
+        }),
+        Command::RotateCookies { secret, now } => {
+            let zones = Arc::make_mut(&mut cluster.zones);
+            zones.cookie_secrets.rotate(secret, now);
+            Ok(Outcome::Agreed)
+        }
     };
     outcome.map_err(ApplyError::Packets)
 }

@@ -6,6 +6,7 @@ use super::{
     capacity::{UNBOUNDED, capacity},
     *,
 };
+use crate::fixture::name;
 
 fn config() -> ProptestConfig {
     ProptestConfig {
@@ -43,10 +44,10 @@ fn any_command() -> impl Strategy<Value = Command> {
         cutoff: UnixMillis(cutoff),
         count_max,
     });
-    let raise = (0..4u16).prop_map(|level| Command::RaiseLevel(Level(level)));
+    let raise = (0..5u16).prop_map(|level| Command::RaiseLevel(Level(level)));
     let shrink =
         (0..4u64, 0..700u64).prop_map(|(count, size)| Command::SetCapacity(capacity(count, size)));
-    prop_oneof![6 => any_batch(), 1 => expire, 1 => raise, 1 => shrink, 3 => any_of_members()]
+    prop_oneof![6 => any_batch(), 1 => expire, 1 => raise, 1 => shrink, 3 => any_of_members(), 3 => any_of_zones()]
 }
 
 /// Few nodes, invites and names, so that they meet.
@@ -54,7 +55,7 @@ fn any_of_members() -> impl Strategy<Value = Command> {
     let node = || (0..3u8).prop_map(|byte| PublicKey::from_bytes([byte; 32]));
     let id = || (0..2u8).prop_map(|byte| InviteId([byte; 16]));
     let time = || (0..4u64).prop_map(UnixMillis);
-    let found = (0..3u8, 0..5u16).prop_map(|(id, level)| found(id, level));
+    let found = (0..3u8, 0..6u16).prop_map(|(id, level)| found(id, level));
     let invite = (id(), node(), time(), time(), any::<bool>());
     let invite = invite.prop_map(|(id, key, expires, now, stays_learner)| {
         let invite = Invite {
@@ -89,6 +90,40 @@ fn any_of_members() -> impl Strategy<Value = Command> {
     prop_oneof![found, invite, join, register, deregister]
 }
 
+/// Few zones, names and types, so that they meet, and some that no zone can have.
+fn any_of_zones() -> impl Strategy<Value = Command> {
+    let zone = || "[ab]\\.";
+    let owner = || "([xy]\\.)?[ab]\\.";
+    let record_type = || prop_oneof![1..7u16, Just(39u16), Just(255u16)];
+    let new = (
+        owner(),
+        record_type(),
+        any::<u32>(),
+        vec(vec(any::<u8>(), 0..3), 0..3),
+    );
+    let new = new.prop_map(|(owner, record_type, ttl_secs, rdata)| {
+        let rdata = rdata.into_iter().map(Bytes::from).collect();
+        let mut of = set(&owner, record_type, &[]);
+        of.records = crate::RecordSet { ttl_secs, rdata };
+        of
+    });
+    let unset = (owner(), prop::option::of(record_type()));
+    let parts = (zone(), any::<bool>(), vec(unset, 0..3), vec(new, 0..3));
+    let changed = parts.prop_map(|(zone, clear, unset, sets)| {
+        let mut change = change(&zone, sets);
+        change.clear = clear;
+        let unset = unset.into_iter();
+        change.unset = unset.map(|(owner, of)| (name(&owner), of)).collect();
+        Command::ChangeZone(change)
+    });
+    let rotate = (any::<[u8; 16]>(), any_now());
+    let rotate = rotate.prop_map(|(secret, now)| Command::RotateCookies {
+        secret: CookieSecret(secret),
+        now,
+    });
+    prop_oneof![3 => changed, 1 => rotate]
+}
+
 /// Entries of every kind: commands, commands with a byte changed and the end cut off, and what
 /// merely begins like one.
 fn any_entry() -> impl Strategy<Value = Bytes> {
@@ -100,7 +135,7 @@ fn any_entry() -> impl Strategy<Value = Bytes> {
         entry.truncate(end.index(entry.len() + 1));
         entry
     });
-    let bytes = (1..4u8, 0..5u8, 0..11u8, vec(any::<u8>(), 0..400));
+    let bytes = (1..4u8, 0..6u8, 0..13u8, vec(any::<u8>(), 0..400));
     let bytes = bytes
         .prop_map(|(version, level, kind, rest)| [&[version, 0, level, kind], &rest[..]].concat());
     prop_oneof![
@@ -127,7 +162,7 @@ proptest! {
     /// The law of totality, and of what is not applied nothing stays.
     #[test]
     fn any_entry_is_applied_or_rejected_whole(
-        supported in (1..4u16).prop_map(Level),
+        supported in (1..5u16).prop_map(Level),
         entries in vec(any_entry(), 0..8),
     ) {
         let mut replica = Replica::default();
@@ -144,6 +179,7 @@ proptest! {
                     prop_assert!(needed > agreed && agreed == before.cluster.level);
                     prop_assert_eq!(&replica, &before);
                 }
+                Ok(Outcome::Rejected(_)) => prop_assert_eq!(&replica, &before),
                 Ok(_) => {
                     let founds = matches!(decoded, Ok(Command::Found(_)));
                     prop_assert!(founds || needed.unwrap() <= before.cluster.level);
@@ -180,7 +216,7 @@ proptest! {
     /// Old and new programs side by side: as long as the old one runs, they agree.
     #[test]
     fn programs_of_different_levels_agree_until_one_stops(
-        older in 1..3u16,
+        older in 1..4u16,
         entries in vec(any_entry(), 0..10),
     ) {
         let [mut old, mut new] = [Replica::default(), Replica::default()];

@@ -4,8 +4,10 @@ use quorate_packet::{PAYLOAD_SIZE_MIN, PublicKey, SignedPacket};
 
 use super::*;
 use crate::{
-    Capacity, ClusterId, ClusterNames, EVICTION_AGE_MIN, EVICTION_COUNT_MAX, Invite, InviteId,
-    Join, JoinRefusal, LEVEL_MAX, PutBatch, PutOutcome, StoredPacket, TIMESTAMP_AHEAD_MAX, Usage,
+    Capacity, ClusterId, ClusterNames, CookieSecret, EVICTION_AGE_MIN, EVICTION_COUNT_MAX, Invite,
+    InviteId, Join, JoinRefusal, LEVEL_MAX, PutBatch, PutOutcome, StoredPacket,
+    TIMESTAMP_AHEAD_MAX, Usage,
+    fixture::{change, set},
     millis,
 };
 
@@ -136,6 +138,11 @@ fn every_command_survives_its_encoding() {
         found(1, 3),
         register(1, "name"),
         Command::Deregister(PublicKey::from_bytes([3; 32])),
+        Command::ChangeZone(change("a.", vec![set("w.a.", 1, &[b"1111"])])),
+        Command::RotateCookies {
+            secret: CookieSecret([4; 16]),
+            now: UnixMillis(8),
+        },
     ];
     for command in commands {
         let entry = command.encode();
@@ -227,7 +234,7 @@ fn what_is_beyond_a_program_stops_it_before_anything_is_applied() {
     let error = replica.try_apply(LEVEL_MAX, unknown).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "feature level 9 is needed, and this program knows 3: run a newer version of Quorate"
+        "feature level 9 is needed, and this program knows 4: run a newer version of Quorate"
     );
 }
 

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use bytes::{Buf, BufMut};
+use bytes::{Buf, BufMut, Bytes};
 use quorate_packet::{PUBLIC_KEY_SIZE, PublicKey};
 
 use crate::{
     Capacity, ClusterId, ClusterNames, Invite, InviteId, Level, Registration, Roll, UnixMillis,
+    ZoneState, zone_state::Secrecy,
 };
 
 /// What the cluster has agreed on beside its packets: equal on all nodes that have applied the same
@@ -21,14 +22,27 @@ pub struct ClusterState {
     pub names: ClusterNames,
     /// Nodes and invites.
     pub roll: Arc<Roll>,
+    /// What DNS serves beside packets. Default below [`Level::ZONES`].
+    pub zones: Arc<ZoneState>,
 }
 
 impl ClusterState {
     /// Level (u16), whether there is a capacity (u8), its count and size (u64 each); then the size
     /// (u32) of what was added since: the names, each 32 bytes behind a u8 that says whether it is
-    /// there; the number (u16) of registrations and they, the number of invites and they. Integers
-    /// are big-endian; a text is its size (u16) and its bytes.
+    /// there; the number (u16) of registrations and they, the number of invites and they; from
+    /// [`Level::ZONES`] on, the zones. Integers are big-endian; a text is its size (u16) and its bytes.
     pub fn encode(&self) -> Vec<u8> {
+        self.encode_with(Secrecy::Whole)
+    }
+
+    /// The same without any secret, to be digested and shown. Nobody can read it back.
+    pub fn encode_public(&self) -> Vec<u8> {
+        self.encode_with(Secrecy::Public)
+    }
+
+    /// Programs that do not know zones write the same at their levels: what they send each other, and
+    /// its digest, must not differ.
+    fn encode_with(&self, secrecy: Secrecy) -> Vec<u8> {
         let capacity = self.capacity.unwrap_or(Capacity {
             count_max: 0,
             size_max: 0,
@@ -37,6 +51,9 @@ impl ClusterState {
         encode_id(&mut added, self.names.id);
         encode_id(&mut added, self.names.founding);
         encode_roll(&mut added, &self.roll);
+        if self.level >= Level::ZONES {
+            self.zones.encode(&mut added, secrecy);
+        }
         let mut out = Vec::with_capacity(32 + added.len());
         out.put_u16(self.level.0);
         out.put_u8(self.capacity.is_some().into());
@@ -62,11 +79,16 @@ impl ClusterState {
             founding: decode_id(&mut added)?,
         };
         let roll = Arc::new(decode_roll(&mut added)?);
+        let zones = match level >= Level::ZONES {
+            true => ZoneState::decode(&mut Bytes::copy_from_slice(added))?,
+            false => ZoneState::default(),
+        };
         let state = Self {
             level,
             capacity: has_capacity.then_some(capacity),
             names,
             roll,
+            zones: Arc::new(zones),
         };
         Some((state, rest))
     }

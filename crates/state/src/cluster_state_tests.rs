@@ -1,4 +1,5 @@
 use super::*;
+use crate::fixture::zone_state;
 
 fn key(byte: u8) -> PublicKey {
     PublicKey::from_bytes([byte; PUBLIC_KEY_SIZE])
@@ -46,6 +47,7 @@ fn a_state_is_read_as_it_was_written() {
         capacity: Some(capacity),
         names,
         roll: roll().into(),
+        zones: zone_state().into(),
     };
     for state in [ClusterState::default(), full] {
         let encoded = state.encode();
@@ -64,4 +66,19 @@ fn what_a_newer_program_adds_is_skipped() {
     bytes.extend(b"newmore");
     let expected = (ClusterState::default(), &b"more"[..]);
     assert_eq!(ClusterState::decode(&bytes), Some(expected));
+}
+
+/// Programs that know no zones send and digest nothing of them, and are to find the same here.
+#[test]
+fn below_their_level_zones_are_not_written() {
+    let old = ClusterState {
+        level: Level::MEMBERS,
+        ..ClusterState::default()
+    };
+    let with_zones = ClusterState {
+        zones: zone_state().into(),
+        ..old.clone()
+    };
+    assert_eq!(with_zones.encode(), old.encode());
+    assert_eq!(ClusterState::decode(&old.encode()), Some((old, &b""[..])));
 }

@@ -14,9 +14,13 @@
 //!          kind 7  Join         now u64, invite 16 bytes, node 32 bytes, name, address
 //!          kind 8  Register     node 32 bytes, name, address, stays_learner u8, has_data u8
 //!          kind 9  Deregister   node 32 bytes
+//! level 4, kind 10 ChangeZone   zone, clear u8, count u32 of owner, type u16; count u32 of owner,
+//!                               type u16, ttl u32, count u32 of size u32, data
+//!          kind 11 RotateCookies  now u64, secret 16 bytes
 //!
 //! packets        to the end: key 32 bytes, size u16, payload
 //! name, address  size u16, UTF-8
+//! zone, owner    a domain name in wire form
 //! ```
 //! All integers are big-endian. The header stays as it is: from it a node reads the level of any
 //! command, be its kind unknown. Whatever is added, a kind or another form of one, gets a new level,
@@ -28,8 +32,8 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use quorate_packet::{PUBLIC_KEY_SIZE, PublicKey, SignedPacket};
 
 use crate::{
-    Capacity, ClusterId, ClusterNames, EncodedPackets, Invite, InviteId, Join, Level, Registration,
-    UnixMillis,
+    Capacity, ClusterId, ClusterNames, CookieSecret, EncodedPackets, Invite, InviteId, Join, Level,
+    Registration, UnixMillis, ZoneChange,
     cluster_state::{
         decode_array, decode_registration, decode_text, encode_registration, encode_text,
     },
@@ -55,7 +59,7 @@ pub const TIMESTAMP_AHEAD_MAX: Duration = Duration::from_secs(10 * 60);
 /// Version 1 had no level.
 const VERSION: u8 = 2;
 
-/// The most that precedes the packets of a batch, in bytes. All other commands take less.
+/// The most that precedes the packets of a batch, in bytes. What other commands take begins there.
 const HEADER_SIZE_MAX: usize = 20;
 
 const KIND_PUT_BATCH: u8 = 1;
@@ -67,6 +71,8 @@ const KIND_INVITE: u8 = 6;
 const KIND_JOIN: u8 = 7;
 const KIND_REGISTER: u8 = 8;
 const KIND_DEREGISTER: u8 = 9;
+const KIND_CHANGE_ZONE: u8 = 10;
+const KIND_ROTATE_COOKIES: u8 = 11;
 
 /// What is proposed to the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,6 +115,15 @@ pub enum Command {
     },
     /// Know nothing of a node any more.
     Deregister(PublicKey),
+    /// Change the replicated records of a zone.
+    ChangeZone(ZoneChange),
+    /// Make DNS cookies with another secret, if one is due.
+    RotateCookies {
+        /// The secret.
+        secret: CookieSecret,
+        /// The cluster's time when the leader proposed it.
+        now: UnixMillis,
+    },
 }
 
 /// What a cluster begins with.
@@ -184,6 +199,7 @@ impl Command {
             | Self::Join(_)
             | Self::Register { .. }
             | Self::Deregister(_) => Level::MEMBERS,
+            Self::ChangeZone(_) | Self::RotateCookies { .. } => Level::ZONES,
         }
     }
 
@@ -244,6 +260,15 @@ impl Command {
                 out.put_u8(KIND_DEREGISTER);
                 out.put_slice(node.as_bytes());
             }
+            Self::ChangeZone(change) => {
+                out.put_u8(KIND_CHANGE_ZONE);
+                change.encode_into(out);
+            }
+            Self::RotateCookies { secret, now } => {
+                out.put_u8(KIND_ROTATE_COOKIES);
+                out.put_u64(now.0);
+                out.put_slice(&secret.0);
+            }
         }
     }
 
@@ -295,6 +320,11 @@ impl Command {
                 registration: decode_registration(&mut bytes).ok_or(CommandError::Truncated)?,
             },
             (Level::MEMBERS, KIND_DEREGISTER) => Self::Deregister(decode_key(&mut bytes)?),
+            (Level::ZONES, KIND_CHANGE_ZONE) => Self::ChangeZone(ZoneChange::read(&mut bytes)?),
+            (Level::ZONES, KIND_ROTATE_COOKIES) => Self::RotateCookies {
+                now: UnixMillis(bytes.try_get_u64()?),
+                secret: CookieSecret(decode_fixed(&mut bytes)?),
+            },
             (level, kind) => return Err(CommandError::Kind { level, kind }),
         };
         if bytes.has_remaining() {
@@ -404,6 +434,9 @@ pub enum CommandError {
         /// Their size in bytes.
         size: usize,
     },
+    /// A name or the data of a record cannot be read.
+    #[error("a name or a record in it is unreadable")]
+    Record,
     /// A payload has a size that no packet has.
     #[error("a packet of {0} bytes is impossible")]
     PayloadSize(usize),

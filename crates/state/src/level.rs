@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub struct Level(pub u16);
 
 /// The highest feature level that this program supports.
-pub const LEVEL_MAX: Level = Level::MEMBERS;
+pub const LEVEL_MAX: Level = Level::ZONES;
 
 impl Level {
     /// What every program knows, and where every cluster begins.
@@ -21,6 +21,9 @@ impl Level {
 
     /// The cluster has an id, and knows more of its members than Raft does.
     pub const MEMBERS: Self = Self(3);
+
+    /// The cluster has zones of replicated records, and secrets of DNS cookies.
+    pub const ZONES: Self = Self(4);
 
     /// Fails if a program that supports `supported` must not go on with what needs this level.
     pub fn check(self, supported: Self) -> Result<(), UnsupportedLevel> {

@@ -28,9 +28,10 @@
 //! | [`PutBatch`] | the command that stores packets |
 //! | [`StoredPackets`] | where the packets are: memory in a node, a map in tests |
 //! | [`StoredPacket`] | a packet and when the cluster last received it |
-//! | [`ClusterState`] | what the cluster has agreed on beside them: [`Level`], [`Capacity`], [`ClusterNames`], [`Roll`] |
+//! | [`ClusterState`] | what the cluster has agreed on beside them: [`Level`], [`Capacity`], [`ClusterNames`], [`Roll`], [`ZoneState`] |
 //! | [`Roll`] | nodes that are registered, and invites for others |
-//! | [`ZoneState`] | what DNS serves beside packets |
+//! | [`ZoneState`] | what DNS serves beside packets: replicated records, and the secrets of its cookies |
+//! | [`ZoneChange`] | how a zone changes |
 //! | [`LogPosition`] | where an entry stands: term and index |
 
 mod apply;
@@ -38,7 +39,10 @@ mod capacity;
 mod cluster_names;
 mod cluster_state;
 mod command;
+mod cookie_secrets;
 mod encoded_packets;
+#[cfg(test)]
+mod fixture;
 mod level;
 mod outcome;
 mod position;
@@ -46,6 +50,8 @@ mod put_batch;
 mod roll;
 mod stored_packet;
 mod time;
+mod wire_name;
+mod zone_change;
 mod zone_state;
 
 pub use apply::{ApplyError, apply};
@@ -56,6 +62,7 @@ pub use command::{
     BATCH_COUNT_MAX, BATCH_SIZE_MAX, Command, CommandError, EXPIRE_COUNT_MAX, Found, PutBatch,
     TIMESTAMP_AHEAD_MAX,
 };
+pub use cookie_secrets::{COOKIE_SECRET_AGE, COOKIE_SECRET_SIZE, CookieSecret, CookieSecrets};
 pub use encoded_packets::EncodedPackets;
 pub use level::{LEVEL_MAX, Level, UnsupportedLevel};
 pub use outcome::{Outcome, PutOutcome, Rejection};
@@ -66,4 +73,8 @@ pub use roll::{
 };
 pub use stored_packet::{StoredPacket, StoredPackets};
 pub use time::{UnixMillis, millis};
-pub use zone_state::ZoneState;
+pub use wire_name::{WIRE_NAME_SIZE_MAX, WireName};
+pub use zone_change::{CHANGE_SIZE_MAX, NamedSet, ZoneChange, ZoneRejection, is_data_type};
+pub use zone_state::{
+    RECORD_SET_SIZE_MAX, RecordSet, ZONE_COUNT_MAX, ZONES_SIZE_MAX, ZoneRecords, ZoneState,
+};

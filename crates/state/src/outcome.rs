@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CommandError, JoinRefusal, Level};
+use crate::{CommandError, JoinRefusal, Level, ZoneRejection};
 
 /// What applying a command gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub enum PutOutcome {
 }
 
 /// Why all nodes reject an entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
     /// It is no command.
     #[error("it cannot be decoded")]
@@ -61,4 +61,7 @@ pub enum Rejection {
     /// A registration is beyond its bounds, or there are too many.
     #[error("a registration is beyond its bounds")]
     Registration,
+    /// A zone would not be what a zone can be.
+    #[error("the zone cannot be changed so")]
+    Zone(#[from] ZoneRejection),
 }

@@ -2,7 +2,7 @@
 
 use std::{mem, sync::Arc};
 
-use quorate_state::StoredPacket;
+use quorate_replica::IndexedPacket;
 
 use crate::{
     Meta, Pace, StoreError, checkpoint_lock::CheckpointGuard, file::CheckpointFile,
@@ -34,7 +34,7 @@ pub struct Checkpoint {
     shared: Arc<Shared>,
     meta: Meta,
     changes: Changes,
-    everything: Option<Vec<StoredPacket>>,
+    everything: Option<Vec<Arc<IndexedPacket>>>,
     _guard: CheckpointGuard,
 }
 
@@ -94,7 +94,7 @@ impl Checkpoint {
     /// In order, so that each page is changed once.
     fn commit_changes(&self, pace: Pace) -> Result<(), StoreError> {
         let changes = self.changes.iter();
-        let changes = changes.map(|(key, stored)| (*key.as_bytes(), stored.as_ref()));
+        let changes = changes.map(|(key, changed)| (*key.as_bytes(), changed.as_deref()));
         let file = self.shared.writable_file()?;
         let growth = growth(self.changes.len());
         file.reserve(&self.shared.config.disk, growth)?;
@@ -108,11 +108,12 @@ impl Checkpoint {
         committed
     }
 
-    fn commit_everything(&self, mut packets: Vec<StoredPacket>) -> Result<(), StoreError> {
-        packets.sort_unstable_by_key(|stored| *stored.packet.key());
+    fn commit_everything(&self, mut packets: Vec<Arc<IndexedPacket>>) -> Result<(), StoreError> {
+        let key_of = |indexed: &IndexedPacket| *indexed.compiled.packet().key();
+        packets.sort_unstable_by_key(|indexed| key_of(indexed));
         let file = CheckpointFile::create(&self.shared.config, "rebuild")?;
         let packets = packets.iter();
-        let packets = packets.map(|stored| (*stored.packet.key().as_bytes(), Some(stored)));
+        let packets = packets.map(|indexed| (*key_of(indexed).as_bytes(), Some(&**indexed)));
         file.commit(packets, &self.meta)?;
         self.shared.replace_file(file)
     }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use quorate_disk::{Disk, DiskFile, OpenMode, dir_of, is_out_of_space};
+use quorate_replica::IndexedPacket;
 use quorate_state::StoredPacket;
 use redb::{
     Builder, Database, Durability, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend,
@@ -216,7 +217,7 @@ impl CheckpointFile {
     /// Stores packets, or removes them, and sets what they reflect, durably and all at once.
     pub(crate) fn commit<'a>(
         &self,
-        changes: impl IntoIterator<Item = (Key, Option<&'a StoredPacket>)>,
+        changes: impl IntoIterator<Item = (Key, Option<&'a IndexedPacket>)>,
         meta: &Meta,
     ) -> Result<(), StoreError> {
         self.writing(|| {
@@ -225,11 +226,11 @@ impl CheckpointFile {
             transaction.set_two_phase_commit(true);
             transaction.set_quick_repair(true);
             let mut table = transaction.open_table(PACKETS)?;
-            for (key, stored) in changes {
+            for (key, changed) in changes {
                 self.pacer.rest();
-                match stored {
-                    Some(stored) => {
-                        let value = encode_value(&key, &stored.encode());
+                match changed {
+                    Some(indexed) => {
+                        let value = encode_value(&key, &indexed.stored().encode());
                         table.insert(&key, value.as_slice())?;
                     }
                     None => drop(table.remove(&key)?),

@@ -103,7 +103,8 @@ pub(crate) fn checkpoint(store: &Store) -> Meta {
 /// All packets in memory, in the order of their keys.
 pub(crate) fn packets(store: &Store) -> Vec<StoredPacket> {
     let memory = &store.shared().memory;
-    let mut packets = memory.packets(&memory.state());
+    let packets = memory.packets(&memory.state());
+    let mut packets: Vec<_> = packets.iter().map(|indexed| indexed.stored()).collect();
     packets.sort_unstable_by_key(|stored| *stored.packet.key());
     packets
 }

@@ -1,28 +1,25 @@
-//! All packets.
+//! All packets, and what only changes look at.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     mem,
     sync::{
-        Mutex, MutexGuard, PoisonError, RwLock,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
     },
 };
 
+use quorate_index::Index;
 use quorate_packet::PublicKey;
+use quorate_replica::IndexedPacket;
 use quorate_state::{StoredPacket, UnixMillis};
 
 use crate::{Meta, PacketsMut, file::Contents};
 
-/// Into how many maps the packets are divided: enough that a read hardly ever meets the one write.
-const SHARD_COUNT: usize = 64;
-
-type Shard = RwLock<HashMap<PublicKey, StoredPacket>>;
-
 /// The packets by key, and behind one lock all that a change needs beside them.
 #[derive(Debug)]
 pub(crate) struct Memory {
-    shards: [Shard; SHARD_COUNT],
+    pub(crate) index: Arc<Index>,
     state: Mutex<State>,
     /// When the packet that was received last was; zero if there was none.
     latest_received: AtomicU64,
@@ -39,24 +36,17 @@ pub(crate) struct State {
 
 /// What became of packets since a checkpoint: stored anew, or removed. A tree, for a hash map that
 /// grows to a hundred thousand packets stops now and then to move all of them.
-pub(crate) type Changes = BTreeMap<PublicKey, Option<StoredPacket>>;
+pub(crate) type Changes = BTreeMap<PublicKey, Option<Arc<IndexedPacket>>>;
 
 impl Memory {
     pub(crate) fn new(contents: Contents) -> Self {
         let memory = Self {
-            shards: std::array::from_fn(|_| Shard::default()),
+            index: Arc::default(),
             state: Mutex::default(),
             latest_received: AtomicU64::default(),
         };
         memory.replace(contents);
         memory
-    }
-
-    /// The packet of `key`.
-    pub(crate) fn stored_packet(&self, key: &PublicKey) -> Option<StoredPacket> {
-        let shard = self.shard(key).read();
-        let shard = shard.unwrap_or_else(PoisonError::into_inner);
-        shard.get(key).cloned()
     }
 
     /// Up to `count` packets with keys behind `after`, in the order of keys. Not of one moment: what
@@ -67,21 +57,22 @@ impl Memory {
         count: usize,
     ) -> Vec<StoredPacket> {
         let mut first = BTreeMap::new();
-        for shard in &self.shards {
-            let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
-            for (key, stored) in shard.iter() {
-                let is_behind = after.is_none_or(|after| key > after);
-                let is_wanted = first.len() < count
-                    || first.last_key_value().is_some_and(|(last, _)| key < last);
-                if is_behind && is_wanted {
-                    first.insert(*key, stored.clone());
-                    if first.len() > count {
-                        first.pop_last();
-                    }
+        self.index.for_each(|indexed| {
+            let key = indexed.compiled.packet().key();
+            let is_behind = after.is_none_or(|after| key > after);
+            let is_wanted =
+                first.len() < count || first.last_key_value().is_some_and(|(last, _)| key < last);
+            if is_behind && is_wanted {
+                first.insert(*key, indexed.clone());
+                if first.len() > count {
+                    first.pop_last();
                 }
             }
-        }
-        first.into_values().collect()
+        });
+        first
+            .into_values()
+            .map(|indexed| indexed.stored())
+            .collect()
     }
 
     /// When the packet that was received last was, be it still there or not.
@@ -94,18 +85,9 @@ impl Memory {
         self.latest_received.fetch_max(received.0, Ordering::AcqRel);
     }
 
-    pub(crate) fn insert(&self, stored: StoredPacket) -> Option<StoredPacket> {
-        let key = *stored.packet.key();
-        self.note_received(stored.received);
-        let shard = self.shard(&key).write();
-        let mut shard = shard.unwrap_or_else(PoisonError::into_inner);
-        shard.insert(key, stored)
-    }
-
-    pub(crate) fn remove(&self, key: &PublicKey) -> Option<StoredPacket> {
-        let shard = self.shard(key).write();
-        let mut shard = shard.unwrap_or_else(PoisonError::into_inner);
-        shard.remove(key)
+    pub(crate) fn put(&self, indexed: Arc<IndexedPacket>) -> Option<Arc<IndexedPacket>> {
+        self.note_received(indexed.received);
+        self.index.put(indexed)
     }
 
     /// The lock of everything but reads, held for as long as a group of entries takes.
@@ -133,12 +115,9 @@ impl Memory {
     }
 
     /// All packets as they stand in `state`.
-    pub(crate) fn packets(&self, _state: &MutexGuard<'_, State>) -> Vec<StoredPacket> {
-        let mut packets = Vec::new();
-        for shard in &self.shards {
-            let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
-            packets.extend(shard.values().cloned());
-        }
+    pub(crate) fn packets(&self, state: &MutexGuard<'_, State>) -> Vec<Arc<IndexedPacket>> {
+        let mut packets = Vec::with_capacity(state.by_age.len());
+        self.index.for_each(|indexed| packets.push(indexed.clone()));
         packets
     }
 
@@ -152,39 +131,27 @@ impl Memory {
         }
     }
 
-    /// Puts other packets in place of all. A read meanwhile finds one or the other, and waits for no
-    /// more than that two maps change places: the new ones are built before, and the old ones dropped
-    /// when no lock is held any more.
+    /// Puts other packets in place of all: the new ones are made ready before, and the old ones dropped when
+    /// no lock is held any more.
     pub(crate) fn replace(&self, contents: Contents) {
-        let mut shards: [HashMap<_, _>; SHARD_COUNT] = std::array::from_fn(|_| HashMap::new());
-        let mut ages = Vec::with_capacity(contents.packets.len());
-        for stored in contents.packets {
-            let key = *stored.packet.key();
-            self.note_received(stored.received);
-            ages.push((stored.received, key));
-            shards[shard_of(&key)].insert(key, stored);
-        }
+        let prepared = self.index.prepare(&contents.packets);
+        let ages = contents.packets.iter();
+        let ages = ages.map(|stored| (stored.received, *stored.packet.key()));
         let mut new = State {
             meta: contents.meta,
-            by_age: ages.into_iter().collect(),
+            by_age: ages.collect(),
             changes: Changes::default(),
         };
-        let mut state = self.state();
-        for (shard, new) in self.shards.iter().zip(&mut shards) {
-            let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
-            mem::swap(&mut *shard, new);
+        drop(contents.packets);
+        if let Some((latest, _)) = new.by_age.last() {
+            self.note_received(*latest);
         }
+        let mut state = self.state();
+        let old = self.index.install(prepared);
         mem::swap(&mut *state, &mut new);
         drop(state);
+        drop(old);
     }
-
-    fn shard(&self, key: &PublicKey) -> &Shard {
-        &self.shards[shard_of(key)]
-    }
-}
-
-fn shard_of(key: &PublicKey) -> usize {
-    usize::from(key.as_bytes()[0]) % SHARD_COUNT
 }
 
 #[cfg(test)]

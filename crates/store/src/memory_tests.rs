@@ -12,14 +12,14 @@ fn packets_are_listed_in_the_order_of_keys_page_by_page() {
     let memory = Memory::new(Contents::default());
     let numbers = (0..200u8).map(|number| number.wrapping_mul(7));
     for number in numbers {
-        memory.insert(StoredPacket {
+        memory.put(Arc::new(IndexedPacket::new(&StoredPacket {
             received: UnixMillis(1),
             packet: quorate_packet::SignedPacket::assume_verified(
                 PublicKey::from_bytes([number; 32]),
                 vec![0; quorate_packet::PAYLOAD_SIZE_MIN].into(),
             )
             .unwrap(),
-        });
+        })));
     }
     let mut listed: Vec<PublicKey> = Vec::new();
     loop {

@@ -1,9 +1,10 @@
 //! The packets inside a transaction, as the state machine sees them.
 
-use std::{collections::BTreeSet, convert::Infallible};
+use std::{collections::BTreeSet, convert::Infallible, sync::Arc};
 
 use bytes::Bytes;
 use quorate_packet::{PublicKey, SignedPacket};
+use quorate_replica::IndexedPacket;
 use quorate_state::{StoredPacket, StoredPackets, UnixMillis, Usage};
 
 use crate::{
@@ -23,7 +24,8 @@ impl StoredPackets for PacketsMut<'_> {
     type Error = Infallible;
 
     fn stored_packet(&self, key: &PublicKey) -> Result<Option<StoredPacket>, Infallible> {
-        Ok(self.memory.stored_packet(key))
+        let indexed = self.memory.index.packet(key);
+        Ok(indexed.map(|indexed| indexed.stored()))
     }
 
     fn usage(&self) -> Result<Usage, Infallible> {
@@ -37,20 +39,21 @@ impl StoredPackets for PacketsMut<'_> {
     fn put(&mut self, stored: &StoredPacket) -> Result<(), Infallible> {
         let stored = with_own_payload(stored);
         let key = *stored.packet.key();
-        if let Some(old) = self.memory.insert(stored.clone()) {
+        let indexed = Arc::new(IndexedPacket::new(&stored));
+        if let Some(old) = self.memory.put(indexed.clone()) {
             self.by_age.remove(&(old.received, key));
-            self.summary.remove(&old);
+            self.summary.remove(&old.stored());
         }
         self.by_age.insert((stored.received, key));
         self.summary.insert(&stored);
-        self.changes.insert(key, Some(stored));
+        self.changes.insert(key, Some(indexed));
         Ok(())
     }
 
     fn remove(&mut self, key: &PublicKey) -> Result<(), Infallible> {
-        if let Some(old) = self.memory.remove(key) {
+        if let Some(old) = self.memory.index.remove(key) {
             self.by_age.remove(&(old.received, *key));
-            self.summary.remove(&old);
+            self.summary.remove(&old.stored());
             self.changes.insert(*key, None);
         }
         Ok(())

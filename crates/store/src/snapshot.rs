@@ -60,20 +60,26 @@ impl Snapshot {
 
     /// The chunks to send, in order.
     pub fn chunks(&self) -> Result<SnapshotChunks, StoreError> {
+        self.chunks_behind(self.meta.cluster.encode())
+    }
+
+    /// Chunks that begin with what the cluster has agreed on, encoded.
+    fn chunks_behind(&self, agreed: Vec<u8>) -> Result<SnapshotChunks, StoreError> {
         let open = || Ok(self.transaction.open_table(PACKETS)?);
         Ok(SnapshotChunks {
             packets: self.file.reading(open)?,
             inspection: Inspection::new(self.file.path().to_owned()),
             file: self.file.clone(),
             meta: self.meta.clone(),
+            agreed,
             digest: StreamDigest::default(),
             progress: Progress::Start,
         })
     }
 
-    /// SHA-256 over what the cluster has agreed on and all packets in key order.
+    /// SHA-256 over what the cluster has agreed on, without its secrets, and all packets in key order.
     pub fn digest(&self) -> Result<[u8; DIGEST_SIZE], StoreError> {
-        let mut chunks = self.chunks()?;
+        let mut chunks = self.chunks_behind(self.meta.cluster.encode_public())?;
         while chunks.next_chunk()?.is_some() {}
         Ok(chunks.digest.so_far())
     }
@@ -84,6 +90,7 @@ pub struct SnapshotChunks {
     packets: ReadOnlyTable<&'static Key, &'static [u8]>,
     file: Arc<CheckpointFile>,
     meta: Meta,
+    agreed: Vec<u8>,
     inspection: Inspection,
     digest: StreamDigest,
     progress: Progress,
@@ -113,7 +120,7 @@ impl SnapshotChunks {
     }
 
     fn first_chunk(&mut self) -> Vec<u8> {
-        let agreed = self.meta.cluster.encode();
+        let agreed = std::mem::take(&mut self.agreed);
         self.digest.update(&agreed);
         self.progress = Progress::Packets;
         [&[KIND_AGREED], &agreed[..]].concat()

@@ -7,6 +7,7 @@ use std::{
 };
 
 use quorate_disk::{Disk, OpenMode};
+use quorate_index::Index;
 use quorate_packet::PublicKey;
 use quorate_state::{StoredPacket, UnixMillis};
 
@@ -155,7 +156,13 @@ impl Store {
 
     /// The packet of `key`.
     pub fn stored_packet(&self, key: &PublicKey) -> Option<StoredPacket> {
-        self.shared.memory.stored_packet(key)
+        let indexed = self.shared.memory.index.packet(key);
+        indexed.map(|indexed| indexed.stored())
+    }
+
+    /// All packets, ready to be served.
+    pub fn index(&self) -> Arc<Index> {
+        self.shared.memory.index.clone()
     }
 
     /// Up to `count` packets with keys behind `after`, or of all, in the order of keys. Looks at all
@@ -202,7 +209,7 @@ impl Store {
     /// `change` gets the meta as it stands and sets `applied`, `membership` and `cluster` in it;
     /// number, size and hash of the packets are kept here. Each packet is there for reads as soon as it is put, so
     /// whoever waits for an entry waits until this returns. A `change` that panics has left half of
-    /// itself: after that every call but [`stored_packet`](Self::stored_packet) panics.
+    /// itself: after that every call that does more than read packets panics.
     pub fn transact<T>(
         &self,
         change: impl FnOnce(&mut PacketsMut<'_>, &mut Meta) -> T,

@@ -27,7 +27,8 @@ pub(super) fn check(config: &ConfigV1) -> Findings {
     check_proxies(config, &mut findings);
     check_nodes(config, &mut findings);
     check_node(config, &mut findings);
-    config.dns.authority(&"dns".into(), &mut findings);
+    config.dns.origins(&"dns".into(), &mut findings);
+    config.limit.exempt_networks(&"limit".into(), &mut findings);
     check_elections(config, &mut findings);
     findings
 }

@@ -184,6 +184,9 @@ fn numbers_out_of_bounds_are_refused() {
             [1_000, 10_000_000],
             [999, 10_000_001],
         ),
+        ("limit.dns_answer_burst", [1, 1_000_000], [0, 1_000_001]),
+        ("limit.dns_answer_per_sec", [1, 100_000], [0, 100_001]),
+        ("limit.dns_answer_size_max", [512, 4_096], [511, 4_097]),
         (
             "packets.retention_secs",
             [1, 366 * 86_400],

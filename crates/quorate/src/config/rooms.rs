@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use quorate_authority::Authority;
+use quorate_authority::Origin;
+use quorate_dns::AnswerLimits;
 use quorate_limit::{ClientLimit, TrustedProxies};
 use quorate_raft::{Cleanup, Settings};
 use quorate_relay::ClientRules;
@@ -33,9 +34,16 @@ impl ConfigV1 {
     }
 
     /// The zones, which must have been checked.
-    pub(crate) fn authority(&self) -> Authority {
-        let authority = self.dns.authority(&"dns".into(), &mut Findings::default());
-        authority.expect("zones are checked with the configuration")
+    pub(crate) fn origins(&self) -> Vec<Origin> {
+        let origins = self.dns.origins(&"dns".into(), &mut Findings::default());
+        origins.expect("zones are checked with the configuration")
+    }
+
+    /// What holds for clients of DNS over UDP, if anything does.
+    pub(crate) fn answer_limits(&self) -> Option<AnswerLimits> {
+        let exempt = self.limit.exempt_networks(&"limit".into(), &mut Findings::default());
+        let exempt = exempt.expect("networks are checked with the configuration");
+        AnswerLimits::new(&self.limit, exempt)
     }
 
     /// What holds for clients of the relay.

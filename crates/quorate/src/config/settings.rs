@@ -32,7 +32,8 @@ settings! {
         admin: quorate_admin::Config = quorate_admin::Config::default();
         /// Authoritative DNS over UDP and TCP.
         dns: quorate_dns::Config = quorate_dns::Config::default();
-        /// The rate of PUTs of each client: an IPv4 address or an IPv6 /64.
+        /// The rate of PUTs of each client, an IPv4 address or an IPv6 /64, and that of answers over UDP
+        /// to each address.
         limit: quorate_limit::Config = quorate_limit::Config::default();
         /// How long packets live, and how many may.
         packets was records: PacketSettings = PacketSettings::default();

@@ -1,6 +1,14 @@
 //! The state machine as openraft sees it: the store, and the rules of log + checkpoint.
 
-use std::{any::Any, io, panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    any::Any,
+    io,
+    panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use futures_util::{FutureExt, Stream, StreamExt};
 use openraft::{
@@ -40,6 +48,9 @@ pub(crate) struct StateMachine {
     log: Arc<Log>,
     /// What is applied, for those who wait for it.
     applied: watch::Sender<Meta>,
+    /// Grows when what is applied has other zones or cookie secrets. It begins at 1: 0 is a node that
+    /// has none yet.
+    zone_version: Arc<AtomicU64>,
     /// Told when what the store has on disk was seen to be damaged.
     damage: Arc<Notify>,
     transfers: Transfers,
@@ -62,6 +73,7 @@ impl StateMachine {
             store,
             log,
             applied,
+            zone_version: Arc::new(AtomicU64::new(1)),
             damage: Arc::default(),
             transfers: Transfers::default(),
             level_max,
@@ -73,6 +85,22 @@ impl StateMachine {
     /// What is applied, now and later.
     pub(crate) fn applied(&self) -> watch::Receiver<Meta> {
         self.applied.subscribe()
+    }
+
+    /// Another number each time that zones or cookie secrets have changed in what is applied.
+    pub(crate) fn zone_version(&self) -> u64 {
+        self.zone_version.load(Ordering::Acquire)
+    }
+
+    /// Publishes what is applied. Whoever waits for it finds the version of its zones there too.
+    fn publish(&self, meta: Meta) {
+        self.applied.send_modify(|applied| {
+            let has_same_zones = applied.cluster.zones == meta.cluster.zones;
+            *applied = meta;
+            if !has_same_zones {
+                self.zone_version.fetch_add(1, Ordering::Release);
+            }
+        });
     }
 
     /// The snapshots of it that are on their way to peers.
@@ -160,7 +188,7 @@ impl StateMachine {
             let outcomes = outcomes.map(|entry| self.apply_entry(packets, meta, entry));
             outcomes.collect::<io::Result<Vec<_>>>()
         });
-        self.applied.send_replace(meta);
+        self.publish(meta);
         for (responder, outcome) in responders.into_iter().zip(outcomes?) {
             if let Some(responder) = responder {
                 responder.send(outcome);
@@ -199,6 +227,7 @@ impl StateMachine {
         command: EncodedCommand,
     ) -> io::Result<Outcome> {
         let before = (cluster.level, cluster.capacity, cluster.names.id);
+        let zones_before = cluster.zones.clone();
         let applied = quorate_state::apply(packets, cluster, self.level_max, command.0);
         let outcome = applied.map_err(|error| {
             let text = format!("entry {index} cannot be applied: {error}");
@@ -209,6 +238,11 @@ impl StateMachine {
                 self.metrics.evicted_packets_total.inc_by(*evicted_count);
             }
             Outcome::Expired(_) | Outcome::Joined(_) => {}
+            Outcome::Agreed if zones_before != cluster.zones => {
+                let records_size = cluster.zones.size();
+                let rotated = cluster.zones.cookie_secrets.rotated;
+                tracing::debug!(%index, records_size, %rotated, "zones or cookie secrets have changed");
+            }
             Outcome::Agreed if before == (cluster.level, cluster.capacity, cluster.names.id) => {
                 tracing::debug!(%index, "the cluster has agreed on what is known of nodes");
             }
@@ -317,7 +351,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             snapshot.install(&store, new)?;
             Ok(store.meta())
         });
-        self.applied.send_replace(installed.await?);
+        self.publish(installed.await?);
         Ok(())
     }
 

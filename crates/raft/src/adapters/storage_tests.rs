@@ -6,7 +6,8 @@ use openraft::{
     type_config::TypeConfigExt,
 };
 use quorate_disk::LinuxDisk;
-use quorate_state::{Command, LEVEL_MAX};
+use quorate_packet::{PAYLOAD_SIZE_MIN, PublicKey, SignedPacket};
+use quorate_state::{Command, EncodedPackets, LEVEL_MAX, PutBatch, UnixMillis};
 use tempfile::TempDir;
 
 use futures_util::stream;
@@ -76,6 +77,44 @@ async fn entries_that_do_not_follow_each_other_are_not_applied() {
     apply(&[2, 4]).await.unwrap_err();
     apply(&[1]).await.unwrap_err();
     apply(&[2]).await.unwrap();
+}
+
+/// The put of a packet, which was signed at `index` microseconds.
+fn put(index: u64, key: PublicKey) -> io::Result<EntryResponder<TypeConfig>> {
+    let mut payload = vec![0; PAYLOAD_SIZE_MIN - 8];
+    payload.extend_from_slice(&index.to_be_bytes());
+    let mut packets = EncodedPackets::default();
+    assert!(packets.push(&SignedPacket::assume_verified(key, payload.into()).unwrap()));
+    let entry = message::Entry {
+        position: LogPosition::new(1, index),
+        payload: message::Payload::Command(PutBatch::encode(UnixMillis(index), None, &packets)),
+    };
+    Ok((entry.into_openraft().unwrap(), None))
+}
+
+/// Whoever waits for an entry then reads without waiting for anything.
+#[tokio::test]
+async fn what_is_said_to_be_applied_is_there_for_reads() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_, mut state_machine) = open(&dir);
+    let (applied, index) = (state_machine.applied(), state_machine.store.index());
+    let key = PublicKey::from_bytes([1; 32]);
+    let entry_count = 20_000;
+    let reader = std::thread::spawn(move || {
+        let mut said = 0;
+        while said < entry_count {
+            said = applied.borrow().applied_index().0;
+            let found = index.packet(&key);
+            let found = found.map_or(0, |found| found.compiled.packet().timestamp().as_micros());
+            assert!(found >= said, "{found} is read behind {said}");
+        }
+    });
+    for first in (0..=entry_count).step_by(4) {
+        let entries = (first..first + 4).map(|index| put(index, key));
+        let entries: Vec<_> = entries.collect();
+        state_machine.apply(stream::iter(entries)).await.unwrap();
+    }
+    reader.join().unwrap();
 }
 
 #[tokio::test]

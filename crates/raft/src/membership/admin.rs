@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use quorate_packet::PublicKey;
 use quorate_replica::Role;
 use quorate_rpc::{
@@ -10,7 +11,8 @@ use quorate_rpc::{
     operate::{JoinCall, Members, Refusal, Request, Response},
 };
 use quorate_state::{
-    ClusterState, Command, Invite, InviteId, Level, Outcome, Registration, Rejection, UnixMillis,
+    ClusterState, Command, Invite, InviteId, Level, LogIndex, Outcome, Registration, Rejection,
+    UnixMillis, ZoneChange,
 };
 use quorate_store::Meta;
 use tokio::{
@@ -100,6 +102,10 @@ impl Admin {
                 self.catch_up().await?;
                 self.name(node, name).await.map(|()| Response::Named)
             }
+            Request::ChangeZone(change) => {
+                let changed = self.change_zone(change).await;
+                changed.map(Response::ZoneChanged)
+            }
         }
     }
 
@@ -178,13 +184,22 @@ impl Admin {
 
     /// Has a command committed and applied here.
     pub(super) async fn commit(&self, command: Command) -> Result<Outcome, Refusal> {
+        let committed = self.commit_entry(command).await;
+        committed.map(|(_, outcome)| outcome)
+    }
+
+    /// The same, and says where it stands in the log.
+    async fn commit_entry(&self, command: Command) -> Result<(LogIndex, Outcome), Refusal> {
         let proposed = timeout(COMMIT_TIMEOUT, self.raft.propose(command.encode())).await;
         match proposed {
-            Ok(Proposed::Applied { outcomes, .. }) => match outcomes {
+            Ok(Proposed::Applied { index, outcomes }) => match outcomes {
                 Outcome::Rejected(Rejection::InviteCount) => Err(Refusal::InviteCount),
                 Outcome::Rejected(Rejection::AboveCluster { .. }) => Err(Refusal::Unsupported),
+                Outcome::Rejected(Rejection::Zone(rejection)) => {
+                    Err(Refusal::Zone(rejection.to_string()))
+                }
                 Outcome::Rejected(other) => Err(Refusal::Failed(chain(&other))),
-                outcome => Ok(outcome),
+                outcome => Ok((index, outcome)),
             },
             Ok(Proposed::Refused) if self.raft.space.is_low() => Err(Refusal::Failed(
                 "the disk of the leader is nearly full: make space, or hand leadership over"
@@ -256,6 +271,30 @@ impl Admin {
             ..known.clone()
         };
         self.register(node, registration).await
+    }
+
+    /// Changes a zone, and says from which entry on it is so. Asked again, it changes nothing more. What
+    /// all would reject need not be written by all.
+    async fn change_zone(&self, change: Bytes) -> Result<LogIndex, Refusal> {
+        let unreadable = |error| Refusal::Failed(format!("the change: {error}"));
+        let change = ZoneChange::decode(change).map_err(unreadable)?;
+        let (cluster, applied) = {
+            let meta = self.applied.borrow();
+            (meta.cluster.clone(), meta.applied_index())
+        };
+        if cluster.level < Level::ZONES {
+            return Err(Refusal::Unsupported);
+        }
+        match change.changed(&cluster.zones) {
+            Err(rejection) => Err(Refusal::Zone(rejection.to_string())),
+            Ok(None) => Ok(applied),
+            Ok(Some(_)) => {
+                let zone = change.zone.clone();
+                let (index, _) = self.commit_entry(Command::ChangeZone(change)).await?;
+                tracing::info!(%index, %zone, "a zone has changed");
+                Ok(index)
+            }
+        }
     }
 
     async fn transfer(&self, to: Option<&str>) -> Result<NodeId, Refusal> {

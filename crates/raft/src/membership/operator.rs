@@ -9,7 +9,7 @@ use quorate_rpc::{
     JoinToken, Lane, LinkError, NodeId, message,
     operate::{Change, Changed, Refusal, Request, Response},
 };
-use quorate_state::{InviteId, Level};
+use quorate_state::{InviteId, ZoneChange};
 use tokio::{
     sync::watch,
     time::{Instant, timeout},
@@ -76,7 +76,7 @@ impl LeaderClient {
         request: &Request,
     ) -> Result<Option<Response>, Refusal> {
         let level = self.peers.exchange().level(leader);
-        if level.is_some_and(|level| level < Level::MEMBERS) {
+        if level.is_some_and(|level| level < request.level()) {
             return Err(Refusal::Unsupported);
         }
         let link = self.peers.own_link(leader, address, Lane::Admin);
@@ -188,6 +188,24 @@ impl Operator for Node {
         })
     }
 
+    fn change_zone(&self, change: ZoneChange) -> BoxFuture<'_, Result<(), Refusal>> {
+        Box::pin(async move {
+            let request = Request::ChangeZone(change.encode());
+            let index = match self.client().ask(request).await? {
+                Response::ZoneChanged(index) => index,
+                other => return Err(unexpected(&other)),
+            };
+            let mut applied = self.write_path.applied.clone();
+            let applied = applied.wait_for(|meta| meta.applied_index() >= index);
+            match timeout(APPLY_TIMEOUT, applied).await {
+                Ok(Ok(_)) => Ok(()),
+                _ => Err(Refusal::Failed(
+                    "it is changed, and this node has not applied that yet: look again".to_owned(),
+                )),
+            }
+        })
+    }
+
     fn packets_after(
         &self,
         after: Option<PublicKey>,
@@ -232,6 +250,10 @@ impl Operator for StartingNode {
 
     fn transfer_leader(&self, to: Option<String>) -> BoxFuture<'_, Result<NodeId, Refusal>> {
         self.operate(move |node| node.transfer_leader(to))
+    }
+
+    fn change_zone(&self, change: ZoneChange) -> BoxFuture<'_, Result<(), Refusal>> {
+        self.operate(move |node| node.change_zone(change))
     }
 
     fn packets_after(

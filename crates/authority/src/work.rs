@@ -1,0 +1,19 @@
+//! Steps of work, counted in tests.
+
+use std::cell::Cell;
+
+thread_local! {
+    static STEPS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Counts a step.
+pub(crate) fn step() {
+    STEPS.set(STEPS.get() + 1);
+}
+
+/// How many steps something takes.
+pub(crate) fn of<T>(run: impl FnOnce() -> T) -> u64 {
+    let before = STEPS.get();
+    run();
+    STEPS.get() - before
+}

@@ -1,0 +1,266 @@
+use hickory_proto::rr::{DNSClass, RData, Record, RecordType};
+
+use crate::{
+    Authority, NEGATIVE_TTL_SECS_MAX, Origin, OriginError,
+    fixture::{answer, name, origin, packet, record, text},
+};
+
+const SOA: &str = "SOA dns.test. 30";
+
+fn with_records(text: &str, records: &[&str]) -> Origin {
+    let mut origin = origin(text);
+    origin.records = records.iter().map(|text| record(text)).collect();
+    origin
+}
+
+/// Asserts what is answered from these records of the origin `dns.test.`.
+#[track_caller]
+fn check(records: &[&str], asked: &str, expected: &[&str]) {
+    let authority = Authority::new(vec![with_records("dns.test.", records)]).unwrap();
+    assert_eq!(text(&answer(&authority, None, asked)), expected, "{asked}");
+}
+
+#[test]
+fn configured_records_of_every_type_are_answered() {
+    for (record_type, data) in [
+        ("A", "192.0.2.9"),
+        ("AAAA", "2001:db8::9"),
+        ("TXT", "x"),
+        ("CAA", "0 issue \"ca.test\""),
+        ("MX", "10 mail.test."),
+        ("SRV", "1 2 3 host.test."),
+        ("HTTPS", "1 host.test."),
+        ("CNAME", "host.test."),
+        ("DNAME", "host.test."),
+    ] {
+        let line = format!("www.dns.test. 60 {record_type} {data}");
+        let expected = format!("www.dns.test. 60 IN {record_type} {data}");
+        let asked = format!("www.dns.test. {record_type}");
+        check(&[&line], &asked, &["records", &expected]);
+    }
+}
+
+#[test]
+fn records_at_the_apex_join_those_of_its_fields() {
+    let records = ["dns.test. 60 A 192.0.2.7", "dns.test. 60 TXT x"];
+    check(
+        &records,
+        "dns.test. A",
+        &[
+            "records",
+            "dns.test. 60 IN A 192.0.2.1",
+            "dns.test. 60 IN A 192.0.2.7",
+        ],
+    );
+    check(
+        &records,
+        "dns.test. TXT",
+        &["records", "dns.test. 60 IN TXT x"],
+    );
+}
+
+#[test]
+fn aliases_wildcards_and_dnames_work_in_an_origin_too() {
+    let records = [
+        "www.dns.test. 60 CNAME host.dns.test.",
+        "*.w.dns.test. 60 CNAME www.dns.test.",
+        "host.dns.test. 60 A 192.0.2.9",
+        "old.dns.test. 60 DNAME dns.test.",
+    ];
+    let www = "www.dns.test. 60 IN CNAME host.dns.test.";
+    let host = "host.dns.test. 60 IN A 192.0.2.9";
+    check(&records, "www.dns.test. A", &["records", www, host]);
+    let wild = "x.w.dns.test. 60 IN CNAME www.dns.test.";
+    check(&records, "x.w.dns.test. A", &["records", wild, www, host]);
+    check(&records, "w.dns.test. A", &["no data", SOA]);
+    let dname = "old.dns.test. 60 IN DNAME dns.test.";
+    let made = "host.old.dns.test. 60 IN CNAME host.dns.test.";
+    check(
+        &records,
+        "host.old.dns.test. A",
+        &["records", dname, made, host],
+    );
+}
+
+/// RFC 1034, section 4.3.2, step 3b; RFC 9471.
+#[test]
+fn names_of_an_origin_can_be_delegated() {
+    let records = [
+        "sub.dns.test. 60 NS ns.sub.dns.test.",
+        "sub.dns.test. 60 NS ns1.dns.test.",
+        "ns.sub.dns.test. 60 A 192.0.2.9",
+    ];
+    let referral = [
+        "referral",
+        "authority sub.dns.test. 60 IN NS ns.sub.dns.test.",
+        "authority sub.dns.test. 60 IN NS ns1.dns.test.",
+        "additional ns.sub.dns.test. 60 IN A 192.0.2.9",
+        "additional ns1.dns.test. 600 IN A 192.0.2.2",
+    ];
+    for asked in [
+        "sub.dns.test. NS",
+        "x.sub.dns.test. A",
+        "ns.sub.dns.test. A",
+    ] {
+        check(&records, asked, &referral);
+    }
+}
+
+#[test]
+fn an_alias_to_what_others_decide_is_the_answer() {
+    let alias = |target: &str| format!("www.dns.test. 60 CNAME {target}");
+    for target in ["_x.KEY.dns.test.", "deep.inner.dns.test.", "example.org."] {
+        let outer = with_records("dns.test.", &[&alias(target)]);
+        let authority = Authority::new(vec![outer, origin("inner.dns.test.")]).unwrap();
+        let expected = format!("www.dns.test. 60 IN CNAME {target}");
+        let answer = answer(&authority, None, "www.dns.test. A");
+        assert_eq!(text(&answer), ["records", &expected]);
+    }
+    let root = with_records(".", &["www. 60 CNAME example.org."]);
+    let authority = Authority::new(vec![root]).unwrap();
+    let expected = ["records", "www. 60 IN CNAME example.org."];
+    assert_eq!(text(&answer(&authority, None, "www. A")), expected);
+}
+
+#[test]
+fn configured_records_do_not_answer_for_keys() {
+    let origin = with_records(
+        "dns.test.",
+        &["*.dns.test. 60 TXT wild", "dns.test. 60 TXT x"],
+    );
+    let authority = Authority::new(vec![origin]).unwrap();
+    for asked in ["KEY.dns.test. TXT", "_iroh.KEY.dns.test. TXT"] {
+        assert_eq!(text(&answer(&authority, None, asked)), ["nxdomain", SOA]);
+    }
+    let packet = packet(vec![record("_iroh.KEY. 30 TXT one")]);
+    let answer = answer(&authority, Some(&packet), "KEY.dns.test. TXT");
+    assert_eq!(text(&answer), ["no data", SOA]);
+}
+
+#[test]
+fn a_zone_of_many_names_is_searched_as_fast() {
+    let mut large = origin("dns.test.");
+    large.records = (0..20_000)
+        .map(|host| record(&format!("h{host}.dns.test. 60 A 192.0.2.1")))
+        .collect();
+    let authority = Authority::new(vec![large]).unwrap();
+    let steps = crate::work::of(|| {
+        let found = answer(&authority, None, "H19999.dns.test. A");
+        assert_eq!(
+            text(&found),
+            ["records", "H19999.dns.test. 60 IN A 192.0.2.1"]
+        );
+    });
+    assert!(steps < 30, "{steps} steps");
+}
+
+#[test]
+fn the_serial_is_the_one_given() {
+    let mut newer = origin("dns.test.");
+    newer.soa.serial = u32::MAX;
+    let authority = Authority::new(vec![newer]).unwrap();
+    let answer = answer(&authority, None, "dns.test. SOA");
+    assert!(matches!(&answer.records()[0].data, RData::SOA(soa) if soa.serial == u32::MAX));
+    assert!(
+        answer.records()[0].ttl > NEGATIVE_TTL_SECS_MAX,
+        "it is no negative answer"
+    );
+}
+
+#[test]
+fn records_that_cannot_be_served_say_why() {
+    let problem = |records: &[&str]| {
+        let origins = vec![
+            with_records("dns.test.", records),
+            origin("inner.dns.test."),
+        ];
+        Authority::new(origins).unwrap_err()
+    };
+    let text = |records: &[&str]| problem(records).to_string();
+    assert_eq!(
+        text(&["www.test. 60 A 192.0.2.1"]),
+        "the record at www.test. lies outside origin dns.test.: leave it to its zone"
+    );
+    for owner in ["KEY.dns.test.", "x.KEY.dns.test."] {
+        let error = problem(&[&format!("{owner} 60 A 192.0.2.1")]);
+        assert!(
+            matches!(error, OriginError::RecordBelowKey { .. }),
+            "{error}"
+        );
+    }
+    for owner in ["inner.dns.test.", "x.inner.dns.test."] {
+        let error = problem(&[&format!("{owner} 60 A 192.0.2.1")]);
+        assert!(
+            matches!(&error, OriginError::RecordOfOther { inner, .. } if inner == "inner.dns.test."),
+            "{error}"
+        );
+    }
+    for beside in [
+        "www.dns.test. 60 A 192.0.2.1",
+        "WWW.dns.test. 60 CNAME b.test.",
+    ] {
+        let error = problem(&["www.dns.test. 60 CNAME a.test.", beside]);
+        assert!(matches!(error, OriginError::AliasBeside { .. }), "{error}");
+    }
+    assert_eq!(
+        text(&["dns.test. 60 CNAME a.test."]),
+        "dns.test. of origin dns.test. has a CNAME beside SOA: a CNAME stands alone"
+    );
+    assert!(matches!(
+        problem(&["ns1.dns.test. 60 CNAME a.test."]),
+        OriginError::AliasBeside { other, .. } if other == "A"
+    ));
+    assert!(matches!(
+        problem(&[
+            "a.dns.test. 60 DNAME a.test.",
+            "a.dns.test. 60 DNAME b.test."
+        ]),
+        OriginError::DnameTwice { .. }
+    ));
+    assert!(matches!(
+        problem(&["a.dns.test. 60 DNAME a.test.", "x.y.a.dns.test. 60 TXT b"]),
+        OriginError::BelowDname { dname, .. } if dname == "a.dns.test."
+    ));
+    assert!(matches!(
+        problem(&["dns.test. 60 SOA a. b. 1 2 3 4 5"]),
+        OriginError::RecordKind { what, .. } if what == "type SOA"
+    ));
+    assert!(matches!(
+        problem(&["a.dns.test. 4294967295 TXT x"]),
+        OriginError::TooLong { .. }
+    ));
+}
+
+#[test]
+fn an_origin_that_no_ttl_is_right_for_says_so() {
+    let mut odd = origin("dns.test.");
+    (odd.ttl_secs_min, odd.ttl_secs_max) = (60, 30);
+    let error = Authority::new(vec![odd]).unwrap_err();
+    assert!(matches!(
+        error,
+        OriginError::TtlRange {
+            min: 60,
+            max: 30,
+            ..
+        }
+    ));
+    let mut odd = origin("dns.test.");
+    let mut chaos = record("a.dns.test. 60 TXT x");
+    chaos.dns_class = DNSClass::CH;
+    odd.records.push(chaos);
+    let error = Authority::new(vec![odd]).unwrap_err();
+    assert!(matches!(error, OriginError::RecordKind { what, .. } if what == "class CH"));
+    let mut odd = origin("dns.test.");
+    let empty = RData::Update0(RecordType::TXT);
+    odd.records
+        .push(Record::from_rdata(name("a.dns.test."), 60, empty));
+    let error = Authority::new(vec![odd]).unwrap_err();
+    assert!(matches!(error, OriginError::Unencodable { .. }), "{error}");
+}
+
+#[test]
+fn origins_have_names_by_their_index() {
+    let authority = Authority::new(vec![origin("test."), origin("Dns.TEST")]).unwrap();
+    let names: Vec<String> = authority.origins().collect();
+    assert_eq!(names, ["dns.test.", "test."]);
+}

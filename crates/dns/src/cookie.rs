@@ -1,0 +1,291 @@
+//! DNS cookies (RFC 7873), as all servers of a zone make and read them alike (RFC 9018).
+
+use std::{hash::Hasher, net::IpAddr};
+
+use siphasher::sip::SipHasher24;
+use strum::{IntoStaticStr, VariantArray};
+
+use crate::edns::CLIENT_COOKIE_SIZE;
+
+/// The size of a cookie that this server gives, in bytes: the client's part, and ours (RFC 9018,
+/// section 4).
+pub(crate) const COOKIE_SIZE: usize = CLIENT_COOKIE_SIZE + SERVER_COOKIE_SIZE;
+
+const SERVER_COOKIE_SIZE: usize = 16;
+
+/// The only version there is.
+const VERSION: u8 = 1;
+
+/// How long ago a cookie may have been made, in seconds (RFC 9018, section 4.3).
+const AGE_SECS_MAX: u32 = 3600;
+
+/// How far ahead of ours the clock of the server that made it may be, in seconds (the same).
+const AHEAD_SECS_MAX: u32 = 300;
+
+/// From this age on a client gets a new one with its answer, in seconds (the same).
+const RENEWAL_AGE_SECS: u32 = 1800;
+
+/// The size of a secret, in bytes.
+const SECRET_SIZE: usize = 16;
+
+/// What the cookies of all nodes are made with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CookieJar {
+    current: [u8; SECRET_SIZE],
+    /// Made cookies until the last rotation; they are valid for as long as they would have been.
+    previous: Option<[u8; SECRET_SIZE]>,
+}
+
+/// What the cookie of a query proves.
+/// The names are those in metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub(crate) enum Proof {
+    /// The client has heard from us at the address that the query came from.
+    Valid,
+    /// Nothing: it is only the client's part, with which a client begins.
+    ClientOnly,
+    /// Nothing: our part is not ours, too old, or was made for another address.
+    Invalid,
+}
+
+impl CookieJar {
+    pub(crate) fn new(current: [u8; SECRET_SIZE], previous: Option<[u8; SECRET_SIZE]>) -> Self {
+        Self { current, previous }
+    }
+
+    /// What a cookie that comes from `address` proves at `now`, in seconds since the epoch, and the
+    /// cookie to answer with.
+    pub(crate) fn check(
+        &self,
+        (client, server): (&[u8; CLIENT_COOKIE_SIZE], &[u8]),
+        address: IpAddr,
+        now_secs: u32,
+    ) -> (Proof, [u8; COOKIE_SIZE]) {
+        let bake = || self.bake(client, address, now_secs);
+        if server.is_empty() {
+            return (Proof::ClientOnly, bake());
+        }
+        let Ok(server) = <&[u8; SERVER_COOKIE_SIZE]>::try_from(server) else {
+            return (Proof::Invalid, bake());
+        };
+        let (head, hash) = server.split_at(8);
+        let made_secs = u32::from_be_bytes([head[4], head[5], head[6], head[7]]);
+        // Serial number arithmetic (RFC 1982), as the seconds begin anew in 2106.
+        let age_secs = now_secs.wrapping_sub(made_secs);
+        let is_ahead = made_secs.wrapping_sub(now_secs) <= AHEAD_SECS_MAX;
+        if head[0] != VERSION || !(age_secs <= AGE_SECS_MAX || is_ahead) {
+            return (Proof::Invalid, bake());
+        }
+        let is_of = |secret: &[u8; SECRET_SIZE]| {
+            is_equal(&hash_of(secret, client, head, address).to_le_bytes(), hash)
+        };
+        if is_of(&self.current) {
+            let fresh = is_ahead || age_secs < RENEWAL_AGE_SECS;
+            let cookie = if fresh { joined(client, server) } else { bake() };
+            return (Proof::Valid, cookie);
+        }
+        match self.previous.as_ref().is_some_and(is_of) {
+            true => (Proof::Valid, bake()),
+            false => (Proof::Invalid, bake()),
+        }
+    }
+
+    /// A new cookie.
+    fn bake(
+        &self,
+        client: &[u8; CLIENT_COOKIE_SIZE],
+        address: IpAddr,
+        now_secs: u32,
+    ) -> [u8; COOKIE_SIZE] {
+        let mut server = [0; SERVER_COOKIE_SIZE];
+        server[0] = VERSION;
+        server[4..8].copy_from_slice(&now_secs.to_be_bytes());
+        let hash = hash_of(&self.current, client, &server[..8], address);
+        server[8..].copy_from_slice(&hash.to_le_bytes());
+        joined(client, &server)
+    }
+}
+
+/// The hash over all of a cookie before it, and the address it is for (RFC 9018, section 4.4).
+fn hash_of(
+    secret: &[u8; SECRET_SIZE],
+    client: &[u8; CLIENT_COOKIE_SIZE],
+    head: &[u8],
+    address: IpAddr,
+) -> u64 {
+    let mut hasher = SipHasher24::new_with_key(secret);
+    hasher.write(client);
+    hasher.write(head);
+    match address {
+        IpAddr::V4(address) => hasher.write(&address.octets()),
+        IpAddr::V6(address) => hasher.write(&address.octets()),
+    }
+    hasher.finish()
+}
+
+/// Whether these are equal, in a time that does not tell where they differ.
+fn is_equal(ours: &[u8; 8], theirs: &[u8]) -> bool {
+    let mut difference = 0;
+    for (a, b) in ours.iter().zip(theirs) {
+        difference |= a ^ b;
+    }
+    difference == 0
+}
+
+fn joined(
+    client: &[u8; CLIENT_COOKIE_SIZE],
+    server: &[u8; SERVER_COOKIE_SIZE],
+) -> [u8; COOKIE_SIZE] {
+    let mut cookie = [0; COOKIE_SIZE];
+    cookie[..CLIENT_COOKIE_SIZE].copy_from_slice(client);
+    cookie[CLIENT_COOKIE_SIZE..].copy_from_slice(server);
+    cookie
+}
+
+#[cfg(test)]
+mod tests {
+    use data_encoding::HEXLOWER;
+
+    use super::*;
+
+    const NOW_SECS: u32 = 1_559_731_985;
+    const CLIENT: [u8; CLIENT_COOKIE_SIZE] = [1, 2, 3, 4, 5, 6, 7, 8];
+
+    fn secret(hex: &str) -> [u8; SECRET_SIZE] {
+        HEXLOWER.decode(hex.as_bytes()).unwrap().try_into().unwrap()
+    }
+
+    fn jar() -> CookieJar {
+        CookieJar::new([5; SECRET_SIZE], None)
+    }
+
+    fn address() -> IpAddr {
+        [192, 0, 2, 1].into()
+    }
+
+    fn proof(jar: &CookieJar, server: &[u8], address: IpAddr, now_secs: u32) -> Proof {
+        jar.check((&CLIENT, server), address, now_secs).0
+    }
+
+    /// The server's part of a cookie that is made at [`NOW_SECS`].
+    fn server_part(jar: &CookieJar) -> Vec<u8> {
+        let (proof, cookie) = jar.check((&CLIENT, &[]), address(), NOW_SECS);
+        assert_eq!(proof, Proof::ClientOnly);
+        cookie[CLIENT_COOKIE_SIZE..].to_vec()
+    }
+
+    /// Secrets (now, before), the client's address, its cookie and the time, the cookie to answer
+    /// with: RFC 9018, appendix A.1, A.2 and A.4.
+    #[test]
+    fn cookies_are_those_of_the_rfc() {
+        let first = "e5e973e5a6b2a43f48e7dc849e37bfcf";
+        let old = "dd3bdf9344b678b185a6f5cb60fca715";
+        let new = "445536bcd2513298075a5d379663c962";
+        for (current, previous, address, asked, now_secs, answered) in [
+            (
+                first,
+                None,
+                "198.51.100.100",
+                "2464c4abcf10c957",
+                1_559_731_985,
+                "2464c4abcf10c957010000005cf79f111f8130c3eee29480",
+            ),
+            (
+                first,
+                None,
+                "198.51.100.100",
+                "2464c4abcf10c957010000005cf79f111f8130c3eee29480",
+                1_559_734_385,
+                "2464c4abcf10c957010000005cf7a871d4a564a1442aca77",
+            ),
+            (
+                new,
+                Some(old),
+                "2001:db8:220:1:59de:d0f4:8769:82b8",
+                "22681ab97d52c298010000005cf7c57926556bd0934c72f8",
+                1_559_741_961,
+                "22681ab97d52c298010000005cf7c609a6bb79d16625507a",
+            ),
+        ] {
+            let jar = CookieJar::new(secret(current), previous.map(secret));
+            let asked = HEXLOWER.decode(asked.as_bytes()).unwrap();
+            let (client, server) = asked.split_first_chunk().unwrap();
+            let (proof, cookie) = jar.check((client, server), address.parse().unwrap(), now_secs);
+            let expected = if server.is_empty() { Proof::ClientOnly } else { Proof::Valid };
+            assert_eq!(proof, expected);
+            assert_eq!(HEXLOWER.encode(&cookie), answered);
+        }
+    }
+
+    /// RFC 9018, appendix A.3. The query there comes 112 minutes after its cookie was made, which
+    /// section 4.3 takes for too late.
+    #[test]
+    fn reserved_bytes_are_in_the_hash_and_not_repeated() {
+        let jar = CookieJar::new(secret("e5e973e5a6b2a43f48e7dc849e37bfcf"), None);
+        let asked = HEXLOWER.decode(b"fc93fc62807ddb8601abcdef5cf78f71a314227b6679ebf5");
+        let asked = asked.unwrap();
+        let (client, server) = asked.split_first_chunk().unwrap();
+        let address = [203, 0, 113, 203].into();
+        let in_time = jar.check((client, server), address, 1_559_727_985 + 1800);
+        assert_eq!(in_time.0, Proof::Valid);
+        let (proof, cookie) = jar.check((client, server), address, 1_559_734_700);
+        assert_eq!(proof, Proof::Invalid);
+        assert_eq!(
+            HEXLOWER.encode(&cookie),
+            "fc93fc62807ddb86010000005cf7a9acf73a7810aca2381e"
+        );
+    }
+
+    #[test]
+    fn a_cookie_is_valid_for_an_hour_and_renewed_after_half_of_it() {
+        let jar = jar();
+        let server = server_part(&jar);
+        for (age_secs, valid, renewed) in [
+            (0, true, false),
+            (1799, true, false),
+            (1800, true, true),
+            (3600, true, true),
+            (3601, false, true),
+        ] {
+            let now_secs = NOW_SECS + age_secs;
+            let (proof, cookie) = jar.check((&CLIENT, &server), address(), now_secs);
+            assert_eq!(proof == Proof::Valid, valid, "{age_secs}");
+            assert_eq!(cookie[CLIENT_COOKIE_SIZE..] != server, renewed, "{age_secs}");
+        }
+    }
+
+    #[test]
+    fn a_clock_may_be_five_minutes_ahead() {
+        let jar = jar();
+        let server = server_part(&jar);
+        assert_eq!(proof(&jar, &server, address(), NOW_SECS - 300), Proof::Valid);
+        assert_eq!(proof(&jar, &server, address(), NOW_SECS - 301), Proof::Invalid);
+    }
+
+    #[test]
+    fn a_cookie_is_for_one_address_and_one_secret() {
+        let server = server_part(&jar());
+        let elsewhere = [192, 0, 2, 2].into();
+        assert_eq!(proof(&jar(), &server, elsewhere, NOW_SECS), Proof::Invalid);
+        let rotated = CookieJar::new([6; SECRET_SIZE], Some([5; SECRET_SIZE]));
+        assert_eq!(proof(&rotated, &server, address(), NOW_SECS), Proof::Valid);
+        let twice = CookieJar::new([7; SECRET_SIZE], Some([6; SECRET_SIZE]));
+        assert_eq!(proof(&twice, &server, address(), NOW_SECS), Proof::Invalid);
+    }
+
+    #[test]
+    fn no_other_bytes_are_a_cookie() {
+        let jar = jar();
+        let server = server_part(&jar);
+        for at in 0..server.len() {
+            let mut changed = server.clone();
+            changed[at] ^= 1;
+            assert_eq!(proof(&jar, &changed, address(), NOW_SECS), Proof::Invalid, "{at}");
+        }
+        for size in [8, 15, 17, 32] {
+            let other = vec![1; size];
+            assert_eq!(proof(&jar, &other, address(), NOW_SECS), Proof::Invalid, "{size}");
+        }
+    }
+}

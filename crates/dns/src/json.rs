@@ -1,0 +1,206 @@
+//! DNS messages as JSON (`application/dns-json`), in the form that public resolvers give them.
+
+use std::fmt::Write;
+
+use hickory_proto::{
+    op::{Message, ResponseCode},
+    rr::{DNSClass, Name, RData, Record, RecordType},
+    serialize::binary::DecodeError,
+};
+use quorate_packet::message::HEADER_SIZE;
+use serde::{Deserialize, Serialize};
+
+/// What a client asks for in the parameters of a URL.
+#[derive(Debug, Default, Deserialize)]
+pub(crate) struct JsonQuery {
+    name: Option<String>,
+    #[serde(rename = "type")]
+    record_type: Option<String>,
+    #[serde(rename = "do")]
+    dnssec_ok: Option<String>,
+    cd: Option<String>,
+}
+
+/// Why there is no query in the parameters of a URL.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum JsonQueryError {
+    /// There is no name.
+    #[error("the parameter name is missing: give it a domain name, or dns a message in base64url")]
+    NoName,
+    /// The name is none.
+    #[error("the parameter name is no domain name")]
+    Name,
+    /// The type is none.
+    #[error("the parameter type is neither a type of records, such as TXT, nor its number")]
+    Type,
+    /// A switch is neither on nor off.
+    #[error("the parameters do and cd are 0, 1, false or true")]
+    Switch,
+}
+
+/// The size of the datagrams that the query claims to take: it goes by HTTP.
+const EDNS_SIZE: u16 = 4096;
+
+impl JsonQuery {
+    /// The query on the wire, with the id 0 (RFC 8484, section 4.1).
+    pub(crate) fn message(&self) -> Result<Vec<u8>, JsonQueryError> {
+        let name = self.name.as_deref().ok_or(JsonQueryError::NoName)?;
+        let name = Name::from_ascii(name).map_err(|_| JsonQueryError::Name)?;
+        let record_type = parse_type(self.record_type.as_deref().unwrap_or("A"));
+        let record_type = record_type.ok_or(JsonQueryError::Type)?;
+        let checking_disabled = parse_switch(self.cd.as_deref())?;
+        let dnssec_ok = parse_switch(self.dnssec_ok.as_deref())?;
+
+        let mut message = vec![0, 0, 0x01, u8::from(checking_disabled) << 4, 0, 1, 0, 0, 0, 0, 0, 0];
+        for label in &name {
+            message.push(label.len().try_into().map_err(|_| JsonQueryError::Name)?);
+            message.extend_from_slice(label);
+        }
+        message.push(0);
+        message.extend_from_slice(&record_type.to_be_bytes());
+        message.extend_from_slice(&u16::from(DNSClass::IN).to_be_bytes());
+        if dnssec_ok {
+            message[11] = 1;
+            message.extend_from_slice(&[0, 0, 41]);
+            message.extend_from_slice(&EDNS_SIZE.to_be_bytes());
+            message.extend_from_slice(&[0, 0, 0x80, 0, 0, 0]);
+        }
+        Ok(message)
+    }
+}
+
+/// A type by its name, as `TYPE65280` (RFC 3597, section 5), or by its number.
+fn parse_type(text: &str) -> Option<u16> {
+    let text = text.to_ascii_uppercase();
+    let number = text.strip_prefix("TYPE").unwrap_or(&text);
+    let by_name = || text.parse::<RecordType>().ok().map(u16::from);
+    number.parse().ok().or_else(by_name)
+}
+
+fn parse_switch(text: Option<&str>) -> Result<bool, JsonQueryError> {
+    match text {
+        None | Some("" | "0" | "false") => Ok(false),
+        Some("1" | "true") => Ok(true),
+        Some(_) => Err(JsonQueryError::Switch),
+    }
+}
+
+/// A response.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct JsonMessage {
+    status: u16,
+    #[serde(rename = "TC")]
+    truncated: bool,
+    #[serde(rename = "RD")]
+    recursion_desired: bool,
+    #[serde(rename = "RA")]
+    recursion_available: bool,
+    #[serde(rename = "AD")]
+    authentic_data: bool,
+    #[serde(rename = "CD")]
+    checking_disabled: bool,
+    question: Vec<JsonQuestion>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    answer: Vec<JsonRecord>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    authority: Vec<JsonRecord>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    additional: Vec<JsonRecord>,
+}
+
+#[derive(Debug, Serialize)]
+struct JsonQuestion {
+    name: String,
+    #[serde(rename = "type")]
+    record_type: u16,
+}
+
+#[derive(Debug, Serialize)]
+struct JsonRecord {
+    name: String,
+    #[serde(rename = "type")]
+    record_type: u16,
+    #[serde(rename = "TTL")]
+    ttl_secs: u32,
+    data: String,
+}
+
+impl JsonMessage {
+    /// Reads a response that this server has written. What the codec cannot read, since a key has
+    /// published data that are none of their type, no JSON can show: SERVFAIL.
+    pub(crate) fn read(response: &[u8]) -> Result<Self, DecodeError> {
+        let message = Message::from_vec(response).or_else(|_| {
+            let mut bytes = response.to_vec();
+            bytes[3] = bytes[3] & 0xf0 | ResponseCode::ServFail.low();
+            bytes[6..HEADER_SIZE].fill(0);
+            Message::from_vec(&bytes)
+        })?;
+        let question = |query: &hickory_proto::op::Query| JsonQuestion {
+            name: query.name().to_ascii(),
+            record_type: query.query_type().into(),
+        };
+        let records = |records: &[Record]| records.iter().map(JsonRecord::new).collect();
+        Ok(Self {
+            status: message.response_code.into(),
+            truncated: message.truncation,
+            recursion_desired: message.recursion_desired,
+            recursion_available: message.recursion_available,
+            authentic_data: message.authentic_data,
+            checking_disabled: message.checking_disabled,
+            question: message.queries.iter().map(question).collect(),
+            answer: records(&message.answers),
+            authority: records(&message.authorities),
+            additional: records(&message.additionals),
+        })
+    }
+}
+
+impl JsonMessage {
+    /// The text.
+    pub(crate) fn to_vec(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("strings and numbers have a form in JSON")
+    }
+}
+
+impl JsonRecord {
+    fn new(record: &Record) -> Self {
+        Self {
+            name: record.name.to_ascii(),
+            record_type: record.record_type().into(),
+            ttl_secs: record.ttl,
+            data: match &record.data {
+                RData::TXT(txt) => quoted(&txt.txt_data),
+                RData::Unknown { rdata, .. } => opaque(&rdata.anything),
+                data => data.to_string(),
+            },
+        }
+    }
+}
+
+/// Strings as a zone file has them (RFC 1035, section 5.1): each in quotes, and what is not
+/// printable as `\DDD`.
+fn quoted(strings: &[Box<[u8]>]) -> String {
+    let mut text = String::new();
+    for string in strings {
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text.push('"');
+        for byte in string {
+            match byte {
+                b'"' | b'\\' => text.extend(['\\', char::from(*byte)]),
+                b' '..=b'~' => text.push(char::from(*byte)),
+                _ => write!(text, "\\{byte:03}").expect("a String takes all"),
+            }
+        }
+        text.push('"');
+    }
+    text
+}
+
+/// Data of a type without a form of its own (RFC 3597, section 5).
+fn opaque(data: &[u8]) -> String {
+    let hex = data_encoding::HEXLOWER.encode(data);
+    format!("\\# {} {hex}", data.len()).trim_end().to_owned()
+}

@@ -1,0 +1,171 @@
+use std::{
+    collections::BTreeMap,
+    ops::RangeInclusive,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use quorate_packet::{PAYLOAD_SIZE_MIN, SignedPacket};
+use quorate_state::UnixMillis;
+
+use super::*;
+
+/// How many reads the tests with writers beside them make.
+const READ_COUNT: usize = 20_000;
+
+fn key(number: u8) -> PublicKey {
+    PublicKey::from_bytes([number; 32])
+}
+
+fn stored(number: u8, received: u64) -> StoredPacket {
+    let payload = Bytes::from_static(&[0; PAYLOAD_SIZE_MIN]);
+    StoredPacket {
+        received: UnixMillis(received),
+        packet: SignedPacket::assume_verified(key(number), payload).unwrap(),
+    }
+}
+
+fn indexed(number: u8, received: u64) -> Arc<IndexedPacket> {
+    Arc::new(IndexedPacket::new(&stored(number, received)))
+}
+
+/// Puts as all packets those of `numbers`, received at one time.
+fn install(index: &Index, numbers: RangeInclusive<u8>, received: u64) {
+    let packets: Vec<_> = numbers.map(|number| stored(number, received)).collect();
+    index.install(index.prepare(&packets));
+}
+
+fn received(index: &Index, number: u8) -> Option<u64> {
+    let indexed = index.packet(&key(number))?;
+    assert_eq!(*key_of(&indexed), key(number));
+    Some(indexed.received.0)
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Put(u8, u64),
+    Remove(u8),
+    Install(Vec<u8>, u64),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        8 => (any::<u8>(), any::<u64>()).prop_map(|(number, received)| Step::Put(number, received)),
+        4 => any::<u8>().prop_map(Step::Remove),
+        1 => (prop::collection::vec(any::<u8>(), 0..64), any::<u64>())
+            .prop_map(|(numbers, received)| Step::Install(numbers, received)),
+    ];
+    prop::collection::vec(step, 1..200)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(64)
+    })]
+
+    #[test]
+    fn an_index_is_a_map(steps in steps()) {
+        let index = Index::default();
+        let mut model = BTreeMap::new();
+        for step in steps {
+            match step {
+                Step::Put(number, received) => {
+                    let old = index.put(indexed(number, received));
+                    prop_assert_eq!(old.map(|old| old.received.0), model.insert(number, received));
+                }
+                Step::Remove(number) => {
+                    let old = index.remove(&key(number));
+                    prop_assert_eq!(old.map(|old| old.received.0), model.remove(&number));
+                }
+                Step::Install(numbers, received) => {
+                    model = numbers.into_iter().map(|number| (number, received)).collect();
+                    let packets: Vec<_> = model.keys().map(|number| stored(*number, received)).collect();
+                    index.install(index.prepare(&packets));
+                }
+            }
+            prop_assert_eq!(index.packet_count(), model.len());
+            let mut visited = BTreeMap::new();
+            index.for_each(|indexed| {
+                visited.insert(key_of(indexed).as_bytes()[0], indexed.received.0);
+            });
+            prop_assert_eq!(&visited, &model);
+            for number in 0..=u8::MAX {
+                prop_assert_eq!(received(&index, number), model.get(&number).copied());
+            }
+        }
+    }
+}
+
+/// Reads while `change` runs in a thread of its own, with 1, 2, 3 and so on.
+fn read_beside(change: impl Fn(u64) + Sync, mut read: impl FnMut()) {
+    let is_done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut generation = 1;
+            while !is_done.load(Ordering::Relaxed) {
+                change(generation);
+                generation += 1;
+            }
+        });
+        for _ in 0..READ_COUNT {
+            read();
+        }
+        is_done.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn no_read_beside_updates_goes_back_in_time() {
+    let index = Index::default();
+    let numbers = 0..8;
+    numbers
+        .clone()
+        .for_each(|number| drop(index.put(indexed(number, 0))));
+    let update = |generation| {
+        for number in numbers.clone() {
+            index.put(indexed(number, generation));
+        }
+    };
+    let mut seen = [0; 8];
+    read_beside(update, || {
+        // Each is updated before the next: so who reads them the other way round sees ever newer ones.
+        let mut behind = 0;
+        for number in numbers.clone().rev() {
+            let received = received(&index, number).expect("it is never gone");
+            let last = &mut seen[usize::from(number)];
+            assert!(
+                received >= behind.max(*last),
+                "{received}: {behind}, {last}"
+            );
+            (*last, behind) = (received, received);
+        }
+    });
+}
+
+#[test]
+fn no_reader_sees_an_old_packet_behind_one_of_an_installation() {
+    let index = Index::default();
+    install(&index, 0..=u8::MAX, 0);
+    let mut seen = 0;
+    read_beside(
+        |generation| install(&index, 0..=u8::MAX, generation),
+        || {
+            let received = received(&index, fastrand::u8(..)).expect("it is never gone");
+            assert!(received >= seen, "{received} behind {seen}");
+            seen = received;
+        },
+    );
+}
+
+#[test]
+fn what_an_installation_lacks_is_gone_and_given_back() {
+    let index = Index::default();
+    install(&index, 1..=3, 1);
+    let old = index.install(index.prepare(&[stored(3, 2), stored(4, 2)]));
+    let found = [1, 2, 3, 4].map(|number| received(&index, number));
+    assert_eq!(found, [None, None, Some(2), Some(2)]);
+    let old_count: usize = old.shards.iter().map(|shard| read(shard).len()).sum();
+    assert_eq!(old_count, 3);
+}

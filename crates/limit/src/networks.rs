@@ -1,0 +1,122 @@
+//! Networks that an operator lists.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+/// How far to the left of an IPv4-mapped IPv6 address its IPv4 address begins, in bits.
+const MAPPED_PREFIX_LEN: u8 = 96;
+
+/// A list of networks, compared with addresses in their canonical form: an IPv4-mapped address is
+/// the IPv4 address.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Networks(Vec<IpNet>);
+
+/// What is wrong with a list of networks.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NetworkError {
+    /// Neither an address nor a prefix.
+    #[error("`{0}` is neither an IP address nor a prefix such as 10.0.0.0/8")]
+    Malformed(String),
+    /// Every address there is.
+    #[error("this is all of {0}: to exempt everybody, set limit.enabled = false")]
+    Everybody(&'static str),
+}
+
+impl Networks {
+    /// Parses addresses (`192.0.2.1`, `2001:db8::1`) and prefixes (`10.0.0.0/8`).
+    pub fn parse<S: AsRef<str>>(
+        networks: impl IntoIterator<Item = S>,
+    ) -> Result<Self, NetworkError> {
+        let networks = networks.into_iter().map(|net| parse_net(net.as_ref()));
+        Ok(Self(networks.collect::<Result<_, _>>()?))
+    }
+
+    /// Whether the address is in one of them.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.0.iter().any(|net| net.contains(&address))
+    }
+
+    /// The address family, if any, that they take whole between them.
+    pub(crate) fn whole_family(&self) -> Option<&'static str> {
+        let ipv4 = IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0));
+        let ipv6 = IpNet::V6(GLOBAL_UNICAST);
+        let merged = IpNet::aggregate(&self.0);
+        [(ipv4, "IPv4"), (ipv6, "IPv6")]
+            .into_iter()
+            .find(|(family, _)| merged.iter().any(|net| net.contains(family)))
+            .map(|(_, name)| name)
+    }
+}
+
+/// Where every IPv6 address lies that the Internet routes (RFC 4291, section 2.4, and IANA's
+/// registry).
+const GLOBAL_UNICAST: Ipv6Net =
+    Ipv6Net::new_assert(std::net::Ipv6Addr::new(0x2000, 0, 0, 0, 0, 0, 0, 0), 3);
+
+fn parse_net(network: &str) -> Result<IpNet, NetworkError> {
+    let net = match network.parse::<IpAddr>() {
+        Ok(address) => Some(IpNet::from(address)),
+        Err(_) => network.parse().ok(),
+    };
+    net.map(canonical)
+        .ok_or_else(|| NetworkError::Malformed(network.to_owned()))
+}
+
+/// Addresses are compared in their canonical form, so prefixes must be in it too.
+fn canonical(net: IpNet) -> IpNet {
+    match (net.addr().to_canonical(), net.prefix_len()) {
+        (IpAddr::V4(address), len @ MAPPED_PREFIX_LEN..) if net.addr().is_ipv6() => {
+            Ipv4Net::new_assert(address, len - MAPPED_PREFIX_LEN).into()
+        }
+        _ => net,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn contains(networks: &[&str], address: &str) -> bool {
+        let networks = Networks::parse(networks).unwrap();
+        networks.contains(address.parse().unwrap())
+    }
+
+    #[test]
+    fn an_address_is_in_its_networks_in_either_spelling() {
+        for networks in [["10.0.0.0/8"], ["::ffff:10.0.0.0/104"]] {
+            for address in ["10.1.2.3", "::ffff:10.1.2.3"] {
+                assert!(contains(&networks, address), "{networks:?} {address}");
+            }
+            assert!(!contains(&networks, "11.0.0.0"));
+            assert!(!contains(&networks, "a00::"));
+        }
+        assert!(contains(&["192.0.2.1", "2001:db8::/32"], "2001:db8::1"));
+        assert!(!contains(&["192.0.2.1", "2001:db8::/32"], "192.0.2.2"));
+    }
+
+    #[test]
+    fn what_is_no_network_is_named() {
+        for network in ["", "10.0.0.0/33", "proxy.example.org", "10.0.0", "::/129"] {
+            let error = Networks::parse(["10.0.0.1", network]).unwrap_err();
+            assert_eq!(error, NetworkError::Malformed(network.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_family_that_is_taken_whole_is_seen_however_it_is_written() {
+        for (networks, family) in [
+            (&["10.0.0.0/8", "0.0.0.0/0"][..], Some("IPv4")),
+            (&["128.0.0.0/1", "0.0.0.0/1"], Some("IPv4")),
+            (&["::ffff:0.0.0.0/96"], Some("IPv4")),
+            (&["::/0"], Some("IPv6")),
+            (&["2000::/4", "3000::/4"], Some("IPv6")),
+            (&["0.0.0.0/1", "2000::/4", "fc00::/7"], None),
+            (&[], None),
+        ] {
+            let whole = Networks::parse(networks).unwrap().whole_family();
+            assert_eq!(whole, family, "{networks:?}");
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! What readers of a node see, one read after the other.
+
+use std::sync::atomic::AtomicU64;
+
+use quorate_replica::{NotReady, ReadError};
+use quorate_state::{Command, UnixMillis};
+
+use super::{
+    ground::{Simulated, checkpoint_and_purge},
+    *,
+};
+
+/// How many reads are made while something changes.
+const READ_COUNT: u64 = 20_000;
+
+/// When the packet of a key was signed, in microseconds, if there is one.
+fn micros(node: &Node, key: &PublicKey) -> Option<u64> {
+    let indexed = node.packet(key).expect("it serves reads")?;
+    Some(indexed.compiled.packet().timestamp().as_micros())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_read_during_updates_goes_back_in_time_or_behind_what_was_acknowledged() {
+    let cluster = Cluster::start(3, |_| {}).await;
+    let key = *packet(1, 1).key();
+    for node in cluster.nodes.values() {
+        let first = micros(node, &key).unwrap_or(0) + 1;
+        let acked = Arc::new(AtomicU64::new(0));
+        let (writer, ack) = (node.clone(), acked.clone());
+        let writer = tokio::spawn(async move {
+            for micros in first.. {
+                put(&writer, &packet(1, micros)).await.unwrap();
+                ack.store(micros, Ordering::Release);
+            }
+        });
+        let (mut seen, mut read_count) = (0, 0);
+        while read_count < READ_COUNT || acked.load(Ordering::Acquire) < first + 100 {
+            let acked = acked.load(Ordering::Acquire);
+            let found = micros(node, &key).unwrap_or(0);
+            assert!(found >= seen.max(acked), "{found}: {seen}, {acked}");
+            (seen, read_count) = (found, read_count + 1);
+            tokio::task::yield_now().await;
+        }
+        writer.abort();
+        // Aborted is what it is to be.
+        let _ = writer.await;
+    }
+    cluster.shutdown().await;
+}
+
+/// What is gone by the snapshot is gone at once, and nothing comes back.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_read_beside_the_installation_of_a_snapshot_goes_back_in_time() {
+    let cluster = Cluster::start(3, |_| {}).await;
+    let (leader, behind) = {
+        let behind = cluster.followers().next().unwrap();
+        (cluster.leader().clone(), behind.clone())
+    };
+    let numbers = 1..=200_u8;
+    for number in numbers.clone() {
+        put(&leader, &packet(number, 1)).await.unwrap();
+    }
+    applied(&behind, leader.status().applied_index).await;
+    let board = &cluster.board;
+    board.cut_off.lock().unwrap().insert(behind.config.node);
+    let expire = Command::Expire {
+        cutoff: UnixMillis(u64::MAX),
+        count_max: 1,
+    };
+    leader.write_path.raft.propose(expire.encode()).await;
+    for number in numbers.clone().skip(1) {
+        put(&leader, &packet(number, 2)).await.unwrap();
+    }
+    checkpoint_and_purge(&leader).await;
+
+    let index = leader.status().applied_index;
+    let reader = std::thread::spawn(move || {
+        let mut seen = 1;
+        let mut read_count: u64 = 0;
+        while behind.status().applied_index < index || read_count < READ_COUNT {
+            // From the last to the first, while the first is the one that goes.
+            for number in numbers.clone().rev() {
+                let found = micros(&behind, packet(number, 1).key()).unwrap_or(2);
+                assert!(found >= seen, "packet {number} is that of before");
+                (seen, read_count) = (found, read_count + 1);
+            }
+        }
+        micros(&behind, packet(1, 1).key())
+    });
+    board.cut_off.lock().unwrap().clear();
+    let reader = tokio::task::spawn_blocking(|| reader.join().unwrap());
+    let first = timeout(TIMEOUT, reader).await.expect("it catches up");
+    assert_eq!(first.unwrap(), None);
+    cluster.shutdown().await;
+}
+
+/// It may have shown more before it stopped, but who could tell it is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restarted_node_that_hears_no_leader_serves_what_it_has_after_a_while() {
+    let mut simulated = Simulated::start(3).await;
+    let restarted = simulated.follower();
+    put(&simulated.cluster.nodes[&restarted], &packet(1, 5))
+        .await
+        .unwrap();
+    checkpoint_and_purge(&simulated.cluster.nodes[&restarted]).await;
+    let nodes: Vec<_> = simulated.cluster.nodes.keys().copied().collect();
+    nodes.into_iter().for_each(|node| simulated.kill(node));
+
+    simulated.cluster.open(restarted).await.unwrap();
+    let node = simulated.cluster.nodes[&restarted].clone();
+    let (known, unknown) = (packet(1, 5), packet(2, 5));
+    let error = node.packet(known.key()).unwrap_err();
+    assert!(matches!(error, ReadError::NotReady(_)), "{error}");
+    let served = async {
+        let mut ticks = tokio::time::interval(Duration::from_millis(50));
+        while node.packet(known.key()).is_err() {
+            ticks.tick().await;
+        }
+    };
+    timeout(TIMEOUT, served)
+        .await
+        .expect("reads need no quorum");
+    assert_eq!(micros(&node, known.key()), Some(5));
+    assert_eq!(micros(&node, unknown.key()), None);
+    assert_eq!(node.status().not_ready, Some(NotReady::NoLeader));
+    timeout(TIMEOUT, node.shutdown()).await.unwrap().unwrap();
+}

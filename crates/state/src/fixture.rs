@@ -1,0 +1,57 @@
+//! What several tests need.
+
+use bytes::Bytes;
+
+use crate::{
+    CookieSecret, CookieSecrets, NamedSet, RecordSet, UnixMillis, WireName, ZoneChange,
+    ZoneRecords, ZoneState,
+};
+
+pub(crate) fn name(text: &str) -> WireName {
+    let labels = text.split('.').filter(|label| !label.is_empty());
+    let label = |label: &str| [&[label.len() as u8], label.as_bytes()].concat();
+    let bytes: Vec<u8> = labels.flat_map(label).chain([0]).collect();
+    WireName::parse(bytes.into()).unwrap()
+}
+
+pub(crate) fn set(owner: &str, record_type: u16, rdata: &[&'static [u8]]) -> NamedSet {
+    NamedSet {
+        owner: name(owner),
+        record_type,
+        records: RecordSet {
+            ttl_secs: 300,
+            rdata: rdata.iter().map(|data| Bytes::from_static(data)).collect(),
+        },
+    }
+}
+
+pub(crate) fn change(zone: &str, sets: Vec<NamedSet>) -> ZoneChange {
+    ZoneChange {
+        zone: name(zone),
+        clear: false,
+        unset: Vec::new(),
+        set: sets,
+    }
+}
+
+/// Two zones, one of them empty, and two secrets.
+pub(crate) fn zone_state() -> ZoneState {
+    let sets = [
+        set("www.a.", 1, &[b"\xc0\0\x02\x01", b"\xc0\0\x02\x02"]),
+        set("a.", 16, &[b"\x01x"]),
+    ];
+    let sets = sets.map(|set| ((set.owner, set.record_type), set.records));
+    let zone = |serial, sets| ZoneRecords { serial, sets };
+    ZoneState {
+        zones: [
+            (name("a."), zone(u32::MAX, sets.into())),
+            (name("."), zone(2, [].into())),
+        ]
+        .into(),
+        cookie_secrets: CookieSecrets {
+            current: Some(CookieSecret([0xc1; 16])),
+            previous: Some(CookieSecret([0xc2; 16])),
+            rotated: UnixMillis(u64::MAX),
+        },
+    }
+}
