@@ -9,7 +9,7 @@ export QUORATE_GIT_HASH ?= $(shell git rev-parse --short HEAD 2>/dev/null || ech
 # that no dependency is compiled once with them and once without.
 TARGETS = --lib --bins --examples
 
-.PHONY: run test verify fix bench-smoke bench-checkpoints bench-peers failover crash-images
+.PHONY: run test verify fix bench-smoke bench-checkpoints bench-peers bench-dns failover crash-images
 
 ## Builds the release binary and runs three nodes on loopback.
 run:
@@ -49,9 +49,16 @@ bench-checkpoints:
 ## PUTs beside iroh-dns-server, which it builds below target/peers, and etcd, which it gets or names: some
 ## five minutes after that.
 bench-peers:
-	crates/bench/peers
+	crates/bench/peers iroh-dns-server etcd
 	$(CARGO) build --locked --release --package quorate --package quorate-bench
 	PATH="$(CURDIR)/target/peers/bin:$$PATH" target/release/quorate-bench peers
+
+## DNS beside Knot, NSD and iroh-dns-server, got in the same way: some ten minutes after that.
+## `make bench-dns OPTIONS="--keys 10000 --keys-many 0 --secs 2"` is quick.
+bench-dns:
+	crates/bench/peers iroh-dns-server knot nsd
+	$(CARGO) build --locked --release --package quorate --package quorate-bench
+	PATH="$(CURDIR)/target/peers/bin:$$PATH:/usr/sbin" target/release/quorate-bench dns-peers $(OPTIONS)
 
 ## How soon writes go on without their leader, and how often one is given up for nothing: some half an
 ## hour.

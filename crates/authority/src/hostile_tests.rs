@@ -369,12 +369,12 @@ fn write(
 fn costs() {
     let time = |run: &mut dyn FnMut()| {
         let mut best = f64::MAX;
-        for _ in 0..20 {
+        for _ in 0..2000 {
             let start = std::time::Instant::now();
-            for _ in 0..1000 {
+            for _ in 0..10 {
                 run();
             }
-            best = best.min(start.elapsed().as_nanos() as f64 / 1000.0);
+            best = best.min(start.elapsed().as_nanos() as f64 / 10.0);
         }
         best
     };

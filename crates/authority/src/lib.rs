@@ -43,6 +43,7 @@ mod name;
 mod oracle;
 mod origin;
 mod origin_check;
+mod outline;
 #[cfg(test)]
 mod property_tests;
 mod question;
@@ -50,6 +51,7 @@ mod rdata;
 mod record_set;
 mod resolver;
 mod target;
+mod target_finder;
 mod tree;
 mod tree_builder;
 #[cfg(test)]

@@ -153,9 +153,10 @@ impl<'m> SourceLabels<'m> {
     }
 
     /// Whether these are the labels of the same name, whatever their case.
-    pub(crate) fn is_same(mut self, mut other: Self) -> bool {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let (mut labels, mut others) = (self.clone(), other.clone());
         loop {
-            match (self.next(), other.next()) {
+            match (labels.next(), others.next()) {
                 (None, None) => return true,
                 // What is one in the message is the same from there on.
                 (Some((a, _)), Some((b, _))) if a == b => return true,
@@ -188,6 +189,51 @@ impl<'m> Iterator for SourceLabels<'m> {
         let label = self.message.get(at + 1..)?.get(..usize::from(len))?;
         self.at += 1 + usize::from(len);
         Some((at, label))
+    }
+}
+
+/// The pieces of a name in a message that stand in one there: as few as it has pointers, and one
+/// more. Without the root's label, and without what stands behind the first `size_max` bytes, where
+/// a label begins.
+#[derive(Debug, Clone)]
+pub(crate) struct SourcePieces<'m> {
+    message: &'m [u8],
+    at: usize,
+    size_left: usize,
+}
+
+impl<'m> SourcePieces<'m> {
+    pub(crate) fn new(message: &'m [u8], at: usize, size_max: usize) -> Self {
+        Self {
+            message,
+            at,
+            size_left: size_max,
+        }
+    }
+}
+
+impl<'m> Iterator for SourcePieces<'m> {
+    type Item = &'m [u8];
+
+    fn next(&mut self) -> Option<Self::Item> {
+        #[cfg(test)]
+        crate::work::step();
+        // The labels know how to follow pointers.
+        let mut labels = SourceLabels::new(self.message, self.at);
+        if self.size_left == 0 {
+            return None;
+        }
+        let (start, label) = labels.next()?;
+        let mut end = start + 1 + label.len();
+        while end - start < self.size_left
+            && let Some(len @ 1..POINTER) = self.message.get(end).copied()
+        {
+            end += 1 + usize::from(len);
+        }
+        self.at = end;
+        let piece = self.message.get(start..end)?;
+        self.size_left = self.size_left.saturating_sub(piece.len());
+        Some(piece)
     }
 }
 

@@ -168,7 +168,7 @@ impl Layout {
         }
         for _ in 0..self.name_count {
             let labels = |at| name::SourceLabels::new(message, at);
-            if !labels(at_a).is_same(labels(at_b)) {
+            if !labels(at_a).is_same(&labels(at_b)) {
                 return false;
             }
             at_a = name::end_in_place(message, at_a);

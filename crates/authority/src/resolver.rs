@@ -9,7 +9,7 @@ use crate::{
     rdata::{Layout, types},
     record_set::{Content, Owner, RecordSet},
     target::Target,
-    tree::{Flags, Node, Place, Set},
+    tree::{Flags, Node, Place, Record, Set},
     zone_data::ZoneData,
 };
 
@@ -24,6 +24,8 @@ pub(crate) struct Resolver<'a> {
     aliases: Vec<RecordSet<'a>>,
     /// Where the aliases led, one after the other.
     targets: Vec<Name>,
+    /// The node of the name that the search is at, if that is known beforehand.
+    node: Option<Node>,
 }
 
 /// What became of an alias.
@@ -41,6 +43,7 @@ impl<'a> Resolver<'a> {
             data,
             aliases: Vec::new(),
             targets: Vec::new(),
+            node: None,
         }
     }
 
@@ -98,8 +101,11 @@ impl<'a> Resolver<'a> {
         self.owner(self.name().label_count() - kept)
     }
 
-    fn place(&self, record_type: u16) -> Place {
+    fn place(&mut self, record_type: u16) -> Place {
         let ZoneData { tree, message, .. } = self.data;
+        if let Some(node) = self.node.take() {
+            return Place::Exact(node);
+        }
         let (name, apex) = (self.name(), self.data.apex_label_count());
         let place = tree.find(message, name, apex, Flags::NONE);
         let is_answered = matches!(place, Place::Cut(..) | Place::Dname(..));
@@ -176,9 +182,9 @@ impl<'a> Resolver<'a> {
             return self.negative(AnswerKind::NxDomain);
         };
         let servers = RecordSet::new(self.owner_at_depth(depth), self.data, set);
-        let mut additionals = self.addresses(set, |target, _| target.is_below_owner());
+        let mut additionals = self.addresses(set, |target, _| target.is_below_owner);
         let glue_count = additionals.len();
-        additionals.extend(self.addresses(set, |target, _| !target.is_below_owner()));
+        additionals.extend(self.addresses(set, |target, _| !target.is_below_owner));
         Answer {
             authority: Some(servers),
             additionals,
@@ -222,8 +228,12 @@ impl<'a> Resolver<'a> {
     fn follow(&mut self, alias: Set) -> Step {
         let set = RecordSet::new(self.owner(0), self.data, alias);
         self.aliases.push(set);
-        let target = self.target_name(alias, &[]);
-        target.map_or(Step::Out, |target| self.go_on(target))
+        let Some(target) = self.target_name(alias, &[]) else {
+            return Step::Out;
+        };
+        let first = self.data.tree.records(alias).next();
+        self.node = first.and_then(|alias| self.plain_target(&alias));
+        self.go_on(target)
     }
 
     /// Answers a DNAME and the alias that it makes, and follows that; `None` when its name would be
@@ -246,8 +256,22 @@ impl<'a> Resolver<'a> {
         let ZoneData { tree, message, .. } = self.data;
         let record = tree.records(set).next()?;
         let (start, _) = rdata_extent(message, record.length_at());
-        let target = record.target(0)?;
-        self.data.target_name(self.question, before, start, target)
+        self.data
+            .target_name(self.question, before, start, record.target(0))
+    }
+
+    /// The node that an alias leads to, if nothing but its records decides what the answer is.
+    fn plain_target(&self, alias: &Record<'_>) -> Option<Node> {
+        let tree = self.data.tree;
+        let node = alias.target_node()?;
+        let apex = self.question.name_ref();
+        let apex = apex.suffix(self.data.apex_label_count());
+        self.data.prefix_size(alias.target(0)?, apex)?;
+        let decided_elsewhere = Flags::CUT.with(Flags::OCCLUDED).with(Flags::FOREIGN);
+        let has_key_cut = self.data.is_of_key && cut::key_cut(tree).is_some();
+        let flags = tree.flags(node);
+        let is_plain = !flags.has(decided_elsewhere) && (!has_key_cut || flags.has(Flags::DATA));
+        is_plain.then_some(node)
     }
 
     /// Goes on with the target of an alias.

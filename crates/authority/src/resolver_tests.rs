@@ -3,10 +3,7 @@ use hickory_proto::rr::{DNSClass, RData, Record, RecordType, rdata::NULL};
 use super::*;
 use crate::{
     CompiledPacket, Located,
-    fixture::{
-        KEY, answer, answer_in, authority, check, name, origin, packet, packet_of, question,
-        record, text, wire_name,
-    },
+    fixture::{KEY, answer, authority, check, name, packet, packet_of, question, record, text},
 };
 
 const IROH: &str = "_iroh.KEY. 30 TXT relay=https://relay.test";

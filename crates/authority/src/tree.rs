@@ -15,7 +15,11 @@
 
 use std::{cmp::Ordering, ops::Range};
 
-use crate::{name::NameRef, rdata::Layout, target::Target};
+use crate::{
+    name::NameRef,
+    rdata::Layout,
+    target::{OUTSIDE, Target},
+};
 
 pub(crate) const HEADER_WORD_COUNT: usize = 2;
 pub(crate) const NODE_WORD_COUNT: usize = 3;
@@ -210,12 +214,11 @@ impl RecordTree {
     /// Where the words of each record stand, and in the message the length of its data.
     pub(crate) fn record_places(&self, set: Set) -> impl Iterator<Item = (usize, usize)> {
         let first = self.set_word(set.0, 2) as usize;
-        let places = self.records(set).scan(first, |at, record| {
+        self.records(set).scan(first, |at, record| {
             let place = (*at, record.length_at());
             *at += record.words.len();
             Some(place)
-        });
-        places
+        })
     }
 
     /// Finds the place of a name whose last `apex_label_count` labels are the apex, among the nodes
@@ -283,23 +286,29 @@ impl Record<'_> {
         self.words[0] as usize
     }
 
-    /// Where a name in the data leads, if that was looked into.
+    /// Where a name in the data leads, if that is into the zone, and was looked into.
     pub(crate) fn target(&self, name: usize) -> Option<Target> {
         let word = self.words.get(1 + name * TARGET_WORD_COUNT)?;
-        Some(Target::from_word(*word))
+        Target::from_word(*word)
     }
 
     /// The node of the first name in the data, if it has one in this zone.
     pub(crate) fn target_node(&self) -> Option<Node> {
-        let word = self.words.get(2)?;
-        (*word != NO_NODE).then_some(Node(*word))
+        let [_, target, node, ..] = self.words else {
+            return None;
+        };
+        (*target != OUTSIDE && *node != NO_NODE).then_some(Node(*node))
     }
 }
 
 /// The order of labels among the children of a node: short ones first, then by their letters in
 /// lower case.
 pub(crate) fn label_order(a: &[u8], b: &[u8]) -> Ordering {
-    a.len().cmp(&b.len()).then_with(|| {
+    let by_size = a.len().cmp(&b.len());
+    if by_size.is_eq() && a.eq_ignore_ascii_case(b) {
+        return by_size;
+    }
+    by_size.then_with(|| {
         let a = a.iter().map(u8::to_ascii_lowercase);
         a.cmp(b.iter().map(u8::to_ascii_lowercase))
     })

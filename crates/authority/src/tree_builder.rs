@@ -1,19 +1,17 @@
 //! From records to their tree.
 
-use std::cmp::Ordering;
-
-use quorate_packet::{PublicKey, Z32_LEN};
-
 use crate::{
     cut,
     message::{SourceRecord, rdata_extent},
-    name::{SourceLabels, end_in_place},
+    name::SourceLabels,
     origin::TTL_SECS_MAX,
+    outline::{Content, Entry, Outline, Owners, label},
     rdata::{Layout, types},
-    target::{Apex, Target},
+    target::Apex,
+    target_finder::{TargetFinder, is_key},
     tree::{
         Flags, HEADER_WORD_COUNT, NODE_WORD_COUNT, Node, OFFSET_MAX, RecordTree, SET_WORD_COUNT,
-        TARGET_WORD_COUNT, label_order,
+        TARGET_WORD_COUNT,
     },
 };
 
@@ -26,50 +24,6 @@ pub(crate) struct TreeBuilder<'m> {
     entries: Vec<Entry>,
     /// Where a label was found to be the key, so that most names need no decoding.
     key_at: Option<usize>,
-}
-
-/// A record, or a name without any.
-#[derive(Debug, Clone, Copy)]
-struct Entry {
-    /// Its owner's labels, from where to where.
-    labels: (u32, u32),
-    content: Content,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Content {
-    /// The name belongs to another origin.
-    Foreign,
-    Record {
-        record_type: u16,
-        ttl_secs: u32,
-        length_at: usize,
-        unpacked_size: usize,
-    },
-}
-
-impl Content {
-    /// What sorts the records of a name: sets by their types, behind what is no set.
-    fn record_type(&self) -> Option<u16> {
-        match self {
-            Self::Foreign => None,
-            Self::Record { record_type, .. } => Some(*record_type),
-        }
-    }
-}
-
-/// A name that is laid out.
-struct NewNode {
-    label_at: u32,
-    parent: u32,
-    depth: u32,
-    flags: Flags,
-}
-
-/// Entries of one name and type, from where to where.
-struct Group {
-    node: u32,
-    entries: (usize, usize),
 }
 
 impl<'m> TreeBuilder<'m> {
@@ -149,151 +103,125 @@ impl<'m> TreeBuilder<'m> {
         if self.entries.is_empty() {
             return RecordTree::new(Box::default());
         }
-        let mut entries = std::mem::take(&mut self.entries);
-        entries.sort_by(|a, b| self.entry_order(a, b));
-        let (nodes, groups) = self.nodes(&entries);
-        let (nodes, mut groups) = by_depth(nodes, groups);
-        groups.sort_by_key(|group| group.node);
-
-        let mut layout = Words::new(&nodes, &groups, &entries);
-        for (at, group) in groups.iter().enumerate() {
-            let group = &entries[group.entries.0..group.entries.1];
-            layout.push_set(at, &self.set(group));
+        let owners = Owners {
+            message: self.message,
+            labels: &self.labels,
+        };
+        let outline = Outline::new(owners, &mut self.entries);
+        let finder = TargetFinder {
+            message: self.message,
+            apex: self.apex,
+        };
+        let mut words = outline_words(&outline, self.entries.len());
+        let sets_at = words.len() - outline.groups.len() * SET_WORD_COUNT;
+        for (at, group) in outline.groups.iter().enumerate() {
+            let head = SetWords {
+                message: self.message,
+                finder,
+                entries: &self.entries[group.entries.0..group.entries.1],
+            };
+            let head = head.push_to(&mut words);
+            words[sets_at + at * SET_WORD_COUNT..][..SET_WORD_COUNT].copy_from_slice(&head);
         }
-        let mut tree = RecordTree::new(layout.words.into());
-        self.find_targets(&mut tree);
+        let mut tree = RecordTree::new(words.into());
+        finder.find_all(&mut tree);
         flag_occluded(&mut tree);
         if matches!(self.apex, Apex::Key(_)) {
             cut::flag_data(&mut tree);
         }
         tree
     }
+}
 
-    fn entry_order(&self, a: &Entry, b: &Entry) -> Ordering {
-        let (labels_a, labels_b) = (self.labels(a), self.labels(b));
-        let shared = self.shared_label_count(labels_a, labels_b);
-        let next = |labels: &[u32]| labels.get(shared).map(|at| label(self.message, *at));
-        let order = match (next(labels_a), next(labels_b)) {
-            (Some(a), Some(b)) => label_order(a, b),
-            (a, b) => a.is_some().cmp(&b.is_some()),
-        };
-        order.then_with(|| a.content.record_type().cmp(&b.content.record_type()))
-    }
-
-    fn labels(&self, entry: &Entry) -> &[u32] {
-        &self.labels[entry.labels.0 as usize..entry.labels.1 as usize]
-    }
-
-    fn shared_label_count(&self, a: &[u32], b: &[u32]) -> usize {
-        let is_same = |(a, b): &(&u32, &u32)| {
-            // What is one in the message is the same.
-            a == b || label(self.message, **a).eq_ignore_ascii_case(label(self.message, **b))
-        };
-        a.iter().zip(b).take_while(is_same).count()
-    }
-
-    /// The nodes of sorted entries, parents before children and in their order; and the entries of
-    /// each set.
-    fn nodes(&self, entries: &[Entry]) -> (Vec<NewNode>, Vec<Group>) {
-        let mut nodes = vec![NewNode {
-            label_at: 0,
-            parent: 0,
-            depth: 0,
-            flags: Flags::NONE,
-        }];
-        let mut groups: Vec<Group> = Vec::with_capacity(entries.len());
-        // The nodes from the apex to the last name.
-        let mut path = vec![0];
-        let mut last: &[u32] = &[];
-        for (at, entry) in entries.iter().enumerate() {
-            let labels = self.labels(entry);
-            let shared = self.shared_label_count(last, labels);
-            path.truncate(1 + shared);
-            for label_at in &labels[shared..] {
-                nodes.push(NewNode {
-                    label_at: *label_at,
-                    parent: path[path.len() - 1],
-                    depth: path.len() as u32,
-                    flags: Flags::NONE,
-                });
-                path.push(nodes.len() as u32 - 1);
-            }
-            last = labels;
-            let node = path[path.len() - 1];
-            let Some(record_type) = entry.content.record_type() else {
-                nodes[node as usize].flags = Flags::FOREIGN;
-                continue;
-            };
-            match groups.last_mut() {
-                Some(group)
-                    if group.node == node
-                        && entries[group.entries.0].content.record_type() == Some(record_type) =>
-                {
-                    group.entries.1 = at + 1;
-                }
-                _ => groups.push(Group {
-                    node,
-                    entries: (at, at + 1),
-                }),
-            }
+/// The words of a tree up to its sets, for which there is room.
+fn outline_words(Outline { nodes, groups }: &Outline, record_count: usize) -> Vec<u32> {
+    let size = HEADER_WORD_COUNT + nodes.len() * NODE_WORD_COUNT + groups.len() * SET_WORD_COUNT;
+    let mut words = Vec::with_capacity(size + record_count);
+    words.extend([nodes.len() as u32, groups.len() as u32]);
+    let mut sets = groups.iter().map(|group| group.node).peekable();
+    let mut children = nodes.iter().skip(1).map(|node| node.parent).peekable();
+    let (mut child, mut set) = (1, 0);
+    for (at, node) in (0..).zip(nodes) {
+        words.extend([
+            RecordTree::node_head(node.label_at as usize, node.flags),
+            child,
+            set,
+        ]);
+        while sets.next_if_eq(&at).is_some() {
+            set += 1;
         }
-        for group in &groups {
-            let flag = match entries[group.entries.0].content.record_type() {
-                Some(types::NS) if group.node != 0 => Flags::CUT,
-                Some(types::DNAME) => Flags::DNAME,
-                _ => Flags::NONE,
-            };
-            let node = &mut nodes[group.node as usize];
-            node.flags = node.flags.with(flag);
+        while children.next_if_eq(&at).is_some() {
+            child += 1;
         }
-        (nodes, groups)
     }
+    words.resize(size, 0);
+    words
+}
 
-    /// The set of entries of one name and type: without duplicates and with one TTL, the smallest
-    /// (RFC 2181, section 5).
-    fn set(&self, entries: &[Entry]) -> NewSet {
-        let mut set = NewSet {
-            record_type: 0,
-            ttl_secs: TTL_SECS_MAX,
-            records: Vec::with_capacity(entries.len()),
-            name_count: 0,
-        };
-        let mut sizes = Vec::with_capacity(entries.len());
-        for entry in entries {
+/// Lays out the entries of one name and type.
+struct SetWords<'m> {
+    message: &'m [u8],
+    finder: TargetFinder<'m>,
+    entries: &'m [Entry],
+}
+
+impl SetWords<'_> {
+    /// Appends the words of the records, without duplicates, and gives those of the set, with one
+    /// TTL for all (RFC 2181, section 5).
+    fn push_to(&self, words: &mut Vec<u32>) -> [u32; SET_WORD_COUNT] {
+        let first = words.len();
+        let mut ttl_secs_min = TTL_SECS_MAX;
+        let mut head = 0;
+        for (place, entry) in self.entries.iter().enumerate() {
             let Content::Record {
                 record_type,
                 ttl_secs,
                 length_at,
-                unpacked_size,
+                ..
             } = entry.content
             else {
                 continue;
             };
-            set.record_type = record_type;
-            let layout = Layout::of(record_type);
-            let mut before = set.records.iter().zip(&sizes);
-            let is_known = before.any(|(other, size)| {
-                *size == unpacked_size && self.is_same_data(layout, *other as usize, length_at)
-            });
             // One with the highest bit set counts as 0 (RFC 2181, section 8).
-            set.ttl_secs = match ttl_secs {
-                0..=TTL_SECS_MAX => set.ttl_secs.min(ttl_secs),
+            ttl_secs_min = match ttl_secs {
+                0..=TTL_SECS_MAX => ttl_secs_min.min(ttl_secs),
                 _ => 0,
             };
-            if !is_known {
-                set.records.push(length_at as u32);
-                sizes.push(unpacked_size);
+            let layout = Layout::of(record_type);
+            let followed = layout.filter(|layout| self.finder.follows(layout));
+            head = RecordTree::set_head(record_type, followed.is_some());
+            // A name has one alias at most (RFC 2181, section 10.1; RFC 6672, section 2.4).
+            let is_single = matches!(record_type, types::CNAME | types::DNAME);
+            if place > 0 && (is_single || self.is_known(entry, layout, place)) {
+                continue;
             }
+            words.push(length_at as u32);
+            let name_count = followed.map_or(0, |layout| layout.name_count());
+            words.resize(words.len() + name_count * TARGET_WORD_COUNT, 0);
         }
-        // A name has one alias at most (RFC 2181, section 10.1; RFC 6672, section 2.4).
-        if matches!(set.record_type, types::CNAME | types::DNAME) {
-            set.records.truncate(1);
-        }
-        set.name_count = match Layout::of(set.record_type) {
-            Some(layout) if self.follows(&layout) => layout.name_count(),
-            _ => 0,
+        [head, ttl_secs_min, first as u32]
+    }
+
+    /// Whether an entry before this place says the same.
+    fn is_known(&self, entry: &Entry, layout: Option<Layout>, place: usize) -> bool {
+        let Content::Record {
+            length_at,
+            unpacked_size: size,
+            ..
+        } = entry.content
+        else {
+            return false;
         };
-        set
+        self.entries[..place]
+            .iter()
+            .any(|before| match before.content {
+                Content::Record {
+                    length_at: before_at,
+                    unpacked_size,
+                    ..
+                } => unpacked_size == size && self.is_same_data(layout, before_at, length_at),
+                Content::Foreign => false,
+            })
     }
 
     fn is_same_data(&self, layout: Option<Layout>, a: usize, b: usize) -> bool {
@@ -303,216 +231,6 @@ impl<'m> TreeBuilder<'m> {
             None => self.message.get(a.0..a.1) == self.message.get(b.0..b.1),
         }
     }
-
-    /// Whether it matters where the names in this data lead. In a packet only those are meant under
-    /// the origin that DNS itself goes on with: the rest is what its publisher wrote.
-    fn follows(&self, layout: &Layout) -> bool {
-        layout.leads_on || matches!(self.apex, Apex::Origin(_))
-    }
-
-    /// Writes down where the names in the data of records lead.
-    fn find_targets(&self, tree: &mut RecordTree) {
-        let mut found = Vec::new();
-        for node in (0..tree.node_count() as u32).map(Node) {
-            for set in tree.sets(node) {
-                let layout = Layout::of(tree.record_type(set));
-                if let Some(layout) = layout.filter(|layout| self.follows(layout)) {
-                    let first = found.len();
-                    for (word_at, length_at) in tree.record_places(set) {
-                        self.push_targets(tree, node, layout, word_at, length_at, &mut found);
-                    }
-                    self.mark_twins(layout, &mut found[first..]);
-                }
-            }
-        }
-        for found in found {
-            tree.set_target(found.word_at, found.target, found.node);
-        }
-    }
-
-    /// Finds where the names in the data of a record lead.
-    fn push_targets(
-        &self,
-        tree: &RecordTree,
-        owner: Node,
-        layout: Layout,
-        word_at: usize,
-        length_at: usize,
-        found: &mut Vec<Found>,
-    ) {
-        let data = rdata_extent(self.message, length_at);
-        let mut at = layout.name_at(self.message, data.0);
-        for name in 0..layout.name_count() {
-            let (target, node) = self.target(tree, owner, at);
-            found.push(Found {
-                word_at: word_at + 1 + name * TARGET_WORD_COUNT,
-                data,
-                target,
-                node,
-            });
-            at = end_in_place(self.message, at);
-        }
-    }
-
-    /// Marks the targets in the data of a set that may be the same as others there.
-    fn mark_twins(&self, layout: Layout, found: &mut [Found]) {
-        for at in 0..found.len() {
-            let (data, target) = (found[at].data, found[at].target);
-            let is_same = |other: &Found| {
-                target.is_same_under_origin(other.target)
-                    && layout.is_same_up_to(
-                        self.message,
-                        data,
-                        other.data,
-                        target.prefix_label_size(),
-                    )
-            };
-            if found.iter().any(is_same) {
-                found[at].target = target.into_twin();
-            }
-        }
-    }
-
-    /// Where the name at this offset leads, in a record of `owner`.
-    fn target(&self, tree: &RecordTree, owner: Node, name_at: usize) -> (Target, Option<Node>) {
-        let mut labels: Vec<&[u8]> = Vec::new();
-        let mut walk = SourceLabels::new(self.message, name_at);
-        // The last label that is the key, and what stands behind it.
-        let mut key = None;
-        while let Some((_, label)) = walk.next() {
-            if let Apex::Key(of) = self.apex
-                && is_key(label, of)
-            {
-                key = Some((labels.len(), walk.clone()));
-            }
-            labels.push(label);
-        }
-        let (prefix_count, rest_at) = match self.apex {
-            Apex::Key(_) => match key {
-                None => return (Target::Outside, None),
-                Some((count, mut rest)) => {
-                    let rest = rest.next().map(|(at, _)| at);
-                    (count, rest.and_then(|at| u16::try_from(at).ok()))
-                }
-            },
-            Apex::Origin(origin) => {
-                let own = labels.len().checked_sub(origin.label_count());
-                let is_same = |own: usize| {
-                    let mut apex = labels[own..].iter().rev().enumerate();
-                    apex.all(|(place, label)| {
-                        let same = origin.label_from_right(place);
-                        same.is_some_and(|same| label.eq_ignore_ascii_case(same))
-                    })
-                };
-                match own.filter(|own| is_same(*own)) {
-                    None => return (Target::Outside, None),
-                    Some(count) => (count, None),
-                }
-            }
-        };
-        labels.truncate(prefix_count);
-        let prefix_size = labels.iter().map(|label| 1 + label.len()).sum::<usize>();
-        let mut node = Some(Node::APEX);
-        let mut is_below_owner = owner == Node::APEX;
-        for label in labels.iter().rev() {
-            node = node.and_then(|node| tree.child(self.message, node, label));
-            is_below_owner |= node == Some(owner);
-        }
-        let target = Target::Inside {
-            prefix_size: prefix_size as u8,
-            is_below_owner,
-            is_twin: false,
-            rest_at,
-        };
-        (target, node)
-    }
-}
-
-/// Where a name in the data of a record leads.
-struct Found {
-    word_at: usize,
-    data: (usize, usize),
-    target: Target,
-    node: Option<Node>,
-}
-
-/// A set that is laid out.
-struct NewSet {
-    record_type: u16,
-    ttl_secs: u32,
-    records: Vec<u32>,
-    /// How many names in the data of each record are followed.
-    name_count: usize,
-}
-
-/// The words of a tree, while they are laid out.
-struct Words {
-    words: Vec<u32>,
-    sets_at: usize,
-}
-
-impl Words {
-    fn new(nodes: &[NewNode], groups: &[Group], entries: &[Entry]) -> Self {
-        let sets_at = HEADER_WORD_COUNT + nodes.len() * NODE_WORD_COUNT;
-        let records_at = sets_at + groups.len() * SET_WORD_COUNT;
-        let mut words = Vec::with_capacity(records_at + entries.len());
-        words.extend([nodes.len() as u32, groups.len() as u32]);
-        let mut groups = groups.iter().map(|group| group.node).peekable();
-        let mut set_count = 0;
-        let mut children = nodes.iter().skip(1).map(|node| node.parent).peekable();
-        let mut child = 1;
-        for (node, new) in (0..).zip(nodes) {
-            words.extend([
-                RecordTree::node_head(new.label_at as usize, new.flags),
-                child,
-                set_count,
-            ]);
-            while groups.next_if_eq(&node).is_some() {
-                set_count += 1;
-            }
-            while children.next_if_eq(&node).is_some() {
-                child += 1;
-            }
-        }
-        words.resize(records_at, 0);
-        Self { words, sets_at }
-    }
-
-    fn push_set(&mut self, at: usize, set: &NewSet) {
-        let head = [
-            RecordTree::set_head(set.record_type, set.name_count > 0),
-            set.ttl_secs,
-            self.words.len() as u32,
-        ];
-        let set_at = self.sets_at + at * SET_WORD_COUNT;
-        self.words[set_at..][..SET_WORD_COUNT].copy_from_slice(&head);
-        for length_at in &set.records {
-            self.words.push(*length_at);
-            let target_words = set.name_count * TARGET_WORD_COUNT;
-            self.words.resize(self.words.len() + target_words, 0);
-        }
-    }
-}
-
-/// Sorts nodes by their depths, so that children of one node stand in a row.
-fn by_depth(nodes: Vec<NewNode>, mut groups: Vec<Group>) -> (Vec<NewNode>, Vec<Group>) {
-    let mut order: Vec<u32> = (0..nodes.len() as u32).collect();
-    order.sort_by_key(|node| nodes[*node as usize].depth);
-    let mut places = vec![0; nodes.len()];
-    for (place, node) in (0..).zip(&order) {
-        places[*node as usize] = place;
-    }
-    let sorted = order.iter().map(|node| {
-        let node = &nodes[*node as usize];
-        NewNode {
-            parent: places[node.parent as usize],
-            ..*node
-        }
-    });
-    for group in &mut groups {
-        group.node = places[group.node as usize];
-    }
-    (sorted.collect(), groups)
 }
 
 /// Flags what lies below cuts and DNAMEs.
@@ -525,17 +243,6 @@ fn flag_occluded(tree: &mut RecordTree) {
             }
         }
     }
-}
-
-fn label(message: &[u8], at: u32) -> &[u8] {
-    SourceLabels::new(message, at as usize)
-        .next()
-        .map_or(&[], |(_, label)| label)
-}
-
-/// Whether a label names this key, in whatever spelling.
-pub(crate) fn is_key(label: &[u8], key: &PublicKey) -> bool {
-    label.len() == Z32_LEN && PublicKey::parse_z32(label).as_ref() == Ok(key)
 }
 
 const _: () = assert!(quorate_packet::DNS_SIZE_MAX <= OFFSET_MAX);

@@ -10,7 +10,7 @@ use quorate_packet::{DNS_SIZE_MAX, message::HEADER_SIZE};
 use crate::{
     Question,
     message::{CLASS_IN, rdata_extent},
-    name::{Name, NameRef, POINTER, SourceLabels, end_in_place},
+    name::{NAME_SIZE_MAX, Name, NameRef, POINTER, SourceLabels, SourcePieces, end_in_place},
     rdata::Layout,
     record_set::{ANY_RDATA, Content, Owner, RecordSet},
     target::Target,
@@ -36,6 +36,14 @@ struct WrittenNames {
     /// 0 for none. The high bit tells names under the origin from those as they are in the packet:
     /// behind the same label these go on differently.
     offsets: [u16; DNS_SIZE_MAX],
+}
+
+impl WrittenNames {
+    fn none() -> Self {
+        Self {
+            offsets: [0; DNS_SIZE_MAX],
+        }
+    }
 }
 
 const UNDER_ORIGIN: u16 = 1 << 15;
@@ -206,28 +214,52 @@ impl<'w> Writer<'w> {
         compressed: bool,
     ) -> usize {
         let apex = self.question.suffix(data.apex_label_count());
-        let mut prefix_left = target.and_then(|target| data.prefix_size(target, apex));
-        let mode = prefix_left.map_or(0, |_| UNDER_ORIGIN);
-        let remembers = compressed && data.is_of_key;
+        let prefix_size = target.and_then(|target| data.prefix_size(target, apex));
+        if compressed && data.is_of_key {
+            return self.write_remembered(data.message, name_at, prefix_size, apex);
+        }
         let start = self.out.len();
-        let mut labels = SourceLabels::new(data.message, name_at);
+        let size_max = prefix_size.unwrap_or(NAME_SIZE_MAX);
+        for piece in SourcePieces::new(data.message, name_at, size_max) {
+            self.out.extend_from_slice(piece);
+        }
+        match prefix_size {
+            None => self.out.push(0),
+            Some(0) => return self.write_apex(apex, compressed),
+            Some(_) => {
+                self.write_apex(apex, compressed);
+            }
+        }
+        start
+    }
+
+    /// Writes a name of a packet up to the label that was written before.
+    fn write_remembered(
+        &mut self,
+        message: &[u8],
+        name_at: usize,
+        prefix_size: Option<usize>,
+        apex: &[u8],
+    ) -> usize {
+        let mode = prefix_size.map_or(0, |_| UNDER_ORIGIN);
+        let mut prefix_left = prefix_size;
+        let start = self.out.len();
+        let mut labels = SourceLabels::new(message, name_at);
         let end_at = loop {
             if prefix_left == Some(0) {
-                break self.write_apex(apex, compressed);
+                break self.write_apex(apex, true);
             }
             let Some((at, label)) = labels.next() else {
                 self.out.push(0);
-                break self.out.len() - 1;
+                break start;
             };
-            if remembers {
-                if let Some(known) = self.written(at, mode) {
-                    self.write_pointer(known);
-                    break known;
-                }
-                self.remember(at, mode);
+            if let Some(known) = self.written(at, mode) {
+                self.write_pointer(known);
+                break known;
             }
+            self.remember(at, mode);
             let size = 1 + label.len();
-            self.out.extend_from_slice(&data.message[at..][..size]);
+            self.out.extend_from_slice(&message[at..][..size]);
             prefix_left = prefix_left.map(|left| left.saturating_sub(size));
         };
         // A name that is a pointer alone stands where that leads.
@@ -279,9 +311,7 @@ impl<'w> Writer<'w> {
         if here >= POINTER_TARGET_END {
             return;
         }
-        let written = self.written.get_or_insert_with(|| WrittenNames {
-            offsets: [0; DNS_SIZE_MAX],
-        });
+        let written = self.written.get_or_insert_with(WrittenNames::none);
         if let Some(offset) = written.offsets.get_mut(at) {
             *offset = here as u16 | mode;
         }

@@ -3,7 +3,7 @@
 use crate::{
     CompiledPacket, Question,
     message::MessageError,
-    name::{Name, SourceLabels},
+    name::{NAME_SIZE_MAX, Name, SourcePieces},
     target::Target,
     tree::{Record, RecordTree, Set},
     zone::Zone,
@@ -62,7 +62,7 @@ impl<'a> ZoneData<'a> {
 
     /// Whether another record of the set says the same under the origin that was asked.
     pub(crate) fn is_duplicate(&self, record: &Record<'_>, apex: &[u8]) -> bool {
-        let target = record.target(0).filter(|target| target.is_twin());
+        let target = record.target(0).filter(|target| target.is_twin);
         target.is_some_and(|target| self.prefix_size(target, apex).is_some())
     }
 
@@ -73,18 +73,12 @@ impl<'a> ZoneData<'a> {
         question: &Question<'_>,
         before: &[u8],
         name_at: usize,
-        target: Target,
+        target: Option<Target>,
     ) -> Option<Name> {
         let apex = question.name_ref().suffix(self.apex_label_count());
-        let prefix_size = self.prefix_size(target, apex);
-        let mut size = 0;
-        let labels = SourceLabels::new(self.message, name_at).map(|(at, label)| {
-            size += 1 + label.len();
-            (size, &self.message[at..=at + label.len()])
-        });
-        let labels = labels
-            .take_while(|(size, _)| prefix_size.is_none_or(|prefix_size| *size <= prefix_size))
-            .map(|(_, label)| label);
+        let prefix_size = target.and_then(|target| self.prefix_size(target, apex));
+        let size_max = prefix_size.unwrap_or(NAME_SIZE_MAX);
+        let labels = SourcePieces::new(self.message, name_at, size_max);
         let end = match prefix_size {
             Some(_) => apex,
             None => &[0],

@@ -38,9 +38,14 @@ impl ClusterArgs {
 
     /// Three nodes. All as it is by default, but for the limit: all PUTs come from one address.
     pub(crate) fn plan(&self) -> anyhow::Result<Plan> {
+        self.plan_of(3)
+    }
+
+    /// The same of some other number.
+    pub(crate) fn plan_of(&self, voter_count: usize) -> anyhow::Result<Plan> {
         quorate_ctl::install_tls_provider();
-        let plan = voters(3).named("quorate-bench").program(self.program()?);
-        Ok(plan.below(self.dir()?))
+        let plan = voters(voter_count).named("quorate-bench");
+        Ok(plan.program(self.program()?).below(self.dir()?))
     }
 
     /// Where data lies meanwhile.
@@ -51,7 +56,7 @@ impl ClusterArgs {
         }
     }
 
-    fn program(&self) -> anyhow::Result<PathBuf> {
+    pub(crate) fn program(&self) -> anyhow::Result<PathBuf> {
         let program = match &self.program {
             Some(program) => program.clone(),
             None => own_path()?.with_file_name("quorate"),
@@ -65,7 +70,7 @@ impl ClusterArgs {
     }
 }
 
-fn own_path() -> anyhow::Result<PathBuf> {
+pub(crate) fn own_path() -> anyhow::Result<PathBuf> {
     env::current_exe().context("this program does not know its own path")
 }
 

@@ -14,6 +14,7 @@ use crate::{
         Bounds, Expect, Outcome,
         connections::drive,
         dns::{self, Shape},
+        queries::Queries,
         requests::Requests,
     },
     measure::Servers,
@@ -179,7 +180,8 @@ pub(crate) async fn dns(args: DnsArgs) -> anyhow::Result<()> {
     let (names, expect) = work.names(args.absent)?;
     let name = format!("DNS UDP TXT, {} sockets", args.shape.sockets);
     let (shape, bounds) = (args.shape, work.bounds);
-    let run = dns::run(&names, &args.origin, expect, args.dns, shape, bounds);
+    let queries = Queries::txt(&names, &args.origin)?;
+    let run = dns::run(queries, expect, args.dns, shape, bounds);
     work.measure(name, run).await
 }
 

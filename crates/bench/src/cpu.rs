@@ -3,7 +3,10 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use procfs::{CurrentSI, KernelStats, ProcResult, process::Process};
+use procfs::{
+    CurrentSI, KernelStats, ProcResult,
+    process::{Process, all_processes},
+};
 
 /// CPU time until a moment.
 #[derive(Debug, Clone)]
@@ -56,6 +59,15 @@ impl Usage {
 /// The resident memory of a process, in bytes.
 pub(crate) fn resident_size(id: u32) -> Option<u64> {
     Some(process(id).ok()?.status().ok()?.vmrss? * 1024)
+}
+
+/// The processes of the group that this one leads.
+pub(crate) fn group(leader_id: u32) -> Vec<u32> {
+    let leader_id = leader_id.cast_signed();
+    let processes = all_processes().into_iter().flatten().flatten();
+    let stats = processes.filter_map(|process| process.stat().ok());
+    let members = stats.filter(|stat| stat.pgrp == leader_id);
+    members.map(|stat| stat.pid.cast_unsigned()).collect()
 }
 
 fn process(id: u32) -> ProcResult<Process> {

@@ -16,7 +16,10 @@
 //! | `catch_up` | PUTs while a node of such a cluster gets a snapshot |
 //! | `failover` | the gap in writes when the leader is lost, and needless elections |
 //! | `peers`, `peers_table` | PUTs beside iroh-dns-server and etcd |
-//! | `servers_of_others` | those |
+//! | `dns_peers` | DNS beside Knot, NSD and iroh-dns-server, and what packets made for it cost |
+//! | `contender` | a name server among several, and what it is asked |
+//! | `servers_of_others`, `name_servers`, `echo` | those of others, and the kernel alone |
+//! | `hostile` | such packets |
 //! | `cluster` | that cluster: three nodes on loopback |
 //! | `commands` | one kind of work, on servers that run already |
 //! | `load` | the kinds of work: PUT, GET, DNS |
@@ -34,12 +37,17 @@ mod catch_up;
 mod checkpoints;
 mod cluster;
 mod commands;
+mod contender;
 mod cpu;
+mod dns_peers;
+mod echo;
 mod failover;
+mod hostile;
 mod http;
 mod load;
 mod machine;
 mod measure;
+mod name_servers;
 mod packets;
 mod peers;
 mod peers_table;
@@ -67,6 +75,11 @@ enum Command {
     Failover(failover::FailoverArgs),
     /// Starts three nodes, iroh-dns-server and etcd on loopback and measures PUTs in turns.
     Peers(peers::PeersArgs),
+    /// Starts single nodes, Knot, NSD and iroh-dns-server on loopback and measures DNS in turns.
+    DnsPeers(dns_peers::DnsPeersArgs),
+    /// Sends back every datagram as a response: the least that any server can cost.
+    #[command(hide = true)]
+    Echo(echo::EchoArgs),
     /// Measures PUTs on servers that run already.
     Put(commands::PutArgs),
     /// Measures GETs on servers that run already.
@@ -84,6 +97,8 @@ async fn main() -> ExitCode {
             Command::CatchUp(args) => catch_up::run(args).await,
             Command::Failover(args) => failover::run(args).await,
             Command::Peers(args) => peers::run(args).await,
+            Command::DnsPeers(args) => dns_peers::run(args).await,
+            Command::Echo(args) => echo::run(&args),
             Command::Put(args) => commands::put(args).await,
             Command::Get(args) => commands::get(args).await,
             Command::Dns(args) => commands::dns(args).await,

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Whose cost is measured.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Servers {
     /// A server's process on this machine, whose CPU time counts; repeat for more.
     #[arg(long = "pid", value_name = "PID")]

@@ -16,7 +16,7 @@ use quorate_tests::{
 };
 
 /// What an endpoint publishes about itself at `_iroh`. With it, a payload has about 250 bytes.
-const TEXTS: [&str; 2] = [
+pub(crate) const TEXTS: [&str; 2] = [
     "relay=https://euc1-1.relay.iroh.example.org./",
     "addr=192.0.2.117:49152 198.51.100.7:49153",
 ];

@@ -1,6 +1,6 @@
 //! PUTs beside the systems that we are measured against, in turns within one run.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Args;
 use quorate_ctl::RelayUrl;
@@ -9,8 +9,8 @@ use quorate_tests::Cluster;
 use crate::{
     cluster::{ClusterArgs, relays, servers},
     commands::PACKETS_MAX,
-    load::{Bounds, Outcome, connections::drive, etcd, requests::Requests},
-    measure::Servers,
+    load::{Bounds, connections::drive, etcd, requests::Requests},
+    measure::{Row, Servers},
     packets::Keys,
     peers_table::{self, Cost},
     servers_of_others::OtherServers,
@@ -69,7 +69,7 @@ pub(crate) async fn run(args: PeersArgs) -> anyhow::Result<()> {
                 cost.add(peers.measure(system, clients.into()).await?);
             }
         }
-        peers_table::print(clients, &costs)?;
+        peers_table::print(&format!("PUT, {clients} clients"), &costs)?;
     }
     Ok(())
 }
@@ -104,7 +104,7 @@ struct Peers {
 
 impl Peers {
     /// One turn of a system. Many clients spread over its nodes, one is at its leader.
-    async fn measure(&self, system: System, clients: usize) -> anyhow::Result<(Outcome, Duration)> {
+    async fn measure(&self, system: System, clients: usize) -> anyhow::Result<Row> {
         let per_sec_max = match clients {
             1 => PUTS_PER_SEC_MAX_ALONE,
             _ => PUTS_PER_SEC_MAX,
@@ -115,7 +115,7 @@ impl Peers {
             secs: self.secs,
             count: None,
         };
-        let row = match system {
+        match system {
             System::Quorate => {
                 let relays = match clients {
                     1 => relays(&[self.quorate.leader().await]),
@@ -123,12 +123,12 @@ impl Peers {
                 };
                 let servers = servers(&self.quorate).await;
                 let puts = drive(Requests::puts(packets), relays, clients, bounds);
-                servers.measure(system.name(), puts).await?
+                servers.measure(system.name(), puts).await
             }
             System::Iroh => {
                 let relay = iroh_relay(self.iroh.addresses[0])?;
                 let puts = drive(Requests::puts(packets), vec![relay], clients, bounds);
-                processes(&self.iroh).measure(system.name(), puts).await?
+                processes(&self.iroh).measure(system.name(), puts).await
             }
             System::Etcd => {
                 let addresses = match clients {
@@ -136,20 +136,19 @@ impl Peers {
                     _ => self.etcd.addresses.clone(),
                 };
                 let puts = etcd::run(&packets, &addresses, clients, bounds);
-                processes(&self.etcd).measure(system.name(), puts).await?
+                processes(&self.etcd).measure(system.name(), puts).await
             }
-        };
-        Ok((row.outcome, row.used.servers.iter().sum()))
+        }
     }
 }
 
-fn processes(servers: &OtherServers) -> Servers {
+pub(crate) fn processes(servers: &OtherServers) -> Servers {
     Servers {
         ids: servers.process_ids(),
         admins: Vec::new(),
     }
 }
 
-fn iroh_relay(address: SocketAddr) -> anyhow::Result<RelayUrl> {
+pub(crate) fn iroh_relay(address: SocketAddr) -> anyhow::Result<RelayUrl> {
     format!("http://{address}/pkarr").parse()
 }

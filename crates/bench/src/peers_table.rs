@@ -4,19 +4,20 @@ use std::time::Duration;
 
 use anyhow::ensure;
 
-use crate::load::{Outcome, Tally};
+use crate::{load::Tally, measure::Row};
 
 const LEGEND: &str = "\
-p50, p99       ms, of clients that send the next PUT when they have the answer to the last
-CPU µs/op      user and system of all servers of the system, per PUT
+p50, p99       ms, of clients that send the next one when they have the answer to the last
+CPU µs/op      user and system of all servers of the system, for each answer; load: of this generator
 rate ×         the first system's rate over this one's; the same of p50 and CPU";
 
 /// What one system's turns came to.
 #[derive(Debug)]
 pub(crate) struct Cost {
-    system: &'static str,
+    system: String,
     elapsed: Duration,
     cpu: Duration,
+    load_cpu: Duration,
     tally: Tally,
 }
 
@@ -27,24 +28,27 @@ struct Figures {
     p50_ms: f64,
     p99_ms: f64,
     cpu_micros: f64,
+    load_micros: f64,
 }
 
 impl Cost {
     /// No turn yet.
-    pub(crate) fn new(system: &'static str) -> Self {
+    pub(crate) fn new(system: impl Into<String>) -> Self {
         Self {
-            system,
+            system: system.into(),
             elapsed: Duration::ZERO,
             cpu: Duration::ZERO,
+            load_cpu: Duration::ZERO,
             tally: Tally::new(),
         }
     }
 
-    /// Adds what a turn came to, and the CPU time of the servers.
-    pub(crate) fn add(&mut self, (outcome, cpu): (Outcome, Duration)) {
-        self.elapsed += outcome.elapsed;
-        self.cpu += cpu;
-        self.tally.add(outcome.tally);
+    /// Adds what a turn came to.
+    pub(crate) fn add(&mut self, turn: Row) {
+        self.elapsed += turn.outcome.elapsed;
+        self.cpu += turn.used.servers.iter().sum::<Duration>();
+        self.load_cpu += turn.used.own;
+        self.tally.add(turn.outcome.tally);
     }
 
     fn figures(&self) -> Figures {
@@ -55,6 +59,7 @@ impl Cost {
             p50_ms: millis(0.5),
             p99_ms: millis(0.99),
             cpu_micros: self.cpu.as_secs_f64() * 1e6 / ok_count,
+            load_micros: self.load_cpu.as_secs_f64() * 1e6 / ok_count,
         }
     }
 }
@@ -66,13 +71,14 @@ pub(crate) fn print_header() {
 
 fn header() -> String {
     format!(
-        "{:>7} {:<16} {:>8} {:>8} {:>8} {:>9} {:>6} {:>7} {:>7} {:>7}",
-        "clients",
+        "{:<26} {:<16} {:>8} {:>8} {:>8} {:>9} {:>6} {:>6} {:>7} {:>7} {:>7}",
+        "work",
         "system",
-        "PUT/s",
+        "ops/s",
         "p50",
         "p99",
         "CPU µs/op",
+        "load",
         "errors",
         "rate ×",
         "p50 ×",
@@ -81,10 +87,10 @@ fn header() -> String {
 }
 
 /// Prints a line of each system, and below it the first error if there was one.
-pub(crate) fn print(clients: u16, costs: &[Cost]) -> anyhow::Result<()> {
+pub(crate) fn print(work: &str, costs: &[Cost]) -> anyhow::Result<()> {
     let first = costs[0].figures();
     for cost in costs {
-        println!("{}", line(clients, cost, first));
+        println!("{}", line(work, cost, first));
         if let Some(error) = &cost.tally.first_error {
             println!("    first error: {error}");
         }
@@ -93,15 +99,16 @@ pub(crate) fn print(clients: u16, costs: &[Cost]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn line(clients: u16, cost: &Cost, first: Figures) -> String {
+fn line(work: &str, cost: &Cost, first: Figures) -> String {
     let own = cost.figures();
     format!(
-        "{clients:>7} {:<16} {:>8.0} {:>8.3} {:>8.3} {:>9.1} {:>6} {:>7.2} {:>7.2} {:>7.2}",
+        "{work:<26} {:<16} {:>8.0} {:>8.3} {:>8.3} {:>9.2} {:>6.2} {:>6} {:>7.2} {:>7.2} {:>7.2}",
         cost.system,
         own.rate,
         own.p50_ms,
         own.p99_ms,
         own.cpu_micros,
+        own.load_micros,
         cost.tally.error_count,
         first.rate / own.rate,
         first.p50_ms / own.p50_ms,
@@ -112,17 +119,26 @@ fn line(clients: u16, cost: &Cost, first: Figures) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{cpu::Used, load::Outcome};
 
-    fn cost(system: &'static str, turns: u32, puts: u32, latency_ms: u64) -> Cost {
+    fn cost(system: &str, turns: u32, puts: u32, latency_ms: u64) -> Cost {
         let mut cost = Cost::new(system);
         for _ in 0..turns {
             let mut tally = Tally::new();
             (0..puts).for_each(|_| tally.on_ok(Duration::from_millis(latency_ms)));
-            let outcome = Outcome {
-                elapsed: Duration::from_secs(2),
-                tally,
-            };
-            cost.add((outcome, Duration::from_millis(10)));
+            cost.add(Row {
+                work: system.to_owned(),
+                outcome: Outcome {
+                    elapsed: Duration::from_secs(2),
+                    tally,
+                },
+                used: Used {
+                    servers: vec![Duration::from_millis(4), Duration::from_millis(6)],
+                    own: Duration::from_millis(5),
+                    others_cores: 0.0,
+                },
+                inside: None,
+            });
         }
         cost
     }
@@ -130,10 +146,13 @@ mod tests {
     #[test]
     fn turns_add_up_and_ratios_are_those_of_the_first_system() {
         let first = cost("quorate", 2, 100, 4).figures();
-        let line = line(32, &cost("etcd", 3, 50, 8), first);
+        let line = line("PUT", &cost("etcd", 3, 50, 8), first);
         let words: Vec<_> = line.split_whitespace().collect();
-        assert_eq!(words[..3], ["32", "etcd", "25"]);
-        assert_eq!(words[5..], ["200.0", "0", "2.00", "0.50", "0.50"]);
+        assert_eq!(words[..3], ["PUT", "etcd", "25"]);
+        assert_eq!(
+            words[5..],
+            ["200.00", "100.00", "0", "2.00", "0.50", "0.50"]
+        );
         // "CPU µs/op", "rate ×", "p50 ×" and "CPU ×" are two words each.
         assert_eq!(header().split_whitespace().count(), words.len() + 4);
     }

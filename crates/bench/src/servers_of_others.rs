@@ -11,31 +11,38 @@ use std::{
 use anyhow::{Context, bail, ensure};
 use hyper::{Method, body::Bytes};
 use quorate_tests::ports;
+use rustix::process::{Pid, Signal, kill_process_group};
 use tempfile::TempDir;
 use tokio::{
     process::{Child, Command},
     time::sleep,
 };
 
-use crate::http::{self, Connection};
+use crate::{
+    cpu,
+    http::{self, Connection},
+};
 
 /// How long a server may take to answer after its start.
-const START_WITHIN: Duration = Duration::from_secs(20);
+pub(crate) const START_WITHIN: Duration = Duration::from_secs(20);
 
 /// How often it is asked meanwhile.
-const ASK_INTERVAL: Duration = Duration::from_millis(50);
+pub(crate) const ASK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How many nodes etcd has: as many as we have.
 const ETCD_NODE_COUNT: usize = 3;
 
-/// Processes of one system. They are killed, and their data is removed, when this is dropped.
+/// Processes of one system. They are killed, with those that they started, and their data is removed,
+/// when this is dropped.
 pub(crate) struct OtherServers {
-    name: &'static str,
-    processes: Vec<Child>,
+    pub(crate) name: &'static str,
+    pub(crate) processes: Vec<Child>,
     /// Where clients are served.
     pub(crate) addresses: Vec<SocketAddr>,
-    taken: Vec<SocketAddr>,
-    _dir: TempDir,
+    /// Where DNS is served, if it is.
+    pub(crate) dns: Option<SocketAddr>,
+    pub(crate) taken: Vec<SocketAddr>,
+    pub(crate) _dir: TempDir,
 }
 
 impl OtherServers {
@@ -51,6 +58,7 @@ impl OtherServers {
             name: "iroh-dns-server",
             processes: vec![spawn(command)?],
             addresses: vec![http],
+            dns: Some(dns),
             taken: vec![http, dns],
             _dir: dir,
         };
@@ -95,6 +103,7 @@ impl OtherServers {
             processes,
             taken: [&clients[..], &peers].concat(),
             addresses: clients,
+            dns: None,
             _dir: dir,
         };
         let is_healthy = |answer: &str| answer.contains(r#""health":"true""#);
@@ -119,9 +128,10 @@ impl OtherServers {
         bail!("no node of etcd leads")
     }
 
-    /// The ids of its processes.
+    /// The ids of its processes, and of those that they started.
     pub(crate) fn process_ids(&self) -> Vec<u32> {
-        self.processes.iter().filter_map(Child::id).collect()
+        let started = self.processes.iter().filter_map(Child::id);
+        started.flat_map(cpu::group).collect()
     }
 
     async fn wait_for(&mut self, path: &str, is_good: impl Fn(&str) -> bool) -> anyhow::Result<()> {
@@ -149,17 +159,24 @@ impl OtherServers {
 
 impl Drop for OtherServers {
     fn drop(&mut self) {
+        for process in &self.processes {
+            let group = process.id().map(|id| Pid::from_raw(id.cast_signed()));
+            if let Some(group) = group.flatten() {
+                // It fails if nobody in the group is left.
+                let _ = kill_process_group(group, Signal::KILL);
+            }
+        }
         for address in &self.taken {
             ports::give_back(*address);
         }
     }
 }
 
-fn spawn(mut command: Command) -> anyhow::Result<Child> {
+pub(crate) fn spawn(mut command: Command) -> anyhow::Result<Child> {
     let program = command.as_std().get_program().to_owned();
     // What goes wrong is told on standard error.
     let command = command.stdin(Stdio::null()).stdout(Stdio::null());
-    let started = command.kill_on_drop(true).spawn();
+    let started = command.process_group(0).kill_on_drop(true).spawn();
     started.with_context(|| {
         format!(
             "{} cannot be started: see crates/bench/peers",

@@ -12,6 +12,7 @@ use crate::{
         Bounds, Expect,
         connections::drive,
         dns::{self, SHAPE},
+        queries::Queries,
         requests::Requests,
     },
     measure::Servers,
@@ -170,7 +171,8 @@ impl Smoke {
             return Ok(());
         }
         let server = self.cluster.follower().await.addresses().dns;
-        let run = dns::run(keys, ORIGIN, expect, server, SHAPE, within(self.args.secs));
+        let queries = Queries::txt(keys, ORIGIN)?;
+        let run = dns::run(queries, expect, server, SHAPE, within(self.args.secs));
         report::print(&self.servers.measure(name, run).await?)
     }
 

@@ -82,7 +82,11 @@ impl CookieJar {
         };
         if is_of(&self.current) {
             let fresh = is_ahead || age_secs < RENEWAL_AGE_SECS;
-            let cookie = if fresh { joined(client, server) } else { bake() };
+            let cookie = if fresh {
+                joined(client, server)
+            } else {
+                bake()
+            };
             return (Proof::Valid, cookie);
         }
         match self.previous.as_ref().is_some_and(is_of) {
@@ -212,7 +216,11 @@ mod tests {
             let asked = HEXLOWER.decode(asked.as_bytes()).unwrap();
             let (client, server) = asked.split_first_chunk().unwrap();
             let (proof, cookie) = jar.check((client, server), address.parse().unwrap(), now_secs);
-            let expected = if server.is_empty() { Proof::ClientOnly } else { Proof::Valid };
+            let expected = if server.is_empty() {
+                Proof::ClientOnly
+            } else {
+                Proof::Valid
+            };
             assert_eq!(proof, expected);
             assert_eq!(HEXLOWER.encode(&cookie), answered);
         }
@@ -251,7 +259,11 @@ mod tests {
             let now_secs = NOW_SECS + age_secs;
             let (proof, cookie) = jar.check((&CLIENT, &server), address(), now_secs);
             assert_eq!(proof == Proof::Valid, valid, "{age_secs}");
-            assert_eq!(cookie[CLIENT_COOKIE_SIZE..] != server, renewed, "{age_secs}");
+            assert_eq!(
+                cookie[CLIENT_COOKIE_SIZE..] != server,
+                renewed,
+                "{age_secs}"
+            );
         }
     }
 
@@ -259,8 +271,14 @@ mod tests {
     fn a_clock_may_be_five_minutes_ahead() {
         let jar = jar();
         let server = server_part(&jar);
-        assert_eq!(proof(&jar, &server, address(), NOW_SECS - 300), Proof::Valid);
-        assert_eq!(proof(&jar, &server, address(), NOW_SECS - 301), Proof::Invalid);
+        assert_eq!(
+            proof(&jar, &server, address(), NOW_SECS - 300),
+            Proof::Valid
+        );
+        assert_eq!(
+            proof(&jar, &server, address(), NOW_SECS - 301),
+            Proof::Invalid
+        );
     }
 
     #[test]
@@ -281,11 +299,19 @@ mod tests {
         for at in 0..server.len() {
             let mut changed = server.clone();
             changed[at] ^= 1;
-            assert_eq!(proof(&jar, &changed, address(), NOW_SECS), Proof::Invalid, "{at}");
+            assert_eq!(
+                proof(&jar, &changed, address(), NOW_SECS),
+                Proof::Invalid,
+                "{at}"
+            );
         }
         for size in [8, 15, 17, 32] {
             let other = vec![1; size];
-            assert_eq!(proof(&jar, &other, address(), NOW_SECS), Proof::Invalid, "{size}");
+            assert_eq!(
+                proof(&jar, &other, address(), NOW_SECS),
+                Proof::Invalid,
+                "{size}"
+            );
         }
     }
 }

@@ -8,9 +8,7 @@ use std::{
 
 use axum::{
     Router,
-    extract::{
-        ConnectInfo, FromRequestParts, Query, Request, State, rejection::QueryRejection,
-    },
+    extract::{ConnectInfo, FromRequestParts, Query, Request, State, rejection::QueryRejection},
     http::{HeaderMap, HeaderValue, StatusCode, Uri, header, request::Parts},
     response::{IntoResponse, Response},
     routing::MethodRouter,
@@ -205,7 +203,9 @@ impl Format {
             Self::Message => Self::Json,
             Self::Json => Self::Message,
         };
-        accepts(other).then_some(other).ok_or(RequestError::NotAcceptable)
+        accepts(other)
+            .then_some(other)
+            .ok_or(RequestError::NotAcceptable)
     }
 
     /// Whether a media range has this format in it.

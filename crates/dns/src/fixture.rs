@@ -65,8 +65,7 @@ impl Fixture {
         let metrics = Metrics::register(&registry).unwrap();
         let connections = quorate_listener::Metrics::register(&registry).unwrap();
         let origins = vec![origin("dns.test."), origin("two.test.")];
-        let limits =
-            limits.and_then(|limits| AnswerLimits::new(limits, ExemptNetworks::default()));
+        let limits = limits.and_then(|limits| AnswerLimits::new(limits, ExemptNetworks::default()));
         let responder = Responder::new(config, origins, limits, replica.clone(), metrics);
         Self {
             responder: Arc::new(responder.unwrap()),

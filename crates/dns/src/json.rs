@@ -51,7 +51,20 @@ impl JsonQuery {
         let checking_disabled = parse_switch(self.cd.as_deref())?;
         let dnssec_ok = parse_switch(self.dnssec_ok.as_deref())?;
 
-        let mut message = vec![0, 0, 0x01, u8::from(checking_disabled) << 4, 0, 1, 0, 0, 0, 0, 0, 0];
+        let mut message = vec![
+            0,
+            0,
+            0x01,
+            u8::from(checking_disabled) << 4,
+            0,
+            1,
+            0,
+            0,
+            0,
+            0,
+            0,
+            0,
+        ];
         for label in &name {
             message.push(label.len().try_into().map_err(|_| JsonQueryError::Name)?);
             message.extend_from_slice(label);

@@ -17,7 +17,10 @@ fn limits() -> quorate_limit::Config {
 
 fn ask(fixture: &Fixture, message: &[u8], client: &Client) -> Vec<u8> {
     let mut out = Vec::new();
-    fixture.responder.respond(message, client, &mut out).expect("a response");
+    fixture
+        .responder
+        .respond(message, client, &mut out)
+        .expect("a response");
     out
 }
 
@@ -34,8 +37,14 @@ fn refused(fixture: &Fixture) -> u64 {
 fn whoever_asks_too_often_is_sent_to_tcp() {
     let fixture = Fixture::with(&Config::default(), Some(&limits()));
     let message = with_opt(alice_query(), 1232, 0, &[]);
-    let first: Vec<_> = (0..3).map(|_| ask(&fixture, &message, &stranger())).collect();
-    assert!(first.iter().all(|response| parse(response).answers.len() == 1));
+    let first: Vec<_> = (0..3)
+        .map(|_| ask(&fixture, &message, &stranger()))
+        .collect();
+    assert!(
+        first
+            .iter()
+            .all(|response| parse(response).answers.len() == 1)
+    );
     let response = ask(&fixture, &message, &stranger());
     assert!(response.len() <= message.len(), "no amplification");
     let response = parse(&response);
@@ -57,12 +66,21 @@ fn a_cookie_or_an_exempt_address_is_not_limited() {
     let message = with_opt(alice_query(), 1232, 0, &cookie);
     let response = ask(&fixture, &message, &stranger());
     // The cookie is the only option, at the end.
-    let cookie = [&option::COOKIE.to_be_bytes()[..], &[0, 24], &response[response.len() - 24..]];
+    let cookie = [
+        &option::COOKIE.to_be_bytes()[..],
+        &[0, 24],
+        &response[response.len() - 24..],
+    ];
     let proven = with_opt(alice_query(), 1232, 0, &cookie.concat());
     let loopback = Client::new(IpAddr::from([127, 0, 0, 1]), DnsTransport::Udp);
     for _ in 0..20 {
         assert_eq!(parse(&ask(&fixture, &proven, &stranger())).answers.len(), 1);
-        assert_eq!(parse(&ask(&fixture, &alice_query(), &loopback)).answers.len(), 1);
+        assert_eq!(
+            parse(&ask(&fixture, &alice_query(), &loopback))
+                .answers
+                .len(),
+            1
+        );
     }
     assert_eq!(refused(&fixture), 0);
 }
@@ -71,7 +89,12 @@ fn a_cookie_or_an_exempt_address_is_not_limited() {
 #[test]
 fn a_stranger_gets_no_large_answer_over_udp() {
     let fixture = Fixture::with(&Config::default(), Some(&quorate_limit::Config::default()));
-    let message = with_opt(query(&format!("txt.{BIG}.dns.test."), RecordType::TXT), 1232, 0, &[]);
+    let message = with_opt(
+        query(&format!("txt.{BIG}.dns.test."), RecordType::TXT),
+        1232,
+        0,
+        &[],
+    );
     let response = ask(&fixture, &message, &stranger());
     assert!(response.len() <= 512);
     assert!(parse(&response).truncation);
@@ -81,7 +104,10 @@ fn a_stranger_gets_no_large_answer_over_udp() {
     let exempt = Client::new("::1".parse().unwrap(), DnsTransport::Udp);
     assert_eq!(parse(&ask(&fixture, &message, &exempt)).answers.len(), 3);
     let unlimited = Fixture::new();
-    assert_eq!(parse(&ask(&unlimited, &message, &stranger())).answers.len(), 3);
+    assert_eq!(
+        parse(&ask(&unlimited, &message, &stranger())).answers.len(),
+        3
+    );
     assert_eq!(fixture.figure(figure), 1);
 }
 

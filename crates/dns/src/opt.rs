@@ -46,9 +46,12 @@ impl Opt<'_> {
     /// the padding has to have room.
     pub(crate) fn write(&self, rcode: Rcode, size_max: usize, out: &mut Vec<u8>) {
         let unpadded = out.len() + self.size();
-        let padding = self.padded.then(|| padding_size(unpadded, size_max)).flatten();
-        let options_size = self.size() - FIXED_SIZE
-            + padding.map_or(0, |size| OPTION_FIXED_SIZE + size);
+        let padding = self
+            .padded
+            .then(|| padding_size(unpadded, size_max))
+            .flatten();
+        let options_size =
+            self.size() - FIXED_SIZE + padding.map_or(0, |size| OPTION_FIXED_SIZE + size);
 
         // The root's name, type, and our size in place of a class.
         out.push(0);
@@ -114,7 +117,13 @@ mod tests {
 
     #[test]
     fn its_size_is_known_before_it_is_written() {
-        for opt in [Opt::default(), Opt { padded: false, ..full() }] {
+        for opt in [
+            Opt::default(),
+            Opt {
+                padded: false,
+                ..full()
+            },
+        ] {
             let mut out = Vec::new();
             opt.write(Rcode::NoError, 1232, &mut out);
             assert_eq!(out.len(), opt.size());
@@ -123,7 +132,11 @@ mod tests {
 
     #[test]
     fn the_response_code_has_its_high_bits_there() {
-        for (rcode, high) in [(Rcode::ServFail, 0), (Rcode::BadVers, 1), (Rcode::BadCookie, 1)] {
+        for (rcode, high) in [
+            (Rcode::ServFail, 0),
+            (Rcode::BadVers, 1),
+            (Rcode::BadCookie, 1),
+        ] {
             let mut out = Vec::new();
             Opt::default().write(rcode, 1232, &mut out);
             assert_eq!(out, [0, 0, 41, 4, 208, high, 0, 0, 0, 0, 0]);

@@ -72,7 +72,10 @@ mod cookies {
         let second = fixture.respond(&message, DnsTransport::Udp).unwrap();
         assert_eq!(parse(&second).answers.len(), 1);
         assert_eq!(cookie(&second), given);
-        assert_eq!((count(&fixture, "client_only"), count(&fixture, "valid")), (1, 1));
+        assert_eq!(
+            (count(&fixture, "client_only"), count(&fixture, "valid")),
+            (1, 1)
+        );
     }
 
     /// RFC 7873, section 5.2.4; over TCP the address is proved (section 5.2.3).
@@ -92,7 +95,11 @@ mod cookies {
 
         let again = alice_query_with(option::COOKIE, &given);
         let again = fixture.respond(&again, DnsTransport::Udp).unwrap();
-        assert_eq!(parse(&again).answers.len(), 1, "what came with BADCOOKIE is valid");
+        assert_eq!(
+            parse(&again).answers.len(),
+            1,
+            "what came with BADCOOKIE is valid"
+        );
     }
 
     #[test]
@@ -172,7 +179,11 @@ fn a_connection_is_told_how_long_it_may_be_idle() {
         (DnsTransport::Https, None),
     ] {
         let response = fixture.respond(&message, transport).unwrap();
-        assert_eq!(value(&response, option::TCP_KEEPALIVE), timeout, "{transport:?}");
+        assert_eq!(
+            value(&response, option::TCP_KEEPALIVE),
+            timeout,
+            "{transport:?}"
+        );
     }
     // RFC 9250, section 4.3.3.
     assert_eq!(fixture.respond(&message, DnsTransport::Quic), None);

@@ -72,10 +72,16 @@ impl QueryLog {
     fn admits(&self, since_start: Duration) -> bool {
         let second = since_start.as_secs() << 32;
         let count_one = |logged: u64| {
-            let logged = if logged & !u64::from(u32::MAX) == second { logged } else { second };
+            let logged = if logged & !u64::from(u32::MAX) == second {
+                logged
+            } else {
+                second
+            };
             (logged - second < LOGGED_PER_SEC_MAX).then_some(logged + 1)
         };
-        let counted = self.logged.fetch_update(Ordering::Relaxed, Ordering::Relaxed, count_one);
+        let counted = self
+            .logged
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, count_one);
         counted.is_ok()
     }
 }

@@ -68,7 +68,10 @@ fn a_message_without_a_question_may_ask_for_a_cookie() {
     let mut none = alice_query()[..HEADER_SIZE].to_vec();
     none[5] = 0;
     let cookie = [&[0, 10, 0, 8][..], &[7; 8]].concat();
-    assert_eq!(rcode(&with_opt(none.clone(), 1232, 0, &cookie)), Rcode::NoError);
+    assert_eq!(
+        rcode(&with_opt(none.clone(), 1232, 0, &cookie)),
+        Rcode::NoError
+    );
     assert_eq!(rcode(&with_opt(none, 1232, 0, &[])), Rcode::FormErr);
 }
 

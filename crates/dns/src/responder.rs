@@ -183,7 +183,10 @@ impl Responder {
         }
         let answered = self.write_answer(question, &mut response, zones, out);
         answered.unwrap_or_else(|fault| {
-            tracing::debug!(error = &fault as &dyn std::error::Error, "answered SERVFAIL");
+            tracing::debug!(
+                error = &fault as &dyn std::error::Error,
+                "answered SERVFAIL"
+            );
             response.explain(fault.extended_error());
             response.write_empty(Rcode::ServFail, out);
             Rcode::ServFail.into()
@@ -191,16 +194,11 @@ impl Responder {
     }
 
     /// Says what the client's options ask for.
-    fn answer_options<'a>(
-        &'a self,
-        edns: &Edns<'_>,
-        transport: DnsTransport,
-        opt: &mut Opt<'a>,
-    ) {
+    fn answer_options<'a>(&'a self, edns: &Edns<'_>, transport: DnsTransport, opt: &mut Opt<'a>) {
         let options = &edns.options;
         opt.nsid = self.identity.nsid().filter(|_| options.nsid);
-        opt.tcp_keepalive = (options.tcp_keepalive && transport.may_stay_idle())
-            .then_some(self.tcp_keepalive);
+        opt.tcp_keepalive =
+            (options.tcp_keepalive && transport.may_stay_idle()).then_some(self.tcp_keepalive);
         opt.padded = options.padding && transport.is_encrypted();
     }
 

@@ -91,7 +91,10 @@ impl<'a> Response<'a> {
     ) -> bool {
         self.begin(out);
         let opt_size = self.opt.as_ref().map_or(0, Opt::size);
-        let Written { counts, is_complete } = answer.write(question, self.size_max - opt_size, out);
+        let Written {
+            counts,
+            is_complete,
+        } = answer.write(question, self.size_max - opt_size, out);
         let aa = if answer.is_authoritative() { AA } else { 0 };
         let tc = if is_complete { 0 } else { TC };
         self.end(answer.kind().into(), aa | tc, counts, out);

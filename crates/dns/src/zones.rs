@@ -113,7 +113,10 @@ impl Zones {
         self.served.store(Arc::new(Served {
             version,
             queries: counters(&authority, &self.metrics),
-            cookies: secrets.current.filter(|_| self.takes_cookies).map(|secret| jar(secret.0)),
+            cookies: secrets
+                .current
+                .filter(|_| self.takes_cookies)
+                .map(|secret| jar(secret.0)),
             authority,
         }));
     }
@@ -121,7 +124,10 @@ impl Zones {
     fn authority(&self, state: &ZoneState) -> Result<Authority, FollowError> {
         let mut origins = self.origins.clone();
         for origin in &mut origins {
-            let agreed = state.zones.iter().find(|(name, _)| is_name(&origin.name, name));
+            let agreed = state
+                .zones
+                .iter()
+                .find(|(name, _)| is_name(&origin.name, name));
             let Some((_, agreed)) = agreed else {
                 continue;
             };
@@ -151,15 +157,14 @@ fn counters(authority: &Authority, metrics: &Metrics) -> Vec<QueryCounters> {
 
 fn is_name(name: &Name, wire: &WireName) -> bool {
     name.iter().len() == wire.labels().count()
-        && name.iter().zip(wire.labels()).all(|(a, b)| a.eq_ignore_ascii_case(b))
+        && name
+            .iter()
+            .zip(wire.labels())
+            .all(|(a, b)| a.eq_ignore_ascii_case(b))
 }
 
 /// The records of a set, as the codec reads them.
-fn records(
-    owner: &WireName,
-    record_type: u16,
-    set: &RecordSet,
-) -> Result<Vec<Record>, ProtoError> {
+fn records(owner: &WireName, record_type: u16, set: &RecordSet) -> Result<Vec<Record>, ProtoError> {
     let record = |data: &[u8]| {
         let size = u16::try_from(data.len()).map_err(|_| ProtoError::from("too much data"))?;
         let bytes = [

@@ -1,7 +1,7 @@
 use std::{
     collections::BTreeMap,
     ops::RangeInclusive,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use bytes::Bytes;
@@ -13,6 +13,9 @@ use super::*;
 
 /// How many reads the tests with writers beside them make.
 const READ_COUNT: usize = 20_000;
+
+/// How many changes the writers make meanwhile: enough that some fall between two reads.
+const CHANGE_COUNT: u64 = 500;
 
 fn key(number: u8) -> PublicKey {
     PublicKey::from_bytes([number; 32])
@@ -56,7 +59,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (prop::collection::vec(any::<u8>(), 0..64), any::<u64>())
             .prop_map(|(numbers, received)| Step::Install(numbers, received)),
     ];
-    prop::collection::vec(step, 1..200)
+    prop::collection::vec(step, 1..64)
 }
 
 proptest! {
@@ -91,28 +94,27 @@ proptest! {
                 visited.insert(key_of(indexed).as_bytes()[0], indexed.received.0);
             });
             prop_assert_eq!(&visited, &model);
-            for number in 0..=u8::MAX {
-                prop_assert_eq!(received(&index, number), model.get(&number).copied());
-            }
+        }
+        for number in 0..=u8::MAX {
+            prop_assert_eq!(received(&index, number), model.get(&number).copied());
         }
     }
 }
 
-/// Reads while `change` runs in a thread of its own, with 1, 2, 3 and so on.
-fn read_beside(change: impl Fn(u64) + Sync, mut read: impl FnMut()) {
-    let is_done = AtomicBool::new(false);
+/// Reads in a thread of its own while `change` is called, with 1, 2, 3 and so on.
+fn read_beside(change: impl Fn(u64), mut read: impl FnMut() + Send) {
+    let change_count = AtomicU64::new(0);
     thread::scope(|scope| {
-        scope.spawn(|| {
-            let mut generation = 1;
-            while !is_done.load(Ordering::Relaxed) {
-                change(generation);
-                generation += 1;
+        let reader = scope.spawn(|| {
+            let mut read_count = 0;
+            while read_count < READ_COUNT || change_count.load(Ordering::Relaxed) < CHANGE_COUNT {
+                read();
+                read_count += 1;
             }
         });
-        for _ in 0..READ_COUNT {
-            read();
+        while !reader.is_finished() {
+            change(change_count.fetch_add(1, Ordering::Relaxed) + 1);
         }
-        is_done.store(true, Ordering::Relaxed);
     });
 }
 

@@ -29,7 +29,7 @@ settings! {
         /// /64 of 2, a /56 of 3, a /48 of 4, a /32 of 64.
         dns_answer_burst: u32 = 1_000, in 1..=1_000_000, ANSWER_RATE;
         /// How many answers over UDP a second an address may get for ever.
-        dns_answer_per_sec: u32 = 200, in 1..=100_000, ANSWER_RATE;
+        dns_answer_per_sec: u32 = 200, in 1..=1_000_000, ANSWER_RATE;
         /// The longest answer over UDP, in bytes, to an address that may be forged because it has
         /// shown no cookie (RFC 7873). Longer ones are truncated, and asked for again over TCP.
         dns_answer_size_max: usize = 512, in 512..=4_096,

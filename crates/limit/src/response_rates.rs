@@ -43,8 +43,8 @@ const COUNTERS_PER_LINE: usize = 8;
 /// 5,000 are in the table, beside four counters at most of each address that gets too many.
 const LINE_COUNT: usize = 1 << 13;
 
-/// The unit of time is 64 ns: a 48-bit number of them repeats after 208 days.
-const TICK_NANOS: u64 = 64;
+/// The unit of time is 16 ns: a 48-bit number of them repeats after 52 days.
+const TICK_NANOS: u64 = 16;
 const TICKS_PER_SEC: u64 = 1_000_000_000 / TICK_NANOS;
 const TIME_BITS: u32 = 48;
 const TIME_MASK: u64 = (1 << TIME_BITS) - 1;

@@ -1,8 +1,8 @@
 //! Registering figures.
 
 use prometheus::{
-    Error, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, core::Collector,
+    Error, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, core::Collector,
 };
 
 use crate::{By, Label};
@@ -78,5 +78,7 @@ pub fn register_histograms<L: Label>(
     let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
     let vec = HistogramVec::new(options, &[label])?;
     registry.register(Box::new(vec.clone()))?;
-    Ok(By::each(|value: &L| vec.with_label_values(&[(*value).into()])))
+    Ok(By::each(|value: &L| {
+        vec.with_label_values(&[(*value).into()])
+    }))
 }

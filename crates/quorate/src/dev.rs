@@ -63,9 +63,6 @@ fn parse_nodes(text: &str) -> Result<usize, String> {
     }
 }
 
-/// How many nodes share a machine's memory here: each may cache less than one that has its own.
-const STORE_CACHE_SIZE: u64 = 64 * 1024 * 1024;
-
 /// Runs the cluster until it is told to stop.
 pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
     let logging = Logging::start(DEV_LOGS);
@@ -223,7 +220,6 @@ fn configs(args: &DevArgs, root: &Path) -> anyhow::Result<Vec<(ConfigV1, Identit
             .for_each(|listen| *listen = address(*listen, number));
         config.dns.origins = vec![origin()];
         config.limit.enabled = false;
-        config.store.cache_size = STORE_CACHE_SIZE;
         (config, identity)
     };
     Ok(identities.into_iter().map(config).collect())

@@ -154,8 +154,8 @@ impl Timing {
 settings! {
     /// The packets on disk.
     pub struct StoreSettings {
-        /// Memory for the pages that a checkpoint works on, in bytes: 256 MiB. The packets take more.
-        cache_size: u64 = 256 * MEBIBYTE, in MEBIBYTE..=1024 * GIBIBYTE,
+        /// Memory for the pages that a checkpoint works on, in bytes: 32 MiB. No read waits for them.
+        cache_size: u64 = 32 * MEBIBYTE, in MEBIBYTE..=1024 * GIBIBYTE,
             "below, a checkpoint reads its pages again and again; above, the number is a mistake";
         /// The longest time between checkpoints.
         checkpoint_interval_secs: u64 = 30, in 1..=3600,

@@ -85,10 +85,18 @@ fn start(config: &Config, count: u64) -> Result<(), Box<dyn Error>> {
             for key in &keys {
                 let indexed = index.packet(key).ok_or("it is there")?;
                 let dns = indexed.compiled.packet().dns();
-                black_box((indexed.compiled.ttl_secs_min(), dns[20], dns[dns.len() - 20], dns[90]));
+                black_box((
+                    indexed.compiled.ttl_secs_min(),
+                    dns[20],
+                    dns[dns.len() - 20],
+                    dns[90],
+                ));
             }
             let taken = cpu_time_secs()? - began;
-            println!("read of {key_count} keys: {:.0} ns", taken * 1e9 / READ_COUNT as f64);
+            println!(
+                "read of {key_count} keys: {:.0} ns",
+                taken * 1e9 / READ_COUNT as f64
+            );
         }
     }
     let began = cpu_time_secs()?;

@@ -5,13 +5,15 @@
 //!
 //! | piece | where | who waits for it |
 //! |---|---|---|
-//! | packets, by key and by age | memory | reads and [`Store::transact`], never for a disk |
+//! | packets, by key | memory, [`quorate_index`] | reads and [`Store::transact`], never for a disk |
+//! | their keys, by age | memory | [`Store::transact`] |
 //! | what changed since the last checkpoint | memory | the next checkpoint takes it |
 //! | packets and [`Meta`] as of a checkpoint | redb | checkpoints, snapshots, a start |
 //! | entries behind the checkpoint | the Raft log, elsewhere | a start: the caller applies them again |
 //!
-//! The packets of a node are some 600 MB for each million of the usual size, which is what a cache
-//! over a file would want to hold of them too. In return, neither a slow disk nor a damaged page stands between
+//! A packet is in memory once: ready to be served, and shared by the changes that the next checkpoint
+//! writes. Those of a node are some 600 MB for each million of the usual size, which is what a cache over
+//! a file would want to hold of them too. In return, neither a slow disk nor a damaged page stands between
 //! a question and its answer.
 //!
 //! # Checkpoints

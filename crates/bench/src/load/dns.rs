@@ -3,26 +3,23 @@
 use std::{
     collections::HashMap,
     io::ErrorKind,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::Context;
 use clap::Args;
-use hickory_proto::{
-    op::{Message, MessageType, OpCode, Query},
-    rr::{Name, RecordType},
-};
 use tokio::task::JoinSet;
 
-use super::{Bounds, Clock, Expect, Outcome, Tally};
+use super::{
+    Bounds, Clock, Expect, Outcome, Tally,
+    datagrams::{BATCH_COUNT_MAX, Datagrams},
+    queries::Queries,
+};
 
 /// After how long without any answer those in flight are given up as lost.
 const LOST_AFTER: Duration = Duration::from_millis(500);
-
-/// Room for an answer, in bytes: more than any server sends without EDNS.
-const MESSAGE_SIZE_MAX: usize = 4096;
 
 /// How queries are sent.
 #[derive(Debug, Clone, Copy, Args)]
@@ -42,27 +39,66 @@ pub(crate) const SHAPE: Shape = Shape {
     window: 25,
 };
 
-/// Asks for TXT at `_iroh.<key>.<origin>`, for `keys` in turn, again and again.
+/// Whom to ask, and from where.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Route {
+    pub(crate) server: SocketAddr,
+    /// The address of ours that queries come from, if it is not left to the system.
+    pub(crate) source: Option<IpAddr>,
+}
+
+impl From<SocketAddr> for Route {
+    fn from(server: SocketAddr) -> Self {
+        Self {
+            server,
+            source: None,
+        }
+    }
+}
+
+impl Route {
+    /// A socket that is connected to the server.
+    pub(crate) fn connect(self) -> anyhow::Result<UdpSocket> {
+        let unspecified = match self.server {
+            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        let connect = || {
+            let socket = UdpSocket::bind((self.source.unwrap_or(unspecified), 0))?;
+            socket.connect(self.server)?;
+            socket.set_read_timeout(Some(LOST_AFTER))?;
+            Ok::<_, std::io::Error>(socket)
+        };
+        connect().with_context(|| format!("{} cannot be reached", self.server))
+    }
+
+    /// The answer to one query.
+    pub(crate) fn ask(self, query: &[u8]) -> anyhow::Result<Vec<u8>> {
+        let socket = self.connect()?;
+        let mut datagrams = Datagrams::new(socket);
+        datagrams.send(&[(None, query)])?;
+        let mut answers = datagrams.receive()?;
+        let (_, answer) = answers.next().context("nothing came")?;
+        Ok(answer.to_vec())
+    }
+}
+
+/// Sends the queries in turn, again and again. Unless something is expected of them, any answers will
+/// do.
 pub(crate) async fn run(
-    keys: &[String],
-    origin: &str,
-    expect: Expect,
-    server: SocketAddr,
+    queries: Queries,
+    expect: impl Into<Option<Expect>>,
+    route: impl Into<Route>,
     shape: Shape,
     bounds: Bounds,
 ) -> anyhow::Result<Outcome> {
-    let queries: Vec<Vec<u8>> = keys
-        .iter()
-        .map(|key| query(&format!("_iroh.{key}.{origin}")))
-        .collect::<Option<_>>()
-        .with_context(|| format!("{origin:?} is no name of a zone"))?;
-    anyhow::ensure!(!queries.is_empty(), "there are no keys to ask for");
-    let queries = Arc::new(queries);
+    let (route, expect) = (route.into(), expect.into());
+    let Queries(queries) = queries;
     let socket_count = usize::from(shape.sockets);
     let mut askers = Vec::with_capacity(socket_count);
     for number in 0..socket_count {
         askers.push(Asker {
-            socket: connect(server).with_context(|| format!("{server} cannot be reached"))?,
+            datagrams: Datagrams::new(route.connect()?),
             next: number * queries.len() / socket_count,
             queries: queries.clone(),
             expect,
@@ -81,25 +117,8 @@ pub(crate) async fn run(
     clock.outcome(threads).await
 }
 
-fn connect(server: SocketAddr) -> std::io::Result<UdpSocket> {
-    let socket = match server {
-        SocketAddr::V4(_) => UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?,
-        SocketAddr::V6(_) => UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0))?,
-    };
-    socket.connect(server)?;
-    socket.set_read_timeout(Some(LOST_AFTER))?;
-    Ok(socket)
-}
-
-/// A query with id 0, or `None` if the name is none.
-fn query(name: &str) -> Option<Vec<u8>> {
-    let mut query = Message::new(0, MessageType::Query, OpCode::Query);
-    query.add_query(Query::query(Name::from_ascii(name).ok()?, RecordType::TXT));
-    query.to_vec().ok()
-}
-
-/// Whether the answer is what is expected, or what is wrong with it.
-fn check(answer: &[u8], expect: Expect) -> Result<(), String> {
+/// Whether the answer is what is expected, if anything is, or what is wrong with it.
+fn check(answer: &[u8], expect: Option<Expect>) -> Result<(), String> {
     let Some(header) = answer.first_chunk::<12>() else {
         return Err(format!("an answer has {} bytes", answer.len()));
     };
@@ -107,9 +126,10 @@ fn check(answer: &[u8], expect: Expect) -> Result<(), String> {
     let rcode = header[3] & 0x0f;
     let answer_count = u16::from_be_bytes([header[6], header[7]]);
     match (expect, rcode) {
+        (None, _) => Ok(()),
         _ if is_truncated => Err("an answer was truncated".to_owned()),
-        (Expect::Found, 0) if answer_count > 0 => Ok(()),
-        (Expect::Absent, 3) => Ok(()),
+        (Some(Expect::Found), 0) if answer_count > 0 => Ok(()),
+        (Some(Expect::Absent), 3) => Ok(()),
         _ => Err(format!(
             "an answer had response code {rcode} and {answer_count} records"
         )),
@@ -118,13 +138,13 @@ fn check(answer: &[u8], expect: Expect) -> Result<(), String> {
 
 /// A socket and its queries.
 struct Asker {
-    socket: UdpSocket,
+    datagrams: Datagrams,
     queries: Arc<Vec<Vec<u8>>>,
     /// Which of them is sent next.
     next: usize,
     /// How many are still sent.
     left: u64,
-    expect: Expect,
+    expect: Option<Expect>,
     window: usize,
     last_id: u16,
     /// When the queries without an answer were sent, by their ids.
@@ -134,59 +154,71 @@ struct Asker {
 
 impl Asker {
     fn run(mut self, clock: Clock) -> Tally {
-        let mut datagram = [0; MESSAGE_SIZE_MAX];
         loop {
             let now = Instant::now();
-            while now < clock.end && self.left > 0 && self.in_flight.len() < self.window {
-                self.send(&mut datagram);
+            if now < clock.end {
+                self.send(now);
             }
             if self.in_flight.is_empty() || now >= clock.give_up() {
                 return self.tally;
             }
-            match self.socket.recv(&mut datagram) {
-                Ok(size) => self.on_answer(&datagram[..size]),
-                Err(error)
-                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
-                {
-                    for _lost in self.in_flight.drain() {
-                        self.tally.on_error(no_answer);
-                    }
+            self.receive();
+        }
+    }
+
+    /// Fills the window.
+    fn send(&mut self, now: Instant) {
+        let room = self.window - self.in_flight.len();
+        let left = usize::try_from(self.left).unwrap_or(usize::MAX);
+        let mut batch = Vec::with_capacity(BATCH_COUNT_MAX);
+        for _ in 0..room.min(left).min(BATCH_COUNT_MAX) {
+            let mut query = self.queries[self.next].clone();
+            self.next = (self.next + 1) % self.queries.len();
+            self.left -= 1;
+            self.last_id = self.last_id.wrapping_add(1);
+            query[..2].copy_from_slice(&self.last_id.to_be_bytes());
+            if self.in_flight.insert(self.last_id, now).is_some() {
+                self.tally.on_error(no_answer);
+            }
+            batch.push(query);
+        }
+        let batch: Vec<_> = batch.iter().map(|query| (None, &query[..])).collect();
+        let mut sent = 0;
+        while sent < batch.len() {
+            match self.datagrams.send(&batch[sent..]) {
+                Ok(count) => sent += count,
+                // The query that this is about counts as lost later.
+                Err(error) => {
+                    sent += 1;
+                    self.tally.on_error(|| error.to_string());
                 }
-                // Such as a port that nobody listens at: told here for what was sent before.
-                Err(error) => self.tally.on_error(|| error.to_string()),
             }
         }
     }
 
-    fn send(&mut self, datagram: &mut [u8]) {
-        let query = &self.queries[self.next];
-        self.next = (self.next + 1) % self.queries.len();
-        self.left -= 1;
-        self.last_id = self.last_id.wrapping_add(1);
-        let datagram = &mut datagram[..query.len()];
-        datagram.copy_from_slice(query);
-        datagram[..2].copy_from_slice(&self.last_id.to_be_bytes());
-        if self
-            .in_flight
-            .insert(self.last_id, Instant::now())
-            .is_some()
-        {
-            self.tally.on_error(no_answer);
-        }
-        if let Err(error) = self.socket.send(datagram) {
-            self.tally.on_error(|| error.to_string());
-        }
-    }
-
-    /// An answer that is waited for no more is not counted.
-    fn on_answer(&mut self, answer: &[u8]) {
-        let id = answer.first_chunk().map(|id| u16::from_be_bytes(*id));
-        let Some(sent) = id.and_then(|id| self.in_flight.remove(&id)) else {
-            return;
-        };
-        match check(answer, self.expect) {
-            Ok(()) => self.tally.on_ok(sent.elapsed()),
-            Err(error) => self.tally.on_error(|| error),
+    fn receive(&mut self) {
+        match self.datagrams.receive() {
+            Ok(answers) => {
+                let now = Instant::now();
+                for (_, answer) in answers {
+                    let id = answer.first_chunk().map(|id| u16::from_be_bytes(*id));
+                    // An answer that is waited for no more is not counted.
+                    let Some(sent) = id.and_then(|id| self.in_flight.remove(&id)) else {
+                        continue;
+                    };
+                    match check(answer, self.expect) {
+                        Ok(()) => self.tally.on_ok(now - sent),
+                        Err(error) => self.tally.on_error(|| error),
+                    }
+                }
+            }
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                for _lost in self.in_flight.drain() {
+                    self.tally.on_error(no_answer);
+                }
+            }
+            // Such as a port that nobody listens at: told here for what was sent before.
+            Err(error) => self.tally.on_error(|| error.to_string()),
         }
     }
 }

@@ -1,8 +1,10 @@
 //! The kinds of work, each bounded in time and count.
 
 pub(crate) mod connections;
+pub(crate) mod datagrams;
 pub(crate) mod dns;
 pub(crate) mod etcd;
+pub(crate) mod queries;
 pub(crate) mod requests;
 
 use std::time::{Duration, Instant};

@@ -41,7 +41,9 @@ impl ConfigV1 {
 
     /// What holds for clients of DNS over UDP, if anything does.
     pub(crate) fn answer_limits(&self) -> Option<AnswerLimits> {
-        let exempt = self.limit.exempt_networks(&"limit".into(), &mut Findings::default());
+        let exempt = self
+            .limit
+            .exempt_networks(&"limit".into(), &mut Findings::default());
         let exempt = exempt.expect("networks are checked with the configuration");
         AnswerLimits::new(&self.limit, exempt)
     }
