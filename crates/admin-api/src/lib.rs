@@ -13,6 +13,8 @@
 //! | [`InviteRequest`], [`ChangeRequest`], [`ReplaceRequest`], [`MoveRequest`], [`TransferRequest`] | changes of it |
 //! | [`Invited`], [`ChangeReport`], [`Transferred`] | what came of them |
 //! | [`PacketPage`], [`Packet`] | what is stored |
+//! | [`Zones`], [`Zone`], [`ZoneRecords`], [`ZoneRecord`] | what the cluster serves beside packets |
+//! | [`SetRecordsRequest`], [`UnsetRecordsRequest`], [`ImportZoneRequest`] | changes of that |
 //! | [`ReloadReport`], [`LogFilter`] | what can be changed while a node runs |
 
 mod change;
@@ -22,6 +24,7 @@ pub mod path;
 mod problem;
 mod runtime;
 mod status;
+mod zone;
 
 pub use change::{
     ChangeReport, ChangeRequest, ChangeState, INVITE_VALID_SECS_DEFAULT, INVITE_VALID_SECS_MAX,
@@ -35,6 +38,10 @@ pub use packet::{
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem, ProblemType};
 pub use runtime::{LogFilter, ReloadReport};
 pub use status::{ClockStatus, Digest, Status};
+pub use zone::{
+    IMPORT_SIZE_MAX, ImportZoneRequest, ROOT_ZONE, SetRecordsRequest, UnsetRecordsRequest,
+    ZONE_TTL_SECS_DEFAULT, Zone, ZoneRecord, ZoneRecords, Zones,
+};
 
 #[cfg(test)]
 #[path = "api_tests.rs"]

@@ -26,6 +26,16 @@ pub const TRANSFER: &str = "/v1/leader/transfer";
 pub const PACKETS: &str = "/v1/packets";
 /// A packet that the node holds. GET.
 pub const PACKET: &str = "/v1/packets/{key}";
+/// The zones that have records beside packets. GET.
+pub const ZONES: &str = "/v1/zones";
+/// The replicated records of a zone. GET.
+pub const ZONE_RECORDS: &str = "/v1/zones/{zone}/records";
+/// Sets the records of one name and type. POST.
+pub const SET_RECORDS: &str = "/v1/zones/{zone}/set";
+/// Removes the records of a name. POST.
+pub const UNSET_RECORDS: &str = "/v1/zones/{zone}/unset";
+/// Puts a zone file in the place of all replicated records of a zone. POST.
+pub const IMPORT_ZONE: &str = "/v1/zones/{zone}/import";
 /// Reads the configuration again. POST.
 pub const RELOAD: &str = "/v1/reload";
 /// What is logged. GET and PUT.

@@ -14,7 +14,8 @@ use tracing::Instrument;
 
 use crate::{Scope, audit::AuditLine, gate::Gate, input::Received, problem::ProblemResponse};
 
-/// The longest body of a request, in bytes: a filter of the log with a hundred targets fits.
+/// The longest body of most requests, in bytes: a filter of the log with a hundred targets fits. Of longer
+/// ones, so much is in the audit log.
 const BODY_SIZE_MAX: usize = 4096;
 
 impl Gate {
@@ -24,14 +25,30 @@ impl Gate {
     where
         S: Clone + Send + Sync + 'static,
     {
-        routes.route_layer(from_fn_with_state(self.clone(), audited))
+        self.operate_up_to(BODY_SIZE_MAX, routes)
+    }
+
+    /// The same of requests with longer bodies, in bytes. The audit log has the beginning of each.
+    pub(crate) fn operate_up_to<S>(
+        &self,
+        size_max: usize,
+        routes: MethodRouter<S>,
+    ) -> MethodRouter<S>
+    where
+        S: Clone + Send + Sync + 'static,
+    {
+        routes.route_layer(from_fn_with_state((self.clone(), size_max), audited))
     }
 }
 
 /// Lets those in who may operate, and writes a line of the audit log for whoever asks.
-async fn audited(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
+async fn audited(
+    State((gate, size_max)): State<(Gate, usize)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let mut line = AuditLine::of_change(&request);
-    if let Err(problem) = admit(&gate, &mut request, &mut line).await {
+    if let Err(problem) = admit(&gate, size_max, &mut request, &mut line).await {
         let response = problem.into_response();
         line.write(&response);
         return response;
@@ -51,6 +68,7 @@ async fn audited(State(gate): State<Gate>, mut request: Request, next: Next) -> 
 /// Nothing of the body is read of one who may not ask.
 async fn admit(
     gate: &Gate,
+    size_max: usize,
     request: &mut Request,
     line: &mut AuditLine,
 ) -> Result<(), ProblemResponse> {
@@ -59,8 +77,9 @@ async fn admit(
     caller.check(Scope::Operate)?;
     check_media_type(request.method(), request.headers())?;
     let body = std::mem::replace(request.body_mut(), Body::empty());
-    let body = read_body(body, BODY_SIZE_MAX).await?;
-    line.request = String::from_utf8_lossy(&body).into_owned();
+    let body = read_body(body, size_max).await?;
+    let shown = &body[..body.len().min(BODY_SIZE_MAX)];
+    line.request = String::from_utf8_lossy(shown).into_owned();
     request.extensions_mut().insert(Received(body));
     Ok(())
 }

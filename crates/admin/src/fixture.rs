@@ -1,6 +1,7 @@
 //! The routes over a replica in memory, as tests ask them.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     sync::{Arc, Mutex},
 };
@@ -16,10 +17,13 @@ use http_body_util::BodyExt;
 use prometheus::Registry;
 use quorate_admin_api::{PROBLEM_CONTENT_TYPE, Problem, ReloadReport};
 use quorate_fake::FakeReplica;
+use quorate_replica::{NamedSet, WireName};
 use serde_json::Value;
 use tower::ServiceExt;
 
-use crate::{Build, Config, LogControl, Node, Reload, Scope, Token, TokenList, Tokens, router};
+use crate::{
+    Build, Config, LogControl, Node, Reload, Scope, ServedZones, Token, TokenList, Tokens, router,
+};
 
 pub(crate) const BUILD: Build = Build {
     version: "1.2.3",
@@ -61,6 +65,7 @@ impl Fixture {
             build: BUILD,
             reload: Box::new(runtime.clone()),
             log: Box::new(runtime.clone()),
+            zones: Box::new(FakeZones),
         };
         Self {
             router: router(node, tokens.clone(), config).unwrap(),
@@ -158,6 +163,23 @@ impl Default for FakeRuntime {
                 needs_restart: vec!["http.listen".into()],
             })),
             filter: Mutex::new("info".into()),
+        }
+    }
+}
+
+/// The zones `dns.example.`, which has an address at `www`, and the root.
+struct FakeZones;
+
+impl ServedZones for FakeZones {
+    fn serials(&self) -> BTreeMap<WireName, u32> {
+        let zone = |text| quorate_zone_file::parse_name(text, &WireName::root()).unwrap();
+        [(zone("dns.example."), 7), (zone("."), 1)].into()
+    }
+
+    fn check(&self, _: &WireName, set: &NamedSet) -> Result<(), String> {
+        match set.owner.to_string() == "www.dns.example." && set.record_type == 1 {
+            true => Err("www.dns.example. has records of type A in the configuration".to_owned()),
+            false => Ok(()),
         }
     }
 }

@@ -24,7 +24,7 @@
 //! | [`health_router`], [`router`] | the routes |
 //! | [`Node`] | what they ask |
 //! | [`Tokens`], [`Token`], [`Scope`] | who may ask |
-//! | [`Reload`], [`LogControl`] | what the roof does for them |
+//! | [`Reload`], [`LogControl`], [`ServedZones`] | what the roof does for them |
 //! | [`Build`] | which program this is |
 //! | [`Config`] | where operators ask |
 //! | [`AUDIT_TARGET`] | the target of the audit log |
@@ -47,13 +47,14 @@ mod shared;
 mod status_metrics;
 mod token;
 mod tokens;
+mod zones;
 
 pub use audit::AUDIT_TARGET;
 pub use config::Config;
 pub use health::{Build, health_router};
 pub use quorate_admin_api::ReloadReport;
 pub use router::router;
-pub use shared::{LogControl, Node, Reload};
+pub use shared::{LogControl, Node, Reload, ServedZones};
 pub use token::{Scope, Token, TokenName, TokenNameError};
 pub use tokens::{LineError, TokenList, Tokens, TokensError};
 

@@ -7,13 +7,13 @@ use axum::{
     http::header,
     response::{IntoResponse, Response},
 };
-use quorate_admin_api::{Problem, path};
+use quorate_admin_api::{ChangeReport, Problem, path};
 use utoipa::{
     Modify, OpenApi,
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
-use crate::{members, node, packets, runtime, shared::Shared};
+use crate::{members, node, packets, runtime, shared::Shared, zones};
 
 /// What holds of all operations.
 const INTRODUCTION: &str = "\
@@ -36,6 +36,7 @@ for `/metrics`.
         (name = "node", description = "The node that is asked"),
         (name = "members", description = "Who the cluster is"),
         (name = "packets", description = "What the node that is asked holds"),
+        (name = "zones", description = "Records that the cluster serves beside packets"),
     ),
     paths(
         node::metrics,
@@ -51,12 +52,17 @@ for `/metrics`.
         members::transfer_leader,
         packets::packets,
         packets::packet,
+        zones::zones,
+        zones::records,
+        zones::set,
+        zones::unset,
+        zones::import,
         runtime::reload,
         runtime::log_filter,
         runtime::set_log_filter,
         document,
     ),
-    components(schemas(Problem)),
+    components(schemas(ChangeReport, Problem)),
     modifiers(&Tokens),
 )]
 pub(crate) struct Document;

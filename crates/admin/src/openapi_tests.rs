@@ -12,13 +12,19 @@ use crate::{
 };
 
 /// A body that each operation with one takes.
-const BODIES: [(&str, &str); 8] = [
+const BODIES: [(&str, &str); 11] = [
     ("/v1/members/invites", r#"{"learner":true,"valid_secs":60}"#),
     ("/v1/members/{node}/promote", r#"{"force":true}"#),
     ("/v1/members/{node}/demote", r#"{"force":true}"#),
     ("/v1/members/{node}/replace", r#"{"with":"b","force":true}"#),
     ("/v1/members/{node}/move", r#"{"address":"b:1"}"#),
     ("/v1/leader/transfer", r#"{"to":"b"}"#),
+    (
+        "/v1/zones/{zone}/set",
+        r#"{"name":"@","type":"TXT","ttl_secs":60,"data":["x"]}"#,
+    ),
+    ("/v1/zones/{zone}/unset", r#"{"name":"@","type":"TXT"}"#),
+    ("/v1/zones/{zone}/import", r#"{"text":"a A 192.0.2.1"}"#),
     ("/v1/reload", ""),
     ("/v1/log-filter", r#"{"filter":"info"}"#),
 ];
@@ -33,6 +39,7 @@ impl Operation {
     fn filled(&self) -> String {
         let stored = packet(1, 7, "x", 30);
         let path = self.path.replace("{node}", "fra-1");
+        let path = path.replace("{zone}", "dns.example");
         path.replace("{key}", &stored.key().to_string())
     }
 
@@ -200,7 +207,8 @@ fn check_complete(document: &Value, schema: &Value, answer: &Value) {
     let Some(reference) = schema["$ref"].as_str() else {
         return;
     };
-    let schema = document.pointer(reference.trim_start_matches('#')).unwrap();
+    let schema = document.pointer(reference.trim_start_matches('#'));
+    let schema = schema.expect(reference);
     let described = schema["properties"].as_object().unwrap().keys();
     let described: BTreeSet<_> = described.collect();
     assert_eq!(described, answer.as_object().unwrap().keys().collect());

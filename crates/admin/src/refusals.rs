@@ -44,6 +44,11 @@ problems! {
     /// Of an invite.
     InviteProblems: BadRequest, TooLong, MediaType, InviteCount, UnsupportedLevel, NoLeader,
         Unavailable;
+    /// Of a zone.
+    ZoneProblems: BadRequest, UnknownZone;
+    /// Of a change of a zone.
+    ZoneChangeProblems: BadRequest, TooLong, MediaType, UnknownZone, RefusedZone, UnsupportedLevel,
+        NoLeader, Unavailable;
     /// Of a change of the members.
     ChangeProblems: BadRequest, BadAddress, TooLong, MediaType, UnknownNode, AmbiguousNode,
         NoLiveQuorum, Busy, UnsupportedLevel, NotCaughtUp, UnfitNode, LastVoter, NoLeader,

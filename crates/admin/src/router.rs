@@ -6,7 +6,7 @@ use axum::{
     Router,
     routing::{MethodRouter, delete, get, post, put},
 };
-use quorate_admin_api::path;
+use quorate_admin_api::{IMPORT_SIZE_MAX, path};
 use tokio::sync::Mutex;
 use utoipa::OpenApi;
 
@@ -20,6 +20,7 @@ use crate::{
     runtime,
     shared::Shared,
     status_metrics::StatusMetrics,
+    zones,
 };
 
 /// All routes of the admin address, health included. Requests without a token are let in by the
@@ -72,6 +73,14 @@ pub(crate) fn routes(gate: &Gate) -> Vec<(&'static str, MethodRouter<Arc<Shared>
         (path::TRANSFER, gate.operate(post(members::transfer_leader))),
         (path::PACKETS, gate.read(get(packets::packets))),
         (path::PACKET, gate.read(get(packets::packet))),
+        (path::ZONES, gate.read(get(zones::zones))),
+        (path::ZONE_RECORDS, gate.read(get(zones::records))),
+        (path::SET_RECORDS, gate.operate(post(zones::set))),
+        (path::UNSET_RECORDS, gate.operate(post(zones::unset))),
+        (
+            path::IMPORT_ZONE,
+            gate.operate_up_to(IMPORT_SIZE_MAX, post(zones::import)),
+        ),
         (path::RELOAD, gate.operate(post(runtime::reload))),
         (path::LOG_FILTER, log_filter),
         (path::OPENAPI, get(document)),

@@ -1,11 +1,11 @@
 //! What the handlers share: the node that they ask.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 use prometheus::Registry;
 use quorate_admin_api::ReloadReport;
-use quorate_replica::{Observer, Operator, Reader};
+use quorate_replica::{NamedSet, Observer, Operator, Reader, WireName};
 use tokio::sync::Mutex;
 
 use crate::{Build, status_metrics::StatusMetrics};
@@ -26,6 +26,8 @@ pub struct Node {
     pub reload: Box<dyn Reload>,
     /// What it logs.
     pub log: Box<dyn LogControl>,
+    /// What zones it serves.
+    pub zones: Box<dyn ServedZones>,
 }
 
 /// Reads the configuration again, and the files it names.
@@ -36,6 +38,18 @@ pub trait Reload: Send + Sync + 'static {
     /// # Errors
     /// What is wrong with it, in words for an operator: then nothing has changed.
     fn reload(&self) -> Result<ReloadReport, String>;
+}
+
+/// The zones that a node is configured to serve.
+pub trait ServedZones: Send + Sync + 'static {
+    /// The configured serial of each.
+    fn serials(&self) -> BTreeMap<WireName, u32>;
+
+    /// Whether a set can be replicated in one of them beside what the node is configured with.
+    ///
+    /// # Errors
+    /// What speaks against it, in words for an operator.
+    fn check(&self, zone: &WireName, set: &NamedSet) -> Result<(), String>;
 }
 
 /// What is logged.

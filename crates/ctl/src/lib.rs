@@ -13,6 +13,7 @@
 //! | [`MemberArgs`], [`member()`] | who the cluster is, and changes of it |
 //! | [`LeaderArgs`], [`leader()`] | who leads |
 //! | [`PacketArgs`], [`packet()`] | what a node stores |
+//! | [`ZoneArgs`], [`zone()`] | what is served beside packets |
 //! | [`ReloadArgs`], [`reload()`], [`LogFilterArgs`], [`log_filter()`] | what changes while a node runs |
 //! | [`CompletionsArgs`], [`completions()`], [`ManArgs`], [`man()`] | the command line told to shells and `man` |
 //! | [`EXIT_CODES`], [`exit_code`] | what scripts are told |
@@ -43,6 +44,7 @@ mod runtime;
 mod span;
 mod status;
 mod table;
+mod zone;
 
 pub use exit::{EXIT_CODES, exit_code};
 pub use key_file::open as open_key_file;
@@ -57,6 +59,7 @@ pub use relay_url::RelayUrl;
 pub use resolve::{ResolveArgs, resolve};
 pub use runtime::{LogFilterArgs, ReloadArgs, log_filter, reload};
 pub use status::{StatusArgs, status};
+pub use zone::{ZoneArgs, zone};
 
 #[cfg(test)]
 mod router_tests;

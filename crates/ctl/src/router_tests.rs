@@ -1,18 +1,20 @@
 //! The commands against the admin API as a node serves it.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     sync::{Arc, Mutex},
 };
 
 use prometheus::Registry;
 use quorate_admin::{
-    Build, Config, LogControl, Node, Reload, ReloadReport, Scope, Token as NewToken, Tokens,
+    Build, Config, LogControl, Node, Reload, ReloadReport, Scope, ServedZones, Token as NewToken,
+    Tokens,
 };
 use quorate_admin_api::{Status, path};
 use quorate_fake::{Asked, FakeReplica, packet, received_now};
 use quorate_packet::PublicKey;
-use quorate_replica::{Change, Refusal};
+use quorate_replica::{Change, NamedSet, Reader, Refusal, WireName, ZoneState};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
@@ -22,7 +24,7 @@ use crate::{
     exit::exit_code,
     leader,
     member::tests::run_at,
-    packet as packets, runtime,
+    packet as packets, runtime, zone,
 };
 
 /// The one node of the fake cluster.
@@ -61,6 +63,20 @@ impl LogControl for Filter {
     }
 }
 
+/// The zone `a.`, in the wire form of which names are.
+struct OneZone;
+
+impl ServedZones for OneZone {
+    fn serials(&self) -> BTreeMap<WireName, u32> {
+        let zone = WireName::parse(b"\x01a\0".to_vec().into());
+        [(zone.unwrap(), 7)].into()
+    }
+
+    fn check(&self, _: &WireName, _: &NamedSet) -> Result<(), String> {
+        Ok(())
+    }
+}
+
 /// A node whose cluster is a fake, and where it is asked.
 async fn node(config: &Config) -> (Arc<FakeReplica>, AdminUrl) {
     let replica = FakeReplica::new();
@@ -72,6 +88,7 @@ async fn node(config: &Config) -> (Arc<FakeReplica>, AdminUrl) {
         build: BUILD,
         reload: Box::new(Misspelt),
         log: Box::new(Filter::default()),
+        zones: Box::new(OneZone),
     };
     let tokens = Arc::new(Tokens::open(&config.tokens_file).unwrap());
     let router = quorate_admin::router(node, tokens, config).unwrap();
@@ -335,4 +352,36 @@ async fn a_token_decides_what_its_client_may() {
         .unwrap_err();
     assert_eq!(exit_code(&error), Some(4));
     assert!(format!("{error:#}").contains("--token-file"), "{error:#}");
+}
+
+#[tokio::test]
+async fn what_a_zone_lists_can_be_imported_again() {
+    let (replica, client) = node_on_loopback().await;
+    let texts = ["v=spf1 -all", "\"a\\\"b\" \"\\255\""];
+    let set = [&["set", "a", "t", "60", "TXT"][..], &texts].concat();
+    assert_eq!(zone::tests::run_at(&client, &set).await.1, Ok(()));
+    let https = ["set", "a", "@", "1h", "HTTPS", "1 . alpn=h2,h3 port=8443"];
+    assert_eq!(zone::tests::run_at(&client, &https).await.1, Ok(()));
+    let before = replica.zone_state();
+    let (listed, _) = zone::tests::run_at(&client, &["list", "a."]).await;
+    assert_eq!(listed.data().lines().count(), 3, "{}", listed.data());
+
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("zone");
+    let import = ["import", "a", file.to_str().unwrap()];
+    std::fs::write(&file, "").unwrap();
+    assert_eq!(zone::tests::run_at(&client, &import).await.1, Ok(()));
+    assert_ne!(replica.zone_state(), before);
+    std::fs::write(&file, listed.data()).unwrap();
+    assert_eq!(zone::tests::run_at(&client, &import).await.1, Ok(()));
+    let sets = |state: &ZoneState| {
+        let zones = state.zones.values();
+        zones.map(|zone| zone.sets.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(sets(&replica.zone_state()), sets(&before));
+
+    let unserved = ["set", "b", "@", "60", "TXT", "x"];
+    let (_, outcome) = zone::tests::run_at(&client, &unserved).await;
+    let (said, code) = outcome.unwrap_err();
+    assert!(code == 1 && said.contains("those it serves: a."), "{said}");
 }

@@ -19,6 +19,7 @@
 //! | [`Client`] | who asks, and by which transport |
 //! | [`Config`] → [`DnsListeners`] → [`DnsServer`] | the UDP and TCP listeners |
 //! | [`OriginSettings`] | a zone to serve, as it is configured |
+//! | [`ConfiguredZones`] | what stands in these zones, for those who add to it |
 //! | [`doh_router`] | `GET`, `HEAD` and `POST` at `/dns-query` |
 //! | [`Metrics`] | what all of them tell Prometheus |
 //!
@@ -32,6 +33,7 @@ mod answer_limits;
 mod chaos;
 mod client;
 mod config;
+mod configured;
 mod cookie;
 mod doh;
 mod edns;
@@ -63,6 +65,7 @@ mod zones;
 pub use answer_limits::AnswerLimits;
 pub use client::Client;
 pub use config::Config;
+pub use configured::ConfiguredZones;
 pub use doh::doh_router;
 pub use metrics::Metrics;
 pub use origin::{OriginSettings, SoaSettings};

@@ -2,14 +2,23 @@
 
 use std::{
     collections::BTreeMap,
+    fs::File,
+    io::Read,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    path::{Path, PathBuf},
 };
 
-use hickory_proto::rr::Name;
-use quorate_authority::{NEGATIVE_TTL_SECS_MAX, Origin, Soa, TTL_SECS_MAX};
+use hickory_proto::rr::{Name, Record};
+use quorate_authority::{NEGATIVE_TTL_SECS_MAX, Origin, Soa};
+use quorate_replica::{WireName, ZoneChange};
 use quorate_setting::{Findings, KeyPath, settings};
+use quorate_zone_file::{LineError, ZoneRecord, record, record_sets, wire_name};
 
 const WEEK_SECS: u32 = 7 * 24 * 3600;
+
+/// The most bytes of a zone file: some 300,000 records. What is larger is no zone that stands in front of
+/// keys, but some other file.
+const ZONE_FILE_SIZE_MAX: u64 = 16 * 1024 * 1024;
 
 settings! {
     /// A zone under which records are served, and what stands at its apex.
@@ -26,6 +35,16 @@ settings! {
         ttl_secs: u32 = 3600, in 1..=WEEK_SECS, "resolvers keep a mistake this long";
         /// The start of authority (RFC 1035, section 3.3.13).
         soa: SoaSettings = SoaSettings::default();
+        /// Other records, each a line as in a zone file: "www 300 A 192.0.2.1". Names are relative to
+        /// the zone.
+        records: Vec<String> = Vec::new();
+        /// A zone file (RFC 1035, section 5) with more of them; empty for none. The SOA and the name
+        /// servers of the zone itself stand in soa and ns, not in it.
+        zone_file: PathBuf = PathBuf::new();
+        /// The least time that resolvers are told to keep a record that a key has published.
+        ttl_secs_min: u32 = 0, in 0..=WEEK_SECS, "resolvers keep a mistake this long";
+        /// The longest time that they are told.
+        ttl_secs_max: u32 = WEEK_SECS, in 1..=WEEK_SECS, "resolvers keep a mistake this long";
         /// The addresses of those name servers whose names lie inside the zone.
         ns_addresses: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
     }
@@ -83,6 +102,19 @@ impl OriginSettings {
             }
             ns_addresses.insert(server, addresses.clone());
         }
+        if self.ns.is_empty() {
+            let reason = "there is none: the zone above cannot delegate to this one, and resolvers that \
+                          look for its name servers find none";
+            findings.warning(key_of_ns.clone(), reason);
+        }
+        if self.ttl_secs_min > self.ttl_secs_max {
+            let reason = format!(
+                "{} is more than ttl_secs_max, {}",
+                self.ttl_secs_min, self.ttl_secs_max
+            );
+            findings.error(key.key("ttl_secs_min"), reason);
+        }
+        let records = self.static_records(&name, key, findings);
         let apex_has_address = !(self.a.is_empty() && self.aaaa.is_empty());
         for (at, server) in ns.iter().enumerate() {
             let has_address =
@@ -103,11 +135,62 @@ impl OriginSettings {
             a: self.a.clone(),
             aaaa: self.aaaa.clone(),
             ttl_secs: self.ttl_secs,
+            records,
+            ttl_secs_min: self.ttl_secs_min,
+            ttl_secs_max: self.ttl_secs_max,
             ns_addresses,
-            records: Vec::new(),
-            ttl_secs_min: 0,
-            ttl_secs_max: TTL_SECS_MAX,
         })
+    }
+
+    /// The records that are written as in a zone file, here or in a file.
+    fn static_records(&self, name: &Name, key: &KeyPath, findings: &mut Findings) -> Vec<Record> {
+        let Some(zone) = wire_name(name) else {
+            return Vec::new();
+        };
+        let mut found = Vec::new();
+        for (at, line) in self.records.iter().enumerate() {
+            let parsed = self.parse(line, &zone);
+            match parsed.and_then(|records| check(&zone, records)) {
+                Ok(records) => found.extend(records),
+                Err(error) => findings.error(key.key("records").index(at), error.reason),
+            }
+        }
+        if !self.zone_file.as_os_str().is_empty() {
+            let text = read_zone_file(&self.zone_file);
+            let parsed = text.and_then(|text| {
+                let parsed = self.parse(&text, &zone);
+                let parsed = parsed.and_then(|records| check(&zone, records));
+                parsed.map_err(|error| error.to_string())
+            });
+            match parsed {
+                Ok(records) => found.extend(records),
+                Err(reason) => {
+                    let reason = format!("{}: {reason}", self.zone_file.display());
+                    findings.error(key.key("zone_file"), reason);
+                }
+            }
+        }
+        let sets = record_sets(found);
+        let together = ZoneChange {
+            zone,
+            clear: false,
+            unset: Vec::new(),
+            set: sets,
+        };
+        if let Err(error) = together.check() {
+            findings.error(key.clone(), error.to_string());
+        }
+        let sets = together.set.iter();
+        let records = sets.flat_map(|set| {
+            let (owner, ttl_secs) = (&set.owner, set.records.ttl_secs);
+            let rdata = set.records.rdata.iter();
+            rdata.filter_map(move |data| record(owner, set.record_type, ttl_secs, data))
+        });
+        records.collect()
+    }
+
+    fn parse(&self, text: &str, zone: &WireName) -> Result<Vec<ZoneRecord>, LineError> {
+        quorate_zone_file::parse(text, zone, self.ttl_secs)
     }
 }
 
@@ -131,6 +214,35 @@ impl SoaSettings {
             expire_secs: self.expire_secs,
             minimum_secs: self.minimum_secs,
         }
+    }
+}
+
+/// The records, if each can stand in the zone by itself.
+fn check(zone: &WireName, records: Vec<ZoneRecord>) -> Result<Vec<ZoneRecord>, LineError> {
+    for record in &records {
+        let alone = ZoneChange {
+            zone: zone.clone(),
+            clear: false,
+            unset: Vec::new(),
+            set: record_sets([record.clone()]),
+        };
+        alone.check().map_err(|error| LineError {
+            line: record.line,
+            reason: error.to_string(),
+        })?;
+    }
+    Ok(records)
+}
+
+fn read_zone_file(path: &Path) -> Result<String, String> {
+    let unreadable = |error: std::io::Error| format!("it cannot be read: {error}");
+    let mut text = String::new();
+    let file = File::open(path).map_err(unreadable)?;
+    let mut file = file.take(ZONE_FILE_SIZE_MAX + 1);
+    file.read_to_string(&mut text).map_err(unreadable)?;
+    match text.len() as u64 > ZONE_FILE_SIZE_MAX {
+        true => Err(format!("it has more than {ZONE_FILE_SIZE_MAX} bytes")),
+        false => Ok(text),
     }
 }
 

@@ -3,23 +3,17 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
-use hickory_proto::{
-    ProtoError,
-    rr::{Name, Record},
-    serialize::binary::{BinDecodable, BinDecoder},
-};
 use quorate_authority::{Authority, Origin, OriginError};
-use quorate_replica::{Reader, RecordSet, WireName, ZoneState};
+use quorate_replica::{Reader, ZoneState};
+use quorate_zone_file::{record, wire_name};
 
-use crate::{Metrics, cookie::CookieJar, metrics::QueryCounters};
-
-/// The class IN.
-const CLASS_IN: u16 = 1;
+use crate::{ConfiguredZones, Metrics, cookie::CookieJar, metrics::QueryCounters};
 
 /// The zones, which follow the cluster: one look at a number tells a query whether they still do.
 pub(crate) struct Zones {
     /// Those of the configuration.
     origins: Vec<Origin>,
+    configured: ConfiguredZones,
     takes_cookies: bool,
     metrics: Metrics,
     served: ArcSwap<Served>,
@@ -38,15 +32,6 @@ pub(crate) struct Served {
     queries: Vec<QueryCounters>,
 }
 
-/// Why what the cluster has agreed on cannot be served.
-#[derive(Debug, thiserror::Error)]
-enum FollowError {
-    #[error("records of {0} cannot be read")]
-    Record(String, #[source] ProtoError),
-    #[error("the zones do not go together")]
-    Origins(#[from] OriginError),
-}
-
 impl Zones {
     /// The zones of the configuration, if they go together.
     pub(crate) fn new(
@@ -63,6 +48,7 @@ impl Zones {
             authority,
         };
         let zones = Self {
+            configured: ConfiguredZones::new(&origins),
             origins,
             takes_cookies,
             metrics,
@@ -113,33 +99,34 @@ impl Zones {
         self.served.store(Arc::new(Served {
             version,
             queries: counters(&authority, &self.metrics),
-            cookies: secrets
-                .current
-                .filter(|_| self.takes_cookies)
-                .map(|secret| jar(secret.0)),
+            cookies: secrets.current.filter(|_| self.takes_cookies).map(|secret| jar(secret.0)),
             authority,
         }));
     }
 
-    fn authority(&self, state: &ZoneState) -> Result<Authority, FollowError> {
+    /// The configured zones with the replicated records, as far as these go together with what is
+    /// configured: there, configuration counts.
+    fn authority(&self, state: &ZoneState) -> Result<Authority, OriginError> {
         let mut origins = self.origins.clone();
         for origin in &mut origins {
-            let agreed = state
-                .zones
-                .iter()
-                .find(|(name, _)| is_name(&origin.name, name));
-            let Some((_, agreed)) = agreed else {
+            let name = wire_name(&origin.name);
+            let agreed = name.and_then(|name| state.zones.get_key_value(&name));
+            let Some((zone, agreed)) = agreed else {
                 continue;
             };
             origin.soa.serial = origin.soa.serial.wrapping_add(agreed.serial);
             for ((owner, record_type), set) in &agreed.sets {
-                let records = records(owner, *record_type, set);
+                if let Err(reason) = self.configured.check(zone, owner, *record_type) {
+                    tracing::warn!(reason, "replicated records are not served");
+                    continue;
+                }
+                let records = set.rdata.iter();
                 let records =
-                    records.map_err(|error| FollowError::Record(format!("{owner:?}"), error))?;
+                    records.filter_map(|data| record(owner, *record_type, set.ttl_secs, data));
                 origin.records.extend(records);
             }
         }
-        Ok(Authority::new(origins)?)
+        Authority::new(origins)
     }
 }
 
@@ -155,28 +142,6 @@ fn counters(authority: &Authority, metrics: &Metrics) -> Vec<QueryCounters> {
     origins.map(|origin| metrics.queries_of(&origin)).collect()
 }
 
-fn is_name(name: &Name, wire: &WireName) -> bool {
-    name.iter().len() == wire.labels().count()
-        && name
-            .iter()
-            .zip(wire.labels())
-            .all(|(a, b)| a.eq_ignore_ascii_case(b))
-}
-
-/// The records of a set, as the codec reads them.
-fn records(owner: &WireName, record_type: u16, set: &RecordSet) -> Result<Vec<Record>, ProtoError> {
-    let record = |data: &[u8]| {
-        let size = u16::try_from(data.len()).map_err(|_| ProtoError::from("too much data"))?;
-        let bytes = [
-            owner.as_bytes(),
-            &record_type.to_be_bytes(),
-            &CLASS_IN.to_be_bytes(),
-            &set.ttl_secs.to_be_bytes(),
-            &size.to_be_bytes(),
-            data,
-        ]
-        .concat();
-        Ok(Record::read(&mut BinDecoder::new(&bytes))?)
-    };
-    set.rdata.iter().map(|data| record(data)).collect()
-}
+#[cfg(test)]
+#[path = "zones_tests.rs"]
+mod tests;

@@ -55,7 +55,7 @@ impl From<BoxError> for BodyError {
 /// [`body_read_timeout`](crate::Config::body_read_timeout). A body that arrives in one piece is not
 /// copied.
 pub async fn read_body(mut body: Body, size_max: usize) -> Result<Bytes, BodyError> {
-    if body.size_hint().lower() > DISCARD_SIZE_MAX as u64 {
+    if body.size_hint().lower() > size_max.max(DISCARD_SIZE_MAX) as u64 {
         return Err(BodyError::TooLong);
     }
     match Limited::new(&mut body, size_max).collect().await {

@@ -11,7 +11,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use quorate_admin::Tokens;
 use quorate_ctl::{
     CompletionsArgs, LeaderArgs, LogFilterArgs, ManArgs, MemberArgs, PacketArgs, PublishArgs,
-    ReloadArgs, ResolveArgs, StatusArgs, out,
+    ReloadArgs, ResolveArgs, StatusArgs, ZoneArgs, out,
 };
 use quorate_rpc::{JoinToken, NodeId};
 use quorate_state::{LEVEL_MAX, Level};
@@ -72,6 +72,8 @@ listen in [http]) and these flags; the later wins. `quorate config show` tells w
     Leader(LeaderArgs),
     /// Look into the packets that a node holds.
     Packet(PacketArgs),
+    /// Show or change the records that the cluster serves beside packets.
+    Zone(ZoneArgs),
     /// Have a node read its configuration again.
     Reload(ReloadArgs),
     /// Make tokens for the admin API.
@@ -247,6 +249,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Member(args) => block_on(quorate_ctl::member(args)),
         Command::Leader(args) => block_on(quorate_ctl::leader(args)),
         Command::Packet(args) => block_on(quorate_ctl::packet(args)),
+        Command::Zone(args) => block_on(quorate_ctl::zone(args)),
         Command::Reload(args) => block_on(quorate_ctl::reload(args)),
         Command::AdminToken(command) => admin_token::run(&command),
         Command::LogFilter(args) => block_on(quorate_ctl::log_filter(args)),

@@ -1,14 +1,15 @@
 //! The listeners of a node, and what it serves at them to all but its peers.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use anyhow::Context;
 use prometheus::Registry;
-use quorate_admin::Build;
-use quorate_dns::{DnsListeners, DnsServer, Responder};
+use quorate_admin::{Build, ServedZones};
+use quorate_dns::{ConfiguredZones, DnsListeners, DnsServer, Responder};
 use quorate_http::{HttpListener, with_cors};
 use quorate_listener::{Listener, Metrics, Name};
 use quorate_raft::StartingNode;
+use quorate_replica::{NamedSet, WireName};
 
 use crate::{config::ConfigV1, live_settings::LiveSettings};
 
@@ -85,6 +86,7 @@ impl Listeners {
             build: BUILD,
             reload: Box::new(settings.clone()),
             log: Box::new(settings.logging().clone()),
+            zones: Box::new(OwnZones(ConfiguredZones::new(&config.origins()))),
         };
         let admin = quorate_admin::router(asked, settings.tokens(), &config.admin)?;
         let fronts = Fronts {
@@ -93,6 +95,19 @@ impl Listeners {
             admin: self.admin.serve(admin, Name::Admin, metrics),
         };
         Ok((fronts, self.peer))
+    }
+}
+
+/// The zones of a node, for its operators.
+struct OwnZones(ConfiguredZones);
+
+impl ServedZones for OwnZones {
+    fn serials(&self) -> BTreeMap<WireName, u32> {
+        self.0.serials()
+    }
+
+    fn check(&self, zone: &WireName, set: &NamedSet) -> Result<(), String> {
+        self.0.check(zone, &set.owner, set.record_type)
     }
 }
 

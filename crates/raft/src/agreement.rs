@@ -52,17 +52,18 @@ impl Agreement {
         }
     }
 
-    /// Looks more often until it is agreed who the cluster is, or that this takes longer: until its
-    /// members are upgraded perhaps.
+    /// Looks more often until it is agreed who the cluster is and by which secret its nodes know each
+    /// other's cookies, or that this takes longer: until its members are upgraded perhaps.
     async fn found(&mut self) {
         let mut ticks = interval(self.config.heartbeat());
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         for _ in 0..QUICK_LOOK_COUNT {
             ticks.tick().await;
-            if self.applied.borrow().cluster.names.id.is_some() {
+            let due = self.due();
+            let is_due = matches!(&due, Some(Command::Found(_) | Command::RotateCookies { .. }));
+            if self.applied.borrow().cluster.names.id.is_some() && !is_due {
                 return;
             }
-            let is_due = matches!(self.due(), Some(Command::Found(_)));
             let leads = self.raft.view().role == Role::Leader;
             if leads && is_due && self.catch_up().await {
                 self.propose().await;

@@ -54,6 +54,12 @@ impl WireName {
         })
     }
 
+    /// The name above; of the root, none.
+    pub fn parent(&self) -> Option<Self> {
+        let size = usize::from(*self.0.first()?);
+        (size > 0).then(|| Self(self.0.slice(size + 1..)))
+    }
+
     /// The labels in front of `zone`, from the left, if this is `zone` or a name below it.
     pub fn labels_in(&self, zone: &Self) -> Option<impl Iterator<Item = &[u8]>> {
         let above = self.labels().count().checked_sub(zone.labels().count())?;
@@ -136,5 +142,7 @@ mod tests {
         );
         assert_eq!(in_zone(b"\x02ab\x01c\0"), None);
         assert_eq!(in_zone(b"\x01c\0"), None);
+        assert_eq!(zone.parent(), parse(b"\x01c\0"));
+        assert_eq!(WireName::root().parent(), None);
     }
 }

@@ -77,6 +77,14 @@ pub enum ZoneRejection {
     /// RFC 6672, section 2.4.
     #[error("{0} would have more than one DNAME")]
     Dname(WireName),
+    /// RFC 6672, section 2.4.
+    #[error("{owner} lies below the DNAME at {dname}, which hides it")]
+    BelowDname {
+        /// The name.
+        owner: WireName,
+        /// That of the DNAME.
+        dname: WireName,
+    },
     /// A question has it, or a message.
     #[error("{0} is no type of data")]
     Type(u16),
@@ -169,11 +177,17 @@ impl ZoneChange {
         })
     }
 
+    /// What must hold of it where nothing else is, however large that is.
+    pub fn check(&self) -> Result<(), ZoneRejection> {
+        self.check_sets()?;
+        let mut zone = ZoneRecords::default();
+        self.edit(&mut zone);
+        self.check_aliases(&zone)
+    }
+
     /// What there is after the change; `None` if that is what there was, serial and all.
     pub fn changed(&self, state: &ZoneState) -> Result<Option<ZoneState>, ZoneRejection> {
-        for set in &self.set {
-            self.check(set)?;
-        }
+        self.check_sets()?;
         let before = state.zones.get(&self.zone);
         let mut zone = before.cloned().unwrap_or_default();
         self.edit(&mut zone);
@@ -192,8 +206,12 @@ impl ZoneChange {
         }
     }
 
+    fn check_sets(&self) -> Result<(), ZoneRejection> {
+        self.set.iter().try_for_each(|set| self.check_set(set))
+    }
+
     /// What must hold of a set by itself.
-    fn check(&self, set: &NamedSet) -> Result<(), ZoneRejection> {
+    fn check_set(&self, set: &NamedSet) -> Result<(), ZoneRejection> {
         let (owner, zone) = (set.owner.clone(), &self.zone);
         let Some(labels) = owner.labels_in(zone) else {
             let zone = zone.clone();
@@ -249,6 +267,31 @@ impl ZoneChange {
             }
             if count(DNAME) > 1 {
                 return Err(ZoneRejection::Dname(owner.clone()));
+            }
+        }
+        match zone
+            .sets
+            .keys()
+            .any(|(_, record_type)| *record_type == DNAME)
+        {
+            true => self.check_hidden(zone),
+            false => Ok(()),
+        }
+    }
+
+    /// A set that no answer ever has is a mistake.
+    fn check_hidden(&self, zone: &ZoneRecords) -> Result<(), ZoneRejection> {
+        for (owner, _) in zone.sets.keys() {
+            let mut above = owner.parent();
+            while let Some(name) = above.filter(|name| *name != self.zone) {
+                let key = (name, DNAME);
+                if zone.sets.contains_key(&key) {
+                    return Err(ZoneRejection::BelowDname {
+                        owner: owner.clone(),
+                        dname: key.0,
+                    });
+                }
+                above = key.0.parent();
             }
         }
         Ok(())

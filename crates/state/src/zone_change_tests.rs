@@ -131,6 +131,24 @@ fn what_no_zone_can_have_is_refused_by_name() {
     assert!(matches!(check(large), RecordSetSize(_, _)));
 }
 
+#[test]
+fn nothing_can_be_set_where_a_dname_hides_it() {
+    let dname = change("a.", vec![set("d.a.", DNAME, &[b"\0"])]);
+    let state = changed(&ZoneState::default(), &dname);
+    let below = change("a.", vec![set("x.y.d.a.", A, &[b"1111"])]);
+    let hidden = ZoneRejection::BelowDname {
+        owner: name("x.y.d.a."),
+        dname: name("d.a."),
+    };
+    assert_eq!(below.changed(&state), Err(hidden.clone()));
+    let below_first = changed(&ZoneState::default(), &below);
+    assert_eq!(dname.changed(&below_first), Err(hidden));
+    for beside in ["d.a.", "a.", "xd.a."] {
+        let beside = change("a.", vec![set(beside, A, &[b"1111"])]);
+        assert!(beside.changed(&state).is_ok());
+    }
+}
+
 /// A label that looks like a key is one only where keys stand.
 #[test]
 fn a_key_further_down_is_a_name_like_any_other() {
