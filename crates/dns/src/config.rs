@@ -1,19 +1,14 @@
 //! What the operator configures.
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    num::NonZeroUsize,
-    thread,
-    time::Duration,
-};
+use std::{net::SocketAddr, num::NonZeroUsize, thread, time::Duration};
 
 use quorate_authority::{Authority, Origin};
 use quorate_setting::{Findings, KeyPath, settings};
 
-use crate::OriginSettings;
+use crate::{ListenAddresses, OriginSettings};
 
-/// The most loops by default: one answers some 100,000 datagrams a second.
-const UDP_LOOP_COUNT_DEFAULT_MAX: usize = 4;
+/// The most threads for each address: more than machines have cores.
+const UDP_THREAD_COUNT_MAX: usize = 1024;
 
 /// The most bytes of what a server tells of itself.
 const IDENTITY_SIZE_MAX: usize = 64;
@@ -24,12 +19,26 @@ const ORIGIN_COUNT_MAX: usize = 64;
 settings! {
     /// Where to listen, which zones to serve, and how long to bear with clients.
     pub struct Config {
-        /// Where DNS listens, over UDP and TCP. Resolvers ask on port 53: forward it here, or listen
-        /// on it (the program then needs CAP_NET_BIND_SERVICE).
-        listen: SocketAddr = (Ipv4Addr::UNSPECIFIED, 5300).into();
-        /// How many TCP connections are served at once.
+        /// Where DNS listens, over UDP and TCP: every address of the machine by default, those of
+        /// IPv6 if it has any. Resolvers ask on port 53: forward it here, or listen on it (the program
+        /// then needs CAP_NET_BIND_SERVICE).
+        listen: ListenAddresses = ListenAddresses::default();
+        /// Where DNS over TLS listens (RFC 7858), usually on port 853. It needs tls.certificate_file.
+        tls_listen: Vec<SocketAddr> = Vec::new();
+        /// Where DNS over QUIC listens (RFC 9250), usually on port 853 of UDP. Experimental. It needs
+        /// tls.certificate_file.
+        quic_listen: Vec<SocketAddr> = Vec::new();
+        /// How many threads answer UDP at each address. 0: one for each core.
+        udp_thread_count: usize = 0, in 0..=UDP_THREAD_COUNT_MAX,
+            "more threads than cores only take turns";
+        /// How many connections are served at once over TCP, as many over TLS, and as many over QUIC.
+        /// When all are open, the one that was idle the longest gives way to another.
         tcp_connection_count_max was tcp_connections_max: usize = 1_000,
             in 1..=1_000_000, "each connection takes memory and a file descriptor";
+        /// How many of them one client may have, an IPv4 address or an IPv6 /64. It gets another for
+        /// the one that it left idle the longest.
+        tcp_connection_count_per_client_max: usize = 100, in 1..=1_000_000,
+            "0 would leave answers that do not fit UDP unheard";
         /// Whether clients are given DNS cookies (RFC 7873), and those who show theirs are trusted to
         /// be where they say.
         cookies: bool = true;
@@ -46,26 +55,48 @@ settings! {
         origins: Vec<OriginSettings> = Vec::new();
     }
     fixed {
-        /// How many loops receive and answer datagrams, each at most one at a time.
-        udp_loop_count: usize = udp_loop_count();
         /// How long a TCP connection may bring no whole query (RFC 7766, section 6.2.3).
         tcp_idle_timeout: Duration = Duration::from_secs(10);
+        /// The same when more than half of the connections are taken.
+        tcp_idle_timeout_when_crowded: Duration = Duration::from_secs(2);
+        /// How long a TLS or QUIC handshake may take: three round trips and their repetitions.
+        tls_handshake_timeout: Duration = Duration::from_secs(5);
         /// How long a TCP client may take to accept the responses to what it sent at once.
         tcp_write_timeout: Duration = Duration::from_secs(5);
     }
-}
-
-fn udp_loop_count() -> usize {
-    let cpu_count = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    cpu_count.min(UDP_LOOP_COUNT_DEFAULT_MAX)
 }
 
 impl Config {
     /// The defaults, at this address. Port 0 takes one that is free for both UDP and TCP.
     pub fn new(listen: SocketAddr) -> Self {
         Self {
-            listen,
+            listen: vec![listen].into(),
             ..Self::default()
+        }
+    }
+
+    /// How many threads answer UDP at each address.
+    pub(crate) fn udp_threads(&self) -> usize {
+        match self.udp_thread_count {
+            0 => thread::available_parallelism().map_or(1, NonZeroUsize::get),
+            count => count,
+        }
+    }
+
+    /// Finds what is wrong with where to listen. Encrypted listeners need a certificate.
+    pub fn check_listeners(&self, key: &KeyPath, has_certificate: bool, findings: &mut Findings) {
+        if self.listen.is_empty() {
+            let reason = "it is empty: resolvers ask over UDP and TCP first";
+            findings.error(key.key("listen"), reason);
+        }
+        for (name, listen) in [
+            ("tls_listen", &self.tls_listen),
+            ("quic_listen", &self.quic_listen),
+        ] {
+            if !listen.is_empty() && !has_certificate {
+                let reason = "it needs a certificate: set tls.certificate_file and tls.key_file";
+                findings.error(key.key(name), reason);
+            }
         }
     }
 

@@ -17,7 +17,7 @@
 //! |---|---|
 //! | [`Responder`] | bytes of a query to bytes of a response, for every transport |
 //! | [`Client`] | who asks, and by which transport |
-//! | [`Config`] → [`DnsListeners`] → [`DnsServer`] | the UDP and TCP listeners |
+//! | [`Config`] → [`DnsListeners`] → [`DnsServer`] | the listeners for UDP, TCP, TLS and QUIC |
 //! | [`OriginSettings`] | a zone to serve, as it is configured |
 //! | [`ConfiguredZones`] | what stands in these zones, for those who add to it |
 //! | [`doh_router`] | `GET`, `HEAD` and `POST` at `/dns-query` |
@@ -37,6 +37,8 @@ mod configured;
 mod cookie;
 mod doh;
 mod edns;
+#[cfg(test)]
+mod encryption_fixture;
 mod extended_error;
 #[cfg(test)]
 mod fixture;
@@ -45,6 +47,7 @@ mod hostile_tests;
 mod json;
 #[cfg(test)]
 mod limits_tests;
+mod listen;
 mod metrics;
 mod opt;
 #[cfg(test)]
@@ -52,13 +55,18 @@ mod options_tests;
 mod origin;
 mod query;
 mod query_log;
+mod quic;
 mod rcode;
 mod responder;
 mod response;
 mod sample;
 mod server;
 mod tcp;
+#[cfg(test)]
+mod tls_tests;
 mod transport;
+#[cfg(test)]
+mod transports_tests;
 mod udp;
 mod zones;
 
@@ -67,10 +75,11 @@ pub use client::Client;
 pub use config::Config;
 pub use configured::ConfiguredZones;
 pub use doh::doh_router;
+pub use listen::ListenAddresses;
 pub use metrics::Metrics;
 pub use origin::{OriginSettings, SoaSettings};
 pub use query::QUERY_SIZE_MAX;
 pub use responder::{Responder, Summary};
 pub use response::UDP_SIZE_MAX;
-pub use server::{DnsListeners, DnsServer};
+pub use server::{DnsListeners, DnsServer, Exempt};
 pub use transport::DnsTransport;

@@ -1,4 +1,4 @@
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use hickory_proto::{
     op::{Message, ResponseCode},
@@ -6,7 +6,7 @@ use hickory_proto::{
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream, UdpSocket},
     time::timeout,
 };
 
@@ -17,6 +17,7 @@ use crate::fixture::*;
 const LONG: Duration = Duration::from_secs(20);
 
 const OPEN: &str = "quorate_listener_connections_open{listener=\"dns\"}";
+const EVICTED: &str = "quorate_listener_connections_evicted_total{listener=\"dns\"}";
 const REFUSED: &str = "quorate_listener_connections_refused_total{listener=\"dns\"}";
 
 fn config() -> Config {
@@ -26,7 +27,9 @@ fn config() -> Config {
 async fn serve(config: Config) -> (DnsServer, Fixture) {
     let fixture = Fixture::new();
     let server = config.bind().await.unwrap();
-    let server = server.serve(fixture.responder.clone(), &fixture.connections);
+    let none: Exempt = Arc::new(|_| false);
+    let server = server.serve(fixture.responder.clone(), None, &none, &fixture.connections);
+    let server = server.unwrap();
     (server, fixture)
 }
 
@@ -237,35 +240,71 @@ async fn a_client_that_reads_nothing_is_closed() {
     assert_eq!(fixture.figure(OPEN), 0);
 }
 
-#[tokio::test]
-async fn connections_over_the_cap_are_closed_at_once() {
-    let mut config = config();
-    config.tcp_connection_count_max = 2;
-    let (server, fixture) = serve(config).await;
-    let mut open = [tcp_client(&server).await, tcp_client(&server).await];
-    for tcp in &mut open {
-        tcp.write_all(&framed(&alice_query())).await.unwrap();
-        read_message(tcp).await;
-    }
-    assert_eq!(fixture.figure(OPEN), 2);
-    assert!(is_closed(&mut tcp_client(&server).await).await);
-    assert_eq!(fixture.figure(REFUSED), 1);
-
-    let [first, mut second] = open;
-    drop(first);
-    let again = async {
-        loop {
-            let mut tcp = tcp_client(&server).await;
-            // The server may see the new connection before the end of the old one.
-            if tcp.write_all(&framed(&alice_query())).await.is_ok() && tcp.read_u16().await.is_ok()
-            {
-                return;
-            }
-        }
+/// A query that is answered, or `None` where the connection was closed.
+async fn ask(tcp: &mut TcpStream) -> Option<Message> {
+    tcp.write_all(&framed(&alice_query())).await.ok()?;
+    let read = async {
+        let size = tcp.read_u16().await.ok()?;
+        let mut message = vec![0; size.into()];
+        tcp.read_exact(&mut message).await.ok()?;
+        Some(parse(&message))
     };
-    timeout(LONG, again).await.expect("a free place");
-    second.write_all(&framed(&alice_query())).await.unwrap();
-    assert_eq!(read_message(&mut second).await.answers.len(), 1);
+    timeout(LONG, read).await.expect("an answer or an end")
+}
+
+/// A connection to a server from one address of this machine.
+async fn tcp_client_from(last: u8, server: &DnsServer) -> TcpStream {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, last], 0).into()).unwrap();
+    socket.connect(server.local_addr()).await.unwrap()
+}
+
+#[tokio::test]
+async fn one_client_cannot_shut_others_out() {
+    let mut config = config();
+    config.tcp_connection_count_max = 8;
+    config.tcp_connection_count_per_client_max = 4;
+    let (server, fixture) = serve(config).await;
+    let mut other = tcp_client_from(2, &server).await;
+    ask(&mut other).await.expect("an answer");
+    let mut greedy = Vec::new();
+    for _ in 0..20 {
+        greedy.push(tcp_client_from(1, &server).await);
+    }
+    // All but the last four were closed for them.
+    for tcp in &mut greedy[..16] {
+        assert!(is_closed(tcp).await);
+    }
+    ask(&mut other).await.expect("the connection is still open");
+    let mut late = tcp_client_from(3, &server).await;
+    ask(&mut late).await.expect("there is room");
+    for tcp in &mut greedy[16..] {
+        ask(tcp).await.expect("its last four are open");
+    }
+    assert_eq!(fixture.figure(EVICTED), 16);
+    assert_eq!(fixture.figure(REFUSED), 0);
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn where_all_connections_are_taken_the_oldest_idle_gives_way() {
+    let mut config = config();
+    config.tcp_connection_count_max = 3;
+    let (server, fixture) = serve(config).await;
+    let mut open = Vec::new();
+    for last in 1..=3 {
+        let mut tcp = tcp_client_from(last, &server).await;
+        ask(&mut tcp).await.expect("an answer");
+        open.push(tcp);
+    }
+    ask(&mut open[0]).await.expect("an answer");
+    let mut fourth = tcp_client_from(4, &server).await;
+    ask(&mut fourth).await.expect("an answer");
+    assert!(is_closed(&mut open[1]).await);
+    for tcp in [0, 2] {
+        ask(&mut open[tcp]).await.expect("it was used later");
+    }
+    assert_eq!((fixture.figure(EVICTED), fixture.figure(OPEN)), (1, 3));
     server.shutdown().await;
 }
 
@@ -289,4 +328,74 @@ async fn a_taken_address_is_named() {
     let error = Config::new(address).bind().await.unwrap_err();
     assert_eq!(error.source.kind(), io::ErrorKind::AddrInUse);
     assert!(error.to_string().contains(&address.to_string()));
+}
+
+#[tokio::test]
+async fn every_address_is_answered() {
+    let listen = vec![
+        (Ipv4Addr::LOCALHOST, 0).into(),
+        (Ipv6Addr::LOCALHOST, 0).into(),
+        (Ipv4Addr::new(127, 0, 0, 2), 0).into(),
+    ];
+    let config = Config {
+        listen: listen.into(),
+        ..Config::default()
+    };
+    let (server, _) = serve(config).await;
+    let all = server.local_addrs();
+    assert_eq!(all.len(), 3);
+    for address in &all {
+        let any = match address.is_ipv4() {
+            true => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+            false => (Ipv6Addr::UNSPECIFIED, 0).into(),
+        };
+        let udp = UdpSocket::bind(any).await.unwrap();
+        udp.connect(address).await.unwrap();
+        udp.send(&alice_query()).await.unwrap();
+        assert_eq!(receive(&udp).await.answers.len(), 1);
+        let mut tcp = TcpStream::connect(address).await.unwrap();
+        ask(&mut tcp).await.expect("an answer");
+    }
+    server.shutdown().await;
+    for address in all {
+        Config::new(address).bind().await.unwrap();
+    }
+}
+
+/// One port for both families: neither takes the other's.
+#[tokio::test]
+async fn both_wildcards_have_one_port() {
+    let free = Config::new((Ipv4Addr::UNSPECIFIED, 0).into());
+    let port = free.bind().await.unwrap().local_addr().port();
+    let listen = vec![
+        (Ipv4Addr::UNSPECIFIED, port).into(),
+        (Ipv6Addr::UNSPECIFIED, port).into(),
+    ];
+    let config = Config {
+        listen: listen.into(),
+        ..Config::default()
+    };
+    config.bind().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_second_server_cannot_share_the_port() {
+    let (server, _) = serve(config()).await;
+    // Over UDP alone too, where the threads of one server share it.
+    for socket_count in [1, 2] {
+        let error = udp::bind(server.local_addr(), socket_count).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    }
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn encrypted_listeners_without_a_certificate_are_no_server() {
+    let mut config = config();
+    config.tls_listen = vec![(Ipv4Addr::LOCALHOST, 0).into()];
+    let fixture = Fixture::new();
+    let none: Exempt = Arc::new(|_| false);
+    let listeners = config.bind().await.unwrap();
+    let served = listeners.serve(fixture.responder.clone(), None, &none, &fixture.connections);
+    assert!(served.unwrap_err().to_string().contains("certificate"));
 }

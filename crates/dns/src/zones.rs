@@ -99,7 +99,10 @@ impl Zones {
         self.served.store(Arc::new(Served {
             version,
             queries: counters(&authority, &self.metrics),
-            cookies: secrets.current.filter(|_| self.takes_cookies).map(|secret| jar(secret.0)),
+            cookies: secrets
+                .current
+                .filter(|_| self.takes_cookies)
+                .map(|secret| jar(secret.0)),
             authority,
         }));
     }

@@ -5,7 +5,9 @@ use std::{net::SocketAddr, pin::pin, sync::Arc};
 use axum::{Router, extract::ConnectInfo, middleware};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use quorate_listener::{BindError, Limits, Listener, Metrics, Name, Protocol, Server, linger};
+use quorate_listener::{
+    BindError, Connections, Limits, Listener, Metrics, Name, Place, Protocol, Server, linger,
+};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 use tokio_io_timeout::TimeoutWriter;
 use tokio_util::sync::CancellationToken;
@@ -55,6 +57,7 @@ impl HttpListener {
     pub fn serve(self, router: Router, name: Name, metrics: &Metrics) -> Server {
         let limits = Limits {
             connection_count_max: self.config.connection_count_max,
+            connection_count_per_client_max: None,
             drain_timeout: self.config.drain_timeout,
         };
         let mut connections = http1::Builder::new();
@@ -67,7 +70,9 @@ impl HttpListener {
             router: router.layer(middleware::from_fn(with_request_id)),
             config: self.config,
         };
-        self.listener.serve(http, limits, name, metrics)
+        let connections = Connections::new(limits);
+        self.listener
+            .serve(Arc::new(http), &connections, name, metrics)
     }
 }
 
@@ -79,7 +84,8 @@ struct Http {
 }
 
 impl Protocol for Http {
-    async fn serve(self: Arc<Self>, stream: TcpStream, peer: SocketAddr, stop: CancellationToken) {
+    async fn serve(self: Arc<Self>, stream: TcpStream, place: Place, stop: CancellationToken) {
+        let peer = place.address();
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%peer, %error, "the connection was lost at once");
             return;

@@ -2,7 +2,12 @@
 
 use std::{io, net::SocketAddr};
 
-use tokio::net::TcpListener;
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpSocket};
+
+/// How many connections may wait to be accepted: what tokio's own listeners ask for. The system may
+/// allow less (net.core.somaxconn).
+const BACKLOG: u32 = 1024;
 
 /// An address that was taken. Clients can connect and wait until it serves
 /// ([`serve`](Self::serve)).
@@ -23,6 +28,31 @@ impl Listener {
         let tcp = TcpListener::bind(listen).await.map_err(fail)?;
         let local_addr = tcp.local_addr().map_err(fail)?;
         Ok(Self { tcp, local_addr })
+    }
+
+    /// Like [`bind`](Self::bind), but the unspecified address of IPv6 takes IPv6 alone, however the
+    /// system is set: that of IPv4 is free for another.
+    pub fn bind_family(protocol: &'static str, listen: SocketAddr) -> Result<Self, BindError> {
+        let bound = || {
+            let socket = match listen {
+                SocketAddr::V4(_) => TcpSocket::new_v4()?,
+                SocketAddr::V6(_) => {
+                    let socket = TcpSocket::new_v6()?;
+                    SockRef::from(&socket).set_only_v6(true)?;
+                    socket
+                }
+            };
+            socket.set_reuseaddr(true)?;
+            socket.bind(listen)?;
+            let tcp = socket.listen(BACKLOG)?;
+            let local_addr = tcp.local_addr()?;
+            Ok(Self { tcp, local_addr })
+        };
+        bound().map_err(|source| BindError {
+            protocol,
+            listen,
+            source,
+        })
     }
 
     /// The address, with the port that was taken.

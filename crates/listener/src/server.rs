@@ -14,7 +14,7 @@ use tokio_util::{
     task::TaskTracker,
 };
 
-use crate::{Listener, Metrics, Name};
+use crate::{Admission, Connections, Listener, Metrics, Name, Place};
 
 /// How many connections over the cap are told so at one time. Those beyond are closed unheard.
 const REFUSAL_COUNT_MAX: usize = 64;
@@ -26,23 +26,16 @@ const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 /// descriptors left: nothing tells when there are some again.
 const ACCEPT_RETRY: Duration = Duration::from_millis(50);
 
-/// What connections may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// How many may be open.
-    pub connection_count_max: usize,
-    /// How long a shutdown waits for those that are open.
-    pub drain_timeout: Duration,
-}
-
 /// What is said on a connection.
 pub trait Protocol: Send + Sync + 'static {
     /// Serves a connection to its end. When `stop` is cancelled it answers what is under way and
-    /// returns; it is dropped if it has not after [`Limits::drain_timeout`].
+    /// returns; it is dropped if it has not after [`Limits::drain_timeout`](crate::Limits), and at
+    /// once when it gives way to another. A protocol that serves several requests on a connection
+    /// [touches](Place::touch) its place at each.
     fn serve(
         self: Arc<Self>,
         stream: TcpStream,
-        peer: SocketAddr,
+        place: Place,
         stop: CancellationToken,
     ) -> impl Future<Output = ()> + Send;
 
@@ -53,20 +46,20 @@ pub trait Protocol: Send + Sync + 'static {
 }
 
 impl Listener {
-    /// Serves connections by `protocol` until [`Server::shutdown`]. `name` is that of the listener
-    /// in `metrics` and logs.
+    /// Serves connections by `protocol` until [`Server::shutdown`], as many as `connections` has
+    /// places for. `name` is that of the listener in `metrics` and logs.
     pub fn serve(
         self,
-        protocol: impl Protocol,
-        limits: Limits,
+        protocol: Arc<impl Protocol>,
+        connections: &Connections,
         name: Name,
         metrics: &Metrics,
     ) -> Server {
         let stop = CancellationToken::new();
         let acceptor = Acceptor {
             tcp: self.tcp,
-            protocol: Arc::new(protocol),
-            permits: Arc::new(Semaphore::new(limits.connection_count_max)),
+            protocol,
+            connections: connections.clone(),
             refusals: Arc::new(Semaphore::new(REFUSAL_COUNT_MAX)),
             name,
             metrics: metrics.clone(),
@@ -76,7 +69,7 @@ impl Listener {
         };
         Server {
             local_addr: self.local_addr,
-            acceptor: tokio::spawn(acceptor.run(limits.drain_timeout)),
+            acceptor: tokio::spawn(acceptor.run()),
             stop: stop.drop_guard(),
         }
     }
@@ -110,7 +103,7 @@ impl Server {
 struct Acceptor<P> {
     tcp: TcpListener,
     protocol: Arc<P>,
-    permits: Arc<Semaphore>,
+    connections: Connections,
     refusals: Arc<Semaphore>,
     name: Name,
     metrics: Metrics,
@@ -121,7 +114,7 @@ struct Acceptor<P> {
 }
 
 impl<P: Protocol> Acceptor<P> {
-    async fn run(self, drain_timeout: Duration) {
+    async fn run(self) {
         while let Some(accepted) = self.stop.run_until_cancelled(self.tcp.accept()).await {
             match accepted {
                 Ok((stream, peer)) => self.on_accepted(stream, peer),
@@ -134,6 +127,7 @@ impl<P: Protocol> Acceptor<P> {
         }
         drop(self.tcp);
         self.tasks.close();
+        let drain_timeout = self.connections.limits().drain_timeout;
         if timeout(drain_timeout, self.tasks.wait()).await.is_err() {
             let count = self.tasks.len();
             tracing::warn!(count, listener = ?self.name, "connections were cut off at the drain limit");
@@ -143,21 +137,34 @@ impl<P: Protocol> Acceptor<P> {
     }
 
     fn on_accepted(&self, stream: TcpStream, peer: SocketAddr) {
-        if let Ok(permit) = self.permits.clone().try_acquire_owned() {
-            let open = Held::new(self.metrics.connections_open.of(self.name));
-            let served = self.protocol.clone().serve(stream, peer, self.stop.clone());
-            self.spawn(served, (permit, open));
-            return;
-        }
+        let place = match self.connections.admit(peer) {
+            Admission::Free(place) => place,
+            Admission::Displacing(place) => {
+                self.metrics.connections_evicted_total.of(self.name).inc();
+                place
+            }
+            Admission::Full => return self.refuse(stream),
+        };
+        let open = Held::new(self.metrics.connections_open.of(self.name));
+        let evicted = place.evicted().clone();
+        let served = self
+            .protocol
+            .clone()
+            .serve(stream, place, self.stop.clone());
+        let served = async move { evicted.run_until_cancelled(served).await };
+        self.spawn(served, open);
+    }
+
+    fn refuse(&self, stream: TcpStream) {
         self.metrics.connections_refused_total.of(self.name).inc();
         if let Ok(permit) = self.refusals.clone().try_acquire_owned() {
             let refused = timeout(REFUSAL_TIMEOUT, self.protocol.clone().refuse(stream));
-            self.spawn(async { drop(refused.await) }, permit);
+            self.spawn(refused, permit);
         }
     }
 
     /// Runs `work` until it ends or is cut off. What is `held` is given back then.
-    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static, held: impl Send + 'static) {
+    fn spawn<T>(&self, work: impl Future<Output = T> + Send + 'static, held: impl Send + 'static) {
         let cut_off = self.cut_off.clone();
         self.tasks.spawn(async move {
             let _held = held;

@@ -7,6 +7,7 @@ use tokio::{
 };
 
 use super::*;
+use crate::Limits;
 
 /// Longer than anything here takes on a busy machine.
 const LONG: Duration = Duration::from_secs(20);
@@ -18,12 +19,7 @@ struct Greeter {
 }
 
 impl Protocol for Greeter {
-    async fn serve(
-        self: Arc<Self>,
-        mut stream: TcpStream,
-        _peer: SocketAddr,
-        stop: CancellationToken,
-    ) {
+    async fn serve(self: Arc<Self>, mut stream: TcpStream, _place: Place, stop: CancellationToken) {
         stream.write_all(b"hello").await.unwrap();
         tokio::select! {
             () = self.let_go.notified() => {}
@@ -53,7 +49,12 @@ async fn serve(polite: bool, limits: Limits) -> Fixture {
         let_go: let_go.clone(),
     };
     Fixture {
-        server: listener.serve(greeter, limits, Name::Dns, &metrics),
+        server: listener.serve(
+            Arc::new(greeter),
+            &Connections::new(limits),
+            Name::Dns,
+            &metrics,
+        ),
         metrics,
         let_go,
     }
@@ -62,6 +63,7 @@ async fn serve(polite: bool, limits: Limits) -> Fixture {
 fn limits(connection_count_max: usize, drain_timeout: Duration) -> Limits {
     Limits {
         connection_count_max,
+        connection_count_per_client_max: None,
         drain_timeout,
     }
 }
@@ -112,6 +114,23 @@ async fn a_connection_over_the_cap_is_refused_and_room_comes_back() {
         }
     };
     timeout(LONG, served).await.expect("there is room again");
+}
+
+/// A connection that gives way is cut, whatever its protocol does.
+#[tokio::test]
+async fn a_client_that_comes_again_and_again_shuts_out_only_itself() {
+    let limits = Limits {
+        connection_count_per_client_max: Some(2),
+        ..limits(8, LONG)
+    };
+    let fixture = serve(false, limits).await;
+    let first = fixture.greeted().await;
+    let _second = fixture.greeted().await;
+    let _third = fixture.greeted().await;
+    assert_eq!(rest(first).await.unwrap(), "");
+    let metrics = &fixture.metrics;
+    assert_eq!(metrics.connections_evicted_total.of(Name::Dns).get(), 1);
+    assert_eq!(metrics.connections_refused_total.of(Name::Dns).get(), 0);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::{error::Error, net::SocketAddr, sync::Arc, time::Instant};
 
 use futures_util::{SinkExt, StreamExt};
-use quorate_listener::{Limits, Listener, Name, Protocol, Server};
+use quorate_listener::{Connections, Limits, Listener, Name, Place, Protocol, Server};
 use quorate_rpc::{Lane, LogState, NodeId, Service, message::WIRE_VERSIONS};
 use quorate_tls::{Admit, Identity};
 use tokio::{net::TcpStream, sync::Semaphore, time::timeout};
@@ -96,9 +96,11 @@ impl LinkServer {
         } = self.config;
         let limits = Limits {
             connection_count_max: handshake_count_max + link_count_max + ENDED_COUNT_MAX,
+            connection_count_per_client_max: None,
             drain_timeout,
         };
-        listener.serve(self, limits, Name::Peer, metrics)
+        let connections = Connections::new(limits);
+        listener.serve(Arc::new(self), &connections, Name::Peer, metrics)
     }
 
     /// Finds out who connected and what it wants. Returns `None` when it was turned away.
@@ -258,13 +260,13 @@ impl Protocol for LinkServer {
     fn serve(
         self: Arc<Self>,
         stream: TcpStream,
-        address: SocketAddr,
+        place: Place,
         stop: CancellationToken,
     ) -> impl Future<Output = ()> + Send {
         // Not in the task of the connection: the oldest gives way before another is accepted.
         let handshake = self.handshakes.begin();
         async move {
-            let received = self.receive(handshake, stream, address);
+            let received = self.receive(handshake, stream, place.address());
             match stop.run_until_cancelled(received).await.flatten() {
                 Some(Visit::Link(link)) => {
                     let write_timeout = self.config.write_timeout;

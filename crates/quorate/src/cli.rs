@@ -13,6 +13,7 @@ use quorate_ctl::{
     CompletionsArgs, LeaderArgs, LogFilterArgs, ManArgs, MemberArgs, PacketArgs, PublishArgs,
     ReloadArgs, ResolveArgs, StatusArgs, ZoneArgs, out,
 };
+use quorate_disk::LinuxDisk;
 use quorate_rpc::{JoinToken, NodeId};
 use quorate_state::{LEVEL_MAX, Level};
 
@@ -169,9 +170,9 @@ struct ConfigArgs {
     /// Where health, metrics and the admin API listen (admin.listen).
     #[arg(long, value_name = "IP:PORT")]
     admin_listen: Option<SocketAddr>,
-    /// Where DNS listens, UDP and TCP (dns.listen).
+    /// Where DNS listens, UDP and TCP (dns.listen); repeat for more addresses.
     #[arg(long, value_name = "IP:PORT")]
-    dns_listen: Option<SocketAddr>,
+    dns_listen: Vec<SocketAddr>,
 }
 
 impl ConfigArgs {
@@ -190,11 +191,14 @@ impl ConfigArgs {
             ("http.listen", self.http_listen),
             ("peer.listen", self.peer_listen),
             ("admin.listen", self.admin_listen),
-            ("dns.listen", self.dns_listen),
         ] {
             if let Some(listen) = listen {
                 flag(key, listen.to_string().into());
             }
+        }
+        if !self.dns_listen.is_empty() {
+            let listen = self.dns_listen.iter().map(SocketAddr::to_string);
+            flag("dns.listen", listen.collect::<Vec<_>>().into());
         }
         Ok(config::load(sources)?)
     }
@@ -279,6 +283,9 @@ fn check(file: &Path) -> anyhow::Result<String> {
     print_warnings(&loaded);
     let config = &loaded.config;
     Tokens::open(&config.admin.tokens_file).context("admin.tokens_file")?;
+    if config.tls.is_set() {
+        config.tls.read(&LinuxDisk).context("tls")?;
+    }
     let cluster = match config.cluster.nodes.len() {
         0 => "founded by this node alone, or joined".to_owned(),
         count => format!("founded by {count} nodes"),
@@ -296,10 +303,15 @@ fn check(file: &Path) -> anyhow::Result<String> {
         config.cluster.name,
         config.data_dir.display(),
         config.http.listen,
-        config.dns.listen,
+        listed(&config.dns.listen),
         config.peer.listen,
         config.admin.listen,
     ))
+}
+
+fn listed(addresses: &[SocketAddr]) -> String {
+    let addresses = addresses.iter().map(SocketAddr::to_string);
+    addresses.collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! A whole cluster in one process, on loopback.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
 
@@ -13,7 +13,7 @@ use quorate_disk::LinuxDisk;
 use quorate_dns::OriginSettings;
 use quorate_listener::BindError;
 use quorate_rpc::NodeId;
-use quorate_tls::Identity;
+use quorate_tls::{CertificateFiles, Identity};
 
 use crate::{
     config::{ConfigV1, NodeAddress},
@@ -28,8 +28,8 @@ use crate::{
 /// Arguments of `quorate dev`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Node i listens on 127.0.0.1: HTTP 8080+i, DNS 5300+i, peers 7700+i, admin and metrics 9100+i. The
-origin is quorate.test. If a port is taken, --port-offset moves all of them.")]
+Node i listens on 127.0.0.1: HTTP 8080+i, DNS 5300+i, DNS over TLS 8530+i, peers
+7700+i, admin and metrics 9100+i. The origin is quorate.test. If a port is taken, --port-offset moves all of them.")]
 pub(crate) struct DevArgs {
     /// How many nodes.
     #[arg(long, default_value_t = 3, value_parser = parse_nodes, value_name = "1|3|5")]
@@ -47,6 +47,9 @@ pub(crate) struct DevArgs {
 
 /// The largest offset that leaves every port of five nodes below 65,536.
 const PORT_OFFSET_MAX: i64 = u16::MAX as i64 - 9105;
+
+/// Where DNS over TLS would listen at node 0: the port of RFC 7858, out of the way.
+const DNS_TLS_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8530);
 
 /// What the cluster is called.
 const CLUSTER_NAME: &str = "dev";
@@ -187,6 +190,7 @@ fn configs(args: &DevArgs, root: &Path) -> anyhow::Result<Vec<(ConfigV1, Identit
         Ok((number, dir, identity))
     });
     let identities = identities.collect::<anyhow::Result<Vec<_>>>()?;
+    let certificate = certificate(root)?;
     let default = ConfigV1::default();
     // The usual ports are those of node 0, which there is none of.
     let address = |usual: SocketAddr, number: usize| {
@@ -211,18 +215,32 @@ fn configs(args: &DevArgs, root: &Path) -> anyhow::Result<Vec<(ConfigV1, Identit
         config.cluster.nodes.clone_from(&nodes);
         let listeners = [
             &mut config.http.listen,
-            &mut config.dns.listen,
             &mut config.peer.listen,
             &mut config.admin.listen,
         ];
         listeners
             .into_iter()
             .for_each(|listen| *listen = address(*listen, number));
+        config.dns.listen = vec![address(config.dns.listen[0], number)].into();
+        config.dns.tls_listen = vec![address(DNS_TLS_LISTEN, number)];
+        config.tls.clone_from(&certificate);
         config.dns.origins = vec![origin()];
         config.limit.enabled = false;
         (config, identity)
     };
     Ok(identities.into_iter().map(config).collect())
+}
+
+/// A certificate of this machine for its own clients, which `--tls-ca` of kdig and the like trust.
+fn certificate(root: &Path) -> anyhow::Result<CertificateFiles> {
+    let files = CertificateFiles {
+        certificate_file: root.join("tls.pem"),
+        key_file: root.join("tls.key"),
+    };
+    if !files.key_file.exists() || !files.certificate_file.exists() {
+        files.make(&LinuxDisk, ["localhost", "127.0.0.1", "::1"])?;
+    }
+    Ok(files)
 }
 
 /// The origin, with an apex that answers as that of a real zone does.
@@ -268,7 +286,7 @@ fn banner(nodes: &[RunningNode], root: &Path) -> String {
 
     let mut text = format!(
         "Quorate: {}, data in {}\n\n  \
-         node  HTTP             DNS              peers            admin, metrics\n",
+         node  HTTP             DNS              DNS over TLS     peers            admin, metrics\n",
         counted(nodes.len()),
         root.display()
     );
@@ -276,12 +294,16 @@ fn banner(nodes: &[RunningNode], root: &Path) -> String {
         let Addresses {
             http,
             dns,
+            dns_tls,
             peer,
             admin,
         } = node.addresses();
+        let dns_tls = dns_tls
+            .map(|address| address.to_string())
+            .unwrap_or_default();
         let _ = writeln!(
             text,
-            "  {number}     {http:<16} {dns:<16} {peer:<16} {admin}"
+            "  {number}     {http:<16} {dns:<16} {dns_tls:<16} {peer:<16} {admin}"
         );
     }
     text
@@ -352,11 +374,12 @@ mod tests {
         let _held = DataDir::open(&config.data_dir).unwrap();
         let listeners = [
             &mut config.http.listen,
-            &mut config.dns.listen,
             &mut config.peer.listen,
             &mut config.admin.listen,
+            &mut config.dns.tls_listen[0],
         ];
         listeners.into_iter().for_each(|listen| listen.set_port(0));
+        config.dns.listen = vec![([127, 0, 0, 1], 0).into()].into();
         let error = start(&configs, &Logging::start("error"))
             .await
             .err()
@@ -396,7 +419,8 @@ mod tests {
                 root.display()
             );
             assert_eq!(error, expected);
-            assert_eq!(fs::read_dir(root).unwrap().count(), held);
+            let files = ["tls.pem", "tls.key"];
+            assert_eq!(fs::read_dir(root).unwrap().count(), held + files.len());
         }
     }
 

@@ -5,11 +5,12 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 use anyhow::Context;
 use prometheus::Registry;
 use quorate_admin::{Build, ServedZones};
-use quorate_dns::{ConfiguredZones, DnsListeners, DnsServer, Responder};
+use quorate_dns::{ConfiguredZones, DnsListeners, DnsServer, Exempt, Responder};
 use quorate_http::{HttpListener, with_cors};
 use quorate_listener::{Listener, Metrics, Name};
 use quorate_raft::StartingNode;
 use quorate_replica::{NamedSet, WireName};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::{config::ConfigV1, live_settings::LiveSettings};
 
@@ -25,7 +26,10 @@ const BUILD: Build = Build {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Addresses {
     pub(crate) http: SocketAddr,
+    /// The first of them.
     pub(crate) dns: SocketAddr,
+    /// The first at which DNS is encrypted by TLS.
+    pub(crate) dns_tls: Option<SocketAddr>,
     pub(crate) peer: SocketAddr,
     pub(crate) admin: SocketAddr,
 }
@@ -44,7 +48,7 @@ impl Listeners {
     pub(crate) async fn bind(config: &ConfigV1) -> anyhow::Result<Self> {
         Ok(Self {
             http: config.http_server().bind().await.context("http.listen")?,
-            dns: config.dns.clone().bind().await.context("dns.listen")?,
+            dns: config.dns.clone().bind().await.context("dns")?,
             peer: Listener::bind("peers", config.peer.listen)
                 .await
                 .context("peer.listen")?,
@@ -89,10 +93,17 @@ impl Listeners {
             zones: Box::new(OwnZones(ConfiguredZones::new(&config.origins()))),
         };
         let admin = quorate_admin::router(asked, settings.tokens(), &config.admin)?;
+        let certificate = settings.certificate();
+        let is_limited = config.limit.enabled;
+        let is_exempt: Exempt = Arc::new(move |_| !is_limited);
+        let dns = self
+            .dns
+            .serve(responder, certificate.as_ref(), &is_exempt, metrics);
         let fronts = Fronts {
             http: self.http.serve(with_cors(public), Name::Public, metrics),
-            dns: self.dns.serve(responder, metrics),
+            dns: dns.context("dns")?,
             admin: self.admin.serve(admin, Name::Admin, metrics),
+            _certificate_watch: certificate.map(|certificate| certificate.watch()),
         };
         Ok((fronts, self.peer))
     }
@@ -119,4 +130,6 @@ pub(crate) struct Fronts {
     pub(crate) dns: DnsServer,
     /// What operators ask.
     pub(crate) admin: quorate_http::Server,
+    /// Follows the files of the certificate.
+    pub(crate) _certificate_watch: Option<AbortOnDropHandle<()>>,
 }

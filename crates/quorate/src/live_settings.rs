@@ -3,9 +3,11 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quorate_admin::{Reload, ReloadReport, Tokens};
+use quorate_disk::LinuxDisk;
 use quorate_relay::{ClientRules, SharedRules};
 use quorate_rpc::chain;
 use quorate_setting::{Form, KeyPath, Value};
+use quorate_tls::ServerCertificate;
 
 use crate::{
     config::{self, ConfigV1, Sources},
@@ -17,6 +19,9 @@ const FILTER: &str = "logging.filter";
 
 /// The setting of the file of tokens, which stands for what is in it.
 const TOKENS_FILE: &str = "admin.tokens_file";
+
+/// The setting of the file of the certificate, which stands for what is in it and in that of its key.
+const CERTIFICATE_FILE: &str = "tls.certificate_file";
 
 /// What a change of takes effect at once. A section stands for all in it.
 const LIVE: [&str; 3] = ["limit", "http.trusted_proxies", FILTER];
@@ -32,16 +37,21 @@ struct Shared {
     logging: Logging,
     rules: SharedRules,
     tokens: Arc<Tokens>,
+    certificate: Option<ServerCertificate>,
 }
 
 impl LiveSettings {
-    /// Those of a node that starts. Fails if the file of tokens cannot be used.
+    /// Those of a node that starts. Fails if the file of tokens or those of the certificate cannot be
+    /// used.
     pub(crate) fn new(
         config: &ConfigV1,
         sources: Option<Sources>,
         logging: Logging,
     ) -> anyhow::Result<Self> {
+        let files = config.tls.is_set().then_some(&config.tls);
+        let certificate = files.map(|files| ServerCertificate::open(Arc::new(LinuxDisk), files));
         Ok(Self(Arc::new(Shared {
+            certificate: certificate.transpose()?,
             sources,
             logging,
             rules: SharedRules::new(config.client_rules()),
@@ -63,6 +73,11 @@ impl LiveSettings {
     /// Who may ask what, now and later.
     pub(crate) fn tokens(&self) -> Arc<Tokens> {
         self.0.tokens.clone()
+    }
+
+    /// What encrypted listeners show, now and later.
+    pub(crate) fn certificate(&self) -> Option<ServerCertificate> {
+        self.0.certificate.clone()
     }
 
     /// What is logged.
@@ -100,6 +115,11 @@ impl Shared {
         let mut in_force = self.lock();
         let loaded = config::load(sources).map_err(|problems| problems.to_string())?;
         let tokens = self.tokens.read().map_err(|error| chain(&error))?;
+        let certificate = self.certificate.as_ref();
+        let certificate = certificate
+            .map(ServerCertificate::read)
+            .transpose()
+            .map_err(|error| chain(&error))?;
         let filter_has_changed = self.logging.follow(&loaded.config.logging.filter)?;
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
@@ -115,6 +135,11 @@ impl Shared {
         }
         if self.tokens.replace(tokens) {
             changed.push(TOKENS_FILE.into());
+        }
+        if let (Some(shown), Some(pair)) = (&self.certificate, certificate)
+            && shown.replace(pair)
+        {
+            changed.push(CERTIFICATE_FILE.into());
         }
         self.rules.replace(self.rules_of(&in_force, &loaded.config));
         in_force.limit = loaded.config.limit;

@@ -142,6 +142,26 @@ fn tokens_are_read_again() {
 }
 
 #[test]
+fn a_certificate_is_read_again_and_a_bad_pair_keeps_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = quorate_tls::CertificateFiles {
+        certificate_file: dir.path().join("certificate.pem"),
+        key_file: dir.path().join("key.pem"),
+    };
+    files.make(&LinuxDisk, ["localhost"]).unwrap();
+    let (certificate, key) = (&files.certificate_file, &files.key_file);
+    let text = format!("[tls]\ncertificate_file = {certificate:?}\nkey_file = {key:?}\n");
+    let node = Fixture::new(&text);
+    assert_eq!(node.reload(), told("", ""));
+    files.make(&LinuxDisk, ["localhost"]).unwrap();
+    assert_eq!(node.reload(), told("tls.certificate_file", ""));
+    fs::write(key, "").unwrap();
+    let error = node.settings.reload().unwrap_err();
+    assert!(error.contains("no private key"), "{error}");
+    assert_eq!(node.settings.in_force().tls, files);
+}
+
+#[test]
 fn a_file_with_an_error_changes_nothing_and_is_told_with_its_line() {
     let node = Fixture::new(TIGHT);
     let filter = node.settings.logging().filter();

@@ -148,6 +148,7 @@ impl RunningNode {
         Addresses {
             http: self.fronts.http.local_addr(),
             dns: self.fronts.dns.local_addr(),
+            dns_tls: self.fronts.dns.tls_addrs().first().copied(),
             peer: self.peer.local_addr(),
             admin: self.fronts.admin.local_addr(),
         }
@@ -186,7 +187,9 @@ impl RunningNode {
     /// have asked, hands leadership over and ends replication; then come the links to peers, which
     /// both need, and last what tells the operator.
     pub(crate) async fn shutdown(self) -> Result<(), ShutdownError> {
-        let Fronts { http, dns, admin } = self.fronts;
+        let Fronts {
+            http, dns, admin, ..
+        } = self.fronts;
         self.node.begin_shutdown();
         http.shutdown().await;
         dns.shutdown().await;
@@ -239,15 +242,16 @@ mod tests {
             data_dir: dir.path().to_owned(),
             ..ConfigV1::default()
         };
+        let free = ([127, 0, 0, 1], 0).into();
         let listeners = [
             &mut config.http.listen,
-            &mut config.dns.listen,
             &mut config.peer.listen,
             &mut config.admin.listen,
         ];
         for listen in listeners {
-            *listen = ([127, 0, 0, 1], 0).into();
+            *listen = free;
         }
+        config.dns.listen = vec![free].into();
         let store = dir.path().join("records.redb");
         std::fs::write(&store, [7; 65_536]).unwrap();
         let identity = Identity::generate().unwrap();

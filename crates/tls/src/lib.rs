@@ -1,4 +1,4 @@
-//! Who a node is, and how two nodes make sure of each other.
+//! Who a node is, how two nodes make sure of each other, and by what clients know a server.
 //!
 //! A node *is* its Ed25519 key ([`Identity`]), made on first start and kept with its data. Two nodes
 //! prove their keys to each other by TLS 1.3 with raw public keys (RFC 7250): there is no authority
@@ -16,12 +16,15 @@
 //! | [`client_config`] | TLS to the one node that has the expected key |
 //! | [`server_config`] | TLS for nodes whose keys are admitted |
 //! | [`peer_key`] | who is at the other end of a connection |
+//! | [`ServerCertificate`] | the certificate that clients see, of files that may change |
 //! | [`KeyRejection`] | which end refused which key, when a handshake failed over one |
 
+mod certificate;
 mod config;
 mod identity;
 mod raw_key;
 
+pub use certificate::{CertificateError, CertificateFiles, CertificatePair, ServerCertificate};
 pub use config::{
     Admit, KeyRejection, PROTOCOL, client_config, peer_key, server_config, server_name,
 };

@@ -60,35 +60,99 @@ fn check_general(config: &ConfigV1, findings: &mut Findings) {
     }
 }
 
-/// Two listeners on one port: every one of them listens on TCP, DNS on UDP too.
+/// A listener, as a clash would name it.
+struct Listen {
+    key: KeyPath,
+    address: SocketAddr,
+    /// Whether it takes TCP and UDP ports.
+    takes: [bool; 2],
+    /// Whether the unspecified address of IPv6 leaves IPv4 alone.
+    has_one_family: bool,
+}
+
+/// What is wrong with each listener, and two of them on one port.
 fn check_listeners(config: &ConfigV1, findings: &mut Findings) {
-    let listeners = [
-        ("http.listen", config.http.listen),
-        ("peer.listen", config.peer.listen),
-        ("admin.listen", config.admin.listen),
-        ("dns.listen", config.dns.listen),
-    ];
     config.admin.check_access(&"admin".into(), findings);
-    for (at, (key, listen)) in listeners.iter().enumerate() {
-        let clash = listeners[..at]
-            .iter()
-            .find(|(_, other)| clashes(*listen, *other));
-        if let Some((other_key, other)) = clash {
-            let reason = format!("{listen} clashes with {other_key}, which listens on {other}");
-            findings.error_between([*key, *other_key], reason);
+    check_certificate(config, findings);
+    let has_certificate = config.tls.is_set();
+    config
+        .dns
+        .check_listeners(&"dns".into(), has_certificate, findings);
+    let listeners = listeners(config);
+    for (at, one) in listeners.iter().enumerate() {
+        let clash = listeners[..at].iter().find(|other| clashes(one, other));
+        if let Some(other) = clash {
+            let reason = format!(
+                "{} clashes with {}, which listens on {}",
+                one.address, other.key, other.address
+            );
+            let keys = [one.key.to_string(), other.key.to_string()];
+            findings.error_between(keys.each_ref().map(|key| &**key), reason);
         }
     }
 }
 
+fn listeners(config: &ConfigV1) -> Vec<Listen> {
+    let (dns, tcp) = (&config.dns, [true, false]);
+    let mut all = vec![
+        listen("http.listen".into(), config.http.listen, tcp),
+        listen("peer.listen".into(), config.peer.listen, tcp),
+        listen("admin.listen".into(), config.admin.listen, tcp),
+    ];
+    for (key, addresses, takes) in [
+        ("dns.listen", &*dns.listen, [true, true]),
+        ("dns.tls_listen", &*dns.tls_listen, tcp),
+        ("dns.quic_listen", &*dns.quic_listen, [false, true]),
+    ] {
+        let key = KeyPath::from(key);
+        for (at, address) in addresses.iter().enumerate() {
+            let key = match addresses.len() {
+                1 => key.clone(),
+                _ => key.index(at),
+            };
+            all.push(Listen {
+                has_one_family: true,
+                ..listen(key, *address, takes)
+            });
+        }
+    }
+    all
+}
+
+fn listen(key: KeyPath, address: SocketAddr, takes: [bool; 2]) -> Listen {
+    Listen {
+        key,
+        address,
+        takes,
+        has_one_family: false,
+    }
+}
+
 /// Port 0 asks the system for a free one. A listener on the unspecified address of IPv6 may take
-/// IPv4 too, as the system is set, so it counts as every address.
-fn clashes(one: SocketAddr, other: SocketAddr) -> bool {
-    let everywhere = |a: SocketAddr, b: SocketAddr| {
-        a.ip().is_unspecified() && (a.is_ipv6() || a.is_ipv4() == b.is_ipv4())
+/// IPv4 too, as the system is set, so it counts as every address unless it has one family.
+fn clashes(one: &Listen, other: &Listen) -> bool {
+    let takes_all_of = |one: &Listen, other: &Listen| {
+        let ip = one.address.ip();
+        let takes_both = ip.is_ipv6() && !one.has_one_family;
+        ip.is_unspecified() && (takes_both || ip.is_ipv4() == other.address.is_ipv4())
     };
-    one.port() != 0
-        && one.port() == other.port()
-        && (one.ip() == other.ip() || everywhere(one, other) || everywhere(other, one))
+    let share_a_protocol = (0..2).any(|at| one.takes[at] && other.takes[at]);
+    share_a_protocol
+        && one.address.port() != 0
+        && one.address.port() == other.address.port()
+        && (one.address.ip() == other.address.ip()
+            || takes_all_of(one, other)
+            || takes_all_of(other, one))
+}
+
+/// A certificate without its key, or the other way round. What is in the files is read at a start.
+fn check_certificate(config: &ConfigV1, findings: &mut Findings) {
+    let tls = &config.tls;
+    let is_empty = |path: &std::path::Path| path.as_os_str().is_empty();
+    if tls.is_set() && (is_empty(&tls.certificate_file) || is_empty(&tls.key_file)) {
+        let reason = "a certificate and its key belong together: set both or neither";
+        findings.error_between(["tls.certificate_file", "tls.key_file"], reason);
+    }
 }
 
 fn check_proxies(config: &ConfigV1, findings: &mut Findings) {

@@ -12,19 +12,55 @@ fn listeners_that_clash_are_named() {
         ],
     );
     check(
-        "[dns]\nlisten = \"[::]:9100\"\n",
+        "[dns]\nlisten = \"0.0.0.0:9100\"\n",
         &[
-            "FILE:3: dns.listen: [::]:9100 clashes with admin.listen, which listens on 127.0.0.1:9100",
+            "FILE:3: dns.listen: 0.0.0.0:9100 clashes with admin.listen, which listens on \
+           127.0.0.1:9100",
         ],
     );
+    check(
+        "[http]\nlisten = \"[::]:9100\"\n",
+        &[
+            "FILE:3: admin.listen: 127.0.0.1:9100 clashes with http.listen, which listens on [::]:9100",
+        ],
+    );
+    check(
+        "[dns]\nlisten = [\"127.0.0.1:53\", \"[::]:53\", \"127.0.0.1:53\"]\n",
+        &[
+            "FILE:3: dns.listen[2]: 127.0.0.1:53 clashes with dns.listen[0], which listens on \
+           127.0.0.1:53",
+        ],
+    );
+    // Of DNS, each family has its own, and QUIC is over UDP.
     let apart = "version = 1\n[http]\nlisten = \"127.0.0.2:9100\"\n[peer]\nlisten = \"0.0.0.0:0\"\n\
-                 [dns]\nlisten = \"0.0.0.0:0\"\n";
+                 [dns]\nlisten = [\"0.0.0.0:0\", \"[::]:9100\"]\n\
+                 tls_listen = [\"0.0.0.0:853\"]\nquic_listen = [\"0.0.0.0:853\"]\n\
+                 [tls]\ncertificate_file = \"c\"\nkey_file = \"k\"\n";
     let apart = file(apart);
     load(Sources {
         file: Some(apart.path().into()),
         ..Sources::default()
     })
     .unwrap();
+}
+
+#[test]
+fn encrypted_listeners_need_a_certificate_and_its_key() {
+    check(
+        "[dns]\ntls_listen = [\"0.0.0.0:853\"]\n",
+        &[
+            "FILE:3: dns.tls_listen: it needs a certificate: set tls.certificate_file and \
+           tls.key_file",
+        ],
+    );
+    check(
+        "[tls]\nkey_file = \"k\"\n",
+        &["FILE:3: tls.key_file: a certificate and its key belong together: set both or neither"],
+    );
+    check(
+        "[dns]\nlisten = []\n",
+        &["FILE:3: dns.listen: it is empty: resolvers ask over UDP and TCP first"],
+    );
 }
 
 #[test]
@@ -177,6 +213,12 @@ fn numbers_out_of_bounds_are_refused() {
             [1, 1_000_000],
             [0, 1_000_001],
         ),
+        (
+            "dns.tcp_connection_count_per_client_max",
+            [1, 1_000_000],
+            [0, 1_000_001],
+        ),
+        ("dns.udp_thread_count", [0, 1024], [1025, 1_000_000]),
         ("limit.put_burst", [1, 10_000_000], [0, 10_000_001]),
         ("limit.put_per_sec", [1, 1_000_000], [0, 1_000_001]),
         (

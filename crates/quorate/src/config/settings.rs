@@ -7,6 +7,7 @@ use quorate_raft::{
     ClockSettings, LogSettings, PacketSettings, PutSettings, RaftSettings, StoreSettings,
 };
 use quorate_setting::settings;
+use quorate_tls::CertificateFiles;
 
 use super::NodeAddress;
 use crate::logging::NODE_LOGS;
@@ -30,8 +31,10 @@ settings! {
         peer: LinkServerConfig = LinkServerConfig::default();
         /// Health (/livez, /readyz, /healthz), metrics (/metrics) and the admin API.
         admin: quorate_admin::Config = quorate_admin::Config::default();
-        /// Authoritative DNS over UDP and TCP.
+        /// Authoritative DNS over UDP and TCP, and encrypted over TLS and QUIC.
         dns: quorate_dns::Config = quorate_dns::Config::default();
+        /// The certificate of encrypted DNS.
+        tls: CertificateFiles = CertificateFiles::default();
         /// The rate of PUTs of each client, an IPv4 address or an IPv6 /64, and that of answers over UDP
         /// to each address.
         limit: quorate_limit::Config = quorate_limit::Config::default();

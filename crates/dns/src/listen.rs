@@ -1,0 +1,110 @@
+//! Where DNS listens.
+
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    ops::Deref,
+};
+
+use quorate_setting::{Form, KeyPath, Laid, Value};
+
+/// The port by default. That of DNS, 53, takes a privilege.
+const PORT: u16 = 5300;
+
+/// Addresses to listen at, as a list or a single one. An unspecified address takes its family alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenAddresses(Vec<SocketAddr>);
+
+impl ListenAddresses {
+    /// Whether the machine can do without `address`: nobody asked for IPv6 by the default, and there
+    /// are machines without.
+    pub(crate) fn is_optional(&self, address: SocketAddr) -> bool {
+        address.is_ipv6() && *self == Self::default()
+    }
+}
+
+/// Every address of the machine.
+impl Default for ListenAddresses {
+    fn default() -> Self {
+        Self(vec![
+            (Ipv4Addr::UNSPECIFIED, PORT).into(),
+            (Ipv6Addr::UNSPECIFIED, PORT).into(),
+        ])
+    }
+}
+
+impl From<Vec<SocketAddr>> for ListenAddresses {
+    fn from(addresses: Vec<SocketAddr>) -> Self {
+        Self(addresses)
+    }
+}
+
+impl Deref for ListenAddresses {
+    type Target = [SocketAddr];
+
+    fn deref(&self) -> &[SocketAddr] {
+        &self.0
+    }
+}
+
+impl Form for ListenAddresses {
+    fn read(value: &Value, at: &KeyPath, laid: &mut Laid) -> Option<Self> {
+        match value {
+            Value::String(_) => Form::read(value, at, laid).map(|address| Self(vec![address])),
+            _ => Form::read(value, at, laid).map(Self),
+        }
+    }
+
+    fn value(&self) -> Value {
+        self.0.value()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> (Option<ListenAddresses>, Vec<(KeyPath, String)>) {
+        let table: quorate_setting::Table = format!("listen = {text}").parse().unwrap();
+        let mut laid = Laid::default();
+        let read = Form::read(&table["listen"], &"dns.listen".into(), &mut laid);
+        (read, laid.refused)
+    }
+
+    #[test]
+    fn one_address_is_a_list_of_one() {
+        let (one, _) = read("\"127.0.0.1:53\"");
+        assert_eq!(one.unwrap().0, [([127, 0, 0, 1], 53).into()]);
+        let (list, _) = read("[\"127.0.0.1:53\", \"[::1]:53\"]");
+        let list = list.unwrap();
+        assert_eq!(list.len(), 2);
+        assert_eq!(list.value().to_string(), "[\"127.0.0.1:53\", \"[::1]:53\"]");
+    }
+
+    #[test]
+    fn what_is_no_address_is_told_with_its_key() {
+        for (text, key) in [
+            ("\"localhost:53\"", "dns.listen"),
+            ("5300", "dns.listen"),
+            ("[\"127.0.0.1:53\", \"::1\"]", "dns.listen[1]"),
+        ] {
+            let (read, refused) = read(text);
+            assert_eq!(read, None);
+            assert_eq!(refused.len(), 1);
+            assert_eq!(refused[0].0.to_string(), key);
+        }
+    }
+
+    #[test]
+    fn only_the_default_can_do_without_ipv6() {
+        let default = ListenAddresses::default();
+        assert_eq!(
+            default
+                .iter()
+                .map(|address| default.is_optional(*address))
+                .collect::<Vec<_>>(),
+            [false, true]
+        );
+        let configured = ListenAddresses(vec![default[1]]);
+        assert!(!configured.is_optional(default[1]));
+    }
+}

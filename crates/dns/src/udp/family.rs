@@ -1,0 +1,96 @@
+//! What IPv4 and IPv6 have different types for.
+
+use std::net::IpAddr;
+
+use nix::{
+    cmsg_space,
+    libc::{in_addr, in_pktinfo, in6_pktinfo},
+    sys::socket::{ControlMessage, ControlMessageOwned, SockaddrIn, SockaddrIn6, SockaddrLike},
+};
+
+/// A family of addresses, as the system's calls know it.
+pub(super) trait Family {
+    /// Where a datagram comes from.
+    type Client: SockaddrLike + Copy;
+    /// The address of ours that a client asked, and must be answered from (RFC 2181, section 4.1).
+    type Source: Copy + PartialEq;
+
+    fn ip(client: &Self::Client) -> IpAddr;
+
+    /// The address that was asked, if `message` tells it.
+    fn source(message: ControlMessageOwned) -> Option<Self::Source>;
+
+    /// Makes an answer leave from `source`.
+    fn control(source: &Self::Source) -> ControlMessage<'_>;
+
+    /// Room for the message that [`source`](Self::source) reads.
+    fn control_buffer() -> Vec<u8>;
+}
+
+/// IPv4.
+pub(super) enum V4 {}
+
+impl Family for V4 {
+    type Client = SockaddrIn;
+    type Source = in_pktinfo;
+
+    fn ip(client: &SockaddrIn) -> IpAddr {
+        client.ip().into()
+    }
+
+    fn source(message: ControlMessageOwned) -> Option<in_pktinfo> {
+        match message {
+            // Which interface an answer takes is up to the routes: its index stays 0.
+            ControlMessageOwned::Ipv4PacketInfo(asked) => Some(in_pktinfo {
+                ipi_ifindex: 0,
+                ipi_spec_dst: asked.ipi_spec_dst,
+                ipi_addr: in_addr { s_addr: 0 },
+            }),
+            _ => None,
+        }
+    }
+
+    fn control(source: &in_pktinfo) -> ControlMessage<'_> {
+        ControlMessage::Ipv4PacketInfo(source)
+    }
+
+    fn control_buffer() -> Vec<u8> {
+        cmsg_space!(in_pktinfo)
+    }
+}
+
+/// IPv6.
+pub(super) enum V6 {}
+
+/// The first byte and the first two bits of the second of a link-local address (RFC 4291, section
+/// 2.5.6), which names a machine on its link alone.
+const LINK_LOCAL: [u8; 2] = [0xfe, 0x80];
+
+impl Family for V6 {
+    type Client = SockaddrIn6;
+    type Source = in6_pktinfo;
+
+    fn ip(client: &SockaddrIn6) -> IpAddr {
+        client.ip().into()
+    }
+
+    fn source(message: ControlMessageOwned) -> Option<in6_pktinfo> {
+        let ControlMessageOwned::Ipv6PacketInfo(asked) = message else {
+            return None;
+        };
+        let [first, second, ..] = asked.ipi6_addr.s6_addr;
+        let is_link_local = [first, second & 0xc0] == LINK_LOCAL;
+        Some(in6_pktinfo {
+            ipi6_ifindex: if is_link_local { asked.ipi6_ifindex } else { 0 },
+            ..asked
+        })
+    }
+
+    fn control(source: &in6_pktinfo) -> ControlMessage<'_> {
+        ControlMessage::Ipv6PacketInfo(source)
+    }
+
+    fn control_buffer() -> Vec<u8> {
+        cmsg_space!(in6_pktinfo)
+    }
+}

@@ -1,0 +1,140 @@
+//! The threads that answer datagrams.
+
+use std::{
+    io,
+    net::{IpAddr, Shutdown, SocketAddr, UdpSocket},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use socket2::SockRef;
+
+use super::{
+    Batch, Family,
+    family::{V4, V6},
+};
+use crate::{Client, DnsTransport, Responder};
+
+/// How long to wait after the socket failed to receive: nothing tells when it works again.
+const RECEIVE_RETRY: Duration = Duration::from_millis(10);
+
+/// Threads that answer datagrams, each at its socket, until [`shutdown`](Self::shutdown). Dropping
+/// them stops them too, unawaited.
+#[derive(Debug)]
+pub(crate) struct UdpThreads {
+    threads: Vec<JoinHandle<()>>,
+    stop: Stop,
+}
+
+/// Ends the threads.
+#[derive(Debug)]
+struct Stop {
+    is_stopped: Arc<AtomicBool>,
+    sockets: Vec<Arc<UdpSocket>>,
+}
+
+impl UdpThreads {
+    /// Starts a thread for each socket.
+    pub(crate) fn spawn(sockets: Vec<UdpSocket>, responder: &Arc<Responder>) -> io::Result<Self> {
+        let mut started = Self {
+            threads: Vec::with_capacity(sockets.len()),
+            stop: Stop {
+                is_stopped: Arc::default(),
+                sockets: sockets.into_iter().map(Arc::new).collect(),
+            },
+        };
+        for (number, socket) in started.stop.sockets.iter().enumerate() {
+            let answering = Answering {
+                local_addr: socket.local_addr()?,
+                socket: socket.clone(),
+                responder: responder.clone(),
+                is_stopped: started.stop.is_stopped.clone(),
+            };
+            let thread = thread::Builder::new().name(format!("dns-udp-{number}"));
+            started.threads.push(thread.spawn(move || answering.run())?);
+        }
+        Ok(started)
+    }
+
+    /// Ends the threads after the answers that are under way, and frees their addresses.
+    pub(crate) async fn shutdown(self) {
+        let Self { threads, stop } = self;
+        drop(stop);
+        // They end after a batch each. What keeps them from that would be told by a panic.
+        let ended =
+            tokio::task::spawn_blocking(|| threads.into_iter().try_for_each(JoinHandle::join));
+        if !matches!(ended.await, Ok(Ok(()))) {
+            tracing::error!("a thread that answers datagrams did not end well");
+        }
+    }
+}
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.is_stopped.store(true, Ordering::Release);
+        for socket in &self.sockets {
+            // It says that the socket is not connected, and wakes who waits for datagrams all the
+            // same (udp(7) is silent on it; Linux has done so since 2.6).
+            let _ = SockRef::from(&**socket).shutdown(Shutdown::Read);
+        }
+    }
+}
+
+/// What a thread has.
+struct Answering {
+    socket: Arc<UdpSocket>,
+    local_addr: SocketAddr,
+    responder: Arc<Responder>,
+    is_stopped: Arc<AtomicBool>,
+}
+
+impl Answering {
+    /// Answers until the stop, whatever comes.
+    fn run(self) {
+        while !self.is_stopped() {
+            let is_wildcard = self.local_addr.ip().is_unspecified();
+            let attempt = AssertUnwindSafe(|| match self.local_addr {
+                SocketAddr::V4(_) => self.answer(Batch::<V4>::new(is_wildcard)),
+                SocketAddr::V6(_) => self.answer(Batch::<V6>::new(is_wildcard)),
+            });
+            if catch_unwind(attempt).is_err() {
+                tracing::error!(
+                    listen = %self.local_addr,
+                    "a panic while datagrams were answered; it goes on with the next"
+                );
+            }
+        }
+    }
+
+    fn answer<F: Family>(&self, mut batch: Batch<F>) {
+        while !self.is_stopped() {
+            let received = batch.receive(
+                &self.socket,
+                || self.is_stopped(),
+                |datagram, client, out| self.respond(datagram, client, out),
+            );
+            if let Err(error) = received {
+                tracing::debug!(%error, "datagrams could not be received");
+                thread::sleep(RECEIVE_RETRY);
+                continue;
+            }
+            batch.send(&self.socket, |error| {
+                tracing::debug!(%error, "a datagram could not be sent");
+            });
+        }
+    }
+
+    fn respond(&self, datagram: &[u8], client: IpAddr, out: &mut Vec<u8>) -> bool {
+        let client = Client::new(client, DnsTransport::Udp);
+        self.responder.respond(datagram, &client, out).is_some()
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.is_stopped.load(Ordering::Acquire)
+    }
+}

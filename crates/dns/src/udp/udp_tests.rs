@@ -1,0 +1,146 @@
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    time::{Duration, Instant},
+};
+
+use nix::libc::in6_pktinfo;
+
+use super::*;
+use crate::fixture::*;
+
+/// Longer than anything here takes, unless it never happens.
+const LONG: Duration = Duration::from_secs(20);
+
+fn client(ip: IpAddr) -> UdpSocket {
+    let socket = UdpSocket::bind((ip, 0)).unwrap();
+    socket.set_read_timeout(Some(LONG)).unwrap();
+    socket
+}
+
+fn threads(listen: SocketAddr, count: usize) -> (UdpThreads, SocketAddr) {
+    let sockets = bind(listen, count).unwrap();
+    let address = sockets[0].local_addr().unwrap();
+    let fixture = Fixture::new();
+    (
+        UdpThreads::spawn(sockets, &fixture.responder).unwrap(),
+        address,
+    )
+}
+
+/// The address from which a query sent to `server` is answered.
+fn answered_from(client: &UdpSocket, server: SocketAddr) -> SocketAddr {
+    client.send_to(&alice_query(), server).unwrap();
+    let mut datagram = [0; 2048];
+    let (size, from) = client.recv_from(&mut datagram).expect("an answer");
+    assert_eq!(parse(&datagram[..size]).answers.len(), 1);
+    from
+}
+
+/// RFC 2181, section 4.1.
+#[tokio::test]
+async fn an_answer_leaves_from_the_address_that_was_asked() {
+    let (threads, at) = threads((Ipv4Addr::UNSPECIFIED, 0).into(), 2);
+    let client = client(Ipv4Addr::LOCALHOST.into());
+    for last in [2, 1, 77] {
+        let server = SocketAddr::from(([127, 0, 0, last], at.port()));
+        assert_eq!(answered_from(&client, server), server);
+    }
+    // Those that come together are told apart.
+    let mut servers = BTreeSet::new();
+    for last in 1..=40 {
+        let server = SocketAddr::from(([127, 0, 1, last], at.port()));
+        client.send_to(&alice_query(), server).unwrap();
+        servers.insert(server);
+    }
+    let mut datagram = [0; 2048];
+    let answers = (0..40).map(|_| client.recv_from(&mut datagram).unwrap().1);
+    assert_eq!(answers.collect::<BTreeSet<_>>(), servers);
+    threads.shutdown().await;
+}
+
+/// Machines of tests have one address of IPv6, so that another source cannot be told from it: what
+/// is taken from the question is, by `v6_answers_leave_from_the_address_that_was_asked`.
+#[tokio::test]
+async fn a_wildcard_of_ipv6_answers_and_leaves_ipv4_alone() {
+    let (threads, at) = threads((Ipv6Addr::UNSPECIFIED, 0).into(), 2);
+    let server = SocketAddr::from((Ipv6Addr::LOCALHOST, at.port()));
+    assert_eq!(
+        answered_from(&client(Ipv6Addr::LOCALHOST.into()), server),
+        server
+    );
+    bind((Ipv4Addr::UNSPECIFIED, at.port()).into(), 1).unwrap();
+    threads.shutdown().await;
+}
+
+#[test]
+fn v6_answers_leave_from_the_address_that_was_asked() {
+    use nix::{
+        libc::in6_addr,
+        sys::socket::{ControlMessage, ControlMessageOwned},
+    };
+    let asked = |address: &str| {
+        let address: Ipv6Addr = address.parse().unwrap();
+        ControlMessageOwned::Ipv6PacketInfo(in6_pktinfo {
+            ipi6_addr: in6_addr {
+                s6_addr: address.octets(),
+            },
+            ipi6_ifindex: 7,
+        })
+    };
+    for (address, interface) in [("2001:db8::1", 0), ("fe80::1", 7), ("fec0::1", 0)] {
+        let source = family::V6::source(asked(address)).unwrap();
+        let ControlMessage::Ipv6PacketInfo(info) = family::V6::control(&source) else {
+            panic!("the source of an answer");
+        };
+        assert_eq!(Ipv6Addr::from(info.ipi6_addr.s6_addr).to_string(), address);
+        assert_eq!(info.ipi6_ifindex, interface, "{address}");
+    }
+}
+
+#[test]
+fn a_port_that_another_has_is_not_shared() {
+    let listen = (Ipv4Addr::LOCALHOST, 0).into();
+    let sockets = bind(listen, 2).unwrap();
+    let taken = sockets[0].local_addr().unwrap();
+    for count in [1, 2] {
+        let error = bind(taken, count).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+    }
+    drop(sockets);
+    bind(taken, 2).unwrap();
+}
+
+#[tokio::test]
+async fn clients_are_spread_over_the_threads() {
+    let sockets = bind((Ipv4Addr::LOCALHOST, 0).into(), 2).unwrap();
+    let server = sockets[0].local_addr().unwrap();
+    for _ in 0..100 {
+        client(Ipv4Addr::LOCALHOST.into())
+            .send_to(&alice_query(), server)
+            .unwrap();
+    }
+    for socket in &sockets {
+        socket.set_nonblocking(true).unwrap();
+        let mut datagram = [0; 2048];
+        let received = std::iter::from_fn(|| socket.recv(&mut datagram).ok()).count();
+        assert!((1..100).contains(&received), "{received}");
+    }
+}
+
+/// Nothing wakes them but the stop itself.
+#[tokio::test]
+async fn threads_that_wait_end_at_once() {
+    for listen in [
+        SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+        (Ipv6Addr::LOCALHOST, 0).into(),
+    ] {
+        let (threads, at) = threads(listen, 4);
+        let started = Instant::now();
+        tokio::time::timeout(LONG, threads.shutdown())
+            .await
+            .expect("an end");
+        assert!(started.elapsed() < LONG);
+        bind(at, 1).expect("the address is free");
+    }
+}

@@ -1,0 +1,128 @@
+use super::*;
+
+fn connections(count_max: usize, per_client_max: Option<usize>) -> Connections {
+    Connections::with_exempt(limits(count_max, per_client_max), |address| {
+        address == IpAddr::from([192, 0, 2, 99])
+    })
+}
+
+fn limits(connection_count_max: usize, per_client_max: Option<usize>) -> Limits {
+    Limits {
+        connection_count_max,
+        connection_count_per_client_max: per_client_max,
+        drain_timeout: Duration::ZERO,
+    }
+}
+
+fn client(last: u8) -> SocketAddr {
+    ([192, 0, 2, last], 1).into()
+}
+
+#[track_caller]
+fn free(connections: &Connections, address: SocketAddr) -> Place {
+    match connections.admit(address) {
+        Admission::Free(place) => place,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[track_caller]
+fn displacing(connections: &Connections, address: SocketAddr) -> Place {
+    match connections.admit(address) {
+        Admission::Displacing(place) => place,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn evicted<const N: usize>(places: [&Place; N]) -> [bool; N] {
+    places.map(|place| place.evicted().is_cancelled())
+}
+
+#[test]
+fn a_client_at_its_bound_displaces_its_own_oldest() {
+    let connections = connections(10, Some(2));
+    let other = free(&connections, client(1));
+    let first = free(&connections, client(2));
+    let second = free(&connections, client(2));
+    let third = displacing(&connections, client(2));
+    let all = [&other, &first, &second, &third];
+    assert_eq!(evicted(all), [false, true, false, false]);
+}
+
+#[test]
+fn where_all_are_taken_the_oldest_of_all_gives_way() {
+    let connections = connections(3, Some(2));
+    let first = free(&connections, client(1));
+    let second = free(&connections, client(2));
+    let third = free(&connections, client(2));
+    let fourth = displacing(&connections, client(3));
+    let all = [&first, &second, &third, &fourth];
+    assert_eq!(evicted(all), [true, false, false, false]);
+}
+
+#[test]
+fn what_is_used_is_not_the_oldest() {
+    let connections = connections(3, Some(3));
+    let mut first = free(&connections, client(1));
+    let second = free(&connections, client(1));
+    first.touch();
+    let third = free(&connections, client(1));
+    let fourth = displacing(&connections, client(1));
+    let fifth = displacing(&connections, client(1));
+    let all = [&first, &second, &third, &fourth, &fifth];
+    assert_eq!(evicted(all), [true, true, false, false, false]);
+}
+
+#[test]
+fn what_ended_or_gave_way_leaves_its_place_once() {
+    let connections = connections(2, Some(1));
+    let mut first = free(&connections, client(1));
+    let second = displacing(&connections, client(1));
+    // It is told, and may take a moment to end.
+    first.touch();
+    drop(first);
+    let other = free(&connections, client(2));
+    drop(second);
+    let again = free(&connections, client(1));
+    assert_eq!(evicted([&other, &again]), [false, false]);
+    drop((other, again));
+    assert!(connections.0.lock().by_client.is_empty());
+    assert!(connections.0.lock().by_age.is_empty());
+}
+
+#[test]
+fn the_exempt_have_no_bound_of_their_own() {
+    let connections = connections(3, Some(1));
+    let exempt = client(99);
+    let places = [(); 3].map(|()| free(&connections, exempt));
+    drop(displacing(&connections, exempt));
+    assert_eq!(evicted(places.each_ref()), [true, false, false]);
+}
+
+#[test]
+fn an_ipv6_subscriber_is_one_client() {
+    let connections = connections(9, Some(1));
+    let _one = free(&connections, "[2001:db8::1]:1".parse().unwrap());
+    let _same = displacing(&connections, "[2001:db8::2]:1".parse().unwrap());
+    let _other = free(&connections, "[2001:db8:0:1::1]:1".parse().unwrap());
+}
+
+#[test]
+fn without_a_bound_for_clients_one_too_many_is_refused() {
+    let connections = connections(1, None);
+    let place = free(&connections, client(1));
+    assert!(matches!(connections.admit(client(2)), Admission::Full));
+    assert!(!place.evicted().is_cancelled());
+    drop(place);
+    free(&connections, client(2));
+}
+
+#[test]
+fn more_than_half_is_crowded() {
+    let connections = connections(4, Some(4));
+    let places = [(); 3].map(|()| free(&connections, client(1)));
+    assert!(connections.is_crowded());
+    let [one, ..] = places;
+    drop(one);
+    assert!(!connections.is_crowded());
+}
