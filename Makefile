@@ -9,7 +9,8 @@ export QUORATE_GIT_HASH ?= $(shell git rev-parse --short HEAD 2>/dev/null || ech
 # that no dependency is compiled once with them and once without.
 TARGETS = --lib --bins --examples
 
-.PHONY: run test verify fix bench-smoke bench-checkpoints bench-peers bench-dns failover crash-images
+.PHONY: run test test-interop fuzz verify fix bench-smoke bench-checkpoints bench-peers bench-dns \
+    failover crash-images
 
 ## Builds the release binary and runs three nodes on loopback.
 run:
@@ -21,6 +22,18 @@ test:
 	tests/tools
 	$(CARGO) build --locked --workspace $(TARGETS)
 	$(CARGO) test --locked --workspace
+
+## Tools and resolvers of others in front of real nodes, and the scripts of what DNS must answer: a part
+## of `make test`.
+test-interop:
+	tests/tools
+	$(CARGO) build --locked --workspace $(TARGETS)
+	$(CARGO) test --locked --workspace --test processes -- conformance:: interop::
+
+## Feeds each fuzzer for SECONDS. What one finds lies in target/fuzz/artifacts.
+fuzz: SECONDS ?= 60
+fuzz:
+	tests/fuzz/run $(SECONDS)
 
 ## Format, lints, import rules, dependencies, docs. Writes nothing outside target/.
 verify:

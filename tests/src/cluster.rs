@@ -13,10 +13,10 @@ use tempfile::TempDir;
 
 use crate::{Links, Node, Nodes, Publisher, binary, wait::until};
 
-/// The zone that every node of every test serves.
+/// The zone that nodes serve if a test does not say otherwise.
 pub const ORIGIN: &str = "quorate.test.";
 
-/// A second zone, so that no test passes by there being only one.
+/// The second zone that it serves.
 pub const OTHER_ORIGIN: &str = "other.test.";
 
 /// How long a request may take: longer than the deadline of any PUT, so that an answer that comes
@@ -40,6 +40,8 @@ pub struct Plan {
     has_links: bool,
     cluster_settings: String,
     more_config: String,
+    /// What stands below `listen` in `[dns]`.
+    dns: String,
 }
 
 /// A cluster of this many voters, all else as it is by default, but without a limit of PUTs.
@@ -56,7 +58,26 @@ pub fn voters(count: usize) -> Plan {
         has_links: false,
         cluster_settings: String::new(),
         more_config: String::new(),
+        dns: two_origins(),
     }
+}
+
+/// Two zones, so that no test passes by there being only one.
+fn two_origins() -> String {
+    format!(
+        r#"
+[[dns.origins]]
+name = "{ORIGIN}"
+ns = ["ns1.{ORIGIN}"]
+a = ["192.0.2.1"]
+aaaa = ["2001:db8::1"]
+ns_addresses = {{ "ns1.{ORIGIN}" = ["192.0.2.53"] }}
+
+[[dns.origins]]
+name = "{OTHER_ORIGIN}"
+ns = ["ns.example.org."]
+"#
+    )
 }
 
 impl Plan {
@@ -137,6 +158,15 @@ impl Plan {
         }
     }
 
+    /// What every node's configuration file has below `[dns]`, but for where to listen, instead of two
+    /// zones.
+    pub fn with_dns(self, dns: &str) -> Self {
+        Self {
+            dns: dns.to_owned(),
+            ..self
+        }
+    }
+
     /// The configuration of a node that founds the cluster with `nodes`; without them by itself, or it
     /// joins.
     fn config(&self, node: &Node, nodes: &[String]) -> String {
@@ -148,6 +178,7 @@ impl Plan {
             log_kept_count,
             cluster_settings,
             more_config,
+            dns: dns_settings,
             ..
         } = self;
         format!(
@@ -172,17 +203,7 @@ listen = "{admin}"
 
 [dns]
 listen = "{dns}"
-
-[[dns.origins]]
-name = "{ORIGIN}"
-ns = ["ns1.{ORIGIN}"]
-a = ["192.0.2.1"]
-aaaa = ["2001:db8::1"]
-ns_addresses = {{ "ns1.{ORIGIN}" = ["192.0.2.53"] }}
-
-[[dns.origins]]
-name = "{OTHER_ORIGIN}"
-ns = ["ns.example.org."]
+{dns_settings}
 
 [limit]
 {limit}

@@ -7,7 +7,7 @@ use hickory_proto::{
     rr::{Name, RData, RecordType},
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpStream, UdpSocket},
     time::timeout,
 };
@@ -59,19 +59,28 @@ pub async fn exchange_datagram(server: SocketAddr, sent: &[u8]) -> io::Result<Op
 pub async fn ask_tcp(server: SocketAddr, question: &[u8]) -> Result<Message, String> {
     let exchange = async {
         let mut stream = TcpStream::connect(server).await?;
-        let size = u16::try_from(question.len()).expect("a question is short");
-        stream
-            .write_all(&[&size.to_be_bytes(), question].concat())
-            .await?;
-        let mut answer = vec![0; stream.read_u16().await?.into()];
-        stream.read_exact(&mut answer).await?;
-        io::Result::Ok(answer)
+        exchange_framed(&mut stream, question).await
     };
     let answer = timeout(ANSWER_WITHIN, exchange)
         .await
         .map_err(text)?
         .map_err(text)?;
     Message::from_vec(&answer).map_err(text)
+}
+
+/// Sends a message behind its length (RFC 1035, section 4.2.2), and gives back the answer.
+pub async fn exchange_framed(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    sent: &[u8],
+) -> io::Result<Vec<u8>> {
+    let size = u16::try_from(sent.len()).expect("a question is short");
+    stream
+        .write_all(&[&size.to_be_bytes(), sent].concat())
+        .await?;
+    stream.flush().await?;
+    let mut answer = vec![0; stream.read_u16().await?.into()];
+    stream.read_exact(&mut answer).await?;
+    Ok(answer)
 }
 
 /// The texts among the answers, each with its strings joined.

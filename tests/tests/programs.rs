@@ -14,7 +14,8 @@ const UNPACKED: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/../tools");
 pub(crate) fn need(program: &str, package: &str) -> PathBuf {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
-        .chain([Path::new(UNPACKED).to_owned()])
+        // Where servers are, which are for administrators.
+        .chain(["/usr/sbin", UNPACKED].map(|dir| Path::new(dir).to_owned()))
         .map(|dir| dir.join(program))
         .find(|file| file.is_file())
         .unwrap_or_else(|| {

@@ -103,7 +103,7 @@ async fn whoever_accepts_anything_is_served() {
         let (status, headers, body) = send(request, Body::empty()).await;
         check_alice(status, &headers, &body);
     }
-    for accept in ["text/html", "application/dns-json", ""] {
+    for accept in ["text/html", "application/xml, image/png", ""] {
         let request = get_request(&alice_query()).header(header::ACCEPT, accept);
         let (status, ..) = send(request, Body::empty()).await;
         assert_eq!(status, StatusCode::NOT_ACCEPTABLE, "{accept}");
@@ -194,5 +194,96 @@ async fn a_preflight_is_granted() {
     for field in ["Accept", "Content-Type"] {
         let mut fields = granted(header::ACCESS_CONTROL_ALLOW_HEADERS);
         assert!(fields.any(|granted| granted == field), "{field}");
+    }
+}
+
+/// JSON, as public resolvers give it.
+mod json {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    async fn ask(path: &str, accept: Option<&str>) -> (StatusCode, HeaderMap, Value) {
+        let mut request = Request::get(path);
+        if let Some(accept) = accept {
+            request = request.header(header::ACCEPT, accept);
+        }
+        let (status, headers, body) = send(request, Body::empty()).await;
+        (status, headers, serde_json::from_slice(&body).unwrap_or_default())
+    }
+
+    fn iroh_path(parameters: &str) -> String {
+        format!("/dns-query?name={}{parameters}", iroh(ALICE, "dns.test"))
+    }
+
+    #[tokio::test]
+    async fn a_name_is_answered_in_json() {
+        let owner = iroh(ALICE, "dns.test.");
+        let expected = json!({
+            "Status": 0, "TC": false, "RD": true, "RA": false, "AD": false, "CD": false,
+            "Question": [{"name": owner, "type": 16}],
+            "Answer": [{
+                "name": owner, "type": 16, "TTL": 30, "data": "\"relay=https://relay.test\"",
+            }],
+        });
+        for parameters in ["&type=TXT", "&type=txt", "&type=16", "&type=TYPE16&do=0&cd=false"] {
+            for accept in [None, Some("*/*"), Some("application/dns-json"), Some("application/json")] {
+                let (status, headers, body) = ask(&iroh_path(parameters), accept).await;
+                assert_eq!(status, StatusCode::OK);
+                assert_eq!(headers[header::CONTENT_TYPE], "application/dns-json");
+                assert_eq!(headers[header::CACHE_CONTROL], "max-age=30");
+                assert_eq!(body, expected, "{parameters} {accept:?}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_negative_answer_has_its_soa_and_flags_are_copied() {
+        let path = format!("/dns-query?name={NOBODY}.dns.test&cd=1&do=1");
+        let (status, headers, body) = ask(&path, None).await;
+        assert_eq!((status, &body["Status"]), (StatusCode::OK, &json!(3)));
+        assert_eq!(headers[header::CACHE_CONTROL], "max-age=50");
+        assert_eq!((&body["CD"], &body["Answer"]), (&json!(true), &Value::Null));
+        assert_eq!(body["Authority"][0]["type"], 6);
+        assert_eq!(body["Question"][0]["type"], 1, "A is the default");
+        let (_, _, refused) = ask("/dns-query?name=google.com", None).await;
+        assert_eq!(refused["Status"], 5);
+    }
+
+    /// What is asked in one form may be answered in the other.
+    #[tokio::test]
+    async fn accept_decides_about_the_form() {
+        let (_, headers, body) = ask(&path(&alice_query()), Some("application/dns-json")).await;
+        assert_eq!(headers[header::CONTENT_TYPE], "application/dns-json");
+        assert_eq!(headers[header::VARY], "accept");
+        assert_eq!(body["Answer"].as_array().unwrap().len(), 1);
+        let request = Request::get(iroh_path("&type=TXT")).header(header::ACCEPT, DNS_MESSAGE);
+        let (status, headers, body) = send(request, Body::empty()).await;
+        check_alice(status, &headers, &body);
+        let (status, ..) = ask(&iroh_path(""), Some("text/html")).await;
+        assert_eq!(status, StatusCode::NOT_ACCEPTABLE);
+    }
+
+    #[tokio::test]
+    async fn parameters_that_make_no_query_are_bad_requests() {
+        for parameters in ["&type=nonsense", "&type=65536", "&do=2", "&cd=yes", "&name=two.test"] {
+            let (status, ..) = ask(&iroh_path(parameters), None).await;
+            assert_eq!(status, StatusCode::BAD_REQUEST, "{parameters}");
+        }
+        let long = "x".repeat(64);
+        for name in [format!("{long}.test"), format!("{}test", "abc.".repeat(70))] {
+            let (status, ..) = ask(&format!("/dns-query?name={name}"), None).await;
+            assert_eq!(status, StatusCode::BAD_REQUEST, "{name}");
+        }
+    }
+
+    /// RFC 1035, section 5.1; RFC 3597, section 5.
+    #[test]
+    fn data_are_as_in_a_zone_file() {
+        let strings = [b"a b".to_vec(), b"\"\\\xff".to_vec(), Vec::new()];
+        let strings = strings.map(Vec::into_boxed_slice);
+        assert_eq!(crate::json::quoted(&strings), r#""a b" "\"\\\255" """#);
+        assert_eq!(crate::json::opaque(&[1, 0xab]), "\\# 2 01ab");
+        assert_eq!(crate::json::opaque(&[]), "\\# 0");
     }
 }

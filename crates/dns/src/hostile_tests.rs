@@ -52,6 +52,48 @@ fn no_message_breaks_the_responder() {
     assert!(answered > 10_000);
 }
 
+/// However a query comes, it is answered alike: over streams byte for byte, and in a datagram as far
+/// as it has room. What an OPT record adds is an OPT record.
+#[test]
+fn all_transports_answer_alike() {
+    let fixture = Fixture::new();
+    let originals: Vec<Vec<u8>> = [ALICE, BIG, CUT, NOBODY]
+        .into_iter()
+        .flat_map(|key| ["_iroh", "txt", "alias", "x.sub", "ns.sub"].map(|label| (key, label)))
+        .flat_map(|(key, label)| {
+            let types = [RecordType::TXT, RecordType::A, RecordType::NS, RecordType::ANY];
+            types.map(|of_type| query(&format!("{label}.{key}.dns.test."), of_type))
+        })
+        .collect();
+    let mut draw = draws();
+    let mut whole = 0;
+    for round in 0..20_000 {
+        let mut message = originals[round % originals.len()].clone();
+        for _ in 0..draw(3) {
+            let at = draw(message.len());
+            message[at] = draw(256) as u8;
+        }
+        let of = |message: &[u8], transport| fixture.respond(message, transport);
+        let by_tcp = of(&message, DnsTransport::Tcp);
+        for transport in [DnsTransport::Tls, DnsTransport::Quic, DnsTransport::Https] {
+            assert_eq!(of(&message, transport), by_tcp, "{transport:?}");
+        }
+        let Some(by_tcp) = by_tcp else { continue };
+        let by_udp = of(&message, DnsTransport::Udp).expect("a response");
+        assert_eq!(by_udp[..2], by_tcp[..2]);
+        if by_udp[2] & 2 == 0 && by_udp.len() == by_tcp.len() {
+            assert_eq!(by_udp, by_tcp);
+            whole += 1;
+        }
+        if message[10..12] == [0, 0] && by_tcp[3] & 0x0f == 0 {
+            let with_opt = of(&with_opt(message, 1232, 0, &[]), DnsTransport::Tcp).unwrap();
+            assert_eq!(with_opt[12..by_tcp.len()], by_tcp[12..]);
+            assert_eq!(with_opt[by_tcp.len()..][..3], [0, 0, 41]);
+        }
+    }
+    assert!(whole > 10_000, "{whole}");
+}
+
 /// Whatever the codec accepts may be published: mutants of a packet with data of every type that
 /// has a form of its own, and of one with a zone cut. Each record in it is then asked for.
 #[test]

@@ -193,7 +193,7 @@ impl JsonRecord {
 
 /// Strings as a zone file has them (RFC 1035, section 5.1): each in quotes, and what is not
 /// printable as `\DDD`.
-fn quoted(strings: &[Box<[u8]>]) -> String {
+pub(crate) fn quoted(strings: &[Box<[u8]>]) -> String {
     let mut text = String::new();
     for string in strings {
         if !text.is_empty() {
@@ -213,7 +213,7 @@ fn quoted(strings: &[Box<[u8]>]) -> String {
 }
 
 /// Data of a type without a form of its own (RFC 3597, section 5).
-fn opaque(data: &[u8]) -> String {
+pub(crate) fn opaque(data: &[u8]) -> String {
     let hex = data_encoding::HEXLOWER.encode(data);
     format!("\\# {} {hex}", data.len()).trim_end().to_owned()
 }

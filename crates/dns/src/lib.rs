@@ -1,32 +1,35 @@
 //! DNS over UDP, TCP and HTTPS, answered from the local replica.
 //!
 //! ```text
-//! UDP loops ─┐
-//! TCP ───────┼─▶ Responder::respond(bytes, client) ─▶ Query ─▶ Authority ─▶ Replica ─▶ bytes
-//! DoH ───────┘
+//! UDP threads ─┐                                    ┌─▶ options, cookie, limits
+//! TCP, TLS ────┼─▶ Responder::respond ─▶ Query ─────┼─▶ Authority ─▶ Replica ─▶ Answer
+//! QUIC, HTTPS ─┘   (bytes, client)                  └─▶ Response ─▶ bytes
 //! ```
 //!
 //! What is said is decided in `quorate-authority`; here bytes become questions and answers bytes.
-//! Anybody may send anything, so three rules hold: bytes are screened before a parser that reserves
-//! memory by their claims sees them; a datagram costs no task and no memory beyond its loop's two
-//! buffers; connections are counted (`quorate-listener`), and each must make progress. Reads of the replica take
-//! microseconds and happen in place. A replica that cannot be read is a SERVFAIL, never a negative
-//! answer.
+//! Anybody may send anything, so three rules hold: nothing that a message claims makes us reserve
+//! memory; a datagram costs no task and no memory beyond its loop's buffers; connections are counted
+//! (`quorate-listener`), and each must make progress. All queries go one way, from bytes to bytes: an
+//! ordinary one allocates nothing, and waits for nobody. A replica that cannot be read is a SERVFAIL,
+//! never a negative answer.
 //!
 //! | piece | what it is |
 //! |---|---|
 //! | [`Responder`] | bytes of a query to bytes of a response, for every transport |
 //! | [`Client`] | who asks, and by which transport |
+//! | [`AnswerLimits`] | how much goes to addresses that may be forged |
 //! | [`Config`] → [`DnsListeners`] → [`DnsServer`] | the listeners for UDP, TCP, TLS and QUIC |
 //! | [`OriginSettings`] | a zone to serve, as it is configured |
 //! | [`ConfiguredZones`] | what stands in these zones, for those who add to it |
-//! | [`doh_router`] | `GET`, `HEAD` and `POST` at `/dns-query` |
+//! | [`doh_router`] | `GET`, `HEAD` and `POST` at `/dns-query`: messages, and JSON |
 //! | [`Metrics`] | what all of them tell Prometheus |
 //!
-//! The codec is hickory-proto's. Its server is not used: it cannot screen datagrams before its
-//! parser, starts a task for each and does not count connections.
+//! hickory-proto reads records of zones, and responses that are wanted in JSON. Its server is not
+//! used: it cannot screen datagrams before its parser, starts a task for each and does not count
+//! connections.
 //!
-//! Sources: RFC 1035 (messages), 6891 (EDNS), 7766 (TCP), 8484 (HTTPS), 9471 (glue), 9619 (one
+//! Sources: RFC 1035 (messages), 5001 (NSID), 6891 (EDNS), 7766 and 7828 (TCP), 7830 and 8467
+//! (padding), 7873 and 9018 (cookies), 8484 (HTTPS), 8914 (extended errors), 9471 (glue), 9619 (one
 //! question), 9715 (sizes over UDP).
 
 mod answer_limits;
@@ -35,6 +38,8 @@ mod client;
 mod config;
 mod configured;
 mod cookie;
+#[cfg(test)]
+mod cost_tests;
 mod doh;
 mod edns;
 #[cfg(test)]

@@ -88,7 +88,53 @@ impl QueryLog {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+    };
+
+    use hickory_proto::rr::RecordType;
+
     use super::*;
+    use crate::{Config, fixture::*};
+
+    #[test]
+    fn a_query_of_the_sample_is_a_line() {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || Lines(writer.clone()))
+            .finish();
+        let config = Config {
+            query_log_one_in: 1,
+            ..Config::default()
+        };
+        let fixture = Fixture::with(&config, None);
+        let mut message = query("a-b.test.", RecordType::TXT);
+        message[14] = b'\n';
+        tracing::subscriber::with_default(subscriber, || fixture.ask(&message));
+        let text = String::from_utf8(lines.lock().unwrap().clone()).unwrap();
+        let (_, line) = text.split_once("INFO quorate::queries: ").expect(&text);
+        assert_eq!(
+            line.trim_end(),
+            "answered client=192.0.2.9 transport=\"udp\" question=a\\010b.test. TXT \
+             rcode=\"refused\" size=30"
+        );
+    }
+
+    /// Where a subscriber writes.
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
 
     #[test]
     fn one_query_in_so_many_is_taken_and_none_by_default() {

@@ -1,6 +1,9 @@
 //! The zones as they are served now: those of the configuration, and what the cluster has agreed on.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use arc_swap::{ArcSwap, Guard};
 use quorate_authority::{Authority, Origin, OriginError};
@@ -30,6 +33,15 @@ pub(crate) struct Served {
     pub(crate) cookies: Option<CookieJar>,
     /// The counters of queries, by the index of their origin.
     queries: Vec<QueryCounters>,
+}
+
+/// Why what the cluster has agreed on cannot be served.
+#[derive(Debug, thiserror::Error)]
+enum FollowError {
+    #[error("the zones do not go together")]
+    Origins(#[from] OriginError),
+    #[error("a panic ended the attempt")]
+    Panicked,
 }
 
 impl Zones {
@@ -83,7 +95,9 @@ impl Zones {
         // The number first: if both change now, the next query sees that they have.
         let version = replica.zone_version();
         let state = replica.zone_state();
-        let authority = self.authority(&state).or_else(|error| {
+        // A panic must not end the loop whose query happens to be the next.
+        let attempt = catch_unwind(AssertUnwindSafe(|| self.authority(&state)));
+        let authority = attempt.unwrap_or(Err(FollowError::Panicked)).or_else(|error| {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
                 "serving the zones of the configuration alone; change what the cluster has agreed on, \
@@ -109,7 +123,7 @@ impl Zones {
 
     /// The configured zones with the replicated records, as far as these go together with what is
     /// configured: there, configuration counts.
-    fn authority(&self, state: &ZoneState) -> Result<Authority, OriginError> {
+    fn authority(&self, state: &ZoneState) -> Result<Authority, FollowError> {
         let mut origins = self.origins.clone();
         for origin in &mut origins {
             let name = wire_name(&origin.name);
@@ -129,7 +143,7 @@ impl Zones {
                 origin.records.extend(records);
             }
         }
-        Authority::new(origins)
+        Ok(Authority::new(origins)?)
     }
 }
 

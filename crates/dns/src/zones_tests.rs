@@ -1,11 +1,12 @@
+use bytes::Bytes;
 use hickory_proto::{
     op::{Message, ResponseCode},
     rr::{RData, RecordType},
 };
-use quorate_replica::{WireName, ZoneChange, ZoneState};
+use quorate_replica::{RecordSet, WireName, ZoneChange, ZoneRecords, ZoneState};
 use quorate_zone_file::{parse, parse_name, record_sets};
 
-use crate::fixture::{Fixture, query};
+use crate::fixture::{Fixture, alice_query, query};
 
 /// What the cluster has agreed on when this zone file was imported.
 fn agreed(before: &ZoneState, text: &str) -> ZoneState {
@@ -62,5 +63,39 @@ fn where_configuration_has_records_it_counts_and_the_rest_is_served() {
     let state = agreed(&ZoneState::default(), "@ A 192.0.2.99\nwww A 192.0.2.7");
     fixture.replica.agree_on(state);
     assert_eq!(addresses(&fixture, "dns.test."), ["192.0.2.1"]);
+    assert_eq!(addresses(&fixture, "www.dns.test."), ["192.0.2.7"]);
+}
+
+/// A state that no command can make: one set at a name of `dns.test.`.
+fn unchecked(owner: &str, record_type: RecordType, data: &[u8]) -> ZoneState {
+    let zone = parse_name("dns.test", &WireName::root()).unwrap();
+    let owner = parse_name(owner, &zone).unwrap();
+    let set = RecordSet {
+        ttl_secs: 77,
+        rdata: vec![Bytes::copy_from_slice(data)],
+    };
+    let records = ZoneRecords {
+        serial: 7,
+        sets: [((owner, record_type.into()), set)].into(),
+    };
+    ZoneState {
+        zones: [(zone, records)].into(),
+        ..ZoneState::default()
+    }
+}
+
+/// What speaks against one zone must not take the others, nor what keys have published.
+#[test]
+fn what_cannot_be_served_leaves_the_configuration_served() {
+    let fixture = Fixture::new();
+    let apex_alias = unchecked("@", RecordType::CNAME, b"\x01x\0");
+    let broken = unchecked("www", RecordType::A, &[192, 0, 2]);
+    for state in [apex_alias, broken] {
+        fixture.replica.agree_on(state);
+        assert_eq!(fixture.ask(&alice_query()).answers.len(), 1);
+        assert_eq!(addresses(&fixture, "dns.test."), ["192.0.2.1"]);
+    }
+    let sound = agreed(&ZoneState::default(), "www A 192.0.2.7");
+    fixture.replica.agree_on(sound);
     assert_eq!(addresses(&fixture, "www.dns.test."), ["192.0.2.7"]);
 }

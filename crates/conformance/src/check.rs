@@ -1,0 +1,279 @@
+//! Judging a response.
+
+use hickory_proto::op;
+
+use crate::{
+    Ask, Case, Failure, Transport,
+    case::ExpectedRecord,
+    message::{Message, Opt, Record},
+};
+
+/// The most that a server should send and say to take in a datagram, in bytes (RFC 9715, section 3.2).
+const UDP_SIZE_MAX: u16 = 1232;
+
+const CNAME: u16 = 5;
+const DNAME: u16 = 39;
+
+/// The bits of a header's third and fourth byte.
+const QR: u8 = 0x80;
+const OPCODE: u8 = 0x78;
+const AA: u8 = 0x04;
+const TC: u8 = 0x02;
+const RD: u8 = 0x01;
+const RA: u8 = 0x80;
+const Z: u8 = 0x40;
+const AD: u8 = 0x20;
+const CD: u8 = 0x10;
+
+/// What a response must say.
+#[derive(Debug, Default)]
+pub(crate) struct Expected {
+    /// Any of these response codes; none if there must be no response.
+    pub(crate) rcodes: Vec<u16>,
+    pub(crate) authoritative: bool,
+    pub(crate) truncated: bool,
+    /// Whether there is an OPT record; by default, if the query had one.
+    pub(crate) opt: Option<bool>,
+    /// Code, data, and whether more data may follow.
+    pub(crate) options: Vec<(u16, Vec<u8>, bool)>,
+    pub(crate) absent_options: Vec<u16>,
+    /// What the size of the message is a multiple of, in bytes.
+    pub(crate) size_multiple: Option<usize>,
+    pub(crate) sections: [Section; 3],
+}
+
+/// What a section must and may hold, in any order.
+#[derive(Debug, Default)]
+pub(crate) struct Section {
+    pub(crate) must: Vec<ExpectedRecord>,
+    pub(crate) may: Vec<ExpectedRecord>,
+    pub(crate) may_be_anything: bool,
+}
+
+impl Case {
+    /// Judges the response, or that there was none, to one of its questions.
+    ///
+    /// Besides what the case says, these hold of every response: it is well-formed, with no pointer
+    /// where a name must not be compressed (RFC 3597, section 4), and hickory-proto reads it; id,
+    /// opcode and RD are those of the query, the question is its own to the letter (RFC 4343,
+    /// section 4.1), QR is set, RA, AD and Z are clear; it has one OPT record if the query had one,
+    /// of version 0, with DO as the query had it; a datagram is not longer than the client takes, nor
+    /// than 1232 bytes; no record is there twice, and all of a set have one TTL (RFC 2181, section 5);
+    /// the answers are a chain that begins at the name that was asked.
+    pub fn check(
+        &self,
+        ask: &Ask,
+        transport: Transport,
+        response: Option<&[u8]>,
+    ) -> Result<(), Failure> {
+        self.judge(ask, transport, response).map_err(|reason| Failure {
+            case: self.title.clone(),
+            ask: ask.text.clone(),
+            transport,
+            reason,
+            response: match response.map(op::Message::from_vec) {
+                None => "no response".to_owned(),
+                Some(Ok(message)) => message.to_string(),
+                Some(Err(_)) => format!("{response:02x?}"),
+            },
+        })
+    }
+
+    fn judge(&self, ask: &Ask, transport: Transport, response: Option<&[u8]>) -> Result<(), String> {
+        let expected = &self.expected;
+        let bytes = match (response, expected.rcodes.is_empty()) {
+            (None, true) => return Ok(()),
+            (None, false) => return Err("there must be a response".to_owned()),
+            (Some(_), true) => return Err("there must be no response".to_owned()),
+            (Some(bytes), false) => bytes,
+        };
+        let message = Message::parse(bytes)?;
+        op::Message::from_vec(bytes).map_err(|error| format!("hickory-proto: {error}"))?;
+        let limit = match transport {
+            Transport::Udp => ask.udp_size_max,
+            _ => usize::from(u16::MAX),
+        };
+        ensure(bytes.len() <= limit, || format!("{} bytes, at most {limit}", bytes.len()))?;
+        if let Some(multiple) = expected.size_multiple {
+            let size = bytes.len();
+            ensure(size % multiple == 0, || format!("{size} bytes, no multiple of {multiple}"))?;
+        }
+        check_header(ask, &message)?;
+        expected.check_codes(&message)?;
+        expected.check_edns(ask, &message)?;
+        check_sets(&message)?;
+        check_chain(ask, &message.sections[0])?;
+        let sections = ["answer", "authority", "additional"].iter();
+        for ((name, section), records) in
+            sections.zip(&expected.sections).zip(&message.sections)
+        {
+            section.check(ask, name, records)?;
+        }
+        Ok(())
+    }
+}
+
+fn ensure(holds: bool, reason: impl FnOnce() -> String) -> Result<(), String> {
+    if holds { Ok(()) } else { Err(reason()) }
+}
+
+fn check_header(ask: &Ask, message: &Message) -> Result<(), String> {
+    ensure(ask.message.starts_with(&message.id), || "another id".to_owned())?;
+    let [high, low] = message.flags;
+    ensure(high & QR != 0, || "QR is clear".to_owned())?;
+    if let [_, _, asked_high, asked_low, ..] = ask.message[..] {
+        let repeated = OPCODE | RD;
+        ensure(high & repeated == asked_high & repeated, || {
+            "opcode and RD are not those of the query".to_owned()
+        })?;
+        // Who does no DNSSEC may leave CD clear or repeat it (RFC 4035, section 3.1.6).
+        ensure(low & CD & !asked_low == 0, || "CD was not set in the query".to_owned())?;
+    }
+    ensure(low & (RA | Z | AD) == 0, || "RA, Z or AD is set".to_owned())?;
+    match (&message.question, &ask.question) {
+        (Some(repeated), Some(asked)) => ensure(repeated == asked, || {
+            "another question".to_owned()
+        })?,
+        (Some(repeated), None) => ensure(
+            ask.message
+                .get(12..)
+                .is_some_and(|rest| rest.starts_with(repeated)),
+            || "a question that was not asked".to_owned(),
+        )?,
+        // What is malformed or not understood may be left out (RFC 1035 does not say), and what is not
+        // there must be.
+        (None, _) => ensure(matches!(message.rcode(), 1 | 4) || ask.question.is_none(), || {
+            "the question is missing".to_owned()
+        })?,
+    }
+    Ok(())
+}
+
+impl Expected {
+    fn check_codes(&self, message: &Message) -> Result<(), String> {
+        let rcode = message.rcode();
+        ensure(self.rcodes.contains(&rcode), || {
+            format!("response code {rcode}, expected {:?}", self.rcodes)
+        })?;
+        let aa = message.flags[0] & AA != 0;
+        ensure(aa == self.authoritative, || format!("AA is {aa}"))?;
+        let tc = message.flags[0] & TC != 0;
+        ensure(tc == self.truncated, || format!("TC is {tc}"))
+    }
+
+    fn check_edns(&self, ask: &Ask, message: &Message) -> Result<(), String> {
+        let by_default = ask.opt_count.map(|count| count > 0);
+        if let Some(expected) = self.opt.or(by_default) {
+            ensure(message.opt.is_some() == expected, || {
+                format!("OPT expected: {expected}")
+            })?;
+        }
+        let options = match &message.opt {
+            Some(opt) => {
+                check_opt(ask, opt)?;
+                &opt.options[..]
+            }
+            None => &[],
+        };
+        for (code, start, may_go_on) in &self.options {
+            let found = options.iter().find(|(found, _)| found == code);
+            let (_, data) = found.ok_or_else(|| format!("option {code} is missing"))?;
+            let fits = data.starts_with(start) && (*may_go_on || data.len() == start.len());
+            ensure(fits, || format!("option {code} is {data:02x?}"))?;
+        }
+        for code in &self.absent_options {
+            let found = options.iter().any(|(found, _)| found == code);
+            ensure(!found, || format!("option {code} was not asked for"))?;
+        }
+        Ok(())
+    }
+}
+
+fn check_opt(ask: &Ask, opt: &Opt) -> Result<(), String> {
+    ensure(opt.version == 0, || format!("EDNS version {}", opt.version))?;
+    ensure(
+        (512..=UDP_SIZE_MAX).contains(&opt.udp_size),
+        || format!("EDNS says {} bytes", opt.udp_size),
+    )?;
+    if ask.opt_count == Some(1) {
+        // The query's OPT follows its question: name, type, class, two bytes, then the flags.
+        let flags_at = 12 + ask.question.as_ref().map_or(0, Vec::len) + 7;
+        let asked = ask.message.get(flags_at).copied().unwrap_or_default() & 0x80;
+        ensure(opt.flags == [asked, 0], || format!("EDNS flags {:02x?}", opt.flags))?;
+    }
+    Ok(())
+}
+
+/// No record twice, one TTL for all of a set (RFC 2181, section 5).
+fn check_sets(message: &Message) -> Result<(), String> {
+    for records in &message.sections {
+        for (at, record) in records.iter().enumerate() {
+            let same_set = |other: &&Record| {
+                (&other.owner, other.record_type) == (&record.owner, record.record_type)
+            };
+            for other in records[..at].iter().filter(same_set) {
+                ensure(other.data != record.data, || "a record is there twice".to_owned())?;
+                ensure(other.ttl == record.ttl, || "a set has two TTLs".to_owned())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// From the name that was asked, each alias leads to what follows.
+fn check_chain(ask: &Ask, answers: &[Record]) -> Result<(), String> {
+    let Some(name) = &ask.name else {
+        return Ok(());
+    };
+    let mut name = name.to_ascii_lowercase();
+    for record in answers {
+        let is_above = record.owner.len() < name.len() && name.ends_with(&record.owner);
+        let leads = record.owner == name || (record.record_type == DNAME && is_above);
+        ensure(leads, || format!("the answers do not lead on from {name:02x?}"))?;
+        if record.record_type == CNAME {
+            name.clone_from(&record.data);
+        }
+    }
+    Ok(())
+}
+
+impl Section {
+    fn check(&self, ask: &Ask, name: &str, records: &[Record]) -> Result<(), String> {
+        let mut left: Vec<&Record> = records.iter().collect();
+        for expected in &self.must {
+            let at = left.iter().position(|record| expected.fits(ask, record));
+            let at = at.ok_or_else(|| format!("missing in {name}: {}", expected.text()))?;
+            left.remove(at);
+        }
+        for expected in &self.may {
+            left.retain(|record| !expected.fits(ask, record));
+        }
+        match left.first() {
+            Some(record) if !self.may_be_anything => Err(format!(
+                "too much in {name}: type {} of {}",
+                record.record_type,
+                String::from_utf8_lossy(&record.owner)
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl ExpectedRecord {
+    fn fits(&self, ask: &Ask, record: &Record) -> bool {
+        let asked = ask.name.as_ref().map(|name| name.to_ascii_lowercase());
+        let owner = self.owner.as_ref().or(asked.as_ref());
+        owner == Some(&record.owner)
+            && self.record_type == record.record_type
+            && self.class == record.class
+            && self.ttl.is_none_or(|ttl| ttl == record.ttl)
+            && self.data.as_ref().is_none_or(|data| *data == record.data)
+    }
+
+    fn text(&self) -> String {
+        let owner = self.owner.as_deref().unwrap_or(b"@");
+        let owner = String::from_utf8_lossy(owner).into_owned();
+        let data = self.data.as_deref().map(String::from_utf8_lossy);
+        format!("type {} of {owner}, TTL {:?}: {data:?}", self.record_type, self.ttl)
+    }
+}

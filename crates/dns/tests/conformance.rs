@@ -1,0 +1,88 @@
+//! The scripts of `quorate-conformance`, run against a responder in this process.
+
+use std::net::Ipv4Addr;
+
+use quorate_conformance::{Script, Transport, scripts};
+use quorate_dns::{Client, Config, DnsTransport, Metrics, Responder};
+use quorate_fake::{FakeReplica, received_now};
+use quorate_metrics::Registry;
+use quorate_packet::SignedPacket;
+use quorate_replica::{CookieSecret, CookieSecrets, ZoneState};
+use quorate_setting::{Findings, Form, KeyPath, Laid, Table};
+
+const TRANSPORTS: [(Transport, DnsTransport); 5] = [
+    (Transport::Udp, DnsTransport::Udp),
+    (Transport::Tcp, DnsTransport::Tcp),
+    (Transport::Tls, DnsTransport::Tls),
+    (Transport::Quic, DnsTransport::Quic),
+    (Transport::Https, DnsTransport::Https),
+];
+
+#[test]
+fn every_script_is_answered_as_it_says() {
+    let mut failures = Vec::new();
+    let mut count = 0;
+    for script in scripts() {
+        let responder = responder(&script);
+        for case in &script.cases {
+            for (transport, of_dns) in TRANSPORTS {
+                if !case.is_for(transport) {
+                    continue;
+                }
+                for ask in &case.asks {
+                    count += 1;
+                    let response = respond(&responder, &ask.message, of_dns);
+                    failures.extend(case.check(ask, transport, response.as_deref()).err());
+                }
+            }
+        }
+    }
+    let failed: Vec<_> = failures.iter().map(ToString::to_string).collect();
+    assert!(
+        failed.is_empty(),
+        "{} of {count} answers are wrong:\n{}",
+        failed.len(),
+        failed.join("\n")
+    );
+}
+
+fn respond(responder: &Responder, message: &[u8], transport: DnsTransport) -> Option<Vec<u8>> {
+    let client = Client {
+        address: Ipv4Addr::LOCALHOST.into(),
+        transport,
+    };
+    let mut out = Vec::new();
+    responder.respond(message, &client, &mut out).map(|_| out)
+}
+
+/// A responder with the settings and packets of a script, and a secret for cookies.
+fn responder(script: &Script) -> Responder {
+    let file: Table = format!("[dns]\n{}", script.config)
+        .parse()
+        .expect("settings are TOML");
+    let (mut config, mut laid) = (Config::default(), Laid::default());
+    config.lay(&file["dns"], &KeyPath::default(), &mut laid);
+    assert!(laid.refused.is_empty(), "{:?}", laid.refused);
+    let mut findings = Findings::default();
+    let origins = config.origins(&KeyPath::default(), &mut findings);
+    let origins = origins.unwrap_or_else(|| panic!("{}: {:?}", script.name, findings.errors));
+
+    let replica = FakeReplica::new();
+    for packet in &script.packets {
+        let key = packet.key.parse().expect("it is a key");
+        let signed = SignedPacket::parse(key, packet.payload.clone());
+        let signed =
+            signed.unwrap_or_else(|error| panic!("{}, {}: {error}", script.name, packet.key));
+        replica.store(received_now(signed));
+    }
+    replica.agree_on(ZoneState {
+        cookie_secrets: CookieSecrets {
+            current: Some(CookieSecret([7; 16])),
+            ..CookieSecrets::default()
+        },
+        ..ZoneState::default()
+    });
+    let metrics = Metrics::register(&Registry::new()).expect("names are new");
+    let responder = Responder::new(&config, origins, None, replica, metrics);
+    responder.expect("the settings are good")
+}

@@ -1,0 +1,64 @@
+//! A responder over a replica in memory.
+
+use std::{net::Ipv4Addr, sync::Arc};
+
+use quorate_dns::{Client, Config, DnsTransport, Metrics, OriginSettings, Responder};
+use quorate_fake::{FakeReplica, unverified};
+use quorate_metrics::Registry;
+use quorate_packet::PublicKey;
+use quorate_setting::{Findings, KeyPath};
+
+/// The key whose packet is fuzzed.
+pub(crate) const KEY: PublicKey = PublicKey::from_bytes([1; 32]);
+
+/// A zone beside the root, which is one too, and another inside it.
+pub(crate) const ORIGINS: [&str; 3] = ["dns.test.", ".", "inner.dns.test."];
+
+/// The packet of [`KEY`] that stands in its place, where it is not fuzzed: `_iroh` with texts, an
+/// alias to it, a wildcard, a DNAME, a cut with glue, a mail host.
+const PACKET: &[u8] = include_bytes!("packet.bin");
+
+/// A responder, and what it answers from.
+pub(crate) struct Fixture {
+    pub(crate) responder: Arc<Responder>,
+    replica: Arc<FakeReplica>,
+}
+
+impl Fixture {
+    pub(crate) fn new() -> Self {
+        let origins = ORIGINS.map(|name| OriginSettings {
+            name: name.to_owned(),
+            ns: vec![format!("ns1.{}", name.trim_start_matches('.'))],
+            a: vec![Ipv4Addr::new(192, 0, 2, 1)],
+            ..OriginSettings::default()
+        });
+        let config = Config {
+            origins: origins.into(),
+            ..Config::default()
+        };
+        let mut findings = Findings::default();
+        let origins = config.origins(&KeyPath::default(), &mut findings);
+        let origins = origins.expect("the settings are good");
+        let replica = FakeReplica::new();
+        let metrics = Metrics::register(&Registry::new()).expect("the names are new");
+        let responder = Responder::new(&config, origins, None, replica.clone(), metrics);
+        let fixture = Self {
+            responder: Arc::new(responder.expect("the settings are good")),
+            replica,
+        };
+        fixture.publish(PACKET);
+        fixture
+    }
+
+    /// Puts this DNS message in the place of what [`KEY`] has published.
+    pub(crate) fn publish(&self, dns: &[u8]) {
+        self.replica.store(unverified(KEY, dns));
+    }
+
+    pub(crate) fn respond(&self, message: &[u8], transport: DnsTransport) -> Option<Vec<u8>> {
+        let client = Client::new(Ipv4Addr::LOCALHOST.into(), transport);
+        let mut out = b"left over".to_vec();
+        let summary = self.responder.respond(message, &client, &mut out);
+        summary.map(|_| out)
+    }
+}
