@@ -181,25 +181,47 @@ pub(crate) async fn import(
     Ask(request): Ask<ImportZoneRequest>,
 ) -> Result<Response, ProblemResponse> {
     let zone = parse_zone(&zone)?;
-    let records = parse(&request.text, &zone, ZONE_TTL_SECS_DEFAULT).map_err(refused)?;
+    // As many lines as a request has room for take longer than the runtime should wait.
+    let reading = tokio::task::spawn_blocking({
+        let (shared, zone) = (shared.clone(), zone.clone());
+        move || read_zone_file(&shared, &zone, &request.text)
+    });
+    let set = match reading.await {
+        Ok(set) => set?,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    };
+    let change = ZoneChange {
+        clear: true,
+        set,
+        ..change_of(zone)
+    };
+    make(&shared, change).await
+}
+
+/// The sets of a zone file. What is wrong with a record by itself is told with its line; of all together
+/// the cluster judges.
+fn read_zone_file(
+    shared: &Shared,
+    zone: &WireName,
+    text: &str,
+) -> Result<Vec<NamedSet>, ProblemResponse> {
+    let records = parse(text, zone, ZONE_TTL_SECS_DEFAULT).map_err(refused)?;
+    if !records.is_empty() {
+        check_served(shared, zone)?;
+    }
     for record in &records {
         let line = record.line;
         let in_line = |said: String| refused(format!("line {line}: {said}"));
         let set = set_of(record);
+        let checked = shared.node.zones.check(zone, &set);
         let alone = ZoneChange {
-            set: vec![set.clone()],
+            set: vec![set],
             ..change_of(zone.clone())
         };
-        // What is wrong with the record by itself; of all together the cluster judges.
         alone.check().map_err(|error| in_line(error.to_string()))?;
-        check(&shared, &zone, &set).map_err(|problem| in_line(problem.0.detail))?;
+        checked.map_err(in_line)?;
     }
-    let change = ZoneChange {
-        clear: true,
-        set: record_sets(records),
-        ..change_of(zone)
-    };
-    make(&shared, change).await
+    Ok(record_sets(records))
 }
 
 fn change_of(zone: WireName) -> ZoneChange {
@@ -234,14 +256,20 @@ async fn make(shared: &Shared, change: ZoneChange) -> Result<Response, ProblemRe
     Ok(uncached((subject, Json(report))))
 }
 
-/// What is set has to go together with what this node is configured with. A zone that it does not serve
-/// is refused, and no mere warning: a misspelt name would be replicated to all, to be served by none.
+/// What is set has to go together with what this node is configured with.
 fn check(shared: &Shared, zone: &WireName, set: &NamedSet) -> Result<(), ProblemResponse> {
-    let serials = shared.node.zones.serials();
-    if !serials.contains_key(zone) {
-        return Err(not_served(zone, &serials));
-    }
+    check_served(shared, zone)?;
     shared.node.zones.check(zone, set).map_err(refused)
+}
+
+/// A zone that this node does not serve is refused, and no mere warning: a misspelt name would be
+/// replicated to all, to be served by none.
+fn check_served(shared: &Shared, zone: &WireName) -> Result<(), ProblemResponse> {
+    let serials = shared.node.zones.serials();
+    match serials.contains_key(zone) {
+        true => Ok(()),
+        false => Err(not_served(zone, &serials)),
+    }
 }
 
 fn not_served(zone: &WireName, serials: &BTreeMap<WireName, u32>) -> ProblemResponse {

@@ -214,20 +214,72 @@ mod at_the_key {
     /// RFC 2181, section 5.4.1: glue is no data of the zone.
     #[test]
     fn glue_alone_keeps_no_name_from_the_cut() {
-        let glue = "ns.KEY. 5 A 192.0.2.9";
+        for (record_type, address) in [("A", "192.0.2.9"), ("AAAA", "2001:db8::9")] {
+            check_glue(record_type, address);
+        }
+    }
+
+    fn check_glue(record_type: &str, address: &str) {
+        let glue = format!("ns.KEY. 5 {record_type} {address}");
+        let found = format!("ns.KEY.dns.test. 5 IN {record_type} {address}");
+        let additional = format!("additional {found}");
         for target in ["ns.KEY.", "ns.KEY.dns.test."] {
             let top = format!("KEY. 60 NS {target}");
             let expected = [
                 "referral",
                 "authority KEY.dns.test. 60 IN NS ns.KEY.dns.test.",
-                "additional ns.KEY.dns.test. 5 IN A 192.0.2.9",
+                &additional,
             ];
             for asked in ["KEY", "ns.KEY", "x.ns.KEY", "www.KEY"] {
-                check(&[&top, glue], &format!("{asked}.dns.test. A"), &expected);
+                let asked = format!("{asked}.dns.test. {record_type}");
+                check(&[&top, &glue], &asked, &expected);
             }
-            let found = ["records", "ns.KEY.dns.test. 5 IN A 192.0.2.9"];
-            let records = [&top, glue, "ns.KEY. 5 TXT x"];
-            check(&records, "ns.KEY.dns.test. A", &found);
+            let records = [&top, &glue, "ns.KEY. 5 TXT x"];
+            let asked = format!("ns.KEY.dns.test. {record_type}");
+            check(&records, &asked, &["records", &found]);
         }
+    }
+
+    #[test]
+    fn an_alias_to_glue_is_left_to_the_cut() {
+        let records = [
+            "KEY. 60 NS ns.KEY.",
+            "ns.KEY. 5 A 192.0.2.9",
+            "www.KEY. 40 CNAME ns.KEY.",
+        ];
+        let expected = [
+            "referral",
+            "www.KEY.dns.test. 40 IN CNAME ns.KEY.dns.test.",
+            "authority KEY.dns.test. 60 IN NS ns.KEY.dns.test.",
+            "additional ns.KEY.dns.test. 5 IN A 192.0.2.9",
+        ];
+        check(&records, "www.KEY.dns.test. A", &expected);
+    }
+
+    #[test]
+    fn an_alias_to_the_key_is_asked_like_the_key() {
+        let records = [TOP, IROH, "www.KEY. 40 CNAME KEY."];
+        let alias = "www.KEY.dns.test. 40 IN CNAME KEY.dns.test.";
+        check(
+            &records,
+            "www.KEY.dns.test. NS",
+            &[TO_TOP[0], alias, TO_TOP[1]],
+        );
+        check(
+            &records,
+            "www.KEY.dns.test. A",
+            &[NO_DATA[0], alias, NO_DATA[1]],
+        );
+    }
+
+    #[test]
+    fn a_wildcard_that_is_glue_is_no_data() {
+        let records = ["KEY. 60 NS *.KEY.", "*.KEY. 5 A 192.0.2.9", IROH];
+        let expected = [
+            "referral",
+            "authority KEY.dns.test. 60 IN NS *.KEY.dns.test.",
+            "additional *.KEY.dns.test. 5 IN A 192.0.2.9",
+        ];
+        check(&records, "x.KEY.dns.test. A", &expected);
     }
 }

@@ -216,8 +216,6 @@ impl<'m> Iterator for SourcePieces<'m> {
     type Item = &'m [u8];
 
     fn next(&mut self) -> Option<Self::Item> {
-        #[cfg(test)]
-        crate::work::step();
         // The labels know how to follow pointers.
         let mut labels = SourceLabels::new(self.message, self.at);
         if self.size_left == 0 {
@@ -228,6 +226,8 @@ impl<'m> Iterator for SourcePieces<'m> {
         while end - start < self.size_left
             && let Some(len @ 1..POINTER) = self.message.get(end).copied()
         {
+            #[cfg(test)]
+            crate::work::step();
             end += 1 + usize::from(len);
         }
         self.at = end;

@@ -268,9 +268,12 @@ impl<'a> Resolver<'a> {
         let apex = apex.suffix(self.data.apex_label_count());
         self.data.prefix_size(alias.target(0)?, apex)?;
         let decided_elsewhere = Flags::CUT.with(Flags::OCCLUDED).with(Flags::FOREIGN);
-        let has_key_cut = self.data.is_of_key && cut::key_cut(tree).is_some();
         let flags = tree.flags(node);
-        let is_plain = !flags.has(decided_elsewhere) && (!has_key_cut || flags.has(Flags::DATA));
+        // A cut at the key decides about it, and about what is there for the cut alone.
+        let is_left_to_key_cut = self.data.is_of_key
+            && cut::key_cut(tree).is_some()
+            && (node == Node::APEX || !flags.has(Flags::DATA));
+        let is_plain = !flags.has(decided_elsewhere) && !is_left_to_key_cut;
         is_plain.then_some(node)
     }
 
@@ -293,6 +296,12 @@ impl<'a> Resolver<'a> {
     }
 }
 
+#[cfg(test)]
+#[path = "dname_tests.rs"]
+mod dname_tests;
+#[cfg(test)]
+#[path = "host_tests.rs"]
+mod host_tests;
 #[cfg(test)]
 #[path = "resolver_tests.rs"]
 mod tests;

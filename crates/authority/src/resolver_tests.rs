@@ -300,6 +300,23 @@ mod aliases {
         );
     }
 
+    /// A key may stand in names of its own zone.
+    #[test]
+    fn of_two_labels_that_are_the_key_the_last_is_its_zone() {
+        check(
+            &[
+                "www.KEY. 60 CNAME web.KEY.KEY.",
+                "web.KEY.KEY. 30 A 192.0.2.9",
+            ],
+            "www.KEY.dns.test. A",
+            &[
+                "records",
+                "www.KEY.dns.test. 60 IN CNAME web.KEY.KEY.dns.test.",
+                "web.KEY.KEY.dns.test. 30 IN A 192.0.2.9",
+            ],
+        );
+    }
+
     #[test]
     fn a_target_that_is_too_long_under_the_origin_stays_as_it_is() {
         let labels = ["x", "y", "z"].map(|letter| letter.repeat(63));
@@ -401,224 +418,6 @@ fn a_damaged_packet_is_an_error_and_no_answer() {
     };
     assert_eq!(question.answer(Some(&packet)).unwrap_err().key, KEY);
     assert_eq!(packet.ttl_secs_min(), None);
-}
-
-/// RFC 6672.
-mod dnames {
-    use super::*;
-
-    const ZONE: [&str; 4] = [
-        "old.KEY. 60 DNAME new.KEY.",
-        "a.new.KEY. 30 A 192.0.2.9",
-        "b.new.KEY. 30 CNAME c.old.KEY.",
-        "c.new.KEY. 30 TXT c",
-    ];
-    const DNAME: &str = "old.KEY.dns.test. 60 IN DNAME new.KEY.dns.test.";
-
-    /// Section 3.1: the alias has the DNAME's TTL.
-    #[test]
-    fn a_name_below_a_dname_is_that_below_its_target() {
-        let alias = "a.old.KEY.dns.test. 60 IN CNAME a.new.KEY.dns.test.";
-        let found = "a.new.KEY.dns.test. 30 IN A 192.0.2.9";
-        check(
-            &ZONE,
-            "a.old.KEY.dns.test. A",
-            &["records", DNAME, alias, found],
-        );
-        let no_data = ["no data", DNAME, alias, "SOA dns.test. 30"];
-        check(&ZONE, "a.old.KEY.dns.test. TXT", &no_data);
-        let alias = "x.old.KEY.dns.test. 60 IN CNAME x.new.KEY.dns.test.";
-        let nxdomain = ["nxdomain", DNAME, alias, "SOA dns.test. 30"];
-        check(&ZONE, "x.old.KEY.dns.test. TXT", &nxdomain);
-    }
-
-    /// Section 3.2, step 3c: the new name is looked up for every type.
-    #[test]
-    fn every_type_is_redirected() {
-        let alias = "b.old.KEY.dns.test. 60 IN CNAME b.new.KEY.dns.test.";
-        let next = "b.new.KEY.dns.test. 30 IN CNAME c.old.KEY.dns.test.";
-        check(
-            &ZONE,
-            "b.old.KEY.dns.test. CNAME",
-            &["records", DNAME, alias, next],
-        );
-        let last = "c.old.KEY.dns.test. 60 IN CNAME c.new.KEY.dns.test.";
-        let found = "c.new.KEY.dns.test. 30 IN TXT c";
-        let records = ["records", DNAME, alias, next, DNAME, last, found];
-        check(&ZONE, "b.old.KEY.dns.test. TXT", &records);
-    }
-
-    /// Section 2.3: it redirects what lies below it, and not itself.
-    #[test]
-    fn its_own_name_is_not_redirected() {
-        check(&ZONE, "old.KEY.dns.test. DNAME", &["records", DNAME]);
-        check(
-            &ZONE,
-            "old.KEY.dns.test. A",
-            &["no data", "SOA dns.test. 30"],
-        );
-    }
-
-    /// Section 2.4: no name below it is of the zone.
-    #[test]
-    fn what_lies_below_it_is_hidden() {
-        let records = [
-            &ZONE[..],
-            &["a.old.KEY. 30 A 192.0.2.66", "x.a.old.KEY. 5 NS ns.test."],
-        ];
-        let alias = "a.old.KEY.dns.test. 60 IN CNAME a.new.KEY.dns.test.";
-        let found = "a.new.KEY.dns.test. 30 IN A 192.0.2.9";
-        let expected = ["records", DNAME, alias, found];
-        check(&records.concat(), "a.old.KEY.dns.test. A", &expected);
-    }
-
-    /// Section 2.2.
-    #[test]
-    fn a_name_that_becomes_too_long_is_yxdomain() {
-        let long = format!("{}.{}.{}", "x".repeat(60), "y".repeat(60), "z".repeat(60));
-        let records = [format!("a.KEY. 60 DNAME {long}.KEY.")];
-        let dname = format!("a.KEY.dns.test. 60 IN DNAME {long}.KEY.dns.test.");
-        let asked = format!("{}.a.KEY.dns.test. A", "b".repeat(20));
-        let packet = packet(records.iter().map(|text| record(text)).collect());
-        let answer = answer(&authority(&["dns.test."]), Some(&packet), &asked);
-        assert_eq!(text(&answer), ["yxdomain", &dname]);
-        assert!(answer.is_authoritative);
-    }
-
-    #[test]
-    fn a_target_outside_is_left_to_the_resolver() {
-        let records = ["KEY. 60 DNAME example.org."];
-        let dname = "KEY.dns.test. 60 IN DNAME example.org.";
-        let alias = "a.b.KEY.dns.test. 60 IN CNAME a.b.example.org.";
-        check(&records, "a.b.KEY.dns.test. A", &["records", dname, alias]);
-    }
-
-    #[test]
-    fn a_circle_ends() {
-        let records = ["a.KEY. 60 DNAME b.KEY.", "b.KEY. 60 DNAME a.KEY."];
-        let expected = [
-            "records",
-            "a.KEY.dns.test. 60 IN DNAME b.KEY.dns.test.",
-            "x.a.KEY.dns.test. 60 IN CNAME x.b.KEY.dns.test.",
-            "b.KEY.dns.test. 60 IN DNAME a.KEY.dns.test.",
-            "x.b.KEY.dns.test. 60 IN CNAME x.a.KEY.dns.test.",
-        ];
-        check(&records, "x.a.KEY.dns.test. A", &expected);
-        let growing = ["a.KEY. 60 DNAME b.a.KEY."];
-        let packet = packet(growing.map(record).to_vec());
-        let answer = answer(
-            &authority(&["dns.test."]),
-            Some(&packet),
-            "x.a.KEY.dns.test. A",
-        );
-        assert_eq!(answer.records().len(), 2 * ALIAS_COUNT_MAX);
-    }
-
-    /// Section 3.2, step 3b before 3c.
-    #[test]
-    fn a_cut_at_the_same_name_comes_first() {
-        let records = ["a.KEY. 60 DNAME b.KEY.", "a.KEY. 60 NS ns.test."];
-        let expected = ["referral", "authority a.KEY.dns.test. 60 IN NS ns.test."];
-        check(&records, "x.a.KEY.dns.test. A", &expected);
-    }
-}
-
-mod hosts {
-    use super::*;
-
-    const HOSTS: [&str; 3] = [
-        "h.KEY. 20 A 192.0.2.9",
-        "h.KEY. 20 AAAA 2001:db8::9",
-        "i.KEY. 30 A 192.0.2.10",
-    ];
-    const ADDRESSES: [&str; 3] = [
-        "additional h.KEY.dns.test. 20 IN A 192.0.2.9",
-        "additional h.KEY.dns.test. 20 IN AAAA 2001:db8::9",
-        "additional i.KEY.dns.test. 30 IN A 192.0.2.10",
-    ];
-
-    fn check_hosts(data: &[&str], expected: &[&str]) {
-        let record_type = data[0].split(' ').next().unwrap();
-        let owner = data.iter().map(|data| format!("s.KEY. 60 {data}"));
-        let owner: Vec<String> = owner.collect();
-        let records = owner.iter().map(String::as_str).chain(HOSTS);
-        let records: Vec<&str> = records.collect();
-        let answered = expected
-            .iter()
-            .map(|data| format!("s.KEY.dns.test. 60 IN {data}"));
-        let answered: Vec<String> = answered.collect();
-        let lines = answered.iter().map(String::as_str).chain(ADDRESSES);
-        let lines: Vec<&str> = std::iter::once("records").chain(lines).collect();
-        check(&records, &format!("s.KEY.dns.test. {record_type}"), &lines);
-    }
-
-    /// RFC 1035, section 3.3.9; RFC 2782; RFC 9460, section 4.1.
-    #[test]
-    fn the_addresses_of_hosts_come_along() {
-        check_hosts(
-            &["MX 10 h.KEY.", "MX 20 i.KEY.dns.test.", "MX 30 mx.test."],
-            &[
-                "MX 10 h.KEY.dns.test.",
-                "MX 20 i.KEY.dns.test.",
-                "MX 30 mx.test.",
-            ],
-        );
-        check_hosts(
-            &["SRV 1 2 3 h.KEY.", "SRV 1 2 4 h.KEY.", "SRV 2 2 3 i.KEY."],
-            &[
-                "SRV 1 2 3 h.KEY.dns.test.",
-                "SRV 1 2 4 h.KEY.dns.test.",
-                "SRV 2 2 3 i.KEY.dns.test.",
-            ],
-        );
-        check_hosts(
-            &["HTTPS 1 h.KEY. alpn=h2", "HTTPS 2 i.KEY."],
-            &[
-                "HTTPS 1 h.KEY.dns.test. alpn=h2,",
-                "HTTPS 2 i.KEY.dns.test.",
-            ],
-        );
-    }
-
-    /// What a packet's publisher wrote elsewhere is data, and means what it says.
-    #[test]
-    fn other_names_in_data_stay_as_they_are() {
-        check(
-            &["p.KEY. 60 PTR h.KEY.", HOSTS[0]],
-            "p.KEY.dns.test. PTR",
-            &["records", "p.KEY.dns.test. 60 IN PTR h.KEY."],
-        );
-    }
-
-    #[test]
-    fn two_spellings_of_a_host_are_one_record() {
-        let records = [
-            "KEY. 60 MX 1 h.KEY.",
-            "KEY. 60 MX 1 H.KEY.dns.test.",
-            HOSTS[2],
-        ];
-        let one = ["records", "KEY.dns.test. 60 IN MX 1 h.KEY.dns.test."];
-        check(&records, "KEY.dns.test. MX", &one);
-        let packet = packet(records.map(record).to_vec());
-        let answer = answer(
-            &authority(&["two.test."]),
-            Some(&packet),
-            "KEY.two.test. MX",
-        );
-        assert_eq!(answer.records().len(), 2, "{:?}", text(&answer));
-    }
-
-    /// RFC 2181, section 5.4.1: what a cut hides is no data.
-    #[test]
-    fn hidden_addresses_stay_hidden() {
-        let records = [
-            "KEY. 60 MX 1 h.s.KEY.",
-            "s.KEY. 60 NS ns.test.",
-            "h.s.KEY. 5 A 192.0.2.1",
-        ];
-        let expected = ["records", "KEY.dns.test. 60 IN MX 1 h.s.KEY.dns.test."];
-        check(&records, "KEY.dns.test. MX", &expected);
-    }
 }
 
 /// An operator's bounds on what publishers say.

@@ -146,7 +146,8 @@ impl DnsPeers {
 
     /// What a query costs that is about a packet made for it, beside plain ones.
     async fn hostile(&self, ours: &Cluster, plain: &Queries) -> anyhow::Result<()> {
-        let plain = Contender::own("plain TXT", ours, plain, Expect::Found).await;
+        let plain = plain.clone().with_edns(&[]);
+        let plain = Contender::own("plain TXT", ours, &plain, Expect::Found).await;
         for hostile in hostile::packets() {
             let queries = hostile.queries()?;
             publish(vec![hostile.packet], &relays(&ours.nodes())).await?;
@@ -165,14 +166,13 @@ impl DnsPeers {
         source: IpAddr,
     ) -> anyhow::Result<()> {
         let plain = Queries::txt(&self.keys.names()[..1], ORIGIN)?;
-        let mut asked = vec![("plain TXT", plain)];
+        let mut asked = vec![("plain TXT", plain.with_edns(&[]))];
         for hostile in hostile::packets() {
             asked.push((hostile.name, hostile.queries()?));
             publish(vec![hostile.packet], &relays(&ours.nodes())).await?;
         }
         println!();
         for (name, queries) in asked {
-            let queries = queries.with_edns(&[]);
             let contender = Contender::own(name, ours, &queries, None).await;
             let answer = contender.asked_from(source).ask()?.len();
             let query = queries.first().len();

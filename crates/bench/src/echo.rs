@@ -28,8 +28,10 @@ pub(crate) fn run(args: &EchoArgs) -> anyhow::Result<()> {
         let threads: Vec<_> = (0..args.threads)
             .map(|_| Ok(scope.spawn(echo(args.listen)?)))
             .collect::<anyhow::Result<_>>()?;
-        let ended = threads.into_iter().map(|thread| thread.join());
-        ended.map(|end| end.expect("nothing here panics")).collect()
+        for thread in threads {
+            thread.join().expect("nothing here panics")?;
+        }
+        Ok(())
     })
 }
 

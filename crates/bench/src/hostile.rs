@@ -19,10 +19,10 @@ pub(crate) struct Hostile {
 }
 
 impl Hostile {
-    /// The one query.
+    /// The one query, with room for a long answer.
     pub(crate) fn queries(&self) -> anyhow::Result<Queries> {
         let name = format!("{}{}.{ORIGIN}", self.prefix, self.packet.key);
-        Queries::of([name], self.asked)
+        Ok(Queries::of([name], self.asked)?.with_edns(&[]))
     }
 }
 
@@ -37,6 +37,9 @@ const TWIN_COUNT: u8 = 45;
 
 /// How many aliases lead from one to the next: as many as are followed.
 const ALIAS_COUNT: u8 = 8;
+
+/// How many names beside them are delegated, each of which might be above them.
+const DELEGATION_COUNT: u8 = 45;
 
 /// As many bytes of text as one packet can have.
 const TEXT_SIZE: usize = 870;
@@ -53,7 +56,7 @@ pub(crate) fn packets() -> [Hostile; 3] {
             asked: RecordType::PTR,
         },
         Hostile {
-            name: "NS and 8 CNAMEs",
+            name: "8 CNAMEs, 46 NS",
             packet: sign(aliases, now_micros(), &aliases_below_ns(&aliases.to_z32())),
             prefix: "a.",
             asked: RecordType::TXT,
@@ -89,6 +92,10 @@ fn aliases_below_ns(key: &str) -> Vec<u8> {
     for number in 0..ALIAS_COUNT {
         let name = |number| [&[1, b'a' + number][..], &apex].concat();
         message.record(&name(number), 5, &name(number + 1));
+    }
+    for number in 0..DELEGATION_COUNT {
+        let owner = [&[2, b'n', b'0' + number][..], &apex].concat();
+        message.record(&owner, 2, &apex);
     }
     message.bytes()
 }
@@ -164,12 +171,17 @@ mod tests {
 
     #[test]
     fn a_relay_takes_them_and_their_records_can_be_read() {
-        let counts = [TWIN_COUNT.into(), usize::from(ALIAS_COUNT) + 1, 1];
+        let counts = [TWIN_COUNT, 1 + ALIAS_COUNT + DELEGATION_COUNT, 1];
         for (hostile, count) in packets().into_iter().zip(counts) {
             let Packet { key, payload, .. } = hostile.packet;
             SignedPacket::parse(key.parse().unwrap(), payload.clone()).unwrap();
             let message = hickory_proto::op::Message::from_vec(&payload[72..]).unwrap();
-            assert_eq!(message.answers.len(), count, "{}", hostile.name);
+            assert_eq!(
+                message.answers.len(),
+                usize::from(count),
+                "{}",
+                hostile.name
+            );
         }
     }
 }

@@ -10,7 +10,9 @@ use quorate_fake::unverified;
 use quorate_packet::PublicKey;
 use quorate_replica::{IndexedPacket, ReadError, Reader, ZoneState};
 
-use crate::{AnswerLimits, Client, Config, DnsTransport, Metrics, Responder, edns::option, fixture::*};
+use crate::{
+    AnswerLimits, Client, Config, DnsTransport, Metrics, Responder, edns::option, fixture::*,
+};
 
 /// A replica that costs nothing but the search for a key.
 struct Indexed(HashMap<PublicKey, Arc<IndexedPacket>>);
@@ -38,7 +40,11 @@ fn key(number: usize) -> PublicKey {
 /// As an iroh endpoint publishes it.
 fn endpoint(key: PublicKey) -> Vec<u8> {
     let mut message = Message::response(0, OpCode::Query);
-    message.add_answer(txt("_iroh", key, "relay=https://euw1-1.relay.example.org./".into()));
+    message.add_answer(txt(
+        "_iroh",
+        key,
+        "relay=https://euw1-1.relay.example.org./".into(),
+    ));
     message.add_answer(txt("_iroh", key, "addr=192.0.2.77:51820".into()));
     message.to_vec().unwrap()
 }
@@ -125,11 +131,15 @@ fn costs() {
     for (key_count, limited) in [(10_000, false), (10_000, true), (1_000_000, true)] {
         let responder = responder(key_count, endpoint, limited);
         let plain: Vec<_> = (0..key_count).map(|nth| of(nth, RecordType::TXT)).collect();
-        let misses: Vec<_> = (0..10_000).map(|nth| of(key_count + nth, RecordType::TXT)).collect();
+        let misses: Vec<_> = (0..10_000)
+            .map(|nth| of(key_count + nth, RecordType::TXT))
+            .collect();
         let no_data: Vec<_> = (0..10_000).map(|nth| of(nth, RecordType::A)).collect();
         let with_options = |messages: &[Vec<u8>], options: &[u8]| -> Vec<Vec<u8>> {
             let messages = messages.iter().take(10_000).cloned();
-            messages.map(|message| with_opt(message, 1232, 0, options)).collect()
+            messages
+                .map(|message| with_opt(message, 1232, 0, options))
+                .collect()
         };
         for (what, messages) in [
             ("plain", &plain),
@@ -147,7 +157,10 @@ fn costs() {
         let messages: Vec<_> = (0..1_000).map(|nth| of(nth, record_type)).collect();
         let nanos = nanos_per_query(&responder, &messages, ROUNDS / 10);
         println!("hostile, {what}: {nanos} ns");
-        let opts: Vec<_> = messages.iter().map(|m| with_opt(m.clone(), 1232, 0, &[])).collect();
+        let opts: Vec<_> = messages
+            .iter()
+            .map(|m| with_opt(m.clone(), 1232, 0, &[]))
+            .collect();
         let nanos = nanos_per_query(&responder, &opts, ROUNDS / 10);
         println!("hostile, {what} with OPT: {nanos} ns");
     }
@@ -162,7 +175,10 @@ fn nanos_per_query(responder: &Responder, messages: &[Vec<u8>], rounds: usize) -
     for _ in 0..rounds {
         at = (at * 48_271 + 11) % messages.len();
         address = address.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let client = Client::new((address & 0x3fff | 0xc633_0000).to_be_bytes().into(), DnsTransport::Udp);
+        let client = Client::new(
+            (address & 0x3fff | 0xc633_0000).to_be_bytes().into(),
+            DnsTransport::Udp,
+        );
         black_box(responder.respond(&messages[at], &client, &mut out));
     }
     start.elapsed().as_nanos() / rounds as u128

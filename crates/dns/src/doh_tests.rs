@@ -209,7 +209,11 @@ mod json {
             request = request.header(header::ACCEPT, accept);
         }
         let (status, headers, body) = send(request, Body::empty()).await;
-        (status, headers, serde_json::from_slice(&body).unwrap_or_default())
+        (
+            status,
+            headers,
+            serde_json::from_slice(&body).unwrap_or_default(),
+        )
     }
 
     fn iroh_path(parameters: &str) -> String {
@@ -226,8 +230,18 @@ mod json {
                 "name": owner, "type": 16, "TTL": 30, "data": "\"relay=https://relay.test\"",
             }],
         });
-        for parameters in ["&type=TXT", "&type=txt", "&type=16", "&type=TYPE16&do=0&cd=false"] {
-            for accept in [None, Some("*/*"), Some("application/dns-json"), Some("application/json")] {
+        for parameters in [
+            "&type=TXT",
+            "&type=txt",
+            "&type=16",
+            "&type=TYPE16&do=0&cd=false",
+        ] {
+            for accept in [
+                None,
+                Some("*/*"),
+                Some("application/dns-json"),
+                Some("application/json"),
+            ] {
                 let (status, headers, body) = ask(&iroh_path(parameters), accept).await;
                 assert_eq!(status, StatusCode::OK);
                 assert_eq!(headers[header::CONTENT_TYPE], "application/dns-json");
@@ -266,7 +280,13 @@ mod json {
 
     #[tokio::test]
     async fn parameters_that_make_no_query_are_bad_requests() {
-        for parameters in ["&type=nonsense", "&type=65536", "&do=2", "&cd=yes", "&name=two.test"] {
+        for parameters in [
+            "&type=nonsense",
+            "&type=65536",
+            "&do=2",
+            "&cd=yes",
+            "&name=two.test",
+        ] {
             let (status, ..) = ask(&iroh_path(parameters), None).await;
             assert_eq!(status, StatusCode::BAD_REQUEST, "{parameters}");
         }

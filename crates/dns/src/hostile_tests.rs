@@ -61,7 +61,12 @@ fn all_transports_answer_alike() {
         .into_iter()
         .flat_map(|key| ["_iroh", "txt", "alias", "x.sub", "ns.sub"].map(|label| (key, label)))
         .flat_map(|(key, label)| {
-            let types = [RecordType::TXT, RecordType::A, RecordType::NS, RecordType::ANY];
+            let types = [
+                RecordType::TXT,
+                RecordType::A,
+                RecordType::NS,
+                RecordType::ANY,
+            ];
             types.map(|of_type| query(&format!("{label}.{key}.dns.test."), of_type))
         })
         .collect();

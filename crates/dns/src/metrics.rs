@@ -16,7 +16,7 @@ quorate_metrics::metrics! {
         pub(crate) responses_truncated_total: Counter,
         /// Responses that were left empty and truncated since their address gets too many
         pub(crate) responses_rate_limited_total: Counter,
-        /// Responses that left something out since they were too long for a client without a cookie
+        /// Responses that were left empty and truncated since they were too long for a client without a cookie
         pub(crate) responses_size_limited_total: Counter,
         /// Queries with a cookie, by what it proved
         pub(crate) cookies_total: Counter { proof: Proof },

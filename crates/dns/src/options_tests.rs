@@ -1,8 +1,13 @@
 //! What options of EDNS get.
 
-use hickory_proto::rr::RecordType;
+use std::sync::Arc;
 
-use crate::{Config, DnsTransport, edns::option, fixture::*};
+use hickory_proto::rr::RecordType;
+use quorate_metrics::Registry;
+use quorate_packet::PublicKey;
+use quorate_replica::{IndexedPacket, ReadError, Reader, ZoneState};
+
+use crate::{Config, DnsTransport, Metrics, Responder, edns::option, fixture::*};
 
 const SECRET: [u8; 16] = [7; 16];
 const COOKIE_OF_CLIENT: [u8; 8] = [1, 2, 3, 4, 5, 6, 7, 8];
@@ -231,6 +236,43 @@ fn a_response_without_an_answer_says_why() {
     assert_eq!(reason(transfer), Some(18), "prohibited");
     fixture.replica.fail_reads(true);
     assert_eq!(reason(alice_query()), Some(0), "other");
+}
+
+/// A replica that has not caught up since the node started.
+struct Starting;
+
+impl Reader for Starting {
+    fn packet(&self, _: &PublicKey) -> Result<Option<Arc<IndexedPacket>>, ReadError> {
+        Err(ReadError::NotReady("it replays its log".to_owned()))
+    }
+
+    fn zone_version(&self) -> u64 {
+        0
+    }
+
+    fn zone_state(&self) -> Arc<ZoneState> {
+        Arc::default()
+    }
+}
+
+/// RFC 8914, section 4.15; resolvers ask another server.
+#[test]
+fn a_node_that_has_not_caught_up_says_not_ready() {
+    let responder = Responder::new(
+        &Config::default(),
+        vec![origin("dns.test.")],
+        None,
+        Arc::new(Starting),
+        Metrics::register(&Registry::new()).unwrap(),
+    );
+    let mut response = Vec::new();
+    let message = with_opt(alice_query(), 1232, 0, &[]);
+    let responder = responder.unwrap();
+    responder.respond(&message, &client(DnsTransport::Udp), &mut response);
+    assert_eq!(response[3] & 0x0f, 2, "SERVFAIL");
+    assert_eq!(value(&response, option::EXTENDED_ERROR), Some(vec![0, 14]));
+    responder.respond(&alice_query(), &client(DnsTransport::Udp), &mut response);
+    assert_eq!(response.len(), alice_query().len(), "no OPT");
 }
 
 /// RFC 4892; RFC 8914 for the refusal.

@@ -16,9 +16,9 @@ use quorate_zone_file::{LineError, ZoneRecord, record, record_sets, wire_name};
 
 const WEEK_SECS: u32 = 7 * 24 * 3600;
 
-/// The most bytes of a zone file: some 300,000 records. What is larger is no zone that stands in front of
-/// keys, but some other file.
-const ZONE_FILE_SIZE_MAX: u64 = 16 * 1024 * 1024;
+/// The most bytes of a zone file: some 20,000 records. They are made ready anew, while queries wait, each
+/// time that replicated records change.
+const ZONE_FILE_SIZE_MAX: u64 = 1024 * 1024;
 
 settings! {
     /// A zone under which records are served, and what stands at its apex.

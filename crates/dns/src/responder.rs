@@ -278,12 +278,18 @@ impl Responder {
                 false => ExtendedError::NotAuthoritative,
             });
         }
-        if !response.write_answer(question, answer, out) {
-            let figures = &self.metrics.figures;
-            match response.is_limited {
-                true => figures.responses_size_limited_total.inc(),
-                false => figures.responses_truncated_total.inc(),
+        let figures = &self.metrics.figures;
+        match response.write_answer(question, answer, out) {
+            true => {}
+            false if response.is_limited => {
+                figures.responses_size_limited_total.inc();
+                response.write_truncated(out);
+                return Outcome {
+                    origin: answer.origin_index(),
+                    ..Rcode::NoError.into()
+                };
             }
+            false => figures.responses_truncated_total.inc(),
         }
         Outcome {
             rcode,

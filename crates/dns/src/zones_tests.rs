@@ -26,7 +26,11 @@ fn asked(fixture: &Fixture, owner: &str, record_type: RecordType) -> Message {
 
 fn addresses(fixture: &Fixture, owner: &str) -> Vec<String> {
     let answer = asked(fixture, owner, RecordType::A);
-    answer.answers.iter().map(|record| record.data.to_string()).collect()
+    answer
+        .answers
+        .iter()
+        .map(|record| record.data.to_string())
+        .collect()
 }
 
 fn serial(fixture: &Fixture) -> u32 {
@@ -41,7 +45,10 @@ fn what_the_cluster_agrees_on_is_answered_from_the_next_query_on() {
     let fixture = Fixture::new();
     assert_eq!(serial(&fixture), 1);
     assert_eq!(addresses(&fixture, "www.dns.test."), [""; 0]);
-    let first = agreed(&ZoneState::default(), "www A 192.0.2.7\n@ MX 10 www\n*.w TXT any");
+    let first = agreed(
+        &ZoneState::default(),
+        "www A 192.0.2.7\n@ MX 10 www\n*.w TXT any",
+    );
     fixture.replica.agree_on(first.clone());
     assert_eq!(addresses(&fixture, "www.dns.test."), ["192.0.2.7"]);
     assert_eq!(serial(&fixture), 2);
@@ -50,7 +57,9 @@ fn what_the_cluster_agrees_on_is_answered_from_the_next_query_on() {
     let wild = asked(&fixture, "x.w.dns.test.", RecordType::TXT);
     assert_eq!(wild.answers.len(), 1);
 
-    fixture.replica.agree_on(agreed(&first, "other A 192.0.2.8"));
+    fixture
+        .replica
+        .agree_on(agreed(&first, "other A 192.0.2.8"));
     let gone = asked(&fixture, "www.dns.test.", RecordType::A);
     assert_eq!(gone.metadata.response_code, ResponseCode::NXDomain);
     assert_eq!(serial(&fixture), 3);

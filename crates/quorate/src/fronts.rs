@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 use anyhow::Context;
 use prometheus::Registry;
 use quorate_admin::{Build, ServedZones};
-use quorate_dns::{ConfiguredZones, DnsListeners, DnsServer, Exempt, Responder};
+use quorate_dns::{ConfiguredZones, DnsListeners, DnsServer, Responder};
 use quorate_http::{HttpListener, with_cors};
 use quorate_listener::{Listener, Metrics, Name};
 use quorate_raft::StartingNode;
@@ -94,8 +94,7 @@ impl Listeners {
         };
         let admin = quorate_admin::router(asked, settings.tokens(), &config.admin)?;
         let certificate = settings.certificate();
-        let is_limited = config.limit.enabled;
-        let is_exempt: Exempt = Arc::new(move |_| !is_limited);
+        let is_exempt = config.exempt();
         let dns = self
             .dns
             .serve(responder, certificate.as_ref(), &is_exempt, metrics);

@@ -60,7 +60,10 @@ impl Agreement {
         for _ in 0..QUICK_LOOK_COUNT {
             ticks.tick().await;
             let due = self.due();
-            let is_due = matches!(&due, Some(Command::Found(_) | Command::RotateCookies { .. }));
+            let is_due = matches!(
+                &due,
+                Some(Command::Found(_) | Command::RotateCookies { .. })
+            );
             if self.applied.borrow().cluster.names.id.is_some() && !is_due {
                 return;
             }

@@ -1,6 +1,6 @@
 //! Zone files (RFC 1035, section 5).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use hickory_proto::serialize::txt::parse_ttl;
@@ -161,14 +161,16 @@ fn ttl_of(token: &str) -> Option<u32> {
 /// (RFC 2181, section 5.2).
 pub fn record_sets(records: impl IntoIterator<Item = ZoneRecord>) -> Vec<NamedSet> {
     let mut sets = BTreeMap::<(WireName, u16), RecordSet>::new();
+    let mut seen = BTreeSet::new();
     for record in records {
         let key = (record.owner, record.record_type);
+        let is_new = seen.insert((key.clone(), record.rdata.clone()));
         let set = sets.entry(key).or_insert_with(|| RecordSet {
             ttl_secs: record.ttl_secs,
             rdata: Vec::new(),
         });
         set.ttl_secs = set.ttl_secs.min(record.ttl_secs);
-        if !set.rdata.contains(&record.rdata) {
+        if is_new {
             set.rdata.push(record.rdata);
         }
     }
