@@ -96,13 +96,20 @@ async fn udp(node: &Node, message: &[u8]) -> Option<Vec<u8>> {
         let mut received = Vec::new();
         let mut buffer = vec![0; usize::from(u16::MAX)];
         // Datagrams may overtake each other: whatever was sent before is looked for once more.
-        while !received.iter().any(|r: &Vec<u8>| r.starts_with(&sentinel[..2])) {
+        while !received
+            .iter()
+            .any(|r: &Vec<u8>| r.starts_with(&sentinel[..2]))
+        {
             let size = socket.recv(&mut buffer).await?;
             received.push(buffer[..size].to_vec());
         }
         if received.len() == 1 {
             let late = timeout(Duration::from_millis(20), socket.recv(&mut buffer)).await;
-            received.extend(late.map(|size| size.map(|size| buffer[..size].to_vec())).ok().transpose()?);
+            received.extend(
+                late.map(|size| size.map(|size| buffer[..size].to_vec()))
+                    .ok()
+                    .transpose()?,
+            );
         }
         io::Result::Ok(received)
     };

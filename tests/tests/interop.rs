@@ -65,7 +65,9 @@ async fn resolves_what_is_published(node: &Node, resolver: &Resolver) {
     let iroh = under("_iroh.");
 
     // Asked for too early, it is seen once that is forgotten.
-    resolver.expect(&iroh, RecordType::TXT, ResponseCode::NXDomain).await;
+    resolver
+        .expect(&iroh, RecordType::TXT, ResponseCode::NXDomain)
+        .await;
     publish(node, &alice, &[("_iroh", txt("first"))]).await;
     resolver.wait_for_text(&iroh, "first").await;
 
@@ -76,20 +78,30 @@ async fn resolves_what_is_published(node: &Node, resolver: &Resolver) {
     for name in ["", "_iroh."] {
         let name = format!("{name}{}.{ZONE}", bob.to_z32());
         for record_type in [RecordType::A, RecordType::AAAA, RecordType::NS] {
-            let answer = resolver.expect(&name, record_type, ResponseCode::NoError).await;
+            let answer = resolver
+                .expect(&name, record_type, ResponseCode::NoError)
+                .await;
             assert!(answer.answers.is_empty(), "{answer}");
         }
     }
     let name = format!("_iroh.{}.{ZONE}", bob.to_z32());
-    assert_eq!(resolver.texts(&name).await, ["bob"], "right after it was published");
+    assert_eq!(
+        resolver.texts(&name).await,
+        ["bob"],
+        "right after it was published"
+    );
 
     publish(node, &alice, &[("_iroh", txt("second"))]).await;
     resolver.wait_for_text(&iroh, "second").await;
 
-    let long: Vec<_> = (0..3).map(|n| ("long", txt(&n.to_string().repeat(250)))).collect();
+    let long: Vec<_> = (0..3)
+        .map(|n| ("long", txt(&n.to_string().repeat(250))))
+        .collect();
     let alias = |target: &str| {
         let target = format!("{target}.{}.", alice.to_z32());
-        RData::CNAME(rdata::CNAME(Name::from_ascii(target).expect("it is a name")))
+        RData::CNAME(rdata::CNAME(
+            Name::from_ascii(target).expect("it is a name"),
+        ))
     };
     let mut records = vec![("_iroh", txt("second")), ("www", alias("_iroh"))];
     records.extend([("*.wild", txt("wild"))]);
@@ -106,7 +118,9 @@ async fn resolves_what_is_published(node: &Node, resolver: &Resolver) {
         }
     })
     .await;
-    resolver.expect(&under("nothing."), RecordType::TXT, ResponseCode::NXDomain).await;
+    resolver
+        .expect(&under("nothing."), RecordType::TXT, ResponseCode::NXDomain)
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -120,7 +134,9 @@ async fn kdig_drill_and_delv_find_records_over_udp_and_tcp() {
 
     let kdig = |arguments: &[&str]| {
         let program = need("kdig", "knot-dnsutils");
-        run(Command::new(program).args([&*at, "-p", &port]).args(arguments))
+        run(Command::new(program)
+            .args([&*at, "-p", &port])
+            .args(arguments))
     };
     for transport in ["+notcp", "+tcp"] {
         assert_eq!(kdig(&[transport, "+short", &name, "TXT"]), "\"here\"\n");
@@ -132,11 +148,17 @@ async fn kdig_drill_and_delv_find_records_over_udp_and_tcp() {
 
     let drill = |arguments: &[&str]| {
         let program = need("drill", "ldnsutils");
-        run(Command::new(program).args(["-p", &port]).args(arguments).args([&*at, &name, "TXT"]))
+        run(Command::new(program)
+            .args(["-p", &port])
+            .args(arguments)
+            .args([&*at, &name, "TXT"]))
     };
     for transport in ["-u", "-t"] {
         let said = drill(&[transport]);
-        assert!(said.contains("\"here\"") && said.contains("rcode: NOERROR"), "{said}");
+        assert!(
+            said.contains("\"here\"") && said.contains("rcode: NOERROR"),
+            "{said}"
+        );
     }
 
     // `-i`: nothing is signed, so that nothing can be validated.
@@ -286,12 +308,19 @@ zone "{ZONE}" {{
     async fn expect(&self, name: &str, record_type: RecordType, rcode: ResponseCode) -> Message {
         let answer = self.ask(name, record_type).await;
         let answer = answer.unwrap_or_else(|error| panic!("{error}\n{}", self.log()));
-        assert_eq!(answer.response_code, rcode, "{name}: {answer}\n{}", self.log());
+        assert_eq!(
+            answer.response_code,
+            rcode,
+            "{name}: {answer}\n{}",
+            self.log()
+        );
         answer
     }
 
     async fn texts(&self, name: &str) -> Vec<String> {
-        let answer = self.expect(name, RecordType::TXT, ResponseCode::NoError).await;
+        let answer = self
+            .expect(name, RecordType::TXT, ResponseCode::NoError)
+            .await;
         dns::texts(&answer)
     }
 

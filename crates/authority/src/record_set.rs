@@ -53,6 +53,11 @@ impl<'a> RecordSet<'a> {
         }
     }
 
+    /// Whether it is this set of its zone.
+    pub(crate) fn is_of(&self, set: Set) -> bool {
+        matches!(self.content, Content::Set(_, of_zone) if of_zone == set)
+    }
+
     pub(crate) fn alias(owner: Owner, ttl_secs: u32, data: ZoneData<'a>, target: Name) -> Self {
         Self {
             owner,

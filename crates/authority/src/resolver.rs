@@ -242,7 +242,10 @@ impl<'a> Resolver<'a> {
         let dname = self.data.tree.set(node, types::DNAME)?;
         let set = RecordSet::new(self.owner_at_depth(depth), self.data, dname);
         let ttl_secs = set.ttl_secs;
-        self.aliases.push(set);
+        // One that leads to names below itself is met again, and a set stands once in an answer.
+        if !self.aliases.iter().any(|alias| alias.is_of(dname)) {
+            self.aliases.push(set);
+        }
         let name = self.name();
         let kept = name.suffix_offset(self.data.apex_label_count() + depth);
         let target = self.target_name(dname, &name.as_bytes()[..kept])?;

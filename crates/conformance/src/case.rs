@@ -42,7 +42,9 @@ impl fmt::Display for Failure {
             response,
         } = self;
         writeln!(f, "{case}\n  ask {ask} over {transport:?}\n  {reason}")?;
-        response.lines().try_for_each(|line| writeln!(f, "    {line}"))
+        response
+            .lines()
+            .try_for_each(|line| writeln!(f, "    {line}"))
     }
 }
 
@@ -181,7 +183,9 @@ impl Expected {
                 "tc" => self.truncated = true,
                 "opt" => self.opt = Some(true),
                 "noopt" => self.opt = Some(false),
-                "ede" => self.options.push((15, number()?.to_be_bytes().to_vec(), true)),
+                "ede" => self
+                    .options
+                    .push((15, number()?.to_be_bytes().to_vec(), true)),
                 "multiple" => self.size_multiple = Some(number()?.into()),
                 "nooption" => self.absent_options.push(number()?),
                 "option" => {

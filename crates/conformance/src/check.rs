@@ -66,20 +66,26 @@ impl Case {
         transport: Transport,
         response: Option<&[u8]>,
     ) -> Result<(), Failure> {
-        self.judge(ask, transport, response).map_err(|reason| Failure {
-            case: self.title.clone(),
-            ask: ask.text.clone(),
-            transport,
-            reason,
-            response: match response.map(op::Message::from_vec) {
-                None => "no response".to_owned(),
-                Some(Ok(message)) => message.to_string(),
-                Some(Err(_)) => format!("{response:02x?}"),
-            },
-        })
+        self.judge(ask, transport, response)
+            .map_err(|reason| Failure {
+                case: self.title.clone(),
+                ask: ask.text.clone(),
+                transport,
+                reason,
+                response: match response.map(op::Message::from_vec) {
+                    None => "no response".to_owned(),
+                    Some(Ok(message)) => message.to_string(),
+                    Some(Err(_)) => format!("{response:02x?}"),
+                },
+            })
     }
 
-    fn judge(&self, ask: &Ask, transport: Transport, response: Option<&[u8]>) -> Result<(), String> {
+    fn judge(
+        &self,
+        ask: &Ask,
+        transport: Transport,
+        response: Option<&[u8]>,
+    ) -> Result<(), String> {
         let expected = &self.expected;
         let bytes = match (response, expected.rcodes.is_empty()) {
             (None, true) => return Ok(()),
@@ -93,10 +99,14 @@ impl Case {
             Transport::Udp => ask.udp_size_max,
             _ => usize::from(u16::MAX),
         };
-        ensure(bytes.len() <= limit, || format!("{} bytes, at most {limit}", bytes.len()))?;
+        ensure(bytes.len() <= limit, || {
+            format!("{} bytes, at most {limit}", bytes.len())
+        })?;
         if let Some(multiple) = expected.size_multiple {
             let size = bytes.len();
-            ensure(size % multiple == 0, || format!("{size} bytes, no multiple of {multiple}"))?;
+            ensure(size % multiple == 0, || {
+                format!("{size} bytes, no multiple of {multiple}")
+            })?;
         }
         check_header(ask, &message)?;
         expected.check_codes(&message)?;
@@ -104,9 +114,7 @@ impl Case {
         check_sets(&message)?;
         check_chain(ask, &message.sections[0])?;
         let sections = ["answer", "authority", "additional"].iter();
-        for ((name, section), records) in
-            sections.zip(&expected.sections).zip(&message.sections)
-        {
+        for ((name, section), records) in sections.zip(&expected.sections).zip(&message.sections) {
             section.check(ask, name, records)?;
         }
         Ok(())
@@ -118,7 +126,9 @@ fn ensure(holds: bool, reason: impl FnOnce() -> String) -> Result<(), String> {
 }
 
 fn check_header(ask: &Ask, message: &Message) -> Result<(), String> {
-    ensure(ask.message.starts_with(&message.id), || "another id".to_owned())?;
+    ensure(ask.message.starts_with(&message.id), || {
+        "another id".to_owned()
+    })?;
     let [high, low] = message.flags;
     ensure(high & QR != 0, || "QR is clear".to_owned())?;
     if let [_, _, asked_high, asked_low, ..] = ask.message[..] {
@@ -127,13 +137,15 @@ fn check_header(ask: &Ask, message: &Message) -> Result<(), String> {
             "opcode and RD are not those of the query".to_owned()
         })?;
         // Who does no DNSSEC may leave CD clear or repeat it (RFC 4035, section 3.1.6).
-        ensure(low & CD & !asked_low == 0, || "CD was not set in the query".to_owned())?;
+        ensure(low & CD & !asked_low == 0, || {
+            "CD was not set in the query".to_owned()
+        })?;
     }
     ensure(low & (RA | Z | AD) == 0, || "RA, Z or AD is set".to_owned())?;
     match (&message.question, &ask.question) {
-        (Some(repeated), Some(asked)) => ensure(repeated == asked, || {
-            "another question".to_owned()
-        })?,
+        (Some(repeated), Some(asked)) => {
+            ensure(repeated == asked, || "another question".to_owned())?
+        }
         (Some(repeated), None) => ensure(
             ask.message
                 .get(12..)
@@ -142,9 +154,10 @@ fn check_header(ask: &Ask, message: &Message) -> Result<(), String> {
         )?,
         // What is malformed or not understood may be left out (RFC 1035 does not say), and what is not
         // there must be.
-        (None, _) => ensure(matches!(message.rcode(), 1 | 4) || ask.question.is_none(), || {
-            "the question is missing".to_owned()
-        })?,
+        (None, _) => ensure(
+            matches!(message.rcode(), 1 | 4) || ask.question.is_none(),
+            || "the question is missing".to_owned(),
+        )?,
     }
     Ok(())
 }
@@ -191,15 +204,16 @@ impl Expected {
 
 fn check_opt(ask: &Ask, opt: &Opt) -> Result<(), String> {
     ensure(opt.version == 0, || format!("EDNS version {}", opt.version))?;
-    ensure(
-        (512..=UDP_SIZE_MAX).contains(&opt.udp_size),
-        || format!("EDNS says {} bytes", opt.udp_size),
-    )?;
+    ensure((512..=UDP_SIZE_MAX).contains(&opt.udp_size), || {
+        format!("EDNS says {} bytes", opt.udp_size)
+    })?;
     if ask.opt_count == Some(1) {
         // The query's OPT follows its question: name, type, class, two bytes, then the flags.
         let flags_at = 12 + ask.question.as_ref().map_or(0, Vec::len) + 7;
         let asked = ask.message.get(flags_at).copied().unwrap_or_default() & 0x80;
-        ensure(opt.flags == [asked, 0], || format!("EDNS flags {:02x?}", opt.flags))?;
+        ensure(opt.flags == [asked, 0], || {
+            format!("EDNS flags {:02x?}", opt.flags)
+        })?;
     }
     Ok(())
 }
@@ -212,7 +226,9 @@ fn check_sets(message: &Message) -> Result<(), String> {
                 (&other.owner, other.record_type) == (&record.owner, record.record_type)
             };
             for other in records[..at].iter().filter(same_set) {
-                ensure(other.data != record.data, || "a record is there twice".to_owned())?;
+                ensure(other.data != record.data, || {
+                    "a record is there twice".to_owned()
+                })?;
                 ensure(other.ttl == record.ttl, || "a set has two TTLs".to_owned())?;
             }
         }
@@ -229,7 +245,9 @@ fn check_chain(ask: &Ask, answers: &[Record]) -> Result<(), String> {
     for record in answers {
         let is_above = record.owner.len() < name.len() && name.ends_with(&record.owner);
         let leads = record.owner == name || (record.record_type == DNAME && is_above);
-        ensure(leads, || format!("the answers do not lead on from {name:02x?}"))?;
+        ensure(leads, || {
+            format!("the answers do not lead on from {name:02x?}")
+        })?;
         if record.record_type == CNAME {
             name.clone_from(&record.data);
         }
@@ -274,6 +292,9 @@ impl ExpectedRecord {
         let owner = self.owner.as_deref().unwrap_or(b"@");
         let owner = String::from_utf8_lossy(owner).into_owned();
         let data = self.data.as_deref().map(String::from_utf8_lossy);
-        format!("type {} of {owner}, TTL {:?}: {data:?}", self.record_type, self.ttl)
+        format!(
+            "type {} of {owner}, TTL {:?}: {data:?}",
+            self.record_type, self.ttl
+        )
     }
 }

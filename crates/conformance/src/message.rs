@@ -205,7 +205,9 @@ impl<'b> Reader<'b> {
                 ttl,
                 data,
             }),
-            false => Err(format!("data of type {record_type} that is not {size} bytes long")),
+            false => Err(format!(
+                "data of type {record_type} that is not {size} bytes long"
+            )),
         }
     }
 }

@@ -111,7 +111,9 @@ pub(crate) fn fields(record_type: u16) -> &'static [Field] {
 /// Whether names in data of this type may be compressed.
 pub(crate) fn is_compressible(record_type: u16) -> bool {
     let known = TYPES.iter().take(COMPRESSIBLE_COUNT);
-    known.into_iter().any(|(_, number, _)| *number == record_type)
+    known
+        .into_iter()
+        .any(|(_, number, _)| *number == record_type)
 }
 
 /// A class.
@@ -190,7 +192,11 @@ pub(crate) fn data(
             let rest: Vec<&str> = words.by_ref().map(String::as_str).collect();
             let bytes = match field {
                 Hex => hex(&rest.concat())?,
-                _ => rest.into_iter().map(text).collect::<Result<Vec<_>, _>>()?.concat(),
+                _ => rest
+                    .into_iter()
+                    .map(text)
+                    .collect::<Result<Vec<_>, _>>()?
+                    .concat(),
             };
             pieces.push(Piece::Bytes(bytes));
             continue;
@@ -210,21 +216,32 @@ pub(crate) fn data(
 fn plain(field: Field, word: &str) -> Result<Vec<u8>, String> {
     let wrong = |error: &dyn std::fmt::Display| format!("{word:?}: {error}");
     Ok(match field {
-        U8 => vec![word.parse().map_err(|e: std::num::ParseIntError| wrong(&e))?],
+        U8 => vec![
+            word.parse()
+                .map_err(|e: std::num::ParseIntError| wrong(&e))?,
+        ],
         U16 => {
-            let value: u16 = word.parse().map_err(|e: std::num::ParseIntError| wrong(&e))?;
+            let value: u16 = word
+                .parse()
+                .map_err(|e: std::num::ParseIntError| wrong(&e))?;
             value.to_be_bytes().to_vec()
         }
         U32 => {
-            let value: u32 = word.parse().map_err(|e: std::num::ParseIntError| wrong(&e))?;
+            let value: u32 = word
+                .parse()
+                .map_err(|e: std::num::ParseIntError| wrong(&e))?;
             value.to_be_bytes().to_vec()
         }
         Ip4 => {
-            let ip: Ipv4Addr = word.parse().map_err(|e: std::net::AddrParseError| wrong(&e))?;
+            let ip: Ipv4Addr = word
+                .parse()
+                .map_err(|e: std::net::AddrParseError| wrong(&e))?;
             ip.octets().to_vec()
         }
         Ip6 => {
-            let ip: Ipv6Addr = word.parse().map_err(|e: std::net::AddrParseError| wrong(&e))?;
+            let ip: Ipv6Addr = word
+                .parse()
+                .map_err(|e: std::net::AddrParseError| wrong(&e))?;
             ip.octets().to_vec()
         }
         Raw => text(word)?.split_off(1),
@@ -234,7 +251,9 @@ fn plain(field: Field, word: &str) -> Result<Vec<u8>, String> {
 
 /// A string behind its length.
 fn text(word: &str) -> Result<Vec<u8>, String> {
-    let inner = word.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let inner = word
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
     let bytes = unescape(inner.unwrap_or(word))?;
     let bytes = bytes.into_iter().map(|byte| match byte {
         Unescaped::Plain(byte) | Unescaped::Escaped(byte) => byte,
@@ -268,7 +287,10 @@ fn unescape(word: &str) -> Result<Vec<Unescaped>, String> {
                 let digits = digits.iter().map(|digit| u16::from(digit - b'0'));
                 let number = digits.fold(0, |number, digit| 10 * number + digit);
                 let byte = u8::try_from(number);
-                (byte.map_err(|_| format!("{word:?}: {number} is no byte"))?, behind)
+                (
+                    byte.map_err(|_| format!("{word:?}: {number} is no byte"))?,
+                    behind,
+                )
             }
             None => {
                 let (byte, behind) = rest.split_first().ok_or("the word ends in an escape")?;

@@ -30,7 +30,9 @@ pub struct Script {
 /// read.
 pub fn scripts() -> Vec<Script> {
     let files = fs::read_dir(DIR).expect("the scripts lie in the source");
-    let mut files: Vec<_> = files.map(|file| file.expect("it is there").path()).collect();
+    let mut files: Vec<_> = files
+        .map(|file| file.expect("it is there").path())
+        .collect();
     files.retain(|file| file.extension().is_some_and(|extension| extension == "txt"));
     files.sort();
     files.iter().map(|file| read(file)).collect()
@@ -49,7 +51,7 @@ fn read(file: &Path) -> Script {
 /// What a line that is not indented begins.
 enum Block {
     Nothing,
-    Key(Key),
+    Key(Box<Key>),
     Case(Box<Case>),
 }
 
@@ -91,9 +93,13 @@ impl Script {
         let mut at = String::new();
         for (number, line) in text.lines().enumerate() {
             at = format!("{script}.txt:{}", number + 1);
-            parser.line(&at, line).map_err(|error| format!("{at}: {error}"))?;
+            parser
+                .line(&at, line)
+                .map_err(|error| format!("{at}: {error}"))?;
         }
-        parser.end_block().map_err(|error| format!("{at}: {error}"))?;
+        parser
+            .end_block()
+            .map_err(|error| format!("{at}: {error}"))?;
         Ok(parser.script)
     }
 }
@@ -125,12 +131,12 @@ impl Parser<'_> {
                     .insert(name.to_uppercase(), z32.to_uppercase());
                 self.variables.insert(format!("{name}Alias"), alias(&z32));
                 self.variables.insert(name.clone(), z32);
-                self.block = Block::Key(Key {
+                self.block = Block::Key(Box::new(Key {
                     keys,
                     compress: how == ["compressed"],
                     records: Vec::new(),
                     bytes: Vec::new(),
-                });
+                }));
             }
             ("case", _) => {
                 let (_, title) = line.split_once("case ").ok_or("a case has a title")?;

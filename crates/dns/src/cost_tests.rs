@@ -1,6 +1,6 @@
 //! What a query costs.
 
-use std::{collections::HashMap, hint::black_box, sync::Arc, time::Instant};
+use std::{collections::HashMap, hint::black_box, sync::Arc};
 
 use hickory_proto::{
     op::{Message, OpCode},
@@ -11,7 +11,8 @@ use quorate_packet::PublicKey;
 use quorate_replica::{IndexedPacket, ReadError, Reader, ZoneState};
 
 use crate::{
-    AnswerLimits, Client, Config, DnsTransport, Metrics, Responder, edns::option, fixture::*,
+    AnswerLimits, Client, Config, DnsTransport, Metrics, Responder, SharedLimits, edns::option,
+    fixture::*,
 };
 
 /// A replica that costs nothing but the search for a key.
@@ -20,6 +21,10 @@ struct Indexed(HashMap<PublicKey, Arc<IndexedPacket>>);
 impl Reader for Indexed {
     fn packet(&self, key: &PublicKey) -> Result<Option<Arc<IndexedPacket>>, ReadError> {
         Ok(self.0.get(key).cloned())
+    }
+
+    fn check_ready(&self) -> Result<(), ReadError> {
+        Ok(())
     }
 
     fn zone_version(&self) -> u64 {
@@ -80,7 +85,7 @@ fn responder(key_count: usize, packet: fn(PublicKey) -> Vec<u8>, limited: bool) 
     Responder::new(
         &Config::default(),
         vec![origin("dns.test.")],
-        limits,
+        SharedLimits::new(limits),
         Arc::new(Indexed(packets.collect())),
         Metrics::register(&quorate_metrics::Registry::new()).unwrap(),
     )
@@ -167,11 +172,11 @@ fn costs() {
 }
 
 /// Each of the messages in an order that no cache foresees, from many addresses.
-fn nanos_per_query(responder: &Responder, messages: &[Vec<u8>], rounds: usize) -> u128 {
+fn nanos_per_query(responder: &Responder, messages: &[Vec<u8>], rounds: usize) -> u64 {
     let mut out = Vec::with_capacity(1232);
     let mut at = 1;
     let mut address: u32 = 1;
-    let start = Instant::now();
+    let start = cpu_nanos();
     for _ in 0..rounds {
         at = (at * 48_271 + 11) % messages.len();
         address = address.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
@@ -181,5 +186,11 @@ fn nanos_per_query(responder: &Responder, messages: &[Vec<u8>], rounds: usize) -
         );
         black_box(responder.respond(&messages[at], &client, &mut out));
     }
-    start.elapsed().as_nanos() / rounds as u128
+    (cpu_nanos() - start) / rounds as u64
+}
+
+/// How long this thread has run, in nanoseconds: what others take of the machine is not counted.
+fn cpu_nanos() -> u64 {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    stat.split(' ').next().unwrap().parse().unwrap()
 }

@@ -16,7 +16,7 @@ use quorate_metrics::Registry;
 use quorate_packet::PublicKey;
 use quorate_replica::{CookieSecret, CookieSecrets, ZoneState};
 
-use crate::{AnswerLimits, Client, Config, DnsTransport, Metrics, Responder};
+use crate::{AnswerLimits, Client, Config, DnsTransport, Metrics, Responder, SharedLimits};
 
 /// Has `_iroh` and more.
 pub(crate) const ALICE: PublicKey = PublicKey::from_bytes([1; 32]);
@@ -66,7 +66,13 @@ impl Fixture {
         let connections = quorate_listener::Metrics::register(&registry).unwrap();
         let origins = vec![origin("dns.test."), origin("two.test.")];
         let limits = limits.and_then(|limits| AnswerLimits::new(limits, ExemptNetworks::default()));
-        let responder = Responder::new(config, origins, limits, replica.clone(), metrics);
+        let responder = Responder::new(
+            config,
+            origins,
+            SharedLimits::new(limits),
+            replica.clone(),
+            metrics,
+        );
         Self {
             responder: Arc::new(responder.unwrap()),
             replica,

@@ -17,7 +17,7 @@
 //! |---|---|
 //! | [`Responder`] | bytes of a query to bytes of a response, for every transport |
 //! | [`Client`] | who asks, and by which transport |
-//! | [`AnswerLimits`] | how much goes to addresses that may be forged |
+//! | [`AnswerLimits`], [`SharedLimits`] | how much goes to addresses that may be forged |
 //! | [`Config`] → [`DnsListeners`] → [`DnsServer`] | the listeners for UDP, TCP, TLS and QUIC |
 //! | [`OriginSettings`] | a zone to serve, as it is configured |
 //! | [`ConfiguredZones`] | what stands in these zones, for those who add to it |
@@ -75,7 +75,7 @@ mod transports_tests;
 mod udp;
 mod zones;
 
-pub use answer_limits::AnswerLimits;
+pub use answer_limits::{AnswerLimits, SharedLimits};
 pub use client::Client;
 pub use config::Config;
 pub use configured::ConfiguredZones;

@@ -7,7 +7,7 @@ use quorate_metrics::Registry;
 use quorate_packet::PublicKey;
 use quorate_replica::{IndexedPacket, ReadError, Reader, ZoneState};
 
-use crate::{Config, DnsTransport, Metrics, Responder, edns::option, fixture::*};
+use crate::{Config, DnsTransport, Metrics, Responder, SharedLimits, edns::option, fixture::*};
 
 const SECRET: [u8; 16] = [7; 16];
 const COOKIE_OF_CLIENT: [u8; 8] = [1, 2, 3, 4, 5, 6, 7, 8];
@@ -243,6 +243,10 @@ struct Starting;
 
 impl Reader for Starting {
     fn packet(&self, _: &PublicKey) -> Result<Option<Arc<IndexedPacket>>, ReadError> {
+        self.check_ready().map(|()| None)
+    }
+
+    fn check_ready(&self) -> Result<(), ReadError> {
         Err(ReadError::NotReady("it replays its log".to_owned()))
     }
 
@@ -261,16 +265,20 @@ fn a_node_that_has_not_caught_up_says_not_ready() {
     let responder = Responder::new(
         &Config::default(),
         vec![origin("dns.test.")],
-        None,
+        SharedLimits::default(),
         Arc::new(Starting),
         Metrics::register(&Registry::new()).unwrap(),
     );
     let mut response = Vec::new();
-    let message = with_opt(alice_query(), 1232, 0, &[]);
     let responder = responder.unwrap();
-    responder.respond(&message, &client(DnsTransport::Udp), &mut response);
-    assert_eq!(response[3] & 0x0f, 2, "SERVFAIL");
-    assert_eq!(value(&response, option::EXTENDED_ERROR), Some(vec![0, 14]));
+    // The cluster may have agreed on records beside keys, too.
+    let beside_keys = ["dns.test.", "www.dns.test."].map(|name| query(name, RecordType::A));
+    for message in beside_keys.into_iter().chain([alice_query()]) {
+        let message = with_opt(message, 1232, 0, &[]);
+        responder.respond(&message, &client(DnsTransport::Udp), &mut response);
+        assert_eq!(response[3] & 0x0f, 2, "SERVFAIL");
+        assert_eq!(value(&response, option::EXTENDED_ERROR), Some(vec![0, 14]));
+    }
     responder.respond(&alice_query(), &client(DnsTransport::Udp), &mut response);
     assert_eq!(response.len(), alice_query().len(), "no OPT");
 }

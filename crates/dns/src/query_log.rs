@@ -119,7 +119,7 @@ mod tests {
         assert_eq!(
             line.trim_end(),
             "answered client=192.0.2.9 transport=\"udp\" question=a\\010b.test. TXT \
-             rcode=\"refused\" size=30"
+             rcode=\"refused\" size=26"
         );
     }
 

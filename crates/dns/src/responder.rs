@@ -6,11 +6,11 @@ use std::{
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use quorate_authority::{Answer, Located, Origin, OriginError, Question, UndecodableError};
+use quorate_authority::{Answer, AnswerKind, Located, Origin, OriginError, Question, UndecodableError};
 use quorate_replica::{ReadError, Reader};
 
 use crate::{
-    AnswerLimits, Client, Config, DnsTransport, Metrics,
+    Client, Config, DnsTransport, Metrics, SharedLimits,
     answer_limits::Limited,
     chaos::{CLASS_CH, Identity},
     cookie::Proof,
@@ -48,7 +48,7 @@ pub struct Summary {
 pub struct Responder {
     zones: Zones,
     replica: Arc<dyn Reader>,
-    limits: Option<AnswerLimits>,
+    limits: SharedLimits,
     identity: Identity,
     /// How long an idle connection stays open, in units of 100 ms.
     tcp_keepalive: u16,
@@ -77,11 +77,11 @@ enum Fault {
 
 impl Responder {
     /// Answers for these origins from this replica, and for what its cluster has agreed on beside
-    /// them. Without `limits` everybody gets all they ask for.
+    /// them, as far as `limits` let them.
     pub fn new(
         config: &Config,
         origins: Vec<Origin>,
-        limits: Option<AnswerLimits>,
+        limits: SharedLimits,
         replica: Arc<dyn Reader>,
         metrics: Metrics,
     ) -> Result<Self, OriginError> {
@@ -223,8 +223,7 @@ impl Responder {
         if !client.transport.is_datagram() || proof == Some(Proof::Valid) {
             return Limited::No;
         }
-        let limits = self.limits.as_ref();
-        limits.map_or(Limited::No, |limits| limits.next(client.address))
+        self.limits.next(client.address)
     }
 
     fn write_identity(
@@ -254,7 +253,13 @@ impl Responder {
         out: &mut Vec<u8>,
     ) -> Result<Outcome, Fault> {
         match zones.authority.locate(question) {
-            Located::Answer(answer) => Ok(self.write(question, &answer, response, out)),
+            Located::Answer(answer) => {
+                // Beside keys stand records that the cluster has agreed on.
+                if answer.kind() != AnswerKind::Refused {
+                    self.replica.check_ready()?;
+                }
+                Ok(self.write(question, &answer, response, out))
+            }
             Located::Key(question_of_key) => {
                 let indexed = self.replica.packet(question_of_key.key())?;
                 let compiled = indexed.as_ref().map(|indexed| &indexed.compiled);

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use quorate_conformance::{Script, Transport, scripts};
-use quorate_dns::{Client, Config, DnsTransport, Metrics, Responder};
+use quorate_dns::{Client, Config, DnsTransport, Metrics, Responder, SharedLimits};
 use quorate_fake::{FakeReplica, received_now};
 use quorate_metrics::Registry;
 use quorate_packet::SignedPacket;
@@ -83,6 +83,6 @@ fn responder(script: &Script) -> Responder {
         ..ZoneState::default()
     });
     let metrics = Metrics::register(&Registry::new()).expect("names are new");
-    let responder = Responder::new(&config, origins, None, replica, metrics);
+    let responder = Responder::new(&config, origins, SharedLimits::default(), replica, metrics);
     responder.expect("the settings are good")
 }

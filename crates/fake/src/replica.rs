@@ -182,6 +182,10 @@ impl Reader for FakeReplica {
         Ok(stored.map(|stored| Arc::new(IndexedPacket::new(stored))))
     }
 
+    fn check_ready(&self) -> Result<(), ReadError> {
+        Ok(())
+    }
+
     fn zone_version(&self) -> u64 {
         self.lock().zone_version
     }

@@ -2,7 +2,7 @@
 
 use std::{net::Ipv4Addr, sync::Arc};
 
-use quorate_dns::{Client, Config, DnsTransport, Metrics, OriginSettings, Responder};
+use quorate_dns::{Client, Config, DnsTransport, Metrics, OriginSettings, Responder, SharedLimits};
 use quorate_fake::{FakeReplica, unverified};
 use quorate_metrics::Registry;
 use quorate_packet::PublicKey;
@@ -41,7 +41,13 @@ impl Fixture {
         let origins = origins.expect("the settings are good");
         let replica = FakeReplica::new();
         let metrics = Metrics::register(&Registry::new()).expect("the names are new");
-        let responder = Responder::new(&config, origins, None, replica.clone(), metrics);
+        let responder = Responder::new(
+            &config,
+            origins,
+            SharedLimits::default(),
+            replica.clone(),
+            metrics,
+        );
         let fixture = Self {
             responder: Arc::new(responder.expect("the settings are good")),
             replica,

@@ -53,7 +53,10 @@ fn check_size(query: &[u8], response: &[u8], transport: DnsTransport) {
         (None, true) => UDP_SIZE_MAX.into(),
     };
     let size = response.len();
-    assert!(size <= size_max, "{size} bytes for a client that takes {size_max}");
+    assert!(
+        size <= size_max,
+        "{size} bytes for a client that takes {size_max}"
+    );
 }
 
 /// How many bytes the question takes that a response repeats.

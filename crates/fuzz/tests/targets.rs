@@ -13,9 +13,14 @@ const CASE_COUNT: u32 = 1_000;
 
 fn seeds(target: &str) -> Vec<Vec<u8>> {
     let files = fs::read_dir(Path::new(SEEDS).join(target)).expect("each target has seeds");
-    let mut files: Vec<_> = files.map(|file| file.expect("it is there").path()).collect();
+    let mut files: Vec<_> = files
+        .map(|file| file.expect("it is there").path())
+        .collect();
     files.sort();
-    let seeds: Vec<_> = files.iter().map(|file| fs::read(file).expect("it is a file")).collect();
+    let seeds: Vec<_> = files
+        .iter()
+        .map(|file| fs::read(file).expect("it is a file"))
+        .collect();
     assert!(!seeds.is_empty());
     seeds
 }
@@ -24,26 +29,31 @@ fn seeds(target: &str) -> Vec<Vec<u8>> {
 fn changed(seeds: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
     let changes = proptest::collection::vec(any::<(prop::sample::Index, u8)>(), 0..8);
     let seed = (0..seeds.len()).prop_map(move |at| seeds[at].clone());
-    (seed, changes, any::<prop::sample::Index>(), 0..4).prop_map(|(mut bytes, changes, end, how)| {
-        if bytes.is_empty() {
-            return bytes;
-        }
-        for (at, byte) in changes {
-            let at = at.index(bytes.len());
-            bytes[at] = byte;
-        }
-        let end = end.index(bytes.len());
-        match how {
-            0 => bytes.truncate(end),
-            1 => bytes.extend_from_within(end..),
-            _ => {}
-        }
-        bytes
-    })
+    (seed, changes, any::<prop::sample::Index>(), 0..4).prop_map(
+        |(mut bytes, changes, end, how)| {
+            if bytes.is_empty() {
+                return bytes;
+            }
+            for (at, byte) in changes {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            let end = end.index(bytes.len());
+            match how {
+                0 => bytes.truncate(end),
+                1 => bytes.extend_from_within(end..),
+                _ => {}
+            }
+            bytes
+        },
+    )
 }
 
 fn run(name: &str) {
-    let (_, target): &(&str, Target) = TARGETS.iter().find(|(n, _)| *n == name).unwrap();
+    let (_, target): &(&str, Target) = TARGETS
+        .iter()
+        .find(|(n, _)| *n == name)
+        .expect("each is there");
     let seeds = seeds(name);
     seeds.iter().for_each(|seed| target(seed));
     let config = ProptestConfig {

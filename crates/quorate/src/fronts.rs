@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 use anyhow::Context;
 use prometheus::Registry;
 use quorate_admin::{Build, ServedZones};
-use quorate_dns::{ConfiguredZones, DnsListeners, DnsServer, Responder};
+use quorate_dns::{ConfiguredZones, DnsListeners, DnsServer, Exempt, Responder};
 use quorate_http::{HttpListener, with_cors};
 use quorate_listener::{Listener, Metrics, Name};
 use quorate_raft::StartingNode;
@@ -67,10 +67,11 @@ impl Listeners {
         metrics: &Metrics,
     ) -> anyhow::Result<(Fronts, Listener)> {
         let config = settings.in_force();
+        let limits = settings.answer_limits();
         let responder = Arc::new(Responder::new(
             &config.dns,
             config.origins(),
-            config.answer_limits(),
+            limits.clone(),
             replica.clone(),
             quorate_dns::Metrics::register(&registry)?,
         )?);
@@ -94,7 +95,8 @@ impl Listeners {
         };
         let admin = quorate_admin::router(asked, settings.tokens(), &config.admin)?;
         let certificate = settings.certificate();
-        let is_exempt = config.exempt();
+        // What holds for datagrams holds for connections: who is exempt may have any number.
+        let is_exempt: Exempt = Arc::new(move |client| limits.is_exempt(client));
         let dns = self
             .dns
             .serve(responder, certificate.as_ref(), &is_exempt, metrics);

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quorate_admin::{Reload, ReloadReport, Tokens};
 use quorate_disk::LinuxDisk;
+use quorate_dns::SharedLimits;
 use quorate_relay::{ClientRules, SharedRules};
 use quorate_rpc::chain;
 use quorate_setting::{Form, KeyPath, Value};
@@ -36,6 +37,7 @@ struct Shared {
     in_force: Mutex<ConfigV1>,
     logging: Logging,
     rules: SharedRules,
+    answer_limits: SharedLimits,
     tokens: Arc<Tokens>,
     certificate: Option<ServerCertificate>,
 }
@@ -55,6 +57,7 @@ impl LiveSettings {
             sources,
             logging,
             rules: SharedRules::new(config.client_rules()),
+            answer_limits: SharedLimits::new(config.answer_limits()),
             tokens: Arc::new(Tokens::open(&config.admin.tokens_file)?),
             in_force: Mutex::new(config.clone()),
         })))
@@ -65,9 +68,14 @@ impl LiveSettings {
         self.0.lock().clone()
     }
 
-    /// What holds for clients, now and later.
+    /// What holds for clients of HTTP, now and later.
     pub(crate) fn rules(&self) -> SharedRules {
         self.0.rules.clone()
+    }
+
+    /// What holds for clients of DNS, now and later.
+    pub(crate) fn answer_limits(&self) -> SharedLimits {
+        self.0.answer_limits.clone()
     }
 
     /// Who may ask what, now and later.
@@ -142,6 +150,10 @@ impl Shared {
             changed.push(CERTIFICATE_FILE.into());
         }
         self.rules.replace(self.rules_of(&in_force, &loaded.config));
+        // Limits that stay go on counting.
+        if in_force.limit != loaded.config.limit {
+            self.answer_limits.replace(loaded.config.answer_limits());
+        }
         in_force.limit = loaded.config.limit;
         in_force.http.trusted_proxies = loaded.config.http.trusted_proxies;
         in_force.logging = loaded.config.logging;

@@ -112,6 +112,20 @@ fn limits_and_proxies_hold_at_once() {
 }
 
 #[test]
+fn networks_are_exempt_from_limits_of_dns_at_once() {
+    let node = Fixture::new("");
+    let limits = node.settings.answer_limits();
+    assert!(!limits.is_exempt(STRANGER));
+    let changed = node.reload_with("[limit]\ndns_exempt_networks = [\"192.0.2.0/24\"]\n");
+    assert_eq!(changed, told("limit.dns_exempt_networks", ""));
+    assert!(limits.is_exempt(STRANGER));
+    node.reload_with("");
+    assert!(!limits.is_exempt(STRANGER));
+    node.reload_with("[limit]\nenabled = false\n");
+    assert!(limits.is_exempt(STRANGER), "nothing is limited");
+}
+
+#[test]
 fn what_cannot_be_changed_is_told_each_time() {
     let node = Fixture::new("");
     let listen = "[http]\nlisten = \"127.0.0.1:1\"\n";

@@ -51,8 +51,13 @@ impl Writer for Node {
 
 impl Reader for Node {
     fn packet(&self, key: &PublicKey) -> Result<Option<Arc<IndexedPacket>>, ReadError> {
+        self.check_ready()?;
+        Ok(self.index.packet(key))
+    }
+
+    fn check_ready(&self) -> Result<(), ReadError> {
         match self.recovery.serves_reads() {
-            true => Ok(self.index.packet(key)),
+            true => Ok(()),
             false => Err(ReadError::NotReady(NotReady::Recovering.to_string())),
         }
     }

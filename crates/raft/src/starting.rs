@@ -74,6 +74,13 @@ impl Reader for StartingNode {
         }
     }
 
+    fn check_ready(&self) -> Result<(), ReadError> {
+        match self.node.get() {
+            Some(node) => node.check_ready(),
+            None => Err(self.unreadable()),
+        }
+    }
+
     fn zone_version(&self) -> u64 {
         self.node.get().map_or(0, |node| node.zone_version())
     }

@@ -44,6 +44,9 @@ pub trait Reader: Send + Sync + 'static {
         Ok(indexed.map(|indexed| indexed.stored()))
     }
 
+    /// Whether it has caught up since it started, so that what it lacks may be said not to exist.
+    fn check_ready(&self) -> Result<(), ReadError>;
+
     /// Another number each time that [`zone_state`](Self::zone_state) has changed.
     fn zone_version(&self) -> u64;
 

@@ -5,7 +5,6 @@ use std::{
     io::{IoSlice, IoSliceMut},
     net::{IpAddr, UdpSocket},
     os::fd::AsRawFd,
-    slice,
 };
 
 use nix::{
@@ -47,7 +46,10 @@ impl<F: Family> Batch<F> {
     pub(super) fn new(is_wildcard: bool) -> Self {
         Self {
             datagrams: vec![[0; QUERY_SIZE_MAX]; BATCH_SIZE],
-            answers: vec![Vec::with_capacity(UDP_SIZE_MAX.into()); BATCH_SIZE],
+            answers: array::from_fn::<_, BATCH_SIZE, _>(|_| {
+                Vec::with_capacity(UDP_SIZE_MAX.into())
+            })
+            .into(),
             received: headers::<F>(is_wildcard),
             sent: headers::<F>(is_wildcard),
             is_wildcard,
@@ -142,7 +144,7 @@ impl<F: Family> Batch<F> {
                     &mut self.sent,
                     self.group[done..].iter().map(|index| &answers[*index]),
                     &self.clients[done..],
-                    control.as_ref().map_or(&[][..], slice::from_ref),
+                    control.as_slice(),
                     // A full queue drops answers. Waiting for it would let strangers whose
                     // addresses nobody has stop all others' answers.
                     MsgFlags::MSG_DONTWAIT,

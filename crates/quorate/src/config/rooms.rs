@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use quorate_authority::Origin;
-use quorate_dns::{AnswerLimits, Exempt};
-use quorate_limit::{ClientLimit, ExemptNetworks, TrustedProxies};
+use quorate_dns::AnswerLimits;
+use quorate_limit::{ClientLimit, TrustedProxies};
 use quorate_raft::{Cleanup, Settings};
 use quorate_relay::ClientRules;
 use quorate_rpc::NodeId;
@@ -41,20 +41,10 @@ impl ConfigV1 {
 
     /// What holds for clients of DNS over UDP, if anything does.
     pub(crate) fn answer_limits(&self) -> Option<AnswerLimits> {
-        AnswerLimits::new(&self.limit, self.exempt_networks())
-    }
-
-    /// Who may have any number of connections to DNS: all where nothing is limited.
-    pub(crate) fn exempt(&self) -> Exempt {
-        let is_limited = self.limit.enabled;
-        let networks = self.exempt_networks();
-        Arc::new(move |client| !is_limited || networks.contains(client))
-    }
-
-    fn exempt_networks(&self) -> ExemptNetworks {
         let key = "limit".into();
         let exempt = self.limit.exempt_networks(&key, &mut Findings::default());
-        exempt.expect("networks are checked with the configuration")
+        let exempt = exempt.expect("networks are checked with the configuration");
+        AnswerLimits::new(&self.limit, exempt)
     }
 
     /// What holds for clients of the relay.
