@@ -27,3 +27,4 @@ mod rolling;
 mod scenarios;
 mod upgrade;
 mod watched;
+mod zones;

@@ -102,9 +102,9 @@ async fn records_set_at_any_node_are_listed_by_all_and_outlive_a_restart() {
     let text = ["set", ORIGIN, "_dmarc", "1h", "TXT", "v=DMARC1; p=reject"];
     assert_eq!(change(&leader, &text).await, SERIAL + 2);
     let expected = "\
-_dmarc.quorate.test. 3600 IN TXT \"v=DMARC1; p=reject\"
 www.quorate.test. 300 IN A 192.0.2.1
 www.quorate.test. 300 IN A 192.0.2.2
+_dmarc.quorate.test. 3600 IN TXT \"v=DMARC1; p=reject\"
 ";
     expect_listed(&nodes, ORIGIN, expected).await;
     nodes.terminate().await;

@@ -6,7 +6,9 @@ use std::{
     time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
-use quorate_authority::{Answer, AnswerKind, Located, Origin, OriginError, Question, UndecodableError};
+use quorate_authority::{
+    Answer, AnswerKind, Located, Origin, OriginError, Question, UndecodableError,
+};
 use quorate_replica::{ReadError, Reader};
 
 use crate::{

@@ -69,7 +69,8 @@ async fn queries_over_tls_are_answered_until_a_stop() {
     for _ in 0..3 {
         assert_eq!(ask(&mut tls, &alice_query()).await.answers.len(), 1);
     }
-    let counted = "quorate_dns_queries_total{origin=\"dns.test.\",rcode=\"noerror\",transport=\"tls\"}";
+    let counted =
+        "quorate_dns_queries_total{origin=\"dns.test.\",rcode=\"noerror\",transport=\"tls\"}";
     assert_eq!(fixture.figure(counted), 3);
     // With close_notify, which tells an end from a cut (RFC 8446, section 6.1).
     timeout(LONG, server.shutdown()).await.expect("an end");

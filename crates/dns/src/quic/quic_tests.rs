@@ -89,7 +89,8 @@ async fn queries_over_quic_are_answered_until_a_stop() {
     for answer in futures_util::future::join_all(all).await {
         assert_eq!(answer.unwrap().answers.len(), 1);
     }
-    let counted = "quorate_dns_queries_total{origin=\"dns.test.\",rcode=\"noerror\",transport=\"quic\"}";
+    let counted =
+        "quorate_dns_queries_total{origin=\"dns.test.\",rcode=\"noerror\",transport=\"quic\"}";
     assert_eq!(fixture.figure(counted), 80);
     let open = "quorate_listener_connections_open{listener=\"dns_quic\"}";
     assert_eq!(fixture.figure(open), 1);

@@ -50,12 +50,14 @@ fn encrypted_listeners_need_a_certificate_and_its_key() {
         "[dns]\ntls_listen = [\"0.0.0.0:853\"]\n",
         &[
             "FILE:3: dns.tls_listen: it needs a certificate: set tls.certificate_file and \
-           tls.key_file",
+             tls.key_file",
         ],
     );
     check(
         "[tls]\nkey_file = \"k\"\n",
-        &["FILE:3: tls.key_file: a certificate and its key belong together: set both or neither"],
+        &[
+            "FILE:3: tls.certificate_file: a certificate and its key belong together: set both or neither",
+        ],
     );
     check(
         "[dns]\nlisten = []\n",

@@ -274,8 +274,8 @@ fn every_mistake_is_told_with_its_line() {
              `connection_count_max`, `trusted_proxies`",
             "FILE:4: http.connection_count_max: invalid type: string \"many\", expected usize",
             "FILE:5: htpp: unknown field `htpp`, expected one of `version`, `data_dir`, `cluster`, \
-             `http`, `peer`, `admin`, `dns`, `limit`, `packets`, `put`, `clock`, `raft`, `store`, `log`, \
-             `logging`",
+             `http`, `peer`, `admin`, `dns`, `tls`, `limit`, `packets`, `put`, `clock`, `raft`, `store`, \
+             `log`, `logging`",
             "FILE:7: put.deadline_ms: invalid value: integer `-1`, expected u64",
             "FILE:8: admin.listen: invalid type: map, expected socket address",
             "FILE:12: cluster.nodes[0]: a node is written <key>@host:port, as `quorate init` prints \
