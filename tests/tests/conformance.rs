@@ -1,15 +1,28 @@
 //! The scripts of `quorate-conformance`, over every transport of real nodes.
 
-use std::{io, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use data_encoding::BASE64URL_NOPAD;
 use quorate_conformance::{Case, Script, Transport, scripts};
-use quorate_tests::{Cluster, Node, dns, voters};
+use quorate_tests::{Cluster, Node, dns, ports, voters};
 use reqwest::RequestBuilder;
-use tokio::{net::TcpStream, net::UdpSocket, time::timeout};
+use tokio::{
+    net::{TcpStream, UdpSocket},
+    time::timeout,
+};
+
+use crate::encrypted::Certificate;
 
 /// How long an answer may take.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+const TRANSPORTS: [Transport; 5] = [
+    Transport::Udp,
+    Transport::Tcp,
+    Transport::Tls,
+    Transport::Quic,
+    Transport::Https,
+];
 
 /// The media type of DNS messages.
 const DNS_MESSAGE: &str = "application/dns-message";
@@ -21,18 +34,29 @@ async fn real_nodes_answer_every_script_over_every_transport() {
     let scripts = scripts();
     let mut failures = Vec::new();
     for same_settings in by_settings(&scripts) {
-        let plan = voters(1).with_dns(&same_settings[0].config);
-        let cluster = Cluster::start(plan).await;
-        let node = cluster.node(1);
+        let (tls, quic) = (ports::take_address(), ports::take_address());
+        let certificate = Certificate::new();
+        let settings = &same_settings[0].config;
+        let settings = format!("tls_listen = [\"{tls}\"]\nquic_listen = [\"{quic}\"]\n{settings}");
+        let plan = voters(1).with_dns(&settings);
+        let cluster = Cluster::start(plan.with_config(&certificate.settings())).await;
+        let server = Server {
+            node: cluster.node(1),
+            certificate,
+            tls,
+            quic,
+        };
         for script in same_settings {
             for packet in &script.packets {
-                let answer = node.put_bytes(&packet.key, packet.payload.clone()).await;
+                let payload = packet.payload.clone();
+                let answer = server.node.put_bytes(&packet.key, payload).await;
                 assert_eq!(answer.status, 204, "{}: {}", script.name, answer.text());
             }
             for case in &script.cases {
-                failures.extend(failures_of(case, &node).await);
+                failures.extend(server.failures_of(case).await);
             }
         }
+        [tls, quic].into_iter().for_each(ports::give_back);
     }
     let count = failures.len();
     assert_eq!(count, 0, "wrong answers:\n{}", failures.join("\n"));
@@ -49,40 +73,57 @@ fn by_settings(scripts: &[Script]) -> Vec<Vec<&Script>> {
     groups
 }
 
-async fn failures_of(case: &Case, node: &Node) -> Vec<String> {
-    let mut failures = Vec::new();
-    for ask in &case.asks {
-        for transport in [Transport::Udp, Transport::Tcp, Transport::Https] {
-            if !case.is_for(transport) {
-                continue;
-            }
-            for response in responses(node, transport, &ask.message).await {
-                let failure = case.check(ask, transport, response.as_deref()).err();
-                failures.extend(failure.map(|failure| failure.to_string()));
-            }
-        }
-    }
-    failures
+/// A node, and where it listens beside its other addresses.
+struct Server {
+    node: Arc<Node>,
+    certificate: Certificate,
+    tls: SocketAddr,
+    quic: SocketAddr,
 }
 
-/// What comes back over a transport, by each of its methods. `None` if nothing does.
-async fn responses(node: &Node, transport: Transport, message: &[u8]) -> Vec<Option<Vec<u8>>> {
-    let exchange = async {
-        match transport {
-            Transport::Udp => vec![udp(node, message).await],
-            Transport::Tcp => vec![tcp(node, message).await],
-            _ => {
-                let url = node.url("/dns-query");
-                let encoded = BASE64URL_NOPAD.encode(message);
-                let get = node.client().get(format!("{url}?dns={encoded}"));
-                let post = node.client().post(url).body(message.to_vec());
-                let post = post.header("content-type", DNS_MESSAGE);
-                vec![https(node, get).await, https(node, post).await]
+impl Server {
+    async fn failures_of(&self, case: &Case) -> Vec<String> {
+        let mut failures = Vec::new();
+        for ask in &case.asks {
+            for transport in TRANSPORTS {
+                if !case.is_for(transport) {
+                    continue;
+                }
+                for response in self.responses(transport, &ask.message).await {
+                    let failure = case.check(ask, transport, response.as_deref()).err();
+                    failures.extend(failure.map(|failure| failure.to_string()));
+                }
             }
         }
-    };
-    let responses = timeout(ANSWER_WITHIN, exchange).await;
-    responses.unwrap_or_else(|_| panic!("nothing comes over {transport:?} to {message:02x?}"))
+        failures
+    }
+
+    /// What comes back over a transport, by each of its methods. `None` if nothing does.
+    async fn responses(&self, transport: Transport, message: &[u8]) -> Vec<Option<Vec<u8>>> {
+        let node = &self.node;
+        let exchange = async {
+            match transport {
+                Transport::Udp => vec![udp(node, message).await],
+                Transport::Tcp => vec![tcp(node, message).await],
+                Transport::Tls => {
+                    vec![self.certificate.ask_tls(self.tls, message).await.ok()]
+                }
+                Transport::Quic => {
+                    vec![self.certificate.ask_quic(self.quic, message).await.ok()]
+                }
+                Transport::Https => {
+                    let url = node.url("/dns-query");
+                    let encoded = BASE64URL_NOPAD.encode(message);
+                    let get = node.client().get(format!("{url}?dns={encoded}"));
+                    let post = node.client().post(url).body(message.to_vec());
+                    let post = post.header("content-type", DNS_MESSAGE);
+                    vec![https(node, get).await, https(node, post).await]
+                }
+            }
+        };
+        let responses = timeout(ANSWER_WITHIN, exchange).await;
+        responses.unwrap_or_else(|_| panic!("nothing comes over {transport:?} to {message:02x?}"))
+    }
 }
 
 /// A good query goes out behind the message, so that nothing is waited for that does not come.

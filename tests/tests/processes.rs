@@ -9,6 +9,7 @@ mod conformance;
 mod damage;
 mod dev;
 mod disk_full;
+mod encrypted;
 mod founding;
 mod growth;
 mod interop;

@@ -58,10 +58,13 @@ async fn expect_listed(nodes: &Nodes, zone: &str, expected: &str) {
 /// The addresses that a node answers with.
 async fn addresses(node: &Node, name: &str) -> Result<BTreeSet<String>, String> {
     let answer = ask_udp(node.addresses().dns, &question(name, RecordType::A)).await?;
-    let addresses = answer.answers.iter().filter_map(|record| match &record.data {
-        RData::A(address) => Some(address.to_string()),
-        _ => None,
-    });
+    let addresses = answer
+        .answers
+        .iter()
+        .filter_map(|record| match &record.data {
+            RData::A(address) => Some(address.to_string()),
+            _ => None,
+        });
     Ok(addresses.collect())
 }
 
@@ -124,10 +127,19 @@ async fn a_zone_file_is_imported_whole_or_not_at_all() {
     let node = cluster.follower().await;
     change(&node, &["set", OTHER_ORIGIN, "old", "60", "TXT", "x"]).await;
     let file = cluster.dir().join("zone");
-    let import = ["import", OTHER_ORIGIN, file.to_str().expect("a Unicode path")];
+    let import = [
+        "import",
+        OTHER_ORIGIN,
+        file.to_str().expect("a Unicode path"),
+    ];
     std::fs::write(&file, "new 60 A 192.0.2.1\n\n@ NS ns1\n").expect("it can be written");
-    let refused = node.expect_refused(&[&["zone"], &import[..]].concat()).await;
-    assert!(refused.contains("zone is not imported: line 3: other.test. has its SOA"), "{refused}");
+    let refused = node
+        .expect_refused(&[&["zone"], &import[..]].concat())
+        .await;
+    assert!(
+        refused.contains("zone is not imported: line 3: other.test. has its SOA"),
+        "{refused}"
+    );
     let old = "old.other.test. 60 IN TXT \"x\"\n";
     expect_listed(&nodes, OTHER_ORIGIN, old).await;
 
@@ -140,9 +152,18 @@ async fn a_zone_file_is_imported_whole_or_not_at_all() {
 
     let key = cluster.publisher("alice").key().to_string();
     for (args, said) in [
-        (["zone", "set", ORIGIN, "@", "60", "A", "192.0.2.9"], "in the configuration of this node"),
-        (["zone", "set", ORIGIN, &key, "60", "A", "192.0.2.9"], "is a public key"),
-        (["zone", "set", "misspelt.test", "@", "60", "A", "192.0.2.9"], "serves no zone misspelt.test."),
+        (
+            ["zone", "set", ORIGIN, "@", "60", "A", "192.0.2.9"],
+            "in the configuration of this node",
+        ),
+        (
+            ["zone", "set", ORIGIN, &key, "60", "A", "192.0.2.9"],
+            "is a public key",
+        ),
+        (
+            ["zone", "set", "misspelt.test", "@", "60", "A", "192.0.2.9"],
+            "serves no zone misspelt.test.",
+        ),
     ] {
         let refused = node.expect_refused(&args).await;
         assert!(refused.contains(said), "{refused}");
@@ -159,7 +180,10 @@ async fn records_that_are_set_are_answered_by_every_node() {
     let www = ["set", ORIGIN, "www", "300", "A", "192.0.2.7"];
     let serial = change(&node, &www).await;
     let name = format!("www.{ORIGIN}");
-    assert_eq!(addresses(&node, &name).await, Ok(["192.0.2.7".to_owned()].into()));
+    assert_eq!(
+        addresses(&node, &name).await,
+        Ok(["192.0.2.7".to_owned()].into())
+    );
     assert_eq!(soa_serial(&node, ORIGIN).await, Ok(serial));
     expect_addresses(&nodes, &name, &["192.0.2.7"]).await;
 

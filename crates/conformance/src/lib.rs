@@ -22,6 +22,9 @@
 //!     authority $soa
 //! ```
 //!
+//! Names inside data are pointers where they can be if the key is `compressed`. Instead of records, a
+//! key may have `bytes`, hexadecimal digits of the whole message.
+//!
 //! | in a case | what it says |
 //! |---|---|
 //! | `ask NAME TYPE …` | what is asked, one of several that get the same answer |

@@ -133,7 +133,11 @@ impl Parser<'_> {
                 self.variables.insert(name.clone(), z32);
                 self.block = Block::Key(Box::new(Key {
                     keys,
-                    compress: how == ["compressed"],
+                    compress: match how {
+                        [] => false,
+                        [word] if word == "compressed" => true,
+                        _ => return Err(format!("{how:?} says nothing of a key")),
+                    },
                     records: Vec::new(),
                     bytes: Vec::new(),
                 }));
