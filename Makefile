@@ -5,7 +5,7 @@ CARGO ?= cargo
 # What /healthz tells, where there is a repository to ask.
 export QUORATE_GIT_HASH ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 
-# Examples, of which there are none, make Cargo take the features that tests and lints take too, so
+# Building examples too makes Cargo take the features that tests and lints take too, so
 # that no dependency is compiled once with them and once without.
 TARGETS = --lib --bins --examples
 

@@ -40,7 +40,8 @@ fn every_type_is_redirected() {
     );
     let last = "c.old.KEY.dns.test. 60 IN CNAME c.new.KEY.dns.test.";
     let found = "c.new.KEY.dns.test. 30 IN TXT c";
-    let records = ["records", DNAME, alias, next, DNAME, last, found];
+    // A set stands once in an answer.
+    let records = ["records", DNAME, alias, next, last, found];
     check(&ZONE, "b.old.KEY.dns.test. TXT", &records);
 }
 
@@ -107,7 +108,8 @@ fn a_circle_ends() {
         Some(&packet),
         "x.a.KEY.dns.test. A",
     );
-    assert_eq!(answer.records().len(), 2 * ALIAS_COUNT_MAX);
+    let aliases_and_dname = ALIAS_COUNT_MAX + 1;
+    assert_eq!(answer.records().len(), aliases_and_dname);
 }
 
 /// Section 3.2, step 3b before 3c.

@@ -1,6 +1,8 @@
 //! Answers the slow way: from decoded records, whole names, and one search of all records for every
 //! step. What it says is compared with what the trees say.
 
+use std::collections::BTreeSet;
+
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType, rdata::NULL};
 use quorate_packet::PublicKey;
 
@@ -63,6 +65,7 @@ impl Oracle {
     pub(crate) fn answer(&self, asked: &Name, of_type: RecordType) -> Expected {
         let mut aliases = Vec::new();
         let mut owners = vec![asked.clone()];
+        let mut followed = BTreeSet::new();
         loop {
             let name = owners[owners.len() - 1].clone();
             let mut lines = |records: &[Record]| aliases.extend(records.iter().map(line));
@@ -70,7 +73,9 @@ impl Oracle {
                 return self.referral(aliases, &cut);
             } else if let Some(dname) = self.dname(&name) {
                 let set = self.set(&dname, RecordType::DNAME, &dname);
-                lines(&set);
+                if followed.insert(dname.clone()) {
+                    lines(&set);
+                }
                 let target = target_of(&set[0].data).unwrap();
                 let prefix = name.iter().take(name.iter().len() - dname.iter().len());
                 let Ok(mut target) = Name::from_labels(prefix.chain(&target)) else {
