@@ -1,7 +1,7 @@
 //! Clusters whose nodes are of different versions, and clusters that are full.
 
 use quorate_rpc::message::Proposed;
-use quorate_state::{Command, LEVEL_MAX, Level, PutBatch, UnixMillis};
+use quorate_state::{Command, LEVEL_MAX, Level, PutBatch, Roll, UnixMillis};
 
 use super::{ground::Simulated, *};
 
@@ -26,7 +26,25 @@ pub(super) async fn agreed_count_max(node: &Node) -> u64 {
         cluster.capacity.is_some() && is_founded && has_cookies
     });
     let meta = timeout(TIMEOUT, agreed).await.expect("it is agreed on");
-    let capacity = meta.unwrap().cluster.capacity;
+    let cluster = meta.unwrap().cluster.clone();
+    // What peers are told follows what is applied.
+    let with_data = cluster
+        .roll
+        .registrations
+        .iter()
+        .filter(|(_, known)| known.has_data);
+    let with_data: Vec<_> = with_data.map(|(key, _)| *key).collect();
+    let follows = |roll: &Roll| {
+        let has_data = |key| {
+            roll.registrations
+                .get(key)
+                .is_some_and(|known| known.has_data)
+        };
+        with_data.iter().all(has_data)
+    };
+    let followed = timeout(TIMEOUT, node.roster().until(follows)).await;
+    assert_eq!(followed, Ok(true), "it acts by what it has applied");
+    let capacity = cluster.capacity;
     capacity.expect("it was waited for").count_max
 }
 

@@ -17,7 +17,7 @@ use quorate_state::{
 use quorate_store::Meta;
 use tokio::{
     sync::{Mutex, MutexGuard, watch},
-    time::timeout,
+    time::{Instant, sleep, timeout},
 };
 
 use super::{
@@ -306,17 +306,38 @@ impl Admin {
                 let text = "it has no vote, so it cannot lead: promote it first";
                 return Err(Refusal::Unfit(text.to_owned()));
             }
-            // How much it lacks, a new leader does not know yet.
-            Some(node) if !standing.is_live(node) => return Err(Refusal::NotCaughtUp),
-            Some(node) => vec![node],
-            None => self.handover.successors(),
+            wanted => self.successors(wanted).await,
         };
+        if successors.is_empty() && !self.leads() {
+            return Err(Refusal::NoLeader);
+        }
+        if successors.is_empty() && wanted.is_some() {
+            return Err(Refusal::NotCaughtUp);
+        }
         let leader = self.hand_over(&successors).await?;
         match wanted {
             Some(wanted) if wanted != leader => Err(Refusal::Failed(format!(
                 "{wanted} did not take over: {leader} leads"
             ))),
             _ => Ok(leader),
+        }
+    }
+
+    /// The voters that live, or `wanted` if it does. A leader that was elected a moment ago has heard
+    /// nobody yet; whoever lives is heard within a heartbeat.
+    async fn successors(&self, wanted: Option<NodeId>) -> Vec<NodeId> {
+        let deadline = Instant::now() + self.silence_max();
+        loop {
+            let successors = match wanted {
+                // How much it lacks, a new leader does not know yet.
+                Some(node) if self.standing().is_live(node) => vec![node],
+                Some(_) => Vec::new(),
+                None => self.handover.successors(),
+            };
+            if !successors.is_empty() || Instant::now() >= deadline || !self.leads() {
+                return successors;
+            }
+            sleep(self.config.heartbeat()).await;
         }
     }
 
