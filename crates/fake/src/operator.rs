@@ -9,7 +9,7 @@ use futures_util::{FutureExt, future::BoxFuture};
 use quorate_packet::PublicKey;
 use quorate_replica::{
     Change, Changed, ClusterId, ClusterMembers, Invited, Member, MemberRole, MemberState, NodeId,
-    Operator, ReadError, Refusal, StoredPacket, ZoneChange,
+    Operator, PublishChange, ReadError, Refusal, StoredPacket, ZoneChange,
 };
 use quorate_rpc::JoinToken;
 use quorate_state::{InviteId, UnixMillis};
@@ -35,6 +35,10 @@ pub enum Asked {
     Transfer(Option<String>),
     /// A change of a zone.
     ChangeZone(ZoneChange),
+    /// A change of who may publish.
+    ChangePublishing(PublishChange),
+    /// A packet to be deleted, and for how long its key is to be blocked.
+    DeletePacket(PublicKey, Option<Duration>),
 }
 
 /// What operators have asked for, and what they are answered: all is done at once, unless a test
@@ -178,6 +182,22 @@ impl Operator for FakeReplica {
         async move {
             self.operators.ask(Asked::ChangeZone(change.clone()))?;
             self.apply_zone_change(&change)
+        }
+        .boxed()
+    }
+
+    fn change_publishing(&self, change: PublishChange) -> BoxFuture<'_, Result<(), Refusal>> {
+        async move { self.operators.ask(Asked::ChangePublishing(change)) }.boxed()
+    }
+
+    fn delete_packet(
+        &self,
+        key: PublicKey,
+        block: Option<Duration>,
+    ) -> BoxFuture<'_, Result<bool, Refusal>> {
+        async move {
+            self.operators.ask(Asked::DeletePacket(key, block))?;
+            Ok(self.take_out(&key))
         }
         .boxed()
     }

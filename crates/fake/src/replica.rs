@@ -12,9 +12,9 @@ use data_encoding::HEXLOWER;
 use futures_util::{FutureExt, future::BoxFuture};
 use quorate_packet::{PublicKey, SignedPacket};
 use quorate_replica::{
-    ClockState, ClockStatus, IndexedPacket, LinearizeError, Linearizer, LogIndex, Observer,
-    PutError, PutOutcome, ReadError, Reader, Refusal, Role, StateDigest, Status, StoredPacket,
-    Term, Writer, ZoneChange, ZoneState,
+    ClockState, ClockStatus, Conditions, IndexedPacket, LinearizeError, Linearizer, LogIndex,
+    Observer, PublishState, PutError, PutOutcome, ReadError, Reader, Refusal, Role, StateDigest,
+    Status, StoredPacket, Term, Writer, ZoneChange, ZoneState,
 };
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
@@ -45,6 +45,7 @@ struct State {
     packets: BTreeMap<PublicKey, StoredPacket>,
     zone_version: u64,
     zone_state: Arc<ZoneState>,
+    publishing: Arc<PublishState>,
     /// Becomes visible to reads once one was made linearizable.
     committed: Option<StoredPacket>,
     /// What the node says of itself, the number of packets aside.
@@ -65,6 +66,7 @@ impl FakeReplica {
                 packets: BTreeMap::new(),
                 zone_version: 0,
                 zone_state: Arc::default(),
+                publishing: Arc::default(),
                 committed: None,
                 status: status(),
                 put_answer: None,
@@ -89,7 +91,12 @@ impl FakeReplica {
 
     /// Removes what the key has.
     pub fn remove(&self, key: PublicKey) {
-        self.lock().packets.remove(&key);
+        self.take_out(&key);
+    }
+
+    /// Removes what the key has, and says whether that was anything.
+    pub(crate) fn take_out(&self, key: &PublicKey) -> bool {
+        self.lock().packets.remove(key).is_some()
     }
 
     /// Agrees on this beside packets.
@@ -97,6 +104,11 @@ impl FakeReplica {
         let mut state = self.lock();
         state.zone_version += 1;
         state.zone_state = Arc::new(zone_state);
+    }
+
+    /// Agrees on who may publish.
+    pub fn agree_on_publishing(&self, publishing: PublishState) {
+        self.lock().publishing = Arc::new(publishing);
     }
 
     /// Changes a zone as a cluster does.
@@ -216,15 +228,20 @@ impl Writer for FakeReplica {
     fn put(
         &self,
         packet: SignedPacket,
+        conditions: Conditions,
         time_left: Duration,
     ) -> BoxFuture<'_, Result<PutOutcome, PutError>> {
         async move {
             self.put_time_left.send_replace(time_left);
             self.put_count.send_modify(|count| *count += 1);
             wait_for(&self.answers_puts).await;
-            self.lock().put(packet)
+            self.lock().put(packet, &conditions)
         }
         .boxed()
+    }
+
+    fn publishing(&self) -> Arc<PublishState> {
+        self.lock().publishing.clone()
     }
 }
 
@@ -262,11 +279,19 @@ impl State {
         }
     }
 
-    fn put(&mut self, packet: SignedPacket) -> Result<PutOutcome, PutError> {
+    fn put(
+        &mut self,
+        packet: SignedPacket,
+        conditions: &Conditions,
+    ) -> Result<PutOutcome, PutError> {
         if let Some(answer) = self.put_answer {
             return answer;
         }
         let old = self.packets.get(packet.key());
+        let stored = old.map(|old| &old.packet);
+        if stored != Some(&packet) && !conditions.hold(stored) {
+            return Ok(PutOutcome::ConditionFailed);
+        }
         let outcome = match old.map(|old| packet.recency(&old.packet)) {
             Some(Ordering::Less) => return Ok(PutOutcome::Superseded),
             Some(Ordering::Equal) => PutOutcome::Unchanged,

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, sync::atomic::AtomicU64};
 
+use quorate_replica::Conditions;
 use quorate_rpc::Unfit;
 use quorate_sim::{Call, Loss, SimDisk};
 use tokio::task::JoinHandle;
@@ -140,7 +141,9 @@ async fn damaged_packets_are_healed_by_another_member_and_never_served() {
     let key = PublicKey::from_bytes([1; 32]);
     let error = starting.stored_packet(&key).unwrap_err().to_string();
     assert!(error.contains("damaged"), "{error}");
-    let refused = starting.put(packet(1, 6), TIMEOUT).await;
+    let refused = starting
+        .put(packet(1, 6), Conditions::default(), TIMEOUT)
+        .await;
     assert_eq!(refused, Err(PutError::Starting));
 
     board.cut_off.lock().unwrap().clear();
@@ -361,7 +364,11 @@ fn write_on(node: Arc<Node>, micros: Arc<AtomicU64>, acked: Acked) -> JoinHandle
         loop {
             let micros = micros.fetch_add(1, Ordering::Relaxed);
             let packet = packet((micros % 40) as u8, micros);
-            if node.put(packet.clone(), TIMEOUT).await == Ok(PutOutcome::Stored) {
+            if node
+                .put(packet.clone(), Conditions::default(), TIMEOUT)
+                .await
+                == Ok(PutOutcome::Stored)
+            {
                 let mut acked = acked.lock().unwrap();
                 let newest = acked.entry(*packet.key()).or_insert(0);
                 *newest = micros.max(*newest);
@@ -485,7 +492,7 @@ async fn a_leader_whose_disk_is_slow_hands_over() {
     disk.block_syncs("/data/log");
     // The others have it on their disks.
     let other = simulated.cluster.followers().next().unwrap();
-    let waits = other.put(packet(1, 5), TIMEOUT);
+    let waits = other.put(packet(1, 5), Conditions::default(), TIMEOUT);
     let _ = tokio::join!(waits, simulated.cluster.leader_after(slow.config.node));
     let successor = simulated.cluster.leader_after(slow.config.node).await;
     assert!(

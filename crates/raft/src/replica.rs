@@ -6,8 +6,8 @@ use futures_util::future::BoxFuture;
 use quorate_clock::ClockState;
 use quorate_packet::{PublicKey, SignedPacket};
 use quorate_replica::{
-    ClockStatus, IndexedPacket, LinearizeError, Linearizer, NotReady, Observer, PutError,
-    PutOutcome, ReadError, Reader, StateDigest, Status, Writer, ZoneState,
+    ClockStatus, Conditions, IndexedPacket, LinearizeError, Linearizer, NotReady, Observer,
+    PublishState, PutError, PutOutcome, ReadError, Reader, StateDigest, Status, Writer, ZoneState,
 };
 use quorate_rpc::chain;
 use quorate_state::UnixMillis;
@@ -34,6 +34,7 @@ impl Writer for Node {
     fn put(
         &self,
         packet: SignedPacket,
+        _conditions: Conditions,
         time_left: Duration,
     ) -> BoxFuture<'_, Result<PutOutcome, PutError>> {
         Box::pin(async move {
@@ -46,6 +47,10 @@ impl Writer for Node {
                 None => self.puts.put(packet, time_left).await,
             }
         })
+    }
+
+    fn publishing(&self) -> Arc<PublishState> {
+        self.write_path.applied.borrow().cluster.publishing.clone()
     }
 }
 

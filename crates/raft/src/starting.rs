@@ -9,8 +9,9 @@ use std::{
 use futures_util::future::BoxFuture;
 use quorate_packet::{PublicKey, SignedPacket};
 use quorate_replica::{
-    ClockStatus, IndexedPacket, LinearizeError, Linearizer, NotReady, Observer, PutError,
-    PutOutcome, ReadError, Reader, Role, StateDigest, Status, Writer, ZoneState,
+    ClockStatus, Conditions, IndexedPacket, LinearizeError, Linearizer, NotReady, Observer,
+    PublishState, PutError, PutOutcome, ReadError, Reader, Role, StateDigest, Status, Writer,
+    ZoneState,
 };
 use quorate_rpc::{NodeId, Transport};
 use quorate_state::{LogIndex, Term};
@@ -104,12 +105,18 @@ impl Writer for StartingNode {
     fn put(
         &self,
         packet: SignedPacket,
+        conditions: Conditions,
         time_left: Duration,
     ) -> BoxFuture<'_, Result<PutOutcome, PutError>> {
         match self.node.get() {
-            Some(node) => node.put(packet, time_left),
+            Some(node) => node.put(packet, conditions, time_left),
             None => Box::pin(async { Err(PutError::Starting) }),
         }
+    }
+
+    fn publishing(&self) -> Arc<PublishState> {
+        let node = self.node.get();
+        node.map(|node| node.publishing()).unwrap_or_default()
     }
 }
 

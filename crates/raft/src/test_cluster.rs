@@ -13,7 +13,7 @@ use futures_util::{
     stream,
 };
 use quorate_packet::{PAYLOAD_SIZE_MIN, PublicKey, SignedPacket};
-use quorate_replica::{Observer, PutError, PutOutcome, Role, Writer};
+use quorate_replica::{Conditions, Observer, PutError, PutOutcome, Role, Writer};
 use quorate_rpc::{
     ClusterId, Frame, Introduction, Lane, Link, LinkError, LogState, NodeId, Transport,
     message::Request,
@@ -365,9 +365,12 @@ pub(super) fn packet(key: u8, micros: u64) -> SignedPacket {
 }
 
 pub(super) async fn put(node: &Node, packet: &SignedPacket) -> Result<PutOutcome, PutError> {
-    timeout(TIMEOUT, node.put(packet.clone(), TIMEOUT))
-        .await
-        .expect("a PUT is always answered")
+    timeout(
+        TIMEOUT,
+        node.put(packet.clone(), Conditions::default(), TIMEOUT),
+    )
+    .await
+    .expect("a PUT is always answered")
 }
 
 /// Waits until a node has applied what `index` says.

@@ -12,6 +12,7 @@ pub(crate) enum PutLabel {
     TooFarAhead,
     Full,
     Invalid,
+    Forbidden,
     TooLong,
     BodyLost,
     ConditionFailed,

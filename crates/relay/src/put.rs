@@ -11,7 +11,7 @@ use axum::{
 use quorate_http::{BodyError, read_body, retry_after};
 use quorate_limit::RetryAfter;
 use quorate_packet::{KeyError, PAYLOAD_SIZE_MAX, PacketError, SignedPacket};
-use quorate_replica::{LinearizeError, PutError, PutOutcome, ReadError};
+use quorate_replica::{Conditions, LinearizeError, PutError, PutOutcome, ReadError};
 use tokio::time::{Instant, timeout_at};
 
 use crate::{
@@ -66,6 +66,10 @@ enum PutFailure {
     Superseded,
     #[error("another packet than the condition names is stored: read it, then sign a new one")]
     ConditionFailed,
+    #[error("this key may not publish here, as the operators of this cluster have set")]
+    Forbidden,
+    #[error("this key may not publish here for a time, as the operators of this cluster have set")]
+    Blocked,
     #[error("the condition cannot be checked now, and the packet is not stored")]
     NotLinearizable(#[from] LinearizeError),
     #[error("the condition cannot be checked, and the packet is not stored")]
@@ -94,6 +98,7 @@ impl PutFailure {
             Self::BodyLost => (PutLabel::BodyLost, StatusCode::REQUEST_TIMEOUT),
             Self::Superseded => (PutLabel::Superseded, StatusCode::CONFLICT),
             Self::ConditionFailed => (PutLabel::ConditionFailed, StatusCode::PRECONDITION_FAILED),
+            Self::Forbidden | Self::Blocked => (PutLabel::Forbidden, StatusCode::FORBIDDEN),
             Self::NotLinearizable(_) | Self::Replica(PutError::NoLeader) => {
                 (PutLabel::NoLeader, UNAVAILABLE)
             }
@@ -136,6 +141,9 @@ impl Relay {
             PutOutcome::Superseded => Err(PutFailure::Superseded),
             PutOutcome::TooFarAhead => Err(PutFailure::TooFarAhead),
             PutOutcome::Full => Err(PutFailure::Full),
+            PutOutcome::ConditionFailed => Err(PutFailure::ConditionFailed),
+            PutOutcome::Forbidden => Err(PutFailure::Forbidden),
+            PutOutcome::Blocked => Err(PutFailure::Blocked),
         }
     }
 
@@ -154,7 +162,11 @@ impl Relay {
         }
         // What the check took, the replica has no more: it is the one that knows what was proposed.
         let time_left = deadline.saturating_duration_since(Instant::now() + ANSWER_MARGIN);
-        let outcome = timeout_at(deadline, self.replica.put(packet, time_left)).await;
+        let outcome = timeout_at(
+            deadline,
+            self.replica.put(packet, Conditions::default(), time_left),
+        )
+        .await;
         Ok(outcome.unwrap_or(Err(PutError::Unknown))?)
     }
 

@@ -28,8 +28,9 @@ pub use quorate_rpc::{
     operate::{Change, Changed, Member, MemberRole, MemberState, Refusal},
 };
 pub use quorate_state::{
-    CookieSecret, CookieSecrets, LogIndex, NamedSet, PutOutcome, RecordSet, StoredPacket, Term,
-    UnixMillis, WireName, ZoneChange, ZoneRecords, ZoneRejection, ZoneState,
+    Condition, Conditions, CookieSecret, CookieSecrets, Deletion, LogIndex, NamedSet,
+    PublishChange, PublishMode, PublishState, PutOutcome, RecordSet, StoredPacket, Term, TokenHash,
+    UnixMillis, Version, WireName, ZoneChange, ZoneRecords, ZoneRejection, ZoneState,
 };
 pub use status::{ClockStatus, NotReady, Role, StateDigest, Status};
 
@@ -90,7 +91,8 @@ pub trait Linearizer: Send + Sync + 'static {
 
 /// Stores packets.
 pub trait Writer: Send + Sync + 'static {
-    /// Stores a verified packet through the cluster. Resolves when the outcome is known *and* this
+    /// Stores a verified packet through the cluster, if `conditions` hold at its place in the log.
+    /// Resolves when the outcome is known *and* this
     /// node has applied it, and in any case within `time_left`, or the node's own deadline for PUTs
     /// if that is shorter.
     ///
@@ -99,8 +101,12 @@ pub trait Writer: Send + Sync + 'static {
     fn put(
         &self,
         packet: SignedPacket,
+        conditions: Conditions,
         time_left: Duration,
     ) -> BoxFuture<'_, Result<PutOutcome, PutError>>;
+
+    /// Who may publish, and what was deleted, as far as this node has applied it.
+    fn publishing(&self) -> Arc<PublishState>;
 }
 
 /// Tells how the node is.

@@ -8,7 +8,7 @@ use quorate_rpc::{
     ClusterId, JoinToken, NodeId,
     operate::{Change, Changed, Member, Refusal},
 };
-use quorate_state::{StoredPacket, UnixMillis, ZoneChange};
+use quorate_state::{PublishChange, StoredPacket, UnixMillis, ZoneChange};
 
 use crate::ReadError;
 
@@ -35,6 +35,18 @@ pub trait Operator: Send + Sync + 'static {
 
     /// Changes the replicated records of a zone, all at once. Resolves when this node has applied it.
     fn change_zone(&self, change: ZoneChange) -> BoxFuture<'_, Result<(), Refusal>>;
+
+    /// Changes who may publish. Resolves when this node has applied it.
+    fn change_publishing(&self, change: PublishChange) -> BoxFuture<'_, Result<(), Refusal>>;
+
+    /// Deletes the packet of a key, so that neither it nor an earlier one comes back, and blocks the
+    /// key for a time if one is given. Says whether there was a packet. Resolves when this node has
+    /// applied it.
+    fn delete_packet(
+        &self,
+        key: PublicKey,
+        block: Option<Duration>,
+    ) -> BoxFuture<'_, Result<bool, Refusal>>;
 
     /// Up to `count` packets of the local replica behind the key `after`, in the order of keys.
     fn packets_after(

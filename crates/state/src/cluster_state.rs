@@ -6,8 +6,8 @@ use bytes::{Buf, BufMut, Bytes};
 use quorate_packet::{PUBLIC_KEY_SIZE, PublicKey};
 
 use crate::{
-    Capacity, ClusterId, ClusterNames, Invite, InviteId, Level, Registration, Roll, UnixMillis,
-    ZoneState, zone_state::Secrecy,
+    Capacity, ClusterId, ClusterNames, Invite, InviteId, Level, PublishState, Registration, Roll,
+    UnixMillis, ZoneState, zone_state::Secrecy,
 };
 
 /// What the cluster has agreed on beside its packets: equal on all nodes that have applied the same
@@ -24,6 +24,8 @@ pub struct ClusterState {
     pub roll: Arc<Roll>,
     /// What DNS serves beside packets. Default below [`Level::ZONES`].
     pub zones: Arc<ZoneState>,
+    /// Who may publish, and what was deleted.
+    pub publishing: Arc<PublishState>,
 }
 
 impl ClusterState {
@@ -89,6 +91,7 @@ impl ClusterState {
             names,
             roll,
             zones: Arc::new(zones),
+            publishing: Arc::new(PublishState::default()),
         };
         Some((state, rest))
     }

@@ -48,6 +48,7 @@ fn a_state_is_read_as_it_was_written() {
         names,
         roll: roll().into(),
         zones: zone_state().into(),
+        publishing: Arc::default(),
     };
     for state in [ClusterState::default(), full] {
         let encoded = state.encode();
@@ -77,6 +78,7 @@ fn below_their_level_zones_are_not_written() {
     };
     let with_zones = ClusterState {
         zones: zone_state().into(),
+        publishing: Arc::default(),
         ..old.clone()
     };
     assert_eq!(with_zones.encode(), old.encode());

@@ -32,6 +32,8 @@
 //! | [`Roll`] | nodes that are registered, and invites for others |
 //! | [`ZoneState`] | what DNS serves beside packets: replicated records, and the secrets of its cookies |
 //! | [`ZoneChange`] | how a zone changes |
+//! | [`Conditions`] | on what condition a packet is stored |
+//! | [`PublishState`], [`PublishChange`] | who may publish and what was deleted, and how that changes |
 //! | [`LogPosition`] | where an entry stands: term and index |
 
 mod apply;
@@ -39,6 +41,7 @@ mod capacity;
 mod cluster_names;
 mod cluster_state;
 mod command;
+mod condition;
 mod cookie_secrets;
 mod encoded_packets;
 #[cfg(test)]
@@ -46,6 +49,7 @@ mod fixture;
 mod level;
 mod outcome;
 mod position;
+mod publish_state;
 mod put_batch;
 mod roll;
 mod stored_packet;
@@ -62,11 +66,18 @@ pub use command::{
     BATCH_COUNT_MAX, BATCH_SIZE_MAX, Command, CommandError, EXPIRE_COUNT_MAX, Found, PutBatch,
     TIMESTAMP_AHEAD_MAX,
 };
+pub use condition::{
+    Condition, Conditions, TAG_SIGNATURE_SIZE, TooManyVersions, VERSION_COUNT_MAX, Version,
+};
 pub use cookie_secrets::{COOKIE_SECRET_AGE, COOKIE_SECRET_SIZE, CookieSecret, CookieSecrets};
 pub use encoded_packets::EncodedPackets;
 pub use level::{LEVEL_MAX, Level, UnsupportedLevel};
 pub use outcome::{Outcome, PutOutcome, Rejection};
 pub use position::{LogIndex, LogPosition, Term};
+pub use publish_state::{
+    DELETION_COUNT_MAX, Deletion, LISTED_KEY_COUNT_MAX, PUBLISH_TOKEN_COUNT_MAX, PublishChange,
+    PublishMode, PublishState, TOKEN_HASH_SIZE, TokenHash,
+};
 pub use roll::{
     ADDRESS_SIZE_MAX, INVITE_COUNT_MAX, Invite, InviteId, Join, JoinRefusal, NAME_SIZE_MAX,
     REGISTRATION_COUNT_MAX, Registration, Roll,

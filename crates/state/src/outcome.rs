@@ -39,6 +39,12 @@ pub enum PutOutcome {
     /// Its key is unknown, the [`Capacity`](crate::Capacity) is reached, and no stored packet is old
     /// enough to give way.
     Full,
+    /// What is stored is not what its [`Conditions`](crate::Conditions) ask for.
+    ConditionFailed,
+    /// Its key may not publish, as operators have agreed.
+    Forbidden,
+    /// Its key may not publish until a time that operators have agreed on.
+    Blocked,
 }
 
 /// Why all nodes reject an entry.

@@ -9,7 +9,7 @@ use quorate_rpc::{
     JoinToken, Lane, LinkError, NodeId, message,
     operate::{Change, Changed, Refusal, Request, Response},
 };
-use quorate_state::{InviteId, ZoneChange};
+use quorate_state::{InviteId, PublishChange, ZoneChange};
 use tokio::{
     sync::watch,
     time::{Instant, timeout},
@@ -206,6 +206,18 @@ impl Operator for Node {
         })
     }
 
+    fn change_publishing(&self, _change: PublishChange) -> BoxFuture<'_, Result<(), Refusal>> {
+        Box::pin(std::future::ready(Err(Refusal::Unsupported)))
+    }
+
+    fn delete_packet(
+        &self,
+        _key: PublicKey,
+        _block: Option<Duration>,
+    ) -> BoxFuture<'_, Result<bool, Refusal>> {
+        Box::pin(std::future::ready(Err(Refusal::Unsupported)))
+    }
+
     fn packets_after(
         &self,
         after: Option<PublicKey>,
@@ -254,6 +266,18 @@ impl Operator for StartingNode {
 
     fn change_zone(&self, change: ZoneChange) -> BoxFuture<'_, Result<(), Refusal>> {
         self.operate(move |node| node.change_zone(change))
+    }
+
+    fn change_publishing(&self, change: PublishChange) -> BoxFuture<'_, Result<(), Refusal>> {
+        self.operate(move |node| node.change_publishing(change))
+    }
+
+    fn delete_packet(
+        &self,
+        key: PublicKey,
+        block: Option<Duration>,
+    ) -> BoxFuture<'_, Result<bool, Refusal>> {
+        self.operate(move |node| node.delete_packet(key, block))
     }
 
     fn packets_after(
