@@ -58,7 +58,7 @@ async fn upgrade_one_by_one(order: Order) {
     }
     cluster.nodes().wait_agreed().await;
     for node in &nodes {
-        assert_eq!(feature_level(node).await, 4);
+        assert_eq!(feature_level(node).await, 5);
     }
     load.wait_for_acks(ACKS).await;
     let oracle = load.stop().await;
@@ -87,7 +87,7 @@ async fn an_older_program_does_not_start_where_the_cluster_uses_more_than_it_kno
     node.set_arguments(OLDER);
     let log = node.expect_start_refused().await;
     let reason =
-        "feature level 4 is needed, and this program knows 1: run a newer version of Quorate";
+        "feature level 5 is needed, and this program knows 1: run a newer version of Quorate";
     assert!(log.contains(reason), "{log}");
     node.set_arguments([]);
     node.restart();

@@ -69,7 +69,7 @@ impl From<Refusal> for ProblemResponse {
             Refusal::InviteCount => ProblemType::InviteCount,
             Refusal::Unsupported => ProblemType::UnsupportedLevel,
             Refusal::Failed(_) => ProblemType::Unavailable,
-            Refusal::Zone(_) => ProblemType::RefusedZone,
+            Refusal::Zone(_) | Refusal::Publishing(_) => ProblemType::RefusedZone,
         };
         Self::new(problem_type, refusal.to_string())
     }

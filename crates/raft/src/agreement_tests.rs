@@ -83,7 +83,7 @@ async fn why_it_stopped(node: &Node) -> String {
 
 fn expect_too_old(reason: &str) {
     let expected =
-        "feature level 4 is needed, and this program knows 1: run a newer version of Quorate";
+        "feature level 5 is needed, and this program knows 1: run a newer version of Quorate";
     assert!(reason.contains(expected), "{reason}");
 }
 
@@ -213,6 +213,7 @@ async fn all_nodes_of_a_full_cluster_answer_alike_and_drop_the_same_packets() {
     let old = Command::PutBatch(PutBatch {
         now: WallClock::default().now().saturating_sub(3 * DAY),
         timestamp_max: Some(UnixMillis(u64::MAX)),
+        conditions: Default::default(),
         packets: (0..5).map(|key| packet(key, 5)).collect(),
     });
     propose(&cluster, &old).await;

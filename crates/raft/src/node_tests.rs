@@ -24,6 +24,9 @@ mod cluster;
 #[path = "clock_tests.rs"]
 mod clocks;
 
+#[path = "condition_tests.rs"]
+mod conditions;
+
 #[path = "election_tests.rs"]
 mod elections;
 

@@ -10,9 +10,9 @@ use quorate_replica::{
     PublishState, PutError, PutOutcome, ReadError, Reader, StateDigest, Status, Writer, ZoneState,
 };
 use quorate_rpc::chain;
-use quorate_state::UnixMillis;
+use quorate_state::{Level, UnixMillis};
 use quorate_store::{Extent, Pace};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::{
     Node,
@@ -28,23 +28,27 @@ const RENEWALS_PER_RETENTION: u32 = 8;
 const LINEARIZE_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Writer for Node {
-    /// A packet that the local replica knows to be older is superseded. Identical bytes that it
+    /// A packet that the local replica knows to be older is superseded, unless its conditions are to be
+    /// told first. Identical bytes that it
     /// stores are acknowledged by its own word, even if another node accepted a newer packet a moment
     /// ago, which this one has not applied yet: that is what keeps refreshes out of the log.
     fn put(
         &self,
         packet: SignedPacket,
-        _conditions: Conditions,
+        conditions: Conditions,
         time_left: Duration,
     ) -> BoxFuture<'_, Result<PutOutcome, PutError>> {
         Box::pin(async move {
             if self.is_closing() {
                 return Err(PutError::ShuttingDown);
             }
-            match self.known_outcome(&packet) {
+            match self.known_outcome(&packet, &conditions) {
                 Some(outcome) => Ok(outcome),
                 None if self.write_path.raft.space.is_low() => Err(PutError::DiskFull),
-                None => self.puts.put(packet, time_left).await,
+                None if conditions.is_empty() || self.write_path.level() >= Level::PUBLISHING => {
+                    self.puts.put(packet, conditions, time_left).await
+                }
+                None => self.put_checked(packet, &conditions, time_left).await,
             }
         })
     }
@@ -130,15 +134,53 @@ impl Observer for Node {
 }
 
 impl Node {
-    /// The outcome of a PUT that the local replica decides: the packet is stored already, or a
-    /// newer one is.
-    fn known_outcome(&self, packet: &SignedPacket) -> Option<PutOutcome> {
+    /// The outcome of a PUT that the local replica decides: its key may not publish, the packet is stored
+    /// already, or a newer one is.
+    fn known_outcome(&self, packet: &SignedPacket, conditions: &Conditions) -> Option<PutOutcome> {
+        if let Some(refusal) = self.refusal(packet.key()) {
+            return Some(refusal);
+        }
         let indexed = self.index.packet(packet.key())?;
         match packet.recency(indexed.compiled.packet()) {
-            Ordering::Less => Some(PutOutcome::Superseded),
+            Ordering::Less if conditions.is_empty() => Some(PutOutcome::Superseded),
             Ordering::Equal if self.is_fresh(indexed.received) => Some(PutOutcome::Unchanged),
             _ => None,
         }
+    }
+
+    /// Why a key may not publish, as this node has applied it: so that what the log would refuse is not in
+    /// it. Who does not know the time leaves to the log when a block ends.
+    fn refusal(&self, key: &PublicKey) -> Option<PutOutcome> {
+        let publishing = self.publishing();
+        if publishing.forbids(key) {
+            return Some(PutOutcome::Forbidden);
+        }
+        let blocked_until = publishing.blocked_until(key)?;
+        let reading = self.exchange.time();
+        let is_known = reading.state != ClockState::Unknown;
+        (is_known && reading.time < blocked_until).then_some(PutOutcome::Blocked)
+    }
+
+    /// Stores a packet through a cluster that does not know conditions, once they hold of what was stored
+    /// before. A PUT that comes between is judged by timestamps alone.
+    async fn put_checked(
+        &self,
+        packet: SignedPacket,
+        conditions: &Conditions,
+        time_left: Duration,
+    ) -> Result<PutOutcome, PutError> {
+        let deadline = Instant::now() + time_left;
+        let linearized = timeout(time_left, self.linearize()).await;
+        if !matches!(linearized, Ok(Ok(()))) {
+            return Err(PutError::NoLeader);
+        }
+        let indexed = self.index.packet(packet.key());
+        let stored = indexed.as_ref().map(|indexed| indexed.compiled.packet());
+        if stored != Some(&packet) && !conditions.hold(stored) {
+            return Ok(PutOutcome::ConditionFailed);
+        }
+        let time_left = deadline.saturating_duration_since(Instant::now());
+        self.puts.put(packet, Conditions::default(), time_left).await
     }
 
     /// Whether the cluster has received a packet not long ago. Who does not know the time has it

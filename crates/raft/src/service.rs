@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures_util::{
     StreamExt,
     future::BoxFuture,
@@ -14,7 +13,7 @@ use quorate_rpc::{
     message::{Proposed, Request, Response},
     operate,
 };
-use quorate_state::EncodedPackets;
+use quorate_state::{CommandError, EncodedPackets};
 use quorate_store::Store;
 
 use crate::{
@@ -179,7 +178,12 @@ impl PeerService {
 
     async fn answer(&self, request: Request) -> Response {
         match request {
-            Request::Propose(packets) => Response::Proposed(self.propose(packets).await),
+            Request::Propose(packets) => {
+                Response::Proposed(self.propose(EncodedPackets::parse(packets)).await)
+            }
+            Request::ProposeConditional(packets) => {
+                Response::Proposed(self.propose(EncodedPackets::parse_conditional(packets)).await)
+            }
             Request::ReadIndex => Response::ReadIndex(self.raft.read_index().await),
             Request::Vote(_) | Request::PreVote(_) | Request::TransferLeader(_)
                 if !self.franchise.is_given() =>
@@ -192,8 +196,8 @@ impl PeerService {
         }
     }
 
-    async fn propose(&self, packets: Bytes) -> Proposed {
-        match EncodedPackets::parse(packets) {
+    async fn propose(&self, packets: Result<EncodedPackets, CommandError>) -> Proposed {
+        match packets {
             Ok(packets) => self.puts.propose(packets).await,
             Err(error) => {
                 tracing::error!(%error, "refused forwarded packets that cannot be read");

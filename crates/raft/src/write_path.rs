@@ -60,7 +60,10 @@ impl WritePath {
         if *node == self.node {
             return self.propose(packets).await;
         }
-        let request = Request::Propose(packets.into_bytes());
+        let request = match packets.conditions().is_empty() {
+            true => Request::Propose(packets.into_bytes()),
+            false => Request::ProposeConditional(packets.into_conditional_bytes()),
+        };
         match self.peers.forward(*node, address, request).await {
             Ok(Response::Proposed(proposed)) => {
                 if let Proposed::Applied { index, .. } = proposed {
@@ -74,13 +77,16 @@ impl WritePath {
     }
 
     /// Refuses them when this node's clock is not the one that a majority agrees on: then another
-    /// is to lead.
+    /// is to lead. Also when it has not applied yet what lets the cluster use conditions.
     async fn propose(&self, packets: EncodedPackets) -> Proposed {
         let Some(stamp) = self.stamp() else {
             return Proposed::Refused;
         };
-        let knows_limit = self.applied.borrow().cluster.level >= Level::CAPACITY;
-        let timestamp_max = knows_limit.then_some(stamp.timestamp_max);
+        let level = self.level();
+        if !packets.conditions().is_empty() && level < Level::PUBLISHING {
+            return Proposed::Refused;
+        }
+        let timestamp_max = (level >= Level::CAPACITY).then_some(stamp.timestamp_max);
         let command = PutBatch::encode(stamp.now, timestamp_max, &packets);
         match self.raft.propose(command).await {
             Proposed::Applied {
@@ -90,6 +96,11 @@ impl WritePath {
             Proposed::Refused => Proposed::Refused,
             Proposed::Applied { .. } | Proposed::Unknown => Proposed::Unknown,
         }
+    }
+
+    /// The level that the cluster is at, as far as this node has applied it.
+    pub(crate) fn level(&self) -> Level {
+        self.applied.borrow().cluster.level
     }
 
     fn stamp(&self) -> Option<Stamp> {

@@ -93,6 +93,9 @@ pub enum Request {
     /// A snapshot follows, of which the receiver may have a part. Sent on
     /// [`Lane::Transfer`](crate::Lane::Transfer) only.
     ResumeSnapshot(SnapshotHead),
+    /// Propose these packets, behind the conditions that some of them have. Sent only in clusters at
+    /// [`Level::PUBLISHING`](quorate_state::Level::PUBLISHING): others do not know it.
+    ProposeConditional(Bytes),
 }
 
 /// To the node that opened the link, one for each request.
@@ -104,7 +107,7 @@ pub enum Response {
     Vote(VoteResponse),
     /// To [`Request::TransferLeader`].
     TransferLeader(TransferOutcome),
-    /// To [`Request::Propose`].
+    /// To [`Request::Propose`] and [`Request::ProposeConditional`].
     Proposed(Proposed),
     /// To [`Request::ReadIndex`]: the index, or `None` from a node that does not lead.
     ReadIndex(Option<LogIndex>),

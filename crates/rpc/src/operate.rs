@@ -46,6 +46,16 @@ pub enum Request {
     },
     /// Change the replicated records of a zone: an encoded `quorate_state::ZoneChange`.
     ChangeZone(Bytes),
+    /// Change who may publish: an encoded `quorate_state::PublishChange`.
+    ChangePublishing(Bytes),
+    /// Delete the packet of a key.
+    DeletePacket {
+        /// The key.
+        key: [u8; 32],
+        /// For how long it may not publish then, in milliseconds. Zero lifts a block, and `None` leaves
+        /// it as it is.
+        block_ms: Option<u64>,
+    },
 }
 
 impl Request {
@@ -53,6 +63,7 @@ impl Request {
     pub fn level(&self) -> Level {
         match self {
             Self::ChangeZone(_) => Level::ZONES,
+            Self::ChangePublishing(_) | Self::DeletePacket { .. } => Level::PUBLISHING,
             _ => Level::MEMBERS,
         }
     }
@@ -128,6 +139,15 @@ pub enum Response {
     Named,
     /// To [`Request::ChangeZone`]: the zone is so from this entry on.
     ZoneChanged(LogIndex),
+    /// To [`Request::ChangePublishing`]: it is so from this entry on.
+    PublishingChanged(LogIndex),
+    /// To [`Request::DeletePacket`].
+    PacketDeleted {
+        /// From this entry on it is gone.
+        index: LogIndex,
+        /// Whether there was one.
+        existed: bool,
+    },
 }
 
 /// All members, and nodes that shall be.
@@ -253,6 +273,9 @@ pub enum Refusal {
     /// The zone would not be what a zone can be.
     #[error("{0}")]
     Zone(String),
+    /// Who may publish, or what was deleted, would not be what the cluster can keep.
+    #[error("{0}")]
+    Publishing(String),
 }
 
 /// Why nobody dials this address.

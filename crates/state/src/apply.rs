@@ -7,7 +7,8 @@ use quorate_packet::PublicKey;
 
 use crate::{
     ClusterState, Command, Found, Level, Outcome, REGISTRATION_COUNT_MAX, Registration, Rejection,
-    Roll, StoredPackets, UnixMillis, UnsupportedLevel, put_batch::put_batch,
+    Roll, StoredPackets, UnixMillis, UnsupportedLevel, deletion::delete_packet,
+    put_batch::put_batch,
 };
 
 /// Why an entry cannot be applied: always fatal to the node. Nothing of the entry was applied, unless
@@ -37,7 +38,7 @@ pub fn apply<R: StoredPackets>(
         Err(rejection) => return Ok(Outcome::Rejected(rejection)),
     };
     let outcome = match command {
-        Command::PutBatch(batch) => put_batch(packets, cluster.capacity, batch),
+        Command::PutBatch(batch) => put_batch(packets, cluster, batch),
         Command::Expire { cutoff, count_max } => {
             expire(packets, cutoff, count_max).map(Outcome::Expired)
         }
@@ -78,6 +79,19 @@ pub fn apply<R: StoredPackets>(
             zones.cookie_secrets.rotate(secret, now);
             Ok(Outcome::Agreed)
         }
+        Command::ChangePublishing(change) => Ok(match change.changed(&cluster.publishing) {
+            Ok(Some(publishing)) => {
+                cluster.publishing = Arc::new(publishing);
+                Outcome::Agreed
+            }
+            Ok(None) => Outcome::Agreed,
+            Err(rejection) => Outcome::Rejected(rejection.into()),
+        }),
+        Command::DeletePacket {
+            key,
+            blocked_until,
+            now,
+        } => delete_packet(packets, &mut cluster.publishing, key, blocked_until, now),
     };
     outcome.map_err(ApplyError::Packets)
 }

@@ -28,9 +28,83 @@ fn any_batch() -> impl Strategy<Value = Command> {
         Command::PutBatch(PutBatch {
             now,
             timestamp_max,
+            conditions: BatchConditions::default(),
             packets,
         })
     })
+}
+
+/// Of each condition one kind or more, of packets that may meet them.
+fn any_conditions() -> impl Strategy<Value = Conditions> {
+    let version = |(packet, has_signature): (SignedPacket, bool)| {
+        let version = Version::of(&packet);
+        let signature = version.signature.filter(|_| has_signature);
+        Version {
+            signature,
+            ..version
+        }
+    };
+    let versions = || vec((any_packet(), any::<bool>()).prop_map(version), 0..3);
+    let condition = prop_oneof![
+        Just(Condition::Stored),
+        Just(Condition::NotStored),
+        versions().prop_map(Condition::AnyOf),
+        versions().prop_map(Condition::NoneOf),
+        (0..2u64).prop_map(Condition::UnmodifiedSince),
+    ];
+    vec(condition, 0..3).prop_map(|conditions| Conditions::new(conditions).unwrap())
+}
+
+/// The last of its packets has a condition.
+fn any_conditional_batch() -> impl Strategy<Value = Command> {
+    let conditions = vec(prop::option::of(any_conditions()), 5);
+    let parts = (any_now(), 0..900_000u64, vec(any_packet(), 1..6), conditions);
+    parts.prop_map(|(now, timestamp_max, packets, conditions)| {
+        let mut of_batch = BatchConditions::default();
+        let places = 0..packets.len() as u16;
+        for (place, conditions) in places.zip(conditions) {
+            of_batch.insert(place, conditions.unwrap_or_default());
+        }
+        let stored = Conditions::new(vec![Condition::Stored]).unwrap();
+        of_batch.insert(packets.len() as u16 - 1, stored);
+        Command::PutBatch(PutBatch {
+            now,
+            timestamp_max: Some(UnixMillis(timestamp_max)),
+            conditions: of_batch,
+            packets,
+        })
+    })
+}
+
+/// Few keys and tokens, so that they meet.
+fn any_of_publishing() -> impl Strategy<Value = Command> {
+    let key = || (0..3u8).prop_map(|byte| PublicKey::from_bytes([byte; 32]));
+    let keys = || vec(key(), 0..3);
+    let mode = prop_oneof![
+        Just(PublishMode::Open),
+        Just(PublishMode::AllowList),
+        Just(PublishMode::Tokens)
+    ];
+    let token = ("[ab ]{0,2}", any::<u8>());
+    let change = prop_oneof![
+        mode.prop_map(PublishChange::SetMode),
+        keys().prop_map(PublishChange::Allow),
+        keys().prop_map(PublishChange::Disallow),
+        keys().prop_map(PublishChange::Deny),
+        keys().prop_map(PublishChange::Undeny),
+        token.prop_map(|(name, hash)| PublishChange::AddToken {
+            name,
+            hash: TokenHash([hash; 32])
+        }),
+        "[ab]{1,2}".prop_map(PublishChange::RemoveToken),
+    ];
+    let delete = (key(), prop::option::of(any_now()), any_now());
+    let delete = delete.prop_map(|(key, blocked_until, now)| Command::DeletePacket {
+        key,
+        blocked_until,
+        now,
+    });
+    prop_oneof![change.prop_map(Command::ChangePublishing), delete]
 }
 
 /// Moments that are too near to each other for a packet to give way, and days.
@@ -44,10 +118,19 @@ fn any_command() -> impl Strategy<Value = Command> {
         cutoff: UnixMillis(cutoff),
         count_max,
     });
-    let raise = (0..5u16).prop_map(|level| Command::RaiseLevel(Level(level)));
+    let raise = (0..6u16).prop_map(|level| Command::RaiseLevel(Level(level)));
     let shrink =
         (0..4u64, 0..700u64).prop_map(|(count, size)| Command::SetCapacity(capacity(count, size)));
-    prop_oneof![6 => any_batch(), 1 => expire, 1 => raise, 1 => shrink, 3 => any_of_members(), 3 => any_of_zones()]
+    prop_oneof![
+        6 => any_batch(),
+        3 => any_conditional_batch(),
+        1 => expire,
+        1 => raise,
+        1 => shrink,
+        3 => any_of_members(),
+        3 => any_of_zones(),
+        3 => any_of_publishing()
+    ]
 }
 
 /// Few nodes, invites and names, so that they meet.
@@ -135,7 +218,7 @@ fn any_entry() -> impl Strategy<Value = Bytes> {
         entry.truncate(end.index(entry.len() + 1));
         entry
     });
-    let bytes = (1..4u8, 0..6u8, 0..13u8, vec(any::<u8>(), 0..400));
+    let bytes = (1..4u8, 0..7u8, 0..15u8, vec(any::<u8>(), 0..400));
     let bytes = bytes
         .prop_map(|(version, level, kind, rest)| [&[version, 0, level, kind], &rest[..]].concat());
     prop_oneof![
@@ -162,7 +245,7 @@ proptest! {
     /// The law of totality, and of what is not applied nothing stays.
     #[test]
     fn any_entry_is_applied_or_rejected_whole(
-        supported in (1..5u16).prop_map(Level),
+        supported in (1..6u16).prop_map(Level),
         entries in vec(any_entry(), 0..8),
     ) {
         let mut replica = Replica::default();
@@ -216,7 +299,7 @@ proptest! {
     /// Old and new programs side by side: as long as the old one runs, they agree.
     #[test]
     fn programs_of_different_levels_agree_until_one_stops(
-        older in 1..4u16,
+        older in 1..5u16,
         entries in vec(any_entry(), 0..10),
     ) {
         let [mut old, mut new] = [Replica::default(), Replica::default()];
@@ -227,6 +310,63 @@ proptest! {
             }
             prop_assert_eq!(of_old, new.try_apply(Level(older + 1), entry));
             prop_assert_eq!(&old, &new);
+        }
+    }
+
+    /// What was deleted stays away until a newer packet stands there, which keeps it away by itself.
+    #[test]
+    fn nothing_is_stored_that_is_not_newer_than_what_was_deleted(
+        commands in vec(any_command(), 0..16),
+    ) {
+        let mut replica = Replica::raised();
+        for command in commands {
+            let before = replica.clone();
+            let outcome = replica.apply(&command);
+            let deleted = &replica.cluster.publishing.deleted;
+            for (key, stored) in &replica.map.0 {
+                prop_assert!(!deleted.contains_key(key));
+                let deletion = before.cluster.publishing.deleted.get(key);
+                let is_newer = |it: &Deletion| stored.packet.timestamp() > it.timestamp;
+                prop_assert!(deletion.is_none_or(is_newer));
+            }
+            if let (Command::DeletePacket { key, .. }, Outcome::Deleted { existed }) =
+                (&command, outcome)
+            {
+                let stored = before.map.0.get(key);
+                prop_assert_eq!(existed, stored.is_some());
+                let keeps_away = |old: &StoredPacket| {
+                    deleted.get(key).is_some_and(|it| it.timestamp >= old.packet.timestamp())
+                };
+                prop_assert!(stored.is_none_or(keeps_away));
+            }
+        }
+    }
+
+    /// Who may not publish changes nothing of what is stored.
+    #[test]
+    fn who_may_not_publish_stores_nothing(
+        commands in vec(any_command(), 0..10),
+        batch in prop_oneof![any_batch(), any_conditional_batch()],
+    ) {
+        let mut replica = Replica::raised();
+        applied(&mut replica, &commands);
+        let before = replica.clone();
+        let Command::PutBatch(PutBatch { now, packets, .. }) = &batch else {
+            panic!("a batch is put");
+        };
+        let Outcome::Put { outcomes, .. } = replica.apply(&batch) else {
+            panic!("a batch is put");
+        };
+        let publishing = &before.cluster.publishing;
+        for (packet, outcome) in packets.iter().zip(outcomes) {
+            let key = packet.key();
+            let is_blocked = publishing.blocked_until(key).is_some_and(|until| *now < until);
+            if publishing.forbids(key) || is_blocked {
+                let refused = [PutOutcome::Forbidden, PutOutcome::Blocked, PutOutcome::TooFarAhead];
+                prop_assert!(refused.contains(&outcome), "{:?}", outcome);
+                let stored = replica.map.0.get(key);
+                prop_assert!(stored.is_none() || stored == before.map.0.get(key));
+            }
         }
     }
 

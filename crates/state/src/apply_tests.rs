@@ -4,9 +4,10 @@ use quorate_packet::{PAYLOAD_SIZE_MIN, PublicKey, SignedPacket};
 
 use super::*;
 use crate::{
-    Capacity, ClusterId, ClusterNames, CookieSecret, EVICTION_AGE_MIN, EVICTION_COUNT_MAX, Invite,
-    InviteId, Join, JoinRefusal, LEVEL_MAX, PutBatch, PutOutcome, StoredPacket,
-    TIMESTAMP_AHEAD_MAX, Usage,
+    BatchConditions, Capacity, ClusterId, ClusterNames, Condition, Conditions, CookieSecret, Deletion,
+    EVICTION_AGE_MIN, EVICTION_COUNT_MAX, Invite, InviteId, Join, JoinRefusal, LEVEL_MAX,
+    PublishChange, PublishMode, PutBatch, PutOutcome, StoredPacket, TIMESTAMP_AHEAD_MAX, TokenHash,
+    Usage, Version,
     fixture::{change, set},
     millis,
 };
@@ -106,7 +107,20 @@ fn batch(now: u64, packets: &[SignedPacket]) -> Command {
     Command::PutBatch(PutBatch {
         now: UnixMillis(now),
         timestamp_max: None,
+        conditions: BatchConditions::default(),
         packets: packets.to_vec(),
+    })
+}
+
+/// A packet that is stored on this condition, behind one that is stored on none.
+fn conditional(now: u64, condition: Condition, packets: [SignedPacket; 2]) -> Command {
+    let mut conditions = BatchConditions::default();
+    conditions.insert(1, Conditions::new(vec![condition]).unwrap());
+    Command::PutBatch(PutBatch {
+        now: UnixMillis(now),
+        timestamp_max: Some(UnixMillis(u64::MAX)),
+        conditions,
+        packets: packets.into(),
     })
 }
 
@@ -124,8 +138,19 @@ fn every_command_survives_its_encoding() {
         Command::PutBatch(PutBatch {
             now: UnixMillis(u64::MAX),
             timestamp_max: Some(UnixMillis(7)),
+            conditions: BatchConditions::default(),
             packets: vec![packet(1, 2, b"x"), packet(2, u64::MAX, &[7; 1000])],
         }),
+        conditional(
+            5,
+            Condition::AnyOf(vec![Version::of(&packet(1, 2, b"x"))]),
+            [packet(1, 2, b"x"), packet(2, 3, b"")],
+        ),
+        conditional(
+            5,
+            Condition::UnmodifiedSince(u64::MAX),
+            [packet(1, 2, b"x"), packet(2, 3, b"")],
+        ),
         Command::Expire {
             cutoff: UnixMillis(9),
             count_max: 3,
@@ -141,6 +166,12 @@ fn every_command_survives_its_encoding() {
         Command::ChangeZone(change("a.", vec![set("w.a.", 1, &[b"1111"])])),
         Command::RotateCookies {
             secret: CookieSecret([4; 16]),
+            now: UnixMillis(8),
+        },
+        Command::ChangePublishing(PublishChange::SetMode(PublishMode::AllowList)),
+        Command::DeletePacket {
+            key: PublicKey::from_bytes([3; 32]),
+            blocked_until: Some(UnixMillis(u64::MAX)),
             now: UnixMillis(8),
         },
     ];
@@ -212,6 +243,7 @@ fn what_is_beyond_a_program_stops_it_before_anything_is_applied() {
     let limited = Command::PutBatch(PutBatch {
         now: UnixMillis(5),
         timestamp_max: Some(UnixMillis(9)),
+        conditions: BatchConditions::default(),
         packets: vec![packet(1, 2, b"x")],
     });
     // A command of a level, and of a kind, that nobody knows yet.
@@ -234,7 +266,7 @@ fn what_is_beyond_a_program_stops_it_before_anything_is_applied() {
     let error = replica.try_apply(LEVEL_MAX, unknown).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "feature level 9 is needed, and this program knows 4: run a newer version of Quorate"
+        "feature level 9 is needed, and this program knows 5: run a newer version of Quorate"
     );
 }
 
@@ -423,6 +455,7 @@ fn timestamps_too_far_ahead_are_refused() {
         let outcome = Replica::raised().apply(&Command::PutBatch(PutBatch {
             now: UnixMillis(now),
             timestamp_max: Some(UnixMillis(latest_ms)),
+            conditions: BatchConditions::default(),
             packets: packets.to_vec(),
         }));
         let outcomes = expected.to_vec();
@@ -454,6 +487,9 @@ fn expiry_removes_the_oldest_first_and_no_more_than_asked() {
 
 #[path = "apply_capacity_tests.rs"]
 mod capacity;
+
+#[path = "apply_publishing_tests.rs"]
+mod publishing;
 
 #[path = "apply_properties.rs"]
 mod properties;

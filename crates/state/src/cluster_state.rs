@@ -24,7 +24,7 @@ pub struct ClusterState {
     pub roll: Arc<Roll>,
     /// What DNS serves beside packets. Default below [`Level::ZONES`].
     pub zones: Arc<ZoneState>,
-    /// Who may publish, and what was deleted.
+    /// Who may publish, and what was deleted. Default below [`Level::PUBLISHING`].
     pub publishing: Arc<PublishState>,
 }
 
@@ -32,7 +32,7 @@ impl ClusterState {
     /// Level (u16), whether there is a capacity (u8), its count and size (u64 each); then the size
     /// (u32) of what was added since: the names, each 32 bytes behind a u8 that says whether it is
     /// there; the number (u16) of registrations and they, the number of invites and they; from
-    /// [`Level::ZONES`] on, the zones. Integers are big-endian; a text is its size (u16) and its bytes.
+    /// [`Level::ZONES`] on, the zones; from [`Level::PUBLISHING`] on, who may publish. Integers are big-endian; a text is its size (u16) and its bytes.
     pub fn encode(&self) -> Vec<u8> {
         self.encode_with(Secrecy::Whole)
     }
@@ -42,8 +42,8 @@ impl ClusterState {
         self.encode_with(Secrecy::Public)
     }
 
-    /// Programs that do not know zones write the same at their levels: what they send each other, and
-    /// its digest, must not differ.
+    /// Programs that do not know zones, or who may publish, write the same at their levels: what they
+    /// send each other, and its digest, must not differ.
     fn encode_with(&self, secrecy: Secrecy) -> Vec<u8> {
         let capacity = self.capacity.unwrap_or(Capacity {
             count_max: 0,
@@ -55,6 +55,9 @@ impl ClusterState {
         encode_roll(&mut added, &self.roll);
         if self.level >= Level::ZONES {
             self.zones.encode(&mut added, secrecy);
+        }
+        if self.level >= Level::PUBLISHING {
+            self.publishing.encode(&mut added, secrecy);
         }
         let mut out = Vec::with_capacity(32 + added.len());
         out.put_u16(self.level.0);
@@ -81,9 +84,14 @@ impl ClusterState {
             founding: decode_id(&mut added)?,
         };
         let roll = Arc::new(decode_roll(&mut added)?);
+        let mut added = Bytes::copy_from_slice(added);
         let zones = match level >= Level::ZONES {
-            true => ZoneState::decode(&mut Bytes::copy_from_slice(added))?,
+            true => ZoneState::decode(&mut added)?,
             false => ZoneState::default(),
+        };
+        let publishing = match level >= Level::PUBLISHING {
+            true => PublishState::decode(&mut added)?,
+            false => PublishState::default(),
         };
         let state = Self {
             level,
@@ -91,7 +99,7 @@ impl ClusterState {
             names,
             roll,
             zones: Arc::new(zones),
-            publishing: Arc::new(PublishState::default()),
+            publishing: Arc::new(publishing),
         };
         Some((state, rest))
     }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::fixture::zone_state;
+use crate::fixture::{publish_state, zone_state};
 
 fn key(byte: u8) -> PublicKey {
     PublicKey::from_bytes([byte; PUBLIC_KEY_SIZE])
@@ -48,7 +48,7 @@ fn a_state_is_read_as_it_was_written() {
         names,
         roll: roll().into(),
         zones: zone_state().into(),
-        publishing: Arc::default(),
+        publishing: publish_state().into(),
     };
     for state in [ClusterState::default(), full] {
         let encoded = state.encode();
@@ -69,18 +69,27 @@ fn what_a_newer_program_adds_is_skipped() {
     assert_eq!(ClusterState::decode(&bytes), Some(expected));
 }
 
-/// Programs that know no zones send and digest nothing of them, and are to find the same here.
+/// Programs that know no zones, or not who may publish, send and digest nothing of that, and are to find
+/// the same here.
 #[test]
-fn below_their_level_zones_are_not_written() {
-    let old = ClusterState {
+fn below_their_level_zones_and_publishing_are_not_written() {
+    let of_members = ClusterState {
         level: Level::MEMBERS,
         ..ClusterState::default()
     };
-    let with_zones = ClusterState {
+    let of_zones = ClusterState {
+        level: Level::ZONES,
         zones: zone_state().into(),
-        publishing: Arc::default(),
-        ..old.clone()
+        ..ClusterState::default()
     };
-    assert_eq!(with_zones.encode(), old.encode());
-    assert_eq!(ClusterState::decode(&old.encode()), Some((old, &b""[..])));
+    for old in [of_members, of_zones] {
+        let with_more = ClusterState {
+            zones: zone_state().into(),
+            publishing: publish_state().into(),
+            ..old.clone()
+        };
+        assert_eq!(with_more.encode(), old.encode());
+        assert_eq!(with_more.encode_public(), old.encode_public());
+        assert_eq!(ClusterState::decode(&old.encode()), Some((old, &b""[..])));
+    }
 }

@@ -17,8 +17,14 @@
 //! level 4, kind 10 ChangeZone   zone, clear u8, count u32 of owner, type u16; count u32 of owner,
 //!                               type u16, ttl u32, count u32 of size u32, data
 //!          kind 11 RotateCookies  now u64, secret 16 bytes
+//! level 5, kind 1  PutBatch     now u64, timestamp_max u64, conditions, packets
+//!          kind 12 ChangePublishing  kind u8, by which a mode u8; count u32 of keys, 32 bytes each;
+//!                               or name, hash 32 bytes
+//!          kind 13 DeletePacket  now u64, key 32 bytes, has_block u8, blocked_until u64
 //!
 //! packets        to the end: key 32 bytes, size u16, payload
+//! conditions     count u16 of place u16, count u8 of kind u8 and, by that, nothing; count u8 of
+//!                timestamp u64, has_signature u8, its first 8 bytes; or seconds u64
 //! name, address  size u16, UTF-8
 //! zone, owner    a domain name in wire form
 //! ```
@@ -32,11 +38,12 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use quorate_packet::{PUBLIC_KEY_SIZE, PublicKey, SignedPacket};
 
 use crate::{
-    Capacity, ClusterId, ClusterNames, CookieSecret, EncodedPackets, Invite, InviteId, Join, Level,
-    Registration, UnixMillis, ZoneChange,
+    BatchConditions, Capacity, ClusterId, ClusterNames, CookieSecret, EncodedPackets, Invite,
+    InviteId, Join, Level, PublishChange, Registration, UnixMillis, ZoneChange,
     cluster_state::{
         decode_array, decode_registration, decode_text, encode_registration, encode_text,
     },
+    publish_state::{decode_moment, encode_moment},
 };
 
 /// The most packets in one batch: enough to spread the cost of an entry thin, few enough that one
@@ -73,6 +80,8 @@ const KIND_REGISTER: u8 = 8;
 const KIND_DEREGISTER: u8 = 9;
 const KIND_CHANGE_ZONE: u8 = 10;
 const KIND_ROTATE_COOKIES: u8 = 11;
+const KIND_CHANGE_PUBLISHING: u8 = 12;
+const KIND_DELETE_PACKET: u8 = 13;
 
 /// What is proposed to the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,6 +133,18 @@ pub enum Command {
         /// The cluster's time when the leader proposed it.
         now: UnixMillis,
     },
+    /// Change who may publish.
+    ChangePublishing(PublishChange),
+    /// Delete the packet of a key, and keep it and those before it away.
+    DeletePacket {
+        /// The key.
+        key: PublicKey,
+        /// Until when it may not publish at all. `None` leaves that as it is, and a moment that has
+        /// passed lifts it.
+        blocked_until: Option<UnixMillis>,
+        /// The cluster's time when the leader proposed it.
+        now: UnixMillis,
+    },
 }
 
 /// What a cluster begins with.
@@ -145,6 +166,8 @@ pub struct PutBatch {
     /// The latest timestamp that a packet may have, in whole milliseconds. `None` in a command of
     /// level 1, which goes by `now`.
     pub timestamp_max: Option<UnixMillis>,
+    /// On what conditions some of the packets are stored.
+    pub conditions: BatchConditions,
     /// At most [`BATCH_COUNT_MAX`] packets.
     pub packets: Vec<SignedPacket>,
 }
@@ -159,9 +182,11 @@ impl PutBatch {
         let command = Command::PutBatch(Self {
             now,
             timestamp_max,
+            conditions: packets.conditions().clone(),
             packets: Vec::new(),
         });
-        let mut out = BytesMut::with_capacity(HEADER_SIZE_MAX + packets.as_bytes().len());
+        let size = HEADER_SIZE_MAX + packets.conditions().size() + packets.as_bytes().len();
+        let mut out = BytesMut::with_capacity(size);
         command.encode_into(&mut out);
         out.put_slice(packets.as_bytes());
         out.freeze()
@@ -175,7 +200,11 @@ impl PutBatch {
 
     fn encode_into(&self, out: &mut BytesMut) {
         out.put_u64(self.now.0);
-        if let Some(timestamp_max) = self.timestamp_max {
+        if !self.conditions.is_empty() {
+            // At this level there is always one.
+            out.put_u64(self.latest_timestamp().0);
+            self.conditions.encode(out);
+        } else if let Some(timestamp_max) = self.timestamp_max {
             out.put_u64(timestamp_max.0);
         }
         for packet in &self.packets {
@@ -191,6 +220,7 @@ impl Command {
     /// The level that a node must support to apply it.
     pub fn level(&self) -> Level {
         match self {
+            Self::PutBatch(batch) if !batch.conditions.is_empty() => Level::PUBLISHING,
             Self::PutBatch(batch) if batch.timestamp_max.is_some() => Level::CAPACITY,
             Self::PutBatch(_) | Self::Expire { .. } | Self::RaiseLevel(_) => Level::FIRST,
             Self::SetCapacity(_) => Level::CAPACITY,
@@ -200,6 +230,7 @@ impl Command {
             | Self::Register { .. }
             | Self::Deregister(_) => Level::MEMBERS,
             Self::ChangeZone(_) | Self::RotateCookies { .. } => Level::ZONES,
+            Self::ChangePublishing(_) | Self::DeletePacket { .. } => Level::PUBLISHING,
         }
     }
 
@@ -269,6 +300,20 @@ impl Command {
                 out.put_u64(now.0);
                 out.put_slice(&secret.0);
             }
+            Self::ChangePublishing(change) => {
+                out.put_u8(KIND_CHANGE_PUBLISHING);
+                change.encode_into(out);
+            }
+            Self::DeletePacket {
+                key,
+                blocked_until,
+                now,
+            } => {
+                out.put_u8(KIND_DELETE_PACKET);
+                out.put_u64(now.0);
+                out.put_slice(key.as_bytes());
+                encode_moment(out, *blocked_until);
+            }
         }
     }
 
@@ -284,6 +329,7 @@ impl Command {
             (Level::FIRST, KIND_PUT_BATCH) => Self::PutBatch(PutBatch {
                 now: UnixMillis(bytes.try_get_u64()?),
                 timestamp_max: None,
+                conditions: BatchConditions::default(),
                 packets: decode_packets(&mut bytes)?,
             }),
             (Level::FIRST, KIND_EXPIRE) => Self::Expire {
@@ -294,6 +340,7 @@ impl Command {
             (Level::CAPACITY, KIND_PUT_BATCH) => Self::PutBatch(PutBatch {
                 now: UnixMillis(bytes.try_get_u64()?),
                 timestamp_max: Some(UnixMillis(bytes.try_get_u64()?)),
+                conditions: BatchConditions::default(),
                 packets: decode_packets(&mut bytes)?,
             }),
             (Level::CAPACITY, KIND_SET_CAPACITY) => Self::SetCapacity(decode_capacity(&mut bytes)?),
@@ -324,6 +371,24 @@ impl Command {
             (Level::ZONES, KIND_ROTATE_COOKIES) => Self::RotateCookies {
                 now: UnixMillis(bytes.try_get_u64()?),
                 secret: CookieSecret(decode_fixed(&mut bytes)?),
+            },
+            (Level::PUBLISHING, KIND_PUT_BATCH) => {
+                let batch = PutBatch {
+                    now: UnixMillis(bytes.try_get_u64()?),
+                    timestamp_max: Some(UnixMillis(bytes.try_get_u64()?)),
+                    conditions: BatchConditions::decode(&mut bytes)?,
+                    packets: decode_packets(&mut bytes)?,
+                };
+                batch.conditions.check(batch.packets.len())?;
+                Self::PutBatch(batch)
+            }
+            (Level::PUBLISHING, KIND_CHANGE_PUBLISHING) => {
+                Self::ChangePublishing(PublishChange::read(&mut bytes)?)
+            }
+            (Level::PUBLISHING, KIND_DELETE_PACKET) => Self::DeletePacket {
+                now: UnixMillis(bytes.try_get_u64()?),
+                key: decode_key(&mut bytes)?,
+                blocked_until: decode_moment(&mut bytes).ok_or(CommandError::Truncated)?,
             },
             (level, kind) => return Err(CommandError::Kind { level, kind }),
         };
@@ -437,6 +502,12 @@ pub enum CommandError {
     /// A name or the data of a record cannot be read.
     #[error("a name or a record in it is unreadable")]
     Record,
+    /// A condition cannot be read, or is of no packet of the batch.
+    #[error("a condition in it is unreadable")]
+    Condition,
+    /// A change of who may publish cannot be read.
+    #[error("a change of who may publish is unreadable")]
+    Publishing,
     /// A payload has a size that no packet has.
     #[error("a packet of {0} bytes is impossible")]
     PayloadSize(usize),

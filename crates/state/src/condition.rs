@@ -1,13 +1,27 @@
 //! On what condition a packet is stored (RFC 9110, section 13).
 
+use bytes::{Buf, BufMut, Bytes};
 use quorate_packet::{SignedPacket, Timestamp};
+
+use crate::cluster_state::decode_array;
 
 /// How many bytes of the signature tell two packets of one key and timestamp apart: who signed both
 /// with one nonce has given the key away.
 pub const TAG_SIGNATURE_SIZE: usize = 8;
 
-/// The most versions that the conditions of a packet name. Clients name the one that they have read.
+/// The most versions that the conditions of a packet name, where one that names none counts as one.
+/// Clients name the one that they have read.
 pub const VERSION_COUNT_MAX: usize = 16;
+
+const VERSION_SIZE: usize = 8 + 1 + TAG_SIGNATURE_SIZE;
+
+const STORED: u8 = 1;
+const NOT_STORED: u8 = 2;
+const ANY_OF: u8 = 3;
+const NONE_OF: u8 = 4;
+const UNMODIFIED_SINCE: u8 = 5;
+
+const _: () = assert!(VERSION_COUNT_MAX <= u8::MAX as usize);
 
 /// On what condition a packet is stored: all that are given must hold. Without any, it is stored.
 ///
@@ -50,8 +64,8 @@ pub struct TooManyVersions;
 impl Conditions {
     /// All of these.
     pub fn new(conditions: Vec<Condition>) -> Result<Self, TooManyVersions> {
-        let count: usize = conditions.iter().map(|it| it.versions().len()).sum();
-        match count <= VERSION_COUNT_MAX {
+        let counts = conditions.iter().map(|it| it.versions().len().max(1));
+        match counts.sum::<usize>() <= VERSION_COUNT_MAX {
             true => Ok(Self(conditions)),
             false => Err(TooManyVersions),
         }
@@ -70,6 +84,27 @@ impl Conditions {
     /// Whether all hold while `stored` is.
     pub fn hold(&self, stored: Option<&SignedPacket>) -> bool {
         self.0.iter().all(|condition| condition.holds(stored))
+    }
+
+    /// The size of their encoding, in bytes.
+    pub(crate) fn size(&self) -> usize {
+        1 + self.0.iter().map(Condition::size).sum::<usize>()
+    }
+
+    /// Number (u8), and each: kind (u8), then by kind nothing; the number (u8) of versions and they; or
+    /// seconds (u64).
+    pub(crate) fn encode(&self, out: &mut impl BufMut) {
+        out.put_u8(count(self.0.len()));
+        for condition in &self.0 {
+            condition.encode(out);
+        }
+    }
+
+    /// Reads what `encode` wrote.
+    pub(crate) fn decode(bytes: &mut Bytes) -> Option<Self> {
+        let count = bytes.try_get_u8().ok()?;
+        let conditions = (0..count).map(|_| Condition::decode(bytes));
+        Self::new(conditions.collect::<Option<_>>()?).ok()
     }
 }
 
@@ -94,6 +129,50 @@ impl Condition {
             Self::Stored | Self::NotStored | Self::UnmodifiedSince(_) => &[],
         }
     }
+
+    fn size(&self) -> usize {
+        match self {
+            Self::Stored | Self::NotStored => 1,
+            Self::AnyOf(versions) | Self::NoneOf(versions) => 2 + versions.len() * VERSION_SIZE,
+            Self::UnmodifiedSince(_) => 1 + 8,
+        }
+    }
+
+    fn encode(&self, out: &mut impl BufMut) {
+        let mut put_versions = |kind, versions: &[Version]| {
+            out.put_slice(&[kind, count(versions.len())]);
+            versions.iter().for_each(|version| version.encode(out));
+        };
+        match self {
+            Self::AnyOf(versions) => put_versions(ANY_OF, versions),
+            Self::NoneOf(versions) => put_versions(NONE_OF, versions),
+            Self::Stored => out.put_u8(STORED),
+            Self::NotStored => out.put_u8(NOT_STORED),
+            Self::UnmodifiedSince(secs) => {
+                out.put_u8(UNMODIFIED_SINCE);
+                out.put_u64(*secs);
+            }
+        }
+    }
+
+    fn decode(bytes: &mut Bytes) -> Option<Self> {
+        let versions = |bytes: &mut Bytes| {
+            let count = bytes.try_get_u8().ok()?;
+            (0..count).map(|_| Version::decode(bytes)).collect::<Option<Vec<_>>>()
+        };
+        match bytes.try_get_u8().ok()? {
+            STORED => Some(Self::Stored),
+            NOT_STORED => Some(Self::NotStored),
+            ANY_OF => versions(bytes).map(Self::AnyOf),
+            NONE_OF => versions(bytes).map(Self::NoneOf),
+            UNMODIFIED_SINCE => bytes.try_get_u64().ok().map(Self::UnmodifiedSince),
+            _ => None,
+        }
+    }
+}
+
+fn count(count: usize) -> u8 {
+    u8::try_from(count).expect("conditions have a bound")
 }
 
 impl Version {
@@ -109,5 +188,22 @@ impl Version {
         let has_signature =
             |signature: [u8; TAG_SIGNATURE_SIZE]| packet.payload().starts_with(&signature);
         self.timestamp == packet.timestamp() && self.signature.is_none_or(has_signature)
+    }
+
+    /// Timestamp (u64), whether there is a signature (u8), and its beginning.
+    fn encode(&self, out: &mut impl BufMut) {
+        out.put_u64(self.timestamp.as_micros());
+        out.put_u8(self.signature.is_some().into());
+        out.put_slice(&self.signature.unwrap_or_default());
+    }
+
+    fn decode(bytes: &mut Bytes) -> Option<Self> {
+        let timestamp = Timestamp::from_micros(bytes.try_get_u64().ok()?);
+        let has_signature = bytes.try_get_u8().ok()? != 0;
+        let signature = decode_array(bytes)?;
+        Some(Self {
+            timestamp,
+            signature: has_signature.then_some(signature),
+        })
     }
 }

@@ -3,16 +3,22 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use quorate_packet::{PAYLOAD_SIZE_MAX, PUBLIC_KEY_SIZE, SignedPacket};
 
-use crate::{BATCH_COUNT_MAX, BATCH_SIZE_MAX, CommandError, command::decode_packets};
+use crate::{
+    BATCH_COUNT_MAX, BATCH_SIZE_MAX, BatchConditions, CommandError, Conditions,
+    command::decode_packets,
+};
 
 /// The size of a packet in a batch, beside its payload.
 const OVERHEAD: usize = PUBLIC_KEY_SIZE + 2;
 
 const _: () = assert!(PAYLOAD_SIZE_MAX <= u16::MAX as usize);
-const _: () = assert!(BATCH_SIZE_MAX >= OVERHEAD + PAYLOAD_SIZE_MAX);
+// With the conditions that it may have.
+const _: () = assert!(BATCH_SIZE_MAX >= OVERHEAD + PAYLOAD_SIZE_MAX + 1024);
+const _: () = assert!(BATCH_COUNT_MAX <= u16::MAX as usize);
 
 /// Packets as a batch holds them: one behind the other, each as key (32 bytes), size (u16,
-/// big-endian) and payload.
+/// big-endian) and payload. Conditions of some stand apart, so that packets without are encoded the same
+/// wherever they go.
 ///
 /// They are encoded once, by the node where they arrive, and go through the leader into the log as
 /// they are. There are at most [`BATCH_COUNT_MAX`] of them, in at most [`BATCH_SIZE_MAX`] bytes.
@@ -20,26 +26,45 @@ const _: () = assert!(BATCH_SIZE_MAX >= OVERHEAD + PAYLOAD_SIZE_MAX);
 pub struct EncodedPackets {
     bytes: BytesMut,
     count: usize,
+    conditions: BatchConditions,
 }
 
 impl EncodedPackets {
     /// Reads what another node encoded, and has verified.
     pub fn parse(bytes: Bytes) -> Result<Self, CommandError> {
-        let (size, count) = (bytes.len(), decode_packets(&mut bytes.clone())?.len());
+        Self::with_conditions(bytes, BatchConditions::default())
+    }
+
+    /// Reads packets behind conditions that some of them have, likewise.
+    pub fn parse_conditional(mut bytes: Bytes) -> Result<Self, CommandError> {
+        let conditions = BatchConditions::decode(&mut bytes)?;
+        let packets = Self::with_conditions(bytes, conditions)?;
+        packets.conditions.check(packets.count)?;
+        Ok(packets)
+    }
+
+    fn with_conditions(bytes: Bytes, conditions: BatchConditions) -> Result<Self, CommandError> {
+        let size = bytes.len() + conditions.size();
+        let count = decode_packets(&mut bytes.clone())?.len();
         match count <= BATCH_COUNT_MAX && size <= BATCH_SIZE_MAX {
             true => Ok(Self {
                 bytes: bytes.into(),
                 count,
+                conditions,
             }),
             false => Err(CommandError::BatchSize { count, size }),
         }
     }
 
-    /// Adds a packet. Returns false, and adds nothing, if there is no room for it.
-    pub fn push(&mut self, packet: &SignedPacket) -> bool {
+    /// Adds a packet that is stored on these conditions. Returns false, and adds nothing, if there is
+    /// no room for it.
+    pub fn push(&mut self, packet: &SignedPacket, conditions: &Conditions) -> bool {
         let payload = packet.payload();
-        let fits = self.has_room(1, OVERHEAD + payload.len());
+        let mut own = BatchConditions::default();
+        own.insert(0, conditions.clone());
+        let fits = self.has_room(1, OVERHEAD + payload.len() + own.size());
         if fits {
+            self.conditions.append(self.next_place(), &own);
             let size = u16::try_from(payload.len()).expect("a payload fits, see above");
             self.bytes.put_slice(packet.key().as_bytes());
             self.bytes.put_u16(size);
@@ -51,8 +76,10 @@ impl EncodedPackets {
 
     /// Adds all of `others`. Returns false, and adds nothing, if there is no room for them.
     pub fn append(&mut self, others: &Self) -> bool {
-        let fits = self.has_room(others.count, others.bytes.len());
+        let fits = self.has_room(others.count, others.bytes.len() + others.conditions.size());
         if fits {
+            self.conditions
+                .append(self.next_place(), &others.conditions);
             self.bytes.put_slice(&others.bytes);
             self.count += others.count;
         }
@@ -64,7 +91,12 @@ impl EncodedPackets {
         self.count
     }
 
-    /// The bytes of all of them.
+    /// The conditions that some of them have.
+    pub fn conditions(&self) -> &BatchConditions {
+        &self.conditions
+    }
+
+    /// The bytes of all of them, without conditions.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -74,8 +106,21 @@ impl EncodedPackets {
         self.bytes.freeze()
     }
 
+    /// The bytes of conditions, and of all packets behind them, to be sent.
+    pub fn into_conditional_bytes(self) -> Bytes {
+        let mut out = BytesMut::with_capacity(self.conditions.size() + self.bytes.len());
+        self.conditions.encode(&mut out);
+        out.put_slice(&self.bytes);
+        out.freeze()
+    }
+
+    fn next_place(&self) -> u16 {
+        u16::try_from(self.count).expect("a batch has fewer, see above")
+    }
+
     fn has_room(&self, count: usize, size: usize) -> bool {
-        self.count + count <= BATCH_COUNT_MAX && self.bytes.len() + size <= BATCH_SIZE_MAX
+        let size = size + self.bytes.len() + self.conditions.size();
+        self.count + count <= BATCH_COUNT_MAX && size <= BATCH_SIZE_MAX
     }
 }
 
@@ -84,6 +129,12 @@ mod tests {
     use quorate_packet::PublicKey;
 
     use super::*;
+    use crate::{Condition, Version};
+
+    fn conditions(count: usize) -> Conditions {
+        let version = Version::of(&packet(1, 104));
+        Conditions::new(vec![Condition::AnyOf(vec![version; count])]).unwrap()
+    }
 
     fn packet(byte: u8, size: usize) -> SignedPacket {
         let payload = vec![byte; size].into();
@@ -94,7 +145,7 @@ mod tests {
     fn what_a_node_encoded_another_reads() {
         let mut packets = EncodedPackets::default();
         for byte in 0..3 {
-            assert!(packets.push(&packet(byte, 200)));
+            assert!(packets.push(&packet(byte, 200), &Conditions::default()));
         }
         let read = EncodedPackets::parse(packets.clone().into_bytes());
         assert_eq!(read, Ok(packets));
@@ -103,7 +154,7 @@ mod tests {
     #[test]
     fn packets_of_several_nodes_make_one_batch() {
         let (mut first, mut second) = (EncodedPackets::default(), EncodedPackets::default());
-        assert!(first.push(&packet(1, 200)) && second.push(&packet(2, 300)));
+        assert!(first.push(&packet(1, 200), &Conditions::default()) && second.push(&packet(2, 300), &Conditions::default()));
         assert!(first.append(&second));
         let decoded = decode_packets(&mut first.into_bytes());
         assert_eq!(decoded, Ok(vec![packet(1, 200), packet(2, 300)]));
@@ -112,14 +163,14 @@ mod tests {
     #[test]
     fn no_batch_is_larger_than_the_largest() {
         let mut packets = EncodedPackets::default();
-        while packets.push(&packet(1, 104)) {}
+        while packets.push(&packet(1, 104), &Conditions::default()) {}
         assert_eq!(packets.count(), BATCH_COUNT_MAX);
         let full = packets.clone();
         assert!(!packets.append(&full));
         assert_eq!(packets, full);
 
         let mut packets = EncodedPackets::default();
-        while packets.push(&packet(1, PAYLOAD_SIZE_MAX)) {}
+        while packets.push(&packet(1, PAYLOAD_SIZE_MAX), &Conditions::default()) {}
         assert!(packets.as_bytes().len() <= BATCH_SIZE_MAX);
         let bytes = [full.as_bytes(), full.as_bytes()].concat();
         let size = bytes.len();
@@ -131,10 +182,47 @@ mod tests {
     #[test]
     fn bytes_that_end_early_are_no_packets() {
         let mut packets = EncodedPackets::default();
-        packets.push(&packet(1, 200));
+        packets.push(&packet(1, 200), &Conditions::default());
         for size in 1..packets.as_bytes().len() {
             let cut = Bytes::copy_from_slice(&packets.as_bytes()[..size]);
             assert!(EncodedPackets::parse(cut).is_err(), "of {size} bytes");
+        }
+    }
+
+    #[test]
+    fn conditions_go_with_their_packets_from_node_to_node() {
+        let (mut first, mut second) = (EncodedPackets::default(), EncodedPackets::default());
+        assert!(first.push(&packet(1, 200), &Conditions::default()));
+        assert!(first.conditions().is_empty());
+        assert!(second.push(&packet(2, 200), &Conditions::default()));
+        assert!(second.push(&packet(3, 200), &conditions(1)));
+        let read = EncodedPackets::parse_conditional(second.clone().into_conditional_bytes());
+        assert_eq!(read.as_ref(), Ok(&second));
+        assert!(first.append(&read.unwrap()));
+        let of = |place| first.conditions().of(place).cloned();
+        let expected = [None, None, Some(conditions(1)), None];
+        assert_eq!([0, 1, 2, 3].map(of), expected);
+    }
+
+    #[test]
+    fn a_batch_with_conditions_is_no_larger_than_the_largest() {
+        let mut packets = EncodedPackets::default();
+        while packets.push(&packet(1, 1000), &conditions(crate::VERSION_COUNT_MAX)) {}
+        let bytes = packets.clone().into_conditional_bytes();
+        assert!(bytes.len() <= BATCH_SIZE_MAX, "{}", bytes.len());
+        assert_eq!(EncodedPackets::parse_conditional(bytes), Ok(packets));
+    }
+
+    #[test]
+    fn conditions_of_no_packet_are_none() {
+        let mut packets = EncodedPackets::default();
+        assert!(packets.push(&packet(1, 200), &conditions(2)));
+        let bytes = packets.into_conditional_bytes();
+        for (place, at) in [(1, 2..4), (0, 0..2)] {
+            let mut wrong = bytes.to_vec();
+            wrong[at].copy_from_slice(&u16::to_be_bytes(place));
+            let read = EncodedPackets::parse_conditional(wrong.into());
+            assert!(read.is_err(), "{read:?}");
         }
     }
 }

@@ -2,9 +2,11 @@
 
 use bytes::Bytes;
 
+use quorate_packet::{PublicKey, Timestamp};
+
 use crate::{
-    CookieSecret, CookieSecrets, NamedSet, RecordSet, UnixMillis, WireName, ZoneChange,
-    ZoneRecords, ZoneState,
+    CookieSecret, CookieSecrets, Deletion, NamedSet, PublishMode, PublishState, RecordSet,
+    TokenHash, UnixMillis, WireName, ZoneChange, ZoneRecords, ZoneState,
 };
 
 pub(crate) fn name(text: &str) -> WireName {
@@ -53,5 +55,25 @@ pub(crate) fn zone_state() -> ZoneState {
             previous: Some(CookieSecret([0xc2; 16])),
             rotated: UnixMillis(u64::MAX),
         },
+    }
+}
+
+/// Something of everything.
+pub(crate) fn publish_state() -> PublishState {
+    let key = |byte| PublicKey::from_bytes([byte; 32]);
+    let deletion = |micros, blocked_until| Deletion {
+        timestamp: Timestamp::from_micros(micros),
+        blocked_until,
+    };
+    PublishState {
+        mode: PublishMode::Tokens,
+        allowed: [key(1), key(2)].into(),
+        denied: [key(3)].into(),
+        tokens: [("tenant".to_owned(), TokenHash([0xab; 32]))].into(),
+        deleted: [
+            (key(4), deletion(u64::MAX, None)),
+            (key(5), deletion(7, Some(UnixMillis(9)))),
+        ]
+        .into(),
     }
 }

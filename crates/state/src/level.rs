@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub struct Level(pub u16);
 
 /// The highest feature level that this program supports.
-pub const LEVEL_MAX: Level = Level::ZONES;
+pub const LEVEL_MAX: Level = Level::PUBLISHING;
 
 impl Level {
     /// What every program knows, and where every cluster begins.
@@ -24,6 +24,9 @@ impl Level {
 
     /// The cluster has zones of replicated records, and secrets of DNS cookies.
     pub const ZONES: Self = Self(4);
+
+    /// Packets are stored on conditions, operators delete them, and the cluster knows who may publish.
+    pub const PUBLISHING: Self = Self(5);
 
     /// Fails if a program that supports `supported` must not go on with what needs this level.
     pub fn check(self, supported: Self) -> Result<(), UnsupportedLevel> {

@@ -28,27 +28,30 @@
 //! | [`PutBatch`] | the command that stores packets |
 //! | [`StoredPackets`] | where the packets are: memory in a node, a map in tests |
 //! | [`StoredPacket`] | a packet and when the cluster last received it |
-//! | [`ClusterState`] | what the cluster has agreed on beside them: [`Level`], [`Capacity`], [`ClusterNames`], [`Roll`], [`ZoneState`] |
+//! | [`ClusterState`] | what the cluster has agreed on beside them: [`Level`], [`Capacity`], [`ClusterNames`], [`Roll`], [`ZoneState`], [`PublishState`] |
 //! | [`Roll`] | nodes that are registered, and invites for others |
 //! | [`ZoneState`] | what DNS serves beside packets: replicated records, and the secrets of its cookies |
 //! | [`ZoneChange`] | how a zone changes |
-//! | [`Conditions`] | on what condition a packet is stored |
+//! | [`Conditions`], [`BatchConditions`] | on what condition a packet is stored, and each packet of a batch |
 //! | [`PublishState`], [`PublishChange`] | who may publish and what was deleted, and how that changes |
 //! | [`LogPosition`] | where an entry stands: term and index |
 
 mod apply;
+mod batch_conditions;
 mod capacity;
 mod cluster_names;
 mod cluster_state;
 mod command;
 mod condition;
 mod cookie_secrets;
+mod deletion;
 mod encoded_packets;
 #[cfg(test)]
 mod fixture;
 mod level;
 mod outcome;
 mod position;
+mod publish_change;
 mod publish_state;
 mod put_batch;
 mod roll;
@@ -59,6 +62,7 @@ mod zone_change;
 mod zone_state;
 
 pub use apply::{ApplyError, apply};
+pub use batch_conditions::BatchConditions;
 pub use capacity::{Capacity, EVICTION_AGE_MIN, EVICTION_COUNT_MAX, Usage};
 pub use cluster_names::{ClusterId, ClusterNames};
 pub use cluster_state::ClusterState;
@@ -74,9 +78,10 @@ pub use encoded_packets::EncodedPackets;
 pub use level::{LEVEL_MAX, Level, UnsupportedLevel};
 pub use outcome::{Outcome, PutOutcome, Rejection};
 pub use position::{LogIndex, LogPosition, Term};
+pub use publish_change::{CHANGED_KEY_COUNT_MAX, PublishChange, PublishRejection};
 pub use publish_state::{
-    DELETION_COUNT_MAX, Deletion, LISTED_KEY_COUNT_MAX, PUBLISH_TOKEN_COUNT_MAX, PublishChange,
-    PublishMode, PublishState, TOKEN_HASH_SIZE, TokenHash,
+    DELETION_COUNT_MAX, Deletion, LISTED_KEY_COUNT_MAX, PUBLISH_TOKEN_COUNT_MAX,
+    PUBLISHING_SIZE_MAX, PublishMode, PublishState, TOKEN_HASH_SIZE, TokenHash,
 };
 pub use roll::{
     ADDRESS_SIZE_MAX, INVITE_COUNT_MAX, Invite, InviteId, Join, JoinRefusal, NAME_SIZE_MAX,

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CommandError, JoinRefusal, Level, ZoneRejection};
+use crate::{CommandError, JoinRefusal, Level, PublishRejection, ZoneRejection};
 
 /// What applying a command gave.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +20,11 @@ pub enum Outcome {
     Agreed,
     /// Of `Join`.
     Joined(Result<(), JoinRefusal>),
+    /// Of `DeletePacket`.
+    Deleted {
+        /// Whether there was a packet.
+        existed: bool,
+    },
     /// The entry was no command to apply, and changed nothing.
     Rejected(Rejection),
 }
@@ -31,7 +36,7 @@ pub enum PutOutcome {
     Stored,
     /// It was stored before; the cluster has received it again.
     Unchanged,
-    /// A newer one is stored.
+    /// A newer one is stored, or this one was deleted, or one that is newer.
     Superseded,
     /// Its timestamp lies too far ahead of the cluster's time:
     /// [`PutBatch::latest_timestamp`](crate::PutBatch::latest_timestamp).
@@ -70,4 +75,7 @@ pub enum Rejection {
     /// A zone would not be what a zone can be.
     #[error("the zone cannot be changed so")]
     Zone(#[from] ZoneRejection),
+    /// Who may publish would not be what the cluster can keep.
+    #[error("who may publish cannot be changed so")]
+    Publishing(#[from] PublishRejection),
 }

@@ -1,27 +1,30 @@
 //! Storing the packets of a batch.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, sync::Arc};
 
 use quorate_packet::SignedPacket;
 
 use crate::{
-    Capacity, EVICTION_AGE_MIN, EVICTION_COUNT_MAX, Outcome, PutBatch, PutOutcome, StoredPacket,
-    StoredPackets, UnixMillis,
+    Capacity, ClusterState, Conditions, EVICTION_AGE_MIN, EVICTION_COUNT_MAX, Outcome, PublishState,
+    PutBatch, PutOutcome, StoredPacket, StoredPackets, UnixMillis,
 };
 
 pub(crate) fn put_batch<R: StoredPackets>(
     packets: &mut R,
-    capacity: Option<Capacity>,
+    cluster: &mut ClusterState,
     batch: PutBatch,
 ) -> Result<Outcome, R::Error> {
     let mut put = Put {
         packets,
-        capacity,
+        capacity: cluster.capacity,
+        publishing: &mut cluster.publishing,
         now: batch.now,
         latest_timestamp: batch.latest_timestamp(),
         evicted_count: 0,
     };
-    let outcomes = batch.packets.into_iter().map(|packet| put.put(packet));
+    let conditions = &batch.conditions;
+    let packets = batch.packets.into_iter().enumerate();
+    let outcomes = packets.map(|(place, packet)| put.put(packet, conditions.of(place)));
     Ok(Outcome::Put {
         outcomes: outcomes.collect::<Result<_, _>>()?,
         evicted_count: put.evicted_count,
@@ -31,17 +34,35 @@ pub(crate) fn put_batch<R: StoredPackets>(
 struct Put<'a, R> {
     packets: &'a mut R,
     capacity: Option<Capacity>,
+    publishing: &'a mut Arc<PublishState>,
     now: UnixMillis,
     latest_timestamp: UnixMillis,
     evicted_count: u64,
 }
 
 impl<R: StoredPackets> Put<'_, R> {
-    fn put(&mut self, packet: SignedPacket) -> Result<PutOutcome, R::Error> {
+    /// Who may not publish is told that, whatever the condition (RFC 9110, section 13.2.1). Then comes the
+    /// condition, which the very packet that is stored meets, and then the timestamps.
+    fn put(
+        &mut self,
+        packet: SignedPacket,
+        conditions: Option<&Conditions>,
+    ) -> Result<PutOutcome, R::Error> {
         if packet.timestamp().as_micros() / 1000 > self.latest_timestamp.0 {
             return Ok(PutOutcome::TooFarAhead);
         }
+        if let Some(refusal) = self.publishing.refusal(packet.key(), self.now) {
+            return Ok(refusal);
+        }
         let old = self.packets.stored_packet(packet.key())?;
+        let stored = old.as_ref().map(|old| &old.packet);
+        let holds = |conditions: &Conditions| stored == Some(&packet) || conditions.hold(stored);
+        if !conditions.is_none_or(holds) {
+            return Ok(PutOutcome::ConditionFailed);
+        }
+        if self.publishing.has_deleted(&packet) {
+            return Ok(PutOutcome::Superseded);
+        }
         let (packet, outcome) = match &old {
             None => match self.make_room()? {
                 true => (packet, PutOutcome::Stored),
@@ -57,8 +78,17 @@ impl<R: StoredPackets> Put<'_, R> {
         let received = old
             .as_ref()
             .map_or(self.now, |old| self.now.max(old.received));
+        self.forget_deletion(&packet);
         self.packets.put(&StoredPacket { received, packet })?;
         Ok(outcome)
+    }
+
+    /// A packet that is newer than the deleted one keeps that away by itself.
+    fn forget_deletion(&mut self, packet: &SignedPacket) {
+        if self.publishing.deleted.contains_key(packet.key()) {
+            let publishing = Arc::make_mut(self.publishing);
+            publishing.deleted.remove(packet.key());
+        }
     }
 
     /// Removes what was received longest ago until there is room. False if there is none: what went

@@ -39,8 +39,14 @@ pub struct Checkpoint {
 }
 
 /// What a checkpoint of so many changes may grow the file by, in bytes.
-pub(crate) fn growth(change_count: usize) -> u64 {
-    GROWTH_MIN + change_count as u64 * CHANGE_GROWTH
+pub(crate) fn growth(change_count: usize, meta: &Meta) -> u64 {
+    GROWTH_MIN + change_count as u64 * CHANGE_GROWTH + meta_growth(meta)
+}
+
+/// What the lists of those who may publish add to that, which have their place in what a store says of
+/// itself. redb rounds a value up to a power of two, and keeps the last one beside it.
+pub(crate) fn meta_growth(meta: &Meta) -> u64 {
+    4 * meta.cluster.publishing.size() as u64
 }
 
 impl Checkpoint {
@@ -96,7 +102,7 @@ impl Checkpoint {
         let changes = self.changes.iter();
         let changes = changes.map(|(key, changed)| (*key.as_bytes(), changed.as_deref()));
         let file = self.shared.writable_file()?;
-        let growth = growth(self.changes.len());
+        let growth = growth(self.changes.len(), &self.meta);
         file.reserve(&self.shared.config.disk, growth)?;
         file.pacer.set(pace);
         let committed = file.commit(changes, &self.meta);

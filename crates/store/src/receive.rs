@@ -6,6 +6,7 @@ use quorate_state::{ClusterState, StoredPacket};
 
 use crate::{
     Config, Meta, StoreError,
+    checkpoint::meta_growth,
     digest::{DIGEST_SIZE, StreamDigest},
     file::{CheckpointFile, Contents},
     schema::{Key, Summary},
@@ -92,7 +93,7 @@ impl SnapshotReceiver {
     /// Ends the stream. What comes after lacks no space any more.
     pub fn complete(mut self) -> Result<ReceivedSnapshot, StoreError> {
         let ended = match (self.complete, self.cluster.take()) {
-            (true, Some(cluster)) => self.make_durable().map(|()| cluster),
+            (true, Some(cluster)) => self.make_durable(&cluster).map(|()| cluster),
             _ => Err(StoreError::Snapshot("it ended early")),
         };
         let cluster = ended.inspect_err(|_| self.file.discard())?;
@@ -103,9 +104,13 @@ impl SnapshotReceiver {
         })
     }
 
-    fn make_durable(&self) -> Result<(), StoreError> {
-        self.file.commit([], &Meta::default().with(self.summary))?;
-        let growth = LAST_GROWTH + self.file.size() / BYTES_PER_LIST_BYTE;
+    fn make_durable(&self, cluster: &ClusterState) -> Result<(), StoreError> {
+        let meta = Meta {
+            cluster: cluster.clone(),
+            ..Meta::default().with(self.summary)
+        };
+        self.file.commit([], &meta)?;
+        let growth = LAST_GROWTH + meta_growth(&meta) + self.file.size() / BYTES_PER_LIST_BYTE;
         self.file.reserve(&self.config.disk, growth)
     }
 

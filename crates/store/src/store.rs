@@ -195,10 +195,12 @@ impl Store {
     /// What is left of `free` bytes on the disk when the next checkpoint is made, and what the one
     /// that is being made has taken is given back.
     pub fn free_after_checkpoint(&self, free: u64) -> u64 {
-        let change_count = self.shared.memory.state().changes.len();
-        let growth = match change_count {
-            0 => 0,
-            count => checkpoint::growth(count),
+        let growth = {
+            let state = self.shared.memory.state();
+            match state.changes.len() {
+                0 => 0,
+                count => checkpoint::growth(count, &state.meta),
+            }
         };
         let reserved = self.shared.file().reserved();
         free.saturating_add(reserved).saturating_sub(growth)

@@ -108,6 +108,7 @@ fn what_gives_way_to_a_packet_is_gone_after_a_checkpoint_too() {
     let batch = Command::PutBatch(PutBatch {
         now: new.received,
         timestamp_max: Some(UnixMillis(u64::MAX)),
+        conditions: Default::default(),
         packets: vec![new.packet.clone()],
     });
     let put = Outcome::Put {

@@ -228,6 +228,7 @@ impl StateMachine {
     ) -> io::Result<Outcome> {
         let before = (cluster.level, cluster.capacity, cluster.names.id);
         let zones_before = cluster.zones.clone();
+        let publishing_before = cluster.publishing.clone();
         let applied = quorate_state::apply(packets, cluster, self.level_max, command.0);
         let outcome = applied.map_err(|error| {
             let text = format!("entry {index} cannot be applied: {error}");
@@ -238,10 +239,17 @@ impl StateMachine {
                 self.metrics.evicted_packets_total.inc_by(*evicted_count);
             }
             Outcome::Expired(_) | Outcome::Joined(_) => {}
+            Outcome::Deleted { existed } => {
+                tracing::info!(%index, existed, "an operator has deleted a packet");
+            }
             Outcome::Agreed if zones_before != cluster.zones => {
                 let records_size = cluster.zones.size();
                 let rotated = cluster.zones.cookie_secrets.rotated;
                 tracing::debug!(%index, records_size, %rotated, "zones or cookie secrets have changed");
+            }
+            Outcome::Agreed if publishing_before != cluster.publishing => {
+                let mode = cluster.publishing.mode;
+                tracing::info!(%index, ?mode, "who may publish has changed");
             }
             Outcome::Agreed if before == (cluster.level, cluster.capacity, cluster.names.id) => {
                 tracing::debug!(%index, "the cluster has agreed on what is known of nodes");

@@ -7,7 +7,7 @@ use openraft::{
 };
 use quorate_disk::LinuxDisk;
 use quorate_packet::{PAYLOAD_SIZE_MIN, PublicKey, SignedPacket};
-use quorate_state::{Command, EncodedPackets, LEVEL_MAX, PutBatch, UnixMillis};
+use quorate_state::{Command, Conditions, EncodedPackets, LEVEL_MAX, PutBatch, UnixMillis};
 use tempfile::TempDir;
 
 use futures_util::stream;
@@ -84,7 +84,8 @@ fn put(index: u64, key: PublicKey) -> io::Result<EntryResponder<TypeConfig>> {
     let mut payload = vec![0; PAYLOAD_SIZE_MIN - 8];
     payload.extend_from_slice(&index.to_be_bytes());
     let mut packets = EncodedPackets::default();
-    assert!(packets.push(&SignedPacket::assume_verified(key, payload.into()).unwrap()));
+    let packet = SignedPacket::assume_verified(key, payload.into()).unwrap();
+    assert!(packets.push(&packet, &Conditions::default()));
     let entry = message::Entry {
         position: LogPosition::new(1, index),
         payload: message::Payload::Command(PutBatch::encode(UnixMillis(index), None, &packets)),

@@ -106,6 +106,14 @@ impl Admin {
                 let changed = self.change_zone(change).await;
                 changed.map(Response::ZoneChanged)
             }
+            Request::ChangePublishing(change) => {
+                let changed = self.change_publishing(change).await;
+                changed.map(Response::PublishingChanged)
+            }
+            Request::DeletePacket { key, block_ms } => {
+                let block = block_ms.map(Duration::from_millis);
+                self.delete_packet(PublicKey::from_bytes(key), block).await
+            }
         }
     }
 
@@ -162,6 +170,12 @@ impl Admin {
         self.applied.borrow().cluster.clone()
     }
 
+    /// The same, and up to which entry that is.
+    pub(super) fn cluster_and_index(&self) -> (ClusterState, LogIndex) {
+        let meta = self.applied.borrow();
+        (meta.cluster.clone(), meta.applied_index())
+    }
+
     pub(super) fn leads(&self) -> bool {
         let View { role, .. } = self.raft.view();
         role == Role::Leader
@@ -189,7 +203,7 @@ impl Admin {
     }
 
     /// The same, and says where it stands in the log.
-    async fn commit_entry(&self, command: Command) -> Result<(LogIndex, Outcome), Refusal> {
+    pub(super) async fn commit_entry(&self, command: Command) -> Result<(LogIndex, Outcome), Refusal> {
         let proposed = timeout(COMMIT_TIMEOUT, self.raft.propose(command.encode())).await;
         match proposed {
             Ok(Proposed::Applied { index, outcomes }) => match outcomes {
@@ -197,6 +211,9 @@ impl Admin {
                 Outcome::Rejected(Rejection::AboveCluster { .. }) => Err(Refusal::Unsupported),
                 Outcome::Rejected(Rejection::Zone(rejection)) => {
                     Err(Refusal::Zone(rejection.to_string()))
+                }
+                Outcome::Rejected(Rejection::Publishing(rejection)) => {
+                    Err(Refusal::Publishing(rejection.to_string()))
                 }
                 Outcome::Rejected(other) => Err(Refusal::Failed(chain(&other))),
                 outcome => Ok((index, outcome)),
@@ -278,10 +295,7 @@ impl Admin {
     async fn change_zone(&self, change: Bytes) -> Result<LogIndex, Refusal> {
         let unreadable = |error| Refusal::Failed(format!("the change: {error}"));
         let change = ZoneChange::decode(change).map_err(unreadable)?;
-        let (cluster, applied) = {
-            let meta = self.applied.borrow();
-            (meta.cluster.clone(), meta.applied_index())
-        };
+        let (cluster, applied) = self.cluster_and_index();
         if cluster.level < Level::ZONES {
             return Err(Refusal::Unsupported);
         }
@@ -351,7 +365,7 @@ impl Admin {
         leader.ok().flatten().ok_or(Refusal::NoLeader)
     }
 
-    fn now(&self) -> UnixMillis {
+    pub(super) fn now(&self) -> UnixMillis {
         self.exchange.time().time
     }
 }

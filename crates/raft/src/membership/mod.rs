@@ -8,7 +8,7 @@
 //! | [`roster`] | who the cluster is and who belongs to it, as this node knows it now |
 //! | [`following`] | the roster and the links, kept as the members are |
 //! | [`standing`] | the members as their leader knows them at one moment |
-//! | [`admin`], [`changes`], [`steps`] | what the leader answers to operators, and the changes that it makes for them |
+//! | [`admin`], [`changes`], [`steps`], [`publishing`] | what the leader answers to operators, and the changes that it makes for them |
 //! | [`operator`] | operators' requests at any node: it asks the leader |
 //! | [`own_view`] | the members as a node knows them that knows no leader |
 //! | [`joining`] | nodes that nobody knows yet |
@@ -24,6 +24,7 @@ mod joining;
 pub(crate) mod naming;
 pub(crate) mod operator;
 mod own_view;
+mod publishing;
 pub(crate) mod removal;
 pub(crate) mod roster;
 mod standing;

@@ -9,7 +9,7 @@ use quorate_rpc::{
     JoinToken, Lane, LinkError, NodeId, message,
     operate::{Change, Changed, Refusal, Request, Response},
 };
-use quorate_state::{InviteId, PublishChange, ZoneChange};
+use quorate_state::{InviteId, LogIndex, PublishChange, ZoneChange, millis};
 use tokio::{
     sync::watch,
     time::{Instant, timeout},
@@ -195,27 +195,40 @@ impl Operator for Node {
                 Response::ZoneChanged(index) => index,
                 other => return Err(unexpected(&other)),
             };
-            let mut applied = self.write_path.applied.clone();
-            let applied = applied.wait_for(|meta| meta.applied_index() >= index);
-            match timeout(APPLY_TIMEOUT, applied).await {
-                Ok(Ok(_)) => Ok(()),
-                _ => Err(Refusal::Failed(
-                    "it is changed, and this node has not applied that yet: look again".to_owned(),
-                )),
-            }
+            self.changed_here(index).await
         })
     }
 
-    fn change_publishing(&self, _change: PublishChange) -> BoxFuture<'_, Result<(), Refusal>> {
-        Box::pin(std::future::ready(Err(Refusal::Unsupported)))
+    fn change_publishing(&self, change: PublishChange) -> BoxFuture<'_, Result<(), Refusal>> {
+        Box::pin(async move {
+            let request = Request::ChangePublishing(change.encode());
+            let index = match self.client().ask(request).await? {
+                Response::PublishingChanged(index) => index,
+                other => return Err(unexpected(&other)),
+            };
+            self.changed_here(index).await
+        })
     }
 
     fn delete_packet(
         &self,
-        _key: PublicKey,
-        _block: Option<Duration>,
+        key: PublicKey,
+        block: Option<Duration>,
     ) -> BoxFuture<'_, Result<bool, Refusal>> {
-        Box::pin(std::future::ready(Err(Refusal::Unsupported)))
+        Box::pin(async move {
+            // A leader that is asked twice, for an answer was lost, finds nothing any more.
+            let was_here = self.index.packet(&key).is_some();
+            let request = Request::DeletePacket {
+                key: *key.as_bytes(),
+                block_ms: block.map(millis),
+            };
+            let (index, existed) = match self.client().ask(request).await? {
+                Response::PacketDeleted { index, existed } => (index, existed),
+                other => return Err(unexpected(&other)),
+            };
+            self.changed_here(index).await?;
+            Ok(existed || was_here)
+        })
     }
 
     fn packets_after(
@@ -233,6 +246,18 @@ impl Operator for Node {
 impl Node {
     fn client(&self) -> &LeaderClient {
         &self.service.client
+    }
+
+    /// Waits until this node has applied what has changed.
+    async fn changed_here(&self, index: LogIndex) -> Result<(), Refusal> {
+        let mut applied = self.write_path.applied.clone();
+        let applied = applied.wait_for(|meta| meta.applied_index() >= index);
+        match timeout(APPLY_TIMEOUT, applied).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(Refusal::Failed(
+                "it is changed, and this node has not applied that yet: look again".to_owned(),
+            )),
+        }
     }
 
     /// Whether an operator means this node by `text`.

@@ -3,7 +3,7 @@
 use quorate_packet::SignedPacket;
 use quorate_replica::{PutError, PutOutcome};
 use quorate_rpc::message::Proposed;
-use quorate_state::{EncodedPackets, LogIndex};
+use quorate_state::{Conditions, EncodedPackets, LogIndex};
 use tokio::{sync::oneshot, time::Instant};
 
 /// What is offered for a batch.
@@ -17,6 +17,7 @@ pub(super) enum Offer {
 /// A packet whose PUT waits for an answer.
 pub(super) struct Waiting {
     packet: SignedPacket,
+    conditions: Conditions,
     deadline: Instant,
     /// Taken by the answer.
     reply: Option<oneshot::Sender<Result<PutOutcome, PutError>>>,
@@ -34,11 +35,13 @@ pub(super) struct Forwarded {
 impl Waiting {
     pub(super) fn new(
         packet: SignedPacket,
+        conditions: Conditions,
         deadline: Instant,
         reply: oneshot::Sender<Result<PutOutcome, PutError>>,
     ) -> Self {
         Self {
             packet,
+            conditions,
             deadline,
             reply: Some(reply),
             in_doubt: false,
@@ -65,9 +68,16 @@ impl Waiting {
     }
 
     /// The outcome of the last attempt. One that refused the packet says nothing of those before
-    /// that may have stored it.
+    /// that may have stored it: another may stand in its place by now.
     fn settle(&mut self, outcome: PutOutcome) {
-        let was_refused = matches!(outcome, PutOutcome::TooFarAhead | PutOutcome::Full);
+        let was_refused = match outcome {
+            PutOutcome::Stored | PutOutcome::Unchanged | PutOutcome::Superseded => false,
+            PutOutcome::TooFarAhead
+            | PutOutcome::Full
+            | PutOutcome::ConditionFailed
+            | PutOutcome::Forbidden
+            | PutOutcome::Blocked => true,
+        };
         self.answer(match was_refused && self.in_doubt {
             true => Err(PutError::Unknown),
             false => Ok(outcome),
@@ -132,7 +142,7 @@ impl Batch {
     /// Adds an offer, or gives it back if there is no room for it.
     pub(super) fn push(&mut self, offer: Offer) -> Result<(), Offer> {
         let fits = match &offer {
-            Offer::Own(waiting) => self.packets.push(&waiting.packet),
+            Offer::Own(waiting) => self.packets.push(&waiting.packet, &waiting.conditions),
             Offer::Forwarded(forwarded) => self.packets.append(&forwarded.packets),
         };
         match fits {

@@ -14,14 +14,14 @@ fn packet(key: u8) -> SignedPacket {
 fn own(key: u8) -> (Offer, oneshot::Receiver<Answer>) {
     let (reply, answer) = oneshot::channel();
     let deadline = Instant::now() + Duration::from_secs(10);
-    let waiting = Waiting::new(packet(key), deadline, reply);
+    let waiting = Waiting::new(packet(key), Conditions::default(), deadline, reply);
     (Offer::Own(waiting), answer)
 }
 
 fn forwarded(keys: &[u8]) -> (Offer, oneshot::Receiver<Proposed>) {
     let mut packets = EncodedPackets::default();
     for key in keys {
-        assert!(packets.push(&packet(*key)));
+        assert!(packets.push(&packet(*key), &Conditions::default()));
     }
     let (reply, proposed) = oneshot::channel();
     (Offer::Forwarded(Forwarded::new(packets, reply)), proposed)
@@ -89,14 +89,17 @@ fn doubt_stays_whatever_is_refused_later() {
     assert_eq!(answer.try_recv(), Ok(Err(PutError::Unknown)));
 }
 
-/// The first attempt may have stored what a later one, by a slower clock, refused.
+/// The first attempt may have stored what a later one, by a slower clock, refused, or what another
+/// packet had replaced by then.
 #[test]
 fn a_refusal_after_doubt_is_not_told_as_not_stored() {
-    let (offer, mut answer) = own(1);
-    let offer = attempt(offer, Proposed::Unknown);
-    let batch = batch([offer]);
-    assert!(batch.settle(applied(&[PutOutcome::TooFarAhead])).is_empty());
-    assert_eq!(answer.try_recv(), Ok(Err(PutError::Unknown)));
+    for refused in [PutOutcome::TooFarAhead, PutOutcome::ConditionFailed] {
+        let (offer, mut answer) = own(1);
+        let offer = attempt(offer, Proposed::Unknown);
+        let batch = batch([offer]);
+        assert!(batch.settle(applied(&[refused])).is_empty());
+        assert_eq!(answer.try_recv(), Ok(Err(PutError::Unknown)));
+    }
 }
 
 #[test]

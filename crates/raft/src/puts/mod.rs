@@ -19,7 +19,7 @@ use std::{sync::Arc, time::Duration};
 use quorate_packet::SignedPacket;
 use quorate_replica::{PutError, PutOutcome};
 use quorate_rpc::message::Proposed;
-use quorate_state::EncodedPackets;
+use quorate_state::{Conditions, EncodedPackets};
 use tokio::{sync::oneshot, time::Instant};
 
 use self::{
@@ -43,15 +43,17 @@ impl Puts {
         Self { queue, deadline }
     }
 
-    /// Brings a packet into the log within `time_left`.
+    /// Brings a packet into the log within `time_left`, to be stored there on `conditions`. Those a
+    /// cluster below [`Level::PUBLISHING`](quorate_state::Level::PUBLISHING) does not know.
     pub(crate) async fn put(
         &self,
         packet: SignedPacket,
+        conditions: Conditions,
         time_left: Duration,
     ) -> Result<PutOutcome, PutError> {
         let (reply, outcome) = oneshot::channel();
         let deadline = Instant::now() + time_left.min(self.deadline);
-        let waiting = Waiting::new(packet, deadline, reply);
+        let waiting = Waiting::new(packet, conditions, deadline, reply);
         self.queue
             .push(Offer::Own(waiting))
             .map_err(|refused| match refused {

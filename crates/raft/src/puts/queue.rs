@@ -121,6 +121,7 @@ impl Queue {
 mod tests {
     use futures_util::FutureExt;
     use quorate_packet::{PAYLOAD_SIZE_MIN, PublicKey, SignedPacket};
+    use quorate_state::Conditions;
     use tokio::{sync::oneshot, time::Instant};
 
     use super::{super::batch::Waiting, *};
@@ -129,7 +130,12 @@ mod tests {
         let payload = vec![key; PAYLOAD_SIZE_MIN].into();
         let packet = SignedPacket::assume_verified(PublicKey::from_bytes([key; 32]), payload);
         let (reply, _) = oneshot::channel();
-        Offer::Own(Waiting::new(packet.unwrap(), Instant::now(), reply))
+        Offer::Own(Waiting::new(
+            packet.unwrap(),
+            Conditions::default(),
+            Instant::now(),
+            reply,
+        ))
     }
 
     fn take(queue: &Queue, count: usize) -> Vec<Offer> {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use fastrand::Rng;
 use quorate_packet::{PAYLOAD_SIZE_MAX, PAYLOAD_SIZE_MIN, PublicKey, SignedPacket};
 use quorate_state::{
-    Capacity, ClusterState, Command, LEVEL_MAX, PutBatch, StoredPacket, StoredPackets, UnixMillis,
+    BatchConditions, Capacity, ClusterState, Command, LEVEL_MAX, PutBatch, StoredPacket, StoredPackets, UnixMillis,
     Usage, apply,
 };
 use quorate_store::Store;
@@ -103,6 +103,7 @@ pub(crate) fn command(index: u64, rng: &mut Rng) -> Bytes {
         _ => Command::PutBatch(PutBatch {
             now,
             timestamp_max: rng.bool().then_some(now),
+            conditions: BatchConditions::default(),
             packets: (0..rng.usize(1..=BATCH_COUNT_MAX))
                 .map(|_| packet(now, rng))
                 .collect(),

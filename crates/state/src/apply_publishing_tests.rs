@@ -1,0 +1,238 @@
+//! Conditions of PUTs, who may publish, and what was deleted.
+
+use quorate_packet::Timestamp;
+
+use super::*;
+use crate::{DELETION_COUNT_MAX, PublishRejection};
+
+fn key(byte: u8) -> PublicKey {
+    PublicKey::from_bytes([byte; 32])
+}
+
+fn change(replica: &mut Replica, change: PublishChange) {
+    let outcome = replica.apply(&Command::ChangePublishing(change));
+    assert_eq!(outcome, Outcome::Agreed);
+}
+
+/// Deletes the packet of key 1, and says whether there was one.
+fn delete(replica: &mut Replica, now: u64, blocked_until: Option<u64>) -> bool {
+    let command = Command::DeletePacket {
+        key: key(1),
+        blocked_until: blocked_until.map(UnixMillis),
+        now: UnixMillis(now),
+    };
+    match replica.apply(&command) {
+        Outcome::Deleted { existed } => existed,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What becomes of a packet of key 1 on this condition.
+fn put_if(replica: &mut Replica, condition: Condition, packet: SignedPacket) -> PutOutcome {
+    let beside = self::packet(9, 1, b"");
+    match replica.apply(&conditional(1, condition, [beside, packet])) {
+        Outcome::Put { outcomes, .. } => outcomes[1],
+        other => panic!("{other:?}"),
+    }
+}
+
+fn put(replica: &mut Replica, now: u64, packet: &SignedPacket) -> PutOutcome {
+    replica.put(now, std::slice::from_ref(packet))[0]
+}
+
+#[test]
+fn a_condition_is_told_by_what_stands_before_its_packet() {
+    let [old, new, later] = [(2, b"x"), (3, b"y"), (4, b"z")].map(|(at, dns)| packet(1, at, dns));
+    let any_of = |packet: &SignedPacket| Condition::AnyOf(vec![Version::of(packet)]);
+    let none_of = |packet: &SignedPacket| Condition::NoneOf(vec![Version::of(packet)]);
+    let mut replica = Replica::raised();
+    let failed = PutOutcome::ConditionFailed;
+    assert_eq!(put_if(&mut replica, Condition::Stored, old.clone()), failed);
+    let stored = put_if(&mut replica, Condition::NotStored, old.clone());
+    assert_eq!(stored, PutOutcome::Stored);
+    let failing = [
+        Condition::NotStored,
+        any_of(&new),
+        none_of(&old),
+        Condition::AnyOf(Vec::new()),
+    ];
+    for condition in failing {
+        let outcome = put_if(&mut replica, condition.clone(), new.clone());
+        assert_eq!(outcome, failed, "{condition:?}");
+        // The very bytes that are stored meet any.
+        let repeated = put_if(&mut replica, condition, old.clone());
+        assert_eq!(repeated, PutOutcome::Unchanged);
+    }
+    let replaced = put_if(&mut replica, any_of(&old), new.clone());
+    assert_eq!(replaced, PutOutcome::Stored);
+    // The condition comes before the timestamp.
+    assert_eq!(put_if(&mut replica, any_of(&old), old.clone()), failed);
+    let older = put_if(&mut replica, any_of(&new), old);
+    assert_eq!(older, PutOutcome::Superseded);
+    let none = put_if(&mut replica, none_of(&later), later.clone());
+    assert_eq!(none, PutOutcome::Stored);
+
+    // Packets of 1.9 s: dates have whole seconds.
+    let fraction = packet(1, 1_900_000, b"");
+    assert_eq!(put(&mut replica, 1, &fraction), PutOutcome::Stored);
+    let next = packet(1, 2_000_000, b"");
+    let since = Condition::UnmodifiedSince;
+    assert_eq!(put_if(&mut replica, since(0), next.clone()), failed);
+    assert_eq!(put_if(&mut replica, since(1), next), PutOutcome::Stored);
+}
+
+/// Of two in one batch that replace the same, the first does.
+#[test]
+fn packets_of_one_batch_see_each_other() {
+    let [old, one, other] = [2, 3, 4].map(|at| packet(1, at, b""));
+    let mut conditions = BatchConditions::default();
+    let if_match = Conditions::new(vec![Condition::AnyOf(vec![Version::of(&old)])]).unwrap();
+    conditions.insert(0, if_match.clone());
+    conditions.insert(1, if_match);
+    let mut replica = Replica::raised();
+    put(&mut replica, 1, &old);
+    let batch = Command::PutBatch(PutBatch {
+        now: UnixMillis(1),
+        timestamp_max: Some(UnixMillis(9)),
+        conditions,
+        packets: vec![one, other],
+    });
+    let Outcome::Put { outcomes, .. } = replica.apply(&batch) else {
+        panic!("a batch is put");
+    };
+    assert_eq!(outcomes, [PutOutcome::Stored, PutOutcome::ConditionFailed]);
+}
+
+#[test]
+fn nothing_that_was_deleted_comes_back_and_what_is_newer_is_taken() {
+    let [older, deleted, newer] = [2, 3, 4].map(|at| packet(1, at, b""));
+    let mut replica = Replica::raised();
+    assert_eq!(put(&mut replica, 1, &deleted), PutOutcome::Stored);
+    assert!(delete(&mut replica, 2, None));
+    assert_eq!(replica.keys(), []);
+    for packet in [&older, &deleted] {
+        assert_eq!(put(&mut replica, 3, packet), PutOutcome::Superseded);
+    }
+    let known = replica.clone();
+    assert!(!delete(&mut replica, 4, None), "it is gone");
+    assert_eq!(replica, known);
+
+    assert_eq!(put(&mut replica, 5, &newer), PutOutcome::Stored);
+    assert!(replica.cluster.publishing.deleted.is_empty());
+    assert_eq!(put(&mut replica, 6, &deleted), PutOutcome::Superseded);
+    assert!(!delete(&mut Replica::raised(), 1, None));
+}
+
+#[test]
+fn a_block_lasts_until_its_end_by_the_time_of_the_cluster() {
+    let [deleted, newer] = [3, 4].map(|at| packet(1, at, b""));
+    let mut replica = Replica::raised();
+    put(&mut replica, 1, &deleted);
+    assert!(delete(&mut replica, 2, Some(100)));
+    for now in [3, 99] {
+        assert_eq!(put(&mut replica, now, &newer), PutOutcome::Blocked);
+        assert_eq!(put(&mut replica, now, &deleted), PutOutcome::Blocked);
+    }
+    // Another deletion leaves the block.
+    assert!(!delete(&mut replica, 4, None));
+    assert_eq!(put(&mut replica, 99, &newer), PutOutcome::Blocked);
+    assert_eq!(put(&mut replica, 100, &deleted), PutOutcome::Superseded);
+    assert_eq!(put(&mut replica, 100, &newer), PutOutcome::Stored);
+
+    // One that is over at once lifts it.
+    assert!(delete(&mut replica, 101, Some(1_000)));
+    assert!(!delete(&mut replica, 102, Some(102)));
+    assert_eq!(put(&mut replica, 103, &packet(1, 5, b"")), PutOutcome::Stored);
+}
+
+/// What was signed before is not stored when the block is over, be it known here or not.
+#[test]
+fn a_key_without_a_packet_can_be_blocked() {
+    let mut replica = Replica::raised();
+    assert!(!delete(&mut replica, 50, Some(100)));
+    assert_eq!(put(&mut replica, 60, &packet(1, 9, b"")), PutOutcome::Blocked);
+    let before = packet(1, 50_000, b"");
+    assert_eq!(put(&mut replica, 100, &before), PutOutcome::Superseded);
+    let after = packet(1, 50_001, b"");
+    assert_eq!(put(&mut replica, 100, &after), PutOutcome::Stored);
+    // Nothing to lift, nothing to keep.
+    let mut replica = Replica::raised();
+    assert!(!delete(&mut replica, 50, Some(50)));
+    assert!(replica.cluster.publishing.deleted.is_empty());
+}
+
+#[test]
+fn as_many_deletions_are_kept_as_there_is_room_for() {
+    let mut replica = Replica::raised();
+    let stored = packet(1, 3, b"");
+    put(&mut replica, 1, &stored);
+    let publishing = Arc::make_mut(&mut replica.cluster.publishing);
+    for number in 0..DELETION_COUNT_MAX as u32 {
+        let mut bytes = [7; 32];
+        bytes[..4].copy_from_slice(&number.to_be_bytes());
+        let deletion = Deletion {
+            timestamp: Timestamp::from_micros(1),
+            blocked_until: None,
+        };
+        publishing.deleted.insert(PublicKey::from_bytes(bytes), deletion);
+    }
+    let full = replica.clone();
+    let command = Command::DeletePacket {
+        key: key(1),
+        blocked_until: None,
+        now: UnixMillis(2),
+    };
+    let rejection = Rejection::Publishing(PublishRejection::DeletionCount);
+    assert_eq!(replica.apply(&command), Outcome::Rejected(rejection));
+    assert_eq!(replica, full, "the packet stays, rather than come back");
+}
+
+/// A refusal comes before the condition, which may tell what is stored.
+#[test]
+fn who_may_not_publish_is_told_so_whatever_the_condition() {
+    let mut replica = Replica::raised();
+    let [stored, newer] = [3, 4].map(|at| packet(1, at, b""));
+    put(&mut replica, 1, &stored);
+    change(&mut replica, PublishChange::Deny(vec![key(1)]));
+    let before = replica.clone();
+    for packet in [&stored, &newer] {
+        assert_eq!(put(&mut replica, 9, packet), PutOutcome::Forbidden);
+    }
+    assert_eq!(replica, before, "what is stored stays and is not renewed");
+    let refused = put_if(&mut replica, Condition::NotStored, newer.clone());
+    assert_eq!(refused, PutOutcome::Forbidden);
+    change(&mut replica, PublishChange::Undeny(vec![key(1)]));
+    assert_eq!(put(&mut replica, 9, &newer), PutOutcome::Stored);
+
+    let set_mode = |mode| PublishChange::SetMode(mode);
+    change(&mut replica, set_mode(PublishMode::AllowList));
+    let later = packet(1, 5, b"");
+    assert_eq!(put(&mut replica, 9, &later), PutOutcome::Forbidden);
+    change(&mut replica, PublishChange::Allow(vec![key(1)]));
+    assert_eq!(put(&mut replica, 9, &later), PutOutcome::Stored);
+    // Tokens are asked for where packets arrive.
+    change(&mut replica, set_mode(PublishMode::Tokens));
+    assert_eq!(put(&mut replica, 9, &packet(2, 5, b"")), PutOutcome::Stored);
+    change(&mut replica, PublishChange::Deny(vec![key(1)]));
+    assert_eq!(put(&mut replica, 9, &packet(1, 6, b"")), PutOutcome::Forbidden);
+}
+
+/// A batch without conditions is what it was before there were any.
+#[test]
+fn a_batch_without_conditions_is_of_the_level_that_it_had() {
+    let mut packets = crate::EncodedPackets::default();
+    let stored = packet(1, 2, b"x");
+    assert!(packets.push(&stored, &Conditions::default()));
+    let entry = PutBatch::encode(UnixMillis(5), Some(UnixMillis(6)), &packets);
+    let header = [2, 0, 2, 1, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 6];
+    assert_eq!(entry[..20], header);
+    assert_eq!(entry[20..], *packets.as_bytes());
+
+    let not_stored = Conditions::new(vec![Condition::NotStored]).unwrap();
+    assert!(packets.push(&packet(2, 2, b"x"), &not_stored));
+    let entry = PutBatch::encode(UnixMillis(5), Some(UnixMillis(6)), &packets);
+    let header = [2, 0, 5, 1, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 6];
+    assert_eq!(entry[..20], header);
+    assert_eq!(entry[20..26], [0, 1, 0, 1, 1, 2]);
+    assert_eq!(entry[26..], *packets.as_bytes());
+}

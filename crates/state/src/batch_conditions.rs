@@ -1,0 +1,84 @@
+//! On what conditions the packets of a batch are stored.
+
+use std::collections::BTreeMap;
+
+use bytes::{Buf, BufMut, Bytes};
+
+use crate::{CommandError, Conditions};
+
+/// What begins them, in bytes: their number.
+const COUNT_SIZE: usize = 2;
+
+/// What precedes those of a packet, in bytes: its place.
+const PLACE_SIZE: usize = 2;
+
+/// The conditions of those packets of a batch that have any, by their places in it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BatchConditions(BTreeMap<u16, Conditions>);
+
+impl BatchConditions {
+    /// Whether no packet has any.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Those of the packet at this place, if it has any.
+    pub fn of(&self, place: usize) -> Option<&Conditions> {
+        self.0.get(&u16::try_from(place).ok()?)
+    }
+
+    /// Sets those of the packet at this place.
+    pub fn insert(&mut self, place: u16, conditions: Conditions) {
+        if !conditions.is_empty() {
+            self.0.insert(place, conditions);
+        }
+    }
+
+    /// Adds those of a batch whose packets begin at this place here.
+    pub(crate) fn append(&mut self, first: u16, others: &Self) {
+        let others = others.0.iter();
+        self.0
+            .extend(others.map(|(place, conditions)| (first + place, conditions.clone())));
+    }
+
+    /// The size of their encoding, in bytes; zero if there are none, for then none are written.
+    pub(crate) fn size(&self) -> usize {
+        let each = self.0.values();
+        match self.0.is_empty() {
+            true => 0,
+            false => COUNT_SIZE + each.map(|it| PLACE_SIZE + it.size()).sum::<usize>(),
+        }
+    }
+
+    /// Number (u16) of packets that have conditions; each: its place (u16), and they.
+    pub(crate) fn encode(&self, out: &mut impl BufMut) {
+        out.put_u16(u16::try_from(self.0.len()).expect("each has a place of its own"));
+        for (place, conditions) in &self.0 {
+            out.put_u16(*place);
+            conditions.encode(out);
+        }
+    }
+
+    /// Reads what `encode` wrote, and nothing else: in the order of their places, none of them empty.
+    pub(crate) fn decode(bytes: &mut Bytes) -> Result<Self, CommandError> {
+        let mut all = BTreeMap::new();
+        for _ in 0..bytes.try_get_u16()? {
+            let place = bytes.try_get_u16()?;
+            let conditions = Conditions::decode(bytes).ok_or(CommandError::Condition)?;
+            let follows = all.last_key_value().is_none_or(|(last, _)| *last < place);
+            if !follows || conditions.is_empty() {
+                return Err(CommandError::Condition);
+            }
+            all.insert(place, conditions);
+        }
+        Ok(Self(all))
+    }
+
+    /// Fails if there are none, or one is of a packet that a batch of so many does not have.
+    pub(crate) fn check(&self, packet_count: usize) -> Result<(), CommandError> {
+        match self.0.last_key_value() {
+            Some((last, _)) if usize::from(*last) < packet_count => Ok(()),
+            _ => Err(CommandError::Condition),
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Deleting a packet.
+
+use std::sync::Arc;
+
+use quorate_packet::{PublicKey, Timestamp};
+
+use crate::{
+    DELETION_COUNT_MAX, Deletion, Outcome, PublishRejection, PublishState, Rejection,
+    StoredPackets, UnixMillis,
+};
+
+/// Deletes the packet of a key and keeps it away. A block that is given stands in the place of the last
+/// one; one that has ended already lifts that.
+pub(crate) fn delete_packet<R: StoredPackets>(
+    packets: &mut R,
+    publishing: &mut Arc<PublishState>,
+    key: PublicKey,
+    blocked_until: Option<UnixMillis>,
+    now: UnixMillis,
+) -> Result<Outcome, R::Error> {
+    let stored = packets.stored_packet(&key)?;
+    let existed = stored.is_some();
+    let stored = stored.map(|stored| stored.packet.timestamp());
+    let known = publishing.deleted.get(&key).copied();
+    let block = match blocked_until {
+        Some(until) => (until > now).then_some(until),
+        None => known.and_then(|known| known.blocked_until),
+    };
+    // Without a packet there is nothing to keep away but what was signed before the block.
+    let at_block = block.map(|_| Timestamp::from_micros(now.0.saturating_mul(1000)));
+    let known_timestamp = known.map(|known| known.timestamp);
+    let Some(timestamp) = stored.max(known_timestamp).or(at_block) else {
+        return Ok(Outcome::Deleted { existed });
+    };
+    let deletion = Deletion {
+        timestamp,
+        blocked_until: block,
+    };
+    if known.is_none() && publishing.deleted.len() >= DELETION_COUNT_MAX {
+        let rejection = PublishRejection::DeletionCount;
+        return Ok(Outcome::Rejected(Rejection::Publishing(rejection)));
+    }
+    if known != Some(deletion) {
+        Arc::make_mut(publishing).deleted.insert(key, deletion);
+    }
+    packets.remove(&key)?;
+    Ok(Outcome::Deleted { existed })
+}
