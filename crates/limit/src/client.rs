@@ -1,4 +1,4 @@
-//! Whom a bucket belongs to.
+//! Whom a limit is for.
 
 use std::net::{IpAddr, Ipv4Addr};
 

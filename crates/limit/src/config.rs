@@ -2,10 +2,13 @@
 
 use quorate_setting::{Findings, KeyPath, settings};
 
-use crate::{ExemptNetworks, NetworkError, Networks};
+use crate::{ExemptNetworks, Networks};
 
 settings! {
-    /// The rates of PUTs and of answers over UDP, from and to one client address.
+    /// How much clients may do: PUTs, GETs and bytes over HTTP, and answers over UDP. A client is an
+    /// IPv4 address or an IPv6 /64. Networks have limits too, multiples of a client's: of PUTs and
+    /// GETs, an IPv4 /24 and an IPv6 /48 16 times as much and an IPv6 /32 64 times; of new keys,
+    /// 4 and 8 times. Each node counts for itself.
     ///
     /// By default there is room for 2,000 iroh endpoints behind one address. Each publishes every
     /// 300 s: 2,000 / 300 s = 6.7 requests per second. When all of them restart at once, each
@@ -13,16 +16,61 @@ settings! {
     /// 3 × 2,000 = 6,000 requests. After that the bucket is full again in
     /// 6,000 / (20 − 6.7) = 450 s.
     pub struct Config {
-        /// Whether PUTs and answers over UDP are limited per client.
+        /// Whether anything is limited per client.
         enabled: bool = true;
         /// How many PUTs a client that was idle may make at once. The default leaves room for 2,000
         /// endpoints behind one address, all of which restart at the same moment.
-        put_burst: u32 = 6_000, in 1..=10_000_000, RATE;
+        put_burst: u32 = 6_000, in 1..=BURST_MAX, RATE;
         /// How many PUTs a second a client may make for ever.
         put_per_sec: u32 = 20, in 1..=1_000_000, RATE;
-        /// How many clients have a limit of their own; all others share one.
+        /// How many keys that are not stored yet a client that was idle may bring at once. Each of
+        /// 2,000 new endpoints may send its first packet three times before one is stored.
+        new_key_burst: u32 = 6_000, in 1..=1_000_000, RATE;
+        /// How many keys that are not stored yet a client may bring in an hour for ever: 100,800
+        /// in the 7 days for which packets are kept, a tenth of the default capacity.
+        new_key_per_hour: u32 = 600, in 1..=1_000_000, RATE;
+        /// How many newer packets of one key may come at once, from whatever clients.
+        key_put_burst: u32 = 60, in 1..=BURST_MAX, RATE;
+        /// How many newer packets of one key may come in a minute for ever. An endpoint publishes
+        /// every 5 min and whenever its addresses change.
+        key_put_per_min: u32 = 30, in 1..=1_000_000, RATE;
+        /// How many packets to store this node takes at once from everybody: 33,000 endpoints that
+        /// restart, three times each.
+        total_put_burst: u32 = 100_000, in 1..=BURST_MAX, RATE;
+        /// How many packets to store this node takes a second for ever. A million endpoints publish
+        /// 3,333 a second.
+        total_put_per_sec: u32 = 5_000, in 1..=1_000_000, RATE;
+        /// How many keys that are not stored yet this node takes at once from everybody.
+        total_new_key_burst: u32 = 50_000, in 1..=BURST_MAX, RATE;
+        /// How many keys that are not stored yet this node takes a second for ever: a million
+        /// endpoints that are new find room in 17 min.
+        total_new_key_per_sec: u32 = 1_000, in 1..=1_000_000, RATE;
+        /// How many GETs a client that was idle may make at once. The default lets each of 2,000
+        /// endpoints behind one address look up ten others when all restart at the same moment.
+        get_burst: u32 = 20_000, in 1..=BURST_MAX, RATE;
+        /// How many GETs a second a client may make for ever: a hundredth of what a node answers.
+        get_per_sec: u32 = 1_000, in 1..=1_000_000, RATE;
+        /// How many GETs this node answers at once.
+        total_get_burst: u32 = 200_000, in 1..=BURST_MAX, RATE;
+        /// How many GETs a second this node answers for ever: more would leave nothing of a few
+        /// cores to replication.
+        total_get_per_sec: u32 = 100_000, in 1..=1_000_000, RATE;
+        /// How many linearizable reads may wait for the leader at once. It answers all that wait
+        /// together, so a cluster that has a leader never has so many.
+        linearizable_read_count_max: usize = 4_096, in 1..=1_000_000,
+            "with none, no such read is answered, and each that waits takes memory";
+        /// How many bytes a client that was idle may move at once over HTTP.
+        byte_burst: u32 = 64 * MEBIBYTE, in 65_536..=1_024 * MEBIBYTE,
+            "less is not one answer with its header, and so high a limit is none";
+        /// How many bytes a second a client may move over HTTP for ever: four times what its GETs
+        /// take.
+        byte_per_sec: u32 = 8 * MEBIBYTE, in 1_024..=256 * MEBIBYTE,
+            "less is not one answer a second, and so high a limit is none";
+        /// For how many clients, networks and keys each a table of each limit has room. Who is idle
+        /// needs none, and in a full table those who used the least make room. The 11 tables take
+        /// 17 bytes for each: 9.4 MB by default.
         client_count_max was clients_max: usize = 50_000, in 1_000..=10_000_000,
-            "every client takes 80 bytes, and a small table makes strangers share one limit";
+            "there are 11 tables of 17 bytes a client, and a small one forgets who used a little";
         /// How many answers over UDP an address that was idle may get at once. What is beyond is
         /// truncated to nothing, at which a client asks again over TCP. Networks have limits too,
         /// multiples of this: an IPv4 /24 that of 32 addresses, a /20 of 256, a /18 of 768; an IPv6
@@ -41,7 +89,11 @@ settings! {
 }
 
 const RATE: &str =
-    "0 would refuse every PUT, and so high a limit is none: set limit.enabled = false";
+    "0 would refuse everything, and so high a limit is none: set limit.enabled = false";
+
+const BURST_MAX: u32 = 10_000_000;
+
+const MEBIBYTE: u32 = 1_024 * 1_024;
 
 const ANSWER_RATE: &str =
     "0 would refuse every answer, and so high a limit is none: set limit.enabled = false";
@@ -54,21 +106,9 @@ impl Config {
         key: &KeyPath,
         findings: &mut Findings,
     ) -> Option<ExemptNetworks> {
-        let key = key.key("dns_exempt_networks");
         let networks = &self.dns_exempt_networks;
         let parsed = ExemptNetworks::parse(networks);
-        match &parsed {
-            Ok(_) => {}
-            Err(error @ NetworkError::Everybody(_)) => findings.error(key, error.to_string()),
-            Err(NetworkError::Malformed(_)) => {
-                for (at, network) in networks.iter().enumerate() {
-                    if let Err(error) = Networks::parse([network]) {
-                        findings.error(key.index(at), error.to_string());
-                    }
-                }
-            }
-        }
-        parsed.ok()
+        Networks::note(parsed, networks, key.key("dns_exempt_networks"), findings)
     }
 }
 

@@ -20,7 +20,7 @@ impl ExemptNetworks {
     ) -> Result<Self, NetworkError> {
         let networks = Networks::parse(networks)?;
         match networks.whole_family() {
-            Some(family) => Err(NetworkError::Everybody(family)),
+            Some(family) => Err(NetworkError::AllExempt(family)),
             None => Ok(Self(networks)),
         }
     }

@@ -1,33 +1,49 @@
 //! Rate limits per client, in bounded memory, and who the client is.
 //!
 //! A limit that is keyed by something a stranger chooses must not let the stranger choose how much
-//! memory it takes, nor which key is looked at. So the number of clients is capped, and an address
-//! that a client claims for itself is never believed. Over UDP every address is such a claim: what
-//! is limited there is what the address gets, whoever asks.
+//! memory it takes, nor which key is looked at. So tables have a fixed size, places in them are found
+//! by keyed hashes, and an address that a client claims for itself is never believed. Over UDP every
+//! address is such a claim: what is limited there is what the address gets, whoever asks.
 //!
 //! | piece | what it is |
 //! |---|---|
-//! | [`ClientLimit`] | a token bucket per client, and one that all clients share who find no room |
+//! | [`RequestLimits`] | what clients, networks and everybody may PUT and GET over HTTP |
+//! | [`Change`] | what a PUT would change, which decides what limits it meets |
+//! | [`Refusal`], [`Limit`], [`RetryAfter`] | which limit refused a request, and when to come back |
+//! | [`ByteRates`] | how many bytes a second a client may move |
 //! | [`ResponseRates`] | how many answers over UDP an address, and each network around it, may get |
-//! | [`Config`], [`RetryAfter`] | how much a client may do, and when it may come back |
-//! | [`Client`] | whom a bucket belongs to: an IPv4 address, or the /64 of an IPv6 address |
+//! | [`Config`] | how much that is |
+//! | [`Client`] | who shares a limit: an IPv4 address, or the /64 of an IPv6 address |
 //! | [`TrustedProxies`] | whose word about the client's address counts, and what it says |
 //! | [`Networks`], [`ExemptNetworks`] | networks that an operator lists; those without limits |
+//! | [`Metrics`] | what limits tell Prometheus |
 
+mod byte_rates;
 mod client;
+mod client_rates;
 mod config;
 mod exempt;
-mod limit;
+mod forwarded;
+mod metrics;
 mod networks;
 mod proxies;
+mod rate;
+mod refusal;
+mod request_limits;
+mod request_rates;
 mod response_rates;
 mod retry_after;
+mod table;
 
+pub use byte_rates::ByteRates;
 pub use client::Client;
 pub use config::Config;
 pub use exempt::ExemptNetworks;
-pub use limit::ClientLimit;
+pub use metrics::{Metrics, TableLabel};
 pub use networks::{NetworkError, Networks};
 pub use proxies::TrustedProxies;
+pub use refusal::{Limit, Refusal};
+pub use request_limits::{Permit, RequestLimits};
+pub use request_rates::Change;
 pub use response_rates::ResponseRates;
 pub use retry_after::RetryAfter;

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use quorate_setting::{Findings, KeyPath};
 
 /// How far to the left of an IPv4-mapped IPv6 address its IPv4 address begins, in bits.
 const MAPPED_PREFIX_LEN: u8 = 96;
@@ -18,9 +19,15 @@ pub enum NetworkError {
     /// Neither an address nor a prefix.
     #[error("`{0}` is neither an IP address nor a prefix such as 10.0.0.0/8")]
     Malformed(String),
-    /// Every address there is.
+    /// Every address there is is exempt.
     #[error("this is all of {0}: to exempt everybody, set limit.enabled = false")]
-    Everybody(&'static str),
+    AllExempt(&'static str),
+    /// Every address there is is a trusted proxy.
+    #[error(
+        "this is all of {0}: whoever connects could choose the address that limits go by. List the \
+         addresses of the proxies"
+    )]
+    AllTrusted(&'static str),
 }
 
 impl Networks {
@@ -36,6 +43,28 @@ impl Networks {
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|net| net.contains(&address))
+    }
+
+    /// What was parsed from `networks`, if nothing is wrong with them. `findings` gets to know what
+    /// is, of the setting at `key`.
+    pub(crate) fn note<T>(
+        parsed: Result<T, NetworkError>,
+        networks: &[String],
+        key: KeyPath,
+        findings: &mut Findings,
+    ) -> Option<T> {
+        match &parsed {
+            Ok(_) => {}
+            Err(NetworkError::Malformed(_)) => {
+                for (at, network) in networks.iter().enumerate() {
+                    if let Err(error) = Self::parse([network]) {
+                        findings.error(key.index(at), error.to_string());
+                    }
+                }
+            }
+            Err(error) => findings.error(key, error.to_string()),
+        }
+        parsed.ok()
     }
 
     /// The address family, if any, that they take whole between them.

@@ -1,57 +1,85 @@
 //! Whose word about the client's address counts.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
-use crate::{NetworkError, Networks};
+use quorate_setting::{Findings, KeyPath};
 
-/// The proxies that stand before us and write `X-Forwarded-For`.
+use crate::{
+    NetworkError, Networks,
+    forwarded::{forwarded_hops, parse_node},
+};
+
+/// The proxies that stand before us and write `X-Forwarded-For` or `Forwarded` (RFC 7239).
 ///
 /// A proxy appends the address it was called from, so entries are the truer the further right they
 /// stand, and the leftmost is whatever the client wished. Going from the socket's peer to the left,
 /// the first address that is no trusted proxy is the client.
+///
+/// A proxy that writes one of the two fields passes the other on as the client sent it, and nothing
+/// in a request tells which. So where both are there and name different clients, neither is
+/// believed, and the client is the proxy: whoever forges a field shares the proxy's limits with
+/// others who do. A proxy whose clients send the other field in good faith should remove it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrustedProxies(Networks);
 
 impl TrustedProxies {
-    /// Parses addresses (`192.0.2.1`, `2001:db8::1`) and prefixes (`10.0.0.0/8`).
+    /// Parses addresses (`192.0.2.1`, `2001:db8::1`) and prefixes (`10.0.0.0/8`). Fails if one is
+    /// neither, or all together are all of IPv4 or of IPv6: then every client could name itself.
     pub fn parse<S: AsRef<str>>(
         proxies: impl IntoIterator<Item = S>,
     ) -> Result<Self, NetworkError> {
-        Networks::parse(proxies).map(Self)
+        let networks = Networks::parse(proxies)?;
+        match networks.whole_family() {
+            Some(family) => Err(NetworkError::AllTrusted(family)),
+            None => Ok(Self(networks)),
+        }
     }
 
-    /// The client's address, given the socket's peer and the values of all `X-Forwarded-For`
-    /// fields in their order.
+    /// The same, if nothing is wrong with them. `findings` gets to know what is, of the setting at
+    /// `key`.
+    pub fn check(proxies: &[String], key: KeyPath, findings: &mut Findings) -> Option<Self> {
+        Networks::note(Self::parse(proxies), proxies, key, findings)
+    }
+
+    /// The client's address, given the socket's peer and the values of all `X-Forwarded-For` and
+    /// all `Forwarded` fields, each in their order.
     ///
     /// The fields are read only if the peer is a trusted proxy. An entry that is no address ends
     /// the walk: the proxy that wrote it is then all that is known of the client.
     pub fn client_address<'a>(
         &self,
         peer: IpAddr,
-        forwarded_for: impl DoubleEndedIterator<Item = &'a str>,
+        x_forwarded_for: impl DoubleEndedIterator<Item = &'a str>,
+        forwarded: impl DoubleEndedIterator<Item = &'a str>,
     ) -> IpAddr {
-        let mut client = peer.to_canonical();
-        let mut entries = forwarded_for.rev().flat_map(|value| value.rsplit(','));
+        let peer = peer.to_canonical();
+        if !self.0.contains(peer) {
+            return peer;
+        }
+        let entries = x_forwarded_for.rev().flat_map(|value| value.rsplit(','));
+        let entries = entries.map(parse_node);
+        let hops = forwarded.rev();
+        let hops = hops.flat_map(|value| forwarded_hops(value).into_iter().rev());
+        match (self.walk(peer, entries), self.walk(peer, hops)) {
+            (Some(one), Some(other)) if one != other => peer,
+            (one, other) => one.or(other).unwrap_or(peer),
+        }
+    }
+
+    /// The first address to the left that is no proxy, or else the last that is; none if nothing
+    /// is said.
+    fn walk(&self, peer: IpAddr, hops: impl Iterator<Item = Option<IpAddr>>) -> Option<IpAddr> {
+        let mut hops = hops.peekable();
+        hops.peek()?;
+        let mut client = peer;
         while self.0.contains(client) {
-            match entries.next().and_then(parse_entry) {
+            match hops.next().flatten() {
                 Some(address) => client = address,
                 None => break,
             }
         }
-        client
+        Some(client)
     }
-}
-
-/// An entry of `X-Forwarded-For`: an address, which some proxies write with a port, or `unknown`
-/// and the like.
-fn parse_entry(entry: &str) -> Option<IpAddr> {
-    let entry = entry.trim();
-    let bare = entry.strip_prefix('[').and_then(|e| e.strip_suffix(']'));
-    let address = bare.unwrap_or(entry).parse::<IpAddr>();
-    address
-        .or_else(|_| entry.parse::<SocketAddr>().map(|address| address.ip()))
-        .map(|address| address.to_canonical())
-        .ok()
 }
 
 #[cfg(test)]
@@ -61,7 +89,20 @@ mod tests {
     fn client(peer: &str, forwarded_for: &[&str]) -> String {
         TrustedProxies::parse(["10.0.0.0/8", "192.0.2.7", "2001:db8::/32"])
             .unwrap()
-            .client_address(peer.parse().unwrap(), forwarded_for.iter().copied())
+            .client_address(
+                peer.parse().unwrap(),
+                forwarded_for.iter().copied(),
+                [].into_iter(),
+            )
+            .to_string()
+    }
+
+    fn client_of_both(x_forwarded_for: &[&str], forwarded: &[&str]) -> String {
+        let proxies = TrustedProxies::parse(["10.0.0.0/8"]).unwrap();
+        let peer = "10.0.0.1".parse().unwrap();
+        let x_forwarded_for = x_forwarded_for.iter().copied();
+        proxies
+            .client_address(peer, x_forwarded_for, forwarded.iter().copied())
             .to_string()
     }
 
@@ -72,7 +113,11 @@ mod tests {
         let none = TrustedProxies::default();
         let peer = "10.0.0.1".parse().unwrap();
         assert_eq!(
-            none.client_address(peer, ["198.51.100.1"].into_iter()),
+            none.client_address(
+                peer,
+                ["198.51.100.1"].into_iter(),
+                ["for=198.51.100.1"].into_iter()
+            ),
             peer
         );
     }
@@ -121,5 +166,61 @@ mod tests {
             assert_eq!(client("10.0.0.1", &[entry]), address, "{entry}");
         }
         assert_eq!(client("::ffff:10.0.0.1", &["198.51.100.1"]), "198.51.100.1");
+    }
+
+    #[test]
+    fn forwarded_is_walked_as_x_forwarded_for_is() {
+        for (fields, address) in [
+            (&["for=198.51.100.1"][..], "198.51.100.1"),
+            (
+                &["for=1.2.3.4, for=198.51.100.1;proto=https, for=10.9.9.9"],
+                "198.51.100.1",
+            ),
+            (
+                &["for=1.2.3.4", r#"for="[2a00::1]:80""#, "for=10.9.9.9"],
+                "2a00::1",
+            ),
+            (&["for=198.51.100.1, for=_hidden"], "10.0.0.1"),
+            (&["for=198.51.100.1, for=unknown, for=10.0.0.2"], "10.0.0.2"),
+            (&["for=198.51.100.1, proto=https"], "10.0.0.1"),
+            (&[r#"for="1.2.3.4, for=198.51.100.1"#], "10.0.0.1"),
+        ] {
+            assert_eq!(client_of_both(&[], fields), address, "{fields:?}");
+        }
+    }
+
+    /// One of them may be the client's own, and nobody can tell which.
+    #[test]
+    fn of_two_fields_that_differ_neither_is_believed() {
+        for (x_forwarded_for, forwarded, address) in [
+            ("198.51.100.1", "for=198.51.100.1", "198.51.100.1"),
+            (
+                "1.2.3.4, 198.51.100.1, 10.0.0.2",
+                "for=198.51.100.1",
+                "198.51.100.1",
+            ),
+            ("198.51.100.1", "for=192.0.2.1", "10.0.0.1"),
+            ("192.0.2.1", "for=198.51.100.1", "10.0.0.1"),
+            ("198.51.100.1", "for=_hidden", "10.0.0.1"),
+            ("unknown", "for=198.51.100.1", "10.0.0.1"),
+        ] {
+            let client = client_of_both(&[x_forwarded_for], &[forwarded]);
+            assert_eq!(client, address, "{x_forwarded_for} and {forwarded}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_everybody_is_refused_and_says_what_to_do() {
+        for proxies in [
+            &["0.0.0.0/0"][..],
+            &["::/0"],
+            &["0.0.0.0/1", "128.0.0.0/1"],
+            &["10.0.0.1", "::/1", "8000::/1"],
+            &["::ffff:0.0.0.0/96"],
+        ] {
+            let error = TrustedProxies::parse(proxies).unwrap_err();
+            assert!(matches!(error, NetworkError::AllTrusted(_)), "{proxies:?}");
+            assert!(error.to_string().contains("List the addresses"), "{error}");
+        }
     }
 }

@@ -112,6 +112,9 @@ struct Charge<'a> {
 }
 
 impl ResponseRates {
+    /// How much memory they take, in bytes.
+    pub const SIZE: usize = LINE_COUNT * size_of::<Line>();
+
     /// Limits under which nobody has got an answer yet, enabled or not.
     pub fn new(config: &Config) -> Self {
         // The standard library's own source of keys that nobody can know.

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use quorate_admin::{Reload, ReloadReport, Tokens};
 use quorate_disk::LinuxDisk;
 use quorate_dns::SharedLimits;
-use quorate_relay::{ClientRules, SharedRules};
+use quorate_limit::{ByteRates, RequestLimits, ResponseRates, TableLabel};
+use quorate_relay::ClientRules;
 use quorate_rpc::chain;
 use quorate_setting::{Form, KeyPath, Value};
 use quorate_tls::ServerCertificate;
@@ -36,7 +37,9 @@ struct Shared {
     sources: Option<Sources>,
     in_force: Mutex<ConfigV1>,
     logging: Logging,
-    rules: SharedRules,
+    rules: ClientRules,
+    byte_rates: ByteRates,
+    limit_metrics: quorate_limit::Metrics,
     answer_limits: SharedLimits,
     tokens: Arc<Tokens>,
     certificate: Option<ServerCertificate>,
@@ -49,14 +52,19 @@ impl LiveSettings {
         config: &ConfigV1,
         sources: Option<Sources>,
         logging: Logging,
+        limit_metrics: quorate_limit::Metrics,
     ) -> anyhow::Result<Self> {
+        let requests = RequestLimits::new(&config.limit, &limit_metrics);
+        note_memory_of_answers(config, &limit_metrics);
         let files = config.tls.is_set().then_some(&config.tls);
         let certificate = files.map(|files| ServerCertificate::open(Arc::new(LinuxDisk), files));
         Ok(Self(Arc::new(Shared {
             certificate: certificate.transpose()?,
             sources,
             logging,
-            rules: SharedRules::new(config.client_rules()),
+            rules: ClientRules::new(requests, config.trusted_proxies()),
+            byte_rates: ByteRates::new(&config.limit, &limit_metrics),
+            limit_metrics,
             answer_limits: SharedLimits::new(config.answer_limits()),
             tokens: Arc::new(Tokens::open(&config.admin.tokens_file)?),
             in_force: Mutex::new(config.clone()),
@@ -69,8 +77,14 @@ impl LiveSettings {
     }
 
     /// What holds for clients of HTTP, now and later.
-    pub(crate) fn rules(&self) -> SharedRules {
+    pub(crate) fn rules(&self) -> ClientRules {
         self.0.rules.clone()
+    }
+
+    /// How many bytes a second clients of HTTP may move, now and later.
+    #[expect(dead_code, reason = "the server of HTTP is to charge them")]
+    pub(crate) fn byte_rates(&self) -> ByteRates {
+        self.0.byte_rates.clone()
     }
 
     /// What holds for clients of DNS, now and later.
@@ -149,10 +163,10 @@ impl Shared {
         {
             changed.push(CERTIFICATE_FILE.into());
         }
-        self.rules.replace(self.rules_of(&in_force, &loaded.config));
+        self.rules.trust(loaded.config.trusted_proxies());
         // Limits that stay go on counting.
         if in_force.limit != loaded.config.limit {
-            self.answer_limits.replace(loaded.config.answer_limits());
+            self.replace_limits(&loaded.config);
         }
         in_force.limit = loaded.config.limit;
         in_force.http.trusted_proxies = loaded.config.http.trusted_proxies;
@@ -164,14 +178,23 @@ impl Shared {
         })
     }
 
-    /// What holds for clients. A limit that stays goes on counting.
-    fn rules_of(&self, before: &ConfigV1, now: &ConfigV1) -> ClientRules {
-        let mut rules = now.client_rules();
-        if before.limit == now.limit {
-            rules.limit = self.rules.current().limit.clone();
-        }
-        rules
+    fn replace_limits(&self, config: &ConfigV1) {
+        let (limit, metrics) = (&config.limit, &self.limit_metrics);
+        self.rules.limits.replace(limit, metrics);
+        self.byte_rates.replace(limit, metrics);
+        self.answer_limits.replace(config.answer_limits());
+        note_memory_of_answers(config, metrics);
     }
+}
+
+/// Those of DNS know nothing of figures, and their size never changes.
+fn note_memory_of_answers(config: &ConfigV1, metrics: &quorate_limit::Metrics) {
+    let size = if config.limit.enabled {
+        ResponseRates::SIZE
+    } else {
+        0
+    };
+    metrics.set_memory(TableLabel::DnsAnswers, size);
 }
 
 fn is_live(key: &KeyPath) -> bool {

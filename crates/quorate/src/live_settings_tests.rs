@@ -5,6 +5,7 @@ use std::{
 };
 
 use quorate_admin::LogControl;
+use quorate_limit::Change;
 use tracing_subscriber::{EnvFilter, Registry, reload::Layer};
 
 use super::*;
@@ -32,7 +33,7 @@ impl Fixture {
             ..Sources::default()
         };
         let config = config::load(sources.clone()).unwrap().config;
-        let settings = LiveSettings::new(&config, Some(sources), logging).unwrap();
+        let settings = LiveSettings::new(&config, Some(sources), logging, metrics()).unwrap();
         let fixture = Self {
             dir,
             settings,
@@ -56,14 +57,17 @@ impl Fixture {
 
     /// Whether a stranger may PUT once more.
     fn takes_put(&self) -> bool {
-        let rules = self.settings.rules().current();
-        let limit = rules.limit.as_ref();
-        limit.is_none_or(|limit| limit.check(STRANGER).is_ok())
+        let limits = self.settings.rules().limits;
+        limits.check_put(STRANGER, Change::Nothing).is_ok()
     }
 }
 
 fn file(dir: &tempfile::TempDir) -> PathBuf {
     dir.path().join("quorate.toml")
+}
+
+fn metrics() -> quorate_limit::Metrics {
+    quorate_limit::Metrics::register(&prometheus::Registry::new()).unwrap()
 }
 
 fn tokens(dir: &tempfile::TempDir) -> PathBuf {
@@ -104,10 +108,8 @@ fn limits_and_proxies_hold_at_once() {
         "the limit goes on counting"
     );
     let proxy = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
-    let rules = node.settings.rules().current();
-    let client = rules
-        .trusted_proxies
-        .client_address(proxy, ["192.0.2.1"].into_iter());
+    let rules = node.settings.rules();
+    let client = rules.client_address(proxy, ["192.0.2.1"].into_iter(), [].into_iter());
     assert_eq!(client, STRANGER);
 }
 
@@ -200,7 +202,7 @@ fn a_file_with_an_error_changes_nothing_and_is_told_with_its_line() {
 #[test]
 fn a_node_that_has_no_file_says_so() {
     let (logging, _logged) = Logging::detached("info");
-    let settings = LiveSettings::new(&ConfigV1::default(), None, logging).unwrap();
+    let settings = LiveSettings::new(&ConfigV1::default(), None, logging, metrics()).unwrap();
     let error = settings.reload().unwrap_err();
     assert!(error.contains("can be read again"), "{error}");
 }

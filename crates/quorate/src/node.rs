@@ -90,9 +90,10 @@ impl RunningNode {
             }
         }
 
-        let settings = LiveSettings::new(config, once.sources, logging.clone())?;
-        // Fronts first: they say at which step the node is, and serve nothing until it is open.
         let registry = Registry::new();
+        let limit_metrics = quorate_limit::Metrics::register(&registry)?;
+        let settings = LiveSettings::new(config, once.sources, logging.clone(), limit_metrics)?;
+        // Fronts first: they say at which step the node is, and serve nothing until it is open.
         let starting = Arc::new(StartingNode::new(id));
         let (peer_metrics, metrics) = (
             quorate_peer::Metrics::register(&registry)?,

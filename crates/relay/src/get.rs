@@ -1,13 +1,14 @@
 //! GET and HEAD: the stored packet, from the local replica.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{net::IpAddr, sync::Arc, time::SystemTime};
 
 use axum::{
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
-use quorate_http::{text, uncached};
+use quorate_http::{retry_after, text, uncached};
+use quorate_limit::Refusal;
 use quorate_packet::{KeyError, PublicKey};
 use quorate_replica::{IndexedPacket, LinearizeError, ReadError};
 
@@ -28,7 +29,8 @@ const MISSING_MAX_AGE_SECS: u64 = 5;
 
 /// Reads a packet.
 pub(crate) async fn get(State(relay): State<Arc<Relay>>, request: Request) -> Response {
-    let (label, response) = match relay.read(request.uri()).await {
+    let client = relay.client(request.extensions(), request.headers());
+    let (label, response) = match relay.read(client, request.uri()).await {
         Ok((Some(indexed), state)) => found(request.headers(), &indexed, state),
         Ok((None, state)) => missing(state),
         Err(failure) => failure.into_response(),
@@ -40,6 +42,8 @@ pub(crate) async fn get(State(relay): State<Arc<Relay>>, request: Request) -> Re
 /// Why nothing was read. The text is the answer's body.
 #[derive(Debug, thiserror::Error)]
 enum GetFailure {
+    #[error(transparent)]
+    Limited(#[from] Refusal),
     #[error(transparent)]
     Key(#[from] KeyError),
     #[error("`policy` is none of CacheOnly, CacheFirst and NetworkOnly")]
@@ -55,25 +59,37 @@ enum GetFailure {
 
 impl GetFailure {
     fn into_response(self) -> (GetLabel, Response) {
-        let (label, status) = match self {
+        let (label, status) = match &self {
+            Self::Limited(refusal) => match refusal.limit.is_of_everybody() {
+                true => (GetLabel::Limited, StatusCode::SERVICE_UNAVAILABLE),
+                false => (GetLabel::Limited, StatusCode::TOO_MANY_REQUESTS),
+            },
             Self::Key(_) | Self::Policy => (GetLabel::Invalid, StatusCode::BAD_REQUEST),
             Self::NotLinearizable(_) => {
                 (GetLabel::NotLinearizable, StatusCode::SERVICE_UNAVAILABLE)
             }
             Self::Unreadable(_) => (GetLabel::Unreadable, StatusCode::SERVICE_UNAVAILABLE),
         };
-        (label, uncached(failed(status, self)))
+        let response = uncached(failed(status, &self));
+        match self {
+            Self::Limited(refusal) => (label, retry_after(response, refusal.retry_after.as_secs())),
+            _ => (label, response),
+        }
     }
 }
 
 impl Relay {
     async fn read(
         &self,
+        client: IpAddr,
         uri: &Uri,
     ) -> Result<(Option<Arc<IndexedPacket>>, ReplicaState), GetFailure> {
         let key = key(uri)?;
         let consistency = consistency(uri)?;
+        let limits = &self.config.rules.limits;
+        limits.check_get(client)?;
         if consistency == Consistency::Linearizable {
+            let _permit = limits.admit_linearizable()?;
             self.linearize().await?;
         }
         let state = self.state.before_read(consistency);

@@ -12,7 +12,7 @@
 //! |---|---|
 //! | [`router`] | `PUT`, `GET`, `HEAD` and `OPTIONS` at `/pkarr/{z32}` and `/{z32}` |
 //! | [`Config`] | limits and deadlines of the relay |
-//! | [`ClientRules`], [`SharedRules`] | what holds for clients, and may change meanwhile |
+//! | [`ClientRules`] | what holds for clients, and may change meanwhile |
 //! | [`Metrics`] | what it tells Prometheus |
 //!
 //! Sources: `design/relays.md` of pubky/pkarr, RFC 9110 (semantics, conditions), RFC 9111
@@ -24,6 +24,7 @@ mod conditions;
 mod config;
 mod freshness;
 mod get;
+mod limits;
 mod metrics;
 mod put;
 mod relay;
@@ -34,4 +35,4 @@ mod rules;
 pub use config::{ANSWER_MARGIN, Config};
 pub use metrics::Metrics;
 pub use router::router;
-pub use rules::{ClientRules, SharedRules};
+pub use rules::ClientRules;

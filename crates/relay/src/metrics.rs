@@ -34,6 +34,7 @@ pub(crate) enum GetLabel {
     NotModified,
     Missing,
     Invalid,
+    Limited,
     NotLinearizable,
     Unreadable,
 }
@@ -78,6 +79,7 @@ mod tests {
             [
                 r#"gets_total{outcome="found"}"#,
                 r#"gets_total{outcome="invalid"}"#,
+                r#"gets_total{outcome="limited"}"#,
                 r#"gets_total{outcome="missing"}"#,
                 r#"gets_total{outcome="not_linearizable"}"#,
                 r#"gets_total{outcome="not_modified"}"#,

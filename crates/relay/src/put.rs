@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use quorate_http::{BodyError, read_body, retry_after};
-use quorate_limit::RetryAfter;
+use quorate_limit::Refusal;
 use quorate_packet::{KeyError, PAYLOAD_SIZE_MAX, PacketError, SignedPacket};
 use quorate_replica::{Conditions, LinearizeError, PutError, PutOutcome, ReadError};
 use tokio::time::{Instant, timeout_at};
@@ -43,10 +43,8 @@ pub(crate) async fn put(State(relay): State<Arc<Relay>>, request: Request) -> Re
 /// Why a PUT is not answered with 204. The text is the answer's body.
 #[derive(Debug, thiserror::Error)]
 enum PutFailure {
-    #[error(
-        "too many PUTs from this address: wait {0} s, and publish a key no more often than needed"
-    )]
-    Limited(RetryAfter),
+    #[error(transparent)]
+    Limited(#[from] Refusal),
     #[error(transparent)]
     Key(#[from] KeyError),
     #[error("the body is longer than {PAYLOAD_SIZE_MAX} bytes, the most a signed packet has")]
@@ -83,14 +81,17 @@ impl PutFailure {
         let (label, status) = self.label_and_status();
         let response = failed(status, &self);
         match self {
-            Self::Limited(wait) => (label, retry_after(response, wait.as_secs())),
+            Self::Limited(refusal) => (label, retry_after(response, refusal.retry_after.as_secs())),
             _ => (label, response),
         }
     }
 
     fn label_and_status(&self) -> (PutLabel, StatusCode) {
         match self {
-            Self::Limited(_) => (PutLabel::Limited, StatusCode::TOO_MANY_REQUESTS),
+            Self::Limited(refusal) => match refusal.limit.is_of_everybody() {
+                true => (PutLabel::Limited, UNAVAILABLE),
+                false => (PutLabel::Limited, StatusCode::TOO_MANY_REQUESTS),
+            },
             Self::Key(_) | Self::Packet(_) => (PutLabel::Invalid, StatusCode::BAD_REQUEST),
             Self::TooFarAhead => (PutLabel::TooFarAhead, StatusCode::BAD_REQUEST),
             Self::Full => (PutLabel::Full, UNAVAILABLE),
@@ -123,13 +124,12 @@ impl From<BodyError> for PutFailure {
 
 impl Relay {
     async fn put(&self, parts: &Parts, body: Body) -> Result<PutLabel, PutFailure> {
-        if let Some(limit) = &self.config.rules.current().limit {
-            let checked = limit.check(self.client(parts));
-            checked.map_err(PutFailure::Limited)?;
-        }
         let key = key(&parts.uri)?;
+        let client = self.client(&parts.extensions, &parts.headers);
+        self.check_put(client, &key)?;
         let payload = read_body(body, PAYLOAD_SIZE_MAX).await?;
         let packet = SignedPacket::parse(key, payload)?;
+        self.check_change(client, &packet)?;
         // From here on the packet is the replica's, so here begins what is measured.
         let begun = Instant::now();
         let result = self.put_packet(&parts.headers, packet).await;

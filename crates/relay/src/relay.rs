@@ -8,7 +8,7 @@ use std::{
 
 use axum::{
     extract::ConnectInfo,
-    http::{StatusCode, Uri, request::Parts},
+    http::{Extensions, HeaderMap, HeaderName, StatusCode, Uri, header},
     response::Response,
 };
 use quorate_http::{retry_after, text};
@@ -21,8 +21,8 @@ use crate::{Config, Metrics, replica_state::ReplicaStateCache};
 /// takes about one.
 const RETRY_AFTER_SECS: u64 = 1;
 
-/// Where proxies write whom they were called by.
-const X_FORWARDED_FOR: &str = "x-forwarded-for";
+/// Where most proxies write whom they were called by; others in `Forwarded` (RFC 7239).
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// What all requests share.
 pub(crate) struct Relay {
@@ -34,22 +34,17 @@ pub(crate) struct Relay {
 
 impl Relay {
     /// Who makes the request. All requests without a socket are one client.
-    pub(crate) fn client(&self, request: &Parts) -> IpAddr {
-        let peer = request
-            .extensions
+    pub(crate) fn client(&self, extensions: &Extensions, headers: &HeaderMap) -> IpAddr {
+        let peer = extensions
             .get::<ConnectInfo<SocketAddr>>()
             .map_or(Ipv4Addr::UNSPECIFIED.into(), |info| info.0.ip());
         // A field that is no text says nothing about the client, like an entry that is no address.
-        let forwarded_for: Vec<_> = request
-            .headers
-            .get_all(X_FORWARDED_FOR)
-            .iter()
-            .map(|value| value.to_str().unwrap_or_default())
-            .collect();
-        let rules = self.config.rules.current();
-        rules
-            .trusted_proxies
-            .client_address(peer, forwarded_for.into_iter())
+        let values = |field: &HeaderName| {
+            let values = headers.get_all(field).into_iter();
+            values.map(|value| value.to_str().unwrap_or_default())
+        };
+        let rules = &self.config.rules;
+        rules.client_address(peer, values(&X_FORWARDED_FOR), values(&header::FORWARDED))
     }
 }
 

@@ -9,14 +9,16 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use quorate_fake::{FakeReplica, READ_ERROR, packet, received_now};
 use quorate_http::with_cors;
-use quorate_limit::{ClientLimit, Config as LimitConfig, TrustedProxies};
+use quorate_limit::{
+    Config as LimitConfig, Metrics as LimitMetrics, RequestLimits, TrustedProxies,
+};
 use quorate_metrics::Registry;
 use quorate_packet::{PAYLOAD_SIZE_MAX, SignedPacket};
 use quorate_replica::{PutError, PutOutcome};
 use tower::ServiceExt;
 
 use super::*;
-use crate::{ClientRules, SharedRules};
+use crate::ClientRules;
 
 #[path = "condition_tests.rs"]
 mod conditions;
@@ -375,22 +377,25 @@ async fn all_sixteen_spellings_and_upper_case_reach_one_packet() {
     }
 }
 
-fn rules(burst: u32, proxies: &[&str]) -> ClientRules {
-    let limit = ClientLimit::new(&LimitConfig {
-        put_burst: burst,
+/// What a limited client may do.
+fn limit_config(put_burst: u32) -> LimitConfig {
+    LimitConfig {
+        put_burst,
         put_per_sec: 1,
         client_count_max: 10,
         ..LimitConfig::default()
-    });
-    ClientRules {
-        limit: Some(Arc::new(limit)),
-        trusted_proxies: TrustedProxies::parse(proxies).unwrap(),
     }
+}
+
+fn rules(config: &LimitConfig, proxies: &[&str]) -> ClientRules {
+    let metrics = LimitMetrics::register(&Registry::new()).unwrap();
+    let limits = RequestLimits::new(config, &metrics);
+    ClientRules::new(limits, TrustedProxies::parse(proxies).unwrap())
 }
 
 fn limited(burst: u32, proxies: &[&str]) -> Fixture {
     Fixture::new(Config {
-        rules: SharedRules::new(rules(burst, proxies)),
+        rules: rules(&limit_config(burst), proxies),
         ..Config::default()
     })
 }
@@ -444,7 +449,7 @@ async fn a_client_cannot_choose_the_address_it_is_limited_by() {
 
 #[tokio::test]
 async fn rules_that_change_hold_for_the_next_request() {
-    let shared = SharedRules::new(rules(1, &[]));
+    let shared = rules(&limit_config(1), &[]);
     let relay = Fixture::new(Config {
         rules: shared.clone(),
         ..Config::default()
@@ -459,14 +464,15 @@ async fn rules_that_change_hold_for_the_next_request() {
     };
     assert_eq!(put().await, StatusCode::NO_CONTENT);
     assert_eq!(put().await, StatusCode::TOO_MANY_REQUESTS);
-    let limit = shared.current().limit.clone();
-    shared.replace(ClientRules {
-        limit,
-        ..rules(1, &["10.0.0.0/8"])
-    });
+    shared.trust(TrustedProxies::parse(["10.0.0.0/8"]).unwrap());
     assert_eq!(put().await, StatusCode::NO_CONTENT, "it is another client");
     assert_eq!(put().await, StatusCode::TOO_MANY_REQUESTS);
-    shared.replace(ClientRules::default());
+    let metrics = LimitMetrics::register(&Registry::new()).unwrap();
+    let off = LimitConfig {
+        enabled: false,
+        ..limit_config(1)
+    };
+    shared.limits.replace(&off, &metrics);
     assert_eq!(put().await, StatusCode::NO_CONTENT);
 }
 

@@ -1,38 +1,41 @@
 //! What holds for clients, and may change while they are served.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::{net::IpAddr, sync::Arc};
 
-use quorate_limit::{ClientLimit, TrustedProxies};
+use arc_swap::ArcSwap;
+use quorate_limit::{RequestLimits, TrustedProxies};
 
-/// What holds for clients.
-#[derive(Debug, Default)]
+/// What holds for clients, shared by who applies it and who changes it. By default there are no
+/// limits, and no proxies.
+#[derive(Debug, Clone, Default)]
 pub struct ClientRules {
-    /// How much each may PUT; `None` for no limit.
-    pub limit: Option<Arc<ClientLimit>>,
-    /// Whose `X-Forwarded-For` is believed.
-    pub trusted_proxies: TrustedProxies,
+    /// How much each may PUT and GET.
+    pub limits: RequestLimits,
+    trusted_proxies: Arc<ArcSwap<TrustedProxies>>,
 }
 
-/// The rules in force, shared by who applies and who changes them.
-#[derive(Debug, Clone, Default)]
-pub struct SharedRules(Arc<RwLock<Arc<ClientRules>>>);
-
-impl SharedRules {
-    /// These rules.
-    pub fn new(rules: ClientRules) -> Self {
-        Self(Arc::new(RwLock::new(Arc::new(rules))))
+impl ClientRules {
+    /// These limits, and the word of these proxies about who a client is.
+    pub fn new(limits: RequestLimits, trusted_proxies: TrustedProxies) -> Self {
+        Self {
+            limits,
+            trusted_proxies: Arc::new(ArcSwap::from_pointee(trusted_proxies)),
+        }
     }
 
-    /// Those in force now.
-    pub fn current(&self) -> Arc<ClientRules> {
-        self.0
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+    /// Has these proxies be believed, for every request that comes later.
+    pub fn trust(&self, proxies: TrustedProxies) {
+        self.trusted_proxies.store(Arc::new(proxies));
     }
 
-    /// Has these be in force, for every request that comes later.
-    pub fn replace(&self, rules: ClientRules) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
+    /// The client's address, as [`TrustedProxies::client_address`] finds it.
+    pub fn client_address<'a>(
+        &self,
+        peer: IpAddr,
+        x_forwarded_for: impl DoubleEndedIterator<Item = &'a str>,
+        forwarded: impl DoubleEndedIterator<Item = &'a str>,
+    ) -> IpAddr {
+        let proxies = self.trusted_proxies.load();
+        proxies.client_address(peer, x_forwarded_for, forwarded)
     }
 }

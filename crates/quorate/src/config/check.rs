@@ -24,7 +24,8 @@ pub(super) fn check(config: &ConfigV1) -> Findings {
     config.check(&KeyPath::default(), &mut findings);
     check_general(config, &mut findings);
     check_listeners(config, &mut findings);
-    check_proxies(config, &mut findings);
+    let proxies = &config.http.trusted_proxies;
+    TrustedProxies::check(proxies, "http.trusted_proxies".into(), &mut findings);
     check_nodes(config, &mut findings);
     check_node(config, &mut findings);
     config.dns.origins(&"dns".into(), &mut findings);
@@ -152,15 +153,6 @@ fn check_certificate(config: &ConfigV1, findings: &mut Findings) {
     if tls.is_set() && (is_empty(&tls.certificate_file) || is_empty(&tls.key_file)) {
         let reason = "a certificate and its key belong together: set both or neither";
         findings.error_between(["tls.certificate_file", "tls.key_file"], reason);
-    }
-}
-
-fn check_proxies(config: &ConfigV1, findings: &mut Findings) {
-    for (at, proxy) in config.http.trusted_proxies.iter().enumerate() {
-        if let Err(error) = TrustedProxies::parse([proxy]) {
-            let key = KeyPath::from("http.trusted_proxies").index(at);
-            findings.error(key, error.to_string());
-        }
     }
 }
 

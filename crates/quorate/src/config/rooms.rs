@@ -1,12 +1,11 @@
 //! The settings in the form that each room wants them.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use quorate_authority::Origin;
 use quorate_dns::AnswerLimits;
-use quorate_limit::{ClientLimit, TrustedProxies};
+use quorate_limit::TrustedProxies;
 use quorate_raft::{Cleanup, Settings};
-use quorate_relay::ClientRules;
 use quorate_rpc::NodeId;
 use quorate_setting::Findings;
 
@@ -47,14 +46,10 @@ impl ConfigV1 {
         AnswerLimits::new(&self.limit, exempt)
     }
 
-    /// What holds for clients of the relay.
-    pub(crate) fn client_rules(&self) -> ClientRules {
-        let limit = &self.limit;
-        ClientRules {
-            limit: limit.enabled.then(|| Arc::new(ClientLimit::new(limit))),
-            trusted_proxies: TrustedProxies::parse(&self.http.trusted_proxies)
-                .expect("each was parsed when the configuration was checked"),
-        }
+    /// Whose word counts about who a client of HTTP is.
+    pub(crate) fn trusted_proxies(&self) -> TrustedProxies {
+        TrustedProxies::parse(&self.http.trusted_proxies)
+            .expect("proxies are checked with the configuration")
     }
 
     /// When the relay answers at the latest.
@@ -99,7 +94,6 @@ mod tests {
     #[test]
     fn the_defaults_are_those_of_the_rooms() {
         let config = ConfigV1::default();
-        assert!(config.client_rules().limit.is_some());
         let deadline = quorate_relay::Config::default().deadline;
         assert_eq!(config.relay_deadline(), deadline);
         let server = quorate_http::Config {
@@ -125,12 +119,5 @@ mod tests {
             voters_min: 5,
         };
         assert_eq!(config.cluster.cleanup(), Some(cleanup));
-    }
-
-    #[test]
-    fn a_limit_that_is_off_is_none() {
-        let mut config = ConfigV1::default();
-        config.limit.enabled = false;
-        assert!(config.client_rules().limit.is_none());
     }
 }

@@ -1,0 +1,87 @@
+//! The limits of requests that are in force.
+
+use std::{fmt, net::IpAddr, sync::Arc};
+
+use arc_swap::ArcSwapOption;
+use governor::clock::MonotonicClock;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::{Change, Config, Metrics, Refusal, TableLabel, request_rates::RequestRates};
+
+/// The limits of requests in force, shared by who asks them and who changes them. By default there
+/// are none.
+#[derive(Clone, Default)]
+pub struct RequestLimits(Arc<ArcSwapOption<RequestRates<MonotonicClock>>>);
+
+/// Leave to wait for the leader, while this lives.
+#[derive(Debug)]
+pub struct Permit {
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl RequestLimits {
+    /// Those that `config` asks for, if it does.
+    pub fn new(config: &Config, metrics: &Metrics) -> Self {
+        let limits = Self::default();
+        limits.replace(config, metrics);
+        limits
+    }
+
+    /// Has those that `config` asks for be in force, for every request that comes later. They know
+    /// no client yet.
+    pub fn replace(&self, config: &Config, metrics: &Metrics) {
+        for table in [
+            TableLabel::Puts,
+            TableLabel::Gets,
+            TableLabel::NewKeys,
+            TableLabel::Keys,
+            TableLabel::Totals,
+        ] {
+            metrics.set_memory(table, 0);
+        }
+        let rates = config
+            .enabled
+            .then(|| RequestRates::new(config, metrics, &MonotonicClock));
+        self.0.store(rates.map(Arc::new));
+    }
+
+    /// Whether the client at this address may make a PUT that would change this. To be asked first,
+    /// before its body is read.
+    pub fn check_put(&self, client: IpAddr, change: Change<'_>) -> Result<(), Refusal> {
+        let rates = self.0.load();
+        let rates = rates.as_ref();
+        rates.map_or(Ok(()), |rates| rates.check_put(client, change))
+    }
+
+    /// Whether the client at this address may have a packet stored that changes this. To be asked
+    /// of packets with a true signature, and not of those that are stored already.
+    pub fn check_change(&self, client: IpAddr, change: Change<'_>) -> Result<(), Refusal> {
+        let rates = self.0.load();
+        let rates = rates.as_ref();
+        rates.map_or(Ok(()), |rates| rates.check_change(client, change))
+    }
+
+    /// Whether the client at this address may make a GET.
+    pub fn check_get(&self, client: IpAddr) -> Result<(), Refusal> {
+        let rates = self.0.load();
+        let rates = rates.as_ref();
+        rates.map_or(Ok(()), |rates| rates.check_get(client))
+    }
+
+    /// Leave for one more read to wait for the leader.
+    pub fn admit_linearizable(&self) -> Result<Permit, Refusal> {
+        let rates = self.0.load();
+        let admitted = rates.as_ref().map(|rates| rates.admit_linearizable());
+        let permit = admitted.transpose()?;
+        Ok(Permit { _permit: permit })
+    }
+}
+
+impl fmt::Debug for RequestLimits {
+    /// Who asked for what is nobody's business.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestLimits")
+            .field("enabled", &self.0.load().is_some())
+            .finish()
+    }
+}
