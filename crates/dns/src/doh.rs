@@ -9,13 +9,13 @@ use std::{
 use axum::{
     Router,
     extract::{ConnectInfo, FromRequestParts, Query, Request, State, rejection::QueryRejection},
-    http::{HeaderMap, HeaderValue, StatusCode, Uri, header, request::Parts},
+    http::{HeaderMap, HeaderValue, Uri, header, request::Parts},
     response::{IntoResponse, Response},
     routing::MethodRouter,
 };
 use data_encoding::BASE64URL_NOPAD;
 use hickory_proto::serialize::binary::DecodeError;
-use quorate_http::{BodyError, method_not_allowed, options, read_body, text};
+use quorate_http::{BodyError, Problem, ProblemKind, method_not_allowed, options, read_body};
 
 use crate::{
     Client, DnsTransport, QUERY_SIZE_MAX, Responder, Summary,
@@ -81,18 +81,18 @@ impl From<BodyError> for RequestError {
 
 impl IntoResponse for RequestError {
     fn into_response(self) -> Response {
-        let status = match self {
-            Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
-            Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::UriTooLong => StatusCode::URI_TOO_LONG,
-            Self::BodyLost => StatusCode::REQUEST_TIMEOUT,
-            Self::Unreadable(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        let kind = match self {
+            Self::NotAcceptable => ProblemKind::NotAcceptable,
+            Self::MediaType => ProblemKind::NoDnsMessage,
+            Self::TooLong => ProblemKind::TooLong,
+            Self::UriTooLong => ProblemKind::UriTooLong,
+            Self::BodyLost => ProblemKind::BodyLost,
+            Self::Unreadable(_) => ProblemKind::Unpresentable,
             Self::JsonQuery(_) | Self::Parameters(_) | Self::Encoding | Self::NotAQuery => {
-                StatusCode::BAD_REQUEST
+                ProblemKind::BadRequest
             }
         };
-        text(status, self)
+        Problem::new(kind, self).into_response()
     }
 }
 

@@ -1,6 +1,6 @@
 use axum::{
     body::{Body, to_bytes},
-    http::{Method, request},
+    http::{Method, StatusCode, request},
 };
 use hickory_proto::{op::ResponseCode, rr::RecordType};
 use quorate_http::with_cors;
@@ -161,7 +161,9 @@ async fn a_get_without_a_query_is_a_bad_request() {
     ] {
         let (status, _, body) = send(Request::get(&path), Body::empty()).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{path}");
-        assert!(!body.is_empty(), "it says why");
+        let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(problem["type"], ProblemKind::BadRequest.uri(), "{path}");
+        assert_ne!(problem["detail"], "", "it says why");
     }
     let (status, ..) = send(post_request(DNS_MESSAGE), Body::empty()).await;
     assert_eq!(status, StatusCode::BAD_REQUEST);
@@ -182,7 +184,8 @@ async fn other_methods_are_told_the_right_ones() {
 
 #[tokio::test]
 async fn a_preflight_is_granted() {
-    let request = Request::options("/dns-query");
+    let request =
+        Request::options("/dns-query").header(header::ACCESS_CONTROL_REQUEST_METHOD, "POST");
     let (status, headers, _) = send(request, Body::empty()).await;
     assert_eq!(status, StatusCode::NO_CONTENT);
     assert_eq!(headers[header::ALLOW], DOH_METHODS);

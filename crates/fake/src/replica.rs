@@ -13,8 +13,8 @@ use futures_util::{FutureExt, future::BoxFuture};
 use quorate_packet::{PublicKey, SignedPacket};
 use quorate_replica::{
     ClockState, ClockStatus, Conditions, IndexedPacket, LinearizeError, Linearizer, LogIndex,
-    Observer, PublishState, PutError, PutOutcome, ReadError, Reader, Refusal, Role, StateDigest,
-    Status, StoredPacket, Term, Writer, ZoneChange, ZoneState,
+    Observer, PublishState, PutError, PutOutcome, ReadError, ReadState, Reader, Refusal, Role,
+    StateDigest, Status, StoredPacket, Term, Writer, ZoneChange, ZoneState,
 };
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
@@ -251,6 +251,14 @@ impl Observer for FakeReplica {
         Status {
             packet_count: state.packets.len() as u64,
             ..state.status.clone()
+        }
+    }
+
+    fn read_state(&self) -> ReadState {
+        let state = self.lock();
+        ReadState {
+            has_leader: state.status.leader.is_some(),
+            applied_index: state.status.applied_index,
         }
     }
 

@@ -1,42 +1,138 @@
 //! Cross-origin resource sharing (Fetch standard, section 3.2).
 
+use std::task::{Context, Poll};
+
 use axum::{
     Router,
-    http::{HeaderName, HeaderValue, header},
-    middleware,
+    extract::Request,
+    http::{HeaderName, HeaderValue, Method, header},
     response::Response,
 };
+use futures_util::{TryFutureExt, future::MapOk};
+use tower::{Service, layer::layer_fn};
 
-/// Records are public and no request carries credentials, so every origin may use every answer.
-const FIELDS: [(HeaderName, &str); 5] = [
-    (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+/// What every answer says. Records are public and no request carries credentials that a browser has
+/// by itself, so every origin may use every answer.
+const OF_ANSWERS: [(HeaderName, HeaderValue); 2] = [
     (
-        header::ACCESS_CONTROL_ALLOW_METHODS,
-        "GET, HEAD, PUT, POST, OPTIONS",
-    ),
-    (
-        header::ACCESS_CONTROL_ALLOW_HEADERS,
-        "Accept, Cache-Control, Content-Type, If-Match, If-Modified-Since, If-None-Match, \
-         If-Unmodified-Since, X-Request-Id",
+        header::ACCESS_CONTROL_ALLOW_ORIGIN,
+        HeaderValue::from_static("*"),
     ),
     (
         header::ACCESS_CONTROL_EXPOSE_HEADERS,
-        "ETag, Retry-After, Quorate-Applied-Index, Quorate-Consistency, Quorate-Known-Leader, \
-         X-Request-Id",
+        HeaderValue::from_static(
+            "ETag, Retry-After, Quorate-Applied-Index, Quorate-Consistency, \
+             Quorate-Known-Leader, X-Request-Id",
+        ),
+    ),
+];
+
+/// What the answer to a preflight says beside it.
+const OF_PREFLIGHTS: [(HeaderName, HeaderValue); 3] = [
+    (
+        header::ACCESS_CONTROL_ALLOW_METHODS,
+        HeaderValue::from_static("GET, HEAD, PUT, POST, OPTIONS"),
+    ),
+    (
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+        HeaderValue::from_static(
+            "Accept, Authorization, Cache-Control, Content-Type, If-Match, If-Modified-Since, \
+             If-None-Match, If-Unmodified-Since, Last-Event-ID, X-Request-Id",
+        ),
     ),
     // A day: what is allowed here does not change while a page is open.
-    (header::ACCESS_CONTROL_MAX_AGE, "86400"),
+    (
+        header::ACCESS_CONTROL_MAX_AGE,
+        HeaderValue::from_static("86400"),
+    ),
 ];
 
 /// Lets browsers use every answer of `router`, its 404 and 405 included.
 ///
 /// Goes around the router that all routers were merged into. What a route says itself stays.
 pub fn with_cors(router: Router) -> Router {
-    router.layer(middleware::map_response(async |mut response: Response| {
-        for (name, value) in FIELDS {
-            let value = HeaderValue::from_static(value);
-            response.headers_mut().entry(name).or_insert(value);
+    router.layer(layer_fn(Cors))
+}
+
+#[derive(Clone)]
+struct Cors<S>(S);
+
+impl<S: Service<Request, Response = Response>> Service<Request> for Cors<S> {
+    type Response = Response;
+    type Error = S::Error;
+    type Future = MapOk<S::Future, fn(Response) -> Response>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let shared = match is_preflight(&request) {
+            true => granted,
+            false => shared,
+        };
+        self.0.call(request).map_ok(shared)
+    }
+}
+
+/// Whether a browser asks before the request that a page wants to make.
+fn is_preflight(request: &Request) -> bool {
+    let headers = request.headers();
+    request.method() == Method::OPTIONS
+        && headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+fn granted(response: Response) -> Response {
+    shared(with_fields(response, OF_PREFLIGHTS))
+}
+
+fn shared(response: Response) -> Response {
+    with_fields(response, OF_ANSWERS)
+}
+
+fn with_fields<const N: usize>(
+    mut response: Response,
+    fields: [(HeaderName, HeaderValue); N],
+) -> Response {
+    for (name, value) in fields {
+        response.headers_mut().entry(name).or_insert(value);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::{body::Body, http::StatusCode, routing::get};
+    use tower::ServiceExt;
+
+    use super::*;
+
+    async fn ask(method: Method, path: &str, fields: &[&str]) -> Response {
+        let router = Router::new().route("/", get(async || StatusCode::TOO_MANY_REQUESTS));
+        let mut request = Request::builder().method(method).uri(path);
+        for field in fields {
+            request = request.header(*field, "PUT");
         }
-        response
-    }))
+        let request = request.body(Body::empty()).unwrap();
+        with_cors(router).oneshot(request).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn every_answer_is_shared_and_only_preflights_are_granted() {
+        let asks = header::ACCESS_CONTROL_REQUEST_METHOD.as_str();
+        for (method, path, fields, is_preflight) in [
+            (Method::GET, "/", vec![], false),
+            (Method::GET, "/", vec![asks], false),
+            (Method::GET, "/nothing", vec![], false),
+            (Method::PUT, "/", vec![], false),
+            (Method::OPTIONS, "/", vec!["origin"], false),
+            (Method::OPTIONS, "/", vec!["origin", asks], true),
+        ] {
+            let answer = ask(method.clone(), path, &fields).await;
+            let has = |(name, _): &(HeaderName, HeaderValue)| answer.headers().contains_key(name);
+            assert!(OF_ANSWERS.iter().all(has), "{method} {path} {fields:?}");
+            let granted = OF_PREFLIGHTS.each_ref().map(has);
+            assert_eq!(granted, [is_preflight; 3], "{method} {path} {fields:?}");
+        }
+    }
 }

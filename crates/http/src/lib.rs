@@ -14,12 +14,14 @@
 //! | [`Config`] → [`HttpListener`] → [`Server`] | HTTP/1.1 for any router, safe against slow clients |
 //! | [`with_cors`] | lets browsers use every answer of a router: the last layer around all routers |
 //! | [`read_body`], [`BodyError`] | a request's body, of limited size, within the server's timeout |
+//! | [`Problem`], [`ProblemKind`] | why a request was refused (RFC 9457) |
 //! | [`text`], [`uncached`], [`retry_after`] | answers of text, and what they say of time |
 //! | [`options`], [`method_not_allowed`] | which methods a resource has |
 
 mod body;
 mod config;
 mod cors;
+mod problem;
 mod request_id;
 mod response;
 mod server;
@@ -27,6 +29,7 @@ mod server;
 pub use body::{BodyError, read_body};
 pub use config::Config;
 pub use cors::with_cors;
+pub use problem::{Problem, ProblemKind};
 pub use quorate_listener::Server;
 pub use response::{method_not_allowed, options, retry_after, text, uncached};
 pub use server::HttpListener;

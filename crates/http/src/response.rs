@@ -7,6 +7,8 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
+use crate::{Problem, ProblemKind};
+
 /// An answer of text, ended by a line feed.
 pub fn text(status: StatusCode, said: impl Display) -> Response {
     (status, format!("{said}\n")).into_response()
@@ -31,6 +33,6 @@ pub fn options(methods: HeaderValue) -> Response {
 
 /// The answer to a method that a resource does not have, with those it has.
 pub fn method_not_allowed(methods: HeaderValue, said: impl Display) -> Response {
-    let response = text(StatusCode::METHOD_NOT_ALLOWED, said);
-    ([(header::ALLOW, methods)], response).into_response()
+    let problem = Problem::new(ProblemKind::UnknownMethod, said);
+    ([(header::ALLOW, methods)], problem).into_response()
 }

@@ -121,7 +121,15 @@ impl Parts {
         let exchange = self.exchange.clone();
         let failure = watch::Sender::default();
         let failed = failure.clone();
-        let leader = leadership::follow(&self.raft, &self.config, exchange, failed, &mut tasks);
+        let has_leader = Arc::new(AtomicBool::new(false));
+        let leader = leadership::follow(
+            &self.raft,
+            &self.config,
+            exchange,
+            failed,
+            has_leader.clone(),
+            &mut tasks,
+        );
         let handover = self.watch_leadership(&franchise, &leader, &mut tasks);
         let client = self.keep_members(&leader, &handover, &mut tasks);
         let removed = Removed::default();
@@ -169,6 +177,7 @@ impl Parts {
             store: self.store,
             exchange: self.exchange,
             puts,
+            has_leader,
             failure: failure.subscribe(),
             service,
             recovery,

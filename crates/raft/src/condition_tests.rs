@@ -103,7 +103,10 @@ async fn beside_an_older_node_conditions_are_checked_where_they_come() {
     for (micros, node) in (101..).zip(simulated.cluster.nodes.values()) {
         // Nobody has to have applied it anywhere: the check waits until it has.
         let next = packet(1, micros);
-        assert_eq!(put_if(node, &next, &if_match(&last)).await, PutOutcome::Stored);
+        assert_eq!(
+            put_if(node, &next, &if_match(&last)).await,
+            PutOutcome::Stored
+        );
         let later = packet(1, 200);
         let failed = put_if(node, &later, &if_match(&last)).await;
         assert_eq!(failed, PutOutcome::ConditionFailed);

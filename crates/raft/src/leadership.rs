@@ -1,6 +1,12 @@
 //! Who leads, as far as this node can tell.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use quorate_replica::Role;
 use quorate_rpc::NodeId;
@@ -39,12 +45,15 @@ pub(crate) struct Leader {
 /// Raft remembers the last leader until it hears of another one. Here a leader is known while it is
 /// heard: a follower that is cut off, or a leader that is, must not take PUTs as if all were well.
 ///
+/// `has_leader` says whether one is known, without a lock.
+///
 /// A leader's peers are told, by way of `exchange`, when a quorum last acknowledged it.
 pub(crate) fn follow(
     raft: &Raft,
     config: &Config,
     exchange: Arc<Exchange>,
     failure: watch::Sender<Option<FatalError>>,
+    has_leader: Arc<AtomicBool>,
     tasks: &mut JoinSet<()>,
 ) -> watch::Receiver<Leader> {
     let silence_max = config.election_timeout_max() * SILENT_ELECTION_TIMEOUTS;
@@ -53,6 +62,7 @@ pub(crate) fn follow(
     tasks.spawn(async move {
         let see = |view: View| {
             if view.failure.is_some() {
+                has_leader.store(false, Ordering::Relaxed);
                 leader_tx.send_modify(|leader| leader.node = None);
                 failure.send_replace(view.failure);
                 return false;
@@ -60,6 +70,7 @@ pub(crate) fn follow(
             let quorum_ack = view.quorum_ack_age.map(|age| Instant::now() - age);
             exchange.set_quorum_ack(quorum_ack);
             let now = current_leader(view, silence_max);
+            has_leader.store(now.node.is_some(), Ordering::Relaxed);
             leader_tx.send_if_modified(|old| {
                 if old.node != now.node {
                     let node = now.node.as_ref().map(|(id, _)| id.to_string());

@@ -33,6 +33,8 @@ pub struct Node {
     pub(crate) index: Arc<Index>,
     pub(crate) exchange: Arc<Exchange>,
     pub(crate) puts: Arc<Puts>,
+    /// Whether a leader is known, for those who ask at every read.
+    pub(crate) has_leader: Arc<AtomicBool>,
     pub(crate) failure: watch::Receiver<Option<FatalError>>,
     pub(crate) service: Arc<PeerService>,
     pub(crate) recovery: Recovery,

@@ -1,13 +1,18 @@
 //! A node as fronts see it.
 
-use std::{cmp::Ordering, sync::Arc, time::Duration};
+use std::{
+    cmp,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use futures_util::future::BoxFuture;
 use quorate_clock::ClockState;
 use quorate_packet::{PublicKey, SignedPacket};
 use quorate_replica::{
     ClockStatus, Conditions, IndexedPacket, LinearizeError, Linearizer, NotReady, Observer,
-    PublishState, PutError, PutOutcome, ReadError, Reader, StateDigest, Status, Writer, ZoneState,
+    PublishState, PutError, PutOutcome, ReadError, ReadState, Reader, StateDigest, Status, Writer,
+    ZoneState,
 };
 use quorate_rpc::chain;
 use quorate_state::{Level, UnixMillis};
@@ -124,6 +129,13 @@ impl Observer for Node {
         }
     }
 
+    fn read_state(&self) -> ReadState {
+        ReadState {
+            has_leader: self.has_leader.load(Ordering::Relaxed),
+            applied_index: self.state_machine.applied_index(),
+        }
+    }
+
     fn digest(&self) -> BoxFuture<'_, Result<StateDigest, ReadError>> {
         let state_machine = self.state_machine.clone();
         Box::pin(async {
@@ -142,8 +154,8 @@ impl Node {
         }
         let indexed = self.index.packet(packet.key())?;
         match packet.recency(indexed.compiled.packet()) {
-            Ordering::Less if conditions.is_empty() => Some(PutOutcome::Superseded),
-            Ordering::Equal if self.is_fresh(indexed.received) => Some(PutOutcome::Unchanged),
+            cmp::Ordering::Less if conditions.is_empty() => Some(PutOutcome::Superseded),
+            cmp::Ordering::Equal if self.is_fresh(indexed.received) => Some(PutOutcome::Unchanged),
             _ => None,
         }
     }
@@ -180,7 +192,9 @@ impl Node {
             return Ok(PutOutcome::ConditionFailed);
         }
         let time_left = deadline.saturating_duration_since(Instant::now());
-        self.puts.put(packet, Conditions::default(), time_left).await
+        self.puts
+            .put(packet, Conditions::default(), time_left)
+            .await
     }
 
     /// Whether the cluster has received a packet not long ago. Who does not know the time has it

@@ -181,9 +181,10 @@ impl PeerService {
             Request::Propose(packets) => {
                 Response::Proposed(self.propose(EncodedPackets::parse(packets)).await)
             }
-            Request::ProposeConditional(packets) => {
-                Response::Proposed(self.propose(EncodedPackets::parse_conditional(packets)).await)
-            }
+            Request::ProposeConditional(packets) => Response::Proposed(
+                self.propose(EncodedPackets::parse_conditional(packets))
+                    .await,
+            ),
             Request::ReadIndex => Response::ReadIndex(self.raft.read_index().await),
             Request::Vote(_) | Request::PreVote(_) | Request::TransferLeader(_)
                 if !self.franchise.is_given() =>

@@ -10,8 +10,8 @@ use futures_util::future::BoxFuture;
 use quorate_packet::{PublicKey, SignedPacket};
 use quorate_replica::{
     ClockStatus, Conditions, IndexedPacket, LinearizeError, Linearizer, NotReady, Observer,
-    PublishState, PutError, PutOutcome, ReadError, Reader, Role, StateDigest, Status, Writer,
-    ZoneState,
+    PublishState, PutError, PutOutcome, ReadError, ReadState, Reader, Role, StateDigest, Status,
+    Writer, ZoneState,
 };
 use quorate_rpc::{NodeId, Transport};
 use quorate_state::{LogIndex, Term};
@@ -121,6 +121,11 @@ impl Writer for StartingNode {
 }
 
 impl Observer for StartingNode {
+    fn read_state(&self) -> ReadState {
+        let node = self.node.get();
+        node.map_or(ReadState::NONE, |node| node.read_state())
+    }
+
     fn status(&self) -> Status {
         match self.node.get() {
             Some(node) => node.status(),

@@ -1,94 +1,120 @@
-//! Conditions on what is stored (RFC 9110, section 13), and the tags they compare.
+//! Conditions on what is stored (RFC 9110, section 13).
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
-use quorate_packet::{SignedPacket, Timestamp};
+use httpdate::HttpDate;
+use quorate_packet::SignedPacket;
+use quorate_replica::{Condition, Conditions, TooManyVersions, Version};
 
-/// How many bytes of the signature are in a tag. Two packets of one key and timestamp that share
-/// them were signed with one nonce, which gives the key away.
-const TAG_SIGNATURE_SIZE: usize = 8;
+use crate::{
+    entity_tag::{Element, elements},
+    field::field,
+};
 
 /// The latest moment that an HTTP date can say, in seconds since the epoch: the end of 9999.
 const HTTP_DATE_SECS_MAX: u64 = 253_402_300_799;
 
-/// The tag of a packet: its timestamp in microseconds, and the begin of its signature. No other
-/// packet of the key has it.
-pub(crate) fn entity_tag(packet: &SignedPacket) -> HeaderValue {
-    let tag = format!("\"{}\"", opaque_tag(packet));
-    HeaderValue::try_from(tag).expect("digits and quotes are a field value")
-}
-
-fn opaque_tag(packet: &SignedPacket) -> String {
-    let mut signature = [0; TAG_SIGNATURE_SIZE];
-    signature.copy_from_slice(&packet.payload()[..TAG_SIGNATURE_SIZE]);
-    let signature = u64::from_be_bytes(signature);
-    format!("{}-{signature:016x}", packet.timestamp())
+/// The packet's timestamp as the value of a field, if it is a moment that an HTTP date can say.
+pub(crate) fn last_modified(packet: &SignedPacket) -> Option<HeaderValue> {
+    http_date(packet).map(|date| field(format_args!("{date}")))
 }
 
 /// The packet's timestamp as an HTTP date, if there is such a date.
-pub(crate) fn last_modified(packet: &SignedPacket) -> Option<HeaderValue> {
+pub(crate) fn http_date(packet: &SignedPacket) -> Option<HttpDate> {
     let timestamp = packet.timestamp();
-    let date = (timestamp.as_micros() / 1_000_000 <= HTTP_DATE_SECS_MAX)
+    let has_date = timestamp.as_micros() / 1_000_000 <= HTTP_DATE_SECS_MAX;
+    has_date
         .then(|| timestamp.to_system_time())?
-        .map(httpdate::fmt_http_date)?;
-    HeaderValue::try_from(date).ok()
+        .map(HttpDate::from)
 }
 
-/// Whether the reader has `packet` already: `If-None-Match`, and without it `If-Modified-Since`.
+/// Whether the reader has `packet` already: `If-None-Match`, and without it `If-Modified-Since`. A
+/// list is read as far as it is one.
 ///
 /// A date has seconds only. A packet counts as not modified since a date if its timestamp, to the
 /// microsecond, is not later: two packets of one second are never taken for each other.
 pub(crate) fn reader_has(headers: &HeaderMap, packet: &SignedPacket) -> bool {
     if headers.contains_key(header::IF_NONE_MATCH) {
-        let tag = opaque_tag(packet);
-        return tags(headers, header::IF_NONE_MATCH).any(|given| given == "*" || given == tag);
+        let own = Some(Version::of(packet));
+        return elements(headers, &header::IF_NONE_MATCH).any(|element| match element {
+            Ok(Element::Any) => true,
+            Ok(Element::Tag { version, .. }) => version == own,
+            Err(_) => false,
+        });
     }
     date(headers, header::IF_MODIFIED_SINCE)
         .is_some_and(|date| u128::from(packet.timestamp().as_micros()) <= date.as_micros())
 }
 
-/// Whether a PUT is made on conditions.
-pub(crate) fn has_write_conditions(headers: &HeaderMap) -> bool {
-    headers.contains_key(header::IF_MATCH) || headers.contains_key(header::IF_UNMODIFIED_SINCE)
+/// Why the conditions of a PUT cannot be judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ConditionError {
+    #[error("If-Match is neither * nor a list of entity tags: send the ETag of what was read")]
+    IfMatch,
+    #[error(
+        "If-None-Match is neither * nor a list of entity tags: send *, or the ETag of a packet"
+    )]
+    IfNoneMatch,
+    #[error(transparent)]
+    Count(#[from] TooManyVersions),
 }
 
-/// Whether a PUT may replace `stored`: `If-Match`, and without it `If-Unmodified-Since`.
+/// On what condition a PUT is made, in the order of RFC 9110, section 13.2.2: `If-Match`, and without
+/// it `If-Unmodified-Since`; and `If-None-Match`.
 ///
-/// `If-Match` lists tags of ours, or timestamps in microseconds as pkarr up to 6 sends them, in
-/// quotes or without. Where nothing is stored nothing else than what the client knows is replaced,
-/// so the PUT may go on; only `*` asks that something be stored.
-pub(crate) fn may_replace(headers: &HeaderMap, stored: Option<&SignedPacket>) -> bool {
+/// Tags are ours, or timestamps in microseconds as pkarr up to 6 sends them, in quotes or without.
+pub(crate) fn of_put(headers: &HeaderMap) -> Result<Conditions, ConditionError> {
+    let mut conditions = Vec::new();
     if headers.contains_key(header::IF_MATCH) {
-        let mut tags = tags(headers, header::IF_MATCH);
-        return match stored {
-            Some(stored) => tags.any(|given| given == "*" || names(given, stored)),
-            None => !tags.any(|given| given == "*"),
-        };
+        // What is replaced must be the very bytes that were read (section 13.1.1).
+        let named = named(headers, &header::IF_MATCH, |is_weak| !is_weak);
+        conditions.push(match named.ok_or(ConditionError::IfMatch)? {
+            Named::Any => Condition::Stored,
+            Named::Versions(versions) => Condition::AnyOf(versions),
+        });
+    } else if let Some(date) = date(headers, header::IF_UNMODIFIED_SINCE) {
+        conditions.push(Condition::UnmodifiedSince(date.as_secs()));
     }
-    let since = date(headers, header::IF_UNMODIFIED_SINCE);
-    since.zip(stored).is_none_or(|(since, stored)| {
-        // A date is all the client could tell, so the fraction of the second does not count.
-        stored.timestamp().as_micros() / 1_000_000 <= since.as_secs()
-    })
+    if headers.contains_key(header::IF_NONE_MATCH) {
+        let named = named(headers, &header::IF_NONE_MATCH, |_| true);
+        conditions.push(match named.ok_or(ConditionError::IfNoneMatch)? {
+            Named::Any => Condition::NotStored,
+            Named::Versions(versions) => Condition::NoneOf(versions),
+        });
+    }
+    Ok(Conditions::new(conditions)?)
 }
 
-fn names(tag: &str, packet: &SignedPacket) -> bool {
-    tag.parse().map(Timestamp::from_micros) == Ok(packet.timestamp()) || tag == opaque_tag(packet)
+/// What the fields of one name name.
+enum Named {
+    Any,
+    Versions(Vec<Version>),
 }
 
-/// The tags in all fields of this name, without quotes.
-fn tags(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
-    headers
-        .get_all(name)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(|tag| tag.trim().trim_start_matches("W/").trim_matches('"'))
+/// What the fields of this name name by tags that `count`, by whether they are weak.
+fn named(headers: &HeaderMap, name: &HeaderName, counts: fn(bool) -> bool) -> Option<Named> {
+    let elements: Vec<_> = elements(headers, name).collect::<Result<_, _>>().ok()?;
+    match elements[..] {
+        [] => None,
+        [Element::Any] => Some(Named::Any),
+        _ => {
+            let mut versions = Vec::new();
+            for element in elements {
+                match element {
+                    Element::Any => return None,
+                    Element::Tag { is_weak, version } => {
+                        versions.extend(version.filter(|_| counts(is_weak)));
+                    }
+                }
+            }
+            Some(Named::Versions(versions))
+        }
+    }
 }
 
 /// The date in a field, since the epoch. One that cannot be read is as if absent (RFC 9110,
-/// section 13.1.3).
+/// sections 13.1.3 and 13.1.4).
 fn date(headers: &HeaderMap, name: HeaderName) -> Option<Duration> {
     let date = headers.get(name)?.to_str().ok()?;
     let date: SystemTime = httpdate::parse_http_date(date).ok()?;

@@ -3,21 +3,24 @@
 use std::{net::IpAddr, sync::Arc, time::SystemTime};
 
 use axum::{
+    body::Body,
     extract::{Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
-use quorate_http::{retry_after, text, uncached};
+use quorate_http::{Problem, ProblemKind};
 use quorate_limit::Refusal;
 use quorate_packet::{KeyError, PublicKey};
-use quorate_replica::{IndexedPacket, LinearizeError, ReadError};
+use quorate_replica::{IndexedPacket, LinearizeError, ReadError, ReadState};
 
 use crate::{
     conditions,
+    consistency::Consistency,
+    entity_tag::entity_tag,
+    field::field,
     freshness::max_age_secs,
     metrics::GetLabel,
-    relay::{Relay, failed, key},
-    replica_state::{Consistency, ReplicaState},
+    relay::{Relay, key, limit_kind, refused},
 };
 
 /// What a packet is called on the wire (`design/relays.md` of pkarr).
@@ -27,19 +30,51 @@ const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/pkarr.or
 /// starts up is looked for before it has published.
 const MISSING_MAX_AGE_SECS: u64 = 5;
 
+/// How many fields the header of an answer has room for from the start: all that are given here, and
+/// those that the layers around add.
+const FIELD_COUNT: usize = 12;
+
 /// Reads a packet.
 pub(crate) async fn get(State(relay): State<Arc<Relay>>, request: Request) -> Response {
     let client = relay.client(request.extensions(), request.headers());
     let (label, response) = match relay.read(client, request.uri()).await {
-        Ok((Some(indexed), state)) => found(request.headers(), &indexed, state),
-        Ok((None, state)) => missing(state),
-        Err(failure) => failure.into_response(),
+        Ok(Read {
+            packet: Some(indexed),
+            consistency,
+            state,
+        }) => {
+            let (label, mut response) = found(request.headers(), &indexed);
+            let max_age = max_age_secs(&indexed, SystemTime::now());
+            describe(response.headers_mut(), consistency, state, max_age);
+            (label, response)
+        }
+        Ok(Read {
+            packet: None,
+            consistency,
+            state,
+        }) => {
+            let mut response = missing().into_response();
+            let max_age = MISSING_MAX_AGE_SECS;
+            describe(response.headers_mut(), consistency, state, max_age);
+            (GetLabel::Missing, response)
+        }
+        Err(failure) => {
+            let (label, problem) = failure.into_problem();
+            (label, problem.into_response())
+        }
     };
     relay.metrics.gets_total.of(label).inc();
     response
 }
 
-/// Why nothing was read. The text is the answer's body.
+/// What was read, and how.
+struct Read {
+    packet: Option<Arc<IndexedPacket>>,
+    consistency: Consistency,
+    state: ReadState,
+}
+
+/// Why nothing was read. The text is the problem's detail.
 #[derive(Debug, thiserror::Error)]
 enum GetFailure {
     #[error(transparent)]
@@ -58,32 +93,24 @@ enum GetFailure {
 }
 
 impl GetFailure {
-    fn into_response(self) -> (GetLabel, Response) {
-        let (label, status) = match &self {
-            Self::Limited(refusal) => match refusal.limit.is_of_everybody() {
-                true => (GetLabel::Limited, StatusCode::SERVICE_UNAVAILABLE),
-                false => (GetLabel::Limited, StatusCode::TOO_MANY_REQUESTS),
-            },
-            Self::Key(_) | Self::Policy => (GetLabel::Invalid, StatusCode::BAD_REQUEST),
-            Self::NotLinearizable(_) => {
-                (GetLabel::NotLinearizable, StatusCode::SERVICE_UNAVAILABLE)
+    fn into_problem(self) -> (GetLabel, Problem) {
+        let (label, kind) = match self {
+            Self::Limited(refusal) => {
+                let problem = refused(limit_kind(&refusal), refusal);
+                let wait = refusal.retry_after.as_secs();
+                return (GetLabel::Limited, problem.retry_after(wait));
             }
-            Self::Unreadable(_) => (GetLabel::Unreadable, StatusCode::SERVICE_UNAVAILABLE),
+            Self::Key(_) => (GetLabel::Invalid, ProblemKind::BadKey),
+            Self::Policy => (GetLabel::Invalid, ProblemKind::BadRequest),
+            Self::NotLinearizable(_) => (GetLabel::NotLinearizable, ProblemKind::NoLeader),
+            Self::Unreadable(_) => (GetLabel::Unreadable, ProblemKind::Unavailable),
         };
-        let response = uncached(failed(status, &self));
-        match self {
-            Self::Limited(refusal) => (label, retry_after(response, refusal.retry_after.as_secs())),
-            _ => (label, response),
-        }
+        (label, refused(kind, self))
     }
 }
 
 impl Relay {
-    async fn read(
-        &self,
-        client: IpAddr,
-        uri: &Uri,
-    ) -> Result<(Option<Arc<IndexedPacket>>, ReplicaState), GetFailure> {
+    async fn read(&self, client: IpAddr, uri: &Uri) -> Result<Read, GetFailure> {
         let key = key(uri)?;
         let consistency = consistency(uri)?;
         let limits = &self.config.rules.limits;
@@ -92,8 +119,12 @@ impl Relay {
             let _permit = limits.admit_linearizable()?;
             self.linearize().await?;
         }
-        let state = self.state.before_read(consistency);
-        Ok((self.packet(&key)?, state))
+        let state = self.replica.read_state();
+        Ok(Read {
+            packet: self.packet(&key)?,
+            consistency,
+            state,
+        })
     }
 
     async fn linearize(&self) -> Result<(), LinearizeError> {
@@ -102,7 +133,7 @@ impl Relay {
             .unwrap_or(Err(LinearizeError))
     }
 
-    fn packet(&self, key: &PublicKey) -> Result<Option<Arc<IndexedPacket>>, ReadError> {
+    pub(crate) fn packet(&self, key: &PublicKey) -> Result<Option<Arc<IndexedPacket>>, ReadError> {
         self.replica
             .packet(key)
             .inspect_err(|error| tracing::debug!(%key, %error, "GET failed"))
@@ -120,45 +151,48 @@ fn consistency(uri: &Uri) -> Result<Consistency, GetFailure> {
     }
 }
 
-fn found(asked: &HeaderMap, indexed: &IndexedPacket, state: ReplicaState) -> (GetLabel, Response) {
+fn found(asked: &HeaderMap, indexed: &IndexedPacket) -> (GetLabel, Response) {
     let packet = indexed.compiled.packet();
-    let (label, mut response) = match conditions::reader_has(asked, packet) {
+    let mut response = Response::new(Body::empty());
+    let mut headers = HeaderMap::with_capacity(FIELD_COUNT);
+    let label = match conditions::reader_has(asked, packet) {
         true => {
-            let response = StatusCode::NOT_MODIFIED.into_response();
-            (GetLabel::NotModified, response)
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            GetLabel::NotModified
         }
         false => {
-            let body = packet.payload().clone();
-            let content_type = [(header::CONTENT_TYPE, CONTENT_TYPE)];
-            (GetLabel::Found, (content_type, body).into_response())
+            *response.body_mut() = packet.payload().clone().into();
+            headers.insert(header::CONTENT_TYPE, CONTENT_TYPE);
+            GetLabel::Found
         }
     };
-    let headers = response.headers_mut();
-    headers.insert(header::ETAG, conditions::entity_tag(packet));
+    headers.insert(header::ETAG, entity_tag(packet));
     if let Some(date) = conditions::last_modified(packet) {
         headers.insert(header::LAST_MODIFIED, date);
     }
-    describe(headers, state, max_age_secs(indexed, SystemTime::now()));
+    *response.headers_mut() = headers;
     (label, response)
 }
 
-fn missing(state: ReplicaState) -> (GetLabel, Response) {
-    let mut response = text(StatusCode::NOT_FOUND, "no packet of this key is stored");
-    describe(response.headers_mut(), state, MISSING_MAX_AGE_SECS);
-    (GetLabel::Missing, response)
+fn missing() -> Problem {
+    Problem::new(
+        ProblemKind::UnknownPacket,
+        "no packet of this key is stored",
+    )
 }
 
 /// Says how it was read, and for how many seconds a cache may keep it. Who asks for a linearizable
 /// read wants no cache to answer unasked.
-fn describe(headers: &mut HeaderMap, state: ReplicaState, max_age_secs: u64) {
-    let cache_control = match state.consistency {
-        Consistency::Linearizable => "no-cache".to_owned(),
-        Consistency::Stale => format!("public, max-age={max_age_secs}"),
+fn describe(
+    headers: &mut HeaderMap,
+    consistency: Consistency,
+    state: ReadState,
+    max_age_secs: u64,
+) {
+    let cache_control = match consistency {
+        Consistency::Linearizable => HeaderValue::from_static("no-cache"),
+        Consistency::Stale => field(format_args!("public, max-age={max_age_secs}")),
     };
-    let cache_control = HeaderValue::try_from(cache_control);
-    headers.insert(
-        header::CACHE_CONTROL,
-        cache_control.expect("letters and digits are a field value"),
-    );
-    state.describe(headers);
+    headers.insert(header::CACHE_CONTROL, cache_control);
+    consistency.describe(state, headers);
 }

@@ -10,25 +10,29 @@
 //!
 //! | piece | what it is |
 //! |---|---|
-//! | [`router`] | `PUT`, `GET`, `HEAD` and `OPTIONS` at `/pkarr/{z32}` and `/{z32}` |
+//! | [`router`] | `PUT`, `GET`, `HEAD` and `OPTIONS` at `/pkarr/{z32}` and `/{z32}`; a page for people at `/` |
 //! | [`Config`] | limits and deadlines of the relay |
 //! | [`ClientRules`] | what holds for clients, and may change meanwhile |
 //! | [`Metrics`] | what it tells Prometheus |
 //!
 //! Sources: `design/relays.md` of pubky/pkarr, RFC 9110 (semantics, conditions), RFC 9111
-//! (caching).
+//! (caching), RFC 6750 (bearer tokens), RFC 9457 (problems).
 //!
 //! [`Replica`]: quorate_replica::Replica
 
 mod conditions;
 mod config;
+mod consistency;
+mod entity_tag;
+mod field;
 mod freshness;
 mod get;
 mod limits;
 mod metrics;
+mod page;
+mod publisher;
 mod put;
 mod relay;
-mod replica_state;
 mod router;
 mod rules;
 

@@ -89,6 +89,7 @@ mod tests {
                 r#"puts_total{outcome="body_lost"}"#,
                 r#"puts_total{outcome="condition_failed"}"#,
                 r#"puts_total{outcome="disk_full"}"#,
+                r#"puts_total{outcome="forbidden"}"#,
                 r#"puts_total{outcome="full"}"#,
                 r#"puts_total{outcome="invalid"}"#,
                 r#"puts_total{outcome="limited"}"#,

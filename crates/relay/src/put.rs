@@ -5,23 +5,26 @@ use std::sync::Arc;
 use axum::{
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, StatusCode, request::Parts},
+    http::{HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
-use quorate_http::{BodyError, read_body, retry_after};
+use bytes::Bytes;
+use quorate_http::{BodyError, ProblemKind, read_body};
 use quorate_limit::Refusal;
-use quorate_packet::{KeyError, PAYLOAD_SIZE_MAX, PacketError, SignedPacket};
-use quorate_replica::{Conditions, LinearizeError, PutError, PutOutcome, ReadError};
-use tokio::time::{Instant, timeout_at};
+use quorate_packet::{KeyError, PAYLOAD_SIZE_MAX, PacketError, PublicKey, SignedPacket};
+use quorate_replica::{Conditions, PutError, PutOutcome};
+use tokio::time::{Instant, timeout};
 
 use crate::{
-    ANSWER_MARGIN, conditions,
+    ANSWER_MARGIN,
+    conditions::{self, ConditionError},
     metrics::PutLabel,
-    relay::{Relay, failed, key},
+    publisher::{self, PublisherError},
+    relay::{Relay, key, limit_kind, refused},
 };
 
-/// The status that says: surely not stored, come back.
-const UNAVAILABLE: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
+/// What a client is asked for that has no token and needs one.
+const BEARER: HeaderValue = HeaderValue::from_static("Bearer realm=\"publish\"");
 
 /// Stores a packet.
 ///
@@ -40,17 +43,21 @@ pub(crate) async fn put(State(relay): State<Arc<Relay>>, request: Request) -> Re
     response
 }
 
-/// Why a PUT is not answered with 204. The text is the answer's body.
+/// Why a PUT is not answered with 204. The text is the problem's detail.
 #[derive(Debug, thiserror::Error)]
 enum PutFailure {
     #[error(transparent)]
     Limited(#[from] Refusal),
     #[error(transparent)]
     Key(#[from] KeyError),
+    #[error(transparent)]
+    Condition(#[from] ConditionError),
     #[error("the body is longer than {PAYLOAD_SIZE_MAX} bytes, the most a signed packet has")]
     TooLong,
     #[error("the body did not arrive whole and in time")]
     BodyLost,
+    #[error(transparent)]
+    Publisher(#[from] PublisherError),
     #[error(transparent)]
     Packet(#[from] PacketError),
     #[error("the packet's timestamp lies too far ahead of the cluster's clock: set the clock")]
@@ -64,51 +71,54 @@ enum PutFailure {
     Superseded,
     #[error("another packet than the condition names is stored: read it, then sign a new one")]
     ConditionFailed,
-    #[error("this key may not publish here, as the operators of this cluster have set")]
-    Forbidden,
     #[error("this key may not publish here for a time, as the operators of this cluster have set")]
     Blocked,
-    #[error("the condition cannot be checked now, and the packet is not stored")]
-    NotLinearizable(#[from] LinearizeError),
-    #[error("the condition cannot be checked, and the packet is not stored")]
-    Unreadable(#[from] ReadError),
     #[error(transparent)]
     Replica(#[from] PutError),
 }
 
 impl PutFailure {
     fn into_response(self) -> (PutLabel, Response) {
-        let (label, status) = self.label_and_status();
-        let response = failed(status, &self);
-        match self {
-            Self::Limited(refusal) => (label, retry_after(response, refusal.retry_after.as_secs())),
-            _ => (label, response),
-        }
+        let (label, kind) = self.label_and_kind();
+        let problem = refused(kind, &self);
+        let response = match self {
+            Self::Limited(refusal) => {
+                let wait = refusal.retry_after.as_secs();
+                problem.retry_after(wait).into_response()
+            }
+            Self::Publisher(PublisherError::NoToken) => {
+                ([(header::WWW_AUTHENTICATE, BEARER)], problem).into_response()
+            }
+            _ => problem.into_response(),
+        };
+        (label, response)
     }
 
-    fn label_and_status(&self) -> (PutLabel, StatusCode) {
+    fn label_and_kind(&self) -> (PutLabel, ProblemKind) {
         match self {
-            Self::Limited(refusal) => match refusal.limit.is_of_everybody() {
-                true => (PutLabel::Limited, UNAVAILABLE),
-                false => (PutLabel::Limited, StatusCode::TOO_MANY_REQUESTS),
-            },
-            Self::Key(_) | Self::Packet(_) => (PutLabel::Invalid, StatusCode::BAD_REQUEST),
-            Self::TooFarAhead => (PutLabel::TooFarAhead, StatusCode::BAD_REQUEST),
-            Self::Full => (PutLabel::Full, UNAVAILABLE),
-            Self::TooLong => (PutLabel::TooLong, StatusCode::PAYLOAD_TOO_LARGE),
-            Self::BodyLost => (PutLabel::BodyLost, StatusCode::REQUEST_TIMEOUT),
-            Self::Superseded => (PutLabel::Superseded, StatusCode::CONFLICT),
-            Self::ConditionFailed => (PutLabel::ConditionFailed, StatusCode::PRECONDITION_FAILED),
-            Self::Forbidden | Self::Blocked => (PutLabel::Forbidden, StatusCode::FORBIDDEN),
-            Self::NotLinearizable(_) | Self::Replica(PutError::NoLeader) => {
-                (PutLabel::NoLeader, UNAVAILABLE)
-            }
-            Self::Replica(PutError::Overloaded) => (PutLabel::Overloaded, UNAVAILABLE),
-            Self::Replica(PutError::Starting) => (PutLabel::Starting, UNAVAILABLE),
-            Self::Replica(PutError::ShuttingDown) => (PutLabel::ShuttingDown, UNAVAILABLE),
-            Self::Replica(PutError::DiskFull) => (PutLabel::DiskFull, UNAVAILABLE),
-            Self::Unreadable(_) => (PutLabel::Unreadable, UNAVAILABLE),
-            Self::Replica(PutError::Unknown) => (PutLabel::Unknown, StatusCode::GATEWAY_TIMEOUT),
+            Self::Limited(refusal) => (PutLabel::Limited, limit_kind(refusal)),
+            Self::Key(_) => (PutLabel::Invalid, ProblemKind::BadKey),
+            Self::Condition(_) => (PutLabel::Invalid, ProblemKind::BadCondition),
+            Self::Packet(_) => (PutLabel::Invalid, ProblemKind::BadPacket),
+            Self::TooFarAhead => (PutLabel::TooFarAhead, ProblemKind::TooFarAhead),
+            Self::Full => (PutLabel::Full, ProblemKind::Full),
+            Self::TooLong => (PutLabel::TooLong, ProblemKind::TooLong),
+            Self::BodyLost => (PutLabel::BodyLost, ProblemKind::BodyLost),
+            Self::Superseded => (PutLabel::Superseded, ProblemKind::Superseded),
+            Self::ConditionFailed => (PutLabel::ConditionFailed, ProblemKind::ConditionFailed),
+            Self::Publisher(error) => (PutLabel::Forbidden, error.into()),
+            Self::Blocked => (PutLabel::Forbidden, ProblemKind::BlockedKey),
+            Self::Replica(error) => of_put_error(error),
+        }
+    }
+}
+
+impl From<&PublisherError> for ProblemKind {
+    fn from(error: &PublisherError) -> Self {
+        match error {
+            PublisherError::Forbidden => Self::ForbiddenKey,
+            PublisherError::NoToken => Self::NotAuthorized,
+            PublisherError::WrongToken => Self::WrongToken,
         }
     }
 }
@@ -122,17 +132,30 @@ impl From<BodyError> for PutFailure {
     }
 }
 
+fn of_put_error(error: &PutError) -> (PutLabel, ProblemKind) {
+    match error {
+        PutError::NoLeader => (PutLabel::NoLeader, ProblemKind::NoLeader),
+        PutError::Overloaded => (PutLabel::Overloaded, ProblemKind::Overloaded),
+        PutError::Starting => (PutLabel::Starting, ProblemKind::Unavailable),
+        PutError::ShuttingDown => (PutLabel::ShuttingDown, ProblemKind::Unavailable),
+        PutError::DiskFull => (PutLabel::DiskFull, ProblemKind::Unavailable),
+        PutError::Unknown => (PutLabel::Unknown, ProblemKind::UnknownOutcome),
+    }
+}
+
 impl Relay {
     async fn put(&self, parts: &Parts, body: Body) -> Result<PutLabel, PutFailure> {
         let key = key(&parts.uri)?;
         let client = self.client(&parts.extensions, &parts.headers);
         self.check_put(client, &key)?;
+        let conditions = conditions::of_put(&parts.headers)?;
         let payload = read_body(body, PAYLOAD_SIZE_MAX).await?;
-        let packet = SignedPacket::parse(key, payload)?;
+        publisher::check(&self.replica.publishing(), &key, &parts.headers)?;
+        let packet = self.verified(key, payload)?;
         self.check_change(client, &packet)?;
         // From here on the packet is the replica's, so here begins what is measured.
         let begun = Instant::now();
-        let result = self.put_packet(&parts.headers, packet).await;
+        let result = self.put_packet(packet, conditions).await;
         let duration = begun.elapsed().as_secs_f64();
         self.metrics.put_duration_seconds.observe(duration);
         match result? {
@@ -142,51 +165,33 @@ impl Relay {
             PutOutcome::TooFarAhead => Err(PutFailure::TooFarAhead),
             PutOutcome::Full => Err(PutFailure::Full),
             PutOutcome::ConditionFailed => Err(PutFailure::ConditionFailed),
-            PutOutcome::Forbidden => Err(PutFailure::Forbidden),
+            PutOutcome::Forbidden => Err(PublisherError::Forbidden.into()),
             PutOutcome::Blocked => Err(PutFailure::Blocked),
         }
     }
 
-    /// Only what was handed to the replica may be unknown at the deadline: a condition that could
-    /// not be checked by then leaves the packet surely not stored.
-    async fn put_packet(
-        &self,
-        headers: &HeaderMap,
-        packet: SignedPacket,
-    ) -> Result<PutOutcome, PutFailure> {
-        let deadline = Instant::now() + self.config.deadline;
-        if conditions::has_write_conditions(headers) {
-            timeout_at(deadline, self.check_conditions(headers, &packet))
-                .await
-                .unwrap_or(Err(LinearizeError.into()))?;
+    /// The packet, if its key has signed it. Bytes that are stored were verified when they came: most
+    /// PUTs are of those.
+    fn verified(&self, key: PublicKey, payload: Bytes) -> Result<SignedPacket, PacketError> {
+        // Whether the replica can be read is for itself to say, when it is handed the packet.
+        let stored = self.replica.packet(&key).ok().flatten();
+        let stored = stored.as_ref().map(|indexed| indexed.compiled.packet());
+        match stored.filter(|packet| *packet.payload() == payload) {
+            Some(packet) => Ok(packet.clone()),
+            None => SignedPacket::parse(key, payload),
         }
-        // What the check took, the replica has no more: it is the one that knows what was proposed.
-        let time_left = deadline.saturating_duration_since(Instant::now() + ANSWER_MARGIN);
-        let outcome = timeout_at(
-            deadline,
-            self.replica.put(packet, Conditions::default(), time_left),
-        )
-        .await;
-        Ok(outcome.unwrap_or(Err(PutError::Unknown))?)
     }
 
-    /// Compares with what was committed before the request, so that every node answers alike. A PUT
-    /// that comes between the check and this one is judged by timestamps alone, as pkarr's own
-    /// relay does.
-    ///
-    /// A packet that is stored already is one that the client repeats: no condition fails it
-    /// (RFC 9110, section 13.1.1).
-    async fn check_conditions(
+    /// The replica knows what was proposed, so it has to answer before the relay gives up.
+    async fn put_packet(
         &self,
-        headers: &HeaderMap,
-        packet: &SignedPacket,
-    ) -> Result<(), PutFailure> {
-        self.replica.linearize().await?;
-        let stored = self.replica.stored_packet(packet.key())?.map(|r| r.packet);
-        if stored.as_ref() == Some(packet) || conditions::may_replace(headers, stored.as_ref()) {
-            Ok(())
-        } else {
-            Err(PutFailure::ConditionFailed)
-        }
+        packet: SignedPacket,
+        conditions: Conditions,
+    ) -> Result<PutOutcome, PutError> {
+        let deadline = self.config.deadline;
+        let time_left = deadline.saturating_sub(ANSWER_MARGIN);
+        let outcome = self.replica.put(packet, conditions, time_left);
+        let outcome = timeout(deadline, outcome).await;
+        outcome.unwrap_or(Err(PutError::Unknown))
     }
 }

@@ -8,14 +8,14 @@ use std::{
 
 use axum::{
     extract::ConnectInfo,
-    http::{Extensions, HeaderMap, HeaderName, StatusCode, Uri, header},
-    response::Response,
+    http::{Extensions, HeaderMap, HeaderName, Uri, header},
 };
-use quorate_http::{retry_after, text};
+use quorate_http::{Problem, ProblemKind};
+use quorate_limit::Refusal;
 use quorate_packet::{KeyError, PublicKey};
 use quorate_replica::Replica;
 
-use crate::{Config, Metrics, replica_state::ReplicaStateCache};
+use crate::{Config, Metrics};
 
 /// After how many seconds a client may come back when the node could not serve it: an election
 /// takes about one.
@@ -29,7 +29,6 @@ pub(crate) struct Relay {
     pub(crate) replica: Arc<dyn Replica>,
     pub(crate) config: Config,
     pub(crate) metrics: Metrics,
-    pub(crate) state: ReplicaStateCache,
 }
 
 impl Relay {
@@ -55,11 +54,19 @@ pub(crate) fn key(uri: &Uri) -> Result<PublicKey, KeyError> {
     PublicKey::parse_z32(segment.unwrap_or_default())
 }
 
-/// An answer that says what was wrong, and when to come back if that was the node.
-pub(crate) fn failed(status: StatusCode, failure: impl Display) -> Response {
-    let response = text(status, failure);
-    match status.is_server_error() {
-        true => retry_after(response, RETRY_AFTER_SECS),
-        false => response,
+/// What kind of problem a limit is. What others have used up is the node's.
+pub(crate) fn limit_kind(refusal: &Refusal) -> ProblemKind {
+    match refusal.limit.is_of_everybody() {
+        true => ProblemKind::Overloaded,
+        false => ProblemKind::RateLimited,
+    }
+}
+
+/// What was wrong, and when to come back if that was the node.
+pub(crate) fn refused(kind: ProblemKind, failure: impl Display) -> Problem {
+    let problem = Problem::new(kind, failure);
+    match kind.status().is_server_error() {
+        true => problem.retry_after(RETRY_AFTER_SECS),
+        false => problem,
     }
 }

@@ -2,22 +2,30 @@
 
 use std::sync::Arc;
 
-use axum::{Router, http::HeaderValue, routing::MethodRouter};
-use quorate_http::{method_not_allowed, options};
+use axum::{
+    Router,
+    extract::Request,
+    http::HeaderValue,
+    response::{IntoResponse, Response},
+    routing::MethodRouter,
+};
+use quorate_http::{Problem, ProblemKind, method_not_allowed, options};
 use quorate_replica::Replica;
 
-use crate::{Config, Metrics, get, put, relay::Relay, replica_state::ReplicaStateCache};
+use crate::{Config, Metrics, get, page, put, relay::Relay};
 
 /// The methods of a packet.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, PUT, OPTIONS");
 
-/// The relay's routes.
+/// The methods of the page.
+const PAGE_METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
+
+/// The relay's routes, and the answer to all paths that no router has.
 ///
 /// They know the client's address by `ConnectInfo<SocketAddr>`, which the HTTP server gives each
 /// request. Paths of one segment that no other route takes are read as keys.
 pub fn router(replica: Arc<dyn Replica>, config: Config, metrics: Metrics) -> Router {
     let relay = Arc::new(Relay {
-        state: ReplicaStateCache::new(replica.clone()),
         replica,
         config,
         metrics,
@@ -30,10 +38,21 @@ pub fn router(replica: Arc<dyn Replica>, config: Config, metrics: Metrics) -> Ro
         .fallback(async || {
             method_not_allowed(METHODS, "a packet can be PUT, and read by GET or HEAD")
         });
+    let page_methods = MethodRouter::new()
+        .get(page::page)
+        .options(async || options(PAGE_METHODS))
+        .fallback(async || method_not_allowed(PAGE_METHODS, "the page can be read by GET or HEAD"));
     Router::new()
+        .route("/", page_methods)
         .route("/pkarr/{z32}", methods.clone())
         .route("/{z32}", methods)
+        .fallback(unknown_path)
         .with_state(relay)
+}
+
+async fn unknown_path(_: Request) -> Response {
+    let said = "there is nothing here: a packet is at /pkarr/ and its key in z-base-32";
+    Problem::new(ProblemKind::UnknownPath, said).into_response()
 }
 
 #[cfg(test)]
@@ -43,3 +62,7 @@ mod tests;
 #[cfg(test)]
 #[path = "socket_tests.rs"]
 mod socket_tests;
+
+#[cfg(test)]
+#[path = "cost_tests.rs"]
+mod cost_tests;

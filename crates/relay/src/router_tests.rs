@@ -8,7 +8,7 @@ use axum::{
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use quorate_fake::{FakeReplica, READ_ERROR, packet, received_now};
-use quorate_http::with_cors;
+use quorate_http::{ProblemKind, with_cors};
 use quorate_limit::{
     Config as LimitConfig, Metrics as LimitMetrics, RequestLimits, TrustedProxies,
 };
@@ -22,6 +22,9 @@ use crate::ClientRules;
 
 #[path = "condition_tests.rs"]
 mod conditions;
+
+#[path = "publish_tests.rs"]
+mod publishing;
 
 const MICROS: u64 = 1_700_000_000_000_000;
 
@@ -79,9 +82,16 @@ impl Answer {
     /// What holds for every answer.
     fn check(&self) {
         assert_eq!(self.field("access-control-allow-origin"), "*");
-        let methods = self.field("access-control-allow-methods");
-        for method in ["GET", "PUT", "OPTIONS"] {
-            assert!(methods.contains(method), "{methods}");
+        for name in ["ETag", "Retry-After", "Quorate-Applied-Index"] {
+            let exposed = self.field("access-control-expose-headers");
+            assert!(exposed.contains(name), "{exposed}");
+        }
+        if self.status.is_client_error() || self.status.is_server_error() {
+            assert_eq!(self.field("content-type"), "application/problem+json");
+            // HEAD has the header only.
+            if !self.body.is_empty() {
+                assert_eq!(self.problem()["status"], self.status.as_u16());
+            }
         }
         if self.status == StatusCode::TOO_MANY_REQUESTS || self.status.is_server_error() {
             let retry_after: u64 = self.field("retry-after").parse().unwrap();
@@ -98,6 +108,10 @@ impl Answer {
 
     fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
+    }
+
+    fn problem(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap()
     }
 
     fn max_age(&self) -> u64 {
@@ -192,50 +206,65 @@ async fn the_same_bytes_are_taken_again_and_older_ones_are_not() {
 async fn every_outcome_has_its_status() {
     let relay = Fixture::new(Config::default());
     let packet = packet(1, MICROS, "x", 30);
-    for (outcome, status, said) in [
+    for (outcome, kind, said) in [
         (
             Ok(PutOutcome::TooFarAhead),
-            StatusCode::BAD_REQUEST,
+            ProblemKind::TooFarAhead,
             "timestamp",
         ),
-        (Ok(PutOutcome::Superseded), StatusCode::CONFLICT, "newer"),
-        (Ok(PutOutcome::Unchanged), StatusCode::NO_CONTENT, ""),
+        (Ok(PutOutcome::Superseded), ProblemKind::Superseded, "newer"),
         (
-            Ok(PutOutcome::Full),
-            StatusCode::SERVICE_UNAVAILABLE,
-            "capacity",
+            Ok(PutOutcome::ConditionFailed),
+            ProblemKind::ConditionFailed,
+            "condition",
         ),
         (
-            Err(PutError::NoLeader),
-            StatusCode::SERVICE_UNAVAILABLE,
-            "no leader",
+            Ok(PutOutcome::Forbidden),
+            ProblemKind::ForbiddenKey,
+            "operators",
         ),
+        (Ok(PutOutcome::Blocked), ProblemKind::BlockedKey, "a time"),
+        (Ok(PutOutcome::Full), ProblemKind::Full, "capacity"),
+        (Err(PutError::NoLeader), ProblemKind::NoLeader, "no leader"),
         (
             Err(PutError::Overloaded),
-            StatusCode::SERVICE_UNAVAILABLE,
+            ProblemKind::Overloaded,
             "too many PUTs",
         ),
         (
+            Err(PutError::Starting),
+            ProblemKind::Unavailable,
+            "starting",
+        ),
+        (
             Err(PutError::ShuttingDown),
-            StatusCode::SERVICE_UNAVAILABLE,
+            ProblemKind::Unavailable,
             "shutting down",
         ),
         (
             Err(PutError::DiskFull),
-            StatusCode::SERVICE_UNAVAILABLE,
+            ProblemKind::Unavailable,
             "nearly full",
         ),
         (
             Err(PutError::Unknown),
-            StatusCode::GATEWAY_TIMEOUT,
+            ProblemKind::UnknownOutcome,
             "unknown",
         ),
     ] {
         relay.replica.answer_puts_with(outcome);
         let answer = relay.put(&packet, &[]).await;
-        assert_eq!(answer.status, status, "{outcome:?}");
-        assert!(answer.text().contains(said), "{}", answer.text());
+        assert_eq!(answer.status, kind.status(), "{outcome:?}");
+        let problem = answer.problem();
+        assert_eq!(problem["type"], kind.uri(), "{outcome:?}");
+        assert_eq!(problem["title"], kind.title(), "{outcome:?}");
+        let detail = problem["detail"].as_str().unwrap();
+        assert!(detail.contains(said), "{detail}");
+        assert_eq!(answer.field("cache-control"), "no-store");
     }
+    relay.replica.answer_puts_with(Ok(PutOutcome::Unchanged));
+    let answer = relay.put(&packet, &[]).await;
+    assert_eq!((answer.status, answer.text()), (StatusCode::NO_CONTENT, ""));
 }
 
 #[tokio::test(start_paused = true)]
@@ -253,49 +282,16 @@ async fn a_replica_that_never_answers_is_unknown_at_the_deadline() {
     );
 }
 
-/// Nothing was proposed, so nothing is unknown.
-#[tokio::test(start_paused = true)]
-async fn a_condition_that_cannot_be_checked_in_time_stores_nothing_for_sure() {
-    let relay = Fixture::new(Config::default());
-    relay.replica.answers_linearize.send_replace(false);
-    let fields = [
-        ("if-match", "17"),
-        ("if-unmodified-since", "Tue, 14 Nov 2023 22:13:20 GMT"),
-    ];
-    for field in fields {
-        let begun = tokio::time::Instant::now();
-        let answer = relay.put(&packet(1, MICROS, "x", 30), &[field]).await;
-        assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
-        assert!(answer.text().contains("not stored"), "{}", answer.text());
-        let waited = begun.elapsed();
-        let deadline = Config::default().deadline;
-        assert!(
-            waited >= deadline && waited < deadline * 2,
-            "waited {waited:?}"
-        );
-    }
-    assert_eq!(*relay.replica.put_count.borrow(), 0);
-}
-
 /// The replica knows what was proposed, so it has to answer before the relay gives up.
-#[tokio::test(start_paused = true)]
-async fn what_the_check_of_a_condition_took_the_replica_has_no_more() {
+#[tokio::test]
+async fn a_replica_is_to_answer_before_the_deadline() {
     let relay = Fixture::new(Config::default());
-    let (deadline, check) = (
-        Config::default().deadline,
-        std::time::Duration::from_secs(4),
-    );
-    relay.replica.answers_linearize.send_replace(false);
-    let check_ends = async {
-        tokio::time::sleep(check).await;
-        relay.replica.answers_linearize.send_replace(true);
-    };
-    let packet = packet(1, MICROS, "x", 30);
-    let condition = [("if-unmodified-since", "Tue, 14 Nov 2023 22:13:20 GMT")];
-    let (answer, ()) = tokio::join!(relay.put(&packet, &condition), check_ends);
-    assert_eq!(answer.status, StatusCode::NO_CONTENT);
+    relay.put(&packet(1, MICROS, "x", 30), &[]).await;
     let time_left = *relay.replica.put_time_left.borrow();
-    assert!(check + time_left < deadline, "{time_left:?} were left");
+    assert!(
+        time_left < Config::default().deadline,
+        "{time_left:?} were left"
+    );
 }
 
 #[tokio::test]
@@ -496,15 +492,13 @@ async fn browsers_may_use_every_answer() {
             .await;
         assert_eq!(answer.status, status, "{method} {path}");
     }
-    let preflight = request(Method::OPTIONS, &path, &[], Body::empty());
+    let asks = [("access-control-request-method", "PUT")];
+    let preflight = request(Method::OPTIONS, &path, &asks, Body::empty());
     let preflight = relay.ask(preflight).await;
+    assert_eq!(preflight.status, StatusCode::NO_CONTENT);
     let allowed = preflight.field("access-control-allow-headers");
-    for name in ["Content-Type", "If-Match", "If-Modified-Since"] {
+    for name in ["Authorization", "Content-Type", "If-Match", "If-None-Match"] {
         assert!(allowed.contains(name), "{allowed}");
-    }
-    let exposed = preflight.field("access-control-expose-headers");
-    for name in ["ETag", "Retry-After", "Quorate-Applied-Index"] {
-        assert!(exposed.contains(name), "{exposed}");
     }
     let delete = request(Method::DELETE, &path, &[], Body::empty());
     let answer = relay.ask(delete).await;

@@ -30,9 +30,10 @@ pub use quorate_rpc::{
 pub use quorate_state::{
     Condition, Conditions, CookieSecret, CookieSecrets, Deletion, LogIndex, NamedSet,
     PublishChange, PublishMode, PublishState, PutOutcome, RecordSet, StoredPacket, Term, TokenHash,
-    UnixMillis, Version, WireName, ZoneChange, ZoneRecords, ZoneRejection, ZoneState,
+    TooManyVersions, UnixMillis, Version, WireName, ZoneChange, ZoneRecords, ZoneRejection,
+    ZoneState,
 };
-pub use status::{ClockStatus, NotReady, Role, StateDigest, Status};
+pub use status::{ClockStatus, NotReady, ReadState, Role, StateDigest, Status};
 
 /// Reads the packets in the local replica.
 pub trait Reader: Send + Sync + 'static {
@@ -113,6 +114,10 @@ pub trait Writer: Send + Sync + 'static {
 pub trait Observer: Send + Sync + 'static {
     /// How the node is now.
     fn status(&self) -> Status;
+
+    /// What every answer says of the replica that it was read from: without a lock or a system call.
+    /// Asked *before* the read that it describes.
+    fn read_state(&self) -> ReadState;
 
     /// A digest over all packets and the applied index they stand at. Reads everything.
     fn digest(&self) -> BoxFuture<'_, Result<StateDigest, ReadError>>;

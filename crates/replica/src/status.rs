@@ -71,6 +71,23 @@ pub struct Status {
     pub not_ready: Option<NotReady>,
 }
 
+/// What a read that follows is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadState {
+    /// Whether the node knows a leader, so that what it holds is not older than an election takes.
+    pub has_leader: bool,
+    /// What is read reflects this entry and all before it, and perhaps later ones.
+    pub applied_index: LogIndex,
+}
+
+impl ReadState {
+    /// That of a node that holds nothing.
+    pub const NONE: Self = Self {
+        has_leader: false,
+        applied_index: LogIndex(0),
+    };
+}
+
 /// What the clock of a node is worth among those of the voters.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct ClockStatus {

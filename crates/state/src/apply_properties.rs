@@ -58,7 +58,12 @@ fn any_conditions() -> impl Strategy<Value = Conditions> {
 /// The last of its packets has a condition.
 fn any_conditional_batch() -> impl Strategy<Value = Command> {
     let conditions = vec(prop::option::of(any_conditions()), 5);
-    let parts = (any_now(), 0..900_000u64, vec(any_packet(), 1..6), conditions);
+    let parts = (
+        any_now(),
+        0..900_000u64,
+        vec(any_packet(), 1..6),
+        conditions,
+    );
     parts.prop_map(|(now, timestamp_max, packets, conditions)| {
         let mut of_batch = BatchConditions::default();
         let places = 0..packets.len() as u16;

@@ -142,7 +142,10 @@ fn a_block_lasts_until_its_end_by_the_time_of_the_cluster() {
     // One that is over at once lifts it.
     assert!(delete(&mut replica, 101, Some(1_000)));
     assert!(!delete(&mut replica, 102, Some(102)));
-    assert_eq!(put(&mut replica, 103, &packet(1, 5, b"")), PutOutcome::Stored);
+    assert_eq!(
+        put(&mut replica, 103, &packet(1, 5, b"")),
+        PutOutcome::Stored
+    );
 }
 
 /// What was signed before is not stored when the block is over, be it known here or not.
@@ -150,7 +153,10 @@ fn a_block_lasts_until_its_end_by_the_time_of_the_cluster() {
 fn a_key_without_a_packet_can_be_blocked() {
     let mut replica = Replica::raised();
     assert!(!delete(&mut replica, 50, Some(100)));
-    assert_eq!(put(&mut replica, 60, &packet(1, 9, b"")), PutOutcome::Blocked);
+    assert_eq!(
+        put(&mut replica, 60, &packet(1, 9, b"")),
+        PutOutcome::Blocked
+    );
     let before = packet(1, 50_000, b"");
     assert_eq!(put(&mut replica, 100, &before), PutOutcome::Superseded);
     let after = packet(1, 50_001, b"");
@@ -174,7 +180,9 @@ fn as_many_deletions_are_kept_as_there_is_room_for() {
             timestamp: Timestamp::from_micros(1),
             blocked_until: None,
         };
-        publishing.deleted.insert(PublicKey::from_bytes(bytes), deletion);
+        publishing
+            .deleted
+            .insert(PublicKey::from_bytes(bytes), deletion);
     }
     let full = replica.clone();
     let command = Command::DeletePacket {
@@ -214,7 +222,10 @@ fn who_may_not_publish_is_told_so_whatever_the_condition() {
     change(&mut replica, set_mode(PublishMode::Tokens));
     assert_eq!(put(&mut replica, 9, &packet(2, 5, b"")), PutOutcome::Stored);
     change(&mut replica, PublishChange::Deny(vec![key(1)]));
-    assert_eq!(put(&mut replica, 9, &packet(1, 6, b"")), PutOutcome::Forbidden);
+    assert_eq!(
+        put(&mut replica, 9, &packet(1, 6, b"")),
+        PutOutcome::Forbidden
+    );
 }
 
 /// A batch without conditions is what it was before there were any.

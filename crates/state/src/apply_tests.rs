@@ -4,8 +4,8 @@ use quorate_packet::{PAYLOAD_SIZE_MIN, PublicKey, SignedPacket};
 
 use super::*;
 use crate::{
-    BatchConditions, Capacity, ClusterId, ClusterNames, Condition, Conditions, CookieSecret, Deletion,
-    EVICTION_AGE_MIN, EVICTION_COUNT_MAX, Invite, InviteId, Join, JoinRefusal, LEVEL_MAX,
+    BatchConditions, Capacity, ClusterId, ClusterNames, Condition, Conditions, CookieSecret,
+    Deletion, EVICTION_AGE_MIN, EVICTION_COUNT_MAX, Invite, InviteId, Join, JoinRefusal, LEVEL_MAX,
     PublishChange, PublishMode, PutBatch, PutOutcome, StoredPacket, TIMESTAMP_AHEAD_MAX, TokenHash,
     Usage, Version,
     fixture::{change, set},

@@ -158,7 +158,9 @@ impl Condition {
     fn decode(bytes: &mut Bytes) -> Option<Self> {
         let versions = |bytes: &mut Bytes| {
             let count = bytes.try_get_u8().ok()?;
-            (0..count).map(|_| Version::decode(bytes)).collect::<Option<Vec<_>>>()
+            (0..count)
+                .map(|_| Version::decode(bytes))
+                .collect::<Option<Vec<_>>>()
         };
         match bytes.try_get_u8().ok()? {
             STORED => Some(Self::Stored),

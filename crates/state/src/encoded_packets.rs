@@ -154,7 +154,10 @@ mod tests {
     #[test]
     fn packets_of_several_nodes_make_one_batch() {
         let (mut first, mut second) = (EncodedPackets::default(), EncodedPackets::default());
-        assert!(first.push(&packet(1, 200), &Conditions::default()) && second.push(&packet(2, 300), &Conditions::default()));
+        assert!(
+            first.push(&packet(1, 200), &Conditions::default())
+                && second.push(&packet(2, 300), &Conditions::default())
+        );
         assert!(first.append(&second));
         let decoded = decode_packets(&mut first.into_bytes());
         assert_eq!(decoded, Ok(vec![packet(1, 200), packet(2, 300)]));

@@ -109,7 +109,10 @@ fn everything_has_a_bound() {
     let mut full = PublishState::default();
     for first in (0..).step_by(CHANGED_KEY_COUNT_MAX) {
         let last = LISTED_KEY_COUNT_MAX.min(first + CHANGED_KEY_COUNT_MAX);
-        full = after(&full, &[PublishChange::Allow(keys(first as u32..last as u32))]);
+        full = after(
+            &full,
+            &[PublishChange::Allow(keys(first as u32..last as u32))],
+        );
         if last == LISTED_KEY_COUNT_MAX {
             break;
         }
@@ -144,7 +147,11 @@ fn everything_has_a_bound() {
     }
     let mut encoded = Vec::new();
     full.encode(&mut encoded, crate::zone_state::Secrecy::Whole);
-    assert!(encoded.len() <= crate::PUBLISHING_SIZE_MAX, "{}", encoded.len());
+    assert!(
+        encoded.len() <= crate::PUBLISHING_SIZE_MAX,
+        "{}",
+        encoded.len()
+    );
 }
 
 #[test]

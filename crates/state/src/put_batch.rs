@@ -5,8 +5,8 @@ use std::{cmp::Ordering, sync::Arc};
 use quorate_packet::SignedPacket;
 
 use crate::{
-    Capacity, ClusterState, Conditions, EVICTION_AGE_MIN, EVICTION_COUNT_MAX, Outcome, PublishState,
-    PutBatch, PutOutcome, StoredPacket, StoredPackets, UnixMillis,
+    Capacity, ClusterState, Conditions, EVICTION_AGE_MIN, EVICTION_COUNT_MAX, Outcome,
+    PublishState, PutBatch, PutOutcome, StoredPacket, StoredPackets, UnixMillis,
 };
 
 pub(crate) fn put_batch<R: StoredPackets>(

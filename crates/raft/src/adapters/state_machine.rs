@@ -18,7 +18,7 @@ use openraft::{
 use quorate_disk::is_out_of_space;
 use quorate_log::Log;
 use quorate_rpc::{chain, message};
-use quorate_state::{ClusterState, Level, LogPosition, Outcome, UnsupportedLevel};
+use quorate_state::{ClusterState, Level, LogIndex, LogPosition, Outcome, UnsupportedLevel};
 use quorate_store::{Extent, Meta, Pace, PacketsMut, Store, StoreError};
 use tokio::sync::{Notify, watch};
 
@@ -48,6 +48,8 @@ pub(crate) struct StateMachine {
     log: Arc<Log>,
     /// What is applied, for those who wait for it.
     applied: watch::Sender<Meta>,
+    /// The last entry of what is applied, for those who ask at every read.
+    applied_index: Arc<AtomicU64>,
     /// Grows when what is applied has other zones or cookie secrets. It begins at 1: 0 is a node that
     /// has none yet.
     zone_version: Arc<AtomicU64>,
@@ -68,11 +70,14 @@ impl StateMachine {
         level_max: Level,
         metrics: Metrics,
     ) -> Self {
-        let applied = watch::Sender::new(store.meta());
+        let meta = store.meta();
+        let applied_index = meta.applied_index();
+        let applied = watch::Sender::new(meta);
         Self {
             store,
             log,
             applied,
+            applied_index: Arc::new(AtomicU64::new(applied_index.0)),
             zone_version: Arc::new(AtomicU64::new(1)),
             damage: Arc::default(),
             transfers: Transfers::default(),
@@ -87,6 +92,11 @@ impl StateMachine {
         self.applied.subscribe()
     }
 
+    /// The last entry of what is applied. Whoever then reads finds what it did.
+    pub(crate) fn applied_index(&self) -> LogIndex {
+        LogIndex(self.applied_index.load(Ordering::Acquire))
+    }
+
     /// Another number each time that zones or cookie secrets have changed in what is applied.
     pub(crate) fn zone_version(&self) -> u64 {
         self.zone_version.load(Ordering::Acquire)
@@ -97,6 +107,8 @@ impl StateMachine {
         self.applied.send_modify(|applied| {
             let has_same_zones = applied.cluster.zones == meta.cluster.zones;
             *applied = meta;
+            let index = applied.applied_index();
+            self.applied_index.store(index.0, Ordering::Release);
             if !has_same_zones {
                 self.zone_version.fetch_add(1, Ordering::Release);
             }

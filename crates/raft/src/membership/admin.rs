@@ -203,7 +203,10 @@ impl Admin {
     }
 
     /// The same, and says where it stands in the log.
-    pub(super) async fn commit_entry(&self, command: Command) -> Result<(LogIndex, Outcome), Refusal> {
+    pub(super) async fn commit_entry(
+        &self,
+        command: Command,
+    ) -> Result<(LogIndex, Outcome), Refusal> {
         let proposed = timeout(COMMIT_TIMEOUT, self.raft.propose(command.encode())).await;
         match proposed {
             Ok(Proposed::Applied { index, outcomes }) => match outcomes {

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use fastrand::Rng;
 use quorate_packet::{PAYLOAD_SIZE_MAX, PAYLOAD_SIZE_MIN, PublicKey, SignedPacket};
 use quorate_state::{
-    BatchConditions, Capacity, ClusterState, Command, LEVEL_MAX, PutBatch, StoredPacket, StoredPackets, UnixMillis,
-    Usage, apply,
+    BatchConditions, Capacity, ClusterState, Command, LEVEL_MAX, PutBatch, StoredPacket,
+    StoredPackets, UnixMillis, Usage, apply,
 };
 use quorate_store::Store;
 

@@ -1,0 +1,77 @@
+use quorate_fake::unverified;
+use quorate_replica::{PublishMode, PublishState, TokenHash};
+use sha2::{Digest, Sha256};
+
+use super::*;
+
+fn agree_on(relay: &Fixture, mode: PublishMode) {
+    let hash = TokenHash(Sha256::digest("secret").into());
+    relay.replica.agree_on_publishing(PublishState {
+        mode,
+        tokens: [("ci".to_owned(), hash)].into(),
+        ..PublishState::default()
+    });
+}
+
+/// RFC 6750, section 3.
+#[tokio::test]
+async fn who_has_no_token_is_asked_for_one() {
+    let relay = Fixture::new(Config::default());
+    let packet = packet(1, MICROS, "x", 30);
+    agree_on(&relay, PublishMode::Tokens);
+    let answer = relay.put(&packet, &[]).await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(answer.field("www-authenticate"), "Bearer realm=\"publish\"");
+    let wrong = [("authorization", "Bearer guess")];
+    let answer = relay.put(&packet, &wrong).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    assert_eq!(answer.problem()["type"], ProblemKind::WrongToken.uri());
+    assert_eq!(*relay.replica.put_count.borrow(), 0);
+    let right = [("authorization", "Bearer secret")];
+    let answer = relay.put(&packet, &right).await;
+    assert_eq!(answer.status, StatusCode::NO_CONTENT);
+    let path = format!("/{}", packet.key());
+    assert_eq!(relay.get(&path, &[]).await.status, StatusCode::OK);
+}
+
+/// A refresh keeps a packet in the cluster, so it is publishing too.
+#[tokio::test]
+async fn a_key_that_may_not_publish_refreshes_nothing() {
+    let relay = Fixture::new(Config::default());
+    let packet = packet(1, MICROS, "x", 30);
+    relay.put(&packet, &[]).await;
+    agree_on(&relay, PublishMode::AllowList);
+    let answer = relay.put(&packet, &[]).await;
+    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    assert_eq!(answer.problem()["type"], ProblemKind::ForbiddenKey.uri());
+    assert_eq!(*relay.replica.put_count.borrow(), 1);
+}
+
+/// Nobody has signed what is stored here, so a signature that is checked fails.
+#[tokio::test]
+async fn bytes_that_are_stored_are_not_verified_again() {
+    let relay = Fixture::new(Config::default());
+    let key = *packet(1, MICROS, "x", 30).key();
+    let stored = unverified(key, packet(1, MICROS, "x", 30).dns());
+    let payload = stored.packet.payload().clone();
+    let z32 = key.to_string();
+    let answer = relay.put_bytes(&z32, payload.clone()).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST, "nothing is stored");
+    relay.replica.store(stored);
+    let answer = relay.put_bytes(&z32, payload.clone()).await;
+    assert_eq!(answer.status, StatusCode::NO_CONTENT);
+    let mut other = payload.to_vec();
+    *other.last_mut().unwrap() ^= 1;
+    let answer = relay.put_bytes(&z32, other).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST, "one bit is another");
+    let other_key = packet(2, MICROS, "x", 30).key().to_string();
+    let answer = relay.put_bytes(&other_key, payload.clone()).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST, "of another key");
+    let mut longer = payload.to_vec();
+    longer.resize(PAYLOAD_SIZE_MAX + 1, 0);
+    let answer = relay.put_bytes(&z32, longer).await;
+    assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
+    relay.replica.fail_reads(true);
+    let answer = relay.put_bytes(&z32, payload).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST, "it cannot be known");
+}
