@@ -28,4 +28,5 @@ mod rolling;
 mod scenarios;
 mod upgrade;
 mod watched;
+mod watchers;
 mod zones;

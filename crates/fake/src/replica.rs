@@ -10,11 +10,13 @@ use std::{
 
 use data_encoding::HEXLOWER;
 use futures_util::{FutureExt, future::BoxFuture};
+use quorate_index::ChangeFeed;
 use quorate_packet::{PublicKey, SignedPacket};
 use quorate_replica::{
-    ClockState, ClockStatus, Conditions, IndexedPacket, LinearizeError, Linearizer, LogIndex,
-    Observer, PublishState, PutError, PutOutcome, ReadError, ReadState, Reader, Refusal, Role,
-    StateDigest, Status, StoredPacket, Term, Writer, ZoneChange, ZoneState,
+    ChangeKind, Changes, ChangesLost, ClockState, ClockStatus, Conditions, IndexedPacket,
+    LinearizeError, Linearizer, LogIndex, Observer, PacketChange, PublishState, PutError,
+    PutOutcome, ReadError, ReadState, Reader, Refusal, Role, StateDigest, Status, StoredPacket,
+    Term, Watch, Watcher, Writer, ZoneChange, ZoneState,
 };
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
@@ -28,6 +30,7 @@ pub const READ_ERROR: &str = "page 7 is damaged";
 #[derive(Debug)]
 pub struct FakeReplica {
     state: Mutex<State>,
+    feed: ChangeFeed,
     /// What operators have asked for, and what they are answered.
     pub operators: Operators,
     /// PUTs wait until this is true.
@@ -48,6 +51,10 @@ struct State {
     publishing: Arc<PublishState>,
     /// Becomes visible to reads once one was made linearizable.
     committed: Option<StoredPacket>,
+    /// The entry of the last change. What the node says of itself stays as the test has set it.
+    change_index: LogIndex,
+    /// Stored once something was read so many times.
+    stored_after_reads: Option<(usize, StoredPacket)>,
     /// What the node says of itself, the number of packets aside.
     status: Status,
     put_answer: Option<Result<PutOutcome, PutError>>,
@@ -68,6 +75,8 @@ impl FakeReplica {
                 zone_state: Arc::default(),
                 publishing: Arc::default(),
                 committed: None,
+                change_index: status().applied_index,
+                stored_after_reads: None,
                 status: status(),
                 put_answer: None,
                 linearize_fails: false,
@@ -76,6 +85,7 @@ impl FakeReplica {
                 digest_count: 0,
                 digest_count_max: 0,
             }),
+            feed: ChangeFeed::new(status().applied_index),
             operators: Operators::default(),
             answers_puts: watch::Sender::new(true),
             answers_linearize: watch::Sender::new(true),
@@ -86,7 +96,8 @@ impl FakeReplica {
 
     /// Stores a packet in place of what its key has.
     pub fn store(&self, stored: StoredPacket) {
-        self.lock().packets.insert(*stored.packet.key(), stored);
+        let change = self.lock().store(stored);
+        self.publish(change);
     }
 
     /// Removes what the key has.
@@ -96,7 +107,9 @@ impl FakeReplica {
 
     /// Removes what the key has, and says whether that was anything.
     pub(crate) fn take_out(&self, key: &PublicKey) -> bool {
-        self.lock().packets.remove(key).is_some()
+        let change = self.lock().remove(*key);
+        self.publish(change);
+        change.is_some()
     }
 
     /// Agrees on this beside packets.
@@ -179,6 +192,26 @@ impl FakeReplica {
             .collect())
     }
 
+    /// Stores a packet right after something was read so many times more.
+    pub fn store_after_reads(&self, count: usize, stored: StoredPacket) {
+        self.lock().stored_after_reads = Some((count, stored));
+    }
+
+    /// Forgets what has changed, as a node does that is given a snapshot.
+    pub fn forget_changes(&self) {
+        self.feed.begin_anew(self.lock().change_index);
+    }
+
+    /// Ends all watches, as a node does that stops.
+    pub fn end_watches(&self) {
+        self.feed.close();
+    }
+
+    fn publish(&self, change: Option<PacketChange>) {
+        let index = self.lock().change_index;
+        self.feed.publish(change.as_slice(), index);
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         // The panics that a test asks for leave nothing half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -187,11 +220,15 @@ impl FakeReplica {
 
 impl Reader for FakeReplica {
     fn packet(&self, key: &PublicKey) -> Result<Option<Arc<IndexedPacket>>, ReadError> {
-        let state = self.lock();
+        let mut state = self.lock();
         state.check_readable()?;
         assert_ne!(Some(*key), state.panics_at, "the fault of the test");
         let stored = state.packets.get(key);
-        Ok(stored.map(|stored| Arc::new(IndexedPacket::new(stored))))
+        let read = stored.map(|stored| Arc::new(IndexedPacket::new(stored)));
+        let later = state.after_read();
+        drop(state);
+        later.into_iter().for_each(|stored| self.store(stored));
+        Ok(read)
     }
 
     fn check_ready(&self) -> Result<(), ReadError> {
@@ -211,13 +248,14 @@ impl Linearizer for FakeReplica {
     fn linearize(&self) -> BoxFuture<'_, Result<(), LinearizeError>> {
         async {
             wait_for(&self.answers_linearize).await;
-            let mut state = self.lock();
-            if state.linearize_fails {
-                return Err(LinearizeError);
-            }
-            if let Some(stored) = state.committed.take() {
-                state.packets.insert(*stored.packet.key(), stored);
-            }
+            let committed = {
+                let mut state = self.lock();
+                if state.linearize_fails {
+                    return Err(LinearizeError);
+                }
+                state.committed.take()
+            };
+            committed.into_iter().for_each(|stored| self.store(stored));
             Ok(())
         }
         .boxed()
@@ -235,13 +273,25 @@ impl Writer for FakeReplica {
             self.put_time_left.send_replace(time_left);
             self.put_count.send_modify(|count| *count += 1);
             wait_for(&self.answers_puts).await;
-            self.lock().put(packet, &conditions)
+            let (outcome, change) = self.lock().put(packet, &conditions)?;
+            self.publish(change);
+            Ok(outcome)
         }
         .boxed()
     }
 
     fn publishing(&self) -> Arc<PublishState> {
         self.lock().publishing.clone()
+    }
+}
+
+impl Watcher for FakeReplica {
+    fn watch(&self, key: &PublicKey) -> Watch {
+        self.feed.watch(key)
+    }
+
+    fn changes_since(&self, since: LogIndex, count_max: usize) -> Result<Changes, ChangesLost> {
+        self.feed.changes_since(since, count_max)
     }
 }
 
@@ -287,26 +337,58 @@ impl State {
         }
     }
 
+    /// What is to be stored behind a read.
+    fn after_read(&mut self) -> Option<StoredPacket> {
+        let (count, _) = self.stored_after_reads.as_mut()?;
+        *count -= 1;
+        match *count {
+            0 => self.stored_after_reads.take().map(|(_, stored)| stored),
+            _ => None,
+        }
+    }
+
+    fn store(&mut self, stored: StoredPacket) -> Option<PacketChange> {
+        let key = *stored.packet.key();
+        let packet = stored.packet.clone();
+        let old = self.packets.insert(key, stored);
+        let has_changed = old.is_none_or(|old| old.packet != packet);
+        has_changed.then(|| self.change(key, ChangeKind::Stored))
+    }
+
+    fn remove(&mut self, key: PublicKey) -> Option<PacketChange> {
+        self.packets.remove(&key)?;
+        Some(self.change(key, ChangeKind::Deleted))
+    }
+
+    /// A change, by an entry of its own.
+    fn change(&mut self, key: PublicKey, kind: ChangeKind) -> PacketChange {
+        self.change_index.0 += 1;
+        PacketChange {
+            index: self.change_index,
+            key,
+            kind,
+        }
+    }
+
     fn put(
         &mut self,
         packet: SignedPacket,
         conditions: &Conditions,
-    ) -> Result<PutOutcome, PutError> {
+    ) -> Result<(PutOutcome, Option<PacketChange>), PutError> {
         if let Some(answer) = self.put_answer {
-            return answer;
+            return Ok((answer?, None));
         }
         let old = self.packets.get(packet.key());
         let stored = old.map(|old| &old.packet);
         if stored != Some(&packet) && !conditions.hold(stored) {
-            return Ok(PutOutcome::ConditionFailed);
+            return Ok((PutOutcome::ConditionFailed, None));
         }
         let outcome = match old.map(|old| packet.recency(&old.packet)) {
-            Some(Ordering::Less) => return Ok(PutOutcome::Superseded),
+            Some(Ordering::Less) => return Ok((PutOutcome::Superseded, None)),
             Some(Ordering::Equal) => PutOutcome::Unchanged,
             Some(Ordering::Greater) | None => PutOutcome::Stored,
         };
-        self.packets.insert(*packet.key(), received_now(packet));
-        Ok(outcome)
+        Ok((outcome, self.store(received_now(packet))))
     }
 
     fn digest(&self) -> Result<StateDigest, ReadError> {

@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | [`Index`] | the packets by key | reads take from it; the store changes it |
 //! | [`Prepared`] | all packets of a start or a snapshot, to be put in place of those that are there | the store |
+//! | [`ChangeFeed`] | what has changed in them, for those who wait for it | whoever applies entries feeds it |
 //!
 //! # What must hold
 //!
@@ -20,7 +21,11 @@
 //! pointers of a million. A map holds nothing but these: the key stands with the packet, where a reader looks
 //! next anyway. The hash is keyed by chance, for keys are made by strangers.
 
+mod feed;
 mod index;
 mod progress;
+mod ring;
+mod watches;
 
+pub use feed::ChangeFeed;
 pub use index::{Index, Prepared};

@@ -79,6 +79,7 @@ impl Listeners {
         let relay = quorate_relay::Config {
             rules: settings.rules(),
             deadline: config.relay_deadline(),
+            watch: config.watch.clone(),
         };
         let public = quorate_relay::router(replica.clone(), relay, relay_metrics)
             .merge(quorate_dns::doh_router(responder.clone()))

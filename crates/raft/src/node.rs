@@ -86,9 +86,10 @@ impl Node {
         }
     }
 
-    /// Takes no more PUTs and says so, while those under way go on.
+    /// Takes no more PUTs and says so, while those under way go on. Who watches keys is let go.
     pub fn begin_shutdown(&self) {
         self.closing.store(true, Ordering::Release);
+        self.state_machine.feed().close();
     }
 
     /// Stops: takes no more PUTs, hands leadership to another voter if it leads, makes a checkpoint

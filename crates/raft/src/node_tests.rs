@@ -30,6 +30,9 @@ mod conditions;
 #[path = "election_tests.rs"]
 mod elections;
 
+#[path = "feed_tests.rs"]
+mod feed;
+
 #[path = "founding_tests.rs"]
 mod founding;
 

@@ -10,9 +10,9 @@ use futures_util::future::BoxFuture;
 use quorate_clock::ClockState;
 use quorate_packet::{PublicKey, SignedPacket};
 use quorate_replica::{
-    ClockStatus, Conditions, IndexedPacket, LinearizeError, Linearizer, NotReady, Observer,
-    PublishState, PutError, PutOutcome, ReadError, ReadState, Reader, StateDigest, Status, Writer,
-    ZoneState,
+    Changes, ChangesLost, ClockStatus, Conditions, IndexedPacket, LinearizeError, Linearizer,
+    LogIndex, NotReady, Observer, PublishState, PutError, PutOutcome, ReadError, ReadState, Reader,
+    StateDigest, Status, Watch, Watcher, Writer, ZoneState,
 };
 use quorate_rpc::chain;
 use quorate_state::{Level, UnixMillis};
@@ -82,6 +82,16 @@ impl Reader for Node {
 
     fn zone_state(&self) -> Arc<ZoneState> {
         self.write_path.applied.borrow().cluster.zones.clone()
+    }
+}
+
+impl Watcher for Node {
+    fn watch(&self, key: &PublicKey) -> Watch {
+        self.state_machine.feed().watch(key)
+    }
+
+    fn changes_since(&self, since: LogIndex, count_max: usize) -> Result<Changes, ChangesLost> {
+        self.state_machine.feed().changes_since(since, count_max)
     }
 }
 

@@ -6,12 +6,12 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::BoxFuture;
+use futures_util::{StreamExt, future::BoxFuture, stream};
 use quorate_packet::{PublicKey, SignedPacket};
 use quorate_replica::{
-    ClockStatus, Conditions, IndexedPacket, LinearizeError, Linearizer, NotReady, Observer,
-    PublishState, PutError, PutOutcome, ReadError, ReadState, Reader, Role, StateDigest, Status,
-    Writer, ZoneState,
+    Changes, ChangesLost, ClockStatus, Conditions, IndexedPacket, LinearizeError, Linearizer,
+    NotReady, Observer, PublishState, PutError, PutOutcome, ReadError, ReadState, Reader, Role,
+    StateDigest, Status, Watch, Watcher, Writer, ZoneState,
 };
 use quorate_rpc::{NodeId, Transport};
 use quorate_state::{LogIndex, Term};
@@ -89,6 +89,22 @@ impl Reader for StartingNode {
     fn zone_state(&self) -> Arc<ZoneState> {
         let node = self.node.get();
         node.map(|node| node.zone_state()).unwrap_or_default()
+    }
+}
+
+impl Watcher for StartingNode {
+    fn watch(&self, key: &PublicKey) -> Watch {
+        match self.node.get() {
+            Some(node) => node.watch(key),
+            None => stream::empty().boxed(),
+        }
+    }
+
+    fn changes_since(&self, since: LogIndex, count_max: usize) -> Result<Changes, ChangesLost> {
+        match self.node.get() {
+            Some(node) => node.changes_since(since, count_max),
+            None => Err(ChangesLost),
+        }
     }
 }
 

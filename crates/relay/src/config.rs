@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use quorate_setting::settings;
+
 use crate::ClientRules;
 
 /// How much later than the replica the relay gives up: the replica's own answer says more.
@@ -15,6 +17,23 @@ pub struct Config {
     /// When a request is answered even if the replica has not answered: [`ANSWER_MARGIN`] after
     /// the replica should have.
     pub deadline: Duration,
+    /// How many requests may wait for changes, and how long.
+    pub watch: WatchSettings,
+}
+
+settings! {
+    /// Requests that wait for changes of a packet: /pkarr/<key>?wait=30s and /pkarr/<key>/events.
+    pub struct WatchSettings {
+        /// How many of them may wait at once. Each holds a connection, or a stream of one, and up to
+        /// 20 KiB of memory: by default they leave a quarter of the connections to others.
+        count_max: usize = 12_288, in 0..=1_000_000, "each takes memory and a file descriptor";
+        /// How many of them one client may have, an IPv4 address or an IPv6 /64. By default two for
+        /// each of 2,000 endpoints behind one address.
+        count_per_client_max: usize = 4096, in 0..=1_000_000, "each takes memory and a file descriptor";
+        /// After how many seconds a request with ?wait= is answered at the latest, even if it asks for
+        /// longer.
+        wait_secs_max: u64 = 60, in 1..=3600, "proxies give up connections that are silent for longer";
+    }
 }
 
 impl Default for Config {
@@ -22,6 +41,7 @@ impl Default for Config {
         Self {
             rules: ClientRules::default(),
             deadline: Duration::from_secs(10) + ANSWER_MARGIN,
+            watch: WatchSettings::default(),
         }
     }
 }

@@ -12,12 +12,21 @@ const SIGNATURE_LEN: usize = 16;
 /// The tag of a packet: its timestamp in microseconds, and the begin of its signature. No other
 /// packet of the key has it.
 pub(crate) fn entity_tag(packet: &SignedPacket) -> HeaderValue {
-    let Version {
-        timestamp,
-        signature,
-    } = Version::of(packet);
-    let signature = u64::from_be_bytes(signature.unwrap_or_default());
+    let (timestamp, signature) = parts(packet);
     field(format_args!("\"{timestamp}-{signature:016x}\""))
+}
+
+/// The tag without its quotes.
+pub(crate) fn opaque_tag(packet: &SignedPacket) -> String {
+    let (timestamp, signature) = parts(packet);
+    format!("{timestamp}-{signature:016x}")
+}
+
+/// What a tag is made of.
+fn parts(packet: &SignedPacket) -> (Timestamp, u64) {
+    let version = Version::of(packet);
+    let signature = version.signature.unwrap_or_default();
+    (version.timestamp, u64::from_be_bytes(signature))
 }
 
 /// An element of a list of tags.

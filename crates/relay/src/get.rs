@@ -1,14 +1,14 @@
 //! GET and HEAD: the stored packet, from the local replica.
 
-use std::{net::IpAddr, sync::Arc, time::SystemTime};
+use std::{sync::Arc, time::SystemTime};
 
 use axum::{
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header, request::Parts},
     response::{IntoResponse, Response},
 };
-use quorate_http::{Problem, ProblemKind};
+use quorate_http::{Problem, ProblemKind, uncached};
 use quorate_limit::Refusal;
 use quorate_packet::{KeyError, PublicKey};
 use quorate_replica::{IndexedPacket, LinearizeError, ReadError, ReadState};
@@ -20,7 +20,9 @@ use crate::{
     field::field,
     freshness::max_age_secs,
     metrics::GetLabel,
-    relay::{Relay, key, limit_kind, refused},
+    relay::{Relay, key, limited, refused},
+    watch::{self, InvalidWait},
+    watchers::TooManyWatchers,
 };
 
 /// What a packet is called on the wire (`design/relays.md` of pkarr).
@@ -36,14 +38,14 @@ const FIELD_COUNT: usize = 12;
 
 /// Reads a packet.
 pub(crate) async fn get(State(relay): State<Arc<Relay>>, request: Request) -> Response {
-    let client = relay.client(request.extensions(), request.headers());
-    let (label, response) = match relay.read(client, request.uri()).await {
+    let (parts, _) = request.into_parts();
+    let (label, response) = match relay.read(&parts).await {
         Ok(Read {
             packet: Some(indexed),
             consistency,
             state,
         }) => {
-            let (label, mut response) = found(request.headers(), &indexed);
+            let (label, mut response) = found(&parts.headers, &indexed);
             let max_age = max_age_secs(&indexed, SystemTime::now());
             describe(response.headers_mut(), consistency, state, max_age);
             (label, response)
@@ -64,7 +66,11 @@ pub(crate) async fn get(State(relay): State<Arc<Relay>>, request: Request) -> Re
         }
     };
     relay.metrics.gets_total.of(label).inc();
-    response
+    match watch::wait(&parts.uri) {
+        Ok(None) => response,
+        // A cache that answered the next one would have it come back at once, and again.
+        _ => uncached(response),
+    }
 }
 
 /// What was read, and how.
@@ -83,6 +89,10 @@ enum GetFailure {
     Key(#[from] KeyError),
     #[error("`policy` is none of CacheOnly, CacheFirst and NetworkOnly")]
     Policy,
+    #[error(transparent)]
+    Wait(#[from] InvalidWait),
+    #[error(transparent)]
+    TooManyWatchers(#[from] TooManyWatchers),
     #[error(
         "no leader confirmed in time what is committed: ask again, or with `policy=CacheFirst` for \
          what this node holds"
@@ -95,13 +105,10 @@ enum GetFailure {
 impl GetFailure {
     fn into_problem(self) -> (GetLabel, Problem) {
         let (label, kind) = match self {
-            Self::Limited(refusal) => {
-                let problem = refused(limit_kind(&refusal), refusal);
-                let wait = refusal.retry_after.as_secs();
-                return (GetLabel::Limited, problem.retry_after(wait));
-            }
+            Self::Limited(refusal) => return (GetLabel::Limited, limited(refusal)),
             Self::Key(_) => (GetLabel::Invalid, ProblemKind::BadKey),
-            Self::Policy => (GetLabel::Invalid, ProblemKind::BadRequest),
+            Self::Policy | Self::Wait(_) => (GetLabel::Invalid, ProblemKind::BadRequest),
+            Self::TooManyWatchers(refusal) => return (GetLabel::NotHeld, refusal.into()),
             Self::NotLinearizable(_) => (GetLabel::NotLinearizable, ProblemKind::NoLeader),
             Self::Unreadable(_) => (GetLabel::Unreadable, ProblemKind::Unavailable),
         };
@@ -110,11 +117,17 @@ impl GetFailure {
 }
 
 impl Relay {
-    async fn read(&self, client: IpAddr, uri: &Uri) -> Result<Read, GetFailure> {
-        let key = key(uri)?;
-        let consistency = consistency(uri)?;
+    async fn read(&self, request: &Parts) -> Result<Read, GetFailure> {
+        let key = key(&request.uri)?;
+        let consistency = consistency(&request.uri)?;
+        let wait = watch::wait(&request.uri)?;
+        let client = self.client(&request.extensions, &request.headers);
         let limits = &self.config.rules.limits;
         limits.check_get(client)?;
+        if let Some(wait) = wait {
+            // Boxed, for few requests wait, and all would have to have the room for it.
+            Box::pin(self.wait_for_news(&key, &request.headers, client, wait)).await?;
+        }
         if consistency == Consistency::Linearizable {
             let _permit = limits.admit_linearizable()?;
             self.linearize().await?;

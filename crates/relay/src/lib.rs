@@ -10,13 +10,15 @@
 //!
 //! | piece | what it is |
 //! |---|---|
-//! | [`router`] | `PUT`, `GET`, `HEAD` and `OPTIONS` at `/pkarr/{z32}` and `/{z32}`; a page for people at `/` |
+//! | [`router`] | `PUT`, `GET`, `HEAD` and `OPTIONS` at `/pkarr/{z32}` and `/{z32}`, and at `/events` behind them; a page for people at `/` |
 //! | [`Config`] | limits and deadlines of the relay |
 //! | [`ClientRules`] | what holds for clients, and may change meanwhile |
+//! | [`WatchSettings`] | how many requests may wait for changes |
 //! | [`Metrics`] | what it tells Prometheus |
 //!
 //! Sources: `design/relays.md` of pubky/pkarr, RFC 9110 (semantics, conditions), RFC 9111
-//! (caching), RFC 6750 (bearer tokens), RFC 9457 (problems).
+//! (caching), RFC 6750 (bearer tokens), RFC 9457 (problems), HTML Standard, section 9.2 (server-sent
+//! events).
 //!
 //! [`Replica`]: quorate_replica::Replica
 
@@ -24,6 +26,7 @@ mod conditions;
 mod config;
 mod consistency;
 mod entity_tag;
+mod events;
 mod field;
 mod freshness;
 mod get;
@@ -35,8 +38,12 @@ mod put;
 mod relay;
 mod router;
 mod rules;
+mod watch;
+#[cfg(test)]
+mod watch_fixture;
+mod watchers;
 
-pub use config::{ANSWER_MARGIN, Config};
+pub use config::{ANSWER_MARGIN, Config, WatchSettings};
 pub use metrics::Metrics;
 pub use router::router;
 pub use rules::ClientRules;

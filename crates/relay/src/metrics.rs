@@ -35,8 +35,35 @@ pub(crate) enum GetLabel {
     Missing,
     Invalid,
     Limited,
+    NotHeld,
     NotLinearizable,
     Unreadable,
+}
+
+/// How a request waits for changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub(crate) enum WatchLabel {
+    /// For the first, as `wait` asks.
+    Wait,
+    /// For all, as events.
+    Events,
+}
+
+/// Whose bound a request that may not wait has met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub(crate) enum WatchRefusalLabel {
+    Node,
+    Client,
+}
+
+/// What a reader of events was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray, IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub(crate) enum EventLabel {
+    Stored,
+    Deleted,
 }
 
 /// From 250 µs, one disk flush on a fast device, to the deadline.
@@ -53,6 +80,12 @@ quorate_metrics::metrics! {
         pub(crate) gets_total: Counter { outcome: GetLabel },
         /// Time from a verified packet to the outcome of its PUT, in seconds
         pub(crate) put_duration_seconds: Histogram = PUT_BUCKETS,
+        /// Requests that wait for changes now, by how they do
+        pub(crate) watches_open: Gauge { kind: WatchLabel },
+        /// Requests that might not wait for changes, by whose bound was met
+        pub(crate) watches_refused_total: Counter { bound: WatchRefusalLabel },
+        /// Changes sent to those who wait for all, by kind
+        pub(crate) events_total: Counter { event: EventLabel },
     }
 }
 
@@ -77,10 +110,13 @@ mod tests {
         assert_eq!(
             figures,
             [
+                r#"events_total{event="deleted"}"#,
+                r#"events_total{event="stored"}"#,
                 r#"gets_total{outcome="found"}"#,
                 r#"gets_total{outcome="invalid"}"#,
                 r#"gets_total{outcome="limited"}"#,
                 r#"gets_total{outcome="missing"}"#,
+                r#"gets_total{outcome="not_held"}"#,
                 r#"gets_total{outcome="not_linearizable"}"#,
                 r#"gets_total{outcome="not_modified"}"#,
                 r#"gets_total{outcome="unreadable"}"#,
@@ -104,6 +140,10 @@ mod tests {
                 r#"puts_total{outcome="unchanged"}"#,
                 r#"puts_total{outcome="unknown"}"#,
                 r#"puts_total{outcome="unreadable"}"#,
+                r#"watches_open{kind="events"}"#,
+                r#"watches_open{kind="wait"}"#,
+                r#"watches_refused_total{bound="client"}"#,
+                r#"watches_refused_total{bound="node"}"#,
             ]
         );
     }

@@ -15,7 +15,7 @@ use quorate_limit::Refusal;
 use quorate_packet::{KeyError, PublicKey};
 use quorate_replica::Replica;
 
-use crate::{Config, Metrics};
+use crate::{Config, Metrics, watchers::Watchers};
 
 /// After how many seconds a client may come back when the node could not serve it: an election
 /// takes about one.
@@ -29,6 +29,7 @@ pub(crate) struct Relay {
     pub(crate) replica: Arc<dyn Replica>,
     pub(crate) config: Config,
     pub(crate) metrics: Metrics,
+    pub(crate) watchers: Watchers,
 }
 
 impl Relay {
@@ -60,6 +61,11 @@ pub(crate) fn limit_kind(refusal: &Refusal) -> ProblemKind {
         true => ProblemKind::Overloaded,
         false => ProblemKind::RateLimited,
     }
+}
+
+/// What a limit says, and when it lets the client in again.
+pub(crate) fn limited(refusal: Refusal) -> Problem {
+    Problem::new(limit_kind(&refusal), refusal).retry_after(refusal.retry_after.as_secs())
 }
 
 /// What was wrong, and when to come back if that was the node.

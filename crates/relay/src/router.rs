@@ -12,7 +12,7 @@ use axum::{
 use quorate_http::{Problem, ProblemKind, method_not_allowed, options};
 use quorate_replica::Replica;
 
-use crate::{Config, Metrics, get, page, put, relay::Relay};
+use crate::{Config, Metrics, events, get, page, put, relay::Relay, watchers::Watchers};
 
 /// The methods of a packet.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, PUT, OPTIONS");
@@ -20,12 +20,16 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, PUT, OPTIONS")
 /// The methods of the page.
 const PAGE_METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 
+/// The methods of the events of a packet.
+const EVENTS_METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
+
 /// The relay's routes, and the answer to all paths that no router has.
 ///
 /// They know the client's address by `ConnectInfo<SocketAddr>`, which the HTTP server gives each
 /// request. Paths of one segment that no other route takes are read as keys.
 pub fn router(replica: Arc<dyn Replica>, config: Config, metrics: Metrics) -> Router {
     let relay = Arc::new(Relay {
+        watchers: Watchers::new(config.watch.clone(), metrics.clone()),
         replica,
         config,
         metrics,
@@ -42,10 +46,16 @@ pub fn router(replica: Arc<dyn Replica>, config: Config, metrics: Metrics) -> Ro
         .get(page::page)
         .options(async || options(PAGE_METHODS))
         .fallback(async || method_not_allowed(PAGE_METHODS, "the page can be read by GET or HEAD"));
+    let events = MethodRouter::new()
+        .get(events::events)
+        .options(async || options(EVENTS_METHODS))
+        .fallback(async || method_not_allowed(EVENTS_METHODS, "events can only be read"));
     Router::new()
         .route("/", page_methods)
         .route("/pkarr/{z32}", methods.clone())
         .route("/{z32}", methods)
+        .route("/pkarr/{z32}/events", events.clone())
+        .route("/{z32}/events", events)
         .fallback(unknown_path)
         .with_state(relay)
 }

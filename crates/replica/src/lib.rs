@@ -10,11 +10,13 @@
 //! | [`Linearizer`] | makes the next read linearizable | relay |
 //! | [`Writer`] | stores a packet through the cluster | relay |
 //! | [`Observer`] | how the node is | relay, admin |
+//! | [`Watcher`] | what changes, as it is applied | relay, admin |
 //! | [`Operator`] | how the cluster is, and changes of it | admin |
-//! | [`Replica`] | all but the last | relay |
+//! | [`Replica`] | all but `Operator` | relay |
 
 mod operator;
 mod status;
+mod watch;
 
 use std::{sync::Arc, time::Duration};
 
@@ -34,6 +36,7 @@ pub use quorate_state::{
     ZoneState,
 };
 pub use status::{ClockStatus, NotReady, ReadState, Role, StateDigest, Status};
+pub use watch::{ChangeKind, Changes, ChangesLost, PacketChange, Watch, Watcher};
 
 /// Reads the packets in the local replica.
 pub trait Reader: Send + Sync + 'static {
@@ -124,9 +127,9 @@ pub trait Observer: Send + Sync + 'static {
 }
 
 /// A node's replica, as a front that needs all of it sees it.
-pub trait Replica: Reader + Linearizer + Writer + Observer {}
+pub trait Replica: Reader + Linearizer + Writer + Observer + Watcher {}
 
-impl<T: Reader + Linearizer + Writer + Observer> Replica for T {}
+impl<T: Reader + Linearizer + Writer + Observer + Watcher> Replica for T {}
 
 /// Why a PUT has no outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -108,6 +108,7 @@ impl Memory {
             by_age: &mut state.by_age,
             changes: &mut state.changes,
             summary: state.meta.summary(),
+            changed: Vec::new(),
         };
         let value = change(&mut packets, &mut meta);
         state.meta = meta.with(packets.summary);

@@ -1,10 +1,10 @@
 //! The packets inside a transaction, as the state machine sees them.
 
-use std::{collections::BTreeSet, convert::Infallible, sync::Arc};
+use std::{collections::BTreeSet, convert::Infallible, mem, sync::Arc};
 
 use bytes::Bytes;
 use quorate_packet::{PublicKey, SignedPacket};
-use quorate_replica::IndexedPacket;
+use quorate_replica::{ChangeKind, IndexedPacket};
 use quorate_state::{StoredPacket, StoredPackets, UnixMillis, Usage};
 
 use crate::{
@@ -18,6 +18,15 @@ pub struct PacketsMut<'a> {
     pub(crate) by_age: &'a mut BTreeSet<(UnixMillis, PublicKey)>,
     pub(crate) changes: &'a mut Changes,
     pub(crate) summary: Summary,
+    pub(crate) changed: Vec<(PublicKey, ChangeKind)>,
+}
+
+impl PacketsMut<'_> {
+    /// What has changed since this was last called. Bytes that were stored already, and received once
+    /// more, are no change.
+    pub fn take_changed(&mut self) -> Vec<(PublicKey, ChangeKind)> {
+        mem::take(&mut self.changed)
+    }
 }
 
 impl StoredPackets for PacketsMut<'_> {
@@ -40,9 +49,15 @@ impl StoredPackets for PacketsMut<'_> {
         let stored = with_own_payload(stored);
         let key = *stored.packet.key();
         let indexed = Arc::new(IndexedPacket::new(&stored));
+        let mut has_changed = true;
         if let Some(old) = self.memory.put(indexed.clone()) {
             self.by_age.remove(&(old.received, key));
-            self.summary.remove(&old.stored());
+            let old = old.stored();
+            self.summary.remove(&old);
+            has_changed = old.packet != stored.packet;
+        }
+        if has_changed {
+            self.changed.push((key, ChangeKind::Stored));
         }
         self.by_age.insert((stored.received, key));
         self.summary.insert(&stored);
@@ -55,6 +70,7 @@ impl StoredPackets for PacketsMut<'_> {
             self.by_age.remove(&(old.received, *key));
             self.summary.remove(&old.stored());
             self.changes.insert(*key, None);
+            self.changed.push((*key, ChangeKind::Deleted));
         }
         Ok(())
     }

@@ -1,5 +1,8 @@
 use bytes::Bytes;
-use quorate_state::{Capacity, ClusterState, Command, Outcome, PutBatch, PutOutcome};
+use quorate_replica::ChangeKind;
+use quorate_state::{
+    Capacity, ClusterState, Command, Outcome, PutBatch, PutOutcome, StoredPackets,
+};
 
 use super::*;
 use crate::fixture::*;
@@ -373,4 +376,38 @@ fn what_is_begun_on_one_thread_may_end_on_another() {
     expect_send::<SnapshotReceiver>();
     expect_send::<ReceivedSnapshot>();
     expect_send::<StoreScrub>();
+}
+
+/// Of expiry and eviction too, and not of bytes that are received once more.
+#[test]
+fn a_transaction_tells_what_has_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(&config(dir.path()));
+    let changed = |change: &dyn Fn(&mut PacketsMut<'_>)| {
+        let (_, changed) = store.transact(|packets, _| {
+            change(packets);
+            packets.take_changed()
+        });
+        changed
+    };
+    let put = |packets: &mut PacketsMut<'_>, stored: &StoredPacket| {
+        let Ok(()) = packets.put(stored);
+    };
+    let remove = |packets: &mut PacketsMut<'_>, number| {
+        let Ok(()) = packets.remove(&key(number));
+    };
+    let first = changed(&|packets| {
+        put(packets, &stored(1, 10, 100));
+        put(packets, &stored(2, 10, 100));
+        remove(packets, 3);
+    });
+    let is_stored = [1, 2].map(|number| (key(number), ChangeKind::Stored));
+    assert_eq!(first, is_stored);
+    assert_eq!(changed(&|packets| put(packets, &stored(1, 20, 100))), []);
+    let second = changed(&|packets| {
+        put(packets, &stored(1, 20, 101));
+        remove(packets, 2);
+    });
+    let kinds = [(key(1), ChangeKind::Stored), (key(2), ChangeKind::Deleted)];
+    assert_eq!(second, kinds);
 }

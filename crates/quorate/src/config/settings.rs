@@ -38,6 +38,8 @@ settings! {
         /// The rate of PUTs of each client, an IPv4 address or an IPv6 /64, and that of answers over UDP
         /// to each address.
         limit: quorate_limit::Config = quorate_limit::Config::default();
+        /// Requests that wait for changes of a packet: /pkarr/<key>?wait=30s and /pkarr/<key>/events.
+        watch: quorate_relay::WatchSettings = quorate_relay::WatchSettings::default();
         /// How long packets live, and how many may.
         packets was records: PacketSettings = PacketSettings::default();
         /// How PUTs are answered.

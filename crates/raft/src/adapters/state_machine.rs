@@ -16,7 +16,9 @@ use openraft::{
     storage::{EntryResponder, RaftStateMachine},
 };
 use quorate_disk::is_out_of_space;
+use quorate_index::ChangeFeed;
 use quorate_log::Log;
+use quorate_replica::PacketChange;
 use quorate_rpc::{chain, message};
 use quorate_state::{ClusterState, Level, LogIndex, LogPosition, Outcome, UnsupportedLevel};
 use quorate_store::{Extent, Meta, Pace, PacketsMut, Store, StoreError};
@@ -50,6 +52,8 @@ pub(crate) struct StateMachine {
     applied: watch::Sender<Meta>,
     /// The last entry of what is applied, for those who ask at every read.
     applied_index: Arc<AtomicU64>,
+    /// What has changed in the packets, for those who wait for that.
+    feed: Arc<ChangeFeed>,
     /// Grows when what is applied has other zones or cookie secrets. It begins at 1: 0 is a node that
     /// has none yet.
     zone_version: Arc<AtomicU64>,
@@ -78,6 +82,7 @@ impl StateMachine {
             log,
             applied,
             applied_index: Arc::new(AtomicU64::new(applied_index.0)),
+            feed: Arc::new(ChangeFeed::new(applied_index)),
             zone_version: Arc::new(AtomicU64::new(1)),
             damage: Arc::default(),
             transfers: Transfers::default(),
@@ -95,6 +100,11 @@ impl StateMachine {
     /// The last entry of what is applied. Whoever then reads finds what it did.
     pub(crate) fn applied_index(&self) -> LogIndex {
         LogIndex(self.applied_index.load(Ordering::Acquire))
+    }
+
+    /// What changes in the packets.
+    pub(crate) fn feed(&self) -> &ChangeFeed {
+        &self.feed
     }
 
     /// Another number each time that zones or cookie secrets have changed in what is applied.
@@ -195,11 +205,19 @@ impl StateMachine {
         if self.in_order {
             check_order(self.applied.borrow().applied, &entries)?;
         }
+        let mut changes = Vec::new();
         let (meta, outcomes) = self.store.transact(|packets, meta| {
-            let outcomes = entries.into_iter();
-            let outcomes = outcomes.map(|entry| self.apply_entry(packets, meta, entry));
+            let outcomes = entries.into_iter().map(|entry| {
+                let index = LogIndex(entry.log_id.index());
+                let outcome = self.apply_entry(packets, meta, entry);
+                let changed = packets.take_changed().into_iter();
+                changes.extend(changed.map(|(key, kind)| PacketChange { index, key, kind }));
+                outcome
+            });
             outcomes.collect::<io::Result<Vec<_>>>()
         });
+        // Before anybody hears that the entries are applied, and asks what they have changed.
+        self.feed.publish(&changes, meta.applied_index());
         self.publish(meta);
         for (responder, outcome) in responders.into_iter().zip(outcomes?) {
             if let Some(responder) = responder {
@@ -371,7 +389,9 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
             snapshot.install(&store, new)?;
             Ok(store.meta())
         });
-        self.publish(installed.await?);
+        let meta = installed.await?;
+        self.feed.begin_anew(meta.applied_index());
+        self.publish(meta);
         Ok(())
     }
 

@@ -1,0 +1,138 @@
+//! What nodes tell of changes.
+
+use futures_util::stream::FuturesUnordered;
+use quorate_replica::{ChangeKind, Changes, ChangesLost, Watcher};
+
+use super::{ground::checkpoint_and_purge, *};
+
+/// More changes than these tests make.
+const COUNT_MAX: usize = 1000;
+
+fn key(number: u8) -> PublicKey {
+    PublicKey::from_bytes([number; 32])
+}
+
+/// Whose packets have changed behind `since`, and how.
+fn changed(node: &Node, since: LogIndex) -> Vec<(PublicKey, ChangeKind)> {
+    let changes = node.changes_since(since, COUNT_MAX).unwrap().changes;
+    changes.into_iter().map(|c| (c.key, c.kind)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_nodes_tell_the_same_changes_at_the_same_entries() {
+    let cluster = Cluster::start(3, |_| {}).await;
+    for (key, micros) in [(1, 5), (2, 5), (1, 6), (1, 6), (2, 4)] {
+        put(cluster.leader(), &packet(key, micros)).await.unwrap();
+    }
+    let last = cluster.leader().status().applied_index;
+    let mut told: Vec<Changes> = Vec::new();
+    for node in cluster.nodes.values() {
+        applied(node, last).await;
+        let expected = [1, 2, 1].map(|number| (key(number), ChangeKind::Stored));
+        assert_eq!(changed(node, LogIndex(0)), expected);
+        let mut changes = node.changes_since(LogIndex(0), COUNT_MAX).unwrap();
+        // One may have applied more meanwhile.
+        assert!(changes.next >= last);
+        changes.next = last;
+        told.push(changes);
+    }
+    assert!(told.windows(2).all(|two| two[0] == two[1]));
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_watches_at_a_follower_reads_what_it_is_told_of() {
+    let cluster = Cluster::start(3, |_| {}).await;
+    let follower = cluster.followers().next().unwrap();
+    let mut watch = follower.watch(&key(1));
+    for micros in 1..50 {
+        put(cluster.leader(), &packet(1, micros)).await.unwrap();
+        timeout(TIMEOUT, watch.next()).await.unwrap().unwrap();
+        let seen = follower.stored_packet(&key(1)).unwrap().unwrap().packet;
+        assert_eq!(seen.timestamp().as_micros(), micros);
+    }
+    follower.begin_shutdown();
+    assert_eq!(timeout(TIMEOUT, watch.next()).await.unwrap(), None);
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn packets_that_expire_are_told_as_deleted() {
+    let adjust = |config: &mut Config| config.settings.packets.retention_secs = 2;
+    let cluster = Cluster::start(1, adjust).await;
+    let node = cluster.leader();
+    let numbers = 0..20;
+    let watches: FuturesUnordered<_> = numbers
+        .clone()
+        .map(|number| node.watch(&key(number)).skip(1).into_future())
+        .collect();
+    for number in numbers.clone() {
+        put(node, &packet(number, 5)).await.unwrap();
+    }
+    let stored: Vec<_> = numbers.map(|n| (key(n), ChangeKind::Stored)).collect();
+    let since = node.status().applied_index;
+    assert_eq!(changed(node, LogIndex(0))[..20], stored);
+    let ended = timeout(TIMEOUT, watches.collect::<Vec<_>>()).await;
+    assert_eq!(ended.expect("all expire").len(), stored.len());
+    let deleted: Vec<_> = changed(node, since);
+    assert_eq!(deleted.len(), stored.len());
+    assert!(deleted.iter().all(|(_, kind)| *kind == ChangeKind::Deleted));
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_snapshot_has_changed_is_lost_and_told_to_who_watches() {
+    let cluster = Cluster::start(3, |_| {}).await;
+    let behind = cluster.followers().next().unwrap().clone();
+    put(cluster.leader(), &packet(1, 1)).await.unwrap();
+    applied(&behind, cluster.leader().status().applied_index).await;
+    let known = behind.status().applied_index;
+    let mut watch = behind.watch(&key(1));
+    let node = behind.config.node;
+    cluster.board.cut_off.lock().unwrap().insert(node);
+    for micros in 2..20 {
+        put(cluster.leader(), &packet(1, micros)).await.unwrap();
+    }
+    checkpoint_and_purge(cluster.leader()).await;
+    let index = cluster.leader().status().applied_index;
+    cluster.board.cut_off.lock().unwrap().clear();
+
+    timeout(TIMEOUT, watch.next()).await.unwrap().unwrap();
+    applied(&behind, index).await;
+    let seen = behind.stored_packet(&key(1)).unwrap().unwrap().packet;
+    assert_eq!(seen.timestamp().as_micros(), 19);
+    assert_eq!(behind.changes_since(known, COUNT_MAX), Err(ChangesLost));
+    put(cluster.leader(), &packet(2, 1)).await.unwrap();
+    applied(&behind, cluster.leader().status().applied_index).await;
+    assert_eq!(changed(&behind, index), [(key(2), ChangeKind::Stored)]);
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn what_changed_before_a_start_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let id = NodeId::from(1);
+    let voters = BTreeMap::from([(id, "here".to_owned())]);
+    let config = Config::new(id, voters, dir.path().to_owned());
+    let open = || {
+        let board = Arc::<Switchboard>::default();
+        Node::open(config.clone(), Memory::new(id, board), metrics())
+    };
+    let node = open().await.unwrap();
+    timeout(TIMEOUT, node.ready()).await.unwrap();
+    put(&node, &packet(1, 5)).await.unwrap();
+    let before = node.status().applied_index;
+    assert!(node.changes_since(LogIndex(0), COUNT_MAX).is_ok());
+    node.shutdown().await.unwrap();
+    drop(node);
+
+    let node = open().await.unwrap();
+    timeout(TIMEOUT, node.ready()).await.unwrap();
+    let lost = node.changes_since(LogIndex(0), COUNT_MAX);
+    assert_eq!(lost, Err(ChangesLost));
+    // Nothing has changed since, so that whoever knew of all goes on.
+    let since = LogIndex(before.0.max(node.store.meta().applied_index().0));
+    put(&node, &packet(1, 6)).await.unwrap();
+    assert_eq!(changed(&node, since), [(key(1), ChangeKind::Stored)]);
+    node.shutdown().await.unwrap();
+}

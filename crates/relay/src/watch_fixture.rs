@@ -1,0 +1,145 @@
+//! A relay that is watched, without sockets.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::ConnectInfo,
+    http::{Request, StatusCode},
+    response::Response,
+};
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use quorate_fake::{FakeReplica, packet, received_now};
+use quorate_metrics::Registry;
+use quorate_packet::SignedPacket;
+use tokio::{
+    task::{JoinHandle, yield_now},
+    time::Instant,
+};
+use tower::ServiceExt;
+
+use crate::{Config, Metrics, WatchSettings, metrics::WatchLabel, router};
+
+const MICROS: u64 = 1_700_000_000_000_000;
+
+/// More turns than any task needs that waits for nothing but other tasks.
+const TURN_COUNT_MAX: usize = 1000;
+
+/// What clients send with a request.
+pub(crate) type Fields<'a> = &'a [(&'a str, &'a str)];
+
+/// A relay that is watched, its replica, and its figures.
+pub(crate) struct Fixture {
+    pub(crate) replica: Arc<FakeReplica>,
+    metrics: Metrics,
+    router: Router,
+}
+
+/// What a request with `wait` was answered, and after how long.
+pub(crate) struct Waited {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Bytes,
+    pub(crate) after: Duration,
+    response: Response<()>,
+}
+
+impl Fixture {
+    pub(crate) fn new(watch: WatchSettings) -> Self {
+        let replica = FakeReplica::new();
+        let metrics = Metrics::register(&Registry::new()).unwrap();
+        let config = Config {
+            watch,
+            ..Config::default()
+        };
+        let router = router(replica.clone(), config, metrics.clone());
+        Self {
+            replica,
+            metrics,
+            router,
+        }
+    }
+
+    /// Asks, as a client of this address.
+    pub(crate) async fn ask_as(&self, client: &str, path: &str, fields: Fields<'_>) -> Response {
+        let peer: SocketAddr = client.parse().unwrap();
+        let mut request = Request::builder().uri(path).extension(ConnectInfo(peer));
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::empty()).unwrap();
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
+    pub(crate) async fn ask(&self, path: &str, fields: Fields<'_>) -> Response {
+        self.ask_as("192.0.2.1:1", path, fields).await
+    }
+
+    /// Asks and reads the whole answer, with the time that it took.
+    pub(crate) async fn wait(&self, path: &str, fields: Fields<'_>) -> Waited {
+        let begun = Instant::now();
+        let response = self.ask(path, fields).await;
+        let after = begun.elapsed();
+        let (parts, body) = response.into_parts();
+        Waited {
+            status: parts.status,
+            body: body.collect().await.unwrap().to_bytes(),
+            after,
+            response: Response::from_parts(parts, ()),
+        }
+    }
+
+    /// Asks beside the test, and lets it go on once the request waits.
+    pub(crate) async fn begin_to_wait(
+        self: &Arc<Self>,
+        path: String,
+        fields: &[(&'static str, String)],
+    ) -> JoinHandle<Waited> {
+        let count = self.waiting(WatchLabel::Wait);
+        let (fixture, fields) = (self.clone(), fields.to_vec());
+        let asked = tokio::spawn(async move {
+            let fields: Vec<_> = fields.iter().map(|(n, v)| (*n, v.as_str())).collect();
+            fixture.wait(&path, &fields).await
+        });
+        self.until_waiting(WatchLabel::Wait, count + 1).await;
+        asked
+    }
+
+    /// How many requests wait.
+    pub(crate) fn waiting(&self, kind: WatchLabel) -> i64 {
+        self.metrics.watches_open.of(kind).get()
+    }
+
+    /// Lets the others go on until so many requests wait.
+    pub(crate) async fn until_waiting(&self, kind: WatchLabel, count: i64) {
+        for _ in 0..TURN_COUNT_MAX {
+            if self.waiting(kind) == count {
+                return;
+            }
+            yield_now().await;
+        }
+        panic!("{} wait, not {count}", self.waiting(kind));
+    }
+
+    pub(crate) fn store(&self, packet: &SignedPacket) {
+        self.replica.store(received_now(packet.clone()));
+    }
+}
+
+impl Waited {
+    pub(crate) fn field(&self, name: &str) -> &str {
+        let value = self.response.headers().get(name);
+        value.map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+/// The packet of this number, of one key.
+pub(crate) fn version(number: u64) -> SignedPacket {
+    packet(1, MICROS + number, &format!("version {number}"), 30)
+}
+
+/// A packet of another key.
+pub(crate) fn of_another_key() -> SignedPacket {
+    packet(2, MICROS, "x", 30)
+}

@@ -1,0 +1,164 @@
+//! How many requests wait for changes, and whose they are.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use quorate_http::{Problem, ProblemKind};
+use quorate_limit::Client;
+use quorate_metrics::Held;
+
+use crate::{
+    Metrics, WatchSettings,
+    metrics::{WatchLabel, WatchRefusalLabel},
+};
+
+/// After how many seconds one that may not wait may ask again. Places are held for long.
+const RETRY_AFTER_SECS: u64 = 10;
+
+/// The requests that wait for changes. Each holds a connection, or a stream of one.
+pub(crate) struct Watchers {
+    settings: WatchSettings,
+    metrics: Metrics,
+    waiting: Arc<Mutex<Waiting>>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    count: usize,
+    by_client: HashMap<Client, usize>,
+}
+
+/// Why a request may not wait. The text is the problem's detail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum TooManyWatchers {
+    #[error("too many requests wait at this node for changes: ask another one, or without waiting")]
+    OfAll,
+    #[error("too many requests of this address wait for changes: end some, or ask without waiting")]
+    OfClient,
+}
+
+impl From<TooManyWatchers> for Problem {
+    fn from(error: TooManyWatchers) -> Self {
+        let kind = match error {
+            TooManyWatchers::OfAll => ProblemKind::Overloaded,
+            TooManyWatchers::OfClient => ProblemKind::RateLimited,
+        };
+        Self::new(kind, error).retry_after(RETRY_AFTER_SECS)
+    }
+}
+
+impl Watchers {
+    /// None yet.
+    pub(crate) fn new(settings: WatchSettings, metrics: Metrics) -> Self {
+        Self {
+            settings,
+            metrics,
+            waiting: Arc::default(),
+        }
+    }
+
+    /// Lets a request wait for as long as the place that it is given is held.
+    pub(crate) fn admit(
+        &self,
+        client: IpAddr,
+        kind: WatchLabel,
+    ) -> Result<WatcherPlace, TooManyWatchers> {
+        let client = Client::from(client);
+        let mut waiting = lock(&self.waiting);
+        let count_of_client = waiting.by_client.get(&client).copied().unwrap_or_default();
+        let refused = if count_of_client >= self.settings.count_per_client_max {
+            Some((TooManyWatchers::OfClient, WatchRefusalLabel::Client))
+        } else if waiting.count >= self.settings.count_max {
+            Some((TooManyWatchers::OfAll, WatchRefusalLabel::Node))
+        } else {
+            None
+        };
+        if let Some((error, label)) = refused {
+            self.metrics.watches_refused_total.of(label).inc();
+            return Err(error);
+        }
+        waiting.count += 1;
+        waiting.by_client.insert(client, count_of_client + 1);
+        Ok(WatcherPlace {
+            client,
+            waiting: self.waiting.clone(),
+            _held: Held::new(self.metrics.watches_open.of(kind)),
+        })
+    }
+
+    /// How long a request may wait at most, in seconds.
+    pub(crate) fn wait_secs_max(&self) -> u64 {
+        self.settings.wait_secs_max
+    }
+}
+
+/// The place of a request that waits, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct WatcherPlace {
+    client: Client,
+    waiting: Arc<Mutex<Waiting>>,
+    _held: Held,
+}
+
+impl Drop for WatcherPlace {
+    fn drop(&mut self) {
+        let mut waiting = lock(&self.waiting);
+        waiting.count -= 1;
+        if let Some(count) = waiting.by_client.get_mut(&self.client) {
+            *count -= 1;
+            if *count == 0 {
+                waiting.by_client.remove(&self.client);
+            }
+        }
+    }
+}
+
+/// No panic leaves it half changed.
+fn lock(waiting: &Mutex<Waiting>) -> MutexGuard<'_, Waiting> {
+    waiting.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use quorate_metrics::Registry;
+
+    use super::*;
+
+    fn watchers(count_max: usize, count_per_client_max: usize) -> Watchers {
+        let settings = WatchSettings {
+            count_max,
+            count_per_client_max,
+            ..WatchSettings::default()
+        };
+        Watchers::new(settings, Metrics::register(&Registry::new()).unwrap())
+    }
+
+    fn admit(watchers: &Watchers, client: &str) -> Result<WatcherPlace, TooManyWatchers> {
+        watchers.admit(client.parse().unwrap(), WatchLabel::Events)
+    }
+
+    #[test]
+    fn a_place_that_is_left_is_free_for_others() {
+        let watchers = watchers(2, 2);
+        let [one, other] = ["192.0.2.1", "192.0.2.2"].map(|c| admit(&watchers, c).unwrap());
+        let refused = admit(&watchers, "192.0.2.3").unwrap_err();
+        assert_eq!(refused, TooManyWatchers::OfAll);
+        drop(one);
+        let third = admit(&watchers, "192.0.2.3").unwrap();
+        drop((other, third));
+        let waiting = lock(&watchers.waiting);
+        assert!(waiting.count == 0 && waiting.by_client.is_empty());
+    }
+
+    #[test]
+    fn a_client_at_its_bound_leaves_places_to_others() {
+        let watchers = watchers(9, 1);
+        let _place = admit(&watchers, "2001:db8::1").unwrap();
+        let refused = admit(&watchers, "2001:db8::2").unwrap_err();
+        assert_eq!(refused, TooManyWatchers::OfClient);
+        admit(&watchers, "2001:db8:0:1::1").unwrap();
+    }
+}

@@ -1,0 +1,136 @@
+//! Clients that wait for changes, by the thousand.
+
+use std::{fs, net::SocketAddr};
+
+use quorate_tests::{
+    Cluster, Node, voters,
+    wait::{CONVERGE_WITHIN, until},
+};
+use rustix::process::{Resource, getrlimit, setrlimit};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpSocket, TcpStream},
+    time::{Instant, timeout},
+};
+
+/// As many wait, each on a connection of its own, where the system allows so many files.
+const WATCHER_COUNT_MAX: usize = 10_000;
+
+/// The memory that one of them may cost a node, in bytes of its resident set.
+const WATCHER_SIZE_MAX: usize = 20 * 1024;
+
+/// Addresses of clients: no limit of one client is to be met here.
+const CLIENT_COUNT: usize = 50;
+
+/// No wait ends by itself while the test runs.
+const PATIENT: &str = "[watch]\nwait_secs_max = 3600\n";
+
+/// A client that waits, by HTTP/1.1.
+struct Watcher(TcpStream);
+
+impl Watcher {
+    /// Asks for what follows the key in the path, as one of many clients.
+    async fn open(node: &Node, number: usize, path: &str) -> Self {
+        let socket = TcpSocket::new_v4().expect("files are left");
+        let client = [127, 0, 1, (number % CLIENT_COUNT) as u8];
+        let bound = socket.bind(SocketAddr::from((client, 0)));
+        bound.expect("loopback addresses are ours");
+        let connected = socket.connect(node.addresses().http).await;
+        let mut stream = connected.expect("the node takes connections");
+        // Fields as many as those of common clients.
+        let request = format!(
+            "GET /pkarr/{path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: a client of many (Linux; x86_64)\r\n\
+             Accept: */*\r\nAccept-Encoding: gzip, br\r\nX-Request-Id: {number}\r\n\r\n",
+            node.addresses().http
+        );
+        let written = stream.write_all(request.as_bytes()).await;
+        written.expect("the node takes requests");
+        Self(stream)
+    }
+
+    /// Reads until this has come.
+    async fn expect(&mut self, text: &str) {
+        let mut read = Vec::new();
+        let all = async {
+            while !String::from_utf8_lossy(&read).contains(text) {
+                let size = self.0.read_buf(&mut read).await;
+                assert!(size.expect("the node answers") > 0, "no {text}");
+            }
+        };
+        timeout(CONVERGE_WITHIN, all).await.expect(text);
+    }
+}
+
+/// How many may wait here: the system may allow fewer files than that takes.
+fn watcher_count() -> usize {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit).expect("a process may open as many files as it may");
+    let file_count = limit.current.map_or(usize::MAX, |count| count as usize);
+    (file_count / 2).min(WATCHER_COUNT_MAX)
+}
+
+/// Its resident set, in bytes.
+fn resident_size(node: &Node) -> usize {
+    let id = node.process_id().expect("it runs");
+    let status = fs::read_to_string(format!("/proc/{id}/status")).expect("Linux tells it");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    let kib: usize = kib.expect("in KiB").trim().parse().expect("a number");
+    kib * 1024
+}
+
+async fn wait_for_watchers(node: &Node, kind: &str, count: usize) {
+    let line = format!("quorate_relay_watches_open{{kind=\"{kind}\"}} {count}");
+    until(&line, CONVERGE_WITHIN, async || {
+        let metrics = node.admin("/metrics").await?.text();
+        let found = metrics.lines().any(|found| found == line);
+        found.then_some(()).ok_or_else(|| {
+            let watches = metrics.lines().filter(|line| line.contains("watches_"));
+            watches.collect::<Vec<_>>().join("\n")
+        })
+    })
+    .await;
+}
+
+/// Half of them wait for one change, half of them for all. Each is told of its own packet alone, and
+/// none of them holds up the node when it stops.
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_wait_for_little_memory() {
+    let cluster = Cluster::start(voters(1).with_config(PATIENT)).await;
+    let node = cluster.node(1);
+    let publishers = ["alice", "bob"].map(|name| cluster.publisher(name));
+    // What the first request costs, those that wait shall not be charged with.
+    node.get(&publishers[0].key()).await;
+    let count = watcher_count();
+    let keys: Vec<_> = (publishers.iter().map(|publisher| publisher.key()))
+        .chain((2..count).map(|_| pkarr::Keypair::random().to_z32()))
+        .collect();
+    let before = resident_size(&node);
+    let mut watchers = Vec::with_capacity(count);
+    for (number, key) in keys.iter().enumerate() {
+        let path = match number % 2 {
+            0 => format!("{key}?wait=3600s"),
+            _ => format!("{key}/events"),
+        };
+        watchers.push(Watcher::open(&node, number, &path).await);
+    }
+    wait_for_watchers(&node, "wait", count / 2).await;
+    wait_for_watchers(&node, "events", count - count / 2).await;
+    let size = (resident_size(&node) - before) / count;
+    println!("{count} that wait: {size} bytes each");
+    assert!(size <= WATCHER_SIZE_MAX, "{size} bytes each");
+
+    let expected = ["application/pkarr.org", "event: stored"];
+    for (number, publisher) in publishers.iter().enumerate() {
+        publisher.put(&node, "told").await.expect_acked();
+        watchers[number].expect(expected[number]).await;
+    }
+    wait_for_watchers(&node, "wait", count / 2 - 1).await;
+
+    let begun = Instant::now();
+    node.terminate().await;
+    println!("stopped after {:?}", begun.elapsed());
+    let log = node.log();
+    assert!(!log.contains("cut off at the drain limit"), "{log}");
+}
