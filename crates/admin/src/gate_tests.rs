@@ -5,7 +5,7 @@ use axum::{
     http::{HeaderValue, Request, StatusCode, header},
 };
 use quorate_fake::FakeReplica;
-use quorate_http::HttpListener;
+use quorate_http::HttpListeners;
 use quorate_listener::{Metrics, Name};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -203,7 +203,7 @@ async fn what_is_not_there_is_a_problem_too() {
 async fn a_program_on_this_machine_is_let_in_over_a_real_connection() {
     let admin = Fixture::new();
     let config = quorate_http::Config::new("127.0.0.1:0".parse().unwrap());
-    let listener: HttpListener = config.bind().await.unwrap();
+    let listener: HttpListeners = config.bind().await.unwrap();
     let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
     let server = listener.serve(admin.router.clone(), Name::Admin, &Arc::new(metrics));
     for (host, expected) in [("localhost", "200 OK"), ("x.example", "401 Unauthorized")] {

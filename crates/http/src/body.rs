@@ -1,14 +1,6 @@
 //! Bodies of requests.
 
-use std::{
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    task::{Context, Poll, ready},
-    time::Duration,
-};
+use std::time::Duration;
 
 use axum::{
     BoxError,
@@ -16,8 +8,6 @@ use axum::{
 };
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::body::{Frame, Incoming, SizeHint};
-use tokio::time::Sleep;
 
 /// How much of a body that is too long is read and dropped, in bytes, so that the connection can go
 /// on: dearer than a new connection it must not be.
@@ -66,74 +56,5 @@ pub async fn read_body(mut body: Body, size_max: usize) -> Result<Bytes, BodyErr
             Err(BodyError::TooLong)
         }
         Err(error) => Err(error.into()),
-    }
-}
-
-/// Whether the body of a connection's last request was dropped before its end.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Unread(Arc<AtomicBool>);
-
-impl Unread {
-    pub(crate) fn get(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    /// `body` as that of the connection's last request, which may take `read_timeout` from the
-    /// first time on that something of it is waited for.
-    pub(crate) fn watch(&self, body: Incoming, read_timeout: Duration) -> Body {
-        self.0.store(false, Ordering::Relaxed);
-        Body::new(WatchedBody {
-            ended: body.is_end_stream(),
-            unread: self.clone(),
-            read_timeout,
-            timer: None,
-            body,
-        })
-    }
-}
-
-/// A body that fails when it takes too long, and tells when it is dropped before its end.
-struct WatchedBody {
-    body: Incoming,
-    read_timeout: Duration,
-    /// Set once something is waited for: most bodies are there at once.
-    timer: Option<Pin<Box<Sleep>>>,
-    ended: bool,
-    unread: Unread,
-}
-
-impl HttpBody for WatchedBody {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
-            let timeout = self.read_timeout;
-            let timer = &mut self.timer;
-            let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
-            ready!(timer.as_mut().poll(cx));
-            return Poll::Ready(Some(Err(BodyError::Slow(timeout).into())));
-        };
-        self.ended = frame.is_none() || self.body.is_end_stream();
-        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-impl Drop for WatchedBody {
-    fn drop(&mut self) {
-        if !self.ended {
-            self.unread.0.store(true, Ordering::Relaxed);
-        }
     }
 }

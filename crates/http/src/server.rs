@@ -1,130 +1,184 @@
-//! HTTP/1.1 for any router.
+//! HTTP for any router.
 
-use std::{net::SocketAddr, pin::pin, sync::Arc};
-
-use axum::{Router, extract::ConnectInfo, middleware};
-use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use quorate_listener::{
-    BindError, Connections, Limits, Listener, Metrics, Name, Place, Protocol, Server, linger,
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
 };
-use tokio::{io::AsyncWriteExt, net::TcpStream};
-use tokio_io_timeout::TimeoutWriter;
-use tokio_util::sync::CancellationToken;
-use tower::Service;
 
-use crate::{Config, body::Unread, request_id::with_request_id};
+use axum::{Router, middleware};
+use futures_util::future::join_all;
+use quorate_listener::{BindError, Connections, Limits, Listener, Metrics, Name};
+use quorate_tls::ServerCertificate;
+use tokio_rustls::TlsAcceptor;
 
-/// How much of a request's header, and of what follows it, is kept for a connection, in bytes. Twice
-/// what common servers take for a header.
-const BUFFER_SIZE_MAX: usize = 16 * 1024;
+use crate::{
+    Charge, Config,
+    connection::Service,
+    protocol::{HttpProtocol, TLS_PROTOCOLS},
+    request_id::with_request_id,
+};
 
-/// What a connection over the cap gets.
-const TOO_MANY_CONNECTIONS: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
-    Access-Control-Allow-Origin: *\r\n\
-    Connection: close\r\n\
-    Content-Length: 46\r\n\
-    Content-Type: text/plain; charset=utf-8\r\n\
-    Retry-After: 1\r\n\
-    \r\n\
-    too many connections are open: try again soon\n";
+/// Says whether somebody is a proxy whose word about the client's address counts.
+pub type Trust = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
 
 impl Config {
-    /// Takes the address. Clients can connect from now on, and wait until
-    /// [`serve`](HttpListener::serve).
-    pub async fn bind(self) -> Result<HttpListener, BindError> {
-        Ok(HttpListener {
-            listener: Listener::bind("HTTP", self.listen).await?,
+    /// Takes the addresses. Clients can connect from now on, and wait until
+    /// [`serve`](HttpListeners::serve).
+    pub async fn bind(self) -> Result<HttpListeners, BindError> {
+        let mut bound = HttpListeners {
+            plain: vec![Listener::bind("HTTP", self.listen).await?],
+            tls: Vec::new(),
+            proxy: Vec::new(),
+            proxy_tls: Vec::new(),
+            certificate: None,
+            is_trusted: Arc::new(|_| false),
+            charge: None,
             config: self,
-        })
+        };
+        let config = &bound.config;
+        for (protocol, addresses, listeners) in [
+            ("HTTPS", &config.tls_listen, &mut bound.tls),
+            (
+                "HTTP behind proxies",
+                &config.proxy_listen,
+                &mut bound.proxy,
+            ),
+            (
+                "HTTPS behind proxies",
+                &config.proxy_tls_listen,
+                &mut bound.proxy_tls,
+            ),
+        ] {
+            for listen in addresses {
+                listeners.push(Listener::bind_family(protocol, *listen)?);
+            }
+        }
+        Ok(bound)
     }
 }
 
-/// An address that was taken, and serves nothing yet.
-#[derive(Debug)]
-pub struct HttpListener {
+/// Addresses that were taken, and serve nothing yet.
+pub struct HttpListeners {
     config: Config,
-    listener: Listener,
+    plain: Vec<Listener>,
+    tls: Vec<Listener>,
+    proxy: Vec<Listener>,
+    proxy_tls: Vec<Listener>,
+    certificate: Option<ServerCertificate>,
+    is_trusted: Trust,
+    charge: Option<Charge>,
 }
 
-impl HttpListener {
-    /// The address, with the port that was taken.
+impl fmt::Debug for HttpListeners {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("HttpListeners").field(&self.config).finish()
+    }
+}
+
+impl HttpListeners {
+    /// The address of plain HTTP, with the port that was taken.
     pub fn local_addr(&self) -> SocketAddr {
-        self.listener.local_addr()
+        self.plain[0].local_addr()
+    }
+
+    /// Shows `certificate` where HTTPS listens, which it cannot without.
+    pub fn with_certificate(mut self, certificate: Option<ServerCertificate>) -> Self {
+        self.certificate = certificate;
+        self
+    }
+
+    /// Trusts proxies: they may have any number of connections and bytes, and those of listeners for
+    /// proxies are believed who the client is. By default nobody is trusted.
+    pub fn with_trust(mut self, is_trusted: Trust) -> Self {
+        self.is_trusted = is_trusted;
+        self
+    }
+
+    /// Charges clients for the bytes of all their connections. By default only each connection
+    /// has a bound.
+    pub fn with_charge(mut self, charge: Charge) -> Self {
+        self.charge = Some(charge);
+        self
     }
 
     /// Serves `router` until [`Server::shutdown`], as the listener of this name.
+    ///
+    /// # Panics
+    ///
+    /// Panics where HTTPS listens without a certificate, which [`Config::check_listeners`] refuses.
     pub fn serve(self, router: Router, name: Name, metrics: &Metrics) -> Server {
+        let tls = self
+            .certificate
+            .map(|certificate| TlsAcceptor::from(certificate.server_config(&TLS_PROTOCOLS)));
+        let is_plain = self.tls.is_empty() && self.proxy_tls.is_empty();
+        assert!(is_plain || tls.is_some(), "HTTPS needs a certificate");
         let limits = Limits {
             connection_count_max: self.config.connection_count_max,
-            connection_count_per_client_max: None,
+            connection_count_per_client_max: Some(self.config.connection_count_per_client_max),
             drain_timeout: self.config.drain_timeout,
         };
-        let mut connections = http1::Builder::new();
-        connections
-            .timer(TokioTimer::new())
-            .header_read_timeout(self.config.header_read_timeout)
-            .max_buf_size(BUFFER_SIZE_MAX);
-        let http = Http {
-            connections,
-            router: router.layer(middleware::from_fn(with_request_id)),
-            config: self.config,
+        let is_trusted = self.is_trusted.clone();
+        let connections = Connections::with_exempt(limits, move |client| is_trusted(client));
+        let router = router.layer(middleware::from_fn(with_request_id));
+        let service = Service::new(self.config, router, self.is_trusted, self.charge);
+        let service = Arc::new(service);
+        let serve_all = |listeners: Vec<Listener>, tls: Option<TlsAcceptor>, is_proxied| {
+            let protocol = Arc::new(HttpProtocol {
+                service: service.clone(),
+                tls,
+                is_proxied,
+            });
+            let serve =
+                |listener: Listener| listener.serve(protocol.clone(), &connections, name, metrics);
+            listeners.into_iter().map(serve).collect()
         };
-        let connections = Connections::new(limits);
-        self.listener
-            .serve(Arc::new(http), &connections, name, metrics)
+        Server {
+            plain: serve_all(self.plain, None, false),
+            tls: serve_all(self.tls, tls.clone(), false),
+            proxy: serve_all(self.proxy, None, true),
+            proxy_tls: serve_all(self.proxy_tls, tls, true),
+        }
     }
 }
 
-/// What connections share.
-struct Http {
-    connections: http1::Builder,
-    router: Router,
-    config: Config,
+/// A running server. Dropping it shuts it down too, unawaited.
+#[derive(Debug)]
+pub struct Server {
+    plain: Vec<quorate_listener::Server>,
+    tls: Vec<quorate_listener::Server>,
+    proxy: Vec<quorate_listener::Server>,
+    proxy_tls: Vec<quorate_listener::Server>,
 }
 
-impl Protocol for Http {
-    async fn serve(self: Arc<Self>, stream: TcpStream, place: Place, stop: CancellationToken) {
-        let peer = place.address();
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%peer, %error, "the connection was lost at once");
-            return;
-        }
-        let mut stream = TimeoutWriter::new(stream);
-        stream.set_timeout(Some(self.config.write_timeout));
-        let mut stream = TokioIo::new(Box::pin(stream));
-        let unread = Unread::default();
-        let service = service_fn(|mut request: Request<Incoming>| {
-            request.extensions_mut().insert(ConnectInfo(peer));
-            let read_timeout = self.config.body_read_timeout;
-            let request = request.map(|body| unread.watch(body, read_timeout));
-            self.router.clone().call(request)
-        });
-        let result = {
-            let mut connection = pin!(self.connections.serve_connection(&mut stream, service));
-            match stop.run_until_cancelled(connection.as_mut()).await {
-                Some(result) => result,
-                None => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
-                }
-            }
-        };
-        let malformed = result.as_ref().is_err_and(|error| error.is_parse());
-        if let Err(error) = result {
-            tracing::debug!(%peer, %error, "the connection ended early");
-        }
-        // Only a client that may still be writing is waited for.
-        if malformed || unread.get() {
-            linger(stream.into_inner()).await;
-        }
+impl Server {
+    /// Where it serves plain HTTP.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.plain[0].local_addr()
     }
 
-    async fn refuse(self: Arc<Self>, mut stream: TcpStream) {
-        // Whether the client heard it or not, the connection is closed.
-        let _ = stream.write_all(TOO_MANY_CONNECTIONS).await;
-        linger(stream).await;
+    /// Where it serves HTTPS.
+    pub fn tls_addrs(&self) -> Vec<SocketAddr> {
+        addresses(&self.tls)
     }
+
+    /// Where it serves plain HTTP and HTTPS for proxies that name the client.
+    pub fn proxy_addrs(&self) -> [Vec<SocketAddr>; 2] {
+        [addresses(&self.proxy), addresses(&self.proxy_tls)]
+    }
+
+    /// Frees the addresses and lets each connection end; at the drain limit cuts off all that are
+    /// left.
+    pub async fn shutdown(self) {
+        let all = [self.plain, self.tls, self.proxy, self.proxy_tls];
+        let all = all.into_iter().flatten();
+        join_all(all.map(quorate_listener::Server::shutdown)).await;
+    }
+}
+
+fn addresses(servers: &[quorate_listener::Server]) -> Vec<SocketAddr> {
+    let addresses = servers.iter().map(quorate_listener::Server::local_addr);
+    addresses.collect()
 }
 
 #[cfg(test)]

@@ -1,160 +1,17 @@
-use std::{future::Future, io, time::Duration};
+use std::{io, time::Duration};
 
-use axum::{
-    body::Body,
-    extract::State,
-    http::StatusCode,
-    response::{IntoResponse, Response},
-    routing::{get, put},
-};
-use bytes::Bytes;
-use quorate_metrics::Registry;
+use quorate_listener::Name;
 use tokio::{
-    io::AsyncReadExt,
-    sync::watch,
-    time::{interval, timeout},
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::interval,
 };
 
-use super::*;
-use crate::{BodyError, read_body, text, with_cors};
-
-/// How long a test waits for what must happen, before it fails.
-const LONG: Duration = Duration::from_secs(20);
-
-/// A timeout that a test lets pass.
-const SHORT: Duration = Duration::from_millis(150);
-
-/// How long a body may be.
-const BODY_SIZE_MAX: usize = 1000;
-
-const GET: &str = "GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n";
-
-/// A server on a real socket. It takes bodies at `/body`, and at `/plain` as any router does, answers at `/gate` while the gate is open,
-/// and refuses unread bodies at `/unread`.
-struct Fixture {
-    metrics: Metrics,
-    gate: Gate,
-    server: Server,
-}
-
-#[derive(Clone)]
-struct Gate {
-    is_open: watch::Sender<bool>,
-    /// How many requests have come to it.
-    count: watch::Sender<usize>,
-}
-
-async fn take(request: Request<Body>) -> Response {
-    match read_body(request.into_body(), BODY_SIZE_MAX).await {
-        Ok(body) => body.into_response(),
-        Err(error @ BodyError::TooLong) => text(StatusCode::PAYLOAD_TOO_LARGE, error),
-        Err(error) => text(StatusCode::REQUEST_TIMEOUT, error),
-    }
-}
-
-async fn pass(State(gate): State<Gate>) -> StatusCode {
-    gate.count.send_modify(|count| *count += 1);
-    let mut is_open = gate.is_open.subscribe();
-    is_open.wait_for(|is_open| *is_open).await.unwrap();
-    StatusCode::NO_CONTENT
-}
-
-impl Fixture {
-    async fn new(change: impl FnOnce(&mut Config)) -> Self {
-        let mut config = Config::new(([127, 0, 0, 1], 0).into());
-        change(&mut config);
-        let gate = Gate {
-            is_open: watch::Sender::new(true),
-            count: watch::Sender::new(0),
-        };
-        let router = Router::new()
-            .route("/body", put(take))
-            .route("/plain", put(async |body: Bytes| body))
-            .route("/unread", put(async || StatusCode::FORBIDDEN))
-            .route("/gate", get(pass))
-            .with_state(gate.clone());
-        let metrics = Metrics::register(&Registry::new()).unwrap();
-        let bound = config.bind().await.unwrap();
-        Self {
-            server: bound.serve(with_cors(router), Name::Public, &metrics),
-            metrics,
-            gate,
-        }
-    }
-
-    async fn connect(&self) -> Client {
-        Client(TcpStream::connect(self.server.local_addr()).await.unwrap())
-    }
-
-    fn open_count(&self) -> i64 {
-        self.metrics.connections_open.of(Name::Public).get()
-    }
-
-    /// Makes a request that waits at the gate.
-    async fn wait_at_gate(&self) -> Client {
-        self.gate.is_open.send_replace(false);
-        let mut client = self.connect().await;
-        client.send("GET /gate HTTP/1.1\r\nHost: a\r\n\r\n").await;
-        let mut count = self.gate.count.subscribe();
-        within("it has come", count.wait_for(|count| *count == 1))
-            .await
-            .unwrap();
-        client
-    }
-}
-
-/// A client that speaks byte by byte.
-struct Client(TcpStream);
-
-impl Client {
-    async fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.0.write_all(bytes.as_ref()).await.unwrap();
-    }
-
-    /// All until the server closes the connection.
-    async fn read_to_end(&mut self) -> String {
-        let mut answer = Vec::new();
-        let read = self.0.read_to_end(&mut answer);
-        // A reset ends the connection too.
-        let _ = within("the server closes the connection", read).await;
-        String::from_utf8_lossy(&answer).into_owned()
-    }
-
-    /// The header of one answer, whose body has `Content-Length` bytes.
-    async fn read_answer(&mut self) -> String {
-        let mut header = String::new();
-        while !header.ends_with("\r\n\r\n") {
-            let byte = within("an answer comes", self.0.read_u8()).await;
-            header.push(char::from(byte.unwrap()));
-        }
-        let length = header.lines().find_map(|line| {
-            let (name, value) = line.split_once(": ")?;
-            name.eq_ignore_ascii_case("content-length")
-                .then(|| value.parse().unwrap())
-        });
-        let mut body = vec![0; length.unwrap_or(0)];
-        within("the body comes", self.0.read_exact(&mut body))
-            .await
-            .unwrap();
-        header
-    }
-
-    async fn get(&mut self) -> String {
-        self.send(GET).await;
-        self.read_answer().await
-    }
-}
-
-async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match timeout(LONG, future).await {
-        Ok(value) => value,
-        Err(_) => panic!("in vain waited until {what}"),
-    }
-}
-
-fn put_header(path: &str, length: usize) -> String {
-    format!("PUT {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n")
-}
+use crate::{
+    Config,
+    connection::BUFFER_SIZE_MAX,
+    fixture::{BODY_SIZE_MAX, Client, Fixture, GET, LONG, SHORT, put_header, within},
+};
 
 #[tokio::test]
 async fn one_connection_serves_many_requests() {
@@ -346,35 +203,6 @@ async fn garbage_is_refused() {
     client.send("\r\n\r\n").await;
     let answer = client.read_to_end().await;
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
-}
-
-#[tokio::test]
-async fn connections_over_the_cap_are_told_and_find_room_later() {
-    let server = Fixture::new(|config| config.connection_count_max = 2).await;
-    let mut first = server.connect().await;
-    let mut second = server.connect().await;
-    first.get().await;
-    second.get().await;
-
-    let mut third = server.connect().await;
-    let answer = third.read_answer().await;
-    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
-    assert!(answer.contains("Access-Control-Allow-Origin: *"));
-    assert!(answer.contains("Retry-After: 1"));
-    for _ in 0..3 {
-        // A connection closed already would be reset, which can take the answer back.
-        third.send(GET).await;
-    }
-    let refused = &server.metrics.connections_refused_total;
-    assert_eq!(refused.of(Name::Public).get(), 1);
-    assert_eq!(server.open_count(), 2);
-    assert!(first.get().await.contains(" 404 "), "the others go on");
-
-    drop(first);
-    within("there is room", async {
-        while !server.connect().await.get().await.contains(" 404 ") {}
-    })
-    .await;
 }
 
 #[tokio::test]

@@ -41,6 +41,11 @@ impl TrustedProxies {
         Networks::note(Self::parse(proxies), proxies, key, findings)
     }
 
+    /// Whether `peer` is one of them.
+    pub fn contains(&self, peer: IpAddr) -> bool {
+        self.0.contains(peer)
+    }
+
     /// The client's address, given the socket's peer and the values of all `X-Forwarded-For` and
     /// all `Forwarded` fields, each in their order.
     ///

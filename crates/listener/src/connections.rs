@@ -1,7 +1,6 @@
 //! Which connections are open, and which one gives way.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
     fmt,
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -11,6 +10,8 @@ use std::{
 use quorate_limit::Client;
 use tokio_util::sync::CancellationToken;
 
+use crate::open::{Id, Open};
+
 /// What connections may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -18,9 +19,9 @@ pub struct Limits {
     pub connection_count_max: usize,
     /// How many of them one client may have, which is an IPv4 address or an IPv6 /64.
     ///
-    /// With this bound nobody is refused: a client that has as many gets another for the one that
-    /// it left idle the longest, and where all are open, the connection that was idle the longest
-    /// of all gives way. Without it, a connection too many is refused.
+    /// With this bound a client that has as many gets another for the one that it left idle the
+    /// longest, and where all are open, the connection that was idle the longest of all gives way:
+    /// only where none is idle is one too many refused. Without it, each is.
     pub connection_count_per_client_max: Option<usize>,
     /// How long a shutdown waits for those that are open.
     pub drain_timeout: Duration,
@@ -72,46 +73,71 @@ impl Connections {
 
     /// Gives a connection from `address` a place.
     pub fn admit(&self, address: SocketAddr) -> Admission {
-        let limits = self.limits();
         let client = Client::from(address.ip());
         let mut open = self.0.lock();
-        let mut displaced = None;
-        if let Some(count_max) = limits.connection_count_per_client_max {
-            if !(self.0.is_exempt)(address.ip()) && open.count_of(client) >= count_max {
-                displaced = open.oldest_of(client);
-            } else if open.by_age.len() >= limits.connection_count_max {
-                displaced = open.oldest();
-            }
-        } else if open.by_age.len() >= limits.connection_count_max {
-            return Admission::Full;
-        }
-        if let Some(age) = displaced {
-            open.evict(age);
-        }
+        let displaces = match self.0.make_room(&mut open, address.ip()) {
+            Room::Free => false,
+            Room::Made => true,
+            Room::None => return Admission::Full,
+        };
         let evicted = CancellationToken::new();
         let place = Place {
             address,
-            client,
-            age: open.insert(client, evicted.clone()),
+            id: open.insert(client, evicted.clone()),
             evicted,
             connections: self.clone(),
         };
-        match displaced {
-            Some(_) => Admission::Displacing(place),
-            None => Admission::Free(place),
+        match displaces {
+            true => Admission::Displacing(place),
+            false => Admission::Free(place),
         }
     }
 
     /// Whether more than half of the places are taken, so that none should be held for nothing
     /// (RFC 7766, section 6.2.3).
     pub fn is_crowded(&self) -> bool {
-        self.0.lock().by_age.len() > self.limits().connection_count_max / 2
+        self.0.lock().count() > self.limits().connection_count_max / 2
+    }
+}
+
+/// Whether there is room for one more.
+enum Room {
+    Free,
+    /// Another gave way.
+    Made,
+    None,
+}
+
+impl Room {
+    fn made(made: bool) -> Self {
+        if made { Self::Made } else { Self::None }
     }
 }
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn make_room(&self, open: &mut Open, address: IpAddr) -> Room {
+        match self.make_room_of_client(open, address) {
+            Room::Free if open.count() < self.limits.connection_count_max => Room::Free,
+            Room::Free if self.limits.connection_count_per_client_max.is_some() => {
+                Room::made(open.evict_oldest())
+            }
+            Room::Free => Room::None,
+            room => room,
+        }
+    }
+
+    fn make_room_of_client(&self, open: &mut Open, address: IpAddr) -> Room {
+        let client = Client::from(address);
+        match self.limits.connection_count_per_client_max {
+            Some(count_max) if open.count_of(client) >= count_max && !(self.is_exempt)(address) => {
+                Room::made(open.evict_oldest_of(client))
+            }
+            _ => Room::Free,
+        }
     }
 }
 
@@ -121,68 +147,11 @@ impl fmt::Debug for Connections {
     }
 }
 
-/// When a connection was last used: the count of uses of all connections by then.
-type Age = u64;
-
-/// The connections by age, the one that was idle the longest first.
-#[derive(Default)]
-struct Open {
-    uses: Age,
-    by_age: BTreeMap<Age, OpenConnection>,
-    by_client: HashMap<Client, BTreeSet<Age>>,
-}
-
-struct OpenConnection {
-    client: Client,
-    evicted: CancellationToken,
-}
-
-impl Open {
-    fn insert(&mut self, client: Client, evicted: CancellationToken) -> Age {
-        self.uses += 1;
-        self.by_age
-            .insert(self.uses, OpenConnection { client, evicted });
-        self.by_client.entry(client).or_default().insert(self.uses);
-        self.uses
-    }
-
-    /// Takes out the connection of this age, if it has not given way.
-    fn remove(&mut self, age: Age) -> Option<OpenConnection> {
-        let connection = self.by_age.remove(&age)?;
-        if let Some(ages) = self.by_client.get_mut(&connection.client) {
-            ages.remove(&age);
-            if ages.is_empty() {
-                self.by_client.remove(&connection.client);
-            }
-        }
-        Some(connection)
-    }
-
-    fn evict(&mut self, age: Age) {
-        if let Some(connection) = self.remove(age) {
-            connection.evicted.cancel();
-        }
-    }
-
-    fn count_of(&self, client: Client) -> usize {
-        self.by_client.get(&client).map_or(0, BTreeSet::len)
-    }
-
-    fn oldest_of(&self, client: Client) -> Option<Age> {
-        self.by_client.get(&client)?.first().copied()
-    }
-
-    fn oldest(&self) -> Option<Age> {
-        self.by_age.keys().next().copied()
-    }
-}
-
 /// A connection's place among those that are open, which it has until it is dropped or gives way.
 #[derive(Debug)]
 pub struct Place {
     address: SocketAddr,
-    client: Client,
-    age: Age,
+    id: Id,
     evicted: CancellationToken,
     connections: Connections,
 }
@@ -198,11 +167,29 @@ impl Place {
         &self.connections
     }
 
-    /// Notes that the connection is used: of all, it was now idle for the shortest.
-    pub fn touch(&mut self) {
-        let mut open = self.connections.0.lock();
-        if let Some(connection) = open.remove(self.age) {
-            self.age = open.insert(self.client, connection.evicted);
+    /// Notes that the connection is used: of all that are idle, it was so for the shortest.
+    pub fn touch(&self) {
+        self.connections.0.lock().touch(self.id);
+    }
+
+    /// Notes that something is done on the connection: it is not idle, and does not give way, until
+    /// this and all others like it were dropped.
+    pub fn busy(self: &Arc<Self>) -> Busy {
+        self.connections.0.lock().begin(self.id);
+        Busy(self.clone())
+    }
+
+    /// Counts the connection as one of the client at `address`, for whom the other end is a proxy.
+    /// Fails if that client has as many as it may have, and none of them is idle.
+    pub fn assign(&self, address: IpAddr) -> Result<(), TooMany> {
+        let shared = &self.connections.0;
+        let mut open = shared.lock();
+        match shared.make_room_of_client(&mut open, address) {
+            Room::None => Err(TooMany),
+            Room::Free | Room::Made => {
+                open.assign(self.id, Client::from(address));
+                Ok(())
+            }
         }
     }
 
@@ -214,9 +201,24 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.connections.0.lock().remove(self.age);
+        self.connections.0.lock().remove(self.id);
     }
 }
+
+/// Something that is done on a connection.
+#[derive(Debug)]
+pub struct Busy(Arc<Place>);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.connections.0.lock().end(self.0.id);
+    }
+}
+
+/// A client has as many connections as it may have, and uses all of them.
+#[derive(Debug, thiserror::Error)]
+#[error("the client has as many connections as it may have, and uses all of them")]
+pub struct TooMany;
 
 #[cfg(test)]
 #[path = "connections_tests.rs"]

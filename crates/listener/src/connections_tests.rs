@@ -63,7 +63,7 @@ fn where_all_are_taken_the_oldest_of_all_gives_way() {
 #[test]
 fn what_is_used_is_not_the_oldest() {
     let connections = connections(3, Some(3));
-    let mut first = free(&connections, client(1));
+    let first = free(&connections, client(1));
     let second = free(&connections, client(1));
     first.touch();
     let third = free(&connections, client(1));
@@ -76,7 +76,7 @@ fn what_is_used_is_not_the_oldest() {
 #[test]
 fn what_ended_or_gave_way_leaves_its_place_once() {
     let connections = connections(2, Some(1));
-    let mut first = free(&connections, client(1));
+    let first = free(&connections, client(1));
     let second = displacing(&connections, client(1));
     // It is told, and may take a moment to end.
     first.touch();
@@ -86,8 +86,7 @@ fn what_ended_or_gave_way_leaves_its_place_once() {
     let again = free(&connections, client(1));
     assert_eq!(evicted([&other, &again]), [false, false]);
     drop((other, again));
-    assert!(connections.0.lock().by_client.is_empty());
-    assert!(connections.0.lock().by_age.is_empty());
+    assert!(connections.0.lock().is_empty());
 }
 
 #[test]
@@ -125,4 +124,61 @@ fn more_than_half_is_crowded() {
     let [one, ..] = places;
     drop(one);
     assert!(!connections.is_crowded());
+}
+
+#[test]
+fn what_is_busy_is_not_idle_however_long_it_takes() {
+    let connections = connections(3, Some(2));
+    let waits = Arc::new(free(&connections, client(1)));
+    let wait = waits.busy();
+    let idle = free(&connections, client(1));
+    let third = displacing(&connections, client(1));
+    assert_eq!(evicted([&waits, &idle, &third]), [false, true, false]);
+
+    // It may do several things at once, as HTTP/2 does.
+    drop(waits.busy());
+    let other = free(&connections, client(2));
+    let fourth = displacing(&connections, client(3));
+    assert_eq!(evicted([&waits, &third, &other]), [false, true, false]);
+
+    drop(wait);
+    let fifth = displacing(&connections, client(4));
+    assert_eq!(evicted([&waits, &other, &fourth]), [false, true, false]);
+    let sixth = displacing(&connections, client(5));
+    assert_eq!(evicted([&waits, &fourth, &fifth]), [false, true, false]);
+    let _seventh = displacing(&connections, client(6));
+    assert_eq!(evicted([&waits, &fifth, &sixth]), [true, false, false]);
+}
+
+#[test]
+fn where_all_are_busy_one_too_many_is_refused() {
+    let connections = connections(3, Some(2));
+    let places = [1, 1, 2].map(|last| Arc::new(free(&connections, client(last))));
+    let busy = places.each_ref().map(Place::busy);
+    assert!(matches!(connections.admit(client(1)), Admission::Full));
+    assert!(matches!(connections.admit(client(3)), Admission::Full));
+    assert!(places.iter().all(|place| !place.evicted().is_cancelled()));
+    drop(busy);
+    let place = displacing(&connections, client(3));
+    drop((places, place));
+    assert!(connections.0.lock().is_empty());
+}
+
+#[test]
+fn a_connection_by_a_proxy_counts_as_its_clients() {
+    let connections = connections(9, Some(1));
+    let proxy = client(99);
+    let first = free(&connections, proxy);
+    first.assign(client(1).ip()).unwrap();
+    let second = Arc::new(free(&connections, proxy));
+    second.assign(client(1).ip()).unwrap();
+    assert_eq!(evicted([&first, &second]), [true, false]);
+
+    let _busy = second.busy();
+    let third = free(&connections, proxy);
+    third.assign(client(1).ip()).unwrap_err();
+    third.assign(client(2).ip()).unwrap();
+    assert_eq!(evicted([&second, &third]), [false, false]);
+    drop((first, third, _busy, second));
+    assert!(connections.0.lock().is_empty());
 }

@@ -10,7 +10,7 @@
 //! | [`Listener`] | an address that was taken, and serves nothing yet |
 //! | [`Limits`] | how many connections, of all clients and of one, and how long they may drain |
 //! | [`Connections`] | those that are open, and which of them gives way: for what is not TCP too |
-//! | [`Place`] | a connection's place among them |
+//! | [`Place`], [`Busy`] | a connection's place among them, which it keeps while something is done on it |
 //! | [`Protocol`] | what is said on a connection |
 //! | [`Server`] | a listener that serves |
 //! | [`linger`] | closes a connection so that the other end reads the last words |
@@ -20,10 +20,11 @@ mod bind;
 mod connections;
 mod linger;
 mod metrics;
+mod open;
 mod server;
 
 pub use bind::{BindError, Listener};
-pub use connections::{Admission, Connections, Limits, Place};
+pub use connections::{Admission, Busy, Connections, Limits, Place, TooMany};
 pub use linger::linger;
 pub use metrics::{Metrics, Name};
 pub use server::{Protocol, Server};

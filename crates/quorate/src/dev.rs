@@ -28,8 +28,9 @@ use crate::{
 /// Arguments of `quorate dev`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Node i listens on 127.0.0.1: HTTP 8080+i, DNS 5300+i, DNS over TLS 8530+i, peers
-7700+i, admin and metrics 9100+i. The origin is quorate.test. If a port is taken, --port-offset moves all of them.")]
+Node i listens on 127.0.0.1: HTTP 8080+i, HTTPS 8440+i, DNS 5300+i, DNS over TLS 8530+i,
+peers 7700+i, admin and metrics 9100+i. The origin is quorate.test. If a port is taken, --port-offset
+moves all of them.")]
 pub(crate) struct DevArgs {
     /// How many nodes.
     #[arg(long, default_value_t = 3, value_parser = parse_nodes, value_name = "1|3|5")]
@@ -50,6 +51,9 @@ const PORT_OFFSET_MAX: i64 = u16::MAX as i64 - 9105;
 
 /// Where DNS over TLS would listen at node 0: the port of RFC 7858, out of the way.
 const DNS_TLS_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8530);
+
+/// Where HTTPS would listen at node 0.
+const HTTP_TLS_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8440);
 
 /// What the cluster is called.
 const CLUSTER_NAME: &str = "dev";
@@ -222,6 +226,7 @@ fn configs(args: &DevArgs, root: &Path) -> anyhow::Result<Vec<(ConfigV1, Identit
             .into_iter()
             .for_each(|listen| *listen = address(*listen, number));
         config.dns.listen = vec![address(config.dns.listen[0], number)].into();
+        config.http.tls_listen = vec![address(HTTP_TLS_LISTEN, number)];
         config.dns.tls_listen = vec![address(DNS_TLS_LISTEN, number)];
         config.tls.clone_from(&certificate);
         config.dns.origins = vec![origin()];
@@ -286,24 +291,27 @@ fn banner(nodes: &[RunningNode], root: &Path) -> String {
 
     let mut text = format!(
         "Quorate: {}, data in {}\n\n  \
-         node  HTTP             DNS              DNS over TLS     peers            admin, metrics\n",
+         node  HTTP             HTTPS            DNS              DNS over TLS     peers            admin, metrics\n",
         counted(nodes.len()),
         root.display()
     );
     for (number, node) in (1..).zip(nodes) {
         let Addresses {
             http,
+            http_tls,
             dns,
             dns_tls,
             peer,
             admin,
         } = node.addresses();
-        let dns_tls = dns_tls
-            .map(|address| address.to_string())
-            .unwrap_or_default();
+        let text_of = |address: Option<SocketAddr>| {
+            let text = address.map(|address| address.to_string());
+            text.unwrap_or_default()
+        };
+        let [http_tls, dns_tls] = [http_tls, dns_tls].map(text_of);
         let _ = writeln!(
             text,
-            "  {number}     {http:<16} {dns:<16} {dns_tls:<16} {peer:<16} {admin}"
+            "  {number}     {http:<16} {http_tls:<16} {dns:<16} {dns_tls:<16} {peer:<16} {admin}"
         );
     }
     text
@@ -376,6 +384,7 @@ mod tests {
             &mut config.http.listen,
             &mut config.peer.listen,
             &mut config.admin.listen,
+            &mut config.http.tls_listen[0],
             &mut config.dns.tls_listen[0],
         ];
         listeners.into_iter().for_each(|listen| listen.set_port(0));

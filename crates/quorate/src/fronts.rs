@@ -6,7 +6,7 @@ use anyhow::Context;
 use prometheus::Registry;
 use quorate_admin::{Build, ServedZones};
 use quorate_dns::{ConfiguredZones, DnsListeners, DnsServer, Exempt, Responder};
-use quorate_http::{HttpListener, with_cors};
+use quorate_http::{Charge, HttpListeners, Trust, with_cors};
 use quorate_listener::{Listener, Metrics, Name};
 use quorate_raft::StartingNode;
 use quorate_replica::{NamedSet, WireName};
@@ -28,6 +28,8 @@ pub(crate) struct Addresses {
     pub(crate) http: SocketAddr,
     /// The first of them.
     pub(crate) dns: SocketAddr,
+    /// The first at which HTTP is encrypted.
+    pub(crate) http_tls: Option<SocketAddr>,
     /// The first at which DNS is encrypted by TLS.
     pub(crate) dns_tls: Option<SocketAddr>,
     pub(crate) peer: SocketAddr,
@@ -36,18 +38,18 @@ pub(crate) struct Addresses {
 
 /// Every address of a node, taken before anything is opened, so that a clash costs nothing.
 pub(crate) struct Listeners {
-    http: HttpListener,
+    http: HttpListeners,
     dns: DnsListeners,
     /// Others are answered here once the node is open; until then they wait.
     pub(crate) peer: Listener,
-    admin: HttpListener,
+    admin: HttpListeners,
 }
 
 impl Listeners {
     /// Takes all of them.
     pub(crate) async fn bind(config: &ConfigV1) -> anyhow::Result<Self> {
         Ok(Self {
-            http: config.http_server().bind().await.context("http.listen")?,
+            http: config.http_server().bind().await.context("http")?,
             dns: config.dns.clone().bind().await.context("dns")?,
             peer: Listener::bind("peers", config.peer.listen)
                 .await
@@ -101,8 +103,14 @@ impl Listeners {
         let dns = self
             .dns
             .serve(responder, certificate.as_ref(), &is_exempt, metrics);
+        let rules = settings.rules();
+        let is_proxy: Trust = Arc::new(move |peer| rules.trusts(peer));
+        let http = self.http.with_certificate(certificate.clone());
+        let byte_rates = settings.byte_rates();
+        let charge: Charge = Arc::new(move |client, size| byte_rates.charge(client, size));
+        let http = http.with_trust(is_proxy).with_charge(charge);
         let fronts = Fronts {
-            http: self.http.serve(with_cors(public), Name::Public, metrics),
+            http: http.serve(with_cors(public), Name::Public, metrics),
             dns: dns.context("dns")?,
             admin: self.admin.serve(admin, Name::Admin, metrics),
             _certificate_watch: certificate.map(|certificate| certificate.watch()),

@@ -149,6 +149,7 @@ impl RunningNode {
         Addresses {
             http: self.fronts.http.local_addr(),
             dns: self.fronts.dns.local_addr(),
+            http_tls: self.fronts.http.tls_addrs().first().copied(),
             dns_tls: self.fronts.dns.tls_addrs().first().copied(),
             peer: self.peer.local_addr(),
             admin: self.fronts.admin.local_addr(),

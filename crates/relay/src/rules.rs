@@ -28,6 +28,11 @@ impl ClientRules {
         self.trusted_proxies.store(Arc::new(proxies));
     }
 
+    /// Whether `peer` is one of those proxies.
+    pub fn trusts(&self, peer: IpAddr) -> bool {
+        self.trusted_proxies.load().contains(peer)
+    }
+
     /// The client's address, as [`TrustedProxies::client_address`] finds it.
     pub fn client_address<'a>(
         &self,

@@ -44,7 +44,7 @@ impl QuicProtocol {
     pub(super) async fn serve(
         self: Arc<Self>,
         connection: Connection,
-        mut place: Place,
+        place: Place,
         stop: &CancellationToken,
     ) {
         let client = connection.remote_address().ip();

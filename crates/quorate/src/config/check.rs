@@ -79,6 +79,9 @@ fn check_listeners(config: &ConfigV1, findings: &mut Findings) {
     config
         .dns
         .check_listeners(&"dns".into(), has_certificate, findings);
+    config
+        .http
+        .check_listeners(&"http".into(), has_certificate, findings);
     let listeners = listeners(config);
     for (at, one) in listeners.iter().enumerate() {
         let clash = listeners[..at].iter().find(|other| clashes(one, other));
@@ -94,7 +97,7 @@ fn check_listeners(config: &ConfigV1, findings: &mut Findings) {
 }
 
 fn listeners(config: &ConfigV1) -> Vec<Listen> {
-    let (dns, tcp) = (&config.dns, [true, false]);
+    let (dns, http, tcp) = (&config.dns, &config.http, [true, false]);
     let mut all = vec![
         listen("http.listen".into(), config.http.listen, tcp),
         listen("peer.listen".into(), config.peer.listen, tcp),
@@ -104,6 +107,9 @@ fn listeners(config: &ConfigV1) -> Vec<Listen> {
         ("dns.listen", &*dns.listen, [true, true]),
         ("dns.tls_listen", &*dns.tls_listen, tcp),
         ("dns.quic_listen", &*dns.quic_listen, [false, true]),
+        ("http.tls_listen", &*http.tls_listen, tcp),
+        ("http.proxy_listen", &*http.proxy_listen, tcp),
+        ("http.proxy_tls_listen", &*http.proxy_tls_listen, tcp),
     ] {
         let key = KeyPath::from(key);
         for (at, address) in addresses.iter().enumerate() {

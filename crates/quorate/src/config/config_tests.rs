@@ -271,7 +271,8 @@ fn every_mistake_is_told_with_its_line() {
          [admin.listen]\nip = \"::1\"\n[cluster]\nnodes = [\n  \"nobody\",\n]\n",
         &[
             "FILE:3: http.listn: unknown field `listn`, expected one of `listen`, \
-             `connection_count_max`, `trusted_proxies`",
+             `tls_listen`, `proxy_listen`, `proxy_tls_listen`, `connection_count_max`, \
+             `connection_count_per_client_max`, `connection_bytes_per_sec`, `trusted_proxies`",
             "FILE:4: http.connection_count_max: invalid type: string \"many\", expected usize",
             "FILE:5: htpp: unknown field `htpp`, expected one of `version`, `data_dir`, `cluster`, \
              `http`, `peer`, `admin`, `dns`, `tls`, `limit`, `packets`, `put`, `clock`, `raft`, `store`, \

@@ -33,7 +33,7 @@ settings! {
         admin: quorate_admin::Config = quorate_admin::Config::default();
         /// Authoritative DNS over UDP and TCP, and encrypted over TLS and QUIC.
         dns: quorate_dns::Config = quorate_dns::Config::default();
-        /// The certificate of encrypted DNS.
+        /// The certificate of HTTPS and of encrypted DNS.
         tls: CertificateFiles = CertificateFiles::default();
         /// The rate of PUTs of each client, an IPv4 address or an IPv6 /64, and that of answers over UDP
         /// to each address.

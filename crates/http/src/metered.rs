@@ -1,0 +1,190 @@
+//! How fast a client may talk.
+
+use std::{
+    fmt, io,
+    net::IpAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Instant, Sleep, sleep},
+};
+
+/// Charges a client for bytes, and says how long it waits before the next.
+pub type Charge = Arc<dyn Fn(IpAddr, usize) -> Duration + Send + Sync>;
+
+/// Who pays for the bytes of a connection.
+pub(crate) struct Meter {
+    client: IpAddr,
+    charge: Option<Charge>,
+    /// How many bytes a second the connection may have, in both directions together, and as many
+    /// at once.
+    bytes_per_sec: u64,
+    /// Until when the connection has had its bytes.
+    paid_until: Instant,
+}
+
+impl fmt::Debug for Meter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Meter").field(&self.client).finish()
+    }
+}
+
+impl Meter {
+    pub(crate) fn new(client: IpAddr, charge: Option<Charge>, bytes_per_sec: u64) -> Self {
+        Self {
+            client,
+            charge,
+            bytes_per_sec,
+            paid_until: Instant::now(),
+        }
+    }
+
+    /// How long the client waits after these bytes.
+    fn charge(&mut self, byte_count: usize) -> Duration {
+        let now = Instant::now();
+        let cost = Duration::from_secs_f64(byte_count as f64 / self.bytes_per_sec as f64);
+        self.paid_until = self.paid_until.max(now) + cost;
+        let of_connection = (self.paid_until - now).saturating_sub(Duration::from_secs(1));
+        let charge = self.charge.as_ref();
+        let of_client = charge.map_or(Duration::ZERO, |charge| charge(self.client, byte_count));
+        of_connection.max(of_client)
+    }
+}
+
+/// A connection on which bytes are paid for. Who has had too many is not heard for a while: what it
+/// then sends stays in the system's buffers, and it soon can send no more. What is sent to it is not
+/// held back, since it is no more than what it was heard to ask for.
+#[derive(Debug)]
+pub(crate) struct Metered<S> {
+    stream: S,
+    /// `None` where bytes are free.
+    meter: Option<Meter>,
+    /// When the client is heard again.
+    pause: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Metered<S> {
+    pub(crate) fn new(stream: S, meter: Option<Meter>) -> Self {
+        Self {
+            stream,
+            meter,
+            pause: None,
+        }
+    }
+
+    fn charge(&mut self, byte_count: usize) {
+        let Some(meter) = &mut self.meter else {
+            return;
+        };
+        let wait = meter.charge(byte_count);
+        if !wait.is_zero() {
+            self.pause = Some(Box::pin(sleep(wait)));
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if let Some(pause) = &mut self.pause {
+            ready!(pause.as_mut().poll(cx));
+            self.pause = None;
+        }
+        let filled = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        self.charge(buffer.filled().len() - filled);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
+        self.charge(written);
+        Poll::Ready(Ok(written))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, pieces))?;
+        self.charge(written);
+        Poll::Ready(Ok(written))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+
+    async fn read_all(meter: Option<Meter>, size: usize) -> Duration {
+        let (mut client, server) = tokio::io::duplex(64 * 1024);
+        tokio::spawn(async move { client.write_all(&vec![0; size]).await });
+        let mut server = Metered::new(server, meter);
+        let begun = Instant::now();
+        server.read_exact(&mut vec![0; size]).await.unwrap();
+        begun.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_has_its_bytes_of_a_second_at_once_and_then_as_many_each_second() {
+        assert_eq!(read_all(None, 1_000_000).await, Duration::ZERO);
+        let meter = || Some(Meter::new(CLIENT, None, 100_000));
+        assert_eq!(read_all(meter(), 100_000).await, Duration::ZERO);
+        // What was read last is waited for before the next.
+        let took = read_all(meter(), 1_000_000).await;
+        assert!((8.0..=9.1).contains(&took.as_secs_f64()), "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_waits_as_long_as_it_is_told_to() {
+        let charge: Charge = Arc::new(|client, byte_count| {
+            assert_eq!(client, CLIENT);
+            Duration::from_millis(byte_count as u64)
+        });
+        let took = read_all(Some(Meter::new(CLIENT, Some(charge), u64::MAX)), 100_000).await;
+        assert!((30.0..=101.0).contains(&took.as_secs_f64()), "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_sent_to_a_client_counts_too_and_is_not_held_back() {
+        let (mut client, server) = tokio::io::duplex(1_000_000);
+        let mut server = Metered::new(server, Some(Meter::new(CLIENT, None, 10_000)));
+        let begun = Instant::now();
+        server.write_all(&[0; 110_000]).await.unwrap();
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        client.write_all(b"x").await.unwrap();
+        server.read_u8().await.unwrap();
+        assert!(begun.elapsed() >= Duration::from_secs(10));
+    }
+}
