@@ -22,6 +22,7 @@ mod pauses;
 mod peer;
 mod procedures;
 mod programs;
+mod publishing;
 mod removal;
 mod replacement;
 mod rolling;

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     ChangeRequest, INVITE_VALID_SECS_DEFAULT, InviteRequest, Problem, ProblemType, ReplaceRequest,
-    path,
+    is_publish_token_name, path,
 };
 
 #[test]
@@ -58,5 +58,26 @@ fn no_two_problems_have_one_uri() {
     for known in ProblemType::ALL {
         assert!((400..600).contains(&known.status()), "{known}");
         assert!(known.status() < 500 || known.retry(), "{known}");
+    }
+}
+
+/// A client must not take it for a step in the path, nor a reader of the log one line for two.
+#[test]
+fn the_name_of_a_token_can_stand_in_a_path_and_in_a_line() {
+    for name in ["ci", "4", "A-b_c.d", &"x".repeat(64)] {
+        assert!(is_publish_token_name(name), "{name}");
+    }
+    for name in [
+        "",
+        ".",
+        "..",
+        "-x",
+        "a b",
+        "a\n",
+        "a/b",
+        "é",
+        &"x".repeat(65),
+    ] {
+        assert!(!is_publish_token_name(name), "{name}");
     }
 }

@@ -13,14 +13,20 @@
 //! | [`InviteRequest`], [`ChangeRequest`], [`ReplaceRequest`], [`MoveRequest`], [`TransferRequest`] | changes of it |
 //! | [`Invited`], [`ChangeReport`], [`Transferred`] | what came of them |
 //! | [`PacketPage`], [`Packet`] | what is stored |
+//! | [`PacketChanges`] | what changes in that |
 //! | [`Zones`], [`Zone`], [`ZoneRecords`], [`ZoneRecord`] | what the cluster serves beside packets |
 //! | [`SetRecordsRequest`], [`UnsetRecordsRequest`], [`ImportZoneRequest`] | changes of that |
+//! | [`Policy`], [`KeyPage`], [`PublishTokens`], [`DeletionPage`] | who may publish, and what was deleted |
+//! | [`PublishModeRequest`], [`PublishKeysRequest`], [`PublishTokenRequest`] | changes of that |
+//! | [`NewPublishToken`], [`Deleted`] | what came of them |
 //! | [`ReloadReport`], [`LogFilter`] | what can be changed while a node runs |
 
 mod change;
+mod changes;
 mod member;
 mod packet;
 pub mod path;
+mod policy;
 mod problem;
 mod runtime;
 mod status;
@@ -31,9 +37,18 @@ pub use change::{
     INVITE_VALID_SECS_MIN, InviteRequest, Invited, MoveRequest, ReplaceRequest, TransferRequest,
     Transferred,
 };
+pub use changes::{
+    CHANGE_COUNT_DEFAULT, CHANGE_COUNT_MAX, ChangeKind, PacketChange, PacketChanges,
+};
 pub use member::{Member, MemberRole, MemberState, Members};
 pub use packet::{
     PACKET_COUNT_DEFAULT, PACKET_COUNT_MAX, Packet, PacketPage, PacketRecord, PacketSummary,
+};
+pub use policy::{
+    BLOCK_SECS_MAX, Deleted, Deletion, DeletionPage, KeyPage, KeysChange, NewPublishToken,
+    POLICY_KEY_COUNT_MAX, POLICY_KEYS_SIZE_MAX, PUBLISH_TOKEN_NAME_LEN_MAX, Policy,
+    PublishKeysRequest, PublishMode, PublishModeRequest, PublishTokenRequest, PublishTokens,
+    is_publish_token_name,
 };
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem, ProblemType};
 pub use runtime::{LogFilter, ReloadReport};

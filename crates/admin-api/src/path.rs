@@ -24,8 +24,26 @@ pub const MOVE: &str = "/v1/members/{node}/move";
 pub const TRANSFER: &str = "/v1/leader/transfer";
 /// The packets that the node holds, in key order. GET.
 pub const PACKETS: &str = "/v1/packets";
-/// A packet that the node holds. GET.
+/// A packet that the node holds. GET; DELETE to have the cluster delete it.
 pub const PACKET: &str = "/v1/packets/{key}";
+/// What has changed in packets behind an entry of the log. GET.
+pub const CHANGES: &str = "/v1/changes";
+/// The packets that were deleted and may not come back. GET.
+pub const DELETIONS: &str = "/v1/deletions";
+/// Who may publish. GET.
+pub const POLICY: &str = "/v1/policy";
+/// Sets who may publish, of those who are not denied. POST.
+pub const POLICY_MODE: &str = "/v1/policy/mode";
+/// The keys that are allowed. GET.
+pub const ALLOWED: &str = "/v1/policy/allowed";
+/// The keys that are denied. GET.
+pub const DENIED: &str = "/v1/policy/denied";
+/// Changes which keys are allowed or denied. POST.
+pub const POLICY_KEYS: &str = "/v1/policy/keys";
+/// The tokens for publishing. GET; POST to make one.
+pub const PUBLISH_TOKENS: &str = "/v1/policy/tokens";
+/// A token for publishing. DELETE.
+pub const PUBLISH_TOKEN: &str = "/v1/policy/tokens/{name}";
 /// The zones that have records beside packets. GET.
 pub const ZONES: &str = "/v1/zones";
 /// The replicated records of a zone. GET.

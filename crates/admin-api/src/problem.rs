@@ -104,6 +104,8 @@ problem_types! {
     UnknownPacket: 404, "unknown-packet", false, "No such packet";
     /// The node serves no zone of this name.
     UnknownZone: 404, "unknown-zone", false, "No such zone";
+    /// No token for publishing is called so.
+    UnknownToken: 404, "unknown-token", false, "No such token";
     /// There is nothing at this path.
     UnknownPath: 404, "unknown-path", false, "No such path";
     /// The path is there and this method is not.
@@ -120,16 +122,23 @@ problem_types! {
     UnsupportedLevel: 409, "unsupported-level", false, "The cluster's feature level is too low";
     /// The node lacks entries that a voter must have.
     NotCaughtUp: 409, "not-caught-up", true, "The node has not caught up";
+    /// There is a token for publishing of this name.
+    TokenExists: 409, "token-exists", false, "A token is called so";
     /// The node is not what the change is for.
     UnfitNode: 409, "unfit-node", false, "The node is not fit for the change";
     /// The cluster would have no voter.
     LastVoter: 409, "last-voter", false, "It is the last voter";
+    /// What changed so long ago is not known any more, since a restart or a snapshot at the latest: list
+    /// the packets, and go on from there.
+    ChangesLost: 410, "changes-lost", false, "Changes so old are not known any more";
     /// The body is longer than any request needs.
     TooLong: 413, "too-long", false, "The body is too long";
     /// The body is not said to be JSON.
     MediaType: 415, "media-type", false, "The body is not JSON";
     /// The zone would not be what a zone can be, or some text is none of a zone file.
     RefusedZone: 422, "refused-zone", false, "The zone cannot be changed so";
+    /// Who may publish cannot be changed so, such as by one key too many.
+    RefusedPolicy: 422, "refused-policy", false, "The policy cannot be changed so";
     /// The configuration on disk cannot be used. The node keeps the one it has.
     RefusedReload: 422, "refused-reload", false, "The new configuration is refused";
     /// No leader could be reached in time.

@@ -255,3 +255,23 @@ async fn no_body_is_a_body_that_says_nothing() {
         assert_eq!(asked, [Asked::Change(Change::Promote("a".into()), false)]);
     }
 }
+
+/// The log is read by more people than may publish.
+#[tokio::test]
+async fn a_token_for_publishing_is_in_no_line_of_the_log() {
+    let admin = Fixture::new();
+    let log = Log::begin();
+    let answer = admin
+        .ask("POST", "/v1/policy/tokens", r#"{"name":"ci"}"#)
+        .await;
+    let token = answer.json()["token"].as_str().unwrap().to_owned();
+    let lines = log.take();
+    let [line] = &lines[..] else {
+        panic!("one line: {lines:?}")
+    };
+    assert_eq!(line["request"], r#"{"name":"ci"}"#);
+    assert_eq!(line["outcome"], "done");
+    let hash = data_encoding::HEXLOWER.encode(&<sha2::Sha256 as sha2::Digest>::digest(&token));
+    let text = line.to_string();
+    assert!(!text.contains(&token) && !text.contains(&hash), "{text}");
+}

@@ -61,6 +61,8 @@ impl Fixture {
             observer: replica.clone(),
             operator: replica.clone(),
             reader: replica.clone(),
+            writer: replica.clone(),
+            watcher: replica.clone(),
             registry: Registry::new(),
             build: BUILD,
             reload: Box::new(runtime.clone()),

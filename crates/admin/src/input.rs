@@ -6,6 +6,7 @@ use axum::{
 };
 use bytes::Bytes;
 use quorate_admin_api::ProblemType;
+use quorate_packet::PublicKey;
 use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::problem::ProblemResponse;
@@ -36,6 +37,14 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
             Err(error) => Err(malformed("query", error.body_text())),
         }
     }
+}
+
+/// A key as it stands in a path, a query or a body.
+pub(crate) fn parse_key(text: &str) -> Result<PublicKey, ProblemResponse> {
+    text.parse().map_err(|error| {
+        let said = format!("{text:?} is no key: {error}");
+        ProblemResponse::new(ProblemType::BadRequest, said)
+    })
 }
 
 fn malformed(what: &str, error: impl std::fmt::Display) -> ProblemResponse {

@@ -31,6 +31,7 @@
 
 mod audit;
 mod change;
+mod changes;
 mod config;
 mod gate;
 mod health;
@@ -39,6 +40,8 @@ mod members;
 mod node;
 mod openapi;
 mod packets;
+mod page;
+mod policy;
 mod problem;
 mod refusals;
 mod router;

@@ -13,7 +13,7 @@ use utoipa::{
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
-use crate::{members, node, packets, runtime, shared::Shared, zones};
+use crate::{changes, members, node, packets, policy, runtime, shared::Shared, zones};
 
 /// What holds of all operations.
 const INTRODUCTION: &str = "\
@@ -36,6 +36,7 @@ for `/metrics`.
         (name = "node", description = "The node that is asked"),
         (name = "members", description = "Who the cluster is"),
         (name = "packets", description = "What the node that is asked holds"),
+        (name = "policy", description = "Who may publish in the cluster, and what was deleted"),
         (name = "zones", description = "Records that the cluster serves beside packets"),
     ),
     paths(
@@ -52,6 +53,17 @@ for `/metrics`.
         members::transfer_leader,
         packets::packets,
         packets::packet,
+        packets::delete,
+        changes::changes,
+        policy::deletions,
+        policy::policy,
+        policy::set_mode,
+        policy::allowed,
+        policy::denied,
+        policy::change_keys,
+        policy::tokens,
+        policy::add_token,
+        policy::remove_token,
         zones::zones,
         zones::records,
         zones::set,

@@ -2,6 +2,8 @@ use std::collections::BTreeSet;
 
 use axum::http::{StatusCode, header};
 use quorate_fake::{packet, received_now};
+use quorate_packet::Timestamp;
+use quorate_replica::{Deletion, PublishMode, PublishState, TokenHash, UnixMillis};
 use serde_json::Value;
 
 use crate::{
@@ -12,7 +14,7 @@ use crate::{
 };
 
 /// A body that each operation with one takes.
-const BODIES: [(&str, &str); 11] = [
+const BODIES: [(&str, &str); 14] = [
     ("/v1/members/invites", r#"{"learner":true,"valid_secs":60}"#),
     ("/v1/members/{node}/promote", r#"{"force":true}"#),
     ("/v1/members/{node}/demote", r#"{"force":true}"#),
@@ -25,9 +27,18 @@ const BODIES: [(&str, &str); 11] = [
     ),
     ("/v1/zones/{zone}/unset", r#"{"name":"@","type":"TXT"}"#),
     ("/v1/zones/{zone}/import", r#"{"text":"a A 192.0.2.1"}"#),
+    ("/v1/policy/mode", r#"{"mode":"tokens"}"#),
+    (
+        "/v1/policy/keys",
+        r#"{"change":"deny","keys":["yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy"]}"#,
+    ),
+    ("/v1/policy/tokens", r#"{"name":"new"}"#),
     ("/v1/reload", ""),
     ("/v1/log-filter", r#"{"filter":"info"}"#),
 ];
+
+/// A token for publishing that there is.
+const TOKEN: &str = "ci";
 
 struct Operation {
     method: String,
@@ -40,7 +51,12 @@ impl Operation {
         let stored = packet(1, 7, "x", 30);
         let path = self.path.replace("{node}", "fra-1");
         let path = path.replace("{zone}", "dns.example");
-        path.replace("{key}", &stored.key().to_string())
+        let path = path.replace("{name}", TOKEN);
+        let path = path.replace("{key}", &stored.key().to_string());
+        match path.as_str() {
+            "/v1/changes" => path + "?since=1000",
+            _ => path,
+        }
     }
 
     /// What goes with its request, if it takes a body.
@@ -78,9 +94,23 @@ fn operations(document: &Value) -> Vec<Operation> {
     operations
 }
 
-fn holding_a_packet() -> Fixture {
+/// What there is to be read, deleted and removed.
+fn holding_one_of_each() -> Fixture {
     let admin = Fixture::new();
-    admin.replica.store(received_now(packet(1, 7, "x", 30)));
+    let stored = packet(1, 7, "x", 30);
+    let key = *stored.key();
+    admin.replica.store(received_now(stored));
+    let deletion = Deletion {
+        timestamp: Timestamp::from_micros(6),
+        blocked_until: Some(UnixMillis(1)),
+    };
+    admin.replica.agree_on_publishing(PublishState {
+        mode: PublishMode::AllowList,
+        allowed: [key].into(),
+        denied: [key].into(),
+        tokens: [(TOKEN.to_owned(), TokenHash([1; 32]))].into(),
+        deleted: [(key, deletion)].into(),
+    });
     admin
 }
 
@@ -106,9 +136,10 @@ async fn every_route_is_documented_and_nothing_else() {
 
 #[tokio::test]
 async fn every_operation_answers_as_documented() {
-    let admin = holding_a_packet();
-    let document = document(&admin).await;
+    let document = document(&Fixture::new()).await;
     for operation in operations(&document) {
+        // What one has deleted, the next is to find.
+        let admin = holding_one_of_each();
         let (method, path) = (&operation.method, operation.filled());
         let answer = admin.ask(method, &path, operation.body()).await;
         assert!(answer.status.is_success(), "{method} {path}: {answer:?}");
@@ -151,7 +182,7 @@ async fn every_request_body_is_what_its_schema_says() {
 
 #[tokio::test]
 async fn every_operation_needs_the_scope_that_is_documented() {
-    let admin = holding_a_packet();
+    let admin = holding_one_of_each();
     for operation in operations(&document(&admin).await) {
         let asked = || request(&operation.method, &operation.filled(), operation.body());
         let needed = operation.scope();

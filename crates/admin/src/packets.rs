@@ -1,6 +1,6 @@
 //! What the node holds.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{Json, extract::State, response::Response};
 use data_encoding::BASE64;
@@ -9,33 +9,21 @@ use hickory_proto::{
     rr::{RData, Record},
 };
 use quorate_admin_api::{
-    PACKET_COUNT_DEFAULT, PACKET_COUNT_MAX, Packet, PacketPage, PacketRecord, PacketSummary,
-    ProblemType, path,
+    BLOCK_SECS_MAX, Deleted, Packet, PacketPage, PacketRecord, PacketSummary, ProblemType, path,
 };
 use quorate_http::uncached;
-use quorate_packet::{PublicKey, SignedPacket, message::counts_fit};
+use quorate_packet::{SignedPacket, message::counts_fit};
 use quorate_replica::StoredPacket;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::{
-    input::{Params, Segment},
+    input::{Params, Segment, parse_key},
+    page::{self, PageQuery},
     problem::ProblemResponse,
-    refusals::{PacketProblems, PageProblems},
+    refusals::{DeletionProblems, PacketProblems, PageProblems},
     shared::Shared,
 };
-
-/// Which page is asked for.
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct PageQuery {
-    /// The key behind which the page begins, in z-base-32: `next` of the page before.
-    after: Option<String>,
-    /// How many packets it has at most: 1 to 1000, 100 if nobody says.
-    #[param(minimum = 1, maximum = 1000)]
-    count: Option<usize>,
-}
 
 /// Packets that this node holds, in the order of their keys' bytes
 #[utoipa::path(
@@ -50,12 +38,7 @@ pub(crate) async fn packets(
     State(shared): State<Arc<Shared>>,
     Params(query): Params<PageQuery>,
 ) -> Result<Response, ProblemResponse> {
-    let after = query.after.as_deref().map(parse_key).transpose()?;
-    let count = query.count.unwrap_or(PACKET_COUNT_DEFAULT);
-    if !(1..=PACKET_COUNT_MAX).contains(&count) {
-        let said = format!("`count` is {count}, and may be from 1 to {PACKET_COUNT_MAX}");
-        return Err(ProblemResponse::new(ProblemType::BadRequest, said));
-    }
+    let (after, count) = query.parse()?;
     // One more tells whether there is another page. So many reads may take a while.
     let reading =
         tokio::task::spawn_blocking(move || shared.node.operator.packets_after(after, count + 1));
@@ -63,13 +46,9 @@ pub(crate) async fn packets(
         Ok(stored) => stored?,
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     };
-    let has_more = stored.len() > count;
-    let packets: Vec<_> = stored.iter().take(count).map(summary).collect();
-    let last = packets.last().filter(|_| has_more);
-    Ok(uncached(Json(PacketPage {
-        next: last.map(|packet| packet.key.clone()),
-        packets,
-    })))
+    let packets = stored.iter().map(summary);
+    let (packets, next) = page::cut(packets, count, |packet| packet.key.clone());
+    Ok(uncached(Json(PacketPage { packets, next })))
 }
 
 /// A packet that this node holds
@@ -106,11 +85,49 @@ pub(crate) async fn packet(
     })))
 }
 
-fn parse_key(text: &str) -> Result<PublicKey, ProblemResponse> {
-    text.parse().map_err(|error| {
-        let said = format!("{text:?} is no key: {error}");
-        ProblemResponse::new(ProblemType::BadRequest, said)
-    })
+/// How a packet is deleted.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct DeleteQuery {
+    /// For how long the key may not publish at all, in seconds: up to 31,622,400. 0 lifts a block; if
+    /// nobody says, it stays as it is.
+    #[param(maximum = 31_622_400)]
+    block_secs: Option<u64>,
+}
+
+/// Has the cluster delete a packet
+///
+/// No node serves it any more, and neither it nor one before it comes back. The same request again does
+/// no harm, and a key without a packet can be blocked, too.
+#[utoipa::path(
+    delete,
+    operation_id = "delete_packet",
+    path = path::PACKET,
+    tag = "packets",
+    security((), ("token" = ["operate"])),
+    params(("key" = String, Path, description = "The key, in z-base-32"), DeleteQuery),
+    responses((status = 200, description = "It is deleted", body = Deleted), DeletionProblems),
+)]
+pub(crate) async fn delete(
+    State(shared): State<Arc<Shared>>,
+    Segment(key): Segment,
+    Params(query): Params<DeleteQuery>,
+) -> Result<Response, ProblemResponse> {
+    let key = parse_key(&key)?;
+    if let Some(secs) = query.block_secs
+        && secs > BLOCK_SECS_MAX
+    {
+        let said = format!(
+            "`block_secs` is {secs}, and may be up to {BLOCK_SECS_MAX}: deny the key to lock it out for \
+             good"
+        );
+        return Err(ProblemResponse::new(ProblemType::BadRequest, said));
+    }
+    let block = query.block_secs.map(Duration::from_secs);
+    let was_stored = shared.node.operator.delete_packet(key, block).await?;
+    let key = key.to_string();
+    Ok(uncached(Json(Deleted { key, was_stored })))
 }
 
 fn summary(stored: &StoredPacket) -> PacketSummary {

@@ -69,7 +69,8 @@ impl From<Refusal> for ProblemResponse {
             Refusal::InviteCount => ProblemType::InviteCount,
             Refusal::Unsupported => ProblemType::UnsupportedLevel,
             Refusal::Failed(_) => ProblemType::Unavailable,
-            Refusal::Zone(_) | Refusal::Publishing(_) => ProblemType::RefusedZone,
+            Refusal::Zone(_) => ProblemType::RefusedZone,
+            Refusal::Publishing(_) => ProblemType::RefusedPolicy,
         };
         Self::new(problem_type, refusal.to_string())
     }

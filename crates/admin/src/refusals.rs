@@ -33,6 +33,10 @@ problems! {
     DigestProblems: Unavailable;
     /// Of pages.
     PageProblems: BadRequest, Unavailable;
+    /// Of pages of what is always known.
+    ListProblems: BadRequest;
+    /// Of changes.
+    ChangesProblems: BadRequest, ChangesLost;
     /// Of a packet.
     PacketProblems: BadRequest, UnknownPacket, Unavailable;
     /// Of what the leader is asked for.
@@ -49,6 +53,16 @@ problems! {
     /// Of a change of a zone.
     ZoneChangeProblems: BadRequest, TooLong, MediaType, UnknownZone, RefusedZone, UnsupportedLevel,
         NoLeader, Unavailable;
+    /// Of a deletion.
+    DeletionProblems: BadRequest, UnsupportedLevel, RefusedPolicy, NoLeader, Unavailable;
+    /// Of a change of who may publish.
+    PolicyChangeProblems: BadRequest, TooLong, MediaType, UnsupportedLevel, RefusedPolicy, NoLeader,
+        Unavailable;
+    /// Of a new token for publishing.
+    NewTokenProblems: BadRequest, TooLong, MediaType, TokenExists, UnsupportedLevel, RefusedPolicy,
+        NoLeader, Unavailable;
+    /// Of the end of such a token.
+    TokenProblems: BadRequest, UnknownToken, UnsupportedLevel, NoLeader, Unavailable;
     /// Of a change of the members.
     ChangeProblems: BadRequest, BadAddress, TooLong, MediaType, UnknownNode, AmbiguousNode,
         NoLiveQuorum, Busy, UnsupportedLevel, NotCaughtUp, UnfitNode, LastVoter, NoLeader,

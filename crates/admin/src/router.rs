@@ -6,16 +6,16 @@ use axum::{
     Router,
     routing::{MethodRouter, delete, get, post, put},
 };
-use quorate_admin_api::{IMPORT_SIZE_MAX, path};
+use quorate_admin_api::{IMPORT_SIZE_MAX, POLICY_KEYS_SIZE_MAX, path};
 use tokio::sync::Mutex;
 use utoipa::OpenApi;
 
 use crate::{
-    Config, Node, Tokens,
+    Config, Node, Tokens, changes,
     gate::Gate,
     health_router, members, node,
     openapi::{Document, document},
-    packets,
+    packets, policy,
     problem::{unknown_method, unknown_path},
     runtime,
     shared::Shared,
@@ -59,6 +59,12 @@ pub(crate) fn routes(gate: &Gate) -> Vec<(&'static str, MethodRouter<Arc<Shared>
     let log_filter = gate
         .read(get(runtime::log_filter))
         .merge(gate.operate(put(runtime::set_log_filter)));
+    let packet = gate
+        .read(get(packets::packet))
+        .merge(gate.operate(delete(packets::delete)));
+    let publish_tokens = gate
+        .read(get(policy::tokens))
+        .merge(gate.operate(post(policy::add_token)));
     vec![
         (path::METRICS, gate.metrics(get(node::metrics))),
         (path::STATUS, gate.read(get(node::status))),
@@ -72,7 +78,22 @@ pub(crate) fn routes(gate: &Gate) -> Vec<(&'static str, MethodRouter<Arc<Shared>
         (path::MOVE, gate.operate(post(members::relocate))),
         (path::TRANSFER, gate.operate(post(members::transfer_leader))),
         (path::PACKETS, gate.read(get(packets::packets))),
-        (path::PACKET, gate.read(get(packets::packet))),
+        (path::PACKET, packet),
+        (path::CHANGES, gate.read(get(changes::changes))),
+        (path::DELETIONS, gate.read(get(policy::deletions))),
+        (path::POLICY, gate.read(get(policy::policy))),
+        (path::POLICY_MODE, gate.operate(post(policy::set_mode))),
+        (path::ALLOWED, gate.read(get(policy::allowed))),
+        (path::DENIED, gate.read(get(policy::denied))),
+        (
+            path::POLICY_KEYS,
+            gate.operate_up_to(POLICY_KEYS_SIZE_MAX, post(policy::change_keys)),
+        ),
+        (path::PUBLISH_TOKENS, publish_tokens),
+        (
+            path::PUBLISH_TOKEN,
+            gate.operate(delete(policy::remove_token)),
+        ),
         (path::ZONES, gate.read(get(zones::zones))),
         (path::ZONE_RECORDS, gate.read(get(zones::records))),
         (path::SET_RECORDS, gate.operate(post(zones::set))),

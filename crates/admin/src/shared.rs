@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use bytes::Bytes;
 use prometheus::Registry;
 use quorate_admin_api::ReloadReport;
-use quorate_replica::{NamedSet, Observer, Operator, Reader, WireName};
+use quorate_replica::{NamedSet, Observer, Operator, Reader, Watcher, WireName, Writer};
 use tokio::sync::Mutex;
 
 use crate::{Build, status_metrics::StatusMetrics};
@@ -18,6 +18,10 @@ pub struct Node {
     pub operator: Arc<dyn Operator>,
     /// What it holds.
     pub reader: Arc<dyn Reader>,
+    /// Who may publish in it.
+    pub writer: Arc<dyn Writer>,
+    /// What changes in what it holds.
+    pub watcher: Arc<dyn Watcher>,
     /// What `/metrics` shows. The figures of the status are registered here.
     pub registry: Registry,
     /// Which program it is.

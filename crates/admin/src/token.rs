@@ -27,15 +27,20 @@ impl Token {
     /// # Errors
     /// The system gives no randomness.
     pub fn generate() -> Result<Self, getrandom::Error> {
-        let mut secret = [0; SECRET_SIZE];
-        getrandom::fill(&mut secret)?;
-        Ok(Self(PREFIX.to_owned() + &BASE64URL_NOPAD.encode(&secret)))
+        random(PREFIX).map(Self)
     }
 
     /// The line of the tokens file that makes it known, without a line feed.
     pub fn line(&self, name: &TokenName, scope: Scope) -> String {
         format!("{name} {scope} {}", TokenHash::of(&self.0))
     }
+}
+
+/// A text that nobody guesses, behind what tells what it is.
+pub(crate) fn random(prefix: &str) -> Result<String, getrandom::Error> {
+    let mut secret = [0; SECRET_SIZE];
+    getrandom::fill(&mut secret)?;
+    Ok(prefix.to_owned() + &BASE64URL_NOPAD.encode(&secret))
 }
 
 /// The token itself: it belongs on standard output or into a file of its owner, and into no log.

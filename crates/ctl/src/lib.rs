@@ -12,7 +12,8 @@
 //! | [`StatusArgs`], [`status()`] | how a node is |
 //! | [`MemberArgs`], [`member()`] | who the cluster is, and changes of it |
 //! | [`LeaderArgs`], [`leader()`] | who leads |
-//! | [`PacketArgs`], [`packet()`] | what a node stores |
+//! | [`PacketArgs`], [`packet()`] | what a node stores, and how it is deleted |
+//! | [`PolicyArgs`], [`policy()`] | who may publish |
 //! | [`ZoneArgs`], [`zone()`] | what is served beside packets |
 //! | [`ReloadArgs`], [`reload()`], [`LogFilterArgs`], [`log_filter()`] | what changes while a node runs |
 //! | [`CompletionsArgs`], [`completions()`], [`ManArgs`], [`man()`] | the command line told to shells and `man` |
@@ -28,6 +29,7 @@ mod console;
 mod dns;
 mod exit;
 mod key_file;
+mod key_list;
 mod leader;
 mod manual;
 mod member;
@@ -35,6 +37,8 @@ mod member_list;
 mod nodes;
 mod output;
 mod packet;
+mod packet_changes;
+mod policy;
 mod publish;
 mod record;
 mod relay;
@@ -44,6 +48,7 @@ mod runtime;
 mod span;
 mod status;
 mod table;
+mod token;
 mod zone;
 
 pub use exit::{EXIT_CODES, exit_code};
@@ -53,6 +58,7 @@ pub use manual::{CompletionsArgs, ManArgs, completions, man};
 pub use member::{MemberArgs, member};
 pub use output::print;
 pub use packet::{PacketArgs, packet};
+pub use policy::{PolicyArgs, policy};
 pub use publish::{PublishArgs, publish};
 pub use relay::install_tls_provider;
 pub use relay_url::RelayUrl;

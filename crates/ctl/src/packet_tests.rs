@@ -102,3 +102,78 @@ k    120   Thu, 01 Jan 1970 00:00:02 GMT  Thu, 01 Jan 1970 00:00:03 GMT
     let json: Value = serde_json::from_str(&captured.data()).unwrap();
     assert_eq!(json, serde_json::to_value(&page).unwrap());
 }
+
+#[tokio::test]
+async fn a_deletion_tells_whether_there_was_a_packet() {
+    let (key, _) = stored();
+    for (was_stored, block, target, notes) in [
+        (
+            true,
+            None,
+            format!("/v1/packets/{key}"),
+            format!("quorate: the packet of {key} is deleted\n"),
+        ),
+        (
+            false,
+            Some("unblock"),
+            format!("/v1/packets/{key}?block_secs=0"),
+            format!("quorate: there is no packet of {key}\nquorate: its key is blocked no more\n"),
+        ),
+        (
+            false,
+            Some("7d"),
+            format!("/v1/packets/{key}?block_secs=604800"),
+            format!(
+                "quorate: there is no packet of {key}\nquorate: its key may not publish for 7d\n"
+            ),
+        ),
+    ] {
+        let deleted = Deleted {
+            key: key.to_string(),
+            was_stored,
+        };
+        let node = CannedNode::start([Answer::json(StatusCode::OK, &deleted)]).await;
+        let (mut console, captured) = Captured::console(false);
+        let block = block.map(|text| match text {
+            "unblock" => Duration::ZERO,
+            text => parse_block(text).unwrap(),
+        });
+        delete(&key, block, &node.client(), &mut console)
+            .await
+            .unwrap();
+        let asked = node.asked().remove(0);
+        assert_eq!((asked.method.as_str(), asked.target), ("DELETE", target));
+        assert_eq!((captured.data(), captured.notes()), (String::new(), notes));
+    }
+    assert!(parse_block("367d").unwrap_err().contains("policy deny"));
+}
+
+#[tokio::test]
+async fn what_was_deleted_is_listed_by_the_page() {
+    let page = DeletionPage {
+        deletions: vec![
+            quorate_admin_api::Deletion {
+                key: "k".to_owned(),
+                timestamp_us: 2_000_000,
+                blocked_until_ms: None,
+            },
+            quorate_admin_api::Deletion {
+                key: "l".to_owned(),
+                timestamp_us: 2_000_000,
+                blocked_until_ms: Some(3000),
+            },
+        ],
+        next: None,
+    };
+    let node = CannedNode::start([Answer::json(StatusCode::OK, &page)]).await;
+    let (mut console, captured) = Captured::console(false);
+    let printed = print_deleted(None, 2, &node.client(), &mut console).await;
+    printed.unwrap();
+    let expected = "\
+KEY  NONE UP TO                     BLOCKED UNTIL
+k    Thu, 01 Jan 1970 00:00:02 GMT  -
+l    Thu, 01 Jan 1970 00:00:02 GMT  Thu, 01 Jan 1970 00:00:03 GMT
+";
+    assert_eq!(captured.data(), expected);
+    assert_eq!(node.asked()[0].target, "/v1/deletions?count=2");
+}

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use clap::Args;
 use pkarr::Keypair;
 use quorate_packet::{DNS_SIZE_MAX, PublicKey, SignedPacket};
-use reqwest::StatusCode;
+use reqwest::{StatusCode, header::AUTHORIZATION};
 
 use crate::{
     DEV_ORIGIN, key_file, outln,
@@ -14,7 +14,11 @@ use crate::{
     record::{self, Record},
     relay,
     relay_url::{DEV_RELAY, RelayUrl},
+    token::Token,
 };
+
+/// The variable that holds a token for publishing itself.
+const TOKEN_VARIABLE: &str = "QUORATE_PUBLISH_TOKEN";
 
 /// Arguments of `quorate publish`.
 #[derive(Debug, Args)]
@@ -39,6 +43,10 @@ pub struct PublishArgs {
     /// The relay to publish through.
     #[arg(long, value_name = "URL", default_value = DEV_RELAY)]
     relay: RelayUrl,
+    /// A file with the token for publishing, where the relay asks for one; QUORATE_PUBLISH_TOKEN can hold
+    /// it as well.
+    #[arg(long, value_name = "FILE", env = "QUORATE_PUBLISH_TOKEN_FILE")]
+    token_file: Option<PathBuf>,
     /// How long resolvers may cache the records, in seconds.
     #[arg(long, value_name = "SECS", default_value_t = 30, value_parser = clap::value_parser!(u32).range(..=604_800))]
     ttl: u32,
@@ -59,6 +67,8 @@ pub struct PublishArgs {
 /// Signs the records, publishes them, and says how to look them up.
 pub async fn publish(args: PublishArgs) -> anyhow::Result<()> {
     let records = record::parse(&args.txt, &args.records)?;
+    let variable = (TOKEN_VARIABLE, std::env::var_os(TOKEN_VARIABLE));
+    let token = Token::find(args.token_file.as_deref(), variable)?;
     let (keypair, is_new) = key_file::open(&args.key)?;
     let packet = sign(&keypair, &records, args.ttl)?;
     if is_new {
@@ -68,7 +78,7 @@ pub async fn publish(args: PublishArgs) -> anyhow::Result<()> {
         )?;
     }
     outln!("key        {}", packet.key())?;
-    put(&args.relay, &packet).await?;
+    put(&args.relay, &packet, token.as_ref()).await?;
     print_stored(&args, &records, &packet)?;
     print_commands(&args, &records, packet.key())
 }
@@ -86,8 +96,11 @@ fn sign(keypair: &Keypair, records: &[Record], ttl: u32) -> anyhow::Result<Signe
     SignedPacket::parse(key, signed.to_relay_payload()).context("the records make no valid packet")
 }
 
-async fn put(url: &RelayUrl, packet: &SignedPacket) -> anyhow::Result<()> {
-    let request = relay::client()?.put(url.packet(packet.key()));
+async fn put(url: &RelayUrl, packet: &SignedPacket, token: Option<&Token>) -> anyhow::Result<()> {
+    let mut request = relay::client()?.put(url.packet(packet.key()));
+    if let Some(token) = token {
+        request = request.header(AUTHORIZATION, token.header());
+    }
     let response = request.body(packet.payload().clone()).send().await;
     let response = response.map_err(|error| relay::explain(error, url))?;
     let status = response.status();
@@ -105,6 +118,12 @@ async fn put(url: &RelayUrl, packet: &SignedPacket) -> anyhow::Result<()> {
              another machine publish with the same key?"
                 .to_owned()
         }
+        StatusCode::UNAUTHORIZED => "the relay takes packets from those with a token: --token-file FILE \
+                                     or QUORATE_PUBLISH_TOKEN_FILE names a file with one"
+            .to_owned(),
+        StatusCode::FORBIDDEN => "the relay's operators do not let this key publish, or not with \
+                                  this token"
+            .to_owned(),
         StatusCode::NOT_FOUND => "nothing takes packets there: is the path in --relay right \
                                   (usually /pkarr)?"
             .to_owned(),

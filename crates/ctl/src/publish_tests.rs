@@ -58,7 +58,7 @@ async fn what_is_published_is_a_packet_of_the_key() {
         "a",
         "192.0.2.1",
     ]);
-    put(&relay, &packet).await.unwrap();
+    put(&relay, &packet, None).await.unwrap();
 
     let (key, body) = received.recv().await.unwrap();
     assert_eq!(SignedPacket::parse(key.parse().unwrap(), body), Ok(packet));
@@ -75,7 +75,7 @@ async fn a_refusal_says_what_it_means_and_the_reason_of_the_relay() {
         )
     };
     let relay = serve(Router::new().route("/pkarr/{key}", put_route(refuse))).await;
-    let error = put(&relay, &packet(&["_iroh", "TXT", "a=b"]))
+    let error = put(&relay, &packet(&["_iroh", "TXT", "a=b"]), None)
         .await
         .unwrap_err()
         .to_string();
@@ -86,6 +86,39 @@ async fn a_refusal_says_what_it_means_and_the_reason_of_the_relay() {
     );
 }
 
+/// As a relay does that lets nobody publish without a token.
+#[tokio::test]
+async fn a_token_is_sent_as_a_bearer_and_its_lack_explained() {
+    let demand = |headers: HeaderMap| async move {
+        let status = match headers.get("authorization").map(|value| value.as_bytes()) {
+            Some(b"Bearer quorate-publish-a") => StatusCode::NO_CONTENT,
+            Some(_) => StatusCode::FORBIDDEN,
+            None => StatusCode::UNAUTHORIZED,
+        };
+        let problem = r#"{"type":"/problems/a","title":"A","status":4,"detail":"ask for one"}"#;
+        (
+            status,
+            [("content-type", "application/problem+json")],
+            problem,
+        )
+    };
+    let relay = serve(Router::new().route("/pkarr/{key}", put_route(demand))).await;
+    let packet = packet(&["_iroh", "TXT", "a=b"]);
+    let token = |text: &str| {
+        let found = Token::find(None, ("VARIABLE", Some(text.into())));
+        found.unwrap().unwrap()
+    };
+    let good = token("quorate-publish-a");
+    put(&relay, &packet, Some(&good)).await.unwrap();
+
+    let error = put(&relay, &packet, None).await.unwrap_err().to_string();
+    assert!(error.contains("--token-file FILE"), "{error}");
+    assert!(error.ends_with("401 Unauthorized: ask for one"), "{error}");
+    let wrong = put(&relay, &packet, Some(&token("another"))).await;
+    let error = wrong.unwrap_err().to_string();
+    assert!(error.contains("do not let this key publish"), "{error}");
+}
+
 #[tokio::test]
 async fn a_relay_that_is_not_there_is_named() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -93,7 +126,7 @@ async fn a_relay_that_is_not_there_is_named() {
         .parse()
         .unwrap();
     drop(listener);
-    let error = put(&relay, &packet(&["_iroh", "TXT", "a=b"]))
+    let error = put(&relay, &packet(&["_iroh", "TXT", "a=b"]), None)
         .await
         .unwrap_err()
         .to_string();

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bytes::{Bytes, BytesMut};
-use reqwest::{Client, Response};
+use quorate_admin_api::PROBLEM_CONTENT_TYPE;
+use reqwest::{Client, Response, header::CONTENT_TYPE};
 
-use crate::{output::printable, relay_url::RelayUrl};
+use crate::{admin::Problem, output::printable, relay_url::RelayUrl};
 
 /// How long a connection may take to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -60,11 +61,22 @@ pub(crate) async fn body(mut response: Response, size_max: usize) -> reqwest::Re
 
 /// What a relay says of a refusal, on one line, fit for a terminal.
 pub(crate) async fn reason(response: Response) -> String {
+    let is_problem = is_problem(&response);
     let body = body(response, REASON_SIZE_MAX).await.unwrap_or_default();
-    let text = String::from_utf8_lossy(&body);
+    let problem = is_problem.then(|| serde_json::from_slice::<Problem>(&body).ok());
+    let text = match problem.flatten() {
+        Some(problem) => problem.text().into(),
+        None => String::from_utf8_lossy(&body),
+    };
     let words: Vec<&str> = text.split_whitespace().collect();
     match words.is_empty() {
         true => "(it gave no reason)".to_owned(),
         false => printable(&words.join(" ")),
     }
+}
+
+/// Whether an answer says that it is a problem document (RFC 9457).
+pub(crate) fn is_problem(response: &Response) -> bool {
+    let kind = response.headers().get(CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(PROBLEM_CONTENT_TYPE.as_bytes()))
 }

@@ -14,17 +14,19 @@ use quorate_admin::{
 use quorate_admin_api::{Status, path};
 use quorate_fake::{Asked, FakeReplica, packet, received_now};
 use quorate_packet::PublicKey;
-use quorate_replica::{Change, NamedSet, Reader, Refusal, WireName, ZoneState};
+use quorate_replica::{Change, NamedSet, Reader, Refusal, WireName, Writer, ZoneState};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
 use crate::{
-    admin::{AdminClient, AdminUrl, Ask, canned::client_of, token::Token},
+    admin::{AdminClient, AdminUrl, Ask, canned::client_of},
     console::captured::Captured,
     exit::exit_code,
     leader,
     member::tests::run_at,
-    packet as packets, runtime, zone,
+    packet as packets, policy, runtime,
+    token::Token,
+    zone,
 };
 
 /// The one node of the fake cluster.
@@ -84,6 +86,8 @@ async fn node(config: &Config) -> (Arc<FakeReplica>, AdminUrl) {
         observer: replica.clone(),
         operator: replica.clone(),
         reader: replica.clone(),
+        writer: replica.clone(),
+        watcher: replica.clone(),
         registry: Registry::new(),
         build: BUILD,
         reload: Box::new(Misspelt),
@@ -333,7 +337,7 @@ async fn a_token_decides_what_its_client_may() {
     let (_, url) = node(&config).await;
     let nobody = client_of(url.clone(), None);
     let [reader, operator] = known.map(|(_, token)| {
-        let token = Token::find(None, Some(token.to_string().into()));
+        let token = Token::find(None, ("VARIABLE", Some(token.to_string().into())));
         client_of(url.clone(), token.unwrap())
     });
     for (client, word, code) in [
@@ -384,4 +388,38 @@ async fn what_a_zone_lists_can_be_imported_again() {
     let (_, outcome) = zone::tests::run_at(&client, &unserved).await;
     let (said, code) = outcome.unwrap_err();
     assert!(code == 1 && said.contains("those it serves: a."), "{said}");
+}
+
+#[tokio::test]
+async fn a_list_of_keys_can_be_taken_back() {
+    let (replica, client) = node_on_loopback().await;
+    let keys = [1, 2].map(|byte| PublicKey::from_bytes([byte; 32]).to_string());
+    let deny = ["deny", &keys[0], &keys[1]];
+    assert_eq!(policy::tests::run_at(&client, &deny).await.1, Ok(()));
+    let (listed, _) = policy::tests::run_at(&client, &["list", "denied"]).await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, listed.data()).unwrap();
+    assert_eq!(replica.publishing().denied.len(), 2);
+    let undeny = ["undeny", "--file", file.path().to_str().unwrap()];
+    assert_eq!(policy::tests::run_at(&client, &undeny).await.1, Ok(()));
+    assert_eq!(replica.publishing().denied.len(), 0);
+
+    let add = ["token", "add", "ci"];
+    let (captured, outcome) = policy::tests::run_at(&client, &add).await;
+    assert_eq!(outcome, Ok(()));
+    assert_eq!(captured.data().lines().count(), 1);
+    let (_, outcome) = policy::tests::run_at(&client, &add).await;
+    let (said, code) = outcome.unwrap_err();
+    assert!(
+        code == 1 && said.contains("a token is called ci already"),
+        "{said}"
+    );
+    let (said, code) = policy::tests::run_at(&client, &["token", "remove", "ic"])
+        .await
+        .1
+        .unwrap_err();
+    assert!(
+        code == 1 && said.contains("no token is called ic"),
+        "{said}"
+    );
 }

@@ -186,8 +186,14 @@ impl Operator for FakeReplica {
         .boxed()
     }
 
+    /// Applied as a cluster would, unless a test says otherwise.
     fn change_publishing(&self, change: PublishChange) -> BoxFuture<'_, Result<(), Refusal>> {
-        async move { self.operators.ask(Asked::ChangePublishing(change)) }.boxed()
+        async move {
+            let asked = Asked::ChangePublishing(change.clone());
+            self.operators.ask(asked)?;
+            self.apply_publish_change(&change)
+        }
+        .boxed()
     }
 
     fn delete_packet(

@@ -14,9 +14,9 @@ use quorate_index::ChangeFeed;
 use quorate_packet::{PublicKey, SignedPacket};
 use quorate_replica::{
     ChangeKind, Changes, ChangesLost, ClockState, ClockStatus, Conditions, IndexedPacket,
-    LinearizeError, Linearizer, LogIndex, Observer, PacketChange, PublishState, PutError,
-    PutOutcome, ReadError, ReadState, Reader, Refusal, Role, StateDigest, Status, StoredPacket,
-    Term, Watch, Watcher, Writer, ZoneChange, ZoneState,
+    LinearizeError, Linearizer, LogIndex, Observer, PacketChange, PublishChange, PublishState,
+    PutError, PutOutcome, ReadError, ReadState, Reader, Refusal, Role, StateDigest, Status,
+    StoredPacket, Term, Watch, Watcher, Writer, ZoneChange, ZoneState,
 };
 use sha2::{Digest, Sha256};
 use tokio::sync::watch;
@@ -122,6 +122,17 @@ impl FakeReplica {
     /// Agrees on who may publish.
     pub fn agree_on_publishing(&self, publishing: PublishState) {
         self.lock().publishing = Arc::new(publishing);
+    }
+
+    /// Changes who may publish as a cluster does.
+    pub(crate) fn apply_publish_change(&self, change: &PublishChange) -> Result<(), Refusal> {
+        let mut state = self.lock();
+        match change.changed(&state.publishing) {
+            Ok(Some(changed)) => state.publishing = Arc::new(changed),
+            Ok(None) => {}
+            Err(rejection) => return Err(Refusal::Publishing(rejection.to_string())),
+        }
+        Ok(())
     }
 
     /// Changes a zone as a cluster does.
@@ -377,6 +388,15 @@ impl State {
     ) -> Result<(PutOutcome, Option<PacketChange>), PutError> {
         if let Some(answer) = self.put_answer {
             return Ok((answer?, None));
+        }
+        let publishing = &self.publishing;
+        if publishing.forbids(packet.key()) {
+            return Ok((PutOutcome::Forbidden, None));
+        }
+        let blocked_until = publishing.blocked_until(packet.key());
+        let now = received_now(packet.clone()).received;
+        if blocked_until.is_some_and(|until| now < until) {
+            return Ok((PutOutcome::Blocked, None));
         }
         let old = self.packets.get(packet.key());
         let stored = old.map(|old| &old.packet);

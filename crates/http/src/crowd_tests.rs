@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use crate::{
-    Trust,
+    ProblemKind, Trust,
     fixture::{Client, Fixture, GET, LONG, put_header, within},
 };
 
@@ -171,6 +171,9 @@ async fn connections_over_the_cap_are_told_and_find_room_later() {
     let mut second = server.connect().await;
     let answer = second.read_answer().await;
     assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert!(answer.contains("application/problem+json"), "{answer}");
+    let problem = format!("Content-Length: {}\r\n", problem_of_a_crowd().len());
+    assert!(answer.contains(&problem), "{answer}");
     for _ in 0..3 {
         // A connection closed already would be reset, which can take the answer back.
         second.0.write_all(GET.as_bytes()).await.unwrap();
@@ -180,4 +183,16 @@ async fn connections_over_the_cap_are_told_and_find_room_later() {
     server.gate.is_open.send_replace(true);
     assert!(first.read_answer().await.contains(" 204 "));
     assert!(server.connect().await.get().await.contains(" 404 "));
+}
+
+/// What `Problem` would say.
+fn problem_of_a_crowd() -> String {
+    let kind = ProblemKind::Overloaded;
+    format!(
+        "{{\"type\":\"{}\",\"title\":\"{}\",\"status\":{},\"detail\":\"too many connections are open: come \
+         back soon\"}}",
+        kind.uri(),
+        kind.title(),
+        kind.status().as_u16()
+    )
 }

@@ -25,15 +25,17 @@ pub(crate) const TLS_PROTOCOLS: [&[u8]; 2] = [HTTP2, b"http/1.1"];
 
 const HTTP2: &[u8] = b"h2";
 
-/// What a connection over the cap gets.
+/// What a connection over the cap gets: the problem `Overloaded`.
 const TOO_MANY_CONNECTIONS: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     Access-Control-Allow-Origin: *\r\n\
+    Cache-Control: no-store\r\n\
     Connection: close\r\n\
-    Content-Length: 46\r\n\
-    Content-Type: text/plain; charset=utf-8\r\n\
+    Content-Length: 144\r\n\
+    Content-Type: application/problem+json\r\n\
     Retry-After: 1\r\n\
     \r\n\
-    too many connections are open: try again soon\n";
+    {\"type\":\"urn:quorate:problem:overloaded\",\"title\":\"Too many requests wait\",\"status\":503,\
+    \"detail\":\"too many connections are open: come back soon\"}";
 
 /// HTTP as it is spoken at a listener.
 pub(crate) struct HttpProtocol {

@@ -2,6 +2,7 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
+    io::Write,
     sync::{
         LazyLock,
         atomic::{AtomicU64, Ordering},
@@ -20,6 +21,9 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The longest id of a client that is taken, in bytes: a UUID has 36.
 const ID_SIZE_MAX: usize = 64;
+
+/// How many hexadecimal digits an id of ours has.
+const ID_LEN: usize = 16;
 
 /// Answers with the id of the request: the client's if it is fit to be logged, else a new one.
 pub(crate) async fn with_request_id(request: Request, next: Next) -> Response {
@@ -44,5 +48,7 @@ fn new_id() -> HeaderValue {
     static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let id = KEY.hash_one(COUNT.fetch_add(1, Ordering::Relaxed));
-    HeaderValue::try_from(format!("{id:016x}")).expect("digits are a field value")
+    let mut digits = [0; ID_LEN];
+    write!(&mut digits[..], "{id:016x}").expect("a hash has as many digits");
+    HeaderValue::from_bytes(&digits).expect("digits are a field value")
 }

@@ -228,3 +228,7 @@ impl<C: Clock> RequestRates<C> {
         ]
     }
 }
+
+#[cfg(test)]
+#[path = "request_rates_tests.rs"]
+mod tests;

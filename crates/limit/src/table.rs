@@ -132,3 +132,75 @@ impl StateStore for Table {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    /// A table of one line, in which everybody meets.
+    fn table() -> Table {
+        let forgotten = quorate_metrics::Counter::new("forgotten", "how many").unwrap();
+        Table::new(SLOTS_PER_LINE, forgotten)
+    }
+
+    impl Table {
+        /// Asks for a token that takes `weight` seconds to come back of a bucket that gives whatever
+        /// it is asked for.
+        fn ask(&self, hash: u64, mode: Mode, now: u64, weight: u64) -> Option<u64> {
+            let weight = weight * SECOND;
+            let ask = Ask { hash, weight, mode };
+            let decide = |held: Option<Nanos>| {
+                let held_nanos = held.map(|held| held.as_u64());
+                let begin = held_nanos.unwrap_or(0).max(now * SECOND);
+                Ok::<_, ()>((held_nanos, (begin + weight).into()))
+            };
+            let held = self.measure_and_replace(&ask, decide).unwrap();
+            held.map(|held| held / SECOND)
+        }
+    }
+
+    #[test]
+    fn who_used_the_least_makes_room() {
+        let table = table();
+        for hash in 1..=8 {
+            assert_eq!(table.ask(hash, Mode::Take, 100, hash), None);
+        }
+        assert_eq!(table.forgotten.get(), 0, "there was room");
+        assert_eq!(table.ask(9, Mode::Take, 100, 5), None);
+        assert_eq!(table.forgotten.get(), 1);
+        for hash in 2..=8 {
+            assert_eq!(table.ask(hash, Mode::Peek, 100, 1), Some(100 + hash));
+        }
+        assert_eq!(table.ask(1, Mode::Peek, 100, 1), None, "it is forgotten");
+        assert_eq!(table.ask(10, Mode::Take, 103, 1), None);
+        assert_eq!(table.forgotten.get(), 1, "bucket 2 was full again");
+    }
+
+    #[test]
+    fn a_look_changes_nothing_and_what_is_given_back_is_there() {
+        let table = table();
+        assert_eq!(table.ask(1, Mode::Peek, 100, 1), None);
+        assert_eq!(table.ask(1, Mode::Peek, 100, 1), None, "no place was taken");
+        table.ask(1, Mode::Take, 100, 7);
+        table.ask(1, Mode::Take, 100, 7);
+        table.give_back(1, 7 * SECOND);
+        table.give_back(2, 7 * SECOND);
+        assert_eq!(table.ask(1, Mode::Peek, 100, 1), Some(107));
+    }
+
+    #[test]
+    fn the_size_is_what_was_asked_for_and_stays() {
+        for (slot_count_min, lines) in [(1, 1), (8, 1), (9, 2), (50_000, 6_250)] {
+            let counter = table().forgotten;
+            let table = Table::new(slot_count_min, counter);
+            let size = table.size();
+            assert_eq!(size, lines * size_of::<Mutex<Line>>());
+            for hash in 0..1_000_u64 {
+                table.ask(hash.wrapping_mul(0x9e37_79b9_7f4a_7c15), Mode::Take, 1, 1);
+            }
+            assert_eq!(table.size(), size);
+        }
+    }
+}

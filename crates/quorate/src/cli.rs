@@ -10,8 +10,8 @@ use anyhow::Context;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use quorate_admin::Tokens;
 use quorate_ctl::{
-    CompletionsArgs, LeaderArgs, LogFilterArgs, ManArgs, MemberArgs, PacketArgs, PublishArgs,
-    ReloadArgs, ResolveArgs, StatusArgs, ZoneArgs, out,
+    CompletionsArgs, LeaderArgs, LogFilterArgs, ManArgs, MemberArgs, PacketArgs, PolicyArgs,
+    PublishArgs, ReloadArgs, ResolveArgs, StatusArgs, ZoneArgs, out,
 };
 use quorate_disk::LinuxDisk;
 use quorate_rpc::{JoinToken, NodeId};
@@ -71,8 +71,10 @@ listen in [http]) and these flags; the later wins. `quorate config show` tells w
     Member(MemberArgs),
     /// Change who leads the cluster.
     Leader(LeaderArgs),
-    /// Look into the packets that a node holds.
+    /// Look into the packets that a node holds, or delete one.
     Packet(PacketArgs),
+    /// Show or change who may publish.
+    Policy(PolicyArgs),
     /// Show or change the records that the cluster serves beside packets.
     Zone(ZoneArgs),
     /// Have a node read its configuration again.
@@ -253,6 +255,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Member(args) => block_on(quorate_ctl::member(args)),
         Command::Leader(args) => block_on(quorate_ctl::leader(args)),
         Command::Packet(args) => block_on(quorate_ctl::packet(args)),
+        Command::Policy(args) => block_on(quorate_ctl::policy(args)),
         Command::Zone(args) => block_on(quorate_ctl::zone(args)),
         Command::Reload(args) => block_on(quorate_ctl::reload(args)),
         Command::AdminToken(command) => admin_token::run(&command),

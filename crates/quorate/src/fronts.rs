@@ -6,7 +6,7 @@ use anyhow::Context;
 use prometheus::Registry;
 use quorate_admin::{Build, ServedZones};
 use quorate_dns::{ConfiguredZones, DnsListeners, DnsServer, Exempt, Responder};
-use quorate_http::{Charge, HttpListeners, Trust, with_cors};
+use quorate_http::{HttpListeners, with_cors};
 use quorate_listener::{Listener, Metrics, Name};
 use quorate_raft::StartingNode;
 use quorate_replica::{NamedSet, WireName};
@@ -89,7 +89,9 @@ impl Listeners {
         let asked = quorate_admin::Node {
             observer: replica.clone(),
             operator: replica.clone(),
-            reader: replica,
+            reader: replica.clone(),
+            writer: replica.clone(),
+            watcher: replica,
             registry,
             build: BUILD,
             reload: Box::new(settings.clone()),
@@ -104,11 +106,14 @@ impl Listeners {
             .dns
             .serve(responder, certificate.as_ref(), &is_exempt, metrics);
         let rules = settings.rules();
-        let is_proxy: Trust = Arc::new(move |peer| rules.trusts(peer));
-        let http = self.http.with_certificate(certificate.clone());
         let byte_rates = settings.byte_rates();
-        let charge: Charge = Arc::new(move |client, size| byte_rates.charge(client, size));
-        let http = http.with_trust(is_proxy).with_charge(charge);
+        let http = self
+            .http
+            .with_certificate(certificate.clone())
+            .with_trust(Arc::new(move |peer| rules.is_trusted(peer)))
+            .with_charge(Arc::new(move |client, count| {
+                byte_rates.charge(client, count)
+            }));
         let fronts = Fronts {
             http: http.serve(with_cors(public), Name::Public, metrics),
             dns: dns.context("dns")?,

@@ -82,7 +82,6 @@ impl LiveSettings {
     }
 
     /// How many bytes a second clients of HTTP may move, now and later.
-    #[expect(dead_code, reason = "the server of HTTP is to charge them")]
     pub(crate) fn byte_rates(&self) -> ByteRates {
         self.0.byte_rates.clone()
     }

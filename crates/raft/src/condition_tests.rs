@@ -18,7 +18,7 @@ async fn put_if(node: &Node, packet: &SignedPacket, conditions: &Conditions) -> 
 }
 
 /// Waits until all nodes have applied that the cluster is at this level.
-async fn at_level(cluster: &Cluster, level: Level) {
+pub(super) async fn at_level(cluster: &Cluster, level: Level) {
     for node in cluster.nodes.values() {
         let mut applied = node.write_path.applied.clone();
         let reached = applied.wait_for(|meta| meta.cluster.level >= level);

@@ -48,6 +48,9 @@ mod sizes;
 #[path = "zone_tests.rs"]
 mod zones;
 
+#[path = "publishing_tests.rs"]
+mod publishing;
+
 #[path = "membership_tests.rs"]
 mod members;
 

@@ -40,3 +40,7 @@ impl Relay {
         self.config.rules.limits.check_change(client, change)
     }
 }
+
+#[cfg(test)]
+#[path = "limit_tests.rs"]
+mod tests;

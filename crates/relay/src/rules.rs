@@ -29,7 +29,7 @@ impl ClientRules {
     }
 
     /// Whether `peer` is one of those proxies.
-    pub fn trusts(&self, peer: IpAddr) -> bool {
+    pub fn is_trusted(&self, peer: IpAddr) -> bool {
         self.trusted_proxies.load().contains(peer)
     }
 

@@ -16,7 +16,8 @@ use quorate_admin_api::{PROBLEM_CONTENT_TYPE, Problem, ProblemType};
 use serde::Serialize;
 use tokio::net::TcpListener;
 
-use super::{AdminClient, AdminUrl, client::Pace, token::Token};
+use super::{AdminClient, AdminUrl, client::Pace};
+use crate::token::Token;
 
 /// Longer than anything takes here.
 const LONG: Duration = Duration::from_secs(30);

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bytes::Bytes;
-use quorate_admin_api::PROBLEM_CONTENT_TYPE;
 use reqwest::{
     Client, Method, Response, StatusCode,
     header::{AUTHORIZATION, CONTENT_TYPE},
@@ -13,11 +12,12 @@ use reqwest::{
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::{Instant, sleep};
 
-use super::{AdminError, AdminUrl, error::Problem, token::Token};
+use super::{AdminError, AdminUrl, Problem};
 use crate::{
     console::Console,
     relay::{self, install_tls_provider},
     span,
+    token::Token,
 };
 
 /// How long a connection may take to open.
@@ -203,10 +203,7 @@ impl AdminClient {
 
     async fn read<A: DeserializeOwned>(&self, response: Response) -> Result<A, AdminError> {
         let status = response.status();
-        let is_problem = response
-            .headers()
-            .get(CONTENT_TYPE)
-            .is_some_and(|kind| kind.as_bytes().starts_with(PROBLEM_CONTENT_TYPE.as_bytes()));
+        let is_problem = relay::is_problem(&response);
         let body = relay::body(response, ANSWER_SIZE_MAX).await;
         let body = body.map_err(|error| self.no_answer(error))?;
         if is_problem && let Ok(problem) = serde_json::from_slice::<Problem>(&body) {

@@ -76,7 +76,7 @@ async fn who_has_no_token_is_told_how_to_name_one() {
 #[tokio::test]
 async fn a_token_is_sent_as_a_bearer() {
     let node = CannedNode::start([Answer::json(StatusCode::OK, &filter())]).await;
-    let token = Token::find(None, Some("quorate-admin-a".into())).unwrap();
+    let token = Token::find(None, ("VARIABLE", Some("quorate-admin-a".into()))).unwrap();
     let client = client_of(node.url.clone(), token);
     let (mut console, _) = Captured::console(false);
     let got: LogFilter = client.send(&ask(), &mut console).await.unwrap();

@@ -4,7 +4,6 @@
 pub(crate) mod canned;
 mod client;
 mod error;
-pub(crate) mod token;
 mod url;
 
 use std::path::PathBuf;
@@ -13,13 +12,16 @@ use clap::Args;
 
 pub(crate) use self::{
     client::{AdminClient, Ask},
-    error::{AdminError, behind},
+    error::{AdminError, Problem, behind},
     url::AdminUrl,
 };
-use crate::console::Console;
+use crate::{console::Console, token::Token};
 
 /// What the arguments of [`AdminArgs`] stand below in a help text.
 const HEADING: &str = "Which node is asked, and how the answer is printed";
+
+/// The variable that holds a token itself.
+const TOKEN_VARIABLE: &str = "QUORATE_ADMIN_TOKEN";
 
 /// Which node is asked, and how the answer is printed.
 #[derive(Debug, Clone, Args)]
@@ -40,8 +42,8 @@ pub(crate) struct AdminArgs {
 impl AdminArgs {
     /// The client, and where its command writes.
     pub(crate) fn connect(self) -> anyhow::Result<(AdminClient, Console)> {
-        let variable = std::env::var_os(token::VARIABLE);
-        let token = token::Token::find(self.token_file.as_deref(), variable)?;
+        let variable = (TOKEN_VARIABLE, std::env::var_os(TOKEN_VARIABLE));
+        let token = Token::find(self.token_file.as_deref(), variable)?;
         let client = AdminClient::new(self.admin, token)?;
         Ok((client, Console::standard(self.json)))
     }

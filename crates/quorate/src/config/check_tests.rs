@@ -223,6 +223,41 @@ fn numbers_out_of_bounds_are_refused() {
         ("dns.udp_thread_count", [0, 1024], [1025, 1_000_000]),
         ("limit.put_burst", [1, 10_000_000], [0, 10_000_001]),
         ("limit.put_per_sec", [1, 1_000_000], [0, 1_000_001]),
+        ("limit.new_key_burst", [1, 1_000_000], [0, 1_000_001]),
+        ("limit.new_key_per_hour", [1, 1_000_000], [0, 1_000_001]),
+        ("limit.key_put_burst", [1, 10_000_000], [0, 10_000_001]),
+        ("limit.key_put_per_min", [1, 1_000_000], [0, 1_000_001]),
+        ("limit.total_put_burst", [1, 10_000_000], [0, 10_000_001]),
+        ("limit.total_put_per_sec", [1, 1_000_000], [0, 1_000_001]),
+        (
+            "limit.total_new_key_burst",
+            [1, 10_000_000],
+            [0, 10_000_001],
+        ),
+        (
+            "limit.total_new_key_per_sec",
+            [1, 1_000_000],
+            [0, 1_000_001],
+        ),
+        ("limit.get_burst", [1, 10_000_000], [0, 10_000_001]),
+        ("limit.get_per_sec", [1, 1_000_000], [0, 1_000_001]),
+        ("limit.total_get_burst", [1, 10_000_000], [0, 10_000_001]),
+        ("limit.total_get_per_sec", [1, 1_000_000], [0, 1_000_001]),
+        (
+            "limit.linearizable_read_count_max",
+            [1, 1_000_000],
+            [0, 1_000_001],
+        ),
+        (
+            "limit.byte_burst",
+            [65_536, 1_073_741_824],
+            [65_535, 1_073_741_825],
+        ),
+        (
+            "limit.byte_per_sec",
+            [1_024, 268_435_456],
+            [1_023, 268_435_457],
+        ),
         (
             "limit.client_count_max",
             [1_000, 10_000_000],
@@ -358,6 +393,8 @@ fn text_out_of_bounds_is_refused() {
         ("QUORATE_CLUSTER_NAME", "a b"),
         ("QUORATE_DATA_DIR", ""),
         ("QUORATE_HTTP_TRUSTED_PROXIES", "10.0.0.0/33"),
+        ("QUORATE_HTTP_TRUSTED_PROXIES", "0.0.0.0/0"),
+        ("QUORATE_HTTP_TRUSTED_PROXIES", "10.0.0.1,::/1,8000::/1"),
     ] {
         let problems = load(environment(&[(variable, value)])).unwrap_err();
         assert!(problems.to_string().contains(variable), "{problems}");

@@ -248,6 +248,8 @@ fn variables_of_the_build_the_tests_and_the_client_are_no_settings() {
         ("QUORATE_ADMIN", "http://ns1.example.org:9100"),
         ("QUORATE_ADMIN_TOKEN", "quorate-admin-0123456"),
         ("QUORATE_ADMIN_TOKEN_FILE", "/etc/quorate/token"),
+        ("QUORATE_PUBLISH_TOKEN", "quorate-publish-0123456"),
+        ("QUORATE_PUBLISH_TOKEN_FILE", "/etc/quorate/publish-token"),
     ]))
     .unwrap();
     assert_eq!(loaded.config, ConfigV1::default());

@@ -11,13 +11,15 @@ use super::{
 };
 
 /// Variables that begin alike and set nothing: the commit at build time, the program that the tests
-/// run, and what the command line asks a node with, which is often set where a node starts too.
-const OTHER_VARIABLES: [&str; 5] = [
+/// run, and what the command line asks nodes and relays with, which is often set where a node starts too.
+const OTHER_VARIABLES: [&str; 7] = [
     "QUORATE_GIT_HASH",
     "QUORATE_BIN",
     "QUORATE_ADMIN",
     "QUORATE_ADMIN_TOKEN",
     "QUORATE_ADMIN_TOKEN_FILE",
+    "QUORATE_PUBLISH_TOKEN",
+    "QUORATE_PUBLISH_TOKEN_FILE",
 ];
 
 /// Reads the variables that begin with [`PREFIX`]. Values are written as in the file, but a string

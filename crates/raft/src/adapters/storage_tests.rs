@@ -133,7 +133,7 @@ async fn nothing_of_an_entry_that_is_beyond_the_program_is_applied_and_all_befor
     let error = state_machine.apply(first).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "entry 1 cannot be applied: feature level 4 is needed, and this program knows 1: run a \
+        "entry 1 cannot be applied: feature level 5 is needed, and this program knows 1: run a \
          newer version of Quorate"
     );
     let applied = state_machine.store.meta();

@@ -1,13 +1,9 @@
-//! The bearer token of an operator.
+//! The bearer token of an operator or a publisher.
 
 use std::{ffi::OsString, fmt, fs::File, io::Read, path::Path};
 
 use anyhow::{Context, ensure};
 use reqwest::header::HeaderValue;
-
-/// The variable that holds a token itself. There is no flag of the kind: arguments show in lists of
-/// processes.
-pub(crate) const VARIABLE: &str = "QUORATE_ADMIN_TOKEN";
 
 /// Size of the file that is read, in bytes: a token has far fewer.
 const FILE_SIZE_MAX: u64 = 4096;
@@ -17,10 +13,11 @@ const FILE_SIZE_MAX: u64 = 4096;
 pub(crate) struct Token(HeaderValue);
 
 impl Token {
-    /// The token of `file`, if one is named, or else that of [`VARIABLE`], or none.
+    /// The token of `file`, if one is named, or else that of the variable of this name and value, or
+    /// none. There is no flag that holds one: arguments show in lists of processes.
     pub(crate) fn find(
         file: Option<&Path>,
-        variable: Option<OsString>,
+        (name, variable): (&'static str, Option<OsString>),
     ) -> anyhow::Result<Option<Self>> {
         if let Some(path) = file {
             let token = read(path).and_then(|text| Self::parse(&text));
@@ -31,7 +28,7 @@ impl Token {
             return Ok(None);
         };
         let token = Self::parse(&variable.to_string_lossy());
-        token.map(Some).context(VARIABLE)
+        token.map(Some).context(name)
     }
 
     fn parse(text: &str) -> anyhow::Result<Self> {
@@ -74,7 +71,8 @@ mod tests {
     }
 
     fn found(file: Option<&Path>, variable: Option<&str>) -> Option<String> {
-        let token = Token::find(file, variable.map(OsString::from)).unwrap();
+        let variable = ("VARIABLE", variable.map(OsString::from));
+        let token = Token::find(file, variable).unwrap();
         token.map(|token| token.header().to_str().unwrap().to_owned())
     }
 
@@ -93,12 +91,12 @@ mod tests {
     fn a_file_without_one_token_is_named() {
         for text in ["", "two words", "two\nlines"] {
             let file = file(text);
-            let error = Token::find(Some(file.path()), None).unwrap_err();
+            let error = Token::find(Some(file.path()), ("VARIABLE", None)).unwrap_err();
             let path = file.path().display().to_string();
             assert!(error.to_string().contains(&path), "{error}");
         }
         let missing = Path::new("/no/such/file");
-        assert!(Token::find(Some(missing), None).is_err());
+        assert!(Token::find(Some(missing), ("VARIABLE", None)).is_err());
     }
 
     #[test]

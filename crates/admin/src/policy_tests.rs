@@ -1,0 +1,254 @@
+use axum::http::StatusCode;
+use data_encoding::HEXLOWER;
+use quorate_fake::{Asked, packet, received_now};
+use quorate_packet::{PublicKey, Timestamp};
+use quorate_replica::{
+    Deletion, PublishChange, PublishMode, PublishState, Refusal, TokenHash, UnixMillis, Writer,
+};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use std::time::Duration;
+
+use crate::fixture::{Answer, Fixture};
+
+async fn post(fixture: &Fixture, path: &str, body: Value) -> Answer {
+    let path = format!("/v1/policy/{path}");
+    fixture.ask("POST", &path, &body.to_string()).await
+}
+
+fn keys(bytes: impl IntoIterator<Item = u8>) -> Vec<PublicKey> {
+    let bytes = bytes.into_iter();
+    bytes
+        .map(|byte| PublicKey::from_bytes([byte; 32]))
+        .collect()
+}
+
+fn texts(keys: &[PublicKey]) -> Vec<String> {
+    keys.iter().map(ToString::to_string).collect()
+}
+
+#[tokio::test]
+async fn what_is_asked_for_is_what_the_cluster_does() {
+    let admin = Fixture::new();
+    let some = keys([1, 2]);
+    let change = |how| json!({"change": how, "keys": texts(&some)});
+    for (path, body, expected) in [
+        (
+            "mode",
+            json!({"mode": "open"}),
+            PublishChange::SetMode(PublishMode::Open),
+        ),
+        (
+            "mode",
+            json!({"mode": "tokens"}),
+            PublishChange::SetMode(PublishMode::Tokens),
+        ),
+        (
+            "mode",
+            json!({"mode": "allow_list"}),
+            PublishChange::SetMode(PublishMode::AllowList),
+        ),
+        ("keys", change("allow"), PublishChange::Allow(some.clone())),
+        (
+            "keys",
+            change("disallow"),
+            PublishChange::Disallow(some.clone()),
+        ),
+        (
+            "keys",
+            change("undeny"),
+            PublishChange::Undeny(some.clone()),
+        ),
+        ("keys", change("deny"), PublishChange::Deny(some.clone())),
+    ] {
+        let answer = post(&admin, path, body).await;
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+        let asked = admin.replica.operators.take_asked();
+        assert_eq!(asked, [Asked::ChangePublishing(expected)]);
+    }
+    let expected = json!({
+        "mode": "allow_list",
+        "allowed_count": 0,
+        "denied_count": 2,
+        "token_count": 0,
+        "deletion_count": 0,
+    });
+    assert_eq!(admin.get("/v1/policy").await.json(), expected);
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_is_refused_and_not_asked_for() {
+    let admin = Fixture::new();
+    let many = vec![texts(&keys([1]))[0].clone(); 4_097];
+    for (path, body) in [
+        ("mode", json!({})),
+        ("mode", json!({"mode": "closed"})),
+        ("keys", json!({"change": "deny", "keys": []})),
+        ("keys", json!({"change": "deny", "keys": ["alice"]})),
+        ("keys", json!({"change": "deny", "keys": many})),
+        ("keys", json!({"change": "ban", "keys": [many[0]]})),
+        ("tokens", json!({"name": ""})),
+        ("tokens", json!({"name": "two words"})),
+        ("tokens", json!({"name": "a\nb"})),
+        ("tokens", json!({"name": ".."})),
+        ("tokens", json!({"name": "x".repeat(65)})),
+    ] {
+        let answer = post(&admin, path, body.clone()).await;
+        assert_eq!(answer.slug(), "bad-request", "{body}");
+    }
+    assert_eq!(admin.replica.operators.take_asked(), []);
+    // As many as the cluster takes at once, which the fake judges by.
+    let most = json!({"change": "deny", "keys": many[1..]});
+    assert_eq!(post(&admin, "keys", most).await.status, StatusCode::OK);
+    for (refusal, slug) in [
+        (Refusal::Unsupported, "unsupported-level"),
+        (Refusal::Publishing("no room".to_owned()), "refused-policy"),
+    ] {
+        admin.replica.operators.refuse(refusal);
+        let answer = post(&admin, "mode", json!({"mode": "open"})).await;
+        assert_eq!(answer.slug(), slug);
+    }
+}
+
+#[tokio::test]
+async fn lists_are_read_by_the_page() {
+    let admin = Fixture::new();
+    let (allowed, denied) = (keys(1..=7), keys(5..=9));
+    admin.replica.agree_on_publishing(PublishState {
+        allowed: allowed.iter().copied().collect(),
+        denied: denied.iter().copied().collect(),
+        ..PublishState::default()
+    });
+    for (list, all) in [("allowed", allowed), ("denied", denied)] {
+        let (mut told, mut after) = (Vec::new(), String::new());
+        loop {
+            let path = format!("/v1/policy/{list}?count=3{after}");
+            let page = admin.get(&path).await.json();
+            let page_keys = page["keys"].as_array().unwrap();
+            assert!(page_keys.len() <= 3);
+            told.extend(page_keys.iter().map(|key| key.as_str().unwrap().to_owned()));
+            match page["next"].as_str() {
+                Some(next) => after = format!("&after={next}"),
+                None => break,
+            }
+        }
+        assert_eq!(told, texts(&all));
+        let answer = admin.get(&format!("/v1/policy/{list}?count=1001")).await;
+        assert_eq!(answer.slug(), "bad-request");
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_told_once_and_kept_as_a_hash() {
+    let admin = Fixture::new();
+    let mut told = Vec::new();
+    for name in ["ci", "home"] {
+        let answer = post(&admin, "tokens", json!({ "name": name })).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{answer:?}");
+        let token = answer.json()["token"].as_str().unwrap().to_owned();
+        // 32 bytes in base64 behind what scanners know.
+        assert!(
+            token.starts_with("quorate-publish-") && token.len() == 16 + 43,
+            "{token}"
+        );
+        let hash = TokenHash(Sha256::digest(&token).into());
+        assert!(admin.replica.publishing().has_token(&hash));
+        told.push(token);
+    }
+    assert_ne!(told[0], told[1]);
+    let listed = admin.get("/v1/policy/tokens").await;
+    assert_eq!(listed.json(), json!({"names": ["ci", "home"]}));
+    let policy = admin.get("/v1/policy").await;
+    assert_eq!(policy.json()["token_count"], 2);
+    for (token, answer) in told
+        .iter()
+        .flat_map(|token| [(token, &listed), (token, &policy)])
+    {
+        let hash = HEXLOWER.encode(&Sha256::digest(token));
+        assert!(!answer.text().contains(token) && !answer.text().contains(&hash));
+    }
+
+    let before = admin.replica.publishing();
+    let answer = post(&admin, "tokens", json!({"name": "ci"})).await;
+    assert_eq!(answer.slug(), "token-exists");
+    assert_eq!(admin.replica.publishing(), before);
+    let removed = admin.ask("DELETE", "/v1/policy/tokens/ci", "").await;
+    assert_eq!(removed.json()["token_count"], 1);
+    assert!(!admin.replica.publishing().tokens.contains_key("ci"));
+}
+
+/// Else an operator who misspells it believes that the leaked one is gone.
+#[tokio::test]
+async fn a_token_that_is_not_known_is_told_as_such() {
+    let admin = Fixture::new();
+    let answer = admin.ask("DELETE", "/v1/policy/tokens/ic", "").await;
+    assert_eq!(answer.slug(), "unknown-token");
+    // The cluster may know it already.
+    let removal = PublishChange::RemoveToken("ic".to_owned());
+    let asked = admin.replica.operators.take_asked();
+    assert_eq!(asked, [Asked::ChangePublishing(removal)]);
+    let answer = admin.ask("DELETE", "/v1/policy/tokens/a%20b", "").await;
+    assert_eq!(answer.slug(), "bad-request");
+    assert_eq!(admin.replica.operators.take_asked(), []);
+}
+
+#[tokio::test]
+async fn a_deletion_says_whether_there_was_a_packet_and_can_be_repeated() {
+    let admin = Fixture::new();
+    let stored = received_now(packet(1, 7, "x", 30));
+    let key = *stored.packet.key();
+    admin.replica.store(stored);
+    let path = format!("/v1/packets/{key}");
+    for (query, block, was_stored) in [
+        ("", None, true),
+        ("", None, false),
+        ("?block_secs=0", Some(Duration::ZERO), false),
+        (
+            "?block_secs=604800",
+            Some(Duration::from_secs(604_800)),
+            false,
+        ),
+    ] {
+        let answer = admin.ask("DELETE", &format!("{path}{query}"), "").await;
+        let expected = json!({"key": key.to_string(), "was_stored": was_stored});
+        assert_eq!(answer.json(), expected);
+        let asked = admin.replica.operators.take_asked();
+        assert_eq!(asked, [Asked::DeletePacket(key, block)]);
+        assert_eq!(admin.get(&path).await.slug(), "unknown-packet");
+    }
+    for query in ["?block_secs=31622401", "?block_secs=x", "?block=7d"] {
+        let answer = admin.ask("DELETE", &format!("{path}{query}"), "").await;
+        assert_eq!(answer.slug(), "bad-request", "{query}");
+    }
+    let answer = admin.ask("DELETE", "/v1/packets/alice", "").await;
+    assert_eq!(answer.slug(), "bad-request");
+    assert_eq!(admin.replica.operators.take_asked(), []);
+}
+
+#[tokio::test]
+async fn what_was_deleted_is_listed_with_its_block() {
+    let admin = Fixture::new();
+    let some = keys([1, 2]);
+    let deletion = |micros, blocked_until| Deletion {
+        timestamp: Timestamp::from_micros(micros),
+        blocked_until,
+    };
+    admin.replica.agree_on_publishing(PublishState {
+        deleted: [
+            (some[0], deletion(7, None)),
+            (some[1], deletion(8, Some(UnixMillis(9)))),
+        ]
+        .into(),
+        ..PublishState::default()
+    });
+    let told = |key: &PublicKey, micros: u64, until: Value| json!({"key": key.to_string(), "timestamp_us": micros, "blocked_until_ms": until});
+    assert_eq!(
+        admin.get("/v1/deletions").await.json(),
+        json!({
+            "deletions": [told(&some[0], 7, Value::Null), told(&some[1], 8, json!(9))],
+            "next": null,
+        })
+    );
+    let page = admin.get("/v1/deletions?count=1").await.json();
+    assert_eq!(page["next"], some[0].to_string());
+}

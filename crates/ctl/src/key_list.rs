@@ -1,0 +1,88 @@
+//! Public keys in a file: one on a line, with comments behind `#`.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
+
+use anyhow::{Context, ensure};
+use quorate_packet::PublicKey;
+
+/// What stands for standard input.
+const STDIN: &str = "-";
+
+/// The most keys that are read: as many as a cluster keeps.
+pub(crate) const KEY_COUNT_MAX: usize = 20_000;
+
+/// The most bytes that are read: a key and a short comment on each line.
+const SIZE_MAX: u64 = 4 << 20;
+
+/// Reads a file, or standard input.
+pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<PublicKey>> {
+    let file = path.display();
+    let text = match path == Path::new(STDIN) {
+        true => read_text(io::stdin()),
+        false => File::open(path).map_err(Into::into).and_then(read_text),
+    };
+    let text = text.with_context(|| format!("{file} cannot be read"))?;
+    parse(&text).with_context(|| format!("{file} is no list of keys"))
+}
+
+fn read_text(from: impl Read) -> anyhow::Result<String> {
+    let mut text = String::new();
+    from.take(SIZE_MAX + 1).read_to_string(&mut text)?;
+    ensure!(
+        text.len() as u64 <= SIZE_MAX,
+        "it has more than {SIZE_MAX} bytes"
+    );
+    Ok(text)
+}
+
+fn parse(text: &str) -> anyhow::Result<Vec<PublicKey>> {
+    let mut keys = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let key = line.split('#').next().unwrap_or_default().trim();
+        if key.is_empty() {
+            continue;
+        }
+        ensure!(
+            keys.len() < KEY_COUNT_MAX,
+            "line {number}: there are {KEY_COUNT_MAX} keys before it, as many as a cluster keeps"
+        );
+        keys.push(key.parse().with_context(|| format!("line {number}"))?);
+    }
+    ensure!(!keys.is_empty(), "there is none in it");
+    Ok(keys)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comments_and_empty_lines_are_passed_over() {
+        let [one, two] = [1, 2].map(|byte| PublicKey::from_bytes([byte; 32]));
+        let text = format!("# friends\n\n  {one} # alice\r\n{two}");
+        assert_eq!(parse(&text).unwrap(), [one, two]);
+    }
+
+    #[test]
+    fn what_is_no_key_is_told_with_its_line() {
+        let key = PublicKey::from_bytes([1; 32]);
+        let error = format!("{:#}", parse(&format!("{key}\nalice\n")).unwrap_err());
+        assert!(error.starts_with("line 2: a public key is 52"), "{error}");
+        let error = parse("# nobody\n").unwrap_err().to_string();
+        assert_eq!(error, "there is none in it");
+    }
+
+    #[test]
+    fn a_file_that_is_too_long_is_refused_and_not_cut() {
+        let endless = io::repeat(b'\n');
+        let error = read_text(endless).unwrap_err().to_string();
+        assert!(error.contains("more than 4194304 bytes"), "{error}");
+        let lines = format!("{}\n", PublicKey::from_bytes([1; 32])).repeat(KEY_COUNT_MAX + 1);
+        let error = parse(&lines).unwrap_err().to_string();
+        assert!(error.starts_with("line 20001: "), "{error}");
+    }
+}

@@ -1,0 +1,208 @@
+use axum::http::{Method, StatusCode};
+use clap::Parser;
+use quorate_admin_api::ProblemType;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{
+    admin::canned::{Answer, CannedNode},
+    console::captured::Captured,
+    exit::exit_code,
+};
+
+#[derive(Debug, Parser)]
+struct Cli {
+    #[command(flatten)]
+    args: PolicyArgs,
+}
+
+fn parse(words: &[&str]) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(["policy"].iter().chain(words))
+}
+
+/// Does what these words say at a node, and tells what was written and what came of it.
+pub(crate) async fn run_at(
+    client: &AdminClient,
+    words: &[&str],
+) -> (Captured, Result<(), (String, u8)>) {
+    let cli = parse(words).unwrap();
+    let (mut console, captured) = Captured::console(words.contains(&"--json"));
+    let outcome = run(cli.args.command, client, &mut console).await;
+    let outcome = outcome.map_err(|error| (format!("{error:#}"), exit_code(&error).unwrap_or(1)));
+    (captured, outcome)
+}
+
+fn policy(mode: PublishMode) -> Policy {
+    Policy {
+        mode,
+        allowed_count: 0,
+        denied_count: 2,
+        token_count: 0,
+        deletion_count: 3,
+    }
+}
+
+fn now(mode: PublishMode) -> Answer {
+    Answer::json(StatusCode::OK, &policy(mode))
+}
+
+fn key(byte: u8) -> String {
+    PublicKey::from_bytes([byte; 32]).to_string()
+}
+
+#[tokio::test]
+async fn who_may_publish_is_shown_and_that_nobody_may() {
+    let node = CannedNode::start([now(PublishMode::AllowList)]).await;
+    let (captured, outcome) = run_at(&node.client(), &["show"]).await;
+    assert_eq!(outcome, Ok(()));
+    let expected = "\
+MODE        ALLOWED  DENIED  TOKENS  DELETED
+allow-list  0        2       0       3
+";
+    assert_eq!(captured.data(), expected);
+    let notes = captured.notes();
+    assert!(notes.contains("nobody may publish"), "{notes}");
+
+    let open = policy(PublishMode::Open);
+    let node = CannedNode::start([Answer::json(StatusCode::OK, &open)]).await;
+    let (captured, _) = run_at(&node.client(), &["show", "--json"]).await;
+    let told: Value = serde_json::from_str(&captured.data()).unwrap();
+    assert_eq!(told, serde_json::to_value(&open).unwrap());
+    assert_eq!(captured.notes(), "");
+}
+
+#[tokio::test]
+async fn a_mode_is_set_as_it_is_typed() {
+    for (word, mode, body) in [
+        ("open", PublishMode::Open, r#"{"mode":"open"}"#),
+        (
+            "allow-list",
+            PublishMode::AllowList,
+            r#"{"mode":"allow_list"}"#,
+        ),
+        ("tokens", PublishMode::Tokens, r#"{"mode":"tokens"}"#),
+    ] {
+        let node = CannedNode::start([now(mode)]).await;
+        let (captured, outcome) = run_at(&node.client(), &["mode", word]).await;
+        assert_eq!(outcome, Ok(()));
+        let asked = node.asked().remove(0);
+        let expected = ("/v1/policy/mode", body);
+        assert_eq!((asked.target.as_str(), asked.body.as_str()), expected);
+        let notes = captured.notes();
+        let told = format!("quorate: the mode is {word}\n");
+        assert!(notes.starts_with(&told), "{notes}");
+        assert_eq!(notes.contains("nobody"), word != "open");
+    }
+}
+
+#[tokio::test]
+async fn keys_come_from_arguments_and_from_a_file() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, format!("# more\n{}\n", key(2))).unwrap();
+    let file = file.path().to_str().unwrap();
+    for (word, what) in [
+        ("allow", "0 keys are allowed now"),
+        ("disallow", "0 keys are allowed now"),
+        ("deny", "2 keys are denied now"),
+        ("undeny", "2 keys are denied now"),
+    ] {
+        let node = CannedNode::start([now(PublishMode::Open)]).await;
+        let words = [word, &key(1), "--file", file];
+        let (captured, outcome) = run_at(&node.client(), &words).await;
+        assert_eq!(outcome, Ok(()));
+        let asked = node.asked().remove(0);
+        assert_eq!(asked.target, "/v1/policy/keys");
+        let body: Value = serde_json::from_str(&asked.body).unwrap();
+        assert_eq!(body, json!({"change": word, "keys": [key(1), key(2)]}));
+        assert_eq!(captured.notes(), format!("quorate: {what}\n"));
+    }
+    assert!(parse(&["deny"]).is_err());
+    assert!(parse(&["deny", "alice"]).is_err());
+}
+
+#[tokio::test]
+async fn more_keys_than_fit_one_request_are_sent_in_several() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, (key(1) + "\n").repeat(4_097)).unwrap();
+    let words = ["deny", "--file", file.path().to_str().unwrap()];
+    let node = CannedNode::start([now(PublishMode::Open)]).await;
+    let (_, outcome) = run_at(&node.client(), &words).await;
+    assert_eq!(outcome, Ok(()));
+    let count = |asked: &str| {
+        let body: PublishKeysRequest = serde_json::from_str(asked).unwrap();
+        body.keys.len()
+    };
+    let counts: Vec<_> = node
+        .asked()
+        .iter()
+        .map(|asked| count(&asked.body))
+        .collect();
+    assert_eq!(counts, [4_096, 1]);
+
+    let full = Answer::problem(ProblemType::RefusedPolicy, "there is no room");
+    let node = CannedNode::start([now(PublishMode::Open), full]).await;
+    let (_, outcome) = run_at(&node.client(), &words).await;
+    let told = "the first 4096 keys are done, the others are not: there is no room";
+    assert_eq!(outcome, Err((told.to_owned(), 1)));
+}
+
+#[tokio::test]
+async fn a_list_is_printed_whole() {
+    let page = |key: &str, next: Option<&str>| {
+        let page = KeyPage {
+            keys: vec![key.to_owned()],
+            next: next.map(str::to_owned),
+        };
+        Answer::json(StatusCode::OK, &page)
+    };
+    let node = CannedNode::start([page("a", Some("a")), page("b", None)]).await;
+    let (captured, outcome) = run_at(&node.client(), &["list", "denied"]).await;
+    assert_eq!(outcome, Ok(()));
+    assert_eq!(captured.data(), "a\nb\n");
+    let targets: Vec<_> = node.asked().into_iter().map(|asked| asked.target).collect();
+    assert_eq!(
+        targets,
+        [
+            "/v1/policy/denied?count=1000",
+            "/v1/policy/denied?count=1000&after=a"
+        ]
+    );
+    let node = CannedNode::start([page("a", None)]).await;
+    run_at(&node.client(), &["list", "allowed"])
+        .await
+        .1
+        .unwrap();
+    assert_eq!(node.asked()[0].target, "/v1/policy/allowed?count=1000");
+}
+
+#[tokio::test]
+async fn a_token_comes_alone_on_standard_output() {
+    let made = NewPublishToken {
+        name: "ci".to_owned(),
+        token: "quorate-publish-x".to_owned(),
+    };
+    assert!(!format!("{made:?}").contains("publish-x"));
+    let node = CannedNode::start([Answer::json(StatusCode::CREATED, &made)]).await;
+    let (captured, outcome) = run_at(&node.client(), &["token", "add", "ci"]).await;
+    assert_eq!(outcome, Ok(()));
+    assert_eq!(captured.data(), "quorate-publish-x\n");
+    assert!(!captured.notes().contains("publish-x"));
+    assert_eq!(node.asked()[0].body, r#"{"name":"ci"}"#);
+
+    let node = CannedNode::start([now(PublishMode::Tokens)]).await;
+    let (captured, outcome) = run_at(&node.client(), &["token", "remove", "ci"]).await;
+    assert_eq!(outcome, Ok(()));
+    let asked = node.asked().remove(0);
+    assert_eq!(asked.method, Method::DELETE);
+    assert_eq!(asked.target, "/v1/policy/tokens/ci");
+    assert!(captured.notes().contains("ci is good for nothing"));
+
+    let names = ["a", "b"].map(str::to_owned).into();
+    let tokens = Answer::json(StatusCode::OK, &PublishTokens { names });
+    let node = CannedNode::start([tokens]).await;
+    let (captured, _) = run_at(&node.client(), &["token", "list"]).await;
+    assert_eq!(captured.data(), "a\nb\n");
+    for name in ["", "..", "a b", "a/b"] {
+        assert!(parse(&["token", "remove", name]).is_err(), "{name}");
+    }
+}

@@ -1,0 +1,445 @@
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use governor::clock::FakeRelativeClock;
+use quorate_metrics::Registry;
+
+use super::*;
+
+#[path = "request_rates_properties.rs"]
+mod properties;
+
+struct Rates {
+    rates: RequestRates<FakeRelativeClock>,
+    clock: FakeRelativeClock,
+    metrics: Metrics,
+}
+
+impl Rates {
+    fn new(config: &Config) -> Self {
+        let clock = FakeRelativeClock::default();
+        let metrics = Metrics::register(&Registry::new()).unwrap();
+        let rates = RequestRates::new(config, &metrics, &clock);
+        Self {
+            rates,
+            clock,
+            metrics,
+        }
+    }
+
+    fn wait(&self, time: Duration) {
+        self.clock.advance(time);
+    }
+
+    /// All that a PUT is asked about.
+    fn put(&self, client: impl Into<IpAddr>, change: Change<'_>) -> Result<(), Refusal> {
+        let client = client.into();
+        self.rates.check_put(client, change)?;
+        self.rates.check_change(client, change)
+    }
+
+    /// How many of `count` PUTs pass.
+    fn puts(&self, client: impl Into<IpAddr>, change: Change<'_>, count: usize) -> usize {
+        let client = client.into();
+        (0..count)
+            .filter(|_| self.put(client, change).is_ok())
+            .count()
+    }
+
+    /// How many of `count` GETs pass.
+    fn gets(&self, client: impl Into<IpAddr>, count: usize) -> usize {
+        let client = client.into();
+        (0..count)
+            .filter(|_| self.rates.check_get(client).is_ok())
+            .count()
+    }
+
+    fn refused(&self, limit: Limit) -> u64 {
+        self.metrics.refused_total.of(limit).get()
+    }
+}
+
+/// A client may make two requests at once, and one a second.
+fn tight() -> Config {
+    Config {
+        put_burst: 2,
+        put_per_sec: 1,
+        get_burst: 2,
+        get_per_sec: 1,
+        ..Config::default()
+    }
+}
+
+fn v4(address: &str) -> Ipv4Addr {
+    address.parse().unwrap()
+}
+
+fn v6(address: &str) -> Ipv6Addr {
+    address.parse().unwrap()
+}
+
+/// The addresses from `first` on.
+fn from_v4(first: &str, count: u32) -> impl Iterator<Item = Ipv4Addr> {
+    let first = v4(first).to_bits();
+    (first..first + count).map(Ipv4Addr::from_bits)
+}
+
+/// The first addresses of the networks of this length from `first` on.
+fn networks_v6(first: &str, prefix_len: u32, count: u128) -> impl Iterator<Item = Ipv6Addr> {
+    let first = v6(first).to_bits();
+    (0..count).map(move |number| Ipv6Addr::from_bits(first + (number << (128 - prefix_len))))
+}
+
+/// As many addresses all over IPv4, none twice.
+fn scattered(count: u32) -> impl Iterator<Item = Ipv4Addr> {
+    (0..count).map(|number| Ipv4Addr::from_bits(number.wrapping_mul(2_654_435_769)))
+}
+
+fn key(number: u32) -> [u8; 32] {
+    let mut key = [0; 32];
+    key[..4].copy_from_slice(&number.to_le_bytes());
+    key
+}
+
+#[test]
+fn a_client_gets_its_burst_and_then_its_rate() {
+    let rates = Rates::new(&tight());
+    let busy = v4("192.0.2.1");
+    assert_eq!(rates.puts(busy, Change::Nothing, 10), 2);
+    assert_eq!(rates.gets(busy, 10), 2, "GETs have buckets of their own");
+    for _ in 0..10 {
+        rates.wait(Duration::from_secs(1));
+        assert_eq!(rates.puts(busy, Change::Nothing, 10), 1);
+        assert_eq!(rates.gets(busy, 10), 1);
+    }
+    assert_eq!(rates.puts(v4("192.0.2.2"), Change::Nothing, 10), 2);
+    assert_eq!(rates.refused(Limit::ClientPuts), 8 + 10 * 9 + 8);
+    assert_eq!(rates.refused(Limit::ClientGets), 8 + 10 * 9);
+}
+
+#[test]
+fn a_client_is_an_ipv4_address_or_an_ipv6_64() {
+    let rates = Rates::new(&tight());
+    assert_eq!(rates.gets(v4("192.0.2.1"), 1), 1);
+    assert_eq!(rates.gets(v6("::ffff:192.0.2.1"), 2), 1);
+    assert_eq!(rates.gets(v6("2001:db8::1"), 1), 1);
+    assert_eq!(rates.gets(v6("2001:db8::ffff:0:0:1"), 2), 1);
+    assert_eq!(rates.gets(v6("2001:db8:0:1::1"), 3), 2);
+}
+
+#[test]
+fn networks_get_their_multiple_of_one_client() {
+    for (network, clients, expected) in [
+        (
+            "an IPv4 /24",
+            from_v4("192.0.2.0", 256).map(IpAddr::V4).collect(),
+            2 * 16,
+        ),
+        (
+            "an IPv6 /48",
+            networks_v6("2001:db8::1", 64, 256)
+                .map(IpAddr::V6)
+                .collect::<Vec<_>>(),
+            2 * 16,
+        ),
+        (
+            "an IPv6 /32",
+            networks_v6("2001:db8::1", 48, 256)
+                .map(IpAddr::V6)
+                .collect(),
+            2 * 64,
+        ),
+    ] {
+        let rates = Rates::new(&tight());
+        let puts = clients
+            .iter()
+            .map(|client| rates.puts(*client, Change::Nothing, 3));
+        assert_eq!(puts.sum::<usize>(), expected, "{network}");
+        let gets = clients.iter().map(|client| rates.gets(*client, 3));
+        assert_eq!(gets.sum::<usize>(), expected, "{network}");
+        for other in [IpAddr::V4(v4("192.0.3.0")), IpAddr::V6(v6("2001:db9::1"))] {
+            assert_eq!(rates.gets(other, 3), 2, "{other} beside {network}");
+        }
+        assert!(rates.refused(Limit::NetworkPuts) > 0);
+        assert!(rates.refused(Limit::NetworkGets) > 0);
+    }
+}
+
+#[test]
+fn what_is_refused_takes_nothing_from_what_others_share() {
+    let config = Config {
+        total_get_burst: 100,
+        total_get_per_sec: 1,
+        ..tight()
+    };
+    let rates = Rates::new(&config);
+    assert_eq!(rates.gets(v4("192.0.2.0"), 10_000), 2);
+    let neighbours = from_v4("192.0.2.1", 255).map(|client| rates.gets(client, 3));
+    assert_eq!(neighbours.sum::<usize>(), 30, "what is left of the /24");
+    let strangers = scattered(1_000).map(|client| rates.gets(client, 1));
+    assert_eq!(strangers.sum::<usize>(), 68, "what is left of everybody's");
+    assert_eq!(rates.refused(Limit::TotalGets), 1_000 - 68);
+}
+
+#[test]
+fn what_others_have_used_up_costs_a_client_nothing_of_its_own() {
+    let rates = Rates::new(&tight());
+    for other in from_v4("192.0.2.1", 16) {
+        assert_eq!(rates.gets(other, 2), 2);
+    }
+    let client = v4("192.0.2.0");
+    let refusal = rates.rates.check_get(client.into()).unwrap_err();
+    assert_eq!(refusal.limit, Limit::NetworkGets);
+    assert_eq!(rates.gets(client, 100), 0);
+    rates.wait(Duration::from_millis(125));
+    assert_eq!(rates.gets(client, 100), 2, "its own bucket is still full");
+}
+
+#[test]
+fn new_keys_have_limits_apart_from_refreshes() {
+    let config = Config {
+        new_key_burst: 3,
+        new_key_per_hour: 3_600,
+        total_new_key_burst: 20,
+        total_new_key_per_sec: 1,
+        ..Config::default()
+    };
+    let rates = Rates::new(&config);
+    let client = v4("192.0.2.1");
+    assert_eq!(rates.puts(client, Change::NewKey, 10), 3);
+    assert_eq!(rates.refused(Limit::ClientNewKeys), 7);
+    let network = from_v4("192.0.2.2", 200).map(|client| rates.puts(client, Change::NewKey, 4));
+    assert_eq!(network.sum::<usize>(), 9, "4 times as many in the /24");
+    let strangers = scattered(100).map(|client| rates.puts(client, Change::NewKey, 1));
+    assert_eq!(strangers.sum::<usize>(), 8, "what is left of everybody's");
+    assert!(rates.refused(Limit::NetworkNewKeys) > 0);
+    assert_eq!(rates.refused(Limit::TotalNewKeys), 92);
+    assert_eq!(rates.puts(client, Change::Key(&key(1)), 10), 10);
+}
+
+#[test]
+fn each_key_has_its_own_limit_whoever_puts_it() {
+    let config = Config {
+        key_put_burst: 5,
+        key_put_per_min: 60,
+        ..Config::default()
+    };
+    let rates = Rates::new(&config);
+    let puts = scattered(100).map(|client| rates.puts(client, Change::Key(&key(1)), 1));
+    assert_eq!(puts.sum::<usize>(), 5);
+    assert_eq!(rates.refused(Limit::KeyPuts), 95);
+    assert_eq!(rates.puts(v4("192.0.2.1"), Change::Key(&key(2)), 10), 5);
+    let others = rates.puts(v4("192.0.2.1"), Change::Nothing, 10);
+    assert_eq!(others, 10, "what changes nothing takes nothing of the key");
+    rates.wait(Duration::from_secs(1));
+    assert_eq!(rates.puts(v4("192.0.2.1"), Change::Key(&key(1)), 10), 1);
+}
+
+/// A change that is refused costs its client the PUT, and nobody else anything.
+#[test]
+fn everybodys_packets_to_store_are_asked_last() {
+    let config = Config {
+        new_key_burst: 2,
+        total_put_burst: 10,
+        total_put_per_sec: 1,
+        ..Config::default()
+    };
+    let rates = Rates::new(&config);
+    assert_eq!(rates.puts(v4("192.0.2.1"), Change::NewKey, 1_000), 2);
+    let client = v4("198.51.100.1");
+    assert_eq!(rates.puts(client, Change::Key(&key(1)), 100), 8);
+    assert_eq!(rates.refused(Limit::TotalPuts), 92);
+    assert_eq!(
+        rates.refused(Limit::KeyPuts),
+        0,
+        "it gave back what it took"
+    );
+    assert!(
+        rates
+            .rates
+            .check_put(client.into(), Change::Nothing)
+            .is_ok()
+    );
+}
+
+#[test]
+fn who_has_to_wait_is_told_for_the_longest_limit_at_once() {
+    let config = Config {
+        new_key_burst: 2,
+        new_key_per_hour: 60,
+        ..tight()
+    };
+    let rates = Rates::new(&config);
+    let client = v4("192.0.2.1");
+    assert_eq!(rates.puts(client, Change::NewKey, 2), 2);
+    let refusal = rates.put(client, Change::NewKey).unwrap_err();
+    assert_eq!(refusal.limit, Limit::ClientPuts);
+    assert_eq!(refusal.retry_after.as_secs(), 60);
+    assert!(refusal.to_string().contains("wait 60 s"), "{refusal}");
+    let refusal = rates.put(client, Change::Key(&key(1))).unwrap_err();
+    assert_eq!(refusal.retry_after.as_secs(), 1, "it brings no new key");
+}
+
+#[test]
+fn two_thousand_endpoints_restart_and_go_on_behind_one_address() {
+    let rates = Rates::new(&Config::default());
+    let address = v4("192.0.2.1");
+    assert_eq!(rates.puts(address, Change::NewKey, 6_000), 6_000, "all new");
+    assert_eq!(rates.gets(address, 20_000), 20_000, "ten others each");
+    rates.wait(Duration::from_secs(300));
+    for _ in 0..3 {
+        // Spread over 300 s, as endpoints that started at their own times are.
+        for endpoint in 0..2_000 {
+            rates.wait(Duration::from_millis(150));
+            assert_eq!(rates.put(address, Change::Key(&key(endpoint))), Ok(()));
+        }
+    }
+    rates.wait(Duration::from_secs(1));
+    for endpoint in 0..2_000 {
+        let puts = rates.puts(address, Change::Key(&key(endpoint)), 3);
+        assert_eq!(puts, 3, "endpoint {endpoint} as all restart again");
+    }
+    assert_eq!(rates.gets(address, 20_000), 20_000);
+}
+
+#[test]
+fn no_client_or_network_can_take_the_capacity() {
+    let defaults = Config::default();
+    // A hundredth of all for networks, which differ in what they are multiples of.
+    let hundredth = Config {
+        new_key_burst: defaults.new_key_burst / 100,
+        new_key_per_hour: defaults.new_key_per_hour / 100,
+        ..Config::default()
+    };
+    for (config, clients, most) in [
+        (&defaults, networks_v6("2001:db8::1", 64, 1), 110_000),
+        (&hundredth, networks_v6("2001:db8::1", 64, 100), 4 * 1_100),
+        (&hundredth, networks_v6("2001:db8::1", 48, 100), 8 * 1_100),
+    ] {
+        let rates = Rates::new(config);
+        let clients: Vec<_> = clients.collect();
+        let mut stored = 0;
+        // As much as there is room for, every six hours for seven days.
+        for _ in 0..28 {
+            for client in &clients {
+                while rates.put(*client, Change::NewKey).is_ok() {
+                    stored += 1;
+                }
+            }
+            rates.wait(Duration::from_secs(6 * 3_600));
+        }
+        assert!(
+            (most * 9 / 10..most).contains(&stored),
+            "{} clients: {stored}",
+            clients.len()
+        );
+    }
+}
+
+#[test]
+fn a_flood_of_a_million_addresses_takes_no_memory_and_hurts_no_known_client() {
+    let rates = Rates::new(&Config::default());
+    let sizes = rates.rates.sizes();
+    let known: Vec<_> = from_v4("198.51.100.0", 50).collect();
+    for client in &known {
+        assert_eq!(rates.puts(*client, Change::Nothing, 10), 10);
+    }
+    let busy = v4("203.0.113.1");
+    assert_eq!(rates.puts(busy, Change::Nothing, 7_000), 6_000);
+    let (mut refused_of_flood, mut admitted_of_busy) = (0, 0);
+    for (number, address) in scattered(1_000_000).enumerate() {
+        let put = rates.rates.check_put(address.into(), Change::NewKey);
+        refused_of_flood += usize::from(put.is_err());
+        rates.wait(Duration::from_micros(1));
+        if number % 1_000 == 0 {
+            let client = known[number / 1_000 % known.len()];
+            let known_key = key(number as u32 / 1_000);
+            let put = rates.put(client, Change::Key(&known_key));
+            assert_eq!(put, Ok(()), "{client} after {number}");
+            admitted_of_busy += rates.puts(busy, Change::Nothing, 1);
+        }
+    }
+    assert_eq!(refused_of_flood, 0, "each asked once");
+    // What one second of its rate is: the last of those may be a microsecond away.
+    assert!(
+        (19..=20).contains(&admitted_of_busy),
+        "who used much is not forgotten: {admitted_of_busy}"
+    );
+    assert_eq!(rates.rates.sizes(), sizes);
+    let size: usize = sizes.iter().map(|(_, size)| size).sum();
+    assert!(size < 9_000_000, "{size}");
+    for (table, size) in sizes {
+        assert_eq!(rates.metrics.memory_bytes.of(table).get(), size as i64);
+    }
+}
+
+#[test]
+fn threads_that_race_get_the_burst_and_no_more() {
+    let config = Config {
+        get_burst: 1_000,
+        get_per_sec: 1,
+        ..Config::default()
+    };
+    let rates = Rates::new(&config);
+    let admitted: usize = std::thread::scope(|scope| {
+        let gets = || rates.gets(v4("192.0.2.1"), 1_000);
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(gets)).collect();
+        let threads = threads.into_iter();
+        threads.map(|thread| thread.join().unwrap()).sum()
+    });
+    assert_eq!(admitted, 1_000);
+}
+
+#[test]
+fn so_many_linearizable_reads_wait_and_no_more() {
+    let config = Config {
+        linearizable_read_count_max: 2,
+        ..Config::default()
+    };
+    let rates = Rates::new(&config);
+    let admit = || rates.rates.admit_linearizable();
+    let (first, _second) = (admit().unwrap(), admit().unwrap());
+    let refusal = admit().unwrap_err();
+    assert_eq!(refusal.limit, Limit::LinearizableReads);
+    assert_eq!(refusal.retry_after.as_secs(), 1);
+    drop(first);
+    let _third = admit().unwrap();
+    assert!(admit().is_err());
+}
+
+#[test]
+fn the_extremes_that_can_be_set_hold() {
+    for (burst, new_key_burst, rate) in [
+        (1, 1, 1),
+        (1, 1, 1_000_000),
+        (10_000_000, 1_000_000, 1),
+        (10_000_000, 1_000_000, 1_000_000),
+    ] {
+        let config = Config {
+            put_burst: burst,
+            put_per_sec: rate,
+            new_key_burst,
+            new_key_per_hour: rate,
+            key_put_burst: burst,
+            key_put_per_min: rate,
+            total_put_burst: burst,
+            total_put_per_sec: rate,
+            total_new_key_burst: burst,
+            total_new_key_per_sec: rate,
+            get_burst: burst,
+            get_per_sec: rate,
+            total_get_burst: burst,
+            total_get_per_sec: rate,
+            client_count_max: 1_000,
+            ..Config::default()
+        };
+        let rates = Rates::new(&config);
+        let client = v6("2001:db8::1");
+        let expected = 100.min(burst as usize);
+        assert_eq!(rates.gets(client, 100), expected);
+        assert_eq!(rates.puts(client, Change::NewKey, 100), expected);
+        rates.wait(Duration::from_secs(3_600));
+        assert_eq!(rates.puts(client, Change::NewKey, 1), 1);
+        rates.wait(Duration::from_secs(3_600));
+        assert_eq!(rates.puts(client, Change::Key(&key(1)), 1), 1);
+    }
+}

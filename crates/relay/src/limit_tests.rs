@@ -1,0 +1,261 @@
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::ConnectInfo,
+    http::{Method, Request, StatusCode, header},
+};
+use quorate_fake::{FakeReplica, packet};
+use quorate_limit::{
+    Config as LimitConfig, Metrics as LimitMetrics, RequestLimits, TrustedProxies,
+};
+use quorate_metrics::Registry;
+use quorate_packet::{PublicKey, SignedPacket};
+use tower::ServiceExt;
+
+use crate::{ClientRules, Config, Metrics, router};
+
+const MICROS: u64 = 1_700_000_000_000_000;
+
+const STORED: StatusCode = StatusCode::NO_CONTENT;
+const TOO_MANY: StatusCode = StatusCode::TOO_MANY_REQUESTS;
+const BUSY: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
+
+/// A relay with its replica behind the proxy 10.0.0.1, asked without sockets.
+struct Fixture {
+    replica: Arc<FakeReplica>,
+    router: Router,
+}
+
+/// Nothing comes back in the time that a test takes.
+fn slow() -> LimitConfig {
+    LimitConfig {
+        put_per_sec: 1,
+        get_per_sec: 1,
+        new_key_per_hour: 1,
+        key_put_per_min: 1,
+        total_put_per_sec: 1,
+        total_new_key_per_sec: 1,
+        total_get_per_sec: 1,
+        client_count_max: 1_000,
+        ..LimitConfig::default()
+    }
+}
+
+impl Fixture {
+    fn new(config: &LimitConfig) -> Self {
+        let replica = FakeReplica::new();
+        let limits = LimitMetrics::register(&Registry::new()).unwrap();
+        let limits = RequestLimits::new(config, &limits);
+        let proxies = TrustedProxies::parse(["10.0.0.1"]).unwrap();
+        let config = Config {
+            rules: ClientRules::new(limits, proxies),
+            ..Config::default()
+        };
+        let metrics = Metrics::register(&Registry::new()).unwrap();
+        let router = router(replica.clone(), config, metrics);
+        Self { replica, router }
+    }
+
+    /// The status, after a look at what every refusal must say.
+    async fn ask(&self, peer: &str, mut request: Request<Body>) -> StatusCode {
+        let peer = SocketAddr::new(peer.parse().unwrap(), 4711);
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        if [TOO_MANY, BUSY].contains(&response.status()) {
+            let retry_after = &response.headers()[header::RETRY_AFTER];
+            let secs: u64 = retry_after.to_str().unwrap().parse().unwrap();
+            assert!(secs > 0);
+        }
+        response.status()
+    }
+
+    async fn put(&self, peer: &str, packet: &SignedPacket) -> StatusCode {
+        self.put_bytes(peer, packet.key(), packet.payload().clone())
+            .await
+    }
+
+    async fn put_bytes(&self, peer: &str, key: &PublicKey, body: impl Into<Body>) -> StatusCode {
+        let request = Request::put(format!("/pkarr/{key}"));
+        self.ask(peer, request.body(body.into()).unwrap()).await
+    }
+
+    async fn read(&self, method: Method, peer: &str, path: &str) -> StatusCode {
+        let request = Request::builder().method(method).uri(path);
+        self.ask(peer, request.body(Body::empty()).unwrap()).await
+    }
+}
+
+/// The packet of a key with its timestamp.
+fn sample(seed: u8, version: u64) -> SignedPacket {
+    packet(seed, MICROS + version, "x", 30)
+}
+
+#[tokio::test]
+async fn each_client_has_gets_of_its_own_and_preflights_cost_nothing() {
+    let relay = Fixture::new(&LimitConfig {
+        get_burst: 2,
+        ..slow()
+    });
+    let path = format!("/{}", sample(1, 0).key());
+    let ask = async |method, peer| relay.read(method, peer, &path).await;
+    for _ in 0..5 {
+        assert_eq!(ask(Method::OPTIONS, "192.0.2.1").await, STORED);
+    }
+    let missing = StatusCode::NOT_FOUND;
+    assert_eq!(ask(Method::GET, "192.0.2.1").await, missing);
+    assert_eq!(ask(Method::HEAD, "192.0.2.1").await, missing);
+    assert_eq!(ask(Method::GET, "192.0.2.1").await, TOO_MANY);
+    assert_eq!(ask(Method::HEAD, "192.0.2.1").await, TOO_MANY);
+    assert_eq!(ask(Method::OPTIONS, "192.0.2.1").await, STORED);
+    assert_eq!(ask(Method::GET, "192.0.2.2").await, missing);
+    assert_eq!(relay.put("192.0.2.1", &sample(1, 0)).await, STORED);
+}
+
+#[tokio::test]
+async fn new_keys_are_limited_and_refreshes_of_known_ones_go_on() {
+    let relay = Fixture::new(&LimitConfig {
+        new_key_burst: 2,
+        ..slow()
+    });
+    for (seed, status) in [(1, STORED), (2, STORED), (3, TOO_MANY), (4, TOO_MANY)] {
+        assert_eq!(relay.put("192.0.2.1", &sample(seed, 0)).await, status);
+    }
+    for version in 0..5 {
+        let refresh = sample(1, version);
+        assert_eq!(relay.put("192.0.2.1", &refresh).await, STORED, "{version}");
+    }
+    assert_eq!(relay.put("192.0.2.2", &sample(3, 0)).await, STORED);
+}
+
+#[tokio::test]
+async fn a_key_is_limited_whoever_brings_its_packets() {
+    let relay = Fixture::new(&LimitConfig {
+        key_put_burst: 2,
+        ..slow()
+    });
+    for (version, status) in [(0, STORED), (1, STORED), (2, STORED), (3, TOO_MANY)] {
+        let client = format!("192.0.2.{version}");
+        assert_eq!(relay.put(&client, &sample(1, version)).await, status);
+    }
+    let repeated = relay.put("192.0.2.9", &sample(1, 2)).await;
+    assert_eq!(repeated, STORED, "what is stored already costs nothing");
+    assert_eq!(relay.put("192.0.2.9", &sample(2, 0)).await, STORED);
+}
+
+/// Whatever strangers send in the name of a key, its owner may publish.
+#[tokio::test]
+async fn only_the_owner_of_a_key_can_use_up_what_it_may() {
+    let relay = Fixture::new(&LimitConfig {
+        key_put_burst: 2,
+        ..slow()
+    });
+    let (first, second) = (sample(1, 0), sample(1, 1));
+    assert_eq!(relay.put("192.0.2.1", &first).await, STORED);
+    assert_eq!(relay.put("192.0.2.1", &second).await, STORED);
+    for _ in 0..10 {
+        let forged = sample(2, 9).payload().clone();
+        let forged = relay.put_bytes("198.51.100.1", first.key(), forged).await;
+        assert_eq!(forged, StatusCode::BAD_REQUEST);
+        let old = relay.put("198.51.100.1", &first).await;
+        assert_eq!(old, StatusCode::CONFLICT);
+        assert_eq!(relay.put("198.51.100.1", &second).await, STORED);
+    }
+    assert_eq!(relay.put("192.0.2.1", &sample(1, 2)).await, STORED);
+    assert_eq!(relay.put("192.0.2.1", &sample(1, 3)).await, TOO_MANY);
+}
+
+#[tokio::test]
+async fn what_everybody_shares_is_the_nodes_and_no_fault_of_the_client() {
+    let relay = Fixture::new(&LimitConfig {
+        total_put_burst: 2,
+        total_get_burst: 2,
+        ..slow()
+    });
+    for (seed, status) in [(1, STORED), (2, STORED), (3, BUSY)] {
+        assert_eq!(relay.put("192.0.2.1", &sample(seed, 0)).await, status);
+    }
+    let path = format!("/{}", sample(1, 0).key());
+    for (client, status) in [("1", StatusCode::OK), ("2", StatusCode::OK), ("3", BUSY)] {
+        let client = format!("192.0.2.{client}");
+        assert_eq!(relay.read(Method::GET, &client, &path).await, status);
+    }
+    assert_eq!(
+        relay.put("192.0.2.1", &sample(1, 0)).await,
+        STORED,
+        "bytes that are stored cost nothing that others share"
+    );
+}
+
+#[tokio::test]
+async fn so_many_linearizable_reads_wait_and_no_more() {
+    let relay = Fixture::new(&LimitConfig {
+        linearizable_read_count_max: 1,
+        ..slow()
+    });
+    let path = format!("/{}?policy=NetworkOnly", sample(1, 0).key());
+    let ask = || relay.read(Method::GET, "192.0.2.1", &path);
+    relay.replica.answers_linearize.send_replace(false);
+    let mut waiting = Box::pin(ask());
+    tokio::select! {
+        biased;
+        status = &mut waiting => panic!("{status} without a leader's word"),
+        () = std::future::ready(()) => {}
+    }
+    assert_eq!(ask().await, BUSY);
+    relay.replica.answers_linearize.send_replace(true);
+    assert_eq!(waiting.await, StatusCode::NOT_FOUND);
+    assert_eq!(ask().await, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn clients_are_told_apart_by_either_field_of_a_proxy() {
+    let relay = Fixture::new(&LimitConfig {
+        get_burst: 1,
+        ..slow()
+    });
+    let missing = StatusCode::NOT_FOUND;
+    for (fields, status) in [
+        (&[("forwarded", "for=192.0.2.1")][..], missing),
+        (&[("forwarded", "for=1.1.1.1, for=192.0.2.1")], TOO_MANY),
+        (&[("x-forwarded-for", "192.0.2.1")], TOO_MANY),
+        (&[("x-forwarded-for", "192.0.2.2")], missing),
+        (
+            &[
+                ("x-forwarded-for", "192.0.2.3"),
+                ("forwarded", "for=192.0.2.4"),
+            ],
+            missing,
+        ),
+        (
+            &[
+                ("x-forwarded-for", "192.0.2.4"),
+                ("forwarded", "for=192.0.2.3"),
+            ],
+            TOO_MANY,
+        ),
+        (&[("forwarded", "for=192.0.2.3")], missing),
+    ] {
+        let mut request = Request::get(format!("/{}", sample(1, 0).key()));
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::empty()).unwrap();
+        assert_eq!(relay.ask("10.0.0.1", request).await, status, "{fields:?}");
+    }
+}
+
+/// A node that cannot read yet says so itself.
+#[tokio::test]
+async fn what_a_node_that_cannot_read_knows_nothing_of_is_no_new_key() {
+    let relay = Fixture::new(&LimitConfig {
+        new_key_burst: 1,
+        ..slow()
+    });
+    relay.replica.fail_reads(true);
+    for seed in 1..5 {
+        let status = relay.put("192.0.2.1", &sample(seed, 0)).await;
+        assert_ne!(status, TOO_MANY);
+    }
+}
