@@ -9,8 +9,8 @@ export QUORATE_GIT_HASH ?= $(shell git rev-parse --short HEAD 2>/dev/null || ech
 # that no dependency is compiled once with them and once without.
 TARGETS = --lib --bins --examples
 
-.PHONY: run test test-interop fuzz verify fix bench-smoke bench-checkpoints bench-peers bench-dns \
-    failover crash-images
+.PHONY: run test test-interop compat fuzz verify fix bench-smoke bench-checkpoints bench-peers \
+    bench-dns bench-relay bench-restart bench-day failover crash-images
 
 ## Builds the release binary and runs three nodes on loopback.
 run:
@@ -29,6 +29,12 @@ test-interop:
 	tests/tools
 	$(CARGO) build --locked --workspace $(TARGETS)
 	$(CARGO) test --locked --workspace --test processes -- conformance:: interop::
+
+## The same requests and clients against Quorate, iroh-dns-server and pkarr-relay, and a table of who
+## follows the specification (docs/COMPATIBILITY.md). It builds the others: ten minutes at first.
+compat:
+	$(CARGO) build --locked --workspace $(TARGETS)
+	tests/compat/run
 
 ## Feeds each fuzzer for SECONDS. What one finds lies in target/fuzz/artifacts.
 fuzz: SECONDS ?= 60
@@ -72,6 +78,22 @@ bench-dns:
 	crates/bench/peers iroh-dns-server knot nsd
 	$(CARGO) build --locked --release --package quorate --package quorate-bench
 	PATH="$(CURDIR)/target/peers/bin:$$PATH:/usr/sbin" target/release/quorate-bench dns-peers $(OPTIONS)
+
+## CPU for each GET, and each PUT of the same bytes, beside iroh-dns-server: some two minutes.
+bench-relay:
+	crates/bench/peers iroh-dns-server
+	$(CARGO) build --locked --release --package quorate --package quorate-bench
+	PATH="$(CURDIR)/target/peers/bin:$$PATH" target/release/quorate-bench relay-peers
+
+## 2,000 endpoints behind one address that start within a second: no request may fail.
+bench-restart:
+	$(CARGO) build --locked --release --package quorate --package quorate-bench
+	target/release/quorate-bench restart --plots docs/plots
+
+## A day of 100,000 endpoints in 20 minutes.
+bench-day:
+	$(CARGO) build --locked --release --package quorate --package quorate-bench
+	target/release/quorate-bench day --plots docs/plots
 
 ## How soon writes go on without their leader, and how often one is given up for nothing: some half an
 ## hour.

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use axum::http::StatusCode;
 use data_encoding::HEXLOWER;
 use quorate_fake::{Asked, packet, received_now};
@@ -7,7 +9,6 @@ use quorate_replica::{
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use std::time::Duration;
 
 use crate::fixture::{Answer, Fixture};
 

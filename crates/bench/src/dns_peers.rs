@@ -1,9 +1,6 @@
 //! DNS beside the name servers that we are measured against, in turns within one run.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, UdpSocket},
-    path::PathBuf,
-};
+use std::{net::IpAddr, path::PathBuf};
 
 use anyhow::{Context, ensure};
 use clap::Args;
@@ -13,7 +10,7 @@ use quorate_tests::{Cluster, ORIGIN, Packet};
 use crate::{
     cluster::{ClusterArgs, FILL_CONNECTIONS, relays},
     contender::Contender,
-    hostile,
+    hostile, limits,
     load::{
         Bounds, Expect,
         connections::drive,
@@ -26,6 +23,7 @@ use crate::{
     peers::iroh_relay,
     peers_table::{self, Cost},
     servers_of_others::OtherServers,
+    source,
 };
 
 /// How many packets are signed and published at once.
@@ -33,18 +31,6 @@ const FILL_COUNT: usize = 100_000;
 
 /// How long that may take, in seconds.
 const FILL_SECS: u64 = 600;
-
-/// Limits that nothing here reaches: what is measured is what they cost.
-const CHECKS: [(&str, &str); 5] = [
-    ("QUORATE_LIMIT_ENABLED", "true"),
-    ("QUORATE_LIMIT_PUT_BURST", "10000000"),
-    ("QUORATE_LIMIT_PUT_PER_SEC", "1000000"),
-    ("QUORATE_LIMIT_DNS_ANSWER_BURST", "1000000"),
-    ("QUORATE_LIMIT_DNS_ANSWER_PER_SEC", "1000000"),
-];
-
-/// An address of nobody (RFC 5737): the way to it tells which of ours is no loopback one.
-const FAR_AWAY: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 1), 53);
 
 /// Arguments of `quorate-bench dns-peers`.
 #[derive(Debug, Args)]
@@ -89,7 +75,7 @@ pub(crate) async fn run(args: DnsPeersArgs) -> anyhow::Result<()> {
         "systems    1 node of quorate, knot, nsd and iroh-dns-server; {} keys, {} turns of {} s\n",
         args.keys, args.turns, args.secs
     );
-    let source = args.source.or_else(own_address);
+    let source = args.source.or_else(source::own_address);
     let source =
         source.context("this machine has no address but loopback: give it one, --source")?;
     let count = usize::try_from(args.keys.max(args.keys_few).max(args.keys_many))?;
@@ -252,8 +238,7 @@ impl DnsPeers {
     async fn node(&self, checks: Checks) -> anyhow::Result<Cluster> {
         let cluster = Cluster::prepare(&self.args.cluster.plan_of(1)?);
         if checks == Checks::On {
-            let variables = CHECKS.map(|(name, value)| (name.to_owned(), value.to_owned()));
-            cluster.node(1).set_environment(variables);
+            cluster.node(1).set_environment(limits::out_of_reach());
         }
         cluster.nodes().start();
         cluster.nodes().wait_ready().await;
@@ -291,12 +276,4 @@ async fn publish(packets: Vec<Packet>, relays: &[RelayUrl]) -> anyhow::Result<()
         tally.first_error
     );
     Ok(())
-}
-
-/// An address of this machine that is no loopback one. Nothing is sent to find it.
-fn own_address() -> Option<IpAddr> {
-    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
-    socket.connect(FAR_AWAY).ok()?;
-    let address = socket.local_addr().ok()?.ip();
-    (!address.is_loopback() && !address.is_unspecified()).then_some(address)
 }

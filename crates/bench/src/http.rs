@@ -1,6 +1,6 @@
 //! A connection on which one request follows the other, as a load generator needs it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Context, Error};
 use http_body_util::{BodyExt, Full, Limited};
@@ -11,7 +11,7 @@ use hyper::{
     header::HOST,
 };
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 /// The largest answer, in bytes: metrics are the longest that is read.
 const ANSWER_SIZE_MAX: usize = 1024 * 1024;
@@ -30,6 +30,8 @@ pub(crate) fn request(method: Method, host: &str, path: &str, body: Bytes) -> Re
 #[derive(Debug)]
 pub(crate) struct Connection {
     address: SocketAddr,
+    /// The address of ours that it comes from, if it is not left to the system.
+    source: Option<IpAddr>,
     sender: Option<SendRequest<Full<Bytes>>>,
 }
 
@@ -38,8 +40,18 @@ impl Connection {
     pub(crate) async fn open(address: SocketAddr) -> anyhow::Result<Self> {
         Ok(Self {
             address,
-            sender: Some(connect(address).await?),
+            source: None,
+            sender: Some(connect(address, None).await?),
         })
+    }
+
+    /// One that is opened by the first exchange, from this address of ours.
+    pub(crate) fn from(source: IpAddr, address: SocketAddr) -> Self {
+        Self {
+            address,
+            source: Some(source),
+            sender: None,
+        }
     }
 
     /// Sends a request and reads its answer whole. After an error, or when the server closed the
@@ -51,10 +63,10 @@ impl Connection {
         // Taken, so that an exchange that fails or is given up leaves no half-read answer behind.
         let mut sender = match self.sender.take() {
             Some(sender) => sender,
-            None => connect(self.address).await?,
+            None => connect(self.address, self.source).await?,
         };
         if sender.ready().await.is_err() {
-            sender = connect(self.address).await?;
+            sender = connect(self.address, self.source).await?;
         }
         let answer = sender.send_request(request).await;
         let (parts, body) = answer.context("the connection failed")?.into_parts();
@@ -66,14 +78,35 @@ impl Connection {
     }
 }
 
-async fn connect(address: SocketAddr) -> anyhow::Result<SendRequest<Full<Bytes>>> {
-    let stream = TcpStream::connect(address).await;
-    let stream = stream.context("the connection cannot be made")?;
+async fn connect(
+    address: SocketAddr,
+    source: Option<IpAddr>,
+) -> anyhow::Result<SendRequest<Full<Bytes>>> {
+    let stream = connect_from(source, address).await?;
     stream.set_nodelay(true)?;
     let (sender, connection) = handshake(TokioIo::new(stream)).await?;
     // Its error is told to whoever waits for an answer. It ends with the sender.
     tokio::spawn(connection);
     Ok(sender)
+}
+
+/// A TCP connection from this address of ours, if it is not left to the system.
+pub(crate) async fn connect_from(
+    source: Option<IpAddr>,
+    address: SocketAddr,
+) -> anyhow::Result<TcpStream> {
+    let connect = async || match source {
+        None => TcpStream::connect(address).await,
+        Some(source) => {
+            let socket = match address {
+                SocketAddr::V4(_) => TcpSocket::new_v4()?,
+                SocketAddr::V6(_) => TcpSocket::new_v6()?,
+            };
+            socket.bind((source, 0).into())?;
+            socket.connect(address).await
+        }
+    };
+    connect().await.context("the connection cannot be made")
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use std::{
 
 use anyhow::Context;
 use procfs::{CpuInfo, Current, LoadAverage, process::Process};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// How much is written before each flush, in bytes.
 const BLOCK_SIZE: usize = 4096;
@@ -39,6 +40,17 @@ pub(crate) fn print_facts(dir: &Path) -> anyhow::Result<()> {
         or_unknown(filesystem(dir).as_deref()),
     );
     Ok(())
+}
+
+/// Lets this process open as many files as the system allows it: thousands of endpoints have a few
+/// each.
+pub(crate) fn raise_file_limit() -> anyhow::Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    setrlimit(Resource::Nofile, raised).context("the limit of open files cannot be raised")
 }
 
 fn or_unknown(fact: Option<&str>) -> &str {

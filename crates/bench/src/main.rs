@@ -17,15 +17,19 @@
 //! | `failover` | the gap in writes when the leader is lost, and needless elections |
 //! | `peers`, `peers_table` | PUTs beside iroh-dns-server and etcd |
 //! | `dns_peers` | DNS beside Knot, NSD and iroh-dns-server, and what packets made for it cost |
+//! | `relay_peers` | GETs, and PUTs of the same bytes, beside iroh-dns-server |
+//! | `restart`, `day` | what endpoints of iroh send when all start at once, and in a day |
+//! | `endpoint`, `presence`, `kinds`, `plot` | one of them, when it is there, and what came of it |
 //! | `contender` | a name server among several, and what it is asked |
 //! | `servers_of_others`, `name_servers`, `echo` | those of others, and the kernel alone |
 //! | `hostile` | such packets |
-//! | `cluster` | that cluster: three nodes on loopback |
+//! | `cluster`, `limits` | that cluster: three nodes on loopback, and their limits |
 //! | `commands` | one kind of work, on servers that run already |
 //! | `load` | the kinds of work: PUT, GET, DNS |
 //! | `http` | a connection that sends one request after the other |
 //! | `packets` | keys, and packets signed ahead of time |
 //! | `measure` | the work, and what it cost servers, generator and disk |
+//! | `source` | which addresses of ours requests come from |
 //! | `cpu`, `scrape`, `machine` | CPU time, the servers' own figures, what the machine is |
 //! | `report` | the table |
 //!
@@ -39,11 +43,15 @@ mod cluster;
 mod commands;
 mod contender;
 mod cpu;
+mod day;
 mod dns_peers;
 mod echo;
+mod endpoint;
 mod failover;
 mod hostile;
 mod http;
+mod kinds;
+mod limits;
 mod load;
 mod machine;
 mod measure;
@@ -51,10 +59,15 @@ mod name_servers;
 mod packets;
 mod peers;
 mod peers_table;
+mod plot;
+mod presence;
+mod relay_peers;
 mod report;
+mod restart;
 mod scrape;
 mod servers_of_others;
 mod smoke;
+mod source;
 
 use std::process::ExitCode;
 
@@ -77,6 +90,12 @@ enum Command {
     Peers(peers::PeersArgs),
     /// Starts single nodes, Knot, NSD and iroh-dns-server on loopback and measures DNS in turns.
     DnsPeers(dns_peers::DnsPeersArgs),
+    /// Starts a node and iroh-dns-server on loopback and measures GETs and PUTs of the same bytes.
+    RelayPeers(relay_peers::RelayPeersArgs),
+    /// Starts three nodes, and endpoints behind one address that all start within a second.
+    Restart(restart::RestartArgs),
+    /// Starts three nodes, and lives a day of many endpoints in minutes.
+    Day(day::DayArgs),
     /// Sends back every datagram as a response: the least that any server can cost.
     #[command(hide = true)]
     Echo(echo::EchoArgs),
@@ -98,6 +117,9 @@ async fn main() -> ExitCode {
             Command::Failover(args) => failover::run(args).await,
             Command::Peers(args) => peers::run(args).await,
             Command::DnsPeers(args) => dns_peers::run(args).await,
+            Command::RelayPeers(args) => relay_peers::run(args).await,
+            Command::Restart(args) => restart::run(args).await,
+            Command::Day(args) => day::run(args).await,
             Command::Echo(args) => echo::run(&args),
             Command::Put(args) => commands::put(args).await,
             Command::Get(args) => commands::get(args).await,

@@ -70,15 +70,24 @@ impl Keys {
         self.sign_each(count, |number| keys[number])
     }
 
+    /// A packet of this key, newer than all before.
+    pub(crate) fn sign_one(&self, key: usize) -> Packet {
+        let micros = self.next_micros.fetch_add(1, Ordering::Relaxed);
+        self.sign_at(key, micros)
+    }
+
+    fn sign_at(&self, key: usize, micros: u64) -> Packet {
+        let name = format!("_iroh.{}.", self.names[key]);
+        let texts = TEXTS.map(|text| (&*name, text));
+        sign_txt(&self.signers[key], micros, &texts)
+    }
+
     /// Packets with the numbers from 0 to `count`, each of the key that `key_of` gives, each newer
     /// than the one before.
     fn sign_each(&self, count: usize, key_of: impl Fn(usize) -> usize + Sync) -> Vec<Packet> {
         let first_micros = self.next_micros.fetch_add(wide(count), Ordering::Relaxed);
         in_parallel(count, |number| {
-            let key = key_of(number);
-            let name = format!("_iroh.{}.", self.names[key]);
-            let texts = TEXTS.map(|text| (&*name, text));
-            sign_txt(&self.signers[key], first_micros + wide(number), &texts)
+            self.sign_at(key_of(number), first_micros + wide(number))
         })
     }
 }

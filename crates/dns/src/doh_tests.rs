@@ -1,7 +1,9 @@
 use axum::{
+    BoxError,
     body::{Body, to_bytes},
     http::{Method, StatusCode, request},
 };
+use bytes::Bytes;
 use hickory_proto::{op::ResponseCode, rr::RecordType};
 use quorate_http::with_cors;
 use tower::ServiceExt;
@@ -142,6 +144,21 @@ async fn a_query_that_is_too_long_is_not_read() {
     assert_eq!(status, StatusCode::OK);
     let (status, ..) = send(get_request(longest), Body::empty()).await;
     assert_eq!(status, StatusCode::OK);
+}
+
+/// As the HTTP server ends the body of a slow client, and that of one that is gone.
+#[tokio::test]
+async fn a_body_that_does_not_arrive_is_a_timeout_and_no_bad_request() {
+    let slow = BodyError::Slow(std::time::Duration::from_secs(10));
+    for error in [slow.into(), BoxError::from("connection reset")] {
+        let begin = Bytes::from(alice_query()[..10].to_vec());
+        let chunks = [Ok(begin), Err(error)];
+        let body = Body::from_stream(futures_util::stream::iter(chunks));
+        let (status, _, body) = send(post_request(DNS_MESSAGE), body).await;
+        assert_eq!(status, StatusCode::REQUEST_TIMEOUT);
+        let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(problem["type"], ProblemKind::BodyLost.uri());
+    }
 }
 
 #[tokio::test]

@@ -43,8 +43,9 @@ settings! {
         /// sends more is heard later. Does not hold for trusted_proxies.
         connection_bytes_per_sec: u64 = CONNECTION_BYTES_PER_SEC,
             in 65_536..=1_099_511_627_776, "a request and its answer take a few thousand bytes";
-        /// Proxies whose X-Forwarded-For is believed: addresses, or prefixes such as "10.0.0.0/8".
-        /// Without this, all clients behind a proxy share the proxy's rate limit.
+        /// Proxies whose X-Forwarded-For or Forwarded is believed: addresses, or prefixes such as
+        /// "10.0.0.0/8". A proxy must remove the one of the two that it does not write. Without this,
+        /// all clients behind a proxy share the proxy's rate limit.
         trusted_proxies: Vec<String> = Vec::new();
     }
     fixed {

@@ -137,7 +137,7 @@ impl Connection {
         self.log(result);
         // Only a client that may still be writing is waited for.
         if malformed || self.unread.get() {
-            linger(stream.into_inner()).await;
+            Box::pin(linger(stream.into_inner())).await;
         }
     }
 

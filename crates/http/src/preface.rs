@@ -63,7 +63,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Reread<S> {
         let end = self.unread.start + size;
         buffer.put_slice(&self.begin[self.unread.start..end]);
         self.unread.start = end;
-        Poll::Ready(Ok(()))
+        // With what has come behind it: a header that is read in two pieces is parsed twice, and takes
+        // a larger buffer.
+        match Pin::new(&mut self.stream).poll_read(cx, buffer) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Ready(Ok(())) | Poll::Pending => Poll::Ready(Ok(())),
+        }
     }
 }
 

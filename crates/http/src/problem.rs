@@ -49,11 +49,6 @@ impl Problem {
             ..self
         }
     }
-
-    /// Which of the problems it is.
-    pub fn kind(&self) -> ProblemKind {
-        self.kind
-    }
 }
 
 impl IntoResponse for Problem {

@@ -1,6 +1,6 @@
 //! How a connection begins: who the client is, and what it speaks.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, pin::Pin, sync::Arc};
 
 use quorate_listener::{Place, Protocol, TooMany, linger};
 use tokio::{
@@ -47,12 +47,21 @@ pub(crate) struct HttpProtocol {
     pub(crate) is_proxied: bool,
 }
 
+/// What serves the requests of a connection to their end.
+type Served = Pin<Box<dyn Future<Output = ()> + Send>>;
+
 impl Protocol for HttpProtocol {
     async fn serve(self: Arc<Self>, stream: TcpStream, place: Place, stop: CancellationToken) {
         let peer = place.address();
-        if let Err(error) = self.open(stream, place, stop).await {
-            let error = &error as &dyn std::error::Error;
-            tracing::debug!(%peer, error, "a connection did not come to a request");
+        // Boxed, and gone once requests come: to open a connection takes more memory than to serve it.
+        let opened = Box::pin(self.open(stream, place, stop)).await;
+        match opened {
+            Ok(Some(served)) => served.await,
+            Ok(None) => {}
+            Err(error) => {
+                let error = &error as &dyn std::error::Error;
+                tracing::debug!(%peer, error, "a connection did not come to a request");
+            }
         }
     }
 
@@ -67,13 +76,14 @@ impl Protocol for HttpProtocol {
 }
 
 impl HttpProtocol {
-    /// Serves a connection once it is known of whom it is and what is spoken on it.
+    /// What serves a connection, once it is known of whom it is and what is spoken on it. `None` if
+    /// the listener stops before.
     async fn open(
         &self,
         mut stream: TcpStream,
         place: Place,
         stop: CancellationToken,
-    ) -> Result<(), OpenError> {
+    ) -> Result<Option<Served>, OpenError> {
         stream.set_nodelay(true)?;
         let config = &self.service.config;
         // A shutdown waits for requests, and there is none yet.
@@ -82,7 +92,7 @@ impl HttpProtocol {
             Ok::<_, OpenError>((client, stream))
         });
         let Some(opened) = opened.await else {
-            return Ok(());
+            return Ok(None);
         };
         let (client, stream) = opened?;
         let meter = (!(self.service.is_trusted)(client.ip())).then(|| {
@@ -97,25 +107,23 @@ impl HttpProtocol {
         let Some(tls) = &self.tls else {
             let detected = timeout(config.header_read_timeout, detect(stream));
             let Some(detected) = stop.run_until_cancelled(detected).await else {
-                return Ok(());
+                return Ok(None);
             };
             let (version, stream) = detected??;
-            match version {
-                Version::Http1 => Box::pin(connection.serve_http1(stream)).await,
-                Version::Http2 => Box::pin(connection.serve_http2(stream)).await,
-            }
-            return Ok(());
+            return Ok(Some(match version {
+                Version::Http1 => Box::pin(connection.serve_http1(stream)),
+                Version::Http2 => Box::pin(connection.serve_http2(stream)),
+            }));
         };
         let handshake = Box::pin(timeout(config.tls_handshake_timeout, tls.accept(stream)));
         let Some(stream) = stop.run_until_cancelled(handshake).await else {
-            return Ok(());
+            return Ok(None);
         };
         let stream = stream??;
-        match stream.get_ref().1.alpn_protocol() {
-            Some(HTTP2) => Box::pin(connection.serve_http2(stream)).await,
-            _ => Box::pin(connection.serve_http1(stream)).await,
-        }
-        Ok(())
+        Ok(Some(match stream.get_ref().1.alpn_protocol() {
+            Some(HTTP2) => Box::pin(connection.serve_http2(stream)),
+            _ => Box::pin(connection.serve_http1(stream)),
+        }))
     }
 
     /// Whose connection it is: that of the other end, or of the client that a proxy names there.

@@ -28,7 +28,9 @@ const ID_LEN: usize = 16;
 /// Answers with the id of the request: the client's if it is fit to be logged, else a new one.
 pub(crate) async fn with_request_id(request: Request, next: Next) -> Response {
     let given = request.headers().get(X_REQUEST_ID);
-    let id = given.filter(|id| is_sane(id)).cloned();
+    // Copied, or for as long as the answer is waited for, it would keep all that came with it.
+    let copied = |id: &HeaderValue| HeaderValue::from_bytes(id.as_bytes()).ok();
+    let id = given.filter(|id| is_sane(id)).and_then(copied);
     let id = id.unwrap_or_else(new_id);
     let span = tracing::debug_span!("request", id = id.to_str().unwrap_or_default());
     let mut response = next.run(request).instrument(span).await;

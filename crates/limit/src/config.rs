@@ -6,9 +6,7 @@ use crate::{ExemptNetworks, Networks};
 
 settings! {
     /// How much clients may do: PUTs, GETs and bytes over HTTP, and answers over UDP. A client is an
-    /// IPv4 address or an IPv6 /64. Networks have limits too, multiples of a client's: of PUTs and
-    /// GETs, an IPv4 /24 and an IPv6 /48 16 times as much and an IPv6 /32 64 times; of new keys,
-    /// 4 and 8 times. Each node counts for itself.
+    /// IPv4 address or an IPv6 /64; the networks around it have limits too, multiples of a client's.
     ///
     /// By default there is room for 2,000 iroh endpoints behind one address. Each publishes every
     /// 300 s: 2,000 / 300 s = 6.7 requests per second. When all of them restart at once, each

@@ -147,10 +147,10 @@ impl<P: Protocol> Acceptor<P> {
         };
         let open = Held::new(self.metrics.connections_open.of(self.name));
         let evicted = place.evicted().clone();
-        let served = self
-            .protocol
-            .clone()
-            .serve(stream, place, self.stop.clone());
+        let protocol = self.protocol.clone();
+        // Boxed, since each future around another has room for it twice: before it is first polled,
+        // and then.
+        let served = Box::pin(protocol.serve(stream, place, self.stop.clone()));
         let served = async move { evicted.run_until_cancelled(served).await };
         self.spawn(served, open);
     }

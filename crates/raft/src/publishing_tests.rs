@@ -2,7 +2,9 @@
 
 use std::sync::atomic::AtomicU64;
 
-use quorate_replica::{ClockState, Operator, PublishChange, PublishMode, PublishState, TokenHash};
+use quorate_replica::{
+    ChangeKind, ClockState, Operator, PublishChange, PublishMode, PublishState, TokenHash, Watcher,
+};
 use quorate_rpc::{message::Payload, operate::Refusal};
 use quorate_state::{Command, LEVEL_MAX, Level, UnixMillis, millis};
 
@@ -83,6 +85,7 @@ async fn what_is_deleted_at_one_node_is_gone_everywhere_and_stays_away() {
     let node = cluster.followers().next().unwrap();
     put(node, &deleted).await.unwrap();
     applied_by_all(&cluster, node).await;
+    let before = node.status().applied_index;
     assert_eq!(delete(node, None).await, Ok(true));
     assert!(node.packet(&key(1)).unwrap().is_none(), "here at once");
     applied_by_all(&cluster, node).await;
@@ -91,6 +94,9 @@ async fn what_is_deleted_at_one_node_is_gone_everywhere_and_stays_away() {
         assert!(other.packet(&key(1)).unwrap().is_none());
         assert!(other.store.stored_packet(&key(1)).is_none());
         assert_eq!(other.status().packet_count, 0);
+        let changes = other.changes_since(before, 10).unwrap().changes;
+        let told: Vec<_> = changes.iter().map(|it| (it.key, it.kind)).collect();
+        assert_eq!(told, [(key(1), ChangeKind::Deleted)]);
     }
     expect_put(&cluster, &older, PutOutcome::Superseded).await;
     expect_put(&cluster, &deleted, PutOutcome::Superseded).await;
@@ -147,6 +153,7 @@ async fn a_key_is_blocked_until_the_cluster_says_that_it_is_time() {
 async fn who_may_publish_is_changed_at_any_node_and_holds_at_all() {
     let cluster = cluster(|_| {}).await;
     let nodes: Vec<_> = cluster.nodes.values().collect();
+    agreement::agreed_count_max(cluster.leader()).await;
     let stored = packet(1, 5);
     put(nodes[0], &stored).await.unwrap();
 
@@ -287,6 +294,7 @@ async fn a_refresh_costs_one_write_in_an_eighth_of_the_retention() {
     let node = cluster.followers().next().unwrap();
     let stored = packet(1, 5);
     put(node, &stored).await.unwrap();
+    applied_by_all(&cluster, node).await;
     let eighth = node.config.retention() / 8;
     for round in 1..=3 {
         let received = node.stored_packet(&key(1)).unwrap().unwrap().received;

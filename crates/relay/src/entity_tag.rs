@@ -139,6 +139,8 @@ fn parse_signature<const N: usize>(digits: &str) -> Option<[u8; N]> {
 #[cfg(test)]
 mod tests {
     use axum::http::header::IF_MATCH;
+    use proptest::{collection::vec, prelude::*};
+    use quorate_packet::PublicKey;
 
     use super::*;
 
@@ -194,6 +196,30 @@ mod tests {
         }
         let large = u64::MAX.to_string();
         assert_eq!(listed(&[&large]), [tag(false, Some((u64::MAX, None)))]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::with_cases(256)
+        })]
+
+        #[test]
+        fn the_tag_of_a_packet_names_it(bytes in vec(any::<u8>(), 72..100)) {
+            let packet = SignedPacket::assume_verified(PublicKey::default(), bytes.into());
+            let packet = packet.unwrap();
+            let value = entity_tag(&packet);
+            let named = Element::Tag { is_weak: false, version: Some(Version::of(&packet)) };
+            prop_assert_eq!(listed(&[value.to_str().unwrap()]), [Ok(named)]);
+        }
+
+        #[test]
+        fn any_field_is_read_to_its_end(value in r#"[W/"* \t,0-9a-f\-x]{0,40}"#) {
+            let elements = listed(&[&value]);
+            prop_assert!(elements.len() <= value.len());
+            let before_last = elements.iter().rev().skip(1);
+            prop_assert!(before_last.into_iter().all(Result::is_ok));
+        }
     }
 
     #[test]

@@ -38,8 +38,9 @@ const FIELD_COUNT: usize = 12;
 
 /// Reads a packet.
 pub(crate) async fn get(State(relay): State<Arc<Relay>>, request: Request) -> Response {
-    let (parts, _) = request.into_parts();
-    let (label, response) = match relay.read(&parts).await {
+    let (mut parts, _) = request.into_parts();
+    let waits = watch::wait(&parts.uri) != Ok(None);
+    let (label, response) = match relay.read(&mut parts).await {
         Ok(Read {
             packet: Some(indexed),
             consistency,
@@ -66,10 +67,10 @@ pub(crate) async fn get(State(relay): State<Arc<Relay>>, request: Request) -> Re
         }
     };
     relay.metrics.gets_total.of(label).inc();
-    match watch::wait(&parts.uri) {
-        Ok(None) => response,
+    match waits {
         // A cache that answered the next one would have it come back at once, and again.
-        _ => uncached(response),
+        true => uncached(response),
+        false => response,
     }
 }
 
@@ -117,7 +118,7 @@ impl GetFailure {
 }
 
 impl Relay {
-    async fn read(&self, request: &Parts) -> Result<Read, GetFailure> {
+    async fn read(&self, request: &mut Parts) -> Result<Read, GetFailure> {
         let key = key(&request.uri)?;
         let consistency = consistency(&request.uri)?;
         let wait = watch::wait(&request.uri)?;
@@ -125,6 +126,7 @@ impl Relay {
         let limits = &self.config.rules.limits;
         limits.check_get(client)?;
         if let Some(wait) = wait {
+            watch::let_go_of_buffer(request);
             // Boxed, for few requests wait, and all would have to have the room for it.
             Box::pin(self.wait_for_news(&key, &request.headers, client, wait)).await?;
         }

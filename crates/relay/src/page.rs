@@ -6,9 +6,9 @@ use std::{
 };
 
 use axum::{
-    extract::State,
+    extract::{Request, State},
     http::{HeaderName, HeaderValue, StatusCode, Uri, header},
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use data_encoding::BASE64;
 use hickory_proto::{
@@ -20,7 +20,10 @@ use quorate_packet::{KeyError, PublicKey, SignedPacket};
 use quorate_replica::Status;
 use sha2::{Digest, Sha256};
 
-use crate::{conditions::http_date, relay::Relay};
+use crate::{
+    conditions::http_date,
+    relay::{Relay, limited},
+};
 
 /// All that the page looks like. Its hash is in the policy below, so that no other style is taken.
 const STYLE: &str = "body{font:1rem/1.5 sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}\
@@ -54,9 +57,13 @@ const FIELDS: [(HeaderName, HeaderValue); 3] = [
     ),
 ];
 
-/// Shows the page, and what the key of `?key=` has published.
-pub(crate) async fn page(State(relay): State<Arc<Relay>>, uri: Uri) -> Response {
-    let found = asked_key(&uri).map(|key| relay.look_up(&key));
+/// Shows the page, and what the key of `?key=` has published. It counts as a read.
+pub(crate) async fn page(State(relay): State<Arc<Relay>>, request: Request) -> Response {
+    let client = relay.client(request.extensions(), request.headers());
+    if let Err(refusal) = relay.config.rules.limits.check_get(client) {
+        return limited(refusal).into_response();
+    }
+    let found = asked_key(request.uri()).map(|key| relay.look_up(&key));
     let status = found.as_ref().map_or(StatusCode::OK, Found::status);
     let page = Page {
         node: relay.replica.status(),

@@ -1,8 +1,8 @@
 //! GET with `wait`: an answer that is held back until there is something new to say.
 
-use std::{net::IpAddr, time::Duration};
+use std::{mem, net::IpAddr, time::Duration};
 
-use axum::http::{HeaderMap, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, Uri, header, request::Parts};
 use futures_util::StreamExt;
 use quorate_packet::PublicKey;
 use tokio::time::timeout;
@@ -26,6 +26,20 @@ pub(crate) fn wait(uri: &Uri) -> Result<Option<Duration>, InvalidWait> {
     }
     let secs = digits.parse().map_err(|_| InvalidWait)?;
     Ok(Some(Duration::from_secs(secs)))
+}
+
+/// Lets go of all of a request but the fields that its answer depends on, which are copied. It stands in
+/// a buffer that its connection can read into again as soon as nothing refers to it.
+pub(crate) fn let_go_of_buffer(request: &mut Parts) {
+    request.uri = Uri::default();
+    request.extensions.clear();
+    let given = mem::take(&mut request.headers);
+    for name in [header::IF_NONE_MATCH, header::IF_MODIFIED_SINCE] {
+        let copied = |value: &HeaderValue| HeaderValue::from_bytes(value.as_bytes()).ok();
+        for value in given.get_all(&name).iter().filter_map(copied) {
+            request.headers.append(&name, value);
+        }
+    }
 }
 
 impl Relay {

@@ -28,7 +28,7 @@ const _: () = assert!(VERSION_COUNT_MAX <= u8::MAX as usize);
 /// They are told by the log, so that all nodes judge alike by what stands before them there. A packet
 /// whose very bytes are stored meets any: a PUT that is repeated must not fail its own condition.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Conditions(Vec<Condition>);
+pub struct Conditions(Box<[Condition]>);
 
 /// One condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl Conditions {
     pub fn new(conditions: Vec<Condition>) -> Result<Self, TooManyVersions> {
         let counts = conditions.iter().map(|it| it.versions().len().max(1));
         match counts.sum::<usize>() <= VERSION_COUNT_MAX {
-            true => Ok(Self(conditions)),
+            true => Ok(Self(conditions.into())),
             false => Err(TooManyVersions),
         }
     }

@@ -80,7 +80,7 @@ impl Tally {
         self.latency.saturating_record(micros.max(1));
     }
 
-    fn on_error(&mut self, error: impl FnOnce() -> String) {
+    pub(crate) fn on_error(&mut self, error: impl FnOnce() -> String) {
         self.error_count += 1;
         self.first_error.get_or_insert_with(error);
     }

@@ -53,6 +53,15 @@ fn encrypted_listeners_need_a_certificate_and_its_key() {
              tls.key_file",
         ],
     );
+    for name in ["tls_listen", "proxy_tls_listen"] {
+        check(
+            &format!("[http]\ntrusted_proxies = [\"10.0.0.1\"]\n{name} = [\"0.0.0.0:443\"]\n"),
+            &[&format!(
+                "FILE:4: http.{name}: it needs a certificate: set tls.certificate_file and \
+                 tls.key_file"
+            )],
+        );
+    }
     check(
         "[tls]\nkey_file = \"k\"\n",
         &[
@@ -62,6 +71,17 @@ fn encrypted_listeners_need_a_certificate_and_its_key() {
     check(
         "[dns]\nlisten = []\n",
         &["FILE:3: dns.listen: it is empty: resolvers ask over UDP and TCP first"],
+    );
+}
+
+#[test]
+fn listeners_for_proxies_need_proxies() {
+    check(
+        "[http]\nproxy_listen = [\"0.0.0.0:8081\"]\n",
+        &[
+            "FILE:3: http.proxy_listen: nobody is believed there: list the proxies that connect to \
+           it",
+        ],
     );
 }
 

@@ -229,7 +229,10 @@ fn a_wrong_variable_is_named() {
     let text = problems.to_string();
     for part in [
         "environment QUORATE_HTTP_LISEN: no setting has this name; near it are \
-         QUORATE_HTTP_CONNECTION_COUNT_MAX, QUORATE_HTTP_LISTEN, QUORATE_HTTP_TRUSTED_PROXIES",
+         QUORATE_HTTP_CONNECTION_BYTES_PER_SEC, QUORATE_HTTP_CONNECTION_COUNT_MAX, \
+         QUORATE_HTTP_CONNECTION_COUNT_PER_CLIENT_MAX, QUORATE_HTTP_LISTEN, \
+         QUORATE_HTTP_PROXY_LISTEN, QUORATE_HTTP_PROXY_TLS_LISTEN, QUORATE_HTTP_TLS_LISTEN, \
+         QUORATE_HTTP_TRUSTED_PROXIES",
         "environment QUORATE_STORE_CACHE_SIZE: store.cache_size: \"1 GiB\" cannot be read as a number",
         "environment QUORATE_ADMIN_LISTEN: admin.listen: invalid socket address syntax",
         "environment QUORATE_DNS_ORIGINS: dns.origins[0].nam: unknown field `nam`",
@@ -277,7 +280,7 @@ fn every_mistake_is_told_with_its_line() {
              `connection_count_per_client_max`, `connection_bytes_per_sec`, `trusted_proxies`",
             "FILE:4: http.connection_count_max: invalid type: string \"many\", expected usize",
             "FILE:5: htpp: unknown field `htpp`, expected one of `version`, `data_dir`, `cluster`, \
-             `http`, `peer`, `admin`, `dns`, `tls`, `limit`, `packets`, `put`, `clock`, `raft`, `store`, \
+             `http`, `peer`, `admin`, `dns`, `tls`, `limit`, `watch`, `packets`, `put`, `clock`, `raft`, `store`, \
              `log`, `logging`",
             "FILE:7: put.deadline_ms: invalid value: integer `-1`, expected u64",
             "FILE:8: admin.listen: invalid type: map, expected socket address",

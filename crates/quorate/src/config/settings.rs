@@ -35,8 +35,10 @@ settings! {
         dns: quorate_dns::Config = quorate_dns::Config::default();
         /// The certificate of HTTPS and of encrypted DNS.
         tls: CertificateFiles = CertificateFiles::default();
-        /// The rate of PUTs of each client, an IPv4 address or an IPv6 /64, and that of answers over UDP
-        /// to each address.
+        /// How much each client may do, an IPv4 address or an IPv6 /64, and how much is answered over
+        /// UDP to each address. Networks have limits too, multiples of a client's: an IPv4 /24 and an
+        /// IPv6 /48 may PUT and GET 16 times as much, an IPv6 /32 64 times; of new keys they may bring
+        /// 4 and 8 times as many. Each node counts for itself.
         limit: quorate_limit::Config = quorate_limit::Config::default();
         /// Requests that wait for changes of a packet: /pkarr/<key>?wait=30s and /pkarr/<key>/events.
         watch: quorate_relay::WatchSettings = quorate_relay::WatchSettings::default();

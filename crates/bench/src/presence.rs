@@ -1,0 +1,84 @@
+//! When an endpoint is online, in a day of many.
+
+use std::ops::Range;
+
+use fastrand::Rng;
+
+/// How many endpoints stay: those of servers, which begin in the first two hours.
+const SERVER_SHARE: f64 = 0.4;
+
+/// How many endpoints are started again once in a day.
+const RESTART_SHARE: f64 = 0.3;
+
+/// How long a restart takes, in hours.
+const RESTART_HOURS: f64 = 0.1;
+
+/// Hours of a day.
+pub(crate) const HOURS: f64 = 24.0;
+
+/// When an endpoint is online, in hours of the day.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Presence(Vec<Range<f64>>);
+
+impl Presence {
+    /// Four of ten are servers and stay. The others begin between six and twelve, and leave after
+    /// four to twelve hours.
+    pub(crate) fn draw(random: &mut Rng) -> Self {
+        let online = match random.f64() < SERVER_SHARE {
+            true => 2.0 * random.f64()..HOURS,
+            false => {
+                let start = 6.0 + 6.0 * random.f64();
+                start..(start + 4.0 + 8.0 * random.f64()).min(HOURS)
+            }
+        };
+        if random.f64() >= RESTART_SHARE {
+            return Self(vec![online]);
+        }
+        let length = online.end - online.start - RESTART_HOURS;
+        let stop = online.start + length * random.f64();
+        Self(vec![online.start..stop, stop + RESTART_HOURS..online.end])
+    }
+
+    /// When it starts first.
+    pub(crate) fn start(&self) -> f64 {
+        self.0[0].start
+    }
+
+    pub(crate) fn contains(&self, hour: f64) -> bool {
+        self.0.iter().any(|online| online.contains(&hour))
+    }
+
+    /// `hour` if it is online then; or when it starts again, if it does.
+    pub(crate) fn next(&self, hour: f64) -> Option<f64> {
+        let online = self.0.iter().find(|online| hour < online.end)?;
+        Some(hour.max(online.start))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_comes_back_after_a_restart_and_not_after_it_left() {
+        let presence = Presence(vec![6.0..8.0, 8.1..12.0]);
+        assert_eq!(presence.start(), 6.0);
+        assert_eq!(presence.next(7.0), Some(7.0));
+        assert_eq!(presence.next(8.05), Some(8.1));
+        assert_eq!(presence.next(12.0), None);
+        assert!(!presence.contains(8.05) && presence.contains(9.0));
+    }
+
+    #[test]
+    fn there_are_more_by_day_and_some_restart() {
+        let mut random = Rng::with_seed(1);
+        let all: Vec<_> = (0..10_000).map(|_| Presence::draw(&mut random)).collect();
+        let online = |hour| all.iter().filter(|one| one.contains(hour)).count();
+        assert!((3_500..4_500).contains(&online(4.0)), "{}", online(4.0));
+        assert!(online(12.0) > 9_000, "{}", online(12.0));
+        let restarts = all.iter().filter(|one| one.0.len() == 2).count();
+        assert!((2_700..3_300).contains(&restarts), "{restarts}");
+        let in_order = |one: &Presence| one.0.iter().all(|online| online.start <= online.end);
+        assert!(all.iter().all(in_order));
+    }
+}

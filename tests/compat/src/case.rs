@@ -1,0 +1,246 @@
+//! What is asked of every relay: requests, and what their answers must be like.
+
+use hyper::Method;
+
+/// How strongly a source asks, in the words of RFC 2119. A specification that says plainly what a
+/// relay does asks that it must.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asks {
+    Must,
+    Should,
+    /// It is told apart, and nobody fails by it.
+    May,
+}
+
+/// Requests that follow each other, about a key of their own.
+pub(crate) struct Case {
+    /// What a relay does that follows the source.
+    pub(crate) claim: &'static str,
+    pub(crate) source: &'static str,
+    pub(crate) asks: Asks,
+    /// Why Quorate does otherwise, if it does on purpose.
+    pub(crate) differs: Option<&'static str>,
+    pub(crate) limits: Limits,
+    pub(crate) steps: Vec<Step>,
+}
+
+/// Which of the relays is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Limits {
+    Off,
+    /// The relay limits what a client may do.
+    On,
+}
+
+/// A request, and what its answer must be like.
+pub(crate) struct Step {
+    pub(crate) method: Method,
+    pub(crate) target: Target,
+    pub(crate) headers: Vec<(&'static str, Value)>,
+    pub(crate) body: Body,
+    pub(crate) protocol: Protocol,
+    /// It is sent again until an answer has this status, this often at most.
+    pub(crate) until: Option<(u16, usize)>,
+    pub(crate) wants: Vec<Want>,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Target {
+    /// The key of the case.
+    Key,
+    /// The same, with a query.
+    KeyWith(&'static str),
+    /// Where keys stand, and this in place of one.
+    Segment(&'static str),
+    /// The key at the root, wherever the relay has keys.
+    KeyAtRoot,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Protocol {
+    Http1,
+    /// HTTP/2 with prior knowledge (RFC 9113, section 3.3).
+    Http2,
+}
+
+/// A packet of the case's key: how many microseconds after the case's second it is signed. The same
+/// moment gives the same bytes.
+pub(crate) type Moment = u64;
+
+/// The origin of the page that browsers ask for.
+pub(crate) const PAGE_ORIGIN: &str = "https://page.example";
+
+/// What a request carries.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Body {
+    Empty,
+    Packet(Moment),
+    /// One whose payload has this many bytes.
+    PacketOfSize(Moment, usize),
+    /// One whose signature has a bit turned.
+    Damaged(Moment),
+    /// One that another key has signed.
+    OfAnotherKey(Moment),
+    /// One that is signed well, over bytes that are no DNS message.
+    NoDns(Moment),
+    /// The first bytes of one.
+    Cut(Moment, usize),
+}
+
+/// The value of a header field.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Value {
+    Text(&'static str),
+    /// The microseconds of a packet.
+    Micros(Moment),
+    /// The second of a packet, as an HTTP date.
+    Date(Moment),
+    /// The entity tag in the answer before.
+    LastTag,
+}
+
+/// What an answer must be like.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Want {
+    Status(&'static [u16]),
+    /// A field is there, and has this in it, in any case of letters.
+    Has(&'static str, &'static str),
+    HasNot(&'static str),
+    /// Every page may read it, or the one that asked.
+    OpenToPages,
+    /// A page may send this field.
+    Allows(&'static str),
+    /// A field says the second of a packet.
+    HasDate(&'static str, Moment),
+    /// A field is the number of bytes of a packet.
+    HasLength(&'static str, Moment),
+    /// `Cache-Control` lets caches keep it for this long at most, in seconds.
+    FreshFor(u64),
+    BodyOf(Moment),
+    NoBody,
+}
+
+impl Case {
+    pub(crate) fn must(
+        claim: &'static str,
+        source: &'static str,
+        steps: impl Into<Vec<Step>>,
+    ) -> Self {
+        Self {
+            claim,
+            source,
+            asks: Asks::Must,
+            differs: None,
+            limits: Limits::Off,
+            steps: steps.into(),
+        }
+    }
+
+    pub(crate) fn should(
+        claim: &'static str,
+        source: &'static str,
+        steps: impl Into<Vec<Step>>,
+    ) -> Self {
+        Self {
+            asks: Asks::Should,
+            ..Self::must(claim, source, steps)
+        }
+    }
+
+    pub(crate) fn may(
+        claim: &'static str,
+        source: &'static str,
+        steps: impl Into<Vec<Step>>,
+    ) -> Self {
+        Self {
+            asks: Asks::May,
+            ..Self::must(claim, source, steps)
+        }
+    }
+
+    /// Quorate does otherwise, for this reason.
+    pub(crate) fn but(self, reason: &'static str) -> Self {
+        Self {
+            differs: Some(reason),
+            ..self
+        }
+    }
+
+    pub(crate) fn limited(self) -> Self {
+        Self {
+            limits: Limits::On,
+            ..self
+        }
+    }
+}
+
+impl Step {
+    fn new(method: Method, target: Target) -> Self {
+        Self {
+            method,
+            target,
+            headers: Vec::new(),
+            body: Body::Empty,
+            protocol: Protocol::Http1,
+            until: None,
+            wants: Vec::new(),
+        }
+    }
+
+    pub(crate) fn at(self, target: Target) -> Self {
+        Self { target, ..self }
+    }
+
+    pub(crate) fn with(mut self, name: &'static str, value: Value) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    pub(crate) fn over(self, protocol: Protocol) -> Self {
+        Self { protocol, ..self }
+    }
+
+    pub(crate) fn until(self, status: u16, times_max: usize) -> Self {
+        Self {
+            until: Some((status, times_max)),
+            ..self
+        }
+    }
+
+    pub(crate) fn wants(mut self, want: Want) -> Self {
+        self.wants.push(want);
+        self
+    }
+
+    pub(crate) fn status(self, statuses: &'static [u16]) -> Self {
+        self.wants(Want::Status(statuses))
+    }
+
+    pub(crate) fn has(self, name: &'static str, part: &'static str) -> Self {
+        self.wants(Want::Has(name, part))
+    }
+}
+
+/// PUTs something to the key.
+pub(crate) fn put(body: Body) -> Step {
+    Step {
+        body,
+        ..Step::new(Method::PUT, Target::Key)
+    }
+}
+
+/// PUTs a packet that is taken.
+pub(crate) fn stored(moment: Moment) -> Step {
+    put(Body::Packet(moment)).status(&[200, 204])
+}
+
+/// GETs the key.
+pub(crate) fn get() -> Step {
+    Step::new(Method::GET, Target::Key)
+}
+
+/// Any other request about the key.
+pub(crate) fn ask(method: Method) -> Step {
+    Step::new(method, Target::Key)
+}

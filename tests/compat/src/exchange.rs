@@ -1,0 +1,277 @@
+//! A case, put to a relay.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, UNIX_EPOCH},
+};
+
+use anyhow::{Context, bail, ensure};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::{
+    HeaderMap, Method, Request, StatusCode,
+    client::conn::{http1, http2},
+    header::{ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_ORIGIN, CACHE_CONTROL, ETAG},
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use pkarr::Keypair;
+use quorate_tests::packet;
+use tokio::{net::TcpStream, time::timeout};
+
+use crate::{
+    case::{Body, Case, Moment, PAGE_ORIGIN, Protocol, Step, Target, Value, Want},
+    payload,
+    server::Server,
+};
+
+/// How long a relay may take to answer: one that publishes to a DHT takes seconds.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+
+/// How far the packets of a case lie in the past, in seconds: all are older than now.
+const AGE_SECS: u64 = 60;
+
+/// The text in every packet, but for its moment.
+const TEXT: &str = "relay=https://relay.example./";
+
+/// How many letters are shown of what an error says.
+const SAID_SIZE_MAX: usize = 80;
+
+/// A case under way.
+struct Exchange<'a> {
+    server: &'a Server,
+    address: SocketAddr,
+    keys: Keypair,
+    /// The case's second, in microseconds since the epoch.
+    begin: u64,
+    last_tag: Option<String>,
+}
+
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+/// Fails with what an answer was that should have been another.
+pub(crate) async fn run(case: &Case, server: &Server, address: SocketAddr) -> anyhow::Result<()> {
+    let begin = packet::now_micros() / 1_000_000 - AGE_SECS;
+    let mut exchange = Exchange {
+        server,
+        address,
+        keys: Keypair::random(),
+        begin: begin * 1_000_000,
+        last_tag: None,
+    };
+    for step in &case.steps {
+        let answer = exchange.answer(step).await?;
+        for want in &step.wants {
+            let checked = exchange.check(&answer, *want);
+            checked.with_context(|| answer.describe(&step.method))?;
+        }
+        if let Some(tag) = text(&answer.headers, ETAG.as_str()) {
+            exchange.last_tag = Some(tag.to_owned());
+        }
+    }
+    Ok(())
+}
+
+impl Answer {
+    /// With the begin of what it says went wrong.
+    fn describe(&self, method: &Method) -> String {
+        let is_error = self.status.is_client_error() || self.status.is_server_error();
+        let said = match is_error {
+            true => String::from_utf8_lossy(&self.body).trim().to_owned(),
+            false => String::new(),
+        };
+        let said: String = said.chars().take(SAID_SIZE_MAX).collect();
+        format!("{method} was answered {} {said:?}", self.status)
+    }
+}
+
+impl Exchange<'_> {
+    async fn answer(&self, step: &Step) -> anyhow::Result<Answer> {
+        let Some((status, times_max)) = step.until else {
+            return self.send(step).await;
+        };
+        for _ in 1..times_max {
+            let answer = self.send(step).await?;
+            if answer.status == status {
+                return Ok(answer);
+            }
+        }
+        self.send(step).await
+    }
+
+    async fn send(&self, step: &Step) -> anyhow::Result<Answer> {
+        let request = self.request(step)?;
+        let answer = exchange(self.address, request, step.protocol);
+        let answer = timeout(ANSWER_WITHIN, answer).await;
+        answer.with_context(|| format!("no answer within {ANSWER_WITHIN:?}"))?
+    }
+
+    fn request(&self, step: &Step) -> anyhow::Result<Request<Full<Bytes>>> {
+        let prefix = self.server.prefix;
+        let key = self.keys.to_z32();
+        let path = match step.target {
+            Target::Key => format!("{prefix}/{key}"),
+            Target::KeyWith(query) => format!("{prefix}/{key}?{query}"),
+            Target::Segment(segment) => format!("{prefix}/{segment}"),
+            Target::KeyAtRoot => format!("/{key}"),
+        };
+        let request = Request::builder().method(&step.method);
+        let mut request = match step.protocol {
+            Protocol::Http1 => request.uri(path).header("host", self.address.to_string()),
+            Protocol::Http2 => request.uri(format!("http://{}{path}", self.address)),
+        };
+        for (name, value) in &step.headers {
+            request = request.header(*name, self.value(*value)?);
+        }
+        Ok(request.body(Full::new(self.payload(step.body)))?)
+    }
+
+    fn value(&self, value: Value) -> anyhow::Result<String> {
+        Ok(match value {
+            Value::Text(text) => text.to_owned(),
+            Value::Micros(moment) => self.micros(moment).to_string(),
+            Value::Date(moment) => self.date(moment),
+            Value::LastTag => self.last_tag.clone().context("no entity tag was told")?,
+        })
+    }
+
+    fn payload(&self, body: Body) -> Bytes {
+        match body {
+            Body::Empty => Bytes::new(),
+            Body::Packet(moment) => self.packet(moment),
+            Body::PacketOfSize(moment, size) => {
+                payload::of_size(&self.keys, self.micros(moment), size)
+            }
+            Body::Damaged(moment) => {
+                let mut payload = self.packet(moment).to_vec();
+                payload[0] ^= 1;
+                payload.into()
+            }
+            Body::OfAnotherKey(moment) => self.packet_of(&Keypair::random(), moment),
+            Body::NoDns(moment) => {
+                packet::sign(&self.keys, self.micros(moment), b"no DNS message").payload
+            }
+            Body::Cut(moment, size) => self.packet(moment).slice(..size),
+        }
+    }
+
+    fn packet(&self, moment: Moment) -> Bytes {
+        self.packet_of(&self.keys, moment)
+    }
+
+    fn packet_of(&self, keys: &Keypair, moment: Moment) -> Bytes {
+        let name = format!("_iroh.{}.", keys.to_z32());
+        let text = format!("{TEXT}{moment}");
+        packet::sign_txt(keys, self.micros(moment), &[(&name, &text)]).payload
+    }
+
+    fn micros(&self, moment: Moment) -> u64 {
+        self.begin + moment
+    }
+
+    fn date(&self, moment: Moment) -> String {
+        let since = Duration::from_micros(self.micros(moment));
+        httpdate::fmt_http_date(UNIX_EPOCH + since)
+    }
+
+    fn check(&self, answer: &Answer, want: Want) -> anyhow::Result<()> {
+        let headers = &answer.headers;
+        match want {
+            Want::Status(statuses) => {
+                let status = answer.status.as_u16();
+                ensure!(statuses.contains(&status), "{statuses:?} is asked for");
+            }
+            Want::Has(name, part) => {
+                let value = text(headers, name).with_context(|| format!("it has no {name}"))?;
+                let has = value.to_lowercase().contains(part);
+                ensure!(has, "{name} is {value:?}");
+            }
+            Want::HasNot(name) => {
+                ensure!(!headers.contains_key(name), "it has {name}");
+            }
+            Want::OpenToPages => open_to_pages(headers)?,
+            Want::Allows(header) => allows(headers, header)?,
+            Want::HasDate(name, moment) => has(headers, name, &self.date(moment))?,
+            Want::HasLength(name, moment) => {
+                has(headers, name, &self.packet(moment).len().to_string())?;
+            }
+            Want::FreshFor(secs_max) => fresh_for(headers, secs_max)?,
+            Want::BodyOf(moment) => {
+                ensure!(
+                    answer.body == self.packet(moment),
+                    "the body is another packet"
+                );
+            }
+            Want::NoBody => ensure!(answer.body.is_empty(), "it has a body"),
+        }
+        Ok(())
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+fn has(headers: &HeaderMap, name: &str, expected: &str) -> anyhow::Result<()> {
+    match text(headers, name) {
+        Some(value) if value == expected => Ok(()),
+        Some(value) => bail!("{name} is {value:?}, not {expected:?}"),
+        None => bail!("it has no {name}"),
+    }
+}
+
+/// Any origin, or the one that asked.
+fn open_to_pages(headers: &HeaderMap) -> anyhow::Result<()> {
+    let name = ACCESS_CONTROL_ALLOW_ORIGIN.as_str();
+    let value = text(headers, name).with_context(|| format!("it has no {name}"))?;
+    ensure!(["*", PAGE_ORIGIN].contains(&value), "{name} is {value:?}");
+    Ok(())
+}
+
+/// A header field by its name, or any.
+fn allows(headers: &HeaderMap, header: &str) -> anyhow::Result<()> {
+    let name = ACCESS_CONTROL_ALLOW_HEADERS.as_str();
+    let value = text(headers, name).with_context(|| format!("it has no {name}"))?;
+    let mut names = value.split(',').map(str::trim);
+    let has = names.any(|name| name == "*" || name.eq_ignore_ascii_case(header));
+    ensure!(has, "{name} is {value:?}");
+    Ok(())
+}
+
+fn fresh_for(headers: &HeaderMap, secs_max: u64) -> anyhow::Result<()> {
+    let value = text(headers, CACHE_CONTROL.as_str()).context("it has no cache-control")?;
+    let (_, secs) = value.split_once("max-age=").context("no max-age")?;
+    let secs = secs.split(',').next().unwrap_or_default();
+    ensure!(secs.trim().parse::<u64>()? <= secs_max, "it is {value:?}");
+    Ok(())
+}
+
+/// A connection for each request, so that none says anything about another.
+async fn exchange(
+    address: SocketAddr,
+    request: Request<Full<Bytes>>,
+    protocol: Protocol,
+) -> anyhow::Result<Answer> {
+    let stream = TokioIo::new(TcpStream::connect(address).await?);
+    let response = match protocol {
+        Protocol::Http1 => {
+            let (mut sender, connection) = http1::handshake(stream).await?;
+            tokio::spawn(connection);
+            sender.send_request(request).await?
+        }
+        Protocol::Http2 => {
+            let (mut sender, connection) = http2::handshake(TokioExecutor::new(), stream).await?;
+            tokio::spawn(connection);
+            sender.send_request(request).await?
+        }
+    };
+    let (parts, body) = response.into_parts();
+    Ok(Answer {
+        status: parts.status,
+        headers: parts.headers,
+        body: body.collect().await?.to_bytes(),
+    })
+}

@@ -1,0 +1,119 @@
+//! Who follows what, as a table in Markdown.
+
+use crate::case::Asks;
+
+/// What a relay made of a case.
+#[derive(Debug, Clone)]
+pub(crate) enum Verdict {
+    Follows,
+    /// With what it did instead.
+    Differs(String),
+    NotAsked,
+}
+
+/// A case, and what each relay made of it, ours first.
+pub(crate) struct Row {
+    pub(crate) claim: &'static str,
+    pub(crate) source: &'static str,
+    pub(crate) asks: Asks,
+    /// Why ours does otherwise, if it does on purpose.
+    pub(crate) purpose: Option<&'static str>,
+    pub(crate) verdicts: Vec<Verdict>,
+}
+
+impl From<anyhow::Result<()>> for Verdict {
+    fn from(result: anyhow::Result<()>) -> Self {
+        match result {
+            Ok(()) => Self::Follows,
+            Err(error) => Self::Differs(format!("{error:#}")),
+        }
+    }
+}
+
+impl Row {
+    /// What is wrong with ours, or with what is said of it.
+    pub(crate) fn fault(&self) -> Option<String> {
+        let claim = self.claim;
+        match (&self.verdicts[0], self.purpose, self.asks) {
+            (Verdict::Differs(what), None, Asks::Must | Asks::Should) => {
+                Some(format!("{claim}: {what}"))
+            }
+            (Verdict::Follows, Some(_), _) => Some(format!(
+                "{claim}: it is followed, though it is said that it is not on purpose"
+            )),
+            _ => None,
+        }
+    }
+
+    fn line(&self) -> String {
+        let asks = match self.asks {
+            Asks::Must => "must",
+            Asks::Should => "should",
+            Asks::May => "may",
+        };
+        let cells: Vec<_> = self.verdicts.iter().map(|verdict| verdict.cell()).collect();
+        let mark = match self.purpose {
+            Some(_) => " \\*",
+            None => "",
+        };
+        format!(
+            "| {}{mark} | {}, {asks} | {} |",
+            self.claim,
+            self.source,
+            cells.join(" | ")
+        )
+    }
+}
+
+impl Verdict {
+    fn cell(&self) -> &'static str {
+        match self {
+            Self::Follows => "yes",
+            Self::Differs(_) => "**no**",
+            Self::NotAsked => "",
+        }
+    }
+}
+
+/// Prints a table, what is different on purpose, and what the others did instead.
+pub(crate) fn print(heading: &str, servers: &[&str], rows: &[Row]) {
+    let columns = servers.join(" | ");
+    println!("## {heading}\n\n| | asked by | {columns} |");
+    println!("|---|---|{}", "---|".repeat(servers.len()));
+    for row in rows {
+        println!("{}", row.line());
+    }
+    println!();
+    for row in rows {
+        if let Some(reason) = row.purpose {
+            println!("\\* {}: {reason}\n", row.claim);
+        }
+    }
+}
+
+/// Prints what was done instead of what is asked.
+pub(crate) fn print_differences(servers: &[&str], rows: &[Row]) {
+    for row in rows {
+        for (server, verdict) in servers.iter().zip(&row.verdicts) {
+            if let Verdict::Differs(what) = verdict {
+                eprintln!("{server}: {}: {what}", row.claim);
+            }
+        }
+    }
+}
+
+/// Prints how much of what must and should be each relay follows.
+pub(crate) fn print_sums(servers: &[&str], rows: &[Row]) {
+    let asked: Vec<_> = rows.iter().filter(|row| row.asks != Asks::May).collect();
+    for (number, server) in servers.iter().enumerate() {
+        let of = |is: fn(&Verdict) -> bool| {
+            let verdicts = asked.iter().map(|row| &row.verdicts[number]);
+            verdicts.filter(|verdict| is(verdict)).count()
+        };
+        let follows = of(|verdict| matches!(verdict, Verdict::Follows));
+        let all = of(|verdict| !matches!(verdict, Verdict::NotAsked));
+        println!("- {server} follows {follows} of {all} that must or should be so.");
+    }
+    let marked = asked.iter().filter(|row| row.purpose.is_some()).count();
+    println!("- {marked} are marked \\*: Quorate does otherwise on purpose.\n");
+}
