@@ -32,12 +32,14 @@ settings! {
         udp_thread_count: usize = 0, in 0..=UDP_THREAD_COUNT_MAX,
             "more threads than cores only take turns";
         /// How many connections are served at once over TCP, as many over TLS, and as many over QUIC.
-        /// When all are open, the one that was idle the longest gives way to another.
-        tcp_connection_count_max was tcp_connections_max: usize = 1_000,
+        /// When all are open, the one that was idle the longest gives way to another. Two addresses
+        /// with as many endpoints as limits leave room for may restart at once.
+        tcp_connection_count_max was tcp_connections_max: usize = 4_000,
             in 1..=1_000_000, "each connection takes memory and a file descriptor";
         /// How many of them one client may have, an IPv4 address or an IPv6 /64. It gets another for
-        /// the one that it left idle the longest.
-        tcp_connection_count_per_client_max: usize = 100, in 1..=1_000_000,
+        /// the one that it left idle the longest. The default is one for each of 2,000 endpoints
+        /// behind one address, all of which ask again over TCP at the same moment.
+        tcp_connection_count_per_client_max: usize = 2_000, in 1..=1_000_000,
             "0 would leave answers that do not fit UDP unheard";
         /// Whether clients are given DNS cookies (RFC 7873), and those who show theirs are trusted to
         /// be where they say.

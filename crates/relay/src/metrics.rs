@@ -22,7 +22,6 @@ pub(crate) enum PutLabel {
     Starting,
     ShuttingDown,
     DiskFull,
-    Unreadable,
     Unknown,
 }
 
@@ -139,7 +138,6 @@ mod tests {
                 r#"puts_total{outcome="too_long"}"#,
                 r#"puts_total{outcome="unchanged"}"#,
                 r#"puts_total{outcome="unknown"}"#,
-                r#"puts_total{outcome="unreadable"}"#,
                 r#"watches_open{kind="events"}"#,
                 r#"watches_open{kind="wait"}"#,
                 r#"watches_refused_total{bound="client"}"#,
