@@ -122,7 +122,7 @@ problem_kinds! {
     /// Who publishes must have a token here.
     NotAuthorized: UNAUTHORIZED, "not-authorized", "A token is needed";
     /// The token is none that may publish.
-    WrongToken: FORBIDDEN, "wrong-token", "The token is not known";
+    WrongToken: UNAUTHORIZED, "wrong-token", "The token is not known";
     /// The key may not publish.
     ForbiddenKey: FORBIDDEN, "forbidden-key", "The key may not publish here";
     /// The key may not publish for a time.

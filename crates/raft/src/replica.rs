@@ -15,7 +15,7 @@ use quorate_replica::{
     StateDigest, Status, Watch, Watcher, Writer, ZoneState,
 };
 use quorate_rpc::chain;
-use quorate_state::{Level, UnixMillis};
+use quorate_state::{EVICTION_AGE_MIN, Level, UnixMillis};
 use quorate_store::{Extent, Pace};
 use tokio::time::{Instant, timeout};
 
@@ -34,9 +34,9 @@ const LINEARIZE_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Writer for Node {
     /// A packet that the local replica knows to be older is superseded, unless its conditions are to be
-    /// told first. Identical bytes that it
-    /// stores are acknowledged by its own word, even if another node accepted a newer packet a moment
-    /// ago, which this one has not applied yet: that is what keeps refreshes out of the log.
+    /// told first. Identical bytes that it stores are acknowledged by its own word, even if another
+    /// node accepted a newer packet a moment ago, which this one has not applied yet: that is what keeps
+    /// refreshes out of the log.
     fn put(
         &self,
         packet: SignedPacket,
@@ -53,7 +53,7 @@ impl Writer for Node {
                 None if conditions.is_empty() || self.write_path.level() >= Level::PUBLISHING => {
                     self.puts.put(packet, conditions, time_left).await
                 }
-                None => self.put_checked(packet, &conditions, time_left).await,
+                None => self.put_checked(packet, conditions, time_left).await,
             }
         })
     }
@@ -162,10 +162,18 @@ impl Node {
         if let Some(refusal) = self.refusal(packet.key()) {
             return Some(refusal);
         }
+        if conditions.always_hold() && self.publishing().has_deleted(packet) {
+            return Some(PutOutcome::Superseded);
+        }
         let indexed = self.index.packet(packet.key())?;
-        match packet.recency(indexed.compiled.packet()) {
-            cmp::Ordering::Less if conditions.is_empty() => Some(PutOutcome::Superseded),
-            cmp::Ordering::Equal if self.is_fresh(indexed.received) => Some(PutOutcome::Unchanged),
+        let stored = indexed.compiled.packet();
+        // The same may have been signed twice, which only the log knows to judge by conditions.
+        let is_met = conditions.always_hold() || packet == stored;
+        match packet.recency(stored) {
+            cmp::Ordering::Less if conditions.always_hold() => Some(PutOutcome::Superseded),
+            cmp::Ordering::Equal if is_met && self.is_fresh(indexed.received) => {
+                Some(PutOutcome::Unchanged)
+            }
             _ => None,
         }
     }
@@ -188,13 +196,18 @@ impl Node {
     async fn put_checked(
         &self,
         packet: SignedPacket,
-        conditions: &Conditions,
+        conditions: Conditions,
         time_left: Duration,
     ) -> Result<PutOutcome, PutError> {
         let deadline = Instant::now() + time_left;
         let linearized = timeout(time_left, self.linearize()).await;
         if !matches!(linearized, Ok(Ok(()))) {
             return Err(PutError::NoLeader);
+        }
+        // It may have learned only now that the cluster knows conditions.
+        if self.write_path.level() >= Level::PUBLISHING {
+            let time_left = deadline.saturating_duration_since(Instant::now());
+            return self.puts.put(packet, conditions, time_left).await;
         }
         let indexed = self.index.packet(packet.key());
         let stored = indexed.as_ref().map(|indexed| indexed.compiled.packet());
@@ -213,7 +226,9 @@ impl Node {
         let reading = self.exchange.time();
         let age = reading.time.since(received);
         let is_known = reading.state != ClockState::Unknown;
-        is_known && age < self.config.retention() / RENEWALS_PER_RETENTION
+        let renewal_age = self.config.retention() / RENEWALS_PER_RETENTION;
+        // Long before it could give way to another as one that nobody publishes any more.
+        is_known && age < renewal_age.min(EVICTION_AGE_MIN / 2)
     }
 }
 

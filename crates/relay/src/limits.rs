@@ -29,7 +29,7 @@ impl Relay {
             Ok(None) => Change::NewKey,
             Ok(Some(stored)) => {
                 let stored = stored.compiled.packet();
-                match packet.timestamp().cmp(&stored.timestamp()) {
+                match packet.recency(stored) {
                     Ordering::Greater => Change::Key(packet.key().as_bytes()),
                     _ if packet == stored => return Ok(()),
                     _ => Change::Nothing,

@@ -25,8 +25,8 @@ pub(crate) enum PublisherError {
     WrongToken,
 }
 
-/// Whether who makes this request may publish packets of `key`. The log judges once more by lists, for
-/// those may change meanwhile; of tokens it knows nothing.
+/// Whether who makes this request may publish packets of `key`, as far as this node knows. The log
+/// judges once more: all this may have changed.
 pub(crate) fn check(
     publishing: &PublishState,
     key: &PublicKey,
@@ -47,6 +47,12 @@ pub(crate) fn check(
             }
         }
     }
+}
+
+/// The hash of the token that comes with the request, if one does: the log judges by it where a token
+/// is needed.
+pub(crate) fn token_hash(headers: &HeaderMap) -> Option<TokenHash> {
+    bearer_token(headers).map(|token| TokenHash(Sha256::digest(token).into()))
 }
 
 fn bearer_token(headers: &HeaderMap) -> Option<&str> {

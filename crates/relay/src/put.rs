@@ -26,6 +26,10 @@ use crate::{
 /// What a client is asked for that has no token and needs one.
 const BEARER: HeaderValue = HeaderValue::from_static("Bearer realm=\"publish\"");
 
+/// The same of a client whose token is no good (RFC 6750, section 3.1).
+const ANOTHER_BEARER: HeaderValue =
+    HeaderValue::from_static("Bearer realm=\"publish\", error=\"invalid_token\"");
+
 /// Stores a packet.
 ///
 /// 204 says that a majority has accepted it, or that this node's own replica holds the same bytes
@@ -89,6 +93,9 @@ impl PutFailure {
             Self::Publisher(PublisherError::NoToken) => {
                 ([(header::WWW_AUTHENTICATE, BEARER)], problem).into_response()
             }
+            Self::Publisher(PublisherError::WrongToken) => {
+                ([(header::WWW_AUTHENTICATE, ANOTHER_BEARER)], problem).into_response()
+            }
             _ => problem.into_response(),
         };
         (label, response)
@@ -148,7 +155,10 @@ impl Relay {
         let key = key(&parts.uri)?;
         let client = self.client(&parts.extensions, &parts.headers);
         self.check_put(client, &key)?;
-        let conditions = conditions::of_put(&parts.headers)?;
+        let mut conditions = conditions::of_put(&parts.headers)?;
+        if let Some(token) = publisher::token_hash(&parts.headers) {
+            conditions = conditions.with_token(token).map_err(ConditionError::from)?;
+        }
         let payload = read_body(body, PAYLOAD_SIZE_MAX).await?;
         publisher::check(&self.replica.publishing(), &key, &parts.headers)?;
         let packet = self.verified(key, payload)?;

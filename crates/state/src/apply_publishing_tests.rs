@@ -118,7 +118,6 @@ fn nothing_that_was_deleted_comes_back_and_what_is_newer_is_taken() {
     assert_eq!(replica, known);
 
     assert_eq!(put(&mut replica, 5, &newer), PutOutcome::Stored);
-    assert!(replica.cluster.publishing.deleted.is_empty());
     assert_eq!(put(&mut replica, 6, &deleted), PutOutcome::Superseded);
     assert!(!delete(&mut Replica::raised(), 1, None));
 }
@@ -167,23 +166,39 @@ fn a_key_without_a_packet_can_be_blocked() {
     assert!(replica.cluster.publishing.deleted.is_empty());
 }
 
-#[test]
-fn as_many_deletions_are_kept_as_there_is_room_for() {
-    let mut replica = Replica::raised();
-    let stored = packet(1, 3, b"");
-    put(&mut replica, 1, &stored);
-    let publishing = Arc::make_mut(&mut replica.cluster.publishing);
-    for number in 0..DELETION_COUNT_MAX as u32 {
+/// As many deletions as there is room for, each of a packet that is newer than the one before.
+fn fill_deletions(replica: &mut Replica, blocked_until: Option<UnixMillis>) -> PublicKey {
+    let deletion = |number: u32| {
         let mut bytes = [7; 32];
-        bytes[..4].copy_from_slice(&number.to_be_bytes());
+        // The oldest is not the first in the order of keys.
+        bytes[..4].copy_from_slice(&(u32::MAX - number).to_be_bytes());
         let deletion = Deletion {
-            timestamp: Timestamp::from_micros(1),
-            blocked_until: None,
+            timestamp: Timestamp::from_micros(number.into()),
+            blocked_until,
         };
-        publishing
-            .deleted
-            .insert(PublicKey::from_bytes(bytes), deletion);
-    }
+        (PublicKey::from_bytes(bytes), deletion)
+    };
+    let publishing = Arc::make_mut(&mut replica.cluster.publishing);
+    publishing.deleted = (0..DELETION_COUNT_MAX as u32).map(deletion).collect();
+    deletion(0).0
+}
+
+#[test]
+fn where_there_is_no_room_the_deletion_of_the_oldest_packet_is_forgotten() {
+    let mut replica = Replica::raised();
+    put(&mut replica, 1, &packet(1, 3, b""));
+    let oldest = fill_deletions(&mut replica, Some(UnixMillis(2)));
+    assert!(delete(&mut replica, 2, None));
+    let deleted = &replica.cluster.publishing.deleted;
+    assert_eq!(deleted.len(), DELETION_COUNT_MAX);
+    assert!(deleted.contains_key(&key(1)) && !deleted.contains_key(&oldest));
+}
+
+#[test]
+fn where_all_that_were_deleted_are_blocked_nothing_more_is() {
+    let mut replica = Replica::raised();
+    put(&mut replica, 1, &packet(1, 3, b""));
+    fill_deletions(&mut replica, Some(UnixMillis(3)));
     let full = replica.clone();
     let command = Command::DeletePacket {
         key: key(1),
@@ -193,6 +208,43 @@ fn as_many_deletions_are_kept_as_there_is_room_for() {
     let rejection = Rejection::Publishing(PublishRejection::DeletionCount);
     assert_eq!(replica.apply(&command), Outcome::Rejected(rejection));
     assert_eq!(replica, full, "the packet stays, rather than come back");
+}
+
+#[test]
+fn what_was_deleted_stays_away_when_its_successor_is_gone() {
+    let mut replica = Replica::raised();
+    let [deleted, newer] = [3, 4].map(|at| packet(1, at, b""));
+    put(&mut replica, 1, &deleted);
+    assert!(delete(&mut replica, 2, None));
+    assert_eq!(put(&mut replica, 3, &newer), PutOutcome::Stored);
+    let expire = Command::Expire {
+        cutoff: UnixMillis(4),
+        count_max: 1,
+    };
+    assert_eq!(replica.apply(&expire), Outcome::Expired(1));
+    assert_eq!(put(&mut replica, 5, &deleted), PutOutcome::Superseded);
+    assert_eq!(put(&mut replica, 6, &newer), PutOutcome::Stored);
+}
+
+/// A node that does not know yet that a token is needed lets packets without one through.
+#[test]
+fn where_tokens_are_needed_the_log_asks_for_one_that_is_known() {
+    let mut replica = Replica::raised();
+    let [good, gone] = [1, 2].map(|byte| TokenHash([byte; 32]));
+    for (name, hash) in [("good", good), ("gone", gone)] {
+        let name = name.to_owned();
+        change(&mut replica, PublishChange::AddToken { name, hash });
+    }
+    change(&mut replica, PublishChange::RemoveToken("gone".to_owned()));
+    change(&mut replica, PublishChange::SetMode(PublishMode::Tokens));
+    let packet = packet(1, 3, b"");
+    assert_eq!(put(&mut replica, 1, &packet), PutOutcome::Forbidden);
+    let refused = put_if(&mut replica, Condition::Token(gone), packet.clone());
+    assert_eq!(refused, PutOutcome::Forbidden);
+    let stored = put_if(&mut replica, Condition::Token(good), packet.clone());
+    assert_eq!(stored, PutOutcome::Stored);
+    change(&mut replica, PublishChange::Allow(vec![key(1)]));
+    assert_eq!(put(&mut replica, 2, &packet), PutOutcome::Unchanged);
 }
 
 /// A refusal comes before the condition, which may tell what is stored.
@@ -218,9 +270,7 @@ fn who_may_not_publish_is_told_so_whatever_the_condition() {
     assert_eq!(put(&mut replica, 9, &later), PutOutcome::Forbidden);
     change(&mut replica, PublishChange::Allow(vec![key(1)]));
     assert_eq!(put(&mut replica, 9, &later), PutOutcome::Stored);
-    // Tokens are asked for where packets arrive.
     change(&mut replica, set_mode(PublishMode::Tokens));
-    assert_eq!(put(&mut replica, 9, &packet(2, 5, b"")), PutOutcome::Stored);
     change(&mut replica, PublishChange::Deny(vec![key(1)]));
     assert_eq!(
         put(&mut replica, 9, &packet(1, 6, b"")),

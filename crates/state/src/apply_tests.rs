@@ -151,6 +151,11 @@ fn every_command_survives_its_encoding() {
             Condition::UnmodifiedSince(u64::MAX),
             [packet(1, 2, b"x"), packet(2, 3, b"")],
         ),
+        conditional(
+            5,
+            Condition::Token(TokenHash([8; 32])),
+            [packet(1, 2, b"x"), packet(2, 3, b"")],
+        ),
         Command::Expire {
             cutoff: UnixMillis(9),
             count_max: 3,

@@ -24,7 +24,7 @@
 //!
 //! packets        to the end: key 32 bytes, size u16, payload
 //! conditions     count u16 of place u16, count u8 of kind u8 and, by that, nothing; count u8 of
-//!                timestamp u64, has_signature u8, its first 8 bytes; or seconds u64
+//!                timestamp u64, has_signature u8, its first 8 bytes; seconds u64; or hash 32 bytes
 //! name, address  size u16, UTF-8
 //! zone, owner    a domain name in wire form
 //! ```

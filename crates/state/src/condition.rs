@@ -3,7 +3,7 @@
 use bytes::{Buf, BufMut, Bytes};
 use quorate_packet::{SignedPacket, Timestamp};
 
-use crate::cluster_state::decode_array;
+use crate::{TOKEN_HASH_SIZE, TokenHash, cluster_state::decode_array};
 
 /// How many bytes of the signature tell two packets of one key and timestamp apart: who signed both
 /// with one nonce has given the key away.
@@ -20,6 +20,7 @@ const NOT_STORED: u8 = 2;
 const ANY_OF: u8 = 3;
 const NONE_OF: u8 = 4;
 const UNMODIFIED_SINCE: u8 = 5;
+const TOKEN: u8 = 6;
 
 const _: () = assert!(VERSION_COUNT_MAX <= u8::MAX as usize);
 
@@ -45,6 +46,9 @@ pub enum Condition {
     /// What is stored, if anything, is not later than this, in whole seconds since the epoch:
     /// `If-Unmodified-Since`.
     UnmodifiedSince(u64),
+    /// Who publishes it has a token of this hash. It asks nothing of what is stored; but where only
+    /// whoever has a token may publish, the cluster must know it.
+    Token(TokenHash),
 }
 
 /// Which packet of a key.
@@ -76,6 +80,26 @@ impl Conditions {
         self.0.is_empty()
     }
 
+    /// The same, and whoever publishes it has a token of this hash.
+    pub fn with_token(self, token: TokenHash) -> Result<Self, TooManyVersions> {
+        let mut conditions = self.0.into_vec();
+        conditions.push(Condition::Token(token));
+        Self::new(conditions)
+    }
+
+    /// The hash of the token that whoever publishes it has.
+    pub fn token(&self) -> Option<&TokenHash> {
+        self.iter().find_map(|condition| match condition {
+            Condition::Token(token) => Some(token),
+            _ => None,
+        })
+    }
+
+    /// Whether they hold whatever is stored.
+    pub fn always_hold(&self) -> bool {
+        self.iter().all(|it| matches!(it, Condition::Token(_)))
+    }
+
     /// They.
     pub fn iter(&self) -> impl Iterator<Item = &Condition> {
         self.0.iter()
@@ -91,8 +115,8 @@ impl Conditions {
         1 + self.0.iter().map(Condition::size).sum::<usize>()
     }
 
-    /// Number (u8), and each: kind (u8), then by kind nothing; the number (u8) of versions and they; or
-    /// seconds (u64).
+    /// Number (u8), and each: kind (u8), then by kind nothing; the number (u8) of versions and they;
+    /// seconds (u64); or a hash (32 bytes).
     pub(crate) fn encode(&self, out: &mut impl BufMut) {
         out.put_u8(count(self.0.len()));
         for condition in &self.0 {
@@ -120,13 +144,14 @@ impl Condition {
             Self::UnmodifiedSince(secs) => {
                 stored.is_none_or(|packet| packet.timestamp().as_micros() / 1_000_000 <= *secs)
             }
+            Self::Token(_) => true,
         }
     }
 
     fn versions(&self) -> &[Version] {
         match self {
             Self::AnyOf(versions) | Self::NoneOf(versions) => versions,
-            Self::Stored | Self::NotStored | Self::UnmodifiedSince(_) => &[],
+            Self::Stored | Self::NotStored | Self::UnmodifiedSince(_) | Self::Token(_) => &[],
         }
     }
 
@@ -135,6 +160,7 @@ impl Condition {
             Self::Stored | Self::NotStored => 1,
             Self::AnyOf(versions) | Self::NoneOf(versions) => 2 + versions.len() * VERSION_SIZE,
             Self::UnmodifiedSince(_) => 1 + 8,
+            Self::Token(_) => 1 + TOKEN_HASH_SIZE,
         }
     }
 
@@ -152,6 +178,10 @@ impl Condition {
                 out.put_u8(UNMODIFIED_SINCE);
                 out.put_u64(*secs);
             }
+            Self::Token(token) => {
+                out.put_u8(TOKEN);
+                out.put_slice(&token.0);
+            }
         }
     }
 
@@ -168,6 +198,7 @@ impl Condition {
             ANY_OF => versions(bytes).map(Self::AnyOf),
             NONE_OF => versions(bytes).map(Self::NoneOf),
             UNMODIFIED_SINCE => bytes.try_get_u64().ok().map(Self::UnmodifiedSince),
+            TOKEN => decode_array(bytes).map(|hash| Self::Token(TokenHash(hash))),
             _ => None,
         }
     }

@@ -36,13 +36,29 @@ pub(crate) fn delete_packet<R: StoredPackets>(
         timestamp,
         blocked_until: block,
     };
-    if known.is_none() && publishing.deleted.len() >= DELETION_COUNT_MAX {
-        let rejection = PublishRejection::DeletionCount;
-        return Ok(Outcome::Rejected(Rejection::Publishing(rejection)));
-    }
     if known != Some(deletion) {
-        Arc::make_mut(publishing).deleted.insert(key, deletion);
+        let publishing = Arc::make_mut(publishing);
+        if known.is_none() && !make_room(publishing, now) {
+            let rejection = PublishRejection::DeletionCount;
+            return Ok(Outcome::Rejected(Rejection::Publishing(rejection)));
+        }
+        publishing.deleted.insert(key, deletion);
     }
     packets.remove(&key)?;
     Ok(Outcome::Deleted { existed })
+}
+
+/// Forgets the deletion of the oldest packet where there is no room for another. False if all that
+/// there are block their keys.
+fn make_room(publishing: &mut PublishState, now: UnixMillis) -> bool {
+    if publishing.deleted.len() < DELETION_COUNT_MAX {
+        return true;
+    }
+    let blocks = |deletion: &Deletion| deletion.blocked_until.is_some_and(|until| now < until);
+    let unblocked = publishing.deleted.iter().filter(|(_, it)| !blocks(it));
+    let oldest = unblocked.min_by_key(|(key, it)| (it.timestamp, **key));
+    match oldest.map(|(key, _)| *key) {
+        Some(key) => publishing.deleted.remove(&key).is_some(),
+        None => false,
+    }
 }

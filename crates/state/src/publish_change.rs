@@ -63,7 +63,7 @@ pub enum PublishRejection {
     #[error("a token is called {0:?} already: choose another name, or remove it first")]
     TokenExists(String),
     /// As many deletions are kept as there may be.
-    #[error("{DELETION_COUNT_MAX} deleted packets are kept from coming back: deny the key instead")]
+    #[error("the keys of {DELETION_COUNT_MAX} deleted packets are blocked: deny the key instead")]
     DeletionCount,
 }
 

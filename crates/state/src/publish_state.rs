@@ -43,8 +43,7 @@ const _: () = assert!(PUBLISHING_SIZE_MAX <= 2 * 1024 * 1024);
 
 /// Who may publish, and which packets were deleted.
 ///
-/// Lists and deletions are enforced where a packet is applied, so that no PUT slips past a change;
-/// tokens where a PUT arrives, for they are not in the log.
+/// Enforced where a packet is applied, so that no PUT slips past a change.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PublishState {
     /// Who may publish, of those who are not denied.
@@ -113,8 +112,14 @@ impl PublishState {
     }
 
     /// Why a key may not publish now, if it may not.
-    pub(crate) fn refusal(&self, key: &PublicKey, now: UnixMillis) -> Option<PutOutcome> {
-        if self.forbids(key) {
+    pub(crate) fn refusal(
+        &self,
+        key: &PublicKey,
+        token: Option<&TokenHash>,
+        now: UnixMillis,
+    ) -> Option<PutOutcome> {
+        let lacks_token = || !token.is_some_and(|token| self.has_token(token));
+        if self.forbids(key) || (self.needs_token(key) && lacks_token()) {
             return Some(PutOutcome::Forbidden);
         }
         let is_blocked = self.blocked_until(key).is_some_and(|until| now < until);
@@ -122,7 +127,7 @@ impl PublishState {
     }
 
     /// Whether a packet was deleted, or is one that the deleted one had replaced.
-    pub(crate) fn has_deleted(&self, packet: &SignedPacket) -> bool {
+    pub fn has_deleted(&self, packet: &SignedPacket) -> bool {
         let deletion = self.deleted.get(packet.key());
         deletion.is_some_and(|deletion| packet.timestamp() <= deletion.timestamp)
     }

@@ -51,7 +51,8 @@ impl<R: StoredPackets> Put<'_, R> {
         if packet.timestamp().as_micros() / 1000 > self.latest_timestamp.0 {
             return Ok(PutOutcome::TooFarAhead);
         }
-        if let Some(refusal) = self.publishing.refusal(packet.key(), self.now) {
+        let token = conditions.and_then(Conditions::token);
+        if let Some(refusal) = self.publishing.refusal(packet.key(), token, self.now) {
             return Ok(refusal);
         }
         let old = self.packets.stored_packet(packet.key())?;
@@ -78,17 +79,8 @@ impl<R: StoredPackets> Put<'_, R> {
         let received = old
             .as_ref()
             .map_or(self.now, |old| self.now.max(old.received));
-        self.forget_deletion(&packet);
         self.packets.put(&StoredPacket { received, packet })?;
         Ok(outcome)
-    }
-
-    /// A packet that is newer than the deleted one keeps that away by itself.
-    fn forget_deletion(&mut self, packet: &SignedPacket) {
-        if self.publishing.deleted.contains_key(packet.key()) {
-            let publishing = Arc::make_mut(self.publishing);
-            publishing.deleted.remove(packet.key());
-        }
     }
 
     /// Removes what was received longest ago until there is room. False if there is none: what went
