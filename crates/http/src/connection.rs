@@ -30,8 +30,9 @@ pub(crate) const STREAM_COUNT_MAX: u32 = 100;
 const RESET_COUNT_MAX: usize = 20;
 
 /// How many times a connection of HTTP/2 may have a request refused for how it is made before it
-/// ends: no client that works errs so often.
-const ERROR_COUNT_MAX: usize = 64;
+/// ends. They count for as long as the connection lives, and one of a proxy may live for days and err
+/// for each of its clients.
+const ERROR_COUNT_MAX: usize = 1_024;
 
 /// How much a client of HTTP/2 may send of the body of a request before it is read, in bytes. A packet
 /// has 1,072.

@@ -11,10 +11,10 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::{Instant, Sleep, sleep},
+    time::{Instant, Sleep, sleep_until},
 };
 
-/// Charges a client for bytes, and says how long it waits before the next.
+/// Charges a client for bytes, and says how long it waits before the next. No bytes cost nothing.
 pub type Charge = Arc<dyn Fn(IpAddr, usize) -> Duration + Send + Sync>;
 
 /// Who pays for the bytes of a connection.
@@ -26,6 +26,8 @@ pub(crate) struct Meter {
     bytes_per_sec: u64,
     /// Until when the connection has had its bytes.
     paid_until: Instant,
+    /// When the client is heard again.
+    heard_at: Instant,
 }
 
 impl fmt::Debug for Meter {
@@ -36,23 +38,28 @@ impl fmt::Debug for Meter {
 
 impl Meter {
     pub(crate) fn new(client: IpAddr, charge: Option<Charge>, bytes_per_sec: u64) -> Self {
-        Self {
+        let now = Instant::now();
+        let mut meter = Self {
             client,
             charge,
             bytes_per_sec,
-            paid_until: Instant::now(),
-        }
+            paid_until: now,
+            heard_at: now,
+        };
+        // Nobody is heard sooner by connecting anew.
+        meter.charge(0);
+        meter
     }
 
-    /// How long the client waits after these bytes.
-    fn charge(&mut self, byte_count: usize) -> Duration {
+    /// Has the client wait as long as these bytes ask for.
+    fn charge(&mut self, byte_count: usize) {
         let now = Instant::now();
         let cost = Duration::from_secs_f64(byte_count as f64 / self.bytes_per_sec as f64);
         self.paid_until = self.paid_until.max(now) + cost;
         let of_connection = (self.paid_until - now).saturating_sub(Duration::from_secs(1));
         let charge = self.charge.as_ref();
         let of_client = charge.map_or(Duration::ZERO, |charge| charge(self.client, byte_count));
-        of_connection.max(of_client)
+        self.heard_at = self.heard_at.max(now + of_connection.max(of_client));
     }
 }
 
@@ -64,7 +71,7 @@ pub(crate) struct Metered<S> {
     stream: S,
     /// `None` where bytes are free.
     meter: Option<Meter>,
-    /// When the client is heard again.
+    /// What wakes the one who reads when the client is heard again.
     pause: Option<Pin<Box<Sleep>>>,
 }
 
@@ -78,12 +85,25 @@ impl<S> Metered<S> {
     }
 
     fn charge(&mut self, byte_count: usize) {
-        let Some(meter) = &mut self.meter else {
-            return;
-        };
-        let wait = meter.charge(byte_count);
-        if !wait.is_zero() {
-            self.pause = Some(Box::pin(sleep(wait)));
+        if let Some(meter) = &mut self.meter {
+            meter.charge(byte_count);
+        }
+    }
+
+    /// Ready when the client is heard.
+    fn poll_heard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if let Some(pause) = &mut self.pause {
+                ready!(pause.as_mut().poll(cx));
+                self.pause = None;
+            }
+            match &self.meter {
+                // Set here alone: whoever writes is not the one to be woken.
+                Some(meter) if meter.heard_at > Instant::now() => {
+                    self.pause = Some(Box::pin(sleep_until(meter.heard_at)));
+                }
+                _ => return Poll::Ready(()),
+            }
         }
     }
 }
@@ -94,10 +114,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if let Some(pause) = &mut self.pause {
-            ready!(pause.as_mut().poll(cx));
-            self.pause = None;
-        }
+        ready!(self.poll_heard(cx));
         let filled = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
         self.charge(buffer.filled().len() - filled);
@@ -186,5 +203,32 @@ mod tests {
         client.write_all(b"x").await.unwrap();
         server.read_u8().await.unwrap();
         assert!(begun.elapsed() >= Duration::from_secs(10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_is_sent_more_while_it_waits_is_heard_later_and_not_never() {
+        let (mut client, server) = tokio::io::duplex(1_000_000);
+        let server = Metered::new(server, Some(Meter::new(CLIENT, None, 10_000)));
+        let (mut reader, mut writer) = tokio::io::split(server);
+        let begun = Instant::now();
+        client.write_all(b"x").await.unwrap();
+        writer.write_all(&[0; 20_000]).await.unwrap();
+        let read = tokio::spawn(async move { reader.read_u8().await });
+        tokio::task::yield_now().await;
+        writer.write_all(&[0; 10_000]).await.unwrap();
+        let read = tokio::time::timeout(Duration::from_secs(60), read).await;
+        assert_eq!(read.expect("it is heard").unwrap().unwrap(), b'x');
+        assert!(begun.elapsed() >= Duration::from_secs(2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_connects_anew_waits_for_what_it_moved_before() {
+        let wait = Duration::from_secs(2);
+        let charge: Charge = Arc::new(move |_, byte_count| match byte_count {
+            0 => wait,
+            _ => Duration::ZERO,
+        });
+        let took = read_all(Some(Meter::new(CLIENT, Some(charge), u64::MAX)), 1).await;
+        assert!(took >= wait, "{took:?}");
     }
 }

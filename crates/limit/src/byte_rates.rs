@@ -29,6 +29,11 @@ struct Rates<C: Clock> {
     seed: u64,
 }
 
+/// How long a client waits at most for what it moved: less than a TLS handshake may take, since all
+/// who share its address wait as long when they connect, and nobody shall be cut off for what others
+/// moved.
+const DEBT_MAX: Duration = Duration::from_secs(3);
+
 impl ByteRates {
     /// What `config` asks for, if it does.
     pub fn new(config: &Config, metrics: &Metrics) -> Self {
@@ -51,7 +56,8 @@ impl ByteRates {
     /// moved them has to wait before the next: not at all, as long as the client's burst lasts.
     ///
     /// What is moved counts in full, whoever waits: connections of one client that each wait as they
-    /// are told have its rate together.
+    /// are told have its rate together. Only what would take longer than 3 s is forgiven. No bytes
+    /// cost nothing, and tell how long the client has to wait by now.
     pub fn charge(&self, client: IpAddr, bytes: usize) -> Duration {
         let rates = self.0.load();
         let rates = rates.as_ref();
@@ -70,11 +76,13 @@ impl<C: Clock> Rates<C> {
     }
 
     fn charge(&self, client: IpAddr, bytes: usize) -> Duration {
+        let hash = client_hash(client, self.seed);
         // No read or write is of 4 GiB.
         let count = u32::try_from(bytes).unwrap_or(u32::MAX);
-        NonZeroU32::new(count).map_or(Duration::ZERO, |count| {
-            self.clients.owe(client_hash(client, self.seed), count)
-        })
+        match NonZeroU32::new(count) {
+            Some(count) => self.clients.owe(hash, count, DEBT_MAX),
+            None => self.clients.peek(hash).err().unwrap_or_default(),
+        }
     }
 }
 
@@ -142,9 +150,37 @@ mod tests {
     #[test]
     fn more_than_the_burst_at_once_takes_its_time() {
         let (rates, _) = rates(64 * KIB as u32, 1_000_000);
-        let wait = rates.charge(address("192.0.2.1"), 64 * KIB + 5_000_000);
-        assert_eq!(wait, Duration::from_secs(5));
+        let wait = rates.charge(address("192.0.2.1"), 64 * KIB + 2_000_000);
+        assert_eq!(wait, Duration::from_secs(2));
         assert_eq!(rates.charge(address("192.0.2.2"), 0), Duration::ZERO);
+    }
+
+    #[test]
+    fn what_a_client_owes_is_told_without_a_charge() {
+        let (rates, clock) = rates(64 * KIB as u32, 1_000_000);
+        let client = address("192.0.2.1");
+        rates.charge(client, 64 * KIB + 2_000_000);
+        let owed_millis = || rates.charge(client, 0).as_millis();
+        assert_eq!(owed_millis(), 2_000);
+        assert_eq!(owed_millis(), 2_000, "to ask costs nothing");
+        clock.advance(Duration::from_millis(1_500));
+        assert_eq!(owed_millis(), 500);
+        clock.advance(Duration::from_millis(501));
+        assert_eq!(owed_millis(), 0);
+    }
+
+    #[test]
+    fn nobody_owes_more_than_a_few_seconds() {
+        let (rates, clock) = rates(64 * KIB as u32, 1_000_000);
+        let client = address("192.0.2.1");
+        assert_eq!(rates.charge(client, 100_000_000), DEBT_MAX);
+        assert_eq!(rates.charge(client, 1), DEBT_MAX);
+        clock.advance(DEBT_MAX + Duration::from_millis(1));
+        assert_eq!(rates.charge(client, 0), Duration::ZERO);
+        assert!(
+            rates.charge(client, 64 * KIB) > Duration::ZERO,
+            "the burst is not back"
+        );
     }
 
     #[test]

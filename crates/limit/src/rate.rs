@@ -3,7 +3,10 @@
 use std::{num::NonZeroU32, sync::Arc, time::Duration};
 
 use governor::{
-    NotUntil, Quota, RateLimiter, clock::Clock, middleware::NoOpMiddleware, nanos::Nanos,
+    NotUntil, Quota, RateLimiter,
+    clock::{Clock, Reference},
+    middleware::NoOpMiddleware,
+    nanos::Nanos,
     state::StateStore,
 };
 use quorate_metrics::Counter;
@@ -14,6 +17,8 @@ use crate::table::{Ask, Mode, Table};
 pub(crate) struct Rate<C: Clock> {
     limiter: RateLimiter<Ask, SharedTable, C, NoOpMiddleware<C::Instant>>,
     table: Arc<Table>,
+    /// When the limit began.
+    begun_at: C::Instant,
     /// How long one token takes to come back, in nanoseconds.
     interval: u64,
     burst: NonZeroU32,
@@ -70,6 +75,7 @@ impl<C: Clock> Rate<C> {
         Self {
             interval: Nanos::from(quota.replenish_interval()).as_u64(),
             burst: allowance.burst,
+            begun_at: clock.now(),
             limiter: RateLimiter::new(quota, SharedTable(table.clone()), clock),
             table,
         }
@@ -90,8 +96,13 @@ impl<C: Clock> Rate<C> {
         self.table.give_back(hash, self.interval);
     }
 
-    /// Takes so many tokens whether they are there or not, and says how long until they were.
-    pub(crate) fn owe(&self, hash: u64, count: NonZeroU32) -> Duration {
+    /// Takes so many tokens whether they are there or not, and says how long until they were: at most
+    /// `wait_max`, and what would take longer is forgiven.
+    pub(crate) fn owe(&self, hash: u64, count: NonZeroU32, wait_max: Duration) -> Duration {
+        let now = self.limiter.clock().now().duration_since(self.begun_at);
+        let burst_nanos = self.interval.saturating_mul(self.burst.get().into());
+        let owed_max = burst_nanos.saturating_add(Nanos::from(wait_max).as_u64());
+        let full_at_max = now.as_u64().saturating_add(owed_max);
         // No bucket ever holds more than the burst, so more is asked for in pieces.
         let mut left = count.get();
         let mut wait = Duration::ZERO;
@@ -100,10 +111,10 @@ impl<C: Clock> Rate<C> {
             let ask = Ask {
                 hash,
                 weight: self.interval.saturating_mul(count.get().into()),
-                mode: Mode::Owe,
+                mode: Mode::Owe { full_at_max },
             };
             if let Ok(Err(not_until)) = self.limiter.check_key_n(&ask, count) {
-                wait = self.wait(&not_until);
+                wait = self.wait(&not_until).min(wait_max);
             }
         }
         wait

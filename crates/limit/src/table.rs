@@ -46,8 +46,11 @@ pub(crate) struct Ask {
 pub(crate) enum Mode {
     /// It gives what it has enough of.
     Take,
-    /// It gives in any case, and owes what it has not.
-    Owe,
+    /// It gives in any case, and owes what it has not, up to a bound.
+    Owe {
+        /// The latest that it may be full again, in nanoseconds since the limit began.
+        full_at_max: u64,
+    },
     /// It stays as it is.
     Peek,
 }
@@ -124,8 +127,9 @@ impl StateStore for Table {
                 Ok(outcome)
             }
             (Err(refusal), own) => {
-                if let (Mode::Owe, Some(own)) = (ask.mode, own) {
-                    own.full_at = own.full_at.saturating_add(ask.weight);
+                if let (Mode::Owe { full_at_max }, Some(own)) = (ask.mode, own) {
+                    let full_at = own.full_at.saturating_add(ask.weight);
+                    own.full_at = full_at.min(full_at_max);
                 }
                 Err(refusal)
             }

@@ -246,6 +246,32 @@ async fn clients_are_told_apart_by_either_field_of_a_proxy() {
     }
 }
 
+/// Else a client had its proxy's word about it overlooked, and its own believed.
+#[tokio::test]
+async fn a_field_that_is_no_text_is_malformed_and_the_other_is_not_believed() {
+    for (malformed, believed, claims) in [
+        ("forwarded", "x-forwarded-for", ["192.0.2.1", "192.0.2.2"]),
+        (
+            "x-forwarded-for",
+            "forwarded",
+            ["for=192.0.2.1", "for=192.0.2.2"],
+        ),
+    ] {
+        let relay = Fixture::new(&LimitConfig {
+            get_burst: 1,
+            ..slow()
+        });
+        for (claim, status) in claims.into_iter().zip([StatusCode::NOT_FOUND, TOO_MANY]) {
+            let request = Request::get(format!("/{}", sample(1, 0).key()))
+                .header(malformed, &b"for=\"\xe9\", for=198.51.100.1"[..])
+                .header(believed, claim)
+                .body(Body::empty())
+                .unwrap();
+            assert_eq!(relay.ask("10.0.0.1", request).await, status, "{claim}");
+        }
+    }
+}
+
 /// A node that cannot read yet says so itself.
 #[tokio::test]
 async fn what_a_node_that_cannot_read_knows_nothing_of_is_no_new_key() {

@@ -24,7 +24,7 @@ async fn who_has_no_token_is_asked_for_one() {
     assert_eq!(answer.field("www-authenticate"), "Bearer realm=\"publish\"");
     let wrong = [("authorization", "Bearer guess")];
     let answer = relay.put(&packet, &wrong).await;
-    assert_eq!(answer.status, StatusCode::FORBIDDEN);
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
     assert_eq!(answer.problem()["type"], ProblemKind::WrongToken.uri());
     assert_eq!(*relay.replica.put_count.borrow(), 0);
     let right = [("authorization", "Bearer secret")];

@@ -24,6 +24,9 @@ const RETRY_AFTER_SECS: u64 = 1;
 /// Where most proxies write whom they were called by; others in `Forwarded` (RFC 7239).
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
+/// What is read in place of a field that is no text: neither an address nor a pair with `=`.
+const MALFORMED: &str = "?";
+
 /// What all requests share.
 pub(crate) struct Relay {
     pub(crate) replica: Arc<dyn Replica>,
@@ -38,10 +41,11 @@ impl Relay {
         let peer = extensions
             .get::<ConnectInfo<SocketAddr>>()
             .map_or(Ipv4Addr::UNSPECIFIED.into(), |info| info.0.ip());
-        // A field that is no text says nothing about the client, like an entry that is no address.
+        // A field that is no text is malformed, which an empty one is not: else whoever sends one
+        // would have what its proxy wrote in it overlooked, and its own word in the other believed.
         let values = |field: &HeaderName| {
             let values = headers.get_all(field).into_iter();
-            values.map(|value| value.to_str().unwrap_or_default())
+            values.map(|value| value.to_str().unwrap_or(MALFORMED))
         };
         let rules = &self.config.rules;
         rules.client_address(peer, values(&X_FORWARDED_FOR), values(&header::FORWARDED))
