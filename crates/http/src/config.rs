@@ -13,7 +13,7 @@ const CONNECTION_COUNT_MAX: usize = 16_384;
 
 // Behind one address of a carrier or a cloud there may be 2,000 endpoints, each with a connection to
 // publish and one to resolve.
-const CONNECTION_COUNT_PER_CLIENT_MAX: usize = 4_096;
+const CONNECTION_COUNT_PER_CLIENT_MAX: usize = 8_192;
 
 // A packet and its headers are below 2 KB, so these are 2,000 packets a second on one connection, and
 // few enough of the smallest frames of HTTP/2 to leave a core its time.

@@ -27,7 +27,7 @@ impl Config {
     /// [`serve`](HttpListeners::serve).
     pub async fn bind(self) -> Result<HttpListeners, BindError> {
         let mut bound = HttpListeners {
-            plain: vec![Listener::bind("HTTP", self.listen).await?],
+            plain: vec![Listener::bind("HTTP", self.listen)?],
             tls: Vec::new(),
             proxy: Vec::new(),
             proxy_tls: Vec::new(),

@@ -5,9 +5,10 @@ use std::{io, net::SocketAddr};
 use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket};
 
-/// How many connections may wait to be accepted: what tokio's own listeners ask for. The system may
+/// How many connections may wait to be accepted: two for each of 2,000 endpoints behind one address
+/// that restart at the same moment. One more is lost, and comes again a second later. The system may
 /// allow less (net.core.somaxconn).
-const BACKLOG: u32 = 1024;
+const BACKLOG: u32 = 4096;
 
 /// An address that was taken. Clients can connect and wait until it serves
 /// ([`serve`](Self::serve)).
@@ -19,29 +20,29 @@ pub struct Listener {
 
 impl Listener {
     /// Takes `listen`, where port 0 stands for a free one. `protocol` is what the error calls it.
-    pub async fn bind(protocol: &'static str, listen: SocketAddr) -> Result<Self, BindError> {
-        let fail = |source| BindError {
-            protocol,
-            listen,
-            source,
-        };
-        let tcp = TcpListener::bind(listen).await.map_err(fail)?;
-        let local_addr = tcp.local_addr().map_err(fail)?;
-        Ok(Self { tcp, local_addr })
+    pub fn bind(protocol: &'static str, listen: SocketAddr) -> Result<Self, BindError> {
+        Self::bind_as(protocol, listen, false)
     }
 
     /// Like [`bind`](Self::bind), but the unspecified address of IPv6 takes IPv6 alone, however the
     /// system is set: that of IPv4 is free for another.
     pub fn bind_family(protocol: &'static str, listen: SocketAddr) -> Result<Self, BindError> {
+        Self::bind_as(protocol, listen, true)
+    }
+
+    fn bind_as(
+        protocol: &'static str,
+        listen: SocketAddr,
+        is_one_family: bool,
+    ) -> Result<Self, BindError> {
         let bound = || {
             let socket = match listen {
                 SocketAddr::V4(_) => TcpSocket::new_v4()?,
-                SocketAddr::V6(_) => {
-                    let socket = TcpSocket::new_v6()?;
-                    SockRef::from(&socket).set_only_v6(true)?;
-                    socket
-                }
+                SocketAddr::V6(_) => TcpSocket::new_v6()?,
             };
+            if is_one_family && listen.is_ipv6() {
+                SockRef::from(&socket).set_only_v6(true)?;
+            }
             socket.set_reuseaddr(true)?;
             socket.bind(listen)?;
             let tcp = socket.listen(BACKLOG)?;

@@ -39,9 +39,7 @@ struct Fixture {
 }
 
 async fn serve(polite: bool, limits: Limits) -> Fixture {
-    let listener = Listener::bind("tests", ([127, 0, 0, 1], 0).into())
-        .await
-        .unwrap();
+    let listener = Listener::bind("tests", ([127, 0, 0, 1], 0).into()).unwrap();
     let metrics = Metrics::register(&Registry::new()).unwrap();
     let let_go = Arc::new(Notify::new());
     let greeter = Greeter {
@@ -162,11 +160,9 @@ async fn a_server_that_is_dropped_stops() {
 
 #[tokio::test]
 async fn an_address_that_is_taken_is_named() {
-    let taken = Listener::bind("tests", ([127, 0, 0, 1], 0).into())
-        .await
-        .unwrap();
+    let taken = Listener::bind("tests", ([127, 0, 0, 1], 0).into()).unwrap();
     let address = taken.local_addr();
-    let error = Listener::bind("tests", address).await.unwrap_err();
+    let error = Listener::bind("tests", address).unwrap_err();
     assert_eq!(
         error.to_string(),
         format!("cannot listen for tests at {address}: free the address or configure another one")

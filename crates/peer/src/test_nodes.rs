@@ -76,7 +76,7 @@ impl Node {
     ) -> Self {
         let registry = Registry::new();
         let metrics = Metrics::register(&registry).unwrap();
-        let listener = Listener::bind("peers", address).await.unwrap();
+        let listener = Listener::bind("peers", address).unwrap();
         let listener_metrics = quorate_listener::Metrics::register(&registry).unwrap();
         let service = Arc::new(TestService::new(answering));
         let server = LinkServer::new(config, &identity(name), service.clone(), metrics)

@@ -51,9 +51,7 @@ impl Listeners {
         Ok(Self {
             http: config.http_server().bind().await.context("http")?,
             dns: config.dns.clone().bind().await.context("dns")?,
-            peer: Listener::bind("peers", config.peer.listen)
-                .await
-                .context("peer.listen")?,
+            peer: Listener::bind("peers", config.peer.listen).context("peer.listen")?,
             admin: quorate_http::Config::new(config.admin.listen)
                 .bind()
                 .await
