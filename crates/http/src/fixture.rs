@@ -16,6 +16,7 @@ use quorate_metrics::Registry;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    runtime,
     sync::watch,
     time::timeout,
 };
@@ -33,6 +34,13 @@ pub(crate) const BODY_SIZE_MAX: usize = 1000;
 
 /// The size of the answer at `/large`.
 pub(crate) const LARGE_SIZE: usize = 100_000;
+
+/// How much a flood sends if it is not stopped before, in bytes.
+pub(crate) const FLOOD_SIZE: usize = 8 * 1024 * 1024;
+
+/// How much memory a flood may take, in bytes: some buffers, and no share of what it sends. The
+/// streams of a connection, the windows of its bodies and the answers that wait are in it.
+pub(crate) const MEMORY_MAX: u64 = 1024 * 1024;
 
 pub(crate) const GET: &str = "GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n";
 
@@ -139,6 +147,13 @@ impl Fixture {
         }
     }
 
+    /// One that does not hold anybody back, so that it is what they send that it has to stand.
+    pub(crate) async fn of_floods() -> Self {
+        let server = Self::new(|config| config.connection_bytes_per_sec = 1 << 40).await;
+        server.gate.is_open.send_replace(false);
+        server
+    }
+
     pub(crate) async fn connect(&self) -> Client {
         Client(TcpStream::connect(self.server.local_addr()).await.unwrap())
     }
@@ -219,4 +234,15 @@ pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T 
 
 pub(crate) fn put_header(path: &str, length: usize) -> String {
     format!("PUT {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n")
+}
+
+/// Has `run` done by one thread, and gives with what it returns the most that was allocated at one
+/// time, in bytes.
+pub(crate) fn measured<T>(run: impl Future<Output = T>) -> (T, u64) {
+    let mut returned = None;
+    let info = allocation_counter::measure(|| {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build();
+        returned = Some(runtime.unwrap().block_on(run));
+    });
+    (returned.unwrap(), info.bytes_max)
 }

@@ -1,4 +1,4 @@
-//! Who sends what costs us more than it costs them.
+//! Who sends by HTTP/2 what costs us more than it costs them.
 //!
 //! Each test has a server, a client that floods it and one that is served all the while, on one
 //! thread, so that all that is allocated is counted.
@@ -7,131 +7,20 @@ use std::{iter, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::tcp::{OwnedReadHalf, OwnedWriteHalf},
-    runtime,
     time::{Instant, timeout},
 };
 
-use crate::fixture::{Client, Fixture, LARGE_SIZE, LONG, SHORT, put_header, within};
-
-/// How much a flood sends if it is not stopped before, in bytes.
-const FLOOD_SIZE: usize = 8 * 1024 * 1024;
+use crate::{
+    fixture::{FLOOD_SIZE, Fixture, LARGE_SIZE, LONG, MEMORY_MAX, SHORT, measured, within},
+    http2_client::{
+        ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, Http2,
+        INITIAL_WINDOW_SIZE, PING, PRIORITY, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame, get, put,
+        setting, streams,
+    },
+};
 
 /// How much of a flood is sent at once, in bytes.
 const WRITE_SIZE: usize = 16 * 1024;
-
-/// How much memory a flood may take, in bytes: some buffers, and no share of what it sends. The
-/// streams of a connection, the windows of its bodies and the answers that wait are in it.
-const MEMORY_MAX: u64 = 1024 * 1024;
-
-/// Frames of HTTP/2 (RFC 9113, section 6).
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const PRIORITY: u8 = 2;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const WINDOW_UPDATE: u8 = 8;
-const CONTINUATION: u8 = 9;
-
-const END_STREAM: u8 = 1;
-const ACK: u8 = 1;
-const END_HEADERS: u8 = 4;
-
-/// The setting of how much of a stream may be sent (RFC 9113, section 6.5.2).
-const INITIAL_WINDOW_SIZE: u16 = 4;
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let size = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    let mut frame = size[1..].to_vec();
-    frame.extend([kind, flags]);
-    frame.extend(stream.to_be_bytes());
-    frame.extend(payload);
-    frame
-}
-
-fn setting(name: u16, value: u32) -> Vec<u8> {
-    [&name.to_be_bytes()[..], &value.to_be_bytes()].concat()
-}
-
-/// A request's header, without its dynamic table (RFC 7541, sections 6.1 and 6.2.2).
-fn header_block(method: u8, path: &str) -> Vec<u8> {
-    let mut block = vec![method, 0x86, 0x01, 1, b'a', 0x04];
-    block.push(u8::try_from(path.len()).unwrap());
-    block.extend(path.as_bytes());
-    block
-}
-
-fn get(path: &str) -> Vec<u8> {
-    header_block(0x82, path)
-}
-
-/// PUT, which has no number of its own.
-fn put(path: &str) -> Vec<u8> {
-    let post = header_block(0x83, path);
-    [&[0x02, 3, b'P', b'U', b'T'], &post[1..]].concat()
-}
-
-/// The streams that a client may open.
-fn streams() -> impl Iterator<Item = u32> {
-    (1..).step_by(2)
-}
-
-/// A client of HTTP/2 that speaks frame by frame.
-struct Http2 {
-    reader: OwnedReadHalf,
-    writer: OwnedWriteHalf,
-}
-
-impl Http2 {
-    async fn connect(server: &Fixture, settings: &[u8]) -> Self {
-        let Client(stream) = server.connect().await;
-        let (reader, mut writer) = stream.into_split();
-        let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-        let preface = [&preface[..], &frame(SETTINGS, 0, 0, settings)].concat();
-        writer.write_all(&preface).await.unwrap();
-        Self { reader, writer }
-    }
-
-    async fn send(&mut self, bytes: &[u8]) {
-        self.writer.write_all(bytes).await.unwrap();
-    }
-
-    /// The next frame: its kind, its stream and what is in it.
-    async fn receive(&mut self) -> Option<(u8, u32, Vec<u8>)> {
-        let mut head = [0; 9];
-        let read = self.reader.read_exact(&mut head);
-        within("a frame comes", read).await.ok()?;
-        let [a, b, c, kind, _, stream @ ..] = head;
-        let mut payload = vec![0; u32::from_be_bytes([0, a, b, c]) as usize];
-        self.reader.read_exact(&mut payload).await.ok()?;
-        Some((kind, u32::from_be_bytes(stream), payload))
-    }
-
-    /// Reads until a frame of this kind, which is not the acknowledgement of one.
-    async fn receive_kind(&mut self, kind: u8) -> Vec<u8> {
-        loop {
-            match self.receive().await {
-                Some((got, _, payload)) if got == kind => return payload,
-                Some(_) => {}
-                None => panic!("the connection ended before a frame of kind {kind}"),
-            }
-        }
-    }
-
-    /// Reads to the end of the connection, and gives the reason that was told first.
-    async fn read_to_end(&mut self) -> Option<u32> {
-        let mut reason = None;
-        while let Some((kind, _, payload)) = self.receive().await {
-            if kind == GOAWAY {
-                let told = u32::from_be_bytes(payload[4..8].try_into().unwrap());
-                reason.get_or_insert(told);
-            }
-        }
-        reason
-    }
-}
 
 /// What became of a flood.
 #[derive(Debug, PartialEq, Eq)]
@@ -191,24 +80,6 @@ async fn flood(
     end
 }
 
-/// Has `run` done by one thread, and gives with what it returns the most that was allocated at one
-/// time, in bytes.
-fn measured<T>(run: impl Future<Output = T>) -> (T, u64) {
-    let mut returned = None;
-    let info = allocation_counter::measure(|| {
-        let runtime = runtime::Builder::new_current_thread().enable_all().build();
-        returned = Some(runtime.unwrap().block_on(run));
-    });
-    (returned.unwrap(), info.bytes_max)
-}
-
-/// A server that does not hold anybody back, so that it is the frames that it has to stand.
-async fn fixture() -> Fixture {
-    let server = Fixture::new(|config| config.connection_bytes_per_sec = 1 << 40).await;
-    server.gate.is_open.send_replace(false);
-    server
-}
-
 /// Lets a flood of frames come after some that prepare it, once with a client that reads what comes
 /// back and once with one that does not.
 #[track_caller]
@@ -225,7 +96,7 @@ fn check_flood<P: Iterator<Item = Vec<u8>>>(
     };
     for reads in [true, false] {
         let (end, memory) = measured(async {
-            let server = fixture().await;
+            let server = Fixture::of_floods().await;
             let mut client = Http2::connect(&server, settings).await;
             client.send(first).await;
             flood(&server, client, pieces(), reads, patience).await
@@ -492,108 +363,4 @@ async fn a_stop_answers_requests_and_ends_connections() {
     server.gate.is_open.send_replace(true);
     client.receive_kind(HEADERS).await;
     within("the server has ended", shutdown).await.unwrap();
-}
-
-/// Requests of HTTP/1.1 that follow each other, and then what is none.
-#[tokio::test]
-async fn pipelined_garbage_ends_the_connection_and_no_other() {
-    let server = Fixture::new(|_| ()).await;
-    let mut other = server.connect().await;
-    for garbage in [
-        "\0\0\0\0\r\n\r\n",
-        "GET /\r\n\r\n",
-        "\u{1f600} / HTTP/1.1\r\n\r\n",
-    ] {
-        let mut client = server.connect().await;
-        client.send(crate::fixture::GET.repeat(3)).await;
-        client.send(garbage.repeat(1000)).await;
-        let answers = client.read_to_end().await;
-        assert_eq!(answers.matches("HTTP/1.1 404 ").count(), 3, "{answers}");
-        assert_eq!(answers.matches("HTTP/1.1 400 ").count(), 1, "{answers}");
-        assert!(other.get().await.contains(" 404 "));
-    }
-}
-
-/// A client that sends requests and takes no answer makes us keep some of them.
-#[test]
-fn pipelined_requests_of_a_client_that_does_not_read() {
-    let ((), memory) = measured(async {
-        let server = fixture().await;
-        let mut other = server.connect().await;
-        let mut client = server.connect().await;
-        let request = "GET /large HTTP/1.1\r\nHost: a\r\n\r\n".repeat(1000);
-        let flood = async { while client.0.write_all(request.as_bytes()).await.is_ok() {} };
-        assert!(timeout(2 * SHORT, flood).await.is_err(), "it is held");
-        assert!(other.get().await.contains(" 404 "));
-    });
-    assert!(memory < MEMORY_MAX, "{memory}");
-}
-
-/// As many wait for changes of packets, each on its own connection.
-#[test]
-fn a_connection_that_waits_takes_little_memory() {
-    const COUNT: usize = 200;
-    /// hyper's two buffers of 8 KiB, most of which is never touched, and as much for all else.
-    const EACH_MAX: u64 = 32 * 1024;
-    let ((), memory) = measured(async {
-        let server = fixture().await;
-        let mut clients = Vec::new();
-        for _ in 0..COUNT {
-            let mut client = server.connect().await;
-            client.send("GET /gate HTTP/1.1\r\nHost: a\r\n\r\n").await;
-            clients.push(client);
-        }
-        server.waits_at_gate(COUNT).await;
-    });
-    let each = memory / COUNT as u64;
-    assert!(each < EACH_MAX, "{each} bytes each");
-}
-
-/// Many fields, long ones, or a chunk's extension without an end.
-#[test]
-fn headers_of_http1_that_do_not_end() {
-    let chunked = "PUT /body HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
-    for (begin, piece) in [
-        ("GET / HTTP/1.1\r\n", "X: y\r\n"),
-        ("GET / HTTP/1.1\r\nX: ", "yyyyyyyy"),
-        ("GET /", "yyyyyyyy"),
-        (chunked, "0;yyyyyy"),
-        (chunked, "1\r\nx\r\n"),
-        (&*format!("{chunked}0\r\n"), "X: y\r\n"),
-    ] {
-        let ((), memory) = measured(async {
-            let server = fixture().await;
-            let mut other = server.connect().await;
-            let mut client = server.connect().await;
-            client.send(begin).await;
-            let piece = piece.repeat(2000);
-            let (mut sent, begun) = (0, Instant::now());
-            while sent < FLOOD_SIZE && client.0.write_all(piece.as_bytes()).await.is_ok() {
-                sent += piece.len();
-                assert!(begun.elapsed() < LONG + LONG, "{begin}: it goes on");
-            }
-            assert!(other.get().await.contains(" 404 "));
-        });
-        assert!(memory < MEMORY_MAX, "{begin}: {memory}");
-    }
-}
-
-/// What a client sends beyond its bytes a second waits with it, whoever it is; others do not wait.
-#[tokio::test]
-async fn a_client_that_sends_too_fast_is_heard_later_and_others_at_once() {
-    let server = Fixture::new(|config| config.connection_bytes_per_sec = 65_536).await;
-    let mut client = server.connect().await;
-    let put = [put_header("/body", 900).as_bytes(), &[0; 900]].concat();
-    let begun = Instant::now();
-    // As many bytes as there are in three seconds.
-    for _ in 0..130 {
-        client.send(&put).await;
-        client.read_answer().await;
-    }
-    assert!(
-        begun.elapsed() > Duration::from_secs(1),
-        "it was heard later"
-    );
-    client.send(&put).await;
-    assert!(server.connect().await.get().await.contains(" 404 "));
 }

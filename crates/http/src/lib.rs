@@ -45,6 +45,10 @@ mod fixture;
 #[cfg(test)]
 mod flood_tests;
 #[cfg(test)]
+mod http1_flood_tests;
+#[cfg(test)]
+mod http2_client;
+#[cfg(test)]
 mod https_tests;
 
 pub use body::{BodyError, read_body};
