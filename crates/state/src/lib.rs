@@ -42,6 +42,8 @@ mod capacity;
 mod cluster_names;
 mod cluster_state;
 mod command;
+mod command_encoding;
+mod command_error;
 mod condition;
 mod cookie_secrets;
 mod deletion;
@@ -67,9 +69,10 @@ pub use capacity::{Capacity, EVICTION_AGE_MIN, EVICTION_COUNT_MAX, Usage};
 pub use cluster_names::{ClusterId, ClusterNames};
 pub use cluster_state::ClusterState;
 pub use command::{
-    BATCH_COUNT_MAX, BATCH_SIZE_MAX, Command, CommandError, EXPIRE_COUNT_MAX, Found, PutBatch,
+    BATCH_COUNT_MAX, BATCH_SIZE_MAX, Command, EXPIRE_COUNT_MAX, Found, PutBatch,
     TIMESTAMP_AHEAD_MAX,
 };
+pub use command_error::CommandError;
 pub use condition::{
     Condition, Conditions, TAG_SIGNATURE_SIZE, TooManyVersions, VERSION_COUNT_MAX, Version,
 };

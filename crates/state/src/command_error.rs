@@ -1,0 +1,54 @@
+//! What is no command.
+
+use crate::Level;
+
+/// The version of what is read. Version 1 had no level.
+pub(crate) const VERSION: u8 = 2;
+
+/// Why bytes are no command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// The header is none of a command.
+    #[error("encoding version {0} is none of a command, whose version is {VERSION}")]
+    Version(u8),
+    /// The level has no such kind of command.
+    #[error("feature level {level} has no command of kind {kind}")]
+    Kind {
+        /// The level in its header.
+        level: Level,
+        /// The kind in its header.
+        kind: u8,
+    },
+    /// The bytes end early.
+    #[error("the command ends early")]
+    Truncated,
+    /// Bytes are left over.
+    #[error("{0} bytes follow the command")]
+    Trailing(usize),
+    /// More packets, or larger ones, than a batch holds.
+    #[error("{count} packets in {size} bytes are more than a batch holds")]
+    BatchSize {
+        /// How many packets.
+        count: usize,
+        /// Their size in bytes.
+        size: usize,
+    },
+    /// A name or the data of a record cannot be read.
+    #[error("a name or a record in it is unreadable")]
+    Record,
+    /// A condition cannot be read, or is of no packet of the batch.
+    #[error("a condition in it is unreadable")]
+    Condition,
+    /// A change of who may publish cannot be read.
+    #[error("a change of who may publish is unreadable")]
+    Publishing,
+    /// A payload has a size that no packet has.
+    #[error("a packet of {0} bytes is impossible")]
+    PayloadSize(usize),
+}
+
+impl From<bytes::TryGetError> for CommandError {
+    fn from(_: bytes::TryGetError) -> Self {
+        Self::Truncated
+    }
+}
