@@ -148,8 +148,8 @@ impl fmt::Display for Page {
              records here, signed with the key, and everybody can look them up: by HTTP at \
              <code>/pkarr/</code> and the key, and by DNS.</p>\n\
              <h2>This node</h2>\n\
-             <p>State: {health}. In its cluster {leader}. It has applied entry {applied} and holds \
-             {packets} packets.</p>\n\
+             <p>State: {health}. In its cluster {leader}. It has applied entry {applied}. Packets \
+             that it holds: {packets}.</p>\n\
              <h2>Look up a key</h2>\n\
              <form><label>Public key in z-base-32: \
              <input name=\"key\" size=\"54\" required autocomplete=\"off\"></label> \
