@@ -185,10 +185,22 @@ async fn chunks_are_sent_ahead_of_their_acknowledgements() {
 async fn a_node_that_knows_no_transfers_gets_its_snapshot_all_the_same() {
     let behind = Behind::start(20, |_| {}).await;
     let traffic = behind.traffic();
-    traffic.is_of_before.store(true, Ordering::Relaxed);
+    traffic.refusals.store(usize::MAX, Ordering::Relaxed);
     behind.let_in();
     behind.expect_caught_up().await;
     assert_eq!(traffic.passed.borrow().requests, 0);
+    behind.simulated.cluster.shutdown().await;
+}
+
+/// Else its snapshot would begin anew with each link that is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_could_not_be_reached_just_before_is_taken_for_no_older_one() {
+    let behind = Behind::start(20, |_| {}).await;
+    let traffic = behind.traffic();
+    traffic.refusals.store(1, Ordering::Relaxed);
+    behind.let_in();
+    behind.expect_caught_up().await;
+    assert_eq!(traffic.passed.borrow().begun, [0]);
     behind.simulated.cluster.shutdown().await;
 }
 

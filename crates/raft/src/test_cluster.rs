@@ -138,10 +138,9 @@ impl Transport for Memory {
         Box::pin(async move {
             let service = board.services.lock().unwrap().get(&peer).cloned();
             let lives = board.deaths(own) == own_deaths;
-            let is_of_before = board.snapshots.is_of_before.load(Ordering::Relaxed);
-            let knows_lane = lane != Lane::Transfer || !is_of_before;
-            let serves = board.listens_at(peer, &address) && knows_lane;
-            let service = service.filter(|_| lives && serves && !board.is_cut(own, peer));
+            let serves = board.listens_at(peer, &address) && !board.is_cut(own, peer);
+            let takes = serves && (lane != Lane::Transfer || board.snapshots.admits());
+            let service = service.filter(|_| lives && takes);
             if service.is_none() {
                 *board
                     .refusals

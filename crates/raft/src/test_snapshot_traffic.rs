@@ -1,6 +1,6 @@
 //! What passes between nodes on the lane of snapshots, seen and held up.
 
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use quorate_rpc::message::{Request, Response};
 
@@ -13,8 +13,9 @@ pub(super) struct SnapshotTraffic {
     pub(super) requests_max: watch::Sender<usize>,
     /// How many responses.
     pub(super) responses_max: watch::Sender<usize>,
-    /// Whether nodes know nothing of the lane of transfers.
-    pub(super) is_of_before: AtomicBool,
+    /// How many links on the lane of transfers are still refused. Nodes that know nothing of it
+    /// refuse all.
+    pub(super) refusals: AtomicUsize,
 }
 
 #[derive(Debug, Default, Clone)]
@@ -32,12 +33,19 @@ impl Default for SnapshotTraffic {
             passed: watch::Sender::default(),
             requests_max: watch::Sender::new(usize::MAX),
             responses_max: watch::Sender::new(usize::MAX),
-            is_of_before: AtomicBool::new(false),
+            refusals: AtomicUsize::new(0),
         }
     }
 }
 
 impl SnapshotTraffic {
+    /// Whether a link on the lane of transfers is taken.
+    pub(super) fn admits(&self) -> bool {
+        let one_less = |refusals: usize| refusals.checked_sub(1);
+        let (set, read) = (Ordering::Relaxed, Ordering::Relaxed);
+        self.refusals.fetch_update(set, read, one_less).is_err()
+    }
+
     /// Resolves when a request may pass.
     pub(super) async fn on_request(&self, request: &Request) {
         let mut number = 0;

@@ -123,11 +123,13 @@ impl Network {
 
     /// A link on the lane of transfers, or to an older node on that of snapshots.
     async fn open_newest(&self) -> Result<(PeerLink, Lane), SendError> {
-        let opened = self.open(Lane::Transfer).await;
-        match opened {
-            Ok(link) => Ok((link, Lane::Transfer)),
-            Err(_) => Ok((self.open(Lane::Snapshot).await?, Lane::Snapshot)),
+        if let Ok(link) = self.open(Lane::Transfer).await {
+            return Ok((link, Lane::Transfer));
         }
+        let older = self.open(Lane::Snapshot).await?;
+        // Now it can be reached, and maybe it could not before.
+        let newer = self.open(Lane::Transfer).await;
+        Ok(newer.map_or((older, Lane::Snapshot), |link| (link, Lane::Transfer)))
     }
 
     async fn open(&self, lane: Lane) -> Result<PeerLink, SendError> {
