@@ -13,6 +13,7 @@ use iroh::{
     endpoint::{Builder, presets},
 };
 use quorate_tests::{Cluster, Node, ORIGIN, OTHER_ORIGIN, dns, voters, wait::until};
+use reqwest::Url;
 
 use crate::programs::{need, run};
 
@@ -30,7 +31,7 @@ async fn iroh_endpoints_find_each_other_through_the_http_resolver() {
     let (publishing, resolving) = (cluster.node(1), cluster.node(2));
     let bind = || async {
         let resolver = PkarrResolver::builder(relay_url(&resolving));
-        bind(endpoint(&publishing).address_lookup(resolver)).await
+        bind(endpoint(relay_url(&publishing)).address_lookup(resolver)).await
     };
     let (alice, bob) = (bind().await, bind().await);
     for endpoint in [&alice, &bob] {
@@ -52,7 +53,7 @@ async fn iroh_endpoints_find_each_other_through_dns() {
             .build();
         let lookup = DnsAddressLookup::builder(ORIGIN.to_owned());
         bind(
-            endpoint(&publishing)
+            endpoint(relay_url(&publishing))
                 .dns_resolver(resolver)
                 .address_lookup(lookup),
         )
@@ -70,18 +71,16 @@ async fn iroh_endpoints_find_each_other_through_dns() {
 #[tokio::test(flavor = "multi_thread")]
 async fn iroh_endpoints_without_a_lookup_service_stay_strangers() {
     let cluster = Cluster::start(voters(1)).await;
-    let (alice, bob) = (
-        bind(endpoint(&cluster.node(1))).await,
-        bind(endpoint(&cluster.node(1))).await,
-    );
+    let bind = || bind(endpoint(relay_url(&cluster.node(1))));
+    let (alice, bob) = (bind().await, bind().await);
     wait_until_published(&cluster.node(1), bob.id()).await;
     let connected = alice.connect(bob.id(), ALPN).await;
     assert!(connected.is_err(), "they must have met in some other way");
 }
 
-/// An endpoint that publishes through a node, and looks nothing up.
-fn endpoint(node: &Node) -> Builder {
-    let publisher = PkarrPublisher::builder(relay_url(node)).addr_filter(AddrFilter::unfiltered());
+/// An endpoint that publishes through a relay, and looks nothing up.
+pub(crate) fn endpoint(relay: Url) -> Builder {
+    let publisher = PkarrPublisher::builder(relay).addr_filter(AddrFilter::unfiltered());
     Endpoint::builder(presets::Minimal)
         .relay_mode(RelayMode::Disabled)
         .clear_ip_transports()
@@ -91,15 +90,15 @@ fn endpoint(node: &Node) -> Builder {
         .address_lookup(publisher)
 }
 
-async fn bind(builder: Builder) -> Endpoint {
+pub(crate) async fn bind(builder: Builder) -> Endpoint {
     builder.bind().await.expect("loopback has free ports")
 }
 
-fn relay_url(node: &Node) -> reqwest::Url {
+fn relay_url(node: &Node) -> Url {
     node.url("/pkarr").parse().expect("it is a URL")
 }
 
-async fn wait_until_published(node: &Node, id: EndpointId) {
+pub(crate) async fn wait_until_published(node: &Node, id: EndpointId) {
     let key = id.to_z32();
     until(
         &format!("the packet of {key} at {}", node.name()),
@@ -115,7 +114,7 @@ async fn wait_until_published(node: &Node, id: EndpointId) {
     .await;
 }
 
-async fn connect_both_ways(alice: &Endpoint, bob: &Endpoint) {
+pub(crate) async fn connect_both_ways(alice: &Endpoint, bob: &Endpoint) {
     talk(alice, bob).await;
     talk(bob, alice).await;
     alice.close().await;
@@ -172,15 +171,7 @@ async fn talk(from: &Endpoint, to: &Endpoint) {
 async fn the_pkarr_client_publishes_through_one_node_and_resolves_through_another() {
     let cluster = Cluster::start(voters(3)).await;
     let keys = pkarr::Keypair::random();
-    let sign = |text: &str| {
-        let name = "_greeting".try_into().expect("a name");
-        let text = text.try_into().expect("a text");
-        pkarr::SignedPacket::builder()
-            .txt(name, text, 30)
-            .sign(&keys)
-            .expect("it is short")
-    };
-    let (first, second) = (sign("first"), sign("second"));
+    let (first, second) = (greeting(&keys, "first"), greeting(&keys, "second"));
     let publisher = pkarr_client(&cluster.node(1));
     publisher.publish(&first).await.expect("the relay takes it");
 
@@ -227,14 +218,24 @@ async fn the_pkarr_client_publishes_through_one_node_and_resolves_through_anothe
 }
 
 fn pkarr_client(node: &Node) -> pkarr::Client {
-    let http = reqwest::Client::builder()
-        .no_proxy()
-        .build()
-        .expect("it needs nothing");
+    pkarr_client_of(&node.url("/pkarr"), reqwest::Client::builder())
+}
+
+/// A client of a relay that sends what it has to say by `http`.
+pub(crate) fn pkarr_client_of(relay: &str, http: reqwest::ClientBuilder) -> pkarr::Client {
+    let http = http.no_proxy().build().expect("it needs nothing");
     let mut builder = pkarr::Client::builder();
     builder.no_default_network().reqwest_client(http);
-    builder.relays(&[node.url("/pkarr")]).expect("it is a URL");
+    builder.relays(&[relay]).expect("it is a URL");
     builder.build().expect("there is a relay")
+}
+
+/// What that client publishes.
+pub(crate) fn greeting(keys: &pkarr::Keypair, text: &str) -> pkarr::SignedPacket {
+    let name = "_greeting".try_into().expect("a name");
+    let text = text.try_into().expect("a text");
+    let packet = pkarr::SignedPacket::builder().txt(name, text, 30);
+    packet.sign(keys).expect("it is short")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -415,15 +416,15 @@ async fn curl_is_told_what_is_wrong_with_a_request() {
 }
 
 /// What curl got.
-struct Curled {
-    status: u16,
+pub(crate) struct Curled {
+    pub(crate) status: u16,
     content_type: String,
     /// Status line and header fields, in lower case.
-    head: String,
-    body: Vec<u8>,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
 }
 
-fn curl(url: &str, arguments: &[&str], dir: &Path) -> Curled {
+pub(crate) fn curl(url: &str, arguments: &[&str], dir: &Path) -> Curled {
     let (head, body) = (dir.join("head"), dir.join("body"));
     let said = run(Command::new(need("curl", "curl"))
         .args([

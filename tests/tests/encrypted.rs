@@ -1,17 +1,23 @@
-//! DNS over TLS and QUIC, as clients speak them.
+//! A certificate, and DNS over TLS and QUIC as clients speak them.
 
 use std::{fs, io, net::SocketAddr, path::PathBuf, sync::Arc};
 
 use quinn::{ClientConfig, Endpoint, crypto::rustls::QuicClientConfig};
 use quorate_tests::dns;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
-use rustls::{RootCertStore, pki_types::ServerName};
+use rustls::{
+    RootCertStore,
+    pki_types::{CertificateDer, ServerName},
+};
 use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 /// What the certificate is for.
-const NAME: &str = "localhost";
+pub(crate) const NAME: &str = "localhost";
+
+/// And the address of it, for URLs.
+const ADDRESS: &str = "127.0.0.1";
 
 /// The largest message behind its length.
 const FRAME_SIZE_MAX: usize = 2 + 65_535;
@@ -19,6 +25,7 @@ const FRAME_SIZE_MAX: usize = 2 + 65_535;
 /// A certificate in files, and who trusts it.
 pub(crate) struct Certificate {
     dir: TempDir,
+    der: CertificateDer<'static>,
     roots: Arc<RootCertStore>,
 }
 
@@ -26,11 +33,13 @@ impl Certificate {
     /// A new one, signed by itself.
     pub(crate) fn new() -> Self {
         let CertifiedKey { cert, signing_key } =
-            generate_simple_self_signed([NAME.to_owned()]).expect("it needs nothing");
+            generate_simple_self_signed([NAME, ADDRESS].map(str::to_owned))
+                .expect("it needs nothing");
         let mut roots = RootCertStore::empty();
         roots.add(cert.der().clone()).expect("it is a certificate");
         let made = Self {
             dir: TempDir::new().expect("there is a place for files"),
+            der: cert.der().clone(),
             roots: Arc::new(roots),
         };
         let key = signing_key.serialize_pem();
@@ -48,6 +57,11 @@ impl Certificate {
     /// The file of its private key.
     pub(crate) fn key_file(&self) -> PathBuf {
         self.dir.path().join("key.pem")
+    }
+
+    /// What servers show.
+    pub(crate) fn der(&self) -> CertificateDer<'static> {
+        self.der.clone()
     }
 
     /// The section of a configuration file that names both.

@@ -27,6 +27,7 @@ mod removal;
 mod replacement;
 mod rolling;
 mod scenarios;
+mod secure_clients;
 mod upgrade;
 mod watched;
 mod watchers;
