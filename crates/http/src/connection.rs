@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use axum::{Router, extract::ConnectInfo, response::Response};
+use axum::{extract::ConnectInfo, response::Response};
 use hyper::{
     Request,
     body::Incoming,
@@ -14,8 +14,15 @@ use quorate_listener::{Place, linger};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 use tower::Service as _;
+use tracing::Instrument;
 
-use crate::{Charge, Config, Trust, underway::Activity, watched_body::Unread};
+use crate::{
+    Charge, Config, Routes, Trust,
+    header_timer::HeaderTimer,
+    request_id::{X_REQUEST_ID, request_id},
+    underway::Activity,
+    watched_body::Unread,
+};
 
 /// How much of a request's header, and of what follows it, is kept for a connection, in bytes. Twice
 /// what common servers take for a header.
@@ -51,7 +58,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 /// What connections share.
 pub(crate) struct Service {
     pub(crate) config: Config,
-    pub(crate) router: Router,
+    pub(crate) routes: Routes,
     pub(crate) is_trusted: Trust,
     pub(crate) charge: Option<Charge>,
     http1: http1::Builder,
@@ -61,14 +68,15 @@ pub(crate) struct Service {
 impl Service {
     pub(crate) fn new(
         config: Config,
-        router: Router,
+        routes: Routes,
         is_trusted: Trust,
         charge: Option<Charge>,
     ) -> Self {
         let mut http1 = http1::Builder::new();
         http1
-            .timer(TokioTimer::new())
             .header_read_timeout(config.header_read_timeout)
+            // Answers are small: to copy one behind its header costs less than to say where both are.
+            .writev(false)
             .max_buf_size(BUFFER_SIZE_MAX);
         let mut http2 = http2::Builder::new(TokioExecutor::new());
         http2
@@ -84,7 +92,7 @@ impl Service {
             .keep_alive_timeout(config.http2_ping_interval);
         Self {
             config,
-            router,
+            routes,
             is_trusted,
             charge,
             http1,
@@ -124,7 +132,9 @@ impl Connection {
         let mut stream = TokioIo::new(stream);
         let answer = service_fn(|request| self.answer(request));
         let result = {
-            let connection = self.service.http1.serve_connection(&mut stream, answer);
+            let mut http1 = self.service.http1.clone();
+            let connection = http1.timer(HeaderTimer::new());
+            let connection = connection.serve_connection(&mut stream, answer);
             let mut connection = pin!(connection);
             match self.stop.run_until_cancelled(connection.as_mut()).await {
                 Some(result) => result,
@@ -181,7 +191,13 @@ impl Connection {
         request.extensions_mut().insert(ConnectInfo(self.client));
         let read_timeout = self.service.config.body_read_timeout;
         let request = request.map(|body| self.unread.watch(body, read_timeout, &underway));
-        let response = self.service.router.clone().call(request);
-        async move { Ok(underway.until_said(response.await?)) }
+        let id = request_id(request.headers());
+        let span = tracing::debug_span!("request", id = id.to_str().unwrap_or_default());
+        let response = self.service.routes.clone().call(request).instrument(span);
+        async move {
+            let mut response = response.await?;
+            response.headers_mut().insert(X_REQUEST_ID, id);
+            Ok(underway.until_said(response))
+        }
     }
 }

@@ -1,15 +1,19 @@
 //! Cross-origin resource sharing (Fetch standard, section 3.2).
 
-use std::task::{Context, Poll};
+use std::{
+    convert::{self, Infallible},
+    task::{Context, Poll},
+};
 
 use axum::{
     Router,
     extract::Request,
     http::{HeaderName, HeaderValue, Method, header},
     response::Response,
+    routing::future::RouteFuture,
 };
 use futures_util::{TryFutureExt, future::MapOk};
-use tower::{Service, layer::layer_fn};
+use tower::Service;
 
 /// What every answer says. Records are public and no request carries credentials that a browser has
 /// by itself, so every origin may use every answer.
@@ -47,31 +51,49 @@ const OF_PREFLIGHTS: [(HeaderName, HeaderValue); 3] = [
     ),
 ];
 
-/// Lets browsers use every answer of `router`, its 404 and 405 included.
-///
-/// Goes around the router that all routers were merged into. What a route says itself stays.
-pub fn with_cors(router: Router) -> Router {
-    router.layer(layer_fn(Cors))
+/// A router, and whether browsers may use what it answers.
+#[derive(Debug, Clone)]
+pub struct Routes {
+    router: Router,
+    is_shared: bool,
 }
 
-#[derive(Clone)]
-struct Cors<S>(S);
+/// Lets browsers use every answer of `router`, its 404 and 405 included.
+///
+/// Goes around the router that all routers were merged into. What a route says itself stays. It is no
+/// layer, which a router would box for each request.
+pub fn with_cors(router: Router) -> Routes {
+    Routes {
+        router,
+        is_shared: true,
+    }
+}
 
-impl<S: Service<Request, Response = Response>> Service<Request> for Cors<S> {
+impl From<Router> for Routes {
+    fn from(router: Router) -> Self {
+        Self {
+            router,
+            is_shared: false,
+        }
+    }
+}
+
+impl Service<Request> for Routes {
     type Response = Response;
-    type Error = S::Error;
-    type Future = MapOk<S::Future, fn(Response) -> Response>;
+    type Error = Infallible;
+    type Future = MapOk<RouteFuture<Infallible>, fn(Response) -> Response>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.0.poll_ready(cx)
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        let shared = match is_preflight(&request) {
-            true => granted,
-            false => shared,
+        let told = match (self.is_shared, is_preflight(&request)) {
+            (false, _) => convert::identity,
+            (true, true) => granted,
+            (true, false) => shared,
         };
-        self.0.call(request).map_ok(shared)
+        self.router.call(request).map_ok(told)
     }
 }
 

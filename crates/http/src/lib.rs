@@ -17,7 +17,7 @@
 //! |---|---|
 //! | [`Config`] → [`HttpListeners`] → [`Server`] | HTTP for any router, safe against slow clients and floods |
 //! | [`Trust`], [`Charge`] | which proxies are believed who the client is, and what its bytes cost |
-//! | [`with_cors`] | lets browsers use every answer of a router: the last layer around all routers |
+//! | [`Routes`], [`with_cors`] | a router, and one of which browsers may use every answer |
 //! | [`read_body`], [`BodyError`] | a request's body, of limited size, within the server's timeout |
 //! | [`Problem`], [`ProblemKind`] | why a request was refused (RFC 9457) |
 //! | [`text`], [`uncached`], [`retry_after`] | answers of text, and what they say of time |
@@ -27,6 +27,7 @@ mod body;
 mod config;
 mod connection;
 mod cors;
+mod header_timer;
 mod metered;
 mod preface;
 mod problem;
@@ -53,7 +54,7 @@ mod https_tests;
 
 pub use body::{BodyError, read_body};
 pub use config::Config;
-pub use cors::with_cors;
+pub use cors::{Routes, with_cors};
 pub use metered::Charge;
 pub use problem::{Problem, ProblemKind};
 pub use response::{method_not_allowed, options, retry_after, text, uncached};

@@ -26,8 +26,8 @@ pub(crate) struct Meter {
     bytes_per_sec: u64,
     /// Until when the connection has had its bytes.
     paid_until: Instant,
-    /// When the client is heard again.
-    heard_at: Instant,
+    /// When the client is heard again, where it is not.
+    heard_at: Option<Instant>,
 }
 
 impl fmt::Debug for Meter {
@@ -44,7 +44,7 @@ impl Meter {
             charge,
             bytes_per_sec,
             paid_until: now,
-            heard_at: now,
+            heard_at: None,
         };
         // Nobody is heard sooner by connecting anew.
         meter.charge(0);
@@ -59,7 +59,10 @@ impl Meter {
         let of_connection = (self.paid_until - now).saturating_sub(Duration::from_secs(1));
         let charge = self.charge.as_ref();
         let of_client = charge.map_or(Duration::ZERO, |charge| charge(self.client, byte_count));
-        self.heard_at = self.heard_at.max(now + of_connection.max(of_client));
+        let wait = of_connection.max(of_client);
+        if !wait.is_zero() {
+            self.heard_at = self.heard_at.max(Some(now + wait));
+        }
     }
 }
 
@@ -97,12 +100,10 @@ impl<S> Metered<S> {
                 ready!(pause.as_mut().poll(cx));
                 self.pause = None;
             }
-            match &self.meter {
-                // Set here alone: whoever writes is not the one to be woken.
-                Some(meter) if meter.heard_at > Instant::now() => {
-                    self.pause = Some(Box::pin(sleep_until(meter.heard_at)));
-                }
-                _ => return Poll::Ready(()),
+            // Taken here alone: whoever writes is not the one to be woken.
+            match self.meter.as_mut().and_then(|meter| meter.heard_at.take()) {
+                Some(heard_at) => self.pause = Some(Box::pin(sleep_until(heard_at))),
+                None => return Poll::Ready(()),
             }
         }
     }

@@ -9,15 +9,10 @@ use std::{
     },
 };
 
-use axum::{
-    extract::Request,
-    http::{HeaderName, HeaderValue},
-    middleware::Next,
-    response::Response,
-};
-use tracing::Instrument;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The field of requests and answers that holds it.
+pub(crate) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The longest id of a client that is taken, in bytes: a UUID has 36.
 const ID_SIZE_MAX: usize = 64;
@@ -25,17 +20,12 @@ const ID_SIZE_MAX: usize = 64;
 /// How many hexadecimal digits an id of ours has.
 const ID_LEN: usize = 16;
 
-/// Answers with the id of the request: the client's if it is fit to be logged, else a new one.
-pub(crate) async fn with_request_id(request: Request, next: Next) -> Response {
-    let given = request.headers().get(X_REQUEST_ID);
+/// The id of a request: the client's if it is fit to be logged, else a new one.
+pub(crate) fn request_id(headers: &HeaderMap) -> HeaderValue {
+    let given = headers.get(X_REQUEST_ID).filter(|id| is_sane(id));
     // Copied, or for as long as the answer is waited for, it would keep all that came with it.
-    let copied = |id: &HeaderValue| HeaderValue::from_bytes(id.as_bytes()).ok();
-    let id = given.filter(|id| is_sane(id)).and_then(copied);
-    let id = id.unwrap_or_else(new_id);
-    let span = tracing::debug_span!("request", id = id.to_str().unwrap_or_default());
-    let mut response = next.run(request).instrument(span).await;
-    response.headers_mut().insert(X_REQUEST_ID, id);
-    response
+    let copied = given.and_then(|id| HeaderValue::from_bytes(id.as_bytes()).ok());
+    copied.unwrap_or_else(new_id)
 }
 
 fn is_sane(id: &HeaderValue) -> bool {

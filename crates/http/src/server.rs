@@ -6,17 +6,15 @@ use std::{
     sync::Arc,
 };
 
-use axum::{Router, middleware};
 use futures_util::future::join_all;
 use quorate_listener::{BindError, Connections, Limits, Listener, Metrics, Name};
 use quorate_tls::ServerCertificate;
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
-    Charge, Config,
+    Charge, Config, Routes,
     connection::Service,
     protocol::{HttpProtocol, TLS_PROTOCOLS},
-    request_id::with_request_id,
 };
 
 /// Says whether somebody is a proxy whose word about the client's address counts.
@@ -102,12 +100,12 @@ impl HttpListeners {
         self
     }
 
-    /// Serves `router` until [`Server::shutdown`], as the listener of this name.
+    /// Serves `routes` until [`Server::shutdown`], as the listener of this name.
     ///
     /// # Panics
     ///
     /// Panics where HTTPS listens without a certificate, which [`Config::check_listeners`] refuses.
-    pub fn serve(self, router: Router, name: Name, metrics: &Metrics) -> Server {
+    pub fn serve(self, routes: impl Into<Routes>, name: Name, metrics: &Metrics) -> Server {
         let tls = self
             .certificate
             .map(|certificate| TlsAcceptor::from(certificate.server_config(&TLS_PROTOCOLS)));
@@ -120,8 +118,7 @@ impl HttpListeners {
         };
         let is_trusted = self.is_trusted.clone();
         let connections = Connections::with_exempt(limits, move |client| is_trusted(client));
-        let router = router.layer(middleware::from_fn(with_request_id));
-        let service = Service::new(self.config, router, self.is_trusted, self.charge);
+        let service = Service::new(self.config, routes.into(), self.is_trusted, self.charge);
         let service = Arc::new(service);
         let serve_all = |listeners: Vec<Listener>, tls: Option<TlsAcceptor>, is_proxied| {
             let protocol = Arc::new(HttpProtocol {

@@ -99,25 +99,38 @@ impl<C: Clock> Rate<C> {
     /// Takes so many tokens whether they are there or not, and says how long until they were: at most
     /// `wait_max`, and what would take longer is forgiven.
     pub(crate) fn owe(&self, hash: u64, count: NonZeroU32, wait_max: Duration) -> Duration {
-        let now = self.limiter.clock().now().duration_since(self.begun_at);
-        let burst_nanos = self.interval.saturating_mul(self.burst.get().into());
-        let owed_max = burst_nanos.saturating_add(Nanos::from(wait_max).as_u64());
-        let full_at_max = now.as_u64().saturating_add(owed_max);
         // No bucket ever holds more than the burst, so more is asked for in pieces.
         let mut left = count.get();
         let mut wait = Duration::ZERO;
         while let Some(count) = NonZeroU32::new(left.min(self.burst.get())) {
             left -= count.get();
-            let ask = Ask {
-                hash,
-                weight: self.interval.saturating_mul(count.get().into()),
-                mode: Mode::Owe { full_at_max },
-            };
-            if let Ok(Err(not_until)) = self.limiter.check_key_n(&ask, count) {
-                wait = self.wait(&not_until).min(wait_max);
-            }
+            // Most have them, and to look at the clock once more is half of what it costs.
+            let asked = self.ask_for(hash, count, Mode::Take).or_else(|_| {
+                let full_at_max = self.full_at_max(wait_max);
+                self.ask_for(hash, count, Mode::Owe { full_at_max })
+            });
+            wait = asked.err().map_or(wait, |owed| owed.min(wait_max));
         }
         wait
+    }
+
+    /// When a bucket is full again at the latest that is owed as much as takes `wait_max`.
+    fn full_at_max(&self, wait_max: Duration) -> u64 {
+        let now = self.limiter.clock().now().duration_since(self.begun_at);
+        let burst_nanos = self.interval.saturating_mul(self.burst.get().into());
+        let owed_max = burst_nanos.saturating_add(Nanos::from(wait_max).as_u64());
+        now.as_u64().saturating_add(owed_max)
+    }
+
+    /// So many tokens, at most the burst.
+    fn ask_for(&self, hash: u64, count: NonZeroU32, mode: Mode) -> Result<(), Duration> {
+        let weight = self.interval.saturating_mul(count.get().into());
+        let ask = Ask { hash, weight, mode };
+        let asked = self.limiter.check_key_n(&ask, count);
+        // More than the burst is never asked for.
+        asked
+            .unwrap_or(Ok(()))
+            .map_err(|not_until| self.wait(&not_until))
     }
 
     /// How much memory it takes, in bytes.

@@ -3,7 +3,7 @@
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use quorate_replica::ReadState;
 
-use crate::field::field;
+use crate::field::Field;
 
 const CONSISTENCY: HeaderName = HeaderName::from_static("quorate-consistency");
 const KNOWN_LEADER: HeaderName = HeaderName::from_static("quorate-known-leader");
@@ -29,7 +29,7 @@ impl Consistency {
             true => HeaderValue::from_static("true"),
             false => HeaderValue::from_static("false"),
         };
-        let applied_index = field(format_args!("{}", state.applied_index));
+        let applied_index = Field::new().number(state.applied_index.0).value();
         headers.insert(CONSISTENCY, consistency);
         headers.insert(KNOWN_LEADER, known_leader);
         headers.insert(APPLIED_INDEX, applied_index);

@@ -3,13 +3,12 @@
 use std::{hint::black_box, sync::Arc};
 
 use axum::{
-    Router,
     body::Body,
     http::{Request, Response, StatusCode},
 };
 use futures_util::FutureExt;
 use quorate_fake::{FakeReplica, packet, received_now};
-use quorate_http::with_cors;
+use quorate_http::{Routes, with_cors};
 use quorate_metrics::Registry;
 use quorate_packet::PublicKey;
 use quorate_replica::Reader;
@@ -19,12 +18,12 @@ use crate::{Config, Metrics, router};
 
 /// The most allocations of a read, from the request to the answer that the HTTP server writes, without
 /// what finding the packet costs: 7 for the answer (its header, of that four values; its body), and the
-/// others for the router and its layer.
-const ALLOCATION_COUNT_MAX: u64 = 21;
+/// others for the router.
+const ALLOCATION_COUNT_MAX: u64 = 18;
 
 struct Fixture {
     replica: Arc<FakeReplica>,
-    router: Router,
+    router: Routes,
     key: PublicKey,
 }
 

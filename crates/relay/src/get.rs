@@ -17,7 +17,7 @@ use crate::{
     conditions,
     consistency::Consistency,
     entity_tag::entity_tag,
-    field::field,
+    field::Field,
     freshness::max_age_secs,
     metrics::GetLabel,
     relay::{Relay, key, limited, refused},
@@ -206,7 +206,10 @@ fn describe(
 ) {
     let cache_control = match consistency {
         Consistency::Linearizable => HeaderValue::from_static("no-cache"),
-        Consistency::Stale => field(format_args!("public, max-age={max_age_secs}")),
+        Consistency::Stale => {
+            let max_age = Field::new().text("public, max-age=").number(max_age_secs);
+            max_age.value()
+        }
     };
     headers.insert(header::CACHE_CONTROL, cache_control);
     consistency.describe(state, headers);

@@ -8,7 +8,7 @@ use axum::{
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use quorate_fake::{FakeReplica, READ_ERROR, packet, received_now};
-use quorate_http::{ProblemKind, with_cors};
+use quorate_http::{ProblemKind, Routes, with_cors};
 use quorate_limit::{
     Config as LimitConfig, Metrics as LimitMetrics, RequestLimits, TrustedProxies,
 };
@@ -31,7 +31,7 @@ const MICROS: u64 = 1_700_000_000_000_000;
 /// A relay with its replica, asked without sockets.
 struct Fixture {
     replica: Arc<FakeReplica>,
-    router: Router,
+    router: Routes,
 }
 
 struct Answer {

@@ -1,0 +1,82 @@
+//! How long the headers of requests may take.
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use hyper::rt::{Sleep, Timer};
+
+/// The timer of one connection of HTTP/1.1, for the headers of all its requests.
+///
+/// hyper asks for a timer for each header and drops it once the header is there. To put one of its own
+/// among all timers of the runtime, and to take it out, costs more than to read a header; to move one
+/// that is among them costs nothing. So there is one, and the last that was asked for is it.
+#[derive(Clone)]
+pub(crate) struct HeaderTimer(Arc<Mutex<Pin<Box<tokio::time::Sleep>>>>);
+
+impl HeaderTimer {
+    pub(crate) fn new() -> Self {
+        let unset = tokio::time::sleep(Duration::ZERO);
+        Self(Arc::new(Mutex::new(Box::pin(unset))))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Pin<Box<tokio::time::Sleep>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Timer for HeaderTimer {
+    fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
+        self.sleep_until(self.now() + duration)
+    }
+
+    fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
+        self.lock().as_mut().reset(deadline.into());
+        Box::pin(self.clone())
+    }
+
+    fn now(&self) -> Instant {
+        tokio::time::Instant::now().into_std()
+    }
+}
+
+impl Future for HeaderTimer {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.lock().as_mut().poll(cx)
+    }
+}
+
+impl Sleep for HeaderTimer {}
+
+impl fmt::Debug for HeaderTimer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HeaderTimer").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[tokio::test(start_paused = true)]
+    async fn each_time_is_the_one_that_was_asked_for_last() {
+        let timer = HeaderTimer::new();
+        let begun = tokio::time::Instant::now();
+        for secs in [5, 3, 4] {
+            // Dropped before it is over, as that of a header which came.
+            drop(timer.sleep(secs * SECOND));
+        }
+        timer.sleep(2 * SECOND).await;
+        assert_eq!(begun.elapsed().as_secs(), 2);
+        timer.sleep(SECOND).await;
+        assert_eq!(begun.elapsed().as_secs(), 3);
+    }
+}
