@@ -28,6 +28,10 @@ const SEGMENT_SIZE: u64 = 4 * 1024 * 1024;
 /// two checkpoints, behind which the log is purged, so that at full load none need be made.
 const SPARE_SIZE_MAX: u64 = 64 * 1024 * 1024;
 
+/// The most bytes of entries kept in memory by default: what a follower lacks that is a second behind at
+/// full load. One that lacks more gets it from files that the system still has in memory.
+const CACHE_SIZE_MAX: usize = 8 * 1024 * 1024;
+
 /// Where the log lives and how large its parts are.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -64,7 +68,7 @@ impl Config {
             disk,
             dir: dir.into(),
             segment_size: SEGMENT_SIZE,
-            cache_size_max: 64 * 1024 * 1024,
+            cache_size_max: CACHE_SIZE_MAX,
             sync_observer: None,
             #[cfg(any(test, feature = "flaws"))]
             flaw: None,
