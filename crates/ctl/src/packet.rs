@@ -42,15 +42,7 @@ enum PacketCommand {
     },
     /// List packets that this node holds, in the order of their keys.
     #[command(after_help = exit::help())]
-    List {
-        /// The packets behind this key; without it, the first.
-        #[arg(long, value_name = "KEY")]
-        after: Option<PublicKey>,
-        /// How many at most (1 to 1000).
-        #[arg(long, value_name = "COUNT", default_value_t = PACKET_COUNT_DEFAULT as u64)]
-        #[arg(value_parser = clap::value_parser!(u64).range(1..=PACKET_COUNT_MAX as u64))]
-        count: u64,
-    },
+    List(Page),
     /// Have the cluster delete the packet of a key: no node serves it any more, and neither it nor one
     /// before it comes back.
     #[command(after_help = exit::help_after("\
@@ -69,19 +61,23 @@ key out for good. Deleting again does no harm."))]
     },
     /// List packets that were deleted and may not come back, in the order of their keys.
     #[command(after_help = exit::help())]
-    Deleted {
-        /// Those behind this key; without it, the first.
-        #[arg(long, value_name = "KEY")]
-        after: Option<PublicKey>,
-        /// How many at most (1 to 1000).
-        #[arg(long, value_name = "COUNT", default_value_t = PACKET_COUNT_DEFAULT as u64)]
-        #[arg(value_parser = clap::value_parser!(u64).range(1..=PACKET_COUNT_MAX as u64))]
-        count: u64,
-    },
+    Deleted(Page),
     /// Print which packets have changed: the entry of the log, what it did, and the key.
     #[command(after_help = exit::help_after("\
 A node remembers the last changes that it has applied, and none from before it started."))]
     Changes(ChangesArgs),
+}
+
+/// A part of a list that is in the order of keys.
+#[derive(Debug, Args)]
+struct Page {
+    /// The packets behind this key; without it, the first.
+    #[arg(long, value_name = "KEY")]
+    after: Option<PublicKey>,
+    /// How many at most (1 to 1000).
+    #[arg(long, value_name = "COUNT", default_value_t = PACKET_COUNT_DEFAULT as u64)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=PACKET_COUNT_MAX as u64))]
+    count: u64,
 }
 
 fn parse_block(text: &str) -> Result<Duration, String> {
@@ -100,8 +96,8 @@ pub async fn packet(args: PacketArgs) -> anyhow::Result<()> {
     let (client, mut console) = args.admin.connect()?;
     match args.command {
         PacketCommand::Get { key } => print_one(&key, &client, &mut console).await,
-        PacketCommand::List { after, count } => {
-            print_page(after, count, &client, &mut console).await
+        PacketCommand::List(page) => {
+            print_page(page.after, page.count, &client, &mut console).await
         }
         PacketCommand::Delete {
             key,
@@ -111,8 +107,8 @@ pub async fn packet(args: PacketArgs) -> anyhow::Result<()> {
             let block = block.or(unblock.then_some(Duration::ZERO));
             delete(&key, block, &client, &mut console).await
         }
-        PacketCommand::Deleted { after, count } => {
-            print_deleted(after, count, &client, &mut console).await
+        PacketCommand::Deleted(page) => {
+            print_deleted(page.after, page.count, &client, &mut console).await
         }
         PacketCommand::Changes(args) => packet_changes::print(args, &client, &mut console).await,
     }

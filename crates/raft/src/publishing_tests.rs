@@ -1,15 +1,12 @@
 //! Who may publish, and packets that operators delete.
 
-use std::sync::atomic::AtomicU64;
-
 use quorate_replica::{
     ChangeKind, ClockState, Operator, PublishChange, PublishMode, PublishState, TokenHash, Watcher,
 };
 use quorate_rpc::{message::Payload, operate::Refusal};
-use quorate_state::{Command, LEVEL_MAX, Level, UnixMillis, millis};
+use quorate_state::{Command, LEVEL_MAX, Level, UnixMillis};
 
 use super::{conditions::at_level, ground::Simulated, *};
-use crate::WallClock;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -111,16 +108,8 @@ async fn what_is_deleted_at_one_node_is_gone_everywhere_and_stays_away() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_blocked_until_the_cluster_says_that_it_is_time() {
-    let ahead_ms = Arc::new(AtomicU64::new(0));
-    let ahead = ahead_ms.clone();
-    let cluster = cluster(move |config| {
-        let ahead = ahead.clone();
-        config.wall_clock = WallClock::new(move || {
-            let ahead = Duration::from_millis(ahead.load(Ordering::Relaxed));
-            WallClock::default().now().saturating_add(ahead)
-        });
-    })
-    .await;
+    let ahead = Ahead::default();
+    let cluster = cluster(|config| config.wall_clock = ahead.clock()).await;
     let [deleted, newer, newest] = [5, 6, 7].map(|micros| packet(1, micros));
     let leader = cluster.leader();
     put(leader, &deleted).await.unwrap();
@@ -134,7 +123,7 @@ async fn a_key_is_blocked_until_the_cluster_says_that_it_is_time() {
     expect_put(&cluster, &newer, PutOutcome::Blocked).await;
 
     let end = leader.publishing().blocked_until(&key(1)).unwrap();
-    ahead_ms.store(2 * millis(DAY), Ordering::Relaxed);
+    ahead.set(2 * DAY);
     clocks_agree_on(&cluster, end).await;
     expect_put(&cluster, &deleted, PutOutcome::Superseded).await;
     assert_eq!(put(leader, &newer).await, Ok(PutOutcome::Stored));
@@ -279,16 +268,8 @@ async fn beside_an_older_node_nothing_is_deleted_and_nobody_is_denied() {
 /// together.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refresh_costs_one_write_in_an_eighth_of_the_retention() {
-    let ahead_ms = Arc::new(AtomicU64::new(0));
-    let ahead = ahead_ms.clone();
-    let cluster = cluster(move |config| {
-        let ahead = ahead.clone();
-        config.wall_clock = WallClock::new(move || {
-            let ahead = Duration::from_millis(ahead.load(Ordering::Relaxed));
-            WallClock::default().now().saturating_add(ahead)
-        });
-    })
-    .await;
+    let ahead = Ahead::default();
+    let cluster = cluster(|config| config.wall_clock = ahead.clock()).await;
     agreement::agreed_count_max(cluster.leader()).await;
     let node = cluster.followers().next().unwrap();
     let stored = packet(1, 5);
@@ -303,7 +284,7 @@ async fn a_refresh_costs_one_write_in_an_eighth_of_the_retention() {
         }
         assert_eq!(put_count(node, index), 0, "round {round}");
 
-        ahead_ms.store(round * (millis(eighth) + 60_000), Ordering::Relaxed);
+        ahead.set(round * (eighth + Duration::from_secs(60)));
         clocks_agree_on(&cluster, received.saturating_add(eighth)).await;
         for other in cluster.nodes.values() {
             assert_eq!(put(other, &stored).await, Ok(PutOutcome::Unchanged));

@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    sync::{Mutex, atomic::AtomicUsize},
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, AtomicUsize},
+    },
     time::Duration,
 };
 
@@ -18,11 +21,11 @@ use quorate_rpc::{
     ClusterId, Frame, Introduction, Lane, Link, LinkError, LogState, NodeId, Transport,
     message::Request,
 };
-use quorate_state::LogIndex;
+use quorate_state::{LogIndex, millis};
 use tempfile::TempDir;
 
 use super::{super::*, snapshot_traffic::SnapshotTraffic};
-use crate::{Metrics, NodeMetrics, OpenError, adapters::View};
+use crate::{Metrics, NodeMetrics, OpenError, WallClock, adapters::View};
 
 /// The longest that anything here may take.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(20);
@@ -231,6 +234,25 @@ fn greet(
         return Err(LinkError::Forgotten("it has lost its data".into()));
     }
     Ok(own)
+}
+
+/// How far all clocks of a cluster are ahead of that of this machine, in milliseconds.
+#[derive(Default)]
+pub(super) struct Ahead(Arc<AtomicU64>);
+
+impl Ahead {
+    /// The clock of one node.
+    pub(super) fn clock(&self) -> WallClock {
+        let ahead_ms = self.0.clone();
+        WallClock::new(move || {
+            let ahead = Duration::from_millis(ahead_ms.load(Ordering::Relaxed));
+            WallClock::default().now().saturating_add(ahead)
+        })
+    }
+
+    pub(super) fn set(&self, ahead: Duration) {
+        self.0.store(millis(ahead), Ordering::Relaxed);
+    }
 }
 
 pub(super) struct Cluster {

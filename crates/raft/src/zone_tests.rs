@@ -1,10 +1,8 @@
 //! Replicated records, and the secrets of DNS cookies.
 
-use std::sync::atomic::AtomicU64;
-
 use quorate_replica::{CookieSecrets, NamedSet, Operator, RecordSet, ZoneChange, ZoneState};
 use quorate_rpc::operate::Refusal;
-use quorate_state::{COOKIE_SECRET_AGE, LEVEL_MAX, Level, UnixMillis, WireName, millis};
+use quorate_state::{COOKIE_SECRET_AGE, LEVEL_MAX, Level, UnixMillis, WireName};
 
 use super::{ground::Simulated, *};
 use crate::WallClock;
@@ -89,16 +87,8 @@ async fn a_zone_that_is_changed_at_any_node_is_seen_there_at_once_and_soon_at_al
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_nodes_have_the_same_cookie_secrets_and_another_each_day() {
-    let ahead_ms = Arc::new(AtomicU64::new(0));
-    let ahead = ahead_ms.clone();
-    let cluster = Cluster::start(3, move |config| {
-        let ahead = ahead.clone();
-        config.wall_clock = WallClock::new(move || {
-            let ahead = Duration::from_millis(ahead.load(Ordering::Relaxed));
-            WallClock::default().now().saturating_add(ahead)
-        });
-    })
-    .await;
+    let ahead = Ahead::default();
+    let cluster = Cluster::start(3, |config| config.wall_clock = ahead.clock()).await;
     let nodes: Vec<_> = cluster.nodes.values().collect();
     let first = secrets(nodes[0], |secrets| secrets.current.is_some()).await;
     assert_eq!(first.previous, None);
@@ -110,7 +100,7 @@ async fn all_nodes_have_the_same_cookie_secrets_and_another_each_day() {
         assert_eq!(node.zone_state().cookie_secrets, first);
     }
     let version = nodes[1].zone_version();
-    ahead_ms.store(millis(COOKIE_SECRET_AGE) + 1, Ordering::Relaxed);
+    ahead.set(COOKIE_SECRET_AGE + Duration::from_millis(1));
     for node in &nodes {
         let second = secrets(node, |secrets| secrets.current != first.current).await;
         assert_eq!(second.previous, first.current, "its cookies stay good");

@@ -1,0 +1,115 @@
+//! How much a client may ask for, and who it is.
+
+use std::net::SocketAddr;
+
+use axum::extract::ConnectInfo;
+use quorate_limit::{
+    Config as LimitConfig, Metrics as LimitMetrics, RequestLimits, TrustedProxies,
+};
+
+use super::*;
+use crate::ClientRules;
+
+fn from_peer(mut request: Request<Body>, peer: &str) -> Request<Body> {
+    let peer: SocketAddr = peer.parse().unwrap();
+    request.extensions_mut().insert(ConnectInfo(peer));
+    request
+}
+
+fn limit_config(put_burst: u32) -> LimitConfig {
+    LimitConfig {
+        put_burst,
+        put_per_sec: 1,
+        client_count_max: 10,
+        ..LimitConfig::default()
+    }
+}
+
+fn rules(config: &LimitConfig, proxies: &[&str]) -> ClientRules {
+    let metrics = LimitMetrics::register(&Registry::new()).unwrap();
+    let limits = RequestLimits::new(config, &metrics);
+    ClientRules::new(limits, TrustedProxies::parse(proxies).unwrap())
+}
+
+pub(super) fn limited(burst: u32, proxies: &[&str]) -> Fixture {
+    Fixture::new(Config {
+        rules: rules(&limit_config(burst), proxies),
+        ..Config::default()
+    })
+}
+
+#[tokio::test]
+async fn only_puts_take_quota_and_each_client_has_its_own() {
+    let relay = limited(2, &[]);
+    let packet = packet(1, MICROS, "x", 30);
+    let path = format!("/pkarr/{}", packet.key());
+    let ask = async |method, peer| {
+        let body = packet.payload().clone().into();
+        let request = from_peer(request(method, &path, &[], body), peer);
+        relay.ask(request).await.status
+    };
+    for _ in 0..10 {
+        assert_eq!(
+            ask(Method::OPTIONS, "192.0.2.1:5").await,
+            StatusCode::NO_CONTENT
+        );
+        let got = ask(Method::GET, "192.0.2.1:5").await;
+        assert_eq!(got, StatusCode::NOT_FOUND);
+    }
+    let stored = StatusCode::NO_CONTENT;
+    let refused = StatusCode::TOO_MANY_REQUESTS;
+    assert_eq!(ask(Method::PUT, "192.0.2.1:5").await, stored);
+    assert_eq!(ask(Method::PUT, "192.0.2.1:6").await, stored);
+    assert_eq!(ask(Method::PUT, "192.0.2.1:7").await, refused);
+    assert_eq!(ask(Method::PUT, "192.0.2.2:5").await, stored);
+    assert_eq!(ask(Method::GET, "192.0.2.1:5").await, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_client_cannot_choose_the_address_it_is_limited_by() {
+    let relay = limited(1, &["10.0.0.0/8"]);
+    let packet = packet(1, MICROS, "x", 30);
+    let path = format!("/pkarr/{}", packet.key());
+    let put = async |peer, forwarded_for: &str| {
+        let fields = [("x-forwarded-for", forwarded_for)];
+        let body = packet.payload().clone().into();
+        let request = from_peer(request(Method::PUT, &path, &fields, body), peer);
+        relay.ask(request).await.status
+    };
+    let stored = StatusCode::NO_CONTENT;
+    let refused = StatusCode::TOO_MANY_REQUESTS;
+    assert_eq!(put("192.0.2.1:1", "1.1.1.1").await, stored);
+    assert_eq!(put("192.0.2.1:1", "2.2.2.2").await, refused);
+    assert_eq!(put("10.0.0.1:1", "3.3.3.3, 192.0.2.5").await, stored);
+    assert_eq!(put("10.0.0.1:1", "4.4.4.4, 192.0.2.5").await, refused);
+    assert_eq!(put("10.0.0.1:1", "4.4.4.4, 192.0.2.6").await, stored);
+}
+
+#[tokio::test]
+async fn rules_that_change_hold_for_the_next_request() {
+    let shared = rules(&limit_config(1), &[]);
+    let relay = Fixture::new(Config {
+        rules: shared.clone(),
+        ..Config::default()
+    });
+    let packet = packet(1, MICROS, "x", 30);
+    let path = format!("/pkarr/{}", packet.key());
+    let put = async || {
+        let fields = [("x-forwarded-for", "192.0.2.9")];
+        let body = packet.payload().clone().into();
+        let request = from_peer(request(Method::PUT, &path, &fields, body), "10.0.0.1:1");
+        relay.ask(request).await.status
+    };
+    assert_eq!(put().await, StatusCode::NO_CONTENT);
+    assert_eq!(put().await, StatusCode::TOO_MANY_REQUESTS);
+    shared.trust(TrustedProxies::parse(["10.0.0.0/8"]).unwrap());
+    assert_eq!(put().await, StatusCode::NO_CONTENT, "it is another client");
+    assert_eq!(put().await, StatusCode::TOO_MANY_REQUESTS);
+    let metrics = LimitMetrics::register(&Registry::new()).unwrap();
+    let off = LimitConfig {
+        enabled: false,
+        ..limit_config(1)
+    };
+    shared.limits.replace(&off, &metrics);
+    assert_eq!(put().await, StatusCode::NO_CONTENT);
+}
