@@ -68,20 +68,20 @@ bench-checkpoints:
 ## PUTs beside iroh-dns-server, which it builds below target/peers, and etcd, which it gets or names: some
 ## five minutes after that.
 bench-peers:
-	crates/bench/peers iroh-dns-server etcd
+	crates/testing/bench/peers iroh-dns-server etcd
 	$(CARGO) build --locked --release --package quorate --package quorate-bench
 	PATH="$(CURDIR)/target/peers/bin:$$PATH" target/release/quorate-bench peers
 
 ## DNS beside Knot, NSD and iroh-dns-server, got in the same way: some ten minutes after that.
 ## `make bench-dns OPTIONS="--keys 10000 --keys-many 0 --secs 2"` is quick.
 bench-dns:
-	crates/bench/peers iroh-dns-server knot nsd
+	crates/testing/bench/peers iroh-dns-server knot nsd
 	$(CARGO) build --locked --release --package quorate --package quorate-bench
 	PATH="$(CURDIR)/target/peers/bin:$$PATH:/usr/sbin" target/release/quorate-bench dns-peers $(OPTIONS)
 
 ## CPU for each GET, and each PUT of the same bytes, beside iroh-dns-server: some two minutes.
 bench-relay:
-	crates/bench/peers iroh-dns-server
+	crates/testing/bench/peers iroh-dns-server
 	$(CARGO) build --locked --release --package quorate --package quorate-bench
 	PATH="$(CURDIR)/target/peers/bin:$$PATH" target/release/quorate-bench relay-peers
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use quorate_admin_api::{ChangeReport, ChangeState};
+use quorate_api::{ChangeReport, ChangeState};
 use tokio::time::{Instant, sleep};
 
 use crate::{

@@ -1,7 +1,7 @@
 //! Who leads: `quorate leader`.
 
 use clap::{Args, Subcommand};
-use quorate_admin_api::{TransferRequest, Transferred, path};
+use quorate_api::{TransferRequest, Transferred, path};
 
 use crate::{
     admin::{AdminArgs, AdminClient, Ask},

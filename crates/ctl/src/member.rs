@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use quorate_admin_api::{
+use quorate_api::{
     ChangeRequest, INVITE_VALID_SECS_MAX, INVITE_VALID_SECS_MIN, InviteRequest, Invited, Members,
     MoveRequest, ReplaceRequest, path,
 };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use quorate_admin_api::{MemberState, Members};
+use quorate_api::{MemberState, Members};
 
 use crate::{console::Console, span, table::Table};
 
@@ -61,7 +61,7 @@ fn ago(ms: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use quorate_admin_api::{Member, MemberRole};
+    use quorate_api::{Member, MemberRole};
 
     use super::*;
 

@@ -1,6 +1,6 @@
 use axum::http::{Method, StatusCode};
 use clap::Parser;
-use quorate_admin_api::{ChangeReport, ChangeState, Member, MemberRole, MemberState, ProblemType};
+use quorate_api::{ChangeReport, ChangeState, Member, MemberRole, MemberState, ProblemType};
 use serde_json::{Value, json};
 
 use super::*;

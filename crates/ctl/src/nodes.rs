@@ -1,6 +1,6 @@
 //! The nodes of a cluster, as operators call them.
 
-use quorate_admin_api::{Member, Members, path};
+use quorate_api::{Member, Members, path};
 use quorate_packet::PublicKey;
 
 use crate::{
@@ -70,7 +70,7 @@ impl Nodes {
 
 #[cfg(test)]
 mod tests {
-    use quorate_admin_api::{MemberRole, MemberState};
+    use quorate_api::{MemberRole, MemberState};
 
     use super::*;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context;
 use clap::{Args, Subcommand};
 use data_encoding::BASE64;
-use quorate_admin_api::{
+use quorate_api::{
     BLOCK_SECS_MAX, Deleted, DeletionPage, PACKET_COUNT_DEFAULT, PACKET_COUNT_MAX, Packet,
     PacketPage, path,
 };

@@ -1,7 +1,7 @@
 //! Which packets change: `quorate packet changes`.
 
 use clap::Args;
-use quorate_admin_api::{CHANGE_COUNT_MAX, PacketChanges, Status, path};
+use quorate_api::{CHANGE_COUNT_MAX, PacketChanges, Status, path};
 use tokio::time::sleep;
 
 use crate::{
@@ -51,7 +51,7 @@ pub(crate) async fn print(
 fn lines(changes: &PacketChanges) -> String {
     let changes = changes.changes.iter();
     let line = |change: &_| {
-        let quorate_admin_api::PacketChange { index, key, kind } = change;
+        let quorate_api::PacketChange { index, key, kind } = change;
         format!("{index} {kind} {key}\n")
     };
     changes.map(line).collect()
@@ -60,7 +60,7 @@ fn lines(changes: &PacketChanges) -> String {
 #[cfg(test)]
 mod tests {
     use axum::http::StatusCode;
-    use quorate_admin_api::{ChangeKind, PacketChange, ProblemType};
+    use quorate_api::{ChangeKind, PacketChange, ProblemType};
 
     use super::*;
     use crate::{

@@ -1,6 +1,6 @@
 use axum::http::StatusCode;
 use pkarr::Keypair;
-use quorate_admin_api::{PacketSummary, ProblemType};
+use quorate_api::{PacketSummary, ProblemType};
 use serde_json::Value;
 
 use super::*;
@@ -152,12 +152,12 @@ async fn a_deletion_tells_whether_there_was_a_packet() {
 async fn what_was_deleted_is_listed_by_the_page() {
     let page = DeletionPage {
         deletions: vec![
-            quorate_admin_api::Deletion {
+            quorate_api::Deletion {
                 key: "k".to_owned(),
                 timestamp_us: 2_000_000,
                 blocked_until_ms: None,
             },
-            quorate_admin_api::Deletion {
+            quorate_api::Deletion {
                 key: "l".to_owned(),
                 timestamp_us: 2_000_000,
                 blocked_until_ms: Some(3000),

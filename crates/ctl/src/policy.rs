@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, ensure};
 use clap::{Args, Subcommand, ValueEnum};
-use quorate_admin_api::{
+use quorate_api::{
     KeyPage, KeysChange, NewPublishToken, PACKET_COUNT_MAX, POLICY_KEY_COUNT_MAX, Policy,
     PublishKeysRequest, PublishMode, PublishModeRequest, PublishTokenRequest, PublishTokens,
     is_publish_token_name, path,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bytes::{Bytes, BytesMut};
-use quorate_admin_api::PROBLEM_CONTENT_TYPE;
+use quorate_api::PROBLEM_CONTENT_TYPE;
 use reqwest::{Client, Response, header::CONTENT_TYPE};
 
 use crate::{admin::Problem, output::printable, relay_url::RelayUrl};

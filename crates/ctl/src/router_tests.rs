@@ -11,7 +11,7 @@ use quorate_admin::{
     Build, Config, LogControl, Node, Reload, ReloadReport, Scope, ServedZones, Token as NewToken,
     Tokens,
 };
-use quorate_admin_api::{Status, path};
+use quorate_api::{Status, path};
 use quorate_fake::{Asked, FakeReplica, packet, received_now};
 use quorate_packet::PublicKey;
 use quorate_replica::{Change, NamedSet, Reader, Refusal, WireName, Writer, ZoneState};

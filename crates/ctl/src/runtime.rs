@@ -1,7 +1,7 @@
 //! What can be changed while a node runs: `quorate reload`, `quorate log-filter`.
 
 use clap::Args;
-use quorate_admin_api::{LogFilter, ReloadReport, path};
+use quorate_api::{LogFilter, ReloadReport, path};
 use serde_json::json;
 
 use crate::{
@@ -89,7 +89,7 @@ pub(crate) async fn set_filter(
 #[cfg(test)]
 mod tests {
     use axum::http::{Method, StatusCode};
-    use quorate_admin_api::ProblemType;
+    use quorate_api::ProblemType;
 
     use super::*;
     use crate::{

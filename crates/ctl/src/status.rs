@@ -1,7 +1,7 @@
 //! How a node is: `quorate status`.
 
 use clap::Args;
-use quorate_admin_api::{Members, Status, path};
+use quorate_api::{Members, Status, path};
 
 use crate::{
     admin::{AdminArgs, AdminClient, Ask},
@@ -111,10 +111,10 @@ fn clock(status: &Status) -> String {
 
 #[cfg(test)]
 mod tests {
-    use quorate_admin_api::ClockStatus;
+    use quorate_api::ClockStatus;
 
     use axum::http::StatusCode;
-    use quorate_admin_api::ProblemType;
+    use quorate_api::ProblemType;
 
     use super::*;
     use crate::{

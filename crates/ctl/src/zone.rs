@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
-use quorate_admin_api::{
+use quorate_api::{
     IMPORT_SIZE_MAX, ImportZoneRequest, ROOT_ZONE, SetRecordsRequest, UnsetRecordsRequest, Zone,
     ZoneRecords, Zones, path,
 };

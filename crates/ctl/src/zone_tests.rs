@@ -1,6 +1,6 @@
 use axum::http::StatusCode;
 use clap::Parser;
-use quorate_admin_api::{ProblemType, ZoneRecord};
+use quorate_api::{ProblemType, ZoneRecord};
 use serde_json::{Value, json};
 
 use super::*;

@@ -14,7 +14,7 @@ use quorate_ctl::{
     PublishArgs, ReloadArgs, ResolveArgs, StatusArgs, ZoneArgs, out,
 };
 use quorate_disk::LinuxDisk;
-use quorate_rpc::{JoinToken, NodeId};
+use quorate_peer::{JoinToken, NodeId};
 use quorate_state::{LEVEL_MAX, Level};
 
 use crate::{

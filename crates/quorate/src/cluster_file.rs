@@ -13,8 +13,8 @@
 
 use std::{fmt::Write, str::FromStr};
 
+use quorate_peer::NodeId;
 use quorate_raft::Known;
-use quorate_rpc::NodeId;
 use quorate_state::{ClusterId, ClusterNames};
 use sha2::{Digest, Sha256};
 

@@ -11,9 +11,10 @@ use futures_util::future::{select_all, try_join_all};
 use quorate_ctl::{DEV_ORIGIN as ORIGIN, open_key_file, out, outln};
 use quorate_disk::LinuxDisk;
 use quorate_dns::OriginSettings;
-use quorate_listener::BindError;
-use quorate_rpc::NodeId;
-use quorate_tls::{CertificateFiles, Identity};
+use quorate_http::CertificateFiles;
+use quorate_http::listener::BindError;
+use quorate_peer::Identity;
+use quorate_peer::NodeId;
 
 use crate::{
     config::{ConfigV1, NodeAddress},

@@ -10,7 +10,7 @@ use clap::Args;
 use quorate_ctl::outln;
 use quorate_disk::{Disk, LinuxDisk, OpenMode};
 use quorate_peer::LinkServerConfig;
-use quorate_tls::{Identity, IdentityError};
+use quorate_peer::{Identity, IdentityError};
 
 use crate::{config, data_dir::DataDir};
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use quorate_peer::JoinError;
-use quorate_rpc::Joined;
+use quorate_peer::Joined;
 use tokio::time::{Instant, sleep};
 
 /// How long to wait before asking again, at first and at most: members that start need seconds, and
@@ -48,7 +48,7 @@ pub(crate) async fn join(
 
 #[cfg(test)]
 mod tests {
-    use quorate_rpc::ClusterId;
+    use quorate_peer::ClusterId;
     use quorate_state::JoinRefusal;
 
     use super::*;

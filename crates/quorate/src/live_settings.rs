@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use quorate_admin::{Reload, ReloadReport, Tokens};
 use quorate_disk::LinuxDisk;
 use quorate_dns::SharedLimits;
+use quorate_http::ServerCertificate;
 use quorate_limit::{ByteRates, RequestLimits, ResponseRates, TableLabel};
+use quorate_peer::chain;
 use quorate_relay::ClientRules;
-use quorate_rpc::chain;
 use quorate_setting::{Form, KeyPath, Value};
-use quorate_tls::ServerCertificate;
 
 use crate::{
     config::{self, ConfigV1, Sources},

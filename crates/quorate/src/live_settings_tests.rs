@@ -160,7 +160,7 @@ fn tokens_are_read_again() {
 #[test]
 fn a_certificate_is_read_again_and_a_bad_pair_keeps_it() {
     let dir = tempfile::tempdir().unwrap();
-    let files = quorate_tls::CertificateFiles {
+    let files = quorate_http::CertificateFiles {
         certificate_file: dir.path().join("certificate.pem"),
         key_file: dir.path().join("key.pem"),
     };

@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use quorate_peer::Identity;
 use quorate_peer::TransportConfig;
+use quorate_peer::{JoinToken, NodeId};
 use quorate_raft::{Known, Node};
-use quorate_rpc::{JoinToken, NodeId};
-use quorate_tls::Identity;
 use tokio::{sync::watch, task::spawn_blocking, time::sleep};
 
 use crate::{

@@ -5,12 +5,12 @@ use std::{collections::BTreeMap, sync::Arc};
 use anyhow::Context;
 use prometheus::Registry;
 use quorate_admin::{AUDIT_TARGET, Reload};
+use quorate_peer::Identity;
+use quorate_peer::{JoinToken, NodeId};
 use quorate_peer::{LinkServer, PeerTransport, TransportConfig};
 use quorate_raft::{FatalError, Node, NodeMetrics, OpenError, ShutdownError, StartingNode};
 use quorate_replica::NotReady;
-use quorate_rpc::{JoinToken, NodeId};
 use quorate_state::{LEVEL_MAX, Level};
-use quorate_tls::Identity;
 
 use crate::{
     advertised::advertised,
@@ -57,7 +57,7 @@ pub(crate) struct RunningNode {
     node: Arc<Node>,
     settings: LiveSettings,
     fronts: Fronts,
-    peer: quorate_listener::Server,
+    peer: quorate_http::listener::Server,
     /// Ends after all that runs on it.
     _replication: ReplicationThread,
     _data_dir: Arc<DataDir>,
@@ -99,7 +99,7 @@ impl RunningNode {
             quorate_peer::Metrics::register(&registry)?,
             node_metrics(&registry)?,
         );
-        let listener_metrics = quorate_listener::Metrics::register(&registry)?;
+        let listener_metrics = quorate_http::listener::Metrics::register(&registry)?;
         let (fronts, peer_listener) =
             listeners.serve(&settings, starting.clone(), registry, &listener_metrics)?;
 

@@ -4,7 +4,7 @@ use std::future;
 
 use anyhow::Context;
 use quorate_disk::LinuxDisk;
-use quorate_tls::Identity;
+use quorate_peer::Identity;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
@@ -83,8 +83,8 @@ fn identity(loaded: &Loaded, joins: bool) -> anyhow::Result<Identity> {
 
 #[cfg(test)]
 mod tests {
+    use quorate_peer::IdentityError;
     use quorate_raft::Known;
-    use quorate_tls::IdentityError;
 
     use super::*;
     use crate::{

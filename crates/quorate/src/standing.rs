@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use anyhow::{bail, ensure};
+use quorate_peer::{JoinToken, NodeId};
 use quorate_raft::Known;
-use quorate_rpc::{JoinToken, NodeId};
 use quorate_state::{ClusterId, ClusterNames};
 
 use crate::{

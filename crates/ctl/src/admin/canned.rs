@@ -12,7 +12,7 @@ use axum::{
     http::{Method, StatusCode, header},
     response::IntoResponse,
 };
-use quorate_admin_api::{PROBLEM_CONTENT_TYPE, Problem, ProblemType};
+use quorate_api::{PROBLEM_CONTENT_TYPE, Problem, ProblemType};
 use serde::Serialize;
 use tokio::net::TcpListener;
 

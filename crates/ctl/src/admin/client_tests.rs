@@ -1,4 +1,4 @@
-use quorate_admin_api::{LogFilter, ProblemType, path};
+use quorate_api::{LogFilter, ProblemType, path};
 use tokio::net::TcpListener;
 
 use super::*;

@@ -50,7 +50,7 @@ impl fmt::Display for AdminUrl {
 
 #[cfg(test)]
 mod tests {
-    use quorate_admin_api::path;
+    use quorate_api::path;
 
     use super::*;
 

@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use quorate_authority::Origin;
 use quorate_dns::AnswerLimits;
 use quorate_limit::TrustedProxies;
+use quorate_peer::NodeId;
 use quorate_raft::{Cleanup, Settings};
-use quorate_rpc::NodeId;
 use quorate_setting::Findings;
+use quorate_zone::Origin;
 
 use super::{ConfigV1, settings::ClusterSettings};
 

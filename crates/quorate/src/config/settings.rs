@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
+use quorate_http::CertificateFiles;
 use quorate_peer::LinkServerConfig;
 use quorate_raft::{
     ClockSettings, LogSettings, PacketSettings, PutSettings, RaftSettings, StoreSettings,
 };
 use quorate_setting::settings;
-use quorate_tls::CertificateFiles;
 
 use super::NodeAddress;
 use crate::logging::NODE_LOGS;

@@ -1,0 +1,177 @@
+//! Links that peers open.
+
+use std::{
+    error::Error,
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    Frame, Lane, LinkError, NodeId, Service, chain,
+    message::{Request, Response},
+};
+use futures_util::{
+    SinkExt, StreamExt,
+    stream::{self, BoxStream},
+};
+use quorate_metrics::Held;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    FRAME_SIZE_MAX, Metrics,
+    frame::{FrameCodec, FrameError},
+    greeting::{FrameReader, FrameWriter, Greeting, Hello},
+    link_permits::LinkPermit,
+    log_budget::LogBudget,
+    metrics::Direction,
+};
+
+/// How many responses are written before they are sent: as many as are ready, but few enough to
+/// take little memory while the peer takes its time.
+const READY_COUNT_MAX: usize = 64;
+
+/// A link that a peer opened.
+pub(crate) struct AcceptedLink {
+    origin: Origin,
+    reader: FrameReader<Frame<Request>>,
+    writer: FrameWriter<Frame<Response>>,
+    log: Arc<LogBudget>,
+    _permit: LinkPermit,
+    _open: Held,
+}
+
+/// Where a link comes from.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Origin {
+    pub(crate) peer: NodeId,
+    pub(crate) address: SocketAddr,
+    pub(crate) lane: Lane,
+}
+
+impl AcceptedLink {
+    /// The link that a welcomed connection is from now on.
+    pub(crate) fn new(
+        (reader, writer): (FrameReader<Hello>, FrameWriter<Greeting>),
+        origin: Origin,
+        permit: LinkPermit,
+        log: Arc<LogBudget>,
+        metrics: &Metrics,
+    ) -> Self {
+        let lane = origin.lane;
+        let (read, written) = (metrics.read(lane), metrics.written(lane));
+        Self {
+            origin,
+            reader: reader.map_decoder(|_| FrameCodec::new(FRAME_SIZE_MAX, Some(read))),
+            writer: writer.map_encoder(|_| FrameCodec::new(FRAME_SIZE_MAX, Some(written))),
+            log,
+            _permit: permit,
+            _open: Held::new(metrics.links_open.of(Direction::Accepted).of(lane)),
+        }
+    }
+
+    /// Serves the link until the peer or the service ends it, or the service expels the peer. Once
+    /// `stop` is cancelled no more requests are read, and those that were are answered. A peer that
+    /// takes nothing for `write_timeout` is cut off.
+    pub(crate) async fn serve(
+        self,
+        service: Arc<dyn Service>,
+        write_timeout: Duration,
+        stop: CancellationToken,
+    ) {
+        let (origin, log) = (self.origin, self.log.clone());
+        let expelled = service.expelled(origin.peer);
+        tokio::select! {
+            // Who is expelled already is not served at all.
+            biased;
+            () = expelled => origin.log_expelled(&log),
+            () = self.answer(service, write_timeout, stop) => {}
+        }
+    }
+
+    async fn answer(
+        self,
+        service: Arc<dyn Service>,
+        write_timeout: Duration,
+        stop: CancellationToken,
+    ) {
+        let (origin, log, mut writer) = (self.origin, self.log, self.writer);
+        origin.log_state("a peer opened a link");
+        let requests = requests(self.reader, origin, log.clone(), stop);
+        let responses = service.serve(origin.peer, origin.lane, requests);
+        let mut responses = responses.ready_chunks(READY_COUNT_MAX);
+        while let Some(ready) = responses.next().await {
+            let mut ready = stream::iter(ready).map(Ok);
+            let error = match timeout(write_timeout, writer.send_all(&mut ready)).await {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => error,
+                Err(_) => FrameError::Io(io::ErrorKind::TimedOut.into()),
+            };
+            origin.log_broken(&error, &log);
+            return;
+        }
+        origin.log_state("a link of a peer ended");
+        // Whether the peer hears the end or finds it, the link is over.
+        let _ = timeout(write_timeout, writer.close()).await;
+    }
+}
+
+impl Origin {
+    fn log_state(&self, state: &str) {
+        tracing::debug!(peer = %self.peer, address = %self.address, lane = ?self.lane, "{state}");
+    }
+
+    /// The error, for the service.
+    fn link_error(&self, error: &FrameError) -> LinkError {
+        let Self { peer, address, .. } = self;
+        error.link_error(format!("peer {peer} at {address}: {}", chain(error)))
+    }
+
+    fn log_expelled(&self, log: &LogBudget) {
+        if let Some(unlogged) = log.take(Instant::now()) {
+            tracing::info!(
+                peer = %self.peer, address = %self.address, lane = ?self.lane, unlogged,
+                "closed the link of a node that is no longer of this cluster"
+            );
+        }
+    }
+
+    /// A peer that went away is nothing to warn of; one that speaks garbage is.
+    fn log_broken(&self, error: &FrameError, log: &LogBudget) {
+        if error.is_disconnect() {
+            self.log_state("a peer closed a link");
+        } else if let Some(unlogged) = log.take(Instant::now()) {
+            tracing::warn!(
+                peer = %self.peer, address = %self.address, lane = ?self.lane, reason = %error,
+                source = error.source().map(tracing::field::display), unlogged,
+                "closing a broken link"
+            );
+        }
+    }
+}
+
+/// The requests on a link, until it is lost, which is an error, or `stop` is cancelled.
+fn requests(
+    reader: FrameReader<Frame<Request>>,
+    origin: Origin,
+    log: Arc<LogBudget>,
+    stop: CancellationToken,
+) -> BoxStream<'static, Result<Frame<Request>, LinkError>> {
+    stream::unfold(Some(reader), move |reader| {
+        let log = log.clone();
+        async move {
+            let mut reader = reader?;
+            let error = match reader.next().await {
+                Some(Ok(request)) => return Some((Ok(request), Some(reader))),
+                Some(Err(error)) => error,
+                None => FrameError::Closed,
+            };
+            origin.log_broken(&error, &log);
+            Some((Err(origin.link_error(&error)), None))
+        }
+    })
+    .take_until(stop.cancelled_owned())
+    .boxed()
+}

@@ -1,0 +1,84 @@
+//! Why dials give no links.
+
+use std::{io, sync::Arc};
+
+use crate::KeyRejection;
+use quorate_packet::PublicKey;
+
+use crate::{frame::FrameError, metrics::DialFailure};
+
+/// Why a dial gave no link. Peer and address are named by who dialed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DialError {
+    #[error("its name cannot be resolved")]
+    Resolve(#[source] Arc<io::Error>),
+    #[error("its name was not resolved in time")]
+    Unresolved,
+    #[error("its name has no address")]
+    NoAddress,
+    #[error("it cannot be reached")]
+    Connect(#[source] io::Error),
+    #[error("it cannot be reached: no answer in time")]
+    Silent,
+    #[error("another node is there: {0}")]
+    OtherNode(PublicKey),
+    #[error(
+        "it does not know this node's key: this node was removed, or never joined. To add it, run \
+         `quorate member add` on a member, and start this node by `serve --join TOKEN` with a new \
+         data directory; in a cluster that begins with a list of nodes, see that the list is the \
+         same everywhere"
+    )]
+    NotAdmitted,
+    #[error(
+        "it knows that there were entries in this node's log, which is empty: this node has lost \
+         its data, and with it the votes that it gave, and must not come back under its old key. \
+         Move its data directory away, run `quorate member add` on a member, start this node by \
+         `serve --join TOKEN`, and then run `quorate member replace` with the old key and the new"
+    )]
+    Forgotten,
+    #[error("TLS failed")]
+    Tls(#[source] io::Error),
+    #[error("it closed the connection during the handshake")]
+    Closed,
+    #[error("it answered with no greeting")]
+    Greeting(#[source] FrameError),
+    #[error("it wants to speak wire version {0}, which this node does not")]
+    WireVersion(u16),
+    #[error("it refused the link: {0}")]
+    Refused(String),
+    #[error("it answered something else than what it was asked")]
+    Unasked,
+    #[error("it connected and then did not answer in time")]
+    TimedOut,
+}
+
+impl DialError {
+    pub(crate) fn tls(error: io::Error) -> Self {
+        match KeyRejection::of(&error) {
+            Some(KeyRejection::Theirs(key)) => Self::OtherNode(key),
+            Some(KeyRejection::Ours) => Self::NotAdmitted,
+            None if error.kind() == io::ErrorKind::UnexpectedEof => Self::Closed,
+            None => Self::Tls(error),
+        }
+    }
+
+    pub(crate) fn reason(&self) -> DialFailure {
+        match self {
+            Self::Resolve(_)
+            | Self::Unresolved
+            | Self::NoAddress
+            | Self::Connect(_)
+            | Self::Silent => DialFailure::Connect,
+            Self::OtherNode(_)
+            | Self::Tls(_)
+            | Self::Closed
+            | Self::Greeting(_)
+            | Self::WireVersion(_)
+            | Self::Unasked => DialFailure::Tls,
+            Self::NotAdmitted => DialFailure::NotAdmitted,
+            Self::Forgotten => DialFailure::Forgotten,
+            Self::Refused(_) => DialFailure::Refused,
+            Self::TimedOut => DialFailure::TimedOut,
+        }
+    }
+}

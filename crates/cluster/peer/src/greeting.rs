@@ -1,0 +1,303 @@
+//! The first words on a link.
+
+use std::{fmt, ops::RangeInclusive};
+
+use crate::{
+    ClusterId, ClusterNames, DecodeError, Introduction, JoinAnswer, JoinRequest, Lane, LogState,
+    decode_padded, message::WIRE_VERSIONS,
+};
+use bytes::BytesMut;
+use serde::{Deserialize, Serialize};
+use tokio::{
+    io::{ReadHalf, WriteHalf},
+    net::TcpStream,
+};
+use tokio_rustls::TlsStream;
+use tokio_util::codec::{FramedRead, FramedWrite};
+
+use crate::frame::{Content, FrameCodec, parse_front, write};
+
+/// The most that a greeting takes, in bytes. Of ours the longest is a request to join, whose name and
+/// address are as long as they may be.
+pub(crate) const GREETING_SIZE_MAX: usize = 512;
+
+/// The most that the answer to a request to join takes, in bytes: a thousand members and their
+/// addresses, the longest there are, take 300 KB.
+pub(crate) const JOIN_ANSWER_SIZE_MAX: usize = 512 * 1024;
+
+/// How a hello begins.
+const MAGIC: [u8; 8] = *b"quorate\n";
+
+/// The half of a connection where messages come from.
+pub(crate) type FrameReader<T> = FramedRead<ReadHalf<TlsStream<TcpStream>>, FrameCodec<T>>;
+
+/// The half of a connection where messages go to.
+pub(crate) type FrameWriter<T> = FramedWrite<WriteHalf<TlsStream<TcpStream>>, FrameCodec<T>>;
+
+/// Both halves of a connection on which no more than greetings is allowed yet.
+pub(crate) fn greeting_frames<In: Content, Out: Content>(
+    stream: impl Into<TlsStream<TcpStream>>,
+) -> (FrameReader<In>, FrameWriter<Out>) {
+    let (reader, writer) = tokio::io::split(stream.into());
+    (
+        FramedRead::new(reader, FrameCodec::new(GREETING_SIZE_MAX, None)),
+        FramedWrite::new(writer, FrameCodec::new(GREETING_SIZE_MAX, None)),
+    )
+}
+
+/// What the node that connected says first. Its layout is the same in every wire version, so that
+/// nodes of different versions can tell each other so:
+///
+/// ```text
+/// magic 8 bytes, lowest u16, cluster 32 bytes, lane u8,
+/// how much higher than lowest u16, log u8, whether cluster is an id u8, founding hash 32 bytes, …
+/// ```
+///
+/// in postcard. It grows only by fields at its end whose zero means what older nodes take for
+/// granted; zeros at the end are not sent, and what a node does not know is skipped. Nodes up to
+/// version 2 sent one version, read nothing behind the lane, and refuse this in words as long as
+/// only one version is spoken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Hello {
+    pub(crate) magic: [u8; 8],
+    pub(crate) versions: RangeInclusive<u16>,
+    pub(crate) cluster: ClusterNames,
+    /// What is in the node's log, if it tells.
+    pub(crate) log: Option<LogState>,
+    pub(crate) lane: u8,
+}
+
+impl Hello {
+    pub(crate) fn new(introduction: Introduction, lane: Lane) -> Self {
+        Self {
+            magic: MAGIC,
+            versions: WIRE_VERSIONS,
+            cluster: introduction.names,
+            log: Some(introduction.log),
+            lane: lane as u8,
+        }
+    }
+
+    /// Whether a node of `cluster` that speaks `versions` goes on: on which lane, in which version.
+    pub(crate) fn check(
+        &self,
+        cluster: &ClusterNames,
+        versions: &RangeInclusive<u16>,
+    ) -> Result<(Lane, u16), Rejection> {
+        if self.magic != MAGIC {
+            return Err(Rejection::Magic);
+        }
+        let version = *self.versions.end().min(versions.end());
+        if version < *self.versions.start().max(versions.start()) {
+            return Err(Rejection::WireVersion {
+                ours: Versions(versions.clone()),
+                theirs: Versions(self.versions.clone()),
+            });
+        }
+        if !self.cluster.is_same(cluster) {
+            return Err(Rejection::Cluster);
+        }
+        let lane = Lane::from_repr(self.lane).ok_or(Rejection::Lane(self.lane))?;
+        Ok((lane, version))
+    }
+}
+
+/// What all versions say in a hello.
+#[derive(Serialize, Deserialize)]
+struct HelloFront {
+    magic: [u8; 8],
+    lowest: u16,
+    cluster: ClusterId,
+    lane: u8,
+}
+
+/// What they say behind it since version 3.
+#[derive(Serialize, Deserialize)]
+struct HelloRest {
+    above_lowest: u16,
+    /// One more than the number of the log's state.
+    log: u8,
+    /// Whether `cluster` is an id. If not, it is the hash of the founding list.
+    is_id: u8,
+    /// The hash of the founding list beside an id, or zeros.
+    founding: [u8; 32],
+}
+
+/// Zeros are no name.
+fn told(name: [u8; 32]) -> Option<ClusterId> {
+    (name != [0; 32]).then_some(ClusterId(name))
+}
+
+impl Content for Hello {
+    fn encode(&self, buffer: &mut BytesMut) -> Result<(), postcard::Error> {
+        let (lowest, highest) = (*self.versions.start(), *self.versions.end());
+        let ClusterNames { id, founding } = self.cluster;
+        let front = HelloFront {
+            magic: self.magic,
+            lowest,
+            cluster: id.or(founding).unwrap_or(ClusterId([0; 32])),
+            lane: self.lane,
+        };
+        write(&front, buffer)?;
+        let front_end = buffer.len();
+        let rest = HelloRest {
+            above_lowest: highest - lowest,
+            log: self.log.map_or(0, |log| log as u8 + 1),
+            is_id: id.is_some().into(),
+            founding: id.and(founding).map_or([0; 32], |founding| founding.0),
+        };
+        write(&rest, buffer)?;
+        let zeros = buffer[front_end..].iter().rev();
+        let zeros = zeros.take_while(|byte| **byte == 0).count();
+        buffer.truncate(buffer.len() - zeros);
+        Ok(())
+    }
+
+    fn parse(frame: &[u8]) -> Result<Self, DecodeError> {
+        let (front, rest) = parse_front::<HelloFront>(frame)?;
+        let rest: HelloRest = decode_padded(rest)?;
+        let cluster = match rest.is_id {
+            0 => ClusterNames {
+                id: None,
+                founding: told(front.cluster.0),
+            },
+            _ => ClusterNames {
+                id: told(front.cluster.0),
+                founding: told(rest.founding),
+            },
+        };
+        Ok(Self {
+            magic: front.magic,
+            versions: front.lowest..=front.lowest.saturating_add(rest.above_lowest),
+            cluster,
+            log: rest.log.checked_sub(1).map(|log| {
+                // Whatever a later version has in its log: it has something.
+                LogState::from_repr(log).unwrap_or(LogState::More)
+            }),
+            lane: front.lane,
+        })
+    }
+}
+
+/// The answer to a [`Hello`], with the same layout in every wire version. It may grow at its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Greeting {
+    /// The link is open.
+    Welcome {
+        /// The wire version that both speak from here on.
+        version: u16,
+        /// What is in the log of the node that welcomes.
+        log: LogState,
+    },
+    /// The link is refused for the reason told, in words: a node need not know every reason that
+    /// other versions have.
+    Refused(String),
+    /// The link is refused: the log of the node that said hello is empty, and was not before. Said
+    /// only to nodes that tell what is in their log: older ones do not know it.
+    Forgotten,
+    /// Not a link, but the answer to a request to join.
+    Join(JoinAnswer),
+}
+
+/// A [`Greeting`] as bytes.
+#[derive(Serialize, Deserialize)]
+enum GreetingLayout {
+    Welcome { version: u16, log: u8 },
+    Refused(String),
+    Forgotten,
+    Join(JoinAnswer),
+}
+
+impl Content for Greeting {
+    fn encode(&self, buffer: &mut BytesMut) -> Result<(), postcard::Error> {
+        let layout = match self {
+            Self::Welcome { version, log } => GreetingLayout::Welcome {
+                version: *version,
+                log: *log as u8,
+            },
+            Self::Refused(reason) => GreetingLayout::Refused(reason.clone()),
+            Self::Forgotten => GreetingLayout::Forgotten,
+            Self::Join(answer) => GreetingLayout::Join(answer.clone()),
+        };
+        write(&layout, buffer)
+    }
+
+    fn parse(frame: &[u8]) -> Result<Self, DecodeError> {
+        Ok(match parse_front(frame)?.0 {
+            GreetingLayout::Welcome { version, log } => Self::Welcome {
+                version,
+                // Whatever a later version has in its log: it has something.
+                log: LogState::from_repr(log).unwrap_or(LogState::More),
+            },
+            GreetingLayout::Refused(reason) => Self::Refused(reason),
+            GreetingLayout::Forgotten => Self::Forgotten,
+            GreetingLayout::Join(answer) => Self::Join(answer),
+        })
+    }
+}
+
+/// What follows the hello on the lane of joiners. Its layout is the same in every wire version, and it
+/// may grow at its end.
+impl Content for JoinRequest {
+    fn encode(&self, buffer: &mut BytesMut) -> Result<(), postcard::Error> {
+        write(self, buffer)
+    }
+
+    fn parse(frame: &[u8]) -> Result<Self, DecodeError> {
+        let (request, _) = parse_front::<Self>(frame)?;
+        match request.fits() {
+            true => Ok(request),
+            false => Err(DecodeError("its name or address is too long".to_owned())),
+        }
+    }
+}
+
+/// Wire versions, in words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Versions(pub(crate) RangeInclusive<u16>);
+
+impl fmt::Display for Versions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.0.start(), self.0.end()) {
+            (lowest, highest) if lowest == highest => write!(f, "{lowest}"),
+            (lowest, highest) => write!(f, "{lowest} to {highest}"),
+        }
+    }
+}
+
+/// Why a node is turned away that is admitted by its key. Said to that node.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Rejection {
+    #[error("this is no greeting of a Quorate node")]
+    Magic,
+    #[error(
+        "it speaks wire version {ours} and this node speaks {theirs}: run versions of Quorate that \
+         share one"
+    )]
+    WireVersion { ours: Versions, theirs: Versions },
+    #[error(
+        "it belongs to another cluster: see that the address is that of a member; in a cluster that \
+         begins with a list of nodes, the name and the list must be the same in both configurations"
+    )]
+    Cluster,
+    #[error("it knows no lane {0}")]
+    Lane(u8),
+    #[error("it has as many links open as it allows")]
+    LinkCount,
+    #[error("your log is empty, and was not before")]
+    Forgotten,
+}
+
+impl Rejection {
+    /// How it is said.
+    pub(crate) fn greeting(&self) -> Greeting {
+        match self {
+            Self::Forgotten => Greeting::Forgotten,
+            other => Greeting::Refused(other.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "greeting_tests.rs"]
+mod tests;

@@ -1,0 +1,72 @@
+//! Why connections become no links.
+
+use std::io;
+
+use crate::KeyRejection;
+use crate::NodeId;
+use quorate_packet::PublicKey;
+
+use crate::{
+    frame::{FrameError, is_disconnect},
+    greeting::Rejection,
+    metrics::HandshakeOutcome,
+};
+
+/// Why a connection became no link.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HandshakeError {
+    #[error("it was not done in time")]
+    TimedOut,
+    #[error("it was the oldest of too many handshakes")]
+    Crowded,
+    #[error("the other end closed it")]
+    Closed,
+    #[error("the key {0} is not one of a node known here")]
+    UnknownKey(PublicKey),
+    #[error("the key {0} is not one of a node known here, and this is no request to join")]
+    NoJoinRequest(NodeId, #[source] FrameError),
+    #[error(
+        "the key {0} is not one of a node known here. It was told nothing; a node that is known would \
+         have been told: {1}"
+    )]
+    Stranger(NodeId, Rejection),
+    #[error("the node there expects another key here")]
+    NotExpected,
+    #[error("TLS failed")]
+    Tls(#[source] io::Error),
+    #[error("it does not speak the protocol of nodes")]
+    Protocol,
+    #[error("peer {0} sent no greeting")]
+    Hello(NodeId, #[source] FrameError),
+    #[error("peer {0} was told: {1}")]
+    Rejected(NodeId, Rejection),
+}
+
+impl HandshakeError {
+    pub(crate) fn tls(error: io::Error) -> Self {
+        match KeyRejection::of(&error) {
+            Some(KeyRejection::Theirs(key)) => Self::UnknownKey(key),
+            Some(KeyRejection::Ours) => Self::NotExpected,
+            None if is_disconnect(&error) => Self::Closed,
+            None => Self::Tls(error),
+        }
+    }
+
+    pub(crate) fn outcome(&self) -> HandshakeOutcome {
+        match self {
+            Self::TimedOut => HandshakeOutcome::TimedOut,
+            Self::Crowded => HandshakeOutcome::Crowded,
+            Self::Closed => HandshakeOutcome::Closed,
+            Self::UnknownKey(_) => HandshakeOutcome::UnknownKey,
+            Self::NoJoinRequest(..) | Self::Stranger(..) => HandshakeOutcome::NoJoinRequest,
+            Self::NotExpected | Self::Tls(_) | Self::Protocol => HandshakeOutcome::Tls,
+            Self::Hello(..) | Self::Rejected(_, Rejection::Magic | Rejection::Lane(_)) => {
+                HandshakeOutcome::Greeting
+            }
+            Self::Rejected(_, Rejection::WireVersion { .. }) => HandshakeOutcome::WireVersion,
+            Self::Rejected(_, Rejection::Cluster) => HandshakeOutcome::Cluster,
+            Self::Rejected(_, Rejection::LinkCount) => HandshakeOutcome::LinkCount,
+            Self::Rejected(_, Rejection::Forgotten) => HandshakeOutcome::Forgotten,
+        }
+    }
+}

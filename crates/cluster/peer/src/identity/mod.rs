@@ -1,0 +1,204 @@
+//! The secret key of a node, and its file.
+
+mod raw_key;
+mod tls;
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
+
+use data_encoding::HEXLOWER_PERMISSIVE;
+use ed25519_dalek::{SECRET_KEY_LENGTH, SigningKey};
+use quorate_disk::{Disk, OpenMode, dir_of};
+use quorate_packet::PublicKey;
+
+pub use tls::{Admit, KeyRejection, client_config, peer_key, server_config, server_name};
+
+/// More than any key file has, in bytes: whatever else lies at the path is not read into memory.
+const IDENTITY_SIZE_MAX: u64 = 4096;
+
+/// The permission bits of users who are neither the owner nor in the group.
+const OTHERS: u32 = 0o007;
+
+/// A node's Ed25519 key (RFC 8032).
+///
+/// The key file is text: lines that begin with `#` say what it is and whose, and one line holds the
+/// 32 bytes of the seed in hexadecimal.
+#[derive(Clone)]
+pub struct Identity(SigningKey);
+
+impl Identity {
+    /// Makes a new one from the system's randomness.
+    pub fn generate() -> Result<Self, IdentityError> {
+        let mut seed = [0; SECRET_KEY_LENGTH];
+        getrandom::fill(&mut seed)
+            .map_err(|error| IdentityError::Random(io::Error::other(error)))?;
+        Ok(Self::from_seed(&seed))
+    }
+
+    /// The identity of this seed.
+    pub fn from_seed(seed: &[u8; SECRET_KEY_LENGTH]) -> Self {
+        Self(SigningKey::from_bytes(seed))
+    }
+
+    /// Reads the key file at `path`.
+    ///
+    /// A file that every user of the machine can open is refused. Its group may: volumes of
+    /// Kubernetes with an `fsGroup` give it access whatever the mode was.
+    pub fn load(disk: &dyn Disk, path: &Path) -> Result<Self, IdentityError> {
+        let fail = |source| IdentityError::Read {
+            path: path.to_owned(),
+            source,
+        };
+        let file = disk.open(path, OpenMode::Read).map_err(fail)?;
+        let mode = file.mode().map_err(fail)?;
+        if mode & OTHERS != 0 {
+            return Err(IdentityError::Exposed {
+                path: path.to_owned(),
+                mode,
+            });
+        }
+        let size = file.size().map_err(fail)?.min(IDENTITY_SIZE_MAX);
+        let mut text = vec![0; size as usize];
+        file.read_at(&mut text, 0).map_err(fail)?;
+        let not_text = |error| fail(io::Error::new(io::ErrorKind::InvalidData, error));
+        let text = String::from_utf8(text).map_err(not_text)?;
+        parse(&text).map_err(|reason| IdentityError::Malformed {
+            path: path.to_owned(),
+            reason,
+        })
+    }
+
+    /// Writes the key file at `path`, readable by its owner only.
+    ///
+    /// When this returns, the file is whole on disk; a crash before leaves none at `path`. A file
+    /// that is there already stays as it is, and is an error: an identity is never overwritten.
+    pub fn save(&self, disk: &dyn Disk, path: &Path) -> Result<(), IdentityError> {
+        self.write(disk, path)
+            .map_err(|source| match source.kind() {
+                io::ErrorKind::AlreadyExists => IdentityError::Exists(path.to_owned()),
+                _ => IdentityError::Write {
+                    path: path.to_owned(),
+                    source,
+                },
+            })
+    }
+
+    /// The public key: the node's id.
+    pub fn public_key(&self) -> PublicKey {
+        PublicKey::from_bytes(self.0.verifying_key().to_bytes())
+    }
+
+    pub(crate) fn seed(&self) -> &[u8; SECRET_KEY_LENGTH] {
+        self.0.as_bytes()
+    }
+
+    fn write(&self, disk: &dyn Disk, path: &Path) -> io::Result<()> {
+        // Two processes that make an identity at once must not write into one file.
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".{}.new", std::process::id()));
+        let new = Path::new(&name);
+        match disk.remove(new) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let file = disk.open(new, OpenMode::CreateSecret)?;
+        file.write_at(self.encode().as_bytes(), 0)?;
+        file.sync_data()?;
+        let named = disk.rename_new(new, path);
+        if named.is_err() {
+            disk.remove(new)?;
+        }
+        named?;
+        disk.sync_dir(&dir_of(path))
+    }
+
+    fn encode(&self) -> String {
+        format!(
+            "# The secret key of a Quorate node: whoever has it is the node. Never copy it to another.\n\
+             # Public key: {}\n\
+             {}\n",
+            self.public_key(),
+            HEXLOWER_PERMISSIVE.encode(self.seed())
+        )
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Identity({})", self.public_key())
+    }
+}
+
+fn parse(text: &str) -> Result<Identity, &'static str> {
+    let mut lines = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let line = lines.next().ok_or("it holds no key")?;
+    if lines.next().is_some() {
+        return Err("it holds more than one line beside comments");
+    }
+    let seed = HEXLOWER_PERMISSIVE
+        .decode(line.as_bytes())
+        .map_err(|_| "its key is not hexadecimal")?;
+    let seed = <[u8; SECRET_KEY_LENGTH]>::try_from(seed.as_slice())
+        .map_err(|_| "its key has not 64 hexadecimal digits")?;
+    Ok(Identity::from_seed(&seed))
+}
+
+/// Why there is no identity.
+#[derive(Debug, thiserror::Error)]
+pub enum IdentityError {
+    /// The system has no random bytes to give.
+    #[error("no key can be made: the system gives no random bytes")]
+    Random(#[source] io::Error),
+    /// The file cannot be read.
+    #[error("the key file {path} cannot be read", path = .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file can be opened by every user.
+    #[error(
+        "the key file {path} is open to every user of this machine (mode {mode:03o}): \
+         if nobody has read it, run `chmod 600 {path}`",
+        path = .path.display()
+    )]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The file holds no key.
+    #[error(
+        "the key file {path} is damaged: {reason}. Restore it, or join as a new node with an \
+         empty data directory",
+        path = .path.display()
+    )]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// There is a file already.
+    #[error("the key file {path} exists: an identity is never overwritten", path = .0.display())]
+    Exists(PathBuf),
+    /// The file cannot be written.
+    #[error("the key file {path} cannot be written", path = .path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+#[cfg(test)]
+#[path = "identity_tests.rs"]
+mod tests;

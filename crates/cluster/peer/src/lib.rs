@@ -1,0 +1,118 @@
+//! The transport between nodes: TLS by node keys, frames, and the structs of `quorate-rpc` in them.
+//!
+//! A link is one TCP connection for one lane between two nodes. Both have proved their keys before
+//! a byte of ours is spoken (`quorate-tls`); then the one that connected says which wire versions it
+//! speaks, which cluster and which lane, and the other welcomes it in the highest version that both
+//! speak and tells what is in its log, or says why not. So a stranger learns no version, and while
+//! nobody is expected to join it cannot make a node decode anything.
+//!
+//! ```text
+//! TLS handshake ── Hello ──▶           a stranger ends here, with an alert
+//!               ◀── Greeting ──        another version, another cluster: the reason, and the end
+//!                 Request ──▶          frames: length (4 bytes, big-endian), number, message, tail
+//!               ◀── Response           one for each request, with its number, in any order
+//! ```
+//!
+//! # Strangers
+//!
+//! Who is admitted, the [`Service`](crate::Service) says: in each handshake, and while a link
+//! is open, which ends at once when its node is expelled. Only while the service expects joiners do
+//! others get through TLS, and then a joiner speaks first:
+//!
+//! ```text
+//! TLS handshake ── Hello, JoinRequest ──▶
+//!               ◀── Greeting ──           the answer, if the service gives one, and the end
+//! ```
+//!
+//! Whoever says anything else, or proves no token, gets not a byte: the connection ends as TLS ends
+//! one. By that a node that was removed knows that it is a stranger, as it does by the alert while
+//! nobody is expected. A joiner that was registered and has not heard the answer is admitted, and
+//! may ask again.
+//!
+//! # Versions
+//!
+//! The layout of the hello and of the greeting is the same in all versions: they grow only at their
+//! end, where older nodes skip what they do not know. So does the tail of a message, up to the end
+//! of its frame ([`Tail`](crate::Tail)). The message in between is that of the version chosen,
+//! and nothing else may be in its place. All is in postcard.
+//!
+//! # Bounds
+//!
+//! What a peer can make a node hold is bounded: handshakes under way ([`LinkServerConfig`]; under a
+//! flood the oldest gives way), joiners that wait for their answer, links in all and for each peer,
+//! the size of a frame ([`FRAME_SIZE_MAX`]). Requests are read only as the service takes them and responses are taken
+//! from it only as the peer reads them; one that stops reading is cut off. One that vanished is
+//! noticed by TCP within seconds.
+//!
+//! Peers are found through the system's resolver. A dial uses what it said last and does not wait
+//! for it; it is asked again beside a dial when that is half a minute old, and after a dial that
+//! fails, so that peers may move.
+//!
+//! | piece | what it is |
+//! |---|---|
+//! | [`PeerTransport`] | opens links to peers |
+//! | [`LinkServer`] | takes the links that peers open to a `Service`, at a `quorate-listener` |
+//! | [`join`], [`JoinError`] | asks the members that a token names to take this node in |
+//! | [`TransportConfig`], [`LinkServerConfig`] | the timeouts and bounds of both |
+//! | [`Metrics`] | what both sides count |
+
+mod accepted;
+mod addresses;
+mod config;
+mod connector;
+mod dial;
+mod dial_error;
+mod frame;
+mod greeting;
+mod handshake_error;
+mod handshakes;
+mod identity;
+mod join;
+mod join_error;
+mod joiner;
+mod link_permits;
+mod log_budget;
+pub mod message;
+mod metrics;
+mod recent;
+mod remote;
+mod server;
+mod socket;
+mod transport;
+
+pub use config::{LinkServerConfig, TransportConfig};
+pub use frame::FRAME_SIZE_MAX;
+pub use identity::{
+    Admit, Identity, IdentityError, KeyRejection, client_config, peer_key, server_config,
+    server_name,
+};
+pub use join::join;
+pub use join_error::JoinError;
+pub use message::{
+    DecodeError, Frame, Introduction, JoinAnswer, JoinRequest, JoinToken, JoinTokenError, Joined,
+    Lane, Link, LinkError, LogState, RequestSink, Service, Tail, Transport, Unfit, chain,
+    decode_padded,
+};
+pub use metrics::Metrics;
+pub use quorate_state::{ClusterId, ClusterNames, InviteId, JoinRefusal, NodeId};
+pub use server::LinkServer;
+pub use transport::PeerTransport;
+
+#[cfg(test)]
+mod admission_tests;
+#[cfg(test)]
+mod hostile_tests;
+#[cfg(test)]
+mod join_tests;
+#[cfg(test)]
+mod link_tests;
+#[cfg(test)]
+mod move_tests;
+#[cfg(test)]
+mod stranger_tests;
+#[cfg(test)]
+mod test_home;
+#[cfg(test)]
+mod test_nodes;
+#[cfg(test)]
+mod test_service;

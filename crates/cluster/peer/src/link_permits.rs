@@ -1,0 +1,92 @@
+//! How many links are open, in all and for each peer.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::NodeId;
+
+/// Room for links.
+#[derive(Debug)]
+pub(crate) struct LinkPermits {
+    link_count_max: usize,
+    link_count_per_peer_max: usize,
+    /// The peer of each open link: few enough to be counted one by one.
+    holders: Mutex<Vec<NodeId>>,
+}
+
+impl LinkPermits {
+    pub(crate) fn new(link_count_max: usize, link_count_per_peer_max: usize) -> Self {
+        Self {
+            link_count_max,
+            link_count_per_peer_max,
+            holders: Mutex::default(),
+        }
+    }
+
+    /// Takes room for a link of `peer`. Returns `None` when there is none.
+    pub(crate) fn try_acquire(self: &Arc<Self>, peer: NodeId) -> Option<LinkPermit> {
+        let mut holders = self.holders();
+        let of_peer = holders.iter().filter(|holder| **holder == peer).count();
+        if holders.len() >= self.link_count_max || of_peer >= self.link_count_per_peer_max {
+            return None;
+        }
+        holders.push(peer);
+        Some(LinkPermit {
+            permits: self.clone(),
+            peer,
+        })
+    }
+
+    fn holders(&self) -> MutexGuard<'_, Vec<NodeId>> {
+        // Counting does not panic halfway.
+        self.holders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Room for one link, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct LinkPermit {
+    permits: Arc<LinkPermits>,
+    peer: NodeId,
+}
+
+impl Drop for LinkPermit {
+    fn drop(&mut self) {
+        let mut holders = self.permits.holders();
+        if let Some(place) = holders.iter().position(|holder| *holder == self.peer) {
+            holders.swap_remove(place);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quorate_packet::PublicKey;
+
+    use super::*;
+
+    fn peer(byte: u8) -> NodeId {
+        NodeId(PublicKey::from_bytes([byte; 32]))
+    }
+
+    #[test]
+    fn one_peer_cannot_take_the_room_of_others() {
+        let permits = Arc::new(LinkPermits::new(3, 2));
+        let held = [peer(1), peer(1)].map(|peer| permits.try_acquire(peer));
+        assert!(held.iter().all(Option::is_some));
+        assert!(permits.try_acquire(peer(1)).is_none());
+        let other = permits.try_acquire(peer(2));
+        assert!(other.is_some());
+        assert!(permits.try_acquire(peer(3)).is_none(), "three are the most");
+        drop(held);
+        assert!(permits.try_acquire(peer(3)).is_some());
+    }
+
+    #[test]
+    fn what_was_given_back_leaves_nothing_behind() {
+        let permits = Arc::new(LinkPermits::new(100, 1));
+        for byte in 0..100 {
+            drop(permits.try_acquire(peer(byte)).unwrap());
+        }
+        assert!(permits.holders().is_empty());
+    }
+}

@@ -1,0 +1,336 @@
+//! Requests and responses in postcard, version 3 of the wire.
+
+mod join;
+mod join_token;
+mod link;
+mod tail;
+
+use std::ops::RangeInclusive;
+
+use bytes::Bytes;
+pub use quorate_state::LogPosition;
+use quorate_state::{LogIndex, PutOutcome, Term};
+use serde::{Deserialize, Serialize};
+
+use quorate_api::operate;
+
+use crate::NodeId;
+
+pub use join::{JoinAnswer, JoinRequest, Joined};
+pub use join_token::{JoinToken, JoinTokenError};
+pub use link::{
+    Frame, Introduction, Lane, Link, LinkError, LogState, RequestSink, Service, Transport, chain,
+};
+pub use tail::{Tail, Unfit, decode_padded};
+
+/// The versions of these structs that this node speaks. Two nodes talk in the highest version that
+/// both speak.
+pub const WIRE_VERSIONS: RangeInclusive<u16> = 3..=3;
+
+/// Who may lead in which term.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vote {
+    /// The term.
+    pub term: Term,
+    /// The candidate voted for.
+    pub node: NodeId,
+    /// Whether a quorum granted it, so that it leads.
+    pub committed: bool,
+}
+
+/// The members of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Membership {
+    /// One set of voters, or two during a change (joint consensus).
+    pub configs: Vec<Vec<NodeId>>,
+    /// Every member, voters and learners, with its address.
+    pub nodes: Vec<(NodeId, String)>,
+}
+
+/// A membership and the entry that brought it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoredMembership {
+    /// The entry, or `None` for the empty membership of a pristine node.
+    pub position: Option<LogPosition>,
+    /// The members.
+    pub membership: Membership,
+}
+
+/// An entry of the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Where it stands.
+    pub position: LogPosition,
+    /// What it says.
+    pub payload: Payload,
+}
+
+/// What an entry says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Payload {
+    /// Nothing: a new leader's first entry.
+    Blank,
+    /// An encoded command of `quorate-state`.
+    Command(Bytes),
+    /// New members.
+    Membership(Membership),
+}
+
+/// From the node that opened a link.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// AppendEntries; without entries it is a heartbeat.
+    Append(Append),
+    /// RequestVote.
+    Vote(VoteRequest),
+    /// Asks whether a vote would be granted (Raft thesis, section 9.6).
+    PreVote(VoteRequest),
+    /// Take over as leader.
+    TransferLeader(TransferLeader),
+    /// Propose these packets, encoded as in a batch (`quorate_state::EncodedPackets`).
+    Propose(Bytes),
+    /// Up to where must a linearizable read have applied?
+    ReadIndex,
+    /// A snapshot follows, in [`Request::SnapshotChunk`]s.
+    SnapshotBegin(SnapshotBegin),
+    /// The next piece of the snapshot stream. Acknowledged one by one; a few may be sent ahead.
+    SnapshotChunk(Bytes),
+    /// The snapshot is whole: install it.
+    SnapshotEnd,
+    /// Offer a snapshot that reflects at least this entry. Asked by a member whose packets are
+    /// damaged.
+    PullSnapshot(LogIndex),
+    /// The next piece of the snapshot that was offered.
+    PullChunk,
+    /// On the lane [`Admin`](crate::Lane::Admin): what an operator asks of the leader.
+    Operate(operate::Request),
+    /// A snapshot follows, of which the receiver may have a part. Sent on
+    /// [`Lane::Transfer`](crate::Lane::Transfer) only.
+    ResumeSnapshot(SnapshotHead),
+    /// Propose these packets, behind the conditions that some of them have. Sent only in clusters at
+    /// [`Level::PUBLISHING`](quorate_state::Level::PUBLISHING): others do not know it.
+    ProposeConditional(Bytes),
+}
+
+/// To the node that opened the link, one for each request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Response {
+    /// To [`Request::Append`].
+    Append(Appended),
+    /// To [`Request::Vote`] and [`Request::PreVote`].
+    Vote(VoteResponse),
+    /// To [`Request::TransferLeader`].
+    TransferLeader(TransferOutcome),
+    /// To [`Request::Propose`] and [`Request::ProposeConditional`].
+    Proposed(Proposed),
+    /// To [`Request::ReadIndex`]: the index, or `None` from a node that does not lead.
+    ReadIndex(Option<LogIndex>),
+    /// To [`Request::SnapshotBegin`] and [`Request::SnapshotChunk`]: go on.
+    SnapshotProgress,
+    /// To [`Request::SnapshotEnd`], or early to any part of a snapshot: the receiver's vote.
+    SnapshotInstalled(Vote),
+    /// The request could not be handled; the text says why.
+    Failed(String),
+    /// To [`Request::PullSnapshot`].
+    SnapshotOffer(SnapshotOffer),
+    /// To [`Request::PullChunk`]: a piece of the snapshot stream, or `None` behind the last.
+    PulledChunk(Option<Bytes>),
+    /// To [`Request::Operate`].
+    Operated(operate::Response),
+    /// To [`Request::ResumeSnapshot`]: the number of pieces that are here already. What comes next is
+    /// the piece behind them.
+    SnapshotResumed(u64),
+}
+
+/// AppendEntries (Raft paper, figure 2).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Append {
+    /// The leader's vote.
+    pub vote: Vote,
+    /// The entry before `entries`.
+    pub previous: Option<LogPosition>,
+    /// Entries to append.
+    pub entries: Vec<Entry>,
+    /// What the leader knows to be committed.
+    pub leader_commit: Option<LogPosition>,
+}
+
+/// Answer to [`Append`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Appended {
+    /// The log is on disk up to this position.
+    Flushed(Option<LogPosition>),
+    /// The follower has no such entry: send earlier ones.
+    Conflict(LogPosition),
+    /// The follower has seen a higher vote.
+    HigherVote(Vote),
+}
+
+/// RequestVote (Raft paper, figure 2).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VoteRequest {
+    /// The vote asked for.
+    pub vote: Vote,
+    /// The candidate's last entry.
+    pub last_log: Option<LogPosition>,
+    /// The leader asked the candidate to stand.
+    pub leadership_transfer: bool,
+}
+
+/// Answer to [`VoteRequest`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VoteResponse {
+    /// The voter's vote.
+    pub vote: Vote,
+    /// Whether it is granted.
+    pub granted: bool,
+    /// The voter's last entry.
+    pub last_log: Option<LogPosition>,
+}
+
+/// A leader hands over (Raft thesis, section 3.10).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TransferLeader {
+    /// The leader's vote.
+    pub from: Vote,
+    /// Who shall lead.
+    pub to: NodeId,
+    /// The leader's last entry.
+    pub last_log: Option<LogPosition>,
+}
+
+/// Answer to [`TransferLeader`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TransferOutcome {
+    /// The node stands for election, or lets the other do so.
+    Accepted,
+    /// The node follows another vote.
+    VoteChanged {
+        /// The vote of the request.
+        expected: Vote,
+        /// The node's vote.
+        actual: Vote,
+    },
+    /// The node's log on disk ends earlier.
+    LogNotFlushed {
+        /// The leader's last entry.
+        expected: Option<LogPosition>,
+        /// The node's last entry on disk.
+        actual: Option<LogPosition>,
+    },
+}
+
+/// What became of a proposal, and the answer to [`Request::Propose`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Proposed<T = Vec<PutOutcome>> {
+    /// Committed, and applied by the leader.
+    Applied {
+        /// Index of the entry.
+        index: LogIndex,
+        /// What applying it gave: the outcome of each packet.
+        outcomes: T,
+    },
+    /// Surely not appended: this node does not lead, or is stopping.
+    Refused,
+    /// Appended, and then leadership was lost: it may be committed or not.
+    Unknown,
+}
+
+/// What a snapshot holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotBegin {
+    /// The leader's vote.
+    pub vote: Vote,
+    /// The last entry it reflects.
+    pub last_log: Option<LogPosition>,
+    /// The members as of that entry.
+    pub membership: StoredMembership,
+}
+
+/// A snapshot that may be here in part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotHead {
+    /// What it holds. Two from one node with the same last entry are the same, piece by piece.
+    pub begin: SnapshotBegin,
+    /// The size of its packets, in bytes. What it takes on a disk is more.
+    pub packets_size: u64,
+}
+
+/// What a snapshot that is offered holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotOffer {
+    /// The last entry it reflects.
+    pub last_log: LogPosition,
+    /// The members as of that entry.
+    pub membership: StoredMembership,
+}
+
+impl Payload {
+    const BLANK: u8 = 0;
+    const COMMAND: u8 = 1;
+    const MEMBERSHIP: u8 = 2;
+
+    /// The payload on disk: `DISK_VERSION`, kind, and the command as it is or the membership in
+    /// postcard.
+    pub fn encode(&self) -> Bytes {
+        let (kind, body) = match self {
+            Self::Blank => (Self::BLANK, Bytes::new()),
+            Self::Command(bytes) => (Self::COMMAND, bytes.clone()),
+            Self::Membership(membership) => (Self::MEMBERSHIP, to_postcard(membership).into()),
+        };
+        [&[DISK_VERSION, kind], body.as_ref()].concat().into()
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote. A command shares the memory of `bytes`.
+    pub fn decode(bytes: &Bytes) -> Result<Self, DecodeError> {
+        match bytes.get(..2) {
+            Some([DISK_VERSION, Self::BLANK]) => Ok(Self::Blank),
+            Some([DISK_VERSION, Self::COMMAND]) => Ok(Self::Command(bytes.slice(2..))),
+            Some([DISK_VERSION, Self::MEMBERSHIP]) => {
+                from_postcard(&bytes[2..]).map(Self::Membership)
+            }
+            head => Err(DecodeError(format!(
+                "an entry begins with {head:?}, which is unknown"
+            ))),
+        }
+    }
+}
+
+impl StoredMembership {
+    /// The membership on disk: `DISK_VERSION` and postcard.
+    pub fn encode(&self) -> Bytes {
+        [&[DISK_VERSION], to_postcard(self).as_slice()]
+            .concat()
+            .into()
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        match bytes.split_first() {
+            Some((&DISK_VERSION, body)) => from_postcard(body),
+            head => Err(DecodeError(format!("a membership begins with {head:?}"))),
+        }
+    }
+}
+
+/// The version of what is written to disk here.
+const DISK_VERSION: u8 = 1;
+
+fn to_postcard<T: Serialize>(value: &T) -> Vec<u8> {
+    postcard::to_stdvec(value).expect("plain structs always serialise into memory")
+}
+
+fn from_postcard<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, DecodeError> {
+    postcard::from_bytes(bytes).map_err(|error| DecodeError(error.to_string()))
+}
+
+/// Bytes from disk or from a peer that this version cannot read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("unreadable: {0}")]
+pub struct DecodeError(pub String);
+
+impl From<DecodeError> for std::io::Error {
+    fn from(error: DecodeError) -> Self {
+        Self::new(std::io::ErrorKind::InvalidData, error)
+    }
+}

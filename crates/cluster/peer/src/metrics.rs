@@ -1,0 +1,133 @@
+//! What the transport tells Prometheus.
+
+use crate::{JoinAnswer, Lane};
+use strum::{IntoStaticStr, VariantArray};
+
+use crate::frame::FrameCounters;
+
+/// Which node opened a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub(crate) enum Direction {
+    /// This one.
+    Dialed,
+    /// The peer.
+    Accepted,
+}
+
+/// What became of a connection that came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub(crate) enum HandshakeOutcome {
+    /// It is a link now.
+    Welcomed,
+    /// The other end closed it.
+    Closed,
+    /// It took too long.
+    TimedOut,
+    /// It was the oldest of too many.
+    Crowded,
+    /// It was no TLS as nodes speak it.
+    Tls,
+    /// The key is not admitted, and did not come to join.
+    UnknownKey,
+    /// The key is not admitted, and what it said first was no request to join.
+    NoJoinRequest,
+    /// It asks to join.
+    JoinRequest,
+    /// An admitted node greeted in no known way.
+    Greeting,
+    /// An admitted node speaks another wire version.
+    WireVersion,
+    /// An admitted node belongs to another cluster.
+    Cluster,
+    /// There were too many links.
+    LinkCount,
+    /// An admitted node has lost its data.
+    Forgotten,
+}
+
+/// What became of a request to join.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub(crate) enum JoinOutcome {
+    /// The node is registered.
+    Joined,
+    /// The cluster does not take it in.
+    Refused,
+    /// Nobody could register it now.
+    Unavailable,
+    /// It has no token of this cluster, and got no answer.
+    Unproved,
+    /// It took too long.
+    TimedOut,
+    /// As many were waiting as may.
+    Crowded,
+}
+
+impl JoinOutcome {
+    pub(crate) fn of(answer: Option<&JoinAnswer>) -> Self {
+        match answer {
+            Some(JoinAnswer::Joined(_)) => Self::Joined,
+            Some(JoinAnswer::Refused(_)) => Self::Refused,
+            Some(JoinAnswer::Unavailable(_)) => Self::Unavailable,
+            None => Self::Unproved,
+        }
+    }
+}
+
+/// Why a dial failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, IntoStaticStr, VariantArray)]
+#[strum(serialize_all = "snake_case")]
+pub(crate) enum DialFailure {
+    /// The address gave no answer, or no address.
+    Connect,
+    /// No TLS with the expected key came about.
+    Tls,
+    /// The peer does not admit this node's key.
+    NotAdmitted,
+    /// The peer knows that this node has lost its data.
+    Forgotten,
+    /// The peer turned this node away, and said why.
+    Refused,
+    /// The peer connected and then took too long.
+    TimedOut,
+}
+
+quorate_metrics::metrics! {
+    /// Figures of the transport, for both ends of links.
+    pub struct Metrics in "quorate_peer" {
+        /// Links that are open now, by direction and lane
+        pub(crate) links_open: Gauge { direction: Direction, lane: Lane },
+        /// Connections that came in, by outcome of the handshake
+        pub(crate) handshakes_total: Counter { outcome: HandshakeOutcome },
+        /// Requests to join that came in, by outcome
+        pub(crate) joins_total: Counter { outcome: JoinOutcome },
+        /// Dials that gave no link, by reason
+        pub(crate) dial_failures_total: Counter { reason: DialFailure },
+        /// Frames read, by lane
+        read_frames_total: Counter { lane: Lane },
+        /// Frames written, by lane
+        written_frames_total: Counter { lane: Lane },
+        /// Bytes of frames read, by lane
+        read_bytes_total: Counter { lane: Lane },
+        /// Bytes of frames written, by lane
+        written_bytes_total: Counter { lane: Lane },
+    }
+}
+
+impl Metrics {
+    pub(crate) fn read(&self, lane: Lane) -> FrameCounters {
+        FrameCounters {
+            frames: self.read_frames_total.of(lane).clone(),
+            bytes: self.read_bytes_total.of(lane).clone(),
+        }
+    }
+
+    pub(crate) fn written(&self, lane: Lane) -> FrameCounters {
+        FrameCounters {
+            frames: self.written_frames_total.of(lane).clone(),
+            bytes: self.written_bytes_total.of(lane).clone(),
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! Taking the connections that others open.
+
+use std::{error::Error, net::SocketAddr, sync::Arc, time::Instant};
+
+use crate::{Admit, Identity};
+use crate::{Lane, LogState, NodeId, Service, message::WIRE_VERSIONS};
+use futures_util::{SinkExt, StreamExt};
+use quorate_http::listener::{Connections, Limits, Listener, Name, Place, Protocol, Server};
+use tokio::{net::TcpStream, sync::Semaphore, time::timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    LinkServerConfig, Metrics,
+    accepted::{AcceptedLink, Origin},
+    frame::FrameError,
+    greeting::{FrameReader, FrameWriter, Greeting, Hello, Rejection, greeting_frames},
+    handshake_error::HandshakeError,
+    handshakes::{Handshake, Handshakes},
+    joiner::{Joiner, read_request},
+    link_permits::LinkPermits,
+    log_budget::LogBudget,
+    metrics::{HandshakeOutcome, JoinOutcome},
+    socket,
+};
+
+/// How many lines of the log others cause in a minute: enough to see who knocks, too few to fill a
+/// disk.
+const STRANGER_LINE_COUNT_PER_MINUTE_MAX: u32 = 10;
+
+/// How many connections may have ended without being gone yet, as handshakes that gave way have
+/// until their task runs again. The listener has room for them beside those that count, so that it
+/// refuses none before the oldest handshake has given way to it: its loop accepts at most half as
+/// many before other tasks run.
+const ENDED_COUNT_MAX: usize = 256;
+
+/// A connection whose other end has proved its key, and nothing else yet.
+struct Caller {
+    node: NodeId,
+    address: SocketAddr,
+    reader: FrameReader<Hello>,
+    writer: FrameWriter<Greeting>,
+}
+
+/// What a connection turned out to be.
+enum Visit {
+    Link(AcceptedLink),
+    Join(Joiner),
+}
+
+/// Hands the links that peers open, and what joiners ask, to a [`Service`].
+pub struct LinkServer {
+    config: LinkServerConfig,
+    tls: TlsAcceptor,
+    handshakes: Handshakes,
+    permits: Arc<LinkPermits>,
+    joins: Semaphore,
+    service: Arc<dyn Service>,
+    metrics: Metrics,
+    log: Arc<LogBudget>,
+}
+
+impl LinkServer {
+    /// A server of the node with this identity, for the peers that `service` admits, and for
+    /// joiners while it expects any.
+    pub fn new(
+        config: LinkServerConfig,
+        identity: &Identity,
+        service: Arc<dyn Service>,
+        metrics: Metrics,
+    ) -> Self {
+        let permits = LinkPermits::new(config.link_count_max, config.link_count_per_peer_max);
+        let admitting = service.clone();
+        let admit: Admit =
+            Arc::new(move |key| admitting.admits(NodeId(*key)) || admitting.expects_joiners());
+        Self {
+            tls: crate::server_config(identity, admit).into(),
+            handshakes: Handshakes::new(config.handshake_count_max),
+            permits: Arc::new(permits),
+            joins: Semaphore::new(config.join_count_max),
+            service,
+            metrics,
+            log: Arc::new(LogBudget::new(STRANGER_LINE_COUNT_PER_MINUTE_MAX)),
+            config,
+        }
+    }
+
+    /// Serves at `listener` until [`Server::shutdown`], which answers the requests that were read
+    /// and closes the links.
+    pub fn serve(self, listener: Listener, metrics: &quorate_http::listener::Metrics) -> Server {
+        let LinkServerConfig {
+            handshake_count_max,
+            link_count_max,
+            drain_timeout,
+            ..
+        } = self.config;
+        let limits = Limits {
+            connection_count_max: handshake_count_max + link_count_max + ENDED_COUNT_MAX,
+            connection_count_per_client_max: None,
+            drain_timeout,
+        };
+        let connections = Connections::new(limits);
+        listener.serve(Arc::new(self), &connections, Name::Peer, metrics)
+    }
+
+    /// Finds out who connected and what it wants. Returns `None` when it was turned away.
+    async fn receive(
+        &self,
+        handshake: Handshake,
+        stream: TcpStream,
+        address: SocketAddr,
+    ) -> Option<Visit> {
+        let heard = timeout(self.config.handshake_timeout, self.hear(stream, address));
+        let heard = match handshake.run(heard).await {
+            Some(in_time) => in_time.unwrap_or(Err(HandshakeError::TimedOut)),
+            None => Err(HandshakeError::Crowded),
+        };
+        let outcome = match &heard {
+            Ok(Visit::Link(_)) => HandshakeOutcome::Welcomed,
+            Ok(Visit::Join(_)) => HandshakeOutcome::JoinRequest,
+            Err(error) => error.outcome(),
+        };
+        self.metrics.handshakes_total.of(outcome).inc();
+        heard
+            .inspect_err(|error| self.log_turned_away(address, error))
+            .ok()
+    }
+
+    async fn hear(&self, stream: TcpStream, address: SocketAddr) -> Result<Visit, HandshakeError> {
+        socket::prepare(&stream).map_err(HandshakeError::tls)?;
+        let stream = self.tls.accept(stream).await.map_err(HandshakeError::tls)?;
+        let key = crate::peer_key(stream.get_ref().1).ok_or(HandshakeError::Protocol)?;
+        let (reader, writer) = greeting_frames(stream);
+        let mut caller = Caller {
+            node: NodeId(key),
+            address,
+            reader,
+            writer,
+        };
+        let hello = caller.reader.next().await.ok_or(HandshakeError::Closed)?;
+        match self.service.admits(caller.node) {
+            true => self.hear_peer(caller, hello).await,
+            false => self.hear_stranger(caller, hello).await,
+        }
+    }
+
+    /// Welcomes a peer, or says why not.
+    async fn hear_peer(
+        &self,
+        caller: Caller,
+        hello: Result<Hello, FrameError>,
+    ) -> Result<Visit, HandshakeError> {
+        let Caller {
+            node: peer,
+            address,
+            reader,
+            mut writer,
+        } = caller;
+        let unheard = |error| HandshakeError::Hello(peer, error);
+        let hello = hello.map_err(unheard)?;
+        let introduction = self.service.introduction();
+        let checked = hello.check(&introduction.names, &WIRE_VERSIONS);
+        let admitted = checked.and_then(|(lane, version)| {
+            if hello.log == Some(LogState::Empty) && self.service.has_lost_data(peer) {
+                return Err(Rejection::Forgotten);
+            }
+            let permit = self.permits.try_acquire(peer);
+            Ok((lane, version, permit.ok_or(Rejection::LinkCount)?))
+        });
+        let (lane, version, permit) = match admitted {
+            Ok(admitted) => admitted,
+            Err(rejection) => {
+                // The rejection counts, whether the peer heard it or not.
+                let _ = writer.send(rejection.greeting()).await;
+                let _ = writer.close().await;
+                return Err(HandshakeError::Rejected(peer, rejection));
+            }
+        };
+        if lane == Lane::Join {
+            // It is registered already, and has not heard of it.
+            let request = read_request(reader).await.map_err(unheard)?;
+            return Ok(Visit::Join(Joiner::new(peer, address, request, writer)));
+        }
+        let log = introduction.log;
+        let welcomed = writer.send(Greeting::Welcome { version, log }).await;
+        welcomed.map_err(unheard)?;
+        let origin = Origin {
+            peer,
+            address,
+            lane,
+        };
+        let log = self.log.clone();
+        let link = AcceptedLink::new((reader, writer), origin, permit, log, &self.metrics);
+        Ok(Visit::Link(link))
+    }
+
+    /// Hears whether a stranger asks to join. Whatever else it says, it gets not a byte: TLS takes
+    /// its leave, by which a node that was removed knows that it is a stranger.
+    async fn hear_stranger(
+        &self,
+        caller: Caller,
+        hello: Result<Hello, FrameError>,
+    ) -> Result<Visit, HandshakeError> {
+        let Caller {
+            node,
+            address,
+            reader,
+            mut writer,
+        } = caller;
+        let request = async {
+            let no_request = |error| HandshakeError::NoJoinRequest(node, error);
+            let hello = hello.map_err(no_request)?;
+            let names = self.service.introduction().names;
+            match hello.check(&names, &WIRE_VERSIONS) {
+                Ok((Lane::Join, _)) => read_request(reader).await.map_err(no_request),
+                Ok(_) => Err(HandshakeError::UnknownKey(node.0)),
+                Err(rejection) => Err(HandshakeError::Stranger(node, rejection)),
+            }
+        };
+        match request.await {
+            Ok(request) => Ok(Visit::Join(Joiner::new(node, address, request, writer))),
+            Err(error) => {
+                let _ = writer.close().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn serve_joiner(&self, mut joiner: Joiner) {
+        let LinkServerConfig {
+            join_timeout,
+            write_timeout,
+            ..
+        } = self.config;
+        let outcome = match self.joins.try_acquire() {
+            Ok(_permit) => {
+                let service = self.service.clone();
+                joiner.answer(service, join_timeout, write_timeout).await
+            }
+            Err(_) => JoinOutcome::Crowded,
+        };
+        self.metrics.joins_total.of(outcome).inc();
+        joiner.log(outcome, &self.log);
+    }
+
+    fn log_turned_away(&self, address: SocketAddr, error: &HandshakeError) {
+        // Health checks connect and go, and the flood that crowds others out is counted.
+        if matches!(error, HandshakeError::Closed | HandshakeError::Crowded) {
+            tracing::debug!(%address, reason = %error, "a connection ended before it was a link");
+            return;
+        }
+        if let Some(unlogged) = self.log.take(Instant::now()) {
+            let source = error.source().map(tracing::field::display);
+            tracing::warn!(%address, reason = %error, source, unlogged, "turned a connection away");
+        }
+    }
+}
+
+impl Protocol for LinkServer {
+    fn serve(
+        self: Arc<Self>,
+        stream: TcpStream,
+        place: Place,
+        stop: CancellationToken,
+    ) -> impl Future<Output = ()> + Send {
+        // Not in the task of the connection: the oldest gives way before another is accepted.
+        let handshake = self.handshakes.begin();
+        async move {
+            let received = self.receive(handshake, stream, place.address());
+            match stop.run_until_cancelled(received).await.flatten() {
+                Some(Visit::Link(link)) => {
+                    let write_timeout = self.config.write_timeout;
+                    link.serve(self.service.clone(), write_timeout, stop).await;
+                }
+                Some(Visit::Join(joiner)) => {
+                    stop.run_until_cancelled(self.serve_joiner(joiner)).await;
+                }
+                None => {}
+            }
+        }
+    }
+}

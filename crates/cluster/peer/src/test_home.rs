@@ -1,0 +1,57 @@
+//! Who the nodes of tests are, and what they say.
+
+use crate::Identity;
+use crate::{
+    ClusterId, ClusterNames, Frame, Introduction, LinkError, LogState, NodeId,
+    message::{Request, Response},
+};
+use futures_util::{StreamExt, stream::BoxStream};
+
+pub(crate) const HOME_ID: ClusterId = ClusterId([7; 32]);
+
+pub(crate) const HOME: ClusterNames = ClusterNames {
+    id: Some(HOME_ID),
+    founding: None,
+};
+
+pub(crate) const ALICE: u8 = 1;
+pub(crate) const BOB: u8 = 2;
+pub(crate) const MALLORY: u8 = 3;
+
+pub(crate) fn identity(name: u8) -> Identity {
+    Identity::from_seed(&[name; 32])
+}
+
+pub(crate) fn id(name: u8) -> NodeId {
+    NodeId(identity(name).public_key())
+}
+
+/// What nodes of the home cluster say of themselves.
+pub(crate) fn introduction() -> Introduction {
+    Introduction {
+        names: HOME,
+        log: LogState::Founding,
+    }
+}
+
+/// What a service is given.
+pub(crate) type Requests = BoxStream<'static, Result<Frame<Request>, LinkError>>;
+
+/// The requests until the link ends.
+pub(crate) fn read(requests: Requests) -> BoxStream<'static, Frame<Request>> {
+    requests
+        .take_while(|request| std::future::ready(request.is_ok()))
+        .filter_map(|request| std::future::ready(request.ok()))
+        .boxed()
+}
+
+pub(crate) fn echo(request: Frame<Request>) -> Frame<Response> {
+    let Request::Propose(text) = request.message else {
+        panic!("no test sends {request:?}")
+    };
+    Frame {
+        id: request.id,
+        message: Response::Failed(String::from_utf8(text.to_vec()).unwrap()),
+        tail: request.tail,
+    }
+}

@@ -1,0 +1,174 @@
+//! The service of nodes of tests.
+
+use std::{
+    collections::BTreeSet,
+    future::{pending, ready},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+use crate::{
+    Frame, Introduction, InviteId, JoinAnswer, JoinRequest, JoinToken, Joined, Lane, NodeId,
+    Service, message::Response,
+};
+use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
+use tokio::sync::watch;
+
+use crate::test_home::{ALICE, BOB, HOME_ID, Requests, echo, id, introduction, read};
+
+/// How requests are answered.
+pub(crate) trait Answering: Send + Sync + 'static {
+    fn answer(&self, requests: Requests) -> BoxStream<'static, Frame<Response>>;
+}
+
+/// Answers each request with its own text.
+pub(crate) struct Echo;
+
+impl Answering for Echo {
+    fn answer(&self, requests: Requests) -> BoxStream<'static, Frame<Response>> {
+        read(requests).map(echo).boxed()
+    }
+}
+
+/// Answers as a function does.
+pub(crate) struct Serve<F>(pub(crate) F);
+
+impl<F> Answering for Serve<F>
+where
+    F: Fn(Requests) -> BoxStream<'static, Frame<Response>> + Send + Sync + 'static,
+{
+    fn answer(&self, requests: Requests) -> BoxStream<'static, Frame<Response>> {
+        self.0(requests)
+    }
+}
+
+/// Admits Alice, and whom a test says.
+pub(crate) struct TestService {
+    answering: Box<dyn Answering>,
+    admitted: watch::Sender<BTreeSet<NodeId>>,
+    asked: AtomicUsize,
+    has_lost_data: AtomicBool,
+    expects_joiners: AtomicBool,
+    /// What nodes are told that have proved to have the token of tests. `None` for ever so long.
+    answer: Mutex<Option<JoinAnswer>>,
+}
+
+impl TestService {
+    pub(crate) fn new(answering: impl Answering) -> Self {
+        Self {
+            answering: Box::new(answering),
+            admitted: watch::Sender::new([id(ALICE)].into()),
+            asked: AtomicUsize::new(0),
+            has_lost_data: AtomicBool::new(false),
+            expects_joiners: AtomicBool::new(false),
+            answer: Mutex::new(Some(JoinAnswer::Joined(joined()))),
+        }
+    }
+
+    pub(crate) fn admit(&self, name: u8) {
+        self.admitted.send_modify(|admitted| {
+            admitted.insert(id(name));
+        });
+    }
+
+    pub(crate) fn expel(&self, name: u8) {
+        self.admitted.send_modify(|admitted| {
+            admitted.remove(&id(name));
+        });
+    }
+
+    /// How many times it was asked whether a node is admitted.
+    pub(crate) fn asked(&self) -> usize {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    /// From now on whoever greets with an empty log is one that had entries in it.
+    pub(crate) fn miss_data(&self) {
+        self.has_lost_data.store(true, Ordering::Relaxed);
+    }
+
+    /// Answers joiners so from now on, or never.
+    pub(crate) fn expect_joiners(&self, answer: Option<JoinAnswer>) {
+        *self.answer.lock().unwrap() = answer;
+        self.expects_joiners.store(true, Ordering::Relaxed);
+    }
+}
+
+/// The token that Bob knows.
+pub(crate) fn token(members: Vec<(NodeId, String)>) -> JoinToken {
+    JoinToken {
+        cluster: HOME_ID,
+        invite: InviteId([5; 16]),
+        seed: [6; 32],
+        members,
+    }
+}
+
+/// What Bob says to those who have it, unless a test has him say something else.
+pub(crate) fn joined() -> Joined {
+    Joined {
+        id: HOME_ID,
+        founding: None,
+        members: vec![
+            (id(BOB), "bob:1".to_owned()),
+            (id(ALICE), "alice:1".to_owned()),
+        ],
+    }
+}
+
+impl Service for TestService {
+    fn introduction(&self) -> Introduction {
+        introduction()
+    }
+
+    fn admits(&self, peer: NodeId) -> bool {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        self.admitted.borrow().contains(&peer)
+    }
+
+    fn expelled(&self, peer: NodeId) -> BoxFuture<'static, ()> {
+        let mut admitted = self.admitted.subscribe();
+        async move {
+            let is_expelled = |admitted: &BTreeSet<NodeId>| !admitted.contains(&peer);
+            if admitted.wait_for(is_expelled).await.is_err() {
+                pending::<()>().await;
+            }
+        }
+        .boxed()
+    }
+
+    fn has_lost_data(&self, _peer: NodeId) -> bool {
+        self.has_lost_data.load(Ordering::Relaxed)
+    }
+
+    fn expects_joiners(&self) -> bool {
+        self.expects_joiners.load(Ordering::Relaxed)
+    }
+
+    fn join(
+        self: Arc<Self>,
+        joiner: NodeId,
+        request: JoinRequest,
+    ) -> BoxFuture<'static, Option<JoinAnswer>> {
+        let key = token(Vec::new()).public_key();
+        if !request.is_proved(&key, HOME_ID, joiner, id(BOB)) {
+            return ready(None).boxed();
+        }
+        match self.answer.lock().unwrap().clone() {
+            Some(answer) => ready(Some(answer)).boxed(),
+            None => pending().boxed(),
+        }
+    }
+
+    fn serve(
+        self: Arc<Self>,
+        peer: NodeId,
+        _lane: Lane,
+        requests: Requests,
+    ) -> BoxStream<'static, Frame<Response>> {
+        assert!(self.admits(peer), "a service sees peers that are admitted");
+        self.answering.answer(requests)
+    }
+}

@@ -1,0 +1,66 @@
+//! Links to peers.
+
+use std::sync::Arc;
+
+use crate::Identity;
+use crate::{Introduction, Lane, Link, LinkError, NodeId, Transport};
+use futures_util::{FutureExt, future::BoxFuture};
+
+use crate::{
+    Metrics, TransportConfig,
+    dial::Dialer,
+    log_budget::LogBudget,
+    recent::Recent,
+    remote::{Remote, RouteState},
+};
+
+/// How many lines of the log peers cause in a minute by coming and going: a cluster of nine that
+/// stops and starts writes each of its links down.
+const PEER_LINE_COUNT_PER_MINUTE_MAX: u32 = 64;
+
+/// For how many lanes to peers it is remembered how the last link fared: all of two hundred members.
+/// With more of them, what is no news is logged again.
+const ROUTE_COUNT_MAX: usize = 1000;
+
+/// Opens links to peers over TCP and TLS.
+pub struct PeerTransport {
+    dialer: Arc<Dialer>,
+    log: Arc<LogBudget>,
+    /// Of the peers and lanes that were dialed last.
+    routes: Recent<(NodeId, Lane), Arc<RouteState>>,
+}
+
+impl PeerTransport {
+    /// A transport of the node with this identity.
+    pub fn new(identity: Identity, config: TransportConfig, metrics: Metrics) -> Self {
+        Self::of(Dialer::new(identity, config, metrics))
+    }
+
+    pub(crate) fn of(dialer: Dialer) -> Self {
+        Self {
+            dialer: Arc::new(dialer),
+            log: Arc::new(LogBudget::new(PEER_LINE_COUNT_PER_MINUTE_MAX)),
+            routes: Recent::new(ROUTE_COUNT_MAX),
+        }
+    }
+}
+
+impl Transport for PeerTransport {
+    fn open(
+        &self,
+        peer: NodeId,
+        address: String,
+        lane: Lane,
+        introduction: Introduction,
+    ) -> BoxFuture<'static, Result<Link, LinkError>> {
+        let remote = Remote {
+            peer,
+            address,
+            lane,
+            introduction,
+            route: self.routes.of((peer, lane)),
+            log: self.log.clone(),
+        };
+        remote.open(self.dialer.clone()).boxed()
+    }
+}

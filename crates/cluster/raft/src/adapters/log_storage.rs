@@ -1,0 +1,181 @@
+//! The Raft log as openraft sees it.
+
+use std::{
+    fmt::Debug,
+    io,
+    ops::{Bound, RangeBounds},
+    sync::Arc,
+};
+
+use futures_util::{Stream, TryStreamExt, stream};
+use openraft::{
+    LogState, OptionalSend, RaftLogReader,
+    storage::{IOFlushed, RaftLogStorage},
+};
+use quorate_log::Log;
+use quorate_packet::PublicKey;
+use quorate_peer::{NodeId, message};
+use quorate_state::Term;
+use tokio::sync::oneshot;
+
+use super::{
+    conversions::{IntoOpenraft, IntoOurs},
+    types::{Entry, LogId, TypeConfig, Vote},
+};
+
+/// The most bytes of entries in one AppendEntries, but for a single entry that is larger: the size
+/// at which a round trip costs little beside the bytes.
+const APPEND_SIZE_MAX: usize = 2 * 1024 * 1024;
+
+/// The log of this node.
+#[derive(Clone)]
+pub(crate) struct LogStorage(pub(crate) Arc<Log>);
+
+impl LogStorage {
+    /// Reads from `start` to before `end`, about `size_max` bytes and at least one entry.
+    fn read(&self, start: u64, end: u64, size_max: usize) -> io::Result<Vec<Entry>> {
+        let entries = self.0.read(start..end, size_max)?;
+        if let Some(gap) = entries
+            .windows(2)
+            .find(|pair| pair[0].0.index.next() != pair[1].0.index)
+        {
+            let (before, after) = (gap[0].0.index, gap[1].0.index);
+            let text = format!("entry {after} follows {before}: the log has a gap");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
+        entries
+            .into_iter()
+            .map(|(position, bytes)| {
+                let payload = message::Payload::decode(&bytes)?;
+                Ok(message::Entry { position, payload }.into_openraft()?)
+            })
+            .collect()
+    }
+}
+
+impl RaftLogReader<TypeConfig> for LogStorage {
+    async fn try_get_log_entries<R: RangeBounds<u64> + Clone + Debug + OptionalSend>(
+        &mut self,
+        range: R,
+    ) -> io::Result<Vec<Entry>> {
+        let (start, end) = bounds(&range);
+        self.read(start, end, usize::MAX)
+    }
+
+    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
+        self.read(start, end, APPEND_SIZE_MAX)
+    }
+
+    /// Reads piece by piece, so that a restart does not hold the whole log in memory.
+    async fn entries_stream<R>(
+        &mut self,
+        range: R,
+    ) -> impl Stream<Item = io::Result<Entry>> + OptionalSend
+    where
+        R: RangeBounds<u64> + Clone + Debug + OptionalSend,
+    {
+        let (start, end) = bounds(&range);
+        let pieces = stream::try_unfold((self.clone(), start), move |(log, next)| async move {
+            let entries = match next < end {
+                true => log.read(next, end, APPEND_SIZE_MAX)?,
+                false => return Ok::<_, io::Error>(None),
+            };
+            let behind = entries.last().map(|last| last.log_id.index() + 1);
+            Ok(behind.map(|behind| (stream::iter(entries.into_iter().map(Ok)), (log, behind))))
+        });
+        Box::pin(pieces.try_flatten())
+    }
+
+    async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
+        let vote = self.0.state().vote.map(|vote| message::Vote {
+            term: Term(vote.term),
+            node: NodeId(PublicKey::from_bytes(vote.node)),
+            committed: vote.committed,
+        });
+        Ok(vote.into_openraft())
+    }
+}
+
+impl RaftLogStorage<TypeConfig> for LogStorage {
+    type LogReader = Self;
+
+    async fn get_log_state(&mut self) -> io::Result<LogState<TypeConfig>> {
+        let state = self.0.state();
+        Ok(LogState {
+            last_purged_log_id: state.purged.into_openraft(),
+            last_log_id: state.last.into_openraft(),
+        })
+    }
+
+    async fn get_log_reader(&mut self) -> Self {
+        self.clone()
+    }
+
+    async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
+        let vote = vote.into_ours();
+        let vote = quorate_log::Vote {
+            term: vote.term.0,
+            committed: vote.committed,
+            node: *vote.node.0.as_bytes(),
+        };
+        flushed(|on_flushed| self.0.save_vote(vote, on_flushed)).await
+    }
+
+    async fn save_committed(&mut self, committed: Option<LogId>) -> io::Result<()> {
+        match committed {
+            Some(committed) => self.0.save_committed(committed.into_ours()),
+            None => Ok(()),
+        }
+    }
+
+    async fn read_committed(&mut self) -> io::Result<Option<LogId>> {
+        Ok(self.0.state().committed.into_openraft())
+    }
+
+    async fn append<I>(&mut self, entries: I, callback: IOFlushed<TypeConfig>) -> io::Result<()>
+    where
+        I: IntoIterator<Item = Entry> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        let entries = entries.into_iter().map(|entry| {
+            let entry = entry.into_ours();
+            (entry.position, entry.payload.encode())
+        });
+        self.0
+            .append(entries, Box::new(|result| callback.io_completed(result)))
+    }
+
+    async fn truncate_after(&mut self, last: Option<LogId>) -> io::Result<()> {
+        self.0.truncate_after(last.into_ours())
+    }
+
+    async fn purge(&mut self, upto: LogId) -> io::Result<()> {
+        self.0.purge(upto.into_ours())
+    }
+}
+
+/// Queues a write and waits until it is on disk.
+pub(crate) async fn flushed(
+    write: impl FnOnce(quorate_log::OnFlushed) -> io::Result<()>,
+) -> io::Result<()> {
+    let (tx, rx) = oneshot::channel();
+    // The receiver is gone when the node stops: then nobody waits for the result.
+    write(Box::new(|result| drop(tx.send(result))))?;
+    rx.await
+        .map_err(|_| io::Error::other("the writer of the Raft log has stopped"))?
+}
+
+/// The first index of a range and the one behind its last.
+fn bounds(range: &impl RangeBounds<u64>) -> (u64, u64) {
+    let start = match range.start_bound() {
+        Bound::Included(start) => *start,
+        Bound::Excluded(before) => before.saturating_add(1),
+        Bound::Unbounded => 0,
+    };
+    let end = match range.end_bound() {
+        Bound::Included(last) => last.saturating_add(1),
+        Bound::Excluded(end) => *end,
+        Bound::Unbounded => u64::MAX,
+    };
+    (start, end)
+}

@@ -1,0 +1,73 @@
+//! What openraft is told.
+
+use openraft::{ConfigError, SnapshotPolicy};
+
+use crate::{Config, RaftSettings};
+
+/// The most entries in one AppendEntries; their bytes are bounded too.
+const APPEND_COUNT_MAX: u64 = 1024;
+
+/// How long openraft lets a snapshot take as a whole, in milliseconds. Each piece has its own,
+/// shorter limit.
+const SNAPSHOT_TIMEOUT_MS: u64 = 3_600_000;
+
+impl TryFrom<&Config> for openraft::Config {
+    type Error = ConfigError;
+
+    fn try_from(config: &Config) -> Result<Self, ConfigError> {
+        let RaftSettings {
+            heartbeat_ms,
+            election_timeout_min_ms,
+            election_timeout_max_ms,
+            ..
+        } = config.settings.raft;
+        Self {
+            cluster_name: "quorate".to_owned(),
+            heartbeat_interval: heartbeat_ms,
+            election_timeout_min: election_timeout_min_ms,
+            election_timeout_max: election_timeout_max_ms,
+            enable_pre_vote: Some(true),
+            // Without it a leader that has lost its quorum keeps the others from electing a new
+            // one by its heartbeats (openraft #2080). At least the lease, which is the longest
+            // election timeout, and an election timeout.
+            quorum_loss_probe_interval: Some(2 * election_timeout_max_ms),
+            // A member that lost its disk comes back with an empty log. It does not vote before it
+            // has caught up.
+            allow_log_reversion: Some(true),
+            // A restarted leader stands for election like everyone else.
+            enable_leader_restore: Some(false),
+            // Checkpoints are made by size and time, which openraft does not know.
+            snapshot_policy: SnapshotPolicy::Never,
+            // And so is the log cut, with regard to the snapshots that are on their way.
+            max_in_snapshot_log_to_keep: u64::MAX,
+            // A follower gets a snapshot when the entries it needs are gone, not before.
+            replication_lag_threshold: u64::MAX,
+            max_payload_entries: APPEND_COUNT_MAX,
+            install_snapshot_timeout: SNAPSHOT_TIMEOUT_MS,
+            ..Self::default()
+        }
+        .validate()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quorate_peer::NodeId;
+
+    use super::*;
+    use crate::Profile;
+
+    #[test]
+    fn openraft_accepts_every_profile() {
+        let node = NodeId::from(1);
+        let mut config = Config::new(node, [(node, "here".to_owned())].into(), "/data".into());
+        for profile in [Profile::Lan, Profile::Wan] {
+            let raft = &mut config.settings.raft;
+            raft.profile = profile;
+            for (_, number, of_profile) in raft.of_profile() {
+                *number = of_profile;
+            }
+            openraft::Config::try_from(&config).unwrap();
+        }
+    }
+}

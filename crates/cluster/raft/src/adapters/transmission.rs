@@ -1,0 +1,282 @@
+//! Sending a snapshot to a peer.
+
+use std::{future::Future, pin::pin, sync::Arc, time::Duration};
+
+use openraft::{
+    OptionalSend,
+    errors::{NetworkError, ReplicationClosed, StreamingError, Unreachable},
+    network::{NetSnapshot, RPCOption},
+    raft::SnapshotResponse,
+};
+use quorate_peer::{
+    Lane, LinkError, message,
+    message::{Request, Response, SnapshotBegin, SnapshotHead},
+};
+use quorate_state::LogIndex;
+use quorate_store::{SnapshotChunks, StoreError};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep, timeout},
+};
+
+use super::{
+    conversions::{IntoOpenraft, IntoOurs},
+    network::Network,
+    snapshot::{PIECE_TIMEOUT, Snapshot, SnapshotData, rest},
+    types::{TypeConfig, Vote},
+};
+use crate::{
+    connection::CallError,
+    offloaded::Offloaded,
+    peer_link::PeerLink,
+    transfers::{SharedSnapshot, Transfer},
+    window::Window,
+};
+
+/// How long a snapshot that was refused is not sent again, at first: a peer whose disk is too small
+/// for it refuses it after most of the work is done.
+const PAUSE_MIN: Duration = Duration::from_secs(1);
+
+/// How long at the most. A peer whose disk has space again waits no longer than that.
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+
+impl NetSnapshot<TypeConfig> for Network {
+    type SnapshotData = SnapshotData;
+
+    async fn full_snapshot(
+        &mut self,
+        vote: Vote,
+        snapshot: Snapshot,
+        cancel: impl Future<Output = ReplicationClosed> + OptionalSend + 'static,
+        _option: RPCOption,
+    ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
+        let mut cancel = pin!(cancel);
+        let sent = tokio::select! {
+            closed = &mut cancel => return Err(StreamingError::Closed(closed)),
+            sent = self.send_snapshot(vote.into_ours(), snapshot) => sent,
+        };
+        let (error, pause) = match sent {
+            Ok(vote) => {
+                self.failure_count = 0;
+                return Ok(SnapshotResponse::new(vote.into_openraft()));
+            }
+            // It is dialed again soon, and what becomes of its links is told elsewhere.
+            Err(error @ SendError::Unreachable(_)) => (error, Duration::ZERO),
+            Err(error) => {
+                self.failure_count += 1;
+                let pause = pause(self.failure_count);
+                tracing::warn!(peer = %self.peer, %error, ?pause, "a snapshot was not sent");
+                (error, pause)
+            }
+        };
+        tokio::select! {
+            closed = &mut cancel => Err(StreamingError::Closed(closed)),
+            () = sleep(pause) => Err(error.into()),
+        }
+    }
+}
+
+/// How long to wait after so many failures in a row.
+fn pause(failure_count: u32) -> Duration {
+    let doublings = failure_count.saturating_sub(1).min(u32::BITS - 1);
+    PAUSE_MIN.saturating_mul(1 << doublings).min(PAUSE_MAX)
+}
+
+impl Network {
+    /// Sends a snapshot and returns the vote of the peer that has installed it.
+    async fn send_snapshot(
+        &self,
+        vote: message::Vote,
+        snapshot: Snapshot,
+    ) -> Result<message::Vote, SendError> {
+        let SnapshotData::Held(held, damage) = snapshot.snapshot else {
+            return Err(SendError::Received);
+        };
+        let last_log = snapshot.meta.last_log_id.into_ours();
+        let head = SnapshotHead {
+            begin: SnapshotBegin {
+                vote,
+                last_log,
+                membership: snapshot.meta.last_membership.into_ours(),
+            },
+            packets_size: held.meta().packets_size,
+        };
+        let (link, lane) = self.open_newest().await?;
+        let floor = last_log.map_or(LogIndex(0), |last| last.index);
+        let (transfer, lapsed) = self.transfers.begin(self.peer, held.clone(), floor);
+        let sent = tokio::select! {
+            sent = self.send_over(&link, lane, head, &held, &transfer) => sent,
+            _ = lapsed => Err(SendError::Lapsed),
+        };
+        match &sent {
+            Ok(_) => transfer.complete(),
+            // It may come back for the rest.
+            Err(SendError::Unreachable(_)) => {}
+            Err(SendError::Store(error)) => {
+                self.transfers.end_all_of(&held);
+                tell_damage(error, &damage);
+            }
+            Err(_) => transfer.give_up(),
+        }
+        sent
+    }
+
+    /// A link on the lane of transfers, or to an older node on that of snapshots.
+    async fn open_newest(&self) -> Result<(PeerLink, Lane), SendError> {
+        if let Ok(link) = self.open(Lane::Transfer).await {
+            return Ok((link, Lane::Transfer));
+        }
+        let older = self.open(Lane::Snapshot).await?;
+        // Now it can be reached, and maybe it could not before.
+        let newer = self.open(Lane::Transfer).await;
+        Ok(newer.map_or((older, Lane::Snapshot), |link| (link, Lane::Transfer)))
+    }
+
+    async fn open(&self, lane: Lane) -> Result<PeerLink, SendError> {
+        let link = self.peers.own_link(self.peer, &self.address, lane);
+        in_time(link.opened()).await?;
+        Ok(link)
+    }
+
+    async fn send_over(
+        &self,
+        link: &PeerLink,
+        lane: Lane,
+        head: SnapshotHead,
+        held: &SharedSnapshot,
+        transfer: &Transfer,
+    ) -> Result<message::Vote, SendError> {
+        let last_log = head.begin.last_log;
+        let begin = match lane {
+            Lane::Transfer => Request::ResumeSnapshot(head),
+            _ => Request::SnapshotBegin(head.begin),
+        };
+        let chunk_count = match in_time(link.call(begin)).await? {
+            Response::SnapshotResumed(chunk_count) => chunk_count,
+            Response::SnapshotProgress => 0,
+            other => return Err(refused(other)),
+        };
+        tracing::info!(peer = %self.peer, ?last_log, chunk_count, "sending a snapshot");
+        let chunks = Offloaded::new(held.chunks()?);
+        send_chunks(link, chunks, chunk_count, transfer).await
+    }
+}
+
+/// Sends what comes behind the first `chunk_count` chunks, a window of them ahead of what the peer has
+/// taken.
+async fn send_chunks(
+    link: &PeerLink,
+    mut chunks: Offloaded<SnapshotChunks>,
+    chunk_count: u64,
+    transfer: &Transfer,
+) -> Result<message::Vote, SendError> {
+    for _ in 0..chunk_count {
+        // Each chunk holds the digest of all before it.
+        chunks = next_chunk(chunks).await?.1;
+        transfer.on_progress();
+    }
+    let mut window = Window::new(link);
+    loop {
+        let (chunk, rest) = next_chunk(chunks).await?;
+        chunks = rest;
+        let is_end = chunk.is_none();
+        if window.is_full()
+            && let Some(installed) = acknowledged(&mut window).await?
+        {
+            return Ok(installed);
+        }
+        transfer.on_progress();
+        let request = chunk.map_or(Request::SnapshotEnd, Request::SnapshotChunk);
+        in_time(window.send(request)).await?;
+        if is_end {
+            break;
+        }
+    }
+    drop(chunks);
+    loop {
+        if let Some(installed) = acknowledged(&mut window).await? {
+            return Ok(installed);
+        }
+        transfer.on_progress();
+    }
+}
+
+/// Waits until the peer has taken the oldest piece. Returns its vote, if that is what comes.
+async fn acknowledged(window: &mut Window<'_>) -> Result<Option<message::Vote>, SendError> {
+    match in_time(window.response()).await? {
+        Response::SnapshotProgress => Ok(None),
+        Response::SnapshotInstalled(vote) => Ok(Some(vote)),
+        other => Err(refused(other)),
+    }
+}
+
+async fn next_chunk(
+    mut chunks: Offloaded<SnapshotChunks>,
+) -> Result<(Option<bytes::Bytes>, Offloaded<SnapshotChunks>), SendError> {
+    let begun = Instant::now();
+    let read = tokio::task::spawn_blocking(move || Ok((chunks.next_chunk()?, chunks)));
+    let read = read.await.map_err(|_| SendError::Panicked)?;
+    rest(begun).await;
+    read
+}
+
+async fn in_time<T>(work: impl Future<Output = Result<T, CallError>>) -> Result<T, SendError> {
+    let late = || LinkError::Failed(format!("not within {PIECE_TIMEOUT:?}"));
+    let done = timeout(PIECE_TIMEOUT, work).await;
+    Ok(done.unwrap_or_else(|_| Err(CallError::Lost(late())))?)
+}
+
+/// One that was cut short for lack of space says nothing of what is on disk.
+fn tell_damage(error: &StoreError, damage: &Arc<Notify>) {
+    match error {
+        StoreError::NoSpace { .. } => {}
+        _ => damage.notify_one(),
+    }
+}
+
+fn refused(response: Response) -> SendError {
+    match response {
+        Response::Failed(reason) => SendError::Refused(reason),
+        other => SendError::Unexpected(format!("{other:?}")),
+    }
+}
+
+/// Why a snapshot was not sent.
+#[derive(Debug, thiserror::Error)]
+enum SendError {
+    #[error("the peer cannot be reached: {0}")]
+    Unreachable(#[from] CallError),
+    #[error("the peer refused it: {0}")]
+    Refused(String),
+    #[error("the peer answered another question: {0}")]
+    Unexpected(String),
+    #[error("it cannot be read: {0}")]
+    Store(#[from] StoreError),
+    #[error("it took too long: the log, the store or the disk would have grown too large")]
+    Lapsed,
+    #[error("reading it panicked")]
+    Panicked,
+    #[error("a snapshot that was received is installed, never sent on")]
+    Received,
+}
+
+impl From<SendError> for StreamingError<TypeConfig> {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Unreachable(error) => Self::Unreachable(Unreachable::new(&error)),
+            error => Self::Network(NetworkError::new(&error)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_refused_again_and_again_is_sent_ever_less_often() {
+        let pauses: Vec<_> = (1..=7).map(|count| pause(count).as_secs()).collect();
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 30, 30]);
+        assert_eq!(pause(u32::MAX), PAUSE_MAX);
+    }
+}

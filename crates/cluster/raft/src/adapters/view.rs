@@ -1,0 +1,107 @@
+//! How consensus stands.
+
+use std::time::Duration;
+
+use openraft::{Instant, RaftMetrics, ServerState};
+use quorate_peer::NodeId;
+use quorate_replica::Role;
+use quorate_state::{LogIndex, Term};
+
+use super::types::{LogId, TypeConfig};
+use crate::FatalError;
+
+/// How consensus stands at this node at one moment. Of the indexes, 0 stands for no entry.
+pub(crate) struct View {
+    /// This node's part in the cluster.
+    pub(crate) role: Role,
+    /// The current term.
+    pub(crate) term: Term,
+    /// The last leader that was heard of in this term, and its address. It may be gone.
+    pub(crate) leader: Option<(NodeId, String)>,
+    /// The last entry in the local log.
+    pub(crate) last_log: LogIndex,
+    /// The last entry this node knows to be committed.
+    pub(crate) committed: LogIndex,
+    /// The last entry applied to the local replica.
+    pub(crate) applied: LogIndex,
+    /// The last entry that the checkpoint holds.
+    pub(crate) checkpoint: LogIndex,
+    /// The last entry removed from the log.
+    pub(crate) purged: LogIndex,
+    /// The voters, this node among them if it is one.
+    pub(crate) voters: Vec<NodeId>,
+    /// At the leader: the other voters.
+    pub(crate) followers: Vec<Follower>,
+    /// At the leader: the time since a quorum last acknowledged it.
+    pub(crate) quorum_ack_age: Option<Duration>,
+    /// The time since this node last took a message of a leader.
+    pub(crate) leader_contact_age: Duration,
+    /// Why replication has stopped by itself, if it has.
+    pub(crate) failure: Option<FatalError>,
+}
+
+/// A voter as its leader knows it.
+pub(crate) struct Follower {
+    pub(crate) node: NodeId,
+    /// The last entry that its log shares with the leader's.
+    pub(crate) matching: LogIndex,
+    /// The time since it last acknowledged a heartbeat.
+    pub(crate) ack_age: Option<Duration>,
+}
+
+impl View {
+    pub(super) fn new(metrics: &RaftMetrics<TypeConfig>, leader_contact_age: Duration) -> Self {
+        let members = &metrics.membership_config;
+        let leader = metrics.current_leader.map(|id| {
+            let address = members.get_node(&id).cloned();
+            (id, address.unwrap_or_default())
+        });
+        let follower = |node| {
+            let matching = metrics.replication.as_ref()?.get(&node);
+            let acked = metrics.heartbeat.as_ref().and_then(|acks| acks.get(&node));
+            Some(Follower {
+                node,
+                matching: index(matching.copied().flatten()),
+                ack_age: acked.and_then(|at| at.as_ref()).map(|at| at.elapsed()),
+            })
+        };
+        let voters: Vec<_> = members.voter_ids().collect();
+        let running = metrics.running_state.as_ref();
+        let others = voters.iter().copied().filter(|id| *id != metrics.id);
+        Self {
+            role: match metrics.state {
+                ServerState::Leader => Role::Leader,
+                ServerState::Follower => Role::Follower,
+                ServerState::Candidate => Role::Candidate,
+                ServerState::Learner => Role::Learner,
+                ServerState::Shutdown => Role::Stopped,
+            },
+            term: Term(metrics.current_term),
+            leader,
+            last_log: LogIndex(metrics.last_log_index.unwrap_or_default()),
+            committed: index(metrics.local_committed),
+            applied: index(metrics.last_applied),
+            checkpoint: index(metrics.snapshot),
+            purged: index(metrics.purged),
+            followers: others.filter_map(follower).collect(),
+            voters,
+            quorum_ack_age: metrics.last_quorum_acked.map(|at| at.elapsed()),
+            leader_contact_age,
+            failure: running
+                .err()
+                .map(|error| FatalError::Replication(error.to_string())),
+        }
+    }
+
+    /// At the leader: how many entries the voter furthest behind lacks, as far as it knows.
+    pub(crate) fn replication_lag(&self) -> Option<u64> {
+        let followers = self.followers.iter();
+        followers
+            .map(|follower| follower.matching.lag_behind(self.last_log))
+            .max()
+    }
+}
+
+fn index(id: Option<LogId>) -> LogIndex {
+    id.map_or(LogIndex(0), |id| LogIndex(id.index()))
+}

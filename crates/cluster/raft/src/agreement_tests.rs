@@ -1,0 +1,262 @@
+//! Clusters whose nodes are of different versions, and clusters that are full.
+
+use quorate_peer::message::Proposed;
+use quorate_state::{Command, LEVEL_MAX, Level, PutBatch, Roll, UnixMillis};
+
+use super::{ground::Simulated, *};
+
+use crate::{WallClock, adapters::applied_membership};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// Waits until a node has applied all that its leader proposes unasked, a capacity among it, and says
+/// how many packets that allows.
+pub(super) async fn agreed_count_max(node: &Node) -> u64 {
+    let mut applied = node.write_path.applied.clone();
+    let agreed = applied.wait_for(|meta| {
+        let cluster = &meta.cluster;
+        let members = applied_membership(meta).unwrap().membership.nodes;
+        let is_registered = |(node, _): &(NodeId, String)| {
+            let registration = cluster.roll.registrations.get(&node.0);
+            registration.is_some_and(|registration| registration.has_data)
+        };
+        let is_founded = cluster.names.id.is_none() || members.iter().all(is_registered);
+        let has_cookies =
+            cluster.level < Level::ZONES || cluster.zones.cookie_secrets.current.is_some();
+        cluster.capacity.is_some() && is_founded && has_cookies
+    });
+    let meta = timeout(TIMEOUT, agreed).await.expect("it is agreed on");
+    let cluster = meta.unwrap().cluster.clone();
+    // What peers are told follows what is applied.
+    let with_data = cluster
+        .roll
+        .registrations
+        .iter()
+        .filter(|(_, known)| known.has_data);
+    let with_data: Vec<_> = with_data.map(|(key, _)| *key).collect();
+    let follows = |roll: &Roll| {
+        let has_data = |key| {
+            roll.registrations
+                .get(key)
+                .is_some_and(|known| known.has_data)
+        };
+        with_data.iter().all(has_data)
+    };
+    let followed = timeout(TIMEOUT, node.roster().until(follows)).await;
+    assert_eq!(followed, Ok(true), "it acts by what it has applied");
+    let capacity = cluster.capacity;
+    capacity.expect("it was waited for").count_max
+}
+
+/// Proposes a command until a node that leads has applied it.
+async fn propose(cluster: &Cluster, command: &Command) {
+    let nodes = cluster.nodes.values().cycle();
+    let proposed = async {
+        for node in nodes {
+            let proposal = node.write_path.raft.propose(command.encode()).await;
+            if matches!(proposal, Proposed::Applied { .. }) {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(TIMEOUT, proposed).await.expect("a leader takes it");
+}
+
+/// Some node: whichever leads, a PUT reaches it.
+fn any(cluster: &Cluster) -> &Arc<Node> {
+    cluster.nodes.values().next().expect("there is one")
+}
+
+/// Why a node that is opened stops, at once or a little later.
+async fn why_it_stops(cluster: &mut Cluster, node: NodeId) -> String {
+    match cluster.open(node).await {
+        Err(error) => chain(&error),
+        Ok(()) => why_it_stopped(&cluster.nodes[&node]).await,
+    }
+}
+
+async fn why_it_stopped(node: &Node) -> String {
+    let failed = timeout(TIMEOUT, node.failed()).await;
+    failed.expect("it stops by itself").to_string()
+}
+
+fn expect_too_old(reason: &str) {
+    let expected =
+        "feature level 5 is needed, and this program knows 1: run a newer version of Quorate";
+    assert!(reason.contains(expected), "{reason}");
+}
+
+/// Three nodes, of which the last is an older program.
+async fn mixed() -> (Simulated, NodeId) {
+    let mut simulated = Simulated::prepare(3);
+    let old = NodeId::from(3);
+    simulated.cap(old, Level::FIRST);
+    simulated.cluster.open_all().await;
+    simulated.cluster.ready().await;
+    put(any(&simulated.cluster), &packet(1, 5)).await.unwrap();
+    (simulated, old)
+}
+
+async fn expect_equal(cluster: &Cluster) {
+    expect_equal_digests(cluster.nodes.values()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_stops_before_an_entry_that_is_beyond_it_and_skips_nothing() {
+    let (mut simulated, old) = mixed().await;
+    let raise = Command::RaiseLevel(LEVEL_MAX);
+    propose(&simulated.cluster, &raise).await;
+    let node = simulated.cluster.nodes[&old].clone();
+    let reason = why_it_stopped(&node).await;
+    expect_too_old(&reason);
+    assert!(reason.contains("entry"), "{reason}");
+    assert_eq!(node.store.meta().cluster.level, Level::FIRST);
+    assert_eq!(node.status().not_ready, Some(NotReady::Failed));
+    drop(node);
+
+    simulated.kill(old);
+    expect_too_old(&why_it_stops(&mut simulated.cluster, old).await);
+    simulated.kill(old);
+    simulated.cluster.ready().await;
+    put(any(&simulated.cluster), &packet(2, 5)).await.unwrap();
+
+    simulated.cap(old, LEVEL_MAX);
+    simulated.cluster.open(old).await.unwrap();
+    simulated.cluster.ready().await;
+    for node in simulated.cluster.nodes.values() {
+        agreed_count_max(node).await;
+    }
+    expect_equal(&simulated.cluster).await;
+    let node = &simulated.cluster.nodes[&old];
+    assert_eq!(node.store.meta().cluster.level, LEVEL_MAX);
+    simulated.cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_stops_before_a_snapshot_that_is_beyond_it_and_a_newer_one_has_all_of_it() {
+    let (mut simulated, old) = mixed().await;
+    let board = simulated.cluster.board.clone();
+    board.cut_off.lock().unwrap().insert(old);
+    let node = simulated.cluster.nodes.remove(&old).unwrap();
+    let others: Vec<_> = simulated.cluster.nodes.values().cloned().collect();
+    for node in &others {
+        until(node, |view| view.leader.is_some_and(|(id, _)| id != old)).await;
+    }
+    propose(&simulated.cluster, &Command::RaiseLevel(LEVEL_MAX)).await;
+    for node in &others {
+        agreed_count_max(node).await;
+    }
+    put(&others[0], &packet(2, 5)).await.unwrap();
+    for node in &others {
+        ground::checkpoint_and_purge(node).await;
+    }
+    board.cut_off.lock().unwrap().clear();
+    let reason = why_it_stopped(&node).await;
+    expect_too_old(&reason);
+    assert!(reason.contains("snapshot"), "{reason}");
+    drop(node);
+
+    simulated.kill(old);
+    simulated.cap(old, LEVEL_MAX);
+    simulated.cluster.open(old).await.unwrap();
+    simulated.cluster.ready().await;
+    expect_equal(&simulated.cluster).await;
+    assert_eq!(
+        simulated.cluster.nodes[&old].store.meta().cluster,
+        others[0].store.meta().cluster
+    );
+    drop(others);
+    simulated.cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn packets_that_are_healed_bring_level_and_capacity_to_who_supports_them() {
+    let mut simulated = Simulated::start(3).await;
+    for node in simulated.cluster.nodes.values() {
+        agreed_count_max(node).await;
+    }
+    put(any(&simulated.cluster), &packet(1, 5)).await.unwrap();
+    let damaged = simulated.follower();
+    let node = &simulated.cluster.nodes[&damaged];
+    applied(node, any(&simulated.cluster).status().applied_index).await;
+    ground::checkpoint_and_purge(node).await;
+    let cluster_state = node.store.meta().cluster;
+    simulated.kill(damaged);
+    simulated.flip_bits_of_store(damaged);
+
+    simulated.cap(damaged, Level::FIRST);
+    expect_too_old(&why_it_stops(&mut simulated.cluster, damaged).await);
+    simulated.cap(damaged, LEVEL_MAX);
+    simulated.cluster.open(damaged).await.unwrap();
+    simulated.cluster.ready().await;
+    let healed = &simulated.cluster.nodes[&damaged];
+    assert_eq!(healed.store.meta().cluster, cluster_state);
+    expect_equal(&simulated.cluster).await;
+
+    // Nor does it open a store of its own that is beyond it.
+    ground::checkpoint_and_purge(&simulated.cluster.nodes[&damaged]).await;
+    simulated.kill(damaged);
+    simulated.cap(damaged, Level::FIRST);
+    let error = simulated.cluster.open(damaged).await.unwrap_err();
+    assert!(matches!(error, OpenError::Level(_)), "{error}");
+    simulated.cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_nodes_of_a_full_cluster_answer_alike_and_drop_the_same_packets() {
+    let adjust = |config: &mut Config| config.settings.packets.count_max = 5;
+    let cluster = Cluster::start(3, adjust).await;
+    for node in cluster.nodes.values() {
+        assert_eq!(agreed_count_max(node).await, 5);
+    }
+    let old = Command::PutBatch(PutBatch {
+        now: WallClock::default().now().saturating_sub(3 * DAY),
+        timestamp_max: Some(UnixMillis(u64::MAX)),
+        conditions: Default::default(),
+        packets: (0..5).map(|key| packet(key, 5)).collect(),
+    });
+    propose(&cluster, &old).await;
+    let others = cluster.nodes.values().cycle();
+    for (number, node) in (0..5).zip(others) {
+        let new = packet(100 + number, 5);
+        assert_eq!(put(node, &new).await, Ok(PutOutcome::Stored));
+        assert!(node.stored_packet(new.key()).unwrap().is_some());
+        let gone = node.stored_packet(packet(number, 5).key()).unwrap();
+        assert!(gone.is_none(), "the smallest of the old keys goes");
+    }
+    for node in cluster.nodes.values() {
+        assert_eq!(put(node, &packet(200, 5)).await, Ok(PutOutcome::Full));
+        let known = put(node, &packet(100, 5)).await;
+        assert_eq!(known, Ok(PutOutcome::Unchanged));
+    }
+    assert_eq!(
+        put(any(&cluster), &packet(100, 6)).await,
+        Ok(PutOutcome::Stored)
+    );
+    expect_equal(&cluster).await;
+    for node in cluster.nodes.values() {
+        assert_eq!(node.status().packet_count, 5);
+        assert_eq!(node.write_path.metrics.evicted_packets_total.get(), 5);
+    }
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_capacity_that_a_node_is_told_only_founds_its_cluster() {
+    let mut simulated = Simulated::prepare(1);
+    let alone = NodeId::from(1);
+    for (told, purges) in [(5, false), (9, true), (7, false)] {
+        let config = simulated.cluster.configs.get_mut(&alone).unwrap();
+        config.settings.packets.count_max = told;
+        simulated.cluster.open(alone).await.unwrap();
+        simulated.cluster.ready().await;
+        let node = &simulated.cluster.nodes[&alone];
+        assert_eq!(agreed_count_max(node).await, 5, "told {told}");
+        put(node, &packet(1, told)).await.unwrap();
+        if purges {
+            ground::checkpoint_and_purge(node).await;
+        }
+        simulated.kill(alone);
+    }
+}

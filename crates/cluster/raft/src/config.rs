@@ -1,0 +1,155 @@
+//! What a node is told.
+
+use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc, time::Duration};
+
+use quorate_disk::{Disk, LinuxDisk};
+use quorate_peer::NodeId;
+use quorate_state::{Capacity, ClusterNames, LEVEL_MAX, Level};
+
+use crate::{Settings, WallClock};
+
+/// The directory of the log, in that of the node.
+pub const LOG_DIR: &str = "log";
+
+/// The file of the store, in the directory of the node.
+pub const STORE_FILE: &str = "records.redb";
+
+/// What a node knows of its cluster. It outlives the process beside log and store, so that a node that
+/// has not got its first entries yet finds its cluster again.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Known {
+    /// Who the cluster is.
+    pub names: ClusterNames,
+    /// The members, and where they are.
+    pub members: BTreeMap<NodeId, String>,
+}
+
+/// When voters that are gone are removed unasked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cleanup {
+    /// How long the leader has not heard of one that is removed.
+    pub after: Duration,
+    /// How many voters stay at least.
+    pub voters_min: usize,
+}
+
+/// What a node is told.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// This node.
+    pub node: NodeId,
+    /// The founding voters and their addresses, this node among them. A node whose log is empty
+    /// founds the cluster with them; later the log says who the members are, and where. None of a
+    /// node that joins: it waits for the leader of those that it knows.
+    pub voters: BTreeMap<NodeId, String>,
+    /// What the node knew of the cluster when it was started.
+    pub known: Known,
+    /// What its operator calls this node, or nothing.
+    pub name: String,
+    /// Where other nodes reach this one: a `host:port`.
+    pub address: String,
+    /// When voters that are gone are removed unasked. `None`: never.
+    pub cleanup: Option<Cleanup>,
+    /// Whether this node has been part of the cluster before. Then its log must not be empty.
+    pub has_joined: bool,
+    /// Where log and store are.
+    pub disk: Arc<dyn Disk>,
+    /// Their directory.
+    pub dir: PathBuf,
+    /// The clock of this machine.
+    pub wall_clock: WallClock,
+    /// An operator says that this clock is right although it has moved by more than the retention
+    /// since the last packet was received. Only a node that is a cluster by itself asks for it.
+    pub trust_clock: bool,
+    /// What an operator may set.
+    pub settings: Settings,
+    /// The highest feature level that this node supports. Below [`LEVEL_MAX`] only in tests, which
+    /// let a program serve as an older one.
+    pub level_max: Level,
+}
+
+impl Config {
+    /// `node` among `voters` with data in `dir` on this machine, all else by default.
+    pub fn new(node: NodeId, voters: BTreeMap<NodeId, String>, dir: PathBuf) -> Self {
+        Self {
+            node,
+            voters,
+            known: Known::default(),
+            name: String::new(),
+            address: String::new(),
+            cleanup: None,
+            has_joined: false,
+            disk: Arc::new(LinuxDisk),
+            dir,
+            wall_clock: WallClock::default(),
+            trust_clock: false,
+            settings: Settings::default(),
+            level_max: LEVEL_MAX,
+        }
+    }
+
+    pub(crate) fn store(&self) -> quorate_store::Config {
+        quorate_store::Config {
+            disk: self.disk.clone(),
+            path: self.dir.join(STORE_FILE),
+            cache_size: usize::try_from(self.settings.store.cache_size).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// Gives the file of the store another name, so that the next one begins empty. One that was
+    /// set aside before goes.
+    pub(crate) fn set_store_aside(&self) -> io::Result<()> {
+        let path = self.dir.join(STORE_FILE);
+        self.disk.rename(&path, &path.with_extension("damaged"))?;
+        self.disk.sync_dir(&self.dir)
+    }
+
+    pub(crate) fn clock(&self) -> quorate_clock::Config {
+        quorate_clock::Config {
+            tolerance: Duration::from_secs(self.settings.clock.tolerance_secs),
+            retention: self.retention(),
+            trusted: self.trust_clock,
+        }
+    }
+
+    pub(crate) fn put_deadline(&self) -> Duration {
+        Duration::from_millis(self.settings.put.deadline_ms)
+    }
+
+    pub(crate) fn retention(&self) -> Duration {
+        Duration::from_secs(self.settings.packets.retention_secs)
+    }
+
+    /// The capacity that a cluster is founded with.
+    pub(crate) fn capacity(&self) -> Capacity {
+        Capacity {
+            count_max: self.settings.packets.count_max,
+            size_max: self.settings.packets.size_max,
+        }
+    }
+
+    pub(crate) fn checkpoint_interval(&self) -> Duration {
+        Duration::from_secs(self.settings.store.checkpoint_interval_secs)
+    }
+
+    pub(crate) fn scrub_interval(&self) -> Duration {
+        Duration::from_secs(self.settings.store.scrub_interval_secs)
+    }
+
+    pub(crate) fn heartbeat(&self) -> Duration {
+        Duration::from_millis(self.settings.raft.heartbeat_ms)
+    }
+
+    /// How long a sync of the log takes that is slow.
+    pub(crate) fn slow_sync(&self) -> Duration {
+        Duration::from_millis(self.settings.raft.slow_sync_ms)
+    }
+
+    pub(crate) fn election_timeout_min(&self) -> Duration {
+        Duration::from_millis(self.settings.raft.election_timeout_min_ms)
+    }
+
+    pub(crate) fn election_timeout_max(&self) -> Duration {
+        Duration::from_millis(self.settings.raft.election_timeout_max_ms)
+    }
+}

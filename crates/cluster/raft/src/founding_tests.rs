@@ -1,0 +1,197 @@
+//! Nodes that have lost their disks and kept their keys.
+
+use std::path::PathBuf;
+
+use futures_util::stream;
+use quorate_peer::{
+    LogState, Tail,
+    message::{Response, Vote, VoteRequest},
+};
+use quorate_sim::SimDisk;
+
+use super::*;
+
+/// Three nodes, each on a disk of its own, of which none runs.
+fn prepare() -> Cluster {
+    Cluster::prepare(3, |config| {
+        config.dir = PathBuf::from("/data");
+        config.disk = Arc::new(SimDisk::new());
+        config.settings.put.deadline_ms = 2_000;
+    })
+}
+
+/// Kills a node and puts a new disk into it.
+fn wipe(cluster: &mut Cluster, node: NodeId) {
+    cluster.board.hang_up(node);
+    cluster.nodes.remove(&node);
+    let config = cluster.configs.get_mut(&node).unwrap();
+    config.disk = Arc::new(SimDisk::new());
+}
+
+/// Waits until a node has heard of the logs of so many others.
+async fn until_greeted(node: &Node, count: usize) {
+    let mut logs = node.write_path.peers.logs();
+    let greeted = logs.wait_for(|logs| logs.len() >= count);
+    timeout(TIMEOUT, greeted).await.unwrap().unwrap();
+}
+
+/// What a node says to a peer that wants its vote for a high term.
+async fn ask_for_vote(node: &Node, candidate: NodeId) -> Response {
+    let request = Request::Vote(VoteRequest {
+        vote: Vote {
+            term: Term(1_000),
+            node: candidate,
+            committed: false,
+        },
+        last_log: None,
+        leadership_transfer: false,
+    });
+    let request = Frame {
+        id: 1,
+        message: request,
+        tail: Tail::default(),
+    };
+    let requests = stream::iter([Ok(request)]).chain(stream::pending());
+    let service = node.service();
+    let mut responses = service.serve(candidate, Lane::Control, requests.boxed());
+    let response = timeout(TIMEOUT, responses.next()).await.unwrap();
+    response.unwrap().message
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_is_founded_once_every_founding_node_has_spoken() {
+    let mut cluster = prepare();
+    let [one, two, three] = [1, 2, 3].map(NodeId::from);
+    cluster.open(one).await.unwrap();
+    cluster.open(two).await.unwrap();
+    for node in cluster.nodes.values() {
+        until_greeted(node, 1).await;
+        assert_eq!(node.status().not_ready, Some(NotReady::Founding));
+        assert_eq!(node.service().introduction().log, LogState::Empty);
+    }
+    cluster.open(three).await.unwrap();
+    cluster.ready().await;
+    assert_eq!(
+        put(cluster.leader(), &packet(1, 5)).await,
+        Ok(PutOutcome::Stored)
+    );
+    for node in cluster.nodes.values() {
+        timeout(TIMEOUT, node.joined()).await.unwrap();
+        assert_eq!(node.service().introduction().log, LogState::More);
+    }
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_majority_that_was_wiped_does_not_found_anew_beside_a_survivor() {
+    let mut cluster = prepare();
+    cluster.open_all().await;
+    cluster.ready().await;
+    put(cluster.leader(), &packet(1, 5)).await.unwrap();
+    // Not the leader, which could give them the log back while it leads.
+    let survivor = cluster.followers().next().unwrap().clone();
+    applied(&survivor, cluster.leader().status().applied_index).await;
+    agreement::agreed_count_max(&survivor).await;
+    let nodes = cluster.configs.keys().copied();
+    let wiped: Vec<_> = nodes.filter(|node| *node != survivor.config.node).collect();
+    for node in &wiped {
+        wipe(&mut cluster, *node);
+    }
+    for node in &wiped {
+        cluster.open(*node).await.unwrap();
+    }
+    for node in &wiped {
+        let node = &cluster.nodes[node];
+        expect_lost(node).await;
+        let candidate = survivor.config.node;
+        let answer = ask_for_vote(node, candidate).await;
+        assert!(matches!(answer, Response::Failed(_)), "{answer:?}");
+    }
+    // Elections come and go meanwhile, and nobody founds.
+    let mut leader = cluster.nodes[&wiped[0]].write_path.leader.clone();
+    let led = leader.wait_for(|leader| {
+        let other = |(node, _): &(NodeId, String)| *node != survivor.config.node;
+        leader.node.as_ref().is_some_and(other)
+    });
+    assert!(timeout(Duration::from_secs(2), led).await.is_err());
+    let stored = survivor.stored_packet(packet(1, 5).key()).unwrap();
+    assert_eq!(stored.expect("it was acknowledged").packet, packet(1, 5));
+}
+
+/// Waits until a node stops because it has lost its data, and says what to do.
+async fn expect_lost(node: &Node) {
+    let failed = timeout(TIMEOUT, node.failed()).await;
+    let reason = failed.expect("it stops by itself").to_string();
+    assert!(reason.contains("has lost its data"), "{reason}");
+    assert!(reason.contains("quorate member replace"), "{reason}");
+    assert_eq!(node.status().not_ready, Some(NotReady::Failed));
+    assert_eq!(node.service().introduction().log, LogState::Empty);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_voter_that_was_wiped_stops_and_gets_nothing() {
+    let mut cluster = prepare();
+    cluster.open_all().await;
+    cluster.ready().await;
+    for node in cluster.nodes.values() {
+        agreement::agreed_count_max(node).await;
+    }
+    let wiped = cluster.followers().next().unwrap().config.node;
+    wipe(&mut cluster, wiped);
+    cluster.open(wiped).await.unwrap();
+    expect_lost(&cluster.nodes[&wiped]).await;
+    let others = cluster.nodes.values();
+    for node in others.filter(|node| node.config.node != wiped) {
+        assert!(put(node, &packet(1, 5)).await.is_ok());
+    }
+    expect_lost(&cluster.nodes[&wiped]).await;
+}
+
+/// Its members' programs know of no registrations.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wiped_node_of_an_old_cluster_gets_the_log_from_a_leader_and_votes_again() {
+    let mut cluster = prepare();
+    for config in cluster.configs.values_mut() {
+        config.level_max = quorate_state::Level::CAPACITY;
+    }
+    cluster.open_all().await;
+    cluster.ready().await;
+    put(cluster.leader(), &packet(1, 5)).await.unwrap();
+    let wiped = cluster.followers().next().unwrap().config.node;
+    wipe(&mut cluster, wiped);
+    cluster.open(wiped).await.unwrap();
+    cluster.ready().await;
+    let node = &cluster.nodes[&wiped];
+    let stored = node.stored_packet(packet(1, 5).key()).unwrap();
+    assert_eq!(stored.expect("it was acknowledged").packet, packet(1, 5));
+    assert_eq!(node.service().introduction().log, LogState::More);
+    let answer = ask_for_vote(node, NodeId::from(9)).await;
+    assert!(matches!(answer, Response::Vote(_)), "{answer:?}");
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_death_of_a_node_is_a_hint_to_all_others() {
+    let mut cluster = prepare();
+    cluster.open_all().await;
+    cluster.ready().await;
+    let dead = cluster.leader().config.node;
+    let others: Vec<_> = cluster.followers().cloned().collect();
+    for node in &others {
+        let peers = &node.write_path.peers;
+        for lane in [Lane::Control, Lane::Append, Lane::Forward] {
+            let link = peers.link(dead, &cluster.configs[&dead].voters[&dead], lane);
+            timeout(TIMEOUT, link.opened()).await.unwrap().unwrap();
+        }
+    }
+    let mut hangups: Vec<_> = others
+        .iter()
+        .map(|node| node.write_path.peers.hangups())
+        .collect();
+    cluster.board.hang_up(dead);
+    cluster.nodes.remove(&dead);
+    for hangups in &mut hangups {
+        let heard = timeout(TIMEOUT, hangups.recv()).await.unwrap();
+        assert_eq!(heard, Ok(dead));
+    }
+}

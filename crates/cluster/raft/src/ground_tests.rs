@@ -1,0 +1,507 @@
+//! Nodes on a disk that fails, is damaged and loses power.
+
+use std::{path::PathBuf, sync::atomic::AtomicU64};
+
+use quorate_peer::Unfit;
+use quorate_replica::Conditions;
+use quorate_sim::{Call, Loss, SimDisk};
+use tokio::task::JoinHandle;
+
+use super::*;
+use crate::metrics::Scrubbed;
+
+/// How often power fails in `make test`; `QUORATE_POWER_CUTS` asks for more.
+const POWER_CUTS: usize = 6;
+
+/// Three nodes, each on a disk of its own.
+pub(super) struct Simulated {
+    pub(super) cluster: Cluster,
+    pub(super) disks: BTreeMap<NodeId, SimDisk>,
+}
+
+impl Simulated {
+    pub(super) fn prepare(count: u64) -> Self {
+        let mut cluster = Cluster::prepare(count, |config| {
+            config.dir = PathBuf::from("/data");
+            config.settings.put.deadline_ms = 2_000;
+        });
+        let nodes = cluster.configs.keys();
+        let disks: BTreeMap<_, _> = nodes.map(|node| (*node, SimDisk::new())).collect();
+        for (node, disk) in &disks {
+            let config = cluster.configs.get_mut(node).expect("it was prepared");
+            config.disk = Arc::new(disk.clone());
+        }
+        Self { cluster, disks }
+    }
+
+    pub(super) async fn start(count: u64) -> Self {
+        Self::start_with(count, |_| {}).await
+    }
+
+    /// The same, with other settings.
+    pub(super) async fn start_with(count: u64, adjust: impl FnMut(&mut Config)) -> Self {
+        let mut simulated = Self::prepare(count);
+        simulated.cluster.configs.values_mut().for_each(adjust);
+        simulated.cluster.open_all().await;
+        simulated.cluster.ready().await;
+        simulated
+    }
+
+    pub(super) fn follower(&self) -> NodeId {
+        let follower = self.cluster.followers().next();
+        follower.expect("there is one").config.node
+    }
+
+    /// Kills a node: from now on its disk takes nothing from it.
+    pub(super) fn kill(&mut self, node: NodeId) {
+        let disk = self.disks[&node].kill();
+        self.put_in(node, disk);
+        self.cluster.board.hang_up(node);
+        self.cluster.nodes.remove(&node);
+    }
+
+    /// Makes a node that does not run a program that supports this level.
+    pub(super) fn cap(&mut self, node: NodeId, level: quorate_state::Level) {
+        let config = self.cluster.configs.get_mut(&node).expect("a node");
+        config.level_max = level;
+    }
+
+    /// Gives a node that does not run another disk.
+    fn put_in(&mut self, node: NodeId, disk: SimDisk) {
+        let config = self.cluster.configs.get_mut(&node).expect("a node");
+        config.disk = Arc::new(disk.clone());
+        self.disks.insert(node, disk);
+    }
+
+    pub(super) fn flip_bits_of_store(&self, node: NodeId) {
+        let store = self.cluster.configs[&node].store().path;
+        let size = self.disks[&node].read(&store).unwrap().len();
+        // Beyond the header: everywhere.
+        for bit in (4096 * 8..size * 8).step_by(1001) {
+            self.disks[&node].flip_bit(&store, bit).unwrap();
+        }
+    }
+}
+
+/// Makes a checkpoint and cuts the log behind it: what the store holds is nowhere else then.
+pub(super) async fn checkpoint_and_purge(node: &Node) {
+    let applied = node.status().applied_index;
+    node.write_path.raft.trigger_checkpoint().await;
+    until(node, |view| view.checkpoint >= applied).await;
+    node.write_path.raft.trigger_purge(applied).await;
+    until(node, |view| view.purged >= applied).await;
+}
+
+async fn put_many(node: &Node, micros: u64) {
+    for key in 0..100 {
+        put(node, &packet(key, micros)).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panic_of_consensus_stops_the_node_at_once() {
+    let cluster = Cluster::start(3, |_| {}).await;
+    let node = cluster.followers().next().unwrap().clone();
+    node.write_path.raft.panic().await;
+    let failed = timeout(Duration::from_secs(1), node.failed()).await;
+    let error = failed.expect("it is known within a second").to_string();
+    assert!(error.contains("panicked"), "{error}");
+    assert_eq!(node.status().not_ready, Some(NotReady::Failed));
+    let stopped = timeout(TIMEOUT, node.shutdown()).await.unwrap();
+    assert!(matches!(stopped, Err(ShutdownError::Consensus(_))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_packets_are_healed_by_another_member_and_never_served() {
+    let mut simulated = Simulated::start(3).await;
+    put_many(simulated.cluster.leader(), 5).await;
+    let damaged = simulated.follower();
+    let node = &simulated.cluster.nodes[&damaged];
+    applied(node, simulated.cluster.leader().status().applied_index).await;
+    checkpoint_and_purge(node).await;
+    simulated.kill(damaged);
+    simulated.flip_bits_of_store(damaged);
+
+    // Nobody can help it: it says so, and serves nothing.
+    let board = simulated.cluster.board.clone();
+    board.cut_off.lock().unwrap().insert(damaged);
+    let starting = Arc::new(crate::StartingNode::new(damaged));
+    let opening = tokio::spawn({
+        let config = simulated.cluster.configs[&damaged].clone();
+        let transport = simulated.cluster.transport(damaged);
+        let starting = starting.clone();
+        async move { starting.open(config, transport, metrics()).await }
+    });
+    let heals = async {
+        while starting.status().not_ready != Some(NotReady::Healing) {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(TIMEOUT, heals).await.expect("it sees the damage");
+    let key = PublicKey::from_bytes([1; 32]);
+    let error = starting.stored_packet(&key).unwrap_err().to_string();
+    assert!(error.contains("damaged"), "{error}");
+    let refused = starting
+        .put(packet(1, 6), Conditions::default(), TIMEOUT)
+        .await;
+    assert_eq!(refused, Err(PutError::Starting));
+
+    board.cut_off.lock().unwrap().clear();
+    let healed = timeout(TIMEOUT, opening).await.unwrap().unwrap().unwrap();
+    simulated.cluster.take_in(damaged, healed.clone());
+    simulated.cluster.ready().await;
+    for key in 0..100 {
+        let stored = healed.stored_packet(packet(key, 5).key()).unwrap();
+        assert_eq!(stored.expect("it is there").packet, packet(key, 5));
+    }
+    put_many(&healed, 7).await;
+    simulated.cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_by_itself_does_not_start_with_damaged_packets() {
+    let mut simulated = Simulated::start(1).await;
+    let alone = NodeId::from(1);
+    put_many(&simulated.cluster.nodes[&alone], 5).await;
+    checkpoint_and_purge(&simulated.cluster.nodes[&alone]).await;
+    simulated.cluster.nodes[&alone].shutdown().await.unwrap();
+    simulated.kill(alone);
+    simulated.flip_bits_of_store(alone);
+    let error = simulated.cluster.open(alone).await.unwrap_err();
+    assert!(error.is_of_data(), "{error}");
+    let error = chain(&error);
+    assert!(error.contains("records.redb"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_was_never_purged_heals_the_packets() {
+    let mut simulated = Simulated::start(1).await;
+    let alone = NodeId::from(1);
+    put_many(&simulated.cluster.nodes[&alone], 5).await;
+    simulated.cluster.nodes[&alone].shutdown().await.unwrap();
+    simulated.kill(alone);
+    simulated.flip_bits_of_store(alone);
+    simulated.cluster.open(alone).await.unwrap();
+    simulated.cluster.ready().await;
+    let node = &simulated.cluster.nodes[&alone];
+    for key in 0..100 {
+        let stored = node.stored_packet(packet(key, 5).key()).unwrap();
+        assert_eq!(stored.expect("it was acknowledged").packet, packet(key, 5));
+    }
+    simulated.cluster.shutdown().await;
+}
+
+/// A checkpoint that meets a damaged page has all packets in memory to write a new file.
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_while_a_node_runs_is_mended_from_memory() {
+    let mut simulated = Simulated::start(1).await;
+    let alone = NodeId::from(1);
+    let node = &simulated.cluster.nodes[&alone];
+    put_many(node, 5).await;
+    checkpoint_and_purge(node).await;
+    simulated.flip_bits_of_store(alone);
+    put_many(node, 6).await;
+    let mended = async {
+        while node.digest().await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(TIMEOUT, mended)
+        .await
+        .expect("the file is whole again");
+    for key in 0..100 {
+        let stored = node.stored_packet(packet(key, 6).key()).unwrap();
+        assert_eq!(stored.expect("it is in memory").packet, packet(key, 6));
+    }
+    node.shutdown().await.unwrap();
+    simulated.kill(alone);
+    simulated.cluster.open(alone).await.unwrap();
+    simulated.cluster.ready().await;
+    simulated.cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_scrub_finds_what_nobody_has_read() {
+    let mut simulated = Simulated::prepare(1);
+    let alone = NodeId::from(1);
+    let config = simulated.cluster.configs.get_mut(&alone).unwrap();
+    config.settings.store.scrub_interval_secs = 1;
+    simulated.cluster.open_all().await;
+    simulated.cluster.ready().await;
+    let node = &simulated.cluster.nodes[&alone];
+    put_many(node, 5).await;
+    checkpoint_and_purge(node).await;
+    let count = |figure: &quorate_metrics::By<_, Scrubbed>, what| -> u64 {
+        let figure: &quorate_metrics::Counter = figure.of(what);
+        figure.get()
+    };
+    let metrics = &node.write_path.metrics;
+    let whole = || count(&metrics.scrubs_total, Scrubbed::Store);
+    let damaged = || count(&metrics.damage_total, Scrubbed::Store);
+    let wait = async |condition: &dyn Fn() -> bool| {
+        let met = async {
+            while !condition() {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(TIMEOUT, met).await.expect("a scrub ends");
+    };
+    wait(&|| whole() > 0).await;
+    assert_eq!(damaged(), 0);
+
+    simulated.flip_bits_of_store(alone);
+    wait(&|| damaged() > 0).await;
+    let (then, log) = (whole(), count(&metrics.damage_total, Scrubbed::Log));
+    wait(&|| whole() > then).await;
+    assert_eq!(log, 0, "the log was never damaged");
+    simulated.cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_sync_acknowledges_nothing_and_is_not_trusted_after_a_restart() {
+    let mut simulated = Simulated::start(1).await;
+    let alone = NodeId::from(1);
+    let node = simulated.cluster.nodes[&alone].clone();
+    put_many(&node, 5).await;
+    simulated.disks[&alone].fail_from(Call::Sync, "/data/log", 0);
+    let lost = packet(200, 9);
+    assert!(put(&node, &lost).await.is_err(), "nothing is acknowledged");
+    timeout(TIMEOUT, node.failed())
+        .await
+        .expect("the node stops");
+
+    // The kernel still shows what it could not write. The node starts with it, and writes it anew
+    // before it counts: after a loss of power it is there.
+    simulated.kill(alone);
+    simulated.disks[&alone].mend();
+    simulated.cluster.open(alone).await.unwrap();
+    simulated.cluster.ready().await;
+    let shown = simulated.cluster.nodes[&alone]
+        .stored_packet(lost.key())
+        .unwrap();
+    let disk = simulated.disks[&alone].clone();
+    let image = disk.image(disk.boundaries(), Loss::all_kinds(1)[0]);
+    simulated.kill(alone);
+    simulated.put_in(alone, image);
+    simulated.cluster.open(alone).await.unwrap();
+    simulated.cluster.ready().await;
+    let node = &simulated.cluster.nodes[&alone];
+    assert_eq!(
+        node.stored_packet(lost.key()).unwrap().is_some(),
+        shown.is_some()
+    );
+    for key in 0..100 {
+        let stored = node.stored_packet(packet(key, 5).key()).unwrap();
+        assert_eq!(stored.expect("it was acknowledged").packet, packet(key, 5));
+    }
+    simulated.cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_waits_for_a_checkpoint() {
+    let simulated = Simulated::start(1).await;
+    let alone = NodeId::from(1);
+    let (node, disk) = (&simulated.cluster.nodes[&alone], &simulated.disks[&alone]);
+    put_many(node, 5).await;
+    disk.block_syncs("/data/records.redb");
+    node.write_path.raft.trigger_checkpoint().await;
+    let blocked = disk.clone();
+    tokio::task::spawn_blocking(move || blocked.wait_for_blocked_syncs(1))
+        .await
+        .unwrap();
+    put_many(node, 6).await;
+    let stored = node.stored_packet(packet(3, 6).key()).unwrap();
+    assert_eq!(stored.unwrap().packet, packet(3, 6));
+    disk.release_syncs();
+    simulated.cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_that_fails_at_the_stop_is_no_good_end() {
+    let simulated = Simulated::start(1).await;
+    let alone = NodeId::from(1);
+    let node = &simulated.cluster.nodes[&alone];
+    put_many(node, 5).await;
+    simulated.disks[&alone].fail_from(Call::Sync, "/data/records.redb", 0);
+    let stopped = timeout(TIMEOUT, node.shutdown()).await.unwrap();
+    assert!(matches!(stopped, Err(ShutdownError::Checkpoint(_))));
+}
+
+/// What it had shown before it stopped it shows after the restart, or nothing: that it was committed
+/// is not on its disk.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restarted_node_shows_nothing_before_it_has_caught_up() {
+    let mut simulated = Simulated::start(3).await;
+    let restarted = simulated.follower();
+    put_many(&simulated.cluster.nodes[&restarted], 5).await;
+    simulated.kill(restarted);
+    simulated
+        .cluster
+        .board
+        .cut_off
+        .lock()
+        .unwrap()
+        .insert(restarted);
+    simulated.cluster.open(restarted).await.unwrap();
+    let node = simulated.cluster.nodes[&restarted].clone();
+    let key = *packet(99, 5).key();
+    assert!(node.stored_packet(&key).is_err(), "it may be older");
+    assert_eq!(node.status().not_ready, Some(NotReady::Recovering));
+
+    simulated.cluster.board.cut_off.lock().unwrap().clear();
+    timeout(TIMEOUT, node.ready()).await.unwrap();
+    let stored = node.stored_packet(&key).unwrap();
+    assert_eq!(
+        stored.expect("it was acknowledged here").packet,
+        packet(99, 5)
+    );
+    simulated.cluster.shutdown().await;
+}
+
+/// Puts newer and newer packets until it is stopped, and notes what was acknowledged.
+fn write_on(node: Arc<Node>, micros: Arc<AtomicU64>, acked: Acked) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        loop {
+            let micros = micros.fetch_add(1, Ordering::Relaxed);
+            let packet = packet((micros % 40) as u8, micros);
+            if node
+                .put(packet.clone(), Conditions::default(), TIMEOUT)
+                .await
+                == Ok(PutOutcome::Stored)
+            {
+                let mut acked = acked.lock().unwrap();
+                let newest = acked.entry(*packet.key()).or_insert(0);
+                *newest = micros.max(*newest);
+            }
+        }
+    })
+}
+
+type Acked = Arc<Mutex<BTreeMap<PublicKey, u64>>>;
+
+/// Power fails at all nodes, in different ways, while they write and make checkpoints: what was
+/// acknowledged before is there.
+#[tokio::test(flavor = "multi_thread")]
+async fn acked_puts_survive_the_loss_of_power_at_all_nodes_at_once() {
+    let cuts = std::env::var("QUORATE_POWER_CUTS").map_or(POWER_CUTS, |text| text.parse().unwrap());
+    let mut simulated = Simulated::start(3).await;
+    let (micros, acked) = (Arc::new(AtomicU64::new(1)), Acked::default());
+    for cut in 1..=cuts as u64 {
+        let nodes = simulated.cluster.nodes.values();
+        let writers: Vec<_> = nodes
+            .flat_map(|node| [node.clone(), node.clone()])
+            .map(|node| write_on(node, micros.clone(), acked.clone()))
+            .collect();
+        let target = micros.load(Ordering::Relaxed) + 100 + cut % 7;
+        let written = async {
+            while micros.load(Ordering::Relaxed) < target {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(TIMEOUT, written).await.expect("PUTs are answered");
+        for node in simulated.cluster.nodes.values() {
+            node.write_path.raft.trigger_checkpoint().await;
+        }
+        let acked = acked.lock().unwrap().clone();
+        // From here on no node tells another what the image of its disk lacks.
+        let board = simulated.cluster.board.clone();
+        let nodes = simulated.cluster.nodes.keys().copied();
+        board.cut_off.lock().unwrap().extend(nodes);
+        let images = simulated.disks.iter().map(|(node, disk)| {
+            let seed = cut * 31 + u64::from(node.0.as_bytes()[31]);
+            let kinds = Loss::all_kinds(seed);
+            let loss = kinds[seed as usize % kinds.len()];
+            (*node, disk.image(disk.boundaries(), loss))
+        });
+        let images: Vec<_> = images.collect();
+        writers.iter().for_each(JoinHandle::abort);
+        for (node, image) in images {
+            simulated.kill(node);
+            simulated.put_in(node, image);
+        }
+        board.cut_off.lock().unwrap().clear();
+        simulated.cluster.open_all().await;
+        simulated.cluster.ready().await;
+        for node in simulated.cluster.nodes.values() {
+            for (key, micros) in &acked {
+                let stored = node.stored_packet(key).unwrap();
+                let found = stored.map(|stored| stored.packet.timestamp().as_micros());
+                assert!(
+                    found >= Some(*micros),
+                    "cut {cut}: {key}: {found:?}, {micros} was acked"
+                );
+            }
+        }
+    }
+    simulated.cluster.shutdown().await;
+}
+
+/// Only entries wait for the disks of the others: its heartbeats are answered as ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_leads_on_while_the_disks_of_all_others_are_busy() {
+    let mut simulated = Simulated::prepare(3);
+    simulated
+        .cluster
+        .configs
+        .values_mut()
+        .for_each(elections::calm);
+    simulated.cluster.open_all().await;
+    simulated.cluster.ready().await;
+    let leader = simulated.cluster.leader().clone();
+    let term = leader.status().term;
+    put_many(&leader, 5).await;
+    let followers: Vec<_> = simulated.cluster.followers().cloned().collect();
+    for follower in &followers {
+        simulated.disks[&follower.config.node].block_syncs("/data/log");
+    }
+    let waiting = tokio::spawn({
+        let leader = leader.clone();
+        async move { put(&leader, &packet(1, 6)).await }
+    });
+    for follower in &followers {
+        let disk = simulated.disks[&follower.config.node].clone();
+        tokio::task::spawn_blocking(move || disk.wait_for_blocked_syncs(1))
+            .await
+            .unwrap();
+    }
+    // Each asks a quorum anew whether this node still leads.
+    for _ in 0..20 {
+        let index = timeout(TIMEOUT, leader.write_path.raft.read_index()).await;
+        assert!(index.unwrap().is_some(), "a quorum answers");
+    }
+    assert_eq!(leader.status().term, term);
+    assert!(
+        !waiting.is_finished(),
+        "an entry is not acknowledged before it is on disk"
+    );
+    for follower in &followers {
+        simulated.disks[&follower.config.node].release_syncs();
+    }
+    assert_eq!(waiting.await.unwrap(), Ok(PutOutcome::Stored));
+    simulated.cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_whose_disk_is_slow_hands_over() {
+    let simulated = Simulated::start_with(3, |config| {
+        config.settings.raft.slow_sync_ms = 200;
+    })
+    .await;
+    let slow = simulated.cluster.leader().clone();
+    let disk = &simulated.disks[&slow.config.node];
+    disk.block_syncs("/data/log");
+    // The others have it on their disks.
+    let other = simulated.cluster.followers().next().unwrap();
+    let waits = other.put(packet(1, 5), Conditions::default(), TIMEOUT);
+    let _ = tokio::join!(waits, simulated.cluster.leader_after(slow.config.node));
+    let successor = simulated.cluster.leader_after(slow.config.node).await;
+    assert!(
+        elections::exchange(&slow)
+            .unfit()
+            .borrow()
+            .contains(Unfit::DISK_SLOW)
+    );
+    assert_eq!(put(successor, &packet(1, 6)).await, Ok(PutOutcome::Stored));
+    disk.release_syncs();
+    simulated.cluster.shutdown().await;
+}

@@ -1,0 +1,202 @@
+//! Changes of the members that operators ask for. Each may be asked for again, whatever has become
+//! of it: what is done already stays, and the rest is done.
+
+use std::collections::BTreeSet;
+
+use quorate_api::operate::{Change, Changed, Refusal};
+use quorate_peer::NodeId;
+use quorate_state::Registration;
+
+use super::{
+    address::is_dialable,
+    admin::Admin,
+    standing::{Named, Standing, warnings},
+};
+use crate::adapters::MembersChange;
+
+impl Admin {
+    /// Makes a change; the lock of changes is held.
+    pub(super) async fn change(&self, change: Change, force: bool) -> Result<Changed, Refusal> {
+        // A member that is gone may be what keeps the cluster at its level.
+        if !matches!(change, Change::Remove(_)) {
+            self.check_level()?;
+        }
+        let standing = self.settled().await?;
+        match change {
+            Change::Promote(node) => self.promote(standing, &node, force).await,
+            Change::Demote(node) => self.demote(standing, &node, force).await,
+            Change::Remove(node) => self.remove(standing, &node, force).await,
+            Change::Replace { old, new } => self.replace(standing, &old, &new, force).await,
+            Change::Move { node, address } => self.move_to(standing, &node, address).await,
+        }
+    }
+
+    async fn promote(
+        &self,
+        standing: Standing,
+        text: &str,
+        force: bool,
+    ) -> Result<Changed, Refusal> {
+        let node = standing.find_known(text)?;
+        let mut voters = standing.membership.voters();
+        self.set_stays_learner(&standing, node, false).await?;
+        if let Some(lag) = self.waits(node).await? {
+            return Ok(behind(node, lag));
+        }
+        if voters.insert(node) {
+            self.check_quorum(&voters, force).await?;
+            self.set_voters(&standing, voters.clone(), true).await?;
+        }
+        Ok(done(node, &voters))
+    }
+
+    async fn demote(
+        &self,
+        standing: Standing,
+        text: &str,
+        force: bool,
+    ) -> Result<Changed, Refusal> {
+        let node = standing.find_known(text)?;
+        let mut voters = standing.membership.voters();
+        if voters.remove(&node) {
+            self.check_quorum(&voters, force).await?;
+            self.step_down(&standing, node).await?;
+            self.set_stays_learner(&standing, node, true).await?;
+            self.set_voters(&standing, voters.clone(), true).await?;
+        } else {
+            self.set_stays_learner(&standing, node, true).await?;
+        }
+        Ok(done(node, &voters))
+    }
+
+    async fn remove(
+        &self,
+        standing: Standing,
+        text: &str,
+        force: bool,
+    ) -> Result<Changed, Refusal> {
+        let mut voters = standing.membership.voters();
+        let node = match standing.find(text)? {
+            Named::Known(node) => node,
+            Named::Unknown(node) => {
+                let mut changed = done(node, &voters);
+                changed.warnings.push("it is no member".to_owned());
+                return Ok(changed);
+            }
+        };
+        if voters.remove(&node) {
+            self.check_quorum(&voters, force).await?;
+            self.step_down(&standing, node).await?;
+        }
+        self.expel(&standing, node).await?;
+        Ok(done(node, &voters))
+    }
+
+    /// Puts `new` in the place of `old` in one step, so that the number of voters stays as it is, and
+    /// no quorum is ever larger than it was.
+    async fn replace(
+        &self,
+        standing: Standing,
+        old: &str,
+        new: &str,
+        force: bool,
+    ) -> Result<Changed, Refusal> {
+        let new = standing.find_known(new)?;
+        let voters = standing.membership.voters();
+        let old = match standing.find(old) {
+            Ok(Named::Known(old)) => old,
+            // It was removed before. A name would not tell: it may be misspelt.
+            Ok(Named::Unknown(_)) if voters.contains(&new) => {
+                let mut changed = done(new, &voters);
+                let text = format!("no node is called {old:?} any more");
+                changed.warnings.push(text);
+                return Ok(changed);
+            }
+            Ok(Named::Unknown(_)) => return Err(Refusal::UnknownNode(old.to_owned())),
+            Err(refusal) => return Err(refusal),
+        };
+        if old == new {
+            let text = "a node cannot replace itself: start one with a new key";
+            return Err(Refusal::Unfit(text.to_owned()));
+        }
+        if !voters.contains(&old) && !voters.contains(&new) {
+            let text = "it is no voter: remove it instead";
+            return Err(Refusal::Unfit(text.to_owned()));
+        }
+        self.set_stays_learner(&standing, new, false).await?;
+        if let Some(lag) = self.waits(new).await? {
+            return Ok(behind(new, lag));
+        }
+        let mut replaced = voters.clone();
+        replaced.insert(new);
+        if standing.leader == old && voters.len() == 1 {
+            // It leads to the end: so the new one votes first, and takes over.
+            self.check_quorum(&replaced, force).await?;
+            self.set_voters(&standing, replaced, true).await?;
+            let leader = self.hand_over(&[new]).await?;
+            tracing::info!(%leader, "handed over to the replacement");
+            return Err(Refusal::NoLeader);
+        }
+        replaced.remove(&old);
+        self.check_quorum(&replaced, force).await?;
+        self.step_down(&standing, old).await?;
+        self.deregister(&standing, old).await?;
+        if voters.contains(&old) {
+            self.set_voters(&standing, replaced.clone(), false).await?;
+        } else if standing.is_member(old) {
+            let position = standing.membership.position;
+            self.make(MembersChange::RemoveLearner(old), position)
+                .await?;
+        }
+        tracing::info!(%old, %new, "a node has replaced another");
+        Ok(done(new, &replaced))
+    }
+
+    async fn move_to(
+        &self,
+        standing: Standing,
+        text: &str,
+        address: String,
+    ) -> Result<Changed, Refusal> {
+        if !is_dialable(&address) {
+            return Err(Refusal::BadAddress(address));
+        }
+        let node = standing.find_known(text)?;
+        let registration = standing.registration(node);
+        if let Some(registration) = registration.filter(|known| known.address != address) {
+            let registration = Registration {
+                address: address.clone(),
+                ..registration.clone()
+            };
+            self.register(node, registration).await?;
+        }
+        let voters = standing.membership.voters();
+        let of_member = standing.membership.nodes.get(&node);
+        if of_member.is_some_and(|known| *known != address) {
+            tracing::info!(%node, address, "a member is elsewhere");
+            let change = MembersChange::Move(node, address);
+            self.make(change, standing.membership.position).await?;
+        }
+        Ok(Changed {
+            node,
+            lag: None,
+            warnings: warnings(&voters),
+        })
+    }
+}
+
+fn behind(node: NodeId, lag: u64) -> Changed {
+    Changed {
+        node,
+        lag: Some(lag),
+        warnings: Vec::new(),
+    }
+}
+
+fn done(node: NodeId, voters: &BTreeSet<NodeId>) -> Changed {
+    Changed {
+        node,
+        lag: None,
+        warnings: warnings(voters),
+    }
+}

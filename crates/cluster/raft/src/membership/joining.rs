@@ -1,0 +1,50 @@
+//! Nodes that nobody knows yet, at the member that they ask.
+
+use std::time::Duration;
+
+use quorate_api::operate::{JoinCall, Refusal, Request, Response};
+use quorate_peer::{JoinAnswer, JoinRequest, Joined, NodeId};
+use tokio::time::timeout;
+
+use super::operator::LeaderClient;
+
+/// How long this member may take to apply what the leader has: after that the joiner asks again.
+const APPLY_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl LeaderClient {
+    /// What `joiner` is answered, or nothing if it has not proved that it has a token.
+    pub(crate) async fn take_in(&self, joiner: NodeId, request: JoinRequest) -> Option<JoinAnswer> {
+        let cluster = self.admin.cluster();
+        let id = cluster.names.id?;
+        let invite = cluster.roll.invites.get(&request.invite)?;
+        if !request.is_proved(invite.key.as_bytes(), id, joiner, self.node) {
+            return None;
+        }
+        let call = JoinCall {
+            invite: request.invite,
+            node: joiner,
+            name: request.name,
+            address: request.address,
+        };
+        Some(match self.ask(Request::Join(call)).await {
+            Ok(Response::Joined(Ok(()))) => match self.knows(joiner).await {
+                true => JoinAnswer::Joined(Joined {
+                    id,
+                    founding: cluster.names.founding,
+                    members: self.peers.roster().members().into_iter().collect(),
+                }),
+                false => JoinAnswer::Unavailable("this member lags behind: ask again".to_owned()),
+            },
+            Ok(Response::Joined(Err(refusal))) => JoinAnswer::Refused(refusal),
+            Ok(_) => JoinAnswer::Unavailable(Refusal::NoLeader.to_string()),
+            Err(refusal) => JoinAnswer::Unavailable(refusal.to_string()),
+        })
+    }
+
+    /// Whether this member takes links of `joiner` before long.
+    async fn knows(&self, joiner: NodeId) -> bool {
+        let roster = self.peers.roster();
+        let registered = roster.until(|roll| roll.registrations.contains_key(&joiner.0));
+        timeout(APPLY_TIMEOUT, registered).await == Ok(true)
+    }
+}

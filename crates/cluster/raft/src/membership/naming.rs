@@ -1,0 +1,36 @@
+//! A node tells the leader what its operator calls it, when the cluster calls it otherwise: founders
+//! are registered without a name, and a name may be changed between two starts.
+
+use std::time::Duration;
+
+use quorate_api::operate::{Refusal, Request};
+use quorate_state::Roll;
+use tokio::time::sleep;
+
+use super::operator::LeaderClient;
+
+/// How long to wait before the leader is told again.
+const RETRY_PAUSE: Duration = Duration::from_secs(10);
+
+/// Has the cluster call this node `name`, unless another is called so. Returns when the node is gone,
+/// or has no name.
+pub(crate) async fn keep_name(client: LeaderClient, name: String) {
+    let (node, roster) = (client.node, client.peers.roster().clone());
+    let is_called_otherwise = |roll: &Roll| {
+        let registration = roll.registrations.get(&node.0);
+        registration.is_some_and(|registration| registration.name != name)
+    };
+    let mut has_warned = false;
+    while !name.is_empty() && roster.until(is_called_otherwise).await {
+        let name = name.clone();
+        match client.ask(Request::Name { node, name }).await {
+            Ok(_) => {}
+            Err(refusal @ Refusal::Unfit(_)) if !has_warned => {
+                has_warned = true;
+                tracing::warn!(%refusal, "the cluster does not call this node by its name");
+            }
+            Err(refusal) => tracing::debug!(%refusal, "its name is not told yet"),
+        }
+        sleep(RETRY_PAUSE).await;
+    }
+}

@@ -1,0 +1,207 @@
+//! The members as their leader knows them at one moment: a value, from which follows what may change.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use quorate_api::operate::{Member, MemberRole, MemberState, Refusal};
+use quorate_peer::NodeId;
+use quorate_state::{LogIndex, Registration, Roll, millis};
+
+use crate::adapters::Membership;
+
+/// The most entries that a learner may lack to become a voter: what it gets in one message. While it
+/// gets them, no other quorum waits for it long.
+pub(crate) const CAUGHT_UP_LAG_MAX: u64 = 256;
+
+/// The least of a key that names a node.
+pub(crate) const PREFIX_LEN_MIN: usize = 4;
+
+/// The members as their leader knows them.
+#[derive(Debug, Clone)]
+pub(crate) struct Standing {
+    pub(crate) leader: NodeId,
+    pub(crate) membership: Membership,
+    pub(crate) roll: Arc<Roll>,
+    pub(crate) last_log: LogIndex,
+    /// Of all members but the leader.
+    pub(crate) others: BTreeMap<NodeId, Other>,
+    /// How long ago one may have been heard that counts as alive.
+    pub(crate) silence_max: Duration,
+}
+
+/// A member as the leader knows it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Other {
+    /// The last entry that its log shares with the leader's; 0 if none is known.
+    pub(crate) matching: LogIndex,
+    /// How long ago it last acknowledged a heartbeat of this leader.
+    pub(crate) silence: Option<Duration>,
+}
+
+/// What an operator calls a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Named {
+    /// A member, or one that is registered.
+    Known(NodeId),
+    /// A whole key of neither.
+    Unknown(NodeId),
+}
+
+impl Standing {
+    /// The node that is called so: by its key, the beginning of that, or its name.
+    pub(crate) fn find(&self, text: &str) -> Result<Named, Refusal> {
+        let known = self.nodes();
+        if let Ok(node) = text.parse::<NodeId>() {
+            return Ok(match known.contains(&node) {
+                true => Named::Known(node),
+                false => Named::Unknown(node),
+            });
+        }
+        let is_named = |node: &&NodeId| !text.is_empty() && self.name(**node) == text;
+        let mut nodes: Vec<_> = known.iter().filter(is_named).copied().collect();
+        if nodes.is_empty() && text.len() >= PREFIX_LEN_MIN {
+            let begins = |node: &&NodeId| node.to_string().starts_with(text);
+            nodes = known.iter().filter(begins).copied().collect();
+        }
+        match nodes.as_slice() {
+            [] => Err(Refusal::UnknownNode(text.to_owned())),
+            [node] => Ok(Named::Known(*node)),
+            _ => Err(Refusal::AmbiguousNode {
+                name: text.to_owned(),
+                nodes,
+            }),
+        }
+    }
+
+    /// The same, of a node that is known.
+    pub(crate) fn find_known(&self, text: &str) -> Result<NodeId, Refusal> {
+        match self.find(text)? {
+            Named::Known(node) => Ok(node),
+            Named::Unknown(_) => Err(Refusal::UnknownNode(text.to_owned())),
+        }
+    }
+
+    /// All members, and nodes that shall be, in the order of their keys.
+    pub(crate) fn listed(&self) -> Vec<Member> {
+        let nodes = self.nodes();
+        nodes.into_iter().map(|node| self.member(node)).collect()
+    }
+
+    /// What is known of `node` beside the membership.
+    pub(crate) fn registration(&self, node: NodeId) -> Option<&Registration> {
+        self.roll.registrations.get(&node.0)
+    }
+
+    /// Where `node` is.
+    pub(crate) fn address(&self, node: NodeId) -> String {
+        let of_member = self.membership.nodes.get(&node);
+        let registered = || self.registration(node).map(|node| &node.address);
+        of_member.or_else(registered).cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn is_member(&self, node: NodeId) -> bool {
+        self.membership.nodes.contains_key(&node)
+    }
+
+    /// How many entries `node` lacks.
+    pub(crate) fn lag(&self, node: NodeId) -> u64 {
+        match self.others.get(&node) {
+            _ if node == self.leader => 0,
+            Some(other) => other.matching.lag_behind(self.last_log),
+            None => self.last_log.0,
+        }
+    }
+
+    /// Whether `node` has been heard of late.
+    pub(crate) fn is_live(&self, node: NodeId) -> bool {
+        let silence = self.others.get(&node).and_then(|other| other.silence);
+        node == self.leader || silence.is_some_and(|silence| silence <= self.silence_max)
+    }
+
+    /// Whether `node` lives and lacks next to nothing.
+    pub(crate) fn has_caught_up(&self, node: NodeId) -> bool {
+        let other = self.others.get(&node);
+        let has_entries = other.is_some_and(|other| other.matching > LogIndex(0));
+        let is_close = has_entries && self.lag(node) <= CAUGHT_UP_LAG_MAX;
+        node == self.leader || (is_close && self.is_live(node))
+    }
+
+    /// Whether a majority of `voters` lives; what is said if not.
+    pub(crate) fn check_quorum(&self, voters: &BTreeSet<NodeId>) -> Result<(), Refusal> {
+        let live = voters.iter().filter(|node| self.is_live(**node)).count();
+        let needed = voters.len() / 2 + 1;
+        match voters.len() {
+            0 => Err(Refusal::LastVoter),
+            _ if live >= needed => Ok(()),
+            voters => Err(Refusal::NoLiveQuorum {
+                live,
+                needed,
+                voters,
+            }),
+        }
+    }
+
+    fn nodes(&self) -> BTreeSet<NodeId> {
+        let members = self.membership.nodes.keys().copied();
+        let registered = self.roll.registrations.keys().map(|key| NodeId(*key));
+        members.chain(registered).collect()
+    }
+
+    fn name(&self, node: NodeId) -> &str {
+        let registration = self.registration(node);
+        registration.map_or("", |registration| &registration.name)
+    }
+
+    fn member(&self, node: NodeId) -> Member {
+        let is_voter = self.membership.is_voter(node);
+        let silence = self.others.get(&node).and_then(|other| other.silence);
+        Member {
+            node,
+            name: self.name(node).to_owned(),
+            address: self.address(node),
+            role: match is_voter {
+                true => MemberRole::Voter,
+                false => MemberRole::Learner,
+            },
+            state: self.state(node),
+            lag: self.is_member(node).then(|| self.lag(node)),
+            silent_ms: match node == self.leader {
+                true => Some(0),
+                false => silence.map(millis),
+            },
+        }
+    }
+
+    fn state(&self, node: NodeId) -> MemberState {
+        if node == self.leader {
+            MemberState::Leader
+        } else if !self.is_member(node) {
+            MemberState::Pending
+        } else if !self.is_live(node) {
+            MemberState::Silent
+        } else if !self.has_caught_up(node) {
+            MemberState::CatchingUp
+        } else {
+            MemberState::Live
+        }
+    }
+}
+
+/// What an operator should know of so many voters.
+pub(crate) fn warnings(voters: &BTreeSet<NodeId>) -> Vec<String> {
+    let count = voters.len();
+    match count % 2 {
+        0 => vec![format!(
+            "{count} voters survive the loss of no more nodes than {} would: better is an odd number",
+            count - 1
+        )],
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+#[path = "standing_tests.rs"]
+mod tests;

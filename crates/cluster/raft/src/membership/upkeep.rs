@@ -1,0 +1,218 @@
+//! What the leader does unasked until all members are what they shall be. One step at a time, each of
+//! which may be the last of this leader: the next one sees what is left to be done.
+
+use std::{sync::Arc, time::Duration};
+
+use quorate_api::operate::Refusal;
+use quorate_peer::NodeId;
+use quorate_state::{LogIndex, Registration, Term};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+
+use super::{admin::Admin, standing::Standing};
+use crate::{adapters::MembersChange, config::Cleanup};
+
+/// How often to look whether something is to be done.
+const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How long to wait after a step that could not be made.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
+
+/// Keeps the members what they shall be, while this node leads.
+pub(crate) struct Upkeep {
+    pub(crate) admin: Arc<Admin>,
+}
+
+/// What is to be done next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Step {
+    /// Complete a change of the voters that was half made.
+    Flatten,
+    /// Remove a learner that is not registered: what is left of a node that was removed.
+    Drop(NodeId),
+    /// Take a registered node in as a learner.
+    TakeIn(NodeId, String),
+    /// Note what is known of a member.
+    Note(NodeId, Registration),
+    /// Let a learner vote that has caught up.
+    Promote(NodeId),
+    /// Remove a voter that was not heard for long.
+    CleanUp(NodeId),
+}
+
+impl Upkeep {
+    /// Looks again and again. Never returns.
+    pub(crate) async fn run(self) {
+        let mut ticks = interval(LOOK_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut reign: Option<(Term, Instant)> = None;
+        loop {
+            ticks.tick().await;
+            if !self.admin.leads() {
+                reign = None;
+                continue;
+            }
+            let term = self.admin.raft.view().term;
+            let (_, since) = *reign.insert(
+                reign
+                    .filter(|(known, _)| *known == term)
+                    .unwrap_or((term, Instant::now())),
+            );
+            // Another change is under way: whoever makes it has the lock.
+            let Some(_lock) = self.admin.try_lock() else {
+                continue;
+            };
+            if self.due(since).is_none() {
+                continue;
+            }
+            if let Err(refusal) = self.converge(since).await {
+                tracing::warn!(%refusal, "the members are not what they shall be yet");
+                sleep(RETRY_PAUSE).await;
+            }
+        }
+    }
+
+    /// Makes all steps that can be made.
+    async fn converge(&self, since: Instant) -> Result<(), Refusal> {
+        // What is due may have been done by another leader, which this one has not applied yet.
+        self.admin.catch_up().await?;
+        while let Some(step) = self.due(since) {
+            self.make(step).await?;
+        }
+        Ok(())
+    }
+
+    fn due(&self, since: Instant) -> Option<Step> {
+        let standing = self.admin.standing();
+        let knows_members = self.admin.check_level().is_ok();
+        let cleanup = self.admin.config.cleanup;
+        due(&standing, knows_members)
+            .or_else(|| clean_up(&standing, cleanup?, since.elapsed()).filter(|_| knows_members))
+    }
+
+    async fn make(&self, step: Step) -> Result<(), Refusal> {
+        let standing = self.admin.standing();
+        let position = standing.membership.position;
+        match step {
+            Step::Flatten => self.admin.flatten(&standing).await,
+            Step::Drop(node) => {
+                let change = MembersChange::RemoveLearner(node);
+                self.admin.make(change, position).await?;
+                tracing::info!(%node, "removed a learner that is not registered");
+                Ok(())
+            }
+            Step::TakeIn(node, address) => {
+                let change = MembersChange::AddLearner(node, address.clone());
+                self.admin.make(change, position).await?;
+                tracing::info!(%node, address, "took in a learner");
+                Ok(())
+            }
+            Step::Note(node, registration) => {
+                self.admin.register(node, registration).await?;
+                tracing::info!(%node, "noted that a member has data");
+                Ok(())
+            }
+            Step::Promote(node) => {
+                let mut voters = standing.membership.voters();
+                voters.insert(node);
+                self.admin.set_voters(&standing, voters, true).await?;
+                tracing::info!(%node, "made a learner a voter");
+                Ok(())
+            }
+            Step::CleanUp(node) => {
+                tracing::warn!(%node, "removing a voter that was not heard for long");
+                self.admin.expel(&standing, node).await
+            }
+        }
+    }
+}
+
+/// What is to be done next. Nothing while a change is not committed: if it cannot be, nothing can.
+fn due(standing: &Standing, knows_members: bool) -> Option<Step> {
+    let membership = &standing.membership;
+    if !membership.is_committed {
+        return None;
+    }
+    if membership.is_joint() {
+        return Some(Step::Flatten);
+    }
+    if !knows_members {
+        return None;
+    }
+    let members = || membership.nodes.keys().copied();
+    let registered = standing.roll.registrations.iter();
+    let mut registered = registered.map(|(key, registration)| (NodeId(*key), registration));
+    let voters = membership.voters();
+    let dropped = members()
+        .find(|node| !voters.contains(node) && standing.registration(*node).is_none())
+        .map(Step::Drop);
+    let taken_in = || {
+        let (node, registration) = registered.find(|(node, _)| !standing.is_member(*node))?;
+        Some(Step::TakeIn(node, registration.address.clone()))
+    };
+    let noted = || {
+        members().find_map(|node| {
+            note(standing, node).map(|registration| Step::Note(node, registration))
+        })
+    };
+    let promoted = || {
+        let is_wanted = |node: &NodeId| {
+            let registration = standing.registration(*node);
+            let may_vote = registration.is_some_and(|known| !known.stays_learner);
+            let mut voters = voters.clone();
+            voters.insert(*node)
+                && may_vote
+                && standing.has_caught_up(*node)
+                && standing.check_quorum(&voters).is_ok()
+        };
+        members().find(is_wanted).map(Step::Promote)
+    };
+    dropped.or_else(taken_in).or_else(noted).or_else(promoted)
+}
+
+/// What is to be known of a member from now on, if that is more than is known. That it has data says
+/// only who has been seen with entries.
+fn note(standing: &Standing, node: NodeId) -> Option<Registration> {
+    let is_own = node == standing.leader;
+    let matching = standing.others.get(&node).map(|other| other.matching);
+    let known = standing.registration(node);
+    // A voter of a cluster that has changed its members since it was founded has had entries, be it
+    // silent now: only one whose removal was broken off is not registered.
+    let was_caught_up = standing.membership.is_voter(node)
+        && known.is_none()
+        && standing
+            .membership
+            .position
+            .is_some_and(|at| at.index > LogIndex(0));
+    let is_seen = matching.is_some_and(|matching| matching > LogIndex(0));
+    if !is_own && !is_seen && !was_caught_up {
+        return None;
+    }
+    let mut registration = known.cloned().unwrap_or_else(|| Registration {
+        address: standing.address(node),
+        ..Registration::default()
+    });
+    registration.has_data = true;
+    (known != Some(&registration)).then_some(registration)
+}
+
+/// A voter that was silent for so long that it goes, while enough stay of whom a majority lives. Of
+/// one that was never heard the leader knows only since it leads.
+fn clean_up(standing: &Standing, cleanup: Cleanup, reign: Duration) -> Option<Step> {
+    let voters = standing.membership.voters();
+    if voters.len() <= cleanup.voters_min || !standing.membership.is_committed {
+        return None;
+    }
+    let is_gone = |node: &NodeId| {
+        let silence = standing.others.get(node).and_then(|other| other.silence);
+        let silence = silence.unwrap_or(reign).min(reign);
+        let mut rest = voters.clone();
+        rest.remove(node);
+        *node != standing.leader && silence >= cleanup.after && standing.check_quorum(&rest).is_ok()
+    };
+    let gone = voters.iter().copied().find(is_gone);
+    gone.map(Step::CleanUp)
+}
+
+#[cfg(test)]
+#[path = "upkeep_tests.rs"]
+mod tests;

@@ -1,0 +1,309 @@
+//! Members that come, move, and are asked what they are.
+
+use quorate_api::operate::{Change, Member, MemberState, Refusal};
+use quorate_packet::PublicKey;
+use quorate_peer::JoinAnswer;
+use quorate_replica::Operator;
+use quorate_state::{JoinRefusal, Level};
+
+use super::{elections::calm, test_members::*, *};
+use crate::Known;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn founders_are_called_by_their_names_in_the_configuration() {
+    let cluster = Cluster::start(3, |config| {
+        let number = config.node.0.as_bytes()[31];
+        config.name = format!("founder{number}");
+    })
+    .await;
+    let named = |members: &[Member]| {
+        let names = members.iter().map(|member| member.name.as_str());
+        names.eq(["founder1", "founder2", "founder3"])
+    };
+    cluster.until_members(named).await;
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_node_grows_into_five_and_shrinks_again_without_a_failed_put() {
+    let mut cluster = Cluster::alone(calm).await;
+    let first = cluster.nodes[&id(1)].clone();
+    put(&first, &packet(200, 1)).await.unwrap();
+    let writer = Publisher::start(&first);
+    cluster.grow([2, 3]).await;
+    cluster.until_voters(&[1, 2, 3]).await;
+    cluster.grow([4, 5]).await;
+    cluster.until_voters(&[1, 2, 3, 4, 5]).await;
+    for node in cluster.nodes.values() {
+        let last = first.status().applied_index;
+        applied(node, last).await;
+        assert!(node.stored_packet(packet(200, 1).key()).unwrap().is_some());
+        let newer = packet(201, node.config.node.0.as_bytes()[31].into());
+        assert_eq!(put(node, &newer).await, Ok(PutOutcome::Stored));
+    }
+    for number in [5, 4, 3] {
+        cluster.change(remove(number)).await.unwrap();
+        cluster.stop(number).await;
+    }
+    cluster.until_voters(&[1, 2]).await;
+    let changed = cluster.change(remove(2)).await.unwrap();
+    assert_eq!(changed.warnings, Vec::<String>::new());
+    cluster.stop(2).await;
+    cluster.until_voters(&[1]).await;
+    assert!(writer.stop().await > 0);
+    let refused = cluster.change(remove(1)).await;
+    assert_eq!(refused, Err(Refusal::LastVoter));
+    let refused = cluster.change(demote(1)).await;
+    assert_eq!(refused, Err(Refusal::LastVoter));
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_nodes_know_who_the_cluster_is_and_who_its_members_are() {
+    let mut cluster = Cluster::alone(|_| {}).await;
+    cluster.grow([2, 3]).await;
+    let members = cluster.members().await;
+    let known = cluster.nodes[&id(1)].known().borrow().clone();
+    assert!(known.names.id.is_some() && known.names.id == members.cluster);
+    for node in cluster.nodes.values() {
+        let mut now = node.known();
+        let told = timeout(TIMEOUT, now.wait_for(|now| now.members.len() == 3)).await;
+        let told = told.expect("it hears of all").unwrap().clone();
+        assert_eq!(told.names.id, known.names.id);
+        for number in 1..=3 {
+            assert_eq!(told.members[&id(number)], address(number));
+        }
+    }
+    let names: Vec<_> = members.members.iter().map(|it| it.name.as_str()).collect();
+    assert_eq!(names, ["one", "n2", "n3"]);
+    // Plainly started again, they are what they were.
+    let second = id(2);
+    cluster.stop(2).await;
+    let config = cluster.configs.get_mut(&second).unwrap();
+    config.known = known;
+    config.has_joined = true;
+    cluster.reopen(2).await;
+    cluster.ready().await;
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_without_a_leader_tells_who_is_there() {
+    let mut cluster = Cluster::alone(|_| {}).await;
+    cluster.grow([2, 3]).await;
+    let known = cluster.members().await;
+    cluster.stop(2).await;
+    cluster.stop(3).await;
+    let left = cluster.nodes[&id(1)].clone();
+    let told = async {
+        loop {
+            let told = left.members().await.unwrap();
+            if told.leader.is_none() && told.members[1..].iter().all(is_silent) {
+                return told;
+            }
+        }
+    };
+    let told = timeout(TIMEOUT, told).await.expect("its own view");
+    assert_eq!(told.cluster, known.cluster);
+    let whereabouts = |members: &[Member]| {
+        let one = |it: &Member| (it.node, it.name.clone(), it.address.clone(), it.role);
+        members.iter().map(one).collect::<Vec<_>>()
+    };
+    assert_eq!(whereabouts(&told.members), whereabouts(&known.members));
+    assert_eq!(told.members[0].state, MemberState::Live);
+    assert!(told.members.iter().all(|member| member.lag.is_none()));
+
+    // Two are a majority, and one of them leads.
+    cluster.reopen(2).await;
+    assert!(cluster.members().await.leader.is_some());
+    cluster.shutdown().await;
+}
+
+/// Whoever misspells the node that has to go must not be told that it is gone.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_misspelt_node_is_not_taken_for_one_that_was_replaced() {
+    let cluster = Cluster::alone(|_| {}).await;
+    let replace = |old: &str| Change::Replace {
+        old: old.to_owned(),
+        new: id(1).to_string(),
+    };
+    let refused = cluster.change(replace("typo")).await;
+    assert_eq!(refused, Err(Refusal::UnknownNode("typo".to_owned())));
+    let gone = id(9).to_string();
+    let changed = cluster.change(replace(&gone)).await.unwrap();
+    assert_eq!((changed.node, changed.lag), (id(1), None));
+    cluster.shutdown().await;
+}
+
+fn is_silent(member: &Member) -> bool {
+    member.state == MemberState::Silent
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_learner_serves_reads_and_forwards_puts_and_never_votes() {
+    let mut cluster = Cluster::alone(|_| {}).await;
+    cluster.join(2, true, |_| {}).await;
+    cluster
+        .until_member(2, |member| member.state == MemberState::Live)
+        .await;
+    let learner = cluster.nodes[&id(2)].clone();
+    timeout(TIMEOUT, learner.ready()).await.unwrap();
+    assert_eq!(put(&learner, &packet(1, 5)).await, Ok(PutOutcome::Stored));
+    let stored = learner.stored_packet(packet(1, 5).key()).unwrap();
+    assert_eq!(stored.unwrap().packet, packet(1, 5));
+    assert_eq!(learner.status().role, Role::Learner);
+    // Many looks of the upkeep.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    cluster.until_voters(&[1]).await;
+    assert_eq!(learner.status().role, Role::Learner);
+
+    let promoted = cluster.change(promote(2)).await.unwrap();
+    assert_eq!(promoted.lag, None);
+    assert_eq!(promoted.warnings.len(), 1, "two voters");
+    cluster.until_voters(&[1, 2]).await;
+    assert_eq!(cluster.change(promote(2)).await, Ok(promoted));
+    cluster.change(demote(2)).await.unwrap();
+    cluster.until_voters(&[1]).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    cluster.until_voters(&[1]).await;
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_who_has_a_good_token_is_let_in_and_once() {
+    let mut cluster = Cluster::alone(|_| {}).await;
+    let service = cluster.nodes[&id(1)].service();
+    assert!(!service.expects_joiners());
+    let token = cluster.token(false).await;
+    assert!(service.expects_joiners() && !service.admits(id(2)));
+
+    cluster.until_registered().await;
+    cluster.until_member(1, |member| member.name == "one").await;
+    let mut wrong = token.clone();
+    wrong.seed[0] ^= 1;
+    assert_eq!(cluster.ask_to_join(&wrong, id(1), 2, "").await, None);
+    let mut unknown = token.clone();
+    unknown.invite.0[0] ^= 1;
+    assert_eq!(cluster.ask_to_join(&unknown, id(1), 2, "").await, None);
+    let refused = cluster.ask_to_join(&token, id(1), 2, "one").await;
+    assert_eq!(refused, Some(JoinAnswer::Refused(JoinRefusal::NameTaken)));
+
+    for _ in 0..2 {
+        let joined = cluster.ask_to_join(&token, id(1), 2, "two").await;
+        assert!(matches!(joined, Some(JoinAnswer::Joined(_))), "{joined:?}");
+    }
+    assert!(service.admits(id(2)) && !service.expects_joiners());
+    let used = cluster.ask_to_join(&token, id(1), 3, "").await;
+    assert_eq!(used, Some(JoinAnswer::Refused(JoinRefusal::Used)));
+    assert!(!service.admits(id(3)));
+
+    let node = cluster.nodes[&id(1)].clone();
+    let expired = node.invite(false, Duration::ZERO).await.unwrap();
+    assert!(!service.expects_joiners());
+    let expired = cluster
+        .ask_to_join(&expired.token.parse().unwrap(), id(1), 3, "")
+        .await;
+    assert_eq!(expired, Some(JoinAnswer::Refused(JoinRefusal::Expired)));
+
+    // It is removed before it has ever come: its links are refused.
+    cluster.change(remove(2)).await.unwrap();
+    timeout(TIMEOUT, service.expelled(id(2))).await.unwrap();
+    let again = cluster.ask_to_join(&token, id(1), 2, "two").await;
+    assert_eq!(again, Some(JoinAnswer::Refused(JoinRefusal::Used)));
+    cluster.grow([4]).await;
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_moves_to_another_address() {
+    let mut cluster = Cluster::alone(|_| {}).await;
+    cluster.grow([2, 3]).await;
+    let board = cluster.board.clone();
+    board.listen_at(id(3), "elsewhere:7700");
+    // Its links live on until they are lost.
+    board.close_links(id(3));
+    cluster
+        .until_member(3, |member| member.state == MemberState::Silent)
+        .await;
+    for wrong in ["0.0.0.0:7700", "elsewhere", "[::]:1"] {
+        let change = Change::Move {
+            node: "n3".to_owned(),
+            address: wrong.to_owned(),
+        };
+        let refused = cluster.change(change).await;
+        assert_eq!(refused, Err(Refusal::BadAddress(wrong.to_owned())));
+    }
+    let change = Change::Move {
+        node: "n3".to_owned(),
+        address: "elsewhere:7700".to_owned(),
+    };
+    cluster.change(change).await.unwrap();
+    cluster
+        .until_member(3, |member| member.state == MemberState::Live)
+        .await;
+    cluster.ready().await;
+    for node in cluster.nodes.values() {
+        let mut known = node.known();
+        let moved = |known: &Known| known.members[&id(3)] == "elsewhere:7700";
+        timeout(TIMEOUT, known.wait_for(moved))
+            .await
+            .unwrap()
+            .unwrap();
+    }
+    assert!(put(&cluster.nodes[&id(3)], &packet(1, 5)).await.is_ok());
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_hands_leadership_over_at_any_node() {
+    let cluster = Cluster::start(3, calm).await;
+    let leader = cluster.leader().config.node;
+    for node in cluster.nodes.values() {
+        let text = Some(node.config.node.to_string());
+        let moved = timeout(TIMEOUT, node.transfer_leader(text)).await.unwrap();
+        assert_eq!(moved, Ok(node.config.node));
+    }
+    let last = *cluster.nodes.keys().next_back().unwrap();
+    let any = cluster.nodes.values().next().unwrap();
+    let moved = timeout(TIMEOUT, any.transfer_leader(None)).await.unwrap();
+    assert!(moved.is_ok_and(|node| node != last), "{leader}");
+    let unknown = any.transfer_leader(Some("nobody".to_owned())).await;
+    assert_eq!(unknown, Err(Refusal::UnknownNode("nobody".to_owned())));
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_cannot_change_before_all_programs_know_how() {
+    let cluster = Cluster::start(3, |config| {
+        if config.node == id(3) {
+            config.level_max = Level::CAPACITY;
+        }
+    })
+    .await;
+    let [new, old] = [1, 3].map(|number| &cluster.nodes[&id(number)]);
+    cluster.lead(1).await;
+    let refused = new.invite(false, HOUR).await.map(drop);
+    assert_eq!(refused, Err(Refusal::Unsupported));
+    let refused = new.change(demote(3), false).await;
+    assert_eq!(refused, Err(Refusal::Unsupported));
+    assert_eq!(new.members().await.unwrap().members.len(), 3);
+    assert!(old.known().borrow().names.id.is_none());
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn packets_are_listed_page_by_page() {
+    let cluster = Cluster::start(1, |_| {}).await;
+    let node = cluster.leader();
+    for key in 0..10 {
+        put(node, &packet(key, 5)).await.unwrap();
+    }
+    let after = PublicKey::from_bytes([6; 32]);
+    let listed = node.packets_after(Some(after), 2).unwrap();
+    let keys: Vec<_> = listed
+        .iter()
+        .map(|it| it.packet.key().as_bytes()[0])
+        .collect();
+    assert_eq!(keys, [7, 8]);
+    cluster.shutdown().await;
+}

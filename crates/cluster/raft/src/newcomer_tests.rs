@@ -1,0 +1,130 @@
+//! Who knows whom: nodes that come, that were away, and that have forgotten.
+
+use quorate_api::operate::{MemberRole, MemberState};
+use quorate_peer::{JoinAnswer, LogState};
+use quorate_state::{JoinRefusal, Level};
+
+use super::{elections::calm, test_members::*, *};
+
+/// How long something is looked for that must not happen.
+const WATCHED: Duration = Duration::from_secs(1);
+
+/// The log that a newcomer replays begins with members of long ago, none of whom is there any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newcomer_that_replays_old_members_keeps_to_those_of_today() {
+    let mut cluster = Cluster::alone(calm).await;
+    cluster.grow([2, 3]).await;
+    cluster.lead(2).await;
+    cluster.change(remove(1)).await.unwrap();
+    cluster.die(1);
+    cluster.until_voters(&[2, 3]).await;
+    for number in [4, 5] {
+        cluster.join(number, false, |_| {}).await;
+        cluster
+            .until_member(number, |member| member.role == MemberRole::Voter)
+            .await;
+        let newcomer = &cluster.nodes[&id(number)];
+        timeout(TIMEOUT, newcomer.ready()).await.expect("it is fed");
+    }
+    cluster.shutdown().await;
+}
+
+/// It was away while another took the place of one that it knows, and the third has gone since. Told of
+/// the new one, it forms a majority with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_was_away_finds_those_of_whom_it_is_told() {
+    let mut cluster = Cluster::alone(|_| {}).await;
+    cluster.grow([2, 3]).await;
+    cluster.lead(1).await;
+    let mut known = cluster.nodes[&id(3)].known().borrow().clone();
+    cluster.die(3);
+    cluster.join(4, true, |_| {}).await;
+    cluster.replace(id(2), id(4)).await;
+    cluster.until_voters(&[1, 3, 4]).await;
+    cluster.die(2);
+    cluster.die(1);
+    known.members.insert(id(4), address(4));
+    cluster.configs.get_mut(&id(3)).unwrap().known = known;
+    cluster.reopen(3).await;
+    let elected = async {
+        while !cluster.nodes.values().any(|node| leads(node)) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(TIMEOUT, elected).await.expect("two of three live");
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_is_refused_leaves_nothing_in_the_log() {
+    let cluster = Cluster::alone(|_| {}).await;
+    let token = cluster.token(false).await;
+    let joined = cluster.ask_to_join(&token, id(1), 2, "two").await;
+    assert!(matches!(joined, Some(JoinAnswer::Joined(_))), "{joined:?}");
+    // What follows from the first one: it is made a learner.
+    cluster
+        .until_member(2, |member| member.state != MemberState::Pending)
+        .await;
+    let last_log = || cluster.nodes[&id(1)].status().last_log_index;
+    let before = last_log();
+    for _ in 0..50 {
+        let used = cluster.ask_to_join(&token, id(1), 3, "").await;
+        assert_eq!(used, Some(JoinAnswer::Refused(JoinRefusal::Used)));
+    }
+    let written = last_log().0 - before.0;
+    assert!(written < 10, "{written} entries for what all would refuse");
+    cluster.shutdown().await;
+}
+
+/// A cluster that was upgraded learns of no level that its dead member supports, so it stays where it
+/// is: all the same the dead one can go.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_member_of_an_upgraded_cluster_can_be_removed() {
+    let mut cluster = Cluster::start(3, |config| config.level_max = Level::CAPACITY).await;
+    cluster.die(3);
+    for number in [1, 2] {
+        cluster.stop(number).await;
+        let config = cluster.configs.get_mut(&id(number)).unwrap();
+        config.level_max = quorate_state::LEVEL_MAX;
+        cluster.reopen(number).await;
+    }
+    cluster.ready().await;
+    assert_eq!(cluster.change(remove(3)).await.unwrap().node, id(3));
+    cluster.until_voters(&[1, 2]).await;
+    for node in cluster.nodes.values() {
+        agreement::agreed_count_max(node).await;
+    }
+    cluster.shutdown().await;
+}
+
+/// A voter comes back without its data and without hearing why it is turned away. A member that is
+/// restarted dials it before it has opened its store, and must not feed it: it would vote again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_is_restarted_feeds_no_voter_that_has_lost_its_data() {
+    let mut cluster = Cluster::start(3, |_| {}).await;
+    cluster.lead(1).await;
+    cluster.until_registered().await;
+    cluster.board.listen_at(id(1), "node 1");
+    cluster.board.listen_at(id(2), "node 2");
+    cluster.die(3);
+    // Its list is from before the others moved.
+    let dir = tempfile::tempdir().unwrap();
+    let config = cluster.configs.get_mut(&id(3)).unwrap();
+    config.dir = dir.path().to_owned();
+    for address in config.voters.values_mut() {
+        address.insert_str(0, "stale ");
+    }
+    cluster.open(id(3)).await.unwrap();
+    let wiped = cluster.nodes.remove(&id(3)).unwrap();
+    cluster.stop(2).await;
+    cluster.reopen(2).await;
+    cluster.lead(2).await;
+    let fed = async {
+        while wiped.service.log_state() == LogState::Empty {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    assert!(timeout(WATCHED, fed).await.is_err(), "it was fed");
+    drop(wiped);
+    cluster.shutdown().await;
+}

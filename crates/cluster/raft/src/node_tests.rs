@@ -1,0 +1,360 @@
+//! Nodes over a transport in memory: what needs no process and no socket to be shown.
+
+use std::{collections::BTreeMap, sync::Mutex, time::Duration};
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use quorate_packet::{PublicKey, SignedPacket};
+use quorate_peer::{Frame, Lane, NodeId, message::Request};
+use quorate_replica::{
+    LinearizeError, Linearizer, Observer, PutError, PutOutcome, Reader, Role, Writer,
+};
+use quorate_state::{LogIndex, Term};
+
+use self::cluster::*;
+use super::*;
+use crate::OpenError;
+
+#[path = "agreement_tests.rs"]
+mod agreement;
+
+#[path = "test_cluster.rs"]
+mod cluster;
+
+#[path = "clock_tests.rs"]
+mod clocks;
+
+#[path = "condition_tests.rs"]
+mod conditions;
+
+#[path = "election_tests.rs"]
+mod elections;
+
+#[path = "feed_tests.rs"]
+mod feed;
+
+#[path = "founding_tests.rs"]
+mod founding;
+
+#[path = "ground_tests.rs"]
+mod ground;
+
+#[path = "full_disk_tests.rs"]
+mod full_disk;
+
+#[path = "size_tests.rs"]
+mod sizes;
+
+#[path = "zone_tests.rs"]
+mod zones;
+
+#[path = "publishing_tests.rs"]
+mod publishing;
+
+#[path = "membership_tests.rs"]
+mod members;
+
+#[path = "test_snapshot_traffic.rs"]
+mod snapshot_traffic;
+
+#[path = "snapshot_tests.rs"]
+mod snapshots;
+
+#[path = "newcomer_tests.rs"]
+mod newcomers;
+
+#[path = "reading_tests.rs"]
+mod reads;
+
+#[path = "removal_tests.rs"]
+mod removals;
+
+#[path = "test_members.rs"]
+mod test_members;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_writes_to_a_node_reads_it_there() {
+    let cluster = Cluster::start(3, |_| {}).await;
+    agreement::agreed_count_max(cluster.leader()).await;
+    for (number, node) in (1..).zip(cluster.nodes.values()) {
+        let packet = packet(number, 5);
+        assert_eq!(put(node, &packet).await, Ok(PutOutcome::Stored));
+        let stored = node
+            .stored_packet(packet.key())
+            .unwrap()
+            .expect("it is there at once");
+        assert_eq!(stored.packet, packet);
+    }
+    expect_equal_digests(cluster.nodes.values()).await;
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_node_answers_a_put_alike() {
+    let cluster = Cluster::start(3, |_| {}).await;
+    agreement::agreed_count_max(cluster.leader()).await;
+    let stored = packet(1, 5);
+    put(cluster.leader(), &stored).await.unwrap();
+    let last = cluster.leader().status().applied_index;
+    for node in cluster.nodes.values() {
+        applied(node, last).await;
+        assert_eq!(put(node, &stored).await, Ok(PutOutcome::Unchanged));
+        assert_eq!(put(node, &packet(1, 4)).await, Ok(PutOutcome::Superseded));
+        assert_eq!(
+            put(node, &packet(2, u64::MAX)).await,
+            Ok(PutOutcome::TooFarAhead)
+        );
+        let after = node.status();
+        let entries = last.lag_behind(after.last_log_index);
+        assert!(
+            entries <= 3,
+            "identical and older packets cost no entry: {entries}"
+        );
+    }
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_quorum_a_put_has_its_answer_in_time_and_reads_go_on() {
+    let adjust = |config: &mut Config| config.settings.put.deadline_ms = 1_000;
+    let cluster = Cluster::start(3, adjust).await;
+    let known = packet(1, 5);
+    let leader = cluster.leader().clone();
+    put(&leader, &known).await.unwrap();
+    let others: Vec<_> = cluster.followers().map(|node| node.config.node).collect();
+    cluster
+        .board
+        .cut_off
+        .lock()
+        .unwrap()
+        .extend(others.iter().copied());
+
+    let error = put(&leader, &packet(2, 5)).await.unwrap_err();
+    assert_eq!(error, PutError::Unknown, "it is in the leader's log");
+    assert!(leader.stored_packet(known.key()).unwrap().is_some());
+
+    cluster.board.cut_off.lock().unwrap().clear();
+    assert_eq!(put(&leader, &packet(3, 5)).await, Ok(PutOutcome::Stored));
+    let late = put(&leader, &packet(2, 5)).await.unwrap();
+    assert!(
+        matches!(late, PutOutcome::Stored | PutOutcome::Unchanged),
+        "{late:?}"
+    );
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_cut_off_stores_nothing_and_says_so() {
+    let adjust = |config: &mut Config| config.settings.put.deadline_ms = 2_000;
+    let cluster = Cluster::start(3, adjust).await;
+    let alone = cluster.followers().next().unwrap().clone();
+    cluster
+        .board
+        .cut_off
+        .lock()
+        .unwrap()
+        .insert(alone.config.node);
+    let gone = alone
+        .write_path
+        .leader
+        .clone()
+        .wait_for(|leader| leader.node.is_none())
+        .await
+        .is_ok();
+    assert!(gone, "it stops believing in its leader");
+    assert_eq!(put(&alone, &packet(1, 5)).await, Err(PutError::NoLeader));
+    assert_eq!(alone.linearize().await, Err(LinearizeError));
+    assert_eq!(alone.status().not_ready, Some(NotReady::NoLeader));
+    cluster.shutdown().await;
+}
+
+/// The deadline comes at the very moment of a retry again and again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_leader_was_there_for_is_never_in_doubt() {
+    let adjust = |config: &mut Config| config.settings.put.deadline_ms = 20;
+    let cluster = Cluster::start(3, adjust).await;
+    let alone = cluster.followers().next().unwrap().clone();
+    let node = alone.config.node;
+    cluster.board.cut_off.lock().unwrap().insert(node);
+    let mut leader = alone.write_path.leader.clone();
+    let gone = leader.wait_for(|leader| leader.node.is_none());
+    gone.await.unwrap();
+    for micros in 1..100 {
+        let answer = put(&alone, &packet(1, micros)).await;
+        assert_eq!(answer, Err(PutError::NoLeader), "PUT {micros}");
+    }
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_linearizable_read_at_a_follower_sees_what_was_acknowledged_elsewhere() {
+    let cluster = Cluster::start(3, |_| {}).await;
+    let follower = cluster.followers().next().unwrap().clone();
+    for micros in 1..50 {
+        let packet = packet(1, micros);
+        put(cluster.leader(), &packet).await.unwrap();
+        timeout(TIMEOUT, follower.linearize())
+            .await
+            .unwrap()
+            .unwrap();
+        let seen = follower
+            .stored_packet(packet.key())
+            .unwrap()
+            .expect("it is there")
+            .packet;
+        assert_eq!(seen.timestamp(), packet.timestamp());
+    }
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reads_that_come_together_ask_the_leader_together() {
+    let cluster = Cluster::start(3, |_| {}).await;
+    let follower = cluster.followers().next().unwrap();
+    let asked = || cluster.board.read_index_count.load(Ordering::Relaxed);
+    let before = asked();
+    let reads = (0..1000).map(|_| follower.linearize());
+    let reads = futures_util::future::join_all(reads).await;
+    assert!(reads.iter().all(Result::is_ok));
+    let questions = asked() - before;
+    assert!((1..100).contains(&questions), "{questions} questions");
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn packets_that_are_not_received_again_expire_on_all_nodes() {
+    let adjust = |config: &mut Config| config.settings.packets.retention_secs = 2;
+    let cluster = Cluster::start(3, adjust).await;
+    let packets: Vec<_> = (0..20).map(|key| packet(key, 5)).collect();
+    for packet in &packets {
+        put(cluster.leader(), packet).await.unwrap();
+    }
+    for node in cluster.nodes.values() {
+        let mut applied = node.write_path.applied.clone();
+        let empty =
+            applied.wait_for(|meta| meta.applied_index() > LogIndex(20) && meta.packet_count == 0);
+        timeout(TIMEOUT, empty)
+            .await
+            .expect("the packets expire")
+            .unwrap();
+        assert!(node.stored_packet(packets[0].key()).unwrap().is_none());
+    }
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_stops_hands_over_first() {
+    let cluster = Cluster::start(3, |_| {}).await;
+    let old = cluster.leader().clone();
+    let term = old.status().term;
+    timeout(TIMEOUT, old.shutdown()).await.unwrap().unwrap();
+    assert_eq!(put(&old, &packet(1, 5)).await, Err(PutError::ShuttingDown));
+    let successor = cluster.nodes.values().find(|node| leads(node));
+    let successor = successor.expect("there is a new leader as soon as the old one has stopped");
+    assert_eq!(successor.status().term, Term(term.0 + 1));
+    assert_eq!(put(successor, &packet(1, 5)).await, Ok(PutOutcome::Stored));
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_follower_that_needs_entries_that_are_gone_gets_a_snapshot() {
+    let cluster = Cluster::start(3, |_| {}).await;
+    // What a leader proposes unasked is in every digest.
+    agreement::agreed_count_max(cluster.leader()).await;
+    let behind = cluster.followers().next().unwrap().clone();
+    put(cluster.leader(), &packet(0, 1)).await.unwrap();
+    cluster
+        .board
+        .cut_off
+        .lock()
+        .unwrap()
+        .insert(behind.config.node);
+    for micros in 2..100 {
+        put(cluster.leader(), &packet((micros % 7) as u8, micros))
+            .await
+            .unwrap();
+    }
+    let leader = cluster.leader();
+    let index = leader.status().applied_index;
+    leader.write_path.raft.trigger_checkpoint().await;
+    until(leader, |view| view.checkpoint >= index).await;
+    leader.write_path.raft.trigger_purge(index).await;
+    until(leader, |view| view.purged >= index).await;
+
+    cluster.board.cut_off.lock().unwrap().clear();
+    applied(&behind, index).await;
+    expect_equal_digests([&behind, leader]).await;
+    // An installed snapshot is a checkpoint.
+    until(&behind, |view| view.checkpoint >= index).await;
+    cluster.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_lone_node_keeps_what_it_acknowledged_without_a_checkpoint() {
+    let dir = tempfile::tempdir().unwrap();
+    let node_id = NodeId::from(1);
+    let voters = BTreeMap::from([(node_id, "here".to_owned())]);
+    let config = Config::new(node_id, voters, dir.path().to_owned());
+    let open = |dir: &std::path::Path| {
+        let config = Config {
+            dir: dir.to_owned(),
+            ..config.clone()
+        };
+        let board = Arc::<Switchboard>::default();
+        Node::open(config, Memory::new(node_id, board), metrics())
+    };
+    let node = open(dir.path()).await.unwrap();
+    timeout(TIMEOUT, node.ready()).await.unwrap();
+    // Both are one cluster only from then on.
+    agreement::agreed_count_max(&node).await;
+    for key in 0..50 {
+        put(&node, &packet(key, 5)).await.unwrap();
+    }
+
+    // What a crash at this moment would leave on the disk.
+    let image = tempfile::tempdir().unwrap();
+    std::fs::create_dir(image.path().join("log")).unwrap();
+    let store = "records.redb";
+    std::fs::copy(dir.path().join(store), image.path().join(store)).unwrap();
+    for file in std::fs::read_dir(dir.path().join("log")).unwrap() {
+        let file = file.unwrap();
+        let copied = std::fs::copy(file.path(), image.path().join("log").join(file.file_name()));
+        // The next segment is being made meanwhile, under a name that changes.
+        assert!(copied.is_ok() || file.path().extension().unwrap() == "spare");
+    }
+    let again = open(image.path()).await.unwrap();
+    timeout(TIMEOUT, again.ready()).await.unwrap();
+    for key in 0..50 {
+        let stored = again
+            .stored_packet(&PublicKey::from_bytes([key; 32]))
+            .unwrap();
+        assert_eq!(stored.expect("it was acknowledged").packet, packet(key, 5));
+    }
+    assert_eq!(
+        node.digest().await.unwrap().sha256,
+        again.digest().await.unwrap().sha256
+    );
+    node.shutdown().await.unwrap();
+    again.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_voter_that_has_forgotten_its_votes_does_not_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let node_id = NodeId::from(1);
+    let voters = BTreeMap::from([(node_id, "here".to_owned())]);
+    let config = |has_joined| Config {
+        has_joined,
+        ..Config::new(node_id, voters.clone(), dir.path().to_owned())
+    };
+    let open = |config| {
+        let board = Arc::<Switchboard>::default();
+        Node::open(config, Memory::new(node_id, board), metrics())
+    };
+    let error = open(config(true)).await.err().expect("its log is empty");
+    assert!(matches!(error, OpenError::Forgotten(_)), "{error}");
+    for has_joined in [false, true] {
+        let node = open(config(has_joined)).await.unwrap();
+        node.shutdown().await.unwrap();
+    }
+}

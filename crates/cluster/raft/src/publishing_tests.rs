@@ -1,0 +1,304 @@
+//! Who may publish, and packets that operators delete.
+
+use quorate_api::operate::Refusal;
+use quorate_peer::message::Payload;
+use quorate_replica::{
+    ChangeKind, ClockState, Operator, PublishChange, PublishMode, PublishState, TokenHash, Watcher,
+};
+use quorate_state::{Command, LEVEL_MAX, Level, UnixMillis};
+
+use super::{conditions::at_level, ground::Simulated, *};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+fn key(byte: u8) -> PublicKey {
+    PublicKey::from_bytes([byte; 32])
+}
+
+async fn change(node: &Node, change: PublishChange) -> Result<(), Refusal> {
+    let changed = timeout(TIMEOUT, node.change_publishing(change)).await;
+    changed.expect("it is answered")
+}
+
+async fn delete(node: &Node, block: Option<Duration>) -> Result<bool, Refusal> {
+    let deleted = timeout(TIMEOUT, node.delete_packet(key(1), block)).await;
+    deleted.expect("it is answered")
+}
+
+/// A cluster that knows who may publish.
+async fn cluster(adjust: impl Fn(&mut Config)) -> Cluster {
+    let cluster = Cluster::start(3, adjust).await;
+    at_level(&cluster, LEVEL_MAX).await;
+    cluster
+}
+
+/// Waits until all nodes agree that this moment has passed.
+async fn clocks_agree_on(cluster: &Cluster, moment: UnixMillis) {
+    for node in cluster.nodes.values() {
+        let agree = async {
+            loop {
+                let reading = node.exchange.time();
+                if reading.state == ClockState::Agreed && reading.time > moment {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(TIMEOUT, agree).await.expect("they hear each other");
+    }
+}
+
+/// How many entries behind this one bring packets.
+fn put_count(node: &Node, after: LogIndex) -> usize {
+    let last = node.status().last_log_index;
+    let range = after.next().0..last.next().0;
+    let entries = node.service.log.read(range, usize::MAX).unwrap();
+    let is_put = |(_, payload): &(_, Bytes)| match Payload::decode(payload).unwrap() {
+        Payload::Command(command) => {
+            matches!(Command::decode(command), Ok(Command::PutBatch(_)))
+        }
+        _ => false,
+    };
+    entries.iter().filter(|entry| is_put(entry)).count()
+}
+
+/// Waits until all nodes have applied what one has.
+async fn applied_by_all(cluster: &Cluster, node: &Node) {
+    let index = node.status().applied_index;
+    for other in cluster.nodes.values() {
+        applied(other, index).await;
+    }
+}
+
+async fn expect_put(cluster: &Cluster, packet: &SignedPacket, expected: PutOutcome) {
+    for node in cluster.nodes.values() {
+        assert_eq!(put(node, packet).await, Ok(expected));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_deleted_at_one_node_is_gone_everywhere_and_stays_away() {
+    let cluster = cluster(|_| {}).await;
+    let [older, deleted, newer] = [4, 5, 6].map(|micros| packet(1, micros));
+    let node = cluster.followers().next().unwrap();
+    put(node, &deleted).await.unwrap();
+    applied_by_all(&cluster, node).await;
+    let before = node.status().applied_index;
+    assert_eq!(delete(node, None).await, Ok(true));
+    assert!(node.packet(&key(1)).unwrap().is_none(), "here at once");
+    applied_by_all(&cluster, node).await;
+    for other in cluster.nodes.values() {
+        // DNS answers from the same index.
+        assert!(other.packet(&key(1)).unwrap().is_none());
+        assert!(other.store.stored_packet(&key(1)).is_none());
+        assert_eq!(other.status().packet_count, 0);
+        let changes = other.changes_since(before, 10).unwrap().changes;
+        let told: Vec<_> = changes.iter().map(|it| (it.key, it.kind)).collect();
+        assert_eq!(told, [(key(1), ChangeKind::Deleted)]);
+    }
+    expect_put(&cluster, &older, PutOutcome::Superseded).await;
+    expect_put(&cluster, &deleted, PutOutcome::Superseded).await;
+    assert_eq!(delete(node, None).await, Ok(false));
+
+    assert_eq!(put(node, &newer).await, Ok(PutOutcome::Stored));
+    applied_by_all(&cluster, node).await;
+    expect_put(&cluster, &deleted, PutOutcome::Superseded).await;
+    expect_equal_digests(cluster.nodes.values()).await;
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_blocked_until_the_cluster_says_that_it_is_time() {
+    let ahead = Ahead::default();
+    let cluster = cluster(|config| config.wall_clock = ahead.clock()).await;
+    let [deleted, newer, newest] = [5, 6, 7].map(|micros| packet(1, micros));
+    let leader = cluster.leader();
+    put(leader, &deleted).await.unwrap();
+    assert_eq!(delete(leader, Some(DAY)).await, Ok(true));
+    applied_by_all(&cluster, leader).await;
+    expect_put(&cluster, &newer, PutOutcome::Blocked).await;
+    expect_put(&cluster, &deleted, PutOutcome::Blocked).await;
+    // Another deletion changes nothing of that.
+    assert_eq!(delete(leader, None).await, Ok(false));
+    applied_by_all(&cluster, leader).await;
+    expect_put(&cluster, &newer, PutOutcome::Blocked).await;
+
+    let end = leader.publishing().blocked_until(&key(1)).unwrap();
+    ahead.set(2 * DAY);
+    clocks_agree_on(&cluster, end).await;
+    expect_put(&cluster, &deleted, PutOutcome::Superseded).await;
+    assert_eq!(put(leader, &newer).await, Ok(PutOutcome::Stored));
+
+    // A block of no time lifts the one that there is.
+    assert_eq!(delete(leader, Some(DAY)).await, Ok(true));
+    assert_eq!(put(leader, &newest).await, Ok(PutOutcome::Blocked));
+    assert_eq!(delete(leader, Some(Duration::ZERO)).await, Ok(false));
+    assert_eq!(put(leader, &newest).await, Ok(PutOutcome::Stored));
+    expect_equal_digests(cluster.nodes.values()).await;
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_publish_is_changed_at_any_node_and_holds_at_all() {
+    let cluster = cluster(|_| {}).await;
+    let nodes: Vec<_> = cluster.nodes.values().collect();
+    agreement::agreed_count_max(cluster.leader()).await;
+    let stored = packet(1, 5);
+    put(nodes[0], &stored).await.unwrap();
+
+    change(nodes[0], PublishChange::Deny(vec![key(1)]))
+        .await
+        .unwrap();
+    applied_by_all(&cluster, nodes[0]).await;
+    expect_put(&cluster, &packet(1, 6), PutOutcome::Forbidden).await;
+    expect_put(&cluster, &stored, PutOutcome::Forbidden).await;
+    let kept = nodes[1].stored_packet(&key(1)).unwrap();
+    assert_eq!(kept.map(|stored| stored.packet), Some(stored));
+    assert_eq!(put(nodes[1], &packet(2, 5)).await, Ok(PutOutcome::Stored));
+
+    let set_mode = PublishChange::SetMode(PublishMode::AllowList);
+    change(nodes[1], set_mode).await.unwrap();
+    change(nodes[1], PublishChange::Allow(vec![key(3)]))
+        .await
+        .unwrap();
+    applied_by_all(&cluster, nodes[1]).await;
+    expect_put(&cluster, &packet(2, 6), PutOutcome::Forbidden).await;
+    assert_eq!(put(nodes[2], &packet(3, 5)).await, Ok(PutOutcome::Stored));
+
+    let hash = TokenHash([7; 32]);
+    let name = "tenant".to_owned();
+    let add = PublishChange::AddToken { name, hash };
+    change(nodes[2], add.clone()).await.unwrap();
+    applied_by_all(&cluster, nodes[2]).await;
+    assert!(nodes.iter().all(|node| node.publishing().has_token(&hash)));
+    // Asked again, it is so already, and nothing is written.
+    let index = nodes[2].status().last_log_index;
+    change(nodes[2], add).await.unwrap();
+    assert_eq!(nodes[2].status().last_log_index, index);
+    let other = PublishChange::AddToken {
+        name: "tenant".to_owned(),
+        hash: TokenHash([8; 32]),
+    };
+    let refused = change(nodes[2], other).await.unwrap_err();
+    assert!(matches!(refused, Refusal::Publishing(_)), "{refused}");
+    expect_equal_digests(nodes).await;
+    cluster.shutdown().await;
+}
+
+/// What only the node that takes a PUT would check, a change could slip past: the log has one order.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_put_slips_past_a_change_that_the_leader_has_applied() {
+    let adjust = |config: &mut Config| config.settings.put.deadline_ms = 20_000;
+    let mut simulated = Simulated::start_with(3, adjust).await;
+    at_level(&simulated.cluster, LEVEL_MAX).await;
+    let leader = simulated.cluster.leader().clone();
+    let behind = simulated.follower();
+    let node = simulated.cluster.nodes[&behind].clone();
+    let deleted = packet(1, 5);
+    put(&leader, &deleted).await.unwrap();
+    applied(&node, leader.status().applied_index).await;
+    let board = simulated.cluster.board.clone();
+    board.cut_off.lock().unwrap().insert(behind);
+    change(&leader, PublishChange::Deny(vec![key(2)]))
+        .await
+        .unwrap();
+    delete(&leader, Some(DAY)).await.unwrap();
+    ground::checkpoint_and_purge(&leader).await;
+
+    // It knows of neither, takes both, and is told where they come to stand.
+    assert_eq!(*node.publishing(), PublishState::default());
+    let (forbidden, blocked) = (packet(2, 5), packet(1, 6));
+    let puts = async { tokio::join!(put(&node, &forbidden), put(&node, &blocked)) };
+    let mended = async { board.cut_off.lock().unwrap().clear() };
+    let (outcomes, ()) = tokio::join!(puts, mended);
+    let refused = (Ok(PutOutcome::Forbidden), Ok(PutOutcome::Blocked));
+    assert_eq!(outcomes, refused);
+
+    // A snapshot has brought it what the log has no more.
+    applied(&node, leader.status().applied_index).await;
+    assert_eq!(node.publishing(), leader.publishing());
+    assert!(node.publishing().blocked_until(&key(1)) > Some(UnixMillis(0)));
+    assert!(node.stored_packet(&key(1)).unwrap().is_none());
+    expect_equal_digests(simulated.cluster.nodes.values()).await;
+    drop(leader);
+
+    // And a checkpoint keeps it.
+    let expected = node.publishing();
+    ground::checkpoint_and_purge(&node).await;
+    drop(node);
+    simulated.kill(behind);
+    simulated.cluster.open(behind).await.unwrap();
+    assert_eq!(simulated.cluster.nodes[&behind].publishing(), expected);
+    simulated.cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beside_an_older_node_nothing_is_deleted_and_nobody_is_denied() {
+    let mut simulated = Simulated::prepare(3);
+    let old = NodeId::from(3);
+    simulated.cap(old, Level::ZONES);
+    simulated.cluster.open_all().await;
+    simulated.cluster.ready().await;
+    at_level(&simulated.cluster, Level::ZONES).await;
+    let deny = PublishChange::Deny(vec![key(1)]);
+    let stored = packet(1, 5);
+    for node in simulated.cluster.nodes.values() {
+        put(node, &stored).await.unwrap();
+        let refused = change(node, deny.clone()).await;
+        assert_eq!(refused, Err(Refusal::Unsupported));
+        assert_eq!(delete(node, None).await, Err(Refusal::Unsupported));
+        assert!(node.stored_packet(&key(1)).unwrap().is_some());
+        assert_eq!(node.store.meta().cluster.level, Level::ZONES);
+    }
+    expect_equal_digests(simulated.cluster.nodes.values()).await;
+
+    simulated.kill(old);
+    simulated.cap(old, LEVEL_MAX);
+    simulated.cluster.open(old).await.unwrap();
+    simulated.cluster.ready().await;
+    at_level(&simulated.cluster, LEVEL_MAX).await;
+    let node = &simulated.cluster.nodes[&old];
+    change(node, deny).await.unwrap();
+    assert_eq!(delete(node, None).await, Ok(true));
+    assert_eq!(put(node, &packet(1, 6)).await, Ok(PutOutcome::Forbidden));
+    expect_equal_digests(simulated.cluster.nodes.values()).await;
+    simulated.cluster.shutdown().await;
+}
+
+/// Identical bytes cost no entry until an eighth of the retention has passed, and then one at all nodes
+/// together.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refresh_costs_one_write_in_an_eighth_of_the_retention() {
+    let ahead = Ahead::default();
+    let cluster = cluster(|config| config.wall_clock = ahead.clock()).await;
+    agreement::agreed_count_max(cluster.leader()).await;
+    let node = cluster.followers().next().unwrap();
+    let stored = packet(1, 5);
+    put(node, &stored).await.unwrap();
+    applied_by_all(&cluster, node).await;
+    let eighth = node.config.retention() / 8;
+    for round in 1..=3 {
+        let received = node.stored_packet(&key(1)).unwrap().unwrap().received;
+        let index = node.status().last_log_index;
+        for _ in 0..10 {
+            expect_put(&cluster, &stored, PutOutcome::Unchanged).await;
+        }
+        assert_eq!(put_count(node, index), 0, "round {round}");
+
+        ahead.set(round * (eighth + Duration::from_secs(60)));
+        clocks_agree_on(&cluster, received.saturating_add(eighth)).await;
+        for other in cluster.nodes.values() {
+            assert_eq!(put(other, &stored).await, Ok(PutOutcome::Unchanged));
+            applied_by_all(&cluster, other).await;
+        }
+        assert_eq!(
+            put_count(node, index),
+            1,
+            "round {round}: of whichever node comes first"
+        );
+        let renewed = node.stored_packet(&key(1)).unwrap().unwrap().received;
+        assert!(renewed.since(received) >= eighth);
+    }
+    expect_equal_digests(cluster.nodes.values()).await;
+    cluster.shutdown().await;
+}

@@ -1,0 +1,251 @@
+//! Members that go, and others in their place.
+
+use std::time::Duration;
+
+use quorate_api::operate::{Change, MemberRole, MemberState, Refusal};
+use quorate_replica::Operator;
+use quorate_state::{Command, Registration};
+
+use super::{elections::calm, test_members::*, *};
+use crate::Cleanup;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_is_removed_hands_over_first() {
+    let mut cluster = Cluster::alone(calm).await;
+    cluster.grow([2, 3]).await;
+    cluster.lead(1).await;
+    let survivor = cluster.nodes[&id(3)].clone();
+    let writer = Publisher::start(&survivor);
+    let removed = cluster.nodes.remove(&id(1)).unwrap();
+    let changed = timeout(TIMEOUT, removed.change(remove(1), false)).await;
+    assert_eq!(changed.unwrap().unwrap().node, id(1));
+    cluster.until_voters(&[2, 3]).await;
+    let knows = async {
+        while removed.status().not_ready != Some(NotReady::Removed) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(TIMEOUT, knows).await.expect("it learns it");
+    assert!(writer.stop().await > 0);
+    let terms: Vec<_> = cluster.nodes.values().map(|it| it.status().term).collect();
+    tokio::time::sleep(survivor.config.election_timeout_max()).await;
+    let later: Vec<_> = cluster.nodes.values().map(|it| it.status().term).collect();
+    assert_eq!(terms, later, "it disturbs nobody");
+    // Said again, it is so.
+    let again = cluster.change(remove(1)).await.unwrap();
+    assert_eq!(again.node, id(1));
+    removed.shutdown().await.unwrap();
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_node_is_replaced_by_one_that_has_just_joined() {
+    let mut cluster = Cluster::alone(|_| {}).await;
+    cluster.grow([2, 3]).await;
+    cluster.lead(1).await;
+    cluster.die(3);
+    cluster.join(4, true, |_| {}).await;
+    let replaced = cluster.replace(id(3), id(4)).await;
+    assert_eq!((replaced.node, replaced.warnings.len()), (id(4), 0));
+    let members = cluster.until_members(|members| members.len() == 3).await;
+    assert!(
+        members
+            .iter()
+            .all(|member| member.role == MemberRole::Voter)
+    );
+    let service = cluster.nodes[&id(1)].service();
+    timeout(TIMEOUT, service.expelled(id(3))).await.unwrap();
+    let again = cluster.replace(id(3), id(4)).await;
+    assert_eq!(again.warnings.len(), 1, "it is gone already");
+    let change = Change::Replace {
+        old: id(3).to_string(),
+        new: id(3).to_string(),
+    };
+    let refused = cluster.change(change).await;
+    assert!(matches!(refused, Err(Refusal::UnknownNode(_))));
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_only_node_of_a_cluster_can_be_replaced() {
+    let mut cluster = Cluster::alone(calm).await;
+    put(cluster.leader(), &packet(1, 5)).await.unwrap();
+    cluster.join(2, true, |_| {}).await;
+    cluster.replace(id(1), id(2)).await;
+    let old = cluster.nodes.remove(&id(1)).unwrap();
+    cluster.until_voters(&[2]).await;
+    let stored = cluster.leader().stored_packet(packet(1, 5).key());
+    assert!(stored.unwrap().is_some());
+    old.shutdown().await.unwrap();
+    cluster.shutdown().await;
+}
+
+/// Whatever a leader has left of a replacement, the next one or asking again completes it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replacement_that_was_interrupted_converges() {
+    let mut cluster = Cluster::alone(calm).await;
+    cluster.grow([2, 3]).await;
+    cluster.join(4, true, |_| {}).await;
+    cluster
+        .until_member(4, |member| member.state == MemberState::Live)
+        .await;
+    cluster.until_registered().await;
+    // The old one is deregistered and no more.
+    cluster.lead(1).await;
+    let leader = cluster.nodes[&id(1)].clone();
+    let admin = leader.service.client.admin.clone();
+    let deregister = Command::Deregister(id(3).0);
+    leader.write_path.raft.propose(deregister.encode()).await;
+    cluster.lead(2).await;
+    cluster
+        .until_member(3, |member| member.role == MemberRole::Voter)
+        .await;
+    cluster.until_registered().await;
+    // The joint configuration is committed, and its leader is gone.
+    cluster.lead(1).await;
+    let _lock = admin.change_lock.lock().await;
+    leader.write_path.raft.propose(deregister.encode()).await;
+    leave_joint(&leader, &[1, 2, 4]).await;
+    cluster.die(1);
+    let _gone = leader;
+    cluster.until_voters(&[1, 2, 4]).await;
+    cluster
+        .until_members(|members| members.iter().all(|member| member.node != id(3)))
+        .await;
+    let done = cluster.replace(id(3), id(4)).await;
+    assert_eq!(done.warnings.len(), 1, "it is gone already");
+    assert!(put(&cluster.nodes[&id(4)], &packet(1, 5)).await.is_ok());
+}
+
+/// Commits a joint configuration towards these voters, and leaves it so.
+async fn leave_joint(node: &Node, numbers: &[u64]) {
+    let voters = numbers.iter().copied().map(id).collect();
+    let raft = &node.write_path.raft;
+    // The change before may be in force and not committed yet.
+    let settled = async {
+        while !raft.membership().is_committed || raft.membership().is_joint() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let settled = timeout(TIMEOUT, settled).await;
+    settled.expect("the change before is made");
+    raft.begin_joint(voters).await;
+    assert!(raft.membership().is_joint());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_joint_configuration_that_was_left_behind_is_completed() {
+    let mut cluster = Cluster::alone(|_| {}).await;
+    cluster.grow([2, 3]).await;
+    cluster.until_registered().await;
+    let leader = cluster.leader().clone();
+    // As a demotion leaves it whose leader is gone.
+    let registration = Registration {
+        stays_learner: true,
+        ..leader.roster().roll().registrations[&id(3).0].clone()
+    };
+    let node = id(3).0;
+    let register = Command::Register { node, registration };
+    leader.write_path.raft.propose(register.encode()).await;
+    leave_joint(&leader, &[1, 2]).await;
+    cluster.until_voters(&[1, 2]).await;
+    assert!(!cluster.leader().write_path.raft.membership().is_joint());
+    assert_eq!(cluster.members().await.members.len(), 3);
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removed_node_is_cut_off_at_once() {
+    let mut cluster = Cluster::alone(|_| {}).await;
+    cluster.grow([2, 3]).await;
+    cluster.lead(1).await;
+    let removed = cluster.nodes[&id(3)].clone();
+    let services: Vec<_> = [1, 2]
+        .map(|number| cluster.nodes[&id(number)].service())
+        .into();
+    cluster.change(remove(3)).await.unwrap();
+    for service in services {
+        timeout(TIMEOUT, service.expelled(id(3))).await.unwrap();
+        assert!(!service.admits(id(3)));
+    }
+    let learns = async {
+        while removed.status().not_ready != Some(NotReady::Removed) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(TIMEOUT, learns).await.expect("it learns it");
+    // One that comes back learns it too.
+    drop(removed);
+    cluster.die(3);
+    cluster.reopen(3).await;
+    let back = cluster.nodes.remove(&id(3)).unwrap();
+    let learns = async {
+        while back.status().not_ready != Some(NotReady::Removed) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(TIMEOUT, learns).await.expect("it learns it");
+    assert!(put(&cluster.nodes[&id(2)], &packet(1, 5)).await.is_ok());
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_leaves_no_live_quorum_is_refused_unless_forced() {
+    let mut cluster = Cluster::alone(|_| {}).await;
+    cluster.grow([2, 3]).await;
+    cluster.lead(1).await;
+    let config = cluster.configs[&id(3)].clone();
+    cluster.die(3);
+    cluster
+        .until_member(3, |member| member.state == MemberState::Silent)
+        .await;
+    let refused = cluster.change(remove(2)).await;
+    let no_quorum = Refusal::NoLiveQuorum {
+        live: 1,
+        needed: 2,
+        voters: 2,
+    };
+    assert_eq!(refused, Err(no_quorum));
+    assert!(put(&cluster.nodes[&id(1)], &packet(1, 5)).await.is_ok());
+    // Forced, it waits for the one that is gone.
+    let leader = cluster.nodes[&id(1)].clone();
+    let forced = tokio::spawn(async move { leader.change(remove(2), true).await });
+    let begun = &cluster.nodes[&id(1)].write_path.raft;
+    let begins = async {
+        while !begun.membership().is_joint() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(TIMEOUT, begins).await.expect("it is begun");
+    cluster.configs.insert(id(3), config);
+    cluster.reopen(3).await;
+    timeout(TIMEOUT, forced).await.unwrap().unwrap().unwrap();
+    cluster.nodes.remove(&id(2));
+    cluster.until_voters(&[1, 3]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_voter_that_is_gone_is_cleaned_up_and_enough_stay() {
+    let adjust = |config: &mut Config| {
+        config.cleanup = Some(Cleanup {
+            after: Duration::from_secs(2),
+            voters_min: 3,
+        });
+    };
+    let mut cluster = Cluster::alone(adjust).await;
+    for number in 2..=4 {
+        cluster.join(number, false, adjust).await;
+        cluster
+            .until_member(number, |member| member.role == MemberRole::Voter)
+            .await;
+    }
+    cluster.lead(1).await;
+    cluster.die(4);
+    cluster.until_voters(&[1, 2, 3]).await;
+    cluster.until_members(|members| members.len() == 3).await;
+    cluster.die(3);
+    cluster
+        .until_member(3, |member| member.silent_ms > Some(3_000))
+        .await;
+    cluster.until_voters(&[1, 2, 3]).await;
+}

@@ -1,0 +1,418 @@
+//! A cluster of nodes in one process, whose links are in memory and can be cut.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, AtomicUsize},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::{
+    SinkExt, StreamExt,
+    future::{BoxFuture, select},
+    stream,
+};
+use quorate_packet::{PAYLOAD_SIZE_MIN, PublicKey, SignedPacket};
+use quorate_peer::{
+    ClusterId, Frame, Introduction, Lane, Link, LinkError, LogState, NodeId, Transport,
+    message::Request,
+};
+use quorate_replica::{Conditions, Observer, PutError, PutOutcome, Role, Writer};
+use quorate_state::{LogIndex, millis};
+use tempfile::TempDir;
+
+use super::{super::*, snapshot_traffic::SnapshotTraffic};
+use crate::{Metrics, NodeMetrics, OpenError, WallClock, adapters::View};
+
+/// The longest that anything here may take.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Who can be reached, and who is cut off.
+#[derive(Default)]
+pub(super) struct Switchboard {
+    pub(super) services: Mutex<HashMap<NodeId, Arc<dyn Service>>>,
+    pub(super) cut_off: Mutex<HashSet<NodeId>>,
+    /// How often each node has died. A link does not outlive it.
+    pub(super) deaths: Mutex<HashMap<NodeId, usize>>,
+    /// How often the links between two nodes were closed, at both ends.
+    pub(super) closings: watch::Sender<HashMap<[NodeId; 2], usize>>,
+    /// How often one has tried in vain to open a link to another.
+    pub(super) refusals: Mutex<HashMap<[NodeId; 2], usize>>,
+    /// Who is only where it listens now.
+    pub(super) addresses: Mutex<HashMap<NodeId, String>>,
+    /// How many read indexes were asked for.
+    pub(super) read_index_count: AtomicUsize,
+    /// What passes on the lanes of snapshots.
+    pub(super) snapshots: SnapshotTraffic,
+}
+
+pub(super) struct Memory {
+    pub(super) own: NodeId,
+    pub(super) board: Arc<Switchboard>,
+    /// How often the node had died before it got this.
+    pub(super) deaths: usize,
+}
+
+impl Memory {
+    pub(super) fn new(own: NodeId, board: Arc<Switchboard>) -> Arc<Self> {
+        let deaths = board.deaths(own);
+        Arc::new(Self { own, board, deaths })
+    }
+}
+
+impl Switchboard {
+    /// Ends the links to a node, which has died, as its host does.
+    pub(super) fn hang_up(&self, node: NodeId) {
+        self.vanish(node);
+        self.close_links(node);
+    }
+
+    /// Says nothing more of a node, which has died.
+    pub(super) fn vanish(&self, node: NodeId) {
+        self.services.lock().unwrap().remove(&node);
+        *self.deaths.lock().unwrap().entry(node).or_default() += 1;
+    }
+
+    /// From now on a node takes links only at this address.
+    pub(super) fn listen_at(&self, node: NodeId, address: &str) {
+        let mut addresses = self.addresses.lock().unwrap();
+        addresses.insert(node, address.to_owned());
+    }
+
+    fn listens_at(&self, node: NodeId, address: &str) -> bool {
+        let addresses = self.addresses.lock().unwrap();
+        addresses.get(&node).is_none_or(|known| known == address)
+    }
+
+    /// Closes the links between a node and all others.
+    pub(super) fn close_links(&self, node: NodeId) {
+        let others: Vec<_> = self.services.lock().unwrap().keys().copied().collect();
+        for other in others.into_iter().filter(|other| *other != node) {
+            self.close_links_between(node, other);
+        }
+    }
+
+    pub(super) fn close_links_between(&self, a: NodeId, b: NodeId) {
+        let close = |closings: &mut HashMap<_, _>| *closings.entry(pair(a, b)).or_default() += 1;
+        self.closings.send_modify(close);
+    }
+
+    /// Resolves when the links between two nodes are closed.
+    pub(super) fn closed(&self, a: NodeId, b: NodeId) -> impl Future<Output = ()> + Send + 'static {
+        let mut closings = self.closings.subscribe();
+        let count = move |closings: &HashMap<_, usize>| closings.get(&pair(a, b)).copied();
+        let then = count(&closings.borrow());
+        async move {
+            let _ = closings.wait_for(|now| count(now) != then).await;
+        }
+    }
+
+    pub(super) fn deaths(&self, node: NodeId) -> usize {
+        self.deaths.lock().unwrap().get(&node).copied().unwrap_or(0)
+    }
+
+    pub(super) fn refusals(&self, from: NodeId, to: NodeId) -> usize {
+        let refusals = self.refusals.lock().unwrap();
+        refusals.get(&[from, to]).copied().unwrap_or(0)
+    }
+
+    pub(super) fn is_cut(&self, a: NodeId, b: NodeId) -> bool {
+        let cut_off = self.cut_off.lock().unwrap();
+        cut_off.contains(&a) || cut_off.contains(&b)
+    }
+}
+
+fn pair(a: NodeId, b: NodeId) -> [NodeId; 2] {
+    [a.min(b), a.max(b)]
+}
+
+impl Transport for Memory {
+    fn open(
+        &self,
+        peer: NodeId,
+        address: String,
+        lane: Lane,
+        introduction: Introduction,
+    ) -> BoxFuture<'static, Result<Link, LinkError>> {
+        let (board, own, own_deaths) = (self.board.clone(), self.own, self.deaths);
+        Box::pin(async move {
+            let service = board.services.lock().unwrap().get(&peer).cloned();
+            let lives = board.deaths(own) == own_deaths;
+            let serves = board.listens_at(peer, &address) && !board.is_cut(own, peer);
+            let takes = serves && (lane != Lane::Transfer || board.snapshots.admits());
+            let service = service.filter(|_| lives && takes);
+            if service.is_none() {
+                *board
+                    .refusals
+                    .lock()
+                    .unwrap()
+                    .entry([own, peer])
+                    .or_default() += 1;
+            }
+            let service =
+                service.ok_or_else(|| LinkError::Failed(format!("{peer} cannot be reached")))?;
+            let log = greet(&*service, own, introduction)?.log;
+            let (requests, incoming) = tokio::sync::mpsc::channel(64);
+            let incoming = tokio_stream::wrappers::ReceiverStream::new(incoming);
+            let closed = || LinkError::Closed("the other end is gone".into());
+            let ended = || select(Box::pin(board.closed(own, peer)), service.expelled(own));
+            let incoming = incoming.take_until(ended());
+            let incoming = incoming.map(Ok).chain(stream::iter([Err(closed())]));
+            let deaths = board.deaths(peer);
+            let passes = {
+                let board = board.clone();
+                move || {
+                    let live = (board.deaths(own), board.deaths(peer)) == (own_deaths, deaths);
+                    live && !board.is_cut(own, peer)
+                }
+            };
+            let may_send = passes.clone();
+            let counting = board.clone();
+            let ended = ended();
+            let responses = service
+                .clone()
+                .serve(own, lane, incoming.boxed())
+                .filter(move |_| std::future::ready(passes()))
+                .then({
+                    let board = board.clone();
+                    move |response| {
+                        let board = board.clone();
+                        async move {
+                            if lane == Lane::Transfer {
+                                board.snapshots.on_response(&response.message).await;
+                            }
+                            response
+                        }
+                    }
+                })
+                .take_until(ended)
+                .map(Ok)
+                .chain(stream::iter([Err(closed())]));
+            let requests = tokio_util::sync::PollSender::new(requests)
+                .sink_map_err(|_| LinkError::Closed("the link is closed".into()))
+                .with(move |request: Frame<Request>| {
+                    let (board, may_send) = (counting.clone(), may_send.clone());
+                    async move {
+                        if request.message == Request::ReadIndex {
+                            board.read_index_count.fetch_add(1, Ordering::Relaxed);
+                        }
+                        if lane == Lane::Transfer {
+                            board.snapshots.on_request(&request.message).await;
+                        }
+                        match may_send() {
+                            true => Ok(request),
+                            false => Err(LinkError::Failed("the link is cut".into())),
+                        }
+                    }
+                });
+            Ok(Link {
+                requests: Box::pin(requests),
+                responses: responses.boxed(),
+                log,
+            })
+        })
+    }
+}
+
+/// Takes a link as the transport does, or turns the caller away.
+fn greet(
+    service: &dyn Service,
+    caller: NodeId,
+    introduction: Introduction,
+) -> Result<Introduction, LinkError> {
+    let own = service.introduction();
+    if !service.admits(caller) {
+        return Err(LinkError::NotAdmitted("it is no member".into()));
+    }
+    if !own.names.is_same(&introduction.names) {
+        return Err(LinkError::Failed("it is of another cluster".into()));
+    }
+    if introduction.log == LogState::Empty && service.has_lost_data(caller) {
+        return Err(LinkError::Forgotten("it has lost its data".into()));
+    }
+    Ok(own)
+}
+
+/// How far all clocks of a cluster are ahead of that of this machine, in milliseconds.
+#[derive(Default)]
+pub(super) struct Ahead(Arc<AtomicU64>);
+
+impl Ahead {
+    /// The clock of one node.
+    pub(super) fn clock(&self) -> WallClock {
+        let ahead_ms = self.0.clone();
+        WallClock::new(move || {
+            let ahead = Duration::from_millis(ahead_ms.load(Ordering::Relaxed));
+            WallClock::default().now().saturating_add(ahead)
+        })
+    }
+
+    pub(super) fn set(&self, ahead: Duration) {
+        self.0.store(millis(ahead), Ordering::Relaxed);
+    }
+}
+
+pub(super) struct Cluster {
+    pub(super) board: Arc<Switchboard>,
+    pub(super) configs: BTreeMap<NodeId, Config>,
+    pub(super) nodes: BTreeMap<NodeId, Arc<Node>>,
+    pub(super) _dirs: Vec<TempDir>,
+}
+
+/// Expects that nodes hold the same once they have applied the same: the leader notes what it learns of
+/// members in entries of its own.
+pub(super) async fn expect_equal_digests(nodes: impl IntoIterator<Item = &Arc<Node>>) {
+    let nodes: Vec<_> = nodes.into_iter().collect();
+    let equal = async {
+        loop {
+            let mut digests = Vec::new();
+            for node in &nodes {
+                digests.push(node.digest().await.unwrap());
+            }
+            let applied = digests[0].applied_index;
+            if digests.iter().all(|digest| digest.applied_index == applied) {
+                assert!(
+                    digests.iter().all(|digest| *digest == digests[0]),
+                    "{digests:?}"
+                );
+                return;
+            }
+        }
+    };
+    timeout(TIMEOUT, equal).await.expect("they apply the same");
+}
+
+impl Cluster {
+    pub(super) async fn start(count: u64, adjust: impl Fn(&mut Config)) -> Self {
+        let mut cluster = Self::prepare(count, adjust);
+        cluster.open_all().await;
+        cluster.ready().await;
+        cluster
+    }
+
+    /// A cluster of which no node runs.
+    pub(super) fn prepare(count: u64, adjust: impl Fn(&mut Config)) -> Self {
+        let voters: BTreeMap<_, _> = (1..=count)
+            .map(|number| (NodeId::from(number), format!("node {number}")))
+            .collect();
+        let dirs: Vec<_> = voters
+            .iter()
+            .map(|_| tempfile::tempdir().unwrap())
+            .collect();
+        let configs = voters.keys().zip(&dirs).map(|(node, dir)| {
+            let mut config = Config::new(*node, voters.clone(), dir.path().to_owned());
+            config.known.names.founding = Some(ClusterId([7; 32]));
+            config.address = voters[node].clone();
+            adjust(&mut config);
+            (*node, config)
+        });
+        Self {
+            board: Arc::default(),
+            configs: configs.collect(),
+            nodes: BTreeMap::new(),
+            _dirs: dirs,
+        }
+    }
+
+    pub(super) async fn open_all(&mut self) {
+        let nodes: Vec<_> = self.configs.keys().copied().collect();
+        for node in nodes {
+            self.open(node).await.unwrap();
+        }
+    }
+
+    pub(super) async fn open(&mut self, node: NodeId) -> Result<(), OpenError> {
+        let config = self.configs[&node].clone();
+        let opened = Node::open(config, self.transport(node), metrics()).await?;
+        self.take_in(node, opened);
+        Ok(())
+    }
+
+    pub(super) fn transport(&self, node: NodeId) -> Arc<dyn Transport> {
+        Memory::new(node, self.board.clone())
+    }
+
+    pub(super) fn take_in(&mut self, node: NodeId, opened: Arc<Node>) {
+        let service = opened.service();
+        self.board.services.lock().unwrap().insert(node, service);
+        self.nodes.insert(node, opened);
+    }
+
+    pub(super) async fn ready(&self) {
+        for node in self.nodes.values() {
+            timeout(TIMEOUT, node.ready())
+                .await
+                .expect("every node finds the leader");
+        }
+    }
+
+    pub(super) fn leader(&self) -> &Arc<Node> {
+        self.nodes
+            .values()
+            .find(|node| leads(node))
+            .expect("the cluster has a leader")
+    }
+
+    pub(super) fn followers(&self) -> impl Iterator<Item = &Arc<Node>> {
+        self.nodes.values().filter(|node| !leads(node))
+    }
+
+    pub(super) async fn shutdown(self) {
+        for node in self.nodes.values() {
+            timeout(TIMEOUT, node.shutdown())
+                .await
+                .expect("a node stops")
+                .expect("it stops in order");
+        }
+    }
+}
+
+pub(super) fn metrics() -> NodeMetrics {
+    let registry = quorate_metrics::Registry::new();
+    NodeMetrics {
+        raft: Metrics::register(&registry).unwrap(),
+        log: quorate_log::Metrics::register(&registry).unwrap(),
+        store: quorate_store::Metrics::register(&registry).unwrap(),
+    }
+}
+
+pub(super) fn packet(key: u8, micros: u64) -> SignedPacket {
+    let mut payload = vec![0; PAYLOAD_SIZE_MIN - 8];
+    payload.extend_from_slice(&micros.to_be_bytes());
+    SignedPacket::assume_verified(PublicKey::from_bytes([key; 32]), Bytes::from(payload)).unwrap()
+}
+
+pub(super) async fn put(node: &Node, packet: &SignedPacket) -> Result<PutOutcome, PutError> {
+    timeout(
+        TIMEOUT,
+        node.put(packet.clone(), Conditions::default(), TIMEOUT),
+    )
+    .await
+    .expect("a PUT is always answered")
+}
+
+/// Waits until a node has applied what `index` says.
+pub(super) async fn applied(node: &Node, index: LogIndex) {
+    let mut applied = node.write_path.applied.clone();
+    let reached = applied.wait_for(|meta| meta.applied_index() >= index);
+    timeout(TIMEOUT, reached)
+        .await
+        .expect("a node catches up")
+        .unwrap();
+}
+
+/// Waits until consensus stands at a node as `condition` says.
+pub(super) async fn until(node: &Node, condition: impl Fn(View) -> bool) {
+    let stands = node
+        .write_path
+        .raft
+        .watch(Duration::from_millis(10), |view| !condition(view));
+    timeout(TIMEOUT, stands).await.expect("it comes about");
+}
+
+pub(super) fn leads(node: &Node) -> bool {
+    node.write_path.raft.view().role == Role::Leader
+}

@@ -1,0 +1,267 @@
+//! Clusters whose members come, go and move.
+
+use quorate_api::operate::{Change, Changed, Member, MemberRole, Refusal};
+use quorate_peer::{JoinAnswer, JoinRequest, JoinToken};
+use quorate_replica::{ClusterMembers, Operator};
+
+use super::*;
+use crate::Known;
+
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
+
+pub(super) fn id(number: u64) -> NodeId {
+    NodeId::from(number)
+}
+
+pub(super) fn address(number: u64) -> String {
+    format!("node{number}:7700")
+}
+
+impl Cluster {
+    /// One node that has founded a cluster by itself.
+    pub(super) async fn alone(adjust: impl Fn(&mut Config)) -> Self {
+        let mut cluster = Self::prepare(1, |config| {
+            config.known = Known::default();
+            config.voters = BTreeMap::from([(id(1), address(1))]);
+            config.address = address(1);
+            config.name = "one".to_owned();
+            adjust(config);
+        });
+        cluster.open_all().await;
+        cluster.ready().await;
+        cluster
+    }
+
+    pub(super) async fn token(&self, stays_learner: bool) -> JoinToken {
+        let node = self.nodes.values().next().expect("a node runs");
+        let invited = timeout(TIMEOUT, node.invite(stays_learner, HOUR)).await;
+        let invited = invited.expect("it is answered").expect("it is made");
+        invited.token.parse().expect("it is a token")
+    }
+
+    /// What `member` says to node `number`, which comes with a token.
+    pub(super) async fn ask_to_join(
+        &self,
+        token: &JoinToken,
+        member: NodeId,
+        number: u64,
+        name: &str,
+    ) -> Option<JoinAnswer> {
+        let service = self.nodes[&member].service();
+        let (name, address) = (name.to_owned(), address(number));
+        let request = JoinRequest::new(token, id(number), member, name, address);
+        let answer = timeout(TIMEOUT, service.join(id(number), request)).await;
+        answer.expect("it is answered or not at once")
+    }
+
+    /// Has node `number` join and opens it.
+    pub(super) async fn join(
+        &mut self,
+        number: u64,
+        stays_learner: bool,
+        adjust: impl Fn(&mut Config),
+    ) {
+        let token = self.token(stays_learner).await;
+        let member = *self.nodes.keys().next().unwrap();
+        let name = format!("n{number}");
+        let answer = self.ask_to_join(&token, member, number, &name).await;
+        let Some(JoinAnswer::Joined(joined)) = answer else {
+            panic!("{answer:?}");
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = Config::new(id(number), BTreeMap::new(), dir.path().to_owned());
+        config.known = Known {
+            names: joined.names(),
+            members: joined.members.iter().cloned().collect(),
+        };
+        config.name = name;
+        config.address = address(number);
+        adjust(&mut config);
+        self._dirs.push(dir);
+        self.configs.insert(id(number), config);
+        self.open(id(number)).await.unwrap();
+    }
+
+    /// Has nodes join and vote, one after the other.
+    pub(super) async fn grow(&mut self, numbers: impl IntoIterator<Item = u64>) {
+        for number in numbers {
+            self.join(number, false, |_| {}).await;
+            self.until_member(number, |member| member.role == MemberRole::Voter)
+                .await;
+        }
+        self.ready().await;
+    }
+
+    pub(super) async fn members(&self) -> ClusterMembers {
+        let node = self.nodes.values().next().expect("a node runs");
+        let asked = async {
+            loop {
+                match node.members().await {
+                    Ok(members) if members.leader.is_some() => return members,
+                    Ok(_) | Err(Refusal::NoLeader) => {}
+                    Err(refusal) => panic!("{refusal}"),
+                }
+            }
+        };
+        timeout(TIMEOUT, asked).await.expect("a leader answers")
+    }
+
+    pub(super) async fn until_members(&self, condition: impl Fn(&[Member]) -> bool) -> Vec<Member> {
+        let reached = async {
+            loop {
+                let members = self.members().await.members;
+                if condition(&members) {
+                    return members;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let reached = timeout(TIMEOUT, reached).await;
+        match reached {
+            Ok(members) => members,
+            Err(_) => panic!("{:?}", self.members().await.members),
+        }
+    }
+
+    pub(super) async fn until_member(&self, number: u64, condition: impl Fn(&Member) -> bool) {
+        let is_met = |members: &[Member]| {
+            let member = members.iter().find(|member| member.node == id(number));
+            member.is_some_and(&condition)
+        };
+        self.until_members(is_met).await;
+    }
+
+    /// Waits until these vote, and all members but these are learners.
+    pub(super) async fn until_voters(&self, numbers: &[u64]) {
+        let wanted: Vec<_> = numbers.iter().copied().map(id).collect();
+        self.until_members(|members| {
+            let is_voter = |member: &&Member| member.role == MemberRole::Voter;
+            let voters = members.iter().filter(is_voter).map(|member| member.node);
+            voters.eq(wanted.iter().copied())
+        })
+        .await;
+    }
+
+    /// Waits until the leader knows of all members that they have entries.
+    pub(super) async fn until_registered(&self) {
+        for node in self.nodes.values() {
+            agreement::agreed_count_max(node).await;
+        }
+    }
+
+    /// Asks the first node until no other change is in the way.
+    pub(super) async fn change(&self, change: Change) -> Result<Changed, Refusal> {
+        let node = self.nodes.values().next().expect("a node runs");
+        self.change_at(node, change).await
+    }
+
+    async fn change_at(&self, node: &Node, change: Change) -> Result<Changed, Refusal> {
+        let changed = async {
+            loop {
+                match node.change(change.clone(), false).await {
+                    Err(Refusal::Busy | Refusal::NoLeader) => {}
+                    changed => return changed,
+                }
+            }
+        };
+        timeout(3 * TIMEOUT, changed).await.expect("it is answered")
+    }
+
+    pub(super) async fn replace(&self, old: NodeId, new: NodeId) -> Changed {
+        let replaced = async {
+            loop {
+                let change = Change::Replace {
+                    old: old.to_string(),
+                    new: new.to_string(),
+                };
+                let last = self.nodes.values().next_back().expect("a node runs");
+                let changed = self.change_at(last, change).await.expect("it may be done");
+                if changed.lag.is_none() {
+                    return changed;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(TIMEOUT, replaced).await.expect("it catches up")
+    }
+
+    /// The process of a node dies.
+    pub(super) fn die(&mut self, number: u64) {
+        self.board.hang_up(id(number));
+        self.nodes.remove(&id(number));
+    }
+
+    pub(super) async fn stop(&mut self, number: u64) {
+        let node = self.nodes.remove(&id(number)).unwrap();
+        timeout(TIMEOUT, node.shutdown()).await.unwrap().unwrap();
+        self.board.hang_up(id(number));
+    }
+
+    /// Opens a node whose process has ended, as soon as its files are free.
+    pub(super) async fn reopen(&mut self, number: u64) {
+        let opened = async {
+            while let Err(error) = self.open(id(number)).await {
+                assert!(
+                    matches!(error, OpenError::Log(_) | OpenError::Store(_)),
+                    "{error}"
+                );
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        timeout(TIMEOUT, opened).await.expect("its files are free");
+    }
+
+    pub(super) async fn lead(&self, number: u64) {
+        let node = &self.nodes[&id(number)];
+        let asked = async {
+            while !leads(node) {
+                if let Some(leader) = self.nodes.values().find(|node| leads(node)) {
+                    let _ = leader.transfer_leader(Some(id(number).to_string())).await;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(TIMEOUT, asked).await.expect("it leads");
+    }
+}
+
+pub(super) fn promote(number: u64) -> Change {
+    Change::Promote(id(number).to_string())
+}
+
+pub(super) fn demote(number: u64) -> Change {
+    Change::Demote(id(number).to_string())
+}
+
+pub(super) fn remove(number: u64) -> Change {
+    Change::Remove(id(number).to_string())
+}
+
+/// Puts newer and newer packets, each of which must be stored, until it is told to stop. Says how
+/// many.
+pub(super) struct Publisher {
+    stop: watch::Sender<bool>,
+    writing: tokio::task::JoinHandle<u64>,
+}
+
+impl Publisher {
+    pub(super) fn start(node: &Arc<Node>) -> Self {
+        let (stop, node) = (watch::Sender::new(false), node.clone());
+        let stopped = stop.subscribe();
+        let writing = tokio::spawn(async move {
+            let mut micros = 0;
+            while !*stopped.borrow() {
+                micros += 1;
+                let packet = packet((micros % 50) as u8, micros);
+                assert_eq!(put(&node, &packet).await, Ok(PutOutcome::Stored));
+            }
+            micros
+        });
+        Self { stop, writing }
+    }
+
+    pub(super) async fn stop(self) -> u64 {
+        self.stop.send_replace(true);
+        timeout(TIMEOUT, self.writing).await.unwrap().unwrap()
+    }
+}

@@ -1,0 +1,191 @@
+//! Replicated records, and the secrets of DNS cookies.
+
+use quorate_api::operate::Refusal;
+use quorate_replica::{CookieSecrets, NamedSet, Operator, RecordSet, ZoneChange, ZoneState};
+use quorate_state::{COOKIE_SECRET_AGE, LEVEL_MAX, Level, UnixMillis, WireName};
+
+use super::{ground::Simulated, *};
+use crate::WallClock;
+
+const A: u16 = 1;
+
+fn name(labels: &[&str]) -> WireName {
+    let label = |label: &&str| [&[label.len() as u8], label.as_bytes()].concat();
+    let bytes: Vec<u8> = labels.iter().flat_map(label).chain([0]).collect();
+    WireName::parse(bytes.into()).unwrap()
+}
+
+/// Sets the address of `www.a.`.
+fn setting(last: u8) -> ZoneChange {
+    ZoneChange {
+        zone: name(&["a"]),
+        clear: false,
+        unset: Vec::new(),
+        set: vec![NamedSet {
+            owner: name(&["www", "a"]),
+            record_type: A,
+            records: RecordSet {
+                ttl_secs: 300,
+                rdata: vec![vec![192, 0, 2, last].into()],
+            },
+        }],
+    }
+}
+
+async fn change(node: &Node, change: ZoneChange) -> Result<(), Refusal> {
+    timeout(TIMEOUT, node.change_zone(change))
+        .await
+        .expect("it is answered")
+}
+
+/// The last byte of the address of `www.a.`, and the serial.
+fn seen(state: &ZoneState) -> Option<(u8, u32)> {
+    let zone = state.zones.get(&name(&["a"]))?;
+    let set = zone.sets.get(&(name(&["www", "a"]), A))?;
+    Some((*set.rdata[0].last()?, zone.serial))
+}
+
+/// Waits until the cookie secrets that a node has applied are as `condition` says.
+async fn secrets(node: &Node, condition: impl Fn(&CookieSecrets) -> bool) -> CookieSecrets {
+    let mut applied = node.write_path.applied.clone();
+    let reached = applied.wait_for(|meta| condition(&meta.cluster.zones.cookie_secrets));
+    let meta = timeout(TIMEOUT, reached).await.expect("they come").unwrap();
+    meta.cluster.zones.cookie_secrets
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_zone_that_is_changed_at_any_node_is_seen_there_at_once_and_soon_at_all() {
+    let cluster = Cluster::start(3, |_| {}).await;
+    for node in cluster.nodes.values() {
+        agreement::agreed_count_max(node).await;
+    }
+    for (last, node) in (1..).zip(cluster.nodes.values()) {
+        let version = node.zone_version();
+        change(node, setting(last)).await.unwrap();
+        assert_eq!(seen(&node.zone_state()), Some((last, last.into())));
+        assert!(node.zone_version() > version);
+        let index = node.status().applied_index;
+        for other in cluster.nodes.values() {
+            applied(other, index).await;
+            assert_eq!(seen(&other.zone_state()), Some((last, last.into())));
+        }
+    }
+    // Nothing changes, nothing is written.
+    let node = cluster.followers().next().unwrap();
+    let (version, index) = (node.zone_version(), node.status().last_log_index);
+    change(node, setting(3)).await.unwrap();
+    put(node, &packet(1, 5)).await.unwrap();
+    assert_eq!(node.zone_version(), version, "a packet is not in a zone");
+    assert_eq!(node.status().last_log_index, index.next());
+    let mut apex = setting(9);
+    apex.set[0].owner = name(&["b"]);
+    let refused = change(node, apex).await;
+    assert_eq!(refused, Err(Refusal::Zone("b. lies outside a.".to_owned())));
+    expect_equal_digests(cluster.nodes.values()).await;
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_nodes_have_the_same_cookie_secrets_and_another_each_day() {
+    let ahead = Ahead::default();
+    let cluster = Cluster::start(3, |config| config.wall_clock = ahead.clock()).await;
+    let nodes: Vec<_> = cluster.nodes.values().collect();
+    let first = secrets(nodes[0], |secrets| secrets.current.is_some()).await;
+    assert_eq!(first.previous, None);
+    for node in &nodes {
+        assert_eq!(
+            secrets(node, |secrets| secrets.current.is_some()).await,
+            first
+        );
+        assert_eq!(node.zone_state().cookie_secrets, first);
+    }
+    let version = nodes[1].zone_version();
+    ahead.set(COOKIE_SECRET_AGE + Duration::from_millis(1));
+    for node in &nodes {
+        let second = secrets(node, |secrets| secrets.current != first.current).await;
+        assert_eq!(second.previous, first.current, "its cookies stay good");
+        assert!(second.rotated.since(first.rotated) >= COOKIE_SECRET_AGE);
+    }
+    assert!(nodes[1].zone_version() > version);
+    expect_equal_digests(nodes).await;
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_brings_zones_and_cookie_secrets() {
+    let mut simulated = Simulated::start(3).await;
+    let leader = simulated.cluster.leader().clone();
+    agreement::agreed_count_max(&leader).await;
+    let behind = simulated.follower();
+    let node = simulated.cluster.nodes[&behind].clone();
+    applied(&node, leader.status().applied_index).await;
+    let version = node.zone_version();
+    let board = simulated.cluster.board.clone();
+    board.cut_off.lock().unwrap().insert(behind);
+    change(&leader, setting(7)).await.unwrap();
+    ground::checkpoint_and_purge(&leader).await;
+    board.cut_off.lock().unwrap().clear();
+    applied(&node, leader.status().applied_index).await;
+    assert_eq!(node.zone_state(), leader.zone_state());
+    assert_eq!(seen(&node.zone_state()), Some((7, 1)));
+    assert!(node.zone_state().cookie_secrets.current.is_some());
+    assert!(
+        node.zone_version() > version,
+        "whoever looks sees that it is another"
+    );
+    drop((node, leader));
+
+    // And a checkpoint keeps them.
+    let expected = simulated.cluster.nodes[&behind].zone_state();
+    ground::checkpoint_and_purge(&simulated.cluster.nodes[&behind]).await;
+    simulated.kill(behind);
+    simulated.cluster.open(behind).await.unwrap();
+    let reopened = &simulated.cluster.nodes[&behind];
+    assert_eq!(reopened.zone_state(), expected);
+    assert!(
+        reopened.zone_version() > 0,
+        "not what a node has that has none"
+    );
+    simulated.cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_with_an_older_node_has_no_zones_until_that_is_upgraded() {
+    let mut simulated = Simulated::prepare(3);
+    let old = NodeId::from(3);
+    simulated.cap(old, Level::MEMBERS);
+    simulated.cluster.open_all().await;
+    simulated.cluster.ready().await;
+    for node in simulated.cluster.nodes.values() {
+        agreement::agreed_count_max(node).await;
+        assert_eq!(node.store.meta().cluster.level, Level::MEMBERS);
+        assert_eq!(*node.zone_state(), ZoneState::default());
+    }
+    let node = simulated.cluster.nodes.values().next().unwrap();
+    assert_eq!(change(node, setting(1)).await, Err(Refusal::Unsupported));
+    expect_equal_digests(simulated.cluster.nodes.values()).await;
+
+    simulated.kill(old);
+    simulated.cap(old, LEVEL_MAX);
+    simulated.cluster.open(old).await.unwrap();
+    simulated.cluster.ready().await;
+    for node in simulated.cluster.nodes.values() {
+        secrets(node, |secrets| secrets.current.is_some()).await;
+    }
+    let node = &simulated.cluster.nodes[&old];
+    change(node, setting(1)).await.unwrap();
+    assert_eq!(seen(&node.zone_state()), Some((1, 1)));
+    expect_equal_digests(simulated.cluster.nodes.values()).await;
+    simulated.cluster.shutdown().await;
+}
+
+/// The time of the first rotation is that of the cluster.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_alone_has_a_secret_as_soon_as_it_is_a_cluster() {
+    let cluster = Cluster::start(1, |_| {}).await;
+    let node = cluster.nodes.values().next().unwrap();
+    let first = secrets(node, |secrets| secrets.current.is_some()).await;
+    let now = WallClock::default().now();
+    assert!(first.rotated > UnixMillis(0) && first.rotated <= now);
+    cluster.shutdown().await;
+}

@@ -1,0 +1,168 @@
+//! The waist: the traits through which fronts read, write and ask how a node is.
+//!
+//! Fronts (HTTP, DNS, admin) know these and nothing of Raft, log or store; whatever replicates
+//! knows nothing of fronts. Values and traits live here, and nothing with an effect.
+//!
+//! | piece | what it is | who uses it |
+//! |---|---|---|
+//! | [`Reader`] | the packets in the local replica, and what the cluster agreed on that DNS serves | relay, DNS |
+//! | [`IndexedPacket`] | a packet, made ready to be served | relay, DNS |
+//! | [`Linearizer`] | makes the next read linearizable | relay |
+//! | [`Writer`] | stores a packet through the cluster | relay |
+//! | [`Observer`] | how the node is | relay, admin |
+//! | [`Watcher`] | what changes, as it is applied | relay, admin |
+//! | [`Operator`] | how the cluster is, and changes of it | admin |
+//! | [`Replica`] | all but `Operator` | relay |
+
+mod operator;
+mod status;
+mod watch;
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::BoxFuture;
+pub use operator::{ClusterMembers, Invited, Operator};
+pub use quorate_api::operate::{Change, Changed, Member, MemberRole, MemberState, Refusal};
+pub use quorate_clock::ClockState;
+use quorate_packet::{PublicKey, SignedPacket};
+pub use quorate_state::{
+    ClusterId, Condition, Conditions, CookieSecret, CookieSecrets, Deletion, LogIndex, NamedSet,
+    NodeId, PublishChange, PublishMode, PublishState, PutOutcome, RecordSet, StoredPacket, Term,
+    TokenHash, TooManyVersions, UnixMillis, Version, WireName, ZoneChange, ZoneRecords,
+    ZoneRejection, ZoneState,
+};
+use quorate_zone::CompiledPacket;
+pub use status::{ClockStatus, NotReady, ReadState, Role, StateDigest, Status};
+pub use watch::{ChangeKind, Changes, ChangesLost, PacketChange, Watch, Watcher};
+
+/// Reads the packets in the local replica.
+pub trait Reader: Send + Sync + 'static {
+    /// What the local replica holds of `key`, ready to be served. It may lag behind the leader's.
+    fn packet(&self, key: &PublicKey) -> Result<Option<Arc<IndexedPacket>>, ReadError>;
+
+    /// The same as it is stored.
+    fn stored_packet(&self, key: &PublicKey) -> Result<Option<StoredPacket>, ReadError> {
+        let indexed = self.packet(key)?;
+        Ok(indexed.map(|indexed| indexed.stored()))
+    }
+
+    /// Whether it has caught up since it started, so that what it lacks may be said not to exist.
+    fn check_ready(&self) -> Result<(), ReadError>;
+
+    /// Another number each time that [`zone_state`](Self::zone_state) has changed.
+    fn zone_version(&self) -> u64;
+
+    /// What the cluster has agreed on that DNS serves beside packets.
+    fn zone_state(&self) -> Arc<ZoneState>;
+}
+
+/// A packet, made ready to be served when it was applied.
+#[derive(Debug, Clone)]
+pub struct IndexedPacket {
+    /// When the cluster last received it.
+    pub received: UnixMillis,
+    /// The packet, ready for questions.
+    pub compiled: CompiledPacket,
+}
+
+impl IndexedPacket {
+    /// Makes a stored packet ready.
+    pub fn new(stored: &StoredPacket) -> Self {
+        Self {
+            received: stored.received,
+            compiled: CompiledPacket::compile(&stored.packet),
+        }
+    }
+
+    /// The packet as it is stored.
+    pub fn stored(&self) -> StoredPacket {
+        StoredPacket {
+            received: self.received,
+            packet: self.compiled.packet().clone(),
+        }
+    }
+}
+
+/// Makes reads linearizable.
+pub trait Linearizer: Send + Sync + 'static {
+    /// Resolves when the local replica holds everything that was committed before the call
+    /// (ReadIndex: Ongaro, *Consensus: Bridging Theory and Practice*, section 6.4).
+    fn linearize(&self) -> BoxFuture<'_, Result<(), LinearizeError>>;
+}
+
+/// Stores packets.
+pub trait Writer: Send + Sync + 'static {
+    /// Stores a verified packet through the cluster, if `conditions` hold at its place in the log.
+    /// Resolves when the outcome is known *and* this
+    /// node has applied it, and in any case within `time_left`, or the node's own deadline for PUTs
+    /// if that is shorter.
+    ///
+    /// Bytes that the local replica holds already are [`PutOutcome::Unchanged`] by its own word,
+    /// even if a newer packet was stored elsewhere a moment ago: that is what makes a refresh cheap.
+    fn put(
+        &self,
+        packet: SignedPacket,
+        conditions: Conditions,
+        time_left: Duration,
+    ) -> BoxFuture<'_, Result<PutOutcome, PutError>>;
+
+    /// Who may publish, and what was deleted, as far as this node has applied it.
+    fn publishing(&self) -> Arc<PublishState>;
+}
+
+/// Tells how the node is.
+pub trait Observer: Send + Sync + 'static {
+    /// How the node is now.
+    fn status(&self) -> Status;
+
+    /// What every answer says of the replica that it was read from: without a lock or a system call.
+    /// Asked *before* the read that it describes.
+    fn read_state(&self) -> ReadState;
+
+    /// A digest over all packets and the applied index they stand at. Reads everything.
+    fn digest(&self) -> BoxFuture<'_, Result<StateDigest, ReadError>>;
+}
+
+/// A node's replica, as a front that needs all of it sees it.
+pub trait Replica: Reader + Linearizer + Writer + Observer + Watcher {}
+
+impl<T: Reader + Linearizer + Writer + Observer + Watcher> Replica for T {}
+
+/// Why a PUT has no outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PutError {
+    /// Surely not stored: no leader took it before the deadline.
+    #[error("no leader could be reached before the deadline; the packet is not stored")]
+    NoLeader,
+    /// Surely not stored: too many PUTs are waiting already.
+    #[error("too many PUTs are waiting; the packet is not stored")]
+    Overloaded,
+    /// Surely not stored: the node is starting.
+    #[error("the node is starting; the packet is not stored")]
+    Starting,
+    /// Surely not stored: the node is stopping.
+    #[error("the node is shutting down; the packet is not stored")]
+    ShuttingDown,
+    /// Surely not stored: the disk of this node has too little space.
+    #[error("the disk of this node is nearly full, so it only reads; the packet is not stored")]
+    DiskFull,
+    /// Perhaps stored: repeating the same bytes is safe.
+    #[error("the outcome is unknown; the packet may be stored, and repeating it is safe")]
+    Unknown,
+}
+
+/// Why the local replica cannot be read.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ReadError {
+    /// It has not caught up since it started. What is said here is why.
+    #[error("the replica cannot be read yet: {0}")]
+    NotReady(String),
+    /// It is broken. What is said here is how.
+    #[error("the replica cannot be read: {0}")]
+    Failed(String),
+}
+
+/// Why a read cannot be made linearizable now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no leader confirmed what is committed before the deadline")]
+pub struct LinearizeError;

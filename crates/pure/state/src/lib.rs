@@ -1,0 +1,101 @@
+//! The replicated state machine: what a log entry does to the packets.
+//!
+//! Every node applies the same entries in the same order and must come to the same packets, so
+//! [`apply`] obeys three laws:
+//!
+//! - **Total.** No content of an entry makes it fail or panic; what cannot be applied gives
+//!   [`Outcome::Rejected`]. Only the packets themselves can fail, and that is fatal to the node.
+//!   One exception: a command above the feature level of this program stops the node before
+//!   anything of it is applied.
+//! - **Deterministic.** Time arrives only inside commands, stamped by the leader. Equal logs give
+//!   equal packets, byte for byte.
+//! - **Trusting.** Signatures were verified where the packet entered. Verifying again could make
+//!   nodes of different versions disagree.
+//!
+//! # Feature levels
+//!
+//! Each command has a [`Level`], which its encoding tells even to those who do not know the command.
+//! A cluster is at a level too, and begins at the first: `RaiseLevel` raises it once all members
+//! support the next, and until then nothing above it is proposed, or it is rejected by all. So nodes
+//! of different versions make one cluster, and a node that is too old for it stops, rather than skip
+//! what others apply.
+//!
+//! | piece | what it is |
+//! |---|---|
+//! | [`Command`] | what is proposed, with its encoding |
+//! | [`EncodedPackets`] | packets on their way into a batch |
+//! | [`Outcome`] | what applying it gave |
+//! | [`PutBatch`] | the command that stores packets |
+//! | [`StoredPackets`] | where the packets are: memory in a node, a map in tests |
+//! | [`StoredPacket`] | a packet and when the cluster last received it |
+//! | [`ClusterState`] | what the cluster has agreed on beside them: [`Level`], [`Capacity`], [`ClusterNames`], [`Roll`], [`ZoneState`], [`PublishState`] |
+//! | [`Roll`] | nodes that are registered, and invites for others |
+//! | [`ZoneState`] | what DNS serves beside packets: replicated records, and the secrets of its cookies |
+//! | [`ZoneChange`] | how a zone changes |
+//! | [`Conditions`], [`BatchConditions`] | on what condition a packet is stored, and each packet of a batch |
+//! | [`PublishState`], [`PublishChange`] | who may publish and what was deleted, and how that changes |
+//! | [`LogPosition`] | where an entry stands: term and index |
+
+mod apply;
+mod batch_conditions;
+mod capacity;
+mod cluster_names;
+mod cluster_state;
+mod command;
+mod command_encoding;
+mod command_error;
+mod condition;
+mod cookie_secrets;
+mod deletion;
+mod encoded_packets;
+#[cfg(test)]
+mod fixture;
+mod level;
+mod node_id;
+mod outcome;
+mod position;
+mod publish_change;
+mod publish_state;
+mod put_batch;
+mod roll;
+mod stored_packet;
+mod time;
+mod wire_name;
+mod zone_change;
+mod zone_state;
+
+pub use apply::{ApplyError, apply};
+pub use batch_conditions::BatchConditions;
+pub use capacity::{Capacity, EVICTION_AGE_MIN, EVICTION_COUNT_MAX, Usage};
+pub use cluster_names::{ClusterId, ClusterNames};
+pub use cluster_state::ClusterState;
+pub use command::{
+    BATCH_COUNT_MAX, BATCH_SIZE_MAX, Command, EXPIRE_COUNT_MAX, Found, PutBatch,
+    TIMESTAMP_AHEAD_MAX,
+};
+pub use command_error::CommandError;
+pub use condition::{
+    Condition, Conditions, TAG_SIGNATURE_SIZE, TooManyVersions, VERSION_COUNT_MAX, Version,
+};
+pub use cookie_secrets::{COOKIE_SECRET_AGE, COOKIE_SECRET_SIZE, CookieSecret, CookieSecrets};
+pub use encoded_packets::EncodedPackets;
+pub use level::{LEVEL_MAX, Level, UnsupportedLevel};
+pub use node_id::NodeId;
+pub use outcome::{Outcome, PutOutcome, Rejection};
+pub use position::{LogIndex, LogPosition, Term};
+pub use publish_change::{CHANGED_KEY_COUNT_MAX, PublishChange, PublishRejection};
+pub use publish_state::{
+    DELETION_COUNT_MAX, Deletion, LISTED_KEY_COUNT_MAX, PUBLISH_TOKEN_COUNT_MAX,
+    PUBLISHING_SIZE_MAX, PublishMode, PublishState, TOKEN_HASH_SIZE, TokenHash,
+};
+pub use roll::{
+    ADDRESS_SIZE_MAX, INVITE_COUNT_MAX, Invite, InviteId, Join, JoinRefusal, NAME_SIZE_MAX,
+    REGISTRATION_COUNT_MAX, Registration, Roll,
+};
+pub use stored_packet::{StoredPacket, StoredPackets};
+pub use time::{UnixMillis, millis};
+pub use wire_name::{WIRE_NAME_SIZE_MAX, WireName};
+pub use zone_change::{CHANGE_SIZE_MAX, NamedSet, ZoneChange, ZoneRejection, is_data_type};
+pub use zone_state::{
+    RECORD_SET_SIZE_MAX, RecordSet, ZONE_COUNT_MAX, ZONES_SIZE_MAX, ZoneRecords, ZoneState,
+};

@@ -1,0 +1,207 @@
+//! The routes over a replica in memory, as tests ask them.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+
+use axum::{
+    Router,
+    body::Body,
+    extract::ConnectInfo,
+    http::{HeaderMap, Request, StatusCode, header},
+};
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use prometheus::Registry;
+use quorate_api::{PROBLEM_CONTENT_TYPE, Problem, ReloadReport};
+use quorate_fake::FakeReplica;
+use quorate_replica::{NamedSet, WireName};
+use serde_json::Value;
+use tower::ServiceExt;
+
+use crate::{
+    Build, Config, LogControl, Node, Reload, Scope, ServedZones, Token, TokenList, Tokens, router,
+};
+
+pub(crate) const BUILD: Build = Build {
+    version: "1.2.3",
+    git_hash: "abc",
+};
+
+pub(crate) const LOOPBACK: &str = "127.0.0.1:4000";
+pub(crate) const ELSEWHERE: &str = "192.0.2.1:4000";
+
+pub(crate) struct Fixture {
+    pub(crate) replica: Arc<FakeReplica>,
+    pub(crate) runtime: Arc<FakeRuntime>,
+    pub(crate) tokens: Arc<Tokens>,
+    pub(crate) router: Router,
+    known: Vec<(Scope, Token)>,
+}
+
+impl Fixture {
+    /// With the defaults, and a token of each scope, which is called so.
+    pub(crate) fn new() -> Self {
+        Self::over(FakeReplica::new(), &Config::default())
+    }
+
+    pub(crate) fn over(replica: Arc<FakeReplica>, config: &Config) -> Self {
+        let scopes = [Scope::Metrics, Scope::Read, Scope::Operate];
+        let known = scopes.map(|scope| (scope, Token::generate().unwrap()));
+        let line = |(scope, token): &(Scope, Token)| {
+            let name = scope.to_string().parse().unwrap();
+            token.line(&name, *scope)
+        };
+        let tokens = Arc::new(Tokens::open("".as_ref()).unwrap());
+        tokens.replace(TokenList::parse(&known.each_ref().map(line).join("\n")).unwrap());
+        let runtime = Arc::new(FakeRuntime::default());
+        let node = Node {
+            observer: replica.clone(),
+            operator: replica.clone(),
+            reader: replica.clone(),
+            writer: replica.clone(),
+            watcher: replica.clone(),
+            registry: Registry::new(),
+            build: BUILD,
+            reload: Box::new(runtime.clone()),
+            log: Box::new(runtime.clone()),
+            zones: Box::new(FakeZones),
+        };
+        Self {
+            router: router(node, tokens.clone(), config).unwrap(),
+            known: known.into(),
+            replica,
+            runtime,
+            tokens,
+        }
+    }
+
+    /// The field that shows the token of this scope.
+    pub(crate) fn bearer(&self, scope: Scope) -> String {
+        let known = self.known.iter().find(|(of, _)| *of == scope);
+        format!("Bearer {}", known.unwrap().1)
+    }
+
+    pub(crate) async fn send(&self, peer: &str, mut request: Request<Body>) -> Answer {
+        let peer: SocketAddr = peer.parse().unwrap();
+        request.extensions_mut().insert(ConnectInfo(peer));
+        let response = self.router.clone().oneshot(request).await.unwrap();
+        let (head, body) = response.into_parts();
+        Answer {
+            status: head.status,
+            headers: head.headers,
+            body: body.collect().await.unwrap().to_bytes(),
+        }
+    }
+
+    /// Asks from this machine, without a token.
+    pub(crate) async fn ask(&self, method: &str, path: &str, body: &str) -> Answer {
+        self.send(LOOPBACK, request(method, path, body)).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.ask("GET", path, "").await
+    }
+}
+
+/// A request as a client makes it.
+pub(crate) fn request(method: &str, path: &str, body: &str) -> Request<Body> {
+    Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::HOST, "localhost:9100")
+        .header(header::CONTENT_TYPE, "application/json")
+        .body(Body::from(body.to_owned()))
+        .unwrap()
+}
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Answer {
+    pub(crate) fn text(&self) -> &str {
+        str::from_utf8(&self.body).unwrap()
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        let json = serde_json::from_slice(&self.body);
+        json.unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The problem document that it has to be.
+    pub(crate) fn problem(&self) -> Problem {
+        let content_type = self.headers.get(header::CONTENT_TYPE);
+        assert_eq!(content_type.unwrap(), PROBLEM_CONTENT_TYPE);
+        let problem: Problem = serde_json::from_slice(&self.body).unwrap();
+        assert_eq!(problem.status, self.status.as_u16());
+        problem
+    }
+
+    /// The last part of the problem's type.
+    pub(crate) fn slug(&self) -> String {
+        let uri = self.problem().problem_type.uri();
+        uri.rsplit(':').next().unwrap().to_owned()
+    }
+}
+
+/// Settings and log of a node.
+#[derive(Debug)]
+pub(crate) struct FakeRuntime {
+    pub(crate) reloads: Mutex<Result<ReloadReport, String>>,
+    filter: Mutex<String>,
+}
+
+impl Default for FakeRuntime {
+    fn default() -> Self {
+        Self {
+            reloads: Mutex::new(Ok(ReloadReport {
+                changed: vec!["limit.put_burst".into()],
+                needs_restart: vec!["http.listen".into()],
+            })),
+            filter: Mutex::new("info".into()),
+        }
+    }
+}
+
+/// The zones `dns.example.`, which has an address at `www`, and the root.
+struct FakeZones;
+
+impl ServedZones for FakeZones {
+    fn serials(&self) -> BTreeMap<WireName, u32> {
+        let zone = |text| quorate_zone::file::parse_name(text, &WireName::root()).unwrap();
+        [(zone("dns.example."), 7), (zone("."), 1)].into()
+    }
+
+    fn check(&self, _: &WireName, set: &NamedSet) -> Result<(), String> {
+        match set.owner.to_string() == "www.dns.example." && set.record_type == 1 {
+            true => Err("www.dns.example. has records of type A in the configuration".to_owned()),
+            false => Ok(()),
+        }
+    }
+}
+
+impl Reload for Arc<FakeRuntime> {
+    fn reload(&self) -> Result<ReloadReport, String> {
+        self.reloads.lock().unwrap().clone()
+    }
+}
+
+impl LogControl for Arc<FakeRuntime> {
+    fn filter(&self) -> String {
+        self.filter.lock().unwrap().clone()
+    }
+
+    fn set_filter(&self, filter: &str) -> Result<(), String> {
+        if filter.contains("loud") {
+            return Err("there is no level `loud`".into());
+        }
+        filter.clone_into(&mut self.filter.lock().unwrap());
+        Ok(())
+    }
+}

@@ -1,0 +1,205 @@
+use std::time::Duration;
+
+use axum::http::{StatusCode, header};
+use quorate_api::ProblemType;
+use quorate_fake::Asked;
+use quorate_replica::{Change, NodeId, Refusal};
+use serde_json::{Value, json};
+
+use crate::fixture::Fixture;
+
+#[tokio::test]
+async fn members_are_told_as_the_leader_sees_them() {
+    let answer = Fixture::new().get("/v1/members").await;
+    assert_eq!(answer.headers[header::CACHE_CONTROL], "no-store");
+    let answer = answer.json();
+    let node = answer["leader"].as_str().unwrap();
+    assert!(node.parse::<NodeId>().is_ok());
+    assert_eq!(
+        answer,
+        json!({
+            "cluster": "02".repeat(32),
+            "leader": node,
+            "members": [{
+                "node": node,
+                "name": "fra-1",
+                "role": "voter",
+                "address": "fra-1.example:9000",
+                "state": "leader",
+                "lag": 0,
+                "last_heard_ms": null,
+            }],
+        })
+    );
+}
+
+#[tokio::test]
+async fn members_are_told_without_a_leader_too() {
+    let admin = Fixture::new();
+    admin.replica.operators.lose_leader();
+    let answer = admin.get("/v1/members").await;
+    assert_eq!(answer.status, StatusCode::OK);
+    let answer = answer.json();
+    assert_eq!(answer["leader"], Value::Null);
+    assert_eq!(answer["members"][0]["name"], "fra-1");
+}
+
+#[tokio::test]
+async fn an_invite_is_a_token_that_is_told_once() {
+    let admin = Fixture::new();
+    let body = r#"{"learner":true,"valid_secs":60}"#;
+    let answer = admin.ask("POST", "/v1/members/invites", body).await;
+    assert_eq!(answer.status, StatusCode::CREATED);
+    assert_eq!(answer.headers[header::CACHE_CONTROL], "no-store");
+    let answer = answer.json();
+    let token = answer["token"].as_str().unwrap();
+    assert!(token.parse::<quorate_peer::JoinToken>().is_ok());
+    assert_eq!(answer["invite"], "03".repeat(16));
+    assert_eq!(answer["expires_ms"], 1000);
+    admin.ask("POST", "/v1/members/invites", "").await;
+    assert_eq!(
+        admin.replica.operators.take_asked(),
+        [
+            Asked::Invite(true, Duration::from_secs(60)),
+            Asked::Invite(false, Duration::from_secs(3600)),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn changes_reach_the_cluster_as_they_were_asked_for() {
+    let admin = Fixture::new();
+    let node = || "fra 1".to_owned();
+    for (method, path, body, change, force) in [
+        ("POST", "/promote", "", Change::Promote(node()), false),
+        (
+            "POST",
+            "/promote",
+            r#"{"force":true}"#,
+            Change::Promote(node()),
+            true,
+        ),
+        (
+            "POST",
+            "/demote",
+            r#"{"force":true}"#,
+            Change::Demote(node()),
+            true,
+        ),
+        ("DELETE", "", "", Change::Remove(node()), false),
+        ("DELETE", "?force=false", "", Change::Remove(node()), false),
+        ("DELETE", "?force=true", "", Change::Remove(node()), true),
+        (
+            "POST",
+            "/replace",
+            r#"{"with":"b"}"#,
+            Change::Replace {
+                old: node(),
+                new: "b".into(),
+            },
+            false,
+        ),
+        (
+            "POST",
+            "/move",
+            r#"{"address":"b:1"}"#,
+            Change::Move {
+                node: node(),
+                address: "b:1".into(),
+            },
+            false,
+        ),
+    ] {
+        let path = format!("/v1/members/fra%201{path}");
+        let answer = admin.ask(method, &path, body).await;
+        assert_eq!(answer.status, StatusCode::OK, "{path}");
+        assert_eq!(answer.json()["state"], "done");
+        let asked = admin.replica.operators.take_asked();
+        assert_eq!(asked, [Asked::Change(change, force)], "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_waits_says_for_how_much() {
+    let admin = Fixture::new();
+    admin.replica.operators.lag_behind(Some(12));
+    admin
+        .replica
+        .operators
+        .warn("4 voters survive no more failures than 3 do");
+    let answer = admin.ask("POST", "/v1/members/a/promote", "").await;
+    assert_eq!(answer.status, StatusCode::ACCEPTED);
+    let answer = answer.json();
+    assert_eq!(answer["state"], "catching_up");
+    assert_eq!(answer["lag"], 12);
+    assert_eq!(
+        answer["warnings"],
+        json!(["4 voters survive no more failures than 3 do"])
+    );
+}
+
+#[tokio::test]
+async fn leadership_is_handed_to_whom_is_named_or_to_the_fittest() {
+    let admin = Fixture::new();
+    for (body, to) in [
+        ("", None),
+        (r#"{"to":null}"#, None),
+        (r#"{"to":"fra-2"}"#, Some("fra-2".to_owned())),
+    ] {
+        let answer = admin.ask("POST", "/v1/leader/transfer", body).await;
+        assert_eq!(answer.status, StatusCode::OK);
+        assert!(answer.json()["leader"].is_string());
+        let asked = admin.replica.operators.take_asked();
+        assert_eq!(asked, [Asked::Transfer(to)]);
+    }
+}
+
+#[tokio::test]
+async fn each_refusal_has_its_problem_and_says_itself() {
+    let admin = Fixture::new();
+    let quorum = Refusal::NoLiveQuorum {
+        live: 1,
+        needed: 2,
+        voters: 3,
+    };
+    let ambiguous = Refusal::AmbiguousNode {
+        name: "ab".into(),
+        nodes: vec![NodeId::default()],
+    };
+    for (refusal, problem_type) in [
+        (Refusal::NoLeader, ProblemType::NoLeader),
+        (Refusal::UnknownNode("x".into()), ProblemType::UnknownNode),
+        (ambiguous, ProblemType::AmbiguousNode),
+        (quorum, ProblemType::NoLiveQuorum),
+        (Refusal::LastVoter, ProblemType::LastVoter),
+        (Refusal::Busy, ProblemType::Busy),
+        (Refusal::NotCaughtUp, ProblemType::NotCaughtUp),
+        (Refusal::Unfit("x".into()), ProblemType::UnfitNode),
+        (Refusal::BadAddress("x".into()), ProblemType::BadAddress),
+        (Refusal::InviteCount, ProblemType::InviteCount),
+        (Refusal::Unsupported, ProblemType::UnsupportedLevel),
+        (Refusal::Failed("x".into()), ProblemType::Unavailable),
+    ] {
+        admin.replica.operators.refuse(refusal.clone());
+        let answer = admin.ask("POST", "/v1/members/a/promote", "").await;
+        let problem = answer.problem();
+        assert_eq!(problem.problem_type, problem_type);
+        assert_eq!(problem.detail, refusal.to_string());
+        let retry_after = answer.headers.contains_key(header::RETRY_AFTER);
+        assert_eq!(retry_after, problem.retry, "{refusal}");
+
+        // Every problem that a change can have is documented with its type.
+        let document = admin.get("/v1/openapi.json").await.json();
+        let path = match problem_type {
+            ProblemType::InviteCount => "/v1/members/invites",
+            _ => "/v1/members/{node}/promote",
+        };
+        let responses = &document["paths"][path]["post"]["responses"];
+        let described = &responses[problem.status.to_string()]["description"];
+        let described = described.as_str().unwrap_or_default();
+        assert!(described.contains(problem_type.uri()), "{problem_type}");
+    }
+    let unready = admin.get("/v1/members").await;
+    assert_eq!(unready.slug(), "unavailable");
+    assert_eq!(unready.json()["retry"], Value::Bool(true));
+}

@@ -1,0 +1,169 @@
+//! What the node holds.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{Json, extract::State, response::Response};
+use data_encoding::BASE64;
+use hickory_proto::{
+    op::Message,
+    rr::{RData, Record},
+};
+use quorate_api::{
+    BLOCK_SECS_MAX, Deleted, Packet, PacketPage, PacketRecord, PacketSummary, ProblemType, path,
+};
+use quorate_http::uncached;
+use quorate_packet::{SignedPacket, message::counts_fit};
+use quorate_replica::StoredPacket;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::{
+    input::{Params, Segment, parse_key},
+    page::{self, PageQuery},
+    problem::ProblemResponse,
+    refusals::{DeletionProblems, PacketProblems, PageProblems},
+    shared::Shared,
+};
+
+/// Packets that this node holds, in the order of their keys' bytes
+#[utoipa::path(
+    get,
+    path = path::PACKETS,
+    tag = "packets",
+    security((), ("token" = ["read"])),
+    params(PageQuery),
+    responses((status = 200, description = "A page", body = PacketPage), PageProblems),
+)]
+pub(crate) async fn packets(
+    State(shared): State<Arc<Shared>>,
+    Params(query): Params<PageQuery>,
+) -> Result<Response, ProblemResponse> {
+    let (after, count) = query.parse()?;
+    // One more tells whether there is another page. So many reads may take a while.
+    let reading =
+        tokio::task::spawn_blocking(move || shared.node.operator.packets_after(after, count + 1));
+    let stored = match reading.await {
+        Ok(stored) => stored?,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    };
+    let packets = stored.iter().map(summary);
+    let (packets, next) = page::cut(packets, count, |packet| packet.key.clone());
+    Ok(uncached(Json(PacketPage { packets, next })))
+}
+
+/// A packet that this node holds
+#[utoipa::path(
+    get,
+    path = path::PACKET,
+    tag = "packets",
+    security((), ("token" = ["read"])),
+    params(("key" = String, Path, description = "The key, in z-base-32")),
+    responses((status = 200, description = "The packet", body = Packet), PacketProblems),
+)]
+pub(crate) async fn packet(
+    State(shared): State<Arc<Shared>>,
+    Segment(key): Segment,
+) -> Result<Response, ProblemResponse> {
+    let key = parse_key(&key)?;
+    let stored = shared.node.reader.stored_packet(&key)?;
+    let stored = stored.ok_or_else(|| {
+        let said = format!("this node holds no packet of {key}");
+        ProblemResponse::new(ProblemType::UnknownPacket, said)
+    })?;
+    let PacketSummary {
+        key,
+        timestamp_us,
+        received_ms,
+        size: _,
+    } = summary(&stored);
+    Ok(uncached(Json(Packet {
+        key,
+        timestamp_us,
+        received_ms,
+        payload: BASE64.encode(stored.packet.payload()),
+        records: records(&stored.packet),
+    })))
+}
+
+/// How a packet is deleted.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct DeleteQuery {
+    /// For how long the key may not publish at all, in seconds: up to 31,622,400. 0 lifts a block; if
+    /// nobody says, it stays as it is.
+    #[param(maximum = 31_622_400)]
+    block_secs: Option<u64>,
+}
+
+/// Has the cluster delete a packet
+///
+/// No node serves it any more, and neither it nor one before it comes back. The same request again does
+/// no harm, and a key without a packet can be blocked, too.
+#[utoipa::path(
+    delete,
+    operation_id = "delete_packet",
+    path = path::PACKET,
+    tag = "packets",
+    security((), ("token" = ["operate"])),
+    params(("key" = String, Path, description = "The key, in z-base-32"), DeleteQuery),
+    responses((status = 200, description = "It is deleted", body = Deleted), DeletionProblems),
+)]
+pub(crate) async fn delete(
+    State(shared): State<Arc<Shared>>,
+    Segment(key): Segment,
+    Params(query): Params<DeleteQuery>,
+) -> Result<Response, ProblemResponse> {
+    let key = parse_key(&key)?;
+    if let Some(secs) = query.block_secs
+        && secs > BLOCK_SECS_MAX
+    {
+        let said = format!(
+            "`block_secs` is {secs}, and may be up to {BLOCK_SECS_MAX}: deny the key to lock it out for \
+             good"
+        );
+        return Err(ProblemResponse::new(ProblemType::BadRequest, said));
+    }
+    let block = query.block_secs.map(Duration::from_secs);
+    let was_stored = shared.node.operator.delete_packet(key, block).await?;
+    let key = key.to_string();
+    Ok(uncached(Json(Deleted { key, was_stored })))
+}
+
+fn summary(stored: &StoredPacket) -> PacketSummary {
+    let packet = &stored.packet;
+    PacketSummary {
+        key: packet.key().to_string(),
+        timestamp_us: packet.timestamp().as_micros(),
+        received_ms: stored.received.0,
+        size: packet.payload().len(),
+    }
+}
+
+/// None if the DNS message cannot be read: its signer signed nonsense, and the payload shows it.
+fn records(packet: &SignedPacket) -> Vec<PacketRecord> {
+    let message = counts_fit(packet.dns()).then(|| Message::from_vec(packet.dns()).ok());
+    let message = message.flatten();
+    let answers = message.iter().flat_map(|message| &message.answers);
+    answers.map(record).collect()
+}
+
+fn record(record: &Record) -> PacketRecord {
+    PacketRecord {
+        name: record.name.to_string(),
+        record_type: record.record_type().to_string(),
+        ttl: record.ttl,
+        data: match &record.data {
+            RData::TXT(txt) => {
+                let strings = txt.txt_data.iter();
+                let quoted = strings.map(|string| format!("\"{}\"", string.escape_ascii()));
+                quoted.collect::<Vec<_>>().join(" ")
+            }
+            data => data.to_string(),
+        },
+    }
+}
+
+#[cfg(test)]
+#[path = "packets_tests.rs"]
+mod tests;

@@ -1,0 +1,56 @@
+//! Long lists, told by the page.
+
+use std::ops::Bound;
+
+use quorate_api::{PACKET_COUNT_DEFAULT, PACKET_COUNT_MAX, ProblemType};
+use quorate_packet::PublicKey;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::{input::parse_key, problem::ProblemResponse};
+
+/// Which page is asked for.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PageQuery {
+    /// The key behind which the page begins, in z-base-32: `next` of the page before.
+    after: Option<String>,
+    /// How many keys it has at most: 1 to 1000, 100 if nobody says.
+    #[param(minimum = 1, maximum = 1000)]
+    count: Option<usize>,
+}
+
+impl PageQuery {
+    /// The key behind which the page begins, and how many it has at most.
+    pub(crate) fn parse(&self) -> Result<(Option<PublicKey>, usize), ProblemResponse> {
+        let after = self.after.as_deref().map(parse_key).transpose()?;
+        let count = self.count.unwrap_or(PACKET_COUNT_DEFAULT);
+        match (1..=PACKET_COUNT_MAX).contains(&count) {
+            true => Ok((after, count)),
+            false => {
+                let said = format!("`count` is {count}, and may be from 1 to {PACKET_COUNT_MAX}");
+                Err(ProblemResponse::new(ProblemType::BadRequest, said))
+            }
+        }
+    }
+}
+
+/// The keys behind this one.
+pub(crate) fn behind(after: Option<PublicKey>) -> (Bound<PublicKey>, Bound<PublicKey>) {
+    let begin = after.map_or(Bound::Unbounded, Bound::Excluded);
+    (begin, Bound::Unbounded)
+}
+
+/// As many as fit on a page, and the key of the last if there are more.
+pub(crate) fn cut<T>(
+    all: impl Iterator<Item = T>,
+    count: usize,
+    key: impl Fn(&T) -> String,
+) -> (Vec<T>, Option<String>) {
+    let mut page: Vec<T> = all.take(count + 1).collect();
+    let has_more = page.len() > count;
+    page.truncate(count);
+    let next = page.last().filter(|_| has_more).map(key);
+    (page, next)
+}

@@ -1,0 +1,79 @@
+//! What the handlers share: the node that they ask.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use bytes::Bytes;
+use prometheus::Registry;
+use quorate_api::ReloadReport;
+use quorate_replica::{NamedSet, Observer, Operator, Reader, Watcher, WireName, Writer};
+use tokio::sync::Mutex;
+
+use crate::{Build, status_metrics::StatusMetrics};
+
+/// What the routes ask.
+pub struct Node {
+    /// How it is.
+    pub observer: Arc<dyn Observer>,
+    /// How its cluster is, and changes of that.
+    pub operator: Arc<dyn Operator>,
+    /// What it holds.
+    pub reader: Arc<dyn Reader>,
+    /// Who may publish in it.
+    pub writer: Arc<dyn Writer>,
+    /// What changes in what it holds.
+    pub watcher: Arc<dyn Watcher>,
+    /// What `/metrics` shows. The figures of the status are registered here.
+    pub registry: Registry,
+    /// Which program it is.
+    pub build: Build,
+    /// Reads its configuration again.
+    pub reload: Box<dyn Reload>,
+    /// What it logs.
+    pub log: Box<dyn LogControl>,
+    /// What zones it serves.
+    pub zones: Box<dyn ServedZones>,
+}
+
+/// Reads the configuration again, and the files it names.
+pub trait Reload: Send + Sync + 'static {
+    /// Reads it, checks it whole, and takes over what can be changed while the node runs. May
+    /// block.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words for an operator: then nothing has changed.
+    fn reload(&self) -> Result<ReloadReport, String>;
+}
+
+/// The zones that a node is configured to serve.
+pub trait ServedZones: Send + Sync + 'static {
+    /// The configured serial of each.
+    fn serials(&self) -> BTreeMap<WireName, u32>;
+
+    /// Whether a set can be replicated in one of them beside what the node is configured with.
+    ///
+    /// # Errors
+    /// What speaks against it, in words for an operator.
+    fn check(&self, zone: &WireName, set: &NamedSet) -> Result<(), String>;
+}
+
+/// What is logged.
+pub trait LogControl: Send + Sync + 'static {
+    /// Levels by target, such as `info,quorate_raft=debug`.
+    fn filter(&self) -> String;
+
+    /// Logs by this from now on, until the next reload or start. Lines of the target
+    /// `quorate::audit` are written whatever it says.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words for an operator: then nothing has changed.
+    fn set_filter(&self, filter: &str) -> Result<(), String>;
+}
+
+/// What the handlers share.
+pub(crate) struct Shared {
+    pub(crate) node: Node,
+    pub(crate) status_metrics: StatusMetrics,
+    pub(crate) document: Bytes,
+    /// Held by the one digest that is made at a time, since it reads everything.
+    pub(crate) digesting: Mutex<()>,
+}

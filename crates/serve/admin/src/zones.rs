@@ -1,0 +1,328 @@
+//! Replicated records, and changes of them.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{Extension, Json, extract::State, response::Response};
+use quorate_api as api;
+use quorate_api::{
+    ImportZoneRequest, ProblemType, ROOT_ZONE, SetRecordsRequest, UnsetRecordsRequest,
+    ZONE_TTL_SECS_DEFAULT, path,
+};
+use quorate_http::uncached;
+use quorate_replica::{NamedSet, RecordSet, WireName, ZoneChange, ZoneRecords};
+use quorate_zone::file::{
+    ZoneRecord, parse, parse_name, parse_rdata, parse_type, rdata_text, record_sets, type_text,
+};
+use utoipa::IntoParams;
+
+use crate::{
+    audit::Subject,
+    input::{Ask, Segment},
+    problem::ProblemResponse,
+    refusals::{ReadProblems, ZoneChangeProblems, ZoneProblems},
+    shared::{ServedZones, Shared},
+};
+
+/// The zone in a path, as the OpenAPI document tells it.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "it is read by those who read the document")]
+struct ZonePath {
+    /// Name of the zone, with or without the last dot; `@` for the root
+    zone: String,
+}
+
+/// The zones that this node serves, and others that have replicated records
+#[utoipa::path(
+    get,
+    path = path::ZONES,
+    tag = "zones",
+    security((), ("token" = ["read"])),
+    responses((status = 200, description = "The zones", body = api::Zones), ReadProblems),
+)]
+pub(crate) async fn zones(State(shared): State<Arc<Shared>>) -> Response {
+    let state = shared.node.reader.zone_state();
+    let served = shared.node.zones.serials();
+    let mut zones: BTreeMap<&WireName, &ZoneRecords> = state.zones.iter().collect();
+    let none = ZoneRecords::default();
+    for zone in served.keys() {
+        zones.entry(zone).or_insert(&none);
+    }
+    // One that has no records any more, and that nobody here serves, interests nobody.
+    zones.retain(|zone, records| served.contains_key(zone) || !records.sets.is_empty());
+    let zones = zones.into_iter();
+    let zones = zones.map(|(zone, records)| summary(zone, records, &*shared.node.zones));
+    let zones = zones.collect();
+    uncached(Json(api::Zones { zones }))
+}
+
+/// The replicated records of a zone
+#[utoipa::path(
+    get,
+    path = path::ZONE_RECORDS,
+    tag = "zones",
+    security((), ("token" = ["read"])),
+    params(ZonePath),
+    responses((status = 200, description = "The records", body = api::ZoneRecords), ZoneProblems),
+)]
+pub(crate) async fn records(
+    State(shared): State<Arc<Shared>>,
+    Segment(zone): Segment,
+) -> Result<Response, ProblemResponse> {
+    let zone = parse_zone(&zone)?;
+    let state = shared.node.reader.zone_state();
+    let serials = shared.node.zones.serials();
+    let agreed = state.zones.get(&zone);
+    if agreed.is_none() && !serials.contains_key(&zone) {
+        return Err(not_served(&zone, &serials));
+    }
+    let none = ZoneRecords::default();
+    let agreed = agreed.unwrap_or(&none);
+    let sets = agreed.sets.iter();
+    let records = sets.flat_map(|((owner, record_type), set)| {
+        let rdata = set.rdata.iter();
+        rdata.map(|data| api::ZoneRecord {
+            name: owner.to_string(),
+            ttl_secs: set.ttl_secs,
+            record_type: type_text(*record_type),
+            data: rdata_text(*record_type, data),
+        })
+    });
+    Ok(uncached(Json(api::ZoneRecords {
+        zone: zone.to_string(),
+        serial: serial(&zone, agreed, &*shared.node.zones),
+        records: records.collect(),
+    })))
+}
+
+/// Sets the records of one name and type
+///
+/// In the place of those that it has.
+#[utoipa::path(
+    post,
+    operation_id = "set_records",
+    path = path::SET_RECORDS,
+    tag = "zones",
+    security((), ("token" = ["operate"])),
+    params(ZonePath),
+    request_body = SetRecordsRequest,
+    responses((status = 200, description = "The zone now", body = api::Zone), ZoneChangeProblems),
+)]
+pub(crate) async fn set(
+    State(shared): State<Arc<Shared>>,
+    Segment(zone): Segment,
+    Ask(request): Ask<SetRecordsRequest>,
+) -> Result<Response, ProblemResponse> {
+    let zone = parse_zone(&zone)?;
+    let owner = parse_name(&request.name, &zone).map_err(refused)?;
+    let record_type = known_type(&request.record_type)?;
+    let data = request.data.iter();
+    let rdata = data.map(|data| parse_rdata(record_type, data, &zone).map_err(refused));
+    let records = RecordSet {
+        ttl_secs: request.ttl_secs,
+        rdata: rdata.collect::<Result<_, _>>()?,
+    };
+    let set = NamedSet {
+        owner,
+        record_type,
+        records,
+    };
+    check(&shared, &zone, &set)?;
+    let change = ZoneChange {
+        set: vec![set],
+        ..change_of(zone)
+    };
+    make(&shared, change).await
+}
+
+/// Removes the replicated records of a name
+#[utoipa::path(
+    post,
+    operation_id = "unset_records",
+    path = path::UNSET_RECORDS,
+    tag = "zones",
+    security((), ("token" = ["operate"])),
+    params(ZonePath),
+    request_body = UnsetRecordsRequest,
+    responses((status = 200, description = "The zone now", body = api::Zone), ZoneChangeProblems),
+)]
+pub(crate) async fn unset(
+    State(shared): State<Arc<Shared>>,
+    Segment(zone): Segment,
+    Ask(request): Ask<UnsetRecordsRequest>,
+) -> Result<Response, ProblemResponse> {
+    let zone = parse_zone(&zone)?;
+    let owner = parse_name(&request.name, &zone).map_err(refused)?;
+    let record_type = request.record_type.as_deref();
+    let record_type = record_type.map(known_type).transpose()?;
+    let change = ZoneChange {
+        unset: vec![(owner, record_type)],
+        ..change_of(zone)
+    };
+    make(&shared, change).await
+}
+
+/// Puts a zone file in the place of all replicated records of a zone
+///
+/// All at once, or not at all. An empty one removes them.
+#[utoipa::path(
+    post,
+    operation_id = "import_zone",
+    path = path::IMPORT_ZONE,
+    tag = "zones",
+    security((), ("token" = ["operate"])),
+    params(ZonePath),
+    request_body = ImportZoneRequest,
+    responses((status = 200, description = "The zone now", body = api::Zone), ZoneChangeProblems),
+)]
+pub(crate) async fn import(
+    State(shared): State<Arc<Shared>>,
+    Segment(zone): Segment,
+    Ask(request): Ask<ImportZoneRequest>,
+) -> Result<Response, ProblemResponse> {
+    let zone = parse_zone(&zone)?;
+    // As many lines as a request has room for take longer than the runtime should wait.
+    let reading = tokio::task::spawn_blocking({
+        let (shared, zone) = (shared.clone(), zone.clone());
+        move || read_zone_file(&shared, &zone, &request.text)
+    });
+    let set = match reading.await {
+        Ok(set) => set?,
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    };
+    let change = ZoneChange {
+        clear: true,
+        set,
+        ..change_of(zone)
+    };
+    make(&shared, change).await
+}
+
+/// The sets of a zone file. What is wrong with a record by itself is told with its line; of all together
+/// the cluster judges.
+fn read_zone_file(
+    shared: &Shared,
+    zone: &WireName,
+    text: &str,
+) -> Result<Vec<NamedSet>, ProblemResponse> {
+    let records = parse(text, zone, ZONE_TTL_SECS_DEFAULT).map_err(refused)?;
+    if !records.is_empty() {
+        check_served(shared, zone)?;
+    }
+    for record in &records {
+        let line = record.line;
+        let in_line = |said: String| refused(format!("line {line}: {said}"));
+        let set = set_of(record);
+        let checked = shared.node.zones.check(zone, &set);
+        let alone = ZoneChange {
+            set: vec![set],
+            ..change_of(zone.clone())
+        };
+        alone.check().map_err(|error| in_line(error.to_string()))?;
+        checked.map_err(in_line)?;
+    }
+    Ok(record_sets(records))
+}
+
+fn change_of(zone: WireName) -> ZoneChange {
+    ZoneChange {
+        zone,
+        clear: false,
+        unset: Vec::new(),
+        set: Vec::new(),
+    }
+}
+
+fn set_of(record: &ZoneRecord) -> NamedSet {
+    NamedSet {
+        owner: record.owner.clone(),
+        record_type: record.record_type,
+        records: RecordSet {
+            ttl_secs: record.ttl_secs,
+            rdata: vec![record.rdata.clone()],
+        },
+    }
+}
+
+/// Has the cluster make the change, and says how the zone is then.
+async fn make(shared: &Shared, change: ZoneChange) -> Result<Response, ProblemResponse> {
+    let zone = change.zone.clone();
+    shared.node.operator.change_zone(change).await?;
+    let state = shared.node.reader.zone_state();
+    let none = ZoneRecords::default();
+    let records = state.zones.get(&zone).unwrap_or(&none);
+    let report = summary(&zone, records, &*shared.node.zones);
+    let subject = Extension(Subject(report.zone.clone()));
+    Ok(uncached((subject, Json(report))))
+}
+
+/// What is set has to go together with what this node is configured with.
+fn check(shared: &Shared, zone: &WireName, set: &NamedSet) -> Result<(), ProblemResponse> {
+    check_served(shared, zone)?;
+    shared.node.zones.check(zone, set).map_err(refused)
+}
+
+/// A zone that this node does not serve is refused, and no mere warning: a misspelt name would be
+/// replicated to all, to be served by none.
+fn check_served(shared: &Shared, zone: &WireName) -> Result<(), ProblemResponse> {
+    let serials = shared.node.zones.serials();
+    match serials.contains_key(zone) {
+        true => Ok(()),
+        false => Err(not_served(zone, &serials)),
+    }
+}
+
+fn not_served(zone: &WireName, serials: &BTreeMap<WireName, u32>) -> ProblemResponse {
+    let served: Vec<String> = serials.keys().map(ToString::to_string).collect();
+    let served = match served.is_empty() {
+        true => "none".to_owned(),
+        false => served.join(", "),
+    };
+    let said = format!(
+        "this node serves no zone {zone}: configure it as one of dns.origins, on all nodes, or ask for \
+         one of those it serves: {served}"
+    );
+    ProblemResponse::new(ProblemType::UnknownZone, said)
+}
+
+fn summary(zone: &WireName, records: &ZoneRecords, served: &dyn ServedZones) -> api::Zone {
+    let counts = records.sets.values().map(|set| set.rdata.len());
+    api::Zone {
+        zone: zone.to_string(),
+        serial: serial(zone, records, served),
+        record_count: counts.sum(),
+    }
+}
+
+fn serial(zone: &WireName, records: &ZoneRecords, served: &dyn ServedZones) -> Option<u32> {
+    let configured = served.serials().get(zone).copied();
+    configured.map(|configured| configured.wrapping_add(records.serial))
+}
+
+fn parse_zone(text: &str) -> Result<WireName, ProblemResponse> {
+    if text == ROOT_ZONE {
+        return Ok(WireName::root());
+    }
+    parse_name(text, &WireName::root()).map_err(|error| {
+        let said = format!("{text:?} names no zone: {error}");
+        ProblemResponse::new(ProblemType::BadRequest, said)
+    })
+}
+
+fn known_type(text: &str) -> Result<u16, ProblemResponse> {
+    parse_type(text).ok_or_else(|| {
+        let said = format!(
+            "{text:?} is no type of records that can be set: write one such as A or TXT, or TYPE and \
+             its number; the SOA is configured"
+        );
+        ProblemResponse::new(ProblemType::RefusedZone, said)
+    })
+}
+
+fn refused(said: impl ToString) -> ProblemResponse {
+    ProblemResponse::new(ProblemType::RefusedZone, said.to_string())
+}
+
+#[cfg(test)]
+#[path = "zones_tests.rs"]
+mod tests;

@@ -1,0 +1,71 @@
+//! A certificate, a server that shows it, and clients that trust it.
+
+use std::sync::Arc;
+
+use quorate_disk::LinuxDisk;
+use quorate_http::{CertificateFiles, ServerCertificate};
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::ring::default_provider,
+    pki_types::{CertificateDer, pem::PemObject},
+};
+use tempfile::TempDir;
+
+use crate::{Config, DnsServer, Exempt, fixture::Fixture};
+
+pub(crate) struct Encryption {
+    _dir: TempDir,
+    files: CertificateFiles,
+    pub(crate) certificate: ServerCertificate,
+}
+
+impl Encryption {
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let files = CertificateFiles {
+            certificate_file: dir.path().join("certificate.pem"),
+            key_file: dir.path().join("key.pem"),
+        };
+        files.make(&LinuxDisk, ["localhost"]).unwrap();
+        Self {
+            certificate: ServerCertificate::open(Arc::new(LinuxDisk), &files).unwrap(),
+            files,
+            _dir: dir,
+        }
+    }
+
+    /// Trusts the certificate that the files now hold.
+    pub(crate) fn client(&self, protocol: &[u8]) -> ClientConfig {
+        let mut roots = RootCertStore::empty();
+        let shown = CertificateDer::from_pem_file(&self.files.certificate_file);
+        roots.add(shown.unwrap()).unwrap();
+        let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![protocol.to_vec()];
+        config
+    }
+
+    /// Makes another certificate and shows it.
+    pub(crate) fn replace(&self) {
+        self.files.make(&LinuxDisk, ["localhost"]).unwrap();
+        assert!(self.certificate.replace(self.certificate.read().unwrap()));
+    }
+}
+
+/// A server with every listener but HTTPS.
+pub(crate) async fn serve(mut config: Config) -> (DnsServer, Fixture, Encryption) {
+    let (fixture, encryption) = (Fixture::new(), Encryption::new());
+    config.tls_listen = vec![([127, 0, 0, 1], 0).into()];
+    config.quic_listen = vec![([127, 0, 0, 1], 0).into()];
+    let none: Exempt = Arc::new(|_| false);
+    let server = config.bind().await.unwrap().serve(
+        fixture.responder.clone(),
+        Some(&encryption.certificate),
+        &none,
+        &fixture.connections,
+    );
+    (server.unwrap(), fixture, encryption)
+}

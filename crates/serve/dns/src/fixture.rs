@@ -1,0 +1,267 @@
+//! A replica of a few packets, and queries by the byte.
+
+use std::sync::Arc;
+
+use hickory_proto::{
+    op::{Message, OpCode},
+    rr::{
+        Name, RData, Record, RecordType,
+        rdata::{self, TXT},
+    },
+};
+use quorate_fake::{FakeReplica, unverified};
+use quorate_limit::ExemptNetworks;
+use quorate_metrics::Registry;
+use quorate_packet::PublicKey;
+use quorate_replica::{CookieSecret, CookieSecrets, ZoneState};
+use quorate_zone::{Origin, Soa, TTL_SECS_MAX};
+
+use crate::{AnswerLimits, Client, Config, DnsTransport, Metrics, Responder, SharedLimits};
+
+/// Has `_iroh` and more.
+pub(crate) const ALICE: PublicKey = PublicKey::from_bytes([1; 32]);
+/// Has answers of every size.
+pub(crate) const BIG: PublicKey = PublicKey::from_bytes([2; 32]);
+/// Has a packet that cannot be decoded.
+pub(crate) const DAMAGED: PublicKey = PublicKey::from_bytes([3; 32]);
+/// Makes the replica panic.
+pub(crate) const UNLUCKY: PublicKey = PublicKey::from_bytes([5; 32]);
+/// Has a zone cut, `sub`.
+pub(crate) const CUT: PublicKey = PublicKey::from_bytes([6; 32]);
+/// Has published nothing.
+pub(crate) const NOBODY: PublicKey = PublicKey::from_bytes([4; 32]);
+
+/// How many bytes the name has whose SRV records [`BIG`] publishes.
+const SRV_LABELS: [&[u8]; 3] = [&[b's'; 60], &[b'r'; 60], &[b'v'; 60]];
+
+/// A responder, and what it reads from and counts in.
+pub(crate) struct Fixture {
+    pub(crate) responder: Arc<Responder>,
+    pub(crate) replica: Arc<FakeReplica>,
+    pub(crate) registry: Registry,
+    pub(crate) connections: quorate_http::listener::Metrics,
+}
+
+impl Fixture {
+    /// Without limits, and without a secret for cookies.
+    pub(crate) fn new() -> Self {
+        Self::with(&Config::default(), None)
+    }
+
+    /// As configured, with limits if they are.
+    pub(crate) fn with(config: &Config, limits: Option<&quorate_limit::Config>) -> Self {
+        let replica = FakeReplica::new();
+        replica.panic_at(UNLUCKY);
+        for (key, dns) in [
+            (ALICE, alice()),
+            (BIG, big()),
+            (CUT, cut()),
+            (DAMAGED, vec![0xff; 40]),
+        ] {
+            replica.store(unverified(key, &dns));
+        }
+
+        let registry = Registry::new();
+        let metrics = Metrics::register(&registry).unwrap();
+        let connections = quorate_http::listener::Metrics::register(&registry).unwrap();
+        let origins = vec![origin("dns.test."), origin("two.test.")];
+        let limits = limits.and_then(|limits| AnswerLimits::new(limits, ExemptNetworks::default()));
+        let responder = Responder::new(
+            config,
+            origins,
+            SharedLimits::new(limits),
+            replica.clone(),
+            metrics,
+        );
+        Self {
+            responder: Arc::new(responder.unwrap()),
+            replica,
+            registry,
+            connections,
+        }
+    }
+
+    /// From now on, cookies are made with this secret.
+    pub(crate) fn agree_on_cookies(&self, current: [u8; 16], previous: Option<[u8; 16]>) {
+        self.replica.agree_on(ZoneState {
+            cookie_secrets: CookieSecrets {
+                current: Some(CookieSecret(current)),
+                previous: previous.map(CookieSecret),
+                ..CookieSecrets::default()
+            },
+            ..ZoneState::default()
+        });
+    }
+
+    /// The bytes of the response, if there is one.
+    pub(crate) fn respond(&self, message: &[u8], transport: DnsTransport) -> Option<Vec<u8>> {
+        let mut out = b"left over".to_vec();
+        let summary = self
+            .responder
+            .respond(message, &client(transport), &mut out);
+        summary.map(|_| out)
+    }
+
+    /// The response to a query over UDP.
+    #[track_caller]
+    pub(crate) fn ask(&self, message: &[u8]) -> Message {
+        parse(
+            &self
+                .respond(message, DnsTransport::Udp)
+                .expect("a response"),
+        )
+    }
+
+    /// The value of a figure, with `label="value"` pairs as Prometheus prints them.
+    pub(crate) fn figure(&self, line_start: &str) -> u64 {
+        let text = prometheus::TextEncoder::new().encode_to_string(&self.registry.gather());
+        let text = text.unwrap();
+        let mut lines = text.lines();
+        let value = lines.find_map(|line| line.strip_prefix(line_start));
+        value.expect(line_start).trim().parse().unwrap()
+    }
+}
+
+/// A client by this transport.
+pub(crate) fn client(transport: DnsTransport) -> Client {
+    Client::new([192, 0, 2, 9].into(), transport)
+}
+
+pub(crate) fn name(text: &str) -> Name {
+    Name::from_ascii(text).unwrap()
+}
+
+pub(crate) fn origin(text: &str) -> Origin {
+    Origin {
+        name: name(text),
+        soa: Soa {
+            mname: name("ns1").append_name(&name(text)).unwrap(),
+            rname: name("hostmaster").append_name(&name(text)).unwrap(),
+            serial: 1,
+            refresh_secs: 7200,
+            retry_secs: 900,
+            expire_secs: 1_209_600,
+            minimum_secs: 50,
+        },
+        soa_ttl_secs: 3600,
+        ns: vec![name("ns1").append_name(&name(text)).unwrap()],
+        a: vec![[192, 0, 2, 1].into()],
+        aaaa: Vec::new(),
+        ns_addresses: Default::default(),
+        ttl_secs: 600,
+        records: Vec::new(),
+        ttl_secs_min: 0,
+        ttl_secs_max: TTL_SECS_MAX,
+    }
+}
+
+pub(crate) fn txt(owner: &str, key: PublicKey, text: String) -> Record {
+    let data = RData::TXT(TXT::new(vec![text]));
+    Record::from_rdata(name(&format!("{owner}.{key}.")), 30, data)
+}
+
+fn alice() -> Vec<u8> {
+    let mut message = Message::response(0, OpCode::Query);
+    message.add_answer(txt("_iroh", ALICE, "relay=https://relay.test".to_owned()));
+    message.to_vec().unwrap()
+}
+
+/// `txt`: one set of 540 bytes. `alias`: an alias to it. `<SRV_LABELS>`: records that take 20 bytes
+/// here and 260 in an answer, where their targets must not be compressed (RFC 2782).
+fn big() -> Vec<u8> {
+    let mut message = Message::response(0, OpCode::Query);
+    for letter in ["a", "b", "c"] {
+        message.add_answer(txt("txt", BIG, letter.repeat(180)));
+    }
+    let alias = format!("alias.{BIG}. 30 CNAME txt.{BIG}.");
+    let [owner, _, _, target] = alias.split(' ').collect::<Vec<_>>()[..] else {
+        unreachable!("four fields");
+    };
+    let data = rdata::CNAME(name(target));
+    message.add_answer(Record::from_rdata(name(owner), 30, RData::CNAME(data)));
+    let mut bytes = message.to_vec().unwrap();
+
+    let owner_at = u16::try_from(bytes.len()).unwrap();
+    for label in SRV_LABELS {
+        bytes.push(label.len() as u8);
+        bytes.extend_from_slice(label);
+    }
+    // A pointer to the key in the first owner name, behind the label `txt`.
+    bytes.extend_from_slice(&[0xc0, 12 + 4]);
+    let pointer = (0xc000 | owner_at).to_be_bytes();
+    for port in 0..5u8 {
+        if port > 0 {
+            bytes.extend_from_slice(&pointer);
+        }
+        bytes.extend_from_slice(&[0, 33, 0, 1, 0, 0, 0, 30, 0, 8, 0, 0, 0, 0, 0, port]);
+        bytes.extend_from_slice(&pointer);
+        bytes[7] += 1;
+    }
+    bytes
+}
+
+/// `sub`: a server with an address of IPv4, and 16 of IPv6 for which 512 bytes have no room.
+pub(crate) fn cut() -> Vec<u8> {
+    let mut message = Message::response(0, OpCode::Query);
+    let server = name(&format!("ns.sub.{CUT}."));
+    let ns = RData::NS(rdata::NS(server.clone()));
+    message.add_answer(Record::from_rdata(server.base_name(), 60, ns));
+    let a = RData::A(rdata::A::new(192, 0, 2, 1));
+    message.add_answer(Record::from_rdata(server.clone(), 20, a));
+    for host in 1..=16 {
+        let aaaa = RData::AAAA(rdata::AAAA::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, host));
+        message.add_answer(Record::from_rdata(server.clone(), 20, aaaa));
+    }
+    message.to_vec().unwrap()
+}
+
+/// The owner of the SRV records of [`BIG`].
+pub(crate) fn srv_owner() -> String {
+    let labels = SRV_LABELS.map(|label| String::from_utf8(label.to_vec()).unwrap());
+    format!("{}.{BIG}.dns.test.", labels.join("."))
+}
+
+/// `_iroh.<key>.<origin>`.
+pub(crate) fn iroh(key: PublicKey, origin: &str) -> String {
+    format!("_iroh.{key}.{origin}")
+}
+
+/// A question on the wire.
+pub(crate) fn question(owner: &str, record_type: RecordType) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for label in &name(owner) {
+        bytes.push(label.len() as u8);
+        bytes.extend_from_slice(label);
+    }
+    bytes.push(0);
+    bytes.extend_from_slice(&u16::from(record_type).to_be_bytes());
+    bytes.extend_from_slice(&[0, 1]);
+    bytes
+}
+
+/// A query with id 0xabcd and RD.
+pub(crate) fn query(owner: &str, record_type: RecordType) -> Vec<u8> {
+    let header = [0xab, 0xcd, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    [&header[..], &question(owner, record_type)].concat()
+}
+
+/// The same with an OPT record.
+pub(crate) fn with_opt(mut query: Vec<u8>, udp_size: u16, version: u8, options: &[u8]) -> Vec<u8> {
+    query[11] += 1;
+    query.extend_from_slice(&[0, 0, 41]);
+    query.extend_from_slice(&udp_size.to_be_bytes());
+    query.extend_from_slice(&[0, version, 0x80, 0]);
+    query.extend_from_slice(&u16::try_from(options.len()).unwrap().to_be_bytes());
+    query.extend_from_slice(options);
+    query
+}
+
+/// A query that [`ALICE`] answers.
+pub(crate) fn alice_query() -> Vec<u8> {
+    query(&iroh(ALICE, "dns.test."), RecordType::TXT)
+}
+
+#[track_caller]
+pub(crate) fn parse(response: &[u8]) -> Message {
+    Message::from_vec(response).expect("responses are well-formed")
+}

@@ -1,0 +1,291 @@
+//! A zone under which records are served, as it is configured.
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::Read,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    path::{Path, PathBuf},
+};
+
+use hickory_proto::rr::{Name, Record};
+use quorate_replica::{WireName, ZoneChange};
+use quorate_setting::{Findings, KeyPath, settings};
+use quorate_zone::file::{LineError, ZoneRecord, record, record_sets, wire_name};
+use quorate_zone::{NEGATIVE_TTL_SECS_MAX, Origin, Soa};
+
+const WEEK_SECS: u32 = 7 * 24 * 3600;
+
+/// The most bytes of a zone file: some 20,000 records. They are made ready anew, while queries wait, each
+/// time that replicated records change.
+const ZONE_FILE_SIZE_MAX: u64 = 1024 * 1024;
+
+settings! {
+    /// A zone under which records are served, and what stands at its apex.
+    pub struct OriginSettings {
+        /// The zone, "." for the root.
+        name: String = String::new();
+        /// The zone's name servers, as the zone above delegates to them.
+        ns: Vec<String> = Vec::new();
+        /// The IPv4 addresses of the zone's own name.
+        a: Vec<Ipv4Addr> = Vec::new();
+        /// The IPv6 addresses of the zone's own name.
+        aaaa: Vec<Ipv6Addr> = Vec::new();
+        /// How long resolvers may keep these.
+        ttl_secs: u32 = 3600, in 1..=WEEK_SECS, "resolvers keep a mistake this long";
+        /// The start of authority (RFC 1035, section 3.3.13).
+        soa: SoaSettings = SoaSettings::default();
+        /// Other records, each a line as in a zone file: "www 300 A 192.0.2.1". Names are relative to
+        /// the zone.
+        records: Vec<String> = Vec::new();
+        /// A zone file (RFC 1035, section 5) with more of them; empty for none. The SOA and the name
+        /// servers of the zone itself stand in soa and ns, not in it.
+        zone_file: PathBuf = PathBuf::new();
+        /// The least time that resolvers are told to keep a record that a key has published.
+        ttl_secs_min: u32 = 0, in 0..=WEEK_SECS, "resolvers keep a mistake this long";
+        /// The longest time that they are told.
+        ttl_secs_max: u32 = WEEK_SECS, in 1..=WEEK_SECS, "resolvers keep a mistake this long";
+        /// The addresses of those name servers whose names lie inside the zone.
+        ns_addresses: BTreeMap<String, Vec<IpAddr>> = BTreeMap::new();
+    }
+}
+
+settings! {
+    /// The start of authority.
+    pub struct SoaSettings {
+        /// The primary name server; empty for the first of ns, or the zone itself.
+        mname: String = String::new();
+        /// The mailbox of whom to ask, as a name; empty for hostmaster.<zone>.
+        rname: String = String::new();
+        /// The version of the zone's apex.
+        serial: u32 = 1;
+        /// How often secondaries of other software look for a new version.
+        refresh_secs: u32 = 7200, in 60..=WEEK_SECS, SECONDARY;
+        /// How long they wait after a look that failed.
+        retry_secs: u32 = 900, in 60..=WEEK_SECS, SECONDARY;
+        /// How long they answer without a look that succeeded.
+        expire_secs: u32 = 1_209_600, in 3600..=52 * WEEK_SECS, SECONDARY;
+        /// How long "no such name" may be cached (RFC 2308, section 4): an endpoint that was asked
+        /// for before it published stays invisible this long.
+        minimum_secs: u32 = 60, in 1..=NEGATIVE_TTL_SECS_MAX,
+            "an endpoint that was asked for before it published stays invisible this long";
+    }
+}
+
+const SECONDARY: &str = "secondaries of any other software expect a time in this range";
+
+impl OriginSettings {
+    /// The zone, if its name can be read. `findings` gets to know all that is wrong or doubtful;
+    /// what is wrong is left out of the zone.
+    pub(crate) fn zone(&self, key: &KeyPath, findings: &mut Findings) -> Option<Origin> {
+        let name = parse_name(&key.key("name"), &self.name, findings)?;
+        let key_of_ns = key.key("ns");
+        let servers = self.ns.iter().enumerate();
+        let ns: Vec<Name> = servers
+            .filter_map(|(at, ns)| parse_name(&key_of_ns.index(at), ns, findings))
+            .collect();
+        let mut ns_addresses = BTreeMap::new();
+        for (server, addresses) in &self.ns_addresses {
+            let key = key.key("ns_addresses").key(server);
+            let Some(server) = parse_name(&key, server, findings) else {
+                continue;
+            };
+            if !name.zone_of(&server) {
+                let reason =
+                    format!("{server} lies outside {name}, so its addresses are not ours to give");
+                findings.error(key.clone(), reason);
+            } else if !ns.contains(&server) {
+                findings.error(key.clone(), format!("{server} is not in the list ns"));
+            }
+            if addresses.is_empty() {
+                findings.error(key, "it lists no address");
+            }
+            ns_addresses.insert(server, addresses.clone());
+        }
+        if self.ns.is_empty() {
+            let reason = "there is none: the zone above cannot delegate to this one, and resolvers that \
+                          look for its name servers find none";
+            findings.warning(key_of_ns.clone(), reason);
+        }
+        if self.ttl_secs_min > self.ttl_secs_max {
+            let reason = format!(
+                "{} is more than ttl_secs_max, {}",
+                self.ttl_secs_min, self.ttl_secs_max
+            );
+            findings.error(key.key("ttl_secs_min"), reason);
+        }
+        let records = self.static_records(&name, key, findings);
+        let apex_has_address = !(self.a.is_empty() && self.aaaa.is_empty());
+        for (at, server) in ns.iter().enumerate() {
+            let has_address =
+                ns_addresses.contains_key(server) || (*server == name && apex_has_address);
+            if name.zone_of(server) && !has_address {
+                let reason = format!(
+                    "{server} lies inside the zone and has no address in ns_addresses: resolvers \
+                     may not find it"
+                );
+                findings.warning(key_of_ns.index(at), reason);
+            }
+        }
+        Some(Origin {
+            soa: self.soa.soa(&key.key("soa"), &name, ns.first(), findings),
+            soa_ttl_secs: self.ttl_secs,
+            name,
+            ns,
+            a: self.a.clone(),
+            aaaa: self.aaaa.clone(),
+            ttl_secs: self.ttl_secs,
+            records,
+            ttl_secs_min: self.ttl_secs_min,
+            ttl_secs_max: self.ttl_secs_max,
+            ns_addresses,
+        })
+    }
+
+    /// The records that are written as in a zone file, here or in a file.
+    fn static_records(&self, name: &Name, key: &KeyPath, findings: &mut Findings) -> Vec<Record> {
+        let Some(zone) = wire_name(name) else {
+            return Vec::new();
+        };
+        let mut found = Vec::new();
+        for (at, line) in self.records.iter().enumerate() {
+            let parsed = self.parse(line, &zone);
+            match parsed.and_then(|records| check(&zone, records)) {
+                Ok(records) => found.extend(records),
+                Err(error) => findings.error(key.key("records").index(at), error.reason),
+            }
+        }
+        if !self.zone_file.as_os_str().is_empty() {
+            let text = read_zone_file(&self.zone_file);
+            let parsed = text.and_then(|text| {
+                let parsed = self.parse(&text, &zone);
+                let parsed = parsed.and_then(|records| check(&zone, records));
+                parsed.map_err(|error| error.to_string())
+            });
+            match parsed {
+                Ok(records) => found.extend(records),
+                Err(reason) => {
+                    let reason = format!("{}: {reason}", self.zone_file.display());
+                    findings.error(key.key("zone_file"), reason);
+                }
+            }
+        }
+        let sets = record_sets(found);
+        let together = ZoneChange {
+            zone,
+            clear: false,
+            unset: Vec::new(),
+            set: sets,
+        };
+        if let Err(error) = together.check() {
+            findings.error(key.clone(), error.to_string());
+        }
+        let sets = together.set.iter();
+        let records = sets.flat_map(|set| {
+            let (owner, ttl_secs) = (&set.owner, set.records.ttl_secs);
+            let rdata = set.records.rdata.iter();
+            rdata.filter_map(move |data| record(owner, set.record_type, ttl_secs, data))
+        });
+        records.collect()
+    }
+
+    fn parse(&self, text: &str, zone: &WireName) -> Result<Vec<ZoneRecord>, LineError> {
+        quorate_zone::file::parse(text, zone, self.ttl_secs)
+    }
+}
+
+impl SoaSettings {
+    fn soa(&self, key: &KeyPath, name: &Name, ns: Option<&Name>, findings: &mut Findings) -> Soa {
+        let mut written = |field, text: &str| {
+            let text = (!text.is_empty()).then_some(text)?;
+            parse_name(&key.key(field), text, findings)
+        };
+        // Of a name too long for a label more, the name itself.
+        let hostmaster = || {
+            name.prepend_label("hostmaster")
+                .unwrap_or_else(|_| name.clone())
+        };
+        Soa {
+            mname: written("mname", &self.mname).unwrap_or_else(|| ns.unwrap_or(name).clone()),
+            rname: written("rname", &self.rname).unwrap_or_else(hostmaster),
+            serial: self.serial,
+            refresh_secs: self.refresh_secs,
+            retry_secs: self.retry_secs,
+            expire_secs: self.expire_secs,
+            minimum_secs: self.minimum_secs,
+        }
+    }
+}
+
+/// The records, if each can stand in the zone by itself.
+fn check(zone: &WireName, records: Vec<ZoneRecord>) -> Result<Vec<ZoneRecord>, LineError> {
+    for record in &records {
+        let alone = ZoneChange {
+            zone: zone.clone(),
+            clear: false,
+            unset: Vec::new(),
+            set: record_sets([record.clone()]),
+        };
+        alone.check().map_err(|error| LineError {
+            line: record.line,
+            reason: error.to_string(),
+        })?;
+    }
+    Ok(records)
+}
+
+fn read_zone_file(path: &Path) -> Result<String, String> {
+    let unreadable = |error: std::io::Error| format!("it cannot be read: {error}");
+    let mut text = String::new();
+    let file = File::open(path).map_err(unreadable)?;
+    let mut file = file.take(ZONE_FILE_SIZE_MAX + 1);
+    file.read_to_string(&mut text).map_err(unreadable)?;
+    match text.len() as u64 > ZONE_FILE_SIZE_MAX {
+        true => Err(format!("it has more than {ZONE_FILE_SIZE_MAX} bytes")),
+        false => Ok(text),
+    }
+}
+
+/// Parses a domain name, with or without its last dot, to lower case.
+fn parse_name(key: &KeyPath, text: &str, findings: &mut Findings) -> Option<Name> {
+    if text.is_empty() {
+        let reason = "it is missing; write a domain name such as \"dns.example.org.\"";
+        findings.error(key.clone(), reason);
+        return None;
+    }
+    match Name::from_ascii(text) {
+        Ok(name) => {
+            let mut name = name.to_lowercase();
+            name.set_fqdn(true);
+            Some(name)
+        }
+        Err(error) => {
+            findings.error(key.clone(), format!("{text:?} is no domain name: {error}"));
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_has_a_start_of_authority_without_being_told() {
+        let mut settings = OriginSettings {
+            name: "Quorate.test".into(),
+            ..OriginSettings::default()
+        };
+        let zone = |settings: &OriginSettings| {
+            settings
+                .zone(&KeyPath::default(), &mut Findings::default())
+                .unwrap()
+        };
+        let origin = zone(&settings);
+        assert_eq!(origin.name.to_string(), "quorate.test.");
+        assert_eq!(origin.soa.mname, origin.name);
+        assert_eq!(origin.soa.rname.to_string(), "hostmaster.quorate.test.");
+        settings.ns = vec!["ns1.example.org".into()];
+        assert_eq!(zone(&settings).soa.mname.to_string(), "ns1.example.org.");
+    }
+}

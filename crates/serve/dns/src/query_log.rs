@@ -1,0 +1,156 @@
+//! A sample of the queries, for operators who look for what is asked.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
+
+use quorate_zone::Question;
+
+use crate::{Client, rcode::Rcode, sample::Nth};
+
+/// The target of the lines, by which a filter can choose them.
+pub(crate) const TARGET: &str = "quorate::queries";
+
+/// How many queries a second are logged at most: more than anybody reads, few enough that a flood
+/// fills no disk and costs its victims nothing.
+const LOGGED_PER_SEC_MAX: u64 = 100;
+
+/// Logs one query in so many.
+#[derive(Debug)]
+pub(crate) struct QueryLog {
+    /// 0 for none.
+    one_in: u32,
+    started: Instant,
+    /// The second since the start (the high 32 bits), and how many were logged in it.
+    logged: AtomicU64,
+}
+
+/// What is logged of a query.
+pub(crate) struct Logged<'a> {
+    pub(crate) client: &'a Client,
+    /// `None` if none could be read.
+    pub(crate) question: Option<&'a Question<'a>>,
+    pub(crate) rcode: Rcode,
+    pub(crate) response_size: usize,
+}
+
+impl QueryLog {
+    pub(crate) fn new(one_in: u32) -> Self {
+        Self {
+            one_in,
+            started: Instant::now(),
+            logged: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether the `nth` query is in the sample.
+    pub(crate) fn takes(&self, nth: Nth) -> bool {
+        self.one_in != 0 && nth.0.is_multiple_of(self.one_in)
+    }
+
+    /// Logs a query of the sample, unless there were too many in this second.
+    pub(crate) fn log(&self, query: &Logged<'_>) {
+        if !tracing::enabled!(target: TARGET, tracing::Level::INFO)
+            || !self.admits(self.started.elapsed())
+        {
+            return;
+        }
+        let transport: &'static str = query.client.transport.into();
+        let rcode: &'static str = query.rcode.into();
+        tracing::info!(
+            target: TARGET,
+            client = %query.client.address,
+            transport,
+            question = query.question.map(tracing::field::display),
+            rcode,
+            size = query.response_size,
+            "answered"
+        );
+    }
+
+    fn admits(&self, since_start: Duration) -> bool {
+        let second = since_start.as_secs() << 32;
+        let count_one = |logged: u64| {
+            let logged = if logged & !u64::from(u32::MAX) == second {
+                logged
+            } else {
+                second
+            };
+            (logged - second < LOGGED_PER_SEC_MAX).then_some(logged + 1)
+        };
+        let counted = self
+            .logged
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, count_one);
+        counted.is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::{Arc, Mutex},
+    };
+
+    use hickory_proto::rr::RecordType;
+
+    use super::*;
+    use crate::{Config, fixture::*};
+
+    #[test]
+    fn a_query_of_the_sample_is_a_line() {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let writer = lines.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(move || Lines(writer.clone()))
+            .finish();
+        let config = Config {
+            query_log_one_in: 1,
+            ..Config::default()
+        };
+        let fixture = Fixture::with(&config, None);
+        let mut message = query("a-b.test.", RecordType::TXT);
+        message[14] = b'\n';
+        tracing::subscriber::with_default(subscriber, || fixture.ask(&message));
+        let text = String::from_utf8(lines.lock().unwrap().clone()).unwrap();
+        let (_, line) = text.split_once("INFO quorate::queries: ").expect(&text);
+        assert_eq!(
+            line.trim_end(),
+            "answered client=192.0.2.9 transport=\"udp\" question=a\\010b.test. TXT \
+             rcode=\"refused\" size=26"
+        );
+    }
+
+    /// Where a subscriber writes.
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn one_query_in_so_many_is_taken_and_none_by_default() {
+        let taken = |one_in| {
+            let log = QueryLog::new(one_in);
+            (0..1000).filter(|nth| log.takes(Nth(*nth))).count()
+        };
+        assert_eq!([taken(0), taken(1), taken(10)], [0, 1000, 100]);
+    }
+
+    #[test]
+    fn a_flood_is_logged_no_faster_than_the_bound() {
+        let log = QueryLog::new(1);
+        let admitted = |millis| log.admits(Duration::from_millis(millis));
+        assert_eq!((0..1000).filter(|_| admitted(10)).count(), 100);
+        assert!(!admitted(999));
+        assert_eq!((0..1000).filter(|_| admitted(5_000)).count(), 100);
+    }
+}

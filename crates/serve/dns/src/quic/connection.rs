@@ -1,0 +1,136 @@
+//! One connection, and its streams.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use quinn::{Connection, ReadToEndError, RecvStream, SendStream, VarInt};
+use quorate_http::listener::Place;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep_until, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{Client, Config, DnsTransport, QUERY_SIZE_MAX, Responder};
+
+/// DOQ_NO_ERROR, with which a connection ends well (RFC 9250, section 4.3).
+pub(super) const NO_ERROR: VarInt = VarInt::from_u32(0);
+
+/// DOQ_PROTOCOL_ERROR.
+const PROTOCOL_ERROR: VarInt = VarInt::from_u32(2);
+
+/// DOQ_EXCESSIVE_LOAD.
+const EXCESSIVE_LOAD: VarInt = VarInt::from_u32(4);
+
+/// The size of the length before each message, in bytes (RFC 9250, section 4.2).
+const PREFIX_SIZE: usize = 2;
+
+/// What connections share.
+pub(crate) struct QuicProtocol {
+    pub(crate) config: Config,
+    pub(crate) responder: Arc<Responder>,
+}
+
+/// Why a query was not answered.
+enum StreamError {
+    /// The client broke a rule, which ends the connection.
+    Protocol,
+    /// The client gave the query up, took too long, or is gone.
+    Gone,
+}
+
+impl QuicProtocol {
+    /// Serves a connection until the client ends it, brings no query for too long, or breaks a
+    /// rule.
+    pub(super) async fn serve(
+        self: Arc<Self>,
+        connection: Connection,
+        place: Place,
+        stop: &CancellationToken,
+    ) {
+        let client = connection.remote_address().ip();
+        let evicted = place.evicted().clone();
+        let mut streams = JoinSet::new();
+        let mut deadline = Instant::now() + self.idle_timeout(&place);
+        let error_code = loop {
+            tokio::select! {
+                opened = connection.accept_bi() => match opened {
+                    Ok((send, receive)) => {
+                        streams.spawn(self.clone().answer(send, receive, client));
+                    }
+                    // It is closed already.
+                    Err(_) => break NO_ERROR,
+                },
+                Some(answered) = streams.join_next() => match answered {
+                    // Only whole queries count as progress.
+                    Ok(Ok(())) => {
+                        place.touch();
+                        deadline = Instant::now() + self.idle_timeout(&place);
+                    }
+                    Ok(Err(StreamError::Protocol)) => break PROTOCOL_ERROR,
+                    Ok(Err(StreamError::Gone)) => {}
+                    Err(error) => tracing::error!(%error, "a query was not answered"),
+                },
+                () = sleep_until(deadline) => break NO_ERROR,
+                () = evicted.cancelled() => break EXCESSIVE_LOAD,
+                () = stop.cancelled() => {
+                    while streams.join_next().await.is_some() {}
+                    break NO_ERROR;
+                }
+            }
+        };
+        connection.close(error_code, b"");
+    }
+
+    /// How long the connection may now bring no whole query.
+    fn idle_timeout(&self, place: &Place) -> Duration {
+        match place.connections().is_crowded() {
+            true => self.config.tcp_idle_timeout_when_crowded,
+            false => self.config.tcp_idle_timeout,
+        }
+    }
+
+    /// Answers the query of a stream, and waits until the client has the answer.
+    async fn answer(
+        self: Arc<Self>,
+        mut send: SendStream,
+        mut receive: RecvStream,
+        client: IpAddr,
+    ) -> Result<(), StreamError> {
+        let received = receive.read_to_end(PREFIX_SIZE + QUERY_SIZE_MAX);
+        let received = match timeout(self.config.tcp_idle_timeout, received).await {
+            Ok(Ok(received)) => received,
+            Ok(Err(ReadToEndError::TooLong)) => return Err(StreamError::Protocol),
+            // What is dropped unfinished would be taken for an empty answer.
+            Ok(Err(ReadToEndError::Read(_))) | Err(_) => {
+                let _ = send.reset(EXCESSIVE_LOAD);
+                return Err(StreamError::Gone);
+            }
+        };
+        let client = Client::new(client, DnsTransport::Quic);
+        let mut response = Vec::new();
+        let answered = message(&received)
+            .and_then(|message| self.responder.respond(message, &client, &mut response));
+        if answered.is_none() {
+            return Err(StreamError::Protocol);
+        }
+        let length = u16::try_from(response.len()).expect("size_max bounds responses");
+        let sent = async {
+            send.write_all(&length.to_be_bytes()).await.ok()?;
+            send.write_all(&response).await.ok()?;
+            send.finish().ok()?;
+            send.stopped().await.ok()
+        };
+        match timeout(self.config.tcp_write_timeout, sent).await {
+            Ok(Some(_)) => Ok(()),
+            _ => Err(StreamError::Gone),
+        }
+    }
+}
+
+/// The one message of a stream, if it obeys RFC 9250: it has the length that it says, and the id 0
+/// (section 4.2.1), which nobody could tell apart from those of other streams.
+fn message(received: &[u8]) -> Option<&[u8]> {
+    let (length, message) = received.split_first_chunk::<PREFIX_SIZE>()?;
+    let is_whole = message.len() == usize::from(u16::from_be_bytes(*length));
+    (is_whole && message.starts_with(&[0, 0])).then_some(message)
+}

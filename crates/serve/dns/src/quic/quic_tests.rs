@@ -1,0 +1,232 @@
+use std::{
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
+    sync::Arc,
+    time::Duration,
+};
+
+use hickory_proto::op::Message;
+use quinn::{
+    ApplicationClose, ClientConfig, Connection, ConnectionError, Endpoint, VarInt,
+    crypto::rustls::QuicClientConfig,
+};
+use tokio::time::timeout;
+
+use crate::{
+    Config, DnsServer,
+    encryption_fixture::{Encryption, serve},
+    fixture::*,
+};
+
+/// Longer than anything here takes, unless it never happens.
+const LONG: Duration = Duration::from_secs(20);
+
+fn config() -> Config {
+    Config::new((Ipv4Addr::LOCALHOST, 0).into())
+}
+
+fn endpoint(last: u8, encryption: &Encryption) -> Endpoint {
+    let mut endpoint = Endpoint::client(([127, 0, 0, last], 0).into()).unwrap();
+    let crypto = QuicClientConfig::try_from(encryption.client(b"doq")).unwrap();
+    endpoint.set_default_client_config(ClientConfig::new(Arc::new(crypto)));
+    endpoint
+}
+
+async fn connect(endpoint: &Endpoint, server: &DnsServer) -> Connection {
+    let connecting = endpoint
+        .connect(server.quic_addrs()[0], "localhost")
+        .unwrap();
+    let connected = timeout(LONG, connecting).await;
+    connected.expect("a handshake").unwrap()
+}
+
+fn framed(message: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(message.len()).unwrap().to_be_bytes();
+    [&length[..], message].concat()
+}
+
+/// The query that has an answer, with the id that QUIC asks for.
+fn query_with_id_0() -> Vec<u8> {
+    let mut query = alice_query();
+    query[..2].fill(0);
+    query
+}
+
+async fn ask(connection: &Connection, message: &[u8]) -> Option<Message> {
+    let asked = async {
+        let (mut send, mut receive) = connection.open_bi().await.ok()?;
+        send.write_all(&framed(message)).await.ok()?;
+        send.finish().ok()?;
+        receive.read_to_end(70_000).await.ok()
+    };
+    let response = timeout(LONG, asked).await.expect("an answer or an end")?;
+    let (length, message) = response.split_first_chunk::<2>().expect("a length");
+    assert_eq!(message.len(), usize::from(u16::from_be_bytes(*length)));
+    Some(parse(message))
+}
+
+/// The code with which the server closes the connection.
+async fn closed(connection: &Connection) -> u64 {
+    match timeout(LONG, connection.closed()).await.expect("an end") {
+        ConnectionError::ApplicationClosed(ApplicationClose { error_code, .. }) => {
+            error_code.into_inner()
+        }
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn queries_over_quic_are_answered_until_a_stop() {
+    let (server, fixture, encryption) = serve(config()).await;
+    let endpoint = endpoint(1, &encryption);
+    let connection = connect(&endpoint, &server).await;
+    // More than a connection may have under way, one after the other and all at once.
+    for _ in 0..40 {
+        let answer = ask(&connection, &query_with_id_0()).await;
+        assert_eq!(answer.unwrap().answers.len(), 1);
+    }
+    let query = query_with_id_0();
+    let all = (0..40).map(|_| ask(&connection, &query));
+    for answer in futures_util::future::join_all(all).await {
+        assert_eq!(answer.unwrap().answers.len(), 1);
+    }
+    let counted =
+        "quorate_dns_queries_total{origin=\"dns.test.\",rcode=\"noerror\",transport=\"quic\"}";
+    assert_eq!(fixture.figure(counted), 80);
+    let open = "quorate_http::listener_connections_open{listener=\"dns_quic\"}";
+    assert_eq!(fixture.figure(open), 1);
+    timeout(LONG, server.shutdown()).await.expect("an end");
+    assert_eq!(closed(&connection).await, 0);
+    assert_eq!(fixture.figure(open), 0);
+}
+
+/// RFC 9250, sections 4.2, 4.2.1 and 4.3.3.
+#[tokio::test]
+async fn who_breaks_a_rule_is_told_and_left() {
+    let (server, _, encryption) = serve(config()).await;
+    let endpoint = endpoint(1, &encryption);
+    let query = query_with_id_0();
+    let mut response = query.clone();
+    response[2] = 0x80;
+    for (what, bytes) in [
+        ("an id", framed(&alice_query())),
+        ("two queries", [framed(&query), framed(&query)].concat()),
+        ("less than its length", framed(&query)[..20].to_vec()),
+        ("half a length", vec![0]),
+        ("nothing", vec![]),
+        ("no header", framed(&[0; 4])),
+        ("a response", framed(&response)),
+        ("too long", framed(&[0; 5000])),
+    ] {
+        let connection = connect(&endpoint, &server).await;
+        assert!(ask(&connection, &query).await.is_some());
+        let (mut send, _receive) = connection.open_bi().await.unwrap();
+        send.write_all(&bytes).await.unwrap();
+        send.finish().unwrap();
+        assert_eq!(closed(&connection).await, 2, "{what}");
+    }
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_stream_that_stalls_keeps_no_other_waiting() {
+    let (server, _, encryption) = serve(config()).await;
+    let endpoint = endpoint(1, &encryption);
+    let connection = connect(&endpoint, &server).await;
+    let mut stalled = Vec::new();
+    for _ in 0..10 {
+        let (mut send, receive) = connection.open_bi().await.unwrap();
+        send.write_all(&[0]).await.unwrap();
+        stalled.push((send, receive));
+    }
+    assert!(ask(&connection, &query_with_id_0()).await.is_some());
+    // Given up, it is no error of the others.
+    for (send, _) in &mut stalled {
+        send.reset(VarInt::from_u32(3)).unwrap();
+    }
+    assert!(ask(&connection, &query_with_id_0()).await.is_some());
+    server.shutdown().await;
+}
+
+/// The first datagrams of `count` handshakes.
+fn first_datagrams(count: usize, encryption: &Encryption) -> Vec<Vec<u8>> {
+    let trap = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    trap.set_read_timeout(Some(LONG)).unwrap();
+    let endpoint = endpoint(1, encryption);
+    let connect = |_| {
+        let at = trap.local_addr().unwrap();
+        let _connecting = endpoint.connect(at, "localhost").unwrap();
+        let mut datagram = vec![0; 2000];
+        let (size, _) = trap.recv_from(&mut datagram).unwrap();
+        datagram.truncate(size);
+        datagram
+    };
+    (0..count).map(connect).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn strangers_that_stall_in_the_handshake_do_not_shut_others_out() {
+    let mut config = config();
+    config.tls_handshake_timeout = LONG;
+    let (server, _, encryption) = serve(config).await;
+    let at = server.quic_addrs()[0];
+    let mut datagrams = first_datagrams(320, &encryption).into_iter();
+    for last in 1..=20 {
+        let strangers = SocketAddr::from(([127, 0, 1, last], 0));
+        let strangers = UdpSocket::bind(strangers).unwrap();
+        for datagram in datagrams.by_ref().take(16) {
+            strangers.send_to(&datagram, at).unwrap();
+        }
+        let endpoint = endpoint(2, &encryption);
+        let connection = connect(&endpoint, &server).await;
+        assert!(ask(&connection, &query_with_id_0()).await.is_some());
+    }
+    timeout(LONG, server.shutdown()).await.expect("an end");
+}
+
+#[tokio::test]
+async fn one_client_cannot_take_all_connections() {
+    let mut config = config();
+    config.tcp_connection_count_per_client_max = 2;
+    let (server, fixture, encryption) = serve(config).await;
+    let (greedy, other) = (endpoint(1, &encryption), endpoint(2, &encryption));
+    let kept = connect(&other, &server).await;
+    assert!(ask(&kept, &query_with_id_0()).await.is_some());
+    let mut connections = Vec::new();
+    for _ in 0..4 {
+        let connection = connect(&greedy, &server).await;
+        assert!(ask(&connection, &query_with_id_0()).await.is_some());
+        connections.push(connection);
+    }
+    for connection in &connections[..2] {
+        assert_eq!(closed(connection).await, 4);
+    }
+    for connection in [&kept, &connections[2], &connections[3]] {
+        assert!(ask(connection, &query_with_id_0()).await.is_some());
+    }
+    let evicted = "quorate_http::listener_connections_evicted_total{listener=\"dns_quic\"}";
+    assert_eq!(fixture.figure(evicted), 2);
+    server.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_connection_without_whole_queries_is_closed() {
+    let mut config = config();
+    config.tcp_idle_timeout = Duration::from_millis(500);
+    let (server, _, encryption) = serve(config).await;
+    let endpoint = endpoint(1, &encryption);
+    let connection = connect(&endpoint, &server).await;
+    // It lives, and says nothing whole.
+    let trickle = async {
+        let mut unfinished = Vec::new();
+        while let Ok((mut send, receive)) = connection.open_bi().await {
+            let _ = send.write_all(&[0]).await;
+            unfinished.push((send, receive));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let close = async { assert_eq!(closed(&connection).await, 0) };
+    timeout(LONG, async { tokio::join!(trickle, close) })
+        .await
+        .expect("an end");
+    server.shutdown().await;
+}

@@ -1,0 +1,183 @@
+//! Accepting connections.
+
+use std::{
+    io,
+    net::{SocketAddr, UdpSocket},
+    sync::Arc,
+    time::Duration,
+};
+
+use quinn::{
+    Endpoint, EndpointConfig, IdleTimeout, Incoming, ServerConfig, TokioRuntime, TransportConfig,
+    VarInt, crypto::rustls::QuicServerConfig,
+};
+use quorate_http::ServerCertificate;
+use quorate_http::listener::{Admission, Connections, Limits, Metrics, Name};
+use quorate_metrics::Held;
+use tokio::{task::JoinHandle, time::timeout};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
+
+use super::connection::{NO_ERROR, QuicProtocol};
+use crate::QUERY_SIZE_MAX;
+
+/// The protocol's name in handshakes (RFC 9250, section 4.1.1).
+const PROTOCOL: &[u8] = b"doq";
+
+/// How many handshakes run at once. Beyond half of them, a client must first show that it gets what
+/// is sent to its address.
+const HANDSHAKE_COUNT_MAX: usize = 256;
+
+/// How many of them one client may have.
+const HANDSHAKE_COUNT_PER_CLIENT_MAX: usize = 16;
+
+/// How many queries a connection may have under way. With as many connections as there may be, their
+/// queries take 128 MB.
+const STREAM_COUNT_MAX: u32 = 32;
+
+/// How many bytes a query takes, with the length before it.
+const STREAM_WINDOW_SIZE: u32 = QUERY_SIZE_MAX as u32 + 2;
+
+/// How many bytes of answers a connection keeps until the client has them: four of the largest.
+const SEND_WINDOW_SIZE: u64 = 4 * 65_536;
+
+/// How long a shutdown waits for clients to hear of it.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A running server. Dropping it shuts it down too, unawaited.
+#[derive(Debug)]
+pub(crate) struct QuicServer {
+    local_addr: SocketAddr,
+    accepting: JoinHandle<()>,
+    stop: DropGuard,
+}
+
+impl QuicServer {
+    /// Answers at `socket`, with as many connections as `connections` has places for.
+    pub(crate) fn spawn(
+        socket: UdpSocket,
+        protocol: QuicProtocol,
+        certificate: &ServerCertificate,
+        connections: &Connections,
+        metrics: &Metrics,
+    ) -> io::Result<Self> {
+        let tls = certificate.server_config(&[PROTOCOL]);
+        let crypto = QuicServerConfig::try_from(tls).map_err(io::Error::other)?;
+        let mut config = ServerConfig::with_crypto(Arc::new(crypto));
+        config.transport_config(Arc::new(transport(protocol.config.tcp_idle_timeout)?));
+        config.max_incoming(HANDSHAKE_COUNT_MAX);
+        let local_addr = socket.local_addr()?;
+        let runtime = Arc::new(TokioRuntime);
+        let endpoint = Endpoint::new(EndpointConfig::default(), Some(config), socket, runtime)?;
+        let stop = CancellationToken::new();
+        let handshakes = Limits {
+            connection_count_max: HANDSHAKE_COUNT_MAX,
+            connection_count_per_client_max: Some(HANDSHAKE_COUNT_PER_CLIENT_MAX),
+            drain_timeout: Duration::ZERO,
+        };
+        let acceptor = Acceptor {
+            endpoint,
+            protocol: Arc::new(protocol),
+            handshakes: Connections::new(handshakes),
+            connections: connections.clone(),
+            metrics: metrics.clone(),
+            stop: stop.clone(),
+            tasks: TaskTracker::new(),
+        };
+        Ok(Self {
+            local_addr,
+            accepting: tokio::spawn(acceptor.run()),
+            stop: stop.drop_guard(),
+        })
+    }
+
+    pub(crate) fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Ends each connection after the answers that are under way, and frees the address.
+    pub(crate) async fn shutdown(self) {
+        drop(self.stop);
+        if let Err(error) = self.accepting.await {
+            tracing::error!(%error, "DNS over QUIC did not end well");
+        }
+    }
+}
+
+fn transport(idle_timeout: Duration) -> io::Result<TransportConfig> {
+    let mut transport = TransportConfig::default();
+    let idle_timeout = IdleTimeout::try_from(idle_timeout).map_err(io::Error::other)?;
+    transport
+        .max_idle_timeout(Some(idle_timeout))
+        .max_concurrent_bidi_streams(VarInt::from_u32(STREAM_COUNT_MAX))
+        .max_concurrent_uni_streams(VarInt::from_u32(0))
+        .stream_receive_window(VarInt::from_u32(STREAM_WINDOW_SIZE))
+        .receive_window(VarInt::from_u32(STREAM_WINDOW_SIZE * STREAM_COUNT_MAX))
+        .send_window(SEND_WINDOW_SIZE)
+        .datagram_receive_buffer_size(None);
+    Ok(transport)
+}
+
+struct Acceptor {
+    endpoint: Endpoint,
+    protocol: Arc<QuicProtocol>,
+    handshakes: Connections,
+    connections: Connections,
+    metrics: Metrics,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Acceptor {
+    async fn run(self) {
+        while let Some(Some(incoming)) = self.stop.run_until_cancelled(self.endpoint.accept()).await
+        {
+            self.on_incoming(incoming);
+        }
+        self.endpoint.set_server_config(None);
+        self.tasks.close();
+        // What is not answered by then is given up.
+        let drain_timeout = self.connections.limits().drain_timeout;
+        let _ = timeout(drain_timeout, self.tasks.wait()).await;
+        self.endpoint.close(NO_ERROR, b"");
+        let _ = timeout(CLOSE_TIMEOUT, self.endpoint.wait_idle()).await;
+    }
+
+    /// Starts the handshake and all that follows. Nothing here waits.
+    fn on_incoming(&self, incoming: Incoming) {
+        if self.handshakes.is_crowded() && incoming.may_retry() {
+            // It comes again, from an address that is its own, or never was there.
+            let _ = incoming.retry();
+            return;
+        }
+        let handshake = match self.handshakes.admit(incoming.remote_address()) {
+            Admission::Free(place) | Admission::Displacing(place) => place,
+            Admission::Full => return incoming.refuse(),
+        };
+        let Ok(connecting) = incoming.accept() else {
+            return;
+        };
+        let (connections, metrics) = (self.connections.clone(), self.metrics.clone());
+        let (protocol, stop) = (self.protocol.clone(), self.stop.clone());
+        self.tasks.spawn(async move {
+            let shaken = timeout(protocol.config.tls_handshake_timeout, connecting);
+            let shaken = handshake.evicted().run_until_cancelled(shaken);
+            let Some(Some(Ok(Ok(connection)))) = stop.run_until_cancelled(shaken).await else {
+                return;
+            };
+            drop(handshake);
+            let place = match connections.admit(connection.remote_address()) {
+                Admission::Free(place) => place,
+                Admission::Displacing(place) => {
+                    metrics.connections_evicted_total.of(Name::DnsQuic).inc();
+                    place
+                }
+                Admission::Full => return,
+            };
+            let _open = Held::new(metrics.connections_open.of(Name::DnsQuic));
+            protocol.serve(connection, place, &stop).await;
+        });
+    }
+}

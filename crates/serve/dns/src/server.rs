@@ -1,0 +1,238 @@
+//! All listeners but that of HTTPS.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr, UdpSocket},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures_util::future::join_all;
+use nix::errno::Errno;
+use quorate_http::ServerCertificate;
+use quorate_http::listener::{BindError, Connections, Limits, Listener, Metrics, Name};
+use tokio_rustls::TlsAcceptor;
+
+use crate::{
+    Config, Responder,
+    quic::{QuicProtocol, QuicServer},
+    tcp::TcpProtocol,
+    udp::{self, UdpThreads},
+};
+
+/// How often a free port is looked for that is free for both UDP and TCP.
+const FREE_PORT_TRIES_MAX: usize = 16;
+
+/// How long a shutdown waits for responses that are under way. They are ready, so that only the
+/// client can be slow.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The name of DNS over TLS in handshakes (RFC 7858, section 3.1).
+const TLS_PROTOCOL: &[u8] = b"dot";
+
+/// Says for whom the bound of connections of one client does not hold.
+pub type Exempt = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
+
+impl Config {
+    /// Takes the addresses. Queries wait from now on until [`serve`](DnsListeners::serve).
+    pub async fn bind(self) -> Result<DnsListeners, BindError> {
+        let mut bound = DnsListeners {
+            udp: Vec::new(),
+            tcp: Vec::new(),
+            tls: Vec::new(),
+            quic: Vec::new(),
+            config: self,
+        };
+        let config = &bound.config;
+        for listen in config.listen.iter() {
+            match bind_both(*listen, config.udp_threads()) {
+                Ok((tcp, udp)) => {
+                    bound.tcp.push(tcp);
+                    bound.udp.extend(udp);
+                }
+                Err(error) if config.listen.is_optional(*listen) && is_of_family(&error.source) => {
+                    tracing::warn!(%listen, "DNS is not served over IPv6: this machine has none");
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        for listen in &config.tls_listen {
+            bound
+                .tls
+                .push(Listener::bind_family("DNS over TLS", *listen)?);
+        }
+        for listen in &config.quic_listen {
+            let bound_sockets = bind_udp("DNS over QUIC", *listen, 1)?;
+            bound.quic.extend(bound_sockets);
+        }
+        Ok(bound)
+    }
+}
+
+/// Takes an address for TCP and UDP, with the same port where any will do.
+fn bind_both(
+    listen: SocketAddr,
+    socket_count: usize,
+) -> Result<(Listener, Vec<UdpSocket>), BindError> {
+    let mut tries = FREE_PORT_TRIES_MAX;
+    loop {
+        tries -= 1;
+        let tcp = Listener::bind_family("DNS over TCP", listen)?;
+        match bind_udp("DNS over UDP", tcp.local_addr(), socket_count) {
+            Ok(udp) => return Ok((tcp, udp)),
+            Err(error)
+                if listen.port() == 0
+                    && error.source.kind() == io::ErrorKind::AddrInUse
+                    && tries > 0 => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+fn bind_udp(
+    protocol: &'static str,
+    listen: SocketAddr,
+    socket_count: usize,
+) -> Result<Vec<UdpSocket>, BindError> {
+    udp::bind(listen, socket_count).map_err(|source| BindError {
+        protocol,
+        listen,
+        source,
+    })
+}
+
+/// Whether an address could not be taken because the machine has no address of its family.
+fn is_of_family(error: &io::Error) -> bool {
+    let error = error.raw_os_error().map(Errno::from_raw);
+    matches!(error, Some(Errno::EAFNOSUPPORT | Errno::EADDRNOTAVAIL))
+}
+
+/// Listeners that answer nothing yet.
+#[derive(Debug)]
+pub struct DnsListeners {
+    config: Config,
+    /// As many for each address as threads answer it.
+    udp: Vec<UdpSocket>,
+    tcp: Vec<Listener>,
+    tls: Vec<Listener>,
+    quic: Vec<UdpSocket>,
+}
+
+impl DnsListeners {
+    /// The first address for UDP and TCP, with the port that was taken.
+    ///
+    /// # Panics
+    ///
+    /// Panics where there is none, which [`Config::check_listeners`] refuses.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.tcp[0].local_addr()
+    }
+
+    /// Answers with `responder` until [`DnsServer::shutdown`]. `certificate` is what encrypted
+    /// listeners show, without which they cannot be; clients that `is_exempt` may have any number of
+    /// connections; `metrics` counts those.
+    pub fn serve(
+        self,
+        responder: Arc<Responder>,
+        certificate: Option<&ServerCertificate>,
+        is_exempt: &Exempt,
+        metrics: &Metrics,
+    ) -> io::Result<DnsServer> {
+        let connections = || {
+            let is_exempt = is_exempt.clone();
+            let limits = Limits {
+                connection_count_max: self.config.tcp_connection_count_max,
+                connection_count_per_client_max: Some(
+                    self.config.tcp_connection_count_per_client_max,
+                ),
+                drain_timeout: DRAIN_TIMEOUT,
+            };
+            Connections::with_exempt(limits, move |client| is_exempt(client))
+        };
+        let serve_all = |listeners: Vec<Listener>, tls: Option<TlsAcceptor>, name| {
+            let protocol = Arc::new(TcpProtocol {
+                config: self.config.clone(),
+                responder: responder.clone(),
+                tls,
+            });
+            let connections = connections();
+            let serve =
+                |listener: Listener| listener.serve(protocol.clone(), &connections, name, metrics);
+            listeners.into_iter().map(serve).collect()
+        };
+        let mut server = DnsServer {
+            udp: UdpThreads::spawn(self.udp, &responder)?,
+            tcp: serve_all(self.tcp, None, Name::Dns),
+            tls: Vec::new(),
+            quic: Vec::new(),
+        };
+        if self.tls.is_empty() && self.quic.is_empty() {
+            return Ok(server);
+        }
+        let no_certificate = || io::Error::other("encrypted listeners need a certificate");
+        let certificate = certificate.ok_or_else(no_certificate)?;
+        let tls = TlsAcceptor::from(certificate.server_config(&[TLS_PROTOCOL]));
+        server.tls = serve_all(self.tls, Some(tls), Name::DnsTls);
+        let quic_connections = connections();
+        for socket in self.quic {
+            let protocol = QuicProtocol {
+                config: self.config.clone(),
+                responder: responder.clone(),
+            };
+            let quic =
+                QuicServer::spawn(socket, protocol, certificate, &quic_connections, metrics)?;
+            server.quic.push(quic);
+        }
+        Ok(server)
+    }
+}
+
+/// A running server. Dropping it shuts it down too, unawaited.
+#[derive(Debug)]
+pub struct DnsServer {
+    udp: UdpThreads,
+    tcp: Vec<quorate_http::listener::Server>,
+    tls: Vec<quorate_http::listener::Server>,
+    quic: Vec<QuicServer>,
+}
+
+impl DnsServer {
+    /// The first address at which it answers UDP and TCP.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.tcp[0].local_addr()
+    }
+
+    /// Where it answers UDP and TCP.
+    pub fn local_addrs(&self) -> Vec<SocketAddr> {
+        addresses(&self.tcp)
+    }
+
+    /// Where it answers TLS.
+    pub fn tls_addrs(&self) -> Vec<SocketAddr> {
+        addresses(&self.tls)
+    }
+
+    /// Where it answers QUIC.
+    pub fn quic_addrs(&self) -> Vec<SocketAddr> {
+        self.quic.iter().map(QuicServer::local_addr).collect()
+    }
+
+    /// Frees the addresses, and closes each connection after the responses that are under way.
+    pub async fn shutdown(self) {
+        let streams = self.tcp.into_iter().chain(self.tls);
+        let streams = join_all(streams.map(quorate_http::listener::Server::shutdown));
+        let quic = join_all(self.quic.into_iter().map(QuicServer::shutdown));
+        tokio::join!(self.udp.shutdown(), streams, quic);
+    }
+}
+
+fn addresses(servers: &[quorate_http::listener::Server]) -> Vec<SocketAddr> {
+    let addresses = servers
+        .iter()
+        .map(quorate_http::listener::Server::local_addr);
+    addresses.collect()
+}
+
+#[cfg(test)]
+#[path = "server_tests.rs"]
+mod tests;

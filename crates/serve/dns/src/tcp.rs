@@ -1,0 +1,181 @@
+//! DNS over TCP (RFC 7766) and over TLS (RFC 7858), which differ in what carries the bytes.
+
+use std::{io, sync::Arc, time::Duration};
+
+use bytes::{Buf, BytesMut};
+use quorate_http::listener::{Place, Protocol};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
+    net::TcpStream,
+    time::{Instant, timeout, timeout_at},
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Client, Config, DnsTransport, QUERY_SIZE_MAX, Responder};
+
+/// The size of the length before each message, in bytes (RFC 1035, section 4.2.2).
+const PREFIX_SIZE: usize = 2;
+
+/// How many bytes of responses are gathered before they are sent: pipelined queries share a
+/// packet, and a client that reads nothing makes us keep little.
+const FLUSH_SIZE: usize = 16 * 1024;
+
+/// How long a client may take to hear that a TLS connection ends (RFC 8446, section 6.1).
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// What connections share. No handshake keeps others waiting: one that takes too long ends, and one
+/// in whose place another could be gives way.
+pub(crate) struct TcpProtocol {
+    pub(crate) config: Config,
+    pub(crate) responder: Arc<Responder>,
+    /// What makes it DNS over TLS.
+    pub(crate) tls: Option<TlsAcceptor>,
+}
+
+impl Protocol for TcpProtocol {
+    async fn serve(self: Arc<Self>, stream: TcpStream, place: Place, stop: CancellationToken) {
+        let address = place.address();
+        if let Err(error) = self.serve_stream(stream, place, &stop).await {
+            tracing::debug!(%address, %error, "a connection ended early");
+        }
+    }
+}
+
+impl TcpProtocol {
+    async fn serve_stream(
+        &self,
+        stream: TcpStream,
+        place: Place,
+        stop: &CancellationToken,
+    ) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        let Some(tls) = &self.tls else {
+            let mut connection = Connection::new(self, stream, DnsTransport::Tcp, place);
+            return connection.run(stop).await;
+        };
+        let handshake = timeout(self.config.tls_handshake_timeout, tls.accept(stream));
+        let Some(stream) = stop.run_until_cancelled(handshake).await else {
+            return Ok(());
+        };
+        let mut connection = Connection::new(self, stream??, DnsTransport::Tls, place);
+        let ended = connection.run(stop).await;
+        // Whether the client hears it or not, the connection is closed.
+        let _ = timeout(CLOSE_TIMEOUT, connection.stream.shutdown()).await;
+        ended
+    }
+}
+
+/// One connection. Queries are answered in their order, since none waits for anything.
+struct Connection<'a, S> {
+    config: &'a Config,
+    responder: &'a Responder,
+    stream: S,
+    client: Client,
+    place: Place,
+    /// What was received and not answered yet.
+    received: BytesMut,
+    /// The last response.
+    response: Vec<u8>,
+    /// Responses with their lengths, not sent yet.
+    unsent: Vec<u8>,
+}
+
+impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
+    fn new(protocol: &'a TcpProtocol, stream: S, transport: DnsTransport, place: Place) -> Self {
+        Self {
+            config: &protocol.config,
+            responder: &protocol.responder,
+            stream,
+            client: Client::new(place.address().ip(), transport),
+            place,
+            received: BytesMut::new(),
+            response: Vec::new(),
+            unsent: Vec::new(),
+        }
+    }
+
+    /// Serves the connection until the client ends it, brings no query for too long, or sends what
+    /// cannot be one.
+    async fn run(&mut self, stop: &CancellationToken) -> io::Result<()> {
+        let mut deadline = Instant::now() + self.idle_timeout();
+        loop {
+            self.received.reserve(PREFIX_SIZE + QUERY_SIZE_MAX);
+            let read = timeout_at(deadline, self.stream.read_buf(&mut self.received));
+            let size = match stop.run_until_cancelled(read).await {
+                Some(Ok(size)) => size?,
+                Some(Err(_)) | None => return Ok(()),
+            };
+            if size == 0 {
+                return Ok(());
+            }
+            // Only whole queries count as progress, or a byte a second would hold a connection.
+            if self.answer_received().await? {
+                self.place.touch();
+                deadline = Instant::now() + self.idle_timeout();
+            }
+        }
+    }
+
+    /// How long the connection may now bring no whole query.
+    fn idle_timeout(&self) -> Duration {
+        match self.place.connections().is_crowded() {
+            true => self.config.tcp_idle_timeout_when_crowded,
+            false => self.config.tcp_idle_timeout,
+        }
+    }
+
+    /// Answers every whole query received so far, and says whether there was one. What cannot be
+    /// one ends the connection after the responses to those before it.
+    async fn answer_received(&mut self) -> io::Result<bool> {
+        let unread = self.received.len();
+        let result = loop {
+            match self.answer_next() {
+                Ok(true) if self.unsent.len() >= FLUSH_SIZE => self.flush().await?,
+                Ok(true) => {}
+                Ok(false) => break Ok(self.received.len() < unread),
+                Err(error) => break Err(error),
+            }
+        };
+        self.flush().await?;
+        result
+    }
+
+    /// Answers the next query, if it was received whole.
+    fn answer_next(&mut self) -> io::Result<bool> {
+        let Some((length, rest)) = self.received.split_first_chunk::<PREFIX_SIZE>() else {
+            return Ok(false);
+        };
+        let size = usize::from(u16::from_be_bytes(*length));
+        if size > QUERY_SIZE_MAX {
+            return Err(io::Error::other(
+                "a query is longer than any query needs to be",
+            ));
+        }
+        let Some(message) = rest.get(..size) else {
+            return Ok(false);
+        };
+        self.responder
+            .respond(message, &self.client, &mut self.response)
+            .ok_or_else(|| io::Error::other("a message is not a query"))?;
+        let length = u16::try_from(self.response.len()).expect("size_max bounds responses");
+        self.unsent.extend_from_slice(&length.to_be_bytes());
+        self.unsent.extend_from_slice(&self.response);
+        self.received.advance(PREFIX_SIZE + size);
+        Ok(true)
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        if self.unsent.is_empty() {
+            return Ok(());
+        }
+        let written = async {
+            self.stream.write_all(&self.unsent).await?;
+            // TLS keeps what it has not written.
+            self.stream.flush().await
+        };
+        timeout(self.config.tcp_write_timeout, written).await??;
+        self.unsent.clear();
+        Ok(())
+    }
+}

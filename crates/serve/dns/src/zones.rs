@@ -1,0 +1,164 @@
+//! The zones as they are served now: those of the configuration, and what the cluster has agreed on.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use arc_swap::{ArcSwap, Guard};
+use quorate_replica::{Reader, ZoneState};
+use quorate_zone::file::{record, wire_name};
+use quorate_zone::{Authority, Origin, OriginError};
+
+use crate::{ConfiguredZones, Metrics, cookie::CookieJar, metrics::QueryCounters};
+
+/// The zones, which follow the cluster: one look at a number tells a query whether they still do.
+pub(crate) struct Zones {
+    /// Those of the configuration.
+    origins: Vec<Origin>,
+    configured: ConfiguredZones,
+    takes_cookies: bool,
+    metrics: Metrics,
+    served: ArcSwap<Served>,
+    /// Held by whoever follows the cluster. Others wait: what a node has applied, it serves.
+    following: Mutex<()>,
+}
+
+/// What is served at one time.
+pub(crate) struct Served {
+    /// That of the replica when this was made.
+    version: u64,
+    pub(crate) authority: Authority,
+    /// What cookies are made with; `None` takes none.
+    pub(crate) cookies: Option<CookieJar>,
+    /// The counters of queries, by the index of their origin.
+    queries: Vec<QueryCounters>,
+}
+
+/// Why what the cluster has agreed on cannot be served.
+#[derive(Debug, thiserror::Error)]
+enum FollowError {
+    #[error("the zones do not go together")]
+    Origins(#[from] OriginError),
+    #[error("a panic ended the attempt")]
+    Panicked,
+}
+
+impl Zones {
+    /// The zones of the configuration, if they go together.
+    pub(crate) fn new(
+        origins: Vec<Origin>,
+        takes_cookies: bool,
+        metrics: Metrics,
+        replica: &dyn Reader,
+    ) -> Result<Self, OriginError> {
+        let authority = Authority::new(origins.clone())?;
+        let served = Served {
+            version: replica.zone_version(),
+            queries: counters(&authority, &metrics),
+            cookies: None,
+            authority,
+        };
+        let zones = Self {
+            configured: ConfiguredZones::new(&origins),
+            origins,
+            takes_cookies,
+            metrics,
+            served: ArcSwap::from_pointee(served),
+            following: Mutex::new(()),
+        };
+        zones.serve(replica);
+        Ok(zones)
+    }
+
+    /// What is served now.
+    pub(crate) fn current(&self, replica: &dyn Reader) -> Guard<Arc<Served>> {
+        let served = self.served.load();
+        if served.version == replica.zone_version() {
+            return served;
+        }
+        self.follow(replica);
+        self.served.load()
+    }
+
+    #[cold]
+    fn follow(&self, replica: &dyn Reader) {
+        let following = self.following.lock();
+        let _following = following.unwrap_or_else(PoisonError::into_inner);
+        if self.served.load().version != replica.zone_version() {
+            self.serve(replica);
+        }
+    }
+
+    /// Serves what the cluster has agreed on, as far as it can be served.
+    fn serve(&self, replica: &dyn Reader) {
+        // The number first: if both change now, the next query sees that they have.
+        let version = replica.zone_version();
+        let state = replica.zone_state();
+        // A panic must not end the loop whose query happens to be the next.
+        let attempt = catch_unwind(AssertUnwindSafe(|| self.authority(&state)));
+        let authority = attempt.unwrap_or(Err(FollowError::Panicked)).or_else(|error| {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "serving the zones of the configuration alone; change what the cluster has agreed on, \
+                 by `quorate zone`"
+            );
+            Authority::new(self.origins.clone())
+        });
+        let Ok(authority) = authority else {
+            return;
+        };
+        let secrets = &state.cookie_secrets;
+        let jar = |current| CookieJar::new(current, secrets.previous.map(|secret| secret.0));
+        self.served.store(Arc::new(Served {
+            version,
+            queries: counters(&authority, &self.metrics),
+            cookies: secrets
+                .current
+                .filter(|_| self.takes_cookies)
+                .map(|secret| jar(secret.0)),
+            authority,
+        }));
+    }
+
+    /// The configured zones with the replicated records, as far as these go together with what is
+    /// configured: there, configuration counts.
+    fn authority(&self, state: &ZoneState) -> Result<Authority, FollowError> {
+        let mut origins = self.origins.clone();
+        for origin in &mut origins {
+            let name = wire_name(&origin.name);
+            let agreed = name.and_then(|name| state.zones.get_key_value(&name));
+            let Some((zone, agreed)) = agreed else {
+                continue;
+            };
+            origin.soa.serial = origin.soa.serial.wrapping_add(agreed.serial);
+            for ((owner, record_type), set) in &agreed.sets {
+                if let Err(reason) = self.configured.check(zone, owner, *record_type) {
+                    tracing::warn!(reason, "replicated records are not served");
+                    continue;
+                }
+                let records = set.rdata.iter();
+                let records =
+                    records.filter_map(|data| record(owner, *record_type, set.ttl_secs, data));
+                origin.records.extend(records);
+            }
+        }
+        Ok(Authority::new(origins)?)
+    }
+}
+
+impl Served {
+    /// The counters of an origin.
+    pub(crate) fn queries(&self, origin: usize) -> Option<&QueryCounters> {
+        self.queries.get(origin)
+    }
+}
+
+fn counters(authority: &Authority, metrics: &Metrics) -> Vec<QueryCounters> {
+    let origins = authority.origins();
+    origins.map(|origin| metrics.queries_of(&origin)).collect()
+}
+
+#[cfg(test)]
+#[path = "zones_tests.rs"]
+mod tests;

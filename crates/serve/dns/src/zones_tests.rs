@@ -1,0 +1,110 @@
+use bytes::Bytes;
+use hickory_proto::{
+    op::{Message, ResponseCode},
+    rr::{RData, RecordType},
+};
+use quorate_replica::{RecordSet, WireName, ZoneChange, ZoneRecords, ZoneState};
+use quorate_zone::file::{parse, parse_name, record_sets};
+
+use crate::fixture::{Fixture, alice_query, query};
+
+/// What the cluster has agreed on when this zone file was imported.
+fn agreed(before: &ZoneState, text: &str) -> ZoneState {
+    let zone = parse_name("dns.test", &WireName::root()).unwrap();
+    let change = ZoneChange {
+        set: record_sets(parse(text, &zone, 60).unwrap()),
+        clear: true,
+        unset: Vec::new(),
+        zone,
+    };
+    change.changed(before).unwrap().unwrap()
+}
+
+fn asked(fixture: &Fixture, owner: &str, record_type: RecordType) -> Message {
+    fixture.ask(&query(owner, record_type))
+}
+
+fn addresses(fixture: &Fixture, owner: &str) -> Vec<String> {
+    let answer = asked(fixture, owner, RecordType::A);
+    answer
+        .answers
+        .iter()
+        .map(|record| record.data.to_string())
+        .collect()
+}
+
+fn serial(fixture: &Fixture) -> u32 {
+    match &asked(fixture, "dns.test.", RecordType::SOA).answers[0].data {
+        RData::SOA(soa) => soa.serial,
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn what_the_cluster_agrees_on_is_answered_from_the_next_query_on() {
+    let fixture = Fixture::new();
+    assert_eq!(serial(&fixture), 1);
+    assert_eq!(addresses(&fixture, "www.dns.test."), [""; 0]);
+    let first = agreed(
+        &ZoneState::default(),
+        "www A 192.0.2.7\n@ MX 10 www\n*.w TXT any",
+    );
+    fixture.replica.agree_on(first.clone());
+    assert_eq!(addresses(&fixture, "www.dns.test."), ["192.0.2.7"]);
+    assert_eq!(serial(&fixture), 2);
+    let mx = asked(&fixture, "dns.test.", RecordType::MX);
+    assert_eq!(mx.answers.len(), 1);
+    let wild = asked(&fixture, "x.w.dns.test.", RecordType::TXT);
+    assert_eq!(wild.answers.len(), 1);
+
+    fixture
+        .replica
+        .agree_on(agreed(&first, "other A 192.0.2.8"));
+    let gone = asked(&fixture, "www.dns.test.", RecordType::A);
+    assert_eq!(gone.metadata.response_code, ResponseCode::NXDomain);
+    assert_eq!(serial(&fixture), 3);
+}
+
+/// Were configuration changed after a record was replicated, all replicated ones must not be lost.
+#[test]
+fn where_configuration_has_records_it_counts_and_the_rest_is_served() {
+    let fixture = Fixture::new();
+    let state = agreed(&ZoneState::default(), "@ A 192.0.2.99\nwww A 192.0.2.7");
+    fixture.replica.agree_on(state);
+    assert_eq!(addresses(&fixture, "dns.test."), ["192.0.2.1"]);
+    assert_eq!(addresses(&fixture, "www.dns.test."), ["192.0.2.7"]);
+}
+
+/// A state that no command can make: one set at a name of `dns.test.`.
+fn unchecked(owner: &str, record_type: RecordType, data: &[u8]) -> ZoneState {
+    let zone = parse_name("dns.test", &WireName::root()).unwrap();
+    let owner = parse_name(owner, &zone).unwrap();
+    let set = RecordSet {
+        ttl_secs: 77,
+        rdata: vec![Bytes::copy_from_slice(data)],
+    };
+    let records = ZoneRecords {
+        serial: 7,
+        sets: [((owner, record_type.into()), set)].into(),
+    };
+    ZoneState {
+        zones: [(zone, records)].into(),
+        ..ZoneState::default()
+    }
+}
+
+/// What speaks against one zone must not take the others, nor what keys have published.
+#[test]
+fn what_cannot_be_served_leaves_the_configuration_served() {
+    let fixture = Fixture::new();
+    let apex_alias = unchecked("@", RecordType::CNAME, b"\x01x\0");
+    let broken = unchecked("www", RecordType::A, &[192, 0, 2]);
+    for state in [apex_alias, broken] {
+        fixture.replica.agree_on(state);
+        assert_eq!(fixture.ask(&alice_query()).answers.len(), 1);
+        assert_eq!(addresses(&fixture, "dns.test."), ["192.0.2.1"]);
+    }
+    let sound = agreed(&ZoneState::default(), "www A 192.0.2.7");
+    fixture.replica.agree_on(sound);
+    assert_eq!(addresses(&fixture, "www.dns.test."), ["192.0.2.7"]);
+}

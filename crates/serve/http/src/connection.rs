@@ -1,0 +1,203 @@
+//! The requests of one connection.
+
+use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+
+use crate::listener::{Place, linger};
+use axum::{extract::ConnectInfo, response::Response};
+use hyper::{
+    Request,
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
+use tower::Service as _;
+use tracing::Instrument;
+
+use crate::{
+    Charge, Config, Routes, Trust,
+    header_timer::HeaderTimer,
+    request_id::{X_REQUEST_ID, request_id},
+    underway::Activity,
+    watched_body::Unread,
+};
+
+/// How much of a request's header, and of what follows it, is kept for a connection, in bytes. Twice
+/// what common servers take for a header.
+pub(crate) const BUFFER_SIZE_MAX: usize = 16 * 1024;
+
+/// How many requests of one connection of HTTP/2 are served at once: what RFC 9113 (section 6.5.2)
+/// advises at the least, and each may hold a body and an answer.
+pub(crate) const STREAM_COUNT_MAX: u32 = 100;
+
+/// How many requests a client of HTTP/2 may take back before they were looked at: who takes back more
+/// makes work and wants no answer (CVE-2023-44487).
+const RESET_COUNT_MAX: usize = 20;
+
+/// How many times a connection of HTTP/2 may have a request refused for how it is made before it
+/// ends. They count for as long as the connection lives, and one of a proxy may live for days and err
+/// for each of its clients.
+const ERROR_COUNT_MAX: usize = 1_024;
+
+/// How much a client of HTTP/2 may send of the body of a request before it is read, in bytes. A packet
+/// has 1,072.
+const STREAM_WINDOW_SIZE: u32 = 16 * 1024;
+
+/// The same for all requests of a connection: the least there is (RFC 9113, section 6.9.2).
+const CONNECTION_WINDOW_SIZE: u32 = 65_535;
+
+/// How much of an answer waits for a client of HTTP/2 to take it, in bytes.
+const SEND_BUFFER_SIZE_MAX: usize = 16 * 1024;
+
+/// How long a client of HTTP/2 that has no request under way may take to hear that the connection
+/// ends.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What connections share.
+pub(crate) struct Service {
+    pub(crate) config: Config,
+    pub(crate) routes: Routes,
+    pub(crate) is_trusted: Trust,
+    pub(crate) charge: Option<Charge>,
+    http1: http1::Builder,
+    http2: http2::Builder<TokioExecutor>,
+}
+
+impl Service {
+    pub(crate) fn new(
+        config: Config,
+        routes: Routes,
+        is_trusted: Trust,
+        charge: Option<Charge>,
+    ) -> Self {
+        let mut http1 = http1::Builder::new();
+        http1
+            .header_read_timeout(config.header_read_timeout)
+            // Answers are small: to copy one behind its header costs less than to say where both are.
+            .writev(false)
+            .max_buf_size(BUFFER_SIZE_MAX);
+        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        http2
+            .timer(TokioTimer::new())
+            .max_header_list_size(BUFFER_SIZE_MAX as u32)
+            .max_concurrent_streams(STREAM_COUNT_MAX)
+            .max_pending_accept_reset_streams(RESET_COUNT_MAX)
+            .max_local_error_reset_streams(ERROR_COUNT_MAX)
+            .initial_stream_window_size(STREAM_WINDOW_SIZE)
+            .initial_connection_window_size(CONNECTION_WINDOW_SIZE)
+            .max_send_buf_size(SEND_BUFFER_SIZE_MAX)
+            .keep_alive_interval(config.http2_ping_interval)
+            .keep_alive_timeout(config.http2_ping_interval);
+        Self {
+            config,
+            routes,
+            is_trusted,
+            charge,
+            http1,
+            http2,
+        }
+    }
+}
+
+/// A connection on which requests come.
+#[derive(Clone)]
+pub(crate) struct Connection {
+    service: Arc<Service>,
+    client: SocketAddr,
+    activity: Arc<Activity>,
+    unread: Unread,
+    stop: CancellationToken,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        service: Arc<Service>,
+        client: SocketAddr,
+        place: Place,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            service,
+            client,
+            activity: Activity::new(Arc::new(place)),
+            unread: Unread::default(),
+            stop,
+        }
+    }
+
+    /// Serves requests one after the other.
+    pub(crate) async fn serve_http1<S: AsyncRead + AsyncWrite + Unpin>(self, stream: S) {
+        let mut stream = TokioIo::new(stream);
+        let answer = service_fn(|request| self.answer(request));
+        let result = {
+            let mut http1 = self.service.http1.clone();
+            let connection = http1.timer(HeaderTimer::new());
+            let connection = connection.serve_connection(&mut stream, answer);
+            let mut connection = pin!(connection);
+            match self.stop.run_until_cancelled(connection.as_mut()).await {
+                Some(result) => result,
+                None => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            }
+        };
+        let malformed = result.as_ref().is_err_and(hyper::Error::is_parse);
+        self.log(result);
+        // Only a client that may still be writing is waited for.
+        if malformed || self.unread.get() {
+            Box::pin(linger(stream.into_inner())).await;
+        }
+    }
+
+    /// Serves requests beside each other.
+    pub(crate) async fn serve_http2<S>(self, stream: S)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let asked = self.clone();
+        let answer = service_fn(move |request| asked.answer(request));
+        let stream = TokioIo::new(stream);
+        let connection = self.service.http2.serve_connection(stream, answer);
+        let mut connection = pin!(connection);
+        let idle_timeout = self.service.config.http2_idle_timeout;
+        tokio::select! {
+            result = connection.as_mut() => return self.log(result),
+            () = self.stop.cancelled() => {}
+            () = self.activity.idle_for(idle_timeout) => {}
+        }
+        connection.as_mut().graceful_shutdown();
+        tokio::select! {
+            result = connection => self.log(result),
+            // It may never hear it.
+            () = self.activity.idle_for(CLOSE_TIMEOUT) => {}
+        }
+    }
+
+    fn log(&self, result: hyper::Result<()>) {
+        if let Err(error) = result {
+            let error = &error as &dyn std::error::Error;
+            tracing::debug!(client = %self.client, error, "the connection ended early");
+        }
+    }
+
+    fn answer(
+        &self,
+        mut request: Request<Incoming>,
+    ) -> impl Future<Output = Result<Response, Infallible>> + Send + 'static + use<> {
+        let underway = self.activity.begin();
+        request.extensions_mut().insert(ConnectInfo(self.client));
+        let read_timeout = self.service.config.body_read_timeout;
+        let request = request.map(|body| self.unread.watch(body, read_timeout, &underway));
+        let id = request_id(request.headers());
+        let span = tracing::debug_span!("request", id = id.to_str().unwrap_or_default());
+        let response = self.service.routes.clone().call(request).instrument(span);
+        async move {
+            let mut response = response.await?;
+            response.headers_mut().insert(X_REQUEST_ID, id);
+            Ok(underway.until_said(response))
+        }
+    }
+}

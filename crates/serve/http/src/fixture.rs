@@ -1,0 +1,248 @@
+//! A server on real sockets, and a client that speaks byte by byte.
+
+use std::time::Duration;
+
+use crate::listener::{Metrics, Name};
+use axum::{
+    Router,
+    body::Body,
+    extract::{ConnectInfo, Request, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::{get, put},
+};
+use bytes::Bytes;
+use quorate_metrics::Registry;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    runtime,
+    sync::watch,
+    time::timeout,
+};
+
+use crate::{BodyError, Config, HttpListeners, Server, read_body, text, with_cors};
+
+/// How long a test waits for what must happen, before it fails.
+pub(crate) const LONG: Duration = Duration::from_secs(20);
+
+/// A timeout that a test lets pass.
+pub(crate) const SHORT: Duration = Duration::from_millis(150);
+
+/// How long a body may be.
+pub(crate) const BODY_SIZE_MAX: usize = 1000;
+
+/// The size of the answer at `/large`.
+pub(crate) const LARGE_SIZE: usize = 100_000;
+
+/// How much a flood sends if it is not stopped before, in bytes.
+pub(crate) const FLOOD_SIZE: usize = 8 * 1024 * 1024;
+
+/// How much memory a flood may take, in bytes: some buffers, and no share of what it sends. The
+/// streams of a connection, the windows of its bodies and the answers that wait are in it.
+pub(crate) const MEMORY_MAX: u64 = 1024 * 1024;
+
+pub(crate) const GET: &str = "GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n";
+
+/// A server on a real socket. It takes bodies at `/body`, and at `/plain` as any router does, answers
+/// at `/gate` while the gate is open, streams at `/stream` until it is open, refuses unread bodies at
+/// `/unread`, and says at `/client` who asks.
+pub(crate) struct Fixture {
+    pub(crate) metrics: Metrics,
+    pub(crate) gate: Gate,
+    pub(crate) server: Server,
+}
+
+#[derive(Clone)]
+pub(crate) struct Gate {
+    pub(crate) is_open: watch::Sender<bool>,
+    /// How many requests have come to it.
+    pub(crate) count: watch::Sender<usize>,
+    /// How many requests wait at it.
+    pub(crate) waiting_count: watch::Sender<usize>,
+}
+
+/// One that waits at the gate.
+struct Waiting<'a>(&'a Gate);
+
+impl<'a> Waiting<'a> {
+    fn at(gate: &'a Gate) -> Self {
+        gate.count.send_modify(|count| *count += 1);
+        gate.waiting_count.send_modify(|count| *count += 1);
+        Self(gate)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting_count.send_modify(|count| *count -= 1);
+    }
+}
+
+async fn take(request: Request<Body>) -> Response {
+    match read_body(request.into_body(), BODY_SIZE_MAX).await {
+        Ok(body) => body.into_response(),
+        Err(error @ BodyError::TooLong) => text(StatusCode::PAYLOAD_TOO_LARGE, error),
+        Err(error) => text(StatusCode::REQUEST_TIMEOUT, error),
+    }
+}
+
+async fn pass(State(gate): State<Gate>) -> StatusCode {
+    let _waiting = Waiting::at(&gate);
+    let mut is_open = gate.is_open.subscribe();
+    is_open.wait_for(|is_open| *is_open).await.unwrap();
+    StatusCode::NO_CONTENT
+}
+
+async fn stream(State(gate): State<Gate>) -> Body {
+    let begun = (gate, false);
+    let pieces = futures_util::stream::unfold(begun, async |(gate, has_begun)| {
+        if has_begun {
+            let _waiting = Waiting::at(&gate);
+            let mut is_open = gate.is_open.subscribe();
+            is_open.wait_for(|is_open| *is_open).await.unwrap();
+            return None;
+        }
+        let piece = Ok::<_, std::convert::Infallible>(Bytes::from_static(b"begun"));
+        Some((piece, (gate, true)))
+    });
+    Body::from_stream(pieces)
+}
+
+async fn client(ConnectInfo(client): ConnectInfo<std::net::SocketAddr>) -> String {
+    client.to_string()
+}
+
+impl Fixture {
+    pub(crate) async fn new(change: impl FnOnce(&mut Config)) -> Self {
+        Self::with(change, |listeners| listeners).await
+    }
+
+    pub(crate) async fn with(
+        change: impl FnOnce(&mut Config),
+        equip: impl FnOnce(HttpListeners) -> HttpListeners,
+    ) -> Self {
+        let mut config = Config::new(([127, 0, 0, 1], 0).into());
+        change(&mut config);
+        let gate = Gate {
+            is_open: watch::Sender::new(true),
+            count: watch::Sender::new(0),
+            waiting_count: watch::Sender::new(0),
+        };
+        let router = Router::new()
+            .route("/body", put(take))
+            .route("/plain", put(async |body: Bytes| body))
+            .route("/unread", put(async || StatusCode::FORBIDDEN))
+            .route("/client", get(client))
+            .route("/large", get(async || vec![b'x'; LARGE_SIZE]))
+            .route("/gate", get(pass).put(pass))
+            .route("/stream", get(stream))
+            .with_state(gate.clone());
+        let metrics = Metrics::register(&Registry::new()).unwrap();
+        let bound = equip(config.bind().await.unwrap());
+        Self {
+            server: bound.serve(with_cors(router), Name::Public, &metrics),
+            metrics,
+            gate,
+        }
+    }
+
+    /// One that does not hold anybody back, so that it is what they send that it has to stand.
+    pub(crate) async fn of_floods() -> Self {
+        let server = Self::new(|config| config.connection_bytes_per_sec = 1 << 40).await;
+        server.gate.is_open.send_replace(false);
+        server
+    }
+
+    pub(crate) async fn connect(&self) -> Client {
+        Client(TcpStream::connect(self.server.local_addr()).await.unwrap())
+    }
+
+    pub(crate) fn open_count(&self) -> i64 {
+        self.metrics.connections_open.of(Name::Public).get()
+    }
+
+    /// Makes a request that waits at the gate.
+    pub(crate) async fn wait_at_gate(&self) -> Client {
+        self.gate.is_open.send_replace(false);
+        let mut client = self.connect().await;
+        client.send("GET /gate HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        self.waits_at_gate(1).await;
+        client
+    }
+
+    /// Waits until so many requests are at the gate.
+    pub(crate) async fn waits_at_gate(&self, waiting_count: usize) {
+        let mut waiting = self.gate.waiting_count.subscribe();
+        within(
+            "they have come",
+            waiting.wait_for(|count| *count == waiting_count),
+        )
+        .await
+        .unwrap();
+    }
+}
+
+/// A client that speaks byte by byte.
+pub(crate) struct Client(pub(crate) TcpStream);
+
+impl Client {
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.0.write_all(bytes.as_ref()).await.unwrap();
+    }
+
+    /// All until the server closes the connection.
+    pub(crate) async fn read_to_end(&mut self) -> String {
+        let mut answer = Vec::new();
+        let read = self.0.read_to_end(&mut answer);
+        // A reset ends the connection too.
+        let _ = within("the server closes the connection", read).await;
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    /// The header of one answer, whose body has `Content-Length` bytes.
+    pub(crate) async fn read_answer(&mut self) -> String {
+        let mut header = String::new();
+        while !header.ends_with("\r\n\r\n") {
+            let byte = within("an answer comes", self.0.read_u8()).await;
+            header.push(char::from(byte.unwrap()));
+        }
+        let length = header.lines().find_map(|line| {
+            let (name, value) = line.split_once(": ")?;
+            name.eq_ignore_ascii_case("content-length")
+                .then(|| value.parse().unwrap())
+        });
+        let mut body = vec![0; length.unwrap_or(0)];
+        within("the body comes", self.0.read_exact(&mut body))
+            .await
+            .unwrap();
+        header
+    }
+
+    pub(crate) async fn get(&mut self) -> String {
+        self.send(GET).await;
+        self.read_answer().await
+    }
+}
+
+pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match timeout(LONG, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("in vain waited until {what}"),
+    }
+}
+
+pub(crate) fn put_header(path: &str, length: usize) -> String {
+    format!("PUT {path} HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n")
+}
+
+/// Has `run` done by one thread, and gives with what it returns the most that was allocated at one
+/// time, in bytes.
+pub(crate) fn measured<T>(run: impl Future<Output = T>) -> (T, u64) {
+    let mut returned = None;
+    let info = allocation_counter::measure(|| {
+        let runtime = runtime::Builder::new_current_thread().enable_all().build();
+        returned = Some(runtime.unwrap().block_on(run));
+    });
+    (returned.unwrap(), info.bytes_max)
+}

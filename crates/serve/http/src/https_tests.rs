@@ -1,0 +1,359 @@
+//! HTTP within TLS, and for proxies that name the client.
+
+use std::{iter, net::SocketAddr, sync::Arc, time::Duration};
+
+use crate::{CertificateFiles, ServerCertificate};
+use axum::http::{Request, Version};
+use bytes::Bytes;
+use h2::client::{ResponseFuture, SendRequest};
+use quorate_disk::LinuxDisk;
+use rustls::{
+    ClientConfig, RootCertStore,
+    crypto::ring::default_provider,
+    pki_types::{CertificateDer, pem::PemObject},
+};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use crate::{
+    Config, HttpListeners, Trust,
+    fixture::{Client, Fixture, LONG, SHORT, within},
+};
+
+const LOOPBACK: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+
+/// A certificate, and clients that trust it.
+struct Encryption {
+    _dir: TempDir,
+    files: CertificateFiles,
+    certificate: ServerCertificate,
+}
+
+impl Encryption {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let files = CertificateFiles {
+            certificate_file: dir.path().join("certificate.pem"),
+            key_file: dir.path().join("key.pem"),
+        };
+        files.make(&LinuxDisk, ["localhost"]).unwrap();
+        Self {
+            certificate: ServerCertificate::open(Arc::new(LinuxDisk), &files).unwrap(),
+            files,
+            _dir: dir,
+        }
+    }
+
+    async fn connect(
+        &self,
+        stream: TcpStream,
+        protocols: &[&[u8]],
+    ) -> std::io::Result<TlsStream<TcpStream>> {
+        let mut roots = RootCertStore::empty();
+        let shown = CertificateDer::from_pem_file(&self.files.certificate_file);
+        roots.add(shown.unwrap()).unwrap();
+        let mut config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+        let name = "localhost".try_into().unwrap();
+        TlsConnector::from(Arc::new(config))
+            .connect(name, stream)
+            .await
+    }
+}
+
+fn tls_listen(config: &mut Config) {
+    config.tls_listen = vec![LOOPBACK];
+}
+
+async fn fixture(change: impl FnOnce(&mut Config)) -> (Fixture, Encryption) {
+    let encryption = Encryption::new();
+    let certificate = Some(encryption.certificate.clone());
+    let change = |config: &mut Config| {
+        tls_listen(config);
+        change(config);
+    };
+    let equip = |listeners: HttpListeners| listeners.with_certificate(certificate);
+    (Fixture::with(change, equip).await, encryption)
+}
+
+async fn https(server: &Fixture) -> TcpStream {
+    let [address] = server.server.tls_addrs()[..] else {
+        panic!("HTTPS listens once")
+    };
+    TcpStream::connect(address).await.unwrap()
+}
+
+/// What a client of HTTP/1.1 is answered, which then has enough.
+async fn ask_http1(mut stream: TlsStream<TcpStream>, path: &str) -> String {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    let read = stream.read_to_string(&mut answer);
+    within("it is answered and told the end", read)
+        .await
+        .unwrap();
+    answer
+}
+
+/// A client of HTTP/2.
+async fn http2<S>(stream: S) -> SendRequest<Bytes>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    let (requests, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    requests.ready().await.unwrap()
+}
+
+fn send(requests: &mut SendRequest<Bytes>, path: &str) -> ResponseFuture {
+    let request = Request::get(format!("http://localhost{path}"));
+    let request = request.version(Version::HTTP_2).body(()).unwrap();
+    requests.send_request(request, true).unwrap().0
+}
+
+/// The status of an answer, and its body.
+async fn receive(answer: ResponseFuture) -> (u16, Bytes) {
+    let all = async {
+        let answer = answer.await.unwrap();
+        let status = answer.status().as_u16();
+        let (mut body, mut read) = (answer.into_body(), Vec::new());
+        while let Some(piece) = body.data().await {
+            let piece = piece.unwrap();
+            body.flow_control().release_capacity(piece.len()).unwrap();
+            read.extend(piece);
+        }
+        (status, read.into())
+    };
+    within("it is answered", all).await
+}
+
+/// What a client of HTTP/2 is answered that asks for all at once.
+async fn ask_http2<S>(stream: S, paths: &[&str]) -> Vec<(u16, Bytes)>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+{
+    let mut requests = http2(stream).await;
+    let answers: Vec<_> = paths.iter().map(|path| send(&mut requests, path)).collect();
+    let mut answered = Vec::new();
+    for answer in answers {
+        answered.push(receive(answer).await);
+    }
+    answered
+}
+
+#[tokio::test]
+async fn what_is_spoken_is_what_was_agreed_on() {
+    let (server, encryption) = fixture(|_| ()).await;
+    for (offered, agreed) in [
+        (&[&b"h2"[..], b"http/1.1"][..], Some(&b"h2"[..])),
+        (&[b"http/1.1", b"h2"], Some(b"h2")),
+        (&[b"http/1.1"], Some(b"http/1.1")),
+        (&[], None),
+    ] {
+        let stream = encryption
+            .connect(https(&server).await, offered)
+            .await
+            .unwrap();
+        assert_eq!(stream.get_ref().1.alpn_protocol(), agreed);
+        if agreed == Some(b"h2") {
+            let paths = ["/large", "/nothing", "/client"];
+            let answered = ask_http2(stream, &paths).await;
+            assert_eq!(answered[0].1.len(), crate::fixture::LARGE_SIZE);
+            assert_eq!(answered[1].0, 404);
+            assert!(answered[2].1.starts_with(b"127.0.0.1:"));
+        } else {
+            let answer = ask_http1(stream, "/client").await;
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+            assert!(answer.contains("127.0.0.1:"), "{answer}");
+        }
+    }
+    let stream = encryption.connect(https(&server).await, &[b"dot"]).await;
+    assert!(stream.is_err(), "no other protocol is agreed on");
+}
+
+/// Behind a proxy that speaks it, or for who knows (RFC 9113, section 3.3).
+#[tokio::test]
+async fn http2_is_spoken_without_tls_to_who_begins_with_it() {
+    let server = Fixture::new(|_| ()).await;
+    let Client(stream) = server.connect().await;
+    let answered = ask_http2(stream, &["/nothing", "/client", "/large"]).await;
+    let statuses: Vec<_> = answered.iter().map(|(status, _)| *status).collect();
+    assert_eq!(statuses, [404, 200, 200]);
+}
+
+/// What is written to it while it waits must not make it wait for ever.
+#[tokio::test]
+async fn a_client_of_http2_that_takes_too_much_is_heard_again() {
+    let server = Fixture::new(|config| {
+        config.connection_bytes_per_sec = 65_536;
+        // Nothing else wakes the connection.
+        config.http2_ping_interval = 10 * LONG;
+    })
+    .await;
+    let Client(stream) = server.connect().await;
+    let mut requests = http2(stream).await;
+    // More than it has in a second, and then requests that each wait for those before.
+    for (path, expected) in iter::once(("/large", 200)).chain([("/nothing", 404); 10]) {
+        let answer = send(&mut requests, path);
+        let (status, _) = receive(answer).await;
+        assert_eq!(status, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_was_replaced_is_shown_to_the_next() {
+    let (server, encryption) = fixture(|_| ()).await;
+    let before = encryption.connect(https(&server).await, &[]).await.unwrap();
+    encryption.files.make(&LinuxDisk, ["localhost"]).unwrap();
+    let refused = encryption.connect(https(&server).await, &[]).await;
+    assert!(refused.is_err(), "the new one is not shown yet");
+    let read = encryption.certificate.read().unwrap();
+    assert!(encryption.certificate.replace(read));
+    let after = encryption.connect(https(&server).await, &[]).await.unwrap();
+    for stream in [before, after] {
+        assert!(ask_http1(stream, "/client").await.contains(" 200 "));
+    }
+}
+
+#[tokio::test]
+async fn handshakes_that_stall_end_and_keep_nobody_waiting() {
+    let (server, encryption) = fixture(|config| {
+        // It holds for the one that does not stall too, on a machine that may be busy.
+        config.tls_handshake_timeout = Duration::from_secs(2);
+        config.connection_count_max = 4;
+    })
+    .await;
+    // No word, the begin of a handshake, and what is none.
+    let mut stalled = Vec::new();
+    for begin in [&b""[..], b"\x16\x03\x01\x02\x00\x01", b"\x16\x03\x01"].repeat(4) {
+        let mut stream = https(&server).await;
+        stream.write_all(begin).await.unwrap();
+        stalled.push(stream);
+    }
+    let stream = encryption
+        .connect(https(&server).await, &[b"h2"])
+        .await
+        .unwrap();
+    assert_eq!(ask_http2(stream, &["/nothing"]).await[0].0, 404);
+    for stream in &mut stalled {
+        let mut rest = Vec::new();
+        // A reset ends the connection too.
+        let _ = within("it is cut off", stream.read_to_end(&mut rest)).await;
+    }
+}
+
+/// The signature, that a client is named, over TCP and IPv4, 12 bytes: the client and who was called.
+const PROXY_HEADER: &[u8] =
+    b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01\xc6\x33\x64\x01\x12\x34\0\x50";
+
+/// A server behind a proxy on this machine, or behind none.
+async fn proxied(is_trusted: bool, change: impl FnOnce(&mut Config)) -> (Fixture, Encryption) {
+    let encryption = Encryption::new();
+    let certificate = Some(encryption.certificate.clone());
+    let trust: Trust = Arc::new(move |peer| is_trusted && peer.is_loopback());
+    let change = |config: &mut Config| {
+        config.proxy_listen = vec![LOOPBACK];
+        config.proxy_tls_listen = vec![LOOPBACK];
+        change(config);
+    };
+    let equip =
+        |listeners: HttpListeners| listeners.with_certificate(certificate).with_trust(trust);
+    (Fixture::with(change, equip).await, encryption)
+}
+
+async fn by_proxy(address: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(PROXY_HEADER).await.unwrap();
+    stream
+}
+
+#[tokio::test]
+async fn a_proxy_says_who_the_client_is() {
+    let (server, encryption) = proxied(true, |_| ()).await;
+    let [plain, tls] = server.server.proxy_addrs();
+    let mut client = Client(by_proxy(plain[0]).await);
+    client
+        .send("GET /client HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        .await;
+    let answer = client.read_to_end().await;
+    assert!(answer.ends_with("192.0.2.1:4660"), "{answer}");
+
+    let answered = ask_http2(by_proxy(plain[0]).await, &["/client"]).await;
+    assert_eq!(&*answered[0].1, b"192.0.2.1:4660");
+    let stream = encryption
+        .connect(by_proxy(tls[0]).await, &[b"h2"])
+        .await
+        .unwrap();
+    assert_eq!(
+        &*ask_http2(stream, &["/client"]).await[0].1,
+        b"192.0.2.1:4660"
+    );
+
+    // Where nobody asked for it, it is garbage.
+    let mut client = Client(by_proxy(server.server.local_addr()).await);
+    client.send(crate::fixture::GET).await;
+    let answer = client.read_to_end().await;
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+}
+
+#[tokio::test]
+async fn who_is_no_proxy_is_not_believed() {
+    let (server, _encryption) = proxied(false, |_| ()).await;
+    let [plain, tls] = server.server.proxy_addrs();
+    for address in [plain[0], tls[0]] {
+        let mut client = Client(by_proxy(address).await);
+        client.send("GET /client HTTP/1.1\r\nHost: a\r\n\r\n").await;
+        assert_eq!(client.read_to_end().await, "");
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_names_nobody_is_cut_off() {
+    let (server, _encryption) = proxied(true, |config| config.header_read_timeout = SHORT).await;
+    let [plain, _] = server.server.proxy_addrs();
+    for begin in [
+        &b""[..],
+        &PROXY_HEADER[..20],
+        b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+    ] {
+        let mut client = Client(TcpStream::connect(plain[0]).await.unwrap());
+        // It may be cut off before.
+        let _ = client.0.write_all(begin).await;
+        assert_eq!(client.read_to_end().await, "");
+    }
+}
+
+/// The bound of a client holds for all its connections, by whatever proxy.
+#[tokio::test]
+async fn connections_by_a_proxy_are_those_of_the_client() {
+    let (server, _encryption) = proxied(true, |config| {
+        config.connection_count_per_client_max = 1;
+        config.header_read_timeout = LONG;
+    })
+    .await;
+    let [plain, _] = server.server.proxy_addrs();
+    let mut first = Client(by_proxy(plain[0]).await);
+    assert!(first.get().await.contains(" 404 "));
+    let mut second = Client(by_proxy(plain[0]).await);
+    assert!(second.get().await.contains(" 404 "));
+    assert_eq!(first.read_to_end().await, "");
+
+    // What the proxy asks for itself is under no bound.
+    let mut own = Vec::new();
+    for _ in 0..3 {
+        let mut client = Client(TcpStream::connect(plain[0]).await.unwrap());
+        client.send(b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0").await;
+        assert!(client.get().await.contains(" 404 "));
+        own.push(client);
+    }
+    assert!(second.get().await.contains(" 404 "));
+}

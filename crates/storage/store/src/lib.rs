@@ -1,0 +1,107 @@
+//! Stored packets: **all of them live in memory, and one redb file is their last durable
+//! checkpoint, nothing else.** The only importer of redb.
+//!
+//! # Where things are
+//!
+//! | piece | where | who waits for it |
+//! |---|---|---|
+//! | packets, by key | memory, [`crate`] | reads and [`Store::transact`], never for a disk |
+//! | their keys, by age | memory | [`Store::transact`] |
+//! | what changed since the last checkpoint | memory | the next checkpoint takes it |
+//! | packets and [`Meta`] as of a checkpoint | redb | checkpoints, snapshots, a start |
+//! | entries behind the checkpoint | the Raft log, elsewhere | a start: the caller applies them again |
+//!
+//! A packet is in memory once: ready to be served, and shared by the changes that the next checkpoint
+//! writes. Those of a node are some 600 MB for each million of the usual size, which is what a cache over
+//! a file would want to hold of them too. In return, neither a slow disk nor a damaged page stands between
+//! a question and its answer.
+//!
+//! # Checkpoints
+//!
+//! [`Store::begin_checkpoint`] takes the changes and [`Checkpoint::commit`] writes them in one
+//! durable transaction, beside reads and transactions. In between, the caller syncs the Raft log
+//! through the applied entry of the checkpoint: were the file ahead of its log after a loss of
+//! power, a new leader could send entries that contradict what the file holds.
+//!
+//! A commit is two-phase, for packets come from strangers and redb's page checksums are not
+//! cryptographic, and holds redb's free pages, so that a start need not rebuild them. It syncs every
+//! half a megabyte, so that the sync of the Raft log on the same disk does not stand behind a pile, and at
+//! [`Pace::Gentle`] it rests in between.
+//!
+//! Every file is built under another name, synced, and renamed into place: there is a whole file or
+//! none.
+//!
+//! # The file
+//!
+//! | table | key | value |
+//! |---|---|---|
+//! | `packets` | public key, 32 bytes | checksum (u64), time received (u64, ms), payload |
+//! | `meta` | `"format"` | format (u8), applied, what the cluster has agreed on, number, size and hash of the packets, membership, checksum |
+//!
+//! All integers are big-endian. A checksum is XXH3-64 over what it stands with, the key included;
+//! the hash of the packets is the sum of their XXH3-128, so that it follows each change, and a packet
+//! that vanished is missed.
+//!
+//! # Damage
+//!
+//! [`Store::open`] reads the whole file and checks everything in it before one packet is served, and
+//! a file that fails is [`Damage`], left as it was found. [`Store::scrub`] reads a checkpoint again
+//! while the node runs; what it finds, a checkpoint of [`Extent::Everything`] heals from memory. What
+//! no checksum can tell is age: redb's header has two slots, and a flipped bit makes it show the
+//! checkpoint before the last. So the caller compares [`Meta::applied`] with what its log begins at.
+//!
+//! # Snapshots
+//!
+//! A [`Snapshot`] is a read transaction on the last checkpoint: taking one is free, and it is sent
+//! in key order, in chunks that each end in the SHA-256 of all that came before. A
+//! [`SnapshotReceiver`] builds a new file beside the old one; [`Store::install`] puts it in place.
+//!
+//! # Full disks
+//!
+//! What a checkpoint may grow the file by is taken before it begins, in a file beside it, and given
+//! back when redb's writes meet a full disk. Where that is not enough, no checkpoint is made: the
+//! changes stay in memory for the next one, and the file is read as of the last one until then. What a
+//! snapshot needs is all there before it is handed on to be installed.
+//!
+//! An error of a commit is fatal to the node, unless it is damage or a lack of space: a failed sync
+//! must not be tried again.
+
+mod backend;
+mod checkpoint;
+mod checkpoint_lock;
+mod damage;
+mod digest;
+mod error;
+mod file;
+#[cfg(test)]
+mod fixture;
+mod guard;
+mod index;
+mod inspection;
+mod memory;
+mod meta;
+mod metrics;
+#[cfg(test)]
+mod one_file;
+mod overlay;
+mod pace;
+mod packets;
+mod receive;
+mod reserve;
+mod schema;
+mod scrub;
+mod snapshot;
+mod store;
+
+pub use checkpoint::{Checkpoint, Extent};
+pub use damage::Damage;
+pub use error::StoreError;
+pub use index::{ChangeFeed, Index, Prepared};
+pub use meta::Meta;
+pub use metrics::Metrics;
+pub use pace::Pace;
+pub use packets::PacketsMut;
+pub use receive::{ReceivedSnapshot, SnapshotReceiver};
+pub use scrub::StoreScrub;
+pub use snapshot::{Snapshot, SnapshotChunks};
+pub use store::{Config, Store};

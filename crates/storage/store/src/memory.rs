@@ -1,0 +1,160 @@
+//! All packets, and what only changes look at.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use crate::Index;
+use quorate_packet::PublicKey;
+use quorate_replica::IndexedPacket;
+use quorate_state::{StoredPacket, UnixMillis};
+
+use crate::{Meta, PacketsMut, file::Contents};
+
+/// The packets by key, and behind one lock all that a change needs beside them.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    pub(crate) index: Arc<Index>,
+    state: Mutex<State>,
+    /// When the packet that was received last was; zero if there was none.
+    latest_received: AtomicU64,
+}
+
+/// What only changes and checkpoints look at.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    pub(crate) meta: Meta,
+    /// The packets in the order in which they expire.
+    pub(crate) by_age: BTreeSet<(UnixMillis, PublicKey)>,
+    pub(crate) changes: Changes,
+}
+
+/// What became of packets since a checkpoint: stored anew, or removed. A tree, for a hash map that
+/// grows to a hundred thousand packets stops now and then to move all of them.
+pub(crate) type Changes = BTreeMap<PublicKey, Option<Arc<IndexedPacket>>>;
+
+impl Memory {
+    pub(crate) fn new(contents: Contents) -> Self {
+        let memory = Self {
+            index: Arc::default(),
+            state: Mutex::default(),
+            latest_received: AtomicU64::default(),
+        };
+        memory.replace(contents);
+        memory
+    }
+
+    /// Up to `count` packets with keys behind `after`, in the order of keys. Not of one moment: what
+    /// changes meanwhile is there or not.
+    pub(crate) fn packets_after(
+        &self,
+        after: Option<&PublicKey>,
+        count: usize,
+    ) -> Vec<StoredPacket> {
+        let mut first = BTreeMap::new();
+        self.index.for_each(|indexed| {
+            let key = indexed.compiled.packet().key();
+            let is_behind = after.is_none_or(|after| key > after);
+            let is_wanted =
+                first.len() < count || first.last_key_value().is_some_and(|(last, _)| key < last);
+            if is_behind && is_wanted {
+                first.insert(*key, indexed.clone());
+                if first.len() > count {
+                    first.pop_last();
+                }
+            }
+        });
+        first
+            .into_values()
+            .map(|indexed| indexed.stored())
+            .collect()
+    }
+
+    /// When the packet that was received last was, be it still there or not.
+    pub(crate) fn latest_received(&self) -> Option<UnixMillis> {
+        let latest = self.latest_received.load(Ordering::Acquire);
+        (latest > 0).then_some(UnixMillis(latest))
+    }
+
+    fn note_received(&self, received: UnixMillis) {
+        self.latest_received.fetch_max(received.0, Ordering::AcqRel);
+    }
+
+    pub(crate) fn put(&self, indexed: Arc<IndexedPacket>) -> Option<Arc<IndexedPacket>> {
+        self.note_received(indexed.received);
+        self.index.put(indexed)
+    }
+
+    /// The lock of everything but reads, held for as long as a group of entries takes.
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        let state = self.state.lock();
+        state.expect("a change that panicked has left half of itself")
+    }
+
+    /// Changes packets and meta.
+    pub(crate) fn transact<T>(
+        &self,
+        change: impl FnOnce(&mut PacketsMut<'_>, &mut Meta) -> T,
+    ) -> (Meta, T) {
+        let state = &mut *self.state();
+        let mut meta = state.meta.clone();
+        let mut packets = PacketsMut {
+            memory: self,
+            by_age: &mut state.by_age,
+            changes: &mut state.changes,
+            summary: state.meta.summary(),
+            changed: Vec::new(),
+        };
+        let value = change(&mut packets, &mut meta);
+        state.meta = meta.with(packets.summary);
+        (state.meta.clone(), value)
+    }
+
+    /// All packets as they stand in `state`.
+    pub(crate) fn packets(&self, state: &MutexGuard<'_, State>) -> Vec<Arc<IndexedPacket>> {
+        let mut packets = Vec::with_capacity(state.by_age.len());
+        self.index.for_each(|indexed| packets.push(indexed.clone()));
+        packets
+    }
+
+    /// Takes back changes that did not reach a checkpoint, where no later ones stand in their place.
+    pub(crate) fn take_back(&self, changes: Changes) {
+        // Of what panicked there is no next checkpoint.
+        if let Ok(mut state) = self.state.lock() {
+            for (key, change) in changes {
+                state.changes.entry(key).or_insert(change);
+            }
+        }
+    }
+
+    /// Puts other packets in place of all: the new ones are made ready before, and the old ones dropped when
+    /// no lock is held any more.
+    pub(crate) fn replace(&self, contents: Contents) {
+        let prepared = self.index.prepare(&contents.packets);
+        let ages = contents.packets.iter();
+        let ages = ages.map(|stored| (stored.received, *stored.packet.key()));
+        let mut new = State {
+            meta: contents.meta,
+            by_age: ages.collect(),
+            changes: Changes::default(),
+        };
+        drop(contents.packets);
+        if let Some((latest, _)) = new.by_age.last() {
+            self.note_received(*latest);
+        }
+        let mut state = self.state();
+        let old = self.index.install(prepared);
+        mem::swap(&mut *state, &mut new);
+        drop(state);
+        drop(old);
+    }
+}
+
+#[cfg(test)]
+#[path = "memory_tests.rs"]
+mod tests;

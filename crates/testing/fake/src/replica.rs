@@ -1,0 +1,490 @@
+//! The replica.
+
+use std::{
+    cmp::Ordering,
+    collections::BTreeMap,
+    ops::Bound,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use data_encoding::HEXLOWER;
+use futures_util::{FutureExt, future::BoxFuture};
+use quorate_packet::{PublicKey, SignedPacket};
+use quorate_replica::{
+    ChangeKind, Changes, ChangesLost, ClockState, ClockStatus, Conditions, IndexedPacket,
+    LinearizeError, Linearizer, LogIndex, Observer, PacketChange, PublishChange, PublishState,
+    PutError, PutOutcome, ReadError, ReadState, Reader, Refusal, Role, StateDigest, Status,
+    StoredPacket, Term, Watch, Watcher, Writer, ZoneChange, ZoneState,
+};
+use quorate_store::ChangeFeed;
+use sha2::{Digest, Sha256};
+use tokio::sync::watch;
+
+use crate::{Operators, received_now};
+
+/// What reads and digests say that fail as told.
+pub const READ_ERROR: &str = "page 7 is damaged";
+
+/// A replica that is alone in its cluster, and fails as told.
+#[derive(Debug)]
+pub struct FakeReplica {
+    state: Mutex<State>,
+    feed: ChangeFeed,
+    /// What operators have asked for, and what they are answered.
+    pub operators: Operators,
+    /// PUTs wait until this is true.
+    pub answers_puts: watch::Sender<bool>,
+    /// Linearizable reads wait until this is true.
+    pub answers_linearize: watch::Sender<bool>,
+    /// How many PUTs have come.
+    pub put_count: watch::Sender<usize>,
+    /// How much time the last PUT was given.
+    pub put_time_left: watch::Sender<Duration>,
+}
+
+#[derive(Debug)]
+struct State {
+    packets: BTreeMap<PublicKey, StoredPacket>,
+    zone_version: u64,
+    zone_state: Arc<ZoneState>,
+    publishing: Arc<PublishState>,
+    /// Becomes visible to reads once one was made linearizable.
+    committed: Option<StoredPacket>,
+    /// The entry of the last change. What the node says of itself stays as the test has set it.
+    change_index: LogIndex,
+    /// Stored once something was read so many times.
+    stored_after_reads: Option<(usize, StoredPacket)>,
+    /// What the node says of itself, the number of packets aside.
+    status: Status,
+    put_answer: Option<Result<PutOutcome, PutError>>,
+    linearize_fails: bool,
+    reads_fail: bool,
+    panics_at: Option<PublicKey>,
+    digest_count: usize,
+    digest_count_max: usize,
+}
+
+impl FakeReplica {
+    /// A leader that is ready and holds nothing.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::new(State {
+                packets: BTreeMap::new(),
+                zone_version: 0,
+                zone_state: Arc::default(),
+                publishing: Arc::default(),
+                committed: None,
+                change_index: status().applied_index,
+                stored_after_reads: None,
+                status: status(),
+                put_answer: None,
+                linearize_fails: false,
+                reads_fail: false,
+                panics_at: None,
+                digest_count: 0,
+                digest_count_max: 0,
+            }),
+            feed: ChangeFeed::new(status().applied_index),
+            operators: Operators::default(),
+            answers_puts: watch::Sender::new(true),
+            answers_linearize: watch::Sender::new(true),
+            put_count: watch::Sender::new(0),
+            put_time_left: watch::Sender::new(Duration::ZERO),
+        })
+    }
+
+    /// Stores a packet in place of what its key has.
+    pub fn store(&self, stored: StoredPacket) {
+        let change = self.lock().store(stored);
+        self.publish(change);
+    }
+
+    /// Removes what the key has.
+    pub fn remove(&self, key: PublicKey) {
+        self.take_out(&key);
+    }
+
+    /// Removes what the key has, and says whether that was anything.
+    pub(crate) fn take_out(&self, key: &PublicKey) -> bool {
+        let change = self.lock().remove(*key);
+        self.publish(change);
+        change.is_some()
+    }
+
+    /// Agrees on this beside packets.
+    pub fn agree_on(&self, zone_state: ZoneState) {
+        let mut state = self.lock();
+        state.zone_version += 1;
+        state.zone_state = Arc::new(zone_state);
+    }
+
+    /// Agrees on who may publish.
+    pub fn agree_on_publishing(&self, publishing: PublishState) {
+        self.lock().publishing = Arc::new(publishing);
+    }
+
+    /// Changes who may publish as a cluster does.
+    pub(crate) fn apply_publish_change(&self, change: &PublishChange) -> Result<(), Refusal> {
+        let mut state = self.lock();
+        match change.changed(&state.publishing) {
+            Ok(Some(changed)) => state.publishing = Arc::new(changed),
+            Ok(None) => {}
+            Err(rejection) => return Err(Refusal::Publishing(rejection.to_string())),
+        }
+        Ok(())
+    }
+
+    /// Changes a zone as a cluster does.
+    pub(crate) fn apply_zone_change(&self, change: &ZoneChange) -> Result<(), Refusal> {
+        let before = self.lock().zone_state.clone();
+        match change.changed(&before) {
+            Ok(changed) => {
+                changed
+                    .into_iter()
+                    .for_each(|changed| self.agree_on(changed));
+                Ok(())
+            }
+            Err(rejection) => Err(Refusal::Zone(rejection.to_string())),
+        }
+    }
+
+    /// Stores a packet as one that is committed and not yet applied here: the next linearizable
+    /// read sees it.
+    pub fn commit(&self, stored: StoredPacket) {
+        self.lock().committed = Some(stored);
+    }
+
+    /// Answers every PUT with this from now on, and stores none.
+    pub fn answer_puts_with(&self, answer: Result<PutOutcome, PutError>) {
+        self.lock().put_answer = Some(answer);
+    }
+
+    /// Loses the leader: linearizable reads fail from now on.
+    pub fn fail_linearize(&self) {
+        let mut state = self.lock();
+        state.linearize_fails = true;
+        state.status.leader = None;
+    }
+
+    /// Whether reads and digests fail from now on, with [`READ_ERROR`].
+    pub fn fail_reads(&self, fail: bool) {
+        self.lock().reads_fail = fail;
+    }
+
+    /// Panics at each read of this key from now on.
+    pub fn panic_at(&self, key: PublicKey) {
+        self.lock().panics_at = Some(key);
+    }
+
+    /// Changes what the node says of itself. The number of packets is counted.
+    pub fn change_status(&self, change: impl FnOnce(&mut Status)) {
+        change(&mut self.lock().status);
+    }
+
+    /// The most digests that were ever made at one time.
+    pub fn digest_count_max(&self) -> usize {
+        self.lock().digest_count_max
+    }
+
+    /// Up to `count` packets behind the key `after`, in the order of keys.
+    pub(crate) fn stored_after(
+        &self,
+        after: Option<PublicKey>,
+        count: usize,
+    ) -> Result<Vec<StoredPacket>, ReadError> {
+        let state = self.lock();
+        state.check_readable()?;
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let behind = state.packets.range((start, Bound::Unbounded));
+        Ok(behind
+            .take(count)
+            .map(|(_, stored)| stored.clone())
+            .collect())
+    }
+
+    /// Stores a packet right after something was read so many times more.
+    pub fn store_after_reads(&self, count: usize, stored: StoredPacket) {
+        self.lock().stored_after_reads = Some((count, stored));
+    }
+
+    /// Forgets what has changed, as a node does that is given a snapshot.
+    pub fn forget_changes(&self) {
+        self.feed.begin_anew(self.lock().change_index);
+    }
+
+    /// Ends all watches, as a node does that stops.
+    pub fn end_watches(&self) {
+        self.feed.close();
+    }
+
+    fn publish(&self, change: Option<PacketChange>) {
+        let index = self.lock().change_index;
+        self.feed.publish(change.as_slice(), index);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // The panics that a test asks for leave nothing half changed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Reader for FakeReplica {
+    fn packet(&self, key: &PublicKey) -> Result<Option<Arc<IndexedPacket>>, ReadError> {
+        let mut state = self.lock();
+        state.check_readable()?;
+        assert_ne!(Some(*key), state.panics_at, "the fault of the test");
+        let stored = state.packets.get(key);
+        let read = stored.map(|stored| Arc::new(IndexedPacket::new(stored)));
+        let later = state.after_read();
+        drop(state);
+        later.into_iter().for_each(|stored| self.store(stored));
+        Ok(read)
+    }
+
+    fn check_ready(&self) -> Result<(), ReadError> {
+        Ok(())
+    }
+
+    fn zone_version(&self) -> u64 {
+        self.lock().zone_version
+    }
+
+    fn zone_state(&self) -> Arc<ZoneState> {
+        self.lock().zone_state.clone()
+    }
+}
+
+impl Linearizer for FakeReplica {
+    fn linearize(&self) -> BoxFuture<'_, Result<(), LinearizeError>> {
+        async {
+            wait_for(&self.answers_linearize).await;
+            let committed = {
+                let mut state = self.lock();
+                if state.linearize_fails {
+                    return Err(LinearizeError);
+                }
+                state.committed.take()
+            };
+            committed.into_iter().for_each(|stored| self.store(stored));
+            Ok(())
+        }
+        .boxed()
+    }
+}
+
+impl Writer for FakeReplica {
+    fn put(
+        &self,
+        packet: SignedPacket,
+        conditions: Conditions,
+        time_left: Duration,
+    ) -> BoxFuture<'_, Result<PutOutcome, PutError>> {
+        async move {
+            self.put_time_left.send_replace(time_left);
+            self.put_count.send_modify(|count| *count += 1);
+            wait_for(&self.answers_puts).await;
+            let (outcome, change) = self.lock().put(packet, &conditions)?;
+            self.publish(change);
+            Ok(outcome)
+        }
+        .boxed()
+    }
+
+    fn publishing(&self) -> Arc<PublishState> {
+        self.lock().publishing.clone()
+    }
+}
+
+impl Watcher for FakeReplica {
+    fn watch(&self, key: &PublicKey) -> Watch {
+        self.feed.watch(key)
+    }
+
+    fn changes_since(&self, since: LogIndex, count_max: usize) -> Result<Changes, ChangesLost> {
+        self.feed.changes_since(since, count_max)
+    }
+}
+
+impl Observer for FakeReplica {
+    fn status(&self) -> Status {
+        let state = self.lock();
+        Status {
+            packet_count: state.packets.len() as u64,
+            ..state.status.clone()
+        }
+    }
+
+    fn read_state(&self) -> ReadState {
+        let state = self.lock();
+        ReadState {
+            has_leader: state.status.leader.is_some(),
+            applied_index: state.status.applied_index,
+        }
+    }
+
+    fn digest(&self) -> BoxFuture<'_, Result<StateDigest, ReadError>> {
+        async {
+            {
+                let mut state = self.lock();
+                state.digest_count += 1;
+                state.digest_count_max = state.digest_count_max.max(state.digest_count);
+            }
+            // Others may begin theirs, if anybody lets them.
+            tokio::task::yield_now().await;
+            let mut state = self.lock();
+            state.digest_count -= 1;
+            state.digest()
+        }
+        .boxed()
+    }
+}
+
+impl State {
+    fn check_readable(&self) -> Result<(), ReadError> {
+        match self.reads_fail {
+            true => Err(ReadError::Failed(READ_ERROR.to_owned())),
+            false => Ok(()),
+        }
+    }
+
+    /// What is to be stored behind a read.
+    fn after_read(&mut self) -> Option<StoredPacket> {
+        let (count, _) = self.stored_after_reads.as_mut()?;
+        *count -= 1;
+        match *count {
+            0 => self.stored_after_reads.take().map(|(_, stored)| stored),
+            _ => None,
+        }
+    }
+
+    fn store(&mut self, stored: StoredPacket) -> Option<PacketChange> {
+        let key = *stored.packet.key();
+        let packet = stored.packet.clone();
+        let old = self.packets.insert(key, stored);
+        let has_changed = old.is_none_or(|old| old.packet != packet);
+        has_changed.then(|| self.change(key, ChangeKind::Stored))
+    }
+
+    fn remove(&mut self, key: PublicKey) -> Option<PacketChange> {
+        self.packets.remove(&key)?;
+        Some(self.change(key, ChangeKind::Deleted))
+    }
+
+    /// A change, by an entry of its own.
+    fn change(&mut self, key: PublicKey, kind: ChangeKind) -> PacketChange {
+        self.change_index.0 += 1;
+        PacketChange {
+            index: self.change_index,
+            key,
+            kind,
+        }
+    }
+
+    fn put(
+        &mut self,
+        packet: SignedPacket,
+        conditions: &Conditions,
+    ) -> Result<(PutOutcome, Option<PacketChange>), PutError> {
+        if let Some(answer) = self.put_answer {
+            return Ok((answer?, None));
+        }
+        let publishing = &self.publishing;
+        if publishing.forbids(packet.key()) {
+            return Ok((PutOutcome::Forbidden, None));
+        }
+        let blocked_until = publishing.blocked_until(packet.key());
+        let now = received_now(packet.clone()).received;
+        if blocked_until.is_some_and(|until| now < until) {
+            return Ok((PutOutcome::Blocked, None));
+        }
+        let old = self.packets.get(packet.key());
+        let stored = old.map(|old| &old.packet);
+        if stored != Some(&packet) && !conditions.hold(stored) {
+            return Ok((PutOutcome::ConditionFailed, None));
+        }
+        let outcome = match old.map(|old| packet.recency(&old.packet)) {
+            Some(Ordering::Less) => return Ok((PutOutcome::Superseded, None)),
+            Some(Ordering::Equal) => PutOutcome::Unchanged,
+            Some(Ordering::Greater) | None => PutOutcome::Stored,
+        };
+        Ok((outcome, self.store(received_now(packet))))
+    }
+
+    fn digest(&self) -> Result<StateDigest, ReadError> {
+        self.check_readable()?;
+        let mut sha256 = Sha256::new();
+        for (key, stored) in &self.packets {
+            sha256.update(key.as_bytes());
+            sha256.update(stored.received.0.to_be_bytes());
+            sha256.update(stored.packet.payload());
+        }
+        Ok(StateDigest {
+            applied_index: self.status.applied_index,
+            packet_count: self.packets.len() as u64,
+            sha256: HEXLOWER.encode(&sha256.finalize()),
+        })
+    }
+}
+
+fn status() -> Status {
+    Status {
+        node: "a".into(),
+        role: Role::Leader,
+        term: Term(3),
+        leader: Some("a".into()),
+        last_log_index: LogIndex(42),
+        committed_index: LogIndex(42),
+        applied_index: LogIndex(41),
+        checkpoint_index: LogIndex(40),
+        purged_index: LogIndex(7),
+        replication_lag: None,
+        voters: vec!["a".into()],
+        packet_count: 0,
+        packets_size: 0,
+        feature_level: 0,
+        packet_count_max: None,
+        packets_size_max: None,
+        store_size: 4096,
+        clock: ClockStatus {
+            state: ClockState::Agreed,
+            offset_ms: Some(0),
+        },
+        disk_full: false,
+        not_ready: None,
+    }
+}
+
+pub(crate) async fn wait_for(answers: &watch::Sender<bool>) {
+    let mut answers = answers.subscribe();
+    let answers = answers.wait_for(|answers| *answers).await;
+    answers.expect("its sender is borrowed");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::packet;
+
+    #[tokio::test]
+    async fn equal_packets_have_equal_digests_and_others_have_others() {
+        let stored = [1, 2].map(|seed| received_now(packet(seed, 7, "x", 30)));
+        let mut digests = Vec::new();
+        for stored in [&stored[..1], &stored[..2], &stored[..0]] {
+            let mut replicas = Vec::new();
+            for _ in 0..2 {
+                let replica = FakeReplica::new();
+                for stored in stored {
+                    replica.store(stored.clone());
+                }
+                replicas.push(replica.digest().await.unwrap());
+            }
+            assert_eq!(replicas[0], replicas[1]);
+            assert_eq!(replicas[0].packet_count, stored.len() as u64);
+            digests.push(replicas[0].sha256.clone());
+        }
+        digests.sort();
+        digests.dedup();
+        assert_eq!(digests.len(), 3);
+    }
+}
