@@ -8,8 +8,8 @@ use std::{
 
 use prometheus::Registry;
 use quorate_admin::{
-    Build, Config, LogControl, Node, Reload, ReloadReport, Scope, ServedZones, Token as NewToken,
-    Tokens,
+    AdminConfig, Build, LogControl, Node, Reload, ReloadReport, Scope, ServedZones,
+    Token as NewToken, Tokens,
 };
 use quorate_api::{Status, path};
 use quorate_fake::{Asked, FakeReplica, packet, received_now};
@@ -80,7 +80,7 @@ impl ServedZones for OneZone {
 }
 
 /// A node whose cluster is a fake, and where it is asked.
-async fn node(config: &Config) -> (Arc<FakeReplica>, AdminUrl) {
+async fn node(config: &AdminConfig) -> (Arc<FakeReplica>, AdminUrl) {
     let replica = FakeReplica::new();
     let node = Node {
         observer: replica.clone(),
@@ -104,7 +104,7 @@ async fn node(config: &Config) -> (Arc<FakeReplica>, AdminUrl) {
 }
 
 async fn node_on_loopback() -> (Arc<FakeReplica>, AdminClient) {
-    let (replica, url) = node(&Config::default()).await;
+    let (replica, url) = node(&AdminConfig::default()).await;
     (replica, client_of(url, None))
 }
 
@@ -329,10 +329,10 @@ async fn a_token_decides_what_its_client_may() {
         token.line(&name, *scope) + "\n"
     });
     std::fs::write(&file, lines.concat()).unwrap();
-    let config = Config {
+    let config = AdminConfig {
         tokens_file: file.path().to_owned(),
         loopback_needs_token: true,
-        ..Config::default()
+        ..AdminConfig::default()
     };
     let (_, url) = node(&config).await;
     let nobody = client_of(url.clone(), None);

@@ -6,7 +6,7 @@ use anyhow::Context;
 use prometheus::Registry;
 use quorate_admin::{Build, ServedZones};
 use quorate_dns::{ConfiguredZones, DnsListeners, DnsServer, Exempt, Responder};
-use quorate_http::listener::{Listener, Metrics, Name};
+use quorate_http::listener::{Listener, ListenerMetrics, Name};
 use quorate_http::{HttpListeners, with_cors};
 use quorate_raft::StartingNode;
 use quorate_replica::{NamedSet, WireName};
@@ -52,7 +52,7 @@ impl Listeners {
             http: config.http_server().bind().await.context("http")?,
             dns: config.dns.clone().bind().await.context("dns")?,
             peer: Listener::bind("peers", config.peer.listen).context("peer.listen")?,
-            admin: quorate_http::Config::new(config.admin.listen)
+            admin: quorate_http::HttpConfig::new(config.admin.listen)
                 .bind()
                 .await
                 .context("admin.listen")?,
@@ -64,7 +64,7 @@ impl Listeners {
         settings: &LiveSettings,
         replica: Arc<StartingNode>,
         registry: Registry,
-        metrics: &Metrics,
+        metrics: &ListenerMetrics,
     ) -> anyhow::Result<(Fronts, Listener)> {
         let config = settings.in_force();
         let limits = settings.answer_limits();
@@ -73,10 +73,10 @@ impl Listeners {
             config.origins(),
             limits.clone(),
             replica.clone(),
-            quorate_dns::Metrics::register(&registry)?,
+            quorate_dns::DnsMetrics::register(&registry)?,
         )?);
-        let relay_metrics = quorate_relay::Metrics::register(&registry)?;
-        let relay = quorate_relay::Config {
+        let relay_metrics = quorate_relay::RelayMetrics::register(&registry)?;
+        let relay = quorate_relay::RelayConfig {
             rules: settings.rules(),
             deadline: config.relay_deadline(),
             watch: config.watch.clone(),

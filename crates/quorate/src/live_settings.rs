@@ -39,7 +39,7 @@ struct Shared {
     logging: Logging,
     rules: ClientRules,
     byte_rates: ByteRates,
-    limit_metrics: quorate_limit::Metrics,
+    limit_metrics: quorate_limit::LimitMetrics,
     answer_limits: SharedLimits,
     tokens: Arc<Tokens>,
     certificate: Option<ServerCertificate>,
@@ -52,7 +52,7 @@ impl LiveSettings {
         config: &ConfigV1,
         sources: Option<Sources>,
         logging: Logging,
-        limit_metrics: quorate_limit::Metrics,
+        limit_metrics: quorate_limit::LimitMetrics,
     ) -> anyhow::Result<Self> {
         let requests = RequestLimits::new(&config.limit, &limit_metrics);
         note_memory_of_answers(config, &limit_metrics);
@@ -187,7 +187,7 @@ impl Shared {
 }
 
 /// Those of DNS know nothing of figures, and their size never changes.
-fn note_memory_of_answers(config: &ConfigV1, metrics: &quorate_limit::Metrics) {
+fn note_memory_of_answers(config: &ConfigV1, metrics: &quorate_limit::LimitMetrics) {
     let size = if config.limit.enabled {
         ResponseRates::SIZE
     } else {

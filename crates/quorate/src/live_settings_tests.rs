@@ -66,8 +66,8 @@ fn file(dir: &tempfile::TempDir) -> PathBuf {
     dir.path().join("quorate.toml")
 }
 
-fn metrics() -> quorate_limit::Metrics {
-    quorate_limit::Metrics::register(&prometheus::Registry::new()).unwrap()
+fn metrics() -> quorate_limit::LimitMetrics {
+    quorate_limit::LimitMetrics::register(&prometheus::Registry::new()).unwrap()
 }
 
 fn tokens(dir: &tempfile::TempDir) -> PathBuf {

@@ -57,7 +57,7 @@ pub(crate) struct RunningNode {
     node: Arc<Node>,
     settings: LiveSettings,
     fronts: Fronts,
-    peer: quorate_http::listener::Server,
+    peer: quorate_http::listener::ListenerServer,
     /// Ends after all that runs on it.
     _replication: ReplicationThread,
     _data_dir: Arc<DataDir>,
@@ -91,15 +91,15 @@ impl RunningNode {
         }
 
         let registry = Registry::new();
-        let limit_metrics = quorate_limit::Metrics::register(&registry)?;
+        let limit_metrics = quorate_limit::LimitMetrics::register(&registry)?;
         let settings = LiveSettings::new(config, once.sources, logging.clone(), limit_metrics)?;
         // Fronts first: they say at which step the node is, and serve nothing until it is open.
         let starting = Arc::new(StartingNode::new(id));
         let (peer_metrics, metrics) = (
-            quorate_peer::Metrics::register(&registry)?,
+            quorate_peer::PeerMetrics::register(&registry)?,
             node_metrics(&registry)?,
         );
-        let listener_metrics = quorate_http::listener::Metrics::register(&registry)?;
+        let listener_metrics = quorate_http::listener::ListenerMetrics::register(&registry)?;
         let (fronts, peer_listener) =
             listeners.serve(&settings, starting.clone(), registry, &listener_metrics)?;
 
@@ -113,7 +113,7 @@ impl RunningNode {
         // The list that founds a cluster says where its founders are, and later the membership does.
         let listed = membership.cluster.known.members.get(&id);
         let address = listed.cloned().unwrap_or(address);
-        let raft_config = quorate_raft::Config {
+        let raft_config = quorate_raft::RaftConfig {
             trust_clock: once.trust_clock,
             level_max: once.level_max,
             known: membership.told.clone(),
@@ -204,15 +204,15 @@ impl RunningNode {
 
 fn node_metrics(registry: &Registry) -> anyhow::Result<NodeMetrics> {
     Ok(NodeMetrics {
-        raft: quorate_raft::Metrics::register(registry)?,
-        log: quorate_log::Metrics::register(registry)?,
-        store: quorate_store::Metrics::register(registry)?,
+        raft: quorate_raft::RaftMetrics::register(registry)?,
+        log: quorate_log::LogMetrics::register(registry)?,
+        store: quorate_store::StoreMetrics::register(registry)?,
     })
 }
 
 async fn open_node(
     starting: Arc<StartingNode>,
-    config: quorate_raft::Config,
+    config: quorate_raft::RaftConfig,
     transport: PeerTransport,
     metrics: NodeMetrics,
 ) -> anyhow::Result<Arc<Node>> {

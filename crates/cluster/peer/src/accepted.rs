@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    FRAME_SIZE_MAX, Metrics,
+    FRAME_SIZE_MAX, PeerMetrics,
     frame::{FrameCodec, FrameError},
     greeting::{FrameReader, FrameWriter, Greeting, Hello},
     link_permits::LinkPermit,
@@ -58,7 +58,7 @@ impl AcceptedLink {
         origin: Origin,
         permit: LinkPermit,
         log: Arc<LogBudget>,
-        metrics: &Metrics,
+        metrics: &PeerMetrics,
     ) -> Self {
         let lane = origin.lane;
         let (read, written) = (metrics.read(lane), metrics.written(lane));

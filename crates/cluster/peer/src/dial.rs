@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use crate::{
-    Metrics, TransportConfig,
+    PeerMetrics, TransportConfig,
     connector::Connector,
     dial_error::DialError,
     frame::FrameError,
@@ -21,15 +21,15 @@ pub(crate) type Greeted = (FrameReader<Greeting>, FrameWriter<Hello>, LogState);
 #[derive(Debug)]
 pub(crate) struct Dialer {
     connector: Connector,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: PeerMetrics,
 }
 
 impl Dialer {
-    pub(crate) fn new(identity: Identity, config: TransportConfig, metrics: Metrics) -> Self {
+    pub(crate) fn new(identity: Identity, config: TransportConfig, metrics: PeerMetrics) -> Self {
         Self::of(Connector::new(identity, config), metrics)
     }
 
-    pub(crate) fn of(connector: Connector, metrics: Metrics) -> Self {
+    pub(crate) fn of(connector: Connector, metrics: PeerMetrics) -> Self {
         Self { connector, metrics }
     }
 

@@ -54,7 +54,7 @@
 //! | [`LinkServer`] | takes the links that peers open to a `Service`, at a `quorate-listener` |
 //! | [`join`], [`JoinError`] | asks the members that a token names to take this node in |
 //! | [`TransportConfig`], [`LinkServerConfig`] | the timeouts and bounds of both |
-//! | [`Metrics`] | what both sides count |
+//! | [`PeerMetrics`] | what both sides count |
 
 mod accepted;
 mod addresses;
@@ -93,7 +93,7 @@ pub use message::{
     Lane, Link, LinkError, LogState, RequestSink, Service, Tail, Transport, Unfit, chain,
     decode_padded,
 };
-pub use metrics::Metrics;
+pub use metrics::PeerMetrics;
 pub use quorate_state::{ClusterId, ClusterNames, InviteId, JoinRefusal, NodeId};
 pub use server::LinkServer;
 pub use transport::PeerTransport;

@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use crate::{
-    FRAME_SIZE_MAX, LinkServerConfig, Metrics, PeerTransport, TransportConfig,
+    FRAME_SIZE_MAX, LinkServerConfig, PeerMetrics, PeerTransport, TransportConfig,
     frame::Content,
     greeting::{Greeting, Hello},
     test_nodes::*,
@@ -82,7 +82,7 @@ async fn requests_do_not_wait_for_earlier_responses() {
 async fn a_link_counts_as_open_at_both_ends_while_it_lives() {
     let bob = Node::bob(Echo).await;
     let registry = Registry::new();
-    let metrics = Metrics::register(&registry).unwrap();
+    let metrics = PeerMetrics::register(&registry).unwrap();
     let alice = PeerTransport::new(identity(ALICE), TransportConfig::default(), metrics);
     let open = |registry: &Registry, direction: &str, lane: &str| {
         let wanted = |metric: &Metric| {

@@ -96,7 +96,7 @@ pub(crate) enum DialFailure {
 
 quorate_metrics::metrics! {
     /// Figures of the transport, for both ends of links.
-    pub struct Metrics in "quorate_peer" {
+    pub struct PeerMetrics in "quorate_peer" {
         /// Links that are open now, by direction and lane
         pub(crate) links_open: Gauge { direction: Direction, lane: Lane },
         /// Connections that came in, by outcome of the handshake
@@ -116,7 +116,7 @@ quorate_metrics::metrics! {
     }
 }
 
-impl Metrics {
+impl PeerMetrics {
     pub(crate) fn read(&self, lane: Lane) -> FrameCounters {
         FrameCounters {
             frames: self.read_frames_total.of(lane).clone(),

@@ -14,7 +14,7 @@ use futures_util::{SinkExt, StreamExt, stream};
 use quorate_metrics::Held;
 
 use crate::{
-    FRAME_SIZE_MAX, Metrics,
+    FRAME_SIZE_MAX, PeerMetrics,
     dial::{Dialer, Greeted},
     dial_error::DialError,
     frame::{FrameCodec, FrameError},
@@ -72,7 +72,7 @@ impl Remote {
         }
     }
 
-    fn link(self, (reader, writer, log): Greeted, metrics: &Metrics) -> Link {
+    fn link(self, (reader, writer, log): Greeted, metrics: &PeerMetrics) -> Link {
         let lane = self.lane;
         let (read, written) = (metrics.read(lane), metrics.written(lane));
         let reader =

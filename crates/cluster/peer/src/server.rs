@@ -5,13 +5,15 @@ use std::{error::Error, net::SocketAddr, sync::Arc, time::Instant};
 use crate::{Admit, Identity};
 use crate::{Lane, LogState, NodeId, Service, message::WIRE_VERSIONS};
 use futures_util::{SinkExt, StreamExt};
-use quorate_http::listener::{Connections, Limits, Listener, Name, Place, Protocol, Server};
+use quorate_http::listener::{
+    Connections, Limits, Listener, ListenerServer, Name, Place, Protocol,
+};
 use tokio::{net::TcpStream, sync::Semaphore, time::timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    LinkServerConfig, Metrics,
+    LinkServerConfig, PeerMetrics,
     accepted::{AcceptedLink, Origin},
     frame::FrameError,
     greeting::{FrameReader, FrameWriter, Greeting, Hello, Rejection, greeting_frames},
@@ -56,7 +58,7 @@ pub struct LinkServer {
     permits: Arc<LinkPermits>,
     joins: Semaphore,
     service: Arc<dyn Service>,
-    metrics: Metrics,
+    metrics: PeerMetrics,
     log: Arc<LogBudget>,
 }
 
@@ -67,7 +69,7 @@ impl LinkServer {
         config: LinkServerConfig,
         identity: &Identity,
         service: Arc<dyn Service>,
-        metrics: Metrics,
+        metrics: PeerMetrics,
     ) -> Self {
         let permits = LinkPermits::new(config.link_count_max, config.link_count_per_peer_max);
         let admitting = service.clone();
@@ -85,9 +87,13 @@ impl LinkServer {
         }
     }
 
-    /// Serves at `listener` until [`Server::shutdown`], which answers the requests that were read
+    /// Serves at `listener` until [`ListenerServer::shutdown`], which answers the requests that were read
     /// and closes the links.
-    pub fn serve(self, listener: Listener, metrics: &quorate_http::listener::Metrics) -> Server {
+    pub fn serve(
+        self,
+        listener: Listener,
+        metrics: &quorate_http::listener::ListenerMetrics,
+    ) -> ListenerServer {
         let LinkServerConfig {
             handshake_count_max,
             link_count_max,

@@ -10,7 +10,7 @@ use crate::{
 use bytes::{Bytes, BytesMut};
 use futures_util::{SinkExt, StreamExt};
 use prometheus::{Registry, proto::Metric};
-use quorate_http::listener::{Listener, Server};
+use quorate_http::listener::{Listener, ListenerServer};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -19,7 +19,7 @@ use tokio::{
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
 use crate::{
-    LinkServer, LinkServerConfig, Metrics, PeerTransport, TransportConfig,
+    LinkServer, LinkServerConfig, PeerMetrics, PeerTransport, TransportConfig,
     addresses::Addresses,
     connector::Connector,
     dial::Dialer,
@@ -45,7 +45,7 @@ pub(crate) fn hello(lane: Lane) -> Hello {
 
 /// A served node and what it counts.
 pub(crate) struct Node {
-    pub(crate) server: Server,
+    pub(crate) server: ListenerServer,
     pub(crate) service: Arc<TestService>,
     pub(crate) registry: Registry,
 }
@@ -75,9 +75,10 @@ impl Node {
         answering: impl Answering,
     ) -> Self {
         let registry = Registry::new();
-        let metrics = Metrics::register(&registry).unwrap();
+        let metrics = PeerMetrics::register(&registry).unwrap();
         let listener = Listener::bind("peers", address).unwrap();
-        let listener_metrics = quorate_http::listener::Metrics::register(&registry).unwrap();
+        let listener_metrics =
+            quorate_http::listener::ListenerMetrics::register(&registry).unwrap();
         let service = Arc::new(TestService::new(answering));
         let server = LinkServer::new(config, &identity(name), service.clone(), metrics)
             .serve(listener, &listener_metrics);
@@ -160,8 +161,8 @@ pub(crate) fn numbered(id: u64, text: &str) -> Frame<Request> {
     }
 }
 
-pub(crate) fn metrics() -> Metrics {
-    Metrics::register(&Registry::new()).unwrap()
+pub(crate) fn metrics() -> PeerMetrics {
+    PeerMetrics::register(&Registry::new()).unwrap()
 }
 
 pub(crate) fn transport(name: u8) -> PeerTransport {

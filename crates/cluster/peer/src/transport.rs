@@ -7,7 +7,7 @@ use crate::{Introduction, Lane, Link, LinkError, NodeId, Transport};
 use futures_util::{FutureExt, future::BoxFuture};
 
 use crate::{
-    Metrics, TransportConfig,
+    PeerMetrics, TransportConfig,
     dial::Dialer,
     log_budget::LogBudget,
     recent::Recent,
@@ -32,7 +32,7 @@ pub struct PeerTransport {
 
 impl PeerTransport {
     /// A transport of the node with this identity.
-    pub fn new(identity: Identity, config: TransportConfig, metrics: Metrics) -> Self {
+    pub fn new(identity: Identity, config: TransportConfig, metrics: PeerMetrics) -> Self {
         Self::of(Dialer::new(identity, config, metrics))
     }
 

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use crate::{
-    Config,
+    RaftConfig,
     adapters::{Raft, applied_membership},
     exchange::Exchange,
 };
@@ -32,7 +32,7 @@ pub(crate) struct Agreement {
     pub(crate) raft: Raft,
     pub(crate) applied: watch::Receiver<Meta>,
     pub(crate) exchange: Arc<Exchange>,
-    pub(crate) config: Config,
+    pub(crate) config: RaftConfig,
 }
 
 impl Agreement {

@@ -205,7 +205,7 @@ async fn packets_that_are_healed_bring_level_and_capacity_to_who_supports_them()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_nodes_of_a_full_cluster_answer_alike_and_drop_the_same_packets() {
-    let adjust = |config: &mut Config| config.settings.packets.count_max = 5;
+    let adjust = |config: &mut RaftConfig| config.settings.packets.count_max = 5;
     let cluster = Cluster::start(3, adjust).await;
     for node in cluster.nodes.values() {
         assert_eq!(agreed_count_max(node).await, 5);

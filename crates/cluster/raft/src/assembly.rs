@@ -9,7 +9,7 @@ use quorate_store::Store;
 use tokio::{sync::watch, task::JoinSet};
 
 use crate::{
-    Config, Node, NodeMetrics, OpenError,
+    Node, NodeMetrics, OpenError, RaftConfig,
     adapters::{Raft, StateMachine},
     agreement::Agreement,
     checkpoint::{checkpoint_applied, keep_log_short},
@@ -46,7 +46,7 @@ impl Node {
     /// then takes part in the cluster. If its log is empty, it forms the cluster with the other
     /// founding voters, once all of them have said that they are new too.
     pub async fn open(
-        config: Config,
+        config: RaftConfig,
         transport: Arc<dyn Transport>,
         metrics: NodeMetrics,
     ) -> Result<Arc<Self>, OpenError> {
@@ -55,7 +55,7 @@ impl Node {
 
     /// The same, and says which step it enters.
     pub(crate) async fn open_by_steps(
-        config: Config,
+        config: RaftConfig,
         transport: Arc<dyn Transport>,
         metrics: NodeMetrics,
         enter: &(dyn Fn(NotReady) + Send + Sync),
@@ -100,7 +100,7 @@ impl Node {
 
 /// What a node is made of, once its files are open and consensus runs.
 struct Parts {
-    config: Config,
+    config: RaftConfig,
     metrics: NodeMetrics,
     exchange: Arc<Exchange>,
     peers: Arc<Peers>,
@@ -326,7 +326,7 @@ impl Parts {
 /// Opens the links to all members that are known, which are warm by the time that they are needed.
 /// Whoever is greeted is told what is in the log.
 fn connect(
-    config: &Config,
+    config: &RaftConfig,
     transport: Arc<dyn Transport>,
     exchange: Arc<Exchange>,
     log: &Arc<Log>,

@@ -11,7 +11,7 @@ use quorate_store::{Extent, Pace};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::{
-    Config, LogSettings, OpenError,
+    LogSettings, OpenError, RaftConfig,
     adapters::{Raft, StateMachine, View},
     exchange::Exchange,
 };
@@ -37,7 +37,7 @@ pub(crate) async fn keep_log_short(
     raft: Raft,
     log: Arc<Log>,
     exchange: Arc<Exchange>,
-    config: Config,
+    config: RaftConfig,
 ) {
     let mut ticks = interval(CHECKPOINT_LOOK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -66,7 +66,7 @@ pub(crate) async fn keep_log_short(
 }
 
 /// Has the log cut if it is longer than it need be.
-pub(crate) async fn cut_log(raft: &Raft, log: &Log, config: &Config) {
+pub(crate) async fn cut_log(raft: &Raft, log: &Log, config: &RaftConfig) {
     let (size, kept) = (log.size(), &config.settings.log);
     let may_hold = size <= kept.kept_size_max.saturating_mul(HELD_FACTOR);
     let floor = raft.purge_floor(may_hold && !raft.space.is_low());
@@ -82,7 +82,7 @@ struct Since {
 }
 
 impl Since {
-    fn is_due(&self, config: &Config, factor: u32) -> bool {
+    fn is_due(&self, config: &RaftConfig, factor: u32) -> bool {
         let log_size_max = config.settings.store.checkpoint_log_size;
         self.time >= config.checkpoint_interval() * factor
             || self.log_size >= log_size_max.saturating_mul(factor.into())

@@ -35,7 +35,7 @@ pub struct Cleanup {
 
 /// What a node is told.
 #[derive(Debug, Clone)]
-pub struct Config {
+pub struct RaftConfig {
     /// This node.
     pub node: NodeId,
     /// The founding voters and their addresses, this node among them. A node whose log is empty
@@ -68,7 +68,7 @@ pub struct Config {
     pub level_max: Level,
 }
 
-impl Config {
+impl RaftConfig {
     /// `node` among `voters` with data in `dir` on this machine, all else by default.
     pub fn new(node: NodeId, voters: BTreeMap<NodeId, String>, dir: PathBuf) -> Self {
         Self {
@@ -88,8 +88,8 @@ impl Config {
         }
     }
 
-    pub(crate) fn store(&self) -> quorate_store::Config {
-        quorate_store::Config {
+    pub(crate) fn store(&self) -> quorate_store::StoreConfig {
+        quorate_store::StoreConfig {
             disk: self.disk.clone(),
             path: self.dir.join(STORE_FILE),
             cache_size: usize::try_from(self.settings.store.cache_size).unwrap_or(usize::MAX),
@@ -104,8 +104,8 @@ impl Config {
         self.disk.sync_dir(&self.dir)
     }
 
-    pub(crate) fn clock(&self) -> quorate_clock::Config {
-        quorate_clock::Config {
+    pub(crate) fn clock(&self) -> quorate_clock::ClockConfig {
+        quorate_clock::ClockConfig {
             tolerance: Duration::from_secs(self.settings.clock.tolerance_secs),
             retention: self.retention(),
             trusted: self.trust_clock,

@@ -8,7 +8,7 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::PollSender;
 
 use super::*;
-use crate::Config;
+use crate::RaftConfig;
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -26,9 +26,9 @@ impl OtherEnd {
         let (sender, requests) = mpsc::channel(capacity);
         let closed = |_| LinkError::Closed("the test is over".to_owned());
         let sink = Box::pin(PollSender::new(sender).sink_map_err(closed));
-        let exchange = Arc::new(Exchange::new(&Config {
+        let exchange = Arc::new(Exchange::new(&RaftConfig {
             level_max: Level(7),
-            ..Config::new(NodeId::from(2), BTreeMap::new(), PathBuf::new())
+            ..RaftConfig::new(NodeId::from(2), BTreeMap::new(), PathBuf::new())
         }));
         let connection = Arc::new(Connection::new(peer(), exchange, sink));
         let (responses, stream) = mpsc::unbounded_channel();

@@ -33,7 +33,7 @@ async fn patient(count: u64) -> Cluster {
 }
 
 /// Nobody stands for election because the machine is busy.
-pub(super) fn calm(config: &mut Config) {
+pub(super) fn calm(config: &mut RaftConfig) {
     config.settings.raft.election_timeout_min_ms = 2_000;
     config.settings.raft.election_timeout_max_ms = 4_000;
 }

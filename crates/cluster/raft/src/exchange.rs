@@ -12,7 +12,7 @@ use quorate_peer::{NodeId, Tail, Unfit};
 use quorate_state::{Level, UnixMillis, millis};
 use tokio::{sync::watch, time::Instant};
 
-use crate::{Config, clock::WallClock};
+use crate::{RaftConfig, clock::WallClock};
 
 /// What this node tells of itself, and what it has heard of the others: their clocks above all.
 pub(crate) struct Exchange {
@@ -42,7 +42,7 @@ pub(crate) struct Heard {
 }
 
 impl Exchange {
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &RaftConfig) -> Self {
         Self {
             node: config.node,
             epoch: Instant::now(),

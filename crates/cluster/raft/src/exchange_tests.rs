@@ -20,9 +20,9 @@ fn node(number: u64, clock_ms: u64) -> (Exchange, Arc<AtomicU64>) {
         .collect();
     let clock_ms = Arc::new(AtomicU64::new(clock_ms));
     let shown = clock_ms.clone();
-    let config = Config {
+    let config = RaftConfig {
         wall_clock: WallClock::new(move || UnixMillis(shown.load(Ordering::Relaxed))),
-        ..Config::new(NodeId::from(number), voters.clone(), PathBuf::new())
+        ..RaftConfig::new(NodeId::from(number), voters.clone(), PathBuf::new())
     };
     let exchange = Exchange::new(&config);
     exchange.set_voters(voters.into_keys());

@@ -7,7 +7,7 @@ use quorate_state::{Command, EXPIRE_COUNT_MAX, Outcome, UnixMillis};
 use quorate_store::Store;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::{Metrics, adapters::Raft, exchange::Exchange};
+use crate::{RaftMetrics, adapters::Raft, exchange::Exchange};
 
 /// The longest time between looks for old packets.
 const EXPIRE_INTERVAL_MAX: Duration = Duration::from_secs(60);
@@ -21,7 +21,7 @@ pub(crate) struct Expiry {
     pub(crate) exchange: Arc<Exchange>,
     pub(crate) store: Arc<Store>,
     pub(crate) retention: Duration,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: RaftMetrics,
 }
 
 impl Expiry {

@@ -58,7 +58,7 @@ async fn who_watches_at_a_follower_reads_what_it_is_told_of() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn packets_that_expire_are_told_as_deleted() {
-    let adjust = |config: &mut Config| config.settings.packets.retention_secs = 2;
+    let adjust = |config: &mut RaftConfig| config.settings.packets.retention_secs = 2;
     let cluster = Cluster::start(1, adjust).await;
     let node = cluster.leader();
     let numbers = 0..20;
@@ -113,7 +113,7 @@ async fn what_changed_before_a_start_is_lost() {
     let dir = tempfile::tempdir().unwrap();
     let id = NodeId::from(1);
     let voters = BTreeMap::from([(id, "here".to_owned())]);
-    let config = Config::new(id, voters, dir.path().to_owned());
+    let config = RaftConfig::new(id, voters, dir.path().to_owned());
     let open = || {
         let board = Arc::<Switchboard>::default();
         Node::open(config.clone(), Memory::new(id, board), metrics())

@@ -21,7 +21,7 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use crate::{Config, OpenError, adapters::Raft, log_state::log_state, recovery::Recovery};
+use crate::{OpenError, RaftConfig, adapters::Raft, log_state::log_state, recovery::Recovery};
 
 /// How often a node that waits looks whether a leader has sent it entries.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
@@ -66,7 +66,7 @@ impl Franchise {
 pub(crate) struct Founding {
     pub(crate) raft: Raft,
     pub(crate) log: Arc<Log>,
-    pub(crate) config: Config,
+    pub(crate) config: RaftConfig,
     pub(crate) franchise: Franchise,
     /// What each peer that was reached says of its log.
     pub(crate) logs: watch::Receiver<BTreeMap<NodeId, LogState>>,
@@ -137,7 +137,7 @@ impl Founding {
     }
 }
 
-fn hindrance(config: &Config, logs: &BTreeMap<NodeId, LogState>) -> Option<Hindrance> {
+fn hindrance(config: &RaftConfig, logs: &BTreeMap<NodeId, LogState>) -> Option<Hindrance> {
     let others = config.voters.keys().filter(|node| **node != config.node);
     let (heard, unheard): (Vec<_>, Vec<_>) = others.partition(|node| logs.contains_key(*node));
     let joined = heard.into_iter();
@@ -187,7 +187,7 @@ mod tests {
     /// What keeps node 1 of three from founding when the others say this.
     fn hindrance_when(logs: &[(u64, LogState)]) -> Option<Hindrance> {
         let voters = (1..=3).map(|number| (node(number), String::new()));
-        let config = Config::new(node(1), voters.collect(), PathBuf::new());
+        let config = RaftConfig::new(node(1), voters.collect(), PathBuf::new());
         let logs = logs.iter().map(|(number, log)| (node(*number), *log));
         hindrance(&config, &logs.collect())
     }

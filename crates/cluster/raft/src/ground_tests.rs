@@ -39,7 +39,7 @@ impl Simulated {
     }
 
     /// The same, with other settings.
-    pub(super) async fn start_with(count: u64, adjust: impl FnMut(&mut Config)) -> Self {
+    pub(super) async fn start_with(count: u64, adjust: impl FnMut(&mut RaftConfig)) -> Self {
         let mut simulated = Self::prepare(count);
         simulated.cluster.configs.values_mut().for_each(adjust);
         simulated.cluster.open_all().await;

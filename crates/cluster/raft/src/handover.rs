@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use crate::{
-    Config,
+    RaftConfig,
     adapters::{Follower, Raft, View},
     exchange::Exchange,
     leadership::Leader,
@@ -31,7 +31,7 @@ const LAG_MAX: u64 = 1024;
 /// Hands leadership over.
 #[derive(Clone)]
 pub(crate) struct Handover {
-    pub(crate) config: Config,
+    pub(crate) config: RaftConfig,
     pub(crate) raft: Raft,
     pub(crate) exchange: Arc<Exchange>,
     pub(crate) leader: watch::Receiver<Leader>,

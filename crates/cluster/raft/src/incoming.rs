@@ -116,7 +116,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_no_peer_comes_back_for_leaves_no_file() {
         let disk = SimDisk::new();
-        let config = quorate_store::Config {
+        let config = quorate_store::StoreConfig {
             disk: Arc::new(disk.clone()),
             path: PathBuf::from("/packets.redb"),
             cache_size: 1024 * 1024,

@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use crate::{
-    Config, FatalError,
+    FatalError, RaftConfig,
     adapters::{Raft, View},
     exchange::Exchange,
 };
@@ -50,7 +50,7 @@ pub(crate) struct Leader {
 /// A leader's peers are told, by way of `exchange`, when a quorum last acknowledged it.
 pub(crate) fn follow(
     raft: &Raft,
-    config: &Config,
+    config: &RaftConfig,
     exchange: Arc<Exchange>,
     failure: watch::Sender<Option<FatalError>>,
     has_leader: Arc<AtomicBool>,

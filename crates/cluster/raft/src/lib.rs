@@ -94,9 +94,9 @@ mod window;
 mod write_path;
 
 pub use clock::WallClock;
-pub use config::{Cleanup, Config, Known, LOG_DIR, STORE_FILE};
+pub use config::{Cleanup, Known, LOG_DIR, RaftConfig, STORE_FILE};
 pub use error::{FatalError, OpenError, ShutdownError};
-pub use metrics::{Metrics, NodeMetrics};
+pub use metrics::{NodeMetrics, RaftMetrics};
 pub use node::Node;
 pub use settings::{
     ClockSettings, LogSettings, PacketSettings, Profile, PutSettings, RaftSettings, Settings,

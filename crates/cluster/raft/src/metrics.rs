@@ -15,7 +15,7 @@ const BATCH_BUCKETS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 25
 
 quorate_metrics::metrics! {
     /// Figures of consensus.
-    pub struct Metrics in "quorate_raft" {
+    pub struct RaftMetrics in "quorate_raft" {
         /// Packets in a batch that this node formed
         pub batch_packets: Histogram = BATCH_BUCKETS,
         /// Packets that this node, as the leader, had the cluster remove because they were too old
@@ -37,9 +37,9 @@ quorate_metrics::metrics! {
 #[derive(Clone)]
 pub struct NodeMetrics {
     /// Of consensus.
-    pub raft: Metrics,
+    pub raft: RaftMetrics,
     /// Of the log.
-    pub log: quorate_log::Metrics,
+    pub log: quorate_log::LogMetrics,
     /// Of the store.
-    pub store: quorate_store::Metrics,
+    pub store: quorate_store::StoreMetrics,
 }

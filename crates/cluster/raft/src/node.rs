@@ -12,7 +12,7 @@ use quorate_store::Store;
 use tokio::{sync::watch, task::JoinSet, time::timeout};
 
 use crate::{
-    Config, FatalError, Known, ShutdownError,
+    FatalError, Known, RaftConfig, ShutdownError,
     adapters::StateMachine,
     checkpoint::checkpoint_applied,
     exchange::Exchange,
@@ -26,7 +26,7 @@ use crate::{
 
 /// A running node.
 pub struct Node {
-    pub(crate) config: Config,
+    pub(crate) config: RaftConfig,
     pub(crate) write_path: WritePath,
     pub(crate) state_machine: StateMachine,
     pub(crate) store: Arc<Store>,

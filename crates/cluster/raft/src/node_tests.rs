@@ -116,7 +116,7 @@ async fn every_node_answers_a_put_alike() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_quorum_a_put_has_its_answer_in_time_and_reads_go_on() {
-    let adjust = |config: &mut Config| config.settings.put.deadline_ms = 1_000;
+    let adjust = |config: &mut RaftConfig| config.settings.put.deadline_ms = 1_000;
     let cluster = Cluster::start(3, adjust).await;
     let known = packet(1, 5);
     let leader = cluster.leader().clone();
@@ -145,7 +145,7 @@ async fn without_a_quorum_a_put_has_its_answer_in_time_and_reads_go_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_is_cut_off_stores_nothing_and_says_so() {
-    let adjust = |config: &mut Config| config.settings.put.deadline_ms = 2_000;
+    let adjust = |config: &mut RaftConfig| config.settings.put.deadline_ms = 2_000;
     let cluster = Cluster::start(3, adjust).await;
     let alone = cluster.followers().next().unwrap().clone();
     cluster
@@ -171,7 +171,7 @@ async fn a_node_that_is_cut_off_stores_nothing_and_says_so() {
 /// The deadline comes at the very moment of a retry again and again.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_no_leader_was_there_for_is_never_in_doubt() {
-    let adjust = |config: &mut Config| config.settings.put.deadline_ms = 20;
+    let adjust = |config: &mut RaftConfig| config.settings.put.deadline_ms = 20;
     let cluster = Cluster::start(3, adjust).await;
     let alone = cluster.followers().next().unwrap().clone();
     let node = alone.config.node;
@@ -223,7 +223,7 @@ async fn reads_that_come_together_ask_the_leader_together() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn packets_that_are_not_received_again_expire_on_all_nodes() {
-    let adjust = |config: &mut Config| config.settings.packets.retention_secs = 2;
+    let adjust = |config: &mut RaftConfig| config.settings.packets.retention_secs = 2;
     let cluster = Cluster::start(3, adjust).await;
     let packets: Vec<_> = (0..20).map(|key| packet(key, 5)).collect();
     for packet in &packets {
@@ -294,9 +294,9 @@ async fn a_lone_node_keeps_what_it_acknowledged_without_a_checkpoint() {
     let dir = tempfile::tempdir().unwrap();
     let node_id = NodeId::from(1);
     let voters = BTreeMap::from([(node_id, "here".to_owned())]);
-    let config = Config::new(node_id, voters, dir.path().to_owned());
+    let config = RaftConfig::new(node_id, voters, dir.path().to_owned());
     let open = |dir: &std::path::Path| {
-        let config = Config {
+        let config = RaftConfig {
             dir: dir.to_owned(),
             ..config.clone()
         };
@@ -343,9 +343,9 @@ async fn a_voter_that_has_forgotten_its_votes_does_not_start() {
     let dir = tempfile::tempdir().unwrap();
     let node_id = NodeId::from(1);
     let voters = BTreeMap::from([(node_id, "here".to_owned())]);
-    let config = |has_joined| Config {
+    let config = |has_joined| RaftConfig {
         has_joined,
-        ..Config::new(node_id, voters.clone(), dir.path().to_owned())
+        ..RaftConfig::new(node_id, voters.clone(), dir.path().to_owned())
     };
     let open = |config| {
         let board = Arc::<Switchboard>::default();

@@ -10,7 +10,7 @@ use quorate_state::LogPosition;
 use quorate_store::{Store, StoreError};
 
 use crate::{
-    Config, NodeMetrics, OpenError, adapters::flushed, config::LOG_DIR, metrics::Scrubbed,
+    NodeMetrics, OpenError, RaftConfig, adapters::flushed, config::LOG_DIR, metrics::Scrubbed,
     peers::Peers, pull::pull_packets, slow_disk::SyncMeter,
 };
 
@@ -18,7 +18,7 @@ use crate::{
 /// to, a log that was never purged gives them anew, or else another member does; a node by itself
 /// does not start then.
 pub(crate) async fn open_packets(
-    config: &Config,
+    config: &RaftConfig,
     peers: &Peers,
     metrics: &NodeMetrics,
     log: &Arc<Log>,
@@ -49,13 +49,13 @@ pub(crate) async fn open_packets(
 
 /// Opens the log.
 pub(crate) async fn open_log(
-    config: &Config,
+    config: &RaftConfig,
     metrics: &NodeMetrics,
     sync_meter: Arc<SyncMeter>,
 ) -> Result<Arc<Log>, OpenError> {
-    let log_config = quorate_log::Config {
+    let log_config = quorate_log::LogConfig {
         sync_observer: Some(sync_meter),
-        ..quorate_log::Config::new(config.disk.clone(), config.dir.join(LOG_DIR))
+        ..quorate_log::LogConfig::new(config.disk.clone(), config.dir.join(LOG_DIR))
     };
     let (metrics, dir, has_joined) = (metrics.log.clone(), config.dir.clone(), config.has_joined);
     in_background(move || {
@@ -68,7 +68,7 @@ pub(crate) async fn open_log(
     .await
 }
 
-async fn open_store(config: &Config, metrics: &NodeMetrics) -> Result<Arc<Store>, OpenError> {
+async fn open_store(config: &RaftConfig, metrics: &NodeMetrics) -> Result<Arc<Store>, OpenError> {
     let (store, metrics) = (config.store(), metrics.store.clone());
     let store = in_background(move || Ok(Arc::new(Store::open(store, metrics)?))).await?;
     store.meta().cluster.level.check(config.level_max)?;
@@ -91,7 +91,7 @@ fn check_reach(store: &Store, log: &Log) -> Result<(), OpenError> {
 
 /// Puts the packets of another member in place of those of this node.
 async fn heal(
-    config: &Config,
+    config: &RaftConfig,
     peers: &Peers,
     metrics: &NodeMetrics,
     log: &Arc<Log>,
@@ -155,8 +155,8 @@ mod tests {
 
     /// A log of these entries that follows a snapshot which ends at `last`: what is left of it.
     async fn followed(entries: &[LogPosition], last: LogPosition) -> quorate_log::State {
-        let config = quorate_log::Config::new(Arc::new(SimDisk::new()), "/log");
-        let metrics = quorate_log::Metrics::register(&quorate_metrics::Registry::new()).unwrap();
+        let config = quorate_log::LogConfig::new(Arc::new(SimDisk::new()), "/log");
+        let metrics = quorate_log::LogMetrics::register(&quorate_metrics::Registry::new()).unwrap();
         let log = Arc::new(Log::open(config, metrics).unwrap());
         let entries = entries.iter().map(|position| (*position, Bytes::new()));
         flushed(|on_flushed| log.append(entries, on_flushed))

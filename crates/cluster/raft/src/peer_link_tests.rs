@@ -15,7 +15,7 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::PollSender;
 
 use super::*;
-use crate::{Config, peers::Peers};
+use crate::{RaftConfig, peers::Peers};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -105,7 +105,7 @@ impl Counting {
 
 fn peers() -> (Arc<Counting>, Peers) {
     let transport = Arc::new(Counting::default());
-    let config = Config::new(NodeId::from(2), BTreeMap::new(), PathBuf::new());
+    let config = RaftConfig::new(NodeId::from(2), BTreeMap::new(), PathBuf::new());
     let exchange = Arc::new(Exchange::new(&config));
     let roster = Arc::new(Roster::new(&config));
     roster.update(BTreeMap::new(), &ClusterState::default(), true);

@@ -26,7 +26,7 @@ async fn delete(node: &Node, block: Option<Duration>) -> Result<bool, Refusal> {
 }
 
 /// A cluster that knows who may publish.
-async fn cluster(adjust: impl Fn(&mut Config)) -> Cluster {
+async fn cluster(adjust: impl Fn(&mut RaftConfig)) -> Cluster {
     let cluster = Cluster::start(3, adjust).await;
     at_level(&cluster, LEVEL_MAX).await;
     cluster
@@ -188,7 +188,7 @@ async fn who_may_publish_is_changed_at_any_node_and_holds_at_all() {
 /// What only the node that takes a PUT would check, a change could slip past: the log has one order.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_put_slips_past_a_change_that_the_leader_has_applied() {
-    let adjust = |config: &mut Config| config.settings.put.deadline_ms = 20_000;
+    let adjust = |config: &mut RaftConfig| config.settings.put.deadline_ms = 20_000;
     let mut simulated = Simulated::start_with(3, adjust).await;
     at_level(&simulated.cluster, LEVEL_MAX).await;
     let leader = simulated.cluster.leader().clone();

@@ -20,7 +20,7 @@ use quorate_store::{Extent, Meta, Pace, ReceivedSnapshot, SnapshotChunks, Store,
 use tokio::time::{sleep, timeout};
 
 use crate::{
-    Config, OpenError,
+    OpenError, RaftConfig,
     adapters::{StateMachine, applied_membership, blocking},
     connection::CallError,
     error::BoxError,
@@ -41,7 +41,7 @@ const ROUND_PAUSE: Duration = Duration::from_secs(1);
 /// Fetches the packets of another member as of entry `at_least` or later. Tries the others in turn
 /// until one has given them.
 pub(crate) async fn pull_packets(
-    config: &Config,
+    config: &RaftConfig,
     peers: &Peers,
     at_least: LogIndex,
 ) -> Result<(ReceivedSnapshot, Meta), OpenError> {
@@ -73,7 +73,7 @@ pub(crate) async fn pull_packets(
 
 async fn pull_from(
     link: PeerLink,
-    config: &Config,
+    config: &RaftConfig,
     at_least: LogIndex,
 ) -> Result<(ReceivedSnapshot, Meta), PullError> {
     in_time(link.opened()).await?;

@@ -226,7 +226,7 @@ async fn a_change_that_leaves_no_live_quorum_is_refused_unless_forced() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_voter_that_is_gone_is_cleaned_up_and_enough_stay() {
-    let adjust = |config: &mut Config| {
+    let adjust = |config: &mut RaftConfig| {
         config.cleanup = Some(Cleanup {
             after: Duration::from_secs(2),
             voters_min: 3,

@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use crate::{
-    Config, Metrics,
+    RaftConfig, RaftMetrics,
     adapters::{Raft, StateMachine, View},
     metrics::Scrubbed,
 };
@@ -34,8 +34,8 @@ pub(crate) struct Scrubber {
     pub(crate) state_machine: StateMachine,
     pub(crate) store: Arc<Store>,
     pub(crate) log: Arc<Log>,
-    pub(crate) config: Config,
-    pub(crate) metrics: Metrics,
+    pub(crate) config: RaftConfig,
+    pub(crate) metrics: RaftMetrics,
 }
 
 impl Scrubber {

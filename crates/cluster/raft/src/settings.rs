@@ -7,7 +7,7 @@ const MEBIBYTE: u64 = 1024 * 1024;
 const GIBIBYTE: u64 = 1024 * MEBIBYTE;
 const DAY_SECS: u64 = 24 * 3600;
 
-/// The sections that make a [`Config`](crate::Config).
+/// The sections that make a [`RaftConfig`](crate::RaftConfig).
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Settings {
     /// How long packets live, and how many may.

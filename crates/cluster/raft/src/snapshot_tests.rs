@@ -48,7 +48,7 @@ struct Behind {
 }
 
 impl Behind {
-    async fn start(packet_count: u16, adjust: impl FnMut(&mut Config)) -> Self {
+    async fn start(packet_count: u16, adjust: impl FnMut(&mut RaftConfig)) -> Self {
         let simulated = Simulated::start_with(3, adjust).await;
         let leader = simulated.cluster.leader().clone();
         agreement::agreed_count_max(&leader).await;

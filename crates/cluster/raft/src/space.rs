@@ -23,7 +23,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, timeout},
 };
 
-use crate::{Config, Metrics, exchange::Exchange};
+use crate::{RaftConfig, RaftMetrics, exchange::Exchange};
 
 /// How often to look. At full load the log grows by a megabyte in that time, of the sixteen that the
 /// lowest floor leaves.
@@ -94,7 +94,13 @@ impl Space {
     ///
     /// What the next checkpoint may take is not free, so that it can always be made: it is what lets
     /// the log become shorter.
-    pub(crate) fn look(&self, config: &Config, log: &Log, store: &Store, metrics: &Metrics) {
+    pub(crate) fn look(
+        &self,
+        config: &RaftConfig,
+        log: &Log,
+        store: &Store,
+        metrics: &RaftMetrics,
+    ) {
         // What cannot be told is told by the next write.
         let free = config.disk.free_space(&config.dir).ok();
         if let Some(free) = free {
@@ -136,10 +142,10 @@ impl Space {
 pub(crate) async fn watch_space(
     space: Space,
     exchange: Arc<Exchange>,
-    config: Config,
+    config: RaftConfig,
     log: Arc<Log>,
     store: Arc<Store>,
-    metrics: Metrics,
+    metrics: RaftMetrics,
 ) {
     let mut ticks = interval(LOOK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -16,7 +16,7 @@ use quorate_replica::{
 };
 use quorate_state::{LogIndex, Term};
 
-use crate::{Config, Node, NodeMetrics, OpenError};
+use crate::{Node, NodeMetrics, OpenError, RaftConfig};
 
 /// A node that is being opened, and later is.
 pub struct StartingNode {
@@ -38,7 +38,7 @@ impl StartingNode {
     /// Opens the node, step by step.
     pub async fn open(
         &self,
-        config: Config,
+        config: RaftConfig,
         transport: Arc<dyn Transport>,
         metrics: NodeMetrics,
     ) -> Result<Arc<Node>, OpenError> {

@@ -22,7 +22,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::{Config, adapters::Raft, founding::Franchise, leadership::Leader, peers::Peers};
+use crate::{RaftConfig, adapters::Raft, founding::Franchise, leadership::Leader, peers::Peers};
 
 /// The part of a heartbeat interval after which a pre-vote is asked for again. A heartbeat interval
 /// is more than a message and its answer take, so that several answers are under way at once.
@@ -33,7 +33,7 @@ const KNOCKS: usize = 2;
 
 /// Takes hints that the leader is gone.
 pub(crate) struct Succession {
-    pub(crate) config: Config,
+    pub(crate) config: RaftConfig,
     pub(crate) raft: Raft,
     pub(crate) peers: Arc<Peers>,
     pub(crate) franchise: Franchise,

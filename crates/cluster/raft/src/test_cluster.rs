@@ -25,7 +25,7 @@ use quorate_state::{LogIndex, millis};
 use tempfile::TempDir;
 
 use super::{super::*, snapshot_traffic::SnapshotTraffic};
-use crate::{Metrics, NodeMetrics, OpenError, WallClock, adapters::View};
+use crate::{NodeMetrics, OpenError, RaftMetrics, WallClock, adapters::View};
 
 /// The longest that anything here may take.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(20);
@@ -257,7 +257,7 @@ impl Ahead {
 
 pub(super) struct Cluster {
     pub(super) board: Arc<Switchboard>,
-    pub(super) configs: BTreeMap<NodeId, Config>,
+    pub(super) configs: BTreeMap<NodeId, RaftConfig>,
     pub(super) nodes: BTreeMap<NodeId, Arc<Node>>,
     pub(super) _dirs: Vec<TempDir>,
 }
@@ -286,7 +286,7 @@ pub(super) async fn expect_equal_digests(nodes: impl IntoIterator<Item = &Arc<No
 }
 
 impl Cluster {
-    pub(super) async fn start(count: u64, adjust: impl Fn(&mut Config)) -> Self {
+    pub(super) async fn start(count: u64, adjust: impl Fn(&mut RaftConfig)) -> Self {
         let mut cluster = Self::prepare(count, adjust);
         cluster.open_all().await;
         cluster.ready().await;
@@ -294,7 +294,7 @@ impl Cluster {
     }
 
     /// A cluster of which no node runs.
-    pub(super) fn prepare(count: u64, adjust: impl Fn(&mut Config)) -> Self {
+    pub(super) fn prepare(count: u64, adjust: impl Fn(&mut RaftConfig)) -> Self {
         let voters: BTreeMap<_, _> = (1..=count)
             .map(|number| (NodeId::from(number), format!("node {number}")))
             .collect();
@@ -303,7 +303,7 @@ impl Cluster {
             .map(|_| tempfile::tempdir().unwrap())
             .collect();
         let configs = voters.keys().zip(&dirs).map(|(node, dir)| {
-            let mut config = Config::new(*node, voters.clone(), dir.path().to_owned());
+            let mut config = RaftConfig::new(*node, voters.clone(), dir.path().to_owned());
             config.known.names.founding = Some(ClusterId([7; 32]));
             config.address = voters[node].clone();
             adjust(&mut config);
@@ -373,9 +373,9 @@ impl Cluster {
 pub(super) fn metrics() -> NodeMetrics {
     let registry = quorate_metrics::Registry::new();
     NodeMetrics {
-        raft: Metrics::register(&registry).unwrap(),
-        log: quorate_log::Metrics::register(&registry).unwrap(),
-        store: quorate_store::Metrics::register(&registry).unwrap(),
+        raft: RaftMetrics::register(&registry).unwrap(),
+        log: quorate_log::LogMetrics::register(&registry).unwrap(),
+        store: quorate_store::StoreMetrics::register(&registry).unwrap(),
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) fn address(number: u64) -> String {
 
 impl Cluster {
     /// One node that has founded a cluster by itself.
-    pub(super) async fn alone(adjust: impl Fn(&mut Config)) -> Self {
+    pub(super) async fn alone(adjust: impl Fn(&mut RaftConfig)) -> Self {
         let mut cluster = Self::prepare(1, |config| {
             config.known = Known::default();
             config.voters = BTreeMap::from([(id(1), address(1))]);
@@ -59,7 +59,7 @@ impl Cluster {
         &mut self,
         number: u64,
         stays_learner: bool,
-        adjust: impl Fn(&mut Config),
+        adjust: impl Fn(&mut RaftConfig),
     ) {
         let token = self.token(stays_learner).await;
         let member = *self.nodes.keys().next().unwrap();
@@ -69,7 +69,7 @@ impl Cluster {
             panic!("{answer:?}");
         };
         let dir = tempfile::tempdir().unwrap();
-        let mut config = Config::new(id(number), BTreeMap::new(), dir.path().to_owned());
+        let mut config = RaftConfig::new(id(number), BTreeMap::new(), dir.path().to_owned());
         config.known = Known {
             names: joined.names(),
             members: joined.members.iter().cloned().collect(),

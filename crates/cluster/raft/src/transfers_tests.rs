@@ -2,12 +2,12 @@ use super::*;
 
 /// A snapshot of a store that is gone.
 fn snapshot() -> SharedSnapshot {
-    let config = quorate_store::Config {
+    let config = quorate_store::StoreConfig {
         disk: Arc::new(quorate_sim::SimDisk::new()),
         path: "/packets.redb".into(),
         cache_size: 1024 * 1024,
     };
-    let metrics = quorate_store::Metrics::register(&quorate_metrics::Registry::new()).unwrap();
+    let metrics = quorate_store::StoreMetrics::register(&quorate_metrics::Registry::new()).unwrap();
     let store = quorate_store::Store::open(config, metrics).unwrap();
     Arc::new(Offloaded::new(store.snapshot().unwrap()))
 }

@@ -12,7 +12,7 @@ use quorate_store::{Meta, Store};
 use tokio::sync::watch;
 
 use crate::{
-    Metrics,
+    RaftMetrics,
     adapters::Raft,
     connection::CallError,
     exchange::Exchange,
@@ -33,7 +33,7 @@ pub(crate) struct WritePath {
     pub(crate) leader: watch::Receiver<Leader>,
     pub(crate) applied: watch::Receiver<Meta>,
     pub(crate) read_indexes: ReadIndexes,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: RaftMetrics,
 }
 
 impl WritePath {

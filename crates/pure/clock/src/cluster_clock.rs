@@ -23,7 +23,7 @@ const GRACES_PER_RETENTION: u32 = 8;
 
 /// What a clock of the cluster is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Config {
+pub struct ClockConfig {
     /// By how much clocks may differ that agree.
     pub tolerance: Duration,
     /// How long packets are kept.
@@ -46,7 +46,7 @@ pub struct Start {
 /// Monotonic moments are times since one that the process has chosen, and never go back.
 #[derive(Debug)]
 pub struct ClusterClock<Id> {
-    config: Config,
+    config: ClockConfig,
     own: Id,
     start: Start,
     voters: BTreeSet<Id>,
@@ -62,7 +62,7 @@ pub struct ClusterClock<Id> {
 
 impl<Id: Copy + Ord> ClusterClock<Id> {
     /// A clock that has heard of no other, and whose voters are to be set.
-    pub fn new(own: Id, config: Config) -> Self {
+    pub fn new(own: Id, config: ClockConfig) -> Self {
         Self {
             config,
             own,
@@ -206,7 +206,7 @@ impl<Id: Copy + Ord> ClusterClock<Id> {
     }
 
     fn note_agreed(&mut self, agreed: Moment) {
-        let Config {
+        let ClockConfig {
             tolerance,
             retention,
             ..

@@ -28,7 +28,7 @@ fn says(clock: Wrong, now: Duration) -> UnixMillis {
 
 /// Node 1 of `count` voters, which has a packet received this long before the start.
 fn node(count: u64, received: Option<Duration>) -> ClusterClock<u64> {
-    let config = Config {
+    let config = ClockConfig {
         tolerance: 10 * SECOND,
         retention: RETENTION,
         trusted: false,

@@ -25,6 +25,6 @@ mod interval;
 mod reading;
 mod sample;
 
-pub use cluster_clock::{ClusterClock, Config, Start};
+pub use cluster_clock::{ClockConfig, ClusterClock, Start};
 pub use reading::{ClockState, Reading, Stamp};
 pub use sample::Sample;

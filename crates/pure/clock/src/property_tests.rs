@@ -9,7 +9,7 @@ const RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
 const TRUTH: u64 = 1_700_000_000_000;
 
 fn clock(voters: u64, received: Option<UnixMillis>) -> ClusterClock<u64> {
-    let config = Config {
+    let config = ClockConfig {
         tolerance: Duration::from_millis(TOLERANCE_MS),
         retention: RETENTION,
         trusted: false,

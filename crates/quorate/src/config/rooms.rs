@@ -14,7 +14,7 @@ use super::{ConfigV1, settings::ClusterSettings};
 impl ConfigV1 {
     /// The node of this identity, which others reach at `address`; who is in its cluster remains to
     /// be said.
-    pub(crate) fn raft(&self, node: NodeId, address: String) -> quorate_raft::Config {
+    pub(crate) fn raft(&self, node: NodeId, address: String) -> quorate_raft::RaftConfig {
         let settings = Settings {
             packets: self.packets.clone(),
             put: self.put.clone(),
@@ -23,12 +23,12 @@ impl ConfigV1 {
             store: self.store.clone(),
             log: self.log.clone(),
         };
-        quorate_raft::Config {
+        quorate_raft::RaftConfig {
             name: self.cluster.node_name.clone(),
             address,
             cleanup: self.cluster.cleanup(),
             settings,
-            ..quorate_raft::Config::new(node, BTreeMap::new(), self.data_dir.clone())
+            ..quorate_raft::RaftConfig::new(node, BTreeMap::new(), self.data_dir.clone())
         }
     }
 
@@ -58,8 +58,8 @@ impl ConfigV1 {
     }
 
     /// The public HTTP server.
-    pub(crate) fn http_server(&self) -> quorate_http::Config {
-        quorate_http::Config {
+    pub(crate) fn http_server(&self) -> quorate_http::HttpConfig {
+        quorate_http::HttpConfig {
             // A node that stops still answers every PUT that it has taken.
             drain_timeout: self.relay_deadline(),
             ..self.http.clone()
@@ -94,11 +94,11 @@ mod tests {
     #[test]
     fn the_defaults_are_those_of_the_rooms() {
         let config = ConfigV1::default();
-        let deadline = quorate_relay::Config::default().deadline;
+        let deadline = quorate_relay::RelayConfig::default().deadline;
         assert_eq!(config.relay_deadline(), deadline);
-        let server = quorate_http::Config {
+        let server = quorate_http::HttpConfig {
             drain_timeout: deadline,
-            ..quorate_http::Config::default()
+            ..quorate_http::HttpConfig::default()
         };
         assert_eq!(config.http_server(), server);
         let raft = config.raft(

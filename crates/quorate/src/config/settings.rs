@@ -26,20 +26,20 @@ settings! {
         /// The cluster, and this node's part in it.
         cluster: ClusterSettings = ClusterSettings::default();
         /// The pkarr relay (/pkarr) and DNS over HTTPS (/dns-query).
-        http: quorate_http::Config = quorate_http::Config::default();
+        http: quorate_http::HttpConfig = quorate_http::HttpConfig::default();
         /// The listener for other nodes.
         peer: LinkServerConfig = LinkServerConfig::default();
         /// Health (/livez, /readyz, /healthz), metrics (/metrics) and the admin API.
-        admin: quorate_admin::Config = quorate_admin::Config::default();
+        admin: quorate_admin::AdminConfig = quorate_admin::AdminConfig::default();
         /// Authoritative DNS over UDP and TCP, and encrypted over TLS and QUIC.
-        dns: quorate_dns::Config = quorate_dns::Config::default();
+        dns: quorate_dns::DnsConfig = quorate_dns::DnsConfig::default();
         /// The certificate of HTTPS and of encrypted DNS.
         tls: CertificateFiles = CertificateFiles::default();
         /// How much each client may do, an IPv4 address or an IPv6 /64, and how much is answered over
         /// UDP to each address. Networks have limits too, multiples of a client's: an IPv4 /24 and an
         /// IPv6 /48 may PUT and GET 16 times as much, an IPv6 /32 64 times; of new keys they may bring
         /// 4 and 8 times as many. Each node counts for itself.
-        limit: quorate_limit::Config = quorate_limit::Config::default();
+        limit: quorate_limit::LimitConfig = quorate_limit::LimitConfig::default();
         /// Requests that wait for changes of a packet: /pkarr/<key>?wait=30s and /pkarr/<key>/events.
         watch: quorate_relay::WatchSettings = quorate_relay::WatchSettings::default();
         /// How long packets live, and how many may.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use crate::{
-    Config,
+    AdminConfig,
     fixture::{BUILD, Fixture},
     health_router,
 };
@@ -64,7 +64,7 @@ async fn json(response: Response) -> Value {
 }
 
 fn admin(replica: &Arc<FakeReplica>) -> Fixture {
-    Fixture::over(replica.clone(), &Config::default())
+    Fixture::over(replica.clone(), &AdminConfig::default())
 }
 
 /// The value of a figure in the text format.

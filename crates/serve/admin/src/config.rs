@@ -9,7 +9,7 @@ use quorate_setting::{Findings, KeyPath, settings};
 
 settings! {
     /// Where operators ask, and who may.
-    pub struct Config {
+    pub struct AdminConfig {
         /// Where it listens. Beyond loopback it demands tokens. They travel in plain HTTP: keep it
         /// on a network of your own, or behind a proxy that brings TLS.
         listen: SocketAddr = (Ipv4Addr::LOCALHOST, 9100).into();
@@ -22,7 +22,7 @@ settings! {
     }
 }
 
-impl Config {
+impl AdminConfig {
     /// Finds what does not go together. The settings stand at `at`.
     pub fn check_access(&self, at: &KeyPath, findings: &mut Findings) {
         let [listen, tokens_file, loopback_needs_token] =
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     fn findings(listen: &str, tokens_file: &str, loopback_needs_token: bool) -> (usize, usize) {
-        let config = Config {
+        let config = AdminConfig {
             listen: listen.parse().unwrap(),
             tokens_file: tokens_file.into(),
             loopback_needs_token,

@@ -22,7 +22,8 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use crate::{
-    Build, Config, LogControl, Node, Reload, Scope, ServedZones, Token, TokenList, Tokens, router,
+    AdminConfig, Build, LogControl, Node, Reload, Scope, ServedZones, Token, TokenList, Tokens,
+    router,
 };
 
 pub(crate) const BUILD: Build = Build {
@@ -44,10 +45,10 @@ pub(crate) struct Fixture {
 impl Fixture {
     /// With the defaults, and a token of each scope, which is called so.
     pub(crate) fn new() -> Self {
-        Self::over(FakeReplica::new(), &Config::default())
+        Self::over(FakeReplica::new(), &AdminConfig::default())
     }
 
-    pub(crate) fn over(replica: Arc<FakeReplica>, config: &Config) -> Self {
+    pub(crate) fn over(replica: Arc<FakeReplica>, config: &AdminConfig) -> Self {
         let scopes = [Scope::Metrics, Scope::Read, Scope::Operate];
         let known = scopes.map(|scope| (scope, Token::generate().unwrap()));
         let line = |(scope, token): &(Scope, Token)| {

@@ -12,7 +12,7 @@ use axum::{
 use quorate_api::ProblemType;
 
 use crate::{
-    Config, Scope, Tokens,
+    AdminConfig, Scope, Tokens,
     audit::{AuditLine, peer},
     problem::ProblemResponse,
     token::LOOPBACK,
@@ -36,7 +36,7 @@ pub(crate) struct Caller {
 }
 
 impl Gate {
-    pub(crate) fn new(tokens: Arc<Tokens>, config: &Config) -> Self {
+    pub(crate) fn new(tokens: Arc<Tokens>, config: &AdminConfig) -> Self {
         Self {
             tokens,
             loopback_needs_token: config.loopback_needs_token,

@@ -6,14 +6,14 @@ use axum::{
 };
 use quorate_fake::FakeReplica;
 use quorate_http::HttpListeners;
-use quorate_http::listener::{Metrics, Name};
+use quorate_http::listener::{ListenerMetrics, Name};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
 };
 
 use crate::{
-    Config, Scope, TokenList,
+    AdminConfig, Scope, TokenList,
     fixture::{ELSEWHERE, Fixture, LOOPBACK, request},
 };
 
@@ -111,9 +111,9 @@ async fn tokens_that_are_replaced_are_let_in_no_more() {
 
 #[tokio::test]
 async fn loopback_needs_a_token_if_the_configuration_says_so() {
-    let config = Config {
+    let config = AdminConfig {
         loopback_needs_token: true,
-        ..Config::default()
+        ..AdminConfig::default()
     };
     let admin = Fixture::over(FakeReplica::new(), &config);
     assert_eq!(admin.get("/v1/status").await.slug(), "not-authorized");
@@ -202,9 +202,9 @@ async fn what_is_not_there_is_a_problem_too() {
 #[tokio::test]
 async fn a_program_on_this_machine_is_let_in_over_a_real_connection() {
     let admin = Fixture::new();
-    let config = quorate_http::Config::new("127.0.0.1:0".parse().unwrap());
+    let config = quorate_http::HttpConfig::new("127.0.0.1:0".parse().unwrap());
     let listener: HttpListeners = config.bind().await.unwrap();
-    let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
+    let metrics = ListenerMetrics::register(&prometheus::Registry::new()).unwrap();
     let server = listener.serve(admin.router.clone(), Name::Admin, &Arc::new(metrics));
     for (host, expected) in [("localhost", "200 OK"), ("x.example", "401 Unauthorized")] {
         let mut stream = TcpStream::connect(server.local_addr()).await.unwrap();

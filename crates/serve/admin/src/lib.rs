@@ -26,7 +26,7 @@
 //! | [`Tokens`], [`Token`], [`Scope`] | who may ask |
 //! | [`Reload`], [`LogControl`], [`ServedZones`] | what the roof does for them |
 //! | [`Build`] | which program this is |
-//! | [`Config`] | where operators ask |
+//! | [`AdminConfig`] | where operators ask |
 //! | [`AUDIT_TARGET`] | the target of the audit log |
 
 mod audit;
@@ -53,13 +53,13 @@ mod tokens;
 mod zones;
 
 pub use audit::AUDIT_TARGET;
-pub use config::Config;
+pub use config::AdminConfig;
 pub use health::{Build, health_router};
 pub use quorate_api::ReloadReport;
 pub use router::router;
 pub use shared::{LogControl, Node, Reload, ServedZones};
 pub use token::{Scope, Token, TokenName, TokenNameError};
-pub use tokens::{LineError, TokenList, Tokens, TokensError};
+pub use tokens::{TokenLineError, TokenList, Tokens, TokensError};
 
 #[cfg(test)]
 mod fixture;

@@ -7,7 +7,7 @@ use quorate_replica::{Deletion, PublishMode, PublishState, TokenHash, UnixMillis
 use serde_json::Value;
 
 use crate::{
-    Config, Scope, Tokens,
+    AdminConfig, Scope, Tokens,
     fixture::{ELSEWHERE, Fixture, request},
     gate::Gate,
     router::routes,
@@ -122,7 +122,7 @@ async fn every_route_is_documented_and_nothing_else() {
         .map(|operation| (operation.path, operation.method))
         .collect();
     let tokens = Tokens::open("".as_ref()).unwrap().into();
-    let gate = Gate::new(tokens, &Config::default());
+    let gate = Gate::new(tokens, &AdminConfig::default());
     let mut routed = BTreeSet::new();
     for (path, _) in routes(&gate) {
         let answer = admin.ask("PATCH", &path.replace(['{', '}'], ""), "").await;

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 use utoipa::OpenApi;
 
 use crate::{
-    Config, Node, Tokens, changes,
+    AdminConfig, Node, Tokens, changes,
     gate::Gate,
     health_router, members, node,
     openapi::{Document, document},
@@ -31,7 +31,7 @@ use crate::{
 pub fn router(
     node: Node,
     tokens: Arc<Tokens>,
-    config: &Config,
+    config: &AdminConfig,
 ) -> Result<Router, quorate_metrics::Error> {
     let gate = Gate::new(tokens, config);
     let health = health_router(node.observer.clone(), node.build);

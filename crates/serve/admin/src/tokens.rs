@@ -119,7 +119,7 @@ impl TokenList {
     ///
     /// # Errors
     /// A line that means nothing, with its number.
-    pub fn parse(text: &str) -> Result<Self, (usize, LineError)> {
+    pub fn parse(text: &str) -> Result<Self, (usize, TokenLineError)> {
         let mut known = Vec::new();
         let (mut names, mut hashes) = (BTreeSet::new(), BTreeSet::new());
         for (number, line) in (1..).zip(text.lines().map(str::trim)) {
@@ -128,13 +128,13 @@ impl TokenList {
             }
             let token = KnownToken::parse(line).map_err(|error| (number, error))?;
             if !names.insert(token.name.clone()) {
-                return Err((number, LineError::SameName(token.name)));
+                return Err((number, TokenLineError::SameName(token.name)));
             }
             if !hashes.insert(token.hash.to_string()) {
-                return Err((number, LineError::SameToken));
+                return Err((number, TokenLineError::SameToken));
             }
             if known.len() == TOKEN_COUNT_MAX {
-                return Err((number, LineError::TooMany));
+                return Err((number, TokenLineError::TooMany));
             }
             known.push(token);
         }
@@ -143,17 +143,17 @@ impl TokenList {
 }
 
 impl KnownToken {
-    fn parse(line: &str) -> Result<Self, LineError> {
+    fn parse(line: &str) -> Result<Self, TokenLineError> {
         let mut words = line.split_whitespace();
         let (Some(name), Some(scope), Some(hash), None) =
             (words.next(), words.next(), words.next(), words.next())
         else {
-            return Err(LineError::Form);
+            return Err(TokenLineError::Form);
         };
         Ok(Self {
             name: name.parse()?,
-            scope: scope.parse().map_err(|_| LineError::Scope)?,
-            hash: TokenHash::parse(hash).ok_or(LineError::Hash)?,
+            scope: scope.parse().map_err(|_| TokenLineError::Scope)?,
+            hash: TokenHash::parse(hash).ok_or(TokenLineError::Hash)?,
         })
     }
 }
@@ -183,13 +183,13 @@ pub enum TokensError {
         /// Which line, from 1.
         line: usize,
         /// Why.
-        source: LineError,
+        source: TokenLineError,
     },
 }
 
 /// Why a line of a tokens file is refused. What stands there is not repeated, for it may be a token.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum LineError {
+pub enum TokenLineError {
     /// It has not the parts it should have.
     #[error(
         "it is not of the form `NAME SCOPE sha256:HEX`, as `quorate admin-token new` writes it"

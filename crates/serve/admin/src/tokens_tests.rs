@@ -1,6 +1,6 @@
 use std::{error::Error, fs};
 
-use crate::{LineError, Scope, Token, Tokens, tokens::TokenList};
+use crate::{Scope, Token, TokenLineError, Tokens, tokens::TokenList};
 
 fn name(name: &str) -> crate::TokenName {
     name.parse().unwrap()
@@ -71,22 +71,22 @@ fn a_line_that_means_nothing_is_refused_without_being_repeated() {
     let token = Token::generate().unwrap();
     let line = token.line(&name("a"), Scope::Read);
     for (text, at, reason) in [
-        (format!("{line}\n{token}"), 2, LineError::Form),
-        (format!("{line} x"), 1, LineError::Form),
-        (line.replace("read", "write"), 1, LineError::Scope),
-        (line.replace("read", "Read"), 1, LineError::Scope),
-        (line.replace("sha256:", "sha1:"), 1, LineError::Hash),
-        (format!("a read {token}"), 1, LineError::Hash),
-        (format!("{line}0"), 1, LineError::Hash),
+        (format!("{line}\n{token}"), 2, TokenLineError::Form),
+        (format!("{line} x"), 1, TokenLineError::Form),
+        (line.replace("read", "write"), 1, TokenLineError::Scope),
+        (line.replace("read", "Read"), 1, TokenLineError::Scope),
+        (line.replace("sha256:", "sha1:"), 1, TokenLineError::Hash),
+        (format!("a read {token}"), 1, TokenLineError::Hash),
+        (format!("{line}0"), 1, TokenLineError::Hash),
         (
             format!("{line}\n\n{line}"),
             3,
-            LineError::SameName(name("a")),
+            TokenLineError::SameName(name("a")),
         ),
         (
             format!("{line}\n{}", token.line(&name("b"), Scope::Operate)),
             2,
-            LineError::SameToken,
+            TokenLineError::SameToken,
         ),
     ] {
         let (line, error) = TokenList::parse(&text).unwrap_err();
@@ -113,7 +113,7 @@ fn tokens_are_bounded() {
     assert!(TokenList::parse(&lines.join("\n")).is_ok());
     lines.push(line(1000));
     let error = TokenList::parse(&lines.join("\n")).unwrap_err();
-    assert_eq!(error, (1001, LineError::TooMany));
+    assert_eq!(error, (1001, TokenLineError::TooMany));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use arc_swap::ArcSwapOption;
-use quorate_limit::{Config, ExemptNetworks, ResponseRates};
+use quorate_limit::{ExemptNetworks, LimitConfig, ResponseRates};
 
 /// How much is answered over UDP, where anybody can ask in the name of another. Whoever has shown a
 /// valid cookie, or is exempt, is not limited.
@@ -26,7 +26,7 @@ pub(crate) enum Limited {
 
 impl AnswerLimits {
     /// The limits that `config` asks for, if it does, of all but those who are exempt.
-    pub fn new(config: &Config, exempt: ExemptNetworks) -> Option<Self> {
+    pub fn new(config: &LimitConfig, exempt: ExemptNetworks) -> Option<Self> {
         config.enabled.then(|| Self {
             rates: ResponseRates::new(config),
             exempt,

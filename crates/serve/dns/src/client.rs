@@ -6,14 +6,14 @@ use crate::DnsTransport;
 
 /// Who asks, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Client {
+pub struct DnsClient {
     /// The address; that of an IPv4 client is an IPv4 address (RFC 4291, section 2.5.5.2).
     pub address: IpAddr,
     /// How the query came.
     pub transport: DnsTransport,
 }
 
-impl Client {
+impl DnsClient {
     /// A client at `address`, whichever way it is written.
     pub fn new(address: IpAddr, transport: DnsTransport) -> Self {
         Self {

@@ -18,7 +18,7 @@ const ORIGIN_COUNT_MAX: usize = 64;
 
 settings! {
     /// Where to listen, which zones to serve, and how long to bear with clients.
-    pub struct Config {
+    pub struct DnsConfig {
         /// Where DNS listens, over UDP and TCP: every address of the machine by default, those of
         /// IPv6 if it has any. Resolvers ask on port 53: forward it here, or listen on it (the program
         /// then needs CAP_NET_BIND_SERVICE).
@@ -68,7 +68,7 @@ settings! {
     }
 }
 
-impl Config {
+impl DnsConfig {
     /// The defaults, at this address. Port 0 takes one that is free for both UDP and TCP.
     pub fn new(listen: SocketAddr) -> Self {
         Self {

@@ -2,14 +2,14 @@ use quorate_setting::{Findings, KeyPath};
 use quorate_zone::file::{parse_name, parse_type};
 
 use super::*;
-use crate::{Config, OriginSettings};
+use crate::{DnsConfig, OriginSettings};
 
 fn name(text: &str) -> WireName {
     parse_name(text, &WireName::root()).unwrap()
 }
 
 /// Records at `www`, an alias, an address at the apex; a zone inside.
-fn config(records: &[&str]) -> Config {
+fn config(records: &[&str]) -> DnsConfig {
     let origin = |name: &str| OriginSettings {
         name: name.to_owned(),
         ns: vec!["ns1.dns.example".to_owned()],
@@ -21,19 +21,19 @@ fn config(records: &[&str]) -> Config {
         ns_addresses: [("ns1.dns.example".to_owned(), vec![[192, 0, 2, 2].into()])].into(),
         ..origin("dns.example")
     };
-    Config {
+    DnsConfig {
         origins: vec![outer, origin("in.dns.example")],
-        ..Config::default()
+        ..DnsConfig::default()
     }
 }
 
-fn findings(config: &Config) -> Findings {
+fn findings(config: &DnsConfig) -> Findings {
     let mut findings = Findings::default();
     config.origins(&KeyPath::default(), &mut findings);
     findings
 }
 
-fn errors(config: &Config) -> Vec<String> {
+fn errors(config: &DnsConfig) -> Vec<String> {
     let errors = findings(config).errors.into_iter();
     errors
         .map(|found| format!("{}: {}", found.key, found.reason))

@@ -11,8 +11,8 @@ use quorate_packet::PublicKey;
 use quorate_replica::{IndexedPacket, ReadError, Reader, ZoneState};
 
 use crate::{
-    AnswerLimits, Client, Config, DnsTransport, Metrics, Responder, SharedLimits, edns::option,
-    fixture::*,
+    AnswerLimits, DnsClient, DnsConfig, DnsMetrics, DnsTransport, Responder, SharedLimits,
+    edns::option, fixture::*,
 };
 
 /// A replica that costs nothing but the search for a key.
@@ -76,18 +76,18 @@ fn responder(key_count: usize, packet: fn(PublicKey) -> Vec<u8>, limited: bool) 
         let stored = unverified(key(number), &packet(key(number)));
         (key(number), Arc::new(IndexedPacket::new(&stored)))
     });
-    let limits = quorate_limit::Config {
+    let limits = quorate_limit::LimitConfig {
         dns_answer_burst: 1_000_000,
         dns_answer_per_sec: 100_000,
-        ..quorate_limit::Config::default()
+        ..quorate_limit::LimitConfig::default()
     };
     let limits = limited.then(|| AnswerLimits::new(&limits, Default::default()).unwrap());
     Responder::new(
-        &Config::default(),
+        &DnsConfig::default(),
         vec![origin("dns.test.")],
         SharedLimits::new(limits),
         Arc::new(Indexed(packets.collect())),
-        Metrics::register(&quorate_metrics::Registry::new()).unwrap(),
+        DnsMetrics::register(&quorate_metrics::Registry::new()).unwrap(),
     )
     .unwrap()
 }
@@ -180,7 +180,7 @@ fn nanos_per_query(responder: &Responder, messages: &[Vec<u8>], rounds: usize) -
     for _ in 0..rounds {
         at = (at * 48_271 + 11) % messages.len();
         address = address.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let client = Client::new(
+        let client = DnsClient::new(
             (address & 0x3fff | 0xc633_0000).to_be_bytes().into(),
             DnsTransport::Udp,
         );

@@ -18,7 +18,7 @@ use hickory_proto::serialize::binary::DecodeError;
 use quorate_http::{BodyError, Problem, ProblemKind, method_not_allowed, options, read_body};
 
 use crate::{
-    Client, DnsTransport, QUERY_SIZE_MAX, Responder, Summary,
+    DnsClient, DnsTransport, QUERY_SIZE_MAX, Responder, Summary,
     json::{JsonMessage, JsonQuery, JsonQueryError},
 };
 
@@ -99,7 +99,7 @@ impl IntoResponse for RequestError {
 /// HEAD too: the HTTP server leaves out the body.
 async fn get(
     State(responder): State<Arc<Responder>>,
-    client: Client,
+    client: DnsClient,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, RequestError> {
@@ -128,7 +128,7 @@ fn decode(encoded: &str) -> Result<Vec<u8>, RequestError> {
 
 async fn post(
     State(responder): State<Arc<Responder>>,
-    client: Client,
+    client: DnsClient,
     request: Request,
 ) -> Result<Response, RequestError> {
     let (parts, body) = request.into_parts();
@@ -143,7 +143,7 @@ async fn post(
 }
 
 /// Whoever is at the other end of the connection, which the HTTP server tells.
-impl<S: Sync> FromRequestParts<S> for Client {
+impl<S: Sync> FromRequestParts<S> for DnsClient {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Self::Rejection> {
@@ -155,7 +155,7 @@ impl<S: Sync> FromRequestParts<S> for Client {
 
 fn respond(
     responder: &Responder,
-    client: &Client,
+    client: &DnsClient,
     message: &[u8],
     format: Format,
 ) -> Result<Response, RequestError> {

@@ -11,7 +11,7 @@ use rustls::{
 };
 use tempfile::TempDir;
 
-use crate::{Config, DnsServer, Exempt, fixture::Fixture};
+use crate::{DnsConfig, DnsServer, Exempt, fixture::Fixture};
 
 pub(crate) struct Encryption {
     _dir: TempDir,
@@ -56,7 +56,7 @@ impl Encryption {
 }
 
 /// A server with every listener but HTTPS.
-pub(crate) async fn serve(mut config: Config) -> (DnsServer, Fixture, Encryption) {
+pub(crate) async fn serve(mut config: DnsConfig) -> (DnsServer, Fixture, Encryption) {
     let (fixture, encryption) = (Fixture::new(), Encryption::new());
     config.tls_listen = vec![([127, 0, 0, 1], 0).into()];
     config.quic_listen = vec![([127, 0, 0, 1], 0).into()];

@@ -16,7 +16,9 @@ use quorate_packet::PublicKey;
 use quorate_replica::{CookieSecret, CookieSecrets, ZoneState};
 use quorate_zone::{Origin, Soa, TTL_SECS_MAX};
 
-use crate::{AnswerLimits, Client, Config, DnsTransport, Metrics, Responder, SharedLimits};
+use crate::{
+    AnswerLimits, DnsClient, DnsConfig, DnsMetrics, DnsTransport, Responder, SharedLimits,
+};
 
 /// Has `_iroh` and more.
 pub(crate) const ALICE: PublicKey = PublicKey::from_bytes([1; 32]);
@@ -39,17 +41,17 @@ pub(crate) struct Fixture {
     pub(crate) responder: Arc<Responder>,
     pub(crate) replica: Arc<FakeReplica>,
     pub(crate) registry: Registry,
-    pub(crate) connections: quorate_http::listener::Metrics,
+    pub(crate) connections: quorate_http::listener::ListenerMetrics,
 }
 
 impl Fixture {
     /// Without limits, and without a secret for cookies.
     pub(crate) fn new() -> Self {
-        Self::with(&Config::default(), None)
+        Self::with(&DnsConfig::default(), None)
     }
 
     /// As configured, with limits if they are.
-    pub(crate) fn with(config: &Config, limits: Option<&quorate_limit::Config>) -> Self {
+    pub(crate) fn with(config: &DnsConfig, limits: Option<&quorate_limit::LimitConfig>) -> Self {
         let replica = FakeReplica::new();
         replica.panic_at(UNLUCKY);
         for (key, dns) in [
@@ -62,8 +64,8 @@ impl Fixture {
         }
 
         let registry = Registry::new();
-        let metrics = Metrics::register(&registry).unwrap();
-        let connections = quorate_http::listener::Metrics::register(&registry).unwrap();
+        let metrics = DnsMetrics::register(&registry).unwrap();
+        let connections = quorate_http::listener::ListenerMetrics::register(&registry).unwrap();
         let origins = vec![origin("dns.test."), origin("two.test.")];
         let limits = limits.and_then(|limits| AnswerLimits::new(limits, ExemptNetworks::default()));
         let responder = Responder::new(
@@ -123,8 +125,8 @@ impl Fixture {
 }
 
 /// A client by this transport.
-pub(crate) fn client(transport: DnsTransport) -> Client {
-    Client::new([192, 0, 2, 9].into(), transport)
+pub(crate) fn client(transport: DnsTransport) -> DnsClient {
+    DnsClient::new([192, 0, 2, 9].into(), transport)
 }
 
 pub(crate) fn name(text: &str) -> Name {

@@ -16,13 +16,13 @@
 //! | piece | what it is |
 //! |---|---|
 //! | [`Responder`] | bytes of a query to bytes of a response, for every transport |
-//! | [`Client`] | who asks, and by which transport |
+//! | [`DnsClient`] | who asks, and by which transport |
 //! | [`AnswerLimits`], [`SharedLimits`] | how much goes to addresses that may be forged |
-//! | [`Config`] → [`DnsListeners`] → [`DnsServer`] | the listeners for UDP, TCP, TLS and QUIC |
+//! | [`DnsConfig`] → [`DnsListeners`] → [`DnsServer`] | the listeners for UDP, TCP, TLS and QUIC |
 //! | [`OriginSettings`] | a zone to serve, as it is configured |
 //! | [`ConfiguredZones`] | what stands in these zones, for those who add to it |
 //! | [`doh_router`] | `GET`, `HEAD` and `POST` at `/dns-query`: messages, and JSON |
-//! | [`Metrics`] | what all of them tell Prometheus |
+//! | [`DnsMetrics`] | what all of them tell Prometheus |
 //!
 //! hickory-proto reads records of zones, and responses that are wanted in JSON. Its server is not
 //! used: it cannot screen datagrams before its parser, starts a task for each and does not count
@@ -76,12 +76,12 @@ mod udp;
 mod zones;
 
 pub use answer_limits::{AnswerLimits, SharedLimits};
-pub use client::Client;
-pub use config::Config;
+pub use client::DnsClient;
+pub use config::DnsConfig;
 pub use configured::ConfiguredZones;
 pub use doh::doh_router;
 pub use listen::ListenAddresses;
-pub use metrics::Metrics;
+pub use metrics::DnsMetrics;
 pub use origin::{OriginSettings, SoaSettings};
 pub use query::QUERY_SIZE_MAX;
 pub use responder::{Responder, Summary};

@@ -4,18 +4,18 @@ use std::net::IpAddr;
 
 use hickory_proto::rr::RecordType;
 
-use crate::{Client, Config, DnsTransport, edns::option, fixture::*};
+use crate::{DnsClient, DnsConfig, DnsTransport, edns::option, fixture::*};
 
 /// Three answers at once, and one a second.
-fn limits() -> quorate_limit::Config {
-    quorate_limit::Config {
+fn limits() -> quorate_limit::LimitConfig {
+    quorate_limit::LimitConfig {
         dns_answer_burst: 3,
         dns_answer_per_sec: 1,
-        ..quorate_limit::Config::default()
+        ..quorate_limit::LimitConfig::default()
     }
 }
 
-fn ask(fixture: &Fixture, message: &[u8], client: &Client) -> Vec<u8> {
+fn ask(fixture: &Fixture, message: &[u8], client: &DnsClient) -> Vec<u8> {
     let mut out = Vec::new();
     fixture
         .responder
@@ -24,7 +24,7 @@ fn ask(fixture: &Fixture, message: &[u8], client: &Client) -> Vec<u8> {
     out
 }
 
-fn stranger() -> Client {
+fn stranger() -> DnsClient {
     client(DnsTransport::Udp)
 }
 
@@ -35,7 +35,7 @@ fn refused(fixture: &Fixture) -> u64 {
 /// As `slip 1` of other servers: whoever really asked comes back over TCP.
 #[test]
 fn whoever_asks_too_often_is_sent_to_tcp() {
-    let fixture = Fixture::with(&Config::default(), Some(&limits()));
+    let fixture = Fixture::with(&DnsConfig::default(), Some(&limits()));
     let message = with_opt(alice_query(), 1232, 0, &[]);
     let first: Vec<_> = (0..3)
         .map(|_| ask(&fixture, &message, &stranger()))
@@ -54,13 +54,13 @@ fn whoever_asks_too_often_is_sent_to_tcp() {
 
     let over_tcp = ask(&fixture, &message, &client(DnsTransport::Tcp));
     assert_eq!(parse(&over_tcp).answers.len(), 1);
-    let other = Client::new("2001:db8::9".parse().unwrap(), DnsTransport::Udp);
+    let other = DnsClient::new("2001:db8::9".parse().unwrap(), DnsTransport::Udp);
     assert_eq!(parse(&ask(&fixture, &message, &other)).answers.len(), 1);
 }
 
 #[test]
 fn a_cookie_or_an_exempt_address_is_not_limited() {
-    let fixture = Fixture::with(&Config::default(), Some(&limits()));
+    let fixture = Fixture::with(&DnsConfig::default(), Some(&limits()));
     fixture.agree_on_cookies([7; 16], None);
     let cookie = [&option::COOKIE.to_be_bytes()[..], &[0, 8], &[1; 8]].concat();
     let message = with_opt(alice_query(), 1232, 0, &cookie);
@@ -72,7 +72,7 @@ fn a_cookie_or_an_exempt_address_is_not_limited() {
         &response[response.len() - 24..],
     ];
     let proven = with_opt(alice_query(), 1232, 0, &cookie.concat());
-    let loopback = Client::new(IpAddr::from([127, 0, 0, 1]), DnsTransport::Udp);
+    let loopback = DnsClient::new(IpAddr::from([127, 0, 0, 1]), DnsTransport::Udp);
     for _ in 0..20 {
         assert_eq!(parse(&ask(&fixture, &proven, &stranger())).answers.len(), 1);
         assert_eq!(
@@ -88,7 +88,10 @@ fn a_cookie_or_an_exempt_address_is_not_limited() {
 /// A stranger may have been forged, and gets little that somebody else has to take.
 #[test]
 fn a_stranger_gets_no_large_answer_over_udp() {
-    let fixture = Fixture::with(&Config::default(), Some(&quorate_limit::Config::default()));
+    let fixture = Fixture::with(
+        &DnsConfig::default(),
+        Some(&quorate_limit::LimitConfig::default()),
+    );
     let message = with_opt(
         query(&format!("txt.{BIG}.dns.test."), RecordType::TXT),
         1232,
@@ -101,7 +104,7 @@ fn a_stranger_gets_no_large_answer_over_udp() {
     let figure = "quorate_dns_responses_size_limited_total";
     assert_eq!(fixture.figure(figure), 1);
 
-    let exempt = Client::new("::1".parse().unwrap(), DnsTransport::Udp);
+    let exempt = DnsClient::new("::1".parse().unwrap(), DnsTransport::Udp);
     assert_eq!(parse(&ask(&fixture, &message, &exempt)).answers.len(), 3);
     let unlimited = Fixture::new();
     assert_eq!(
@@ -113,11 +116,11 @@ fn a_stranger_gets_no_large_answer_over_udp() {
 
 #[test]
 fn limits_that_are_turned_off_limit_nobody() {
-    let off = quorate_limit::Config {
+    let off = quorate_limit::LimitConfig {
         enabled: false,
         ..limits()
     };
-    let fixture = Fixture::with(&Config::default(), Some(&off));
+    let fixture = Fixture::with(&DnsConfig::default(), Some(&off));
     for _ in 0..10 {
         let response = ask(&fixture, &alice_query(), &stranger());
         assert_eq!(parse(&response).answers.len(), 1);

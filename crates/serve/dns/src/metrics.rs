@@ -44,14 +44,14 @@ pub(crate) type QueryCounters = By<By<Counter, Rcode>, DnsTransport>;
 
 /// Figures of the DNS server.
 #[derive(Debug, Clone)]
-pub struct Metrics {
+pub struct DnsMetrics {
     pub(crate) figures: Figures,
     queries_total: <Counter as Figure>::Vec,
     /// Queries for names in no origin.
     pub(crate) other_queries: QueryCounters,
 }
 
-impl Metrics {
+impl DnsMetrics {
     /// Registers the figures. Fails when one of their names is taken.
     pub fn register(registry: &Registry) -> Result<Self, Error> {
         let queries_total = Counter::vec(

@@ -7,7 +7,9 @@ use quorate_metrics::Registry;
 use quorate_packet::PublicKey;
 use quorate_replica::{IndexedPacket, ReadError, Reader, ZoneState};
 
-use crate::{Config, DnsTransport, Metrics, Responder, SharedLimits, edns::option, fixture::*};
+use crate::{
+    DnsConfig, DnsMetrics, DnsTransport, Responder, SharedLimits, edns::option, fixture::*,
+};
 
 const SECRET: [u8; 16] = [7; 16];
 const COOKIE_OF_CLIENT: [u8; 8] = [1, 2, 3, 4, 5, 6, 7, 8];
@@ -138,9 +140,9 @@ mod cookies {
 
     #[test]
     fn without_a_secret_or_when_turned_off_cookies_are_ignored() {
-        let turned_off = Config {
+        let turned_off = DnsConfig {
             cookies: false,
-            ..Config::default()
+            ..DnsConfig::default()
         };
         let turned_off = Fixture::with(&turned_off, None);
         turned_off.agree_on_cookies(SECRET, None);
@@ -157,9 +159,9 @@ mod cookies {
 /// RFC 5001: only if it is asked for.
 #[test]
 fn a_server_that_has_a_name_tells_it() {
-    let named = Config {
+    let named = DnsConfig {
         server_id: "fra-1".to_owned(),
-        ..Config::default()
+        ..DnsConfig::default()
     };
     let named = Fixture::with(&named, None);
     let message = alice_query_with(option::NSID, b"");
@@ -263,11 +265,11 @@ impl Reader for Starting {
 #[test]
 fn a_node_that_has_not_caught_up_says_not_ready() {
     let responder = Responder::new(
-        &Config::default(),
+        &DnsConfig::default(),
         vec![origin("dns.test.")],
         SharedLimits::default(),
         Arc::new(Starting),
-        Metrics::register(&Registry::new()).unwrap(),
+        DnsMetrics::register(&Registry::new()).unwrap(),
     );
     let mut response = Vec::new();
     let responder = responder.unwrap();
@@ -286,10 +288,10 @@ fn a_node_that_has_not_caught_up_says_not_ready() {
 /// RFC 4892; RFC 8914 for the refusal.
 #[test]
 fn the_class_ch_tells_what_the_operator_lets_it_tell() {
-    let config = Config {
+    let config = DnsConfig {
         server_id: "fra-1".to_owned(),
         server_version: "Quorate".to_owned(),
-        ..Config::default()
+        ..DnsConfig::default()
     };
     let told = Fixture::with(&config, None);
     let by_default = Fixture::new();

@@ -7,7 +7,7 @@ use std::{
 
 use quorate_zone::Question;
 
-use crate::{Client, rcode::Rcode, sample::Nth};
+use crate::{DnsClient, rcode::Rcode, sample::Nth};
 
 /// The target of the lines, by which a filter can choose them.
 pub(crate) const TARGET: &str = "quorate::queries";
@@ -28,7 +28,7 @@ pub(crate) struct QueryLog {
 
 /// What is logged of a query.
 pub(crate) struct Logged<'a> {
-    pub(crate) client: &'a Client,
+    pub(crate) client: &'a DnsClient,
     /// `None` if none could be read.
     pub(crate) question: Option<&'a Question<'a>>,
     pub(crate) rcode: Rcode,
@@ -96,7 +96,7 @@ mod tests {
     use hickory_proto::rr::RecordType;
 
     use super::*;
-    use crate::{Config, fixture::*};
+    use crate::{DnsConfig, fixture::*};
 
     #[test]
     fn a_query_of_the_sample_is_a_line() {
@@ -106,9 +106,9 @@ mod tests {
             .with_ansi(false)
             .with_writer(move || Lines(writer.clone()))
             .finish();
-        let config = Config {
+        let config = DnsConfig {
             query_log_one_in: 1,
-            ..Config::default()
+            ..DnsConfig::default()
         };
         let fixture = Fixture::with(&config, None);
         let mut message = query("a-b.test.", RecordType::TXT);

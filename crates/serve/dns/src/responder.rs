@@ -10,7 +10,7 @@ use quorate_replica::{ReadError, Reader};
 use quorate_zone::{Answer, AnswerKind, Located, Origin, OriginError, Question, UndecodableError};
 
 use crate::{
-    Client, Config, DnsTransport, Metrics, SharedLimits,
+    DnsClient, DnsConfig, DnsMetrics, DnsTransport, SharedLimits,
     answer_limits::Limited,
     chaos::{CLASS_CH, Identity},
     cookie::Proof,
@@ -53,7 +53,7 @@ pub struct Responder {
     /// How long an idle connection stays open, in units of 100 ms.
     tcp_keepalive: u16,
     query_log: QueryLog,
-    metrics: Metrics,
+    metrics: DnsMetrics,
 }
 
 /// What was said.
@@ -79,11 +79,11 @@ impl Responder {
     /// Answers for these origins from this replica, and for what its cluster has agreed on beside
     /// them, as far as `limits` let them.
     pub fn new(
-        config: &Config,
+        config: &DnsConfig,
         origins: Vec<Origin>,
         limits: SharedLimits,
         replica: Arc<dyn Reader>,
-        metrics: Metrics,
+        metrics: DnsMetrics,
     ) -> Result<Self, OriginError> {
         let keepalive = config.tcp_idle_timeout.as_millis() / KEEPALIVE_UNIT_MILLIS;
         Ok(Self {
@@ -103,7 +103,12 @@ impl Responder {
     /// Writes the response to the `message` of a client in place of what `out` holds. `None` when
     /// nothing may be said: the message is shorter than a header, or a response, or breaks the rules
     /// of its transport.
-    pub fn respond(&self, message: &[u8], client: &Client, out: &mut Vec<u8>) -> Option<Summary> {
+    pub fn respond(
+        &self,
+        message: &[u8],
+        client: &DnsClient,
+        out: &mut Vec<u8>,
+    ) -> Option<Summary> {
         let nth = Nth::next();
         let started = nth.is_timed().then(Instant::now);
         let query = Query::parse(message).filter(|query| !is_fatal(query, client.transport));
@@ -140,7 +145,7 @@ impl Responder {
         Some(Summary { ttl_secs })
     }
 
-    fn count(&self, outcome: &Outcome, client: &Client, zones: &Served) {
+    fn count(&self, outcome: &Outcome, client: &DnsClient, zones: &Served) {
         let queries = outcome.origin.and_then(|origin| zones.queries(origin));
         let queries = queries.unwrap_or(&self.metrics.other_queries);
         queries.of(client.transport).of(outcome.rcode).inc();
@@ -149,7 +154,7 @@ impl Responder {
     fn write_response(
         &self,
         query: &Query<'_>,
-        client: &Client,
+        client: &DnsClient,
         zones: &Served,
         out: &mut Vec<u8>,
     ) -> Outcome {
@@ -207,7 +212,7 @@ impl Responder {
     fn check_cookie(
         &self,
         edns: &Edns<'_>,
-        client: &Client,
+        client: &DnsClient,
         zones: &Served,
         opt: &mut Opt<'_>,
     ) -> Option<Proof> {
@@ -219,7 +224,7 @@ impl Responder {
     }
 
     /// How the answer to a client is limited that may be somebody else.
-    fn limited(&self, client: &Client, proof: Option<Proof>) -> Limited {
+    fn limited(&self, client: &DnsClient, proof: Option<Proof>) -> Limited {
         if !client.transport.is_datagram() || proof == Some(Proof::Valid) {
             return Limited::No;
         }

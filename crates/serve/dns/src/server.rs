@@ -10,11 +10,11 @@ use std::{
 use futures_util::future::join_all;
 use nix::errno::Errno;
 use quorate_http::ServerCertificate;
-use quorate_http::listener::{BindError, Connections, Limits, Listener, Metrics, Name};
+use quorate_http::listener::{BindError, Connections, Limits, Listener, ListenerMetrics, Name};
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
-    Config, Responder,
+    DnsConfig, Responder,
     quic::{QuicProtocol, QuicServer},
     tcp::TcpProtocol,
     udp::{self, UdpThreads},
@@ -33,7 +33,7 @@ const TLS_PROTOCOL: &[u8] = b"dot";
 /// Says for whom the bound of connections of one client does not hold.
 pub type Exempt = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
 
-impl Config {
+impl DnsConfig {
     /// Takes the addresses. Queries wait from now on until [`serve`](DnsListeners::serve).
     pub async fn bind(self) -> Result<DnsListeners, BindError> {
         let mut bound = DnsListeners {
@@ -110,7 +110,7 @@ fn is_of_family(error: &io::Error) -> bool {
 /// Listeners that answer nothing yet.
 #[derive(Debug)]
 pub struct DnsListeners {
-    config: Config,
+    config: DnsConfig,
     /// As many for each address as threads answer it.
     udp: Vec<UdpSocket>,
     tcp: Vec<Listener>,
@@ -123,7 +123,7 @@ impl DnsListeners {
     ///
     /// # Panics
     ///
-    /// Panics where there is none, which [`Config::check_listeners`] refuses.
+    /// Panics where there is none, which [`DnsConfig::check_listeners`] refuses.
     pub fn local_addr(&self) -> SocketAddr {
         self.tcp[0].local_addr()
     }
@@ -136,7 +136,7 @@ impl DnsListeners {
         responder: Arc<Responder>,
         certificate: Option<&ServerCertificate>,
         is_exempt: &Exempt,
-        metrics: &Metrics,
+        metrics: &ListenerMetrics,
     ) -> io::Result<DnsServer> {
         let connections = || {
             let is_exempt = is_exempt.clone();
@@ -191,8 +191,8 @@ impl DnsListeners {
 #[derive(Debug)]
 pub struct DnsServer {
     udp: UdpThreads,
-    tcp: Vec<quorate_http::listener::Server>,
-    tls: Vec<quorate_http::listener::Server>,
+    tcp: Vec<quorate_http::listener::ListenerServer>,
+    tls: Vec<quorate_http::listener::ListenerServer>,
     quic: Vec<QuicServer>,
 }
 
@@ -220,16 +220,16 @@ impl DnsServer {
     /// Frees the addresses, and closes each connection after the responses that are under way.
     pub async fn shutdown(self) {
         let streams = self.tcp.into_iter().chain(self.tls);
-        let streams = join_all(streams.map(quorate_http::listener::Server::shutdown));
+        let streams = join_all(streams.map(quorate_http::listener::ListenerServer::shutdown));
         let quic = join_all(self.quic.into_iter().map(QuicServer::shutdown));
         tokio::join!(self.udp.shutdown(), streams, quic);
     }
 }
 
-fn addresses(servers: &[quorate_http::listener::Server]) -> Vec<SocketAddr> {
+fn addresses(servers: &[quorate_http::listener::ListenerServer]) -> Vec<SocketAddr> {
     let addresses = servers
         .iter()
-        .map(quorate_http::listener::Server::local_addr);
+        .map(quorate_http::listener::ListenerServer::local_addr);
     addresses.collect()
 }
 

@@ -20,11 +20,11 @@ const OPEN: &str = "quorate_http::listener_connections_open{listener=\"dns\"}";
 const EVICTED: &str = "quorate_http::listener_connections_evicted_total{listener=\"dns\"}";
 const REFUSED: &str = "quorate_http::listener_connections_refused_total{listener=\"dns\"}";
 
-fn config() -> Config {
-    Config::new((Ipv4Addr::LOCALHOST, 0).into())
+fn config() -> DnsConfig {
+    DnsConfig::new((Ipv4Addr::LOCALHOST, 0).into())
 }
 
-async fn serve(config: Config) -> (DnsServer, Fixture) {
+async fn serve(config: DnsConfig) -> (DnsServer, Fixture) {
     let fixture = Fixture::new();
     let server = config.bind().await.unwrap();
     let none: Exempt = Arc::new(|_| false);
@@ -317,7 +317,7 @@ async fn shutdown_closes_connections_and_frees_the_address() {
     read_message(&mut tcp).await;
     timeout(LONG, server.shutdown()).await.expect("an end");
     assert!(is_closed(&mut tcp).await);
-    let again = Config::new(address).bind().await.unwrap();
+    let again = DnsConfig::new(address).bind().await.unwrap();
     assert_eq!(again.local_addr(), address);
 }
 
@@ -325,7 +325,7 @@ async fn shutdown_closes_connections_and_frees_the_address() {
 async fn a_taken_address_is_named() {
     let bound = config().bind().await.unwrap();
     let address = bound.local_addr();
-    let error = Config::new(address).bind().await.unwrap_err();
+    let error = DnsConfig::new(address).bind().await.unwrap_err();
     assert_eq!(error.source.kind(), io::ErrorKind::AddrInUse);
     assert!(error.to_string().contains(&address.to_string()));
 }
@@ -337,9 +337,9 @@ async fn every_address_is_answered() {
         (Ipv6Addr::LOCALHOST, 0).into(),
         (Ipv4Addr::new(127, 0, 0, 2), 0).into(),
     ];
-    let config = Config {
+    let config = DnsConfig {
         listen: listen.into(),
-        ..Config::default()
+        ..DnsConfig::default()
     };
     let (server, _) = serve(config).await;
     let all = server.local_addrs();
@@ -358,22 +358,22 @@ async fn every_address_is_answered() {
     }
     server.shutdown().await;
     for address in all {
-        Config::new(address).bind().await.unwrap();
+        DnsConfig::new(address).bind().await.unwrap();
     }
 }
 
 /// One port for both families: neither takes the other's.
 #[tokio::test]
 async fn both_wildcards_have_one_port() {
-    let free = Config::new((Ipv4Addr::UNSPECIFIED, 0).into());
+    let free = DnsConfig::new((Ipv4Addr::UNSPECIFIED, 0).into());
     let port = free.bind().await.unwrap().local_addr().port();
     let listen = vec![
         (Ipv4Addr::UNSPECIFIED, port).into(),
         (Ipv6Addr::UNSPECIFIED, port).into(),
     ];
-    let config = Config {
+    let config = DnsConfig {
         listen: listen.into(),
-        ..Config::default()
+        ..DnsConfig::default()
     };
     config.bind().await.unwrap();
 }

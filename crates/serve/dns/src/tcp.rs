@@ -12,7 +12,7 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Client, Config, DnsTransport, QUERY_SIZE_MAX, Responder};
+use crate::{DnsClient, DnsConfig, DnsTransport, QUERY_SIZE_MAX, Responder};
 
 /// The size of the length before each message, in bytes (RFC 1035, section 4.2.2).
 const PREFIX_SIZE: usize = 2;
@@ -27,7 +27,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// What connections share. No handshake keeps others waiting: one that takes too long ends, and one
 /// in whose place another could be gives way.
 pub(crate) struct TcpProtocol {
-    pub(crate) config: Config,
+    pub(crate) config: DnsConfig,
     pub(crate) responder: Arc<Responder>,
     /// What makes it DNS over TLS.
     pub(crate) tls: Option<TlsAcceptor>,
@@ -68,10 +68,10 @@ impl TcpProtocol {
 
 /// One connection. Queries are answered in their order, since none waits for anything.
 struct Connection<'a, S> {
-    config: &'a Config,
+    config: &'a DnsConfig,
     responder: &'a Responder,
     stream: S,
-    client: Client,
+    client: DnsClient,
     place: Place,
     /// What was received and not answered yet.
     received: BytesMut,
@@ -87,7 +87,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             config: &protocol.config,
             responder: &protocol.responder,
             stream,
-            client: Client::new(place.address().ip(), transport),
+            client: DnsClient::new(place.address().ip(), transport),
             place,
             received: BytesMut::new(),
             response: Vec::new(),

@@ -15,7 +15,7 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-use crate::{Config, UDP_SIZE_MAX, encryption_fixture::serve, fixture::*};
+use crate::{DnsConfig, UDP_SIZE_MAX, encryption_fixture::serve, fixture::*};
 
 /// Longer than anything here takes, unless it never happens.
 const LONG: Duration = Duration::from_secs(20);
@@ -70,7 +70,7 @@ fn said(response: &[u8]) -> impl PartialEq + std::fmt::Debug + use<> {
 
 #[tokio::test]
 async fn answers_are_equal_over_all_transports() {
-    let (server, _, encryption) = serve(Config::new((Ipv4Addr::LOCALHOST, 0).into())).await;
+    let (server, _, encryption) = serve(DnsConfig::new((Ipv4Addr::LOCALHOST, 0).into())).await;
     let udp = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     udp.connect(server.local_addr()).await.unwrap();
     let mut tcp = TcpStream::connect(server.local_addr()).await.unwrap();

@@ -10,7 +10,7 @@ use quorate_replica::{Reader, ZoneState};
 use quorate_zone::file::{record, wire_name};
 use quorate_zone::{Authority, Origin, OriginError};
 
-use crate::{ConfiguredZones, Metrics, cookie::CookieJar, metrics::QueryCounters};
+use crate::{ConfiguredZones, DnsMetrics, cookie::CookieJar, metrics::QueryCounters};
 
 /// The zones, which follow the cluster: one look at a number tells a query whether they still do.
 pub(crate) struct Zones {
@@ -18,7 +18,7 @@ pub(crate) struct Zones {
     origins: Vec<Origin>,
     configured: ConfiguredZones,
     takes_cookies: bool,
-    metrics: Metrics,
+    metrics: DnsMetrics,
     served: ArcSwap<Served>,
     /// Held by whoever follows the cluster. Others wait: what a node has applied, it serves.
     following: Mutex<()>,
@@ -49,7 +49,7 @@ impl Zones {
     pub(crate) fn new(
         origins: Vec<Origin>,
         takes_cookies: bool,
-        metrics: Metrics,
+        metrics: DnsMetrics,
         replica: &dyn Reader,
     ) -> Result<Self, OriginError> {
         let authority = Authority::new(origins.clone())?;
@@ -154,7 +154,7 @@ impl Served {
     }
 }
 
-fn counters(authority: &Authority, metrics: &Metrics) -> Vec<QueryCounters> {
+fn counters(authority: &Authority, metrics: &DnsMetrics) -> Vec<QueryCounters> {
     let origins = authority.origins();
     origins.map(|origin| metrics.queries_of(&origin)).collect()
 }

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use quorate_conformance::{Script, Transport, scripts};
-use quorate_dns::{Client, Config, DnsTransport, Metrics, Responder, SharedLimits};
+use quorate_dns::{DnsClient, DnsConfig, DnsMetrics, DnsTransport, Responder, SharedLimits};
 use quorate_fake::{FakeReplica, received_now};
 use quorate_metrics::Registry;
 use quorate_packet::SignedPacket;
@@ -47,7 +47,7 @@ fn every_script_is_answered_as_it_says() {
 }
 
 fn respond(responder: &Responder, message: &[u8], transport: DnsTransport) -> Option<Vec<u8>> {
-    let client = Client {
+    let client = DnsClient {
         address: Ipv4Addr::LOCALHOST.into(),
         transport,
     };
@@ -60,7 +60,7 @@ fn responder(script: &Script) -> Responder {
     let file: Table = format!("[dns]\n{}", script.config)
         .parse()
         .expect("settings are TOML");
-    let (mut config, mut laid) = (Config::default(), Laid::default());
+    let (mut config, mut laid) = (DnsConfig::default(), Laid::default());
     config.lay(&file["dns"], &KeyPath::default(), &mut laid);
     assert!(laid.refused.is_empty(), "{:?}", laid.refused);
     let mut findings = Findings::default();
@@ -82,7 +82,7 @@ fn responder(script: &Script) -> Responder {
         },
         ..ZoneState::default()
     });
-    let metrics = Metrics::register(&Registry::new()).expect("names are new");
+    let metrics = DnsMetrics::register(&Registry::new()).expect("names are new");
     let responder = Responder::new(&config, origins, SharedLimits::default(), replica, metrics);
     responder.expect("the settings are good")
 }

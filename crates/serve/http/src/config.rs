@@ -21,7 +21,7 @@ const CONNECTION_BYTES_PER_SEC: u64 = 4 * 1024 * 1024;
 
 settings! {
     /// Where to listen, how long to wait for clients, and whom to believe about them.
-    pub struct Config {
+    pub struct HttpConfig {
         /// Where it listens. Plain HTTP/1.1 and HTTP/2: a proxy in front of it brings TLS.
         listen: SocketAddr = (Ipv4Addr::UNSPECIFIED, 8080).into();
         /// Where HTTPS listens, usually on port 443. It needs tls.certificate_file.
@@ -70,7 +70,7 @@ settings! {
     }
 }
 
-impl Config {
+impl HttpConfig {
     /// The defaults, at this address. Port 0 takes a free one.
     pub fn new(listen: SocketAddr) -> Self {
         Self {

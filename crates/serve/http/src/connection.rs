@@ -17,7 +17,7 @@ use tower::Service as _;
 use tracing::Instrument;
 
 use crate::{
-    Charge, Config, Routes, Trust,
+    Charge, HttpConfig, Routes, Trust,
     header_timer::HeaderTimer,
     request_id::{X_REQUEST_ID, request_id},
     underway::Activity,
@@ -57,7 +57,7 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What connections share.
 pub(crate) struct Service {
-    pub(crate) config: Config,
+    pub(crate) config: HttpConfig,
     pub(crate) routes: Routes,
     pub(crate) is_trusted: Trust,
     pub(crate) charge: Option<Charge>,
@@ -67,7 +67,7 @@ pub(crate) struct Service {
 
 impl Service {
     pub(crate) fn new(
-        config: Config,
+        config: HttpConfig,
         routes: Routes,
         is_trusted: Trust,
         charge: Option<Charge>,

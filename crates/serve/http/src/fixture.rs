@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::listener::{Metrics, Name};
+use crate::listener::{ListenerMetrics, Name};
 use axum::{
     Router,
     body::Body,
@@ -21,7 +21,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{BodyError, Config, HttpListeners, Server, read_body, text, with_cors};
+use crate::{BodyError, HttpConfig, HttpListeners, Server, read_body, text, with_cors};
 
 /// How long a test waits for what must happen, before it fails.
 pub(crate) const LONG: Duration = Duration::from_secs(20);
@@ -48,7 +48,7 @@ pub(crate) const GET: &str = "GET /nothing HTTP/1.1\r\nHost: a\r\n\r\n";
 /// at `/gate` while the gate is open, streams at `/stream` until it is open, refuses unread bodies at
 /// `/unread`, and says at `/client` who asks.
 pub(crate) struct Fixture {
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: ListenerMetrics,
     pub(crate) gate: Gate,
     pub(crate) server: Server,
 }
@@ -114,15 +114,15 @@ async fn client(ConnectInfo(client): ConnectInfo<std::net::SocketAddr>) -> Strin
 }
 
 impl Fixture {
-    pub(crate) async fn new(change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) async fn new(change: impl FnOnce(&mut HttpConfig)) -> Self {
         Self::with(change, |listeners| listeners).await
     }
 
     pub(crate) async fn with(
-        change: impl FnOnce(&mut Config),
+        change: impl FnOnce(&mut HttpConfig),
         equip: impl FnOnce(HttpListeners) -> HttpListeners,
     ) -> Self {
-        let mut config = Config::new(([127, 0, 0, 1], 0).into());
+        let mut config = HttpConfig::new(([127, 0, 0, 1], 0).into());
         change(&mut config);
         let gate = Gate {
             is_open: watch::Sender::new(true),
@@ -138,7 +138,7 @@ impl Fixture {
             .route("/gate", get(pass).put(pass))
             .route("/stream", get(stream))
             .with_state(gate.clone());
-        let metrics = Metrics::register(&Registry::new()).unwrap();
+        let metrics = ListenerMetrics::register(&Registry::new()).unwrap();
         let bound = equip(config.bind().await.unwrap());
         Self {
             server: bound.serve(with_cors(router), Name::Public, &metrics),

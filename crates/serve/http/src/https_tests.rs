@@ -20,7 +20,7 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::{
-    Config, HttpListeners, Trust,
+    HttpConfig, HttpListeners, Trust,
     fixture::{Client, Fixture, LONG, SHORT, within},
 };
 
@@ -70,14 +70,14 @@ impl Encryption {
     }
 }
 
-fn tls_listen(config: &mut Config) {
+fn tls_listen(config: &mut HttpConfig) {
     config.tls_listen = vec![LOOPBACK];
 }
 
-async fn fixture(change: impl FnOnce(&mut Config)) -> (Fixture, Encryption) {
+async fn fixture(change: impl FnOnce(&mut HttpConfig)) -> (Fixture, Encryption) {
     let encryption = Encryption::new();
     let certificate = Some(encryption.certificate.clone());
-    let change = |config: &mut Config| {
+    let change = |config: &mut HttpConfig| {
         tls_listen(config);
         change(config);
     };
@@ -256,11 +256,11 @@ const PROXY_HEADER: &[u8] =
     b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01\xc6\x33\x64\x01\x12\x34\0\x50";
 
 /// A server behind a proxy on this machine, or behind none.
-async fn proxied(is_trusted: bool, change: impl FnOnce(&mut Config)) -> (Fixture, Encryption) {
+async fn proxied(is_trusted: bool, change: impl FnOnce(&mut HttpConfig)) -> (Fixture, Encryption) {
     let encryption = Encryption::new();
     let certificate = Some(encryption.certificate.clone());
     let trust: Trust = Arc::new(move |peer| is_trusted && peer.is_loopback());
-    let change = |config: &mut Config| {
+    let change = |config: &mut HttpConfig| {
         config.proxy_listen = vec![LOOPBACK];
         config.proxy_tls_listen = vec![LOOPBACK];
         change(config);

@@ -15,7 +15,7 @@
 //!
 //! | piece | what it is |
 //! |---|---|
-//! | [`Config`] → [`HttpListeners`] → [`Server`] | HTTP for any router, safe against slow clients and floods |
+//! | [`HttpConfig`] → [`HttpListeners`] → [`Server`] | HTTP for any router, safe against slow clients and floods |
 //! | [`Trust`], [`Charge`] | which proxies are believed who the client is, and what its bytes cost |
 //! | [`Routes`], [`with_cors`] | a router, and one of which browsers may use every answer |
 //! | [`read_body`], [`BodyError`] | a request's body, of limited size, within the server's timeout |
@@ -56,7 +56,7 @@ mod https_tests;
 
 pub use body::{BodyError, read_body};
 pub use certificate::{CertificateError, CertificateFiles, CertificatePair, ServerCertificate};
-pub use config::Config;
+pub use config::HttpConfig;
 pub use cors::{Routes, with_cors};
 pub use metered::Charge;
 pub use problem::{Problem, ProblemKind};

@@ -7,12 +7,12 @@ use std::{
 };
 
 use crate::ServerCertificate;
-use crate::listener::{BindError, Connections, Limits, Listener, Metrics, Name};
+use crate::listener::{BindError, Connections, Limits, Listener, ListenerMetrics, Name};
 use futures_util::future::join_all;
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
-    Charge, Config, Routes,
+    Charge, HttpConfig, Routes,
     connection::Service,
     protocol::{HttpProtocol, TLS_PROTOCOLS},
 };
@@ -20,7 +20,7 @@ use crate::{
 /// Says whether somebody is a proxy whose word about the client's address counts.
 pub type Trust = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
 
-impl Config {
+impl HttpConfig {
     /// Takes the addresses. Clients can connect from now on, and wait until
     /// [`serve`](HttpListeners::serve).
     pub async fn bind(self) -> Result<HttpListeners, BindError> {
@@ -58,7 +58,7 @@ impl Config {
 
 /// Addresses that were taken, and serve nothing yet.
 pub struct HttpListeners {
-    config: Config,
+    config: HttpConfig,
     plain: Vec<Listener>,
     tls: Vec<Listener>,
     proxy: Vec<Listener>,
@@ -104,8 +104,8 @@ impl HttpListeners {
     ///
     /// # Panics
     ///
-    /// Panics where HTTPS listens without a certificate, which [`Config::check_listeners`] refuses.
-    pub fn serve(self, routes: impl Into<Routes>, name: Name, metrics: &Metrics) -> Server {
+    /// Panics where HTTPS listens without a certificate, which [`HttpConfig::check_listeners`] refuses.
+    pub fn serve(self, routes: impl Into<Routes>, name: Name, metrics: &ListenerMetrics) -> Server {
         let tls = self
             .certificate
             .map(|certificate| TlsAcceptor::from(certificate.server_config(&TLS_PROTOCOLS)));
@@ -142,10 +142,10 @@ impl HttpListeners {
 /// A running server. Dropping it shuts it down too, unawaited.
 #[derive(Debug)]
 pub struct Server {
-    plain: Vec<crate::listener::Server>,
-    tls: Vec<crate::listener::Server>,
-    proxy: Vec<crate::listener::Server>,
-    proxy_tls: Vec<crate::listener::Server>,
+    plain: Vec<crate::listener::ListenerServer>,
+    tls: Vec<crate::listener::ListenerServer>,
+    proxy: Vec<crate::listener::ListenerServer>,
+    proxy_tls: Vec<crate::listener::ListenerServer>,
 }
 
 impl Server {
@@ -169,12 +169,14 @@ impl Server {
     pub async fn shutdown(self) {
         let all = [self.plain, self.tls, self.proxy, self.proxy_tls];
         let all = all.into_iter().flatten();
-        join_all(all.map(crate::listener::Server::shutdown)).await;
+        join_all(all.map(crate::listener::ListenerServer::shutdown)).await;
     }
 }
 
-fn addresses(servers: &[crate::listener::Server]) -> Vec<SocketAddr> {
-    let addresses = servers.iter().map(crate::listener::Server::local_addr);
+fn addresses(servers: &[crate::listener::ListenerServer]) -> Vec<SocketAddr> {
+    let addresses = servers
+        .iter()
+        .map(crate::listener::ListenerServer::local_addr);
     addresses.collect()
 }
 

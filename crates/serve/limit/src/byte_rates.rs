@@ -13,7 +13,7 @@ use arc_swap::ArcSwapOption;
 use governor::clock::{Clock, MonotonicClock};
 
 use crate::{
-    Config, Metrics, TableLabel,
+    LimitConfig, LimitMetrics, TableLabel,
     client_rates::client_hash,
     rate::{Allowance, Rate},
 };
@@ -36,14 +36,14 @@ const DEBT_MAX: Duration = Duration::from_secs(3);
 
 impl ByteRates {
     /// What `config` asks for, if it does.
-    pub fn new(config: &Config, metrics: &Metrics) -> Self {
+    pub fn new(config: &LimitConfig, metrics: &LimitMetrics) -> Self {
         let rates = Self::default();
         rates.replace(config, metrics);
         rates
     }
 
     /// Has what `config` asks for hold from now on. It knows no client yet.
-    pub fn replace(&self, config: &Config, metrics: &Metrics) {
+    pub fn replace(&self, config: &LimitConfig, metrics: &LimitMetrics) {
         let rates = config
             .enabled
             .then(|| Rates::new(config, metrics, MonotonicClock));
@@ -66,7 +66,7 @@ impl ByteRates {
 }
 
 impl<C: Clock> Rates<C> {
-    fn new(config: &Config, metrics: &Metrics, clock: C) -> Self {
+    fn new(config: &LimitConfig, metrics: &LimitMetrics, clock: C) -> Self {
         let allowance = Allowance::new(config.byte_burst, config.byte_per_sec, 1);
         let forgotten = metrics.forgotten_total.of(TableLabel::Bytes).clone();
         Self {
@@ -105,13 +105,13 @@ mod tests {
     const KIB: usize = 1024;
 
     fn rates(byte_burst: u32, byte_per_sec: u32) -> (Rates<FakeRelativeClock>, FakeRelativeClock) {
-        let config = Config {
+        let config = LimitConfig {
             byte_burst,
             byte_per_sec,
-            ..Config::default()
+            ..LimitConfig::default()
         };
         let clock = FakeRelativeClock::default();
-        let metrics = Metrics::register(&Registry::new()).unwrap();
+        let metrics = LimitMetrics::register(&Registry::new()).unwrap();
         (Rates::new(&config, &metrics, clock.clone()), clock)
     }
 
@@ -185,17 +185,17 @@ mod tests {
 
     #[test]
     fn without_limits_nobody_waits() {
-        let metrics = Metrics::register(&Registry::new()).unwrap();
-        let limited = Config {
+        let metrics = LimitMetrics::register(&Registry::new()).unwrap();
+        let limited = LimitConfig {
             byte_burst: 64 * KIB as u32,
             byte_per_sec: 64 * KIB as u32,
-            ..Config::default()
+            ..LimitConfig::default()
         };
         let rates = ByteRates::new(&limited, &metrics);
         let client = address("192.0.2.1");
         assert!(rates.charge(client, 128 * KIB) > Duration::ZERO);
         assert!(metrics.memory_bytes.of(TableLabel::Bytes).get() > 0);
-        let unlimited = Config {
+        let unlimited = LimitConfig {
             enabled: false,
             ..limited
         };

@@ -13,7 +13,7 @@ settings! {
     /// publishes up to three times in its first seconds, as it learns its relay and its addresses:
     /// 3 × 2,000 = 6,000 requests. After that the bucket is full again in
     /// 6,000 / (20 − 6.7) = 450 s.
-    pub struct Config {
+    pub struct LimitConfig {
         /// Whether anything is limited per client.
         enabled: bool = true;
         /// How many PUTs a client that was idle may make at once. The default leaves room for 2,000
@@ -96,7 +96,7 @@ const MEBIBYTE: u32 = 1_024 * 1_024;
 const ANSWER_RATE: &str =
     "0 would refuse every answer, and so high a limit is none: set limit.enabled = false";
 
-impl Config {
+impl LimitConfig {
     /// Whom DNS answers without limits, if nothing is wrong with the list. `findings` gets to know
     /// what is, of the settings at `key`.
     pub fn exempt_networks(
@@ -115,9 +115,9 @@ mod tests {
     use super::*;
 
     fn findings(networks: &[&str]) -> Vec<(String, String)> {
-        let config = Config {
+        let config = LimitConfig {
             dns_exempt_networks: networks.iter().map(ToString::to_string).collect(),
-            ..Config::default()
+            ..LimitConfig::default()
         };
         let mut findings = Findings::default();
         let exempt = config.exempt_networks(&"limit".into(), &mut findings);

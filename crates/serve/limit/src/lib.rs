@@ -12,11 +12,11 @@
 //! | [`Refusal`], [`Limit`], [`RetryAfter`] | which limit refused a request, and when to come back |
 //! | [`ByteRates`] | how many bytes a second a client may move |
 //! | [`ResponseRates`] | how many answers over UDP an address, and each network around it, may get |
-//! | [`Config`] | how much that is |
+//! | [`LimitConfig`] | how much that is |
 //! | [`Client`] | who shares a limit: an IPv4 address, or the /64 of an IPv6 address |
 //! | [`TrustedProxies`] | whose word about the client's address counts, and what it says |
 //! | [`Networks`], [`ExemptNetworks`] | networks that an operator lists; those without limits |
-//! | [`Metrics`] | what limits tell Prometheus |
+//! | [`LimitMetrics`] | what limits tell Prometheus |
 
 mod byte_rates;
 mod client;
@@ -37,9 +37,9 @@ mod table;
 
 pub use byte_rates::ByteRates;
 pub use client::Client;
-pub use config::Config;
+pub use config::LimitConfig;
 pub use exempt::ExemptNetworks;
-pub use metrics::{Metrics, TableLabel};
+pub use metrics::{LimitMetrics, TableLabel};
 pub use networks::{NetworkError, Networks};
 pub use proxies::TrustedProxies;
 pub use refusal::{Limit, Refusal};

@@ -26,7 +26,7 @@ pub enum TableLabel {
 
 quorate_metrics::metrics! {
     /// Figures of limits.
-    pub struct Metrics in "quorate_limit" {
+    pub struct LimitMetrics in "quorate_limit" {
         /// Requests refused, by the narrowest limit that refused them
         pub(crate) refused_total: Counter { limit: Limit },
         /// Buckets dropped before they were full again as others took their place, by table: client_count_max is too small
@@ -36,7 +36,7 @@ quorate_metrics::metrics! {
     }
 }
 
-impl Metrics {
+impl LimitMetrics {
     /// Notes how much memory a table takes; 0 if there is none.
     pub fn set_memory(&self, table: TableLabel, size: usize) {
         self.memory_bytes.of(table).set(size as i64);

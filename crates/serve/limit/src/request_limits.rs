@@ -6,7 +6,7 @@ use arc_swap::ArcSwapOption;
 use governor::clock::MonotonicClock;
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::{Change, Config, Metrics, Refusal, TableLabel, request_rates::RequestRates};
+use crate::{Change, LimitConfig, LimitMetrics, Refusal, TableLabel, request_rates::RequestRates};
 
 /// The limits of requests in force, shared by who asks them and who changes them. By default there
 /// are none.
@@ -21,7 +21,7 @@ pub struct Permit {
 
 impl RequestLimits {
     /// Those that `config` asks for, if it does.
-    pub fn new(config: &Config, metrics: &Metrics) -> Self {
+    pub fn new(config: &LimitConfig, metrics: &LimitMetrics) -> Self {
         let limits = Self::default();
         limits.replace(config, metrics);
         limits
@@ -29,7 +29,7 @@ impl RequestLimits {
 
     /// Has those that `config` asks for be in force, for every request that comes later. They know
     /// no client yet.
-    pub fn replace(&self, config: &Config, metrics: &Metrics) {
+    pub fn replace(&self, config: &LimitConfig, metrics: &LimitMetrics) {
         for table in [
             TableLabel::Puts,
             TableLabel::Gets,

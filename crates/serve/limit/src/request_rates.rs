@@ -12,7 +12,7 @@ use governor::clock::Clock;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
-    Config, Limit, Metrics, Refusal, RetryAfter, TableLabel,
+    Limit, LimitConfig, LimitMetrics, Refusal, RetryAfter, TableLabel,
     client_rates::{Bucket, ClientRates, Multiples, Names},
     rate::{Allowance, Rate},
 };
@@ -77,11 +77,11 @@ pub(crate) struct RequestRates<C: Clock> {
     total_puts: Rate<C>,
     total_gets: Rate<C>,
     linearizable_reads: Arc<Semaphore>,
-    metrics: Metrics,
+    metrics: LimitMetrics,
 }
 
 impl<C: Clock + Clone> RequestRates<C> {
-    pub(crate) fn new(config: &Config, metrics: &Metrics, clock: &C) -> Self {
+    pub(crate) fn new(config: &LimitConfig, metrics: &LimitMetrics, clock: &C) -> Self {
         let slots = config.client_count_max;
         let forgotten = |table| metrics.forgotten_total.of(table).clone();
         let of_clients = |allowance, multiples, (client, network), table| {

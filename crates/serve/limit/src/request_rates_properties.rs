@@ -38,7 +38,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..200)
 }
 
-fn configs() -> impl Strategy<Value = Config> {
+fn configs() -> impl Strategy<Value = LimitConfig> {
     let burst = || 1..20_u32;
     let rate = || select(vec![1, 2, 3, 7, 50, 1_000]);
     let totals = (burst(), rate(), burst(), rate(), burst(), rate());
@@ -52,7 +52,7 @@ fn configs() -> impl Strategy<Value = Config> {
         burst(),
         rate(),
     );
-    (totals, others).prop_map(|(totals, others)| Config {
+    (totals, others).prop_map(|(totals, others)| LimitConfig {
         total_put_burst: totals.0,
         total_put_per_sec: totals.1,
         total_new_key_burst: totals.2,
@@ -68,7 +68,7 @@ fn configs() -> impl Strategy<Value = Config> {
         get_burst: others.6,
         get_per_sec: others.7,
         client_count_max: 1_000,
-        ..Config::default()
+        ..LimitConfig::default()
     })
 }
 

@@ -11,13 +11,13 @@ mod properties;
 struct Rates {
     rates: RequestRates<FakeRelativeClock>,
     clock: FakeRelativeClock,
-    metrics: Metrics,
+    metrics: LimitMetrics,
 }
 
 impl Rates {
-    fn new(config: &Config) -> Self {
+    fn new(config: &LimitConfig) -> Self {
         let clock = FakeRelativeClock::default();
-        let metrics = Metrics::register(&Registry::new()).unwrap();
+        let metrics = LimitMetrics::register(&Registry::new()).unwrap();
         let rates = RequestRates::new(config, &metrics, &clock);
         Self {
             rates,
@@ -59,13 +59,13 @@ impl Rates {
 }
 
 /// A client may make two requests at once, and one a second.
-fn tight() -> Config {
-    Config {
+fn tight() -> LimitConfig {
+    LimitConfig {
         put_burst: 2,
         put_per_sec: 1,
         get_burst: 2,
         get_per_sec: 1,
-        ..Config::default()
+        ..LimitConfig::default()
     }
 }
 
@@ -166,7 +166,7 @@ fn networks_get_their_multiple_of_one_client() {
 
 #[test]
 fn what_is_refused_takes_nothing_from_what_others_share() {
-    let config = Config {
+    let config = LimitConfig {
         total_get_burst: 100,
         total_get_per_sec: 1,
         ..tight()
@@ -196,12 +196,12 @@ fn what_others_have_used_up_costs_a_client_nothing_of_its_own() {
 
 #[test]
 fn new_keys_have_limits_apart_from_refreshes() {
-    let config = Config {
+    let config = LimitConfig {
         new_key_burst: 3,
         new_key_per_hour: 3_600,
         total_new_key_burst: 20,
         total_new_key_per_sec: 1,
-        ..Config::default()
+        ..LimitConfig::default()
     };
     let rates = Rates::new(&config);
     let client = v4("192.0.2.1");
@@ -218,10 +218,10 @@ fn new_keys_have_limits_apart_from_refreshes() {
 
 #[test]
 fn each_key_has_its_own_limit_whoever_puts_it() {
-    let config = Config {
+    let config = LimitConfig {
         key_put_burst: 5,
         key_put_per_min: 60,
-        ..Config::default()
+        ..LimitConfig::default()
     };
     let rates = Rates::new(&config);
     let puts = scattered(100).map(|client| rates.puts(client, Change::Key(&key(1)), 1));
@@ -237,11 +237,11 @@ fn each_key_has_its_own_limit_whoever_puts_it() {
 /// A change that is refused costs its client the PUT, and nobody else anything.
 #[test]
 fn everybodys_packets_to_store_are_asked_last() {
-    let config = Config {
+    let config = LimitConfig {
         new_key_burst: 2,
         total_put_burst: 10,
         total_put_per_sec: 1,
-        ..Config::default()
+        ..LimitConfig::default()
     };
     let rates = Rates::new(&config);
     assert_eq!(rates.puts(v4("192.0.2.1"), Change::NewKey, 1_000), 2);
@@ -263,7 +263,7 @@ fn everybodys_packets_to_store_are_asked_last() {
 
 #[test]
 fn who_has_to_wait_is_told_for_the_longest_limit_at_once() {
-    let config = Config {
+    let config = LimitConfig {
         new_key_burst: 2,
         new_key_per_hour: 60,
         ..tight()
@@ -281,7 +281,7 @@ fn who_has_to_wait_is_told_for_the_longest_limit_at_once() {
 
 #[test]
 fn two_thousand_endpoints_restart_and_go_on_behind_one_address() {
-    let rates = Rates::new(&Config::default());
+    let rates = Rates::new(&LimitConfig::default());
     let address = v4("192.0.2.1");
     assert_eq!(rates.puts(address, Change::NewKey, 6_000), 6_000, "all new");
     assert_eq!(rates.gets(address, 20_000), 20_000, "ten others each");
@@ -303,12 +303,12 @@ fn two_thousand_endpoints_restart_and_go_on_behind_one_address() {
 
 #[test]
 fn no_client_or_network_can_take_the_capacity() {
-    let defaults = Config::default();
+    let defaults = LimitConfig::default();
     // A hundredth of all for networks, which differ in what they are multiples of.
-    let hundredth = Config {
+    let hundredth = LimitConfig {
         new_key_burst: defaults.new_key_burst / 100,
         new_key_per_hour: defaults.new_key_per_hour / 100,
-        ..Config::default()
+        ..LimitConfig::default()
     };
     for (config, clients, most) in [
         (&defaults, networks_v6("2001:db8::1", 64, 1), 110_000),
@@ -337,7 +337,7 @@ fn no_client_or_network_can_take_the_capacity() {
 
 #[test]
 fn a_flood_of_a_million_addresses_takes_no_memory_and_hurts_no_known_client() {
-    let rates = Rates::new(&Config::default());
+    let rates = Rates::new(&LimitConfig::default());
     let sizes = rates.rates.sizes();
     let known: Vec<_> = from_v4("198.51.100.0", 50).collect();
     for client in &known {
@@ -374,10 +374,10 @@ fn a_flood_of_a_million_addresses_takes_no_memory_and_hurts_no_known_client() {
 
 #[test]
 fn threads_that_race_get_the_burst_and_no_more() {
-    let config = Config {
+    let config = LimitConfig {
         get_burst: 1_000,
         get_per_sec: 1,
-        ..Config::default()
+        ..LimitConfig::default()
     };
     let rates = Rates::new(&config);
     let admitted: usize = std::thread::scope(|scope| {
@@ -391,9 +391,9 @@ fn threads_that_race_get_the_burst_and_no_more() {
 
 #[test]
 fn so_many_linearizable_reads_wait_and_no_more() {
-    let config = Config {
+    let config = LimitConfig {
         linearizable_read_count_max: 2,
-        ..Config::default()
+        ..LimitConfig::default()
     };
     let rates = Rates::new(&config);
     let admit = || rates.rates.admit_linearizable();
@@ -414,7 +414,7 @@ fn the_extremes_that_can_be_set_hold() {
         (10_000_000, 1_000_000, 1),
         (10_000_000, 1_000_000, 1_000_000),
     ] {
-        let config = Config {
+        let config = LimitConfig {
             put_burst: burst,
             put_per_sec: rate,
             new_key_burst,
@@ -430,7 +430,7 @@ fn the_extremes_that_can_be_set_hold() {
             total_get_burst: burst,
             total_get_per_sec: rate,
             client_count_max: 1_000,
-            ..Config::default()
+            ..LimitConfig::default()
         };
         let rates = Rates::new(&config);
         let client = v6("2001:db8::1");

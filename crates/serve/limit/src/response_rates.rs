@@ -10,7 +10,7 @@ use std::{
 
 use twox_hash::XxHash3_64;
 
-use crate::Config;
+use crate::LimitConfig;
 
 /// The networks around an IPv4 address that have limits: how many times that of one address theirs
 /// is. These prefixes and multiples are those of Knot DNS 3.4 (mod-rrl): an attacker who spreads over
@@ -116,12 +116,12 @@ impl ResponseRates {
     pub const SIZE: usize = LINE_COUNT * size_of::<Line>();
 
     /// Limits under which nobody has got an answer yet, enabled or not.
-    pub fn new(config: &Config) -> Self {
+    pub fn new(config: &LimitConfig) -> Self {
         // The standard library's own source of keys that nobody can know.
         Self::with_seed(config, RandomState::new().hash_one(()))
     }
 
-    fn with_seed(config: &Config, seed: u64) -> Self {
+    fn with_seed(config: &LimitConfig, seed: u64) -> Self {
         let burst = u64::from(config.dns_answer_burst);
         let depth = burst * TICKS_PER_SEC / u64::from(config.dns_answer_per_sec);
         let priced = |network: Network| Priced {

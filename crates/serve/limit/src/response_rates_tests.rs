@@ -16,10 +16,10 @@ struct Rates {
 
 impl Rates {
     fn new(dns_answer_burst: u32, dns_answer_per_sec: u32) -> Self {
-        let config = Config {
+        let config = LimitConfig {
             dns_answer_burst,
             dns_answer_per_sec,
-            ..Config::default()
+            ..LimitConfig::default()
         };
         let rates = ResponseRates::with_seed(&config, SEED);
         let now = rates.started;

@@ -2,7 +2,7 @@ use super::*;
 
 #[tokio::test]
 async fn a_condition_that_names_another_version_fails_the_put() {
-    let relay = Fixture::new(Config::default());
+    let relay = Fixture::new(RelayConfig::default());
     let stored = packet(1, MICROS + 999_999, "x", 30);
     let newer = packet(1, MICROS + 5_000_000, "y", 30);
     let path = format!("/{}", stored.key());
@@ -44,7 +44,7 @@ async fn a_condition_that_names_another_version_fails_the_put() {
 
 #[tokio::test]
 async fn a_condition_on_a_key_without_a_packet_names_no_other_version() {
-    let relay = Fixture::new(Config::default());
+    let relay = Fixture::new(RelayConfig::default());
     let first = packet(1, MICROS, "x", 30);
     let any = relay.put(&first, &[("if-match", "*")]).await;
     assert_eq!(any.status, StatusCode::PRECONDITION_FAILED);
@@ -55,7 +55,7 @@ async fn a_condition_on_a_key_without_a_packet_names_no_other_version() {
 /// RFC 9110, section 13.1.2.
 #[tokio::test]
 async fn a_put_that_must_be_the_first_replaces_nothing() {
-    let relay = Fixture::new(Config::default());
+    let relay = Fixture::new(RelayConfig::default());
     let [first, second] = [1, 2].map(|micros| packet(1, MICROS + micros, "x", 30));
     let is_first = [("if-none-match", "*")];
     let answer = relay.put(&first, &is_first).await;
@@ -69,7 +69,7 @@ async fn a_put_that_must_be_the_first_replaces_nothing() {
 /// RFC 9110, section 13.2.2.
 #[tokio::test]
 async fn conditions_are_judged_in_their_order() {
-    let relay = Fixture::new(Config::default());
+    let relay = Fixture::new(RelayConfig::default());
     let stored = packet(1, MICROS, "x", 30);
     relay.put(&stored, &[]).await;
     let path = format!("/{}", stored.key());
@@ -106,7 +106,7 @@ async fn conditions_are_judged_in_their_order() {
 
 #[tokio::test]
 async fn conditions_that_cannot_be_judged_are_bad_requests() {
-    let relay = Fixture::new(Config::default());
+    let relay = Fixture::new(RelayConfig::default());
     let packet = packet(1, MICROS, "x", 30);
     let many = (0..17).map(|n| n.to_string()).collect::<Vec<_>>();
     let (many, few) = (many.join(","), many[1..].join(","));
@@ -127,7 +127,7 @@ async fn conditions_that_cannot_be_judged_are_bad_requests() {
 
 #[tokio::test]
 async fn a_reader_who_has_the_packet_is_told_so() {
-    let relay = Fixture::new(Config::default());
+    let relay = Fixture::new(RelayConfig::default());
     let stored = packet(1, MICROS, "x", 30);
     let path = format!("/pkarr/{}", stored.key());
     relay.put(&stored, &[]).await;
@@ -158,7 +158,7 @@ async fn a_reader_who_has_the_packet_is_told_so() {
 
 #[tokio::test]
 async fn two_packets_of_one_second_are_never_taken_for_each_other() {
-    let relay = Fixture::new(Config::default());
+    let relay = Fixture::new(RelayConfig::default());
     let [first, second] = [1, 2].map(|micros| packet(1, MICROS + micros, "x", 30));
     let path = format!("/pkarr/{}", first.key());
     relay.put(&first, &[]).await;
@@ -175,7 +175,7 @@ async fn two_packets_of_one_second_are_never_taken_for_each_other() {
 
 #[tokio::test]
 async fn packets_of_one_timestamp_have_different_tags() {
-    let relay = Fixture::new(Config::default());
+    let relay = Fixture::new(RelayConfig::default());
     let path = format!("/{}", packet(1, MICROS, "a", 30).key());
     let mut tags = Vec::new();
     for txt in ["a", "b"] {
@@ -189,7 +189,7 @@ async fn packets_of_one_timestamp_have_different_tags() {
 
 #[tokio::test]
 async fn a_cache_may_keep_a_packet_as_long_as_it_stays_fresh() {
-    let relay = Fixture::new(Config::default());
+    let relay = Fixture::new(RelayConfig::default());
     let path = format!("/{}", packet(1, MICROS, "x", 0).key());
     for (ttl, age_secs, max_age) in [
         (300, 0, 300),
@@ -212,7 +212,7 @@ async fn a_cache_may_keep_a_packet_as_long_as_it_stays_fresh() {
 
 #[tokio::test]
 async fn a_missing_packet_is_looked_for_again_soon() {
-    let relay = Fixture::new(Config::default());
+    let relay = Fixture::new(RelayConfig::default());
     let path = format!("/pkarr/{}", packet(1, MICROS, "x", 30).key());
     let answer = relay.get(&path, &[]).await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
@@ -222,7 +222,7 @@ async fn a_missing_packet_is_looked_for_again_soon() {
 
 #[tokio::test]
 async fn a_store_that_fails_is_never_a_missing_packet() {
-    let relay = Fixture::new(Config::default());
+    let relay = Fixture::new(RelayConfig::default());
     let packet = packet(1, MICROS, "x", 30);
     relay.put(&packet, &[]).await;
     relay.replica.fail_reads(true);
@@ -238,7 +238,7 @@ async fn a_store_that_fails_is_never_a_missing_packet() {
 
 #[tokio::test]
 async fn network_only_sees_what_is_committed_and_the_other_policies_do_not_wait() {
-    let relay = Fixture::new(Config::default());
+    let relay = Fixture::new(RelayConfig::default());
     let packet = packet(1, MICROS, "x", 30);
     let path = |policy| format!("/pkarr/{}?a=b&policy={policy}", packet.key());
     relay.replica.commit(received_now(packet.clone()));
@@ -259,7 +259,7 @@ async fn network_only_sees_what_is_committed_and_the_other_policies_do_not_wait(
 
 #[tokio::test]
 async fn without_a_leader_only_linearizable_reads_fail() {
-    let relay = Fixture::new(Config::default());
+    let relay = Fixture::new(RelayConfig::default());
     let packet = packet(1, MICROS, "x", 30);
     relay.replica.store(received_now(packet.clone()));
     relay.replica.fail_linearize();

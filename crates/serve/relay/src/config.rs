@@ -11,7 +11,7 @@ pub const ANSWER_MARGIN: Duration = Duration::from_millis(500);
 
 /// Limits and deadlines of the relay.
 #[derive(Debug)]
-pub struct Config {
+pub struct RelayConfig {
     /// How much each client may PUT, and who it is.
     pub rules: ClientRules,
     /// When a request is answered even if the replica has not answered: [`ANSWER_MARGIN`] after
@@ -36,7 +36,7 @@ settings! {
     }
 }
 
-impl Default for Config {
+impl Default for RelayConfig {
     fn default() -> Self {
         Self {
             rules: ClientRules::default(),

@@ -14,7 +14,7 @@ use quorate_packet::PublicKey;
 use quorate_replica::Reader;
 use tower::Service;
 
-use crate::{Config, Metrics, router};
+use crate::{RelayConfig, RelayMetrics, router};
 
 /// The most allocations of a read, from the request to the answer that the HTTP server writes, without
 /// what finding the packet costs: 7 for the answer (its header, of that four values; its body), and the
@@ -33,8 +33,8 @@ impl Fixture {
         let packet = packet(1, 1_700_000_000_000_000, "relay=https://relay.test", 30);
         let key = *packet.key();
         replica.store(received_now(packet));
-        let metrics = Metrics::register(&Registry::new()).unwrap();
-        let router = with_cors(router(replica.clone(), Config::default(), metrics));
+        let metrics = RelayMetrics::register(&Registry::new()).unwrap();
+        let router = with_cors(router(replica.clone(), RelayConfig::default(), metrics));
         Self {
             replica,
             router,

@@ -11,10 +11,10 @@
 //! | piece | what it is |
 //! |---|---|
 //! | [`router`] | `PUT`, `GET`, `HEAD` and `OPTIONS` at `/pkarr/{z32}` and `/{z32}`, and at `/events` behind them; a page for people at `/` |
-//! | [`Config`] | limits and deadlines of the relay |
+//! | [`RelayConfig`] | limits and deadlines of the relay |
 //! | [`ClientRules`] | what holds for clients, and may change meanwhile |
 //! | [`WatchSettings`] | how many requests may wait for changes |
-//! | [`Metrics`] | what it tells Prometheus |
+//! | [`RelayMetrics`] | what it tells Prometheus |
 //!
 //! Sources: `design/relays.md` of pubky/pkarr, RFC 9110 (semantics, conditions), RFC 9111
 //! (caching), RFC 6750 (bearer tokens), RFC 9457 (problems), HTML Standard, section 9.2 (server-sent
@@ -43,7 +43,7 @@ mod watch;
 mod watch_fixture;
 mod watchers;
 
-pub use config::{ANSWER_MARGIN, Config, WatchSettings};
-pub use metrics::Metrics;
+pub use config::{ANSWER_MARGIN, RelayConfig, WatchSettings};
+pub use metrics::RelayMetrics;
 pub use router::router;
 pub use rules::ClientRules;

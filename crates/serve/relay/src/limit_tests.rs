@@ -7,14 +7,12 @@ use axum::{
     http::{Method, Request, StatusCode, header},
 };
 use quorate_fake::{FakeReplica, packet};
-use quorate_limit::{
-    Config as LimitConfig, Metrics as LimitMetrics, RequestLimits, TrustedProxies,
-};
+use quorate_limit::{LimitConfig, LimitMetrics, RequestLimits, TrustedProxies};
 use quorate_metrics::Registry;
 use quorate_packet::{PublicKey, SignedPacket};
 use tower::ServiceExt;
 
-use crate::{ClientRules, Config, Metrics, router};
+use crate::{ClientRules, RelayConfig, RelayMetrics, router};
 
 const MICROS: u64 = 1_700_000_000_000_000;
 
@@ -49,11 +47,11 @@ impl Fixture {
         let limits = LimitMetrics::register(&Registry::new()).unwrap();
         let limits = RequestLimits::new(config, &limits);
         let proxies = TrustedProxies::parse(["10.0.0.1"]).unwrap();
-        let config = Config {
+        let config = RelayConfig {
             rules: ClientRules::new(limits, proxies),
-            ..Config::default()
+            ..RelayConfig::default()
         };
-        let metrics = Metrics::register(&Registry::new()).unwrap();
+        let metrics = RelayMetrics::register(&Registry::new()).unwrap();
         let router = router(replica.clone(), config, metrics);
         Self { replica, router }
     }

@@ -72,7 +72,7 @@ const PUT_BUCKETS: [f64; 13] = [
 
 quorate_metrics::metrics! {
     /// Figures of the relay.
-    pub struct Metrics in "quorate_relay" {
+    pub struct RelayMetrics in "quorate_relay" {
         /// PUTs answered, by outcome
         pub(crate) puts_total: Counter { outcome: PutLabel },
         /// GETs and HEADs answered, by outcome
@@ -97,7 +97,7 @@ mod tests {
     #[test]
     fn the_names_of_all_figures_are_these() {
         let registry = Registry::new();
-        Metrics::register(&registry).unwrap();
+        RelayMetrics::register(&registry).unwrap();
         let text = prometheus::TextEncoder::new()
             .encode_to_string(&registry.gather())
             .unwrap();

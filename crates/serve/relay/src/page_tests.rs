@@ -14,12 +14,15 @@ use quorate_replica::NotReady;
 use tower::ServiceExt;
 
 use super::*;
-use crate::{Config, Metrics, router};
+use crate::{RelayConfig, RelayMetrics, router};
 
 fn node() -> (Arc<FakeReplica>, Router) {
     let replica = FakeReplica::new();
-    let metrics = Metrics::register(&Registry::new()).unwrap();
-    (replica.clone(), router(replica, Config::default(), metrics))
+    let metrics = RelayMetrics::register(&Registry::new()).unwrap();
+    (
+        replica.clone(),
+        router(replica, RelayConfig::default(), metrics),
+    )
 }
 
 async fn show(router: &Router, path: &str) -> (StatusCode, HeaderMap, String) {

@@ -16,7 +16,7 @@ fn agree_on(relay: &Fixture, mode: PublishMode) {
 /// RFC 6750, section 3.
 #[tokio::test]
 async fn who_has_no_token_is_asked_for_one() {
-    let relay = Fixture::new(Config::default());
+    let relay = Fixture::new(RelayConfig::default());
     let packet = packet(1, MICROS, "x", 30);
     agree_on(&relay, PublishMode::Tokens);
     let answer = relay.put(&packet, &[]).await;
@@ -37,7 +37,7 @@ async fn who_has_no_token_is_asked_for_one() {
 /// A refresh keeps a packet in the cluster, so it is publishing too.
 #[tokio::test]
 async fn a_key_that_may_not_publish_refreshes_nothing() {
-    let relay = Fixture::new(Config::default());
+    let relay = Fixture::new(RelayConfig::default());
     let packet = packet(1, MICROS, "x", 30);
     relay.put(&packet, &[]).await;
     agree_on(&relay, PublishMode::AllowList);
@@ -50,7 +50,7 @@ async fn a_key_that_may_not_publish_refreshes_nothing() {
 /// Nobody has signed what is stored here, so a signature that is checked fails.
 #[tokio::test]
 async fn bytes_that_are_stored_are_not_verified_again() {
-    let relay = Fixture::new(Config::default());
+    let relay = Fixture::new(RelayConfig::default());
     let key = *packet(1, MICROS, "x", 30).key();
     let stored = unverified(key, packet(1, MICROS, "x", 30).dns());
     let payload = stored.packet.payload().clone();

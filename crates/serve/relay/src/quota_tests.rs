@@ -3,9 +3,7 @@
 use std::net::SocketAddr;
 
 use axum::extract::ConnectInfo;
-use quorate_limit::{
-    Config as LimitConfig, Metrics as LimitMetrics, RequestLimits, TrustedProxies,
-};
+use quorate_limit::{LimitConfig, LimitMetrics, RequestLimits, TrustedProxies};
 
 use super::*;
 use crate::ClientRules;
@@ -32,9 +30,9 @@ fn rules(config: &LimitConfig, proxies: &[&str]) -> ClientRules {
 }
 
 pub(super) fn limited(burst: u32, proxies: &[&str]) -> Fixture {
-    Fixture::new(Config {
+    Fixture::new(RelayConfig {
         rules: rules(&limit_config(burst), proxies),
-        ..Config::default()
+        ..RelayConfig::default()
     })
 }
 
@@ -88,9 +86,9 @@ async fn a_client_cannot_choose_the_address_it_is_limited_by() {
 #[tokio::test]
 async fn rules_that_change_hold_for_the_next_request() {
     let shared = rules(&limit_config(1), &[]);
-    let relay = Fixture::new(Config {
+    let relay = Fixture::new(RelayConfig {
         rules: shared.clone(),
-        ..Config::default()
+        ..RelayConfig::default()
     });
     let packet = packet(1, MICROS, "x", 30);
     let path = format!("/pkarr/{}", packet.key());

@@ -15,7 +15,7 @@ use quorate_limit::Refusal;
 use quorate_packet::{KeyError, PublicKey};
 use quorate_replica::Replica;
 
-use crate::{Config, Metrics, watchers::Watchers};
+use crate::{RelayConfig, RelayMetrics, watchers::Watchers};
 
 /// After how many seconds a client may come back when the node could not serve it: an election
 /// takes about one.
@@ -30,8 +30,8 @@ const MALFORMED: &str = "?";
 /// What all requests share.
 pub(crate) struct Relay {
     pub(crate) replica: Arc<dyn Replica>,
-    pub(crate) config: Config,
-    pub(crate) metrics: Metrics,
+    pub(crate) config: RelayConfig,
+    pub(crate) metrics: RelayMetrics,
     pub(crate) watchers: Watchers,
 }
 

@@ -12,7 +12,7 @@ use axum::{
 use quorate_http::{Problem, ProblemKind, method_not_allowed, options};
 use quorate_replica::Replica;
 
-use crate::{Config, Metrics, events, get, page, put, relay::Relay, watchers::Watchers};
+use crate::{RelayConfig, RelayMetrics, events, get, page, put, relay::Relay, watchers::Watchers};
 
 /// The methods of a packet.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, PUT, OPTIONS");
@@ -27,7 +27,7 @@ const EVENTS_METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS
 ///
 /// They know the client's address by `ConnectInfo<SocketAddr>`, which the HTTP server gives each
 /// request. Paths of one segment that no other route takes are read as keys.
-pub fn router(replica: Arc<dyn Replica>, config: Config, metrics: Metrics) -> Router {
+pub fn router(replica: Arc<dyn Replica>, config: RelayConfig, metrics: RelayMetrics) -> Router {
     let relay = Arc::new(Relay {
         watchers: Watchers::new(config.watch.clone(), metrics.clone()),
         replica,

@@ -38,9 +38,9 @@ struct Answer {
 }
 
 impl Fixture {
-    fn new(config: Config) -> Self {
+    fn new(config: RelayConfig) -> Self {
         let replica = FakeReplica::new();
-        let metrics = Metrics::register(&Registry::new()).unwrap();
+        let metrics = RelayMetrics::register(&Registry::new()).unwrap();
         let router = with_cors(router(replica.clone(), config, metrics));
         Self { replica, router }
     }
@@ -128,7 +128,7 @@ fn request(method: Method, path: &str, fields: &[(&str, &str)], body: Body) -> R
 
 #[tokio::test]
 async fn what_is_put_is_read_byte_for_byte_at_both_paths() {
-    let relay = Fixture::new(Config::default());
+    let relay = Fixture::new(RelayConfig::default());
     let packet = packet(1, MICROS, "relay=https://example.org", 30);
     let put = relay.put(&packet, &[]).await;
     assert_eq!((put.status, put.text()), (StatusCode::NO_CONTENT, ""));
@@ -166,7 +166,7 @@ async fn what_is_put_is_read_byte_for_byte_at_both_paths() {
 
 #[tokio::test]
 async fn a_put_at_the_short_path_is_stored_too() {
-    let relay = Fixture::new(Config::default());
+    let relay = Fixture::new(RelayConfig::default());
     let packet = packet(1, MICROS, "x", 30);
     let path = format!("/{}", packet.key());
     let put = request(Method::PUT, &path, &[], packet.payload().clone().into());
@@ -176,7 +176,7 @@ async fn a_put_at_the_short_path_is_stored_too() {
 
 #[tokio::test]
 async fn the_same_bytes_are_taken_again_and_older_ones_are_not() {
-    let relay = Fixture::new(Config::default());
+    let relay = Fixture::new(RelayConfig::default());
     let [older, a, b] =
         [(1, "x"), (2, "a"), (2, "b")].map(|(micros, txt)| packet(1, MICROS + micros, txt, 30));
     let (smaller, larger) = if a.recency(&b).is_lt() {
@@ -195,7 +195,7 @@ async fn the_same_bytes_are_taken_again_and_older_ones_are_not() {
 
 #[tokio::test]
 async fn every_outcome_has_its_status() {
-    let relay = Fixture::new(Config::default());
+    let relay = Fixture::new(RelayConfig::default());
     let packet = packet(1, MICROS, "x", 30);
     for (outcome, kind, said) in [
         (
@@ -260,13 +260,13 @@ async fn every_outcome_has_its_status() {
 
 #[tokio::test(start_paused = true)]
 async fn a_replica_that_never_answers_is_unknown_at_the_deadline() {
-    let relay = Fixture::new(Config::default());
+    let relay = Fixture::new(RelayConfig::default());
     relay.replica.answers_puts.send_replace(false);
     let begun = tokio::time::Instant::now();
     let answer = relay.put(&packet(1, MICROS, "x", 30), &[]).await;
     assert_eq!(answer.status, StatusCode::GATEWAY_TIMEOUT);
     let waited = begun.elapsed();
-    let deadline = Config::default().deadline;
+    let deadline = RelayConfig::default().deadline;
     assert!(
         waited >= deadline && waited < deadline * 2,
         "waited {waited:?}"
@@ -276,18 +276,18 @@ async fn a_replica_that_never_answers_is_unknown_at_the_deadline() {
 /// The replica knows what was proposed, so it has to answer before the relay gives up.
 #[tokio::test]
 async fn a_replica_is_to_answer_before_the_deadline() {
-    let relay = Fixture::new(Config::default());
+    let relay = Fixture::new(RelayConfig::default());
     relay.put(&packet(1, MICROS, "x", 30), &[]).await;
     let time_left = *relay.replica.put_time_left.borrow();
     assert!(
-        time_left < Config::default().deadline,
+        time_left < RelayConfig::default().deadline,
         "{time_left:?} were left"
     );
 }
 
 #[tokio::test]
 async fn what_is_no_packet_is_refused_with_its_reason() {
-    let relay = Fixture::new(Config::default());
+    let relay = Fixture::new(RelayConfig::default());
     let good = packet(1, MICROS, "x", 30);
     let key = good.key().to_string();
     let other = packet(2, MICROS, "x", 30);
@@ -317,7 +317,7 @@ async fn what_is_no_packet_is_refused_with_its_reason() {
 
 #[tokio::test]
 async fn a_body_of_more_than_1072_bytes_is_too_long() {
-    let relay = Fixture::new(Config::default());
+    let relay = Fixture::new(RelayConfig::default());
     let key = packet(1, MICROS, "x", 30).key().to_string();
     let at_limit = relay.put_bytes(&key, vec![0; PAYLOAD_SIZE_MAX]).await;
     assert_eq!(at_limit.status, StatusCode::BAD_REQUEST);
@@ -330,7 +330,7 @@ async fn a_body_of_more_than_1072_bytes_is_too_long() {
 
 #[tokio::test]
 async fn a_key_that_is_none_is_refused_with_its_reason() {
-    let relay = Fixture::new(Config::default());
+    let relay = Fixture::new(RelayConfig::default());
     for (path, said) in [
         ("/pkarr/abc", "52 characters"),
         ("/favicon.ico", "52 characters"),
@@ -348,7 +348,7 @@ async fn a_key_that_is_none_is_refused_with_its_reason() {
 #[tokio::test]
 async fn all_sixteen_spellings_and_upper_case_reach_one_packet() {
     const ALPHABET: &str = "ybndrfg8ejkmcpqxot1uwisza345h769";
-    let relay = Fixture::new(Config::default());
+    let relay = Fixture::new(RelayConfig::default());
     let packet = packet(1, MICROS, "x", 30);
     let canonical = packet.key().to_string();
     let (stem, last) = canonical.split_at(51);
@@ -401,9 +401,9 @@ async fn browsers_may_use_every_answer() {
 #[tokio::test]
 async fn every_request_is_counted_once_by_its_outcome() {
     let registry = Registry::new();
-    let metrics = Metrics::register(&registry).unwrap();
+    let metrics = RelayMetrics::register(&registry).unwrap();
     let replica = FakeReplica::new();
-    let router = router(replica, Config::default(), metrics);
+    let router = router(replica, RelayConfig::default(), metrics);
     let packet = packet(1, MICROS, "x", 30);
     let path = format!("/pkarr/{}", packet.key());
     let bodies = [packet.payload().clone(), packet.payload().clone()];

@@ -13,7 +13,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{Config, Metrics, router};
+use crate::{RelayConfig, RelayMetrics, router};
 
 /// Longer than anything here takes on a busy machine.
 const LONG: Duration = Duration::from_secs(20);
@@ -26,10 +26,10 @@ struct Fixture {
 impl Fixture {
     async fn new() -> Self {
         let (registry, replica) = (Registry::new(), FakeReplica::new());
-        let metrics = Metrics::register(&registry).unwrap();
-        let router = router(replica.clone(), Config::default(), metrics);
-        let listeners = quorate_http::listener::Metrics::register(&registry).unwrap();
-        let config = quorate_http::Config::new(([127, 0, 0, 1], 0).into());
+        let metrics = RelayMetrics::register(&registry).unwrap();
+        let router = router(replica.clone(), RelayConfig::default(), metrics);
+        let listeners = quorate_http::listener::ListenerMetrics::register(&registry).unwrap();
+        let config = quorate_http::HttpConfig::new(([127, 0, 0, 1], 0).into());
         let bound = config.bind().await.unwrap();
         Self {
             replica,

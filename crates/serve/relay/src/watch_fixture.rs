@@ -20,7 +20,7 @@ use tokio::{
 };
 use tower::ServiceExt;
 
-use crate::{Config, Metrics, WatchSettings, metrics::WatchLabel, router};
+use crate::{RelayConfig, RelayMetrics, WatchSettings, metrics::WatchLabel, router};
 
 const MICROS: u64 = 1_700_000_000_000_000;
 
@@ -33,7 +33,7 @@ pub(crate) type Fields<'a> = &'a [(&'a str, &'a str)];
 /// A relay that is watched, its replica, and its figures.
 pub(crate) struct Fixture {
     pub(crate) replica: Arc<FakeReplica>,
-    metrics: Metrics,
+    metrics: RelayMetrics,
     router: Router,
 }
 
@@ -48,10 +48,10 @@ pub(crate) struct Waited {
 impl Fixture {
     pub(crate) fn new(watch: WatchSettings) -> Self {
         let replica = FakeReplica::new();
-        let metrics = Metrics::register(&Registry::new()).unwrap();
-        let config = Config {
+        let metrics = RelayMetrics::register(&Registry::new()).unwrap();
+        let config = RelayConfig {
             watch,
-            ..Config::default()
+            ..RelayConfig::default()
         };
         let router = router(replica.clone(), config, metrics.clone());
         Self {

@@ -12,7 +12,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::{Config, Metrics, metrics::WatchLabel, router, watch_fixture::version};
+use crate::{RelayConfig, RelayMetrics, metrics::WatchLabel, router, watch_fixture::version};
 
 /// Longer than anything here takes on a busy machine, and shorter than requests wait.
 const LONG: Duration = Duration::from_secs(20);
@@ -22,25 +22,25 @@ const SHORT: Duration = Duration::from_millis(200);
 
 struct Fixture {
     replica: Arc<FakeReplica>,
-    metrics: Metrics,
+    metrics: RelayMetrics,
     server: Server,
 }
 
 impl Fixture {
     async fn new() -> Self {
         let (registry, replica) = (Registry::new(), FakeReplica::new());
-        let metrics = Metrics::register(&registry).unwrap();
-        let relay = Config {
+        let metrics = RelayMetrics::register(&registry).unwrap();
+        let relay = RelayConfig {
             deadline: SHORT,
-            ..Config::default()
+            ..RelayConfig::default()
         };
-        let http = quorate_http::Config {
+        let http = quorate_http::HttpConfig {
             header_read_timeout: SHORT,
             body_read_timeout: SHORT,
             write_timeout: SHORT,
-            ..quorate_http::Config::new(([127, 0, 0, 1], 0).into())
+            ..quorate_http::HttpConfig::new(([127, 0, 0, 1], 0).into())
         };
-        let listeners = quorate_http::listener::Metrics::register(&registry).unwrap();
+        let listeners = quorate_http::listener::ListenerMetrics::register(&registry).unwrap();
         let router = router(replica.clone(), relay, metrics.clone());
         let bound = http.bind().await.unwrap();
         Self {
@@ -115,7 +115,7 @@ async fn a_server_that_stops_waits_for_none() {
     let relay = Fixture::new().await;
     let _waiting = relay.begin("?wait=60s", WatchLabel::Wait).await;
     let _events = relay.begin("/events", WatchLabel::Events).await;
-    let drain_limit = quorate_http::Config::default().drain_timeout;
+    let drain_limit = quorate_http::HttpConfig::default().drain_timeout;
     let begun = Instant::now();
     relay.replica.end_watches();
     relay.server.shutdown().await;

@@ -11,7 +11,7 @@ use quorate_limit::Client;
 use quorate_metrics::Held;
 
 use crate::{
-    Metrics, WatchSettings,
+    RelayMetrics, WatchSettings,
     metrics::{WatchLabel, WatchRefusalLabel},
 };
 
@@ -21,7 +21,7 @@ const RETRY_AFTER_SECS: u64 = 10;
 /// The requests that wait for changes. Each holds a connection, or a stream of one.
 pub(crate) struct Watchers {
     settings: WatchSettings,
-    metrics: Metrics,
+    metrics: RelayMetrics,
     waiting: Arc<Mutex<Waiting>>,
 }
 
@@ -52,7 +52,7 @@ impl From<TooManyWatchers> for Problem {
 
 impl Watchers {
     /// None yet.
-    pub(crate) fn new(settings: WatchSettings, metrics: Metrics) -> Self {
+    pub(crate) fn new(settings: WatchSettings, metrics: RelayMetrics) -> Self {
         Self {
             settings,
             metrics,
@@ -133,7 +133,7 @@ mod tests {
             count_per_client_max,
             ..WatchSettings::default()
         };
-        Watchers::new(settings, Metrics::register(&Registry::new()).unwrap())
+        Watchers::new(settings, RelayMetrics::register(&Registry::new()).unwrap())
     }
 
     fn admit(watchers: &Watchers, client: &str) -> Result<WatcherPlace, TooManyWatchers> {

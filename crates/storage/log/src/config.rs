@@ -34,7 +34,7 @@ const CACHE_SIZE_MAX: usize = 8 * 1024 * 1024;
 
 /// Where the log lives and how large its parts are.
 #[derive(Debug, Clone)]
-pub struct Config {
+pub struct LogConfig {
     /// The disk.
     pub disk: Arc<dyn Disk>,
     /// The directory, created if absent. One process at a time holds it.
@@ -61,7 +61,7 @@ pub trait SyncObserver: fmt::Debug + Send + Sync {
     fn ended(&self);
 }
 
-impl Config {
+impl LogConfig {
     /// The defaults for a log in `dir`.
     pub fn new(disk: Arc<dyn Disk>, dir: impl Into<PathBuf>) -> Self {
         Self {

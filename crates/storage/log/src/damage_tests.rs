@@ -6,7 +6,7 @@ use quorate_disk::{Disk, OpenMode};
 use quorate_sim::SimDisk;
 
 use crate::{
-    Config, Flaw, Log, LogError, State,
+    Flaw, Log, LogConfig, LogError, State,
     recovery::recover,
     testing::{
         DIR, append, at, config, content, entries, entry, flushed, large_entry, metrics, open,
@@ -351,7 +351,7 @@ fn damage_says_where_it_is_and_what_to_do() {
 #[test]
 fn damage_under_an_open_log_is_found_by_a_read_and_by_a_scrub() {
     let disk = SimDisk::new();
-    let config = Config {
+    let config = LogConfig {
         cache_size_max: 0,
         ..config(&disk)
     };
@@ -494,7 +494,7 @@ fn cutting_what_was_synced_would_be_seen() {
     let disk = small();
     let before = recovered(&disk).unwrap();
     disk.flip_bit(&segments(&disk)[0], 1100 * 8).unwrap();
-    let flawed = Config {
+    let flawed = LogConfig {
         flaw: Some(Flaw::CutBelowSynced),
         ..config(&disk)
     };

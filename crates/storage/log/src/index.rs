@@ -8,7 +8,7 @@ use quorate_state::LogPosition;
 use crate::{
     base::{Base, Item},
     item::ENTRY_OVERHEAD,
-    vote::Vote,
+    vote::SavedVote,
 };
 
 /// Where an entry is.
@@ -57,7 +57,7 @@ pub(crate) struct Found {
 #[derive(Debug)]
 pub(crate) struct Index {
     base: Base,
-    pub(crate) vote: Option<Vote>,
+    pub(crate) vote: Option<SavedVote>,
     entries: VecDeque<Held>,
     /// Of the last entries, and of all that are not on disk.
     payloads: VecDeque<Bytes>,

@@ -17,7 +17,7 @@ use crate::{
     recovery::Files,
     segment::{Header, SEGMENT_HEADER_SIZE, Segment},
     synced::{SYNCED_FILE, Synced},
-    vote::{VOTE_FILE, Vote},
+    vote::{SavedVote, VOTE_FILE},
 };
 
 /// Says on `out` what is in the files of the log in `dir`: headers, votes, synced positions, and of
@@ -36,7 +36,7 @@ pub fn inspect(disk: &dyn Disk, dir: &Path, out: &mut impl io::Write) -> Result<
         link: None,
     };
     inspection.pair(VOTE_FILE, BlockKind::Vote, |body| {
-        Vote::parse(body).map(|vote| Text(vote).to_string())
+        SavedVote::parse(body).map(|vote| Text(vote).to_string())
     })?;
     let mut synced_number = 0;
     inspection.pair(SYNCED_FILE, BlockKind::Synced, |body| {
@@ -189,7 +189,7 @@ impl<W: io::Write> Inspection<'_, W> {
 /// How something is said.
 struct Text<T>(T);
 
-impl fmt::Display for Text<Option<Vote>> {
+impl fmt::Display for Text<Option<SavedVote>> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(vote) = &self.0 else {
             return write!(f, "no vote");

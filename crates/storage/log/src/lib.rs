@@ -7,11 +7,11 @@
 //! | piece | what it is |
 //! |---|---|
 //! | [`Log`] | the log: append, truncate, purge, read |
-//! | [`Vote`] | who may lead in which term |
+//! | [`SavedVote`] | who may lead in which term |
 //! | [`Scrub`] | reads again what is on disk, to find damage |
 //! | [`inspect`] | says what is in the files of a log, damaged or not |
 //! | [`SyncObserver`] | hears how long the disk takes |
-//! | [`Metrics`] | how long a group takes to reach the disk, and what is in it |
+//! | [`LogMetrics`] | how long a group takes to reach the disk, and what is in it |
 //!
 //! Two rules that callers rely on: the callback of [`Log::append`] and [`Log::save_vote`] comes
 //! only after `fdatasync`, and after any error it comes with an error for ever, because what the
@@ -76,13 +76,13 @@ mod testing;
 mod vote;
 mod writer;
 
-pub use config::{Config, SyncObserver};
+pub use config::{LogConfig, SyncObserver};
 pub use error::{LogDamage, LogError};
 #[doc(hidden)]
 pub use flaw::Flaw;
 pub use inspect::inspect;
 pub use log::{Log, State};
-pub use metrics::Metrics;
+pub use metrics::LogMetrics;
 pub use queue::OnFlushed;
 pub use scrub::Scrub;
-pub use vote::{NODE_SIZE, Vote};
+pub use vote::{NODE_SIZE, SavedVote};

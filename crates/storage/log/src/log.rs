@@ -13,7 +13,7 @@ use quorate_disk::DiskFile;
 use quorate_state::LogPosition;
 
 use crate::{
-    Config, LogError, Metrics, Scrub,
+    LogConfig, LogError, LogMetrics, Scrub,
     base::Item,
     group::GroupBuffer,
     index::{DiskPlace, Place},
@@ -22,7 +22,7 @@ use crate::{
     segment::Segment,
     shared::{LogState, Shared},
     spares::Maker,
-    vote::Vote,
+    vote::SavedVote,
     writer::Writer,
 };
 
@@ -34,7 +34,7 @@ const QUEUE_SIZE_MAX: usize = 64 * 1024 * 1024;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct State {
     /// The last vote saved.
-    pub vote: Option<Vote>,
+    pub vote: Option<SavedVote>,
     /// The last entry, or the last purged one if there is none.
     pub last: Option<LogPosition>,
     /// What was known to be committed, perhaps less than what is.
@@ -55,13 +55,13 @@ impl Log {
     /// Opens the log in `config.dir`, reading all of it, or makes it.
     ///
     /// Fails closed: where something is missing that was durable once, the log is refused.
-    pub fn open(config: Config, metrics: Metrics) -> Result<Self, LogError> {
+    pub fn open(config: LogConfig, metrics: LogMetrics) -> Result<Self, LogError> {
         let recovered = recover(&config)?;
         let dir = config.dir.clone();
         Self::start(config, metrics, recovered).map_err(LogError::io(&dir))
     }
 
-    fn start(config: Config, metrics: Metrics, recovered: Recovered) -> io::Result<Self> {
+    fn start(config: LogConfig, metrics: LogMetrics, recovered: Recovered) -> io::Result<Self> {
         let Recovered {
             lock,
             vote_file,
@@ -147,7 +147,7 @@ impl Log {
 
     /// Saves a vote, which must not be older than the last. It is on disk when `on_flushed` is
     /// called.
-    pub fn save_vote(&self, vote: Vote, on_flushed: OnFlushed) -> io::Result<()> {
+    pub fn save_vote(&self, vote: SavedVote, on_flushed: OnFlushed) -> io::Result<()> {
         let mut state = self.shared.lock_working()?;
         let is_older = |last| vote.partial_cmp(last).is_none_or(Ordering::is_lt);
         if state.index.vote.as_ref().is_some_and(is_older) {

@@ -16,9 +16,9 @@ use crate::testing::{
 };
 
 fn open_dir(dir: &Path) -> Result<Log, LogError> {
-    let config = Config {
+    let config = LogConfig {
         segment_size: 4096,
-        ..Config::new(Arc::new(LinuxDisk), dir)
+        ..LogConfig::new(Arc::new(LinuxDisk), dir)
     };
     Log::open(config, metrics())
 }
@@ -170,7 +170,7 @@ fn reading_stops_at_the_size_asked_for_but_gives_one_entry() {
 #[test]
 fn what_is_not_in_memory_is_read_from_disk() {
     let disk = SimDisk::new();
-    let config = Config {
+    let config = LogConfig {
         cache_size_max: 5000,
         ..config(&disk)
     };
@@ -221,7 +221,7 @@ fn segments_of_another_size_are_used_up() {
     drop(open(&disk).unwrap());
     let mut written = Vec::new();
     for (count, segment_size) in [64 * 1024, 8 * 1024, 32 * 1024].into_iter().enumerate() {
-        let config = Config {
+        let config = LogConfig {
             segment_size,
             ..config(&disk)
         };
@@ -288,7 +288,7 @@ fn reads_do_not_wait_for_a_sync() {
 #[test]
 fn a_reader_beside_appends_and_purges_sees_no_gap_and_no_damage() {
     let disk = SimDisk::new();
-    let config = Config {
+    let config = LogConfig {
         cache_size_max: 0,
         segment_size: 4096,
         ..config(&disk)

@@ -7,7 +7,7 @@ use quorate_sim::{Call, Loss, SimDisk};
 use quorate_state::LogPosition;
 
 use crate::{
-    Config, Flaw, Log, State,
+    Flaw, Log, LogConfig, State,
     testing::{append, at, config, content, metrics, open, save_vote, vote},
 };
 
@@ -59,7 +59,7 @@ impl History {
 struct Workload {
     disk: SimDisk,
     log: Option<Log>,
-    config: Config,
+    config: LogConfig,
     history: History,
     random: fastrand::Rng,
     waits: Vec<mpsc::Receiver<()>>,
@@ -68,7 +68,7 @@ struct Workload {
 impl Workload {
     fn new(seed: u64, flaw: Option<Flaw>) -> Self {
         let disk = SimDisk::new();
-        let config = Config {
+        let config = LogConfig {
             segment_size: 8 * 1024,
             flaw,
             ..config(&disk)
@@ -187,7 +187,7 @@ impl Workload {
 
     /// Opens what a loss of power leaves.
     fn reopened(&self, image: &SimDisk) -> Result<Log, String> {
-        let config = Config {
+        let config = LogConfig {
             disk: Arc::new(image.clone()),
             flaw: None,
             ..self.config.clone()

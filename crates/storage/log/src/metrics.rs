@@ -10,7 +10,7 @@ const GROUP_BUCKETS: [f64; 10] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 256.0, 1
 
 quorate_metrics::metrics! {
     /// Figures of the log.
-    pub struct Metrics in "quorate_log" {
+    pub struct LogMetrics in "quorate_log" {
         /// Time from queuing entries or a vote until fdatasync has returned, in seconds
         pub flush_duration_seconds: Histogram = FLUSH_BUCKETS,
         /// Entries written and synced together

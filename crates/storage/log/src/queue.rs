@@ -4,7 +4,7 @@ use std::{collections::VecDeque, io, time::Instant};
 
 use quorate_metrics::Histogram;
 
-use crate::{base::Item, vote::Vote};
+use crate::{base::Item, vote::SavedVote};
 
 /// Called once what was queued is on disk, or can never be.
 pub type OnFlushed = Box<dyn FnOnce(io::Result<()>) + Send>;
@@ -43,14 +43,14 @@ impl Drop for Flushed {
 
 enum Request {
     Item(Item, u64),
-    Vote(Vote),
+    Vote(SavedVote),
     Flushed(Flushed),
 }
 
 /// What is written and synced together: a vote, or items, and who waits for that.
 #[derive(Default)]
 pub(crate) struct Batch {
-    pub(crate) vote: Option<Vote>,
+    pub(crate) vote: Option<SavedVote>,
     /// Items, entries with the number of their append.
     pub(crate) items: Vec<(Item, u64)>,
     pub(crate) flushed: Vec<Flushed>,
@@ -82,7 +82,7 @@ impl Queue {
         self.numbers
     }
 
-    pub(crate) fn push_vote(&mut self, vote: Vote) {
+    pub(crate) fn push_vote(&mut self, vote: SavedVote) {
         self.requests.push_back(Request::Vote(vote));
     }
 
@@ -154,8 +154,8 @@ mod tests {
         Item::Entry(LogPosition::new(1, index), vec![0; 100].into())
     }
 
-    fn vote(term: u64) -> Vote {
-        Vote {
+    fn vote(term: u64) -> SavedVote {
+        SavedVote {
             term,
             committed: false,
             node: [0; 32],

@@ -25,7 +25,7 @@ use std::{
 use quorate_disk::{Disk, DiskFile, OpenMode, dir_of};
 
 use crate::{
-    Config, LogError,
+    LogConfig, LogError,
     chain::{Chain, ChainEnd},
     flaw::Flaw,
     group::{GROUP_ALIGNMENT, GroupHeader, Link},
@@ -60,7 +60,7 @@ pub(crate) struct Recovered {
 }
 
 /// Opens the log, or makes it.
-pub(crate) fn recover(config: &Config) -> Result<Recovered, LogError> {
+pub(crate) fn recover(config: &LogConfig) -> Result<Recovered, LogError> {
     let (disk, dir) = (config.disk.as_ref(), config.dir.as_path());
     let lock = take_dir(disk, dir)?;
     let mut files = Files::list(disk, dir)?;
@@ -165,7 +165,7 @@ impl Files {
 
 /// Makes a log, or finishes what an earlier start of it left. The first segment gets its name last:
 /// before that nothing can have been written, and a vote or a synced position says that it was.
-fn create(config: &Config) -> Result<(), LogError> {
+fn create(config: &LogConfig) -> Result<(), LogError> {
     let (disk, dir) = (config.disk.as_ref(), config.dir.as_path());
     let missing =
         || LogError::damaged(dir, 0, "the log was used, and all its segments are missing");
@@ -292,7 +292,7 @@ fn renew(file: &dyn DiskFile, range: Range<u64>) -> io::Result<()> {
 
 /// Takes files that hold nothing as spares, as many as are kept and if they have the size.
 fn gather_spares(
-    config: &Config,
+    config: &LogConfig,
     mut spares: Vec<PathBuf>,
     beyond: Vec<Used>,
 ) -> Result<Vec<PathBuf>, LogError> {

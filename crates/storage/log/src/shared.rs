@@ -11,7 +11,7 @@ use std::{
 use quorate_disk::DiskFile;
 
 use crate::{
-    Config, Metrics,
+    LogConfig, LogMetrics,
     error::Failure,
     index::{Index, Place},
     queue::Queue,
@@ -20,9 +20,9 @@ use crate::{
 
 /// Everything under one lock, which is never held across I/O.
 pub(crate) struct Shared {
-    pub(crate) config: Config,
+    pub(crate) config: LogConfig,
     pub(crate) log_id: u64,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: LogMetrics,
     /// The file of the synced position, to be synced.
     pub(crate) synced_file: Arc<dyn DiskFile>,
     state: Mutex<LogState>,
@@ -64,9 +64,9 @@ pub(crate) struct LogState {
 
 impl Shared {
     pub(crate) fn new(
-        config: Config,
+        config: LogConfig,
         log_id: u64,
-        metrics: Metrics,
+        metrics: LogMetrics,
         synced_file: Arc<dyn DiskFile>,
         index: Index,
         segments: VecDeque<Used>,

@@ -6,20 +6,20 @@ use bytes::Bytes;
 use quorate_sim::SimDisk;
 use quorate_state::LogPosition;
 
-use crate::{Config, Log, LogError, Metrics, OnFlushed, Vote};
+use crate::{Log, LogConfig, LogError, LogMetrics, OnFlushed, SavedVote};
 
 /// Where the log is on a disk of the tests.
 pub(crate) const DIR: &str = "/log";
 
-pub(crate) fn metrics() -> Metrics {
-    Metrics::register(&quorate_metrics::Registry::new()).unwrap()
+pub(crate) fn metrics() -> LogMetrics {
+    LogMetrics::register(&quorate_metrics::Registry::new()).unwrap()
 }
 
 /// A log of small segments.
-pub(crate) fn config(disk: &SimDisk) -> Config {
-    Config {
+pub(crate) fn config(disk: &SimDisk) -> LogConfig {
+    LogConfig {
         segment_size: 16 * 1024,
-        ..Config::new(Arc::new(disk.clone()), DIR)
+        ..LogConfig::new(Arc::new(disk.clone()), DIR)
     }
 }
 
@@ -39,8 +39,8 @@ pub(crate) fn large_entry(index: u64, size: usize) -> (LogPosition, Bytes) {
     (at(1, index), vec![index as u8; size].into())
 }
 
-pub(crate) fn vote(term: u64) -> Vote {
-    Vote {
+pub(crate) fn vote(term: u64) -> SavedVote {
+    SavedVote {
         term,
         committed: true,
         node: [term as u8; 32],
@@ -62,7 +62,7 @@ pub(crate) fn append(log: &Log, entries: impl IntoIterator<Item = (LogPosition, 
     wait().unwrap();
 }
 
-pub(crate) fn save_vote(log: &Log, vote: Vote) {
+pub(crate) fn save_vote(log: &Log, vote: SavedVote) {
     let (on_flushed, wait) = flushed();
     log.save_vote(vote, on_flushed).unwrap();
     wait().unwrap();

@@ -21,7 +21,7 @@ pub(crate) const VOTE_FILE: &str = "vote";
 
 /// Who may lead in which term: `votedFor` of the Raft paper, and whether a quorum agreed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Vote {
+pub struct SavedVote {
     /// The term.
     pub term: u64,
     /// Whether a quorum granted it.
@@ -32,14 +32,14 @@ pub struct Vote {
 
 /// A vote only moves forward: to a higher term, or from asked-for to granted within a term. Two
 /// candidates of one term do not compare.
-impl PartialOrd for Vote {
+impl PartialOrd for SavedVote {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         let by_progress = (self.term, self.committed).cmp(&(other.term, other.committed));
         (by_progress != Ordering::Equal || self.node == other.node).then_some(by_progress)
     }
 }
 
-impl Vote {
+impl SavedVote {
     fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::new();
         bytes.put_u64_le(self.term);
@@ -80,11 +80,11 @@ impl VoteFile {
     }
 
     /// Opens the file. The newest copy counts after [`Self::renew`].
-    pub(crate) fn open(disk: &dyn Disk, dir: &Path) -> Result<(Self, Option<Vote>), LogError> {
+    pub(crate) fn open(disk: &dyn Disk, dir: &Path) -> Result<(Self, Option<SavedVote>), LogError> {
         let path = dir.join(VOTE_FILE);
         let pair = Pair::open(disk, &path, BlockKind::Vote, OpenMode::Write)?;
         let newest = pair.newest()?;
-        let vote = Vote::parse(&newest.body)
+        let vote = SavedVote::parse(&newest.body)
             .ok_or_else(|| LogError::damaged(&path, 0, "the vote cannot be read"))?;
         let file = Self {
             pair,
@@ -95,13 +95,13 @@ impl VoteFile {
     }
 
     /// Makes both copies durable as `vote`, the newest: one may be older, or unsynced.
-    pub(crate) fn renew(&self, vote: Option<Vote>) -> io::Result<()> {
+    pub(crate) fn renew(&self, vote: Option<SavedVote>) -> io::Result<()> {
         self.write(vote)?;
         self.sync()
     }
 
     /// Writes both copies. The vote counts after [`Self::sync`].
-    pub(crate) fn save(&mut self, vote: Vote) -> io::Result<()> {
+    pub(crate) fn save(&mut self, vote: SavedVote) -> io::Result<()> {
         self.number += 1;
         self.write(Some(vote))
     }
@@ -110,7 +110,7 @@ impl VoteFile {
         self.pair.file().sync_data()
     }
 
-    fn write(&self, vote: Option<Vote>) -> io::Result<()> {
+    fn write(&self, vote: Option<SavedVote>) -> io::Result<()> {
         let block = block(self.log_id, self.number, vote);
         self.pair.write(0, &block)?;
         self.pair.write(1, &block)
@@ -125,7 +125,7 @@ impl VoteFile {
     }
 }
 
-fn block(log_id: u64, number: u64, vote: Option<Vote>) -> Block {
+fn block(log_id: u64, number: u64, vote: Option<SavedVote>) -> Block {
     Block {
         kind: BlockKind::Vote,
         log_id,
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn votes_move_forward_only() {
-        let vote = |term, committed, node| Vote {
+        let vote = |term, committed, node| SavedVote {
             term,
             committed,
             node: [node; NODE_SIZE],

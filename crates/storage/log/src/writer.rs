@@ -16,7 +16,7 @@ use crate::{
     segment::{SEGMENT_HEADER_SIZE, Segment, Used},
     shared::Shared,
     synced::{Synced, SyncedFile},
-    vote::{Vote, VoteFile},
+    vote::{SavedVote, VoteFile},
 };
 
 /// Writes groups and votes, one after the other.
@@ -84,7 +84,7 @@ impl Writer {
         result
     }
 
-    fn write_vote(&mut self, vote: Vote) -> Result<(), Failure> {
+    fn write_vote(&mut self, vote: SavedVote) -> Result<(), Failure> {
         let mut write = || {
             self.vote_file.save(vote)?;
             match self.shared.config.has(Flaw::VoteNotSynced) {

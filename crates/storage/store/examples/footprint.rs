@@ -11,7 +11,7 @@ use bytes::Bytes;
 use quorate_disk::LinuxDisk;
 use quorate_packet::{PublicKey, SignedPacket};
 use quorate_state::{StoredPacket, StoredPackets, UnixMillis};
-use quorate_store::{Config, Extent, Metrics, Pace, Store};
+use quorate_store::{Extent, Pace, Store, StoreConfig, StoreMetrics};
 
 /// How many reads of random keys are timed.
 const READ_COUNT: u64 = 2_000_000;
@@ -36,20 +36,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn config(dir: &Path) -> Config {
-    Config {
+fn config(dir: &Path) -> StoreConfig {
+    StoreConfig {
         disk: Arc::new(LinuxDisk),
         path: dir.join("packets.redb"),
         cache_size: 16 * 1024 * 1024,
     }
 }
 
-fn open(config: &Config) -> Result<Store, Box<dyn Error>> {
-    let metrics = Metrics::register(&quorate_metrics::Registry::new())?;
+fn open(config: &StoreConfig) -> Result<Store, Box<dyn Error>> {
+    let metrics = StoreMetrics::register(&quorate_metrics::Registry::new())?;
     Ok(Store::open(config.clone(), metrics)?)
 }
 
-fn fill(config: &Config, count: u64) -> Result<(), Box<dyn Error>> {
+fn fill(config: &StoreConfig, count: u64) -> Result<(), Box<dyn Error>> {
     let store = open(config)?;
     let mut in_transactions = 0.0;
     for first in (0..count).step_by(256) {
@@ -74,7 +74,7 @@ fn fill(config: &Config, count: u64) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn start(config: &Config, count: u64) -> Result<(), Box<dyn Error>> {
+fn start(config: &StoreConfig, count: u64) -> Result<(), Box<dyn Error>> {
     let began = Instant::now();
     let store = open(config)?;
     println!(

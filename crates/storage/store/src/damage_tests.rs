@@ -6,7 +6,7 @@ use quorate_state::StoredPacket;
 
 use super::*;
 use crate::{
-    Config, Extent, Meta, Pace, Store, StoreError,
+    Extent, Meta, Pace, Store, StoreConfig, StoreError,
     fixture::*,
     one_file::OneFile,
     schema::{Key, PACKETS, encode_value},
@@ -27,7 +27,7 @@ fn held(store: &Store) -> Held {
     (store.meta(), packets(store))
 }
 
-fn small_store(disk: &SimDisk) -> (Config, Store) {
+fn small_store(disk: &SimDisk) -> (StoreConfig, Store) {
     disk.create_dir("/data".as_ref()).unwrap();
     let config = config_on(disk.clone(), PATH);
     let store = open(&config);
@@ -51,14 +51,18 @@ fn small_files() -> (Vec<u8>, Vec<u8>, [Held; 2]) {
     (disk.read(PATH).unwrap(), left_open, [newer, older])
 }
 
-fn disk_with(content: &[u8]) -> (OneFile, Config) {
+fn disk_with(content: &[u8]) -> (OneFile, StoreConfig) {
     let disk = OneFile::new(PATH, content);
     (disk.clone(), config_on(disk, PATH))
 }
 
 /// Opens a file in which something is wrong: it holds what one of the checkpoints held, or it is
 /// damaged and left alone. The store, when it opened.
-fn right_or_damaged(content: &[u8], checkpoints: &[Held], what: &str) -> Option<(Config, Store)> {
+fn right_or_damaged(
+    content: &[u8],
+    checkpoints: &[Held],
+    what: &str,
+) -> Option<(StoreConfig, Store)> {
     let (disk, config) = disk_with(content);
     match try_open(&config) {
         Ok(store) => {
@@ -75,7 +79,7 @@ fn right_or_damaged(content: &[u8], checkpoints: &[Held], what: &str) -> Option<
 }
 
 /// What opened in spite of something wrong stays whole when it is written to.
-fn expect_whole_when_written_to(config: &Config, store: Store, what: &str) {
+fn expect_whole_when_written_to(config: &StoreConfig, store: Store, what: &str) {
     put(&store, 9, (0..50).map(|n| stored(n * 7, 30, 500)));
     checkpoint(&store);
     scrub(&store).unwrap_or_else(|error| panic!("{what}: {error}"));
@@ -238,7 +242,7 @@ fn a_damaged_packet_is_not_sent() {
     let disk = SimDisk::new();
     let (config, store) = small_store(&disk);
     drop(store);
-    let without_cache = Config {
+    let without_cache = StoreConfig {
         cache_size: 0,
         ..config
     };
@@ -286,7 +290,7 @@ fn a_packet_that_vanished_is_missed() {
     assert_eq!(by_scrub.missing_count, 1);
     assert!(by_scrub.to_string().contains("1 missing"), "{by_scrub}");
 
-    let at_start = Config {
+    let at_start = StoreConfig {
         path: copy,
         ..config.clone()
     };
@@ -326,7 +330,7 @@ fn what_a_checkpoint_stumbles_over_one_of_everything_heals() {
     let disk = SimDisk::new();
     let (config, store) = small_store(&disk);
     drop(store);
-    let without_cache = Config {
+    let without_cache = StoreConfig {
         cache_size: 0,
         ..config.clone()
     };

@@ -14,7 +14,7 @@ use redb::{
 };
 
 use crate::{
-    Config, Meta, StoreError,
+    Meta, StoreConfig, StoreError,
     backend::{Closed, FileBackend},
     guard::{caught, reading},
     inspection::Inspection,
@@ -50,7 +50,7 @@ pub(crate) struct Contents {
 
 impl CheckpointFile {
     /// Makes an empty file beside the store, in place of one that was left there.
-    pub(crate) fn create(config: &Config, extension: &str) -> Result<Self, StoreError> {
+    pub(crate) fn create(config: &StoreConfig, extension: &str) -> Result<Self, StoreError> {
         let path = config.path.with_extension(extension);
         remove(config, &path)?;
         let created = open_locked(config, &path, OpenMode::Create)
@@ -73,7 +73,7 @@ impl CheckpointFile {
 
     /// Opens the file of the store, when all that is in it is verified. A file that is damaged is
     /// left as it was found. On a full disk it may be open to be read only.
-    pub(crate) fn open(config: &Config) -> Result<(Self, Contents), StoreError> {
+    pub(crate) fn open(config: &StoreConfig) -> Result<(Self, Contents), StoreError> {
         let path = &config.path;
         let file = open_locked(config, path, OpenMode::Write)?;
         let mut on_disk = Self::read_only(path.clone(), file.clone())?;
@@ -93,7 +93,7 @@ impl CheckpointFile {
     }
 
     /// Opens the same file once more, to be written.
-    pub(crate) fn to_be_written(&self, config: &Config) -> Result<Self, StoreError> {
+    pub(crate) fn to_be_written(&self, config: &StoreConfig) -> Result<Self, StoreError> {
         let (path, file) = (self.path.clone(), self.file.clone());
         let mut opened = Self::writable(path, file, config.cache_size)?;
         opened.is_scratch = false;
@@ -106,7 +106,7 @@ impl CheckpointFile {
     }
 
     /// Opens the file of the store to read it, as it is on the disk.
-    pub(crate) fn open_read_only(config: &Config) -> Result<Self, StoreError> {
+    pub(crate) fn open_read_only(config: &StoreConfig) -> Result<Self, StoreError> {
         let path = &config.path;
         let file = config.disk.open(path, OpenMode::Read);
         Self::read_only(path.clone(), file.map_err(failed("opened", path))?)
@@ -243,7 +243,7 @@ impl CheckpointFile {
     }
 
     /// Gives this file, which was committed, the name of the store.
-    pub(crate) fn publish(&mut self, config: &Config) -> Result<(), StoreError> {
+    pub(crate) fn publish(&mut self, config: &StoreConfig) -> Result<(), StoreError> {
         let disk = &config.disk;
         disk.rename(&self.path, &config.path)
             .map_err(failed("moved into place", &self.path))?;
@@ -359,7 +359,7 @@ fn open_database(backend: impl StorageBackend, cache_size: usize) -> Result<Data
 }
 
 /// Removes what an interrupted work has left.
-pub(crate) fn remove(config: &Config, path: &Path) -> Result<(), StoreError> {
+pub(crate) fn remove(config: &StoreConfig, path: &Path) -> Result<(), StoreError> {
     match config.disk.remove(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(failed("removed", path)(error))
@@ -369,7 +369,7 @@ pub(crate) fn remove(config: &Config, path: &Path) -> Result<(), StoreError> {
 }
 
 fn open_locked(
-    config: &Config,
+    config: &StoreConfig,
     path: &Path,
     mode: OpenMode,
 ) -> Result<Arc<dyn DiskFile>, StoreError> {

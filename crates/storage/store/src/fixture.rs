@@ -13,31 +13,31 @@ use quorate_state::{
     UnixMillis,
 };
 
-use crate::{Config, Extent, Meta, Metrics, Pace, PacketsMut, Store, StoreError};
+use crate::{Extent, Meta, Pace, PacketsMut, Store, StoreConfig, StoreError, StoreMetrics};
 
 pub(crate) const CACHE_SIZE: usize = 1024 * 1024;
 
-pub(crate) fn config_on(disk: impl Disk, path: impl Into<PathBuf>) -> Config {
-    Config {
+pub(crate) fn config_on(disk: impl Disk, path: impl Into<PathBuf>) -> StoreConfig {
+    StoreConfig {
         disk: Arc::new(disk),
         path: path.into(),
         cache_size: CACHE_SIZE,
     }
 }
 
-pub(crate) fn config(dir: &Path) -> Config {
+pub(crate) fn config(dir: &Path) -> StoreConfig {
     config_on(LinuxDisk, dir.join("packets.redb"))
 }
 
-pub(crate) fn metrics() -> Metrics {
-    Metrics::register(&quorate_metrics::Registry::new()).unwrap()
+pub(crate) fn metrics() -> StoreMetrics {
+    StoreMetrics::register(&quorate_metrics::Registry::new()).unwrap()
 }
 
-pub(crate) fn try_open(config: &Config) -> Result<Store, StoreError> {
+pub(crate) fn try_open(config: &StoreConfig) -> Result<Store, StoreError> {
     Store::open(config.clone(), metrics())
 }
 
-pub(crate) fn open(config: &Config) -> Store {
+pub(crate) fn open(config: &StoreConfig) -> Store {
     try_open(config).unwrap()
 }
 

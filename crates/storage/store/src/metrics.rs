@@ -10,7 +10,7 @@ const TRANSACTION_BUCKETS: [f64; 8] = [
 
 quorate_metrics::metrics! {
     /// Figures of the store.
-    pub struct Metrics in "quorate_store" {
+    pub struct StoreMetrics in "quorate_store" {
         /// Time of committing a checkpoint, in seconds
         pub checkpoint_duration_seconds: Histogram = CHECKPOINT_BUCKETS,
         /// Time of applying a group of entries to the packets, in seconds

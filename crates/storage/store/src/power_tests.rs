@@ -22,7 +22,7 @@ fn empty_disk() -> SimDisk {
     disk
 }
 
-fn config_of(disk: &SimDisk) -> Config {
+fn config_of(disk: &SimDisk) -> StoreConfig {
     config_on(disk.clone(), "/data/packets.redb")
 }
 

@@ -5,7 +5,7 @@ use quorate_packet::{PUBLIC_KEY_SIZE, PublicKey};
 use quorate_state::{ClusterState, StoredPacket};
 
 use crate::{
-    Config, Meta, StoreError,
+    Meta, StoreConfig, StoreError,
     checkpoint::meta_growth,
     digest::{DIGEST_SIZE, StreamDigest},
     file::{CheckpointFile, Contents},
@@ -22,7 +22,7 @@ const BYTES_PER_LIST_BYTE: u64 = 4096;
 /// Builds a new file from the chunks of a snapshot, which must come in order. Dropped, it leaves no
 /// file, which takes a disk: to be dropped where a thread may block.
 pub struct SnapshotReceiver {
-    config: Config,
+    config: StoreConfig,
     file: CheckpointFile,
     digest: StreamDigest,
     last_key: Option<Key>,
@@ -33,7 +33,7 @@ pub struct SnapshotReceiver {
 }
 
 impl SnapshotReceiver {
-    pub(crate) fn create(config: &Config) -> Result<Self, StoreError> {
+    pub(crate) fn create(config: &StoreConfig) -> Result<Self, StoreError> {
         Ok(Self {
             config: config.clone(),
             file: CheckpointFile::create(config, "incoming")?,

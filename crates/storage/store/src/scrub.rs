@@ -5,7 +5,7 @@ use std::ops::Bound;
 use redb::ReadOnlyTable;
 
 use crate::{
-    Config, Damage, Meta, Metrics, Snapshot, StoreError,
+    Damage, Meta, Snapshot, StoreConfig, StoreError, StoreMetrics,
     file::CheckpointFile,
     inspection::Inspection,
     schema::{Key, PACKETS},
@@ -25,15 +25,15 @@ pub struct StoreScrub {
     meta: Meta,
     inspection: Inspection,
     is_ended: bool,
-    metrics: Metrics,
+    metrics: StoreMetrics,
     pages: Snapshot,
 }
 
 impl StoreScrub {
     pub(crate) fn begin(
-        config: &Config,
+        config: &StoreConfig,
         pages: Snapshot,
-        metrics: &Metrics,
+        metrics: &StoreMetrics,
     ) -> Result<Self, StoreError> {
         let file = CheckpointFile::open_read_only(config)?;
         let (transaction, meta) = file.begin_read()?;

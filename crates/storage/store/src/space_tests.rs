@@ -14,7 +14,7 @@ fn held(store: &Store) -> Held {
     (store.meta(), packets(store))
 }
 
-fn config_of(disk: &SimDisk) -> Config {
+fn config_of(disk: &SimDisk) -> StoreConfig {
     config_on(disk.clone(), PATH)
 }
 

@@ -12,8 +12,8 @@ use quorate_packet::PublicKey;
 use quorate_state::{StoredPacket, UnixMillis};
 
 use crate::{
-    Checkpoint, Extent, Meta, Metrics, PacketsMut, ReceivedSnapshot, Snapshot, SnapshotReceiver,
-    StoreError, StoreScrub, checkpoint,
+    Checkpoint, Extent, Meta, PacketsMut, ReceivedSnapshot, Snapshot, SnapshotReceiver, StoreError,
+    StoreMetrics, StoreScrub, checkpoint,
     checkpoint_lock::CheckpointLock,
     file::{CheckpointFile, Contents, failed, remove},
     memory::Memory,
@@ -22,7 +22,7 @@ use crate::{
 
 /// Where the store lives.
 #[derive(Debug, Clone)]
-pub struct Config {
+pub struct StoreConfig {
     /// The disk.
     pub disk: Arc<dyn Disk>,
     /// The file. Those that are being built stand beside it. The directory must be there.
@@ -42,9 +42,9 @@ pub struct Store {
 
 /// What a checkpoint needs of a store.
 pub(crate) struct Shared {
-    pub(crate) config: Config,
+    pub(crate) config: StoreConfig,
     pub(crate) memory: Memory,
-    pub(crate) metrics: Metrics,
+    pub(crate) metrics: StoreMetrics,
     pub(crate) checkpoint_lock: Arc<CheckpointLock>,
     file: RwLock<Arc<CheckpointFile>>,
 }
@@ -97,7 +97,7 @@ impl Store {
     /// Reads and verifies all of it: a few seconds for a million packets. What fails is
     /// [`StoreError::Damaged`], and left as it is. Whether a store that was empty, or older, is one
     /// that this node may have, the caller knows.
-    pub fn open(config: Config, metrics: Metrics) -> Result<Self, StoreError> {
+    pub fn open(config: StoreConfig, metrics: StoreMetrics) -> Result<Self, StoreError> {
         let (file, contents) = match is_absent(&config)? {
             false => CheckpointFile::open(&config)?,
             true => {
@@ -121,10 +121,10 @@ impl Store {
     /// Makes a store of a received snapshot, in place of a file that is damaged. Of `meta` it reads
     /// what [`install`](Self::install) does.
     pub fn create_from(
-        config: Config,
+        config: StoreConfig,
         received: ReceivedSnapshot,
         meta: Meta,
-        metrics: Metrics,
+        metrics: StoreMetrics,
     ) -> Result<Self, StoreError> {
         let (mut file, contents) = received.finish(meta)?;
         file.publish(&config)?;
@@ -136,7 +136,12 @@ impl Store {
         &self.shared
     }
 
-    fn new(config: Config, file: CheckpointFile, contents: Contents, metrics: Metrics) -> Self {
+    fn new(
+        config: StoreConfig,
+        file: CheckpointFile,
+        contents: Contents,
+        metrics: StoreMetrics,
+    ) -> Self {
         let shared = Shared {
             config,
             memory: Memory::new(contents),
@@ -150,7 +155,7 @@ impl Store {
     }
 
     /// Where it lives.
-    pub fn config(&self) -> &Config {
+    pub fn config(&self) -> &StoreConfig {
         &self.shared.config
     }
 
@@ -239,7 +244,7 @@ impl Store {
 
     /// Begins to receive a snapshot, in place of any that was begun before. There need not be a
     /// store that can be opened.
-    pub fn receiver(config: &Config) -> Result<SnapshotReceiver, StoreError> {
+    pub fn receiver(config: &StoreConfig) -> Result<SnapshotReceiver, StoreError> {
         SnapshotReceiver::create(config)
     }
 
@@ -273,7 +278,7 @@ impl fmt::Debug for Store {
 }
 
 /// Whether there is no file, or one of which a crash left nothing but the name.
-fn is_absent(config: &Config) -> Result<bool, StoreError> {
+fn is_absent(config: &StoreConfig) -> Result<bool, StoreError> {
     let path = &config.path;
     match config.disk.open(path, OpenMode::Read) {
         Ok(file) => Ok(file.size().map_err(failed("read", path))? == 0),

@@ -2,7 +2,9 @@
 
 use std::{net::Ipv4Addr, sync::Arc};
 
-use quorate_dns::{Client, Config, DnsTransport, Metrics, OriginSettings, Responder, SharedLimits};
+use quorate_dns::{
+    DnsClient, DnsConfig, DnsMetrics, DnsTransport, OriginSettings, Responder, SharedLimits,
+};
 use quorate_fake::{FakeReplica, unverified};
 use quorate_metrics::Registry;
 use quorate_packet::PublicKey;
@@ -32,15 +34,15 @@ impl Fixture {
             a: vec![Ipv4Addr::new(192, 0, 2, 1)],
             ..OriginSettings::default()
         });
-        let config = Config {
+        let config = DnsConfig {
             origins: origins.into(),
-            ..Config::default()
+            ..DnsConfig::default()
         };
         let mut findings = Findings::default();
         let origins = config.origins(&KeyPath::default(), &mut findings);
         let origins = origins.expect("the settings are good");
         let replica = FakeReplica::new();
-        let metrics = Metrics::register(&Registry::new()).expect("the names are new");
+        let metrics = DnsMetrics::register(&Registry::new()).expect("the names are new");
         let responder = Responder::new(
             &config,
             origins,
@@ -62,7 +64,7 @@ impl Fixture {
     }
 
     pub(crate) fn respond(&self, message: &[u8], transport: DnsTransport) -> Option<Vec<u8>> {
-        let client = Client::new(Ipv4Addr::LOCALHOST.into(), transport);
+        let client = DnsClient::new(Ipv4Addr::LOCALHOST.into(), transport);
         let mut out = b"left over".to_vec();
         let summary = self.responder.respond(message, &client, &mut out);
         summary.map(|_| out)

@@ -113,7 +113,7 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
 
     async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
         let vote = vote.into_ours();
-        let vote = quorate_log::Vote {
+        let vote = quorate_log::SavedVote {
             term: vote.term.0,
             committed: vote.committed,
             node: *vote.node.0.as_bytes(),

@@ -23,7 +23,7 @@ use super::{
     view::View,
 };
 use crate::{
-    Config, FatalError, error::OpenError, incoming::Incoming, peers::Peers, space::Space,
+    FatalError, RaftConfig, error::OpenError, incoming::Incoming, peers::Peers, space::Space,
     transfers::Transfers,
 };
 
@@ -47,7 +47,7 @@ impl Raft {
     /// Applies what was known to be committed. Neither votes nor stands for election before
     /// [`run`](Self::run).
     pub(crate) async fn build(
-        config: &Config,
+        config: &RaftConfig,
         log: Arc<Log>,
         state_machine: StateMachine,
         peers: Arc<Peers>,
@@ -82,7 +82,7 @@ impl Raft {
 
     /// Forms the cluster with the other founding voters, if the log is empty: every one of them
     /// does so with the same members, so their first entries are equal.
-    pub(crate) async fn found(&self, config: &Config) -> Result<(), OpenError> {
+    pub(crate) async fn found(&self, config: &RaftConfig) -> Result<(), OpenError> {
         match self.openraft.initialize(config.voters.clone()).await {
             Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
             Err(error) => Err(OpenError::raft(error)),

@@ -2,7 +2,7 @@
 
 use openraft::{ConfigError, SnapshotPolicy};
 
-use crate::{Config, RaftSettings};
+use crate::{RaftConfig, RaftSettings};
 
 /// The most entries in one AppendEntries; their bytes are bounded too.
 const APPEND_COUNT_MAX: u64 = 1024;
@@ -11,10 +11,10 @@ const APPEND_COUNT_MAX: u64 = 1024;
 /// shorter limit.
 const SNAPSHOT_TIMEOUT_MS: u64 = 3_600_000;
 
-impl TryFrom<&Config> for openraft::Config {
+impl TryFrom<&RaftConfig> for openraft::Config {
     type Error = ConfigError;
 
-    fn try_from(config: &Config) -> Result<Self, ConfigError> {
+    fn try_from(config: &RaftConfig) -> Result<Self, ConfigError> {
         let RaftSettings {
             heartbeat_ms,
             election_timeout_min_ms,
@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn openraft_accepts_every_profile() {
         let node = NodeId::from(1);
-        let mut config = Config::new(node, [(node, "here".to_owned())].into(), "/data".into());
+        let mut config = RaftConfig::new(node, [(node, "here".to_owned())].into(), "/data".into());
         for profile in [Profile::Lan, Profile::Wan] {
             let raft = &mut config.settings.raft;
             raft.profile = profile;

@@ -31,7 +31,7 @@ use super::{
     types::{EncodedCommand, Entry, LogId, SnapshotMeta, StoredMembership, TypeConfig},
 };
 use crate::{
-    Metrics,
+    RaftMetrics,
     offloaded::Offloaded,
     transfers::{SharedSnapshot, Transfers},
 };
@@ -62,7 +62,7 @@ pub(crate) struct StateMachine {
     transfers: Transfers,
     /// The highest feature level that this program supports.
     level_max: Level,
-    metrics: Metrics,
+    metrics: RaftMetrics,
     /// Whether entries must follow each other. Only openraft's own suite applies others.
     in_order: bool,
 }
@@ -72,7 +72,7 @@ impl StateMachine {
         store: Arc<Store>,
         log: Arc<Log>,
         level_max: Level,
-        metrics: Metrics,
+        metrics: RaftMetrics,
     ) -> Self {
         let meta = store.meta();
         let applied_index = meta.applied_index();

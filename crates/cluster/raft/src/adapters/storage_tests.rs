@@ -30,19 +30,19 @@ impl StoreBuilder<TypeConfig, LogStorage, StateMachine, TempDir> for Builder {
 fn open(dir: &TempDir) -> (LogStorage, StateMachine) {
     let registry = quorate_metrics::Registry::new();
     let log = Log::open(
-        quorate_log::Config::new(Arc::new(LinuxDisk), dir.path().join("log")),
-        quorate_log::Metrics::register(&registry).unwrap(),
+        quorate_log::LogConfig::new(Arc::new(LinuxDisk), dir.path().join("log")),
+        quorate_log::LogMetrics::register(&registry).unwrap(),
     );
     let store = Store::open(
-        quorate_store::Config {
+        quorate_store::StoreConfig {
             disk: Arc::new(LinuxDisk),
             path: dir.path().join("records.redb"),
             cache_size: 1024 * 1024,
         },
-        quorate_store::Metrics::register(&registry).unwrap(),
+        quorate_store::StoreMetrics::register(&registry).unwrap(),
     );
     let log = Arc::new(log.unwrap());
-    let metrics = Metrics::register(&registry).unwrap();
+    let metrics = RaftMetrics::register(&registry).unwrap();
     let store = Arc::new(store.unwrap());
     let state_machine = StateMachine::new(store, log.clone(), LEVEL_MAX, metrics);
     (LogStorage(log), state_machine)

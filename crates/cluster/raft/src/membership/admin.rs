@@ -22,7 +22,7 @@ use super::{
     standing::{Other, Standing},
 };
 use crate::{
-    Config,
+    RaftConfig,
     adapters::{Raft, View},
     exchange::Exchange,
     handover::Handover,
@@ -43,7 +43,7 @@ const TRANSFER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Answers operators while this node leads, and makes their changes.
 pub(crate) struct Admin {
-    pub(crate) config: Config,
+    pub(crate) config: RaftConfig,
     pub(crate) raft: Raft,
     pub(crate) exchange: Arc<Exchange>,
     pub(crate) applied: watch::Receiver<Meta>,

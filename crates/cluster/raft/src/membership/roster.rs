@@ -11,7 +11,7 @@ use quorate_peer::{Introduction, LogState, NodeId};
 use quorate_state::{ClusterNames, ClusterState, Roll, UnixMillis};
 use tokio::sync::watch;
 
-use crate::{Config, config::Known, log_state::log_state};
+use crate::{RaftConfig, config::Known, log_state::log_state};
 
 /// Who the cluster is and who belongs to it.
 pub(crate) struct Roster {
@@ -44,7 +44,7 @@ struct Belonging {
 
 impl Roster {
     /// What was known when the process was started.
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &RaftConfig) -> Self {
         let members = match config.known.members.is_empty() {
             true => config.voters.clone(),
             false => config.known.members.clone(),

@@ -10,7 +10,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{Client, Config, DnsTransport, QUERY_SIZE_MAX, Responder};
+use crate::{DnsClient, DnsConfig, DnsTransport, QUERY_SIZE_MAX, Responder};
 
 /// DOQ_NO_ERROR, with which a connection ends well (RFC 9250, section 4.3).
 pub(super) const NO_ERROR: VarInt = VarInt::from_u32(0);
@@ -26,7 +26,7 @@ const PREFIX_SIZE: usize = 2;
 
 /// What connections share.
 pub(crate) struct QuicProtocol {
-    pub(crate) config: Config,
+    pub(crate) config: DnsConfig,
     pub(crate) responder: Arc<Responder>,
 }
 
@@ -106,7 +106,7 @@ impl QuicProtocol {
                 return Err(StreamError::Gone);
             }
         };
-        let client = Client::new(client, DnsTransport::Quic);
+        let client = DnsClient::new(client, DnsTransport::Quic);
         let mut response = Vec::new();
         let answered = message(&received)
             .and_then(|message| self.responder.respond(message, &client, &mut response));

@@ -12,7 +12,7 @@ use quinn::{
 use tokio::time::timeout;
 
 use crate::{
-    Config, DnsServer,
+    DnsConfig, DnsServer,
     encryption_fixture::{Encryption, serve},
     fixture::*,
 };
@@ -20,8 +20,8 @@ use crate::{
 /// Longer than anything here takes, unless it never happens.
 const LONG: Duration = Duration::from_secs(20);
 
-fn config() -> Config {
-    Config::new((Ipv4Addr::LOCALHOST, 0).into())
+fn config() -> DnsConfig {
+    DnsConfig::new((Ipv4Addr::LOCALHOST, 0).into())
 }
 
 fn endpoint(last: u8, encryption: &Encryption) -> Endpoint {

@@ -12,7 +12,7 @@ use quinn::{
     VarInt, crypto::rustls::QuicServerConfig,
 };
 use quorate_http::ServerCertificate;
-use quorate_http::listener::{Admission, Connections, Limits, Metrics, Name};
+use quorate_http::listener::{Admission, Connections, Limits, ListenerMetrics, Name};
 use quorate_metrics::Held;
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::{
@@ -61,7 +61,7 @@ impl QuicServer {
         protocol: QuicProtocol,
         certificate: &ServerCertificate,
         connections: &Connections,
-        metrics: &Metrics,
+        metrics: &ListenerMetrics,
     ) -> io::Result<Self> {
         let tls = certificate.server_config(&[PROTOCOL]);
         let crypto = QuicServerConfig::try_from(tls).map_err(io::Error::other)?;
@@ -125,7 +125,7 @@ struct Acceptor {
     protocol: Arc<QuicProtocol>,
     handshakes: Connections,
     connections: Connections,
-    metrics: Metrics,
+    metrics: ListenerMetrics,
     stop: CancellationToken,
     tasks: TaskTracker,
 }

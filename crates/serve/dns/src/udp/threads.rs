@@ -18,7 +18,7 @@ use super::{
     Batch, Family,
     family::{V4, V6},
 };
-use crate::{Client, DnsTransport, Responder};
+use crate::{DnsClient, DnsTransport, Responder};
 
 /// How long to wait after the socket failed to receive: nothing tells when it works again.
 const RECEIVE_RETRY: Duration = Duration::from_millis(10);
@@ -130,7 +130,7 @@ impl Answering {
     }
 
     fn respond(&self, datagram: &[u8], client: IpAddr, out: &mut Vec<u8>) -> bool {
-        let client = Client::new(client, DnsTransport::Udp);
+        let client = DnsClient::new(client, DnsTransport::Udp);
         self.responder.respond(datagram, &client, out).is_some()
     }
 

@@ -12,9 +12,9 @@
 //! | [`Connections`] | those that are open, and which of them gives way: for what is not TCP too |
 //! | [`Place`], [`Busy`] | a connection's place among them, which it keeps while something is done on it |
 //! | [`Protocol`] | what is said on a connection |
-//! | [`Server`] | a listener that serves |
+//! | [`ListenerServer`] | a listener that serves |
 //! | [`linger`] | closes a connection so that the other end reads the last words |
-//! | [`Metrics`] | what all listeners of a node tell Prometheus, by [`Name`] |
+//! | [`ListenerMetrics`] | what all listeners of a node tell Prometheus, by [`Name`] |
 
 mod bind;
 mod connections;
@@ -26,5 +26,5 @@ mod server;
 pub use bind::{BindError, Listener};
 pub use connections::{Admission, Busy, Connections, Limits, Place, TooMany};
 pub use linger::linger;
-pub use metrics::{Metrics, Name};
-pub use server::{Protocol, Server};
+pub use metrics::{ListenerMetrics, Name};
+pub use server::{ListenerServer, Protocol};

@@ -14,7 +14,7 @@ use tokio_util::{
     task::TaskTracker,
 };
 
-use super::{Admission, Connections, Listener, Metrics, Name, Place};
+use super::{Admission, Connections, Listener, ListenerMetrics, Name, Place};
 
 /// How many connections over the cap are told so at one time. Those beyond are closed unheard.
 const REFUSAL_COUNT_MAX: usize = 64;
@@ -46,15 +46,15 @@ pub trait Protocol: Send + Sync + 'static {
 }
 
 impl Listener {
-    /// Serves connections by `protocol` until [`Server::shutdown`], as many as `connections` has
+    /// Serves connections by `protocol` until [`ListenerServer::shutdown`], as many as `connections` has
     /// places for. `name` is that of the listener in `metrics` and logs.
     pub fn serve(
         self,
         protocol: Arc<impl Protocol>,
         connections: &Connections,
         name: Name,
-        metrics: &Metrics,
-    ) -> Server {
+        metrics: &ListenerMetrics,
+    ) -> ListenerServer {
         let stop = CancellationToken::new();
         let acceptor = Acceptor {
             tcp: self.tcp,
@@ -67,7 +67,7 @@ impl Listener {
             cut_off: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
-        Server {
+        ListenerServer {
             local_addr: self.local_addr,
             acceptor: tokio::spawn(acceptor.run()),
             stop: stop.drop_guard(),
@@ -77,13 +77,13 @@ impl Listener {
 
 /// A running server. Dropping it shuts it down too, unawaited.
 #[derive(Debug)]
-pub struct Server {
+pub struct ListenerServer {
     local_addr: SocketAddr,
     acceptor: JoinHandle<()>,
     stop: DropGuard,
 }
 
-impl Server {
+impl ListenerServer {
     /// The address it listens at.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
@@ -106,7 +106,7 @@ struct Acceptor<P> {
     connections: Connections,
     refusals: Arc<Semaphore>,
     name: Name,
-    metrics: Metrics,
+    metrics: ListenerMetrics,
     stop: CancellationToken,
     /// Cancelled at the drain limit.
     cut_off: CancellationToken,

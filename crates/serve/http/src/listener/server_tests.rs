@@ -33,14 +33,14 @@ impl Protocol for Greeter {
 }
 
 struct Fixture {
-    server: Server,
-    metrics: Metrics,
+    server: ListenerServer,
+    metrics: ListenerMetrics,
     let_go: Arc<Notify>,
 }
 
 async fn serve(polite: bool, limits: Limits) -> Fixture {
     let listener = Listener::bind("tests", ([127, 0, 0, 1], 0).into()).unwrap();
-    let metrics = Metrics::register(&Registry::new()).unwrap();
+    let metrics = ListenerMetrics::register(&Registry::new()).unwrap();
     let let_go = Arc::new(Notify::new());
     let greeter = Greeter {
         polite,

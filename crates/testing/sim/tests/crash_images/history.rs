@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use quorate_log::{Log, State, Vote};
+use quorate_log::{Log, SavedVote, State};
 use quorate_state::LogPosition;
 
 /// A change of the log that is ordered with the others.
@@ -68,7 +68,7 @@ pub(crate) fn show(position: Option<LogPosition>) -> String {
 #[derive(Debug, Clone)]
 pub(crate) struct Found {
     pub(crate) holding: Holding,
-    pub(crate) vote: Option<Vote>,
+    pub(crate) vote: Option<SavedVote>,
     pub(crate) committed: Option<LogPosition>,
 }
 
@@ -121,7 +121,7 @@ pub(crate) struct History {
     /// What it holds after so many changes.
     holdings: Vec<Holding>,
     /// The vote after so many.
-    votes: Vec<Option<Vote>>,
+    votes: Vec<Option<SavedVote>>,
     committed: Vec<(usize, LogPosition)>,
     changed_at: Vec<usize>,
     voted_at: Vec<usize>,
@@ -156,7 +156,7 @@ impl History {
         self.holdings.last().expect("there is a first")
     }
 
-    pub(crate) fn vote(&self) -> Option<Vote> {
+    pub(crate) fn vote(&self) -> Option<SavedVote> {
         *self.votes.last().expect("there is a first")
     }
 
@@ -169,7 +169,7 @@ impl History {
         self.changed_at.push(boundary + 1);
     }
 
-    pub(crate) fn note_vote(&mut self, boundary: usize, vote: Vote) {
+    pub(crate) fn note_vote(&mut self, boundary: usize, vote: SavedVote) {
         self.votes.push(Some(vote));
         self.voted_at.push(boundary + 1);
     }
@@ -241,7 +241,7 @@ impl History {
             ));
         }
         if !window.votes.contains(&found.vote) {
-            let term = |vote: &Option<Vote>| vote.map(|vote| (vote.term, vote.committed));
+            let term = |vote: &Option<SavedVote>| vote.map(|vote| (vote.term, vote.committed));
             let told: Vec<_> = window.votes.iter().map(term).collect();
             let found = term(&found.vote);
             return Err(format!(

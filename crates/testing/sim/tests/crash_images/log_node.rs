@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use fastrand::Rng;
 use quorate_disk::Disk;
-use quorate_log::{Config, Flaw, Log, Metrics, NODE_SIZE, OnFlushed, Vote};
+use quorate_log::{Flaw, Log, LogConfig, LogMetrics, NODE_SIZE, OnFlushed, SavedVote};
 use quorate_metrics::Registry;
 use quorate_sim::SimDisk;
 use quorate_state::LogPosition;
@@ -44,7 +44,7 @@ pub(crate) fn empty_disk() -> SimDisk {
 
 /// Opens the log of a disk. The seed says how large new segments are.
 pub(crate) fn open_log(disk: &SimDisk, seed: u64, flaw: Option<Flaw>) -> Result<Log, String> {
-    let config = Config {
+    let config = LogConfig {
         disk: Arc::new(disk.clone()),
         dir: LOG_DIR.into(),
         segment_size: SEGMENT_SIZES[seed as usize % SEGMENT_SIZES.len()],
@@ -52,7 +52,7 @@ pub(crate) fn open_log(disk: &SimDisk, seed: u64, flaw: Option<Flaw>) -> Result<
         sync_observer: None,
         flaw,
     };
-    let metrics = Metrics::register(&Registry::new()).expect("a new registry has no names");
+    let metrics = LogMetrics::register(&Registry::new()).expect("a new registry has no names");
     Log::open(config, metrics).map_err(|error| format!("the log does not open: {error:?}"))
 }
 
@@ -186,11 +186,11 @@ impl LogNode {
 
     fn vote(&mut self) -> io::Result<()> {
         let vote = match self.history.vote() {
-            Some(vote) if !vote.committed && self.rng.bool() => Vote {
+            Some(vote) if !vote.committed && self.rng.bool() => SavedVote {
                 committed: true,
                 ..vote
             },
-            _ => Vote {
+            _ => SavedVote {
                 term: self.term + self.rng.u64(1..3),
                 committed: false,
                 node: [self.rng.u8(..); NODE_SIZE],

@@ -3,7 +3,7 @@
 use quorate_disk::Disk;
 use quorate_sim::SimDisk;
 use quorate_state::{LogPosition, StoredPackets};
-use quorate_store::{Config, Extent, Pace, ReceivedSnapshot, Store, StoreError};
+use quorate_store::{Extent, Pace, ReceivedSnapshot, Store, StoreConfig, StoreError};
 
 use crate::{
     packets::Packets,
@@ -31,7 +31,7 @@ pub(crate) fn receive(
     received.map_err(|error| format!("a snapshot cannot be sent: {error:?}"))
 }
 
-fn send(store: &Store, to: &Config) -> Result<ReceivedSnapshot, StoreError> {
+fn send(store: &Store, to: &StoreConfig) -> Result<ReceivedSnapshot, StoreError> {
     store.begin_checkpoint(Extent::Changes).commit(Pace::Fast)?;
     let mut chunks = store.snapshot()?.chunks()?;
     let mut receiver = Store::receiver(to)?;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use quorate_metrics::Registry;
 use quorate_sim::SimDisk;
 use quorate_state::{LEVEL_MAX, LogPosition, apply};
-use quorate_store::{Config, Extent, Meta, Metrics, Pace, Store};
+use quorate_store::{Extent, Meta, Pace, Store, StoreConfig, StoreMetrics};
 
 use crate::{
     history::{Found, History, Holding},
@@ -221,8 +221,8 @@ impl StoreNode {
     }
 }
 
-pub(crate) fn config(disk: &SimDisk) -> Config {
-    Config {
+pub(crate) fn config(disk: &SimDisk) -> StoreConfig {
+    StoreConfig {
         disk: Arc::new(disk.clone()),
         path: STORE_PATH.into(),
         cache_size: CACHE_SIZE,
@@ -230,7 +230,7 @@ pub(crate) fn config(disk: &SimDisk) -> Config {
 }
 
 pub(crate) fn open_store(disk: &SimDisk) -> Result<Store, String> {
-    let metrics = Metrics::register(&Registry::new()).expect("a new registry has no names");
+    let metrics = StoreMetrics::register(&Registry::new()).expect("a new registry has no names");
     let store = Store::open(config(disk), metrics);
     store.map_err(|error| format!("the store does not open: {error:?}"))
 }
