@@ -24,7 +24,6 @@ impl Console {
         Self::new(Box::new(io::stdout()), Box::new(io::stderr()), is_json)
     }
 
-    /// Writes to these.
     pub(crate) fn new(data: Box<dyn Write>, notes: Box<dyn Write>, is_json: bool) -> Self {
         Self {
             data,
@@ -132,7 +131,6 @@ pub(crate) mod captured {
         }
     }
 
-    /// What was written.
     pub(crate) struct Captured {
         data: Lines,
         notes: Lines,

@@ -9,7 +9,6 @@ use crate::admin::AdminError;
 /// How a command ended that asked a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
-    /// Refused, or failed.
     Failed = 1,
     /// No node answered.
     Unreachable = 3,

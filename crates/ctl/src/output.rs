@@ -33,7 +33,6 @@ pub fn print(text: fmt::Arguments<'_>) -> anyhow::Result<()> {
     check(output.write_fmt(text).and_then(|()| output.flush()))
 }
 
-/// What came of printing.
 pub(crate) fn check(written: io::Result<()>) -> anyhow::Result<()> {
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

@@ -79,7 +79,6 @@ impl Record {
         Ok(record)
     }
 
-    /// Its type.
     pub(crate) fn kind(&self) -> Kind {
         self.kind
     }

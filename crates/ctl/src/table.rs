@@ -12,7 +12,6 @@ pub(crate) struct Table<const N: usize> {
 }
 
 impl<const N: usize> Table<N> {
-    /// A table without rows.
     pub(crate) fn new(titles: [&str; N]) -> Self {
         let rows = vec![titles.map(str::to_owned)];
         Self { rows }

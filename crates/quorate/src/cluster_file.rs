@@ -46,7 +46,6 @@ pub(crate) struct ClusterFile {
 }
 
 impl ClusterFile {
-    /// As text.
     pub(crate) fn encode(&self) -> String {
         let stage = match self.stage {
             Stage::Joining => "joining",
@@ -162,7 +161,6 @@ pub(crate) enum ClusterFileError {
     /// It has a line that means nothing.
     #[error("its line {0:?} means nothing: restore the directory as a whole from a copy")]
     Line(String),
-    /// It lacks a line.
     #[error("it lacks the line {0:?}: restore the directory as a whole from a copy")]
     Missing(&'static str),
 }

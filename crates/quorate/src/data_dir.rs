@@ -89,7 +89,6 @@ impl DataDir {
             .any(|name| self.path.join(name).exists())
     }
 
-    /// Where it is.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

@@ -46,7 +46,6 @@ pub(crate) struct Listeners {
 }
 
 impl Listeners {
-    /// Takes all of them.
     pub(crate) async fn bind(config: &ConfigV1) -> anyhow::Result<Self> {
         Ok(Self {
             http: config.http_server().bind().await.context("http")?,
@@ -139,9 +138,7 @@ impl ServedZones for OwnZones {
 pub(crate) struct Fronts {
     /// The relay and DNS over HTTPS.
     pub(crate) http: quorate_http::Server,
-    /// DNS.
     pub(crate) dns: DnsServer,
-    /// What operators ask.
     pub(crate) admin: quorate_http::Server,
     /// Follows the files of the certificate.
     pub(crate) _certificate_watch: Option<AbortOnDropHandle<()>>,

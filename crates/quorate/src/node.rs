@@ -52,7 +52,6 @@ impl Default for ForThisStart {
     }
 }
 
-/// A node that runs.
 pub(crate) struct RunningNode {
     node: Arc<Node>,
     settings: LiveSettings,

@@ -43,7 +43,6 @@ impl Standing {
 pub(crate) struct Evidence<'a> {
     pub(crate) config: &'a ConfigV1,
     pub(crate) data_dir: &'a DataDir,
-    /// This node.
     pub(crate) node: NodeId,
     /// Where others reach it, as far as this machine knows.
     pub(crate) address: &'a str,

@@ -9,7 +9,6 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::init::LostDataError;
 
-/// SIGINT and SIGTERM.
 pub(crate) struct Stop {
     interrupt: Signal,
     terminate: Signal,

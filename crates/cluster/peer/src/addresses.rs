@@ -63,7 +63,6 @@ impl Name {
 }
 
 impl Addresses {
-    /// By the system's resolver.
     pub(crate) fn of_system() -> Self {
         Self::new(Arc::new(|name| {
             async { lookup_host(name).await.map(Iterator::collect) }.boxed()

@@ -17,7 +17,6 @@ use crate::{
 /// Both halves of a connection on which greetings were exchanged, and what the peer said of its log.
 pub(crate) type Greeted = (FrameReader<Greeting>, FrameWriter<Hello>, LogState);
 
-/// Opens connections to peers.
 #[derive(Debug)]
 pub(crate) struct Dialer {
     connector: Connector,

@@ -25,7 +25,6 @@ pub(crate) struct FrameCounters {
     pub(crate) bytes: Counter,
 }
 
-/// What a frame holds.
 pub(crate) trait Content: Sized {
     /// Writes it behind what `buffer` holds.
     fn encode(&self, buffer: &mut BytesMut) -> Result<(), postcard::Error>;

@@ -25,7 +25,6 @@ pub(crate) const GREETING_SIZE_MAX: usize = 512;
 /// addresses, the longest there are, take 300 KB.
 pub(crate) const JOIN_ANSWER_SIZE_MAX: usize = 512 * 1024;
 
-/// How a hello begins.
 const MAGIC: [u8; 8] = *b"quorate\n";
 
 /// The half of a connection where messages come from.
@@ -182,7 +181,6 @@ impl Content for Hello {
 /// The answer to a [`Hello`], with the same layout in every wire version. It may grow at its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Greeting {
-    /// The link is open.
     Welcome {
         /// The wire version that both speak from here on.
         version: u16,
@@ -252,7 +250,6 @@ impl Content for JoinRequest {
     }
 }
 
-/// Wire versions, in words.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Versions(pub(crate) RangeInclusive<u16>);
 
@@ -289,7 +286,6 @@ pub(crate) enum Rejection {
 }
 
 impl Rejection {
-    /// How it is said.
     pub(crate) fn greeting(&self) -> Greeting {
         match self {
             Self::Forgotten => Greeting::Forgotten,

@@ -76,7 +76,6 @@ pub(crate) async fn join_by(
     Err(JoinError::of(verdicts))
 }
 
-/// What a member answers.
 async fn ask(
     connector: &Connector,
     member: NodeId,

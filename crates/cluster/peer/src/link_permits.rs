@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::NodeId;
 
-/// Room for links.
 #[derive(Debug)]
 pub(crate) struct LinkPermits {
     link_count_max: usize,

@@ -22,7 +22,6 @@ use crate::{
     metrics::Direction,
 };
 
-/// Where a link leads.
 #[derive(Debug, Clone)]
 pub(crate) struct Remote {
     pub(crate) peer: NodeId,
@@ -42,7 +41,6 @@ pub(crate) struct RouteState(Mutex<Option<LinkState>>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LinkState {
-    /// It was opened.
     Open,
     /// It was open and ended.
     Lost,
@@ -51,7 +49,6 @@ enum LinkState {
 }
 
 impl Remote {
-    /// Opens a link.
     pub(crate) async fn open(self, dialer: Arc<Dialer>) -> Result<Link, LinkError> {
         let metrics = &dialer.metrics;
         let Self {

@@ -51,7 +51,6 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// Bob, who admits Alice.
     pub(crate) async fn bob(answering: impl Answering) -> Self {
         Self::bob_with(LinkServerConfig::default(), answering).await
     }

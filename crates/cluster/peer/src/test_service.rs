@@ -18,7 +18,6 @@ use tokio::sync::watch;
 
 use crate::test_home::{ALICE, BOB, HOME_ID, Requests, echo, id, introduction, read};
 
-/// How requests are answered.
 pub(crate) trait Answering: Send + Sync + 'static {
     fn answer(&self, requests: Requests) -> BoxStream<'static, Frame<Response>>;
 }

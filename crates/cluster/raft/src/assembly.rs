@@ -11,14 +11,18 @@ use tokio::{sync::watch, task::JoinSet};
 use crate::{
     Node, NodeMetrics, OpenError, RaftConfig,
     adapters::{Raft, StateMachine},
-    agreement::Agreement,
-    checkpoint::{checkpoint_applied, keep_log_short},
-    clock::watch_clock,
-    exchange::Exchange,
-    expiry::Expiry,
-    founding::{Founding, Franchise},
-    handover::Handover,
-    leadership::{self, Leader},
+    background::agreement::Agreement,
+    background::expiry::Expiry,
+    background::scrub::Scrubber,
+    background::space::{Space, watch_space},
+    clocks::clock::watch_clock,
+    clocks::exchange::Exchange,
+    leadership::handover::Handover,
+    leadership::leader::{self, Leader},
+    leadership::slow_disk::{SyncMeter, watch_disk},
+    leadership::succession::Succession,
+    links::peers::Peers,
+    links::service::PeerService,
     membership::{
         admin::Admin,
         following::follow,
@@ -28,17 +32,13 @@ use crate::{
         roster::Roster,
         upkeep::Upkeep,
     },
-    opening::{open_log, open_packets},
-    peers::Peers,
-    puts::Puts,
-    read_index::ReadIndexes,
-    recovery::Recovery,
-    scrub::Scrubber,
-    service::PeerService,
-    slow_disk::{SyncMeter, watch_disk},
-    space::{Space, watch_space},
-    succession::Succession,
-    write_path::WritePath,
+    snapshots::checkpoint::{checkpoint_applied, keep_log_short},
+    start::founding::{Founding, Franchise},
+    start::opening::{open_log, open_packets},
+    start::recovery::Recovery,
+    writes::Puts,
+    writes::read_index::ReadIndexes,
+    writes::write_path::WritePath,
 };
 
 impl Node {
@@ -122,7 +122,7 @@ impl Parts {
         let failure = watch::Sender::default();
         let failed = failure.clone();
         let has_leader = Arc::new(AtomicBool::new(false));
-        let leader = leadership::follow(
+        let leader = leader::follow(
             &self.raft,
             &self.config,
             exchange,

@@ -18,7 +18,6 @@ pub const STORE_FILE: &str = "records.redb";
 /// has not got its first entries yet finds its cluster again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Known {
-    /// Who the cluster is.
     pub names: ClusterNames,
     /// The members, and where they are.
     pub members: BTreeMap<NodeId, String>,
@@ -36,7 +35,6 @@ pub struct Cleanup {
 /// What a node is told.
 #[derive(Debug, Clone)]
 pub struct RaftConfig {
-    /// This node.
     pub node: NodeId,
     /// The founding voters and their addresses, this node among them. A node whose log is empty
     /// founds the cluster with them; later the log says who the members are, and where. None of a
@@ -54,7 +52,6 @@ pub struct RaftConfig {
     pub has_joined: bool,
     /// Where log and store are.
     pub disk: Arc<dyn Disk>,
-    /// Their directory.
     pub dir: PathBuf,
     /// The clock of this machine.
     pub wall_clock: WallClock,

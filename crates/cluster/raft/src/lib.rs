@@ -41,59 +41,33 @@
 //! |---|---|
 //! | [`Node`], `assembly`, `replica` | Raft, log and store put together; the node as fronts see it |
 //! | `adapters` | openraft over log, store and transport: the only folder that knows openraft |
-//! | `puts`, `write_path` | the path of a PUT into the log |
-//! | `read_index` | linearizable reads |
-//! | `peers`, `peer_link`, `connection`, `presence` | links to all peers that are kept open, and their requests in flight |
-//! | `service` | what peers are answered |
+//! | `writes` | the path of a PUT into the log, and linearizable reads |
+//! | `links` | links to all peers that are kept open, their requests in flight, and what peers are answered |
 //! | `membership` | who belongs to the cluster, and how that changes |
-//! | `leadership` | who leads |
-//! | `succession`, `handover` | who shall lead next: when the leader is gone, and when it should not lead |
-//! | `slow_disk` | why a node should not lead, as far as its disk goes |
-//! | `opening`, `pull`, `founding`, `log_state`, `starting`, `recovery` | the way from a start to the first read |
-//! | `transfers`, `incoming`, `window` | snapshots on their way to peers, and from a leader |
-//! | `exchange`, `clock` | what nodes tell each other of themselves, and the time that follows |
-//! | `agreement`, `checkpoint`, `space`, `scrub`, `expiry` | what a node does unasked |
+//! | `leadership` | who leads; who leads next, when the leader is gone and when it should not lead |
+//! | `start` | the way from a start to the first read |
+//! | `snapshots` | checkpoints, and snapshots on their way to and from peers |
+//! | `clocks` | what nodes tell each other of themselves, and the time that follows |
+//! | `background` | what a node does unasked: capacity, expiry, scrubbing, space |
 
 mod adapters;
-mod agreement;
 mod assembly;
-mod checkpoint;
-mod clock;
+mod background;
+mod clocks;
 mod config;
-mod connection;
 mod error;
-mod exchange;
-mod expiry;
-mod founding;
-mod handover;
-mod incoming;
 mod leadership;
-mod log_state;
+mod links;
 mod membership;
 mod metrics;
 mod node;
-mod offloaded;
-mod opening;
-mod peer_link;
-mod peers;
-mod presence;
-mod pull;
-mod puts;
-mod read_index;
-mod recovery;
 mod replica;
-mod scrub;
-mod service;
 mod settings;
-mod slow_disk;
-mod space;
-mod starting;
-mod succession;
-mod transfers;
-mod window;
-mod write_path;
+mod snapshots;
+mod start;
+mod writes;
 
-pub use clock::WallClock;
+pub use clocks::clock::WallClock;
 pub use config::{Cleanup, Known, LOG_DIR, RaftConfig, STORE_FILE};
 pub use error::{FatalError, OpenError, ShutdownError};
 pub use metrics::{NodeMetrics, RaftMetrics};
@@ -102,4 +76,4 @@ pub use settings::{
     ClockSettings, LogSettings, PacketSettings, Profile, PutSettings, RaftSettings, Settings,
     StoreSettings,
 };
-pub use starting::StartingNode;
+pub use start::starting::StartingNode;

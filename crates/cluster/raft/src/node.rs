@@ -14,17 +14,16 @@ use tokio::{sync::watch, task::JoinSet, time::timeout};
 use crate::{
     FatalError, Known, RaftConfig, ShutdownError,
     adapters::StateMachine,
-    checkpoint::checkpoint_applied,
-    exchange::Exchange,
-    handover::Handover,
+    clocks::exchange::Exchange,
+    leadership::handover::Handover,
+    links::service::PeerService,
     membership::{removal::Removed, roster::Roster},
-    puts::Puts,
-    recovery::Recovery,
-    service::PeerService,
-    write_path::WritePath,
+    snapshots::checkpoint::checkpoint_applied,
+    start::recovery::Recovery,
+    writes::Puts,
+    writes::write_path::WritePath,
 };
 
-/// A running node.
 pub struct Node {
     pub(crate) config: RaftConfig,
     pub(crate) write_path: WritePath,
@@ -135,5 +134,5 @@ impl Node {
 }
 
 #[cfg(test)]
-#[path = "node_tests.rs"]
+#[path = "tests/mod.rs"]
 mod tests;

@@ -32,7 +32,6 @@ pub(crate) struct Answer {
 }
 
 impl Answer {
-    /// JSON under this status.
     pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Self {
         Self {
             status,
@@ -42,7 +41,6 @@ impl Answer {
         }
     }
 
-    /// A problem document.
     pub(crate) fn problem(kind: ProblemType, detail: &str) -> Self {
         Self {
             content_type: PROBLEM_CONTENT_TYPE,
@@ -58,7 +56,6 @@ impl Answer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Asked {
     pub(crate) method: Method,
-    /// Path and query.
     pub(crate) target: String,
     pub(crate) authorization: Option<String>,
     pub(crate) content_type: Option<String>,
@@ -99,7 +96,6 @@ impl CannedNode {
         client_of(self.url.clone(), None)
     }
 
-    /// What it was asked.
     pub(crate) fn asked(&self) -> Vec<Asked> {
         self.asked.lock().unwrap().clone()
     }

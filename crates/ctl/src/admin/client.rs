@@ -36,7 +36,6 @@ const REASON_LEN_MAX: usize = 200;
 /// Where a node says whether it is ready.
 const READY_PATH: &str = "/readyz";
 
-/// When to ask again.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
     /// For how long a request is sent again that is refused for the moment. An election takes a few
@@ -85,7 +84,6 @@ impl Ask {
         }
     }
 
-    /// Asks for a change.
     pub(crate) fn post(path: impl Into<String>, body: &impl Serialize) -> anyhow::Result<Self> {
         Self::with_body(Method::POST, path, body)
     }

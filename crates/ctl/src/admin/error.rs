@@ -48,7 +48,6 @@ pub(crate) enum AdminError {
          `quorate member list` has them"
     )]
     UnknownNode(String),
-    /// Several are.
     #[error("{name:?} may be any of {keys}")]
     AmbiguousNode { name: String, keys: String },
     /// A node is still catching up.

@@ -21,6 +21,8 @@
 //! | [`NewPublishToken`], [`Deleted`] | what came of them |
 //! | [`ReloadReport`], [`LogFilter`] | what can be changed while a node runs |
 
+#![warn(missing_docs)]
+
 mod change;
 mod changes;
 mod member;

@@ -35,7 +35,6 @@ pub struct ClockConfig {
 /// What a node knows of the time when it starts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Start {
-    /// The monotonic clock.
     pub at: Duration,
     /// When the packet was received that its store received last.
     pub received: Option<UnixMillis>,
@@ -81,7 +80,6 @@ impl<Id: Copy + Ord> ClusterClock<Id> {
         self.start = start;
     }
 
-    /// Says whose clocks count.
     pub fn set_voters(&mut self, voters: impl IntoIterator<Item = Id>) {
         self.voters = voters.into_iter().collect();
         let voters = &self.voters;

@@ -14,6 +14,8 @@
 //!
 //! Sources: `design/relays.md` of pubky/pkarr, BEP 44 (mutable items), RFC 8032, RFC 1035.
 
+#![warn(missing_docs)]
+
 mod key;
 pub mod message;
 mod signed;

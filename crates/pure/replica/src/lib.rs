@@ -14,6 +14,8 @@
 //! | [`Operator`] | how the cluster is, and changes of it | admin |
 //! | [`Replica`] | all but `Operator` | relay |
 
+#![warn(missing_docs)]
+
 mod operator;
 mod status;
 mod watch;

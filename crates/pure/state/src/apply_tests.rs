@@ -45,7 +45,6 @@ impl StoredPackets for Map {
     }
 }
 
-/// What a node replicates.
 #[derive(Debug, Clone, Default, PartialEq)]
 struct Replica {
     map: Map,

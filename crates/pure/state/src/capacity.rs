@@ -18,7 +18,6 @@ pub const EVICTION_COUNT_MAX: u32 = 16;
 /// How much is stored at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Capacity {
-    /// The most packets.
     pub count_max: u64,
     /// The size of all packets at which no other key is taken, in bytes as [`Usage::size`] counts
     /// them. The packet that reaches it may pass it, and packets of known keys, which are always
@@ -26,17 +25,14 @@ pub struct Capacity {
     pub size_max: u64,
 }
 
-/// How much is stored.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// The number of packets.
     pub count: u64,
     /// The sum of [`StoredPacket::size`](crate::StoredPacket::size).
     pub size: u64,
 }
 
 impl Capacity {
-    /// Whether nothing more fits.
     pub fn is_reached(&self, usage: Usage) -> bool {
         usage.count >= self.count_max || usage.size >= self.size_max
     }

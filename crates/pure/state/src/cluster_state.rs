@@ -20,7 +20,6 @@ pub struct ClusterState {
     pub capacity: Option<Capacity>,
     /// Who the cluster is, once that is agreed on.
     pub names: ClusterNames,
-    /// Nodes and invites.
     pub roll: Arc<Roll>,
     /// What DNS serves beside packets. Default below [`Level::ZONES`].
     pub zones: Arc<ZoneState>,

@@ -29,7 +29,6 @@ pub const TIMESTAMP_AHEAD_MAX: Duration = Duration::from_secs(10 * 60);
 /// What is proposed to the cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
-    /// Store packets.
     PutBatch(PutBatch),
     /// Remove up to `count_max` packets that were received before `cutoff`.
     Expire {
@@ -49,7 +48,6 @@ pub enum Command {
     Found(Found),
     /// Let whoever proves to have the secret of an invite join.
     Invite {
-        /// What names it.
         id: InviteId,
         /// Who may use it, until when.
         invite: Invite,
@@ -60,7 +58,6 @@ pub enum Command {
     Join(Join),
     /// Know this of a node from now on, whatever was known of it before.
     Register {
-        /// Its key.
         node: PublicKey,
         /// What is known of it.
         registration: Registration,
@@ -71,16 +68,13 @@ pub enum Command {
     ChangeZone(ZoneChange),
     /// Make DNS cookies with another secret, if one is due.
     RotateCookies {
-        /// The secret.
         secret: CookieSecret,
         /// The cluster's time when the leader proposed it.
         now: UnixMillis,
     },
-    /// Change who may publish.
     ChangePublishing(PublishChange),
     /// Delete the packet of a key, and keep it and those before it away.
     DeletePacket {
-        /// The key.
         key: PublicKey,
         /// Until when it may not publish at all. `None` leaves that as it is, and a moment that has
         /// passed lifts it.
@@ -97,7 +91,6 @@ pub struct Found {
     pub names: ClusterNames,
     /// A feature level that all members support.
     pub level: Level,
-    /// How much it stores.
     pub capacity: Capacity,
 }
 

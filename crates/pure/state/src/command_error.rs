@@ -28,7 +28,6 @@ pub enum CommandError {
     /// More packets, or larger ones, than a batch holds.
     #[error("{count} packets in {size} bytes are more than a batch holds")]
     BatchSize {
-        /// How many packets.
         count: usize,
         /// Their size in bytes.
         size: usize,

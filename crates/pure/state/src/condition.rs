@@ -31,7 +31,6 @@ const _: () = assert!(VERSION_COUNT_MAX <= u8::MAX as usize);
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Conditions(Box<[Condition]>);
 
-/// One condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Condition {
     /// A packet is stored: `If-Match: *`.
@@ -54,7 +53,6 @@ pub enum Condition {
 /// Which packet of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Version {
-    /// Its timestamp.
     pub timestamp: Timestamp,
     /// How its signature begins. `None` for any packet of that timestamp, as pkarr up to 6 asks.
     pub signature: Option<[u8; TAG_SIGNATURE_SIZE]>,
@@ -66,7 +64,6 @@ pub struct Version {
 pub struct TooManyVersions;
 
 impl Conditions {
-    /// All of these.
     pub fn new(conditions: Vec<Condition>) -> Result<Self, TooManyVersions> {
         let counts = conditions.iter().map(|it| it.versions().len().max(1));
         match counts.sum::<usize>() <= VERSION_COUNT_MAX {
@@ -100,7 +97,6 @@ impl Conditions {
         self.iter().all(|it| matches!(it, Condition::Token(_)))
     }
 
-    /// They.
     pub fn iter(&self) -> impl Iterator<Item = &Condition> {
         self.0.iter()
     }
@@ -209,7 +205,6 @@ fn count(count: usize) -> u8 {
 }
 
 impl Version {
-    /// That of a packet.
     pub fn of(packet: &SignedPacket) -> Self {
         Self {
             timestamp: packet.timestamp(),

@@ -58,7 +58,6 @@ pub(crate) fn zone_state() -> ZoneState {
     }
 }
 
-/// Something of everything.
 pub(crate) fn publish_state() -> PublishState {
     let key = |byte| PublicKey::from_bytes([byte; 32]);
     let deletion = |micros, blocked_until| Deletion {

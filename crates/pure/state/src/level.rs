@@ -60,7 +60,6 @@ impl fmt::Display for Level {
      Quorate"
 )]
 pub struct UnsupportedLevel {
-    /// The level it needs.
     pub needed: Level,
     /// The highest that this program supports.
     pub supported: Level,

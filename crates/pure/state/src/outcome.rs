@@ -32,7 +32,6 @@ pub enum Outcome {
 /// What became of one packet. Nodes tell it each other, so its variants are never reordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PutOutcome {
-    /// It is stored now.
     Stored,
     /// It was stored before; the cluster has received it again.
     Unchanged,
@@ -63,7 +62,6 @@ pub enum Rejection {
     AboveCluster {
         /// The level of the command.
         needed: Level,
-        /// The level in use.
         agreed: Level,
     },
     /// As many invites are open as the cluster keeps.

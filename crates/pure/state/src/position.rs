@@ -50,7 +50,6 @@ impl LogIndex {
 pub struct LogPosition {
     /// Term of the leader that proposed the entry.
     pub term: Term,
-    /// Index of the entry.
     pub index: LogIndex,
 }
 

@@ -20,9 +20,7 @@ const _: () = assert!(CHANGED_KEY_COUNT_MAX * 32 < BATCH_SIZE_MAX);
 /// How it changes who may publish.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PublishChange {
-    /// Another mode.
     SetMode(PublishMode),
-    /// These keys may publish.
     Allow(Vec<PublicKey>),
     /// These keys are no more among those that are allowed.
     Disallow(Vec<PublicKey>),
@@ -32,9 +30,7 @@ pub enum PublishChange {
     Undeny(Vec<PublicKey>),
     /// Whoever has this token may publish in [`PublishMode::Tokens`].
     AddToken {
-        /// What operators call it.
         name: String,
-        /// Its hash.
         hash: TokenHash,
     },
     /// The token of this name is good for nothing any more.

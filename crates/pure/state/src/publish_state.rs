@@ -52,7 +52,6 @@ pub struct PublishState {
     pub allowed: BTreeSet<PublicKey>,
     /// Keys that may not, in whatever mode.
     pub denied: BTreeSet<PublicKey>,
-    /// Tokens by their names.
     pub tokens: BTreeMap<String, TokenHash>,
     /// What was deleted, by key.
     pub deleted: BTreeMap<PublicKey, Deletion>,
@@ -61,10 +60,8 @@ pub struct PublishState {
 /// Who may publish, of those who are not denied.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum PublishMode {
-    /// Everybody.
     #[default]
     Open,
-    /// Keys that are allowed.
     AllowList,
     /// Keys that are allowed, and whoever has a token.
     Tokens,

@@ -71,7 +71,6 @@ impl Registration {
     }
 }
 
-/// Nodes and invites.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Roll {
     /// Nodes that are members, or shall be.
@@ -85,7 +84,6 @@ pub struct Roll {
 pub struct Join {
     /// The invite whose secret it has, as the member that it asked has verified.
     pub invite: InviteId,
-    /// Its key.
     pub node: PublicKey,
     /// What its operator calls it.
     pub name: String,
@@ -101,7 +99,6 @@ pub enum JoinRefusal {
     /// Nothing is known of the invite.
     #[error("the token is unknown: it was never made here, or was dropped long after its time")]
     Unknown,
-    /// It came too late.
     #[error("the token has expired: have another one made, by `quorate member add`")]
     Expired,
     /// Another node has used it, or this one did and was removed since.

@@ -10,7 +10,6 @@ use crate::{UnixMillis, Usage};
 pub struct StoredPacket {
     /// When the cluster last received this packet, by its own time.
     pub received: UnixMillis,
-    /// The packet.
     pub packet: SignedPacket,
 }
 
@@ -47,7 +46,6 @@ pub trait StoredPackets {
     /// What is stored of `key`.
     fn stored_packet(&self, key: &PublicKey) -> Result<Option<StoredPacket>, Self::Error>;
 
-    /// How much is stored.
     fn usage(&self) -> Result<Usage, Self::Error>;
 
     /// When the packet that was received longest ago was received, and its key: of several, the

@@ -15,7 +15,6 @@ const LABEL_SIZE_MAX: u8 = 63;
 pub struct WireName(Bytes);
 
 impl WireName {
-    /// The root.
     pub fn root() -> Self {
         Self(Bytes::from_static(&[0]))
     }

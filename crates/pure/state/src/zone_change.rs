@@ -30,7 +30,6 @@ const META_TYPES: std::ops::RangeInclusive<u16> = 128..=255;
 /// How the replicated records of a zone change, all at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ZoneChange {
-    /// The zone.
     pub zone: WireName,
     /// Whether all that it has goes first.
     pub clear: bool,
@@ -43,11 +42,9 @@ pub struct ZoneChange {
 /// A set and where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NamedSet {
-    /// The name.
     pub owner: WireName,
     /// The type of the records.
     pub record_type: u16,
-    /// The records.
     pub records: RecordSet,
 }
 
@@ -56,12 +53,7 @@ pub struct NamedSet {
 pub enum ZoneRejection {
     /// A name of another zone.
     #[error("{owner} lies outside {zone}")]
-    Outside {
-        /// The name.
-        owner: WireName,
-        /// The zone.
-        zone: WireName,
-    },
+    Outside { owner: WireName, zone: WireName },
     /// The name belongs to whoever holds the key.
     #[error("{0} is a public key, or lies below one: only a packet of that key has records there")]
     BelowKey(WireName),
@@ -79,12 +71,7 @@ pub enum ZoneRejection {
     Dname(WireName),
     /// RFC 6672, section 2.4.
     #[error("{owner} lies below the DNAME at {dname}, which hides it")]
-    BelowDname {
-        /// The name.
-        owner: WireName,
-        /// That of the DNAME.
-        dname: WireName,
-    },
+    BelowDname { owner: WireName, dname: WireName },
     /// A question has it, or a message.
     #[error("{0} is no type of data")]
     Type(u16),

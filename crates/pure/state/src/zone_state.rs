@@ -33,7 +33,6 @@ const _: () = assert!(ZONES_SIZE_MAX < u32::MAX as usize);
 pub struct ZoneState {
     /// Zones by their names. One that has lost its last record keeps its serial.
     pub zones: BTreeMap<WireName, ZoneRecords>,
-    /// Of DNS cookies.
     pub cookie_secrets: CookieSecrets,
 }
 
@@ -120,7 +119,6 @@ impl ZoneState {
 /// What of a state is encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Secrecy {
-    /// All.
     Whole,
     /// What may be shown: no secret.
     Public,

@@ -13,7 +13,6 @@ pub struct Answer<'a> {
     pub(crate) origin_index: Option<usize>,
     /// The aliases that lead to the name that the rest is about.
     pub(crate) aliases: Vec<RecordSet<'a>>,
-    /// The records asked for.
     pub(crate) records: Option<RecordSet<'a>>,
     /// The SOA of a negative answer, the servers of a referral.
     pub(crate) authority: Option<RecordSet<'a>>,
@@ -25,7 +24,6 @@ pub struct Answer<'a> {
     pub(crate) glue_count: usize,
 }
 
-/// What an answer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AnswerKind {
     /// The records asked for, after the aliases that lead to them; or aliases that lead out of the
@@ -54,7 +52,6 @@ pub struct Written {
 }
 
 impl<'a> Answer<'a> {
-    /// An answer without records.
     pub(crate) fn empty(kind: AnswerKind, origin_index: Option<usize>) -> Self {
         Self {
             kind,
@@ -67,7 +64,6 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// What the answer is.
     pub fn kind(&self) -> AnswerKind {
         self.kind
     }

@@ -18,7 +18,6 @@ pub struct Authority {
 /// Who can answer a question.
 #[derive(Debug)]
 pub enum Located<'a> {
-    /// Configuration did.
     Answer(Answer<'a>),
     /// The packet of a key can.
     Key(KeyQuestion<'a>),

@@ -65,7 +65,6 @@ pub(crate) fn question(text: &str) -> Vec<u8> {
     wire
 }
 
-/// A name without compression.
 pub(crate) fn wire_name(name: &Name) -> Vec<u8> {
     let labels = name.iter().flat_map(|label| {
         let len = std::iter::once(label.len() as u8);

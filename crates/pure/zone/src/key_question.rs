@@ -19,7 +19,6 @@ pub struct KeyQuestion<'a> {
 #[derive(Debug, thiserror::Error)]
 #[error("the stored packet of {key} cannot be decoded: it may be of a newer version, or damaged")]
 pub struct UndecodableError {
-    /// The signer.
     pub key: PublicKey,
     /// What is wrong with the packet.
     pub source: MessageError,

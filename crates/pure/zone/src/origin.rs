@@ -21,11 +21,9 @@ pub const TTL_SECS_MAX: u32 = i32::MAX as u32;
 pub struct Origin {
     /// The name; the root makes keys top-level domains.
     pub name: Name,
-    /// The start of authority.
     pub soa: Soa,
     /// The TTL of the start of authority, in seconds.
     pub soa_ttl_secs: u32,
-    /// The name servers.
     pub ns: Vec<Name>,
     /// The IPv4 addresses of the name itself.
     pub a: Vec<Ipv4Addr>,
@@ -47,7 +45,6 @@ pub struct Origin {
 /// The start of authority (RFC 1035, section 3.3.13). All times are in seconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Soa {
-    /// The primary name server.
     pub mname: Name,
     /// The mailbox of whom to ask, as a name.
     pub rname: Name,
@@ -67,31 +64,19 @@ pub struct Soa {
 /// Why origins cannot be served. Names are absolute, in presentation form.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OriginError {
-    /// One name twice.
     #[error("origin {0} is configured twice: merge the two")]
     Duplicate(String),
     /// The address of a server that is not ours to name.
     #[error("name server {server} lies outside origin {origin}: leave its addresses to its zone")]
-    ServerOutside {
-        /// The server.
-        server: String,
-        /// The origin.
-        origin: String,
-    },
+    ServerOutside { server: String, origin: String },
     /// The server's name belongs to whoever holds a key.
     #[error("name server {server} lies below a public key in {origin}: give it another name")]
-    ServerBelowKey {
-        /// The server.
-        server: String,
-        /// The origin.
-        origin: String,
-    },
+    ServerBelowKey { server: String, origin: String },
     /// The server's name belongs to another of the origins.
     #[error(
         "name server {server} of origin {origin} belongs to origin {inner}: configure it there"
     )]
     ServerOfOther {
-        /// The server.
         server: String,
         /// The origin it is configured at.
         origin: String,
@@ -101,47 +86,26 @@ pub enum OriginError {
     /// A time that DNS cannot express.
     #[error("{secs} s for {field} of origin {origin} is too long: the most is {TTL_SECS_MAX} s")]
     TooLong {
-        /// The origin.
         origin: String,
-        /// The field.
         field: &'static str,
-        /// Its value.
         secs: u32,
     },
     /// No TTL is in the range.
     #[error("the least TTL of origin {origin}, {min} s, is more than the largest, {max} s")]
-    TtlRange {
-        /// The origin.
-        origin: String,
-        /// The least TTL.
-        min: u32,
-        /// The largest TTL.
-        max: u32,
-    },
+    TtlRange { origin: String, min: u32, max: u32 },
     /// A record that is not ours to serve.
     #[error("the record at {owner} lies outside origin {origin}: leave it to its zone")]
-    RecordOutside {
-        /// The owner.
-        owner: String,
-        /// The origin.
-        origin: String,
-    },
+    RecordOutside { owner: String, origin: String },
     /// A record that belongs to whoever holds a key.
     #[error(
         "the record at {owner} lies at or below a public key in {origin}: give it another name"
     )]
-    RecordBelowKey {
-        /// The owner.
-        owner: String,
-        /// The origin.
-        origin: String,
-    },
+    RecordBelowKey { owner: String, origin: String },
     /// A record that belongs to another of the origins.
     #[error(
         "the record at {owner} of origin {origin} belongs to origin {inner}: configure it there"
     )]
     RecordOfOther {
-        /// The owner.
         owner: String,
         /// The origin it is configured at.
         origin: String,
@@ -151,9 +115,7 @@ pub enum OriginError {
     /// A record of a type or class that nobody can be given.
     #[error("the record at {owner} of origin {origin} is of {what}, which cannot be served here")]
     RecordKind {
-        /// The owner.
         owner: String,
-        /// The origin.
         origin: String,
         /// Its type, or its class if that is another than IN.
         what: String,
@@ -161,29 +123,20 @@ pub enum OriginError {
     /// An alias is all there is at its name (RFC 2181, section 10.1).
     #[error("{owner} of origin {origin} has a CNAME beside {other}: a CNAME stands alone")]
     AliasBeside {
-        /// The owner.
         owner: String,
-        /// The origin.
         origin: String,
         /// The type of the other record; CNAME for a second one.
         other: String,
     },
     /// Two DNAMEs at one name (RFC 6672, section 2.4).
     #[error("{owner} of origin {origin} has two DNAMEs: a name has one at most")]
-    DnameTwice {
-        /// The owner.
-        owner: String,
-        /// The origin.
-        origin: String,
-    },
+    DnameTwice { owner: String, origin: String },
     /// A record that a DNAME hides (RFC 6672, section 2.4).
     #[error(
         "the record at {owner} of origin {origin} lies below the DNAME at {dname}, which hides it"
     )]
     BelowDname {
-        /// The owner.
         owner: String,
-        /// The origin.
         origin: String,
         /// The name of the DNAME.
         dname: String,
@@ -193,19 +146,13 @@ pub enum OriginError {
         "the {record_type} record at {owner} of origin {origin} cannot be encoded: check its data"
     )]
     Unencodable {
-        /// The owner.
         owner: String,
-        /// The type.
         record_type: String,
-        /// The origin.
         origin: String,
     },
     /// More records than can be addressed.
     #[error("origin {origin} has too many records: split it")]
-    TooLarge {
-        /// The origin.
-        origin: String,
-    },
+    TooLarge { origin: String },
 }
 
 impl Origin {

@@ -19,7 +19,6 @@ pub(crate) struct RecordSet<'a> {
     pub(crate) content: Content<'a>,
 }
 
-/// Whose records they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Owner {
     /// The name asked, or where the alias before in the answer leads, without its first labels.
@@ -32,10 +31,8 @@ pub(crate) enum Owner {
     Named { name_at: u32, target: Target },
 }
 
-/// The data.
 #[derive(Clone)]
 pub(crate) enum Content<'a> {
-    /// That of a zone.
     Set(ZoneData<'a>, Set),
     /// An alias made of a DNAME (RFC 6672, section 3.1).
     Alias(ZoneData<'a>, Box<Name>),

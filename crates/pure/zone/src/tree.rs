@@ -45,13 +45,11 @@ impl Flags {
     pub(crate) const NONE: Self = Self(0);
     /// NS records hand the name on to other servers.
     pub(crate) const CUT: Self = Self(1);
-    /// A DNAME stands here.
     pub(crate) const DNAME: Self = Self(1 << 1);
     /// It lies below a cut or a DNAME, so that nothing here is an answer.
     pub(crate) const OCCLUDED: Self = Self(1 << 2);
     /// Here or below is more than a cut at the key and its glue.
     pub(crate) const DATA: Self = Self(1 << 3);
-    /// Another origin begins here.
     pub(crate) const FOREIGN: Self = Self(1 << 4);
 
     pub(crate) fn has(self, any: Self) -> bool {
@@ -78,13 +76,11 @@ pub(crate) struct Set(pub(crate) u32);
 /// Where a name asked lies in the tree. Depths count labels from the apex.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// At a node.
     Exact(Node),
     /// At none; this wildcard stands at its closest encloser (RFC 4592, section 3.3.1).
     Wildcard(Node),
     /// At or below a cut.
     Cut(Node, usize),
-    /// Below a DNAME.
     Dname(Node, usize),
     /// At or below another origin.
     Foreign,

@@ -6,7 +6,6 @@ thread_local! {
     static STEPS: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Counts a step.
 pub(crate) fn step() {
     STEPS.set(STEPS.get() + 1);
 }

@@ -43,7 +43,6 @@ A list may be separated by commas there. These have flags of `serve` too: `data_
 `quorate config check FILE` says everything that is wrong, each with file, line, key and reason. `quorate config show` tells which layer set what.
 ";
 
-/// The commented example file.
 pub(crate) fn example() -> String {
     let mut out = EXAMPLE_HEADER.to_owned();
     let example = config_of_example().value();

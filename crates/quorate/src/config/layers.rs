@@ -9,7 +9,6 @@ use super::{ConfigV1, Problem, Source, problem};
 /// The setting that decides others, where nobody set them.
 const PROFILE: &str = "raft.profile";
 
-/// Values from one place.
 #[derive(Debug)]
 pub(crate) struct Layer {
     pub(crate) table: Table,
@@ -67,7 +66,6 @@ pub(crate) struct Layers {
 }
 
 impl Layers {
-    /// The built-in defaults alone.
     pub(crate) fn new() -> Self {
         Self {
             config: ConfigV1::default(),

@@ -38,7 +38,6 @@ use layers::{Layer, Layers, Place};
 /// Where settings are taken from, beside the built-in defaults.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sources {
-    /// The configuration file.
     pub(crate) file: Option<PathBuf>,
     /// Environment variables, those of others among them.
     pub(crate) environment: Vec<(String, String)>,
@@ -64,11 +63,9 @@ impl Sources {
 /// A configuration that was checked.
 #[derive(Debug)]
 pub(crate) struct Loaded {
-    /// The settings in force.
     pub(crate) config: ConfigV1,
     /// What is allowed but doubtful.
     pub(crate) warnings: Vec<Problem>,
-    /// Where they come from.
     pub(crate) sources: Sources,
     layers: Layers,
 }

@@ -133,7 +133,6 @@ pub(crate) enum NodeAddressError {
     /// The address cannot be dialled.
     #[error("{address:?} is no address: {reason}")]
     Address {
-        /// What was written.
         address: String,
         /// What is wrong with it.
         reason: &'static str,

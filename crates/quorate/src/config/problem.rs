@@ -7,18 +7,14 @@ use quorate_setting::KeyPath;
 /// Which layer gave a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// It is built in.
     Default,
-    /// The configuration file.
     File {
         /// Its path as it was given.
         path: PathBuf,
         /// The line, from 1, where it is known.
         line: Option<usize>,
     },
-    /// This environment variable.
     Variable(String),
-    /// This command-line flag.
     Flag(String),
 }
 

@@ -57,7 +57,6 @@ impl ConfigV1 {
         Duration::from_millis(self.put.deadline_ms) + quorate_relay::ANSWER_MARGIN
     }
 
-    /// The public HTTP server.
     pub(crate) fn http_server(&self) -> quorate_http::HttpConfig {
         quorate_http::HttpConfig {
             // A node that stops still answers every PUT that it has taken.

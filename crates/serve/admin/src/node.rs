@@ -42,7 +42,6 @@ pub(crate) async fn metrics(
     Ok(([(header::CONTENT_TYPE, TEXT_FORMAT)], text).into_response())
 }
 
-/// How this node is
 #[utoipa::path(
     get,
     path = path::STATUS,

@@ -38,7 +38,6 @@ pub(crate) async fn reload(
     }
 }
 
-/// What is logged
 #[utoipa::path(
     get,
     path = path::LOG_FILTER,

@@ -74,9 +74,7 @@ impl fmt::Debug for Token {
 pub enum Scope {
     /// `/metrics`.
     Metrics,
-    /// All that changes nothing.
     Read,
-    /// Everything.
     Operate,
 }
 

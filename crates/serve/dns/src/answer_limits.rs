@@ -50,7 +50,6 @@ impl AnswerLimits {
 pub struct SharedLimits(Arc<ArcSwapOption<AnswerLimits>>);
 
 impl SharedLimits {
-    /// These limits.
     pub fn new(limits: Option<AnswerLimits>) -> Self {
         Self(Arc::new(ArcSwapOption::from_pointee(limits)))
     }

@@ -2,7 +2,6 @@
 
 use quorate_zone::Question;
 
-/// The class CH.
 pub(crate) const CLASS_CH: u16 = 3;
 
 /// The types whose questions get the text.

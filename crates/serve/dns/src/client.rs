@@ -4,12 +4,10 @@ use std::net::IpAddr;
 
 use crate::DnsTransport;
 
-/// Who asks, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DnsClient {
     /// The address; that of an IPv4 client is an IPv4 address (RFC 4291, section 2.5.5.2).
     pub address: IpAddr,
-    /// How the query came.
     pub transport: DnsTransport,
 }
 

@@ -24,7 +24,6 @@ struct Zone {
 }
 
 impl ConfiguredZones {
-    /// Those of these origins.
     pub fn new(origins: &[Origin]) -> Self {
         let zones = origins.iter().filter_map(|origin| {
             let name = wire_name(&origin.name)?;

@@ -95,7 +95,6 @@ impl CookieJar {
         }
     }
 
-    /// A new cookie.
     fn bake(
         &self,
         client: &[u8; CLIENT_COOKIE_SIZE],

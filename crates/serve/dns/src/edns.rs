@@ -20,7 +20,6 @@ pub(crate) const CLIENT_COOKIE_SIZE: usize = 8;
 /// What follows the name of a record, before its data: type, class, TTL and length.
 pub(crate) const RECORD_FIXED_SIZE: usize = 10;
 
-/// The client's OPT record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Edns<'m> {
     /// The largest datagram that the client takes, in bytes.

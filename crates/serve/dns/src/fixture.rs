@@ -26,11 +26,9 @@ pub(crate) const ALICE: PublicKey = PublicKey::from_bytes([1; 32]);
 pub(crate) const BIG: PublicKey = PublicKey::from_bytes([2; 32]);
 /// Has a packet that cannot be decoded.
 pub(crate) const DAMAGED: PublicKey = PublicKey::from_bytes([3; 32]);
-/// Makes the replica panic.
 pub(crate) const UNLUCKY: PublicKey = PublicKey::from_bytes([5; 32]);
 /// Has a zone cut, `sub`.
 pub(crate) const CUT: PublicKey = PublicKey::from_bytes([6; 32]);
-/// Has published nothing.
 pub(crate) const NOBODY: PublicKey = PublicKey::from_bytes([4; 32]);
 
 /// How many bytes the name has whose SRV records [`BIG`] publishes.

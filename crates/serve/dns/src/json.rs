@@ -98,7 +98,6 @@ fn parse_switch(text: Option<&str>) -> Result<bool, JsonQueryError> {
     }
 }
 
-/// A response.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct JsonMessage {
@@ -170,7 +169,6 @@ impl JsonMessage {
 }
 
 impl JsonMessage {
-    /// The text.
     pub(crate) fn to_vec(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("strings and numbers have a form in JSON")
     }

@@ -15,13 +15,11 @@ const OPTION_FIXED_SIZE: usize = 4;
 /// 4.1): what an eavesdropper sees of their sizes says little of what was asked.
 const PADDING_BLOCK_SIZE: usize = 468;
 
-/// The type OPT.
 const TYPE_OPT: u16 = 41;
 
 /// What a response says to a client that knows EDNS.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Opt<'a> {
-    /// The bit DO, repeated.
     pub(crate) dnssec_ok: bool,
     /// The name of this server; RFC 5001.
     pub(crate) nsid: Option<&'a str>,

@@ -18,7 +18,6 @@ const NAME_SIZE_MAX: usize = 255;
 /// What follows the name of a question: type and class.
 const QUESTION_FIXED_SIZE: usize = 4;
 
-/// The type OPT.
 const TYPE_OPT: [u8; 2] = [0, 41];
 
 /// What of a query's header returns in the response: its id, opcode, and the bits RD and CD.
@@ -75,7 +74,6 @@ impl<'m> Query<'m> {
     }
 }
 
-/// What follows the header.
 struct Body<'m> {
     message: &'m [u8],
     /// Where the next part of it begins.

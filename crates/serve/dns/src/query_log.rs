@@ -123,7 +123,6 @@ mod tests {
         );
     }
 
-    /// Where a subscriber writes.
     struct Lines(Arc<Mutex<Vec<u8>>>);
 
     impl io::Write for Lines {

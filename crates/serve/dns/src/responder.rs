@@ -56,7 +56,6 @@ pub struct Responder {
     metrics: DnsMetrics,
 }
 
-/// What was said.
 #[derive(Debug, Clone, Copy)]
 struct Outcome {
     rcode: Rcode,

@@ -207,12 +207,10 @@ impl DnsServer {
         addresses(&self.tcp)
     }
 
-    /// Where it answers TLS.
     pub fn tls_addrs(&self) -> Vec<SocketAddr> {
         addresses(&self.tls)
     }
 
-    /// Where it answers QUIC.
     pub fn quic_addrs(&self) -> Vec<SocketAddr> {
         self.quic.iter().map(QuicServer::local_addr).collect()
     }

@@ -8,13 +8,11 @@ use strum::{IntoStaticStr, VariantArray};
 pub enum DnsTransport {
     /// A datagram. The response has to fit one.
     Udp,
-    /// A TCP connection.
     Tcp,
     /// A TLS connection (RFC 7858).
     Tls,
     /// A stream of QUIC (RFC 9250).
     Quic,
-    /// An HTTP request.
     Https,
 }
 

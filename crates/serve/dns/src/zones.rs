@@ -14,7 +14,6 @@ use crate::{ConfiguredZones, DnsMetrics, cookie::CookieJar, metrics::QueryCounte
 
 /// The zones, which follow the cluster: one look at a number tells a query whether they still do.
 pub(crate) struct Zones {
-    /// Those of the configuration.
     origins: Vec<Origin>,
     configured: ConfiguredZones,
     takes_cookies: bool,
@@ -71,7 +70,6 @@ impl Zones {
         Ok(zones)
     }
 
-    /// What is served now.
     pub(crate) fn current(&self, replica: &dyn Reader) -> Guard<Arc<Served>> {
         let served = self.served.load();
         if served.version == replica.zone_version() {

@@ -154,7 +154,6 @@ struct Shared {
 }
 
 impl ServerCertificate {
-    /// That of these files.
     pub fn open(disk: Arc<dyn Disk>, files: &CertificateFiles) -> Result<Self, CertificateError> {
         let pair = RwLock::new(files.read(&*disk)?);
         let files = files.clone();
@@ -236,12 +235,7 @@ impl ResolvesServerCert for Shared {
 pub enum CertificateError {
     /// A file cannot be read.
     #[error("{path} cannot be read", path = .path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    Read { path: PathBuf, source: io::Error },
     /// A file is no certificate, by its size.
     #[error("{path} is larger than {FILE_SIZE_MAX} bytes: no certificate is", path = .0.display())]
     TooLarge(PathBuf),
@@ -257,7 +251,6 @@ pub enum CertificateError {
     /// The certificate cannot be shown.
     #[error("the first certificate in {path} is none that TLS can show", path = .path.display())]
     Certificate {
-        /// The file.
         path: PathBuf,
         /// What is wrong with it.
         source: Error,
@@ -265,7 +258,6 @@ pub enum CertificateError {
     /// The key cannot be used.
     #[error("the key in {path} is none that TLS can use: RSA, ECDSA or Ed25519", path = .path.display())]
     Key {
-        /// The file.
         path: PathBuf,
         /// What is wrong with it.
         source: Error,
@@ -286,12 +278,7 @@ pub enum CertificateError {
     Made(#[source] rcgen::Error),
     /// A file cannot be written.
     #[error("{path} cannot be written", path = .path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    Write { path: PathBuf, source: io::Error },
 }
 
 #[cfg(test)]

@@ -83,7 +83,6 @@ mod danger {
 
     use super::*;
 
-    /// Trusts every certificate.
     #[derive(Debug)]
     pub(super) struct Any(pub(super) Arc<CryptoProvider>);
 

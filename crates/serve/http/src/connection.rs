@@ -55,7 +55,6 @@ const SEND_BUFFER_SIZE_MAX: usize = 16 * 1024;
 /// ends.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What connections share.
 pub(crate) struct Service {
     pub(crate) config: HttpConfig,
     pub(crate) routes: Routes,

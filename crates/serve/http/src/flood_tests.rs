@@ -25,7 +25,6 @@ const WRITE_SIZE: usize = 16 * 1024;
 /// What became of a flood.
 #[derive(Debug, PartialEq, Eq)]
 enum End {
-    /// The connection was ended.
     Cut,
     /// All of it was taken.
     Taken,

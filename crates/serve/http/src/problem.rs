@@ -81,7 +81,6 @@ macro_rules! problem_kinds {
         }
 
         impl ProblemKind {
-            /// All of them.
             pub const ALL: &[Self] = &[$( Self::$variant, )*];
 
             /// The URI that names it: the `type` of its documents.
@@ -91,7 +90,6 @@ macro_rules! problem_kinds {
                 }
             }
 
-            /// The status code.
             pub fn status(self) -> StatusCode {
                 match self {
                     $( Self::$variant => StatusCode::$status, )*

@@ -33,7 +33,6 @@ pub(crate) enum ProxyHeaderError {
     /// More than is ever needed.
     #[error("the proxy says more of the client than {REST_SIZE_MAX} bytes")]
     TooLong,
-    /// Less than an address.
     #[error("the address of the client is cut off")]
     CutOff,
 }

@@ -154,7 +154,6 @@ impl Server {
         self.plain[0].local_addr()
     }
 
-    /// Where it serves HTTPS.
     pub fn tls_addrs(&self) -> Vec<SocketAddr> {
         addresses(&self.tls)
     }

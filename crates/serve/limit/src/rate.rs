@@ -17,7 +17,6 @@ use crate::table::{Ask, Mode, Table};
 pub(crate) struct Rate<C: Clock> {
     limiter: RateLimiter<Ask, SharedTable, C, NoOpMiddleware<C::Instant>>,
     table: Arc<Table>,
-    /// When the limit began.
     begun_at: C::Instant,
     /// How long one token takes to come back, in nanoseconds.
     interval: u64,
@@ -30,7 +29,6 @@ pub(crate) struct Allowance {
     burst: NonZeroU32,
     /// Of so many seconds,
     period_secs: u32,
-    /// so many.
     per_period: NonZeroU32,
 }
 

@@ -14,9 +14,7 @@ pub enum Limit {
     ClientPuts,
     /// PUTs of a network: an IPv4 /24, an IPv6 /48 or /32.
     NetworkPuts,
-    /// GETs of one client.
     ClientGets,
-    /// GETs of a network.
     NetworkGets,
     /// Keys not stored yet, of one client.
     ClientNewKeys,
@@ -28,9 +26,7 @@ pub enum Limit {
     TotalNewKeys,
     /// Packets to store, of everybody.
     TotalPuts,
-    /// GETs of everybody.
     TotalGets,
-    /// Linearizable reads that wait.
     LinearizableReads,
 }
 

@@ -176,7 +176,6 @@ impl<C: Clock> RequestRates<C> {
             .chain(self.total(&self.total_puts, Limit::TotalPuts))
     }
 
-    /// The bucket of everybody.
     fn total<'a>(
         &'a self,
         rate: &'a Rate<C>,

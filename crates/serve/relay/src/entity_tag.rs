@@ -35,7 +35,6 @@ fn parts(packet: &SignedPacket) -> (Timestamp, u64) {
 pub(crate) enum Element {
     /// `*`.
     Any,
-    /// A tag.
     Tag {
         /// It begins with `W/`: what it names is only as good as what is compared.
         is_weak: bool,

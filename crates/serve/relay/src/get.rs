@@ -36,7 +36,6 @@ const MISSING_MAX_AGE_SECS: u64 = 5;
 /// those that the layers around add.
 const FIELD_COUNT: usize = 12;
 
-/// Reads a packet.
 pub(crate) async fn get(State(relay): State<Arc<Relay>>, request: Request) -> Response {
     let (mut parts, _) = request.into_parts();
     let waits = watch::wait(&parts.uri) != Ok(None);

@@ -27,7 +27,6 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// What is read in place of a field that is no text: neither an address nor a pair with `=`.
 const MALFORMED: &str = "?";
 
-/// What all requests share.
 pub(crate) struct Relay {
     pub(crate) replica: Arc<dyn Replica>,
     pub(crate) config: RelayConfig,

@@ -106,7 +106,6 @@ impl Fixture {
         asked
     }
 
-    /// How many requests wait.
     pub(crate) fn waiting(&self, kind: WatchLabel) -> i64 {
         self.metrics.watches_open.of(kind).get()
     }

@@ -46,7 +46,6 @@ pub enum OpenMode {
 
 /// Files and the names they have.
 pub trait Disk: fmt::Debug + Send + Sync + 'static {
-    /// Opens a file.
     fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>>;
 
     /// The names in a directory, sorted.
@@ -61,7 +60,6 @@ pub trait Disk: fmt::Debug + Send + Sync + 'static {
     /// Gives a file a name that none has yet, or fails with [`io::ErrorKind::AlreadyExists`].
     fn rename_new(&self, from: &Path, to: &Path) -> io::Result<()>;
 
-    /// Removes a file.
     fn remove(&self, path: &Path) -> io::Result<()>;
 
     /// Makes the names in a directory durable.
@@ -71,7 +69,6 @@ pub trait Disk: fmt::Debug + Send + Sync + 'static {
     fn free_space(&self, dir: &Path) -> io::Result<u64>;
 }
 
-/// An open file.
 pub trait DiskFile: fmt::Debug + Send + Sync + 'static {
     /// The size, in bytes.
     fn size(&self) -> io::Result<u64>;

@@ -20,7 +20,6 @@ use crate::{Disk, DiskFile, OpenMode, dir_of};
 /// waits for little.
 const ALLOCATION_SIZE: usize = 1024 * 1024;
 
-/// For the owner alone.
 const SECRET_MODE: u32 = 0o600;
 
 /// The files of this machine.

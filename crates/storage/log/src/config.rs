@@ -35,7 +35,6 @@ const CACHE_SIZE_MAX: usize = 8 * 1024 * 1024;
 /// Where the log lives and how large its parts are.
 #[derive(Debug, Clone)]
 pub struct LogConfig {
-    /// The disk.
     pub disk: Arc<dyn Disk>,
     /// The directory, created if absent. One process at a time holds it.
     pub dir: PathBuf,
@@ -46,7 +45,6 @@ pub struct LogConfig {
     pub cache_size_max: usize,
     /// Who hears how long the disk takes, if anybody.
     pub sync_observer: Option<Arc<dyn SyncObserver>>,
-    /// The bug to plant.
     #[doc(hidden)]
     #[cfg(any(test, feature = "flaws"))]
     pub flaw: Option<Flaw>,

@@ -15,7 +15,6 @@ pub enum LogError {
     Io {
         /// The file, or the directory.
         path: PathBuf,
-        /// What the disk said.
         source: io::Error,
     },
     /// Another process has the directory.
@@ -38,12 +37,7 @@ pub enum LogError {
         "{} has version {version} of the format, which this version of Quorate cannot read: run the \
          version that wrote it", path.display()
     )]
-    Format {
-        /// The file.
-        path: PathBuf,
-        /// The version it has.
-        version: u32,
-    },
+    Format { path: PathBuf, version: u32 },
     /// What was durable once is not there.
     #[error(transparent)]
     Damaged(#[from] LogDamage),
@@ -56,11 +50,9 @@ pub enum LogError {
      \"Losing a disk\" in docs/OPERATIONS.md", path.display()
 )]
 pub struct LogDamage {
-    /// The file.
     pub path: PathBuf,
     /// Where in it, in bytes.
     pub offset: u64,
-    /// What is wrong there.
     pub what: String,
 }
 

@@ -11,14 +11,12 @@ use crate::{
     vote::SavedVote,
 };
 
-/// Where an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
     /// Nowhere: it stood in a segment that is gone. Only while the log is opened.
     Missing,
     /// In the queue of the writer, as the append of this number.
     Queued(u64),
-    /// On disk.
     Disk(DiskPlace),
 }
 

@@ -186,7 +186,6 @@ impl<W: io::Write> Inspection<'_, W> {
     }
 }
 
-/// How something is said.
 struct Text<T>(T);
 
 impl fmt::Display for Text<Option<SavedVote>> {

@@ -46,7 +46,6 @@ const OLD_EXTENSION: &str = "wal";
 /// How much is read at once when the rest of a log is searched, or written anew, in bytes.
 const PIECE_SIZE: u64 = 1024 * 1024;
 
-/// An opened log.
 pub(crate) struct Recovered {
     pub(crate) lock: Arc<dyn DiskFile>,
     pub(crate) vote_file: VoteFile,

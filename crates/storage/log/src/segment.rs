@@ -93,7 +93,6 @@ impl Used {
     }
 }
 
-/// An open segment.
 #[derive(Debug)]
 pub(crate) struct Segment {
     pub(crate) number: u64,

@@ -36,7 +36,6 @@ pub(crate) struct Shared {
     pub(crate) made: Condvar,
 }
 
-/// The log in memory.
 pub(crate) struct LogState {
     pub(crate) index: Index,
     pub(crate) queue: Queue,

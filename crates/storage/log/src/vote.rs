@@ -22,11 +22,9 @@ pub(crate) const VOTE_FILE: &str = "vote";
 /// Who may lead in which term: `votedFor` of the Raft paper, and whether a quorum agreed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SavedVote {
-    /// The term.
     pub term: u64,
     /// Whether a quorum granted it.
     pub committed: bool,
-    /// The node voted for.
     pub node: [u8; NODE_SIZE],
 }
 

@@ -17,7 +17,6 @@ const GROWTH_MIN: u64 = 1024 * 1024;
 /// The pages that are written in place of others are there from the checkpoint before.
 const CHANGE_GROWTH: u64 = 1536;
 
-/// What a checkpoint writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
     /// What changed since the last one, into the file.
@@ -70,7 +69,6 @@ impl Checkpoint {
         }
     }
 
-    /// What the packets reflect.
     pub fn meta(&self) -> &Meta {
         &self.meta
     }

@@ -10,7 +10,6 @@ pub(crate) struct CheckpointLock {
 }
 
 impl CheckpointLock {
-    /// Waits for the lock.
     pub(crate) fn acquire(self: &Arc<Self>) -> CheckpointGuard {
         let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let mut held = self

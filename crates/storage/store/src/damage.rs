@@ -13,7 +13,6 @@ pub(crate) const KEY_COUNT_MAX: usize = 16;
 /// What in a file cannot be what was written to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damage {
-    /// The file.
     pub path: PathBuf,
     /// What is wrong with it.
     pub reason: String,

@@ -16,19 +16,14 @@ pub enum StoreError {
         path.display()
     )]
     Format {
-        /// The file.
         path: PathBuf,
-        /// Its format.
         found: u8,
         /// The format of this version.
         supported: u8,
     },
     /// Another process has the file open.
     #[error("the store {} is in use: stop the other process first", path.display())]
-    InUse {
-        /// The file.
-        path: PathBuf,
-    },
+    InUse { path: PathBuf },
     /// A read or a write failed.
     #[error("the store failed")]
     Redb(#[source] Box<redb::Error>),
@@ -45,11 +40,8 @@ pub enum StoreError {
     /// A file of the store, or one beside it, cannot be handled.
     #[error("{} cannot be {action}", path.display())]
     File {
-        /// What was tried.
         action: &'static str,
-        /// The file.
         path: PathBuf,
-        /// Why.
         source: io::Error,
     },
     /// A snapshot arrived damaged or in a form that this version does not know.

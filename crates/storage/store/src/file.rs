@@ -24,7 +24,6 @@ use crate::{
     schema::{Key, META, PACKETS, encode_value},
 };
 
-/// An open file.
 #[derive(Debug)]
 pub(crate) struct CheckpointFile {
     path: PathBuf,
@@ -41,7 +40,6 @@ pub(crate) struct CheckpointFile {
     database: Option<Database>,
 }
 
-/// What a file holds.
 #[derive(Default)]
 pub(crate) struct Contents {
     pub(crate) meta: Meta,
@@ -180,7 +178,6 @@ impl CheckpointFile {
         })
     }
 
-    /// Reads and verifies everything.
     pub(crate) fn load(&self) -> Result<Contents, StoreError> {
         let (transaction, meta) = self.begin_read()?;
         let mut inspection = Inspection::new(self.path.clone());
@@ -317,7 +314,6 @@ impl CheckpointFile {
         self.is_read_only
     }
 
-    /// Runs redb to read.
     pub(crate) fn reading<T>(
         &self,
         work: impl FnOnce() -> Result<T, StoreError>,

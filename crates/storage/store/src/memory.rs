@@ -96,7 +96,6 @@ impl Memory {
         state.expect("a change that panicked has left half of itself")
     }
 
-    /// Changes packets and meta.
     pub(crate) fn transact<T>(
         &self,
         change: impl FnOnce(&mut PacketsMut<'_>, &mut Meta) -> T,

@@ -17,7 +17,6 @@ const FORMAT: u8 = 4;
 /// The row, named so that format 1, which kept only its number there, refuses this one.
 const ROW: &str = "format";
 
-/// What the packets reflect.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Meta {
     /// The last entry applied.
@@ -42,7 +41,6 @@ impl Meta {
         self.applied.map_or(LogIndex(0), |position| position.index)
     }
 
-    /// This, of other packets.
     pub(crate) fn with(self, Summary { usage, hash }: Summary) -> Self {
         Self {
             packet_count: usage.count,

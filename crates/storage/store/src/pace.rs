@@ -50,7 +50,6 @@ impl Pacer {
             .store(pace == Pace::Gentle, Ordering::Relaxed);
     }
 
-    /// Somebody waits.
     pub(crate) fn hurry(&self) {
         self.is_gentle.store(false, Ordering::Relaxed);
     }

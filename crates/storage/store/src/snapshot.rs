@@ -48,7 +48,6 @@ impl Snapshot {
         })
     }
 
-    /// What the packets reflect.
     pub fn meta(&self) -> &Meta {
         &self.meta
     }

@@ -20,10 +20,8 @@ use crate::{
     reserve::reserve_path,
 };
 
-/// Where the store lives.
 #[derive(Debug, Clone)]
 pub struct StoreConfig {
-    /// The disk.
     pub disk: Arc<dyn Disk>,
     /// The file. Those that are being built stand beside it. The directory must be there.
     pub path: PathBuf,
@@ -154,7 +152,6 @@ impl Store {
         }
     }
 
-    /// Where it lives.
     pub fn config(&self) -> &StoreConfig {
         &self.shared.config
     }
@@ -176,7 +173,6 @@ impl Store {
         self.shared.memory.packets_after(after, count)
     }
 
-    /// What the packets reflect.
     pub fn meta(&self) -> Meta {
         self.shared.memory.state().meta.clone()
     }

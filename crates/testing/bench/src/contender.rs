@@ -74,7 +74,6 @@ impl Contender {
         self.route.ask(self.queries.first())
     }
 
-    /// Asks for so long.
     pub(crate) async fn measure(&self, secs: u64) -> anyhow::Result<Row> {
         let bounds = Bounds { secs, count: None };
         let run = dns::run(self.queries.clone(), self.expect, self.route, SHAPE, bounds);

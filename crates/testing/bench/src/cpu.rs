@@ -22,7 +22,6 @@ pub(crate) struct Usage {
 pub(crate) struct Used {
     /// Of each server, user and system.
     pub(crate) servers: Vec<Duration>,
-    /// Of this process.
     pub(crate) own: Duration,
     /// Of everything else on the machine, in cores: 1.0 is one core all the time.
     pub(crate) others_cores: f64,

@@ -36,7 +36,6 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Opens it.
     pub(crate) async fn open(address: SocketAddr) -> anyhow::Result<Self> {
         Ok(Self {
             address,

@@ -6,7 +6,6 @@ use strum::{EnumCount, IntoEnumIterator};
 
 use crate::{endpoint::Transport, load::Tally};
 
-/// A kind of request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::EnumCount, strum::EnumIter)]
 pub(crate) enum Kind {
     Put,

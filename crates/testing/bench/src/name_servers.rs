@@ -26,7 +26,6 @@ const WORKER_COUNT: usize = 2;
 /// A zone file of `_iroh.<key>` for each key.
 pub(crate) struct ZoneFile {
     path: PathBuf,
-    /// A key in it.
     key: String,
     _dir: TempDir,
 }

@@ -21,7 +21,6 @@ pub(crate) struct Cost {
     tally: Tally,
 }
 
-/// What is compared.
 #[derive(Debug, Clone, Copy)]
 struct Figures {
     rate: f64,

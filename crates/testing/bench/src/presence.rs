@@ -13,7 +13,6 @@ const RESTART_SHARE: f64 = 0.3;
 /// How long a restart takes, in hours.
 const RESTART_HOURS: f64 = 0.1;
 
-/// Hours of a day.
 pub(crate) const HOURS: f64 = 24.0;
 
 /// When an endpoint is online, in hours of the day.

@@ -6,7 +6,6 @@ use anyhow::ensure;
 
 use crate::measure::Row;
 
-/// What the columns mean.
 const LEGEND: &str = "\
 latencies in ms
 server, load   CPU µs, user and system, per operation that went well: of all servers, of this generator

@@ -37,7 +37,6 @@ const ETCD_NODE_COUNT: usize = 3;
 pub(crate) struct OtherServers {
     pub(crate) name: &'static str,
     pub(crate) processes: Vec<Child>,
-    /// Where clients are served.
     pub(crate) addresses: Vec<SocketAddr>,
     /// Where DNS is served, if it is.
     pub(crate) dns: Option<SocketAddr>,

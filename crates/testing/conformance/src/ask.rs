@@ -12,12 +12,10 @@ const UDP_SIZES: (u16, u16) = (512, 1232);
 /// What EDNS says if a script does not say it.
 const EDNS_SIZE_DEFAULT: u16 = 1232;
 
-/// A query.
 #[derive(Debug, Clone)]
 pub struct Ask {
     /// As the script writes it, with the keys in it.
     pub text: String,
-    /// The message.
     pub message: Vec<u8>,
     /// The name that is asked, on the wire.
     pub(crate) name: Option<Vec<u8>>,

@@ -15,7 +15,6 @@ pub struct Case {
     pub place: String,
     /// What demands it, and what it demands.
     pub title: String,
-    /// The questions.
     pub asks: Vec<Ask>,
     /// The transports it is for; none for all.
     pub(crate) transports: Vec<Transport>,

@@ -8,7 +8,6 @@ const OPT: u16 = 41;
 /// The most that a name may have, in bytes.
 const NAME_SIZE_MAX: usize = 255;
 
-/// A message.
 #[derive(Debug)]
 pub(crate) struct Message {
     pub(crate) id: [u8; 2],

@@ -17,7 +17,6 @@ const POINTER_MAX: usize = 0x3fff;
 pub struct Packet {
     /// The signer, in z-base-32.
     pub key: String,
-    /// Signature, timestamp, DNS message.
     pub payload: Bytes,
 }
 

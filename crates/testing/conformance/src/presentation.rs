@@ -15,7 +15,6 @@ pub(crate) enum Field {
     Ip6,
     /// A string of at most 255 bytes behind its length.
     Text,
-    /// The rest: such strings.
     Texts,
     /// The rest: a text without its length.
     Raw,
@@ -116,7 +115,6 @@ pub(crate) fn is_compressible(record_type: u16) -> bool {
         .any(|(_, number, _)| *number == record_type)
 }
 
-/// A class.
 pub(crate) fn class(word: &str) -> Option<u16> {
     match word {
         "IN" => Some(1),

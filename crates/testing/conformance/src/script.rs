@@ -10,10 +10,8 @@ use crate::{
     presentation::{class, data, hex, name, type_number, words},
 };
 
-/// Where the scripts are.
 const DIR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts");
 
-/// A file of cases.
 #[derive(Debug)]
 pub struct Script {
     /// What the file is called.
@@ -22,7 +20,6 @@ pub struct Script {
     pub config: String,
     /// What has to be published before.
     pub packets: Vec<Packet>,
-    /// What then holds.
     pub cases: Vec<Case>,
 }
 
@@ -60,7 +57,6 @@ struct Key {
     keys: Keypair,
     compress: bool,
     records: Vec<Published>,
-    /// A whole message instead.
     bytes: Vec<u8>,
 }
 

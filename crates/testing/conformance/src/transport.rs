@@ -1,11 +1,8 @@
 //! Transports.
 
-/// How a question comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transport {
-    /// A datagram.
     Udp,
-    /// A TCP connection.
     Tcp,
     /// DNS over TLS (RFC 7858).
     Tls,

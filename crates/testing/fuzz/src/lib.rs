@@ -24,7 +24,6 @@ mod targets;
 
 pub use targets::{answer, datagram, doh, packet, query};
 
-/// A target.
 pub type Target = fn(&[u8]);
 
 /// All targets, by their names.

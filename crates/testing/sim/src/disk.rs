@@ -41,7 +41,6 @@ impl Shared {
 }
 
 impl SimDisk {
-    /// A disk without files.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -177,7 +176,6 @@ impl SimDisk {
         self.0.state().faults.closed = Some(plain(under.as_ref()));
     }
 
-    /// Lets syncs go on.
     pub fn release_syncs(&self) {
         self.0.state().faults.closed = None;
         self.0.changed.notify_all();

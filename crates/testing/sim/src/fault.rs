@@ -5,7 +5,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What can fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Call {
     /// A read of a file.
@@ -17,13 +16,11 @@ pub enum Call {
     Space,
     /// A sync of a file. What it should have made durable never will be, by no later sync.
     Sync,
-    /// A sync of names.
     SyncDir,
     /// A name that is made, passed on or given up.
     Name,
 }
 
-/// A failure to come.
 #[derive(Debug)]
 struct Fault {
     call: Call,
@@ -39,7 +36,6 @@ pub(crate) struct Faults {
     faults: Vec<Fault>,
     /// Syncs of files under this path wait.
     pub(crate) closed: Option<PathBuf>,
-    /// How many do.
     pub(crate) waiting: usize,
     /// The bytes that all files may have together.
     pub(crate) space: Option<u64>,

@@ -9,7 +9,6 @@ use crate::{SimDisk, replay, state::Medium};
 /// What a failed sync dropped is lost in the first two, and as good as never synced in the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Loss {
-    /// All of it.
     Everything,
     /// None of it.
     Nothing,
@@ -21,7 +20,6 @@ pub enum Loss {
 }
 
 impl Loss {
-    /// One of each kind.
     #[must_use]
     pub fn all_kinds(seed: u64) -> [Self; 4] {
         [

@@ -37,7 +37,6 @@ impl Names {
         found.map(|(path, _)| path.clone()).unwrap_or_default()
     }
 
-    /// All files, by name.
     pub(crate) fn files(&self) -> impl Iterator<Item = (&PathBuf, FileId)> {
         self.0.iter().filter_map(|(path, named)| match named {
             Named::File(file) => Some((path, *file)),

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct FileId(pub(crate) u64);
 
-/// What was done.
 #[derive(Debug, Clone)]
 pub(crate) enum Operation {
     /// Bytes were written, which extends a file that is shorter.
@@ -17,7 +16,6 @@ pub(crate) enum Operation {
     },
     /// A file was cut or extended.
     SetSize { file: FileId, size: usize },
-    /// A file was synced.
     Sync {
         file: FileId,
         /// The operations that were there when it began.

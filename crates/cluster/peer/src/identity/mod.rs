@@ -156,24 +156,14 @@ pub enum IdentityError {
     Random(#[source] io::Error),
     /// The file cannot be read.
     #[error("the key file {path} cannot be read", path = .path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    Read { path: PathBuf, source: io::Error },
     /// The file can be opened by every user.
     #[error(
         "the key file {path} is open to every user of this machine (mode {mode:03o}): \
          if nobody has read it, run `chmod 600 {path}`",
         path = .path.display()
     )]
-    Exposed {
-        /// The file.
-        path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
-    },
+    Exposed { path: PathBuf, mode: u32 },
     /// The file holds no key.
     #[error(
         "the key file {path} is damaged: {reason}. Restore it, or join as a new node with an \
@@ -181,7 +171,6 @@ pub enum IdentityError {
         path = .path.display()
     )]
     Malformed {
-        /// The file.
         path: PathBuf,
         /// What is wrong with it.
         reason: &'static str,
@@ -191,12 +180,7 @@ pub enum IdentityError {
     Exists(PathBuf),
     /// The file cannot be written.
     #[error("the key file {path} cannot be written", path = .path.display())]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    Write { path: PathBuf, source: io::Error },
 }
 
 #[cfg(test)]

@@ -8,7 +8,6 @@ fn identity(byte: u8) -> Identity {
     Identity::from_seed(&[byte; 32])
 }
 
-/// Admits these keys.
 fn only(identities: &[&Identity]) -> Admit {
     let keys: Vec<_> = identities.iter().map(|i| i.public_key()).collect();
     Arc::new(move |key| keys.contains(key))

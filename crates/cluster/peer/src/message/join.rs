@@ -42,7 +42,6 @@ pub enum JoinAnswer {
 /// What a node learns of the cluster that it joins.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Joined {
-    /// The cluster's id.
     pub id: ClusterId,
     /// The hash of its founding list, if it has one.
     pub founding: Option<ClusterId>,
@@ -51,7 +50,6 @@ pub struct Joined {
 }
 
 impl Joined {
-    /// Who the cluster is.
     pub fn names(&self) -> ClusterNames {
         ClusterNames {
             id: Some(self.id),

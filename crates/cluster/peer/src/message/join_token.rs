@@ -24,7 +24,6 @@ const MEMBER_COUNT_MAX: usize = 16;
 /// it expires: it is a secret.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinToken {
-    /// The cluster.
     pub cluster: ClusterId,
     /// The invite that it is of.
     pub invite: InviteId,
@@ -70,7 +69,6 @@ impl fmt::Display for JoinToken {
     }
 }
 
-/// Without its secret.
 impl fmt::Debug for JoinToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JoinToken")

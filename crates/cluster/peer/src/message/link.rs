@@ -19,13 +19,10 @@ use crate::{
 #[strum(serialize_all = "snake_case")]
 #[repr(u8)]
 pub enum Lane {
-    /// AppendEntries with entries.
     Append = 0,
-    /// Votes, heartbeats, leadership transfer.
     Control = 1,
     /// Proposals on their way to the leader, and read indexes.
     Forward = 2,
-    /// Snapshots from the leader.
     Snapshot = 3,
     /// Snapshots for a member that asks, since its own packets are damaged.
     Pull = 4,
@@ -38,7 +35,6 @@ pub enum Lane {
     Transfer = 7,
 }
 
-/// Opens links to peers.
 pub trait Transport: Send + Sync + 'static {
     /// Opens a link to `peer`, which listens at `address`, a `host:port`; the name is resolved then.
     /// The peer is told the `introduction` of this node.
@@ -90,7 +86,6 @@ pub struct Introduction {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, FromRepr)]
 #[repr(u8)]
 pub enum LogState {
-    /// Nothing.
     Empty = 0,
     /// The first entry, which names the founding voters, and nothing else.
     Founding = 1,

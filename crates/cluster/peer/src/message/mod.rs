@@ -30,9 +30,7 @@ pub const WIRE_VERSIONS: RangeInclusive<u16> = 3..=3;
 /// Who may lead in which term.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Vote {
-    /// The term.
     pub term: Term,
-    /// The candidate voted for.
     pub node: NodeId,
     /// Whether a quorum granted it, so that it leads.
     pub committed: bool,
@@ -52,27 +50,22 @@ pub struct Membership {
 pub struct StoredMembership {
     /// The entry, or `None` for the empty membership of a pristine node.
     pub position: Option<LogPosition>,
-    /// The members.
     pub membership: Membership,
 }
 
 /// An entry of the log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Where it stands.
     pub position: LogPosition,
-    /// What it says.
     pub payload: Payload,
 }
 
-/// What an entry says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Payload {
     /// Nothing: a new leader's first entry.
     Blank,
     /// An encoded command of `quorate-state`.
     Command(Bytes),
-    /// New members.
     Membership(Membership),
 }
 
@@ -81,11 +74,9 @@ pub enum Payload {
 pub enum Request {
     /// AppendEntries; without entries it is a heartbeat.
     Append(Append),
-    /// RequestVote.
     Vote(VoteRequest),
     /// Asks whether a vote would be granted (Raft thesis, section 9.6).
     PreVote(VoteRequest),
-    /// Take over as leader.
     TransferLeader(TransferLeader),
     /// Propose these packets, encoded as in a batch (`quorate_state::EncodedPackets`).
     Propose(Bytes),
@@ -145,11 +136,9 @@ pub enum Response {
 /// AppendEntries (Raft paper, figure 2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Append {
-    /// The leader's vote.
     pub vote: Vote,
     /// The entry before `entries`.
     pub previous: Option<LogPosition>,
-    /// Entries to append.
     pub entries: Vec<Entry>,
     /// What the leader knows to be committed.
     pub leader_commit: Option<LogPosition>,
@@ -169,7 +158,6 @@ pub enum Appended {
 /// RequestVote (Raft paper, figure 2).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VoteRequest {
-    /// The vote asked for.
     pub vote: Vote,
     /// The candidate's last entry.
     pub last_log: Option<LogPosition>,
@@ -180,9 +168,7 @@ pub struct VoteRequest {
 /// Answer to [`VoteRequest`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VoteResponse {
-    /// The voter's vote.
     pub vote: Vote,
-    /// Whether it is granted.
     pub granted: bool,
     /// The voter's last entry.
     pub last_log: Option<LogPosition>,
@@ -191,9 +177,7 @@ pub struct VoteResponse {
 /// A leader hands over (Raft thesis, section 3.10).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TransferLeader {
-    /// The leader's vote.
     pub from: Vote,
-    /// Who shall lead.
     pub to: NodeId,
     /// The leader's last entry.
     pub last_log: Option<LogPosition>,
@@ -208,7 +192,6 @@ pub enum TransferOutcome {
     VoteChanged {
         /// The vote of the request.
         expected: Vote,
-        /// The node's vote.
         actual: Vote,
     },
     /// The node's log on disk ends earlier.
@@ -225,7 +208,6 @@ pub enum TransferOutcome {
 pub enum Proposed<T = Vec<PutOutcome>> {
     /// Committed, and applied by the leader.
     Applied {
-        /// Index of the entry.
         index: LogIndex,
         /// What applying it gave: the outcome of each packet.
         outcomes: T,
@@ -236,10 +218,8 @@ pub enum Proposed<T = Vec<PutOutcome>> {
     Unknown,
 }
 
-/// What a snapshot holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotBegin {
-    /// The leader's vote.
     pub vote: Vote,
     /// The last entry it reflects.
     pub last_log: Option<LogPosition>,

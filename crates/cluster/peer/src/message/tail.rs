@@ -47,7 +47,6 @@ impl Unfit {
     pub const CLOCK: Self = Self(1);
     /// Its disk is nearly full.
     pub const DISK_FULL: Self = Self(1 << 1);
-    /// Its disk is slow.
     pub const DISK_SLOW: Self = Self(1 << 2);
 
     /// Whether no reason is given.

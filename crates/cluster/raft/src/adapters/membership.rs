@@ -21,7 +21,6 @@ use super::{
     types::TypeConfig,
 };
 
-/// The members.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Membership {
     /// The entry that has brought it. `None` before the cluster is founded.
@@ -72,7 +71,6 @@ pub(crate) enum MembersChange {
     Flatten,
     /// This node is a learner, and there.
     AddLearner(NodeId, String),
-    /// This member is there.
     Move(NodeId, String),
     /// This learner is no member any more.
     RemoveLearner(NodeId),

@@ -27,10 +27,10 @@ use super::{
     types::{Entry, TypeConfig},
 };
 use crate::{
-    connection::{CallError, PIPELINE_MAX, Reply},
-    peer_link::{BACKOFF, PeerLink},
-    peers::Peers,
-    transfers::Transfers,
+    links::connection::{CallError, PIPELINE_MAX, Reply},
+    links::peer_link::{BACKOFF, PeerLink},
+    links::peers::Peers,
+    snapshots::transfers::Transfers,
 };
 
 type RpcError = RPCError<TypeConfig>;

@@ -23,8 +23,8 @@ use super::{
     view::View,
 };
 use crate::{
-    FatalError, RaftConfig, error::OpenError, incoming::Incoming, peers::Peers, space::Space,
-    transfers::Transfers,
+    FatalError, RaftConfig, background::space::Space, error::OpenError, links::peers::Peers,
+    snapshots::incoming::Incoming, snapshots::transfers::Transfers,
 };
 
 /// Consensus over a log, a store and links to peers. Clones are the same.
@@ -137,7 +137,6 @@ impl Raft {
         }
     }
 
-    /// How consensus stands now.
     pub(crate) fn view(&self) -> View {
         let leader_contact_age = self.leader_contact.borrow().elapsed();
         View::new(
@@ -202,7 +201,6 @@ impl Raft {
         let _ = self.openraft.trigger().transfer_leader(successor).await;
     }
 
-    /// Makes openraft's task panic.
     #[cfg(test)]
     pub(crate) async fn panic(&self) {
         let request = self

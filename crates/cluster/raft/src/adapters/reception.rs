@@ -23,9 +23,9 @@ use super::{
 };
 use crate::{
     error::BoxError,
-    incoming::{Partial, Slot},
-    offloaded::Offloaded,
-    service::Numbered,
+    links::offloaded::Offloaded,
+    links::service::Numbered,
+    snapshots::incoming::{Partial, Slot},
 };
 
 /// What a peer sends on its snapshot lane.

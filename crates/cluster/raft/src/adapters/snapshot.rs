@@ -11,7 +11,9 @@ use tokio::{
 };
 
 use super::types::TypeConfig;
-use crate::{incoming::Slot, offloaded::Offloaded, transfers::SharedSnapshot};
+use crate::{
+    links::offloaded::Offloaded, snapshots::incoming::Slot, snapshots::transfers::SharedSnapshot,
+};
 
 /// How long one piece of a snapshot may take to be received and stored, and its sender until the
 /// next.

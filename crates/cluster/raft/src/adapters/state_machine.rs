@@ -32,8 +32,8 @@ use super::{
 };
 use crate::{
     RaftMetrics,
-    offloaded::Offloaded,
-    transfers::{SharedSnapshot, Transfers},
+    links::offloaded::Offloaded,
+    snapshots::transfers::{SharedSnapshot, Transfers},
 };
 
 /// The most entries applied in one transaction.

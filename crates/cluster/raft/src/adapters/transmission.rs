@@ -26,11 +26,11 @@ use super::{
     types::{TypeConfig, Vote},
 };
 use crate::{
-    connection::CallError,
-    offloaded::Offloaded,
-    peer_link::PeerLink,
-    transfers::{SharedSnapshot, Transfer},
-    window::Window,
+    links::connection::CallError,
+    links::offloaded::Offloaded,
+    links::peer_link::PeerLink,
+    snapshots::transfers::{SharedSnapshot, Transfer},
+    snapshots::window::Window,
 };
 
 /// How long a snapshot that was refused is not sent again, at first: a peer whose disk is too small

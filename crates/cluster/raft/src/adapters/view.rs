@@ -14,7 +14,6 @@ use crate::FatalError;
 pub(crate) struct View {
     /// This node's part in the cluster.
     pub(crate) role: Role,
-    /// The current term.
     pub(crate) term: Term,
     /// The last leader that was heard of in this term, and its address. It may be gone.
     pub(crate) leader: Option<(NodeId, String)>,

@@ -24,8 +24,8 @@ use super::{
 use crate::{
     RaftConfig,
     adapters::{Raft, View},
-    exchange::Exchange,
-    handover::Handover,
+    clocks::exchange::Exchange,
+    leadership::handover::Handover,
 };
 
 /// How many of the longest election timeouts a member may be silent that counts as alive: a machine

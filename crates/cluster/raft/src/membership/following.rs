@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::roster::Roster;
-use crate::{adapters::Raft, peers::Peers};
+use crate::{adapters::Raft, links::peers::Peers};
 
 /// How long to wait after a look: what is applied changes with every entry.
 const LOOK_PAUSE: Duration = Duration::from_millis(10);

@@ -16,9 +16,9 @@ use tokio::{
 use super::{admin::Admin, standing::PREFIX_LEN_MIN};
 use crate::{
     Node, StartingNode,
-    connection::CallError,
-    leadership::{Leader, next_leader},
-    peers::Peers,
+    leadership::leader::{Leader, next_leader},
+    links::connection::CallError,
+    links::peers::Peers,
 };
 
 /// How long to look for a leader that answers: some elections, and the way there.
@@ -30,7 +30,6 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long this node may take to apply what it was told that the leader has.
 const APPLY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Asks the leader.
 #[derive(Clone)]
 pub(crate) struct LeaderClient {
     pub(crate) node: NodeId,

@@ -14,8 +14,8 @@ use quorate_peer::LogState;
 use tokio::{sync::watch, time::timeout};
 
 use crate::{
-    FatalError, adapters::Raft, founding::Franchise, leadership::Leader, log_state::log_state,
-    peers::Peers, presence::Refused,
+    FatalError, adapters::Raft, leadership::leader::Leader, links::peers::Peers,
+    links::presence::Refused, start::founding::Franchise, start::log_state::log_state,
 };
 
 /// How often to look although nothing has changed: a leader may have fallen silent.

@@ -11,7 +11,7 @@ use quorate_peer::{Introduction, LogState, NodeId};
 use quorate_state::{ClusterNames, ClusterState, Roll, UnixMillis};
 use tokio::sync::watch;
 
-use crate::{RaftConfig, config::Known, log_state::log_state};
+use crate::{RaftConfig, config::Known, start::log_state::log_state};
 
 /// Who the cluster is and who belongs to it.
 pub(crate) struct Roster {
@@ -23,7 +23,6 @@ pub(crate) struct Roster {
     /// Set when it is open. Links outlive a stopped node by a moment, and must not keep it locked.
     log: OnceLock<Weak<Log>>,
     belonging: watch::Sender<Belonging>,
-    /// What outlives the process.
     known: watch::Sender<Known>,
 }
 
@@ -36,7 +35,6 @@ struct Belonging {
     members: BTreeMap<NodeId, String>,
     /// Whether these are Raft's members.
     has_membership: bool,
-    /// Whose links are taken.
     admitted: BTreeSet<NodeId>,
     /// `None` until the store is open.
     roll: Option<Arc<Roll>>,
@@ -90,7 +88,6 @@ impl Roster {
         log.map_or(LogState::More, |log| log_state(&log))
     }
 
-    /// Who the cluster is.
     pub(crate) fn names(&self) -> ClusterNames {
         self.belonging.borrow().names
     }

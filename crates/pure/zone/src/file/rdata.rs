@@ -26,11 +26,8 @@ pub enum RdataError {
     /// Too few words, or too many.
     #[error("{record_type} takes {expected} words and not {found}")]
     Count {
-        /// The type.
         record_type: String,
-        /// How many it takes.
         expected: usize,
-        /// How many there are.
         found: usize,
     },
     /// A number is none, or too large.
@@ -53,14 +50,8 @@ pub enum RdataError {
         "{0} is not known by its fields: write \\#, the number of bytes, and these in hexadecimal"
     )]
     Unknown(String),
-    /// A field is wrong.
     #[error("it is no {record_type}: {reason}")]
-    Field {
-        /// The type.
-        record_type: String,
-        /// What is wrong.
-        reason: String,
-    },
+    Field { record_type: String, reason: String },
     /// It cannot be split into words.
     #[error("{0}")]
     Words(String),
@@ -74,11 +65,8 @@ enum Form {
     Service,
     /// Fields of which the last one is a name.
     LastIsName(usize),
-    /// Strings.
     Strings,
-    /// So many fields.
     Fields(usize),
-    /// Any number of fields.
     Open,
 }
 
@@ -111,7 +99,6 @@ pub fn parse_rdata(record_type: u16, text: &str, origin: &WireName) -> Result<By
     }
 }
 
-/// The same, of words.
 pub(crate) fn parse_tokens(
     record_type: u16,
     tokens: &[String],

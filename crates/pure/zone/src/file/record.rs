@@ -7,7 +7,6 @@ use hickory_proto::{
 };
 use quorate_state::WireName;
 
-/// The class IN.
 const CLASS_IN: u16 = 1;
 
 /// A record of these parts, the data in wire form and without compression. `None` if the data is none of

@@ -20,7 +20,6 @@ pub struct ZoneRecord {
     pub line: usize,
     /// The name it stands at.
     pub owner: WireName,
-    /// Its type.
     pub record_type: u16,
     /// How long it may be cached, in seconds.
     pub ttl_secs: u32,

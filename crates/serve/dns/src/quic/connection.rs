@@ -15,16 +15,13 @@ use crate::{DnsClient, DnsConfig, DnsTransport, QUERY_SIZE_MAX, Responder};
 /// DOQ_NO_ERROR, with which a connection ends well (RFC 9250, section 4.3).
 pub(super) const NO_ERROR: VarInt = VarInt::from_u32(0);
 
-/// DOQ_PROTOCOL_ERROR.
 const PROTOCOL_ERROR: VarInt = VarInt::from_u32(2);
 
-/// DOQ_EXCESSIVE_LOAD.
 const EXCESSIVE_LOAD: VarInt = VarInt::from_u32(4);
 
 /// The size of the length before each message, in bytes (RFC 9250, section 4.2).
 const PREFIX_SIZE: usize = 2;
 
-/// What connections share.
 pub(crate) struct QuicProtocol {
     pub(crate) config: DnsConfig,
     pub(crate) responder: Arc<Responder>,

@@ -35,7 +35,6 @@ pub(super) struct Batch<F: Family> {
 
 /// An answer that was not sent yet.
 struct Reply<F: Family> {
-    /// Its index.
     answer: usize,
     client: F::Client,
     /// From where, if that is not the one address of the socket.

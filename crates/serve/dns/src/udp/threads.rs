@@ -31,7 +31,6 @@ pub(crate) struct UdpThreads {
     stop: Stop,
 }
 
-/// Ends the threads.
 #[derive(Debug)]
 struct Stop {
     is_stopped: Arc<AtomicBool>,
@@ -85,7 +84,6 @@ impl Drop for Stop {
     }
 }
 
-/// What a thread has.
 struct Answering {
     socket: Arc<UdpSocket>,
     local_addr: SocketAddr,

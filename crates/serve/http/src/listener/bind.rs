@@ -68,8 +68,6 @@ impl Listener {
 pub struct BindError {
     /// What was to be spoken there.
     pub protocol: &'static str,
-    /// The address.
     pub listen: SocketAddr,
-    /// What the system said.
     pub source: io::Error,
 }

@@ -12,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::open::{Id, Open};
 
-/// What connections may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// How many may be open.
@@ -40,9 +39,7 @@ struct Shared {
 /// What came of asking for a place.
 #[derive(Debug)]
 pub enum Admission {
-    /// There was room.
     Free(Place),
-    /// Another connection gave way.
     Displacing(Place),
     /// There is no room.
     Full,
@@ -66,7 +63,6 @@ impl Connections {
         }))
     }
 
-    /// The limits.
     pub fn limits(&self) -> &Limits {
         &self.0.limits
     }
@@ -103,7 +99,6 @@ impl Connections {
 /// Whether there is room for one more.
 enum Room {
     Free,
-    /// Another gave way.
     Made,
     None,
 }
@@ -162,7 +157,6 @@ impl Place {
         self.address
     }
 
-    /// All that are open.
     pub fn connections(&self) -> &Connections {
         &self.connections
     }

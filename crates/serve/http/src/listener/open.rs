@@ -36,7 +36,6 @@ struct OfClient {
 }
 
 impl Open {
-    /// How many there are.
     pub(crate) fn count(&self) -> usize {
         self.connections.len()
     }

@@ -25,7 +25,6 @@ impl Progress {
         }
     }
 
-    /// One packet more.
     pub(crate) fn advance(&self) {
         let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
         if done.is_multiple_of(LINE_COUNT) && done < self.count {
@@ -33,7 +32,6 @@ impl Progress {
         }
     }
 
-    /// That was all.
     pub(crate) fn end(self) {
         let milliseconds = self.began.elapsed().as_millis();
         match self.count {

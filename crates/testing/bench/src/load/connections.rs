@@ -50,7 +50,6 @@ pub(crate) async fn drive(
     phase.clock.outcome(drivers).await
 }
 
-/// What all connections share.
 struct Phase {
     requests: Requests,
     /// The number of the next request.
@@ -60,7 +59,6 @@ struct Phase {
 }
 
 impl Phase {
-    /// Keeps one connection busy.
     async fn drive_one(self: Arc<Self>, relay: RelayUrl, mut connection: Connection) -> Tally {
         let mut tally = Tally::new();
         while let Some(request) = self.next(&relay) {

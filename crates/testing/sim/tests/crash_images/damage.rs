@@ -10,7 +10,6 @@ use crate::{
     log_node::{LogNode, empty_disk, open_log},
 };
 
-/// Steps before the damage.
 const STEP_COUNT: usize = 12;
 
 /// Bits turned in each log, one at a time.

@@ -28,13 +28,11 @@ const STORE_STEP_COUNT: usize = 8;
 /// Of all images, for each kind of failure, in percent.
 const SHARE: usize = 4;
 
-/// Steps after the restart.
 const RESTARTED_STEP_COUNT: usize = 4;
 
 /// The size of the entries that fill a log, in bytes.
 const FILLING_SIZE: usize = 3000;
 
-/// Images of each restart.
 const IMAGE_COUNT: usize = 60;
 
 /// Steps after a failure, which must be in vain.

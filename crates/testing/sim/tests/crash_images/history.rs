@@ -105,13 +105,10 @@ impl Found {
 /// What was acknowledged at a boundary.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Acked {
-    /// The number of changes.
     pub(crate) changes: usize,
-    /// The number of votes.
     pub(crate) votes: usize,
 }
 
-/// Acknowledgements with their boundaries.
 pub(crate) type Acks = Arc<Mutex<Vec<(usize, Acked)>>>;
 
 /// All that a log was told since it was opened, with the first boundaries at which a disk may have

@@ -9,10 +9,8 @@ use crate::{
     world::World,
 };
 
-/// Steps of a life.
 const STEP_COUNT: usize = 24;
 
-/// Steps after a recovery.
 const RECOVERED_STEP_COUNT: usize = 4;
 
 /// What a log went through.

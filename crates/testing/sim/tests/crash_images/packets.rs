@@ -21,7 +21,6 @@ const COMMAND_INTERVAL_MS: u64 = 6 * 3600 * 1000;
 /// Packets of a command at most.
 const BATCH_COUNT_MAX: usize = 6;
 
-/// Packets by key.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct PacketsByKey(BTreeMap<PublicKey, StoredPacket>);
 
@@ -38,7 +37,6 @@ impl Packets {
         applied.expect("no command is above the level");
     }
 
-    /// Those of a store.
     pub(crate) fn of(store: &Store) -> Self {
         let found = keys().filter_map(|key| Some((key, store.stored_packet(&key)?)));
         Self {
@@ -82,7 +80,6 @@ impl StoredPackets for PacketsByKey {
     }
 }
 
-/// All keys there are.
 pub(crate) fn keys() -> impl Iterator<Item = PublicKey> {
     (0..KEY_COUNT).map(|key| PublicKey::from_bytes([key; 32]))
 }

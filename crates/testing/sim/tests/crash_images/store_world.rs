@@ -11,10 +11,8 @@ use crate::{
     world::World,
 };
 
-/// Steps of a life.
 const STEP_COUNT: usize = 8;
 
-/// Steps after a recovery.
 const RECOVERED_STEP_COUNT: usize = 3;
 
 /// What a log and a store went through.

@@ -7,7 +7,6 @@ use quorate_sim::SimDisk;
 
 use crate::budget::Budget;
 
-/// Images of each boundary.
 const IMAGE_COUNT: usize = 4;
 
 /// One of so many images is recovered, worked with and crashed again.
@@ -21,7 +20,6 @@ const DEPTH: usize = 2;
 
 /// What happened to a disk, and what may be on it at each boundary.
 pub(crate) trait World: Sized {
-    /// What must be there.
     type Acked: Ord + Clone;
 
     /// The disk with all its operations.

@@ -1,0 +1,113 @@
+//! The clock of this machine, and a watch over what it is worth among those of the cluster.
+
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use quorate_clock::ClockState;
+use quorate_peer::NodeId;
+use quorate_state::{UnixMillis, millis};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::{adapters::Raft, clocks::exchange::Exchange};
+
+/// How often to look whether the clock of this node agrees with the others.
+const CLOCK_LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long a node that has started waits before it says that it does not know the time: the clocks
+/// of the others are heard with the first messages of theirs.
+const QUIET_START: Duration = Duration::from_secs(10);
+
+/// Tells the time of this machine: that of the system, or in tests any other.
+#[derive(Clone)]
+pub struct WallClock(Arc<dyn Fn() -> UnixMillis + Send + Sync>);
+
+impl WallClock {
+    /// A clock that says what `read` returns.
+    pub fn new(read: impl Fn() -> UnixMillis + Send + Sync + 'static) -> Self {
+        Self(Arc::new(read))
+    }
+
+    pub(crate) fn now(&self) -> UnixMillis {
+        (self.0)()
+    }
+}
+
+impl Default for WallClock {
+    fn default() -> Self {
+        Self::new(|| {
+            let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+            UnixMillis(millis(since_epoch.unwrap_or_default()))
+        })
+    }
+}
+
+impl fmt::Debug for WallClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("WallClock").field(&self.now()).finish()
+    }
+}
+
+/// Keeps whose clocks count, and says once whenever it changes what the time rests on. Never
+/// returns.
+pub(crate) async fn watch_clock(exchange: Arc<Exchange>, raft: Raft, founders: Vec<NodeId>) {
+    let start = Instant::now();
+    let mut ticks = interval(CLOCK_LOOK_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut told = ClockState::Agreed;
+    loop {
+        ticks.tick().await;
+        let voters = raft.voters(&founders);
+        let has_joined = !voters.is_empty();
+        exchange.set_voters(voters);
+        let state = exchange.time().state;
+        let is_alone = exchange.is_alone();
+        let is_early = (start.elapsed() < QUIET_START || !has_joined) && !is_alone;
+        if state != told && !(state == ClockState::Unknown && is_early) {
+            told = state;
+            match is_alone {
+                true => tell_alone(state),
+                false => tell(state, &exchange),
+            }
+        }
+    }
+}
+
+fn tell(state: ClockState, exchange: &Exchange) {
+    match state {
+        ClockState::Agreed => {
+            tracing::info!("the clock of this node agrees with those of a majority again");
+        }
+        ClockState::Disagrees => tracing::error!(
+            ahead_ms = exchange.time().offset_ms,
+            others = exchange.clocks(),
+            "the clock of this node is not what a majority of the voters agrees on, so it shall not \
+             lead: set it right, best by NTP"
+        ),
+        ClockState::Held | ClockState::Unknown => tracing::error!(
+            others = exchange.clocks(),
+            "no majority of the voters' clocks agrees: PUTs go on and nothing expires until one \
+             does; if all nodes are up, set their clocks right, best by NTP"
+        ),
+    }
+}
+
+fn tell_alone(state: ClockState) {
+    match state {
+        ClockState::Agreed | ClockState::Disagrees => {
+            tracing::info!("the clock of this machine can be believed again");
+        }
+        ClockState::Held => tracing::error!(
+            "the clock of this machine was set by more than the retention while the node ran: PUTs \
+             go on and nothing expires; set it right, or if it is right now, restart the node with \
+             `quorate serve --trust-clock`"
+        ),
+        ClockState::Unknown => tracing::error!(
+            "the clock of this machine is further than the retention from when the last packet was \
+             received: PUTs go on and nothing expires; set it right, or if it is right (the node was \
+             down for long), restart the node once with `quorate serve --trust-clock`"
+        ),
+    }
+}

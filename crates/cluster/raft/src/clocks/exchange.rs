@@ -1,0 +1,223 @@
+//! What nodes tell each other of themselves in the tails of messages that they send anyway.
+
+use std::{
+    collections::HashMap,
+    fmt::Write,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use quorate_clock::{ClockState, ClusterClock, Reading, Sample, Stamp, Start};
+use quorate_peer::{NodeId, Tail, Unfit};
+use quorate_state::{Level, UnixMillis, millis};
+use tokio::{sync::watch, time::Instant};
+
+use crate::{RaftConfig, clocks::clock::WallClock};
+
+/// What this node tells of itself, and what it has heard of the others: their clocks above all.
+pub(crate) struct Exchange {
+    node: NodeId,
+    /// The moment from which its monotonic time counts.
+    epoch: Instant,
+    /// Its monotonic stamp at that moment: what its wall clock said then, so that it knows an echo
+    /// of what it stamped before a restart. No stamp is zero, which stands for none.
+    first_stamp_ms: u64,
+    level: Level,
+    wall_clock: WallClock,
+    unfit: watch::Sender<Unfit>,
+    /// Of a leader: when a quorum last acknowledged it, as far as was looked.
+    quorum_ack: Mutex<Option<Instant>>,
+    /// Members only, so it does not grow.
+    heard: Mutex<HashMap<NodeId, Heard>>,
+    clock: Mutex<ClusterClock<NodeId>>,
+}
+
+/// What a node has heard of a peer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Heard {
+    /// The last tail of it.
+    pub(crate) tail: Tail,
+    pub(crate) at: Instant,
+}
+
+impl Exchange {
+    pub(crate) fn new(config: &RaftConfig) -> Self {
+        Self {
+            node: config.node,
+            epoch: Instant::now(),
+            first_stamp_ms: config.wall_clock.now().0.max(1),
+            level: config.level_max,
+            wall_clock: config.wall_clock.clone(),
+            unfit: watch::Sender::default(),
+            quorum_ack: Mutex::default(),
+            heard: Mutex::default(),
+            clock: Mutex::new(ClusterClock::new(config.node, config.clock())),
+        }
+    }
+
+    /// What a message to `peer` says of this node, now.
+    pub(crate) fn tail(&self, peer: NodeId) -> Tail {
+        let echo_ms = self.heard(peer).map_or(0, |heard| heard.tail.monotonic_ms);
+        let agreed = self.time().first_hand;
+        Tail {
+            clock_ms: self.wall_clock.now().0,
+            monotonic_ms: self.first_stamp_ms.saturating_add(millis(self.now())),
+            echo_ms,
+            quorum_ack_age_ms: self.quorum_ack_age_ms(),
+            level: self.level.0,
+            unfit: *self.unfit.borrow(),
+            agreed_ms: agreed.map_or(0, |agreed| agreed.0),
+        }
+    }
+
+    /// Notes the tail of a request of `peer`.
+    pub(crate) fn on_request(&self, peer: NodeId, tail: Tail) {
+        self.note(peer, self.echoed(tail), tail);
+    }
+
+    /// Notes the tail of the response to a request that was sent to `peer` at `sent`.
+    pub(crate) fn on_response(&self, peer: NodeId, sent: Instant, tail: Tail) {
+        let sent = sent.saturating_duration_since(self.epoch);
+        self.note(peer, Some(sent).max(self.echoed(tail)), tail);
+    }
+
+    /// The highest feature level that `node`, this one or a peer, supports, if that is known.
+    pub(crate) fn level(&self, node: NodeId) -> Option<Level> {
+        match node == self.node {
+            true => Some(self.level),
+            false => match self.heard(node)?.tail.level {
+                0 => None,
+                level => Some(Level(level)),
+            },
+        }
+    }
+
+    /// Forgets what was heard of all but these.
+    pub(crate) fn retain(&self, keep: impl Fn(NodeId) -> bool) {
+        self.all_heard().retain(|peer, _| keep(*peer));
+    }
+
+    /// What was last heard of `peer`.
+    pub(crate) fn heard(&self, peer: NodeId) -> Option<Heard> {
+        self.all_heard().get(&peer).copied()
+    }
+
+    /// Says whether these reasons not to lead hold.
+    pub(crate) fn set_unfit(&self, reasons: Unfit, given: bool) {
+        self.unfit.send_if_modified(|unfit| {
+            let now = unfit.with(reasons, given);
+            std::mem::replace(unfit, now) != now
+        });
+    }
+
+    /// Why this node should not lead, now and later.
+    pub(crate) fn unfit(&self) -> watch::Receiver<Unfit> {
+        self.unfit.subscribe()
+    }
+
+    /// What time it is for the cluster.
+    pub(crate) fn time(&self) -> Reading {
+        let reading = self.clock().read(self.now(), self.wall_clock.now());
+        self.set_unfit(Unfit::CLOCK, reading.state == ClockState::Disagrees);
+        reading
+    }
+
+    /// Says when a quorum last acknowledged this node as its leader, if it leads. An earlier time
+    /// than the true one does no harm.
+    pub(crate) fn set_quorum_ack(&self, at: Option<Instant>) {
+        *self.quorum_ack() = at;
+    }
+
+    /// As in a tail: one more than the age, or zero.
+    fn quorum_ack_age_ms(&self) -> u64 {
+        self.quorum_ack().map_or(0, |at| millis(at.elapsed()) + 1)
+    }
+
+    fn quorum_ack(&self) -> MutexGuard<'_, Option<Instant>> {
+        // It holds a value that is replaced whole.
+        self.quorum_ack
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The time for a command, no earlier than `received`, when the store received its last packet.
+    /// `None` while this node's clock is not the one that a majority agrees on.
+    pub(crate) fn stamp(&self, received: Option<UnixMillis>) -> Option<Stamp> {
+        let wall = self.wall_clock.now();
+        let stamp = self.clock().stamp(self.now(), wall, received);
+        self.set_unfit(Unfit::CLOCK, stamp.is_none());
+        stamp
+    }
+
+    /// Says when the store received its last packet, before it takes part in the cluster.
+    pub(crate) fn set_start(&self, received: Option<UnixMillis>) {
+        let at = self.now();
+        self.clock().set_start(Start { at, received });
+    }
+
+    pub(crate) fn set_voters(&self, voters: impl IntoIterator<Item = NodeId>) {
+        self.clock().set_voters(voters);
+    }
+
+    /// Whether this node is a cluster by itself.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.clock().is_alone()
+    }
+
+    /// The clocks of the voters that are heard, in words.
+    pub(crate) fn clocks(&self) -> String {
+        let wall = self.wall_clock.now();
+        let differences = self.clock().differences_ms(self.now(), wall);
+        let mut text = String::new();
+        for (peer, ms) in differences {
+            let _ = write!(text, "{peer} {ms:+} ms, ");
+        }
+        match text.strip_suffix(", ") {
+            Some(listed) => listed.to_owned(),
+            None => "none is heard".to_owned(),
+        }
+    }
+
+    /// Notes a tail that was written after `sent`, if that is known.
+    fn note(&self, peer: NodeId, sent: Option<Duration>, tail: Tail) {
+        let at = Instant::now();
+        self.all_heard().insert(peer, Heard { tail, at });
+        let Some(sent) = sent else { return };
+        let received = at.saturating_duration_since(self.epoch);
+        let look = |clock_ms| match clock_ms {
+            0 => None,
+            told => Sample::new(UnixMillis(told), sent, received),
+        };
+        let mut clock = self.clock();
+        if let Some(sample) = look(tail.clock_ms) {
+            clock.hear(peer, sample);
+        }
+        if let Some(sample) = look(tail.agreed_ms) {
+            clock.hear_agreed(peer, sample);
+        }
+    }
+
+    /// The moment whose stamp `tail` echoes, if this process stamped it.
+    fn echoed(&self, tail: Tail) -> Option<Duration> {
+        let since_epoch_ms = tail.echo_ms.checked_sub(self.first_stamp_ms)?;
+        Some(Duration::from_millis(since_epoch_ms))
+    }
+
+    fn now(&self) -> Duration {
+        self.epoch.elapsed()
+    }
+
+    fn clock(&self) -> MutexGuard<'_, ClusterClock<NodeId>> {
+        // It holds values that are replaced whole.
+        self.clock.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn all_heard(&self) -> MutexGuard<'_, HashMap<NodeId, Heard>> {
+        // Looking up and inserting do not panic halfway.
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+#[path = "exchange_tests.rs"]
+mod tests;

@@ -1,0 +1,4 @@
+//! What nodes tell each other of themselves, and the time that follows from it.
+
+pub(crate) mod clock;
+pub(crate) mod exchange;

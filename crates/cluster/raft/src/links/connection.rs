@@ -1,0 +1,250 @@
+//! An open link and the requests in flight on it.
+
+use std::{
+    collections::BTreeMap,
+    future::poll_fn,
+    pin::pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures_util::{SinkExt, StreamExt, stream::BoxStream};
+use quorate_peer::{
+    Frame, LinkError, NodeId, RequestSink,
+    message::{Request, Response},
+};
+use tokio::{
+    sync::{oneshot, watch},
+    time::{Instant, MissedTickBehavior, interval},
+};
+
+use crate::clocks::exchange::Exchange;
+
+/// The most requests that a peer works on at a time for one link. Enough to fill a long link, few
+/// enough that not much memory waits for the disk.
+pub(crate) const PIPELINE_MAX: usize = 64;
+
+/// The most requests without a response on one link: a full pipeline, and as many that nobody waits
+/// for any more. The requests themselves have left by then: an entry here takes some 100 bytes.
+const IN_FLIGHT_COUNT_MAX: usize = 2 * PIPELINE_MAX;
+
+/// How often in the time that a peer has to answer a link looks whether it does.
+const LOOKS_PER_TIMEOUT: u32 = 4;
+
+/// Why there is no response.
+#[derive(Debug, Clone, thiserror::Error)]
+pub(crate) enum CallError {
+    /// The request never left this node.
+    #[error("the request was not sent: {0}")]
+    NotSent(LinkError),
+    /// The request left and may have arrived.
+    #[error("no answer came: {0}")]
+    Lost(LinkError),
+}
+
+/// An open link for all who call over it.
+///
+/// Callers write their requests themselves and wait for the one task that reads: a request costs
+/// one hand-over. One who goes away leaves its request in flight. Its response is read and dropped.
+pub(crate) struct Connection {
+    peer: NodeId,
+    exchange: Arc<Exchange>,
+    requests: tokio::sync::Mutex<RequestSink>,
+    in_flight: Mutex<InFlight>,
+    /// Why it has ended, once it has.
+    end: watch::Sender<Option<LinkError>>,
+}
+
+struct InFlight {
+    last_id: u64,
+    /// In the order in which they were sent.
+    waiting: BTreeMap<u64, Waiting>,
+    /// When the last response came.
+    heard: Instant,
+}
+
+struct Waiting {
+    sent: Instant,
+    reply: oneshot::Sender<Result<Response, CallError>>,
+}
+
+/// A response that is on its way.
+pub(crate) struct Reply(oneshot::Receiver<Result<Response, CallError>>);
+
+impl Reply {
+    pub(crate) async fn response(&mut self) -> Result<Response, CallError> {
+        let lost = || LinkError::Failed("the link was given up".to_owned());
+        (&mut self.0)
+            .await
+            .unwrap_or_else(|_| Err(CallError::Lost(lost())))
+    }
+}
+
+impl Connection {
+    pub(crate) fn new(peer: NodeId, exchange: Arc<Exchange>, requests: RequestSink) -> Self {
+        Self {
+            peer,
+            exchange,
+            requests: requests.into(),
+            in_flight: Mutex::new(InFlight {
+                last_id: 0,
+                waiting: BTreeMap::new(),
+                heard: Instant::now(),
+            }),
+            end: watch::Sender::default(),
+        }
+    }
+
+    /// Sends a request. Those of one caller arrive in the order in which it sends them.
+    pub(crate) async fn send(&self, request: Request) -> Result<Reply, CallError> {
+        let ready = async {
+            let mut requests = self.requests.lock().await;
+            let ready = poll_fn(|cx| requests.poll_ready_unpin(cx)).await;
+            ready.map(|()| requests)
+        };
+        let ready = tokio::select! {
+            biased;
+            ready = ready => ready,
+            error = self.ended() => Err(error),
+        };
+        let mut requests = ready.map_err(|error| self.on_broken(error, CallError::NotSent))?;
+        let (id, reply) = self.enter().map_err(CallError::NotSent)?;
+        let frame = Frame {
+            id,
+            message: request,
+            tail: self.exchange.tail(self.peer),
+        };
+        if let Err(error) = requests.start_send_unpin(frame) {
+            self.in_flight().waiting.remove(&id);
+            return Err(CallError::NotSent(error));
+        }
+        let flushed = tokio::select! {
+            biased;
+            flushed = requests.flush() => flushed,
+            error = self.ended() => Err(error),
+        };
+        match flushed {
+            Ok(()) => Ok(reply),
+            Err(error) => Err(self.on_broken(error, CallError::Lost)),
+        }
+    }
+
+    /// Hands responses to their callers until the link is lost, and says why it was. It is lost too
+    /// when a request is in flight and nothing was heard for `answer_timeout`.
+    pub(crate) async fn run(
+        &self,
+        mut responses: BoxStream<'static, Result<Frame<Response>, LinkError>>,
+        answer_timeout: Duration,
+    ) -> LinkError {
+        let mut ended = pin!(self.ended());
+        let mut looks = interval(answer_timeout / LOOKS_PER_TIMEOUT);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let error = loop {
+            tokio::select! {
+                response = responses.next() => match response {
+                    Some(Ok(response)) => self.on_response(response),
+                    Some(Err(error)) => break error,
+                    None => break self.failed("has ended the link"),
+                },
+                error = &mut ended => break error,
+                _ = looks.tick() => if self.is_silent(answer_timeout) {
+                    break self.failed(&format!("has not answered for {answer_timeout:?}"));
+                },
+            }
+        };
+        self.on_end(&error);
+        error
+    }
+
+    fn on_response(&self, response: Frame<Response>) {
+        let waiting = {
+            let mut in_flight = self.in_flight();
+            in_flight.heard = Instant::now();
+            in_flight.waiting.remove(&response.id)
+        };
+        // A response to nothing says nothing about a time.
+        let Some(Waiting { sent, reply }) = waiting else {
+            return;
+        };
+        self.exchange.on_response(self.peer, sent, response.tail);
+        // A caller whose time was up is gone.
+        let _ = reply.send(Ok(response.message));
+    }
+
+    /// Makes room for a request that is about to be sent.
+    fn enter(&self) -> Result<(u64, Reply), LinkError> {
+        let mut in_flight = self.in_flight();
+        if let Some(error) = &*self.end.borrow() {
+            return Err(error.clone());
+        }
+        if in_flight.waiting.len() >= IN_FLIGHT_COUNT_MAX {
+            return Err(self.failed("has too many requests without an answer"));
+        }
+        let (reply, response) = oneshot::channel();
+        let sent = Instant::now();
+        in_flight.last_id += 1;
+        let id = in_flight.last_id;
+        in_flight.waiting.insert(id, Waiting { sent, reply });
+        Ok((id, Reply(response)))
+    }
+
+    fn is_silent(&self, answer_timeout: Duration) -> bool {
+        let in_flight = self.in_flight();
+        let oldest = in_flight.waiting.first_key_value();
+        oldest
+            .is_some_and(|(_, oldest)| oldest.sent.max(in_flight.heard).elapsed() > answer_timeout)
+    }
+
+    /// Resolves when it has ended.
+    async fn ended(&self) -> LinkError {
+        let mut end = self.end.subscribe();
+        loop {
+            let known = end.borrow_and_update().clone();
+            match known {
+                Some(error) => return error,
+                // The sender is in this connection.
+                None => drop(end.changed().await),
+            }
+        }
+    }
+
+    /// Ends it since it cannot be written to.
+    fn on_broken(&self, error: LinkError, outcome: fn(LinkError) -> CallError) -> CallError {
+        self.on_end(&error);
+        outcome(error)
+    }
+
+    /// Ends it for all who wait.
+    pub(crate) fn end(&self, error: &LinkError) {
+        self.on_end(error);
+    }
+
+    fn on_end(&self, error: &LinkError) {
+        let is_first = |end: &mut Option<LinkError>| match end {
+            Some(_) => false,
+            None => {
+                *end = Some(error.clone());
+                true
+            }
+        };
+        self.end.send_if_modified(is_first);
+        // Nobody enters from here on.
+        for (_, waiting) in std::mem::take(&mut self.in_flight().waiting) {
+            let _ = waiting.reply.send(Err(CallError::Lost(error.clone())));
+        }
+    }
+
+    fn failed(&self, what: &str) -> LinkError {
+        LinkError::Failed(format!("peer {} {what}", self.peer))
+    }
+
+    fn in_flight(&self) -> MutexGuard<'_, InFlight> {
+        // Looking up and inserting do not panic halfway.
+        let in_flight = self.in_flight.lock();
+        in_flight.unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+#[path = "connection_tests.rs"]
+mod tests;

@@ -1,0 +1,8 @@
+//! Links to all peers that are kept open, their requests in flight, and what peers are answered.
+
+pub(crate) mod connection;
+pub(crate) mod offloaded;
+pub(crate) mod peer_link;
+pub(crate) mod peers;
+pub(crate) mod presence;
+pub(crate) mod service;

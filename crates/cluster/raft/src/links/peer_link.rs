@@ -1,0 +1,200 @@
+//! A link that is kept open.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use quorate_peer::{
+    Lane, LinkError, LogState, NodeId, Transport,
+    message::{Request, Response},
+};
+use tokio::{
+    sync::{oneshot, watch},
+    task::AbortHandle,
+    time::{Instant, sleep},
+};
+
+use crate::{
+    clocks::exchange::Exchange,
+    links::connection::{CallError, Connection, Reply},
+    links::presence::{Direction, Presence},
+    membership::roster::Roster,
+};
+
+/// How soon a peer is dialed again, and at the most how late. A peer that restarts should not wait
+/// for the leader longer than its own election timeout.
+pub(crate) const BACKOFF: [Duration; 4] = [
+    Duration::from_millis(20),
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(200),
+];
+
+/// How long a link must have lasted for the next dial to follow as soon as after a first failure.
+const LASTING: Duration = Duration::from_secs(1);
+
+/// How long a peer may leave all requests on a link unanswered before the link counts as dead.
+fn answer_timeout(lane: Lane) -> Duration {
+    Duration::from_secs(match lane {
+        // Answered from memory, or after one sync.
+        Lane::Control => 2,
+        // Answered when a quorum has answered the leader.
+        Lane::Forward => 5,
+        // Likewise, after some changes of the members perhaps.
+        Lane::Admin => 30,
+        // Answered once the disk has: one that takes longer is as good as dead.
+        Lane::Append => 10,
+        // A checkpoint may come first. Who asks has a limit of its own.
+        Lane::Snapshot | Lane::Transfer | Lane::Pull | Lane::Join => 60,
+    })
+}
+
+/// Where a link leads, and who is told how it fares.
+#[derive(Clone)]
+pub(crate) struct Route {
+    pub(crate) transport: Arc<dyn Transport>,
+    pub(crate) roster: Arc<Roster>,
+    pub(crate) exchange: Arc<Exchange>,
+    pub(crate) presence: Arc<Presence>,
+    pub(crate) peer: NodeId,
+    pub(crate) address: String,
+    pub(crate) lane: Lane,
+}
+
+/// One lane to one peer. It is dialed at once and again whenever it is lost, whether anyone calls or
+/// not, until this is dropped. No call ever dials.
+pub(crate) struct PeerLink {
+    pub(crate) address: String,
+    state: watch::Receiver<State>,
+    /// Takes why it is closed.
+    closing: Mutex<Option<oneshot::Sender<LinkError>>>,
+    keeper: AbortHandle,
+}
+
+#[derive(Clone)]
+enum State {
+    /// It is being dialed for the first time.
+    Dialing,
+    Open(Arc<Connection>),
+    /// It could not be opened or was lost, and will be dialed again.
+    Down(LinkError),
+}
+
+impl PeerLink {
+    pub(crate) fn open(route: Route) -> Self {
+        let (sender, state) = watch::channel(State::Dialing);
+        let (closing, closed) = oneshot::channel();
+        Self {
+            address: route.address.clone(),
+            state,
+            closing: Mutex::new(Some(closing)),
+            keeper: tokio::spawn(keep(route, sender, closed)).abort_handle(),
+        }
+    }
+
+    /// Ends it for all who still have it.
+    pub(crate) fn close(&self, reason: LinkError) {
+        // It holds a value that is taken whole.
+        let mut closing = self.closing.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(closing) = closing.take() {
+            // Who kept it open has ended with the runtime.
+            let _ = closing.send(reason);
+        }
+    }
+
+    /// Resolves when it is open for the first time, or could not be opened.
+    pub(crate) async fn opened(&self) -> Result<(), CallError> {
+        let mut state = self.state.clone();
+        let dialed = state.wait_for(|state| !matches!(state, State::Dialing));
+        match dialed.await.as_deref() {
+            Ok(State::Open(_)) => Ok(()),
+            Ok(State::Down(error)) => Err(CallError::NotSent(error.clone())),
+            Ok(State::Dialing) | Err(_) => Err(not_open()),
+        }
+    }
+
+    /// Sends a request and waits for the response. Fails at once if the link is not open.
+    pub(crate) async fn call(&self, request: Request) -> Result<Response, CallError> {
+        self.send(request).await?.response().await
+    }
+
+    pub(crate) async fn send(&self, request: Request) -> Result<Reply, CallError> {
+        let connection = match &*self.state.borrow() {
+            State::Open(connection) => connection.clone(),
+            State::Down(error) => return Err(CallError::NotSent(error.clone())),
+            State::Dialing => return Err(not_open()),
+        };
+        connection.send(request).await
+    }
+}
+
+impl Drop for PeerLink {
+    fn drop(&mut self) {
+        self.keeper.abort();
+    }
+}
+
+/// With its entries back it would vote again, and has forgotten for whom it did.
+fn lost_data(peer: NodeId) -> LinkError {
+    let text = format!("peer {peer} has lost its data: replace it by a new node");
+    LinkError::Failed(text)
+}
+
+fn not_open() -> CallError {
+    CallError::NotSent(LinkError::Failed("the link is not open yet".to_owned()))
+}
+
+/// Keeps it open until it is closed.
+async fn keep(route: Route, state: watch::Sender<State>, closed: oneshot::Receiver<LinkError>) {
+    let reason = tokio::select! {
+        never = keep_open(&route, &state) => never,
+        Ok(reason) = closed => reason,
+    };
+    if let State::Open(connection) = state.send_replace(State::Down(reason.clone())) {
+        connection.end(&reason);
+    }
+}
+
+async fn keep_open(route: &Route, state: &watch::Sender<State>) -> ! {
+    let mut failures = 0;
+    loop {
+        let Route { peer, lane, .. } = *route;
+        let (address, introduction) = (route.address.clone(), route.roster.introduction());
+        let opened = route
+            .transport
+            .open(peer, address, lane, introduction)
+            .await;
+        let opened = opened.and_then(|link| match link.log {
+            LogState::Empty if route.roster.has_lost_data(peer) => Err(lost_data(peer)),
+            _ => Ok(link),
+        });
+        let error = match opened {
+            Ok(link) => {
+                let opened_at = Instant::now();
+                let present = route.presence.enter(peer, Direction::Dialed);
+                route.presence.on_greeted(peer, link.log);
+                let connection = Connection::new(peer, route.exchange.clone(), link.requests);
+                let connection = Arc::new(connection);
+                state.send_replace(State::Open(connection.clone()));
+                let lost = connection.run(link.responses, answer_timeout(lane)).await;
+                present.leave(&lost);
+                if opened_at.elapsed() >= LASTING {
+                    failures = 0;
+                }
+                lost
+            }
+            Err(error) => {
+                route.presence.on_failed(peer, &error);
+                error
+            }
+        };
+        state.send_replace(State::Down(error));
+        sleep(BACKOFF[failures]).await;
+        failures = (failures + 1).min(BACKOFF.len() - 1);
+    }
+}
+
+#[cfg(test)]
+#[path = "peer_link_tests.rs"]
+mod tests;

@@ -1,0 +1,286 @@
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use futures_util::{FutureExt, SinkExt, StreamExt, future::BoxFuture};
+use quorate_peer::{Frame, Introduction, Link, LogState, Tail};
+use quorate_state::{ClusterState, Registration};
+use tokio::{sync::mpsc, time::timeout};
+use tokio_stream::wrappers::UnboundedReceiverStream;
+use tokio_util::sync::PollSender;
+
+use super::*;
+use crate::{RaftConfig, links::peers::Peers};
+
+const TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A transport whose peers answer every request at once, that counts dials.
+#[derive(Default)]
+struct Counting {
+    dials: AtomicUsize,
+    /// Dials hang or fail while it says so.
+    fault: Mutex<Option<Fault>>,
+    /// Ends all links when something is sent.
+    ends: watch::Sender<Option<LinkError>>,
+}
+
+#[derive(Clone, Copy)]
+enum Fault {
+    Hangs,
+    Fails,
+}
+
+impl Transport for Counting {
+    fn open(
+        &self,
+        _: NodeId,
+        _: String,
+        _: Lane,
+        _: Introduction,
+    ) -> BoxFuture<'static, Result<Link, LinkError>> {
+        self.dials.fetch_add(1, Ordering::Relaxed);
+        let fault = *self.fault.lock().unwrap();
+        let mut ends = self.ends.subscribe();
+        ends.mark_unchanged();
+        async move {
+            match fault {
+                Some(Fault::Hangs) => std::future::pending().await,
+                Some(Fault::Fails) => return Err(LinkError::Failed("nobody is there".to_owned())),
+                None => {}
+            }
+            let (sender, mut requests) = mpsc::channel::<Frame<Request>>(8);
+            let (answers, responses) = mpsc::unbounded_channel();
+            tokio::spawn(async move {
+                loop {
+                    let answer = tokio::select! {
+                        Some(request) = requests.recv() => Ok(Frame {
+                            id: request.id,
+                            message: Response::ReadIndex(None),
+                            tail: Tail::default(),
+                        }),
+                        Ok(()) = ends.changed() => {
+                            let end = ends.borrow().clone();
+                            let _ = answers.send(Err(end.expect("it was sent")));
+                            return;
+                        }
+                        else => return,
+                    };
+                    let _ = answers.send(answer);
+                }
+            });
+            let closed = |_| LinkError::Closed("the peer is gone".to_owned());
+            Ok(Link {
+                requests: Box::pin(PollSender::new(sender).sink_map_err(closed)),
+                responses: UnboundedReceiverStream::new(responses).boxed(),
+                log: LogState::Empty,
+            })
+        }
+        .boxed()
+    }
+}
+
+impl Counting {
+    fn dials(&self) -> usize {
+        self.dials.load(Ordering::Relaxed)
+    }
+
+    fn set_fault(&self, fault: Option<Fault>) {
+        *self.fault.lock().unwrap() = fault;
+    }
+
+    async fn until_dialed(&self, dials: usize) {
+        let dialed = async {
+            while self.dials() < dials {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(TIMEOUT, dialed).await.expect("it is dialed");
+    }
+}
+
+fn peers() -> (Arc<Counting>, Peers) {
+    let transport = Arc::new(Counting::default());
+    let config = RaftConfig::new(NodeId::from(2), BTreeMap::new(), PathBuf::new());
+    let exchange = Arc::new(Exchange::new(&config));
+    let roster = Arc::new(Roster::new(&config));
+    roster.update(BTreeMap::new(), &ClusterState::default(), true);
+    (transport.clone(), Peers::new(transport, roster, exchange))
+}
+
+fn peer() -> NodeId {
+    NodeId::from(1)
+}
+
+async fn until_answered(link: &PeerLink) {
+    let answered = async {
+        while link.call(Request::ReadIndex).await.is_err() {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(TIMEOUT, answered).await.expect("the link is open");
+}
+
+#[tokio::test]
+async fn no_call_dials() {
+    let (transport, peers) = peers();
+    peers.connect(peer(), "peer:1");
+    for _ in 0..50 {
+        // As openraft does for each vote.
+        for lane in [Lane::Control, Lane::Append, Lane::Forward] {
+            let link = peers.link(peer(), "peer:1", lane);
+            timeout(TIMEOUT, link.opened()).await.unwrap().unwrap();
+            link.call(Request::ReadIndex).await.unwrap();
+        }
+    }
+    assert_eq!(transport.dials(), 3, "one for each lane");
+}
+
+#[tokio::test]
+async fn a_call_does_not_wait_for_a_dial() {
+    let (transport, peers) = peers();
+    for fault in [Fault::Hangs, Fault::Fails] {
+        transport.set_fault(Some(fault));
+        let link = peers.own_link(peer(), "peer:1", Lane::Control);
+        transport.until_dialed(transport.dials() + 1).await;
+        let call = link.call(Request::ReadIndex).now_or_never();
+        assert!(matches!(call, Some(Err(CallError::NotSent(_)))));
+    }
+}
+
+#[tokio::test]
+async fn who_waits_for_a_dial_hears_that_it_failed() {
+    let (transport, peers) = peers();
+    transport.set_fault(Some(Fault::Fails));
+    let link = peers.own_link(peer(), "peer:1", Lane::Pull);
+    let opened = timeout(TIMEOUT, link.opened()).await.unwrap();
+    assert!(matches!(opened, Err(CallError::NotSent(_))));
+}
+
+#[tokio::test]
+async fn a_link_that_was_lost_is_opened_again_though_nobody_calls() {
+    let (transport, peers) = peers();
+    let link = peers.link(peer(), "peer:1", Lane::Control);
+    timeout(TIMEOUT, link.opened()).await.unwrap().unwrap();
+    transport.set_fault(Some(Fault::Fails));
+    let gone = LinkError::Failed("gone".to_owned());
+    transport.ends.send_replace(Some(gone));
+    transport.until_dialed(4).await;
+    let call = link.call(Request::ReadIndex).await;
+    assert!(matches!(call, Err(CallError::NotSent(_))));
+    transport.set_fault(None);
+    until_answered(&link).await;
+}
+
+#[tokio::test]
+async fn a_link_that_is_dropped_is_not_dialed_any_more() {
+    let (transport, peers) = peers();
+    transport.set_fault(Some(Fault::Fails));
+    let link = peers.own_link(peer(), "peer:1", Lane::Snapshot);
+    transport.until_dialed(2).await;
+    let keeper = link.keeper.clone();
+    drop(link);
+    let ended = async {
+        while !keeper.is_finished() {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(TIMEOUT, ended).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_peer_at_another_address_gets_another_link() {
+    let (transport, peers) = peers();
+    let former = peers.link(peer(), "peer:1", Lane::Control);
+    assert!(Arc::ptr_eq(
+        &former,
+        &peers.link(peer(), "peer:1", Lane::Control)
+    ));
+    let moved = peers.link(peer(), "peer:2", Lane::Control);
+    assert!(!Arc::ptr_eq(&former, &moved));
+    transport.until_dialed(2).await;
+    until_answered(&moved).await;
+}
+
+#[tokio::test]
+async fn links_that_the_peer_closes_are_a_hint_and_others_are_not() {
+    let (transport, peers) = peers();
+    let mut hangups = peers.hangups();
+    peers.connect(peer(), "peer:1");
+    let open = async || {
+        for lane in [Lane::Control, Lane::Append, Lane::Forward] {
+            until_answered(&peers.link(peer(), "peer:1", lane)).await;
+        }
+    };
+    open().await;
+    let silent = LinkError::Failed("silent".to_owned());
+    transport.ends.send_replace(Some(silent));
+    transport.until_dialed(6).await;
+    open().await;
+    assert!(hangups.try_recv().is_err(), "nobody hung up");
+    let closed = LinkError::Closed("closed".to_owned());
+    transport.ends.send_replace(Some(closed));
+    let hung_up = timeout(TIMEOUT, hangups.recv()).await.unwrap();
+    assert_eq!(hung_up, Ok(peer()));
+    assert!(hangups.try_recv().is_err(), "once for all of its links");
+}
+
+#[tokio::test]
+async fn what_a_peer_says_of_its_log_is_known() {
+    let (_, peers) = peers();
+    let mut logs = peers.logs();
+    peers.connect(peer(), "peer:1");
+    let heard = logs.wait_for(|logs| logs.get(&peer()) == Some(&LogState::Empty));
+    timeout(TIMEOUT, heard).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_peer_that_has_lost_its_data_gets_nothing() {
+    let (transport, peers) = peers();
+    let mut cluster = ClusterState::default();
+    let registration = Registration {
+        has_data: true,
+        ..Registration::default()
+    };
+    let roll = Arc::make_mut(&mut cluster.roll);
+    roll.registrations.insert(peer().0, registration);
+    let members = BTreeMap::from([(peer(), "peer:1".to_owned())]);
+    peers.roster().update(members, &cluster, true);
+    let link = peers.link(peer(), "peer:1", Lane::Append);
+    transport.until_dialed(2).await;
+    let opened = timeout(TIMEOUT, link.opened()).await.unwrap();
+    let Err(CallError::NotSent(error)) = opened else {
+        panic!("its log is empty, and was not");
+    };
+    assert!(error.to_string().contains("has lost its data"), "{error}");
+}
+
+#[tokio::test]
+async fn links_end_with_the_membership_of_the_peer_and_with_its_address() {
+    let (transport, peers) = peers();
+    let own = NodeId::from(2);
+    let at = |address: &str| BTreeMap::from([(peer(), address.to_owned())]);
+    peers.set_members(own, &at("peer:1"));
+    let first = peers.link(peer(), "peer:1", Lane::Append);
+    until_answered(&first).await;
+    peers.set_members(own, &at("peer:2"));
+    let moved = peers.link(peer(), "peer:1", Lane::Append);
+    assert_eq!(moved.address, "peer:2", "that of the membership counts");
+    until_answered(&moved).await;
+    peers.set_members(own, &BTreeMap::new());
+    for link in [first, moved] {
+        let ended = async {
+            while !link.keeper.is_finished() {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(TIMEOUT, ended).await.expect("it is closed");
+        assert!(link.call(Request::ReadIndex).await.is_err());
+    }
+    let dials = transport.dials();
+    assert!(dials <= 6, "each lane once at each address: {dials}");
+}

@@ -1,0 +1,180 @@
+//! The links to all peers.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use quorate_peer::{
+    Lane, LinkError, LogState, NodeId, Transport,
+    message::{Request, Response},
+};
+use tokio::sync::{broadcast, watch};
+
+use crate::{
+    clocks::exchange::Exchange,
+    links::connection::CallError,
+    links::peer_link::{PeerLink, Route},
+    links::presence::{Direction, Presence, Present, Refused},
+    membership::roster::Roster,
+};
+
+/// The lanes that are kept open to every member: an election or a PUT does not wait for a handshake.
+const WARM_LANES: [Lane; 3] = [Lane::Control, Lane::Append, Lane::Forward];
+
+/// The links to all peers, one for each lane, shared by all who call.
+pub(crate) struct Peers {
+    transport: Arc<dyn Transport>,
+    roster: Arc<Roster>,
+    exchange: Arc<Exchange>,
+    presence: Arc<Presence>,
+    links: Mutex<Links>,
+}
+
+/// Links of members and to where they lead. Others go when the members are set next.
+#[derive(Default)]
+struct Links {
+    addresses: BTreeMap<NodeId, String>,
+    open: HashMap<(NodeId, Lane), Arc<PeerLink>>,
+}
+
+impl Peers {
+    pub(crate) fn new(
+        transport: Arc<dyn Transport>,
+        roster: Arc<Roster>,
+        exchange: Arc<Exchange>,
+    ) -> Self {
+        Self {
+            transport,
+            roster,
+            exchange,
+            presence: Presence::new(),
+            links: Mutex::default(),
+        }
+    }
+
+    /// Opens the links to `peer` and keeps them open.
+    pub(crate) fn connect(&self, peer: NodeId, address: &str) {
+        for lane in WARM_LANES {
+            self.link(peer, address, lane);
+        }
+    }
+
+    /// Keeps the links to all `members` but this node open, where they are now, and ends those to
+    /// everybody else.
+    pub(crate) fn set_members(&self, own: NodeId, members: &BTreeMap<NodeId, String>) {
+        let mut others = members.clone();
+        others.remove(&own);
+        let mut links = self.links();
+        links.open.retain(|(peer, _), link| {
+            let stays = others.get(peer) == Some(&link.address);
+            if !stays {
+                let text = format!("peer {peer} is no member any more, or elsewhere");
+                link.close(LinkError::Failed(text));
+            }
+            stays
+        });
+        if links.addresses != others {
+            links.addresses.clone_from(&others);
+        }
+        drop(links);
+        for (peer, address) in &others {
+            self.connect(*peer, address);
+        }
+        self.presence.retain(|peer| others.contains_key(&peer));
+        self.exchange.retain(|peer| others.contains_key(&peer));
+    }
+
+    /// The link to `peer` that all share, kept open from now on. Of a member the address counts that
+    /// is known of it, and `address` of others. When it is another one than before, the link is
+    /// opened anew.
+    pub(crate) fn link(&self, peer: NodeId, address: &str, lane: Lane) -> Arc<PeerLink> {
+        let mut links = self.links();
+        let address = links.address(peer, address);
+        let known = links.open.get(&(peer, lane));
+        if let Some(link) = known.filter(|link| link.address == address) {
+            return link.clone();
+        }
+        let link = Arc::new(self.open(peer, address, lane));
+        links.open.insert((peer, lane), link.clone());
+        link
+    }
+
+    /// A link to `peer` for one user, who drops it.
+    pub(crate) fn own_link(&self, peer: NodeId, address: &str, lane: Lane) -> PeerLink {
+        let address = self.links().address(peer, address);
+        self.open(peer, address, lane)
+    }
+
+    fn open(&self, peer: NodeId, address: String, lane: Lane) -> PeerLink {
+        PeerLink::open(Route {
+            transport: self.transport.clone(),
+            roster: self.roster.clone(),
+            exchange: self.exchange.clone(),
+            presence: self.presence.clone(),
+            peer,
+            address,
+            lane,
+        })
+    }
+
+    fn links(&self) -> MutexGuard<'_, Links> {
+        // Looking up and inserting do not panic halfway.
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks `leader` on the lane of proposals and read indexes.
+    pub(crate) async fn forward(
+        &self,
+        leader: NodeId,
+        address: &str,
+        request: Request,
+    ) -> Result<Response, CallError> {
+        let link = self.link(leader, address, Lane::Forward);
+        link.call(request).await
+    }
+
+    /// Counts a link that `peer` has opened, until what it returns is dropped.
+    pub(crate) fn on_accepted(&self, peer: NodeId) -> Present {
+        self.presence.enter(peer, Direction::Accepted)
+    }
+
+    /// Peers whose host has closed the links to or from them, from now on: most likely the process
+    /// there has ended. What times out here is not among them.
+    pub(crate) fn hangups(&self) -> broadcast::Receiver<NodeId> {
+        self.presence.hangups()
+    }
+
+    /// What each peer that was reached since the start last said of its log.
+    pub(crate) fn logs(&self) -> watch::Receiver<BTreeMap<NodeId, LogState>> {
+        self.presence.logs()
+    }
+
+    /// Who has turned this node away when it last dialed, and why.
+    pub(crate) fn refusals(&self) -> watch::Receiver<BTreeMap<NodeId, Refused>> {
+        self.presence.refusals()
+    }
+
+    /// Whether any peer has taken a link of this node that is open.
+    pub(crate) fn is_taken(&self) -> bool {
+        self.presence.is_taken()
+    }
+
+    pub(crate) fn roster(&self) -> &Arc<Roster> {
+        &self.roster
+    }
+
+    pub(crate) fn exchange(&self) -> &Arc<Exchange> {
+        &self.exchange
+    }
+}
+
+impl Links {
+    /// Where `peer` is: `told` if it is no member.
+    fn address(&self, peer: NodeId, told: &str) -> String {
+        self.addresses
+            .get(&peer)
+            .map_or(told, String::as_str)
+            .to_owned()
+    }
+}

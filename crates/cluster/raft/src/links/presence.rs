@@ -1,0 +1,190 @@
+//! Which peers this node has links with, and what they said when those were opened.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use quorate_peer::{LinkError, LogState, NodeId};
+use tokio::sync::{broadcast, watch};
+
+/// How many hang-ups a receiver may lag behind: more peers than a cluster has.
+const HANGUP_COUNT_MAX: usize = 64;
+
+/// Which node opened a link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Direction {
+    Dialed,
+    Accepted,
+}
+
+/// The links that this node has with its peers.
+///
+/// When a process ends, its host closes all of its connections within a moment. So the last link in
+/// a direction that the other end closes is a sign that the peer is gone. One link by itself may
+/// end for less.
+pub(crate) struct Presence {
+    /// Members only, so it does not grow.
+    links: Mutex<HashMap<(NodeId, Direction), usize>>,
+    hangups: broadcast::Sender<NodeId>,
+    /// Who has turned this node away when it last dialed.
+    refusals: watch::Sender<BTreeMap<NodeId, Refused>>,
+    logs: watch::Sender<BTreeMap<NodeId, LogState>>,
+}
+
+/// Why a peer turns this node away.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// It does not know this node as a member.
+    NotAdmitted,
+    /// It knows that this node had entries in its log, which is empty. What it said.
+    Forgotten(String),
+}
+
+/// A link that is open.
+pub(crate) struct Present {
+    presence: Arc<Presence>,
+    peer: NodeId,
+    direction: Direction,
+    was_closed: bool,
+}
+
+impl Presence {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            links: Mutex::default(),
+            hangups: broadcast::Sender::new(HANGUP_COUNT_MAX),
+            refusals: watch::Sender::default(),
+            logs: watch::Sender::default(),
+        })
+    }
+
+    /// Counts a link with `peer` until what it returns is dropped.
+    pub(crate) fn enter(self: &Arc<Self>, peer: NodeId, direction: Direction) -> Present {
+        self.count(peer, direction, |count| count + 1);
+        Present {
+            presence: self.clone(),
+            peer,
+            direction,
+            was_closed: false,
+        }
+    }
+
+    /// Notes what `peer` said of its log.
+    pub(crate) fn on_greeted(&self, peer: NodeId, log: LogState) {
+        self.logs
+            .send_if_modified(|logs| logs.insert(peer, log) != Some(log));
+        self.refusals
+            .send_if_modified(|refusals| refusals.remove(&peer).is_some());
+    }
+
+    /// Notes why `peer` could not be dialed.
+    pub(crate) fn on_failed(&self, peer: NodeId, error: &LinkError) {
+        let refused = match error {
+            LinkError::NotAdmitted(_) => Refused::NotAdmitted,
+            LinkError::Forgotten(text) => Refused::Forgotten(text.clone()),
+            LinkError::Closed(_) | LinkError::Failed(_) => return,
+        };
+        self.refusals.send_if_modified(|refusals| {
+            let before = refusals.insert(peer, refused.clone());
+            before.is_none_or(|before| before != refused)
+        });
+    }
+
+    /// Who has turned this node away when it last dialed, and why.
+    pub(crate) fn refusals(&self) -> watch::Receiver<BTreeMap<NodeId, Refused>> {
+        self.refusals.subscribe()
+    }
+
+    /// Whether any peer has taken a link of this node that is open.
+    pub(crate) fn is_taken(&self) -> bool {
+        let links = self.links();
+        let mut dialed = links
+            .iter()
+            .filter(|((_, direction), _)| *direction == Direction::Dialed);
+        dialed.any(|(_, count)| *count > 0)
+    }
+
+    /// Forgets what was said by all but these, which have no links.
+    pub(crate) fn retain(&self, keep: impl Fn(NodeId) -> bool) {
+        self.links()
+            .retain(|(peer, _), count| *count > 0 || keep(*peer));
+        self.refusals.send_if_modified(|refusals| {
+            let before = refusals.len();
+            refusals.retain(|peer, _| keep(*peer));
+            refusals.len() != before
+        });
+        self.logs.send_if_modified(|logs| {
+            let before = logs.len();
+            logs.retain(|peer, _| keep(*peer));
+            logs.len() != before
+        });
+    }
+
+    /// What each peer that was reached since the start last said of its log.
+    pub(crate) fn logs(&self) -> watch::Receiver<BTreeMap<NodeId, LogState>> {
+        self.logs.subscribe()
+    }
+
+    /// Peers whose host has closed the last link in a direction, from now on.
+    pub(crate) fn hangups(&self) -> broadcast::Receiver<NodeId> {
+        self.hangups.subscribe()
+    }
+
+    fn count(&self, peer: NodeId, direction: Direction, next: impl Fn(usize) -> usize) -> usize {
+        let mut links = self.links();
+        let count = links.entry((peer, direction)).or_default();
+        *count = next(*count);
+        *count
+    }
+
+    fn links(&self) -> MutexGuard<'_, HashMap<(NodeId, Direction), usize>> {
+        // Counting does not panic halfway.
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Present {
+    pub(crate) fn leave(mut self, error: &LinkError) {
+        self.was_closed = matches!(error, LinkError::Closed(_));
+    }
+}
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        let (peer, direction) = (self.peer, self.direction);
+        let left = self.presence.count(peer, direction, |count| count - 1);
+        if left == 0 && self.was_closed {
+            tracing::debug!(%peer, ?direction, "the host of a peer has closed its links");
+            // Nobody need be interested.
+            let _ = self.presence.hangups.send(peer);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::broadcast::error::TryRecvError;
+
+    use super::*;
+
+    #[test]
+    fn the_last_link_that_the_other_end_closes_is_a_hangup() {
+        let presence = Presence::new();
+        let mut hangups = presence.hangups();
+        let (peer, other) = (NodeId::from(1), NodeId::from(2));
+        let closed = LinkError::Closed(String::new());
+        let failed = LinkError::Failed(String::new());
+        for direction in [Direction::Dialed, Direction::Accepted] {
+            let [first, second] = [peer, peer].map(|peer| presence.enter(peer, direction));
+            let _elsewhere = presence.enter(other, direction);
+            first.leave(&closed);
+            assert_eq!(hangups.try_recv(), Err(TryRecvError::Empty), "one is left");
+            second.leave(&closed);
+            assert_eq!(hangups.try_recv(), Ok(peer));
+        }
+        presence.enter(peer, Direction::Dialed).leave(&failed);
+        drop(presence.enter(peer, Direction::Accepted));
+        assert_eq!(hangups.try_recv(), Err(TryRecvError::Empty));
+    }
+}

@@ -1,0 +1,166 @@
+//! When a checkpoint is due, and how much of the log stays behind it; and the one that a node makes
+//! when it starts or ends.
+
+use std::{sync::Arc, time::Duration};
+
+use quorate_disk::is_out_of_space;
+use quorate_log::Log;
+use quorate_peer::{NodeId, chain};
+use quorate_state::{LogIndex, UnixMillis, millis};
+use quorate_store::{Extent, Pace};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use crate::{
+    LogSettings, OpenError, RaftConfig,
+    adapters::{Raft, StateMachine, View},
+    clocks::exchange::Exchange,
+};
+
+/// How often to look whether a checkpoint is due. The log grows by some ten megabytes in that time
+/// at most, little beside the size that makes one due.
+const CHECKPOINT_LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How much later than due a checkpoint may be made so that it is not made together with those of
+/// the other nodes: as much again.
+const OVERDUE: u32 = 2;
+
+/// By how much the log may outgrow `log.kept_size_max` for a snapshot that is on its way, as a factor:
+/// as much again. With the setting's default that is five minutes of 1,600 PUTs a second of the largest
+/// packets, and a disk that a node may be given has room for it.
+const HELD_FACTOR: u64 = 2;
+
+/// Has checkpoints made when the log has grown or time has passed, and the log cut when it is larger
+/// than it need be. Never returns.
+///
+/// A checkpoint for which there is no space is due again later, as if it had been made.
+pub(crate) async fn keep_log_short(
+    raft: Raft,
+    log: Arc<Log>,
+    exchange: Arc<Exchange>,
+    config: RaftConfig,
+) {
+    let mut ticks = interval(CHECKPOINT_LOOK_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut last = Instant::now();
+    let mut written_then = log.written_size();
+    loop {
+        ticks.tick().await;
+        let view = raft.view();
+        let since_last = Since {
+            time: last.elapsed(),
+            log_size: log.written_size().saturating_sub(written_then),
+        };
+        let own_turn = is_own_turn(
+            &view.voters,
+            config.node,
+            exchange.time().time,
+            config.checkpoint_interval(),
+        );
+        let due = since_last.is_due(&config, 1) && own_turn || since_last.is_due(&config, OVERDUE);
+        if due && view.applied > view.checkpoint {
+            (last, written_then) = (Instant::now(), log.written_size());
+            raft.trigger_checkpoint().await;
+        }
+        cut_log(&raft, &log, &config).await;
+    }
+}
+
+/// Has the log cut if it is longer than it need be.
+pub(crate) async fn cut_log(raft: &Raft, log: &Log, config: &RaftConfig) {
+    let (size, kept) = (log.size(), &config.settings.log);
+    let may_hold = size <= kept.kept_size_max.saturating_mul(HELD_FACTOR);
+    let floor = raft.purge_floor(may_hold && !raft.space.is_low());
+    if let Some(upto) = excess(&raft.view(), size, kept, floor) {
+        raft.trigger_purge(upto).await;
+    }
+}
+
+/// What has happened since the last checkpoint.
+struct Since {
+    time: Duration,
+    log_size: u64,
+}
+
+impl Since {
+    fn is_due(&self, config: &RaftConfig, factor: u32) -> bool {
+        let log_size_max = config.settings.store.checkpoint_log_size;
+        self.time >= config.checkpoint_interval() * factor
+            || self.log_size >= log_size_max.saturating_mul(factor.into())
+    }
+}
+
+/// Whether it is this node's turn to make a checkpoint: the voters take turns by the clock, so that
+/// their disks are not busy all at once. Clocks that differ cost only that.
+fn is_own_turn(voters: &[NodeId], own: NodeId, now: UnixMillis, interval: Duration) -> bool {
+    let count = voters.len().max(1) as u64;
+    let turn = (millis(interval) / count).max(1);
+    match voters.iter().position(|voter| *voter == own) {
+        Some(rank) => now.0 / turn % count == rank as u64,
+        None => true,
+    }
+}
+
+/// The entry up to which the log is to be cut so that no more than `kept_count_max` entries stay behind
+/// the checkpoint, and of its `size` about `kept_size_max` bytes: as far as the checkpoint allows, and
+/// the `floor` of the snapshots that are on their way.
+fn excess(view: &View, size: u64, kept: &LogSettings, floor: Option<LogIndex>) -> Option<LogIndex> {
+    let by_count = view.checkpoint.0.saturating_sub(kept.kept_count_max);
+    let entry_size = size / view.purged.lag_behind(view.last_log).max(1);
+    let fitting_count = kept.kept_size_max / entry_size.max(1);
+    let by_size = match size > kept.kept_size_max {
+        true => view.last_log.0.saturating_sub(fitting_count),
+        false => 0,
+    };
+    let upto = LogIndex(by_count.max(by_size)).min(view.checkpoint);
+    let upto = floor.map_or(upto, |floor| upto.min(floor));
+    (upto > view.purged).then_some(upto)
+}
+
+/// Makes durable what was applied since the last checkpoint, if anything was. Without space for it the
+/// log goes on holding it.
+pub(crate) async fn checkpoint_applied(state_machine: &StateMachine) -> Result<(), OpenError> {
+    let durable = state_machine.snapshot()?.meta().applied;
+    let applied = state_machine.applied().borrow().applied;
+    if applied != durable {
+        let checkpoint = state_machine.checkpoint(Extent::Changes, Pace::Fast).await;
+        match checkpoint {
+            Err(error) if is_out_of_space(&error) => {
+                tracing::warn!(
+                    error = chain(&error),
+                    "no checkpoint: the log stays as it is"
+                );
+            }
+            made => drop(made.map_err(OpenError::step("make durable what it has applied"))?),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn voters_make_their_checkpoints_in_turns() {
+        let voters: Vec<_> = (1..=3).map(NodeId::from).collect();
+        let interval = Duration::from_secs(30);
+        for second in 0..120 {
+            let now = UnixMillis(1_700_000_000_000 + second * 1000);
+            let turns = voters
+                .iter()
+                .filter(|own| is_own_turn(&voters, **own, now, interval));
+            assert_eq!(turns.count(), 1, "at second {second}");
+        }
+        for own in &voters {
+            let turns = (0..30).map(|second| UnixMillis(second * 1000));
+            let turns = turns.filter(|now| is_own_turn(&voters, *own, *now, interval));
+            assert_eq!(turns.count(), 10, "an equal part of the interval");
+        }
+        assert!(is_own_turn(
+            &voters[..1],
+            voters[0],
+            UnixMillis(5),
+            interval
+        ));
+    }
+}

@@ -1,0 +1,334 @@
+//! Who leads after the leader has died, or should not lead.
+
+use quorate_peer::Unfit;
+
+use super::*;
+use crate::clocks::exchange::Exchange;
+
+/// Longer than anything here may take: whoever is elected before was not elected by a timeout.
+const NO_TIMEOUT_MS: u64 = 60_000;
+
+/// A cluster in which no election timeout ever ends.
+async fn patient(count: u64) -> Cluster {
+    let mut cluster = Cluster::prepare(count, |config| {
+        config.settings.raft.election_timeout_min_ms = NO_TIMEOUT_MS - 1;
+        config.settings.raft.election_timeout_max_ms = NO_TIMEOUT_MS;
+    });
+    cluster.open_all().await;
+    let elected = async {
+        while !cluster.nodes.values().any(|node| leads(node)) {
+            let (_, first) = cluster.nodes.first_key_value().unwrap();
+            first.write_path.raft.elect().await;
+            let led = first.write_path.leader.clone();
+            let led = async move {
+                let mut led = led;
+                led.wait_for(|leader| leader.node.is_some()).await.map(drop)
+            };
+            let _ = timeout(Duration::from_millis(500), led).await;
+        }
+    };
+    timeout(TIMEOUT, elected).await.expect("one is elected");
+    cluster.ready().await;
+    cluster
+}
+
+/// Nobody stands for election because the machine is busy.
+pub(super) fn calm(config: &mut RaftConfig) {
+    config.settings.raft.election_timeout_min_ms = 2_000;
+    config.settings.raft.election_timeout_max_ms = 4_000;
+}
+
+impl Cluster {
+    /// The process of `node` dies, and its host closes its connections.
+    fn kill(&mut self, node: NodeId) {
+        self.board.hang_up(node);
+        self.nodes.remove(&node);
+    }
+
+    fn cut_off(&self, node: NodeId) {
+        self.board.cut_off.lock().unwrap().insert(node);
+    }
+
+    /// The leader that all but `old` follow, once they do.
+    pub(super) async fn leader_after(&self, old: NodeId) -> &Arc<Node> {
+        let mut successor = None;
+        for node in self.nodes.values() {
+            if node.config.node == old {
+                continue;
+            }
+            let mut leader = node.write_path.leader.clone();
+            let other = leader
+                .wait_for(|leader| leader.node.as_ref().is_some_and(|(node, _)| *node != old));
+            let other = timeout(TIMEOUT, other).await.expect("another leads");
+            successor = other.unwrap().node.clone();
+        }
+        &self.nodes[&successor.expect("a node is left").0]
+    }
+
+    fn two_followers(&self) -> [Arc<Node>; 2] {
+        let mut followers = self.followers().cloned();
+        std::array::from_fn(|_| followers.next().expect("there are two"))
+    }
+}
+
+pub(super) fn exchange(node: &Node) -> &Exchange {
+    node.write_path.peers.exchange()
+}
+
+fn set_unfit<'a>(nodes: impl IntoIterator<Item = &'a Arc<Node>>, unfit: bool) {
+    for node in nodes {
+        exchange(node).set_unfit(Unfit::DISK_SLOW, unfit);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_dies_is_succeeded_before_any_election_timeout() {
+    let mut cluster = patient(3).await;
+    let old = cluster.leader().clone();
+    put(&old, &packet(1, 5)).await.unwrap();
+    let term = old.status().term;
+    cluster.kill(old.config.node);
+    let successor = cluster.leader_after(old.config.node).await;
+    assert_eq!(
+        successor.status().term,
+        Term(term.0 + 1),
+        "no vote is split"
+    );
+    for node in cluster.nodes.values() {
+        assert!(put(node, &packet(2, 5)).await.is_ok());
+    }
+    assert!(
+        successor
+            .stored_packet(packet(1, 5).key())
+            .unwrap()
+            .is_some()
+    );
+    cluster.shutdown().await;
+}
+
+/// The others notice one after the other: whoever stands first asks until they have.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_hears_of_the_death_first_waits_for_the_others() {
+    let mut cluster = patient(3).await;
+    let old = cluster.leader().config.node;
+    cluster.board.vanish(old);
+    cluster.nodes.remove(&old);
+    let survivors: Vec<_> = cluster.nodes.keys().copied().collect();
+    cluster.board.close_links_between(survivors[0], old);
+    // It knocks in vain, and asks the other, which has not noticed.
+    let knocked = async {
+        while cluster.board.refusals(survivors[0], old) == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(TIMEOUT, knocked).await.unwrap();
+    cluster.board.close_links_between(survivors[1], old);
+    cluster.leader_after(old).await;
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hints_at_a_leader_that_lives_change_nothing() {
+    let cluster = Cluster::start(3, calm).await;
+    let leader = cluster.leader().clone();
+    let (node, term) = (leader.config.node, leader.status().term);
+    let followers: Vec<_> = cluster.followers().cloned().collect();
+    for micros in 1..10 {
+        for follower in &followers {
+            let mut hangups = follower.write_path.peers.hangups();
+            let hint = async {
+                // While some are being opened, they are not all closed at once.
+                loop {
+                    cluster.board.close_links(node);
+                    let hint = timeout(leader.config.heartbeat(), hangups.recv()).await;
+                    if hint.is_ok_and(|peer| peer.unwrap() == node) {
+                        break;
+                    }
+                }
+            };
+            timeout(TIMEOUT, hint).await.expect("it is hinted at");
+        }
+        put(&leader, &packet(1, micros)).await.unwrap();
+    }
+    assert!(leads(&leader));
+    assert_eq!(leader.status().term, term);
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cut_that_closes_no_connection_is_left_to_the_election_timeout() {
+    let cluster = Cluster::start(3, |_| {}).await;
+    let old = cluster.leader().config.node;
+    cluster.cut_off(old);
+    let successor = cluster.leader_after(old).await;
+    assert_eq!(put(successor, &packet(1, 5)).await, Ok(PutOutcome::Stored));
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_lacks_entries_leaves_its_turn_to_the_next() {
+    let mut cluster = patient(3).await;
+    let old = cluster.leader().clone();
+    // The ring of ids behind the leader.
+    let behind = cluster.nodes.range(old.config.node..).nth(1);
+    let behind = behind.or(cluster.nodes.first_key_value());
+    let behind = *behind.unwrap().0;
+    cluster.cut_off(behind);
+    for micros in 1..20 {
+        put(&old, &packet(1, micros)).await.unwrap();
+    }
+    cluster.kill(old.config.node);
+    cluster.board.cut_off.lock().unwrap().clear();
+    let successor = cluster.leader_after(old.config.node).await;
+    assert_ne!(successor.config.node, behind);
+    let stored = successor.stored_packet(packet(1, 1).key()).unwrap();
+    assert_eq!(stored.unwrap().packet, packet(1, 19));
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_should_not_lead_hands_over_to_one_that_may() {
+    let cluster = Cluster::start(3, calm).await;
+    let old = cluster.leader().clone();
+    let term = old.status().term;
+    let [unfit, fit] = cluster.two_followers();
+    set_unfit([&unfit], true);
+    // It is heard of before the leader has to choose.
+    let heard = async {
+        let heard = || exchange(&old).heard(unfit.config.node);
+        while heard().is_none_or(|heard| heard.tail.unfit.is_empty()) {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(TIMEOUT, heard).await.unwrap();
+    set_unfit([&old], true);
+    let successor = cluster.leader_after(old.config.node).await;
+    assert_eq!(successor.config.node, fit.config.node);
+    for micros in 1..50 {
+        for node in cluster.nodes.values() {
+            put(node, &packet(1, micros)).await.unwrap();
+        }
+    }
+    assert!(leads(successor), "it does not hand back");
+    assert_eq!(successor.status().term, Term(term.0 + 1));
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_nobody_may_lead_the_leader_stays_until_somebody_may() {
+    let cluster = Cluster::start(3, calm).await;
+    let leader = cluster.leader().clone();
+    let term = leader.status().term;
+    let followers: Vec<_> = cluster.followers().cloned().collect();
+    set_unfit(&followers, true);
+    for follower in &followers {
+        let heard = async {
+            let heard = || exchange(&leader).heard(follower.config.node);
+            while heard().is_none_or(|heard| heard.tail.unfit.is_empty()) {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(TIMEOUT, heard).await.unwrap();
+    }
+    set_unfit([&leader], true);
+    // Many looks of the leader for a successor.
+    let until = tokio::time::Instant::now() + 20 * leader.config.heartbeat();
+    let mut micros = 0;
+    while tokio::time::Instant::now() < until {
+        micros += 1;
+        assert_eq!(
+            put(&leader, &packet(1, micros)).await,
+            Ok(PutOutcome::Stored)
+        );
+    }
+    assert!(leads(&leader));
+    assert_eq!(leader.status().term, term);
+
+    set_unfit([&followers[1]], false);
+    let successor = cluster.leader_after(leader.config.node).await;
+    assert_eq!(successor.config.node, followers[1].config.node);
+    cluster.shutdown().await;
+}
+
+/// The one that is asked to lead is gone by then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handover_that_nobody_takes_does_not_stop_the_cluster() {
+    let cluster = Cluster::start(3, |_| {}).await;
+    let old = cluster.leader().clone();
+    let first = cluster.followers().next().unwrap().config.node;
+    let heard = async {
+        while cluster
+            .followers()
+            .any(|f| exchange(&old).heard(f.config.node).is_none())
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(TIMEOUT, heard).await.unwrap();
+    cluster.cut_off(first);
+    set_unfit([&old], true);
+    let last = cluster.followers().nth(1).unwrap().clone();
+    assert!(put(&last, &packet(1, 5)).await.is_ok());
+    until(&last, |view| view.role == Role::Leader).await;
+    assert_eq!(put(&old, &packet(1, 6)).await, Ok(PutOutcome::Stored));
+    cluster.board.cut_off.lock().unwrap().clear();
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_stops_hands_over_to_one_that_may_lead() {
+    let cluster = Cluster::start(3, calm).await;
+    let old = cluster.leader().clone();
+    // The first is chosen among equals.
+    let [unfit, fit] = cluster.two_followers();
+    set_unfit([&unfit], true);
+    let heard = async {
+        let fits = |node: &Arc<Node>| {
+            let heard = exchange(&old).heard(node.config.node);
+            heard.map(|heard| heard.tail.unfit.is_empty())
+        };
+        while (fits(&unfit), fits(&fit)) != (Some(false), Some(true)) {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(TIMEOUT, heard).await.unwrap();
+    timeout(TIMEOUT, old.shutdown()).await.unwrap().unwrap();
+    assert!(
+        leads(&fit),
+        "there is a new leader as soon as the old one has stopped"
+    );
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_tells_how_long_ago_a_quorum_acknowledged_it() {
+    let cluster = Cluster::start(3, |_| {}).await;
+    let leader = cluster.leader().clone();
+    let follower = cluster.followers().next().unwrap().clone();
+    let told = || {
+        exchange(&leader)
+            .tail(follower.config.node)
+            .quorum_ack_age_ms
+    };
+    let until = async |condition: &dyn Fn(u64) -> bool| {
+        let met = async {
+            while !condition(told()) {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(TIMEOUT, met).await.expect("it is told");
+    };
+    until(&|age| age > 0 && age < 1_000).await;
+    assert_eq!(
+        exchange(&follower)
+            .tail(leader.config.node)
+            .quorum_ack_age_ms,
+        0
+    );
+    cluster.cut_off(leader.config.node);
+    until(&|age| age > 1_500).await;
+    cluster.board.cut_off.lock().unwrap().clear();
+    // It follows another one now, or leads again.
+    until(&|age| age < 1_000).await;
+    cluster.shutdown().await;
+}

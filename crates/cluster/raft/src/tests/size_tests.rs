@@ -1,0 +1,133 @@
+//! How large log and store become.
+
+use std::sync::atomic::AtomicU64;
+
+use quorate_state::UnixMillis;
+
+use super::{ground::Simulated, *};
+use crate::{WallClock, background::expiry::Expiry, snapshots::checkpoint::cut_log};
+
+/// Of a small configuration, in seconds of its own clock.
+const RETENTION_SECS: u64 = 8;
+
+/// How often each packet is received again in that time.
+const ROUNDS_PER_RETENTION: u64 = 4;
+
+/// For how many retentions this goes on.
+const RETENTIONS: u64 = 100;
+
+/// Packets that are received again and again.
+const REFRESHED_COUNT: u64 = 200;
+
+/// Packets in each round that are received once.
+const FORGOTTEN_COUNT: u64 = 50;
+
+const PAYLOAD_SIZE: usize = 1_000;
+
+/// A few times what is written in one retention, which is some 1.2 MB.
+const LOG_SIZE_MAX: u64 = 4 * 1024 * 1024;
+
+/// A segment that is written, one that is purged halfway, one that stands ready, and two spare ones.
+const LOG_FILES_SIZE_MAX: u64 = 5 * 4 * 1024 * 1024;
+
+/// Ten times what is stored, which is some 500 kB. It would be 22 MB if nothing went.
+const STORE_SIZE_MAX: u64 = 5 * 1024 * 1024;
+
+/// A packet that no other is like.
+fn numbered_packet(number: u64, micros: u64) -> SignedPacket {
+    let mut key = [1; 32];
+    key[..8].copy_from_slice(&number.to_be_bytes());
+    let mut payload = vec![0; quorate_packet::PAYLOAD_SIZE_MIN - 8];
+    payload.extend_from_slice(&micros.to_be_bytes());
+    payload.resize(PAYLOAD_SIZE, 7);
+    SignedPacket::assume_verified(PublicKey::from_bytes(key), Bytes::from(payload)).unwrap()
+}
+
+/// The packets of one round.
+fn round_packets(round: u64) -> impl Iterator<Item = SignedPacket> {
+    let forgotten = REFRESHED_COUNT + round * FORGOTTEN_COUNT..;
+    let forgotten = forgotten.take(FORGOTTEN_COUNT as usize);
+    let numbers = (0..REFRESHED_COUNT).chain(forgotten);
+    numbers.map(move |number| numbered_packet(number, round + 1))
+}
+
+/// Makes a checkpoint of this entry or a later one. Where the node is making one by itself, openraft
+/// begins no other.
+async fn checkpoint(node: &Node, index: LogIndex) {
+    let made = async {
+        while node.write_path.raft.view().checkpoint < index {
+            node.write_path.raft.trigger_checkpoint().await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(TIMEOUT, made).await.expect("a checkpoint is made");
+}
+
+/// A cluster of one, by a clock that the test sets.
+#[tokio::test(flavor = "multi_thread")]
+async fn under_constant_refresh_log_and_store_stay_small() {
+    let now_ms = Arc::new(AtomicU64::new(1_700_000_000_000));
+    let simulated = Simulated::start_with(1, |config| {
+        let now_ms = now_ms.clone();
+        config.wall_clock = WallClock::new(move || UnixMillis(now_ms.load(Ordering::Relaxed)));
+        config.settings.packets.retention_secs = RETENTION_SECS;
+        config.settings.log.kept_count_max = 8;
+    })
+    .await;
+    let node = simulated.cluster.leader();
+    let disk = simulated.disks.values().next().unwrap();
+    let expiry = Expiry {
+        raft: node.write_path.raft.clone(),
+        exchange: node.exchange.clone(),
+        store: node.store.clone(),
+        retention: node.config.retention(),
+        metrics: node.write_path.metrics.clone(),
+    };
+    let may_expire = async {
+        while !node.exchange.time().may_expire {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(TIMEOUT, may_expire)
+        .await
+        .expect("the time is known");
+
+    for round in 0..RETENTIONS * ROUNDS_PER_RETENTION {
+        let puts = round_packets(round).map(|packet| async move { put(node, &packet).await });
+        for stored in futures_util::future::join_all(puts).await {
+            assert_eq!(stored, Ok(PutOutcome::Stored), "round {round}");
+        }
+        // Less than the tolerance of the clock, so that it is time that passes, and not a step.
+        let step_ms = RETENTION_SECS * 1_000 / ROUNDS_PER_RETENTION;
+        now_ms.fetch_add(step_ms, Ordering::Relaxed);
+        expiry.remove_old().await;
+        if round % ROUNDS_PER_RETENTION > 0 {
+            continue;
+        }
+        checkpoint(node, node.status().applied_index).await;
+        cut_log(&node.write_path.raft, &node.service.log, &node.config).await;
+        until(node, |view| view.purged.lag_behind(view.checkpoint) <= 8).await;
+        disk.settle();
+
+        let stored_max = REFRESHED_COUNT + (ROUNDS_PER_RETENTION + 2) * FORGOTTEN_COUNT;
+        assert!(
+            node.store.meta().packet_count <= stored_max,
+            "round {round}"
+        );
+        assert!(
+            node.store.size() <= STORE_SIZE_MAX,
+            "round {round}: {}",
+            node.store.size()
+        );
+        assert!(node.service.log.size() <= LOG_SIZE_MAX, "round {round}");
+        let all_max = LOG_FILES_SIZE_MAX + STORE_SIZE_MAX;
+        assert!(
+            disk.used_space() <= all_max,
+            "round {round}: {}",
+            disk.used_space()
+        );
+    }
+    let written = node.service.log.written_size();
+    assert!(written > 4 * LOG_FILES_SIZE_MAX, "only {written} bytes");
+    simulated.cluster.shutdown().await;
+}

@@ -1,0 +1,336 @@
+//! Followers that are behind the log of their leader.
+
+use std::path::Path;
+
+use futures_util::stream::BoxStream;
+use quorate_packet::PAYLOAD_SIZE_MIN;
+use quorate_peer::{
+    LinkError, Tail,
+    message::{Membership, Response, SnapshotBegin, SnapshotHead, StoredMembership, Vote},
+};
+use quorate_sim::SimDisk;
+use quorate_state::LogPosition;
+
+use super::{
+    ground::{Simulated, checkpoint_and_purge},
+    snapshot_traffic::SnapshotTraffic,
+    *,
+};
+use crate::snapshots::window::WINDOW;
+
+/// Enough packets of the largest size for a snapshot of several chunks.
+const PACKET_COUNT: u16 = 5_000;
+
+fn large_packet(number: u16, micros: u64) -> SignedPacket {
+    let mut key = [0; 32];
+    key[..2].copy_from_slice(&number.to_be_bytes());
+    let mut payload = vec![0; PAYLOAD_SIZE_MIN - 8];
+    payload.extend_from_slice(&micros.to_be_bytes());
+    payload.resize(1_000, 7);
+    SignedPacket::assume_verified(PublicKey::from_bytes(key), Bytes::from(payload)).unwrap()
+}
+
+async fn put_many(node: &Node, packets: impl Iterator<Item = SignedPacket>) {
+    let puts = packets.map(|packet| async move { put(node, &packet).await.unwrap() });
+    let puts: Vec<_> = puts.collect();
+    futures_util::stream::iter(puts)
+        .buffer_unordered(256)
+        .for_each(|_| std::future::ready(()))
+        .await;
+}
+
+/// A follower that needs a snapshot, and gets it as soon as it is not cut off any more.
+struct Behind {
+    simulated: Simulated,
+    leader: Arc<Node>,
+    follower: Arc<Node>,
+}
+
+impl Behind {
+    async fn start(packet_count: u16, adjust: impl FnMut(&mut RaftConfig)) -> Self {
+        let simulated = Simulated::start_with(3, adjust).await;
+        let leader = simulated.cluster.leader().clone();
+        agreement::agreed_count_max(&leader).await;
+        let follower = simulated.cluster.nodes[&simulated.follower()].clone();
+        applied(&follower, leader.status().applied_index).await;
+        let behind = Self {
+            simulated,
+            leader,
+            follower,
+        };
+        behind.cut_off();
+        let packets = (0..packet_count).map(|number| large_packet(number, 1));
+        put_many(&behind.leader, packets).await;
+        checkpoint_and_purge(&behind.leader).await;
+        behind
+    }
+
+    fn board(&self) -> &Switchboard {
+        &self.simulated.cluster.board
+    }
+
+    fn traffic(&self) -> &SnapshotTraffic {
+        &self.board().snapshots
+    }
+
+    fn cut_off(&self) {
+        let follower = self.follower.config.node;
+        self.board().cut_off.lock().unwrap().insert(follower);
+    }
+
+    fn let_in(&self) {
+        self.board().cut_off.lock().unwrap().clear();
+    }
+
+    fn disk(&self) -> &SimDisk {
+        &self.simulated.disks[&self.follower.config.node]
+    }
+
+    fn has_partial(&self) -> bool {
+        let incoming = self.follower.config.store().path.with_extension("incoming");
+        self.disk().files().contains(&incoming)
+    }
+
+    /// Makes a checkpoint, behind which the log is cut unless something holds it back.
+    async fn move_on(&self, micros: u64) -> LogIndex {
+        for key in 0..20 {
+            put(&self.leader, &packet(key, micros)).await.unwrap();
+        }
+        let index = self.leader.status().applied_index;
+        self.leader.write_path.raft.trigger_checkpoint().await;
+        until(&self.leader, |view| view.checkpoint >= index).await;
+        let mut looks = self.leader.write_path.raft.transfers().looks();
+        let before = *looks.borrow();
+        // The second one surely begins after the checkpoint.
+        let looked = looks.wait_for(|looks| *looks >= before + 2);
+        timeout(TIMEOUT, looked).await.unwrap().unwrap();
+        index
+    }
+
+    async fn expect_caught_up(&self) {
+        applied(&self.follower, self.leader.status().applied_index).await;
+        let digests = [&self.follower, &self.leader].map(|node| node.digest());
+        let [follower, leader] = futures_util::future::join_all(digests)
+            .await
+            .try_into()
+            .unwrap();
+        assert_eq!(follower.unwrap().sha256, leader.unwrap().sha256);
+    }
+}
+
+/// While it is on its way the log is cut again and again, but not behind what the follower goes on
+/// with.
+#[tokio::test(flavor = "multi_thread")]
+async fn under_sustained_writes_a_follower_gets_along_with_one_snapshot() {
+    let behind = Behind::start(20, |config| config.settings.log.kept_count_max = 0).await;
+    let traffic = behind.traffic();
+    traffic.requests_max.send_replace(2);
+    behind.let_in();
+    traffic.until(|passed| passed.requests > 2).await;
+    let mut last = LogIndex(0);
+    for micros in 2..5 {
+        last = behind.move_on(micros).await;
+    }
+    assert!(behind.leader.write_path.raft.view().purged < last);
+    traffic.requests_max.send_replace(usize::MAX);
+    behind.expect_caught_up().await;
+    assert_eq!(traffic.passed.borrow().begun, [0]);
+    // Nothing is held back for ever.
+    until(&behind.leader, |view| view.purged >= last).await;
+    behind.simulated.cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_goes_on_where_its_link_was_lost() {
+    let behind = Behind::start(PACKET_COUNT, |config| {
+        config.settings.log.kept_count_max = 0;
+    })
+    .await;
+    let traffic = behind.traffic();
+    traffic.requests_max.send_replace(4);
+    behind.let_in();
+    traffic
+        .until(|passed| passed.chunks == 3 && passed.responses == 4)
+        .await;
+    // The last checkpoint is another one by then.
+    behind.move_on(2).await;
+    let [leader, follower] = [&behind.leader, &behind.follower].map(|node| node.config.node);
+    behind.board().close_links_between(leader, follower);
+    assert!(behind.has_partial());
+    traffic.requests_max.send_replace(usize::MAX);
+    behind.expect_caught_up().await;
+    let passed = traffic.passed.borrow().clone();
+    assert_eq!(passed.begun, [0, 3]);
+    assert!(!behind.has_partial());
+    behind.simulated.cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chunks_are_sent_ahead_of_their_acknowledgements() {
+    const { assert!(WINDOW > 1) };
+    let behind = Behind::start(2 * PACKET_COUNT, |_| {}).await;
+    let traffic = behind.traffic();
+    // The first says where to begin.
+    traffic.responses_max.send_replace(1);
+    behind.let_in();
+    traffic.until(|passed| passed.chunks == WINDOW).await;
+    assert_eq!(traffic.passed.borrow().responses, 2, "one waits");
+    traffic.responses_max.send_replace(usize::MAX);
+    behind.expect_caught_up().await;
+    behind.simulated.cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_knows_no_transfers_gets_its_snapshot_all_the_same() {
+    let behind = Behind::start(20, |_| {}).await;
+    let traffic = behind.traffic();
+    traffic.refusals.store(usize::MAX, Ordering::Relaxed);
+    behind.let_in();
+    behind.expect_caught_up().await;
+    assert_eq!(traffic.passed.borrow().requests, 0);
+    behind.simulated.cluster.shutdown().await;
+}
+
+/// Else its snapshot would begin anew with each link that is lost.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_could_not_be_reached_just_before_is_taken_for_no_older_one() {
+    let behind = Behind::start(20, |_| {}).await;
+    let traffic = behind.traffic();
+    traffic.refusals.store(1, Ordering::Relaxed);
+    behind.let_in();
+    behind.expect_caught_up().await;
+    assert_eq!(traffic.passed.borrow().begun, [0]);
+    behind.simulated.cluster.shutdown().await;
+}
+
+/// A link on which `peer` sends snapshots.
+struct SenderLink {
+    requests: tokio::sync::mpsc::UnboundedSender<Result<Frame<Request>, LinkError>>,
+    responses: BoxStream<'static, Frame<Response>>,
+    peer: NodeId,
+}
+
+impl SenderLink {
+    fn open(to: &Node, peer: NodeId) -> Self {
+        let (requests, incoming) = tokio::sync::mpsc::unbounded_channel();
+        let incoming = tokio_stream::wrappers::UnboundedReceiverStream::new(incoming);
+        let service = to.service();
+        let responses = service.serve(peer, Lane::Transfer, incoming.boxed());
+        Self {
+            requests,
+            responses,
+            peer,
+        }
+    }
+
+    async fn ask(&mut self, message: Request) -> Response {
+        let frame = Frame {
+            id: 1,
+            message,
+            tail: Tail::default(),
+        };
+        self.requests.send(Ok(frame)).unwrap();
+        let answer = timeout(TIMEOUT, self.responses.next()).await.unwrap();
+        answer.expect("the link is open").message
+    }
+
+    async fn begin(&mut self, packets_size: u64) -> Response {
+        let vote = Vote {
+            term: Term(1),
+            node: self.peer,
+            committed: true,
+        };
+        let membership = Membership {
+            configs: Vec::new(),
+            nodes: Vec::new(),
+        };
+        let begin = SnapshotBegin {
+            vote,
+            last_log: Some(LogPosition::new(1, 1_000)),
+            membership: StoredMembership {
+                position: None,
+                membership,
+            },
+        };
+        let head = SnapshotHead {
+            begin,
+            packets_size,
+        };
+        self.ask(Request::ResumeSnapshot(head)).await
+    }
+}
+
+/// The end of its link has not been heard of here.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_that_comes_back_takes_its_own_place() {
+    let behind = Behind::start(20, |_| {}).await;
+    let peer = behind.leader.config.node;
+    let mut lost = SenderLink::open(&behind.follower, peer);
+    assert_eq!(lost.begin(0).await, Response::SnapshotResumed(0));
+    let snapshot = behind.leader.store.snapshot().unwrap();
+    let chunk = snapshot.chunks().unwrap().next_chunk().unwrap().unwrap();
+    let taken = lost.ask(Request::SnapshotChunk(chunk)).await;
+    assert_eq!(taken, Response::SnapshotProgress);
+    // It goes on waiting for what comes.
+    let ended = tokio::spawn(async move { lost.responses.next().await });
+
+    let mut other = SenderLink::open(&behind.follower, peer);
+    assert_eq!(other.begin(0).await, Response::SnapshotResumed(1));
+    let ended = timeout(TIMEOUT, ended).await.unwrap().unwrap();
+    assert!(ended.is_none(), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_that_has_no_room_is_refused_before_it_is_sent() {
+    const GIBIBYTE: u64 = 1024 * 1024 * 1024;
+    let behind = Behind::start(20, |_| {}).await;
+    behind.disk().leave_space(GIBIBYTE);
+    let mut link = SenderLink::open(&behind.follower, behind.leader.config.node);
+    let refused = link.begin(2 * GIBIBYTE).await;
+    assert!(
+        matches!(&refused, Response::Failed(reason) if reason.contains("are free")),
+        "{refused:?}"
+    );
+    assert!(!behind.has_partial());
+    assert_eq!(link.begin(GIBIBYTE / 2).await, Response::SnapshotResumed(0));
+}
+
+/// It begins anew with another leader, and nothing of the first one's is in its way.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_of_a_leader_that_is_gone_does_not_block_that_of_the_next() {
+    let behind = Behind::start(PACKET_COUNT, |config| {
+        config.settings.log.kept_count_max = 0;
+    })
+    .await;
+    let traffic = behind.traffic();
+    let nodes = &behind.simulated.cluster.nodes;
+    let known = [behind.leader.config.node, behind.follower.config.node];
+    let next = nodes
+        .values()
+        .find(|node| !known.contains(&node.config.node));
+    let next = next.unwrap();
+    applied(next, behind.leader.status().applied_index).await;
+    checkpoint_and_purge(next).await;
+    traffic.requests_max.send_replace(4);
+    behind.let_in();
+    traffic.until(|passed| passed.responses == 4).await;
+    let old = behind.leader.config.node;
+    behind.board().cut_off.lock().unwrap().insert(old);
+    behind.board().close_links(old);
+    traffic.requests_max.send_replace(usize::MAX);
+    until(next, |view| view.role == Role::Leader).await;
+    applied(&behind.follower, next.status().applied_index).await;
+    behind.let_in();
+    let packet = packet(200, 9);
+    put(next, &packet).await.unwrap();
+    applied(&behind.follower, next.status().applied_index).await;
+    assert!(!behind.has_partial());
+    assert!(
+        behind
+            .disk()
+            .files()
+            .iter()
+            .all(|file| file.starts_with(Path::new("/data")))
+    );
+    behind.simulated.cluster.shutdown().await;
+}

@@ -1,0 +1,82 @@
+//! What passes between nodes on the lane of snapshots, seen and held up.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use quorate_peer::message::{Request, Response};
+
+use super::{super::*, cluster::TIMEOUT};
+
+/// What has passed on the lanes of snapshots, and how much may.
+pub(super) struct SnapshotTraffic {
+    pub(super) passed: watch::Sender<SnapshotCounts>,
+    /// How many requests may pass in all. Those behind wait.
+    pub(super) requests_max: watch::Sender<usize>,
+    pub(super) responses_max: watch::Sender<usize>,
+    /// How many links on the lane of transfers are still refused. Nodes that know nothing of it
+    /// refuse all.
+    pub(super) refusals: AtomicUsize,
+}
+
+#[derive(Debug, Default, Clone)]
+pub(super) struct SnapshotCounts {
+    pub(super) requests: usize,
+    pub(super) responses: usize,
+    pub(super) chunks: usize,
+    /// Of each snapshot that was begun: how many of its chunks were there already.
+    pub(super) begun: Vec<u64>,
+}
+
+impl Default for SnapshotTraffic {
+    fn default() -> Self {
+        Self {
+            passed: watch::Sender::default(),
+            requests_max: watch::Sender::new(usize::MAX),
+            responses_max: watch::Sender::new(usize::MAX),
+            refusals: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl SnapshotTraffic {
+    /// Whether a link on the lane of transfers is taken.
+    pub(super) fn admits(&self) -> bool {
+        let one_less = |refusals: usize| refusals.checked_sub(1);
+        let (set, read) = (Ordering::Relaxed, Ordering::Relaxed);
+        self.refusals.fetch_update(set, read, one_less).is_err()
+    }
+
+    /// Resolves when a request may pass.
+    pub(super) async fn on_request(&self, request: &Request) {
+        let mut number = 0;
+        self.passed.send_modify(|passed| {
+            number = passed.requests;
+            passed.requests += 1;
+        });
+        let mut max = self.requests_max.subscribe();
+        let _ = max.wait_for(|max| number < *max).await;
+        if matches!(request, Request::SnapshotChunk(_)) {
+            self.passed.send_modify(|passed| passed.chunks += 1);
+        }
+    }
+
+    /// Resolves when a response may pass.
+    pub(super) async fn on_response(&self, response: &Response) {
+        let mut number = 0;
+        self.passed.send_modify(|passed| {
+            number = passed.responses;
+            passed.responses += 1;
+            if let Response::SnapshotResumed(chunk_count) = response {
+                passed.begun.push(*chunk_count);
+            }
+        });
+        let mut max = self.responses_max.subscribe();
+        let _ = max.wait_for(|max| number < *max).await;
+    }
+
+    /// Waits until what has passed is as `condition` says.
+    pub(super) async fn until(&self, condition: impl Fn(&SnapshotCounts) -> bool) {
+        let mut passed = self.passed.subscribe();
+        let seen = timeout(TIMEOUT, passed.wait_for(condition)).await;
+        drop(seen.expect("it comes about").unwrap());
+    }
+}

@@ -1,0 +1,223 @@
+//! Packets that go into the log together, and who waits for them.
+
+use quorate_packet::SignedPacket;
+use quorate_peer::message::Proposed;
+use quorate_replica::{PutError, PutOutcome};
+use quorate_state::{Conditions, EncodedPackets, LogIndex};
+use tokio::{sync::oneshot, time::Instant};
+
+/// What is offered for a batch.
+pub(super) enum Offer {
+    /// A packet of a PUT at this node.
+    Own(Waiting),
+    /// Packets that another node forwards.
+    Forwarded(Forwarded),
+}
+
+/// A packet whose PUT waits for an answer.
+pub(super) struct Waiting {
+    packet: SignedPacket,
+    conditions: Conditions,
+    deadline: Instant,
+    reply: Option<oneshot::Sender<Result<PutOutcome, PutError>>>,
+    /// Whether an attempt may have brought it into the log: what decides between "surely not
+    /// stored" and "unknown" when no later one says more.
+    in_doubt: bool,
+}
+
+/// Packets that another node forwards.
+pub(super) struct Forwarded {
+    packets: EncodedPackets,
+    reply: oneshot::Sender<Proposed>,
+}
+
+impl Waiting {
+    pub(super) fn new(
+        packet: SignedPacket,
+        conditions: Conditions,
+        deadline: Instant,
+        reply: oneshot::Sender<Result<PutOutcome, PutError>>,
+    ) -> Self {
+        Self {
+            packet,
+            conditions,
+            deadline,
+            reply: Some(reply),
+            in_doubt: false,
+        }
+    }
+
+    fn is_gone(&self) -> bool {
+        self.reply.as_ref().is_none_or(oneshot::Sender::is_closed)
+    }
+
+    fn answer(&mut self, answer: Result<PutOutcome, PutError>) {
+        if let Some(reply) = self.reply.take() {
+            // Whoever waited may be gone.
+            let _ = reply.send(answer);
+        }
+    }
+
+    /// Nothing more can be learnt of it.
+    fn give_up(&mut self, surely_not_stored: PutError) {
+        self.answer(Err(match self.in_doubt {
+            true => PutError::Unknown,
+            false => surely_not_stored,
+        }));
+    }
+
+    /// The outcome of the last attempt. One that refused the packet says nothing of those before
+    /// that may have stored it: another may stand in its place by now.
+    fn settle(&mut self, outcome: PutOutcome) {
+        let was_refused = match outcome {
+            PutOutcome::Stored | PutOutcome::Unchanged | PutOutcome::Superseded => false,
+            PutOutcome::TooFarAhead
+            | PutOutcome::Full
+            | PutOutcome::ConditionFailed
+            | PutOutcome::Forbidden
+            | PutOutcome::Blocked => true,
+        };
+        self.answer(match was_refused && self.in_doubt {
+            true => Err(PutError::Unknown),
+            false => Ok(outcome),
+        });
+    }
+}
+
+impl Forwarded {
+    pub(super) fn new(packets: EncodedPackets, reply: oneshot::Sender<Proposed>) -> Self {
+        Self { packets, reply }
+    }
+
+    fn answer(self, proposed: Proposed) {
+        // The link to the node that forwards may be gone.
+        let _ = self.reply.send(proposed);
+    }
+}
+
+impl Offer {
+    /// How many packets it brings.
+    pub(super) fn packet_count(&self) -> usize {
+        match self {
+            Self::Own(_) => 1,
+            Self::Forwarded(forwarded) => forwarded.packets.count(),
+        }
+    }
+
+    /// Whether nobody waits for it any more.
+    pub(super) fn is_gone(&self) -> bool {
+        match self {
+            Self::Own(waiting) => waiting.is_gone(),
+            Self::Forwarded(forwarded) => forwarded.reply.is_closed(),
+        }
+    }
+
+    /// Answers one whose deadline has passed while it was not in an attempt.
+    pub(super) fn expire(&mut self, now: Instant) {
+        if let Self::Own(waiting) = self
+            && waiting.deadline <= now
+        {
+            waiting.give_up(PutError::NoLeader);
+        }
+    }
+
+    /// Answers one that will be in no attempt any more, for this reason.
+    pub(super) fn give_up(self, surely_not_stored: PutError) {
+        match self {
+            Self::Own(mut waiting) => waiting.give_up(surely_not_stored),
+            Self::Forwarded(forwarded) => forwarded.answer(Proposed::Refused),
+        }
+    }
+}
+
+/// Packets that go into the log together.
+#[derive(Default)]
+pub(super) struct Batch {
+    offers: Vec<Offer>,
+    packets: EncodedPackets,
+}
+
+impl Batch {
+    /// Adds an offer, or gives it back if there is no room for it.
+    pub(super) fn push(&mut self, offer: Offer) -> Result<(), Offer> {
+        let fits = match &offer {
+            Offer::Own(waiting) => self.packets.push(&waiting.packet, &waiting.conditions),
+            Offer::Forwarded(forwarded) => self.packets.append(&forwarded.packets),
+        };
+        match fits {
+            true => {
+                self.offers.push(offer);
+                Ok(())
+            }
+            false => Err(offer),
+        }
+    }
+
+    /// Takes the packets for an attempt.
+    pub(super) fn take_packets(&mut self) -> EncodedPackets {
+        std::mem::take(&mut self.packets)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.offers.is_empty()
+    }
+
+    /// Answers those whose deadline has passed while they are in an attempt.
+    pub(super) fn expire(&mut self, now: Instant) {
+        for offer in &mut self.offers {
+            if let Offer::Own(waiting) = offer
+                && waiting.deadline <= now
+            {
+                waiting.answer(Err(PutError::Unknown));
+            }
+        }
+    }
+
+    /// Answers those for whom the attempt decides, and gives back the others, to be tried again.
+    pub(super) fn settle(self, proposed: Proposed) -> Vec<Offer> {
+        match proposed {
+            Proposed::Applied { index, outcomes } => {
+                self.answer(index, outcomes);
+                Vec::new()
+            }
+            undecided => self.take_back(&undecided),
+        }
+    }
+
+    fn answer(self, index: LogIndex, outcomes: Vec<PutOutcome>) {
+        let mut outcomes = outcomes.into_iter();
+        for offer in self.offers {
+            match offer {
+                Offer::Own(mut waiting) => {
+                    if let Some(outcome) = outcomes.next() {
+                        waiting.settle(outcome);
+                    }
+                }
+                Offer::Forwarded(forwarded) => {
+                    let count = forwarded.packets.count();
+                    let outcomes = outcomes.by_ref().take(count).collect();
+                    forwarded.answer(Proposed::Applied { index, outcomes });
+                }
+            }
+        }
+    }
+
+    fn take_back(self, undecided: &Proposed) -> Vec<Offer> {
+        let mut own = Vec::new();
+        for offer in self.offers {
+            match offer {
+                Offer::Own(mut waiting) => {
+                    waiting.in_doubt |= *undecided == Proposed::Unknown;
+                    own.push(Offer::Own(waiting));
+                }
+                // The node that forwarded them tries again.
+                Offer::Forwarded(forwarded) => forwarded.answer(undecided.clone()),
+            }
+        }
+        own
+    }
+}
+
+#[cfg(test)]
+#[path = "batch_tests.rs"]
+mod tests;

@@ -1,0 +1,84 @@
+//! PUTs on their way into the log: batched with what arrives beside them, sent to the leader, tried
+//! again until the outcome is known or the deadline has passed.
+//!
+//! ```text
+//! put ──────── queue ── batch ──┬─ this node leads ── one entry of the log ── applied ── answers
+//! forwarded ──┘                 └─ another leads ──── forwarded to it         └─ (here)
+//! ```
+//!
+//! One task of the node, the [`batcher`], owns every packet from the queue to its answer, and so
+//! knows of each whether it can have entered the log. At the leader it puts what followers forward
+//! into the same entries as what arrives there, so that batches grow with the load on all nodes.
+
+mod batch;
+mod batcher;
+mod queue;
+pub(crate) mod read_index;
+pub(crate) mod write_path;
+
+use std::{sync::Arc, time::Duration};
+
+use quorate_packet::SignedPacket;
+use quorate_peer::message::Proposed;
+use quorate_replica::{PutError, PutOutcome};
+use quorate_state::{Conditions, EncodedPackets};
+use tokio::{sync::oneshot, time::Instant};
+
+use self::{
+    batch::{Forwarded, Offer, Waiting},
+    batcher::Batcher,
+    queue::{NotQueued, Queue},
+};
+use crate::writes::write_path::WritePath;
+
+/// Takes packets and brings them into the log.
+pub(crate) struct Puts {
+    queue: Arc<Queue>,
+    deadline: Duration,
+}
+
+impl Puts {
+    /// Starts the task that forms batches. It ends when this is dropped.
+    pub(crate) fn spawn(path: WritePath, deadline: Duration) -> Self {
+        let queue = Arc::<Queue>::default();
+        tokio::spawn(Batcher::new(path, queue.clone()).run());
+        Self { queue, deadline }
+    }
+
+    /// Brings a packet into the log within `time_left`, to be stored there on `conditions`. Those a
+    /// cluster below [`Level::PUBLISHING`](quorate_state::Level::PUBLISHING) does not know.
+    pub(crate) async fn put(
+        &self,
+        packet: SignedPacket,
+        conditions: Conditions,
+        time_left: Duration,
+    ) -> Result<PutOutcome, PutError> {
+        let (reply, outcome) = oneshot::channel();
+        let deadline = Instant::now() + time_left.min(self.deadline);
+        let waiting = Waiting::new(packet, conditions, deadline, reply);
+        self.queue
+            .push(Offer::Own(waiting))
+            .map_err(|refused| match refused {
+                NotQueued::Full => PutError::Overloaded,
+                NotQueued::Closed => PutError::ShuttingDown,
+            })?;
+        // The batcher answers at the deadline at the latest. One that has ended says nothing.
+        outcome.await.unwrap_or(Err(PutError::Unknown))
+    }
+
+    /// Brings packets into the log that another node forwards, if this one leads.
+    pub(crate) async fn propose(&self, packets: EncodedPackets) -> Proposed {
+        let (reply, proposed) = oneshot::channel();
+        let forwarded = Forwarded::new(packets, reply);
+        match self.queue.push(Offer::Forwarded(forwarded)) {
+            Ok(()) => proposed.await.unwrap_or(Proposed::Unknown),
+            Err(_) => Proposed::Refused,
+        }
+    }
+}
+
+impl Drop for Puts {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
+}

@@ -1,0 +1,120 @@
+//! One attempt to bring packets into the log: as the leader, or through it.
+
+use std::sync::{Arc, Weak};
+
+use quorate_clock::Stamp;
+use quorate_peer::{
+    NodeId,
+    message::{Proposed, Request, Response},
+};
+use quorate_state::{EncodedPackets, Level, LogIndex, Outcome, PutBatch};
+use quorate_store::{Meta, Store};
+use tokio::sync::watch;
+
+use crate::{
+    RaftMetrics,
+    adapters::Raft,
+    clocks::exchange::Exchange,
+    leadership::leader::{Leader, superseded},
+    links::connection::CallError,
+    links::peers::Peers,
+    writes::read_index::ReadIndexes,
+};
+
+/// What is needed to bring packets into the log, and to learn that they are there.
+#[derive(Clone)]
+pub(crate) struct WritePath {
+    pub(crate) node: NodeId,
+    pub(crate) raft: Raft,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) exchange: Arc<Exchange>,
+    /// Weak, for whoever brings packets must not keep the files of a stopped node locked.
+    pub(crate) store: Weak<Store>,
+    pub(crate) leader: watch::Receiver<Leader>,
+    pub(crate) applied: watch::Receiver<Meta>,
+    pub(crate) read_indexes: ReadIndexes,
+    pub(crate) metrics: RaftMetrics,
+}
+
+impl WritePath {
+    /// Brings packets into the log through `leader`, which is known. Resolves when this node has
+    /// applied them too, so that whoever then reads here sees them; or when it is known that they
+    /// were not appended; or when that cannot be known, at the latest when another node leads.
+    pub(crate) async fn bring_into_log(
+        mut self,
+        leader: &Leader,
+        packets: EncodedPackets,
+    ) -> Proposed {
+        let superseded = superseded(self.leader.clone(), leader);
+        tokio::select! {
+            biased;
+            proposed = self.propose_at(leader, packets) => proposed,
+            () = superseded => Proposed::Unknown,
+        }
+    }
+
+    async fn propose_at(&mut self, leader: &Leader, packets: EncodedPackets) -> Proposed {
+        let Some((node, address)) = &leader.node else {
+            return Proposed::Refused;
+        };
+        if *node == self.node {
+            return self.propose(packets).await;
+        }
+        let request = match packets.conditions().is_empty() {
+            true => Request::Propose(packets.into_bytes()),
+            false => Request::ProposeConditional(packets.into_conditional_bytes()),
+        };
+        match self.peers.forward(*node, address, request).await {
+            Ok(Response::Proposed(proposed)) => {
+                if let Proposed::Applied { index, .. } = proposed {
+                    self.applied(index).await;
+                }
+                proposed
+            }
+            Err(CallError::NotSent(_)) => Proposed::Refused,
+            Ok(_) | Err(CallError::Lost(_)) => Proposed::Unknown,
+        }
+    }
+
+    /// Refuses them when this node's clock is not the one that a majority agrees on: then another
+    /// is to lead. Also when it has not applied yet what lets the cluster use conditions.
+    async fn propose(&self, packets: EncodedPackets) -> Proposed {
+        let Some(stamp) = self.stamp() else {
+            return Proposed::Refused;
+        };
+        let level = self.level();
+        if !packets.conditions().is_empty() && level < Level::PUBLISHING {
+            return Proposed::Refused;
+        }
+        let timestamp_max = (level >= Level::CAPACITY).then_some(stamp.timestamp_max);
+        let command = PutBatch::encode(stamp.now, timestamp_max, &packets);
+        match self.raft.propose(command).await {
+            Proposed::Applied {
+                index,
+                outcomes: Outcome::Put { outcomes, .. },
+            } => Proposed::Applied { index, outcomes },
+            Proposed::Refused => Proposed::Refused,
+            Proposed::Applied { .. } | Proposed::Unknown => Proposed::Unknown,
+        }
+    }
+
+    /// The level that the cluster is at, as far as this node has applied it.
+    pub(crate) fn level(&self) -> Level {
+        self.applied.borrow().cluster.level
+    }
+
+    fn stamp(&self) -> Option<Stamp> {
+        // The store has gone with the node, which so does not lead any more.
+        let received = self.store.upgrade()?.latest_received();
+        self.exchange.stamp(received)
+    }
+
+    /// Resolves when this node has applied the entry of this index.
+    pub(crate) async fn applied(&mut self, index: LogIndex) {
+        let applied = self.applied.wait_for(|meta| meta.applied_index() >= index);
+        if applied.await.is_err() {
+            // The node is being stopped, and so is whoever waits here.
+            std::future::pending().await
+        }
+    }
+}
