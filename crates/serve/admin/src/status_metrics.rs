@@ -8,11 +8,13 @@ quorate_metrics::metrics! {
     struct RaftMetrics in "quorate_raft" {
         /// 1 for the role the node has, 0 for the others
         role: Gauge { role: Role },
+        /// The current term
         term: Gauge,
         /// Whether a leader is known
         known_leader: Gauge,
         /// Whether the node is ready to serve everything
         ready: Gauge,
+        /// The number of voters
         voters: Gauge,
         /// The last entry in the local log
         last_log_index: Gauge,
@@ -44,6 +46,7 @@ quorate_metrics::metrics! {
 
 quorate_metrics::metrics! {
     struct StoreMetrics in "quorate_store" {
+        /// The number of packets
         packets: Gauge,
         /// How many packets the cluster has agreed to store; 0 if it has not
         packets_max: Gauge,
