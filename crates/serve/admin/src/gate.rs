@@ -66,6 +66,7 @@ impl Gate {
         routes.route_layer(from_fn_with_state((self.clone(), scope), admit))
     }
 
+    /// Who sent this request.
     pub(crate) fn caller(&self, request: &Request) -> Result<Caller, ProblemResponse> {
         if let Some(value) = request.headers().get(header::AUTHORIZATION) {
             let token = value.to_str().ok().and_then(bearer_token);

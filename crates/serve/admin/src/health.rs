@@ -7,8 +7,10 @@ use quorate_http::{text, uncached};
 use quorate_replica::{ClockState, ClockStatus, LogIndex, NotReady, Observer, Role, Status};
 use serde::Serialize;
 
+/// Which program this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Build {
+    /// Its version.
     pub version: &'static str,
     /// The commit it was built from, or `unknown`.
     pub git_hash: &'static str,

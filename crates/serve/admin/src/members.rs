@@ -34,6 +34,7 @@ struct NodePath {
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "it is read by those who read the document")]
 enum ChangeAnswers {
+    /// It is done
     #[response(status = 200)]
     Done(ChangeReport),
     /// A node has to catch up first: ask again
@@ -194,6 +195,7 @@ pub(crate) async fn relocate(
     change(&shared, Change::Move { node, address }, false).await
 }
 
+/// Hands leadership over
 #[utoipa::path(
     post,
     path = path::TRANSFER,

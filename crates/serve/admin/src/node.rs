@@ -42,6 +42,7 @@ pub(crate) async fn metrics(
     Ok(([(header::CONTENT_TYPE, TEXT_FORMAT)], text).into_response())
 }
 
+/// How this node is
 #[utoipa::path(
     get,
     path = path::STATUS,

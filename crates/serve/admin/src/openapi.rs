@@ -28,6 +28,7 @@ is, with a scope: `operate` is good for everything, `read` for all that changes 
 for `/metrics`.
 ";
 
+/// All of it.
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Quorate admin API", version = "1", description = INTRODUCTION),
@@ -91,6 +92,7 @@ impl Modify for Tokens {
     }
 }
 
+/// This document
 #[utoipa::path(
     get,
     path = path::OPENAPI,

@@ -26,6 +26,7 @@ use crate::{
 /// What every token for publishing begins with, so that scanners for leaked secrets know it.
 const TOKEN_PREFIX: &str = "quorate-publish-";
 
+/// Who may publish
 #[utoipa::path(
     get,
     path = path::POLICY,

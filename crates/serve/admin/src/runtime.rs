@@ -38,6 +38,7 @@ pub(crate) async fn reload(
     }
 }
 
+/// What is logged
 #[utoipa::path(
     get,
     path = path::LOG_FILTER,

@@ -10,10 +10,13 @@ use tokio::sync::Mutex;
 
 use crate::{Build, status_metrics::StatusMetrics};
 
+/// What the routes ask.
 pub struct Node {
+    /// How it is.
     pub observer: Arc<dyn Observer>,
     /// How its cluster is, and changes of that.
     pub operator: Arc<dyn Operator>,
+    /// What it holds.
     pub reader: Arc<dyn Reader>,
     /// Who may publish in it.
     pub writer: Arc<dyn Writer>,
@@ -21,9 +24,13 @@ pub struct Node {
     pub watcher: Arc<dyn Watcher>,
     /// What `/metrics` shows. The figures of the status are registered here.
     pub registry: Registry,
+    /// Which program it is.
     pub build: Build,
+    /// Reads its configuration again.
     pub reload: Box<dyn Reload>,
+    /// What it logs.
     pub log: Box<dyn LogControl>,
+    /// What zones it serves.
     pub zones: Box<dyn ServedZones>,
 }
 
@@ -49,6 +56,7 @@ pub trait ServedZones: Send + Sync + 'static {
     fn check(&self, zone: &WireName, set: &NamedSet) -> Result<(), String>;
 }
 
+/// What is logged.
 pub trait LogControl: Send + Sync + 'static {
     /// Levels by target, such as `info,quorate_raft=debug`.
     fn filter(&self) -> String;
@@ -61,6 +69,7 @@ pub trait LogControl: Send + Sync + 'static {
     fn set_filter(&self, filter: &str) -> Result<(), String>;
 }
 
+/// What the handlers share.
 pub(crate) struct Shared {
     pub(crate) node: Node,
     pub(crate) status_metrics: StatusMetrics,

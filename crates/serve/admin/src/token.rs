@@ -74,7 +74,9 @@ impl fmt::Debug for Token {
 pub enum Scope {
     /// `/metrics`.
     Metrics,
+    /// All that changes nothing.
     Read,
+    /// Everything.
     Operate,
 }
 

@@ -164,10 +164,12 @@ pub enum TokensError {
     /// It cannot be read.
     #[error("the tokens file {} cannot be read", file.display())]
     Unreadable {
+        /// Which file.
         file: PathBuf,
         /// Why not.
         source: io::Error,
     },
+    /// It is too long.
     #[error(
         "the tokens file {} is longer than {FILE_SIZE_MAX} bytes: remove tokens that nobody uses",
         .0.display()
@@ -176,9 +178,11 @@ pub enum TokensError {
     /// A line of it means nothing.
     #[error("line {line} of the tokens file {} is refused", file.display())]
     Line {
+        /// Which file.
         file: PathBuf,
         /// Which line, from 1.
         line: usize,
+        /// Why.
         source: TokenLineError,
     },
 }
@@ -203,6 +207,7 @@ pub enum TokenLineError {
     /// Two tokens of one name: the audit log could not tell them apart.
     #[error("there is a token {0} before it: give each its own name")]
     SameName(TokenName),
+    /// One token twice.
     #[error("the same token stands before it under another name")]
     SameToken,
     /// More tokens than can be known.
