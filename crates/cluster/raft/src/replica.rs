@@ -15,9 +15,9 @@ use quorate_replica::{
     LogIndex, NotReady, Observer, PublishState, PutError, PutOutcome, ReadError, ReadState, Reader,
     StateDigest, Status, Watch, Watcher, Writer, ZoneState,
 };
-use quorate_state::{EVICTION_AGE_MIN, Level, UnixMillis};
+use quorate_state::{EVICTION_AGE_MIN, UnixMillis};
 use quorate_store::{Extent, Pace};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use crate::{
     Node,
@@ -50,10 +50,7 @@ impl Writer for Node {
             match self.known_outcome(&packet, &conditions) {
                 Some(outcome) => Ok(outcome),
                 None if self.write_path.raft.space.is_low() => Err(PutError::DiskFull),
-                None if conditions.is_empty() || self.write_path.level() >= Level::PUBLISHING => {
-                    self.puts.put(packet, conditions, time_left).await
-                }
-                None => self.put_checked(packet, conditions, time_left).await,
+                None => self.puts.put(packet, conditions, time_left).await,
             }
         })
     }
@@ -189,35 +186,6 @@ impl Node {
         let reading = self.exchange.time();
         let is_known = reading.state != ClockState::Unknown;
         (is_known && reading.time < blocked_until).then_some(PutOutcome::Blocked)
-    }
-
-    /// Stores a packet through a cluster that does not know conditions, once they hold of what was stored
-    /// before. A PUT that comes between is judged by timestamps alone.
-    async fn put_checked(
-        &self,
-        packet: SignedPacket,
-        conditions: Conditions,
-        time_left: Duration,
-    ) -> Result<PutOutcome, PutError> {
-        let deadline = Instant::now() + time_left;
-        let linearized = timeout(time_left, self.linearize()).await;
-        if !matches!(linearized, Ok(Ok(()))) {
-            return Err(PutError::NoLeader);
-        }
-        // It may have learned only now that the cluster knows conditions.
-        if self.write_path.level() >= Level::PUBLISHING {
-            let time_left = deadline.saturating_duration_since(Instant::now());
-            return self.puts.put(packet, conditions, time_left).await;
-        }
-        let indexed = self.index.packet(packet.key());
-        let stored = indexed.as_ref().map(|indexed| indexed.compiled.packet());
-        if stored != Some(&packet) && !conditions.hold(stored) {
-            return Ok(PutOutcome::ConditionFailed);
-        }
-        let time_left = deadline.saturating_duration_since(Instant::now());
-        self.puts
-            .put(packet, Conditions::default(), time_left)
-            .await
     }
 
     /// Whether the cluster has received a packet not long ago. Who does not know the time has it

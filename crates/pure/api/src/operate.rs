@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use quorate_state::{InviteId, Join, JoinRefusal, Level, LogIndex, UnixMillis};
+use quorate_state::{InviteId, Join, JoinRefusal, LogIndex, UnixMillis};
 use serde::{Deserialize, Serialize};
 
 use quorate_state::NodeId;
@@ -56,17 +56,6 @@ pub enum Request {
         /// it as it is.
         block_ms: Option<u64>,
     },
-}
-
-impl Request {
-    /// The feature level that a leader must support to know it.
-    pub fn level(&self) -> Level {
-        match self {
-            Self::ChangeZone(_) => Level::ZONES,
-            Self::ChangePublishing(_) | Self::DeletePacket { .. } => Level::PUBLISHING,
-            _ => Level::MEMBERS,
-        }
-    }
 }
 
 /// A node that joins, as the member tells the leader that has verified its proof.

@@ -41,13 +41,10 @@ impl BatchConditions {
             .extend(others.map(|(place, conditions)| (first + place, conditions.clone())));
     }
 
-    /// The size of their encoding, in bytes; zero if there are none, for then none are written.
+    /// The size of their encoding, in bytes.
     pub(crate) fn size(&self) -> usize {
         let each = self.0.values();
-        match self.0.is_empty() {
-            true => 0,
-            false => COUNT_SIZE + each.map(|it| PLACE_SIZE + it.size()).sum::<usize>(),
-        }
+        COUNT_SIZE + each.map(|it| PLACE_SIZE + it.size()).sum::<usize>()
     }
 
     /// Number (u16) of packets that have conditions; each: its place (u16), and they.
@@ -74,11 +71,11 @@ impl BatchConditions {
         Ok(Self(all))
     }
 
-    /// Fails if there are none, or one is of a packet that a batch of so many does not have.
+    /// Fails if one is of a packet that a batch of so many does not have.
     pub(crate) fn check(&self, packet_count: usize) -> Result<(), CommandError> {
         match self.0.last_key_value() {
-            Some((last, _)) if usize::from(*last) < packet_count => Ok(()),
-            _ => Err(CommandError::Condition),
+            Some((last, _)) if usize::from(*last) >= packet_count => Err(CommandError::Condition),
+            _ => Ok(()),
         }
     }
 }

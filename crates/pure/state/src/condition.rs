@@ -3,7 +3,7 @@
 use bytes::{Buf, BufMut, Bytes};
 use quorate_packet::{SignedPacket, Timestamp};
 
-use crate::{TOKEN_HASH_SIZE, TokenHash, cluster_state::decode_array};
+use crate::{TOKEN_HASH_SIZE, TokenHash, coding::Coding};
 
 /// How many bytes of the signature tell two packets of one key and timestamp apart: who signed both
 /// with one nonce has given the key away.
@@ -194,7 +194,7 @@ impl Condition {
             ANY_OF => versions(bytes).map(Self::AnyOf),
             NONE_OF => versions(bytes).map(Self::NoneOf),
             UNMODIFIED_SINCE => bytes.try_get_u64().ok().map(Self::UnmodifiedSince),
-            TOKEN => decode_array(bytes).map(|hash| Self::Token(TokenHash(hash))),
+            TOKEN => TokenHash::take(bytes).ok().map(Self::Token),
             _ => None,
         }
     }
@@ -228,7 +228,7 @@ impl Version {
     fn decode(bytes: &mut Bytes) -> Option<Self> {
         let timestamp = Timestamp::from_micros(bytes.try_get_u64().ok()?);
         let has_signature = bytes.try_get_u8().ok()? != 0;
-        let signature = decode_array(bytes)?;
+        let signature = Coding::take(bytes).ok()?;
         Some(Self {
             timestamp,
             signature: has_signature.then_some(signature),

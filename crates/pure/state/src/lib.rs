@@ -41,6 +41,7 @@ mod batch_conditions;
 mod capacity;
 mod cluster_names;
 mod cluster_state;
+mod coding;
 mod command;
 mod command_encoding;
 mod command_error;

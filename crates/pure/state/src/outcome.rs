@@ -38,7 +38,7 @@ pub enum PutOutcome {
     /// A newer one is stored, or this one was deleted, or one that is newer.
     Superseded,
     /// Its timestamp lies too far ahead of the cluster's time:
-    /// [`PutBatch::latest_timestamp`](crate::PutBatch::latest_timestamp).
+    /// [`PutBatch::timestamp_max`](crate::PutBatch::timestamp_max).
     TooFarAhead,
     /// Its key is unknown, the [`Capacity`](crate::Capacity) is reached, and no stored packet is old
     /// enough to give way.

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use quorate_packet::PublicKey;
 
 use crate::{
     CommandError, RECORD_SET_SIZE_MAX, RecordSet, WireName, ZONE_COUNT_MAX, ZONES_SIZE_MAX,
     ZoneRecords, ZoneState,
-    zone_state::{decode_name, decode_set, encode_set},
+    coding::{Coding, decode_all, fields},
 };
 
 /// The largest encoded change, in bytes: all records that there may be, each in a set of its own with
@@ -95,11 +95,16 @@ pub enum ZoneRejection {
     ZoneCount,
 }
 
+fields! {
+    ZoneChange { zone, clear, unset, set }
+    NamedSet { owner, record_type, records }
+}
+
 impl ZoneChange {
     /// The bytes that [`decode`](Self::decode) reads.
     pub fn encode(&self) -> Bytes {
         let mut out = BytesMut::new();
-        self.encode_into(&mut out);
+        self.put(&mut out);
         out.freeze()
     }
 
@@ -107,61 +112,8 @@ impl ZoneChange {
     ///
     /// # Errors
     /// It is unreadable, or larger than [`CHANGE_SIZE_MAX`].
-    pub fn decode(mut bytes: Bytes) -> Result<Self, CommandError> {
-        if bytes.len() > CHANGE_SIZE_MAX {
-            return Err(CommandError::Trailing(bytes.len() - CHANGE_SIZE_MAX));
-        }
-        let change = Self::read(&mut bytes)?;
-        match bytes.len() {
-            0 => Ok(change),
-            rest => Err(CommandError::Trailing(rest)),
-        }
-    }
-
-    pub(crate) fn encode_into(&self, out: &mut BytesMut) {
-        let count = |count: usize| u32::try_from(count).expect("what is in memory is counted");
-        out.put_slice(self.zone.as_bytes());
-        out.put_u8(self.clear.into());
-        out.put_u32(count(self.unset.len()));
-        for (owner, record_type) in &self.unset {
-            out.put_slice(owner.as_bytes());
-            // No set has the type 0.
-            out.put_u16(record_type.unwrap_or(0));
-        }
-        out.put_u32(count(self.set.len()));
-        for set in &self.set {
-            out.put_slice(set.owner.as_bytes());
-            out.put_u16(set.record_type);
-            encode_set(out, set.records.ttl_secs, &set.records.rdata);
-        }
-    }
-
-    pub(crate) fn read(bytes: &mut Bytes) -> Result<Self, CommandError> {
-        let name = |bytes: &mut Bytes| decode_name(bytes).ok_or(CommandError::Record);
-        let zone = name(bytes)?;
-        let clear = bytes.try_get_u8()? != 0;
-        let mut unset = Vec::new();
-        for _ in 0..bytes.try_get_u32()? {
-            let owner = name(bytes)?;
-            let record_type = Some(bytes.try_get_u16()?);
-            unset.push((owner, record_type.filter(|record_type| *record_type != 0)));
-        }
-        let mut set = Vec::new();
-        for _ in 0..bytes.try_get_u32()? {
-            let (owner, record_type) = (name(bytes)?, bytes.try_get_u16()?);
-            let (ttl_secs, rdata) = decode_set(bytes).ok_or(CommandError::Record)?;
-            set.push(NamedSet {
-                owner,
-                record_type,
-                records: RecordSet { ttl_secs, rdata },
-            });
-        }
-        Ok(Self {
-            zone,
-            clear,
-            unset,
-            set,
-        })
+    pub fn decode(bytes: Bytes) -> Result<Self, CommandError> {
+        decode_all(bytes, CHANGE_SIZE_MAX)
     }
 
     /// What must hold of it where nothing else is, however large that is.

@@ -4,6 +4,7 @@ use std::{iter, pin::Pin, sync::Arc};
 
 use futures_util::{Sink, future::BoxFuture, stream::BoxStream};
 use quorate_state::ClusterNames;
+use serde::{Deserialize, Serialize};
 use strum::{FromRepr, IntoStaticStr, VariantArray};
 
 use crate::{
@@ -23,6 +24,7 @@ pub enum Lane {
     Control = 1,
     /// Proposals on their way to the leader, and read indexes.
     Forward = 2,
+    /// Snapshots from the leader, which go on where they were cut off.
     Snapshot = 3,
     /// Snapshots for a member that asks, since its own packets are damaged.
     Pull = 4,
@@ -30,9 +32,6 @@ pub enum Lane {
     Admin = 5,
     /// A node that nobody knows asks to join ([`JoinRequest`]). No link comes of it.
     Join = 6,
-    /// Snapshots from the leader that go on where they were cut off. [`Snapshot`](Self::Snapshot) is
-    /// what older nodes know.
-    Transfer = 7,
 }
 
 pub trait Transport: Send + Sync + 'static {
@@ -83,7 +82,8 @@ pub struct Introduction {
 /// What is in the log of a node. Nodes tell it when they greet, so that none founds a cluster anew.
 ///
 /// Its number stands on the wire and never changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, FromRepr)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromRepr, Serialize, Deserialize)]
+#[serde(from = "u8", into = "u8")]
 #[repr(u8)]
 pub enum LogState {
     Empty = 0,
@@ -91,6 +91,19 @@ pub enum LogState {
     Founding = 1,
     /// Entries of a cluster that has had a leader.
     More = 2,
+}
+
+impl From<u8> for LogState {
+    /// Whatever a later version has in its log: it has something.
+    fn from(number: u8) -> Self {
+        Self::from_repr(number).unwrap_or(Self::More)
+    }
+}
+
+impl From<LogState> for u8 {
+    fn from(log: LogState) -> Self {
+        log as Self
+    }
 }
 
 /// Why a link failed. The text names the peer and the address.

@@ -1,14 +1,12 @@
-//! What a leader has its cluster agree on unasked: who the cluster is, a feature level that all
-//! members support, the capacity that the cluster is founded with, and the secrets of DNS cookies.
+//! What a leader has its cluster agree on unasked: who the cluster is and its capacity, a feature level
+//! that all members support, and the secrets of DNS cookies.
 
 use std::{sync::Arc, time::Duration};
 
 use quorate_clock::ClockState;
 use quorate_peer::NodeId;
 use quorate_replica::Role;
-use quorate_state::{
-    ClusterId, ClusterNames, ClusterState, Command, CookieSecret, CookieSecrets, Found, Level,
-};
+use quorate_state::{ClusterId, ClusterNames, Command, CookieSecret, CookieSecrets, Found, Level};
 use quorate_store::Meta;
 use tokio::{
     sync::watch,
@@ -52,7 +50,7 @@ impl Agreement {
     }
 
     /// Looks more often until it is agreed who the cluster is and by which secret its nodes know each
-    /// other's cookies, or that this takes longer: until its members are upgraded perhaps.
+    /// other's cookies, or that this takes longer: until its members are started perhaps.
     async fn found(&mut self) {
         let mut ticks = interval(self.config.heartbeat());
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -95,34 +93,22 @@ impl Agreement {
     /// What is to be proposed next.
     fn due(&self) -> Option<Command> {
         let meta = self.applied.borrow();
-        let ClusterState {
-            level,
-            capacity,
-            names,
-            ref zones,
-            ..
-        } = meta.cluster;
-        let common = common_level(&members(&meta), |member| self.exchange.level(member));
-        let has_members = |level: &Level| *level >= Level::MEMBERS;
-        if let Some(common) = common.filter(has_members).filter(|_| names.id.is_none()) {
+        let cluster = &meta.cluster;
+        if cluster.names.id.is_none() {
             // Without randomness there is no id, and it is due again.
             let id = random()?;
-            Some(Command::Found(Found {
+            return Some(Command::Found(Found {
                 names: ClusterNames {
                     id: Some(ClusterId(id)),
                     founding: self.config.known.names.founding,
                 },
-                level: common,
-                capacity: capacity.unwrap_or(self.config.capacity()),
-            }))
-        } else if let Some(common) = common.filter(|common| *common > level) {
-            Some(Command::RaiseLevel(common))
-        } else if capacity.is_none() && level >= Level::CAPACITY {
-            Some(Command::SetCapacity(self.config.capacity()))
-        } else if level >= Level::ZONES {
-            self.due_rotation(&zones.cookie_secrets)
-        } else {
-            None
+                capacity: self.config.capacity(),
+            }));
+        }
+        let common = common_level(&members(&meta), |member| self.exchange.level(member));
+        match common.filter(|common| *common > cluster.level) {
+            Some(common) => Some(Command::RaiseLevel(common)),
+            None => self.due_rotation(&cluster.zones.cookie_secrets),
         }
     }
 
@@ -161,9 +147,8 @@ impl Agreement {
 /// On what the cluster agrees by a command. The values are told when it has.
 fn subject(command: &Command) -> &'static str {
     match command {
-        Command::Found(_) => "its id, feature level and capacity",
+        Command::Found(_) => "its id and capacity",
         Command::RaiseLevel(_) => "its feature level",
-        Command::SetCapacity(_) => "its capacity",
         Command::RotateCookies { .. } => "another secret of DNS cookies",
         _ => "what an operator or a node asks",
     }

@@ -46,7 +46,7 @@ fn answer_timeout(lane: Lane) -> Duration {
         // Answered once the disk has: one that takes longer is as good as dead.
         Lane::Append => 10,
         // A checkpoint may come first. Who asks has a limit of its own.
-        Lane::Snapshot | Lane::Transfer | Lane::Pull | Lane::Join => 60,
+        Lane::Snapshot | Lane::Pull | Lane::Join => 60,
     })
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::{
     StreamExt,
     future::BoxFuture,
@@ -13,7 +14,7 @@ use quorate_peer::{
     Frame, Introduction, JoinAnswer, JoinRequest, Lane, LinkError, LogState, NodeId, Service,
     message::{Proposed, Request, Response},
 };
-use quorate_state::{CommandError, EncodedPackets};
+use quorate_state::EncodedPackets;
 use quorate_store::Store;
 
 use crate::{
@@ -84,7 +85,7 @@ impl Service for PeerService {
             Lane::Admin => self.answer_operators(peer, requests),
             // No link comes of it.
             Lane::Join => stream::empty().boxed(),
-            Lane::Snapshot | Lane::Transfer => {
+            Lane::Snapshot => {
                 let store = self.store.clone();
                 self.raft.receive_snapshots(store, peer, requests)
             }
@@ -177,13 +178,7 @@ impl PeerService {
 
     async fn answer(&self, request: Request) -> Response {
         match request {
-            Request::Propose(packets) => {
-                Response::Proposed(self.propose(EncodedPackets::parse(packets)).await)
-            }
-            Request::ProposeConditional(packets) => Response::Proposed(
-                self.propose(EncodedPackets::parse_conditional(packets))
-                    .await,
-            ),
+            Request::Propose(packets) => Response::Proposed(self.propose(packets).await),
             Request::ReadIndex => Response::ReadIndex(self.raft.read_index().await),
             Request::Vote(_) | Request::PreVote(_) | Request::TransferLeader(_)
                 if !self.franchise.is_given() =>
@@ -196,8 +191,8 @@ impl PeerService {
         }
     }
 
-    async fn propose(&self, packets: Result<EncodedPackets, CommandError>) -> Proposed {
-        match packets {
+    async fn propose(&self, packets: Bytes) -> Proposed {
+        match EncodedPackets::parse(packets) {
             Ok(packets) => self.puts.propose(packets).await,
             Err(error) => {
                 tracing::error!(%error, "refused forwarded packets that cannot be read");

@@ -8,7 +8,7 @@ use quorate_packet::PublicKey;
 use quorate_peer::{NodeId, chain, message::Proposed};
 use quorate_replica::Role;
 use quorate_state::{
-    ClusterState, Command, Invite, InviteId, Level, LogIndex, Outcome, Registration, Rejection,
+    ClusterState, Command, Invite, InviteId, LogIndex, Outcome, Registration, Rejection,
     UnixMillis, ZoneChange,
 };
 use quorate_store::Meta;
@@ -178,19 +178,10 @@ impl Admin {
         role == Role::Leader
     }
 
-    /// Fails while the cluster does not know what nodes are registered.
-    pub(super) fn check_level(&self) -> Result<(), Refusal> {
-        let cluster = self.cluster();
-        if cluster.names.id.is_some() {
-            return Ok(());
-        }
-        let members = self.raft.membership().nodes.into_keys();
-        let mut levels = members.map(|member| self.exchange.level(member));
-        match levels.all(|level| level >= Some(Level::MEMBERS)) {
-            // It is being founded.
-            true => Err(Refusal::NoLeader),
-            false => Err(Refusal::Unsupported),
-        }
+    /// Fails while the cluster is being founded.
+    pub(super) fn check_founded(&self) -> Result<(), Refusal> {
+        let id = self.cluster().names.id;
+        id.map(drop).ok_or(Refusal::NoLeader)
     }
 
     /// Has a command committed and applied here.
@@ -228,7 +219,7 @@ impl Admin {
 
     /// Who is asked again because the answer was lost finds the invite there.
     async fn invite(&self, id: InviteId, invite: Invite) -> Result<UnixMillis, Refusal> {
-        self.check_level()?;
+        self.check_founded()?;
         if let Some(known) = self.cluster().roll.invites.get(&id) {
             return Ok(known.expires);
         }
@@ -241,7 +232,7 @@ impl Admin {
     /// Registers a node. A member that comes with another token has most likely lost its data: with
     /// its identity it would get its vote back.
     async fn join(&self, call: JoinCall) -> Result<Response, Refusal> {
-        self.check_level()?;
+        self.check_founded()?;
         if !is_dialable(&call.address) {
             return Err(Refusal::BadAddress(call.address));
         }
@@ -296,9 +287,6 @@ impl Admin {
         let unreadable = |error| Refusal::Failed(format!("the change: {error}"));
         let change = ZoneChange::decode(change).map_err(unreadable)?;
         let (cluster, applied) = self.cluster_and_index();
-        if cluster.level < Level::ZONES {
-            return Err(Refusal::Unsupported);
-        }
         match change.changed(&cluster.zones) {
             Err(rejection) => Err(Refusal::Zone(rejection.to_string())),
             Ok(None) => Ok(applied),

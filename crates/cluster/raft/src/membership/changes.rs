@@ -17,10 +17,7 @@ use crate::adapters::MembersChange;
 impl Admin {
     /// Makes a change; the lock of changes is held.
     pub(super) async fn change(&self, change: Change, force: bool) -> Result<Changed, Refusal> {
-        // A member that is gone may be what keeps the cluster at its level.
-        if !matches!(change, Change::Remove(_)) {
-            self.check_level()?;
-        }
+        self.check_founded()?;
         let standing = self.settled().await?;
         match change {
             Change::Promote(node) => self.promote(standing, &node, force).await,

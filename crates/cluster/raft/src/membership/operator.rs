@@ -72,10 +72,6 @@ impl LeaderClient {
         address: &str,
         request: &Request,
     ) -> Result<Option<Response>, Refusal> {
-        let level = self.peers.exchange().level(leader);
-        if level.is_some_and(|level| level < request.level()) {
-            return Err(Refusal::Unsupported);
-        }
         let link = self.peers.own_link(leader, address, Lane::Admin);
         let request = message::Request::Operate(request.clone());
         let answered = async {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use quorate_api::operate::{Refusal, Response};
 use quorate_packet::PublicKey;
-use quorate_state::{Command, Level, LogIndex, Outcome, PublishChange};
+use quorate_state::{Command, LogIndex, Outcome, PublishChange};
 
 use super::admin::Admin;
 
@@ -16,9 +16,6 @@ impl Admin {
         let unreadable = |error| Refusal::Failed(format!("the change: {error}"));
         let change = PublishChange::decode(change).map_err(unreadable)?;
         let (cluster, applied) = self.cluster_and_index();
-        if cluster.level < Level::PUBLISHING {
-            return Err(Refusal::Unsupported);
-        }
         match change.changed(&cluster.publishing) {
             Err(rejection) => Err(Refusal::Publishing(rejection.to_string())),
             Ok(None) => Ok(applied),
@@ -36,9 +33,6 @@ impl Admin {
         key: PublicKey,
         block: Option<Duration>,
     ) -> Result<Response, Refusal> {
-        if self.cluster().level < Level::PUBLISHING {
-            return Err(Refusal::Unsupported);
-        }
         let now = self.now();
         let command = Command::DeletePacket {
             key,

@@ -83,7 +83,7 @@ impl Upkeep {
 
     fn due(&self, since: Instant) -> Option<Step> {
         let standing = self.admin.standing();
-        let knows_members = self.admin.check_level().is_ok();
+        let knows_members = self.admin.check_founded().is_ok();
         let cleanup = self.admin.config.cleanup;
         due(&standing, knows_members)
             .or_else(|| clean_up(&standing, cleanup?, since.elapsed()).filter(|_| knows_members))

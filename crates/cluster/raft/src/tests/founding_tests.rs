@@ -147,29 +147,6 @@ async fn a_voter_that_was_wiped_stops_and_gets_nothing() {
     expect_lost(&cluster.nodes[&wiped]).await;
 }
 
-/// Its members' programs know of no registrations.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_wiped_node_of_an_old_cluster_gets_the_log_from_a_leader_and_votes_again() {
-    let mut cluster = prepare();
-    for config in cluster.configs.values_mut() {
-        config.level_max = quorate_state::Level::CAPACITY;
-    }
-    cluster.open_all().await;
-    cluster.ready().await;
-    put(cluster.leader(), &packet(1, 5)).await.unwrap();
-    let wiped = cluster.followers().next().unwrap().config.node;
-    wipe(&mut cluster, wiped);
-    cluster.open(wiped).await.unwrap();
-    cluster.ready().await;
-    let node = &cluster.nodes[&wiped];
-    let stored = node.stored_packet(packet(1, 5).key()).unwrap();
-    assert_eq!(stored.expect("it was acknowledged").packet, packet(1, 5));
-    assert_eq!(node.service().introduction().log, LogState::More);
-    let answer = ask_for_vote(node, NodeId::from(9)).await;
-    assert!(matches!(answer, Response::Vote(_)), "{answer:?}");
-    cluster.shutdown().await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn the_death_of_a_node_is_a_hint_to_all_others() {
     let mut cluster = prepare();

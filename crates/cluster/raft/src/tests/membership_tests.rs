@@ -4,7 +4,7 @@ use quorate_api::operate::{Change, Member, MemberState, Refusal};
 use quorate_packet::PublicKey;
 use quorate_peer::JoinAnswer;
 use quorate_replica::Operator;
-use quorate_state::{JoinRefusal, Level};
+use quorate_state::JoinRefusal;
 
 use super::{elections::calm, test_members::*, *};
 use crate::Known;
@@ -269,25 +269,6 @@ async fn an_operator_hands_leadership_over_at_any_node() {
     assert!(moved.is_ok_and(|node| node != last), "{leader}");
     let unknown = any.transfer_leader(Some("nobody".to_owned())).await;
     assert_eq!(unknown, Err(Refusal::UnknownNode("nobody".to_owned())));
-    cluster.shutdown().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn members_cannot_change_before_all_programs_know_how() {
-    let cluster = Cluster::start(3, |config| {
-        if config.node == id(3) {
-            config.level_max = Level::CAPACITY;
-        }
-    })
-    .await;
-    let [new, old] = [1, 3].map(|number| &cluster.nodes[&id(number)]);
-    cluster.lead(1).await;
-    let refused = new.invite(false, HOUR).await.map(drop);
-    assert_eq!(refused, Err(Refusal::Unsupported));
-    let refused = new.change(demote(3), false).await;
-    assert_eq!(refused, Err(Refusal::Unsupported));
-    assert_eq!(new.members().await.unwrap().members.len(), 3);
-    assert!(old.known().borrow().names.id.is_none());
     cluster.shutdown().await;
 }
 

@@ -5,9 +5,9 @@ use quorate_peer::message::Payload;
 use quorate_replica::{
     ChangeKind, ClockState, Operator, PublishChange, PublishMode, PublishState, TokenHash, Watcher,
 };
-use quorate_state::{Command, LEVEL_MAX, Level, UnixMillis};
+use quorate_state::{Command, UnixMillis};
 
-use super::{conditions::at_level, ground::Simulated, *};
+use super::{ground::Simulated, *};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -25,11 +25,8 @@ async fn delete(node: &Node, block: Option<Duration>) -> Result<bool, Refusal> {
     deleted.expect("it is answered")
 }
 
-/// A cluster that knows who may publish.
 async fn cluster(adjust: impl Fn(&mut RaftConfig)) -> Cluster {
-    let cluster = Cluster::start(3, adjust).await;
-    at_level(&cluster, LEVEL_MAX).await;
-    cluster
+    Cluster::start(3, adjust).await
 }
 
 /// Waits until all nodes agree that this moment has passed.
@@ -190,7 +187,6 @@ async fn who_may_publish_is_changed_at_any_node_and_holds_at_all() {
 async fn no_put_slips_past_a_change_that_the_leader_has_applied() {
     let adjust = |config: &mut RaftConfig| config.settings.put.deadline_ms = 20_000;
     let mut simulated = Simulated::start_with(3, adjust).await;
-    at_level(&simulated.cluster, LEVEL_MAX).await;
     let leader = simulated.cluster.leader().clone();
     let behind = simulated.follower();
     let node = simulated.cluster.nodes[&behind].clone();
@@ -229,39 +225,6 @@ async fn no_put_slips_past_a_change_that_the_leader_has_applied() {
     simulated.kill(behind);
     simulated.cluster.open(behind).await.unwrap();
     assert_eq!(simulated.cluster.nodes[&behind].publishing(), expected);
-    simulated.cluster.shutdown().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn beside_an_older_node_nothing_is_deleted_and_nobody_is_denied() {
-    let mut simulated = Simulated::prepare(3);
-    let old = NodeId::from(3);
-    simulated.cap(old, Level::ZONES);
-    simulated.cluster.open_all().await;
-    simulated.cluster.ready().await;
-    at_level(&simulated.cluster, Level::ZONES).await;
-    let deny = PublishChange::Deny(vec![key(1)]);
-    let stored = packet(1, 5);
-    for node in simulated.cluster.nodes.values() {
-        put(node, &stored).await.unwrap();
-        let refused = change(node, deny.clone()).await;
-        assert_eq!(refused, Err(Refusal::Unsupported));
-        assert_eq!(delete(node, None).await, Err(Refusal::Unsupported));
-        assert!(node.stored_packet(&key(1)).unwrap().is_some());
-        assert_eq!(node.store.meta().cluster.level, Level::ZONES);
-    }
-    expect_equal_digests(simulated.cluster.nodes.values()).await;
-
-    simulated.kill(old);
-    simulated.cap(old, LEVEL_MAX);
-    simulated.cluster.open(old).await.unwrap();
-    simulated.cluster.ready().await;
-    at_level(&simulated.cluster, LEVEL_MAX).await;
-    let node = &simulated.cluster.nodes[&old];
-    change(node, deny).await.unwrap();
-    assert_eq!(delete(node, None).await, Ok(true));
-    assert_eq!(put(node, &packet(1, 6)).await, Ok(PutOutcome::Forbidden));
-    expect_equal_digests(simulated.cluster.nodes.values()).await;
     simulated.cluster.shutdown().await;
 }
 

@@ -6,7 +6,7 @@ use futures_util::stream::BoxStream;
 use quorate_packet::PAYLOAD_SIZE_MIN;
 use quorate_peer::{
     LinkError, Tail,
-    message::{Membership, Response, SnapshotBegin, SnapshotHead, StoredMembership, Vote},
+    message::{Membership, Response, SnapshotBegin, StoredMembership, Vote},
 };
 use quorate_sim::SimDisk;
 use quorate_state::LogPosition;
@@ -215,7 +215,7 @@ impl SenderLink {
         let (requests, incoming) = tokio::sync::mpsc::unbounded_channel();
         let incoming = tokio_stream::wrappers::UnboundedReceiverStream::new(incoming);
         let service = to.service();
-        let responses = service.serve(peer, Lane::Transfer, incoming.boxed());
+        let responses = service.serve(peer, Lane::Snapshot, incoming.boxed());
         Self {
             requests,
             responses,
@@ -251,12 +251,9 @@ impl SenderLink {
                 position: None,
                 membership,
             },
-        };
-        let head = SnapshotHead {
-            begin,
             packets_size,
         };
-        self.ask(Request::ResumeSnapshot(head)).await
+        self.ask(Request::SnapshotBegin(begin)).await
     }
 }
 
@@ -266,7 +263,7 @@ async fn a_sender_that_comes_back_takes_its_own_place() {
     let behind = Behind::start(20, |_| {}).await;
     let peer = behind.leader.config.node;
     let mut lost = SenderLink::open(&behind.follower, peer);
-    assert_eq!(lost.begin(0).await, Response::SnapshotResumed(0));
+    assert_eq!(lost.begin(0).await, Response::SnapshotBegun(0));
     let snapshot = behind.leader.store.snapshot().unwrap();
     let chunk = snapshot.chunks().unwrap().next_chunk().unwrap().unwrap();
     let taken = lost.ask(Request::SnapshotChunk(chunk)).await;
@@ -275,7 +272,7 @@ async fn a_sender_that_comes_back_takes_its_own_place() {
     let ended = tokio::spawn(async move { lost.responses.next().await });
 
     let mut other = SenderLink::open(&behind.follower, peer);
-    assert_eq!(other.begin(0).await, Response::SnapshotResumed(1));
+    assert_eq!(other.begin(0).await, Response::SnapshotBegun(1));
     let ended = timeout(TIMEOUT, ended).await.unwrap().unwrap();
     assert!(ended.is_none(), "{ended:?}");
 }
@@ -292,7 +289,7 @@ async fn a_snapshot_that_has_no_room_is_refused_before_it_is_sent() {
         "{refused:?}"
     );
     assert!(!behind.has_partial());
-    assert_eq!(link.begin(GIBIBYTE / 2).await, Response::SnapshotResumed(0));
+    assert_eq!(link.begin(GIBIBYTE / 2).await, Response::SnapshotBegun(0));
 }
 
 /// It begins anew with another leader, and nothing of the first one's is in its way.

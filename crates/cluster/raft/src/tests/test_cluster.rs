@@ -142,7 +142,7 @@ impl Transport for Memory {
             let service = board.services.lock().unwrap().get(&peer).cloned();
             let lives = board.deaths(own) == own_deaths;
             let serves = board.listens_at(peer, &address) && !board.is_cut(own, peer);
-            let takes = serves && (lane != Lane::Transfer || board.snapshots.admits());
+            let takes = serves && (lane != Lane::Snapshot || board.snapshots.admits());
             let service = service.filter(|_| lives && takes);
             if service.is_none() {
                 *board
@@ -181,7 +181,7 @@ impl Transport for Memory {
                     move |response| {
                         let board = board.clone();
                         async move {
-                            if lane == Lane::Transfer {
+                            if lane == Lane::Snapshot {
                                 board.snapshots.on_response(&response.message).await;
                             }
                             response
@@ -199,7 +199,7 @@ impl Transport for Memory {
                         if request.message == Request::ReadIndex {
                             board.read_index_count.fetch_add(1, Ordering::Relaxed);
                         }
-                        if lane == Lane::Transfer {
+                        if lane == Lane::Snapshot {
                             board.snapshots.on_request(&request.message).await;
                         }
                         match may_send() {

@@ -65,7 +65,7 @@ impl SnapshotTraffic {
         self.passed.send_modify(|passed| {
             number = passed.responses;
             passed.responses += 1;
-            if let Response::SnapshotResumed(chunk_count) = response {
+            if let Response::SnapshotBegun(chunk_count) = response {
                 passed.begun.push(*chunk_count);
             }
         });

@@ -2,7 +2,7 @@
 
 use quorate_api::operate::Refusal;
 use quorate_replica::{CookieSecrets, NamedSet, Operator, RecordSet, ZoneChange, ZoneState};
-use quorate_state::{COOKIE_SECRET_AGE, LEVEL_MAX, Level, UnixMillis, WireName};
+use quorate_state::{COOKIE_SECRET_AGE, UnixMillis, WireName};
 
 use super::{ground::Simulated, *};
 use crate::WallClock;
@@ -146,36 +146,6 @@ async fn a_snapshot_brings_zones_and_cookie_secrets() {
         reopened.zone_version() > 0,
         "not what a node has that has none"
     );
-    simulated.cluster.shutdown().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_cluster_with_an_older_node_has_no_zones_until_that_is_upgraded() {
-    let mut simulated = Simulated::prepare(3);
-    let old = NodeId::from(3);
-    simulated.cap(old, Level::MEMBERS);
-    simulated.cluster.open_all().await;
-    simulated.cluster.ready().await;
-    for node in simulated.cluster.nodes.values() {
-        agreement::agreed_count_max(node).await;
-        assert_eq!(node.store.meta().cluster.level, Level::MEMBERS);
-        assert_eq!(*node.zone_state(), ZoneState::default());
-    }
-    let node = simulated.cluster.nodes.values().next().unwrap();
-    assert_eq!(change(node, setting(1)).await, Err(Refusal::Unsupported));
-    expect_equal_digests(simulated.cluster.nodes.values()).await;
-
-    simulated.kill(old);
-    simulated.cap(old, LEVEL_MAX);
-    simulated.cluster.open(old).await.unwrap();
-    simulated.cluster.ready().await;
-    for node in simulated.cluster.nodes.values() {
-        secrets(node, |secrets| secrets.current.is_some()).await;
-    }
-    let node = &simulated.cluster.nodes[&old];
-    change(node, setting(1)).await.unwrap();
-    assert_eq!(seen(&node.zone_state()), Some((1, 1)));
-    expect_equal_digests(simulated.cluster.nodes.values()).await;
     simulated.cluster.shutdown().await;
 }
 

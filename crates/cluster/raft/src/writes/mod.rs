@@ -45,8 +45,7 @@ impl Puts {
         Self { queue, deadline }
     }
 
-    /// Brings a packet into the log within `time_left`, to be stored there on `conditions`. Those a
-    /// cluster below [`Level::PUBLISHING`](quorate_state::Level::PUBLISHING) does not know.
+    /// Brings a packet into the log within `time_left`, to be stored there on `conditions`.
     pub(crate) async fn put(
         &self,
         packet: SignedPacket,
