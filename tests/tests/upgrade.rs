@@ -33,9 +33,9 @@ async fn feature_level(node: &Node) -> u16 {
     node.status().await.expect("it lives").feature_level
 }
 
-async fn wait_raised(nodes: &[Node]) {
+async fn wait_raised(cluster: &Cluster) {
     until("all to use the second level", CONVERGE_WITHIN, async || {
-        for node in nodes {
+        for node in cluster.nodes().iter() {
             let status = node.status().await?;
             if status.feature_level != 2 {
                 return Err(format!("{status:?}"));
@@ -62,7 +62,7 @@ async fn upgrade_one_by_one(order: Order) {
         assert_eq!(feature_level(node).await, 1, "an older node is left");
         upgrade(node).await;
     }
-    wait_raised(&nodes).await;
+    wait_raised(&cluster).await;
     load.wait_for_acks(ACKS).await;
     let oracle = load.stop().await;
     cluster.nodes().expect_converged().await;
@@ -89,7 +89,7 @@ async fn an_older_program_does_not_start_where_the_cluster_uses_more_than_it_kno
     cluster.nodes().wait_ready().await;
     let alice = cluster.publisher("alice");
     alice.put(&cluster.node(1), "kept").await.expect_acked();
-    wait_raised(&cluster.nodes()).await;
+    wait_raised(&cluster).await;
     let node = cluster.follower().await;
     node.terminate().await;
     node.set_arguments([]);

@@ -67,7 +67,7 @@ mod snapshots;
 mod start;
 mod writes;
 
-pub use clocks::clock::WallClock;
+pub use clocks::wall_clock::WallClock;
 pub use config::{Cleanup, Known, LOG_DIR, RaftConfig, STORE_FILE};
 pub use error::{FatalError, OpenError, ShutdownError};
 pub use metrics::{NodeMetrics, RaftMetrics};

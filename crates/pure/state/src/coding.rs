@@ -12,9 +12,7 @@ use std::{
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use quorate_packet::{PublicKey, Timestamp};
 
-use crate::{
-    ClusterId, CommandError, CookieSecret, InviteId, Level, TokenHash, UnixMillis, WireName,
-};
+use crate::{ClusterId, CommandError, CookieSecret, InviteId, Level, UnixMillis, WireName};
 
 pub(crate) trait Coding: Sized {
     fn put(&self, out: &mut BytesMut);
@@ -81,8 +79,6 @@ macro_rules! kinds {
     };
 }
 
-pub(crate) use {fields, kinds};
-
 macro_rules! integers {
     ($($type:ident $put:ident $take:ident,)+) => {
         $(impl Coding for $type {
@@ -107,19 +103,21 @@ integers! {
 /// Types that stand for the value in them.
 macro_rules! wrappers {
     ($($type:ident)+) => {
-        $(impl Coding for $type {
-            fn put(&self, out: &mut BytesMut) {
+        $(impl $crate::coding::Coding for $type {
+            fn put(&self, out: &mut bytes::BytesMut) {
                 self.0.put(out);
             }
 
-            fn take(bytes: &mut Bytes) -> Result<Self, CommandError> {
-                Coding::take(bytes).map(Self)
+            fn take(bytes: &mut bytes::Bytes) -> Result<Self, $crate::CommandError> {
+                $crate::coding::Coding::take(bytes).map(Self)
             }
         })+
     };
 }
 
-wrappers! { ClusterId CookieSecret InviteId Level TokenHash UnixMillis }
+pub(crate) use {fields, kinds, wrappers};
+
+wrappers! { ClusterId CookieSecret InviteId Level UnixMillis }
 
 impl Coding for bool {
     fn put(&self, out: &mut BytesMut) {

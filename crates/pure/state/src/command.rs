@@ -2,19 +2,12 @@
 
 use std::time::Duration;
 
-use quorate_packet::{PublicKey, SignedPacket};
+use quorate_packet::PublicKey;
 
 use crate::{
-    BatchConditions, Capacity, ClusterNames, CookieSecret, Invite, InviteId, Join, Level,
-    PublishChange, Registration, UnixMillis, ZoneChange,
+    Capacity, ClusterNames, CookieSecret, Invite, InviteId, Join, Level, PublishChange, PutBatch,
+    Registration, UnixMillis, ZoneChange,
 };
-
-/// The most packets in one batch: enough to spread the cost of an entry thin, few enough that one
-/// batch is applied in well under a heartbeat.
-pub const BATCH_COUNT_MAX: usize = 256;
-
-/// The largest encoded batch, in bytes: `BATCH_COUNT_MAX` packets of the usual size.
-pub const BATCH_SIZE_MAX: usize = 256 * 1024;
 
 /// The most packets that one `Expire` removes, so that a mass expiry does not stall writes.
 pub const EXPIRE_COUNT_MAX: u32 = 1024;
@@ -88,18 +81,4 @@ pub struct Found {
     /// Store no more than this. What is beyond it already goes as packets of unknown keys come, and not
     /// before.
     pub capacity: Capacity,
-}
-
-/// Packets that arrived together, in the order of their arrival.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PutBatch {
-    /// The cluster's time when the leader proposed the batch.
-    pub now: UnixMillis,
-    /// The latest timestamp that a packet may have, in whole milliseconds:
-    /// [`TIMESTAMP_AHEAD_MAX`] after the latest time that the leader thinks possible.
-    pub timestamp_max: UnixMillis,
-    /// On what conditions some of the packets are stored.
-    pub conditions: BatchConditions,
-    /// At most [`BATCH_COUNT_MAX`] packets.
-    pub packets: Vec<SignedPacket>,
 }

@@ -11,11 +11,9 @@
 //! level every node reads the same command or none. What is none is rejected.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use quorate_packet::{PublicKey, SignedPacket};
 
 use crate::{
-    BatchConditions, Capacity, Command, CommandError, EncodedPackets, Found, Join, Level, PutBatch,
-    UnixMillis,
+    Capacity, Command, CommandError, EncodedPackets, Found, Join, Level, PutBatch, UnixMillis,
     coding::{Coding, decode_all, fields, kinds},
     command_error::MAGIC,
 };
@@ -92,48 +90,4 @@ impl PutBatch {
         out.put_slice(packets.as_bytes());
         out.freeze()
     }
-}
-
-impl Coding for PutBatch {
-    fn put(&self, out: &mut BytesMut) {
-        self.now.put(out);
-        self.timestamp_max.put(out);
-        self.conditions.encode(out);
-        for packet in &self.packets {
-            encode_packet(out, packet);
-        }
-    }
-
-    fn take(bytes: &mut Bytes) -> Result<Self, CommandError> {
-        let batch = Self {
-            now: Coding::take(bytes)?,
-            timestamp_max: Coding::take(bytes)?,
-            conditions: BatchConditions::decode(bytes)?,
-            packets: decode_packets(bytes)?,
-        };
-        batch.conditions.check(batch.packets.len())?;
-        Ok(batch)
-    }
-}
-
-pub(crate) fn encode_packet(out: &mut BytesMut, packet: &SignedPacket) {
-    let payload = packet.payload();
-    packet.key().put(out);
-    out.put_u16(u16::try_from(payload.len()).expect("a payload fits, see `EncodedPackets`"));
-    out.put_slice(payload);
-}
-
-pub(crate) fn decode_packets(bytes: &mut Bytes) -> Result<Vec<SignedPacket>, CommandError> {
-    let mut packets = Vec::new();
-    while bytes.has_remaining() {
-        let key = PublicKey::take(bytes)?;
-        let size = usize::from(u16::take(bytes)?);
-        if size > bytes.len() {
-            return Err(CommandError::Truncated);
-        }
-        let packet = SignedPacket::assume_verified(key, bytes.split_to(size))
-            .ok_or(CommandError::PayloadSize(size))?;
-        packets.push(packet);
-    }
-    Ok(packets)
 }

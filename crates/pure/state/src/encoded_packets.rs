@@ -5,7 +5,7 @@ use quorate_packet::{PAYLOAD_SIZE_MAX, PUBLIC_KEY_SIZE, SignedPacket};
 
 use crate::{
     BATCH_COUNT_MAX, BATCH_SIZE_MAX, BatchConditions, CommandError, Conditions,
-    command_encoding::{decode_packets, encode_packet},
+    batch::{decode_packets, encode_packet},
 };
 
 /// The size of a packet in a batch, beside its payload.

@@ -20,6 +20,9 @@
 //! of different versions make one cluster, and a node that is too old for it stops, rather than skip
 //! what others apply.
 //!
+//! Until a version is tagged, new commands and formats belong to level 1, and an incompatible change of
+//! what is written or sent gets another magic.
+//!
 //! | piece | what it is |
 //! |---|---|
 //! | [`Command`] | what is proposed, with its encoding |
@@ -37,6 +40,7 @@
 //! | [`LogPosition`] | where an entry stands: term and index |
 
 mod apply;
+mod batch;
 mod batch_conditions;
 mod capacity;
 mod cluster_names;
@@ -58,6 +62,7 @@ mod position;
 mod publish_change;
 mod publish_state;
 mod put_batch;
+mod put_outcome;
 mod roll;
 mod stored_packet;
 mod time;
@@ -66,14 +71,12 @@ mod zone_change;
 mod zone_state;
 
 pub use apply::{ApplyError, apply};
+pub use batch::{BATCH_COUNT_MAX, BATCH_SIZE_MAX, PutBatch};
 pub use batch_conditions::BatchConditions;
 pub use capacity::{Capacity, EVICTION_AGE_MIN, EVICTION_COUNT_MAX, Usage};
 pub use cluster_names::{ClusterId, ClusterNames};
 pub use cluster_state::ClusterState;
-pub use command::{
-    BATCH_COUNT_MAX, BATCH_SIZE_MAX, Command, EXPIRE_COUNT_MAX, Found, PutBatch,
-    TIMESTAMP_AHEAD_MAX,
-};
+pub use command::{Command, EXPIRE_COUNT_MAX, Found, TIMESTAMP_AHEAD_MAX};
 pub use command_error::CommandError;
 pub use condition::{
     Condition, Conditions, TAG_SIGNATURE_SIZE, TooManyVersions, VERSION_COUNT_MAX, Version,
@@ -82,13 +85,14 @@ pub use cookie_secrets::{COOKIE_SECRET_AGE, COOKIE_SECRET_SIZE, CookieSecret, Co
 pub use encoded_packets::EncodedPackets;
 pub use level::{LEVEL_MAX, Level, UnsupportedLevel};
 pub use node_id::NodeId;
-pub use outcome::{Outcome, PutOutcome, Rejection};
+pub use outcome::{Outcome, Rejection};
 pub use position::{LogIndex, LogPosition, Term};
 pub use publish_change::{CHANGED_KEY_COUNT_MAX, PublishChange, PublishRejection};
 pub use publish_state::{
     DELETION_COUNT_MAX, Deletion, LISTED_KEY_COUNT_MAX, PUBLISH_TOKEN_COUNT_MAX,
     PUBLISHING_SIZE_MAX, PublishMode, PublishState, TOKEN_HASH_SIZE, TokenHash,
 };
+pub use put_outcome::PutOutcome;
 pub use roll::{
     ADDRESS_SIZE_MAX, INVITE_COUNT_MAX, Invite, InviteId, Join, JoinRefusal, NAME_SIZE_MAX,
     REGISTRATION_COUNT_MAX, Registration, Roll,

@@ -9,7 +9,7 @@ use quorate_packet::{PUBLIC_KEY_SIZE, PublicKey, SignedPacket, Timestamp};
 
 use crate::{
     CommandError, NAME_SIZE_MAX, PutOutcome, UnixMillis,
-    coding::{fields, kinds},
+    coding::{fields, kinds, wrappers},
 };
 
 /// The most keys that are allowed, and that are denied, together.
@@ -145,6 +145,8 @@ kinds! {
     1u8 => AllowList,
     2u8 => Tokens,
 }
+
+wrappers! { TokenHash }
 
 fields! {
     PublishState { mode, allowed, denied, tokens, deleted }

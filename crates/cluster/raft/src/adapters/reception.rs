@@ -23,8 +23,8 @@ use super::{
 };
 use crate::{
     error::BoxError,
+    links::Numbered,
     links::offloaded::Offloaded,
-    links::service::Numbered,
     snapshots::incoming::{Partial, Slot},
 };
 

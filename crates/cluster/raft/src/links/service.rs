@@ -19,6 +19,7 @@ use quorate_store::Store;
 
 use crate::{
     adapters::{Raft, StateMachine},
+    links::Numbered,
     links::connection::PIPELINE_MAX,
     links::peers::Peers,
     membership::operator::LeaderClient,
@@ -27,9 +28,6 @@ use crate::{
     start::log_state::log_state,
     writes::Puts,
 };
-
-/// A request or a response, and the number of the request.
-pub(crate) type Numbered<T> = (u64, T);
 
 pub(crate) struct PeerService {
     pub(crate) puts: Arc<Puts>,

@@ -12,6 +12,7 @@
 
 mod batch;
 mod batcher;
+mod linearized;
 mod queue;
 pub(crate) mod read_index;
 pub(crate) mod write_path;
