@@ -169,17 +169,14 @@ impl Content for Hello {
             magic: front.magic,
             versions: front.lowest..=front.lowest.saturating_add(rest.above_lowest),
             cluster,
-            log: rest.log.checked_sub(1).map(|log| {
-                // Whatever a later version has in its log: it has something.
-                LogState::from_repr(log).unwrap_or(LogState::More)
-            }),
+            log: rest.log.checked_sub(1).map(LogState::from),
             lane: front.lane,
         })
     }
 }
 
 /// The answer to a [`Hello`], with the same layout in every wire version. It may grow at its end.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Greeting {
     Welcome {
         /// The wire version that both speak from here on.
@@ -197,40 +194,13 @@ pub(crate) enum Greeting {
     Join(JoinAnswer),
 }
 
-/// A [`Greeting`] as bytes.
-#[derive(Serialize, Deserialize)]
-enum GreetingLayout {
-    Welcome { version: u16, log: u8 },
-    Refused(String),
-    Forgotten,
-    Join(JoinAnswer),
-}
-
 impl Content for Greeting {
     fn encode(&self, buffer: &mut BytesMut) -> Result<(), postcard::Error> {
-        let layout = match self {
-            Self::Welcome { version, log } => GreetingLayout::Welcome {
-                version: *version,
-                log: *log as u8,
-            },
-            Self::Refused(reason) => GreetingLayout::Refused(reason.clone()),
-            Self::Forgotten => GreetingLayout::Forgotten,
-            Self::Join(answer) => GreetingLayout::Join(answer.clone()),
-        };
-        write(&layout, buffer)
+        write(self, buffer)
     }
 
     fn parse(frame: &[u8]) -> Result<Self, DecodeError> {
-        Ok(match parse_front(frame)?.0 {
-            GreetingLayout::Welcome { version, log } => Self::Welcome {
-                version,
-                // Whatever a later version has in its log: it has something.
-                log: LogState::from_repr(log).unwrap_or(LogState::More),
-            },
-            GreetingLayout::Refused(reason) => Self::Refused(reason),
-            GreetingLayout::Forgotten => Self::Forgotten,
-            GreetingLayout::Join(answer) => Self::Join(answer),
-        })
+        Ok(parse_front(frame)?.0)
     }
 }
 

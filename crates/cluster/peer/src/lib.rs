@@ -60,7 +60,6 @@ mod accepted;
 mod addresses;
 mod config;
 mod connector;
-mod dial;
 mod dial_error;
 mod frame;
 mod greeting;
@@ -68,7 +67,6 @@ mod handshake_error;
 mod handshakes;
 mod identity;
 mod join;
-mod join_error;
 mod joiner;
 mod link_permits;
 mod log_budget;
@@ -86,8 +84,7 @@ pub use identity::{
     Admit, Identity, IdentityError, KeyRejection, client_config, peer_key, server_config,
     server_name,
 };
-pub use join::join;
-pub use join_error::JoinError;
+pub use join::{JoinError, join};
 pub use message::{
     DecodeError, Frame, Introduction, JoinAnswer, JoinRequest, JoinToken, JoinTokenError, Joined,
     Lane, Link, LinkError, LogState, RequestSink, Service, Tail, Transport, Unfit, chain,

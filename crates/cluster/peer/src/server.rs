@@ -153,15 +153,10 @@ impl LinkServer {
     /// Welcomes a peer, or says why not.
     async fn hear_peer(
         &self,
-        caller: Caller,
+        mut caller: Caller,
         hello: Result<Hello, FrameError>,
     ) -> Result<Visit, HandshakeError> {
-        let Caller {
-            node: peer,
-            address,
-            reader,
-            mut writer,
-        } = caller;
+        let peer = caller.node;
         let unheard = |error| HandshakeError::Hello(peer, error);
         let hello = hello.map_err(unheard)?;
         let introduction = self.service.introduction();
@@ -177,26 +172,27 @@ impl LinkServer {
             Ok(admitted) => admitted,
             Err(rejection) => {
                 // The rejection counts, whether the peer heard it or not.
-                let _ = writer.send(rejection.greeting()).await;
-                let _ = writer.close().await;
+                let _ = caller.writer.send(rejection.greeting()).await;
+                let _ = caller.writer.close().await;
                 return Err(HandshakeError::Rejected(peer, rejection));
             }
         };
         if lane == Lane::Join {
             // It is registered already, and has not heard of it.
-            let request = read_request(reader).await.map_err(unheard)?;
-            return Ok(Visit::Join(Joiner::new(peer, address, request, writer)));
+            let request = read_request(caller.reader).await.map_err(unheard)?;
+            let joiner = Joiner::new(peer, caller.address, request, caller.writer);
+            return Ok(Visit::Join(joiner));
         }
         let log = introduction.log;
-        let welcomed = writer.send(Greeting::Welcome { version, log }).await;
-        welcomed.map_err(unheard)?;
+        let welcome = Greeting::Welcome { version, log };
+        caller.writer.send(welcome).await.map_err(unheard)?;
         let origin = Origin {
             peer,
-            address,
+            address: caller.address,
             lane,
         };
-        let log = self.log.clone();
-        let link = AcceptedLink::new((reader, writer), origin, permit, log, &self.metrics);
+        let (frames, log) = ((caller.reader, caller.writer), self.log.clone());
+        let link = AcceptedLink::new(frames, origin, permit, log, &self.metrics);
         Ok(Visit::Link(link))
     }
 

@@ -5,8 +5,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::block::BadBlock;
-
 /// Why the log cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
@@ -92,6 +90,15 @@ impl LogError {
             BadBlock::Version(version) => Self::format(path, version),
         }
     }
+}
+
+/// Why bytes are no block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BadBlock {
+    #[error("the checksum of the block is wrong")]
+    Damaged,
+    #[error("the block has the unknown version {0}")]
+    Version(u32),
 }
 
 /// The first error of the writer, of which everybody is told from then on.

@@ -73,7 +73,7 @@ impl Log {
         } = recovered;
         let active = segments.back().cloned();
         let active = active.ok_or_else(|| io::Error::other("a log has a segment"))?;
-        let (base, log_id) = (*index.base(), vote_file.log_id());
+        let (base, log_id) = (*index.base(), vote_file.log_id);
         let synced = synced_file.file().clone();
         let shared = Shared::new(config, log_id, metrics, synced, index, segments);
         shared.lock().retire(base.first);

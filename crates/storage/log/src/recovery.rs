@@ -69,14 +69,14 @@ pub(crate) fn recover(config: &LogConfig) -> Result<Recovered, LogError> {
     }
     let (vote_file, vote) = open_file(dir, VOTE_FILE, || VoteFile::open(disk, dir))?;
     let (mut synced_file, synced) = open_file(dir, SYNCED_FILE, || SyncedFile::open(disk, dir))?;
-    if synced_file.log_id() != vote_file.log_id() {
+    if synced_file.log_id != vote_file.log_id {
         let what = "it belongs to another log than the vote";
         return Err(LogError::damaged(synced_file.path(), 0, what));
     }
 
     let segments = open_segments(disk, dir, &files.segments)?;
     let mut chain = Chain::new(
-        vote_file.log_id(),
+        vote_file.log_id,
         segments,
         synced,
         Index::new(config.cache_size_max),
@@ -175,7 +175,7 @@ fn create(config: &LogConfig) -> Result<(), LogError> {
             if vote.is_some() {
                 return Err(missing());
             }
-            file.log_id()
+            file.log_id
         }
         false if files.has_synced => return Err(missing()),
         false => {

@@ -12,7 +12,8 @@ use quorate_disk::{Disk, DiskFile, OpenMode};
 
 use crate::{
     LogError,
-    block::{BadBlock, Block, BlockKind, Pair},
+    block::{Block, BlockKind, Pair},
+    error::BadBlock,
     group::Link,
 };
 
@@ -60,7 +61,7 @@ impl Synced {
 #[derive(Debug)]
 pub(crate) struct SyncedFile {
     pair: Pair,
-    log_id: u64,
+    pub(crate) log_id: u64,
     number: u64,
     /// Whether a slot was damaged when the file was opened.
     pub(crate) is_damaged: bool,
@@ -94,10 +95,6 @@ impl SyncedFile {
         self.number += 1;
         let block = synced.block(self.log_id, self.number);
         self.pair.write(self.number % 2, &block)
-    }
-
-    pub(crate) fn log_id(&self) -> u64 {
-        self.log_id
     }
 
     pub(crate) fn file(&self) -> &Arc<dyn DiskFile> {

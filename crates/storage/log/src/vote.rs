@@ -66,7 +66,7 @@ impl SavedVote {
 #[derive(Debug)]
 pub(crate) struct VoteFile {
     pair: Pair,
-    log_id: u64,
+    pub(crate) log_id: u64,
     number: u64,
 }
 
@@ -112,10 +112,6 @@ impl VoteFile {
         let block = block(self.log_id, self.number, vote);
         self.pair.write(0, &block)?;
         self.pair.write(1, &block)
-    }
-
-    pub(crate) fn log_id(&self) -> u64 {
-        self.log_id
     }
 
     pub(crate) fn path(&self) -> &Path {

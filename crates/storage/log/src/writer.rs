@@ -3,7 +3,7 @@
 //! It takes all that waits, writes it as one group, syncs once, and calls who waited: that is the
 //! group commit of a node. What comes meanwhile makes the next group.
 
-use std::{io, mem, sync::Arc, thread};
+use std::{io, mem, sync::Arc};
 
 use crate::{
     base::{Base, Item},
@@ -14,7 +14,7 @@ use crate::{
     item::BASE_SIZE,
     queue::{Batch, Flushed},
     segment::{SEGMENT_HEADER_SIZE, Segment, Used},
-    shared::Shared,
+    shared::{FailOnPanic, Shared},
     synced::{Synced, SyncedFile},
     vote::{SavedVote, VoteFile},
 };
@@ -40,7 +40,11 @@ type EntryPlace = (u64, u64, DiskPlace);
 impl Writer {
     /// Writes until the log is closed or has failed.
     pub(crate) fn run(mut self) {
-        let _told = FailOnPanic(self.shared.clone());
+        let _told = FailOnPanic {
+            shared: self.shared.clone(),
+            text: "the writer has panicked",
+            fail: Shared::fail,
+        };
         while let Some(batch) = self.next_batch() {
             let observer = self.shared.config.sync_observer.clone();
             observer.iter().for_each(|observer| observer.begun());
@@ -203,17 +207,5 @@ impl Writer {
 fn call(flushed: Vec<Flushed>, result: &Result<(), Failure>) {
     for flushed in flushed {
         flushed.call(result.clone().map_err(|failure| failure.error()));
-    }
-}
-
-/// Says that the log has failed when its writer panics.
-struct FailOnPanic(Arc<Shared>);
-
-impl Drop for FailOnPanic {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            let error = io::Error::other("the writer has panicked");
-            self.0.fail(Failure::at(self.0.dir())(error));
-        }
     }
 }

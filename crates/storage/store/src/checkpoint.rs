@@ -6,7 +6,7 @@ use quorate_replica::IndexedPacket;
 
 use crate::{
     Meta, Pace, StoreError, checkpoint_lock::CheckpointGuard, file::CheckpointFile,
-    memory::Changes, store::Shared,
+    memory::Changes, shared::Shared,
 };
 
 /// What a checkpoint of no change may grow a file by, in bytes: some pages for each table, and redb's

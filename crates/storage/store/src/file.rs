@@ -115,42 +115,34 @@ impl CheckpointFile {
         file: Arc<dyn DiskFile>,
         cache_size: usize,
     ) -> Result<Self, StoreError> {
-        let closed = Closed::default();
-        let pacer = Arc::<Pacer>::default();
-        let reserve = Arc::<Reserve>::default();
-        let backend =
-            FileBackend::new(file.clone(), closed.clone(), pacer.clone(), reserve.clone());
-        let opened = caught(&path, &closed, || open_database(backend, cache_size));
-        Ok(Self {
-            database: Some(opened?),
-            path,
-            file,
-            is_scratch: true,
-            is_read_only: false,
-            unpublished: Mutex::default(),
-            closed,
-            pacer,
-            reserve,
-        })
+        let mut opened = Self::unopened(path, file, false);
+        let (closed, pacer) = (opened.closed.clone(), opened.pacer.clone());
+        let backend = FileBackend::new(opened.file.clone(), closed, pacer, opened.reserve.clone());
+        opened.database = Some(opened.writing(|| open_database(backend, cache_size))?);
+        Ok(opened)
     }
 
     /// Nothing is cached, and nothing is written, not even a repair.
     fn read_only(path: PathBuf, file: Arc<dyn DiskFile>) -> Result<Self, StoreError> {
-        let closed = Closed::default();
-        let backend = OverlayBackend::new(file.clone(), closed.clone());
-        let backend = backend.map_err(failed("read", &path))?;
-        let opened = reading(&path, &closed, || open_database(backend, 0));
-        Ok(Self {
-            database: Some(opened?),
+        let mut opened = Self::unopened(path, file, true);
+        let backend = OverlayBackend::new(opened.file.clone(), opened.closed.clone());
+        let backend = backend.map_err(failed("read", &opened.path))?;
+        opened.database = Some(opened.reading(|| open_database(backend, 0))?);
+        Ok(opened)
+    }
+
+    fn unopened(path: PathBuf, file: Arc<dyn DiskFile>, is_read_only: bool) -> Self {
+        Self {
             path,
             file,
             is_scratch: true,
-            is_read_only: true,
+            is_read_only,
             unpublished: Mutex::default(),
-            closed,
+            closed: Closed::default(),
             pacer: Arc::default(),
             reserve: Arc::default(),
-        })
+            database: None,
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
