@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use futures_util::{SinkExt, StreamExt, stream};
+use futures_util::{SinkExt, StreamExt};
 use quorate_metrics::Held;
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
@@ -17,7 +17,7 @@ use crate::{
     connector::Connector,
     dial_error::DialError,
     frame::{FrameCodec, FrameError},
-    greeting::{FrameReader, FrameWriter, Greeting, Hello, greeting_frames},
+    greeting::{FrameReader, FrameWriter, Greeting, Hello, greeting_frames, messages},
     log_budget::{LogBudget, Unlogged},
     message::{Request, Response, WIRE_VERSIONS},
     metrics::Direction,
@@ -87,16 +87,8 @@ impl Remote {
             let remote = remote.clone();
             writer.sink_map_err(move |error: FrameError| remote.0.on_lost(&error))
         };
-        let responses = stream::unfold(Some((reader, remote)), |open| async {
-            let (mut reader, remote) = open?;
-            let error = match reader.next().await {
-                Some(Ok(response)) => return Some((Ok(response), Some((reader, remote)))),
-                Some(Err(error)) => error,
-                // The end of the connection is an error: only this end may end a link.
-                None => FrameError::Closed,
-            };
-            Some((Err(remote.0.on_lost(&error)), None))
-        });
+        // The end of the connection is an error: only this end may end a link.
+        let responses = messages(reader, move |error| remote.0.on_lost(error));
         Link {
             requests: Box::pin(requests),
             responses: responses.boxed(),

@@ -132,8 +132,8 @@ impl Block {
 #[derive(Debug)]
 pub(crate) struct Pair {
     kind: BlockKind,
-    path: PathBuf,
-    file: Arc<dyn DiskFile>,
+    pub(crate) path: PathBuf,
+    pub(crate) file: Arc<dyn DiskFile>,
 }
 
 impl Pair {
@@ -186,9 +186,7 @@ impl Pair {
                     newest = Some(block);
                 }
                 Ok(_) | Err(BadBlock::Damaged) => {}
-                Err(BadBlock::Version(version)) => {
-                    return Err(LogError::format(&self.path, version));
-                }
+                Err(unknown) => return Err(LogError::bad_block(&self.path, unknown)),
             }
         }
         newest.ok_or_else(|| LogError::damaged(&self.path, 0, "both copies are damaged"))
@@ -196,14 +194,6 @@ impl Pair {
 
     pub(crate) fn write(&self, place: u64, block: &Block) -> io::Result<()> {
         self.file.write_at(&block.encode(), place * PAIR_SPACING)
-    }
-
-    pub(crate) fn file(&self) -> &Arc<dyn DiskFile> {
-        &self.file
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
     }
 }
 

@@ -71,11 +71,6 @@ impl LogError {
         }
     }
 
-    pub(crate) fn format(path: &Path, version: u32) -> Self {
-        let path = path.to_owned();
-        Self::Format { path, version }
-    }
-
     pub(crate) fn damaged(path: &Path, offset: u64, what: impl ToString) -> Self {
         Self::Damaged(LogDamage {
             path: path.to_owned(),
@@ -87,7 +82,10 @@ impl LogError {
     pub(crate) fn bad_block(path: &Path, bad: BadBlock) -> Self {
         match bad {
             BadBlock::Damaged => Self::damaged(path, 0, bad),
-            BadBlock::Version(version) => Self::format(path, version),
+            BadBlock::Version(version) => Self::Format {
+                path: path.to_owned(),
+                version,
+            },
         }
     }
 }

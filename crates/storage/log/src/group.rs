@@ -96,7 +96,7 @@ impl GroupHeader {
 /// A group being written, in a buffer that is used again.
 #[derive(Debug, Default)]
 pub(crate) struct GroupBuffer {
-    bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl GroupBuffer {
@@ -127,10 +127,6 @@ impl GroupBuffer {
         let checksum = checksum(log_id, &self.bytes[..CHECKSUM_OFFSET]);
         self.bytes[CHECKSUM_OFFSET..GROUP_HEADER_SIZE].copy_from_slice(&checksum.to_le_bytes());
         Link { number, checksum }
-    }
-
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
     }
 }
 

@@ -5,10 +5,10 @@
 //! slot's block counts the writes; its body has segment 8, end of the group in it 8, number of the
 //! group 8 and its checksum 8.
 
-use std::{io, path::Path, sync::Arc};
+use std::{io, path::Path};
 
 use bytes::{Buf, BufMut};
-use quorate_disk::{Disk, DiskFile, OpenMode};
+use quorate_disk::{Disk, OpenMode};
 
 use crate::{
     LogError,
@@ -60,7 +60,7 @@ impl Synced {
 /// The file of the synced position.
 #[derive(Debug)]
 pub(crate) struct SyncedFile {
-    pair: Pair,
+    pub(crate) pair: Pair,
     pub(crate) log_id: u64,
     number: u64,
     /// Whether a slot was damaged when the file was opened.
@@ -95,13 +95,5 @@ impl SyncedFile {
         self.number += 1;
         let block = synced.block(self.log_id, self.number);
         self.pair.write(self.number % 2, &block)
-    }
-
-    pub(crate) fn file(&self) -> &Arc<dyn DiskFile> {
-        self.pair.file()
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        self.pair.path()
     }
 }

@@ -65,7 +65,7 @@ impl SavedVote {
 /// The file of the vote.
 #[derive(Debug)]
 pub(crate) struct VoteFile {
-    pair: Pair,
+    pub(crate) pair: Pair,
     pub(crate) log_id: u64,
     number: u64,
 }
@@ -105,17 +105,13 @@ impl VoteFile {
     }
 
     pub(crate) fn sync(&self) -> io::Result<()> {
-        self.pair.file().sync_data()
+        self.pair.file.sync_data()
     }
 
     fn write(&self, vote: Option<SavedVote>) -> io::Result<()> {
         let block = block(self.log_id, self.number, vote);
         self.pair.write(0, &block)?;
         self.pair.write(1, &block)
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        self.pair.path()
     }
 }
 

@@ -55,13 +55,13 @@ impl Writer {
             }
         }
         // For nothing but a start that knows more; no promise rests on it.
-        let _ = self.synced_file.file().sync_data();
+        let _ = self.synced_file.pair.file.sync_data();
     }
 
     /// Waits until something is due. Nothing when the log is closed and all is written.
     fn next_batch(&self) -> Option<Batch> {
         let mut state = self.shared.lock();
-        while !state.queue.is_due() && !state.is_closing {
+        while !state.queue.is_due && !state.is_closing {
             state = self.shared.wait(&self.shared.work, state);
         }
         let batch = state.queue.take(self.shared.config.items_size_max());
@@ -96,7 +96,7 @@ impl Writer {
                 false => self.vote_file.sync(),
             }
         };
-        write().map_err(|error| Failure::at(self.vote_file.path())(error))
+        write().map_err(|error| Failure::at(&self.vote_file.pair.path)(error))
     }
 
     fn write_group(&mut self, batch: &Batch) -> Result<(), Failure> {
@@ -105,7 +105,7 @@ impl Writer {
         let places = self.encode(&batch.items);
         let places = places.map_err(Failure::at(&segment.path))?;
         self.link = self.buffer.seal(self.shared.log_id, self.link);
-        let bytes = self.buffer.bytes();
+        let bytes = &self.buffer.bytes;
         (segment.file.write_at(bytes, self.offset))
             .and_then(|()| segment.file.sync_data())
             .map_err(Failure::at(&segment.path))?;
@@ -116,7 +116,7 @@ impl Writer {
             link: self.link,
         };
         let noted = self.synced_file.note(synced);
-        noted.map_err(Failure::at(self.synced_file.path()))?;
+        noted.map_err(Failure::at(&self.synced_file.pair.path))?;
         self.publish(batch, places, has_changed_segment.then_some(segment));
         Ok(())
     }
@@ -192,7 +192,7 @@ impl Writer {
         for (item, _) in &batch.items {
             Used::note(state.segments.iter_mut(), item);
         }
-        state.written_size += self.buffer.bytes().len() as u64;
+        state.written_size += self.buffer.bytes.len() as u64;
         for (index, number, place) in places {
             state.index.written(index, number, place);
         }

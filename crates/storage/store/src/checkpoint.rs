@@ -105,7 +105,7 @@ impl Checkpoint {
         file.pacer.set(pace);
         let committed = file.commit(changes, &self.meta);
         file.pacer.set(Pace::Fast);
-        file.give_back();
+        file.reserve.give_back();
         if let Err(StoreError::NoSpace { .. }) = &committed {
             self.shared.reopen_file()?;
         }

@@ -28,7 +28,7 @@ impl PacketReader {
     ) -> Result<Self, StoreError> {
         Ok(Self {
             packets: file.reading(|| Ok(transaction.open_table(PACKETS)?))?,
-            inspection: Inspection::new(file.path().to_owned()),
+            inspection: Inspection::new(file.path.clone()),
             file,
             meta,
         })
@@ -47,7 +47,7 @@ impl PacketReader {
             ..
         } = self;
         file.reading(|| {
-            let start = inspection.last_key().copied();
+            let start = inspection.last_key;
             let start = start.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
             for entry in packets.range::<&Key>((start, Bound::Unbounded))? {
                 let (key, value) = entry?;

@@ -70,7 +70,7 @@ impl StoreScrub {
             size >= PIECE_SIZE
         });
         // From then on nothing keeps the pages that are read here.
-        self.pages.check_open()?;
+        self.pages.file.check_open()?;
         read.map_err(|error| self.packets.inspection.explain(error))?;
         match size {
             0 => self.packets.end().map(|()| None),

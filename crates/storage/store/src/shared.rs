@@ -44,7 +44,7 @@ impl Shared {
     /// new one could not be given its name for sure.
     pub(crate) fn replace_file(&self, mut file: CheckpointFile) -> Result<(), StoreError> {
         let published = file.publish(&self.config);
-        published.inspect_err(|_| self.file().close())?;
+        published.inspect_err(|_| self.file().closed.set())?;
         self.set_file(file);
         Ok(())
     }
@@ -52,7 +52,7 @@ impl Shared {
     /// The file of the last checkpoint, to be written. One that met a full disk is opened again.
     pub(crate) fn writable_file(&self) -> Result<Arc<CheckpointFile>, StoreError> {
         let file = self.file();
-        if file.is_read_only() {
+        if file.is_read_only {
             let writable = file.to_be_written(&self.config)?;
             file.close_for_another();
             self.set_file(writable);

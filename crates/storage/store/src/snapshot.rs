@@ -33,7 +33,7 @@ pub(crate) const CHUNK_SIZE: usize = 1024 * 1024;
 /// longer, or the file grows.
 pub struct Snapshot {
     transaction: ReadTransaction,
-    file: Arc<CheckpointFile>,
+    pub(crate) file: Arc<CheckpointFile>,
     meta: Meta,
 }
 
@@ -49,11 +49,6 @@ impl Snapshot {
 
     pub fn meta(&self) -> &Meta {
         &self.meta
-    }
-
-    /// Fails when the file is written by another that does not know of this.
-    pub(crate) fn check_open(&self) -> Result<(), StoreError> {
-        self.file.check_open()
     }
 
     /// The chunks to send, in order.

@@ -120,7 +120,7 @@ impl Store {
                 count => checkpoint::growth(count, &state.meta),
             }
         };
-        let reserved = self.shared.file().reserved();
+        let reserved = self.shared.file().reserve.size();
         free.saturating_add(reserved).saturating_sub(growth)
     }
 
