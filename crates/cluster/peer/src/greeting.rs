@@ -3,10 +3,11 @@
 use std::{fmt, ops::RangeInclusive};
 
 use crate::{
-    ClusterNames, DecodeError, Introduction, JoinAnswer, JoinRequest, Lane, LogState,
+    ClusterNames, DecodeError, Introduction, JoinAnswer, JoinRequest, Lane, LinkError, LogState,
     decode_padded, message::WIRE_VERSIONS,
 };
 use bytes::BytesMut;
+use futures_util::{Stream, StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{ReadHalf, WriteHalf},
@@ -15,7 +16,7 @@ use tokio::{
 use tokio_rustls::TlsStream;
 use tokio_util::codec::{FramedRead, FramedWrite};
 
-use crate::frame::{Content, FrameCodec, parse_front, write};
+use crate::frame::{Content, FrameCodec, FrameError, parse_front, write};
 
 /// The most that a greeting takes, in bytes. Of ours the longest is a request to join, whose name and
 /// address are as long as they may be.
@@ -42,6 +43,22 @@ pub(crate) fn greeting_frames<In: Content, Out: Content>(
         FramedRead::new(reader, FrameCodec::new(GREETING_SIZE_MAX, None)),
         FramedWrite::new(writer, FrameCodec::new(GREETING_SIZE_MAX, None)),
     )
+}
+
+/// What the other end says, until the link is lost, which is an error that `lost` puts into words.
+pub(crate) fn messages<T: Content>(
+    reader: FrameReader<T>,
+    lost: impl FnOnce(&FrameError) -> LinkError,
+) -> impl Stream<Item = Result<T, LinkError>> {
+    stream::unfold(Some((reader, lost)), |open| async {
+        let (mut reader, lost) = open?;
+        let error = match reader.next().await {
+            Some(Ok(message)) => return Some((Ok(message), Some((reader, lost)))),
+            Some(Err(error)) => error,
+            None => FrameError::Closed,
+        };
+        Some((Err(lost(&error)), None))
+    })
 }
 
 /// What the node that connected says first. Its layout is the same in every wire version, so that
@@ -131,7 +148,7 @@ impl Content for Greeting {
     }
 
     fn parse(frame: &[u8]) -> Result<Self, DecodeError> {
-        parse_front(frame).map(|(greeting, _)| greeting)
+        Ok(parse_front(frame)?.0)
     }
 }
 
