@@ -240,8 +240,7 @@ impl<A: Coding, B: Coding> Coding for (A, B) {
 
 impl<T: Coding> Coding for Vec<T> {
     fn put(&self, out: &mut BytesMut) {
-        put_count(self.len(), out);
-        self.iter().for_each(|item| item.put(out));
+        put_all(self.iter(), out);
     }
 
     fn take(bytes: &mut Bytes) -> Result<Self, CommandError> {
@@ -251,8 +250,7 @@ impl<T: Coding> Coding for Vec<T> {
 
 impl<T: Coding + Ord> Coding for BTreeSet<T> {
     fn put(&self, out: &mut BytesMut) {
-        put_count(self.len(), out);
-        self.iter().for_each(|item| item.put(out));
+        put_all(self.iter(), out);
     }
 
     fn take(bytes: &mut Bytes) -> Result<Self, CommandError> {
@@ -272,6 +270,15 @@ impl<K: Coding + Ord, V: Coding> Coding for BTreeMap<K, V> {
     fn take(bytes: &mut Bytes) -> Result<Self, CommandError> {
         take_all(bytes)
     }
+}
+
+/// Their count, and each.
+pub(crate) fn put_all<'a, T: Coding + 'a>(
+    items: impl ExactSizeIterator<Item = &'a T>,
+    out: &mut BytesMut,
+) {
+    put_count(items.len(), out);
+    items.for_each(|item| item.put(out));
 }
 
 fn put_count(count: usize, out: &mut BytesMut) {

@@ -1,19 +1,29 @@
 //! openraft's own suite, and the rules that it does not know.
 
+use std::sync::Arc;
+
 use openraft::{
     StorageError,
     testing::log::{StoreBuilder, Suite},
     type_config::TypeConfigExt,
 };
 use quorate_disk::LinuxDisk;
+use quorate_log::Log;
 use quorate_packet::{PAYLOAD_SIZE_MIN, PublicKey, SignedPacket};
-use quorate_state::{Command, Conditions, EncodedPackets, LEVEL_MAX, Level, PutBatch, UnixMillis};
+use quorate_peer::message;
+use quorate_state::{
+    Command, Conditions, EncodedPackets, LEVEL_MAX, Level, LogPosition, PutBatch, UnixMillis,
+};
+use quorate_store::Store;
 use tempfile::TempDir;
 
 use futures_util::stream;
 
 use super::*;
-use crate::adapters::log_storage::LogStorage;
+use crate::{
+    RaftMetrics,
+    adapters::{conversions::IntoOpenraft, log_storage::LogStorage},
+};
 
 struct Builder;
 
