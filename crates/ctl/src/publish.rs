@@ -9,11 +9,11 @@ use quorate_packet::{DNS_SIZE_MAX, PublicKey, SignedPacket};
 use reqwest::{StatusCode, header::AUTHORIZATION};
 
 use crate::{
-    DEV_ORIGIN, key_file, outln,
+    key_file, outln,
     output::printable,
     record::{self, Record},
     relay,
-    relay_url::{DEV_RELAY, RelayUrl},
+    relay_url::{DEV_ORIGIN, DEV_RELAY, RelayUrl},
     token::Token,
 };
 
@@ -65,7 +65,7 @@ pub struct PublishArgs {
 }
 
 /// Signs the records, publishes them, and says how to look them up.
-pub async fn publish(args: PublishArgs) -> anyhow::Result<()> {
+pub(crate) async fn publish(args: PublishArgs) -> anyhow::Result<()> {
     let records = record::parse(&args.txt, &args.records)?;
     let variable = (TOKEN_VARIABLE, std::env::var_os(TOKEN_VARIABLE));
     let token = Token::find(args.token_file.as_deref(), variable)?;

@@ -9,6 +9,9 @@ use reqwest::Url;
 /// Where `quorate dev` has its first node.
 pub(crate) const DEV_RELAY: &str = "http://127.0.0.1:8081/pkarr";
 
+/// The origin of `quorate dev`.
+pub const DEV_ORIGIN: &str = "quorate.test";
+
 /// The URL under which a relay has its packets: `http://host:port/path`, or `https`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RelayUrl(Url);

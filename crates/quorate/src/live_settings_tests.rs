@@ -57,7 +57,7 @@ impl Fixture {
 
     /// Whether a stranger may PUT once more.
     fn takes_put(&self) -> bool {
-        let limits = self.settings.rules().limits;
+        let limits = self.settings.rules.limits.clone();
         limits.check_put(STRANGER, Change::Nothing).is_ok()
     }
 }
@@ -108,7 +108,7 @@ fn limits_and_proxies_hold_at_once() {
         "the limit goes on counting"
     );
     let proxy = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
-    let rules = node.settings.rules();
+    let rules = node.settings.rules.clone();
     let client = rules.client_address(proxy, ["192.0.2.1"].into_iter(), [].into_iter());
     assert_eq!(client, STRANGER);
 }
@@ -116,7 +116,7 @@ fn limits_and_proxies_hold_at_once() {
 #[test]
 fn networks_are_exempt_from_limits_of_dns_at_once() {
     let node = Fixture::new("");
-    let limits = node.settings.answer_limits();
+    let limits = node.settings.answer_limits.clone();
     assert!(!limits.is_exempt(STRANGER));
     let changed = node.reload_with("[limit]\ndns_exempt_networks = [\"192.0.2.0/24\"]\n");
     assert_eq!(changed, told("limit.dns_exempt_networks", ""));

@@ -15,9 +15,7 @@ pub(crate) struct AdminUrl(Url);
 impl AdminUrl {
     /// The URL of what the API has at `path`, which begins with a slash and is percent-encoded.
     pub(crate) fn at(&self, path: &str) -> Url {
-        let mut url = self.0.clone();
-        url.set_path(&format!("{}{path}", self.0.path().trim_end_matches('/')));
-        url
+        Url::parse(&format!("{self}{path}")).expect("a path behind a URL makes a URL")
     }
 }
 
