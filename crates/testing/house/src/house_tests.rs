@@ -2,7 +2,7 @@ use std::fs;
 
 use tempfile::TempDir;
 
-use crate::{LINE_COUNT_MAX, breaches};
+use crate::{LINE_COUNT_MAX, breaches, documents::missing_files};
 
 /// Breaches in crates that are made of these files.
 fn check(files: &[(&str, &str)]) -> Vec<String> {
@@ -112,4 +112,22 @@ fn a_file_of_too_many_lines_is_named_comments_and_tests_aside() {
         found,
         ["pure/a/src/lib.rs: 401 lines of code; split it by subject"]
     );
+}
+
+#[test]
+fn a_document_that_names_a_file_that_is_gone_is_told() {
+    let dir = TempDir::new().unwrap();
+    let document = dir.path().join("A.md");
+    fs::write(
+        &document,
+        "See `raft/src/b.rs`, `raft/src/c.rs` and `b.rs`.",
+    )
+    .unwrap();
+    let files = ["crates/cluster/raft/src/b.rs".to_owned()];
+    let missing = missing_files(dir.path(), &files).unwrap();
+    let told = format!(
+        "{} names `raft/src/c.rs`, which is not there",
+        document.display()
+    );
+    assert_eq!(missing, [told]);
 }

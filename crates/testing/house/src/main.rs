@@ -5,6 +5,7 @@
 //! | no circle of files inside a crate | code can be read, and changed, from the bottom up |
 //! | no public type name twice | a name means one thing wherever it is read |
 //! | at most [`LINE_COUNT_MAX`] lines of product code in a file | a file is about one thing |
+//! | a source file that a document names is there | documents tell the truth |
 //!
 //! A file uses another if it names what the other defines, by `use` or by a path; names that a
 //! parent hands on with `pub use` lead to where they are defined. Tests are left out.
@@ -14,10 +15,12 @@
 //! | `source` | the files of a crate and their modules |
 //! | `uses` | which file uses which |
 //! | `circles` | files that use each other in a circle |
+//! | `documents` | files that documents name |
 
 #![expect(clippy::print_stdout, reason = "it is a command")]
 
 mod circles;
+mod documents;
 mod source;
 mod uses;
 
@@ -35,8 +38,15 @@ use crate::{circles::circles, source::SourceCrate};
 const LINE_COUNT_MAX: usize = 400;
 
 fn main() -> anyhow::Result<ExitCode> {
-    let root = std::env::args_os().nth(1).unwrap_or_default();
-    let breaches = breaches(&PathBuf::from(root).join("crates"))?;
+    let root = PathBuf::from(std::env::args_os().nth(1).unwrap_or_else(|| ".".into()));
+    let mut breaches = breaches(&root.join("crates"))?;
+    let mut files = Vec::new();
+    for dir in ["crates", "tests"] {
+        files.extend(source::rust_files(&root.join(dir))?);
+    }
+    for documents in [root.clone(), root.join("docs")] {
+        breaches.extend(documents::missing_files(&documents, &files)?);
+    }
     for breach in &breaches {
         println!("{breach}");
     }

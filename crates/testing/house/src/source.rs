@@ -47,6 +47,20 @@ pub(crate) fn crate_dirs(dir: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(dirs)
 }
 
+/// All Rust files below `dir`, tests included.
+pub(crate) fn rust_files(dir: &Path) -> anyhow::Result<Vec<String>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(dir).with_context(|| dir.display().to_string())? {
+        let path = entry?.path();
+        if path.is_dir() {
+            files.extend(rust_files(&path)?);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            files.push(path.display().to_string());
+        }
+    }
+    Ok(files)
+}
+
 impl SourceCrate {
     pub(crate) fn read(dir: &Path) -> anyhow::Result<Self> {
         let mut source = Self {
@@ -106,7 +120,7 @@ impl SourceCrate {
         for item in &items {
             let Item::Mod(child) = item else { continue };
             let name = child.ident.to_string();
-            let path = [&module[..], &[name.clone()]].concat();
+            let path = [&module[..], std::slice::from_ref(&name)].concat();
             match &child.content {
                 Some((_, items)) => {
                     self.read_items(file, dir, &children.join(&name), path, items.clone())?;

@@ -101,7 +101,7 @@ impl Names {
             let name = [&["super".to_owned()], rest].concat();
             return self.find(&name, &module, hop_count + 1);
         }
-        let child = [&module[..], &[first.clone()]].concat();
+        let child = [&module[..], std::slice::from_ref(first)].concat();
         if self.scopes.contains_key(&child) {
             return self.walk(child, rest, hop_count);
         }
