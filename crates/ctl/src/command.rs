@@ -124,3 +124,34 @@ fn end_with_exit_codes(command: Command) -> Command {
     let command = command.after_help(help);
     command.mut_subcommands(end_with_exit_codes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(command: &Command, path: &str, ends: bool) {
+        let help = command.clone().render_long_help().to_string();
+        let codes = help.matches("Exit codes:").count();
+        assert_eq!(codes, usize::from(ends), "{path}: {help}");
+        for inner in command.get_subcommands() {
+            check(inner, &format!("{path} {}", inner.get_name()), ends);
+        }
+    }
+
+    #[test]
+    fn the_help_of_what_asks_a_node_tells_the_exit_codes_once() {
+        let program = ClientCommand::augment_subcommands(Command::new("quorate"));
+        let program = with_exit_codes(program);
+        for command in program.get_subcommands() {
+            let name = command.get_name();
+            check(command, name, !["publish", "resolve"].contains(&name));
+        }
+        let delete = program.find_subcommand("packet").unwrap();
+        let delete = delete.find_subcommand("delete").unwrap();
+        let help = delete.clone().render_long_help().to_string();
+        assert!(
+            help.contains("does no harm.\n\nExit codes:\n  0  done\n"),
+            "{help}"
+        );
+    }
+}

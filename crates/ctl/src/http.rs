@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use anyhow::{anyhow, bail};
 use bytes::{Bytes, BytesMut};
 use quorate_api::PROBLEM_CONTENT_TYPE;
-use reqwest::{Client, ClientBuilder, Response, header::CONTENT_TYPE};
+use reqwest::{Client, ClientBuilder, Response, Url, header::CONTENT_TYPE};
 use serde::Deserialize;
 
 use crate::output::printable;
@@ -25,6 +26,15 @@ pub(crate) fn client(timeout: Duration) -> ClientBuilder {
     Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(timeout)
+}
+
+/// Parses a URL of HTTP, such as `example`.
+pub(crate) fn parse_url(text: &str, example: &str) -> anyhow::Result<Url> {
+    let url = Url::parse(text).map_err(|error| anyhow!("{error}; write it like {example}"))?;
+    match url.scheme() {
+        "http" | "https" => Ok(url),
+        scheme => bail!("{scheme} is not http or https; write it like {example}"),
+    }
 }
 
 /// Reads a body up to `size_max` bytes, and drops the rest unread.

@@ -161,19 +161,15 @@ impl MemberChange {
     async fn run(self, session: &mut Session) -> anyhow::Result<()> {
         let members: Members = session.ask(&Ask::get(path::MEMBERS)).await?;
         let nodes = Nodes(members.members);
-        let post = |at, node: &str, how: &How| {
-            let force = how.force;
-            Ask::post(path::with(at, nodes.key(node)), &ChangeRequest { force })
+        let post = |at, args: ChangeArgs, done: &str| {
+            let ChangeArgs { node, how } = args;
+            let request = ChangeRequest { force: how.force };
+            let ask = Ask::post(path::with(at, nodes.key(&node)), &request);
+            (ask, how.timeout, done.to_owned())
         };
         let (ask, timeout, done) = match self {
-            Self::Promote(ChangeArgs { node, how }) => {
-                let ask = post(path::PROMOTE, &node, &how);
-                (ask, how.timeout, "a voter".to_owned())
-            }
-            Self::Demote(ChangeArgs { node, how }) => {
-                let ask = post(path::DEMOTE, &node, &how);
-                (ask, how.timeout, "a learner".to_owned())
-            }
+            Self::Promote(args) => post(path::PROMOTE, args, "a voter"),
+            Self::Demote(args) => post(path::DEMOTE, args, "a learner"),
             Self::Remove(ChangeArgs { node, how }) => {
                 let mut ask = Ask::delete(path::with(path::MEMBER, nodes.key(&node)));
                 if how.force {

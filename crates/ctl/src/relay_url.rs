@@ -2,9 +2,10 @@
 
 use std::{fmt, net::SocketAddr, str::FromStr};
 
-use anyhow::{anyhow, bail};
 use quorate_packet::PublicKey;
 use reqwest::Url;
+
+use crate::http;
 
 /// Where `quorate dev` has its first node.
 pub(crate) const DEV_RELAY: &str = "http://127.0.0.1:8081/pkarr";
@@ -52,11 +53,7 @@ impl FromStr for RelayUrl {
     type Err = anyhow::Error;
 
     fn from_str(s: &str) -> anyhow::Result<Self> {
-        let url = Url::parse(s).map_err(|error| anyhow!("{error}; write it like {DEV_RELAY}"))?;
-        match url.scheme() {
-            "http" | "https" => Ok(Self(url)),
-            scheme => bail!("{scheme} is not http or https; write it like {DEV_RELAY}"),
-        }
+        http::parse_url(s, DEV_RELAY).map(Self)
     }
 }
 
