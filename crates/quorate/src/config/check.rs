@@ -219,12 +219,11 @@ fn check_elections(config: &ConfigV1, findings: &mut Findings) {
     const HEARTBEAT: &str = "raft.heartbeat_ms";
     const MIN: &str = "raft.election_timeout_min_ms";
     const MAX: &str = "raft.election_timeout_max_ms";
-    let raft = &config.raft;
-    let (heartbeat, min, max) = (
-        raft.heartbeat_ms,
-        raft.election_timeout_min_ms,
-        raft.election_timeout_max_ms,
+    let (heartbeat, min) = (
+        config.raft.heartbeat_ms,
+        config.raft.election_timeout_min_ms,
     );
+    let max = config.raft.election_timeout_max_ms;
     if min < heartbeat.saturating_mul(2) {
         let reason = format!(
             "{min} is less than twice {HEARTBEAT} ({heartbeat}): one late heartbeat would bring an \
