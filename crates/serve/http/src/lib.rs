@@ -50,7 +50,7 @@ mod flood_tests;
 #[cfg(test)]
 mod http1_flood_tests;
 #[cfg(test)]
-mod http2_client;
+mod http2_fixture;
 #[cfg(test)]
 mod https_tests;
 
