@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// What comes before requests at a listener.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Before {
     /// Each connection is one of a proxy, which first says for whom it is.
     proxy: bool,
@@ -139,6 +139,7 @@ impl HttpListeners {
 }
 
 /// A running server. Dropping it shuts it down too, unawaited.
+#[derive(Debug)]
 pub struct Server(Vec<(Before, ListenerServer)>);
 
 impl Server {
