@@ -16,7 +16,7 @@ use hickory_proto::{
     rr::{RData, Record},
 };
 use quorate_http::uncached;
-use quorate_packet::{KeyError, PublicKey, SignedPacket};
+use quorate_packet::{KeyError, PublicKey, SignedPacket, txt_text};
 use quorate_replica::Status;
 use sha2::{Digest, Sha256};
 
@@ -216,11 +216,7 @@ fn write_packet(packet: &SignedPacket, f: &mut fmt::Formatter<'_>) -> fmt::Resul
 fn data_of(record: &Record) -> String {
     match &record.data {
         // Its strings run into each other otherwise.
-        RData::TXT(txt) => {
-            let strings = txt.txt_data.iter();
-            let quoted = strings.map(|string| format!("\"{}\"", string.escape_ascii()));
-            quoted.collect::<Vec<_>>().join(" ")
-        }
+        RData::TXT(txt) => txt_text(&txt.txt_data),
         data => data.to_string(),
     }
 }
