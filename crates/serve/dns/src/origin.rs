@@ -109,19 +109,17 @@ impl OriginSettings {
             let Some(server) = read_name(&key, server, findings) else {
                 continue;
             };
-            if !ns.contains(&server) {
-                findings.error(key.clone(), format!("{server} is not in the list ns"));
+            let addresses = addresses.iter();
+            let sets: Vec<_> = addresses.map(|ip| self.address(&server, *ip)).collect();
+            match sets.iter().try_for_each(|set| set.check_in(&name)) {
+                Err(error) => findings.error(key.clone(), error.to_string()),
+                Ok(()) if ns.contains(&server) => {}
+                Ok(()) => findings.error(key.clone(), format!("{server} is not in the list ns")),
             }
-            if addresses.is_empty() {
-                findings.error(key.clone(), "it lists no address");
+            if sets.is_empty() {
+                findings.error(key, "it lists no address");
             }
-            for address in addresses {
-                let set = self.address(&server, *address);
-                match set.check_in(&name) {
-                    Ok(()) => records.push(set),
-                    Err(error) => findings.error(key.clone(), error.to_string()),
-                }
-            }
+            records.extend(sets);
         }
         for (at, server) in ns.iter().enumerate() {
             let is_inside = server.labels_in(&name).is_some();

@@ -7,6 +7,7 @@ use std::{
 
 use arc_swap::{ArcSwap, Guard};
 use quorate_replica::{Reader, ZoneState};
+use quorate_zone::file::is_rdata;
 use quorate_zone::{Authority, Origin, OriginError};
 
 use crate::{ConfiguredZones, DnsMetrics, cookie::CookieJar, metrics::QueryCounters};
@@ -127,12 +128,13 @@ impl Zones {
             };
             origin.soa.serial = origin.soa.serial.wrapping_add(agreed.serial);
             for ((owner, record_type), set) in &agreed.sets {
+                let mut set = set.clone();
+                set.rdata.retain(|data| is_rdata(*record_type, data));
+                if set.rdata.is_empty() {
+                    continue;
+                }
                 match self.configured.check(&origin.name, owner, *record_type) {
-                    Ok(()) => drop(
-                        origin
-                            .sets
-                            .insert((owner.clone(), *record_type), set.clone()),
-                    ),
+                    Ok(()) => drop(origin.sets.insert((owner.clone(), *record_type), set)),
                     Err(reason) => tracing::warn!(reason, "replicated records are not served"),
                 }
             }

@@ -19,5 +19,5 @@ mod scanner;
 mod zone_file;
 
 pub use name::{NameError, parse_name, parse_type, type_text};
-pub use rdata::{RdataError, parse_rdata, rdata_text};
+pub use rdata::{RdataError, is_rdata, parse_rdata, rdata_text};
 pub use zone_file::{LineError, parse, record_sets};

@@ -42,6 +42,11 @@ pub fn parse_rdata(record_type: u16, text: &str, origin: &WireName) -> Result<By
     data.ok_or_else(|| none("it is empty"))
 }
 
+/// Whether these bytes are data of a type.
+pub fn is_rdata(record_type: u16, wire: &[u8]) -> bool {
+    parse_wire(record_type, wire).is_some()
+}
+
 /// The data of a record as a zone file has it. What cannot be written by its fields is written as bytes.
 pub fn rdata_text(record_type: u16, wire: &[u8]) -> String {
     let root = WireName::root();
