@@ -9,8 +9,8 @@ use quorate_state::WireName;
 use super::{
     codec,
     entries::entries,
+    name::type_text,
     scanner::{Data, EntryScanner, generic_text, parse_wire},
-    type_text,
 };
 
 /// Why a text is no data of a type.
