@@ -29,9 +29,9 @@ pub use quorate_clock::ClockState;
 use quorate_packet::{PublicKey, SignedPacket};
 pub use quorate_state::{
     ClusterId, Condition, Conditions, CookieSecret, CookieSecrets, Deletion, LogIndex, NamedSet,
-    NodeId, PublishChange, PublishMode, PublishState, PutOutcome, RecordSet, StoredPacket, Term,
-    TokenHash, TooManyVersions, UnixMillis, Version, WireName, ZoneChange, ZoneRecords,
-    ZoneRejection, ZoneState,
+    NodeId, PublishChange, PublishMode, PublishState, PutOutcome, RecordSet, ReplicatedZone,
+    StoredPacket, Term, TokenHash, TooManyVersions, UnixMillis, Version, WireName, ZoneChange,
+    ZoneRejection, ZoneState, check_beside, check_owner, check_together,
 };
 use quorate_zone::CompiledPacket;
 pub use status::{ClockStatus, NotReady, ReadState, Role, StateDigest, Status};

@@ -35,6 +35,7 @@
 //! | [`Roll`] | nodes that are registered, and invites for others |
 //! | [`ZoneState`] | what DNS serves beside packets: replicated records, and the secrets of its cookies |
 //! | [`ZoneChange`] | how a zone changes |
+//! | [`NamedSet::check_in`], [`check_together`], [`check_beside`] | what a zone may hold |
 //! | [`Conditions`], [`BatchConditions`] | on what condition a packet is stored, and each packet of a batch |
 //! | [`PublishState`], [`PublishChange`] | who may publish and what was deleted, and how that changes |
 //! | [`LogPosition`] | where an entry stands: term and index |
@@ -63,11 +64,13 @@ mod publish_change;
 mod publish_state;
 mod put_batch;
 mod put_outcome;
+mod record_set;
 mod roll;
 mod stored_packet;
 mod time;
 mod wire_name;
 mod zone_change;
+mod zone_check;
 mod zone_state;
 
 pub use apply::{ApplyError, apply};
@@ -93,6 +96,7 @@ pub use publish_state::{
     PUBLISHING_SIZE_MAX, PublishMode, PublishState, TOKEN_HASH_SIZE, TokenHash,
 };
 pub use put_outcome::PutOutcome;
+pub use record_set::{NamedSet, RecordSet, RecordSets};
 pub use roll::{
     ADDRESS_SIZE_MAX, INVITE_COUNT_MAX, Invite, InviteId, Join, JoinRefusal, NAME_SIZE_MAX,
     REGISTRATION_COUNT_MAX, Registration, Roll,
@@ -100,7 +104,9 @@ pub use roll::{
 pub use stored_packet::{StoredPacket, StoredPackets};
 pub use time::{UnixMillis, millis};
 pub use wire_name::{WIRE_NAME_SIZE_MAX, WireName};
-pub use zone_change::{CHANGE_SIZE_MAX, NamedSet, ZoneChange, ZoneRejection, is_data_type};
-pub use zone_state::{
-    RECORD_SET_SIZE_MAX, RecordSet, ZONE_COUNT_MAX, ZONES_SIZE_MAX, ZoneRecords, ZoneState,
+pub use zone_change::{CHANGE_SIZE_MAX, ZoneChange};
+pub use zone_check::{
+    RECORD_SET_SIZE_MAX, TTL_SECS_MAX, ZoneRejection, check_beside, check_owner, check_together,
+    is_data_type,
 };
+pub use zone_state::{ReplicatedZone, ZONE_COUNT_MAX, ZONES_SIZE_MAX, ZoneState};

@@ -34,7 +34,7 @@ fn the_encoding_is_this() {
         ttl_secs: 300,
         rdata: vec![Bytes::from_static(&[192, 0, 2, 1])],
     };
-    let zone = ZoneRecords {
+    let zone = ReplicatedZone {
         serial: 7,
         sets: [((name("w.a."), 1), set)].into(),
     };

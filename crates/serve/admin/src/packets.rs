@@ -12,7 +12,7 @@ use quorate_api::{
     BLOCK_SECS_MAX, Deleted, Packet, PacketPage, PacketRecord, PacketSummary, ProblemType, path,
 };
 use quorate_http::uncached;
-use quorate_packet::{SignedPacket, message::counts_fit};
+use quorate_packet::{SignedPacket, message::counts_fit, txt_text};
 use quorate_replica::StoredPacket;
 use serde::Deserialize;
 use utoipa::IntoParams;
@@ -154,11 +154,7 @@ fn record(record: &Record) -> PacketRecord {
         record_type: record.record_type().to_string(),
         ttl: record.ttl,
         data: match &record.data {
-            RData::TXT(txt) => {
-                let strings = txt.txt_data.iter();
-                let quoted = strings.map(|string| format!("\"{}\"", string.escape_ascii()));
-                quoted.collect::<Vec<_>>().join(" ")
-            }
+            RData::TXT(txt) => txt_text(&txt.txt_data),
             data => data.to_string(),
         },
     }

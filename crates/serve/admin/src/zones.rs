@@ -9,9 +9,9 @@ use quorate_api::{
     ZONE_TTL_SECS_DEFAULT, path,
 };
 use quorate_http::uncached;
-use quorate_replica::{NamedSet, RecordSet, WireName, ZoneChange, ZoneRecords};
+use quorate_replica::{NamedSet, RecordSet, ReplicatedZone, WireName, ZoneChange};
 use quorate_zone::file::{
-    ZoneRecord, parse, parse_name, parse_rdata, parse_type, rdata_text, record_sets, type_text,
+    parse, parse_name, parse_rdata, parse_type, rdata_text, record_sets, type_text,
 };
 use utoipa::IntoParams;
 
@@ -43,8 +43,8 @@ struct ZonePath {
 pub(crate) async fn zones(State(shared): State<Arc<Shared>>) -> Response {
     let state = shared.node.reader.zone_state();
     let served = shared.node.zones.serials();
-    let mut zones: BTreeMap<&WireName, &ZoneRecords> = state.zones.iter().collect();
-    let none = ZoneRecords::default();
+    let mut zones: BTreeMap<&WireName, &ReplicatedZone> = state.zones.iter().collect();
+    let none = ReplicatedZone::default();
     for zone in served.keys() {
         zones.entry(zone).or_insert(&none);
     }
@@ -76,7 +76,7 @@ pub(crate) async fn records(
     if agreed.is_none() && !serials.contains_key(&zone) {
         return Err(not_served(&zone, &serials));
     }
-    let none = ZoneRecords::default();
+    let none = ReplicatedZone::default();
     let agreed = agreed.unwrap_or(&none);
     let sets = agreed.sets.iter();
     let records = sets.flat_map(|((owner, record_type), set)| {
@@ -209,19 +209,17 @@ fn read_zone_file(
     if !records.is_empty() {
         check_served(shared, zone)?;
     }
-    for record in &records {
-        let line = record.line;
-        let in_line = |said: String| refused(format!("line {line}: {said}"));
-        let set = set_of(record);
-        let checked = shared.node.zones.check(zone, &set);
-        let alone = ZoneChange {
-            set: vec![set],
-            ..change_of(zone.clone())
-        };
-        alone.check().map_err(|error| in_line(error.to_string()))?;
-        checked.map_err(in_line)?;
+    for (line, set) in &records {
+        let checked = shared.node.zones.check(zone, set);
+        checked.map_err(|said| refused(format!("line {line}: {said}")))?;
     }
-    Ok(record_sets(records))
+    let sets = record_sets(records.into_iter().map(|(_, set)| set)).into_iter();
+    let named = |((owner, record_type), records)| NamedSet {
+        owner,
+        record_type,
+        records,
+    };
+    Ok(sets.map(named).collect())
 }
 
 fn change_of(zone: WireName) -> ZoneChange {
@@ -233,23 +231,12 @@ fn change_of(zone: WireName) -> ZoneChange {
     }
 }
 
-fn set_of(record: &ZoneRecord) -> NamedSet {
-    NamedSet {
-        owner: record.owner.clone(),
-        record_type: record.record_type,
-        records: RecordSet {
-            ttl_secs: record.ttl_secs,
-            rdata: vec![record.rdata.clone()],
-        },
-    }
-}
-
 /// Has the cluster make the change, and says how the zone is then.
 async fn make(shared: &Shared, change: ZoneChange) -> Result<Response, ProblemResponse> {
     let zone = change.zone.clone();
     shared.node.operator.change_zone(change).await?;
     let state = shared.node.reader.zone_state();
-    let none = ZoneRecords::default();
+    let none = ReplicatedZone::default();
     let records = state.zones.get(&zone).unwrap_or(&none);
     let report = summary(&zone, records, &*shared.node.zones);
     let subject = Extension(Subject(report.zone.clone()));
@@ -285,7 +272,7 @@ fn not_served(zone: &WireName, serials: &BTreeMap<WireName, u32>) -> ProblemResp
     ProblemResponse::new(ProblemType::UnknownZone, said)
 }
 
-fn summary(zone: &WireName, records: &ZoneRecords, served: &dyn ServedZones) -> api::Zone {
+fn summary(zone: &WireName, records: &ReplicatedZone, served: &dyn ServedZones) -> api::Zone {
     let counts = records.sets.values().map(|set| set.rdata.len());
     api::Zone {
         zone: zone.to_string(),
@@ -294,7 +281,7 @@ fn summary(zone: &WireName, records: &ZoneRecords, served: &dyn ServedZones) -> 
     }
 }
 
-fn serial(zone: &WireName, records: &ZoneRecords, served: &dyn ServedZones) -> Option<u32> {
+fn serial(zone: &WireName, records: &ReplicatedZone, served: &dyn ServedZones) -> Option<u32> {
     let configured = served.serials().get(zone).copied();
     configured.map(|configured| configured.wrapping_add(records.serial))
 }

@@ -316,14 +316,4 @@ mod json {
             assert_eq!(status, StatusCode::BAD_REQUEST, "{name}");
         }
     }
-
-    /// RFC 1035, section 5.1; RFC 3597, section 5.
-    #[test]
-    fn data_are_as_in_a_zone_file() {
-        let strings = [b"a b".to_vec(), b"\"\\\xff".to_vec(), Vec::new()];
-        let strings = strings.map(Vec::into_boxed_slice);
-        assert_eq!(crate::json::quoted(&strings), r#""a b" "\"\\\255" """#);
-        assert_eq!(crate::json::opaque(&[1, 0xab]), "\\# 2 01ab");
-        assert_eq!(crate::json::opaque(&[]), "\\# 0");
-    }
 }
