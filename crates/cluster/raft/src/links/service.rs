@@ -8,59 +8,46 @@ use futures_util::{
     stream::{self, BoxStream},
 };
 use quorate_api::operate;
-use quorate_log::Log;
 use quorate_peer::{
-    Frame, Introduction, JoinAnswer, JoinRequest, Lane, LinkError, LogState, NodeId, Service,
+    Frame, Introduction, JoinAnswer, JoinRequest, Lane, LinkError, NodeId, Service,
     message::{Proposed, Request, Response},
 };
 use quorate_state::{CommandError, EncodedPackets};
-use quorate_store::Store;
 
 use crate::{
-    adapters::{Raft, StateMachine},
-    links::connection::PIPELINE_MAX,
-    links::peers::Peers,
-    membership::operator::LeaderClient,
-    snapshots::pull::offer_packets,
-    start::founding::Franchise,
-    start::log_state::log_state,
-    writes::Puts,
+    links::connection::PIPELINE_MAX, membership::operator::LeaderClient, parts::Parts,
+    snapshots::pull::offer_packets, writes::Puts,
 };
 
 /// A request or a response, and the number of the request.
 pub(crate) type Numbered<T> = (u64, T);
 
 pub(crate) struct PeerService {
+    pub(crate) parts: Arc<Parts>,
     pub(crate) puts: Arc<Puts>,
-    pub(crate) raft: Raft,
-    pub(crate) state_machine: StateMachine,
-    pub(crate) log: Arc<Log>,
-    pub(crate) store: Arc<Store>,
-    pub(crate) peers: Arc<Peers>,
-    pub(crate) franchise: Franchise,
     pub(crate) client: LeaderClient,
 }
 
 impl Service for PeerService {
     fn introduction(&self) -> Introduction {
-        self.peers.roster().introduction()
+        self.parts.peers.roster().introduction()
     }
 
     fn admits(&self, peer: NodeId) -> bool {
-        self.peers.roster().admits(peer)
+        self.parts.peers.roster().admits(peer)
     }
 
     fn expelled(&self, peer: NodeId) -> BoxFuture<'static, ()> {
-        self.peers.roster().expelled(peer)
+        self.parts.peers.roster().expelled(peer)
     }
 
     fn has_lost_data(&self, peer: NodeId) -> bool {
-        self.peers.roster().has_lost_data(peer)
+        self.parts.peers.roster().has_lost_data(peer)
     }
 
     fn expects_joiners(&self) -> bool {
-        let now = self.peers.exchange().time().time;
-        self.peers.roster().expects_joiners(now)
+        let now = self.parts.peers.exchange().time().time;
+        self.parts.peers.roster().expects_joiners(now)
     }
 
     fn join(
@@ -77,7 +64,7 @@ impl Service for PeerService {
         lane: Lane,
         requests: BoxStream<'static, Result<Frame<Request>, LinkError>>,
     ) -> BoxStream<'static, Frame<Response>> {
-        let exchange = self.peers.exchange().clone();
+        let exchange = self.parts.peers.exchange().clone();
         let requests = self.receive(peer, requests);
         let responses = match lane {
             Lane::Append | Lane::Control | Lane::Forward => self.answer_all(requests),
@@ -85,10 +72,10 @@ impl Service for PeerService {
             // No link comes of it.
             Lane::Join => stream::empty().boxed(),
             Lane::Snapshot | Lane::Transfer => {
-                let store = self.store.clone();
-                self.raft.receive_snapshots(store, peer, requests)
+                let store = self.parts.store.clone();
+                self.parts.raft.receive_snapshots(store, peer, requests)
             }
-            Lane::Pull => offer_packets(self.state_machine.clone(), peer, requests),
+            Lane::Pull => offer_packets(self.parts.state_machine.clone(), peer, requests),
         };
         let framed = responses.map(move |(id, message)| Frame {
             id,
@@ -100,19 +87,14 @@ impl Service for PeerService {
 }
 
 impl PeerService {
-    /// What is in this node's log now.
-    pub(crate) fn log_state(&self) -> LogState {
-        log_state(&self.log)
-    }
-
     /// The requests of a peer, whose tails and whose end are noted.
     fn receive(
         &self,
         peer: NodeId,
         requests: BoxStream<'static, Result<Frame<Request>, LinkError>>,
     ) -> BoxStream<'static, Numbered<Request>> {
-        let exchange = self.peers.exchange().clone();
-        let open = (requests, self.peers.on_accepted(peer));
+        let exchange = self.parts.peers.exchange().clone();
+        let open = (requests, self.parts.peers.on_accepted(peer));
         stream::unfold(open, move |(mut requests, present)| {
             let exchange = exchange.clone();
             async move {
@@ -184,15 +166,15 @@ impl PeerService {
                 self.propose(EncodedPackets::parse_conditional(packets))
                     .await,
             ),
-            Request::ReadIndex => Response::ReadIndex(self.raft.read_index().await),
+            Request::ReadIndex => Response::ReadIndex(self.parts.raft.read_index().await),
             Request::Vote(_) | Request::PreVote(_) | Request::TransferLeader(_)
-                if !self.franchise.is_given() =>
+                if !self.parts.franchise.is_given() =>
             {
                 let reason = "its log was empty when it started: it may have voted before, and has \
                               not caught up with a leader since";
                 Response::Failed(reason.to_owned())
             }
-            of_raft => self.raft.answer(of_raft).await,
+            of_raft => self.parts.raft.answer(of_raft).await,
         }
     }
 

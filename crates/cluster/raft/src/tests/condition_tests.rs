@@ -12,7 +12,7 @@ fn if_match(packet: &SignedPacket) -> Conditions {
 }
 
 async fn put_if(node: &Node, packet: &SignedPacket, conditions: &Conditions) -> PutOutcome {
-    let put = node.put(packet.clone(), conditions.clone(), TIMEOUT);
+    let put = node.put(packet.clone(), conditions.clone());
     let outcome = timeout(TIMEOUT, put).await.expect("it is answered");
     outcome.expect("it is known")
 }
@@ -20,7 +20,7 @@ async fn put_if(node: &Node, packet: &SignedPacket, conditions: &Conditions) -> 
 /// Waits until all nodes have applied that the cluster is at this level.
 pub(super) async fn at_level(cluster: &Cluster, level: Level) {
     for node in cluster.nodes.values() {
-        let mut applied = node.write_path.applied.clone();
+        let mut applied = node.parts().write_path.applied.clone();
         let reached = applied.wait_for(|meta| meta.cluster.level >= level);
         timeout(TIMEOUT, reached).await.expect("it is").unwrap();
     }
@@ -113,7 +113,7 @@ async fn beside_an_older_node_conditions_are_checked_where_they_come() {
         last = next;
     }
     for node in simulated.cluster.nodes.values() {
-        assert_eq!(node.store.meta().cluster.level, Level::ZONES);
+        assert_eq!(node.parts().store.meta().cluster.level, Level::ZONES);
     }
 
     simulated.kill(old);

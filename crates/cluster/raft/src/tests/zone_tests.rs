@@ -47,7 +47,7 @@ fn seen(state: &ZoneState) -> Option<(u8, u32)> {
 
 /// Waits until the cookie secrets that a node has applied are as `condition` says.
 async fn secrets(node: &Node, condition: impl Fn(&CookieSecrets) -> bool) -> CookieSecrets {
-    let mut applied = node.write_path.applied.clone();
+    let mut applied = node.parts().write_path.applied.clone();
     let reached = applied.wait_for(|meta| condition(&meta.cluster.zones.cookie_secrets));
     let meta = timeout(TIMEOUT, reached).await.expect("they come").unwrap();
     meta.cluster.zones.cookie_secrets
@@ -158,7 +158,7 @@ async fn a_cluster_with_an_older_node_has_no_zones_until_that_is_upgraded() {
     simulated.cluster.ready().await;
     for node in simulated.cluster.nodes.values() {
         agreement::agreed_count_max(node).await;
-        assert_eq!(node.store.meta().cluster.level, Level::MEMBERS);
+        assert_eq!(node.parts().store.meta().cluster.level, Level::MEMBERS);
         assert_eq!(*node.zone_state(), ZoneState::default());
     }
     let node = simulated.cluster.nodes.values().next().unwrap();
