@@ -8,7 +8,7 @@ use quorate_admin::{AUDIT_TARGET, Reload};
 use quorate_peer::{
     Identity, JoinToken, LinkServer, NodeId, PeerTransport, Service, TransportConfig,
 };
-use quorate_raft::{FatalError, Node, NodeMetrics, OpenError, ShutdownError};
+use quorate_raft::{Node, NodeMetrics, ShutdownError};
 use quorate_replica::NotReady;
 use quorate_state::{LEVEL_MAX, Level};
 
@@ -53,7 +53,7 @@ impl Default for ForThisStart {
 }
 
 pub(crate) struct RunningNode {
-    node: Arc<Node>,
+    pub(crate) node: Arc<Node>,
     settings: LiveSettings,
     fronts: Fronts,
     peer: quorate_http::listener::ListenerServer,
@@ -173,16 +173,6 @@ impl RunningNode {
         );
     }
 
-    /// Resolves when the node can take PUTs.
-    pub(crate) async fn ready(&self) {
-        self.node.ready().await;
-    }
-
-    /// Resolves when the node cannot go on.
-    pub(crate) async fn failed(&self) -> FatalError {
-        self.node.failed().await
-    }
-
     /// Stops from the outside in. First it says that it is not ready; then it answers what clients
     /// have asked, hands leadership over and ends replication; then come the links to peers, which
     /// both need, and last what tells the operator.
@@ -218,17 +208,13 @@ async fn open_node(
     tracing::info!(node = %config.node, address = config.address, dir, "opening the node");
     let opened = node.open(config, Arc::new(transport), metrics).await;
     opened.map_err(|error| {
-        let context = format!("the node in {dir} cannot be opened{}", hint(&error));
+        let read_on = match error.is_of_data() {
+            true => " (see Damage in docs/OPERATIONS.md)",
+            false => "",
+        };
+        let context = format!("the node in {dir} cannot be opened{read_on}");
         anyhow::Error::new(error).context(context)
     })
-}
-
-/// Where to read on, if it is the data that keeps a node from opening.
-fn hint(error: &OpenError) -> &'static str {
-    match error.is_of_data() {
-        true => " (see Damage in docs/OPERATIONS.md)",
-        false => "",
-    }
 }
 
 #[cfg(test)]
