@@ -116,7 +116,7 @@ async fn take_part(
     found(&parts, &mut tasks).await?;
     let handover = Handover(parts.clone());
     let client = keep_members(&parts, &handover, &mut tasks);
-    let hangups = parts.peers.hangups();
+    let hangups = parts.peers.presence().hangups.subscribe();
     tasks.spawn(Succession(parts.clone()).run(hangups));
     tasks.spawn(handover.clone().run());
     tasks.spawn(Removal(parts.clone()).run());
@@ -161,7 +161,7 @@ async fn found(parts: &Arc<Parts>, tasks: &mut JoinSet<()>) -> Result<(), OpenEr
         log: parts.log.clone(),
         config: parts.config.clone(),
         franchise: parts.franchise.clone(),
-        logs: parts.peers.logs(),
+        logs: parts.peers.presence().logs.subscribe(),
     };
     founding.begin().await?;
     tasks.spawn(founding.run());

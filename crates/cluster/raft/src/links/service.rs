@@ -15,8 +15,8 @@ use quorate_peer::{
 use quorate_state::{CommandError, EncodedPackets};
 
 use crate::{
-    links::connection::PIPELINE_MAX, membership::operator::LeaderClient, parts::Parts,
-    snapshots::pull::offer_packets, writes::Puts,
+    links::connection::PIPELINE_MAX, links::presence::Direction,
+    membership::operator::LeaderClient, parts::Parts, snapshots::pull::offer_packets, writes::Puts,
 };
 
 /// A request or a response, and the number of the request.
@@ -94,7 +94,8 @@ impl PeerService {
         requests: BoxStream<'static, Result<Frame<Request>, LinkError>>,
     ) -> BoxStream<'static, Numbered<Request>> {
         let exchange = self.parts.peers.exchange().clone();
-        let open = (requests, self.parts.peers.on_accepted(peer));
+        let presence = self.parts.peers.presence();
+        let open = (requests, presence.enter(peer, Direction::Accepted));
         stream::unfold(open, move |(mut requests, present)| {
             let exchange = exchange.clone();
             async move {

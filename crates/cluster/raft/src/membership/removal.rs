@@ -20,7 +20,7 @@ pub(crate) struct Removal(pub(crate) Arc<Parts>);
 impl Removal {
     /// Looks again and again, until the node has to stop.
     pub(crate) async fn run(self) {
-        let mut refusals = self.0.peers.refusals();
+        let mut refusals = self.0.peers.presence().refusals.subscribe();
         loop {
             let now = refusals.borrow_and_update().clone();
             let forgotten = now.values().find_map(|refused| match refused {
@@ -56,7 +56,7 @@ impl Removal {
 
     /// Whether nobody takes a link of this node, and no leader is heard.
     fn is_alone(&self) -> bool {
-        self.0.leader.borrow().node.is_none() && !self.0.peers.is_taken()
+        self.0.leader.borrow().node.is_none() && !self.0.peers.presence().is_taken()
     }
 
     /// One that was removed stands for no election: nobody would elect it.
