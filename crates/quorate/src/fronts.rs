@@ -8,7 +8,7 @@ use quorate_admin::{Build, ServedZones};
 use quorate_dns::{ConfiguredZones, DnsListeners, DnsServer, Exempt, Responder};
 use quorate_http::listener::{Listener, ListenerMetrics, Name};
 use quorate_http::{HttpListeners, with_cors};
-use quorate_raft::StartingNode;
+use quorate_raft::Node;
 use quorate_replica::{NamedSet, WireName};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -61,7 +61,7 @@ impl Listeners {
     pub(crate) fn serve(
         self,
         settings: &LiveSettings,
-        replica: Arc<StartingNode>,
+        replica: Arc<Node>,
         registry: Registry,
         metrics: &ListenerMetrics,
     ) -> anyhow::Result<(Fronts, Listener)> {

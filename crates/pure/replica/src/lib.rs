@@ -20,7 +20,7 @@ mod operator;
 mod status;
 mod watch;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 pub use operator::{ClusterMembers, Invited, Operator};
@@ -95,9 +95,8 @@ pub trait Linearizer: Send + Sync + 'static {
 /// Stores packets.
 pub trait Writer: Send + Sync + 'static {
     /// Stores a verified packet through the cluster, if `conditions` hold at its place in the log.
-    /// Resolves when the outcome is known *and* this
-    /// node has applied it, and in any case within `time_left`, or the node's own deadline for PUTs
-    /// if that is shorter.
+    /// Resolves when the outcome is known *and* this node has applied it, and in any case within the
+    /// node's deadline for PUTs.
     ///
     /// Bytes that the local replica holds already are [`PutOutcome::Unchanged`] by its own word,
     /// even if a newer packet was stored elsewhere a moment ago: that is what makes a refresh cheap.
@@ -105,7 +104,6 @@ pub trait Writer: Send + Sync + 'static {
         &self,
         packet: SignedPacket,
         conditions: Conditions,
-        time_left: Duration,
     ) -> BoxFuture<'_, Result<PutOutcome, PutError>>;
 
     /// Who may publish, and what was deleted, as far as this node has applied it.
@@ -156,9 +154,9 @@ pub enum PutError {
 /// Why the local replica cannot be read.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ReadError {
-    /// It has not caught up since it started. What is said here is why.
+    /// It has not caught up since it started.
     #[error("the replica cannot be read yet: {0}")]
-    NotReady(String),
+    NotReady(NotReady),
     /// It is broken. What is said here is how.
     #[error("the replica cannot be read: {0}")]
     Failed(String),

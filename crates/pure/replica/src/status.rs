@@ -7,7 +7,17 @@ use strum::{IntoStaticStr, VariantArray};
 
 /// A node's part in the cluster (Raft paper, section 5.1).
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, VariantArray, IntoStaticStr, strum::Display,
+    Debug,
+    Default,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    VariantArray,
+    IntoStaticStr,
+    strum::Display,
 )]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
@@ -21,11 +31,13 @@ pub enum Role {
     /// Receives the log without a vote.
     Learner,
     /// Not started yet, or stopped, by order or by an error.
+    #[default]
     Stopped,
 }
 
-/// How a node is. Of the indexes, 0 stands for no entry.
-#[derive(Debug, Clone, Serialize)]
+/// How a node is. Of the indexes, 0 stands for no entry. By default, that of a node which holds
+/// nothing.
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct Status {
     /// This node's id.
     pub node: String,
@@ -69,21 +81,13 @@ pub struct Status {
     pub not_ready: Option<NotReady>,
 }
 
-/// What a read that follows is worth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a read that follows is worth. By default, one from a node that holds nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ReadState {
     /// Whether the node knows a leader, so that what it holds is not older than an election takes.
     pub has_leader: bool,
     /// What is read reflects this entry and all before it, and perhaps later ones.
     pub applied_index: LogIndex,
-}
-
-impl ReadState {
-    /// That of a node that holds nothing.
-    pub const NONE: Self = Self {
-        has_leader: false,
-        applied_index: LogIndex(0),
-    };
 }
 
 /// What the clock of a node is worth among those of the voters.

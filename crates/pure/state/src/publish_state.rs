@@ -106,18 +106,20 @@ impl PublishState {
         self.deleted.get(key)?.blocked_until
     }
 
-    /// Why a key may not publish now, if it may not.
-    pub(crate) fn refusal(
+    /// Why a key may not publish, if it may not. Without the time, which is asked for last, no
+    /// block is judged.
+    pub fn refusal(
         &self,
         key: &PublicKey,
         token: Option<&TokenHash>,
-        now: UnixMillis,
+        now: impl FnOnce() -> Option<UnixMillis>,
     ) -> Option<PutOutcome> {
         let lacks_token = || !token.is_some_and(|token| self.has_token(token));
         if self.forbids(key) || (self.needs_token(key) && lacks_token()) {
             return Some(PutOutcome::Forbidden);
         }
-        let is_blocked = self.blocked_until(key).is_some_and(|until| now < until);
+        let blocked_until = self.blocked_until(key)?;
+        let is_blocked = now()? < blocked_until;
         is_blocked.then_some(PutOutcome::Blocked)
     }
 

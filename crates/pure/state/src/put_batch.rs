@@ -52,7 +52,8 @@ impl<R: StoredPackets> Put<'_, R> {
             return Ok(PutOutcome::TooFarAhead);
         }
         let token = conditions.and_then(Conditions::token);
-        if let Some(refusal) = self.publishing.refusal(packet.key(), token, self.now) {
+        let now = || Some(self.now);
+        if let Some(refusal) = self.publishing.refusal(packet.key(), token, now) {
             return Ok(refusal);
         }
         let old = self.packets.stored_packet(packet.key())?;

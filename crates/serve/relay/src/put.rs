@@ -12,11 +12,10 @@ use bytes::Bytes;
 use quorate_http::{BodyError, ProblemKind, read_body};
 use quorate_limit::Refusal;
 use quorate_packet::{KeyError, PAYLOAD_SIZE_MAX, PacketError, PublicKey, SignedPacket};
-use quorate_replica::{Conditions, PutError, PutOutcome};
+use quorate_replica::{PutError, PutOutcome};
 use tokio::time::{Instant, timeout};
 
 use crate::{
-    ANSWER_MARGIN,
     conditions::{self, ConditionError},
     metrics::PutLabel,
     publisher::{self, PublisherError},
@@ -165,10 +164,12 @@ impl Relay {
         self.check_change(client, &packet)?;
         // From here on the packet is the replica's, so here begins what is measured.
         let begun = Instant::now();
-        let result = self.put_packet(packet, conditions).await;
+        let outcome = self.replica.put(packet, conditions);
+        // The replica knows what was proposed, so it has to answer before the relay gives up.
+        let result = timeout(self.config.deadline, outcome).await;
         let duration = begun.elapsed().as_secs_f64();
         self.metrics.put_duration_seconds.observe(duration);
-        match result? {
+        match result.unwrap_or(Err(PutError::Unknown))? {
             PutOutcome::Stored => Ok(PutLabel::Stored),
             PutOutcome::Unchanged => Ok(PutLabel::Unchanged),
             PutOutcome::Superseded => Err(PutFailure::Superseded),
@@ -190,18 +191,5 @@ impl Relay {
             Some(packet) => Ok(packet.clone()),
             None => SignedPacket::parse(key, payload),
         }
-    }
-
-    /// The replica knows what was proposed, so it has to answer before the relay gives up.
-    async fn put_packet(
-        &self,
-        packet: SignedPacket,
-        conditions: Conditions,
-    ) -> Result<PutOutcome, PutError> {
-        let deadline = self.config.deadline;
-        let time_left = deadline.saturating_sub(ANSWER_MARGIN);
-        let outcome = self.replica.put(packet, conditions, time_left);
-        let outcome = timeout(deadline, outcome).await;
-        outcome.unwrap_or(Err(PutError::Unknown))
     }
 }

@@ -273,18 +273,6 @@ async fn a_replica_that_never_answers_is_unknown_at_the_deadline() {
     );
 }
 
-/// The replica knows what was proposed, so it has to answer before the relay gives up.
-#[tokio::test]
-async fn a_replica_is_to_answer_before_the_deadline() {
-    let relay = Fixture::new(RelayConfig::default());
-    relay.put(&packet(1, MICROS, "x", 30), &[]).await;
-    let time_left = *relay.replica.put_time_left.borrow();
-    assert!(
-        time_left < RelayConfig::default().deadline,
-        "{time_left:?} were left"
-    );
-}
-
 #[tokio::test]
 async fn what_is_no_packet_is_refused_with_its_reason() {
     let relay = Fixture::new(RelayConfig::default());

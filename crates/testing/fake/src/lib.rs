@@ -15,7 +15,9 @@ mod answers;
 mod operator;
 mod packet;
 mod replica;
+mod state;
 
 pub use operator::{Asked, Operators};
 pub use packet::{packet, received_now, unverified};
-pub use replica::{FakeReplica, READ_ERROR};
+pub use replica::FakeReplica;
+pub use state::READ_ERROR;

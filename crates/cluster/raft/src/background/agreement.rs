@@ -13,11 +13,7 @@ use tokio::{
     time::{MissedTickBehavior, interval, timeout},
 };
 
-use crate::{
-    RaftConfig,
-    adapters::{Raft, applied_membership},
-    clocks::exchange::Exchange,
-};
+use crate::{adapters::applied_membership, parts::Parts};
 
 /// How often to look whether something is to be agreed on.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -26,13 +22,16 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 const QUICK_LOOK_COUNT: usize = 200;
 
 pub(crate) struct Agreement {
-    pub(crate) raft: Raft,
-    pub(crate) applied: watch::Receiver<Meta>,
-    pub(crate) exchange: Arc<Exchange>,
-    pub(crate) config: RaftConfig,
+    parts: Arc<Parts>,
+    applied: watch::Receiver<Meta>,
 }
 
 impl Agreement {
+    pub(crate) fn new(parts: Arc<Parts>) -> Self {
+        let applied = parts.state_machine.applied();
+        Self { parts, applied }
+    }
+
     /// Proposes what is due while this node leads. Never returns.
     pub(crate) async fn run(mut self) {
         self.found().await;
@@ -42,7 +41,7 @@ impl Agreement {
         loop {
             ticks.tick().await;
             has_warned = has_warned || self.warn_of_another_capacity();
-            let leads = self.raft.view().role == Role::Leader;
+            let leads = self.parts.raft.view().role == Role::Leader;
             if leads && self.due().is_some() && self.catch_up().await {
                 self.propose().await;
             }
@@ -52,7 +51,7 @@ impl Agreement {
     /// Looks more often until it is agreed who the cluster is and by which secret its nodes know each
     /// other's cookies, or that this takes longer: until its members are started perhaps.
     async fn found(&mut self) {
-        let mut ticks = interval(self.config.heartbeat());
+        let mut ticks = interval(self.parts.config.heartbeat());
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         for _ in 0..QUICK_LOOK_COUNT {
             ticks.tick().await;
@@ -64,7 +63,7 @@ impl Agreement {
             if self.applied.borrow().cluster.names.id.is_some() && !is_due {
                 return;
             }
-            let leads = self.raft.view().role == Role::Leader;
+            let leads = self.parts.raft.view().role == Role::Leader;
             if leads && is_due && self.catch_up().await {
                 self.propose().await;
             }
@@ -75,7 +74,7 @@ impl Agreement {
         if let Some(command) = self.due() {
             tracing::info!(on = subject(&command), "having the cluster agree");
             // What became of it shows in what is applied, and if nothing did it is due again.
-            self.raft.propose(command.encode()).await;
+            self.parts.raft.propose(command.encode()).await;
         }
     }
 
@@ -83,7 +82,7 @@ impl Agreement {
     /// among it perhaps. False if it cannot now.
     async fn catch_up(&mut self) -> bool {
         let caught_up = async {
-            let index = self.raft.read_index().await?;
+            let index = self.parts.raft.read_index().await?;
             let applied = self.applied.wait_for(|meta| meta.applied_index() >= index);
             applied.await.ok().map(drop)
         };
@@ -100,12 +99,12 @@ impl Agreement {
             return Some(Command::Found(Found {
                 names: ClusterNames {
                     id: Some(ClusterId(id)),
-                    founding: self.config.known.names.founding,
+                    founding: self.parts.config.known.names.founding,
                 },
-                capacity: self.config.capacity(),
+                capacity: self.parts.config.capacity(),
             }));
         }
-        let common = common_level(&members(&meta), |member| self.exchange.level(member));
+        let common = common_level(&members(&meta), |member| self.parts.exchange.level(member));
         match common.filter(|common| *common > cluster.level) {
             Some(common) => Some(Command::RaiseLevel(common)),
             None => self.due_rotation(&cluster.zones.cookie_secrets),
@@ -114,7 +113,7 @@ impl Agreement {
 
     /// Another secret of DNS cookies, if it is time: without agreement on that, only the first.
     fn due_rotation(&self, secrets: &CookieSecrets) -> Option<Command> {
-        let reading = self.exchange.time();
+        let reading = self.parts.exchange.time();
         let knows_time = reading.state == ClockState::Agreed || secrets.current.is_none();
         if !knows_time || !secrets.is_due(reading.time) {
             return None;
@@ -129,7 +128,7 @@ impl Agreement {
     fn warn_of_another_capacity(&self) -> bool {
         let (agreed, configured) = (
             self.applied.borrow().cluster.capacity,
-            self.config.capacity(),
+            self.parts.config.capacity(),
         );
         let differs = agreed.is_some_and(|agreed| agreed != configured);
         if differs {

@@ -9,58 +9,43 @@ use futures_util::{
     stream::{self, BoxStream},
 };
 use quorate_api::operate;
-use quorate_log::Log;
 use quorate_peer::{
-    Frame, Introduction, JoinAnswer, JoinRequest, Lane, LinkError, LogState, NodeId, Service,
+    Frame, Introduction, JoinAnswer, JoinRequest, Lane, LinkError, NodeId, Service,
     message::{Proposed, Request, Response},
 };
 use quorate_state::EncodedPackets;
-use quorate_store::Store;
 
 use crate::{
-    adapters::{Raft, StateMachine},
-    links::Numbered,
-    links::connection::PIPELINE_MAX,
-    links::peers::Peers,
-    links::presence::Direction,
-    membership::operator::LeaderClient,
-    snapshots::pull::offer_packets,
-    start::founding::Franchise,
-    start::log_state::log_state,
-    writes::Puts,
+    links::Numbered, links::connection::PIPELINE_MAX, links::presence::Direction,
+    membership::operator::LeaderClient, parts::Parts, snapshots::pull::offer_packets, writes::Puts,
 };
 
 pub(crate) struct PeerService {
+    pub(crate) parts: Arc<Parts>,
     pub(crate) puts: Arc<Puts>,
-    pub(crate) raft: Raft,
-    pub(crate) state_machine: StateMachine,
-    pub(crate) log: Arc<Log>,
-    pub(crate) store: Arc<Store>,
-    pub(crate) peers: Arc<Peers>,
-    pub(crate) franchise: Franchise,
     pub(crate) client: LeaderClient,
 }
 
 impl Service for PeerService {
     fn introduction(&self) -> Introduction {
-        self.peers.roster().introduction()
+        self.parts.peers.roster().introduction()
     }
 
     fn admits(&self, peer: NodeId) -> bool {
-        self.peers.roster().admits(peer)
+        self.parts.peers.roster().admits(peer)
     }
 
     fn expelled(&self, peer: NodeId) -> BoxFuture<'static, ()> {
-        self.peers.roster().expelled(peer)
+        self.parts.peers.roster().expelled(peer)
     }
 
     fn has_lost_data(&self, peer: NodeId) -> bool {
-        self.peers.roster().has_lost_data(peer)
+        self.parts.peers.roster().has_lost_data(peer)
     }
 
     fn expects_joiners(&self) -> bool {
-        let now = self.peers.exchange().time().time;
-        self.peers.roster().expects_joiners(now)
+        let now = self.parts.peers.exchange().time().time;
+        self.parts.peers.roster().expects_joiners(now)
     }
 
     fn join(
@@ -77,7 +62,7 @@ impl Service for PeerService {
         lane: Lane,
         requests: BoxStream<'static, Result<Frame<Request>, LinkError>>,
     ) -> BoxStream<'static, Frame<Response>> {
-        let exchange = self.peers.exchange().clone();
+        let exchange = self.parts.peers.exchange().clone();
         let requests = self.receive(peer, requests);
         let responses = match lane {
             Lane::Append | Lane::Control | Lane::Forward => self.answer_all(requests),
@@ -85,10 +70,10 @@ impl Service for PeerService {
             // No link comes of it.
             Lane::Join => stream::empty().boxed(),
             Lane::Snapshot => {
-                let store = self.store.clone();
-                self.raft.receive_snapshots(store, peer, requests)
+                let store = self.parts.store.clone();
+                self.parts.raft.receive_snapshots(store, peer, requests)
             }
-            Lane::Pull => offer_packets(self.state_machine.clone(), peer, requests),
+            Lane::Pull => offer_packets(self.parts.state_machine.clone(), peer, requests),
         };
         let framed = responses.map(move |(id, message)| Frame {
             id,
@@ -100,22 +85,15 @@ impl Service for PeerService {
 }
 
 impl PeerService {
-    /// What is in this node's log now.
-    pub(crate) fn log_state(&self) -> LogState {
-        log_state(&self.log)
-    }
-
     /// The requests of a peer, whose tails and whose end are noted.
     fn receive(
         &self,
         peer: NodeId,
         requests: BoxStream<'static, Result<Frame<Request>, LinkError>>,
     ) -> BoxStream<'static, Numbered<Request>> {
-        let exchange = self.peers.exchange().clone();
-        let open = (
-            requests,
-            self.peers.presence().enter(peer, Direction::Accepted),
-        );
+        let exchange = self.parts.peers.exchange().clone();
+        let presence = self.parts.peers.presence();
+        let open = (requests, presence.enter(peer, Direction::Accepted));
         stream::unfold(open, move |(mut requests, present)| {
             let exchange = exchange.clone();
             async move {
@@ -181,15 +159,15 @@ impl PeerService {
     async fn answer(&self, request: Request) -> Response {
         match request {
             Request::Propose(packets) => Response::Proposed(self.propose(packets).await),
-            Request::ReadIndex => Response::ReadIndex(self.raft.read_index().await),
+            Request::ReadIndex => Response::ReadIndex(self.parts.raft.read_index().await),
             Request::Vote(_) | Request::PreVote(_) | Request::TransferLeader(_)
-                if !self.franchise.is_given() =>
+                if !self.parts.franchise.is_given() =>
             {
                 let reason = "its log was empty when it started: it may have voted before, and has \
                               not caught up with a leader since";
                 Response::Failed(reason.to_owned())
             }
-            of_raft => self.raft.answer(of_raft).await,
+            of_raft => self.parts.raft.answer(of_raft).await,
         }
     }
 

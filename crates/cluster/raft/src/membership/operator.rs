@@ -1,12 +1,12 @@
 //! Operators' requests at any node: it asks the leader, be it itself or another.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 use quorate_api::operate::{Change, Changed, Refusal, Request, Response};
 use quorate_packet::PublicKey;
 use quorate_peer::{JoinToken, Lane, LinkError, NodeId, message};
-use quorate_replica::{ClusterMembers, Invited, NotReady, Operator, ReadError, StoredPacket};
+use quorate_replica::{ClusterMembers, Invited, Operator, ReadError, StoredPacket};
 use quorate_state::{InviteId, LogIndex, PublishChange, ZoneChange, millis};
 use tokio::{
     sync::watch,
@@ -15,7 +15,7 @@ use tokio::{
 
 use super::{admin::Admin, standing::PREFIX_LEN_MIN};
 use crate::{
-    Node, StartingNode,
+    Node,
     leadership::leader::{Leader, next_leader},
     links::connection::CallError,
     links::peers::Peers,
@@ -105,14 +105,14 @@ impl LeaderClient {
 impl Operator for Node {
     fn members(&self) -> BoxFuture<'_, Result<ClusterMembers, Refusal>> {
         Box::pin(async {
-            let client = self.client();
+            let client = self.client()?;
             let answer = tokio::select! {
                 answer = client.ask(Request::Members) => answer,
                 () = client.leaderless() => Err(Refusal::NoLeader),
             };
             match answer {
                 Ok(Response::Members(members)) => Ok(ClusterMembers {
-                    cluster: self.roster().names().id,
+                    cluster: client.peers.roster().names().id,
                     leader: Some(members.leader),
                     members: members.members,
                 }),
@@ -136,18 +136,20 @@ impl Operator for Node {
                 valid_secs: valid.as_secs(),
                 stays_learner,
             };
-            let Response::Invited(expires) = self.client().ask(request).await? else {
+            let client = self.client()?;
+            let Response::Invited(expires) = client.ask(request).await? else {
                 return Err(Refusal::Failed("the leader answered otherwise".to_owned()));
             };
             // Whoever comes here with it is known then.
-            let known = self.roster().until(|roll| roll.invites.contains_key(&id));
+            let roster = client.peers.roster();
+            let known = roster.until(|roll| roll.invites.contains_key(&id));
             if timeout(APPLY_TIMEOUT, known).await != Ok(true) {
                 return Err(Refusal::NoLeader);
             }
-            let cluster = self.roster().names().id.ok_or(Refusal::NoLeader)?;
-            let mut members: Vec<_> = self.roster().members().into_iter().collect();
+            let cluster = roster.names().id.ok_or(Refusal::NoLeader)?;
+            let mut members: Vec<_> = roster.members().into_iter().collect();
             // A token names some of many: this node, which has just been asked, among them.
-            members.sort_by_key(|(node, _)| *node != self.config.node);
+            members.sort_by_key(|(node, _)| *node != client.node);
             let token = JoinToken::new(cluster, id, seed, members).to_string();
             Ok(Invited {
                 token,
@@ -159,14 +161,15 @@ impl Operator for Node {
 
     fn change(&self, change: Change, force: bool) -> BoxFuture<'_, Result<Changed, Refusal>> {
         Box::pin(async move {
+            let client = self.client()?;
             // The answer that it is removed cannot reach it any more.
-            let is_own = matches!(&change, Change::Remove(text) if self.is_called(text));
-            let asked = self.client().ask(Request::Change { change, force });
+            let is_own = matches!(&change, Change::Remove(text) if client.is_called(text));
+            let asked = client.ask(Request::Change { change, force });
             match asked.await {
                 Ok(Response::Changed(changed)) => Ok(changed),
                 Ok(other) => Err(unexpected(&other)),
                 Err(refusal) if is_own && refusal == turned_away() => Ok(Changed {
-                    node: self.config.node,
+                    node: client.node,
                     lag: None,
                     warnings: Vec::new(),
                 }),
@@ -178,7 +181,7 @@ impl Operator for Node {
     /// When the answer is lost, leadership may move once more than it was asked to.
     fn transfer_leader(&self, to: Option<String>) -> BoxFuture<'_, Result<NodeId, Refusal>> {
         Box::pin(async move {
-            match self.client().ask(Request::Transfer(to)).await? {
+            match self.client()?.ask(Request::Transfer(to)).await? {
                 Response::Transferred(node) => Ok(node),
                 other => Err(unexpected(&other)),
             }
@@ -188,22 +191,24 @@ impl Operator for Node {
     fn change_zone(&self, change: ZoneChange) -> BoxFuture<'_, Result<(), Refusal>> {
         Box::pin(async move {
             let request = Request::ChangeZone(change.encode());
-            let index = match self.client().ask(request).await? {
+            let client = self.client()?;
+            let index = match client.ask(request).await? {
                 Response::ZoneChanged(index) => index,
                 other => return Err(unexpected(&other)),
             };
-            self.changed_here(index).await
+            client.changed_here(index).await
         })
     }
 
     fn change_publishing(&self, change: PublishChange) -> BoxFuture<'_, Result<(), Refusal>> {
         Box::pin(async move {
             let request = Request::ChangePublishing(change.encode());
-            let index = match self.client().ask(request).await? {
+            let client = self.client()?;
+            let index = match client.ask(request).await? {
                 Response::PublishingChanged(index) => index,
                 other => return Err(unexpected(&other)),
             };
-            self.changed_here(index).await
+            client.changed_here(index).await
         })
     }
 
@@ -214,16 +219,18 @@ impl Operator for Node {
     ) -> BoxFuture<'_, Result<bool, Refusal>> {
         Box::pin(async move {
             // A leader that is asked twice, for an answer was lost, finds nothing any more.
-            let was_here = self.index.packet(&key).is_some();
+            let open = self.open.get();
+            let was_here = open.is_some_and(|open| open.index.packet(&key).is_some());
             let request = Request::DeletePacket {
                 key: *key.as_bytes(),
                 block_ms: block.map(millis),
             };
-            let (index, existed) = match self.client().ask(request).await? {
+            let client = self.client()?;
+            let (index, existed) = match client.ask(request).await? {
                 Response::PacketDeleted { index, existed } => (index, existed),
                 other => return Err(unexpected(&other)),
             };
-            self.changed_here(index).await?;
+            client.changed_here(index).await?;
             Ok(existed || was_here)
         })
     }
@@ -233,21 +240,23 @@ impl Operator for Node {
         after: Option<PublicKey>,
         count: usize,
     ) -> Result<Vec<StoredPacket>, ReadError> {
-        match self.recovery.serves_reads() {
-            true => Ok(self.store.packets_after(after.as_ref(), count)),
-            false => Err(ReadError::NotReady(NotReady::Recovering.to_string())),
-        }
+        let parts = &self.readable()?.parts;
+        Ok(parts.store.packets_after(after.as_ref(), count))
     }
 }
 
 impl Node {
-    fn client(&self) -> &LeaderClient {
-        &self.service.client
+    /// Who asks the leader. A node that is not open knows none.
+    fn client(&self) -> Result<&LeaderClient, Refusal> {
+        let open = self.opened().map_err(|_| Refusal::NoLeader)?;
+        Ok(&open.service.client)
     }
+}
 
+impl LeaderClient {
     /// Waits until this node has applied what has changed.
     async fn changed_here(&self, index: LogIndex) -> Result<(), Refusal> {
-        let mut applied = self.write_path.applied.clone();
+        let mut applied = self.admin.applied.clone();
         let applied = applied.wait_for(|meta| meta.applied_index() >= index);
         match timeout(APPLY_TIMEOUT, applied).await {
             Ok(Ok(_)) => Ok(()),
@@ -259,75 +268,9 @@ impl Node {
 
     /// Whether an operator means this node by `text`.
     fn is_called(&self, text: &str) -> bool {
-        let key = self.config.node.to_string();
-        let is_name = !self.config.name.is_empty() && text == self.config.name;
+        let (key, name) = (self.node.to_string(), &self.admin.config.name);
+        let is_name = !name.is_empty() && text == name;
         is_name || (text.len() >= PREFIX_LEN_MIN && key.starts_with(text))
-    }
-}
-
-impl Operator for StartingNode {
-    fn members(&self) -> BoxFuture<'_, Result<ClusterMembers, Refusal>> {
-        self.operate(Operator::members)
-    }
-
-    fn invite(
-        &self,
-        stays_learner: bool,
-        valid: Duration,
-    ) -> BoxFuture<'_, Result<Invited, Refusal>> {
-        self.operate(move |node| node.invite(stays_learner, valid))
-    }
-
-    fn change(&self, change: Change, force: bool) -> BoxFuture<'_, Result<Changed, Refusal>> {
-        self.operate(move |node| node.change(change, force))
-    }
-
-    fn transfer_leader(&self, to: Option<String>) -> BoxFuture<'_, Result<NodeId, Refusal>> {
-        self.operate(move |node| node.transfer_leader(to))
-    }
-
-    fn change_zone(&self, change: ZoneChange) -> BoxFuture<'_, Result<(), Refusal>> {
-        self.operate(move |node| node.change_zone(change))
-    }
-
-    fn change_publishing(&self, change: PublishChange) -> BoxFuture<'_, Result<(), Refusal>> {
-        self.operate(move |node| node.change_publishing(change))
-    }
-
-    fn delete_packet(
-        &self,
-        key: PublicKey,
-        block: Option<Duration>,
-    ) -> BoxFuture<'_, Result<bool, Refusal>> {
-        self.operate(move |node| node.delete_packet(key, block))
-    }
-
-    fn packets_after(
-        &self,
-        after: Option<PublicKey>,
-        count: usize,
-    ) -> Result<Vec<StoredPacket>, ReadError> {
-        match self.node() {
-            Some(node) => node.packets_after(after, count),
-            None => Err(self.unreadable()),
-        }
-    }
-}
-
-impl StartingNode {
-    /// Has the node do it, once it is open.
-    fn operate<'a, T, F>(
-        &'a self,
-        ask: impl FnOnce(&'a Node) -> F,
-    ) -> BoxFuture<'a, Result<T, Refusal>>
-    where
-        T: Send + 'a,
-        F: Future<Output = Result<T, Refusal>> + Send + 'a,
-    {
-        match self.node() {
-            Some(node) => Box::pin(ask(node)),
-            None => Box::pin(std::future::ready(Err(Refusal::NoLeader))),
-        }
     }
 }
 

@@ -12,7 +12,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Waits until a node has applied all that its leader proposes unasked, a capacity among it, and says
 /// how many packets that allows.
 pub(super) async fn agreed_count_max(node: &Node) -> u64 {
-    let mut applied = node.write_path.applied.clone();
+    let mut applied = node.parts().write_path.applied.clone();
     let agreed = applied.wait_for(|meta| {
         let cluster = &meta.cluster;
         let members = applied_membership(meta).unwrap().membership.nodes;
@@ -41,7 +41,7 @@ pub(super) async fn agreed_count_max(node: &Node) -> u64 {
         };
         with_data.iter().all(has_data)
     };
-    let followed = timeout(TIMEOUT, node.roster().until(follows)).await;
+    let followed = timeout(TIMEOUT, node.parts().peers.roster().until(follows)).await;
     assert_eq!(followed, Ok(true), "it acts by what it has applied");
     let capacity = cluster.capacity;
     capacity.expect("it was waited for").count_max
@@ -60,7 +60,7 @@ fn of_newer() -> Bytes {
 /// Waits until all nodes have applied that the cluster is at this level.
 async fn at_level(cluster: &Cluster, level: Level) {
     for node in cluster.nodes.values() {
-        let mut applied = node.write_path.applied.clone();
+        let mut applied = node.parts().write_path.applied.clone();
         let reached = applied.wait_for(|meta| meta.cluster.level >= level);
         timeout(TIMEOUT, reached).await.expect("it is").unwrap();
     }
@@ -71,7 +71,7 @@ async fn propose(cluster: &Cluster, command: Bytes) {
     let nodes = cluster.nodes.values().cycle();
     let proposed = async {
         for node in nodes {
-            let proposal = node.write_path.raft.propose(command.clone()).await;
+            let proposal = node.parts().write_path.raft.propose(command.clone()).await;
             if matches!(proposal, Proposed::Applied { .. }) {
                 return;
             }
@@ -136,7 +136,7 @@ async fn a_node_stops_before_an_entry_that_is_beyond_it_and_skips_nothing() {
     let reason = why_it_stopped(&node).await;
     expect_too_old(&reason);
     assert!(reason.contains("entry"), "{reason}");
-    assert_eq!(node.store.meta().cluster.level, Level::FIRST);
+    assert_eq!(node.parts().store.meta().cluster.level, Level::FIRST);
     assert_eq!(node.status().not_ready, Some(NotReady::Failed));
     drop(node);
 
@@ -154,7 +154,7 @@ async fn a_node_stops_before_an_entry_that_is_beyond_it_and_skips_nothing() {
     }
     expect_equal(&simulated.cluster).await;
     let node = &simulated.cluster.nodes[&old];
-    assert_eq!(node.store.meta().cluster.level, NEWER);
+    assert_eq!(node.parts().store.meta().cluster.level, NEWER);
     simulated.cluster.shutdown().await;
 }
 
@@ -188,8 +188,8 @@ async fn a_node_stops_before_a_snapshot_that_is_beyond_it_and_a_newer_one_has_al
     simulated.cluster.ready().await;
     expect_equal(&simulated.cluster).await;
     assert_eq!(
-        simulated.cluster.nodes[&old].store.meta().cluster,
-        others[0].store.meta().cluster
+        simulated.cluster.nodes[&old].parts().store.meta().cluster,
+        others[0].parts().store.meta().cluster
     );
     drop(others);
     simulated.cluster.shutdown().await;
@@ -226,7 +226,7 @@ async fn beside_an_older_node_the_cluster_stays_at_its_level() {
     let (simulated, _) = mixed().await;
     for node in simulated.cluster.nodes.values() {
         agreed_count_max(node).await;
-        assert_eq!(node.store.meta().cluster.level, LEVEL_MAX);
+        assert_eq!(node.parts().store.meta().cluster.level, LEVEL_MAX);
     }
     expect_equal(&simulated.cluster).await;
     simulated.cluster.shutdown().await;
@@ -245,7 +245,7 @@ async fn packets_that_are_healed_bring_level_and_capacity_to_who_supports_them()
     let node = &simulated.cluster.nodes[&damaged];
     applied(node, any(&simulated.cluster).status().applied_index).await;
     ground::checkpoint_and_purge(node).await;
-    let cluster_state = node.store.meta().cluster;
+    let cluster_state = node.parts().store.meta().cluster;
     simulated.kill(damaged);
     simulated.flip_bits_of_store(damaged);
 
@@ -255,7 +255,7 @@ async fn packets_that_are_healed_bring_level_and_capacity_to_who_supports_them()
     simulated.cluster.open(damaged).await.unwrap();
     simulated.cluster.ready().await;
     let healed = &simulated.cluster.nodes[&damaged];
-    assert_eq!(healed.store.meta().cluster, cluster_state);
+    assert_eq!(healed.parts().store.meta().cluster, cluster_state);
     expect_equal(&simulated.cluster).await;
 
     // Nor does it open a store of its own that is beyond it.
@@ -301,7 +301,10 @@ async fn all_nodes_of_a_full_cluster_answer_alike_and_drop_the_same_packets() {
     expect_equal(&cluster).await;
     for node in cluster.nodes.values() {
         assert_eq!(node.status().packet_count, 5);
-        assert_eq!(node.write_path.metrics.evicted_packets_total.get(), 5);
+        assert_eq!(
+            node.parts().write_path.metrics.evicted_packets_total.get(),
+            5
+        );
     }
     cluster.shutdown().await;
 }

@@ -11,7 +11,7 @@ fn if_match(packet: &SignedPacket) -> Conditions {
 }
 
 async fn put_if(node: &Node, packet: &SignedPacket, conditions: &Conditions) -> PutOutcome {
-    let put = node.put(packet.clone(), conditions.clone(), TIMEOUT);
+    let put = node.put(packet.clone(), conditions.clone());
     let outcome = timeout(TIMEOUT, put).await.expect("it is answered");
     outcome.expect("it is known")
 }

@@ -38,7 +38,7 @@ async fn one_node_grows_into_five_and_shrinks_again_without_a_failed_put() {
         let last = first.status().applied_index;
         applied(node, last).await;
         assert!(node.stored_packet(packet(200, 1).key()).unwrap().is_some());
-        let newer = packet(201, node.config.node.0.as_bytes()[31].into());
+        let newer = packet(201, node.parts().config.node.0.as_bytes()[31].into());
         assert_eq!(put(node, &newer).await, Ok(PutOutcome::Stored));
     }
     for number in [5, 4, 3] {
@@ -63,10 +63,10 @@ async fn all_nodes_know_who_the_cluster_is_and_who_its_members_are() {
     let mut cluster = Cluster::alone(|_| {}).await;
     cluster.grow([2, 3]).await;
     let members = cluster.members().await;
-    let known = cluster.nodes[&id(1)].known().borrow().clone();
+    let known = cluster.nodes[&id(1)].parts().known().borrow().clone();
     assert!(known.names.id.is_some() && known.names.id == members.cluster);
     for node in cluster.nodes.values() {
-        let mut now = node.known();
+        let mut now = node.parts().known();
         let told = timeout(TIMEOUT, now.wait_for(|now| now.members.len() == 3)).await;
         let told = told.expect("it hears of all").unwrap().clone();
         assert_eq!(told.names.id, known.names.id);
@@ -172,7 +172,7 @@ async fn a_learner_serves_reads_and_forwards_puts_and_never_votes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_who_has_a_good_token_is_let_in_and_once() {
     let mut cluster = Cluster::alone(|_| {}).await;
-    let service = cluster.nodes[&id(1)].service();
+    let service = cluster.nodes[&id(1)].parts().service();
     assert!(!service.expects_joiners());
     let token = cluster.token(false).await;
     assert!(service.expects_joiners() && !service.admits(id(2)));
@@ -243,7 +243,7 @@ async fn a_member_moves_to_another_address() {
         .await;
     cluster.ready().await;
     for node in cluster.nodes.values() {
-        let mut known = node.known();
+        let mut known = node.parts().known();
         let moved = |known: &Known| known.members[&id(3)] == "elsewhere:7700";
         timeout(TIMEOUT, known.wait_for(moved))
             .await
@@ -257,11 +257,11 @@ async fn a_member_moves_to_another_address() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_hands_leadership_over_at_any_node() {
     let cluster = Cluster::start(3, calm).await;
-    let leader = cluster.leader().config.node;
+    let leader = cluster.leader().parts().config.node;
     for node in cluster.nodes.values() {
-        let text = Some(node.config.node.to_string());
+        let text = Some(node.parts().config.node.to_string());
         let moved = timeout(TIMEOUT, node.transfer_leader(text)).await.unwrap();
-        assert_eq!(moved, Ok(node.config.node));
+        assert_eq!(moved, Ok(node.parts().config.node));
     }
     let last = *cluster.nodes.keys().next_back().unwrap();
     let any = cluster.nodes.values().next().unwrap();

@@ -36,7 +36,7 @@ async fn a_member_that_was_away_finds_those_of_whom_it_is_told() {
     let mut cluster = Cluster::alone(|_| {}).await;
     cluster.grow([2, 3]).await;
     cluster.lead(1).await;
-    let mut known = cluster.nodes[&id(3)].known().borrow().clone();
+    let mut known = cluster.nodes[&id(3)].parts().known().borrow().clone();
     cluster.die(3);
     cluster.join(4, true, |_| {}).await;
     cluster.replace(id(2), id(4)).await;
@@ -93,7 +93,7 @@ async fn a_dead_member_of_an_upgraded_cluster_can_be_removed() {
     assert_eq!(cluster.change(remove(3)).await.unwrap().node, id(3));
     cluster.until_voters(&[1, 2]).await;
     for node in cluster.nodes.values() {
-        let mut applied = node.write_path.applied.clone();
+        let mut applied = node.parts().write_path.applied.clone();
         let raised = applied.wait_for(|meta| meta.cluster.level == Level(2));
         timeout(TIMEOUT, raised).await.expect("it is").unwrap();
     }
@@ -123,7 +123,7 @@ async fn a_member_that_is_restarted_feeds_no_voter_that_has_lost_its_data() {
     cluster.reopen(2).await;
     cluster.lead(2).await;
     let fed = async {
-        while wiped.service.log_state() == LogState::Empty {
+        while log_state(&wiped.parts().log) == LogState::Empty {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };

@@ -34,7 +34,7 @@ async fn clocks_agree_on(cluster: &Cluster, moment: UnixMillis) {
     for node in cluster.nodes.values() {
         let agree = async {
             loop {
-                let reading = node.exchange.time();
+                let reading = node.parts().exchange.time();
                 if reading.state == ClockState::Agreed && reading.time > moment {
                     return;
                 }
@@ -49,7 +49,7 @@ async fn clocks_agree_on(cluster: &Cluster, moment: UnixMillis) {
 fn put_count(node: &Node, after: LogIndex) -> usize {
     let last = node.status().last_log_index;
     let range = after.next().0..last.next().0;
-    let entries = node.service.log.read(range, usize::MAX).unwrap();
+    let entries = node.parts().log.read(range, usize::MAX).unwrap();
     let is_put = |(_, payload): &(_, Bytes)| match Payload::decode(payload).unwrap() {
         Payload::Command(command) => {
             matches!(Command::decode(command), Ok(Command::PutBatch(_)))
@@ -87,7 +87,7 @@ async fn what_is_deleted_at_one_node_is_gone_everywhere_and_stays_away() {
     for other in cluster.nodes.values() {
         // DNS answers from the same index.
         assert!(other.packet(&key(1)).unwrap().is_none());
-        assert!(other.store.stored_packet(&key(1)).is_none());
+        assert!(other.parts().store.stored_packet(&key(1)).is_none());
         assert_eq!(other.status().packet_count, 0);
         let changes = other.changes_since(before, 10).unwrap().changes;
         let told: Vec<_> = changes.iter().map(|it| (it.key, it.kind)).collect();
@@ -239,7 +239,7 @@ async fn a_refresh_costs_one_write_in_an_eighth_of_the_retention() {
     let stored = packet(1, 5);
     put(node, &stored).await.unwrap();
     applied_by_all(&cluster, node).await;
-    let eighth = node.config.retention() / 8;
+    let eighth = node.parts().config.retention() / 8;
     for round in 1..=3 {
         let received = node.stored_packet(&key(1)).unwrap().unwrap().received;
         let index = node.status().last_log_index;

@@ -28,7 +28,7 @@ async fn a_leader_that_is_removed_hands_over_first() {
     timeout(TIMEOUT, knows).await.expect("it learns it");
     assert!(writer.stop().await > 0);
     let terms: Vec<_> = cluster.nodes.values().map(|it| it.status().term).collect();
-    tokio::time::sleep(survivor.config.election_timeout_max()).await;
+    tokio::time::sleep(survivor.parts().config.election_timeout_max()).await;
     let later: Vec<_> = cluster.nodes.values().map(|it| it.status().term).collect();
     assert_eq!(terms, later, "it disturbs nobody");
     // Said again, it is so.
@@ -53,7 +53,7 @@ async fn a_dead_node_is_replaced_by_one_that_has_just_joined() {
             .iter()
             .all(|member| member.role == MemberRole::Voter)
     );
-    let service = cluster.nodes[&id(1)].service();
+    let service = cluster.nodes[&id(1)].parts().service();
     timeout(TIMEOUT, service.expelled(id(3))).await.unwrap();
     let again = cluster.replace(id(3), id(4)).await;
     assert_eq!(again.warnings.len(), 1, "it is gone already");
@@ -93,9 +93,14 @@ async fn a_replacement_that_was_interrupted_converges() {
     // The old one is deregistered and no more.
     cluster.lead(1).await;
     let leader = cluster.nodes[&id(1)].clone();
-    let admin = leader.service.client.admin.clone();
+    let admin = leader.parts().service.client.admin.clone();
     let deregister = Command::Deregister(id(3).0);
-    leader.write_path.raft.propose(deregister.encode()).await;
+    leader
+        .parts()
+        .write_path
+        .raft
+        .propose(deregister.encode())
+        .await;
     cluster.lead(2).await;
     cluster
         .until_member(3, |member| member.role == MemberRole::Voter)
@@ -104,7 +109,12 @@ async fn a_replacement_that_was_interrupted_converges() {
     // The joint configuration is committed, and its leader is gone.
     cluster.lead(1).await;
     let _lock = admin.change_lock.lock().await;
-    leader.write_path.raft.propose(deregister.encode()).await;
+    leader
+        .parts()
+        .write_path
+        .raft
+        .propose(deregister.encode())
+        .await;
     leave_joint(&leader, &[1, 2, 4]).await;
     cluster.die(1);
     let _gone = leader;
@@ -120,7 +130,7 @@ async fn a_replacement_that_was_interrupted_converges() {
 /// Commits a joint configuration towards these voters, and leaves it so.
 async fn leave_joint(node: &Node, numbers: &[u64]) {
     let voters = numbers.iter().copied().map(id).collect();
-    let raft = &node.write_path.raft;
+    let raft = &node.parts().write_path.raft;
     // The change before may be in force and not committed yet.
     let settled = async {
         while !raft.membership().is_committed || raft.membership().is_joint() {
@@ -142,14 +152,27 @@ async fn a_joint_configuration_that_was_left_behind_is_completed() {
     // As a demotion leaves it whose leader is gone.
     let registration = Registration {
         stays_learner: true,
-        ..leader.roster().roll().registrations[&id(3).0].clone()
+        ..leader.parts().peers.roster().roll().registrations[&id(3).0].clone()
     };
     let node = id(3).0;
     let register = Command::Register { node, registration };
-    leader.write_path.raft.propose(register.encode()).await;
+    leader
+        .parts()
+        .write_path
+        .raft
+        .propose(register.encode())
+        .await;
     leave_joint(&leader, &[1, 2]).await;
     cluster.until_voters(&[1, 2]).await;
-    assert!(!cluster.leader().write_path.raft.membership().is_joint());
+    assert!(
+        !cluster
+            .leader()
+            .parts()
+            .write_path
+            .raft
+            .membership()
+            .is_joint()
+    );
     assert_eq!(cluster.members().await.members.len(), 3);
     cluster.shutdown().await;
 }
@@ -161,7 +184,7 @@ async fn a_removed_node_is_cut_off_at_once() {
     cluster.lead(1).await;
     let removed = cluster.nodes[&id(3)].clone();
     let services: Vec<_> = [1, 2]
-        .map(|number| cluster.nodes[&id(number)].service())
+        .map(|number| cluster.nodes[&id(number)].parts().service())
         .into();
     cluster.change(remove(3)).await.unwrap();
     for service in services {
@@ -210,7 +233,7 @@ async fn a_change_that_leaves_no_live_quorum_is_refused_unless_forced() {
     // Forced, it waits for the one that is gone.
     let leader = cluster.nodes[&id(1)].clone();
     let forced = tokio::spawn(async move { leader.change(remove(2), true).await });
-    let begun = &cluster.nodes[&id(1)].write_path.raft;
+    let begun = &cluster.nodes[&id(1)].parts().write_path.raft;
     let begins = async {
         while !begun.membership().is_joint() {
             tokio::time::sleep(Duration::from_millis(10)).await;

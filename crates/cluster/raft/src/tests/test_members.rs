@@ -47,7 +47,7 @@ impl Cluster {
         number: u64,
         name: &str,
     ) -> Option<JoinAnswer> {
-        let service = self.nodes[&member].service();
+        let service = self.nodes[&member].parts().service();
         let (name, address) = (name.to_owned(), address(number));
         let request = JoinRequest::new(token, id(number), member, name, address);
         let answer = timeout(TIMEOUT, service.join(id(number), request)).await;

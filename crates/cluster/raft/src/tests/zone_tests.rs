@@ -47,7 +47,7 @@ fn seen(state: &ZoneState) -> Option<(u8, u32)> {
 
 /// Waits until the cookie secrets that a node has applied are as `condition` says.
 async fn secrets(node: &Node, condition: impl Fn(&CookieSecrets) -> bool) -> CookieSecrets {
-    let mut applied = node.write_path.applied.clone();
+    let mut applied = node.parts().write_path.applied.clone();
     let reached = applied.wait_for(|meta| condition(&meta.cluster.zones.cookie_secrets));
     let meta = timeout(TIMEOUT, reached).await.expect("they come").unwrap();
     meta.cluster.zones.cookie_secrets
