@@ -12,6 +12,7 @@
 //! | [`Members`], [`Member`] | who the cluster is |
 //! | [`InviteRequest`], [`ChangeRequest`], [`ReplaceRequest`], [`MoveRequest`], [`TransferRequest`] | changes of it |
 //! | [`Invited`], [`ChangeReport`], [`Transferred`] | what came of them |
+//! | [`AdminRequest`], [`Operation`], [`Asked`], [`Answered`] | what the leader is asked, whichever node took the request |
 //! | [`PacketPage`], [`Packet`] | what is stored |
 //! | [`PacketChanges`] | what changes in that |
 //! | [`Zones`], [`Zone`], [`ZoneRecords`], [`ZoneRecord`] | what the cluster serves beside packets |
@@ -26,7 +27,7 @@
 mod change;
 mod changes;
 mod member;
-pub mod operate;
+mod operate;
 mod packet;
 pub mod path;
 mod policy;
@@ -44,6 +45,10 @@ pub use changes::{
     CHANGE_COUNT_DEFAULT, CHANGE_COUNT_MAX, ChangeKind, PacketChange, PacketChanges,
 };
 pub use member::{Member, MemberRole, MemberState, Members};
+pub use operate::{
+    AdminRequest, Answered, Asked, ChangeMember, ChangePublishing, ChangeZone, DeletePacket,
+    JoinCall, ListMembers, MemberChange, OpenInvite, Operation, Rename,
+};
 pub use packet::{
     PACKET_COUNT_DEFAULT, PACKET_COUNT_MAX, Packet, PacketPage, PacketRecord, PacketSummary,
 };
@@ -54,6 +59,7 @@ pub use policy::{
     is_publish_token_name,
 };
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem, ProblemType};
+pub use quorate_state::NodeId;
 pub use runtime::{LogFilter, ReloadReport};
 pub use status::{ClockStatus, Digest, Status};
 pub use zone::{

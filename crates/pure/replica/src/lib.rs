@@ -11,7 +11,7 @@
 //! | [`Writer`] | stores a packet through the cluster | relay |
 //! | [`Observer`] | how the node is | relay, admin |
 //! | [`Watcher`] | what changes, as it is applied | relay, admin |
-//! | [`Operator`] | how the cluster is, and changes of it | admin |
+//! | [`Operator`], [`ask`] | how the cluster is, and changes of it | admin |
 //! | [`Replica`] | all but `Operator` | relay |
 
 #![warn(missing_docs)]
@@ -23,8 +23,8 @@ mod watch;
 use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
-pub use operator::{ClusterMembers, Invited, Operator};
-pub use quorate_api::operate::{Change, Changed, Member, MemberRole, MemberState, Refusal};
+pub use operator::{Operator, ask};
+use quorate_api::{Problem, ProblemType};
 pub use quorate_clock::ClockState;
 use quorate_packet::{PublicKey, SignedPacket};
 pub use quorate_state::{
@@ -162,6 +162,12 @@ pub enum ReadError {
     /// It is broken. What is said here is how.
     #[error("the replica cannot be read: {0}")]
     Failed(String),
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        Self::new(ProblemType::Unavailable, error.to_string())
+    }
 }
 
 /// Why a read cannot be made linearizable now.

@@ -9,10 +9,15 @@ use axum::{
     routing::MethodRouter,
 };
 use quorate_api::ProblemType;
-use quorate_http::read_body;
+use quorate_http::{ProblemResponse, read_body};
 use tracing::Instrument;
 
-use crate::{Scope, audit::AuditLine, gate::Gate, input::Received, problem::ProblemResponse};
+use crate::{
+    Scope,
+    audit::AuditLine,
+    gate::{By, Gate},
+    input::Received,
+};
 
 /// The longest body of most requests, in bytes: a filter of the log with a hundred targets fits. Of longer
 /// ones, so much is in the audit log.
@@ -81,6 +86,7 @@ async fn admit(
     let shown = &body[..body.len().min(BODY_SIZE_MAX)];
     line.request = String::from_utf8_lossy(shown).into_owned();
     request.extensions_mut().insert(Received(body));
+    request.extensions_mut().insert(By(caller.name));
     Ok(())
 }
 

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use axum::{Json, extract::State, response::Response};
 use quorate_api as api;
 use quorate_api::{CHANGE_COUNT_DEFAULT, CHANGE_COUNT_MAX, PacketChanges, ProblemType, path};
-use quorate_http::uncached;
+use quorate_http::{ProblemResponse, uncached};
 use quorate_replica::{ChangeKind, LogIndex, PacketChange};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::{input::Params, problem::ProblemResponse, refusals::ChangesProblems, shared::Shared};
+use crate::{input::Params, refusals::ChangesProblems, shared::Shared};
 
 /// Which changes are asked for.
 #[derive(Deserialize, IntoParams)]

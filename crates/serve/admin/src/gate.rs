@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{Request, State},
-    http::{HeaderMap, Uri, header, uri::Authority},
+    extract::{FromRequestParts, Request, State},
+    http::{HeaderMap, Uri, header, request::Parts, uri::Authority},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::MethodRouter,
 };
 use quorate_api::ProblemType;
+use quorate_http::ProblemResponse;
 
 use crate::{
     AdminConfig, Scope, Tokens,
     audit::{AuditLine, peer},
-    problem::ProblemResponse,
     token::LOOPBACK,
 };
 
@@ -33,6 +33,19 @@ pub(crate) struct Caller {
     /// The token's name, or [`LOOPBACK`].
     pub(crate) name: String,
     scope: Scope,
+}
+
+/// The name of whoever was let in: an extension of the request.
+#[derive(Clone)]
+pub(crate) struct By(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for By {
+    type Rejection = ProblemResponse;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ProblemResponse> {
+        let by = parts.extensions.get::<Self>().cloned();
+        Ok(by.expect("the gate stands before all routes that ask who it is"))
+    }
 }
 
 impl Gate {
@@ -108,7 +121,7 @@ impl Caller {
 
 async fn admit(
     State((gate, scope)): State<(Gate, Scope)>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let caller = match gate.caller(&request) {
@@ -116,7 +129,10 @@ async fn admit(
         Err(problem) => return problem.into_response(),
     };
     match caller.check(scope) {
-        Ok(()) => next.run(request).await,
+        Ok(()) => {
+            request.extensions_mut().insert(By(caller.name));
+            next.run(request).await
+        }
         // Somebody has a token and tries what else it opens.
         Err(problem) => {
             let response = problem.into_response();

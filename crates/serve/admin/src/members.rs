@@ -1,22 +1,20 @@
 //! Who the cluster is, and changes of it.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{Extension, Json, extract::State, http::StatusCode, response::Response};
-use quorate_api as api;
 use quorate_api::{
     ChangeReport, ChangeRequest, ChangeState, INVITE_VALID_SECS_MAX, INVITE_VALID_SECS_MIN,
-    InviteRequest, Members, MoveRequest, ProblemType, ReplaceRequest, TransferRequest, Transferred,
-    path,
+    InviteRequest, Invited, ListMembers, MemberChange, Members, MoveRequest, ProblemType,
+    ReplaceRequest, TransferRequest, Transferred, path,
 };
-use quorate_http::uncached;
-use quorate_replica::{Change, Changed, Member, MemberRole, MemberState};
+use quorate_http::{ProblemResponse, uncached};
 use utoipa::{IntoParams, IntoResponses};
 
 use crate::{
     audit::Subject,
+    gate::By,
     input::{Ask, Nothing, Params, Segment},
-    problem::ProblemResponse,
     refusals::{ChangeProblems, ClusterProblems, InviteProblems},
     shared::Shared,
 };
@@ -54,13 +52,9 @@ enum ChangeAnswers {
 )]
 pub(crate) async fn members(
     State(shared): State<Arc<Shared>>,
+    by: By,
 ) -> Result<Response, ProblemResponse> {
-    let members = shared.node.operator.members().await?;
-    Ok(uncached(Json(Members {
-        cluster: members.cluster.map(|id| id.to_string()),
-        leader: members.leader.map(|leader| leader.to_string()),
-        members: members.members.into_iter().map(member).collect(),
-    })))
+    Ok(uncached(Json(shared.ask(&by, ListMembers {}).await?)))
 }
 
 /// Makes a token by which one node can join, once
@@ -70,10 +64,11 @@ pub(crate) async fn members(
     tag = "members",
     security((), ("token" = ["operate"])),
     request_body = InviteRequest,
-    responses((status = 201, description = "The token", body = api::Invited), InviteProblems),
+    responses((status = 201, description = "The token", body = Invited), InviteProblems),
 )]
 pub(crate) async fn invite(
     State(shared): State<Arc<Shared>>,
+    by: By,
     Ask(request): Ask<InviteRequest>,
 ) -> Result<Response, ProblemResponse> {
     if !(INVITE_VALID_SECS_MIN..=INVITE_VALID_SECS_MAX).contains(&request.valid_secs) {
@@ -83,13 +78,7 @@ pub(crate) async fn invite(
         );
         return Err(ProblemResponse::new(ProblemType::BadRequest, said));
     }
-    let valid = Duration::from_secs(request.valid_secs);
-    let invited = shared.node.operator.invite(request.learner, valid).await?;
-    let answer = api::Invited {
-        token: invited.token,
-        invite: invited.invite.to_string(),
-        expires_ms: invited.expires.0,
-    };
+    let answer = shared.ask(&by, request).await?;
     let subject = Extension(Subject(answer.invite.clone()));
     Ok(uncached((StatusCode::CREATED, subject, Json(answer))))
 }
@@ -108,10 +97,11 @@ pub(crate) async fn invite(
 )]
 pub(crate) async fn promote(
     State(shared): State<Arc<Shared>>,
+    by: By,
     Segment(node): Segment,
     Ask(request): Ask<ChangeRequest>,
 ) -> Result<Response, ProblemResponse> {
-    change(&shared, Change::Promote(node), request.force).await
+    change(&shared, &by, node, MemberChange::Promote(request)).await
 }
 
 /// Makes a voter a learner, which it stays
@@ -126,10 +116,11 @@ pub(crate) async fn promote(
 )]
 pub(crate) async fn demote(
     State(shared): State<Arc<Shared>>,
+    by: By,
     Segment(node): Segment,
     Ask(request): Ask<ChangeRequest>,
 ) -> Result<Response, ProblemResponse> {
-    change(&shared, Change::Demote(node), request.force).await
+    change(&shared, &by, node, MemberChange::Demote(request)).await
 }
 
 /// Removes a member
@@ -148,11 +139,12 @@ pub(crate) async fn demote(
 )]
 pub(crate) async fn remove(
     State(shared): State<Arc<Shared>>,
+    by: By,
     Segment(node): Segment,
     Params(request): Params<ChangeRequest>,
     Ask(Nothing {}): Ask<Nothing>,
 ) -> Result<Response, ProblemResponse> {
-    change(&shared, Change::Remove(node), request.force).await
+    change(&shared, &by, node, MemberChange::Remove(request)).await
 }
 
 /// Puts another node in the place of a member, and removes that
@@ -169,11 +161,11 @@ pub(crate) async fn remove(
 )]
 pub(crate) async fn replace(
     State(shared): State<Arc<Shared>>,
-    Segment(old): Segment,
+    by: By,
+    Segment(node): Segment,
     Ask(request): Ask<ReplaceRequest>,
 ) -> Result<Response, ProblemResponse> {
-    let new = request.with;
-    change(&shared, Change::Replace { old, new }, request.force).await
+    change(&shared, &by, node, MemberChange::Replace(request)).await
 }
 
 /// Gives a member another address
@@ -189,10 +181,11 @@ pub(crate) async fn replace(
 )]
 pub(crate) async fn relocate(
     State(shared): State<Arc<Shared>>,
+    by: By,
     Segment(node): Segment,
-    Ask(MoveRequest { address }): Ask<MoveRequest>,
+    Ask(request): Ask<MoveRequest>,
 ) -> Result<Response, ProblemResponse> {
-    change(&shared, Change::Move { node, address }, false).await
+    change(&shared, &by, node, MemberChange::Move(request)).await
 }
 
 /// Hands leadership over
@@ -206,52 +199,27 @@ pub(crate) async fn relocate(
 )]
 pub(crate) async fn transfer_leader(
     State(shared): State<Arc<Shared>>,
-    Ask(TransferRequest { to }): Ask<TransferRequest>,
+    by: By,
+    Ask(request): Ask<TransferRequest>,
 ) -> Result<Response, ProblemResponse> {
-    let leader = shared.node.operator.transfer_leader(to).await?.to_string();
-    let subject = Extension(Subject(leader.clone()));
-    Ok(uncached((subject, Json(Transferred { leader }))))
+    let answer = shared.ask(&by, request).await?;
+    let subject = Extension(Subject(answer.leader.clone()));
+    Ok(uncached((subject, Json(answer))))
 }
 
-async fn change(shared: &Shared, change: Change, force: bool) -> Result<Response, ProblemResponse> {
-    let changed = shared.node.operator.change(change, force).await?;
-    Ok(report(changed))
-}
-
-fn report(changed: Changed) -> Response {
-    let (state, status) = match changed.lag {
-        None => (ChangeState::Done, StatusCode::OK),
-        Some(_) => (ChangeState::CatchingUp, StatusCode::ACCEPTED),
+async fn change(
+    shared: &Shared,
+    by: &By,
+    node: String,
+    change: MemberChange,
+) -> Result<Response, ProblemResponse> {
+    let report = shared.ask(by, change.of(node)).await?;
+    let status = match report.state {
+        ChangeState::Done => StatusCode::OK,
+        ChangeState::CatchingUp => StatusCode::ACCEPTED,
     };
-    let subject = Extension(Subject(changed.node.to_string()));
-    let report = ChangeReport {
-        state,
-        node: changed.node.to_string(),
-        lag: changed.lag,
-        warnings: changed.warnings,
-    };
-    uncached((status, subject, Json(report)))
-}
-
-fn member(member: Member) -> api::Member {
-    api::Member {
-        node: member.node.to_string(),
-        name: member.name,
-        role: match member.role {
-            MemberRole::Voter => api::MemberRole::Voter,
-            MemberRole::Learner => api::MemberRole::Learner,
-        },
-        address: member.address,
-        state: match member.state {
-            MemberState::Leader => api::MemberState::Leader,
-            MemberState::Live => api::MemberState::Live,
-            MemberState::CatchingUp => api::MemberState::CatchingUp,
-            MemberState::Silent => api::MemberState::Silent,
-            MemberState::Pending => api::MemberState::Pending,
-        },
-        lag: member.lag,
-        last_heard_ms: member.silent_ms,
-    }
+    let subject = Extension(Subject(report.node.clone()));
+    Ok(uncached((status, subject, Json(report))))
 }
 
 #[cfg(test)]

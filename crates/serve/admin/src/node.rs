@@ -10,10 +10,9 @@ use axum::{
 };
 use prometheus::{TEXT_FORMAT, TextEncoder};
 use quorate_api::{Digest, ProblemType, Status, path};
-use quorate_http::uncached;
+use quorate_http::{ProblemResponse, uncached};
 
 use crate::{
-    problem::ProblemResponse,
     refusals::{DigestProblems, ReadProblems},
     shared::Shared,
 };

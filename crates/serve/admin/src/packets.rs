@@ -1,6 +1,6 @@
 //! What the node holds.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{Json, extract::State, response::Response};
 use data_encoding::BASE64;
@@ -9,18 +9,19 @@ use hickory_proto::{
     rr::{RData, Record},
 };
 use quorate_api::{
-    BLOCK_SECS_MAX, Deleted, Packet, PacketPage, PacketRecord, PacketSummary, ProblemType, path,
+    BLOCK_SECS_MAX, DeletePacket, Deleted, Packet, PacketPage, PacketRecord, PacketSummary,
+    ProblemType, path,
 };
-use quorate_http::uncached;
+use quorate_http::{ProblemResponse, uncached};
 use quorate_packet::{SignedPacket, message::counts_fit};
 use quorate_replica::StoredPacket;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::{
+    gate::By,
     input::{Params, Segment, parse_key},
     page::{self, PageQuery},
-    problem::ProblemResponse,
     refusals::{DeletionProblems, PacketProblems, PageProblems},
     shared::Shared,
 };
@@ -111,11 +112,12 @@ pub(crate) struct DeleteQuery {
 )]
 pub(crate) async fn delete(
     State(shared): State<Arc<Shared>>,
+    by: By,
     Segment(key): Segment,
-    Params(query): Params<DeleteQuery>,
+    Params(DeleteQuery { block_secs }): Params<DeleteQuery>,
 ) -> Result<Response, ProblemResponse> {
     let key = parse_key(&key)?;
-    if let Some(secs) = query.block_secs
+    if let Some(secs) = block_secs
         && secs > BLOCK_SECS_MAX
     {
         let said = format!(
@@ -124,10 +126,8 @@ pub(crate) async fn delete(
         );
         return Err(ProblemResponse::new(ProblemType::BadRequest, said));
     }
-    let block = query.block_secs.map(Duration::from_secs);
-    let was_stored = shared.node.operator.delete_packet(key, block).await?;
-    let key = key.to_string();
-    Ok(uncached(Json(Deleted { key, was_stored })))
+    let deleted = shared.ask(&by, DeletePacket { key, block_secs }).await?;
+    Ok(uncached(Json(deleted)))
 }
 
 fn summary(stored: &StoredPacket) -> PacketSummary {

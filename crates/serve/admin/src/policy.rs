@@ -5,19 +5,19 @@ use std::sync::Arc;
 use axum::{Json, extract::State, http::StatusCode, response::Response};
 use quorate_api as api;
 use quorate_api::{
-    Deletion, DeletionPage, KeyPage, KeysChange, NewPublishToken, POLICY_KEY_COUNT_MAX,
-    PUBLISH_TOKEN_NAME_LEN_MAX, Policy, ProblemType, PublishKeysRequest, PublishModeRequest,
-    PublishTokenRequest, PublishTokens, is_publish_token_name, path,
+    ChangePublishing, Deletion, DeletionPage, KeyPage, KeysChange, NewPublishToken,
+    POLICY_KEY_COUNT_MAX, PUBLISH_TOKEN_NAME_LEN_MAX, Policy, ProblemType, PublishKeysRequest,
+    PublishModeRequest, PublishTokenRequest, PublishTokens, is_publish_token_name, path,
 };
-use quorate_http::uncached;
+use quorate_http::{ProblemResponse, uncached};
 use quorate_packet::PublicKey;
 use quorate_replica::{PublishChange, PublishMode, TokenHash};
 use sha2::{Digest, Sha256};
 
 use crate::{
+    gate::By,
     input::{Ask, Params, Segment, parse_key},
     page::{self, PageQuery},
-    problem::ProblemResponse,
     refusals::{ListProblems, NewTokenProblems, PolicyChangeProblems, ReadProblems, TokenProblems},
     shared::Shared,
     token,
@@ -50,6 +50,7 @@ pub(crate) async fn policy(State(shared): State<Arc<Shared>>) -> Response {
 )]
 pub(crate) async fn set_mode(
     State(shared): State<Arc<Shared>>,
+    by: By,
     Ask(request): Ask<PublishModeRequest>,
 ) -> Result<Response, ProblemResponse> {
     let mode = match request.mode {
@@ -57,7 +58,7 @@ pub(crate) async fn set_mode(
         api::PublishMode::AllowList => PublishMode::AllowList,
         api::PublishMode::Tokens => PublishMode::Tokens,
     };
-    make(&shared, PublishChange::SetMode(mode)).await
+    make(&shared, &by, PublishChange::SetMode(mode)).await
 }
 
 /// The keys that are allowed, in the order of their bytes
@@ -110,6 +111,7 @@ pub(crate) async fn denied(
 )]
 pub(crate) async fn change_keys(
     State(shared): State<Arc<Shared>>,
+    by: By,
     Ask(request): Ask<PublishKeysRequest>,
 ) -> Result<Response, ProblemResponse> {
     let keys = parse_keys(&request)?;
@@ -119,7 +121,7 @@ pub(crate) async fn change_keys(
         KeysChange::Deny => PublishChange::Deny(keys),
         KeysChange::Undeny => PublishChange::Undeny(keys),
     };
-    make(&shared, change).await
+    make(&shared, &by, change).await
 }
 
 /// The tokens for publishing, by name
@@ -151,11 +153,11 @@ pub(crate) async fn tokens(State(shared): State<Arc<Shared>>) -> Response {
 )]
 pub(crate) async fn add_token(
     State(shared): State<Arc<Shared>>,
+    by: By,
     Ask(PublishTokenRequest { name }): Ask<PublishTokenRequest>,
 ) -> Result<Response, ProblemResponse> {
     check_name(&name)?;
-    let node = &shared.node;
-    if node.writer.publishing().tokens.contains_key(&name) {
+    if shared.node.writer.publishing().tokens.contains_key(&name) {
         return Err(token_exists(&name));
     }
     let token = token::random(TOKEN_PREFIX).map_err(|error| {
@@ -167,7 +169,7 @@ pub(crate) async fn add_token(
         name: name.clone(),
         hash,
     };
-    node.operator.change_publishing(change).await?;
+    shared.ask(&by, ChangePublishing { change }).await?;
     let answer = Json(NewPublishToken { name, token });
     Ok(uncached((StatusCode::CREATED, answer)))
 }
@@ -184,13 +186,14 @@ pub(crate) async fn add_token(
 )]
 pub(crate) async fn remove_token(
     State(shared): State<Arc<Shared>>,
+    by: By,
     Segment(name): Segment,
 ) -> Result<Response, ProblemResponse> {
     check_name(&name)?;
     let was_known = shared.node.writer.publishing().tokens.contains_key(&name);
     // This node may not know yet of one that another node has made.
     let change = PublishChange::RemoveToken(name.clone());
-    let answer = make(&shared, change).await?;
+    let answer = make(&shared, &by, change).await?;
     // Whoever misspells a token that has leaked must not believe that it is gone.
     match was_known {
         true => Ok(answer),
@@ -227,8 +230,12 @@ pub(crate) async fn deletions(
 }
 
 /// Has the cluster make the change, and says who may publish then.
-async fn make(shared: &Shared, change: PublishChange) -> Result<Response, ProblemResponse> {
-    shared.node.operator.change_publishing(change).await?;
+async fn make(
+    shared: &Shared,
+    by: &By,
+    change: PublishChange,
+) -> Result<Response, ProblemResponse> {
+    shared.ask(by, ChangePublishing { change }).await?;
     Ok(summary(shared))
 }
 

@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State, response::Response};
 use quorate_api::{LogFilter, ProblemType, ReloadReport, path};
-use quorate_http::uncached;
+use quorate_http::{ProblemResponse, uncached};
 
 use crate::{
     input::{Ask, Nothing},
-    problem::ProblemResponse,
     refusals::{ReadProblems, ReloadProblems, RequestProblems},
     shared::Shared,
 };

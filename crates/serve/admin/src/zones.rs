@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use axum::{Extension, Json, extract::State, response::Response};
 use quorate_api as api;
 use quorate_api::{
-    ImportZoneRequest, ProblemType, ROOT_ZONE, SetRecordsRequest, UnsetRecordsRequest,
+    ChangeZone, ImportZoneRequest, ProblemType, ROOT_ZONE, SetRecordsRequest, UnsetRecordsRequest,
     ZONE_TTL_SECS_DEFAULT, path,
 };
-use quorate_http::uncached;
+use quorate_http::{ProblemResponse, uncached};
 use quorate_replica::{NamedSet, RecordSet, WireName, ZoneChange, ZoneRecords};
 use quorate_zone::file::{
     ZoneRecord, parse, parse_name, parse_rdata, parse_type, rdata_text, record_sets, type_text,
@@ -17,8 +17,8 @@ use utoipa::IntoParams;
 
 use crate::{
     audit::Subject,
+    gate::By,
     input::{Ask, Segment},
-    problem::ProblemResponse,
     refusals::{ReadProblems, ZoneChangeProblems, ZoneProblems},
     shared::{ServedZones, Shared},
 };
@@ -110,6 +110,7 @@ pub(crate) async fn records(
 )]
 pub(crate) async fn set(
     State(shared): State<Arc<Shared>>,
+    by: By,
     Segment(zone): Segment,
     Ask(request): Ask<SetRecordsRequest>,
 ) -> Result<Response, ProblemResponse> {
@@ -132,7 +133,7 @@ pub(crate) async fn set(
         set: vec![set],
         ..change_of(zone)
     };
-    make(&shared, change).await
+    make(&shared, &by, change).await
 }
 
 /// Removes the replicated records of a name
@@ -148,6 +149,7 @@ pub(crate) async fn set(
 )]
 pub(crate) async fn unset(
     State(shared): State<Arc<Shared>>,
+    by: By,
     Segment(zone): Segment,
     Ask(request): Ask<UnsetRecordsRequest>,
 ) -> Result<Response, ProblemResponse> {
@@ -159,7 +161,7 @@ pub(crate) async fn unset(
         unset: vec![(owner, record_type)],
         ..change_of(zone)
     };
-    make(&shared, change).await
+    make(&shared, &by, change).await
 }
 
 /// Puts a zone file in the place of all replicated records of a zone
@@ -177,6 +179,7 @@ pub(crate) async fn unset(
 )]
 pub(crate) async fn import(
     State(shared): State<Arc<Shared>>,
+    by: By,
     Segment(zone): Segment,
     Ask(request): Ask<ImportZoneRequest>,
 ) -> Result<Response, ProblemResponse> {
@@ -195,7 +198,7 @@ pub(crate) async fn import(
         set,
         ..change_of(zone)
     };
-    make(&shared, change).await
+    make(&shared, &by, change).await
 }
 
 /// The sets of a zone file. What is wrong with a record by itself is told with its line; of all together
@@ -245,9 +248,9 @@ fn set_of(record: &ZoneRecord) -> NamedSet {
 }
 
 /// Has the cluster make the change, and says how the zone is then.
-async fn make(shared: &Shared, change: ZoneChange) -> Result<Response, ProblemResponse> {
+async fn make(shared: &Shared, by: &By, change: ZoneChange) -> Result<Response, ProblemResponse> {
     let zone = change.zone.clone();
-    shared.node.operator.change_zone(change).await?;
+    shared.ask(by, ChangeZone { change }).await?;
     let state = shared.node.reader.zone_state();
     let none = ZoneRecords::default();
     let records = state.zones.get(&zone).unwrap_or(&none);

@@ -19,7 +19,7 @@
 //! | [`Trust`], [`Charge`] | which proxies are believed who the client is, and what its bytes cost |
 //! | [`Routes`], [`with_cors`] | a router, and one of which browsers may use every answer |
 //! | [`read_body`], [`BodyError`] | a request's body, of limited size, within the server's timeout |
-//! | [`Problem`], [`ProblemKind`] | why a request was refused (RFC 9457) |
+//! | [`ProblemResponse`], [`ProblemType`] | why a request was refused (RFC 9457) |
 //! | [`text`], [`uncached`], [`retry_after`] | answers of text, and what they say of time |
 //! | [`options`], [`method_not_allowed`] | which methods a resource has |
 
@@ -59,6 +59,7 @@ pub use certificate::{CertificateError, CertificateFiles, CertificatePair, Serve
 pub use config::HttpConfig;
 pub use cors::{Routes, with_cors};
 pub use metered::Charge;
-pub use problem::{Problem, ProblemKind};
+pub use problem::ProblemResponse;
+pub use quorate_api::ProblemType;
 pub use response::{method_not_allowed, options, retry_after, text, uncached};
 pub use server::{HttpListeners, Server, Trust};

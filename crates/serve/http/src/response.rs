@@ -7,7 +7,9 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::{Problem, ProblemKind};
+use quorate_api::ProblemType;
+
+use crate::ProblemResponse;
 
 /// An answer of text, ended by a line feed.
 pub fn text(status: StatusCode, said: impl Display) -> Response {
@@ -33,6 +35,6 @@ pub fn options(methods: HeaderValue) -> Response {
 
 /// The answer to a method that a resource does not have, with those it has.
 pub fn method_not_allowed(methods: HeaderValue, said: impl Display) -> Response {
-    let problem = Problem::new(ProblemKind::UnknownMethod, said);
+    let problem = ProblemResponse::new(ProblemType::UnknownMethod, said);
     ([(header::ALLOW, methods)], problem).into_response()
 }

@@ -18,7 +18,7 @@ use axum::{
 };
 use data_encoding::BASE64;
 use futures_util::{Stream, StreamExt};
-use quorate_http::{Problem, ProblemKind, uncached};
+use quorate_http::{ProblemResponse, ProblemType, uncached};
 use quorate_limit::Refusal;
 use quorate_packet::{KeyError, PublicKey, SignedPacket};
 use quorate_replica::{ReadError, Watch};
@@ -26,7 +26,7 @@ use quorate_replica::{ReadError, Watch};
 use crate::{
     entity_tag::opaque_tag,
     metrics::{EventLabel, WatchLabel},
-    relay::{Relay, limited, refused},
+    relay::{Relay, limited},
     watchers::{TooManyWatchers, WatcherPlace},
 };
 
@@ -90,11 +90,11 @@ enum EventsFailure {
 }
 
 impl EventsFailure {
-    fn into_problem(self) -> Problem {
+    fn into_problem(self) -> ProblemResponse {
         match self {
             Self::Limited(refusal) => limited(refusal),
-            Self::Key(_) => refused(ProblemKind::BadKey, self),
-            Self::Unreadable(_) => refused(ProblemKind::Unavailable, self),
+            Self::Key(_) => ProblemResponse::new(ProblemType::BadKey, self),
+            Self::Unreadable(_) => ProblemResponse::new(ProblemType::Unavailable, self),
             Self::TooMany(refusal) => refusal.into(),
         }
     }

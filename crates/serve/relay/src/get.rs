@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, Uri, header, request::Parts},
     response::{IntoResponse, Response},
 };
-use quorate_http::{Problem, ProblemKind, uncached};
+use quorate_http::{ProblemResponse, ProblemType, uncached};
 use quorate_limit::Refusal;
 use quorate_packet::{KeyError, PublicKey};
 use quorate_replica::{IndexedPacket, LinearizeError, ReadError, ReadState};
@@ -20,7 +20,7 @@ use crate::{
     field::Field,
     freshness::max_age_secs,
     metrics::GetLabel,
-    relay::{Relay, key, limited, refused},
+    relay::{Relay, key, limited},
     watch::{self, InvalidWait},
     watchers::TooManyWatchers,
 };
@@ -103,16 +103,16 @@ enum GetFailure {
 }
 
 impl GetFailure {
-    fn into_problem(self) -> (GetLabel, Problem) {
+    fn into_problem(self) -> (GetLabel, ProblemResponse) {
         let (label, kind) = match self {
             Self::Limited(refusal) => return (GetLabel::Limited, limited(refusal)),
-            Self::Key(_) => (GetLabel::Invalid, ProblemKind::BadKey),
-            Self::Policy | Self::Wait(_) => (GetLabel::Invalid, ProblemKind::BadRequest),
+            Self::Key(_) => (GetLabel::Invalid, ProblemType::BadKey),
+            Self::Policy | Self::Wait(_) => (GetLabel::Invalid, ProblemType::BadRequest),
             Self::TooManyWatchers(refusal) => return (GetLabel::NotHeld, refusal.into()),
-            Self::NotLinearizable(_) => (GetLabel::NotLinearizable, ProblemKind::NoLeader),
-            Self::Unreadable(_) => (GetLabel::Unreadable, ProblemKind::Unavailable),
+            Self::NotLinearizable(_) => (GetLabel::NotLinearizable, ProblemType::NoLeader),
+            Self::Unreadable(_) => (GetLabel::Unreadable, ProblemType::Unavailable),
         };
-        (label, refused(kind, self))
+        (label, ProblemResponse::new(kind, self))
     }
 }
 
@@ -188,9 +188,9 @@ fn found(asked: &HeaderMap, indexed: &IndexedPacket) -> (GetLabel, Response) {
     (label, response)
 }
 
-fn missing() -> Problem {
-    Problem::new(
-        ProblemKind::UnknownPacket,
+fn missing() -> ProblemResponse {
+    ProblemResponse::new(
+        ProblemType::UnknownPacket,
         "no packet of this key is stored",
     )
 }

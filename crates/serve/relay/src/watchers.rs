@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use quorate_http::{Problem, ProblemKind};
+use quorate_http::{ProblemResponse, ProblemType};
 use quorate_limit::Client;
 use quorate_metrics::Held;
 
@@ -40,11 +40,11 @@ pub(crate) enum TooManyWatchers {
     OfClient,
 }
 
-impl From<TooManyWatchers> for Problem {
+impl From<TooManyWatchers> for ProblemResponse {
     fn from(error: TooManyWatchers) -> Self {
         let kind = match error {
-            TooManyWatchers::OfAll => ProblemKind::Overloaded,
-            TooManyWatchers::OfClient => ProblemKind::RateLimited,
+            TooManyWatchers::OfAll => ProblemType::Overloaded,
+            TooManyWatchers::OfClient => ProblemType::RateLimited,
         };
         Self::new(kind, error).retry_after(RETRY_AFTER_SECS)
     }

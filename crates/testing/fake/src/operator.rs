@@ -1,18 +1,18 @@
 //! What operators ask of the replica.
 
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures_util::{FutureExt, future::BoxFuture};
+use quorate_api::{
+    AdminRequest, Asked, ChangeReport, ChangeState, Deleted, Invited, Member, MemberRole,
+    MemberState, Members, NodeId, Problem, ProblemType, Transferred,
+};
 use quorate_packet::PublicKey;
 use quorate_peer::JoinToken;
-use quorate_replica::{
-    Change, Changed, ClusterId, ClusterMembers, Invited, Member, MemberRole, MemberState, NodeId,
-    Operator, PublishChange, ReadError, Refusal, StoredPacket, ZoneChange,
-};
-use quorate_state::{InviteId, UnixMillis};
+use quorate_replica::{ClusterId, Operator, ReadError, StoredPacket};
+use quorate_state::InviteId;
+use serde::Serialize;
+use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::{FakeReplica, replica::wait_for};
@@ -23,23 +23,6 @@ const NODE: NodeId = NodeId(PublicKey::from_bytes([1; 32]));
 const CLUSTER: ClusterId = ClusterId([2; 32]);
 /// The only invite there is.
 const INVITE: InviteId = InviteId([3; 16]);
-
-/// What an operator has asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Asked {
-    /// A token: whether the node stays a learner, and for how long it is valid.
-    Invite(bool, Duration),
-    /// A change, and whether it is forced.
-    Change(Change, bool),
-    /// Leadership to be handed over.
-    Transfer(Option<String>),
-    /// A change of a zone.
-    ChangeZone(ZoneChange),
-    /// A change of who may publish.
-    ChangePublishing(PublishChange),
-    /// A packet to be deleted, and for how long its key is to be blocked.
-    DeletePacket(PublicKey, Option<Duration>),
-}
 
 /// What operators have asked for, and what they are answered: all is done at once, unless a test
 /// says otherwise.
@@ -55,8 +38,8 @@ pub struct Operators {
 #[derive(Debug)]
 struct State {
     leader: Option<NodeId>,
-    asked: Vec<Asked>,
-    refusal: Option<Refusal>,
+    asked: Vec<AdminRequest>,
+    refusal: Option<Problem>,
     lag: Option<u64>,
     warnings: Vec<String>,
 }
@@ -79,12 +62,12 @@ impl Default for Operators {
 
 impl Operators {
     /// What was asked for, in order, and forgets it.
-    pub fn take_asked(&self) -> Vec<Asked> {
+    pub fn take_asked(&self) -> Vec<AdminRequest> {
         std::mem::take(&mut self.lock().asked)
     }
 
     /// Refuses everything from now on, or nothing any more.
-    pub fn refuse(&self, refusal: impl Into<Option<Refusal>>) {
+    pub fn refuse(&self, refusal: impl Into<Option<Problem>>) {
         self.lock().refusal = refusal.into();
     }
 
@@ -103,7 +86,7 @@ impl Operators {
         self.lock().warnings = vec![warning.to_owned()];
     }
 
-    fn ask(&self, asked: Asked) -> Result<(), Refusal> {
+    fn ask(&self, asked: AdminRequest) -> Result<(), Problem> {
         let mut state = self.lock();
         state.asked.push(asked);
         self.asked_count.send_modify(|count| *count += 1);
@@ -116,96 +99,21 @@ impl Operators {
 }
 
 impl State {
-    fn check(&self) -> Result<(), Refusal> {
+    fn check(&self) -> Result<(), Problem> {
         self.refusal.clone().map_or(Ok(()), Err)
     }
 }
 
 impl Operator for FakeReplica {
-    fn members(&self) -> BoxFuture<'_, Result<ClusterMembers, Refusal>> {
-        async {
-            let state = self.operators.lock();
-            state.check()?;
-            Ok(ClusterMembers {
-                cluster: Some(CLUSTER),
-                leader: state.leader,
-                members: vec![member()],
-            })
-        }
-        .boxed()
-    }
-
-    fn invite(
-        &self,
-        stays_learner: bool,
-        valid: Duration,
-    ) -> BoxFuture<'_, Result<Invited, Refusal>> {
+    fn operate(&self, asked: Asked) -> BoxFuture<'_, Result<Value, Problem>> {
         async move {
-            self.operators.ask(Asked::Invite(stays_learner, valid))?;
-            Ok(Invited {
-                token: JoinToken {
-                    cluster: CLUSTER,
-                    invite: INVITE,
-                    seed: [4; 32],
-                    members: vec![(NODE, member().address)],
+            match asked.request {
+                AdminRequest::Members(_) => self.operators.members(),
+                request => {
+                    self.operators.ask(request.clone())?;
+                    self.change(request).await
                 }
-                .to_string(),
-                invite: INVITE,
-                expires: UnixMillis(1_000),
-            })
-        }
-        .boxed()
-    }
-
-    fn change(&self, change: Change, force: bool) -> BoxFuture<'_, Result<Changed, Refusal>> {
-        async move {
-            self.operators.ask(Asked::Change(change, force))?;
-            wait_for(&self.operators.answers_changes).await;
-            let state = self.operators.lock();
-            Ok(Changed {
-                node: NODE,
-                lag: state.lag,
-                warnings: state.warnings.clone(),
-            })
-        }
-        .boxed()
-    }
-
-    fn transfer_leader(&self, to: Option<String>) -> BoxFuture<'_, Result<NodeId, Refusal>> {
-        async move {
-            self.operators.ask(Asked::Transfer(to))?;
-            Ok(NODE)
-        }
-        .boxed()
-    }
-
-    /// Applied as a cluster would, unless a test says otherwise.
-    fn change_zone(&self, change: ZoneChange) -> BoxFuture<'_, Result<(), Refusal>> {
-        async move {
-            self.operators.ask(Asked::ChangeZone(change.clone()))?;
-            self.apply_zone_change(&change)
-        }
-        .boxed()
-    }
-
-    /// Applied as a cluster would, unless a test says otherwise.
-    fn change_publishing(&self, change: PublishChange) -> BoxFuture<'_, Result<(), Refusal>> {
-        async move {
-            let asked = Asked::ChangePublishing(change.clone());
-            self.operators.ask(asked)?;
-            self.apply_publish_change(&change)
-        }
-        .boxed()
-    }
-
-    fn delete_packet(
-        &self,
-        key: PublicKey,
-        block: Option<Duration>,
-    ) -> BoxFuture<'_, Result<bool, Refusal>> {
-        async move {
-            self.operators.ask(Asked::DeletePacket(key, block))?;
-            Ok(self.take_out(&key))
+            }
         }
         .boxed()
     }
@@ -219,14 +127,77 @@ impl Operator for FakeReplica {
     }
 }
 
+impl Operators {
+    fn members(&self) -> Result<Value, Problem> {
+        let state = self.lock();
+        state.check()?;
+        json(Members {
+            cluster: Some(CLUSTER.to_string()),
+            leader: state.leader.map(|leader| leader.to_string()),
+            members: vec![member()],
+        })
+    }
+}
+
+impl FakeReplica {
+    /// Changed as a cluster would, unless a test says otherwise.
+    async fn change(&self, request: AdminRequest) -> Result<Value, Problem> {
+        match request {
+            AdminRequest::Invite(_) => json(Invited {
+                token: JoinToken {
+                    cluster: CLUSTER,
+                    invite: INVITE,
+                    seed: [4; 32],
+                    members: vec![(NODE, member().address)],
+                }
+                .to_string(),
+                invite: INVITE.to_string(),
+                expires_ms: 1_000,
+            }),
+            AdminRequest::ChangeMember(_) => {
+                wait_for(&self.operators.answers_changes).await;
+                let state = self.operators.lock();
+                json(ChangeReport {
+                    state: match state.lag {
+                        Some(_) => ChangeState::CatchingUp,
+                        None => ChangeState::Done,
+                    },
+                    node: NODE.to_string(),
+                    lag: state.lag,
+                    warnings: state.warnings.clone(),
+                })
+            }
+            AdminRequest::Transfer(_) => json(Transferred {
+                leader: NODE.to_string(),
+            }),
+            AdminRequest::ChangeZone(asked) => json(self.apply_zone_change(&asked.change)?),
+            AdminRequest::ChangePublishing(asked) => {
+                json(self.apply_publish_change(&asked.change)?)
+            }
+            AdminRequest::DeletePacket(asked) => json(Deleted {
+                key: asked.key.to_string(),
+                was_stored: self.take_out(&asked.key),
+            }),
+            other => Err(Problem::new(
+                ProblemType::BadRequest,
+                format!("no operator asks for {other:?}"),
+            )),
+        }
+    }
+}
+
+fn json(answer: impl Serialize) -> Result<Value, Problem> {
+    Ok(serde_json::to_value(answer).expect("an answer is JSON"))
+}
+
 fn member() -> Member {
     Member {
-        node: NODE,
+        node: NODE.to_string(),
         name: "fra-1".into(),
         address: "fra-1.example:9000".into(),
         role: MemberRole::Voter,
         state: MemberState::Leader,
         lag: Some(0),
-        silent_ms: None,
+        last_heard_ms: None,
     }
 }

@@ -10,12 +10,13 @@ use std::{
 
 use data_encoding::HEXLOWER;
 use futures_util::{FutureExt, future::BoxFuture};
+use quorate_api::{Problem, ProblemType};
 use quorate_packet::{PublicKey, SignedPacket};
 use quorate_replica::{
     ChangeKind, Changes, ChangesLost, ClockState, ClockStatus, Conditions, IndexedPacket,
     LinearizeError, Linearizer, LogIndex, Observer, PacketChange, PublishChange, PublishState,
-    PutError, PutOutcome, ReadError, ReadState, Reader, Refusal, Role, StateDigest, Status,
-    StoredPacket, Term, Watch, Watcher, Writer, ZoneChange, ZoneState,
+    PutError, PutOutcome, ReadError, ReadState, Reader, Role, StateDigest, Status, StoredPacket,
+    Term, Watch, Watcher, Writer, ZoneChange, ZoneState,
 };
 use quorate_store::ChangeFeed;
 use sha2::{Digest, Sha256};
@@ -125,18 +126,23 @@ impl FakeReplica {
     }
 
     /// Changes who may publish as a cluster does.
-    pub(crate) fn apply_publish_change(&self, change: &PublishChange) -> Result<(), Refusal> {
+    pub(crate) fn apply_publish_change(&self, change: &PublishChange) -> Result<(), Problem> {
         let mut state = self.lock();
         match change.changed(&state.publishing) {
             Ok(Some(changed)) => state.publishing = Arc::new(changed),
             Ok(None) => {}
-            Err(rejection) => return Err(Refusal::Publishing(rejection.to_string())),
+            Err(rejection) => {
+                return Err(Problem::new(
+                    ProblemType::RefusedPolicy,
+                    rejection.to_string(),
+                ));
+            }
         }
         Ok(())
     }
 
     /// Changes a zone as a cluster does.
-    pub(crate) fn apply_zone_change(&self, change: &ZoneChange) -> Result<(), Refusal> {
+    pub(crate) fn apply_zone_change(&self, change: &ZoneChange) -> Result<(), Problem> {
         let before = self.lock().zone_state.clone();
         match change.changed(&before) {
             Ok(changed) => {
@@ -145,7 +151,10 @@ impl FakeReplica {
                     .for_each(|changed| self.agree_on(changed));
                 Ok(())
             }
-            Err(rejection) => Err(Refusal::Zone(rejection.to_string())),
+            Err(rejection) => Err(Problem::new(
+                ProblemType::RefusedZone,
+                rejection.to_string(),
+            )),
         }
     }
 

@@ -12,8 +12,6 @@ pub use quorate_state::LogPosition;
 use quorate_state::{LogIndex, PutOutcome, Term};
 use serde::{Deserialize, Serialize};
 
-use quorate_api::operate;
-
 use crate::NodeId;
 
 pub use join::{JoinAnswer, JoinRequest, Joined};
@@ -93,8 +91,9 @@ pub enum Request {
     PullSnapshot(LogIndex),
     /// The next piece of the snapshot that was offered.
     PullChunk,
-    /// On the lane [`Admin`](crate::Lane::Admin): what an operator asks of the leader.
-    Operate(operate::Request),
+    /// On the lane [`Admin`](crate::Lane::Admin): what the leader is asked, as JSON of
+    /// `quorate_api::Asked`.
+    Operate(Bytes),
     /// A snapshot follows, of which the receiver may have a part. Sent on
     /// [`Lane::Transfer`](crate::Lane::Transfer) only.
     ResumeSnapshot(SnapshotHead),
@@ -126,8 +125,8 @@ pub enum Response {
     SnapshotOffer(SnapshotOffer),
     /// To [`Request::PullChunk`]: a piece of the snapshot stream, or `None` behind the last.
     PulledChunk(Option<Bytes>),
-    /// To [`Request::Operate`].
-    Operated(operate::Response),
+    /// To [`Request::Operate`]: an answer or a problem, as JSON.
+    Operated(Bytes),
     /// To [`Request::ResumeSnapshot`]: the number of pieces that are here already. What comes next is
     /// the piece behind them.
     SnapshotResumed(u64),

@@ -1,11 +1,14 @@
 //! Replicated records, and the secrets of DNS cookies.
 
-use quorate_api::operate::Refusal;
-use quorate_replica::{CookieSecrets, NamedSet, Operator, RecordSet, ZoneChange, ZoneState};
+use quorate_api::{ChangeZone, Problem};
+use quorate_replica::{CookieSecrets, NamedSet, RecordSet, ZoneChange, ZoneState};
 use quorate_state::{COOKIE_SECRET_AGE, LEVEL_MAX, Level, UnixMillis, WireName};
 
-use super::{ground::Simulated, *};
-use crate::WallClock;
+use super::{ground::Simulated, test_members::ask, *};
+use crate::{
+    WallClock,
+    membership::refusals::{self, unsupported},
+};
 
 const A: u16 = 1;
 
@@ -32,8 +35,8 @@ fn setting(last: u8) -> ZoneChange {
     }
 }
 
-async fn change(node: &Node, change: ZoneChange) -> Result<(), Refusal> {
-    timeout(TIMEOUT, node.change_zone(change))
+async fn change(node: &Node, change: ZoneChange) -> Result<(), Problem> {
+    timeout(TIMEOUT, ask(node, ChangeZone { change }))
         .await
         .expect("it is answered")
 }
@@ -80,7 +83,7 @@ async fn a_zone_that_is_changed_at_any_node_is_seen_there_at_once_and_soon_at_al
     let mut apex = setting(9);
     apex.set[0].owner = name(&["b"]);
     let refused = change(node, apex).await;
-    assert_eq!(refused, Err(Refusal::Zone("b. lies outside a.".to_owned())));
+    assert_eq!(refused, Err(refusals::zone("b. lies outside a.")));
     expect_equal_digests(cluster.nodes.values()).await;
     cluster.shutdown().await;
 }
@@ -162,7 +165,7 @@ async fn a_cluster_with_an_older_node_has_no_zones_until_that_is_upgraded() {
         assert_eq!(*node.zone_state(), ZoneState::default());
     }
     let node = simulated.cluster.nodes.values().next().unwrap();
-    assert_eq!(change(node, setting(1)).await, Err(Refusal::Unsupported));
+    assert_eq!(change(node, setting(1)).await, Err(unsupported()));
     expect_equal_digests(simulated.cluster.nodes.values()).await;
 
     simulated.kill(old);
