@@ -8,7 +8,7 @@ use std::{
 
 use prometheus::Registry;
 use quorate_admin::{
-    AdminConfig, Build, LogControl, Node, Reload, ReloadReport, Scope, ServedZones,
+    AdminConfig, AdminNode, Build, LogControl, Reload, ReloadReport, Scope, ServedZones,
     Token as NewToken, Tokens,
 };
 use quorate_api::{Status, path};
@@ -82,7 +82,7 @@ impl ServedZones for OneZone {
 /// A node whose cluster is a fake, and where it is asked.
 async fn node(config: &AdminConfig) -> (Arc<FakeReplica>, AdminUrl) {
     let replica = FakeReplica::new();
-    let node = Node {
+    let node = AdminNode {
         observer: replica.clone(),
         operator: replica.clone(),
         reader: replica.clone(),

@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
 use quorate_api::{
     IMPORT_SIZE_MAX, ImportZoneRequest, ROOT_ZONE, SetRecordsRequest, UnsetRecordsRequest, Zone,
-    ZoneRecords, Zones, path,
+    ZoneListing, Zones, path,
 };
 
 use crate::{
@@ -176,7 +176,7 @@ async fn list_records(
     console: &mut Console,
 ) -> anyhow::Result<()> {
     let ask = Ask::get(path::with(path::ZONE_RECORDS, origin));
-    let zone: ZoneRecords = client.send(&ask, console).await?;
+    let zone: ZoneListing = client.send(&ask, console).await?;
     console.print(&zone, |zone| {
         let lines = zone.records.iter().map(|record| {
             let (name, ttl, data) = (&record.name, record.ttl_secs, &record.data);

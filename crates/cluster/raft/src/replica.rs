@@ -11,9 +11,9 @@ use quorate_clock::ClockState;
 use quorate_packet::{PublicKey, SignedPacket};
 use quorate_peer::chain;
 use quorate_replica::{
-    Changes, ChangesLost, ClockStatus, Conditions, IndexedPacket, LinearizeError, Linearizer,
-    LogIndex, NotReady, Observer, PublishState, PutError, PutOutcome, ReadError, ReadState, Reader,
-    StateDigest, Status, Watch, Watcher, Writer, ZoneState,
+    Changes, ChangesLost, Conditions, IndexedPacket, LinearizeError, Linearizer, LogIndex,
+    NodeClock, NodeStatus, NotReady, Observer, PublishState, PutError, PutOutcome, ReadError,
+    ReadState, Reader, StateDigest, Watch, Watcher, Writer, ZoneState,
 };
 use quorate_state::{EVICTION_AGE_MIN, Level, UnixMillis};
 use quorate_store::{Extent, Pace};
@@ -106,13 +106,13 @@ impl Linearizer for Node {
 }
 
 impl Observer for Node {
-    fn status(&self) -> Status {
+    fn status(&self) -> NodeStatus {
         let view = self.write_path.raft.view();
         let leader = self.write_path.leader.borrow().node.clone();
         let meta = self.write_path.applied.borrow().clone();
         let capacity = meta.cluster.capacity;
         let time = self.exchange.time();
-        Status {
+        NodeStatus {
             node: self.config.node.to_string(),
             role: view.role,
             term: view.term,
@@ -130,7 +130,7 @@ impl Observer for Node {
             packet_count_max: capacity.map(|capacity| capacity.count_max),
             packets_size_max: capacity.map(|capacity| capacity.size_max),
             store_size: self.store.size(),
-            clock: ClockStatus {
+            clock: NodeClock {
                 state: time.state,
                 offset_ms: time.offset_ms,
             },

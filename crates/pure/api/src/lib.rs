@@ -15,7 +15,7 @@
 //! | [`AdminRequest`], [`Operation`], [`Asked`], [`Answered`] | what the leader is asked, whichever node took the request |
 //! | [`PacketPage`], [`Packet`] | what is stored |
 //! | [`PacketChanges`] | what changes in that |
-//! | [`Zones`], [`Zone`], [`ZoneRecords`], [`ZoneRecord`] | what the cluster serves beside packets |
+//! | [`Zones`], [`Zone`], [`ZoneListing`], [`ListedRecord`] | what the cluster serves beside packets |
 //! | [`SetRecordsRequest`], [`UnsetRecordsRequest`], [`ImportZoneRequest`] | changes of that |
 //! | [`Policy`], [`KeyPage`], [`PublishTokens`], [`DeletionPage`] | who may publish, and what was deleted |
 //! | [`PublishModeRequest`], [`PublishKeysRequest`], [`PublishTokenRequest`] | changes of that |
@@ -53,7 +53,7 @@ pub use packet::{
     PACKET_COUNT_DEFAULT, PACKET_COUNT_MAX, Packet, PacketPage, PacketRecord, PacketSummary,
 };
 pub use policy::{
-    BLOCK_SECS_MAX, Deleted, Deletion, DeletionPage, KeyPage, KeysChange, NewPublishToken,
+    BLOCK_SECS_MAX, Deleted, DeletedPacket, DeletionPage, KeyPage, KeysChange, NewPublishToken,
     POLICY_KEY_COUNT_MAX, POLICY_KEYS_SIZE_MAX, PUBLISH_TOKEN_NAME_LEN_MAX, Policy,
     PublishKeysRequest, PublishMode, PublishModeRequest, PublishTokenRequest, PublishTokens,
     is_publish_token_name,
@@ -63,8 +63,8 @@ pub use quorate_state::NodeId;
 pub use runtime::{LogFilter, ReloadReport};
 pub use status::{ClockStatus, Digest, Status};
 pub use zone::{
-    IMPORT_SIZE_MAX, ImportZoneRequest, ROOT_ZONE, SetRecordsRequest, UnsetRecordsRequest,
-    ZONE_TTL_SECS_DEFAULT, Zone, ZoneRecord, ZoneRecords, Zones,
+    IMPORT_SIZE_MAX, ImportZoneRequest, ListedRecord, ROOT_ZONE, SetRecordsRequest,
+    UnsetRecordsRequest, ZONE_TTL_SECS_DEFAULT, Zone, ZoneListing, Zones,
 };
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
 pub use operator::{Operator, ask};
+pub use quorate_api::ChangeKind;
 use quorate_api::{Problem, ProblemType};
 pub use quorate_clock::ClockState;
 use quorate_packet::{PublicKey, SignedPacket};
@@ -34,8 +35,8 @@ pub use quorate_state::{
     ZoneRejection, ZoneState,
 };
 use quorate_zone::CompiledPacket;
-pub use status::{ClockStatus, NotReady, ReadState, Role, StateDigest, Status};
-pub use watch::{ChangeKind, Changes, ChangesLost, PacketChange, Watch, Watcher};
+pub use status::{NodeClock, NodeStatus, NotReady, ReadState, Role, StateDigest};
+pub use watch::{ChangedPacket, Changes, ChangesLost, Watch, Watcher};
 
 /// Reads the packets in the local replica.
 pub trait Reader: Send + Sync + 'static {
@@ -115,7 +116,7 @@ pub trait Writer: Send + Sync + 'static {
 /// Tells how the node is.
 pub trait Observer: Send + Sync + 'static {
     /// How the node is now.
-    fn status(&self) -> Status;
+    fn status(&self) -> NodeStatus;
 
     /// What every answer says of the replica that it was read from: without a lock or a system call.
     /// Asked *before* the read that it describes.

@@ -56,27 +56,24 @@ impl Gate {
         }
     }
 
-    /// `routes` for those who may see the metrics.
-    pub(crate) fn metrics<S>(&self, routes: MethodRouter<S>) -> MethodRouter<S>
+    /// `routes` for those whose token has this scope. Bodies are read of those who may operate, up to
+    /// `size_max` bytes if that is given.
+    pub(crate) fn route<S>(
+        &self,
+        scope: &str,
+        size_max: Option<usize>,
+        routes: MethodRouter<S>,
+    ) -> MethodRouter<S>
     where
         S: Clone + Send + Sync + 'static,
     {
-        self.admit(Scope::Metrics, routes)
-    }
-
-    /// `routes`, which change nothing, for those who may read.
-    pub(crate) fn read<S>(&self, routes: MethodRouter<S>) -> MethodRouter<S>
-    where
-        S: Clone + Send + Sync + 'static,
-    {
-        self.admit(Scope::Read, routes)
-    }
-
-    fn admit<S>(&self, scope: Scope, routes: MethodRouter<S>) -> MethodRouter<S>
-    where
-        S: Clone + Send + Sync + 'static,
-    {
-        routes.route_layer(from_fn_with_state((self.clone(), scope), admit))
+        match scope
+            .parse()
+            .expect("operations declare scopes that there are")
+        {
+            Scope::Operate => self.operate(size_max, routes),
+            scope => routes.route_layer(from_fn_with_state((self.clone(), scope), admit)),
+        }
     }
 
     /// Who sent this request.

@@ -15,7 +15,7 @@ use crate::{Build, gate::By, status_metrics::StatusMetrics};
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What the routes ask.
-pub struct Node {
+pub struct AdminNode {
     /// How it is.
     pub observer: Arc<dyn Observer>,
     /// How its cluster is, and changes of that.
@@ -75,7 +75,7 @@ pub trait LogControl: Send + Sync + 'static {
 
 /// What the handlers share.
 pub(crate) struct Shared {
-    pub(crate) node: Node,
+    pub(crate) node: AdminNode,
     pub(crate) status_metrics: StatusMetrics,
     pub(crate) document: Bytes,
     /// Held by the one digest that is made at a time, since it reads everything.

@@ -17,7 +17,7 @@ use hickory_proto::{
 };
 use quorate_http::uncached;
 use quorate_packet::{KeyError, PublicKey, SignedPacket};
-use quorate_replica::Status;
+use quorate_replica::NodeStatus;
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -100,7 +100,7 @@ impl Relay {
 }
 
 struct Page {
-    node: Status,
+    node: NodeStatus,
     found: Option<Found>,
 }
 

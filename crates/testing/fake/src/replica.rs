@@ -13,10 +13,10 @@ use futures_util::{FutureExt, future::BoxFuture};
 use quorate_api::{Problem, ProblemType};
 use quorate_packet::{PublicKey, SignedPacket};
 use quorate_replica::{
-    ChangeKind, Changes, ChangesLost, ClockState, ClockStatus, Conditions, IndexedPacket,
-    LinearizeError, Linearizer, LogIndex, Observer, PacketChange, PublishChange, PublishState,
-    PutError, PutOutcome, ReadError, ReadState, Reader, Role, StateDigest, Status, StoredPacket,
-    Term, Watch, Watcher, Writer, ZoneChange, ZoneState,
+    ChangeKind, ChangedPacket, Changes, ChangesLost, ClockState, Conditions, IndexedPacket,
+    LinearizeError, Linearizer, LogIndex, NodeClock, NodeStatus, Observer, PublishChange,
+    PublishState, PutError, PutOutcome, ReadError, ReadState, Reader, Role, StateDigest,
+    StoredPacket, Term, Watch, Watcher, Writer, ZoneChange, ZoneState,
 };
 use quorate_store::ChangeFeed;
 use sha2::{Digest, Sha256};
@@ -57,7 +57,7 @@ struct State {
     /// Stored once something was read so many times.
     stored_after_reads: Option<(usize, StoredPacket)>,
     /// What the node says of itself, the number of packets aside.
-    status: Status,
+    status: NodeStatus,
     put_answer: Option<Result<PutOutcome, PutError>>,
     linearize_fails: bool,
     reads_fail: bool,
@@ -187,7 +187,7 @@ impl FakeReplica {
     }
 
     /// Changes what the node says of itself. The number of packets is counted.
-    pub fn change_status(&self, change: impl FnOnce(&mut Status)) {
+    pub fn change_status(&self, change: impl FnOnce(&mut NodeStatus)) {
         change(&mut self.lock().status);
     }
 
@@ -227,7 +227,7 @@ impl FakeReplica {
         self.feed.close();
     }
 
-    fn publish(&self, change: Option<PacketChange>) {
+    fn publish(&self, change: Option<ChangedPacket>) {
         let index = self.lock().change_index;
         self.feed.publish(change.as_slice(), index);
     }
@@ -316,9 +316,9 @@ impl Watcher for FakeReplica {
 }
 
 impl Observer for FakeReplica {
-    fn status(&self) -> Status {
+    fn status(&self) -> NodeStatus {
         let state = self.lock();
-        Status {
+        NodeStatus {
             packet_count: state.packets.len() as u64,
             ..state.status.clone()
         }
@@ -367,7 +367,7 @@ impl State {
         }
     }
 
-    fn store(&mut self, stored: StoredPacket) -> Option<PacketChange> {
+    fn store(&mut self, stored: StoredPacket) -> Option<ChangedPacket> {
         let key = *stored.packet.key();
         let packet = stored.packet.clone();
         let old = self.packets.insert(key, stored);
@@ -375,15 +375,15 @@ impl State {
         has_changed.then(|| self.change(key, ChangeKind::Stored))
     }
 
-    fn remove(&mut self, key: PublicKey) -> Option<PacketChange> {
+    fn remove(&mut self, key: PublicKey) -> Option<ChangedPacket> {
         self.packets.remove(&key)?;
         Some(self.change(key, ChangeKind::Deleted))
     }
 
     /// A change, by an entry of its own.
-    fn change(&mut self, key: PublicKey, kind: ChangeKind) -> PacketChange {
+    fn change(&mut self, key: PublicKey, kind: ChangeKind) -> ChangedPacket {
         self.change_index.0 += 1;
-        PacketChange {
+        ChangedPacket {
             index: self.change_index,
             key,
             kind,
@@ -394,7 +394,7 @@ impl State {
         &mut self,
         packet: SignedPacket,
         conditions: &Conditions,
-    ) -> Result<(PutOutcome, Option<PacketChange>), PutError> {
+    ) -> Result<(PutOutcome, Option<ChangedPacket>), PutError> {
         if let Some(answer) = self.put_answer {
             return Ok((answer?, None));
         }
@@ -436,8 +436,8 @@ impl State {
     }
 }
 
-fn status() -> Status {
-    Status {
+fn status() -> NodeStatus {
+    NodeStatus {
         node: "a".into(),
         role: Role::Leader,
         term: Term(3),
@@ -455,7 +455,7 @@ fn status() -> Status {
         packet_count_max: None,
         packets_size_max: None,
         store_size: 4096,
-        clock: ClockStatus {
+        clock: NodeClock {
             state: ClockState::Agreed,
             offset_ms: Some(0),
         },

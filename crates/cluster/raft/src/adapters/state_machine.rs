@@ -18,7 +18,7 @@ use openraft::{
 use quorate_disk::is_out_of_space;
 use quorate_log::Log;
 use quorate_peer::{chain, message};
-use quorate_replica::PacketChange;
+use quorate_replica::ChangedPacket;
 use quorate_state::{ClusterState, Level, LogIndex, LogPosition, Outcome, UnsupportedLevel};
 use quorate_store::ChangeFeed;
 use quorate_store::{Extent, Meta, Pace, PacketsMut, Store, StoreError};
@@ -211,7 +211,7 @@ impl StateMachine {
                 let index = LogIndex(entry.log_id.index());
                 let outcome = self.apply_entry(packets, meta, entry);
                 let changed = packets.take_changed().into_iter();
-                changes.extend(changed.map(|(key, kind)| PacketChange { index, key, kind }));
+                changes.extend(changed.map(|(key, kind)| ChangedPacket { index, key, kind }));
                 outcome
             });
             outcomes.collect::<io::Result<Vec<_>>>()

@@ -1,8 +1,6 @@
 //! Changes of the members that operators ask for. Each may be asked for again, whatever has become
 //! of it: what is done already stays, and the rest is done.
 
-use std::collections::BTreeSet;
-
 use quorate_api::{
     ChangeMember, ChangeReport, ChangeRequest, ChangeState, MemberChange, MoveRequest, Problem,
     ReplaceRequest,

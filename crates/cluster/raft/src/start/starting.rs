@@ -10,9 +10,9 @@ use futures_util::{StreamExt, future::BoxFuture, stream};
 use quorate_packet::{PublicKey, SignedPacket};
 use quorate_peer::{NodeId, Transport};
 use quorate_replica::{
-    Changes, ChangesLost, ClockStatus, Conditions, IndexedPacket, LinearizeError, Linearizer,
-    NotReady, Observer, PublishState, PutError, PutOutcome, ReadError, ReadState, Reader, Role,
-    StateDigest, Status, Watch, Watcher, Writer, ZoneState,
+    Changes, ChangesLost, Conditions, IndexedPacket, LinearizeError, Linearizer, NodeClock,
+    NodeStatus, NotReady, Observer, PublishState, PutError, PutOutcome, ReadError, ReadState,
+    Reader, Role, StateDigest, Watch, Watcher, Writer, ZoneState,
 };
 use quorate_state::{LogIndex, Term};
 
@@ -142,10 +142,10 @@ impl Observer for StartingNode {
         node.map_or(ReadState::NONE, |node| node.read_state())
     }
 
-    fn status(&self) -> Status {
+    fn status(&self) -> NodeStatus {
         match self.node.get() {
             Some(node) => node.status(),
-            None => Status {
+            None => NodeStatus {
                 node: self.id.to_string(),
                 role: Role::Stopped,
                 term: Term(0),
@@ -163,7 +163,7 @@ impl Observer for StartingNode {
                 packet_count_max: None,
                 packets_size_max: None,
                 store_size: 0,
-                clock: ClockStatus::default(),
+                clock: NodeClock::default(),
                 disk_full: false,
                 not_ready: Some(self.step()),
             },

@@ -20,7 +20,7 @@ async fn a_leader_that_is_removed_hands_over_first() {
     let writer = Publisher::start(&survivor);
     let removed = cluster.nodes.remove(&id(1)).unwrap();
     let changed = timeout(TIMEOUT, ask(&removed, remove(1))).await;
-    assert_eq!(changed.unwrap().unwrap().node, id(1));
+    assert_eq!(changed.unwrap().unwrap().node, id(1).to_string());
     cluster.until_voters(&[2, 3]).await;
     let knows = async {
         while removed.status().not_ready != Some(NotReady::Removed) {
