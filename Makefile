@@ -5,35 +5,45 @@ CARGO ?= cargo
 # What /healthz tells, where there is a repository to ask.
 export QUORATE_GIT_HASH ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 
-# Building examples too makes Cargo take the features that tests and lints take too, so
-# that no dependency is compiled once with them and once without.
-TARGETS = --lib --bins --examples
+# What users run is what the tests of processes start; what is packaged is what is measured.
+RELEASE = $(CURDIR)/target/release/quorate
+DIST = $(CURDIR)/target/dist/quorate
+BENCH = target/release/quorate-bench
+test test-interop compat: export QUORATE_BIN = $(RELEASE)
+bench-% failover: export QUORATE_BIN = $(DIST)
 
-.PHONY: run test test-interop compat fuzz verify fix bench-smoke bench-checkpoints bench-peers \
-    bench-dns bench-relay bench-restart bench-day failover crash-images
+.PHONY: run release dist bench test test-interop compat fuzz verify fix bench-smoke bench-checkpoints \
+    bench-peers bench-dns bench-relay bench-restart bench-day failover crash-images
 
-## Builds the release binary and runs three nodes on loopback.
-run:
+## Builds the program and runs three nodes on loopback.
+run: release
+	$(RELEASE) dev
+
+## The program, quick to build.
+release:
 	$(CARGO) build --locked --release --package quorate
-	target/release/quorate dev
+
+## The program as it is packaged: slower to build, and it costs less CPU for each request. The line
+## numbers of its backtraces are in quorate.debug beside it, where debuggers look for them.
+dist:
+	$(CARGO) build --locked --profile dist --package quorate
+	objcopy --only-keep-debug $(DIST) $(DIST).debug
+	cd $(dir $(DIST)) && objcopy --strip-debug --add-gnu-debuglink=quorate.debug quorate
 
 ## Installs or names what is missing, and runs everything.
-test:
+test: release
 	tests/tools
-	$(CARGO) build --locked --workspace $(TARGETS)
 	$(CARGO) test --locked --workspace
 
 ## Tools and resolvers of others in front of real nodes, and the scripts of what DNS must answer: a part
 ## of `make test`.
-test-interop:
+test-interop: release
 	tests/tools
-	$(CARGO) build --locked --workspace $(TARGETS)
 	$(CARGO) test --locked --workspace --test processes -- conformance:: interop::
 
 ## The same requests and clients against Quorate, iroh-dns-server and pkarr-relay, and a table of who
 ## follows the specification (docs/COMPATIBILITY.md). It builds the others: ten minutes at first.
-compat:
-	$(CARGO) build --locked --workspace $(TARGETS)
+compat: release
 	tests/compat/run
 
 ## Feeds each fuzzer for SECONDS. What one finds lies in target/fuzz/artifacts.
@@ -41,65 +51,62 @@ fuzz: SECONDS ?= 60
 fuzz:
 	tests/fuzz/run $(SECONDS)
 
-## Format, lints, import rules, dependencies, docs. Writes nothing outside target/.
+## Format, lints, import rules, layout, dependencies, docs. Writes nothing outside target/.
 verify:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	.ci/import-rules
+	$(CARGO) run --locked --quiet --package quorate-house
 	.ci/deny
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --quiet $(TARGETS)
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --quiet --lib --bins --examples
 
 ## Mends what verify can mend by itself.
 fix:
 	$(CARGO) clippy --workspace --all-targets --fix --allow-dirty --allow-staged
 	$(CARGO) fmt --all
 
+## What measures, and what is measured.
+bench: dist
+	$(CARGO) build --locked --release --package quorate-bench
+
 ## A baseline: rates, latencies and CPU per operation of a three-node cluster on loopback.
-bench-smoke:
-	$(CARGO) build --locked --release --package quorate --package quorate-bench
-	target/release/quorate-bench smoke
+bench-smoke: bench
+	$(BENCH) smoke
 
 ## What checkpoints cost publishers: the tail of PUT latencies while nodes make some, some ten minutes.
-bench-checkpoints:
-	$(CARGO) build --locked --release --package quorate --package quorate-bench
-	target/release/quorate-bench checkpoints --keys 100000
-	target/release/quorate-bench checkpoints --keys 1000000
+bench-checkpoints: bench
+	$(BENCH) checkpoints --keys 100000
+	$(BENCH) checkpoints --keys 1000000
 
 ## PUTs beside iroh-dns-server, which it builds below target/peers, and etcd, which it gets or names: some
 ## five minutes after that.
-bench-peers:
+bench-peers: bench
 	crates/testing/bench/peers iroh-dns-server etcd
-	$(CARGO) build --locked --release --package quorate --package quorate-bench
-	PATH="$(CURDIR)/target/peers/bin:$$PATH" target/release/quorate-bench peers
+	PATH="$(CURDIR)/target/peers/bin:$$PATH" $(BENCH) peers
 
 ## DNS beside Knot, NSD and iroh-dns-server, got in the same way: some ten minutes after that.
 ## `make bench-dns OPTIONS="--keys 10000 --keys-many 0 --secs 2"` is quick.
-bench-dns:
+bench-dns: bench
 	crates/testing/bench/peers iroh-dns-server knot nsd
-	$(CARGO) build --locked --release --package quorate --package quorate-bench
-	PATH="$(CURDIR)/target/peers/bin:$$PATH:/usr/sbin" target/release/quorate-bench dns-peers $(OPTIONS)
+	PATH="$(CURDIR)/target/peers/bin:$$PATH:/usr/sbin" $(BENCH) dns-peers $(OPTIONS)
 
 ## CPU for each GET, and each PUT of the same bytes, beside iroh-dns-server: some two minutes.
-bench-relay:
+bench-relay: bench
 	crates/testing/bench/peers iroh-dns-server
-	$(CARGO) build --locked --release --package quorate --package quorate-bench
-	PATH="$(CURDIR)/target/peers/bin:$$PATH" target/release/quorate-bench relay-peers
+	PATH="$(CURDIR)/target/peers/bin:$$PATH" $(BENCH) relay-peers
 
 ## 2,000 endpoints behind one address that start within a second: no request may fail.
-bench-restart:
-	$(CARGO) build --locked --release --package quorate --package quorate-bench
-	target/release/quorate-bench restart --plots docs/plots
+bench-restart: bench
+	$(BENCH) restart --plots docs/plots
 
 ## A day of 100,000 endpoints in 20 minutes.
-bench-day:
-	$(CARGO) build --locked --release --package quorate --package quorate-bench
-	target/release/quorate-bench day --plots docs/plots
+bench-day: bench
+	$(BENCH) day --plots docs/plots
 
 ## How soon writes go on without their leader, and how often one is given up for nothing: some half an
 ## hour.
-failover:
-	$(CARGO) build --locked --release --package quorate --package quorate-bench
-	target/release/quorate-bench failover
+failover: bench
+	$(BENCH) failover
 
 ## Opens what 20,000 losses of power leave of log and store, turns every bit of the last 64 KiB of a
 ## log, and cuts the power of three nodes a hundred times (docs/RELIABILITY.md).

@@ -22,7 +22,7 @@ pub enum Name {
 
 quorate_metrics::metrics! {
     /// Figures of the connections of a node, by listener.
-    pub struct ListenerMetrics in "crate::listener" {
+    pub struct ListenerMetrics in "quorate_listener" {
         /// Connections that are open now, by listener
         pub connections_open: Gauge { listener: Name },
         /// Connections refused because too many were open, by listener
