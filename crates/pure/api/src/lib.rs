@@ -45,10 +45,7 @@ pub use changes::{
     CHANGE_COUNT_DEFAULT, CHANGE_COUNT_MAX, ChangeKind, PacketChange, PacketChanges,
 };
 pub use member::{Member, MemberRole, MemberState, Members};
-pub use operate::{
-    AdminRequest, Answered, Asked, ChangeMember, ChangePublishing, ChangeZone, DeletePacket,
-    JoinCall, ListMembers, MemberChange, OpenInvite, Operation, Rename,
-};
+pub use operate::*;
 pub use packet::{
     PACKET_COUNT_DEFAULT, PACKET_COUNT_MAX, Packet, PacketPage, PacketRecord, PacketSummary,
 };
