@@ -13,7 +13,8 @@ pub(crate) fn no_leader() -> Problem {
 
 pub(crate) fn unknown_node(name: &str) -> Problem {
     let text = format!(
-        "no node is called {name:?}: name it by its key, the beginning of that, or its name"
+        "no node is called {name:?}: name it by its key, the beginning of that, or its name, as \
+         `quorate member list` has them"
     );
     Problem::new(ProblemType::UnknownNode, text)
 }
