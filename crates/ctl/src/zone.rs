@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::Subcommand;
 use quorate_api::{
     IMPORT_SIZE_MAX, ImportZoneRequest, ROOT_ZONE, SetRecordsRequest, UnsetRecordsRequest, Zone,
-    ZoneRecords, Zones, path,
+    ZoneListing, Zones, path,
 };
 use quorate_packet::{quoted, txt_text};
 use serde::Serialize;
@@ -171,7 +171,7 @@ fn text(zones: &Zones) -> String {
 }
 
 /// The records of a zone in a form that can be imported.
-fn zone_file(zone: &ZoneRecords) -> String {
+fn zone_file(zone: &ZoneListing) -> String {
     let lines = zone.records.iter().map(|record| {
         let (name, ttl, data) = (&record.name, record.ttl_secs, &record.data);
         format!("{name} {ttl} IN {} {data}\n", record.record_type)

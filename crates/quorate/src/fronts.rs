@@ -83,7 +83,7 @@ impl Listeners {
         let public = quorate_relay::router(replica.clone(), relay, relay_metrics)
             .merge(quorate_dns::doh_router(responder.clone()))
             .merge(quorate_admin::health_router(replica.clone(), BUILD));
-        let asked = quorate_admin::Node {
+        let asked = quorate_admin::AdminNode {
             observer: replica.clone(),
             operator: replica.clone(),
             reader: replica.clone(),

@@ -11,9 +11,9 @@ use quorate_clock::ClockState;
 use quorate_packet::{PublicKey, SignedPacket};
 use quorate_peer::chain;
 use quorate_replica::{
-    Changes, ChangesLost, ClockStatus, Conditions, IndexedPacket, LinearizeError, Linearizer,
-    LogIndex, Observer, PublishState, PutError, PutOutcome, ReadError, ReadState, Reader,
-    StateDigest, Status, Watch, Watcher, Writer, ZoneState,
+    Changes, ChangesLost, Conditions, IndexedPacket, LinearizeError, Linearizer, LogIndex,
+    NodeClock, NodeStatus, Observer, PublishState, PutError, PutOutcome, ReadError, ReadState,
+    Reader, StateDigest, Watch, Watcher, Writer, ZoneState,
 };
 use quorate_state::{EVICTION_AGE_MIN, UnixMillis};
 use quorate_store::{Extent, Pace};
@@ -102,13 +102,13 @@ impl Linearizer for Node {
 }
 
 impl Observer for Node {
-    fn status(&self) -> Status {
+    fn status(&self) -> NodeStatus {
         match self.opened() {
             Ok(open) => open.status(),
-            Err(step) => Status {
+            Err(step) => NodeStatus {
                 node: self.id.to_string(),
                 not_ready: Some(step),
-                ..Status::default()
+                ..NodeStatus::default()
             },
         }
     }
@@ -131,14 +131,14 @@ impl Observer for Node {
 }
 
 impl OpenNode {
-    fn status(&self) -> Status {
+    fn status(&self) -> NodeStatus {
         let parts = &self.parts;
         let view = parts.raft.view();
         let leader = parts.leader.borrow().node.clone();
         let meta = self.write_path.applied.borrow().clone();
         let capacity = meta.cluster.capacity;
         let time = parts.exchange.time();
-        Status {
+        NodeStatus {
             node: parts.config.node.to_string(),
             role: view.role,
             term: view.term,
@@ -156,7 +156,7 @@ impl OpenNode {
             packet_count_max: capacity.map(|capacity| capacity.count_max),
             packets_size_max: capacity.map(|capacity| capacity.size_max),
             store_size: parts.store.size(),
-            clock: ClockStatus {
+            clock: NodeClock {
                 state: time.state,
                 offset_ms: time.offset_ms,
             },

@@ -11,7 +11,7 @@
 //! | [`Writer`] | stores a packet through the cluster | relay |
 //! | [`Observer`] | how the node is | relay, admin |
 //! | [`Watcher`] | what changes, as it is applied | relay, admin |
-//! | [`Operator`] | how the cluster is, and changes of it | admin |
+//! | [`Operator`], [`ask`] | how the cluster is, and changes of it | admin |
 //! | [`Replica`] | all but `Operator` | relay |
 
 #![warn(missing_docs)]
@@ -23,8 +23,9 @@ mod watch;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-pub use operator::{ClusterMembers, Invited, Operator};
-pub use quorate_api::operate::{Change, Changed, Member, MemberRole, MemberState, Refusal};
+pub use operator::{Operator, ask};
+pub use quorate_api::ChangeKind;
+use quorate_api::{Problem, ProblemType};
 pub use quorate_clock::ClockState;
 use quorate_packet::{PublicKey, SignedPacket};
 pub use quorate_state::{
@@ -34,8 +35,8 @@ pub use quorate_state::{
     ZoneRejection, ZoneState, check_beside, check_owner, check_together,
 };
 use quorate_zone::CompiledPacket;
-pub use status::{ClockStatus, NotReady, ReadState, Role, StateDigest, Status};
-pub use watch::{ChangeKind, Changes, ChangesLost, PacketChange, Watch, Watcher};
+pub use status::{NodeClock, NodeStatus, NotReady, ReadState, Role, StateDigest};
+pub use watch::{ChangedPacket, Changes, ChangesLost, Watch, Watcher};
 
 /// Reads the packets in the local replica.
 pub trait Reader: Send + Sync + 'static {
@@ -113,7 +114,7 @@ pub trait Writer: Send + Sync + 'static {
 /// Tells how the node is.
 pub trait Observer: Send + Sync + 'static {
     /// How the node is now.
-    fn status(&self) -> Status;
+    fn status(&self) -> NodeStatus;
 
     /// What every answer says of the replica that it was read from: without a lock or a system call.
     /// Asked *before* the read that it describes.
@@ -160,6 +161,12 @@ pub enum ReadError {
     /// It is broken. What is said here is how.
     #[error("the replica cannot be read: {0}")]
     Failed(String),
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        Self::new(ProblemType::Unavailable, error.to_string())
+    }
 }
 
 /// Why a read cannot be made linearizable now.

@@ -38,7 +38,7 @@ pub enum Role {
 /// How a node is. Of the indexes, 0 stands for no entry. By default, that of a node which holds
 /// nothing.
 #[derive(Debug, Clone, Default, Serialize)]
-pub struct Status {
+pub struct NodeStatus {
     /// This node's id.
     pub node: String,
     /// Its role.
@@ -74,7 +74,7 @@ pub struct Status {
     /// The size of the store's file, in bytes.
     pub store_size: u64,
     /// What its clock is worth.
-    pub clock: ClockStatus,
+    pub clock: NodeClock,
     /// Whether the disk is nearly full, so that the node only reads until there is space.
     pub disk_full: bool,
     /// Why the node is not ready to serve, if it is not.
@@ -92,7 +92,7 @@ pub struct ReadState {
 
 /// What the clock of a node is worth among those of the voters.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct ClockStatus {
+pub struct NodeClock {
     /// What the time rests on that the node goes by.
     pub state: ClockState,
     /// By how much its own clock is ahead of the time that a majority agrees on, in milliseconds, if

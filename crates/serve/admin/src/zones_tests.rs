@@ -1,6 +1,5 @@
 use axum::http::StatusCode;
-use quorate_fake::Asked;
-use quorate_replica::Refusal;
+use quorate_api::{AdminRequest, Problem, ProblemType};
 use serde_json::{Value, json};
 
 use crate::fixture::Fixture;
@@ -70,7 +69,7 @@ async fn a_zone_file_takes_the_place_of_all_that_there_was() {
     assert_eq!(zone["record_count"], 3);
     let asked = fixture.replica.operators.take_asked();
     assert!(
-        matches!(&asked[..], [Asked::ChangeZone(change)] if change.clear && change.set.len() == 2)
+        matches!(&asked[..], [AdminRequest::ChangeZone(asked)] if asked.change.clear && asked.change.set.len() == 2)
     );
     let long = format!("; {}\na A 192.0.2.1\n", "x".repeat(500_000));
     assert_eq!(
@@ -166,7 +165,10 @@ async fn what_cannot_be_set_is_refused_with_the_reason() {
     )
     .await;
 
-    fixture.replica.operators.refuse(Refusal::Unsupported);
+    fixture
+        .replica
+        .operators
+        .refuse(Problem::new(ProblemType::UnsupportedLevel, "too old"));
     let (slug, _) = refused(&fixture, SET, mx(&["10 mail"])).await;
     assert_eq!(slug, "unsupported-level");
 }

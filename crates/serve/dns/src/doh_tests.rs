@@ -157,7 +157,7 @@ async fn a_body_that_does_not_arrive_is_a_timeout_and_no_bad_request() {
         let (status, _, body) = send(post_request(DNS_MESSAGE), body).await;
         assert_eq!(status, StatusCode::REQUEST_TIMEOUT);
         let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
-        assert_eq!(problem["type"], ProblemKind::BodyLost.uri());
+        assert_eq!(problem["type"], ProblemType::BodyLost.uri());
     }
 }
 
@@ -179,7 +179,7 @@ async fn a_get_without_a_query_is_a_bad_request() {
         let (status, _, body) = send(Request::get(&path), Body::empty()).await;
         assert_eq!(status, StatusCode::BAD_REQUEST, "{path}");
         let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
-        assert_eq!(problem["type"], ProblemKind::BadRequest.uri(), "{path}");
+        assert_eq!(problem["type"], ProblemType::BadRequest.uri(), "{path}");
         assert_ne!(problem["detail"], "", "it says why");
     }
     let (status, ..) = send(post_request(DNS_MESSAGE), Body::empty()).await;

@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use quorate_http::{BodyError, ProblemKind, read_body};
+use quorate_http::{BodyError, ProblemResponse, ProblemType, read_body};
 use quorate_limit::Refusal;
 use quorate_packet::{KeyError, PAYLOAD_SIZE_MAX, PacketError, PublicKey, SignedPacket};
 use quorate_replica::{PutError, PutOutcome};
@@ -19,7 +19,7 @@ use crate::{
     conditions::{self, ConditionError},
     metrics::PutLabel,
     publisher::{self, PublisherError},
-    relay::{Relay, key, limit_kind, refused},
+    relay::{Relay, key, limit_kind},
 };
 
 /// What a client is asked for that has no token and needs one.
@@ -83,7 +83,7 @@ enum PutFailure {
 impl PutFailure {
     fn into_response(self) -> (PutLabel, Response) {
         let (label, kind) = self.label_and_kind();
-        let problem = refused(kind, &self);
+        let problem = ProblemResponse::new(kind, &self);
         let response = match self {
             Self::Limited(refusal) => {
                 let wait = refusal.retry_after.as_secs();
@@ -100,26 +100,26 @@ impl PutFailure {
         (label, response)
     }
 
-    fn label_and_kind(&self) -> (PutLabel, ProblemKind) {
+    fn label_and_kind(&self) -> (PutLabel, ProblemType) {
         match self {
             Self::Limited(refusal) => (PutLabel::Limited, limit_kind(refusal)),
-            Self::Key(_) => (PutLabel::Invalid, ProblemKind::BadKey),
-            Self::Condition(_) => (PutLabel::Invalid, ProblemKind::BadCondition),
-            Self::Packet(_) => (PutLabel::Invalid, ProblemKind::BadPacket),
-            Self::TooFarAhead => (PutLabel::TooFarAhead, ProblemKind::TooFarAhead),
-            Self::Full => (PutLabel::Full, ProblemKind::Full),
-            Self::TooLong => (PutLabel::TooLong, ProblemKind::TooLong),
-            Self::BodyLost => (PutLabel::BodyLost, ProblemKind::BodyLost),
-            Self::Superseded => (PutLabel::Superseded, ProblemKind::Superseded),
-            Self::ConditionFailed => (PutLabel::ConditionFailed, ProblemKind::ConditionFailed),
+            Self::Key(_) => (PutLabel::Invalid, ProblemType::BadKey),
+            Self::Condition(_) => (PutLabel::Invalid, ProblemType::BadCondition),
+            Self::Packet(_) => (PutLabel::Invalid, ProblemType::BadPacket),
+            Self::TooFarAhead => (PutLabel::TooFarAhead, ProblemType::TooFarAhead),
+            Self::Full => (PutLabel::Full, ProblemType::Full),
+            Self::TooLong => (PutLabel::TooLong, ProblemType::TooLong),
+            Self::BodyLost => (PutLabel::BodyLost, ProblemType::BodyLost),
+            Self::Superseded => (PutLabel::Superseded, ProblemType::Superseded),
+            Self::ConditionFailed => (PutLabel::ConditionFailed, ProblemType::ConditionFailed),
             Self::Publisher(error) => (PutLabel::Forbidden, error.into()),
-            Self::Blocked => (PutLabel::Forbidden, ProblemKind::BlockedKey),
+            Self::Blocked => (PutLabel::Forbidden, ProblemType::BlockedKey),
             Self::Replica(error) => of_put_error(error),
         }
     }
 }
 
-impl From<&PublisherError> for ProblemKind {
+impl From<&PublisherError> for ProblemType {
     fn from(error: &PublisherError) -> Self {
         match error {
             PublisherError::Forbidden => Self::ForbiddenKey,
@@ -138,14 +138,14 @@ impl From<BodyError> for PutFailure {
     }
 }
 
-fn of_put_error(error: &PutError) -> (PutLabel, ProblemKind) {
+fn of_put_error(error: &PutError) -> (PutLabel, ProblemType) {
     match error {
-        PutError::NoLeader => (PutLabel::NoLeader, ProblemKind::NoLeader),
-        PutError::Overloaded => (PutLabel::Overloaded, ProblemKind::Overloaded),
-        PutError::Starting => (PutLabel::Starting, ProblemKind::Unavailable),
-        PutError::ShuttingDown => (PutLabel::ShuttingDown, ProblemKind::Unavailable),
-        PutError::DiskFull => (PutLabel::DiskFull, ProblemKind::Unavailable),
-        PutError::Unknown => (PutLabel::Unknown, ProblemKind::UnknownOutcome),
+        PutError::NoLeader => (PutLabel::NoLeader, ProblemType::NoLeader),
+        PutError::Overloaded => (PutLabel::Overloaded, ProblemType::Overloaded),
+        PutError::Starting => (PutLabel::Starting, ProblemType::Unavailable),
+        PutError::ShuttingDown => (PutLabel::ShuttingDown, ProblemType::Unavailable),
+        PutError::DiskFull => (PutLabel::DiskFull, ProblemType::Unavailable),
+        PutError::Unknown => (PutLabel::Unknown, ProblemType::UnknownOutcome),
     }
 }
 

@@ -6,12 +6,12 @@ use std::{
 };
 
 use futures_util::{FutureExt, future::BoxFuture};
+use quorate_api::{Problem, ProblemType};
 use quorate_packet::{PublicKey, SignedPacket};
 use quorate_replica::{
-    Changes, ChangesLost, Conditions, IndexedPacket, LinearizeError, Linearizer, LogIndex,
-    Observer, PacketChange, PublishChange, PublishState, PutError, PutOutcome, ReadError,
-    ReadState, Reader, Refusal, StateDigest, Status, StoredPacket, Watch, Watcher, Writer,
-    ZoneChange, ZoneState,
+    ChangedPacket, Changes, ChangesLost, Conditions, IndexedPacket, LinearizeError, Linearizer,
+    LogIndex, NodeStatus, Observer, PublishChange, PublishState, PutError, PutOutcome, ReadError,
+    ReadState, Reader, StateDigest, StoredPacket, Watch, Watcher, Writer, ZoneChange, ZoneState,
 };
 use quorate_store::ChangeFeed;
 use tokio::sync::watch;
@@ -78,18 +78,23 @@ impl FakeReplica {
     }
 
     /// Changes who may publish as a cluster does.
-    pub(crate) fn apply_publish_change(&self, change: &PublishChange) -> Result<(), Refusal> {
+    pub(crate) fn apply_publish_change(&self, change: &PublishChange) -> Result<(), Problem> {
         let mut state = self.lock();
         match change.changed(&state.publishing) {
             Ok(Some(changed)) => state.publishing = Arc::new(changed),
             Ok(None) => {}
-            Err(rejection) => return Err(Refusal::Publishing(rejection.to_string())),
+            Err(rejection) => {
+                return Err(Problem::new(
+                    ProblemType::RefusedPolicy,
+                    rejection.to_string(),
+                ));
+            }
         }
         Ok(())
     }
 
     /// Changes a zone as a cluster does.
-    pub(crate) fn apply_zone_change(&self, change: &ZoneChange) -> Result<(), Refusal> {
+    pub(crate) fn apply_zone_change(&self, change: &ZoneChange) -> Result<(), Problem> {
         let before = self.lock().zone_state.clone();
         match change.changed(&before) {
             Ok(changed) => {
@@ -98,7 +103,10 @@ impl FakeReplica {
                     .for_each(|changed| self.agree_on(changed));
                 Ok(())
             }
-            Err(rejection) => Err(Refusal::Zone(rejection.to_string())),
+            Err(rejection) => Err(Problem::new(
+                ProblemType::RefusedZone,
+                rejection.to_string(),
+            )),
         }
     }
 
@@ -131,7 +139,7 @@ impl FakeReplica {
     }
 
     /// Changes what the node says of itself. The number of packets is counted.
-    pub fn change_status(&self, change: impl FnOnce(&mut Status)) {
+    pub fn change_status(&self, change: impl FnOnce(&mut NodeStatus)) {
         change(&mut self.lock().status);
     }
 
@@ -171,7 +179,7 @@ impl FakeReplica {
         self.feed.close();
     }
 
-    fn publish(&self, change: Option<PacketChange>) {
+    fn publish(&self, change: Option<ChangedPacket>) {
         let index = self.lock().change_index;
         self.feed.publish(change.as_slice(), index);
     }
@@ -258,9 +266,9 @@ impl Watcher for FakeReplica {
 }
 
 impl Observer for FakeReplica {
-    fn status(&self) -> Status {
+    fn status(&self) -> NodeStatus {
         let state = self.lock();
-        Status {
+        NodeStatus {
             packet_count: state.packets.len() as u64,
             ..state.status.clone()
         }

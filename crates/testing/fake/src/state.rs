@@ -5,8 +5,9 @@ use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
 use data_encoding::HEXLOWER;
 use quorate_packet::{PublicKey, SignedPacket};
 use quorate_replica::{
-    ChangeKind, ClockState, ClockStatus, Conditions, LogIndex, PacketChange, PublishState,
-    PutError, PutOutcome, ReadError, Role, StateDigest, Status, StoredPacket, Term, ZoneState,
+    ChangeKind, ChangedPacket, ClockState, Conditions, LogIndex, NodeClock, NodeStatus,
+    PublishState, PutError, PutOutcome, ReadError, Role, StateDigest, StoredPacket, Term,
+    ZoneState,
 };
 use sha2::{Digest, Sha256};
 
@@ -28,7 +29,7 @@ pub(crate) struct State {
     /// Stored once something was read so many times.
     pub(crate) stored_after_reads: Option<(usize, StoredPacket)>,
     /// What the node says of itself, the number of packets aside.
-    pub(crate) status: Status,
+    pub(crate) status: NodeStatus,
     pub(crate) put_answer: Option<Result<PutOutcome, PutError>>,
     pub(crate) linearize_fails: bool,
     pub(crate) reads_fail: bool,
@@ -48,7 +49,7 @@ impl Default for State {
             committed: None,
             change_index: LogIndex(41),
             stored_after_reads: None,
-            status: Status {
+            status: NodeStatus {
                 node: "a".into(),
                 role: Role::Leader,
                 term: Term(3),
@@ -60,11 +61,11 @@ impl Default for State {
                 purged_index: LogIndex(7),
                 voters: vec!["a".into()],
                 store_size: 4096,
-                clock: ClockStatus {
+                clock: NodeClock {
                     state: ClockState::Agreed,
                     offset_ms: Some(0),
                 },
-                ..Status::default()
+                ..NodeStatus::default()
             },
             put_answer: None,
             linearize_fails: false,
@@ -94,7 +95,7 @@ impl State {
         }
     }
 
-    pub(crate) fn store(&mut self, stored: StoredPacket) -> Option<PacketChange> {
+    pub(crate) fn store(&mut self, stored: StoredPacket) -> Option<ChangedPacket> {
         let key = *stored.packet.key();
         let packet = stored.packet.clone();
         let old = self.packets.insert(key, stored);
@@ -102,15 +103,15 @@ impl State {
         has_changed.then(|| self.change(key, ChangeKind::Stored))
     }
 
-    pub(crate) fn remove(&mut self, key: PublicKey) -> Option<PacketChange> {
+    pub(crate) fn remove(&mut self, key: PublicKey) -> Option<ChangedPacket> {
         self.packets.remove(&key)?;
         Some(self.change(key, ChangeKind::Deleted))
     }
 
     /// A change, by an entry of its own.
-    pub(crate) fn change(&mut self, key: PublicKey, kind: ChangeKind) -> PacketChange {
+    pub(crate) fn change(&mut self, key: PublicKey, kind: ChangeKind) -> ChangedPacket {
         self.change_index.0 += 1;
-        PacketChange {
+        ChangedPacket {
             index: self.change_index,
             key,
             kind,
@@ -121,7 +122,7 @@ impl State {
         &mut self,
         packet: SignedPacket,
         conditions: &Conditions,
-    ) -> Result<(PutOutcome, Option<PacketChange>), PutError> {
+    ) -> Result<(PutOutcome, Option<ChangedPacket>), PutError> {
         if let Some(answer) = self.put_answer {
             return Ok((answer?, None));
         }

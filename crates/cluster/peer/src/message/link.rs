@@ -28,7 +28,7 @@ pub enum Lane {
     Snapshot = 3,
     /// Snapshots for a member that asks, since its own packets are damaged.
     Pull = 4,
-    /// What operators ask of the leader at other nodes ([`operate`](crate::operate)).
+    /// What operators ask of the leader at other nodes.
     Admin = 5,
     /// A node that nobody knows asks to join ([`JoinRequest`]). No link comes of it.
     Join = 6,

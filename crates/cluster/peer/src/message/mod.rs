@@ -12,8 +12,6 @@ pub use quorate_state::LogPosition;
 use quorate_state::{LogIndex, PutOutcome, Term};
 use serde::{Deserialize, Serialize};
 
-use quorate_api::operate;
-
 use crate::NodeId;
 
 pub use join::{JoinAnswer, JoinRequest, Joined};
@@ -94,8 +92,9 @@ pub enum Request {
     PullSnapshot(LogIndex),
     /// The next piece of the snapshot that was offered.
     PullChunk,
-    /// On the lane [`Admin`](crate::Lane::Admin): what an operator asks of the leader.
-    Operate(operate::Request),
+    /// On the lane [`Admin`](crate::Lane::Admin): what the leader is asked, as JSON of
+    /// `quorate_api::Asked`.
+    Operate(Bytes),
 }
 
 /// To the node that opened the link, one for each request.
@@ -124,8 +123,8 @@ pub enum Response {
     SnapshotOffer(SnapshotOffer),
     /// To [`Request::PullChunk`]: a piece of the snapshot stream, or `None` behind the last.
     PulledChunk(Option<Bytes>),
-    /// To [`Request::Operate`].
-    Operated(operate::Response),
+    /// To [`Request::Operate`]: an answer or a problem, as JSON.
+    Operated(Bytes),
 }
 
 /// AppendEntries (Raft paper, figure 2).

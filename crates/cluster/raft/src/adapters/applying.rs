@@ -5,7 +5,7 @@ use std::io;
 use futures_util::{Stream, StreamExt};
 use openraft::{EntryPayload, OptionalSend, storage::EntryResponder};
 use quorate_peer::chain;
-use quorate_replica::PacketChange;
+use quorate_replica::ChangedPacket;
 use quorate_state::{ClusterState, LogIndex, LogPosition, Outcome};
 use quorate_store::{Meta, PacketsMut};
 
@@ -55,7 +55,7 @@ impl StateMachine {
                 let index = LogIndex(entry.log_id.index());
                 let outcome = self.apply_entry(packets, meta, entry);
                 let changed = packets.take_changed().into_iter();
-                changes.extend(changed.map(|(key, kind)| PacketChange { index, key, kind }));
+                changes.extend(changed.map(|(key, kind)| ChangedPacket { index, key, kind }));
                 outcome
             });
             outcomes.collect::<io::Result<Vec<_>>>()

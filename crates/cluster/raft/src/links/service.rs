@@ -8,7 +8,6 @@ use futures_util::{
     future::BoxFuture,
     stream::{self, BoxStream},
 };
-use quorate_api::operate;
 use quorate_peer::{
     Frame, Introduction, JoinAnswer, JoinRequest, Lane, LinkError, NodeId, Service,
     message::{Proposed, Request, Response},
@@ -130,29 +129,27 @@ impl PeerService {
             .boxed()
     }
 
-    /// Answers what operators ask of the leader at `peer`. A member only speaks for itself of names.
+    /// Answers what the leader is asked at `peer`, each as soon as there is an answer: a change that
+    /// waits for others delays nobody.
     fn answer_operators(
         self: Arc<Self>,
         peer: NodeId,
         requests: BoxStream<'static, Numbered<Request>>,
     ) -> BoxStream<'static, Numbered<Response>> {
         requests
-            .then(move |(id, request)| {
+            .map(move |(id, request)| {
                 let service = self.clone();
                 async move {
                     let response = match request {
-                        Request::Operate(operate::Request::Name { node, .. }) if node != peer => {
-                            Response::Failed("it is another node that is to be named".to_owned())
-                        }
-                        // Never asked on: whoever asks looks for the leader.
-                        Request::Operate(request) => {
-                            Response::Operated(service.client.admin.answer(request).await)
+                        Request::Operate(asked) => {
+                            Response::Operated(service.client.answer(peer, &asked).await)
                         }
                         _ => Response::Failed("this lane is for operators".to_owned()),
                     };
                     (id, response)
                 }
             })
+            .buffer_unordered(PIPELINE_MAX)
             .boxed()
     }
 

@@ -1,34 +1,48 @@
-//! Operators' requests at any node: it asks the leader, be it itself or another.
+//! What the leader is asked at any node: this asks the leader, be it itself or another.
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use quorate_api::operate::{Change, Changed, Refusal, Request, Response};
+use quorate_api::{
+    AdminRequest, Answered, Asked, ChangeMember, InviteRequest, Invited, MemberChange, OpenInvite,
+    Operation, Problem, ProblemType,
+};
 use quorate_packet::PublicKey;
 use quorate_peer::{JoinToken, Lane, LinkError, NodeId, message};
-use quorate_replica::{ClusterMembers, Invited, Operator, ReadError, StoredPacket};
-use quorate_state::{InviteId, LogIndex, PublishChange, ZoneChange, millis};
+use quorate_replica::{Operator, ReadError, StoredPacket};
+use quorate_state::{InviteId, LogIndex, millis};
+use serde::Serialize;
+use serde_json::Value;
 use tokio::{
     sync::watch,
-    time::{Instant, timeout},
+    time::{Instant, timeout_at},
 };
 
-use super::{admin::Admin, standing::PREFIX_LEN_MIN};
+use super::{
+    admin::Admin,
+    changes::done,
+    refusals::{failed, no_leader, turned_away, unsupported},
+    standing::Named,
+};
 use crate::{
     Node,
     leadership::leader::{Leader, next_leader},
     links::connection::CallError,
     links::peers::Peers,
+    node::OpenNode,
 };
 
-/// How long to look for a leader that answers: some elections, and the way there.
-const LEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long no leader may be known until the answer is that there is none, although the operator would
+/// wait longer: some elections.
+const LEADERLESS_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long one leader may take for an answer: a change of the members, and a handover before it.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a leader that has handed over may still take to answer.
+const HANDED_OVER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How long this node may take to apply what it was told that the leader has.
-const APPLY_TIMEOUT: Duration = Duration::from_secs(5);
+/// What an answer of the leader may take on its way: so much earlier than the asking node the leader
+/// gives up, so that its reason arrives.
+const WAY_BACK: Duration = Duration::from_millis(500);
 
 #[derive(Clone)]
 pub(crate) struct LeaderClient {
@@ -39,27 +53,44 @@ pub(crate) struct LeaderClient {
 }
 
 impl LeaderClient {
+    /// The answer to what this node asks for itself.
+    pub(crate) async fn ask_for<O: Operation>(
+        &self,
+        operation: O,
+        time_left: Duration,
+    ) -> Result<O::Answer, Problem> {
+        let answered = self.ask(Asked::new(operation, time_left)).await?;
+        serde_json::from_value(answered.answer).map_err(not_understood)
+    }
+
     /// The leader's answer. Asks again when leadership moves, which does no harm: whatever is asked
     /// may be asked twice.
-    pub(crate) async fn ask(&self, request: Request) -> Result<Response, Refusal> {
-        let deadline = Instant::now() + LEADER_TIMEOUT;
+    pub(crate) async fn ask(&self, asked: Asked) -> Result<Answered, Problem> {
+        let until = Instant::now() + asked.time_left();
         let mut leaders = self.leader.clone();
+        let mut known_at = Instant::now();
         loop {
             let leader = leaders.borrow_and_update().node.clone();
+            let is_known = leader.is_some();
             let answer = match leader {
                 Some((node, _)) if node == self.node => {
-                    Some(self.admin.answer(request.clone()).await)
+                    let request = asked.request.clone();
+                    Some(self.admin.answer(node, request, until).await)
                 }
-                Some((node, address)) => self.forward(node, &address, &request).await?,
+                Some((node, address)) => self.forward(node, &address, &asked, until).await,
                 None => None,
             };
             match answer {
-                Some(Response::Refused(Refusal::NoLeader)) | None => {}
-                Some(Response::Refused(refusal)) => return Err(refusal),
-                Some(answer) => return Ok(answer),
+                Some(Err(problem)) if problem.problem_type == ProblemType::NoLeader => {}
+                Some(answer) => return answer,
+                None => {}
             }
-            if Instant::now() >= deadline {
-                return Err(Refusal::NoLeader);
+            let now = Instant::now();
+            if is_known {
+                known_at = now;
+            }
+            if now >= until || now >= known_at + LEADERLESS_TIMEOUT {
+                return Err(no_leader());
             }
             next_leader(&mut leaders).await;
         }
@@ -70,25 +101,48 @@ impl LeaderClient {
         &self,
         leader: NodeId,
         address: &str,
-        request: &Request,
-    ) -> Result<Option<Response>, Refusal> {
-        let link = self.peers.own_link(leader, address, Lane::Admin);
-        let request = message::Request::Operate(request.clone());
+        asked: &Asked,
+        until: Instant,
+    ) -> Option<Result<Answered, Problem>> {
+        let link = self.peers.link(leader, address, Lane::Admin);
         let answered = async {
             link.opened().await?;
-            link.call(request).await
+            let asked = Asked {
+                time_left_ms: millis(until.saturating_duration_since(Instant::now())),
+                ..asked.clone()
+            };
+            link.call(message::Request::Operate(to_json(&asked))).await
         };
         // Whoever leads next is asked as soon as it does: this one may be gone.
-        let superseded = self.superseded(leader);
         let answered = tokio::select! {
-            answered = timeout(ANSWER_TIMEOUT, answered) => answered.ok(),
-            () = superseded => None,
+            answered = timeout_at(until, answered) => answered.ok()?,
+            () = self.superseded(leader) => return None,
         };
         match answered {
-            Some(Ok(message::Response::Operated(response))) => Ok(Some(response)),
-            Some(Err(CallError::NotSent(LinkError::NotAdmitted(_)))) => Err(turned_away()),
-            _ => Ok(None),
+            Ok(message::Response::Operated(answer)) => {
+                let answer = serde_json::from_slice(&answer);
+                Some(answer.unwrap_or_else(|error| Err(not_understood(error))))
+            }
+            Err(CallError::NotSent(LinkError::NotAdmitted(_))) => Some(Err(turned_away())),
+            _ => None,
         }
+    }
+
+    /// What `peer` is answered, which takes this node for the leader. Never asked on: whoever asks looks
+    /// for the leader.
+    pub(crate) async fn answer(&self, peer: NodeId, asked: &[u8]) -> Bytes {
+        let answer = match serde_json::from_slice::<Asked>(asked) {
+            Ok(asked) => {
+                let time_left = asked.time_left().saturating_sub(WAY_BACK);
+                let until = Instant::now() + time_left;
+                self.admin.answer(peer, asked.request, until).await
+            }
+            Err(error) => {
+                tracing::warn!(%peer, %error, "refused a request that this version does not know");
+                Err(unsupported())
+            }
+        };
+        to_json(&answer)
     }
 
     /// Resolves some time after another node leads: one that hands over still answers.
@@ -98,140 +152,22 @@ impl LeaderClient {
         if leaders.wait_for(other).await.is_err() {
             std::future::pending::<()>().await;
         }
-        tokio::time::sleep(APPLY_TIMEOUT).await;
+        tokio::time::sleep(HANDED_OVER_TIMEOUT).await;
     }
 }
 
 impl Operator for Node {
-    fn members(&self) -> BoxFuture<'_, Result<ClusterMembers, Refusal>> {
-        Box::pin(async {
-            let client = self.client()?;
-            let answer = tokio::select! {
-                answer = client.ask(Request::Members) => answer,
-                () = client.leaderless() => Err(Refusal::NoLeader),
-            };
-            match answer {
-                Ok(Response::Members(members)) => Ok(ClusterMembers {
-                    cluster: client.peers.roster().names().id,
-                    leader: Some(members.leader),
-                    members: members.members,
-                }),
-                Ok(other) => Err(unexpected(&other)),
-                Err(Refusal::NoLeader) => Ok(client.own_view()),
-                Err(refusal) => Err(refusal),
+    fn operate(&self, asked: Asked) -> BoxFuture<'_, Result<Value, Problem>> {
+        Box::pin(async move {
+            let open = self.opened().map_err(|_| no_leader())?;
+            match asked.request {
+                AdminRequest::Members(_) => open.service.client.members(asked).await,
+                AdminRequest::Invite(ref request) => {
+                    let invited = open.invite(request.clone(), asked).await?;
+                    Ok(to_value(&invited))
+                }
+                _ => open.ask_leader(asked).await,
             }
-        })
-    }
-
-    fn invite(
-        &self,
-        stays_learner: bool,
-        valid: Duration,
-    ) -> BoxFuture<'_, Result<Invited, Refusal>> {
-        Box::pin(async move {
-            let (id, seed) = (InviteId(random()?), random()?);
-            let request = Request::Invite {
-                id,
-                key: JoinToken::public_key_of(&seed),
-                valid_secs: valid.as_secs(),
-                stays_learner,
-            };
-            let client = self.client()?;
-            let Response::Invited(expires) = client.ask(request).await? else {
-                return Err(Refusal::Failed("the leader answered otherwise".to_owned()));
-            };
-            // Whoever comes here with it is known then.
-            let roster = client.peers.roster();
-            let known = roster.until(|roll| roll.invites.contains_key(&id));
-            if timeout(APPLY_TIMEOUT, known).await != Ok(true) {
-                return Err(Refusal::NoLeader);
-            }
-            let cluster = roster.names().id.ok_or(Refusal::NoLeader)?;
-            let mut members: Vec<_> = roster.members().into_iter().collect();
-            // A token names some of many: this node, which has just been asked, among them.
-            members.sort_by_key(|(node, _)| *node != client.node);
-            let token = JoinToken::new(cluster, id, seed, members).to_string();
-            Ok(Invited {
-                token,
-                invite: id,
-                expires,
-            })
-        })
-    }
-
-    fn change(&self, change: Change, force: bool) -> BoxFuture<'_, Result<Changed, Refusal>> {
-        Box::pin(async move {
-            let client = self.client()?;
-            // The answer that it is removed cannot reach it any more.
-            let is_own = matches!(&change, Change::Remove(text) if client.is_called(text));
-            let asked = client.ask(Request::Change { change, force });
-            match asked.await {
-                Ok(Response::Changed(changed)) => Ok(changed),
-                Ok(other) => Err(unexpected(&other)),
-                Err(refusal) if is_own && refusal == turned_away() => Ok(Changed {
-                    node: client.node,
-                    lag: None,
-                    warnings: Vec::new(),
-                }),
-                Err(refusal) => Err(refusal),
-            }
-        })
-    }
-
-    /// When the answer is lost, leadership may move once more than it was asked to.
-    fn transfer_leader(&self, to: Option<String>) -> BoxFuture<'_, Result<NodeId, Refusal>> {
-        Box::pin(async move {
-            match self.client()?.ask(Request::Transfer(to)).await? {
-                Response::Transferred(node) => Ok(node),
-                other => Err(unexpected(&other)),
-            }
-        })
-    }
-
-    fn change_zone(&self, change: ZoneChange) -> BoxFuture<'_, Result<(), Refusal>> {
-        Box::pin(async move {
-            let request = Request::ChangeZone(change.encode());
-            let client = self.client()?;
-            let index = match client.ask(request).await? {
-                Response::ZoneChanged(index) => index,
-                other => return Err(unexpected(&other)),
-            };
-            client.changed_here(index).await
-        })
-    }
-
-    fn change_publishing(&self, change: PublishChange) -> BoxFuture<'_, Result<(), Refusal>> {
-        Box::pin(async move {
-            let request = Request::ChangePublishing(change.encode());
-            let client = self.client()?;
-            let index = match client.ask(request).await? {
-                Response::PublishingChanged(index) => index,
-                other => return Err(unexpected(&other)),
-            };
-            client.changed_here(index).await
-        })
-    }
-
-    fn delete_packet(
-        &self,
-        key: PublicKey,
-        block: Option<Duration>,
-    ) -> BoxFuture<'_, Result<bool, Refusal>> {
-        Box::pin(async move {
-            // A leader that is asked twice, for an answer was lost, finds nothing any more.
-            let open = self.open.get();
-            let was_here = open.is_some_and(|open| open.index.packet(&key).is_some());
-            let request = Request::DeletePacket {
-                key: *key.as_bytes(),
-                block_ms: block.map(millis),
-            };
-            let client = self.client()?;
-            let (index, existed) = match client.ask(request).await? {
-                Response::PacketDeleted { index, existed } => (index, existed),
-                other => return Err(unexpected(&other)),
-            };
-            client.changed_here(index).await?;
-            Ok(existed || was_here)
         })
     }
 
@@ -245,49 +181,105 @@ impl Operator for Node {
     }
 }
 
-impl Node {
-    /// Who asks the leader. A node that is not open knows none.
-    fn client(&self) -> Result<&LeaderClient, Refusal> {
-        let open = self.opened().map_err(|_| Refusal::NoLeader)?;
-        Ok(&open.service.client)
+impl OpenNode {
+    /// The answer of the leader, once this node has applied what was changed.
+    async fn ask_leader(&self, asked: Asked) -> Result<Value, Problem> {
+        let until = Instant::now() + asked.time_left();
+        // A leader that is asked twice, for an answer was lost, finds no packet any more.
+        let deletes_own = matches!(
+            &asked.request,
+            AdminRequest::DeletePacket(deleted) if self.index.packet(&deleted.key).is_some()
+        );
+        let removes_own = self.is_own_removal(&asked.request);
+        let mut answered = match self.service.client.ask(asked).await {
+            // The answer that it is removed cannot reach it any more.
+            Err(problem) if removes_own && problem == turned_away() => {
+                return Ok(to_value(&done(self.parts.config.node, Vec::new())));
+            }
+            answered => answered?,
+        };
+        if deletes_own {
+            answered.answer["was_stored"] = true.into();
+        }
+        self.changed_here(answered.index, until).await?;
+        Ok(answered.answer)
     }
-}
 
-impl LeaderClient {
+    /// Makes the secret of a token, and has the leader open its invite.
+    async fn invite(&self, request: InviteRequest, asked: Asked) -> Result<Invited, Problem> {
+        let until = Instant::now() + asked.time_left();
+        let (id, seed) = (InviteId(random()?), random()?);
+        let key = PublicKey::from_bytes(JoinToken::public_key_of(&seed));
+        let open = Asked {
+            request: OpenInvite { id, key, request }.into(),
+            ..asked
+        };
+        let answered = self.service.client.ask(open).await?;
+        let expires_ms = serde_json::from_value(answered.answer).map_err(not_understood)?;
+        // Whoever comes here with it is known then.
+        let known = self
+            .parts
+            .peers
+            .roster()
+            .until(|roll| roll.invites.contains_key(&id));
+        if timeout_at(until, known).await != Ok(true) {
+            return Err(no_leader());
+        }
+        let cluster = self.parts.peers.roster().names().id.ok_or_else(no_leader)?;
+        let mut members: Vec<_> = self.parts.peers.roster().members().into_iter().collect();
+        // A token names some of many: this node, which has just been asked, among them.
+        members.sort_by_key(|(node, _)| *node != self.parts.config.node);
+        Ok(Invited {
+            token: JoinToken::new(cluster, id, seed, members).to_string(),
+            invite: id.to_string(),
+            expires_ms,
+        })
+    }
+
     /// Waits until this node has applied what has changed.
-    async fn changed_here(&self, index: LogIndex) -> Result<(), Refusal> {
-        let mut applied = self.admin.applied.clone();
+    async fn changed_here(&self, index: LogIndex, until: Instant) -> Result<(), Problem> {
+        let mut applied = self.write_path.applied.clone();
         let applied = applied.wait_for(|meta| meta.applied_index() >= index);
-        match timeout(APPLY_TIMEOUT, applied).await {
+        match timeout_at(until, applied).await {
             Ok(Ok(_)) => Ok(()),
-            _ => Err(Refusal::Failed(
-                "it is changed, and this node has not applied that yet: look again".to_owned(),
+            _ => Err(failed(
+                "it is changed, and this node has not applied that yet: look again",
             )),
         }
     }
 
-    /// Whether an operator means this node by `text`.
-    fn is_called(&self, text: &str) -> bool {
-        let (key, name) = (self.node.to_string(), &self.admin.config.name);
-        let is_name = !name.is_empty() && text == name;
-        is_name || (text.len() >= PREFIX_LEN_MIN && key.starts_with(text))
+    /// Whether this is to remove this very node, by what it knows of the members.
+    fn is_own_removal(&self, request: &AdminRequest) -> bool {
+        let AdminRequest::ChangeMember(ChangeMember {
+            node,
+            change: MemberChange::Remove(_),
+        }) = request
+        else {
+            return false;
+        };
+        let found = self.service.client.admin.standing().find(node);
+        matches!(found, Ok(Named::Known(found) | Named::Unknown(found)) if found == self.parts.config.node)
     }
 }
 
-fn random<const SIZE: usize>() -> Result<[u8; SIZE], Refusal> {
+fn random<const SIZE: usize>() -> Result<[u8; SIZE], Problem> {
     let mut bytes = [0; SIZE];
-    let failed = |error: getrandom::Error| Refusal::Failed(error.to_string());
-    getrandom::fill(&mut bytes).map_err(failed)?;
+    let no_randomness = |error: getrandom::Error| failed(error.to_string());
+    getrandom::fill(&mut bytes).map_err(no_randomness)?;
     Ok(bytes)
 }
 
-fn turned_away() -> Refusal {
-    let text = "the leader does not know this node as a member any more: ask another node";
-    Refusal::Failed(text.to_owned())
+fn to_json(value: &impl Serialize) -> Bytes {
+    let json = serde_json::to_vec(value);
+    json.expect("requests and answers are JSON").into()
 }
 
-fn unexpected(response: &Response) -> Refusal {
-    Refusal::Failed(format!(
-        "the leader answered another question: {response:?}"
+fn to_value(answer: &impl Serialize) -> Value {
+    serde_json::to_value(answer).expect("an answer is JSON")
+}
+
+fn not_understood(error: serde_json::Error) -> Problem {
+    failed(format!(
+        "this version does not understand the leader's answer: {error}"
     ))
 }

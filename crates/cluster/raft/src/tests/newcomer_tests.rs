@@ -1,6 +1,6 @@
 //! Who knows whom: nodes that come, that were away, and that have forgotten.
 
-use quorate_api::operate::{MemberRole, MemberState};
+use quorate_api::{MemberRole, MemberState};
 use quorate_peer::{JoinAnswer, LogState};
 use quorate_state::{JoinRefusal, Level};
 
@@ -90,7 +90,10 @@ async fn a_dead_member_of_an_upgraded_cluster_can_be_removed() {
         cluster.reopen(number).await;
     }
     cluster.ready().await;
-    assert_eq!(cluster.change(remove(3)).await.unwrap().node, id(3));
+    assert_eq!(
+        cluster.change(remove(3)).await.unwrap().node,
+        id(3).to_string()
+    );
     cluster.until_voters(&[1, 2]).await;
     for node in cluster.nodes.values() {
         let mut applied = node.parts().write_path.applied.clone();

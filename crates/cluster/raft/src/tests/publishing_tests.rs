@@ -1,13 +1,13 @@
 //! Who may publish, and packets that operators delete.
 
-use quorate_api::operate::Refusal;
+use quorate_api::{ChangePublishing, DeletePacket, Problem, ProblemType};
 use quorate_peer::message::Payload;
 use quorate_replica::{
-    ChangeKind, ClockState, Operator, PublishChange, PublishMode, PublishState, TokenHash, Watcher,
+    ChangeKind, ClockState, PublishChange, PublishMode, PublishState, TokenHash, Watcher,
 };
 use quorate_state::{Command, UnixMillis};
 
-use super::{ground::Simulated, *};
+use super::{ground::Simulated, test_members::ask, *};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -15,14 +15,20 @@ fn key(byte: u8) -> PublicKey {
     PublicKey::from_bytes([byte; 32])
 }
 
-async fn change(node: &Node, change: PublishChange) -> Result<(), Refusal> {
-    let changed = timeout(TIMEOUT, node.change_publishing(change)).await;
+async fn change(node: &Node, change: PublishChange) -> Result<(), Problem> {
+    let changed = timeout(TIMEOUT, ask(node, ChangePublishing { change })).await;
     changed.expect("it is answered")
 }
 
-async fn delete(node: &Node, block: Option<Duration>) -> Result<bool, Refusal> {
-    let deleted = timeout(TIMEOUT, node.delete_packet(key(1), block)).await;
-    deleted.expect("it is answered")
+async fn delete(node: &Node, block: Option<Duration>) -> Result<bool, Problem> {
+    let delete = DeletePacket {
+        key: key(1),
+        block_secs: block.map(|block| block.as_secs()),
+    };
+    let deleted = timeout(TIMEOUT, ask(node, delete)).await;
+    let deleted = deleted.expect("it is answered")?;
+    assert_eq!(deleted.key, key(1).to_string());
+    Ok(deleted.was_stored)
 }
 
 async fn cluster(adjust: impl Fn(&mut RaftConfig)) -> Cluster {
@@ -177,7 +183,11 @@ async fn who_may_publish_is_changed_at_any_node_and_holds_at_all() {
         hash: TokenHash([8; 32]),
     };
     let refused = change(nodes[2], other).await.unwrap_err();
-    assert!(matches!(refused, Refusal::Publishing(_)), "{refused}");
+    assert_eq!(
+        refused.problem_type,
+        ProblemType::RefusedPolicy,
+        "{refused}"
+    );
     expect_equal_digests(nodes).await;
     cluster.shutdown().await;
 }

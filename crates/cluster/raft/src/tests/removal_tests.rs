@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use quorate_api::operate::{Change, MemberRole, MemberState, Refusal};
-use quorate_replica::Operator;
+use quorate_api::{ChangeRequest, MemberChange, MemberRole, MemberState};
 use quorate_state::{Command, Registration};
 
 use super::{elections::calm, test_members::*, *};
-use crate::Cleanup;
+use crate::{
+    Cleanup,
+    membership::refusals::{no_live_quorum, unknown_node},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_is_removed_hands_over_first() {
@@ -17,8 +19,8 @@ async fn a_leader_that_is_removed_hands_over_first() {
     let survivor = cluster.nodes[&id(3)].clone();
     let writer = Publisher::start(&survivor);
     let removed = cluster.nodes.remove(&id(1)).unwrap();
-    let changed = timeout(TIMEOUT, removed.change(remove(1), false)).await;
-    assert_eq!(changed.unwrap().unwrap().node, id(1));
+    let changed = timeout(TIMEOUT, ask(&removed, remove(1))).await;
+    assert_eq!(changed.unwrap().unwrap().node, id(1).to_string());
     cluster.until_voters(&[2, 3]).await;
     let knows = async {
         while removed.status().not_ready != Some(NotReady::Removed) {
@@ -33,7 +35,7 @@ async fn a_leader_that_is_removed_hands_over_first() {
     assert_eq!(terms, later, "it disturbs nobody");
     // Said again, it is so.
     let again = cluster.change(remove(1)).await.unwrap();
-    assert_eq!(again.node, id(1));
+    assert_eq!(again.node, id(1).to_string());
     removed.shutdown().await.unwrap();
     cluster.shutdown().await;
 }
@@ -46,7 +48,10 @@ async fn a_dead_node_is_replaced_by_one_that_has_just_joined() {
     cluster.die(3);
     cluster.join(4, true, |_| {}).await;
     let replaced = cluster.replace(id(3), id(4)).await;
-    assert_eq!((replaced.node, replaced.warnings.len()), (id(4), 0));
+    assert_eq!(
+        (replaced.node, replaced.warnings.len()),
+        (id(4).to_string(), 0)
+    );
     let members = cluster.until_members(|members| members.len() == 3).await;
     assert!(
         members
@@ -57,12 +62,9 @@ async fn a_dead_node_is_replaced_by_one_that_has_just_joined() {
     timeout(TIMEOUT, service.expelled(id(3))).await.unwrap();
     let again = cluster.replace(id(3), id(4)).await;
     assert_eq!(again.warnings.len(), 1, "it is gone already");
-    let change = Change::Replace {
-        old: id(3).to_string(),
-        new: id(3).to_string(),
-    };
-    let refused = cluster.change(change).await;
-    assert!(matches!(refused, Err(Refusal::UnknownNode(_))));
+    let gone = id(3).to_string();
+    let refused = cluster.change(replacing(&gone, id(3))).await;
+    assert_eq!(refused, Err(unknown_node(&gone)));
     cluster.shutdown().await;
 }
 
@@ -120,7 +122,7 @@ async fn a_replacement_that_was_interrupted_converges() {
     let _gone = leader;
     cluster.until_voters(&[1, 2, 4]).await;
     cluster
-        .until_members(|members| members.iter().all(|member| member.node != id(3)))
+        .until_members(|members| members.iter().all(|member| !is_node(member, 3)))
         .await;
     let done = cluster.replace(id(3), id(4)).await;
     assert_eq!(done.warnings.len(), 1, "it is gone already");
@@ -223,16 +225,12 @@ async fn a_change_that_leaves_no_live_quorum_is_refused_unless_forced() {
         .until_member(3, |member| member.state == MemberState::Silent)
         .await;
     let refused = cluster.change(remove(2)).await;
-    let no_quorum = Refusal::NoLiveQuorum {
-        live: 1,
-        needed: 2,
-        voters: 2,
-    };
-    assert_eq!(refused, Err(no_quorum));
+    assert_eq!(refused, Err(no_live_quorum(1, 2, 2)));
     assert!(put(&cluster.nodes[&id(1)], &packet(1, 5)).await.is_ok());
     // Forced, it waits for the one that is gone.
     let leader = cluster.nodes[&id(1)].clone();
-    let forced = tokio::spawn(async move { leader.change(remove(2), true).await });
+    let force = MemberChange::Remove(ChangeRequest { force: true }).of(id(2).to_string());
+    let forced = tokio::spawn(async move { ask(&leader, force).await });
     let begun = &cluster.nodes[&id(1)].parts().write_path.raft;
     let begins = async {
         while !begun.membership().is_joint() {
@@ -268,7 +266,7 @@ async fn a_voter_that_is_gone_is_cleaned_up_and_enough_stay() {
     cluster.until_members(|members| members.len() == 3).await;
     cluster.die(3);
     cluster
-        .until_member(3, |member| member.silent_ms > Some(3_000))
+        .until_member(3, |member| member.last_heard_ms > Some(3_000))
         .await;
     cluster.until_voters(&[1, 2, 3]).await;
 }

@@ -1,11 +1,11 @@
 //! Replicated records, and the secrets of DNS cookies.
 
-use quorate_api::operate::Refusal;
-use quorate_replica::{CookieSecrets, NamedSet, Operator, RecordSet, ZoneChange, ZoneState};
+use quorate_api::{ChangeZone, Problem};
+use quorate_replica::{CookieSecrets, NamedSet, RecordSet, ZoneChange, ZoneState};
 use quorate_state::{COOKIE_SECRET_AGE, UnixMillis, WireName};
 
-use super::{ground::Simulated, *};
-use crate::WallClock;
+use super::{ground::Simulated, test_members::ask, *};
+use crate::{WallClock, membership::refusals};
 
 const A: u16 = 1;
 
@@ -32,8 +32,8 @@ fn setting(last: u8) -> ZoneChange {
     }
 }
 
-async fn change(node: &Node, change: ZoneChange) -> Result<(), Refusal> {
-    timeout(TIMEOUT, node.change_zone(change))
+async fn change(node: &Node, change: ZoneChange) -> Result<(), Problem> {
+    timeout(TIMEOUT, ask(node, ChangeZone { change }))
         .await
         .expect("it is answered")
 }
@@ -80,7 +80,7 @@ async fn a_zone_that_is_changed_at_any_node_is_seen_there_at_once_and_soon_at_al
     let mut apex = setting(9);
     apex.set[0].owner = name(&["b"]);
     let refused = change(node, apex).await;
-    assert_eq!(refused, Err(Refusal::Zone("b. lies outside a.".to_owned())));
+    assert_eq!(refused, Err(refusals::zone("b. lies outside a.")));
     expect_equal_digests(cluster.nodes.values()).await;
     cluster.shutdown().await;
 }
