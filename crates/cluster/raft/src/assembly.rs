@@ -24,7 +24,7 @@ use crate::{
     links::peers::Peers,
     links::service::PeerService,
     membership::{
-        admin::Admin, following::follow, naming::keep_name, operator::LeaderClient,
+        admin::Admin, following::follow, leader_client::LeaderClient, naming::keep_name,
         removal::Removal, roster::Roster, upkeep::Upkeep,
     },
     node::OpenNode,

@@ -16,7 +16,8 @@ use quorate_state::EncodedPackets;
 
 use crate::{
     links::Numbered, links::connection::PIPELINE_MAX, links::presence::Direction,
-    membership::operator::LeaderClient, parts::Parts, snapshots::pull::offer_packets, writes::Puts,
+    membership::leader_client::LeaderClient, parts::Parts, snapshots::pull::offer_packets,
+    writes::Puts,
 };
 
 pub(crate) struct PeerService {

@@ -6,7 +6,7 @@ use quorate_api::JoinCall;
 use quorate_peer::{JoinAnswer, JoinRequest, Joined, NodeId};
 use tokio::time::timeout;
 
-use super::operator::LeaderClient;
+use super::leader_client::LeaderClient;
 
 /// How long the leader may take to register a joiner. No operator waits: after that the joiner asks
 /// again.

@@ -12,7 +12,7 @@
 //! | [`order`] | what the leader is asked: one handler for each request |
 //! | [`changes`], [`steps`], [`transfer`], [`registering`], [`publishing`] | these handlers |
 //! | [`refusals`] | why it does not do what it is asked |
-//! | [`operator`] | requests at any node: it asks the leader |
+//! | [`operator`], [`leader_client`] | requests at any node, which asks the leader |
 //! | [`own_view`] | the members as a node knows them that knows no leader |
 //! | [`joining`] | nodes that nobody knows yet |
 //! | [`naming`] | what operators call a node |
@@ -24,6 +24,7 @@ pub(crate) mod admin;
 mod changes;
 pub(crate) mod following;
 mod joining;
+pub(crate) mod leader_client;
 pub(crate) mod naming;
 pub(crate) mod operator;
 mod order;

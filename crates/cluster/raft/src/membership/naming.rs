@@ -7,7 +7,7 @@ use quorate_api::{ProblemType, Rename};
 use quorate_state::Roll;
 use tokio::time::sleep;
 
-use super::operator::LeaderClient;
+use super::leader_client::LeaderClient;
 
 /// How long the leader may take to note a name. No operator waits for that.
 const RENAME_TIMEOUT: Duration = Duration::from_secs(30);

@@ -9,7 +9,7 @@ use quorate_state::millis;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::{operator::LeaderClient, refusals::no_leader};
+use super::{leader_client::LeaderClient, refusals::no_leader};
 
 /// How long a leader may be unknown until a node tells its own view: an election in a cluster whose
 /// nodes are well is over by then.
