@@ -1,7 +1,5 @@
 //! What the exit code of a command tells a script.
 
-use std::fmt::Write;
-
 use reqwest::StatusCode;
 
 use crate::admin::AdminError;
@@ -47,7 +45,6 @@ impl AdminError {
     fn exit(&self) -> Exit {
         match self {
             Self::Unreachable { .. } | Self::BrokeOff { .. } => Exit::Unreachable,
-            Self::UnknownNode(_) | Self::AmbiguousNode { .. } => Exit::Failed,
             Self::NotDone { .. } => Exit::TryAgain,
             Self::Refused { problem, .. } if problem.retry => Exit::TryAgain,
             Self::Refused { status, .. } | Self::Foreign { status, .. } => match *status {
@@ -61,17 +58,9 @@ impl AdminError {
 
 /// What the help of each of these commands ends with.
 pub(crate) fn help() -> String {
-    let mut text = "Exit codes:".to_owned();
-    for (code, meaning) in EXIT_CODES {
-        // Writing to a string does not fail.
-        let _ = write!(text, "\n  {code}  {meaning}");
-    }
-    text
-}
-
-/// [`help`] behind examples.
-pub(crate) fn help_after(examples: &str) -> String {
-    format!("{examples}\n\n{}", help())
+    let line = |(code, meaning)| format!("\n  {code}  {meaning}");
+    let lines: String = EXIT_CODES.map(line).concat();
+    format!("Exit codes:{lines}")
 }
 
 #[cfg(test)]

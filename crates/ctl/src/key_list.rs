@@ -1,42 +1,24 @@
 //! Public keys in a file: one on a line, with comments behind `#`.
 
-use std::{
-    fs::File,
-    io::{self, Read},
-    path::Path,
-};
+use std::path::Path;
 
 use anyhow::{Context, ensure};
 use quorate_packet::PublicKey;
 
-/// What stands for standard input.
-const STDIN: &str = "-";
+use crate::input;
 
 /// The most keys that are read: as many as a cluster keeps.
 pub(crate) const KEY_COUNT_MAX: usize = 20_000;
 
 /// The most bytes that are read: a key and a short comment on each line.
-const SIZE_MAX: u64 = 4 << 20;
+const SIZE_MAX: usize = 4 << 20;
 
 /// Reads a file, or standard input.
 pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<PublicKey>> {
     let file = path.display();
-    let text = match path == Path::new(STDIN) {
-        true => read_text(io::stdin()),
-        false => File::open(path).map_err(Into::into).and_then(read_text),
-    };
+    let text = input::read(path, SIZE_MAX, "");
     let text = text.with_context(|| format!("{file} cannot be read"))?;
     parse(&text).with_context(|| format!("{file} is no list of keys"))
-}
-
-fn read_text(from: impl Read) -> anyhow::Result<String> {
-    let mut text = String::new();
-    from.take(SIZE_MAX + 1).read_to_string(&mut text)?;
-    ensure!(
-        text.len() as u64 <= SIZE_MAX,
-        "it has more than {SIZE_MAX} bytes"
-    );
-    Ok(text)
 }
 
 fn parse(text: &str) -> anyhow::Result<Vec<PublicKey>> {
@@ -77,9 +59,10 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_too_long_is_refused_and_not_cut() {
-        let endless = io::repeat(b'\n');
-        let error = read_text(endless).unwrap_err().to_string();
+    fn a_list_that_is_too_long_is_refused_and_not_cut() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, "\n".repeat(SIZE_MAX + 1)).unwrap();
+        let error = format!("{:#}", read(file.path()).unwrap_err());
         assert!(error.contains("more than 4194304 bytes"), "{error}");
         let lines = format!("{}\n", PublicKey::from_bytes([1; 32])).repeat(KEY_COUNT_MAX + 1);
         let error = parse(&lines).unwrap_err().to_string();

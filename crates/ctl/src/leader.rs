@@ -1,29 +1,17 @@
 //! Who leads: `quorate leader`.
 
-use clap::{Args, Subcommand};
-use quorate_api::{TransferRequest, Transferred, path};
+use clap::Subcommand;
+use quorate_api::{Members, TransferRequest, Transferred, path};
 
 use crate::{
-    admin::{AdminArgs, AdminClient, Ask},
-    console::Console,
-    exit,
+    admin::{Ask, Session},
     nodes::Nodes,
 };
 
-/// Arguments of `quorate leader`.
-#[derive(Debug, Args)]
-#[command(after_help = exit::help())]
-pub struct LeaderArgs {
-    #[command(flatten)]
-    admin: AdminArgs,
-    #[command(subcommand)]
-    command: LeaderCommand,
-}
-
+/// Changes who leads.
 #[derive(Debug, Subcommand)]
-enum LeaderCommand {
+pub enum LeaderCommand {
     /// Hand leadership over, without an election that somebody has to wait for.
-    #[command(after_help = exit::help())]
     Transfer {
         /// To this voter: its key, a unique beginning of it, or its name. Without it, to the live
         /// voter that has most of the log.
@@ -31,24 +19,17 @@ enum LeaderCommand {
     },
 }
 
-/// Changes who leads.
-pub async fn leader(args: LeaderArgs) -> anyhow::Result<()> {
-    let (client, mut console) = args.admin.connect()?;
-    let LeaderCommand::Transfer { node } = args.command;
-    transfer(node, &client, &mut console).await
-}
-
-pub(crate) async fn transfer(
-    to: Option<String>,
-    client: &AdminClient,
-    console: &mut Console,
-) -> anyhow::Result<()> {
-    let nodes = Nodes::ask(client, console).await?;
-    let to = to.map(|to| nodes.key(&to)).transpose()?;
-    let ask = Ask::post(path::TRANSFER, &TransferRequest { to })?;
-    let transferred: Transferred = client.send(&ask, console).await?;
-    console.note(format_args!("{} leads", nodes.shown(&transferred.leader)));
-    console.report(&transferred)
+impl LeaderCommand {
+    pub(crate) async fn run(self, session: &mut Session) -> anyhow::Result<()> {
+        let Self::Transfer { node } = self;
+        let members: Members = session.ask(&Ask::get(path::MEMBERS)).await?;
+        let nodes = Nodes(members.members);
+        let to = node.map(|node| nodes.key(&node).to_owned());
+        let ask = Ask::post(path::TRANSFER, &TransferRequest { to });
+        let leads = |now: &Transferred| format!("{} leads", nodes.shown(&now.leader));
+        session.change(&ask, leads).await?;
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -59,7 +40,6 @@ mod tests {
     use super::*;
     use crate::{
         admin::canned::{Answer, CannedNode},
-        console::captured::Captured,
         member::tests::two_members,
     };
 
@@ -68,9 +48,9 @@ mod tests {
         let answer = Answer::json(StatusCode::OK, &json!({ "leader": "key-b" }));
         for (to, body) in [(Some("b"), r#"{"to":"key-b"}"#), (None, r#"{"to":null}"#)] {
             let node = CannedNode::start([two_members(), answer.clone()]).await;
-            let (mut console, captured) = Captured::console(false);
-            let handed_over = transfer(to.map(str::to_owned), &node.client(), &mut console).await;
-            handed_over.unwrap();
+            let words = ["leader", "transfer"].into_iter().chain(to);
+            let (captured, outcome) = node.run(&words.collect::<Vec<_>>()).await;
+            assert_eq!(outcome, Ok(()));
             assert_eq!(captured.notes(), "quorate: b (key-b…) leads\n");
             let asked = node.asked().pop().unwrap();
             assert_eq!(

@@ -7,27 +7,21 @@
 //!
 //! | piece | what it is |
 //! |---|---|
-//! | [`PublishArgs`], [`publish()`] | signs records and publishes them through a relay |
-//! | [`ResolveArgs`], [`resolve()`] | looks up what a key has published, at a relay or by DNS |
-//! | [`StatusArgs`], [`status()`] | how a node is |
-//! | [`MemberArgs`], [`member()`] | who the cluster is, and changes of it |
-//! | [`LeaderArgs`], [`leader()`] | who leads |
-//! | [`PacketArgs`], [`packet()`] | what a node stores, and how it is deleted |
-//! | [`PolicyArgs`], [`policy()`] | who may publish |
-//! | [`ZoneArgs`], [`zone()`] | what is served beside packets |
-//! | [`ReloadArgs`], [`reload()`], [`LogFilterArgs`], [`log_filter()`] | what changes while a node runs |
+//! | [`ClientCommand`] | the commands that ask a relay, a DNS server or a node |
 //! | [`CompletionsArgs`], [`completions()`], [`ManArgs`], [`man()`] | the command line told to shells and `man` |
-//! | [`EXIT_CODES`], [`exit_code`] | what scripts are told |
+//! | [`EXIT_CODES`], [`exit_code`], [`with_exit_codes`] | what scripts are told |
 //! | [`RelayUrl`] | where a relay has its packets |
 //! | [`open_key_file`] | a publisher's secret key, made if there is none |
 //! | [`install_tls_provider`] | what every HTTP client of the process needs first |
 //! | [`print()`], [`out!`], [`outln!`] | what goes to standard output |
 
 mod admin;
-mod change;
+mod command;
 mod console;
 mod dns;
 mod exit;
+mod http;
+mod input;
 mod key_file;
 mod key_list;
 mod leader;
@@ -51,24 +45,13 @@ mod table;
 mod token;
 mod zone;
 
+pub use command::{ClientCommand, with_exit_codes};
 pub use exit::{EXIT_CODES, exit_code};
+pub use http::install_tls_provider;
 pub use key_file::open as open_key_file;
-pub use leader::{LeaderArgs, leader};
 pub use manual::{CompletionsArgs, ManArgs, completions, man};
-pub use member::{MemberArgs, member};
 pub use output::print;
-pub use packet::{PacketArgs, packet};
-pub use policy::{PolicyArgs, policy};
-pub use publish::{PublishArgs, publish};
-pub use relay::install_tls_provider;
-pub use relay_url::RelayUrl;
-pub use resolve::{ResolveArgs, resolve};
-pub use runtime::{LogFilterArgs, ReloadArgs, log_filter, reload};
-pub use status::{StatusArgs, status};
-pub use zone::{ZoneArgs, zone};
+pub use relay_url::{DEV_ORIGIN, RelayUrl};
 
 #[cfg(test)]
 mod router_tests;
-
-/// The origin of `quorate dev`.
-pub const DEV_ORIGIN: &str = "quorate.test";

@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use quorate_api::{MemberState, Members};
+use quorate_api::{Member, MemberState, Members};
 
-use crate::{console::Console, span, table::Table};
+use crate::{admin::Session, span, table::table};
 
 /// How much of a key is shown at least, in characters.
 const NODE_LEN_MIN: usize = 8;
 
 /// Says so when no leader tells these.
-pub(crate) fn note_view(members: &Members, console: &mut Console) {
+pub(crate) fn note_view(members: &Members, session: &mut Session) {
     if members.leader.is_none() {
-        console.note(
+        session.note(
             "no leader is known: the node that was asked tells what it knows by itself, and HEARD is \
              how long ago it heard from the others",
         );
@@ -22,12 +22,11 @@ pub(crate) fn note_view(members: &Members, console: &mut Console) {
 /// The table, and before it nothing: a script can count its lines.
 pub(crate) fn text(members: &Members) -> String {
     let len = prefix_len(members);
-    let mut table = Table::new(["NODE", "NAME", "ROLE", "STATE", "LAG", "HEARD", "ADDRESS"]);
-    for member in &members.members {
+    let row = |member: &Member| {
         // What was known of one that is not heard any more says nothing of now.
         let is_heard = member.state != MemberState::Silent;
         let lag = member.lag.filter(|_| is_heard).map(|lag| lag.to_string());
-        table.push([
+        [
             member.node.chars().take(len).collect(),
             member.name.clone(),
             member.role.to_string(),
@@ -35,9 +34,10 @@ pub(crate) fn text(members: &Members) -> String {
             lag.unwrap_or_default(),
             member.last_heard_ms.map(ago).unwrap_or_default(),
             member.address.clone(),
-        ]);
-    }
-    table.text()
+        ]
+    };
+    let titles = ["NODE", "NAME", "ROLE", "STATE", "LAG", "HEARD", "ADDRESS"];
+    table(titles, members.members.iter().map(row))
 }
 
 /// How many characters tell all keys apart.
@@ -61,7 +61,7 @@ fn ago(ms: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use quorate_api::{Member, MemberRole};
+    use quorate_api::MemberRole;
 
     use super::*;
 

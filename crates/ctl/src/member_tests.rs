@@ -1,40 +1,19 @@
 use axum::http::{Method, StatusCode};
-use clap::Parser;
-use quorate_api::{ChangeReport, ChangeState, Member, MemberRole, MemberState, ProblemType};
+use quorate_api::{Member, MemberRole, MemberState, ProblemType};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    admin::canned::{Answer, CannedNode},
+    admin::canned::{self, Answer, CannedNode, Outcome},
     console::captured::Captured,
-    exit::exit_code,
 };
 
-#[derive(Debug, Parser)]
-struct Cli {
-    #[command(flatten)]
-    args: MemberArgs,
-}
-
-fn parse(words: &[&str]) -> Result<MemberCommand, String> {
-    let cli = Cli::try_parse_from(["member"].iter().chain(words));
-    cli.map(|cli| cli.args.command)
-        .map_err(|error| error.to_string())
+fn parse(words: &[&str]) -> Result<crate::command::NodeCommand, String> {
+    canned::parse(&[&["member"], words].concat())
 }
 
 async fn run(node: &CannedNode, words: &[&str]) -> (Captured, Outcome) {
-    run_at(&node.client(), words).await
-}
-
-/// Whether a command did what it should, or why not and with which exit code.
-pub(crate) type Outcome = Result<(), (String, u8)>;
-
-/// Does what these words say, and tells what was written, and what came of it.
-pub(crate) async fn run_at(client: &AdminClient, words: &[&str]) -> (Captured, Outcome) {
-    let (mut console, captured) = Captured::console(words.contains(&"--json"));
-    let outcome = super::run(parse(words).unwrap(), client, &mut console).await;
-    let outcome = outcome.map_err(|error| (format!("{error:#}"), exit_code(&error).unwrap()));
-    (captured, outcome)
+    node.run(&[&["member"], words].concat()).await
 }
 
 fn report(state: ChangeState, lag: Option<u64>, warnings: &[&str]) -> Answer {
@@ -238,22 +217,27 @@ async fn a_change_that_takes_too_long_can_be_asked_for_again() {
     assert_eq!(captured.data(), "");
 }
 
+/// It alone knows who is there.
 #[tokio::test]
-async fn nothing_is_asked_for_when_no_node_is_called_so() {
-    for words in [
-        &["promote", "typo"][..],
-        &["demote", "typo"],
-        &["remove", "typo"],
-        &["replace", "typo", "b"],
-        &["replace", "a", "typo"],
-        &["move", "typo", "ns2.example.org:7700"],
+async fn a_name_of_no_node_is_for_the_leader_to_refuse() {
+    for (words, target) in [
+        (&["promote", "typo"][..], "/v1/members/typo/promote"),
+        (&["demote", "typo"], "/v1/members/typo/demote"),
+        (&["remove", "typo"], "/v1/members/typo"),
+        (&["replace", "typo", "b"], "/v1/members/typo/replace"),
+        (&["replace", "a", "typo"], "/v1/members/key-a/replace"),
+        (
+            &["move", "typo", "ns2.example.org:7700"],
+            "/v1/members/typo/move",
+        ),
     ] {
-        let node = CannedNode::start([two_members(), done()]).await;
+        let unknown = Answer::problem(ProblemType::UnknownNode, "no node is called \"typo\"");
+        let node = CannedNode::start([two_members(), unknown]).await;
         let (captured, outcome) = run(&node, words).await;
-        let (text, code) = outcome.unwrap_err();
-        assert!(text.starts_with("no node is called \"typo\": "), "{text}");
-        assert_eq!((code, captured.data().as_str()), (1, ""));
-        assert_eq!(node.asked().len(), 1, "{words:?}");
+        let expected = "no node is called \"typo\"";
+        assert_eq!(outcome, Err((expected.to_owned(), 1)));
+        assert_eq!(captured.data(), "");
+        assert_eq!(node.asked()[1].target, target);
     }
 }
 
@@ -269,10 +253,7 @@ async fn a_refused_change_prints_no_report() {
 
 #[test]
 fn flags_may_stand_before_and_behind_the_command() {
-    let words = |words: &[&str]| {
-        let cli = Cli::try_parse_from(["member"].iter().chain(words)).unwrap();
-        format!("{:?}", cli.args.admin)
-    };
+    let words = |words: &[&str]| format!("{:?}", parse(words).unwrap());
     let before = words(&["--json", "--admin", "http://ns1:9100", "list"]);
     assert_eq!(
         before,

@@ -1,51 +1,34 @@
 //! The nodes of a cluster, as operators call them.
 
-use quorate_api::{Member, Members, path};
-use quorate_packet::PublicKey;
+use quorate_api::Member;
 
-use crate::{
-    admin::{AdminClient, AdminError, Ask},
-    console::Console,
-};
-
-/// The least of a key that names a node, in characters.
+/// The least of a key that names a node, in characters: the leader takes no less.
 const PREFIX_LEN_MIN: usize = 4;
 
 /// How much of a key is shown behind a name, in characters.
 const SHOWN_LEN: usize = 8;
 
-/// The nodes of a cluster. What operators call them is resolved once, before the first request: what
-/// is asked for again and again then means the same node, whatever has become of it meanwhile.
+/// The members of a cluster, and the nodes that are about to be, before the first request.
 #[derive(Debug)]
-pub(crate) struct Nodes(Vec<Member>);
+pub(crate) struct Nodes(pub(crate) Vec<Member>);
 
 impl Nodes {
-    /// Those that are members now, or are about to be.
-    pub(crate) async fn ask(
-        client: &AdminClient,
-        console: &mut Console,
-    ) -> Result<Self, AdminError> {
-        let members: Members = client.send(&Ask::get(path::MEMBERS), console).await?;
-        Ok(Self(members.members))
-    }
-
-    /// The key of the node that is called so: by its key, its name, or a beginning of its key. A whole
-    /// key may be of a node that is gone: removing it again is no mistake.
-    pub(crate) fn key(&self, text: &str) -> Result<String, AdminError> {
-        if text.parse::<PublicKey>().is_ok() {
-            return Ok(text.to_owned());
-        }
-        let mut found = self.keys(|node| !text.is_empty() && node.name == text);
-        if found.is_empty() && text.len() >= PREFIX_LEN_MIN {
-            found = self.keys(|node| node.node.starts_with(text));
-        }
-        match found.as_slice() {
-            [] => Err(AdminError::UnknownNode(text.to_owned())),
-            [key] => Ok((*key).to_owned()),
-            _ => Err(AdminError::AmbiguousNode {
-                name: text.to_owned(),
-                keys: found.join(", "),
-            }),
+    /// The key of the one node that is called `text`, or else `text`: the leader resolves names, and
+    /// refuses those that are wrong. What is retried by its key means the same node even if the node is
+    /// gone by then, or another one has taken its name.
+    pub(crate) fn key<'a>(&'a self, text: &'a str) -> &'a str {
+        let named = self.keys(|node| node.name == text);
+        match named.as_slice() {
+            [key] => key,
+            [] if text.len() >= PREFIX_LEN_MIN => {
+                let keys = self.keys(|node| node.node.starts_with(text));
+                if let [key] = keys.as_slice() {
+                    key
+                } else {
+                    text
+                }
+            }
+            _ => text,
         }
     }
 
@@ -62,8 +45,8 @@ impl Nodes {
         }
     }
 
-    fn keys(&self, are_called_so: impl Fn(&Member) -> bool) -> Vec<&str> {
-        let nodes = self.0.iter().filter(|node| are_called_so(node));
+    fn keys(&self, are_called_so: impl Fn(&&Member) -> bool) -> Vec<&str> {
+        let nodes = self.0.iter().filter(are_called_so);
         nodes.map(|node| node.node.as_str()).collect()
     }
 }
@@ -71,6 +54,7 @@ impl Nodes {
 #[cfg(test)]
 mod tests {
     use quorate_api::{MemberRole, MemberState};
+    use quorate_packet::PublicKey;
 
     use super::*;
 
@@ -97,21 +81,22 @@ mod tests {
             ("abcde", "abcdxyz"),
             ("othe", "other"),
         ] {
-            assert_eq!(nodes.key(text).unwrap(), key, "{text}");
+            assert_eq!(nodes.key(text), key, "{text}");
         }
-        for text in ["", "oth", "fra", "abcdefghij"] {
-            let refused = nodes.key(text).unwrap_err().to_string();
-            let expected = format!("no node is called {text:?}: ");
-            assert!(refused.starts_with(&expected), "{refused}");
+    }
+
+    #[test]
+    fn the_leader_judges_what_no_node_or_more_than_one_is_called() {
+        let nodes = nodes(&[("abcdefghi", "twin"), ("abcdxyz", "twin"), ("other", "")]);
+        for text in ["oth", "fra", "abcdefghij", "abcd", "twin"] {
+            assert_eq!(nodes.key(text), text);
         }
-        let refused = nodes.key("abcd").unwrap_err().to_string();
-        assert_eq!(refused, "\"abcd\" may be any of abcdefghi, abcdxyz");
     }
 
     #[test]
     fn a_whole_key_may_be_of_a_node_that_is_gone() {
         let gone = PublicKey::from_bytes([7; 32]).to_string();
-        assert_eq!(nodes(&[]).key(&gone).unwrap(), gone);
+        assert_eq!(nodes(&[]).key(&gone), gone);
     }
 
     #[test]

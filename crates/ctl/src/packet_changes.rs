@@ -4,13 +4,11 @@ use clap::Args;
 use quorate_api::{CHANGE_COUNT_MAX, PacketChanges, Status, path};
 use tokio::time::sleep;
 
-use crate::{
-    admin::{AdminClient, Ask},
-    console::Console,
-};
+use crate::admin::{Ask, Session};
 
+/// Which changes are printed.
 #[derive(Debug, Args)]
-pub(crate) struct ChangesArgs {
+pub struct ChangesArgs {
     /// Those behind this entry of the log; without it, those that come from now on.
     #[arg(long, value_name = "INDEX", required_unless_present = "follow")]
     pub(crate) since: Option<u64>,
@@ -19,32 +17,28 @@ pub(crate) struct ChangesArgs {
     pub(crate) follow: bool,
 }
 
-pub(crate) async fn print(
-    args: ChangesArgs,
-    client: &AdminClient,
-    console: &mut Console,
-) -> anyhow::Result<()> {
+pub(crate) async fn print(args: ChangesArgs, session: &mut Session) -> anyhow::Result<()> {
     let mut since = match args.since {
         Some(since) => since,
         None => {
-            let status: Status = client.send(&Ask::get(path::STATUS), console).await?;
+            let status: Status = session.ask(&Ask::get(path::STATUS)).await?;
             status.applied_index
         }
     };
     loop {
         let ask = Ask::get(path::CHANGES).query("since", since);
         let ask = ask.query("count", CHANGE_COUNT_MAX);
-        let changes: PacketChanges = client.send(&ask, console).await?;
+        let changes: PacketChanges = session.ask(&ask).await?;
         since = changes.next;
         if !changes.changes.is_empty() {
-            console.print(&changes, lines)?;
+            session.console.print(&changes, lines)?;
             continue;
         }
         if !args.follow {
-            console.note(format_args!("for what comes behind it: --since {since}"));
+            session.note(format_args!("for what comes behind it: --since {since}"));
             return Ok(());
         }
-        sleep(client.pace.poll_interval).await;
+        sleep(session.pace.poll_interval).await;
     }
 }
 
@@ -63,10 +57,7 @@ mod tests {
     use quorate_api::{ChangeKind, PacketChange, ProblemType};
 
     use super::*;
-    use crate::{
-        admin::canned::{Answer, CannedNode},
-        console::captured::Captured,
-    };
+    use crate::admin::canned::{Answer, CannedNode};
 
     fn changes(indexes: &[u64], next: u64) -> Answer {
         let change = |&index| PacketChange {
@@ -82,12 +73,8 @@ mod tests {
     async fn all_that_there_is_is_printed_and_where_to_go_on() {
         let answers = [changes(&[8, 8], 9), changes(&[10], 10), changes(&[], 12)];
         let node = CannedNode::start(answers).await;
-        let (mut console, captured) = Captured::console(false);
-        let args = ChangesArgs {
-            since: Some(7),
-            follow: false,
-        };
-        print(args, &node.client(), &mut console).await.unwrap();
+        let (captured, outcome) = node.run(&["packet", "changes", "--since", "7"]).await;
+        assert_eq!(outcome, Ok(()));
         assert_eq!(captured.data(), "8 stored k\n8 stored k\n10 stored k\n");
         let note = "quorate: for what comes behind it: --since 12\n";
         assert_eq!(captured.notes(), note);
@@ -101,13 +88,9 @@ mod tests {
         let lost = Answer::problem(ProblemType::ChangesLost, "list all packets");
         let answers = [changes(&[], 7), changes(&[8], 8), changes(&[], 8), lost];
         let node = CannedNode::start(answers).await;
-        let (mut console, captured) = Captured::console(false);
-        let args = ChangesArgs {
-            since: Some(7),
-            follow: true,
-        };
-        let ended = print(args, &node.client(), &mut console).await;
-        assert_eq!(ended.unwrap_err().to_string(), "list all packets");
+        let words = ["packet", "changes", "--since", "7", "--follow"];
+        let (captured, outcome) = node.run(&words).await;
+        assert_eq!(outcome, Err(("list all packets".to_owned(), 1)));
         assert_eq!(captured.data(), "8 stored k\n");
     }
 }

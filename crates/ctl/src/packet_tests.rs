@@ -1,14 +1,10 @@
 use axum::http::StatusCode;
 use pkarr::Keypair;
-use quorate_api::{PacketSummary, ProblemType};
+use quorate_api::ProblemType;
 use serde_json::Value;
 
 use super::*;
-use crate::{
-    admin::canned::{Answer, CannedNode},
-    console::captured::Captured,
-    exit::exit_code,
-};
+use crate::admin::canned::{Answer, CannedNode};
 
 fn stored() -> (PublicKey, Packet) {
     let keypair = Keypair::random();
@@ -31,8 +27,8 @@ fn stored() -> (PublicKey, Packet) {
 async fn a_packet_is_verified_and_printed_record_by_record() {
     let (key, packet) = stored();
     let node = CannedNode::start([Answer::json(StatusCode::OK, &packet)]).await;
-    let (mut console, captured) = Captured::console(false);
-    print_one(&key, &node.client(), &mut console).await.unwrap();
+    let (captured, outcome) = node.run(&["packet", "get", &key.to_string()]).await;
+    assert_eq!(outcome, Ok(()));
     let text = captured.data();
     let lines: Vec<&str> = text.lines().collect();
     assert!(lines[0].contains("signature verified"), "{text}");
@@ -46,10 +42,11 @@ async fn a_packet_of_another_key_is_not_printed() {
     let (_, packet) = stored();
     let (another, _) = stored();
     let node = CannedNode::start([Answer::json(StatusCode::OK, &packet)]).await;
-    for is_json in [false, true] {
-        let (mut console, captured) = Captured::console(is_json);
-        let error = print_one(&another, &node.client(), &mut console).await;
-        let error = format!("{:#}", error.unwrap_err());
+    let another = another.to_string();
+    let words = ["packet", "get", &another, "--json"];
+    for words in [&words[..3], &words] {
+        let (captured, outcome) = node.run(words).await;
+        let (error, _) = outcome.unwrap_err();
         assert!(
             error.contains("not to be trusted: the signature"),
             "{error}"
@@ -61,14 +58,10 @@ async fn a_packet_of_another_key_is_not_printed() {
 #[tokio::test]
 async fn a_key_without_a_packet_fails() {
     let node = CannedNode::start([Answer::problem(ProblemType::UnknownPacket, "none here")]).await;
-    let (mut console, captured) = Captured::console(false);
-    let error = print_one(&stored().0, &node.client(), &mut console).await;
-    let error = error.unwrap_err();
-    assert_eq!(error.to_string(), "none here");
-    assert_eq!(
-        (exit_code(&error), captured.data()),
-        (Some(1), String::new())
-    );
+    let key = stored().0.to_string();
+    let (captured, outcome) = node.run(&["packet", "get", &key]).await;
+    assert_eq!(outcome, Err(("none here".to_owned(), 1)));
+    assert_eq!(captured.data(), "");
 }
 
 #[tokio::test]
@@ -84,9 +77,10 @@ async fn packets_are_listed_by_the_page() {
         next: Some("k".to_owned()),
     };
     let node = CannedNode::start([Answer::json(StatusCode::OK, &page)]).await;
-    let (mut console, captured) = Captured::console(false);
-    let printed = print_page(Some(key), 1, &node.client(), &mut console).await;
-    printed.unwrap();
+    let key = key.to_string();
+    let words = ["packet", "list", "--count", "1", "--after", &key];
+    let (captured, outcome) = node.run(&words).await;
+    assert_eq!(outcome, Ok(()));
     let expected = "\
 KEY  SIZE  MADE                           RECEIVED
 k    120   Thu, 01 Jan 1970 00:00:02 GMT  Thu, 01 Jan 1970 00:00:03 GMT
@@ -96,9 +90,8 @@ k    120   Thu, 01 Jan 1970 00:00:02 GMT  Thu, 01 Jan 1970 00:00:03 GMT
     let target = format!("/v1/packets?count=1&after={key}");
     assert_eq!(node.asked()[0].target, target);
 
-    let (mut console, captured) = Captured::console(true);
-    let printed = print_page(None, 1, &node.client(), &mut console).await;
-    printed.unwrap();
+    let (captured, outcome) = node.run(&["packet", "list", "--json"]).await;
+    assert_eq!(outcome, Ok(()));
     let json: Value = serde_json::from_str(&captured.data()).unwrap();
     assert_eq!(json, serde_json::to_value(&page).unwrap());
 }
@@ -106,22 +99,22 @@ k    120   Thu, 01 Jan 1970 00:00:02 GMT  Thu, 01 Jan 1970 00:00:03 GMT
 #[tokio::test]
 async fn a_deletion_tells_whether_there_was_a_packet() {
     let (key, _) = stored();
-    for (was_stored, block, target, notes) in [
+    for (was_stored, flags, target, notes) in [
         (
             true,
-            None,
+            &[][..],
             format!("/v1/packets/{key}"),
             format!("quorate: the packet of {key} is deleted\n"),
         ),
         (
             false,
-            Some("unblock"),
+            &["--unblock"],
             format!("/v1/packets/{key}?block_secs=0"),
             format!("quorate: there is no packet of {key}\nquorate: its key is blocked no more\n"),
         ),
         (
             false,
-            Some("7d"),
+            &["--block", "7d"],
             format!("/v1/packets/{key}?block_secs=604800"),
             format!(
                 "quorate: there is no packet of {key}\nquorate: its key may not publish for 7d\n"
@@ -133,14 +126,10 @@ async fn a_deletion_tells_whether_there_was_a_packet() {
             was_stored,
         };
         let node = CannedNode::start([Answer::json(StatusCode::OK, &deleted)]).await;
-        let (mut console, captured) = Captured::console(false);
-        let block = block.map(|text| match text {
-            "unblock" => Duration::ZERO,
-            text => parse_block(text).unwrap(),
-        });
-        delete(&key, block, &node.client(), &mut console)
-            .await
-            .unwrap();
+        let key = key.to_string();
+        let words = [&["packet", "delete", &key], flags].concat();
+        let (captured, outcome) = node.run(&words).await;
+        assert_eq!(outcome, Ok(()));
         let asked = node.asked().remove(0);
         assert_eq!((asked.method.as_str(), asked.target), ("DELETE", target));
         assert_eq!((captured.data(), captured.notes()), (String::new(), notes));
@@ -152,12 +141,12 @@ async fn a_deletion_tells_whether_there_was_a_packet() {
 async fn what_was_deleted_is_listed_by_the_page() {
     let page = DeletionPage {
         deletions: vec![
-            quorate_api::Deletion {
+            Deletion {
                 key: "k".to_owned(),
                 timestamp_us: 2_000_000,
                 blocked_until_ms: None,
             },
-            quorate_api::Deletion {
+            Deletion {
                 key: "l".to_owned(),
                 timestamp_us: 2_000_000,
                 blocked_until_ms: Some(3000),
@@ -166,9 +155,8 @@ async fn what_was_deleted_is_listed_by_the_page() {
         next: None,
     };
     let node = CannedNode::start([Answer::json(StatusCode::OK, &page)]).await;
-    let (mut console, captured) = Captured::console(false);
-    let printed = print_deleted(None, 2, &node.client(), &mut console).await;
-    printed.unwrap();
+    let (captured, outcome) = node.run(&["packet", "deleted", "--count", "2"]).await;
+    assert_eq!(outcome, Ok(()));
     let expected = "\
 KEY  NONE UP TO                     BLOCKED UNTIL
 k    Thu, 01 Jan 1970 00:00:02 GMT  -

@@ -12,16 +12,12 @@ use quorate_api::{
 use quorate_packet::PublicKey;
 
 use crate::{
-    admin::{AdminArgs, AdminClient, Ask},
-    console::Console,
-    exit,
+    admin::{Ask, Session},
     key_list::{self, KEY_COUNT_MAX},
-    table::Table,
+    table::table,
 };
 
-/// Arguments of `quorate policy`.
-#[derive(Debug, Args)]
-#[command(after_help = exit::help_after("\
+pub(crate) const HELP: &str = "\
 What is set here holds at all nodes. A key that is denied may not publish, in whatever mode; one that is
 allowed may, unless it is denied. What is stored stays: `quorate packet delete KEY` removes it.
 
@@ -30,71 +26,58 @@ allowed may, unless it is denied. What is stored stays: `quorate packet delete K
   quorate policy undeny --file keys
   quorate policy allow --file keys && quorate policy mode allow-list
   quorate policy token add ci > ci.token && quorate policy mode tokens
-  quorate publish --token-file ci.token --key me.key _iroh TXT relay=https://relay.example.org"))]
-pub struct PolicyArgs {
-    #[command(flatten)]
-    admin: AdminArgs,
-    #[command(subcommand)]
-    command: PolicyCommand,
-}
+  quorate publish --token-file ci.token --key me.key _iroh TXT relay=https://relay.example.org";
 
+/// Shows or changes who may publish.
 #[derive(Debug, Subcommand)]
-enum PolicyCommand {
+pub enum PolicyCommand {
     /// Show who may publish.
-    #[command(after_help = exit::help())]
     Show,
     /// Set who may publish, of those who are not denied.
-    #[command(after_help = exit::help())]
     Mode {
         /// Who.
-        mode: Mode,
+        mode: ModeArg,
     },
     /// List the keys that are allowed or denied, one on a line.
-    #[command(after_help = exit::help())]
     List {
         /// Which.
-        list: List,
+        list: ListArg,
     },
     /// Let keys publish in whatever mode.
-    #[command(after_help = exit::help())]
     Allow(KeysArgs),
     /// Have keys be allowed no more.
-    #[command(after_help = exit::help())]
     Disallow(KeysArgs),
     /// Let keys publish in no mode. What is stored of them stays.
-    #[command(after_help = exit::help())]
     Deny(KeysArgs),
     /// Have keys be denied no more.
-    #[command(after_help = exit::help())]
     Undeny(KeysArgs),
     /// Show or change the tokens for publishing, which are good in the mode tokens.
-    #[command(subcommand, after_help = exit::help())]
+    #[command(subcommand)]
     Token(TokenCommand),
 }
 
+/// Shows or changes the tokens for publishing.
 #[derive(Debug, Subcommand)]
-enum TokenCommand {
+pub enum TokenCommand {
     /// Make a token and print it, this once: the cluster keeps its SHA-256.
-    #[command(after_help = exit::help())]
     Add {
         /// What to call it.
         #[arg(value_parser = parse_name)]
         name: String,
     },
     /// Have a token be good for nothing any more.
-    #[command(after_help = exit::help())]
     Remove {
         /// What it is called.
         #[arg(value_parser = parse_name)]
         name: String,
     },
     /// List what the tokens are called, one on a line.
-    #[command(after_help = exit::help())]
     List,
 }
 
+/// Who may publish.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Mode {
+pub enum ModeArg {
     /// Everybody.
     Open,
     /// Keys that are allowed.
@@ -103,16 +86,18 @@ enum Mode {
     Tokens,
 }
 
+/// A list of keys.
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum List {
+pub enum ListArg {
     /// Those that may publish in whatever mode.
     Allowed,
     /// Those that may not.
     Denied,
 }
 
+/// Keys.
 #[derive(Debug, Args)]
-struct KeysArgs {
+pub struct KeysArgs {
     /// The public keys, in z-base-32.
     #[arg(value_name = "KEY", required_unless_present = "file")]
     keys: Vec<PublicKey>,
@@ -140,94 +125,74 @@ fn parse_name(text: &str) -> Result<String, String> {
     }
 }
 
-/// Shows or changes who may publish.
-pub async fn policy(args: PolicyArgs) -> anyhow::Result<()> {
-    let (client, mut console) = args.admin.connect()?;
-    run(args.command, &client, &mut console).await
-}
-
-async fn run(
-    command: PolicyCommand,
-    client: &AdminClient,
-    console: &mut Console,
-) -> anyhow::Result<()> {
-    match command {
-        PolicyCommand::Show => show(client, console).await,
-        PolicyCommand::Mode { mode } => set_mode(mode, client, console).await,
-        PolicyCommand::List { list } => print_keys(list, client, console).await,
-        PolicyCommand::Allow(args) => change(KeysChange::Allow, args, client, console).await,
-        PolicyCommand::Disallow(args) => change(KeysChange::Disallow, args, client, console).await,
-        PolicyCommand::Deny(args) => change(KeysChange::Deny, args, client, console).await,
-        PolicyCommand::Undeny(args) => change(KeysChange::Undeny, args, client, console).await,
-        PolicyCommand::Token(TokenCommand::Add { name }) => add_token(name, client, console).await,
-        PolicyCommand::Token(TokenCommand::Remove { name }) => {
-            remove_token(&name, client, console).await
+impl PolicyCommand {
+    pub(crate) async fn run(self, session: &mut Session) -> anyhow::Result<()> {
+        match self {
+            Self::Show => {
+                let policy = session.show(&Ask::get(path::POLICY), text).await?;
+                note_lockout(&policy, session);
+                Ok(())
+            }
+            Self::Mode { mode } => {
+                let mode = match mode {
+                    ModeArg::Open => PublishMode::Open,
+                    ModeArg::AllowList => PublishMode::AllowList,
+                    ModeArg::Tokens => PublishMode::Tokens,
+                };
+                let ask = Ask::post(path::POLICY_MODE, &PublishModeRequest { mode });
+                let note = |policy: &Policy| format!("the mode is {}", shown(policy.mode));
+                let policy = session.change(&ask, note).await?;
+                note_lockout(&policy, session);
+                Ok(())
+            }
+            Self::List { list } => print_keys(list, session).await,
+            Self::Allow(args) => change(KeysChange::Allow, args, session).await,
+            Self::Disallow(args) => change(KeysChange::Disallow, args, session).await,
+            Self::Deny(args) => change(KeysChange::Deny, args, session).await,
+            Self::Undeny(args) => change(KeysChange::Undeny, args, session).await,
+            Self::Token(command) => command.run(session).await,
         }
-        PolicyCommand::Token(TokenCommand::List) => print_tokens(client, console).await,
     }
 }
 
-async fn show(client: &AdminClient, console: &mut Console) -> anyhow::Result<()> {
-    let policy: Policy = client.send(&Ask::get(path::POLICY), console).await?;
-    console.print(&policy, |policy| {
-        let mut table = Table::new(["MODE", "ALLOWED", "DENIED", "TOKENS", "DELETED"]);
-        table.push([
-            shown(policy.mode).to_owned(),
-            policy.allowed_count.to_string(),
-            policy.denied_count.to_string(),
-            policy.token_count.to_string(),
-            policy.deletion_count.to_string(),
-        ]);
-        table.text()
-    })?;
-    note_lockout(&policy, console);
-    Ok(())
-}
-
-async fn set_mode(mode: Mode, client: &AdminClient, console: &mut Console) -> anyhow::Result<()> {
-    let mode = match mode {
-        Mode::Open => PublishMode::Open,
-        Mode::AllowList => PublishMode::AllowList,
-        Mode::Tokens => PublishMode::Tokens,
-    };
-    let ask = Ask::post(path::POLICY_MODE, &PublishModeRequest { mode })?;
-    let policy: Policy = client.send(&ask, console).await?;
-    console.note(format_args!("the mode is {}", shown(policy.mode)));
-    note_lockout(&policy, console);
-    console.report(&policy)
+fn text(policy: &Policy) -> String {
+    let row = [
+        shown(policy.mode),
+        policy.allowed_count.to_string(),
+        policy.denied_count.to_string(),
+        policy.token_count.to_string(),
+        policy.deletion_count.to_string(),
+    ];
+    table(["MODE", "ALLOWED", "DENIED", "TOKENS", "DELETED"], [row])
 }
 
 /// A mode as it is typed.
-fn shown(mode: PublishMode) -> &'static str {
-    match mode {
-        PublishMode::Open => "open",
-        PublishMode::AllowList => "allow-list",
-        PublishMode::Tokens => "tokens",
-    }
+fn shown(mode: PublishMode) -> String {
+    mode.to_string().replace('_', "-")
 }
 
-fn note_lockout(policy: &Policy, console: &mut Console) {
+fn note_lockout(policy: &Policy, session: &mut Session) {
     let token_count = match policy.mode {
         PublishMode::Open => return,
         PublishMode::AllowList => 0,
         PublishMode::Tokens => policy.token_count,
     };
     if policy.allowed_count + token_count == 0 {
-        console.note("nobody may publish: no key is allowed, and no token is good");
+        session.note("nobody may publish: no key is allowed, and no token is good");
     }
 }
 
 /// All of a list, page by page.
-async fn print_keys(list: List, client: &AdminClient, console: &mut Console) -> anyhow::Result<()> {
+async fn print_keys(list: ListArg, session: &mut Session) -> anyhow::Result<()> {
     let path = match list {
-        List::Allowed => path::ALLOWED,
-        List::Denied => path::DENIED,
+        ListArg::Allowed => path::ALLOWED,
+        ListArg::Denied => path::DENIED,
     };
     let first = Ask::get(path).query("count", PACKET_COUNT_MAX);
-    let mut all: KeyPage = client.send(&first, console).await?;
+    let mut all: KeyPage = session.ask(&first).await?;
     while let Some(after) = all.next.take() {
         let ask = first.clone().query("after", after);
-        let page: KeyPage = client.send(&ask, console).await?;
+        let page: KeyPage = session.ask(&ask).await?;
         all.keys.extend(page.keys);
         ensure!(
             all.keys.len() <= KEY_COUNT_MAX,
@@ -235,24 +200,18 @@ async fn print_keys(list: List, client: &AdminClient, console: &mut Console) -> 
         );
         all.next = page.next;
     }
-    console.print(&all, |all| lines(&all.keys))
+    session.console.print(&all, |all| lines(&all.keys))
 }
 
 /// Changes a list, by as many requests as it takes.
-async fn change(
-    change: KeysChange,
-    args: KeysArgs,
-    client: &AdminClient,
-    console: &mut Console,
-) -> anyhow::Result<()> {
+async fn change(change: KeysChange, args: KeysArgs, session: &mut Session) -> anyhow::Result<()> {
     let keys = args.read()?;
     let mut done_count = 0;
     let mut now = None;
     for some in keys.chunks(POLICY_KEY_COUNT_MAX) {
         let keys = some.iter().map(ToString::to_string).collect();
-        let request = PublishKeysRequest { change, keys };
-        let ask = Ask::post(path::POLICY_KEYS, &request)?;
-        let changed = client.send::<Policy>(&ask, console).await;
+        let ask = Ask::post(path::POLICY_KEYS, &PublishKeysRequest { change, keys });
+        let changed = session.ask::<Policy>(&ask).await;
         now = Some(changed.with_context(|| match done_count {
             0 => "nothing has changed".to_owned(),
             count => format!("the first {count} keys are done, the others are not"),
@@ -265,42 +224,35 @@ async fn change(
         KeysChange::Deny | KeysChange::Undeny => ("denied", policy.denied_count),
     };
     let keys = if count == 1 { "key is" } else { "keys are" };
-    console.note(format_args!("{count} {keys} {what} now"));
-    console.report(&policy)
+    session.note(format_args!("{count} {keys} {what} now"));
+    session.console.report(&policy)
 }
 
-async fn add_token(
-    name: String,
-    client: &AdminClient,
-    console: &mut Console,
-) -> anyhow::Result<()> {
-    let ask = Ask::post(path::PUBLISH_TOKENS, &PublishTokenRequest { name })?;
-    let made: NewPublishToken = client.send(&ask, console).await?;
-    console.note(format_args!(
-        "whoever has the token {} may publish in the mode tokens; it is shown this once",
-        made.name
-    ));
-    console.print(&made, |made| format!("{}\n", made.token))
-}
-
-async fn remove_token(
-    name: &str,
-    client: &AdminClient,
-    console: &mut Console,
-) -> anyhow::Result<()> {
-    let ask = Ask::delete(path::with(path::PUBLISH_TOKEN, name));
-    let policy: Policy = client.send(&ask, console).await?;
-    console.note(format_args!(
-        "the token {name} is good for nothing any more"
-    ));
-    note_lockout(&policy, console);
-    console.report(&policy)
-}
-
-async fn print_tokens(client: &AdminClient, console: &mut Console) -> anyhow::Result<()> {
-    let ask = Ask::get(path::PUBLISH_TOKENS);
-    let tokens: PublishTokens = client.send(&ask, console).await?;
-    console.print(&tokens, |tokens| lines(&tokens.names))
+impl TokenCommand {
+    async fn run(self, session: &mut Session) -> anyhow::Result<()> {
+        match self {
+            Self::Add { name } => {
+                let ask = Ask::post(path::PUBLISH_TOKENS, &PublishTokenRequest { name });
+                let token = |made: &NewPublishToken| format!("{}\n", made.token);
+                let made = session.show(&ask, token).await?;
+                session.note(format_args!(
+                    "whoever has the token {} may publish in the mode tokens; it is shown this once",
+                    made.name
+                ));
+            }
+            Self::Remove { name } => {
+                let ask = Ask::delete(path::with(path::PUBLISH_TOKEN, &name));
+                let note = |_: &_| format!("the token {name} is good for nothing any more");
+                let policy = session.change(&ask, note).await?;
+                note_lockout(&policy, session);
+            }
+            Self::List => {
+                let names = |tokens: &PublishTokens| lines(&tokens.names);
+                session.show(&Ask::get(path::PUBLISH_TOKENS), names).await?;
+            }
+        }
+        Ok(())
+    }
 }
 
 fn lines(words: &[String]) -> String {

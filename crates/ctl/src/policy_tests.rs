@@ -1,35 +1,16 @@
 use axum::http::{Method, StatusCode};
-use clap::Parser;
 use quorate_api::ProblemType;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    admin::canned::{Answer, CannedNode},
+    admin::canned::{self, Answer, CannedNode, Outcome},
     console::captured::Captured,
-    exit::exit_code,
 };
 
-#[derive(Debug, Parser)]
-struct Cli {
-    #[command(flatten)]
-    args: PolicyArgs,
-}
-
-fn parse(words: &[&str]) -> Result<Cli, clap::Error> {
-    Cli::try_parse_from(["policy"].iter().chain(words))
-}
-
 /// Does what these words say at a node, and tells what was written and what came of it.
-pub(crate) async fn run_at(
-    client: &AdminClient,
-    words: &[&str],
-) -> (Captured, Result<(), (String, u8)>) {
-    let cli = parse(words).unwrap();
-    let (mut console, captured) = Captured::console(words.contains(&"--json"));
-    let outcome = run(cli.args.command, client, &mut console).await;
-    let outcome = outcome.map_err(|error| (format!("{error:#}"), exit_code(&error).unwrap_or(1)));
-    (captured, outcome)
+async fn run_at(node: &CannedNode, words: &[&str]) -> (Captured, Outcome) {
+    node.run(&[&["policy"], words].concat()).await
 }
 
 fn policy(mode: PublishMode) -> Policy {
@@ -53,7 +34,7 @@ fn key(byte: u8) -> String {
 #[tokio::test]
 async fn who_may_publish_is_shown_and_that_nobody_may() {
     let node = CannedNode::start([now(PublishMode::AllowList)]).await;
-    let (captured, outcome) = run_at(&node.client(), &["show"]).await;
+    let (captured, outcome) = run_at(&node, &["show"]).await;
     assert_eq!(outcome, Ok(()));
     let expected = "\
 MODE        ALLOWED  DENIED  TOKENS  DELETED
@@ -65,7 +46,7 @@ allow-list  0        2       0       3
 
     let open = policy(PublishMode::Open);
     let node = CannedNode::start([Answer::json(StatusCode::OK, &open)]).await;
-    let (captured, _) = run_at(&node.client(), &["show", "--json"]).await;
+    let (captured, _) = run_at(&node, &["show", "--json"]).await;
     let told: Value = serde_json::from_str(&captured.data()).unwrap();
     assert_eq!(told, serde_json::to_value(&open).unwrap());
     assert_eq!(captured.notes(), "");
@@ -83,7 +64,7 @@ async fn a_mode_is_set_as_it_is_typed() {
         ("tokens", PublishMode::Tokens, r#"{"mode":"tokens"}"#),
     ] {
         let node = CannedNode::start([now(mode)]).await;
-        let (captured, outcome) = run_at(&node.client(), &["mode", word]).await;
+        let (captured, outcome) = run_at(&node, &["mode", word]).await;
         assert_eq!(outcome, Ok(()));
         let asked = node.asked().remove(0);
         let expected = ("/v1/policy/mode", body);
@@ -108,7 +89,7 @@ async fn keys_come_from_arguments_and_from_a_file() {
     ] {
         let node = CannedNode::start([now(PublishMode::Open)]).await;
         let words = [word, &key(1), "--file", file];
-        let (captured, outcome) = run_at(&node.client(), &words).await;
+        let (captured, outcome) = run_at(&node, &words).await;
         assert_eq!(outcome, Ok(()));
         let asked = node.asked().remove(0);
         assert_eq!(asked.target, "/v1/policy/keys");
@@ -116,8 +97,8 @@ async fn keys_come_from_arguments_and_from_a_file() {
         assert_eq!(body, json!({"change": word, "keys": [key(1), key(2)]}));
         assert_eq!(captured.notes(), format!("quorate: {what}\n"));
     }
-    assert!(parse(&["deny"]).is_err());
-    assert!(parse(&["deny", "alice"]).is_err());
+    assert!(canned::parse(&["policy", "deny"]).is_err());
+    assert!(canned::parse(&["policy", "deny", "alice"]).is_err());
 }
 
 #[tokio::test]
@@ -126,7 +107,7 @@ async fn more_keys_than_fit_one_request_are_sent_in_several() {
     std::fs::write(&file, (key(1) + "\n").repeat(4_097)).unwrap();
     let words = ["deny", "--file", file.path().to_str().unwrap()];
     let node = CannedNode::start([now(PublishMode::Open)]).await;
-    let (_, outcome) = run_at(&node.client(), &words).await;
+    let (_, outcome) = run_at(&node, &words).await;
     assert_eq!(outcome, Ok(()));
     let count = |asked: &str| {
         let body: PublishKeysRequest = serde_json::from_str(asked).unwrap();
@@ -141,7 +122,7 @@ async fn more_keys_than_fit_one_request_are_sent_in_several() {
 
     let full = Answer::problem(ProblemType::RefusedPolicy, "there is no room");
     let node = CannedNode::start([now(PublishMode::Open), full]).await;
-    let (_, outcome) = run_at(&node.client(), &words).await;
+    let (_, outcome) = run_at(&node, &words).await;
     let told = "the first 4096 keys are done, the others are not: there is no room";
     assert_eq!(outcome, Err((told.to_owned(), 1)));
 }
@@ -156,7 +137,7 @@ async fn a_list_is_printed_whole() {
         Answer::json(StatusCode::OK, &page)
     };
     let node = CannedNode::start([page("a", Some("a")), page("b", None)]).await;
-    let (captured, outcome) = run_at(&node.client(), &["list", "denied"]).await;
+    let (captured, outcome) = run_at(&node, &["list", "denied"]).await;
     assert_eq!(outcome, Ok(()));
     assert_eq!(captured.data(), "a\nb\n");
     let targets: Vec<_> = node.asked().into_iter().map(|asked| asked.target).collect();
@@ -168,10 +149,7 @@ async fn a_list_is_printed_whole() {
         ]
     );
     let node = CannedNode::start([page("a", None)]).await;
-    run_at(&node.client(), &["list", "allowed"])
-        .await
-        .1
-        .unwrap();
+    run_at(&node, &["list", "allowed"]).await.1.unwrap();
     assert_eq!(node.asked()[0].target, "/v1/policy/allowed?count=1000");
 }
 
@@ -183,14 +161,14 @@ async fn a_token_comes_alone_on_standard_output() {
     };
     assert!(!format!("{made:?}").contains("publish-x"));
     let node = CannedNode::start([Answer::json(StatusCode::CREATED, &made)]).await;
-    let (captured, outcome) = run_at(&node.client(), &["token", "add", "ci"]).await;
+    let (captured, outcome) = run_at(&node, &["token", "add", "ci"]).await;
     assert_eq!(outcome, Ok(()));
     assert_eq!(captured.data(), "quorate-publish-x\n");
     assert!(!captured.notes().contains("publish-x"));
     assert_eq!(node.asked()[0].body, r#"{"name":"ci"}"#);
 
     let node = CannedNode::start([now(PublishMode::Tokens)]).await;
-    let (captured, outcome) = run_at(&node.client(), &["token", "remove", "ci"]).await;
+    let (captured, outcome) = run_at(&node, &["token", "remove", "ci"]).await;
     assert_eq!(outcome, Ok(()));
     let asked = node.asked().remove(0);
     assert_eq!(asked.method, Method::DELETE);
@@ -200,9 +178,12 @@ async fn a_token_comes_alone_on_standard_output() {
     let names = ["a", "b"].map(str::to_owned).into();
     let tokens = Answer::json(StatusCode::OK, &PublishTokens { names });
     let node = CannedNode::start([tokens]).await;
-    let (captured, _) = run_at(&node.client(), &["token", "list"]).await;
+    let (captured, _) = run_at(&node, &["token", "list"]).await;
     assert_eq!(captured.data(), "a\nb\n");
     for name in ["", "..", "a b", "a/b"] {
-        assert!(parse(&["token", "remove", name]).is_err(), "{name}");
+        assert!(
+            canned::parse(&["policy", "token", "remove", name]).is_err(),
+            "{name}"
+        );
     }
 }

@@ -6,14 +6,17 @@ use anyhow::{Context, bail};
 use clap::Args;
 use pkarr::Keypair;
 use quorate_packet::{DNS_SIZE_MAX, PublicKey, SignedPacket};
-use reqwest::{StatusCode, header::AUTHORIZATION};
+use reqwest::{
+    StatusCode,
+    header::{AUTHORIZATION, RETRY_AFTER},
+};
 
 use crate::{
-    DEV_ORIGIN, key_file, outln,
+    key_file, outln,
     output::printable,
     record::{self, Record},
     relay,
-    relay_url::{DEV_RELAY, RelayUrl},
+    relay_url::{DEV_ORIGIN, DEV_RELAY, RelayUrl},
     token::Token,
 };
 
@@ -65,7 +68,7 @@ pub struct PublishArgs {
 }
 
 /// Signs the records, publishes them, and says how to look them up.
-pub async fn publish(args: PublishArgs) -> anyhow::Result<()> {
+pub(crate) async fn publish(args: PublishArgs) -> anyhow::Result<()> {
     let records = record::parse(&args.txt, &args.records)?;
     let variable = (TOKEN_VARIABLE, std::env::var_os(TOKEN_VARIABLE));
     let token = Token::find(args.token_file.as_deref(), variable)?;
@@ -107,7 +110,7 @@ async fn put(url: &RelayUrl, packet: &SignedPacket, token: Option<&Token>) -> an
     if status.is_success() {
         return Ok(());
     }
-    let retry_after = response.headers().get(reqwest::header::RETRY_AFTER);
+    let retry_after = response.headers().get(RETRY_AFTER);
     let again = retry_after
         .and_then(|value| value.to_str().ok())
         .map_or_else(String::new, |secs| format!(" in {} s", printable(secs)));
@@ -116,28 +119,28 @@ async fn put(url: &RelayUrl, packet: &SignedPacket, token: Option<&Token>) -> an
         StatusCode::CONFLICT | StatusCode::PRECONDITION_FAILED => {
             "the relay has a newer packet of this key: is the clock of this machine right, and does \
              another machine publish with the same key?"
-                .to_owned()
         }
-        StatusCode::UNAUTHORIZED => "the relay takes packets from those with a token: --token-file FILE \
-                                     or QUORATE_PUBLISH_TOKEN_FILE names a file with one"
-            .to_owned(),
-        StatusCode::FORBIDDEN => "the relay's operators do not let this key publish, or not with \
-                                  this token"
-            .to_owned(),
-        StatusCode::NOT_FOUND => "nothing takes packets there: is the path in --relay right \
-                                  (usually /pkarr)?"
-            .to_owned(),
+        StatusCode::UNAUTHORIZED => {
+            "the relay takes packets from those with a token: --token-file FILE or \
+             QUORATE_PUBLISH_TOKEN_FILE names a file with one"
+        }
+        StatusCode::FORBIDDEN => {
+            "the relay's operators do not let this key publish, or not with this token"
+        }
+        StatusCode::NOT_FOUND => {
+            "nothing takes packets there: is the path in --relay right (usually /pkarr)?"
+        }
         StatusCode::TOO_MANY_REQUESTS => {
-            format!("the relay takes no more from this address for now; try again{again}")
+            &format!("the relay takes no more from this address for now; try again{again}")
         }
         StatusCode::SERVICE_UNAVAILABLE => {
-            format!("surely not stored: the relay cannot take it now; try again{again}")
+            &format!("surely not stored: the relay cannot take it now; try again{again}")
         }
         StatusCode::GATEWAY_TIMEOUT => {
-            "the outcome is unknown: it may be stored; trying again is safe".to_owned()
+            "the outcome is unknown: it may be stored; trying again is safe"
         }
-        status if status.is_client_error() => "the relay refuses the packet".to_owned(),
-        _ => "the relay failed; it may be stored or not".to_owned(),
+        status if status.is_client_error() => "the relay refuses the packet",
+        _ => "the relay failed; it may be stored or not",
     };
     bail!("{meaning}\n  the relay {url} answered {status}: {reason}")
 }

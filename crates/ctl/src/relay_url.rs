@@ -1,13 +1,17 @@
 //! Where a relay is.
 
-use std::{fmt, io, net::SocketAddr, str::FromStr};
+use std::{fmt, net::SocketAddr, str::FromStr};
 
-use anyhow::{anyhow, bail};
 use quorate_packet::PublicKey;
 use reqwest::Url;
 
+use crate::http;
+
 /// Where `quorate dev` has its first node.
 pub(crate) const DEV_RELAY: &str = "http://127.0.0.1:8081/pkarr";
+
+/// The origin of `quorate dev`.
+pub const DEV_ORIGIN: &str = "quorate.test";
 
 /// The URL under which a relay has its packets: `http://host:port/path`, or `https`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,34 +28,16 @@ impl RelayUrl {
     }
 
     /// The host and the port it listens on.
-    pub fn host_and_port(&self) -> (&str, u16) {
+    pub(crate) fn host_and_port(&self) -> (&str, u16) {
         (
             self.0.host_str().unwrap_or_default(),
             self.0.port_or_known_default().unwrap_or_default(),
         )
     }
 
-    /// The host, and the port unless it is the usual one: the `Host` field of requests (RFC 9110,
-    /// section 7.2).
-    pub fn authority(&self) -> &str {
-        self.0.authority()
-    }
-
-    /// The path above the keys, without a slash at its end.
-    pub fn path(&self) -> &str {
-        self.0.path().trim_end_matches('/')
-    }
-
-    /// Whether requests to it are encrypted.
-    pub fn is_https(&self) -> bool {
-        self.0.scheme() == "https"
-    }
-
-    /// The first address that its host has. Asks the system's resolver, and waits for it.
-    pub fn address(&self) -> io::Result<SocketAddr> {
-        let addresses = self.0.socket_addrs(|| None)?;
-        let no_address = || io::Error::new(io::ErrorKind::NotFound, "the host has no address");
-        addresses.first().copied().ok_or_else(no_address)
+    /// The URL itself.
+    pub fn url(&self) -> &Url {
+        &self.0
     }
 }
 
@@ -67,11 +53,7 @@ impl FromStr for RelayUrl {
     type Err = anyhow::Error;
 
     fn from_str(s: &str) -> anyhow::Result<Self> {
-        let url = Url::parse(s).map_err(|error| anyhow!("{error}; write it like {DEV_RELAY}"))?;
-        match url.scheme() {
-            "http" | "https" => Ok(Self(url)),
-            scheme => bail!("{scheme} is not http or https; write it like {DEV_RELAY}"),
-        }
+        http::parse_url(s, DEV_RELAY).map(Self)
     }
 }
 
@@ -112,18 +94,11 @@ mod tests {
     }
 
     #[test]
-    fn host_port_and_path_are_told() {
+    fn host_and_port_are_told() {
         let relay: RelayUrl = "http://127.0.0.1:8081/a/b/".parse().unwrap();
         assert_eq!(relay.host_and_port(), ("127.0.0.1", 8081));
-        assert_eq!(
-            (relay.authority(), relay.path()),
-            ("127.0.0.1:8081", "/a/b")
-        );
-        assert_eq!(relay.address().unwrap(), "127.0.0.1:8081".parse().unwrap());
         let bare: RelayUrl = "http://[::1]".parse().unwrap();
-        assert_eq!((bare.authority(), bare.path()), ("[::1]", ""));
-        assert_eq!(bare.address().unwrap(), "[::1]:80".parse().unwrap());
-        assert!(!bare.is_https());
+        assert_eq!(bare.host_and_port(), ("[::1]", 80));
     }
 
     #[test]

@@ -12,10 +12,10 @@ use quorate_packet::{PAYLOAD_SIZE_MAX, PublicKey, SignedPacket, txt_text};
 use reqwest::StatusCode;
 
 use crate::{
-    DEV_ORIGIN, dns, out,
+    dns, http, out,
     output::printable,
     record, relay,
-    relay_url::{DEV_RELAY, RelayUrl},
+    relay_url::{DEV_ORIGIN, DEV_RELAY, RelayUrl},
 };
 
 /// Arguments of `quorate resolve`.
@@ -55,7 +55,7 @@ fn parse_type(text: &str) -> Result<RecordType, String> {
 }
 
 /// Looks the key up and prints its records. Fails when there is nothing.
-pub async fn resolve(args: ResolveArgs) -> anyhow::Result<()> {
+pub(crate) async fn resolve(args: ResolveArgs) -> anyhow::Result<()> {
     let text = match args.dns {
         Some(server) => by_dns(&args, server).await?,
         None => by_relay(&args.key, &args.relay).await?,
@@ -74,7 +74,7 @@ async fn by_relay(key: &PublicKey, url: &RelayUrl) -> anyhow::Result<String> {
             bail!("the relay {url} answered {status}: {reason}");
         }
     }
-    let body = relay::body(response, PAYLOAD_SIZE_MAX + 1).await;
+    let body = http::body(response, PAYLOAD_SIZE_MAX + 1).await;
     let body = body.with_context(|| format!("the answer of the relay {url} broke off"))?;
     let packet = SignedPacket::parse(*key, body)
         .with_context(|| format!("what the relay {url} gave is not to be trusted"))?;

@@ -19,14 +19,12 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 
 use crate::{
-    admin::{AdminClient, AdminUrl, Ask, canned::client_of},
+    admin::{
+        AdminUrl, Ask,
+        canned::{Outcome, outcome, parse, run_at, session},
+    },
     console::captured::Captured,
-    exit::exit_code,
-    leader,
-    member::tests::run_at,
-    packet as packets, policy, runtime,
     token::Token,
-    zone,
 };
 
 /// The one node of the fake cluster.
@@ -103,26 +101,39 @@ async fn node(config: &AdminConfig) -> (Arc<FakeReplica>, AdminUrl) {
     (replica, url.parse().unwrap())
 }
 
-async fn node_on_loopback() -> (Arc<FakeReplica>, AdminClient) {
-    let (replica, url) = node(&AdminConfig::default()).await;
-    (replica, client_of(url, None))
+async fn node_on_loopback() -> (Arc<FakeReplica>, AdminUrl) {
+    node(&AdminConfig::default()).await
+}
+
+/// Does what these words say at a node that asks for no token.
+async fn run(url: &AdminUrl, words: &[&str]) -> (Captured, Outcome) {
+    run_at(url, None, words).await
+}
+
+async fn zone(url: &AdminUrl, words: &[&str]) -> (Captured, Outcome) {
+    run(url, &[&["zone"], words].concat()).await
+}
+
+async fn policy(url: &AdminUrl, words: &[&str]) -> (Captured, Outcome) {
+    run(url, &[&["policy"], words].concat()).await
+}
+
+async fn member(url: &AdminUrl, words: &[&str]) -> (Captured, Outcome) {
+    run(url, &[&["member"], words].concat()).await
 }
 
 #[tokio::test]
 async fn a_node_tells_how_it_is_in_terms_the_client_knows() {
-    let (_, client) = node_on_loopback().await;
-    let (mut console, _) = Captured::console(true);
-    let status: Status = client
-        .send(&Ask::get(path::STATUS), &mut console)
-        .await
-        .unwrap();
+    let (_, url) = node_on_loopback().await;
+    let (mut session, _) = session(&url, None, true);
+    let status: Status = session.ask(&Ask::get(path::STATUS)).await.unwrap();
     assert_eq!(status.role, "leader");
 }
 
 #[tokio::test]
 async fn a_script_finds_in_the_list_what_it_needs() {
-    let (_, client) = node_on_loopback().await;
-    let (captured, outcome) = run_at(&client, &["list", "--json"]).await;
+    let (_, url) = node_on_loopback().await;
+    let (captured, outcome) = member(&url, &["list", "--json"]).await;
     assert_eq!(outcome, Ok(()));
     let list: Value = serde_json::from_str(&captured.data()).unwrap();
     let member = &list["members"][0];
@@ -135,9 +146,9 @@ async fn a_script_finds_in_the_list_what_it_needs() {
 
 #[tokio::test]
 async fn without_a_leader_the_list_is_printed_and_the_lack_told() {
-    let (replica, client) = node_on_loopback().await;
+    let (replica, url) = node_on_loopback().await;
     replica.operators.lose_leader();
-    let (captured, outcome) = run_at(&client, &["list"]).await;
+    let (captured, outcome) = member(&url, &["list"]).await;
     assert_eq!(outcome, Ok(()));
     assert!(captured.data().contains(" fra-1 "), "{}", captured.data());
     let notes = captured.notes();
@@ -149,8 +160,8 @@ async fn without_a_leader_the_list_is_printed_and_the_lack_told() {
 
 #[tokio::test]
 async fn a_token_for_a_new_node_comes_alone() {
-    let (replica, client) = node_on_loopback().await;
-    let (captured, outcome) = run_at(&client, &["add", "--learner"]).await;
+    let (replica, url) = node_on_loopback().await;
+    let (captured, outcome) = member(&url, &["add", "--learner"]).await;
     assert_eq!(outcome, Ok(()));
     let data = captured.data();
     assert!(data.starts_with("quorate-join-1."), "{data}");
@@ -161,7 +172,7 @@ async fn a_token_for_a_new_node_comes_alone() {
 
 #[tokio::test]
 async fn every_change_reaches_the_cluster() {
-    let (replica, client) = node_on_loopback().await;
+    let (replica, url) = node_on_loopback().await;
     let key = || NODE.to_string();
     let other = PublicKey::from_bytes([9; 32]).to_string();
     for (words, change, force) in [
@@ -186,7 +197,7 @@ async fn every_change_reaches_the_cluster() {
             false,
         ),
     ] {
-        let (captured, outcome) = run_at(&client, words).await;
+        let (captured, outcome) = member(&url, words).await;
         assert_eq!(outcome, Ok(()), "{words:?}");
         let asked = replica.operators.take_asked();
         assert_eq!(asked, [Asked::Change(change, force)]);
@@ -197,7 +208,7 @@ async fn every_change_reaches_the_cluster() {
 
 #[tokio::test]
 async fn a_change_is_waited_for_until_the_node_has_caught_up() {
-    let (replica, client) = node_on_loopback().await;
+    let (replica, url) = node_on_loopback().await;
     replica.operators.lag_behind(Some(5));
     replica.operators.warn("the cluster has 2 voters");
     let mut asked = replica.operators.asked_count.subscribe();
@@ -207,7 +218,7 @@ async fn a_change_is_waited_for_until_the_node_has_caught_up() {
             replica.operators.lag_behind(None);
             thrice
         },
-        run_at(&client, &["promote", "fra-1"]),
+        member(&url, &["promote", "fra-1"]),
     );
     assert!(asked_thrice);
     assert_eq!(outcome, Ok(()));
@@ -224,8 +235,7 @@ async fn a_change_is_waited_for_until_the_node_has_caught_up() {
 
 #[tokio::test]
 async fn what_the_cluster_refuses_is_told_and_has_its_exit_code() {
-    let (replica, mut client) = node_on_loopback().await;
-    client.pace.retry_timeout = std::time::Duration::ZERO;
+    let (replica, url) = node_on_loopback().await;
     let no_live_quorum = Refusal::NoLiveQuorum {
         live: 1,
         needed: 2,
@@ -242,8 +252,10 @@ async fn what_the_cluster_refuses_is_told_and_has_its_exit_code() {
         (Refusal::NoLeader, "no leader is known", 5),
     ] {
         replica.operators.refuse(refusal);
-        let (captured, outcome) = run_at(&client, &["remove", "b", "--json"]).await;
-        let (text, exit) = outcome.unwrap_err();
+        let (mut session, captured) = session(&url, None, true);
+        session.pace.retry_timeout = std::time::Duration::ZERO;
+        let command = parse(&["member", "remove", "b", "--json"]).unwrap();
+        let (text, exit) = outcome(command.run(&mut session).await).unwrap_err();
         assert!(text.starts_with(said), "{text}");
         assert_eq!((exit, captured.data().as_str()), (code, ""));
     }
@@ -251,12 +263,11 @@ async fn what_the_cluster_refuses_is_told_and_has_its_exit_code() {
 
 #[tokio::test]
 async fn leadership_is_handed_over() {
-    let (replica, client) = node_on_loopback().await;
+    let (replica, url) = node_on_loopback().await;
     for (to, key) in [(None, None), (Some("fra-1"), Some(NODE.to_string()))] {
-        let (mut console, captured) = Captured::console(false);
-        leader::transfer(to.map(str::to_owned), &client, &mut console)
-            .await
-            .unwrap();
+        let words = ["leader", "transfer"].into_iter().chain(to);
+        let (captured, outcome) = run(&url, &words.collect::<Vec<_>>()).await;
+        assert_eq!(outcome, Ok(()));
         assert_eq!(captured.notes(), format!("quorate: {} leads\n", shown()));
         assert_eq!(replica.operators.take_asked(), [Asked::Transfer(key)]);
     }
@@ -264,7 +275,7 @@ async fn leadership_is_handed_over() {
 
 #[tokio::test]
 async fn what_a_node_stores_is_listed_page_by_page_and_verified() {
-    let (replica, client) = node_on_loopback().await;
+    let (replica, url) = node_on_loopback().await;
     for seed in 1..=3 {
         replica.store(received_now(packet(
             seed,
@@ -273,51 +284,43 @@ async fn what_a_node_stores_is_listed_page_by_page_and_verified() {
             30,
         )));
     }
-    let (mut console, captured) = Captured::console(true);
-    packets::print_page(None, 2, &client, &mut console)
-        .await
-        .unwrap();
+    let words = ["packet", "list", "--count", "2", "--json"];
+    let (captured, outcome) = run(&url, &words).await;
+    assert_eq!(outcome, Ok(()));
     let page: Value = serde_json::from_str(&captured.data()).unwrap();
     assert_eq!(page["packets"].as_array().unwrap().len(), 2);
-    let next: PublicKey = page["next"].as_str().unwrap().parse().unwrap();
+    let next = page["next"].as_str().unwrap();
 
-    let (mut console, captured) = Captured::console(false);
-    packets::print_page(Some(next), 2, &client, &mut console)
-        .await
-        .unwrap();
+    let words = ["packet", "list", "--count", "2", "--after", next];
+    let (captured, outcome) = run(&url, &words).await;
+    assert_eq!(outcome, Ok(()));
     let text = captured.data();
-    let last: PublicKey = text.lines().nth(1).unwrap()[..52].parse().unwrap();
+    let last = &text.lines().nth(1).unwrap()[..52];
     assert_eq!((text.lines().count(), captured.notes().as_str()), (2, ""));
 
-    let (mut console, captured) = Captured::console(false);
-    packets::print_one(&last, &client, &mut console)
-        .await
-        .unwrap();
+    let (captured, outcome) = run(&url, &["packet", "get", last]).await;
+    assert_eq!(outcome, Ok(()));
     let text = captured.data();
     assert!(text.contains("TXT \"relay=https://a.example\""), "{text}");
 
-    let (mut console, _) = Captured::console(false);
-    let missing = packets::print_one(&NODE, &client, &mut console).await;
-    let error = missing.unwrap_err();
-    assert!(!error.to_string().contains("No such packet"), "{error}");
+    let (_, missing) = run(&url, &["packet", "get", &NODE.to_string()]).await;
+    let (error, _) = missing.unwrap_err();
+    assert!(!error.contains("No such packet"), "{error}");
 }
 
 #[tokio::test]
 async fn settings_of_a_running_node_are_asked_for() {
-    let (_, client) = node_on_loopback().await;
-    let (mut console, captured) = Captured::console(false);
-    let filter = "info,quorate_raft=debug".to_owned();
-    runtime::set_filter(filter, &client, &mut console)
-        .await
-        .unwrap();
-    runtime::print_filter(&client, &mut console).await.unwrap();
+    let (_, url) = node_on_loopback().await;
+    let filter = "info,quorate_raft=debug";
+    let (_, outcome) = run(&url, &["log-filter", filter]).await;
+    assert_eq!(outcome, Ok(()));
+    let (captured, outcome) = run(&url, &["log-filter"]).await;
+    assert_eq!(outcome, Ok(()));
     assert_eq!(captured.data(), "info,quorate_raft=debug\n");
 
-    let refused = runtime::read_again(&client, &mut console)
-        .await
-        .unwrap_err();
+    let (_, refused) = run(&url, &["reload"]).await;
     let expected = "line 3: no setting has this name";
-    assert_eq!(refused.to_string(), expected);
+    assert_eq!(refused, Err((expected.to_owned(), 1)));
 }
 
 #[tokio::test]
@@ -335,49 +338,45 @@ async fn a_token_decides_what_its_client_may() {
         ..AdminConfig::default()
     };
     let (_, url) = node(&config).await;
-    let nobody = client_of(url.clone(), None);
     let [reader, operator] = known.map(|(_, token)| {
         let token = Token::find(None, ("VARIABLE", Some(token.to_string().into())));
-        client_of(url.clone(), token.unwrap())
+        token.unwrap()
     });
-    for (client, word, code) in [
-        (&nobody, "list", 4),
+    for (token, word, code) in [
+        (&None, "list", 4),
         (&reader, "list", 0),
         (&reader, "add", 4),
         (&operator, "add", 0),
     ] {
-        let (captured, outcome) = run_at(client, &[word]).await;
+        let (captured, outcome) = run_at(&url, token.clone(), &["member", word]).await;
         let exit = outcome.as_ref().map_or_else(|(_, code)| *code, |()| 0);
         assert_eq!(exit, code, "{word}: {outcome:?} {}", captured.notes());
     }
-    let (mut console, _) = Captured::console(false);
-    let error = runtime::print_filter(&nobody, &mut console)
-        .await
-        .unwrap_err();
-    assert_eq!(exit_code(&error), Some(4));
-    assert!(format!("{error:#}").contains("--token-file"), "{error:#}");
+    let (_, outcome) = run(&url, &["log-filter"]).await;
+    let (error, code) = outcome.unwrap_err();
+    assert!(code == 4 && error.contains("--token-file"), "{error}");
 }
 
 #[tokio::test]
 async fn what_a_zone_lists_can_be_imported_again() {
-    let (replica, client) = node_on_loopback().await;
+    let (replica, url) = node_on_loopback().await;
     let texts = ["v=spf1 -all", "\"a\\\"b\" \"\\255\""];
     let set = [&["set", "a", "t", "60", "TXT"][..], &texts].concat();
-    assert_eq!(zone::tests::run_at(&client, &set).await.1, Ok(()));
+    assert_eq!(zone(&url, &set).await.1, Ok(()));
     let https = ["set", "a", "@", "1h", "HTTPS", "1 . alpn=h2,h3 port=8443"];
-    assert_eq!(zone::tests::run_at(&client, &https).await.1, Ok(()));
+    assert_eq!(zone(&url, &https).await.1, Ok(()));
     let before = replica.zone_state();
-    let (listed, _) = zone::tests::run_at(&client, &["list", "a."]).await;
+    let (listed, _) = zone(&url, &["list", "a."]).await;
     assert_eq!(listed.data().lines().count(), 3, "{}", listed.data());
 
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("zone");
     let import = ["import", "a", file.to_str().unwrap()];
     std::fs::write(&file, "").unwrap();
-    assert_eq!(zone::tests::run_at(&client, &import).await.1, Ok(()));
+    assert_eq!(zone(&url, &import).await.1, Ok(()));
     assert_ne!(replica.zone_state(), before);
     std::fs::write(&file, listed.data()).unwrap();
-    assert_eq!(zone::tests::run_at(&client, &import).await.1, Ok(()));
+    assert_eq!(zone(&url, &import).await.1, Ok(()));
     let sets = |state: &ZoneState| {
         let zones = state.zones.values();
         zones.map(|zone| zone.sets.clone()).collect::<Vec<_>>()
@@ -385,36 +384,36 @@ async fn what_a_zone_lists_can_be_imported_again() {
     assert_eq!(sets(&replica.zone_state()), sets(&before));
 
     let unserved = ["set", "b", "@", "60", "TXT", "x"];
-    let (_, outcome) = zone::tests::run_at(&client, &unserved).await;
+    let (_, outcome) = zone(&url, &unserved).await;
     let (said, code) = outcome.unwrap_err();
     assert!(code == 1 && said.contains("those it serves: a."), "{said}");
 }
 
 #[tokio::test]
 async fn a_list_of_keys_can_be_taken_back() {
-    let (replica, client) = node_on_loopback().await;
+    let (replica, url) = node_on_loopback().await;
     let keys = [1, 2].map(|byte| PublicKey::from_bytes([byte; 32]).to_string());
     let deny = ["deny", &keys[0], &keys[1]];
-    assert_eq!(policy::tests::run_at(&client, &deny).await.1, Ok(()));
-    let (listed, _) = policy::tests::run_at(&client, &["list", "denied"]).await;
+    assert_eq!(policy(&url, &deny).await.1, Ok(()));
+    let (listed, _) = policy(&url, &["list", "denied"]).await;
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(&file, listed.data()).unwrap();
     assert_eq!(replica.publishing().denied.len(), 2);
     let undeny = ["undeny", "--file", file.path().to_str().unwrap()];
-    assert_eq!(policy::tests::run_at(&client, &undeny).await.1, Ok(()));
+    assert_eq!(policy(&url, &undeny).await.1, Ok(()));
     assert_eq!(replica.publishing().denied.len(), 0);
 
     let add = ["token", "add", "ci"];
-    let (captured, outcome) = policy::tests::run_at(&client, &add).await;
+    let (captured, outcome) = policy(&url, &add).await;
     assert_eq!(outcome, Ok(()));
     assert_eq!(captured.data().lines().count(), 1);
-    let (_, outcome) = policy::tests::run_at(&client, &add).await;
+    let (_, outcome) = policy(&url, &add).await;
     let (said, code) = outcome.unwrap_err();
     assert!(
         code == 1 && said.contains("a token is called ci already"),
         "{said}"
     );
-    let (said, code) = policy::tests::run_at(&client, &["token", "remove", "ic"])
+    let (said, code) = policy(&url, &["token", "remove", "ic"])
         .await
         .1
         .unwrap_err();

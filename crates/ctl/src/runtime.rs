@@ -5,85 +5,60 @@ use quorate_api::{LogFilter, ReloadReport, path};
 use serde_json::json;
 
 use crate::{
-    admin::{AdminArgs, AdminClient, Ask},
-    console::Console,
-    exit,
-    table::Table,
+    admin::{AdminArgs, Ask, Session},
+    table::table,
 };
 
-/// Arguments of `quorate reload`.
-#[derive(Debug, Args)]
-#[command(after_help = exit::help())]
-pub struct ReloadArgs {
-    #[command(flatten)]
-    admin: AdminArgs,
-}
-
 /// Has the node that is asked read its configuration again, and prints which settings changed.
-pub async fn reload(args: ReloadArgs) -> anyhow::Result<()> {
-    let (client, mut console) = args.admin.connect()?;
-    read_again(&client, &mut console).await
-}
-
-pub(crate) async fn read_again(client: &AdminClient, console: &mut Console) -> anyhow::Result<()> {
-    let ask = Ask::post(path::RELOAD, &json!({}))?;
-    let report: ReloadReport = client.send(&ask, console).await?;
-    if report.changed.is_empty() && report.needs_restart.is_empty() {
-        console.note("no setting has changed");
-        return console.report(&report);
+pub(crate) async fn reload(session: &mut Session) -> anyhow::Result<()> {
+    let ask = Ask::post(path::RELOAD, &json!({}));
+    let report = session.show(&ask, changes).await?;
+    if report == ReloadReport::default() {
+        session.note("no setting has changed");
     }
-    console.print(&report, changes)
+    Ok(())
 }
 
 fn changes(report: &ReloadReport) -> String {
-    let mut table = Table::new(["SETTING", "HOLDS"]);
-    for setting in &report.changed {
-        table.push([setting.clone(), "now".to_owned()]);
+    if *report == ReloadReport::default() {
+        return String::new();
     }
-    for setting in &report.needs_restart {
-        table.push([setting.clone(), "after a restart".to_owned()]);
-    }
-    table.text()
+    let row = |holds: &'static str| move |setting: &String| [setting.clone(), holds.to_owned()];
+    let now = report.changed.iter().map(row("now"));
+    let later = report.needs_restart.iter().map(row("after a restart"));
+    table(["SETTING", "HOLDS"], now.chain(later))
 }
+
+pub(crate) const LOG_FILTER_HELP: &str = "\
+A filter is a level (error, warn, info, debug, trace), or levels by target: info,quorate_raft=debug.
+It holds until the node restarts or reloads another one.";
 
 /// Arguments of `quorate log-filter`.
 #[derive(Debug, Args)]
-#[command(after_help = exit::help_after("\
-A filter is a level (error, warn, info, debug, trace), or levels by target: info,quorate_raft=debug.
-It holds until the node restarts or reloads another one."))]
 pub struct LogFilterArgs {
     /// What to log from now on; without it, what is logged is printed.
-    filter: Option<String>,
+    pub(crate) filter: Option<String>,
     #[command(flatten)]
-    admin: AdminArgs,
+    pub(crate) admin: AdminArgs,
 }
 
-/// Prints what the node that is asked logs, or changes it.
-pub async fn log_filter(args: LogFilterArgs) -> anyhow::Result<()> {
-    let (client, mut console) = args.admin.connect()?;
-    match args.filter {
-        Some(filter) => set_filter(filter, &client, &mut console).await,
-        None => print_filter(&client, &mut console).await,
+/// Prints what the node that is asked logs, or changes it to `filter`.
+pub(crate) async fn log_filter(
+    filter: Option<String>,
+    session: &mut Session,
+) -> anyhow::Result<()> {
+    match filter {
+        None => {
+            let text = |now: &LogFilter| format!("{}\n", now.filter);
+            session.show(&Ask::get(path::LOG_FILTER), text).await?;
+        }
+        Some(filter) => {
+            let ask = Ask::put(path::LOG_FILTER, &LogFilter { filter });
+            let note = |now: &LogFilter| format!("the node logs {}", now.filter);
+            session.change(&ask, note).await?;
+        }
     }
-}
-
-pub(crate) async fn print_filter(
-    client: &AdminClient,
-    console: &mut Console,
-) -> anyhow::Result<()> {
-    let filter: LogFilter = client.send(&Ask::get(path::LOG_FILTER), console).await?;
-    console.print(&filter, |filter| format!("{}\n", filter.filter))
-}
-
-pub(crate) async fn set_filter(
-    filter: String,
-    client: &AdminClient,
-    console: &mut Console,
-) -> anyhow::Result<()> {
-    let ask = Ask::put(path::LOG_FILTER, &LogFilter { filter })?;
-    let filter: LogFilter = client.send(&ask, console).await?;
-    console.note(format_args!("the node logs {}", filter.filter));
-    console.report(&filter)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -93,15 +68,13 @@ mod tests {
 
     use super::*;
     use crate::{
-        admin::canned::{Answer, CannedNode},
+        admin::canned::{Answer, CannedNode, Outcome},
         console::captured::Captured,
     };
 
-    async fn reloaded(answer: Answer) -> (Captured, anyhow::Result<()>) {
+    async fn reloaded(answer: Answer) -> (Captured, Outcome) {
         let node = CannedNode::start([answer]).await;
-        let (mut console, captured) = Captured::console(false);
-        let outcome = read_again(&node.client(), &mut console).await;
-        (captured, outcome)
+        node.run(&["reload"]).await
     }
 
     #[tokio::test]
@@ -129,7 +102,7 @@ http.listen      after a restart
         let problem = Answer::problem(ProblemType::RefusedReload, "line 3: no such key");
         let (captured, outcome) = reloaded(problem).await;
         let expected = "line 3: no such key";
-        assert_eq!(outcome.unwrap_err().to_string(), expected);
+        assert_eq!(outcome, Err((expected.to_owned(), 1)));
         assert_eq!(captured.data(), "");
     }
 
@@ -139,13 +112,12 @@ http.listen      after a restart
             filter: "info,quorate_raft=debug".to_owned(),
         };
         let node = CannedNode::start([Answer::json(StatusCode::OK, &filter)]).await;
-        let (mut console, captured) = Captured::console(false);
-        print_filter(&node.client(), &mut console).await.unwrap();
+        let (captured, outcome) = node.run(&["log-filter"]).await;
+        assert_eq!(outcome, Ok(()));
         assert_eq!(captured.data(), "info,quorate_raft=debug\n");
 
-        let (mut console, captured) = Captured::console(false);
-        let set = set_filter(filter.filter.clone(), &node.client(), &mut console).await;
-        set.unwrap();
+        let (captured, outcome) = node.run(&["log-filter", &filter.filter]).await;
+        assert_eq!(outcome, Ok(()));
         assert_eq!(captured.data(), "");
         assert_eq!(
             captured.notes(),

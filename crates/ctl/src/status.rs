@@ -1,47 +1,33 @@
 //! How a node is: `quorate status`.
 
-use clap::Args;
-use quorate_api::{Members, Status, path};
+use quorate_api::{Status, path};
 
 use crate::{
-    admin::{AdminArgs, AdminClient, Ask},
-    console::Console,
-    exit, member_list, table,
+    admin::{Ask, Session},
+    member_list, table,
 };
 
-/// Arguments of `quorate status`.
-#[derive(Debug, Args)]
-#[command(after_help = exit::help())]
-pub struct StatusArgs {
-    #[command(flatten)]
-    admin: AdminArgs,
-}
-
-/// Prints how the node is, and below how the members are if that is known.
-pub async fn status(args: StatusArgs) -> anyhow::Result<()> {
-    let (client, mut console) = args.admin.connect()?;
-    show(&client, &mut console).await
-}
-
-/// What a script is told is the node alone. A person wants to see beside it how the others are, such
-/// as one that catches up.
-pub(crate) async fn show(client: &AdminClient, console: &mut Console) -> anyhow::Result<()> {
-    let mut status: Status = client.send(&Ask::get(path::STATUS), console).await?;
-    if console.is_json() {
-        return console.print(&status, text);
+/// Prints how the node is, and below how the members are if that is known. What a script is told is the
+/// node alone. A person wants to see beside it how the others are, such as one that catches up.
+pub(crate) async fn show(session: &mut Session) -> anyhow::Result<()> {
+    let mut status: Status = session.ask(&Ask::get(path::STATUS)).await?;
+    if session.console.is_json() {
+        return session.console.report(&status);
     }
     if status.not_ready.is_some() {
-        let reason = client.why_not_ready().await;
+        let reason = session.client.why_not_ready().await;
         status.not_ready = reason.or(status.not_ready);
     }
-    console.print(&status, text)?;
-    match client.send_once::<Members>(&Ask::get(path::MEMBERS)).await {
+    session.console.print(&status, text)?;
+    let members = session.client.send(&Ask::get(path::MEMBERS)).await;
+    match members {
         Ok(members) => {
-            member_list::note_view(&members, console);
-            console.write(format!("\n{}", member_list::text(&members)).as_bytes())
+            member_list::note_view(&members, session);
+            let below = format!("\n{}", member_list::text(&members));
+            session.console.write(below.as_bytes())
         }
         Err(error) => {
-            console.note(format_args!("how the members are is not known: {error}"));
+            session.note(format_args!("how the members are is not known: {error}"));
             Ok(())
         }
     }
@@ -152,8 +138,10 @@ mod tests {
     }
 
     async fn shown(node: &CannedNode, is_json: bool) -> Captured {
-        let (mut console, captured) = Captured::console(is_json);
-        show(&node.client(), &mut console).await.unwrap();
+        let words = ["status", "--json"];
+        let words = if is_json { &words[..] } else { &words[..1] };
+        let (captured, outcome) = node.run(words).await;
+        assert_eq!(outcome, Ok(()));
         captured
     }
 

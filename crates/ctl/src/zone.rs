@@ -1,35 +1,29 @@
 //! Records that the cluster serves beside packets: `quorate zone`.
 
-use std::{
-    fs::File,
-    io::{self, Read},
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
-use anyhow::{Context, bail};
-use clap::{Args, Subcommand};
+use anyhow::Context;
+use clap::Subcommand;
 use quorate_api::{
     IMPORT_SIZE_MAX, ImportZoneRequest, ROOT_ZONE, SetRecordsRequest, UnsetRecordsRequest, Zone,
     ZoneRecords, Zones, path,
 };
 use quorate_packet::{quoted, txt_text};
+use serde::Serialize;
 
 use crate::{
-    admin::{AdminArgs, AdminClient, Ask},
-    console::Console,
-    exit, span,
-    table::Table,
+    admin::{Ask, Session},
+    input, span,
+    table::table,
 };
 
 /// The most bytes of a character string (RFC 1035, section 3.3).
 const STRING_SIZE_MAX: usize = 255;
 
-/// What stands for standard input.
-const STDIN: &str = "-";
+/// What to do with a zone file that is too long to be imported.
+const TOO_LONG: &str = ": have the configuration name it (zone_file)";
 
-/// Arguments of `quorate zone`.
-#[derive(Debug, Args)]
-#[command(after_help = exit::help_after("\
+pub(crate) const HELP: &str = "\
 ORIGIN is one of dns.origins in the configuration of the node that is asked. A NAME is relative to it
 unless it ends in a dot; @ is the origin itself. Its SOA and NS records are configured, and nothing can be
 set at a public key or below one.
@@ -38,76 +32,60 @@ set at a public key or below one.
   quorate zone set dns.example.org @ 1h MX '10 mail' '20 mail.example.net.'
   quorate zone set dns.example.org _dmarc 1h TXT 'v=DMARC1; p=reject'
   quorate zone list dns.example.org > zone
-  quorate zone import dns.example.org zone"))]
-pub struct ZoneArgs {
-    #[command(flatten)]
-    admin: AdminArgs,
-    #[command(subcommand)]
-    command: ZoneCommand,
-}
+  quorate zone import dns.example.org zone";
 
+/// Shows or changes what is served beside packets.
 #[derive(Debug, Subcommand)]
-enum ZoneCommand {
+pub enum ZoneCommand {
     /// List the zones, or the replicated records of one as a zone file.
-    #[command(after_help = exit::help_after("\
+    #[command(after_help = "\
 SERIAL is that of the zone's SOA on the node that is asked, and RECORDS counts those that are replicated:
-what is configured stands in the configuration."))]
+what is configured stands in the configuration.")]
     List {
         /// The zone; without it, all are listed.
         #[arg(value_parser = parse_zone)]
         origin: Option<String>,
     },
     /// Set the records of one name and type, in the place of those that it has.
-    #[command(after_help = exit::help())]
-    Set(SetArgs),
+    Set {
+        /// The zone.
+        #[arg(value_parser = parse_zone)]
+        origin: String,
+        /// The name.
+        name: String,
+        /// How long resolvers may keep the records: seconds, or such as 10m, 1h or 7d.
+        #[arg(value_parser = parse_ttl)]
+        ttl: u32,
+        /// The type, such as A, or TYPE and its number.
+        #[arg(value_name = "TYPE")]
+        record_type: String,
+        /// The data of a record as in a zone file, each one argument: quote what has spaces. A TXT without
+        /// quotes of its own is one text.
+        #[arg(required = true)]
+        data: Vec<String>,
+    },
     /// Remove the replicated records of a name, of one type or all.
-    #[command(after_help = exit::help())]
-    Unset(UnsetArgs),
+    Unset {
+        /// The zone.
+        #[arg(value_parser = parse_zone)]
+        origin: String,
+        /// The name.
+        name: String,
+        /// The type; without it, the records of all types.
+        #[arg(value_name = "TYPE")]
+        record_type: Option<String>,
+    },
     /// Put a zone file (RFC 1035) in the place of all replicated records of a zone.
-    #[command(after_help = exit::help_after("\
+    #[command(after_help = "\
 All of it or nothing: what is wrong is told with its line. The zone file has no SOA, no NS records of the
-zone itself and no $INCLUDE; an empty one removes all replicated records."))]
-    Import(ImportArgs),
-}
-
-#[derive(Debug, Args)]
-struct SetArgs {
-    /// The zone.
-    #[arg(value_parser = parse_zone)]
-    origin: String,
-    /// The name.
-    name: String,
-    /// How long resolvers may keep the records: seconds, or such as 10m, 1h or 7d.
-    #[arg(value_parser = parse_ttl)]
-    ttl: u32,
-    /// The type, such as A, or TYPE and its number.
-    #[arg(value_name = "TYPE")]
-    record_type: String,
-    /// The data of a record as in a zone file, each one argument: quote what has spaces. A TXT without
-    /// quotes of its own is one text.
-    #[arg(required = true)]
-    data: Vec<String>,
-}
-
-#[derive(Debug, Args)]
-struct UnsetArgs {
-    /// The zone.
-    #[arg(value_parser = parse_zone)]
-    origin: String,
-    /// The name.
-    name: String,
-    /// The type; without it, the records of all types.
-    #[arg(value_name = "TYPE")]
-    record_type: Option<String>,
-}
-
-#[derive(Debug, Args)]
-struct ImportArgs {
-    /// The zone.
-    #[arg(value_parser = parse_zone)]
-    origin: String,
-    /// The zone file; - for standard input.
-    file: PathBuf,
+zone itself and no $INCLUDE; an empty one removes all replicated records.")]
+    Import {
+        /// The zone.
+        #[arg(value_parser = parse_zone)]
+        origin: String,
+        /// The zone file; - for standard input.
+        file: PathBuf,
+    },
 }
 
 /// The zone as it stands in a path.
@@ -128,78 +106,77 @@ fn parse_ttl(text: &str) -> Result<u32, String> {
     secs.try_into().map_err(|_| "that is too long".to_owned())
 }
 
-/// Shows or changes what is served beside packets.
-pub async fn zone(args: ZoneArgs) -> anyhow::Result<()> {
-    let (client, mut console) = args.admin.connect()?;
-    run(args.command, &client, &mut console).await
-}
-
-async fn run(
-    command: ZoneCommand,
-    client: &AdminClient,
-    console: &mut Console,
-) -> anyhow::Result<()> {
-    match command {
-        ZoneCommand::List { origin: None } => list_zones(client, console).await,
-        ZoneCommand::List {
-            origin: Some(origin),
-        } => list_records(&origin, client, console).await,
-        ZoneCommand::Set(args) => set(args, client, console).await,
-        ZoneCommand::Unset(args) => unset(args, client, console).await,
-        ZoneCommand::Import(args) => import(&args, client, console).await,
+impl ZoneCommand {
+    pub(crate) async fn run(self, session: &mut Session) -> anyhow::Result<()> {
+        match self {
+            Self::List { origin: None } => list_zones(session).await,
+            Self::List { origin: Some(at) } => {
+                let ask = Ask::get(path::with(path::ZONE_RECORDS, &at));
+                session.show(&ask, zone_file).await?;
+                Ok(())
+            }
+            Self::Set {
+                origin,
+                name,
+                ttl: ttl_secs,
+                record_type,
+                mut data,
+            } => {
+                if record_type.eq_ignore_ascii_case("TXT") {
+                    data = data.into_iter().map(text_data).collect();
+                }
+                let request = SetRecordsRequest {
+                    name,
+                    record_type,
+                    ttl_secs,
+                    data,
+                };
+                change(path::SET_RECORDS, &origin, &request, session).await
+            }
+            Self::Unset {
+                origin,
+                name,
+                record_type,
+            } => {
+                let request = UnsetRecordsRequest { name, record_type };
+                change(path::UNSET_RECORDS, &origin, &request, session).await
+            }
+            Self::Import { origin, file } => {
+                let shown = file.display();
+                let text = input::read(&file, IMPORT_SIZE_MAX, TOO_LONG);
+                let text = text.with_context(|| format!("{shown} cannot be read"))?;
+                let request = ImportZoneRequest { text };
+                let imported = change(path::IMPORT_ZONE, &origin, &request, session).await;
+                imported.with_context(|| format!("{shown} is not imported"))
+            }
+        }
     }
 }
 
-async fn list_zones(client: &AdminClient, console: &mut Console) -> anyhow::Result<()> {
-    let zones: Zones = client.send(&Ask::get(path::ZONES), console).await?;
-    console.print(&zones, |zones| {
-        let mut table = Table::new(["ZONE", "SERIAL", "RECORDS"]);
-        for zone in &zones.zones {
-            let serial = zone.serial.map(|serial| serial.to_string());
-            table.push([
-                zone.zone.clone(),
-                serial.unwrap_or_default(),
-                zone.record_count.to_string(),
-            ]);
-        }
-        table.text()
-    })?;
+async fn list_zones(session: &mut Session) -> anyhow::Result<()> {
+    let zones = session.show(&Ask::get(path::ZONES), text).await?;
     for zone in zones.zones.iter().filter(|zone| zone.serial.is_none()) {
-        console.note(format_args!("the node serves no zone {}", zone.zone));
+        session.note(format_args!("the node serves no zone {}", zone.zone));
     }
     Ok(())
 }
 
-/// As a zone file, which can be imported.
-async fn list_records(
-    origin: &str,
-    client: &AdminClient,
-    console: &mut Console,
-) -> anyhow::Result<()> {
-    let ask = Ask::get(path::with(path::ZONE_RECORDS, origin));
-    let zone: ZoneRecords = client.send(&ask, console).await?;
-    console.print(&zone, |zone| {
-        let lines = zone.records.iter().map(|record| {
-            let (name, ttl, data) = (&record.name, record.ttl_secs, &record.data);
-            format!("{name} {ttl} IN {} {data}\n", record.record_type)
-        });
-        lines.collect()
-    })
+fn text(zones: &Zones) -> String {
+    let row = |zone: &Zone| {
+        let serial = zone.serial.map(|serial| serial.to_string());
+        let count = zone.record_count.to_string();
+        [zone.zone.clone(), serial.unwrap_or_default(), count]
+    };
+    table(["ZONE", "SERIAL", "RECORDS"], zones.zones.iter().map(row))
 }
 
-async fn set(args: SetArgs, client: &AdminClient, console: &mut Console) -> anyhow::Result<()> {
-    let is_text = args.record_type.eq_ignore_ascii_case("TXT");
-    let data = args.data.into_iter();
-    let request = SetRecordsRequest {
-        name: args.name,
-        record_type: args.record_type,
-        ttl_secs: args.ttl,
-        data: data
-            .map(|data| if is_text { text_data(data) } else { data })
-            .collect(),
-    };
-    let ask = Ask::post(path::with(path::SET_RECORDS, &args.origin), &request)?;
-    change(&ask, client, console).await
+/// The records of a zone in a form that can be imported.
+fn zone_file(zone: &ZoneRecords) -> String {
+    let lines = zone.records.iter().map(|record| {
+        let (name, ttl, data) = (&record.name, record.ttl_secs, &record.data);
+        format!("{name} {ttl} IN {} {data}\n", record.record_type)
+    });
+    lines.collect()
 }
 
 /// A text as a zone file has it: in quotes, in pieces as long as a string can be.
@@ -213,55 +190,21 @@ fn text_data(data: String) -> String {
     }
 }
 
-async fn unset(args: UnsetArgs, client: &AdminClient, console: &mut Console) -> anyhow::Result<()> {
-    let request = UnsetRecordsRequest {
-        name: args.name,
-        record_type: args.record_type,
-    };
-    let ask = Ask::post(path::with(path::UNSET_RECORDS, &args.origin), &request)?;
-    change(&ask, client, console).await
-}
-
-async fn import(
-    args: &ImportArgs,
-    client: &AdminClient,
-    console: &mut Console,
+async fn change(
+    at: &str,
+    origin: &str,
+    request: &impl Serialize,
+    session: &mut Session,
 ) -> anyhow::Result<()> {
-    let file = args.file.display();
-    let text = read(&args.file).with_context(|| format!("{file} cannot be read"))?;
-    let ask = Ask::post(
-        path::with(path::IMPORT_ZONE, &args.origin),
-        &ImportZoneRequest { text },
-    )?;
-    let imported = change(&ask, client, console).await;
-    imported.with_context(|| format!("{file} is not imported"))
-}
-
-fn read(path: &Path) -> anyhow::Result<String> {
-    let mut text = String::new();
-    let size_max = IMPORT_SIZE_MAX as u64 + 1;
-    match path == Path::new(STDIN) {
-        true => io::stdin().take(size_max).read_to_string(&mut text)?,
-        false => File::open(path)?.take(size_max).read_to_string(&mut text)?,
+    let note = |zone: &Zone| {
+        let serial = zone.serial.map(|serial| format!(", serial {serial}"));
+        let (name, count) = (&zone.zone, zone.record_count);
+        let serial = serial.unwrap_or_default();
+        format!("{name} has {count} replicated records{serial}")
     };
-    if text.len() > IMPORT_SIZE_MAX {
-        bail!(
-            "it has more than {IMPORT_SIZE_MAX} bytes: have the configuration name it (zone_file)"
-        );
-    }
-    Ok(text)
-}
-
-async fn change(ask: &Ask, client: &AdminClient, console: &mut Console) -> anyhow::Result<()> {
-    let zone: Zone = client.send(ask, console).await?;
-    let serial = zone.serial.map(|serial| format!(", serial {serial}"));
-    console.note(format_args!(
-        "{} has {} replicated records{}",
-        zone.zone,
-        zone.record_count,
-        serial.unwrap_or_default()
-    ));
-    console.report(&zone)
+    let ask = Ask::post(path::with(at, origin), request);
+    session.change(&ask, note).await?;
+    Ok(())
 }
 
 #[cfg(test)]

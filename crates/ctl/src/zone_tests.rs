@@ -1,31 +1,16 @@
 use axum::http::StatusCode;
-use clap::Parser;
 use quorate_api::{ProblemType, ZoneRecord};
 use serde_json::{Value, json};
 
 use super::*;
 use crate::{
-    admin::canned::{Answer, CannedNode},
+    admin::canned::{self, Answer, CannedNode, Outcome},
     console::captured::Captured,
-    exit::exit_code,
 };
 
-#[derive(Debug, Parser)]
-struct Cli {
-    #[command(flatten)]
-    args: ZoneArgs,
-}
-
 /// Does what these words say at a node, and tells what was written and what came of it.
-pub(crate) async fn run_at(
-    client: &AdminClient,
-    words: &[&str],
-) -> (Captured, Result<(), (String, u8)>) {
-    let cli = Cli::try_parse_from(["zone"].iter().chain(words)).unwrap();
-    let (mut console, captured) = Captured::console(words.contains(&"--json"));
-    let outcome = run(cli.args.command, client, &mut console).await;
-    let outcome = outcome.map_err(|error| (format!("{error:#}"), exit_code(&error).unwrap_or(1)));
-    (captured, outcome)
+async fn run_at(node: &CannedNode, words: &[&str]) -> (Captured, Outcome) {
+    node.run(&[&["zone"], words].concat()).await
 }
 
 fn zone() -> Answer {
@@ -62,7 +47,7 @@ async fn records_are_set_as_they_are_typed() {
     ] {
         let node = CannedNode::start([zone()]).await;
         let words = [&["set", "a."], words].concat();
-        let (captured, outcome) = run_at(&node.client(), &words).await;
+        let (captured, outcome) = run_at(&node, &words).await;
         assert_eq!(outcome, Ok(()));
         assert_eq!(node.asked()[0].target, "/v1/zones/a./set");
         assert_eq!(body(&node), expected);
@@ -75,13 +60,13 @@ async fn records_are_set_as_they_are_typed() {
 #[tokio::test]
 async fn the_root_has_a_path_of_its_own() {
     let node = CannedNode::start([zone()]).await;
-    let (captured, outcome) = run_at(&node.client(), &["unset", ".", "x", "TXT", "--json"]).await;
+    let (captured, outcome) = run_at(&node, &["unset", ".", "x", "TXT", "--json"]).await;
     assert_eq!(outcome, Ok(()));
     assert_eq!(node.asked()[0].target, "/v1/zones/%40/unset");
     assert_eq!(body(&node), json!({"name": "x", "type": "TXT"}));
     let json: Value = serde_json::from_str(&captured.data()).unwrap();
     assert_eq!(json, json!({"zone": "a.", "serial": 8, "record_count": 2}));
-    assert!(Cli::try_parse_from(["zone", "list", ".."]).is_err());
+    assert!(canned::parse(&["zone", "list", ".."]).is_err());
 }
 
 #[tokio::test]
@@ -97,7 +82,7 @@ async fn a_zone_is_listed_as_a_zone_file() {
         }],
     };
     let node = CannedNode::start([Answer::json(StatusCode::OK, &records)]).await;
-    let (captured, _) = run_at(&node.client(), &["list", "a"]).await;
+    let (captured, _) = run_at(&node, &["list", "a"]).await;
     assert_eq!(node.asked()[0].target, "/v1/zones/a/records");
     assert_eq!(captured.data(), "t.a. 60 IN TXT \"x y\"\n");
 }
@@ -113,7 +98,7 @@ async fn zones_are_listed_and_those_that_nobody_serves_are_noted() {
         zones: vec![zone("a.", Some(7)), zone("old.", None)],
     };
     let node = CannedNode::start([Answer::json(StatusCode::OK, &zones)]).await;
-    let (captured, _) = run_at(&node.client(), &["list"]).await;
+    let (captured, _) = run_at(&node, &["list"]).await;
     let expected = "\
 ZONE  SERIAL  RECORDS
 a.    7       3
@@ -131,14 +116,14 @@ async fn a_zone_file_that_is_refused_is_told_with_file_and_line() {
     let file = file.to_str().unwrap();
     let refusal = Answer::problem(ProblemType::RefusedZone, "line 1: it is no A");
     let node = CannedNode::start([refusal]).await;
-    let (_, outcome) = run_at(&node.client(), &["import", "a", file]).await;
+    let (_, outcome) = run_at(&node, &["import", "a", file]).await;
     let said = format!("{file} is not imported: line 1: it is no A");
     assert_eq!(outcome, Err((said, 1)));
     assert_eq!(body(&node), json!({"text": "a A x\n"}));
 
     let node = CannedNode::start([zone()]).await;
     let missing = format!("{file}.not");
-    let (_, outcome) = run_at(&node.client(), &["import", "a", &missing]).await;
+    let (_, outcome) = run_at(&node, &["import", "a", &missing]).await;
     let said = outcome.unwrap_err().0;
     assert!(
         said.starts_with(&format!("{missing} cannot be read: ")),

@@ -7,12 +7,9 @@ use std::{
 };
 
 use anyhow::Context;
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use quorate_admin::Tokens;
-use quorate_ctl::{
-    CompletionsArgs, LeaderArgs, LogFilterArgs, ManArgs, MemberArgs, PacketArgs, PolicyArgs,
-    PublishArgs, ReloadArgs, ResolveArgs, StatusArgs, ZoneArgs, out,
-};
+use quorate_ctl::{ClientCommand, CompletionsArgs, ManArgs, out, with_exit_codes};
 use quorate_disk::LinuxDisk;
 use quorate_peer::{JoinToken, NodeId};
 use quorate_state::{LEVEL_MAX, Level};
@@ -65,29 +62,11 @@ listen in [http]) and these flags; the later wins. `quorate config show` tells w
     /// Look into the Raft log of a node.
     #[command(subcommand)]
     Log(LogCommand),
-    /// Show how a node is.
-    Status(StatusArgs),
-    /// Show who the cluster is, or change it.
-    Member(MemberArgs),
-    /// Change who leads the cluster.
-    Leader(LeaderArgs),
-    /// Look into the packets that a node holds, or delete one.
-    Packet(PacketArgs),
-    /// Show or change who may publish.
-    Policy(PolicyArgs),
-    /// Show or change the records that the cluster serves beside packets.
-    Zone(ZoneArgs),
-    /// Have a node read its configuration again.
-    Reload(ReloadArgs),
     /// Make tokens for the admin API.
     #[command(subcommand)]
     AdminToken(AdminTokenCommand),
-    /// Show what a node logs, or change it until it restarts.
-    LogFilter(LogFilterArgs),
-    /// Sign records with a key and publish them through a relay.
-    Publish(PublishArgs),
-    /// Look up what a key has published, at a relay or by DNS.
-    Resolve(ResolveArgs),
+    #[command(flatten)]
+    Client(ClientCommand),
     /// Print a script that makes a shell complete these commands.
     Completions(CompletionsArgs),
     /// Write a manual page of each of these commands.
@@ -206,10 +185,15 @@ impl ConfigArgs {
     }
 }
 
+fn program() -> clap::Command {
+    with_exit_codes(Cli::command())
+}
+
 /// Parses the arguments, does what they say, and tells the shell how it went: 0 well, 2 the
 /// arguments make no sense, else see [`exit_code`] and [`quorate_ctl::EXIT_CODES`].
 pub(crate) fn main() -> ExitCode {
-    match run(Cli::parse().command) {
+    let parsed = Cli::from_arg_matches(&program().get_matches());
+    match run(parsed.unwrap_or_else(|error| error.exit()).command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("quorate: {error:#}");
@@ -249,19 +233,10 @@ fn run(command: Command) -> anyhow::Result<()> {
             out!("{text}")
         }
         Command::Log(command) => log::run(&command),
-        Command::Publish(args) => block_on(quorate_ctl::publish(args)),
-        Command::Resolve(args) => block_on(quorate_ctl::resolve(args)),
-        Command::Status(args) => block_on(quorate_ctl::status(args)),
-        Command::Member(args) => block_on(quorate_ctl::member(args)),
-        Command::Leader(args) => block_on(quorate_ctl::leader(args)),
-        Command::Packet(args) => block_on(quorate_ctl::packet(args)),
-        Command::Policy(args) => block_on(quorate_ctl::policy(args)),
-        Command::Zone(args) => block_on(quorate_ctl::zone(args)),
-        Command::Reload(args) => block_on(quorate_ctl::reload(args)),
         Command::AdminToken(command) => admin_token::run(&command),
-        Command::LogFilter(args) => block_on(quorate_ctl::log_filter(args)),
-        Command::Completions(args) => quorate_ctl::completions(&args, Cli::command()),
-        Command::Man(args) => quorate_ctl::man(&args, Cli::command()),
+        Command::Client(command) => block_on(command.run()),
+        Command::Completions(args) => quorate_ctl::completions(&args, program()),
+        Command::Man(args) => quorate_ctl::man(&args, program()),
     }
 }
 
@@ -342,7 +317,7 @@ mod tests {
 
     #[test]
     fn the_arguments_are_consistent() {
-        Cli::command().debug_assert();
+        program().debug_assert();
     }
 
     /// Whoever reads the log of a supervisor could join with it.

@@ -11,10 +11,8 @@ use futures_util::future::{select_all, try_join_all};
 use quorate_ctl::{DEV_ORIGIN as ORIGIN, open_key_file, out, outln};
 use quorate_disk::LinuxDisk;
 use quorate_dns::OriginSettings;
-use quorate_http::CertificateFiles;
-use quorate_http::listener::BindError;
-use quorate_peer::Identity;
-use quorate_peer::NodeId;
+use quorate_http::{CertificateFiles, listener::BindError};
+use quorate_peer::{Identity, NodeId};
 
 use crate::{
     config::{ConfigV1, NodeAddress},
@@ -157,9 +155,10 @@ fn check_count(count: usize, root: &Path) -> anyhow::Result<()> {
         .take_while(|file| file.exists())
         .map(|file| Ok(NodeId(Identity::load(&LinuxDisk, &file)?.public_key())));
     let keys = keys.collect::<anyhow::Result<Vec<_>>>()?;
-    let founders = founder_count(held, &keys);
+    let founders = DataDir::cluster_at(held).map(|cluster| cluster.known.members);
+    let founders = founders.filter(|founders| founders.keys().all(|key| keys.contains(key)));
     let root = root.display();
-    match founders {
+    match founders.map(|founders| founders.len()) {
         Some(founders) if founders == count => Ok(()),
         Some(founders) => bail!(
             "{root} holds the data of {}: use --nodes {founders} or another --data-dir",
@@ -170,13 +169,6 @@ fn check_count(count: usize, root: &Path) -> anyhow::Result<()> {
              keys or use another --data-dir"
         ),
     }
-}
-
-/// How many of the nodes with these keys found the cluster whose data is in `held`.
-fn founder_count(held: &Path, keys: &[NodeId]) -> Option<usize> {
-    let members = DataDir::cluster_at(held)?.known.members;
-    let are_there = members.keys().all(|member| keys.contains(member));
-    are_there.then_some(members.len())
 }
 
 fn counted(nodes: usize) -> String {

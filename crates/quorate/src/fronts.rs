@@ -65,8 +65,8 @@ impl Listeners {
         registry: Registry,
         metrics: &ListenerMetrics,
     ) -> anyhow::Result<(Fronts, Listener)> {
-        let config = settings.in_force();
-        let limits = settings.answer_limits();
+        let config = settings.in_force().clone();
+        let limits = settings.answer_limits.clone();
         let responder = Arc::new(Responder::new(
             &config.dns,
             config.origins(),
@@ -76,7 +76,7 @@ impl Listeners {
         )?);
         let relay_metrics = quorate_relay::RelayMetrics::register(&registry)?;
         let relay = quorate_relay::RelayConfig {
-            rules: settings.rules(),
+            rules: settings.rules.clone(),
             deadline: config.relay_deadline(),
             watch: config.watch.clone(),
         };
@@ -92,18 +92,18 @@ impl Listeners {
             registry,
             build: BUILD,
             reload: Box::new(settings.clone()),
-            log: Box::new(settings.logging().clone()),
+            log: Box::new(settings.logging.clone()),
             zones: Box::new(OwnZones(ConfiguredZones::new(&config.origins()))),
         };
-        let admin = quorate_admin::router(asked, settings.tokens(), &config.admin)?;
-        let certificate = settings.certificate();
+        let admin = quorate_admin::router(asked, settings.tokens.clone(), &config.admin)?;
+        let certificate = settings.certificate.clone();
         // What holds for datagrams holds for connections: who is exempt may have any number.
         let is_exempt: Exempt = Arc::new(move |client| limits.is_exempt(client));
         let dns = self
             .dns
             .serve(responder, certificate.as_ref(), &is_exempt, metrics);
-        let rules = settings.rules();
-        let byte_rates = settings.byte_rates();
+        let rules = settings.rules.clone();
+        let byte_rates = settings.byte_rates.clone();
         let http = self
             .http
             .with_certificate(certificate.clone())

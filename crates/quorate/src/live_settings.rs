@@ -6,7 +6,7 @@ use quorate_admin::{Reload, ReloadReport, Tokens};
 use quorate_disk::LinuxDisk;
 use quorate_dns::SharedLimits;
 use quorate_http::ServerCertificate;
-use quorate_limit::{ByteRates, RequestLimits, ResponseRates, TableLabel};
+use quorate_limit::{ByteRates, LimitMetrics, RequestLimits, ResponseRates, TableLabel};
 use quorate_peer::chain;
 use quorate_relay::ClientRules;
 use quorate_setting::{Form, KeyPath, Value};
@@ -28,88 +28,29 @@ const CERTIFICATE_FILE: &str = "tls.certificate_file";
 /// What a change of takes effect at once. A section stands for all in it.
 const LIVE: [&str; 3] = ["limit", "http.trusted_proxies", FILTER];
 
-/// The settings in force, and what follows from those that can be changed.
+/// The settings in force, and what follows from those that can be changed: all clones share them.
 #[derive(Clone)]
-pub(crate) struct LiveSettings(Arc<Shared>);
-
-struct Shared {
+pub(crate) struct LiveSettings {
     /// Where they come from, if that can be read again.
     sources: Option<Sources>,
-    in_force: Mutex<ConfigV1>,
-    logging: Logging,
-    rules: ClientRules,
-    byte_rates: ByteRates,
-    limit_metrics: quorate_limit::LimitMetrics,
-    answer_limits: SharedLimits,
-    tokens: Arc<Tokens>,
-    certificate: Option<ServerCertificate>,
-}
-
-impl LiveSettings {
-    /// Those of a node that starts. Fails if the file of tokens or those of the certificate cannot be
-    /// used.
-    pub(crate) fn new(
-        config: &ConfigV1,
-        sources: Option<Sources>,
-        logging: Logging,
-        limit_metrics: quorate_limit::LimitMetrics,
-    ) -> anyhow::Result<Self> {
-        let requests = RequestLimits::new(&config.limit, &limit_metrics);
-        note_memory_of_answers(config, &limit_metrics);
-        let files = config.tls.is_set().then_some(&config.tls);
-        let certificate = files.map(|files| ServerCertificate::open(Arc::new(LinuxDisk), files));
-        Ok(Self(Arc::new(Shared {
-            certificate: certificate.transpose()?,
-            sources,
-            logging,
-            rules: ClientRules::new(requests, config.trusted_proxies()),
-            byte_rates: ByteRates::new(&config.limit, &limit_metrics),
-            limit_metrics,
-            answer_limits: SharedLimits::new(config.answer_limits()),
-            tokens: Arc::new(Tokens::open(&config.admin.tokens_file)?),
-            in_force: Mutex::new(config.clone()),
-        })))
-    }
-
-    /// All settings as they are now.
-    pub(crate) fn in_force(&self) -> ConfigV1 {
-        self.0.lock().clone()
-    }
-
+    in_force: Arc<Mutex<ConfigV1>>,
+    pub(crate) logging: Logging,
     /// What holds for clients of HTTP, now and later.
-    pub(crate) fn rules(&self) -> ClientRules {
-        self.0.rules.clone()
-    }
-
+    pub(crate) rules: ClientRules,
     /// How many bytes a second clients of HTTP may move, now and later.
-    pub(crate) fn byte_rates(&self) -> ByteRates {
-        self.0.byte_rates.clone()
-    }
-
+    pub(crate) byte_rates: ByteRates,
+    limit_metrics: LimitMetrics,
     /// What holds for clients of DNS, now and later.
-    pub(crate) fn answer_limits(&self) -> SharedLimits {
-        self.0.answer_limits.clone()
-    }
-
+    pub(crate) answer_limits: SharedLimits,
     /// Who may ask what, now and later.
-    pub(crate) fn tokens(&self) -> Arc<Tokens> {
-        self.0.tokens.clone()
-    }
-
+    pub(crate) tokens: Arc<Tokens>,
     /// What encrypted listeners show, now and later.
-    pub(crate) fn certificate(&self) -> Option<ServerCertificate> {
-        self.0.certificate.clone()
-    }
-
-    /// What is logged.
-    pub(crate) fn logging(&self) -> &Logging {
-        &self.0.logging
-    }
+    pub(crate) certificate: Option<ServerCertificate>,
 }
 
 impl Reload for LiveSettings {
     fn reload(&self) -> Result<ReloadReport, String> {
-        let reloaded = self.0.reload();
+        let reloaded = self.read_again();
         match &reloaded {
             Ok(report) => tracing::info!(
                 changed = report.changed.join(", "),
@@ -124,23 +65,46 @@ impl Reload for LiveSettings {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, ConfigV1> {
+impl LiveSettings {
+    /// Those of a node that starts. Fails if the file of tokens or those of the certificate cannot be
+    /// used.
+    pub(crate) fn new(
+        config: &ConfigV1,
+        sources: Option<Sources>,
+        logging: Logging,
+        limit_metrics: LimitMetrics,
+    ) -> anyhow::Result<Self> {
+        let requests = RequestLimits::new(&config.limit, &limit_metrics);
+        note_memory_of_answers(config, &limit_metrics);
+        let files = config.tls.is_set().then_some(&config.tls);
+        let certificate = files.map(|files| ServerCertificate::open(Arc::new(LinuxDisk), files));
+        Ok(Self {
+            certificate: certificate.transpose()?,
+            sources,
+            logging,
+            rules: ClientRules::new(requests, config.trusted_proxies()),
+            byte_rates: ByteRates::new(&config.limit, &limit_metrics),
+            limit_metrics,
+            answer_limits: SharedLimits::new(config.answer_limits()),
+            tokens: Arc::new(Tokens::open(&config.admin.tokens_file)?),
+            in_force: Arc::new(Mutex::new(config.clone())),
+        })
+    }
+
+    /// All settings as they are now.
+    pub(crate) fn in_force(&self) -> MutexGuard<'_, ConfigV1> {
         self.in_force.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All that can fail comes first: then nothing has changed.
-    fn reload(&self) -> Result<ReloadReport, String> {
+    fn read_again(&self) -> Result<ReloadReport, String> {
         let nothing = "this node was not started from settings that can be read again";
         let sources = self.sources.clone().ok_or(nothing)?;
-        let mut in_force = self.lock();
+        let mut in_force = self.in_force();
         let loaded = config::load(sources).map_err(|problems| problems.to_string())?;
         let tokens = self.tokens.read().map_err(|error| chain(&error))?;
-        let certificate = self.certificate.as_ref();
-        let certificate = certificate
-            .map(ServerCertificate::read)
-            .transpose()
-            .map_err(|error| chain(&error))?;
+        let certificate = self.certificate.as_ref().map(ServerCertificate::read);
+        let certificate = certificate.transpose().map_err(|error| chain(&error))?;
         let filter_has_changed = self.logging.follow(&loaded.config.logging.filter)?;
         for warning in &loaded.warnings {
             tracing::warn!("{warning}");
@@ -187,7 +151,7 @@ impl Shared {
 }
 
 /// Those of DNS know nothing of figures, and their size never changes.
-fn note_memory_of_answers(config: &ConfigV1, metrics: &quorate_limit::LimitMetrics) {
+fn note_memory_of_answers(config: &ConfigV1, metrics: &LimitMetrics) {
     let size = if config.limit.enabled {
         ResponseRates::SIZE
     } else {

@@ -57,7 +57,7 @@ impl Fixture {
 
     /// Whether a stranger may PUT once more.
     fn takes_put(&self) -> bool {
-        let limits = self.settings.rules().limits;
+        let limits = &self.settings.rules.limits;
         limits.check_put(STRANGER, Change::Nothing).is_ok()
     }
 }
@@ -108,7 +108,7 @@ fn limits_and_proxies_hold_at_once() {
         "the limit goes on counting"
     );
     let proxy = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
-    let rules = node.settings.rules();
+    let rules = node.settings.rules.clone();
     let client = rules.client_address(proxy, ["192.0.2.1"].into_iter(), [].into_iter());
     assert_eq!(client, STRANGER);
 }
@@ -116,7 +116,7 @@ fn limits_and_proxies_hold_at_once() {
 #[test]
 fn networks_are_exempt_from_limits_of_dns_at_once() {
     let node = Fixture::new("");
-    let limits = node.settings.answer_limits();
+    let limits = node.settings.answer_limits.clone();
     assert!(!limits.is_exempt(STRANGER));
     let changed = node.reload_with("[limit]\ndns_exempt_networks = [\"192.0.2.0/24\"]\n");
     assert_eq!(changed, told("limit.dns_exempt_networks", ""));
@@ -139,13 +139,13 @@ fn what_cannot_be_changed_is_told_each_time() {
 #[test]
 fn a_filter_by_an_operator_holds_until_the_next_reload() {
     let node = Fixture::new("");
-    let configured = node.settings.logging().filter();
-    node.settings.logging().set_filter("debug").unwrap();
+    let configured = node.settings.logging.filter();
+    node.settings.logging.set_filter("debug").unwrap();
     assert_eq!(node.reload(), told("logging.filter", ""));
-    assert_eq!(node.settings.logging().filter(), configured);
+    assert_eq!(node.settings.logging.filter(), configured);
     let changed = node.reload_with("[logging]\nfilter = \"warn\"\n");
     assert_eq!(changed, told("logging.filter", ""));
-    assert_eq!(node.settings.logging().filter(), "warn");
+    assert_eq!(node.settings.logging.filter(), "warn");
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn a_certificate_is_read_again_and_a_bad_pair_keeps_it() {
 #[test]
 fn a_file_with_an_error_changes_nothing_and_is_told_with_its_line() {
     let node = Fixture::new(TIGHT);
-    let filter = node.settings.logging().filter();
+    let filter = node.settings.logging.filter();
     write(
         &node.dir,
         "[limit]\nenabled = false\n[logging]\nfilter = \"warn\"\n[put]\ndeadline_ms = 1\n",
@@ -194,7 +194,7 @@ fn a_file_with_an_error_changes_nothing_and_is_told_with_its_line() {
     fs::write(tokens(&node.dir), "ci everything sha256:0\n").unwrap();
     let error = node.settings.reload().unwrap_err();
     assert!(error.contains("line 1"), "{error}");
-    assert_eq!(node.settings.logging().filter(), filter);
+    assert_eq!(node.settings.logging.filter(), filter);
     assert!(node.takes_put() && !node.takes_put());
     assert!(node.settings.in_force().limit.enabled);
 }

@@ -2,9 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use quorate_peer::Identity;
-use quorate_peer::TransportConfig;
-use quorate_peer::{JoinToken, NodeId};
+use quorate_peer::{Identity, JoinToken, NodeId, TransportConfig};
 use quorate_raft::{Known, Node};
 use tokio::{sync::watch, task::spawn_blocking, time::sleep};
 

@@ -8,24 +8,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{
-    Frame, Lane, LinkError, NodeId, Service, chain,
-    message::{Request, Response},
-};
-use futures_util::{
-    SinkExt, StreamExt,
-    stream::{self, BoxStream},
-};
+use futures_util::{SinkExt, StreamExt, stream};
 use quorate_metrics::Held;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    FRAME_SIZE_MAX, PeerMetrics,
+    FRAME_SIZE_MAX, Frame, Lane, LinkError, NodeId, PeerMetrics, Service, chain,
     frame::{FrameCodec, FrameError},
-    greeting::{FrameReader, FrameWriter, Greeting, Hello},
+    greeting::{FrameReader, FrameWriter, Greeting, Hello, messages},
     link_permits::LinkPermit,
     log_budget::LogBudget,
+    message::{Request, Response},
     metrics::Direction,
 };
 
@@ -99,7 +93,17 @@ impl AcceptedLink {
     ) {
         let (origin, log, mut writer) = (self.origin, self.log, self.writer);
         origin.log_state("a peer opened a link");
-        let requests = requests(self.reader, origin, log.clone(), stop);
+        let lost = {
+            let log = log.clone();
+            move |error: &FrameError| {
+                origin.log_broken(error, &log);
+                origin.link_error(error)
+            }
+        };
+        // Until the link is lost, which is an error, or it is to stop.
+        let requests = messages(self.reader, lost)
+            .take_until(stop.cancelled_owned())
+            .boxed();
         let responses = service.serve(origin.peer, origin.lane, requests);
         let mut responses = responses.ready_chunks(READY_COUNT_MAX);
         while let Some(ready) = responses.next().await {
@@ -150,28 +154,4 @@ impl Origin {
             );
         }
     }
-}
-
-/// The requests on a link, until it is lost, which is an error, or `stop` is cancelled.
-fn requests(
-    reader: FrameReader<Frame<Request>>,
-    origin: Origin,
-    log: Arc<LogBudget>,
-    stop: CancellationToken,
-) -> BoxStream<'static, Result<Frame<Request>, LinkError>> {
-    stream::unfold(Some(reader), move |reader| {
-        let log = log.clone();
-        async move {
-            let mut reader = reader?;
-            let error = match reader.next().await {
-                Some(Ok(request)) => return Some((Ok(request), Some(reader))),
-                Some(Err(error)) => error,
-                None => FrameError::Closed,
-            };
-            origin.log_broken(&error, &log);
-            Some((Err(origin.link_error(&error)), None))
-        }
-    })
-    .take_until(stop.cancelled_owned())
-    .boxed()
 }

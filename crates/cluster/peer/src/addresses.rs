@@ -1,6 +1,6 @@
 //! Where names lead.
 
-use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, future::BoxFuture};
 use tokio::{
@@ -109,12 +109,6 @@ impl Addresses {
             let found = found.await;
             known.send_modify(|name| name.on_looked_up(found));
         });
-    }
-}
-
-impl fmt::Debug for Addresses {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Addresses").finish_non_exhaustive()
     }
 }
 

@@ -12,7 +12,6 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::{TransportConfig, addresses::Addresses, dial_error::DialError, socket};
 
-#[derive(Debug)]
 pub(crate) struct Connector {
     identity: Identity,
     pub(crate) config: TransportConfig,

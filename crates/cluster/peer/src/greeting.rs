@@ -3,10 +3,11 @@
 use std::{fmt, ops::RangeInclusive};
 
 use crate::{
-    ClusterId, ClusterNames, DecodeError, Introduction, JoinAnswer, JoinRequest, Lane, LogState,
-    decode_padded, message::WIRE_VERSIONS,
+    ClusterId, ClusterNames, DecodeError, Introduction, JoinAnswer, JoinRequest, Lane, LinkError,
+    LogState, decode_padded, message::WIRE_VERSIONS,
 };
 use bytes::BytesMut;
+use futures_util::{Stream, StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{ReadHalf, WriteHalf},
@@ -15,7 +16,7 @@ use tokio::{
 use tokio_rustls::TlsStream;
 use tokio_util::codec::{FramedRead, FramedWrite};
 
-use crate::frame::{Content, FrameCodec, parse_front, write};
+use crate::frame::{Content, FrameCodec, FrameError, parse_front, write};
 
 /// The most that a greeting takes, in bytes. Of ours the longest is a request to join, whose name and
 /// address are as long as they may be.
@@ -42,6 +43,22 @@ pub(crate) fn greeting_frames<In: Content, Out: Content>(
         FramedRead::new(reader, FrameCodec::new(GREETING_SIZE_MAX, None)),
         FramedWrite::new(writer, FrameCodec::new(GREETING_SIZE_MAX, None)),
     )
+}
+
+/// What the other end says, until the link is lost, which is an error that `lost` puts into words.
+pub(crate) fn messages<T: Content>(
+    reader: FrameReader<T>,
+    lost: impl FnOnce(&FrameError) -> LinkError,
+) -> impl Stream<Item = Result<T, LinkError>> {
+    stream::unfold(Some((reader, lost)), |open| async {
+        let (mut reader, lost) = open?;
+        let error = match reader.next().await {
+            Some(Ok(message)) => return Some((Ok(message), Some((reader, lost)))),
+            Some(Err(error)) => error,
+            None => FrameError::Closed,
+        };
+        Some((Err(lost(&error)), None))
+    })
 }
 
 /// What the node that connected says first. Its layout is the same in every wire version, so that
@@ -169,17 +186,14 @@ impl Content for Hello {
             magic: front.magic,
             versions: front.lowest..=front.lowest.saturating_add(rest.above_lowest),
             cluster,
-            log: rest.log.checked_sub(1).map(|log| {
-                // Whatever a later version has in its log: it has something.
-                LogState::from_repr(log).unwrap_or(LogState::More)
-            }),
+            log: rest.log.checked_sub(1).map(LogState::from),
             lane: front.lane,
         })
     }
 }
 
 /// The answer to a [`Hello`], with the same layout in every wire version. It may grow at its end.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Greeting {
     Welcome {
         /// The wire version that both speak from here on.
@@ -197,40 +211,13 @@ pub(crate) enum Greeting {
     Join(JoinAnswer),
 }
 
-/// A [`Greeting`] as bytes.
-#[derive(Serialize, Deserialize)]
-enum GreetingLayout {
-    Welcome { version: u16, log: u8 },
-    Refused(String),
-    Forgotten,
-    Join(JoinAnswer),
-}
-
 impl Content for Greeting {
     fn encode(&self, buffer: &mut BytesMut) -> Result<(), postcard::Error> {
-        let layout = match self {
-            Self::Welcome { version, log } => GreetingLayout::Welcome {
-                version: *version,
-                log: *log as u8,
-            },
-            Self::Refused(reason) => GreetingLayout::Refused(reason.clone()),
-            Self::Forgotten => GreetingLayout::Forgotten,
-            Self::Join(answer) => GreetingLayout::Join(answer.clone()),
-        };
-        write(&layout, buffer)
+        write(self, buffer)
     }
 
     fn parse(frame: &[u8]) -> Result<Self, DecodeError> {
-        Ok(match parse_front(frame)?.0 {
-            GreetingLayout::Welcome { version, log } => Self::Welcome {
-                version,
-                // Whatever a later version has in its log: it has something.
-                log: LogState::from_repr(log).unwrap_or(LogState::More),
-            },
-            GreetingLayout::Refused(reason) => Self::Refused(reason),
-            GreetingLayout::Forgotten => Self::Forgotten,
-            GreetingLayout::Join(answer) => Self::Join(answer),
-        })
+        Ok(parse_front(frame)?.0)
     }
 }
 

@@ -185,7 +185,7 @@ async fn a_flood_of_strangers_crowds_itself_out_before_the_listener_is_full() {
     let strangers = tokio::task::spawn_blocking(flood).await.unwrap();
     bob.expect_alive().await;
     assert!(bob.handshakes("crowded") >= STRANGER_COUNT as u64 - 4);
-    let refused = "quorate_http::listener_connections_refused_total";
+    let refused = "quorate_listener_connections_refused_total";
     let count = |metric: &Metric| metric.get_counter().get_value();
     assert_eq!(figure(&bob.registry, refused, |_| true, count), 0.0);
     drop(strangers);

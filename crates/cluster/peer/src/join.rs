@@ -1,24 +1,52 @@
 //! Joining a cluster, as the node that nobody knows.
 
-use crate::Identity;
-use crate::{
-    ClusterNames, Introduction, JoinAnswer, JoinRefusal, JoinRequest, JoinToken, Joined, Lane,
-    LogState, NodeId,
-};
 use futures_util::{SinkExt, StreamExt};
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::client::TlsStream;
 
 use crate::{
-    TransportConfig,
+    ClusterNames, Identity, Introduction, JoinAnswer, JoinRefusal, JoinRequest, JoinToken, Joined,
+    Lane, LogState, NodeId, TransportConfig, chain,
     connector::Connector,
     dial_error::DialError,
     frame::{FrameCodec, FrameError},
     greeting::{
         FrameReader, GREETING_SIZE_MAX, Greeting, Hello, JOIN_ANSWER_SIZE_MAX, greeting_frames,
     },
-    join_error::{JoinError, Verdict},
 };
+
+/// Why a node has not joined. What tells of members names each of them, with what came of asking it.
+#[derive(Debug, thiserror::Error)]
+pub enum JoinError {
+    /// The token is of no use.
+    #[error("the token names no member: have another one made, by `quorate member add`")]
+    NoMember,
+    /// The cluster has said no.
+    #[error("the cluster does not take this node in")]
+    Refused(#[source] JoinRefusal),
+    /// The key is that of a node that lost its data.
+    #[error(
+        "this node's key is that of a member whose log was not empty: it must not come back without \
+         what it has voted for. Start with a new data directory, which gets a new key, and then run \
+         `quorate member replace` with the old key and the new"
+    )]
+    Forgotten,
+    /// Every member turned the node away without a word.
+    #[error(
+        "no member takes the token: it is unknown there, has expired or was used, or those members \
+         are no longer of the cluster. Have another one made, by `quorate member add` ({0})"
+    )]
+    NotTaken(String),
+    /// A member knows the token, and nobody could register the node now.
+    #[error("the cluster cannot register this node now, it has to be asked again ({0})")]
+    Unavailable(String),
+    /// A member could not be reached, and no other took the token.
+    #[error(
+        "no member that the token names lets this node in: see that they run, and that this machine \
+         reaches them ({0})"
+    )]
+    Unreachable(String),
+}
 
 /// Asks the members that `token` names to take in the node with this identity, whose log is empty:
 /// one after the other, until one answers for the cluster. Others will reach the node at `address`, a
@@ -49,13 +77,13 @@ pub(crate) async fn join_by(
     name: String,
     address: String,
 ) -> Result<Joined, JoinError> {
-    let mut verdicts = Vec::new();
+    let (mut best, mut reasons) = (None, Vec::new());
     for (member, at) in &token.members {
         let request = JoinRequest::new(token, node, *member, name.clone(), address.clone());
         if !request.fits() {
             return Err(JoinError::Refused(JoinRefusal::Bounds));
         }
-        let verdict = match ask(connector, *member, at, token, request).await {
+        let (verdict, reason) = match ask(connector, *member, at, token, request).await {
             Ok(Greeting::Join(JoinAnswer::Joined(joined))) if joined.id == token.cluster => {
                 return Ok(joined);
             }
@@ -63,17 +91,18 @@ pub(crate) async fn join_by(
                 return Err(JoinError::Refused(refusal));
             }
             Ok(Greeting::Forgotten) => return Err(JoinError::Forgotten),
-            Ok(Greeting::Join(JoinAnswer::Unavailable(reason))) => Verdict::Unavailable(reason),
+            Ok(Greeting::Join(JoinAnswer::Unavailable(reason))) => (Verdict::Unavailable, reason),
             Ok(Greeting::Refused(reason)) => Verdict::of(&DialError::Refused(reason)),
             Ok(Greeting::Join(JoinAnswer::Joined(_)) | Greeting::Welcome { .. }) => {
                 Verdict::of(&DialError::Unasked)
             }
             Err(error) => Verdict::of(&error),
         };
-        tracing::debug!(%member, address = at, ?verdict, "a member did not let this node join");
-        verdicts.push((format!("{member} at {at}"), verdict));
+        tracing::debug!(%member, address = at, ?verdict, reason, "a member did not let this node join");
+        best = best.max(Some(verdict));
+        reasons.push(format!("{member} at {at}: {reason}"));
     }
-    Err(JoinError::of(verdicts))
+    Err(JoinError::of(best, &reasons))
 }
 
 async fn ask(
@@ -118,4 +147,46 @@ async fn speak(
         Err(error) => return Err(DialError::Greeting(error)),
     }
     Ok(reader.map_decoder(|_| FrameCodec::new(JOIN_ANSWER_SIZE_MAX, None)))
+}
+
+/// What came of asking one member, the more promising the greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Verdict {
+    /// It turned the node away without a word.
+    NotTaken,
+    /// It was not reached, or does not get on with this node.
+    Unreachable,
+    /// It knows the token, or is slow.
+    Unavailable,
+}
+
+impl Verdict {
+    fn of(error: &DialError) -> (Self, String) {
+        match error {
+            DialError::NotAdmitted => {
+                (Self::NotTaken, "it knows neither node nor token".to_owned())
+            }
+            DialError::TimedOut => (Self::Unavailable, chain(error)),
+            _ => (Self::Unreachable, chain(error)),
+        }
+    }
+}
+
+impl JoinError {
+    /// What is to be said when these members were asked and none let the node in.
+    fn of(verdict: Option<Verdict>, reasons: &[String]) -> Self {
+        let reasons = reasons.join("; ");
+        match verdict {
+            None => Self::NoMember,
+            Some(Verdict::NotTaken) => Self::NotTaken(reasons),
+            Some(Verdict::Unreachable) => Self::Unreachable(reasons),
+            Some(Verdict::Unavailable) => Self::Unavailable(reasons),
+        }
+    }
+
+    /// Whether it may pass by itself, so that it is worth asking again. A token that no member takes
+    /// may be too new for those that were asked: a few more rounds tell.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Unavailable(_) | Self::Unreachable(_))
+    }
 }

@@ -1,16 +1,12 @@
 //! Nodes that ask to join.
 
-use std::{
-    net::SocketAddr,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{net::SocketAddr, sync::Arc, time::Instant};
 
-use crate::{JoinRequest, NodeId, Service};
 use futures_util::{SinkExt, StreamExt};
 use tokio::time::timeout;
 
 use crate::{
+    JoinRequest, LinkServerConfig, NodeId, Service,
     frame::{FrameCodec, FrameError},
     greeting::{
         FrameReader, FrameWriter, GREETING_SIZE_MAX, Greeting, Hello, JOIN_ANSWER_SIZE_MAX,
@@ -21,50 +17,34 @@ use crate::{
 
 /// A node that has asked to join, and waits for the answer.
 pub(crate) struct Joiner {
-    node: NodeId,
-    address: SocketAddr,
-    request: JoinRequest,
-    writer: FrameWriter<Greeting>,
+    pub(crate) node: NodeId,
+    pub(crate) address: SocketAddr,
+    pub(crate) request: JoinRequest,
+    pub(crate) writer: FrameWriter<Greeting>,
 }
 
 impl Joiner {
-    /// The node that is behind a connection on which it has said `request`.
-    pub(crate) fn new(
-        node: NodeId,
-        address: SocketAddr,
-        request: JoinRequest,
-        writer: FrameWriter<Greeting>,
-    ) -> Self {
-        Self {
-            node,
-            address,
-            request,
-            writer: writer.map_encoder(|_| FrameCodec::new(JOIN_ANSWER_SIZE_MAX, None)),
-        }
-    }
-
-    /// Asks the service within `join_timeout` and says its answer, if it gives one. The connection
-    /// is over then.
+    /// Asks the service in time and says its answer, if it gives one. The connection is over then.
     pub(crate) async fn answer(
         &mut self,
         service: Arc<dyn Service>,
-        join_timeout: Duration,
-        write_timeout: Duration,
+        config: &LinkServerConfig,
     ) -> JoinOutcome {
         let answer = service.join(self.node, self.request.clone());
-        let Ok(answer) = timeout(join_timeout, answer).await else {
+        let Ok(answer) = timeout(config.join_timeout, answer).await else {
             // Nor has anybody said that it has a token.
             return JoinOutcome::TimedOut;
         };
         let outcome = JoinOutcome::of(answer.as_ref());
         let said = async {
             if let Some(answer) = answer {
+                *self.writer.encoder_mut() = FrameCodec::new(JOIN_ANSWER_SIZE_MAX, None);
                 self.writer.send(Greeting::Join(answer)).await?;
             }
             self.writer.close().await
         };
         // Whether it hears the answer or asks again, the connection is over.
-        let _ = timeout(write_timeout, said).await;
+        let _ = timeout(config.write_timeout, said).await;
         outcome
     }
 
@@ -73,15 +53,11 @@ impl Joiner {
         let Some(unlogged) = log.take(Instant::now()) else {
             return;
         };
-        let JoinRequest {
-            invite,
-            name,
-            address: reached_at,
-            ..
-        } = &self.request;
+        let request = &self.request;
         tracing::info!(
-            node = %self.node, address = %self.address, %invite, ?name, ?reached_at, ?outcome,
-            unlogged, "a node asked to join"
+            node = %self.node, address = %self.address, invite = %request.invite,
+            name = ?request.name, reached_at = ?request.address, ?outcome, unlogged,
+            "a node asked to join"
         );
     }
 }

@@ -1,10 +1,28 @@
-//! The transport between nodes: TLS by node keys, frames, and the structs of `quorate-rpc` in them.
+//! Everything between two nodes: who they are, what they say to each other, and the links that carry
+//! it.
+//!
+//! `quorate-raft` opens links through [`Transport`] and answers them as a [`Service`]; this crate
+//! knows nothing of consensus.
+//!
+//! # Who a node is
+//!
+//! A node *is* its Ed25519 key ([`Identity`]), made on first start and kept with its data. Two nodes
+//! prove their keys to each other by TLS 1.3 with raw public keys (RFC 7250). So there is no authority
+//! to trust, no certificate to expire and no name to check. The one that connects knows beforehand
+//! which key must answer. The one that listens admits the keys it is told to and ends the handshake
+//! with any other: a stranger gets no byte of what is spoken inside.
+//!
+//! Nothing is resumed and no data goes early: each connection proves both keys anew, and what was
+//! sent once cannot be replayed. Only ring's algorithms are used, given explicitly, so that no other
+//! part of the process can change them.
+//!
+//! # Links
 //!
 //! A link is one TCP connection for one lane between two nodes. Both have proved their keys before
-//! a byte of ours is spoken (`quorate-tls`); then the one that connected says which wire versions it
-//! speaks, which cluster and which lane, and the other welcomes it in the highest version that both
-//! speak and tells what is in its log, or says why not. So a stranger learns no version, and while
-//! nobody is expected to join it cannot make a node decode anything.
+//! a byte of ours is spoken. Then the one that connected says which wire versions it speaks, which
+//! cluster and which lane, and the other welcomes it in the highest version that both speak and tells
+//! what is in its log, or says why not. So a stranger learns no version, and while nobody is expected
+//! to join it cannot make a node decode anything.
 //!
 //! ```text
 //! TLS handshake ── Hello ──▶           a stranger ends here, with an alert
@@ -36,6 +54,10 @@
 //! of its frame ([`Tail`](crate::Tail)). The message in between is that of the version chosen,
 //! and nothing else may be in its place. All is in postcard.
 //!
+//! No type of a library is serialised. A field or variant is never changed or reordered: a new need
+//! gets a new variant at the end that is only sent to who knows it, a new field at the end of a
+//! [`Tail`], or a new version of the wire ([`WIRE_VERSIONS`](message::WIRE_VERSIONS)).
+//!
 //! # Bounds
 //!
 //! What a peer can make a node hold is bounded: handshakes under way ([`LinkServerConfig`]; under a
@@ -50,17 +72,22 @@
 //!
 //! | piece | what it is |
 //! |---|---|
-//! | [`PeerTransport`] | opens links to peers |
-//! | [`LinkServer`] | takes the links that peers open to a `Service`, at a `quorate-listener` |
+//! | [`Identity`] | the secret key of a node, and its file |
+//! | [`client_config`], [`server_config`], [`peer_key`] | TLS to one key, TLS for admitted keys, and who is at the other end |
+//! | [`message`] | requests and responses, and the forms on disk of what they carry |
+//! | [`Lane`], [`Link`], [`Frame`], [`Tail`] | what a link carries, a link, a message on its way, and what it says of its sender |
+//! | [`Transport`], [`PeerTransport`] | opens links to peers |
+//! | [`Service`], [`LinkServer`] | answers links that peers open, at a listener of `quorate-http` |
+//! | [`Introduction`], [`LogState`] | what nodes say of themselves before a link is open |
+//! | [`JoinToken`], [`JoinRequest`], [`JoinAnswer`] | how a node gets in that nobody knows yet |
 //! | [`join`], [`JoinError`] | asks the members that a token names to take this node in |
-//! | [`TransportConfig`], [`LinkServerConfig`] | the timeouts and bounds of both |
-//! | [`PeerMetrics`] | what both sides count |
+//! | [`TransportConfig`], [`LinkServerConfig`] | the timeouts and bounds of both ends |
+//! | [`PeerMetrics`] | what both ends count |
 
 mod accepted;
 mod addresses;
 mod config;
 mod connector;
-mod dial;
 mod dial_error;
 mod frame;
 mod greeting;
@@ -68,7 +95,6 @@ mod handshake_error;
 mod handshakes;
 mod identity;
 mod join;
-mod join_error;
 mod joiner;
 mod link_permits;
 mod log_budget;
@@ -86,8 +112,7 @@ pub use identity::{
     Admit, Identity, IdentityError, KeyRejection, client_config, peer_key, server_config,
     server_name,
 };
-pub use join::join;
-pub use join_error::JoinError;
+pub use join::{JoinError, join};
 pub use message::{
     DecodeError, Frame, Introduction, JoinAnswer, JoinRequest, JoinToken, JoinTokenError, Joined,
     Lane, Link, LinkError, LogState, RequestSink, Service, Tail, Transport, Unfit, chain,

@@ -21,7 +21,7 @@ use tokio::{
 
 use crate::{
     LinkServerConfig, PeerTransport, TransportConfig, addresses::Addresses, connector::Connector,
-    dial::Dialer, test_nodes::*, test_service::Echo,
+    test_nodes::*, test_service::Echo,
 };
 
 /// Where names lead, as a test says.
@@ -155,7 +155,7 @@ async fn nodes_whose_addresses_all_change_at_once_find_each_other_again() {
     let transports = NAMES.map(|(node, _)| {
         let connector = Connector::new(identity(node), impatient());
         let connector = connector.with_addresses(names.addresses());
-        PeerTransport::of(Dialer::of(connector, metrics()))
+        PeerTransport::of(connector, metrics())
     });
     // Then each is where another was.
     let mut addresses = Vec::new();

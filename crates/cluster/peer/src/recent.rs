@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    fmt,
     hash::Hash,
     sync::{Mutex, PoisonError},
 };
@@ -45,12 +44,6 @@ impl<K: Eq + Hash + Clone, V: Default + Clone> Recent<K, V> {
         let (last, value) = values.entry(key).or_default();
         *last = *count;
         value.clone()
-    }
-}
-
-impl<K, V> fmt::Debug for Recent<K, V> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Recent").finish_non_exhaustive()
     }
 }
 

@@ -6,33 +6,36 @@ use std::{
     time::Instant,
 };
 
-use crate::{
-    Frame, Introduction, Lane, Link, LinkError, NodeId, chain,
-    message::{Request, Response},
-};
-use futures_util::{SinkExt, StreamExt, stream};
+use futures_util::{SinkExt, StreamExt};
 use quorate_metrics::Held;
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
 
 use crate::{
-    FRAME_SIZE_MAX, PeerMetrics,
-    dial::{Dialer, Greeted},
+    FRAME_SIZE_MAX, Frame, Introduction, Lane, Link, LinkError, LogState, NodeId, PeerMetrics,
+    chain,
+    connector::Connector,
     dial_error::DialError,
     frame::{FrameCodec, FrameError},
+    greeting::{FrameReader, FrameWriter, Greeting, Hello, greeting_frames, messages},
     log_budget::{LogBudget, Unlogged},
+    message::{Request, Response, WIRE_VERSIONS},
     metrics::Direction,
 };
 
-#[derive(Debug, Clone)]
+/// Both halves of a connection on which greetings were exchanged, and what the peer said of its log.
+type Greeted = (FrameReader<Greeting>, FrameWriter<Hello>, LogState);
+
+#[derive(Debug)]
 pub(crate) struct Remote {
     pub(crate) peer: NodeId,
     pub(crate) address: String,
     pub(crate) lane: Lane,
-    /// What the peer is told of this node.
-    pub(crate) introduction: Introduction,
     /// Of this peer and lane, whatever the address.
     pub(crate) route: Arc<RouteState>,
     /// Of all peers: one that comes and goes does not fill the log.
     pub(crate) log: Arc<LogBudget>,
+    pub(crate) metrics: PeerMetrics,
 }
 
 /// How the last link on a lane to a peer fared, so that only changes are logged.
@@ -49,28 +52,29 @@ enum LinkState {
 }
 
 impl Remote {
-    pub(crate) async fn open(self, dialer: Arc<Dialer>) -> Result<Link, LinkError> {
-        let metrics = &dialer.metrics;
-        let Self {
-            peer,
-            lane,
-            introduction,
-            ..
-        } = self;
-        match dialer.dial(peer, &self.address, lane, introduction).await {
+    /// Opens a link to the peer, which is told this of the node.
+    pub(crate) async fn open(
+        self,
+        connector: Arc<Connector>,
+        introduction: Introduction,
+    ) -> Result<Link, LinkError> {
+        let hello = Hello::new(introduction, self.lane);
+        let greet = |stream| greet(stream, hello);
+        match connector.reach(self.peer, &self.address, greet).await {
             Ok(greeted) => {
                 self.on_open();
-                Ok(self.link(greeted, metrics))
+                Ok(self.link(greeted))
             }
             Err(error) => {
-                metrics.dial_failures_total.of(error.reason()).inc();
+                let failures = &self.metrics.dial_failures_total;
+                failures.of(error.reason()).inc();
                 Err(self.on_unreachable(&error))
             }
         }
     }
 
-    fn link(self, (reader, writer, log): Greeted, metrics: &PeerMetrics) -> Link {
-        let lane = self.lane;
+    fn link(self, (reader, writer, log): Greeted) -> Link {
+        let (lane, metrics) = (self.lane, &self.metrics);
         let (read, written) = (metrics.read(lane), metrics.written(lane));
         let reader =
             reader.map_decoder(|_| FrameCodec::<Frame<Response>>::new(FRAME_SIZE_MAX, Some(read)));
@@ -83,16 +87,8 @@ impl Remote {
             let remote = remote.clone();
             writer.sink_map_err(move |error: FrameError| remote.0.on_lost(&error))
         };
-        let responses = stream::unfold(Some((reader, remote)), |open| async {
-            let (mut reader, remote) = open?;
-            let error = match reader.next().await {
-                Some(Ok(response)) => return Some((Ok(response), Some((reader, remote)))),
-                Some(Err(error)) => error,
-                // The end of the connection is an error: only this end may end a link.
-                None => FrameError::Closed,
-            };
-            Some((Err(remote.0.on_lost(&error)), None))
-        });
+        // The end of the connection is an error: only this end may end a link.
+        let responses = messages(reader, move |error| remote.0.on_lost(error));
         Link {
             requests: Box::pin(requests),
             responses: responses.boxed(),
@@ -153,5 +149,28 @@ impl Remote {
     fn text(&self, error: &dyn Error) -> String {
         let Self { peer, address, .. } = self;
         format!("peer {peer} at {address}: {}", chain(error))
+    }
+}
+
+async fn greet(stream: TlsStream<TcpStream>, hello: Hello) -> Result<Greeted, DialError> {
+    let (mut reader, mut writer) = greeting_frames::<Greeting, Hello>(stream);
+    let sent = writer.send(hello).await;
+    // Even if the hello could not be sent: the peer may have said before why it went.
+    match reader.next().await {
+        Some(Ok(Greeting::Welcome { version, log })) if WIRE_VERSIONS.contains(&version) => {
+            Ok((reader, writer, log))
+        }
+        Some(Ok(Greeting::Welcome { version, .. })) => Err(DialError::WireVersion(version)),
+        Some(Ok(Greeting::Refused(reason))) => Err(DialError::Refused(reason)),
+        Some(Ok(Greeting::Forgotten)) => Err(DialError::Forgotten),
+        Some(Ok(Greeting::Join(_))) => Err(DialError::Unasked),
+        Some(Err(FrameError::Io(error))) => Err(DialError::tls(error)),
+        Some(Err(error)) => Err(DialError::Greeting(error)),
+        None => match sent {
+            Err(FrameError::Io(error)) => Err(DialError::tls(error)),
+            // It took its leave in TLS, without a word: so strangers are turned away while joiners
+            // are expected.
+            _ => Err(DialError::NotAdmitted),
+        },
     }
 }

@@ -2,18 +2,16 @@
 
 use std::{error::Error, net::SocketAddr, sync::Arc, time::Instant};
 
-use crate::{Admit, Identity};
-use crate::{Lane, LogState, NodeId, Service, message::WIRE_VERSIONS};
 use futures_util::{SinkExt, StreamExt};
 use quorate_http::listener::{
-    Connections, Limits, Listener, ListenerServer, Name, Place, Protocol,
+    Connections, Limits, Listener, ListenerMetrics, ListenerServer, Name, Place, Protocol,
 };
 use tokio::{net::TcpStream, sync::Semaphore, time::timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    LinkServerConfig, PeerMetrics,
+    Admit, Identity, Lane, LinkServerConfig, LogState, NodeId, PeerMetrics, Service,
     accepted::{AcceptedLink, Origin},
     frame::FrameError,
     greeting::{FrameReader, FrameWriter, Greeting, Hello, Rejection, greeting_frames},
@@ -22,6 +20,7 @@ use crate::{
     joiner::{Joiner, read_request},
     link_permits::LinkPermits,
     log_budget::LogBudget,
+    message::WIRE_VERSIONS,
     metrics::{HandshakeOutcome, JoinOutcome},
     socket,
 };
@@ -89,21 +88,13 @@ impl LinkServer {
 
     /// Serves at `listener` until [`ListenerServer::shutdown`], which answers the requests that were read
     /// and closes the links.
-    pub fn serve(
-        self,
-        listener: Listener,
-        metrics: &quorate_http::listener::ListenerMetrics,
-    ) -> ListenerServer {
-        let LinkServerConfig {
-            handshake_count_max,
-            link_count_max,
-            drain_timeout,
-            ..
-        } = self.config;
+    pub fn serve(self, listener: Listener, metrics: &ListenerMetrics) -> ListenerServer {
+        let config = &self.config;
+        let counted_max = config.handshake_count_max + config.link_count_max;
         let limits = Limits {
-            connection_count_max: handshake_count_max + link_count_max + ENDED_COUNT_MAX,
+            connection_count_max: counted_max + ENDED_COUNT_MAX,
             connection_count_per_client_max: None,
-            drain_timeout,
+            drain_timeout: config.drain_timeout,
         };
         let connections = Connections::new(limits);
         listener.serve(Arc::new(self), &connections, Name::Peer, metrics)
@@ -153,15 +144,10 @@ impl LinkServer {
     /// Welcomes a peer, or says why not.
     async fn hear_peer(
         &self,
-        caller: Caller,
+        mut caller: Caller,
         hello: Result<Hello, FrameError>,
     ) -> Result<Visit, HandshakeError> {
-        let Caller {
-            node: peer,
-            address,
-            reader,
-            mut writer,
-        } = caller;
+        let peer = caller.node;
         let unheard = |error| HandshakeError::Hello(peer, error);
         let hello = hello.map_err(unheard)?;
         let introduction = self.service.introduction();
@@ -177,26 +163,31 @@ impl LinkServer {
             Ok(admitted) => admitted,
             Err(rejection) => {
                 // The rejection counts, whether the peer heard it or not.
-                let _ = writer.send(rejection.greeting()).await;
-                let _ = writer.close().await;
+                let _ = caller.writer.send(rejection.greeting()).await;
+                let _ = caller.writer.close().await;
                 return Err(HandshakeError::Rejected(peer, rejection));
             }
         };
         if lane == Lane::Join {
             // It is registered already, and has not heard of it.
-            let request = read_request(reader).await.map_err(unheard)?;
-            return Ok(Visit::Join(Joiner::new(peer, address, request, writer)));
+            let request = read_request(caller.reader).await.map_err(unheard)?;
+            return Ok(Visit::Join(Joiner {
+                node: peer,
+                address: caller.address,
+                request,
+                writer: caller.writer,
+            }));
         }
         let log = introduction.log;
-        let welcomed = writer.send(Greeting::Welcome { version, log }).await;
-        welcomed.map_err(unheard)?;
+        let welcome = Greeting::Welcome { version, log };
+        caller.writer.send(welcome).await.map_err(unheard)?;
         let origin = Origin {
             peer,
-            address,
+            address: caller.address,
             lane,
         };
-        let log = self.log.clone();
-        let link = AcceptedLink::new((reader, writer), origin, permit, log, &self.metrics);
+        let (frames, log) = ((caller.reader, caller.writer), self.log.clone());
+        let link = AcceptedLink::new(frames, origin, permit, log, &self.metrics);
         Ok(Visit::Link(link))
     }
 
@@ -224,7 +215,12 @@ impl LinkServer {
             }
         };
         match request.await {
-            Ok(request) => Ok(Visit::Join(Joiner::new(node, address, request, writer))),
+            Ok(request) => Ok(Visit::Join(Joiner {
+                node,
+                address,
+                request,
+                writer,
+            })),
             Err(error) => {
                 let _ = writer.close().await;
                 Err(error)
@@ -233,15 +229,10 @@ impl LinkServer {
     }
 
     async fn serve_joiner(&self, mut joiner: Joiner) {
-        let LinkServerConfig {
-            join_timeout,
-            write_timeout,
-            ..
-        } = self.config;
         let outcome = match self.joins.try_acquire() {
             Ok(_permit) => {
                 let service = self.service.clone();
-                joiner.answer(service, join_timeout, write_timeout).await
+                joiner.answer(service, &self.config).await
             }
             Err(_) => JoinOutcome::Crowded,
         };

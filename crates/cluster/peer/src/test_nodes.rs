@@ -22,7 +22,6 @@ use crate::{
     LinkServer, LinkServerConfig, PeerMetrics, PeerTransport, TransportConfig,
     addresses::Addresses,
     connector::Connector,
-    dial::Dialer,
     frame::Content,
     greeting::Hello,
     test_service::{Answering, TestService},
@@ -171,7 +170,7 @@ pub(crate) fn transport(name: u8) -> PeerTransport {
 /// A transport of Alice that finds addresses so.
 pub(crate) fn alice_with(config: TransportConfig, addresses: Addresses) -> PeerTransport {
     let connector = Connector::new(identity(ALICE), config).with_addresses(addresses);
-    PeerTransport::of(Dialer::of(connector, metrics()))
+    PeerTransport::of(connector, metrics())
 }
 
 /// A link of this node to Bob.

@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::Identity;
-use crate::{Introduction, Lane, Link, LinkError, NodeId, Transport};
 use futures_util::{FutureExt, future::BoxFuture};
 
 use crate::{
-    PeerMetrics, TransportConfig,
-    dial::Dialer,
+    Identity, Introduction, Lane, Link, LinkError, NodeId, PeerMetrics, Transport, TransportConfig,
+    connector::Connector,
     log_budget::LogBudget,
     recent::Recent,
     remote::{Remote, RouteState},
@@ -24,7 +22,8 @@ const ROUTE_COUNT_MAX: usize = 1000;
 
 /// Opens links to peers over TCP and TLS.
 pub struct PeerTransport {
-    dialer: Arc<Dialer>,
+    connector: Arc<Connector>,
+    metrics: PeerMetrics,
     log: Arc<LogBudget>,
     /// Of the peers and lanes that were dialed last.
     routes: Recent<(NodeId, Lane), Arc<RouteState>>,
@@ -33,12 +32,13 @@ pub struct PeerTransport {
 impl PeerTransport {
     /// A transport of the node with this identity.
     pub fn new(identity: Identity, config: TransportConfig, metrics: PeerMetrics) -> Self {
-        Self::of(Dialer::new(identity, config, metrics))
+        Self::of(Connector::new(identity, config), metrics)
     }
 
-    pub(crate) fn of(dialer: Dialer) -> Self {
+    pub(crate) fn of(connector: Connector, metrics: PeerMetrics) -> Self {
         Self {
-            dialer: Arc::new(dialer),
+            connector: Arc::new(connector),
+            metrics,
             log: Arc::new(LogBudget::new(PEER_LINE_COUNT_PER_MINUTE_MAX)),
             routes: Recent::new(ROUTE_COUNT_MAX),
         }
@@ -57,10 +57,10 @@ impl Transport for PeerTransport {
             peer,
             address,
             lane,
-            introduction,
             route: self.routes.of((peer, lane)),
             log: self.log.clone(),
+            metrics: self.metrics.clone(),
         };
-        remote.open(self.dialer.clone()).boxed()
+        remote.open(self.connector.clone(), introduction).boxed()
     }
 }

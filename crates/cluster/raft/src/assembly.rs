@@ -199,7 +199,7 @@ impl Parts {
             log: self.log.clone(),
             config: self.config.clone(),
             franchise: franchise.clone(),
-            logs: self.peers.logs(),
+            logs: self.peers.presence().logs.subscribe(),
         };
         founding.begin().await?;
         tasks.spawn(founding.run());
@@ -228,7 +228,7 @@ impl Parts {
             peers: self.peers.clone(),
             franchise: franchise.clone(),
             leader: leader.clone(),
-            hangups: self.peers.hangups(),
+            hangups: self.peers.presence().hangups.subscribe(),
         };
         tasks.spawn(succession.run());
         let handover = Handover {

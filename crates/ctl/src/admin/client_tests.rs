@@ -2,10 +2,9 @@ use quorate_api::{LogFilter, ProblemType, path};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::{
-    admin::canned::{Answer, CannedNode, client_of},
-    console::captured::Captured,
-    exit::exit_code,
+use crate::admin::{
+    Session,
+    canned::{Answer, CannedNode, outcome, session},
 };
 
 fn filter() -> LogFilter {
@@ -21,16 +20,14 @@ fn ask() -> Ask {
 /// What a client that asks once gets of a node with this answer, in words and as an exit code.
 async fn refused(answer: Answer) -> (String, u8) {
     let node = CannedNode::start([answer]).await;
-    let mut client = node.client();
-    client.pace.retry_timeout = Duration::ZERO;
-    failed(&client).await
+    let (mut session, _) = session(&node.url, None, false);
+    session.pace.retry_timeout = Duration::ZERO;
+    failed(session).await
 }
 
-async fn failed(client: &AdminClient) -> (String, u8) {
-    let (mut console, _) = Captured::console(false);
-    let error = client.send::<LogFilter>(&ask(), &mut console).await;
-    let error = anyhow::Error::new(error.unwrap_err());
-    (format!("{error:#}"), exit_code(&error).unwrap())
+async fn failed(mut session: Session) -> (String, u8) {
+    let ended = session.ask::<LogFilter>(&ask()).await;
+    outcome(ended.map(drop).map_err(Into::into)).unwrap_err()
 }
 
 #[tokio::test]
@@ -77,9 +74,8 @@ async fn who_has_no_token_is_told_how_to_name_one() {
 async fn a_token_is_sent_as_a_bearer() {
     let node = CannedNode::start([Answer::json(StatusCode::OK, &filter())]).await;
     let token = Token::find(None, ("VARIABLE", Some("quorate-admin-a".into()))).unwrap();
-    let client = client_of(node.url.clone(), token);
-    let (mut console, _) = Captured::console(false);
-    let got: LogFilter = client.send(&ask(), &mut console).await.unwrap();
+    let (mut session, _) = session(&node.url, token, false);
+    let got: LogFilter = session.ask(&ask()).await.unwrap();
     assert_eq!(got, filter());
     let asked = node.asked().remove(0);
     assert_eq!(
@@ -106,9 +102,9 @@ async fn what_is_refused_for_the_moment_is_asked_for_again() {
     let done = Answer::json(StatusCode::OK, &filter());
     let answers = [no_leader.clone(), no_leader, busy, done];
     let node = CannedNode::start(answers).await;
-    let (mut console, captured) = Captured::console(false);
-    let put = Ask::put(path::LOG_FILTER, &filter()).unwrap();
-    let got: LogFilter = node.client().send(&put, &mut console).await.unwrap();
+    let (mut session, captured) = session(&node.url, None, false);
+    let put = Ask::put(path::LOG_FILTER, &filter());
+    let got: LogFilter = session.ask(&put).await.unwrap();
     assert_eq!(got, filter());
     let asked = node.asked();
     assert_eq!(asked.len(), 4);
@@ -127,9 +123,9 @@ async fn what_is_refused_for_the_moment_is_asked_for_again() {
 #[tokio::test]
 async fn what_stays_refused_is_given_up() {
     let node = CannedNode::start([Answer::problem(ProblemType::NoLeader, "none")]).await;
-    let mut client = node.client();
-    client.pace.retry_timeout = Duration::from_millis(500);
-    let (text, code) = failed(&client).await;
+    let (mut session, _) = session(&node.url, None, false);
+    session.pace.retry_timeout = Duration::from_millis(500);
+    let (text, code) = failed(session).await;
     assert_eq!((text.as_str(), code), ("none", 5));
     assert!(node.asked().len() > 1);
 }
@@ -139,7 +135,7 @@ async fn a_port_where_nothing_listens_is_named() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let (text, code) = failed(&client_of(url.parse().unwrap(), None)).await;
+    let (text, code) = failed(session(&url.parse().unwrap(), None, false).0).await;
     let expected = format!("no node can be reached at {url}: --admin URL or QUORATE_ADMIN names");
     assert!(text.starts_with(&expected), "{text}");
     assert_eq!(code, 3);
@@ -150,7 +146,7 @@ async fn an_answer_that_breaks_off_leaves_it_open_what_was_done() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move { while listener.accept().await.is_ok() {} });
-    let (text, code) = failed(&client_of(url.parse().unwrap(), None)).await;
+    let (text, code) = failed(session(&url.parse().unwrap(), None, false).0).await;
     assert!(text.contains("may be done or not"), "{text}");
     assert_eq!(code, 3);
 }

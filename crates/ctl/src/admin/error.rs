@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use reqwest::StatusCode;
-use serde::Deserialize;
 
 use super::AdminUrl;
-use crate::{output::printable, span};
+use crate::{http::Problem, output::in_one_line, span};
+
+/// How much of an answer in no language of ours is shown, in characters.
+const REASON_LEN_MAX: usize = 200;
 
 /// Why a node did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -42,14 +44,6 @@ pub(crate) enum AdminError {
         status: StatusCode,
         reason: String,
     },
-    /// No node is called so.
-    #[error(
-        "no node is called {0:?}: name it by its key, the beginning of that, or its name, as \
-         `quorate member list` has them"
-    )]
-    UnknownNode(String),
-    #[error("{name:?} may be any of {keys}")]
-    AmbiguousNode { name: String, keys: String },
     /// A node is still catching up.
     #[error(
         "not done within {}: {node} is still catching up{}; say it again to go on waiting",
@@ -63,29 +57,28 @@ pub(crate) enum AdminError {
     },
 }
 
-/// What this program reads of a problem document (RFC 9457). A newer node may know types of problems
-/// that it does not: it goes by what all of them have.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub(crate) struct Problem {
-    title: String,
-    #[serde(default)]
-    detail: String,
-    /// Whether the same request may succeed when it is sent again.
-    #[serde(default)]
-    pub(crate) retry: bool,
-}
+impl AdminError {
+    pub(crate) fn no_answer(url: &AdminUrl, error: reqwest::Error) -> Self {
+        let url = url.clone();
+        let is_connect = error.is_connect();
+        let source = error.without_url();
+        match is_connect {
+            true => Self::Unreachable { url, source },
+            false => Self::BrokeOff { url, source },
+        }
+    }
 
-impl Problem {
-    /// The problem in words: those for this time, if there are any, say all. A refused configuration
-    /// has a line for each mistake.
-    pub(crate) fn text(&self) -> String {
-        let (title, detail) = (self.title.trim(), self.detail.trim());
-        let text = match detail.is_empty() {
-            true => title,
-            false => detail,
-        };
-        let lines: Vec<String> = text.lines().map(printable).collect();
-        lines.join("\n")
+    pub(crate) fn foreign(url: &AdminUrl, status: StatusCode, reason: &str) -> Self {
+        let reason = in_one_line(reason);
+        let reason: String = reason.chars().take(REASON_LEN_MAX).collect();
+        Self::Foreign {
+            url: url.clone(),
+            status,
+            reason: match reason.is_empty() {
+                true => "without a word".to_owned(),
+                false => reason,
+            },
+        }
     }
 }
 

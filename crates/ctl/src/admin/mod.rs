@@ -1,9 +1,11 @@
 //! The admin API from the client's side.
 
 #[cfg(test)]
+#[path = "canned_tests.rs"]
 pub(crate) mod canned;
 mod client;
 mod error;
+mod session;
 mod url;
 
 use std::path::PathBuf;
@@ -12,7 +14,8 @@ use clap::Args;
 
 pub(crate) use self::{
     client::{AdminClient, Ask},
-    error::{AdminError, Problem, behind},
+    error::{AdminError, behind},
+    session::{Pace, Session},
     url::AdminUrl,
 };
 use crate::{console::Console, token::Token};
@@ -25,7 +28,7 @@ const TOKEN_VARIABLE: &str = "QUORATE_ADMIN_TOKEN";
 
 /// Which node is asked, and how the answer is printed.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct AdminArgs {
+pub struct AdminArgs {
     /// The admin API of any member: what only the leader can do is passed on to it.
     #[arg(long, global = true, help_heading = HEADING, value_name = "URL")]
     #[arg(default_value = url::DEFAULT, env = "QUORATE_ADMIN")]
@@ -40,11 +43,14 @@ pub(crate) struct AdminArgs {
 }
 
 impl AdminArgs {
-    /// The client, and where its command writes.
-    pub(crate) fn connect(self) -> anyhow::Result<(AdminClient, Console)> {
+    /// Ready to ask that node, and to print on the two standard streams.
+    pub(crate) fn open(&self) -> anyhow::Result<Session> {
         let variable = (TOKEN_VARIABLE, std::env::var_os(TOKEN_VARIABLE));
         let token = Token::find(self.token_file.as_deref(), variable)?;
-        let client = AdminClient::new(self.admin, token)?;
-        Ok((client, Console::standard(self.json)))
+        Ok(Session {
+            client: AdminClient::new(self.admin.clone(), token)?,
+            console: Console::standard(self.json),
+            pace: Pace::NORMAL,
+        })
     }
 }

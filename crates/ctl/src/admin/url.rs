@@ -2,8 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
-use anyhow::{anyhow, bail};
+use anyhow::bail;
 use reqwest::Url;
+
+use crate::http;
 
 /// Where a node has its admin API unless its configuration says otherwise.
 pub(crate) const DEFAULT: &str = "http://127.0.0.1:9100";
@@ -15,9 +17,7 @@ pub(crate) struct AdminUrl(Url);
 impl AdminUrl {
     /// The URL of what the API has at `path`, which begins with a slash and is percent-encoded.
     pub(crate) fn at(&self, path: &str) -> Url {
-        let mut url = self.0.clone();
-        url.set_path(&format!("{}{path}", self.0.path().trim_end_matches('/')));
-        url
+        Url::parse(&format!("{self}{path}")).expect("a path behind a URL makes a URL")
     }
 }
 
@@ -25,13 +25,7 @@ impl FromStr for AdminUrl {
     type Err = anyhow::Error;
 
     fn from_str(s: &str) -> anyhow::Result<Self> {
-        let url = Url::parse(s).map_err(|error| anyhow!("{error}; write it like {DEFAULT}"))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            bail!(
-                "{} is not http or https; write it like {DEFAULT}",
-                url.scheme()
-            );
-        }
+        let url = http::parse_url(s, DEFAULT)?;
         if !url.username().is_empty() || url.password().is_some() {
             bail!("a URL shows in lists of processes: name a file with the token by --token-file");
         }

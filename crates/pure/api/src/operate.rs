@@ -221,7 +221,10 @@ pub enum Refusal {
     #[error("no leader is known, or it has just changed")]
     NoLeader,
     /// No node is called so.
-    #[error("no node is called {0:?}: name it by its key, the beginning of that, or its name")]
+    #[error(
+        "no node is called {0:?}: name it by its key, the beginning of that, or its name, as \
+         `quorate member list` has them"
+    )]
     UnknownNode(String),
     /// Several are.
     #[error("{name:?} may be any of {}", list(nodes))]

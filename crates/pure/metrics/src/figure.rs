@@ -43,6 +43,18 @@ impl Figure for IntGauge {
     }
 }
 
+impl<F: Figure, L: Label> Figure for By<F, L> {
+    type Vec = F::Vec;
+
+    fn vec(name: &str, help: &str, labels: &[&str]) -> Result<Self::Vec, Error> {
+        F::vec(name, help, labels)
+    }
+
+    fn with(vec: &Self::Vec, values: &[&str]) -> Self {
+        Self::each(|value| F::with(vec, &[values, &[(*value).into()]].concat()))
+    }
+}
+
 /// Registers a figure, for each value of its labels at zero.
 pub fn register<F: Figure>(
     registry: &Registry,

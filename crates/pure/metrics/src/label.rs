@@ -2,10 +2,7 @@
 
 use std::marker::PhantomData;
 
-use prometheus::Error;
 use strum::VariantArray;
-
-use crate::Figure;
 
 /// An enum whose variants are the values of a label, each of which says how Prometheus shows it.
 pub trait Label: VariantArray + Into<&'static str> + Copy + PartialEq + 'static {}
@@ -34,17 +31,5 @@ impl<F, L: Label> By<F, L> {
             figures: L::VARIANTS.iter().map(figure).collect(),
             label: PhantomData,
         }
-    }
-}
-
-impl<F: Figure, L: Label> Figure for By<F, L> {
-    type Vec = F::Vec;
-
-    fn vec(name: &str, help: &str, labels: &[&str]) -> Result<Self::Vec, Error> {
-        F::vec(name, help, labels)
-    }
-
-    fn with(vec: &Self::Vec, values: &[&str]) -> Self {
-        Self::each(|value| F::with(vec, &[values, &[(*value).into()]].concat()))
     }
 }

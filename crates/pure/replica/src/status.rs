@@ -1,7 +1,5 @@
 //! How a node is.
 
-use std::fmt;
-
 use quorate_clock::ClockState;
 use quorate_state::{LogIndex, Term};
 use serde::Serialize;
@@ -99,64 +97,57 @@ pub struct ClockStatus {
 }
 
 /// Why a node is not ready.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, strum::Display)]
 #[serde(rename_all = "snake_case")]
 pub enum NotReady {
     /// It asks the members of a cluster to let it in.
+    #[strum(
+        to_string = "starting: asking to be let into the cluster; the log says what is answered"
+    )]
     Asking,
     /// It reads its log and its store.
+    #[strum(to_string = "starting: reading log and store")]
     Opening,
     /// Its stored packets are damaged or gone: it fetches those of another member.
+    #[strum(
+        to_string = "starting: the stored packets are damaged, fetching those of another member"
+    )]
     Healing,
     /// It applies the log behind its last checkpoint.
+    #[strum(to_string = "starting: applying the log behind the last checkpoint")]
     Replaying,
     /// It makes durable what it has applied, before it votes.
+    #[strum(to_string = "starting: making durable what was applied")]
     Checkpointing,
     /// Its log is empty. It founds the cluster once all founding nodes have said that theirs are too;
     /// if one has entries, it waits for a leader that sends them.
+    #[strum(
+        to_string = "starting: waiting to hear from all founding nodes, or from a leader; the log says \
+          which"
+    )]
     Founding,
     /// Its log is empty. It is registered in its cluster and waits for the leader, which makes it a
     /// learner and sends it entries.
+    #[strum(to_string = "starting: waiting for the leader of the cluster that it joins")]
     Pending,
     /// The cluster does not know it as a member any more.
+    #[strum(
+        to_string = "removed from the cluster: stop it, or empty its data directory and have it join \
+          anew with a token"
+    )]
     Removed,
     /// It has not caught up yet with what was committed while it was away.
+    #[strum(to_string = "starting: catching up with what the cluster has committed")]
     Recovering,
     /// It knows no leader, so it takes no PUTs; it still answers reads.
+    #[strum(to_string = "no leader is known: PUTs wait, reads and DNS are served")]
     NoLeader,
     /// It is shutting down.
+    #[strum(to_string = "shutting down")]
     ShuttingDown,
     /// It hit a fatal error and is about to exit.
+    #[strum(to_string = "a fatal error stopped replication; the log says which")]
     Failed,
-}
-
-impl fmt::Display for NotReady {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Asking => {
-                "starting: asking to be let into the cluster; the log says what is answered"
-            }
-            Self::Opening => "starting: reading log and store",
-            Self::Healing => {
-                "starting: the stored packets are damaged, fetching those of another member"
-            }
-            Self::Replaying => "starting: applying the log behind the last checkpoint",
-            Self::Checkpointing => "starting: making durable what was applied",
-            Self::Founding => {
-                "starting: waiting to hear from all founding nodes, or from a leader; the log says \
-                 which"
-            }
-            Self::Pending => "starting: waiting for the leader of the cluster that it joins",
-            Self::Removed => {
-                "removed from the cluster: stop it, or empty its data directory and have it join \
-                 anew with a token"
-            }
-            Self::Recovering => "starting: catching up with what the cluster has committed",
-            Self::NoLeader => "no leader is known: PUTs wait, reads and DNS are served",
-            Self::ShuttingDown => "shutting down",
-            Self::Failed => "a fatal error stopped replication; the log says which",
-        })
-    }
 }
 
 /// A digest over all packets and what the cluster has agreed on, equal on all nodes at equal applied index.

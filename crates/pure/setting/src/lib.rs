@@ -42,12 +42,13 @@ mod finding;
 mod form;
 mod key_path;
 mod laid;
+mod setting;
 
-pub use declaration::Setting;
 pub use finding::{Finding, Findings};
 pub use form::Form;
 pub use key_path::KeyPath;
 pub use laid::Laid;
+pub use setting::Setting;
 /// What settings are read from and shown as.
 pub use toml::{Table, Value};
 

@@ -1,15 +1,12 @@
 //! What must hold of the settings beyond the form and the bounds of each.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, slice::from_ref};
 
 use quorate_limit::TrustedProxies;
 use quorate_setting::{Findings, Form, KeyPath};
 use quorate_state::NAME_SIZE_MAX;
 
-use super::{
-    ConfigV1, check_address, is_unspecified,
-    settings::{FORM_VERSION, NODE_COUNT_MAX},
-};
+use super::{ConfigV1, check_address, is_unspecified, settings::NODE_COUNT_MAX};
 use crate::logging;
 
 /// The longest name of a cluster or a node, in characters: that of a DNS label.
@@ -35,12 +32,6 @@ pub(super) fn check(config: &ConfigV1) -> Findings {
 }
 
 fn check_general(config: &ConfigV1, findings: &mut Findings) {
-    if config.version != FORM_VERSION {
-        findings.error(
-            "version",
-            format!("this program reads version {FORM_VERSION}"),
-        );
-    }
     if config.data_dir.as_os_str().is_empty() {
         findings.error(
             "data_dir",
@@ -63,7 +54,7 @@ fn check_general(config: &ConfigV1, findings: &mut Findings) {
 
 /// A listener, as a clash would name it.
 struct Listen {
-    key: KeyPath,
+    key: String,
     address: SocketAddr,
     /// Whether it takes TCP and UDP ports.
     takes: [bool; 2],
@@ -90,49 +81,40 @@ fn check_listeners(config: &ConfigV1, findings: &mut Findings) {
                 "{} clashes with {}, which listens on {}",
                 one.address, other.key, other.address
             );
-            let keys = [one.key.to_string(), other.key.to_string()];
-            findings.error_between(keys.each_ref().map(|key| &**key), reason);
+            findings.error_between([&one.key, &other.key], reason);
         }
     }
 }
 
 fn listeners(config: &ConfigV1) -> Vec<Listen> {
-    let (dns, http, tcp) = (&config.dns, &config.http, [true, false]);
-    let mut all = vec![
-        listen("http.listen".into(), config.http.listen, tcp),
-        listen("peer.listen".into(), config.peer.listen, tcp),
-        listen("admin.listen".into(), config.admin.listen, tcp),
+    let (dns, http) = (&config.dns, &config.http);
+    let (tcp, udp, both) = ([true, false], [false, true], [true, true]);
+    let groups: [(&str, &[SocketAddr], [bool; 2], bool); 9] = [
+        ("http.listen", from_ref(&http.listen), tcp, false),
+        ("peer.listen", from_ref(&config.peer.listen), tcp, false),
+        ("admin.listen", from_ref(&config.admin.listen), tcp, false),
+        ("dns.listen", &dns.listen, both, true),
+        ("dns.tls_listen", &dns.tls_listen, tcp, true),
+        ("dns.quic_listen", &dns.quic_listen, udp, true),
+        ("http.tls_listen", &http.tls_listen, tcp, true),
+        ("http.proxy_listen", &http.proxy_listen, tcp, true),
+        ("http.proxy_tls_listen", &http.proxy_tls_listen, tcp, true),
     ];
-    for (key, addresses, takes) in [
-        ("dns.listen", &*dns.listen, [true, true]),
-        ("dns.tls_listen", &*dns.tls_listen, tcp),
-        ("dns.quic_listen", &*dns.quic_listen, [false, true]),
-        ("http.tls_listen", &*http.tls_listen, tcp),
-        ("http.proxy_listen", &*http.proxy_listen, tcp),
-        ("http.proxy_tls_listen", &*http.proxy_tls_listen, tcp),
-    ] {
-        let key = KeyPath::from(key);
-        for (at, address) in addresses.iter().enumerate() {
-            let key = match addresses.len() {
-                1 => key.clone(),
-                _ => key.index(at),
+    let listeners = groups
+        .iter()
+        .flat_map(|(key, addresses, takes, one_family)| {
+            let listen = |(at, address): (usize, &SocketAddr)| Listen {
+                key: match addresses.len() {
+                    1 => (*key).to_owned(),
+                    _ => format!("{key}[{at}]"),
+                },
+                address: *address,
+                takes: *takes,
+                has_one_family: *one_family,
             };
-            all.push(Listen {
-                has_one_family: true,
-                ..listen(key, *address, takes)
-            });
-        }
-    }
-    all
-}
-
-fn listen(key: KeyPath, address: SocketAddr, takes: [bool; 2]) -> Listen {
-    Listen {
-        key,
-        address,
-        takes,
-        has_one_family: false,
-    }
+            addresses.iter().enumerate().map(listen).collect::<Vec<_>>()
+        });
+    listeners.collect()
 }
 
 /// Port 0 asks the system for a free one. A listener on the unspecified address of IPv6 may take
@@ -237,12 +219,11 @@ fn check_elections(config: &ConfigV1, findings: &mut Findings) {
     const HEARTBEAT: &str = "raft.heartbeat_ms";
     const MIN: &str = "raft.election_timeout_min_ms";
     const MAX: &str = "raft.election_timeout_max_ms";
-    let raft = &config.raft;
-    let (heartbeat, min, max) = (
-        raft.heartbeat_ms,
-        raft.election_timeout_min_ms,
-        raft.election_timeout_max_ms,
+    let (heartbeat, min) = (
+        config.raft.heartbeat_ms,
+        config.raft.election_timeout_min_ms,
     );
+    let max = config.raft.election_timeout_max_ms;
     if min < heartbeat.saturating_mul(2) {
         let reason = format!(
             "{min} is less than twice {HEARTBEAT} ({heartbeat}): one late heartbeat would bring an \

@@ -90,24 +90,15 @@ fn parse(text: &str, default: &Value) -> Result<Value, String> {
     match default {
         Value::String(_) => Ok(Value::String(text.to_owned())),
         Value::Array(_) if !text.trim_start().starts_with('[') => {
-            let items = text
-                .split(',')
-                .map(str::trim)
-                .filter(|item| !item.is_empty());
-            Ok(Value::Array(
-                items.map(|item| Value::String(item.to_owned())).collect(),
-            ))
+            let items = text.split(',').map(str::trim);
+            let items = items.filter(|item| !item.is_empty()).map(Value::from);
+            Ok(Value::Array(items.collect()))
         }
-        _ => parse_toml(text.trim())
-            .ok_or_else(|| format!("{text:?} cannot be read as {}", kind(default))),
+        _ => text
+            .trim()
+            .parse()
+            .map_err(|_| format!("{text:?} cannot be read as {}", kind(default))),
     }
-}
-
-fn parse_toml(text: &str) -> Option<Value> {
-    let mut table: Table = format!("value = {text}").parse().ok()?;
-    let value = table.remove("value")?;
-    // A text with a line break could bring more than a value.
-    table.is_empty().then_some(value)
 }
 
 fn kind(default: &Value) -> &'static str {

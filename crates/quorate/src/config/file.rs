@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs::File, io::Read, path::Path};
 
 use toml::{
-    Spanned, Table,
+    Table,
     de::{DeTable, DeValue},
 };
 
@@ -60,14 +60,12 @@ fn parse(path: &Path, text: &str) -> Result<Layer, Vec<Problem>> {
     }
 
     let mut lines = BTreeMap::new();
-    lines_of_table(document.get_ref(), &KeyPath::default(), &line, &mut lines);
-    let table: Table = match text.parse() {
-        Ok(table) => table,
-        Err(error) => {
-            let line = error.span().map(|span| line(span.start));
-            return Err(vec![problem(line, None, error.message().to_owned())]);
-        }
-    };
+    let top = DeValue::Table(document.into_inner());
+    note_lines(&top, &KeyPath::default(), &line, &mut lines);
+    let table: Table = text.parse().map_err(|error: toml::de::Error| {
+        let line = error.span().map(|span| line(span.start));
+        vec![problem(line, None, error.message().to_owned())]
+    })?;
 
     // Of another version nothing else can be judged.
     let reason = match table.get("version").map(toml::Value::as_integer) {
@@ -86,34 +84,24 @@ fn parse(path: &Path, text: &str) -> Result<Layer, Vec<Problem>> {
     Err(vec![problem(lines.get(&key).copied(), Some(key), reason)])
 }
 
-fn lines_of_table(
-    table: &DeTable<'_>,
+/// Notes the line of every value inside `value`, which stands at `at`.
+fn note_lines(
+    value: &DeValue<'_>,
     at: &KeyPath,
     line: &impl Fn(usize) -> usize,
     lines: &mut BTreeMap<KeyPath, usize>,
 ) {
-    for (key, value) in table.iter() {
-        let path = at.key(key.get_ref());
-        lines.insert(path.clone(), line(key.span().start));
-        lines_of_value(value, &path, line, lines);
-    }
-}
-
-fn lines_of_value(
-    value: &Spanned<DeValue<'_>>,
-    at: &KeyPath,
-    line: &impl Fn(usize) -> usize,
-    lines: &mut BTreeMap<KeyPath, usize>,
-) {
-    match value.get_ref() {
-        DeValue::Table(table) => lines_of_table(table, at, line, lines),
-        DeValue::Array(elements) => {
-            for (index, element) in elements.iter().enumerate() {
-                let path = at.index(index);
-                lines.insert(path.clone(), line(element.span().start));
-                lines_of_value(element, &path, line, lines);
-            }
-        }
+    let mut note = |path: KeyPath, start: usize, value: &DeValue<'_>| {
+        note_lines(value, &path, line, lines);
+        lines.insert(path, line(start));
+    };
+    match value {
+        DeValue::Table(table) => table.iter().for_each(|(key, value)| {
+            note(at.key(key.get_ref()), key.span().start, value.get_ref());
+        }),
+        DeValue::Array(elements) => elements.iter().enumerate().for_each(|(index, element)| {
+            note(at.index(index), element.span().start, element.get_ref());
+        }),
         _ => {}
     }
 }

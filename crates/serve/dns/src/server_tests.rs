@@ -16,9 +16,9 @@ use crate::fixture::*;
 /// Longer than anything here takes, unless it never happens.
 const LONG: Duration = Duration::from_secs(20);
 
-const OPEN: &str = "quorate_http::listener_connections_open{listener=\"dns\"}";
-const EVICTED: &str = "quorate_http::listener_connections_evicted_total{listener=\"dns\"}";
-const REFUSED: &str = "quorate_http::listener_connections_refused_total{listener=\"dns\"}";
+const OPEN: &str = "quorate_listener_connections_open{listener=\"dns\"}";
+const EVICTED: &str = "quorate_listener_connections_evicted_total{listener=\"dns\"}";
+const REFUSED: &str = "quorate_listener_connections_refused_total{listener=\"dns\"}";
 
 fn config() -> DnsConfig {
     DnsConfig::new((Ipv4Addr::LOCALHOST, 0).into())

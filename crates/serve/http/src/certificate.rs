@@ -60,34 +60,30 @@ impl CertificateFiles {
 
     /// Reads both files, which must belong together.
     pub fn read(&self, disk: &dyn Disk) -> Result<CertificatePair, CertificateError> {
-        let chain_pem = read(disk, &self.certificate_file)?;
-        let key_pem = read(disk, &self.key_file)?;
-        let not_pem = |path: &Path| CertificateError::NotPem(path.to_owned());
+        let (chain_file, key_file) = (self.certificate_file.clone(), self.key_file.clone());
+        let chain_pem = read(disk, &chain_file)?;
+        let key_pem = read(disk, &key_file)?;
         let chain = CertificateDer::pem_slice_iter(&chain_pem).collect::<Result<Vec<_>, _>>();
-        let chain = chain.map_err(|_| not_pem(&self.certificate_file))?;
-        if chain.is_empty() {
-            let path = self.certificate_file.clone();
-            return Err(CertificateError::NoCertificate(path));
-        }
-        let key = PrivateKeyDer::from_pem_slice(&key_pem).map_err(|error| match error {
-            pem::Error::NoItemsFound => CertificateError::NoKey(self.key_file.clone()),
+        let chain = match chain {
+            Err(_) => return Err(CertificateError::NotPem(chain_file)),
+            Ok(chain) if chain.is_empty() => {
+                return Err(CertificateError::NoCertificate(chain_file));
+            }
+            Ok(chain) => chain,
+        };
+        let key = match PrivateKeyDer::from_pem_slice(&key_pem) {
+            Err(pem::Error::NoItemsFound) => return Err(CertificateError::NoKey(key_file)),
             // What it says might hold the key.
-            _ => not_pem(&self.key_file),
-        })?;
+            Err(_) => return Err(CertificateError::NotPem(key_file)),
+            Ok(key) => key,
+        };
         let served = CertifiedKey::from_der(chain, key, &default_provider());
         let served = served.map_err(|source| match source {
-            Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => CertificateError::Mismatch {
-                certificate: self.certificate_file.clone(),
-                key: self.key_file.clone(),
-            },
-            Error::InvalidCertificate(_) => CertificateError::Certificate {
-                path: self.certificate_file.clone(),
-                source,
-            },
-            source => CertificateError::Key {
-                path: self.key_file.clone(),
-                source,
-            },
+            Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
+                CertificateError::Mismatch(chain_file, key_file)
+            }
+            Error::InvalidCertificate(_) => CertificateError::Certificate(chain_file, source),
+            source => CertificateError::Key(key_file, source),
         })?;
         Ok(CertificatePair {
             pem: [chain_pem, key_pem],
@@ -97,10 +93,7 @@ impl CertificateFiles {
 }
 
 fn read(disk: &dyn Disk, path: &Path) -> Result<Vec<u8>, CertificateError> {
-    let fail = |source| CertificateError::Read {
-        path: path.to_owned(),
-        source,
-    };
+    let fail = |error| CertificateError::Read(path.to_owned(), error);
     let file = disk.open(path, OpenMode::Read).map_err(fail)?;
     let size = file.size().map_err(fail)?;
     if size > FILE_SIZE_MAX {
@@ -123,10 +116,7 @@ fn write(disk: &dyn Disk, path: &Path, text: &str) -> Result<(), CertificateErro
         file.write_at(text.as_bytes(), 0)?;
         disk.rename(&new, path)
     };
-    written().map_err(|source| CertificateError::Write {
-        path: path.to_owned(),
-        source,
-    })
+    written().map_err(|error| CertificateError::Write(path.to_owned(), error))
 }
 
 /// A certificate and its key, which belong together.
@@ -192,21 +182,21 @@ impl ServerCertificate {
 
     /// Shows what was read. `told` is what is already in the log of pairs that cannot be shown.
     fn follow(&self, read: Result<CertificatePair, CertificateError>, told: &mut Option<String>) {
-        match read {
+        let error = match read {
             Ok(pair) => {
                 *told = None;
                 if self.replace(pair) {
                     tracing::info!("the certificate was replaced");
                 }
+                return;
             }
-            Err(error) => {
-                let text = error.to_string();
-                if told.as_ref() != Some(&text) {
-                    let error = &error as &dyn std::error::Error;
-                    tracing::error!(error, "the new certificate is refused, that in force stays");
-                    *told = Some(text);
-                }
-            }
+            Err(error) => error,
+        };
+        let text = error.to_string();
+        if told.as_ref() != Some(&text) {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(error, "the new certificate is refused, that in force stays");
+            *told = Some(text);
         }
     }
 
@@ -230,55 +220,33 @@ impl ResolvesServerCert for Shared {
     }
 }
 
-/// Why there is no certificate to show.
+/// Why there is no certificate to show. Paths are those of the files that are at fault.
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
-    /// A file cannot be read.
-    #[error("{path} cannot be read", path = .path.display())]
-    Read { path: PathBuf, source: io::Error },
-    /// A file is no certificate, by its size.
+    #[error("{path} cannot be read", path = .0.display())]
+    Read(PathBuf, #[source] io::Error),
     #[error("{path} is larger than {FILE_SIZE_MAX} bytes: no certificate is", path = .0.display())]
     TooLarge(PathBuf),
-    /// A file is not in PEM.
     #[error("{path} is damaged: a section of its PEM is not whole or not base64", path = .0.display())]
     NotPem(PathBuf),
-    /// There is no certificate.
     #[error("{path} holds no certificate: it needs a section BEGIN CERTIFICATE", path = .0.display())]
     NoCertificate(PathBuf),
-    /// There is no key.
     #[error("{path} holds no private key: it needs a section BEGIN PRIVATE KEY", path = .0.display())]
     NoKey(PathBuf),
-    /// The certificate cannot be shown.
-    #[error("the first certificate in {path} is none that TLS can show", path = .path.display())]
-    Certificate {
-        path: PathBuf,
-        /// What is wrong with it.
-        source: Error,
-    },
-    /// The key cannot be used.
-    #[error("the key in {path} is none that TLS can use: RSA, ECDSA or Ed25519", path = .path.display())]
-    Key {
-        path: PathBuf,
-        /// What is wrong with it.
-        source: Error,
-    },
-    /// The key is another one's.
+    #[error("the first certificate in {path} is none that TLS can show", path = .0.display())]
+    Certificate(PathBuf, #[source] Error),
+    #[error("the key in {path} is none that TLS can use: RSA, ECDSA or Ed25519", path = .0.display())]
+    Key(PathBuf, #[source] Error),
+    /// The files of the certificate and of the key.
     #[error(
         "the key in {key} is not that of the first certificate in {certificate}: replace both files",
-        certificate = .certificate.display(), key = .key.display()
+        certificate = .0.display(), key = .1.display()
     )]
-    Mismatch {
-        /// The file of the certificate.
-        certificate: PathBuf,
-        /// The file of the key.
-        key: PathBuf,
-    },
-    /// None could be made.
+    Mismatch(PathBuf, PathBuf),
     #[error("no certificate can be made")]
     Made(#[source] rcgen::Error),
-    /// A file cannot be written.
-    #[error("{path} cannot be written", path = .path.display())]
-    Write { path: PathBuf, source: io::Error },
+    #[error("{path} cannot be written", path = .0.display())]
+    Write(PathBuf, #[source] io::Error),
 }
 
 #[cfg(test)]

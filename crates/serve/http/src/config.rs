@@ -1,11 +1,15 @@
 //! Where to listen, and how long to wait for clients.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
 use quorate_setting::{Findings, KeyPath, settings};
+
+/// Says whether somebody is a proxy whose word about the client's address counts.
+pub type Trust = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
 
 // Of a million endpoints that publish each 300 s, a third comes to each of three nodes: 1,111 a
 // second, each on a connection that is then idle for 10 s. Each connection takes up to 32 KB.

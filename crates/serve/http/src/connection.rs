@@ -2,7 +2,6 @@
 
 use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use crate::listener::{Place, linger};
 use axum::{extract::ConnectInfo, response::Response};
 use hyper::{
     Request,
@@ -18,10 +17,10 @@ use tracing::Instrument;
 
 use crate::{
     Charge, HttpConfig, Routes, Trust,
+    activity::Activity,
     header_timer::HeaderTimer,
+    listener::{Place, linger},
     request_id::{X_REQUEST_ID, request_id},
-    underway::Activity,
-    watched_body::Unread,
 };
 
 /// How much of a request's header, and of what follows it, is kept for a connection, in bytes. Twice
@@ -106,7 +105,6 @@ pub(crate) struct Connection {
     service: Arc<Service>,
     client: SocketAddr,
     activity: Arc<Activity>,
-    unread: Unread,
     stop: CancellationToken,
 }
 
@@ -121,7 +119,6 @@ impl Connection {
             service,
             client,
             activity: Activity::new(Arc::new(place)),
-            unread: Unread::default(),
             stop,
         }
     }
@@ -146,7 +143,7 @@ impl Connection {
         let malformed = result.as_ref().is_err_and(hyper::Error::is_parse);
         self.log(result);
         // Only a client that may still be writing is waited for.
-        if malformed || self.unread.get() {
+        if malformed || self.activity.is_unread() {
             Box::pin(linger(stream.into_inner())).await;
         }
     }
@@ -189,7 +186,7 @@ impl Connection {
         let underway = self.activity.begin();
         request.extensions_mut().insert(ConnectInfo(self.client));
         let read_timeout = self.service.config.body_read_timeout;
-        let request = request.map(|body| self.unread.watch(body, read_timeout, &underway));
+        let request = request.map(|body| underway.watch(body, read_timeout));
         let id = request_id(request.headers());
         let span = tracing::debug_span!("request", id = id.to_str().unwrap_or_default());
         let response = self.service.routes.clone().call(request).instrument(span);

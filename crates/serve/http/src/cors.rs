@@ -18,13 +18,10 @@ use tower::Service;
 /// What every answer says. Records are public and no request carries credentials that a browser has
 /// by itself, so every origin may use every answer.
 const OF_ANSWERS: [(HeaderName, HeaderValue); 2] = [
-    (
-        header::ACCESS_CONTROL_ALLOW_ORIGIN,
-        HeaderValue::from_static("*"),
-    ),
+    (header::ACCESS_CONTROL_ALLOW_ORIGIN, value("*")),
     (
         header::ACCESS_CONTROL_EXPOSE_HEADERS,
-        HeaderValue::from_static(
+        value(
             "ETag, Retry-After, Quorate-Applied-Index, Quorate-Consistency, \
              Quorate-Known-Leader, X-Request-Id",
         ),
@@ -35,21 +32,22 @@ const OF_ANSWERS: [(HeaderName, HeaderValue); 2] = [
 const OF_PREFLIGHTS: [(HeaderName, HeaderValue); 3] = [
     (
         header::ACCESS_CONTROL_ALLOW_METHODS,
-        HeaderValue::from_static("GET, HEAD, PUT, POST, OPTIONS"),
+        value("GET, HEAD, PUT, POST, OPTIONS"),
     ),
     (
         header::ACCESS_CONTROL_ALLOW_HEADERS,
-        HeaderValue::from_static(
+        value(
             "Accept, Authorization, Cache-Control, Content-Type, If-Match, If-Modified-Since, \
              If-None-Match, If-Unmodified-Since, Last-Event-ID, X-Request-Id",
         ),
     ),
     // A day: what is allowed here does not change while a page is open.
-    (
-        header::ACCESS_CONTROL_MAX_AGE,
-        HeaderValue::from_static("86400"),
-    ),
+    (header::ACCESS_CONTROL_MAX_AGE, value("86400")),
 ];
+
+const fn value(text: &'static str) -> HeaderValue {
+    HeaderValue::from_static(text)
+}
 
 /// A router, and whether browsers may use what it answers.
 #[derive(Debug, Clone)]

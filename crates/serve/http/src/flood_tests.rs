@@ -12,7 +12,7 @@ use tokio::{
 
 use crate::{
     fixture::{FLOOD_SIZE, Fixture, LARGE_SIZE, LONG, MEMORY_MAX, SHORT, measured, within},
-    http2_client::{
+    http2_fixture::{
         ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, Http2,
         INITIAL_WINDOW_SIZE, PING, PRIORITY, RST_STREAM, SETTINGS, WINDOW_UPDATE, frame, get, put,
         setting, streams,

@@ -23,6 +23,7 @@
 //! | [`text`], [`uncached`], [`retry_after`] | answers of text, and what they say of time |
 //! | [`options`], [`method_not_allowed`] | which methods a resource has |
 
+mod activity;
 mod body;
 mod certificate;
 mod config;
@@ -30,16 +31,14 @@ mod connection;
 mod cors;
 mod header_timer;
 pub mod listener;
-mod metered;
-mod preface;
+mod methods;
 mod problem;
 mod protocol;
 mod proxy_header;
 mod request_id;
 mod response;
 mod server;
-mod underway;
-mod watched_body;
+mod stream;
 
 #[cfg(test)]
 mod crowd_tests;
@@ -50,15 +49,16 @@ mod flood_tests;
 #[cfg(test)]
 mod http1_flood_tests;
 #[cfg(test)]
-mod http2_client;
+mod http2_fixture;
 #[cfg(test)]
 mod https_tests;
 
 pub use body::{BodyError, read_body};
 pub use certificate::{CertificateError, CertificateFiles, CertificatePair, ServerCertificate};
-pub use config::HttpConfig;
+pub use config::{HttpConfig, Trust};
 pub use cors::{Routes, with_cors};
-pub use metered::Charge;
+pub use methods::{method_not_allowed, options};
 pub use problem::{Problem, ProblemKind};
-pub use response::{method_not_allowed, options, retry_after, text, uncached};
-pub use server::{HttpListeners, Server, Trust};
+pub use response::{retry_after, text, uncached};
+pub use server::{HttpListeners, Server};
+pub use stream::Charge;

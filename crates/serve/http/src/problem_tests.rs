@@ -28,7 +28,7 @@ async fn a_problem_is_a_document_that_no_cache_keeps() {
 /// The lines of the table in `docs/PROBLEMS.md` are all problems of all listeners, and no others.
 #[test]
 fn every_type_of_problem_has_its_line_in_the_docs() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/PROBLEMS.md");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../docs/PROBLEMS.md");
     let text = std::fs::read_to_string(path).unwrap();
     let documented: Vec<[&str; 3]> = text
         .lines()

@@ -2,7 +2,6 @@
 
 use std::{io, net::SocketAddr, pin::Pin, sync::Arc};
 
-use crate::listener::{Place, Protocol, TooMany, linger};
 use tokio::{
     io::AsyncWriteExt,
     net::TcpStream,
@@ -14,9 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     connection::{Connection, Service},
-    metered::{Meter, Metered},
-    preface::{Version, detect},
+    listener::{Place, Protocol, TooMany, linger},
     proxy_header::{ProxyHeaderError, read_client},
+    stream::{ClientStream, Meter, Version},
 };
 
 /// The names of HTTP in TLS handshakes (RFC 9113, section 3.2, and RFC 7301, section 6), the one
@@ -54,14 +53,16 @@ impl Protocol for HttpProtocol {
     async fn serve(self: Arc<Self>, stream: TcpStream, place: Place, stop: CancellationToken) {
         let peer = place.address();
         // Boxed, and gone once requests come: to open a connection takes more memory than to serve it.
-        let opened = Box::pin(self.open(stream, place, stop)).await;
+        let opened = Box::pin(self.open(stream, place, stop.clone()));
+        // A shutdown waits for requests, and there is none yet.
+        let opened = stop.run_until_cancelled(opened).await;
         match opened {
-            Ok(Some(served)) => served.await,
-            Ok(None) => {}
-            Err(error) => {
+            Some(Ok(served)) => served.await,
+            Some(Err(error)) => {
                 let error = &error as &dyn std::error::Error;
                 tracing::debug!(%peer, error, "a connection did not come to a request");
             }
+            None => {}
         }
     }
 
@@ -76,54 +77,38 @@ impl Protocol for HttpProtocol {
 }
 
 impl HttpProtocol {
-    /// What serves a connection, once it is known of whom it is and what is spoken on it. `None` if
-    /// the listener stops before.
+    /// What serves a connection, once it is known of whom it is and what is spoken on it.
     async fn open(
         &self,
         mut stream: TcpStream,
         place: Place,
         stop: CancellationToken,
-    ) -> Result<Option<Served>, OpenError> {
+    ) -> Result<Served, OpenError> {
         stream.set_nodelay(true)?;
         let config = &self.service.config;
-        // A shutdown waits for requests, and there is none yet.
-        let opened = stop.run_until_cancelled(async {
-            let client = self.client(&mut stream, &place).await?;
-            Ok::<_, OpenError>((client, stream))
-        });
-        let Some(opened) = opened.await else {
-            return Ok(None);
-        };
-        let (client, stream) = opened?;
+        let client = self.client(&mut stream, &place).await?;
         let meter = (!(self.service.is_trusted)(client.ip())).then(|| {
             let charge = self.service.charge.clone();
             Meter::new(client.ip(), charge, config.connection_bytes_per_sec)
         });
         let mut stream = TimeoutWriter::new(stream);
         stream.set_timeout(Some(config.write_timeout));
-        let stream = Metered::new(Box::pin(stream), meter);
-        let connection = Connection::new(self.service.clone(), client, place, stop.clone());
+        let mut stream = ClientStream::new(Box::pin(stream), meter);
+        let connection = Connection::new(self.service.clone(), client, place, stop);
         // Each is boxed, so that a plain connection takes no memory for TLS or HTTP/2.
         let Some(tls) = &self.tls else {
-            let detected = timeout(config.header_read_timeout, detect(stream));
-            let Some(detected) = stop.run_until_cancelled(detected).await else {
-                return Ok(None);
-            };
-            let (version, stream) = detected??;
-            return Ok(Some(match version {
+            let version = timeout(config.header_read_timeout, stream.version());
+            return Ok(match version.await?? {
                 Version::Http1 => Box::pin(connection.serve_http1(stream)),
                 Version::Http2 => Box::pin(connection.serve_http2(stream)),
-            }));
+            });
         };
-        let handshake = Box::pin(timeout(config.tls_handshake_timeout, tls.accept(stream)));
-        let Some(stream) = stop.run_until_cancelled(handshake).await else {
-            return Ok(None);
-        };
-        let stream = stream??;
-        Ok(Some(match stream.get_ref().1.alpn_protocol() {
+        let handshake = timeout(config.tls_handshake_timeout, tls.accept(stream));
+        let stream = Box::pin(handshake).await??;
+        Ok(match stream.get_ref().1.alpn_protocol() {
             Some(HTTP2) => Box::pin(connection.serve_http2(stream)),
             _ => Box::pin(connection.serve_http1(stream)),
-        }))
+        })
     }
 
     /// Whose connection it is: that of the other end, or of the client that a proxy names there.

@@ -2,6 +2,11 @@
 //!
 //! Its source is `doc/proxy-protocol.txt` of HAProxy. Version 1, a line of text, is not read: whatever
 //! speaks it speaks version 2 too.
+//!
+//! It is parsed here, for most of the work is to read no byte too many and no header too long, which
+//! parsers leave to their caller. Of those there are, `ppp` 2.3 brings a second version of thiserror
+//! into the program, and `proxy-header` 0.1 takes a whole header whose address is cut off for one of
+//! which more is to come.
 
 use std::{
     io,

@@ -7,8 +7,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::{Problem, ProblemKind};
-
 /// An answer of text, ended by a line feed.
 pub fn text(status: StatusCode, said: impl Display) -> Response {
     (status, format!("{said}\n")).into_response()
@@ -24,15 +22,4 @@ pub fn retry_after(mut response: Response, secs: u64) -> Response {
 /// An answer about this moment only, which no cache may keep.
 pub fn uncached(response: impl IntoResponse) -> Response {
     ([(header::CACHE_CONTROL, "no-store")], response).into_response()
-}
-
-/// The answer to OPTIONS at a resource that has these methods.
-pub fn options(methods: HeaderValue) -> Response {
-    (StatusCode::NO_CONTENT, [(header::ALLOW, methods)]).into_response()
-}
-
-/// The answer to a method that a resource does not have, with those it has.
-pub fn method_not_allowed(methods: HeaderValue, said: impl Display) -> Response {
-    let problem = Problem::new(ProblemKind::UnknownMethod, said);
-    ([(header::ALLOW, methods)], problem).into_response()
 }

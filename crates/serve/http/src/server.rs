@@ -1,68 +1,73 @@
 //! HTTP for any router.
 
-use std::{
-    fmt,
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-};
+use std::{fmt, net::SocketAddr, sync::Arc};
 
-use crate::ServerCertificate;
-use crate::listener::{BindError, Connections, Limits, Listener, ListenerMetrics, Name};
 use futures_util::future::join_all;
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
-    Charge, HttpConfig, Routes,
+    Charge, HttpConfig, Routes, ServerCertificate, Trust,
     connection::Service,
+    listener::{BindError, Connections, Limits, Listener, ListenerMetrics, ListenerServer, Name},
     protocol::{HttpProtocol, TLS_PROTOCOLS},
 };
 
-/// Says whether somebody is a proxy whose word about the client's address counts.
-pub type Trust = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
+/// What comes before requests at a listener.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Before {
+    /// Each connection is one of a proxy, which first says for whom it is.
+    proxy: bool,
+    tls: bool,
+}
+
+const NOTHING: Before = Before {
+    proxy: false,
+    tls: false,
+};
+
+const TLS: Before = Before {
+    tls: true,
+    ..NOTHING
+};
+
+const PROXY: Before = Before {
+    proxy: true,
+    ..NOTHING
+};
+
+const PROXY_TLS: Before = Before {
+    proxy: true,
+    tls: true,
+};
 
 impl HttpConfig {
     /// Takes the addresses. Clients can connect from now on, and wait until
     /// [`serve`](HttpListeners::serve).
     pub async fn bind(self) -> Result<HttpListeners, BindError> {
-        let mut bound = HttpListeners {
-            plain: vec![Listener::bind("HTTP", self.listen)?],
-            tls: Vec::new(),
-            proxy: Vec::new(),
-            proxy_tls: Vec::new(),
+        let mut listeners = vec![(NOTHING, Listener::bind("HTTP", self.listen)?)];
+        for (before, protocol, addresses) in [
+            (TLS, "HTTPS", &self.tls_listen),
+            (PROXY, "HTTP behind proxies", &self.proxy_listen),
+            (PROXY_TLS, "HTTPS behind proxies", &self.proxy_tls_listen),
+        ] {
+            for listen in addresses {
+                listeners.push((before, Listener::bind_family(protocol, *listen)?));
+            }
+        }
+        Ok(HttpListeners {
+            listeners,
             certificate: None,
             is_trusted: Arc::new(|_| false),
             charge: None,
             config: self,
-        };
-        let config = &bound.config;
-        for (protocol, addresses, listeners) in [
-            ("HTTPS", &config.tls_listen, &mut bound.tls),
-            (
-                "HTTP behind proxies",
-                &config.proxy_listen,
-                &mut bound.proxy,
-            ),
-            (
-                "HTTPS behind proxies",
-                &config.proxy_tls_listen,
-                &mut bound.proxy_tls,
-            ),
-        ] {
-            for listen in addresses {
-                listeners.push(Listener::bind_family(protocol, *listen)?);
-            }
-        }
-        Ok(bound)
+        })
     }
 }
 
 /// Addresses that were taken, and serve nothing yet.
 pub struct HttpListeners {
     config: HttpConfig,
-    plain: Vec<Listener>,
-    tls: Vec<Listener>,
-    proxy: Vec<Listener>,
-    proxy_tls: Vec<Listener>,
+    listeners: Vec<(Before, Listener)>,
     certificate: Option<ServerCertificate>,
     is_trusted: Trust,
     charge: Option<Charge>,
@@ -77,7 +82,7 @@ impl fmt::Debug for HttpListeners {
 impl HttpListeners {
     /// The address of plain HTTP, with the port that was taken.
     pub fn local_addr(&self) -> SocketAddr {
-        self.plain[0].local_addr()
+        self.listeners[0].1.local_addr()
     }
 
     /// Shows `certificate` where HTTPS listens, which it cannot without.
@@ -109,8 +114,6 @@ impl HttpListeners {
         let tls = self
             .certificate
             .map(|certificate| TlsAcceptor::from(certificate.server_config(&TLS_PROTOCOLS)));
-        let is_plain = self.tls.is_empty() && self.proxy_tls.is_empty();
-        assert!(is_plain || tls.is_some(), "HTTPS needs a certificate");
         let limits = Limits {
             connection_count_max: self.config.connection_count_max,
             connection_count_per_client_max: Some(self.config.connection_count_per_client_max),
@@ -120,63 +123,50 @@ impl HttpListeners {
         let connections = Connections::with_exempt(limits, move |client| is_trusted(client));
         let service = Service::new(self.config, routes.into(), self.is_trusted, self.charge);
         let service = Arc::new(service);
-        let serve_all = |listeners: Vec<Listener>, tls: Option<TlsAcceptor>, is_proxied| {
+        let serve = |(before, listener): (Before, Listener)| {
             let protocol = Arc::new(HttpProtocol {
                 service: service.clone(),
-                tls,
-                is_proxied,
+                tls: before
+                    .tls
+                    .then(|| tls.clone().expect("HTTPS needs a certificate")),
+                is_proxied: before.proxy,
             });
-            let serve =
-                |listener: Listener| listener.serve(protocol.clone(), &connections, name, metrics);
-            listeners.into_iter().map(serve).collect()
+            let server = listener.serve(protocol, &connections, name, metrics);
+            (before, server)
         };
-        Server {
-            plain: serve_all(self.plain, None, false),
-            tls: serve_all(self.tls, tls.clone(), false),
-            proxy: serve_all(self.proxy, None, true),
-            proxy_tls: serve_all(self.proxy_tls, tls, true),
-        }
+        Server(self.listeners.into_iter().map(serve).collect())
     }
 }
 
 /// A running server. Dropping it shuts it down too, unawaited.
 #[derive(Debug)]
-pub struct Server {
-    plain: Vec<crate::listener::ListenerServer>,
-    tls: Vec<crate::listener::ListenerServer>,
-    proxy: Vec<crate::listener::ListenerServer>,
-    proxy_tls: Vec<crate::listener::ListenerServer>,
-}
+pub struct Server(Vec<(Before, ListenerServer)>);
 
 impl Server {
     /// Where it serves plain HTTP.
     pub fn local_addr(&self) -> SocketAddr {
-        self.plain[0].local_addr()
+        self.0[0].1.local_addr()
     }
 
     pub fn tls_addrs(&self) -> Vec<SocketAddr> {
-        addresses(&self.tls)
+        self.addrs(TLS)
     }
 
     /// Where it serves plain HTTP and HTTPS for proxies that name the client.
     pub fn proxy_addrs(&self) -> [Vec<SocketAddr>; 2] {
-        [addresses(&self.proxy), addresses(&self.proxy_tls)]
+        [PROXY, PROXY_TLS].map(|before| self.addrs(before))
+    }
+
+    fn addrs(&self, before: Before) -> Vec<SocketAddr> {
+        let servers = self.0.iter().filter(|(of, _)| *of == before);
+        servers.map(|(_, server)| server.local_addr()).collect()
     }
 
     /// Frees the addresses and lets each connection end; at the drain limit cuts off all that are
     /// left.
     pub async fn shutdown(self) {
-        let all = [self.plain, self.tls, self.proxy, self.proxy_tls];
-        let all = all.into_iter().flatten();
-        join_all(all.map(crate::listener::ListenerServer::shutdown)).await;
+        join_all(self.0.into_iter().map(|(_, server)| server.shutdown())).await;
     }
-}
-
-fn addresses(servers: &[crate::listener::ListenerServer]) -> Vec<SocketAddr> {
-    let addresses = servers
-        .iter()
-        .map(crate::listener::ListenerServer::local_addr);
-    addresses.collect()
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@ use std::{
     fmt,
     hash::{BuildHasher, RandomState},
     net::IpAddr,
-    num::NonZeroU32,
     sync::Arc,
     time::Duration,
 };
@@ -78,10 +77,9 @@ impl<C: Clock> Rates<C> {
     fn charge(&self, client: IpAddr, bytes: usize) -> Duration {
         let hash = client_hash(client, self.seed);
         // No read or write is of 4 GiB.
-        let count = u32::try_from(bytes).unwrap_or(u32::MAX);
-        match NonZeroU32::new(count) {
-            Some(count) => self.clients.owe(hash, count, DEBT_MAX),
-            None => self.clients.peek(hash).err().unwrap_or_default(),
+        match u32::try_from(bytes).unwrap_or(u32::MAX) {
+            0 => self.clients.peek(hash),
+            count => self.clients.owe(hash, count, DEBT_MAX),
         }
     }
 }

@@ -3,8 +3,6 @@
 use std::{
     hash::{BuildHasher, RandomState},
     net::IpAddr,
-    num::NonZeroU32,
-    time::Duration,
 };
 
 use governor::clock::Clock;
@@ -32,23 +30,13 @@ const IPV6_PREFIX_LENS: &[u32] = &[64, 48, 32];
 /// Where in an IPv6 address that is mapped from IPv4 the IPv4 address begins, in bits.
 const MAPPED_PREFIX_LEN: u32 = 96;
 
-/// Whose bucket it is that nobody has alone.
-const EVERYBODY: u64 = 1;
-
 /// How many times as much as a client a network may have.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Multiples {
     /// An IPv4 /24 and an IPv6 /48.
-    pub(crate) site: NonZeroU32,
+    pub(crate) site: u32,
     /// An IPv6 /32.
-    pub(crate) provider: NonZeroU32,
-}
-
-/// What limits of one kind are called.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Names {
-    pub(crate) client: Limit,
-    pub(crate) network: Limit,
+    pub(crate) provider: u32,
 }
 
 /// A rate for each client, and larger ones for the networks that it is in.
@@ -60,17 +48,19 @@ pub(crate) struct ClientRates<C: Clock> {
 }
 
 /// One of the buckets that a request takes a token from.
+#[derive(Clone)]
 pub(crate) struct Bucket<'a, C: Clock> {
-    rate: &'a Rate<C>,
-    hash: u64,
+    pub(crate) rate: &'a Rate<C>,
+    pub(crate) hash: u64,
     pub(crate) limit: Limit,
 }
 
 impl<C: Clock + Clone> ClientRates<C> {
+    /// `limits` are what the rate of a client and that of a network are called.
     pub(crate) fn new(
         client: Allowance,
         multiples: Multiples,
-        names: Names,
+        [of_client, of_network]: [Limit; 2],
         slot_count_min: usize,
         forgotten: &Counter,
         clock: &C,
@@ -81,9 +71,9 @@ impl<C: Clock + Clone> ClientRates<C> {
         };
         Self {
             levels: [
-                level(client, names.client),
-                level(client.times(multiples.site), names.network),
-                level(client.times(multiples.provider), names.network),
+                level(client, of_client),
+                level(client.times(multiples.site), of_network),
+                level(client.times(multiples.provider), of_network),
             ],
             // The standard library's own source of keys that nobody can know.
             seed: RandomState::new().hash_one(()),
@@ -133,34 +123,7 @@ fn network_hash(bits: u128, prefix_len: u32, seed: u64) -> u64 {
     XxHash3_64::oneshot_with_seed(seed, &prefix.to_le_bytes())
 }
 
-impl<'a, C: Clock> Bucket<'a, C> {
-    /// That of whoever these bytes name.
-    pub(crate) fn new(rate: &'a Rate<C>, owner: &[u8], seed: u64, limit: Limit) -> Self {
-        Self {
-            rate,
-            hash: XxHash3_64::oneshot_with_seed(seed, owner),
-            limit,
-        }
-    }
-
-    /// The one that everybody shares.
-    pub(crate) fn everybody(rate: &'a Rate<C>, limit: Limit) -> Self {
-        Self {
-            rate,
-            hash: EVERYBODY,
-            limit,
-        }
-    }
-
-    pub(crate) fn take(&self) -> Result<(), Duration> {
-        self.rate.take(self.hash)
-    }
-
-    pub(crate) fn peek(&self) -> Result<(), Duration> {
-        self.rate.peek(self.hash)
-    }
-
-    pub(crate) fn give_back(&self) {
-        self.rate.give_back(self.hash);
-    }
+/// A number for whoever these bytes name that nobody can tell without the seed.
+pub(crate) fn owner_hash(owner: &[u8], seed: u64) -> u64 {
+    XxHash3_64::oneshot_with_seed(seed, owner)
 }

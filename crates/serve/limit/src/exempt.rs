@@ -18,11 +18,7 @@ impl ExemptNetworks {
     pub fn parse<S: AsRef<str>>(
         networks: impl IntoIterator<Item = S>,
     ) -> Result<Self, NetworkError> {
-        let networks = Networks::parse(networks)?;
-        match networks.whole_family() {
-            Some(family) => Err(NetworkError::AllExempt(family)),
-            None => Ok(Self(networks)),
-        }
+        Networks::parse_part(networks, NetworkError::AllExempt).map(Self)
     }
 
     /// Whether the address is exempt.

@@ -39,6 +39,18 @@ impl Networks {
         Ok(Self(networks.collect::<Result<_, _>>()?))
     }
 
+    /// The same. Fails too if all together are all of IPv4 or of IPv6, with what `refuse` says of it.
+    pub(crate) fn parse_part<S: AsRef<str>>(
+        networks: impl IntoIterator<Item = S>,
+        refuse: fn(&'static str) -> NetworkError,
+    ) -> Result<Self, NetworkError> {
+        let networks = Self::parse(networks)?;
+        match networks.whole_family() {
+            Some(family) => Err(refuse(family)),
+            None => Ok(networks),
+        }
+    }
+
     /// Whether the address is in one of them.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
@@ -68,7 +80,7 @@ impl Networks {
     }
 
     /// The address family, if any, that they take whole between them.
-    pub(crate) fn whole_family(&self) -> Option<&'static str> {
+    fn whole_family(&self) -> Option<&'static str> {
         let ipv4 = IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0));
         let ipv6 = IpNet::V6(GLOBAL_UNICAST);
         let merged = IpNet::aggregate(&self.0);

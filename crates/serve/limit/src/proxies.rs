@@ -28,11 +28,7 @@ impl TrustedProxies {
     pub fn parse<S: AsRef<str>>(
         proxies: impl IntoIterator<Item = S>,
     ) -> Result<Self, NetworkError> {
-        let networks = Networks::parse(proxies)?;
-        match networks.whole_family() {
-            Some(family) => Err(NetworkError::AllTrusted(family)),
-            None => Ok(Self(networks)),
-        }
+        Networks::parse_part(proxies, NetworkError::AllTrusted).map(Self)
     }
 
     /// The same, if nothing is wrong with them. `findings` gets to know what is, of the setting at

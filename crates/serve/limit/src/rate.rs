@@ -1,62 +1,57 @@
 //! A rate, for each of many.
 
-use std::{num::NonZeroU32, sync::Arc, time::Duration};
+use std::{convert::Infallible, num::NonZeroU32, time::Duration};
 
 use governor::{
-    NotUntil, Quota, RateLimiter,
+    Quota, RateLimiter,
     clock::{Clock, Reference},
     middleware::NoOpMiddleware,
     nanos::Nanos,
-    state::StateStore,
 };
 use quorate_metrics::Counter;
 
-use crate::table::{Ask, Mode, Table};
+use crate::table::Table;
 
 /// Token buckets (GCRA) of one burst and one rate, each found by a hash.
+///
+/// governor takes tokens that are there. It cannot look at a bucket without taking, cannot take what
+/// is not there yet, and gives nothing back: that is done here, in the table where it keeps its state.
 pub(crate) struct Rate<C: Clock> {
-    limiter: RateLimiter<Ask, SharedTable, C, NoOpMiddleware<C::Instant>>,
-    table: Arc<Table>,
+    limiter: RateLimiter<u64, Table, C, NoOpMiddleware<C::Instant>>,
+    table: Table,
+    /// Never before the limiter began, so that nobody comes back too early.
     begun_at: C::Instant,
     /// How long one token takes to come back, in nanoseconds.
     interval: u64,
-    burst: NonZeroU32,
+    /// The same of all tokens of a bucket.
+    depth: u64,
 }
 
-/// So many tokens at once, and then one each so often.
+/// So many tokens at once, and then so many each period.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Allowance {
-    burst: NonZeroU32,
-    /// Of so many seconds,
-    period_secs: u32,
-    per_period: NonZeroU32,
+    burst: u32,
+    per_period: u32,
+    period_secs: u64,
 }
 
 impl Allowance {
     /// The bounds of settings begin at 1, and 0 counts as 1.
-    pub(crate) fn new(burst: u32, per_period: u32, period_secs: u32) -> Self {
-        let positive = |rate| NonZeroU32::new(rate).unwrap_or(NonZeroU32::MIN);
+    pub(crate) fn new(burst: u32, per_period: u32, period_secs: u64) -> Self {
         Self {
-            burst: positive(burst),
-            per_period: positive(per_period),
+            burst: burst.max(1),
+            per_period: per_period.max(1),
             period_secs,
         }
     }
 
     /// So many times as much.
-    pub(crate) fn times(self, multiple: NonZeroU32) -> Self {
+    pub(crate) fn times(self, multiple: u32) -> Self {
         Self {
             burst: self.burst.saturating_mul(multiple),
             per_period: self.per_period.saturating_mul(multiple),
             ..self
         }
-    }
-
-    fn quota(self) -> Quota {
-        let period = Duration::from_secs(self.period_secs.into());
-        let interval = (period / self.per_period.get()).max(Duration::from_nanos(1));
-        let quota = Quota::with_period(interval).unwrap_or(Quota::per_second(self.per_period));
-        quota.allow_burst(self.burst)
     }
 }
 
@@ -68,67 +63,51 @@ impl<C: Clock> Rate<C> {
         forgotten: Counter,
         clock: C,
     ) -> Self {
-        let table = Arc::new(Table::new(slot_count_min, forgotten));
-        let quota = allowance.quota();
+        let period = Duration::from_secs(allowance.period_secs);
+        let interval = (period / allowance.per_period).max(Duration::from_nanos(1));
+        let burst = NonZeroU32::new(allowance.burst).unwrap_or(NonZeroU32::MIN);
+        let quota = Quota::with_period(interval).expect("it takes a nanosecond at the least");
+        let interval = Nanos::from(interval).as_u64();
+        let table = Table::new(slot_count_min, interval, forgotten);
+        let limiter = RateLimiter::new(quota.allow_burst(burst), table.clone(), clock);
         Self {
-            interval: Nanos::from(quota.replenish_interval()).as_u64(),
-            burst: allowance.burst,
-            begun_at: clock.now(),
-            limiter: RateLimiter::new(quota, SharedTable(table.clone()), clock),
             table,
+            begun_at: limiter.clock().now(),
+            interval,
+            depth: interval.saturating_mul(burst.get().into()),
+            limiter,
         }
     }
 
     /// Takes a token, or says how long until there is one.
     pub(crate) fn take(&self, hash: u64) -> Result<(), Duration> {
-        self.ask(hash, Mode::Take)
+        let taken = self.limiter.check_key(&hash);
+        taken.map_err(|not_until| not_until.wait_time_from(self.limiter.clock().now()))
     }
 
-    /// Says how long until there is a token, if there is none.
-    pub(crate) fn peek(&self, hash: u64) -> Result<(), Duration> {
-        self.ask(hash, Mode::Peek)
-    }
-
-    /// Gives back a token that was taken just now.
-    pub(crate) fn give_back(&self, hash: u64) {
-        self.table.give_back(hash, self.interval);
+    /// Says how long until there is a token: not at all if there is one.
+    pub(crate) fn peek(&self, hash: u64) -> Duration {
+        let missing = self.table.full_at(hash).saturating_sub(self.now());
+        Duration::from_nanos((missing + self.interval).saturating_sub(self.depth))
     }
 
     /// Takes so many tokens whether they are there or not, and says how long until they were: at most
     /// `wait_max`, and what would take longer is forgiven.
-    pub(crate) fn owe(&self, hash: u64, count: NonZeroU32, wait_max: Duration) -> Duration {
-        // No bucket ever holds more than the burst, so more is asked for in pieces.
-        let mut left = count.get();
-        let mut wait = Duration::ZERO;
-        while let Some(count) = NonZeroU32::new(left.min(self.burst.get())) {
-            left -= count.get();
-            // Most have them, and to look at the clock once more is half of what it costs.
-            let asked = self.ask_for(hash, count, Mode::Take).or_else(|_| {
-                let full_at_max = self.full_at_max(wait_max);
-                self.ask_for(hash, count, Mode::Owe { full_at_max })
-            });
-            wait = asked.err().map_or(wait, |owed| owed.min(wait_max));
-        }
-        wait
+    pub(crate) fn owe(&self, hash: u64, count: u32, wait_max: Duration) -> Duration {
+        let missing_max = self.depth.saturating_add(Nanos::from(wait_max).as_u64());
+        let cost = self.interval.saturating_mul(count.into()).min(missing_max);
+        let now = self.now();
+        let Ok(missing) = self.table.take(hash, cost, |full_at| {
+            let missing = full_at.unwrap_or_default().saturating_sub(now);
+            let missing = missing.saturating_add(cost).min(missing_max);
+            Ok::<_, Infallible>((missing, now.saturating_add(missing)))
+        });
+        Duration::from_nanos(missing.saturating_sub(self.depth))
     }
 
-    /// When a bucket is full again at the latest that is owed as much as takes `wait_max`.
-    fn full_at_max(&self, wait_max: Duration) -> u64 {
-        let now = self.limiter.clock().now().duration_since(self.begun_at);
-        let burst_nanos = self.interval.saturating_mul(self.burst.get().into());
-        let owed_max = burst_nanos.saturating_add(Nanos::from(wait_max).as_u64());
-        now.as_u64().saturating_add(owed_max)
-    }
-
-    /// So many tokens, at most the burst.
-    fn ask_for(&self, hash: u64, count: NonZeroU32, mode: Mode) -> Result<(), Duration> {
-        let weight = self.interval.saturating_mul(count.get().into());
-        let ask = Ask { hash, weight, mode };
-        let asked = self.limiter.check_key_n(&ask, count);
-        // More than the burst is never asked for.
-        asked
-            .unwrap_or(Ok(()))
-            .map_err(|not_until| self.wait(&not_until))
+    /// Gives back a token that was taken just now.
+    pub(crate) fn give_back(&self, hash: u64) {
+        self.table.give_back(hash);
     }
 
     /// How much memory it takes, in bytes.
@@ -136,27 +115,8 @@ impl<C: Clock> Rate<C> {
         self.table.size()
     }
 
-    fn ask(&self, hash: u64, mode: Mode) -> Result<(), Duration> {
-        let weight = self.interval;
-        let asked = self.limiter.check_key(&Ask { hash, weight, mode });
-        asked.map_err(|not_until| self.wait(&not_until))
-    }
-
-    fn wait(&self, not_until: &NotUntil<C::Instant>) -> Duration {
-        not_until.wait_time_from(self.limiter.clock().now())
-    }
-}
-
-/// The table, as governor has it.
-struct SharedTable(Arc<Table>);
-
-impl StateStore for SharedTable {
-    type Key = Ask;
-
-    fn measure_and_replace<T, F, E>(&self, ask: &Ask, decide: F) -> Result<T, E>
-    where
-        F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
-    {
-        self.0.measure_and_replace(ask, decide)
+    fn now(&self) -> u64 {
+        let now = self.limiter.clock().now();
+        now.duration_since(self.begun_at).as_u64()
     }
 }

@@ -43,55 +43,30 @@ impl Limit {
     /// Whether others use up what it allows, so that the client did nothing wrong: then it is the
     /// node that is busy (503), not the client (429).
     pub fn is_of_everybody(self) -> bool {
-        match self {
-            Self::TotalNewKeys | Self::TotalPuts | Self::TotalGets | Self::LinearizableReads => {
-                true
-            }
-            Self::ClientPuts
-            | Self::NetworkPuts
-            | Self::ClientGets
-            | Self::NetworkGets
-            | Self::ClientNewKeys
-            | Self::NetworkNewKeys
-            | Self::KeyPuts => false,
-        }
+        use Limit::{LinearizableReads, TotalGets, TotalNewKeys, TotalPuts};
+        matches!(
+            self,
+            TotalNewKeys | TotalPuts | TotalGets | LinearizableReads
+        )
     }
 
     /// What there is too much of, and what to do beside waiting.
     fn said(self) -> (&'static str, &'static str) {
         let less = "and publish a key no more often than needed";
+        let keep = "and keep answers for as long as they say";
+        let reuse = "and publish under the keys that you have";
+        let other = "or ask another node";
         match self {
             Self::ClientPuts => ("too many PUTs from this address", less),
             Self::NetworkPuts => ("too many PUTs from the network of this address", less),
-            Self::ClientGets => (
-                "too many GETs from this address",
-                "and keep answers for as long as they say",
-            ),
-            Self::NetworkGets => (
-                "too many GETs from the network of this address",
-                "and keep answers for as long as they say",
-            ),
-            Self::ClientNewKeys => (
-                "too many new keys from this address",
-                "and publish under the keys that you have",
-            ),
-            Self::NetworkNewKeys => (
-                "too many new keys from the network of this address",
-                "and publish under the keys that you have",
-            ),
+            Self::ClientGets => ("too many GETs from this address", keep),
+            Self::NetworkGets => ("too many GETs from the network of this address", keep),
+            Self::ClientNewKeys => ("too many new keys from this address", reuse),
+            Self::NetworkNewKeys => ("too many new keys from the network of this address", reuse),
             Self::KeyPuts => ("too many new packets of this key", less),
-            Self::TotalNewKeys => (
-                "more new keys come to this node than it takes",
-                "or ask another node",
-            ),
-            Self::TotalPuts => (
-                "more packets come to this node than it takes",
-                "or ask another node",
-            ),
-            Self::TotalGets => (
-                "more GETs come to this node than it answers",
-                "or ask another node",
-            ),
+            Self::TotalNewKeys => ("more new keys come to this node than it takes", other),
+            Self::TotalPuts => ("more packets come to this node than it takes", other),
+            Self::TotalGets => ("more GETs come to this node than it answers", other),
             Self::LinearizableReads => (
                 "too many reads wait for the leader",
                 "or ask with `policy=CacheFirst` for what this node holds",

@@ -48,32 +48,33 @@ impl RequestLimits {
     /// Whether the client at this address may make a PUT that would change this. To be asked first,
     /// before its body is read.
     pub fn check_put(&self, client: IpAddr, change: Change<'_>) -> Result<(), Refusal> {
-        let rates = self.0.load();
-        let rates = rates.as_ref();
-        rates.map_or(Ok(()), |rates| rates.check_put(client, change))
+        self.ask(|rates| rates.check_put(client, change))
     }
 
     /// Whether the client at this address may have a packet stored that changes this. To be asked
     /// of packets with a true signature, and not of those that are stored already.
     pub fn check_change(&self, client: IpAddr, change: Change<'_>) -> Result<(), Refusal> {
-        let rates = self.0.load();
-        let rates = rates.as_ref();
-        rates.map_or(Ok(()), |rates| rates.check_change(client, change))
+        self.ask(|rates| rates.check_change(client, change))
     }
 
     /// Whether the client at this address may make a GET.
     pub fn check_get(&self, client: IpAddr) -> Result<(), Refusal> {
-        let rates = self.0.load();
-        let rates = rates.as_ref();
-        rates.map_or(Ok(()), |rates| rates.check_get(client))
+        self.ask(|rates| rates.check_get(client))
     }
 
     /// Leave for one more read to wait for the leader.
     pub fn admit_linearizable(&self) -> Result<Permit, Refusal> {
-        let rates = self.0.load();
-        let admitted = rates.as_ref().map(|rates| rates.admit_linearizable());
-        let permit = admitted.transpose()?;
+        let permit = self.ask(|rates| rates.admit_linearizable().map(Some))?;
         Ok(Permit { _permit: permit })
+    }
+
+    /// What the limits say, or that everything may be if there are none.
+    fn ask<T: Default>(
+        &self,
+        ask: impl FnOnce(&RequestRates<MonotonicClock>) -> Result<T, Refusal>,
+    ) -> Result<T, Refusal> {
+        let rates = self.0.load();
+        rates.as_ref().map_or(Ok(T::default()), |rates| ask(rates))
     }
 }
 

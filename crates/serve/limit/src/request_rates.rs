@@ -3,7 +3,6 @@
 use std::{
     hash::{BuildHasher, RandomState},
     net::IpAddr,
-    num::NonZeroU32,
     sync::Arc,
     time::Duration,
 };
@@ -13,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     Limit, LimitConfig, LimitMetrics, Refusal, RetryAfter, TableLabel,
-    client_rates::{Bucket, ClientRates, Multiples, Names},
+    client_rates::{Bucket, ClientRates, Multiples, owner_hash},
     rate::{Allowance, Rate},
 };
 
@@ -23,27 +22,23 @@ use crate::{
 /// address. A provider's /32 has 65,536 sites, yet whoever fills it alone must not get all of what
 /// the node takes: 64 × 20 PUTs a second are a quarter of it by default.
 const REQUEST_MULTIPLES: Multiples = Multiples {
-    site: multiple(16),
-    provider: multiple(64),
+    site: 16,
+    provider: 64,
 };
 
 /// How many times as many new keys as a client networks may bring. They stay for as long as packets
 /// are kept, and one client may fill a tenth of the default capacity: no network may fill it all.
 const NEW_KEY_MULTIPLES: Multiples = Multiples {
-    site: multiple(4),
-    provider: multiple(8),
+    site: 4,
+    provider: 8,
 };
 
-const fn multiple(times: u32) -> NonZeroU32 {
-    match NonZeroU32::new(times) {
-        Some(times) => times,
-        None => panic!("a network may have as much as a client at the least"),
-    }
-}
+/// Whose bucket it is that nobody has alone.
+const EVERYBODY: u64 = 1;
 
-const SECOND: u32 = 1;
-const MINUTE: u32 = 60;
-const HOUR: u32 = 3_600;
+const SECOND: u64 = 1;
+const MINUTE: u64 = 60;
+const HOUR: u64 = 3_600;
 
 /// When a linearizable read may be tried again, in seconds: the leader answers those that wait in
 /// less, all at once.
@@ -84,10 +79,9 @@ impl<C: Clock + Clone> RequestRates<C> {
     pub(crate) fn new(config: &LimitConfig, metrics: &LimitMetrics, clock: &C) -> Self {
         let slots = config.client_count_max;
         let forgotten = |table| metrics.forgotten_total.of(table).clone();
-        let of_clients = |allowance, multiples, (client, network), table| {
-            let names = Names { client, network };
+        let of_clients = |allowance, multiples, limits, table| {
             let forgotten = forgotten(table);
-            ClientRates::new(allowance, multiples, names, slots, &forgotten, clock)
+            ClientRates::new(allowance, multiples, limits, slots, &forgotten, clock)
         };
         let total = |burst, per_sec| {
             let allowance = Allowance::new(burst, per_sec, SECOND);
@@ -97,22 +91,13 @@ impl<C: Clock + Clone> RequestRates<C> {
         let gets = Allowance::new(config.get_burst, config.get_per_sec, SECOND);
         let new_keys = Allowance::new(config.new_key_burst, config.new_key_per_hour, HOUR);
         let keys = Allowance::new(config.key_put_burst, config.key_put_per_min, MINUTE);
-        let (client, network) = (Limit::ClientPuts, Limit::NetworkPuts);
-        let (client_gets, network_gets) = (Limit::ClientGets, Limit::NetworkGets);
+        let put_limits = [Limit::ClientPuts, Limit::NetworkPuts];
+        let get_limits = [Limit::ClientGets, Limit::NetworkGets];
+        let key_limits = [Limit::ClientNewKeys, Limit::NetworkNewKeys];
         let rates = Self {
-            puts: of_clients(puts, REQUEST_MULTIPLES, (client, network), TableLabel::Puts),
-            gets: of_clients(
-                gets,
-                REQUEST_MULTIPLES,
-                (client_gets, network_gets),
-                TableLabel::Gets,
-            ),
-            new_keys: of_clients(
-                new_keys,
-                NEW_KEY_MULTIPLES,
-                (Limit::ClientNewKeys, Limit::NetworkNewKeys),
-                TableLabel::NewKeys,
-            ),
+            puts: of_clients(puts, REQUEST_MULTIPLES, put_limits, TableLabel::Puts),
+            gets: of_clients(gets, REQUEST_MULTIPLES, get_limits, TableLabel::Gets),
+            new_keys: of_clients(new_keys, NEW_KEY_MULTIPLES, key_limits, TableLabel::NewKeys),
             keys: Rate::new(keys, slots, forgotten(TableLabel::Keys), clock.clone()),
             key_seed: RandomState::new().hash_one(()),
             total_new_keys: total(config.total_new_key_burst, config.total_new_key_per_sec),
@@ -126,9 +111,7 @@ impl<C: Clock + Clone> RequestRates<C> {
         }
         rates
     }
-}
 
-impl<C: Clock> RequestRates<C> {
     /// Whether this client may make a PUT, before its body is read. What it would change matters
     /// for how long a client that may not has to wait.
     pub(crate) fn check_put(&self, client: IpAddr, change: Change<'_>) -> Result<(), Refusal> {
@@ -137,13 +120,13 @@ impl<C: Clock> RequestRates<C> {
 
     /// Whether this client may have its packet stored, now that it is known to be one.
     pub(crate) fn check_change(&self, client: IpAddr, change: Change<'_>) -> Result<(), Refusal> {
-        self.take(self.change(client, change), [].into_iter())
+        self.take(self.change(client, change), [])
     }
 
     /// Whether this client may make a GET.
     pub(crate) fn check_get(&self, client: IpAddr) -> Result<(), Refusal> {
-        let total = self.total(&self.total_gets, Limit::TotalGets);
-        self.take(self.gets.buckets(client).chain(total), [].into_iter())
+        let total = total(&self.total_gets, Limit::TotalGets);
+        self.take(self.gets.buckets(client).chain([total]), [])
     }
 
     /// Has one more read wait for the leader.
@@ -160,28 +143,22 @@ impl<C: Clock> RequestRates<C> {
         client: IpAddr,
         change: Change<'_>,
     ) -> impl Iterator<Item = Bucket<'a, C>> + Clone {
-        let (is_new, key) = match change {
-            Change::NewKey => (true, None),
-            Change::Key(key) => (false, Some(*key)),
-            Change::Nothing => (false, None),
+        let of_key = match change {
+            Change::Key(key) => Some(Bucket {
+                rate: &self.keys,
+                hash: owner_hash(key, self.key_seed),
+                limit: Limit::KeyPuts,
+            }),
+            _ => None,
         };
-        let of_key = key.into_iter();
-        let of_key = of_key.map(|key| Bucket::new(&self.keys, &key, self.key_seed, Limit::KeyPuts));
-        let of_new = is_new.then(|| {
-            let total = self.total(&self.total_new_keys, Limit::TotalNewKeys);
-            self.new_keys.buckets(client).chain(total)
+        let of_new = (change == Change::NewKey).then(|| {
+            let total = total(&self.total_new_keys, Limit::TotalNewKeys);
+            self.new_keys.buckets(client).chain([total])
         });
         of_key
+            .into_iter()
             .chain(of_new.into_iter().flatten())
-            .chain(self.total(&self.total_puts, Limit::TotalPuts))
-    }
-
-    fn total<'a>(
-        &'a self,
-        rate: &'a Rate<C>,
-        limit: Limit,
-    ) -> impl Iterator<Item = Bucket<'a, C>> + Clone {
-        std::iter::once(rate).map(move |rate| Bucket::everybody(rate, limit))
+            .chain([total(&self.total_puts, Limit::TotalPuts)])
     }
 
     /// Takes a token from each of `buckets`, or none and says how long until all of them, and those
@@ -189,7 +166,7 @@ impl<C: Clock> RequestRates<C> {
     fn take<'a>(
         &self,
         buckets: impl Iterator<Item = Bucket<'a, C>> + Clone,
-        later: impl Iterator<Item = Bucket<'a, C>>,
+        later: impl IntoIterator<Item = Bucket<'a, C>>,
     ) -> Result<(), Refusal>
     where
         C: 'a,
@@ -197,10 +174,13 @@ impl<C: Clock> RequestRates<C> {
         let mut left = buckets.clone();
         let mut taken = 0;
         while let Some(bucket) = left.next() {
-            if let Err(wait) = bucket.take() {
-                buckets.take(taken).for_each(|bucket| bucket.give_back());
-                let others = left.chain(later).filter_map(|bucket| bucket.peek().err());
-                return Err(self.refuse(bucket.limit, others.fold(wait, Duration::max)));
+            if let Err(wait) = bucket.rate.take(bucket.hash) {
+                for taken in buckets.take(taken) {
+                    taken.rate.give_back(taken.hash);
+                }
+                let others = left.chain(later);
+                let waits = others.map(|bucket| bucket.rate.peek(bucket.hash));
+                return Err(self.refuse(bucket.limit, waits.fold(wait, Duration::max)));
             }
             taken += 1;
         }
@@ -225,6 +205,15 @@ impl<C: Clock> RequestRates<C> {
             (TableLabel::Keys, self.keys.size()),
             (TableLabel::Totals, totals.map(Rate::size).iter().sum()),
         ]
+    }
+}
+
+/// The bucket that everybody shares.
+fn total<C: Clock>(rate: &Rate<C>, limit: Limit) -> Bucket<'_, C> {
+    Bucket {
+        rate,
+        hash: EVERYBODY,
+        limit,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Where governor keeps its state: a table of fixed size.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use governor::{nanos::Nanos, state::StateStore};
 use quorate_metrics::Counter;
@@ -15,9 +15,13 @@ const SLOTS_PER_LINE: usize = 8;
 /// soonest. So a flood of strangers makes the table forget who used little, never who used much, and
 /// whoever is forgotten has a full bucket: nobody is refused because others are many.
 ///
-/// Each line has its own lock, which is held for the time of a comparison.
+/// Each line has its own lock, which is held for the time of a comparison. All times are in
+/// nanoseconds since the limit began.
+#[derive(Clone)]
 pub(crate) struct Table {
-    lines: Box<[Mutex<Line>]>,
+    lines: Arc<[Mutex<Line>]>,
+    /// How long what governor takes takes to come back, in nanoseconds.
+    interval: u64,
     /// Buckets that had to go before they were full again.
     forgotten: Counter,
 }
@@ -28,38 +32,16 @@ type Line = [Slot; SLOTS_PER_LINE];
 #[derive(Debug, Clone, Copy, Default)]
 struct Slot {
     hash: u64,
-    /// When it is full again, in nanoseconds since the limit began.
+    /// When it is full again.
     full_at: u64,
 }
 
-/// Whose bucket is asked for what.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Ask {
-    pub(crate) hash: u64,
-    /// How long what is asked for takes to come back, in nanoseconds.
-    pub(crate) weight: u64,
-    pub(crate) mode: Mode,
-}
-
-/// What becomes of the bucket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Mode {
-    /// It gives what it has enough of.
-    Take,
-    /// It gives in any case, and owes what it has not, up to a bound.
-    Owe {
-        /// The latest that it may be full again, in nanoseconds since the limit began.
-        full_at_max: u64,
-    },
-    /// It stays as it is.
-    Peek,
-}
-
 impl Table {
-    pub(crate) fn new(slot_count_min: usize, forgotten: Counter) -> Self {
+    pub(crate) fn new(slot_count_min: usize, interval: u64, forgotten: Counter) -> Self {
         let lines = (0..slot_count_min.div_ceil(SLOTS_PER_LINE)).map(|_| Mutex::default());
         Self {
             lines: lines.collect(),
+            interval,
             forgotten,
         }
     }
@@ -69,11 +51,43 @@ impl Table {
         size_of_val(&*self.lines)
     }
 
-    /// Puts back what was taken.
-    pub(crate) fn give_back(&self, hash: u64, weight: u64) {
+    /// When a bucket is full again.
+    pub(crate) fn full_at(&self, hash: u64) -> u64 {
+        let line = self.line(hash);
+        let own = line.iter().find(|slot| slot.hash == hash);
+        own.map_or(0, |slot| slot.full_at)
+    }
+
+    /// Takes from a bucket what takes `cost` to come back, unless `decide` fails. It is told when the
+    /// bucket would be full again, if it is known, and says when it is.
+    pub(crate) fn take<T, E>(
+        &self,
+        hash: u64,
+        cost: u64,
+        decide: impl FnOnce(Option<u64>) -> Result<(T, u64), E>,
+    ) -> Result<T, E> {
+        let mut line = self.line(hash);
+        let own = line.iter().position(|slot| slot.hash == hash);
+        let (outcome, full_at) = decide(own.map(|at| line[at].full_at))?;
+        let at = own.unwrap_or_else(|| {
+            let soonest = (0..SLOTS_PER_LINE).min_by_key(|at| line[*at].full_at);
+            let soonest = soonest.unwrap_or_default();
+            // A bucket of which nothing had been taken is full again after the cost.
+            let now = full_at.saturating_sub(cost);
+            if line[soonest].full_at > now {
+                self.forgotten.inc();
+            }
+            soonest
+        });
+        line[at] = Slot { hash, full_at };
+        Ok(outcome)
+    }
+
+    /// Puts back what governor took.
+    pub(crate) fn give_back(&self, hash: u64) {
         let mut line = self.line(hash);
         if let Some(slot) = line.iter_mut().find(|slot| slot.hash == hash) {
-            slot.full_at = slot.full_at.saturating_sub(weight);
+            slot.full_at = slot.full_at.saturating_sub(self.interval);
         }
     }
 
@@ -88,52 +102,16 @@ impl Table {
 }
 
 impl StateStore for Table {
-    type Key = Ask;
+    type Key = u64;
 
-    fn measure_and_replace<T, F, E>(&self, ask: &Ask, decide: F) -> Result<T, E>
+    fn measure_and_replace<T, F, E>(&self, hash: &u64, decide: F) -> Result<T, E>
     where
         F: Fn(Option<Nanos>) -> Result<(T, Nanos), E>,
     {
-        let mut line = self.line(ask.hash);
-        let own = line.iter_mut().find(|slot| slot.hash == ask.hash);
-        let decided = decide(own.as_ref().map(|slot| slot.full_at.into()));
-        if ask.mode == Mode::Peek {
-            return decided.map(|(outcome, _)| outcome);
-        }
-        match (decided, own) {
-            (Ok((outcome, full_at)), Some(own)) => {
-                own.full_at = full_at.as_u64();
-                Ok(outcome)
-            }
-            (Ok((outcome, full_at)), None) => {
-                let [first, others @ ..] = &mut *line;
-                let soonest =
-                    others
-                        .iter_mut()
-                        .fold(first, |one, other| match other.full_at < one.full_at {
-                            true => other,
-                            false => one,
-                        });
-                let full_at = full_at.as_u64();
-                // A bucket of which nothing had been taken is full again after the weight.
-                let now = full_at.saturating_sub(ask.weight);
-                if soonest.full_at > now {
-                    self.forgotten.inc();
-                }
-                *soonest = Slot {
-                    hash: ask.hash,
-                    full_at,
-                };
-                Ok(outcome)
-            }
-            (Err(refusal), own) => {
-                if let (Mode::Owe { full_at_max }, Some(own)) = (ask.mode, own) {
-                    let full_at = own.full_at.saturating_add(ask.weight);
-                    own.full_at = full_at.min(full_at_max);
-                }
-                Err(refusal)
-            }
-        }
+        self.take(*hash, self.interval, |full_at| {
+            let (outcome, full_at) = decide(full_at.map(Nanos::from))?;
+            Ok((outcome, full_at.as_u64()))
+        })
     }
 }
 
@@ -146,22 +124,19 @@ mod tests {
     /// A table of one line, in which everybody meets.
     fn table() -> Table {
         let forgotten = quorate_metrics::Counter::new("forgotten", "how many").unwrap();
-        Table::new(SLOTS_PER_LINE, forgotten)
+        Table::new(SLOTS_PER_LINE, 7 * SECOND, forgotten)
     }
 
     impl Table {
-        /// Asks for a token that takes `weight` seconds to come back of a bucket that gives whatever
-        /// it is asked for.
-        fn ask(&self, hash: u64, mode: Mode, now: u64, weight: u64) -> Option<u64> {
-            let weight = weight * SECOND;
-            let ask = Ask { hash, weight, mode };
-            let decide = |held: Option<Nanos>| {
-                let held_nanos = held.map(|held| held.as_u64());
-                let begin = held_nanos.unwrap_or(0).max(now * SECOND);
-                Ok::<_, ()>((held_nanos, (begin + weight).into()))
-            };
-            let held = self.measure_and_replace(&ask, decide).unwrap();
-            held.map(|held| held / SECOND)
+        /// Takes what takes `cost` seconds to come back of a bucket that gives whatever it is asked
+        /// for, and says when it would have been full again, if it was known.
+        fn give(&self, hash: u64, now: u64, cost: u64) -> Option<u64> {
+            let cost = cost * SECOND;
+            let held = self.take(hash, cost, |held| {
+                let begin = held.unwrap_or(0).max(now * SECOND);
+                Ok::<_, ()>((held, begin + cost))
+            });
+            held.unwrap().map(|held| held / SECOND)
         }
     }
 
@@ -169,40 +144,51 @@ mod tests {
     fn who_used_the_least_makes_room() {
         let table = table();
         for hash in 1..=8 {
-            assert_eq!(table.ask(hash, Mode::Take, 100, hash), None);
+            assert_eq!(table.give(hash, 100, hash), None);
         }
         assert_eq!(table.forgotten.get(), 0, "there was room");
-        assert_eq!(table.ask(9, Mode::Take, 100, 5), None);
+        assert_eq!(table.give(9, 100, 5), None);
         assert_eq!(table.forgotten.get(), 1);
         for hash in 2..=8 {
-            assert_eq!(table.ask(hash, Mode::Peek, 100, 1), Some(100 + hash));
+            assert_eq!(table.full_at(hash), (100 + hash) * SECOND);
         }
-        assert_eq!(table.ask(1, Mode::Peek, 100, 1), None, "it is forgotten");
-        assert_eq!(table.ask(10, Mode::Take, 103, 1), None);
+        assert_eq!(table.full_at(1), 0, "it is forgotten");
+        assert_eq!(table.give(10, 103, 1), None);
         assert_eq!(table.forgotten.get(), 1, "bucket 2 was full again");
     }
 
     #[test]
     fn a_look_changes_nothing_and_what_is_given_back_is_there() {
         let table = table();
-        assert_eq!(table.ask(1, Mode::Peek, 100, 1), None);
-        assert_eq!(table.ask(1, Mode::Peek, 100, 1), None, "no place was taken");
-        table.ask(1, Mode::Take, 100, 7);
-        table.ask(1, Mode::Take, 100, 7);
-        table.give_back(1, 7 * SECOND);
-        table.give_back(2, 7 * SECOND);
-        assert_eq!(table.ask(1, Mode::Peek, 100, 1), Some(107));
+        assert_eq!(table.full_at(1), 0);
+        assert_eq!(table.give(1, 100, 7), None, "no place was taken");
+        assert_eq!(table.give(1, 100, 7), Some(107));
+        table.give_back(1);
+        table.give_back(2);
+        assert_eq!(table.full_at(1), 107 * SECOND);
+    }
+
+    #[test]
+    fn what_is_refused_takes_nothing() {
+        let table = table();
+        table.give(1, 100, 7);
+        for hash in [1, 2] {
+            let refused = table.take(hash, SECOND, |_| Err::<((), u64), _>("refused"));
+            assert_eq!(refused, Err("refused"));
+        }
+        assert_eq!(table.full_at(1), 107 * SECOND);
+        assert_eq!(table.full_at(2), 0);
     }
 
     #[test]
     fn the_size_is_what_was_asked_for_and_stays() {
         for (slot_count_min, lines) in [(1, 1), (8, 1), (9, 2), (50_000, 6_250)] {
             let counter = table().forgotten;
-            let table = Table::new(slot_count_min, counter);
+            let table = Table::new(slot_count_min, SECOND, counter);
             let size = table.size();
             assert_eq!(size, lines * size_of::<Mutex<Line>>());
             for hash in 0..1_000_u64 {
-                table.ask(hash.wrapping_mul(0x9e37_79b9_7f4a_7c15), Mode::Take, 1, 1);
+                table.give(hash.wrapping_mul(0x9e37_79b9_7f4a_7c15), 1, 1);
             }
             assert_eq!(table.size(), size);
         }

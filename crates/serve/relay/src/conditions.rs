@@ -101,22 +101,17 @@ enum Named {
 /// What the fields of this name name by tags that `count`, by whether they are weak.
 fn named(headers: &HeaderMap, name: &HeaderName, counts: fn(bool) -> bool) -> Option<Named> {
     let elements: Vec<_> = elements(headers, name).collect::<Result<_, _>>().ok()?;
-    match elements[..] {
-        [] => None,
-        [Element::Any] => Some(Named::Any),
-        _ => {
-            let mut versions = Vec::new();
-            for element in elements {
-                match element {
-                    Element::Any => return None,
-                    Element::Tag { is_weak, version } => {
-                        versions.extend(version.filter(|_| counts(is_weak)));
-                    }
-                }
+    let mut versions = Vec::new();
+    for element in &elements {
+        match element {
+            Element::Any if elements.len() == 1 => return Some(Named::Any),
+            Element::Any => return None,
+            Element::Tag { is_weak, version } => {
+                versions.extend(version.filter(|_| counts(*is_weak)));
             }
-            Some(Named::Versions(versions))
         }
     }
+    (!elements.is_empty()).then_some(Named::Versions(versions))
 }
 
 /// The date in a field, since the epoch. One that cannot be read is as if absent (RFC 9110,

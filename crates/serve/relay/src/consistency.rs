@@ -1,6 +1,6 @@
 //! How a packet is read, and what the answer says of it.
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use quorate_replica::ReadState;
 
 use crate::field::Field;
@@ -19,19 +19,25 @@ pub(crate) enum Consistency {
 }
 
 impl Consistency {
-    /// Writes the `Quorate-…` fields of an answer that was read so, from a replica of this state.
-    pub(crate) fn describe(self, state: ReadState, headers: &mut HeaderMap) {
-        let consistency = match self {
-            Self::Stale => HeaderValue::from_static("stale"),
-            Self::Linearizable => HeaderValue::from_static("linearizable"),
+    /// Says in an answer that was read so, from a replica of this state, how it was read, and for how
+    /// many seconds a cache may keep it. Who asks for a linearizable read wants no cache to answer
+    /// unasked.
+    pub(crate) fn describe(self, state: ReadState, max_age_secs: u64, headers: &mut HeaderMap) {
+        let (consistency, cache_control) = match self {
+            Self::Stale => {
+                let max_age = Field::new().text("public, max-age=").number(max_age_secs);
+                ("stale", max_age.value())
+            }
+            Self::Linearizable => ("linearizable", HeaderValue::from_static("no-cache")),
         };
         let known_leader = match state.has_leader {
-            true => HeaderValue::from_static("true"),
-            false => HeaderValue::from_static("false"),
+            true => "true",
+            false => "false",
         };
         let applied_index = Field::new().number(state.applied_index.0).value();
-        headers.insert(CONSISTENCY, consistency);
-        headers.insert(KNOWN_LEADER, known_leader);
+        headers.insert(header::CACHE_CONTROL, cache_control);
+        headers.insert(CONSISTENCY, HeaderValue::from_static(consistency));
+        headers.insert(KNOWN_LEADER, HeaderValue::from_static(known_leader));
         headers.insert(APPLIED_INDEX, applied_index);
     }
 }

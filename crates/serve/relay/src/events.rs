@@ -18,16 +18,16 @@ use axum::{
 };
 use data_encoding::BASE64;
 use futures_util::{Stream, StreamExt};
-use quorate_http::{Problem, ProblemKind, uncached};
-use quorate_limit::Refusal;
+use quorate_http::uncached;
 use quorate_packet::{KeyError, PublicKey, SignedPacket};
 use quorate_replica::{ReadError, Watch};
 
 use crate::{
     entity_tag::opaque_tag,
+    get::GetFailure,
     metrics::{EventLabel, WatchLabel},
-    relay::{Relay, limited, refused},
-    watchers::{TooManyWatchers, WatcherPlace},
+    relay::Relay,
+    watchers::WatcherPlace,
 };
 
 /// How often a reader is told that it is still served. Proxies take a connection that is silent for a
@@ -50,7 +50,7 @@ const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering
 pub(crate) async fn events(State(relay): State<Arc<Relay>>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
     let client = relay.client(&parts.extensions, &parts.headers);
-    let opened = || {
+    let opened = || -> Result<PacketEvents, GetFailure> {
         let key = key(&parts.uri)?;
         relay.config.rules.limits.check_get(client)?;
         // Now, while it can still be said by the status.
@@ -65,7 +65,7 @@ pub(crate) async fn events(State(relay): State<Arc<Relay>>, request: Request) ->
     };
     match opened() {
         Ok(events) => streamed(events),
-        Err(failure) => EventsFailure::into_problem(failure).into_response(),
+        Err(failure) => failure.into_problem().1.into_response(),
     }
 }
 
@@ -74,30 +74,6 @@ fn streamed(events: PacketEvents) -> Response {
     let stream = Sse::new(events).keep_alive(keep_alive);
     let unbuffered = [(X_ACCEL_BUFFERING, HeaderValue::from_static("no"))];
     uncached((unbuffered, stream))
-}
-
-/// Why there are no events. The text is the problem's detail.
-#[derive(Debug, thiserror::Error)]
-enum EventsFailure {
-    #[error(transparent)]
-    Limited(#[from] Refusal),
-    #[error(transparent)]
-    Key(#[from] KeyError),
-    #[error("the store of this node cannot be read: ask another node")]
-    Unreadable(#[from] ReadError),
-    #[error(transparent)]
-    TooMany(#[from] TooManyWatchers),
-}
-
-impl EventsFailure {
-    fn into_problem(self) -> Problem {
-        match self {
-            Self::Limited(refusal) => limited(refusal),
-            Self::Key(_) => refused(ProblemKind::BadKey, self),
-            Self::Unreadable(_) => refused(ProblemKind::Unavailable, self),
-            Self::TooMany(refusal) => refusal.into(),
-        }
-    }
 }
 
 /// The key, which the last segment of the path follows.

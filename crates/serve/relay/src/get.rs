@@ -17,12 +17,10 @@ use crate::{
     conditions,
     consistency::Consistency,
     entity_tag::entity_tag,
-    field::Field,
     freshness::max_age_secs,
-    metrics::GetLabel,
+    metrics::{GetLabel, TooManyWatchers},
     relay::{Relay, key, limited, refused},
     watch::{self, InvalidWait},
-    watchers::TooManyWatchers,
 };
 
 /// What a packet is called on the wire (`design/relays.md` of pkarr).
@@ -40,25 +38,20 @@ pub(crate) async fn get(State(relay): State<Arc<Relay>>, request: Request) -> Re
     let (mut parts, _) = request.into_parts();
     let waits = watch::wait(&parts.uri) != Ok(None);
     let (label, response) = match relay.read(&mut parts).await {
-        Ok(Read {
-            packet: Some(indexed),
-            consistency,
-            state,
-        }) => {
-            let (label, mut response) = found(&parts.headers, &indexed);
-            let max_age = max_age_secs(&indexed, SystemTime::now());
-            describe(response.headers_mut(), consistency, state, max_age);
+        Ok(read) => {
+            let (label, mut response, max_age) = match &read.packet {
+                Some(indexed) => {
+                    let (label, response) = found(&parts.headers, indexed);
+                    (label, response, max_age_secs(indexed, SystemTime::now()))
+                }
+                None => {
+                    let response = missing().into_response();
+                    (GetLabel::Missing, response, MISSING_MAX_AGE_SECS)
+                }
+            };
+            let headers = response.headers_mut();
+            read.consistency.describe(read.state, max_age, headers);
             (label, response)
-        }
-        Ok(Read {
-            packet: None,
-            consistency,
-            state,
-        }) => {
-            let mut response = missing().into_response();
-            let max_age = MISSING_MAX_AGE_SECS;
-            describe(response.headers_mut(), consistency, state, max_age);
-            (GetLabel::Missing, response)
         }
         Err(failure) => {
             let (label, problem) = failure.into_problem();
@@ -82,7 +75,7 @@ struct Read {
 
 /// Why nothing was read. The text is the problem's detail.
 #[derive(Debug, thiserror::Error)]
-enum GetFailure {
+pub(crate) enum GetFailure {
     #[error(transparent)]
     Limited(#[from] Refusal),
     #[error(transparent)]
@@ -103,7 +96,7 @@ enum GetFailure {
 }
 
 impl GetFailure {
-    fn into_problem(self) -> (GetLabel, Problem) {
+    pub(crate) fn into_problem(self) -> (GetLabel, Problem) {
         let (label, kind) = match self {
             Self::Limited(refusal) => return (GetLabel::Limited, limited(refusal)),
             Self::Key(_) => (GetLabel::Invalid, ProblemKind::BadKey),
@@ -193,23 +186,4 @@ fn missing() -> Problem {
         ProblemKind::UnknownPacket,
         "no packet of this key is stored",
     )
-}
-
-/// Says how it was read, and for how many seconds a cache may keep it. Who asks for a linearizable
-/// read wants no cache to answer unasked.
-fn describe(
-    headers: &mut HeaderMap,
-    consistency: Consistency,
-    state: ReadState,
-    max_age_secs: u64,
-) {
-    let cache_control = match consistency {
-        Consistency::Linearizable => HeaderValue::from_static("no-cache"),
-        Consistency::Stale => {
-            let max_age = Field::new().text("public, max-age=").number(max_age_secs);
-            max_age.value()
-        }
-    };
-    headers.insert(header::CACHE_CONTROL, cache_control);
-    consistency.describe(state, headers);
 }

@@ -49,11 +49,14 @@ pub(crate) enum WatchLabel {
     Events,
 }
 
-/// Whose bound a request that may not wait has met.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray, IntoStaticStr)]
+/// Whose bound a request has met, so that it may not wait for changes. The text is the problem's
+/// detail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray, IntoStaticStr, thiserror::Error)]
 #[strum(serialize_all = "snake_case")]
-pub(crate) enum WatchRefusalLabel {
+pub(crate) enum TooManyWatchers {
+    #[error("too many requests wait at this node for changes: ask another one, or without waiting")]
     Node,
+    #[error("too many requests of this address wait for changes: end some, or ask without waiting")]
     Client,
 }
 
@@ -82,7 +85,7 @@ quorate_metrics::metrics! {
         /// Requests that wait for changes now, by how they do
         pub(crate) watches_open: Gauge { kind: WatchLabel },
         /// Requests that might not wait for changes, by whose bound was met
-        pub(crate) watches_refused_total: Counter { bound: WatchRefusalLabel },
+        pub(crate) watches_refused_total: Counter { bound: TooManyWatchers },
         /// Changes sent to those who wait for all, by kind
         pub(crate) events_total: Counter { event: EventLabel },
     }

@@ -1,13 +1,13 @@
 //! The page for people: what this is, how the node is, and what a key has published.
 
 use std::{
-    fmt::{self, Write},
+    fmt::Display,
     sync::{Arc, LazyLock},
 };
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderName, HeaderValue, StatusCode, Uri, header},
+    http::{HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use data_encoding::BASE64;
@@ -16,8 +16,7 @@ use hickory_proto::{
     rr::{RData, Record},
 };
 use quorate_http::uncached;
-use quorate_packet::{KeyError, PublicKey, SignedPacket, txt_text};
-use quorate_replica::Status;
+use quorate_packet::{PublicKey, SignedPacket, txt_text};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -26,9 +25,7 @@ use crate::{
 };
 
 /// All that the page looks like. Its hash is in the policy below, so that no other style is taken.
-const STYLE: &str = "body{font:1rem/1.5 sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}\
-    td,th{text-align:left;vertical-align:top;padding:0 1rem 0 0}\
-    td,input{font-family:monospace;overflow-wrap:anywhere}";
+const STYLE: &str = include_str!("page/page.css");
 
 /// What a browser may load for the page: nothing but its own style. It has no scripts, is shown in no
 /// frame, and its form leads nowhere else (Content Security Policy Level 3).
@@ -41,22 +38,6 @@ static CONTENT_SECURITY_POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     HeaderValue::try_from(policy).expect("it is ASCII that can be seen")
 });
 
-/// Fields that every page has beside its policy.
-const FIELDS: [(HeaderName, HeaderValue); 3] = [
-    (
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/html; charset=utf-8"),
-    ),
-    (
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    ),
-    (
-        header::REFERRER_POLICY,
-        HeaderValue::from_static("no-referrer"),
-    ),
-];
-
 /// Shows the page, and what the key of `?key=` has published. It counts as a read.
 pub(crate) async fn page(State(relay): State<Arc<Relay>>, request: Request) -> Response {
     let client = relay.client(request.extensions(), request.headers());
@@ -64,16 +45,15 @@ pub(crate) async fn page(State(relay): State<Arc<Relay>>, request: Request) -> R
         return limited(refusal).into_response();
     }
     let found = asked_key(request.uri()).map(|key| relay.look_up(&key));
-    let status = found.as_ref().map_or(StatusCode::OK, Found::status);
-    let page = Page {
-        node: relay.replica.status(),
-        found,
-    };
-    let policy = (
-        header::CONTENT_SECURITY_POLICY,
-        CONTENT_SECURITY_POLICY.clone(),
-    );
-    uncached((status, FIELDS, [policy], page.to_string()))
+    let (status, found) = found.unwrap_or_default();
+    let fields = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    let policy = CONTENT_SECURITY_POLICY.clone();
+    let policy = [(header::CONTENT_SECURITY_POLICY, policy)];
+    uncached((status, fields, policy, relay.page(&found)))
 }
 
 /// What the box of the form was filled with. Keys need no escapes, and spaces around them are those of
@@ -86,46 +66,9 @@ fn asked_key(uri: &Uri) -> Option<String> {
 }
 
 impl Relay {
-    fn look_up(&self, key: &str) -> Found {
-        let key = match key.parse::<PublicKey>() {
-            Ok(key) => key,
-            Err(error) => return Found::NoKey(error),
-        };
-        match self.packet(&key) {
-            Ok(Some(indexed)) => Found::Packet(indexed.compiled.packet().clone()),
-            Ok(None) => Found::Nothing(key),
-            Err(_) => Found::Unreadable,
-        }
-    }
-}
-
-struct Page {
-    node: Status,
-    found: Option<Found>,
-}
-
-/// What was found of a key.
-enum Found {
-    Packet(SignedPacket),
-    Nothing(PublicKey),
-    NoKey(KeyError),
-    Unreadable,
-}
-
-impl Found {
-    fn status(&self) -> StatusCode {
-        match self {
-            Self::Packet(_) => StatusCode::OK,
-            Self::Nothing(_) => StatusCode::NOT_FOUND,
-            Self::NoKey(_) => StatusCode::BAD_REQUEST,
-            Self::Unreadable => StatusCode::SERVICE_UNAVAILABLE,
-        }
-    }
-}
-
-impl fmt::Display for Page {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let node = &self.node;
+    /// The page with what was `found`, which is HTML.
+    fn page(&self, found: &str) -> String {
+        let node = self.replica.status();
         let health = match &node.not_ready {
             None if node.disk_full => "it serves reads only: its disk is nearly full".to_owned(),
             None => "it serves reads and writes".to_owned(),
@@ -135,82 +78,74 @@ impl fmt::Display for Page {
             Some(_) => "a leader is known",
             None => "no leader is known",
         };
-        write!(
-            f,
-            "<!doctype html>\n\
-             <html lang=\"en\">\n\
-             <head><meta charset=\"utf-8\">\
-             <meta name=\"viewport\" content=\"width=device-width\">\
-             <title>Quorate</title><style>{STYLE}</style></head>\n\
-             <body>\n\
-             <h1>Quorate</h1>\n\
-             <p>This is a node of a relay for signed packets (pkarr). Owners of keys publish DNS \
-             records here, signed with the key, and everybody can look them up: by HTTP at \
-             <code>/pkarr/</code> and the key, and by DNS.</p>\n\
-             <h2>This node</h2>\n\
-             <p>State: {health}. In its cluster {leader}. It has applied entry {applied}. Packets \
-             that it holds: {packets}.</p>\n\
-             <h2>Look up a key</h2>\n\
-             <form><label>Public key in z-base-32: \
-             <input name=\"key\" size=\"54\" required autocomplete=\"off\"></label> \
-             <button>Look up</button></form>\n",
-            health = Escaped(&health),
-            applied = node.applied_index,
-            packets = node.packet_count,
-        )?;
-        if let Some(found) = &self.found {
-            found.fmt(f)?;
-        }
-        f.write_str("</body>\n</html>\n")
+        filled(
+            include_str!("page/page.html"),
+            &[
+                ("&style", &STYLE),
+                ("health", &health),
+                ("leader", &leader),
+                ("applied", &node.applied_index),
+                ("packets", &node.packet_count),
+                ("&found", &found),
+            ],
+        )
     }
-}
 
-impl fmt::Display for Found {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Packet(packet) => write_packet(packet, f),
-            Self::Nothing(key) => writeln!(f, "<p>No packet of {key} is stored.</p>"),
-            Self::NoKey(error) => {
-                let error = error.to_string();
-                writeln!(f, "<p>This is no key: {}.</p>", Escaped(&error))
+    /// What a key has published, in HTML.
+    fn look_up(&self, key: &str) -> (StatusCode, String) {
+        let said =
+            |status, said: &dyn Display| (status, filled("<p>{said}</p>\n", &[("said", said)]));
+        let key = match key.parse::<PublicKey>() {
+            Ok(key) => key,
+            Err(error) => {
+                return said(
+                    StatusCode::BAD_REQUEST,
+                    &format!("This is no key: {error}."),
+                );
             }
-            Self::Unreadable => {
-                writeln!(f, "<p>This node cannot be read now: ask another one.</p>")
+        };
+        match self.packet(&key) {
+            Ok(Some(indexed)) => (StatusCode::OK, packet(indexed.compiled.packet())),
+            Ok(None) => said(
+                StatusCode::NOT_FOUND,
+                &format!("No packet of {key} is stored."),
+            ),
+            Err(_) => {
+                let unreadable = "This node cannot be read now: ask another one.";
+                said(StatusCode::SERVICE_UNAVAILABLE, &unreadable)
             }
         }
     }
 }
 
-fn write_packet(packet: &SignedPacket, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let key = packet.key();
-    write!(
-        f,
-        "<h2>{key}</h2>\n<p>Signed with the timestamp {} µs",
-        packet.timestamp()
-    )?;
-    if let Some(date) = http_date(packet) {
-        write!(f, ", {date}")?;
-    }
-    writeln!(f, ". <a href=\"pkarr/{key}\">The packet itself</a></p>")?;
-    // It was decoded when it was published.
-    let Ok(message) = Message::from_vec(packet.dns()) else {
-        return writeln!(f, "<p>Its records cannot be shown.</p>");
+fn packet(packet: &SignedPacket) -> String {
+    let date = http_date(packet).map(|date| format!(", {date}"));
+    let records: String = match Message::from_vec(packet.dns()) {
+        Ok(message) => message.answers.iter().map(record).collect(),
+        // It was decoded when it was published.
+        Err(_) => "<tr><td>Its records cannot be shown.</td></tr>\n".to_owned(),
     };
-    writeln!(
-        f,
-        "<table>\n<tr><th>name</th><th>TTL</th><th>type</th><th>data</th></tr>"
-    )?;
-    for record in &message.answers {
-        let name = record.name.to_ascii();
-        let (name, ttl, record_type) = (Escaped(&name), record.ttl, record.record_type());
-        let data = data_of(record);
-        writeln!(
-            f,
-            "<tr><td>{name}</td><td>{ttl} s</td><td>{record_type}</td><td>{}</td></tr>",
-            Escaped(&data)
-        )?;
-    }
-    writeln!(f, "</table>")
+    filled(
+        include_str!("page/packet.html"),
+        &[
+            ("key", packet.key()),
+            ("timestamp", &packet.timestamp()),
+            ("date", &date.unwrap_or_default()),
+            ("&records", &records),
+        ],
+    )
+}
+
+fn record(record: &Record) -> String {
+    filled(
+        include_str!("page/record.html"),
+        &[
+            ("name", &record.name.to_ascii()),
+            ("ttl", &record.ttl),
+            ("type", &record.record_type()),
+            ("data", &data_of(record)),
+        ],
+    )
 }
 
 fn data_of(record: &Record) -> String {
@@ -221,22 +156,36 @@ fn data_of(record: &Record) -> String {
     }
 }
 
-/// Text that is nothing but text in HTML: in elements, and in values that stand in quotes.
-struct Escaped<'a>(&'a str);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for c in self.0.chars() {
-            match c {
-                '&' => f.write_str("&amp;")?,
-                '<' => f.write_str("&lt;")?,
-                '>' => f.write_str("&gt;")?,
-                '"' => f.write_str("&quot;")?,
-                '\'' => f.write_str("&#39;")?,
-                _ => f.write_char(c)?,
-            }
+/// `template` with the value of each name that stands in braces. A value is nothing but text, in
+/// elements and in attributes in quotes, and HTML where the name begins with `&`.
+fn filled(template: &str, values: &[(&str, &dyn Display)]) -> String {
+    let mut pieces = template.split('{');
+    let mut page = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let (name, rest) = piece.split_once('}').expect("each brace is closed");
+        let (_, value) = values
+            .iter()
+            .find(|(known, _)| *known == name)
+            .expect("each name is known");
+        match name.starts_with('&') {
+            true => page.push_str(&value.to_string()),
+            false => push_escaped(&mut page, &value.to_string()),
         }
-        Ok(())
+        page.push_str(rest);
+    }
+    page
+}
+
+fn push_escaped(page: &mut String, text: &str) {
+    for c in text.chars() {
+        match c {
+            '&' => page.push_str("&amp;"),
+            '<' => page.push_str("&lt;"),
+            '>' => page.push_str("&gt;"),
+            '"' => page.push_str("&quot;"),
+            '\'' => page.push_str("&#39;"),
+            _ => page.push(c),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use axum::{
     extract::Request,
     http::HeaderValue,
     response::{IntoResponse, Response},
-    routing::MethodRouter,
+    routing::{self, MethodRouter},
 };
 use quorate_http::{Problem, ProblemKind, method_not_allowed, options};
 use quorate_replica::Replica;
@@ -17,11 +17,8 @@ use crate::{RelayConfig, RelayMetrics, events, get, page, put, relay::Relay, wat
 /// The methods of a packet.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, PUT, OPTIONS");
 
-/// The methods of the page.
-const PAGE_METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
-
-/// The methods of the events of a packet.
-const EVENTS_METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
+/// The methods of what is only read: the page, and the events of a packet.
+const READ_METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 
 /// The relay's routes, and the answer to all paths that no router has.
 ///
@@ -42,16 +39,17 @@ pub fn router(replica: Arc<dyn Replica>, config: RelayConfig, metrics: RelayMetr
         .fallback(async || {
             method_not_allowed(METHODS, "a packet can be PUT, and read by GET or HEAD")
         });
-    let page_methods = MethodRouter::new()
-        .get(page::page)
-        .options(async || options(PAGE_METHODS))
-        .fallback(async || method_not_allowed(PAGE_METHODS, "the page can be read by GET or HEAD"));
-    let events = MethodRouter::new()
-        .get(events::events)
-        .options(async || options(EVENTS_METHODS))
-        .fallback(async || method_not_allowed(EVENTS_METHODS, "events can only be read"));
+    let read = |read: MethodRouter<Arc<Relay>>, said: &'static str| {
+        read.options(async || options(READ_METHODS))
+            .fallback(async move || method_not_allowed(READ_METHODS, said))
+    };
+    let page = read(
+        routing::get(page::page),
+        "the page can be read by GET or HEAD",
+    );
+    let events = read(routing::get(events::events), "events can only be read");
     Router::new()
-        .route("/", page_methods)
+        .route("/", page)
         .route("/pkarr/{z32}", methods.clone())
         .route("/{z32}", methods)
         .route("/pkarr/{z32}/events", events.clone())

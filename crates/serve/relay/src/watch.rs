@@ -7,7 +7,11 @@ use futures_util::StreamExt;
 use quorate_packet::PublicKey;
 use tokio::time::timeout;
 
-use crate::{conditions, metrics::WatchLabel, relay::Relay, watchers::TooManyWatchers};
+use crate::{
+    conditions,
+    metrics::{TooManyWatchers, WatchLabel},
+    relay::Relay,
+};
 
 /// Why nothing is waited for. The text is the problem's detail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -12,7 +12,7 @@ use quorate_metrics::Held;
 
 use crate::{
     RelayMetrics, WatchSettings,
-    metrics::{WatchLabel, WatchRefusalLabel},
+    metrics::{TooManyWatchers, WatchLabel},
 };
 
 /// After how many seconds one that may not wait may ask again. Places are held for long.
@@ -31,20 +31,11 @@ struct Waiting {
     by_client: HashMap<Client, usize>,
 }
 
-/// Why a request may not wait. The text is the problem's detail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum TooManyWatchers {
-    #[error("too many requests wait at this node for changes: ask another one, or without waiting")]
-    OfAll,
-    #[error("too many requests of this address wait for changes: end some, or ask without waiting")]
-    OfClient,
-}
-
 impl From<TooManyWatchers> for Problem {
     fn from(error: TooManyWatchers) -> Self {
         let kind = match error {
-            TooManyWatchers::OfAll => ProblemKind::Overloaded,
-            TooManyWatchers::OfClient => ProblemKind::RateLimited,
+            TooManyWatchers::Node => ProblemKind::Overloaded,
+            TooManyWatchers::Client => ProblemKind::RateLimited,
         };
         Self::new(kind, error).retry_after(RETRY_AFTER_SECS)
     }
@@ -70,15 +61,15 @@ impl Watchers {
         let mut waiting = lock(&self.waiting);
         let count_of_client = waiting.by_client.get(&client).copied().unwrap_or_default();
         let refused = if count_of_client >= self.settings.count_per_client_max {
-            Some((TooManyWatchers::OfClient, WatchRefusalLabel::Client))
+            Some(TooManyWatchers::Client)
         } else if waiting.count >= self.settings.count_max {
-            Some((TooManyWatchers::OfAll, WatchRefusalLabel::Node))
+            Some(TooManyWatchers::Node)
         } else {
             None
         };
-        if let Some((error, label)) = refused {
-            self.metrics.watches_refused_total.of(label).inc();
-            return Err(error);
+        if let Some(refused) = refused {
+            self.metrics.watches_refused_total.of(refused).inc();
+            return Err(refused);
         }
         waiting.count += 1;
         waiting.by_client.insert(client, count_of_client + 1);
@@ -145,7 +136,7 @@ mod tests {
         let watchers = watchers(2, 2);
         let [one, other] = ["192.0.2.1", "192.0.2.2"].map(|c| admit(&watchers, c).unwrap());
         let refused = admit(&watchers, "192.0.2.3").unwrap_err();
-        assert_eq!(refused, TooManyWatchers::OfAll);
+        assert_eq!(refused, TooManyWatchers::Node);
         drop(one);
         let third = admit(&watchers, "192.0.2.3").unwrap();
         drop((other, third));
@@ -158,7 +149,7 @@ mod tests {
         let watchers = watchers(9, 1);
         let _place = admit(&watchers, "2001:db8::1").unwrap();
         let refused = admit(&watchers, "2001:db8::2").unwrap_err();
-        assert_eq!(refused, TooManyWatchers::OfClient);
+        assert_eq!(refused, TooManyWatchers::Client);
         admit(&watchers, "2001:db8:0:1::1").unwrap();
     }
 }

@@ -15,7 +15,7 @@
 //! | 504 | 8 | XXH3-64 of all before |
 
 use std::{
-    fmt, io,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -24,7 +24,7 @@ use bytes::{Buf, BufMut};
 use quorate_disk::{Disk, DiskFile, OpenMode, SECTOR_SIZE};
 use twox_hash::XxHash3_64;
 
-use crate::LogError;
+use crate::{LogError, error::BadBlock};
 
 /// The size of a block, in bytes.
 pub(crate) const BLOCK_SIZE: usize = SECTOR_SIZE;
@@ -72,22 +72,6 @@ pub(crate) struct Block {
     pub(crate) log_id: u64,
     pub(crate) number: u64,
     pub(crate) body: Vec<u8>,
-}
-
-/// Why bytes are no block.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum BadBlock {
-    Damaged,
-    Version(u32),
-}
-
-impl fmt::Display for BadBlock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Damaged => write!(f, "the checksum of the block is wrong"),
-            Self::Version(version) => write!(f, "the block has the unknown version {version}"),
-        }
-    }
 }
 
 impl Block {
@@ -148,8 +132,8 @@ impl Block {
 #[derive(Debug)]
 pub(crate) struct Pair {
     kind: BlockKind,
-    path: PathBuf,
-    file: Arc<dyn DiskFile>,
+    pub(crate) path: PathBuf,
+    pub(crate) file: Arc<dyn DiskFile>,
 }
 
 impl Pair {
@@ -202,9 +186,7 @@ impl Pair {
                     newest = Some(block);
                 }
                 Ok(_) | Err(BadBlock::Damaged) => {}
-                Err(BadBlock::Version(version)) => {
-                    return Err(LogError::format(&self.path, version));
-                }
+                Err(unknown) => return Err(LogError::bad_block(&self.path, unknown)),
             }
         }
         newest.ok_or_else(|| LogError::damaged(&self.path, 0, "both copies are damaged"))
@@ -212,14 +194,6 @@ impl Pair {
 
     pub(crate) fn write(&self, place: u64, block: &Block) -> io::Result<()> {
         self.file.write_at(&block.encode(), place * PAIR_SPACING)
-    }
-
-    pub(crate) fn file(&self) -> &Arc<dyn DiskFile> {
-        &self.file
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
     }
 }
 

@@ -139,13 +139,7 @@ impl Chain {
         if front.number == 1 {
             return Ok(());
         }
-        let group = Group::read(
-            self.log_id,
-            front.file.as_ref(),
-            SEGMENT_HEADER_SIZE,
-            front.size,
-            &mut self.buffer,
-        );
+        let group = front.read_group(self.log_id, SEGMENT_HEADER_SIZE, &mut self.buffer);
         let damage = |what: String| front.damage(SEGMENT_HEADER_SIZE, what);
         let header = match group.map_err(LogError::io(&front.path))? {
             Ok(group) => group.header,
@@ -189,8 +183,7 @@ impl Chain {
         offset: u64,
     ) -> Result<Result<Group, ChainEnd>, LogError> {
         let segment = &self.segments[place].segment;
-        let file = segment.file.as_ref();
-        let group = Group::read(self.log_id, file, offset, segment.size, &mut self.buffer);
+        let group = segment.read_group(self.log_id, offset, &mut self.buffer);
         let group = group.map_err(LogError::io(&segment.path))?;
         let group = group.and_then(|group| group.check_follows(self.link).map(|()| group));
         Ok(group.map_err(|bad| ChainEnd { place, offset, bad }))

@@ -7,11 +7,11 @@ use quorate_sim::SimDisk;
 
 use crate::{
     Flaw, Log, LogConfig, LogError, State,
-    recovery::recover,
-    testing::{
+    fixture::{
         DIR, append, at, config, content, entries, entry, flushed, large_entry, metrics, open,
         save_vote, segments, sync, vote,
     },
+    recovery::recover,
 };
 
 fn vote_path() -> PathBuf {

@@ -5,8 +5,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::block::BadBlock;
-
 /// Why the log cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
@@ -73,11 +71,6 @@ impl LogError {
         }
     }
 
-    pub(crate) fn format(path: &Path, version: u32) -> Self {
-        let path = path.to_owned();
-        Self::Format { path, version }
-    }
-
     pub(crate) fn damaged(path: &Path, offset: u64, what: impl ToString) -> Self {
         Self::Damaged(LogDamage {
             path: path.to_owned(),
@@ -89,9 +82,21 @@ impl LogError {
     pub(crate) fn bad_block(path: &Path, bad: BadBlock) -> Self {
         match bad {
             BadBlock::Damaged => Self::damaged(path, 0, bad),
-            BadBlock::Version(version) => Self::format(path, version),
+            BadBlock::Version(version) => Self::Format {
+                path: path.to_owned(),
+                version,
+            },
         }
     }
+}
+
+/// Why bytes are no block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BadBlock {
+    #[error("the checksum of the block is wrong")]
+    Damaged,
+    #[error("the block has the unknown version {0}")]
+    Version(u32),
 }
 
 /// The first error of the writer, of which everybody is told from then on.

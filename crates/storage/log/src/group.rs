@@ -13,7 +13,7 @@
 //! | 24 | 8 | checksum of the body and the zeros behind it |
 //! | 32 | 8 | checksum of the header up to here |
 
-use std::{fmt, io};
+use std::io;
 
 use bytes::{Buf, BufMut};
 use quorate_disk::DiskFile;
@@ -96,7 +96,7 @@ impl GroupHeader {
 /// A group being written, in a buffer that is used again.
 #[derive(Debug, Default)]
 pub(crate) struct GroupBuffer {
-    bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl GroupBuffer {
@@ -128,10 +128,6 @@ impl GroupBuffer {
         self.bytes[CHECKSUM_OFFSET..GROUP_HEADER_SIZE].copy_from_slice(&checksum.to_le_bytes());
         Link { number, checksum }
     }
-
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
 }
 
 /// A group read from disk.
@@ -143,14 +139,21 @@ pub(crate) struct Group {
 }
 
 /// Why there is no group where one is looked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadGroup {
+    #[error("there is no group")]
     None,
+    #[error("the checksum of the group's header is wrong")]
     Header,
+    #[error("the group is longer than its segment")]
     Size,
+    #[error("the checksum of the group is wrong")]
     Body,
+    #[error("an item of the group cannot be read")]
     Items,
+    #[error("group {found} stands where group {expected} was expected")]
     Number { found: u64, expected: u64 },
+    #[error("the group does not follow the one before it")]
     Chain,
 }
 
@@ -158,25 +161,6 @@ impl BadGroup {
     /// Whether nothing was ever written there, as far as can be seen, in this use of the segment.
     pub(crate) fn is_absence(self) -> bool {
         matches!(self, Self::None | Self::Number { .. })
-    }
-}
-
-impl fmt::Display for BadGroup {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::None => write!(f, "there is no group"),
-            Self::Header => write!(f, "the checksum of the group's header is wrong"),
-            Self::Size => write!(f, "the group is longer than its segment"),
-            Self::Body => write!(f, "the checksum of the group is wrong"),
-            Self::Items => write!(f, "an item of the group cannot be read"),
-            Self::Number { found, expected } => {
-                write!(
-                    f,
-                    "group {found} stands where group {expected} was expected"
-                )
-            }
-            Self::Chain => write!(f, "the group does not follow the one before it"),
-        }
     }
 }
 

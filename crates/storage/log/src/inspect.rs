@@ -1,10 +1,6 @@
 //! Saying what is in the files of a log, damaged or not.
 
-use std::{
-    fmt::{self, Write as _},
-    io,
-    path::Path,
-};
+use std::{fmt, io, path::Path};
 
 use quorate_disk::{Disk, OpenMode};
 use quorate_state::LogPosition;
@@ -12,7 +8,8 @@ use quorate_state::LogPosition;
 use crate::{
     LogError,
     base::Item,
-    block::{BadBlock, Block, BlockKind, Pair},
+    block::{Block, BlockKind, Pair},
+    error::BadBlock,
     group::{BadGroup, GROUP_ALIGNMENT, Group, Link},
     recovery::Files,
     segment::{Header, SEGMENT_HEADER_SIZE, Segment},
@@ -36,13 +33,13 @@ pub fn inspect(disk: &dyn Disk, dir: &Path, out: &mut impl io::Write) -> Result<
         link: None,
     };
     inspection.pair(VOTE_FILE, BlockKind::Vote, |body| {
-        SavedVote::parse(body).map(|vote| Text(vote).to_string())
+        SavedVote::parse(body).map(vote_text)
     })?;
     let mut synced_number = 0;
     inspection.pair(SYNCED_FILE, BlockKind::Synced, |body| {
         let synced = Synced::parse(body)?;
         synced_number = synced.link.number.max(synced_number);
-        Some(Text(synced).to_string())
+        Some(synced_text(synced))
     })?;
     let mut expected = files.segments.first().copied().unwrap_or(1);
     for number in files.segments {
@@ -143,12 +140,12 @@ impl<W: io::Write> Inspection<'_, W> {
         let mut buffer = Vec::new();
         let mut offset = SEGMENT_HEADER_SIZE;
         while offset < segment.size {
-            let file = segment.file.as_ref();
-            let next = match Group::read(log_id, file, offset, segment.size, &mut buffer) {
+            let next = match segment.read_group(log_id, offset, &mut buffer) {
                 Ok(Ok(group)) => self.group(offset, &group)?,
-                Ok(Err(BadGroup::None)) => None,
                 Ok(Err(bad)) => {
-                    self.say(format_args!("  at {offset}: WRONG: {bad}"))?;
+                    if bad != BadGroup::None {
+                        self.say(format_args!("  at {offset}: WRONG: {bad}"))?;
+                    }
                     None
                 }
                 Err(error) => {
@@ -173,11 +170,10 @@ impl<W: io::Write> Inspection<'_, W> {
             }
         }
         self.link = Some(link);
-        let mut items = String::new();
-        for (_, item) in &group.items {
-            // Writing into a string never fails.
-            let _ = write!(items, "; {}", Text(item));
-        }
+        let items = group.items.iter();
+        let items: String = items
+            .map(|(_, item)| format!("; {}", item_text(item)))
+            .collect();
         let number = link.number;
         self.say(format_args!(
             "  group {number} at {offset}, {size} bytes{items}"
@@ -186,63 +182,49 @@ impl<W: io::Write> Inspection<'_, W> {
     }
 }
 
-struct Text<T>(T);
+fn vote_text(vote: Option<SavedVote>) -> String {
+    let Some(SavedVote {
+        term,
+        committed,
+        node,
+    }) = vote
+    else {
+        return "no vote".to_owned();
+    };
+    let state = match committed {
+        true => "committed",
+        false => "not committed",
+    };
+    let node: String = node.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("term {term}, {state}, node {node}")
+}
 
-impl fmt::Display for Text<Option<SavedVote>> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(vote) = &self.0 else {
-            return write!(f, "no vote");
-        };
-        let state = if vote.committed {
-            "committed"
-        } else {
-            "not committed"
-        };
-        write!(f, "term {}, {state}, node ", vote.term)?;
-        vote.node
-            .iter()
-            .try_for_each(|byte| write!(f, "{byte:02x}"))
+fn synced_text(synced: Synced) -> String {
+    let Synced { segment, end, link } = synced;
+    format!("group {}, to segment {segment} at {end}", link.number)
+}
+
+fn position_text(position: Option<LogPosition>) -> String {
+    match position {
+        Some(LogPosition { term, index }) => format!("{term}-{index}"),
+        None => "none".to_owned(),
     }
 }
 
-impl fmt::Display for Text<Synced> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Synced { segment, end, link } = self.0;
-        write!(f, "group {}, to segment {segment} at {end}", link.number)
-    }
-}
-
-impl fmt::Display for Text<Option<LogPosition>> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Some(position) => write!(f, "{}-{}", position.term, position.index),
-            None => write!(f, "none"),
+fn item_text(item: &Item) -> String {
+    let at = |position| position_text(Some(position));
+    match item {
+        Item::Base(base) => {
+            let [last, purged, committed] =
+                [base.last, base.purged, base.committed].map(position_text);
+            format!("base: last {last}, purged {purged}, committed {committed}")
         }
-    }
-}
-
-impl fmt::Display for Text<&Item> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Item::Base(base) => write!(
-                f,
-                "base: last {}, purged {}, committed {}",
-                Text(base.last),
-                Text(base.purged),
-                Text(base.committed)
-            ),
-            Item::Entry(position, payload) => {
-                write!(
-                    f,
-                    "entry {} of {} bytes",
-                    Text(Some(*position)),
-                    payload.len()
-                )
-            }
-            Item::Truncate(keep) => write!(f, "truncated after {}", Text(*keep)),
-            Item::Purge(upto) => write!(f, "purged up to {}", Text(Some(*upto))),
-            Item::Committed(position) => write!(f, "committed {}", Text(Some(*position))),
+        Item::Entry(position, payload) => {
+            format!("entry {} of {} bytes", at(*position), payload.len())
         }
+        Item::Truncate(keep) => format!("truncated after {}", position_text(*keep)),
+        Item::Purge(upto) => format!("purged up to {}", at(*upto)),
+        Item::Committed(position) => format!("committed {}", at(*position)),
     }
 }
 

@@ -1,7 +1,7 @@
 use quorate_sim::SimDisk;
 
 use super::*;
-use crate::testing::{DIR, append, at, entry, open, save_vote, segments, sync, vote};
+use crate::fixture::{DIR, append, at, entry, open, save_vote, segments, sync, vote};
 
 fn text(disk: &SimDisk) -> String {
     let mut out = Vec::new();

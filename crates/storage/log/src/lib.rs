@@ -53,6 +53,8 @@ mod config;
 #[cfg(test)]
 mod damage_tests;
 mod error;
+#[cfg(test)]
+mod fixture;
 mod flaw;
 mod group;
 mod index;
@@ -71,8 +73,6 @@ mod shared;
 mod space_tests;
 mod spares;
 mod synced;
-#[cfg(test)]
-mod testing;
 mod vote;
 mod writer;
 

@@ -73,8 +73,8 @@ impl Log {
         } = recovered;
         let active = segments.back().cloned();
         let active = active.ok_or_else(|| io::Error::other("a log has a segment"))?;
-        let (base, log_id) = (*index.base(), vote_file.log_id());
-        let synced = synced_file.file().clone();
+        let (base, log_id) = (*index.base(), vote_file.log_id);
+        let synced = synced_file.pair.file.clone();
         let shared = Shared::new(config, log_id, metrics, synced, index, segments);
         shared.lock().retire(base.first);
         let shared = Arc::new(shared);
@@ -130,7 +130,7 @@ impl Log {
         let entries = entries.into_iter();
         let entries: Vec<_> = entries.map(|(at, bytes)| Item::Entry(at, bytes)).collect();
         let mut state = self.shared.lock_working()?;
-        while state.queue.size() >= QUEUE_SIZE_MAX {
+        while state.queue.size >= QUEUE_SIZE_MAX {
             state = self.shared.wait(&self.shared.room, state);
             if let Some(failure) = &state.failure {
                 return Err(failure.error());
@@ -276,7 +276,7 @@ impl Log {
             let flushed = Flushed::new(on_flushed, duration);
             state.queue.push_flushed(flushed);
         }
-        state.queue.make_due();
+        state.queue.is_due = true;
         drop(state);
         self.shared.work.notify_one();
     }

@@ -10,7 +10,7 @@ use quorate_disk::LinuxDisk;
 use quorate_sim::{Call, Loss, SimDisk};
 
 use super::*;
-use crate::testing::{
+use crate::fixture::{
     append, at, config, entries, entry, flushed, indexes, large_entry, metrics, open, save_vote,
     segments, sync, vote,
 };

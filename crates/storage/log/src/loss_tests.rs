@@ -8,7 +8,7 @@ use quorate_state::LogPosition;
 
 use crate::{
     Flaw, Log, LogConfig, State,
-    testing::{append, at, config, content, metrics, open, save_vote, vote},
+    fixture::{append, at, config, content, metrics, open, save_vote, vote},
 };
 
 /// How many logs are changed, and how often each. Many short ones cost less than a long one, whose

@@ -62,9 +62,11 @@ pub(crate) struct Batch {
 #[derive(Default)]
 pub(crate) struct Queue {
     requests: VecDeque<Request>,
-    size: usize,
+    /// The size of the items, in bytes.
+    pub(crate) size: usize,
     numbers: u64,
-    is_due: bool,
+    /// All that waits is to be written now.
+    pub(crate) is_due: bool,
 }
 
 impl Queue {
@@ -88,20 +90,6 @@ impl Queue {
 
     pub(crate) fn push_flushed(&mut self, flushed: Flushed) {
         self.requests.push_back(Request::Flushed(flushed));
-    }
-
-    /// Has all that waits written now.
-    pub(crate) fn make_due(&mut self) {
-        self.is_due = true;
-    }
-
-    pub(crate) fn is_due(&self) -> bool {
-        self.is_due
-    }
-
-    /// The size of the items, in bytes.
-    pub(crate) fn size(&self) -> usize {
-        self.size
     }
 
     /// Takes what can be written in one piece: items of up to `size_max` bytes, or votes, of which
@@ -175,7 +163,7 @@ mod tests {
             kinds.push((batch.vote.map(|vote| vote.term), batch.items.len()));
         }
         assert_eq!(kinds, [(None, 2), (Some(3), 0), (None, 1)]);
-        assert_eq!(queue.size(), 0);
+        assert_eq!(queue.size, 0);
     }
 
     #[test]
@@ -184,11 +172,11 @@ mod tests {
         for index in 0..5 {
             queue.push_item(entry(index));
         }
-        queue.make_due();
+        queue.is_due = true;
         assert_eq!(queue.take(2 * entry(0).size()).unwrap().items.len(), 2);
-        assert!(queue.is_due());
+        assert!(queue.is_due);
         assert_eq!(queue.take(usize::MAX).unwrap().items.len(), 3);
-        assert!(!queue.is_due() && queue.take(usize::MAX).is_none());
+        assert!(!queue.is_due && queue.take(usize::MAX).is_none());
     }
 
     #[test]
@@ -197,7 +185,7 @@ mod tests {
         for index in 0..1000 {
             queue.push_item(Item::Committed(LogPosition::new(1, index)));
         }
-        assert!(!queue.is_due());
+        assert!(!queue.is_due);
         let items = queue.take(usize::MAX).unwrap().items;
         assert_eq!(items[0].0, Item::Committed(LogPosition::new(1, 999)));
         assert_eq!(items.len(), 1);

@@ -69,14 +69,14 @@ pub(crate) fn recover(config: &LogConfig) -> Result<Recovered, LogError> {
     }
     let (vote_file, vote) = open_file(dir, VOTE_FILE, || VoteFile::open(disk, dir))?;
     let (mut synced_file, synced) = open_file(dir, SYNCED_FILE, || SyncedFile::open(disk, dir))?;
-    if synced_file.log_id() != vote_file.log_id() {
+    if synced_file.log_id != vote_file.log_id {
         let what = "it belongs to another log than the vote";
-        return Err(LogError::damaged(synced_file.path(), 0, what));
+        return Err(LogError::damaged(&synced_file.pair.path, 0, what));
     }
 
     let segments = open_segments(disk, dir, &files.segments)?;
     let mut chain = Chain::new(
-        vote_file.log_id(),
+        vote_file.log_id,
         segments,
         synced,
         Index::new(config.cache_size_max),
@@ -89,7 +89,7 @@ pub(crate) fn recover(config: &LogConfig) -> Result<Recovered, LogError> {
 
     vote_file
         .renew(vote)
-        .map_err(LogError::io(vote_file.path()))?;
+        .map_err(LogError::io(&vote_file.pair.path))?;
     chain.unsynced.iter().try_for_each(|(number, range)| {
         let segment = &chain.segments[*number].segment;
         renew(segment.file.as_ref(), range.clone()).map_err(LogError::io(&segment.path))
@@ -97,8 +97,8 @@ pub(crate) fn recover(config: &LogConfig) -> Result<Recovered, LogError> {
     // Twice, for a slot that was damaged.
     let end = chain.end();
     (synced_file.note(end).and_then(|()| synced_file.note(end)))
-        .and_then(|()| synced_file.file().sync_data())
-        .map_err(LogError::io(synced_file.path()))?;
+        .and_then(|()| synced_file.pair.file.sync_data())
+        .map_err(LogError::io(&synced_file.pair.path))?;
 
     let spares = files.spares;
     let (mut index, link, segments, beyond) = chain.into_parts();
@@ -175,7 +175,7 @@ fn create(config: &LogConfig) -> Result<(), LogError> {
             if vote.is_some() {
                 return Err(missing());
             }
-            file.log_id()
+            file.log_id
         }
         false if files.has_synced => return Err(missing()),
         false => {

@@ -39,13 +39,7 @@ impl Scrub {
     pub fn next_piece(&mut self) -> Result<Option<usize>, LogDamage> {
         while let Some(used) = self.place() {
             let segment = &used.segment;
-            let group = Group::read(
-                self.shared.log_id,
-                segment.file.as_ref(),
-                self.offset,
-                segment.size,
-                &mut self.buffer,
-            );
+            let group = segment.read_group(self.shared.log_id, self.offset, &mut self.buffer);
             let what = match group.map(|group| group.and_then(|group| self.check(group))) {
                 Ok(Ok(size)) => return Ok(Some(size)),
                 Ok(Err(bad)) => bad.to_string(),

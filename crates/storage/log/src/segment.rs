@@ -16,7 +16,9 @@ use quorate_state::LogPosition;
 use crate::{
     LogDamage, LogError,
     base::Item,
-    block::{BLOCK_SIZE, BadBlock, Block, BlockKind},
+    block::{BLOCK_SIZE, Block, BlockKind},
+    error::BadBlock,
+    group::{BadGroup, Group},
     index::DiskPlace,
     item::parse_entry,
 };
@@ -155,6 +157,16 @@ impl Segment {
             size,
         };
         Ok((segment, header))
+    }
+
+    /// Reads and verifies the group at `offset`. `buffer` holds it afterwards.
+    pub(crate) fn read_group(
+        &self,
+        log_id: u64,
+        offset: u64,
+        buffer: &mut Vec<u8>,
+    ) -> io::Result<Result<Group, BadGroup>> {
+        Group::read(log_id, self.file.as_ref(), offset, self.size, buffer)
     }
 
     /// Reads the entry at `place`, whatever it is now.

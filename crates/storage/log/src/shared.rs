@@ -5,6 +5,7 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
     time::Duration,
 };
 
@@ -147,6 +148,12 @@ impl Shared {
         }
     }
 
+    /// Has the writer not wait for a segment that nobody makes.
+    pub(crate) fn make_no_more(&self, failure: Failure) {
+        self.lock().next_failure = Some(failure);
+        self.made.notify_all();
+    }
+
     pub(crate) fn dir(&self) -> &Path {
         &self.config.dir
     }
@@ -180,6 +187,22 @@ impl LogState {
         while self.segments.len() > 1 && !self.segments[0].is_needed(first_index) {
             self.retired
                 .extend(self.segments.pop_front().map(|used| used.segment));
+        }
+    }
+}
+
+/// Tells who waits for a thread that it has panicked.
+pub(crate) struct FailOnPanic {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) text: &'static str,
+    pub(crate) fail: fn(&Shared, Failure),
+}
+
+impl Drop for FailOnPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let error = io::Error::other(self.text);
+            (self.fail)(&self.shared, Failure::at(self.shared.dir())(error));
         }
     }
 }

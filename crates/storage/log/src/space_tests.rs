@@ -8,7 +8,7 @@ use std::{
 
 use quorate_sim::{Call, SimDisk};
 
-use crate::{Log, testing::*};
+use crate::{Log, fixture::*};
 
 /// The longest that anything here may take.
 const TIMEOUT: Duration = Duration::from_secs(20);

@@ -10,13 +10,17 @@ use std::{
     io,
     path::PathBuf,
     sync::Arc,
-    thread,
     time::{Duration, Instant},
 };
 
 use quorate_disk::{OpenMode, is_out_of_space};
 
-use crate::{error::Failure, flaw::Flaw, segment::Segment, shared::Shared};
+use crate::{
+    error::Failure,
+    flaw::Flaw,
+    segment::Segment,
+    shared::{FailOnPanic, Shared},
+};
 
 /// How often space is looked for on a full disk.
 const SPACE_LOOK_INTERVAL: Duration = Duration::from_millis(200);
@@ -37,16 +41,18 @@ enum Job {
 impl Maker {
     /// Works until the writer has written its last, or a disk error.
     pub(crate) fn run(mut self) {
-        let _told = FailOnPanic(self.shared.clone());
+        let _told = FailOnPanic {
+            shared: self.shared.clone(),
+            text: "the maker of segments has panicked",
+            fail: Shared::make_no_more,
+        };
         while let Some(job) = self.next_job() {
             let done = match job {
                 Job::Retire(segments) => self.retire(segments),
                 Job::Make(number) => self.make_if_there_is_space(number),
             };
             if let Err(error) = done {
-                let failure = Failure::at(self.shared.dir())(error);
-                self.shared.lock().next_failure = Some(failure);
-                return self.shared.made.notify_all();
+                return (self.shared).make_no_more(Failure::at(self.shared.dir())(error));
             }
         }
     }
@@ -149,18 +155,5 @@ impl Maker {
         }
         // Before a spare gets another header: under its old name it would be damage.
         disk.sync_dir(self.shared.dir())
-    }
-}
-
-/// Has the writer not wait for a segment that nobody makes.
-struct FailOnPanic(Arc<Shared>);
-
-impl Drop for FailOnPanic {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            let error = io::Error::other("the maker of segments has panicked");
-            self.0.lock().next_failure = Some(Failure::at(self.0.dir())(error));
-            self.0.made.notify_all();
-        }
     }
 }

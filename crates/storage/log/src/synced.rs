@@ -5,14 +5,15 @@
 //! slot's block counts the writes; its body has segment 8, end of the group in it 8, number of the
 //! group 8 and its checksum 8.
 
-use std::{io, path::Path, sync::Arc};
+use std::{io, path::Path};
 
 use bytes::{Buf, BufMut};
-use quorate_disk::{Disk, DiskFile, OpenMode};
+use quorate_disk::{Disk, OpenMode};
 
 use crate::{
     LogError,
-    block::{BadBlock, Block, BlockKind, Pair},
+    block::{Block, BlockKind, Pair},
+    error::BadBlock,
     group::Link,
 };
 
@@ -59,8 +60,8 @@ impl Synced {
 /// The file of the synced position.
 #[derive(Debug)]
 pub(crate) struct SyncedFile {
-    pair: Pair,
-    log_id: u64,
+    pub(crate) pair: Pair,
+    pub(crate) log_id: u64,
     number: u64,
     /// Whether a slot was damaged when the file was opened.
     pub(crate) is_damaged: bool,
@@ -94,17 +95,5 @@ impl SyncedFile {
         self.number += 1;
         let block = synced.block(self.log_id, self.number);
         self.pair.write(self.number % 2, &block)
-    }
-
-    pub(crate) fn log_id(&self) -> u64 {
-        self.log_id
-    }
-
-    pub(crate) fn file(&self) -> &Arc<dyn DiskFile> {
-        self.pair.file()
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        self.pair.path()
     }
 }

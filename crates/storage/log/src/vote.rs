@@ -65,8 +65,8 @@ impl SavedVote {
 /// The file of the vote.
 #[derive(Debug)]
 pub(crate) struct VoteFile {
-    pair: Pair,
-    log_id: u64,
+    pub(crate) pair: Pair,
+    pub(crate) log_id: u64,
     number: u64,
 }
 
@@ -105,21 +105,13 @@ impl VoteFile {
     }
 
     pub(crate) fn sync(&self) -> io::Result<()> {
-        self.pair.file().sync_data()
+        self.pair.file.sync_data()
     }
 
     fn write(&self, vote: Option<SavedVote>) -> io::Result<()> {
         let block = block(self.log_id, self.number, vote);
         self.pair.write(0, &block)?;
         self.pair.write(1, &block)
-    }
-
-    pub(crate) fn log_id(&self) -> u64 {
-        self.log_id
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        self.pair.path()
     }
 }
 

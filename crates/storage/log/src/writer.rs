@@ -3,7 +3,7 @@
 //! It takes all that waits, writes it as one group, syncs once, and calls who waited: that is the
 //! group commit of a node. What comes meanwhile makes the next group.
 
-use std::{io, mem, sync::Arc, thread};
+use std::{io, mem, sync::Arc};
 
 use crate::{
     base::{Base, Item},
@@ -14,7 +14,7 @@ use crate::{
     item::BASE_SIZE,
     queue::{Batch, Flushed},
     segment::{SEGMENT_HEADER_SIZE, Segment, Used},
-    shared::Shared,
+    shared::{FailOnPanic, Shared},
     synced::{Synced, SyncedFile},
     vote::{SavedVote, VoteFile},
 };
@@ -40,7 +40,11 @@ type EntryPlace = (u64, u64, DiskPlace);
 impl Writer {
     /// Writes until the log is closed or has failed.
     pub(crate) fn run(mut self) {
-        let _told = FailOnPanic(self.shared.clone());
+        let _told = FailOnPanic {
+            shared: self.shared.clone(),
+            text: "the writer has panicked",
+            fail: Shared::fail,
+        };
         while let Some(batch) = self.next_batch() {
             let observer = self.shared.config.sync_observer.clone();
             observer.iter().for_each(|observer| observer.begun());
@@ -51,13 +55,13 @@ impl Writer {
             }
         }
         // For nothing but a start that knows more; no promise rests on it.
-        let _ = self.synced_file.file().sync_data();
+        let _ = self.synced_file.pair.file.sync_data();
     }
 
     /// Waits until something is due. Nothing when the log is closed and all is written.
     fn next_batch(&self) -> Option<Batch> {
         let mut state = self.shared.lock();
-        while !state.queue.is_due() && !state.is_closing {
+        while !state.queue.is_due && !state.is_closing {
             state = self.shared.wait(&self.shared.work, state);
         }
         let batch = state.queue.take(self.shared.config.items_size_max());
@@ -92,7 +96,7 @@ impl Writer {
                 false => self.vote_file.sync(),
             }
         };
-        write().map_err(|error| Failure::at(self.vote_file.path())(error))
+        write().map_err(|error| Failure::at(&self.vote_file.pair.path)(error))
     }
 
     fn write_group(&mut self, batch: &Batch) -> Result<(), Failure> {
@@ -101,7 +105,7 @@ impl Writer {
         let places = self.encode(&batch.items);
         let places = places.map_err(Failure::at(&segment.path))?;
         self.link = self.buffer.seal(self.shared.log_id, self.link);
-        let bytes = self.buffer.bytes();
+        let bytes = &self.buffer.bytes;
         (segment.file.write_at(bytes, self.offset))
             .and_then(|()| segment.file.sync_data())
             .map_err(Failure::at(&segment.path))?;
@@ -112,7 +116,7 @@ impl Writer {
             link: self.link,
         };
         let noted = self.synced_file.note(synced);
-        noted.map_err(Failure::at(self.synced_file.path()))?;
+        noted.map_err(Failure::at(&self.synced_file.pair.path))?;
         self.publish(batch, places, has_changed_segment.then_some(segment));
         Ok(())
     }
@@ -188,7 +192,7 @@ impl Writer {
         for (item, _) in &batch.items {
             Used::note(state.segments.iter_mut(), item);
         }
-        state.written_size += self.buffer.bytes().len() as u64;
+        state.written_size += self.buffer.bytes.len() as u64;
         for (index, number, place) in places {
             state.index.written(index, number, place);
         }
@@ -203,17 +207,5 @@ impl Writer {
 fn call(flushed: Vec<Flushed>, result: &Result<(), Failure>) {
     for flushed in flushed {
         flushed.call(result.clone().map_err(|failure| failure.error()));
-    }
-}
-
-/// Says that the log has failed when its writer panics.
-struct FailOnPanic(Arc<Shared>);
-
-impl Drop for FailOnPanic {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            let error = io::Error::other("the writer has panicked");
-            self.0.fail(Failure::at(self.0.dir())(error));
-        }
     }
 }

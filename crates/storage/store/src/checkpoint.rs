@@ -6,7 +6,7 @@ use quorate_replica::IndexedPacket;
 
 use crate::{
     Meta, Pace, StoreError, checkpoint_lock::CheckpointGuard, file::CheckpointFile,
-    memory::Changes, store::Shared,
+    memory::Changes, shared::Shared,
 };
 
 /// What a checkpoint of no change may grow a file by, in bytes: some pages for each table, and redb's
@@ -105,7 +105,7 @@ impl Checkpoint {
         file.pacer.set(pace);
         let committed = file.commit(changes, &self.meta);
         file.pacer.set(Pace::Fast);
-        file.give_back();
+        file.reserve.give_back();
         if let Err(StoreError::NoSpace { .. }) = &committed {
             self.shared.reopen_file()?;
         }

@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     Extent, Meta, Pace, Store, StoreConfig, StoreError,
     fixture::*,
-    one_file::OneFile,
+    one_file_fixture::OneFile,
     schema::{Key, PACKETS, encode_value},
 };
 

@@ -26,16 +26,16 @@ use crate::{
 
 #[derive(Debug)]
 pub(crate) struct CheckpointFile {
-    path: PathBuf,
+    pub(crate) path: PathBuf,
     file: Arc<dyn DiskFile>,
     /// Whether nothing more needs to reach the disk: it is only read, or nobody knows it yet.
     is_scratch: bool,
-    is_read_only: bool,
+    pub(crate) is_read_only: bool,
     /// Where the file goes with this: it was made, and is not published yet.
     unpublished: Mutex<Option<Arc<dyn Disk>>>,
-    closed: Closed,
+    pub(crate) closed: Closed,
     pub(crate) pacer: Arc<Pacer>,
-    reserve: Arc<Reserve>,
+    pub(crate) reserve: Arc<Reserve>,
     /// There until this is dropped.
     database: Option<Database>,
 }
@@ -115,46 +115,34 @@ impl CheckpointFile {
         file: Arc<dyn DiskFile>,
         cache_size: usize,
     ) -> Result<Self, StoreError> {
-        let closed = Closed::default();
-        let pacer = Arc::<Pacer>::default();
-        let reserve = Arc::<Reserve>::default();
-        let backend =
-            FileBackend::new(file.clone(), closed.clone(), pacer.clone(), reserve.clone());
-        let opened = caught(&path, &closed, || open_database(backend, cache_size));
-        Ok(Self {
-            database: Some(opened?),
-            path,
-            file,
-            is_scratch: true,
-            is_read_only: false,
-            unpublished: Mutex::default(),
-            closed,
-            pacer,
-            reserve,
-        })
+        let mut opened = Self::unopened(path, file, false);
+        let (closed, pacer) = (opened.closed.clone(), opened.pacer.clone());
+        let backend = FileBackend::new(opened.file.clone(), closed, pacer, opened.reserve.clone());
+        opened.database = Some(opened.writing(|| open_database(backend, cache_size))?);
+        Ok(opened)
     }
 
     /// Nothing is cached, and nothing is written, not even a repair.
     fn read_only(path: PathBuf, file: Arc<dyn DiskFile>) -> Result<Self, StoreError> {
-        let closed = Closed::default();
-        let backend = OverlayBackend::new(file.clone(), closed.clone());
-        let backend = backend.map_err(failed("read", &path))?;
-        let opened = reading(&path, &closed, || open_database(backend, 0));
-        Ok(Self {
-            database: Some(opened?),
+        let mut opened = Self::unopened(path, file, true);
+        let backend = OverlayBackend::new(opened.file.clone(), opened.closed.clone());
+        let backend = backend.map_err(failed("read", &opened.path))?;
+        opened.database = Some(opened.reading(|| open_database(backend, 0))?);
+        Ok(opened)
+    }
+
+    fn unopened(path: PathBuf, file: Arc<dyn DiskFile>, is_read_only: bool) -> Self {
+        Self {
             path,
             file,
             is_scratch: true,
-            is_read_only: true,
+            is_read_only,
             unpublished: Mutex::default(),
-            closed,
+            closed: Closed::default(),
             pacer: Arc::default(),
             reserve: Arc::default(),
-        })
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
+            database: None,
+        }
     }
 
     /// The size, in bytes.
@@ -251,7 +239,7 @@ impl CheckpointFile {
         disk.sync_dir(&dir).map_err(failed("synced", &dir))
     }
 
-    /// Takes space for the next commit, until [`give_back`](Self::give_back) or a write that needs
+    /// Takes space for the next commit, until [`give_back`](Reserve::give_back) or a write that needs
     /// it.
     pub(crate) fn reserve(&self, disk: &Arc<dyn Disk>, size: u64) -> Result<(), StoreError> {
         let taken = self.reserve.take(disk, &self.path, size);
@@ -263,21 +251,6 @@ impl CheckpointFile {
         })
     }
 
-    /// The space that is taken, in bytes.
-    pub(crate) fn reserved(&self) -> u64 {
-        self.reserve.size()
-    }
-
-    /// Gives back the space that was not needed.
-    pub(crate) fn give_back(&self) {
-        self.reserve.give_back();
-    }
-
-    /// Writes nothing any more.
-    pub(crate) fn close(&self) {
-        self.closed.set();
-    }
-
     /// Writes nothing any more, and reads nothing but what it has read before: from now on the same
     /// file is written by another, which knows nothing of the pages that are read here.
     pub(crate) fn close_for_another(&self) {
@@ -286,8 +259,8 @@ impl CheckpointFile {
 
     /// Gives up a file that is not published, before it is dropped.
     pub(crate) fn discard(&self) {
-        self.close();
-        self.give_back();
+        self.closed.set();
+        self.reserve.give_back();
         if let Some(disk) = self.unpublished().take() {
             // One that stays is removed by the next that is made, or the next start.
             let _ = disk.remove(&self.path);
@@ -307,11 +280,6 @@ impl CheckpointFile {
             }),
             false => Ok(()),
         }
-    }
-
-    /// Whether it is open to be read only.
-    pub(crate) fn is_read_only(&self) -> bool {
-        self.is_read_only
     }
 
     pub(crate) fn reading<T>(

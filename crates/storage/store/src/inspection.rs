@@ -15,7 +15,8 @@ use crate::{
 pub(crate) struct Inspection {
     path: PathBuf,
     summary: Summary,
-    last_key: Option<Key>,
+    /// The last key that was checked.
+    pub(crate) last_key: Option<Key>,
     damaged_keys: Vec<PublicKey>,
     damaged_count: u64,
 }
@@ -55,11 +56,6 @@ impl Inspection {
             }
         }
         Ok(stored)
-    }
-
-    /// The last key that was checked.
-    pub(crate) fn last_key(&self) -> Option<&Key> {
-        self.last_key.as_ref()
     }
 
     /// Compares what was read, which is all, with what `meta` says.

@@ -1,13 +1,14 @@
-//! Stored packets: **all of them live in memory, and one redb file is their last durable
-//! checkpoint, nothing else.** The only importer of redb.
+//! The packets of a node: **all of them live in memory, ready to be served, and one redb file is
+//! their last durable checkpoint, nothing else.** The only importer of redb.
 //!
 //! # Where things are
 //!
 //! | piece | where | who waits for it |
 //! |---|---|---|
-//! | packets, by key | memory, [`crate`] | reads and [`Store::transact`], never for a disk |
+//! | packets, by key: [`Index`] | memory | reads and [`Store::transact`], never for a disk |
 //! | their keys, by age | memory | [`Store::transact`] |
 //! | what changed since the last checkpoint | memory | the next checkpoint takes it |
+//! | the last changes, and who waits for more: [`ChangeFeed`] | memory | whoever watches a key or lists changes |
 //! | packets and [`Meta`] as of a checkpoint | redb | checkpoints, snapshots, a start |
 //! | entries behind the checkpoint | the Raft log, elsewhere | a start: the caller applies them again |
 //!
@@ -15,6 +16,22 @@
 //! writes. Those of a node are some 600 MB for each million of the usual size, which is what a cache over
 //! a file would want to hold of them too. In return, neither a slow disk nor a damaged page stands between
 //! a question and its answer.
+//!
+//! # The index
+//!
+//! A question finds its packet by one look into one map. It parses nothing, and waits for no disk and
+//! for no writer but one that moves a pointer. `src/index` imports no runtime, no redb and no disk, and
+//! `.ci/import-rules` checks that.
+//!
+//! - Each packet is held once, here: nothing beside it could differ.
+//! - A packet is made ready when it is put, before anybody can read it. So no reader sees a packet
+//!   that is not the one last put, and there is no cache in between.
+//! - Whatever one reader sees, one after the other, was there in this order, across keys too:
+//!   [`Index::install`] changes all packets at once. What it puts in place is [`Prepared`] before.
+//!
+//! The packets are divided by a hash into many maps, so that one that grows, under its lock, moves a
+//! thousand pointers of a million. A map holds only pointers: the key is in the packet, where a reader
+//! looks next anyway. The hash is keyed at random, because strangers make the keys.
 //!
 //! # Checkpoints
 //!
@@ -63,12 +80,23 @@
 //! changes stay in memory for the next one, and the file is read as of the last one until then. What a
 //! snapshot needs is all there before it is handed on to be installed.
 //!
+//! # What redb does not do
+//!
+//! Three layers stand between redb and the disk, each for one thing that redb lacks:
+//!
+//! | layer | what redb does | what is needed |
+//! |---|---|---|
+//! | `overlay` | writes to a file when it opens it: a mark that it is open, and a repair. Its read-only mode takes a path and not our disk, refuses a file that needs a repair, and excludes the writer | a start reads a file that may be damaged and leaves it as it was found; a scrub reads the file a second time while the store writes it. The layer keeps redb's writes in memory |
+//! | `guard` | panics over some damaged pages, and may have left work half done | damage is an error that names the file, and the node goes on from memory. The layer catches the panic and lets nothing more be written to that file |
+//! | `reserve` | chooses its pages during a commit, and can take no space for them before. A commit that fails for lack of space ends all use of the database | a checkpoint either has its space or does not begin. The layer holds the space in a second file, and gives it back when a write finds the disk full |
+//!
 //! An error of a commit is fatal to the node, unless it is damage or a lack of space: a failed sync
 //! must not be tried again.
 
 mod backend;
 mod checkpoint;
 mod checkpoint_lock;
+mod config;
 mod damage;
 mod digest;
 mod error;
@@ -82,26 +110,28 @@ mod memory;
 mod meta;
 mod metrics;
 #[cfg(test)]
-mod one_file;
+mod one_file_fixture;
 mod overlay;
 mod pace;
-mod packets;
+mod reader;
 mod receive;
 mod reserve;
 mod schema;
 mod scrub;
+mod shared;
 mod snapshot;
 mod store;
 
 pub use checkpoint::{Checkpoint, Extent};
+pub use config::StoreConfig;
 pub use damage::Damage;
 pub use error::StoreError;
 pub use index::{ChangeFeed, Index, Prepared};
+pub use memory::PacketsMut;
 pub use meta::Meta;
 pub use metrics::StoreMetrics;
 pub use pace::Pace;
-pub use packets::PacketsMut;
 pub use receive::{ReceivedSnapshot, SnapshotReceiver};
 pub use scrub::StoreScrub;
 pub use snapshot::{Snapshot, SnapshotChunks};
-pub use store::{Store, StoreConfig};
+pub use store::Store;

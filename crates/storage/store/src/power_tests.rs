@@ -1,3 +1,4 @@
+use quorate_disk::Disk;
 use quorate_sim::{Call, Loss, SimDisk};
 use quorate_state::StoredPacket;
 

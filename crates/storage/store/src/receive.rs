@@ -181,7 +181,7 @@ impl ReceivedSnapshot {
             ..meta.with(self.summary)
         };
         self.file.commit([], &meta)?;
-        self.file.give_back();
+        self.file.reserve.give_back();
         let contents = self.file.load()?;
         Ok((self.file, contents))
     }

@@ -1,14 +1,10 @@
 //! Reading a checkpoint again to see whether it is still there.
 
-use std::ops::Bound;
-
-use redb::ReadOnlyTable;
+use std::sync::Arc;
 
 use crate::{
-    Damage, Meta, Snapshot, StoreConfig, StoreError, StoreMetrics,
-    file::CheckpointFile,
-    inspection::Inspection,
-    schema::{Key, PACKETS},
+    Damage, Snapshot, StoreConfig, StoreError, StoreMetrics, file::CheckpointFile,
+    reader::PacketReader,
 };
 
 /// How much of packets is read at once, in bytes: a millisecond or two of a slow disk.
@@ -20,10 +16,7 @@ const PIECE_SIZE: usize = 256 * 1024;
 /// the kernel's copy of it, as it would after a restart. Meanwhile a snapshot pins these pages: newer
 /// checkpoints go to others, and the file grows if this lasts long.
 pub struct StoreScrub {
-    packets: ReadOnlyTable<&'static Key, &'static [u8]>,
-    file: CheckpointFile,
-    meta: Meta,
-    inspection: Inspection,
+    packets: PacketReader,
     is_ended: bool,
     metrics: StoreMetrics,
     pages: Snapshot,
@@ -41,12 +34,8 @@ impl StoreScrub {
             let reason = "it shows another checkpoint than the last";
             return Err(Damage::new(&config.path, reason).into());
         }
-        let packets = file.reading(|| Ok(transaction.open_table(PACKETS)?))?;
         Ok(Self {
-            packets,
-            inspection: Inspection::new(config.path.clone()),
-            file,
-            meta,
+            packets: PacketReader::new(Arc::new(file), &transaction, meta)?,
             is_ended: false,
             metrics: metrics.clone(),
             pages,
@@ -75,33 +64,19 @@ impl StoreScrub {
     }
 
     fn read_piece(&mut self) -> Result<Option<usize>, StoreError> {
-        let (packets, inspection) = (&self.packets, &mut self.inspection);
-        let size = self.file.reading(|| check_piece(packets, inspection));
+        let mut size = 0;
+        let read = self.packets.read(|_, _, packet_size| {
+            size += packet_size;
+            size >= PIECE_SIZE
+        });
         // From then on nothing keeps the pages that are read here.
-        self.pages.check_open()?;
-        match size.map_err(|error| self.inspection.explain(error))? {
-            0 => self.inspection.end(&self.meta).map(|()| None),
+        self.pages.file.check_open()?;
+        read.map_err(|error| self.packets.inspection.explain(error))?;
+        match size {
+            0 => self.packets.end().map(|()| None),
             size => Ok(Some(size)),
         }
     }
-}
-
-fn check_piece(
-    packets: &ReadOnlyTable<&'static Key, &'static [u8]>,
-    inspection: &mut Inspection,
-) -> Result<usize, StoreError> {
-    let start = inspection.last_key().copied();
-    let start = start.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-    let mut size = 0;
-    for entry in packets.range::<&Key>((start, Bound::Unbounded))? {
-        let (key, value) = entry?;
-        inspection.check(key.value(), value.value())?;
-        size += key.value().len() + value.value().len();
-        if size >= PIECE_SIZE {
-            break;
-        }
-    }
-    Ok(size)
 }
 
 fn damaged_count(error: &StoreError) -> i64 {

@@ -9,17 +9,16 @@
 //! Nodes of different versions send it to each other: what is added to it comes with a new feature
 //! level, and only to clusters that are at that.
 
-use std::{ops::Bound, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use redb::{ReadOnlyTable, ReadTransaction};
+use redb::ReadTransaction;
 
 use crate::{
     Meta, StoreError,
     digest::{DIGEST_SIZE, PAIR_OVERHEAD, StreamDigest, encode_packet},
     file::CheckpointFile,
-    inspection::Inspection,
-    schema::{Key, PACKETS},
+    reader::PacketReader,
 };
 
 pub(crate) const KIND_PACKETS: u8 = 1;
@@ -34,7 +33,7 @@ pub(crate) const CHUNK_SIZE: usize = 1024 * 1024;
 /// longer, or the file grows.
 pub struct Snapshot {
     transaction: ReadTransaction,
-    file: Arc<CheckpointFile>,
+    pub(crate) file: Arc<CheckpointFile>,
     meta: Meta,
 }
 
@@ -52,11 +51,6 @@ impl Snapshot {
         &self.meta
     }
 
-    /// Fails when the file is written by another that does not know of this.
-    pub(crate) fn check_open(&self) -> Result<(), StoreError> {
-        self.file.check_open()
-    }
-
     /// The chunks to send, in order.
     pub fn chunks(&self) -> Result<SnapshotChunks, StoreError> {
         self.chunks_behind(self.meta.cluster.encode())
@@ -64,12 +58,9 @@ impl Snapshot {
 
     /// Chunks that begin with what the cluster has agreed on, encoded.
     fn chunks_behind(&self, agreed: Vec<u8>) -> Result<SnapshotChunks, StoreError> {
-        let open = || Ok(self.transaction.open_table(PACKETS)?);
+        let (file, meta) = (self.file.clone(), self.meta.clone());
         Ok(SnapshotChunks {
-            packets: self.file.reading(open)?,
-            inspection: Inspection::new(self.file.path().to_owned()),
-            file: self.file.clone(),
-            meta: self.meta.clone(),
+            packets: PacketReader::new(file, &self.transaction, meta)?,
             agreed,
             digest: StreamDigest::default(),
             progress: Progress::Start,
@@ -86,11 +77,8 @@ impl Snapshot {
 
 /// The chunks of a snapshot.
 pub struct SnapshotChunks {
-    packets: ReadOnlyTable<&'static Key, &'static [u8]>,
-    file: Arc<CheckpointFile>,
-    meta: Meta,
+    packets: PacketReader,
     agreed: Vec<u8>,
-    inspection: Inspection,
     digest: StreamDigest,
     progress: Progress,
 }
@@ -128,35 +116,25 @@ impl SnapshotChunks {
     /// The next packets, or the end.
     fn chunk_of_packets(&mut self) -> Result<Vec<u8>, StoreError> {
         let mut chunk = vec![KIND_PACKETS];
-        let (packets, inspection) = (&self.packets, &mut self.inspection);
-        self.file
-            .reading(|| fill_chunk(packets, inspection, &mut chunk))?;
+        let mut is_damaged = false;
+        self.packets.read(|key, stored, _| {
+            match stored {
+                Some(stored) => encode_packet(&mut chunk, key, &stored.encode()),
+                None => is_damaged = true,
+            }
+            is_damaged || chunk.len() + PAIR_OVERHEAD >= CHUNK_SIZE
+        })?;
+        if is_damaged {
+            let reason = "a packet fails its checksum";
+            return Err(self.packets.inspection.damage(reason).into());
+        }
         self.digest.update(&chunk[1..]);
         if chunk.len() > 1 {
             return Ok(chunk);
         }
-        self.inspection.end(&self.meta)?;
+        self.packets.end()?;
         self.progress = Progress::End;
-        Ok([&[KIND_END], &self.meta.packet_count.to_be_bytes()[..]].concat())
+        let count = self.packets.meta.packet_count.to_be_bytes();
+        Ok([&[KIND_END], &count[..]].concat())
     }
-}
-
-fn fill_chunk(
-    packets: &ReadOnlyTable<&'static Key, &'static [u8]>,
-    inspection: &mut Inspection,
-    chunk: &mut Vec<u8>,
-) -> Result<(), StoreError> {
-    let start = inspection.last_key().copied();
-    let start = start.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
-    for entry in packets.range::<&Key>((start, Bound::Unbounded))? {
-        let (key, value) = entry?;
-        let Some(stored) = inspection.check(key.value(), value.value())? else {
-            return Err(inspection.damage("a packet fails its checksum").into());
-        };
-        encode_packet(chunk, key.value(), &stored.encode());
-        if chunk.len() + PAIR_OVERHEAD >= CHUNK_SIZE {
-            break;
-        }
-    }
-    Ok(())
 }

@@ -1,5 +1,8 @@
 //! A store on a disk that is full.
 
+use std::path::PathBuf;
+
+use quorate_disk::Disk;
 use quorate_sim::{Call, Loss, SimDisk};
 use quorate_state::StoredPacket;
 

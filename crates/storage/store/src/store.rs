@@ -1,34 +1,18 @@
 //! The store.
 
-use std::{
-    fmt, io,
-    path::PathBuf,
-    sync::{Arc, PoisonError, RwLock},
-};
+use std::{fmt, io, sync::Arc};
 
-use crate::Index;
-use quorate_disk::{Disk, OpenMode};
+use quorate_disk::OpenMode;
 use quorate_packet::PublicKey;
 use quorate_state::{StoredPacket, UnixMillis};
 
 use crate::{
-    Checkpoint, Extent, Meta, PacketsMut, ReceivedSnapshot, Snapshot, SnapshotReceiver, StoreError,
-    StoreMetrics, StoreScrub, checkpoint,
-    checkpoint_lock::CheckpointLock,
+    Checkpoint, Extent, Index, Meta, PacketsMut, ReceivedSnapshot, Snapshot, SnapshotReceiver,
+    StoreConfig, StoreError, StoreMetrics, StoreScrub, checkpoint,
     file::{CheckpointFile, Contents, failed, remove},
-    memory::Memory,
     reserve::reserve_path,
+    shared::Shared,
 };
-
-#[derive(Debug, Clone)]
-pub struct StoreConfig {
-    pub disk: Arc<dyn Disk>,
-    /// The file. Those that are being built stand beside it. The directory must be there.
-    pub path: PathBuf,
-    /// Memory for the pages that checkpoints and snapshots work on, in bytes. A file that is being
-    /// received takes as much again.
-    pub cache_size: usize,
-}
 
 /// The packets of one node.
 ///
@@ -36,57 +20,6 @@ pub struct StoreConfig {
 /// wait. Checkpoints and installations exclude each other.
 pub struct Store {
     shared: Arc<Shared>,
-}
-
-/// What a checkpoint needs of a store.
-pub(crate) struct Shared {
-    pub(crate) config: StoreConfig,
-    pub(crate) memory: Memory,
-    pub(crate) metrics: StoreMetrics,
-    pub(crate) checkpoint_lock: Arc<CheckpointLock>,
-    file: RwLock<Arc<CheckpointFile>>,
-}
-
-impl Shared {
-    /// The file of the last checkpoint.
-    pub(crate) fn file(&self) -> Arc<CheckpointFile> {
-        let file = self.file.read();
-        file.unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Puts a committed file in place of the last one, which holds nothing any more, even when the
-    /// new one could not be given its name for sure.
-    pub(crate) fn replace_file(&self, mut file: CheckpointFile) -> Result<(), StoreError> {
-        let published = file.publish(&self.config);
-        published.inspect_err(|_| self.file().close())?;
-        self.set_file(file);
-        Ok(())
-    }
-
-    /// The file of the last checkpoint, to be written. One that met a full disk is opened again.
-    pub(crate) fn writable_file(&self) -> Result<Arc<CheckpointFile>, StoreError> {
-        let file = self.file();
-        if file.is_read_only() {
-            let writable = file.to_be_written(&self.config)?;
-            file.close_for_another();
-            self.set_file(writable);
-        }
-        Ok(self.file())
-    }
-
-    /// Opens the file again as of the last checkpoint: redb reads nothing more after a failure.
-    pub(crate) fn reopen_file(&self) -> Result<(), StoreError> {
-        self.set_file(self.file().to_be_read()?);
-        Ok(())
-    }
-
-    fn set_file(&self, file: CheckpointFile) {
-        let mut current = self.file.write().unwrap_or_else(PoisonError::into_inner);
-        let old = std::mem::replace(&mut *current, Arc::new(file));
-        drop(current);
-        // Closing a file writes to it.
-        drop(old);
-    }
 }
 
 impl Store {
@@ -113,7 +46,8 @@ impl Store {
         for beside in [&config.path, &incoming] {
             remove(&config, &reserve_path(beside))?;
         }
-        Ok(Self::new(config, file, contents, metrics))
+        let shared = Arc::new(Shared::new(config, file, contents, metrics));
+        Ok(Self { shared })
     }
 
     /// Makes a store of a received snapshot, in place of a file that is damaged. Of `meta` it reads
@@ -126,30 +60,13 @@ impl Store {
     ) -> Result<Self, StoreError> {
         let (mut file, contents) = received.finish(meta)?;
         file.publish(&config)?;
-        Ok(Self::new(config, file, contents, metrics))
+        let shared = Arc::new(Shared::new(config, file, contents, metrics));
+        Ok(Self { shared })
     }
 
     #[cfg(test)]
     pub(crate) fn shared(&self) -> &Shared {
         &self.shared
-    }
-
-    fn new(
-        config: StoreConfig,
-        file: CheckpointFile,
-        contents: Contents,
-        metrics: StoreMetrics,
-    ) -> Self {
-        let shared = Shared {
-            config,
-            memory: Memory::new(contents),
-            metrics,
-            checkpoint_lock: Arc::default(),
-            file: RwLock::new(Arc::new(file)),
-        };
-        Self {
-            shared: Arc::new(shared),
-        }
     }
 
     pub fn config(&self) -> &StoreConfig {
@@ -203,7 +120,7 @@ impl Store {
                 count => checkpoint::growth(count, &state.meta),
             }
         };
-        let reserved = self.shared.file().reserved();
+        let reserved = self.shared.file().reserve.size();
         free.saturating_add(reserved).saturating_sub(growth)
     }
 

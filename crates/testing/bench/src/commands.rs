@@ -92,7 +92,7 @@ struct HttpArgs {
 fn plain_relay(url: &str) -> anyhow::Result<RelayUrl> {
     let relay: RelayUrl = url.parse()?;
     ensure!(
-        !relay.is_https(),
+        relay.url().scheme() == "http",
         "a relay is measured over plain HTTP: write http://host:port/pkarr"
     );
     Ok(relay)

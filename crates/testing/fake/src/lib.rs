@@ -11,6 +11,7 @@
 //! | [`packet`] | a packet signed by the `pkarr` crate |
 //! | [`received_now`], [`unverified`] | what it can be given to store |
 
+mod answers;
 mod operator;
 mod packet;
 mod replica;

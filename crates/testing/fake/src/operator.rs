@@ -1,28 +1,16 @@
-//! What operators ask of the replica.
+//! What operators have asked of the replica.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use futures_util::{FutureExt, future::BoxFuture};
 use quorate_packet::PublicKey;
-use quorate_peer::JoinToken;
-use quorate_replica::{
-    Change, Changed, ClusterId, ClusterMembers, Invited, Member, MemberRole, MemberState, NodeId,
-    Operator, PublishChange, ReadError, Refusal, StoredPacket, ZoneChange,
-};
-use quorate_state::{InviteId, UnixMillis};
+use quorate_replica::{Change, NodeId, PublishChange, Refusal, ZoneChange};
 use tokio::sync::watch;
 
-use crate::{FakeReplica, replica::wait_for};
-
 /// The one node of the cluster.
-const NODE: NodeId = NodeId(PublicKey::from_bytes([1; 32]));
-/// What the cluster is called.
-const CLUSTER: ClusterId = ClusterId([2; 32]);
-/// The only invite there is.
-const INVITE: InviteId = InviteId([3; 16]);
+pub(crate) const NODE: NodeId = NodeId(PublicKey::from_bytes([1; 32]));
 
 /// What an operator has asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,12 +41,12 @@ pub struct Operators {
 }
 
 #[derive(Debug)]
-struct State {
-    leader: Option<NodeId>,
+pub(crate) struct State {
+    pub(crate) leader: Option<NodeId>,
     asked: Vec<Asked>,
     refusal: Option<Refusal>,
-    lag: Option<u64>,
-    warnings: Vec<String>,
+    pub(crate) lag: Option<u64>,
+    pub(crate) warnings: Vec<String>,
 }
 
 impl Default for Operators {
@@ -103,130 +91,20 @@ impl Operators {
         self.lock().warnings = vec![warning.to_owned()];
     }
 
-    fn ask(&self, asked: Asked) -> Result<(), Refusal> {
+    pub(crate) fn ask(&self, asked: Asked) -> Result<(), Refusal> {
         let mut state = self.lock();
         state.asked.push(asked);
         self.asked_count.send_modify(|count| *count += 1);
         state.check()
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl State {
-    fn check(&self) -> Result<(), Refusal> {
+    pub(crate) fn check(&self) -> Result<(), Refusal> {
         self.refusal.clone().map_or(Ok(()), Err)
-    }
-}
-
-impl Operator for FakeReplica {
-    fn members(&self) -> BoxFuture<'_, Result<ClusterMembers, Refusal>> {
-        async {
-            let state = self.operators.lock();
-            state.check()?;
-            Ok(ClusterMembers {
-                cluster: Some(CLUSTER),
-                leader: state.leader,
-                members: vec![member()],
-            })
-        }
-        .boxed()
-    }
-
-    fn invite(
-        &self,
-        stays_learner: bool,
-        valid: Duration,
-    ) -> BoxFuture<'_, Result<Invited, Refusal>> {
-        async move {
-            self.operators.ask(Asked::Invite(stays_learner, valid))?;
-            Ok(Invited {
-                token: JoinToken {
-                    cluster: CLUSTER,
-                    invite: INVITE,
-                    seed: [4; 32],
-                    members: vec![(NODE, member().address)],
-                }
-                .to_string(),
-                invite: INVITE,
-                expires: UnixMillis(1_000),
-            })
-        }
-        .boxed()
-    }
-
-    fn change(&self, change: Change, force: bool) -> BoxFuture<'_, Result<Changed, Refusal>> {
-        async move {
-            self.operators.ask(Asked::Change(change, force))?;
-            wait_for(&self.operators.answers_changes).await;
-            let state = self.operators.lock();
-            Ok(Changed {
-                node: NODE,
-                lag: state.lag,
-                warnings: state.warnings.clone(),
-            })
-        }
-        .boxed()
-    }
-
-    fn transfer_leader(&self, to: Option<String>) -> BoxFuture<'_, Result<NodeId, Refusal>> {
-        async move {
-            self.operators.ask(Asked::Transfer(to))?;
-            Ok(NODE)
-        }
-        .boxed()
-    }
-
-    /// Applied as a cluster would, unless a test says otherwise.
-    fn change_zone(&self, change: ZoneChange) -> BoxFuture<'_, Result<(), Refusal>> {
-        async move {
-            self.operators.ask(Asked::ChangeZone(change.clone()))?;
-            self.apply_zone_change(&change)
-        }
-        .boxed()
-    }
-
-    /// Applied as a cluster would, unless a test says otherwise.
-    fn change_publishing(&self, change: PublishChange) -> BoxFuture<'_, Result<(), Refusal>> {
-        async move {
-            let asked = Asked::ChangePublishing(change.clone());
-            self.operators.ask(asked)?;
-            self.apply_publish_change(&change)
-        }
-        .boxed()
-    }
-
-    fn delete_packet(
-        &self,
-        key: PublicKey,
-        block: Option<Duration>,
-    ) -> BoxFuture<'_, Result<bool, Refusal>> {
-        async move {
-            self.operators.ask(Asked::DeletePacket(key, block))?;
-            Ok(self.take_out(&key))
-        }
-        .boxed()
-    }
-
-    fn packets_after(
-        &self,
-        after: Option<PublicKey>,
-        count: usize,
-    ) -> Result<Vec<StoredPacket>, ReadError> {
-        self.stored_after(after, count)
-    }
-}
-
-fn member() -> Member {
-    Member {
-        node: NODE,
-        name: "fra-1".into(),
-        address: "fra-1.example:9000".into(),
-        role: MemberRole::Voter,
-        state: MemberState::Leader,
-        lag: Some(0),
-        silent_ms: None,
     }
 }

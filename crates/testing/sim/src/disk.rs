@@ -5,7 +5,7 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
     io, mem,
     path::{Path, PathBuf},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, MutexGuard},
 };
 
 use quorate_disk::{Disk, DiskFile, OpenMode};
@@ -14,6 +14,7 @@ use crate::{
     Call,
     file::SimFile,
     names::{dir_of, plain},
+    shared::Shared,
     state::{Medium, State},
     trace::{NameChange, Operation},
 };
@@ -22,24 +23,6 @@ use crate::{
 #[derive(Debug, Clone, Default)]
 pub struct SimDisk(pub(crate) Arc<Shared>);
 
-#[derive(Debug, Default)]
-pub(crate) struct Shared {
-    state: Mutex<State>,
-    /// The gate was opened or a sync waits before it.
-    pub(crate) changed: Condvar,
-}
-
-impl Shared {
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn wait<'a>(&self, state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
-        let woken = self.changed.wait(state);
-        woken.unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl SimDisk {
     #[must_use]
     pub fn new() -> Self {
@@ -47,10 +30,7 @@ impl SimDisk {
     }
 
     pub(crate) fn with(state: State) -> Self {
-        Self(Arc::new(Shared {
-            state: Mutex::new(state),
-            changed: Condvar::new(),
-        }))
+        Self(Arc::new(Shared::with(state)))
     }
 
     /// The number of operations since the disk was made or settled. Reads are none.

@@ -4,7 +4,7 @@ use std::{io, sync::Arc};
 
 use quorate_disk::{DiskFile, SECTOR_SIZE};
 
-use crate::{Call, disk::Shared, state::State, trace::FileId};
+use crate::{Call, shared::Shared, state::State, trace::FileId};
 
 /// A handle of a file. It stays that of the file when the name passes on.
 #[derive(Debug)]

@@ -23,8 +23,10 @@ mod disk;
 mod fault;
 mod file;
 mod image;
+mod loss;
 mod names;
 mod replay;
+mod shared;
 mod space;
 mod state;
 mod survival;
@@ -32,4 +34,4 @@ mod trace;
 
 pub use disk::SimDisk;
 pub use fault::Call;
-pub use image::Loss;
+pub use loss::Loss;

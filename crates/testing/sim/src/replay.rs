@@ -9,8 +9,8 @@ use std::{collections::BTreeMap, ops::Range};
 use quorate_disk::SECTOR_SIZE;
 
 use crate::{
+    Loss,
     content::{Contents, content_mut},
-    image::Loss,
     state::Medium,
     survival::{Fate, Luck, Survival, surviving_names},
     trace::{FileId, Operation},

@@ -9,7 +9,7 @@ use std::{
 use fastrand::Rng;
 
 use crate::{
-    image::Loss,
+    Loss,
     state::Medium,
     trace::{FileId, NameChange, Operation},
 };

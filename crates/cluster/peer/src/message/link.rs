@@ -4,6 +4,7 @@ use std::{iter, pin::Pin, sync::Arc};
 
 use futures_util::{Sink, future::BoxFuture, stream::BoxStream};
 use quorate_state::ClusterNames;
+use serde::{Deserialize, Serialize};
 use strum::{FromRepr, IntoStaticStr, VariantArray};
 
 use crate::{
@@ -83,7 +84,8 @@ pub struct Introduction {
 /// What is in the log of a node. Nodes tell it when they greet, so that none founds a cluster anew.
 ///
 /// Its number stands on the wire and never changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, FromRepr)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, FromRepr, Serialize, Deserialize)]
+#[serde(from = "u8", into = "u8")]
 #[repr(u8)]
 pub enum LogState {
     Empty = 0,
@@ -91,6 +93,19 @@ pub enum LogState {
     Founding = 1,
     /// Entries of a cluster that has had a leader.
     More = 2,
+}
+
+impl From<u8> for LogState {
+    /// Whatever a later version has in its log: it has something.
+    fn from(number: u8) -> Self {
+        Self::from_repr(number).unwrap_or(Self::More)
+    }
+}
+
+impl From<LogState> for u8 {
+    fn from(log: LogState) -> Self {
+        log as Self
+    }
 }
 
 /// Why a link failed. The text names the peer and the address.

@@ -102,12 +102,10 @@ impl Connection {
             let ready = poll_fn(|cx| requests.poll_ready_unpin(cx)).await;
             ready.map(|()| requests)
         };
-        let ready = tokio::select! {
-            biased;
-            ready = ready => ready,
-            error = self.ended() => Err(error),
-        };
-        let mut requests = ready.map_err(|error| self.on_broken(error, CallError::NotSent))?;
+        let mut requests = self
+            .unless_ended(ready)
+            .await
+            .map_err(|error| self.on_broken(error, CallError::NotSent))?;
         let (id, reply) = self.enter().map_err(CallError::NotSent)?;
         let frame = Frame {
             id,
@@ -118,12 +116,7 @@ impl Connection {
             self.in_flight().waiting.remove(&id);
             return Err(CallError::NotSent(error));
         }
-        let flushed = tokio::select! {
-            biased;
-            flushed = requests.flush() => flushed,
-            error = self.ended() => Err(error),
-        };
-        match flushed {
+        match self.unless_ended(requests.flush()).await {
             Ok(()) => Ok(reply),
             Err(error) => Err(self.on_broken(error, CallError::Lost)),
         }
@@ -195,6 +188,18 @@ impl Connection {
             .is_some_and(|(_, oldest)| oldest.sent.max(in_flight.heard).elapsed() > answer_timeout)
     }
 
+    /// Works until it is done, or the connection has ended.
+    async fn unless_ended<T>(
+        &self,
+        work: impl Future<Output = Result<T, LinkError>>,
+    ) -> Result<T, LinkError> {
+        tokio::select! {
+            biased;
+            done = work => done,
+            error = self.ended() => Err(error),
+        }
+    }
+
     /// Resolves when it has ended.
     async fn ended(&self) -> LinkError {
         let mut end = self.end.subscribe();
@@ -215,11 +220,7 @@ impl Connection {
     }
 
     /// Ends it for all who wait.
-    pub(crate) fn end(&self, error: &LinkError) {
-        self.on_end(error);
-    }
-
-    fn on_end(&self, error: &LinkError) {
+    pub(crate) fn on_end(&self, error: &LinkError) {
         let is_first = |end: &mut Option<LinkError>| match end {
             Some(_) => false,
             None => {

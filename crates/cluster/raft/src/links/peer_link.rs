@@ -152,7 +152,7 @@ async fn keep(route: Route, state: watch::Sender<State>, closed: oneshot::Receiv
         Ok(reason) = closed => reason,
     };
     if let State::Open(connection) = state.send_replace(State::Down(reason.clone())) {
-        connection.end(&reason);
+        connection.on_end(&reason);
     }
 }
 

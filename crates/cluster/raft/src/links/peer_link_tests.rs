@@ -209,7 +209,7 @@ async fn a_peer_at_another_address_gets_another_link() {
 #[tokio::test]
 async fn links_that_the_peer_closes_are_a_hint_and_others_are_not() {
     let (transport, peers) = peers();
-    let mut hangups = peers.hangups();
+    let mut hangups = peers.presence().hangups.subscribe();
     peers.connect(peer(), "peer:1");
     let open = async || {
         for lane in [Lane::Control, Lane::Append, Lane::Forward] {
@@ -232,7 +232,7 @@ async fn links_that_the_peer_closes_are_a_hint_and_others_are_not() {
 #[tokio::test]
 async fn what_a_peer_says_of_its_log_is_known() {
     let (_, peers) = peers();
-    let mut logs = peers.logs();
+    let mut logs = peers.presence().logs.subscribe();
     peers.connect(peer(), "peer:1");
     let heard = logs.wait_for(|logs| logs.get(&peer()) == Some(&LogState::Empty));
     timeout(TIMEOUT, heard).await.unwrap().unwrap();

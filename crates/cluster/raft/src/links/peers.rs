@@ -6,16 +6,15 @@ use std::{
 };
 
 use quorate_peer::{
-    Lane, LinkError, LogState, NodeId, Transport,
+    Lane, LinkError, NodeId, Transport,
     message::{Request, Response},
 };
-use tokio::sync::{broadcast, watch};
 
 use crate::{
     clocks::exchange::Exchange,
     links::connection::CallError,
     links::peer_link::{PeerLink, Route},
-    links::presence::{Direction, Presence, Present, Refused},
+    links::presence::Presence,
     membership::roster::Roster,
 };
 
@@ -134,30 +133,9 @@ impl Peers {
         link.call(request).await
     }
 
-    /// Counts a link that `peer` has opened, until what it returns is dropped.
-    pub(crate) fn on_accepted(&self, peer: NodeId) -> Present {
-        self.presence.enter(peer, Direction::Accepted)
-    }
-
-    /// Peers whose host has closed the links to or from them, from now on: most likely the process
-    /// there has ended. What times out here is not among them.
-    pub(crate) fn hangups(&self) -> broadcast::Receiver<NodeId> {
-        self.presence.hangups()
-    }
-
-    /// What each peer that was reached since the start last said of its log.
-    pub(crate) fn logs(&self) -> watch::Receiver<BTreeMap<NodeId, LogState>> {
-        self.presence.logs()
-    }
-
-    /// Who has turned this node away when it last dialed, and why.
-    pub(crate) fn refusals(&self) -> watch::Receiver<BTreeMap<NodeId, Refused>> {
-        self.presence.refusals()
-    }
-
-    /// Whether any peer has taken a link of this node that is open.
-    pub(crate) fn is_taken(&self) -> bool {
-        self.presence.is_taken()
+    /// Which links there are, and what peers said when those were opened.
+    pub(crate) fn presence(&self) -> &Arc<Presence> {
+        &self.presence
     }
 
     pub(crate) fn roster(&self) -> &Arc<Roster> {

@@ -26,10 +26,13 @@ pub(crate) enum Direction {
 pub(crate) struct Presence {
     /// Members only, so it does not grow.
     links: Mutex<HashMap<(NodeId, Direction), usize>>,
-    hangups: broadcast::Sender<NodeId>,
-    /// Who has turned this node away when it last dialed.
-    refusals: watch::Sender<BTreeMap<NodeId, Refused>>,
-    logs: watch::Sender<BTreeMap<NodeId, LogState>>,
+    /// Peers whose host has closed the last link in a direction: most likely the process there has
+    /// ended. What times out here is not among them.
+    pub(crate) hangups: broadcast::Sender<NodeId>,
+    /// Who has turned this node away when it last dialed, and why.
+    pub(crate) refusals: watch::Sender<BTreeMap<NodeId, Refused>>,
+    /// What each peer that was reached since the start last said of its log.
+    pub(crate) logs: watch::Sender<BTreeMap<NodeId, LogState>>,
 }
 
 /// Why a peer turns this node away.
@@ -91,11 +94,6 @@ impl Presence {
         });
     }
 
-    /// Who has turned this node away when it last dialed, and why.
-    pub(crate) fn refusals(&self) -> watch::Receiver<BTreeMap<NodeId, Refused>> {
-        self.refusals.subscribe()
-    }
-
     /// Whether any peer has taken a link of this node that is open.
     pub(crate) fn is_taken(&self) -> bool {
         let links = self.links();
@@ -109,26 +107,8 @@ impl Presence {
     pub(crate) fn retain(&self, keep: impl Fn(NodeId) -> bool) {
         self.links()
             .retain(|(peer, _), count| *count > 0 || keep(*peer));
-        self.refusals.send_if_modified(|refusals| {
-            let before = refusals.len();
-            refusals.retain(|peer, _| keep(*peer));
-            refusals.len() != before
-        });
-        self.logs.send_if_modified(|logs| {
-            let before = logs.len();
-            logs.retain(|peer, _| keep(*peer));
-            logs.len() != before
-        });
-    }
-
-    /// What each peer that was reached since the start last said of its log.
-    pub(crate) fn logs(&self) -> watch::Receiver<BTreeMap<NodeId, LogState>> {
-        self.logs.subscribe()
-    }
-
-    /// Peers whose host has closed the last link in a direction, from now on.
-    pub(crate) fn hangups(&self) -> broadcast::Receiver<NodeId> {
-        self.hangups.subscribe()
+        retain(&self.refusals, &keep);
+        retain(&self.logs, &keep);
     }
 
     fn count(&self, peer: NodeId, direction: Direction, next: impl Fn(usize) -> usize) -> usize {
@@ -142,6 +122,14 @@ impl Presence {
         // Counting does not panic halfway.
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn retain<T>(told: &watch::Sender<BTreeMap<NodeId, T>>, keep: impl Fn(NodeId) -> bool) {
+    told.send_if_modified(|told| {
+        let before = told.len();
+        told.retain(|peer, _| keep(*peer));
+        told.len() != before
+    });
 }
 
 impl Present {
@@ -171,7 +159,7 @@ mod tests {
     #[test]
     fn the_last_link_that_the_other_end_closes_is_a_hangup() {
         let presence = Presence::new();
-        let mut hangups = presence.hangups();
+        let mut hangups = presence.hangups.subscribe();
         let (peer, other) = (NodeId::from(1), NodeId::from(2));
         let closed = LinkError::Closed(String::new());
         let failed = LinkError::Failed(String::new());

@@ -20,6 +20,7 @@ use crate::{
     adapters::{Raft, StateMachine},
     links::connection::PIPELINE_MAX,
     links::peers::Peers,
+    links::presence::Direction,
     membership::operator::LeaderClient,
     snapshots::pull::offer_packets,
     start::founding::Franchise,
@@ -112,7 +113,10 @@ impl PeerService {
         requests: BoxStream<'static, Result<Frame<Request>, LinkError>>,
     ) -> BoxStream<'static, Numbered<Request>> {
         let exchange = self.peers.exchange().clone();
-        let open = (requests, self.peers.on_accepted(peer));
+        let open = (
+            requests,
+            self.peers.presence().enter(peer, Direction::Accepted),
+        );
         stream::unfold(open, move |(mut requests, present)| {
             let exchange = exchange.clone();
             async move {

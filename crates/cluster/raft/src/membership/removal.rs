@@ -45,7 +45,7 @@ pub(crate) struct Removal {
 impl Removal {
     /// Looks again and again, until the node has to stop.
     pub(crate) async fn run(self) {
-        let mut refusals = self.peers.refusals();
+        let mut refusals = self.peers.presence().refusals.subscribe();
         loop {
             let now = refusals.borrow_and_update().clone();
             let forgotten = now.values().find_map(|refused| match refused {
@@ -80,7 +80,7 @@ impl Removal {
 
     /// Whether nobody takes a link of this node, and no leader is heard.
     fn is_alone(&self) -> bool {
-        self.leader.borrow().node.is_none() && !self.peers.is_taken()
+        self.leader.borrow().node.is_none() && !self.peers.presence().is_taken()
     }
 
     /// One that was removed stands for no election: nobody would elect it.

@@ -135,7 +135,7 @@ async fn hints_at_a_leader_that_lives_change_nothing() {
     let followers: Vec<_> = cluster.followers().cloned().collect();
     for micros in 1..10 {
         for follower in &followers {
-            let mut hangups = follower.write_path.peers.hangups();
+            let mut hangups = follower.write_path.peers.presence().hangups.subscribe();
             let hint = async {
                 // While some are being opened, they are not all closed at once.
                 loop {

@@ -92,7 +92,7 @@ async fn queries_over_quic_are_answered_until_a_stop() {
     let counted =
         "quorate_dns_queries_total{origin=\"dns.test.\",rcode=\"noerror\",transport=\"quic\"}";
     assert_eq!(fixture.figure(counted), 80);
-    let open = "quorate_http::listener_connections_open{listener=\"dns_quic\"}";
+    let open = "quorate_listener_connections_open{listener=\"dns_quic\"}";
     assert_eq!(fixture.figure(open), 1);
     timeout(LONG, server.shutdown()).await.expect("an end");
     assert_eq!(closed(&connection).await, 0);
@@ -203,7 +203,7 @@ async fn one_client_cannot_take_all_connections() {
     for connection in [&kept, &connections[2], &connections[3]] {
         assert!(ask(connection, &query_with_id_0()).await.is_some());
     }
-    let evicted = "quorate_http::listener_connections_evicted_total{listener=\"dns_quic\"}";
+    let evicted = "quorate_listener_connections_evicted_total{listener=\"dns_quic\"}";
     assert_eq!(fixture.figure(evicted), 2);
     server.shutdown().await;
 }

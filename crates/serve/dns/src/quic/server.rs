@@ -12,8 +12,7 @@ use quinn::{
     VarInt, crypto::rustls::QuicServerConfig,
 };
 use quorate_http::ServerCertificate;
-use quorate_http::listener::{Admission, Connections, Limits, ListenerMetrics, Name};
-use quorate_metrics::Held;
+use quorate_http::listener::{Connections, Limits, ListenerMetrics, Name};
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_util::{
     sync::{CancellationToken, DropGuard},
@@ -152,9 +151,8 @@ impl Acceptor {
             let _ = incoming.retry();
             return;
         }
-        let handshake = match self.handshakes.admit(incoming.remote_address()) {
-            Admission::Free(place) | Admission::Displacing(place) => place,
-            Admission::Full => return incoming.refuse(),
+        let Some(handshake) = self.handshakes.admit(incoming.remote_address()) else {
+            return incoming.refuse();
         };
         let Ok(connecting) = incoming.accept() else {
             return;
@@ -168,15 +166,10 @@ impl Acceptor {
                 return;
             };
             drop(handshake);
-            let place = match connections.admit(connection.remote_address()) {
-                Admission::Free(place) => place,
-                Admission::Displacing(place) => {
-                    metrics.connections_evicted_total.of(Name::DnsQuic).inc();
-                    place
-                }
-                Admission::Full => return,
+            let Some(place) = connections.admit(connection.remote_address()) else {
+                return;
             };
-            let _open = Held::new(metrics.connections_open.of(Name::DnsQuic));
+            let _open = metrics.on_admitted(Name::DnsQuic, &place);
             protocol.serve(connection, place, &stop).await;
         });
     }

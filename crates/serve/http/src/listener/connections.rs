@@ -36,15 +36,6 @@ struct Shared {
     open: Mutex<Open>,
 }
 
-/// What came of asking for a place.
-#[derive(Debug)]
-pub enum Admission {
-    Free(Place),
-    Displacing(Place),
-    /// There is no room.
-    Full,
-}
-
 impl Connections {
     /// None yet, within these limits.
     pub fn new(limits: Limits) -> Self {
@@ -67,26 +58,19 @@ impl Connections {
         &self.0.limits
     }
 
-    /// Gives a connection from `address` a place.
-    pub fn admit(&self, address: SocketAddr) -> Admission {
+    /// Gives a connection from `address` a place, if there is one.
+    pub fn admit(&self, address: SocketAddr) -> Option<Place> {
         let client = Client::from(address.ip());
         let mut open = self.0.lock();
-        let displaces = match self.0.make_room(&mut open, address.ip()) {
-            Room::Free => false,
-            Room::Made => true,
-            Room::None => return Admission::Full,
-        };
+        let has_displaced = self.0.make_room(&mut open, address.ip())?;
         let evicted = CancellationToken::new();
-        let place = Place {
+        Some(Place {
             address,
             id: open.insert(client, evicted.clone()),
             evicted,
+            has_displaced,
             connections: self.clone(),
-        };
-        match displaces {
-            true => Admission::Displacing(place),
-            false => Admission::Free(place),
-        }
+        })
     }
 
     /// Whether more than half of the places are taken, so that none should be held for nothing
@@ -96,42 +80,28 @@ impl Connections {
     }
 }
 
-/// Whether there is room for one more.
-enum Room {
-    Free,
-    Made,
-    None,
-}
-
-impl Room {
-    fn made(made: bool) -> Self {
-        if made { Self::Made } else { Self::None }
-    }
-}
-
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn make_room(&self, open: &mut Open, address: IpAddr) -> Room {
-        match self.make_room_of_client(open, address) {
-            Room::Free if open.count() < self.limits.connection_count_max => Room::Free,
-            Room::Free if self.limits.connection_count_per_client_max.is_some() => {
-                Room::made(open.evict_oldest())
-            }
-            Room::Free => Room::None,
-            room => room,
+    /// Makes room for one more, if it can, and says whether another connection gives way.
+    fn make_room(&self, open: &mut Open, address: IpAddr) -> Option<bool> {
+        let has_displaced = self.make_room_of_client(open, address)?;
+        if has_displaced || open.count() < self.limits.connection_count_max {
+            return Some(has_displaced);
         }
+        self.limits.connection_count_per_client_max?;
+        open.evict_oldest().then_some(true)
     }
 
-    fn make_room_of_client(&self, open: &mut Open, address: IpAddr) -> Room {
+    fn make_room_of_client(&self, open: &mut Open, address: IpAddr) -> Option<bool> {
         let client = Client::from(address);
         match self.limits.connection_count_per_client_max {
             Some(count_max) if open.count_of(client) >= count_max && !(self.is_exempt)(address) => {
-                Room::made(open.evict_oldest_of(client))
+                open.evict_oldest_of(client).then_some(true)
             }
-            _ => Room::Free,
+            _ => Some(false),
         }
     }
 }
@@ -148,6 +118,7 @@ pub struct Place {
     address: SocketAddr,
     id: Id,
     evicted: CancellationToken,
+    has_displaced: bool,
     connections: Connections,
 }
 
@@ -155,6 +126,11 @@ impl Place {
     /// The address of the other end.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Whether another connection gave way to this one.
+    pub fn has_displaced(&self) -> bool {
+        self.has_displaced
     }
 
     pub fn connections(&self) -> &Connections {
@@ -178,13 +154,10 @@ impl Place {
     pub fn assign(&self, address: IpAddr) -> Result<(), TooMany> {
         let shared = &self.connections.0;
         let mut open = shared.lock();
-        match shared.make_room_of_client(&mut open, address) {
-            Room::None => Err(TooMany),
-            Room::Free | Room::Made => {
-                open.assign(self.id, Client::from(address));
-                Ok(())
-            }
-        }
+        let room = shared.make_room_of_client(&mut open, address);
+        room.ok_or(TooMany)?;
+        open.assign(self.id, Client::from(address));
+        Ok(())
     }
 
     /// Cancelled when the connection has given way, and shall end.

@@ -20,18 +20,16 @@ fn client(last: u8) -> SocketAddr {
 
 #[track_caller]
 fn free(connections: &Connections, address: SocketAddr) -> Place {
-    match connections.admit(address) {
-        Admission::Free(place) => place,
-        other => panic!("{other:?}"),
-    }
+    let place = connections.admit(address).expect("there is room");
+    assert!(!place.has_displaced());
+    place
 }
 
 #[track_caller]
 fn displacing(connections: &Connections, address: SocketAddr) -> Place {
-    match connections.admit(address) {
-        Admission::Displacing(place) => place,
-        other => panic!("{other:?}"),
-    }
+    let place = connections.admit(address).expect("there is room");
+    assert!(place.has_displaced());
+    place
 }
 
 fn evicted<const N: usize>(places: [&Place; N]) -> [bool; N] {
@@ -110,7 +108,7 @@ fn an_ipv6_subscriber_is_one_client() {
 fn without_a_bound_for_clients_one_too_many_is_refused() {
     let connections = connections(1, None);
     let place = free(&connections, client(1));
-    assert!(matches!(connections.admit(client(2)), Admission::Full));
+    assert!(connections.admit(client(2)).is_none());
     assert!(!place.evicted().is_cancelled());
     drop(place);
     free(&connections, client(2));
@@ -155,8 +153,8 @@ fn where_all_are_busy_one_too_many_is_refused() {
     let connections = connections(3, Some(2));
     let places = [1, 1, 2].map(|last| Arc::new(free(&connections, client(last))));
     let busy = places.each_ref().map(Place::busy);
-    assert!(matches!(connections.admit(client(1)), Admission::Full));
-    assert!(matches!(connections.admit(client(3)), Admission::Full));
+    assert!(connections.admit(client(1)).is_none());
+    assert!(connections.admit(client(3)).is_none());
     assert!(places.iter().all(|place| !place.evicted().is_cancelled()));
     drop(busy);
     let place = displacing(&connections, client(3));

@@ -1,6 +1,9 @@
 //! What listeners tell Prometheus.
 
+use quorate_metrics::Held;
 use strum::{IntoStaticStr, VariantArray};
+
+use super::Place;
 
 /// The listeners of a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray, IntoStaticStr)]
@@ -22,7 +25,7 @@ pub enum Name {
 
 quorate_metrics::metrics! {
     /// Figures of the connections of a node, by listener.
-    pub struct ListenerMetrics in "crate::listener" {
+    pub struct ListenerMetrics in "quorate_listener" {
         /// Connections that are open now, by listener
         pub connections_open: Gauge { listener: Name },
         /// Connections refused because too many were open, by listener
@@ -31,5 +34,15 @@ quorate_metrics::metrics! {
         pub connections_evicted_total: Counter { listener: Name },
         /// Connections that the system could not accept, by listener
         pub accept_errors_total: Counter { listener: Name },
+    }
+}
+
+impl ListenerMetrics {
+    /// Notes a connection that was given `place`. It is open until what is returned is dropped.
+    pub fn on_admitted(&self, listener: Name, place: &Place) -> Held {
+        if place.has_displaced() {
+            self.connections_evicted_total.of(listener).inc();
+        }
+        Held::new(self.connections_open.of(listener))
     }
 }

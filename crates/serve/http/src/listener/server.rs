@@ -2,7 +2,6 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use quorate_metrics::Held;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
@@ -14,7 +13,7 @@ use tokio_util::{
     task::TaskTracker,
 };
 
-use super::{Admission, Connections, Listener, ListenerMetrics, Name, Place};
+use super::{Connections, Listener, ListenerMetrics, Name, Place};
 
 /// How many connections over the cap are told so at one time. Those beyond are closed unheard.
 const REFUSAL_COUNT_MAX: usize = 64;
@@ -137,15 +136,10 @@ impl<P: Protocol> Acceptor<P> {
     }
 
     fn on_accepted(&self, stream: TcpStream, peer: SocketAddr) {
-        let place = match self.connections.admit(peer) {
-            Admission::Free(place) => place,
-            Admission::Displacing(place) => {
-                self.metrics.connections_evicted_total.of(self.name).inc();
-                place
-            }
-            Admission::Full => return self.refuse(stream),
+        let Some(place) = self.connections.admit(peer) else {
+            return self.refuse(stream);
         };
-        let open = Held::new(self.metrics.connections_open.of(self.name));
+        let open = self.metrics.on_admitted(self.name, &place);
         let evicted = place.evicted().clone();
         let protocol = self.protocol.clone();
         // Boxed, since each future around another has room for it twice: before it is first polled,

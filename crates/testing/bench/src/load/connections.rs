@@ -33,7 +33,8 @@ pub(crate) async fn drive(
     let mut connections = Vec::with_capacity(connection_count);
     for relay in relays.iter().cycle().take(connection_count) {
         let unreached = || format!("{relay} cannot be reached");
-        let address = relay.address().with_context(unreached)?;
+        let addresses = relay.url().socket_addrs(|| None).with_context(unreached)?;
+        let address = *addresses.first().with_context(unreached)?;
         let connection = Connection::open(address).await.with_context(unreached)?;
         connections.push((relay.clone(), connection));
     }

@@ -59,14 +59,10 @@ impl Requests {
             true => &self.of[number.checked_rem(self.of.len())?],
             false => self.of.get(number)?,
         };
-        let path = format!("{}/{key}", relay.path());
+        let url = relay.url();
+        let path = format!("{}/{key}", url.path().trim_end_matches('/'));
         let method = self.method.clone();
-        Some(http::request(
-            method,
-            relay.authority(),
-            &path,
-            body.clone(),
-        ))
+        Some(http::request(method, url.authority(), &path, body.clone()))
     }
 }
 

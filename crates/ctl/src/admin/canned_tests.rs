@@ -16,8 +16,10 @@ use quorate_api::{PROBLEM_CONTENT_TYPE, Problem, ProblemType};
 use serde::Serialize;
 use tokio::net::TcpListener;
 
-use super::{AdminClient, AdminUrl, client::Pace};
-use crate::token::Token;
+use clap::Parser;
+
+use super::{AdminClient, AdminUrl, Pace, Session};
+use crate::{command::NodeCommand, console::captured::Captured, exit::exit_code, token::Token};
 
 /// Longer than anything takes here.
 const LONG: Duration = Duration::from_secs(30);
@@ -91,9 +93,9 @@ impl CannedNode {
         }
     }
 
-    /// A client of it that does not wait as long as people do.
-    pub(crate) fn client(&self) -> AdminClient {
-        client_of(self.url.clone(), None)
+    /// Does what these words say at this node.
+    pub(crate) async fn run(&self, words: &[&str]) -> (Captured, Outcome) {
+        run_at(&self.url, None, words).await
     }
 
     pub(crate) fn asked(&self) -> Vec<Asked> {
@@ -101,15 +103,53 @@ impl CannedNode {
     }
 }
 
-/// A client that does not wait as long as people do.
-pub(crate) fn client_of(url: AdminUrl, token: Option<Token>) -> AdminClient {
-    let mut client = AdminClient::new(url, token).unwrap();
-    client.pace = Pace {
+/// A session that does not wait as long as people do, and what it writes.
+pub(crate) fn session(url: &AdminUrl, token: Option<Token>, is_json: bool) -> (Session, Captured) {
+    let (console, captured) = Captured::console(is_json);
+    let pace = Pace {
         retry_timeout: LONG,
         retry_interval: Duration::from_millis(1),
         poll_interval: Duration::from_millis(1),
     };
-    client
+    let client = AdminClient::new(url.clone(), token).unwrap();
+    let session = Session {
+        client,
+        console,
+        pace,
+    };
+    (session, captured)
+}
+
+#[derive(Debug, Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: NodeCommand,
+}
+
+/// The command that these words are, or why they are none.
+pub(crate) fn parse(words: &[&str]) -> Result<NodeCommand, String> {
+    let cli = Cli::try_parse_from(["quorate"].iter().chain(words));
+    cli.map(|cli| cli.command)
+        .map_err(|error| error.to_string())
+}
+
+/// Whether a command did what it should, or why not and with which exit code.
+pub(crate) type Outcome = Result<(), (String, u8)>;
+
+/// What came of a command, in words and as an exit code.
+pub(crate) fn outcome(ended: anyhow::Result<()>) -> Outcome {
+    ended.map_err(|error| (format!("{error:#}"), exit_code(&error).unwrap_or(1)))
+}
+
+/// Does what these words say at a node, and tells what was written, and what came of it.
+pub(crate) async fn run_at(
+    url: &AdminUrl,
+    token: Option<Token>,
+    words: &[&str],
+) -> (Captured, Outcome) {
+    let (mut session, captured) = session(url, token, words.contains(&"--json"));
+    let ended = parse(words).unwrap().run(&mut session).await;
+    (captured, outcome(ended))
 }
 
 async fn answer(State(script): State<Script>, request: Request) -> impl IntoResponse {

@@ -1,26 +1,37 @@
-//! What is done on a connection, and since when nothing is.
+//! What is done on a connection, since when nothing is, and whether the client still writes.
 
 use std::{
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-    task::{Context, Poll},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
-use crate::listener::{Busy, Place};
 use axum::{
+    BoxError,
     body::{Body, HttpBody},
     response::Response,
 };
 use bytes::Bytes;
-use hyper::body::{Frame, SizeHint};
-use tokio::time::{Instant, sleep_until};
+use http_body_util::BodyExt;
+use hyper::body::{Frame, Incoming, SizeHint};
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
+
+use crate::{
+    BodyError,
+    listener::{Busy, Place},
+};
 
 /// The requests of a connection.
 #[derive(Debug)]
 pub(crate) struct Activity {
     place: Arc<Place>,
     state: Mutex<State>,
+    /// Whether the body of the last request was dropped before its end.
+    unread: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -36,7 +47,12 @@ impl Activity {
             underway_count: 0,
             ended_at: Instant::now(),
         });
-        Arc::new(Self { place, state })
+        let unread = AtomicBool::default();
+        Arc::new(Self {
+            place,
+            state,
+            unread,
+        })
     }
 
     /// Notes a request, which is under way until what is returned is dropped.
@@ -46,6 +62,11 @@ impl Activity {
             activity: self.clone(),
             busy: OnceLock::new(),
         })
+    }
+
+    /// Whether the body of the last request was dropped before its end.
+    pub(crate) fn is_unread(&self) -> bool {
+        self.unread.load(Ordering::Relaxed)
     }
 
     /// Waits until no request was under way for `timeout`, counted from now on.
@@ -81,6 +102,23 @@ pub(crate) struct Underway {
 }
 
 impl Underway {
+    /// `body` as that of the request, which may take `read_timeout` from the first time on that
+    /// something of it is waited for.
+    pub(crate) fn watch(self: &Arc<Self>, body: Incoming, read_timeout: Duration) -> Body {
+        self.activity.unread.store(false, Ordering::Relaxed);
+        if body.is_end_stream() {
+            self.on_received();
+            return Body::empty();
+        }
+        Body::new(WatchedBody {
+            ended: false,
+            read_timeout,
+            timer: None,
+            underway: self.clone(),
+            body,
+        })
+    }
+
     /// Notes that the request was received whole, so that it waits for us.
     pub(crate) fn on_received(&self) {
         self.busy.get_or_init(|| self.activity.place.busy());
@@ -94,10 +132,10 @@ impl Underway {
         }
         self.on_received();
         response.map(|body| {
-            Body::new(HeldBody {
-                body,
-                _underway: self,
-            })
+            Body::new(body.map_err(move |error| {
+                let _held = &self;
+                error
+            }))
         })
     }
 }
@@ -110,21 +148,36 @@ impl Drop for Underway {
     }
 }
 
-/// The body of a response that is made while it is sent.
-struct HeldBody {
-    body: Body,
-    _underway: Arc<Underway>,
+/// A body that fails when it takes too long, and tells when it has ended or is dropped before.
+struct WatchedBody {
+    body: Incoming,
+    read_timeout: Duration,
+    /// Set once something is waited for: most bodies are there at once.
+    timer: Option<Pin<Box<Sleep>>>,
+    ended: bool,
+    underway: Arc<Underway>,
 }
 
-impl HttpBody for HeldBody {
+impl HttpBody for WatchedBody {
     type Data = Bytes;
-    type Error = axum::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+            let timeout = self.read_timeout;
+            let timer = &mut self.timer;
+            let timer = timer.get_or_insert_with(|| Box::pin(sleep(timeout)));
+            ready!(timer.as_mut().poll(cx));
+            return Poll::Ready(Some(Err(BodyError::Slow(timeout).into())));
+        };
+        self.ended = frame.is_none() || self.body.is_end_stream();
+        if self.ended {
+            self.underway.on_received();
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -133,5 +186,13 @@ impl HttpBody for HeldBody {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+impl Drop for WatchedBody {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.underway.activity.unread.store(true, Ordering::Relaxed);
+        }
     }
 }

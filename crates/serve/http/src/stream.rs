@@ -1,8 +1,9 @@
-//! How fast a client may talk.
+//! What a client sends and is sent: at what pace, and in which version of HTTP.
 
 use std::{
-    fmt, io,
+    io,
     net::IpAddr,
+    ops::Range,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -10,9 +11,18 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf},
     time::{Instant, Sleep, sleep_until},
 };
+
+/// What a client of HTTP/2 sends first (RFC 9113, section 3.4).
+const PREFACE: [u8; 24] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Version {
+    Http1,
+    Http2,
+}
 
 /// Charges a client for bytes, and says how long it waits before the next. No bytes cost nothing.
 pub type Charge = Arc<dyn Fn(IpAddr, usize) -> Duration + Send + Sync>;
@@ -28,12 +38,6 @@ pub(crate) struct Meter {
     paid_until: Instant,
     /// When the client is heard again, where it is not.
     heard_at: Option<Instant>,
-}
-
-impl fmt::Debug for Meter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Meter").field(&self.client).finish()
-    }
 }
 
 impl Meter {
@@ -69,21 +73,26 @@ impl Meter {
 /// A connection on which bytes are paid for. Who has had too many is not heard for a while: what it
 /// then sends stays in the system's buffers, and it soon can send no more. What is sent to it is not
 /// held back, since it is no more than what it was heard to ask for.
-#[derive(Debug)]
-pub(crate) struct Metered<S> {
+pub(crate) struct ClientStream<S> {
     stream: S,
     /// `None` where bytes are free.
     meter: Option<Meter>,
     /// What wakes the one who reads when the client is heard again.
     pause: Option<Pin<Box<Sleep>>>,
+    /// What was read to tell the version,
+    begin: [u8; PREFACE.len()],
+    /// and how much of it is still to be read again.
+    unread: Range<usize>,
 }
 
-impl<S> Metered<S> {
+impl<S> ClientStream<S> {
     pub(crate) fn new(stream: S, meter: Option<Meter>) -> Self {
         Self {
             stream,
             meter,
             pause: None,
+            begin: [0; PREFACE.len()],
+            unread: 0..0,
         }
     }
 
@@ -109,9 +118,28 @@ impl<S> Metered<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
+impl<S: AsyncRead + Unpin> ClientStream<S> {
+    /// Which version of HTTP a client speaks that was not asked (RFC 9113, section 3.3). Reads as much
+    /// as it takes to tell, which is read again from the start.
+    pub(crate) async fn version(&mut self) -> io::Result<Version> {
+        let mut begin = [0; PREFACE.len()];
+        let mut size = 0;
+        let version = loop {
+            let read = self.read(&mut begin[size..]).await?;
+            size += read;
+            if read == 0 || begin[..size] != PREFACE[..size] {
+                break Version::Http1;
+            }
+            if size == PREFACE.len() {
+                break Version::Http2;
+            }
+        };
+        (self.begin, self.unread) = (begin, 0..size);
+        Ok(version)
+    }
+
+    fn poll_charged(
+        &mut self,
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
@@ -123,7 +151,29 @@ impl<S: AsyncRead + Unpin> AsyncRead for Metered<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Metered<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for ClientStream<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.unread.is_empty() {
+            return self.poll_charged(cx, buffer);
+        }
+        let begin = self.unread.start;
+        let end = begin + self.unread.len().min(buffer.remaining());
+        buffer.put_slice(&self.begin[begin..end]);
+        self.unread.start = end;
+        // With what has come behind it: a header that is read in two pieces is parsed twice, and takes
+        // a larger buffer.
+        match self.poll_charged(cx, buffer) {
+            Poll::Pending => Poll::Ready(Ok(())),
+            read => read,
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for ClientStream<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -168,7 +218,7 @@ mod tests {
     async fn read_all(meter: Option<Meter>, size: usize) -> Duration {
         let (mut client, server) = tokio::io::duplex(64 * 1024);
         tokio::spawn(async move { client.write_all(&vec![0; size]).await });
-        let mut server = Metered::new(server, meter);
+        let mut server = ClientStream::new(server, meter);
         let begun = Instant::now();
         server.read_exact(&mut vec![0; size]).await.unwrap();
         begun.elapsed()
@@ -197,7 +247,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_sent_to_a_client_counts_too_and_is_not_held_back() {
         let (mut client, server) = tokio::io::duplex(1_000_000);
-        let mut server = Metered::new(server, Some(Meter::new(CLIENT, None, 10_000)));
+        let mut server = ClientStream::new(server, Some(Meter::new(CLIENT, None, 10_000)));
         let begun = Instant::now();
         server.write_all(&[0; 110_000]).await.unwrap();
         assert_eq!(begun.elapsed(), Duration::ZERO);
@@ -209,7 +259,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_is_sent_more_while_it_waits_is_heard_later_and_not_never() {
         let (mut client, server) = tokio::io::duplex(1_000_000);
-        let server = Metered::new(server, Some(Meter::new(CLIENT, None, 10_000)));
+        let server = ClientStream::new(server, Some(Meter::new(CLIENT, None, 10_000)));
         let (mut reader, mut writer) = tokio::io::split(server);
         let begun = Instant::now();
         client.write_all(b"x").await.unwrap();
@@ -231,5 +281,37 @@ mod tests {
         });
         let took = read_all(Some(Meter::new(CLIENT, Some(charge), u64::MAX)), 1).await;
         assert!(took >= wait, "{took:?}");
+    }
+
+    /// However it arrives.
+    #[tokio::test]
+    async fn the_version_is_told_and_every_byte_read_again() {
+        use Version::{Http1, Http2};
+        let http2 = [&PREFACE[..], b"\0\0\0\x04\0\0\0\0\0"].concat();
+        for (bytes, version) in [
+            (&http2[..], Http2),
+            (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", Http1),
+            (b"PUT / HTTP/1.1\r\nHost: a\r\n\r\n", Http1),
+            (b"PRI * HTTP/1.1\r\nHost: a\r\n\r\n", Http1),
+            (b"P", Http1),
+            (b"", Http1),
+        ] {
+            for piece_size in [1, 3, 1000] {
+                let (mut client, server) = tokio::io::duplex(piece_size);
+                let send = async {
+                    client.write_all(bytes).await.unwrap();
+                    drop(client);
+                };
+                let receive = async {
+                    let mut stream = ClientStream::new(server, None);
+                    let told = stream.version().await.unwrap();
+                    let mut read = Vec::new();
+                    stream.read_to_end(&mut read).await.unwrap();
+                    (told, read)
+                };
+                let ((), (told, read)) = tokio::join!(send, receive);
+                assert_eq!((told, &*read), (version, bytes));
+            }
+        }
     }
 }

@@ -1,0 +1,157 @@
+//! The commands that ask a relay, a DNS server or a node.
+
+use clap::{Args, Command, Subcommand};
+
+use crate::{
+    admin::{AdminArgs, Session},
+    exit,
+    leader::LeaderCommand,
+    member::{self, MemberCommand},
+    packet::PacketCommand,
+    policy::{self, PolicyCommand},
+    publish::{PublishArgs, publish},
+    resolve::{ResolveArgs, resolve},
+    runtime::{self, LogFilterArgs},
+    status,
+    zone::{self, ZoneCommand},
+};
+
+/// The commands of a client.
+#[derive(Debug, Subcommand)]
+pub enum ClientCommand {
+    #[command(flatten)]
+    Node(NodeCommand),
+    /// Sign records with a key and publish them through a relay.
+    Publish(PublishArgs),
+    /// Look up what a key has published, at a relay or by DNS.
+    Resolve(ResolveArgs),
+}
+
+/// The commands that ask a node through its admin API.
+#[derive(Debug, Subcommand)]
+pub enum NodeCommand {
+    /// Show how a node is.
+    Status(AdminArgs),
+    /// Show who the cluster is, or change it.
+    #[command(after_help = member::HELP)]
+    Member(Asked<MemberCommand>),
+    /// Change who leads the cluster.
+    Leader(Asked<LeaderCommand>),
+    /// Look into the packets that a node holds, or delete one.
+    Packet(Asked<PacketCommand>),
+    /// Show or change who may publish.
+    #[command(after_help = policy::HELP)]
+    Policy(Asked<PolicyCommand>),
+    /// Show or change the records that the cluster serves beside packets.
+    #[command(after_help = zone::HELP)]
+    Zone(Asked<ZoneCommand>),
+    /// Have a node read its configuration again.
+    Reload(AdminArgs),
+    /// Show what a node logs, or change it until it restarts.
+    #[command(after_help = runtime::LOG_FILTER_HELP)]
+    LogFilter(LogFilterArgs),
+}
+
+/// What a node is asked, and which.
+#[derive(Debug, Args)]
+pub struct Asked<C: Subcommand> {
+    #[command(flatten)]
+    admin: AdminArgs,
+    #[command(subcommand)]
+    command: C,
+}
+
+impl ClientCommand {
+    /// Does it.
+    pub async fn run(self) -> anyhow::Result<()> {
+        match self {
+            Self::Publish(args) => publish(args).await,
+            Self::Resolve(args) => resolve(args).await,
+            Self::Node(command) => {
+                let mut session = command.admin().open()?;
+                command.run(&mut session).await
+            }
+        }
+    }
+}
+
+impl NodeCommand {
+    fn admin(&self) -> &AdminArgs {
+        match self {
+            Self::Status(admin)
+            | Self::Member(Asked { admin, .. })
+            | Self::Leader(Asked { admin, .. })
+            | Self::Packet(Asked { admin, .. })
+            | Self::Policy(Asked { admin, .. })
+            | Self::Zone(Asked { admin, .. })
+            | Self::Reload(admin)
+            | Self::LogFilter(LogFilterArgs { admin, .. }) => admin,
+        }
+    }
+
+    pub(crate) async fn run(self, session: &mut Session) -> anyhow::Result<()> {
+        match self {
+            Self::Status(_) => status::show(session).await,
+            Self::Member(asked) => asked.command.run(session).await,
+            Self::Leader(asked) => asked.command.run(session).await,
+            Self::Packet(asked) => asked.command.run(session).await,
+            Self::Policy(asked) => asked.command.run(session).await,
+            Self::Zone(asked) => asked.command.run(session).await,
+            Self::Reload(_) => runtime::reload(session).await,
+            Self::LogFilter(args) => runtime::log_filter(args.filter, session).await,
+        }
+    }
+}
+
+/// `program`, with the exit codes at the end of the help of each command that asks a node.
+pub fn with_exit_codes(program: Command) -> Command {
+    program.mut_subcommands(|command| match asks_a_node(&command) {
+        true => end_with_exit_codes(command),
+        false => command,
+    })
+}
+
+fn asks_a_node(command: &Command) -> bool {
+    let mut arguments = command.get_arguments();
+    arguments.any(|argument| argument.get_id() == "admin")
+}
+
+fn end_with_exit_codes(command: Command) -> Command {
+    let help = match command.get_after_help() {
+        Some(help) => format!("{help}\n\n{}", exit::help()),
+        None => exit::help(),
+    };
+    let command = command.after_help(help);
+    command.mut_subcommands(end_with_exit_codes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(command: &Command, path: &str, ends: bool) {
+        let help = command.clone().render_long_help().to_string();
+        let codes = help.matches("Exit codes:").count();
+        assert_eq!(codes, usize::from(ends), "{path}: {help}");
+        for inner in command.get_subcommands() {
+            check(inner, &format!("{path} {}", inner.get_name()), ends);
+        }
+    }
+
+    #[test]
+    fn the_help_of_what_asks_a_node_tells_the_exit_codes_once() {
+        let program = ClientCommand::augment_subcommands(Command::new("quorate"));
+        let program = with_exit_codes(program);
+        for command in program.get_subcommands() {
+            let name = command.get_name();
+            check(command, name, !["publish", "resolve"].contains(&name));
+        }
+        let delete = program.find_subcommand("packet").unwrap();
+        let delete = delete.find_subcommand("delete").unwrap();
+        let help = delete.clone().render_long_help().to_string();
+        assert!(
+            help.contains("does no harm.\n\nExit codes:\n  0  done\n"),
+            "{help}"
+        );
+    }
+}

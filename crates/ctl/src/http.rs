@@ -1,0 +1,78 @@
+//! What every HTTP client here has in common.
+
+use std::time::Duration;
+
+use anyhow::{anyhow, bail};
+use bytes::{Bytes, BytesMut};
+use quorate_api::PROBLEM_CONTENT_TYPE;
+use reqwest::{Client, ClientBuilder, Response, Url, header::CONTENT_TYPE};
+use serde::Deserialize;
+
+use crate::output::printable;
+
+/// How long a connection may take to open.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Gives the process the one TLS back end, without which no client of reqwest can be made, not even
+/// for plain HTTP.
+pub fn install_tls_provider() {
+    // Fails when there is one already, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// A client whose requests take no longer than `timeout`.
+pub(crate) fn client(timeout: Duration) -> ClientBuilder {
+    install_tls_provider();
+    Client::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .timeout(timeout)
+}
+
+/// Parses a URL of HTTP, such as `example`.
+pub(crate) fn parse_url(text: &str, example: &str) -> anyhow::Result<Url> {
+    let url = Url::parse(text).map_err(|error| anyhow!("{error}; write it like {example}"))?;
+    match url.scheme() {
+        "http" | "https" => Ok(url),
+        scheme => bail!("{scheme} is not http or https; write it like {example}"),
+    }
+}
+
+/// Reads a body up to `size_max` bytes, and drops the rest unread.
+pub(crate) async fn body(mut response: Response, size_max: usize) -> reqwest::Result<Bytes> {
+    let mut body = BytesMut::new();
+    while body.len() < size_max
+        && let Some(chunk) = response.chunk().await?
+    {
+        body.extend_from_slice(&chunk[..chunk.len().min(size_max - body.len())]);
+    }
+    Ok(body.freeze())
+}
+
+/// Whether an answer says that it is a problem document (RFC 9457).
+pub(crate) fn is_problem(response: &Response) -> bool {
+    let kind = response.headers().get(CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(PROBLEM_CONTENT_TYPE.as_bytes()))
+}
+
+/// What this program reads of a problem document (RFC 9457). A newer node may know types of problems
+/// that it does not: it goes by what all of them have.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Problem {
+    title: String,
+    #[serde(default)]
+    detail: String,
+    /// Whether the same request may succeed when it is sent again.
+    #[serde(default)]
+    pub(crate) retry: bool,
+}
+
+impl Problem {
+    /// The problem in words: those for this time, if there are any, say all. A refused configuration
+    /// has a line for each mistake.
+    pub(crate) fn text(&self) -> String {
+        let (title, detail) = (self.title.trim(), self.detail.trim());
+        let text = if detail.is_empty() { title } else { detail };
+        let lines: Vec<String> = text.lines().map(printable).collect();
+        lines.join("\n")
+    }
+}
