@@ -31,8 +31,13 @@ async fn delete(node: &Node, block: Option<Duration>) -> Result<bool, Problem> {
     Ok(deleted.was_stored)
 }
 
+/// A cluster that has agreed on all that it agrees on unasked.
 async fn cluster(adjust: impl Fn(&mut RaftConfig)) -> Cluster {
-    Cluster::start(3, adjust).await
+    let cluster = Cluster::start(3, adjust).await;
+    for node in cluster.nodes.values() {
+        agreement::agreed_count_max(node).await;
+    }
+    cluster
 }
 
 /// Waits until all nodes agree that this moment has passed.
@@ -197,6 +202,9 @@ async fn who_may_publish_is_changed_at_any_node_and_holds_at_all() {
 async fn no_put_slips_past_a_change_that_the_leader_has_applied() {
     let adjust = |config: &mut RaftConfig| config.settings.put.deadline_ms = 20_000;
     let mut simulated = Simulated::start_with(3, adjust).await;
+    for node in simulated.cluster.nodes.values() {
+        agreement::agreed_count_max(node).await;
+    }
     let leader = simulated.cluster.leader().clone();
     let behind = simulated.follower();
     let node = simulated.cluster.nodes[&behind].clone();

@@ -193,19 +193,7 @@ async fn chunks_are_sent_ahead_of_their_acknowledgements() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_knows_no_transfers_gets_its_snapshot_all_the_same() {
-    let behind = Behind::start(20, |_| {}).await;
-    let traffic = behind.traffic();
-    traffic.refusals.store(usize::MAX, Ordering::Relaxed);
-    behind.let_in();
-    behind.expect_caught_up().await;
-    assert_eq!(traffic.passed.borrow().requests, 0);
-    behind.simulated.cluster.shutdown().await;
-}
-
-/// Else its snapshot would begin anew with each link that is lost.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_could_not_be_reached_just_before_is_taken_for_no_older_one() {
+async fn a_node_that_could_not_be_reached_just_before_gets_its_snapshot() {
     let behind = Behind::start(20, |_| {}).await;
     let traffic = behind.traffic();
     traffic.refusals.store(1, Ordering::Relaxed);
