@@ -86,7 +86,9 @@ impl NodeCommand {
             Self::Policy(asked) => asked.command.run(&mut open(&asked.admin)?).await,
             Self::Zone(asked) => asked.command.run(&mut open(&asked.admin)?).await,
             Self::Reload(admin) => runtime::reload(&mut open(&admin)?).await,
-            Self::LogFilter(args) => runtime::log_filter(args.filter, &mut open(&args.admin)?).await,
+            Self::LogFilter(args) => {
+                runtime::log_filter(args.filter, &mut open(&args.admin)?).await
+            }
         }
     }
 }
