@@ -15,14 +15,13 @@
 //! | [`LimitConfig`] | how much that is |
 //! | [`Client`] | who shares a limit: an IPv4 address, or the /64 of an IPv6 address |
 //! | [`TrustedProxies`] | whose word about the client's address counts, and what it says |
-//! | [`Networks`], [`ExemptNetworks`] | networks that an operator lists; those without limits |
+//! | [`Networks`] | networks that an operator lists |
 //! | [`LimitMetrics`] | what limits tell Prometheus |
 
 mod byte_rates;
 mod client;
 mod client_rates;
 mod config;
-mod exempt;
 mod forwarded;
 mod metrics;
 mod networks;
@@ -38,7 +37,6 @@ mod table;
 pub use byte_rates::ByteRates;
 pub use client::Client;
 pub use config::LimitConfig;
-pub use exempt::ExemptNetworks;
 pub use metrics::{LimitMetrics, TableLabel};
 pub use networks::{NetworkError, Networks};
 pub use proxies::TrustedProxies;
