@@ -126,7 +126,8 @@ impl LiveSettings {
         {
             changed.push(CERTIFICATE_FILE.into());
         }
-        self.rules.trust(loaded.config.trusted_proxies());
+        let proxies = Arc::new(loaded.config.trusted_proxies());
+        self.rules.trusted_proxies.store(proxies);
         // Limits that stay go on counting.
         if in_force.limit != loaded.config.limit {
             self.replace_limits(&loaded.config);
