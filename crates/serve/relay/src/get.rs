@@ -11,7 +11,7 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header, request::Parts},
     response::{IntoResponse, Response},
 };
-use quorate_http::{Problem, ProblemKind, uncached};
+use quorate_http::{ProblemResponse, ProblemType, uncached};
 use quorate_limit::Refusal;
 use quorate_packet::{KeyError, PublicKey};
 use quorate_replica::{IndexedPacket, LinearizeError, ReadError, ReadState};
@@ -21,7 +21,7 @@ use crate::{
     entity_tag::entity_tag,
     field::field_value,
     metrics::{GetLabel, TooManyWatchers},
-    relay::{Relay, key, limited, refused},
+    relay::{Relay, key, limited},
     watch::{self, InvalidWait},
 };
 
@@ -106,7 +106,8 @@ impl Read {
         headers.insert(header::CACHE_CONTROL, cache_control);
         headers.insert(CONSISTENCY, HeaderValue::from_static(consistency));
         headers.insert(KNOWN_LEADER, HeaderValue::from_static(known_leader));
-        headers.insert(APPLIED_INDEX, self.state.applied_index.0.into());
+        let applied_index = field_value(format_args!("{}", self.state.applied_index));
+        headers.insert(APPLIED_INDEX, applied_index);
     }
 }
 
@@ -133,16 +134,16 @@ pub(crate) enum GetFailure {
 }
 
 impl GetFailure {
-    pub(crate) fn into_problem(self) -> (GetLabel, Problem) {
+    pub(crate) fn into_problem(self) -> (GetLabel, ProblemResponse) {
         let (label, kind) = match self {
             Self::Limited(refusal) => return (GetLabel::Limited, limited(refusal)),
-            Self::Key(_) => (GetLabel::Invalid, ProblemKind::BadKey),
-            Self::Policy | Self::Wait(_) => (GetLabel::Invalid, ProblemKind::BadRequest),
+            Self::Key(_) => (GetLabel::Invalid, ProblemType::BadKey),
+            Self::Policy | Self::Wait(_) => (GetLabel::Invalid, ProblemType::BadRequest),
             Self::TooManyWatchers(refusal) => return (GetLabel::NotHeld, refusal.into()),
-            Self::NotLinearizable(_) => (GetLabel::NotLinearizable, ProblemKind::NoLeader),
-            Self::Unreadable(_) => (GetLabel::Unreadable, ProblemKind::Unavailable),
+            Self::NotLinearizable(_) => (GetLabel::NotLinearizable, ProblemType::NoLeader),
+            Self::Unreadable(_) => (GetLabel::Unreadable, ProblemType::Unavailable),
         };
-        (label, refused(kind, self))
+        (label, ProblemResponse::new(kind, self))
     }
 }
 
@@ -231,9 +232,9 @@ fn found(asked: &HeaderMap, indexed: &IndexedPacket) -> (GetLabel, Response) {
     (label, response)
 }
 
-fn missing() -> Problem {
-    Problem::new(
-        ProblemKind::UnknownPacket,
+fn missing() -> ProblemResponse {
+    ProblemResponse::new(
+        ProblemType::UnknownPacket,
         "no packet of this key is stored",
     )
 }

@@ -141,9 +141,9 @@ impl SnapshotReceiver {
 /// What follows it was added by a level that this program does not know: the level says so.
 fn decode_agreed(body: &[u8]) -> Result<ClusterState, StoreError> {
     match ClusterState::decode(body) {
-        Some((cluster, _)) => Ok(cluster),
-        None => Err(StoreError::Snapshot(
-            "what the cluster has agreed on is cut short",
+        Ok((cluster, _)) => Ok(cluster),
+        Err(_) => Err(StoreError::Snapshot(
+            "what the cluster has agreed on is unreadable",
         )),
     }
 }
