@@ -126,8 +126,8 @@ impl LiveSettings {
         {
             changed.push(CERTIFICATE_FILE.into());
         }
-        self.rules
-            .trust(loaded.config.http.trusted_proxies.clone().into());
+        let proxies = loaded.config.http.trusted_proxies.clone();
+        self.rules.trusted_proxies.store(Arc::new(proxies.into()));
         // Limits that stay go on counting.
         if in_force.limit != loaded.config.limit {
             self.replace_limits(&loaded.config);

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | [`RequestLimits`] | what clients, networks and everybody may PUT and GET over HTTP |
 //! | [`Change`] | what a PUT would change, which decides what limits it meets |
-//! | [`Refusal`], [`Limit`], [`RetryAfter`] | which limit refused a request, and when to come back |
+//! | [`Refusal`], [`Limit`] | which limit refused a request, and when to come back |
 //! | [`ByteRates`] | how many bytes a second a client may move |
 //! | [`ResponseRates`] | how many answers over UDP an address, and each network around it, may get |
 //! | [`LimitConfig`] | how much that is |
@@ -31,7 +31,6 @@ mod refusal;
 mod request_limits;
 mod request_rates;
 mod response_rates;
-mod retry_after;
 mod table;
 
 pub use byte_rates::ByteRates;
@@ -41,7 +40,6 @@ pub use metrics::{LimitMetrics, TableLabel};
 pub use networks::{NetworkError, Networks};
 pub use proxies::TrustedProxies;
 pub use refusal::{Limit, Refusal};
-pub use request_limits::{Permit, RequestLimits};
+pub use request_limits::RequestLimits;
 pub use request_rates::Change;
 pub use response_rates::ResponseRates;
-pub use retry_after::RetryAfter;

@@ -1,9 +1,6 @@
 //! Conditions on what is stored (RFC 9110, section 13).
 
-use std::{
-    fmt::Write,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use httpdate::HttpDate;
@@ -12,7 +9,7 @@ use quorate_replica::{Condition, Conditions, TooManyVersions, Version};
 
 use crate::{
     entity_tag::{Element, elements},
-    field::Field,
+    field::field_value,
 };
 
 /// The latest moment that an HTTP date can say, in seconds since the epoch: the end of 9999.
@@ -20,10 +17,7 @@ const HTTP_DATE_SECS_MAX: u64 = 253_402_300_799;
 
 /// The packet's timestamp as the value of a field, if it is a moment that an HTTP date can say.
 pub(crate) fn last_modified(packet: &SignedPacket) -> Option<HeaderValue> {
-    let date = http_date(packet)?;
-    let mut field = Field::new();
-    write!(field, "{date}").ok()?;
-    Some(field.value())
+    http_date(packet).map(|date| field_value(format_args!("{date}")))
 }
 
 /// The packet's timestamp as an HTTP date, if there is such a date.
@@ -74,44 +68,48 @@ pub(crate) fn of_put(headers: &HeaderMap) -> Result<Conditions, ConditionError> 
     let mut conditions = Vec::new();
     if headers.contains_key(header::IF_MATCH) {
         // What is replaced must be the very bytes that were read (section 13.1.1).
-        let named = named(headers, &header::IF_MATCH, |is_weak| !is_weak);
-        conditions.push(match named.ok_or(ConditionError::IfMatch)? {
-            Named::Any => Condition::Stored,
-            Named::Versions(versions) => Condition::AnyOf(versions),
-        });
+        let counts = |is_weak: bool| !is_weak;
+        let (of_any, of_versions) = (Condition::Stored, Condition::AnyOf);
+        let named = named(headers, &header::IF_MATCH, counts, of_any, of_versions);
+        conditions.push(named.ok_or(ConditionError::IfMatch)?);
     } else if let Some(date) = date(headers, header::IF_UNMODIFIED_SINCE) {
         conditions.push(Condition::UnmodifiedSince(date.as_secs()));
     }
     if headers.contains_key(header::IF_NONE_MATCH) {
-        let named = named(headers, &header::IF_NONE_MATCH, |_| true);
-        conditions.push(match named.ok_or(ConditionError::IfNoneMatch)? {
-            Named::Any => Condition::NotStored,
-            Named::Versions(versions) => Condition::NoneOf(versions),
-        });
+        let (of_any, of_versions) = (Condition::NotStored, Condition::NoneOf);
+        let named = named(
+            headers,
+            &header::IF_NONE_MATCH,
+            |_| true,
+            of_any,
+            of_versions,
+        );
+        conditions.push(named.ok_or(ConditionError::IfNoneMatch)?);
     }
     Ok(Conditions::new(conditions)?)
 }
 
-/// What the fields of one name name.
-enum Named {
-    Any,
-    Versions(Vec<Version>),
-}
-
-/// What the fields of this name name by tags that `count`, by whether they are weak.
-fn named(headers: &HeaderMap, name: &HeaderName, counts: fn(bool) -> bool) -> Option<Named> {
+/// What the fields of this name say: `of_any` by `*`, or `of_versions` by tags. Whether a tag
+/// `counts` depends on whether it is weak.
+fn named(
+    headers: &HeaderMap,
+    name: &HeaderName,
+    counts: fn(bool) -> bool,
+    of_any: Condition,
+    of_versions: fn(Vec<Version>) -> Condition,
+) -> Option<Condition> {
     let elements: Vec<_> = elements(headers, name).collect::<Result<_, _>>().ok()?;
     let mut versions = Vec::new();
     for element in &elements {
         match element {
-            Element::Any if elements.len() == 1 => return Some(Named::Any),
+            Element::Any if elements.len() == 1 => return Some(of_any),
             Element::Any => return None,
             Element::Tag { is_weak, version } => {
                 versions.extend(version.filter(|_| counts(*is_weak)));
             }
         }
     }
-    (!elements.is_empty()).then_some(Named::Versions(versions))
+    (!elements.is_empty()).then(|| of_versions(versions))
 }
 
 /// The date in a field, since the epoch. One that cannot be read is as if absent (RFC 9110,
