@@ -99,7 +99,7 @@ impl Network {
                 last_log,
                 membership: snapshot.meta.last_membership.into_ours(),
             },
-            packets_size: held.meta().packets_size,
+            packets_size: held.meta().packets.usage.size,
         };
         let (link, lane) = self.open_newest().await?;
         let floor = last_log.map_or(LogIndex(0), |last| last.index);
