@@ -11,7 +11,7 @@ use crate::{Node, ORIGIN, Packet, PutAnswer, dns};
 #[derive(Debug, Clone, Deserialize)]
 #[allow(
     missing_docs,
-    reason = "the fields are those of `quorate_replica::Status`"
+    reason = "the fields are those of `quorate_replica::NodeStatus`"
 )]
 pub struct Status {
     pub node: String,

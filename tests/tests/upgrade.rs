@@ -1,7 +1,10 @@
-//! Clusters whose nodes are programs of two versions. The older one is the same program that is told to
-//! know no more than the first feature level.
+//! Clusters whose nodes are programs of two versions. The newer one is the same program that is told to
+//! claim a feature level that no program has yet.
 
-use quorate_tests::{Cluster, Load, Node, voters};
+use quorate_tests::{
+    Cluster, Load, Node, voters,
+    wait::{CONVERGE_WITHIN, until},
+};
 
 /// Writers: enough that batches form, few enough for two cores.
 const WRITER_COUNT: usize = 12;
@@ -9,8 +12,8 @@ const WRITER_COUNT: usize = 12;
 /// Acknowledgements that show that writes go on.
 const ACKS: u64 = 100;
 
-/// What makes a node an older one.
-const OLDER: [&str; 2] = ["--level-max", "1"];
+/// What makes a node a newer one.
+const NEWER: [&str; 2] = ["--level-max", "2"];
 
 /// In which order nodes are upgraded.
 #[derive(Clone, Copy)]
@@ -19,19 +22,9 @@ enum Order {
     LeaderLast,
 }
 
-async fn older_cluster() -> Cluster {
-    let cluster = Cluster::prepare(&voters(3));
-    for node in cluster.nodes().iter() {
-        node.set_arguments(OLDER);
-        node.start();
-    }
-    cluster.nodes().wait_ready().await;
-    cluster
-}
-
 async fn upgrade(node: &Node) {
     node.terminate().await;
-    node.set_arguments([]);
+    node.set_arguments(NEWER);
     node.restart();
     node.wait_ready().await;
 }
@@ -40,10 +33,23 @@ async fn feature_level(node: &Node) -> u16 {
     node.status().await.expect("it lives").feature_level
 }
 
+async fn wait_raised(cluster: &Cluster) {
+    until("all to use the second level", CONVERGE_WITHIN, async || {
+        for node in cluster.nodes().iter() {
+            let status = node.status().await?;
+            if status.feature_level != 2 {
+                return Err(format!("{status:?}"));
+            }
+        }
+        Ok(())
+    })
+    .await;
+}
+
 /// No PUT fails, nothing acknowledged is lost, and once the last node is new the cluster uses what all
 /// of them know, without being told.
 async fn upgrade_one_by_one(order: Order) {
-    let cluster = older_cluster().await;
+    let cluster = Cluster::start(voters(3)).await;
     let load = Load::start(&cluster.nodes(), WRITER_COUNT);
     let leader = cluster.leader().await;
     let mut nodes: Vec<_> = cluster.nodes().without(&leader).to_vec();
@@ -56,10 +62,7 @@ async fn upgrade_one_by_one(order: Order) {
         assert_eq!(feature_level(node).await, 1, "an older node is left");
         upgrade(node).await;
     }
-    cluster.nodes().wait_agreed().await;
-    for node in &nodes {
-        assert_eq!(feature_level(node).await, 5);
-    }
+    wait_raised(&cluster).await;
     load.wait_for_acks(ACKS).await;
     let oracle = load.stop().await;
     cluster.nodes().expect_converged().await;
@@ -78,18 +81,23 @@ async fn a_rolling_upgrade_that_ends_with_the_leader_loses_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_older_program_does_not_start_where_the_cluster_uses_more_than_it_knows() {
-    let cluster = Cluster::start(voters(3)).await;
+    let cluster = Cluster::prepare(&voters(3));
+    for node in cluster.nodes().iter() {
+        node.set_arguments(NEWER);
+        node.start();
+    }
+    cluster.nodes().wait_ready().await;
     let alice = cluster.publisher("alice");
     alice.put(&cluster.node(1), "kept").await.expect_acked();
-    cluster.nodes().wait_agreed().await;
+    wait_raised(&cluster).await;
     let node = cluster.follower().await;
     node.terminate().await;
-    node.set_arguments(OLDER);
+    node.set_arguments([]);
     let log = node.expect_start_refused().await;
     let reason =
-        "feature level 5 is needed, and this program knows 1: run a newer version of Quorate";
+        "feature level 2 is needed, and this program knows 1: run a newer version of Quorate";
     assert!(log.contains(reason), "{log}");
-    node.set_arguments([]);
+    node.set_arguments(NEWER);
     node.restart();
     cluster.nodes().wait_ready().await;
     cluster.nodes().expect_txt(&alice, "kept").await;

@@ -34,17 +34,17 @@ pub enum NodeCommand {
     Status(AdminArgs),
     /// Show who the cluster is, or change it.
     #[command(after_help = member::HELP)]
-    Member(Asked<MemberCommand>),
+    Member(AtNode<MemberCommand>),
     /// Change who leads the cluster.
-    Leader(Asked<LeaderCommand>),
+    Leader(AtNode<LeaderCommand>),
     /// Look into the packets that a node holds, or delete one.
-    Packet(Asked<PacketCommand>),
+    Packet(AtNode<PacketCommand>),
     /// Show or change who may publish.
     #[command(after_help = policy::HELP)]
-    Policy(Asked<PolicyCommand>),
+    Policy(AtNode<PolicyCommand>),
     /// Show or change the records that the cluster serves beside packets.
     #[command(after_help = zone::HELP)]
-    Zone(Asked<ZoneCommand>),
+    Zone(AtNode<ZoneCommand>),
     /// Have a node read its configuration again.
     Reload(AdminArgs),
     /// Show what a node logs, or change it until it restarts.
@@ -54,7 +54,7 @@ pub enum NodeCommand {
 
 /// What a node is asked, and which.
 #[derive(Debug, Args)]
-pub struct Asked<C: Subcommand> {
+pub struct AtNode<C: Subcommand> {
     #[command(flatten)]
     admin: AdminArgs,
     #[command(subcommand)]
@@ -79,11 +79,11 @@ impl NodeCommand {
     fn admin(&self) -> &AdminArgs {
         match self {
             Self::Status(admin)
-            | Self::Member(Asked { admin, .. })
-            | Self::Leader(Asked { admin, .. })
-            | Self::Packet(Asked { admin, .. })
-            | Self::Policy(Asked { admin, .. })
-            | Self::Zone(Asked { admin, .. })
+            | Self::Member(AtNode { admin, .. })
+            | Self::Leader(AtNode { admin, .. })
+            | Self::Packet(AtNode { admin, .. })
+            | Self::Policy(AtNode { admin, .. })
+            | Self::Zone(AtNode { admin, .. })
             | Self::Reload(admin)
             | Self::LogFilter(LogFilterArgs { admin, .. }) => admin,
         }

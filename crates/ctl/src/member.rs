@@ -48,12 +48,12 @@ other nodes reach it (peer.advertise) and no list of nodes:
         valid_for: Duration,
     },
     #[command(flatten)]
-    Change(MemberChange),
+    Change(ChangeCommand),
 }
 
 /// Changes that take a while: they are asked for until they are done.
 #[derive(Debug, Subcommand)]
-pub enum MemberChange {
+pub enum ChangeCommand {
     /// Make a learner a voter, once it has caught up.
     Promote(ChangeArgs),
     /// Make a voter a learner: it stays a replica, without a vote.
@@ -157,7 +157,7 @@ async fn add(learner: bool, valid_for: Duration, session: &mut Session) -> anyho
     Ok(())
 }
 
-impl MemberChange {
+impl ChangeCommand {
     async fn run(self, session: &mut Session) -> anyhow::Result<()> {
         let members: Members = session.ask(&Ask::get(path::MEMBERS)).await?;
         let nodes = Nodes(members.members);

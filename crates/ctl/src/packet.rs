@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::{Args, Subcommand};
 use data_encoding::BASE64;
 use quorate_api::{
-    BLOCK_SECS_MAX, Deleted, Deletion, DeletionPage, PACKET_COUNT_DEFAULT, PACKET_COUNT_MAX,
+    BLOCK_SECS_MAX, Deleted, DeletedPacket, DeletionPage, PACKET_COUNT_DEFAULT, PACKET_COUNT_MAX,
     Packet, PacketPage, PacketSummary, path,
 };
 use quorate_packet::{PublicKey, SignedPacket};
@@ -158,7 +158,7 @@ async fn delete(
 }
 
 fn deletions(page: &DeletionPage) -> String {
-    let row = |deletion: &Deletion| {
+    let row = |deletion: &DeletedPacket| {
         let blocked_until = deletion.blocked_until_ms.map(span::date);
         [
             deletion.key.clone(),

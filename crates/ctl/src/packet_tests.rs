@@ -141,12 +141,12 @@ async fn a_deletion_tells_whether_there_was_a_packet() {
 async fn what_was_deleted_is_listed_by_the_page() {
     let page = DeletionPage {
         deletions: vec![
-            Deletion {
+            DeletedPacket {
                 key: "k".to_owned(),
                 timestamp_us: 2_000_000,
                 blocked_until_ms: None,
             },
-            Deletion {
+            DeletedPacket {
                 key: "l".to_owned(),
                 timestamp_us: 2_000_000,
                 blocked_until_ms: Some(3000),

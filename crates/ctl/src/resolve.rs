@@ -8,7 +8,7 @@ use hickory_proto::{
     op::{Message, ResponseCode},
     rr::{Name, RData, Record, RecordType},
 };
-use quorate_packet::{PAYLOAD_SIZE_MAX, PublicKey, SignedPacket};
+use quorate_packet::{PAYLOAD_SIZE_MAX, PublicKey, SignedPacket, txt_text};
 use reqwest::StatusCode;
 
 use crate::{
@@ -125,11 +125,7 @@ fn full_name(name: &str, key: &PublicKey, origin: &str) -> anyhow::Result<Name> 
 /// A record as a zone file has it (RFC 1035, section 5.1).
 fn zone_file_line(record: &Record) -> String {
     let data = match &record.data {
-        RData::TXT(txt) => {
-            let strings = txt.txt_data.iter();
-            let quoted = strings.map(|string| format!("\"{}\"", string.escape_ascii()));
-            quoted.collect::<Vec<_>>().join(" ")
-        }
+        RData::TXT(txt) => txt_text(&txt.txt_data),
         data => data.to_string(),
     };
     let (name, ttl, class) = (&record.name, record.ttl, record.dns_class);

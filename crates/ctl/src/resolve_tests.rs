@@ -154,7 +154,7 @@ async fn a_name_is_asked_for_and_a_stranger_is_not_heard() {
     let args = args(&PublicKey::default(), &["--dns", &server.to_string()]);
     assert_eq!(
         by_dns(&args, server).await.unwrap(),
-        "_iroh.x.quorate.test. 30 IN TXT \"relay=https://a.example\" \"\\\"\\x1b\"\n"
+        "_iroh.x.quorate.test. 30 IN TXT \"relay=https://a.example\" \"\\\"\\027\"\n"
     );
 }
 

@@ -8,13 +8,17 @@ use std::{
 
 use prometheus::Registry;
 use quorate_admin::{
-    AdminConfig, Build, LogControl, Node, Reload, ReloadReport, Scope, ServedZones,
+    AdminConfig, AdminNode, Build, LogControl, Reload, ReloadReport, Scope, ServedZones,
     Token as NewToken, Tokens,
 };
+use quorate_api::{
+    ChangeRequest, InviteRequest, MemberChange, MoveRequest, Problem, ProblemType, ReplaceRequest,
+    TransferRequest,
+};
 use quorate_api::{Status, path};
-use quorate_fake::{Asked, FakeReplica, packet, received_now};
+use quorate_fake::{FakeReplica, packet, received_now};
 use quorate_packet::PublicKey;
-use quorate_replica::{Change, NamedSet, Reader, Refusal, WireName, Writer, ZoneState};
+use quorate_replica::{NamedSet, Reader, WireName, Writer, ZoneState};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
@@ -80,7 +84,7 @@ impl ServedZones for OneZone {
 /// A node whose cluster is a fake, and where it is asked.
 async fn node(config: &AdminConfig) -> (Arc<FakeReplica>, AdminUrl) {
     let replica = FakeReplica::new();
-    let node = Node {
+    let node = AdminNode {
         observer: replica.clone(),
         operator: replica.clone(),
         reader: replica.clone(),
@@ -166,8 +170,11 @@ async fn a_token_for_a_new_node_comes_alone() {
     let data = captured.data();
     assert!(data.starts_with("quorate-join-1."), "{data}");
     assert_eq!(data.lines().count(), 1);
-    let valid = std::time::Duration::from_secs(3600);
-    assert_eq!(replica.operators.take_asked(), [Asked::Invite(true, valid)]);
+    let request = InviteRequest {
+        learner: true,
+        valid_secs: 3600,
+    };
+    assert_eq!(replica.operators.take_asked(), [request.into()]);
 }
 
 #[tokio::test]
@@ -175,32 +182,44 @@ async fn every_change_reaches_the_cluster() {
     let (replica, url) = node_on_loopback().await;
     let key = || NODE.to_string();
     let other = PublicKey::from_bytes([9; 32]).to_string();
-    for (words, change, force) in [
-        (&["promote", "fra-1"][..], Change::Promote(key()), false),
-        (&["demote", "fra-1", "--force"], Change::Demote(key()), true),
-        (&["remove", "fra-1"], Change::Remove(key()), false),
-        (&["remove", "fra-1", "--force"], Change::Remove(key()), true),
+    let ask = |force| ChangeRequest { force };
+    let with = ReplaceRequest {
+        with: key(),
+        force: true,
+    };
+    let to = MoveRequest {
+        address: "ns2.example.org:7700".to_owned(),
+    };
+    for (words, change) in [
+        (
+            &["promote", "fra-1"][..],
+            MemberChange::Promote(ask(false)).of(key()),
+        ),
+        (
+            &["demote", "fra-1", "--force"],
+            MemberChange::Demote(ask(true)).of(key()),
+        ),
+        (
+            &["remove", "fra-1"],
+            MemberChange::Remove(ask(false)).of(key()),
+        ),
+        (
+            &["remove", "fra-1", "--force"],
+            MemberChange::Remove(ask(true)).of(key()),
+        ),
         (
             &["replace", &other, "fra-1", "--force"],
-            Change::Replace {
-                old: other.clone(),
-                new: key(),
-            },
-            true,
+            MemberChange::Replace(with).of(&other),
         ),
         (
             &["move", "fra-1", "ns2.example.org:7700"],
-            Change::Move {
-                node: key(),
-                address: "ns2.example.org:7700".to_owned(),
-            },
-            false,
+            MemberChange::Move(to).of(key()),
         ),
     ] {
         let (captured, outcome) = member(&url, words).await;
         assert_eq!(outcome, Ok(()), "{words:?}");
         let asked = replica.operators.take_asked();
-        assert_eq!(asked, [Asked::Change(change, force)]);
+        assert_eq!(asked, [change.into()]);
         let notes = captured.notes();
         assert!(notes.contains(&shown()), "{notes}");
     }
@@ -236,21 +255,13 @@ async fn a_change_is_waited_for_until_the_node_has_caught_up() {
 #[tokio::test]
 async fn what_the_cluster_refuses_is_told_and_has_its_exit_code() {
     let (replica, url) = node_on_loopback().await;
-    let no_live_quorum = Refusal::NoLiveQuorum {
-        live: 1,
-        needed: 2,
-        voters: 2,
-    };
-    for (refusal, said, code) in [
-        (no_live_quorum, "1 of 2 voters would be alive", 1),
-        (
-            Refusal::UnknownNode("b".to_owned()),
-            "no node is called \"b\"",
-            1,
-        ),
-        (Refusal::Busy, "another change of the members", 5),
-        (Refusal::NoLeader, "no leader is known", 5),
+    for (problem_type, said, code) in [
+        (ProblemType::NoLiveQuorum, "1 of 2 voters would be alive", 1),
+        (ProblemType::UnknownNode, "no node is called \"b\"", 1),
+        (ProblemType::Busy, "another change of the members", 5),
+        (ProblemType::NoLeader, "no leader is known", 5),
     ] {
+        let refusal = Problem::new(problem_type, said);
         replica.operators.refuse(refusal);
         let (mut session, captured) = session(&url, None, true);
         session.pace.retry_timeout = std::time::Duration::ZERO;
@@ -269,7 +280,10 @@ async fn leadership_is_handed_over() {
         let (captured, outcome) = run(&url, &words.collect::<Vec<_>>()).await;
         assert_eq!(outcome, Ok(()));
         assert_eq!(captured.notes(), format!("quorate: {} leads\n", shown()));
-        assert_eq!(replica.operators.take_asked(), [Asked::Transfer(key)]);
+        assert_eq!(
+            replica.operators.take_asked(),
+            [TransferRequest { to: key }.into()]
+        );
     }
 }
 

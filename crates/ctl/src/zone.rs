@@ -6,8 +6,9 @@ use anyhow::Context;
 use clap::Subcommand;
 use quorate_api::{
     IMPORT_SIZE_MAX, ImportZoneRequest, ROOT_ZONE, SetRecordsRequest, UnsetRecordsRequest, Zone,
-    ZoneRecords, Zones, path,
+    ZoneListing, Zones, path,
 };
+use quorate_packet::{quoted, txt_text};
 use serde::Serialize;
 
 use crate::{
@@ -170,7 +171,7 @@ fn text(zones: &Zones) -> String {
 }
 
 /// The records of a zone in a form that can be imported.
-fn zone_file(zone: &ZoneRecords) -> String {
+fn zone_file(zone: &ZoneListing) -> String {
     let lines = zone.records.iter().map(|record| {
         let (name, ttl, data) = (&record.name, record.ttl_secs, &record.data);
         format!("{name} {ttl} IN {} {data}\n", record.record_type)
@@ -183,20 +184,9 @@ fn text_data(data: String) -> String {
     if data.contains('"') || data.starts_with("\\#") {
         return data;
     }
-    let quoted = |piece: &[u8]| {
-        let escaped = piece.iter().map(|&byte| match byte {
-            b'\\' => "\\\\".to_owned(),
-            b' '..=b'~' => char::from(byte).to_string(),
-            _ => format!("\\{byte:03}"),
-        });
-        format!("\"{}\"", escaped.collect::<String>())
-    };
     match data.is_empty() {
         true => quoted(&[]),
-        false => {
-            let pieces = data.as_bytes().chunks(STRING_SIZE_MAX).map(quoted);
-            pieces.collect::<Vec<_>>().join(" ")
-        }
+        false => txt_text(data.as_bytes().chunks(STRING_SIZE_MAX)),
     }
 }
 

@@ -1,5 +1,5 @@
 use axum::http::StatusCode;
-use quorate_api::{ProblemType, ZoneRecord};
+use quorate_api::{ListedRecord, ProblemType};
 use serde_json::{Value, json};
 
 use super::*;
@@ -71,10 +71,10 @@ async fn the_root_has_a_path_of_its_own() {
 
 #[tokio::test]
 async fn a_zone_is_listed_as_a_zone_file() {
-    let records = ZoneRecords {
+    let records = ZoneListing {
         zone: "a.".to_owned(),
         serial: Some(8),
-        records: vec![ZoneRecord {
+        records: vec![ListedRecord {
             name: "t.a.".to_owned(),
             ttl_secs: 60,
             record_type: "TXT".to_owned(),

@@ -106,9 +106,9 @@ struct ServeArgs {
     /// its log asks for it: until then such a node lets nothing expire.
     #[arg(long)]
     trust_clock: bool,
-    /// Supports commands up to this feature level only, as an older program does. For tests.
+    /// Claims to support feature levels up to this one, as a newer program does. For tests.
     #[arg(long, value_name = "LEVEL", default_value_t = LEVEL_MAX.0, hide = true)]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..=LEVEL_MAX.0 as i64))]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     level_max: u16,
     /// Dials this node here, wherever it says that it is. For tests.
     #[arg(long = "route", value_name = "KEY@HOST:PORT", hide = true)]

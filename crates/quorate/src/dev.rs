@@ -95,10 +95,10 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
     loop {
         let ready = async {
             for node in &nodes {
-                node.ready().await;
+                node.node.ready().await;
             }
         };
-        let failed = select_all(nodes.iter().map(|node| Box::pin(node.failed())));
+        let failed = select_all(nodes.iter().map(|node| Box::pin(node.node.failed())));
         tokio::select! {
             () = ready, if !said_ready => {
                 said_ready = true;

@@ -8,7 +8,7 @@ use quorate_admin::{Build, ServedZones};
 use quorate_dns::{ConfiguredZones, DnsListeners, DnsServer, Exempt, Responder};
 use quorate_http::listener::{Listener, ListenerMetrics, Name};
 use quorate_http::{HttpListeners, with_cors};
-use quorate_raft::StartingNode;
+use quorate_raft::Node;
 use quorate_replica::{NamedSet, WireName};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -61,7 +61,7 @@ impl Listeners {
     pub(crate) fn serve(
         self,
         settings: &LiveSettings,
-        replica: Arc<StartingNode>,
+        replica: Arc<Node>,
         registry: Registry,
         metrics: &ListenerMetrics,
     ) -> anyhow::Result<(Fronts, Listener)> {
@@ -83,7 +83,7 @@ impl Listeners {
         let public = quorate_relay::router(replica.clone(), relay, relay_metrics)
             .merge(quorate_dns::doh_router(responder.clone()))
             .merge(quorate_admin::health_router(replica.clone(), BUILD));
-        let asked = quorate_admin::Node {
+        let asked = quorate_admin::AdminNode {
             observer: replica.clone(),
             operator: replica.clone(),
             reader: replica.clone(),

@@ -102,12 +102,11 @@ async fn join(
 /// then on its log must not be empty. Should the process stop in between, the node is asked by the
 /// others' logs instead.
 pub(crate) async fn keep(node: Arc<Node>, data_dir: Arc<DataDir>, before: ClusterFile) {
-    node.joined().await;
+    let known = node.joined().await;
     let member = ClusterFile {
         stage: Stage::Member,
         ..before
     };
-    let known = node.known();
     tokio::join!(
         mark(known.clone(), data_dir.clone()),
         follow(known, data_dir, member)

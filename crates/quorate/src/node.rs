@@ -5,10 +5,10 @@ use std::{collections::BTreeMap, sync::Arc};
 use anyhow::Context;
 use prometheus::Registry;
 use quorate_admin::{AUDIT_TARGET, Reload};
-use quorate_peer::Identity;
-use quorate_peer::{JoinToken, NodeId};
-use quorate_peer::{LinkServer, PeerTransport, TransportConfig};
-use quorate_raft::{FatalError, Node, NodeMetrics, OpenError, ShutdownError, StartingNode};
+use quorate_peer::{
+    Identity, JoinToken, LinkServer, NodeId, PeerTransport, Service, TransportConfig,
+};
+use quorate_raft::{Node, NodeMetrics, ShutdownError};
 use quorate_replica::NotReady;
 use quorate_state::{LEVEL_MAX, Level};
 
@@ -53,7 +53,7 @@ impl Default for ForThisStart {
 }
 
 pub(crate) struct RunningNode {
-    node: Arc<Node>,
+    pub(crate) node: Arc<Node>,
     settings: LiveSettings,
     fronts: Fronts,
     peer: quorate_http::listener::ListenerServer,
@@ -93,17 +93,17 @@ impl RunningNode {
         let limit_metrics = quorate_limit::LimitMetrics::register(&registry)?;
         let settings = LiveSettings::new(config, once.sources, logging.clone(), limit_metrics)?;
         // Fronts first: they say at which step the node is, and serve nothing until it is open.
-        let starting = Arc::new(StartingNode::new(id));
+        let node = Arc::new(Node::new(id));
         let (peer_metrics, metrics) = (
             quorate_peer::PeerMetrics::register(&registry)?,
             node_metrics(&registry)?,
         );
         let listener_metrics = quorate_http::listener::ListenerMetrics::register(&registry)?;
         let (fronts, peer_listener) =
-            listeners.serve(&settings, starting.clone(), registry, &listener_metrics)?;
+            listeners.serve(&settings, node.clone(), registry, &listener_metrics)?;
 
         if standing.is_joiner() {
-            starting.enter(NotReady::Asking);
+            node.enter(NotReady::Asking);
         } else if once.join.is_some() {
             tracing::info!("the cluster has let this node in before: --join is not needed");
         }
@@ -126,12 +126,11 @@ impl RunningNode {
         };
         let transport = PeerTransport::new(identity.clone(), transport, peer_metrics.clone());
         let replication = ReplicationThread::spawn().context("the thread of replication")?;
-        let opening = open_node(starting, raft_config, transport, metrics);
-        let node = replication.run(opening).await??;
+        let opening = open_node(node.clone(), raft_config, transport, metrics);
+        let service = replication.run(opening).await??;
         let keeping = membership::keep(node.clone(), data_dir.clone(), membership.cluster);
         tokio::spawn(keeping);
-        let (config_of_peers, service) = (config.peer.clone(), node.service());
-        let links = LinkServer::new(config_of_peers, &identity, service, peer_metrics);
+        let links = LinkServer::new(config.peer.clone(), &identity, service, peer_metrics);
         let peer = async move { links.serve(peer_listener, &listener_metrics) };
         let peer = replication.run(peer).await?;
         Ok(Self {
@@ -174,16 +173,6 @@ impl RunningNode {
         );
     }
 
-    /// Resolves when the node can take PUTs.
-    pub(crate) async fn ready(&self) {
-        self.node.ready().await;
-    }
-
-    /// Resolves when the node cannot go on.
-    pub(crate) async fn failed(&self) -> FatalError {
-        self.node.failed().await
-    }
-
     /// Stops from the outside in. First it says that it is not ready; then it answers what clients
     /// have asked, hands leadership over and ends replication; then come the links to peers, which
     /// both need, and last what tells the operator.
@@ -210,26 +199,22 @@ fn node_metrics(registry: &Registry) -> anyhow::Result<NodeMetrics> {
 }
 
 async fn open_node(
-    starting: Arc<StartingNode>,
+    node: Arc<Node>,
     config: quorate_raft::RaftConfig,
     transport: PeerTransport,
     metrics: NodeMetrics,
-) -> anyhow::Result<Arc<Node>> {
+) -> anyhow::Result<Arc<dyn Service>> {
     let dir = config.dir.display().to_string();
     tracing::info!(node = %config.node, address = config.address, dir, "opening the node");
-    let opened = starting.open(config, Arc::new(transport), metrics).await;
+    let opened = node.open(config, Arc::new(transport), metrics).await;
     opened.map_err(|error| {
-        let context = format!("the node in {dir} cannot be opened{}", hint(&error));
+        let read_on = match error.is_of_data() {
+            true => " (see Damage in docs/OPERATIONS.md)",
+            false => "",
+        };
+        let context = format!("the node in {dir} cannot be opened{read_on}");
         anyhow::Error::new(error).context(context)
     })
-}
-
-/// Where to read on, if it is the data that keeps a node from opening.
-fn hint(error: &OpenError) -> &'static str {
-    match error.is_of_data() {
-        true => " (see Damage in docs/OPERATIONS.md)",
-        false => "",
-    }
 }
 
 #[cfg(test)]

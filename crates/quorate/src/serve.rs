@@ -33,7 +33,7 @@ pub(crate) async fn run(loaded: Loaded, mut once: ForThisStart) -> anyhow::Resul
         admin = %addresses.admin, "listening"
     );
     let tell_when_ready = async {
-        node.ready().await;
+        node.node.ready().await;
         tracing::info!("ready");
         future::pending().await
     };
@@ -46,7 +46,7 @@ pub(crate) async fn run(loaded: Loaded, mut once: ForThisStart) -> anyhow::Resul
     tokio::select! {
         () = tell_when_ready => {}
         () = reload_when_told => {}
-        error = node.failed() => stop.at_once(&error),
+        error = node.node.failed() => stop.at_once(&error),
         () = stop.requested() => {}
     }
     tracing::info!("stopping");

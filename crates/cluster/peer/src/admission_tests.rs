@@ -2,10 +2,8 @@
 
 use crate::{ClusterId, ClusterNames, Introduction, Lane, LinkError, LogState, Transport};
 use futures_util::{FutureExt, SinkExt, StreamExt, stream};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{
-    greeting::Hello,
     test_nodes::*,
     test_service::{Echo, Serve},
 };
@@ -51,22 +49,6 @@ async fn a_member_that_lost_its_data_is_told_to_be_replaced() {
     }
     assert_eq!(bob.handshakes("forgotten"), 1);
     bob.expect_alive().await;
-}
-
-/// Who does not tell what is in its log is of a version that does not know that answer.
-#[tokio::test]
-async fn a_member_that_does_not_tell_its_log_is_welcome() {
-    let bob = Node::bob(Echo).await;
-    bob.service.miss_data();
-    let hello = Hello {
-        log: None,
-        ..hello(Lane::Append)
-    };
-    let mut stream = tls(ALICE, bob.address()).await;
-    stream.write_all(&frame(&encoded(&hello))).await.unwrap();
-    let mut greeting = [0; 7];
-    stream.read_exact(&mut greeting).await.unwrap();
-    assert_eq!(greeting, [0, 0, 0, 3, 0, 3, LogState::Founding as u8]);
 }
 
 #[tokio::test]

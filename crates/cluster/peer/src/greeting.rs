@@ -3,8 +3,8 @@
 use std::{fmt, ops::RangeInclusive};
 
 use crate::{
-    ClusterId, ClusterNames, DecodeError, Introduction, JoinAnswer, JoinRequest, Lane, LinkError,
-    LogState, decode_padded, message::WIRE_VERSIONS,
+    ClusterNames, DecodeError, Introduction, JoinAnswer, JoinRequest, Lane, LinkError, LogState,
+    decode_padded, message::WIRE_VERSIONS,
 };
 use bytes::BytesMut;
 use futures_util::{Stream, StreamExt, stream};
@@ -26,7 +26,7 @@ pub(crate) const GREETING_SIZE_MAX: usize = 512;
 /// addresses, the longest there are, take 300 KB.
 pub(crate) const JOIN_ANSWER_SIZE_MAX: usize = 512 * 1024;
 
-const MAGIC: [u8; 8] = *b"quorate\n";
+const MAGIC: [u8; 8] = *b"quorate1";
 
 /// The half of a connection where messages come from.
 pub(crate) type FrameReader<T> = FramedRead<ReadHalf<TlsStream<TcpStream>>, FrameCodec<T>>;
@@ -62,24 +62,16 @@ pub(crate) fn messages<T: Content>(
 }
 
 /// What the node that connected says first. Its layout is the same in every wire version, so that
-/// nodes of different versions can tell each other so:
+/// nodes of different versions can tell each other so. It grows only by fields at its end whose zero
+/// means what older nodes take for granted, and what a node does not know is skipped.
 ///
-/// ```text
-/// magic 8 bytes, lowest u16, cluster 32 bytes, lane u8,
-/// how much higher than lowest u16, log u8, whether cluster is an id u8, founding hash 32 bytes, …
-/// ```
-///
-/// in postcard. It grows only by fields at its end whose zero means what older nodes take for
-/// granted; zeros at the end are not sent, and what a node does not know is skipped. Nodes up to
-/// version 2 sent one version, read nothing behind the lane, and refuse this in words as long as
-/// only one version is spoken.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Of what begins with another magic nothing else is read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Hello {
     pub(crate) magic: [u8; 8],
     pub(crate) versions: RangeInclusive<u16>,
     pub(crate) cluster: ClusterNames,
-    /// What is in the node's log, if it tells.
-    pub(crate) log: Option<LogState>,
+    pub(crate) log: LogState,
     pub(crate) lane: u8,
 }
 
@@ -89,7 +81,7 @@ impl Hello {
             magic: MAGIC,
             versions: WIRE_VERSIONS,
             cluster: introduction.names,
-            log: Some(introduction.log),
+            log: introduction.log,
             lane: lane as u8,
         }
     }
@@ -118,76 +110,16 @@ impl Hello {
     }
 }
 
-/// What all versions say in a hello.
-#[derive(Serialize, Deserialize)]
-struct HelloFront {
-    magic: [u8; 8],
-    lowest: u16,
-    cluster: ClusterId,
-    lane: u8,
-}
-
-/// What they say behind it since version 3.
-#[derive(Serialize, Deserialize)]
-struct HelloRest {
-    above_lowest: u16,
-    /// One more than the number of the log's state.
-    log: u8,
-    /// Whether `cluster` is an id. If not, it is the hash of the founding list.
-    is_id: u8,
-    /// The hash of the founding list beside an id, or zeros.
-    founding: [u8; 32],
-}
-
-/// Zeros are no name.
-fn told(name: [u8; 32]) -> Option<ClusterId> {
-    (name != [0; 32]).then_some(ClusterId(name))
-}
-
 impl Content for Hello {
     fn encode(&self, buffer: &mut BytesMut) -> Result<(), postcard::Error> {
-        let (lowest, highest) = (*self.versions.start(), *self.versions.end());
-        let ClusterNames { id, founding } = self.cluster;
-        let front = HelloFront {
-            magic: self.magic,
-            lowest,
-            cluster: id.or(founding).unwrap_or(ClusterId([0; 32])),
-            lane: self.lane,
-        };
-        write(&front, buffer)?;
-        let front_end = buffer.len();
-        let rest = HelloRest {
-            above_lowest: highest - lowest,
-            log: self.log.map_or(0, |log| log as u8 + 1),
-            is_id: id.is_some().into(),
-            founding: id.and(founding).map_or([0; 32], |founding| founding.0),
-        };
-        write(&rest, buffer)?;
-        let zeros = buffer[front_end..].iter().rev();
-        let zeros = zeros.take_while(|byte| **byte == 0).count();
-        buffer.truncate(buffer.len() - zeros);
-        Ok(())
+        write(self, buffer)
     }
 
     fn parse(frame: &[u8]) -> Result<Self, DecodeError> {
-        let (front, rest) = parse_front::<HelloFront>(frame)?;
-        let rest: HelloRest = decode_padded(rest)?;
-        let cluster = match rest.is_id {
-            0 => ClusterNames {
-                id: None,
-                founding: told(front.cluster.0),
-            },
-            _ => ClusterNames {
-                id: told(front.cluster.0),
-                founding: told(rest.founding),
-            },
-        };
-        Ok(Self {
-            magic: front.magic,
-            versions: front.lowest..=front.lowest.saturating_add(rest.above_lowest),
-            cluster,
-            log: rest.log.checked_sub(1).map(LogState::from),
-            lane: front.lane,
+        let is_known = frame.starts_with(&MAGIC);
+        decode_padded(match is_known {
+            true => frame,
+            false => &frame[..frame.len().min(MAGIC.len())],
         })
     }
 }
@@ -204,8 +136,7 @@ pub(crate) enum Greeting {
     /// The link is refused for the reason told, in words: a node need not know every reason that
     /// other versions have.
     Refused(String),
-    /// The link is refused: the log of the node that said hello is empty, and was not before. Said
-    /// only to nodes that tell what is in their log: older ones do not know it.
+    /// The link is refused: the log of the node that said hello is empty, and was not before.
     Forgotten,
     /// Not a link, but the answer to a request to join.
     Join(JoinAnswer),
@@ -252,7 +183,9 @@ impl fmt::Display for Versions {
 /// Why a node is turned away that is admitted by its key. Said to that node.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Rejection {
-    #[error("this is no greeting of a Quorate node")]
+    #[error(
+        "this is no greeting that this version of Quorate knows: run the same version on all nodes"
+    )]
     Magic,
     #[error(
         "it speaks wire version {ours} and this node speaks {theirs}: run versions of Quorate that \

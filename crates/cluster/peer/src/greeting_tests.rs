@@ -1,4 +1,4 @@
-use crate::{JoinRefusal, Joined, Lane, NodeId};
+use crate::{ClusterId, JoinRefusal, Joined, Lane, NodeId};
 use strum::VariantArray;
 
 use super::*;
@@ -50,7 +50,7 @@ fn widest_request() -> JoinRequest {
 fn a_hello_of_the_same_cluster_and_version_is_welcome() {
     for &lane in Lane::VARIANTS {
         let hello = Hello::parse(&encoded(&hello(lane))).unwrap();
-        assert_eq!(hello.check(&HOME, &WIRE_VERSIONS), Ok((lane, 3)));
+        assert_eq!(hello.check(&HOME, &WIRE_VERSIONS), Ok((lane, 1)));
     }
 }
 
@@ -124,66 +124,51 @@ fn a_hello_tells_what_is_in_the_log() {
             ..introduction()
         };
         let hello = Hello::new(introduction, Lane::Append);
-        assert_eq!(Hello::parse(&encoded(&hello)).unwrap().log, Some(log));
+        assert_eq!(Hello::parse(&encoded(&hello)).unwrap().log, log);
     }
-    let unknown = [encoded(&hello(Lane::Append))[..42].to_vec(), vec![0, 77]].concat();
+    let mut unknown = encoded(&hello(Lane::Append));
+    let log = unknown.len() - 2;
+    unknown[log] = 77;
     let later = Hello::parse(&unknown).unwrap();
-    assert_eq!(later.log, Some(LogState::More), "something");
+    assert_eq!(later.log, LogState::More, "something");
 }
 
-/// Versions 3 and before named the hash of the founding list, and nothing of their log.
+/// As programs greeted before there was this magic, and as others may.
 #[test]
-fn a_hello_of_an_older_program_goes_by_the_list_of_founders() {
-    let front = [b"quorate\n".as_slice(), &[3], &[7; 32], &[3]].concat();
-    let ranging = [front.as_slice(), &[2]].concat();
-    for (bytes, versions) in [(front, 3..=3), (ranging, 3..=5)] {
-        let hello = Hello::parse(&bytes).unwrap();
-        let expected = Hello {
-            magic: MAGIC,
-            versions,
-            cluster: names(0, 7),
-            log: None,
-            lane: Lane::Snapshot as u8,
-        };
-        assert_eq!(hello, expected);
-        assert!(hello.check(&names(1, 7), &WIRE_VERSIONS).is_ok());
-        assert_eq!(
-            hello.check(&names(7, 8), &WIRE_VERSIONS),
-            Err(Rejection::Cluster)
-        );
+fn of_another_magic_nothing_is_read_but_that() {
+    let before = [
+        b"quorate\n".as_slice(),
+        &[3],
+        &[7; 32],
+        &[3, 2, 2, 1],
+        &[9; 32],
+    ]
+    .concat();
+    for bytes in [&before[..], b"", b"quorate", &[0xff; 300]] {
+        let hello = Hello::parse(bytes).unwrap();
+        let refused = hello.check(&HOME, &WIRE_VERSIONS);
+        assert_eq!(refused, Err(Rejection::Magic), "{bytes:?}");
+        assert_eq!(hello.cluster, names(0, 0));
     }
 }
 
 #[test]
 fn the_layout_of_greetings_stays() {
-    let front = [b"quorate\n".as_slice(), &[3], &[7; 32], &[3]].concat();
     let whole = Hello {
         lane: Lane::Snapshot as u8,
         versions: 3..=5,
         ..of(names(7, 9))
     };
-    let expected = [front.as_slice(), &[2, 2, 1], &[9; 32]].concat();
-    assert_eq!(encoded(&whole), expected);
-    let by_id = Hello {
-        cluster: names(7, 0),
-        ..whole.clone()
+    let names_of = |id: &[u8], founding: &[u8]| {
+        [b"quorate1".as_slice(), &[3, 5], id, founding, &[1, 3]].concat()
     };
-    assert_eq!(
-        encoded(&by_id),
-        expected[..45],
-        "zeros at the end are not sent"
-    );
+    let [id, founding] = [7, 9].map(|byte| [[1].as_slice(), &[byte; 32]].concat());
+    assert_eq!(encoded(&whole), names_of(&id, &founding));
     let by_list = Hello {
-        cluster: names(0, 7),
+        cluster: names(0, 9),
         ..whole
     };
-    assert_eq!(encoded(&by_list), expected[..44]);
-    let of_version_3 = Hello {
-        versions: 3..=3,
-        log: None,
-        ..by_list
-    };
-    assert_eq!(encoded(&of_version_3), front);
+    assert_eq!(encoded(&by_list), names_of(&[0], &founding));
 
     let lanes = [
         Lane::Append,
@@ -195,6 +180,7 @@ fn the_layout_of_greetings_stays() {
         Lane::Join,
     ];
     assert_eq!(lanes.map(|lane| hello(lane).lane), [0, 1, 2, 3, 4, 5, 6]);
+    assert_eq!(lanes, Lane::VARIANTS);
     let welcome = Greeting::Welcome {
         version: 3,
         log: LogState::More,
@@ -251,7 +237,6 @@ fn what_later_versions_add_to_greetings_is_skipped() {
     let grown = |content: &[u8]| [content, &[9; 200]].concat();
     let hello = Hello {
         versions: 3..=4,
-        // So that nothing is left out at its end.
         ..of(names(7, 9))
     };
     assert_eq!(Hello::parse(&grown(&encoded(&hello))), Ok(hello));
@@ -284,8 +269,7 @@ fn garbage_is_no_greeting_and_no_panic() {
             let _ = JoinRequest::parse(&vec![byte; size]);
         }
     }
-    let front = encoded(&hello(Lane::Append))[..42].to_vec();
-    let endless = [front, vec![0xff; 20]].concat();
+    let endless = [MAGIC.as_slice(), &[0xff; 20]].concat();
     assert!(Hello::parse(&endless).is_err());
     assert!(Greeting::parse(&[4]).is_err());
 }
@@ -355,7 +339,7 @@ fn the_longest_first_words_fit_a_greeting() {
     let widest = Hello {
         versions: 0..=u16::MAX,
         lane: u8::MAX,
-        log: Some(LogState::More),
+        log: LogState::More,
         ..of(names(0xff, 0xff))
     };
     assert_eq!(

@@ -53,7 +53,7 @@ async fn a_peer_that_answers_garbage_is_given_up() {
     }
     // After the welcome.
     let log = LogState::More;
-    let welcome = frame(&encoded(&Greeting::Welcome { version: 3, log }));
+    let welcome = frame(&encoded(&Greeting::Welcome { version: 1, log }));
     let address = fake_bob([welcome, frame(&[0xff; 30])].concat()).await;
     let mut link = open(ALICE, address).await.unwrap();
     let error = next(&mut link).await.unwrap().unwrap_err();
@@ -109,7 +109,7 @@ async fn welcomed(bob: &Node) -> client::TlsStream<TcpStream> {
     stream.write_all(&frame(&hello)).await.unwrap();
     let mut greeting = [0; 7];
     stream.read_exact(&mut greeting).await.unwrap();
-    assert_eq!(greeting[..6], [0, 0, 0, 3, 0, 3]);
+    assert_eq!(greeting[..6], [0, 0, 0, 3, 0, 1]);
     stream
 }
 

@@ -153,7 +153,7 @@ impl LinkServer {
         let introduction = self.service.introduction();
         let checked = hello.check(&introduction.names, &WIRE_VERSIONS);
         let admitted = checked.and_then(|(lane, version)| {
-            if hello.log == Some(LogState::Empty) && self.service.has_lost_data(peer) {
+            if hello.log == LogState::Empty && self.service.has_lost_data(peer) {
                 return Err(Rejection::Forgotten);
             }
             let permit = self.permits.try_acquire(peer);

@@ -39,7 +39,8 @@
 //!
 //! | piece | what it is |
 //! |---|---|
-//! | [`Node`], `assembly`, `replica` | Raft, log and store put together; the node as fronts see it |
+//! | [`Node`], `assembly`, `replica` | a node from its start on; how it is put together; the node as fronts see it |
+//! | `parts` | what all jobs of an open node work with |
 //! | `adapters` | openraft over log, store and transport: the only folder that knows openraft |
 //! | `writes` | the path of a PUT into the log, and linearizable reads |
 //! | `links` | links to all peers that are kept open, their requests in flight, and what peers are answered |
@@ -61,13 +62,14 @@ mod links;
 mod membership;
 mod metrics;
 mod node;
+mod parts;
 mod replica;
 mod settings;
 mod snapshots;
 mod start;
 mod writes;
 
-pub use clocks::clock::WallClock;
+pub use clocks::wall_clock::WallClock;
 pub use config::{Cleanup, Known, LOG_DIR, RaftConfig, STORE_FILE};
 pub use error::{FatalError, OpenError, ShutdownError};
 pub use metrics::{NodeMetrics, RaftMetrics};
@@ -76,4 +78,3 @@ pub use settings::{
     ClockSettings, LogSettings, PacketSettings, Profile, PutSettings, RaftSettings, Settings,
     StoreSettings,
 };
-pub use start::starting::StartingNode;

@@ -1,4 +1,4 @@
-//! What consensus tells Prometheus, beside the state that `Status` gives.
+//! What consensus tells Prometheus, beside the state that `NodeStatus` gives.
 
 use strum::{IntoStaticStr, VariantArray};
 

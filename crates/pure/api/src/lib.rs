@@ -12,9 +12,10 @@
 //! | [`Members`], [`Member`] | who the cluster is |
 //! | [`InviteRequest`], [`ChangeRequest`], [`ReplaceRequest`], [`MoveRequest`], [`TransferRequest`] | changes of it |
 //! | [`Invited`], [`ChangeReport`], [`Transferred`] | what came of them |
+//! | [`AdminRequest`], [`Operation`], [`Asked`], [`Answered`] | what the leader is asked, whichever node took the request |
 //! | [`PacketPage`], [`Packet`] | what is stored |
 //! | [`PacketChanges`] | what changes in that |
-//! | [`Zones`], [`Zone`], [`ZoneRecords`], [`ZoneRecord`] | what the cluster serves beside packets |
+//! | [`Zones`], [`Zone`], [`ZoneListing`], [`ListedRecord`] | what the cluster serves beside packets |
 //! | [`SetRecordsRequest`], [`UnsetRecordsRequest`], [`ImportZoneRequest`] | changes of that |
 //! | [`Policy`], [`KeyPage`], [`PublishTokens`], [`DeletionPage`] | who may publish, and what was deleted |
 //! | [`PublishModeRequest`], [`PublishKeysRequest`], [`PublishTokenRequest`] | changes of that |
@@ -26,7 +27,7 @@
 mod change;
 mod changes;
 mod member;
-pub mod operate;
+mod operate;
 mod packet;
 pub mod path;
 mod policy;
@@ -44,21 +45,23 @@ pub use changes::{
     CHANGE_COUNT_DEFAULT, CHANGE_COUNT_MAX, ChangeKind, PacketChange, PacketChanges,
 };
 pub use member::{Member, MemberRole, MemberState, Members};
+pub use operate::*;
 pub use packet::{
     PACKET_COUNT_DEFAULT, PACKET_COUNT_MAX, Packet, PacketPage, PacketRecord, PacketSummary,
 };
 pub use policy::{
-    BLOCK_SECS_MAX, Deleted, Deletion, DeletionPage, KeyPage, KeysChange, NewPublishToken,
+    BLOCK_SECS_MAX, Deleted, DeletedPacket, DeletionPage, KeyPage, KeysChange, NewPublishToken,
     POLICY_KEY_COUNT_MAX, POLICY_KEYS_SIZE_MAX, PUBLISH_TOKEN_NAME_LEN_MAX, Policy,
     PublishKeysRequest, PublishMode, PublishModeRequest, PublishTokenRequest, PublishTokens,
     is_publish_token_name,
 };
 pub use problem::{PROBLEM_CONTENT_TYPE, Problem, ProblemType};
+pub use quorate_state::NodeId;
 pub use runtime::{LogFilter, ReloadReport};
 pub use status::{ClockStatus, Digest, Status};
 pub use zone::{
-    IMPORT_SIZE_MAX, ImportZoneRequest, ROOT_ZONE, SetRecordsRequest, UnsetRecordsRequest,
-    ZONE_TTL_SECS_DEFAULT, Zone, ZoneRecord, ZoneRecords, Zones,
+    IMPORT_SIZE_MAX, ImportZoneRequest, ListedRecord, ROOT_ZONE, SetRecordsRequest,
+    UnsetRecordsRequest, ZONE_TTL_SECS_DEFAULT, Zone, ZoneListing, Zones,
 };
 
 #[cfg(test)]

@@ -2,8 +2,12 @@
 
 use std::fmt;
 
+pub use quorate_state::PublishMode;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::{Object, ObjectBuilder, schema::Type},
+};
 
 /// The most keys of one request, which is one entry of the log. More are sent one after another.
 pub const POLICY_KEY_COUNT_MAX: usize = 4_096;
@@ -22,6 +26,7 @@ pub const BLOCK_SECS_MAX: u64 = 366 * 24 * 3600;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Policy {
     /// Who may, of those who are not denied.
+    #[schema(schema_with = publish_mode)]
     pub mode: PublishMode,
     /// How many keys are allowed in whatever mode.
     pub allowed_count: usize,
@@ -33,26 +38,12 @@ pub struct Policy {
     pub deletion_count: usize,
 }
 
-/// Who may publish, of those who are not denied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum PublishMode {
-    /// Everybody.
-    Open,
-    /// Keys that are allowed.
-    AllowList,
-    /// Keys that are allowed, and whoever has a token.
-    Tokens,
-}
-
-impl fmt::Display for PublishMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Open => "open",
-            Self::AllowList => "allow_list",
-            Self::Tokens => "tokens",
-        })
-    }
+fn publish_mode() -> Object {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some("Who may publish, of those who are not denied."))
+        .enum_values(Some(["open", "allow_list", "tokens"]))
+        .build()
 }
 
 /// Asks for another mode.
@@ -60,6 +51,7 @@ impl fmt::Display for PublishMode {
 #[serde(deny_unknown_fields)]
 pub struct PublishModeRequest {
     /// Which.
+    #[schema(schema_with = publish_mode)]
     pub mode: PublishMode,
 }
 
@@ -146,7 +138,7 @@ pub struct Deleted {
 
 /// A packet that was deleted and may not come back, nor may one before it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Deletion {
+pub struct DeletedPacket {
     /// The key, in z-base-32.
     pub key: String,
     /// Packets that are not later are refused: microseconds since 1970.
@@ -160,7 +152,7 @@ pub struct Deletion {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct DeletionPage {
     /// The packets.
-    pub deletions: Vec<Deletion>,
+    pub deletions: Vec<DeletedPacket>,
     /// What to give as `after` for the next page, if there is one.
     #[schema(required)]
     pub next: Option<String>,

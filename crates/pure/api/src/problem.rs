@@ -48,7 +48,8 @@ impl fmt::Display for Problem {
 
 macro_rules! problem_types {
     ($( $(#[$doc:meta])* $variant:ident: $status:literal, $slug:literal, $retry:literal, $title:literal; )*) => {
-        /// The problems there are. Each has one status code.
+        /// The problems there are, of all listeners. Each has one status code, and a line in
+        /// `docs/PROBLEMS.md`.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum ProblemType {
             $( $(#[$doc])* $variant, )*
@@ -94,10 +95,24 @@ problem_types! {
     BadRequest: 400, "bad-request", false, "The request is malformed";
     /// It is no address that nodes can be reached at.
     BadAddress: 400, "bad-address", false, "The address is unusable";
+    /// The path ends in no public key.
+    BadKey: 400, "bad-key", false, "The path names no public key";
+    /// The body is no packet that its key has signed.
+    BadPacket: 400, "bad-packet", false, "The body is no signed packet of the key";
+    /// The packet is of a time that is yet to come.
+    TooFarAhead: 400, "too-far-ahead", false, "The packet's timestamp lies too far ahead";
+    /// A conditional header cannot be understood.
+    BadCondition: 400, "bad-condition", false, "The condition is malformed";
     /// No token, one that is not known, or none where one is demanded.
     NotAuthorized: 401, "not-authorized", false, "A token is needed";
+    /// The token is none that may publish.
+    WrongToken: 401, "wrong-token", false, "The token is not known";
     /// The token is good for less.
     Scope: 403, "scope", false, "The token's scope does not suffice";
+    /// The key may not publish.
+    ForbiddenKey: 403, "forbidden-key", false, "The key may not publish here";
+    /// The key may not publish for a time.
+    BlockedKey: 403, "blocked-key", false, "The key may not publish here for a time";
     /// No member and no joining node is called so.
     UnknownNode: 404, "unknown-node", false, "No such node";
     /// The node holds no packet of this key.
@@ -110,6 +125,10 @@ problem_types! {
     UnknownPath: 404, "unknown-path", false, "No such path";
     /// The path is there and this method is not.
     UnknownMethod: 405, "unknown-method", false, "No such method";
+    /// The client accepts nothing that is given here.
+    NotAcceptable: 406, "not-acceptable", false, "No acceptable form";
+    /// The body was too slow, or was not sent to its end.
+    BodyLost: 408, "body-lost", true, "The body did not arrive";
     /// Several nodes are called so.
     AmbiguousNode: 409, "ambiguous-node", false, "More than one node is called so";
     /// The change would leave the cluster without a majority of live voters. It can be forced.
@@ -128,23 +147,41 @@ problem_types! {
     UnfitNode: 409, "unfit-node", false, "The node is not fit for the change";
     /// The cluster would have no voter.
     LastVoter: 409, "last-voter", false, "It is the last voter";
+    /// A newer packet of the key is stored.
+    Superseded: 409, "superseded", false, "A newer packet is stored";
     /// What changed so long ago is not known any more, since a restart or a snapshot at the latest: list
     /// the packets, and go on from there.
     ChangesLost: 410, "changes-lost", false, "Changes so old are not known any more";
+    /// What is stored is not what the request asks for.
+    ConditionFailed: 412, "condition-failed", false, "The condition does not hold";
     /// The body is longer than any request needs.
     TooLong: 413, "too-long", false, "The body is too long";
+    /// The query in the address is longer than any request needs.
+    UriTooLong: 414, "uri-too-long", false, "The address is too long";
     /// The body is not said to be JSON.
     MediaType: 415, "media-type", false, "The body is not JSON";
+    /// The body is not said to be a DNS message.
+    NoDnsMessage: 415, "no-dns-message", false, "The body is no DNS message";
     /// The zone would not be what a zone can be, or some text is none of a zone file.
     RefusedZone: 422, "refused-zone", false, "The zone cannot be changed so";
     /// Who may publish cannot be changed so, such as by one key too many.
     RefusedPolicy: 422, "refused-policy", false, "The policy cannot be changed so";
     /// The configuration on disk cannot be used. The node keeps the one it has.
     RefusedReload: 422, "refused-reload", false, "The new configuration is refused";
+    /// The client asks more often than it may.
+    RateLimited: 429, "rate-limited", true, "Too many requests";
+    /// The response cannot be given in the form that is asked for.
+    Unpresentable: 500, "unpresentable", false, "The response has no such form";
+    /// The cluster has as many packets as it may have.
+    Full: 503, "full", true, "The capacity of the cluster is reached";
     /// No leader could be reached in time.
     NoLeader: 503, "no-leader", true, "No leader is known";
+    /// The node has as much to do as it takes on.
+    Overloaded: 503, "overloaded", true, "Too many requests wait";
     /// The node cannot answer now.
     Unavailable: 503, "unavailable", true, "The node cannot answer now";
+    /// Nobody knows whether the packet is stored.
+    UnknownOutcome: 504, "unknown-outcome", true, "The outcome is unknown";
 }
 
 impl fmt::Display for ProblemType {

@@ -34,19 +34,19 @@ pub struct Zone {
 
 /// The replicated records of a zone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ZoneRecords {
+pub struct ZoneListing {
     /// Its name, with the last dot.
     pub zone: String,
     /// The serial of its SOA here. Null if the node does not serve it.
     #[schema(required)]
     pub serial: Option<u32>,
     /// Those of one name and type stand together.
-    pub records: Vec<ZoneRecord>,
+    pub records: Vec<ListedRecord>,
 }
 
 /// A replicated record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ZoneRecord {
+pub struct ListedRecord {
     /// Its name, with the last dot.
     pub name: String,
     /// How long it may be cached, in seconds.

@@ -10,6 +10,7 @@
 //! | [`PublicKey`] | an Ed25519 public key, written in z-base-32 |
 //! | [`SignedPacket`] | key, and the payload of pkarr's relay protocol, verified |
 //! | [`Timestamp`] | microseconds since the Unix epoch, chosen by the signer |
+//! | [`label_text`], [`quoted`] | bytes as RFC 1035 writes them |
 //! | [`message`] | the screen that every DNS message passes before a parser sees it |
 //!
 //! Sources: `design/relays.md` of pubky/pkarr, BEP 44 (mutable items), RFC 8032, RFC 1035.
@@ -19,8 +20,10 @@
 mod key;
 pub mod message;
 mod signed;
+mod text;
 mod timestamp;
 
 pub use key::{InvalidKeyError, KeyError, PUBLIC_KEY_SIZE, PublicKey, Z32_LEN};
 pub use signed::{DNS_SIZE_MAX, PAYLOAD_SIZE_MAX, PAYLOAD_SIZE_MIN, PacketError, SignedPacket};
+pub use text::{label_text, quoted, txt_text};
 pub use timestamp::Timestamp;

@@ -11,7 +11,7 @@
 //! | [`Writer`] | stores a packet through the cluster | relay |
 //! | [`Observer`] | how the node is | relay, admin |
 //! | [`Watcher`] | what changes, as it is applied | relay, admin |
-//! | [`Operator`] | how the cluster is, and changes of it | admin |
+//! | [`Operator`], [`ask`] | how the cluster is, and changes of it | admin |
 //! | [`Replica`] | all but `Operator` | relay |
 
 #![warn(missing_docs)]
@@ -20,22 +20,23 @@ mod operator;
 mod status;
 mod watch;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-pub use operator::{ClusterMembers, Invited, Operator};
-pub use quorate_api::operate::{Change, Changed, Member, MemberRole, MemberState, Refusal};
+pub use operator::{Operator, ask};
+pub use quorate_api::ChangeKind;
+use quorate_api::{Problem, ProblemType};
 pub use quorate_clock::ClockState;
 use quorate_packet::{PublicKey, SignedPacket};
 pub use quorate_state::{
     ClusterId, Condition, Conditions, CookieSecret, CookieSecrets, Deletion, LogIndex, NamedSet,
-    NodeId, PublishChange, PublishMode, PublishState, PutOutcome, RecordSet, StoredPacket, Term,
-    TokenHash, TooManyVersions, UnixMillis, Version, WireName, ZoneChange, ZoneRecords,
-    ZoneRejection, ZoneState,
+    NodeId, PublishChange, PublishMode, PublishState, PutOutcome, RecordSet, ReplicatedZone,
+    StoredPacket, Term, TokenHash, TooManyVersions, UnixMillis, Version, WireName, ZoneChange,
+    ZoneRejection, ZoneState, check_beside, check_owner, check_together,
 };
 use quorate_zone::CompiledPacket;
-pub use status::{ClockStatus, NotReady, ReadState, Role, StateDigest, Status};
-pub use watch::{ChangeKind, Changes, ChangesLost, PacketChange, Watch, Watcher};
+pub use status::{NodeClock, NodeStatus, NotReady, ReadState, Role, StateDigest};
+pub use watch::{ChangedPacket, Changes, ChangesLost, Watch, Watcher};
 
 /// Reads the packets in the local replica.
 pub trait Reader: Send + Sync + 'static {
@@ -95,9 +96,8 @@ pub trait Linearizer: Send + Sync + 'static {
 /// Stores packets.
 pub trait Writer: Send + Sync + 'static {
     /// Stores a verified packet through the cluster, if `conditions` hold at its place in the log.
-    /// Resolves when the outcome is known *and* this
-    /// node has applied it, and in any case within `time_left`, or the node's own deadline for PUTs
-    /// if that is shorter.
+    /// Resolves when the outcome is known *and* this node has applied it, and in any case within the
+    /// node's deadline for PUTs.
     ///
     /// Bytes that the local replica holds already are [`PutOutcome::Unchanged`] by its own word,
     /// even if a newer packet was stored elsewhere a moment ago: that is what makes a refresh cheap.
@@ -105,7 +105,6 @@ pub trait Writer: Send + Sync + 'static {
         &self,
         packet: SignedPacket,
         conditions: Conditions,
-        time_left: Duration,
     ) -> BoxFuture<'_, Result<PutOutcome, PutError>>;
 
     /// Who may publish, and what was deleted, as far as this node has applied it.
@@ -115,7 +114,7 @@ pub trait Writer: Send + Sync + 'static {
 /// Tells how the node is.
 pub trait Observer: Send + Sync + 'static {
     /// How the node is now.
-    fn status(&self) -> Status;
+    fn status(&self) -> NodeStatus;
 
     /// What every answer says of the replica that it was read from: without a lock or a system call.
     /// Asked *before* the read that it describes.
@@ -156,12 +155,18 @@ pub enum PutError {
 /// Why the local replica cannot be read.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ReadError {
-    /// It has not caught up since it started. What is said here is why.
+    /// It has not caught up since it started.
     #[error("the replica cannot be read yet: {0}")]
-    NotReady(String),
+    NotReady(NotReady),
     /// It is broken. What is said here is how.
     #[error("the replica cannot be read: {0}")]
     Failed(String),
+}
+
+impl From<ReadError> for Problem {
+    fn from(error: ReadError) -> Self {
+        Self::new(ProblemType::Unavailable, error.to_string())
+    }
 }
 
 /// Why a read cannot be made linearizable now.

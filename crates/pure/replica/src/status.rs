@@ -7,7 +7,17 @@ use strum::{IntoStaticStr, VariantArray};
 
 /// A node's part in the cluster (Raft paper, section 5.1).
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, VariantArray, IntoStaticStr, strum::Display,
+    Debug,
+    Default,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    VariantArray,
+    IntoStaticStr,
+    strum::Display,
 )]
 #[serde(rename_all = "lowercase")]
 #[strum(serialize_all = "lowercase")]
@@ -21,12 +31,14 @@ pub enum Role {
     /// Receives the log without a vote.
     Learner,
     /// Not started yet, or stopped, by order or by an error.
+    #[default]
     Stopped,
 }
 
-/// How a node is. Of the indexes, 0 stands for no entry.
-#[derive(Debug, Clone, Serialize)]
-pub struct Status {
+/// How a node is. Of the indexes, 0 stands for no entry. By default, that of a node which holds
+/// nothing.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct NodeStatus {
     /// This node's id.
     pub node: String,
     /// Its role.
@@ -62,15 +74,15 @@ pub struct Status {
     /// The size of the store's file, in bytes.
     pub store_size: u64,
     /// What its clock is worth.
-    pub clock: ClockStatus,
+    pub clock: NodeClock,
     /// Whether the disk is nearly full, so that the node only reads until there is space.
     pub disk_full: bool,
     /// Why the node is not ready to serve, if it is not.
     pub not_ready: Option<NotReady>,
 }
 
-/// What a read that follows is worth.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a read that follows is worth. By default, one from a node that holds nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ReadState {
     /// Whether the node knows a leader, so that what it holds is not older than an election takes.
     pub has_leader: bool,
@@ -78,17 +90,9 @@ pub struct ReadState {
     pub applied_index: LogIndex,
 }
 
-impl ReadState {
-    /// That of a node that holds nothing.
-    pub const NONE: Self = Self {
-        has_leader: false,
-        applied_index: LogIndex(0),
-    };
-}
-
 /// What the clock of a node is worth among those of the voters.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct ClockStatus {
+pub struct NodeClock {
     /// What the time rests on that the node goes by.
     pub state: ClockState,
     /// By how much its own clock is ahead of the time that a majority agrees on, in milliseconds, if

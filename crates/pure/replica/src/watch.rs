@@ -1,6 +1,7 @@
 //! What changes, as it is applied.
 
 use futures_util::stream::BoxStream;
+use quorate_api::ChangeKind;
 use quorate_packet::PublicKey;
 use quorate_state::LogIndex;
 
@@ -30,29 +31,20 @@ pub type Watch = BoxStream<'static, ()>;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changes {
     /// In the order in which they were applied. A key that changed twice is there twice.
-    pub changes: Vec<PacketChange>,
+    pub changes: Vec<ChangedPacket>,
     /// The entry behind which to go on.
     pub next: LogIndex,
 }
 
 /// That a packet has changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PacketChange {
+pub struct ChangedPacket {
     /// The entry that changed it.
     pub index: LogIndex,
     /// Whose packet.
     pub key: PublicKey,
     /// How.
     pub kind: ChangeKind,
-}
-
-/// How a packet has changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ChangeKind {
-    /// Another one is stored, or the first.
-    Stored,
-    /// None is there any more: it expired, gave way to others, or was deleted by an operator.
-    Deleted,
 }
 
 /// Why changes cannot be told.

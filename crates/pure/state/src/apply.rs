@@ -6,9 +6,8 @@ use bytes::Bytes;
 use quorate_packet::PublicKey;
 
 use crate::{
-    ClusterState, Command, Found, Level, Outcome, REGISTRATION_COUNT_MAX, Registration, Rejection,
-    Roll, StoredPackets, UnixMillis, UnsupportedLevel, deletion::delete_packet,
-    put_batch::put_batch,
+    ClusterState, Command, Level, Outcome, REGISTRATION_COUNT_MAX, Registration, Rejection, Roll,
+    StoredPackets, UnixMillis, UnsupportedLevel, deletion::delete_packet, put_batch::put_batch,
 };
 
 /// Why an entry cannot be applied: always fatal to the node. Nothing of the entry was applied, unless
@@ -47,13 +46,11 @@ pub fn apply<R: StoredPackets>(
             cluster.level = cluster.level.max(level);
             Ok(Outcome::Agreed)
         }
-        Command::SetCapacity(capacity) => {
-            cluster.capacity = Some(capacity);
-            Ok(Outcome::Agreed)
-        }
         Command::Found(found) => {
-            found.level.check(supported)?;
-            name(cluster, found);
+            if cluster.names.id.is_none() {
+                cluster.names = found.names;
+                cluster.capacity = Some(found.capacity);
+            }
             Ok(Outcome::Agreed)
         }
         Command::Invite { id, invite, now } => Ok(match roll(cluster).invite(id, invite, now) {
@@ -100,15 +97,6 @@ fn roll(cluster: &mut ClusterState) -> &mut Roll {
     Arc::make_mut(&mut cluster.roll)
 }
 
-/// Names the cluster, unless it has a name.
-fn name(cluster: &mut ClusterState, found: Found) {
-    cluster.level = cluster.level.max(found.level);
-    if cluster.names.id.is_none() {
-        cluster.names = found.names;
-        cluster.capacity = cluster.capacity.or(Some(found.capacity));
-    }
-}
-
 fn register(cluster: &mut ClusterState, node: PublicKey, registration: Registration) -> Outcome {
     let registrations = &cluster.roll.registrations;
     let has_room =
@@ -120,8 +108,7 @@ fn register(cluster: &mut ClusterState, node: PublicKey, registration: Registrat
     Outcome::Agreed
 }
 
-/// The command, or why all nodes reject it, or why this one must stop. A command that founds brings its
-/// level itself.
+/// The command, or why all nodes reject it, or why this one must stop.
 fn decode(
     entry: Bytes,
     agreed: Level,
@@ -132,10 +119,9 @@ fn decode(
         Err(error) => return Ok(Err(error.into())),
     };
     needed.check(supported)?;
-    Ok(match Command::decode(entry) {
-        Ok(found @ Command::Found(_)) => Ok(found),
-        _ if needed > agreed => Err(Rejection::AboveCluster { needed, agreed }),
-        decoded => decoded.map_err(Rejection::NoCommand),
+    Ok(match needed > agreed {
+        true => Err(Rejection::AboveCluster { needed, agreed }),
+        false => Command::decode(entry).map_err(Rejection::NoCommand),
     })
 }
 

@@ -45,7 +45,7 @@ fn a_condition_is_told_by_what_stands_before_its_packet() {
     let [old, new, later] = [(2, b"x"), (3, b"y"), (4, b"z")].map(|(at, dns)| packet(1, at, dns));
     let any_of = |packet: &SignedPacket| Condition::AnyOf(vec![Version::of(packet)]);
     let none_of = |packet: &SignedPacket| Condition::NoneOf(vec![Version::of(packet)]);
-    let mut replica = Replica::raised();
+    let mut replica = Replica::default();
     let failed = PutOutcome::ConditionFailed;
     assert_eq!(put_if(&mut replica, Condition::Stored, old.clone()), failed);
     let stored = put_if(&mut replica, Condition::NotStored, old.clone());
@@ -89,11 +89,11 @@ fn packets_of_one_batch_see_each_other() {
     let if_match = Conditions::new(vec![Condition::AnyOf(vec![Version::of(&old)])]).unwrap();
     conditions.insert(0, if_match.clone());
     conditions.insert(1, if_match);
-    let mut replica = Replica::raised();
+    let mut replica = Replica::default();
     put(&mut replica, 1, &old);
     let batch = Command::PutBatch(PutBatch {
         now: UnixMillis(1),
-        timestamp_max: Some(UnixMillis(9)),
+        timestamp_max: UnixMillis(9),
         conditions,
         packets: vec![one, other],
     });
@@ -106,7 +106,7 @@ fn packets_of_one_batch_see_each_other() {
 #[test]
 fn nothing_that_was_deleted_comes_back_and_what_is_newer_is_taken() {
     let [older, deleted, newer] = [2, 3, 4].map(|at| packet(1, at, b""));
-    let mut replica = Replica::raised();
+    let mut replica = Replica::default();
     assert_eq!(put(&mut replica, 1, &deleted), PutOutcome::Stored);
     assert!(delete(&mut replica, 2, None));
     assert_eq!(replica.keys(), []);
@@ -119,13 +119,13 @@ fn nothing_that_was_deleted_comes_back_and_what_is_newer_is_taken() {
 
     assert_eq!(put(&mut replica, 5, &newer), PutOutcome::Stored);
     assert_eq!(put(&mut replica, 6, &deleted), PutOutcome::Superseded);
-    assert!(!delete(&mut Replica::raised(), 1, None));
+    assert!(!delete(&mut Replica::default(), 1, None));
 }
 
 #[test]
 fn a_block_lasts_until_its_end_by_the_time_of_the_cluster() {
     let [deleted, newer] = [3, 4].map(|at| packet(1, at, b""));
-    let mut replica = Replica::raised();
+    let mut replica = Replica::default();
     put(&mut replica, 1, &deleted);
     assert!(delete(&mut replica, 2, Some(100)));
     for now in [3, 99] {
@@ -150,7 +150,7 @@ fn a_block_lasts_until_its_end_by_the_time_of_the_cluster() {
 /// What was signed before is not stored when the block is over, be it known here or not.
 #[test]
 fn a_key_without_a_packet_can_be_blocked() {
-    let mut replica = Replica::raised();
+    let mut replica = Replica::default();
     assert!(!delete(&mut replica, 50, Some(100)));
     assert_eq!(
         put(&mut replica, 60, &packet(1, 9, b"")),
@@ -161,7 +161,7 @@ fn a_key_without_a_packet_can_be_blocked() {
     let after = packet(1, 50_001, b"");
     assert_eq!(put(&mut replica, 100, &after), PutOutcome::Stored);
     // Nothing to lift, nothing to keep.
-    let mut replica = Replica::raised();
+    let mut replica = Replica::default();
     assert!(!delete(&mut replica, 50, Some(50)));
     assert!(replica.cluster.publishing.deleted.is_empty());
 }
@@ -185,7 +185,7 @@ fn fill_deletions(replica: &mut Replica, blocked_until: Option<UnixMillis>) -> P
 
 #[test]
 fn where_there_is_no_room_the_deletion_of_the_oldest_packet_is_forgotten() {
-    let mut replica = Replica::raised();
+    let mut replica = Replica::default();
     put(&mut replica, 1, &packet(1, 3, b""));
     let oldest = fill_deletions(&mut replica, Some(UnixMillis(2)));
     assert!(delete(&mut replica, 2, None));
@@ -196,7 +196,7 @@ fn where_there_is_no_room_the_deletion_of_the_oldest_packet_is_forgotten() {
 
 #[test]
 fn where_all_that_were_deleted_are_blocked_nothing_more_is() {
-    let mut replica = Replica::raised();
+    let mut replica = Replica::default();
     put(&mut replica, 1, &packet(1, 3, b""));
     fill_deletions(&mut replica, Some(UnixMillis(3)));
     let full = replica.clone();
@@ -212,7 +212,7 @@ fn where_all_that_were_deleted_are_blocked_nothing_more_is() {
 
 #[test]
 fn what_was_deleted_stays_away_when_its_successor_is_gone() {
-    let mut replica = Replica::raised();
+    let mut replica = Replica::default();
     let [deleted, newer] = [3, 4].map(|at| packet(1, at, b""));
     put(&mut replica, 1, &deleted);
     assert!(delete(&mut replica, 2, None));
@@ -229,7 +229,7 @@ fn what_was_deleted_stays_away_when_its_successor_is_gone() {
 /// A node that does not know yet that a token is needed lets packets without one through.
 #[test]
 fn where_tokens_are_needed_the_log_asks_for_one_that_is_known() {
-    let mut replica = Replica::raised();
+    let mut replica = Replica::default();
     let [good, gone] = [1, 2].map(|byte| TokenHash([byte; 32]));
     for (name, hash) in [("good", good), ("gone", gone)] {
         let name = name.to_owned();
@@ -250,7 +250,7 @@ fn where_tokens_are_needed_the_log_asks_for_one_that_is_known() {
 /// A refusal comes before the condition, which may tell what is stored.
 #[test]
 fn who_may_not_publish_is_told_so_whatever_the_condition() {
-    let mut replica = Replica::raised();
+    let mut replica = Replica::default();
     let [stored, newer] = [3, 4].map(|at| packet(1, at, b""));
     put(&mut replica, 1, &stored);
     change(&mut replica, PublishChange::Deny(vec![key(1)]));
@@ -278,22 +278,23 @@ fn who_may_not_publish_is_told_so_whatever_the_condition() {
     );
 }
 
-/// A batch without conditions is what it was before there were any.
 #[test]
-fn a_batch_without_conditions_is_of_the_level_that_it_had() {
+fn a_batch_is_its_times_then_conditions_then_packets() {
     let mut packets = crate::EncodedPackets::default();
     let stored = packet(1, 2, b"x");
     assert!(packets.push(&stored, &Conditions::default()));
-    let entry = PutBatch::encode(UnixMillis(5), Some(UnixMillis(6)), &packets);
-    let header = [2, 0, 2, 1, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 6];
+    let header = [
+        b'Q', 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 6,
+    ];
+    let entry = PutBatch::encode(UnixMillis(5), UnixMillis(6), &packets);
     assert_eq!(entry[..20], header);
-    assert_eq!(entry[20..], *packets.as_bytes());
+    assert_eq!(entry[20..], *packets.encode());
+    assert_eq!(entry[20..22], [0, 0]);
 
     let not_stored = Conditions::new(vec![Condition::NotStored]).unwrap();
     assert!(packets.push(&packet(2, 2, b"x"), &not_stored));
-    let entry = PutBatch::encode(UnixMillis(5), Some(UnixMillis(6)), &packets);
-    let header = [2, 0, 5, 1, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 0, 0, 0, 0, 6];
+    let entry = PutBatch::encode(UnixMillis(5), UnixMillis(6), &packets);
     assert_eq!(entry[..20], header);
-    assert_eq!(entry[20..26], [0, 1, 0, 1, 1, 2]);
-    assert_eq!(entry[26..], *packets.as_bytes());
+    assert_eq!(entry[20..29], [0, 1, 0, 1, 0, 0, 0, 1, 2]);
+    assert_eq!(entry[29..], *packets.as_bytes());
 }

@@ -4,10 +4,10 @@ use quorate_packet::{PAYLOAD_SIZE_MIN, PublicKey, SignedPacket};
 
 use super::*;
 use crate::{
-    BatchConditions, Capacity, ClusterId, ClusterNames, Condition, Conditions, CookieSecret,
-    Deletion, EVICTION_AGE_MIN, EVICTION_COUNT_MAX, Invite, InviteId, Join, JoinRefusal, LEVEL_MAX,
-    PublishChange, PublishMode, PutBatch, PutOutcome, StoredPacket, TIMESTAMP_AHEAD_MAX, TokenHash,
-    Usage, Version,
+    BatchConditions, Capacity, ClusterId, ClusterNames, CommandError, Condition, Conditions,
+    CookieSecret, Deletion, EVICTION_AGE_MIN, EVICTION_COUNT_MAX, Found, Invite, InviteId, Join,
+    JoinRefusal, LEVEL_MAX, PublishChange, PublishMode, PutBatch, PutOutcome, StoredPacket,
+    TIMESTAMP_AHEAD_MAX, TokenHash, Usage, Version,
     fixture::{change, set},
     millis,
 };
@@ -52,21 +52,18 @@ struct Replica {
 }
 
 impl Replica {
-    /// One that is at the highest level.
-    fn raised() -> Self {
-        let mut replica = Self::default();
-        replica.apply(&Command::RaiseLevel(LEVEL_MAX));
-        replica
-    }
-
     /// A full one: each of the packets was received at its moment.
     fn holding(capacity: Capacity, packets: &[(u64, SignedPacket)]) -> Self {
-        let mut replica = Self::raised();
+        let mut replica = Self::default();
         for (received, packet) in packets {
             let outcomes = replica.put(*received, std::slice::from_ref(packet));
             assert_eq!(outcomes, [PutOutcome::Stored]);
         }
-        replica.apply(&Command::SetCapacity(capacity));
+        let names = ClusterNames {
+            id: Some(ClusterId([1; 32])),
+            founding: None,
+        };
+        replica.apply(&Command::Found(Found { names, capacity }));
         replica
     }
 
@@ -105,7 +102,7 @@ impl Replica {
 fn batch(now: u64, packets: &[SignedPacket]) -> Command {
     Command::PutBatch(PutBatch {
         now: UnixMillis(now),
-        timestamp_max: None,
+        timestamp_max: UnixMillis(now).saturating_add(TIMESTAMP_AHEAD_MAX),
         conditions: BatchConditions::default(),
         packets: packets.to_vec(),
     })
@@ -117,7 +114,7 @@ fn conditional(now: u64, condition: Condition, packets: [SignedPacket; 2]) -> Co
     conditions.insert(1, Conditions::new(vec![condition]).unwrap());
     Command::PutBatch(PutBatch {
         now: UnixMillis(now),
-        timestamp_max: Some(UnixMillis(u64::MAX)),
+        timestamp_max: UnixMillis(u64::MAX),
         conditions,
         packets: packets.into(),
     })
@@ -136,7 +133,7 @@ fn every_command_survives_its_encoding() {
         batch(5, &[]),
         Command::PutBatch(PutBatch {
             now: UnixMillis(u64::MAX),
-            timestamp_max: Some(UnixMillis(7)),
+            timestamp_max: UnixMillis(7),
             conditions: BatchConditions::default(),
             packets: vec![packet(1, 2, b"x"), packet(2, u64::MAX, &[7; 1000])],
         }),
@@ -160,11 +157,7 @@ fn every_command_survives_its_encoding() {
             count_max: 3,
         },
         Command::RaiseLevel(Level(u16::MAX)),
-        Command::SetCapacity(Capacity {
-            count_max: 4,
-            size_max: u64::MAX,
-        }),
-        found(1, 3),
+        found(1),
         register(1, "name"),
         Command::Deregister(PublicKey::from_bytes([3; 32])),
         Command::ChangeZone(change("a.", vec![set("w.a.", 1, &[b"1111"])])),
@@ -181,7 +174,7 @@ fn every_command_survives_its_encoding() {
     ];
     for command in commands {
         let entry = command.encode();
-        assert_eq!(Command::encoded_level(&entry), Ok(command.level()));
+        assert_eq!(Command::encoded_level(&entry), Ok(Level::FIRST));
         assert_eq!(Command::decode(entry), Ok(command));
     }
 }
@@ -191,29 +184,30 @@ fn every_command_survives_its_encoding() {
 fn the_forms_of_the_first_level_are_these() {
     let stored = packet(1, 2, b"x");
     let put = batch(5, std::slice::from_ref(&stored)).encode();
-    assert_eq!(put[..12], [2, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 5]);
-    assert_eq!(put[12..44], *stored.key().as_bytes());
-    assert_eq!(put[46..], *stored.payload());
+    assert_eq!(put[..12], [b'Q', 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 5]);
+    assert_eq!(put[12..22], [0, 0, 0, 0, 0, 9, 0x27, 0xc5, 0, 0]);
+    assert_eq!(put[22..54], *stored.key().as_bytes());
+    assert_eq!(put[56..], *stored.payload());
     let raise = Command::RaiseLevel(Level(0x0203)).encode();
-    assert_eq!(raise[..], [2, 0, 1, 3, 2, 3]);
+    assert_eq!(raise[..], [b'Q', 0, 1, 3, 2, 3]);
     let expire = Command::Expire {
         cutoff: UnixMillis(7),
         count_max: 8,
     };
     assert_eq!(
         expire.encode()[..],
-        [2, 0, 1, 2, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 8]
+        [b'Q', 0, 1, 2, 0, 0, 0, 0, 0, 0, 0, 7, 0, 0, 0, 8]
     );
 }
 
 #[test]
 fn no_entry_makes_apply_fail() {
     let good = batch(5, &[packet(1, 2, b"x")]).encode();
-    let mut replica = Replica::raised();
+    let mut replica = Replica::default();
     let before = replica.clone();
     for len in 0..good.len() {
-        // A batch may end behind its time: that is the empty batch.
-        if len != 12 {
+        // A batch may end behind its conditions: that is the empty batch.
+        if len != 22 {
             let outcome = replica.try_apply(LEVEL_MAX, good.slice(..len)).unwrap();
             assert!(
                 matches!(outcome, Outcome::Rejected(Rejection::NoCommand(_))),
@@ -222,13 +216,13 @@ fn no_entry_makes_apply_fail() {
         }
     }
     for entry in [
+        // As commands began before.
         &[1, 1][..],
-        &[3, 0, 1, 1],
-        &[2, 0, 0, 1],
-        &[2, 0, 1, 9],
-        &[2, 0, 1, 4, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1],
-        &[2, 0, 2, 3, 0, 1],
-        &[2, 0, 1, 3, 0, 2, 0],
+        &[2, 0, 1, 3, 0, 1],
+        &[b'Q', 0, 0, 1],
+        &[b'Q', 0, 1, 0],
+        &[b'Q', 0, 1, 13],
+        &[b'Q', 0, 1, 3, 0, 1, 0],
     ] {
         let entry = Bytes::copy_from_slice(entry);
         let outcome = replica.try_apply(LEVEL_MAX, entry.clone()).unwrap();
@@ -242,19 +236,13 @@ fn no_entry_makes_apply_fail() {
 
 #[test]
 fn what_is_beyond_a_program_stops_it_before_anything_is_applied() {
-    let mut replica = Replica::raised();
+    let mut replica = Replica::default();
     let before = replica.clone();
-    let limited = Command::PutBatch(PutBatch {
-        now: UnixMillis(5),
-        timestamp_max: Some(UnixMillis(9)),
-        conditions: BatchConditions::default(),
-        packets: vec![packet(1, 2, b"x")],
-    });
     // A command of a level, and of a kind, that nobody knows yet.
-    let unknown = Bytes::from_static(&[2, 0, 9, 200, 1, 2, 3]);
+    let unknown = Bytes::from_static(&[b'Q', 0, 9, 200, 1, 2, 3]);
     for (supported, needed, entry) in [
-        (1, 2, limited.encode()),
-        (1, 2, Bytes::from_static(&[2, 0, 2, 4])),
+        (1, 2, Bytes::from_static(&[b'Q', 0, 2, 4])),
+        (1, 2, Bytes::from_static(&[b'Q', 0, 2])),
         (2, 9, unknown.clone()),
         (1, 2, Command::RaiseLevel(Level(2)).encode()),
         (2, 3, Command::RaiseLevel(Level(3)).encode()),
@@ -270,35 +258,40 @@ fn what_is_beyond_a_program_stops_it_before_anything_is_applied() {
     let error = replica.try_apply(LEVEL_MAX, unknown).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "feature level 9 is needed, and this program knows 5: run a newer version of Quorate"
+        "feature level 9 is needed, and this program knows 1: run a newer version of Quorate"
     );
 }
 
 #[test]
 fn a_command_above_the_level_of_the_cluster_is_rejected_by_all() {
+    let newer = Level(2);
     let mut replica = Replica::default();
-    let capacity = Capacity {
-        count_max: 1,
-        size_max: 1,
-    };
+    // Which commands the second level has, no program knows yet.
+    let of_second = Bytes::from_static(&[b'Q', 0, 2, 1]);
     let early = Outcome::Rejected(Rejection::AboveCluster {
-        needed: Level(2),
+        needed: newer,
         agreed: Level(1),
     });
-    assert_eq!(replica.apply(&Command::SetCapacity(capacity)), early);
+    let outcome = replica.try_apply(newer, of_second.clone()).unwrap();
+    assert_eq!(outcome, early);
     assert_eq!(replica, Replica::default());
 
     for level in [2, 1, 0, 2] {
-        let outcome = replica.apply(&Command::RaiseLevel(Level(level)));
+        let raise = Command::RaiseLevel(Level(level)).encode();
+        let outcome = replica.try_apply(newer, raise).unwrap();
         assert_eq!(outcome, Outcome::Agreed);
-        assert_eq!(replica.cluster.level, Level(2), "no level is taken back");
+        assert_eq!(replica.cluster.level, newer, "no level is taken back");
     }
-    let outcome = replica.apply(&Command::SetCapacity(capacity));
-    assert_eq!(outcome, Outcome::Agreed);
-    assert_eq!(replica.cluster.capacity, Some(capacity));
+    let outcome = replica.try_apply(newer, of_second).unwrap();
+    let kind = CommandError::Kind {
+        level: newer,
+        kind: 1,
+    };
+    let unknown = Outcome::Rejected(Rejection::NoCommand(kind));
+    assert_eq!(outcome, unknown);
 }
 
-fn found(id: u8, level: u16) -> Command {
+fn found(id: u8) -> Command {
     let names = ClusterNames {
         id: Some(ClusterId([id; 32])),
         founding: Some(ClusterId([9; 32])),
@@ -307,41 +300,21 @@ fn found(id: u8, level: u16) -> Command {
         count_max: u64::from(id),
         size_max: 1,
     };
-    Command::Found(Found {
-        names,
-        level: Level(level),
-        capacity,
-    })
+    Command::Found(Found { names, capacity })
 }
 
 #[test]
 fn the_first_command_may_found_the_cluster_and_no_other_names_it_anew() {
     let mut replica = Replica::default();
-    assert_eq!(replica.apply(&found(1, 3)), Outcome::Agreed);
+    assert_eq!(replica.apply(&found(1)), Outcome::Agreed);
     let ClusterState {
-        level,
-        capacity,
-        names,
-        ..
+        capacity, names, ..
     } = replica.cluster.clone();
-    assert_eq!(level, Level(3));
     assert_eq!(capacity.unwrap().count_max, 1);
     assert_eq!(names.id, Some(ClusterId([1; 32])));
     let founded = replica.clone();
-    assert_eq!(replica.apply(&found(2, 1)), Outcome::Agreed);
+    assert_eq!(replica.apply(&found(2)), Outcome::Agreed);
     assert_eq!(replica, founded);
-
-    // A cluster that has got a capacity before its id keeps it.
-    let mut older = Replica::default();
-    older.apply(&Command::RaiseLevel(Level(2)));
-    let capacity = Capacity {
-        count_max: 7,
-        size_max: 7,
-    };
-    older.apply(&Command::SetCapacity(capacity));
-    older.apply(&found(1, 3));
-    assert_eq!(older.cluster.capacity, Some(capacity));
-    assert_eq!(older.cluster.names, names);
 }
 
 fn register(node: u8, name: &str) -> Command {
@@ -356,7 +329,7 @@ fn register(node: u8, name: &str) -> Command {
 
 #[test]
 fn a_node_is_registered_by_its_invite_and_forgotten_by_order() {
-    let mut replica = Replica::raised();
+    let mut replica = Replica::default();
     let [token, node] = [8, 1].map(|byte| PublicKey::from_bytes([byte; 32]));
     let id = InviteId([5; 16]);
     let join = Command::Join(Join {
@@ -388,7 +361,7 @@ fn a_node_is_registered_by_its_invite_and_forgotten_by_order() {
 
 #[test]
 fn a_registration_beyond_its_bounds_changes_nothing() {
-    let mut replica = Replica::raised();
+    let mut replica = Replica::default();
     replica.apply(&register(1, "a"));
     let before = replica.clone();
     let long = register(2, &"n".repeat(crate::NAME_SIZE_MAX + 1));
@@ -454,11 +427,11 @@ fn timestamps_too_far_ahead_are_refused() {
     let expected = [Stored, TooFarAhead, TooFarAhead];
     assert_eq!(Replica::default().put(1000, &packets), expected);
 
-    // At the second level the batch says so itself, whatever its time.
+    // The batch says so itself, whatever its time.
     for now in [0, 1000, u64::MAX] {
-        let outcome = Replica::raised().apply(&Command::PutBatch(PutBatch {
+        let outcome = Replica::default().apply(&Command::PutBatch(PutBatch {
             now: UnixMillis(now),
-            timestamp_max: Some(UnixMillis(latest_ms)),
+            timestamp_max: UnixMillis(latest_ms),
             conditions: BatchConditions::default(),
             packets: packets.to_vec(),
         }));

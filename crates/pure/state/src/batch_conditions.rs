@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use bytes::{Buf, BufMut, Bytes};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use crate::{CommandError, Conditions};
+use crate::{CommandError, Conditions, coding::Coding};
 
 /// What begins them, in bytes: their number.
 const COUNT_SIZE: usize = 2;
@@ -41,21 +41,18 @@ impl BatchConditions {
             .extend(others.map(|(place, conditions)| (first + place, conditions.clone())));
     }
 
-    /// The size of their encoding, in bytes; zero if there are none, for then none are written.
+    /// The most that their encoding takes, in bytes.
     pub(crate) fn size(&self) -> usize {
         let each = self.0.values();
-        match self.0.is_empty() {
-            true => 0,
-            false => COUNT_SIZE + each.map(|it| PLACE_SIZE + it.size()).sum::<usize>(),
-        }
+        COUNT_SIZE + each.map(|it| PLACE_SIZE + it.size()).sum::<usize>()
     }
 
     /// Number (u16) of packets that have conditions; each: its place (u16), and they.
-    pub(crate) fn encode(&self, out: &mut impl BufMut) {
+    pub(crate) fn encode(&self, out: &mut BytesMut) {
         out.put_u16(u16::try_from(self.0.len()).expect("each has a place of its own"));
         for (place, conditions) in &self.0 {
             out.put_u16(*place);
-            conditions.encode(out);
+            conditions.put(out);
         }
     }
 
@@ -64,7 +61,7 @@ impl BatchConditions {
         let mut all = BTreeMap::new();
         for _ in 0..bytes.try_get_u16()? {
             let place = bytes.try_get_u16()?;
-            let conditions = Conditions::decode(bytes).ok_or(CommandError::Condition)?;
+            let conditions = Conditions::take(bytes)?;
             let follows = all.last_key_value().is_none_or(|(last, _)| *last < place);
             if !follows || conditions.is_empty() {
                 return Err(CommandError::Condition);
@@ -74,11 +71,11 @@ impl BatchConditions {
         Ok(Self(all))
     }
 
-    /// Fails if there are none, or one is of a packet that a batch of so many does not have.
+    /// Fails if one is of a packet that a batch of so many does not have.
     pub(crate) fn check(&self, packet_count: usize) -> Result<(), CommandError> {
         match self.0.last_key_value() {
-            Some((last, _)) if usize::from(*last) < packet_count => Ok(()),
-            _ => Err(CommandError::Condition),
+            Some((last, _)) if usize::from(*last) >= packet_count => Err(CommandError::Condition),
+            _ => Ok(()),
         }
     }
 }

@@ -21,7 +21,7 @@ impl fmt::Debug for ClusterId {
 }
 
 /// What is known of who a cluster is. Two nodes are of one cluster if they know the same of either.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClusterNames {
     /// Its id, which its first leader draws and has committed.
     pub id: Option<ClusterId>,

@@ -2,19 +2,12 @@
 
 use std::time::Duration;
 
-use quorate_packet::{PublicKey, SignedPacket};
+use quorate_packet::PublicKey;
 
 use crate::{
-    BatchConditions, Capacity, ClusterNames, CookieSecret, Invite, InviteId, Join, Level,
-    PublishChange, Registration, UnixMillis, ZoneChange,
+    Capacity, ClusterNames, CookieSecret, Invite, InviteId, Join, Level, PublishChange, PutBatch,
+    Registration, UnixMillis, ZoneChange,
 };
-
-/// The most packets in one batch: enough to spread the cost of an entry thin, few enough that one
-/// batch is applied in well under a heartbeat.
-pub const BATCH_COUNT_MAX: usize = 256;
-
-/// The largest encoded batch, in bytes: `BATCH_COUNT_MAX` packets of the usual size.
-pub const BATCH_SIZE_MAX: usize = 256 * 1024;
 
 /// The most packets that one `Expire` removes, so that a mass expiry does not stall writes.
 pub const EXPIRE_COUNT_MAX: u32 = 1024;
@@ -40,11 +33,7 @@ pub enum Command {
     /// Use commands up to this level from here on. To be proposed once all members support it: one
     /// that does not stops here. A level that is in use already changes nothing.
     RaiseLevel(Level),
-    /// Store no more than this. What is beyond a capacity that was shrunk goes as packets of unknown
-    /// keys come, and not before.
-    SetCapacity(Capacity),
-    /// Found the cluster. It brings its level, so it can be the first command of all; of a cluster that
-    /// has an id it changes no more than that.
+    /// Found the cluster. One that has an id stays as it is.
     Found(Found),
     /// Let whoever proves to have the secret of an invite join.
     Invite {
@@ -89,48 +78,7 @@ pub enum Command {
 pub struct Found {
     /// Who it is; its id is there.
     pub names: ClusterNames,
-    /// A feature level that all members support.
-    pub level: Level,
+    /// Store no more than this. What is beyond it already goes as packets of unknown keys come, and not
+    /// before.
     pub capacity: Capacity,
-}
-
-/// Packets that arrived together, in the order of their arrival.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PutBatch {
-    /// The cluster's time when the leader proposed the batch.
-    pub now: UnixMillis,
-    /// The latest timestamp that a packet may have, in whole milliseconds. `None` in a command of
-    /// level 1, which goes by `now`.
-    pub timestamp_max: Option<UnixMillis>,
-    /// On what conditions some of the packets are stored.
-    pub conditions: BatchConditions,
-    /// At most [`BATCH_COUNT_MAX`] packets.
-    pub packets: Vec<SignedPacket>,
-}
-
-impl PutBatch {
-    /// The latest timestamp that a packet may have: at level 1, [`TIMESTAMP_AHEAD_MAX`] after `now`.
-    pub fn latest_timestamp(&self) -> UnixMillis {
-        let by_now = || self.now.saturating_add(TIMESTAMP_AHEAD_MAX);
-        self.timestamp_max.unwrap_or_else(by_now)
-    }
-}
-
-impl Command {
-    /// The level that a node must support to apply it.
-    pub fn level(&self) -> Level {
-        match self {
-            Self::PutBatch(batch) if !batch.conditions.is_empty() => Level::PUBLISHING,
-            Self::PutBatch(batch) if batch.timestamp_max.is_some() => Level::CAPACITY,
-            Self::PutBatch(_) | Self::Expire { .. } | Self::RaiseLevel(_) => Level::FIRST,
-            Self::SetCapacity(_) => Level::CAPACITY,
-            Self::Found(_)
-            | Self::Invite { .. }
-            | Self::Join(_)
-            | Self::Register { .. }
-            | Self::Deregister(_) => Level::MEMBERS,
-            Self::ChangeZone(_) | Self::RotateCookies { .. } => Level::ZONES,
-            Self::ChangePublishing(_) | Self::DeletePacket { .. } => Level::PUBLISHING,
-        }
-    }
 }

@@ -2,15 +2,14 @@
 
 use crate::Level;
 
-/// The version of what is read. Version 1 had no level.
-pub(crate) const VERSION: u8 = 2;
+/// How every command begins. What was written before feature levels were counted anew begins with 1 or 2.
+pub(crate) const MAGIC: u8 = b'Q';
 
 /// Why bytes are no command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
-    /// The header is none of a command.
-    #[error("encoding version {0} is none of a command, whose version is {VERSION}")]
-    Version(u8),
+    #[error("it begins with {0:#04x}, and a command begins with {MAGIC:#04x}")]
+    Magic(u8),
     /// The level has no such kind of command.
     #[error("feature level {level} has no command of kind {kind}")]
     Kind {
@@ -32,6 +31,8 @@ pub enum CommandError {
         /// Their size in bytes.
         size: usize,
     },
+    #[error("a text in it is not UTF-8")]
+    Text,
     /// A name or the data of a record cannot be read.
     #[error("a name or a record in it is unreadable")]
     Record,

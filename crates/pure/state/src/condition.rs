@@ -1,9 +1,12 @@
 //! On what condition a packet is stored (RFC 9110, section 13).
 
-use bytes::{Buf, BufMut, Bytes};
+use bytes::{Bytes, BytesMut};
 use quorate_packet::{SignedPacket, Timestamp};
 
-use crate::{TOKEN_HASH_SIZE, TokenHash, cluster_state::decode_array};
+use crate::{
+    CommandError, TOKEN_HASH_SIZE, TokenHash,
+    coding::{Coding, fields, kinds, put_all},
+};
 
 /// How many bytes of the signature tell two packets of one key and timestamp apart: who signed both
 /// with one nonce has given the key away.
@@ -14,15 +17,6 @@ pub const TAG_SIGNATURE_SIZE: usize = 8;
 pub const VERSION_COUNT_MAX: usize = 16;
 
 const VERSION_SIZE: usize = 8 + 1 + TAG_SIGNATURE_SIZE;
-
-const STORED: u8 = 1;
-const NOT_STORED: u8 = 2;
-const ANY_OF: u8 = 3;
-const NONE_OF: u8 = 4;
-const UNMODIFIED_SINCE: u8 = 5;
-const TOKEN: u8 = 6;
-
-const _: () = assert!(VERSION_COUNT_MAX <= u8::MAX as usize);
 
 /// On what condition a packet is stored: all that are given must hold. Without any, it is stored.
 ///
@@ -106,26 +100,35 @@ impl Conditions {
         self.0.iter().all(|condition| condition.holds(stored))
     }
 
-    /// The size of their encoding, in bytes.
+    /// The most that their encoding takes, in bytes.
     pub(crate) fn size(&self) -> usize {
-        1 + self.0.iter().map(Condition::size).sum::<usize>()
+        4 + self.0.iter().map(Condition::size).sum::<usize>()
+    }
+}
+
+impl Coding for Conditions {
+    fn put(&self, out: &mut BytesMut) {
+        put_all(self.0.iter(), out);
     }
 
-    /// Number (u8), and each: kind (u8), then by kind nothing; the number (u8) of versions and they;
-    /// seconds (u64); or a hash (32 bytes).
-    pub(crate) fn encode(&self, out: &mut impl BufMut) {
-        out.put_u8(count(self.0.len()));
-        for condition in &self.0 {
-            condition.encode(out);
-        }
+    fn take(bytes: &mut Bytes) -> Result<Self, CommandError> {
+        let conditions = Vec::take(bytes)?;
+        Self::new(conditions).map_err(|_| CommandError::Condition)
     }
+}
 
-    /// Reads what `encode` wrote.
-    pub(crate) fn decode(bytes: &mut Bytes) -> Option<Self> {
-        let count = bytes.try_get_u8().ok()?;
-        let conditions = (0..count).map(|_| Condition::decode(bytes));
-        Self::new(conditions.collect::<Option<_>>()?).ok()
-    }
+kinds! {
+    Condition, |_| CommandError::Condition,
+    1u8 => Stored,
+    2u8 => NotStored,
+    3u8 => AnyOf(versions),
+    4u8 => NoneOf(versions),
+    5u8 => UnmodifiedSince(secs),
+    6u8 => Token(hash),
+}
+
+fields! {
+    Version { timestamp, signature }
 }
 
 impl Condition {
@@ -154,54 +157,11 @@ impl Condition {
     fn size(&self) -> usize {
         match self {
             Self::Stored | Self::NotStored => 1,
-            Self::AnyOf(versions) | Self::NoneOf(versions) => 2 + versions.len() * VERSION_SIZE,
+            Self::AnyOf(versions) | Self::NoneOf(versions) => 5 + versions.len() * VERSION_SIZE,
             Self::UnmodifiedSince(_) => 1 + 8,
             Self::Token(_) => 1 + TOKEN_HASH_SIZE,
         }
     }
-
-    fn encode(&self, out: &mut impl BufMut) {
-        let mut put_versions = |kind, versions: &[Version]| {
-            out.put_slice(&[kind, count(versions.len())]);
-            versions.iter().for_each(|version| version.encode(out));
-        };
-        match self {
-            Self::AnyOf(versions) => put_versions(ANY_OF, versions),
-            Self::NoneOf(versions) => put_versions(NONE_OF, versions),
-            Self::Stored => out.put_u8(STORED),
-            Self::NotStored => out.put_u8(NOT_STORED),
-            Self::UnmodifiedSince(secs) => {
-                out.put_u8(UNMODIFIED_SINCE);
-                out.put_u64(*secs);
-            }
-            Self::Token(token) => {
-                out.put_u8(TOKEN);
-                out.put_slice(&token.0);
-            }
-        }
-    }
-
-    fn decode(bytes: &mut Bytes) -> Option<Self> {
-        let versions = |bytes: &mut Bytes| {
-            let count = bytes.try_get_u8().ok()?;
-            (0..count)
-                .map(|_| Version::decode(bytes))
-                .collect::<Option<Vec<_>>>()
-        };
-        match bytes.try_get_u8().ok()? {
-            STORED => Some(Self::Stored),
-            NOT_STORED => Some(Self::NotStored),
-            ANY_OF => versions(bytes).map(Self::AnyOf),
-            NONE_OF => versions(bytes).map(Self::NoneOf),
-            UNMODIFIED_SINCE => bytes.try_get_u64().ok().map(Self::UnmodifiedSince),
-            TOKEN => decode_array(bytes).map(|hash| Self::Token(TokenHash(hash))),
-            _ => None,
-        }
-    }
-}
-
-fn count(count: usize) -> u8 {
-    u8::try_from(count).expect("conditions have a bound")
 }
 
 impl Version {
@@ -216,22 +176,5 @@ impl Version {
         let has_signature =
             |signature: [u8; TAG_SIGNATURE_SIZE]| packet.payload().starts_with(&signature);
         self.timestamp == packet.timestamp() && self.signature.is_none_or(has_signature)
-    }
-
-    /// Timestamp (u64), whether there is a signature (u8), and its beginning.
-    fn encode(&self, out: &mut impl BufMut) {
-        out.put_u64(self.timestamp.as_micros());
-        out.put_u8(self.signature.is_some().into());
-        out.put_slice(&self.signature.unwrap_or_default());
-    }
-
-    fn decode(bytes: &mut Bytes) -> Option<Self> {
-        let timestamp = Timestamp::from_micros(bytes.try_get_u64().ok()?);
-        let has_signature = bytes.try_get_u8().ok()? != 0;
-        let signature = decode_array(bytes)?;
-        Some(Self {
-            timestamp,
-            signature: has_signature.then_some(signature),
-        })
     }
 }

@@ -5,7 +5,7 @@ use quorate_packet::{PAYLOAD_SIZE_MAX, PUBLIC_KEY_SIZE, SignedPacket};
 
 use crate::{
     BATCH_COUNT_MAX, BATCH_SIZE_MAX, BatchConditions, CommandError, Conditions,
-    command_encoding::decode_packets,
+    batch::{decode_packets, encode_packet},
 };
 
 /// The size of a packet in a batch, beside its payload.
@@ -17,8 +17,7 @@ const _: () = assert!(BATCH_SIZE_MAX >= OVERHEAD + PAYLOAD_SIZE_MAX + 1024);
 const _: () = assert!(BATCH_COUNT_MAX <= u16::MAX as usize);
 
 /// Packets as a batch holds them: one behind the other, each as key (32 bytes), size (u16,
-/// big-endian) and payload. Conditions of some stand apart, so that packets without are encoded the same
-/// wherever they go.
+/// big-endian) and payload; before them the conditions of some.
 ///
 /// They are encoded once, by the node where they arrive, and go through the leader into the log as
 /// they are. There are at most [`BATCH_COUNT_MAX`] of them, in at most [`BATCH_SIZE_MAX`] bytes.
@@ -31,21 +30,11 @@ pub struct EncodedPackets {
 
 impl EncodedPackets {
     /// Reads what another node encoded, and has verified.
-    pub fn parse(bytes: Bytes) -> Result<Self, CommandError> {
-        Self::with_conditions(bytes, BatchConditions::default())
-    }
-
-    /// Reads packets behind conditions that some of them have, likewise.
-    pub fn parse_conditional(mut bytes: Bytes) -> Result<Self, CommandError> {
+    pub fn parse(mut bytes: Bytes) -> Result<Self, CommandError> {
+        let size = bytes.len();
         let conditions = BatchConditions::decode(&mut bytes)?;
-        let packets = Self::with_conditions(bytes, conditions)?;
-        packets.conditions.check(packets.count)?;
-        Ok(packets)
-    }
-
-    fn with_conditions(bytes: Bytes, conditions: BatchConditions) -> Result<Self, CommandError> {
-        let size = bytes.len() + conditions.size();
         let count = decode_packets(&mut bytes.clone())?.len();
+        conditions.check(count)?;
         match count <= BATCH_COUNT_MAX && size <= BATCH_SIZE_MAX {
             true => Ok(Self {
                 bytes: bytes.into(),
@@ -59,16 +48,12 @@ impl EncodedPackets {
     /// Adds a packet that is stored on these conditions. Returns false, and adds nothing, if there is
     /// no room for it.
     pub fn push(&mut self, packet: &SignedPacket, conditions: &Conditions) -> bool {
-        let payload = packet.payload();
         let mut own = BatchConditions::default();
         own.insert(0, conditions.clone());
-        let fits = self.has_room(1, OVERHEAD + payload.len() + own.size());
+        let fits = self.has_room(1, OVERHEAD + packet.payload().len() + own.size());
         if fits {
             self.conditions.append(self.next_place(), &own);
-            let size = u16::try_from(payload.len()).expect("a payload fits, see above");
-            self.bytes.put_slice(packet.key().as_bytes());
-            self.bytes.put_u16(size);
-            self.bytes.put_slice(payload);
+            encode_packet(&mut self.bytes, packet);
             self.count += 1;
         }
         fits
@@ -91,27 +76,26 @@ impl EncodedPackets {
         self.count
     }
 
-    /// The conditions that some of them have.
-    pub fn conditions(&self) -> &BatchConditions {
-        &self.conditions
-    }
-
-    /// The bytes of all of them, without conditions.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// The same, to be sent.
-    pub fn into_bytes(self) -> Bytes {
-        self.bytes.freeze()
-    }
-
-    /// The bytes of conditions, and of all packets behind them, to be sent.
-    pub fn into_conditional_bytes(self) -> Bytes {
-        let mut out = BytesMut::with_capacity(self.conditions.size() + self.bytes.len());
+    /// The conditions of some and all packets behind them, to be sent.
+    pub fn encode(&self) -> Bytes {
+        let mut out = BytesMut::with_capacity(self.size());
         self.conditions.encode(&mut out);
         out.put_slice(&self.bytes);
         out.freeze()
+    }
+
+    /// The bytes of the packets alone.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(crate) fn conditions(&self) -> &BatchConditions {
+        &self.conditions
+    }
+
+    /// The size of all that is sent, in bytes.
+    pub(crate) fn size(&self) -> usize {
+        self.conditions.size() + self.bytes.len()
     }
 
     fn next_place(&self) -> u16 {
@@ -119,8 +103,7 @@ impl EncodedPackets {
     }
 
     fn has_room(&self, count: usize, size: usize) -> bool {
-        let size = size + self.bytes.len() + self.conditions.size();
-        self.count + count <= BATCH_COUNT_MAX && size <= BATCH_SIZE_MAX
+        self.count + count <= BATCH_COUNT_MAX && self.size() + size <= BATCH_SIZE_MAX
     }
 }
 
@@ -147,7 +130,7 @@ mod tests {
         for byte in 0..3 {
             assert!(packets.push(&packet(byte, 200), &Conditions::default()));
         }
-        let read = EncodedPackets::parse(packets.clone().into_bytes());
+        let read = EncodedPackets::parse(packets.encode());
         assert_eq!(read, Ok(packets));
     }
 
@@ -159,7 +142,7 @@ mod tests {
                 && second.push(&packet(2, 300), &Conditions::default())
         );
         assert!(first.append(&second));
-        let decoded = decode_packets(&mut first.into_bytes());
+        let decoded = decode_packets(&mut first.encode().slice(2..));
         assert_eq!(decoded, Ok(vec![packet(1, 200), packet(2, 300)]));
     }
 
@@ -174,8 +157,8 @@ mod tests {
 
         let mut packets = EncodedPackets::default();
         while packets.push(&packet(1, PAYLOAD_SIZE_MAX), &Conditions::default()) {}
-        assert!(packets.as_bytes().len() <= BATCH_SIZE_MAX);
-        let bytes = [full.as_bytes(), full.as_bytes()].concat();
+        assert!(packets.encode().len() <= BATCH_SIZE_MAX);
+        let bytes = [&full.encode()[..], full.as_bytes()].concat();
         let size = bytes.len();
         let count = 2 * BATCH_COUNT_MAX;
         let too_many = EncodedPackets::parse(bytes.into());
@@ -186,8 +169,10 @@ mod tests {
     fn bytes_that_end_early_are_no_packets() {
         let mut packets = EncodedPackets::default();
         packets.push(&packet(1, 200), &Conditions::default());
-        for size in 1..packets.as_bytes().len() {
-            let cut = Bytes::copy_from_slice(&packets.as_bytes()[..size]);
+        let bytes = packets.encode();
+        // Behind the conditions may come nothing: that is the empty batch.
+        for size in (0..bytes.len()).filter(|size| *size != 2) {
+            let cut = bytes.slice(..size);
             assert!(EncodedPackets::parse(cut).is_err(), "of {size} bytes");
         }
     }
@@ -199,7 +184,7 @@ mod tests {
         assert!(first.conditions().is_empty());
         assert!(second.push(&packet(2, 200), &Conditions::default()));
         assert!(second.push(&packet(3, 200), &conditions(1)));
-        let read = EncodedPackets::parse_conditional(second.clone().into_conditional_bytes());
+        let read = EncodedPackets::parse(second.encode());
         assert_eq!(read.as_ref(), Ok(&second));
         assert!(first.append(&read.unwrap()));
         let of = |place| first.conditions().of(place).cloned();
@@ -211,20 +196,20 @@ mod tests {
     fn a_batch_with_conditions_is_no_larger_than_the_largest() {
         let mut packets = EncodedPackets::default();
         while packets.push(&packet(1, 1000), &conditions(crate::VERSION_COUNT_MAX)) {}
-        let bytes = packets.clone().into_conditional_bytes();
+        let bytes = packets.encode();
         assert!(bytes.len() <= BATCH_SIZE_MAX, "{}", bytes.len());
-        assert_eq!(EncodedPackets::parse_conditional(bytes), Ok(packets));
+        assert_eq!(EncodedPackets::parse(bytes), Ok(packets));
     }
 
     #[test]
     fn conditions_of_no_packet_are_none() {
         let mut packets = EncodedPackets::default();
         assert!(packets.push(&packet(1, 200), &conditions(2)));
-        let bytes = packets.into_conditional_bytes();
+        let bytes = packets.encode();
         for (place, at) in [(1, 2..4), (0, 0..2)] {
             let mut wrong = bytes.to_vec();
             wrong[at].copy_from_slice(&u16::to_be_bytes(place));
-            let read = EncodedPackets::parse_conditional(wrong.into());
+            let read = EncodedPackets::parse(wrong.into());
             assert!(read.is_err(), "{read:?}");
         }
     }

@@ -6,7 +6,7 @@ use quorate_packet::{PublicKey, Timestamp};
 
 use crate::{
     CookieSecret, CookieSecrets, Deletion, NamedSet, PublishMode, PublishState, RecordSet,
-    TokenHash, UnixMillis, WireName, ZoneChange, ZoneRecords, ZoneState,
+    ReplicatedZone, TokenHash, UnixMillis, WireName, ZoneChange, ZoneState,
 };
 
 pub(crate) fn name(text: &str) -> WireName {
@@ -43,7 +43,7 @@ pub(crate) fn zone_state() -> ZoneState {
         set("a.", 16, &[b"\x01x"]),
     ];
     let sets = sets.map(|set| ((set.owner, set.record_type), set.records));
-    let zone = |serial, sets| ZoneRecords { serial, sets };
+    let zone = |serial, sets| ReplicatedZone { serial, sets };
     ZoneState {
         zones: [
             (name("a."), zone(u32::MAX, sets.into())),

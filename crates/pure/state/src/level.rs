@@ -10,23 +10,12 @@ use serde::{Deserialize, Serialize};
 pub struct Level(pub u16);
 
 /// The highest feature level that this program supports.
-pub const LEVEL_MAX: Level = Level::PUBLISHING;
+pub const LEVEL_MAX: Level = Level::FIRST;
 
 impl Level {
-    /// What every program knows, and where every cluster begins.
+    /// What every program knows, and where every cluster begins. Until a version is tagged, all
+    /// commands belong to it.
     pub const FIRST: Self = Self(1);
-
-    /// A batch carries the limit on the timestamps of its packets, and packets have a capacity.
-    pub const CAPACITY: Self = Self(2);
-
-    /// The cluster has an id, and knows more of its members than Raft does.
-    pub const MEMBERS: Self = Self(3);
-
-    /// The cluster has zones of replicated records, and secrets of DNS cookies.
-    pub const ZONES: Self = Self(4);
-
-    /// Packets are stored on conditions, operators delete them, and the cluster knows who may publish.
-    pub const PUBLISHING: Self = Self(5);
 
     /// Fails if a program that supports `supported` must not go on with what needs this level.
     pub fn check(self, supported: Self) -> Result<(), UnsupportedLevel> {

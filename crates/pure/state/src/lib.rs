@@ -20,6 +20,9 @@
 //! of different versions make one cluster, and a node that is too old for it stops, rather than skip
 //! what others apply.
 //!
+//! Until a version is tagged, new commands and formats belong to level 1, and an incompatible change of
+//! what is written or sent gets another magic.
+//!
 //! | piece | what it is |
 //! |---|---|
 //! | [`Command`] | what is proposed, with its encoding |
@@ -32,15 +35,18 @@
 //! | [`Roll`] | nodes that are registered, and invites for others |
 //! | [`ZoneState`] | what DNS serves beside packets: replicated records, and the secrets of its cookies |
 //! | [`ZoneChange`] | how a zone changes |
+//! | [`NamedSet::check_in`], [`check_together`], [`check_beside`] | what a zone may hold |
 //! | [`Conditions`], [`BatchConditions`] | on what condition a packet is stored, and each packet of a batch |
 //! | [`PublishState`], [`PublishChange`] | who may publish and what was deleted, and how that changes |
 //! | [`LogPosition`] | where an entry stands: term and index |
 
 mod apply;
+mod batch;
 mod batch_conditions;
 mod capacity;
 mod cluster_names;
 mod cluster_state;
+mod coding;
 mod command;
 mod command_encoding;
 mod command_error;
@@ -57,22 +63,23 @@ mod position;
 mod publish_change;
 mod publish_state;
 mod put_batch;
+mod put_outcome;
+mod record_set;
 mod roll;
 mod stored_packet;
 mod time;
 mod wire_name;
 mod zone_change;
+mod zone_check;
 mod zone_state;
 
 pub use apply::{ApplyError, apply};
+pub use batch::{BATCH_COUNT_MAX, BATCH_SIZE_MAX, PutBatch};
 pub use batch_conditions::BatchConditions;
 pub use capacity::{Capacity, EVICTION_AGE_MIN, EVICTION_COUNT_MAX, Usage};
 pub use cluster_names::{ClusterId, ClusterNames};
 pub use cluster_state::ClusterState;
-pub use command::{
-    BATCH_COUNT_MAX, BATCH_SIZE_MAX, Command, EXPIRE_COUNT_MAX, Found, PutBatch,
-    TIMESTAMP_AHEAD_MAX,
-};
+pub use command::{Command, EXPIRE_COUNT_MAX, Found, TIMESTAMP_AHEAD_MAX};
 pub use command_error::CommandError;
 pub use condition::{
     Condition, Conditions, TAG_SIGNATURE_SIZE, TooManyVersions, VERSION_COUNT_MAX, Version,
@@ -81,13 +88,15 @@ pub use cookie_secrets::{COOKIE_SECRET_AGE, COOKIE_SECRET_SIZE, CookieSecret, Co
 pub use encoded_packets::EncodedPackets;
 pub use level::{LEVEL_MAX, Level, UnsupportedLevel};
 pub use node_id::NodeId;
-pub use outcome::{Outcome, PutOutcome, Rejection};
+pub use outcome::{Outcome, Rejection};
 pub use position::{LogIndex, LogPosition, Term};
 pub use publish_change::{CHANGED_KEY_COUNT_MAX, PublishChange, PublishRejection};
 pub use publish_state::{
     DELETION_COUNT_MAX, Deletion, LISTED_KEY_COUNT_MAX, PUBLISH_TOKEN_COUNT_MAX,
     PUBLISHING_SIZE_MAX, PublishMode, PublishState, TOKEN_HASH_SIZE, TokenHash,
 };
+pub use put_outcome::PutOutcome;
+pub use record_set::{NamedSet, RecordSet, RecordSets};
 pub use roll::{
     ADDRESS_SIZE_MAX, INVITE_COUNT_MAX, Invite, InviteId, Join, JoinRefusal, NAME_SIZE_MAX,
     REGISTRATION_COUNT_MAX, Registration, Roll,
@@ -95,7 +104,9 @@ pub use roll::{
 pub use stored_packet::{StoredPacket, StoredPackets};
 pub use time::{UnixMillis, millis};
 pub use wire_name::{WIRE_NAME_SIZE_MAX, WireName};
-pub use zone_change::{CHANGE_SIZE_MAX, NamedSet, ZoneChange, ZoneRejection, is_data_type};
-pub use zone_state::{
-    RECORD_SET_SIZE_MAX, RecordSet, ZONE_COUNT_MAX, ZONES_SIZE_MAX, ZoneRecords, ZoneState,
+pub use zone_change::{CHANGE_SIZE_MAX, ZoneChange};
+pub use zone_check::{
+    RECORD_SET_SIZE_MAX, TTL_SECS_MAX, ZoneRejection, check_beside, check_owner, check_together,
+    is_data_type,
 };
+pub use zone_state::{ReplicatedZone, ZONE_COUNT_MAX, ZONES_SIZE_MAX, ZoneState};

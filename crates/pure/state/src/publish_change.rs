@@ -2,14 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use quorate_packet::PublicKey;
 
 use crate::{
     BATCH_SIZE_MAX, CommandError, DELETION_COUNT_MAX, LISTED_KEY_COUNT_MAX, NAME_SIZE_MAX,
     PUBLISH_TOKEN_COUNT_MAX, PublishMode, PublishState, TokenHash,
-    cluster_state::{decode_array, decode_text, encode_text},
-    publish_state::{decode_keys, encode_keys},
+    coding::{Coding, decode_all, kinds},
 };
 
 /// The most keys that one change names, so that it takes no more of the log than a batch of packets.
@@ -63,19 +62,22 @@ pub enum PublishRejection {
     DeletionCount,
 }
 
-const SET_MODE: u8 = 1;
-const ALLOW: u8 = 2;
-const DISALLOW: u8 = 3;
-const DENY: u8 = 4;
-const UNDENY: u8 = 5;
-const ADD_TOKEN: u8 = 6;
-const REMOVE_TOKEN: u8 = 7;
+kinds! {
+    PublishChange, |_| CommandError::Publishing,
+    1u8 => SetMode(mode),
+    2u8 => Allow(keys),
+    3u8 => Disallow(keys),
+    4u8 => Deny(keys),
+    5u8 => Undeny(keys),
+    6u8 => AddToken { name, hash },
+    7u8 => RemoveToken(name),
+}
 
 impl PublishChange {
     /// The bytes that [`decode`](Self::decode) reads.
     pub fn encode(&self) -> Bytes {
         let mut out = BytesMut::new();
-        self.encode_into(&mut out);
+        self.put(&mut out);
         out.freeze()
     }
 
@@ -83,57 +85,8 @@ impl PublishChange {
     ///
     /// # Errors
     /// It is unreadable, or larger than a batch of packets.
-    pub fn decode(mut bytes: Bytes) -> Result<Self, CommandError> {
-        if bytes.len() > BATCH_SIZE_MAX {
-            return Err(CommandError::Trailing(bytes.len() - BATCH_SIZE_MAX));
-        }
-        let change = Self::read(&mut bytes)?;
-        match bytes.len() {
-            0 => Ok(change),
-            rest => Err(CommandError::Trailing(rest)),
-        }
-    }
-
-    /// Kind (u8), then by kind: mode (u8); keys; name and hash; name.
-    pub(crate) fn encode_into(&self, out: &mut BytesMut) {
-        let mut put_keys = |kind, keys: &[PublicKey]| {
-            out.put_u8(kind);
-            encode_keys(out, keys.iter());
-        };
-        match self {
-            Self::Allow(keys) => put_keys(ALLOW, keys),
-            Self::Disallow(keys) => put_keys(DISALLOW, keys),
-            Self::Deny(keys) => put_keys(DENY, keys),
-            Self::Undeny(keys) => put_keys(UNDENY, keys),
-            Self::SetMode(mode) => out.put_slice(&[SET_MODE, mode.number()]),
-            Self::AddToken { name, hash } => {
-                out.put_u8(ADD_TOKEN);
-                encode_text(out, name);
-                out.put_slice(&hash.0);
-            }
-            Self::RemoveToken(name) => {
-                out.put_u8(REMOVE_TOKEN);
-                encode_text(out, name);
-            }
-        }
-    }
-
-    pub(crate) fn read(bytes: &mut Bytes) -> Result<Self, CommandError> {
-        let kind = bytes.try_get_u8()?;
-        let change = match kind {
-            SET_MODE => PublishMode::from_number(bytes.try_get_u8()?).map(Self::SetMode),
-            ALLOW => decode_keys(bytes).map(Self::Allow),
-            DISALLOW => decode_keys(bytes).map(Self::Disallow),
-            DENY => decode_keys(bytes).map(Self::Deny),
-            UNDENY => decode_keys(bytes).map(Self::Undeny),
-            ADD_TOKEN => decode_text(bytes).and_then(|name| {
-                let hash = TokenHash(decode_array(bytes)?);
-                Some(Self::AddToken { name, hash })
-            }),
-            REMOVE_TOKEN => decode_text(bytes).map(Self::RemoveToken),
-            _ => None,
-        };
-        change.ok_or(CommandError::Publishing)
+    pub fn decode(bytes: Bytes) -> Result<Self, CommandError> {
+        decode_all(bytes, BATCH_SIZE_MAX)
     }
 
     /// What there is after the change; `None` if that is what there was.

@@ -5,13 +5,12 @@ use std::{
     fmt,
 };
 
-use bytes::{Buf, BufMut, Bytes};
 use quorate_packet::{PUBLIC_KEY_SIZE, PublicKey, SignedPacket, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::{
-    NAME_SIZE_MAX, PutOutcome, UnixMillis,
-    cluster_state::{decode_array, decode_text, encode_text},
-    zone_state::Secrecy,
+    CommandError, NAME_SIZE_MAX, PutOutcome, UnixMillis,
+    coding::{fields, kinds, wrappers},
 };
 
 /// The most keys that are allowed, and that are denied, together.
@@ -58,13 +57,24 @@ pub struct PublishState {
 }
 
 /// Who may publish, of those who are not denied.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PublishMode {
     #[default]
     Open,
     AllowList,
     /// Keys that are allowed, and whoever has a token.
     Tokens,
+}
+
+impl fmt::Display for PublishMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Open => "open",
+            Self::AllowList => "allow_list",
+            Self::Tokens => "tokens",
+        })
+    }
 }
 
 /// The SHA-256 of a token, which has 256 bits of randomness itself.
@@ -108,18 +118,20 @@ impl PublishState {
         self.deleted.get(key)?.blocked_until
     }
 
-    /// Why a key may not publish now, if it may not.
-    pub(crate) fn refusal(
+    /// Why a key may not publish, if it may not. Without the time, which is asked for last, no
+    /// block is judged.
+    pub fn refusal(
         &self,
         key: &PublicKey,
         token: Option<&TokenHash>,
-        now: UnixMillis,
+        now: impl FnOnce() -> Option<UnixMillis>,
     ) -> Option<PutOutcome> {
         let lacks_token = || !token.is_some_and(|token| self.has_token(token));
         if self.forbids(key) || (self.needs_token(key) && lacks_token()) {
             return Some(PutOutcome::Forbidden);
         }
-        let is_blocked = self.blocked_until(key).is_some_and(|until| now < until);
+        let blocked_until = self.blocked_until(key)?;
+        let is_blocked = now()? < blocked_until;
         is_blocked.then_some(PutOutcome::Blocked)
     }
 
@@ -139,99 +151,18 @@ impl PublishState {
     pub(crate) fn listed_count(&self) -> usize {
         self.allowed.len() + self.denied.len()
     }
-
-    /// Mode (u8); keys that are allowed, and those that are denied; number (u32) of tokens, each its
-    /// name and hash; number (u32) of deletions, each its key, timestamp (u64), whether there is a
-    /// block (u8) and its end (u64).
-    pub(crate) fn encode(&self, out: &mut Vec<u8>, secrecy: Secrecy) {
-        out.put_u8(self.mode.number());
-        encode_keys(out, self.allowed.iter());
-        encode_keys(out, self.denied.iter());
-        out.put_u32(count(self.tokens.len()));
-        for (name, hash) in &self.tokens {
-            encode_text(out, name);
-            match secrecy {
-                Secrecy::Whole => out.put_slice(&hash.0),
-                Secrecy::Public => {}
-            }
-        }
-        out.put_u32(count(self.deleted.len()));
-        for (key, deletion) in &self.deleted {
-            out.put_slice(key.as_bytes());
-            out.put_u64(deletion.timestamp.as_micros());
-            encode_moment(out, deletion.blocked_until);
-        }
-    }
-
-    /// Reads what `encode` wrote whole.
-    pub(crate) fn decode(bytes: &mut Bytes) -> Option<Self> {
-        let mut state = Self {
-            mode: PublishMode::from_number(bytes.try_get_u8().ok()?)?,
-            allowed: decode_keys(bytes)?.into_iter().collect(),
-            denied: decode_keys(bytes)?.into_iter().collect(),
-            ..Self::default()
-        };
-        for _ in 0..bytes.try_get_u32().ok()? {
-            let name = decode_text(bytes)?;
-            state.tokens.insert(name, TokenHash(decode_array(bytes)?));
-        }
-        for _ in 0..bytes.try_get_u32().ok()? {
-            let key = PublicKey::from_bytes(decode_array(bytes)?);
-            let deletion = Deletion {
-                timestamp: Timestamp::from_micros(bytes.try_get_u64().ok()?),
-                blocked_until: decode_moment(bytes)?,
-            };
-            state.deleted.insert(key, deletion);
-        }
-        Some(state)
-    }
 }
 
-impl PublishMode {
-    pub(crate) fn number(self) -> u8 {
-        match self {
-            Self::Open => 0,
-            Self::AllowList => 1,
-            Self::Tokens => 2,
-        }
-    }
-
-    pub(crate) fn from_number(number: u8) -> Option<Self> {
-        [Self::Open, Self::AllowList, Self::Tokens]
-            .into_iter()
-            .find(|mode| mode.number() == number)
-    }
+kinds! {
+    PublishMode, |_| CommandError::Publishing,
+    0u8 => Open,
+    1u8 => AllowList,
+    2u8 => Tokens,
 }
 
-/// Number (u32), then 32 bytes each.
-pub(crate) fn encode_keys<'a>(
-    out: &mut impl BufMut,
-    keys: impl ExactSizeIterator<Item = &'a PublicKey>,
-) {
-    out.put_u32(count(keys.len()));
-    for key in keys {
-        out.put_slice(key.as_bytes());
-    }
-}
+wrappers! { TokenHash }
 
-pub(crate) fn decode_keys(bytes: &mut Bytes) -> Option<Vec<PublicKey>> {
-    let count = bytes.try_get_u32().ok()?;
-    let key = |_| decode_array(bytes).map(PublicKey::from_bytes);
-    (0..count).map(key).collect()
-}
-
-/// Whether it is there (u8), and it (u64).
-pub(crate) fn encode_moment(out: &mut impl BufMut, moment: Option<UnixMillis>) {
-    out.put_u8(moment.is_some().into());
-    out.put_u64(moment.map_or(0, |moment| moment.0));
-}
-
-pub(crate) fn decode_moment(bytes: &mut Bytes) -> Option<Option<UnixMillis>> {
-    let is_there = bytes.try_get_u8().ok()? != 0;
-    let moment = UnixMillis(bytes.try_get_u64().ok()?);
-    Some(is_there.then_some(moment))
-}
-
-fn count(count: usize) -> u32 {
-    u32::try_from(count).expect("who may publish has bounds")
+fields! {
+    PublishState { mode, allowed, denied, tokens, deleted }
+    Deletion { timestamp, blocked_until }
 }

@@ -19,7 +19,7 @@ pub(crate) fn put_batch<R: StoredPackets>(
         capacity: cluster.capacity,
         publishing: &mut cluster.publishing,
         now: batch.now,
-        latest_timestamp: batch.latest_timestamp(),
+        timestamp_max: batch.timestamp_max,
         evicted_count: 0,
     };
     let conditions = &batch.conditions;
@@ -36,7 +36,7 @@ struct Put<'a, R> {
     capacity: Option<Capacity>,
     publishing: &'a mut Arc<PublishState>,
     now: UnixMillis,
-    latest_timestamp: UnixMillis,
+    timestamp_max: UnixMillis,
     evicted_count: u64,
 }
 
@@ -48,11 +48,12 @@ impl<R: StoredPackets> Put<'_, R> {
         packet: SignedPacket,
         conditions: Option<&Conditions>,
     ) -> Result<PutOutcome, R::Error> {
-        if packet.timestamp().as_micros() / 1000 > self.latest_timestamp.0 {
+        if packet.timestamp().as_micros() / 1000 > self.timestamp_max.0 {
             return Ok(PutOutcome::TooFarAhead);
         }
         let token = conditions.and_then(Conditions::token);
-        if let Some(refusal) = self.publishing.refusal(packet.key(), token, self.now) {
+        let now = || Some(self.now);
+        if let Some(refusal) = self.publishing.refusal(packet.key(), token, now) {
             return Ok(refusal);
         }
         let old = self.packets.stored_packet(packet.key())?;

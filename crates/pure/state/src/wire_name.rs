@@ -3,6 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
+use quorate_packet::label_text;
 
 /// The most bytes of a name (RFC 1035, section 2.3.4).
 pub const WIRE_NAME_SIZE_MAX: usize = 255;
@@ -71,16 +72,7 @@ impl WireName {
 impl fmt::Display for WireName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for label in self.labels() {
-            for &byte in label {
-                match byte {
-                    b'.' | b'\\' | b'"' | b'(' | b')' | b';' | b'@' | b'$' => {
-                        write!(f, "\\{}", char::from(byte))?;
-                    }
-                    b'!'..=b'~' => write!(f, "{}", char::from(byte))?,
-                    _ => write!(f, "\\{byte:03}")?,
-                }
-            }
-            f.write_str(".")?;
+            write!(f, "{}.", label_text(label))?;
         }
         match self.0.len() {
             1 => f.write_str("."),

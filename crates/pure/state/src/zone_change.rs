@@ -2,30 +2,18 @@
 
 use std::collections::BTreeSet;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
-use quorate_packet::PublicKey;
+use bytes::{Bytes, BytesMut};
 
 use crate::{
-    CommandError, RECORD_SET_SIZE_MAX, RecordSet, WireName, ZONE_COUNT_MAX, ZONES_SIZE_MAX,
-    ZoneRecords, ZoneState,
-    zone_state::{decode_name, decode_set, encode_set},
+    CommandError, NamedSet, ReplicatedZone, WireName, ZONE_COUNT_MAX, ZONES_SIZE_MAX,
+    ZoneRejection, ZoneState,
+    coding::{Coding, decode_all, fields},
+    zone_check::check_together,
 };
 
 /// The largest encoded change, in bytes: all records that there may be, each in a set of its own with
 /// its owner written out.
 pub const CHANGE_SIZE_MAX: usize = 2 * ZONES_SIZE_MAX;
-
-/// The longest time to live, in seconds (RFC 2181, section 8).
-const TTL_SECS_MAX: u32 = i32::MAX as u32;
-
-const NS: u16 = 2;
-const CNAME: u16 = 5;
-const SOA: u16 = 6;
-const DNAME: u16 = 39;
-const OPT: u16 = 41;
-
-/// Types of questions and of messages, not of data (RFC 6895, section 3.1).
-const META_TYPES: std::ops::RangeInclusive<u16> = 128..=255;
 
 /// How the replicated records of a zone change, all at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,67 +27,16 @@ pub struct ZoneChange {
     pub set: Vec<NamedSet>,
 }
 
-/// A set and where it stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NamedSet {
-    pub owner: WireName,
-    /// The type of the records.
-    pub record_type: u16,
-    pub records: RecordSet,
-}
-
-/// Why a zone is not changed. Names are in presentation form.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ZoneRejection {
-    /// A name of another zone.
-    #[error("{owner} lies outside {zone}")]
-    Outside { owner: WireName, zone: WireName },
-    /// The name belongs to whoever holds the key.
-    #[error("{0} is a public key, or lies below one: only a packet of that key has records there")]
-    BelowKey(WireName),
-    /// What configuration says of the apex.
-    #[error("{0} has its SOA and NS records from configuration")]
-    Apex(WireName),
-    /// It would hide all keys (RFC 6672, section 2.3).
-    #[error("a DNAME at {0} would hide all that lies below it, public keys too")]
-    ApexDname(WireName),
-    /// RFC 2181, section 10.1.
-    #[error("{0} would have a CNAME beside other records, or more than one")]
-    Cname(WireName),
-    /// RFC 6672, section 2.4.
-    #[error("{0} would have more than one DNAME")]
-    Dname(WireName),
-    /// RFC 6672, section 2.4.
-    #[error("{owner} lies below the DNAME at {dname}, which hides it")]
-    BelowDname { owner: WireName, dname: WireName },
-    /// A question has it, or a message.
-    #[error("{0} is no type of data")]
-    Type(u16),
-    /// RFC 2181, section 8.
-    #[error("a TTL of {0} s is too long: the most is {TTL_SECS_MAX} s")]
-    Ttl(u32),
-    /// A set is there or not.
-    #[error("a set of no records for {0}: unset it instead")]
-    Empty(WireName),
-    /// An answer must fit into a message.
-    #[error("the records of one type of {0} take {1} bytes: the most is {RECORD_SET_SIZE_MAX}")]
-    RecordSetSize(WireName, usize),
-    /// What is agreed on must stay small.
-    #[error(
-        "all replicated records would take {0} bytes: the most is {ZONES_SIZE_MAX}; put the larger \
-         zones into files that configuration names"
-    )]
-    Size(usize),
-    /// There are as many as the cluster keeps.
-    #[error("there are {ZONE_COUNT_MAX} zones with replicated records: unset those of one first")]
-    ZoneCount,
+fields! {
+    ZoneChange { zone, clear, unset, set }
+    NamedSet { owner, record_type, records }
 }
 
 impl ZoneChange {
     /// The bytes that [`decode`](Self::decode) reads.
     pub fn encode(&self) -> Bytes {
         let mut out = BytesMut::new();
-        self.encode_into(&mut out);
+        self.put(&mut out);
         out.freeze()
     }
 
@@ -107,78 +44,19 @@ impl ZoneChange {
     ///
     /// # Errors
     /// It is unreadable, or larger than [`CHANGE_SIZE_MAX`].
-    pub fn decode(mut bytes: Bytes) -> Result<Self, CommandError> {
-        if bytes.len() > CHANGE_SIZE_MAX {
-            return Err(CommandError::Trailing(bytes.len() - CHANGE_SIZE_MAX));
-        }
-        let change = Self::read(&mut bytes)?;
-        match bytes.len() {
-            0 => Ok(change),
-            rest => Err(CommandError::Trailing(rest)),
-        }
-    }
-
-    pub(crate) fn encode_into(&self, out: &mut BytesMut) {
-        let count = |count: usize| u32::try_from(count).expect("what is in memory is counted");
-        out.put_slice(self.zone.as_bytes());
-        out.put_u8(self.clear.into());
-        out.put_u32(count(self.unset.len()));
-        for (owner, record_type) in &self.unset {
-            out.put_slice(owner.as_bytes());
-            // No set has the type 0.
-            out.put_u16(record_type.unwrap_or(0));
-        }
-        out.put_u32(count(self.set.len()));
-        for set in &self.set {
-            out.put_slice(set.owner.as_bytes());
-            out.put_u16(set.record_type);
-            encode_set(out, set.records.ttl_secs, &set.records.rdata);
-        }
-    }
-
-    pub(crate) fn read(bytes: &mut Bytes) -> Result<Self, CommandError> {
-        let name = |bytes: &mut Bytes| decode_name(bytes).ok_or(CommandError::Record);
-        let zone = name(bytes)?;
-        let clear = bytes.try_get_u8()? != 0;
-        let mut unset = Vec::new();
-        for _ in 0..bytes.try_get_u32()? {
-            let owner = name(bytes)?;
-            let record_type = Some(bytes.try_get_u16()?);
-            unset.push((owner, record_type.filter(|record_type| *record_type != 0)));
-        }
-        let mut set = Vec::new();
-        for _ in 0..bytes.try_get_u32()? {
-            let (owner, record_type) = (name(bytes)?, bytes.try_get_u16()?);
-            let (ttl_secs, rdata) = decode_set(bytes).ok_or(CommandError::Record)?;
-            set.push(NamedSet {
-                owner,
-                record_type,
-                records: RecordSet { ttl_secs, rdata },
-            });
-        }
-        Ok(Self {
-            zone,
-            clear,
-            unset,
-            set,
-        })
-    }
-
-    /// What must hold of it where nothing else is, however large that is.
-    pub fn check(&self) -> Result<(), ZoneRejection> {
-        self.check_sets()?;
-        let mut zone = ZoneRecords::default();
-        self.edit(&mut zone);
-        self.check_aliases(&zone)
+    pub fn decode(bytes: Bytes) -> Result<Self, CommandError> {
+        decode_all(bytes, CHANGE_SIZE_MAX)
     }
 
     /// What there is after the change; `None` if that is what there was, serial and all.
     pub fn changed(&self, state: &ZoneState) -> Result<Option<ZoneState>, ZoneRejection> {
-        self.check_sets()?;
+        for set in &self.set {
+            set.check_in(&self.zone)?;
+        }
         let before = state.zones.get(&self.zone);
         let mut zone = before.cloned().unwrap_or_default();
         self.edit(&mut zone);
-        self.check_aliases(&zone)?;
+        check_together(&self.zone, &zone.sets)?;
         if zone == before.cloned().unwrap_or_default() {
             return Ok(None);
         }
@@ -193,35 +71,7 @@ impl ZoneChange {
         }
     }
 
-    fn check_sets(&self) -> Result<(), ZoneRejection> {
-        self.set.iter().try_for_each(|set| self.check_set(set))
-    }
-
-    /// What must hold of a set by itself.
-    fn check_set(&self, set: &NamedSet) -> Result<(), ZoneRejection> {
-        let (owner, zone) = (set.owner.clone(), &self.zone);
-        let Some(labels) = owner.labels_in(zone) else {
-            let zone = zone.clone();
-            return Err(ZoneRejection::Outside { owner, zone });
-        };
-        let next_to_apex = labels.last();
-        let is_key = |label: &[u8]| PublicKey::parse_z32(label).is_ok();
-        let is_apex = next_to_apex.is_none();
-        let size = set.records.size();
-        Err(match set.record_type {
-            _ if next_to_apex.is_some_and(is_key) => ZoneRejection::BelowKey(owner),
-            SOA | NS if is_apex => ZoneRejection::Apex(owner),
-            CNAME if is_apex => ZoneRejection::Cname(owner),
-            DNAME if is_apex => ZoneRejection::ApexDname(owner),
-            record_type if !is_data_type(record_type) => ZoneRejection::Type(record_type),
-            _ if set.records.ttl_secs > TTL_SECS_MAX => ZoneRejection::Ttl(set.records.ttl_secs),
-            _ if set.records.rdata.is_empty() => ZoneRejection::Empty(owner),
-            _ if size > RECORD_SET_SIZE_MAX => ZoneRejection::RecordSetSize(owner, size),
-            _ => return Ok(()),
-        })
-    }
-
-    fn edit(&self, zone: &mut ZoneRecords) {
+    fn edit(&self, zone: &mut ReplicatedZone) {
         if self.clear {
             zone.sets.clear();
         }
@@ -239,56 +89,6 @@ impl ZoneChange {
                 .insert((set.owner.clone(), set.record_type), records);
         }
     }
-
-    /// What must hold of the sets at one name.
-    fn check_aliases(&self, zone: &ZoneRecords) -> Result<(), ZoneRejection> {
-        let owners = self.set.iter().map(|set| &set.owner);
-        for owner in owners.collect::<BTreeSet<_>>() {
-            let count = |of_type: u16| {
-                let set = zone.sets.get(&(owner.clone(), of_type));
-                set.map_or(0, |set| set.rdata.len())
-            };
-            let set_count = zone.sets_of(owner).count();
-            if count(CNAME) > 1 || (count(CNAME) == 1 && set_count > 1) {
-                return Err(ZoneRejection::Cname(owner.clone()));
-            }
-            if count(DNAME) > 1 {
-                return Err(ZoneRejection::Dname(owner.clone()));
-            }
-        }
-        match zone
-            .sets
-            .keys()
-            .any(|(_, record_type)| *record_type == DNAME)
-        {
-            true => self.check_hidden(zone),
-            false => Ok(()),
-        }
-    }
-
-    /// A set that no answer ever has is a mistake.
-    fn check_hidden(&self, zone: &ZoneRecords) -> Result<(), ZoneRejection> {
-        for (owner, _) in zone.sets.keys() {
-            let mut above = owner.parent();
-            while let Some(name) = above.filter(|name| *name != self.zone) {
-                let key = (name, DNAME);
-                if zone.sets.contains_key(&key) {
-                    return Err(ZoneRejection::BelowDname {
-                        owner: owner.clone(),
-                        dname: key.0,
-                    });
-                }
-                above = key.0.parent();
-            }
-        }
-        Ok(())
-    }
-}
-
-/// Whether records have this type, of those that a zone can be given: questions and messages have
-/// others, and the SOA is configured.
-pub fn is_data_type(record_type: u16) -> bool {
-    !matches!(record_type, 0 | SOA | OPT) && !META_TYPES.contains(&record_type)
 }
 
 /// Lets a zone that has no records give way, if there are too many.

@@ -1,8 +1,18 @@
+use quorate_packet::PublicKey;
+
 use super::*;
-use crate::fixture::{change, name, set};
+use crate::{
+    RECORD_SET_SIZE_MAX, TTL_SECS_MAX,
+    fixture::{change, name, set},
+};
 
 const A: u16 = 1;
+const NS: u16 = 2;
+const CNAME: u16 = 5;
+const SOA: u16 = 6;
 const TXT: u16 = 16;
+const DNAME: u16 = 39;
+const OPT: u16 = 41;
 
 fn changed(state: &ZoneState, change: &ZoneChange) -> ZoneState {
     change.changed(state).unwrap().unwrap()

@@ -1,10 +1,10 @@
 //! All origins, and who can answer a question.
 
-use hickory_proto::rr::Name;
+use quorate_state::WireName;
 
 use crate::{
     Answer, AnswerKind, KeyQuestion, Origin, OriginError, Question, message::CLASS_IN,
-    origin_check, rdata::types, resolver::Resolver, zone::Zone, zone_data::ZoneData,
+    rdata::types, resolver::Resolver, zone::Zone, zone_data::ZoneData,
 };
 
 /// The origins of a server.
@@ -12,7 +12,7 @@ use crate::{
 pub struct Authority {
     /// The longest names first, so that the first zone that a name lies in is the one it belongs to.
     zones: Vec<Zone>,
-    names: Vec<Name>,
+    names: Vec<WireName>,
 }
 
 /// Who can answer a question.
@@ -25,29 +25,24 @@ pub enum Located<'a> {
 
 impl Authority {
     /// Checks the origins. Their order does not matter.
-    pub fn new(origins: Vec<Origin>) -> Result<Self, OriginError> {
-        let mut origins: Vec<_> = origins.into_iter().map(Origin::absolute).collect();
-        origins.sort_by_key(|origin| std::cmp::Reverse(origin.name.iter().len()));
+    pub fn new(mut origins: Vec<Origin>) -> Result<Self, OriginError> {
+        origins.sort_by_key(|origin| std::cmp::Reverse(origin.name.labels().count()));
         let mut zones = Vec::with_capacity(origins.len());
         for (index, origin) in origins.iter().enumerate() {
             let longer = &origins[..index];
-            origin_check::check(origin, longer)?;
-            let inner = longer
-                .iter()
-                .filter(|inner| origin.name.zone_of(&inner.name));
+            origin.check(longer)?;
+            let is_inner = |inner: &&Origin| inner.name.labels_in(&origin.name).is_some();
+            let inner = longer.iter().filter(is_inner);
             let inner: Vec<&Origin> = inner.collect();
             zones.push(Zone::new(index, origin, &inner)?);
         }
-        let names = origins.into_iter().map(|origin| origin.name.to_lowercase());
-        Ok(Self {
-            zones,
-            names: names.collect(),
-        })
+        let names = origins.into_iter().map(|origin| origin.name).collect();
+        Ok(Self { zones, names })
     }
 
     /// The names of the origins, in lower case: what an `origin_index` is the index of.
     pub fn origins(&self) -> impl ExactSizeIterator<Item = String> {
-        self.names.iter().map(Name::to_string)
+        self.names.iter().map(WireName::to_string)
     }
 
     /// Finds who can answer `question`.

@@ -1,8 +1,9 @@
 use hickory_proto::rr::{DNSClass, RecordType};
+use quorate_state::ZoneRejection::*;
 
 use super::*;
 use crate::fixture::{
-    KEY, answer, answer_in, authority, name, origin, packet, question, record, text,
+    KEY, add, answer, answer_in, authority, canonical, name, origin, packet, question, record, text,
 };
 
 /// What configuration answers, whatever is published.
@@ -51,9 +52,7 @@ fn the_apex_has_what_is_configured() {
 
 #[test]
 fn an_origin_written_without_its_last_dot_has_its_apex() {
-    let mut origin = origin("dns.test");
-    origin.ns.push(name("ns2.dns.test"));
-    let authority = Authority::new(vec![origin]).unwrap();
+    let authority = Authority::new(vec![origin("dns.test")]).unwrap();
     check(
         &authority,
         "dns.test. A",
@@ -65,7 +64,7 @@ fn an_origin_written_without_its_last_dot_has_its_apex() {
         &["records", "ns1.dns.test. 600 IN A 192.0.2.2"],
     );
     let ns = answer(&authority, None, "dns.test. NS");
-    assert_eq!(ns.records().len(), 3);
+    assert_eq!(ns.records().len(), 2);
     assert!(
         ns.records()
             .iter()
@@ -97,10 +96,7 @@ fn the_address_of_a_name_server_inside_is_found() {
 #[test]
 fn names_above_configured_names_exist() {
     let mut outer = origin("test.");
-    let server = name("ns2.servers.test.");
-    outer
-        .ns_addresses
-        .insert(server, vec!["192.0.2.3".parse().unwrap()]);
+    add(&mut outer, &record("ns2.servers.test. 600 A 192.0.2.3"));
     let inner = origin("deep.inner.test.");
     let authority = Authority::new(vec![outer, inner]).unwrap();
     check(&authority, "servers.test. A", &["no data", "SOA test. 30"]);
@@ -277,32 +273,34 @@ fn a_label_is_a_key_in_any_case_and_all_sixteen_spellings() {
 #[test]
 fn origins_that_cannot_be_served_say_why() {
     let problem = |origins: Vec<Origin>| Authority::new(origins).unwrap_err();
+    let refused = |origins: Vec<Origin>| match problem(origins) {
+        OriginError::Records { reason, .. } => reason,
+        other => panic!("{other}"),
+    };
     let with_server = |server: &str| {
         let mut origin = origin("test.");
-        origin
-            .ns_addresses
-            .insert(name(server), vec!["192.0.2.3".parse().unwrap()]);
+        add(&mut origin, &record(&format!("{server} 600 A 192.0.2.3")));
         origin
     };
     assert_eq!(
         problem(vec![origin("dns.test."), origin("DNS.test")]),
-        OriginError::Duplicate("DNS.test.".to_owned())
+        OriginError::Duplicate(canonical(&name("dns.test.")))
     );
     assert!(matches!(
-        problem(vec![with_server("ns.elsewhere.net.")]),
-        OriginError::ServerOutside { server, .. } if server == "ns.elsewhere.net."
+        refused(vec![with_server("ns.elsewhere.net.")]),
+        Outside { owner, .. } if owner.to_string() == "ns.elsewhere.net."
     ));
     assert!(matches!(
-        problem(vec![with_server("ns.KEY.test.")]),
-        OriginError::ServerBelowKey { .. }
+        refused(vec![with_server("ns.KEY.test.")]),
+        BelowKey(_)
     ));
     for origins in [
         vec![with_server("ns.dns.test."), origin("dns.test.")],
         vec![origin("dns.test."), with_server("ns.dns.test.")],
     ] {
         assert!(matches!(
-            problem(origins),
-            OriginError::ServerOfOther { inner, .. } if inner == "dns.test."
+            refused(origins),
+            OfOther { zone, .. } if zone.to_string() == "dns.test."
         ));
     }
     let mut eternal = origin("test.");
@@ -310,7 +308,7 @@ fn origins_that_cannot_be_served_say_why() {
     assert_eq!(
         problem(vec![eternal]),
         OriginError::TooLong {
-            origin: "test.".to_owned(),
+            origin: canonical(&name("test.")),
             field: "expire",
             secs: u32::MAX,
         }

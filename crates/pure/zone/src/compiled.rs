@@ -1,10 +1,10 @@
 //! A packet, made ready to be asked.
 
 use quorate_packet::SignedPacket;
+use quorate_state::is_data_type;
 
 use crate::{
     message::{CLASS_IN, MessageError, Records},
-    rdata,
     target::Apex,
     tree::RecordTree,
     tree_builder::TreeBuilder,
@@ -63,7 +63,7 @@ fn tree(packet: &SignedPacket, records: &Records) -> RecordTree {
     for record in &records.answers {
         // Records without data mean something only in dynamic updates (RFC 2136, section 2.4).
         if record.class == CLASS_IN
-            && rdata::is_data(record.record_type)
+            && is_data_type(record.record_type)
             && let Some(size) = record.unpacked_size(packet.dns())
         {
             builder.push(record, size);

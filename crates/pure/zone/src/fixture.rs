@@ -1,15 +1,16 @@
 //! Questions, packets and answers as text. `KEY` stands for the z-base-32 of [`KEY`].
 
-use std::{collections::BTreeMap, net::Ipv4Addr};
-
 use hickory_proto::{
     op::{Message, OpCode},
     rr::{DNSClass, Name, RData, Record, RecordType, rdata::NULL},
+    serialize::binary::{BinDecodable, BinDecoder, BinEncodable, BinEncoder, NameEncoding},
 };
 use quorate_packet::{PAYLOAD_SIZE_MIN, PublicKey, SignedPacket, message::HEADER_SIZE};
+use quorate_state::{NamedSet, RecordSet, TTL_SECS_MAX, WireName};
 
 use crate::{
-    Answer, AnswerKind, Authority, CompiledPacket, Located, Origin, Question, Soa, TTL_SECS_MAX,
+    Answer, AnswerKind, Authority, CompiledPacket, Located, Origin, Question, Soa,
+    file::record_sets,
 };
 
 pub(crate) const KEY: PublicKey = PublicKey::from_bytes(*b"a key of the tests, of 32 bytes.");
@@ -20,12 +21,14 @@ pub(crate) fn name(text: &str) -> Name {
 
 /// An origin with one name server inside and one outside.
 pub(crate) fn origin(text: &str) -> Origin {
-    let origin = name(text);
-    let inside = name("ns1").append_name(&origin).unwrap();
-    Origin {
+    let mut apex = name(text);
+    apex.set_fqdn(true);
+    let below = |label: &str| name(label).append_name(&apex).unwrap();
+    let inside = below("ns1");
+    let mut origin = Origin {
         soa: Soa {
-            mname: inside.clone(),
-            rname: name("hostmaster").append_name(&origin).unwrap(),
+            mname: canonical(&inside),
+            rname: canonical(&below("hostmaster")),
             serial: 1,
             refresh_secs: 7200,
             retry_secs: 900,
@@ -33,16 +36,76 @@ pub(crate) fn origin(text: &str) -> Origin {
             minimum_secs: 30,
         },
         soa_ttl_secs: 3600,
-        ns: vec![inside.clone(), name("ns.elsewhere.net.")],
-        a: vec![Ipv4Addr::new(192, 0, 2, 1)],
-        aaaa: vec!["2001:db8::1".parse().unwrap()],
-        ns_addresses: BTreeMap::from([(inside, vec![Ipv4Addr::new(192, 0, 2, 2).into()])]),
-        ttl_secs: 600,
-        records: Vec::new(),
+        sets: Default::default(),
         ttl_secs_min: 0,
         ttl_secs_max: TTL_SECS_MAX,
-        name: origin,
+        name: canonical(&apex),
+    };
+    for line in [
+        format!("{apex} 600 NS {inside}"),
+        format!("{apex} 600 NS ns.elsewhere.net."),
+        format!("{apex} 600 A 192.0.2.1"),
+        format!("{apex} 600 AAAA 2001:db8::1"),
+        format!("{inside} 600 A 192.0.2.2"),
+    ] {
+        add(&mut origin, &record(&line));
     }
+    origin
+}
+
+/// A name as configuration has it.
+pub(crate) fn canonical(name: &Name) -> WireName {
+    WireName::parse(wire_name(&name.to_lowercase()).into()).unwrap()
+}
+
+/// Puts a record beside those that an origin has.
+pub(crate) fn add(origin: &mut Origin, record: &Record) {
+    let mut rdata = Vec::new();
+    let mut encoder = BinEncoder::new(&mut rdata);
+    encoder.set_name_encoding(NameEncoding::Uncompressed);
+    record.data.emit(&mut encoder).unwrap();
+    let set = |owner: WireName, record_type, records| NamedSet {
+        owner,
+        record_type,
+        records,
+    };
+    let sets = std::mem::take(&mut origin.sets).into_iter();
+    let sets = sets.map(|((owner, record_type), records)| set(owner, record_type, records));
+    let records = RecordSet {
+        ttl_secs: record.ttl,
+        rdata: vec![rdata.into()],
+    };
+    let added = set(
+        canonical(&record.name),
+        record.record_type().into(),
+        records,
+    );
+    origin.sets = record_sets(sets.chain([added]));
+}
+
+/// All records of an origin, its SOA first.
+pub(crate) fn records_of(origin: &Origin) -> Vec<Record> {
+    let soa = RecordSet {
+        ttl_secs: origin.soa_ttl_secs,
+        rdata: vec![origin.soa_data().into()],
+    };
+    let soa = ((origin.name.clone(), RecordType::SOA.into()), soa);
+    let sets = [soa].into_iter().chain(origin.sets.clone());
+    let records = sets.flat_map(|((owner, record_type), set)| {
+        let ttl_secs = set.ttl_secs;
+        let rdata = set.rdata.into_iter();
+        rdata.map(move |data| {
+            let fixed = [
+                &record_type.to_be_bytes()[..],
+                &[0, 1],
+                &ttl_secs.to_be_bytes(),
+                &(data.len() as u16).to_be_bytes(),
+            ];
+            let wire = [owner.as_bytes(), &fixed.concat(), &data].concat();
+            Record::read(&mut BinDecoder::new(&wire)).unwrap()
+        })
+    });
+    records.collect()
 }
 
 pub(crate) fn authority(origins: &[&str]) -> Authority {

@@ -3,8 +3,8 @@
 use quorate_packet::PublicKey;
 
 use crate::{
-    Answer, AnswerKind, CompiledPacket, MessageError, Question, resolver::Resolver, zone::Zone,
-    zone_data::ZoneData,
+    Answer, AnswerKind, CompiledPacket, MessageError, Question, record_set::RecordSet,
+    resolver::Resolver, zone::Zone, zone_data::ZoneData,
 };
 
 /// A question about a key's zone, `<z32>.<origin>`.
@@ -49,7 +49,7 @@ impl<'a> KeyQuestion<'a> {
         packet: Option<&'a CompiledPacket>,
     ) -> Result<Answer<'a>, UndecodableError> {
         let Some(packet) = packet else {
-            let authority = Some(self.zone.soa(self.question));
+            let authority = Some(RecordSet::soa(self.zone, self.question));
             let nothing = Answer::empty(AnswerKind::NxDomain, Some(self.zone.index()));
             return Ok(Answer {
                 authority,

@@ -63,7 +63,6 @@ mod name;
 #[cfg(test)]
 mod oracle;
 mod origin;
-mod origin_check;
 mod outline;
 #[cfg(test)]
 mod property_tests;
@@ -87,6 +86,6 @@ pub use authority::{Authority, Located};
 pub use compiled::CompiledPacket;
 pub use key_question::{KeyQuestion, UndecodableError};
 pub use message::MessageError;
-pub use origin::{NEGATIVE_TTL_SECS_MAX, Origin, OriginError, Soa, TTL_SECS_MAX};
+pub use origin::{NEGATIVE_TTL_SECS_MAX, Origin, OriginError, Soa};
 pub use question::Question;
 pub use resolver::ALIAS_COUNT_MAX;

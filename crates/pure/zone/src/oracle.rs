@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType, rdata::NULL};
 use quorate_packet::PublicKey;
+use quorate_state::is_data_type;
 
 use crate::{
     ALIAS_COUNT_MAX, AnswerKind,
     fixture::{line, wire_name, wire_to_name},
-    rdata::is_data,
 };
 
 /// A zone of records with absolute names.
@@ -34,7 +34,7 @@ impl Oracle {
     pub(crate) fn of_key(origin: &Name, key: &PublicKey, records: &[Record]) -> Self {
         let apex = name_of_key(key).append_name(origin).unwrap();
         let records = records.iter().filter(|record| {
-            record.dns_class == DNSClass::IN && is_data(record.record_type().into())
+            record.dns_class == DNSClass::IN && is_data_type(record.record_type().into())
         });
         let records = records.filter_map(|record| {
             let owner = under_origin(&record.name, key, origin)?;

@@ -1,41 +1,26 @@
 //! What the operator configures.
 
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+use quorate_state::{
+    NamedSet, RecordSets, TTL_SECS_MAX, WireName, ZoneRejection, check_owner, check_together,
 };
 
-use hickory_proto::rr::{Name, RData, Record, rdata};
+use crate::rdata::types;
 
 /// The longest that NXDOMAIN may be cached, in seconds. An endpoint that was asked for before
 /// it published stays invisible for this long.
 pub const NEGATIVE_TTL_SECS_MAX: u32 = 60;
 
-/// The largest TTL, and the largest of any other time in a zone, in seconds (RFC 2181, section 8).
-pub const TTL_SECS_MAX: u32 = i32::MAX as u32;
-
 /// A name under which the zones of all keys stand, and what stands at that name itself.
-///
-/// All names are absolute, whether or not they were written with a dot at the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin {
     /// The name; the root makes keys top-level domains.
-    pub name: Name,
+    pub name: WireName,
     pub soa: Soa,
     /// The TTL of the start of authority, in seconds.
     pub soa_ttl_secs: u32,
-    pub ns: Vec<Name>,
-    /// The IPv4 addresses of the name itself.
-    pub a: Vec<Ipv4Addr>,
-    /// The IPv6 addresses of the name itself.
-    pub aaaa: Vec<Ipv6Addr>,
-    /// The addresses of those name servers whose names lie inside the origin.
-    pub ns_addresses: BTreeMap<Name, Vec<IpAddr>>,
-    /// The TTL of name servers and addresses, in seconds.
-    pub ttl_secs: u32,
-    /// More records, at the name itself and below it, but not at or below a key. Beside those of
+    /// All other records, at the name itself and below it, but not at or below a key. Beside those of
     /// ordinary names they may be aliases, wildcards, cuts and DNAMEs.
-    pub records: Vec<Record>,
+    pub sets: RecordSets,
     /// The least TTL that records of packets are served with, in seconds.
     pub ttl_secs_min: u32,
     /// The largest TTL that records of packets are served with, in seconds.
@@ -45,9 +30,9 @@ pub struct Origin {
 /// The start of authority (RFC 1035, section 3.3.13). All times are in seconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Soa {
-    pub mname: Name,
+    pub mname: WireName,
     /// The mailbox of whom to ask, as a name.
-    pub rname: Name,
+    pub rname: WireName,
     /// The version of the zone.
     pub serial: u32,
     /// How often a secondary asks for a new version.
@@ -65,141 +50,110 @@ pub struct Soa {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OriginError {
     #[error("origin {0} is configured twice: merge the two")]
-    Duplicate(String),
-    /// The address of a server that is not ours to name.
-    #[error("name server {server} lies outside origin {origin}: leave its addresses to its zone")]
-    ServerOutside { server: String, origin: String },
-    /// The server's name belongs to whoever holds a key.
-    #[error("name server {server} lies below a public key in {origin}: give it another name")]
-    ServerBelowKey { server: String, origin: String },
-    /// The server's name belongs to another of the origins.
-    #[error(
-        "name server {server} of origin {origin} belongs to origin {inner}: configure it there"
-    )]
-    ServerOfOther {
-        server: String,
-        /// The origin it is configured at.
-        origin: String,
-        /// The longest origin it lies in.
-        inner: String,
-    },
+    Duplicate(WireName),
     /// A time that DNS cannot express.
     #[error("{secs} s for {field} of origin {origin} is too long: the most is {TTL_SECS_MAX} s")]
     TooLong {
-        origin: String,
+        origin: WireName,
         field: &'static str,
         secs: u32,
     },
     /// No TTL is in the range.
     #[error("the least TTL of origin {origin}, {min} s, is more than the largest, {max} s")]
-    TtlRange { origin: String, min: u32, max: u32 },
-    /// A record that is not ours to serve.
-    #[error("the record at {owner} lies outside origin {origin}: leave it to its zone")]
-    RecordOutside { owner: String, origin: String },
-    /// A record that belongs to whoever holds a key.
-    #[error(
-        "the record at {owner} lies at or below a public key in {origin}: give it another name"
-    )]
-    RecordBelowKey { owner: String, origin: String },
-    /// A record that belongs to another of the origins.
-    #[error(
-        "the record at {owner} of origin {origin} belongs to origin {inner}: configure it there"
-    )]
-    RecordOfOther {
-        owner: String,
-        /// The origin it is configured at.
-        origin: String,
-        /// The longest origin it lies in.
-        inner: String,
+    TtlRange {
+        origin: WireName,
+        min: u32,
+        max: u32,
     },
-    /// A record of a type or class that nobody can be given.
-    #[error("the record at {owner} of origin {origin} is of {what}, which cannot be served here")]
-    RecordKind {
-        owner: String,
-        origin: String,
-        /// Its type, or its class if that is another than IN.
-        what: String,
-    },
-    /// An alias is all there is at its name (RFC 2181, section 10.1).
-    #[error("{owner} of origin {origin} has a CNAME beside {other}: a CNAME stands alone")]
-    AliasBeside {
-        owner: String,
-        origin: String,
-        /// The type of the other record; CNAME for a second one.
-        other: String,
-    },
-    /// Two DNAMEs at one name (RFC 6672, section 2.4).
-    #[error("{owner} of origin {origin} has two DNAMEs: a name has one at most")]
-    DnameTwice { owner: String, origin: String },
-    /// A record that a DNAME hides (RFC 6672, section 2.4).
-    #[error(
-        "the record at {owner} of origin {origin} lies below the DNAME at {dname}, which hides it"
-    )]
-    BelowDname {
-        owner: String,
-        origin: String,
-        /// The name of the DNAME.
-        dname: String,
+    /// Records that it cannot have.
+    #[error("origin {origin}: {reason}")]
+    Records {
+        origin: WireName,
+        reason: ZoneRejection,
     },
     /// A record that has no form on the wire.
     #[error(
-        "the {record_type} record at {owner} of origin {origin} cannot be encoded: check its data"
+        "a record of type {record_type} at {owner} of origin {origin} cannot be encoded: check its data"
     )]
     Unencodable {
-        owner: String,
-        record_type: String,
-        origin: String,
+        owner: WireName,
+        record_type: u16,
+        origin: WireName,
     },
     /// More records than can be addressed.
     #[error("origin {origin} has too many records: split it")]
-    TooLarge { origin: String },
+    TooLarge { origin: WireName },
 }
 
 impl Origin {
-    /// The same with absolute names.
-    pub(crate) fn absolute(mut self) -> Self {
-        let names = [&mut self.name, &mut self.soa.mname, &mut self.soa.rname];
-        let owners = self.records.iter_mut().map(|record| &mut record.name);
-        for name in names.into_iter().chain(&mut self.ns).chain(owners) {
-            name.set_fqdn(true);
+    /// Checks it by itself, and beside the others, whose names are at least as long.
+    pub(crate) fn check(&self, longer: &[Self]) -> Result<(), OriginError> {
+        if longer.iter().any(|other| other.name == self.name) {
+            return Err(OriginError::Duplicate(self.name.clone()));
         }
-        let mut addresses: BTreeMap<Name, Vec<IpAddr>> = BTreeMap::new();
-        for (mut server, of_server) in self.ns_addresses {
-            server.set_fqdn(true);
-            addresses.entry(server).or_default().extend(of_server);
-        }
-        self.ns_addresses = addresses;
-        self
+        self.check_times()?;
+        self.check_records(longer)
+            .map_err(|reason| OriginError::Records {
+                origin: self.name.clone(),
+                reason,
+            })
     }
 
-    /// All records that configuration puts into the zone: those of the fields too.
-    pub(crate) fn all_records(&self) -> Vec<Record> {
-        let at = |name: &Name, data| Record::from_rdata(name.clone(), self.ttl_secs, data);
-        let mut records = vec![self.soa_record()];
-        let ns = self.ns.iter().cloned().map(rdata::NS);
-        records.extend(ns.map(|ns| at(&self.name, RData::NS(ns))));
-        records.extend(self.a.iter().map(|a| at(&self.name, RData::A((*a).into()))));
-        let aaaa = self.aaaa.iter().map(|a| RData::AAAA((*a).into()));
-        records.extend(aaaa.map(|data| at(&self.name, data)));
-        for (server, addresses) in &self.ns_addresses {
-            records.extend(addresses.iter().map(|ip| at(server, (*ip).into())));
+    fn check_times(&self) -> Result<(), OriginError> {
+        let origin = self.name.clone();
+        let times = [
+            ("the TTL of the SOA", self.soa_ttl_secs),
+            ("refresh", self.soa.refresh_secs),
+            ("retry", self.soa.retry_secs),
+            ("expire", self.soa.expire_secs),
+            ("minimum", self.soa.minimum_secs),
+            ("the least TTL", self.ttl_secs_min),
+            ("the largest TTL", self.ttl_secs_max),
+        ];
+        if let Some((field, secs)) = times.into_iter().find(|(_, secs)| *secs > TTL_SECS_MAX) {
+            return Err(OriginError::TooLong {
+                origin,
+                field,
+                secs,
+            });
         }
-        records.extend(self.records.iter().cloned());
-        records
+        let (min, max) = (self.ttl_secs_min, self.ttl_secs_max);
+        match min > max {
+            false => Ok(()),
+            true => Err(OriginError::TtlRange { origin, min, max }),
+        }
     }
 
-    fn soa_record(&self) -> Record {
+    fn check_records(&self, longer: &[Self]) -> Result<(), ZoneRejection> {
+        let zones = || longer.iter().map(|other| &other.name);
+        for ((owner, record_type), records) in &self.sets {
+            // Only configuration has the name servers of the origin itself.
+            if (owner, *record_type) != (&self.name, types::NS) {
+                let set = NamedSet {
+                    owner: owner.clone(),
+                    record_type: *record_type,
+                    records: records.clone(),
+                };
+                set.check_in(&self.name)?;
+            }
+            check_owner(owner, &self.name, zones())?;
+        }
+        check_together(&self.name, &self.sets)
+    }
+
+    /// The data of the start of authority, in wire form.
+    pub(crate) fn soa_data(&self) -> Vec<u8> {
         let soa = &self.soa;
-        let signed = |secs| i32::try_from(secs).unwrap_or(i32::MAX);
-        let data = rdata::SOA::new(
-            soa.mname.clone(),
-            soa.rname.clone(),
+        let mut data = [soa.mname.as_bytes(), soa.rname.as_bytes()].concat();
+        for field in [
             soa.serial,
-            signed(soa.refresh_secs),
-            signed(soa.retry_secs),
-            signed(soa.expire_secs),
+            soa.refresh_secs,
+            soa.retry_secs,
+            soa.expire_secs,
             soa.minimum_secs,
-        );
-        Record::from_rdata(self.name.clone(), self.soa_ttl_secs, RData::SOA(data))
+        ] {
+            data.extend(field.to_be_bytes());
+        }
+        data
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use hickory_proto::rr::RecordType;
+use quorate_packet::label_text;
 
 use crate::name::{Labels, NameRef};
 
@@ -55,8 +56,7 @@ impl<'q> Question<'q> {
     }
 }
 
-/// `<name> <type>`, with all but letters, digits, `-`, `_` and `*` of the name as `\DDD` (RFC 1035,
-/// section 5.1).
+/// `<name> <type>`, as a zone file writes them.
 impl fmt::Display for Question<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_name(self.name_ref(), f)?;
@@ -67,15 +67,7 @@ impl fmt::Display for Question<'_> {
 fn write_name(name: NameRef<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let places = (0..name.label_count()).rev();
     for label in places.filter_map(|place| name.label_from_right(place)) {
-        for byte in label {
-            match byte {
-                b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'-' | b'_' | b'*' => {
-                    write!(f, "{}", char::from(*byte))?;
-                }
-                _ => write!(f, "\\{byte:03}")?,
-            }
-        }
-        f.write_str(".")?;
+        write!(f, "{}.", label_text(label))?;
     }
     match name.label_count() {
         0 => f.write_str("."),
@@ -94,7 +86,7 @@ mod tests {
         assert_eq!(question.wire().len(), bytes.len() - 4);
         assert_eq!(question.name(), b"\x05_iRoh\x03a.b\0");
         assert_eq!((question.record_type(), question.class()), (16, 1));
-        assert_eq!(question.to_string(), "_iRoh.a\\046b. TXT");
+        assert_eq!(question.to_string(), "_iRoh.a\\.b. TXT");
         let root = Question::parse(b"\0\0\x02\0\x01").unwrap();
         assert_eq!(root.to_string(), ". NS");
     }

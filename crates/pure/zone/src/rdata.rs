@@ -26,12 +26,6 @@ pub(crate) mod types {
     pub(crate) const ANY: u16 = 255;
 }
 
-/// Whether a key or an operator may decide on data of this type. SOA belongs to the origin; the rest
-/// is no data but that of questions, and of the protocol itself (RFC 6895, section 3.1).
-pub(crate) fn is_data(record_type: u16) -> bool {
-    !matches!(record_type, 0 | types::SOA | types::OPT | 128..=255)
-}
-
 /// How the RDATA of a type is made up: something, names, something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Layout {

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use crate::{name::Name, rdata::types, target::Target, tree::Set, zone_data::ZoneData};
+use crate::{
+    Question, name::Name, rdata::types, target::Target, tree::Set, zone::Zone, zone_data::ZoneData,
+};
 
 /// How long a resolver may keep the stand-in that ANY gets, in seconds.
 const ANY_TTL_SECS: u32 = 3600;
@@ -47,6 +49,21 @@ impl<'a> RecordSet<'a> {
             record_type: data.tree.record_type(set),
             ttl_secs: data.ttl_secs(set),
             content: Content::Set(data, set),
+        }
+    }
+
+    /// The SOA of a negative answer to a question in this zone, with its TTL there (RFC 2308,
+    /// section 5).
+    pub(crate) fn soa(zone: &'a Zone, question: &Question<'_>) -> Self {
+        let below = question.name_ref().label_count() - zone.label_count();
+        Self {
+            owner: Owner::Followed {
+                is_asked: true,
+                skipped_label_count: below as u8,
+            },
+            record_type: types::SOA,
+            ttl_secs: zone.negative_ttl_secs(),
+            content: Content::Set(ZoneData::of_origin(zone), zone.soa()),
         }
     }
 

@@ -163,7 +163,7 @@ impl<'a> Resolver<'a> {
     fn negative(self, kind: AnswerKind) -> Answer<'a> {
         let zone = self.data.zone;
         Answer {
-            authority: Some(zone.soa(self.question)),
+            authority: Some(RecordSet::soa(zone, self.question)),
             ..self.finish(kind)
         }
     }

@@ -1,10 +1,11 @@
 //! From records to their tree.
 
+use quorate_state::TTL_SECS_MAX;
+
 use crate::{
     cut,
     message::{SourceRecord, rdata_extent},
     name::SourceLabels,
-    origin::TTL_SECS_MAX,
     outline::{Content, Entry, Outline, Owners, label},
     rdata::{Layout, types},
     target::Apex,

@@ -5,13 +5,10 @@ use std::ops::RangeInclusive;
 use quorate_packet::{PublicKey, Z32_LEN};
 
 use crate::{
-    Question,
     name::{Labels, NameRef},
     origin::{NEGATIVE_TTL_SECS_MAX, Origin, OriginError},
     rdata::types,
-    record_set::{Content, Owner, RecordSet},
     tree::{Node, RecordTree, Set},
-    zone_data::ZoneData,
     zone_message::ZoneMessage,
 };
 
@@ -39,20 +36,13 @@ impl Zone {
         inner: &[&Origin],
     ) -> Result<Self, OriginError> {
         let negative_ttl_secs = origin.soa_ttl_secs.min(origin.soa.minimum_secs);
-        let mut message = ZoneMessage::new(&origin.name);
-        for record in origin.all_records() {
-            message.push(&record, &origin.name)?;
-        }
-        for inner in inner {
-            message.push_foreign(&inner.name);
-        }
-        let (name, labels) = message.origin();
-        let (message, tree) = message.compile();
+        let (message, tree) = ZoneMessage::new(origin, inner)?.compile();
+        let name = origin.name.as_bytes();
         let soa = tree.set(Node::APEX, types::SOA);
         Ok(Self {
             index,
-            name,
-            labels,
+            name: name.into(),
+            labels: Labels::parse(name).expect("it was a name"),
             message,
             soa: soa.expect("every origin has a SOA"),
             tree,
@@ -91,19 +81,12 @@ impl Zone {
         ttl_secs.clamp(*self.ttl_secs.start(), *self.ttl_secs.end())
     }
 
-    /// The SOA of a negative answer to a question in this zone, with its TTL there (RFC 2308,
-    /// section 5).
-    pub(crate) fn soa(&self, question: &Question<'_>) -> RecordSet<'_> {
-        let below = question.name_ref().label_count() - self.label_count();
-        RecordSet {
-            owner: Owner::Followed {
-                is_asked: true,
-                skipped_label_count: below as u8,
-            },
-            record_type: types::SOA,
-            ttl_secs: self.negative_ttl_secs,
-            content: Content::Set(ZoneData::of_origin(self), self.soa),
-        }
+    pub(crate) fn soa(&self) -> Set {
+        self.soa
+    }
+
+    pub(crate) fn negative_ttl_secs(&self) -> u32 {
+        self.negative_ttl_secs
     }
 
     /// The key below which a name in this zone lies, if it lies below one.

@@ -177,7 +177,7 @@ fn origins_must_differ_and_hold_together() {
             "FILE:6: dns.origins[0].soa.minimum_secs: 86400 is not from 1 to 60: an endpoint that \
              was asked for before it published stays invisible this long",
             "FILE:8: dns.origins[0].ns_addresses.\"ns.example.com.\": ns.example.com. lies outside \
-             example.org., so its addresses are not ours to give",
+             example.org.: set it in its own zone",
             "FILE:9: dns.origins[0].ns_addresses.\"ns.example.org.\": it lists no address",
             "FILE:10: dns.origins[0].ns_addresses.\"other.example.org.\": other.example.org. is not \
              in the list ns",
@@ -200,8 +200,8 @@ fn an_origin_inside_another_keeps_its_own_names() {
          ns_addresses = { \"ns.dns.example.org.\" = [\"::1\"] }\n\
          [[dns.origins]]\nname = \"dns.example.org.\"\n",
         &[
-            "FILE:2: dns.origins: name server ns.dns.example.org. of origin example.org. belongs to \
-           origin dns.example.org.: configure it there",
+            "FILE:2: dns.origins: origin example.org.: ns.dns.example.org. belongs to the zone \
+             dns.example.org.: set it there",
         ],
     );
 }

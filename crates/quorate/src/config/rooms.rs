@@ -95,6 +95,9 @@ mod tests {
         let config = ConfigV1::default();
         let deadline = quorate_relay::RelayConfig::default().deadline;
         assert_eq!(config.relay_deadline(), deadline);
+        // The replica knows what was proposed, so it has to answer before the relay gives up.
+        let of_replica = Duration::from_millis(Settings::default().put.deadline_ms);
+        assert!(deadline > of_replica, "{deadline:?}");
         let server = quorate_http::HttpConfig {
             drain_timeout: deadline,
             ..quorate_http::HttpConfig::default()

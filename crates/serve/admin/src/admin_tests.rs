@@ -8,7 +8,9 @@ use axum::{
 };
 use http_body_util::BodyExt;
 use quorate_fake::{FakeReplica, READ_ERROR, packet, received_now};
-use quorate_replica::{ClockState, ClockStatus, LogIndex, NotReady, Observer, Role, Status, Term};
+use quorate_replica::{
+    ClockState, LogIndex, NodeClock, NodeStatus, NotReady, Observer, Role, Term,
+};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -22,7 +24,7 @@ use crate::{
 fn follower() -> Arc<FakeReplica> {
     let replica = FakeReplica::new();
     replica.change_status(|status| {
-        *status = Status {
+        *status = NodeStatus {
             role: Role::Follower,
             leader: Some("b".into()),
             last_log_index: LogIndex(101),
@@ -35,7 +37,7 @@ fn follower() -> Arc<FakeReplica> {
             feature_level: 2,
             packet_count_max: Some(1000),
             packets_size: 1500,
-            clock: ClockStatus {
+            clock: NodeClock {
                 state: ClockState::Agreed,
                 offset_ms: Some(1500),
             },

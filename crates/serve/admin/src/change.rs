@@ -9,10 +9,15 @@ use axum::{
     routing::MethodRouter,
 };
 use quorate_api::ProblemType;
-use quorate_http::read_body;
+use quorate_http::{ProblemResponse, read_body};
 use tracing::Instrument;
 
-use crate::{Scope, audit::AuditLine, gate::Gate, input::Received, problem::ProblemResponse};
+use crate::{
+    Scope,
+    audit::AuditLine,
+    gate::{By, Gate},
+    input::Received,
+};
 
 /// The longest body of most requests, in bytes: a filter of the log with a hundred targets fits. Of longer
 /// ones, so much is in the audit log.
@@ -20,23 +25,16 @@ const BODY_SIZE_MAX: usize = 4096;
 
 impl Gate {
     /// `routes`, which change something, for those who may operate. Each request is a line in the
-    /// audit log.
-    pub(crate) fn operate<S>(&self, routes: MethodRouter<S>) -> MethodRouter<S>
-    where
-        S: Clone + Send + Sync + 'static,
-    {
-        self.operate_up_to(BODY_SIZE_MAX, routes)
-    }
-
-    /// The same of requests with longer bodies, in bytes. The audit log has the beginning of each.
-    pub(crate) fn operate_up_to<S>(
+    /// audit log, which has the beginning of its body.
+    pub(crate) fn operate<S>(
         &self,
-        size_max: usize,
+        size_max: Option<usize>,
         routes: MethodRouter<S>,
     ) -> MethodRouter<S>
     where
         S: Clone + Send + Sync + 'static,
     {
+        let size_max = size_max.unwrap_or(BODY_SIZE_MAX);
         routes.route_layer(from_fn_with_state((self.clone(), size_max), audited))
     }
 }
@@ -81,6 +79,7 @@ async fn admit(
     let shown = &body[..body.len().min(BODY_SIZE_MAX)];
     line.request = String::from_utf8_lossy(shown).into_owned();
     request.extensions_mut().insert(Received(body));
+    request.extensions_mut().insert(By(caller.name));
     Ok(())
 }
 

@@ -6,8 +6,7 @@ use std::{
 };
 
 use axum::http::{StatusCode, header};
-use quorate_fake::Asked;
-use quorate_replica::{Change, Refusal};
+use quorate_api::{ChangeRequest, MemberChange, Problem, ProblemType};
 use serde_json::Value;
 
 use crate::{
@@ -120,7 +119,10 @@ async fn what_is_refused_is_in_the_audit_log_with_who_asked_for_it() {
     assert_eq!(line["by"], "read");
     assert_eq!(line["outcome"], "urn:quorate:problem:scope");
 
-    admin.replica.operators.refuse(Refusal::LastVoter);
+    admin
+        .replica
+        .operators
+        .refuse(Problem::new(ProblemType::LastVoter, "the last"));
     admin.ask("DELETE", "/v1/members/fra-1", "").await;
     let line = &log.take()[0];
     assert_eq!(line["outcome"], "urn:quorate:problem:last-voter");
@@ -252,7 +254,8 @@ async fn no_body_is_a_body_that_says_nothing() {
     for body in ["", "{}"] {
         admin.ask("POST", "/v1/members/a/promote", body).await;
         let asked = admin.replica.operators.take_asked();
-        assert_eq!(asked, [Asked::Change(Change::Promote("a".into()), false)]);
+        let promoted = MemberChange::Promote(ChangeRequest::default()).of("a");
+        assert_eq!(asked, [promoted.into()]);
     }
 }
 

@@ -1,16 +1,15 @@
 //! What has changed in packets, entry by entry.
 
-use std::sync::Arc;
-
-use axum::{Json, extract::State, response::Response};
-use quorate_api as api;
-use quorate_api::{CHANGE_COUNT_DEFAULT, CHANGE_COUNT_MAX, PacketChanges, ProblemType, path};
-use quorate_http::uncached;
-use quorate_replica::{ChangeKind, LogIndex, PacketChange};
+use axum::Json;
+use quorate_api::{
+    CHANGE_COUNT_DEFAULT, CHANGE_COUNT_MAX, PacketChange, PacketChanges, ProblemType,
+};
+use quorate_http::{ProblemResponse, uncached};
+use quorate_replica::{ChangedPacket, LogIndex};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::{input::Params, problem::ProblemResponse, refusals::ChangesProblems, shared::Shared};
+use crate::{input::Params, operations::operations, refusals::ChangesProblems};
 
 /// Which changes are asked for.
 #[derive(Deserialize, IntoParams)]
@@ -25,45 +24,39 @@ pub(crate) struct ChangesQuery {
     count: Option<usize>,
 }
 
-/// What has changed in packets behind an entry of the log
-///
-/// Any node can be asked to go on: entries have one index on all. A node remembers the last changes that
-/// it has applied, and none from before it started or was given a snapshot.
-#[utoipa::path(
-    get,
-    path = path::CHANGES,
-    tag = "packets",
-    security((), ("token" = ["read"])),
-    params(ChangesQuery),
-    responses((status = 200, description = "The changes", body = PacketChanges), ChangesProblems),
-)]
-pub(crate) async fn changes(
-    State(shared): State<Arc<Shared>>,
-    Params(query): Params<ChangesQuery>,
-) -> Result<Response, ProblemResponse> {
-    let count = query.count.unwrap_or(CHANGE_COUNT_DEFAULT);
-    if !(1..=CHANGE_COUNT_MAX).contains(&count) {
-        let said = format!("`count` is {count}, and may be from 1 to {CHANGE_COUNT_MAX}");
-        return Err(ProblemResponse::new(ProblemType::BadRequest, said));
+operations! {
+    "packets";
+
+    /// What has changed in packets behind an entry of the log
+    ///
+    /// Any node can be asked to go on: entries have one index on all. A node remembers the last changes that
+    /// it has applied, and none from before it started or was given a snapshot.
+    "read" get CHANGES {
+        params(ChangesQuery),
+        responses((status = 200, description = "The changes", body = PacketChanges), ChangesProblems),
     }
-    let since = LogIndex(query.since);
-    let changes = shared.node.watcher.changes_since(since, count);
-    let changes = changes
-        .map_err(|error| ProblemResponse::new(ProblemType::ChangesLost, error.to_string()))?;
-    Ok(uncached(Json(PacketChanges {
-        changes: changes.changes.iter().map(told).collect(),
-        next: changes.next.0,
-    })))
+    async fn changes(shared, Params(query): Params<ChangesQuery>) {
+        let count = query.count.unwrap_or(CHANGE_COUNT_DEFAULT);
+        if !(1..=CHANGE_COUNT_MAX).contains(&count) {
+            let said = format!("`count` is {count}, and may be from 1 to {CHANGE_COUNT_MAX}");
+            return Err(ProblemResponse::new(ProblemType::BadRequest, said));
+        }
+        let since = LogIndex(query.since);
+        let changes = shared.node.watcher.changes_since(since, count);
+        let changes = changes
+            .map_err(|error| ProblemResponse::new(ProblemType::ChangesLost, error.to_string()))?;
+        Ok(uncached(Json(PacketChanges {
+            changes: changes.changes.iter().map(told).collect(),
+            next: changes.next.0,
+        })))
+    }
 }
 
-fn told(change: &PacketChange) -> api::PacketChange {
-    api::PacketChange {
+fn told(change: &ChangedPacket) -> PacketChange {
+    PacketChange {
         index: change.index.0,
         key: change.key.to_string(),
-        kind: match change.kind {
-            ChangeKind::Stored => api::ChangeKind::Stored,
-            ChangeKind::Deleted => api::ChangeKind::Deleted,
-        },
+        kind: change.kind,
     }
 }
 

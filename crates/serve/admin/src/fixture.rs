@@ -22,8 +22,8 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use crate::{
-    AdminConfig, Build, LogControl, Node, Reload, Scope, ServedZones, Token, TokenList, Tokens,
-    router,
+    AdminConfig, AdminNode, Build, LogControl, Reload, Scope, ServedZones, Token, TokenList,
+    Tokens, router,
 };
 
 pub(crate) const BUILD: Build = Build {
@@ -58,7 +58,7 @@ impl Fixture {
         let tokens = Arc::new(Tokens::open("".as_ref()).unwrap());
         tokens.replace(TokenList::parse(&known.each_ref().map(line).join("\n")).unwrap());
         let runtime = Arc::new(FakeRuntime::default());
-        let node = Node {
+        let node = AdminNode {
             observer: replica.clone(),
             operator: replica.clone(),
             reader: replica.clone(),

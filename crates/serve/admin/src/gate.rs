@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{Request, State},
-    http::{HeaderMap, Uri, header, uri::Authority},
+    extract::{FromRequestParts, Request, State},
+    http::{HeaderMap, Uri, header, request::Parts, uri::Authority},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::MethodRouter,
 };
 use quorate_api::ProblemType;
+use quorate_http::ProblemResponse;
 
 use crate::{
     AdminConfig, Scope, Tokens,
     audit::{AuditLine, peer},
-    problem::ProblemResponse,
     token::LOOPBACK,
 };
 
@@ -35,6 +35,19 @@ pub(crate) struct Caller {
     scope: Scope,
 }
 
+/// The name of whoever was let in: an extension of the request.
+#[derive(Clone)]
+pub(crate) struct By(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for By {
+    type Rejection = ProblemResponse;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ProblemResponse> {
+        let by = parts.extensions.get::<Self>().cloned();
+        Ok(by.expect("the gate stands before all routes that ask who it is"))
+    }
+}
+
 impl Gate {
     pub(crate) fn new(tokens: Arc<Tokens>, config: &AdminConfig) -> Self {
         Self {
@@ -43,27 +56,24 @@ impl Gate {
         }
     }
 
-    /// `routes` for those who may see the metrics.
-    pub(crate) fn metrics<S>(&self, routes: MethodRouter<S>) -> MethodRouter<S>
+    /// `routes` for those whose token has this scope. Bodies are read of those who may operate, up to
+    /// `size_max` bytes if that is given.
+    pub(crate) fn route<S>(
+        &self,
+        scope: &str,
+        size_max: Option<usize>,
+        routes: MethodRouter<S>,
+    ) -> MethodRouter<S>
     where
         S: Clone + Send + Sync + 'static,
     {
-        self.admit(Scope::Metrics, routes)
-    }
-
-    /// `routes`, which change nothing, for those who may read.
-    pub(crate) fn read<S>(&self, routes: MethodRouter<S>) -> MethodRouter<S>
-    where
-        S: Clone + Send + Sync + 'static,
-    {
-        self.admit(Scope::Read, routes)
-    }
-
-    fn admit<S>(&self, scope: Scope, routes: MethodRouter<S>) -> MethodRouter<S>
-    where
-        S: Clone + Send + Sync + 'static,
-    {
-        routes.route_layer(from_fn_with_state((self.clone(), scope), admit))
+        match scope
+            .parse()
+            .expect("operations declare scopes that there are")
+        {
+            Scope::Operate => self.operate(size_max, routes),
+            scope => routes.route_layer(from_fn_with_state((self.clone(), scope), admit)),
+        }
     }
 
     /// Who sent this request.
@@ -108,7 +118,7 @@ impl Caller {
 
 async fn admit(
     State((gate, scope)): State<(Gate, Scope)>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     let caller = match gate.caller(&request) {
@@ -116,7 +126,10 @@ async fn admit(
         Err(problem) => return problem.into_response(),
     };
     match caller.check(scope) {
-        Ok(()) => next.run(request).await,
+        Ok(()) => {
+            request.extensions_mut().insert(By(caller.name));
+            next.run(request).await
+        }
         // Somebody has a token and tries what else it opens.
         Err(problem) => {
             let response = problem.into_response();

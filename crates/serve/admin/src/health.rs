@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{Json, Router, extract::State, http::StatusCode, response::Response, routing::get};
 use quorate_http::{text, uncached};
-use quorate_replica::{ClockState, ClockStatus, LogIndex, NotReady, Observer, Role, Status};
+use quorate_replica::{ClockState, LogIndex, NodeClock, NodeStatus, NotReady, Observer, Role};
 use serde::Serialize;
 
 /// Which program this is.
@@ -64,13 +64,13 @@ struct Health {
     role: Role,
     leader: Option<String>,
     applied_index: LogIndex,
-    clock: ClockStatus,
+    clock: NodeClock,
     not_ready: Option<NotReady>,
     disk_full: bool,
 }
 
 /// The word for monitors, and whether clients should be sent here.
-fn health(node: &Status) -> (&'static str, StatusCode) {
+fn health(node: &NodeStatus) -> (&'static str, StatusCode) {
     match node.not_ready {
         None if node.disk_full || node.clock.state != ClockState::Agreed => {
             // It serves all reads, and wants an operator.

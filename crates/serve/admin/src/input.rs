@@ -6,10 +6,9 @@ use axum::{
 };
 use bytes::Bytes;
 use quorate_api::ProblemType;
+use quorate_http::ProblemResponse;
 use quorate_packet::PublicKey;
 use serde::{Deserialize, de::DeserializeOwned};
-
-use crate::problem::ProblemResponse;
 
 /// What stands in the one place of a path that is left open.
 pub(crate) struct Segment(pub(crate) String);

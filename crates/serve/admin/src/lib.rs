@@ -22,7 +22,7 @@
 //! | piece | what it is |
 //! |---|---|
 //! | [`health_router`], [`router`] | the routes |
-//! | [`Node`] | what they ask |
+//! | [`AdminNode`] | what they ask |
 //! | [`Tokens`], [`Token`], [`Scope`] | who may ask |
 //! | [`Reload`], [`LogControl`], [`ServedZones`] | what the roof does for them |
 //! | [`Build`] | which program this is |
@@ -39,6 +39,7 @@ mod input;
 mod members;
 mod node;
 mod openapi;
+mod operations;
 mod packets;
 mod page;
 mod policy;
@@ -57,7 +58,7 @@ pub use config::AdminConfig;
 pub use health::{Build, health_router};
 pub use quorate_api::ReloadReport;
 pub use router::router;
-pub use shared::{LogControl, Node, Reload, ServedZones};
+pub use shared::{AdminNode, LogControl, Reload, ServedZones};
 pub use token::{Scope, Token, TokenName, TokenNameError};
 pub use tokens::{TokenLineError, TokenList, Tokens, TokensError};
 

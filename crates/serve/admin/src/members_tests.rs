@@ -1,9 +1,8 @@
-use std::time::Duration;
-
 use axum::http::{StatusCode, header};
-use quorate_api::ProblemType;
-use quorate_fake::Asked;
-use quorate_replica::{Change, NodeId, Refusal};
+use quorate_api::{
+    AdminRequest, ChangeRequest, InviteRequest, MemberChange, MoveRequest, NodeId, Problem,
+    ProblemType, ReplaceRequest, TransferRequest,
+};
 use serde_json::{Value, json};
 
 use crate::fixture::Fixture;
@@ -44,6 +43,14 @@ async fn members_are_told_without_a_leader_too() {
     assert_eq!(answer["members"][0]["name"], "fra-1");
 }
 
+fn invite(learner: bool, valid_secs: u64) -> AdminRequest {
+    let request = InviteRequest {
+        learner,
+        valid_secs,
+    };
+    request.into()
+}
+
 #[tokio::test]
 async fn an_invite_is_a_token_that_is_told_once() {
     let admin = Fixture::new();
@@ -59,55 +66,55 @@ async fn an_invite_is_a_token_that_is_told_once() {
     admin.ask("POST", "/v1/members/invites", "").await;
     assert_eq!(
         admin.replica.operators.take_asked(),
-        [
-            Asked::Invite(true, Duration::from_secs(60)),
-            Asked::Invite(false, Duration::from_secs(3600)),
-        ]
+        [invite(true, 60), invite(false, 3600),]
     );
 }
 
 #[tokio::test]
 async fn changes_reach_the_cluster_as_they_were_asked_for() {
     let admin = Fixture::new();
-    let node = || "fra 1".to_owned();
-    for (method, path, body, change, force) in [
-        ("POST", "/promote", "", Change::Promote(node()), false),
+    let force = |force| ChangeRequest { force };
+    let with = ReplaceRequest {
+        with: "b".to_owned(),
+        force: false,
+    };
+    let to = MoveRequest {
+        address: "b:1".to_owned(),
+    };
+    let forced = r#"{"force":true}"#;
+    for (method, path, body, change) in [
+        ("POST", "/promote", "", MemberChange::Promote(force(false))),
         (
             "POST",
             "/promote",
-            r#"{"force":true}"#,
-            Change::Promote(node()),
-            true,
+            forced,
+            MemberChange::Promote(force(true)),
+        ),
+        ("POST", "/demote", forced, MemberChange::Demote(force(true))),
+        ("DELETE", "", "", MemberChange::Remove(force(false))),
+        (
+            "DELETE",
+            "?force=false",
+            "",
+            MemberChange::Remove(force(false)),
         ),
         (
-            "POST",
-            "/demote",
-            r#"{"force":true}"#,
-            Change::Demote(node()),
-            true,
+            "DELETE",
+            "?force=true",
+            "",
+            MemberChange::Remove(force(true)),
         ),
-        ("DELETE", "", "", Change::Remove(node()), false),
-        ("DELETE", "?force=false", "", Change::Remove(node()), false),
-        ("DELETE", "?force=true", "", Change::Remove(node()), true),
         (
             "POST",
             "/replace",
             r#"{"with":"b"}"#,
-            Change::Replace {
-                old: node(),
-                new: "b".into(),
-            },
-            false,
+            MemberChange::Replace(with),
         ),
         (
             "POST",
             "/move",
             r#"{"address":"b:1"}"#,
-            Change::Move {
-                node: node(),
-                address: "b:1".into(),
-            },
-            false,
+            MemberChange::Move(to),
         ),
     ] {
         let path = format!("/v1/members/fra%201{path}");
@@ -115,7 +122,7 @@ async fn changes_reach_the_cluster_as_they_were_asked_for() {
         assert_eq!(answer.status, StatusCode::OK, "{path}");
         assert_eq!(answer.json()["state"], "done");
         let asked = admin.replica.operators.take_asked();
-        assert_eq!(asked, [Asked::Change(change, force)], "{path}");
+        assert_eq!(asked, [change.of("fra 1").into()], "{path}");
     }
 }
 
@@ -150,41 +157,32 @@ async fn leadership_is_handed_to_whom_is_named_or_to_the_fittest() {
         assert_eq!(answer.status, StatusCode::OK);
         assert!(answer.json()["leader"].is_string());
         let asked = admin.replica.operators.take_asked();
-        assert_eq!(asked, [Asked::Transfer(to)]);
+        assert_eq!(asked, [TransferRequest { to }.into()]);
     }
 }
 
 #[tokio::test]
 async fn each_refusal_has_its_problem_and_says_itself() {
     let admin = Fixture::new();
-    let quorum = Refusal::NoLiveQuorum {
-        live: 1,
-        needed: 2,
-        voters: 3,
-    };
-    let ambiguous = Refusal::AmbiguousNode {
-        name: "ab".into(),
-        nodes: vec![NodeId::default()],
-    };
-    for (refusal, problem_type) in [
-        (Refusal::NoLeader, ProblemType::NoLeader),
-        (Refusal::UnknownNode("x".into()), ProblemType::UnknownNode),
-        (ambiguous, ProblemType::AmbiguousNode),
-        (quorum, ProblemType::NoLiveQuorum),
-        (Refusal::LastVoter, ProblemType::LastVoter),
-        (Refusal::Busy, ProblemType::Busy),
-        (Refusal::NotCaughtUp, ProblemType::NotCaughtUp),
-        (Refusal::Unfit("x".into()), ProblemType::UnfitNode),
-        (Refusal::BadAddress("x".into()), ProblemType::BadAddress),
-        (Refusal::InviteCount, ProblemType::InviteCount),
-        (Refusal::Unsupported, ProblemType::UnsupportedLevel),
-        (Refusal::Failed("x".into()), ProblemType::Unavailable),
+    for problem_type in [
+        ProblemType::NoLeader,
+        ProblemType::UnknownNode,
+        ProblemType::AmbiguousNode,
+        ProblemType::NoLiveQuorum,
+        ProblemType::LastVoter,
+        ProblemType::Busy,
+        ProblemType::NotCaughtUp,
+        ProblemType::UnfitNode,
+        ProblemType::BadAddress,
+        ProblemType::InviteCount,
+        ProblemType::UnsupportedLevel,
+        ProblemType::Unavailable,
     ] {
+        let refusal = Problem::new(problem_type, format!("{problem_type} this time"));
         admin.replica.operators.refuse(refusal.clone());
         let answer = admin.ask("POST", "/v1/members/a/promote", "").await;
         let problem = answer.problem();
-        assert_eq!(problem.problem_type, problem_type);
-        assert_eq!(problem.detail, refusal.to_string());
+        assert_eq!(problem, refusal);
         let retry_after = answer.headers.contains_key(header::RETRY_AFTER);
         assert_eq!(retry_after, problem.retry, "{refusal}");
 

@@ -28,7 +28,7 @@ is, with a scope: `operate` is good for everything, `read` for all that changes 
 for `/metrics`.
 ";
 
-/// All of it.
+/// What holds of all operations, and this one.
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Quorate admin API", version = "1", description = INTRODUCTION),
@@ -39,45 +39,28 @@ for `/metrics`.
         (name = "policy", description = "Who may publish in the cluster, and what was deleted"),
         (name = "zones", description = "Records that the cluster serves beside packets"),
     ),
-    paths(
-        node::metrics,
-        node::status,
-        node::digest,
-        members::members,
-        members::invite,
-        members::promote,
-        members::demote,
-        members::remove,
-        members::replace,
-        members::relocate,
-        members::transfer_leader,
-        packets::packets,
-        packets::packet,
-        packets::delete,
-        changes::changes,
-        policy::deletions,
-        policy::policy,
-        policy::set_mode,
-        policy::allowed,
-        policy::denied,
-        policy::change_keys,
-        policy::tokens,
-        policy::add_token,
-        policy::remove_token,
-        zones::zones,
-        zones::records,
-        zones::set,
-        zones::unset,
-        zones::import,
-        runtime::reload,
-        runtime::log_filter,
-        runtime::set_log_filter,
-        document,
-    ),
+    paths(document),
     components(schemas(ChangeReport, Problem)),
     modifiers(&Tokens),
 )]
-pub(crate) struct Document;
+struct Document;
+
+/// The document of all operations.
+pub(crate) fn whole() -> utoipa::openapi::OpenApi {
+    let mut whole = Document::openapi();
+    for operations in [
+        node::Document::openapi(),
+        members::Document::openapi(),
+        packets::Document::openapi(),
+        changes::Document::openapi(),
+        policy::Document::openapi(),
+        zones::Document::openapi(),
+        runtime::Document::openapi(),
+    ] {
+        whole.merge(operations);
+    }
+    whole
+}
 
 struct Tokens;
 

@@ -1,88 +1,106 @@
 //! What the node holds.
 
-use std::{sync::Arc, time::Duration};
-
-use axum::{Json, extract::State, response::Response};
+use axum::Json;
 use data_encoding::BASE64;
 use hickory_proto::{
     op::Message,
     rr::{RData, Record},
 };
 use quorate_api::{
-    BLOCK_SECS_MAX, Deleted, Packet, PacketPage, PacketRecord, PacketSummary, ProblemType, path,
+    BLOCK_SECS_MAX, DeletePacket, Deleted, Packet, PacketPage, PacketRecord, PacketSummary,
+    ProblemType,
 };
-use quorate_http::uncached;
-use quorate_packet::{SignedPacket, message::counts_fit};
+use quorate_http::{ProblemResponse, uncached};
+use quorate_packet::{SignedPacket, message::counts_fit, txt_text};
 use quorate_replica::StoredPacket;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::{
+    gate::By,
     input::{Params, Segment, parse_key},
+    operations::operations,
     page::{self, PageQuery},
-    problem::ProblemResponse,
     refusals::{DeletionProblems, PacketProblems, PageProblems},
-    shared::Shared,
 };
 
-/// Packets that this node holds, in the order of their keys' bytes
-#[utoipa::path(
-    get,
-    path = path::PACKETS,
-    tag = "packets",
-    security((), ("token" = ["read"])),
-    params(PageQuery),
-    responses((status = 200, description = "A page", body = PacketPage), PageProblems),
-)]
-pub(crate) async fn packets(
-    State(shared): State<Arc<Shared>>,
-    Params(query): Params<PageQuery>,
-) -> Result<Response, ProblemResponse> {
-    let (after, count) = query.parse()?;
-    // One more tells whether there is another page. So many reads may take a while.
-    let reading =
-        tokio::task::spawn_blocking(move || shared.node.operator.packets_after(after, count + 1));
-    let stored = match reading.await {
-        Ok(stored) => stored?,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    };
-    let packets = stored.iter().map(summary);
-    let (packets, next) = page::cut(packets, count, |packet| packet.key.clone());
-    Ok(uncached(Json(PacketPage { packets, next })))
-}
+operations! {
+    "packets";
 
-/// A packet that this node holds
-#[utoipa::path(
-    get,
-    path = path::PACKET,
-    tag = "packets",
-    security((), ("token" = ["read"])),
-    params(("key" = String, Path, description = "The key, in z-base-32")),
-    responses((status = 200, description = "The packet", body = Packet), PacketProblems),
-)]
-pub(crate) async fn packet(
-    State(shared): State<Arc<Shared>>,
-    Segment(key): Segment,
-) -> Result<Response, ProblemResponse> {
-    let key = parse_key(&key)?;
-    let stored = shared.node.reader.stored_packet(&key)?;
-    let stored = stored.ok_or_else(|| {
-        let said = format!("this node holds no packet of {key}");
-        ProblemResponse::new(ProblemType::UnknownPacket, said)
-    })?;
-    let PacketSummary {
-        key,
-        timestamp_us,
-        received_ms,
-        size: _,
-    } = summary(&stored);
-    Ok(uncached(Json(Packet {
-        key,
-        timestamp_us,
-        received_ms,
-        payload: BASE64.encode(stored.packet.payload()),
-        records: records(&stored.packet),
-    })))
+    /// Packets that this node holds, in the order of their keys' bytes
+    "read" get PACKETS {
+        params(PageQuery),
+        responses((status = 200, description = "A page", body = PacketPage), PageProblems),
+    }
+    async fn packets(shared, Params(query): Params<PageQuery>) {
+        let (after, count) = query.parse()?;
+        // One more tells whether there is another page. So many reads may take a while.
+        let reading =
+            tokio::task::spawn_blocking(move || shared.node.operator.packets_after(after, count + 1));
+        let stored = match reading.await {
+            Ok(stored) => stored?,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        };
+        let packets = stored.iter().map(summary);
+        let (packets, next) = page::cut(packets, count, |packet| packet.key.clone());
+        Ok(uncached(Json(PacketPage { packets, next })))
+    }
+
+    /// A packet that this node holds
+    "read" get PACKET {
+        params(("key" = String, Path, description = "The key, in z-base-32")),
+        responses((status = 200, description = "The packet", body = Packet), PacketProblems),
+    }
+    async fn packet(shared, Segment(key): Segment) {
+        let key = parse_key(&key)?;
+        let stored = shared.node.reader.stored_packet(&key)?;
+        let stored = stored.ok_or_else(|| {
+            let said = format!("this node holds no packet of {key}");
+            ProblemResponse::new(ProblemType::UnknownPacket, said)
+        })?;
+        let PacketSummary {
+            key,
+            timestamp_us,
+            received_ms,
+            size: _,
+        } = summary(&stored);
+        Ok(uncached(Json(Packet {
+            key,
+            timestamp_us,
+            received_ms,
+            payload: BASE64.encode(stored.packet.payload()),
+            records: records(&stored.packet),
+        })))
+    }
+
+    /// Has the cluster delete a packet
+    ///
+    /// No node serves it any more, and neither it nor one before it comes back. The same request again does
+    /// no harm, and a key without a packet can be blocked, too.
+    "operate" delete PACKET {
+        operation_id = "delete_packet",
+        params(("key" = String, Path, description = "The key, in z-base-32"), DeleteQuery),
+        responses((status = 200, description = "It is deleted", body = Deleted), DeletionProblems),
+    }
+    async fn delete(
+        shared,
+        by: By,
+        Segment(key): Segment,
+        Params(DeleteQuery { block_secs }): Params<DeleteQuery>,
+    ) {
+        let key = parse_key(&key)?;
+        if let Some(secs) = block_secs
+            && secs > BLOCK_SECS_MAX
+        {
+            let said = format!(
+                "`block_secs` is {secs}, and may be up to {BLOCK_SECS_MAX}: deny the key to lock it out for \
+                 good"
+            );
+            return Err(ProblemResponse::new(ProblemType::BadRequest, said));
+        }
+        let deleted = shared.ask(&by, DeletePacket { key, block_secs }).await?;
+        Ok(uncached(Json(deleted)))
+    }
 }
 
 /// How a packet is deleted.
@@ -94,40 +112,6 @@ pub(crate) struct DeleteQuery {
     /// nobody says, it stays as it is.
     #[param(maximum = 31_622_400)]
     block_secs: Option<u64>,
-}
-
-/// Has the cluster delete a packet
-///
-/// No node serves it any more, and neither it nor one before it comes back. The same request again does
-/// no harm, and a key without a packet can be blocked, too.
-#[utoipa::path(
-    delete,
-    operation_id = "delete_packet",
-    path = path::PACKET,
-    tag = "packets",
-    security((), ("token" = ["operate"])),
-    params(("key" = String, Path, description = "The key, in z-base-32"), DeleteQuery),
-    responses((status = 200, description = "It is deleted", body = Deleted), DeletionProblems),
-)]
-pub(crate) async fn delete(
-    State(shared): State<Arc<Shared>>,
-    Segment(key): Segment,
-    Params(query): Params<DeleteQuery>,
-) -> Result<Response, ProblemResponse> {
-    let key = parse_key(&key)?;
-    if let Some(secs) = query.block_secs
-        && secs > BLOCK_SECS_MAX
-    {
-        let said = format!(
-            "`block_secs` is {secs}, and may be up to {BLOCK_SECS_MAX}: deny the key to lock it out for \
-             good"
-        );
-        return Err(ProblemResponse::new(ProblemType::BadRequest, said));
-    }
-    let block = query.block_secs.map(Duration::from_secs);
-    let was_stored = shared.node.operator.delete_packet(key, block).await?;
-    let key = key.to_string();
-    Ok(uncached(Json(Deleted { key, was_stored })))
 }
 
 fn summary(stored: &StoredPacket) -> PacketSummary {
@@ -154,11 +138,7 @@ fn record(record: &Record) -> PacketRecord {
         record_type: record.record_type().to_string(),
         ttl: record.ttl,
         data: match &record.data {
-            RData::TXT(txt) => {
-                let strings = txt.txt_data.iter();
-                let quoted = strings.map(|string| format!("\"{}\"", string.escape_ascii()));
-                quoted.collect::<Vec<_>>().join(" ")
-            }
+            RData::TXT(txt) => txt_text(&txt.txt_data),
             data => data.to_string(),
         },
     }

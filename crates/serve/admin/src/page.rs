@@ -3,11 +3,12 @@
 use std::ops::Bound;
 
 use quorate_api::{PACKET_COUNT_DEFAULT, PACKET_COUNT_MAX, ProblemType};
+use quorate_http::ProblemResponse;
 use quorate_packet::PublicKey;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::{input::parse_key, problem::ProblemResponse};
+use crate::input::parse_key;
 
 /// Which page is asked for.
 #[derive(Deserialize, IntoParams)]

@@ -1,23 +1,22 @@
 //! Who may publish, and what was deleted.
 
-use std::sync::Arc;
-
-use axum::{Json, extract::State, http::StatusCode, response::Response};
-use quorate_api as api;
+use axum::{Json, http::StatusCode, response::Response};
 use quorate_api::{
-    Deletion, DeletionPage, KeyPage, KeysChange, NewPublishToken, POLICY_KEY_COUNT_MAX,
-    PUBLISH_TOKEN_NAME_LEN_MAX, Policy, ProblemType, PublishKeysRequest, PublishModeRequest,
-    PublishTokenRequest, PublishTokens, is_publish_token_name, path,
+    ChangePublishing, DeletedPacket, DeletionPage, KeyPage, KeysChange, NewPublishToken,
+    POLICY_KEY_COUNT_MAX, POLICY_KEYS_SIZE_MAX, PUBLISH_TOKEN_NAME_LEN_MAX, Policy, ProblemType,
+    PublishKeysRequest, PublishModeRequest, PublishTokenRequest, PublishTokens,
+    is_publish_token_name,
 };
-use quorate_http::uncached;
+use quorate_http::{ProblemResponse, uncached};
 use quorate_packet::PublicKey;
-use quorate_replica::{PublishChange, PublishMode, TokenHash};
+use quorate_replica::{PublishChange, TokenHash};
 use sha2::{Digest, Sha256};
 
 use crate::{
+    gate::By,
     input::{Ask, Params, Segment, parse_key},
+    operations::operations,
     page::{self, PageQuery},
-    problem::ProblemResponse,
     refusals::{ListProblems, NewTokenProblems, PolicyChangeProblems, ReadProblems, TokenProblems},
     shared::Shared,
     token,
@@ -26,221 +25,165 @@ use crate::{
 /// What every token for publishing begins with, so that scanners for leaked secrets know it.
 const TOKEN_PREFIX: &str = "quorate-publish-";
 
-/// Who may publish
-#[utoipa::path(
-    get,
-    path = path::POLICY,
-    tag = "policy",
-    security((), ("token" = ["read"])),
-    responses((status = 200, description = "Who may", body = Policy), ReadProblems),
-)]
-pub(crate) async fn policy(State(shared): State<Arc<Shared>>) -> Response {
-    summary(&shared)
-}
+operations! {
+    "policy";
 
-/// Sets who may publish, of those who are not denied
-#[utoipa::path(
-    post,
-    operation_id = "set_publish_mode",
-    path = path::POLICY_MODE,
-    tag = "policy",
-    security((), ("token" = ["operate"])),
-    request_body = PublishModeRequest,
-    responses((status = 200, description = "Who may now", body = Policy), PolicyChangeProblems),
-)]
-pub(crate) async fn set_mode(
-    State(shared): State<Arc<Shared>>,
-    Ask(request): Ask<PublishModeRequest>,
-) -> Result<Response, ProblemResponse> {
-    let mode = match request.mode {
-        api::PublishMode::Open => PublishMode::Open,
-        api::PublishMode::AllowList => PublishMode::AllowList,
-        api::PublishMode::Tokens => PublishMode::Tokens,
-    };
-    make(&shared, PublishChange::SetMode(mode)).await
-}
-
-/// The keys that are allowed, in the order of their bytes
-#[utoipa::path(
-    get,
-    path = path::ALLOWED,
-    tag = "policy",
-    security((), ("token" = ["read"])),
-    params(PageQuery),
-    responses((status = 200, description = "A page", body = KeyPage), ListProblems),
-)]
-pub(crate) async fn allowed(
-    State(shared): State<Arc<Shared>>,
-    Params(query): Params<PageQuery>,
-) -> Result<Response, ProblemResponse> {
-    let (after, count) = query.parse()?;
-    let state = shared.node.writer.publishing();
-    Ok(key_page(state.allowed.range(page::behind(after)), count))
-}
-
-/// The keys that are denied, in the order of their bytes
-#[utoipa::path(
-    get,
-    path = path::DENIED,
-    tag = "policy",
-    security((), ("token" = ["read"])),
-    params(PageQuery),
-    responses((status = 200, description = "A page", body = KeyPage), ListProblems),
-)]
-pub(crate) async fn denied(
-    State(shared): State<Arc<Shared>>,
-    Params(query): Params<PageQuery>,
-) -> Result<Response, ProblemResponse> {
-    let (after, count) = query.parse()?;
-    let state = shared.node.writer.publishing();
-    Ok(key_page(state.denied.range(page::behind(after)), count))
-}
-
-/// Changes which keys are allowed or denied
-///
-/// All of them at once, or none.
-#[utoipa::path(
-    post,
-    operation_id = "change_publish_keys",
-    path = path::POLICY_KEYS,
-    tag = "policy",
-    security((), ("token" = ["operate"])),
-    request_body = PublishKeysRequest,
-    responses((status = 200, description = "Who may now", body = Policy), PolicyChangeProblems),
-)]
-pub(crate) async fn change_keys(
-    State(shared): State<Arc<Shared>>,
-    Ask(request): Ask<PublishKeysRequest>,
-) -> Result<Response, ProblemResponse> {
-    let keys = parse_keys(&request)?;
-    let change = match request.change {
-        KeysChange::Allow => PublishChange::Allow(keys),
-        KeysChange::Disallow => PublishChange::Disallow(keys),
-        KeysChange::Deny => PublishChange::Deny(keys),
-        KeysChange::Undeny => PublishChange::Undeny(keys),
-    };
-    make(&shared, change).await
-}
-
-/// The tokens for publishing, by name
-#[utoipa::path(
-    get,
-    operation_id = "publish_tokens",
-    path = path::PUBLISH_TOKENS,
-    tag = "policy",
-    security((), ("token" = ["read"])),
-    responses((status = 200, description = "Their names", body = PublishTokens), ReadProblems),
-)]
-pub(crate) async fn tokens(State(shared): State<Arc<Shared>>) -> Response {
-    let state = shared.node.writer.publishing();
-    let names = state.tokens.keys().cloned().collect();
-    uncached(Json(PublishTokens { names }))
-}
-
-/// Makes a token for publishing
-///
-/// The answer is the only place where it is told. It opens a relay in the mode `tokens`.
-#[utoipa::path(
-    post,
-    operation_id = "add_publish_token",
-    path = path::PUBLISH_TOKENS,
-    tag = "policy",
-    security((), ("token" = ["operate"])),
-    request_body = PublishTokenRequest,
-    responses((status = 201, description = "The token", body = NewPublishToken), NewTokenProblems),
-)]
-pub(crate) async fn add_token(
-    State(shared): State<Arc<Shared>>,
-    Ask(PublishTokenRequest { name }): Ask<PublishTokenRequest>,
-) -> Result<Response, ProblemResponse> {
-    check_name(&name)?;
-    let node = &shared.node;
-    if node.writer.publishing().tokens.contains_key(&name) {
-        return Err(token_exists(&name));
+    /// Who may publish
+    "read" get POLICY {
+        responses((status = 200, description = "Who may", body = Policy), ReadProblems),
     }
-    let token = token::random(TOKEN_PREFIX).map_err(|error| {
-        let said = format!("the system gives no randomness: {error}");
-        ProblemResponse::new(ProblemType::Unavailable, said)
-    })?;
-    let hash = TokenHash(Sha256::digest(&token).into());
-    let change = PublishChange::AddToken {
-        name: name.clone(),
-        hash,
-    };
-    node.operator.change_publishing(change).await?;
-    let answer = Json(NewPublishToken { name, token });
-    Ok(uncached((StatusCode::CREATED, answer)))
-}
+    async fn policy(shared) {
+        Ok(summary(&shared))
+    }
 
-/// Has a token for publishing be good for nothing any more
-#[utoipa::path(
-    delete,
-    operation_id = "remove_publish_token",
-    path = path::PUBLISH_TOKEN,
-    tag = "policy",
-    security((), ("token" = ["operate"])),
-    params(("name" = String, Path, description = "What the token is called")),
-    responses((status = 200, description = "Who may publish now", body = Policy), TokenProblems),
-)]
-pub(crate) async fn remove_token(
-    State(shared): State<Arc<Shared>>,
-    Segment(name): Segment,
-) -> Result<Response, ProblemResponse> {
-    check_name(&name)?;
-    let was_known = shared.node.writer.publishing().tokens.contains_key(&name);
-    // This node may not know yet of one that another node has made.
-    let change = PublishChange::RemoveToken(name.clone());
-    let answer = make(&shared, change).await?;
-    // Whoever misspells a token that has leaked must not believe that it is gone.
-    match was_known {
-        true => Ok(answer),
-        false => {
-            let said = format!("no token is called {name}: `quorate policy token list` names all");
-            Err(ProblemResponse::new(ProblemType::UnknownToken, said))
+    /// Sets who may publish, of those who are not denied
+    "operate" post POLICY_MODE {
+        operation_id = "set_publish_mode",
+        request_body = PublishModeRequest,
+        responses((status = 200, description = "Who may now", body = Policy), PolicyChangeProblems),
+    }
+    async fn set_mode(shared, by: By, Ask(request): Ask<PublishModeRequest>) {
+        make(&shared, &by, PublishChange::SetMode(request.mode)).await
+    }
+
+    /// The keys that are allowed, in the order of their bytes
+    "read" get ALLOWED {
+        params(PageQuery),
+        responses((status = 200, description = "A page", body = KeyPage), ListProblems),
+    }
+    async fn allowed(shared, Params(query): Params<PageQuery>) {
+        let (after, count) = query.parse()?;
+        let state = shared.node.writer.publishing();
+        Ok(key_page(state.allowed.range(page::behind(after)), count))
+    }
+
+    /// The keys that are denied, in the order of their bytes
+    "read" get DENIED {
+        params(PageQuery),
+        responses((status = 200, description = "A page", body = KeyPage), ListProblems),
+    }
+    async fn denied(shared, Params(query): Params<PageQuery>) {
+        let (after, count) = query.parse()?;
+        let state = shared.node.writer.publishing();
+        Ok(key_page(state.denied.range(page::behind(after)), count))
+    }
+
+    /// Changes which keys are allowed or denied
+    ///
+    /// All of them at once, or none.
+    "operate" post POLICY_KEYS up to POLICY_KEYS_SIZE_MAX {
+        operation_id = "change_publish_keys",
+        request_body = PublishKeysRequest,
+        responses((status = 200, description = "Who may now", body = Policy), PolicyChangeProblems),
+    }
+    async fn change_keys(shared, by: By, Ask(request): Ask<PublishKeysRequest>) {
+        let keys = parse_keys(&request)?;
+        let change = match request.change {
+            KeysChange::Allow => PublishChange::Allow(keys),
+            KeysChange::Disallow => PublishChange::Disallow(keys),
+            KeysChange::Deny => PublishChange::Deny(keys),
+            KeysChange::Undeny => PublishChange::Undeny(keys),
+        };
+        make(&shared, &by, change).await
+    }
+
+    /// The tokens for publishing, by name
+    "read" get PUBLISH_TOKENS {
+        operation_id = "publish_tokens",
+        responses((status = 200, description = "Their names", body = PublishTokens), ReadProblems),
+    }
+    async fn tokens(shared) {
+        let state = shared.node.writer.publishing();
+        let names = state.tokens.keys().cloned().collect();
+        Ok(uncached(Json(PublishTokens { names })))
+    }
+
+    /// Makes a token for publishing
+    ///
+    /// The answer is the only place where it is told. It opens a relay in the mode `tokens`.
+    "operate" post PUBLISH_TOKENS {
+        operation_id = "add_publish_token",
+        request_body = PublishTokenRequest,
+        responses((status = 201, description = "The token", body = NewPublishToken), NewTokenProblems),
+    }
+    async fn add_token(
+        shared,
+        by: By,
+        Ask(PublishTokenRequest { name }): Ask<PublishTokenRequest>,
+    ) {
+        check_name(&name)?;
+        if shared.node.writer.publishing().tokens.contains_key(&name) {
+            return Err(token_exists(&name));
+        }
+        let token = token::random(TOKEN_PREFIX).map_err(|error| {
+            let said = format!("the system gives no randomness: {error}");
+            ProblemResponse::new(ProblemType::Unavailable, said)
+        })?;
+        let hash = TokenHash(Sha256::digest(&token).into());
+        let change = PublishChange::AddToken {
+            name: name.clone(),
+            hash,
+        };
+        shared.ask(&by, ChangePublishing { change }).await?;
+        let answer = Json(NewPublishToken { name, token });
+        Ok(uncached((StatusCode::CREATED, answer)))
+    }
+
+    /// Has a token for publishing be good for nothing any more
+    "operate" delete PUBLISH_TOKEN {
+        operation_id = "remove_publish_token",
+        params(("name" = String, Path, description = "What the token is called")),
+        responses((status = 200, description = "Who may publish now", body = Policy), TokenProblems),
+    }
+    async fn remove_token(shared, by: By, Segment(name): Segment) {
+        check_name(&name)?;
+        let was_known = shared.node.writer.publishing().tokens.contains_key(&name);
+        // This node may not know yet of one that another node has made.
+        let change = PublishChange::RemoveToken(name.clone());
+        let answer = make(&shared, &by, change).await?;
+        // Whoever misspells a token that has leaked must not believe that it is gone.
+        match was_known {
+            true => Ok(answer),
+            false => {
+                let said = format!("no token is called {name}: `quorate policy token list` names all");
+                Err(ProblemResponse::new(ProblemType::UnknownToken, said))
+            }
         }
     }
-}
 
-/// The packets that were deleted and may not come back, in the order of their keys' bytes
-#[utoipa::path(
-    get,
-    path = path::DELETIONS,
-    tag = "policy",
-    security((), ("token" = ["read"])),
-    params(PageQuery),
-    responses((status = 200, description = "A page", body = DeletionPage), ListProblems),
-)]
-pub(crate) async fn deletions(
-    State(shared): State<Arc<Shared>>,
-    Params(query): Params<PageQuery>,
-) -> Result<Response, ProblemResponse> {
-    let (after, count) = query.parse()?;
-    let state = shared.node.writer.publishing();
-    let deleted = state.deleted.range(page::behind(after));
-    let deletions = deleted.map(|(key, deletion)| Deletion {
-        key: key.to_string(),
-        timestamp_us: deletion.timestamp.as_micros(),
-        blocked_until_ms: deletion.blocked_until.map(|until| until.0),
-    });
-    let (deletions, next) = page::cut(deletions, count, |deletion| deletion.key.clone());
-    Ok(uncached(Json(DeletionPage { deletions, next })))
+    /// The packets that were deleted and may not come back, in the order of their keys' bytes
+    "read" get DELETIONS {
+        params(PageQuery),
+        responses((status = 200, description = "A page", body = DeletionPage), ListProblems),
+    }
+    async fn deletions(shared, Params(query): Params<PageQuery>) {
+        let (after, count) = query.parse()?;
+        let state = shared.node.writer.publishing();
+        let deleted = state.deleted.range(page::behind(after));
+        let deletions = deleted.map(|(key, deletion)| DeletedPacket {
+            key: key.to_string(),
+            timestamp_us: deletion.timestamp.as_micros(),
+            blocked_until_ms: deletion.blocked_until.map(|until| until.0),
+        });
+        let (deletions, next) = page::cut(deletions, count, |deletion| deletion.key.clone());
+        Ok(uncached(Json(DeletionPage { deletions, next })))
+    }
 }
 
 /// Has the cluster make the change, and says who may publish then.
-async fn make(shared: &Shared, change: PublishChange) -> Result<Response, ProblemResponse> {
-    shared.node.operator.change_publishing(change).await?;
+async fn make(
+    shared: &Shared,
+    by: &By,
+    change: PublishChange,
+) -> Result<Response, ProblemResponse> {
+    shared.ask(by, ChangePublishing { change }).await?;
     Ok(summary(shared))
 }
 
 fn summary(shared: &Shared) -> Response {
     let state = shared.node.writer.publishing();
-    let mode = match state.mode {
-        PublishMode::Open => api::PublishMode::Open,
-        PublishMode::AllowList => api::PublishMode::AllowList,
-        PublishMode::Tokens => api::PublishMode::Tokens,
-    };
     uncached(Json(Policy {
-        mode,
+        mode: state.mode,
         allowed_count: state.allowed.len(),
         denied_count: state.denied.len(),
         token_count: state.tokens.len(),

@@ -1,11 +1,10 @@
-use std::time::Duration;
-
 use axum::http::StatusCode;
 use data_encoding::HEXLOWER;
-use quorate_fake::{Asked, packet, received_now};
+use quorate_api::{ChangePublishing, DeletePacket, Problem, ProblemType};
+use quorate_fake::{packet, received_now};
 use quorate_packet::{PublicKey, Timestamp};
 use quorate_replica::{
-    Deletion, PublishChange, PublishMode, PublishState, Refusal, TokenHash, UnixMillis, Writer,
+    Deletion, PublishChange, PublishMode, PublishState, TokenHash, UnixMillis, Writer,
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -65,7 +64,7 @@ async fn what_is_asked_for_is_what_the_cluster_does() {
         let answer = post(&admin, path, body).await;
         assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
         let asked = admin.replica.operators.take_asked();
-        assert_eq!(asked, [Asked::ChangePublishing(expected)]);
+        assert_eq!(asked, [ChangePublishing { change: expected }.into()]);
     }
     let expected = json!({
         "mode": "allow_list",
@@ -101,11 +100,14 @@ async fn what_makes_no_sense_is_refused_and_not_asked_for() {
     // As many as the cluster takes at once, which the fake judges by.
     let most = json!({"change": "deny", "keys": many[1..]});
     assert_eq!(post(&admin, "keys", most).await.status, StatusCode::OK);
-    for (refusal, slug) in [
-        (Refusal::Unsupported, "unsupported-level"),
-        (Refusal::Publishing("no room".to_owned()), "refused-policy"),
+    for (problem_type, slug) in [
+        (ProblemType::UnsupportedLevel, "unsupported-level"),
+        (ProblemType::RefusedPolicy, "refused-policy"),
     ] {
-        admin.replica.operators.refuse(refusal);
+        admin
+            .replica
+            .operators
+            .refuse(Problem::new(problem_type, "no room"));
         let answer = post(&admin, "mode", json!({"mode": "open"})).await;
         assert_eq!(answer.slug(), slug);
     }
@@ -187,7 +189,7 @@ async fn a_token_that_is_not_known_is_told_as_such() {
     // The cluster may know it already.
     let removal = PublishChange::RemoveToken("ic".to_owned());
     let asked = admin.replica.operators.take_asked();
-    assert_eq!(asked, [Asked::ChangePublishing(removal)]);
+    assert_eq!(asked, [ChangePublishing { change: removal }.into()]);
     let answer = admin.ask("DELETE", "/v1/policy/tokens/a%20b", "").await;
     assert_eq!(answer.slug(), "bad-request");
     assert_eq!(admin.replica.operators.take_asked(), []);
@@ -200,21 +202,17 @@ async fn a_deletion_says_whether_there_was_a_packet_and_can_be_repeated() {
     let key = *stored.packet.key();
     admin.replica.store(stored);
     let path = format!("/v1/packets/{key}");
-    for (query, block, was_stored) in [
+    for (query, block_secs, was_stored) in [
         ("", None, true),
         ("", None, false),
-        ("?block_secs=0", Some(Duration::ZERO), false),
-        (
-            "?block_secs=604800",
-            Some(Duration::from_secs(604_800)),
-            false,
-        ),
+        ("?block_secs=0", Some(0), false),
+        ("?block_secs=604800", Some(604_800), false),
     ] {
         let answer = admin.ask("DELETE", &format!("{path}{query}"), "").await;
         let expected = json!({"key": key.to_string(), "was_stored": was_stored});
         assert_eq!(answer.json(), expected);
         let asked = admin.replica.operators.take_asked();
-        assert_eq!(asked, [Asked::DeletePacket(key, block)]);
+        assert_eq!(asked, [DeletePacket { key, block_secs }.into()]);
         assert_eq!(admin.get(&path).await.slug(), "unknown-packet");
     }
     for query in ["?block_secs=31622401", "?block_secs=x", "?block=7d"] {

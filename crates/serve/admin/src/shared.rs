@@ -1,17 +1,21 @@
 //! What the handlers share: the node that they ask.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use prometheus::Registry;
-use quorate_api::ReloadReport;
-use quorate_replica::{NamedSet, Observer, Operator, Reader, Watcher, WireName, Writer};
+use quorate_api::{Operation, Problem, ReloadReport};
+use quorate_replica::{NamedSet, Observer, Operator, Reader, Watcher, WireName, Writer, ask};
 use tokio::sync::Mutex;
 
-use crate::{Build, status_metrics::StatusMetrics};
+use crate::{Build, gate::By, status_metrics::StatusMetrics};
+
+/// How long an operator's request may take, whichever nodes it goes through: some elections, a handover
+/// and a change of the members after it. `quorate` waits for twice that.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What the routes ask.
-pub struct Node {
+pub struct AdminNode {
     /// How it is.
     pub observer: Arc<dyn Observer>,
     /// How its cluster is, and changes of that.
@@ -71,9 +75,21 @@ pub trait LogControl: Send + Sync + 'static {
 
 /// What the handlers share.
 pub(crate) struct Shared {
-    pub(crate) node: Node,
+    pub(crate) node: AdminNode,
     pub(crate) status_metrics: StatusMetrics,
     pub(crate) document: Bytes,
     /// Held by the one digest that is made at a time, since it reads everything.
     pub(crate) digesting: Mutex<()>,
+}
+
+impl Shared {
+    /// Has the cluster do this, by order of whoever was let in.
+    pub(crate) async fn ask<O: Operation>(
+        &self,
+        By(by): &By,
+        operation: O,
+    ) -> Result<O::Answer, Problem> {
+        let operator = &*self.node.operator;
+        ask(operator, operation, Some(by.clone()), OPERATION_TIMEOUT).await
+    }
 }

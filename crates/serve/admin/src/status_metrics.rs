@@ -1,7 +1,7 @@
 //! The status of the node as metrics.
 
 use quorate_metrics::{Error, Gauge, Registry};
-use quorate_replica::{ClockState, Role, Status};
+use quorate_replica::{ClockState, NodeStatus, Role};
 use strum::VariantArray;
 
 quorate_metrics::metrics! {
@@ -76,7 +76,7 @@ impl StatusMetrics {
         })
     }
 
-    pub(crate) fn set(&self, status: &Status) {
+    pub(crate) fn set(&self, status: &NodeStatus) {
         let raft = &self.raft;
         for role in Role::VARIANTS {
             raft.role.of(*role).set(i64::from(*role == status.role));

@@ -1,24 +1,25 @@
 //! Replicated records, and changes of them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
-use axum::{Extension, Json, extract::State, response::Response};
+use axum::{Extension, Json, response::Response};
 use quorate_api as api;
 use quorate_api::{
-    ImportZoneRequest, ProblemType, ROOT_ZONE, SetRecordsRequest, UnsetRecordsRequest,
-    ZONE_TTL_SECS_DEFAULT, path,
+    ChangeZone, IMPORT_SIZE_MAX, ImportZoneRequest, ProblemType, ROOT_ZONE, SetRecordsRequest,
+    UnsetRecordsRequest, ZONE_TTL_SECS_DEFAULT,
 };
-use quorate_http::uncached;
-use quorate_replica::{NamedSet, RecordSet, WireName, ZoneChange, ZoneRecords};
+use quorate_http::{ProblemResponse, uncached};
+use quorate_replica::{NamedSet, RecordSet, ReplicatedZone, WireName, ZoneChange};
 use quorate_zone::file::{
-    ZoneRecord, parse, parse_name, parse_rdata, parse_type, rdata_text, record_sets, type_text,
+    parse, parse_name, parse_rdata, parse_type, rdata_text, record_sets, type_text,
 };
 use utoipa::IntoParams;
 
 use crate::{
     audit::Subject,
+    gate::By,
     input::{Ask, Segment},
-    problem::ProblemResponse,
+    operations::operations,
     refusals::{ReadProblems, ZoneChangeProblems, ZoneProblems},
     shared::{ServedZones, Shared},
 };
@@ -32,170 +33,139 @@ struct ZonePath {
     zone: String,
 }
 
-/// The zones that this node serves, and others that have replicated records
-#[utoipa::path(
-    get,
-    path = path::ZONES,
-    tag = "zones",
-    security((), ("token" = ["read"])),
-    responses((status = 200, description = "The zones", body = api::Zones), ReadProblems),
-)]
-pub(crate) async fn zones(State(shared): State<Arc<Shared>>) -> Response {
-    let state = shared.node.reader.zone_state();
-    let served = shared.node.zones.serials();
-    let mut zones: BTreeMap<&WireName, &ZoneRecords> = state.zones.iter().collect();
-    let none = ZoneRecords::default();
-    for zone in served.keys() {
-        zones.entry(zone).or_insert(&none);
+operations! {
+    "zones";
+
+    /// The zones that this node serves, and others that have replicated records
+    "read" get ZONES {
+        responses((status = 200, description = "The zones", body = api::Zones), ReadProblems),
     }
-    // One that has no records any more, and that nobody here serves, interests nobody.
-    zones.retain(|zone, records| served.contains_key(zone) || !records.sets.is_empty());
-    let zones = zones.into_iter();
-    let zones = zones.map(|(zone, records)| summary(zone, records, &*shared.node.zones));
-    let zones = zones.collect();
-    uncached(Json(api::Zones { zones }))
-}
-
-/// The replicated records of a zone
-#[utoipa::path(
-    get,
-    path = path::ZONE_RECORDS,
-    tag = "zones",
-    security((), ("token" = ["read"])),
-    params(ZonePath),
-    responses((status = 200, description = "The records", body = api::ZoneRecords), ZoneProblems),
-)]
-pub(crate) async fn records(
-    State(shared): State<Arc<Shared>>,
-    Segment(zone): Segment,
-) -> Result<Response, ProblemResponse> {
-    let zone = parse_zone(&zone)?;
-    let state = shared.node.reader.zone_state();
-    let serials = shared.node.zones.serials();
-    let agreed = state.zones.get(&zone);
-    if agreed.is_none() && !serials.contains_key(&zone) {
-        return Err(not_served(&zone, &serials));
+    async fn zones(shared) {
+        let state = shared.node.reader.zone_state();
+        let served = shared.node.zones.serials();
+        let mut zones: BTreeMap<&WireName, &ReplicatedZone> = state.zones.iter().collect();
+        let none = ReplicatedZone::default();
+        for zone in served.keys() {
+            zones.entry(zone).or_insert(&none);
+        }
+        // One that has no records any more, and that nobody here serves, interests nobody.
+        zones.retain(|zone, records| served.contains_key(zone) || !records.sets.is_empty());
+        let zones = zones.into_iter();
+        let zones = zones.map(|(zone, records)| summary(zone, records, &*shared.node.zones));
+        let zones = zones.collect();
+        Ok(uncached(Json(api::Zones { zones })))
     }
-    let none = ZoneRecords::default();
-    let agreed = agreed.unwrap_or(&none);
-    let sets = agreed.sets.iter();
-    let records = sets.flat_map(|((owner, record_type), set)| {
-        let rdata = set.rdata.iter();
-        rdata.map(|data| api::ZoneRecord {
-            name: owner.to_string(),
-            ttl_secs: set.ttl_secs,
-            record_type: type_text(*record_type),
-            data: rdata_text(*record_type, data),
-        })
-    });
-    Ok(uncached(Json(api::ZoneRecords {
-        zone: zone.to_string(),
-        serial: serial(&zone, agreed, &*shared.node.zones),
-        records: records.collect(),
-    })))
-}
 
-/// Sets the records of one name and type
-///
-/// In the place of those that it has.
-#[utoipa::path(
-    post,
-    operation_id = "set_records",
-    path = path::SET_RECORDS,
-    tag = "zones",
-    security((), ("token" = ["operate"])),
-    params(ZonePath),
-    request_body = SetRecordsRequest,
-    responses((status = 200, description = "The zone now", body = api::Zone), ZoneChangeProblems),
-)]
-pub(crate) async fn set(
-    State(shared): State<Arc<Shared>>,
-    Segment(zone): Segment,
-    Ask(request): Ask<SetRecordsRequest>,
-) -> Result<Response, ProblemResponse> {
-    let zone = parse_zone(&zone)?;
-    let owner = parse_name(&request.name, &zone).map_err(refused)?;
-    let record_type = known_type(&request.record_type)?;
-    let data = request.data.iter();
-    let rdata = data.map(|data| parse_rdata(record_type, data, &zone).map_err(refused));
-    let records = RecordSet {
-        ttl_secs: request.ttl_secs,
-        rdata: rdata.collect::<Result<_, _>>()?,
-    };
-    let set = NamedSet {
-        owner,
-        record_type,
-        records,
-    };
-    check(&shared, &zone, &set)?;
-    let change = ZoneChange {
-        set: vec![set],
-        ..change_of(zone)
-    };
-    make(&shared, change).await
-}
+    /// The replicated records of a zone
+    "read" get ZONE_RECORDS {
+        params(ZonePath),
+        responses((status = 200, description = "The records", body = api::ZoneListing), ZoneProblems),
+    }
+    async fn records(shared, Segment(zone): Segment) {
+        let zone = parse_zone(&zone)?;
+        let state = shared.node.reader.zone_state();
+        let serials = shared.node.zones.serials();
+        let agreed = state.zones.get(&zone);
+        if agreed.is_none() && !serials.contains_key(&zone) {
+            return Err(not_served(&zone, &serials));
+        }
+        let none = ReplicatedZone::default();
+        let agreed = agreed.unwrap_or(&none);
+        let sets = agreed.sets.iter();
+        let records = sets.flat_map(|((owner, record_type), set)| {
+            let rdata = set.rdata.iter();
+            rdata.map(|data| api::ListedRecord {
+                name: owner.to_string(),
+                ttl_secs: set.ttl_secs,
+                record_type: type_text(*record_type),
+                data: rdata_text(*record_type, data),
+            })
+        });
+        Ok(uncached(Json(api::ZoneListing {
+            zone: zone.to_string(),
+            serial: serial(&zone, agreed, &*shared.node.zones),
+            records: records.collect(),
+        })))
+    }
 
-/// Removes the replicated records of a name
-#[utoipa::path(
-    post,
-    operation_id = "unset_records",
-    path = path::UNSET_RECORDS,
-    tag = "zones",
-    security((), ("token" = ["operate"])),
-    params(ZonePath),
-    request_body = UnsetRecordsRequest,
-    responses((status = 200, description = "The zone now", body = api::Zone), ZoneChangeProblems),
-)]
-pub(crate) async fn unset(
-    State(shared): State<Arc<Shared>>,
-    Segment(zone): Segment,
-    Ask(request): Ask<UnsetRecordsRequest>,
-) -> Result<Response, ProblemResponse> {
-    let zone = parse_zone(&zone)?;
-    let owner = parse_name(&request.name, &zone).map_err(refused)?;
-    let record_type = request.record_type.as_deref();
-    let record_type = record_type.map(known_type).transpose()?;
-    let change = ZoneChange {
-        unset: vec![(owner, record_type)],
-        ..change_of(zone)
-    };
-    make(&shared, change).await
-}
+    /// Sets the records of one name and type
+    ///
+    /// In the place of those that it has.
+    "operate" post SET_RECORDS {
+        operation_id = "set_records",
+        params(ZonePath),
+        request_body = SetRecordsRequest,
+        responses((status = 200, description = "The zone now", body = api::Zone), ZoneChangeProblems),
+    }
+    async fn set(shared, by: By, Segment(zone): Segment, Ask(request): Ask<SetRecordsRequest>) {
+        let zone = parse_zone(&zone)?;
+        let owner = parse_name(&request.name, &zone).map_err(refused)?;
+        let record_type = known_type(&request.record_type)?;
+        let data = request.data.iter();
+        let rdata = data.map(|data| parse_rdata(record_type, data, &zone).map_err(refused));
+        let records = RecordSet {
+            ttl_secs: request.ttl_secs,
+            rdata: rdata.collect::<Result<_, _>>()?,
+        };
+        let set = NamedSet {
+            owner,
+            record_type,
+            records,
+        };
+        check(&shared, &zone, &set)?;
+        let change = ZoneChange {
+            set: vec![set],
+            ..change_of(zone)
+        };
+        make(&shared, &by, change).await
+    }
 
-/// Puts a zone file in the place of all replicated records of a zone
-///
-/// All at once, or not at all. An empty one removes them.
-#[utoipa::path(
-    post,
-    operation_id = "import_zone",
-    path = path::IMPORT_ZONE,
-    tag = "zones",
-    security((), ("token" = ["operate"])),
-    params(ZonePath),
-    request_body = ImportZoneRequest,
-    responses((status = 200, description = "The zone now", body = api::Zone), ZoneChangeProblems),
-)]
-pub(crate) async fn import(
-    State(shared): State<Arc<Shared>>,
-    Segment(zone): Segment,
-    Ask(request): Ask<ImportZoneRequest>,
-) -> Result<Response, ProblemResponse> {
-    let zone = parse_zone(&zone)?;
-    // As many lines as a request has room for take longer than the runtime should wait.
-    let reading = tokio::task::spawn_blocking({
-        let (shared, zone) = (shared.clone(), zone.clone());
-        move || read_zone_file(&shared, &zone, &request.text)
-    });
-    let set = match reading.await {
-        Ok(set) => set?,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    };
-    let change = ZoneChange {
-        clear: true,
-        set,
-        ..change_of(zone)
-    };
-    make(&shared, change).await
+    /// Removes the replicated records of a name
+    "operate" post UNSET_RECORDS {
+        operation_id = "unset_records",
+        params(ZonePath),
+        request_body = UnsetRecordsRequest,
+        responses((status = 200, description = "The zone now", body = api::Zone), ZoneChangeProblems),
+    }
+    async fn unset(shared, by: By, Segment(zone): Segment, Ask(request): Ask<UnsetRecordsRequest>) {
+        let zone = parse_zone(&zone)?;
+        let owner = parse_name(&request.name, &zone).map_err(refused)?;
+        let record_type = request.record_type.as_deref();
+        let record_type = record_type.map(known_type).transpose()?;
+        let change = ZoneChange {
+            unset: vec![(owner, record_type)],
+            ..change_of(zone)
+        };
+        make(&shared, &by, change).await
+    }
+
+    /// Puts a zone file in the place of all replicated records of a zone
+    ///
+    /// All at once, or not at all. An empty one removes them.
+    "operate" post IMPORT_ZONE up to IMPORT_SIZE_MAX {
+        operation_id = "import_zone",
+        params(ZonePath),
+        request_body = ImportZoneRequest,
+        responses((status = 200, description = "The zone now", body = api::Zone), ZoneChangeProblems),
+    }
+    async fn import(shared, by: By, Segment(zone): Segment, Ask(request): Ask<ImportZoneRequest>) {
+        let zone = parse_zone(&zone)?;
+        // As many lines as a request has room for take longer than the runtime should wait.
+        let reading = tokio::task::spawn_blocking({
+            let (shared, zone) = (shared.clone(), zone.clone());
+            move || read_zone_file(&shared, &zone, &request.text)
+        });
+        let set = match reading.await {
+            Ok(set) => set?,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        };
+        let change = ZoneChange {
+            clear: true,
+            set,
+            ..change_of(zone)
+        };
+        make(&shared, &by, change).await
+    }
 }
 
 /// The sets of a zone file. What is wrong with a record by itself is told with its line; of all together
@@ -209,19 +179,17 @@ fn read_zone_file(
     if !records.is_empty() {
         check_served(shared, zone)?;
     }
-    for record in &records {
-        let line = record.line;
-        let in_line = |said: String| refused(format!("line {line}: {said}"));
-        let set = set_of(record);
-        let checked = shared.node.zones.check(zone, &set);
-        let alone = ZoneChange {
-            set: vec![set],
-            ..change_of(zone.clone())
-        };
-        alone.check().map_err(|error| in_line(error.to_string()))?;
-        checked.map_err(in_line)?;
+    for (line, set) in &records {
+        let checked = shared.node.zones.check(zone, set);
+        checked.map_err(|said| refused(format!("line {line}: {said}")))?;
     }
-    Ok(record_sets(records))
+    let sets = record_sets(records.into_iter().map(|(_, set)| set)).into_iter();
+    let named = |((owner, record_type), records)| NamedSet {
+        owner,
+        record_type,
+        records,
+    };
+    Ok(sets.map(named).collect())
 }
 
 fn change_of(zone: WireName) -> ZoneChange {
@@ -233,23 +201,12 @@ fn change_of(zone: WireName) -> ZoneChange {
     }
 }
 
-fn set_of(record: &ZoneRecord) -> NamedSet {
-    NamedSet {
-        owner: record.owner.clone(),
-        record_type: record.record_type,
-        records: RecordSet {
-            ttl_secs: record.ttl_secs,
-            rdata: vec![record.rdata.clone()],
-        },
-    }
-}
-
 /// Has the cluster make the change, and says how the zone is then.
-async fn make(shared: &Shared, change: ZoneChange) -> Result<Response, ProblemResponse> {
+async fn make(shared: &Shared, by: &By, change: ZoneChange) -> Result<Response, ProblemResponse> {
     let zone = change.zone.clone();
-    shared.node.operator.change_zone(change).await?;
+    shared.ask(by, ChangeZone { change }).await?;
     let state = shared.node.reader.zone_state();
-    let none = ZoneRecords::default();
+    let none = ReplicatedZone::default();
     let records = state.zones.get(&zone).unwrap_or(&none);
     let report = summary(&zone, records, &*shared.node.zones);
     let subject = Extension(Subject(report.zone.clone()));
@@ -285,7 +242,7 @@ fn not_served(zone: &WireName, serials: &BTreeMap<WireName, u32>) -> ProblemResp
     ProblemResponse::new(ProblemType::UnknownZone, said)
 }
 
-fn summary(zone: &WireName, records: &ZoneRecords, served: &dyn ServedZones) -> api::Zone {
+fn summary(zone: &WireName, records: &ReplicatedZone, served: &dyn ServedZones) -> api::Zone {
     let counts = records.sets.values().map(|set| set.rdata.len());
     api::Zone {
         zone: zone.to_string(),
@@ -294,7 +251,7 @@ fn summary(zone: &WireName, records: &ZoneRecords, served: &dyn ServedZones) -> 
     }
 }
 
-fn serial(zone: &WireName, records: &ZoneRecords, served: &dyn ServedZones) -> Option<u32> {
+fn serial(zone: &WireName, records: &ReplicatedZone, served: &dyn ServedZones) -> Option<u32> {
     let configured = served.serials().get(zone).copied();
     configured.map(|configured| configured.wrapping_add(records.serial))
 }

@@ -1,6 +1,5 @@
 use axum::http::StatusCode;
-use quorate_fake::Asked;
-use quorate_replica::Refusal;
+use quorate_api::{AdminRequest, Problem, ProblemType};
 use serde_json::{Value, json};
 
 use crate::fixture::Fixture;
@@ -70,7 +69,7 @@ async fn a_zone_file_takes_the_place_of_all_that_there_was() {
     assert_eq!(zone["record_count"], 3);
     let asked = fixture.replica.operators.take_asked();
     assert!(
-        matches!(&asked[..], [Asked::ChangeZone(change)] if change.clear && change.set.len() == 2)
+        matches!(&asked[..], [AdminRequest::ChangeZone(asked)] if asked.change.clear && asked.change.set.len() == 2)
     );
     let long = format!("; {}\na A 192.0.2.1\n", "x".repeat(500_000));
     assert_eq!(
@@ -88,7 +87,10 @@ async fn what_is_wrong_with_a_zone_file_is_told_with_its_line_and_nothing_change
     let fixture = Fixture::new();
     let key = "y".repeat(52);
     for (text, said) in [
-        ("a A 192.0.2.1\nb A nonsense\n", "line 2: it is no A"),
+        (
+            "a A 192.0.2.1\nb A nonsense\n",
+            "line 2: \"b A nonsense\": expected IPv4 address",
+        ),
         (
             "a TXT x\n\nwww A 192.0.2.1\n",
             "line 3: www.dns.example. has records",
@@ -97,7 +99,10 @@ async fn what_is_wrong_with_a_zone_file_is_told_with_its_line_and_nothing_change
             "a TXT x\n@ NS ns1\n",
             "line 2: dns.example. has its SOA and NS records",
         ),
-        ("@ SOA a b 1 2 3 4 5\n", "line 1: the SOA is configured"),
+        (
+            "@ SOA a b 1 2 3 4 5\n",
+            "line 1: dns.example. has its SOA and NS records",
+        ),
         (
             "a TXT x\nb.other. TXT x\n",
             "line 2: b.other. lies outside dns.example.",
@@ -121,12 +126,12 @@ async fn what_cannot_be_set_is_refused_with_the_reason() {
         (of_type("SOA", "a b 1 2 3 4 5"), "is no type of records"),
         (
             of_type("A", "192.0.2.1 192.0.2.2"),
-            "A takes 1 words and not 2",
+            "\"192.0.2.1 192.0.2.2\" is no A: trailing tokens",
         ),
         (mx(&[]), "a set of no records"),
         (
             json!({"name": "a..b", "type": "A", "ttl_secs": 1, "data": []}),
-            "a label is empty",
+            "\"a..b\" is no domain name: ",
         ),
         (
             json!({"name": "www", "type": "A", "ttl_secs": 1, "data": ["192.0.2.1"]}),
@@ -160,7 +165,10 @@ async fn what_cannot_be_set_is_refused_with_the_reason() {
     )
     .await;
 
-    fixture.replica.operators.refuse(Refusal::Unsupported);
+    fixture
+        .replica
+        .operators
+        .refuse(Problem::new(ProblemType::UnsupportedLevel, "too old"));
     let (slug, _) = refused(&fixture, SET, mx(&["10 mail"])).await;
     assert_eq!(slug, "unsupported-level");
 }

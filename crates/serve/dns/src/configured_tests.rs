@@ -65,14 +65,19 @@ fn configuration_counts_where_it_has_records() {
     }
     for (owner, record_type, taken) in [
         ("www.dns.example", "A", "A"),
-        ("www.dns.example", "CNAME", "A"),
-        ("alias.dns.example", "TXT", "CNAME"),
+        ("www.dns.example", "CNAME", ""),
+        ("alias.dns.example", "TXT", ""),
+        ("alias.dns.example", "CNAME", "CNAME"),
         ("dns.example", "A", "A"),
         ("ns1.dns.example", "A", "A"),
     ] {
         let error = check(owner, record_type).unwrap_err();
-        let expected = format!("{owner}. has records of type {taken} in the configuration");
+        let expected = match taken {
+            "" => format!("{owner}. would have a CNAME beside other records"),
+            taken => format!("{owner}. has records of type {taken} in the configuration"),
+        };
         assert!(error.starts_with(&expected), "{error}");
+        assert!(error.contains("dns.origins"), "{error}");
     }
     for (owner, record_type) in [("x.d.dns.example", "TXT"), ("y.dns.example", "DNAME")] {
         let error = check(owner, record_type).unwrap_err();
@@ -105,15 +110,15 @@ fn records_are_served_as_zone_files_write_them() {
     assert_eq!(errors(&config), [""; 0]);
     let origins = config.origins(&KeyPath::default(), &mut Findings::default());
     let origin = &origins.unwrap()[0];
-    assert_eq!(origin.records.len(), lines.len());
-    let www = |record: &&hickory_proto::rr::Record| record.name.to_string() == "www.dns.example.";
-    let ttls: Vec<u32> = origin
-        .records
-        .iter()
-        .filter(www)
-        .map(|record| record.ttl)
-        .collect();
-    assert_eq!(ttls, [300, 300], "a set has one TTL");
+    let counts = origin.sets.values().map(|set| set.rdata.len());
+    // The name server and its address, and an address of the zone itself.
+    assert_eq!(counts.sum::<usize>(), lines.len() + 3);
+    let www = &origin.sets[&(name("www.dns.example"), 1)];
+    assert_eq!(
+        (www.ttl_secs, www.rdata.len()),
+        (300, 2),
+        "a set has one TTL"
+    );
     assert_eq!((origin.ttl_secs_min, origin.ttl_secs_max), (0, 604_800));
 }
 
@@ -123,11 +128,11 @@ fn what_is_wrong_with_a_record_is_told_at_its_key() {
     for (lines, error) in [
         (
             &["a TXT x", "b A x"][..],
-            "origins[0].records[1]: it is no A",
+            "origins[0].records[1]: \"b A x\": expected IPv4 address",
         ),
         (
             &["@ SOA a b 1 2 3 4 5"],
-            "origins[0].records[0]: the SOA is configured",
+            "origins[0].records[0]: dns.example. has its SOA and NS",
         ),
         (
             &["@ NS ns1"],
@@ -144,11 +149,11 @@ fn what_is_wrong_with_a_record_is_told_at_its_key() {
         ),
         (
             &["a.in TXT x"],
-            "origins: the record at a.in.dns.example. of origin dns.example. belongs to origin in.dns.example.",
+            "origins: origin dns.example.: a.in.dns.example. belongs to the zone in.dns.example.",
         ),
         (
             &["TXT"],
-            "origins[0].records[0]: the record of txt.dns.example. has no type",
+            "origins[0].records[0]: \"TXT\": unexpected end of entry",
         ),
     ] {
         let found = errors(&config(lines));
@@ -167,13 +172,15 @@ fn a_zone_file_is_told_with_its_line() {
     config.origins[0].zone_file = dir.clone();
     let found = errors(&config);
     let expected = format!(
-        "origins[0].zone_file: {}: line 3: it is no A",
+        "origins[0].zone_file: {}: line 3: \"b A nonsense\": expected IPv4 address",
         dir.display()
     );
     assert!(found[0].starts_with(&expected), "{found:?}");
     std::fs::write(&dir, "a TXT x\nb 60 A 192.0.2.1\n").unwrap();
     let origins = config.origins(&KeyPath::default(), &mut Findings::default());
-    assert_eq!(origins.unwrap()[0].records.len(), 2);
+    let sets = &origins.unwrap()[0].sets;
+    assert!(sets.contains_key(&(name("a.dns.example"), 16)));
+    assert!(sets.contains_key(&(name("b.dns.example"), 1)));
     std::fs::remove_file(&dir).unwrap();
     let found = errors(&config);
     assert!(found[0].contains("it cannot be read"), "{found:?}");

@@ -15,7 +15,9 @@ use axum::{
 };
 use data_encoding::BASE64URL_NOPAD;
 use hickory_proto::serialize::binary::DecodeError;
-use quorate_http::{BodyError, Problem, ProblemKind, method_not_allowed, options, read_body};
+use quorate_http::{
+    BodyError, ProblemResponse, ProblemType, method_not_allowed, options, read_body,
+};
 
 use crate::{
     DnsClient, DnsTransport, QUERY_SIZE_MAX, Responder, Summary,
@@ -82,17 +84,17 @@ impl From<BodyError> for RequestError {
 impl IntoResponse for RequestError {
     fn into_response(self) -> Response {
         let kind = match self {
-            Self::NotAcceptable => ProblemKind::NotAcceptable,
-            Self::MediaType => ProblemKind::NoDnsMessage,
-            Self::TooLong => ProblemKind::TooLong,
-            Self::UriTooLong => ProblemKind::UriTooLong,
-            Self::BodyLost => ProblemKind::BodyLost,
-            Self::Unreadable(_) => ProblemKind::Unpresentable,
+            Self::NotAcceptable => ProblemType::NotAcceptable,
+            Self::MediaType => ProblemType::NoDnsMessage,
+            Self::TooLong => ProblemType::TooLong,
+            Self::UriTooLong => ProblemType::UriTooLong,
+            Self::BodyLost => ProblemType::BodyLost,
+            Self::Unreadable(_) => ProblemType::Unpresentable,
             Self::JsonQuery(_) | Self::Parameters(_) | Self::Encoding | Self::NotAQuery => {
-                ProblemKind::BadRequest
+                ProblemType::BadRequest
             }
         };
-        Problem::new(kind, self).into_response()
+        ProblemResponse::new(kind, self).into_response()
     }
 }
 

@@ -14,6 +14,10 @@ pub(crate) mod option {
     pub(crate) const EXTENDED_ERROR: u16 = 15;
 }
 
+/// The largest datagram that is sent, and that we say to take, in bytes: what passes every network
+/// without being cut to pieces (RFC 9715, section 3.2).
+pub const UDP_SIZE_MAX: u16 = 1232;
+
 /// The size of a client's part of a cookie, in bytes (RFC 7873, section 4).
 pub(crate) const CLIENT_COOKIE_SIZE: usize = 8;
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use hickory_proto::{
     op::{Message, OpCode},
     rr::{
@@ -13,8 +14,11 @@ use quorate_fake::{FakeReplica, unverified};
 use quorate_limit::ExemptNetworks;
 use quorate_metrics::Registry;
 use quorate_packet::PublicKey;
-use quorate_replica::{CookieSecret, CookieSecrets, ZoneState};
-use quorate_zone::{Origin, Soa, TTL_SECS_MAX};
+use quorate_replica::{CookieSecret, CookieSecrets, NamedSet, RecordSet, WireName, ZoneState};
+use quorate_zone::{
+    Origin, Soa,
+    file::{parse_name, record_sets},
+};
 
 use crate::{
     AnswerLimits, DnsClient, DnsConfig, DnsMetrics, DnsTransport, Responder, SharedLimits,
@@ -132,11 +136,20 @@ pub(crate) fn name(text: &str) -> Name {
 }
 
 pub(crate) fn origin(text: &str) -> Origin {
+    let apex = wire_name(text, &WireName::root());
+    let below = |label| wire_name(label, &apex);
+    let set = |record_type, data: &[u8]| NamedSet {
+        owner: apex.clone(),
+        record_type,
+        records: RecordSet {
+            ttl_secs: 600,
+            rdata: vec![Bytes::copy_from_slice(data)],
+        },
+    };
     Origin {
-        name: name(text),
         soa: Soa {
-            mname: name("ns1").append_name(&name(text)).unwrap(),
-            rname: name("hostmaster").append_name(&name(text)).unwrap(),
+            mname: below("ns1"),
+            rname: below("hostmaster"),
             serial: 1,
             refresh_secs: 7200,
             retry_secs: 900,
@@ -144,15 +157,15 @@ pub(crate) fn origin(text: &str) -> Origin {
             minimum_secs: 50,
         },
         soa_ttl_secs: 3600,
-        ns: vec![name("ns1").append_name(&name(text)).unwrap()],
-        a: vec![[192, 0, 2, 1].into()],
-        aaaa: Vec::new(),
-        ns_addresses: Default::default(),
-        ttl_secs: 600,
-        records: Vec::new(),
+        sets: record_sets([set(2, below("ns1").as_bytes()), set(1, &[192, 0, 2, 1])]),
         ttl_secs_min: 0,
-        ttl_secs_max: TTL_SECS_MAX,
+        ttl_secs_max: i32::MAX as u32,
+        name: apex,
     }
+}
+
+fn wire_name(text: &str, origin: &WireName) -> WireName {
+    parse_name(text, origin).unwrap()
 }
 
 pub(crate) fn txt(owner: &str, key: PublicKey, text: String) -> Record {

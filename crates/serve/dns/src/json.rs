@@ -1,13 +1,12 @@
 //! DNS messages as JSON (`application/dns-json`), in the form that public resolvers give them.
 
-use std::fmt::Write;
-
 use hickory_proto::{
     op::{Message, ResponseCode},
-    rr::{DNSClass, Name, RData, Record, RecordType},
-    serialize::binary::DecodeError,
+    rr::{DNSClass, Name, Record, RecordType},
+    serialize::binary::{BinEncodable, BinEncoder, DecodeError, NameEncoding},
 };
 use quorate_packet::message::HEADER_SIZE;
+use quorate_zone::file::rdata_text;
 use serde::{Deserialize, Serialize};
 
 /// What a client asks for in the parameters of a URL.
@@ -176,42 +175,19 @@ impl JsonMessage {
 
 impl JsonRecord {
     fn new(record: &Record) -> Self {
+        let record_type = record.record_type().into();
+        let mut rdata = Vec::new();
+        let mut encoder = BinEncoder::new(&mut rdata);
+        encoder.set_name_encoding(NameEncoding::Uncompressed);
+        let data = match record.data.emit(&mut encoder) {
+            Ok(()) => rdata_text(record_type, &rdata),
+            Err(_) => record.data.to_string(),
+        };
         Self {
             name: record.name.to_ascii(),
-            record_type: record.record_type().into(),
+            record_type,
             ttl_secs: record.ttl,
-            data: match &record.data {
-                RData::TXT(txt) => quoted(&txt.txt_data),
-                RData::Unknown { rdata, .. } => opaque(&rdata.anything),
-                data => data.to_string(),
-            },
+            data,
         }
     }
-}
-
-/// Strings as a zone file has them (RFC 1035, section 5.1): each in quotes, and what is not
-/// printable as `\DDD`.
-pub(crate) fn quoted(strings: &[Box<[u8]>]) -> String {
-    let mut text = String::new();
-    for string in strings {
-        if !text.is_empty() {
-            text.push(' ');
-        }
-        text.push('"');
-        for byte in string {
-            match byte {
-                b'"' | b'\\' => text.extend(['\\', char::from(*byte)]),
-                b' '..=b'~' => text.push(char::from(*byte)),
-                _ => write!(text, "\\{byte:03}").expect("a String takes all"),
-            }
-        }
-        text.push('"');
-    }
-    text
-}
-
-/// Data of a type without a form of its own (RFC 3597, section 5).
-pub(crate) fn opaque(data: &[u8]) -> String {
-    let hex = data_encoding::HEXLOWER.encode(data);
-    format!("\\# {} {hex}", data.len()).trim_end().to_owned()
 }

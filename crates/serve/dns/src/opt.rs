@@ -1,8 +1,10 @@
 //! The OPT record of a response (RFC 6891).
 
 use crate::{
-    cookie::COOKIE_SIZE, edns::option, extended_error::ExtendedError, rcode::Rcode,
-    response::UDP_SIZE_MAX,
+    cookie::COOKIE_SIZE,
+    edns::{UDP_SIZE_MAX, option},
+    extended_error::ExtendedError,
+    rcode::Rcode,
 };
 
 /// The size of an OPT record without options, in bytes.

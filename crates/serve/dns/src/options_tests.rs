@@ -5,7 +5,7 @@ use std::sync::Arc;
 use hickory_proto::rr::RecordType;
 use quorate_metrics::Registry;
 use quorate_packet::PublicKey;
-use quorate_replica::{IndexedPacket, ReadError, Reader, ZoneState};
+use quorate_replica::{IndexedPacket, NotReady, ReadError, Reader, ZoneState};
 
 use crate::{
     DnsConfig, DnsMetrics, DnsTransport, Responder, SharedLimits, edns::option, fixture::*,
@@ -249,7 +249,7 @@ impl Reader for Starting {
     }
 
     fn check_ready(&self) -> Result<(), ReadError> {
-        Err(ReadError::NotReady("it replays its log".to_owned()))
+        Err(ReadError::NotReady(NotReady::Replaying))
     }
 
     fn zone_version(&self) -> u64 {

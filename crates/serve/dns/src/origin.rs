@@ -8,11 +8,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use hickory_proto::rr::{Name, Record};
-use quorate_replica::{WireName, ZoneChange};
+use bytes::Bytes;
+use hickory_proto::rr::RecordType;
+use quorate_replica::{NamedSet, RecordSet, WireName, check_together};
 use quorate_setting::{Findings, KeyPath, settings};
-use quorate_zone::file::{LineError, ZoneRecord, record, record_sets, wire_name};
-use quorate_zone::{NEGATIVE_TTL_SECS_MAX, Origin, Soa};
+use quorate_zone::{
+    NEGATIVE_TTL_SECS_MAX, Origin, Soa,
+    file::{parse_name, record_sets},
+};
 
 const WEEK_SECS: u32 = 7 * 24 * 3600;
 
@@ -78,30 +81,12 @@ impl OriginSettings {
     /// The zone, if its name can be read. `findings` gets to know all that is wrong or doubtful;
     /// what is wrong is left out of the zone.
     pub(crate) fn zone(&self, key: &KeyPath, findings: &mut Findings) -> Option<Origin> {
-        let name = parse_name(&key.key("name"), &self.name, findings)?;
+        let name = read_name(&key.key("name"), &self.name, findings)?;
         let key_of_ns = key.key("ns");
         let servers = self.ns.iter().enumerate();
-        let ns: Vec<Name> = servers
-            .filter_map(|(at, ns)| parse_name(&key_of_ns.index(at), ns, findings))
+        let ns: Vec<WireName> = servers
+            .filter_map(|(at, ns)| read_name(&key_of_ns.index(at), ns, findings))
             .collect();
-        let mut ns_addresses = BTreeMap::new();
-        for (server, addresses) in &self.ns_addresses {
-            let key = key.key("ns_addresses").key(server);
-            let Some(server) = parse_name(&key, server, findings) else {
-                continue;
-            };
-            if !name.zone_of(&server) {
-                let reason =
-                    format!("{server} lies outside {name}, so its addresses are not ours to give");
-                findings.error(key.clone(), reason);
-            } else if !ns.contains(&server) {
-                findings.error(key.clone(), format!("{server} is not in the list ns"));
-            }
-            if addresses.is_empty() {
-                findings.error(key, "it lists no address");
-            }
-            ns_addresses.insert(server, addresses.clone());
-        }
         if self.ns.is_empty() {
             let reason = "there is none: the zone above cannot delegate to this one, and resolvers that \
                           look for its name servers find none";
@@ -114,12 +99,31 @@ impl OriginSettings {
             );
             findings.error(key.key("ttl_secs_min"), reason);
         }
-        let records = self.static_records(&name, key, findings);
-        let apex_has_address = !(self.a.is_empty() && self.aaaa.is_empty());
+        let ns_data = ns.iter().map(|ns| Bytes::copy_from_slice(ns.as_bytes()));
+        let mut records = vec![self.set(&name, RecordType::NS, ns_data)];
+        let of_name = self.a.iter().map(|a| IpAddr::V4(*a));
+        let of_name = of_name.chain(self.aaaa.iter().map(|aaaa| IpAddr::V6(*aaaa)));
+        records.extend(of_name.map(|address| self.address(&name, address)));
+        for (server, addresses) in &self.ns_addresses {
+            let key = key.key("ns_addresses").key(server);
+            let Some(server) = read_name(&key, server, findings) else {
+                continue;
+            };
+            let addresses = addresses.iter();
+            let sets: Vec<_> = addresses.map(|ip| self.address(&server, *ip)).collect();
+            match sets.iter().try_for_each(|set| set.check_in(&name)) {
+                Err(error) => findings.error(key.clone(), error.to_string()),
+                Ok(()) if ns.contains(&server) => {}
+                Ok(()) => findings.error(key.clone(), format!("{server} is not in the list ns")),
+            }
+            if sets.is_empty() {
+                findings.error(key, "it lists no address");
+            }
+            records.extend(sets);
+        }
         for (at, server) in ns.iter().enumerate() {
-            let has_address =
-                ns_addresses.contains_key(server) || (*server == name && apex_has_address);
-            if name.zone_of(server) && !has_address {
+            let is_inside = server.labels_in(&name).is_some();
+            if is_inside && !records.iter().any(|set| is_address_of(set, server)) {
                 let reason = format!(
                     "{server} lies inside the zone and has no address in ns_addresses: resolvers \
                      may not find it"
@@ -127,84 +131,96 @@ impl OriginSettings {
                 findings.warning(key_of_ns.index(at), reason);
             }
         }
+        self.read_records(&name, key, &mut records, findings);
+        records.retain(|set| !set.records.rdata.is_empty());
+        let sets = record_sets(records);
+        if let Err(error) = check_together(&name, &sets) {
+            findings.error(key.clone(), error.to_string());
+        }
         Some(Origin {
             soa: self.soa.soa(&key.key("soa"), &name, ns.first(), findings),
             soa_ttl_secs: self.ttl_secs,
             name,
-            ns,
-            a: self.a.clone(),
-            aaaa: self.aaaa.clone(),
-            ttl_secs: self.ttl_secs,
-            records,
+            sets,
             ttl_secs_min: self.ttl_secs_min,
             ttl_secs_max: self.ttl_secs_max,
-            ns_addresses,
         })
     }
 
-    /// The records that are written as in a zone file, here or in a file.
-    fn static_records(&self, name: &Name, key: &KeyPath, findings: &mut Findings) -> Vec<Record> {
-        let Some(zone) = wire_name(name) else {
-            return Vec::new();
+    /// Reads the records that are written as in a zone file, here or in a file.
+    fn read_records(
+        &self,
+        zone: &WireName,
+        key: &KeyPath,
+        records: &mut Vec<NamedSet>,
+        findings: &mut Findings,
+    ) {
+        let parse = |text: &str| quorate_zone::file::parse(text, zone, self.ttl_secs);
+        let mut found = |parsed: Vec<(usize, NamedSet)>| {
+            records.extend(parsed.into_iter().map(|(_, set)| set));
         };
-        let mut found = Vec::new();
         for (at, line) in self.records.iter().enumerate() {
-            let parsed = self.parse(line, &zone);
-            match parsed.and_then(|records| check(&zone, records)) {
-                Ok(records) => found.extend(records),
+            match parse(line) {
+                Ok(parsed) => found(parsed),
                 Err(error) => findings.error(key.key("records").index(at), error.reason),
             }
         }
         if !self.zone_file.as_os_str().is_empty() {
             let text = read_zone_file(&self.zone_file);
-            let parsed = text.and_then(|text| {
-                let parsed = self.parse(&text, &zone);
-                let parsed = parsed.and_then(|records| check(&zone, records));
-                parsed.map_err(|error| error.to_string())
-            });
-            match parsed {
-                Ok(records) => found.extend(records),
+            match text.and_then(|text| parse(&text).map_err(|error| error.to_string())) {
+                Ok(parsed) => found(parsed),
                 Err(reason) => {
                     let reason = format!("{}: {reason}", self.zone_file.display());
                     findings.error(key.key("zone_file"), reason);
                 }
             }
         }
-        let sets = record_sets(found);
-        let together = ZoneChange {
-            zone,
-            clear: false,
-            unset: Vec::new(),
-            set: sets,
-        };
-        if let Err(error) = together.check() {
-            findings.error(key.clone(), error.to_string());
-        }
-        let sets = together.set.iter();
-        let records = sets.flat_map(|set| {
-            let (owner, ttl_secs) = (&set.owner, set.records.ttl_secs);
-            let rdata = set.records.rdata.iter();
-            rdata.filter_map(move |data| record(owner, set.record_type, ttl_secs, data))
-        });
-        records.collect()
     }
 
-    fn parse(&self, text: &str, zone: &WireName) -> Result<Vec<ZoneRecord>, LineError> {
-        quorate_zone::file::parse(text, zone, self.ttl_secs)
+    fn set(
+        &self,
+        owner: &WireName,
+        record_type: RecordType,
+        rdata: impl IntoIterator<Item = Bytes>,
+    ) -> NamedSet {
+        NamedSet {
+            owner: owner.clone(),
+            record_type: record_type.into(),
+            records: RecordSet {
+                ttl_secs: self.ttl_secs,
+                rdata: rdata.into_iter().collect(),
+            },
+        }
+    }
+
+    fn address(&self, owner: &WireName, address: IpAddr) -> NamedSet {
+        let (record_type, data) = match address {
+            IpAddr::V4(ip) => (RecordType::A, Bytes::copy_from_slice(&ip.octets())),
+            IpAddr::V6(ip) => (RecordType::AAAA, Bytes::copy_from_slice(&ip.octets())),
+        };
+        self.set(owner, record_type, [data])
     }
 }
 
+fn is_address_of(set: &NamedSet, server: &WireName) -> bool {
+    let types = [RecordType::A, RecordType::AAAA].map(u16::from);
+    set.owner == *server && types.contains(&set.record_type)
+}
+
 impl SoaSettings {
-    fn soa(&self, key: &KeyPath, name: &Name, ns: Option<&Name>, findings: &mut Findings) -> Soa {
+    fn soa(
+        &self,
+        key: &KeyPath,
+        name: &WireName,
+        ns: Option<&WireName>,
+        findings: &mut Findings,
+    ) -> Soa {
         let mut written = |field, text: &str| {
             let text = (!text.is_empty()).then_some(text)?;
-            parse_name(&key.key(field), text, findings)
+            read_name(&key.key(field), text, findings)
         };
         // Of a name too long for a label more, the name itself.
-        let hostmaster = || {
-            name.prepend_label("hostmaster")
-                .unwrap_or_else(|_| name.clone())
-        };
+        let hostmaster = || parse_name("hostmaster", name).unwrap_or_else(|_| name.clone());
         Soa {
             mname: written("mname", &self.mname).unwrap_or_else(|| ns.unwrap_or(name).clone()),
             rname: written("rname", &self.rname).unwrap_or_else(hostmaster),
@@ -215,23 +231,6 @@ impl SoaSettings {
             minimum_secs: self.minimum_secs,
         }
     }
-}
-
-/// The records, if each can stand in the zone by itself.
-fn check(zone: &WireName, records: Vec<ZoneRecord>) -> Result<Vec<ZoneRecord>, LineError> {
-    for record in &records {
-        let alone = ZoneChange {
-            zone: zone.clone(),
-            clear: false,
-            unset: Vec::new(),
-            set: record_sets([record.clone()]),
-        };
-        alone.check().map_err(|error| LineError {
-            line: record.line,
-            reason: error.to_string(),
-        })?;
-    }
-    Ok(records)
 }
 
 fn read_zone_file(path: &Path) -> Result<String, String> {
@@ -246,24 +245,16 @@ fn read_zone_file(path: &Path) -> Result<String, String> {
     }
 }
 
-/// Parses a domain name, with or without its last dot, to lower case.
-fn parse_name(key: &KeyPath, text: &str, findings: &mut Findings) -> Option<Name> {
+/// Parses a domain name, with or without its last dot.
+fn read_name(key: &KeyPath, text: &str, findings: &mut Findings) -> Option<WireName> {
     if text.is_empty() {
         let reason = "it is missing; write a domain name such as \"dns.example.org.\"";
         findings.error(key.clone(), reason);
         return None;
     }
-    match Name::from_ascii(text) {
-        Ok(name) => {
-            let mut name = name.to_lowercase();
-            name.set_fqdn(true);
-            Some(name)
-        }
-        Err(error) => {
-            findings.error(key.clone(), format!("{text:?} is no domain name: {error}"));
-            None
-        }
-    }
+    let name = parse_name(text, &WireName::root());
+    name.map_err(|error| findings.error(key.clone(), error.to_string()))
+        .ok()
 }
 
 #[cfg(test)]
@@ -285,6 +276,7 @@ mod tests {
         assert_eq!(origin.name.to_string(), "quorate.test.");
         assert_eq!(origin.soa.mname, origin.name);
         assert_eq!(origin.soa.rname.to_string(), "hostmaster.quorate.test.");
+        assert!(origin.sets.is_empty());
         settings.ns = vec!["ns1.example.org".into()];
         assert_eq!(zone(&settings).soa.mname.to_string(), "ns1.example.org.");
     }

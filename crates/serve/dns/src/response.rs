@@ -10,10 +10,6 @@ use crate::{
     rcode::Rcode,
 };
 
-/// The largest datagram that is sent, and that we say to take, in bytes: what passes every network
-/// without being cut to pieces (RFC 9715, section 3.2).
-pub const UDP_SIZE_MAX: u16 = 1232;
-
 /// The largest datagram for clients that say nothing about it, in bytes (RFC 1035, section 2.3.4).
 /// A header, a question and an OPT record with all options have room in it.
 pub(crate) const UDP_SIZE_MIN: u16 = 512;

@@ -7,14 +7,13 @@ use std::{
 
 use arc_swap::{ArcSwap, Guard};
 use quorate_replica::{Reader, ZoneState};
-use quorate_zone::file::{record, wire_name};
+use quorate_zone::file::is_rdata;
 use quorate_zone::{Authority, Origin, OriginError};
 
 use crate::{ConfiguredZones, DnsMetrics, cookie::CookieJar, metrics::QueryCounters};
 
 /// The zones, which follow the cluster: one look at a number tells a query whether they still do.
 pub(crate) struct Zones {
-    origins: Vec<Origin>,
     configured: ConfiguredZones,
     takes_cookies: bool,
     metrics: DnsMetrics,
@@ -51,7 +50,8 @@ impl Zones {
         metrics: DnsMetrics,
         replica: &dyn Reader,
     ) -> Result<Self, OriginError> {
-        let authority = Authority::new(origins.clone())?;
+        let configured = ConfiguredZones::new(&origins);
+        let authority = Authority::new(origins)?;
         let served = Served {
             version: replica.zone_version(),
             queries: counters(&authority, &metrics),
@@ -59,8 +59,7 @@ impl Zones {
             authority,
         };
         let zones = Self {
-            configured: ConfiguredZones::new(&origins),
-            origins,
+            configured,
             takes_cookies,
             metrics,
             served: ArcSwap::from_pointee(served),
@@ -101,7 +100,7 @@ impl Zones {
                 "serving the zones of the configuration alone; change what the cluster has agreed on, \
                  by `quorate zone`"
             );
-            Authority::new(self.origins.clone())
+            Authority::new(self.configured.origins().cloned().collect())
         });
         let Ok(authority) = authority else {
             return;
@@ -122,23 +121,22 @@ impl Zones {
     /// The configured zones with the replicated records, as far as these go together with what is
     /// configured: there, configuration counts.
     fn authority(&self, state: &ZoneState) -> Result<Authority, FollowError> {
-        let mut origins = self.origins.clone();
+        let mut origins: Vec<Origin> = self.configured.origins().cloned().collect();
         for origin in &mut origins {
-            let name = wire_name(&origin.name);
-            let agreed = name.and_then(|name| state.zones.get_key_value(&name));
-            let Some((zone, agreed)) = agreed else {
+            let Some(agreed) = state.zones.get(&origin.name) else {
                 continue;
             };
             origin.soa.serial = origin.soa.serial.wrapping_add(agreed.serial);
             for ((owner, record_type), set) in &agreed.sets {
-                if let Err(reason) = self.configured.check(zone, owner, *record_type) {
-                    tracing::warn!(reason, "replicated records are not served");
+                let mut set = set.clone();
+                set.rdata.retain(|data| is_rdata(*record_type, data));
+                if set.rdata.is_empty() {
                     continue;
                 }
-                let records = set.rdata.iter();
-                let records =
-                    records.filter_map(|data| record(owner, *record_type, set.ttl_secs, data));
-                origin.records.extend(records);
+                match self.configured.check(&origin.name, owner, *record_type) {
+                    Ok(()) => drop(origin.sets.insert((owner.clone(), *record_type), set)),
+                    Err(reason) => tracing::warn!(reason, "replicated records are not served"),
+                }
             }
         }
         Ok(Authority::new(origins)?)

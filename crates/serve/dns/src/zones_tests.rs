@@ -3,8 +3,8 @@ use hickory_proto::{
     op::{Message, ResponseCode},
     rr::{RData, RecordType},
 };
-use quorate_replica::{RecordSet, WireName, ZoneChange, ZoneRecords, ZoneState};
-use quorate_zone::file::{parse, parse_name, record_sets};
+use quorate_replica::{RecordSet, ReplicatedZone, WireName, ZoneChange, ZoneState};
+use quorate_zone::file::{parse, parse_name};
 
 use crate::fixture::{Fixture, alice_query, query};
 
@@ -12,7 +12,11 @@ use crate::fixture::{Fixture, alice_query, query};
 fn agreed(before: &ZoneState, text: &str) -> ZoneState {
     let zone = parse_name("dns.test", &WireName::root()).unwrap();
     let change = ZoneChange {
-        set: record_sets(parse(text, &zone, 60).unwrap()),
+        set: parse(text, &zone, 60)
+            .unwrap()
+            .into_iter()
+            .map(|(_, set)| set)
+            .collect(),
         clear: true,
         unset: Vec::new(),
         zone,
@@ -83,7 +87,7 @@ fn unchecked(owner: &str, record_type: RecordType, data: &[u8]) -> ZoneState {
         ttl_secs: 77,
         rdata: vec![Bytes::copy_from_slice(data)],
     };
-    let records = ZoneRecords {
+    let records = ReplicatedZone {
         serial: 7,
         sets: [((owner, record_type.into()), set)].into(),
     };

@@ -8,6 +8,7 @@ use axum::{
 };
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use quorate_api::{Problem, ProblemType};
 
 /// How much of a body that is too long is read and dropped, in bytes, so that the connection can go
 /// on: dearer than a new connection it must not be.
@@ -25,6 +26,16 @@ pub enum BodyError {
     /// The connection failed within it.
     #[error("the connection failed within the body")]
     Lost(#[source] BoxError),
+}
+
+impl From<BodyError> for Problem {
+    fn from(error: BodyError) -> Self {
+        let problem_type = match error {
+            BodyError::TooLong => ProblemType::TooLong,
+            BodyError::Slow(_) | BodyError::Lost(_) => ProblemType::BadRequest,
+        };
+        Self::new(problem_type, error.to_string())
+    }
 }
 
 impl From<BoxError> for BodyError {

@@ -12,7 +12,7 @@ use tokio::{
 };
 
 use crate::{
-    ProblemKind, Trust,
+    ProblemType, Trust,
     fixture::{Client, Fixture, GET, LONG, put_header, within},
 };
 
@@ -187,12 +187,13 @@ async fn connections_over_the_cap_are_told_and_find_room_later() {
 
 /// What `Problem` would say.
 fn problem_of_a_crowd() -> String {
-    let kind = ProblemKind::Overloaded;
+    let kind = ProblemType::Overloaded;
     format!(
         "{{\"type\":\"{}\",\"title\":\"{}\",\"status\":{},\"detail\":\"too many connections are open: come \
-         back soon\"}}",
+         back soon\",\"retry\":{}}}",
         kind.uri(),
         kind.title(),
-        kind.status().as_u16()
+        kind.status(),
+        kind.retry()
     )
 }

@@ -19,7 +19,7 @@
 //! | [`Trust`], [`Charge`] | which proxies are believed who the client is, and what its bytes cost |
 //! | [`Routes`], [`with_cors`] | a router, and one of which browsers may use every answer |
 //! | [`read_body`], [`BodyError`] | a request's body, of limited size, within the server's timeout |
-//! | [`Problem`], [`ProblemKind`] | why a request was refused (RFC 9457) |
+//! | [`ProblemResponse`], [`ProblemType`] | why a request was refused (RFC 9457) |
 //! | [`text`], [`uncached`], [`retry_after`] | answers of text, and what they say of time |
 //! | [`options`], [`method_not_allowed`] | which methods a resource has |
 
@@ -58,7 +58,8 @@ pub use certificate::{CertificateError, CertificateFiles, CertificatePair, Serve
 pub use config::{HttpConfig, Trust};
 pub use cors::{Routes, with_cors};
 pub use methods::{method_not_allowed, options};
-pub use problem::{Problem, ProblemKind};
+pub use problem::ProblemResponse;
+pub use quorate_api::ProblemType;
 pub use response::{retry_after, text, uncached};
 pub use server::{HttpListeners, Server};
 pub use stream::Charge;

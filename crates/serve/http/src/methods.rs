@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use crate::{Problem, ProblemKind};
+use crate::{ProblemResponse, ProblemType};
 
 /// The answer to OPTIONS at a resource that has these methods.
 pub fn options(methods: HeaderValue) -> Response {
@@ -16,6 +16,6 @@ pub fn options(methods: HeaderValue) -> Response {
 
 /// The answer to a method that a resource does not have, with those it has.
 pub fn method_not_allowed(methods: HeaderValue, said: impl Display) -> Response {
-    let problem = Problem::new(ProblemKind::UnknownMethod, said);
+    let problem = ProblemResponse::new(ProblemType::UnknownMethod, said);
     ([(header::ALLOW, methods)], problem).into_response()
 }

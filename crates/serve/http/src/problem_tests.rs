@@ -1,17 +1,16 @@
 use std::collections::BTreeSet;
 
 use axum::body::to_bytes;
-use quorate_api::ProblemType;
 use serde_json::{Value, json};
 
 use super::*;
 
 #[tokio::test]
 async fn a_problem_is_a_document_that_no_cache_keeps() {
-    let problem = Problem::new(ProblemKind::RateLimited, "wait \"7\" s").retry_after(7);
+    let problem = ProblemResponse::new(ProblemType::RateLimited, "wait \"7\" s").retry_after(7);
     let (parts, body) = problem.into_response().into_parts();
     assert_eq!(parts.status, StatusCode::TOO_MANY_REQUESTS);
-    assert_eq!(parts.headers[header::CONTENT_TYPE], CONTENT_TYPE);
+    assert_eq!(parts.headers[header::CONTENT_TYPE], PROBLEM_CONTENT_TYPE);
     assert_eq!(parts.headers[header::CACHE_CONTROL], "no-store");
     assert_eq!(parts.headers[header::RETRY_AFTER], "7");
     let body = to_bytes(body, usize::MAX).await.unwrap();
@@ -21,6 +20,7 @@ async fn a_problem_is_a_document_that_no_cache_keeps() {
         "title": "Too many requests",
         "status": 429,
         "detail": "wait \"7\" s",
+        "retry": true,
     });
     assert_eq!(document, expected);
 }
@@ -38,15 +38,10 @@ fn every_type_of_problem_has_its_line_in_the_docs() {
             [(); 3].map(|()| cells.next().expect(line))
         })
         .collect();
-    let of_clients = ProblemKind::ALL.iter().map(|kind| {
-        let status = kind.status().as_u16();
-        (kind.uri(), status, kind.title())
-    });
-    let of_operators = ProblemType::ALL
+    let problems = ProblemType::ALL
         .iter()
         .map(|it| (it.uri(), it.status(), it.title()));
-    let known: BTreeSet<[String; 3]> = of_clients
-        .chain(of_operators)
+    let known: BTreeSet<[String; 3]> = problems
         .map(|(uri, status, title)| [format!("`{uri}`"), status.to_string(), title.to_owned()])
         .collect();
     for problem in &known {

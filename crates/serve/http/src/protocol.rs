@@ -29,12 +29,12 @@ const TOO_MANY_CONNECTIONS: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     Access-Control-Allow-Origin: *\r\n\
     Cache-Control: no-store\r\n\
     Connection: close\r\n\
-    Content-Length: 144\r\n\
+    Content-Length: 157\r\n\
     Content-Type: application/problem+json\r\n\
     Retry-After: 1\r\n\
     \r\n\
     {\"type\":\"urn:quorate:problem:overloaded\",\"title\":\"Too many requests wait\",\"status\":503,\
-    \"detail\":\"too many connections are open: come back soon\"}";
+    \"detail\":\"too many connections are open: come back soon\",\"retry\":true}";
 
 /// HTTP as it is spoken at a listener.
 pub(crate) struct HttpProtocol {

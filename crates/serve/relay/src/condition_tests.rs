@@ -114,7 +114,7 @@ async fn conditions_that_cannot_be_judged_are_bad_requests() {
         for value in ["", ",", "x", "\"x", "*, *", "*, \"x\"", "1 2", "W/5", &many] {
             let answer = relay.put(&packet, &[(name, value)]).await;
             assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{name}: {value}");
-            let uri = ProblemKind::BadCondition.uri();
+            let uri = ProblemType::BadCondition.uri();
             assert_eq!(answer.problem()["type"], uri, "{name}: {value}");
         }
         assert_eq!(*relay.replica.put_count.borrow(), 0);

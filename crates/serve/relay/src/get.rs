@@ -8,7 +8,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, Uri, header, request::Parts},
     response::{IntoResponse, Response},
 };
-use quorate_http::{Problem, ProblemKind, uncached};
+use quorate_http::{ProblemResponse, ProblemType, uncached};
 use quorate_limit::Refusal;
 use quorate_packet::{KeyError, PublicKey};
 use quorate_replica::{IndexedPacket, LinearizeError, ReadError, ReadState};
@@ -19,7 +19,7 @@ use crate::{
     entity_tag::entity_tag,
     freshness::max_age_secs,
     metrics::{GetLabel, TooManyWatchers},
-    relay::{Relay, key, limited, refused},
+    relay::{Relay, key, limited},
     watch::{self, InvalidWait},
 };
 
@@ -96,16 +96,16 @@ pub(crate) enum GetFailure {
 }
 
 impl GetFailure {
-    pub(crate) fn into_problem(self) -> (GetLabel, Problem) {
+    pub(crate) fn into_problem(self) -> (GetLabel, ProblemResponse) {
         let (label, kind) = match self {
             Self::Limited(refusal) => return (GetLabel::Limited, limited(refusal)),
-            Self::Key(_) => (GetLabel::Invalid, ProblemKind::BadKey),
-            Self::Policy | Self::Wait(_) => (GetLabel::Invalid, ProblemKind::BadRequest),
+            Self::Key(_) => (GetLabel::Invalid, ProblemType::BadKey),
+            Self::Policy | Self::Wait(_) => (GetLabel::Invalid, ProblemType::BadRequest),
             Self::TooManyWatchers(refusal) => return (GetLabel::NotHeld, refusal.into()),
-            Self::NotLinearizable(_) => (GetLabel::NotLinearizable, ProblemKind::NoLeader),
-            Self::Unreadable(_) => (GetLabel::Unreadable, ProblemKind::Unavailable),
+            Self::NotLinearizable(_) => (GetLabel::NotLinearizable, ProblemType::NoLeader),
+            Self::Unreadable(_) => (GetLabel::Unreadable, ProblemType::Unavailable),
         };
-        (label, refused(kind, self))
+        (label, ProblemResponse::new(kind, self))
     }
 }
 
@@ -181,9 +181,9 @@ fn found(asked: &HeaderMap, indexed: &IndexedPacket) -> (GetLabel, Response) {
     (label, response)
 }
 
-fn missing() -> Problem {
-    Problem::new(
-        ProblemKind::UnknownPacket,
+fn missing() -> ProblemResponse {
+    ProblemResponse::new(
+        ProblemType::UnknownPacket,
         "no packet of this key is stored",
     )
 }

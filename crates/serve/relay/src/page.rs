@@ -16,7 +16,7 @@ use hickory_proto::{
     rr::{RData, Record},
 };
 use quorate_http::uncached;
-use quorate_packet::{PublicKey, SignedPacket};
+use quorate_packet::{PublicKey, SignedPacket, txt_text};
 use sha2::{Digest, Sha256};
 
 use crate::{
@@ -151,11 +151,7 @@ fn record(record: &Record) -> String {
 fn data_of(record: &Record) -> String {
     match &record.data {
         // Its strings run into each other otherwise.
-        RData::TXT(txt) => {
-            let strings = txt.txt_data.iter();
-            let quoted = strings.map(|string| format!("\"{}\"", string.escape_ascii()));
-            quoted.collect::<Vec<_>>().join(" ")
-        }
+        RData::TXT(txt) => txt_text(&txt.txt_data),
         data => data.to_string(),
     }
 }

@@ -25,7 +25,7 @@ async fn who_has_no_token_is_asked_for_one() {
     let wrong = [("authorization", "Bearer guess")];
     let answer = relay.put(&packet, &wrong).await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
-    assert_eq!(answer.problem()["type"], ProblemKind::WrongToken.uri());
+    assert_eq!(answer.problem()["type"], ProblemType::WrongToken.uri());
     assert_eq!(*relay.replica.put_count.borrow(), 0);
     let right = [("authorization", "Bearer secret")];
     let answer = relay.put(&packet, &right).await;
@@ -43,7 +43,7 @@ async fn a_key_that_may_not_publish_refreshes_nothing() {
     agree_on(&relay, PublishMode::AllowList);
     let answer = relay.put(&packet, &[]).await;
     assert_eq!(answer.status, StatusCode::FORBIDDEN);
-    assert_eq!(answer.problem()["type"], ProblemKind::ForbiddenKey.uri());
+    assert_eq!(answer.problem()["type"], ProblemType::ForbiddenKey.uri());
     assert_eq!(*relay.replica.put_count.borrow(), 1);
 }
 

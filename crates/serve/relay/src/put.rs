@@ -9,18 +9,17 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use quorate_http::{BodyError, ProblemKind, read_body};
+use quorate_http::{BodyError, ProblemResponse, ProblemType, read_body};
 use quorate_limit::Refusal;
 use quorate_packet::{KeyError, PAYLOAD_SIZE_MAX, PacketError, PublicKey, SignedPacket};
-use quorate_replica::{Conditions, PutError, PutOutcome};
+use quorate_replica::{PutError, PutOutcome};
 use tokio::time::{Instant, timeout};
 
 use crate::{
-    ANSWER_MARGIN,
     conditions::{self, ConditionError},
     metrics::PutLabel,
     publisher::{self, PublisherError},
-    relay::{Relay, key, limit_kind, refused},
+    relay::{Relay, key, limit_kind},
 };
 
 /// What a client is asked for that has no token and needs one.
@@ -84,7 +83,7 @@ enum PutFailure {
 impl PutFailure {
     fn into_response(self) -> (PutLabel, Response) {
         let (label, kind) = self.label_and_kind();
-        let problem = refused(kind, &self);
+        let problem = ProblemResponse::new(kind, &self);
         let response = match self {
             Self::Limited(refusal) => {
                 let wait = refusal.retry_after.as_secs();
@@ -101,26 +100,26 @@ impl PutFailure {
         (label, response)
     }
 
-    fn label_and_kind(&self) -> (PutLabel, ProblemKind) {
+    fn label_and_kind(&self) -> (PutLabel, ProblemType) {
         match self {
             Self::Limited(refusal) => (PutLabel::Limited, limit_kind(refusal)),
-            Self::Key(_) => (PutLabel::Invalid, ProblemKind::BadKey),
-            Self::Condition(_) => (PutLabel::Invalid, ProblemKind::BadCondition),
-            Self::Packet(_) => (PutLabel::Invalid, ProblemKind::BadPacket),
-            Self::TooFarAhead => (PutLabel::TooFarAhead, ProblemKind::TooFarAhead),
-            Self::Full => (PutLabel::Full, ProblemKind::Full),
-            Self::TooLong => (PutLabel::TooLong, ProblemKind::TooLong),
-            Self::BodyLost => (PutLabel::BodyLost, ProblemKind::BodyLost),
-            Self::Superseded => (PutLabel::Superseded, ProblemKind::Superseded),
-            Self::ConditionFailed => (PutLabel::ConditionFailed, ProblemKind::ConditionFailed),
+            Self::Key(_) => (PutLabel::Invalid, ProblemType::BadKey),
+            Self::Condition(_) => (PutLabel::Invalid, ProblemType::BadCondition),
+            Self::Packet(_) => (PutLabel::Invalid, ProblemType::BadPacket),
+            Self::TooFarAhead => (PutLabel::TooFarAhead, ProblemType::TooFarAhead),
+            Self::Full => (PutLabel::Full, ProblemType::Full),
+            Self::TooLong => (PutLabel::TooLong, ProblemType::TooLong),
+            Self::BodyLost => (PutLabel::BodyLost, ProblemType::BodyLost),
+            Self::Superseded => (PutLabel::Superseded, ProblemType::Superseded),
+            Self::ConditionFailed => (PutLabel::ConditionFailed, ProblemType::ConditionFailed),
             Self::Publisher(error) => (PutLabel::Forbidden, error.into()),
-            Self::Blocked => (PutLabel::Forbidden, ProblemKind::BlockedKey),
+            Self::Blocked => (PutLabel::Forbidden, ProblemType::BlockedKey),
             Self::Replica(error) => of_put_error(error),
         }
     }
 }
 
-impl From<&PublisherError> for ProblemKind {
+impl From<&PublisherError> for ProblemType {
     fn from(error: &PublisherError) -> Self {
         match error {
             PublisherError::Forbidden => Self::ForbiddenKey,
@@ -139,14 +138,14 @@ impl From<BodyError> for PutFailure {
     }
 }
 
-fn of_put_error(error: &PutError) -> (PutLabel, ProblemKind) {
+fn of_put_error(error: &PutError) -> (PutLabel, ProblemType) {
     match error {
-        PutError::NoLeader => (PutLabel::NoLeader, ProblemKind::NoLeader),
-        PutError::Overloaded => (PutLabel::Overloaded, ProblemKind::Overloaded),
-        PutError::Starting => (PutLabel::Starting, ProblemKind::Unavailable),
-        PutError::ShuttingDown => (PutLabel::ShuttingDown, ProblemKind::Unavailable),
-        PutError::DiskFull => (PutLabel::DiskFull, ProblemKind::Unavailable),
-        PutError::Unknown => (PutLabel::Unknown, ProblemKind::UnknownOutcome),
+        PutError::NoLeader => (PutLabel::NoLeader, ProblemType::NoLeader),
+        PutError::Overloaded => (PutLabel::Overloaded, ProblemType::Overloaded),
+        PutError::Starting => (PutLabel::Starting, ProblemType::Unavailable),
+        PutError::ShuttingDown => (PutLabel::ShuttingDown, ProblemType::Unavailable),
+        PutError::DiskFull => (PutLabel::DiskFull, ProblemType::Unavailable),
+        PutError::Unknown => (PutLabel::Unknown, ProblemType::UnknownOutcome),
     }
 }
 
@@ -165,10 +164,12 @@ impl Relay {
         self.check_change(client, &packet)?;
         // From here on the packet is the replica's, so here begins what is measured.
         let begun = Instant::now();
-        let result = self.put_packet(packet, conditions).await;
+        let outcome = self.replica.put(packet, conditions);
+        // The replica knows what was proposed, so it has to answer before the relay gives up.
+        let result = timeout(self.config.deadline, outcome).await;
         let duration = begun.elapsed().as_secs_f64();
         self.metrics.put_duration_seconds.observe(duration);
-        match result? {
+        match result.unwrap_or(Err(PutError::Unknown))? {
             PutOutcome::Stored => Ok(PutLabel::Stored),
             PutOutcome::Unchanged => Ok(PutLabel::Unchanged),
             PutOutcome::Superseded => Err(PutFailure::Superseded),
@@ -190,18 +191,5 @@ impl Relay {
             Some(packet) => Ok(packet.clone()),
             None => SignedPacket::parse(key, payload),
         }
-    }
-
-    /// The replica knows what was proposed, so it has to answer before the relay gives up.
-    async fn put_packet(
-        &self,
-        packet: SignedPacket,
-        conditions: Conditions,
-    ) -> Result<PutOutcome, PutError> {
-        let deadline = self.config.deadline;
-        let time_left = deadline.saturating_sub(ANSWER_MARGIN);
-        let outcome = self.replica.put(packet, conditions, time_left);
-        let outcome = timeout(deadline, outcome).await;
-        outcome.unwrap_or(Err(PutError::Unknown))
     }
 }

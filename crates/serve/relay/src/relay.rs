@@ -1,7 +1,6 @@
 //! What all requests share.
 
 use std::{
-    fmt::Display,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
 };
@@ -10,7 +9,7 @@ use axum::{
     extract::ConnectInfo,
     http::{Extensions, HeaderMap, HeaderName, Uri, header},
 };
-use quorate_http::{Problem, ProblemKind};
+use quorate_http::{ProblemResponse, ProblemType};
 use quorate_limit::Refusal;
 use quorate_packet::{KeyError, PublicKey};
 use quorate_replica::Replica;
@@ -18,9 +17,6 @@ use quorate_replica::Replica;
 use crate::{RelayConfig, RelayMetrics, watchers::Watchers};
 
 /// After how many seconds a client may come back when the node could not serve it: an election
-/// takes about one.
-const RETRY_AFTER_SECS: u64 = 1;
-
 /// Where most proxies write whom they were called by; others in `Forwarded` (RFC 7239).
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -59,23 +55,14 @@ pub(crate) fn key(uri: &Uri) -> Result<PublicKey, KeyError> {
 }
 
 /// What kind of problem a limit is. What others have used up is the node's.
-pub(crate) fn limit_kind(refusal: &Refusal) -> ProblemKind {
+pub(crate) fn limit_kind(refusal: &Refusal) -> ProblemType {
     match refusal.limit.is_of_everybody() {
-        true => ProblemKind::Overloaded,
-        false => ProblemKind::RateLimited,
+        true => ProblemType::Overloaded,
+        false => ProblemType::RateLimited,
     }
 }
 
 /// What a limit says, and when it lets the client in again.
-pub(crate) fn limited(refusal: Refusal) -> Problem {
-    Problem::new(limit_kind(&refusal), refusal).retry_after(refusal.retry_after.as_secs())
-}
-
-/// What was wrong, and when to come back if that was the node.
-pub(crate) fn refused(kind: ProblemKind, failure: impl Display) -> Problem {
-    let problem = Problem::new(kind, failure);
-    match kind.status().is_server_error() {
-        true => problem.retry_after(RETRY_AFTER_SECS),
-        false => problem,
-    }
+pub(crate) fn limited(refusal: Refusal) -> ProblemResponse {
+    ProblemResponse::new(limit_kind(&refusal), refusal).retry_after(refusal.retry_after.as_secs())
 }

@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{self, MethodRouter},
 };
-use quorate_http::{Problem, ProblemKind, method_not_allowed, options};
+use quorate_http::{ProblemResponse, ProblemType, method_not_allowed, options};
 use quorate_replica::Replica;
 
 use crate::{RelayConfig, RelayMetrics, events, get, page, put, relay::Relay, watchers::Watchers};
@@ -60,7 +60,7 @@ pub fn router(replica: Arc<dyn Replica>, config: RelayConfig, metrics: RelayMetr
 
 async fn unknown_path(_: Request) -> Response {
     let said = "there is nothing here: a packet is at /pkarr/ and its key in z-base-32";
-    Problem::new(ProblemKind::UnknownPath, said).into_response()
+    ProblemResponse::new(ProblemType::UnknownPath, said).into_response()
 }
 
 #[cfg(test)]

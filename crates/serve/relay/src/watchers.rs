@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use quorate_http::{Problem, ProblemKind};
+use quorate_http::{ProblemResponse, ProblemType};
 use quorate_limit::Client;
 use quorate_metrics::Held;
 
@@ -31,11 +31,11 @@ struct Waiting {
     by_client: HashMap<Client, usize>,
 }
 
-impl From<TooManyWatchers> for Problem {
+impl From<TooManyWatchers> for ProblemResponse {
     fn from(error: TooManyWatchers) -> Self {
         let kind = match error {
-            TooManyWatchers::Node => ProblemKind::Overloaded,
-            TooManyWatchers::Client => ProblemKind::RateLimited,
+            TooManyWatchers::Node => ProblemType::Overloaded,
+            TooManyWatchers::Client => ProblemType::RateLimited,
         };
         Self::new(kind, error).retry_after(RETRY_AFTER_SECS)
     }

@@ -29,6 +29,9 @@ use crate::{LogError, error::BadBlock};
 /// The size of a block, in bytes.
 pub(crate) const BLOCK_SIZE: usize = SECTOR_SIZE;
 
+/// How the magic of every kind of block begins.
+const MAGIC: &[u8] = b"Qlog1";
+
 /// The version of everything the log writes.
 const VERSION: u32 = 1;
 
@@ -58,9 +61,9 @@ pub(crate) enum BlockKind {
 impl BlockKind {
     const fn magic(self) -> &'static [u8; 8] {
         match self {
-            Self::Segment => b"Q-segmnt",
-            Self::Vote => b"Q-vote\0\0",
-            Self::Synced => b"Q-synced",
+            Self::Segment => b"Qlog1seg",
+            Self::Vote => b"Qlog1vot",
+            Self::Synced => b"Qlog1syn",
         }
     }
 }
@@ -99,7 +102,13 @@ impl Block {
         let size = fields.get_u32_le() as usize;
         let log_id = fields.get_u64_le();
         let number = fields.get_u64_le();
-        if magic != kind.magic() || checksum(log_id, content) != stored.get_u64_le() {
+        if checksum(log_id, content) != stored.get_u64_le() {
+            return Err(BadBlock::Damaged);
+        }
+        if !magic.starts_with(MAGIC) {
+            return Err(BadBlock::Version(0));
+        }
+        if magic != kind.magic() {
             return Err(BadBlock::Damaged);
         }
         if version != VERSION {
@@ -264,9 +273,14 @@ mod tests {
         }
         .encode();
         bytes[8] = 2;
-        let checksum = checksum(7, &bytes[..CHECKSUM_OFFSET]);
-        bytes[CHECKSUM_OFFSET..].copy_from_slice(&checksum.to_le_bytes());
-        let parsed = Block::parse(BlockKind::Segment, &bytes);
-        assert_eq!(parsed, Err(BadBlock::Version(2)));
+        let parse = |mut bytes: Vec<u8>| {
+            let checksum = checksum(7, &bytes[..CHECKSUM_OFFSET]);
+            bytes[CHECKSUM_OFFSET..].copy_from_slice(&checksum.to_le_bytes());
+            Block::parse(BlockKind::Segment, &bytes)
+        };
+        assert_eq!(parse(bytes.clone()), Err(BadBlock::Version(2)));
+        // As blocks began before.
+        bytes[..8].copy_from_slice(b"Q-segmnt");
+        assert_eq!(parse(bytes), Err(BadBlock::Version(0)));
     }
 }

@@ -477,16 +477,20 @@ fn an_unknown_version_is_refused_by_name() {
     let file = disk.open(&path, OpenMode::Write).unwrap();
     let mut header = [0; 512];
     file.read_at(&mut header, 0).unwrap();
-    header[8] = 9;
     let log_id = u64::from_le_bytes(header[16..24].try_into().unwrap());
-    let checksum = crate::block::checksum(log_id, &header[..504]);
-    header[504..].copy_from_slice(&checksum.to_le_bytes());
-    file.write_at(&header, 0).unwrap();
-    let error = open(&disk).err().expect("the version is unknown");
-    assert!(
-        matches!(error, LogError::Format { version: 9, .. }),
-        "{error}"
-    );
+    // The second as segments began before.
+    for (at, bytes, told) in [(8, &[9][..], 9), (0, b"Q-segmnt", 0)] {
+        let mut header = header;
+        header[at..at + bytes.len()].copy_from_slice(bytes);
+        let checksum = crate::block::checksum(log_id, &header[..504]);
+        header[504..].copy_from_slice(&checksum.to_le_bytes());
+        file.write_at(&header, 0).unwrap();
+        let error = open(&disk).err().expect("the version is unknown");
+        assert!(
+            matches!(error, LogError::Format { version, .. } if version == told),
+            "{error}"
+        );
+    }
 }
 
 #[test]

@@ -21,19 +21,10 @@ pub enum LogError {
         /// The directory of the log.
         dir: PathBuf,
     },
-    /// A version of Quorate before 0.2 wrote the directory.
-    #[error(
-        "the Raft log in {} has the format of an older version, which this one cannot read: run the \
-         version that wrote it, or start with an empty data directory as a new node", dir.display()
-    )]
-    OldFormat {
-        /// The directory of the log.
-        dir: PathBuf,
-    },
-    /// A later version of Quorate wrote the file.
+    /// Another version of Quorate wrote the file.
     #[error(
         "{} has version {version} of the format, which this version of Quorate cannot read: run the \
-         version that wrote it", path.display()
+         version that wrote it, or start with an empty data directory as a new node", path.display()
     )]
     Format { path: PathBuf, version: u32 },
     /// What was durable once is not there.
@@ -57,10 +48,7 @@ pub struct LogDamage {
 impl LogError {
     /// Whether it lies in what is on disk, so that trying again changes nothing.
     pub fn is_of_data(&self) -> bool {
-        matches!(
-            self,
-            Self::OldFormat { .. } | Self::Format { .. } | Self::Damaged(_)
-        )
+        matches!(self, Self::Format { .. } | Self::Damaged(_))
     }
 
     pub(crate) fn io(path: &Path) -> impl Fn(io::Error) -> Self {
@@ -96,6 +84,7 @@ pub(crate) enum BadBlock {
     #[error("the checksum of the block is wrong")]
     Damaged,
     #[error("the block has the unknown version {0}")]
+    /// 0 for a block that is whole and has another magic, as those of before this one.
     Version(u32),
 }
 

@@ -21,7 +21,7 @@ use crate::{
 /// and where, and goes on behind it. Changes nothing, and does not take the log: of one in use the
 /// end may look torn.
 ///
-/// Fails when the directory cannot be read, is of the format before this one, or `out` fails.
+/// Fails when the directory cannot be read, or `out` fails.
 pub fn inspect(disk: &dyn Disk, dir: &Path, out: &mut impl io::Write) -> Result<(), LogError> {
     let files = Files::list(disk, dir)?;
     let mut inspection = Inspection {

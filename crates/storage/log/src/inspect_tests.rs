@@ -71,21 +71,3 @@ fn what_was_synced_and_is_missing_is_named() {
     let said = text(&disk);
     assert!(said.contains("WRONG: group 4 was synced, and 0"), "{said}");
 }
-
-#[test]
-fn the_format_before_this_one_is_refused() {
-    let disk = SimDisk::new();
-    disk.create_dir(Path::new(DIR)).unwrap();
-    let chunk = Path::new(DIR).join("r-00_000_000_000_000_000_000.wal");
-    disk.open(&chunk, OpenMode::Create).unwrap();
-    let refused = [
-        inspect(&disk, Path::new(DIR), &mut Vec::new()).err(),
-        open(&disk).err(),
-    ];
-    for error in refused {
-        assert!(
-            matches!(error, Some(LogError::OldFormat { .. })),
-            "{error:?}"
-        );
-    }
-}

@@ -39,9 +39,6 @@ use crate::{
 /// The file that one process holds.
 const LOCK_FILE: &str = "lock";
 
-/// The extension of the files of the format before this one.
-const OLD_EXTENSION: &str = "wal";
-
 /// How much is read at once when the rest of a log is searched, or written anew, in bytes.
 const PIECE_SIZE: u64 = 1024 * 1024;
 
@@ -151,7 +148,6 @@ impl Files {
             files.has_synced |= name == SYNCED_FILE;
             let path = dir.join(name);
             match path.extension().and_then(|extension| extension.to_str()) {
-                Some(OLD_EXTENSION) => return Err(LogError::OldFormat { dir: dir.into() }),
                 Some(SPARE_EXTENSION) => files.spares.push(path),
                 _ => files.segments.extend(segment_number(&path)),
             }

@@ -14,15 +14,15 @@ use crate::Damage;
 pub enum StoreError {
     /// The file was written by a version that this one cannot read.
     #[error(
-        "the store {} has format {found}, this version reads {supported}: run the version that \
-         wrote it, or start with an empty data directory as a new node",
-        path.display()
+        "the store {} has format \"{}\", this version reads \"{}\": run the version that wrote it, or \
+         start with an empty data directory as a new node",
+        path.display(), found.escape_ascii(), supported.escape_ascii()
     )]
     Format {
         path: PathBuf,
-        found: u8,
+        found: [u8; 4],
         /// The format of this version.
-        supported: u8,
+        supported: [u8; 4],
     },
     /// Another process has the file open.
     #[error("the store {} is in use: stop the other process first", path.display())]

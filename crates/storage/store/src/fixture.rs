@@ -9,8 +9,8 @@ use bytes::Bytes;
 use quorate_disk::{Disk, LinuxDisk};
 use quorate_packet::{PublicKey, SignedPacket};
 use quorate_state::{
-    Capacity, ClusterState, Command, LEVEL_MAX, LogPosition, Outcome, StoredPacket, StoredPackets,
-    UnixMillis,
+    Capacity, ClusterId, ClusterNames, ClusterState, Command, Found, LEVEL_MAX, LogPosition,
+    Outcome, StoredPacket, StoredPackets, UnixMillis,
 };
 
 use crate::{Extent, Meta, Pace, PacketsMut, Store, StoreConfig, StoreError, StoreMetrics};
@@ -85,10 +85,13 @@ pub(crate) fn apply(store: &Store, command: &Command) -> Outcome {
     outcome.unwrap()
 }
 
-/// Has the cluster agree on the highest level and a capacity.
+/// Has the cluster agree on who it is and on a capacity.
 pub(crate) fn agree(store: &Store, capacity: Capacity) -> ClusterState {
-    apply(store, &Command::RaiseLevel(LEVEL_MAX));
-    let outcome = apply(store, &Command::SetCapacity(capacity));
+    let names = ClusterNames {
+        id: Some(ClusterId([7; 32])),
+        founding: None,
+    };
+    let outcome = apply(store, &Command::Found(Found { names, capacity }));
     assert_eq!(outcome, Outcome::Agreed);
     store.meta().cluster
 }

@@ -11,10 +11,10 @@ use crate::{
     schema::{checked, checksum},
 };
 
-/// The format of the file. Written when it is made, checked whenever it is opened.
-const FORMAT: u8 = 4;
+/// How the row begins: the magic and the version of the format of the file.
+const FORMAT: [u8; 4] = *b"Qst\x01";
 
-/// The row, named so that format 1, which kept only its number there, refuses this one.
+/// The row. Stores of before this magic have it too, and begin otherwise.
 const ROW: &str = "format";
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,14 +43,16 @@ impl Meta {
     ) -> Result<Self, StoreError> {
         let row = table.get(ROW)?;
         let row = row.as_ref().map_or([].as_slice(), |row| row.value());
-        match row.first() {
-            Some(&found) if found != FORMAT => Err(StoreError::Format {
+        let unreadable = || Damage::new(path, "what it says of itself is unreadable");
+        let whole = checked(row).ok_or_else(unreadable)?;
+        match whole.split_first_chunk() {
+            Some((&FORMAT, body)) => Ok(Self::decode(body).ok_or_else(unreadable)?),
+            Some((&found, _)) => Err(StoreError::Format {
                 path: path.to_owned(),
                 found,
                 supported: FORMAT,
             }),
-            _ => Self::decode(row)
-                .ok_or_else(|| Damage::new(path, "what it says of itself is unreadable").into()),
+            None => Err(unreadable().into()),
         }
     }
 
@@ -66,7 +68,8 @@ impl Meta {
     /// count, size and hash of the packets, membership, checksum.
     fn encode(&self) -> Vec<u8> {
         let LogPosition { term, index } = self.applied.unwrap_or(LogPosition::new(0, 0));
-        let mut bytes = vec![FORMAT, u8::from(self.applied.is_some())];
+        let mut bytes = FORMAT.to_vec();
+        bytes.push(self.applied.is_some().into());
         bytes.extend_from_slice(&term.0.to_be_bytes());
         bytes.extend_from_slice(&index.0.to_be_bytes());
         bytes.extend_from_slice(&self.cluster.encode());
@@ -79,10 +82,10 @@ impl Meta {
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
-        let ([_format, is_applied], rest) = checked(bytes)?.split_first_chunk()?;
+        let ([is_applied], rest) = bytes.split_first_chunk()?;
         let (term, rest) = rest.split_first_chunk()?;
         let (index, rest) = rest.split_first_chunk()?;
-        let (cluster, rest) = ClusterState::decode(rest)?;
+        let (cluster, rest) = ClusterState::decode(rest).ok()?;
         let (count, rest) = rest.split_first_chunk()?;
         let (size, rest) = rest.split_first_chunk()?;
         let (hash, membership) = rest.split_first_chunk()?;

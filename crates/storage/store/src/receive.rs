@@ -73,9 +73,9 @@ impl SnapshotReceiver {
                 self.digest.update(body);
                 self.check_digest(expected)?;
                 // What follows it was added by a level that this program does not know: it says so.
-                let (cluster, _) = ClusterState::decode(body).ok_or(StoreError::Snapshot(
-                    "what the cluster has agreed on is cut short",
-                ))?;
+                let unreadable = "what the cluster has agreed on is unreadable";
+                let decoded = ClusterState::decode(body);
+                let (cluster, _) = decoded.map_err(|_| StoreError::Snapshot(unreadable))?;
                 self.cluster = Some(cluster);
                 Ok(())
             }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::{
     Ask, Transport,
-    check::{Expected, Section},
+    expected::{Expected, ExpectedRecord, Section},
     presentation::{Piece, class, data, hex, name, type_number},
 };
 
@@ -45,17 +45,6 @@ impl fmt::Display for Failure {
             .lines()
             .try_for_each(|line| writeln!(f, "    {line}"))
     }
-}
-
-/// A record that is expected.
-#[derive(Debug, Clone)]
-pub(crate) struct ExpectedRecord {
-    /// `None` for the name that was asked.
-    pub(crate) owner: Option<Vec<u8>>,
-    pub(crate) ttl: Option<u32>,
-    pub(crate) class: u16,
-    pub(crate) record_type: u16,
-    pub(crate) data: Option<Vec<u8>>,
 }
 
 impl Case {

@@ -4,7 +4,7 @@ use hickory_proto::op;
 
 use crate::{
     Ask, Case, Failure, Transport,
-    case::ExpectedRecord,
+    expected::{Expected, ExpectedRecord, Section},
     message::{Message, Opt, Record},
 };
 
@@ -24,31 +24,6 @@ const RA: u8 = 0x80;
 const Z: u8 = 0x40;
 const AD: u8 = 0x20;
 const CD: u8 = 0x10;
-
-/// What a response must say.
-#[derive(Debug, Default)]
-pub(crate) struct Expected {
-    /// Any of these response codes; none if there must be no response.
-    pub(crate) rcodes: Vec<u16>,
-    pub(crate) authoritative: bool,
-    pub(crate) truncated: bool,
-    /// Whether there is an OPT record; by default, if the query had one.
-    pub(crate) opt: Option<bool>,
-    /// Code, data, and whether more data may follow.
-    pub(crate) options: Vec<(u16, Vec<u8>, bool)>,
-    pub(crate) absent_options: Vec<u16>,
-    /// What the size of the message is a multiple of, in bytes.
-    pub(crate) size_multiple: Option<usize>,
-    pub(crate) sections: [Section; 3],
-}
-
-/// What a section must and may hold, in any order.
-#[derive(Debug, Default)]
-pub(crate) struct Section {
-    pub(crate) must: Vec<ExpectedRecord>,
-    pub(crate) may: Vec<ExpectedRecord>,
-    pub(crate) may_be_anything: bool,
-}
 
 impl Case {
     /// Judges the response, or that there was none, to one of its questions.

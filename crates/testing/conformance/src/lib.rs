@@ -52,6 +52,7 @@
 mod ask;
 mod case;
 mod check;
+mod expected;
 mod message;
 mod packet;
 mod presentation;

@@ -1,17 +1,21 @@
 //! What the replica answers operators.
 
-use std::time::Duration;
-
 use futures_util::{FutureExt, future::BoxFuture};
+use quorate_api::{
+    AdminRequest, Asked, ChangeReport, ChangeState, Deleted, Invited, Member, MemberRole,
+    MemberState, Members, Problem, ProblemType, Transferred,
+};
 use quorate_packet::PublicKey;
 use quorate_peer::JoinToken;
-use quorate_replica::{
-    Change, Changed, ClusterId, ClusterMembers, Invited, Member, MemberRole, MemberState, NodeId,
-    Operator, PublishChange, ReadError, Refusal, StoredPacket, ZoneChange,
-};
-use quorate_state::{InviteId, UnixMillis};
+use quorate_replica::{ClusterId, Operator, ReadError, StoredPacket};
+use quorate_state::InviteId;
+use serde::Serialize;
+use serde_json::Value;
 
-use crate::{Asked, FakeReplica, operator::NODE, replica::wait_for};
+use crate::{
+    operator::NODE,
+    replica::{FakeReplica, wait_for},
+};
 
 /// What the cluster is called.
 const CLUSTER: ClusterId = ClusterId([2; 32]);
@@ -19,90 +23,15 @@ const CLUSTER: ClusterId = ClusterId([2; 32]);
 const INVITE: InviteId = InviteId([3; 16]);
 
 impl Operator for FakeReplica {
-    fn members(&self) -> BoxFuture<'_, Result<ClusterMembers, Refusal>> {
-        async {
-            let state = self.operators.lock();
-            state.check()?;
-            Ok(ClusterMembers {
-                cluster: Some(CLUSTER),
-                leader: state.leader,
-                members: vec![member()],
-            })
-        }
-        .boxed()
-    }
-
-    fn invite(
-        &self,
-        stays_learner: bool,
-        valid: Duration,
-    ) -> BoxFuture<'_, Result<Invited, Refusal>> {
+    fn operate(&self, asked: Asked) -> BoxFuture<'_, Result<Value, Problem>> {
         async move {
-            self.operators.ask(Asked::Invite(stays_learner, valid))?;
-            Ok(Invited {
-                token: JoinToken {
-                    cluster: CLUSTER,
-                    invite: INVITE,
-                    seed: [4; 32],
-                    members: vec![(NODE, member().address)],
+            match asked.request {
+                AdminRequest::Members(_) => self.members(),
+                request => {
+                    self.operators.ask(request.clone())?;
+                    self.change(request).await
                 }
-                .to_string(),
-                invite: INVITE,
-                expires: UnixMillis(1_000),
-            })
-        }
-        .boxed()
-    }
-
-    fn change(&self, change: Change, force: bool) -> BoxFuture<'_, Result<Changed, Refusal>> {
-        async move {
-            self.operators.ask(Asked::Change(change, force))?;
-            wait_for(&self.operators.answers_changes).await;
-            let state = self.operators.lock();
-            Ok(Changed {
-                node: NODE,
-                lag: state.lag,
-                warnings: state.warnings.clone(),
-            })
-        }
-        .boxed()
-    }
-
-    fn transfer_leader(&self, to: Option<String>) -> BoxFuture<'_, Result<NodeId, Refusal>> {
-        async move {
-            self.operators.ask(Asked::Transfer(to))?;
-            Ok(NODE)
-        }
-        .boxed()
-    }
-
-    /// Applied as a cluster would, unless a test says otherwise.
-    fn change_zone(&self, change: ZoneChange) -> BoxFuture<'_, Result<(), Refusal>> {
-        async move {
-            self.operators.ask(Asked::ChangeZone(change.clone()))?;
-            self.apply_zone_change(&change)
-        }
-        .boxed()
-    }
-
-    /// Applied as a cluster would, unless a test says otherwise.
-    fn change_publishing(&self, change: PublishChange) -> BoxFuture<'_, Result<(), Refusal>> {
-        async move {
-            let asked = Asked::ChangePublishing(change.clone());
-            self.operators.ask(asked)?;
-            self.apply_publish_change(&change)
-        }
-        .boxed()
-    }
-
-    fn delete_packet(
-        &self,
-        key: PublicKey,
-        block: Option<Duration>,
-    ) -> BoxFuture<'_, Result<bool, Refusal>> {
-        async move {
-            self.operators.ask(Asked::DeletePacket(key, block))?;
-            Ok(self.take_out(&key))
+            }
         }
         .boxed()
     }
@@ -116,14 +45,75 @@ impl Operator for FakeReplica {
     }
 }
 
+impl FakeReplica {
+    fn members(&self) -> Result<Value, Problem> {
+        let state = self.operators.lock();
+        state.check()?;
+        json(Members {
+            cluster: Some(CLUSTER.to_string()),
+            leader: state.leader.map(|leader| leader.to_string()),
+            members: vec![member()],
+        })
+    }
+
+    /// Changed as a cluster would, unless a test says otherwise.
+    async fn change(&self, request: AdminRequest) -> Result<Value, Problem> {
+        match request {
+            AdminRequest::Invite(_) => json(Invited {
+                token: JoinToken {
+                    cluster: CLUSTER,
+                    invite: INVITE,
+                    seed: [4; 32],
+                    members: vec![(NODE, member().address)],
+                }
+                .to_string(),
+                invite: INVITE.to_string(),
+                expires_ms: 1_000,
+            }),
+            AdminRequest::ChangeMember(_) => {
+                wait_for(&self.operators.answers_changes).await;
+                let state = self.operators.lock();
+                json(ChangeReport {
+                    state: match state.lag {
+                        Some(_) => ChangeState::CatchingUp,
+                        None => ChangeState::Done,
+                    },
+                    node: NODE.to_string(),
+                    lag: state.lag,
+                    warnings: state.warnings.clone(),
+                })
+            }
+            AdminRequest::Transfer(_) => json(Transferred {
+                leader: NODE.to_string(),
+            }),
+            AdminRequest::ChangeZone(asked) => json(self.apply_zone_change(&asked.change)?),
+            AdminRequest::ChangePublishing(asked) => {
+                json(self.apply_publish_change(&asked.change)?)
+            }
+            AdminRequest::DeletePacket(asked) => json(Deleted {
+                key: asked.key.to_string(),
+                was_stored: self.take_out(&asked.key),
+            }),
+            other => Err(Problem::new(
+                ProblemType::BadRequest,
+                format!("no operator asks for {other:?}"),
+            )),
+        }
+    }
+}
+
+fn json(answer: impl Serialize) -> Result<Value, Problem> {
+    Ok(serde_json::to_value(answer).expect("an answer is JSON"))
+}
+
 fn member() -> Member {
     Member {
-        node: NODE,
+        node: NODE.to_string(),
         name: "fra-1".into(),
         address: "fra-1.example:9000".into(),
         role: MemberRole::Voter,
         state: MemberState::Leader,
         lag: Some(0),
-        silent_ms: None,
+        last_heard_ms: None,
     }
 }

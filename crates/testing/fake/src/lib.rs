@@ -7,7 +7,7 @@
 //! | piece | what it is |
 //! |---|---|
 //! | [`FakeReplica`] | `Reader`, `Linearizer`, `Writer`, `Observer` and `Operator` in one |
-//! | [`Operators`], [`Asked`] | what operators have asked of it, and what they are answered |
+//! | [`Operators`] | what operators have asked of it, and what they are answered |
 //! | [`packet`] | a packet signed by the `pkarr` crate |
 //! | [`received_now`], [`unverified`] | what it can be given to store |
 
@@ -15,7 +15,9 @@ mod answers;
 mod operator;
 mod packet;
 mod replica;
+mod state;
 
-pub use operator::{Asked, Operators};
+pub use operator::Operators;
 pub use packet::{packet, received_now, unverified};
-pub use replica::{FakeReplica, READ_ERROR};
+pub use replica::FakeReplica;
+pub use state::READ_ERROR;

@@ -1,33 +1,13 @@
 //! What operators have asked of the replica.
 
-use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use quorate_api::{AdminRequest, NodeId, Problem};
 use quorate_packet::PublicKey;
-use quorate_replica::{Change, NodeId, PublishChange, Refusal, ZoneChange};
 use tokio::sync::watch;
 
 /// The one node of the cluster.
 pub(crate) const NODE: NodeId = NodeId(PublicKey::from_bytes([1; 32]));
-
-/// What an operator has asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Asked {
-    /// A token: whether the node stays a learner, and for how long it is valid.
-    Invite(bool, Duration),
-    /// A change, and whether it is forced.
-    Change(Change, bool),
-    /// Leadership to be handed over.
-    Transfer(Option<String>),
-    /// A change of a zone.
-    ChangeZone(ZoneChange),
-    /// A change of who may publish.
-    ChangePublishing(PublishChange),
-    /// A packet to be deleted, and for how long its key is to be blocked.
-    DeletePacket(PublicKey, Option<Duration>),
-}
 
 /// What operators have asked for, and what they are answered: all is done at once, unless a test
 /// says otherwise.
@@ -43,8 +23,8 @@ pub struct Operators {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) leader: Option<NodeId>,
-    asked: Vec<Asked>,
-    refusal: Option<Refusal>,
+    asked: Vec<AdminRequest>,
+    refusal: Option<Problem>,
     pub(crate) lag: Option<u64>,
     pub(crate) warnings: Vec<String>,
 }
@@ -67,12 +47,12 @@ impl Default for Operators {
 
 impl Operators {
     /// What was asked for, in order, and forgets it.
-    pub fn take_asked(&self) -> Vec<Asked> {
+    pub fn take_asked(&self) -> Vec<AdminRequest> {
         std::mem::take(&mut self.lock().asked)
     }
 
     /// Refuses everything from now on, or nothing any more.
-    pub fn refuse(&self, refusal: impl Into<Option<Refusal>>) {
+    pub fn refuse(&self, refusal: impl Into<Option<Problem>>) {
         self.lock().refusal = refusal.into();
     }
 
@@ -91,7 +71,7 @@ impl Operators {
         self.lock().warnings = vec![warning.to_owned()];
     }
 
-    pub(crate) fn ask(&self, asked: Asked) -> Result<(), Refusal> {
+    pub(crate) fn ask(&self, asked: AdminRequest) -> Result<(), Problem> {
         let mut state = self.lock();
         state.asked.push(asked);
         self.asked_count.send_modify(|count| *count += 1);
@@ -104,7 +84,7 @@ impl Operators {
 }
 
 impl State {
-    pub(crate) fn check(&self) -> Result<(), Refusal> {
+    pub(crate) fn check(&self) -> Result<(), Problem> {
         self.refusal.clone().map_or(Ok(()), Err)
     }
 }

@@ -1,30 +1,22 @@
 //! The replica.
 
 use std::{
-    cmp::Ordering,
-    collections::BTreeMap,
     ops::Bound,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
-use data_encoding::HEXLOWER;
 use futures_util::{FutureExt, future::BoxFuture};
+use quorate_api::{Problem, ProblemType};
 use quorate_packet::{PublicKey, SignedPacket};
 use quorate_replica::{
-    ChangeKind, Changes, ChangesLost, ClockState, ClockStatus, Conditions, IndexedPacket,
-    LinearizeError, Linearizer, LogIndex, Observer, PacketChange, PublishChange, PublishState,
-    PutError, PutOutcome, ReadError, ReadState, Reader, Refusal, Role, StateDigest, Status,
-    StoredPacket, Term, Watch, Watcher, Writer, ZoneChange, ZoneState,
+    ChangedPacket, Changes, ChangesLost, Conditions, IndexedPacket, LinearizeError, Linearizer,
+    LogIndex, NodeStatus, Observer, PublishChange, PublishState, PutError, PutOutcome, ReadError,
+    ReadState, Reader, StateDigest, StoredPacket, Watch, Watcher, Writer, ZoneChange, ZoneState,
 };
 use quorate_store::ChangeFeed;
-use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
-use crate::{Operators, received_now};
-
-/// What reads and digests say that fail as told.
-pub const READ_ERROR: &str = "page 7 is damaged";
+use crate::{Operators, state::State};
 
 /// A replica that is alone in its cluster, and fails as told.
 #[derive(Debug)]
@@ -39,58 +31,19 @@ pub struct FakeReplica {
     pub answers_linearize: watch::Sender<bool>,
     /// How many PUTs have come.
     pub put_count: watch::Sender<usize>,
-    /// How much time the last PUT was given.
-    pub put_time_left: watch::Sender<Duration>,
-}
-
-#[derive(Debug)]
-struct State {
-    packets: BTreeMap<PublicKey, StoredPacket>,
-    zone_version: u64,
-    zone_state: Arc<ZoneState>,
-    publishing: Arc<PublishState>,
-    /// Becomes visible to reads once one was made linearizable.
-    committed: Option<StoredPacket>,
-    /// The entry of the last change. What the node says of itself stays as the test has set it.
-    change_index: LogIndex,
-    /// Stored once something was read so many times.
-    stored_after_reads: Option<(usize, StoredPacket)>,
-    /// What the node says of itself, the number of packets aside.
-    status: Status,
-    put_answer: Option<Result<PutOutcome, PutError>>,
-    linearize_fails: bool,
-    reads_fail: bool,
-    panics_at: Option<PublicKey>,
-    digest_count: usize,
-    digest_count_max: usize,
 }
 
 impl FakeReplica {
     /// A leader that is ready and holds nothing.
     pub fn new() -> Arc<Self> {
+        let state = State::default();
         Arc::new(Self {
-            state: Mutex::new(State {
-                packets: BTreeMap::new(),
-                zone_version: 0,
-                zone_state: Arc::default(),
-                publishing: Arc::default(),
-                committed: None,
-                change_index: status().applied_index,
-                stored_after_reads: None,
-                status: status(),
-                put_answer: None,
-                linearize_fails: false,
-                reads_fail: false,
-                panics_at: None,
-                digest_count: 0,
-                digest_count_max: 0,
-            }),
-            feed: ChangeFeed::new(status().applied_index),
+            feed: ChangeFeed::new(state.change_index),
+            state: Mutex::new(state),
             operators: Operators::default(),
             answers_puts: watch::Sender::new(true),
             answers_linearize: watch::Sender::new(true),
             put_count: watch::Sender::new(0),
-            put_time_left: watch::Sender::new(Duration::ZERO),
         })
     }
 
@@ -125,18 +78,23 @@ impl FakeReplica {
     }
 
     /// Changes who may publish as a cluster does.
-    pub(crate) fn apply_publish_change(&self, change: &PublishChange) -> Result<(), Refusal> {
+    pub(crate) fn apply_publish_change(&self, change: &PublishChange) -> Result<(), Problem> {
         let mut state = self.lock();
         match change.changed(&state.publishing) {
             Ok(Some(changed)) => state.publishing = Arc::new(changed),
             Ok(None) => {}
-            Err(rejection) => return Err(Refusal::Publishing(rejection.to_string())),
+            Err(rejection) => {
+                return Err(Problem::new(
+                    ProblemType::RefusedPolicy,
+                    rejection.to_string(),
+                ));
+            }
         }
         Ok(())
     }
 
     /// Changes a zone as a cluster does.
-    pub(crate) fn apply_zone_change(&self, change: &ZoneChange) -> Result<(), Refusal> {
+    pub(crate) fn apply_zone_change(&self, change: &ZoneChange) -> Result<(), Problem> {
         let before = self.lock().zone_state.clone();
         match change.changed(&before) {
             Ok(changed) => {
@@ -145,7 +103,10 @@ impl FakeReplica {
                     .for_each(|changed| self.agree_on(changed));
                 Ok(())
             }
-            Err(rejection) => Err(Refusal::Zone(rejection.to_string())),
+            Err(rejection) => Err(Problem::new(
+                ProblemType::RefusedZone,
+                rejection.to_string(),
+            )),
         }
     }
 
@@ -178,7 +139,7 @@ impl FakeReplica {
     }
 
     /// Changes what the node says of itself. The number of packets is counted.
-    pub fn change_status(&self, change: impl FnOnce(&mut Status)) {
+    pub fn change_status(&self, change: impl FnOnce(&mut NodeStatus)) {
         change(&mut self.lock().status);
     }
 
@@ -218,7 +179,7 @@ impl FakeReplica {
         self.feed.close();
     }
 
-    fn publish(&self, change: Option<PacketChange>) {
+    fn publish(&self, change: Option<ChangedPacket>) {
         let index = self.lock().change_index;
         self.feed.publish(change.as_slice(), index);
     }
@@ -278,10 +239,8 @@ impl Writer for FakeReplica {
         &self,
         packet: SignedPacket,
         conditions: Conditions,
-        time_left: Duration,
     ) -> BoxFuture<'_, Result<PutOutcome, PutError>> {
         async move {
-            self.put_time_left.send_replace(time_left);
             self.put_count.send_modify(|count| *count += 1);
             wait_for(&self.answers_puts).await;
             let (outcome, change) = self.lock().put(packet, &conditions)?;
@@ -307,9 +266,9 @@ impl Watcher for FakeReplica {
 }
 
 impl Observer for FakeReplica {
-    fn status(&self) -> Status {
+    fn status(&self) -> NodeStatus {
         let state = self.lock();
-        Status {
+        NodeStatus {
             packet_count: state.packets.len() as u64,
             ..state.status.clone()
         }
@@ -340,121 +299,6 @@ impl Observer for FakeReplica {
     }
 }
 
-impl State {
-    fn check_readable(&self) -> Result<(), ReadError> {
-        match self.reads_fail {
-            true => Err(ReadError::Failed(READ_ERROR.to_owned())),
-            false => Ok(()),
-        }
-    }
-
-    /// What is to be stored behind a read.
-    fn after_read(&mut self) -> Option<StoredPacket> {
-        let (count, _) = self.stored_after_reads.as_mut()?;
-        *count -= 1;
-        match *count {
-            0 => self.stored_after_reads.take().map(|(_, stored)| stored),
-            _ => None,
-        }
-    }
-
-    fn store(&mut self, stored: StoredPacket) -> Option<PacketChange> {
-        let key = *stored.packet.key();
-        let packet = stored.packet.clone();
-        let old = self.packets.insert(key, stored);
-        let has_changed = old.is_none_or(|old| old.packet != packet);
-        has_changed.then(|| self.change(key, ChangeKind::Stored))
-    }
-
-    fn remove(&mut self, key: PublicKey) -> Option<PacketChange> {
-        self.packets.remove(&key)?;
-        Some(self.change(key, ChangeKind::Deleted))
-    }
-
-    /// A change, by an entry of its own.
-    fn change(&mut self, key: PublicKey, kind: ChangeKind) -> PacketChange {
-        self.change_index.0 += 1;
-        PacketChange {
-            index: self.change_index,
-            key,
-            kind,
-        }
-    }
-
-    fn put(
-        &mut self,
-        packet: SignedPacket,
-        conditions: &Conditions,
-    ) -> Result<(PutOutcome, Option<PacketChange>), PutError> {
-        if let Some(answer) = self.put_answer {
-            return Ok((answer?, None));
-        }
-        let publishing = &self.publishing;
-        if publishing.forbids(packet.key()) {
-            return Ok((PutOutcome::Forbidden, None));
-        }
-        let blocked_until = publishing.blocked_until(packet.key());
-        let now = received_now(packet.clone()).received;
-        if blocked_until.is_some_and(|until| now < until) {
-            return Ok((PutOutcome::Blocked, None));
-        }
-        let old = self.packets.get(packet.key());
-        let stored = old.map(|old| &old.packet);
-        if stored != Some(&packet) && !conditions.hold(stored) {
-            return Ok((PutOutcome::ConditionFailed, None));
-        }
-        let outcome = match old.map(|old| packet.recency(&old.packet)) {
-            Some(Ordering::Less) => return Ok((PutOutcome::Superseded, None)),
-            Some(Ordering::Equal) => PutOutcome::Unchanged,
-            Some(Ordering::Greater) | None => PutOutcome::Stored,
-        };
-        Ok((outcome, self.store(received_now(packet))))
-    }
-
-    fn digest(&self) -> Result<StateDigest, ReadError> {
-        self.check_readable()?;
-        let mut sha256 = Sha256::new();
-        for (key, stored) in &self.packets {
-            sha256.update(key.as_bytes());
-            sha256.update(stored.received.0.to_be_bytes());
-            sha256.update(stored.packet.payload());
-        }
-        Ok(StateDigest {
-            applied_index: self.status.applied_index,
-            packet_count: self.packets.len() as u64,
-            sha256: HEXLOWER.encode(&sha256.finalize()),
-        })
-    }
-}
-
-fn status() -> Status {
-    Status {
-        node: "a".into(),
-        role: Role::Leader,
-        term: Term(3),
-        leader: Some("a".into()),
-        last_log_index: LogIndex(42),
-        committed_index: LogIndex(42),
-        applied_index: LogIndex(41),
-        checkpoint_index: LogIndex(40),
-        purged_index: LogIndex(7),
-        replication_lag: None,
-        voters: vec!["a".into()],
-        packet_count: 0,
-        packets_size: 0,
-        feature_level: 0,
-        packet_count_max: None,
-        packets_size_max: None,
-        store_size: 4096,
-        clock: ClockStatus {
-            state: ClockState::Agreed,
-            offset_ms: Some(0),
-        },
-        disk_full: false,
-        not_ready: None,
-    }
-}
-
 pub(crate) async fn wait_for(answers: &watch::Sender<bool>) {
     let mut answers = answers.subscribe();
     let answers = answers.wait_for(|answers| *answers).await;
@@ -464,7 +308,7 @@ pub(crate) async fn wait_for(answers: &watch::Sender<bool>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packet;
+    use crate::{packet, received_now};
 
     #[tokio::test]
     async fn equal_packets_have_equal_digests_and_others_have_others() {

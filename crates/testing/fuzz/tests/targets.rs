@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use quorate_fuzz::{TARGETS, Target};
 
 /// The seeds of the fuzzers, a directory for each target.
-const SEEDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fuzz/seeds");
+const SEEDS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../tests/fuzz/seeds");
 
 /// How often each target runs: together they take a few seconds.
 const CASE_COUNT: u32 = 1_000;

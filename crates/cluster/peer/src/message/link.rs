@@ -24,16 +24,14 @@ pub enum Lane {
     Control = 1,
     /// Proposals on their way to the leader, and read indexes.
     Forward = 2,
+    /// Snapshots from the leader, which go on where they were cut off.
     Snapshot = 3,
     /// Snapshots for a member that asks, since its own packets are damaged.
     Pull = 4,
-    /// What operators ask of the leader at other nodes ([`operate`](crate::operate)).
+    /// What operators ask of the leader at other nodes.
     Admin = 5,
     /// A node that nobody knows asks to join ([`JoinRequest`]). No link comes of it.
     Join = 6,
-    /// Snapshots from the leader that go on where they were cut off. [`Snapshot`](Self::Snapshot) is
-    /// what older nodes know.
-    Transfer = 7,
 }
 
 pub trait Transport: Send + Sync + 'static {

@@ -1,4 +1,4 @@
-//! Requests and responses in postcard, version 3 of the wire.
+//! Requests and responses in postcard, version 1 of the wire.
 
 mod join;
 mod join_token;
@@ -12,8 +12,6 @@ pub use quorate_state::LogPosition;
 use quorate_state::{LogIndex, PutOutcome, Term};
 use serde::{Deserialize, Serialize};
 
-use quorate_api::operate;
-
 use crate::NodeId;
 
 pub use join::{JoinAnswer, JoinRequest, Joined};
@@ -25,7 +23,7 @@ pub use tail::{Tail, Unfit, decode_padded};
 
 /// The versions of these structs that this node speaks. Two nodes talk in the highest version that
 /// both speak.
-pub const WIRE_VERSIONS: RangeInclusive<u16> = 3..=3;
+pub const WIRE_VERSIONS: RangeInclusive<u16> = 1..=1;
 
 /// Who may lead in which term.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,11 +76,12 @@ pub enum Request {
     /// Asks whether a vote would be granted (Raft thesis, section 9.6).
     PreVote(VoteRequest),
     TransferLeader(TransferLeader),
-    /// Propose these packets, encoded as in a batch (`quorate_state::EncodedPackets`).
+    /// Propose these packets, with the conditions of some, encoded as in a batch
+    /// (`quorate_state::EncodedPackets`).
     Propose(Bytes),
     /// Up to where must a linearizable read have applied?
     ReadIndex,
-    /// A snapshot follows, in [`Request::SnapshotChunk`]s.
+    /// A snapshot follows, in [`Request::SnapshotChunk`]s. The receiver may have a part of it.
     SnapshotBegin(SnapshotBegin),
     /// The next piece of the snapshot stream. Acknowledged one by one; a few may be sent ahead.
     SnapshotChunk(Bytes),
@@ -93,14 +92,9 @@ pub enum Request {
     PullSnapshot(LogIndex),
     /// The next piece of the snapshot that was offered.
     PullChunk,
-    /// On the lane [`Admin`](crate::Lane::Admin): what an operator asks of the leader.
-    Operate(operate::Request),
-    /// A snapshot follows, of which the receiver may have a part. Sent on
-    /// [`Lane::Transfer`](crate::Lane::Transfer) only.
-    ResumeSnapshot(SnapshotHead),
-    /// Propose these packets, behind the conditions that some of them have. Sent only in clusters at
-    /// [`Level::PUBLISHING`](quorate_state::Level::PUBLISHING): others do not know it.
-    ProposeConditional(Bytes),
+    /// On the lane [`Admin`](crate::Lane::Admin): what the leader is asked, as JSON of
+    /// `quorate_api::Asked`.
+    Operate(Bytes),
 }
 
 /// To the node that opened the link, one for each request.
@@ -112,11 +106,14 @@ pub enum Response {
     Vote(VoteResponse),
     /// To [`Request::TransferLeader`].
     TransferLeader(TransferOutcome),
-    /// To [`Request::Propose`] and [`Request::ProposeConditional`].
+    /// To [`Request::Propose`].
     Proposed(Proposed),
     /// To [`Request::ReadIndex`]: the index, or `None` from a node that does not lead.
     ReadIndex(Option<LogIndex>),
-    /// To [`Request::SnapshotBegin`] and [`Request::SnapshotChunk`]: go on.
+    /// To [`Request::SnapshotBegin`]: the number of pieces that are here already. What comes next is
+    /// the piece behind them.
+    SnapshotBegun(u64),
+    /// To [`Request::SnapshotChunk`]: go on.
     SnapshotProgress,
     /// To [`Request::SnapshotEnd`], or early to any part of a snapshot: the receiver's vote.
     SnapshotInstalled(Vote),
@@ -126,11 +123,8 @@ pub enum Response {
     SnapshotOffer(SnapshotOffer),
     /// To [`Request::PullChunk`]: a piece of the snapshot stream, or `None` behind the last.
     PulledChunk(Option<Bytes>),
-    /// To [`Request::Operate`].
-    Operated(operate::Response),
-    /// To [`Request::ResumeSnapshot`]: the number of pieces that are here already. What comes next is
-    /// the piece behind them.
-    SnapshotResumed(u64),
+    /// To [`Request::Operate`]: an answer or a problem, as JSON.
+    Operated(Bytes),
 }
 
 /// AppendEntries (Raft paper, figure 2).
@@ -218,6 +212,7 @@ pub enum Proposed<T = Vec<PutOutcome>> {
     Unknown,
 }
 
+/// What a snapshot holds. Two from one node with the same last entry are the same, piece by piece.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SnapshotBegin {
     pub vote: Vote,
@@ -225,13 +220,6 @@ pub struct SnapshotBegin {
     pub last_log: Option<LogPosition>,
     /// The members as of that entry.
     pub membership: StoredMembership,
-}
-
-/// A snapshot that may be here in part.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SnapshotHead {
-    /// What it holds. Two from one node with the same last entry are the same, piece by piece.
-    pub begin: SnapshotBegin,
     /// The size of its packets, in bytes. What it takes on a disk is more.
     pub packets_size: u64,
 }

@@ -11,10 +11,12 @@
 //! | [`view`] | [`View`]: how consensus stands, as a value |
 //! | [`responder`], [`reception`] | what peers are answered: Raft's messages, and snapshots |
 //! | [`transmission`] | snapshots that are sent to peers |
-//! | [`log_storage`], [`state_machine`], [`network`] | log, store and transport as openraft sees them |
+//! | [`state_machine`], [`applying`] | what is applied, its checkpoints, and how entries are applied |
+//! | [`log_storage`], [`storage`], [`network`] | log, state machine and transport as openraft sees them |
 //! | [`snapshot`] | what openraft passes around as a snapshot |
 //! | [`types`], [`conversions`], [`settings`] | openraft's types, and ours made of them and they of ours |
 
+mod applying;
 mod conversions;
 mod election;
 mod log_storage;
@@ -26,6 +28,7 @@ mod responder;
 mod settings;
 mod snapshot;
 mod state_machine;
+mod storage;
 mod transmission;
 mod types;
 mod view;

@@ -9,7 +9,7 @@ use futures_util::{
 use quorate_disk::dir_of;
 use quorate_peer::{
     NodeId,
-    message::{Request, Response, SnapshotBegin, SnapshotHead},
+    message::{Request, Response, SnapshotBegin},
 };
 use quorate_store::Store;
 use tokio::time::{Instant, timeout};
@@ -23,8 +23,8 @@ use super::{
 };
 use crate::{
     error::BoxError,
+    links::Numbered,
     links::offloaded::Offloaded,
-    links::service::Numbered,
     snapshots::incoming::{Partial, Slot},
 };
 
@@ -104,22 +104,10 @@ impl Reception {
         match (request, self.incoming.take()) {
             (Request::SnapshotBegin(begin), before) => {
                 drop(before);
-                let slot = self.anew(self.slot().await?, &begin).await?;
-                self.incoming = Some(Incoming::new(begin, slot)?);
-                Ok(Response::SnapshotProgress)
-            }
-            (
-                Request::ResumeSnapshot(SnapshotHead {
-                    begin,
-                    packets_size,
-                }),
-                before,
-            ) => {
-                drop(before);
-                let slot = self.resumed(&begin, packets_size).await?;
+                let slot = self.slot_for(&begin).await?;
                 let chunk_count = slot.as_ref().map_or(0, |partial| partial.chunk_count);
                 self.incoming = Some(Incoming::new(begin, slot)?);
-                Ok(Response::SnapshotResumed(chunk_count))
+                Ok(Response::SnapshotBegun(chunk_count))
             }
             (Request::SnapshotChunk(chunk), Some(incoming)) => {
                 self.incoming = Some(incoming.push(chunk).await?);
@@ -134,17 +122,12 @@ impl Reception {
         }
     }
 
-    /// The place to receive a snapshot in, if there is space for one.
-    async fn slot(&self) -> Result<Slot, BoxError> {
+    /// The place to receive a snapshot in, with what is there already of it, if there is space for one.
+    async fn slot_for(&self, begin: &SnapshotBegin) -> Result<Slot, BoxError> {
         if self.raft.space.is_low() {
             return Err(self.raft.space.pause().await.into());
         }
-        self.raft.incoming.slot(self.peer).await
-    }
-
-    /// The place, with what is there already of a snapshot.
-    async fn resumed(&self, begin: &SnapshotBegin, packets_size: u64) -> Result<Slot, BoxError> {
-        let slot = self.slot().await?;
+        let slot = self.raft.incoming.slot(self.peer).await?;
         let partial = slot.as_ref();
         match partial.filter(|partial| partial.is_of(self.peer, begin.last_log)) {
             Some(Partial { chunk_count, .. }) => {
@@ -152,7 +135,7 @@ impl Reception {
                 Ok(slot)
             }
             None => {
-                self.check_room(packets_size)?;
+                self.check_room(begin.packets_size)?;
                 self.anew(slot, begin).await
             }
         }

@@ -1,19 +1,29 @@
 //! openraft's own suite, and the rules that it does not know.
 
+use std::sync::Arc;
+
 use openraft::{
     StorageError,
     testing::log::{StoreBuilder, Suite},
     type_config::TypeConfigExt,
 };
 use quorate_disk::LinuxDisk;
+use quorate_log::Log;
 use quorate_packet::{PAYLOAD_SIZE_MIN, PublicKey, SignedPacket};
-use quorate_state::{Command, Conditions, EncodedPackets, LEVEL_MAX, PutBatch, UnixMillis};
+use quorate_peer::message;
+use quorate_state::{
+    Command, Conditions, EncodedPackets, LEVEL_MAX, Level, LogPosition, PutBatch, UnixMillis,
+};
+use quorate_store::Store;
 use tempfile::TempDir;
 
 use futures_util::stream;
 
 use super::*;
-use crate::adapters::log_storage::LogStorage;
+use crate::{
+    RaftMetrics,
+    adapters::{conversions::IntoOpenraft, log_storage::LogStorage},
+};
 
 struct Builder;
 
@@ -88,7 +98,11 @@ fn put(index: u64, key: PublicKey) -> io::Result<EntryResponder<TypeConfig>> {
     assert!(packets.push(&packet, &Conditions::default()));
     let entry = message::Entry {
         position: LogPosition::new(1, index),
-        payload: message::Payload::Command(PutBatch::encode(UnixMillis(index), None, &packets)),
+        payload: message::Payload::Command(PutBatch::encode(
+            UnixMillis(index),
+            UnixMillis(u64::MAX),
+            &packets,
+        )),
     };
     Ok((entry.into_openraft().unwrap(), None))
 }
@@ -122,8 +136,8 @@ async fn what_is_said_to_be_applied_is_there_for_reads() {
 async fn nothing_of_an_entry_that_is_beyond_the_program_is_applied_and_all_before_it_is() {
     let dir = tempfile::tempdir().unwrap();
     let (_, mut state_machine) = open(&dir);
-    state_machine.level_max = Level::FIRST;
-    let raise = Command::RaiseLevel(LEVEL_MAX).encode();
+    let newer = Level(LEVEL_MAX.0 + 1);
+    let raise = Command::RaiseLevel(newer).encode();
     let raise = message::Entry {
         position: LogPosition::new(1, 1),
         payload: message::Payload::Command(raise),
@@ -133,16 +147,16 @@ async fn nothing_of_an_entry_that_is_beyond_the_program_is_applied_and_all_befor
     let error = state_machine.apply(first).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "entry 1 cannot be applied: feature level 5 is needed, and this program knows 1: run a \
+        "entry 1 cannot be applied: feature level 2 is needed, and this program knows 1: run a \
          newer version of Quorate"
     );
     let applied = state_machine.store.meta();
     assert_eq!(applied.applied, Some(LogPosition::new(1, 0)));
     assert_eq!(applied.cluster.level, Level::FIRST);
 
-    state_machine.level_max = LEVEL_MAX;
+    state_machine.level_max = newer;
     state_machine.apply(stream::iter(group())).await.unwrap();
-    assert_eq!(state_machine.applied().borrow().cluster.level, LEVEL_MAX);
+    assert_eq!(state_machine.applied().borrow().cluster.level, newer);
 }
 
 #[tokio::test]

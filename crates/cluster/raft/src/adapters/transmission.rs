@@ -10,7 +10,7 @@ use openraft::{
 };
 use quorate_peer::{
     Lane, LinkError, message,
-    message::{Request, Response, SnapshotBegin, SnapshotHead},
+    message::{Request, Response, SnapshotBegin},
 };
 use quorate_state::LogIndex;
 use quorate_store::{SnapshotChunks, StoreError};
@@ -93,19 +93,19 @@ impl Network {
             return Err(SendError::Received);
         };
         let last_log = snapshot.meta.last_log_id.into_ours();
-        let head = SnapshotHead {
-            begin: SnapshotBegin {
-                vote,
-                last_log,
-                membership: snapshot.meta.last_membership.into_ours(),
-            },
+        let begin = SnapshotBegin {
+            vote,
+            last_log,
+            membership: snapshot.meta.last_membership.into_ours(),
             packets_size: held.meta().packets.usage.size,
         };
-        let (link, lane) = self.open_newest().await?;
+        let address = &self.address;
+        let link = self.peers.own_link(self.peer, address, Lane::Snapshot);
+        in_time(link.opened()).await?;
         let floor = last_log.map_or(LogIndex(0), |last| last.index);
         let (transfer, lapsed) = self.transfers.begin(self.peer, held.clone(), floor);
         let sent = tokio::select! {
-            sent = self.send_over(&link, lane, head, &held, &transfer) => sent,
+            sent = self.send_over(&link, begin, &held, &transfer) => sent,
             _ = lapsed => Err(SendError::Lapsed),
         };
         match &sent {
@@ -121,40 +121,17 @@ impl Network {
         sent
     }
 
-    /// A link on the lane of transfers, or to an older node on that of snapshots.
-    async fn open_newest(&self) -> Result<(PeerLink, Lane), SendError> {
-        if let Ok(link) = self.open(Lane::Transfer).await {
-            return Ok((link, Lane::Transfer));
-        }
-        let older = self.open(Lane::Snapshot).await?;
-        // Now it can be reached, and maybe it could not before.
-        let newer = self.open(Lane::Transfer).await;
-        Ok(newer.map_or((older, Lane::Snapshot), |link| (link, Lane::Transfer)))
-    }
-
-    async fn open(&self, lane: Lane) -> Result<PeerLink, SendError> {
-        let link = self.peers.own_link(self.peer, &self.address, lane);
-        in_time(link.opened()).await?;
-        Ok(link)
-    }
-
     async fn send_over(
         &self,
         link: &PeerLink,
-        lane: Lane,
-        head: SnapshotHead,
+        begin: SnapshotBegin,
         held: &SharedSnapshot,
         transfer: &Transfer,
     ) -> Result<message::Vote, SendError> {
-        let last_log = head.begin.last_log;
-        let begin = match lane {
-            Lane::Transfer => Request::ResumeSnapshot(head),
-            _ => Request::SnapshotBegin(head.begin),
-        };
-        let chunk_count = match in_time(link.call(begin)).await? {
-            Response::SnapshotResumed(chunk_count) => chunk_count,
-            Response::SnapshotProgress => 0,
-            other => return Err(refused(other)),
+        let last_log = begin.last_log;
+        let begun = in_time(link.call(Request::SnapshotBegin(begin))).await?;
+        let Response::SnapshotBegun(chunk_count) = begun else {
+            return Err(refused(begun));
         };
         tracing::info!(peer = %self.peer, ?last_log, chunk_count, "sending a snapshot");
         let chunks = Offloaded::new(held.chunks()?);

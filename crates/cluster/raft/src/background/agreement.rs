@@ -1,25 +1,19 @@
-//! What a leader has its cluster agree on unasked: who the cluster is, a feature level that all
-//! members support, the capacity that the cluster is founded with, and the secrets of DNS cookies.
+//! What a leader has its cluster agree on unasked: who the cluster is and its capacity, a feature level
+//! that all members support, and the secrets of DNS cookies.
 
 use std::{sync::Arc, time::Duration};
 
 use quorate_clock::ClockState;
 use quorate_peer::NodeId;
 use quorate_replica::Role;
-use quorate_state::{
-    ClusterId, ClusterNames, ClusterState, Command, CookieSecret, CookieSecrets, Found, Level,
-};
+use quorate_state::{ClusterId, ClusterNames, Command, CookieSecret, CookieSecrets, Found, Level};
 use quorate_store::Meta;
 use tokio::{
     sync::watch,
     time::{MissedTickBehavior, interval, timeout},
 };
 
-use crate::{
-    RaftConfig,
-    adapters::{Raft, applied_membership},
-    clocks::exchange::Exchange,
-};
+use crate::{adapters::applied_membership, parts::Parts};
 
 /// How often to look whether something is to be agreed on.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -28,13 +22,16 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 const QUICK_LOOK_COUNT: usize = 200;
 
 pub(crate) struct Agreement {
-    pub(crate) raft: Raft,
-    pub(crate) applied: watch::Receiver<Meta>,
-    pub(crate) exchange: Arc<Exchange>,
-    pub(crate) config: RaftConfig,
+    parts: Arc<Parts>,
+    applied: watch::Receiver<Meta>,
 }
 
 impl Agreement {
+    pub(crate) fn new(parts: Arc<Parts>) -> Self {
+        let applied = parts.state_machine.applied();
+        Self { parts, applied }
+    }
+
     /// Proposes what is due while this node leads. Never returns.
     pub(crate) async fn run(mut self) {
         self.found().await;
@@ -44,7 +41,7 @@ impl Agreement {
         loop {
             ticks.tick().await;
             has_warned = has_warned || self.warn_of_another_capacity();
-            let leads = self.raft.view().role == Role::Leader;
+            let leads = self.parts.raft.view().role == Role::Leader;
             if leads && self.due().is_some() && self.catch_up().await {
                 self.propose().await;
             }
@@ -52,9 +49,9 @@ impl Agreement {
     }
 
     /// Looks more often until it is agreed who the cluster is and by which secret its nodes know each
-    /// other's cookies, or that this takes longer: until its members are upgraded perhaps.
+    /// other's cookies, or that this takes longer: until its members are started perhaps.
     async fn found(&mut self) {
-        let mut ticks = interval(self.config.heartbeat());
+        let mut ticks = interval(self.parts.config.heartbeat());
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         for _ in 0..QUICK_LOOK_COUNT {
             ticks.tick().await;
@@ -66,7 +63,7 @@ impl Agreement {
             if self.applied.borrow().cluster.names.id.is_some() && !is_due {
                 return;
             }
-            let leads = self.raft.view().role == Role::Leader;
+            let leads = self.parts.raft.view().role == Role::Leader;
             if leads && is_due && self.catch_up().await {
                 self.propose().await;
             }
@@ -77,7 +74,7 @@ impl Agreement {
         if let Some(command) = self.due() {
             tracing::info!(on = subject(&command), "having the cluster agree");
             // What became of it shows in what is applied, and if nothing did it is due again.
-            self.raft.propose(command.encode()).await;
+            self.parts.raft.propose(command.encode()).await;
         }
     }
 
@@ -85,7 +82,7 @@ impl Agreement {
     /// among it perhaps. False if it cannot now.
     async fn catch_up(&mut self) -> bool {
         let caught_up = async {
-            let index = self.raft.read_index().await?;
+            let index = self.parts.raft.read_index().await?;
             let applied = self.applied.wait_for(|meta| meta.applied_index() >= index);
             applied.await.ok().map(drop)
         };
@@ -95,40 +92,28 @@ impl Agreement {
     /// What is to be proposed next.
     fn due(&self) -> Option<Command> {
         let meta = self.applied.borrow();
-        let ClusterState {
-            level,
-            capacity,
-            names,
-            ref zones,
-            ..
-        } = meta.cluster;
-        let common = common_level(&members(&meta), |member| self.exchange.level(member));
-        let has_members = |level: &Level| *level >= Level::MEMBERS;
-        if let Some(common) = common.filter(has_members).filter(|_| names.id.is_none()) {
+        let cluster = &meta.cluster;
+        if cluster.names.id.is_none() {
             // Without randomness there is no id, and it is due again.
             let id = random()?;
-            Some(Command::Found(Found {
+            return Some(Command::Found(Found {
                 names: ClusterNames {
                     id: Some(ClusterId(id)),
-                    founding: self.config.known.names.founding,
+                    founding: self.parts.config.known.names.founding,
                 },
-                level: common,
-                capacity: capacity.unwrap_or(self.config.capacity()),
-            }))
-        } else if let Some(common) = common.filter(|common| *common > level) {
-            Some(Command::RaiseLevel(common))
-        } else if capacity.is_none() && level >= Level::CAPACITY {
-            Some(Command::SetCapacity(self.config.capacity()))
-        } else if level >= Level::ZONES {
-            self.due_rotation(&zones.cookie_secrets)
-        } else {
-            None
+                capacity: self.parts.config.capacity(),
+            }));
+        }
+        let common = common_level(&members(&meta), |member| self.parts.exchange.level(member));
+        match common.filter(|common| *common > cluster.level) {
+            Some(common) => Some(Command::RaiseLevel(common)),
+            None => self.due_rotation(&cluster.zones.cookie_secrets),
         }
     }
 
     /// Another secret of DNS cookies, if it is time: without agreement on that, only the first.
     fn due_rotation(&self, secrets: &CookieSecrets) -> Option<Command> {
-        let reading = self.exchange.time();
+        let reading = self.parts.exchange.time();
         let knows_time = reading.state == ClockState::Agreed || secrets.current.is_none();
         if !knows_time || !secrets.is_due(reading.time) {
             return None;
@@ -143,7 +128,7 @@ impl Agreement {
     fn warn_of_another_capacity(&self) -> bool {
         let (agreed, configured) = (
             self.applied.borrow().cluster.capacity,
-            self.config.capacity(),
+            self.parts.config.capacity(),
         );
         let differs = agreed.is_some_and(|agreed| agreed != configured);
         if differs {
@@ -161,9 +146,8 @@ impl Agreement {
 /// On what the cluster agrees by a command. The values are told when it has.
 fn subject(command: &Command) -> &'static str {
     match command {
-        Command::Found(_) => "its id, feature level and capacity",
+        Command::Found(_) => "its id and capacity",
         Command::RaiseLevel(_) => "its feature level",
-        Command::SetCapacity(_) => "its capacity",
         Command::RotateCookies { .. } => "another secret of DNS cookies",
         _ => "what an operator or a node asks",
     }

@@ -4,3 +4,4 @@ pub(crate) mod agreement;
 pub(crate) mod expiry;
 pub(crate) mod scrub;
 pub(crate) mod space;
+pub(crate) mod space_watch;

@@ -7,19 +7,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use quorate_log::Log;
 use quorate_peer::chain;
-use quorate_store::{Extent, Pace, Store, StoreError};
+use quorate_store::{Extent, Pace, StoreError};
 use tokio::{
     task::JoinError,
     time::{Instant, sleep, sleep_until},
 };
 
-use crate::{
-    RaftConfig, RaftMetrics,
-    adapters::{Raft, StateMachine, View},
-    metrics::Scrubbed,
-};
+use crate::{adapters::View, metrics::Scrubbed, parts::Parts};
 
 /// How long to wait before a damaged store is written anew once more, after the disk refused: time
 /// for an operator to make room.
@@ -29,20 +24,13 @@ const MEND_INTERVAL: Duration = Duration::from_secs(60);
 const CHECKPOINT_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Reads log and store and verifies what they hold.
-pub(crate) struct Scrubber {
-    pub(crate) raft: Raft,
-    pub(crate) state_machine: StateMachine,
-    pub(crate) store: Arc<Store>,
-    pub(crate) log: Arc<Log>,
-    pub(crate) config: RaftConfig,
-    pub(crate) metrics: RaftMetrics,
-}
+pub(crate) struct Scrubber(pub(crate) Arc<Parts>);
 
 impl Scrubber {
     /// Scrubs both once in each interval, and mends the store whenever damage of it was seen. Never
     /// returns.
     pub(crate) async fn run(self) {
-        let interval = self.config.scrub_interval();
+        let interval = self.0.config.scrub_interval();
         let mut next = Instant::now() + interval;
         loop {
             tokio::select! {
@@ -51,32 +39,32 @@ impl Scrubber {
                     self.scrub_log().await;
                     self.scrub_store().await;
                 }
-                () = self.state_machine.damaged() => self.mend_store("it could not be read").await,
+                () = self.0.state_machine.damaged() => self.mend_store("it could not be read").await,
             }
         }
     }
 
     async fn scrub_log(&self) {
-        let scrubbed = self.read_paced(self.log.scrub(), |scrub| scrub.next_piece());
+        let scrubbed = self.read_paced(self.0.log.scrub(), |scrub| scrub.next_piece());
         let Err(damage) = scrubbed.await else {
-            return self.metrics.scrubs_total.of(Scrubbed::Log).inc();
+            return self.0.metrics.raft.scrubs_total.of(Scrubbed::Log).inc();
         };
-        self.metrics.damage_total.of(Scrubbed::Log).inc();
+        self.0.metrics.raft.damage_total.of(Scrubbed::Log).inc();
         let damage = chain(&damage);
         tracing::error!(
             damage,
             "the Raft log is damaged on disk: a restart would refuse it"
         );
         // With a checkpoint of all that is applied, most of it need not be there.
-        let applied = self.raft.view().applied;
-        self.raft.trigger_checkpoint().await;
+        let applied = self.0.raft.view().applied;
+        self.0.raft.trigger_checkpoint().await;
         let behind = |view: View| view.checkpoint < applied && view.failure.is_none();
-        self.raft.watch(CHECKPOINT_LOOK_INTERVAL, behind).await;
-        self.raft.trigger_purge(applied).await;
+        self.0.raft.watch(CHECKPOINT_LOOK_INTERVAL, behind).await;
+        self.0.raft.trigger_purge(applied).await;
     }
 
     async fn scrub_store(&self) {
-        let store = self.store.clone();
+        let store = self.0.store.clone();
         let begun = tokio::task::spawn_blocking(move || store.scrub()).await;
         let scrubbed = match begun {
             Ok(Ok(scrub)) => self.read_paced(scrub, |scrub| scrub.next_piece()).await,
@@ -84,7 +72,7 @@ impl Scrubber {
             Err(error) => return tracing::error!(%error, "the scrub of the store has ended"),
         };
         match scrubbed {
-            Ok(()) => self.metrics.scrubs_total.of(Scrubbed::Store).inc(),
+            Ok(()) => self.0.metrics.raft.scrubs_total.of(Scrubbed::Store).inc(),
             Err(error @ StoreError::NoSpace { .. }) => {
                 tracing::warn!(
                     error = chain(&error),
@@ -97,12 +85,13 @@ impl Scrubber {
 
     /// Writes the file of the store anew from memory, again and again until it is whole.
     async fn mend_store(&self, damage: &str) {
-        self.metrics.damage_total.of(Scrubbed::Store).inc();
+        self.0.metrics.raft.damage_total.of(Scrubbed::Store).inc();
         tracing::error!(
             damage,
             "the store is damaged on disk: writing it anew from memory"
         );
         while let Err(error) = self
+            .0
             .state_machine
             .checkpoint(Extent::Everything, Pace::Fast)
             .await
@@ -131,7 +120,7 @@ impl Scrubber {
                 return Ok(());
             };
             scrub = rest;
-            let rate = self.config.settings.store.scrub_rate;
+            let rate = self.0.config.settings.store.scrub_rate;
             sleep(Duration::from_secs_f64(size as f64 / rate as f64)).await;
         }
     }

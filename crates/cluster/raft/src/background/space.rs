@@ -12,22 +12,12 @@ use std::{
 };
 
 use quorate_log::Log;
-use quorate_peer::{
-    Unfit,
-    message::{Entry, Payload},
-};
+use quorate_peer::message::{Entry, Payload};
 use quorate_state::LogIndex;
 use quorate_store::Store;
-use tokio::{
-    sync::watch,
-    time::{MissedTickBehavior, interval, timeout},
-};
+use tokio::{sync::watch, time::timeout};
 
-use crate::{RaftConfig, RaftMetrics, clocks::exchange::Exchange};
-
-/// How often to look. At full load the log grows by a megabyte in that time, of the sixteen that the
-/// lowest floor leaves.
-const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+use crate::{RaftConfig, RaftMetrics};
 
 /// How much more than the floor must be free before a node writes again: a part of the floor, so that
 /// it does not go to and fro.
@@ -134,24 +124,6 @@ impl Space {
             *low = now;
             true
         });
-    }
-}
-
-/// Looks again and again, and says when this node should not lead. Never returns.
-pub(crate) async fn watch_space(
-    space: Space,
-    exchange: Arc<Exchange>,
-    config: RaftConfig,
-    log: Arc<Log>,
-    store: Arc<Store>,
-    metrics: RaftMetrics,
-) {
-    let mut ticks = interval(LOOK_INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        space.look(&config, &log, &store, &metrics);
-        exchange.set_unfit(Unfit::DISK_FULL, space.is_low());
     }
 }
 

@@ -1,14 +1,9 @@
-//! The clock of this machine, and a watch over what it is worth among those of the cluster.
+//! A watch over what the clock of this machine is worth among those of the cluster.
 
-use std::{
-    fmt,
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{sync::Arc, time::Duration};
 
 use quorate_clock::ClockState;
 use quorate_peer::NodeId;
-use quorate_state::{UnixMillis, millis};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::{adapters::Raft, clocks::exchange::Exchange};
@@ -19,36 +14,6 @@ const CLOCK_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a node that has started waits before it says that it does not know the time: the clocks
 /// of the others are heard with the first messages of theirs.
 const QUIET_START: Duration = Duration::from_secs(10);
-
-/// Tells the time of this machine: that of the system, or in tests any other.
-#[derive(Clone)]
-pub struct WallClock(Arc<dyn Fn() -> UnixMillis + Send + Sync>);
-
-impl WallClock {
-    /// A clock that says what `read` returns.
-    pub fn new(read: impl Fn() -> UnixMillis + Send + Sync + 'static) -> Self {
-        Self(Arc::new(read))
-    }
-
-    pub(crate) fn now(&self) -> UnixMillis {
-        (self.0)()
-    }
-}
-
-impl Default for WallClock {
-    fn default() -> Self {
-        Self::new(|| {
-            let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
-            UnixMillis(millis(since_epoch.unwrap_or_default()))
-        })
-    }
-}
-
-impl fmt::Debug for WallClock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("WallClock").field(&self.now()).finish()
-    }
-}
 
 /// Keeps whose clocks count, and says once whenever it changes what the time rests on. Never
 /// returns.

@@ -12,7 +12,7 @@ use quorate_peer::{NodeId, Tail, Unfit};
 use quorate_state::{Level, UnixMillis, millis};
 use tokio::{sync::watch, time::Instant};
 
-use crate::{RaftConfig, clocks::clock::WallClock};
+use crate::{RaftConfig, clocks::wall_clock::WallClock};
 
 /// What this node tells of itself, and what it has heard of the others: their clocks above all.
 pub(crate) struct Exchange {

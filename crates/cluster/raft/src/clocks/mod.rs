@@ -2,3 +2,4 @@
 
 pub(crate) mod clock;
 pub(crate) mod exchange;
+pub(crate) mod wall_clock;

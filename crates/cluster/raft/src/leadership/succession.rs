@@ -15,17 +15,11 @@ use std::{sync::Arc, time::Duration};
 
 use quorate_peer::{Lane, NodeId, message::Vote};
 use tokio::{
-    sync::{
-        broadcast::{self, error::RecvError},
-        watch,
-    },
+    sync::broadcast::{self, error::RecvError},
     time::{Instant, sleep, timeout},
 };
 
-use crate::{
-    RaftConfig, adapters::Raft, leadership::leader::Leader, links::peers::Peers,
-    start::founding::Franchise,
-};
+use crate::parts::Parts;
 
 /// The part of a heartbeat interval after which a pre-vote is asked for again. A heartbeat interval
 /// is more than a message and its answer take, so that several answers are under way at once.
@@ -35,15 +29,7 @@ const RETRIES_PER_HEARTBEAT: u32 = 5;
 const KNOCKS: usize = 2;
 
 /// Takes hints that the leader is gone.
-pub(crate) struct Succession {
-    pub(crate) config: RaftConfig,
-    pub(crate) raft: Raft,
-    pub(crate) peers: Arc<Peers>,
-    pub(crate) franchise: Franchise,
-    pub(crate) leader: watch::Receiver<Leader>,
-    /// Peers whose host has closed the links with them.
-    pub(crate) hangups: broadcast::Receiver<NodeId>,
-}
+pub(crate) struct Succession(pub(crate) Arc<Parts>);
 
 /// A leader that may be gone.
 struct Suspect {
@@ -53,10 +39,11 @@ struct Suspect {
 }
 
 impl Succession {
-    /// Acts on hints until there are none any more.
-    pub(crate) async fn run(mut self) {
+    /// Acts on hints until there are none any more: on `hangups`, of peers whose host has closed the
+    /// links with them.
+    pub(crate) async fn run(self, mut hangups: broadcast::Receiver<NodeId>) {
         loop {
-            let peer = match self.hangups.recv().await {
+            let peer = match hangups.recv().await {
                 Ok(peer) => Some(peer),
                 // Any peer may be among those that were missed, and a false hint costs a knock.
                 Err(RecvError::Lagged(_)) => None,
@@ -65,16 +52,16 @@ impl Succession {
             if let Some(suspect) = self.suspect(peer) {
                 self.succeed(&suspect).await;
                 // A process that dies closes all its links, and each is a hint.
-                self.hangups = self.hangups.resubscribe();
+                hangups = hangups.resubscribe();
             }
         }
     }
 
     /// The leader, if it is another node, and this `peer`.
     fn suspect(&self, peer: Option<NodeId>) -> Option<Suspect> {
-        let leader = self.leader.borrow();
+        let leader = self.0.leader.borrow();
         let (node, address) = leader.node.clone()?;
-        let is_meant = node != self.config.node && peer.is_none_or(|peer| peer == node);
+        let is_meant = node != self.0.config.node && peer.is_none_or(|peer| peer == node);
         is_meant.then_some(Suspect {
             vote: Vote {
                 term: leader.term,
@@ -88,30 +75,30 @@ impl Succession {
     /// Stands against the suspect when it is this node's turn, until it is found alive, another
     /// leads, or it is time for an election without all this.
     async fn succeed(&self, suspect: &Suspect) {
-        if !self.franchise.is_given() {
+        if !self.0.franchise.is_given() {
             return;
         }
         let Some(rank) = rank(
-            &self.raft.view().voters,
+            &self.0.raft.view().voters,
             suspect.vote.node,
-            self.config.node,
+            self.0.config.node,
         ) else {
             return;
         };
-        let heartbeat = self.config.heartbeat();
+        let heartbeat = self.0.config.heartbeat();
         let (began, turn) = (Instant::now(), heartbeat * self.place(rank));
         let mut released = None;
         let mut election = Election::default();
-        while began.elapsed() < self.config.election_timeout_max() {
-            let is_due = match self.raft.vote().await {
+        while began.elapsed() < self.0.config.election_timeout_max() {
+            let is_due = match self.0.raft.vote().await {
                 Some(vote) if vote == suspect.vote => {
                     // Again whenever it was heard meanwhile: the message may have been under way.
-                    if released.is_none_or(|at| self.raft.leader_contact() > at) {
+                    if released.is_none_or(|at| self.0.raft.leader_contact() > at) {
                         if self.answers(suspect).await {
                             return;
                         }
                         released = Some(Instant::now());
-                        self.raft.release_lease(vote).await;
+                        self.0.raft.release_lease(vote).await;
                     }
                     began.elapsed() >= turn
                 }
@@ -122,7 +109,7 @@ impl Succession {
                 _ => return,
             };
             if is_due {
-                self.raft.stand().await;
+                self.0.raft.stand().await;
             }
             sleep(heartbeat / RETRIES_PER_HEARTBEAT).await;
         }
@@ -130,9 +117,9 @@ impl Succession {
 
     /// How many turns this node lets pass. One that should not lead comes after all that may.
     fn place(&self, rank: usize) -> u32 {
-        let others = match self.peers.exchange().unfit().borrow().is_empty() {
+        let others = match self.0.peers.exchange().unfit().borrow().is_empty() {
             true => 0,
-            false => self.raft.view().voters.len(),
+            false => self.0.raft.view().voters.len(),
         };
         u32::try_from(rank + others).unwrap_or(u32::MAX)
     }
@@ -150,9 +137,9 @@ impl Succession {
 
     async fn opens(&self, suspect: &Suspect) -> bool {
         let Suspect { vote, address } = suspect;
-        let link = self.peers.own_link(vote.node, address, Lane::Control);
+        let link = self.0.peers.own_link(vote.node, address, Lane::Control);
         // Where connections are neither taken nor refused, it is the host that is gone.
-        let opened = timeout(self.config.heartbeat(), link.opened()).await;
+        let opened = timeout(self.0.config.heartbeat(), link.opened()).await;
         let answers = opened.is_ok_and(|opened| opened.is_ok());
         tracing::info!(leader = %vote.node, answers, "the leader has closed its links");
         answers

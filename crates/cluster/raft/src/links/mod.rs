@@ -6,3 +6,6 @@ pub(crate) mod peer_link;
 pub(crate) mod peers;
 pub(crate) mod presence;
 pub(crate) mod service;
+
+/// A request or a response, and the number of the request.
+pub(crate) type Numbered<T> = (u64, T);

@@ -41,12 +41,13 @@ fn answer_timeout(lane: Lane) -> Duration {
         Lane::Control => 2,
         // Answered when a quorum has answered the leader.
         Lane::Forward => 5,
-        // Likewise, after some changes of the members perhaps.
-        Lane::Admin => 30,
+        // A change of the members may wait for another one and for a handover. Who asks has a limit of
+        // its own, which is shorter.
+        Lane::Admin => 45,
         // Answered once the disk has: one that takes longer is as good as dead.
         Lane::Append => 10,
         // A checkpoint may come first. Who asks has a limit of its own.
-        Lane::Snapshot | Lane::Transfer | Lane::Pull | Lane::Join => 60,
+        Lane::Snapshot | Lane::Pull | Lane::Join => 60,
     })
 }
 

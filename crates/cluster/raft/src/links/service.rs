@@ -2,66 +2,50 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::{
     StreamExt,
     future::BoxFuture,
     stream::{self, BoxStream},
 };
-use quorate_api::operate;
-use quorate_log::Log;
 use quorate_peer::{
-    Frame, Introduction, JoinAnswer, JoinRequest, Lane, LinkError, LogState, NodeId, Service,
+    Frame, Introduction, JoinAnswer, JoinRequest, Lane, LinkError, NodeId, Service,
     message::{Proposed, Request, Response},
 };
-use quorate_state::{CommandError, EncodedPackets};
-use quorate_store::Store;
+use quorate_state::EncodedPackets;
 
 use crate::{
-    adapters::{Raft, StateMachine},
-    links::connection::PIPELINE_MAX,
-    links::peers::Peers,
-    links::presence::Direction,
-    membership::operator::LeaderClient,
-    snapshots::pull::offer_packets,
-    start::founding::Franchise,
-    start::log_state::log_state,
+    links::Numbered, links::connection::PIPELINE_MAX, links::presence::Direction,
+    membership::leader_client::LeaderClient, parts::Parts, snapshots::pull::offer_packets,
     writes::Puts,
 };
 
-/// A request or a response, and the number of the request.
-pub(crate) type Numbered<T> = (u64, T);
-
 pub(crate) struct PeerService {
+    pub(crate) parts: Arc<Parts>,
     pub(crate) puts: Arc<Puts>,
-    pub(crate) raft: Raft,
-    pub(crate) state_machine: StateMachine,
-    pub(crate) log: Arc<Log>,
-    pub(crate) store: Arc<Store>,
-    pub(crate) peers: Arc<Peers>,
-    pub(crate) franchise: Franchise,
     pub(crate) client: LeaderClient,
 }
 
 impl Service for PeerService {
     fn introduction(&self) -> Introduction {
-        self.peers.roster().introduction()
+        self.parts.peers.roster().introduction()
     }
 
     fn admits(&self, peer: NodeId) -> bool {
-        self.peers.roster().admits(peer)
+        self.parts.peers.roster().admits(peer)
     }
 
     fn expelled(&self, peer: NodeId) -> BoxFuture<'static, ()> {
-        self.peers.roster().expelled(peer)
+        self.parts.peers.roster().expelled(peer)
     }
 
     fn has_lost_data(&self, peer: NodeId) -> bool {
-        self.peers.roster().has_lost_data(peer)
+        self.parts.peers.roster().has_lost_data(peer)
     }
 
     fn expects_joiners(&self) -> bool {
-        let now = self.peers.exchange().time().time;
-        self.peers.roster().expects_joiners(now)
+        let now = self.parts.peers.exchange().time().time;
+        self.parts.peers.roster().expects_joiners(now)
     }
 
     fn join(
@@ -78,18 +62,18 @@ impl Service for PeerService {
         lane: Lane,
         requests: BoxStream<'static, Result<Frame<Request>, LinkError>>,
     ) -> BoxStream<'static, Frame<Response>> {
-        let exchange = self.peers.exchange().clone();
+        let exchange = self.parts.peers.exchange().clone();
         let requests = self.receive(peer, requests);
         let responses = match lane {
             Lane::Append | Lane::Control | Lane::Forward => self.answer_all(requests),
             Lane::Admin => self.answer_operators(peer, requests),
             // No link comes of it.
             Lane::Join => stream::empty().boxed(),
-            Lane::Snapshot | Lane::Transfer => {
-                let store = self.store.clone();
-                self.raft.receive_snapshots(store, peer, requests)
+            Lane::Snapshot => {
+                let store = self.parts.store.clone();
+                self.parts.raft.receive_snapshots(store, peer, requests)
             }
-            Lane::Pull => offer_packets(self.state_machine.clone(), peer, requests),
+            Lane::Pull => offer_packets(self.parts.state_machine.clone(), peer, requests),
         };
         let framed = responses.map(move |(id, message)| Frame {
             id,
@@ -101,22 +85,15 @@ impl Service for PeerService {
 }
 
 impl PeerService {
-    /// What is in this node's log now.
-    pub(crate) fn log_state(&self) -> LogState {
-        log_state(&self.log)
-    }
-
     /// The requests of a peer, whose tails and whose end are noted.
     fn receive(
         &self,
         peer: NodeId,
         requests: BoxStream<'static, Result<Frame<Request>, LinkError>>,
     ) -> BoxStream<'static, Numbered<Request>> {
-        let exchange = self.peers.exchange().clone();
-        let open = (
-            requests,
-            self.peers.presence().enter(peer, Direction::Accepted),
-        );
+        let exchange = self.parts.peers.exchange().clone();
+        let presence = self.parts.peers.presence();
+        let open = (requests, presence.enter(peer, Direction::Accepted));
         stream::unfold(open, move |(mut requests, present)| {
             let exchange = exchange.clone();
             async move {
@@ -153,55 +130,47 @@ impl PeerService {
             .boxed()
     }
 
-    /// Answers what operators ask of the leader at `peer`. A member only speaks for itself of names.
+    /// Answers what the leader is asked at `peer`, each as soon as there is an answer: a change that
+    /// waits for others delays nobody.
     fn answer_operators(
         self: Arc<Self>,
         peer: NodeId,
         requests: BoxStream<'static, Numbered<Request>>,
     ) -> BoxStream<'static, Numbered<Response>> {
         requests
-            .then(move |(id, request)| {
+            .map(move |(id, request)| {
                 let service = self.clone();
                 async move {
                     let response = match request {
-                        Request::Operate(operate::Request::Name { node, .. }) if node != peer => {
-                            Response::Failed("it is another node that is to be named".to_owned())
-                        }
-                        // Never asked on: whoever asks looks for the leader.
-                        Request::Operate(request) => {
-                            Response::Operated(service.client.admin.answer(request).await)
+                        Request::Operate(asked) => {
+                            Response::Operated(service.client.answer(peer, &asked).await)
                         }
                         _ => Response::Failed("this lane is for operators".to_owned()),
                     };
                     (id, response)
                 }
             })
+            .buffer_unordered(PIPELINE_MAX)
             .boxed()
     }
 
     async fn answer(&self, request: Request) -> Response {
         match request {
-            Request::Propose(packets) => {
-                Response::Proposed(self.propose(EncodedPackets::parse(packets)).await)
-            }
-            Request::ProposeConditional(packets) => Response::Proposed(
-                self.propose(EncodedPackets::parse_conditional(packets))
-                    .await,
-            ),
-            Request::ReadIndex => Response::ReadIndex(self.raft.read_index().await),
+            Request::Propose(packets) => Response::Proposed(self.propose(packets).await),
+            Request::ReadIndex => Response::ReadIndex(self.parts.raft.read_index().await),
             Request::Vote(_) | Request::PreVote(_) | Request::TransferLeader(_)
-                if !self.franchise.is_given() =>
+                if !self.parts.franchise.is_given() =>
             {
                 let reason = "its log was empty when it started: it may have voted before, and has \
                               not caught up with a leader since";
                 Response::Failed(reason.to_owned())
             }
-            of_raft => self.raft.answer(of_raft).await,
+            of_raft => self.parts.raft.answer(of_raft).await,
         }
     }
 
-    async fn propose(&self, packets: Result<EncodedPackets, CommandError>) -> Proposed {
-        match packets {
+    async fn propose(&self, packets: Bytes) -> Proposed {
+        match EncodedPackets::parse(packets) {
             Ok(packets) => self.puts.propose(packets).await,
             Err(error) => {
                 tracing::error!(%error, "refused forwarded packets that cannot be read");

@@ -1,33 +1,46 @@
 //! Changes of the members that operators ask for. Each may be asked for again, whatever has become
 //! of it: what is done already stays, and the rest is done.
 
-use std::collections::BTreeSet;
-
-use quorate_api::operate::{Change, Changed, Refusal};
+use quorate_api::{
+    ChangeMember, ChangeReport, ChangeRequest, ChangeState, MemberChange, MoveRequest, Problem,
+    ReplaceRequest,
+};
 use quorate_peer::NodeId;
 use quorate_state::Registration;
 
 use super::{
     address::is_dialable,
-    admin::Admin,
+    admin::Order,
+    refusals::{bad_address, no_leader, unfit, unknown_node},
     standing::{Named, Standing, warnings},
 };
 use crate::adapters::MembersChange;
 
-impl Admin {
+impl Order<'_> {
     /// Makes a change; the lock of changes is held.
-    pub(super) async fn change(&self, change: Change, force: bool) -> Result<Changed, Refusal> {
+    pub(super) async fn change(&self, change: ChangeMember) -> Result<ChangeReport, Problem> {
+        let ChangeMember { node, change } = change;
         // A member that is gone may be what keeps the cluster at its level.
-        if !matches!(change, Change::Remove(_)) {
-            self.check_level()?;
+        if !matches!(change, MemberChange::Remove(_)) {
+            self.check_founded()?;
         }
         let standing = self.settled().await?;
         match change {
-            Change::Promote(node) => self.promote(standing, &node, force).await,
-            Change::Demote(node) => self.demote(standing, &node, force).await,
-            Change::Remove(node) => self.remove(standing, &node, force).await,
-            Change::Replace { old, new } => self.replace(standing, &old, &new, force).await,
-            Change::Move { node, address } => self.move_to(standing, &node, address).await,
+            MemberChange::Promote(ChangeRequest { force }) => {
+                self.promote(standing, &node, force).await
+            }
+            MemberChange::Demote(ChangeRequest { force }) => {
+                self.demote(standing, &node, force).await
+            }
+            MemberChange::Remove(ChangeRequest { force }) => {
+                self.remove(standing, &node, force).await
+            }
+            MemberChange::Replace(ReplaceRequest { with, force }) => {
+                self.replace(standing, &node, &with, force).await
+            }
+            MemberChange::Move(MoveRequest { address }) => {
+                self.move_to(standing, &node, address).await
+            }
         }
     }
 
@@ -36,7 +49,7 @@ impl Admin {
         standing: Standing,
         text: &str,
         force: bool,
-    ) -> Result<Changed, Refusal> {
+    ) -> Result<ChangeReport, Problem> {
         let node = standing.find_known(text)?;
         let mut voters = standing.membership.voters();
         self.set_stays_learner(&standing, node, false).await?;
@@ -47,7 +60,7 @@ impl Admin {
             self.check_quorum(&voters, force).await?;
             self.set_voters(&standing, voters.clone(), true).await?;
         }
-        Ok(done(node, &voters))
+        Ok(done(node, warnings(&voters)))
     }
 
     async fn demote(
@@ -55,7 +68,7 @@ impl Admin {
         standing: Standing,
         text: &str,
         force: bool,
-    ) -> Result<Changed, Refusal> {
+    ) -> Result<ChangeReport, Problem> {
         let node = standing.find_known(text)?;
         let mut voters = standing.membership.voters();
         if voters.remove(&node) {
@@ -66,7 +79,7 @@ impl Admin {
         } else {
             self.set_stays_learner(&standing, node, true).await?;
         }
-        Ok(done(node, &voters))
+        Ok(done(node, warnings(&voters)))
     }
 
     async fn remove(
@@ -74,12 +87,12 @@ impl Admin {
         standing: Standing,
         text: &str,
         force: bool,
-    ) -> Result<Changed, Refusal> {
+    ) -> Result<ChangeReport, Problem> {
         let mut voters = standing.membership.voters();
         let node = match standing.find(text)? {
             Named::Known(node) => node,
             Named::Unknown(node) => {
-                let mut changed = done(node, &voters);
+                let mut changed = done(node, warnings(&voters));
                 changed.warnings.push("it is no member".to_owned());
                 return Ok(changed);
             }
@@ -89,7 +102,7 @@ impl Admin {
             self.step_down(&standing, node).await?;
         }
         self.expel(&standing, node).await?;
-        Ok(done(node, &voters))
+        Ok(done(node, warnings(&voters)))
     }
 
     /// Puts `new` in the place of `old` in one step, so that the number of voters stays as it is, and
@@ -100,28 +113,28 @@ impl Admin {
         old: &str,
         new: &str,
         force: bool,
-    ) -> Result<Changed, Refusal> {
+    ) -> Result<ChangeReport, Problem> {
         let new = standing.find_known(new)?;
         let voters = standing.membership.voters();
         let old = match standing.find(old) {
             Ok(Named::Known(old)) => old,
             // It was removed before. A name would not tell: it may be misspelt.
             Ok(Named::Unknown(_)) if voters.contains(&new) => {
-                let mut changed = done(new, &voters);
+                let mut changed = done(new, warnings(&voters));
                 let text = format!("no node is called {old:?} any more");
                 changed.warnings.push(text);
                 return Ok(changed);
             }
-            Ok(Named::Unknown(_)) => return Err(Refusal::UnknownNode(old.to_owned())),
-            Err(refusal) => return Err(refusal),
+            Ok(Named::Unknown(_)) => return Err(unknown_node(old)),
+            Err(problem) => return Err(problem),
         };
         if old == new {
             let text = "a node cannot replace itself: start one with a new key";
-            return Err(Refusal::Unfit(text.to_owned()));
+            return Err(unfit(text));
         }
         if !voters.contains(&old) && !voters.contains(&new) {
             let text = "it is no voter: remove it instead";
-            return Err(Refusal::Unfit(text.to_owned()));
+            return Err(unfit(text));
         }
         self.set_stays_learner(&standing, new, false).await?;
         if let Some(lag) = self.waits(new).await? {
@@ -135,7 +148,7 @@ impl Admin {
             self.set_voters(&standing, replaced, true).await?;
             let leader = self.hand_over(&[new]).await?;
             tracing::info!(%leader, "handed over to the replacement");
-            return Err(Refusal::NoLeader);
+            return Err(no_leader());
         }
         replaced.remove(&old);
         self.check_quorum(&replaced, force).await?;
@@ -149,7 +162,7 @@ impl Admin {
                 .await?;
         }
         tracing::info!(%old, %new, "a node has replaced another");
-        Ok(done(new, &replaced))
+        Ok(done(new, warnings(&replaced)))
     }
 
     async fn move_to(
@@ -157,9 +170,9 @@ impl Admin {
         standing: Standing,
         text: &str,
         address: String,
-    ) -> Result<Changed, Refusal> {
+    ) -> Result<ChangeReport, Problem> {
         if !is_dialable(&address) {
-            return Err(Refusal::BadAddress(address));
+            return Err(bad_address(&address));
         }
         let node = standing.find_known(text)?;
         let registration = standing.registration(node);
@@ -177,26 +190,24 @@ impl Admin {
             let change = MembersChange::Move(node, address);
             self.make(change, standing.membership.position).await?;
         }
-        Ok(Changed {
-            node,
-            lag: None,
-            warnings: warnings(&voters),
-        })
+        Ok(done(node, warnings(&voters)))
     }
 }
 
-fn behind(node: NodeId, lag: u64) -> Changed {
-    Changed {
-        node,
+fn behind(node: NodeId, lag: u64) -> ChangeReport {
+    ChangeReport {
+        state: ChangeState::CatchingUp,
+        node: node.to_string(),
         lag: Some(lag),
         warnings: Vec::new(),
     }
 }
 
-fn done(node: NodeId, voters: &BTreeSet<NodeId>) -> Changed {
-    Changed {
-        node,
+pub(super) fn done(node: NodeId, warnings: Vec<String>) -> ChangeReport {
+    ChangeReport {
+        state: ChangeState::Done,
+        node: node.to_string(),
         lag: None,
-        warnings: warnings(voters),
+        warnings,
     }
 }

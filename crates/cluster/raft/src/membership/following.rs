@@ -2,14 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use quorate_store::Meta;
-use tokio::{
-    sync::watch,
-    time::{sleep, timeout},
-};
+use tokio::time::{sleep, timeout};
 
-use super::roster::Roster;
-use crate::{adapters::Raft, links::peers::Peers};
+use crate::parts::Parts;
 
 /// How long to wait after a look: what is applied changes with every entry.
 const LOOK_PAUSE: Duration = Duration::from_millis(10);
@@ -19,18 +14,15 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Follows the membership that is in effect and what is applied, and has links to all members
 /// and to nobody else. Returns when the node is gone.
-pub(crate) async fn follow(
-    roster: Arc<Roster>,
-    raft: Raft,
-    has_caught_up: impl Fn() -> bool + Send,
-    mut applied: watch::Receiver<Meta>,
-    peers: Arc<Peers>,
-) {
-    let mut changes = raft.changes();
+pub(crate) async fn follow(parts: Arc<Parts>) {
+    let roster = parts.peers.roster();
+    let mut applied = parts.state_machine.applied();
+    let mut changes = parts.raft.changes();
     loop {
         let cluster = applied.borrow_and_update().cluster.clone();
-        roster.update(raft.membership().nodes, &cluster, has_caught_up());
-        peers.set_members(roster.node, &roster.members());
+        let members = parts.raft.membership().nodes;
+        roster.update(members, &cluster, parts.recovery.is_complete());
+        parts.peers.set_members(roster.node, &roster.members());
         let changed = async {
             tokio::select! {
                 is_open = changes.next() => is_open,

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use quorate_api::operate::{JoinCall, Refusal, Request, Response};
+use quorate_api::JoinCall;
 use quorate_peer::{JoinAnswer, JoinRequest, Joined, NodeId};
 use tokio::time::timeout;
 
-use super::operator::LeaderClient;
+use super::leader_client::LeaderClient;
+
+/// How long the leader may take to register a joiner. No operator waits: after that the joiner asks
+/// again.
+const REGISTER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How long this member may take to apply what the leader has: after that the joiner asks again.
 const APPLY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -26,8 +30,8 @@ impl LeaderClient {
             name: request.name,
             address: request.address,
         };
-        Some(match self.ask(Request::Join(call)).await {
-            Ok(Response::Joined(Ok(()))) => match self.knows(joiner).await {
+        Some(match self.ask_for(call, REGISTER_TIMEOUT).await {
+            Ok(Ok(())) => match self.knows(joiner).await {
                 true => JoinAnswer::Joined(Joined {
                     id,
                     founding: cluster.names.founding,
@@ -35,9 +39,8 @@ impl LeaderClient {
                 }),
                 false => JoinAnswer::Unavailable("this member lags behind: ask again".to_owned()),
             },
-            Ok(Response::Joined(Err(refusal))) => JoinAnswer::Refused(refusal),
-            Ok(_) => JoinAnswer::Unavailable(Refusal::NoLeader.to_string()),
-            Err(refusal) => JoinAnswer::Unavailable(refusal.to_string()),
+            Ok(Err(refusal)) => JoinAnswer::Refused(refusal),
+            Err(problem) => JoinAnswer::Unavailable(problem.detail),
         })
     }
 

@@ -8,8 +8,11 @@
 //! | [`roster`] | who the cluster is and who belongs to it, as this node knows it now |
 //! | [`following`] | the roster and the links, kept as the members are |
 //! | [`standing`] | the members as their leader knows them at one moment |
-//! | [`admin`], [`changes`], [`steps`], [`publishing`] | what the leader answers to operators, and the changes that it makes for them |
-//! | [`operator`] | operators' requests at any node: it asks the leader |
+//! | [`admin`] | what the leader knows when it answers |
+//! | [`order`] | what the leader is asked: one handler for each request |
+//! | [`changes`], [`steps`], [`transfer`], [`registering`], [`publishing`] | these handlers |
+//! | [`refusals`] | why it does not do what it is asked |
+//! | [`operator`], [`leader_client`] | requests at any node, which asks the leader |
 //! | [`own_view`] | the members as a node knows them that knows no leader |
 //! | [`joining`] | nodes that nobody knows yet |
 //! | [`naming`] | what operators call a node |
@@ -21,12 +24,17 @@ pub(crate) mod admin;
 mod changes;
 pub(crate) mod following;
 mod joining;
+pub(crate) mod leader_client;
 pub(crate) mod naming;
 pub(crate) mod operator;
+mod order;
 mod own_view;
 mod publishing;
+pub(crate) mod refusals;
+mod registering;
 pub(crate) mod removal;
 pub(crate) mod roster;
 mod standing;
 mod steps;
+mod transfer;
 pub(crate) mod upkeep;

@@ -3,11 +3,14 @@
 
 use std::time::Duration;
 
-use quorate_api::operate::{Refusal, Request};
+use quorate_api::{ProblemType, Rename};
 use quorate_state::Roll;
 use tokio::time::sleep;
 
-use super::operator::LeaderClient;
+use super::leader_client::LeaderClient;
+
+/// How long the leader may take to note a name. No operator waits for that.
+const RENAME_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long to wait before the leader is told again.
 const RETRY_PAUSE: Duration = Duration::from_secs(10);
@@ -23,13 +26,13 @@ pub(crate) async fn keep_name(client: LeaderClient, name: String) {
     let mut has_warned = false;
     while !name.is_empty() && roster.until(is_called_otherwise).await {
         let name = name.clone();
-        match client.ask(Request::Name { node, name }).await {
-            Ok(_) => {}
-            Err(refusal @ Refusal::Unfit(_)) if !has_warned => {
+        match client.ask_for(Rename { name }, RENAME_TIMEOUT).await {
+            Ok(()) => {}
+            Err(problem) if problem.problem_type == ProblemType::UnfitNode && !has_warned => {
                 has_warned = true;
-                tracing::warn!(%refusal, "the cluster does not call this node by its name");
+                tracing::warn!(%problem, "the cluster does not call this node by its name");
             }
-            Err(refusal) => tracing::debug!(%refusal, "its name is not told yet"),
+            Err(problem) => tracing::debug!(%problem, "its name is not told yet"),
         }
         sleep(RETRY_PAUSE).await;
     }

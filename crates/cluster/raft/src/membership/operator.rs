@@ -1,234 +1,37 @@
-//! Operators' requests at any node: it asks the leader, be it itself or another.
-
-use std::{future::Future, sync::Arc, time::Duration};
+//! What operators ask of any node: it asks the leader.
 
 use futures_util::future::BoxFuture;
-use quorate_api::operate::{Change, Changed, Refusal, Request, Response};
+use quorate_api::{
+    AdminRequest, Asked, ChangeMember, InviteRequest, Invited, MemberChange, OpenInvite, Problem,
+};
 use quorate_packet::PublicKey;
-use quorate_peer::{JoinToken, Lane, LinkError, NodeId, message};
-use quorate_replica::{ClusterMembers, Invited, NotReady, Operator, ReadError, StoredPacket};
-use quorate_state::{InviteId, LogIndex, PublishChange, ZoneChange, millis};
-use tokio::{
-    sync::watch,
-    time::{Instant, timeout},
+use quorate_peer::JoinToken;
+use quorate_replica::{Operator, ReadError, StoredPacket};
+use quorate_state::{InviteId, LogIndex};
+use serde::Serialize;
+use serde_json::Value;
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    changes::done,
+    leader_client::not_understood,
+    refusals::{failed, no_leader, turned_away},
+    standing::Named,
 };
-
-use super::{admin::Admin, standing::PREFIX_LEN_MIN};
-use crate::{
-    Node, StartingNode,
-    leadership::leader::{Leader, next_leader},
-    links::connection::CallError,
-    links::peers::Peers,
-};
-
-/// How long to look for a leader that answers: some elections, and the way there.
-const LEADER_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long one leader may take for an answer: a change of the members, and a handover before it.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How long this node may take to apply what it was told that the leader has.
-const APPLY_TIMEOUT: Duration = Duration::from_secs(5);
-
-#[derive(Clone)]
-pub(crate) struct LeaderClient {
-    pub(crate) node: NodeId,
-    pub(crate) leader: watch::Receiver<Leader>,
-    pub(crate) peers: Arc<Peers>,
-    pub(crate) admin: Arc<Admin>,
-}
-
-impl LeaderClient {
-    /// The leader's answer. Asks again when leadership moves, which does no harm: whatever is asked
-    /// may be asked twice.
-    pub(crate) async fn ask(&self, request: Request) -> Result<Response, Refusal> {
-        let deadline = Instant::now() + LEADER_TIMEOUT;
-        let mut leaders = self.leader.clone();
-        loop {
-            let leader = leaders.borrow_and_update().node.clone();
-            let answer = match leader {
-                Some((node, _)) if node == self.node => {
-                    Some(self.admin.answer(request.clone()).await)
-                }
-                Some((node, address)) => self.forward(node, &address, &request).await?,
-                None => None,
-            };
-            match answer {
-                Some(Response::Refused(Refusal::NoLeader)) | None => {}
-                Some(Response::Refused(refusal)) => return Err(refusal),
-                Some(answer) => return Ok(answer),
-            }
-            if Instant::now() >= deadline {
-                return Err(Refusal::NoLeader);
-            }
-            next_leader(&mut leaders).await;
-        }
-    }
-
-    /// What another node answers, if it does.
-    async fn forward(
-        &self,
-        leader: NodeId,
-        address: &str,
-        request: &Request,
-    ) -> Result<Option<Response>, Refusal> {
-        let level = self.peers.exchange().level(leader);
-        if level.is_some_and(|level| level < request.level()) {
-            return Err(Refusal::Unsupported);
-        }
-        let link = self.peers.own_link(leader, address, Lane::Admin);
-        let request = message::Request::Operate(request.clone());
-        let answered = async {
-            link.opened().await?;
-            link.call(request).await
-        };
-        // Whoever leads next is asked as soon as it does: this one may be gone.
-        let superseded = self.superseded(leader);
-        let answered = tokio::select! {
-            answered = timeout(ANSWER_TIMEOUT, answered) => answered.ok(),
-            () = superseded => None,
-        };
-        match answered {
-            Some(Ok(message::Response::Operated(response))) => Ok(Some(response)),
-            Some(Err(CallError::NotSent(LinkError::NotAdmitted(_)))) => Err(turned_away()),
-            _ => Ok(None),
-        }
-    }
-
-    /// Resolves some time after another node leads: one that hands over still answers.
-    async fn superseded(&self, leader: NodeId) {
-        let mut leaders = self.leader.clone();
-        let other = |now: &Leader| now.node.as_ref().is_some_and(|(node, _)| *node != leader);
-        if leaders.wait_for(other).await.is_err() {
-            std::future::pending::<()>().await;
-        }
-        tokio::time::sleep(APPLY_TIMEOUT).await;
-    }
-}
+use crate::{Node, node::OpenNode};
 
 impl Operator for Node {
-    fn members(&self) -> BoxFuture<'_, Result<ClusterMembers, Refusal>> {
-        Box::pin(async {
-            let client = self.client();
-            let answer = tokio::select! {
-                answer = client.ask(Request::Members) => answer,
-                () = client.leaderless() => Err(Refusal::NoLeader),
-            };
-            match answer {
-                Ok(Response::Members(members)) => Ok(ClusterMembers {
-                    cluster: self.roster().names().id,
-                    leader: Some(members.leader),
-                    members: members.members,
-                }),
-                Ok(other) => Err(unexpected(&other)),
-                Err(Refusal::NoLeader) => Ok(client.own_view()),
-                Err(refusal) => Err(refusal),
+    fn operate(&self, asked: Asked) -> BoxFuture<'_, Result<Value, Problem>> {
+        Box::pin(async move {
+            let open = self.opened().map_err(|_| no_leader())?;
+            match asked.request {
+                AdminRequest::Members(_) => open.service.client.members(asked).await,
+                AdminRequest::Invite(ref request) => {
+                    let invited = open.invite(request.clone(), asked).await?;
+                    Ok(to_value(&invited))
+                }
+                _ => open.ask_leader(asked).await,
             }
-        })
-    }
-
-    fn invite(
-        &self,
-        stays_learner: bool,
-        valid: Duration,
-    ) -> BoxFuture<'_, Result<Invited, Refusal>> {
-        Box::pin(async move {
-            let (id, seed) = (InviteId(random()?), random()?);
-            let request = Request::Invite {
-                id,
-                key: JoinToken::public_key_of(&seed),
-                valid_secs: valid.as_secs(),
-                stays_learner,
-            };
-            let Response::Invited(expires) = self.client().ask(request).await? else {
-                return Err(Refusal::Failed("the leader answered otherwise".to_owned()));
-            };
-            // Whoever comes here with it is known then.
-            let known = self.roster().until(|roll| roll.invites.contains_key(&id));
-            if timeout(APPLY_TIMEOUT, known).await != Ok(true) {
-                return Err(Refusal::NoLeader);
-            }
-            let cluster = self.roster().names().id.ok_or(Refusal::NoLeader)?;
-            let mut members: Vec<_> = self.roster().members().into_iter().collect();
-            // A token names some of many: this node, which has just been asked, among them.
-            members.sort_by_key(|(node, _)| *node != self.config.node);
-            let token = JoinToken::new(cluster, id, seed, members).to_string();
-            Ok(Invited {
-                token,
-                invite: id,
-                expires,
-            })
-        })
-    }
-
-    fn change(&self, change: Change, force: bool) -> BoxFuture<'_, Result<Changed, Refusal>> {
-        Box::pin(async move {
-            // The answer that it is removed cannot reach it any more.
-            let is_own = matches!(&change, Change::Remove(text) if self.is_called(text));
-            let asked = self.client().ask(Request::Change { change, force });
-            match asked.await {
-                Ok(Response::Changed(changed)) => Ok(changed),
-                Ok(other) => Err(unexpected(&other)),
-                Err(refusal) if is_own && refusal == turned_away() => Ok(Changed {
-                    node: self.config.node,
-                    lag: None,
-                    warnings: Vec::new(),
-                }),
-                Err(refusal) => Err(refusal),
-            }
-        })
-    }
-
-    /// When the answer is lost, leadership may move once more than it was asked to.
-    fn transfer_leader(&self, to: Option<String>) -> BoxFuture<'_, Result<NodeId, Refusal>> {
-        Box::pin(async move {
-            match self.client().ask(Request::Transfer(to)).await? {
-                Response::Transferred(node) => Ok(node),
-                other => Err(unexpected(&other)),
-            }
-        })
-    }
-
-    fn change_zone(&self, change: ZoneChange) -> BoxFuture<'_, Result<(), Refusal>> {
-        Box::pin(async move {
-            let request = Request::ChangeZone(change.encode());
-            let index = match self.client().ask(request).await? {
-                Response::ZoneChanged(index) => index,
-                other => return Err(unexpected(&other)),
-            };
-            self.changed_here(index).await
-        })
-    }
-
-    fn change_publishing(&self, change: PublishChange) -> BoxFuture<'_, Result<(), Refusal>> {
-        Box::pin(async move {
-            let request = Request::ChangePublishing(change.encode());
-            let index = match self.client().ask(request).await? {
-                Response::PublishingChanged(index) => index,
-                other => return Err(unexpected(&other)),
-            };
-            self.changed_here(index).await
-        })
-    }
-
-    fn delete_packet(
-        &self,
-        key: PublicKey,
-        block: Option<Duration>,
-    ) -> BoxFuture<'_, Result<bool, Refusal>> {
-        Box::pin(async move {
-            // A leader that is asked twice, for an answer was lost, finds nothing any more.
-            let was_here = self.index.packet(&key).is_some();
-            let request = Request::DeletePacket {
-                key: *key.as_bytes(),
-                block_ms: block.map(millis),
-            };
-            let (index, existed) = match self.client().ask(request).await? {
-                Response::PacketDeleted { index, existed } => (index, existed),
-                other => return Err(unexpected(&other)),
-            };
-            self.changed_here(index).await?;
-            Ok(existed || was_here)
         })
     }
 
@@ -237,118 +40,99 @@ impl Operator for Node {
         after: Option<PublicKey>,
         count: usize,
     ) -> Result<Vec<StoredPacket>, ReadError> {
-        match self.recovery.serves_reads() {
-            true => Ok(self.store.packets_after(after.as_ref(), count)),
-            false => Err(ReadError::NotReady(NotReady::Recovering.to_string())),
-        }
+        let parts = &self.readable()?.parts;
+        Ok(parts.store.packets_after(after.as_ref(), count))
     }
 }
 
-impl Node {
-    fn client(&self) -> &LeaderClient {
-        &self.service.client
+impl OpenNode {
+    /// The answer of the leader, once this node has applied what was changed.
+    async fn ask_leader(&self, asked: Asked) -> Result<Value, Problem> {
+        let until = Instant::now() + asked.time_left();
+        // A leader that is asked twice, for an answer was lost, finds no packet any more.
+        let deletes_own = matches!(
+            &asked.request,
+            AdminRequest::DeletePacket(deleted) if self.index.packet(&deleted.key).is_some()
+        );
+        let removes_own = self.is_own_removal(&asked.request);
+        let mut answered = match self.service.client.ask(asked).await {
+            // The answer that it is removed cannot reach it any more.
+            Err(problem) if removes_own && problem == turned_away() => {
+                return Ok(to_value(&done(self.parts.config.node, Vec::new())));
+            }
+            answered => answered?,
+        };
+        if deletes_own {
+            answered.answer["was_stored"] = true.into();
+        }
+        self.changed_here(answered.index, until).await?;
+        Ok(answered.answer)
+    }
+
+    /// Makes the secret of a token, and has the leader open its invite.
+    async fn invite(&self, request: InviteRequest, asked: Asked) -> Result<Invited, Problem> {
+        let until = Instant::now() + asked.time_left();
+        let (id, seed) = (InviteId(random()?), random()?);
+        let key = PublicKey::from_bytes(JoinToken::public_key_of(&seed));
+        let open = Asked {
+            request: OpenInvite { id, key, request }.into(),
+            ..asked
+        };
+        let answered = self.service.client.ask(open).await?;
+        let expires_ms = serde_json::from_value(answered.answer).map_err(not_understood)?;
+        // Whoever comes here with it is known then.
+        let known = self
+            .parts
+            .peers
+            .roster()
+            .until(|roll| roll.invites.contains_key(&id));
+        if timeout_at(until, known).await != Ok(true) {
+            return Err(no_leader());
+        }
+        let cluster = self.parts.peers.roster().names().id.ok_or_else(no_leader)?;
+        let mut members: Vec<_> = self.parts.peers.roster().members().into_iter().collect();
+        // A token names some of many: this node, which has just been asked, among them.
+        members.sort_by_key(|(node, _)| *node != self.parts.config.node);
+        Ok(Invited {
+            token: JoinToken::new(cluster, id, seed, members).to_string(),
+            invite: id.to_string(),
+            expires_ms,
+        })
     }
 
     /// Waits until this node has applied what has changed.
-    async fn changed_here(&self, index: LogIndex) -> Result<(), Refusal> {
+    async fn changed_here(&self, index: LogIndex, until: Instant) -> Result<(), Problem> {
         let mut applied = self.write_path.applied.clone();
         let applied = applied.wait_for(|meta| meta.applied_index() >= index);
-        match timeout(APPLY_TIMEOUT, applied).await {
+        match timeout_at(until, applied).await {
             Ok(Ok(_)) => Ok(()),
-            _ => Err(Refusal::Failed(
-                "it is changed, and this node has not applied that yet: look again".to_owned(),
+            _ => Err(failed(
+                "it is changed, and this node has not applied that yet: look again",
             )),
         }
     }
 
-    /// Whether an operator means this node by `text`.
-    fn is_called(&self, text: &str) -> bool {
-        let key = self.config.node.to_string();
-        let is_name = !self.config.name.is_empty() && text == self.config.name;
-        is_name || (text.len() >= PREFIX_LEN_MIN && key.starts_with(text))
+    /// Whether this is to remove this very node, by what it knows of the members.
+    fn is_own_removal(&self, request: &AdminRequest) -> bool {
+        let AdminRequest::ChangeMember(ChangeMember {
+            node,
+            change: MemberChange::Remove(_),
+        }) = request
+        else {
+            return false;
+        };
+        let found = self.service.client.admin.standing().find(node);
+        matches!(found, Ok(Named::Known(found) | Named::Unknown(found)) if found == self.parts.config.node)
     }
 }
 
-impl Operator for StartingNode {
-    fn members(&self) -> BoxFuture<'_, Result<ClusterMembers, Refusal>> {
-        self.operate(Operator::members)
-    }
-
-    fn invite(
-        &self,
-        stays_learner: bool,
-        valid: Duration,
-    ) -> BoxFuture<'_, Result<Invited, Refusal>> {
-        self.operate(move |node| node.invite(stays_learner, valid))
-    }
-
-    fn change(&self, change: Change, force: bool) -> BoxFuture<'_, Result<Changed, Refusal>> {
-        self.operate(move |node| node.change(change, force))
-    }
-
-    fn transfer_leader(&self, to: Option<String>) -> BoxFuture<'_, Result<NodeId, Refusal>> {
-        self.operate(move |node| node.transfer_leader(to))
-    }
-
-    fn change_zone(&self, change: ZoneChange) -> BoxFuture<'_, Result<(), Refusal>> {
-        self.operate(move |node| node.change_zone(change))
-    }
-
-    fn change_publishing(&self, change: PublishChange) -> BoxFuture<'_, Result<(), Refusal>> {
-        self.operate(move |node| node.change_publishing(change))
-    }
-
-    fn delete_packet(
-        &self,
-        key: PublicKey,
-        block: Option<Duration>,
-    ) -> BoxFuture<'_, Result<bool, Refusal>> {
-        self.operate(move |node| node.delete_packet(key, block))
-    }
-
-    fn packets_after(
-        &self,
-        after: Option<PublicKey>,
-        count: usize,
-    ) -> Result<Vec<StoredPacket>, ReadError> {
-        match self.node() {
-            Some(node) => node.packets_after(after, count),
-            None => Err(self.unreadable()),
-        }
-    }
-}
-
-impl StartingNode {
-    /// Has the node do it, once it is open.
-    fn operate<'a, T, F>(
-        &'a self,
-        ask: impl FnOnce(&'a Node) -> F,
-    ) -> BoxFuture<'a, Result<T, Refusal>>
-    where
-        T: Send + 'a,
-        F: Future<Output = Result<T, Refusal>> + Send + 'a,
-    {
-        match self.node() {
-            Some(node) => Box::pin(ask(node)),
-            None => Box::pin(std::future::ready(Err(Refusal::NoLeader))),
-        }
-    }
-}
-
-fn random<const SIZE: usize>() -> Result<[u8; SIZE], Refusal> {
+fn random<const SIZE: usize>() -> Result<[u8; SIZE], Problem> {
     let mut bytes = [0; SIZE];
-    let failed = |error: getrandom::Error| Refusal::Failed(error.to_string());
-    getrandom::fill(&mut bytes).map_err(failed)?;
+    let no_randomness = |error: getrandom::Error| failed(error.to_string());
+    getrandom::fill(&mut bytes).map_err(no_randomness)?;
     Ok(bytes)
 }
 
-fn turned_away() -> Refusal {
-    let text = "the leader does not know this node as a member any more: ask another node";
-    Refusal::Failed(text.to_owned())
-}
-
-fn unexpected(response: &Response) -> Refusal {
-    Refusal::Failed(format!(
-        "the leader answered another question: {response:?}"
-    ))
+fn to_value(answer: &impl Serialize) -> Value {
+    serde_json::to_value(answer).expect("an answer is JSON")
 }

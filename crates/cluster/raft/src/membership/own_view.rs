@@ -1,23 +1,37 @@
-//! The members as a node knows them while no leader is known: exactly then an operator has to see
-//! who is there.
+//! The members, as the leader lists them. While none is known, as this node knows them: exactly then an
+//! operator has to see who is there.
 
 use std::time::Duration;
 
-use quorate_api::operate::{Member, MemberState};
+use quorate_api::{Asked, Member, MemberState, Members, Problem, ProblemType};
 use quorate_peer::NodeId;
-use quorate_replica::ClusterMembers;
 use quorate_state::millis;
+use serde_json::Value;
 use tokio::time::timeout;
 
-use super::operator::LeaderClient;
+use super::{leader_client::LeaderClient, refusals::no_leader};
 
 /// How long a leader may be unknown until a node tells its own view: an election in a cluster whose
 /// nodes are well is over by then.
 const LEADERLESS_TIMEOUT: Duration = Duration::from_secs(2);
 
 impl LeaderClient {
+    /// What the leader lists, or this node if there is none.
+    pub(super) async fn members(&self, asked: Asked) -> Result<Value, Problem> {
+        let answered = tokio::select! {
+            answered = self.ask(asked) => answered.map(|answered| answered.answer),
+            () = self.leaderless() => Err(no_leader()),
+        };
+        match answered {
+            Err(problem) if problem.problem_type == ProblemType::NoLeader => {
+                Ok(serde_json::to_value(self.own_view()).expect("members are JSON"))
+            }
+            answered => answered,
+        }
+    }
+
     /// Resolves when no leader has been known for a while.
-    pub(super) async fn leaderless(&self) {
+    async fn leaderless(&self) {
         let mut leaders = self.leader.clone();
         loop {
             if leaders.wait_for(|now| now.node.is_none()).await.is_err() {
@@ -32,28 +46,31 @@ impl LeaderClient {
 
     /// The membership in effect here, and who has been heard here of late. What a node lacks only a
     /// leader can tell.
-    pub(super) fn own_view(&self) -> ClusterMembers {
-        let mut members = self.admin.standing().listed();
-        for member in &mut members {
-            self.judge(member);
-        }
-        ClusterMembers {
-            cluster: self.peers.roster().names().id,
+    fn own_view(&self) -> Members {
+        let standing = self.admin.standing();
+        let nodes = standing.nodes().into_iter();
+        Members {
+            cluster: self.peers.roster().names().id.map(|id| id.to_string()),
             leader: None,
-            members,
+            members: nodes
+                .map(|node| self.judged(node, standing.member(node)))
+                .collect(),
         }
     }
 
-    fn judge(&self, member: &mut Member) {
-        let silence = self.silence(member.node);
+    fn judged(&self, node: NodeId, member: Member) -> Member {
+        let silence = self.silence(node);
         let is_heard = silence.is_some_and(|silence| silence <= self.admin.silence_max());
-        member.lag = None;
-        member.silent_ms = silence.map(millis);
-        member.state = match member.state {
-            MemberState::Pending => MemberState::Pending,
-            _ if is_heard => MemberState::Live,
-            _ => MemberState::Silent,
-        };
+        Member {
+            lag: None,
+            last_heard_ms: silence.map(millis),
+            state: match member.state {
+                MemberState::Pending => MemberState::Pending,
+                _ if is_heard => MemberState::Live,
+                _ => MemberState::Silent,
+            },
+            ..member
+        }
     }
 
     /// How long ago this node heard of `node`.

@@ -1,30 +1,44 @@
-//! What the leader does for operators about who may publish.
+//! What the leader does for operators about zones, who may publish, and packets.
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use quorate_api::operate::{Refusal, Response};
-use quorate_packet::PublicKey;
-use quorate_state::{Command, Level, LogIndex, Outcome, PublishChange};
+use quorate_api::{DeletePacket, Deleted, Problem};
+use quorate_state::{Command, LogIndex, Outcome, PublishChange, ZoneChange};
 
-use super::admin::Admin;
+use super::{
+    admin::Order,
+    refusals::{failed, publishing, zone},
+};
 
-impl Admin {
-    /// Changes who may publish, and says from which entry on it is so. Asked again, it changes nothing
-    /// more. What all would reject need not be written by all.
-    pub(super) async fn change_publishing(&self, change: Bytes) -> Result<LogIndex, Refusal> {
-        let unreadable = |error| Refusal::Failed(format!("the change: {error}"));
-        let change = PublishChange::decode(change).map_err(unreadable)?;
-        let (cluster, applied) = self.cluster_and_index();
-        if cluster.level < Level::PUBLISHING {
-            return Err(Refusal::Unsupported);
+impl Order<'_> {
+    /// Changes a zone, and says from which entry on it is so. Asked again, it changes nothing more. What
+    /// all would reject need not be written by all.
+    pub(super) async fn change_zone(&self, change: ZoneChange) -> Result<LogIndex, Problem> {
+        let meta = self.applied.borrow().clone();
+        match change.changed(&meta.cluster.zones) {
+            Err(rejection) => Err(zone(rejection)),
+            Ok(None) => Ok(meta.applied_index()),
+            Ok(Some(_)) => {
+                let zone = change.zone.clone();
+                let (index, _) = self.commit(Command::ChangeZone(change)).await?;
+                tracing::info!(%index, %zone, "a zone has changed");
+                Ok(index)
+            }
         }
-        match change.changed(&cluster.publishing) {
-            Err(rejection) => Err(Refusal::Publishing(rejection.to_string())),
-            Ok(None) => Ok(applied),
+    }
+
+    /// Changes who may publish. Otherwise as a change of a zone.
+    pub(super) async fn change_publishing(
+        &self,
+        change: PublishChange,
+    ) -> Result<LogIndex, Problem> {
+        let meta = self.applied.borrow().clone();
+        match change.changed(&meta.cluster.publishing) {
+            Err(rejection) => Err(publishing(rejection)),
+            Ok(None) => Ok(meta.applied_index()),
             Ok(Some(_)) => {
                 let command = Command::ChangePublishing(change);
-                self.commit_entry(command).await.map(|(index, _)| index)
+                self.commit(command).await.map(|(index, _)| index)
             }
         }
     }
@@ -33,24 +47,25 @@ impl Admin {
     /// packet, and blocks from then on.
     pub(super) async fn delete_packet(
         &self,
-        key: PublicKey,
-        block: Option<Duration>,
-    ) -> Result<Response, Refusal> {
-        if self.cluster().level < Level::PUBLISHING {
-            return Err(Refusal::Unsupported);
-        }
+        DeletePacket { key, block_secs }: DeletePacket,
+    ) -> Result<(LogIndex, Deleted), Problem> {
         let now = self.now();
+        let block = block_secs.map(Duration::from_secs);
         let command = Command::DeletePacket {
             key,
             blocked_until: block.map(|block| now.saturating_add(block)),
             now,
         };
-        match self.commit_entry(command).await? {
+        match self.commit(command).await? {
             (index, Outcome::Deleted { existed }) => {
                 tracing::info!(%index, %key, existed, ?block, "deleted a packet");
-                Ok(Response::PacketDeleted { index, existed })
+                let deleted = Deleted {
+                    key: key.to_string(),
+                    was_stored: existed,
+                };
+                Ok((index, deleted))
             }
-            (_, other) => Err(Refusal::Failed(format!("deleting gave {other:?}"))),
+            (_, other) => Err(failed(format!("deleting gave {other:?}"))),
         }
     }
 }

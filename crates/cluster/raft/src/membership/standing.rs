@@ -6,10 +6,11 @@ use std::{
     time::Duration,
 };
 
-use quorate_api::operate::{Member, MemberRole, MemberState, Refusal};
+use quorate_api::{Member, MemberRole, MemberState, Problem};
 use quorate_peer::NodeId;
 use quorate_state::{LogIndex, Registration, Roll, millis};
 
+use super::refusals::{ambiguous_node, last_voter, no_live_quorum, unknown_node};
 use crate::adapters::Membership;
 
 /// The most entries that a learner may lack to become a voter: what it gets in one message. While it
@@ -17,7 +18,7 @@ use crate::adapters::Membership;
 pub(crate) const CAUGHT_UP_LAG_MAX: u64 = 256;
 
 /// The least of a key that names a node.
-pub(crate) const PREFIX_LEN_MIN: usize = 4;
+const PREFIX_LEN_MIN: usize = 4;
 
 /// The members as their leader knows them.
 #[derive(Debug, Clone)]
@@ -52,7 +53,7 @@ pub(crate) enum Named {
 
 impl Standing {
     /// The node that is called so: by its key, the beginning of that, or its name.
-    pub(crate) fn find(&self, text: &str) -> Result<Named, Refusal> {
+    pub(crate) fn find(&self, text: &str) -> Result<Named, Problem> {
         let known = self.nodes();
         if let Ok(node) = text.parse::<NodeId>() {
             return Ok(match known.contains(&node) {
@@ -67,20 +68,17 @@ impl Standing {
             nodes = known.iter().filter(begins).copied().collect();
         }
         match nodes.as_slice() {
-            [] => Err(Refusal::UnknownNode(text.to_owned())),
+            [] => Err(unknown_node(text)),
             [node] => Ok(Named::Known(*node)),
-            _ => Err(Refusal::AmbiguousNode {
-                name: text.to_owned(),
-                nodes,
-            }),
+            nodes => Err(ambiguous_node(text, nodes)),
         }
     }
 
     /// The same, of a node that is known.
-    pub(crate) fn find_known(&self, text: &str) -> Result<NodeId, Refusal> {
+    pub(crate) fn find_known(&self, text: &str) -> Result<NodeId, Problem> {
         match self.find(text)? {
             Named::Known(node) => Ok(node),
-            Named::Unknown(_) => Err(Refusal::UnknownNode(text.to_owned())),
+            Named::Unknown(_) => Err(unknown_node(text)),
         }
     }
 
@@ -130,21 +128,17 @@ impl Standing {
     }
 
     /// Whether a majority of `voters` lives; what is said if not.
-    pub(crate) fn check_quorum(&self, voters: &BTreeSet<NodeId>) -> Result<(), Refusal> {
+    pub(crate) fn check_quorum(&self, voters: &BTreeSet<NodeId>) -> Result<(), Problem> {
         let live = voters.iter().filter(|node| self.is_live(**node)).count();
         let needed = voters.len() / 2 + 1;
         match voters.len() {
-            0 => Err(Refusal::LastVoter),
+            0 => Err(last_voter()),
             _ if live >= needed => Ok(()),
-            voters => Err(Refusal::NoLiveQuorum {
-                live,
-                needed,
-                voters,
-            }),
+            voters => Err(no_live_quorum(live, needed, voters)),
         }
     }
 
-    fn nodes(&self) -> BTreeSet<NodeId> {
+    pub(crate) fn nodes(&self) -> BTreeSet<NodeId> {
         let members = self.membership.nodes.keys().copied();
         let registered = self.roll.registrations.keys().map(|key| NodeId(*key));
         members.chain(registered).collect()
@@ -155,11 +149,11 @@ impl Standing {
         registration.map_or("", |registration| &registration.name)
     }
 
-    fn member(&self, node: NodeId) -> Member {
+    pub(crate) fn member(&self, node: NodeId) -> Member {
         let is_voter = self.membership.is_voter(node);
         let silence = self.others.get(&node).and_then(|other| other.silence);
         Member {
-            node,
+            node: node.to_string(),
             name: self.name(node).to_owned(),
             address: self.address(node),
             role: match is_voter {
@@ -168,7 +162,7 @@ impl Standing {
             },
             state: self.state(node),
             lag: self.is_member(node).then(|| self.lag(node)),
-            silent_ms: match node == self.leader {
+            last_heard_ms: match node == self.leader {
                 true => Some(0),
                 false => silence.map(millis),
             },

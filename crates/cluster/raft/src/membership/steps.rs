@@ -1,37 +1,37 @@
 //! The steps of which changes of the members are made.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
-use quorate_api::operate::Refusal;
+use quorate_api::{Problem, ProblemType};
 use quorate_peer::NodeId;
 use quorate_state::{Command, LogIndex, LogPosition, Registration};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 
-use super::{admin::Admin, standing::Standing};
+use super::{
+    admin::Order,
+    refusals::{busy, failed, no_leader, not_caught_up},
+    standing::Standing,
+};
 use crate::adapters::{MembersChange, MembersError};
 
-/// How long a majority may take to commit a change of the members. What is begun by then goes on.
-const CHANGE_TIMEOUT: Duration = Duration::from_secs(10);
-
-impl Admin {
+impl Order<'_> {
     /// How the members are, once no change is half made.
-    pub(super) async fn settled(&self) -> Result<Standing, Refusal> {
-        let deadline = Instant::now() + CHANGE_TIMEOUT;
+    pub(super) async fn settled(&self) -> Result<Standing, Problem> {
         loop {
             let standing = self.standing();
             let membership = &standing.membership;
             match (membership.is_committed, membership.is_joint()) {
                 (true, false) => return Ok(standing),
                 (true, true) => self.flatten(&standing).await?,
-                (false, _) if Instant::now() >= deadline => return Err(Refusal::Busy),
-                (false, _) if !self.leads() => return Err(Refusal::NoLeader),
+                (false, _) if Instant::now() >= self.until => return Err(busy()),
+                (false, _) if !self.leads() => return Err(no_leader()),
                 (false, _) => sleep(self.config.heartbeat()).await,
             }
         }
     }
 
     /// Completes a change that was half made when its leader went.
-    pub(super) async fn flatten(&self, standing: &Standing) -> Result<(), Refusal> {
+    pub(super) async fn flatten(&self, standing: &Standing) -> Result<(), Problem> {
         tracing::info!("completing a change of the voters that was half made");
         let position = standing.membership.position;
         self.make(MembersChange::Flatten, position).await
@@ -43,13 +43,16 @@ impl Admin {
         &self,
         voters: &BTreeSet<NodeId>,
         force: bool,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Problem> {
         let deadline = Instant::now() + self.silence_max();
         loop {
             match self.standing().check_quorum(voters) {
-                Err(Refusal::NoLiveQuorum { .. }) if force => return Ok(()),
-                Err(Refusal::NoLiveQuorum { .. }) if Instant::now() < deadline => {
-                    sleep(self.config.heartbeat()).await;
+                Err(problem) if problem.problem_type == ProblemType::NoLiveQuorum => {
+                    match Instant::now() < deadline {
+                        _ if force => return Ok(()),
+                        true => sleep(self.config.heartbeat()).await,
+                        false => return Err(problem),
+                    }
                 }
                 checked => return checked,
             }
@@ -57,13 +60,13 @@ impl Admin {
     }
 
     /// A leader that shall not vote any more hands over first: its successor makes the change.
-    pub(super) async fn step_down(&self, standing: &Standing, node: NodeId) -> Result<(), Refusal> {
+    pub(super) async fn step_down(&self, standing: &Standing, node: NodeId) -> Result<(), Problem> {
         if standing.leader != node {
             return Ok(());
         }
         let leader = self.hand_over(&self.handover.successors()).await?;
         tracing::info!(%leader, "handed over, to be no voter any more");
-        Err(Refusal::NoLeader)
+        Err(no_leader())
     }
 
     pub(super) async fn set_stays_learner(
@@ -71,7 +74,7 @@ impl Admin {
         standing: &Standing,
         node: NodeId,
         stays_learner: bool,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Problem> {
         let has_data = standing.others.get(&node).map(|other| other.matching) > Some(LogIndex(0));
         let known = standing.registration(node).cloned();
         let mut registration = known.clone().unwrap_or_else(|| Registration {
@@ -90,7 +93,7 @@ impl Admin {
         &self,
         node: NodeId,
         registration: Registration,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Problem> {
         let node = node.0;
         let command = Command::Register { node, registration };
         self.commit(command).await.map(drop)
@@ -100,7 +103,7 @@ impl Admin {
         &self,
         standing: &Standing,
         node: NodeId,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Problem> {
         match standing.registration(node) {
             Some(_) => self.commit(Command::Deregister(node.0)).await.map(drop),
             None => Ok(()),
@@ -112,7 +115,7 @@ impl Admin {
         standing: &Standing,
         voters: BTreeSet<NodeId>,
         retain: bool,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Problem> {
         let names: Vec<_> = voters.iter().map(ToString::to_string).collect();
         tracing::info!(voters = names.join(", "), "changing the voters");
         let change = MembersChange::Voters { voters, retain };
@@ -124,24 +127,23 @@ impl Admin {
         &self,
         change: MembersChange,
         known: Option<LogPosition>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), Problem> {
         let changed = self.raft.change_members(change, known);
-        match timeout(CHANGE_TIMEOUT, changed).await {
+        match timeout_at(self.until, changed).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(MembersError::NotLeader)) => Err(Refusal::NoLeader),
-            Ok(Err(MembersError::Busy)) => Err(Refusal::Busy),
-            Ok(Err(MembersError::Failed(text))) => Err(Refusal::Failed(text)),
-            Err(_) => Err(Refusal::Failed(
+            Ok(Err(MembersError::NotLeader)) => Err(no_leader()),
+            Ok(Err(MembersError::Busy)) => Err(busy()),
+            Ok(Err(MembersError::Failed(text))) => Err(failed(text)),
+            Err(_) => Err(failed(
                 "the change is begun, and too few voters have taken it yet: it goes on when they \
-                 are heard"
-                    .to_owned(),
+                 are heard",
             )),
         }
     }
 
     /// Has a node be no member any more. First it is not registered any more: were it the last thing
     /// to be done and never were, the node would be taken in again.
-    pub(super) async fn expel(&self, standing: &Standing, node: NodeId) -> Result<(), Refusal> {
+    pub(super) async fn expel(&self, standing: &Standing, node: NodeId) -> Result<(), Problem> {
         self.deregister(standing, node).await?;
         let mut voters = standing.membership.voters();
         if voters.remove(&node) {
@@ -157,7 +159,7 @@ impl Admin {
 
     /// How many entries a node lacks that is to vote, if it cannot yet. One that is not heard cannot
     /// be waited for.
-    pub(super) async fn waits(&self, node: NodeId) -> Result<Option<u64>, Refusal> {
+    pub(super) async fn waits(&self, node: NodeId) -> Result<Option<u64>, Problem> {
         let deadline = Instant::now() + self.silence_max();
         loop {
             let standing = self.standing();
@@ -167,7 +169,7 @@ impl Admin {
             } else if is_pending || standing.is_live(node) {
                 return Ok(Some(standing.lag(node)));
             } else if Instant::now() >= deadline {
-                return Err(Refusal::NotCaughtUp);
+                return Err(not_caught_up());
             }
             sleep(self.config.heartbeat()).await;
         }

@@ -3,16 +3,22 @@
 
 use std::{sync::Arc, time::Duration};
 
-use quorate_api::operate::Refusal;
+use quorate_api::Problem;
 use quorate_peer::NodeId;
 use quorate_state::{LogIndex, Registration, Term};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
-use super::{admin::Admin, standing::Standing};
+use super::{
+    admin::{Admin, Order},
+    standing::Standing,
+};
 use crate::{adapters::MembersChange, config::Cleanup};
 
 /// How often to look whether something is to be done.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How long a step may take, for which no operator waits: then a majority is most likely not heard.
+const STEP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long to wait after a step that could not be made.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -64,17 +70,17 @@ impl Upkeep {
             if self.due(since).is_none() {
                 continue;
             }
-            if let Err(refusal) = self.converge(since).await {
-                tracing::warn!(%refusal, "the members are not what they shall be yet");
+            if let Err(problem) = self.converge(since).await {
+                tracing::warn!(%problem, "the members are not what they shall be yet");
                 sleep(RETRY_PAUSE).await;
             }
         }
     }
 
     /// Makes all steps that can be made.
-    async fn converge(&self, since: Instant) -> Result<(), Refusal> {
+    async fn converge(&self, since: Instant) -> Result<(), Problem> {
         // What is due may have been done by another leader, which this one has not applied yet.
-        self.admin.catch_up().await?;
+        self.order().catch_up().await?;
         while let Some(step) = self.due(since) {
             self.make(step).await?;
         }
@@ -83,44 +89,49 @@ impl Upkeep {
 
     fn due(&self, since: Instant) -> Option<Step> {
         let standing = self.admin.standing();
-        let knows_members = self.admin.check_level().is_ok();
+        let knows_members = self.admin.check_founded().is_ok();
         let cleanup = self.admin.config.cleanup;
         due(&standing, knows_members)
             .or_else(|| clean_up(&standing, cleanup?, since.elapsed()).filter(|_| knows_members))
     }
 
-    async fn make(&self, step: Step) -> Result<(), Refusal> {
+    fn order(&self) -> Order<'_> {
+        self.admin.order(Instant::now() + STEP_TIMEOUT)
+    }
+
+    async fn make(&self, step: Step) -> Result<(), Problem> {
+        let order = self.order();
         let standing = self.admin.standing();
         let position = standing.membership.position;
         match step {
-            Step::Flatten => self.admin.flatten(&standing).await,
+            Step::Flatten => order.flatten(&standing).await,
             Step::Drop(node) => {
                 let change = MembersChange::RemoveLearner(node);
-                self.admin.make(change, position).await?;
+                order.make(change, position).await?;
                 tracing::info!(%node, "removed a learner that is not registered");
                 Ok(())
             }
             Step::TakeIn(node, address) => {
                 let change = MembersChange::AddLearner(node, address.clone());
-                self.admin.make(change, position).await?;
+                order.make(change, position).await?;
                 tracing::info!(%node, address, "took in a learner");
                 Ok(())
             }
             Step::Note(node, registration) => {
-                self.admin.register(node, registration).await?;
+                order.register(node, registration).await?;
                 tracing::info!(%node, "noted that a member has data");
                 Ok(())
             }
             Step::Promote(node) => {
                 let mut voters = standing.membership.voters();
                 voters.insert(node);
-                self.admin.set_voters(&standing, voters, true).await?;
+                order.set_voters(&standing, voters, true).await?;
                 tracing::info!(%node, "made a learner a voter");
                 Ok(())
             }
             Step::CleanUp(node) => {
                 tracing::warn!(%node, "removing a voter that was not heard for long");
-                self.admin.expel(&standing, node).await
+                order.expel(&standing, node).await
             }
         }
     }

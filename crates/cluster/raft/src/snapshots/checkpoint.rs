@@ -13,7 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use crate::{
     LogSettings, OpenError, RaftConfig,
     adapters::{Raft, StateMachine, View},
-    clocks::exchange::Exchange,
+    parts::Parts,
 };
 
 /// How often to look whether a checkpoint is due. The log grows by some ten megabytes in that time
@@ -33,12 +33,10 @@ const HELD_FACTOR: u64 = 2;
 /// than it need be. Never returns.
 ///
 /// A checkpoint for which there is no space is due again later, as if it had been made.
-pub(crate) async fn keep_log_short(
-    raft: Raft,
-    log: Arc<Log>,
-    exchange: Arc<Exchange>,
-    config: RaftConfig,
-) {
+pub(crate) async fn keep_log_short(parts: Arc<Parts>) {
+    let Parts {
+        raft, log, config, ..
+    } = &*parts;
     let mut ticks = interval(CHECKPOINT_LOOK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut last = Instant::now();
@@ -53,15 +51,15 @@ pub(crate) async fn keep_log_short(
         let own_turn = is_own_turn(
             &view.voters,
             config.node,
-            exchange.time().time,
+            parts.exchange.time().time,
             config.checkpoint_interval(),
         );
-        let due = since_last.is_due(&config, 1) && own_turn || since_last.is_due(&config, OVERDUE);
+        let due = since_last.is_due(config, 1) && own_turn || since_last.is_due(config, OVERDUE);
         if due && view.applied > view.checkpoint {
             (last, written_then) = (Instant::now(), log.written_size());
             raft.trigger_checkpoint().await;
         }
-        cut_log(&raft, &log, &config).await;
+        cut_log(raft, log, config).await;
     }
 }
 

@@ -23,11 +23,11 @@ use crate::{
     OpenError, RaftConfig,
     adapters::{StateMachine, applied_membership, blocking},
     error::BoxError,
+    links::Numbered,
     links::connection::CallError,
     links::offloaded::Offloaded,
     links::peer_link::PeerLink,
     links::peers::Peers,
-    links::service::Numbered,
     snapshots::window::Window,
 };
 

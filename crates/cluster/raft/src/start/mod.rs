@@ -4,4 +4,3 @@ pub(crate) mod founding;
 pub(crate) mod log_state;
 pub(crate) mod opening;
 pub(crate) mod recovery;
-pub(crate) mod starting;

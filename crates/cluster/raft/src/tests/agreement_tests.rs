@@ -12,7 +12,7 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 /// Waits until a node has applied all that its leader proposes unasked, a capacity among it, and says
 /// how many packets that allows.
 pub(super) async fn agreed_count_max(node: &Node) -> u64 {
-    let mut applied = node.write_path.applied.clone();
+    let mut applied = node.parts().write_path.applied.clone();
     let agreed = applied.wait_for(|meta| {
         let cluster = &meta.cluster;
         let members = applied_membership(meta).unwrap().membership.nodes;
@@ -20,9 +20,8 @@ pub(super) async fn agreed_count_max(node: &Node) -> u64 {
             let registration = cluster.roll.registrations.get(&node.0);
             registration.is_some_and(|registration| registration.has_data)
         };
-        let is_founded = cluster.names.id.is_none() || members.iter().all(is_registered);
-        let has_cookies =
-            cluster.level < Level::ZONES || cluster.zones.cookie_secrets.current.is_some();
+        let is_founded = cluster.names.id.is_some() && members.iter().all(is_registered);
+        let has_cookies = cluster.zones.cookie_secrets.current.is_some();
         cluster.capacity.is_some() && is_founded && has_cookies
     });
     let meta = timeout(TIMEOUT, agreed).await.expect("it is agreed on");
@@ -42,18 +41,37 @@ pub(super) async fn agreed_count_max(node: &Node) -> u64 {
         };
         with_data.iter().all(has_data)
     };
-    let followed = timeout(TIMEOUT, node.roster().until(follows)).await;
+    let followed = timeout(TIMEOUT, node.parts().peers.roster().until(follows)).await;
     assert_eq!(followed, Ok(true), "it acts by what it has applied");
     let capacity = cluster.capacity;
     capacity.expect("it was waited for").count_max
 }
 
+/// What the programs of nodes support that are newer than this one.
+const NEWER: Level = Level(LEVEL_MAX.0 + 1);
+
+/// A command of that level. Those that support it know it as little as any other: they reject it.
+fn of_newer() -> Bytes {
+    let [_, level] = NEWER.0.to_be_bytes();
+    let encoded = Command::RaiseLevel(NEWER).encode();
+    [&encoded[..1], &[0, level, 200]].concat().into()
+}
+
+/// Waits until all nodes have applied that the cluster is at this level.
+async fn at_level(cluster: &Cluster, level: Level) {
+    for node in cluster.nodes.values() {
+        let mut applied = node.parts().write_path.applied.clone();
+        let reached = applied.wait_for(|meta| meta.cluster.level >= level);
+        timeout(TIMEOUT, reached).await.expect("it is").unwrap();
+    }
+}
+
 /// Proposes a command until a node that leads has applied it.
-async fn propose(cluster: &Cluster, command: &Command) {
+async fn propose(cluster: &Cluster, command: Bytes) {
     let nodes = cluster.nodes.values().cycle();
     let proposed = async {
         for node in nodes {
-            let proposal = node.write_path.raft.propose(command.encode()).await;
+            let proposal = node.parts().write_path.raft.propose(command.clone()).await;
             if matches!(proposal, Proposed::Applied { .. }) {
                 return;
             }
@@ -83,15 +101,22 @@ async fn why_it_stopped(node: &Node) -> String {
 
 fn expect_too_old(reason: &str) {
     let expected =
-        "feature level 5 is needed, and this program knows 1: run a newer version of Quorate";
+        "feature level 2 is needed, and this program knows 1: run a newer version of Quorate";
     assert!(reason.contains(expected), "{reason}");
 }
 
-/// Three nodes, of which the last is an older program.
-async fn mixed() -> (Simulated, NodeId) {
+/// Three nodes that have not been started, of newer programs all but the last.
+fn prepare_mixed() -> (Simulated, NodeId) {
     let mut simulated = Simulated::prepare(3);
-    let old = NodeId::from(3);
-    simulated.cap(old, Level::FIRST);
+    for newer in [1, 2] {
+        simulated.cap(NodeId::from(newer), NEWER);
+    }
+    (simulated, NodeId::from(3))
+}
+
+/// The same, started.
+async fn mixed() -> (Simulated, NodeId) {
+    let (mut simulated, old) = prepare_mixed();
     simulated.cluster.open_all().await;
     simulated.cluster.ready().await;
     put(any(&simulated.cluster), &packet(1, 5)).await.unwrap();
@@ -105,13 +130,13 @@ async fn expect_equal(cluster: &Cluster) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_stops_before_an_entry_that_is_beyond_it_and_skips_nothing() {
     let (mut simulated, old) = mixed().await;
-    let raise = Command::RaiseLevel(LEVEL_MAX);
-    propose(&simulated.cluster, &raise).await;
+    // No leader would do so by itself.
+    propose(&simulated.cluster, Command::RaiseLevel(NEWER).encode()).await;
     let node = simulated.cluster.nodes[&old].clone();
     let reason = why_it_stopped(&node).await;
     expect_too_old(&reason);
     assert!(reason.contains("entry"), "{reason}");
-    assert_eq!(node.store.meta().cluster.level, Level::FIRST);
+    assert_eq!(node.parts().store.meta().cluster.level, Level::FIRST);
     assert_eq!(node.status().not_ready, Some(NotReady::Failed));
     drop(node);
 
@@ -121,7 +146,7 @@ async fn a_node_stops_before_an_entry_that_is_beyond_it_and_skips_nothing() {
     simulated.cluster.ready().await;
     put(any(&simulated.cluster), &packet(2, 5)).await.unwrap();
 
-    simulated.cap(old, LEVEL_MAX);
+    simulated.cap(old, NEWER);
     simulated.cluster.open(old).await.unwrap();
     simulated.cluster.ready().await;
     for node in simulated.cluster.nodes.values() {
@@ -129,7 +154,7 @@ async fn a_node_stops_before_an_entry_that_is_beyond_it_and_skips_nothing() {
     }
     expect_equal(&simulated.cluster).await;
     let node = &simulated.cluster.nodes[&old];
-    assert_eq!(node.store.meta().cluster.level, LEVEL_MAX);
+    assert_eq!(node.parts().store.meta().cluster.level, NEWER);
     simulated.cluster.shutdown().await;
 }
 
@@ -143,7 +168,7 @@ async fn a_node_stops_before_a_snapshot_that_is_beyond_it_and_a_newer_one_has_al
     for node in &others {
         until(node, |view| view.leader.is_some_and(|(id, _)| id != old)).await;
     }
-    propose(&simulated.cluster, &Command::RaiseLevel(LEVEL_MAX)).await;
+    propose(&simulated.cluster, Command::RaiseLevel(NEWER).encode()).await;
     for node in &others {
         agreed_count_max(node).await;
     }
@@ -158,21 +183,60 @@ async fn a_node_stops_before_a_snapshot_that_is_beyond_it_and_a_newer_one_has_al
     drop(node);
 
     simulated.kill(old);
-    simulated.cap(old, LEVEL_MAX);
+    simulated.cap(old, NEWER);
     simulated.cluster.open(old).await.unwrap();
     simulated.cluster.ready().await;
     expect_equal(&simulated.cluster).await;
     assert_eq!(
-        simulated.cluster.nodes[&old].store.meta().cluster,
-        others[0].store.meta().cluster
+        simulated.cluster.nodes[&old].parts().store.meta().cluster,
+        others[0].parts().store.meta().cluster
     );
     drop(others);
     simulated.cluster.shutdown().await;
 }
 
+/// Those that know the level all reject a command of it that none knows, and stay equal.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_stops_before_a_command_above_its_level_and_the_others_go_on() {
+    let (mut simulated, old) = mixed().await;
+    for node in simulated.cluster.nodes.values() {
+        agreed_count_max(node).await;
+    }
+    propose(&simulated.cluster, of_newer()).await;
+    let node = simulated.cluster.nodes.remove(&old).unwrap();
+    let reason = why_it_stopped(&node).await;
+    expect_too_old(&reason);
+    assert!(reason.contains("entry"), "{reason}");
+    drop(node);
+    simulated.kill(old);
+    simulated.cluster.ready().await;
+    put(any(&simulated.cluster), &packet(2, 5)).await.unwrap();
+
+    // The level is raised by itself once all support it.
+    simulated.cap(old, NEWER);
+    simulated.cluster.open(old).await.unwrap();
+    simulated.cluster.ready().await;
+    at_level(&simulated.cluster, NEWER).await;
+    expect_equal(&simulated.cluster).await;
+    simulated.cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn beside_an_older_node_the_cluster_stays_at_its_level() {
+    let (simulated, _) = mixed().await;
+    for node in simulated.cluster.nodes.values() {
+        agreed_count_max(node).await;
+        assert_eq!(node.parts().store.meta().cluster.level, LEVEL_MAX);
+    }
+    expect_equal(&simulated.cluster).await;
+    simulated.cluster.shutdown().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn packets_that_are_healed_bring_level_and_capacity_to_who_supports_them() {
-    let mut simulated = Simulated::start(3).await;
+    let newer = |config: &mut RaftConfig| config.level_max = NEWER;
+    let mut simulated = Simulated::start_with(3, newer).await;
+    at_level(&simulated.cluster, NEWER).await;
     for node in simulated.cluster.nodes.values() {
         agreed_count_max(node).await;
     }
@@ -181,17 +245,17 @@ async fn packets_that_are_healed_bring_level_and_capacity_to_who_supports_them()
     let node = &simulated.cluster.nodes[&damaged];
     applied(node, any(&simulated.cluster).status().applied_index).await;
     ground::checkpoint_and_purge(node).await;
-    let cluster_state = node.store.meta().cluster;
+    let cluster_state = node.parts().store.meta().cluster;
     simulated.kill(damaged);
     simulated.flip_bits_of_store(damaged);
 
     simulated.cap(damaged, Level::FIRST);
     expect_too_old(&why_it_stops(&mut simulated.cluster, damaged).await);
-    simulated.cap(damaged, LEVEL_MAX);
+    simulated.cap(damaged, NEWER);
     simulated.cluster.open(damaged).await.unwrap();
     simulated.cluster.ready().await;
     let healed = &simulated.cluster.nodes[&damaged];
-    assert_eq!(healed.store.meta().cluster, cluster_state);
+    assert_eq!(healed.parts().store.meta().cluster, cluster_state);
     expect_equal(&simulated.cluster).await;
 
     // Nor does it open a store of its own that is beyond it.
@@ -212,11 +276,11 @@ async fn all_nodes_of_a_full_cluster_answer_alike_and_drop_the_same_packets() {
     }
     let old = Command::PutBatch(PutBatch {
         now: WallClock::default().now().saturating_sub(3 * DAY),
-        timestamp_max: Some(UnixMillis(u64::MAX)),
+        timestamp_max: UnixMillis(u64::MAX),
         conditions: Default::default(),
         packets: (0..5).map(|key| packet(key, 5)).collect(),
     });
-    propose(&cluster, &old).await;
+    propose(&cluster, old.encode()).await;
     let others = cluster.nodes.values().cycle();
     for (number, node) in (0..5).zip(others) {
         let new = packet(100 + number, 5);
@@ -237,7 +301,10 @@ async fn all_nodes_of_a_full_cluster_answer_alike_and_drop_the_same_packets() {
     expect_equal(&cluster).await;
     for node in cluster.nodes.values() {
         assert_eq!(node.status().packet_count, 5);
-        assert_eq!(node.write_path.metrics.evicted_packets_total.get(), 5);
+        assert_eq!(
+            node.parts().write_path.metrics.evicted_packets_total.get(),
+            5
+        );
     }
     cluster.shutdown().await;
 }

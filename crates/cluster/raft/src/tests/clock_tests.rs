@@ -89,9 +89,10 @@ impl Clocked {
             let leader = self.cluster.nodes.values().find(|node| leads(node));
             if let Some(leader) = leader {
                 leader
+                    .parts()
                     .write_path
                     .raft
-                    .trigger_transfer(node.config.node)
+                    .trigger_transfer(node.parts().config.node)
                     .await;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -101,13 +102,7 @@ impl Clocked {
     /// Every node looks for old packets, whether it leads or not.
     async fn look_for_old(&self) {
         for node in self.cluster.nodes.values() {
-            let expiry = Expiry {
-                raft: node.write_path.raft.clone(),
-                exchange: node.exchange.clone(),
-                store: node.store.clone(),
-                retention: node.config.retention(),
-                metrics: node.write_path.metrics.clone(),
-            };
+            let expiry = Expiry(node.parts().parts.clone());
             expiry.remove_old().await;
         }
     }
@@ -124,12 +119,16 @@ fn fresh(key: u8) -> SignedPacket {
 
 async fn clock_is(node: &Node, state: ClockState) {
     let is_so = async {
-        while node.exchange.time().state != state {
+        while node.parts().exchange.time().state != state {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
     let reached = timeout(TIMEOUT, is_so).await;
-    assert!(reached.is_ok(), "{state}: {:?}", node.exchange.time());
+    assert!(
+        reached.is_ok(),
+        "{state}: {:?}",
+        node.parts().exchange.time()
+    );
 }
 
 fn stored(node: &Node, packet: &SignedPacket) -> StoredPacket {
@@ -149,7 +148,7 @@ async fn a_node_days_ahead_that_leads_expires_nothing() {
     for packet in &packets {
         put(clocked.cluster.leader(), packet).await.unwrap();
     }
-    let wrong = clocked.cluster.leader().config.node;
+    let wrong = clocked.cluster.leader().parts().config.node;
     clocked.set(wrong, 8 * DAY_MS);
     let node = clocked.restart(wrong).await;
     clock_is(&node, ClockState::Disagrees).await;
@@ -163,7 +162,13 @@ async fn a_node_days_ahead_that_leads_expires_nothing() {
     }
     let ahead_ms = node.status().clock.offset_ms.unwrap();
     assert!((ahead_ms - 8 * DAY_MS).abs() < 10_000, "{ahead_ms}");
-    assert!(node.exchange.unfit().borrow().contains(Unfit::CLOCK));
+    assert!(
+        node.parts()
+            .exchange
+            .unfit()
+            .borrow()
+            .contains(Unfit::CLOCK)
+    );
     clocked.cluster.shutdown().await;
 }
 
@@ -173,7 +178,7 @@ async fn a_slow_leader_refuses_no_fresh_packet() {
     let clocked = Clocked::start(3).await;
     let leader = clocked.cluster.leader().clone();
     let follower = clocked.cluster.followers().next().unwrap().clone();
-    clocked.set(leader.config.node, -20 * MINUTE_MS);
+    clocked.set(leader.parts().config.node, -20 * MINUTE_MS);
     let packet = fresh(1);
     let answer = put(&leader, &packet).await;
     let is_right = matches!(answer, Err(PutError::NoLeader) | Ok(PutOutcome::Stored));
@@ -197,7 +202,7 @@ async fn a_clock_that_jumps_while_leading_reorders_nothing() {
     let mut received = Vec::new();
     let jumps_ms = [0, 3 * DAY_MS, 0, -3 * DAY_MS, 0, 8 * DAY_MS];
     for (key, jump_ms) in (0..).zip(jumps_ms) {
-        clocked.set(leader.config.node, jump_ms);
+        clocked.set(leader.parts().config.node, jump_ms);
         clocked.look_for_old().await;
         let packet = fresh(key);
         match put(&leader, &packet).await {
@@ -265,7 +270,7 @@ async fn without_agreement_fresh_packets_are_taken_and_nothing_expires() {
     clocked.look_for_old().await;
     for node in clocked.cluster.nodes.values() {
         assert_eq!(node.status().packet_count, 2);
-        assert_eq!(node.exchange.time().state, ClockState::Unknown);
+        assert_eq!(node.parts().exchange.time().state, ClockState::Unknown);
         assert!(error_ms(stored(node, &fresh(2)).received) < 20_000);
     }
     clocked.cluster.shutdown().await;
@@ -282,7 +287,7 @@ async fn identical_bytes_are_fresh_by_the_time_of_the_cluster_only() {
     let entries = || follower.status().last_log_index;
     let before = entries();
     for ahead_ms in [0, 2 * DAY_MS, -2 * DAY_MS] {
-        clocked.set(follower.config.node, ahead_ms);
+        clocked.set(follower.parts().config.node, ahead_ms);
         assert_eq!(put(&follower, &packet).await, Ok(PutOutcome::Unchanged));
         assert_eq!(
             entries(),

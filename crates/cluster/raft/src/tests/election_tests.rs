@@ -18,8 +18,8 @@ async fn patient(count: u64) -> Cluster {
     let elected = async {
         while !cluster.nodes.values().any(|node| leads(node)) {
             let (_, first) = cluster.nodes.first_key_value().unwrap();
-            first.write_path.raft.elect().await;
-            let led = first.write_path.leader.clone();
+            first.parts().write_path.raft.elect().await;
+            let led = first.parts().write_path.leader.clone();
             let led = async move {
                 let mut led = led;
                 led.wait_for(|leader| leader.node.is_some()).await.map(drop)
@@ -53,10 +53,10 @@ impl Cluster {
     pub(super) async fn leader_after(&self, old: NodeId) -> &Arc<Node> {
         let mut successor = None;
         for node in self.nodes.values() {
-            if node.config.node == old {
+            if node.parts().config.node == old {
                 continue;
             }
-            let mut leader = node.write_path.leader.clone();
+            let mut leader = node.parts().write_path.leader.clone();
             let other = leader
                 .wait_for(|leader| leader.node.as_ref().is_some_and(|(node, _)| *node != old));
             let other = timeout(TIMEOUT, other).await.expect("another leads");
@@ -72,7 +72,7 @@ impl Cluster {
 }
 
 pub(super) fn exchange(node: &Node) -> &Exchange {
-    node.write_path.peers.exchange()
+    node.parts().write_path.peers.exchange()
 }
 
 fn set_unfit<'a>(nodes: impl IntoIterator<Item = &'a Arc<Node>>, unfit: bool) {
@@ -87,8 +87,8 @@ async fn a_leader_that_dies_is_succeeded_before_any_election_timeout() {
     let old = cluster.leader().clone();
     put(&old, &packet(1, 5)).await.unwrap();
     let term = old.status().term;
-    cluster.kill(old.config.node);
-    let successor = cluster.leader_after(old.config.node).await;
+    cluster.kill(old.parts().config.node);
+    let successor = cluster.leader_after(old.parts().config.node).await;
     assert_eq!(
         successor.status().term,
         Term(term.0 + 1),
@@ -110,7 +110,7 @@ async fn a_leader_that_dies_is_succeeded_before_any_election_timeout() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_hears_of_the_death_first_waits_for_the_others() {
     let mut cluster = patient(3).await;
-    let old = cluster.leader().config.node;
+    let old = cluster.leader().parts().config.node;
     cluster.board.vanish(old);
     cluster.nodes.remove(&old);
     let survivors: Vec<_> = cluster.nodes.keys().copied().collect();
@@ -131,16 +131,22 @@ async fn who_hears_of_the_death_first_waits_for_the_others() {
 async fn hints_at_a_leader_that_lives_change_nothing() {
     let cluster = Cluster::start(3, calm).await;
     let leader = cluster.leader().clone();
-    let (node, term) = (leader.config.node, leader.status().term);
+    let (node, term) = (leader.parts().config.node, leader.status().term);
     let followers: Vec<_> = cluster.followers().cloned().collect();
     for micros in 1..10 {
         for follower in &followers {
-            let mut hangups = follower.write_path.peers.presence().hangups.subscribe();
+            let mut hangups = follower
+                .parts()
+                .write_path
+                .peers
+                .presence()
+                .hangups
+                .subscribe();
             let hint = async {
                 // While some are being opened, they are not all closed at once.
                 loop {
                     cluster.board.close_links(node);
-                    let hint = timeout(leader.config.heartbeat(), hangups.recv()).await;
+                    let hint = timeout(leader.parts().config.heartbeat(), hangups.recv()).await;
                     if hint.is_ok_and(|peer| peer.unwrap() == node) {
                         break;
                     }
@@ -158,7 +164,7 @@ async fn hints_at_a_leader_that_lives_change_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_that_closes_no_connection_is_left_to_the_election_timeout() {
     let cluster = Cluster::start(3, |_| {}).await;
-    let old = cluster.leader().config.node;
+    let old = cluster.leader().parts().config.node;
     cluster.cut_off(old);
     let successor = cluster.leader_after(old).await;
     assert_eq!(put(successor, &packet(1, 5)).await, Ok(PutOutcome::Stored));
@@ -170,17 +176,17 @@ async fn a_node_that_lacks_entries_leaves_its_turn_to_the_next() {
     let mut cluster = patient(3).await;
     let old = cluster.leader().clone();
     // The ring of ids behind the leader.
-    let behind = cluster.nodes.range(old.config.node..).nth(1);
+    let behind = cluster.nodes.range(old.parts().config.node..).nth(1);
     let behind = behind.or(cluster.nodes.first_key_value());
     let behind = *behind.unwrap().0;
     cluster.cut_off(behind);
     for micros in 1..20 {
         put(&old, &packet(1, micros)).await.unwrap();
     }
-    cluster.kill(old.config.node);
+    cluster.kill(old.parts().config.node);
     cluster.board.cut_off.lock().unwrap().clear();
-    let successor = cluster.leader_after(old.config.node).await;
-    assert_ne!(successor.config.node, behind);
+    let successor = cluster.leader_after(old.parts().config.node).await;
+    assert_ne!(successor.parts().config.node, behind);
     let stored = successor.stored_packet(packet(1, 1).key()).unwrap();
     assert_eq!(stored.unwrap().packet, packet(1, 19));
     cluster.shutdown().await;
@@ -195,15 +201,15 @@ async fn a_leader_that_should_not_lead_hands_over_to_one_that_may() {
     set_unfit([&unfit], true);
     // It is heard of before the leader has to choose.
     let heard = async {
-        let heard = || exchange(&old).heard(unfit.config.node);
+        let heard = || exchange(&old).heard(unfit.parts().config.node);
         while heard().is_none_or(|heard| heard.tail.unfit.is_empty()) {
             tokio::task::yield_now().await;
         }
     };
     timeout(TIMEOUT, heard).await.unwrap();
     set_unfit([&old], true);
-    let successor = cluster.leader_after(old.config.node).await;
-    assert_eq!(successor.config.node, fit.config.node);
+    let successor = cluster.leader_after(old.parts().config.node).await;
+    assert_eq!(successor.parts().config.node, fit.parts().config.node);
     for micros in 1..50 {
         for node in cluster.nodes.values() {
             put(node, &packet(1, micros)).await.unwrap();
@@ -223,7 +229,7 @@ async fn where_nobody_may_lead_the_leader_stays_until_somebody_may() {
     set_unfit(&followers, true);
     for follower in &followers {
         let heard = async {
-            let heard = || exchange(&leader).heard(follower.config.node);
+            let heard = || exchange(&leader).heard(follower.parts().config.node);
             while heard().is_none_or(|heard| heard.tail.unfit.is_empty()) {
                 tokio::task::yield_now().await;
             }
@@ -232,7 +238,7 @@ async fn where_nobody_may_lead_the_leader_stays_until_somebody_may() {
     }
     set_unfit([&leader], true);
     // Many looks of the leader for a successor.
-    let until = tokio::time::Instant::now() + 20 * leader.config.heartbeat();
+    let until = tokio::time::Instant::now() + 20 * leader.parts().config.heartbeat();
     let mut micros = 0;
     while tokio::time::Instant::now() < until {
         micros += 1;
@@ -245,8 +251,11 @@ async fn where_nobody_may_lead_the_leader_stays_until_somebody_may() {
     assert_eq!(leader.status().term, term);
 
     set_unfit([&followers[1]], false);
-    let successor = cluster.leader_after(leader.config.node).await;
-    assert_eq!(successor.config.node, followers[1].config.node);
+    let successor = cluster.leader_after(leader.parts().config.node).await;
+    assert_eq!(
+        successor.parts().config.node,
+        followers[1].parts().config.node
+    );
     cluster.shutdown().await;
 }
 
@@ -255,11 +264,11 @@ async fn where_nobody_may_lead_the_leader_stays_until_somebody_may() {
 async fn a_handover_that_nobody_takes_does_not_stop_the_cluster() {
     let cluster = Cluster::start(3, |_| {}).await;
     let old = cluster.leader().clone();
-    let first = cluster.followers().next().unwrap().config.node;
+    let first = cluster.followers().next().unwrap().parts().config.node;
     let heard = async {
         while cluster
             .followers()
-            .any(|f| exchange(&old).heard(f.config.node).is_none())
+            .any(|f| exchange(&old).heard(f.parts().config.node).is_none())
         {
             tokio::task::yield_now().await;
         }
@@ -284,7 +293,7 @@ async fn a_leader_that_stops_hands_over_to_one_that_may_lead() {
     set_unfit([&unfit], true);
     let heard = async {
         let fits = |node: &Arc<Node>| {
-            let heard = exchange(&old).heard(node.config.node);
+            let heard = exchange(&old).heard(node.parts().config.node);
             heard.map(|heard| heard.tail.unfit.is_empty())
         };
         while (fits(&unfit), fits(&fit)) != (Some(false), Some(true)) {
@@ -307,7 +316,7 @@ async fn a_leader_tells_how_long_ago_a_quorum_acknowledged_it() {
     let follower = cluster.followers().next().unwrap().clone();
     let told = || {
         exchange(&leader)
-            .tail(follower.config.node)
+            .tail(follower.parts().config.node)
             .quorum_ack_age_ms
     };
     let until = async |condition: &dyn Fn(u64) -> bool| {
@@ -321,11 +330,11 @@ async fn a_leader_tells_how_long_ago_a_quorum_acknowledged_it() {
     until(&|age| age > 0 && age < 1_000).await;
     assert_eq!(
         exchange(&follower)
-            .tail(leader.config.node)
+            .tail(leader.parts().config.node)
             .quorum_ack_age_ms,
         0
     );
-    cluster.cut_off(leader.config.node);
+    cluster.cut_off(leader.parts().config.node);
     until(&|age| age > 1_500).await;
     cluster.board.cut_off.lock().unwrap().clear();
     // It follows another one now, or leads again.

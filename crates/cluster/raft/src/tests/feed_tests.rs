@@ -88,7 +88,7 @@ async fn what_a_snapshot_has_changed_is_lost_and_told_to_who_watches() {
     applied(&behind, cluster.leader().status().applied_index).await;
     let known = behind.status().applied_index;
     let mut watch = behind.watch(&key(1));
-    let node = behind.config.node;
+    let node = behind.parts().config.node;
     cluster.board.cut_off.lock().unwrap().insert(node);
     for micros in 2..20 {
         put(cluster.leader(), &packet(1, micros)).await.unwrap();
@@ -116,7 +116,7 @@ async fn what_changed_before_a_start_is_lost() {
     let config = RaftConfig::new(id, voters, dir.path().to_owned());
     let open = || {
         let board = Arc::<Switchboard>::default();
-        Node::open(config.clone(), Memory::new(id, board), metrics())
+        opened(config.clone(), Memory::new(id, board))
     };
     let node = open().await.unwrap();
     timeout(TIMEOUT, node.ready()).await.unwrap();
@@ -131,7 +131,7 @@ async fn what_changed_before_a_start_is_lost() {
     let lost = node.changes_since(LogIndex(0), COUNT_MAX);
     assert_eq!(lost, Err(ChangesLost));
     // Nothing has changed since, so that whoever knew of all goes on.
-    let since = LogIndex(before.0.max(node.store.meta().applied_index().0));
+    let since = LogIndex(before.0.max(node.parts().store.meta().applied_index().0));
     put(&node, &packet(1, 6)).await.unwrap();
     assert_eq!(changed(&node, since), [(key(1), ChangeKind::Stored)]);
     node.shutdown().await.unwrap();

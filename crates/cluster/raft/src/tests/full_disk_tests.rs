@@ -21,7 +21,7 @@ async fn mend(simulated: &Simulated, node: NodeId) {
 }
 
 async fn set_low(node: &Node, expected: bool) {
-    let mut low = node.write_path.raft.space.watch();
+    let mut low = node.parts().write_path.raft.space.watch();
     let seen = timeout(TIMEOUT, low.wait_for(|low| *low == expected)).await;
     drop(seen.expect("it is seen").unwrap());
 }
@@ -33,7 +33,7 @@ async fn stored(node: &Node, packet: &SignedPacket) -> bool {
 
 fn expect_alive(simulated: &Simulated) {
     for node in simulated.cluster.nodes.values() {
-        let failure = node.write_path.raft.view().failure;
+        let failure = node.parts().write_path.raft.view().failure;
         assert!(failure.is_none(), "{failure:?}");
     }
 }
@@ -75,10 +75,10 @@ async fn a_full_follower_still_votes_and_acknowledges_heartbeats() {
     }
 
     // With its vote the third node leads.
-    let old = leader.config.node;
+    let old = leader.parts().config.node;
     simulated.cluster.board.cut_off.lock().unwrap().insert(old);
     let other = simulated.cluster.followers();
-    let other = other.filter(|it| ![full, old].contains(&it.config.node));
+    let other = other.filter(|it| ![full, old].contains(&it.parts().config.node));
     let other = other.last().expect("there are three").clone();
     until(&other, |view| view.role == Role::Leader).await;
     simulated.cluster.board.cut_off.lock().unwrap().clear();
@@ -97,7 +97,7 @@ async fn a_full_follower_still_votes_and_acknowledges_heartbeats() {
 async fn a_full_leader_hands_over_to_a_node_with_space() {
     let simulated = Simulated::start(3).await;
     let old = simulated.cluster.leader().clone();
-    let full = old.config.node;
+    let full = old.parts().config.node;
     fill(&simulated, full).await;
     let other = simulated.follower();
     let other = simulated.cluster.nodes[&other].clone();
@@ -129,7 +129,7 @@ async fn a_full_follower_refuses_commands_and_takes_what_a_leader_begins_with() 
         Append {
             vote: quorate_peer::message::Vote {
                 term: status.term,
-                node: simulated.cluster.leader().config.node,
+                node: simulated.cluster.leader().parts().config.node,
                 committed: true,
             },
             previous: Some(LogPosition {
@@ -140,7 +140,7 @@ async fn a_full_follower_refuses_commands_and_takes_what_a_leader_begins_with() 
             leader_commit: None,
         }
     };
-    let raft = &node.write_path.raft;
+    let raft = &node.parts().write_path.raft;
     let refused = raft
         .answer(Request::Append(append(Payload::Command(Bytes::new()))))
         .await;
@@ -176,7 +176,7 @@ async fn a_full_disk_never_ends_a_node() {
     }
 
     // A new leader begins its term: the entry for it has room.
-    let leader = simulated.cluster.leader().config.node;
+    let leader = simulated.cluster.leader().parts().config.node;
     simulated
         .cluster
         .board
@@ -184,7 +184,10 @@ async fn a_full_disk_never_ends_a_node() {
         .lock()
         .unwrap()
         .insert(leader);
-    for node in nodes.iter().filter(|node| node.config.node != leader) {
+    for node in nodes
+        .iter()
+        .filter(|node| node.parts().config.node != leader)
+    {
         until(node, |view| {
             let other = view.leader.as_ref().is_some_and(|(id, _)| *id != leader);
             other && view.applied > last
@@ -194,7 +197,7 @@ async fn a_full_disk_never_ends_a_node() {
     simulated.cluster.board.cut_off.lock().unwrap().clear();
     // Nothing to make a checkpoint with: neither an order nor a digest ends a node.
     for node in &nodes {
-        node.write_path.raft.trigger_checkpoint().await;
+        node.parts().write_path.raft.trigger_checkpoint().await;
         assert!(node.digest().await.is_err());
     }
     expect_alive(&simulated);
@@ -206,7 +209,7 @@ async fn a_full_disk_never_ends_a_node() {
     for (key, node) in (10..).zip(&nodes) {
         put(node, &packet(key, 5)).await.unwrap();
         let applied = node.status().applied_index;
-        node.write_path.raft.trigger_checkpoint().await;
+        node.parts().write_path.raft.trigger_checkpoint().await;
         until(node, |view| view.checkpoint >= applied).await;
         node.digest().await.unwrap();
     }
@@ -227,7 +230,7 @@ async fn all_resumes_by_itself_when_space_returns() {
         // Not by the floor, but in the middle of whatever it does.
         disk.leave_space(1024);
         set_low(full, true).await;
-        full.write_path.raft.trigger_checkpoint().await;
+        full.parts().write_path.raft.trigger_checkpoint().await;
         mend(&simulated, *node).await;
         for node in &nodes {
             let packet = packet(key.fetch_add(1, Ordering::Relaxed), 5);
@@ -294,9 +297,9 @@ async fn a_full_follower_refuses_a_snapshot_until_there_is_space() {
         put(&leader, &packet(key, 5)).await.unwrap();
     }
     let last = leader.status().applied_index;
-    leader.write_path.raft.trigger_checkpoint().await;
+    leader.parts().write_path.raft.trigger_checkpoint().await;
     until(&leader, |view| view.checkpoint >= last).await;
-    leader.write_path.raft.trigger_purge(last).await;
+    leader.parts().write_path.raft.trigger_purge(last).await;
     until(&leader, |view| view.purged >= last).await;
     fill(&simulated, full).await;
     simulated.cluster.board.cut_off.lock().unwrap().clear();

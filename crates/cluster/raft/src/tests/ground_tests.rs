@@ -49,7 +49,7 @@ impl Simulated {
 
     pub(super) fn follower(&self) -> NodeId {
         let follower = self.cluster.followers().next();
-        follower.expect("there is one").config.node
+        follower.expect("there is one").parts().config.node
     }
 
     /// Kills a node: from now on its disk takes nothing from it.
@@ -86,9 +86,9 @@ impl Simulated {
 /// Makes a checkpoint and cuts the log behind it: what the store holds is nowhere else then.
 pub(super) async fn checkpoint_and_purge(node: &Node) {
     let applied = node.status().applied_index;
-    node.write_path.raft.trigger_checkpoint().await;
+    node.parts().write_path.raft.trigger_checkpoint().await;
     until(node, |view| view.checkpoint >= applied).await;
-    node.write_path.raft.trigger_purge(applied).await;
+    node.parts().write_path.raft.trigger_purge(applied).await;
     until(node, |view| view.purged >= applied).await;
 }
 
@@ -102,7 +102,7 @@ async fn put_many(node: &Node, micros: u64) {
 async fn a_panic_of_consensus_stops_the_node_at_once() {
     let cluster = Cluster::start(3, |_| {}).await;
     let node = cluster.followers().next().unwrap().clone();
-    node.write_path.raft.panic().await;
+    node.parts().write_path.raft.panic().await;
     let failed = timeout(Duration::from_secs(1), node.failed()).await;
     let error = failed.expect("it is known within a second").to_string();
     assert!(error.contains("panicked"), "{error}");
@@ -125,7 +125,7 @@ async fn damaged_packets_are_healed_by_another_member_and_never_served() {
     // Nobody can help it: it says so, and serves nothing.
     let board = simulated.cluster.board.clone();
     board.cut_off.lock().unwrap().insert(damaged);
-    let starting = Arc::new(crate::StartingNode::new(damaged));
+    let starting = Arc::new(Node::new(damaged));
     let opening = tokio::spawn({
         let config = simulated.cluster.configs[&damaged].clone();
         let transport = simulated.cluster.transport(damaged);
@@ -141,13 +141,12 @@ async fn damaged_packets_are_healed_by_another_member_and_never_served() {
     let key = PublicKey::from_bytes([1; 32]);
     let error = starting.stored_packet(&key).unwrap_err().to_string();
     assert!(error.contains("damaged"), "{error}");
-    let refused = starting
-        .put(packet(1, 6), Conditions::default(), TIMEOUT)
-        .await;
+    let refused = starting.put(packet(1, 6), Conditions::default()).await;
     assert_eq!(refused, Err(PutError::Starting));
 
     board.cut_off.lock().unwrap().clear();
-    let healed = timeout(TIMEOUT, opening).await.unwrap().unwrap().unwrap();
+    timeout(TIMEOUT, opening).await.unwrap().unwrap().unwrap();
+    let healed = starting;
     simulated.cluster.take_in(damaged, healed.clone());
     simulated.cluster.ready().await;
     for key in 0..100 {
@@ -235,7 +234,7 @@ async fn a_scrub_finds_what_nobody_has_read() {
         let figure: &quorate_metrics::Counter = figure.of(what);
         figure.get()
     };
-    let metrics = &node.write_path.metrics;
+    let metrics = &node.parts().write_path.metrics;
     let whole = || count(&metrics.scrubs_total, Scrubbed::Store);
     let damaged = || count(&metrics.damage_total, Scrubbed::Store);
     let wait = async |condition: &dyn Fn() -> bool| {
@@ -304,7 +303,7 @@ async fn nobody_waits_for_a_checkpoint() {
     let (node, disk) = (&simulated.cluster.nodes[&alone], &simulated.disks[&alone]);
     put_many(node, 5).await;
     disk.block_syncs("/data/records.redb");
-    node.write_path.raft.trigger_checkpoint().await;
+    node.parts().write_path.raft.trigger_checkpoint().await;
     let blocked = disk.clone();
     tokio::task::spawn_blocking(move || blocked.wait_for_blocked_syncs(1))
         .await
@@ -364,11 +363,7 @@ fn write_on(node: Arc<Node>, micros: Arc<AtomicU64>, acked: Acked) -> JoinHandle
         loop {
             let micros = micros.fetch_add(1, Ordering::Relaxed);
             let packet = packet((micros % 40) as u8, micros);
-            if node
-                .put(packet.clone(), Conditions::default(), TIMEOUT)
-                .await
-                == Ok(PutOutcome::Stored)
-            {
+            if node.put(packet.clone(), Conditions::default()).await == Ok(PutOutcome::Stored) {
                 let mut acked = acked.lock().unwrap();
                 let newest = acked.entry(*packet.key()).or_insert(0);
                 *newest = micros.max(*newest);
@@ -400,7 +395,7 @@ async fn acked_puts_survive_the_loss_of_power_at_all_nodes_at_once() {
         };
         timeout(TIMEOUT, written).await.expect("PUTs are answered");
         for node in simulated.cluster.nodes.values() {
-            node.write_path.raft.trigger_checkpoint().await;
+            node.parts().write_path.raft.trigger_checkpoint().await;
         }
         let acked = acked.lock().unwrap().clone();
         // From here on no node tells another what the image of its disk lacks.
@@ -452,21 +447,21 @@ async fn a_leader_leads_on_while_the_disks_of_all_others_are_busy() {
     put_many(&leader, 5).await;
     let followers: Vec<_> = simulated.cluster.followers().cloned().collect();
     for follower in &followers {
-        simulated.disks[&follower.config.node].block_syncs("/data/log");
+        simulated.disks[&follower.parts().config.node].block_syncs("/data/log");
     }
     let waiting = tokio::spawn({
         let leader = leader.clone();
         async move { put(&leader, &packet(1, 6)).await }
     });
     for follower in &followers {
-        let disk = simulated.disks[&follower.config.node].clone();
+        let disk = simulated.disks[&follower.parts().config.node].clone();
         tokio::task::spawn_blocking(move || disk.wait_for_blocked_syncs(1))
             .await
             .unwrap();
     }
     // Each asks a quorum anew whether this node still leads.
     for _ in 0..20 {
-        let index = timeout(TIMEOUT, leader.write_path.raft.read_index()).await;
+        let index = timeout(TIMEOUT, leader.parts().write_path.raft.read_index()).await;
         assert!(index.unwrap().is_some(), "a quorum answers");
     }
     assert_eq!(leader.status().term, term);
@@ -475,7 +470,7 @@ async fn a_leader_leads_on_while_the_disks_of_all_others_are_busy() {
         "an entry is not acknowledged before it is on disk"
     );
     for follower in &followers {
-        simulated.disks[&follower.config.node].release_syncs();
+        simulated.disks[&follower.parts().config.node].release_syncs();
     }
     assert_eq!(waiting.await.unwrap(), Ok(PutOutcome::Stored));
     simulated.cluster.shutdown().await;
@@ -488,13 +483,19 @@ async fn a_leader_whose_disk_is_slow_hands_over() {
     })
     .await;
     let slow = simulated.cluster.leader().clone();
-    let disk = &simulated.disks[&slow.config.node];
+    let disk = &simulated.disks[&slow.parts().config.node];
     disk.block_syncs("/data/log");
     // The others have it on their disks.
     let other = simulated.cluster.followers().next().unwrap();
-    let waits = other.put(packet(1, 5), Conditions::default(), TIMEOUT);
-    let _ = tokio::join!(waits, simulated.cluster.leader_after(slow.config.node));
-    let successor = simulated.cluster.leader_after(slow.config.node).await;
+    let waits = other.put(packet(1, 5), Conditions::default());
+    let _ = tokio::join!(
+        waits,
+        simulated.cluster.leader_after(slow.parts().config.node)
+    );
+    let successor = simulated
+        .cluster
+        .leader_after(slow.parts().config.node)
+        .await;
     assert!(
         elections::exchange(&slow)
             .unfit()

@@ -1,13 +1,16 @@
 //! Members that come, move, and are asked what they are.
 
-use quorate_api::operate::{Change, Member, MemberState, Refusal};
+use quorate_api::{Member, MemberChange, MemberState, MoveRequest};
 use quorate_packet::PublicKey;
 use quorate_peer::JoinAnswer;
 use quorate_replica::Operator;
-use quorate_state::{JoinRefusal, Level};
+use quorate_state::JoinRefusal;
 
 use super::{elections::calm, test_members::*, *};
-use crate::Known;
+use crate::{
+    Known,
+    membership::refusals::{bad_address, last_voter, unknown_node},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn founders_are_called_by_their_names_in_the_configuration() {
@@ -38,7 +41,7 @@ async fn one_node_grows_into_five_and_shrinks_again_without_a_failed_put() {
         let last = first.status().applied_index;
         applied(node, last).await;
         assert!(node.stored_packet(packet(200, 1).key()).unwrap().is_some());
-        let newer = packet(201, node.config.node.0.as_bytes()[31].into());
+        let newer = packet(201, node.parts().config.node.0.as_bytes()[31].into());
         assert_eq!(put(node, &newer).await, Ok(PutOutcome::Stored));
     }
     for number in [5, 4, 3] {
@@ -52,9 +55,9 @@ async fn one_node_grows_into_five_and_shrinks_again_without_a_failed_put() {
     cluster.until_voters(&[1]).await;
     assert!(writer.stop().await > 0);
     let refused = cluster.change(remove(1)).await;
-    assert_eq!(refused, Err(Refusal::LastVoter));
+    assert_eq!(refused, Err(last_voter()));
     let refused = cluster.change(demote(1)).await;
-    assert_eq!(refused, Err(Refusal::LastVoter));
+    assert_eq!(refused, Err(last_voter()));
     cluster.shutdown().await;
 }
 
@@ -63,10 +66,10 @@ async fn all_nodes_know_who_the_cluster_is_and_who_its_members_are() {
     let mut cluster = Cluster::alone(|_| {}).await;
     cluster.grow([2, 3]).await;
     let members = cluster.members().await;
-    let known = cluster.nodes[&id(1)].known().borrow().clone();
-    assert!(known.names.id.is_some() && known.names.id == members.cluster);
+    let known = cluster.nodes[&id(1)].parts().known().borrow().clone();
+    assert!(known.names.id.is_some() && known.names.id.map(|id| id.to_string()) == members.cluster);
     for node in cluster.nodes.values() {
-        let mut now = node.known();
+        let mut now = node.parts().known();
         let told = timeout(TIMEOUT, now.wait_for(|now| now.members.len() == 3)).await;
         let told = told.expect("it hears of all").unwrap().clone();
         assert_eq!(told.names.id, known.names.id);
@@ -97,7 +100,7 @@ async fn a_node_without_a_leader_tells_who_is_there() {
     let left = cluster.nodes[&id(1)].clone();
     let told = async {
         loop {
-            let told = left.members().await.unwrap();
+            let told = super::test_members::members(&left).await.unwrap();
             if told.leader.is_none() && told.members[1..].iter().all(is_silent) {
                 return told;
             }
@@ -106,7 +109,10 @@ async fn a_node_without_a_leader_tells_who_is_there() {
     let told = timeout(TIMEOUT, told).await.expect("its own view");
     assert_eq!(told.cluster, known.cluster);
     let whereabouts = |members: &[Member]| {
-        let one = |it: &Member| (it.node, it.name.clone(), it.address.clone(), it.role);
+        let one = |it: &Member| {
+            let (node, name) = (it.node.clone(), it.name.clone());
+            (node, name, it.address.clone(), it.role)
+        };
         members.iter().map(one).collect::<Vec<_>>()
     };
     assert_eq!(whereabouts(&told.members), whereabouts(&known.members));
@@ -123,15 +129,11 @@ async fn a_node_without_a_leader_tells_who_is_there() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_misspelt_node_is_not_taken_for_one_that_was_replaced() {
     let cluster = Cluster::alone(|_| {}).await;
-    let replace = |old: &str| Change::Replace {
-        old: old.to_owned(),
-        new: id(1).to_string(),
-    };
-    let refused = cluster.change(replace("typo")).await;
-    assert_eq!(refused, Err(Refusal::UnknownNode("typo".to_owned())));
+    let refused = cluster.change(replacing("typo", id(1))).await;
+    assert_eq!(refused, Err(unknown_node("typo")));
     let gone = id(9).to_string();
-    let changed = cluster.change(replace(&gone)).await.unwrap();
-    assert_eq!((changed.node, changed.lag), (id(1), None));
+    let changed = cluster.change(replacing(&gone, id(1))).await.unwrap();
+    assert_eq!((changed.node, changed.lag), (id(1).to_string(), None));
     cluster.shutdown().await;
 }
 
@@ -172,7 +174,7 @@ async fn a_learner_serves_reads_and_forwards_puts_and_never_votes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_who_has_a_good_token_is_let_in_and_once() {
     let mut cluster = Cluster::alone(|_| {}).await;
-    let service = cluster.nodes[&id(1)].service();
+    let service = cluster.nodes[&id(1)].parts().service();
     assert!(!service.expects_joiners());
     let token = cluster.token(false).await;
     assert!(service.expects_joiners() && !service.admits(id(2)));
@@ -198,7 +200,7 @@ async fn only_who_has_a_good_token_is_let_in_and_once() {
     assert!(!service.admits(id(3)));
 
     let node = cluster.nodes[&id(1)].clone();
-    let expired = node.invite(false, Duration::ZERO).await.unwrap();
+    let expired = invite(&node, false, 0).await.unwrap();
     assert!(!service.expects_joiners());
     let expired = cluster
         .ask_to_join(&expired.token.parse().unwrap(), id(1), 3, "")
@@ -220,30 +222,26 @@ async fn a_member_moves_to_another_address() {
     cluster.grow([2, 3]).await;
     let board = cluster.board.clone();
     board.listen_at(id(3), "elsewhere:7700");
+    let moving = |address: &str| {
+        let address = address.to_owned();
+        MemberChange::Move(MoveRequest { address }).of("n3")
+    };
     // Its links live on until they are lost.
     board.close_links(id(3));
     cluster
         .until_member(3, |member| member.state == MemberState::Silent)
         .await;
     for wrong in ["0.0.0.0:7700", "elsewhere", "[::]:1"] {
-        let change = Change::Move {
-            node: "n3".to_owned(),
-            address: wrong.to_owned(),
-        };
-        let refused = cluster.change(change).await;
-        assert_eq!(refused, Err(Refusal::BadAddress(wrong.to_owned())));
+        let refused = cluster.change(moving(wrong)).await;
+        assert_eq!(refused, Err(bad_address(wrong)));
     }
-    let change = Change::Move {
-        node: "n3".to_owned(),
-        address: "elsewhere:7700".to_owned(),
-    };
-    cluster.change(change).await.unwrap();
+    cluster.change(moving("elsewhere:7700")).await.unwrap();
     cluster
         .until_member(3, |member| member.state == MemberState::Live)
         .await;
     cluster.ready().await;
     for node in cluster.nodes.values() {
-        let mut known = node.known();
+        let mut known = node.parts().known();
         let moved = |known: &Known| known.members[&id(3)] == "elsewhere:7700";
         timeout(TIMEOUT, known.wait_for(moved))
             .await
@@ -257,37 +255,18 @@ async fn a_member_moves_to_another_address() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_hands_leadership_over_at_any_node() {
     let cluster = Cluster::start(3, calm).await;
-    let leader = cluster.leader().config.node;
+    let leader = cluster.leader().parts().config.node;
     for node in cluster.nodes.values() {
-        let text = Some(node.config.node.to_string());
-        let moved = timeout(TIMEOUT, node.transfer_leader(text)).await.unwrap();
-        assert_eq!(moved, Ok(node.config.node));
+        let text = Some(node.parts().config.node.to_string());
+        let moved = timeout(TIMEOUT, transfer(node, text)).await.unwrap();
+        assert_eq!(moved, Ok(node.parts().config.node.to_string()));
     }
     let last = *cluster.nodes.keys().next_back().unwrap();
     let any = cluster.nodes.values().next().unwrap();
-    let moved = timeout(TIMEOUT, any.transfer_leader(None)).await.unwrap();
-    assert!(moved.is_ok_and(|node| node != last), "{leader}");
-    let unknown = any.transfer_leader(Some("nobody".to_owned())).await;
-    assert_eq!(unknown, Err(Refusal::UnknownNode("nobody".to_owned())));
-    cluster.shutdown().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn members_cannot_change_before_all_programs_know_how() {
-    let cluster = Cluster::start(3, |config| {
-        if config.node == id(3) {
-            config.level_max = Level::CAPACITY;
-        }
-    })
-    .await;
-    let [new, old] = [1, 3].map(|number| &cluster.nodes[&id(number)]);
-    cluster.lead(1).await;
-    let refused = new.invite(false, HOUR).await.map(drop);
-    assert_eq!(refused, Err(Refusal::Unsupported));
-    let refused = new.change(demote(3), false).await;
-    assert_eq!(refused, Err(Refusal::Unsupported));
-    assert_eq!(new.members().await.unwrap().members.len(), 3);
-    assert!(old.known().borrow().names.id.is_none());
+    let moved = timeout(TIMEOUT, transfer(any, None)).await.unwrap();
+    assert!(moved.is_ok_and(|node| node != last.to_string()), "{leader}");
+    let unknown = transfer(any, Some("nobody".to_owned())).await;
+    assert_eq!(unknown, Err(unknown_node("nobody")));
     cluster.shutdown().await;
 }
 

@@ -13,7 +13,7 @@ use quorate_state::{LogIndex, Term};
 
 use self::cluster::*;
 use super::*;
-use crate::OpenError;
+use crate::{OpenError, RaftConfig};
 
 #[path = "agreement_tests.rs"]
 mod agreement;
@@ -121,7 +121,10 @@ async fn without_a_quorum_a_put_has_its_answer_in_time_and_reads_go_on() {
     let known = packet(1, 5);
     let leader = cluster.leader().clone();
     put(&leader, &known).await.unwrap();
-    let others: Vec<_> = cluster.followers().map(|node| node.config.node).collect();
+    let others: Vec<_> = cluster
+        .followers()
+        .map(|node| node.parts().config.node)
+        .collect();
     cluster
         .board
         .cut_off
@@ -153,8 +156,9 @@ async fn a_node_that_is_cut_off_stores_nothing_and_says_so() {
         .cut_off
         .lock()
         .unwrap()
-        .insert(alone.config.node);
+        .insert(alone.parts().config.node);
     let gone = alone
+        .parts()
         .write_path
         .leader
         .clone()
@@ -174,9 +178,9 @@ async fn what_no_leader_was_there_for_is_never_in_doubt() {
     let adjust = |config: &mut RaftConfig| config.settings.put.deadline_ms = 20;
     let cluster = Cluster::start(3, adjust).await;
     let alone = cluster.followers().next().unwrap().clone();
-    let node = alone.config.node;
+    let node = alone.parts().config.node;
     cluster.board.cut_off.lock().unwrap().insert(node);
-    let mut leader = alone.write_path.leader.clone();
+    let mut leader = alone.parts().write_path.leader.clone();
     let gone = leader.wait_for(|leader| leader.node.is_none());
     gone.await.unwrap();
     for micros in 1..100 {
@@ -230,9 +234,9 @@ async fn packets_that_are_not_received_again_expire_on_all_nodes() {
         put(cluster.leader(), packet).await.unwrap();
     }
     for node in cluster.nodes.values() {
-        let mut applied = node.write_path.applied.clone();
-        let empty =
-            applied.wait_for(|meta| meta.applied_index() > LogIndex(20) && meta.packet_count == 0);
+        let mut applied = node.parts().write_path.applied.clone();
+        let empty = applied
+            .wait_for(|meta| meta.applied_index() > LogIndex(20) && meta.packets.usage.count == 0);
         timeout(TIMEOUT, empty)
             .await
             .expect("the packets expire")
@@ -268,7 +272,7 @@ async fn a_follower_that_needs_entries_that_are_gone_gets_a_snapshot() {
         .cut_off
         .lock()
         .unwrap()
-        .insert(behind.config.node);
+        .insert(behind.parts().config.node);
     for micros in 2..100 {
         put(cluster.leader(), &packet((micros % 7) as u8, micros))
             .await
@@ -276,9 +280,9 @@ async fn a_follower_that_needs_entries_that_are_gone_gets_a_snapshot() {
     }
     let leader = cluster.leader();
     let index = leader.status().applied_index;
-    leader.write_path.raft.trigger_checkpoint().await;
+    leader.parts().write_path.raft.trigger_checkpoint().await;
     until(leader, |view| view.checkpoint >= index).await;
-    leader.write_path.raft.trigger_purge(index).await;
+    leader.parts().write_path.raft.trigger_purge(index).await;
     until(leader, |view| view.purged >= index).await;
 
     cluster.board.cut_off.lock().unwrap().clear();
@@ -301,7 +305,7 @@ async fn a_lone_node_keeps_what_it_acknowledged_without_a_checkpoint() {
             ..config.clone()
         };
         let board = Arc::<Switchboard>::default();
-        Node::open(config, Memory::new(node_id, board), metrics())
+        opened(config, Memory::new(node_id, board))
     };
     let node = open(dir.path()).await.unwrap();
     timeout(TIMEOUT, node.ready()).await.unwrap();
@@ -349,7 +353,7 @@ async fn a_voter_that_has_forgotten_its_votes_does_not_start() {
     };
     let open = |config| {
         let board = Arc::<Switchboard>::default();
-        Node::open(config, Memory::new(node_id, board), metrics())
+        opened(config, Memory::new(node_id, board))
     };
     let error = open(config(true)).await.err().expect("its log is empty");
     assert!(matches!(error, OpenError::Forgotten(_)), "{error}");

@@ -1,13 +1,13 @@
 //! Who may publish, and packets that operators delete.
 
-use quorate_api::operate::Refusal;
+use quorate_api::{ChangePublishing, DeletePacket, Problem, ProblemType};
 use quorate_peer::message::Payload;
 use quorate_replica::{
-    ChangeKind, ClockState, Operator, PublishChange, PublishMode, PublishState, TokenHash, Watcher,
+    ChangeKind, ClockState, PublishChange, PublishMode, PublishState, TokenHash, Watcher,
 };
-use quorate_state::{Command, LEVEL_MAX, Level, UnixMillis};
+use quorate_state::{Command, UnixMillis};
 
-use super::{conditions::at_level, ground::Simulated, *};
+use super::{ground::Simulated, test_members::ask, *};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -15,20 +15,28 @@ fn key(byte: u8) -> PublicKey {
     PublicKey::from_bytes([byte; 32])
 }
 
-async fn change(node: &Node, change: PublishChange) -> Result<(), Refusal> {
-    let changed = timeout(TIMEOUT, node.change_publishing(change)).await;
+async fn change(node: &Node, change: PublishChange) -> Result<(), Problem> {
+    let changed = timeout(TIMEOUT, ask(node, ChangePublishing { change })).await;
     changed.expect("it is answered")
 }
 
-async fn delete(node: &Node, block: Option<Duration>) -> Result<bool, Refusal> {
-    let deleted = timeout(TIMEOUT, node.delete_packet(key(1), block)).await;
-    deleted.expect("it is answered")
+async fn delete(node: &Node, block: Option<Duration>) -> Result<bool, Problem> {
+    let delete = DeletePacket {
+        key: key(1),
+        block_secs: block.map(|block| block.as_secs()),
+    };
+    let deleted = timeout(TIMEOUT, ask(node, delete)).await;
+    let deleted = deleted.expect("it is answered")?;
+    assert_eq!(deleted.key, key(1).to_string());
+    Ok(deleted.was_stored)
 }
 
-/// A cluster that knows who may publish.
+/// A cluster that has agreed on all that it agrees on unasked.
 async fn cluster(adjust: impl Fn(&mut RaftConfig)) -> Cluster {
     let cluster = Cluster::start(3, adjust).await;
-    at_level(&cluster, LEVEL_MAX).await;
+    for node in cluster.nodes.values() {
+        agreement::agreed_count_max(node).await;
+    }
     cluster
 }
 
@@ -37,7 +45,7 @@ async fn clocks_agree_on(cluster: &Cluster, moment: UnixMillis) {
     for node in cluster.nodes.values() {
         let agree = async {
             loop {
-                let reading = node.exchange.time();
+                let reading = node.parts().exchange.time();
                 if reading.state == ClockState::Agreed && reading.time > moment {
                     return;
                 }
@@ -52,7 +60,7 @@ async fn clocks_agree_on(cluster: &Cluster, moment: UnixMillis) {
 fn put_count(node: &Node, after: LogIndex) -> usize {
     let last = node.status().last_log_index;
     let range = after.next().0..last.next().0;
-    let entries = node.service.log.read(range, usize::MAX).unwrap();
+    let entries = node.parts().log.read(range, usize::MAX).unwrap();
     let is_put = |(_, payload): &(_, Bytes)| match Payload::decode(payload).unwrap() {
         Payload::Command(command) => {
             matches!(Command::decode(command), Ok(Command::PutBatch(_)))
@@ -90,7 +98,7 @@ async fn what_is_deleted_at_one_node_is_gone_everywhere_and_stays_away() {
     for other in cluster.nodes.values() {
         // DNS answers from the same index.
         assert!(other.packet(&key(1)).unwrap().is_none());
-        assert!(other.store.stored_packet(&key(1)).is_none());
+        assert!(other.parts().store.stored_packet(&key(1)).is_none());
         assert_eq!(other.status().packet_count, 0);
         let changes = other.changes_since(before, 10).unwrap().changes;
         let told: Vec<_> = changes.iter().map(|it| (it.key, it.kind)).collect();
@@ -180,7 +188,11 @@ async fn who_may_publish_is_changed_at_any_node_and_holds_at_all() {
         hash: TokenHash([8; 32]),
     };
     let refused = change(nodes[2], other).await.unwrap_err();
-    assert!(matches!(refused, Refusal::Publishing(_)), "{refused}");
+    assert_eq!(
+        refused.problem_type,
+        ProblemType::RefusedPolicy,
+        "{refused}"
+    );
     expect_equal_digests(nodes).await;
     cluster.shutdown().await;
 }
@@ -190,7 +202,9 @@ async fn who_may_publish_is_changed_at_any_node_and_holds_at_all() {
 async fn no_put_slips_past_a_change_that_the_leader_has_applied() {
     let adjust = |config: &mut RaftConfig| config.settings.put.deadline_ms = 20_000;
     let mut simulated = Simulated::start_with(3, adjust).await;
-    at_level(&simulated.cluster, LEVEL_MAX).await;
+    for node in simulated.cluster.nodes.values() {
+        agreement::agreed_count_max(node).await;
+    }
     let leader = simulated.cluster.leader().clone();
     let behind = simulated.follower();
     let node = simulated.cluster.nodes[&behind].clone();
@@ -232,39 +246,6 @@ async fn no_put_slips_past_a_change_that_the_leader_has_applied() {
     simulated.cluster.shutdown().await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn beside_an_older_node_nothing_is_deleted_and_nobody_is_denied() {
-    let mut simulated = Simulated::prepare(3);
-    let old = NodeId::from(3);
-    simulated.cap(old, Level::ZONES);
-    simulated.cluster.open_all().await;
-    simulated.cluster.ready().await;
-    at_level(&simulated.cluster, Level::ZONES).await;
-    let deny = PublishChange::Deny(vec![key(1)]);
-    let stored = packet(1, 5);
-    for node in simulated.cluster.nodes.values() {
-        put(node, &stored).await.unwrap();
-        let refused = change(node, deny.clone()).await;
-        assert_eq!(refused, Err(Refusal::Unsupported));
-        assert_eq!(delete(node, None).await, Err(Refusal::Unsupported));
-        assert!(node.stored_packet(&key(1)).unwrap().is_some());
-        assert_eq!(node.store.meta().cluster.level, Level::ZONES);
-    }
-    expect_equal_digests(simulated.cluster.nodes.values()).await;
-
-    simulated.kill(old);
-    simulated.cap(old, LEVEL_MAX);
-    simulated.cluster.open(old).await.unwrap();
-    simulated.cluster.ready().await;
-    at_level(&simulated.cluster, LEVEL_MAX).await;
-    let node = &simulated.cluster.nodes[&old];
-    change(node, deny).await.unwrap();
-    assert_eq!(delete(node, None).await, Ok(true));
-    assert_eq!(put(node, &packet(1, 6)).await, Ok(PutOutcome::Forbidden));
-    expect_equal_digests(simulated.cluster.nodes.values()).await;
-    simulated.cluster.shutdown().await;
-}
-
 /// Identical bytes cost no entry until an eighth of the retention has passed, and then one at all nodes
 /// together.
 #[tokio::test(flavor = "multi_thread")]
@@ -276,7 +257,7 @@ async fn a_refresh_costs_one_write_in_an_eighth_of_the_retention() {
     let stored = packet(1, 5);
     put(node, &stored).await.unwrap();
     applied_by_all(&cluster, node).await;
-    let eighth = node.config.retention() / 8;
+    let eighth = node.parts().config.retention() / 8;
     for round in 1..=3 {
         let received = node.stored_packet(&key(1)).unwrap().unwrap().received;
         let index = node.status().last_log_index;

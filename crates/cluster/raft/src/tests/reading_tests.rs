@@ -62,12 +62,21 @@ async fn no_read_beside_the_installation_of_a_snapshot_goes_back_in_time() {
     }
     applied(&behind, leader.status().applied_index).await;
     let board = &cluster.board;
-    board.cut_off.lock().unwrap().insert(behind.config.node);
+    board
+        .cut_off
+        .lock()
+        .unwrap()
+        .insert(behind.parts().config.node);
     let expire = Command::Expire {
         cutoff: UnixMillis(u64::MAX),
         count_max: 1,
     };
-    leader.write_path.raft.propose(expire.encode()).await;
+    leader
+        .parts()
+        .write_path
+        .raft
+        .propose(expire.encode())
+        .await;
     for number in numbers.clone().skip(1) {
         put(&leader, &packet(number, 2)).await.unwrap();
     }

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use quorate_api::operate::{Change, MemberRole, MemberState, Refusal};
-use quorate_replica::Operator;
+use quorate_api::{ChangeRequest, MemberChange, MemberRole, MemberState};
 use quorate_state::{Command, Registration};
 
 use super::{elections::calm, test_members::*, *};
-use crate::Cleanup;
+use crate::{
+    Cleanup,
+    membership::refusals::{no_live_quorum, unknown_node},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_is_removed_hands_over_first() {
@@ -17,8 +19,8 @@ async fn a_leader_that_is_removed_hands_over_first() {
     let survivor = cluster.nodes[&id(3)].clone();
     let writer = Publisher::start(&survivor);
     let removed = cluster.nodes.remove(&id(1)).unwrap();
-    let changed = timeout(TIMEOUT, removed.change(remove(1), false)).await;
-    assert_eq!(changed.unwrap().unwrap().node, id(1));
+    let changed = timeout(TIMEOUT, ask(&removed, remove(1))).await;
+    assert_eq!(changed.unwrap().unwrap().node, id(1).to_string());
     cluster.until_voters(&[2, 3]).await;
     let knows = async {
         while removed.status().not_ready != Some(NotReady::Removed) {
@@ -28,12 +30,12 @@ async fn a_leader_that_is_removed_hands_over_first() {
     timeout(TIMEOUT, knows).await.expect("it learns it");
     assert!(writer.stop().await > 0);
     let terms: Vec<_> = cluster.nodes.values().map(|it| it.status().term).collect();
-    tokio::time::sleep(survivor.config.election_timeout_max()).await;
+    tokio::time::sleep(survivor.parts().config.election_timeout_max()).await;
     let later: Vec<_> = cluster.nodes.values().map(|it| it.status().term).collect();
     assert_eq!(terms, later, "it disturbs nobody");
     // Said again, it is so.
     let again = cluster.change(remove(1)).await.unwrap();
-    assert_eq!(again.node, id(1));
+    assert_eq!(again.node, id(1).to_string());
     removed.shutdown().await.unwrap();
     cluster.shutdown().await;
 }
@@ -46,23 +48,23 @@ async fn a_dead_node_is_replaced_by_one_that_has_just_joined() {
     cluster.die(3);
     cluster.join(4, true, |_| {}).await;
     let replaced = cluster.replace(id(3), id(4)).await;
-    assert_eq!((replaced.node, replaced.warnings.len()), (id(4), 0));
+    assert_eq!(
+        (replaced.node, replaced.warnings.len()),
+        (id(4).to_string(), 0)
+    );
     let members = cluster.until_members(|members| members.len() == 3).await;
     assert!(
         members
             .iter()
             .all(|member| member.role == MemberRole::Voter)
     );
-    let service = cluster.nodes[&id(1)].service();
+    let service = cluster.nodes[&id(1)].parts().service();
     timeout(TIMEOUT, service.expelled(id(3))).await.unwrap();
     let again = cluster.replace(id(3), id(4)).await;
     assert_eq!(again.warnings.len(), 1, "it is gone already");
-    let change = Change::Replace {
-        old: id(3).to_string(),
-        new: id(3).to_string(),
-    };
-    let refused = cluster.change(change).await;
-    assert!(matches!(refused, Err(Refusal::UnknownNode(_))));
+    let gone = id(3).to_string();
+    let refused = cluster.change(replacing(&gone, id(3))).await;
+    assert_eq!(refused, Err(unknown_node(&gone)));
     cluster.shutdown().await;
 }
 
@@ -93,9 +95,14 @@ async fn a_replacement_that_was_interrupted_converges() {
     // The old one is deregistered and no more.
     cluster.lead(1).await;
     let leader = cluster.nodes[&id(1)].clone();
-    let admin = leader.service.client.admin.clone();
+    let admin = leader.parts().service.client.admin.clone();
     let deregister = Command::Deregister(id(3).0);
-    leader.write_path.raft.propose(deregister.encode()).await;
+    leader
+        .parts()
+        .write_path
+        .raft
+        .propose(deregister.encode())
+        .await;
     cluster.lead(2).await;
     cluster
         .until_member(3, |member| member.role == MemberRole::Voter)
@@ -104,13 +111,18 @@ async fn a_replacement_that_was_interrupted_converges() {
     // The joint configuration is committed, and its leader is gone.
     cluster.lead(1).await;
     let _lock = admin.change_lock.lock().await;
-    leader.write_path.raft.propose(deregister.encode()).await;
+    leader
+        .parts()
+        .write_path
+        .raft
+        .propose(deregister.encode())
+        .await;
     leave_joint(&leader, &[1, 2, 4]).await;
     cluster.die(1);
     let _gone = leader;
     cluster.until_voters(&[1, 2, 4]).await;
     cluster
-        .until_members(|members| members.iter().all(|member| member.node != id(3)))
+        .until_members(|members| members.iter().all(|member| !is_node(member, 3)))
         .await;
     let done = cluster.replace(id(3), id(4)).await;
     assert_eq!(done.warnings.len(), 1, "it is gone already");
@@ -120,7 +132,7 @@ async fn a_replacement_that_was_interrupted_converges() {
 /// Commits a joint configuration towards these voters, and leaves it so.
 async fn leave_joint(node: &Node, numbers: &[u64]) {
     let voters = numbers.iter().copied().map(id).collect();
-    let raft = &node.write_path.raft;
+    let raft = &node.parts().write_path.raft;
     // The change before may be in force and not committed yet.
     let settled = async {
         while !raft.membership().is_committed || raft.membership().is_joint() {
@@ -142,14 +154,27 @@ async fn a_joint_configuration_that_was_left_behind_is_completed() {
     // As a demotion leaves it whose leader is gone.
     let registration = Registration {
         stays_learner: true,
-        ..leader.roster().roll().registrations[&id(3).0].clone()
+        ..leader.parts().peers.roster().roll().registrations[&id(3).0].clone()
     };
     let node = id(3).0;
     let register = Command::Register { node, registration };
-    leader.write_path.raft.propose(register.encode()).await;
+    leader
+        .parts()
+        .write_path
+        .raft
+        .propose(register.encode())
+        .await;
     leave_joint(&leader, &[1, 2]).await;
     cluster.until_voters(&[1, 2]).await;
-    assert!(!cluster.leader().write_path.raft.membership().is_joint());
+    assert!(
+        !cluster
+            .leader()
+            .parts()
+            .write_path
+            .raft
+            .membership()
+            .is_joint()
+    );
     assert_eq!(cluster.members().await.members.len(), 3);
     cluster.shutdown().await;
 }
@@ -161,7 +186,7 @@ async fn a_removed_node_is_cut_off_at_once() {
     cluster.lead(1).await;
     let removed = cluster.nodes[&id(3)].clone();
     let services: Vec<_> = [1, 2]
-        .map(|number| cluster.nodes[&id(number)].service())
+        .map(|number| cluster.nodes[&id(number)].parts().service())
         .into();
     cluster.change(remove(3)).await.unwrap();
     for service in services {
@@ -200,17 +225,13 @@ async fn a_change_that_leaves_no_live_quorum_is_refused_unless_forced() {
         .until_member(3, |member| member.state == MemberState::Silent)
         .await;
     let refused = cluster.change(remove(2)).await;
-    let no_quorum = Refusal::NoLiveQuorum {
-        live: 1,
-        needed: 2,
-        voters: 2,
-    };
-    assert_eq!(refused, Err(no_quorum));
+    assert_eq!(refused, Err(no_live_quorum(1, 2, 2)));
     assert!(put(&cluster.nodes[&id(1)], &packet(1, 5)).await.is_ok());
     // Forced, it waits for the one that is gone.
     let leader = cluster.nodes[&id(1)].clone();
-    let forced = tokio::spawn(async move { leader.change(remove(2), true).await });
-    let begun = &cluster.nodes[&id(1)].write_path.raft;
+    let force = MemberChange::Remove(ChangeRequest { force: true }).of(id(2).to_string());
+    let forced = tokio::spawn(async move { ask(&leader, force).await });
+    let begun = &cluster.nodes[&id(1)].parts().write_path.raft;
     let begins = async {
         while !begun.membership().is_joint() {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -245,7 +266,7 @@ async fn a_voter_that_is_gone_is_cleaned_up_and_enough_stay() {
     cluster.until_members(|members| members.len() == 3).await;
     cluster.die(3);
     cluster
-        .until_member(3, |member| member.silent_ms > Some(3_000))
+        .until_member(3, |member| member.last_heard_ms > Some(3_000))
         .await;
     cluster.until_voters(&[1, 2, 3]).await;
 }

@@ -55,8 +55,8 @@ fn round_packets(round: u64) -> impl Iterator<Item = SignedPacket> {
 /// begins no other.
 async fn checkpoint(node: &Node, index: LogIndex) {
     let made = async {
-        while node.write_path.raft.view().checkpoint < index {
-            node.write_path.raft.trigger_checkpoint().await;
+        while node.parts().write_path.raft.view().checkpoint < index {
+            node.parts().write_path.raft.trigger_checkpoint().await;
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
@@ -76,15 +76,9 @@ async fn under_constant_refresh_log_and_store_stay_small() {
     .await;
     let node = simulated.cluster.leader();
     let disk = simulated.disks.values().next().unwrap();
-    let expiry = Expiry {
-        raft: node.write_path.raft.clone(),
-        exchange: node.exchange.clone(),
-        store: node.store.clone(),
-        retention: node.config.retention(),
-        metrics: node.write_path.metrics.clone(),
-    };
+    let expiry = Expiry(node.parts().parts.clone());
     let may_expire = async {
-        while !node.exchange.time().may_expire {
+        while !node.parts().exchange.time().may_expire {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
@@ -105,21 +99,26 @@ async fn under_constant_refresh_log_and_store_stay_small() {
             continue;
         }
         checkpoint(node, node.status().applied_index).await;
-        cut_log(&node.write_path.raft, &node.service.log, &node.config).await;
+        cut_log(
+            &node.parts().write_path.raft,
+            &node.parts().log,
+            &node.parts().config,
+        )
+        .await;
         until(node, |view| view.purged.lag_behind(view.checkpoint) <= 8).await;
         disk.settle();
 
         let stored_max = REFRESHED_COUNT + (ROUNDS_PER_RETENTION + 2) * FORGOTTEN_COUNT;
         assert!(
-            node.store.meta().packets.usage.count <= stored_max,
+            node.parts().store.meta().packets.usage.count <= stored_max,
             "round {round}"
         );
         assert!(
-            node.store.size() <= STORE_SIZE_MAX,
+            node.parts().store.size() <= STORE_SIZE_MAX,
             "round {round}: {}",
-            node.store.size()
+            node.parts().store.size()
         );
-        assert!(node.service.log.size() <= LOG_SIZE_MAX, "round {round}");
+        assert!(node.parts().log.size() <= LOG_SIZE_MAX, "round {round}");
         let all_max = LOG_FILES_SIZE_MAX + STORE_SIZE_MAX;
         assert!(
             disk.used_space() <= all_max,
@@ -127,7 +126,7 @@ async fn under_constant_refresh_log_and_store_stay_small() {
             disk.used_space()
         );
     }
-    let written = node.service.log.written_size();
+    let written = node.parts().log.written_size();
     assert!(written > 4 * LOG_FILES_SIZE_MAX, "only {written} bytes");
     simulated.cluster.shutdown().await;
 }

@@ -6,7 +6,7 @@ use futures_util::stream::BoxStream;
 use quorate_packet::PAYLOAD_SIZE_MIN;
 use quorate_peer::{
     LinkError, Tail,
-    message::{Membership, Response, SnapshotBegin, SnapshotHead, StoredMembership, Vote},
+    message::{Membership, Response, SnapshotBegin, StoredMembership, Vote},
 };
 use quorate_sim::SimDisk;
 use quorate_state::LogPosition;
@@ -74,7 +74,7 @@ impl Behind {
     }
 
     fn cut_off(&self) {
-        let follower = self.follower.config.node;
+        let follower = self.follower.parts().config.node;
         self.board().cut_off.lock().unwrap().insert(follower);
     }
 
@@ -83,11 +83,17 @@ impl Behind {
     }
 
     fn disk(&self) -> &SimDisk {
-        &self.simulated.disks[&self.follower.config.node]
+        &self.simulated.disks[&self.follower.parts().config.node]
     }
 
     fn has_partial(&self) -> bool {
-        let incoming = self.follower.config.store().path.with_extension("incoming");
+        let incoming = self
+            .follower
+            .parts()
+            .config
+            .store()
+            .path
+            .with_extension("incoming");
         self.disk().files().contains(&incoming)
     }
 
@@ -97,9 +103,14 @@ impl Behind {
             put(&self.leader, &packet(key, micros)).await.unwrap();
         }
         let index = self.leader.status().applied_index;
-        self.leader.write_path.raft.trigger_checkpoint().await;
+        self.leader
+            .parts()
+            .write_path
+            .raft
+            .trigger_checkpoint()
+            .await;
         until(&self.leader, |view| view.checkpoint >= index).await;
-        let mut looks = self.leader.write_path.raft.transfers().looks();
+        let mut looks = self.leader.parts().write_path.raft.transfers().looks();
         let before = *looks.borrow();
         // The second one surely begins after the checkpoint.
         let looked = looks.wait_for(|looks| *looks >= before + 2);
@@ -131,7 +142,7 @@ async fn under_sustained_writes_a_follower_gets_along_with_one_snapshot() {
     for micros in 2..5 {
         last = behind.move_on(micros).await;
     }
-    assert!(behind.leader.write_path.raft.view().purged < last);
+    assert!(behind.leader.parts().write_path.raft.view().purged < last);
     traffic.requests_max.send_replace(usize::MAX);
     behind.expect_caught_up().await;
     assert_eq!(traffic.passed.borrow().begun, [0]);
@@ -154,7 +165,8 @@ async fn a_snapshot_goes_on_where_its_link_was_lost() {
         .await;
     // The last checkpoint is another one by then.
     behind.move_on(2).await;
-    let [leader, follower] = [&behind.leader, &behind.follower].map(|node| node.config.node);
+    let [leader, follower] =
+        [&behind.leader, &behind.follower].map(|node| node.parts().config.node);
     behind.board().close_links_between(leader, follower);
     assert!(behind.has_partial());
     traffic.requests_max.send_replace(usize::MAX);
@@ -181,19 +193,7 @@ async fn chunks_are_sent_ahead_of_their_acknowledgements() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_knows_no_transfers_gets_its_snapshot_all_the_same() {
-    let behind = Behind::start(20, |_| {}).await;
-    let traffic = behind.traffic();
-    traffic.refusals.store(usize::MAX, Ordering::Relaxed);
-    behind.let_in();
-    behind.expect_caught_up().await;
-    assert_eq!(traffic.passed.borrow().requests, 0);
-    behind.simulated.cluster.shutdown().await;
-}
-
-/// Else its snapshot would begin anew with each link that is lost.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_could_not_be_reached_just_before_is_taken_for_no_older_one() {
+async fn a_node_that_could_not_be_reached_just_before_gets_its_snapshot() {
     let behind = Behind::start(20, |_| {}).await;
     let traffic = behind.traffic();
     traffic.refusals.store(1, Ordering::Relaxed);
@@ -214,8 +214,8 @@ impl SenderLink {
     fn open(to: &Node, peer: NodeId) -> Self {
         let (requests, incoming) = tokio::sync::mpsc::unbounded_channel();
         let incoming = tokio_stream::wrappers::UnboundedReceiverStream::new(incoming);
-        let service = to.service();
-        let responses = service.serve(peer, Lane::Transfer, incoming.boxed());
+        let service = to.parts().service();
+        let responses = service.serve(peer, Lane::Snapshot, incoming.boxed());
         Self {
             requests,
             responses,
@@ -251,12 +251,9 @@ impl SenderLink {
                 position: None,
                 membership,
             },
-        };
-        let head = SnapshotHead {
-            begin,
             packets_size,
         };
-        self.ask(Request::ResumeSnapshot(head)).await
+        self.ask(Request::SnapshotBegin(begin)).await
     }
 }
 
@@ -264,10 +261,10 @@ impl SenderLink {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sender_that_comes_back_takes_its_own_place() {
     let behind = Behind::start(20, |_| {}).await;
-    let peer = behind.leader.config.node;
+    let peer = behind.leader.parts().config.node;
     let mut lost = SenderLink::open(&behind.follower, peer);
-    assert_eq!(lost.begin(0).await, Response::SnapshotResumed(0));
-    let snapshot = behind.leader.store.snapshot().unwrap();
+    assert_eq!(lost.begin(0).await, Response::SnapshotBegun(0));
+    let snapshot = behind.leader.parts().store.snapshot().unwrap();
     let chunk = snapshot.chunks().unwrap().next_chunk().unwrap().unwrap();
     let taken = lost.ask(Request::SnapshotChunk(chunk)).await;
     assert_eq!(taken, Response::SnapshotProgress);
@@ -275,7 +272,7 @@ async fn a_sender_that_comes_back_takes_its_own_place() {
     let ended = tokio::spawn(async move { lost.responses.next().await });
 
     let mut other = SenderLink::open(&behind.follower, peer);
-    assert_eq!(other.begin(0).await, Response::SnapshotResumed(1));
+    assert_eq!(other.begin(0).await, Response::SnapshotBegun(1));
     let ended = timeout(TIMEOUT, ended).await.unwrap().unwrap();
     assert!(ended.is_none(), "{ended:?}");
 }
@@ -285,14 +282,14 @@ async fn a_snapshot_that_has_no_room_is_refused_before_it_is_sent() {
     const GIBIBYTE: u64 = 1024 * 1024 * 1024;
     let behind = Behind::start(20, |_| {}).await;
     behind.disk().leave_space(GIBIBYTE);
-    let mut link = SenderLink::open(&behind.follower, behind.leader.config.node);
+    let mut link = SenderLink::open(&behind.follower, behind.leader.parts().config.node);
     let refused = link.begin(2 * GIBIBYTE).await;
     assert!(
         matches!(&refused, Response::Failed(reason) if reason.contains("are free")),
         "{refused:?}"
     );
     assert!(!behind.has_partial());
-    assert_eq!(link.begin(GIBIBYTE / 2).await, Response::SnapshotResumed(0));
+    assert_eq!(link.begin(GIBIBYTE / 2).await, Response::SnapshotBegun(0));
 }
 
 /// It begins anew with another leader, and nothing of the first one's is in its way.
@@ -304,17 +301,20 @@ async fn a_snapshot_of_a_leader_that_is_gone_does_not_block_that_of_the_next() {
     .await;
     let traffic = behind.traffic();
     let nodes = &behind.simulated.cluster.nodes;
-    let known = [behind.leader.config.node, behind.follower.config.node];
+    let known = [
+        behind.leader.parts().config.node,
+        behind.follower.parts().config.node,
+    ];
     let next = nodes
         .values()
-        .find(|node| !known.contains(&node.config.node));
+        .find(|node| !known.contains(&node.parts().config.node));
     let next = next.unwrap();
     applied(next, behind.leader.status().applied_index).await;
     checkpoint_and_purge(next).await;
     traffic.requests_max.send_replace(4);
     behind.let_in();
     traffic.until(|passed| passed.responses == 4).await;
-    let old = behind.leader.config.node;
+    let old = behind.leader.parts().config.node;
     behind.board().cut_off.lock().unwrap().insert(old);
     behind.board().close_links(old);
     traffic.requests_max.send_replace(usize::MAX);

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
+    ops::Deref,
     sync::{
         Mutex,
         atomic::{AtomicU64, AtomicUsize},
@@ -17,7 +18,7 @@ use futures_util::{
 };
 use quorate_packet::{PAYLOAD_SIZE_MIN, PublicKey, SignedPacket};
 use quorate_peer::{
-    ClusterId, Frame, Introduction, Lane, Link, LinkError, LogState, NodeId, Transport,
+    ClusterId, Frame, Introduction, Lane, Link, LinkError, LogState, NodeId, Service, Transport,
     message::Request,
 };
 use quorate_replica::{Conditions, Observer, PutError, PutOutcome, Role, Writer};
@@ -25,7 +26,9 @@ use quorate_state::{LogIndex, millis};
 use tempfile::TempDir;
 
 use super::{super::*, snapshot_traffic::SnapshotTraffic};
-use crate::{NodeMetrics, OpenError, RaftMetrics, WallClock, adapters::View};
+use crate::{
+    NodeMetrics, OpenError, RaftConfig, RaftMetrics, WallClock, adapters::View, parts::Parts,
+};
 
 /// The longest that anything here may take.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(20);
@@ -142,7 +145,7 @@ impl Transport for Memory {
             let service = board.services.lock().unwrap().get(&peer).cloned();
             let lives = board.deaths(own) == own_deaths;
             let serves = board.listens_at(peer, &address) && !board.is_cut(own, peer);
-            let takes = serves && (lane != Lane::Transfer || board.snapshots.admits());
+            let takes = serves && (lane != Lane::Snapshot || board.snapshots.admits());
             let service = service.filter(|_| lives && takes);
             if service.is_none() {
                 *board
@@ -181,7 +184,7 @@ impl Transport for Memory {
                     move |response| {
                         let board = board.clone();
                         async move {
-                            if lane == Lane::Transfer {
+                            if lane == Lane::Snapshot {
                                 board.snapshots.on_response(&response.message).await;
                             }
                             response
@@ -199,7 +202,7 @@ impl Transport for Memory {
                         if request.message == Request::ReadIndex {
                             board.read_index_count.fetch_add(1, Ordering::Relaxed);
                         }
-                        if lane == Lane::Transfer {
+                        if lane == Lane::Snapshot {
                             board.snapshots.on_request(&request.message).await;
                         }
                         match may_send() {
@@ -326,7 +329,7 @@ impl Cluster {
 
     pub(super) async fn open(&mut self, node: NodeId) -> Result<(), OpenError> {
         let config = self.configs[&node].clone();
-        let opened = Node::open(config, self.transport(node), metrics()).await?;
+        let opened = opened(config, self.transport(node)).await?;
         self.take_in(node, opened);
         Ok(())
     }
@@ -336,7 +339,7 @@ impl Cluster {
     }
 
     pub(super) fn take_in(&mut self, node: NodeId, opened: Arc<Node>) {
-        let service = opened.service();
+        let service = opened.parts().service();
         self.board.services.lock().unwrap().insert(node, service);
         self.nodes.insert(node, opened);
     }
@@ -370,6 +373,39 @@ impl Cluster {
     }
 }
 
+pub(super) async fn opened(
+    config: RaftConfig,
+    transport: Arc<dyn Transport>,
+) -> Result<Arc<Node>, OpenError> {
+    let node = Arc::new(Node::new(config.node));
+    node.open(config, transport, metrics()).await?;
+    Ok(node)
+}
+
+impl Node {
+    pub(super) fn parts(&self) -> &OpenNode {
+        self.open.get().expect("the node is open")
+    }
+}
+
+impl OpenNode {
+    pub(super) fn service(&self) -> Arc<dyn Service> {
+        self.service.clone()
+    }
+
+    pub(super) fn known(&self) -> watch::Receiver<Known> {
+        self.peers.roster().known()
+    }
+}
+
+impl Deref for OpenNode {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
+}
+
 pub(super) fn metrics() -> NodeMetrics {
     let registry = quorate_metrics::Registry::new();
     NodeMetrics {
@@ -386,17 +422,15 @@ pub(super) fn packet(key: u8, micros: u64) -> SignedPacket {
 }
 
 pub(super) async fn put(node: &Node, packet: &SignedPacket) -> Result<PutOutcome, PutError> {
-    timeout(
-        TIMEOUT,
-        node.put(packet.clone(), Conditions::default(), TIMEOUT),
-    )
-    .await
-    .expect("a PUT is always answered")
+    let put = node.put(packet.clone(), Conditions::default());
+    timeout(TIMEOUT, put)
+        .await
+        .expect("a PUT is always answered")
 }
 
 /// Waits until a node has applied what `index` says.
 pub(super) async fn applied(node: &Node, index: LogIndex) {
-    let mut applied = node.write_path.applied.clone();
+    let mut applied = node.parts().write_path.applied.clone();
     let reached = applied.wait_for(|meta| meta.applied_index() >= index);
     timeout(TIMEOUT, reached)
         .await
@@ -407,6 +441,7 @@ pub(super) async fn applied(node: &Node, index: LogIndex) {
 /// Waits until consensus stands at a node as `condition` says.
 pub(super) async fn until(node: &Node, condition: impl Fn(View) -> bool) {
     let stands = node
+        .parts()
         .write_path
         .raft
         .watch(Duration::from_millis(10), |view| !condition(view));
@@ -414,5 +449,5 @@ pub(super) async fn until(node: &Node, condition: impl Fn(View) -> bool) {
 }
 
 pub(super) fn leads(node: &Node) -> bool {
-    node.write_path.raft.view().role == Role::Leader
+    node.parts().write_path.raft.view().role == Role::Leader
 }

@@ -1,13 +1,17 @@
 //! Clusters whose members come, go and move.
 
-use quorate_api::operate::{Change, Changed, Member, MemberRole, Refusal};
+use quorate_api::{
+    ChangeMember, ChangeReport, ChangeRequest, InviteRequest, Invited, ListMembers, Member,
+    MemberChange, MemberRole, Members, Operation, Problem, ProblemType, ReplaceRequest,
+    TransferRequest,
+};
 use quorate_peer::{JoinAnswer, JoinRequest, JoinToken};
-use quorate_replica::{ClusterMembers, Operator};
 
 use super::*;
 use crate::Known;
 
-pub(super) const HOUR: Duration = Duration::from_secs(3600);
+/// How long an operator waits for an answer.
+const ASK_TIMEOUT: Duration = Duration::from_secs(20);
 
 pub(super) fn id(number: u64) -> NodeId {
     NodeId::from(number)
@@ -15,6 +19,37 @@ pub(super) fn id(number: u64) -> NodeId {
 
 pub(super) fn address(number: u64) -> String {
     format!("node{number}:7700")
+}
+
+/// Asks as an operator does.
+pub(super) async fn ask<O: Operation>(node: &Node, operation: O) -> Result<O::Answer, Problem> {
+    quorate_replica::ask(node, operation, None, ASK_TIMEOUT).await
+}
+
+pub(super) async fn invite(
+    node: &Node,
+    learner: bool,
+    valid_secs: u64,
+) -> Result<Invited, Problem> {
+    let request = InviteRequest {
+        learner,
+        valid_secs,
+    };
+    ask(node, request).await
+}
+
+pub(super) async fn transfer(node: &Node, to: Option<String>) -> Result<String, Problem> {
+    let transferred = ask(node, TransferRequest { to }).await?;
+    Ok(transferred.leader)
+}
+
+pub(super) async fn members(node: &Node) -> Result<Members, Problem> {
+    ask(node, ListMembers {}).await
+}
+
+/// Whether `member` is node `number`.
+pub(super) fn is_node(member: &Member, number: u64) -> bool {
+    member.node == id(number).to_string()
 }
 
 impl Cluster {
@@ -34,7 +69,7 @@ impl Cluster {
 
     pub(super) async fn token(&self, stays_learner: bool) -> JoinToken {
         let node = self.nodes.values().next().expect("a node runs");
-        let invited = timeout(TIMEOUT, node.invite(stays_learner, HOUR)).await;
+        let invited = timeout(TIMEOUT, invite(node, stays_learner, 3600)).await;
         let invited = invited.expect("it is answered").expect("it is made");
         invited.token.parse().expect("it is a token")
     }
@@ -47,7 +82,7 @@ impl Cluster {
         number: u64,
         name: &str,
     ) -> Option<JoinAnswer> {
-        let service = self.nodes[&member].service();
+        let service = self.nodes[&member].parts().service();
         let (name, address) = (name.to_owned(), address(number));
         let request = JoinRequest::new(token, id(number), member, name, address);
         let answer = timeout(TIMEOUT, service.join(id(number), request)).await;
@@ -92,14 +127,14 @@ impl Cluster {
         self.ready().await;
     }
 
-    pub(super) async fn members(&self) -> ClusterMembers {
+    pub(super) async fn members(&self) -> Members {
         let node = self.nodes.values().next().expect("a node runs");
         let asked = async {
             loop {
-                match node.members().await {
+                match members(node).await {
                     Ok(members) if members.leader.is_some() => return members,
-                    Ok(_) | Err(Refusal::NoLeader) => {}
-                    Err(refusal) => panic!("{refusal}"),
+                    Ok(_) => {}
+                    Err(problem) => assert_eq!(problem.problem_type, ProblemType::NoLeader),
                 }
             }
         };
@@ -125,7 +160,7 @@ impl Cluster {
 
     pub(super) async fn until_member(&self, number: u64, condition: impl Fn(&Member) -> bool) {
         let is_met = |members: &[Member]| {
-            let member = members.iter().find(|member| member.node == id(number));
+            let member = members.iter().find(|member| is_node(member, number));
             member.is_some_and(&condition)
         };
         self.until_members(is_met).await;
@@ -133,11 +168,11 @@ impl Cluster {
 
     /// Waits until these vote, and all members but these are learners.
     pub(super) async fn until_voters(&self, numbers: &[u64]) {
-        let wanted: Vec<_> = numbers.iter().copied().map(id).collect();
+        let wanted: Vec<_> = numbers.iter().map(|it| id(*it).to_string()).collect();
         self.until_members(|members| {
             let is_voter = |member: &&Member| member.role == MemberRole::Voter;
-            let voters = members.iter().filter(is_voter).map(|member| member.node);
-            voters.eq(wanted.iter().copied())
+            let voters = members.iter().filter(is_voter).map(|member| &member.node);
+            voters.eq(&wanted)
         })
         .await;
     }
@@ -150,30 +185,31 @@ impl Cluster {
     }
 
     /// Asks the first node until no other change is in the way.
-    pub(super) async fn change(&self, change: Change) -> Result<Changed, Refusal> {
+    pub(super) async fn change(&self, change: ChangeMember) -> Result<ChangeReport, Problem> {
         let node = self.nodes.values().next().expect("a node runs");
         self.change_at(node, change).await
     }
 
-    async fn change_at(&self, node: &Node, change: Change) -> Result<Changed, Refusal> {
+    async fn change_at(&self, node: &Node, change: ChangeMember) -> Result<ChangeReport, Problem> {
         let changed = async {
             loop {
-                match node.change(change.clone(), false).await {
-                    Err(Refusal::Busy | Refusal::NoLeader) => {}
-                    changed => return changed,
+                let changed = ask(node, change.clone()).await;
+                let is_in_the_way = |problem: &Problem| {
+                    let in_the_way = [ProblemType::Busy, ProblemType::NoLeader];
+                    in_the_way.contains(&problem.problem_type)
+                };
+                if !changed.as_ref().is_err_and(is_in_the_way) {
+                    return changed;
                 }
             }
         };
         timeout(3 * TIMEOUT, changed).await.expect("it is answered")
     }
 
-    pub(super) async fn replace(&self, old: NodeId, new: NodeId) -> Changed {
+    pub(super) async fn replace(&self, old: NodeId, new: NodeId) -> ChangeReport {
         let replaced = async {
             loop {
-                let change = Change::Replace {
-                    old: old.to_string(),
-                    new: new.to_string(),
-                };
+                let change = replacing(&old.to_string(), new);
                 let last = self.nodes.values().next_back().expect("a node runs");
                 let changed = self.change_at(last, change).await.expect("it may be done");
                 if changed.lag.is_none() {
@@ -216,7 +252,7 @@ impl Cluster {
         let asked = async {
             while !leads(node) {
                 if let Some(leader) = self.nodes.values().find(|node| leads(node)) {
-                    let _ = leader.transfer_leader(Some(id(number).to_string())).await;
+                    let _ = transfer(leader, Some(id(number).to_string())).await;
                 }
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
@@ -225,16 +261,24 @@ impl Cluster {
     }
 }
 
-pub(super) fn promote(number: u64) -> Change {
-    Change::Promote(id(number).to_string())
+pub(super) fn promote(number: u64) -> ChangeMember {
+    MemberChange::Promote(ChangeRequest::default()).of(id(number).to_string())
 }
 
-pub(super) fn demote(number: u64) -> Change {
-    Change::Demote(id(number).to_string())
+pub(super) fn demote(number: u64) -> ChangeMember {
+    MemberChange::Demote(ChangeRequest::default()).of(id(number).to_string())
 }
 
-pub(super) fn remove(number: u64) -> Change {
-    Change::Remove(id(number).to_string())
+pub(super) fn remove(number: u64) -> ChangeMember {
+    MemberChange::Remove(ChangeRequest::default()).of(id(number).to_string())
+}
+
+pub(super) fn replacing(old: &str, new: NodeId) -> ChangeMember {
+    let request = ReplaceRequest {
+        with: new.to_string(),
+        force: false,
+    };
+    MemberChange::Replace(request).of(old)
 }
 
 /// Puts newer and newer packets, each of which must be stored, until it is told to stop. Says how

@@ -12,8 +12,7 @@ pub(super) struct SnapshotTraffic {
     /// How many requests may pass in all. Those behind wait.
     pub(super) requests_max: watch::Sender<usize>,
     pub(super) responses_max: watch::Sender<usize>,
-    /// How many links on the lane of transfers are still refused. Nodes that know nothing of it
-    /// refuse all.
+    /// How many links on the lane of snapshots are still refused.
     pub(super) refusals: AtomicUsize,
 }
 
@@ -38,7 +37,7 @@ impl Default for SnapshotTraffic {
 }
 
 impl SnapshotTraffic {
-    /// Whether a link on the lane of transfers is taken.
+    /// Whether a link on the lane of snapshots is taken.
     pub(super) fn admits(&self) -> bool {
         let one_less = |refusals: usize| refusals.checked_sub(1);
         let (set, read) = (Ordering::Relaxed, Ordering::Relaxed);
@@ -65,7 +64,7 @@ impl SnapshotTraffic {
         self.passed.send_modify(|passed| {
             number = passed.responses;
             passed.responses += 1;
-            if let Response::SnapshotResumed(chunk_count) = response {
+            if let Response::SnapshotBegun(chunk_count) = response {
                 passed.begun.push(*chunk_count);
             }
         });

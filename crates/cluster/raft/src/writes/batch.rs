@@ -11,7 +11,10 @@ pub(super) enum Offer {
     /// A packet of a PUT at this node.
     Own(Waiting),
     /// Packets that another node forwards.
-    Forwarded(Forwarded),
+    Forwarded {
+        packets: EncodedPackets,
+        reply: oneshot::Sender<Proposed>,
+    },
 }
 
 /// A packet whose PUT waits for an answer.
@@ -23,12 +26,6 @@ pub(super) struct Waiting {
     /// Whether an attempt may have brought it into the log: what decides between "surely not
     /// stored" and "unknown" when no later one says more.
     in_doubt: bool,
-}
-
-/// Packets that another node forwards.
-pub(super) struct Forwarded {
-    packets: EncodedPackets,
-    reply: oneshot::Sender<Proposed>,
 }
 
 impl Waiting {
@@ -53,8 +50,7 @@ impl Waiting {
 
     fn answer(&mut self, answer: Result<PutOutcome, PutError>) {
         if let Some(reply) = self.reply.take() {
-            // Whoever waited may be gone.
-            let _ = reply.send(answer);
+            tell(reply, answer);
         }
     }
 
@@ -84,23 +80,12 @@ impl Waiting {
     }
 }
 
-impl Forwarded {
-    pub(super) fn new(packets: EncodedPackets, reply: oneshot::Sender<Proposed>) -> Self {
-        Self { packets, reply }
-    }
-
-    fn answer(self, proposed: Proposed) {
-        // The link to the node that forwards may be gone.
-        let _ = self.reply.send(proposed);
-    }
-}
-
 impl Offer {
     /// How many packets it brings.
     pub(super) fn packet_count(&self) -> usize {
         match self {
             Self::Own(_) => 1,
-            Self::Forwarded(forwarded) => forwarded.packets.count(),
+            Self::Forwarded { packets, .. } => packets.count(),
         }
     }
 
@@ -108,7 +93,7 @@ impl Offer {
     pub(super) fn is_gone(&self) -> bool {
         match self {
             Self::Own(waiting) => waiting.is_gone(),
-            Self::Forwarded(forwarded) => forwarded.reply.is_closed(),
+            Self::Forwarded { reply, .. } => reply.is_closed(),
         }
     }
 
@@ -125,7 +110,7 @@ impl Offer {
     pub(super) fn give_up(self, surely_not_stored: PutError) {
         match self {
             Self::Own(mut waiting) => waiting.give_up(surely_not_stored),
-            Self::Forwarded(forwarded) => forwarded.answer(Proposed::Refused),
+            Self::Forwarded { reply, .. } => tell(reply, Proposed::Refused),
         }
     }
 }
@@ -142,7 +127,7 @@ impl Batch {
     pub(super) fn push(&mut self, offer: Offer) -> Result<(), Offer> {
         let fits = match &offer {
             Offer::Own(waiting) => self.packets.push(&waiting.packet, &waiting.conditions),
-            Offer::Forwarded(forwarded) => self.packets.append(&forwarded.packets),
+            Offer::Forwarded { packets, .. } => self.packets.append(packets),
         };
         match fits {
             true => {
@@ -193,10 +178,9 @@ impl Batch {
                         waiting.settle(outcome);
                     }
                 }
-                Offer::Forwarded(forwarded) => {
-                    let count = forwarded.packets.count();
-                    let outcomes = outcomes.by_ref().take(count).collect();
-                    forwarded.answer(Proposed::Applied { index, outcomes });
+                Offer::Forwarded { packets, reply } => {
+                    let outcomes = outcomes.by_ref().take(packets.count()).collect();
+                    tell(reply, Proposed::Applied { index, outcomes });
                 }
             }
         }
@@ -211,11 +195,16 @@ impl Batch {
                     own.push(Offer::Own(waiting));
                 }
                 // The node that forwarded them tries again.
-                Offer::Forwarded(forwarded) => forwarded.answer(undecided.clone()),
+                Offer::Forwarded { reply, .. } => tell(reply, undecided.clone()),
             }
         }
         own
     }
+}
+
+fn tell<T>(waiting: oneshot::Sender<T>, answer: T) {
+    // Whoever waited, or the link to the node that forwarded, may be gone.
+    let _ = waiting.send(answer);
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ fn forwarded(keys: &[u8]) -> (Offer, oneshot::Receiver<Proposed>) {
         assert!(packets.push(&packet(*key), &Conditions::default()));
     }
     let (reply, proposed) = oneshot::channel();
-    (Offer::Forwarded(Forwarded::new(packets, reply)), proposed)
+    (Offer::Forwarded { packets, reply }, proposed)
 }
 
 fn batch(offers: impl IntoIterator<Item = Offer>) -> Batch {

@@ -79,11 +79,12 @@ impl Batcher {
     /// Sends batches of what waits, as far as it may.
     fn send(&mut self) {
         if self.path.raft.space.is_low() {
+            self.wake_at_once();
             return self.give_up_all(PutError::DiskFull);
         }
         let leader = self.path.leader.borrow_and_update().clone();
         let Some((node, _)) = &leader.node else {
-            return;
+            return self.wake_at_once();
         };
         let leads = *node == self.path.node;
         while !self.is_held() && self.queue.holds(self.wanted()) {
@@ -91,7 +92,7 @@ impl Batcher {
             self.queue.take_while(|offer| match offer {
                 offer if offer.is_gone() => Ok(()),
                 // Only a leader takes what others forward, and never forwards it on.
-                Offer::Forwarded(_) if !leads => {
+                Offer::Forwarded { .. } if !leads => {
                     offer.give_up(PutError::NoLeader);
                     Ok(())
                 }
@@ -153,6 +154,11 @@ impl Batcher {
             offer.give_up(reason);
             Ok(())
         });
+    }
+
+    /// Has whoever comes next wake this task: while nothing is sent, nobody may wait unseen.
+    fn wake_at_once(&self) {
+        self.queue.holds(1);
     }
 
     /// How many packets make a batch that is worth sending now.

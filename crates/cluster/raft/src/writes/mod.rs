@@ -12,11 +12,12 @@
 
 mod batch;
 mod batcher;
+mod linearized;
 mod queue;
 pub(crate) mod read_index;
 pub(crate) mod write_path;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use quorate_packet::SignedPacket;
 use quorate_peer::message::Proposed;
@@ -25,43 +26,35 @@ use quorate_state::{Conditions, EncodedPackets};
 use tokio::{sync::oneshot, time::Instant};
 
 use self::{
-    batch::{Forwarded, Offer, Waiting},
+    batch::{Offer, Waiting},
     batcher::Batcher,
-    queue::{NotQueued, Queue},
+    queue::Queue,
 };
 use crate::writes::write_path::WritePath;
 
 /// Takes packets and brings them into the log.
 pub(crate) struct Puts {
     queue: Arc<Queue>,
-    deadline: Duration,
 }
 
 impl Puts {
     /// Starts the task that forms batches. It ends when this is dropped.
-    pub(crate) fn spawn(path: WritePath, deadline: Duration) -> Self {
+    pub(crate) fn spawn(path: WritePath) -> Self {
         let queue = Arc::<Queue>::default();
         tokio::spawn(Batcher::new(path, queue.clone()).run());
-        Self { queue, deadline }
+        Self { queue }
     }
 
-    /// Brings a packet into the log within `time_left`, to be stored there on `conditions`. Those a
-    /// cluster below [`Level::PUBLISHING`](quorate_state::Level::PUBLISHING) does not know.
+    /// Brings a packet into the log before the deadline, to be stored there on `conditions`.
     pub(crate) async fn put(
         &self,
         packet: SignedPacket,
         conditions: Conditions,
-        time_left: Duration,
+        deadline: Instant,
     ) -> Result<PutOutcome, PutError> {
         let (reply, outcome) = oneshot::channel();
-        let deadline = Instant::now() + time_left.min(self.deadline);
         let waiting = Waiting::new(packet, conditions, deadline, reply);
-        self.queue
-            .push(Offer::Own(waiting))
-            .map_err(|refused| match refused {
-                NotQueued::Full => PutError::Overloaded,
-                NotQueued::Closed => PutError::ShuttingDown,
-            })?;
+        self.queue.push(Offer::Own(waiting));
         // The batcher answers at the deadline at the latest. One that has ended says nothing.
         outcome.await.unwrap_or(Err(PutError::Unknown))
     }
@@ -69,11 +62,8 @@ impl Puts {
     /// Brings packets into the log that another node forwards, if this one leads.
     pub(crate) async fn propose(&self, packets: EncodedPackets) -> Proposed {
         let (reply, proposed) = oneshot::channel();
-        let forwarded = Forwarded::new(packets, reply);
-        match self.queue.push(Offer::Forwarded(forwarded)) {
-            Ok(()) => proposed.await.unwrap_or(Proposed::Unknown),
-            Err(_) => Proposed::Refused,
-        }
+        self.queue.push(Offer::Forwarded { packets, reply });
+        proposed.await.unwrap_or(Proposed::Unknown)
     }
 }
 

@@ -5,6 +5,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use quorate_replica::PutError;
 use tokio::sync::Notify;
 
 use super::batch::Offer;
@@ -30,22 +31,15 @@ struct State {
     is_closed: bool,
 }
 
-/// Why an offer is not in the queue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NotQueued {
-    Full,
-    Closed,
-}
-
 impl Queue {
-    /// Puts an offer at the end.
-    pub(super) fn push(&self, offer: Offer) -> Result<(), NotQueued> {
+    /// Puts an offer at the end, or answers why it cannot wait.
+    pub(super) fn push(&self, offer: Offer) {
         let mut state = self.state();
         if state.is_closed {
-            return Err(NotQueued::Closed);
+            return offer.give_up(PutError::ShuttingDown);
         }
         if state.offers.len() >= OFFER_COUNT_MAX {
-            return Err(NotQueued::Full);
+            return offer.give_up(PutError::Overloaded);
         }
         state.packet_count += offer.packet_count();
         state.offers.push_back(offer);
@@ -54,7 +48,6 @@ impl Queue {
         if are_enough {
             self.arrived.notify_one();
         }
-        Ok(())
     }
 
     /// Puts offers that were taken before others in front of them.
@@ -121,21 +114,36 @@ impl Queue {
 mod tests {
     use futures_util::FutureExt;
     use quorate_packet::{PAYLOAD_SIZE_MIN, PublicKey, SignedPacket};
+    use quorate_replica::PutOutcome;
     use quorate_state::Conditions;
     use tokio::{sync::oneshot, time::Instant};
 
     use super::{super::batch::Waiting, *};
 
-    fn offer(key: u8) -> Offer {
+    type Answer = Result<PutOutcome, PutError>;
+
+    fn own(key: u8) -> (Offer, oneshot::Receiver<Answer>) {
         let payload = vec![key; PAYLOAD_SIZE_MIN].into();
         let packet = SignedPacket::assume_verified(PublicKey::from_bytes([key; 32]), payload);
-        let (reply, _) = oneshot::channel();
-        Offer::Own(Waiting::new(
+        let (reply, answer) = oneshot::channel();
+        let waiting = Waiting::new(
             packet.unwrap(),
             Conditions::default(),
             Instant::now(),
             reply,
-        ))
+        );
+        (Offer::Own(waiting), answer)
+    }
+
+    fn offer(key: u8) -> Offer {
+        own(key).0
+    }
+
+    /// What whoever brings one more packet is answered.
+    fn refusal(queue: &Queue) -> Option<Answer> {
+        let (offer, mut answer) = own(1);
+        queue.push(offer);
+        answer.try_recv().ok()
     }
 
     fn take(queue: &Queue, count: usize) -> Vec<Offer> {
@@ -155,10 +163,10 @@ mod tests {
         let queue = Queue::default();
         assert!(!queue.holds(3));
         for key in 0..2 {
-            queue.push(offer(key)).unwrap();
+            queue.push(offer(key));
             assert_eq!(queue.arrived().now_or_never(), None);
         }
-        queue.push(offer(2)).unwrap();
+        queue.push(offer(2));
         assert_eq!(queue.arrived().now_or_never(), Some(()));
         assert!(queue.holds(3) && !queue.holds(4));
         assert_eq!(take(&queue, 2).len(), 2);
@@ -169,7 +177,7 @@ mod tests {
     fn what_is_brought_back_counts_and_comes_first() {
         let queue = Queue::default();
         for key in 0..3 {
-            queue.push(offer(key)).unwrap();
+            queue.push(offer(key));
         }
         let taken = take(&queue, 2);
         assert!(!queue.holds(2));
@@ -183,11 +191,11 @@ mod tests {
     fn a_queue_that_is_full_or_closed_takes_nothing() {
         let queue = Queue::default();
         for _ in 0..OFFER_COUNT_MAX {
-            queue.push(offer(1)).unwrap();
+            queue.push(offer(1));
         }
-        assert_eq!(queue.push(offer(1)), Err(NotQueued::Full));
+        assert_eq!(refusal(&queue), Some(Err(PutError::Overloaded)));
         queue.close();
-        assert_eq!(queue.push(offer(1)), Err(NotQueued::Closed));
+        assert_eq!(refusal(&queue), Some(Err(PutError::ShuttingDown)));
         assert_eq!(queue.arrived().now_or_never(), Some(()));
     }
 }

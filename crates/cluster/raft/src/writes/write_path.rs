@@ -7,7 +7,7 @@ use quorate_peer::{
     NodeId,
     message::{Proposed, Request, Response},
 };
-use quorate_state::{EncodedPackets, Level, LogIndex, Outcome, PutBatch};
+use quorate_state::{EncodedPackets, LogIndex, Outcome, PutBatch};
 use quorate_store::{Meta, Store};
 use tokio::sync::watch;
 
@@ -60,10 +60,7 @@ impl WritePath {
         if *node == self.node {
             return self.propose(packets).await;
         }
-        let request = match packets.conditions().is_empty() {
-            true => Request::Propose(packets.into_bytes()),
-            false => Request::ProposeConditional(packets.into_conditional_bytes()),
-        };
+        let request = Request::Propose(packets.encode());
         match self.peers.forward(*node, address, request).await {
             Ok(Response::Proposed(proposed)) => {
                 if let Proposed::Applied { index, .. } = proposed {
@@ -77,17 +74,12 @@ impl WritePath {
     }
 
     /// Refuses them when this node's clock is not the one that a majority agrees on: then another
-    /// is to lead. Also when it has not applied yet what lets the cluster use conditions.
+    /// is to lead.
     async fn propose(&self, packets: EncodedPackets) -> Proposed {
         let Some(stamp) = self.stamp() else {
             return Proposed::Refused;
         };
-        let level = self.level();
-        if !packets.conditions().is_empty() && level < Level::PUBLISHING {
-            return Proposed::Refused;
-        }
-        let timestamp_max = (level >= Level::CAPACITY).then_some(stamp.timestamp_max);
-        let command = PutBatch::encode(stamp.now, timestamp_max, &packets);
+        let command = PutBatch::encode(stamp.now, stamp.timestamp_max, &packets);
         match self.raft.propose(command).await {
             Proposed::Applied {
                 index,
@@ -96,11 +88,6 @@ impl WritePath {
             Proposed::Refused => Proposed::Refused,
             Proposed::Applied { .. } | Proposed::Unknown => Proposed::Unknown,
         }
-    }
-
-    /// The level that the cluster is at, as far as this node has applied it.
-    pub(crate) fn level(&self) -> Level {
-        self.applied.borrow().cluster.level
     }
 
     fn stamp(&self) -> Option<Stamp> {

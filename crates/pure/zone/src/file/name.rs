@@ -1,21 +1,21 @@
-//! Domain names as they are written.
+//! Names, and types of records, as they are written.
 
+use std::str::FromStr;
+
+use domain::base::{
+    Rtype, ToName,
+    name::{Name, UncertainName},
+};
 use quorate_state::WireName;
 
-use super::entry::unescape;
-
-/// Why a text is no domain name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NameError {
-    /// Two dots meet, or one stands in front.
-    #[error("{0:?} is no domain name: a label is empty")]
-    EmptyLabel(String),
-    /// Something is escaped that cannot be, or is not ASCII.
-    #[error("{0:?} is no domain name: write other than ASCII in its xn-- form")]
-    Character(String),
-    /// RFC 1035, section 2.3.4.
-    #[error("{0:?} is too long: a label has 63 bytes at the most, and a name 255")]
-    Length(String),
+#[error(
+    "{text:?} is no domain name: {reason}; a label has 1 to 63 bytes, and a name 255 at the most; \
+     write other than ASCII in its xn-- form"
+)]
+pub struct NameError {
+    text: String,
+    reason: String,
 }
 
 /// Parses a name, which is relative to `origin` unless it ends in a dot; `@` is the origin.
@@ -26,47 +26,44 @@ pub fn parse_name(text: &str, origin: &WireName) -> Result<WireName, NameError> 
     match text {
         "@" => return Ok(origin.clone()),
         "." => return Ok(WireName::root()),
-        _ if !text.is_ascii() => return Err(NameError::Character(text.to_owned())),
         _ => {}
     }
-    let (labels, is_absolute) = split(text);
-    let mut wire = Vec::new();
-    for label in labels {
-        let label = unescape(label).ok_or_else(|| NameError::Character(text.to_owned()))?;
-        let size = u8::try_from(label.len()).map_err(|_| NameError::Length(text.to_owned()))?;
-        if size == 0 {
-            return Err(NameError::EmptyLabel(text.to_owned()));
-        }
-        wire.push(size);
-        wire.extend(label.iter().map(u8::to_ascii_lowercase));
+    let none = |reason: String| NameError {
+        text: text.to_owned(),
+        reason,
+    };
+    let name = UncertainName::<Vec<u8>>::from_str(text).map_err(|error| none(error.to_string()))?;
+    if text.is_empty() {
+        return Err(none("it is empty".to_owned()));
     }
-    match is_absolute {
-        true => wire.push(0),
-        false => wire.extend(origin.as_bytes()),
-    }
-    WireName::parse(wire.into()).ok_or_else(|| NameError::Length(text.to_owned()))
+    let name = name.chain(domain_name(origin));
+    wire_name(&name.map_err(|error| none(error.to_string()))?)
+        .ok_or_else(|| none("it is too long".to_owned()))
 }
 
-/// The labels, and whether a dot ends them.
-fn split(text: &str) -> (Vec<&str>, bool) {
-    let mut labels = Vec::new();
-    let (mut start, mut is_escaped) = (0, false);
-    for (at, char) in text.char_indices() {
-        match char {
-            _ if is_escaped => is_escaped = false,
-            '\\' => is_escaped = true,
-            '.' => {
-                labels.push(&text[start..at]);
-                start = at + 1;
-            }
-            _ => {}
-        }
-    }
-    let is_absolute = start == text.len() && start > 0;
-    if !is_absolute {
-        labels.push(&text[start..]);
-    }
-    (labels, is_absolute)
+/// A name as the scanner has it.
+pub(crate) fn domain_name(name: &WireName) -> Name<bytes::Bytes> {
+    let bytes = bytes::Bytes::copy_from_slice(name.as_bytes());
+    Name::from_octets(bytes).expect("a name in wire form is one")
+}
+
+/// A name of the scanner in wire form and lower case. `None` if one of its labels is empty.
+pub(crate) fn wire_name(name: &impl ToName) -> Option<WireName> {
+    let mut wire = Vec::new();
+    name.compose_canonical(&mut wire).ok()?;
+    WireName::parse(wire.into())
+}
+
+/// Parses the name of a type, in any case, or `TYPE` and its number (RFC 3597, section 5). `None` if
+/// there is none of this name, or if it is none of data.
+pub fn parse_type(text: &str) -> Option<u16> {
+    let record_type = Rtype::from_str(text).ok()?.to_int();
+    quorate_state::is_data_type(record_type).then_some(record_type)
+}
+
+/// The name of a type, or `TYPE` and its number.
+pub fn type_text(record_type: u16) -> String {
+    Rtype::from_int(record_type).to_string()
 }
 
 #[cfg(test)]
@@ -101,6 +98,27 @@ mod tests {
             "", "..", ".a", "a..b", "é", "a\\300", "a\\", &*long, &*longest,
         ] {
             assert!(parse_name(text, &root).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn types_are_known_by_name_or_number() {
+        for (text, number) in [("a", 1), ("Https", 65), ("TYPE65", 65), ("type4711", 4711)] {
+            assert_eq!(parse_type(text), Some(number), "{text}");
+            assert_eq!(parse_type(&type_text(number)), Some(number));
+        }
+        for none in [
+            "",
+            "SOA",
+            "TYPE6",
+            "ANY",
+            "AXFR",
+            "OPT",
+            "TYPE0",
+            "TYPE70000",
+            "nonsense",
+        ] {
+            assert_eq!(parse_type(none), None, "{none}");
         }
     }
 }

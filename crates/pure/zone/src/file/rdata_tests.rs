@@ -1,7 +1,8 @@
 use proptest::prelude::*;
 
-use super::super::parse_type;
+use super::super::{parse_name, parse_type};
 use super::*;
+use crate::rdata::Layout;
 
 fn origin() -> WireName {
     parse_name("dns.example.", &WireName::root()).unwrap()
@@ -30,12 +31,21 @@ fn data_of_each_type_is_parsed_and_shown_as_it_is_written() {
             "0 issue \"ca.example; x=1\"",
             "0 issue \"ca.example; x=1\"",
         ),
-        ("HTTPS", "1 . alpn=\"h2,h3\"", "1 . alpn=\"h2,h3\""),
+        ("HTTPS", "1 . alpn=\"h2,h3\"", "1 . alpn=h2,h3"),
         ("SVCB", "0 svc", "0 svc.dns.example."),
         ("TYPE4711", "\\# 3 01 02FF", "\\# 3 0102ff"),
         ("TYPE4711", "\\# 0", "\\# 0"),
         ("A", "\\# 4 c0000201", "192.0.2.1"),
-        ("DS", "\\# 5 0001080201", "\\# 5 0001080201"),
+        ("DS", "\\# 5 0001080201", "1 8 2 01"),
+        ("DS", "60485 5 1 ( 2bb1 83AF )", "60485 5 1 2BB183AF"),
+        ("TLSA", "3 1 1 0123abcd", "3 1 1 0123ABCD"),
+        ("SSHFP", "4 2 0123", "4 2 0123"),
+        ("DNSKEY", "256 3 5 AQPSKmyn", "256 3 5 AQPSKmyn"),
+        ("SMIMEA", "3 1 1 0123abcd", "3 1 1 0123abcd"),
+        ("CERT", "1 2 3 AAAA", "\\# 8 0001000203000000"),
+        ("CSYNC", "66 3 A NS", "66 3 A NS"),
+        ("RP", "a @", "a.dns.example. dns.example."),
+        ("HINFO", "PC \"a b\"", "\"PC\" \"a b\""),
     ] {
         let number = parse_type(record_type).unwrap();
         let wire = parse(record_type, text).unwrap_or_else(|e| panic!("{text}: {e}"));
@@ -44,11 +54,7 @@ fn data_of_each_type_is_parsed_and_shown_as_it_is_written() {
             parse_rdata(number, &written, &WireName::root()).unwrap(),
             wire
         );
-        let plain = |text: &str| text.replace('"', "");
-        match record_type {
-            "HTTPS" => assert_eq!(plain(&written).trim_end_matches(','), plain(shown)),
-            _ => assert_eq!(written, shown),
-        }
+        assert_eq!(written, shown);
     }
 }
 
@@ -77,30 +83,33 @@ fn known_types_have_these_bytes() {
 #[test]
 fn what_is_no_data_is_refused_with_its_reason() {
     for (record_type, text, reason) in [
-        ("A", "192.0.2.1 192.0.2.2", "A takes 1 words and not 2"),
-        ("A", "192.0.2", "it is no A"),
-        ("A", "", "A takes 1 words and not 0"),
-        ("MX", "mail", "MX takes 2 words and not 1"),
-        ("MX", "65536 mail", "\"65536\" is no number"),
-        ("CNAME", "a..b", "a label is empty"),
-        ("TXT", "", "TXT takes 1 words and not 0"),
-        ("TXT", "\\300", "escapes what cannot be escaped"),
+        ("A", "192.0.2.1 192.0.2.2", "trailing tokens"),
+        ("A", "192.0.2", "expected IPv4 address"),
+        ("A", "", "unexpected end of entry"),
+        ("MX", "mail", "expected decimal number"),
+        ("MX", "65536 mail", "decimal number overflow"),
+        ("CNAME", "a..b", "it is no CNAME"),
+        ("TXT", "", "unexpected end of entry"),
+        ("TXT", "\\300", "illegal escape sequence"),
         ("TXT", "\"a", "a quote is not closed"),
         ("TXT", "a\nb", "a record is one line"),
-        ("A", "\\# 3 010203", "its fields do not end"),
-        ("TYPE4711", "\\# 3 0102", "what follows \\# is no number"),
-        ("TYPE4711", "x", "TYPE4711 is not known by its fields"),
-        ("DS", "1 8 2 00", "DS is not known by its fields"),
+        ("TXT", "(\na", "a parenthesis is not closed"),
+        ("A", "\\# 3 010203", "it is no A"),
+        ("TYPE4711", "\\# 3 0102", "incorrect length"),
+        ("TYPE4711", "x", "write \\#, the number of bytes"),
+        ("DS", "1 8 2 0", "uneven number of hex digits"),
+        ("SMIMEA", "3 1 1 x", "SMIMEA"),
     ] {
         let error = parse(record_type, text).unwrap_err().to_string();
         assert!(error.contains(reason), "{record_type} {text}: {error}");
     }
+    assert_eq!(
+        parse("A", "192.0.2").unwrap_err().to_string(),
+        "\"192.0.2\" is no A: expected IPv4 address"
+    );
     let long = format!("\"{}\"", "a".repeat(256));
     let error = parse("TXT", &long).unwrap_err().to_string();
-    assert_eq!(
-        error,
-        "a string has 256 bytes: the most is 255; write several"
-    );
+    assert!(error.ends_with("bad charstr"), "{error}");
 }
 
 proptest! {
@@ -112,7 +121,10 @@ proptest! {
     ) {
         let text = rdata_text(record_type, &wire);
         if let Ok(parsed) = parse_rdata(record_type, &text, &WireName::root()) {
-            prop_assert_eq!(&parsed[..], &wire[..]);
+            match Layout::of(record_type) {
+                None => prop_assert_eq!(&parsed[..], &wire[..]),
+                Some(_) => prop_assert!(parsed.eq_ignore_ascii_case(&wire)),
+            }
         }
     }
 

@@ -1,4 +1,6 @@
-use super::super::{rdata_text, type_text};
+use proptest::prelude::*;
+
+use super::super::{parse_name, rdata_text, type_text};
 use super::*;
 
 fn origin() -> WireName {
@@ -7,10 +9,13 @@ fn origin() -> WireName {
 
 fn shown(text: &str) -> Vec<String> {
     let records = parse(text, &origin(), 3600).unwrap().into_iter();
-    let shown = records.map(|record| {
-        let data = rdata_text(record.record_type, &record.rdata);
-        let record_type = type_text(record.record_type);
-        format!("{} {} {record_type} {data}", record.owner, record.ttl_secs)
+    let shown = records.map(|(_, set)| {
+        let data = rdata_text(set.record_type, &set.records.rdata[0]);
+        let record_type = type_text(set.record_type);
+        format!(
+            "{} {} {record_type} {data}",
+            set.owner, set.records.ttl_secs
+        )
     });
     shown.collect()
 }
@@ -27,9 +32,14 @@ $ORIGIN sub.dns.example.
 a      TXT ( \"v=DKIM1; k=rsa\"
              \"p=abc\" )
 $TTL 1m
-b.other.example. CNAME @
+b.other.dns.example. CNAME @
 *      86400 A 192.0.2.3
 c      A 192.0.2.4
+1h     IN 1H30m TXT 1h ; no TTL
+x      TXT (
+  1d @ )
+y      SMIMEA ( 3 1
+       1 00 )
 ";
     assert_eq!(
         shown(text),
@@ -38,9 +48,12 @@ c      A 192.0.2.4
             "www.dns.example. 3600 A 192.0.2.2",
             "dns.example. 3600 MX 10 mail.dns.example.",
             "a.sub.dns.example. 3600 TXT \"v=DKIM1; k=rsa\" \"p=abc\"",
-            "b.other.example. 60 CNAME sub.dns.example.",
+            "b.other.dns.example. 60 CNAME sub.dns.example.",
             "*.sub.dns.example. 86400 A 192.0.2.3",
             "c.sub.dns.example. 60 A 192.0.2.4",
+            "1h.sub.dns.example. 5400 TXT \"1h\"",
+            "x.sub.dns.example. 60 TXT \"1d\" \"@\"",
+            "y.sub.dns.example. 60 SMIMEA 3 1 1 00",
         ]
     );
 }
@@ -48,28 +61,49 @@ c      A 192.0.2.4
 #[test]
 fn the_first_line_that_is_wrong_is_named() {
     for (text, error) in [
-        ("a A 192.0.2.1\n\nb A nonsense", "line 3: it is no A"),
-        ("a (\nMX\n10 )", "line 1: MX takes 2 words and not 1"),
+        (
+            "a A 192.0.2.1\n\nb A nonsense",
+            "line 3: \"b A nonsense\": expected IPv4 address",
+        ),
+        (
+            "a (\nMX\n10 )",
+            "line 1: \"a (\\nMX\\n10 )\": unexpected end of entry",
+        ),
         (
             "a A 192.0.2.1\nb MX \"10\n",
-            "line 2: a quote is not closed",
+            "line 2: \"b MX \\\"10\": a quote is not closed",
         ),
-        ("  A 192.0.2.1", "line 1: the first record names no owner"),
         (
-            "a 300 IN",
-            "line 1: the record of a.dns.example. has no type",
+            "\n\n  A 192.0.2.1",
+            "line 3: \"A 192.0.2.1\": the first record names no owner",
         ),
-        ("a", "line 1: the record of a.dns.example. has no type"),
-        ("@ SOA a. b. 1 2 3 4 5", "line 1: the SOA is configured"),
-        ("a CH TXT x", "line 1: CH is a class that is not served"),
-        ("a WKS x", "line 1: \"WKS\" is no type of records"),
+        ("a 300 IN", "line 1: \"a 300 IN\": unexpected end of entry"),
+        ("a", "line 1: \"a\": unexpected end of entry"),
+        (
+            "a A (\n192.0.2.1\n",
+            "line 1: \"a A (\\n192.0.2.1\": a parenthesis is not closed",
+        ),
+        (
+            "a A 192.0.2.1 )",
+            "line 1: \"a A 192.0.2.1 )\": unbalanced parens",
+        ),
+        (
+            "@ SOA a. b. 1 2 3 4 5",
+            "line 1: dns.example. has its SOA and NS records from configuration",
+        ),
+        ("a CH TXT x", "line 1: \"a CH TXT x\": different class"),
+        ("a WKS x", "line 1: \"a WKS x\": unknown record type"),
+        ("a NOSUCH x", "line 1: \"a NOSUCH x\": "),
         (
             "\n$INCLUDE /etc/passwd",
-            "line 2: no other file is included",
+            "line 2: \"$INCLUDE /etc/passwd\": no other file is included",
         ),
-        ("$GENERATE 1-9 a A b", "line 1: $GENERATE is no directive"),
-        ("$TTL soon", "line 1: \"soon\" is no time"),
-        ("a..b A 192.0.2.1", "line 1: \"a..b\" is no domain name"),
+        ("$GENERATE 1-9 a A b", "line 1: \"$GENERATE 1-9 a A b\": "),
+        ("$TTL soon", "line 1: \"$TTL soon\": "),
+        ("$TTL 4294967296", "line 1: \"$TTL 4294967296\": "),
+        ("a..b A 192.0.2.1", "line 1: \"a..b A 192.0.2.1\": a label"),
+        ("a.example. A 192.0.2.1", "line 1: a.example. lies outside"),
+        ("a 2147483648 A 192.0.2.1", "line 1: a TTL of 2147483648 s"),
     ] {
         let found = parse(text, &origin(), 1).unwrap_err().to_string();
         assert!(found.starts_with(error), "{text:?}: {found}");
@@ -79,16 +113,11 @@ fn the_first_line_that_is_wrong_is_named() {
 #[test]
 fn records_of_one_owner_and_type_are_a_set_with_the_smallest_ttl() {
     let text = "a 60 A 192.0.2.2\nb A 192.0.2.9\nA 30 A 192.0.2.1\na A 192.0.2.2";
-    let sets = record_sets(parse(text, &origin(), 1).unwrap());
+    let records = parse(text, &origin(), 1).unwrap().into_iter();
+    let sets = record_sets(records.map(|(_, set)| set));
     let sizes: Vec<_> = sets
         .iter()
-        .map(|set| {
-            (
-                set.owner.to_string(),
-                set.records.ttl_secs,
-                set.records.rdata.len(),
-            )
-        })
+        .map(|((owner, _), set)| (owner.to_string(), set.ttl_secs, set.rdata.len()))
         .collect();
     assert_eq!(
         sizes,
@@ -97,4 +126,19 @@ fn records_of_one_owner_and_type_are_a_set_with_the_smallest_ttl() {
             ("b.dns.example.".into(), 60, 1)
         ]
     );
+}
+
+#[test]
+fn a_record_is_named_by_the_line_on_which_it_begins() {
+    let text = "; (\na TXT \"(;\" ; (\nb TXT (\n\n \"x\\\"(\"\n)\nc A 192.0.2.1\r\n\nd TXT \\( x";
+    let records = parse(text, &origin(), 1).unwrap().into_iter();
+    let lines: Vec<usize> = records.map(|(line, _)| line).collect();
+    assert_eq!(lines, [2, 3, 7, 9]);
+}
+
+proptest! {
+    #[test]
+    fn no_zone_file_makes_it_panic(text in "([ -~\\n\\t]{0,3}|@|a|b\\.|\\$ORIGIN|\\$TTL|IN|1h| A| TXT| MX| HTTPS| alpn=| CERT|\\(|\\)|\"|\\\\[0-9]{0,3}|\\\\#|é|192.0.2.1|\\n){0,20}") {
+        let _ = parse(&text, &origin(), 1);
+    }
 }

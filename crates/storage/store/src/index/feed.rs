@@ -4,7 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures_util::StreamExt;
 use quorate_packet::PublicKey;
-use quorate_replica::{Changes, ChangesLost, LogIndex, PacketChange, Watch};
+use quorate_replica::{ChangedPacket, Changes, ChangesLost, LogIndex, Watch};
 
 use super::{
     ring::{CHANGE_COUNT_MAX, ChangeRing},
@@ -29,7 +29,7 @@ impl ChangeFeed {
     }
 
     /// Tells of the changes by entries up to `applied`, which need not have changed anything.
-    pub fn publish(&self, changes: &[PacketChange], applied: LogIndex) {
+    pub fn publish(&self, changes: &[ChangedPacket], applied: LogIndex) {
         self.ring().extend(changes, applied);
         self.watches
             .on_changed(changes.iter().map(|change| &change.key));

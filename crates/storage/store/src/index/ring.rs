@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use quorate_replica::{Changes, ChangesLost, LogIndex, PacketChange};
+use quorate_replica::{ChangedPacket, Changes, ChangesLost, LogIndex};
 
 /// How many changes are kept. Each takes 48 bytes, so that all take 12 MiB at most. Of a million
 /// endpoints that publish each 300 s they are those of a bit more than a minute: who asks every few
@@ -12,7 +12,7 @@ pub(crate) const CHANGE_COUNT_MAX: usize = 256 * 1024;
 /// The last changes.
 #[derive(Debug)]
 pub(crate) struct ChangeRing {
-    changes: VecDeque<PacketChange>,
+    changes: VecDeque<ChangedPacket>,
     count_max: usize,
     /// All changes behind this entry are there.
     floor: LogIndex,
@@ -37,7 +37,7 @@ impl ChangeRing {
     }
 
     /// Adds changes, those of entries up to `applied`.
-    pub(crate) fn extend(&mut self, changes: &[PacketChange], applied: LogIndex) {
+    pub(crate) fn extend(&mut self, changes: &[ChangedPacket], applied: LogIndex) {
         for change in changes {
             if self.changes.len() == self.count_max
                 && let Some(oldest) = self.changes.pop_front()
@@ -82,8 +82,8 @@ mod tests {
     use super::*;
 
     /// A change of each of these entries.
-    fn changes(indexes: &[u64]) -> Vec<PacketChange> {
-        let change = |index: &u64| PacketChange {
+    fn changes(indexes: &[u64]) -> Vec<ChangedPacket> {
+        let change = |index: &u64| ChangedPacket {
             index: LogIndex(*index),
             key: PublicKey::from_bytes([*index as u8; 32]),
             kind: ChangeKind::Stored,
@@ -156,6 +156,6 @@ mod tests {
     /// What the memory that it takes is said to be.
     #[test]
     fn a_change_takes_48_bytes() {
-        assert_eq!(size_of::<PacketChange>(), 48);
+        assert_eq!(size_of::<ChangedPacket>(), 48);
     }
 }

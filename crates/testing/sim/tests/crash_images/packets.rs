@@ -6,8 +6,8 @@ use bytes::Bytes;
 use fastrand::Rng;
 use quorate_packet::{PAYLOAD_SIZE_MAX, PAYLOAD_SIZE_MIN, PublicKey, SignedPacket};
 use quorate_state::{
-    BatchConditions, Capacity, ClusterState, Command, LEVEL_MAX, PutBatch, StoredPacket,
-    StoredPackets, UnixMillis, Usage, apply,
+    BatchConditions, Capacity, ClusterId, ClusterNames, ClusterState, Command, Found, LEVEL_MAX,
+    PutBatch, StoredPacket, StoredPackets, TIMESTAMP_AHEAD_MAX, UnixMillis, Usage, apply,
 };
 use quorate_store::Store;
 
@@ -89,9 +89,15 @@ pub(crate) fn command(index: u64, rng: &mut Rng) -> Bytes {
     let now = UnixMillis(index * COMMAND_INTERVAL_MS);
     let command = match rng.u32(..16) {
         0..2 => Command::RaiseLevel(LEVEL_MAX),
-        2..4 => Command::SetCapacity(Capacity {
-            count_max: rng.u64(1..KEY_COUNT.into()),
-            size_max: u64::MAX,
+        2..4 => Command::Found(Found {
+            names: ClusterNames {
+                id: Some(ClusterId([1; 32])),
+                founding: None,
+            },
+            capacity: Capacity {
+                count_max: rng.u64(1..KEY_COUNT.into()),
+                size_max: u64::MAX,
+            },
         }),
         4..6 => Command::Expire {
             cutoff: UnixMillis(now.0.saturating_sub(20 * COMMAND_INTERVAL_MS)),
@@ -99,7 +105,10 @@ pub(crate) fn command(index: u64, rng: &mut Rng) -> Bytes {
         },
         _ => Command::PutBatch(PutBatch {
             now,
-            timestamp_max: rng.bool().then_some(now),
+            timestamp_max: match rng.bool() {
+                true => now,
+                false => now.saturating_add(TIMESTAMP_AHEAD_MAX),
+            },
             conditions: BatchConditions::default(),
             packets: (0..rng.usize(1..=BATCH_COUNT_MAX))
                 .map(|_| packet(now, rng))

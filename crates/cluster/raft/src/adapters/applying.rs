@@ -1,0 +1,180 @@
+//! Applying entries to the store, a group of them at a time.
+
+use std::io;
+
+use futures_util::{Stream, StreamExt};
+use openraft::{EntryPayload, OptionalSend, storage::EntryResponder};
+use quorate_peer::chain;
+use quorate_replica::ChangedPacket;
+use quorate_state::{ClusterState, LogIndex, LogPosition, Outcome};
+use quorate_store::{Meta, PacketsMut};
+
+use super::{
+    conversions::IntoOurs,
+    state_machine::StateMachine,
+    types::{EncodedCommand, Entry, StoredMembership, TypeConfig},
+};
+
+/// The most entries applied in one transaction.
+const APPLY_COUNT_MAX: usize = 256;
+
+/// The bytes of commands at which a transaction is closed: a few milliseconds of work, so that
+/// catching up leaves room for everything else on the thread.
+const APPLY_SIZE_MAX: usize = 256 * 1024;
+
+impl StateMachine {
+    /// Applies entries in groups, each of them in one transaction.
+    pub(super) async fn apply_all<S>(&self, mut entries: S) -> io::Result<()>
+    where
+        S: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
+    {
+        let mut group = Group::default();
+        while let Some(item) = entries.next().await {
+            group.push(item?);
+            if group.is_full() {
+                self.apply_group(std::mem::take(&mut group))?;
+                tokio::task::yield_now().await;
+            }
+        }
+        match group.entries.is_empty() {
+            true => Ok(()),
+            false => self.apply_group(group),
+        }
+    }
+
+    /// Applies a group and answers those who wait for its entries. An entry that is beyond this
+    /// program stops it, with those before it applied.
+    fn apply_group(&self, group: Group) -> io::Result<()> {
+        let (entries, responders): (Vec<_>, Vec<_>) = group.entries.into_iter().unzip();
+        if self.in_order {
+            check_order(self.applied.borrow().applied, &entries)?;
+        }
+        let mut changes = Vec::new();
+        let (meta, outcomes) = self.store.transact(|packets, meta| {
+            let outcomes = entries.into_iter().map(|entry| {
+                let index = LogIndex(entry.log_id.index());
+                let outcome = self.apply_entry(packets, meta, entry);
+                let changed = packets.take_changed().into_iter();
+                changes.extend(changed.map(|(key, kind)| ChangedPacket { index, key, kind }));
+                outcome
+            });
+            outcomes.collect::<io::Result<Vec<_>>>()
+        });
+        // Before anybody hears that the entries are applied, and asks what they have changed.
+        self.feed.publish(&changes, meta.applied_index());
+        self.publish(meta);
+        for (responder, outcome) in responders.into_iter().zip(outcomes?) {
+            if let Some(responder) = responder {
+                responder.send(outcome);
+            }
+        }
+        Ok(())
+    }
+
+    fn apply_entry(
+        &self,
+        packets: &mut PacketsMut<'_>,
+        meta: &mut Meta,
+        entry: Entry,
+    ) -> io::Result<Option<Outcome>> {
+        let position = entry.log_id.into_ours();
+        let outcome = match entry.payload {
+            EntryPayload::Blank => None,
+            EntryPayload::Normal(command) => {
+                Some(self.apply_command(packets, &mut meta.cluster, position, command)?)
+            }
+            EntryPayload::Membership(membership) => {
+                let stored = StoredMembership::new(Some(entry.log_id), membership);
+                meta.membership = stored.into_ours().encode();
+                None
+            }
+        };
+        meta.applied = Some(position);
+        Ok(outcome)
+    }
+
+    fn apply_command(
+        &self,
+        packets: &mut PacketsMut<'_>,
+        cluster: &mut ClusterState,
+        LogPosition { index, .. }: LogPosition,
+        command: EncodedCommand,
+    ) -> io::Result<Outcome> {
+        let before = (cluster.level, cluster.capacity, cluster.names.id);
+        let zones_before = cluster.zones.clone();
+        let publishing_before = cluster.publishing.clone();
+        let applied = quorate_state::apply(packets, cluster, self.level_max, command.0);
+        let outcome = applied.map_err(|error| {
+            let text = format!("entry {index} cannot be applied: {error}");
+            io::Error::new(io::ErrorKind::Unsupported, text)
+        })?;
+        match &outcome {
+            Outcome::Put { evicted_count, .. } => {
+                self.metrics.evicted_packets_total.inc_by(*evicted_count);
+            }
+            Outcome::Expired(_) | Outcome::Joined(_) => {}
+            Outcome::Deleted { existed } => {
+                tracing::info!(%index, existed, "an operator has deleted a packet");
+            }
+            Outcome::Agreed if zones_before != cluster.zones => {
+                let records_size = cluster.zones.size();
+                let rotated = cluster.zones.cookie_secrets.rotated;
+                tracing::debug!(%index, records_size, %rotated, "zones or cookie secrets have changed");
+            }
+            Outcome::Agreed if publishing_before != cluster.publishing => {
+                let mode = cluster.publishing.mode;
+                tracing::info!(%index, ?mode, "who may publish has changed");
+            }
+            Outcome::Agreed if before == (cluster.level, cluster.capacity, cluster.names.id) => {
+                tracing::debug!(%index, "the cluster has agreed on what is known of nodes");
+            }
+            Outcome::Agreed => tracing::info!(
+                %index,
+                id = cluster.names.id.map(tracing::field::display),
+                level = %cluster.level,
+                packets_max = cluster.capacity.map(|capacity| capacity.count_max),
+                size_max = cluster.capacity.map(|capacity| capacity.size_max),
+                "the cluster has agreed"
+            ),
+            Outcome::Rejected(error) => {
+                let reason = chain(error);
+                tracing::error!(%index, reason, "rejected a log entry");
+            }
+        }
+        Ok(outcome)
+    }
+}
+
+/// Entries to apply in one transaction.
+#[derive(Default)]
+struct Group {
+    entries: Vec<EntryResponder<TypeConfig>>,
+    size: usize,
+}
+
+impl Group {
+    fn push(&mut self, item: EntryResponder<TypeConfig>) {
+        if let EntryPayload::Normal(command) = &item.0.payload {
+            self.size += command.0.len();
+        }
+        self.entries.push(item);
+    }
+
+    fn is_full(&self) -> bool {
+        self.entries.len() >= APPLY_COUNT_MAX || self.size >= APPLY_SIZE_MAX
+    }
+}
+
+/// Entries are applied one after the other, from the first on: one that is missing would make this
+/// replica another than the others, for ever.
+fn check_order(applied: Option<LogPosition>, entries: &[Entry]) -> io::Result<()> {
+    let first = applied.map_or(0, |applied| applied.index.next().0);
+    for (next, entry) in (first..).zip(entries) {
+        let index = entry.log_id.index();
+        if index != next {
+            let text = format!("entry {index} comes where {next} is to be applied");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        }
+    }
+    Ok(())
+}

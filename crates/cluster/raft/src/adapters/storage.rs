@@ -1,0 +1,124 @@
+//! The state machine as openraft sees it.
+
+use std::{any::Any, io, panic::AssertUnwindSafe};
+
+use futures_util::{FutureExt, Stream};
+use openraft::{
+    OptionalSend, RaftSnapshotBuilder,
+    storage::{EntryResponder, RaftStateMachine},
+};
+use quorate_disk::is_out_of_space;
+use quorate_peer::chain;
+use quorate_state::UnsupportedLevel;
+use quorate_store::{Extent, Meta, Pace};
+
+use super::{
+    conversions::IntoOurs,
+    log_storage::flushed,
+    snapshot::{Snapshot, SnapshotData},
+    state_machine::{StateMachine, blocking, snapshot_meta},
+    types::{LogId, SnapshotMeta, StoredMembership, TypeConfig},
+};
+
+impl RaftStateMachine<TypeConfig> for StateMachine {
+    type SnapshotData = SnapshotData;
+    type SnapshotBuilder = Self;
+
+    async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
+        let meta = snapshot_meta(&self.store.meta())?;
+        Ok((meta.last_log_id, meta.last_membership))
+    }
+
+    /// A panic here would end openraft's task for the state machine and leave consensus running:
+    /// it becomes an error, which stops the node.
+    async fn apply<S>(&mut self, entries: S) -> io::Result<()>
+    where
+        S: Stream<Item = io::Result<EntryResponder<TypeConfig>>> + Unpin + OptionalSend,
+    {
+        let applied = AssertUnwindSafe(self.apply_all(entries)).catch_unwind();
+        applied.await.unwrap_or_else(|panic| Err(panicked(&*panic)))
+    }
+
+    async fn get_snapshot_builder(&mut self) -> Self {
+        self.clone()
+    }
+
+    async fn install_snapshot(
+        &mut self,
+        meta: &SnapshotMeta,
+        snapshot: SnapshotData,
+    ) -> io::Result<()> {
+        let level = snapshot.cluster().level;
+        level.check(self.level_max).map_err(too_old_for_snapshot)?;
+        // What openraft cut off the log for this snapshot must not come back behind it.
+        flushed(|on_flushed| self.log.sync(on_flushed)).await?;
+        let new = Meta {
+            applied: meta.last_log_id.into_ours(),
+            membership: meta.last_membership.into_ours().encode(),
+            ..Meta::default()
+        };
+        let store = self.store.clone();
+        let installed = blocking(move || {
+            snapshot.install(&store, new)?;
+            Ok(store.meta())
+        });
+        let meta = installed.await?;
+        self.feed.begin_anew(meta.applied_index());
+        self.publish(meta);
+        Ok(())
+    }
+
+    /// One that is on its way to a peer comes before the last one: openraft asks for it when a
+    /// transfer is tried again, and takes the peer to have what this one says. What a peer needs behind
+    /// it stays in the log as long as it is held.
+    async fn get_current_snapshot(&mut self) -> io::Result<Option<Snapshot>> {
+        let snapshot = match self.transfers.snapshot() {
+            Some(on_its_way) => on_its_way,
+            None => self.shared_snapshot()?,
+        };
+        match snapshot.meta().applied {
+            Some(_) => self.held(snapshot).map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+impl RaftSnapshotBuilder<TypeConfig> for StateMachine {
+    type SnapshotData = SnapshotData;
+
+    /// A panic here would leave openraft waiting for this snapshot for ever, and an error would end
+    /// the node. So without space for a new one it is the last one again, in which openraft finds
+    /// nothing new.
+    async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
+        let built = async {
+            match self.checkpoint(Extent::Changes, Pace::Gentle).await {
+                Err(error) if is_out_of_space(&error) => {
+                    tracing::warn!(
+                        error = chain(&error),
+                        "no checkpoint: the log stays as it is"
+                    );
+                }
+                made => drop(made?),
+            }
+            self.held(self.shared_snapshot()?)
+        };
+        let built = AssertUnwindSafe(built).catch_unwind().await;
+        built.unwrap_or_else(|panic| Err(panicked(&*panic)))
+    }
+}
+
+fn too_old_for_snapshot(error: UnsupportedLevel) -> io::Error {
+    let text = format!("a snapshot cannot be installed: {error}");
+    io::Error::new(io::ErrorKind::Unsupported, text)
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> io::Error {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    let text = text.unwrap_or("without a word");
+    io::Error::other(format!("the state machine panicked: {text}"))
+}
+
+#[cfg(test)]
+#[path = "storage_tests.rs"]
+mod tests;

@@ -1,0 +1,157 @@
+//! Asks the leader, be it this node or another.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use quorate_api::{Answered, Asked, Operation, Problem, ProblemType};
+use quorate_peer::{Lane, LinkError, NodeId, message};
+use quorate_state::millis;
+use serde::Serialize;
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout_at},
+};
+
+use super::{
+    admin::Admin,
+    refusals::{failed, no_leader, turned_away, unsupported},
+};
+use crate::{
+    leadership::leader::{Leader, next_leader},
+    links::connection::CallError,
+    links::peers::Peers,
+};
+
+/// How long no leader may be known until the answer is that there is none, although the operator would
+/// wait longer: some elections.
+const LEADERLESS_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a leader that has handed over may still take to answer.
+const HANDED_OVER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What an answer of the leader may take on its way: so much earlier than the asking node the leader
+/// gives up, so that its reason arrives.
+const WAY_BACK: Duration = Duration::from_millis(500);
+
+#[derive(Clone)]
+pub(crate) struct LeaderClient {
+    pub(crate) node: NodeId,
+    pub(crate) leader: watch::Receiver<Leader>,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) admin: Arc<Admin>,
+}
+
+impl LeaderClient {
+    /// The answer to what this node asks for itself.
+    pub(crate) async fn ask_for<O: Operation>(
+        &self,
+        operation: O,
+        time_left: Duration,
+    ) -> Result<O::Answer, Problem> {
+        let answered = self.ask(Asked::new(operation, time_left)).await?;
+        serde_json::from_value(answered.answer).map_err(not_understood)
+    }
+
+    /// The leader's answer. Asks again when leadership moves, which does no harm: whatever is asked
+    /// may be asked twice.
+    pub(crate) async fn ask(&self, asked: Asked) -> Result<Answered, Problem> {
+        let until = Instant::now() + asked.time_left();
+        let mut leaders = self.leader.clone();
+        let mut known_at = Instant::now();
+        loop {
+            let leader = leaders.borrow_and_update().node.clone();
+            let is_known = leader.is_some();
+            let answer = match leader {
+                Some((node, _)) if node == self.node => {
+                    let request = asked.request.clone();
+                    Some(self.admin.answer(node, request, until).await)
+                }
+                Some((node, address)) => self.forward(node, &address, &asked, until).await,
+                None => None,
+            };
+            match answer {
+                Some(Err(problem)) if problem.problem_type == ProblemType::NoLeader => {}
+                Some(answer) => return answer,
+                None => {}
+            }
+            let now = Instant::now();
+            if is_known {
+                known_at = now;
+            }
+            if now >= until || now >= known_at + LEADERLESS_TIMEOUT {
+                return Err(no_leader());
+            }
+            next_leader(&mut leaders).await;
+        }
+    }
+
+    /// What another node answers, if it does.
+    async fn forward(
+        &self,
+        leader: NodeId,
+        address: &str,
+        asked: &Asked,
+        until: Instant,
+    ) -> Option<Result<Answered, Problem>> {
+        let link = self.peers.link(leader, address, Lane::Admin);
+        let answered = async {
+            link.opened().await?;
+            let asked = Asked {
+                time_left_ms: millis(until.saturating_duration_since(Instant::now())),
+                ..asked.clone()
+            };
+            link.call(message::Request::Operate(to_json(&asked))).await
+        };
+        // Whoever leads next is asked as soon as it does: this one may be gone.
+        let answered = tokio::select! {
+            answered = timeout_at(until, answered) => answered.ok()?,
+            () = self.superseded(leader) => return None,
+        };
+        match answered {
+            Ok(message::Response::Operated(answer)) => {
+                let answer = serde_json::from_slice(&answer);
+                Some(answer.unwrap_or_else(|error| Err(not_understood(error))))
+            }
+            Err(CallError::NotSent(LinkError::NotAdmitted(_))) => Some(Err(turned_away())),
+            _ => None,
+        }
+    }
+
+    /// What `peer` is answered, which takes this node for the leader. Never asked on: whoever asks looks
+    /// for the leader.
+    pub(crate) async fn answer(&self, peer: NodeId, asked: &[u8]) -> Bytes {
+        let answer = match serde_json::from_slice::<Asked>(asked) {
+            Ok(asked) => {
+                let time_left = asked.time_left().saturating_sub(WAY_BACK);
+                let until = Instant::now() + time_left;
+                self.admin.answer(peer, asked.request, until).await
+            }
+            Err(error) => {
+                tracing::warn!(%peer, %error, "refused a request that this version does not know");
+                Err(unsupported())
+            }
+        };
+        to_json(&answer)
+    }
+
+    /// Resolves some time after another node leads: one that hands over still answers.
+    async fn superseded(&self, leader: NodeId) {
+        let mut leaders = self.leader.clone();
+        let other = |now: &Leader| now.node.as_ref().is_some_and(|(node, _)| *node != leader);
+        if leaders.wait_for(other).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        tokio::time::sleep(HANDED_OVER_TIMEOUT).await;
+    }
+}
+
+fn to_json(value: &impl Serialize) -> Bytes {
+    let json = serde_json::to_vec(value);
+    json.expect("requests and answers are JSON").into()
+}
+
+pub(super) fn not_understood(error: serde_json::Error) -> Problem {
+    failed(format!(
+        "this version does not understand the leader's answer: {error}"
+    ))
+}

@@ -1,0 +1,130 @@
+//! What the leader answers, whichever node was asked.
+
+use quorate_api::{
+    AdminRequest, Answered, ChangeMember, ChangePublishing, ChangeZone, DeletePacket, JoinCall,
+    ListMembers, Members, OpenInvite, Operation, Problem, Rename, TransferRequest,
+};
+use quorate_peer::{NodeId, chain, message::Proposed};
+use quorate_state::{Command, LogIndex, Outcome, Rejection};
+use tokio::{
+    sync::MutexGuard,
+    time::{Instant, timeout_at},
+};
+
+use super::{
+    admin::{Admin, Order},
+    refusals::{busy, failed, invite_count, no_leader, publishing, unsupported, zone},
+};
+
+/// Stands for the entry from which on an answer holds where the asking node need not have applied it.
+const ANY: LogIndex = LogIndex(0);
+
+impl Admin {
+    /// The answer to `asker`, which is a problem when this node does not lead.
+    pub(super) async fn answer(
+        &self,
+        asker: NodeId,
+        request: AdminRequest,
+        until: Instant,
+    ) -> Result<Answered, Problem> {
+        self.order(until).answer(asker, request).await
+    }
+}
+
+impl Order<'_> {
+    async fn answer(&self, asker: NodeId, request: AdminRequest) -> Result<Answered, Problem> {
+        self.catch_up().await?;
+        Ok(match request {
+            AdminRequest::Members(_) => answer::<ListMembers>(ANY, &self.members()),
+            AdminRequest::Invite(_) => {
+                return Err(failed("the node that an operator asks makes the token"));
+            }
+            AdminRequest::OpenInvite(open) => {
+                answer::<OpenInvite>(ANY, &self.open_invite(open).await?)
+            }
+            AdminRequest::Join(call) => answer::<JoinCall>(ANY, &self.join(call).await?),
+            AdminRequest::Rename(Rename { name }) => {
+                let _lock = self.lock().await?;
+                self.rename(asker, name).await?;
+                answer::<Rename>(ANY, &())
+            }
+            AdminRequest::ChangeMember(change) => {
+                let _lock = self.lock().await?;
+                answer::<ChangeMember>(ANY, &self.change(change).await?)
+            }
+            AdminRequest::Transfer(TransferRequest { to }) => {
+                answer::<TransferRequest>(ANY, &self.transfer(to.as_deref()).await?)
+            }
+            AdminRequest::ChangeZone(ChangeZone { change }) => {
+                answer::<ChangeZone>(self.change_zone(change).await?, &())
+            }
+            AdminRequest::ChangePublishing(ChangePublishing { change }) => {
+                answer::<ChangePublishing>(self.change_publishing(change).await?, &())
+            }
+            AdminRequest::DeletePacket(delete) => {
+                let (index, deleted) = self.delete_packet(delete).await?;
+                answer::<DeletePacket>(index, &deleted)
+            }
+        })
+    }
+
+    fn members(&self) -> Members {
+        Members {
+            cluster: self.cluster().names.id.map(|id| id.to_string()),
+            leader: Some(self.config.node.to_string()),
+            members: self.standing().listed(),
+        }
+    }
+
+    /// Waits until this leader has applied what was committed before now. Fails if it does not lead.
+    pub(super) async fn catch_up(&self) -> Result<(), Problem> {
+        let caught_up = async {
+            let index = self.raft.read_index().await?;
+            let mut applied = self.applied.clone();
+            let applied = applied.wait_for(|meta| meta.applied_index() >= index).await;
+            applied.ok().map(drop)
+        };
+        let caught_up = timeout_at(self.until, caught_up).await;
+        caught_up.ok().flatten().ok_or_else(no_leader)
+    }
+
+    /// Waits for a change that is under way.
+    async fn lock(&self) -> Result<MutexGuard<'_, ()>, Problem> {
+        let locked = timeout_at(self.until, self.change_lock.lock()).await;
+        let lock = locked.map_err(|_| busy())?;
+        // Another may have led while this one waited.
+        self.catch_up().await?;
+        Ok(lock)
+    }
+
+    /// Has a command committed and applied here. Says where it stands in the log, and what it gave.
+    pub(super) async fn commit(&self, command: Command) -> Result<(LogIndex, Outcome), Problem> {
+        let proposed = timeout_at(self.until, self.raft.propose(command.encode())).await;
+        match proposed {
+            Ok(Proposed::Applied { index, outcomes }) => match outcomes {
+                Outcome::Rejected(rejection) => Err(rejected(&rejection)),
+                outcome => Ok((index, outcome)),
+            },
+            Ok(Proposed::Refused) if self.raft.space.is_low() => Err(failed(
+                "the disk of the leader is nearly full: make space, or hand leadership over",
+            )),
+            Ok(Proposed::Refused | Proposed::Unknown) | Err(_) => Err(no_leader()),
+        }
+    }
+}
+
+/// The answer to an operation, which holds from this entry on.
+fn answer<O: Operation>(index: LogIndex, answer: &O::Answer) -> Answered {
+    let answer = serde_json::to_value(answer).expect("an answer is JSON");
+    Answered { answer, index }
+}
+
+fn rejected(rejection: &Rejection) -> Problem {
+    match rejection {
+        Rejection::InviteCount => invite_count(),
+        Rejection::AboveCluster { .. } => unsupported(),
+        Rejection::Zone(rejection) => zone(rejection),
+        Rejection::Publishing(rejection) => publishing(rejection),
+        other => failed(chain(other)),
+    }
+}

@@ -1,0 +1,100 @@
+//! What the leader does so that nodes can join and are called by their names.
+
+use std::time::Duration;
+
+use quorate_api::{JoinCall, OpenInvite, Problem};
+use quorate_peer::NodeId;
+use quorate_state::{Command, Invite, Join, JoinRefusal, Outcome, Registration};
+
+use super::{
+    address::is_dialable,
+    admin::Order,
+    refusals::{bad_address, failed, unfit, unknown_node},
+};
+
+impl Order<'_> {
+    /// Says when the invite expires. Who is asked again because the answer was lost finds it there.
+    pub(super) async fn open_invite(&self, open: OpenInvite) -> Result<u64, Problem> {
+        self.check_founded()?;
+        let OpenInvite { id, key, request } = open;
+        if let Some(known) = self.cluster().roll.invites.get(&id) {
+            return Ok(known.expires.0);
+        }
+        let now = self.now();
+        let invite = Invite {
+            key,
+            expires: now.saturating_add(Duration::from_secs(request.valid_secs)),
+            stays_learner: request.learner,
+            used_by: None,
+        };
+        self.commit(Command::Invite { id, invite, now }).await?;
+        tracing::info!(invite = %id, expires = %invite.expires.0, "a node may join");
+        Ok(invite.expires.0)
+    }
+
+    /// Registers a node. A member that comes with another token has most likely lost its data: with
+    /// its identity it would get its vote back.
+    pub(super) async fn join(&self, call: JoinCall) -> Result<Result<(), JoinRefusal>, Problem> {
+        self.check_founded()?;
+        if !is_dialable(&call.address) {
+            return Err(bad_address(&call.address));
+        }
+        check_name(&call.name)?;
+        let invite = self.cluster().roll.invites.get(&call.invite).copied();
+        let comes_again = invite.is_some_and(|invite| invite.used_by == Some(call.node.0));
+        if self.standing().is_member(call.node) && !comes_again {
+            let text = "it is a member already: give it a new key, or remove it first";
+            return Err(unfit(text));
+        }
+        let (node, name, address) = (call.node, call.name.clone(), call.address.clone());
+        let join = Join {
+            invite: call.invite,
+            node: call.node.0,
+            name: call.name,
+            address: call.address,
+            now: self.now(),
+        };
+        // What all would refuse need not be written by all: whoever had a token once can ask for ever.
+        if let Err(refusal) = self.cluster().roll.check_join(&join) {
+            return Ok(Err(refusal));
+        }
+        match self.commit(Command::Join(join)).await? {
+            (_, Outcome::Joined(joined)) => {
+                match &joined {
+                    Ok(()) => tracing::info!(name, %node, address, "a node has joined"),
+                    Err(reason) => {
+                        tracing::info!(%reason, name, %node, address, "did not let a node join");
+                    }
+                }
+                Ok(joined)
+            }
+            (_, other) => Err(failed(format!("joining gave {other:?}"))),
+        }
+    }
+
+    /// Notes what the operator of a registered node calls it.
+    pub(super) async fn rename(&self, node: NodeId, name: String) -> Result<(), Problem> {
+        check_name(&name)?;
+        let roll = self.cluster().roll;
+        let known = roll.registrations.get(&node.0);
+        let known = known.ok_or_else(|| unknown_node(&node.to_string()))?;
+        let mut others = roll.registrations.iter();
+        if others.any(|(key, other)| *key != node.0 && other.name == name) {
+            let text = format!("another node is called {name:?}: set another cluster.node_name");
+            return Err(unfit(text));
+        }
+        let registration = Registration {
+            name,
+            ..known.clone()
+        };
+        self.register(node, registration).await
+    }
+}
+
+/// Names are shown to operators as they are.
+fn check_name(name: &str) -> Result<(), Problem> {
+    match name.contains(|c: char| c.is_control() || c.is_whitespace()) {
+        true => Err(unfit(format!("{name:?} is no name: it has spaces"))),
+        false => Ok(()),
+    }
+}

@@ -1,0 +1,45 @@
+//! What all jobs of an open node work with.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use quorate_log::Log;
+use quorate_store::Store;
+use tokio::sync::watch;
+
+use crate::{
+    FatalError, NodeMetrics, RaftConfig,
+    adapters::{Raft, StateMachine},
+    clocks::exchange::Exchange,
+    leadership::leader::Leader,
+    links::peers::Peers,
+    start::{founding::Franchise, recovery::Recovery},
+};
+
+/// The parts of a node whose files are open and whose consensus runs.
+pub(crate) struct Parts {
+    pub(crate) config: RaftConfig,
+    pub(crate) metrics: NodeMetrics,
+    pub(crate) exchange: Arc<Exchange>,
+    pub(crate) peers: Arc<Peers>,
+    pub(crate) log: Arc<Log>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) state_machine: StateMachine,
+    pub(crate) raft: Raft,
+    pub(crate) recovery: Recovery,
+    pub(crate) franchise: Franchise,
+    pub(crate) leader: watch::Receiver<Leader>,
+    /// Whether a leader is known, for those who ask at every read.
+    pub(crate) has_leader: Arc<AtomicBool>,
+    pub(crate) failure: watch::Sender<Option<FatalError>>,
+    /// The cluster does not know this node as a member any more.
+    pub(crate) is_removed: AtomicBool,
+}
+
+impl Parts {
+    pub(crate) fn is_removed(&self) -> bool {
+        self.is_removed.load(Ordering::Acquire)
+    }
+}

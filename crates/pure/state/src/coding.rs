@@ -1,0 +1,301 @@
+//! How values stand in log entries and in what the cluster has agreed on.
+//!
+//! A struct is its fields, one behind the other. Integers are big-endian, a `bool` and whether there is
+//! something take a u8, text a size (u16), the data of a record a size (u32), and what is many a count
+//! (u32). A domain name is in wire form, so it tells its end.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use quorate_packet::{PublicKey, Timestamp};
+
+use crate::{ClusterId, CommandError, CookieSecret, InviteId, Level, UnixMillis, WireName};
+
+pub(crate) trait Coding: Sized {
+    fn put(&self, out: &mut BytesMut);
+
+    /// Reads off the front what `put` wrote.
+    fn take(bytes: &mut Bytes) -> Result<Self, CommandError>;
+}
+
+/// Reads a value that is all of `bytes`, which are no more than `size_max`.
+pub(crate) fn decode_all<T: Coding>(mut bytes: Bytes, size_max: usize) -> Result<T, CommandError> {
+    if bytes.len() > size_max {
+        return Err(CommandError::Trailing(bytes.len() - size_max));
+    }
+    let value = T::take(&mut bytes)?;
+    match bytes.len() {
+        0 => Ok(value),
+        rest => Err(CommandError::Trailing(rest)),
+    }
+}
+
+/// Structs as their fields.
+macro_rules! fields {
+    ($($type:ident { $($field:ident),+ $(,)? })+) => {
+        $(impl $crate::coding::Coding for $type {
+            fn put(&self, out: &mut bytes::BytesMut) {
+                $(self.$field.put(out);)+
+            }
+
+            fn take(bytes: &mut bytes::Bytes) -> Result<Self, $crate::CommandError> {
+                Ok(Self { $($field: $crate::coding::Coding::take(bytes)?,)+ })
+            }
+        })+
+    };
+}
+
+/// Variants of an enum as a number (u8) and their fields. A number that is none is the error `$unknown`.
+macro_rules! kinds {
+    (
+        $type:ident, $unknown:expr,
+        $($kind:literal => $variant:ident $(($value:ident))? $({ $($field:ident),+ })?,)+
+    ) => {
+        impl $crate::coding::Coding for $type {
+            fn put(&self, out: &mut bytes::BytesMut) {
+                match self {
+                    $(Self::$variant $(($value))? $({ $($field),+ })? => {
+                        $kind.put(out);
+                        $($value.put(out);)?
+                        $($($field.put(out);)+)?
+                    })+
+                }
+            }
+
+            fn take(bytes: &mut bytes::Bytes) -> Result<Self, $crate::CommandError> {
+                Ok(match u8::take(bytes)? {
+                    $($kind => {
+                        $(let $value = $crate::coding::Coding::take(bytes)?;)?
+                        $($(let $field = $crate::coding::Coding::take(bytes)?;)+)?
+                        Self::$variant $(($value))? $({ $($field),+ })?
+                    })+
+                    other => return Err($unknown(other)),
+                })
+            }
+        }
+    };
+}
+
+macro_rules! integers {
+    ($($type:ident $put:ident $take:ident,)+) => {
+        $(impl Coding for $type {
+            fn put(&self, out: &mut BytesMut) {
+                out.$put(*self);
+            }
+
+            fn take(bytes: &mut Bytes) -> Result<Self, CommandError> {
+                Ok(bytes.$take()?)
+            }
+        })+
+    };
+}
+
+integers! {
+    u8 put_u8 try_get_u8,
+    u16 put_u16 try_get_u16,
+    u32 put_u32 try_get_u32,
+    u64 put_u64 try_get_u64,
+}
+
+/// Types that stand for the value in them.
+macro_rules! wrappers {
+    ($($type:ident)+) => {
+        $(impl $crate::coding::Coding for $type {
+            fn put(&self, out: &mut bytes::BytesMut) {
+                self.0.put(out);
+            }
+
+            fn take(bytes: &mut bytes::Bytes) -> Result<Self, $crate::CommandError> {
+                $crate::coding::Coding::take(bytes).map(Self)
+            }
+        })+
+    };
+}
+
+pub(crate) use {fields, kinds, wrappers};
+
+wrappers! { ClusterId CookieSecret InviteId Level UnixMillis }
+
+impl Coding for bool {
+    fn put(&self, out: &mut BytesMut) {
+        u8::from(*self).put(out);
+    }
+
+    fn take(bytes: &mut Bytes) -> Result<Self, CommandError> {
+        Ok(u8::take(bytes)? != 0)
+    }
+}
+
+impl<const SIZE: usize> Coding for [u8; SIZE] {
+    fn put(&self, out: &mut BytesMut) {
+        out.put_slice(self);
+    }
+
+    fn take(bytes: &mut Bytes) -> Result<Self, CommandError> {
+        let mut array = [0; SIZE];
+        bytes.try_copy_to_slice(&mut array)?;
+        Ok(array)
+    }
+}
+
+impl Coding for PublicKey {
+    fn put(&self, out: &mut BytesMut) {
+        self.as_bytes().put(out);
+    }
+
+    fn take(bytes: &mut Bytes) -> Result<Self, CommandError> {
+        Coding::take(bytes).map(Self::from_bytes)
+    }
+}
+
+impl Coding for Timestamp {
+    fn put(&self, out: &mut BytesMut) {
+        self.as_micros().put(out);
+    }
+
+    fn take(bytes: &mut Bytes) -> Result<Self, CommandError> {
+        Coding::take(bytes).map(Self::from_micros)
+    }
+}
+
+impl Coding for String {
+    fn put(&self, out: &mut BytesMut) {
+        out.put_u16(u16::try_from(self.len()).expect("names and addresses have bounds"));
+        out.put_slice(self.as_bytes());
+    }
+
+    fn take(bytes: &mut Bytes) -> Result<Self, CommandError> {
+        let size = u16::take(bytes)?;
+        let text = split(bytes, size.into())?;
+        Self::from_utf8(text.into()).map_err(|_| CommandError::Text)
+    }
+}
+
+impl Coding for WireName {
+    fn put(&self, out: &mut BytesMut) {
+        out.put_slice(self.as_bytes());
+    }
+
+    fn take(bytes: &mut Bytes) -> Result<Self, CommandError> {
+        let mut end = 0;
+        while let size @ 1.. = *bytes.get(end).ok_or(CommandError::Record)? {
+            end += usize::from(size) + 1;
+        }
+        // A copy: a name outlives the entry that brought it, and must not hold all of that.
+        let name = Bytes::copy_from_slice(&split(bytes, end + 1)?);
+        Self::parse(name).ok_or(CommandError::Record)
+    }
+}
+
+/// The data of a record.
+impl Coding for Bytes {
+    fn put(&self, out: &mut BytesMut) {
+        put_count(self.len(), out);
+        out.put_slice(self);
+    }
+
+    fn take(bytes: &mut Bytes) -> Result<Self, CommandError> {
+        let size = usize::try_from(u32::take(bytes)?).map_err(|_| CommandError::Truncated)?;
+        // A copy, as of a name.
+        split(bytes, size).map(|data| Self::copy_from_slice(&data))
+    }
+}
+
+impl<T: Coding> Coding for Option<T> {
+    fn put(&self, out: &mut BytesMut) {
+        self.is_some().put(out);
+        if let Some(value) = self {
+            value.put(out);
+        }
+    }
+
+    fn take(bytes: &mut Bytes) -> Result<Self, CommandError> {
+        bool::take(bytes)?.then(|| T::take(bytes)).transpose()
+    }
+}
+
+impl<T: Coding> Coding for Arc<T> {
+    fn put(&self, out: &mut BytesMut) {
+        T::put(self, out);
+    }
+
+    fn take(bytes: &mut Bytes) -> Result<Self, CommandError> {
+        T::take(bytes).map(Self::new)
+    }
+}
+
+impl<A: Coding, B: Coding> Coding for (A, B) {
+    fn put(&self, out: &mut BytesMut) {
+        self.0.put(out);
+        self.1.put(out);
+    }
+
+    fn take(bytes: &mut Bytes) -> Result<Self, CommandError> {
+        Ok((A::take(bytes)?, B::take(bytes)?))
+    }
+}
+
+impl<T: Coding> Coding for Vec<T> {
+    fn put(&self, out: &mut BytesMut) {
+        put_all(self.iter(), out);
+    }
+
+    fn take(bytes: &mut Bytes) -> Result<Self, CommandError> {
+        take_all(bytes)
+    }
+}
+
+impl<T: Coding + Ord> Coding for BTreeSet<T> {
+    fn put(&self, out: &mut BytesMut) {
+        put_all(self.iter(), out);
+    }
+
+    fn take(bytes: &mut Bytes) -> Result<Self, CommandError> {
+        take_all(bytes)
+    }
+}
+
+impl<K: Coding + Ord, V: Coding> Coding for BTreeMap<K, V> {
+    fn put(&self, out: &mut BytesMut) {
+        put_count(self.len(), out);
+        for (key, value) in self {
+            key.put(out);
+            value.put(out);
+        }
+    }
+
+    fn take(bytes: &mut Bytes) -> Result<Self, CommandError> {
+        take_all(bytes)
+    }
+}
+
+/// Their count, and each.
+pub(crate) fn put_all<'a, T: Coding + 'a>(
+    items: impl ExactSizeIterator<Item = &'a T>,
+    out: &mut BytesMut,
+) {
+    put_count(items.len(), out);
+    items.for_each(|item| item.put(out));
+}
+
+fn put_count(count: usize, out: &mut BytesMut) {
+    u32::try_from(count)
+        .expect("what is replicated has bounds")
+        .put(out);
+}
+
+/// Each takes a byte or more, so a count that is made up ends with the bytes.
+fn take_all<T: Coding, C: FromIterator<T>>(bytes: &mut Bytes) -> Result<C, CommandError> {
+    let count = u32::take(bytes)?;
+    (0..count).map(|_| T::take(bytes)).collect()
+}
+
+fn split(bytes: &mut Bytes, size: usize) -> Result<Bytes, CommandError> {
+    match size <= bytes.len() {
+        true => Ok(bytes.split_to(size)),
+        false => Err(CommandError::Truncated),
+    }
+}

@@ -1,0 +1,161 @@
+//! The scanner of `domain`, an entry at a time.
+
+use domain::{
+    base::{
+        ParsedName, Rtype,
+        iana::Class,
+        rdata::{ComposeRecordData, ParseRecordData},
+    },
+    dep::octseq::Parser,
+    rdata::ZoneRecordData,
+    zonefile::inplace::{Entry, ScannedRecord, Zonefile},
+};
+use hickory_proto::serialize::txt::parse_ttl;
+use quorate_state::{NamedSet, RecordSet, WireName};
+
+use super::{
+    codec,
+    entries::check_end,
+    name::{domain_name, wire_name},
+};
+use crate::{name::end_in_place, rdata::Layout};
+
+/// The data of a record that stands in wire form.
+pub(crate) type Data<'w> = ZoneRecordData<&'w [u8], ParsedName<&'w [u8]>>;
+
+/// Reads entries, each with what the ones before said of origin, owner and TTL.
+pub(crate) struct EntryScanner {
+    zonefile: Zonefile,
+    has_owner: bool,
+}
+
+impl EntryScanner {
+    pub(crate) fn new(origin: &WireName, ttl_secs: u32) -> Self {
+        let mut zonefile = Zonefile::new();
+        zonefile.set_origin(domain_name(origin));
+        zonefile.set_default_class(Class::IN);
+        // The scanner takes the TTL of the next records from this one.
+        zonefile.extend_from_slice(format!("@ {ttl_secs} TXT x\n").as_bytes());
+        zonefile.next_entry().expect("it is a record");
+        Self {
+            zonefile,
+            has_owner: false,
+        }
+    }
+
+    /// The record of an entry, as a set of one; `None` of a directive, or of a line without anything.
+    ///
+    /// # Errors
+    /// What is wrong, in words for an operator. No other entry can be read then.
+    pub(crate) fn scan(&mut self, entry: &str) -> Result<Option<NamedSet>, String> {
+        let is_indented = entry.starts_with([' ', '\t']);
+        check_end(entry)?;
+        let entry = as_the_scanner_takes_it(entry)?;
+        self.zonefile.extend_from_slice(entry.as_bytes());
+        self.zonefile.extend_from_slice(b"\n");
+        match self.zonefile.next_entry().map_err(said)? {
+            None => Ok(None),
+            Some(Entry::Include { .. }) => {
+                Err("no other file is included: put its records here".to_owned())
+            }
+            Some(Entry::Record(_)) if is_indented && !self.has_owner => {
+                Err("the first record names no owner".to_owned())
+            }
+            Some(Entry::Record(record)) => {
+                self.has_owner = true;
+                self.set_of(&record).map(Some)
+            }
+        }
+    }
+
+    fn set_of(&self, record: &ScannedRecord) -> Result<NamedSet, String> {
+        let owner = wire_name(record.owner()).ok_or("a label of its name is empty")?;
+        let record_type = record.rtype().to_int();
+        let mut rdata = Vec::new();
+        let composed = record.data().compose_canonical_rdata(&mut rdata);
+        composed.map_err(|_| "it is too long")?;
+        if parse_wire(record_type, &rdata).is_none() {
+            return Err(format!("it is no {}", record.rtype()));
+        }
+        let origin = self.zonefile.origin().map_err(|error| error.to_string())?;
+        resolve_origin(record_type, &mut rdata, origin.as_slice());
+        let records = RecordSet {
+            ttl_secs: record.ttl().as_secs(),
+            rdata: vec![rdata.into()],
+        };
+        Ok(NamedSet {
+            owner,
+            record_type,
+            records,
+        })
+    }
+}
+
+/// Data in wire form, if it is of its type and nothing follows it.
+pub(crate) fn parse_wire(record_type: u16, wire: &[u8]) -> Option<Data<'_>> {
+    let mut parser = Parser::from_ref(wire);
+    let data = Data::parse_rdata(Rtype::from_int(record_type), &mut parser);
+    data.ok()?.filter(|_| parser.remaining() == 0)
+}
+
+/// The scanner takes `@` for a label behind the type, where it is the origin too (RFC 1035, section 5.1).
+fn resolve_origin(record_type: u16, rdata: &mut Vec<u8>, origin: &[u8]) {
+    let Some(layout) = Layout::of(record_type) else {
+        return;
+    };
+    let taken = [b"\x01@", origin].concat();
+    let mut at = layout.name_at(rdata, 0);
+    for _ in 0..layout.name_count() {
+        let name = rdata.get(at..at + taken.len());
+        if name.is_some_and(|name| name.eq_ignore_ascii_case(&taken)) {
+            rdata.drain(at..at + 2);
+        }
+        at = end_in_place(rdata, at);
+    }
+}
+
+/// The entry with its TTL in seconds, and with data of types that the scanner does not know as bytes.
+fn as_the_scanner_takes_it(entry: &str) -> Result<String, String> {
+    let spaces = [' ', '\t', '\r', '\n'];
+    let (first, rest) = entry.split_at(entry.find(spaces).unwrap_or(entry.len()));
+    let is_ttl = first.eq_ignore_ascii_case("$TTL");
+    if first.starts_with('$') && !is_ttl {
+        return Ok(entry.to_owned());
+    }
+    let mut text = first.to_owned();
+    let mut pieces = rest.split_inclusive(spaces);
+    for piece in pieces.by_ref() {
+        let (word, space) = piece.split_at(piece.trim_end_matches(spaces).len());
+        match parse_ttl(word) {
+            Ok(secs) if !word.is_empty() => text.push_str(&format!("{secs}{space}")),
+            _ if word.is_empty() || word.eq_ignore_ascii_case("IN") => text.push_str(piece),
+            _ => {
+                text.push_str(piece);
+                let data: String = pieces.collect();
+                let Some(wire) = codec::parse(word, &data) else {
+                    return Ok(text + &data);
+                };
+                return Ok(text + &generic_text(&wire?));
+            }
+        }
+    }
+    Ok(text)
+}
+
+/// Data as bytes (RFC 3597, section 5).
+pub(crate) fn generic_text(wire: &[u8]) -> String {
+    let hex = data_encoding::HEXLOWER.encode(wire);
+    format!("\\# {} {hex}", wire.len()).trim_end().to_owned()
+}
+
+/// What the scanner says, without its own count of lines.
+fn said(error: domain::zonefile::inplace::Error) -> String {
+    let said = error.to_string();
+    let said = said.split_once(": ").map_or(&*said, |(_, said)| said);
+    match said {
+        "unknown record type with concrete data" => {
+            format!("{said}: write \\#, the number of bytes, and these in hexadecimal")
+        }
+        _ => said.to_owned(),
+    }
+}
