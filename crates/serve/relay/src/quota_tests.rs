@@ -100,7 +100,7 @@ async fn rules_that_change_hold_for_the_next_request() {
     };
     assert_eq!(put().await, StatusCode::NO_CONTENT);
     assert_eq!(put().await, StatusCode::TOO_MANY_REQUESTS);
-        let proxies = Networks::parse(["10.0.0.0/8"]).unwrap();
+    let proxies = Networks::parse(["10.0.0.0/8"]).unwrap();
     shared.trusted_proxies.store(Arc::new(proxies.into()));
     assert_eq!(put().await, StatusCode::NO_CONTENT, "it is another client");
     assert_eq!(put().await, StatusCode::TOO_MANY_REQUESTS);
