@@ -1,6 +1,9 @@
 //! Conditions on what is stored (RFC 9110, section 13).
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    fmt::Write,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use httpdate::HttpDate;
@@ -9,7 +12,7 @@ use quorate_replica::{Condition, Conditions, TooManyVersions, Version};
 
 use crate::{
     entity_tag::{Element, elements},
-    field::field_value,
+    field::Field,
 };
 
 /// The latest moment that an HTTP date can say, in seconds since the epoch: the end of 9999.
@@ -17,7 +20,10 @@ const HTTP_DATE_SECS_MAX: u64 = 253_402_300_799;
 
 /// The packet's timestamp as the value of a field, if it is a moment that an HTTP date can say.
 pub(crate) fn last_modified(packet: &SignedPacket) -> Option<HeaderValue> {
-    http_date(packet).map(|date| field_value(format_args!("{date}")))
+    let date = http_date(packet)?;
+    let mut field = Field::new();
+    write!(field, "{date}").ok()?;
+    Some(field.value())
 }
 
 /// The packet's timestamp as an HTTP date, if there is such a date.

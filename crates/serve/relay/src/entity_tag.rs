@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, header::ValueIter};
 use quorate_packet::{SignedPacket, Timestamp};
 use quorate_replica::Version;
 
-use crate::field::field_value;
+use crate::field::Field;
 
 /// How many hexadecimal digits of a tag are of the signature.
 const SIGNATURE_LEN: usize = 16;
@@ -13,7 +13,8 @@ const SIGNATURE_LEN: usize = 16;
 /// packet of the key has it.
 pub(crate) fn entity_tag(packet: &SignedPacket) -> HeaderValue {
     let (timestamp, signature) = parts(packet);
-    field_value(format_args!("\"{timestamp}-{signature:016x}\""))
+    let tag = Field::new().text("\"").number(timestamp.as_micros());
+    tag.text("-").hex(signature).text("\"").value()
 }
 
 /// The tag without its quotes.

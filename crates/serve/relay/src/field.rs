@@ -1,23 +1,68 @@
 //! Values of header fields.
 
-use std::{fmt, io::Write};
+use std::fmt;
 
 use axum::http::HeaderValue;
 
 /// The most bytes that a value takes which is written here.
 const FIELD_SIZE_MAX: usize = 64;
 
-/// A value of a header field, written on the stack: each read writes several.
-///
-/// # Panics
-///
-/// Panics beyond 64 bytes, and if it is not ASCII that can be seen: no field here is so.
-pub(crate) fn field_value(value: fmt::Arguments<'_>) -> HeaderValue {
-    let mut bytes = [0; FIELD_SIZE_MAX];
-    let mut rest = &mut bytes[..];
-    rest.write_fmt(value).expect("no field is longer");
-    let size = FIELD_SIZE_MAX - rest.len();
-    HeaderValue::from_bytes(&bytes[..size]).expect("it is ASCII that can be seen")
+const HEX_DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+/// A value of a header field, written on the stack, and its numbers without the formatter of the
+/// standard library: each read writes several.
+pub(crate) struct Field {
+    bytes: [u8; FIELD_SIZE_MAX],
+    size: usize,
+}
+
+impl Field {
+    pub(crate) fn new() -> Self {
+        Self {
+            bytes: [0; FIELD_SIZE_MAX],
+            size: 0,
+        }
+    }
+
+    /// # Panics
+    ///
+    /// Panics beyond 64 bytes, which no field here has.
+    pub(crate) fn text(mut self, text: &str) -> Self {
+        self.push(text.as_bytes());
+        self
+    }
+
+    /// In decimal digits.
+    pub(crate) fn number(self, number: u64) -> Self {
+        self.text(itoa::Buffer::new().format(number))
+    }
+
+    /// In sixteen hexadecimal digits.
+    pub(crate) fn hex(mut self, number: u64) -> Self {
+        let digit = |place: usize| HEX_DIGITS[(number >> (60 - 4 * place)) as usize % 16];
+        self.push(&std::array::from_fn::<_, 16, _>(digit));
+        self
+    }
+
+    /// # Panics
+    ///
+    /// Panics if what was written is not ASCII that can be seen.
+    pub(crate) fn value(&self) -> HeaderValue {
+        HeaderValue::from_bytes(&self.bytes[..self.size]).expect("it is ASCII that can be seen")
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        let end = self.size + bytes.len();
+        self.bytes[self.size..end].copy_from_slice(bytes);
+        self.size = end;
+    }
+}
+
+impl fmt::Write for Field {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.push(text.as_bytes());
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -27,8 +72,8 @@ mod tests {
     #[test]
     fn numbers_are_written_as_the_standard_library_writes_them() {
         for number in [0, 9, 10, 0x0123_4567_89ab_cdef, u64::MAX] {
-            let field = field_value(format_args!("a {number}-{number:016x}"));
-            assert_eq!(field, format!("a {number}-{number:016x}"));
+            let field = Field::new().text("a ").number(number).text("-").hex(number);
+            assert_eq!(field.value(), format!("a {number}-{number:016x}"));
         }
     }
 }

@@ -19,7 +19,7 @@ use quorate_replica::{IndexedPacket, LinearizeError, ReadError, ReadState};
 use crate::{
     conditions,
     entity_tag::entity_tag,
-    field::field_value,
+    field::Field,
     metrics::{GetLabel, TooManyWatchers},
     relay::{Relay, key, limited},
     watch::{self, InvalidWait},
@@ -94,8 +94,8 @@ impl Read {
     fn describe(&self, max_age_secs: u64, headers: &mut HeaderMap) {
         let (consistency, cache_control) = match self.is_linearizable {
             false => {
-                let max_age = field_value(format_args!("public, max-age={max_age_secs}"));
-                ("stale", max_age)
+                let max_age = Field::new().text("public, max-age=").number(max_age_secs);
+                ("stale", max_age.value())
             }
             true => ("linearizable", HeaderValue::from_static("no-cache")),
         };
@@ -106,7 +106,7 @@ impl Read {
         headers.insert(header::CACHE_CONTROL, cache_control);
         headers.insert(CONSISTENCY, HeaderValue::from_static(consistency));
         headers.insert(KNOWN_LEADER, HeaderValue::from_static(known_leader));
-        let applied_index = field_value(format_args!("{}", self.state.applied_index));
+        let applied_index = Field::new().number(self.state.applied_index.0).value();
         headers.insert(APPLIED_INDEX, applied_index);
     }
 }
