@@ -33,7 +33,7 @@
 //!
 //! # Strangers
 //!
-//! Who is admitted, the [`Service`](crate::Service) says: in each handshake, and while a link
+//! Who is admitted, the [`Service`] says: in each handshake, and while a link
 //! is open, which ends at once when its node is expelled. Only while the service expects joiners do
 //! others get through TLS, and then a joiner speaks first:
 //!
@@ -51,7 +51,7 @@
 //!
 //! The layout of the hello and of the greeting is the same in all versions: they grow only at their
 //! end, where older nodes skip what they do not know. So does the tail of a message, up to the end
-//! of its frame ([`Tail`](crate::Tail)). The message in between is that of the version chosen,
+//! of its frame ([`Tail`]). The message in between is that of the version chosen,
 //! and nothing else may be in its place. All is in postcard.
 //!
 //! No type of a library is serialised. A field or variant is never changed or reordered: a new need

@@ -18,7 +18,7 @@ pub struct PutBatch {
     /// The cluster's time when the leader proposed the batch.
     pub now: UnixMillis,
     /// The latest timestamp that a packet may have, in whole milliseconds:
-    /// [`TIMESTAMP_AHEAD_MAX`] after the latest time that the leader thinks possible.
+    /// [`TIMESTAMP_AHEAD_MAX`](crate::TIMESTAMP_AHEAD_MAX) after the latest time that the leader thinks possible.
     pub timestamp_max: UnixMillis,
     /// On what conditions some of the packets are stored.
     pub conditions: BatchConditions,

@@ -128,7 +128,7 @@ impl FakeReplica {
         state.status.leader = None;
     }
 
-    /// Whether reads and digests fail from now on, with [`READ_ERROR`].
+    /// Whether reads and digests fail from now on, with [`READ_ERROR`](crate::READ_ERROR).
     pub fn fail_reads(&self, fail: bool) {
         self.lock().reads_fail = fail;
     }

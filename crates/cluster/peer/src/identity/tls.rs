@@ -80,7 +80,7 @@ pub fn server_name() -> ServerName<'static> {
 
 /// The key that the other end has proved.
 ///
-/// Returns `None` during the handshake, and when the other end did not agree on [`PROTOCOL`].
+/// Returns `None` during the handshake, and when the other end did not agree on `PROTOCOL`.
 pub fn peer_key(connection: &CommonState) -> Option<PublicKey> {
     if connection.is_handshaking() || connection.alpn_protocol() != Some(PROTOCOL) {
         return None;
