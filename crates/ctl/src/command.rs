@@ -67,38 +67,28 @@ impl ClientCommand {
         match self {
             Self::Publish(args) => publish(args).await,
             Self::Resolve(args) => resolve(args).await,
-            Self::Node(command) => {
-                let mut session = command.admin().open()?;
-                command.run(&mut session).await
-            }
+            Self::Node(command) => command.run(AdminArgs::open).await,
         }
     }
 }
 
 impl NodeCommand {
-    fn admin(&self) -> &AdminArgs {
+    /// Does it in the session that `open` makes.
+    pub(crate) async fn run(
+        self,
+        open: impl FnOnce(&AdminArgs) -> anyhow::Result<Session>,
+    ) -> anyhow::Result<()> {
         match self {
-            Self::Status(admin)
-            | Self::Member(AtNode { admin, .. })
-            | Self::Leader(AtNode { admin, .. })
-            | Self::Packet(AtNode { admin, .. })
-            | Self::Policy(AtNode { admin, .. })
-            | Self::Zone(AtNode { admin, .. })
-            | Self::Reload(admin)
-            | Self::LogFilter(LogFilterArgs { admin, .. }) => admin,
-        }
-    }
-
-    pub(crate) async fn run(self, session: &mut Session) -> anyhow::Result<()> {
-        match self {
-            Self::Status(_) => status::show(session).await,
-            Self::Member(asked) => asked.command.run(session).await,
-            Self::Leader(asked) => asked.command.run(session).await,
-            Self::Packet(asked) => asked.command.run(session).await,
-            Self::Policy(asked) => asked.command.run(session).await,
-            Self::Zone(asked) => asked.command.run(session).await,
-            Self::Reload(_) => runtime::reload(session).await,
-            Self::LogFilter(args) => runtime::log_filter(args.filter, session).await,
+            Self::Status(admin) => status::show(&mut open(&admin)?).await,
+            Self::Member(asked) => asked.command.run(&mut open(&asked.admin)?).await,
+            Self::Leader(asked) => asked.command.run(&mut open(&asked.admin)?).await,
+            Self::Packet(asked) => asked.command.run(&mut open(&asked.admin)?).await,
+            Self::Policy(asked) => asked.command.run(&mut open(&asked.admin)?).await,
+            Self::Zone(asked) => asked.command.run(&mut open(&asked.admin)?).await,
+            Self::Reload(admin) => runtime::reload(&mut open(&admin)?).await,
+            Self::LogFilter(args) => {
+                runtime::log_filter(args.filter, &mut open(&args.admin)?).await
+            }
         }
     }
 }

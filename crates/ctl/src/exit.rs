@@ -4,30 +4,23 @@ use reqwest::StatusCode;
 
 use crate::admin::AdminError;
 
-/// How a command ended that asked a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Exit {
-    Failed = 1,
-    /// No node answered.
-    Unreachable = 3,
-    /// The node answered that this client may not.
-    NotAuthorized = 4,
-    /// Not now, or not yet.
-    TryAgain = 5,
-}
+const FAILED: u8 = 1;
+const UNREACHABLE: u8 = 3;
+const NOT_AUTHORIZED: u8 = 4;
+const TRY_AGAIN: u8 = 5;
 
 /// The exit codes of the commands that ask a node through its admin API, and what they mean.
 pub const EXIT_CODES: [(u8, &str); 6] = [
     (0, "done"),
-    (1, "refused, or failed; standard error says why"),
+    (FAILED, "refused, or failed; standard error says why"),
     (2, "the arguments make no sense"),
-    (3, "no node answered at the admin URL"),
+    (UNREACHABLE, "no node answered at the admin URL"),
     (
-        4,
+        NOT_AUTHORIZED,
         "not authorized: no token, a wrong one, or its scope is too small",
     ),
     (
-        5,
+        TRY_AGAIN,
         "not now: no leader, another change under way, or time is up; try again",
     ),
 ];
@@ -37,20 +30,20 @@ pub fn exit_code(error: &anyhow::Error) -> Option<u8> {
     let error = error
         .chain()
         .find_map(|cause| cause.downcast_ref::<AdminError>());
-    error.map(|error| error.exit() as u8)
+    error.map(AdminError::exit)
 }
 
 impl AdminError {
     /// What to tell the shell.
-    fn exit(&self) -> Exit {
+    fn exit(&self) -> u8 {
         match self {
-            Self::Unreachable { .. } | Self::BrokeOff { .. } => Exit::Unreachable,
-            Self::NotDone { .. } => Exit::TryAgain,
-            Self::Refused { problem, .. } if problem.retry => Exit::TryAgain,
+            Self::Unreachable { .. } | Self::BrokeOff { .. } => UNREACHABLE,
+            Self::NotDone { .. } => TRY_AGAIN,
+            Self::Refused { problem, .. } if problem.retry => TRY_AGAIN,
             Self::Refused { status, .. } | Self::Foreign { status, .. } => match *status {
-                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Exit::NotAuthorized,
-                StatusCode::SERVICE_UNAVAILABLE => Exit::TryAgain,
-                _ => Exit::Failed,
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => NOT_AUTHORIZED,
+                StatusCode::SERVICE_UNAVAILABLE => TRY_AGAIN,
+                _ => FAILED,
             },
         }
     }
@@ -71,13 +64,5 @@ mod tests {
     fn every_exit_code_is_documented_once() {
         let codes = EXIT_CODES.map(|(code, _)| code);
         assert_eq!(codes, [0, 1, 2, 3, 4, 5]);
-        for exit in [
-            Exit::Failed,
-            Exit::Unreachable,
-            Exit::NotAuthorized,
-            Exit::TryAgain,
-        ] {
-            assert!(codes.contains(&(exit as u8)), "{exit:?}");
-        }
     }
 }

@@ -15,8 +15,13 @@ const STDIN: &str = "-";
 pub(crate) fn read(path: &Path, size_max: usize, advice: &str) -> anyhow::Result<String> {
     match path == Path::new(STDIN) {
         true => read_from(io::stdin(), size_max, advice),
-        false => read_from(File::open(path)?, size_max, advice),
+        false => read_file(path, size_max, advice),
     }
+}
+
+/// Reads a file, whatever its name is.
+pub(crate) fn read_file(path: &Path, size_max: usize, advice: &str) -> anyhow::Result<String> {
+    read_from(File::open(path)?, size_max, advice)
 }
 
 fn read_from(from: impl Read, size_max: usize, advice: &str) -> anyhow::Result<String> {

@@ -17,17 +17,12 @@ impl Nodes {
     /// refuses those that are wrong. What is retried by its key means the same node even if the node is
     /// gone by then, or another one has taken its name.
     pub(crate) fn key<'a>(&'a self, text: &'a str) -> &'a str {
-        let named = self.keys(|node| node.name == text);
-        match named.as_slice() {
+        let mut called = self.keys(|node| node.name == text);
+        if called.is_empty() && text.len() >= PREFIX_LEN_MIN {
+            called = self.keys(|node| node.node.starts_with(text));
+        }
+        match called.as_slice() {
             [key] => key,
-            [] if text.len() >= PREFIX_LEN_MIN => {
-                let keys = self.keys(|node| node.node.starts_with(text));
-                if let [key] = keys.as_slice() {
-                    key
-                } else {
-                    text
-                }
-            }
             _ => text,
         }
     }

@@ -1,15 +1,18 @@
 //! The bearer token of an operator or a publisher.
 
-use std::{ffi::OsString, fmt, fs::File, io::Read, path::Path};
+use std::{ffi::OsString, path::Path};
 
 use anyhow::{Context, ensure};
 use reqwest::header::HeaderValue;
 
-/// Size of the file that is read, in bytes: a token has far fewer.
-const FILE_SIZE_MAX: u64 = 4096;
+use crate::input;
 
-/// A token as the header field wants it (RFC 6750, section 2.1). It is never shown.
-#[derive(Clone)]
+/// Size of the file that is read, in bytes: a token has far fewer.
+const FILE_SIZE_MAX: usize = 4096;
+
+/// A token as the header field wants it (RFC 6750, section 2.1). It is never shown: the value is
+/// marked as sensitive.
+#[derive(Debug, Clone)]
 pub(crate) struct Token(HeaderValue);
 
 impl Token {
@@ -20,7 +23,8 @@ impl Token {
         (name, variable): (&'static str, Option<OsString>),
     ) -> anyhow::Result<Option<Self>> {
         if let Some(path) = file {
-            let token = read(path).and_then(|text| Self::parse(&text));
+            let text = input::read_file(path, FILE_SIZE_MAX, "");
+            let token = text.and_then(|text| Self::parse(&text));
             let named = || format!("the token file {} cannot be used", path.display());
             return token.map(Some).with_context(named);
         }
@@ -44,20 +48,6 @@ impl Token {
     pub(crate) fn header(&self) -> HeaderValue {
         self.0.clone()
     }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(…)")
-    }
-}
-
-fn read(path: &Path) -> anyhow::Result<String> {
-    let mut text = String::new();
-    File::open(path)?
-        .take(FILE_SIZE_MAX)
-        .read_to_string(&mut text)?;
-    Ok(text)
 }
 
 #[cfg(test)]

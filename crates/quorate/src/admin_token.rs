@@ -7,7 +7,10 @@ use std::{
 };
 
 use anyhow::{Context, anyhow};
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{
+    Args, Subcommand,
+    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
+};
 use quorate_admin::{Scope, Token, TokenList, TokenName};
 use quorate_ctl::outln;
 
@@ -35,32 +38,22 @@ pub(crate) struct NewArgs {
     /// What the token is called in the audit log: its user, or the program that has it.
     name: TokenName,
     /// What it is good for.
-    #[arg(long)]
-    scope: ScopeArg,
+    #[arg(long, value_parser = scopes())]
+    scope: Scope,
     /// Append its line to this file, made if there is none; otherwise the line is printed on standard
     /// error.
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum ScopeArg {
-    /// Metrics only.
-    Metrics,
-    /// Whatever changes nothing.
-    Read,
-    /// Everything.
-    Operate,
-}
-
-impl From<ScopeArg> for Scope {
-    fn from(scope: ScopeArg) -> Self {
-        match scope {
-            ScopeArg::Metrics => Self::Metrics,
-            ScopeArg::Read => Self::Read,
-            ScopeArg::Operate => Self::Operate,
-        }
-    }
+fn scopes() -> impl TypedValueParser<Value = Scope> {
+    let name = |scope: Scope| <&str>::from(scope);
+    let of_scope = [
+        PossibleValue::new(name(Scope::Metrics)).help("Metrics only"),
+        PossibleValue::new(name(Scope::Read)).help("Whatever changes nothing"),
+        PossibleValue::new(name(Scope::Operate)).help("Everything"),
+    ];
+    PossibleValuesParser::new(of_scope).try_map(|scope| scope.parse::<Scope>())
 }
 
 /// Does it.
@@ -73,7 +66,7 @@ pub(crate) fn run(command: &AdminTokenCommand) -> anyhow::Result<()> {
 /// A token whose line is where it was asked for.
 fn new(args: &NewArgs) -> anyhow::Result<Token> {
     let token = Token::generate().context("the system gives no randomness for a token")?;
-    let line = token.line(&args.name, args.scope.into());
+    let line = token.line(&args.name, args.scope);
     match &args.file {
         Some(file) => {
             append(file, &line)?;
@@ -121,7 +114,7 @@ mod tests {
     fn new_in(file: &Path, name: &str) -> anyhow::Result<Token> {
         new(&NewArgs {
             name: name.parse().unwrap(),
-            scope: ScopeArg::Read,
+            scope: Scope::Read,
             file: Some(file.to_owned()),
         })
     }

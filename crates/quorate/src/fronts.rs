@@ -102,12 +102,12 @@ impl Listeners {
         let dns = self
             .dns
             .serve(responder, certificate.as_ref(), &is_exempt, metrics);
-        let rules = settings.rules.clone();
+        let proxies = settings.rules.trusted_proxies.clone();
         let byte_rates = settings.byte_rates.clone();
         let http = self
             .http
             .with_certificate(certificate.clone())
-            .with_trust(Arc::new(move |peer| rules.is_trusted(peer)))
+            .with_trust(Arc::new(move |peer| proxies.load().contains(peer)))
             .with_charge(Arc::new(move |client, count| {
                 byte_rates.charge(client, count)
             }));

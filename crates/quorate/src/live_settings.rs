@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quorate_admin::{Reload, ReloadReport, Tokens};
 use quorate_disk::LinuxDisk;
-use quorate_dns::SharedLimits;
+use quorate_dns::{AnswerLimits, SharedLimits};
 use quorate_http::ServerCertificate;
 use quorate_limit::{ByteRates, LimitMetrics, RequestLimits, ResponseRates, TableLabel};
 use quorate_peer::chain;
@@ -82,10 +82,10 @@ impl LiveSettings {
             certificate: certificate.transpose()?,
             sources,
             logging,
-            rules: ClientRules::new(requests, config.trusted_proxies()),
+            rules: ClientRules::new(requests, config.http.trusted_proxies.clone().into()),
             byte_rates: ByteRates::new(&config.limit, &limit_metrics),
             limit_metrics,
-            answer_limits: SharedLimits::new(config.answer_limits()),
+            answer_limits: SharedLimits::new(AnswerLimits::new(&config.limit)),
             tokens: Arc::new(Tokens::open(&config.admin.tokens_file)?),
             in_force: Arc::new(Mutex::new(config.clone())),
         })
@@ -126,7 +126,8 @@ impl LiveSettings {
         {
             changed.push(CERTIFICATE_FILE.into());
         }
-        self.rules.trust(loaded.config.trusted_proxies());
+        let proxies = loaded.config.http.trusted_proxies.clone();
+        self.rules.trusted_proxies.store(Arc::new(proxies.into()));
         // Limits that stay go on counting.
         if in_force.limit != loaded.config.limit {
             self.replace_limits(&loaded.config);
@@ -145,7 +146,7 @@ impl LiveSettings {
         let (limit, metrics) = (&config.limit, &self.limit_metrics);
         self.rules.limits.replace(limit, metrics);
         self.byte_rates.replace(limit, metrics);
-        self.answer_limits.replace(config.answer_limits());
+        self.answer_limits.replace(AnswerLimits::new(limit));
         note_memory_of_answers(config, metrics);
     }
 }

@@ -108,8 +108,8 @@ fn limits_and_proxies_hold_at_once() {
         "the limit goes on counting"
     );
     let proxy = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
-    let rules = node.settings.rules.clone();
-    let client = rules.client_address(proxy, ["192.0.2.1"].into_iter(), [].into_iter());
+    let proxies = node.settings.rules.trusted_proxies.load();
+    let client = proxies.client_address(proxy, ["192.0.2.1"].into_iter(), [].into_iter());
     assert_eq!(client, STRANGER);
 }
 

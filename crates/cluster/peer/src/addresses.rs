@@ -1,6 +1,6 @@
 //! Where names lead.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, num::NonZeroUsize, sync::Arc, time::Duration};
 
 use futures_util::{FutureExt, future::BoxFuture};
 use tokio::{
@@ -12,7 +12,7 @@ use tokio::{
 use crate::recent::Recent;
 
 /// How many names it is remembered of where they led: those of more members than a leader feeds.
-const NAME_COUNT_MAX: usize = 1000;
+const NAME_COUNT_MAX: NonZeroUsize = NonZeroUsize::new(1000).expect("it is not zero");
 
 /// How many names are looked up at one time. A lookup blocks a thread for as long as the system's
 /// resolver takes, and threads are shared with the store.

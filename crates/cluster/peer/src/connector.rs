@@ -2,15 +2,15 @@
 
 use std::{io, net::SocketAddr, sync::Arc};
 
-use crate::Identity;
-use crate::NodeId;
 use tokio::{
     net::TcpStream,
     time::{Instant, timeout, timeout_at},
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use crate::{TransportConfig, addresses::Addresses, dial_error::DialError, socket};
+use crate::{
+    Identity, NodeId, TransportConfig, addresses::Addresses, dial_error::DialError, socket,
+};
 
 pub(crate) struct Connector {
     identity: Identity,

@@ -2,10 +2,9 @@
 
 use std::{io, sync::Arc};
 
-use crate::KeyRejection;
 use quorate_packet::PublicKey;
 
-use crate::{frame::FrameError, metrics::DialFailure};
+use crate::{KeyRejection, frame::FrameError, metrics::DialFailure};
 
 /// Why a dial gave no link. Peer and address are named by who dialed.
 #[derive(Debug, thiserror::Error)]

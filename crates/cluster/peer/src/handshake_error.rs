@@ -2,11 +2,10 @@
 
 use std::io;
 
-use crate::KeyRejection;
-use crate::NodeId;
 use quorate_packet::PublicKey;
 
 use crate::{
+    KeyRejection, NodeId,
     frame::{FrameError, is_disconnect},
     greeting::Rejection,
     metrics::HandshakeOutcome,

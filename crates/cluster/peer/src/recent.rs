@@ -1,49 +1,27 @@
 //! What was used last.
 
 use std::{
-    collections::HashMap,
     hash::Hash,
+    num::NonZeroUsize,
     sync::{Mutex, PoisonError},
 };
 
+use lru::LruCache;
+
 /// Values by key, which others share. When there are too many, the one that was used longest ago is
 /// forgotten: members come and go, and nobody says which of them will not come back.
-pub(crate) struct Recent<K, V> {
-    count_max: usize,
-    used: Mutex<Used<K, V>>,
-}
+pub(crate) struct Recent<K: Eq + Hash, V>(Mutex<LruCache<K, V>>);
 
-struct Used<K, V> {
-    /// How many times any was used.
-    count: u64,
-    /// Each with the count when it was last used.
-    values: HashMap<K, (u64, V)>,
-}
-
-impl<K: Eq + Hash + Clone, V: Default + Clone> Recent<K, V> {
-    pub(crate) fn new(count_max: usize) -> Self {
-        let (count, values) = (0, HashMap::new());
-        Self {
-            count_max,
-            used: Mutex::new(Used { count, values }),
-        }
+impl<K: Eq + Hash, V: Default + Clone> Recent<K, V> {
+    pub(crate) fn new(count_max: NonZeroUsize) -> Self {
+        Self(Mutex::new(LruCache::new(count_max)))
     }
 
     /// The value of this key, a new one if it has none.
     pub(crate) fn of(&self, key: K) -> V {
-        // Counting and inserting do not panic halfway.
-        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        let Used { count, values } = &mut *used;
-        *count += 1;
-        if values.len() >= self.count_max && !values.contains_key(&key) {
-            let oldest = values.iter().min_by_key(|(_, (last, _))| *last);
-            if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
-                values.remove(&oldest);
-            }
-        }
-        let (last, value) = values.entry(key).or_default();
-        *last = *count;
-        value.clone()
+        // Inserting does not panic halfway.
+        let mut values = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        values.get_or_insert(key, V::default).clone()
     }
 }
 
@@ -63,7 +41,7 @@ mod tests {
 
     #[test]
     fn what_was_used_longest_ago_gives_way() {
-        let recent = Recent::new(2);
+        let recent = Recent::new(NonZeroUsize::new(2).unwrap());
         assert!(!is_known(&recent, 1) && !is_known(&recent, 2));
         assert!(is_known(&recent, 1));
         assert!(!is_known(&recent, 3), "in the place of 2");
@@ -72,10 +50,10 @@ mod tests {
 
     #[test]
     fn keys_that_come_and_go_take_no_more_room() {
-        let recent = Recent::new(10);
+        let recent = Recent::new(NonZeroUsize::new(10).unwrap());
         for key in 0..1000 {
             assert!(!is_known(&recent, key));
         }
-        assert_eq!(recent.used.lock().unwrap().values.len(), 10);
+        assert_eq!(recent.0.lock().unwrap().len(), 10);
     }
 }

@@ -1,6 +1,6 @@
 //! Links to peers.
 
-use std::sync::Arc;
+use std::{num::NonZeroUsize, sync::Arc};
 
 use futures_util::{FutureExt, future::BoxFuture};
 
@@ -18,7 +18,7 @@ const PEER_LINE_COUNT_PER_MINUTE_MAX: u32 = 64;
 
 /// For how many lanes to peers it is remembered how the last link fared: all of two hundred members.
 /// With more of them, what is no news is logged again.
-const ROUTE_COUNT_MAX: usize = 1000;
+const ROUTE_COUNT_MAX: NonZeroUsize = NonZeroUsize::new(1000).expect("it is not zero");
 
 /// Opens links to peers over TCP and TLS.
 pub struct PeerTransport {

@@ -150,8 +150,8 @@ impl OpenNode {
             purged_index: view.purged,
             replication_lag: view.replication_lag(),
             voters: view.voters.iter().map(ToString::to_string).collect(),
-            packet_count: meta.packet_count,
-            packets_size: meta.packets_size,
+            packet_count: meta.packets.usage.count,
+            packets_size: meta.packets.usage.size,
             feature_level: meta.cluster.level.0,
             packet_count_max: capacity.map(|capacity| capacity.count_max),
             packets_size_max: capacity.map(|capacity| capacity.size_max),
@@ -240,7 +240,7 @@ async fn digest(state_machine: &StateMachine) -> Result<StateDigest, BoxError> {
     let (sha256, meta) = read.inspect_err(|error| state_machine.on_failed_read(error))?;
     Ok(StateDigest {
         applied_index: meta.applied_index(),
-        packet_count: meta.packet_count,
+        packet_count: meta.packets.usage.count,
         sha256: sha256.iter().map(|byte| format!("{byte:02x}")).collect(),
     })
 }

@@ -147,8 +147,8 @@ pub(crate) async fn run_at(
     token: Option<Token>,
     words: &[&str],
 ) -> (Captured, Outcome) {
-    let (mut session, captured) = session(url, token, words.contains(&"--json"));
-    let ended = parse(words).unwrap().run(&mut session).await;
+    let (session, captured) = session(url, token, words.contains(&"--json"));
+    let ended = parse(words).unwrap().run(|_| Ok(session)).await;
     (captured, outcome(ended))
 }
 

@@ -51,11 +51,20 @@ async fn a_problem_of_a_newer_node_is_told_too() {
 async fn scripts_can_tell_problems_apart() {
     for kind in ProblemType::ALL {
         let expected = match kind {
-            ProblemType::NotAuthorized | ProblemType::Scope => 4,
-            ProblemType::Busy
+            ProblemType::NotAuthorized
+            | ProblemType::WrongToken
+            | ProblemType::Scope
+            | ProblemType::ForbiddenKey
+            | ProblemType::BlockedKey => 4,
+            ProblemType::BodyLost
+            | ProblemType::Busy
             | ProblemType::NotCaughtUp
+            | ProblemType::RateLimited
+            | ProblemType::Full
             | ProblemType::NoLeader
-            | ProblemType::Unavailable => 5,
+            | ProblemType::Overloaded
+            | ProblemType::Unavailable
+            | ProblemType::UnknownOutcome => 5,
             _ => 1,
         };
         let (text, code) = refused(Answer::problem(*kind, "detail")).await;

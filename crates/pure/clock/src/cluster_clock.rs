@@ -165,17 +165,20 @@ impl<Id: Copy + Ord> ClusterClock<Id> {
         self.voters.len() == 1 && self.voters.contains(&self.own)
     }
 
+    /// Where the offsets of the clocks lie that are heard.
+    fn heard(&self, now: Duration) -> impl Iterator<Item = Interval> {
+        let samples = self.samples.values();
+        samples.filter_map(move |sample| sample.offset(now))
+    }
+
     fn agreement(&self, now: Duration, wall: UnixMillis) -> Option<Agreement> {
         let leeway = millis(self.config.tolerance).cast_signed() / 2;
         let own = Interval::point(offset(wall, now)).widened(leeway);
         if self.is_alone() && !self.is_plausible(now, wall) {
             return None;
         }
-        let heard = self
-            .samples
-            .values()
-            .filter_map(|sample| sample.offset(now));
-        let mut clocks: Vec<_> = heard.map(|clock| clock.widened(leeway)).collect();
+        let heard = self.heard(now).map(|clock| clock.widened(leeway));
+        let mut clocks: Vec<_> = heard.collect();
         if self.voters.contains(&self.own) {
             clocks.push(own);
         }
@@ -224,11 +227,7 @@ impl<Id: Copy + Ord> ClusterClock<Id> {
     }
 
     fn read_alone(&self, now: Duration, wall: UnixMillis) -> Reading {
-        let offsets = self
-            .samples
-            .values()
-            .filter_map(|sample| sample.offset(now));
-        let clocks = || offsets.clone().chain([Interval::point(offset(wall, now))]);
+        let clocks = || self.heard(now).chain([Interval::point(offset(wall, now))]);
         let (state, time) = match (self.last_agreed, self.start.received) {
             (Some(last), _) => (ClockState::Held, last.time_at(now)),
             (None, Some(received)) => (ClockState::Unknown, self.since_start(received, now)),

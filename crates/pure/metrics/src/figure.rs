@@ -12,42 +12,46 @@ pub trait Figure: Sized {
     /// All figures of one name.
     type Vec: Collector + Clone + 'static;
 
-    /// The figures of one name, none of them there yet.
-    fn vec(name: &str, help: &str, labels: &[&str]) -> Result<Self::Vec, Error>;
+    /// The figures of one name, none of them there yet. Only histograms have `buckets`, by their upper
+    /// bounds.
+    fn vec(name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> Result<Self::Vec, Error>;
 
     /// The figure of these values of the first labels, made at zero if there is none.
     fn with(vec: &Self::Vec, values: &[&str]) -> Self;
 }
 
-impl Figure for IntCounter {
-    type Vec = IntCounterVec;
+macro_rules! figure {
+    ($figure:ident in $vec:ident, $options:expr) => {
+        impl Figure for $figure {
+            type Vec = $vec;
 
-    fn vec(name: &str, help: &str, labels: &[&str]) -> Result<Self::Vec, Error> {
-        IntCounterVec::new(Opts::new(name, help), labels)
-    }
+            fn vec(
+                name: &str,
+                help: &str,
+                labels: &[&str],
+                buckets: &[f64],
+            ) -> Result<$vec, Error> {
+                $vec::new($options(name, help, buckets), labels)
+            }
 
-    fn with(vec: &Self::Vec, values: &[&str]) -> Self {
-        vec.with_label_values(values)
-    }
+            fn with(vec: &$vec, values: &[&str]) -> Self {
+                vec.with_label_values(values)
+            }
+        }
+    };
 }
 
-impl Figure for IntGauge {
-    type Vec = IntGaugeVec;
-
-    fn vec(name: &str, help: &str, labels: &[&str]) -> Result<Self::Vec, Error> {
-        IntGaugeVec::new(Opts::new(name, help), labels)
-    }
-
-    fn with(vec: &Self::Vec, values: &[&str]) -> Self {
-        vec.with_label_values(values)
-    }
-}
+figure!(IntCounter in IntCounterVec, |name, help, _| Opts::new(name, help));
+figure!(IntGauge in IntGaugeVec, |name, help, _| Opts::new(name, help));
+figure!(Histogram in HistogramVec, |name, help, buckets: &[f64]| {
+    HistogramOpts::new(name, help).buckets(buckets.to_vec())
+});
 
 impl<F: Figure, L: Label> Figure for By<F, L> {
     type Vec = F::Vec;
 
-    fn vec(name: &str, help: &str, labels: &[&str]) -> Result<Self::Vec, Error> {
-        F::vec(name, help, labels)
+    fn vec(name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> Result<Self::Vec, Error> {
+        F::vec(name, help, labels, buckets)
     }
 
     fn with(vec: &Self::Vec, values: &[&str]) -> Self {
@@ -61,36 +65,9 @@ pub fn register<F: Figure>(
     name: &str,
     help: &str,
     labels: &[&str],
+    buckets: &[f64],
 ) -> Result<F, Error> {
-    let vec = F::vec(name, help, labels)?;
+    let vec = F::vec(name, help, labels, buckets)?;
     registry.register(Box::new(vec.clone()))?;
     Ok(F::with(&vec, &[]))
-}
-
-/// Registers a histogram with these upper bounds of its buckets.
-pub fn register_histogram(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    buckets: &[f64],
-) -> Result<Histogram, Error> {
-    let histogram = Histogram::with_opts(HistogramOpts::new(name, help).buckets(buckets.to_vec()))?;
-    registry.register(Box::new(histogram.clone()))?;
-    Ok(histogram)
-}
-
-/// Registers a histogram for each value of a label, with these upper bounds of its buckets.
-pub fn register_histograms<L: Label>(
-    registry: &Registry,
-    name: &str,
-    help: &str,
-    label: &str,
-    buckets: &[f64],
-) -> Result<By<Histogram, L>, Error> {
-    let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-    let vec = HistogramVec::new(options, &[label])?;
-    registry.register(Box::new(vec.clone()))?;
-    Ok(By::each(|value: &L| {
-        vec.with_label_values(&[(*value).into()])
-    }))
 }

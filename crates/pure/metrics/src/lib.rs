@@ -37,7 +37,7 @@ mod figure;
 mod held;
 mod label;
 
-pub use figure::{Figure, register, register_histogram, register_histograms};
+pub use figure::{Figure, register};
 pub use held::Held;
 pub use label::{By, Label};
 pub use prometheus::{
@@ -88,22 +88,17 @@ macro_rules! metrics {
     (@type $kind:ident { $label:ident: $values:ty $(, $($others:tt)+)? }) => {
         $crate::By<$crate::metrics!(@type $kind $({ $($others)+ })?), $values>
     };
-    (@register $registry:ident, $name:ident, $help:ident, Histogram = $buckets:expr) => {
-        $crate::register_histogram($registry, $name, $help, &$buckets)
+    (@register $registry:ident, $name:ident, $help:ident, Histogram $({ $($labels:tt)* })?) => {
+        compile_error!("a histogram needs the upper bounds of its buckets")
+    };
+    (@register $registry:ident, $name:ident, $help:ident, $kind:ident $({ $($labels:tt)* })?) => {
+        $crate::metrics!(@register $registry, $name, $help, $kind $({ $($labels)* })? = [])
     };
     (
         @register $registry:ident, $name:ident, $help:ident,
-        Histogram { $label:ident: $values:ty } = $buckets:expr
+        $kind:ident $({ $($label:ident: $values:ty),* })? = $buckets:expr
     ) => {
-        $crate::register_histograms::<$values>(
-            $registry, $name, $help, stringify!($label), &$buckets,
-        )
-    };
-    (
-        @register $registry:ident, $name:ident, $help:ident,
-        $kind:ident $({ $($label:ident: $values:ty),* })?
-    ) => {
-        $crate::register($registry, $name, $help, &[$($(stringify!($label)),*)?])
+        $crate::register($registry, $name, $help, &[$($(stringify!($label)),*)?], &$buckets)
     };
 }
 

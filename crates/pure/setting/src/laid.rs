@@ -43,7 +43,8 @@ impl Laid {
         self.refuse(at, reason);
     }
 
-    fn refuse(&mut self, at: &KeyPath, reason: impl Into<String>) {
+    /// Refuses what stands at `at`.
+    pub fn refuse(&mut self, at: &KeyPath, reason: impl Into<String>) {
         self.refused.push((at.clone(), reason.into()));
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{net::SocketAddr, slice::from_ref};
 
-use quorate_limit::TrustedProxies;
 use quorate_setting::{Findings, Form, KeyPath};
 use quorate_state::NAME_SIZE_MAX;
 
@@ -21,12 +20,10 @@ pub(super) fn check(config: &ConfigV1) -> Findings {
     config.check(&KeyPath::default(), &mut findings);
     check_general(config, &mut findings);
     check_listeners(config, &mut findings);
-    let proxies = &config.http.trusted_proxies;
-    TrustedProxies::check(proxies, "http.trusted_proxies".into(), &mut findings);
+    check_networks(config, &mut findings);
     check_nodes(config, &mut findings);
     check_node(config, &mut findings);
     config.dns.origins(&"dns".into(), &mut findings);
-    config.limit.exempt_networks(&"limit".into(), &mut findings);
     check_elections(config, &mut findings);
     findings
 }
@@ -141,6 +138,27 @@ fn check_certificate(config: &ConfigV1, findings: &mut Findings) {
     if tls.is_set() && (is_empty(&tls.certificate_file) || is_empty(&tls.key_file)) {
         let reason = "a certificate and its key belong together: set both or neither";
         findings.error_between(["tls.certificate_file", "tls.key_file"], reason);
+    }
+}
+
+/// Lists of networks that take in everybody.
+fn check_networks(config: &ConfigV1, findings: &mut Findings) {
+    for (key, networks, advice) in [
+        (
+            "http.trusted_proxies",
+            &config.http.trusted_proxies,
+            "whoever connects could choose the address that limits go by. List the addresses of the \
+             proxies",
+        ),
+        (
+            "limit.dns_exempt_networks",
+            &config.limit.dns_exempt_networks,
+            "to exempt everybody, set limit.enabled = false",
+        ),
+    ] {
+        if let Some(family) = networks.whole_family() {
+            findings.error(key, format!("this is all of {family}: {advice}"));
+        }
     }
 }
 

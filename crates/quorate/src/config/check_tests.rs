@@ -45,6 +45,36 @@ fn listeners_that_clash_are_named() {
 }
 
 #[test]
+fn lists_of_networks_take_in_no_one_who_is_none_and_not_everybody() {
+    let advice = "whoever connects could choose the address that limits go by. List the addresses \
+                  of the proxies";
+    check(
+        "[http]\ntrusted_proxies = [\"0.0.0.0/1\", \"128.0.0.0/1\"]\n",
+        &[&format!(
+            "FILE:3: http.trusted_proxies: this is all of IPv4: {advice}"
+        )],
+    );
+    check(
+        "[http]\ntrusted_proxies = [\"::/0\"]\n",
+        &[&format!(
+            "FILE:3: http.trusted_proxies: this is all of IPv6: {advice}"
+        )],
+    );
+    check(
+        "[limit]\ndns_exempt_networks = [\"0.0.0.0/0\"]\n",
+        &[
+            "FILE:3: limit.dns_exempt_networks: this is all of IPv4: to exempt everybody, set \
+             limit.enabled = false",
+        ],
+    );
+    let none = "is neither an IP address nor a prefix such as 10.0.0.0/8";
+    check(
+        "[limit]\ndns_exempt_networks = [\n\"10.0.0.0/8\",\n\"a\",\n]\n",
+        &[&format!("FILE:5: limit.dns_exempt_networks[1]: `a` {none}")],
+    );
+}
+
+#[test]
 fn encrypted_listeners_need_a_certificate_and_its_key() {
     check(
         "[dns]\ntls_listen = [\"0.0.0.0:853\"]\n",

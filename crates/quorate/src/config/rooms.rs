@@ -2,8 +2,6 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use quorate_dns::AnswerLimits;
-use quorate_limit::TrustedProxies;
 use quorate_peer::NodeId;
 use quorate_raft::{Cleanup, Settings};
 use quorate_setting::Findings;
@@ -36,20 +34,6 @@ impl ConfigV1 {
     pub(crate) fn origins(&self) -> Vec<Origin> {
         let origins = self.dns.origins(&"dns".into(), &mut Findings::default());
         origins.expect("zones are checked with the configuration")
-    }
-
-    /// What holds for clients of DNS over UDP, if anything does.
-    pub(crate) fn answer_limits(&self) -> Option<AnswerLimits> {
-        let key = "limit".into();
-        let exempt = self.limit.exempt_networks(&key, &mut Findings::default());
-        let exempt = exempt.expect("networks are checked with the configuration");
-        AnswerLimits::new(&self.limit, exempt)
-    }
-
-    /// Whose word counts about who a client of HTTP is.
-    pub(crate) fn trusted_proxies(&self) -> TrustedProxies {
-        TrustedProxies::parse(&self.http.trusted_proxies)
-            .expect("proxies are checked with the configuration")
     }
 
     /// When the relay answers at the latest.

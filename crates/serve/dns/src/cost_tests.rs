@@ -81,7 +81,7 @@ fn responder(key_count: usize, packet: fn(PublicKey) -> Vec<u8>, limited: bool) 
         dns_answer_per_sec: 100_000,
         ..quorate_limit::LimitConfig::default()
     };
-    let limits = limited.then(|| AnswerLimits::new(&limits, Default::default()).unwrap());
+    let limits = limited.then(|| AnswerLimits::new(&limits).unwrap());
     Responder::new(
         &DnsConfig::default(),
         vec![origin("dns.test.")],

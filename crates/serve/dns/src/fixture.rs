@@ -11,7 +11,6 @@ use hickory_proto::{
     },
 };
 use quorate_fake::{FakeReplica, unverified};
-use quorate_limit::ExemptNetworks;
 use quorate_metrics::Registry;
 use quorate_packet::PublicKey;
 use quorate_replica::{CookieSecret, CookieSecrets, NamedSet, RecordSet, WireName, ZoneState};
@@ -69,7 +68,7 @@ impl Fixture {
         let metrics = DnsMetrics::register(&registry).unwrap();
         let connections = quorate_http::listener::ListenerMetrics::register(&registry).unwrap();
         let origins = vec![origin("dns.test."), origin("two.test.")];
-        let limits = limits.and_then(|limits| AnswerLimits::new(limits, ExemptNetworks::default()));
+        let limits = limits.and_then(AnswerLimits::new);
         let responder = Responder::new(
             config,
             origins,

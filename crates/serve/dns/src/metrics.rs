@@ -58,6 +58,7 @@ impl DnsMetrics {
             "quorate_dns_queries_total",
             "Queries answered, by origin, transport and response code",
             &["origin", "transport", "rcode"],
+            &[],
         )?;
         registry.register(Box::new(queries_total.clone()))?;
         Ok(Self {

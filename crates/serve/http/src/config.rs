@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use quorate_limit::Networks;
 use quorate_setting::{Findings, KeyPath, settings};
 
 /// Says whether somebody is a proxy whose word about the client's address counts.
@@ -50,7 +51,7 @@ settings! {
         /// Proxies whose X-Forwarded-For or Forwarded is believed: addresses, or prefixes such as
         /// "10.0.0.0/8". A proxy must remove the one of the two that it does not write. Without this,
         /// all clients behind a proxy share the proxy's rate limit.
-        trusted_proxies: Vec<String> = Vec::new();
+        trusted_proxies: Networks = Networks::default();
     }
     fixed {
         /// How long a TLS handshake may take: three round trips and their repetitions.

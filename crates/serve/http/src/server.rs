@@ -12,46 +12,31 @@ use crate::{
     protocol::{HttpProtocol, TLS_PROTOCOLS},
 };
 
-/// What comes before requests at a listener.
+/// What is spoken at a listener. Each connection to one for proxies first says for whom it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Before {
-    /// Each connection is one of a proxy, which first says for whom it is.
-    proxy: bool,
-    tls: bool,
+enum Kind {
+    Plain,
+    Tls,
+    Proxy,
+    ProxyTls,
 }
-
-const NOTHING: Before = Before {
-    proxy: false,
-    tls: false,
-};
-
-const TLS: Before = Before {
-    tls: true,
-    ..NOTHING
-};
-
-const PROXY: Before = Before {
-    proxy: true,
-    ..NOTHING
-};
-
-const PROXY_TLS: Before = Before {
-    proxy: true,
-    tls: true,
-};
 
 impl HttpConfig {
     /// Takes the addresses. Clients can connect from now on, and wait until
     /// [`serve`](HttpListeners::serve).
     pub async fn bind(self) -> Result<HttpListeners, BindError> {
-        let mut listeners = vec![(NOTHING, Listener::bind("HTTP", self.listen)?)];
-        for (before, protocol, addresses) in [
-            (TLS, "HTTPS", &self.tls_listen),
-            (PROXY, "HTTP behind proxies", &self.proxy_listen),
-            (PROXY_TLS, "HTTPS behind proxies", &self.proxy_tls_listen),
+        let mut listeners = vec![(Kind::Plain, Listener::bind("HTTP", self.listen)?)];
+        for (kind, protocol, addresses) in [
+            (Kind::Tls, "HTTPS", &self.tls_listen),
+            (Kind::Proxy, "HTTP behind proxies", &self.proxy_listen),
+            (
+                Kind::ProxyTls,
+                "HTTPS behind proxies",
+                &self.proxy_tls_listen,
+            ),
         ] {
             for listen in addresses {
-                listeners.push((before, Listener::bind_family(protocol, *listen)?));
+                listeners.push((kind, Listener::bind_family(protocol, *listen)?));
             }
         }
         Ok(HttpListeners {
@@ -67,7 +52,7 @@ impl HttpConfig {
 /// Addresses that were taken, and serve nothing yet.
 pub struct HttpListeners {
     config: HttpConfig,
-    listeners: Vec<(Before, Listener)>,
+    listeners: Vec<(Kind, Listener)>,
     certificate: Option<ServerCertificate>,
     is_trusted: Trust,
     charge: Option<Charge>,
@@ -123,16 +108,15 @@ impl HttpListeners {
         let connections = Connections::with_exempt(limits, move |client| is_trusted(client));
         let service = Service::new(self.config, routes.into(), self.is_trusted, self.charge);
         let service = Arc::new(service);
-        let serve = |(before, listener): (Before, Listener)| {
+        let serve = |(kind, listener): (Kind, Listener)| {
             let protocol = Arc::new(HttpProtocol {
                 service: service.clone(),
-                tls: before
-                    .tls
+                tls: matches!(kind, Kind::Tls | Kind::ProxyTls)
                     .then(|| tls.clone().expect("HTTPS needs a certificate")),
-                is_proxied: before.proxy,
+                is_proxied: matches!(kind, Kind::Proxy | Kind::ProxyTls),
             });
             let server = listener.serve(protocol, &connections, name, metrics);
-            (before, server)
+            (kind, server)
         };
         Server(self.listeners.into_iter().map(serve).collect())
     }
@@ -140,7 +124,7 @@ impl HttpListeners {
 
 /// A running server. Dropping it shuts it down too, unawaited.
 #[derive(Debug)]
-pub struct Server(Vec<(Before, ListenerServer)>);
+pub struct Server(Vec<(Kind, ListenerServer)>);
 
 impl Server {
     /// Where it serves plain HTTP.
@@ -149,16 +133,16 @@ impl Server {
     }
 
     pub fn tls_addrs(&self) -> Vec<SocketAddr> {
-        self.addrs(TLS)
+        self.addrs(Kind::Tls)
     }
 
     /// Where it serves plain HTTP and HTTPS for proxies that name the client.
     pub fn proxy_addrs(&self) -> [Vec<SocketAddr>; 2] {
-        [PROXY, PROXY_TLS].map(|before| self.addrs(before))
+        [Kind::Proxy, Kind::ProxyTls].map(|kind| self.addrs(kind))
     }
 
-    fn addrs(&self, before: Before) -> Vec<SocketAddr> {
-        let servers = self.0.iter().filter(|(of, _)| *of == before);
+    fn addrs(&self, kind: Kind) -> Vec<SocketAddr> {
+        let servers = self.0.iter().filter(|(of, _)| *of == kind);
         servers.map(|(_, server)| server.local_addr()).collect()
     }
 

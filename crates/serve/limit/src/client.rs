@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr};
 /// One subscriber has one IPv4 address, or a whole IPv6 /64 (RFC 6177; RFC 8981 has hosts draw new
 /// addresses in it all day), so that is what shares a bucket. An IPv4-mapped IPv6 address
 /// (RFC 4291, section 2.5.5.2) is the IPv4 client that it stands for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Client {
     /// An IPv4 address.
     V4(Ipv4Addr),

@@ -30,14 +30,9 @@ const IPV6_PREFIX_LENS: &[u32] = &[64, 48, 32];
 /// Where in an IPv6 address that is mapped from IPv4 the IPv4 address begins, in bits.
 const MAPPED_PREFIX_LEN: u32 = 96;
 
-/// How many times as much as a client a network may have.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Multiples {
-    /// An IPv4 /24 and an IPv6 /48.
-    pub(crate) site: u32,
-    /// An IPv6 /32.
-    pub(crate) provider: u32,
-}
+/// How many times as much as a client each level may have: the client itself, its site (an IPv4 /24
+/// or an IPv6 /48), and its provider (an IPv6 /32).
+pub(crate) type Multiples = [u32; IPV6_PREFIX_LENS.len()];
 
 /// A rate for each client, and larger ones for the networks that it is in.
 pub(crate) struct ClientRates<C: Clock> {
@@ -65,15 +60,16 @@ impl<C: Clock + Clone> ClientRates<C> {
         forgotten: &Counter,
         clock: &C,
     ) -> Self {
-        let level = |allowance, limit| {
-            let rate = Rate::new(allowance, slot_count_min, forgotten.clone(), clock.clone());
-            (rate, limit)
+        let rate = |multiple| {
+            let allowance = client.times(multiple);
+            Rate::new(allowance, slot_count_min, forgotten.clone(), clock.clone())
         };
+        let [client, site, provider] = multiples.map(rate);
         Self {
             levels: [
-                level(client, of_client),
-                level(client.times(multiples.site), of_network),
-                level(client.times(multiples.provider), of_network),
+                (client, of_client),
+                (site, of_network),
+                (provider, of_network),
             ],
             // The standard library's own source of keys that nobody can know.
             seed: RandomState::new().hash_one(()),

@@ -1,8 +1,8 @@
 //! How much a client may do.
 
-use quorate_setting::{Findings, KeyPath, settings};
+use quorate_setting::settings;
 
-use crate::{ExemptNetworks, Networks};
+use crate::Networks;
 
 settings! {
     /// How much clients may do: PUTs, GETs and bytes over HTTP, and answers over UDP. A client is an
@@ -82,7 +82,7 @@ settings! {
             "every client takes 512 bytes (RFC 1035, section 4.2.1), and none over 4096 over UDP";
         /// Whom DNS answers over UDP without these limits, beside this machine: addresses, or
         /// prefixes such as "10.0.0.0/8".
-        dns_exempt_networks: Vec<String> = Vec::new();
+        dns_exempt_networks: Networks = Networks::default();
     }
 }
 
@@ -95,56 +95,3 @@ const MEBIBYTE: u32 = 1_024 * 1_024;
 
 const ANSWER_RATE: &str =
     "0 would refuse every answer, and so high a limit is none: set limit.enabled = false";
-
-impl LimitConfig {
-    /// Whom DNS answers without limits, if nothing is wrong with the list. `findings` gets to know
-    /// what is, of the settings at `key`.
-    pub fn exempt_networks(
-        &self,
-        key: &KeyPath,
-        findings: &mut Findings,
-    ) -> Option<ExemptNetworks> {
-        let networks = &self.dns_exempt_networks;
-        let parsed = ExemptNetworks::parse(networks);
-        Networks::note(parsed, networks, key.key("dns_exempt_networks"), findings)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn findings(networks: &[&str]) -> Vec<(String, String)> {
-        let config = LimitConfig {
-            dns_exempt_networks: networks.iter().map(ToString::to_string).collect(),
-            ..LimitConfig::default()
-        };
-        let mut findings = Findings::default();
-        let exempt = config.exempt_networks(&"limit".into(), &mut findings);
-        assert_eq!(exempt.is_some(), findings.errors.is_empty());
-        let errors = findings.errors.into_iter();
-        errors
-            .map(|found| (found.key.to_string(), found.reason))
-            .collect()
-    }
-
-    #[test]
-    fn each_network_that_is_none_is_named_at_its_place() {
-        let found = findings(&["a", "10.0.0.0/8", "b"]);
-        let keys: Vec<_> = found.iter().map(|(key, _)| key.as_str()).collect();
-        let expected = [
-            "limit.dns_exempt_networks[0]",
-            "limit.dns_exempt_networks[2]",
-        ];
-        assert_eq!(keys, expected);
-        assert!(found[1].1.starts_with("`b` is neither"), "{found:?}");
-    }
-
-    #[test]
-    fn a_list_of_everybody_is_an_error_of_the_list() {
-        let found = findings(&["0.0.0.0/1", "128.0.0.0/1"]);
-        assert_eq!(found[0].0, "limit.dns_exempt_networks");
-        assert!(found[0].1.contains("all of IPv4"), "{found:?}");
-        assert!(findings(&["10.0.0.0/8"]).is_empty());
-    }
-}

@@ -9,20 +9,19 @@
 //! |---|---|
 //! | [`RequestLimits`] | what clients, networks and everybody may PUT and GET over HTTP |
 //! | [`Change`] | what a PUT would change, which decides what limits it meets |
-//! | [`Refusal`], [`Limit`], [`RetryAfter`] | which limit refused a request, and when to come back |
+//! | [`Refusal`], [`Limit`] | which limit refused a request, and when to come back |
 //! | [`ByteRates`] | how many bytes a second a client may move |
 //! | [`ResponseRates`] | how many answers over UDP an address, and each network around it, may get |
 //! | [`LimitConfig`] | how much that is |
 //! | [`Client`] | who shares a limit: an IPv4 address, or the /64 of an IPv6 address |
 //! | [`TrustedProxies`] | whose word about the client's address counts, and what it says |
-//! | [`Networks`], [`ExemptNetworks`] | networks that an operator lists; those without limits |
+//! | [`Networks`] | networks that an operator lists |
 //! | [`LimitMetrics`] | what limits tell Prometheus |
 
 mod byte_rates;
 mod client;
 mod client_rates;
 mod config;
-mod exempt;
 mod forwarded;
 mod metrics;
 mod networks;
@@ -32,18 +31,15 @@ mod refusal;
 mod request_limits;
 mod request_rates;
 mod response_rates;
-mod retry_after;
 mod table;
 
 pub use byte_rates::ByteRates;
 pub use client::Client;
 pub use config::LimitConfig;
-pub use exempt::ExemptNetworks;
 pub use metrics::{LimitMetrics, TableLabel};
 pub use networks::{NetworkError, Networks};
 pub use proxies::TrustedProxies;
 pub use refusal::{Limit, Refusal};
-pub use request_limits::{Permit, RequestLimits};
+pub use request_limits::RequestLimits;
 pub use request_rates::Change;
 pub use response_rates::ResponseRates;
-pub use retry_after::RetryAfter;

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use quorate_setting::{Findings, KeyPath};
+use quorate_setting::{Form, KeyPath, Laid, Value};
 
 /// How far to the left of an IPv4-mapped IPv6 address its IPv4 address begins, in bits.
 const MAPPED_PREFIX_LEN: u8 = 96;
@@ -13,22 +13,10 @@ const MAPPED_PREFIX_LEN: u8 = 96;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Networks(Vec<IpNet>);
 
-/// What is wrong with a list of networks.
+/// A text that is neither an address nor a prefix.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NetworkError {
-    /// Neither an address nor a prefix.
-    #[error("`{0}` is neither an IP address nor a prefix such as 10.0.0.0/8")]
-    Malformed(String),
-    /// Every address there is is exempt.
-    #[error("this is all of {0}: to exempt everybody, set limit.enabled = false")]
-    AllExempt(&'static str),
-    /// Every address there is is a trusted proxy.
-    #[error(
-        "this is all of {0}: whoever connects could choose the address that limits go by. List the \
-         addresses of the proxies"
-    )]
-    AllTrusted(&'static str),
-}
+#[error("`{0}` is neither an IP address nor a prefix such as 10.0.0.0/8")]
+pub struct NetworkError(String);
 
 impl Networks {
     /// Parses addresses (`192.0.2.1`, `2001:db8::1`) and prefixes (`10.0.0.0/8`).
@@ -39,48 +27,19 @@ impl Networks {
         Ok(Self(networks.collect::<Result<_, _>>()?))
     }
 
-    /// The same. Fails too if all together are all of IPv4 or of IPv6, with what `refuse` says of it.
-    pub(crate) fn parse_part<S: AsRef<str>>(
-        networks: impl IntoIterator<Item = S>,
-        refuse: fn(&'static str) -> NetworkError,
-    ) -> Result<Self, NetworkError> {
-        let networks = Self::parse(networks)?;
-        match networks.whole_family() {
-            Some(family) => Err(refuse(family)),
-            None => Ok(networks),
-        }
-    }
-
     /// Whether the address is in one of them.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|net| net.contains(&address))
     }
 
-    /// What was parsed from `networks`, if nothing is wrong with them. `findings` gets to know what
-    /// is, of the setting at `key`.
-    pub(crate) fn note<T>(
-        parsed: Result<T, NetworkError>,
-        networks: &[String],
-        key: KeyPath,
-        findings: &mut Findings,
-    ) -> Option<T> {
-        match &parsed {
-            Ok(_) => {}
-            Err(NetworkError::Malformed(_)) => {
-                for (at, network) in networks.iter().enumerate() {
-                    if let Err(error) = Self::parse([network]) {
-                        findings.error(key.index(at), error.to_string());
-                    }
-                }
-            }
-            Err(error) => findings.error(key, error.to_string()),
-        }
-        parsed.ok()
+    /// Whether none is listed.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// The address family, if any, that they take whole between them.
-    fn whole_family(&self) -> Option<&'static str> {
+    pub fn whole_family(&self) -> Option<&'static str> {
         let ipv4 = IpNet::V4(Ipv4Net::new_assert(Ipv4Addr::UNSPECIFIED, 0));
         let ipv6 = IpNet::V6(GLOBAL_UNICAST);
         let merged = IpNet::aggregate(&self.0);
@@ -88,6 +47,27 @@ impl Networks {
             .into_iter()
             .find(|(family, _)| merged.iter().any(|net| net.contains(family)))
             .map(|(_, name)| name)
+    }
+}
+
+/// What an operator lists, or nothing if one of them is no network.
+impl Form for Networks {
+    fn read(value: &Value, at: &KeyPath, laid: &mut Laid) -> Option<Self> {
+        let texts: Vec<String> = laid.read(value, at)?;
+        for (index, text) in texts.iter().enumerate() {
+            if let Err(error) = parse_net(text) {
+                laid.refuse(&at.index(index), error.to_string());
+            }
+        }
+        Self::parse(texts).ok()
+    }
+
+    fn value(&self) -> Value {
+        let text = |net: &IpNet| match net.prefix_len() == net.max_prefix_len() {
+            true => net.addr().to_string(),
+            false => net.to_string(),
+        };
+        self.0.iter().map(text).collect::<Vec<_>>().into()
     }
 }
 
@@ -102,7 +82,7 @@ fn parse_net(network: &str) -> Result<IpNet, NetworkError> {
         Err(_) => network.parse().ok(),
     };
     net.map(canonical)
-        .ok_or_else(|| NetworkError::Malformed(network.to_owned()))
+        .ok_or_else(|| NetworkError(network.to_owned()))
 }
 
 /// Addresses are compared in their canonical form, so prefixes must be in it too.
@@ -141,7 +121,7 @@ mod tests {
     fn what_is_no_network_is_named() {
         for network in ["", "10.0.0.0/33", "proxy.example.org", "10.0.0", "::/129"] {
             let error = Networks::parse(["10.0.0.1", network]).unwrap_err();
-            assert_eq!(error, NetworkError::Malformed(network.to_owned()));
+            assert_eq!(error, NetworkError(network.to_owned()));
         }
     }
 
@@ -153,11 +133,32 @@ mod tests {
             (&["::ffff:0.0.0.0/96"], Some("IPv4")),
             (&["::/0"], Some("IPv6")),
             (&["2000::/4", "3000::/4"], Some("IPv6")),
+            (&["10.0.0.1", "::/1", "8000::/1"], Some("IPv6")),
             (&["0.0.0.0/1", "2000::/4", "fc00::/7"], None),
             (&[], None),
         ] {
             let whole = Networks::parse(networks).unwrap().whole_family();
             assert_eq!(whole, family, "{networks:?}");
         }
+    }
+
+    #[test]
+    fn each_text_that_is_no_network_is_named_at_its_place() {
+        let read = |texts: &[&str]| {
+            let mut laid = Laid::default();
+            let value = Value::from(texts.to_vec());
+            let networks = Networks::read(&value, &"exempt".into(), &mut laid);
+            (networks, laid.refused)
+        };
+        let (networks, refused) = read(&["a", "10.0.0.0/8", "b"]);
+        assert_eq!(networks, None);
+        let keys: Vec<_> = refused.iter().map(|(key, _)| key.to_string()).collect();
+        assert_eq!(keys, ["exempt[0]", "exempt[2]"]);
+        assert!(refused[1].1.starts_with("`b` is neither"), "{refused:?}");
+
+        let texts = ["10.0.0.0/8", "192.0.2.1", "2001:db8::/32"];
+        let (networks, refused) = read(&texts);
+        assert_eq!(networks.unwrap().value(), Value::from(texts.to_vec()));
+        assert!(refused.is_empty(), "{refused:?}");
     }
 }

@@ -4,8 +4,6 @@ use std::fmt;
 
 use strum::{IntoStaticStr, VariantArray};
 
-use crate::RetryAfter;
-
 /// A limit that a request can meet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, VariantArray, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
@@ -35,8 +33,9 @@ pub enum Limit {
 pub struct Refusal {
     /// The narrowest limit that refused it.
     pub limit: Limit,
-    /// When none of the limits that now refuse it does any more, if nobody else uses them.
-    pub retry_after: RetryAfter,
+    /// After how many whole seconds, at least one, none of the limits that now refuse it does any
+    /// more, if nobody else uses them: what `Retry-After` says (RFC 9110, section 10.2.3).
+    pub retry_after_secs: u64,
 }
 
 impl Limit {
@@ -78,7 +77,7 @@ impl Limit {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (too_much, advice) = self.limit.said();
-        write!(f, "{too_much}: wait {} s, {advice}", self.retry_after)
+        write!(f, "{too_much}: wait {} s, {advice}", self.retry_after_secs)
     }
 }
 

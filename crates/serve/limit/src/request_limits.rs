@@ -13,12 +13,6 @@ use crate::{Change, LimitConfig, LimitMetrics, Refusal, TableLabel, request_rate
 #[derive(Clone, Default)]
 pub struct RequestLimits(Arc<ArcSwapOption<RequestRates<MonotonicClock>>>);
 
-/// Leave to wait for the leader, while this lives.
-#[derive(Debug)]
-pub struct Permit {
-    _permit: Option<OwnedSemaphorePermit>,
-}
-
 impl RequestLimits {
     /// Those that `config` asks for, if it does.
     pub fn new(config: &LimitConfig, metrics: &LimitMetrics) -> Self {
@@ -62,10 +56,10 @@ impl RequestLimits {
         self.ask(|rates| rates.check_get(client))
     }
 
-    /// Leave for one more read to wait for the leader.
-    pub fn admit_linearizable(&self) -> Result<Permit, Refusal> {
-        let permit = self.ask(|rates| rates.admit_linearizable().map(Some))?;
-        Ok(Permit { _permit: permit })
+    /// Leave for one more read to wait for the leader, until it is dropped: none where there are no
+    /// limits.
+    pub fn admit_linearizable(&self) -> Result<Option<OwnedSemaphorePermit>, Refusal> {
+        self.ask(|rates| rates.admit_linearizable().map(Some))
     }
 
     /// What the limits say, or that everything may be if there are none.

@@ -11,7 +11,7 @@ use governor::clock::Clock;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
-    Limit, LimitConfig, LimitMetrics, Refusal, RetryAfter, TableLabel,
+    Limit, LimitConfig, LimitMetrics, Refusal, TableLabel,
     client_rates::{Bucket, ClientRates, Multiples, owner_hash},
     rate::{Allowance, Rate},
 };
@@ -21,17 +21,11 @@ use crate::{
 /// A /24 of hosts, or a /48 with a /64 to each machine, carries 16 times the 2,000 endpoints of one
 /// address. A provider's /32 has 65,536 sites, yet whoever fills it alone must not get all of what
 /// the node takes: 64 × 20 PUTs a second are a quarter of it by default.
-const REQUEST_MULTIPLES: Multiples = Multiples {
-    site: 16,
-    provider: 64,
-};
+const REQUEST_MULTIPLES: Multiples = [1, 16, 64];
 
 /// How many times as many new keys as a client networks may bring. They stay for as long as packets
 /// are kept, and one client may fill a tenth of the default capacity: no network may fill it all.
-const NEW_KEY_MULTIPLES: Multiples = Multiples {
-    site: 4,
-    provider: 8,
-};
+const NEW_KEY_MULTIPLES: Multiples = [1, 4, 8];
 
 /// Whose bucket it is that nobody has alone.
 const EVERYBODY: u64 = 1;
@@ -189,9 +183,10 @@ impl<C: Clock + Clone> RequestRates<C> {
 
     fn refuse(&self, limit: Limit, wait: Duration) -> Refusal {
         self.metrics.refused_total.of(limit).inc();
+        let retry_after_secs = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
         Refusal {
             limit,
-            retry_after: RetryAfter::from_wait(wait),
+            retry_after_secs: retry_after_secs.max(1),
         }
     }
 

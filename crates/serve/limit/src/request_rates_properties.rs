@@ -83,7 +83,7 @@ proptest! {
         let client = client.parse().unwrap();
         for step in steps {
             if let Err(refusal) = step.ask(&rates, client) {
-                rates.wait(Duration::from_secs(refusal.retry_after.as_secs()));
+                rates.wait(Duration::from_secs(refusal.retry_after_secs));
                 prop_assert_eq!(step.ask(&rates, client), Ok(()), "{:?} after {:?}", step, refusal);
             }
         }

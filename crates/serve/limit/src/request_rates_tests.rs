@@ -273,10 +273,10 @@ fn who_has_to_wait_is_told_for_the_longest_limit_at_once() {
     assert_eq!(rates.puts(client, Change::NewKey, 2), 2);
     let refusal = rates.put(client, Change::NewKey).unwrap_err();
     assert_eq!(refusal.limit, Limit::ClientPuts);
-    assert_eq!(refusal.retry_after.as_secs(), 60);
+    assert_eq!(refusal.retry_after_secs, 60);
     assert!(refusal.to_string().contains("wait 60 s"), "{refusal}");
     let refusal = rates.put(client, Change::Key(&key(1))).unwrap_err();
-    assert_eq!(refusal.retry_after.as_secs(), 1, "it brings no new key");
+    assert_eq!(refusal.retry_after_secs, 1, "it brings no new key");
 }
 
 #[test]
@@ -400,7 +400,7 @@ fn so_many_linearizable_reads_wait_and_no_more() {
     let (first, _second) = (admit().unwrap(), admit().unwrap());
     let refusal = admit().unwrap_err();
     assert_eq!(refusal.limit, Limit::LinearizableReads);
-    assert_eq!(refusal.retry_after.as_secs(), 1);
+    assert_eq!(refusal.retry_after_secs, 1);
     drop(first);
     let _third = admit().unwrap();
     assert!(admit().is_err());

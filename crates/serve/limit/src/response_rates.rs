@@ -1,7 +1,7 @@
 //! How many answers over UDP an address, and each network around it, may get.
 
 use std::{
-    array, fmt,
+    fmt,
     hash::{BuildHasher, RandomState},
     net::IpAddr,
     sync::atomic::{AtomicU64, Ordering},
@@ -12,25 +12,20 @@ use twox_hash::XxHash3_64;
 
 use crate::LimitConfig;
 
-/// The networks around an IPv4 address that have limits: how many times that of one address theirs
-/// is. These prefixes and multiples are those of Knot DNS 3.4 (mod-rrl): an attacker who spreads over
+/// The networks around an IPv4 address that have limits: the length of their prefix in bits of the
+/// IPv6 address that the address is mapped to, and how many times the limit of one address theirs is.
+/// These prefixes and multiples are those of Knot DNS 3.4 (mod-rrl): an attacker who spreads over
 /// a network that it floods gets little more out of it than from one address, and a network of many
 /// resolvers still is served.
-const IPV4: [Network; 4] = [
-    Network::of_ipv4(18, 768),
-    Network::of_ipv4(20, 256),
-    Network::of_ipv4(24, 32),
-    Network::of_ipv4(32, 1),
+const IPV4: [(u32, u64); 4] = [
+    (MAPPED_PREFIX_LEN + 18, 768),
+    (MAPPED_PREFIX_LEN + 20, 256),
+    (MAPPED_PREFIX_LEN + 24, 32),
+    (MAPPED_PREFIX_LEN + 32, 1),
 ];
 
 /// The same of an IPv6 address. One subscriber has a /64 to a /48.
-const IPV6: [Network; 5] = [
-    Network::of_ipv6(32, 64),
-    Network::of_ipv6(48, 4),
-    Network::of_ipv6(56, 3),
-    Network::of_ipv6(64, 2),
-    Network::of_ipv6(128, 1),
-];
+const IPV6: [(u32, u64); 5] = [(32, 64), (48, 4), (56, 3), (64, 2), (128, 1)];
 
 /// Where in an IPv6 address that is mapped from IPv4 the IPv4 address begins, in bits.
 const MAPPED_PREFIX_LEN: u32 = 96;
@@ -72,8 +67,8 @@ const FILLS_PER_TERM: u64 = 20;
 /// two networks of an address that begin in one, may count an answer too few or lose what it held.
 /// Either admits a little too much.
 pub struct ResponseRates {
-    ipv4: [Priced; IPV4.len()],
-    ipv6: [Priced; IPV6.len()],
+    ipv4: [Network; IPV4.len()],
+    ipv6: [Network; IPV6.len()],
     /// How much a counter holds: the time a full one takes to run empty, in ticks.
     depth: u64,
     lines: Box<[Line]>,
@@ -90,25 +85,11 @@ type Counter = AtomicU64;
 struct Line([Counter; COUNTERS_PER_LINE]);
 
 /// The network of some prefix length around an address.
-#[derive(Clone, Copy)]
 struct Network {
     /// In bits of an IPv6 address, to which an IPv4 address is mapped.
     prefix_len: u32,
-    /// How many times the limit of one address this one is.
-    multiple: u64,
-}
-
-/// A network, and what an answer takes of its limit, in ticks.
-#[derive(Clone, Copy)]
-struct Priced {
-    network: Network,
+    /// What an answer takes of its limit, in ticks.
     price: u64,
-}
-
-/// What a counter holds when an answer has been added.
-struct Charge<'a> {
-    counter: &'a Counter,
-    held: u64,
 }
 
 impl ResponseRates {
@@ -124,13 +105,13 @@ impl ResponseRates {
     fn with_seed(config: &LimitConfig, seed: u64) -> Self {
         let burst = u64::from(config.dns_answer_burst);
         let depth = burst * TICKS_PER_SEC / u64::from(config.dns_answer_per_sec);
-        let priced = |network: Network| Priced {
-            network,
-            price: (depth / (burst * network.multiple)).max(1),
+        let network = |(prefix_len, multiple): (u32, u64)| Network {
+            prefix_len,
+            price: (depth / (burst * multiple)).max(1),
         };
         Self {
-            ipv4: IPV4.map(priced),
-            ipv6: IPV6.map(priced),
+            ipv4: IPV4.map(network),
+            ipv6: IPV6.map(network),
             depth,
             lines: (0..LINE_COUNT).map(|_| Line::default()).collect(),
             seed,
@@ -148,30 +129,28 @@ impl ResponseRates {
     }
 
     /// Takes the price from all networks of the address, or from none.
-    fn take<const N: usize>(&self, networks: &[Priced; N], address: u128, now: u64) -> bool {
+    fn take<const N: usize>(&self, networks: &[Network; N], address: u128, now: u64) -> bool {
         let term = now / (self.depth * FILLS_PER_TERM);
-        let charges: [Option<Charge<'_>>; N] = array::from_fn(|at| {
-            let Priced { network, price } = networks[at];
-            self.charge(network.hash(address, term, self.seed), price, now)
+        let charges = networks.each_ref().map(|network| {
+            let hash = network.hash(address, term, self.seed);
+            self.charge(hash, network.price, now)
         });
         if charges.iter().any(Option::is_none) {
             return false;
         }
-        for Charge { counter, held } in charges.into_iter().flatten() {
+        for (counter, held) in charges.into_iter().flatten() {
             counter.store(held, Ordering::Relaxed);
         }
         true
     }
 
-    /// The price in the counter of the network with this hash, if there is room for it.
-    fn charge(&self, hash: u64, price: u64, now: u64) -> Option<Charge<'_>> {
+    /// The counter of the network with this hash, and what it holds with the price added, if there is
+    /// room for it.
+    fn charge(&self, hash: u64, price: u64, now: u64) -> Option<(&Counter, u64)> {
         let (counter, level) = self.counter(hash, now);
         let level = level + price;
         let empty_at = (now + level) & TIME_MASK;
-        (level <= self.depth).then_some(Charge {
-            counter,
-            held: (hash & !TIME_MASK) | empty_at,
-        })
+        (level <= self.depth).then_some((counter, (hash & !TIME_MASK) | empty_at))
     }
 
     /// The counter of the network with this hash and how full it is, or else the least full of those
@@ -203,19 +182,8 @@ impl ResponseRates {
 }
 
 impl Network {
-    const fn of_ipv4(prefix_len: u32, multiple: u64) -> Self {
-        Self::of_ipv6(MAPPED_PREFIX_LEN + prefix_len, multiple)
-    }
-
-    const fn of_ipv6(prefix_len: u32, multiple: u64) -> Self {
-        Self {
-            prefix_len,
-            multiple,
-        }
-    }
-
     /// A number that nobody can tell without the seed, and another in each term.
-    fn hash(self, address: u128, term: u64, seed: u64) -> u64 {
+    fn hash(&self, address: u128, term: u64, seed: u64) -> u64 {
         let prefix = address >> (u128::BITS - self.prefix_len);
         // The length belongs to it: networks of two lengths can begin with the same bits.
         let mut bytes = [0; 28];

@@ -209,7 +209,11 @@ fn of_quiet_clients_hardly_one_is_refused_while_thousands_of_addresses_are() {
 
 /// Two addresses that are in one line of the table, under one tag, in the first term.
 fn addresses_that_collide() -> (Ipv4Addr, Ipv4Addr) {
-    let [.., address] = IPV4;
+    let [.., (prefix_len, _)] = IPV4;
+    let address = Network {
+        prefix_len,
+        price: 1,
+    };
     let mut seen = HashMap::new();
     let mut pairs = scattered(200_000).filter_map(|other| {
         let hash = address.hash(other.to_ipv6_mapped().to_bits(), 0, SEED);

@@ -74,44 +74,48 @@ pub(crate) fn of_put(headers: &HeaderMap) -> Result<Conditions, ConditionError> 
     let mut conditions = Vec::new();
     if headers.contains_key(header::IF_MATCH) {
         // What is replaced must be the very bytes that were read (section 13.1.1).
-        let named = named(headers, &header::IF_MATCH, |is_weak| !is_weak);
-        conditions.push(match named.ok_or(ConditionError::IfMatch)? {
-            Named::Any => Condition::Stored,
-            Named::Versions(versions) => Condition::AnyOf(versions),
-        });
+        let counts = |is_weak: bool| !is_weak;
+        let (of_any, of_versions) = (Condition::Stored, Condition::AnyOf);
+        let named = named(headers, &header::IF_MATCH, counts, of_any, of_versions);
+        conditions.push(named.ok_or(ConditionError::IfMatch)?);
     } else if let Some(date) = date(headers, header::IF_UNMODIFIED_SINCE) {
         conditions.push(Condition::UnmodifiedSince(date.as_secs()));
     }
     if headers.contains_key(header::IF_NONE_MATCH) {
-        let named = named(headers, &header::IF_NONE_MATCH, |_| true);
-        conditions.push(match named.ok_or(ConditionError::IfNoneMatch)? {
-            Named::Any => Condition::NotStored,
-            Named::Versions(versions) => Condition::NoneOf(versions),
-        });
+        let (of_any, of_versions) = (Condition::NotStored, Condition::NoneOf);
+        let named = named(
+            headers,
+            &header::IF_NONE_MATCH,
+            |_| true,
+            of_any,
+            of_versions,
+        );
+        conditions.push(named.ok_or(ConditionError::IfNoneMatch)?);
     }
     Ok(Conditions::new(conditions)?)
 }
 
-/// What the fields of one name name.
-enum Named {
-    Any,
-    Versions(Vec<Version>),
-}
-
-/// What the fields of this name name by tags that `count`, by whether they are weak.
-fn named(headers: &HeaderMap, name: &HeaderName, counts: fn(bool) -> bool) -> Option<Named> {
+/// What the fields of this name say: `of_any` by `*`, or `of_versions` by tags. Whether a tag
+/// `counts` depends on whether it is weak.
+fn named(
+    headers: &HeaderMap,
+    name: &HeaderName,
+    counts: fn(bool) -> bool,
+    of_any: Condition,
+    of_versions: fn(Vec<Version>) -> Condition,
+) -> Option<Condition> {
     let elements: Vec<_> = elements(headers, name).collect::<Result<_, _>>().ok()?;
     let mut versions = Vec::new();
     for element in &elements {
         match element {
-            Element::Any if elements.len() == 1 => return Some(Named::Any),
+            Element::Any if elements.len() == 1 => return Some(of_any),
             Element::Any => return None,
             Element::Tag { is_weak, version } => {
                 versions.extend(version.filter(|_| counts(*is_weak)));
             }
         }
     }
-    (!elements.is_empty()).then_some(Named::Versions(versions))
+    (!elements.is_empty()).then(|| of_versions(versions))
 }
 
 /// The date in a field, since the epoch. One that cannot be read is as if absent (RFC 9110,

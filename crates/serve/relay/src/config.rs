@@ -1,10 +1,10 @@
 //! Limits and deadlines of the relay.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use arc_swap::ArcSwap;
+use quorate_limit::{RequestLimits, TrustedProxies};
 use quorate_setting::settings;
-
-use crate::ClientRules;
 
 /// How much later than the replica the relay gives up: the replica's own answer says more.
 pub const ANSWER_MARGIN: Duration = Duration::from_millis(500);
@@ -19,6 +19,25 @@ pub struct RelayConfig {
     pub deadline: Duration,
     /// How many requests may wait for changes, and how long.
     pub watch: WatchSettings,
+}
+
+/// What holds for clients, shared by who applies it and who changes it. By default there are no
+/// limits, and no proxies.
+#[derive(Debug, Clone, Default)]
+pub struct ClientRules {
+    /// How much each may PUT and GET.
+    pub limits: RequestLimits,
+    /// Whose word about who a client is counts.
+    pub trusted_proxies: Arc<ArcSwap<TrustedProxies>>,
+}
+
+impl ClientRules {
+    pub fn new(limits: RequestLimits, trusted_proxies: TrustedProxies) -> Self {
+        Self {
+            limits,
+            trusted_proxies: Arc::new(ArcSwap::from_pointee(trusted_proxies)),
+        }
+    }
 }
 
 settings! {

@@ -1,32 +1,26 @@
 //! The changes of a packet as they come, as server-sent events (HTML Standard, section 9.2).
 
-use std::{
-    convert::Infallible,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll, ready},
-    time::Duration,
-};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, Uri},
+    http::{HeaderMap, HeaderName, HeaderValue},
     response::{
         IntoResponse, Response,
         sse::{Event, KeepAlive, Sse},
     },
 };
 use data_encoding::BASE64;
-use futures_util::{Stream, StreamExt};
+use futures_util::{StreamExt, stream};
 use quorate_http::uncached;
-use quorate_packet::{KeyError, PublicKey, SignedPacket};
+use quorate_packet::{PublicKey, SignedPacket};
 use quorate_replica::{ReadError, Watch};
 
 use crate::{
     entity_tag::opaque_tag,
     get::GetFailure,
     metrics::{EventLabel, WatchLabel},
-    relay::Relay,
+    relay::{Relay, key},
     watchers::WatcherPlace,
 };
 
@@ -51,7 +45,7 @@ pub(crate) async fn events(State(relay): State<Arc<Relay>>, request: Request) ->
     let (parts, _) = request.into_parts();
     let client = relay.client(&parts.extensions, &parts.headers);
     let opened = || -> Result<PacketEvents, GetFailure> {
-        let key = key(&parts.uri)?;
+        let key = key(&parts.uri, 1)?;
         relay.config.rules.limits.check_get(client)?;
         // Now, while it can still be said by the status.
         relay.replica.packet(&key)?;
@@ -71,15 +65,10 @@ pub(crate) async fn events(State(relay): State<Arc<Relay>>, request: Request) ->
 
 fn streamed(events: PacketEvents) -> Response {
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE_INTERVAL);
+    let events = stream::unfold(events, PacketEvents::next);
     let stream = Sse::new(events).keep_alive(keep_alive);
     let unbuffered = [(X_ACCEL_BUFFERING, HeaderValue::from_static("no"))];
     uncached((unbuffered, stream))
-}
-
-/// The key, which the last segment of the path follows.
-fn key(uri: &Uri) -> Result<PublicKey, KeyError> {
-    let segment = uri.path().rsplit('/').nth(1);
-    PublicKey::parse_z32(segment.unwrap_or_default().as_bytes())
 }
 
 /// An id that is no text is none that a reader was told.
@@ -102,6 +91,20 @@ struct PacketEvents {
 }
 
 impl PacketEvents {
+    /// The next event, and what comes behind it.
+    async fn next(mut self) -> Option<(Result<Event, Infallible>, Self)> {
+        loop {
+            match self.news() {
+                Ok(Some(event)) => return Some((Ok(event), self)),
+                Ok(None) => self.watch.next().await?,
+                Err(error) => {
+                    tracing::debug!(key = %self.key, %error, "a stream of events ended");
+                    return None;
+                }
+            }
+        }
+    }
+
     /// What the reader has not been told, if there is something.
     fn news(&mut self) -> Result<Option<Event>, ReadError> {
         let indexed = self.relay.replica.packet(&self.key)?;
@@ -117,26 +120,6 @@ impl PacketEvents {
         };
         self.relay.metrics.events_total.of(label).inc();
         Ok(Some(event))
-    }
-}
-
-impl Stream for PacketEvents {
-    type Item = Result<Event, Infallible>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        loop {
-            match self.news() {
-                Ok(Some(event)) => return Poll::Ready(Some(Ok(event))),
-                Ok(None) => {}
-                Err(error) => {
-                    tracing::debug!(key = %self.key, %error, "a stream of events ended");
-                    return Poll::Ready(None);
-                }
-            }
-            if ready!(self.watch.poll_next_unpin(cx)).is_none() {
-                return Poll::Ready(None);
-            }
-        }
     }
 }
 

@@ -1,11 +1,14 @@
 //! GET and HEAD: the stored packet, from the local replica.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use axum::{
     body::Body,
     extract::{Request, State},
-    http::{HeaderMap, HeaderValue, StatusCode, Uri, header, request::Parts},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header, request::Parts},
     response::{IntoResponse, Response},
 };
 use quorate_http::{ProblemResponse, ProblemType, uncached};
@@ -15,9 +18,8 @@ use quorate_replica::{IndexedPacket, LinearizeError, ReadError, ReadState};
 
 use crate::{
     conditions,
-    consistency::Consistency,
     entity_tag::entity_tag,
-    freshness::max_age_secs,
+    field::Field,
     metrics::{GetLabel, TooManyWatchers},
     relay::{Relay, key, limited},
     watch::{self, InvalidWait},
@@ -29,6 +31,18 @@ const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/pkarr.or
 /// For how many seconds a cache may say that a key has no packet. Short, because an endpoint that
 /// starts up is looked for before it has published.
 const MISSING_MAX_AGE_SECS: u64 = 5;
+
+/// A packet is fresh for at least this long after the cluster received it, so that a key that all
+/// the world reads, with a TTL of 0, costs each cache in front of us one request in ten seconds.
+const FRESHNESS_SECS_MIN: u32 = 10;
+
+/// A packet is fresh for at most this long: the address of an endpoint may change any time, and no
+/// cache in front of us can be told.
+const FRESHNESS_SECS_MAX: u32 = 60 * 60;
+
+const CONSISTENCY: HeaderName = HeaderName::from_static("quorate-consistency");
+const KNOWN_LEADER: HeaderName = HeaderName::from_static("quorate-known-leader");
+const APPLIED_INDEX: HeaderName = HeaderName::from_static("quorate-applied-index");
 
 /// How many fields the header of an answer has room for from the start: all that are given here, and
 /// those that the layers around add.
@@ -49,8 +63,7 @@ pub(crate) async fn get(State(relay): State<Arc<Relay>>, request: Request) -> Re
                     (GetLabel::Missing, response, MISSING_MAX_AGE_SECS)
                 }
             };
-            let headers = response.headers_mut();
-            read.consistency.describe(read.state, max_age, headers);
+            read.describe(max_age, response.headers_mut());
             (label, response)
         }
         Err(failure) => {
@@ -69,8 +82,33 @@ pub(crate) async fn get(State(relay): State<Arc<Relay>>, request: Request) -> Re
 /// What was read, and how.
 struct Read {
     packet: Option<Arc<IndexedPacket>>,
-    consistency: Consistency,
+    /// After everything committed before the request was applied, and not just from the local
+    /// replica, which may lag.
+    is_linearizable: bool,
     state: ReadState,
+}
+
+impl Read {
+    /// Says in an answer how it was read, and for how many seconds a cache may keep it. Who asks for
+    /// a linearizable read wants no cache to answer unasked.
+    fn describe(&self, max_age_secs: u64, headers: &mut HeaderMap) {
+        let (consistency, cache_control) = match self.is_linearizable {
+            false => {
+                let max_age = Field::new().text("public, max-age=").number(max_age_secs);
+                ("stale", max_age.value())
+            }
+            true => ("linearizable", HeaderValue::from_static("no-cache")),
+        };
+        let known_leader = match self.state.has_leader {
+            true => "true",
+            false => "false",
+        };
+        headers.insert(header::CACHE_CONTROL, cache_control);
+        headers.insert(CONSISTENCY, HeaderValue::from_static(consistency));
+        headers.insert(KNOWN_LEADER, HeaderValue::from_static(known_leader));
+        let applied_index = Field::new().number(self.state.applied_index.0).value();
+        headers.insert(APPLIED_INDEX, applied_index);
+    }
 }
 
 /// Why nothing was read. The text is the problem's detail.
@@ -111,8 +149,8 @@ impl GetFailure {
 
 impl Relay {
     async fn read(&self, request: &mut Parts) -> Result<Read, GetFailure> {
-        let key = key(&request.uri)?;
-        let consistency = consistency(&request.uri)?;
+        let key = key(&request.uri, 0)?;
+        let is_linearizable = asks_linearizable(&request.uri)?;
         let wait = watch::wait(&request.uri)?;
         let client = self.client(&request.extensions, &request.headers);
         let limits = &self.config.rules.limits;
@@ -122,14 +160,14 @@ impl Relay {
             // Boxed, for few requests wait, and all would have to have the room for it.
             Box::pin(self.wait_for_news(&key, &request.headers, client, wait)).await?;
         }
-        if consistency == Consistency::Linearizable {
+        if is_linearizable {
             let _permit = limits.admit_linearizable()?;
             self.linearize().await?;
         }
         let state = self.replica.read_state();
         Ok(Read {
             packet: self.packet(&key)?,
-            consistency,
+            is_linearizable,
             state,
         })
     }
@@ -149,13 +187,26 @@ impl Relay {
 
 /// What the policy of pkarr's clients asks for. This cluster *is* the network that they mean, and
 /// the local replica its cache.
-fn consistency(uri: &Uri) -> Result<Consistency, GetFailure> {
+fn asks_linearizable(uri: &Uri) -> Result<bool, GetFailure> {
     let pairs = uri.query().unwrap_or_default().split('&');
     match pairs.filter_map(|pair| pair.strip_prefix("policy=")).next() {
-        None | Some("CacheOnly" | "CacheFirst") => Ok(Consistency::Stale),
-        Some("NetworkOnly") => Ok(Consistency::Linearizable),
+        None | Some("CacheOnly" | "CacheFirst") => Ok(false),
+        Some("NetworkOnly") => Ok(true),
         Some(_) => Err(GetFailure::Policy),
     }
+}
+
+/// How many seconds `packet` stays fresh from `now` on: the smallest TTL in the packet, within
+/// 10 s and 1 h, less the age since the cluster last received the packet.
+///
+/// Zero says that a cache must ask again, which costs it a 304.
+fn max_age_secs(indexed: &IndexedPacket, now: SystemTime) -> u64 {
+    let ttl = indexed.compiled.ttl_secs_min().unwrap_or(0);
+    let freshness = ttl.clamp(FRESHNESS_SECS_MIN, FRESHNESS_SECS_MAX);
+    let received = Duration::from_millis(indexed.received.0);
+    let since_epoch = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+    let age = since_epoch.saturating_sub(received);
+    u64::from(freshness).saturating_sub(age.as_secs())
 }
 
 fn found(asked: &HeaderMap, indexed: &IndexedPacket) -> (GetLabel, Response) {

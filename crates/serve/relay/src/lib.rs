@@ -24,26 +24,21 @@
 
 mod conditions;
 mod config;
-mod consistency;
 mod entity_tag;
 mod events;
 mod field;
-mod freshness;
 mod get;
-mod limits;
 mod metrics;
 mod page;
 mod publisher;
 mod put;
 mod relay;
 mod router;
-mod rules;
 mod watch;
 #[cfg(test)]
 mod watch_fixture;
 mod watchers;
 
-pub use config::{ANSWER_MARGIN, RelayConfig, WatchSettings};
+pub use config::{ANSWER_MARGIN, ClientRules, RelayConfig, WatchSettings};
 pub use metrics::RelayMetrics;
 pub use router::router;
-pub use rules::ClientRules;

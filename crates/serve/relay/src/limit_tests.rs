@@ -7,7 +7,7 @@ use axum::{
     http::{Method, Request, StatusCode, header},
 };
 use quorate_fake::{FakeReplica, packet};
-use quorate_limit::{LimitConfig, LimitMetrics, RequestLimits, TrustedProxies};
+use quorate_limit::{LimitConfig, LimitMetrics, Networks, RequestLimits};
 use quorate_metrics::Registry;
 use quorate_packet::{PublicKey, SignedPacket};
 use tower::ServiceExt;
@@ -46,7 +46,7 @@ impl Fixture {
         let replica = FakeReplica::new();
         let limits = LimitMetrics::register(&Registry::new()).unwrap();
         let limits = RequestLimits::new(config, &limits);
-        let proxies = TrustedProxies::parse(["10.0.0.1"]).unwrap();
+        let proxies = Networks::parse(["10.0.0.1"]).unwrap().into();
         let config = RelayConfig {
             rules: ClientRules::new(limits, proxies),
             ..RelayConfig::default()

@@ -93,28 +93,21 @@ impl Relay {
 
     /// What a key has published, in HTML.
     fn look_up(&self, key: &str) -> (StatusCode, String) {
-        let said =
-            |status, said: &dyn Display| (status, filled("<p>{said}</p>\n", &[("said", said)]));
-        let key = match key.parse::<PublicKey>() {
-            Ok(key) => key,
-            Err(error) => {
-                return said(
-                    StatusCode::BAD_REQUEST,
-                    &format!("This is no key: {error}."),
-                );
-            }
+        let (status, said) = match key.parse::<PublicKey>() {
+            Err(error) => (StatusCode::BAD_REQUEST, format!("This is no key: {error}.")),
+            Ok(key) => match self.packet(&key) {
+                Ok(Some(indexed)) => return (StatusCode::OK, packet(indexed.compiled.packet())),
+                Ok(None) => {
+                    let missing = format!("No packet of {key} is stored.");
+                    (StatusCode::NOT_FOUND, missing)
+                }
+                Err(_) => {
+                    let unreadable = "This node cannot be read now: ask another one.".to_owned();
+                    (StatusCode::SERVICE_UNAVAILABLE, unreadable)
+                }
+            },
         };
-        match self.packet(&key) {
-            Ok(Some(indexed)) => (StatusCode::OK, packet(indexed.compiled.packet())),
-            Ok(None) => said(
-                StatusCode::NOT_FOUND,
-                &format!("No packet of {key} is stored."),
-            ),
-            Err(_) => {
-                let unreadable = "This node cannot be read now: ask another one.";
-                said(StatusCode::SERVICE_UNAVAILABLE, &unreadable)
-            }
-        }
+        (status, filled("<p>{said}</p>\n", &[("said", &said)]))
     }
 }
 

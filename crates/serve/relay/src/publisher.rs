@@ -30,7 +30,7 @@ pub(crate) enum PublisherError {
 pub(crate) fn check(
     publishing: &PublishState,
     key: &PublicKey,
-    headers: &HeaderMap,
+    token: Option<TokenHash>,
 ) -> Result<(), PublisherError> {
     if publishing.denied.contains(key) {
         return Err(PublisherError::Forbidden);
@@ -40,7 +40,7 @@ pub(crate) fn check(
         _ if publishing.allowed.contains(key) => Ok(()),
         PublishMode::AllowList => Err(PublisherError::Forbidden),
         PublishMode::Tokens => {
-            let token = bearer_token(headers).ok_or(PublisherError::NoToken)?;
+            let token = token.ok_or(PublisherError::NoToken)?;
             match has_token(publishing, token) {
                 true => Ok(()),
                 false => Err(PublisherError::WrongToken),
@@ -52,19 +52,14 @@ pub(crate) fn check(
 /// The hash of the token that comes with the request, if one does: the log judges by it where a token
 /// is needed.
 pub(crate) fn token_hash(headers: &HeaderMap) -> Option<TokenHash> {
-    bearer_token(headers).map(|token| TokenHash(Sha256::digest(token).into()))
-}
-
-fn bearer_token(headers: &HeaderMap) -> Option<&str> {
     let credentials = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = credentials.split_once(' ')?;
     let is_bearer = scheme.eq_ignore_ascii_case(BEARER);
-    is_bearer.then_some(token.trim_matches(' '))
+    is_bearer.then(|| TokenHash(Sha256::digest(token.trim_matches(' ')).into()))
 }
 
 /// Every token is compared, and each to its end: how long it takes tells nothing.
-fn has_token(publishing: &PublishState, token: &str) -> bool {
-    let hash = Sha256::digest(token);
+fn has_token(publishing: &PublishState, TokenHash(hash): TokenHash) -> bool {
     let tokens = publishing.tokens.values();
     let found = tokens.fold(Choice::from(0), |found, TokenHash(known)| {
         found | known.ct_eq(&hash)
@@ -89,7 +84,7 @@ mod tests {
             let value = HeaderValue::from_str(value).unwrap();
             headers.insert(header::AUTHORIZATION, value);
         }
-        check(publishing, &KEY, &headers)
+        check(publishing, &KEY, token_hash(&headers))
     }
 
     fn state(mode: PublishMode) -> PublishState {

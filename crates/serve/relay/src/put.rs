@@ -1,6 +1,6 @@
 //! PUT: from bytes of a stranger to an outcome of the cluster.
 
-use std::sync::Arc;
+use std::{cmp::Ordering, net::IpAddr, sync::Arc};
 
 use axum::{
     body::Body,
@@ -10,7 +10,7 @@ use axum::{
 };
 use bytes::Bytes;
 use quorate_http::{BodyError, ProblemResponse, ProblemType, read_body};
-use quorate_limit::Refusal;
+use quorate_limit::{Change, Refusal};
 use quorate_packet::{KeyError, PAYLOAD_SIZE_MAX, PacketError, PublicKey, SignedPacket};
 use quorate_replica::{PutError, PutOutcome};
 use tokio::time::{Instant, timeout};
@@ -86,7 +86,7 @@ impl PutFailure {
         let problem = ProblemResponse::new(kind, &self);
         let response = match self {
             Self::Limited(refusal) => {
-                let wait = refusal.retry_after.as_secs();
+                let wait = refusal.retry_after_secs;
                 problem.retry_after(wait).into_response()
             }
             Self::Publisher(PublisherError::NoToken) => {
@@ -112,19 +112,16 @@ impl PutFailure {
             Self::BodyLost => (PutLabel::BodyLost, ProblemType::BodyLost),
             Self::Superseded => (PutLabel::Superseded, ProblemType::Superseded),
             Self::ConditionFailed => (PutLabel::ConditionFailed, ProblemType::ConditionFailed),
-            Self::Publisher(error) => (PutLabel::Forbidden, error.into()),
+            Self::Publisher(error) => (
+                PutLabel::Forbidden,
+                match error {
+                    PublisherError::Forbidden => ProblemType::ForbiddenKey,
+                    PublisherError::NoToken => ProblemType::NotAuthorized,
+                    PublisherError::WrongToken => ProblemType::WrongToken,
+                },
+            ),
             Self::Blocked => (PutLabel::Forbidden, ProblemType::BlockedKey),
             Self::Replica(error) => of_put_error(error),
-        }
-    }
-}
-
-impl From<&PublisherError> for ProblemType {
-    fn from(error: &PublisherError) -> Self {
-        match error {
-            PublisherError::Forbidden => Self::ForbiddenKey,
-            PublisherError::NoToken => Self::NotAuthorized,
-            PublisherError::WrongToken => Self::WrongToken,
         }
     }
 }
@@ -151,17 +148,17 @@ fn of_put_error(error: &PutError) -> (PutLabel, ProblemType) {
 
 impl Relay {
     async fn put(&self, parts: &Parts, body: Body) -> Result<PutLabel, PutFailure> {
-        let key = key(&parts.uri)?;
+        let key = key(&parts.uri, 0)?;
         let client = self.client(&parts.extensions, &parts.headers);
         self.check_put(client, &key)?;
         let mut conditions = conditions::of_put(&parts.headers)?;
-        if let Some(token) = publisher::token_hash(&parts.headers) {
+        let token = publisher::token_hash(&parts.headers);
+        if let Some(token) = token {
             conditions = conditions.with_token(token).map_err(ConditionError::from)?;
         }
         let payload = read_body(body, PAYLOAD_SIZE_MAX).await?;
-        publisher::check(&self.replica.publishing(), &key, &parts.headers)?;
-        let packet = self.verified(key, payload)?;
-        self.check_change(client, &packet)?;
+        publisher::check(&self.replica.publishing(), &key, token)?;
+        let packet = self.accept(client, key, payload)?;
         // From here on the packet is the replica's, so here begins what is measured.
         let begun = Instant::now();
         let outcome = self.replica.put(packet, conditions);
@@ -181,15 +178,46 @@ impl Relay {
         }
     }
 
-    /// The packet, if its key has signed it. Bytes that are stored were verified when they came: most
-    /// PUTs are of those.
-    fn verified(&self, key: PublicKey, payload: Bytes) -> Result<SignedPacket, PacketError> {
+    /// Whether the client may PUT a packet of this key, before any more is known of it.
+    fn check_put(&self, client: IpAddr, key: &PublicKey) -> Result<(), Refusal> {
+        let change = match self.replica.packet(key) {
+            Ok(None) => Change::NewKey,
+            Ok(Some(_)) => Change::Key(key.as_bytes()),
+            Err(_) => Change::Nothing,
+        };
+        self.config.rules.limits.check_put(client, change)
+    }
+
+    /// The packet, if its key has signed it and the client may have it stored. Bytes that are stored
+    /// were verified when they came, and cost nothing more: most PUTs are of those.
+    fn accept(
+        &self,
+        client: IpAddr,
+        key: PublicKey,
+        payload: Bytes,
+    ) -> Result<SignedPacket, PutFailure> {
         // Whether the replica can be read is for itself to say, when it is handed the packet.
-        let stored = self.replica.packet(&key).ok().flatten();
-        let stored = stored.as_ref().map(|indexed| indexed.compiled.packet());
-        match stored.filter(|packet| *packet.payload() == payload) {
-            Some(packet) => Ok(packet.clone()),
-            None => SignedPacket::parse(key, payload),
+        let indexed = self.replica.packet(&key);
+        let stored = match &indexed {
+            Ok(Some(indexed)) => Some(indexed.compiled.packet()),
+            _ => None,
+        };
+        if let Some(stored) = stored.filter(|stored| *stored.payload() == payload) {
+            return Ok(stored.clone());
         }
+        let packet = SignedPacket::parse(key, payload)?;
+        let change = match stored {
+            None if indexed.is_ok() => Change::NewKey,
+            Some(stored) if packet.recency(stored) == Ordering::Greater => {
+                Change::Key(key.as_bytes())
+            }
+            _ => Change::Nothing,
+        };
+        self.config.rules.limits.check_change(client, change)?;
+        Ok(packet)
     }
 }
+
+#[cfg(test)]
+#[path = "limit_tests.rs"]
+mod tests;

@@ -42,15 +42,15 @@ impl Relay {
             let values = headers.get_all(field).into_iter();
             values.map(|value| value.to_str().unwrap_or(MALFORMED))
         };
-        let rules = &self.config.rules;
-        rules.client_address(peer, values(&X_FORWARDED_FOR), values(&header::FORWARDED))
+        let proxies = self.config.rules.trusted_proxies.load();
+        proxies.client_address(peer, values(&X_FORWARDED_FOR), values(&header::FORWARDED))
     }
 }
 
-/// The key that the path ends in.
-pub(crate) fn key(uri: &Uri) -> Result<PublicKey, KeyError> {
+/// The key in the path, which so many segments follow.
+pub(crate) fn key(uri: &Uri, segment_count_behind: usize) -> Result<PublicKey, KeyError> {
     let path = uri.path().as_bytes();
-    let segment = path.rsplit(|byte| *byte == b'/').next();
+    let segment = path.rsplit(|byte| *byte == b'/').nth(segment_count_behind);
     PublicKey::parse_z32(segment.unwrap_or_default())
 }
 
@@ -64,5 +64,5 @@ pub(crate) fn limit_kind(refusal: &Refusal) -> ProblemType {
 
 /// What a limit says, and when it lets the client in again.
 pub(crate) fn limited(refusal: Refusal) -> ProblemResponse {
-    ProblemResponse::new(limit_kind(&refusal), refusal).retry_after(refusal.retry_after.as_secs())
+    ProblemResponse::new(limit_kind(&refusal), refusal).retry_after(refusal.retry_after_secs)
 }

@@ -64,7 +64,7 @@ impl Relay {
         // Before the next look, or what changes behind that is missed.
         let mut watch = self.replica.watch(key);
         let news = async { while !self.has_news(key, fields) && watch.next().await.is_some() {} };
-        let wait_max = Duration::from_secs(self.watchers.wait_secs_max());
+        let wait_max = Duration::from_secs(self.config.watch.wait_secs_max);
         // The answer is the same: what is stored by then.
         let _ = timeout(wait.min(wait_max), news).await;
         Ok(())

@@ -79,11 +79,6 @@ impl Watchers {
             _held: Held::new(self.metrics.watches_open.of(kind)),
         })
     }
-
-    /// How long a request may wait at most, in seconds.
-    pub(crate) fn wait_secs_max(&self) -> u64 {
-        self.settings.wait_secs_max
-    }
 }
 
 /// The place of a request that waits, until it is dropped.

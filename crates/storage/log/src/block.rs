@@ -77,6 +77,9 @@ pub(crate) struct Block {
     pub(crate) body: Vec<u8>,
 }
 
+/// What was read as a block.
+pub(crate) type Header = Result<Block, BadBlock>;
+
 impl Block {
     pub(crate) fn encode(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(BLOCK_SIZE);
@@ -121,11 +124,7 @@ impl Block {
     }
 
     /// Reads the block at `offset`. What a file is too short for is damaged.
-    pub(crate) fn read(
-        kind: BlockKind,
-        file: &dyn DiskFile,
-        offset: u64,
-    ) -> io::Result<Result<Self, BadBlock>> {
+    pub(crate) fn read(kind: BlockKind, file: &dyn DiskFile, offset: u64) -> io::Result<Header> {
         let mut bytes = [0; BLOCK_SIZE];
         match file.read_at(&mut bytes, offset) {
             Ok(()) => Ok(Self::parse(kind, &bytes)),
@@ -143,20 +142,35 @@ pub(crate) struct Pair {
     kind: BlockKind,
     pub(crate) path: PathBuf,
     pub(crate) file: Arc<dyn DiskFile>,
+    pub(crate) log_id: u64,
+    /// Of the newest block.
+    pub(crate) number: u64,
+    /// Whether a block was damaged when the file was opened.
+    pub(crate) is_damaged: bool,
 }
 
 impl Pair {
-    /// Makes the file with `blocks` in it, under its name only once they are durable.
+    /// Makes the file with two blocks of these numbers, under its name only once they are durable.
     pub(crate) fn create(
         disk: &dyn Disk,
         path: &Path,
-        blocks: [&Block; 2],
+        kind: BlockKind,
+        log_id: u64,
+        numbers: [u64; 2],
+        body: &[u8],
     ) -> Result<(), LogError> {
         let made = path.with_extension("tmp");
         let write = || {
             let file = disk.open(&made, OpenMode::Create)?;
             file.allocate(PAIR_SIZE)?;
-            for (place, block) in blocks.into_iter().enumerate() {
+            for (place, number) in numbers.into_iter().enumerate() {
+                let body = body.to_vec();
+                let block = Block {
+                    kind,
+                    log_id,
+                    number,
+                    body,
+                };
                 file.write_at(&block.encode(), place as u64 * PAIR_SPACING)?;
             }
             file.sync_data()?;
@@ -165,43 +179,60 @@ impl Pair {
         write().map_err(LogError::io(path))
     }
 
+    /// Opens the file and gives the body of the block of the higher number. Refused when neither is
+    /// undamaged, or when a version is unknown.
     pub(crate) fn open(
         disk: &dyn Disk,
         path: &Path,
         kind: BlockKind,
-        mode: OpenMode,
-    ) -> Result<Self, LogError> {
-        let file = disk.open(path, mode).map_err(LogError::io(path))?;
-        let path = path.to_owned();
-        Ok(Self { kind, path, file })
-    }
-
-    /// What stands at the two places.
-    pub(crate) fn read(&self) -> Result<[Result<Block, BadBlock>; 2], LogError> {
-        let read = |place| Block::read(self.kind, self.file.as_ref(), place * PAIR_SPACING);
-        Ok([
-            read(0).map_err(LogError::io(&self.path))?,
-            read(1).map_err(LogError::io(&self.path))?,
-        ])
-    }
-
-    /// The block of the higher number. Refused when neither is undamaged, or when a version is
-    /// unknown.
-    pub(crate) fn newest(&self) -> Result<Block, LogError> {
+    ) -> Result<(Self, Vec<u8>), LogError> {
+        let read = Self::read(disk, path, kind, OpenMode::Write);
+        let (file, copies) = read.map_err(LogError::io(path))?;
+        let is_damaged = copies.contains(&Err(BadBlock::Damaged));
         let mut newest: Option<Block> = None;
-        for copy in self.read()? {
+        for copy in copies {
             match copy {
                 Ok(block) if newest.as_ref().is_none_or(|it| it.number <= block.number) => {
                     newest = Some(block);
                 }
                 Ok(_) | Err(BadBlock::Damaged) => {}
-                Err(unknown) => return Err(LogError::bad_block(&self.path, unknown)),
+                Err(unknown) => return Err(LogError::bad_block(path, unknown)),
             }
         }
-        newest.ok_or_else(|| LogError::damaged(&self.path, 0, "both copies are damaged"))
+        let damaged = || LogError::damaged(path, 0, "both copies are damaged");
+        let newest = newest.ok_or_else(damaged)?;
+        let pair = Self {
+            kind,
+            path: path.to_owned(),
+            file,
+            log_id: newest.log_id,
+            number: newest.number,
+            is_damaged,
+        };
+        Ok((pair, newest.body))
     }
 
-    pub(crate) fn write(&self, place: u64, block: &Block) -> io::Result<()> {
+    /// The file, and what stands at its two places.
+    pub(crate) fn read(
+        disk: &dyn Disk,
+        path: &Path,
+        kind: BlockKind,
+        mode: OpenMode,
+    ) -> io::Result<(Arc<dyn DiskFile>, [Header; 2])> {
+        let file = disk.open(path, mode)?;
+        let read = |place| Block::read(kind, file.as_ref(), place * PAIR_SPACING);
+        let copies = [read(0)?, read(1)?];
+        Ok((file, copies))
+    }
+
+    /// Writes a block of the current number.
+    pub(crate) fn write(&self, place: u64, body: Vec<u8>) -> io::Result<()> {
+        let block = Block {
+            kind: self.kind,
+            log_id: self.log_id,
+            number: self.number,
+            body,
+        };
         self.file.write_at(&block.encode(), place * PAIR_SPACING)
     }
 }

@@ -5,9 +5,10 @@ use std::{collections::VecDeque, ops::Range, sync::Arc};
 use crate::{
     LogError,
     base::Item,
+    block::Header,
     group::{BadGroup, Group, Link},
     index::{DiskPlace, Index, Place},
-    segment::{Header, SEGMENT_HEADER_SIZE, Segment, Used},
+    segment::{SEGMENT_HEADER_SIZE, Segment, Used},
     synced::Synced,
 };
 

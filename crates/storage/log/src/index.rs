@@ -52,7 +52,7 @@ pub(crate) struct Found {
 }
 
 /// The entries held. It takes some 32 bytes for each beside the payloads.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Index {
     base: Base,
     pub(crate) vote: Option<SavedVote>,
@@ -67,12 +67,8 @@ impl Index {
     /// An index that keeps payloads of `payload_size_max` bytes beside those in the queue.
     pub(crate) fn new(payload_size_max: usize) -> Self {
         Self {
-            base: Base::default(),
-            vote: None,
-            entries: VecDeque::new(),
-            payloads: VecDeque::new(),
-            payload_size: 0,
             payload_size_max,
+            ..Self::default()
         }
     }
 
@@ -210,7 +206,7 @@ impl Index {
     }
 }
 
-fn invalid(text: String) -> io::Error {
+pub(crate) fn invalid(text: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, text)
 }
 

@@ -8,11 +8,10 @@ use quorate_state::LogPosition;
 use crate::{
     LogError,
     base::Item,
-    block::{Block, BlockKind, Pair},
-    error::BadBlock,
+    block::{Block, BlockKind, Header, Pair},
     group::{BadGroup, GROUP_ALIGNMENT, Group, Link},
     recovery::Files,
-    segment::{Header, SEGMENT_HEADER_SIZE, Segment},
+    segment::{SEGMENT_HEADER_SIZE, Segment},
     synced::{SYNCED_FILE, Synced},
     vote::{SavedVote, VOTE_FILE},
 };
@@ -37,9 +36,10 @@ pub fn inspect(disk: &dyn Disk, dir: &Path, out: &mut impl io::Write) -> Result<
     })?;
     let mut synced_number = 0;
     inspection.pair(SYNCED_FILE, BlockKind::Synced, |body| {
-        let synced = Synced::parse(body)?;
-        synced_number = synced.link.number.max(synced_number);
-        Some(synced_text(synced))
+        let Synced { segment, end, link } = Synced::parse(body)?;
+        synced_number = link.number.max(synced_number);
+        let number = link.number;
+        Some(format!("group {number}, to segment {segment} at {end}"))
     })?;
     let mut expected = files.segments.first().copied().unwrap_or(1);
     for number in files.segments {
@@ -51,9 +51,9 @@ pub fn inspect(disk: &dyn Disk, dir: &Path, out: &mut impl io::Write) -> Result<
     }
     let number = inspection.link.map_or(0, |link| link.number);
     if number < synced_number {
-        let what =
-            format_args!("WRONG: group {synced_number} was synced, and {number} is the last");
-        inspection.say(what)?;
+        inspection.say(format_args!(
+            "WRONG: group {synced_number} was synced, and {number} is the last"
+        ))?;
     }
     Ok(())
 }
@@ -73,6 +73,10 @@ impl<W: io::Write> Inspection<'_, W> {
         writeln!(self.out, "{line}").map_err(LogError::io(self.dir))
     }
 
+    fn wrong_at(&mut self, offset: u64, wrong: &dyn fmt::Display) -> Result<(), LogError> {
+        self.say(format_args!("  at {offset}: WRONG: {wrong}"))
+    }
+
     /// Says what stands in a file of two blocks.
     fn pair(
         &mut self,
@@ -80,59 +84,41 @@ impl<W: io::Write> Inspection<'_, W> {
         kind: BlockKind,
         mut text: impl FnMut(&[u8]) -> Option<String>,
     ) -> Result<(), LogError> {
-        let pair = Pair::open(self.disk, &self.dir.join(name), kind, OpenMode::Read);
-        let copies = match pair.and_then(|pair| pair.read()) {
-            Ok(copies) => copies,
-            Err(LogError::Io { source, .. }) => {
-                return self.say(format_args!("{name}: WRONG: {source}"));
-            }
-            Err(other) => return Err(other),
+        let path = self.dir.join(name);
+        let copies = match Pair::read(self.disk, &path, kind, OpenMode::Read) {
+            Ok((_, copies)) => copies,
+            Err(error) => return self.say(format_args!("{name}: WRONG: {error}")),
         };
         for (place, copy) in copies.into_iter().enumerate() {
-            let (number, text) = match &copy {
-                Ok(block) => (block.number, text(&block.body)),
-                Err(_) => (0, None),
-            };
-            match (self.header(copy), text) {
-                (Err(wrong), _) => self.say(format_args!("{name} {place}: WRONG: {wrong}"))?,
-                (Ok(()), None) => self.say(format_args!("{name} {place}: WRONG: unknown body"))?,
-                (Ok(()), Some(text)) => {
-                    self.say(format_args!("{name} {place}: number {number}, {text}"))?;
-                }
-            }
+            let found = self.block(copy).and_then(|block| {
+                let text = text(&block.body).ok_or("unknown body")?;
+                Ok(format!("number {}, {text}", block.number))
+            });
+            self.say(format_args!("{name} {place}: {}", or_wrong(found)))?;
         }
         Ok(())
     }
 
-    /// What is wrong with a block, beside its number.
-    fn header(&mut self, header: Result<Block, BadBlock>) -> Result<(), String> {
-        let block = header.map_err(|bad| bad.to_string())?;
+    /// The block, or what is wrong with it.
+    fn block(&mut self, block: Header) -> Result<Block, String> {
+        let block = block.map_err(|bad| bad.to_string())?;
         match *self.log_id.get_or_insert(block.log_id) == block.log_id {
-            true => Ok(()),
+            true => Ok(block),
             false => Err("it belongs to another log".to_owned()),
         }
     }
 
     fn segment(&mut self, number: u64) -> Result<(), LogError> {
         let (segment, header) = Segment::open(self.disk, self.dir, number, OpenMode::Read)?;
-        let size = segment.size;
-        match self.segment_header(number, header) {
-            Ok(()) => self.say(format_args!("segment {number}: {size} bytes"))?,
-            Err(wrong) => self.say(format_args!("segment {number}: WRONG: {wrong}"))?,
-        }
+        let found = self.block(header).and_then(|block| match block.number {
+            found if found == number => Ok(format!("{} bytes", segment.size)),
+            found => Err(format!("it is segment {found}")),
+        });
+        self.say(format_args!("segment {number}: {}", or_wrong(found)))?;
         let Some(log_id) = self.log_id else {
             return self.say(format_args!("  WRONG: no block tells the id of the log"));
         };
         self.groups(log_id, &segment)
-    }
-
-    fn segment_header(&mut self, number: u64, header: Header) -> Result<(), String> {
-        let found = header.as_ref().map(|block| block.number);
-        self.header(header.clone())?;
-        match found {
-            Ok(found) if found != number => Err(format!("it is segment {found}")),
-            _ => Ok(()),
-        }
     }
 
     /// Says what each group holds, and tries every boundary where there is none.
@@ -140,20 +126,13 @@ impl<W: io::Write> Inspection<'_, W> {
         let mut buffer = Vec::new();
         let mut offset = SEGMENT_HEADER_SIZE;
         while offset < segment.size {
-            let next = match segment.read_group(log_id, offset, &mut buffer) {
+            let end = match segment.read_group(log_id, offset, &mut buffer) {
                 Ok(Ok(group)) => self.group(offset, &group)?,
-                Ok(Err(bad)) => {
-                    if bad != BadGroup::None {
-                        self.say(format_args!("  at {offset}: WRONG: {bad}"))?;
-                    }
-                    None
-                }
-                Err(error) => {
-                    self.say(format_args!("  at {offset}: WRONG: {error}"))?;
-                    None
-                }
+                Ok(Err(BadGroup::None)) => None,
+                Ok(Err(bad)) => self.wrong_at(offset, &bad).map(|()| None)?,
+                Err(error) => self.wrong_at(offset, &error).map(|()| None)?,
             };
-            offset = next.unwrap_or(offset + GROUP_ALIGNMENT as u64);
+            offset = end.unwrap_or(offset + GROUP_ALIGNMENT as u64);
         }
         Ok(())
     }
@@ -166,14 +145,12 @@ impl<W: io::Write> Inspection<'_, W> {
                 return Ok(None);
             }
             if let Err(bad) = group.check_follows(last) {
-                self.say(format_args!("  at {offset}: WRONG: {bad}"))?;
+                self.wrong_at(offset, &bad)?;
             }
         }
         self.link = Some(link);
-        let items = group.items.iter();
-        let items: String = items
-            .map(|(_, item)| format!("; {}", item_text(item)))
-            .collect();
+        let items = group.items.iter().map(|(_, item)| item_text(item));
+        let items: String = items.map(|text| format!("; {text}")).collect();
         let number = link.number;
         self.say(format_args!(
             "  group {number} at {offset}, {size} bytes{items}"
@@ -182,26 +159,20 @@ impl<W: io::Write> Inspection<'_, W> {
     }
 }
 
+fn or_wrong(found: Result<String, String>) -> String {
+    found.unwrap_or_else(|wrong| format!("WRONG: {wrong}"))
+}
+
 fn vote_text(vote: Option<SavedVote>) -> String {
-    let Some(SavedVote {
-        term,
-        committed,
-        node,
-    }) = vote
-    else {
+    let Some(vote) = vote else {
         return "no vote".to_owned();
     };
-    let state = match committed {
+    let state = match vote.committed {
         true => "committed",
         false => "not committed",
     };
-    let node: String = node.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("term {term}, {state}, node {node}")
-}
-
-fn synced_text(synced: Synced) -> String {
-    let Synced { segment, end, link } = synced;
-    format!("group {}, to segment {segment} at {end}", link.number)
+    let node: String = vote.node.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("term {}, {state}, node {node}", vote.term)
 }
 
 fn position_text(position: Option<LogPosition>) -> String {

@@ -16,7 +16,7 @@ use crate::{
     LogConfig, LogError, LogMetrics, Scrub,
     base::Item,
     group::GroupBuffer,
-    index::{DiskPlace, Place},
+    index::{DiskPlace, Place, invalid},
     queue::{Flushed, OnFlushed},
     recovery::{Recovered, recover},
     segment::Segment,
@@ -62,34 +62,26 @@ impl Log {
     }
 
     fn start(config: LogConfig, metrics: LogMetrics, recovered: Recovered) -> io::Result<Self> {
-        let Recovered {
-            lock,
-            vote_file,
-            synced_file,
-            index,
-            segments,
-            link,
-            spares,
-        } = recovered;
-        let active = segments.back().cloned();
+        let active = recovered.segments.back().cloned();
         let active = active.ok_or_else(|| io::Error::other("a log has a segment"))?;
-        let (base, log_id) = (*index.base(), vote_file.log_id);
-        let synced = synced_file.pair.file.clone();
+        let (base, log_id) = (*recovered.index.base(), recovered.vote_file.pair.log_id);
+        let synced = recovered.synced_file.pair.file.clone();
+        let (index, segments) = (recovered.index, recovered.segments);
         let shared = Shared::new(config, log_id, metrics, synced, index, segments);
         shared.lock().retire(base.first);
         let shared = Arc::new(shared);
         let maker = Maker {
             shared: shared.clone(),
-            spares,
+            spares: recovered.spares,
             retry_at: None,
         };
         let writer = Writer {
             shared: shared.clone(),
-            vote_file,
-            synced_file,
+            vote_file: recovered.vote_file,
+            synced_file: recovered.synced_file,
             segment: active.segment,
             offset: active.end,
-            link,
+            link: recovered.link,
             base,
             buffer: GroupBuffer::default(),
         };
@@ -98,7 +90,7 @@ impl Log {
             shared,
             writer: None,
             maker: None,
-            _lock: lock,
+            _lock: recovered.lock,
         };
         log.maker = Some(spawn("log-segments").spawn(|| maker.run())?);
         log.writer = Some(spawn("log-writer").spawn(|| writer.run())?);
@@ -152,7 +144,7 @@ impl Log {
         let is_older = |last| vote.partial_cmp(last).is_none_or(Ordering::is_lt);
         if state.index.vote.as_ref().is_some_and(is_older) {
             let text = format!("{vote:?} is older than {:?}", state.index.vote);
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+            return Err(invalid(text));
         }
         state.index.vote = Some(vote);
         state.queue.push_vote(vote);
@@ -256,7 +248,7 @@ impl Log {
                 )),
                 _ => Ok(after),
             });
-            base = checked.map_err(|text| io::Error::new(io::ErrorKind::InvalidInput, text))?;
+            base = checked.map_err(invalid)?;
         }
         Ok(())
     }

@@ -26,13 +26,12 @@ use quorate_disk::{Disk, DiskFile, OpenMode, dir_of};
 
 use crate::{
     LogConfig, LogError,
+    block::Header,
     chain::{Chain, ChainEnd},
     flaw::Flaw,
     group::{GROUP_ALIGNMENT, GroupHeader, Link},
     index::Index,
-    segment::{
-        Header, SEGMENT_HEADER_SIZE, SPARE_EXTENSION, Segment, Used, segment_number, segment_path,
-    },
+    segment::{SEGMENT_HEADER_SIZE, SPARE_EXTENSION, Segment, Used, segment_number, segment_path},
     synced::{SYNCED_FILE, Synced, SyncedFile},
     vote::{VOTE_FILE, VoteFile},
 };
@@ -66,21 +65,21 @@ pub(crate) fn recover(config: &LogConfig) -> Result<Recovered, LogError> {
     }
     let (vote_file, vote) = open_file(dir, VOTE_FILE, || VoteFile::open(disk, dir))?;
     let (mut synced_file, synced) = open_file(dir, SYNCED_FILE, || SyncedFile::open(disk, dir))?;
-    if synced_file.log_id != vote_file.log_id {
+    if synced_file.pair.log_id != vote_file.pair.log_id {
         let what = "it belongs to another log than the vote";
         return Err(LogError::damaged(&synced_file.pair.path, 0, what));
     }
 
     let segments = open_segments(disk, dir, &files.segments)?;
     let mut chain = Chain::new(
-        vote_file.log_id,
+        vote_file.pair.log_id,
         segments,
         synced,
         Index::new(config.cache_size_max),
     );
     let end = chain.follow()?;
     if !config.has(Flaw::CutBelowSynced) {
-        check_end(&chain, end, synced_file.is_damaged)?;
+        check_end(&chain, end, synced_file.pair.is_damaged)?;
     }
     chain.check_front()?;
 
@@ -171,7 +170,7 @@ fn create(config: &LogConfig) -> Result<(), LogError> {
             if vote.is_some() {
                 return Err(missing());
             }
-            file.log_id
+            file.pair.log_id
         }
         false if files.has_synced => return Err(missing()),
         false => {

@@ -16,8 +16,7 @@ use quorate_state::LogPosition;
 use crate::{
     LogDamage, LogError,
     base::Item,
-    block::{BLOCK_SIZE, Block, BlockKind},
-    error::BadBlock,
+    block::{BLOCK_SIZE, Block, BlockKind, Header},
     group::{BadGroup, Group},
     index::DiskPlace,
     item::parse_entry,
@@ -44,9 +43,6 @@ pub(crate) fn segment_number(path: &Path) -> Option<u64> {
         _ => None,
     }
 }
-
-/// What the header of a segment says.
-pub(crate) type Header = Result<Block, BadBlock>;
 
 /// A segment, and how much of it is used.
 #[derive(Debug, Clone)]

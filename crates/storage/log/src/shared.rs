@@ -37,6 +37,7 @@ pub(crate) struct Shared {
     pub(crate) made: Condvar,
 }
 
+#[derive(Default)]
 pub(crate) struct LogState {
     pub(crate) index: Index,
     pub(crate) queue: Queue,
@@ -75,17 +76,10 @@ impl Shared {
         let next_number = segments.back().map_or(1, |used| used.segment.number + 1);
         let state = LogState {
             index,
-            queue: Queue::default(),
-            failure: None,
             segments,
-            retired: VecDeque::new(),
-            next: None,
             next_number,
-            is_full: false,
-            next_failure: None,
             written_size,
-            is_closing: false,
-            is_closed: false,
+            ..LogState::default()
         };
         Self {
             config,

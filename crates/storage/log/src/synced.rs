@@ -7,13 +7,12 @@
 
 use std::{io, path::Path};
 
-use bytes::{Buf, BufMut};
-use quorate_disk::{Disk, OpenMode};
+use bytes::Buf;
+use quorate_disk::Disk;
 
 use crate::{
     LogError,
-    block::{Block, BlockKind, Pair},
-    error::BadBlock,
+    block::{BlockKind, Pair},
     group::Link,
 };
 
@@ -32,17 +31,10 @@ pub(crate) struct Synced {
 }
 
 impl Synced {
-    fn block(self, log_id: u64, number: u64) -> Block {
-        let mut body = Vec::new();
-        for field in [self.segment, self.end, self.link.number, self.link.checksum] {
-            body.put_u64_le(field);
-        }
-        Block {
-            kind: BlockKind::Synced,
-            log_id,
-            number,
-            body,
-        }
+    fn encode(self) -> Vec<u8> {
+        let Link { number, checksum } = self.link;
+        let fields = [self.segment, self.end, number, checksum];
+        fields.map(u64::to_le_bytes).concat()
     }
 
     pub(crate) fn parse(mut body: &[u8]) -> Option<Self> {
@@ -61,39 +53,26 @@ impl Synced {
 #[derive(Debug)]
 pub(crate) struct SyncedFile {
     pub(crate) pair: Pair,
-    pub(crate) log_id: u64,
-    number: u64,
-    /// Whether a slot was damaged when the file was opened.
-    pub(crate) is_damaged: bool,
 }
 
 impl SyncedFile {
     /// Makes the file of a new log.
     pub(crate) fn create(disk: &dyn Disk, dir: &Path, log_id: u64) -> Result<(), LogError> {
-        let blocks = [0, 1].map(|number| Synced::default().block(log_id, number));
-        Pair::create(disk, &dir.join(SYNCED_FILE), [&blocks[0], &blocks[1]])
+        let (path, body) = (dir.join(SYNCED_FILE), Synced::default().encode());
+        Pair::create(disk, &path, BlockKind::Synced, log_id, [0, 1], &body)
     }
 
     pub(crate) fn open(disk: &dyn Disk, dir: &Path) -> Result<(Self, Synced), LogError> {
         let path = dir.join(SYNCED_FILE);
-        let pair = Pair::open(disk, &path, BlockKind::Synced, OpenMode::Write)?;
-        let newest = pair.newest()?;
-        let is_damaged = pair.read()?.contains(&Err(BadBlock::Damaged));
-        let synced = Synced::parse(&newest.body)
+        let (pair, newest) = Pair::open(disk, &path, BlockKind::Synced)?;
+        let synced = Synced::parse(&newest)
             .ok_or_else(|| LogError::damaged(&path, 0, "the synced position cannot be read"))?;
-        let file = Self {
-            pair,
-            log_id: newest.log_id,
-            number: newest.number,
-            is_damaged,
-        };
-        Ok((file, synced))
+        Ok((Self { pair }, synced))
     }
 
     /// Writes the slot that does not hold the last note.
     pub(crate) fn note(&mut self, synced: Synced) -> io::Result<()> {
-        self.number += 1;
-        let block = synced.block(self.log_id, self.number);
-        self.pair.write(self.number % 2, &block)
+        self.pair.number += 1;
+        self.pair.write(self.pair.number % 2, synced.encode())
     }
 }

@@ -6,11 +6,11 @@
 use std::{cmp::Ordering, io, path::Path};
 
 use bytes::{Buf, BufMut};
-use quorate_disk::{Disk, OpenMode};
+use quorate_disk::Disk;
 
 use crate::{
     LogError,
-    block::{Block, BlockKind, Pair},
+    block::{BlockKind, Pair},
 };
 
 /// The size of a node's id on disk, in bytes.
@@ -66,30 +66,22 @@ impl SavedVote {
 #[derive(Debug)]
 pub(crate) struct VoteFile {
     pub(crate) pair: Pair,
-    pub(crate) log_id: u64,
-    number: u64,
 }
 
 impl VoteFile {
     /// Makes the file of a new log.
     pub(crate) fn create(disk: &dyn Disk, dir: &Path, log_id: u64) -> Result<(), LogError> {
-        let none = block(log_id, 0, None);
-        Pair::create(disk, &dir.join(VOTE_FILE), [&none, &none])
+        let path = dir.join(VOTE_FILE);
+        Pair::create(disk, &path, BlockKind::Vote, log_id, [0, 0], &[])
     }
 
     /// Opens the file. The newest copy counts after [`Self::renew`].
     pub(crate) fn open(disk: &dyn Disk, dir: &Path) -> Result<(Self, Option<SavedVote>), LogError> {
         let path = dir.join(VOTE_FILE);
-        let pair = Pair::open(disk, &path, BlockKind::Vote, OpenMode::Write)?;
-        let newest = pair.newest()?;
-        let vote = SavedVote::parse(&newest.body)
+        let (pair, newest) = Pair::open(disk, &path, BlockKind::Vote)?;
+        let vote = SavedVote::parse(&newest)
             .ok_or_else(|| LogError::damaged(&path, 0, "the vote cannot be read"))?;
-        let file = Self {
-            pair,
-            log_id: newest.log_id,
-            number: newest.number,
-        };
-        Ok((file, vote))
+        Ok((Self { pair }, vote))
     }
 
     /// Makes both copies durable as `vote`, the newest: one may be older, or unsynced.
@@ -100,7 +92,7 @@ impl VoteFile {
 
     /// Writes both copies. The vote counts after [`Self::sync`].
     pub(crate) fn save(&mut self, vote: SavedVote) -> io::Result<()> {
-        self.number += 1;
+        self.pair.number += 1;
         self.write(Some(vote))
     }
 
@@ -109,18 +101,9 @@ impl VoteFile {
     }
 
     fn write(&self, vote: Option<SavedVote>) -> io::Result<()> {
-        let block = block(self.log_id, self.number, vote);
-        self.pair.write(0, &block)?;
-        self.pair.write(1, &block)
-    }
-}
-
-fn block(log_id: u64, number: u64, vote: Option<SavedVote>) -> Block {
-    Block {
-        kind: BlockKind::Vote,
-        log_id,
-        number,
-        body: vote.map_or_else(Vec::new, |vote| vote.encode()),
+        let body = vote.map_or_else(Vec::new, |vote| vote.encode());
+        self.pair.write(0, body.clone())?;
+        self.pair.write(1, body)
     }
 }
 

@@ -3,8 +3,8 @@
 use std::{
     io,
     sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
     },
 };
 
@@ -33,46 +33,33 @@ pub(crate) struct FileBackend {
 
 /// Whether a file may not be touched any more, and why.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Closed(Arc<ClosedFlags>);
+pub(crate) struct Closed(Arc<Mutex<Option<Cause>>>);
 
-#[derive(Debug, Default)]
-struct ClosedFlags {
-    is_closed: AtomicBool,
-    is_damaged: AtomicBool,
-    is_full: AtomicBool,
+/// Why a file is closed. The greatest counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Cause {
+    /// It failed, or is not needed any more.
+    Failed,
+    /// redb panicked over a page.
+    Damaged,
+    /// A write, but no sync, has met a full disk: as a file it is whole.
+    Full,
 }
 
 impl Closed {
-    pub(crate) fn set(&self) {
-        self.0.is_closed.store(true, Ordering::Release);
+    pub(crate) fn set(&self, cause: Cause) {
+        let mut closed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *closed = closed.max(Some(cause));
     }
 
-    /// Closes it since redb panicked over a page.
-    pub(crate) fn set_damaged(&self) {
-        self.0.is_damaged.store(true, Ordering::Release);
-        self.set();
-    }
-
-    /// Whether redb panicked over a page.
-    pub(crate) fn is_damaged(&self) -> bool {
-        self.0.is_damaged.load(Ordering::Acquire)
-    }
-
-    /// Closes it since a write, but no sync, has met a full disk: as a file it is whole.
-    pub(crate) fn set_full(&self) {
-        self.0.is_full.store(true, Ordering::Release);
-        self.set();
-    }
-
-    /// Whether nothing worse than a full disk closed it.
-    pub(crate) fn is_full(&self) -> bool {
-        self.0.is_full.load(Ordering::Acquire)
+    pub(crate) fn cause(&self) -> Option<Cause> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn check(&self) -> io::Result<()> {
-        match self.0.is_closed.load(Ordering::Acquire) {
-            false => Ok(()),
-            true => Err(io::Error::other("closed after a failure")),
+        match self.cause() {
+            None => Ok(()),
+            Some(_) => Err(io::Error::other("closed after a failure")),
         }
     }
 }
@@ -100,9 +87,11 @@ impl FileBackend {
             Err(error) if is_out_of_space(&error) && self.reserve.give_back() => work(),
             done => done,
         };
-        done.inspect_err(|error| match is_out_of_space(error) {
-            true => self.closed.set_full(),
-            false => self.closed.set(),
+        done.inspect_err(|error| {
+            self.closed.set(match is_out_of_space(error) {
+                true => Cause::Full,
+                false => Cause::Failed,
+            });
         })
     }
 }
@@ -124,7 +113,9 @@ impl StorageBackend for FileBackend {
         self.unsynced_size.store(0, Ordering::Relaxed);
         self.closed.check()?;
         // Whatever it says: what it should have made durable may be lost.
-        self.file.sync_data().inspect_err(|_| self.closed.set())
+        self.file
+            .sync_data()
+            .inspect_err(|_| self.closed.set(Cause::Failed))
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
@@ -172,9 +163,9 @@ mod tests {
         disk.leave_space(0);
         backend.write(0, &[1; 8192]).unwrap();
         backend.sync_data().unwrap();
-        assert!(!backend.closed.is_full());
+        assert_eq!(backend.closed.cause(), None);
         backend.write(8192, &[1; 4096]).unwrap_err();
-        assert!(backend.closed.is_full());
+        assert_eq!(backend.closed.cause(), Some(Cause::Full));
         disk.mend();
         assert!(backend.write(0, b"late").is_err() && backend.sync_data().is_err());
     }

@@ -128,14 +128,14 @@ fn nothing_waits_for_the_disk_under_a_checkpoint() {
         put(&store, 2, [stored(1, 20, 200), stored(200, 20, 100)]);
         assert_eq!(expire(&store, 11, 1), 1);
         assert_eq!(store.stored_packet(&key(1)), Some(stored(1, 20, 200)));
-        assert_eq!(store.meta().packet_count, 100);
+        assert_eq!(store.meta().packets.usage.count, 100);
         assert_eq!(store.oldest_received(), Some(UnixMillis(10)));
         assert!(!committing.is_finished(), "the disk still has it");
         drop(release);
 
         let at_checkpoint = committing.join().unwrap();
         assert_eq!(at_checkpoint.applied, Some(LogPosition::new(1, 1)));
-        assert_eq!(at_checkpoint.packet_count, 100);
+        assert_eq!(at_checkpoint.packets.usage.count, 100);
         drop(begun);
         assert_eq!(*store.snapshot().unwrap().meta(), at_checkpoint);
         let (meta, held) = (checkpoint(&store), packets(&store));

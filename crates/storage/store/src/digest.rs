@@ -1,7 +1,6 @@
-//! The running digest over a snapshot.
+//! The stream of packets in a snapshot, and the size of the digest over it.
 
 use quorate_packet::PUBLIC_KEY_SIZE;
-use sha2::{Digest, Sha256};
 
 use crate::schema::Key;
 
@@ -17,19 +16,4 @@ pub(crate) fn encode_packet(out: &mut Vec<u8>, key: &Key, value: &[u8]) {
     out.extend_from_slice(key);
     out.extend_from_slice(&size.to_be_bytes());
     out.extend_from_slice(value);
-}
-
-/// SHA-256 over what the cluster has agreed on and a stream of packets in key order.
-#[derive(Clone, Default)]
-pub(crate) struct StreamDigest(Sha256);
-
-impl StreamDigest {
-    pub(crate) fn update(&mut self, stream: &[u8]) {
-        self.0.update(stream);
-    }
-
-    /// The digest of all so far.
-    pub(crate) fn so_far(&self) -> [u8; DIGEST_SIZE] {
-        self.0.clone().finalize().into()
-    }
 }

@@ -1,6 +1,9 @@
 //! What can go wrong.
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use crate::Damage;
 
@@ -50,6 +53,11 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    pub(crate) fn no_space(path: &Path) -> Self {
+        let path = path.to_owned();
+        Self::NoSpace { path }
+    }
+
     /// Whether it lies in what is on disk, so that trying again changes nothing.
     pub fn is_of_data(&self) -> bool {
         matches!(self, Self::Format { .. } | Self::Damaged(_))

@@ -15,7 +15,7 @@ use redb::{
 
 use crate::{
     Meta, StoreConfig, StoreError,
-    backend::{Closed, FileBackend},
+    backend::{Cause, Closed, FileBackend},
     guard::{caught, reading},
     inspection::Inspection,
     overlay::OverlayBackend,
@@ -58,7 +58,7 @@ impl CheckpointFile {
         });
         created.map_err(|error| match error {
             StoreError::File { source, .. } if is_out_of_space(&source) => {
-                StoreError::NoSpace { path }
+                StoreError::no_space(&path)
             }
             StoreError::NoSpace { .. } => {
                 // The part of it that was made.
@@ -244,9 +244,7 @@ impl CheckpointFile {
     pub(crate) fn reserve(&self, disk: &Arc<dyn Disk>, size: u64) -> Result<(), StoreError> {
         let taken = self.reserve.take(disk, &self.path, size);
         taken.map_err(|error| match is_out_of_space(&error) {
-            true => StoreError::NoSpace {
-                path: self.path.clone(),
-            },
+            true => StoreError::no_space(&self.path),
             false => failed("given space", &self.path)(error),
         })
     }
@@ -254,12 +252,12 @@ impl CheckpointFile {
     /// Writes nothing any more, and reads nothing but what it has read before: from now on the same
     /// file is written by another, which knows nothing of the pages that are read here.
     pub(crate) fn close_for_another(&self) {
-        self.closed.set_full();
+        self.closed.set(Cause::Full);
     }
 
     /// Gives up a file that is not published, before it is dropped.
     pub(crate) fn discard(&self) {
-        self.closed.set();
+        self.closed.set(Cause::Failed);
         self.reserve.give_back();
         if let Some(disk) = self.unpublished().take() {
             // One that stays is removed by the next that is made, or the next start.
@@ -274,11 +272,9 @@ impl CheckpointFile {
 
     /// Fails when the file was [closed for another](Self::close_for_another).
     pub(crate) fn check_open(&self) -> Result<(), StoreError> {
-        match self.closed.is_full() {
-            true => Err(StoreError::NoSpace {
-                path: self.path.clone(),
-            }),
-            false => Ok(()),
+        match self.closed.cause() {
+            Some(Cause::Full) => Err(StoreError::no_space(&self.path)),
+            _ => Ok(()),
         }
     }
 
@@ -302,7 +298,7 @@ impl Drop for CheckpointFile {
     fn drop(&mut self) {
         // redb writes when it closes a file. What was read beside its writer is not what it knows.
         if self.is_scratch {
-            self.closed.set();
+            self.closed.set(Cause::Failed);
         }
         let database = self.database.take();
         // Who panicked over a damaged page may do so again, and nobody is left to be told.

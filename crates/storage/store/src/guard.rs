@@ -10,7 +10,10 @@ use std::{
     path::Path,
 };
 
-use crate::{Damage, StoreError, backend::Closed};
+use crate::{
+    Damage, StoreError,
+    backend::{Cause, Closed},
+};
 
 /// Runs redb to read: what cannot be read is damaged, be it by a disk that says so.
 pub(crate) fn reading<T>(
@@ -36,19 +39,21 @@ pub(crate) fn caught<T>(
     use redb::Error::{DatabaseClosed, Io, PreviousIo};
 
     match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(Err(StoreError::Redb(error))) => match *error {
-            Io(_) | PreviousIo | DatabaseClosed if closed.is_full() => Err(StoreError::NoSpace {
-                path: path.to_owned(),
-            }),
-            Io(_) | PreviousIo | DatabaseClosed if closed.is_damaged() => {
+        Ok(Err(StoreError::Redb(error))) => match (*error, closed.cause()) {
+            (Io(_) | PreviousIo | DatabaseClosed, Some(Cause::Full)) => {
+                Err(StoreError::no_space(path))
+            }
+            (Io(_) | PreviousIo | DatabaseClosed, Some(Cause::Damaged)) => {
                 Err(Damage::new(path, "a page of it could not be read before").into())
             }
-            Io(_) | PreviousIo | DatabaseClosed => Err(StoreError::Redb(error)),
-            error => Err(Damage::new(path, error.to_string()).into()),
+            (error @ (Io(_) | PreviousIo | DatabaseClosed), _) => {
+                Err(StoreError::Redb(Box::new(error)))
+            }
+            (error, _) => Err(Damage::new(path, error.to_string()).into()),
         },
         Ok(result) => result,
         Err(panic) => {
-            closed.set_damaged();
+            closed.set(Cause::Damaged);
             Err(Damage::new(path, message(&*panic)).into())
         }
     }

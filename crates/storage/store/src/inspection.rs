@@ -6,15 +6,15 @@ use quorate_packet::PublicKey;
 use quorate_state::StoredPacket;
 
 use crate::{
-    Damage, Meta, StoreError,
+    Damage, Meta, PacketsSummary, StoreError,
     damage::KEY_COUNT_MAX,
-    schema::{Key, Summary, encoding_of},
+    schema::{Key, encoding_of},
 };
 
 /// Checks packets as they are read, in the order of their keys.
 pub(crate) struct Inspection {
     path: PathBuf,
-    summary: Summary,
+    summary: PacketsSummary,
     /// The last key that was checked.
     pub(crate) last_key: Option<Key>,
     damaged_keys: Vec<PublicKey>,
@@ -25,7 +25,7 @@ impl Inspection {
     pub(crate) fn new(path: PathBuf) -> Self {
         Self {
             path,
-            summary: Summary::default(),
+            summary: PacketsSummary::default(),
             last_key: None,
             damaged_keys: Vec::new(),
             damaged_count: 0,
@@ -63,11 +63,11 @@ impl Inspection {
         let found_count = self.summary.usage.count + self.damaged_count;
         let reason = match () {
             () if self.damaged_count > 0 => "packets fail their checksum",
-            () if self.summary != meta.summary() => "it holds other packets than it says",
+            () if self.summary != meta.packets => "it holds other packets than it says",
             () => return Ok(()),
         };
         let mut damage = self.damage(reason);
-        damage.missing_count = meta.packet_count.wrapping_sub(found_count) as i64;
+        damage.missing_count = meta.packets.usage.count.wrapping_sub(found_count) as i64;
         Err(damage.into())
     }
 

@@ -132,6 +132,7 @@ pub use meta::Meta;
 pub use metrics::StoreMetrics;
 pub use pace::Pace;
 pub use receive::{ReceivedSnapshot, SnapshotReceiver};
+pub use schema::PacketsSummary;
 pub use scrub::StoreScrub;
 pub use snapshot::{Snapshot, SnapshotChunks};
 pub use store::Store;

@@ -15,7 +15,7 @@ use quorate_packet::{PublicKey, SignedPacket};
 use quorate_replica::{ChangeKind, IndexedPacket};
 use quorate_state::{StoredPacket, StoredPackets, UnixMillis, Usage};
 
-use crate::{Index, Meta, file::Contents, schema::Summary};
+use crate::{Index, Meta, PacketsSummary, file::Contents};
 
 /// The packets by key, and behind one lock all that a change needs beside them.
 #[derive(Debug)]
@@ -107,11 +107,12 @@ impl Memory {
             memory: self,
             by_age: &mut state.by_age,
             changes: &mut state.changes,
-            summary: state.meta.summary(),
+            summary: state.meta.packets,
             changed: Vec::new(),
         };
         let value = change(&mut packets, &mut meta);
-        state.meta = meta.with(packets.summary);
+        meta.packets = packets.summary;
+        state.meta = meta;
         (state.meta.clone(), value)
     }
 
@@ -160,7 +161,7 @@ pub struct PacketsMut<'a> {
     memory: &'a Memory,
     by_age: &'a mut BTreeSet<(UnixMillis, PublicKey)>,
     changes: &'a mut Changes,
-    summary: Summary,
+    summary: PacketsSummary,
     changed: Vec<(PublicKey, ChangeKind)>,
 }
 

@@ -5,7 +5,7 @@ use quorate_disk::Disk;
 use quorate_sim::SimDisk;
 
 use super::*;
-use crate::{Extent, Pace, Store, fixture::*, schema::Summary};
+use crate::{Extent, Pace, PacketsSummary, Store, fixture::*};
 
 #[test]
 fn packets_are_listed_in_the_order_of_keys_page_by_page() {
@@ -98,10 +98,10 @@ impl Model {
     fn expect(&self, store: &Store) {
         let expected: Vec<_> = self.packets.values().cloned().collect();
         assert_eq!(packets(store), expected);
-        let mut summary = Summary::default();
+        let mut summary = PacketsSummary::default();
         expected.iter().for_each(|stored| summary.insert(stored));
         let meta = store.meta();
-        assert_eq!(meta.summary(), summary);
+        assert_eq!(meta.packets, summary);
         assert_eq!(meta.applied_index().0, self.index);
         let state = store.shared().memory.state();
         let by_age = expected

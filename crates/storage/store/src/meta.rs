@@ -7,8 +7,8 @@ use quorate_state::{ClusterState, LogIndex, LogPosition, Usage};
 use redb::{ReadableTable, Table};
 
 use crate::{
-    Damage, StoreError,
-    schema::{Summary, checked, checksum},
+    Damage, PacketsSummary, StoreError,
+    schema::{checked, checksum},
 };
 
 /// How the row begins: the magic and the version of the format of the file.
@@ -25,39 +25,15 @@ pub struct Meta {
     pub membership: Bytes,
     /// What the cluster had agreed on as of that entry. A received snapshot brings its own.
     pub cluster: ClusterState,
-    /// The number of packets. Kept by the store.
-    pub packet_count: u64,
-    /// The sum of [`StoredPacket::size`](quorate_state::StoredPacket::size), in bytes. Kept by the
-    /// store.
-    pub packets_size: u64,
-    /// The sum of XXH3-128 over key and encoding of each packet. Kept by the store: nodes that
-    /// applied the same entries have the same.
-    pub set_hash: u128,
+    /// What the packets are together. Kept by the store: nodes that applied the same entries have
+    /// the same.
+    pub packets: PacketsSummary,
 }
 
 impl Meta {
     /// The index of the last entry applied, 0 for none.
     pub fn applied_index(&self) -> LogIndex {
         self.applied.map_or(LogIndex(0), |position| position.index)
-    }
-
-    pub(crate) fn with(self, Summary { usage, hash }: Summary) -> Self {
-        Self {
-            packet_count: usage.count,
-            packets_size: usage.size,
-            set_hash: hash,
-            ..self
-        }
-    }
-
-    pub(crate) fn summary(&self) -> Summary {
-        Summary {
-            usage: Usage {
-                count: self.packet_count,
-                size: self.packets_size,
-            },
-            hash: self.set_hash,
-        }
     }
 
     /// Reads it from the file at `path`.
@@ -97,9 +73,9 @@ impl Meta {
         bytes.extend_from_slice(&term.0.to_be_bytes());
         bytes.extend_from_slice(&index.0.to_be_bytes());
         bytes.extend_from_slice(&self.cluster.encode());
-        bytes.extend_from_slice(&self.packet_count.to_be_bytes());
-        bytes.extend_from_slice(&self.packets_size.to_be_bytes());
-        bytes.extend_from_slice(&self.set_hash.to_be_bytes());
+        bytes.extend_from_slice(&self.packets.usage.count.to_be_bytes());
+        bytes.extend_from_slice(&self.packets.usage.size.to_be_bytes());
+        bytes.extend_from_slice(&self.packets.hash.to_be_bytes());
         bytes.extend_from_slice(&self.membership);
         bytes.extend_from_slice(&checksum(&bytes));
         bytes
@@ -110,17 +86,21 @@ impl Meta {
         let (term, rest) = rest.split_first_chunk()?;
         let (index, rest) = rest.split_first_chunk()?;
         let (cluster, rest) = ClusterState::decode(rest).ok()?;
-        let (packet_count, rest) = rest.split_first_chunk()?;
-        let (packets_size, rest) = rest.split_first_chunk()?;
-        let (set_hash, membership) = rest.split_first_chunk()?;
+        let (count, rest) = rest.split_first_chunk()?;
+        let (size, rest) = rest.split_first_chunk()?;
+        let (hash, membership) = rest.split_first_chunk()?;
         let position = LogPosition::new(u64::from_be_bytes(*term), u64::from_be_bytes(*index));
         Some(Self {
             applied: (*is_applied != 0).then_some(position),
             membership: Bytes::copy_from_slice(membership),
             cluster,
-            packet_count: u64::from_be_bytes(*packet_count),
-            packets_size: u64::from_be_bytes(*packets_size),
-            set_hash: u128::from_be_bytes(*set_hash),
+            packets: PacketsSummary {
+                usage: Usage {
+                    count: u64::from_be_bytes(*count),
+                    size: u64::from_be_bytes(*size),
+                },
+                hash: u128::from_be_bytes(*hash),
+            },
         })
     }
 }

@@ -3,13 +3,14 @@
 use bytes::Bytes;
 use quorate_packet::{PUBLIC_KEY_SIZE, PublicKey};
 use quorate_state::{ClusterState, StoredPacket};
+use sha2::{Digest, Sha256};
 
 use crate::{
-    Meta, StoreConfig, StoreError,
+    Meta, PacketsSummary, StoreConfig, StoreError,
     checkpoint::meta_growth,
-    digest::{DIGEST_SIZE, StreamDigest},
+    digest::DIGEST_SIZE,
     file::{CheckpointFile, Contents},
-    schema::{Key, Summary},
+    schema::Key,
     snapshot::{KIND_AGREED, KIND_END, KIND_PACKETS},
 };
 
@@ -24,9 +25,10 @@ const BYTES_PER_LIST_BYTE: u64 = 4096;
 pub struct SnapshotReceiver {
     config: StoreConfig,
     file: CheckpointFile,
-    digest: StreamDigest,
+    /// Of the stream so far.
+    digest: Sha256,
     last_key: Option<Key>,
-    summary: Summary,
+    summary: PacketsSummary,
     /// There from the first chunk on.
     cluster: Option<ClusterState>,
     complete: bool,
@@ -37,9 +39,9 @@ impl SnapshotReceiver {
         Ok(Self {
             config: config.clone(),
             file: CheckpointFile::create(config, "incoming")?,
-            digest: StreamDigest::default(),
+            digest: Sha256::new(),
             last_key: None,
-            summary: Summary::default(),
+            summary: PacketsSummary::default(),
             cluster: None,
             complete: false,
         })
@@ -70,7 +72,11 @@ impl SnapshotReceiver {
             KIND_AGREED => {
                 self.digest.update(body);
                 self.check_digest(expected)?;
-                self.cluster = Some(decode_agreed(body)?);
+                // What follows it was added by a level that this program does not know: it says so.
+                let unreadable = "what the cluster has agreed on is unreadable";
+                let decoded = ClusterState::decode(body);
+                let (cluster, _) = decoded.map_err(|_| StoreError::Snapshot(unreadable))?;
+                self.cluster = Some(cluster);
                 Ok(())
             }
             KIND_PACKETS => {
@@ -107,7 +113,8 @@ impl SnapshotReceiver {
     fn make_durable(&self, cluster: &ClusterState) -> Result<(), StoreError> {
         let meta = Meta {
             cluster: cluster.clone(),
-            ..Meta::default().with(self.summary)
+            packets: self.summary,
+            ..Meta::default()
         };
         self.file.commit([], &meta)?;
         let growth = LAST_GROWTH + meta_growth(&meta) + self.file.size() / BYTES_PER_LIST_BYTE;
@@ -115,7 +122,7 @@ impl SnapshotReceiver {
     }
 
     fn check_digest(&self, expected: &[u8; DIGEST_SIZE]) -> Result<(), StoreError> {
-        match self.digest.so_far() == *expected {
+        match self.digest.clone().finalize().as_slice() == expected {
             true => Ok(()),
             false => Err(StoreError::Snapshot("the digest differs")),
         }
@@ -138,16 +145,6 @@ impl SnapshotReceiver {
     }
 }
 
-/// What follows it was added by a level that this program does not know: the level says so.
-fn decode_agreed(body: &[u8]) -> Result<ClusterState, StoreError> {
-    match ClusterState::decode(body) {
-        Ok((cluster, _)) => Ok(cluster),
-        Err(_) => Err(StoreError::Snapshot(
-            "what the cluster has agreed on is unreadable",
-        )),
-    }
-}
-
 fn split_packet<'a>(body: &mut &'a [u8]) -> Result<(Key, &'a [u8]), StoreError> {
     const CUT_SHORT: StoreError = StoreError::Snapshot("a packet is cut short");
     let (key, rest) = body
@@ -163,7 +160,7 @@ fn split_packet<'a>(body: &mut &'a [u8]) -> Result<(Key, &'a [u8]), StoreError> 
 /// A whole snapshot in a file of its own, to be installed. Dropped, it leaves no file either.
 pub struct ReceivedSnapshot {
     file: CheckpointFile,
-    summary: Summary,
+    summary: PacketsSummary,
     cluster: ClusterState,
 }
 
@@ -178,7 +175,8 @@ impl ReceivedSnapshot {
     pub(crate) fn finish(self, meta: Meta) -> Result<(CheckpointFile, Contents), StoreError> {
         let meta = Meta {
             cluster: self.cluster,
-            ..meta.with(self.summary)
+            packets: self.summary,
+            ..meta
         };
         self.file.commit([], &meta)?;
         self.file.reserve.give_back();

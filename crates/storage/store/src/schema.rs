@@ -38,12 +38,14 @@ pub(crate) fn encoding_of<'a>(key: &Key, value: &'a [u8]) -> Option<&'a [u8]> {
 /// How much a set of packets is, and the sum of their hashes: equal sets have equal summaries, and
 /// other sets others, as far as accidents go.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Summary {
-    pub(crate) usage: Usage,
-    pub(crate) hash: u128,
+pub struct PacketsSummary {
+    /// Their number and the sum of [`StoredPacket::size`], in bytes.
+    pub usage: Usage,
+    /// The sum of XXH3-128 over key and encoding of each.
+    pub hash: u128,
 }
 
-impl Summary {
+impl PacketsSummary {
     pub(crate) fn insert(&mut self, stored: &StoredPacket) {
         self.usage.count += 1;
         self.usage.size += stored.size();

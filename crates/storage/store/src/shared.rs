@@ -4,6 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::{
     StoreConfig, StoreError, StoreMetrics,
+    backend::Cause,
     checkpoint_lock::CheckpointLock,
     file::{CheckpointFile, Contents},
     memory::Memory,
@@ -44,7 +45,7 @@ impl Shared {
     /// new one could not be given its name for sure.
     pub(crate) fn replace_file(&self, mut file: CheckpointFile) -> Result<(), StoreError> {
         let published = file.publish(&self.config);
-        published.inspect_err(|_| self.file().closed.set())?;
+        published.inspect_err(|_| self.file().closed.set(Cause::Failed))?;
         self.set_file(file);
         Ok(())
     }

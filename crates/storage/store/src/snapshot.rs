@@ -13,10 +13,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use redb::ReadTransaction;
+use sha2::{Digest, Sha256};
 
 use crate::{
     Meta, StoreError,
-    digest::{DIGEST_SIZE, PAIR_OVERHEAD, StreamDigest, encode_packet},
+    digest::{DIGEST_SIZE, PAIR_OVERHEAD, encode_packet},
     file::CheckpointFile,
     reader::PacketReader,
 };
@@ -62,7 +63,7 @@ impl Snapshot {
         Ok(SnapshotChunks {
             packets: PacketReader::new(file, &self.transaction, meta)?,
             agreed,
-            digest: StreamDigest::default(),
+            digest: Sha256::new(),
             progress: Progress::Start,
         })
     }
@@ -71,7 +72,7 @@ impl Snapshot {
     pub fn digest(&self) -> Result<[u8; DIGEST_SIZE], StoreError> {
         let mut chunks = self.chunks_behind(self.meta.cluster.encode_public())?;
         while chunks.next_chunk()?.is_some() {}
-        Ok(chunks.digest.so_far())
+        Ok(chunks.digest.finalize().into())
     }
 }
 
@@ -79,7 +80,8 @@ impl Snapshot {
 pub struct SnapshotChunks {
     packets: PacketReader,
     agreed: Vec<u8>,
-    digest: StreamDigest,
+    /// Over what the cluster has agreed on and the packets, so far.
+    digest: Sha256,
     progress: Progress,
 }
 
@@ -102,7 +104,7 @@ impl SnapshotChunks {
             Progress::Packets => self.chunk_of_packets()?,
             Progress::End => return Ok(None),
         };
-        chunk.extend_from_slice(&self.digest.so_far());
+        chunk.extend_from_slice(&self.digest.clone().finalize());
         Ok(Some(chunk.into()))
     }
 
@@ -134,7 +136,7 @@ impl SnapshotChunks {
         }
         self.packets.end()?;
         self.progress = Progress::End;
-        let count = self.packets.meta.packet_count.to_be_bytes();
+        let count = self.packets.meta.packets.usage.count.to_be_bytes();
         Ok([&[KIND_END], &count[..]].concat())
     }
 }

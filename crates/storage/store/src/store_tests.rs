@@ -39,7 +39,7 @@ fn expiry_follows_the_time_of_the_last_receipt() {
     let store = open(&config(dir.path()));
     put(&store, 1, (0..4).map(|n| stored(n, 10 + u64::from(n), 100)));
     put(&store, 2, [stored(0, 50, 100)]);
-    assert_eq!(store.meta().packet_count, 4);
+    assert_eq!(store.meta().packets.usage.count, 4);
     assert_eq!(store.oldest_received(), Some(UnixMillis(11)));
     assert_eq!(expire(&store, 13, 1), 1, "no more than asked for");
     assert_eq!(store.stored_packet(&key(1)), None, "the oldest goes first");
@@ -49,14 +49,12 @@ fn expiry_follows_the_time_of_the_last_receipt() {
         0,
         "what was received at the cutoff stays"
     );
-    assert_eq!(store.meta().packet_count, 2);
+    assert_eq!(store.meta().packets.usage.count, 2);
     assert_eq!(expire(&store, u64::MAX, 10), 2);
     assert_eq!(
         store.meta(),
         Meta {
-            set_hash: 0,
-            packet_count: 0,
-            packets_size: 0,
+            packets: crate::PacketsSummary::default(),
             ..store.meta()
         }
     );
@@ -78,10 +76,10 @@ fn sizes_follow_every_change_and_survive_a_crash_with_what_the_cluster_agreed_on
     let store = open(&config(dir.path()));
     put(&store, 1, [stored(1, 10, 100), stored(2, 20, 300)]);
     let both = size_of_packet(100) + size_of_packet(300);
-    assert_eq!(store.meta().packets_size, both);
+    assert_eq!(store.meta().packets.usage.size, both);
     put(&store, 2, [stored(1, 30, 500)]);
     let grown = size_of_packet(500) + size_of_packet(300);
-    assert_eq!(store.meta().packets_size, grown);
+    assert_eq!(store.meta().packets.usage.size, grown);
     let cluster = agree(&store, CAPACITY);
     let at_checkpoint = checkpoint(&store);
     assert_eq!(at_checkpoint.cluster, cluster);
@@ -92,10 +90,10 @@ fn sizes_follow_every_change_and_survive_a_crash_with_what_the_cluster_agreed_on
     };
     agree(&store, other);
     assert_eq!(expire(&store, 21, 10), 1);
-    assert_eq!(store.meta().packets_size, size_of_packet(500));
+    assert_eq!(store.meta().packets.usage.size, size_of_packet(500));
     let (_dir, image) = crash_image(&store);
     assert_eq!(image.meta(), at_checkpoint);
-    assert_eq!(image.meta().packets_size, grown);
+    assert_eq!(image.meta().packets.usage.size, grown);
     assert_eq!(image.meta().cluster.capacity, Some(CAPACITY));
 }
 
@@ -121,7 +119,7 @@ fn what_gives_way_to_a_packet_is_gone_after_a_checkpoint_too() {
     assert_eq!(apply(&store, &batch), put);
     assert_eq!(store.stored_packet(&key(0)), None);
     assert_eq!(store.stored_packet(&key(9)), Some(new));
-    assert_eq!(store.meta().packet_count, 7);
+    assert_eq!(store.meta().packets.usage.count, 7);
     checkpoint(&store);
     let (_dir, image) = crash_image(&store);
     assert_eq!(packets(&image), packets(&store));
@@ -185,7 +183,7 @@ fn a_snapshot_makes_an_equal_store() {
         Some(stored(0, 0, 1000)),
         "as of the checkpoint"
     );
-    assert_eq!(held.meta().packet_count, 1);
+    assert_eq!(held.meta().packets.usage.count, 1);
     assert!(held.digest().is_ok(), "a reader keeps what it reads");
 
     let (_dir, image) = crash_image(&to);
@@ -231,7 +229,7 @@ fn the_digest_sees_every_byte_and_every_time() {
         let dir = tempfile::tempdir().unwrap();
         let store = open(&config(dir.path()));
         put(&store, 1, [stored]);
-        let hash = checkpoint(&store).set_hash;
+        let hash = checkpoint(&store).packets.hash;
         (store.snapshot().unwrap().digest().unwrap(), hash)
     };
     let first = digest(stored(1, 10, 100));

@@ -11,9 +11,6 @@ use crate::{JoinToken, NodeId};
 /// What a proof is of, so that it is of nothing else.
 const CONTEXT: &[u8] = b"quorate join 1";
 
-/// The size of a proof: an Ed25519 signature.
-const PROOF_SIZE: usize = 64;
-
 /// What a node says first that nobody knows. It is bounded by the bounds of name and address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinRequest {
@@ -67,14 +64,16 @@ impl JoinRequest {
         name: String,
         address: String,
     ) -> Self {
-        let key = SigningKey::from_bytes(&token.seed);
-        let message = message(token.cluster, token.invite, joiner, member, &name, &address);
-        Self {
+        let mut request = Self {
             invite: token.invite,
             name,
             address,
-            proof: key.sign(&message).to_bytes().to_vec(),
-        }
+            proof: Vec::new(),
+        };
+        let message = request.message(token.cluster, joiner, member);
+        let key = SigningKey::from_bytes(&token.seed);
+        request.proof = key.sign(&message).to_bytes().to_vec();
+        request
     }
 
     /// Whether name and address fit into their bounds.
@@ -90,46 +89,32 @@ impl JoinRequest {
         joiner: NodeId,
         member: NodeId,
     ) -> bool {
-        let Self {
-            invite,
-            name,
-            address,
-            proof,
-        } = self;
-        let message = message(cluster, *invite, joiner, member, name, address);
-        let proof = <&[u8; PROOF_SIZE]>::try_from(proof.as_slice());
+        let proof = Signature::from_slice(&self.proof);
         let (Ok(key), Ok(proof)) = (VerifyingKey::from_bytes(key), proof) else {
             return false;
         };
-        let proof = Signature::from_bytes(proof);
+        let message = self.message(cluster, joiner, member);
         key.verify_strict(&message, &proof).is_ok()
     }
-}
 
-/// What is signed: each part behind its size.
-fn message(
-    cluster: ClusterId,
-    invite: InviteId,
-    joiner: NodeId,
-    member: NodeId,
-    name: &str,
-    address: &str,
-) -> Vec<u8> {
-    let parts: [&[u8]; 7] = [
-        CONTEXT,
-        &cluster.0,
-        &invite.0,
-        joiner.0.as_bytes(),
-        member.0.as_bytes(),
-        name.as_bytes(),
-        address.as_bytes(),
-    ];
-    let mut message = Vec::new();
-    for part in parts {
-        message.extend_from_slice(&(part.len() as u64).to_be_bytes());
-        message.extend_from_slice(part);
+    /// What is signed: each part behind its size.
+    fn message(&self, cluster: ClusterId, joiner: NodeId, member: NodeId) -> Vec<u8> {
+        let parts: [&[u8]; 7] = [
+            CONTEXT,
+            &cluster.0,
+            &self.invite.0,
+            joiner.0.as_bytes(),
+            member.0.as_bytes(),
+            self.name.as_bytes(),
+            self.address.as_bytes(),
+        ];
+        let mut message = Vec::new();
+        for part in parts {
+            message.extend_from_slice(&(part.len() as u64).to_be_bytes());
+            message.extend_from_slice(part);
+        }
+        message
     }
-    message
 }
 
 #[cfg(test)]

@@ -97,7 +97,7 @@ impl Network {
             vote,
             last_log,
             membership: snapshot.meta.last_membership.into_ours(),
-            packets_size: held.meta().packets_size,
+            packets_size: held.meta().packets.usage.size,
         };
         let address = &self.address;
         let link = self.peers.own_link(self.peer, address, Lane::Snapshot);

@@ -235,8 +235,8 @@ async fn packets_that_are_not_received_again_expire_on_all_nodes() {
     }
     for node in cluster.nodes.values() {
         let mut applied = node.parts().write_path.applied.clone();
-        let empty =
-            applied.wait_for(|meta| meta.applied_index() > LogIndex(20) && meta.packet_count == 0);
+        let empty = applied
+            .wait_for(|meta| meta.applied_index() > LogIndex(20) && meta.packets.usage.count == 0);
         timeout(TIMEOUT, empty)
             .await
             .expect("the packets expire")

@@ -110,7 +110,7 @@ async fn under_constant_refresh_log_and_store_stay_small() {
 
         let stored_max = REFRESHED_COUNT + (ROUNDS_PER_RETENTION + 2) * FORGOTTEN_COUNT;
         assert!(
-            node.parts().store.meta().packet_count <= stored_max,
+            node.parts().store.meta().packets.usage.count <= stored_max,
             "round {round}"
         );
         assert!(

@@ -80,7 +80,10 @@ async fn a_zone_that_is_changed_at_any_node_is_seen_there_at_once_and_soon_at_al
     let mut apex = setting(9);
     apex.set[0].owner = name(&["b"]);
     let refused = change(node, apex).await;
-    assert_eq!(refused, Err(refusals::zone("b. lies outside a.")));
+    assert_eq!(
+        refused,
+        Err(refusals::zone("b. lies outside a.: set it in its own zone"))
+    );
     expect_equal_digests(cluster.nodes.values()).await;
     cluster.shutdown().await;
 }

@@ -1,6 +1,6 @@
 //! Which connections are open, and since when each is idle.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use quorate_limit::Client;
 use tokio_util::sync::CancellationToken;
@@ -18,7 +18,8 @@ pub(crate) struct Open {
     uses: u64,
     connections: HashMap<Id, OpenConnection>,
     idle: BTreeMap<Age, Id>,
-    by_client: HashMap<Client, OfClient>,
+    idle_by_client: BTreeSet<(Client, Age, Id)>,
+    count_by_client: HashMap<Client, usize>,
 }
 
 struct OpenConnection {
@@ -29,12 +30,6 @@ struct OpenConnection {
     busy_count: usize,
 }
 
-#[derive(Default)]
-struct OfClient {
-    count: usize,
-    idle: BTreeMap<Age, Id>,
-}
-
 impl Open {
     pub(crate) fn count(&self) -> usize {
         self.connections.len()
@@ -42,9 +37,7 @@ impl Open {
 
     /// How many of them are of `client`.
     pub(crate) fn count_of(&self, client: Client) -> usize {
-        self.by_client
-            .get(&client)
-            .map_or(0, |of_client| of_client.count)
+        self.count_by_client.get(&client).copied().unwrap_or(0)
     }
 
     /// Takes in a connection, which is idle.
@@ -57,7 +50,7 @@ impl Open {
             busy_count: 0,
         };
         self.connections.insert(age, connection);
-        self.by_client.entry(client).or_default().count += 1;
+        *self.count_by_client.entry(client).or_default() += 1;
         self.set_idle(age, client, age);
         age
     }
@@ -65,7 +58,7 @@ impl Open {
     /// Takes out a connection, if it has not given way.
     pub(crate) fn remove(&mut self, id: Id) -> Option<CancellationToken> {
         let connection = self.connections.remove(&id)?;
-        self.unset_idle(connection.client, connection.age);
+        self.unset_idle(id, connection.client, connection.age);
         self.leave(connection.client);
         Some(connection.evicted)
     }
@@ -78,9 +71,9 @@ impl Open {
 
     /// The same among those of `client`.
     pub(crate) fn evict_oldest_of(&mut self, client: Client) -> bool {
-        let of_client = self.by_client.get(&client);
-        let oldest = of_client.and_then(|of_client| of_client.idle.first_key_value());
-        self.evict(oldest.map(|(_, id)| *id))
+        let all = (client, Age::MIN, Id::MIN)..=(client, Age::MAX, Id::MAX);
+        let oldest = self.idle_by_client.range(all).next();
+        self.evict(oldest.map(|(_, _, id)| *id))
     }
 
     fn evict(&mut self, id: Option<Id>) -> bool {
@@ -103,7 +96,7 @@ impl Open {
         connection.busy_count += 1;
         if connection.busy_count == 1 {
             let (client, age) = (connection.client, connection.age);
-            self.unset_idle(client, age);
+            self.unset_idle(id, client, age);
         }
     }
 
@@ -127,7 +120,7 @@ impl Open {
         if let Some(connection) = self.connections.get_mut(&id) {
             let before = std::mem::replace(&mut connection.client, client);
             self.leave(before);
-            self.by_client.entry(client).or_default().count += 1;
+            *self.count_by_client.entry(client).or_default() += 1;
         }
         self.end(id);
     }
@@ -139,26 +132,20 @@ impl Open {
 
     fn set_idle(&mut self, id: Id, client: Client, age: Age) {
         self.idle.insert(age, id);
-        self.by_client
-            .entry(client)
-            .or_default()
-            .idle
-            .insert(age, id);
+        self.idle_by_client.insert((client, age, id));
     }
 
-    fn unset_idle(&mut self, client: Client, age: Age) {
+    fn unset_idle(&mut self, id: Id, client: Client, age: Age) {
         self.idle.remove(&age);
-        if let Some(of_client) = self.by_client.get_mut(&client) {
-            of_client.idle.remove(&age);
-        }
+        self.idle_by_client.remove(&(client, age, id));
     }
 
     /// Counts one less of `client`.
     fn leave(&mut self, client: Client) {
-        if let Some(of_client) = self.by_client.get_mut(&client) {
-            of_client.count -= 1;
-            if of_client.count == 0 {
-                self.by_client.remove(&client);
+        if let Some(count) = self.count_by_client.get_mut(&client) {
+            *count -= 1;
+            if *count == 0 {
+                self.count_by_client.remove(&client);
             }
         }
     }
@@ -166,6 +153,9 @@ impl Open {
     /// Whether nothing is kept of any connection.
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
-        self.connections.is_empty() && self.idle.is_empty() && self.by_client.is_empty()
+        self.connections.is_empty()
+            && self.idle.is_empty()
+            && self.idle_by_client.is_empty()
+            && self.count_by_client.is_empty()
     }
 }

@@ -105,7 +105,7 @@ impl StoreNode {
             return Err(format!("there was never an entry {index}"));
         };
         let found = Packets::of(&self.store);
-        let count = self.store.meta().packet_count;
+        let count = self.store.meta().packets.usage.count;
         match found == *expected && count == expected.iter().count() as u64 {
             true => Ok(()),
             false => Err(format!("{count} packets are not those of entry {index}")),
