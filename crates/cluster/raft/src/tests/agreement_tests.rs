@@ -114,11 +114,14 @@ fn prepare_mixed() -> (Simulated, NodeId) {
     (simulated, NodeId::from(3))
 }
 
-/// The same, started.
+/// The same, once they have agreed on all that they agree on unasked.
 async fn mixed() -> (Simulated, NodeId) {
     let (mut simulated, old) = prepare_mixed();
     simulated.cluster.open_all().await;
     simulated.cluster.ready().await;
+    for node in simulated.cluster.nodes.values() {
+        agreed_count_max(node).await;
+    }
     put(any(&simulated.cluster), &packet(1, 5)).await.unwrap();
     (simulated, old)
 }
@@ -199,9 +202,6 @@ async fn a_node_stops_before_a_snapshot_that_is_beyond_it_and_a_newer_one_has_al
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_stops_before_a_command_above_its_level_and_the_others_go_on() {
     let (mut simulated, old) = mixed().await;
-    for node in simulated.cluster.nodes.values() {
-        agreed_count_max(node).await;
-    }
     propose(&simulated.cluster, of_newer()).await;
     let node = simulated.cluster.nodes.remove(&old).unwrap();
     let reason = why_it_stopped(&node).await;
