@@ -10,7 +10,7 @@ use tokio::{
 use crate::peer::{call, frame, hello, seed_of};
 
 /// The wire version that nodes speak.
-const WIRE_VERSION: u8 = 3;
+const WIRE_VERSION: u8 = 1;
 
 /// The lanes that nodes have, and some that they do not.
 const LANES: std::ops::RangeInclusive<u8> = 0..=8;
@@ -71,7 +71,7 @@ async fn a_known_peer_that_speaks_garbage_is_cut_off() {
     let process = node.process_id();
     let key = Some(other_key(&cluster));
     let id = founding_hash(&node);
-    let mut sent = vec![vec![0; 64], vec![0xff; 64], frame(b""), frame(b"quorate\n")];
+    let mut sent = vec![vec![0; 64], vec![0xff; 64], frame(b""), frame(b"quorate1")];
     sent.extend((1..=8).map(|seed| garbage(seed, 200 * seed as usize)));
     for lane in LANES {
         let hello = hello(WIRE_VERSION, &id, lane);

@@ -151,14 +151,3 @@ async fn a_node_with_a_damaged_log_does_not_start() {
     alice.put(&leader, "two").await.expect_acked();
     others.expect_txt(&alice, "two").await;
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_directory_of_the_first_version_is_refused() {
-    let cluster = Cluster::prepare(&voters(1));
-    let node = cluster.node(1);
-    let log = node.data_dir().join("log");
-    fs::create_dir_all(&log).expect("it can be made");
-    fs::write(log.join("r-00_000_000_000_000_000_000.wal"), [0; 64]).expect("it can be written");
-    let said = expect_data_refused(&node).await;
-    assert!(said.contains("version"), "{said}");
-}

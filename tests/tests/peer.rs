@@ -46,9 +46,21 @@ pub(crate) fn seed_of(data_dir: &Path) -> [u8; 32] {
         .expect("it has 32 bytes")
 }
 
-/// The first words of a node: wire version, cluster id and lane.
+/// The first words of a node: the wire version that it speaks, the cluster by its founding list, that
+/// its log has entries, and the lane.
 pub(crate) fn hello(wire_version: u8, cluster: &[u8; 32], lane: u8) -> Vec<u8> {
-    let message = [b"quorate\n".as_slice(), &[wire_version], cluster, &[lane]].concat();
+    const NO_ID: u8 = 0;
+    const FOUNDING: u8 = 1;
+    const LOG_HAS_MORE: u8 = 2;
+    let versions = [wire_version, wire_version];
+    let names = [&[NO_ID, FOUNDING], cluster.as_slice()].concat();
+    let message = [
+        b"quorate1".as_slice(),
+        &versions,
+        &names,
+        &[LOG_HAS_MORE, lane],
+    ]
+    .concat();
     frame(&message)
 }
 

@@ -7,25 +7,9 @@ use quorate_tests::{
 };
 use serde_json::Value;
 
-/// What makes a node one that knows no policy.
-const OLDER: [&str; 2] = ["--level-max", "4"];
-
-/// Waits until all have agreed on the level that the newest program knows.
-async fn wait_for_publishing(nodes: &Nodes) {
-    until("all to know who may publish", CONVERGE_WITHIN, async || {
-        let statuses = nodes.statuses().await?;
-        match statuses.iter().all(|status| status.feature_level >= 5) {
-            true => Ok(()),
-            false => Err("one does not".to_owned()),
-        }
-    })
-    .await;
-}
-
 async fn started() -> (Cluster, Nodes) {
     let cluster = Cluster::start(voters(3)).await;
     let nodes = cluster.nodes();
-    wait_for_publishing(&nodes).await;
     (cluster, nodes)
 }
 
@@ -309,37 +293,4 @@ async fn what_has_changed_is_told_behind_an_entry_until_it_is_too_old() {
     assert_eq!(answer.status, 410, "{}", answer.text());
     let refused = follower.expect_refused(&command).await;
     assert!(refused.contains("list all packets"), "{refused}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn who_may_publish_can_be_said_once_the_last_node_knows() {
-    let cluster = Cluster::prepare(&voters(3));
-    let nodes = cluster.nodes();
-    for node in nodes.iter() {
-        node.set_arguments(OLDER);
-        node.start();
-    }
-    nodes.wait_ready().await;
-    let alice = cluster.publisher("alice");
-    let key = alice.key();
-    let (deny, delete) = (["policy", "deny", &key], ["packet", "delete", &key]);
-    let upgraded = cluster.node(1);
-    alice.put(&upgraded, "x").await.expect_acked();
-    for node in nodes.iter() {
-        for args in [deny, delete] {
-            let refused = upgraded.expect_refused(&args).await;
-            assert!(refused.contains("upgrade all members first"), "{refused}");
-        }
-        node.terminate().await;
-        node.set_arguments([]);
-        node.restart();
-        nodes.wait_ready().await;
-    }
-    wait_for_publishing(&nodes).await;
-    upgraded.operate(&delete).await;
-    upgraded.operate(&deny).await;
-    for node in nodes.iter() {
-        alice.put(node, "x").await.expect_refused(403);
-    }
-    nodes.expect_converged().await;
 }

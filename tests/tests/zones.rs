@@ -11,9 +11,6 @@ use quorate_tests::{
 };
 use serde_json::Value;
 
-/// What makes a node one that knows no zones.
-const OLDER: [&str; 2] = ["--level-max", "3"];
-
 /// The configured serial.
 const SERIAL: u64 = 1;
 
@@ -27,18 +24,6 @@ async fn change(node: &Node, args: &[&str]) -> u64 {
     let told = node.operate(&[&["zone", "--json"], args].concat()).await;
     let zone: Value = serde_json::from_str(&told).expect("it prints JSON");
     zone["serial"].as_u64().expect("the zone is served")
-}
-
-/// Waits until all have agreed on the level that the newest program knows.
-async fn wait_for_zones(nodes: &Nodes) {
-    until("all to know zones", CONVERGE_WITHIN, async || {
-        let statuses = nodes.statuses().await?;
-        match statuses.iter().all(|status| status.feature_level >= 4) {
-            true => Ok(()),
-            false => Err("one does not".to_owned()),
-        }
-    })
-    .await;
 }
 
 /// Waits until all list the same of a zone.
@@ -97,7 +82,6 @@ async fn expect_addresses(nodes: &Nodes, name: &str, expected: &[&str]) {
 async fn records_set_at_any_node_are_listed_by_all_and_outlive_a_restart() {
     let cluster = Cluster::start(voters(3)).await;
     let nodes = cluster.nodes();
-    wait_for_zones(&nodes).await;
     let [leader, follower] = [cluster.leader().await, cluster.follower().await];
     let www = ["set", ORIGIN, "www", "300", "A", "192.0.2.1", "192.0.2.2"];
     assert_eq!(change(&follower, &www).await, SERIAL + 1);
@@ -123,7 +107,6 @@ _dmarc.quorate.test. 3600 IN TXT \"v=DMARC1; p=reject\"
 async fn a_zone_file_is_imported_whole_or_not_at_all() {
     let cluster = Cluster::start(voters(3)).await;
     let nodes = cluster.nodes();
-    wait_for_zones(&nodes).await;
     let node = cluster.follower().await;
     change(&node, &["set", OTHER_ORIGIN, "old", "60", "TXT", "x"]).await;
     let file = cluster.dir().join("zone");
@@ -175,7 +158,6 @@ async fn a_zone_file_is_imported_whole_or_not_at_all() {
 async fn records_that_are_set_are_answered_by_every_node() {
     let cluster = Cluster::start(voters(3)).await;
     let nodes = cluster.nodes();
-    wait_for_zones(&nodes).await;
     let node = cluster.follower().await;
     let www = ["set", ORIGIN, "www", "300", "A", "192.0.2.7"];
     let serial = change(&node, &www).await;
@@ -204,29 +186,4 @@ async fn records_that_are_set_are_answered_by_every_node() {
     change(&node, &["unset", ORIGIN, "www", "A"]).await;
     expect_addresses(&nodes, &name, &[]).await;
     assert_eq!(soa_serial(&node, ORIGIN).await, Ok(before + 1));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn zones_can_be_changed_once_the_last_node_knows_them() {
-    let cluster = Cluster::prepare(&voters(3));
-    let nodes = cluster.nodes();
-    for node in nodes.iter() {
-        node.set_arguments(OLDER);
-        node.start();
-    }
-    nodes.wait_ready().await;
-    let set = ["zone", "set", ORIGIN, "www", "300", "A", "192.0.2.1"];
-    let upgraded = cluster.node(1);
-    for node in nodes.iter() {
-        let refused = upgraded.expect_refused(&set).await;
-        assert!(refused.contains("upgrade all members first"), "{refused}");
-        node.terminate().await;
-        node.set_arguments([]);
-        node.restart();
-        node.wait_ready().await;
-    }
-    wait_for_zones(&nodes).await;
-    upgraded.operate(&set).await;
-    expect_listed(&nodes, ORIGIN, "www.quorate.test. 300 IN A 192.0.2.1\n").await;
-    nodes.expect_converged().await;
 }
