@@ -1,7 +1,7 @@
 //! What has changed in packets, entry by entry.
 
-use std::fmt;
-
+use quorate_packet::PublicKey;
+use quorate_state::LogIndex;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -13,39 +13,37 @@ pub const CHANGE_COUNT_MAX: usize = 1000;
 
 /// What has changed behind an entry of the log. Entries have one index on all nodes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct PacketChanges {
+#[schema(as = PacketChanges)]
+pub struct Changes {
     /// In the order in which it was applied. A key whose packet changed twice is there twice.
-    pub changes: Vec<PacketChange>,
+    pub changes: Vec<ChangedPacket>,
     /// What to give as `since` to go on.
-    pub next: u64,
+    #[schema(value_type = u64)]
+    pub next: LogIndex,
 }
 
 /// That a packet has changed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct PacketChange {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = PacketChange)]
+pub struct ChangedPacket {
     /// The entry of the log that changed it.
-    pub index: u64,
+    #[schema(value_type = u64)]
+    pub index: LogIndex,
     /// Whose packet, in z-base-32.
-    pub key: String,
+    #[serde(with = "crate::text")]
+    #[schema(value_type = String)]
+    pub key: PublicKey,
     /// How.
     pub kind: ChangeKind,
 }
 
 /// How a packet has changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, strum::Display)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum ChangeKind {
     /// Another one is stored, or the first. That identical bytes were sent again is no change.
     Stored,
     /// None is there any more: it expired, gave way to others, or was deleted by an operator.
     Deleted,
-}
-
-impl fmt::Display for ChangeKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Stored => "stored",
-            Self::Deleted => "deleted",
-        })
-    }
 }

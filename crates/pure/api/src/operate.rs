@@ -1,6 +1,6 @@
 //! What the leader is asked, by operators through any node and by nodes for themselves.
 
-use std::{fmt::Display, time::Duration};
+use std::time::Duration;
 
 use quorate_packet::PublicKey;
 use quorate_state::{InviteId, JoinRefusal, LogIndex, PublishChange, ZoneChange, millis};
@@ -74,7 +74,7 @@ pub struct OpenInvite {
     /// What names the invite.
     pub id: InviteId,
     /// The public key.
-    #[serde(with = "text")]
+    #[serde(with = "crate::text")]
     pub key: PublicKey,
     /// What the operator has asked for.
     pub request: InviteRequest,
@@ -86,7 +86,7 @@ pub struct JoinCall {
     /// The invite.
     pub invite: InviteId,
     /// The node.
-    #[serde(with = "text")]
+    #[serde(with = "crate::text")]
     pub node: NodeId,
     /// What its operator calls it.
     pub name: String,
@@ -156,7 +156,7 @@ pub struct ChangePublishing {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeletePacket {
     /// The key.
-    #[serde(with = "text")]
+    #[serde(with = "crate::text")]
     pub key: PublicKey,
     /// For how long the key may not publish then, in seconds. 0 lifts a block, and `None` leaves it as
     /// it is.
@@ -199,31 +199,6 @@ pub struct Answered {
     pub answer: serde_json::Value,
     /// The entry of the log from which on it holds.
     pub index: LogIndex,
-}
-
-/// A value as the text that shows it.
-mod text {
-    use std::str::FromStr;
-
-    use serde::{Deserializer, Serializer, de::Error};
-
-    use super::{Deserialize, Display};
-
-    pub(super) fn serialize<S: Serializer>(
-        value: &impl Display,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(value)
-    }
-
-    pub(super) fn deserialize<'de, T, D>(deserializer: D) -> Result<T, D::Error>
-    where
-        T: FromStr<Err: Display>,
-        D: Deserializer<'de>,
-    {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(D::Error::custom)
-    }
 }
 
 /// A change as the bytes that the log has of it, in base64.

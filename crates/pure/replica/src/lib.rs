@@ -17,16 +17,17 @@
 #![warn(missing_docs)]
 
 mod operator;
-mod status;
 mod watch;
 
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 pub use operator::{Operator, ask};
-pub use quorate_api::ChangeKind;
+pub use quorate_api::{
+    ChangeKind, ChangedPacket, Changes, ClockState, NodeClock, NodeStatus, NotReady, Role,
+    StateDigest,
+};
 use quorate_api::{Problem, ProblemType};
-pub use quorate_clock::ClockState;
 use quorate_packet::{PublicKey, SignedPacket};
 pub use quorate_state::{
     ClusterId, Condition, Conditions, CookieSecret, CookieSecrets, Deletion, LogIndex, NamedSet,
@@ -35,8 +36,7 @@ pub use quorate_state::{
     ZoneRejection, ZoneState, check_beside, check_owner, check_together,
 };
 use quorate_zone::CompiledPacket;
-pub use status::{NodeClock, NodeStatus, NotReady, ReadState, Role, StateDigest};
-pub use watch::{ChangedPacket, Changes, ChangesLost, Watch, Watcher};
+pub use watch::{ChangesLost, Watch, Watcher};
 
 /// Reads the packets in the local replica.
 pub trait Reader: Send + Sync + 'static {
@@ -122,6 +122,15 @@ pub trait Observer: Send + Sync + 'static {
 
     /// A digest over all packets and the applied index they stand at. Reads everything.
     fn digest(&self) -> BoxFuture<'_, Result<StateDigest, ReadError>>;
+}
+
+/// What a read that follows is worth. By default, one from a node that holds nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ReadState {
+    /// Whether the node knows a leader, so that what it holds is not older than an election takes.
+    pub has_leader: bool,
+    /// What is read reflects this entry and all before it, and perhaps later ones.
+    pub applied_index: LogIndex,
 }
 
 /// A node's replica, as a front that needs all of it sees it.

@@ -1,7 +1,7 @@
 //! What changes, as it is applied.
 
 use futures_util::stream::BoxStream;
-use quorate_api::ChangeKind;
+use quorate_api::Changes;
 use quorate_packet::PublicKey;
 use quorate_state::LogIndex;
 
@@ -26,26 +26,6 @@ pub trait Watcher: Send + Sync + 'static {
 /// that nobody has waited for are one item. It ends when the node does not watch any more, since it
 /// stops or has not been opened yet.
 pub type Watch = BoxStream<'static, ()>;
-
-/// What has changed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Changes {
-    /// In the order in which they were applied. A key that changed twice is there twice.
-    pub changes: Vec<ChangedPacket>,
-    /// The entry behind which to go on.
-    pub next: LogIndex,
-}
-
-/// That a packet has changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ChangedPacket {
-    /// The entry that changed it.
-    pub index: LogIndex,
-    /// Whose packet.
-    pub key: PublicKey,
-    /// How.
-    pub kind: ChangeKind,
-}
 
 /// Why changes cannot be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -1,11 +1,9 @@
 //! What has changed in packets, entry by entry.
 
 use axum::Json;
-use quorate_api::{
-    CHANGE_COUNT_DEFAULT, CHANGE_COUNT_MAX, PacketChange, PacketChanges, ProblemType,
-};
+use quorate_api::{CHANGE_COUNT_DEFAULT, CHANGE_COUNT_MAX, Changes, ProblemType};
 use quorate_http::{ProblemResponse, uncached};
-use quorate_replica::{ChangedPacket, LogIndex};
+use quorate_replica::LogIndex;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -33,7 +31,7 @@ operations! {
     /// it has applied, and none from before it started or was given a snapshot.
     "read" get CHANGES {
         params(ChangesQuery),
-        responses((status = 200, description = "The changes", body = PacketChanges), ChangesProblems),
+        responses((status = 200, description = "The changes", body = Changes), ChangesProblems),
     }
     async fn changes(shared, Params(query): Params<ChangesQuery>) {
         let count = query.count.unwrap_or(CHANGE_COUNT_DEFAULT);
@@ -45,18 +43,7 @@ operations! {
         let changes = shared.node.watcher.changes_since(since, count);
         let changes = changes
             .map_err(|error| ProblemResponse::new(ProblemType::ChangesLost, error.to_string()))?;
-        Ok(uncached(Json(PacketChanges {
-            changes: changes.changes.iter().map(told).collect(),
-            next: changes.next.0,
-        })))
-    }
-}
-
-fn told(change: &ChangedPacket) -> PacketChange {
-    PacketChange {
-        index: change.index.0,
-        key: change.key.to_string(),
-        kind: change.kind,
+        Ok(uncached(Json(changes)))
     }
 }
 

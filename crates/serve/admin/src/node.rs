@@ -2,7 +2,7 @@
 
 use axum::{Json, http::header, response::IntoResponse};
 use prometheus::{TEXT_FORMAT, TextEncoder};
-use quorate_api::{Digest, ProblemType, Status};
+use quorate_api::{NodeStatus, ProblemType, StateDigest};
 use quorate_http::{ProblemResponse, uncached};
 
 use crate::{
@@ -33,7 +33,7 @@ operations! {
 
     /// How this node is
     "read" get STATUS {
-        responses((status = 200, description = "How it is", body = Status), ReadProblems),
+        responses((status = 200, description = "How it is", body = NodeStatus), ReadProblems),
     }
     async fn status(shared) {
         Ok(uncached(Json(shared.node.observer.status())))
@@ -43,7 +43,7 @@ operations! {
     ///
     /// Reads every packet.
     "read" get DIGEST {
-        responses((status = 200, description = "The digest", body = Digest), DigestProblems),
+        responses((status = 200, description = "The digest", body = StateDigest), DigestProblems),
     }
     async fn digest(shared) {
         let _permit = shared.digesting.lock().await;
