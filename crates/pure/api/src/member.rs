@@ -1,7 +1,5 @@
 //! Who the cluster is.
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -40,8 +38,9 @@ pub struct Member {
 }
 
 /// Whether a member votes (Raft paper, section 6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, strum::Display)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum MemberRole {
     /// It votes, and counts for majorities.
     Voter,
@@ -49,18 +48,10 @@ pub enum MemberRole {
     Learner,
 }
 
-impl fmt::Display for MemberRole {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Voter => "voter",
-            Self::Learner => "learner",
-        })
-    }
-}
-
 /// How a member is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, strum::Display)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum MemberState {
     /// It leads.
     Leader,
@@ -72,16 +63,4 @@ pub enum MemberState {
     Silent,
     /// It was let in and is no member yet.
     Pending,
-}
-
-impl fmt::Display for MemberState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Leader => "leader",
-            Self::Live => "live",
-            Self::CatchingUp => "catching_up",
-            Self::Silent => "silent",
-            Self::Pending => "pending",
-        })
-    }
 }
