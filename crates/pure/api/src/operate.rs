@@ -8,18 +8,22 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     ChangeReport, ChangeRequest, Deleted, InviteRequest, Invited, Members, MoveRequest, NodeId,
-    ReplaceRequest, TransferRequest, Transferred,
+    ProblemType, ReplaceRequest, TransferRequest, Transferred,
 };
 
 /// Something to ask of the cluster, and what the answer to it is.
 pub trait Operation: Into<AdminRequest> + Send {
     /// What it is answered with, unless it is refused.
     type Answer: Serialize + DeserializeOwned + Send;
+
+    /// Why it may be refused.
+    const PROBLEMS: &'static [ProblemType];
 }
 
-/// Declares what the leader is asked: a variant of [`AdminRequest`] for each operation.
+/// Declares what the leader is asked: a variant of [`AdminRequest`] for each operation, with its answer and
+/// with the problems that not all of them can have.
 macro_rules! operations {
-    ($( $(#[$doc:meta])* $variant:ident($operation:ty) -> $answer:ty; )*) => {
+    ($( $(#[$doc:meta])* $variant:ident($operation:ty) -> $answer:ty $([$($problem:ident),+])?; )*) => {
         /// What the leader is asked. It travels as JSON.
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
@@ -36,6 +40,13 @@ macro_rules! operations {
 
             impl Operation for $operation {
                 type Answer = $answer;
+
+                const PROBLEMS: &'static [ProblemType] = &[
+                    $($(ProblemType::$problem,)+)?
+                    ProblemType::UnsupportedLevel,
+                    ProblemType::NoLeader,
+                    ProblemType::Unavailable,
+                ];
             }
         )*
     };
@@ -45,23 +56,27 @@ operations! {
     /// How are the members?
     Members(ListMembers) -> Members;
     /// Make a token. The node that is asked makes its secret, and asks the leader to open the invite.
-    Invite(InviteRequest) -> Invited;
+    Invite(InviteRequest) -> Invited [InviteCount];
     /// Let a node join that proves to have a secret. Answered with when the invite expires.
-    OpenInvite(OpenInvite) -> u64;
+    OpenInvite(OpenInvite) -> u64 [InviteCount];
     /// Register a node that has proved to a member that it has a token.
-    Join(JoinCall) -> Result<(), JoinRefusal>;
+    Join(JoinCall) -> Result<(), JoinRefusal> [BadAddress, UnfitNode];
     /// Call the node that asks by another name.
-    Rename(Rename) -> ();
+    Rename(Rename) -> () [Busy, UnknownNode, UnfitNode];
     /// Change a member.
-    ChangeMember(ChangeMember) -> ChangeReport;
+    ChangeMember(ChangeMember) -> ChangeReport [
+        BadAddress, UnknownNode, AmbiguousNode, NoLiveQuorum, Busy, NotCaughtUp, UnfitNode, LastVoter
+    ];
     /// Hand leadership over.
-    Transfer(TransferRequest) -> Transferred;
+    Transfer(TransferRequest) -> Transferred [
+        UnknownNode, AmbiguousNode, NotCaughtUp, UnfitNode
+    ];
     /// Change the replicated records of a zone.
-    ChangeZone(ChangeZone) -> ();
+    ChangeZone(ChangeZone) -> () [RefusedZone];
     /// Change who may publish.
-    ChangePublishing(ChangePublishing) -> ();
+    ChangePublishing(ChangePublishing) -> () [RefusedPolicy];
     /// Delete the packet of a key.
-    DeletePacket(DeletePacket) -> Deleted;
+    DeletePacket(DeletePacket) -> Deleted [RefusedPolicy];
 }
 
 /// Asks how the members are.

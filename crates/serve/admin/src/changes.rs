@@ -7,7 +7,7 @@ use quorate_replica::LogIndex;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::{input::Params, operations::operations, refusals::ChangesProblems};
+use crate::{input::Params, operations::operations};
 
 /// Which changes are asked for.
 #[derive(Deserialize, IntoParams)]
@@ -29,9 +29,9 @@ operations! {
     ///
     /// Any node can be asked to go on: entries have one index on all. A node remembers the last changes that
     /// it has applied, and none from before it started or was given a snapshot.
-    "read" get CHANGES {
+    "read" get CHANGES or ChangesLost {
         params(ChangesQuery),
-        responses((status = 200, description = "The changes", body = Changes), ChangesProblems),
+        responses((status = 200, description = "The changes", body = Changes)),
     }
     async fn changes(shared, Params(query): Params<ChangesQuery>) {
         let count = query.count.unwrap_or(CHANGE_COUNT_DEFAULT);

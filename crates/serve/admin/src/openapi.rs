@@ -49,13 +49,13 @@ struct Document;
 pub(crate) fn whole() -> utoipa::openapi::OpenApi {
     let mut whole = Document::openapi();
     for operations in [
-        node::Document::openapi(),
-        members::Document::openapi(),
-        packets::Document::openapi(),
-        changes::Document::openapi(),
-        policy::Document::openapi(),
-        zones::Document::openapi(),
-        runtime::Document::openapi(),
+        node::document(),
+        members::document(),
+        packets::document(),
+        changes::document(),
+        policy::document(),
+        zones::document(),
+        runtime::document(),
     ] {
         whole.merge(operations);
     }

@@ -21,16 +21,15 @@ use crate::{
     input::{Params, Segment, parse_key},
     operations::operations,
     page::{self, PageQuery},
-    refusals::{DeletionProblems, PacketProblems, PageProblems},
 };
 
 operations! {
     "packets";
 
     /// Packets that this node holds, in the order of their keys' bytes
-    "read" get PACKETS {
+    "read" get PACKETS or Unavailable {
         params(PageQuery),
-        responses((status = 200, description = "A page", body = PacketPage), PageProblems),
+        responses((status = 200, description = "A page", body = PacketPage)),
     }
     async fn packets(shared, Params(query): Params<PageQuery>) {
         let (after, count) = query.parse()?;
@@ -47,9 +46,8 @@ operations! {
     }
 
     /// A packet that this node holds
-    "read" get PACKET {
-        params(("key" = String, Path, description = "The key, in z-base-32")),
-        responses((status = 200, description = "The packet", body = Packet), PacketProblems),
+    "read" get PACKET or UnknownPacket or Unavailable {
+        responses((status = 200, description = "The packet", body = Packet)),
     }
     async fn packet(shared, Segment(key): Segment) {
         let key = parse_key(&key)?;
@@ -77,10 +75,10 @@ operations! {
     ///
     /// No node serves it any more, and neither it nor one before it comes back. The same request again does
     /// no harm, and a key without a packet can be blocked, too.
-    "operate" delete PACKET {
+    "operate" delete PACKET asks DeletePacket {
         operation_id = "delete_packet",
-        params(("key" = String, Path, description = "The key, in z-base-32"), DeleteQuery),
-        responses((status = 200, description = "It is deleted", body = Deleted), DeletionProblems),
+        params(DeleteQuery),
+        responses((status = 200, description = "It is deleted", body = Deleted)),
     }
     async fn delete(
         shared,

@@ -17,7 +17,6 @@ use crate::{
     input::{Ask, Params, Segment, parse_key},
     operations::operations,
     page::{self, PageQuery},
-    refusals::{ListProblems, NewTokenProblems, PolicyChangeProblems, ReadProblems, TokenProblems},
     shared::Shared,
     token,
 };
@@ -30,17 +29,17 @@ operations! {
 
     /// Who may publish
     "read" get POLICY {
-        responses((status = 200, description = "Who may", body = Policy), ReadProblems),
+        responses((status = 200, description = "Who may", body = Policy)),
     }
     async fn policy(shared) {
         Ok(summary(&shared))
     }
 
     /// Sets who may publish, of those who are not denied
-    "operate" post POLICY_MODE {
+    "operate" post POLICY_MODE asks ChangePublishing {
         operation_id = "set_publish_mode",
         request_body = PublishModeRequest,
-        responses((status = 200, description = "Who may now", body = Policy), PolicyChangeProblems),
+        responses((status = 200, description = "Who may now", body = Policy)),
     }
     async fn set_mode(shared, by: By, Ask(request): Ask<PublishModeRequest>) {
         make(&shared, &by, PublishChange::SetMode(request.mode)).await
@@ -49,7 +48,7 @@ operations! {
     /// The keys that are allowed, in the order of their bytes
     "read" get ALLOWED {
         params(PageQuery),
-        responses((status = 200, description = "A page", body = KeyPage), ListProblems),
+        responses((status = 200, description = "A page", body = KeyPage)),
     }
     async fn allowed(shared, Params(query): Params<PageQuery>) {
         let (after, count) = query.parse()?;
@@ -60,7 +59,7 @@ operations! {
     /// The keys that are denied, in the order of their bytes
     "read" get DENIED {
         params(PageQuery),
-        responses((status = 200, description = "A page", body = KeyPage), ListProblems),
+        responses((status = 200, description = "A page", body = KeyPage)),
     }
     async fn denied(shared, Params(query): Params<PageQuery>) {
         let (after, count) = query.parse()?;
@@ -71,10 +70,10 @@ operations! {
     /// Changes which keys are allowed or denied
     ///
     /// All of them at once, or none.
-    "operate" post POLICY_KEYS up to POLICY_KEYS_SIZE_MAX {
+    "operate" post POLICY_KEYS up to POLICY_KEYS_SIZE_MAX asks ChangePublishing {
         operation_id = "change_publish_keys",
         request_body = PublishKeysRequest,
-        responses((status = 200, description = "Who may now", body = Policy), PolicyChangeProblems),
+        responses((status = 200, description = "Who may now", body = Policy)),
     }
     async fn change_keys(shared, by: By, Ask(request): Ask<PublishKeysRequest>) {
         let keys = parse_keys(&request)?;
@@ -90,7 +89,7 @@ operations! {
     /// The tokens for publishing, by name
     "read" get PUBLISH_TOKENS {
         operation_id = "publish_tokens",
-        responses((status = 200, description = "Their names", body = PublishTokens), ReadProblems),
+        responses((status = 200, description = "Their names", body = PublishTokens)),
     }
     async fn tokens(shared) {
         let state = shared.node.writer.publishing();
@@ -101,10 +100,10 @@ operations! {
     /// Makes a token for publishing
     ///
     /// The answer is the only place where it is told. It opens a relay in the mode `tokens`.
-    "operate" post PUBLISH_TOKENS {
+    "operate" post PUBLISH_TOKENS asks ChangePublishing or TokenExists {
         operation_id = "add_publish_token",
         request_body = PublishTokenRequest,
-        responses((status = 201, description = "The token", body = NewPublishToken), NewTokenProblems),
+        responses((status = 201, description = "The token", body = NewPublishToken)),
     }
     async fn add_token(
         shared,
@@ -130,10 +129,9 @@ operations! {
     }
 
     /// Has a token for publishing be good for nothing any more
-    "operate" delete PUBLISH_TOKEN {
+    "operate" delete PUBLISH_TOKEN asks ChangePublishing or UnknownToken {
         operation_id = "remove_publish_token",
-        params(("name" = String, Path, description = "What the token is called")),
-        responses((status = 200, description = "Who may publish now", body = Policy), TokenProblems),
+        responses((status = 200, description = "Who may publish now", body = Policy)),
     }
     async fn remove_token(shared, by: By, Segment(name): Segment) {
         check_name(&name)?;
@@ -154,7 +152,7 @@ operations! {
     /// The packets that were deleted and may not come back, in the order of their keys' bytes
     "read" get DELETIONS {
         params(PageQuery),
-        responses((status = 200, description = "A page", body = DeletionPage), ListProblems),
+        responses((status = 200, description = "A page", body = DeletionPage)),
     }
     async fn deletions(shared, Params(query): Params<PageQuery>) {
         let (after, count) = query.parse()?;

@@ -7,7 +7,6 @@ use quorate_http::{ProblemResponse, uncached};
 use crate::{
     input::{Ask, Nothing},
     operations::operations,
-    refusals::{ReadProblems, ReloadProblems, RequestProblems},
 };
 
 operations! {
@@ -16,8 +15,8 @@ operations! {
     /// Reads the configuration again
     ///
     /// Whatever it refers to is checked before anything changes.
-    "operate" post RELOAD {
-        responses((status = 200, description = "What changed", body = ReloadReport), ReloadProblems),
+    "operate" post RELOAD or RefusedReload {
+        responses((status = 200, description = "What changed", body = ReloadReport)),
     }
     async fn reload(shared, Ask(Nothing {}): Ask<Nothing>) {
         let reloading = tokio::task::spawn_blocking(move || shared.node.reload.reload());
@@ -33,7 +32,7 @@ operations! {
 
     /// What is logged
     "read" get LOG_FILTER {
-        responses((status = 200, description = "The filter that holds", body = LogFilter), ReadProblems),
+        responses((status = 200, description = "The filter that holds", body = LogFilter)),
     }
     async fn log_filter(shared) {
         let filter = shared.node.log.filter();
@@ -43,7 +42,7 @@ operations! {
     /// Changes what is logged, until the next reload or start
     "operate" put LOG_FILTER {
         request_body = LogFilter,
-        responses((status = 200, description = "The filter that holds", body = LogFilter), RequestProblems),
+        responses((status = 200, description = "The filter that holds", body = LogFilter)),
     }
     async fn set_log_filter(shared, Ask(LogFilter { filter }): Ask<LogFilter>) {
         let refused = |said| ProblemResponse::new(ProblemType::BadRequest, said);

@@ -13,32 +13,21 @@ use quorate_replica::{NamedSet, RecordSet, ReplicatedZone, WireName, ZoneChange}
 use quorate_zone::file::{
     parse, parse_name, parse_rdata, parse_type, rdata_text, record_sets, type_text,
 };
-use utoipa::IntoParams;
 
 use crate::{
     audit::Subject,
     gate::By,
     input::{Ask, Segment},
     operations::operations,
-    refusals::{ReadProblems, ZoneChangeProblems, ZoneProblems},
     shared::{ServedZones, Shared},
 };
-
-/// The zone in a path, as the OpenAPI document tells it.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Path)]
-#[expect(dead_code, reason = "it is read by those who read the document")]
-struct ZonePath {
-    /// Name of the zone, with or without the last dot; `@` for the root
-    zone: String,
-}
 
 operations! {
     "zones";
 
     /// The zones that this node serves, and others that have replicated records
     "read" get ZONES {
-        responses((status = 200, description = "The zones", body = api::Zones), ReadProblems),
+        responses((status = 200, description = "The zones", body = api::Zones)),
     }
     async fn zones(shared) {
         let state = shared.node.reader.zone_state();
@@ -57,9 +46,8 @@ operations! {
     }
 
     /// The replicated records of a zone
-    "read" get ZONE_RECORDS {
-        params(ZonePath),
-        responses((status = 200, description = "The records", body = api::ZoneListing), ZoneProblems),
+    "read" get ZONE_RECORDS or UnknownZone {
+        responses((status = 200, description = "The records", body = api::ZoneListing)),
     }
     async fn records(shared, Segment(zone): Segment) {
         let zone = parse_zone(&zone)?;
@@ -91,11 +79,10 @@ operations! {
     /// Sets the records of one name and type
     ///
     /// In the place of those that it has.
-    "operate" post SET_RECORDS {
+    "operate" post SET_RECORDS asks ChangeZone or UnknownZone {
         operation_id = "set_records",
-        params(ZonePath),
         request_body = SetRecordsRequest,
-        responses((status = 200, description = "The zone now", body = api::Zone), ZoneChangeProblems),
+        responses((status = 200, description = "The zone now", body = api::Zone)),
     }
     async fn set(shared, by: By, Segment(zone): Segment, Ask(request): Ask<SetRecordsRequest>) {
         let zone = parse_zone(&zone)?;
@@ -121,11 +108,10 @@ operations! {
     }
 
     /// Removes the replicated records of a name
-    "operate" post UNSET_RECORDS {
+    "operate" post UNSET_RECORDS asks ChangeZone {
         operation_id = "unset_records",
-        params(ZonePath),
         request_body = UnsetRecordsRequest,
-        responses((status = 200, description = "The zone now", body = api::Zone), ZoneChangeProblems),
+        responses((status = 200, description = "The zone now", body = api::Zone)),
     }
     async fn unset(shared, by: By, Segment(zone): Segment, Ask(request): Ask<UnsetRecordsRequest>) {
         let zone = parse_zone(&zone)?;
@@ -142,11 +128,10 @@ operations! {
     /// Puts a zone file in the place of all replicated records of a zone
     ///
     /// All at once, or not at all. An empty one removes them.
-    "operate" post IMPORT_ZONE up to IMPORT_SIZE_MAX {
+    "operate" post IMPORT_ZONE up to IMPORT_SIZE_MAX asks ChangeZone or UnknownZone {
         operation_id = "import_zone",
-        params(ZonePath),
         request_body = ImportZoneRequest,
-        responses((status = 200, description = "The zone now", body = api::Zone), ZoneChangeProblems),
+        responses((status = 200, description = "The zone now", body = api::Zone)),
     }
     async fn import(shared, by: By, Segment(zone): Segment, Ask(request): Ask<ImportZoneRequest>) {
         let zone = parse_zone(&zone)?;
