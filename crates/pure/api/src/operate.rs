@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     ChangeReport, ChangeRequest, Deleted, InviteRequest, Invited, Members, MoveRequest, NodeId,
-    ProblemType, ReplaceRequest, TransferRequest, Transferred,
+    Problem, ProblemType, ReplaceRequest, TransferRequest, Transferred,
 };
 
 /// Something to ask of the cluster, and what the answer to it is.
@@ -214,6 +214,11 @@ pub struct Answered {
     pub answer: serde_json::Value,
     /// The entry of the log from which on it holds.
     pub index: LogIndex,
+}
+
+/// What the leader's answer to an operation says. Fails if another version has given it.
+pub fn answer_to<O: Operation>(answer: serde_json::Value) -> Result<O::Answer, Problem> {
+    serde_json::from_value(answer).map_err(|error| Problem::not_understood(&error))
 }
 
 /// A change as the bytes that the log has of it, in base64.

@@ -39,6 +39,12 @@ impl Problem {
             retry: problem_type.retry(),
         }
     }
+
+    /// Another version of the leader has answered.
+    pub fn not_understood(error: &serde_json::Error) -> Self {
+        let text = format!("this version does not understand the leader's answer: {error}");
+        Self::new(ProblemType::Unavailable, text)
+    }
 }
 
 impl fmt::Display for Problem {

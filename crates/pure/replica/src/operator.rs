@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use quorate_api::{Asked, Operation, Problem, ProblemType};
+use quorate_api::{Asked, Operation, Problem, answer_to};
 use quorate_packet::PublicKey;
 use quorate_state::StoredPacket;
 
@@ -13,7 +13,7 @@ use crate::ReadError;
 pub trait Operator: Send + Sync + 'static {
     /// Has the leader do what is asked, and gives its answer as JSON. Resolves when this node has
     /// applied it, and in any case within the time that is left. If no leader is known for longer than
-    /// an election takes, the problem is [`ProblemType::NoLeader`]; the members are then listed as this
+    /// an election takes, the problem is [`NoLeader`](quorate_api::ProblemType::NoLeader); the members are then listed as this
     /// node knows them.
     fn operate(&self, asked: Asked) -> BoxFuture<'_, Result<serde_json::Value, Problem>>;
 
@@ -36,9 +36,5 @@ pub async fn ask<O: Operation>(
         token,
         ..Asked::new(operation, time_left)
     };
-    let answer = operator.operate(asked).await?;
-    serde_json::from_value(answer).map_err(|error| {
-        let text = format!("this version does not understand the leader's answer: {error}");
-        Problem::new(ProblemType::Unavailable, text)
-    })
+    answer_to::<O>(operator.operate(asked).await?)
 }

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use quorate_api::{Answered, Asked, Operation, Problem, ProblemType};
+use quorate_api::{Answered, Asked, Operation, Problem, ProblemType, answer_to};
 use quorate_peer::{Lane, LinkError, NodeId, message};
 use quorate_state::millis;
 use serde::Serialize;
@@ -14,7 +14,7 @@ use tokio::{
 
 use super::{
     admin::Admin,
-    refusals::{failed, no_leader, turned_away, unsupported},
+    refusals::{no_leader, turned_away, unsupported},
 };
 use crate::{
     leadership::leader::{Leader, next_leader},
@@ -49,7 +49,7 @@ impl LeaderClient {
         time_left: Duration,
     ) -> Result<O::Answer, Problem> {
         let answered = self.ask(Asked::new(operation, time_left)).await?;
-        serde_json::from_value(answered.answer).map_err(not_understood)
+        answer_to::<O>(answered.answer)
     }
 
     /// The leader's answer. Asks again when leadership moves, which does no harm: whatever is asked
@@ -64,7 +64,7 @@ impl LeaderClient {
             let answer = match leader {
                 Some((node, _)) if node == self.node => {
                     let request = asked.request.clone();
-                    Some(self.admin.answer(node, request, until).await)
+                    Some(self.admin.order(until).answer(node, request).await)
                 }
                 Some((node, address)) => self.forward(node, &address, &asked, until).await,
                 None => None,
@@ -110,7 +110,7 @@ impl LeaderClient {
         match answered {
             Ok(message::Response::Operated(answer)) => {
                 let answer = serde_json::from_slice(&answer);
-                Some(answer.unwrap_or_else(|error| Err(not_understood(error))))
+                Some(answer.unwrap_or_else(|error| Err(Problem::not_understood(&error))))
             }
             Err(CallError::NotSent(LinkError::NotAdmitted(_))) => Some(Err(turned_away())),
             _ => None,
@@ -124,7 +124,8 @@ impl LeaderClient {
             Ok(asked) => {
                 let time_left = asked.time_left().saturating_sub(WAY_BACK);
                 let until = Instant::now() + time_left;
-                self.admin.answer(peer, asked.request, until).await
+                let order = self.admin.order(until);
+                order.answer(peer, asked.request).await
             }
             Err(error) => {
                 tracing::warn!(%peer, %error, "refused a request that this version does not know");
@@ -148,10 +149,4 @@ impl LeaderClient {
 fn to_json(value: &impl Serialize) -> Bytes {
     let json = serde_json::to_vec(value);
     json.expect("requests and answers are JSON").into()
-}
-
-pub(super) fn not_understood(error: serde_json::Error) -> Problem {
-    failed(format!(
-        "this version does not understand the leader's answer: {error}"
-    ))
 }

@@ -11,20 +11,16 @@ use super::{
 };
 
 impl Order<'_> {
-    /// Changes a zone, and says from which entry on it is so. Asked again, it changes nothing more. What
-    /// all would reject need not be written by all.
+    /// Changes a zone, and says from which entry on it is so.
     pub(super) async fn change_zone(&self, change: ZoneChange) -> Result<LogIndex, Problem> {
-        let meta = self.applied.borrow().clone();
-        match change.changed(&meta.cluster.zones) {
-            Err(rejection) => Err(zone(rejection)),
-            Ok(None) => Ok(meta.applied_index()),
-            Ok(Some(_)) => {
-                let zone = change.zone.clone();
-                let (index, _) = self.commit(Command::ChangeZone(change)).await?;
-                tracing::info!(%index, %zone, "a zone has changed");
-                Ok(index)
-            }
+        let changed = change.changed(&self.cluster().zones).map_err(zone)?;
+        let (origin, has_changed) = (change.zone.clone(), changed.is_some());
+        let command = Command::ChangeZone(change);
+        let index = self.commit_once(has_changed, command).await?;
+        if has_changed {
+            tracing::info!(%index, zone = %origin, "a zone has changed");
         }
+        Ok(index)
     }
 
     /// Changes who may publish. Otherwise as a change of a zone.
@@ -32,14 +28,18 @@ impl Order<'_> {
         &self,
         change: PublishChange,
     ) -> Result<LogIndex, Problem> {
-        let meta = self.applied.borrow().clone();
-        match change.changed(&meta.cluster.publishing) {
-            Err(rejection) => Err(publishing(rejection)),
-            Ok(None) => Ok(meta.applied_index()),
-            Ok(Some(_)) => {
-                let command = Command::ChangePublishing(change);
-                self.commit(command).await.map(|(index, _)| index)
-            }
+        let state = self.cluster().publishing;
+        let changed = change.changed(&state).map_err(publishing)?;
+        let command = Command::ChangePublishing(change);
+        self.commit_once(changed.is_some(), command).await
+    }
+
+    /// Commits what changes something: asked again, it changes nothing more. What all would reject need not
+    /// be written by all either.
+    async fn commit_once(&self, changes: bool, command: Command) -> Result<LogIndex, Problem> {
+        match changes {
+            true => self.commit(command).await.map(|(index, _)| index),
+            false => Ok(self.applied.borrow().applied_index()),
         }
     }
 

@@ -131,7 +131,9 @@ impl Upkeep {
             }
             Step::CleanUp(node) => {
                 tracing::warn!(%node, "removing a voter that was not heard for long");
-                order.expel(&standing, node).await
+                let mut rest = standing.membership.voters();
+                rest.remove(&node);
+                order.expel(&standing, node, rest).await
             }
         }
     }
