@@ -85,11 +85,7 @@ impl ServedZones for OneZone {
 async fn node(config: &AdminConfig) -> (Arc<FakeReplica>, AdminUrl) {
     let replica = FakeReplica::new();
     let node = AdminNode {
-        observer: replica.clone(),
-        operator: replica.clone(),
-        reader: replica.clone(),
-        writer: replica.clone(),
-        watcher: replica.clone(),
+        replica: replica.clone(),
         registry: Registry::new(),
         build: BUILD,
         reload: Box::new(Misspelt),

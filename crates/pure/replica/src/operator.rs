@@ -7,14 +7,14 @@ use quorate_api::{Asked, Operation, Problem, answer_to};
 use quorate_packet::PublicKey;
 use quorate_state::StoredPacket;
 
-use crate::ReadError;
+use crate::{ReadError, Replica};
 
 /// Answers operators: any node does, by asking the leader.
-pub trait Operator: Send + Sync + 'static {
+pub trait Operator: Replica {
     /// Has the leader do what is asked, and gives its answer as JSON. Resolves when this node has
     /// applied it, and in any case within the time that is left. If no leader is known for longer than
-    /// an election takes, the problem is [`NoLeader`](quorate_api::ProblemType::NoLeader); the members are then listed as this
-    /// node knows them.
+    /// an election takes, the problem is [`NoLeader`](quorate_api::ProblemType::NoLeader); the members are
+    /// then listed as this node knows them.
     fn operate(&self, asked: Asked) -> BoxFuture<'_, Result<serde_json::Value, Problem>>;
 
     /// Up to `count` packets of the local replica behind the key `after`, in the order of keys.

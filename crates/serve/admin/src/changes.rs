@@ -7,7 +7,10 @@ use quorate_replica::LogIndex;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::{input::Params, operations::operations};
+use crate::{
+    input::{Params, check_range},
+    operations::operations,
+};
 
 /// Which changes are asked for.
 #[derive(Deserialize, IntoParams)]
@@ -35,12 +38,9 @@ operations! {
     }
     async fn changes(shared, Params(query): Params<ChangesQuery>) {
         let count = query.count.unwrap_or(CHANGE_COUNT_DEFAULT);
-        if !(1..=CHANGE_COUNT_MAX).contains(&count) {
-            let said = format!("`count` is {count}, and may be from 1 to {CHANGE_COUNT_MAX}");
-            return Err(ProblemResponse::new(ProblemType::BadRequest, said));
-        }
+        let count = check_range("count", count, 1..=CHANGE_COUNT_MAX)?;
         let since = LogIndex(query.since);
-        let changes = shared.node.watcher.changes_since(since, count);
+        let changes = shared.node.replica.changes_since(since, count);
         let changes = changes
             .map_err(|error| ProblemResponse::new(ProblemType::ChangesLost, error.to_string()))?;
         Ok(uncached(Json(changes)))

@@ -4,7 +4,7 @@ use axum::{Extension, Json, http::StatusCode, response::Response};
 use quorate_api::{
     ChangeMember, ChangeReport, ChangeRequest, ChangeState, INVITE_VALID_SECS_MAX,
     INVITE_VALID_SECS_MIN, InviteRequest, Invited, ListMembers, MemberChange, Members, MoveRequest,
-    ProblemType, ReplaceRequest, TransferRequest, Transferred,
+    ReplaceRequest, TransferRequest, Transferred,
 };
 use quorate_http::{ProblemResponse, uncached};
 use utoipa::IntoResponses;
@@ -12,7 +12,7 @@ use utoipa::IntoResponses;
 use crate::{
     audit::Subject,
     gate::By,
-    input::{Ask, Nothing, Params, Segment},
+    input::{Ask, Nothing, Params, Segment, check_range},
     operations::operations,
     shared::Shared,
 };
@@ -48,13 +48,8 @@ operations! {
         responses((status = 201, description = "The token", body = Invited)),
     }
     async fn invite(shared, by: By, Ask(request): Ask<InviteRequest>) {
-        if !(INVITE_VALID_SECS_MIN..=INVITE_VALID_SECS_MAX).contains(&request.valid_secs) {
-            let said = format!(
-                "`valid_secs` is {}, and may be from {INVITE_VALID_SECS_MIN} to {INVITE_VALID_SECS_MAX}",
-                request.valid_secs
-            );
-            return Err(ProblemResponse::new(ProblemType::BadRequest, said));
-        }
+        let valid = INVITE_VALID_SECS_MIN..=INVITE_VALID_SECS_MAX;
+        check_range("valid_secs", request.valid_secs, valid)?;
         let answer = shared.ask(&by, request).await?;
         let subject = Extension(Subject(answer.invite.clone()));
         Ok(uncached((StatusCode::CREATED, subject, Json(answer))))

@@ -17,7 +17,7 @@ operations! {
         responses((status = 200, description = "The figures", body = String, content_type = "text/plain")),
     }
     async fn metrics(shared) {
-        shared.status_metrics.set(&shared.node.observer.status());
+        shared.status_metrics.set(&shared.node.replica.status());
         let families = shared.node.registry.gather();
         let text = TextEncoder::new().encode_to_string(&families);
         let text = text.map_err(|error| {
@@ -33,7 +33,7 @@ operations! {
         responses((status = 200, description = "How it is", body = NodeStatus)),
     }
     async fn status(shared) {
-        Ok(uncached(Json(shared.node.observer.status())))
+        Ok(uncached(Json(shared.node.replica.status())))
     }
 
     /// A digest over all that this node holds
@@ -44,6 +44,6 @@ operations! {
     }
     async fn digest(shared) {
         let _permit = shared.digesting.lock().await;
-        Ok(uncached(Json(shared.node.observer.digest().await?)))
+        Ok(uncached(Json(shared.node.replica.digest().await?)))
     }
 }

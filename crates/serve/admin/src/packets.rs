@@ -18,7 +18,7 @@ use utoipa::IntoParams;
 
 use crate::{
     gate::By,
-    input::{Params, Segment, parse_key},
+    input::{Params, Segment, blocking, parse_key},
     operations::operations,
     page::{self, PageQuery},
 };
@@ -34,12 +34,7 @@ operations! {
     async fn packets(shared, Params(query): Params<PageQuery>) {
         let (after, count) = query.parse()?;
         // One more tells whether there is another page. So many reads may take a while.
-        let reading =
-            tokio::task::spawn_blocking(move || shared.node.operator.packets_after(after, count + 1));
-        let stored = match reading.await {
-            Ok(stored) => stored?,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        };
+        let stored = blocking(move || shared.node.replica.packets_after(after, count + 1)).await?;
         let packets = stored.iter().map(summary);
         let (packets, next) = page::cut(packets, count, |packet| packet.key.clone());
         Ok(uncached(Json(PacketPage { packets, next })))
@@ -51,21 +46,16 @@ operations! {
     }
     async fn packet(shared, Segment(key): Segment) {
         let key = parse_key(&key)?;
-        let stored = shared.node.reader.stored_packet(&key)?;
+        let stored = shared.node.replica.stored_packet(&key)?;
         let stored = stored.ok_or_else(|| {
             let said = format!("this node holds no packet of {key}");
             ProblemResponse::new(ProblemType::UnknownPacket, said)
         })?;
-        let PacketSummary {
-            key,
-            timestamp_us,
-            received_ms,
-            size: _,
-        } = summary(&stored);
+        let summary = summary(&stored);
         Ok(uncached(Json(Packet {
-            key,
-            timestamp_us,
-            received_ms,
+            key: summary.key,
+            timestamp_us: summary.timestamp_us,
+            received_ms: summary.received_ms,
             payload: BASE64.encode(stored.packet.payload()),
             records: records(&stored.packet),
         })))

@@ -9,8 +9,7 @@ use quorate_api::{
 };
 use quorate_http::{ProblemResponse, uncached};
 use quorate_packet::PublicKey;
-use quorate_replica::{PublishChange, TokenHash};
-use sha2::{Digest, Sha256};
+use quorate_replica::PublishChange;
 
 use crate::{
     gate::By,
@@ -52,7 +51,7 @@ operations! {
     }
     async fn allowed(shared, Params(query): Params<PageQuery>) {
         let (after, count) = query.parse()?;
-        let state = shared.node.writer.publishing();
+        let state = shared.node.replica.publishing();
         Ok(key_page(state.allowed.range(page::behind(after)), count))
     }
 
@@ -63,7 +62,7 @@ operations! {
     }
     async fn denied(shared, Params(query): Params<PageQuery>) {
         let (after, count) = query.parse()?;
-        let state = shared.node.writer.publishing();
+        let state = shared.node.replica.publishing();
         Ok(key_page(state.denied.range(page::behind(after)), count))
     }
 
@@ -92,7 +91,7 @@ operations! {
         responses((status = 200, description = "Their names", body = PublishTokens)),
     }
     async fn tokens(shared) {
-        let state = shared.node.writer.publishing();
+        let state = shared.node.replica.publishing();
         let names = state.tokens.keys().cloned().collect();
         Ok(uncached(Json(PublishTokens { names })))
     }
@@ -111,18 +110,14 @@ operations! {
         Ask(PublishTokenRequest { name }): Ask<PublishTokenRequest>,
     ) {
         check_name(&name)?;
-        if shared.node.writer.publishing().tokens.contains_key(&name) {
+        if shared.node.replica.publishing().tokens.contains_key(&name) {
             return Err(token_exists(&name));
         }
         let token = token::random(TOKEN_PREFIX).map_err(|error| {
             let said = format!("the system gives no randomness: {error}");
             ProblemResponse::new(ProblemType::Unavailable, said)
         })?;
-        let hash = TokenHash(Sha256::digest(&token).into());
-        let change = PublishChange::AddToken {
-            name: name.clone(),
-            hash,
-        };
+        let change = PublishChange::AddToken { name: name.clone(), hash: token::hash_of(&token) };
         shared.ask(&by, ChangePublishing { change }).await?;
         let answer = Json(NewPublishToken { name, token });
         Ok(uncached((StatusCode::CREATED, answer)))
@@ -135,7 +130,7 @@ operations! {
     }
     async fn remove_token(shared, by: By, Segment(name): Segment) {
         check_name(&name)?;
-        let was_known = shared.node.writer.publishing().tokens.contains_key(&name);
+        let was_known = shared.node.replica.publishing().tokens.contains_key(&name);
         // This node may not know yet of one that another node has made.
         let change = PublishChange::RemoveToken(name.clone());
         let answer = make(&shared, &by, change).await?;
@@ -156,7 +151,7 @@ operations! {
     }
     async fn deletions(shared, Params(query): Params<PageQuery>) {
         let (after, count) = query.parse()?;
-        let state = shared.node.writer.publishing();
+        let state = shared.node.replica.publishing();
         let deleted = state.deleted.range(page::behind(after));
         let deletions = deleted.map(|(key, deletion)| DeletedPacket {
             key: key.to_string(),
@@ -179,7 +174,7 @@ async fn make(
 }
 
 fn summary(shared: &Shared) -> Response {
-    let state = shared.node.writer.publishing();
+    let state = shared.node.replica.publishing();
     uncached(Json(Policy {
         mode: state.mode,
         allowed_count: state.allowed.len(),

@@ -31,7 +31,7 @@ pub fn router(
     config: &AdminConfig,
 ) -> Result<Router, quorate_metrics::Error> {
     let gate = Gate::new(tokens, config);
-    let health = health_router(node.observer.clone(), node.build);
+    let health = health_router(node.replica.clone(), node.build);
     let shared = Arc::new(Shared {
         status_metrics: StatusMetrics::register(&node.registry)?,
         document: whole()

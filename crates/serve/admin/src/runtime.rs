@@ -5,7 +5,7 @@ use quorate_api::{LogFilter, ProblemType, ReloadReport};
 use quorate_http::{ProblemResponse, uncached};
 
 use crate::{
-    input::{Ask, Nothing},
+    input::{Ask, Nothing, blocking},
     operations::operations,
 };
 
@@ -19,15 +19,9 @@ operations! {
         responses((status = 200, description = "What changed", body = ReloadReport)),
     }
     async fn reload(shared, Ask(Nothing {}): Ask<Nothing>) {
-        let reloading = tokio::task::spawn_blocking(move || shared.node.reload.reload());
-        let reloaded = match reloading.await {
-            Ok(reloaded) => reloaded,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        };
-        match reloaded {
-            Ok(report) => Ok(uncached(Json(report))),
-            Err(said) => Err(ProblemResponse::new(ProblemType::RefusedReload, said)),
-        }
+        let reloaded = blocking(move || shared.node.reload.reload()).await;
+        let refused = |said| ProblemResponse::new(ProblemType::RefusedReload, said);
+        Ok(uncached(Json(reloaded.map_err(refused)?)))
     }
 
     /// What is logged

@@ -17,7 +17,7 @@ use quorate_zone::file::{
 use crate::{
     audit::Subject,
     gate::By,
-    input::{Ask, Segment},
+    input::{Ask, Segment, blocking},
     operations::operations,
     shared::{ServedZones, Shared},
 };
@@ -30,7 +30,7 @@ operations! {
         responses((status = 200, description = "The zones", body = api::Zones)),
     }
     async fn zones(shared) {
-        let state = shared.node.reader.zone_state();
+        let state = shared.node.replica.zone_state();
         let served = shared.node.zones.serials();
         let mut zones: BTreeMap<&WireName, &ReplicatedZone> = state.zones.iter().collect();
         let none = ReplicatedZone::default();
@@ -51,7 +51,7 @@ operations! {
     }
     async fn records(shared, Segment(zone): Segment) {
         let zone = parse_zone(&zone)?;
-        let state = shared.node.reader.zone_state();
+        let state = shared.node.replica.zone_state();
         let serials = shared.node.zones.serials();
         let agreed = state.zones.get(&zone);
         if agreed.is_none() && !serials.contains_key(&zone) {
@@ -136,14 +136,8 @@ operations! {
     async fn import(shared, by: By, Segment(zone): Segment, Ask(request): Ask<ImportZoneRequest>) {
         let zone = parse_zone(&zone)?;
         // As many lines as a request has room for take longer than the runtime should wait.
-        let reading = tokio::task::spawn_blocking({
-            let (shared, zone) = (shared.clone(), zone.clone());
-            move || read_zone_file(&shared, &zone, &request.text)
-        });
-        let set = match reading.await {
-            Ok(set) => set?,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        };
+        let reading = (shared.clone(), zone.clone());
+        let set = blocking(move || read_zone_file(&reading.0, &reading.1, &request.text)).await?;
         let change = ZoneChange {
             clear: true,
             set,
@@ -190,7 +184,7 @@ fn change_of(zone: WireName) -> ZoneChange {
 async fn make(shared: &Shared, by: &By, change: ZoneChange) -> Result<Response, ProblemResponse> {
     let zone = change.zone.clone();
     shared.ask(by, ChangeZone { change }).await?;
-    let state = shared.node.reader.zone_state();
+    let state = shared.node.replica.zone_state();
     let none = ReplicatedZone::default();
     let records = state.zones.get(&zone).unwrap_or(&none);
     let report = summary(&zone, records, &*shared.node.zones);
