@@ -231,32 +231,25 @@ mod encoded {
     use super::Deserialize;
 
     pub(super) trait Encoded: Sized {
-        fn encoded(&self) -> Bytes;
-        fn decoded(bytes: Bytes) -> Result<Self, CommandError>;
+        const ENCODE: fn(&Self) -> Bytes;
+        const DECODE: fn(Bytes) -> Result<Self, CommandError>;
     }
 
     impl Encoded for ZoneChange {
-        fn encoded(&self) -> Bytes {
-            self.encode()
-        }
-
-        fn decoded(bytes: Bytes) -> Result<Self, CommandError> {
-            Self::decode(bytes)
-        }
+        const ENCODE: fn(&Self) -> Bytes = Self::encode;
+        const DECODE: fn(Bytes) -> Result<Self, CommandError> = Self::decode;
     }
 
     impl Encoded for PublishChange {
-        fn encoded(&self) -> Bytes {
-            self.encode()
-        }
-
-        fn decoded(bytes: Bytes) -> Result<Self, CommandError> {
-            Self::decode(bytes)
-        }
+        const ENCODE: fn(&Self) -> Bytes = Self::encode;
+        const DECODE: fn(Bytes) -> Result<Self, CommandError> = Self::decode;
     }
 
-    pub(super) fn serialize<S: Serializer>(value: &impl Encoded, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&BASE64.encode(&value.encoded()))
+    pub(super) fn serialize<T: Encoded, S: Serializer>(
+        value: &T,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&BASE64.encode(&T::ENCODE(value)))
     }
 
     pub(super) fn deserialize<'de, T: Encoded, D: Deserializer<'de>>(
@@ -264,6 +257,6 @@ mod encoded {
     ) -> Result<T, D::Error> {
         let text = String::deserialize(from)?;
         let bytes = BASE64.decode(text.as_bytes()).map_err(D::Error::custom)?;
-        T::decoded(bytes.into()).map_err(D::Error::custom)
+        T::DECODE(bytes.into()).map_err(D::Error::custom)
     }
 }

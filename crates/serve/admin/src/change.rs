@@ -14,8 +14,8 @@ use tracing::Instrument;
 
 use crate::{
     Scope,
-    audit::AuditLine,
-    gate::{By, Gate},
+    audit::{AuditLine, CHANGE},
+    gate::{self, By, Gate},
     input::Received,
 };
 
@@ -24,18 +24,25 @@ use crate::{
 const BODY_SIZE_MAX: usize = 4096;
 
 impl Gate {
-    /// `routes`, which change something, for those who may operate. Each request is a line in the
-    /// audit log, which has the beginning of its body.
-    pub(crate) fn operate<S>(
+    /// `routes` for those whose token has this scope. Each request of those who may operate is a line in the
+    /// audit log, which has the beginning of its body, of up to `size_max` bytes if that is given.
+    pub(crate) fn route<S>(
         &self,
+        scope: &str,
         size_max: Option<usize>,
         routes: MethodRouter<S>,
     ) -> MethodRouter<S>
     where
         S: Clone + Send + Sync + 'static,
     {
-        let size_max = size_max.unwrap_or(BODY_SIZE_MAX);
-        routes.route_layer(from_fn_with_state((self.clone(), size_max), audited))
+        let scope = scope.parse();
+        match scope.expect("operations declare scopes that there are") {
+            Scope::Operate => {
+                let size_max = size_max.unwrap_or(BODY_SIZE_MAX);
+                routes.route_layer(from_fn_with_state((self.clone(), size_max), audited))
+            }
+            scope => routes.route_layer(from_fn_with_state((self.clone(), scope), gate::admit)),
+        }
     }
 }
 
@@ -45,7 +52,7 @@ async fn audited(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let mut line = AuditLine::of_change(&request);
+    let mut line = AuditLine::new(CHANGE, &request);
     if let Err(problem) = admit(&gate, size_max, &mut request, &mut line).await {
         let response = problem.into_response();
         line.write(&response);

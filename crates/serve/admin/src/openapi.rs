@@ -9,7 +9,7 @@ use axum::{
 };
 use quorate_api::{ChangeReport, Problem, path};
 use utoipa::{
-    Modify, OpenApi,
+    OpenApi,
     openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
 };
 
@@ -41,7 +41,6 @@ for `/metrics`.
     ),
     paths(document),
     components(schemas(ChangeReport, Problem)),
-    modifiers(&Tokens),
 )]
 struct Document;
 
@@ -59,20 +58,13 @@ pub(crate) fn whole() -> utoipa::openapi::OpenApi {
     ] {
         whole.merge(operations);
     }
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some("A token that `quorate admin-token new` made."))
+        .build();
+    let components = whole.components.get_or_insert_default();
+    components.add_security_scheme("token", SecurityScheme::Http(bearer));
     whole
-}
-
-struct Tokens;
-
-impl Modify for Tokens {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let bearer = HttpBuilder::new()
-            .scheme(HttpAuthScheme::Bearer)
-            .description(Some("A token that `quorate admin-token new` made."))
-            .build();
-        let components = document.components.get_or_insert_default();
-        components.add_security_scheme("token", SecurityScheme::Http(bearer));
-    }
 }
 
 /// This document

@@ -7,7 +7,7 @@ use quorate_replica::Role;
 use quorate_state::{ClusterState, UnixMillis};
 use quorate_store::Meta;
 use tokio::{
-    sync::{Mutex, MutexGuard, watch},
+    sync::{Mutex, watch},
     time::Instant,
 };
 
@@ -18,10 +18,7 @@ use super::{
     standing::{Other, Standing},
 };
 use crate::{
-    RaftConfig,
-    adapters::{Raft, View},
-    clocks::exchange::Exchange,
-    leadership::handover::Handover,
+    RaftConfig, adapters::Raft, clocks::exchange::Exchange, leadership::handover::Handover,
 };
 
 /// How many of the longest election timeouts a member may be silent that counts as alive: a machine
@@ -56,11 +53,6 @@ impl Deref for Order<'_> {
 impl Admin {
     pub(super) fn order(&self, until: Instant) -> Order<'_> {
         Order { admin: self, until }
-    }
-
-    /// The lock of changes, if nobody has it.
-    pub(super) fn try_lock(&self) -> Option<MutexGuard<'_, ()>> {
-        self.change_lock.try_lock().ok()
     }
 
     /// How the members are now, as this leader knows.
@@ -100,8 +92,7 @@ impl Admin {
     }
 
     pub(super) fn leads(&self) -> bool {
-        let View { role, .. } = self.raft.view();
-        role == Role::Leader
+        self.raft.view().role == Role::Leader
     }
 
     /// Fails while the cluster is being founded.

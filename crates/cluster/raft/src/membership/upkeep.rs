@@ -64,7 +64,7 @@ impl Upkeep {
                     .unwrap_or((term, Instant::now())),
             );
             // Another change is under way: whoever makes it has the lock.
-            let Some(_lock) = self.admin.try_lock() else {
+            let Ok(_lock) = self.admin.change_lock.try_lock() else {
                 continue;
             };
             if self.due(since).is_none() {
