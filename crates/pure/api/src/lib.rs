@@ -24,8 +24,6 @@
 
 #![warn(missing_docs)]
 
-mod change;
-mod changes;
 mod member;
 mod operate;
 mod packet;
@@ -37,8 +35,6 @@ mod status;
 mod text;
 mod zone;
 
-pub use change::*;
-pub use changes::*;
 pub use member::*;
 pub use operate::*;
 pub use packet::*;

@@ -6,6 +6,16 @@ use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 
+/// Where these are.
+pub(crate) mod path {
+    /// How the node is. GET.
+    pub const STATUS: &str = "/v1/status";
+    /// A digest over all that the node holds. GET.
+    pub const DIGEST: &str = "/v1/digest";
+    /// Figures for Prometheus, in its text format. GET.
+    pub const METRICS: &str = "/metrics";
+}
+
 /// A node's part in the cluster (Raft paper, section 5.1).
 #[derive(
     Debug,
