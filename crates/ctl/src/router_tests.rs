@@ -18,7 +18,7 @@ use quorate_api::{
 use quorate_api::{NodeStatus, Role, path};
 use quorate_fake::{FakeReplica, packet, received_now};
 use quorate_packet::PublicKey;
-use quorate_replica::{NamedSet, Reader, WireName, Writer, ZoneState};
+use quorate_replica::{NamedSet, Reader, Replica, WireName, ZoneState};
 use serde_json::Value;
 use tokio::net::TcpListener;
 

@@ -7,21 +7,17 @@
 //! |---|---|---|
 //! | [`Reader`] | the packets in the local replica, and what the cluster agreed on that DNS serves | relay, DNS |
 //! | [`IndexedPacket`] | a packet, made ready to be served | relay, DNS |
-//! | [`Linearizer`] | makes the next read linearizable | relay |
-//! | [`Writer`] | stores a packet through the cluster | relay |
 //! | [`Observer`] | how the node is | relay, admin |
-//! | [`Watcher`] | what changes, as it is applied | relay, admin |
-//! | [`Operator`], [`ask`] | how the cluster is, and changes of it | admin |
-//! | [`Replica`] | all but `Operator` | relay |
+//! | [`Replica`] | these two; it stores packets through the cluster, makes the next read linearizable, and tells what changes | relay, admin |
+//! | [`Operator`], [`ask`] | all of that; how the cluster is, and changes of it | admin |
 
 #![warn(missing_docs)]
 
 mod operator;
-mod watch;
 
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
+use futures_util::{future::BoxFuture, stream::BoxStream};
 pub use operator::{Operator, ask};
 pub use quorate_api::{
     ChangeKind, ChangedPacket, Changes, ClockState, NodeClock, NodeStatus, NotReady, Role,
@@ -36,7 +32,6 @@ pub use quorate_state::{
     ZoneRejection, ZoneState, check_beside, check_owner, check_together,
 };
 use quorate_zone::CompiledPacket;
-pub use watch::{ChangesLost, Watch, Watcher};
 
 /// Reads the packets in the local replica.
 pub trait Reader: Send + Sync + 'static {
@@ -86,31 +81,6 @@ impl IndexedPacket {
     }
 }
 
-/// Makes reads linearizable.
-pub trait Linearizer: Send + Sync + 'static {
-    /// Resolves when the local replica holds everything that was committed before the call
-    /// (ReadIndex: Ongaro, *Consensus: Bridging Theory and Practice*, section 6.4).
-    fn linearize(&self) -> BoxFuture<'_, Result<(), LinearizeError>>;
-}
-
-/// Stores packets.
-pub trait Writer: Send + Sync + 'static {
-    /// Stores a verified packet through the cluster, if `conditions` hold at its place in the log.
-    /// Resolves when the outcome is known *and* this node has applied it, and in any case within the
-    /// node's deadline for PUTs.
-    ///
-    /// Bytes that the local replica holds already are [`PutOutcome::Unchanged`] by its own word,
-    /// even if a newer packet was stored elsewhere a moment ago: that is what makes a refresh cheap.
-    fn put(
-        &self,
-        packet: SignedPacket,
-        conditions: Conditions,
-    ) -> BoxFuture<'_, Result<PutOutcome, PutError>>;
-
-    /// Who may publish, and what was deleted, as far as this node has applied it.
-    fn publishing(&self) -> Arc<PublishState>;
-}
-
 /// Tells how the node is.
 pub trait Observer: Send + Sync + 'static {
     /// How the node is now.
@@ -133,10 +103,47 @@ pub struct ReadState {
     pub applied_index: LogIndex,
 }
 
-/// A node's replica, as a front that needs all of it sees it.
-pub trait Replica: Reader + Linearizer + Writer + Observer + Watcher {}
+/// A node's replica, as a front sees it that also writes and waits.
+///
+/// A change of a packet is one of its bytes: a refresh with identical ones is none.
+pub trait Replica: Reader + Observer {
+    /// Resolves when the local replica holds everything that was committed before the call
+    /// (ReadIndex: Ongaro, *Consensus: Bridging Theory and Practice*, section 6.4), so that the next read is
+    /// linearizable.
+    fn linearize(&self) -> BoxFuture<'_, Result<(), LinearizeError>>;
 
-impl<T: Reader + Linearizer + Writer + Observer + Watcher> Replica for T {}
+    /// Stores a verified packet through the cluster, if `conditions` hold at its place in the log.
+    /// Resolves when the outcome is known *and* this node has applied it, and in any case within the
+    /// node's deadline for PUTs.
+    ///
+    /// Bytes that the local replica holds already are [`PutOutcome::Unchanged`] by its own word,
+    /// even if a newer packet was stored elsewhere a moment ago: that is what makes a refresh cheap.
+    fn put(
+        &self,
+        packet: SignedPacket,
+        conditions: Conditions,
+    ) -> BoxFuture<'_, Result<PutOutcome, PutError>>;
+
+    /// Who may publish, and what was deleted, as far as this node has applied it.
+    fn publishing(&self) -> Arc<PublishState>;
+
+    /// Watches a key from now on, until the watch is dropped. To miss nothing, begin to watch, and
+    /// read only then. What watches cost is bounded by whoever asks for them.
+    fn watch(&self, key: &PublicKey) -> Watch;
+
+    /// What has changed behind the entry `since`: whole entries, as many as have `count_max` changes
+    /// together, and at least one if there is one.
+    ///
+    /// Who has read all packets after it asked for the index of the last entry applied, and follows
+    /// [`Changes::next`] from there, knows of every change since. Entries have one index on all nodes,
+    /// so that it may go on at another one.
+    fn changes_since(&self, since: LogIndex, count_max: usize) -> Result<Changes, ChangesLost>;
+}
+
+/// An item each time that the packet of the key may have changed, as soon as it can be read. Changes
+/// that nobody has waited for are one item. It ends when the node does not watch any more, since it
+/// stops or has not been opened yet.
+pub type Watch = BoxStream<'static, ()>;
 
 /// Why a PUT has no outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -182,3 +189,8 @@ impl From<ReadError> for Problem {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no leader confirmed what is committed before the deadline")]
 pub struct LinearizeError;
+
+/// Why changes cannot be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("changes so old are not known here any more: list all packets, and go on from there")]
+pub struct ChangesLost;

@@ -155,9 +155,8 @@ impl Order<'_> {
 fn behind(node: NodeId, lag: u64) -> ChangeReport {
     ChangeReport {
         state: ChangeState::CatchingUp,
-        node: node.to_string(),
         lag: Some(lag),
-        warnings: Vec::new(),
+        ..done(node, Vec::new())
     }
 }
 

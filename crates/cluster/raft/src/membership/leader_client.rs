@@ -64,15 +64,14 @@ impl LeaderClient {
             let answer = match leader {
                 Some((node, _)) if node == self.node => {
                     let request = asked.request.clone();
-                    Some(self.admin.order(until).answer(node, request).await)
+                    self.admin.order(until).answer(node, request).await
                 }
                 Some((node, address)) => self.forward(node, &address, &asked, until).await,
-                None => None,
+                None => Err(no_leader()),
             };
             match answer {
-                Some(Err(problem)) if problem.problem_type == ProblemType::NoLeader => {}
-                Some(answer) => return answer,
-                None => {}
+                Err(problem) if problem.problem_type == ProblemType::NoLeader => {}
+                answer => return answer,
             }
             let now = Instant::now();
             if is_known {
@@ -85,14 +84,14 @@ impl LeaderClient {
         }
     }
 
-    /// What another node answers, if it does.
+    /// What another node answers. If it does not, it is as if no leader were known.
     async fn forward(
         &self,
         leader: NodeId,
         address: &str,
         asked: &Asked,
         until: Instant,
-    ) -> Option<Result<Answered, Problem>> {
+    ) -> Result<Answered, Problem> {
         let link = self.peers.link(leader, address, Lane::Admin);
         let answered = async {
             link.opened().await?;
@@ -104,16 +103,16 @@ impl LeaderClient {
         };
         // Whoever leads next is asked as soon as it does: this one may be gone.
         let answered = tokio::select! {
-            answered = timeout_at(until, answered) => answered.ok()?,
-            () = self.superseded(leader) => return None,
+            answered = timeout_at(until, answered) => answered.map_err(|_| no_leader())?,
+            () = self.superseded(leader) => return Err(no_leader()),
         };
         match answered {
             Ok(message::Response::Operated(answer)) => {
                 let answer = serde_json::from_slice(&answer);
-                Some(answer.unwrap_or_else(|error| Err(Problem::not_understood(&error))))
+                answer.unwrap_or_else(|error| Err(Problem::not_understood(&error)))
             }
-            Err(CallError::NotSent(LinkError::NotAdmitted(_))) => Some(Err(turned_away())),
-            _ => None,
+            Err(CallError::NotSent(LinkError::NotAdmitted(_))) => Err(turned_away()),
+            _ => Err(no_leader()),
         }
     }
 
