@@ -57,10 +57,8 @@ fn text(status: &NodeStatus) -> String {
     );
     lines.push(("entries", entries));
     if let Some(lag) = status.replication_lag {
-        lines.push((
-            "lag",
-            format!("{lag} entries, of the voter furthest behind"),
-        ));
+        let lag = format!("{lag} entries, of the voter furthest behind");
+        lines.push(("lag", lag));
     }
     let count = of_max(status.packet_count, status.packet_count_max);
     let size = of_max(status.packets_size, status.packets_size_max);

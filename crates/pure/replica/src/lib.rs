@@ -9,21 +9,18 @@
 //! | [`IndexedPacket`] | a packet, made ready to be served | relay, DNS |
 //! | [`Observer`] | how the node is | relay, admin |
 //! | [`Replica`] | these two; it stores packets through the cluster, makes the next read linearizable, and tells what changes | relay, admin |
-//! | [`Operator`], [`ask`] | all of that; how the cluster is, and changes of it | admin |
+//! | [`Operator`] | all of that; how the cluster is, and changes of it | admin |
 
 #![warn(missing_docs)]
-
-mod operator;
 
 use std::sync::Arc;
 
 use futures_util::{future::BoxFuture, stream::BoxStream};
-pub use operator::{Operator, ask};
+use quorate_api::{Asked, Problem, ProblemType};
 pub use quorate_api::{
     ChangeKind, ChangedPacket, Changes, ClockState, NodeClock, NodeStatus, NotReady, Role,
     StateDigest,
 };
-use quorate_api::{Problem, ProblemType};
 use quorate_packet::{PublicKey, SignedPacket};
 pub use quorate_state::{
     ClusterId, Condition, Conditions, CookieSecret, CookieSecrets, Deletion, LogIndex, NamedSet,
@@ -138,6 +135,22 @@ pub trait Replica: Reader + Observer {
     /// [`Changes::next`] from there, knows of every change since. Entries have one index on all nodes,
     /// so that it may go on at another one.
     fn changes_since(&self, since: LogIndex, count_max: usize) -> Result<Changes, ChangesLost>;
+}
+
+/// Answers operators: any node does, by asking the leader.
+pub trait Operator: Replica {
+    /// Has the leader do what is asked, and gives its answer as JSON. Resolves when this node has
+    /// applied it, and in any case within the time that is left. If no leader is known for longer than
+    /// an election takes, the problem is [`NoLeader`](ProblemType::NoLeader); the members are
+    /// then listed as this node knows them.
+    fn operate(&self, asked: Asked) -> BoxFuture<'_, Result<serde_json::Value, Problem>>;
+
+    /// Up to `count` packets of the local replica behind the key `after`, in the order of keys.
+    fn packets_after(
+        &self,
+        after: Option<PublicKey>,
+        count: usize,
+    ) -> Result<Vec<StoredPacket>, ReadError>;
 }
 
 /// An item each time that the packet of the key may have changed, as soon as it can be read. Changes

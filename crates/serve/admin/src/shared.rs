@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use prometheus::Registry;
-use quorate_api::{Operation, Problem, ReloadReport};
-use quorate_replica::{NamedSet, Operator, WireName, ask};
+use quorate_api::{Asked, Operation, Problem, ReloadReport, answer_to};
+use quorate_replica::{NamedSet, Operator, WireName};
 use tokio::sync::Mutex;
 
 use crate::{Build, gate::By, status_metrics::StatusMetrics};
@@ -81,7 +81,10 @@ impl Shared {
         By(by): &By,
         operation: O,
     ) -> Result<O::Answer, Problem> {
-        let replica = &*self.node.replica;
-        ask(replica, operation, Some(by.clone()), OPERATION_TIMEOUT).await
+        let asked = Asked {
+            token: Some(by.clone()),
+            ..Asked::new(operation, OPERATION_TIMEOUT)
+        };
+        answer_to::<O>(self.node.replica.operate(asked).await?)
     }
 }

@@ -99,7 +99,9 @@ operations! {
             record_type,
             records,
         };
-        check(&shared, &zone, &set)?;
+        check_served(&shared, &zone)?;
+        // It has to go together with what this node is configured with.
+        shared.node.zones.check(&zone, &set).map_err(refused)?;
         let change = ZoneChange {
             set: vec![set],
             ..change_of(zone)
@@ -190,12 +192,6 @@ async fn make(shared: &Shared, by: &By, change: ZoneChange) -> Result<Response, 
     let report = summary(&zone, records, &*shared.node.zones);
     let subject = Extension(Subject(report.zone.clone()));
     Ok(uncached((subject, Json(report))))
-}
-
-/// What is set has to go together with what this node is configured with.
-fn check(shared: &Shared, zone: &WireName, set: &NamedSet) -> Result<(), ProblemResponse> {
-    check_served(shared, zone)?;
-    shared.node.zones.check(zone, set).map_err(refused)
 }
 
 /// A zone that this node does not serve is refused, and no mere warning: a misspelt name would be

@@ -121,10 +121,13 @@ impl Standing {
 
     /// Whether `node` lives and lacks next to nothing.
     pub(crate) fn has_caught_up(&self, node: NodeId) -> bool {
+        self.has_entries(node) && self.lag(node) <= CAUGHT_UP_LAG_MAX && self.is_live(node)
+    }
+
+    /// Whether `node` has been seen with entries.
+    pub(crate) fn has_entries(&self, node: NodeId) -> bool {
         let other = self.others.get(&node);
-        let has_entries = other.is_some_and(|other| other.matching > LogIndex(0));
-        let is_close = has_entries && self.lag(node) <= CAUGHT_UP_LAG_MAX;
-        node == self.leader || (is_close && self.is_live(node))
+        node == self.leader || other.is_some_and(|other| other.matching > LogIndex(0))
     }
 
     /// Whether a majority of `voters` lives; what is said if not.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use quorate_api::{Problem, ProblemType};
 use quorate_peer::NodeId;
-use quorate_state::{Command, LogIndex, LogPosition, Registration};
+use quorate_state::{Command, LogPosition, Registration};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
@@ -75,11 +75,10 @@ impl Order<'_> {
         node: NodeId,
         stays_learner: bool,
     ) -> Result<(), Problem> {
-        let has_data = standing.others.get(&node).map(|other| other.matching) > Some(LogIndex(0));
         let known = standing.registration(node).cloned();
         let mut registration = known.clone().unwrap_or_else(|| Registration {
             address: standing.address(node),
-            has_data: has_data || node == standing.leader,
+            has_data: standing.has_entries(node),
             ..Registration::default()
         });
         registration.stays_learner = stays_learner;
