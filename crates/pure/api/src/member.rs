@@ -97,22 +97,20 @@ pub const INVITE_VALID_SECS_MAX: u64 = 7 * 24 * 3600;
 
 /// Asks for a token by which one node can join.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct InviteRequest {
     /// Whether the node stays a learner; otherwise it becomes a voter once it has caught up.
+    #[serde(default)]
+    #[schema(default = false)]
     pub learner: bool,
     /// How long the token can be used, in seconds: 10 to 604,800.
+    #[serde(default = "invite_valid_secs")]
     #[schema(minimum = 10, maximum = 604_800, default = 3600)]
     pub valid_secs: u64,
 }
 
-impl Default for InviteRequest {
-    fn default() -> Self {
-        Self {
-            learner: false,
-            valid_secs: INVITE_VALID_SECS_DEFAULT,
-        }
-    }
+const fn invite_valid_secs() -> u64 {
+    INVITE_VALID_SECS_DEFAULT
 }
 
 /// A token by which one node can join, once.

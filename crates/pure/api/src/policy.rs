@@ -178,10 +178,19 @@ pub struct DeletionPage {
     pub next: Option<String>,
 }
 
-/// Whether a token for publishing can be called so: it stands in paths and in the audit log.
-pub fn is_publish_token_name(name: &str) -> bool {
+/// What a token for publishing is called, which stands in paths and in the audit log.
+///
+/// # Errors
+/// It cannot be called so. What is said then is how it can be.
+pub fn parse_publish_token_name(name: &str) -> Result<String, String> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    name.len() <= PUBLISH_TOKEN_NAME_LEN_MAX
+    let is_name = name.len() <= PUBLISH_TOKEN_NAME_LEN_MAX
         && name.starts_with(|first: char| first.is_ascii_alphanumeric())
-        && name.bytes().all(fits)
+        && name.bytes().all(fits);
+    is_name.then(|| name.to_owned()).ok_or_else(|| {
+        format!(
+            "take 1 to {PUBLISH_TOKEN_NAME_LEN_MAX} letters, digits, hyphens, underscores and dots, a \
+             letter or a digit first"
+        )
+    })
 }

@@ -1,5 +1,7 @@
 //! Requests that change something: let in, and written down.
 
+use std::sync::Arc;
+
 use axum::{
     body::Body,
     extract::{Request, State},
@@ -17,6 +19,7 @@ use crate::{
     audit::{AuditLine, CHANGE},
     gate::{self, By, Gate},
     input::Received,
+    shared::Shared,
 };
 
 /// The longest body of most requests, in bytes: a filter of the log with a hundred targets fits. Of longer
@@ -26,15 +29,12 @@ const BODY_SIZE_MAX: usize = 4096;
 impl Gate {
     /// `routes` for those whose token has this scope. Each request of those who may operate is a line in the
     /// audit log, which has the beginning of its body, of up to `size_max` bytes if that is given.
-    pub(crate) fn route<S>(
+    pub(crate) fn route(
         &self,
         scope: &str,
         size_max: Option<usize>,
-        routes: MethodRouter<S>,
-    ) -> MethodRouter<S>
-    where
-        S: Clone + Send + Sync + 'static,
-    {
+        routes: MethodRouter<Arc<Shared>>,
+    ) -> MethodRouter<Arc<Shared>> {
         let scope = scope.parse();
         match scope.expect("operations declare scopes that there are") {
             Scope::Operate => {

@@ -100,25 +100,18 @@ pub(crate) async fn admit(
     State((gate, scope)): State<(Gate, Scope)>,
     mut request: Request,
     next: Next,
-) -> Response {
-    let caller = match gate.caller(&request) {
-        Ok(caller) => caller,
-        Err(problem) => return problem.into_response(),
-    };
-    match caller.check(scope) {
-        Ok(()) => {
-            request.extensions_mut().insert(By(caller.name));
-            next.run(request).await
-        }
+) -> Result<Response, ProblemResponse> {
+    let caller = gate.caller(&request)?;
+    if let Err(problem) = caller.check(scope) {
         // Somebody has a token and tries what else it opens.
-        Err(problem) => {
-            let response = problem.into_response();
-            let mut line = AuditLine::new(REFUSED_READ, &request);
-            line.by = caller.name;
-            line.write(&response);
-            response
-        }
+        let response = problem.into_response();
+        let mut line = AuditLine::new(REFUSED_READ, &request);
+        line.by = caller.name;
+        line.write(&response);
+        return Ok(response);
     }
+    request.extensions_mut().insert(By(caller.name));
+    Ok(next.run(request).await)
 }
 
 fn unauthorized(said: &str) -> ProblemResponse {

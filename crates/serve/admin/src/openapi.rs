@@ -10,10 +10,13 @@ use axum::{
 use quorate_api::{ChangeReport, Problem, path};
 use utoipa::{
     OpenApi,
-    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    openapi::{
+        self,
+        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
 };
 
-use crate::{changes, members, node, packets, policy, runtime, shared::Shared, zones};
+use crate::shared::Shared;
 
 /// What holds of all operations.
 const INTRODUCTION: &str = "\
@@ -44,18 +47,10 @@ for `/metrics`.
 )]
 struct Document;
 
-/// The document of all operations.
-pub(crate) fn whole() -> utoipa::openapi::OpenApi {
+/// The document of all operations, put together of those of each tag.
+pub(crate) fn whole(families: impl IntoIterator<Item = openapi::OpenApi>) -> openapi::OpenApi {
     let mut whole = Document::openapi();
-    for operations in [
-        node::document(),
-        members::document(),
-        packets::document(),
-        changes::document(),
-        policy::document(),
-        zones::document(),
-        runtime::document(),
-    ] {
+    for operations in families {
         whole.merge(operations);
     }
     let bearer = HttpBuilder::new()

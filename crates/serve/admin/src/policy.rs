@@ -3,9 +3,8 @@
 use axum::{Json, http::StatusCode, response::Response};
 use quorate_api::{
     ChangePublishing, DeletedPacket, DeletionPage, KeyPage, KeysChange, NewPublishToken,
-    POLICY_KEY_COUNT_MAX, POLICY_KEYS_SIZE_MAX, PUBLISH_TOKEN_NAME_LEN_MAX, Policy, ProblemType,
-    PublishKeysRequest, PublishModeRequest, PublishTokenRequest, PublishTokens,
-    is_publish_token_name,
+    POLICY_KEY_COUNT_MAX, POLICY_KEYS_SIZE_MAX, Policy, ProblemType, PublishKeysRequest,
+    PublishModeRequest, PublishTokenRequest, PublishTokens, parse_publish_token_name,
 };
 use quorate_http::{ProblemResponse, uncached};
 use quorate_packet::PublicKey;
@@ -111,7 +110,11 @@ operations! {
     ) {
         check_name(&name)?;
         if shared.node.replica.publishing().tokens.contains_key(&name) {
-            return Err(token_exists(&name));
+            let said = format!(
+                "a token is called {name} already, perhaps by a request whose answer got lost: choose \
+                 another name, or remove that one first"
+            );
+            return Err(ProblemResponse::new(ProblemType::TokenExists, said));
         }
         let token = token::random(TOKEN_PREFIX).map_err(|error| {
             let said = format!("the system gives no randomness: {error}");
@@ -200,23 +203,11 @@ fn parse_keys(request: &PublishKeysRequest) -> Result<Vec<PublicKey>, ProblemRes
     request.keys.iter().map(|key| parse_key(key)).collect()
 }
 
-fn check_name(name: &str) -> Result<(), ProblemResponse> {
-    if is_publish_token_name(name) {
-        return Ok(());
-    }
-    let said = format!(
-        "{name:?} names no token: take 1 to {PUBLISH_TOKEN_NAME_LEN_MAX} letters, digits, hyphens, \
-         underscores and dots, a letter or a digit first"
-    );
-    Err(ProblemResponse::new(ProblemType::BadRequest, said))
-}
-
-fn token_exists(name: &str) -> ProblemResponse {
-    let said = format!(
-        "a token is called {name} already, perhaps by a request whose answer got lost: choose another \
-         name, or remove that one first"
-    );
-    ProblemResponse::new(ProblemType::TokenExists, said)
+fn check_name(name: &str) -> Result<String, ProblemResponse> {
+    parse_publish_token_name(name).map_err(|said| {
+        let said = format!("{name:?} names no token: {said}");
+        ProblemResponse::new(ProblemType::BadRequest, said)
+    })
 }
 
 #[cfg(test)]
