@@ -53,8 +53,11 @@ pub fn router(
         .method_not_allowed_fallback(unknown_method))
 }
 
-/// The operations of the API, by their tags: their routes, and what the OpenAPI document tells of them.
-const FAMILIES: [(fn(&Gate) -> Vec<Route>, fn() -> OpenApi); 7] = [
+/// The routes of some operations, and what the OpenAPI document tells of them.
+type Family = (fn(&Gate) -> Vec<Route>, fn() -> OpenApi);
+
+/// All operations of the API, by subject.
+const FAMILIES: [Family; 7] = [
     (node::routes, node::document),
     (members::routes, members::document),
     (packets::routes, packets::document),
