@@ -94,19 +94,19 @@ impl Peers {
         if let Some(link) = known.filter(|link| link.address == address) {
             return link.clone();
         }
-        let link = Arc::new(self.open(peer, address, lane));
+        let link = self.open(peer, address, lane);
         links.open.insert((peer, lane), link.clone());
         link
     }
 
     /// A link to `peer` for one user, who drops it.
-    pub(crate) fn own_link(&self, peer: NodeId, address: &str, lane: Lane) -> PeerLink {
+    pub(crate) fn own_link(&self, peer: NodeId, address: &str, lane: Lane) -> Arc<PeerLink> {
         let address = self.links().address(peer, address);
         self.open(peer, address, lane)
     }
 
-    fn open(&self, peer: NodeId, address: String, lane: Lane) -> PeerLink {
-        PeerLink::open(Route {
+    fn open(&self, peer: NodeId, address: String, lane: Lane) -> Arc<PeerLink> {
+        Arc::new(PeerLink::open(Route {
             transport: self.transport.clone(),
             roster: self.roster.clone(),
             exchange: self.exchange.clone(),
@@ -114,7 +114,7 @@ impl Peers {
             peer,
             address,
             lane,
-        })
+        }))
     }
 
     fn links(&self) -> MutexGuard<'_, Links> {
