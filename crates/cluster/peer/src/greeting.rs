@@ -6,7 +6,6 @@ use crate::{
     ClusterNames, DecodeError, Introduction, JoinAnswer, JoinRequest, Lane, LinkError, LogState,
     decode_padded, message::WIRE_VERSIONS,
 };
-use bytes::BytesMut;
 use futures_util::{Stream, StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -16,7 +15,7 @@ use tokio::{
 use tokio_rustls::TlsStream;
 use tokio_util::codec::{FramedRead, FramedWrite};
 
-use crate::frame::{Content, FrameCodec, FrameError, parse_front, write};
+use crate::frame::{Content, FrameCodec, FrameError, parse_front};
 
 /// The most that a greeting takes, in bytes. Of ours the longest is a request to join, whose name and
 /// address are as long as they may be.
@@ -111,10 +110,6 @@ impl Hello {
 }
 
 impl Content for Hello {
-    fn encode(&self, buffer: &mut BytesMut) -> Result<(), postcard::Error> {
-        write(self, buffer)
-    }
-
     fn parse(frame: &[u8]) -> Result<Self, DecodeError> {
         let is_known = frame.starts_with(&MAGIC);
         decode_padded(match is_known {
@@ -143,10 +138,6 @@ pub(crate) enum Greeting {
 }
 
 impl Content for Greeting {
-    fn encode(&self, buffer: &mut BytesMut) -> Result<(), postcard::Error> {
-        write(self, buffer)
-    }
-
     fn parse(frame: &[u8]) -> Result<Self, DecodeError> {
         Ok(parse_front(frame)?.0)
     }
@@ -155,10 +146,6 @@ impl Content for Greeting {
 /// What follows the hello on the lane of joiners. Its layout is the same in every wire version, and it
 /// may grow at its end.
 impl Content for JoinRequest {
-    fn encode(&self, buffer: &mut BytesMut) -> Result<(), postcard::Error> {
-        write(self, buffer)
-    }
-
     fn parse(frame: &[u8]) -> Result<Self, DecodeError> {
         let (request, _) = parse_front::<Self>(frame)?;
         match request.fits() {

@@ -3,13 +3,13 @@
 use std::{
     collections::BTreeMap,
     future::poll_fn,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use futures_util::{SinkExt, StreamExt, stream::BoxStream};
 use quorate_peer::{
-    Frame, LinkError, NodeId, RequestSink,
+    Frame, LinkError, NodeId, RequestSink, lock,
     message::{Request, Response},
 };
 use tokio::{
@@ -129,7 +129,7 @@ impl Connection {
             tail: self.exchange.tail(self.peer),
         };
         if let Err(error) = requests.start_send_unpin(frame) {
-            self.in_flight().waiting.remove(&id);
+            lock(&self.in_flight).waiting.remove(&id);
             return Err(CallError::NotSent(error));
         }
         match self.unless_ended(requests.flush()).await {
@@ -166,7 +166,7 @@ impl Connection {
 
     fn on_response(&self, response: Frame<Response>) {
         let waiting = {
-            let mut in_flight = self.in_flight();
+            let mut in_flight = lock(&self.in_flight);
             in_flight.heard = Instant::now();
             in_flight.waiting.remove(&response.id)
         };
@@ -181,7 +181,7 @@ impl Connection {
 
     /// Makes room for a request that is about to be sent.
     fn enter(&self) -> Result<(u64, Reply), LinkError> {
-        let mut in_flight = self.in_flight();
+        let mut in_flight = lock(&self.in_flight);
         if let Some(error) = self.end.get() {
             return Err(error.clone());
         }
@@ -197,7 +197,7 @@ impl Connection {
     }
 
     fn is_silent(&self, answer_timeout: Duration) -> bool {
-        let in_flight = self.in_flight();
+        let in_flight = lock(&self.in_flight);
         let oldest = in_flight.waiting.first_key_value();
         oldest
             .is_some_and(|(_, oldest)| oldest.sent.max(in_flight.heard).elapsed() > answer_timeout)
@@ -226,19 +226,13 @@ impl Connection {
         // The first reason stays.
         let _ = self.end.set(error.clone());
         // Nobody enters from here on.
-        for (_, waiting) in std::mem::take(&mut self.in_flight().waiting) {
+        for (_, waiting) in std::mem::take(&mut lock(&self.in_flight).waiting) {
             let _ = waiting.reply.send(Err(CallError::Lost(error.clone())));
         }
     }
 
     fn failed(&self, what: &str) -> LinkError {
         LinkError::Failed(format!("peer {} {what}", self.peer))
-    }
-
-    fn in_flight(&self) -> MutexGuard<'_, InFlight> {
-        // Looking up and inserting do not panic halfway.
-        let in_flight = self.in_flight.lock();
-        in_flight.unwrap_or_else(PoisonError::into_inner)
     }
 }
 

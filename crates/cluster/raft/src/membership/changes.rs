@@ -157,9 +157,8 @@ impl Order<'_> {
         if voters.contains(&old) {
             self.set_voters(&standing, replaced.clone(), false).await?;
         } else if standing.is_member(old) {
-            let position = standing.membership.position;
-            self.make(MembersChange::RemoveLearner(old), position)
-                .await?;
+            let change = MembersChange::RemoveLearner(old);
+            self.make(&standing, change).await?;
         }
         tracing::info!(%old, %new, "a node has replaced another");
         Ok(done(new, warnings(&replaced)))
@@ -188,7 +187,7 @@ impl Order<'_> {
         if of_member.is_some_and(|known| *known != address) {
             tracing::info!(%node, address, "a member is elsewhere");
             let change = MembersChange::Move(node, address);
-            self.make(change, standing.membership.position).await?;
+            self.make(&standing, change).await?;
         }
         Ok(done(node, warnings(&voters)))
     }

@@ -1,16 +1,13 @@
 //! Asks the leader, be it this node or another.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use quorate_api::{Answered, Asked, Operation, Problem, ProblemType};
 use quorate_peer::{Lane, LinkError, NodeId, message};
 use quorate_state::millis;
 use serde::Serialize;
-use tokio::{
-    sync::watch,
-    time::{Instant, timeout_at},
-};
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     admin::Admin,
@@ -19,7 +16,6 @@ use super::{
 use crate::{
     leadership::leader::{Leader, next_leader},
     links::connection::CallError,
-    links::peers::Peers,
 };
 
 /// How long no leader may be known until the answer is that there is none, although the operator would
@@ -33,15 +29,7 @@ const HANDED_OVER_TIMEOUT: Duration = Duration::from_secs(5);
 /// gives up, so that its reason arrives.
 const WAY_BACK: Duration = Duration::from_millis(500);
 
-#[derive(Clone)]
-pub(crate) struct LeaderClient {
-    pub(crate) node: NodeId,
-    pub(crate) leader: watch::Receiver<Leader>,
-    pub(crate) peers: Arc<Peers>,
-    pub(crate) admin: Arc<Admin>,
-}
-
-impl LeaderClient {
+impl Admin {
     /// The answer to what this node asks for itself.
     pub(crate) async fn ask_for<O: Operation>(
         &self,
@@ -56,15 +44,15 @@ impl LeaderClient {
     /// may be asked twice.
     pub(crate) async fn ask(&self, asked: Asked) -> Result<Answered, Problem> {
         let until = Instant::now() + asked.time_left();
-        let mut leaders = self.leader.clone();
+        let mut leaders = self.parts.leader.clone();
         let mut known_at = Instant::now();
         loop {
             let leader = leaders.borrow_and_update().node.clone();
             let is_known = leader.is_some();
             let answer = match leader {
-                Some((node, _)) if node == self.node => {
+                Some((node, _)) if node == self.parts.config.node => {
                     let request = asked.request.clone();
-                    Some(self.admin.answer(node, request, until).await)
+                    Some(self.answer(node, request, until).await)
                 }
                 Some((node, address)) => self.forward(node, &address, &asked, until).await,
                 None => None,
@@ -93,7 +81,7 @@ impl LeaderClient {
         asked: &Asked,
         until: Instant,
     ) -> Option<Result<Answered, Problem>> {
-        let link = self.peers.link(leader, address, Lane::Admin);
+        let link = self.parts.peers.link(leader, address, Lane::Admin);
         let answered = async {
             link.opened().await?;
             let asked = Asked {
@@ -119,12 +107,12 @@ impl LeaderClient {
 
     /// What `peer` is answered, which takes this node for the leader. Never asked on: whoever asks looks
     /// for the leader.
-    pub(crate) async fn answer(&self, peer: NodeId, asked: &[u8]) -> Bytes {
+    pub(crate) async fn answer_peer(&self, peer: NodeId, asked: &[u8]) -> Bytes {
         let answer = match serde_json::from_slice::<Asked>(asked) {
             Ok(asked) => {
                 let time_left = asked.time_left().saturating_sub(WAY_BACK);
                 let until = Instant::now() + time_left;
-                self.admin.answer(peer, asked.request, until).await
+                self.answer(peer, asked.request, until).await
             }
             Err(error) => {
                 tracing::warn!(%peer, %error, "refused a request that this version does not know");
@@ -136,7 +124,7 @@ impl LeaderClient {
 
     /// Resolves some time after another node leads: one that hands over still answers.
     async fn superseded(&self, leader: NodeId) {
-        let mut leaders = self.leader.clone();
+        let mut leaders = self.parts.leader.clone();
         let other = |now: &Leader| now.node.as_ref().is_some_and(|(node, _)| *node != leader);
         if leaders.wait_for(other).await.is_err() {
             std::future::pending::<()>().await;

@@ -14,7 +14,7 @@ impl Order<'_> {
     /// Changes a zone, and says from which entry on it is so. Asked again, it changes nothing more. What
     /// all would reject need not be written by all.
     pub(super) async fn change_zone(&self, change: ZoneChange) -> Result<LogIndex, Problem> {
-        let meta = self.applied.borrow().clone();
+        let meta = self.parts.state_machine.meta().clone();
         match change.changed(&meta.cluster.zones) {
             Err(rejection) => Err(zone(rejection)),
             Ok(None) => Ok(meta.applied_index()),
@@ -32,7 +32,7 @@ impl Order<'_> {
         &self,
         change: PublishChange,
     ) -> Result<LogIndex, Problem> {
-        let meta = self.applied.borrow().clone();
+        let meta = self.parts.state_machine.meta().clone();
         match change.changed(&meta.cluster.publishing) {
             Err(rejection) => Err(publishing(rejection)),
             Ok(None) => Ok(meta.applied_index()),

@@ -16,9 +16,13 @@ fn nodes(bytes: &[u8]) -> BTreeSet<NodeId> {
 /// registered.
 fn standing() -> Standing {
     let member = |byte| (node(byte), format!("node{byte}:7700"));
-    let heard = |matching, silence_ms: Option<u64>| Other {
-        matching: LogIndex(matching),
-        silence: silence_ms.map(Duration::from_millis),
+    let heard = |byte, matching, silence_ms: Option<u64>| {
+        let follower = Follower {
+            node: node(byte),
+            matching: LogIndex(matching),
+            ack_age: silence_ms.map(Duration::from_millis),
+        };
+        (follower.node, follower)
     };
     let registration = |byte: u8| Registration {
         name: format!("n{byte}"),
@@ -38,9 +42,9 @@ fn standing() -> Standing {
         }),
         last_log: LogIndex(2000),
         others: [
-            (node(2), heard(1999, Some(10))),
-            (node(3), heard(1999, Some(5_000))),
-            (node(4), heard(1000, Some(10))),
+            heard(2, 1999, Some(10)),
+            heard(3, 1999, Some(5_000)),
+            heard(4, 1000, Some(10)),
         ]
         .into(),
         silence_max: SILENCE_MAX,

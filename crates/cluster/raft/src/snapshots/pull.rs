@@ -46,7 +46,7 @@ pub(crate) async fn pull_packets(
 ) -> Result<(ReceivedSnapshot, Meta), OpenError> {
     let mut told = BTreeMap::new();
     loop {
-        for (peer, address) in &peers.roster().members() {
+        for (peer, address) in &peers.roster.members() {
             if *peer == config.node {
                 continue;
             }
@@ -197,7 +197,7 @@ impl Offering {
     /// Offers the last checkpoint, or a new one if that is too old.
     async fn offer(&mut self, at_least: LogIndex) -> Result<Response, BoxError> {
         let reaches = |meta: &Meta| meta.applied.filter(|applied| applied.index >= at_least);
-        if reaches(&self.state_machine.applied().borrow()).is_none() {
+        if reaches(&self.state_machine.meta()).is_none() {
             return Err(format!("it has not applied entry {at_least} yet").into());
         }
         let mut snapshot = self.state_machine.snapshot()?;

@@ -242,7 +242,7 @@ impl SenderLink {
         };
         let membership = Membership {
             configs: Vec::new(),
-            nodes: Vec::new(),
+            nodes: [].into(),
         };
         let begin = SnapshotBegin {
             vote,
