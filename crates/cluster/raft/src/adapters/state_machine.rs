@@ -42,7 +42,7 @@ pub(crate) struct StateMachine {
     /// has none yet.
     zone_version: Arc<AtomicU64>,
     /// Told when what the store has on disk was seen to be damaged.
-    damage: Arc<Notify>,
+    pub(crate) damage: Arc<Notify>,
     /// The snapshots of it that are on their way to peers.
     pub(super) transfers: Transfers,
     /// The highest feature level that this program supports.
@@ -108,11 +108,6 @@ impl StateMachine {
                 self.zone_version.fetch_add(1, Ordering::Release);
             }
         });
-    }
-
-    /// Resolves when what the store has on disk was seen to be damaged.
-    pub(crate) async fn damaged(&self) {
-        self.damage.notified().await;
     }
 
     /// Makes durable what is applied, while more is applied and read, and says what that is.

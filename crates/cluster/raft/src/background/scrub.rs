@@ -36,7 +36,7 @@ impl Parts {
                     self.scrub_log().await;
                     self.scrub_store().await;
                 }
-                () = self.state_machine.damaged() => self.mend_store("it could not be read").await,
+                () = self.state_machine.damage.notified() => self.mend_store("it could not be read").await,
             }
         }
     }

@@ -1,6 +1,6 @@
 //! What nodes tell each other of themselves in the tails of messages that they send anyway.
 
-use std::{collections::HashMap, fmt::Write, sync::Mutex, time::Duration};
+use std::{collections::HashMap, sync::Mutex, time::Duration};
 
 use quorate_clock::{ClockState, ClusterClock, Reading, Sample, Stamp, Start};
 use quorate_peer::{NodeId, Tail, Unfit, lock};
@@ -152,13 +152,13 @@ impl Exchange {
     pub(crate) fn clocks(&self) -> String {
         let wall = self.wall_clock.now();
         let differences = lock(&self.clock).differences_ms(self.now(), wall);
-        let mut text = String::new();
-        for (peer, ms) in differences {
-            let _ = write!(text, "{peer} {ms:+} ms, ");
-        }
-        match text.strip_suffix(", ") {
-            Some(listed) => listed.to_owned(),
-            None => "none is heard".to_owned(),
+        let differences = differences.into_iter();
+        let heard: Vec<_> = differences
+            .map(|(peer, ms)| format!("{peer} {ms:+} ms"))
+            .collect();
+        match heard.is_empty() {
+            true => "none is heard".to_owned(),
+            false => heard.join(", "),
         }
     }
 

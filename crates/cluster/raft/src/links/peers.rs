@@ -74,9 +74,7 @@ impl Peers {
             }
             stays
         });
-        if links.addresses != others {
-            links.addresses.clone_from(&others);
-        }
+        links.addresses.clone_from(&others);
         drop(links);
         for (peer, address) in &others {
             self.connect(*peer, address);

@@ -100,7 +100,9 @@ impl PeerService {
                     Some((id, message))
                 }
                 Err(error) => {
-                    present.take()?.leave(&error);
+                    if let Some(present) = present.take() {
+                        present.leave(&error);
+                    }
                     None
                 }
             })

@@ -16,7 +16,6 @@ use super::{
     changes::done,
     leader_client::not_understood,
     refusals::{failed, no_leader, turned_away},
-    standing::Named,
 };
 use crate::{Node, node::OpenNode};
 
@@ -122,7 +121,7 @@ impl OpenNode {
             return false;
         };
         let found = self.service.admin.standing().find(node);
-        matches!(found, Ok(Named::Known(found) | Named::Unknown(found)) if found == self.parts.config.node)
+        found.is_ok_and(|found| found == self.parts.config.node)
     }
 }
 

@@ -59,7 +59,14 @@ impl Admin {
     }
 
     fn judged(&self, node: NodeId, member: Member) -> Member {
-        let silence = self.silence(node);
+        let silence = match node == self.parts.config.node {
+            true => Some(Duration::ZERO),
+            false => self
+                .parts
+                .exchange
+                .heard(node)
+                .map(|heard| heard.at.elapsed()),
+        };
         let is_heard = silence.is_some_and(|silence| silence <= self.silence_max());
         Member {
             lag: None,
@@ -70,14 +77,6 @@ impl Admin {
                 _ => MemberState::Silent,
             },
             ..member
-        }
-    }
-
-    /// How long ago this node heard of `node`.
-    fn silence(&self, node: NodeId) -> Option<Duration> {
-        match node == self.parts.config.node {
-            true => Some(Duration::ZERO),
-            false => Some(self.parts.exchange.heard(node)?.at.elapsed()),
         }
     }
 }

@@ -33,25 +33,14 @@ pub(crate) struct Standing {
     pub(crate) silence_max: Duration,
 }
 
-/// What an operator calls a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Named {
-    /// A member, or one that is registered.
-    Known(NodeId),
-    /// A whole key of neither.
-    Unknown(NodeId),
-}
-
 impl Standing {
-    /// The node that is called so: by its key, the beginning of that, or its name.
-    pub(crate) fn find(&self, text: &str) -> Result<Named, Problem> {
-        let known = self.nodes();
-        if let Ok(node) = text.parse::<NodeId>() {
-            return Ok(match known.contains(&node) {
-                true => Named::Known(node),
-                false => Named::Unknown(node),
-            });
+    /// The node that is called so: by its key, the beginning of that, or its name. Only by its whole key
+    /// one is found that is not [known](Self::knows).
+    pub(crate) fn find(&self, text: &str) -> Result<NodeId, Problem> {
+        if let Ok(node) = text.parse() {
+            return Ok(node);
         }
+        let known = self.nodes();
         let is_named = |node: &&NodeId| !text.is_empty() && self.name(**node) == text;
         let mut nodes: Vec<_> = known.iter().filter(is_named).copied().collect();
         if nodes.is_empty() && text.len() >= PREFIX_LEN_MIN {
@@ -60,17 +49,23 @@ impl Standing {
         }
         match nodes.as_slice() {
             [] => Err(unknown_node(text)),
-            [node] => Ok(Named::Known(*node)),
+            [node] => Ok(*node),
             nodes => Err(ambiguous_node(text, nodes)),
         }
     }
 
     /// The same, of a node that is known.
     pub(crate) fn find_known(&self, text: &str) -> Result<NodeId, Problem> {
-        match self.find(text)? {
-            Named::Known(node) => Ok(node),
-            Named::Unknown(_) => Err(unknown_node(text)),
+        let node = self.find(text)?;
+        match self.knows(node) {
+            true => Ok(node),
+            false => Err(unknown_node(text)),
         }
+    }
+
+    /// Whether `node` is a member or registered.
+    pub(crate) fn knows(&self, node: NodeId) -> bool {
+        self.is_member(node) || self.registration(node).is_some()
     }
 
     /// All members, and nodes that shall be, in the order of their keys.

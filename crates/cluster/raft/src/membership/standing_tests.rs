@@ -69,13 +69,12 @@ fn a_node_is_named_by_its_key_its_beginning_or_its_name() {
     let standing = standing();
     let key = node(4).to_string();
     for text in [key.as_str(), &key[..8], "n4"] {
-        assert_eq!(standing.find(text), Ok(Named::Known(node(4))), "{text}");
+        assert_eq!(standing.find_known(text), Ok(node(4)), "{text}");
     }
     let stranger = node(9);
-    assert_eq!(
-        standing.find(&stranger.to_string()),
-        Ok(Named::Unknown(stranger))
-    );
+    let text = stranger.to_string();
+    assert_eq!(standing.find(&text), Ok(stranger));
+    assert_eq!(standing.find_known(&text), Err(unknown_node(&text)));
     for text in ["", &key[..3], "n6"] {
         assert_eq!(standing.find(text), Err(unknown_node(text)));
     }
