@@ -1,6 +1,6 @@
 //! The first words on a link.
 
-use std::{fmt, ops::RangeInclusive};
+use std::ops::RangeInclusive;
 
 use crate::{
     ClusterNames, DecodeError, Introduction, JoinAnswer, JoinRequest, Lane, LinkError, LogState,
@@ -97,8 +97,8 @@ impl Hello {
         let version = *self.versions.end().min(versions.end());
         if version < *self.versions.start().max(versions.start()) {
             return Err(Rejection::WireVersion {
-                ours: Versions(versions.clone()),
-                theirs: Versions(self.versions.clone()),
+                ours: listed(versions),
+                theirs: listed(&self.versions),
             });
         }
         if !self.cluster.is_same(cluster) {
@@ -155,15 +155,11 @@ impl Content for JoinRequest {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Versions(pub(crate) RangeInclusive<u16>);
-
-impl fmt::Display for Versions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.0.start(), self.0.end()) {
-            (lowest, highest) if lowest == highest => write!(f, "{lowest}"),
-            (lowest, highest) => write!(f, "{lowest} to {highest}"),
-        }
+/// Versions, in words.
+fn listed(versions: &RangeInclusive<u16>) -> String {
+    match (versions.start(), versions.end()) {
+        (lowest, highest) if lowest == highest => lowest.to_string(),
+        (lowest, highest) => format!("{lowest} to {highest}"),
     }
 }
 
@@ -178,7 +174,7 @@ pub(crate) enum Rejection {
         "it speaks wire version {ours} and this node speaks {theirs}: run versions of Quorate that \
          share one"
     )]
-    WireVersion { ours: Versions, theirs: Versions },
+    WireVersion { ours: String, theirs: String },
     #[error(
         "it belongs to another cluster: see that the address is that of a member; in a cluster that \
          begins with a list of nodes, the name and the list must be the same in both configurations"

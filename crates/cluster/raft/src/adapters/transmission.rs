@@ -106,7 +106,7 @@ impl Network {
         let floor = last_log.map_or(LogIndex(0), |last| last.index);
         let (transfer, lapsed) = self.transfers.begin(self.peer, held.clone(), floor);
         let sent = tokio::select! {
-            sent = self.send_over(&link, begin, &held, &transfer) => sent,
+            sent = self.send_over(link, begin, &held, &transfer) => sent,
             _ = lapsed => Err(SendError::Lapsed),
         };
         match &sent {
@@ -122,9 +122,10 @@ impl Network {
         sent
     }
 
+    /// Sends what the peer lacks of it, a window of chunks ahead of what it has taken.
     async fn send_over(
         &self,
-        link: &Arc<PeerLink>,
+        link: Arc<PeerLink>,
         begin: SnapshotBegin,
         held: &SharedSnapshot,
         transfer: &Transfer,
@@ -136,42 +137,31 @@ impl Network {
             return Err(SendError::Refused(unexpected(begun)));
         };
         tracing::info!(peer = %self.peer, ?last_log, chunk_count, "sending a snapshot");
-        let chunks = Offloaded::new(held.chunks()?);
-        send_chunks(link, chunks, chunk_count, transfer).await
-    }
-}
-
-/// Sends what comes behind the first `chunk_count` chunks, a window of them ahead of what the peer has
-/// taken.
-async fn send_chunks(
-    link: &Arc<PeerLink>,
-    mut chunks: Offloaded<SnapshotChunks>,
-    chunk_count: u64,
-    transfer: &Transfer,
-) -> Result<message::Vote, SendError> {
-    for _ in 0..chunk_count {
-        // Each chunk holds the digest of all before it.
-        chunks = next_chunk(chunks).await?.1;
-        transfer.on_progress();
-    }
-    let pieces = stream::try_unfold(Some(chunks), async |chunks| {
-        let Some(chunks) = chunks else {
-            return Ok::<_, SendError>(None);
-        };
-        Ok(Some(match next_chunk(chunks).await? {
-            (Some(chunk), rest) => (Request::SnapshotChunk(chunk), Some(rest)),
-            (None, _) => (Request::SnapshotEnd, None),
-        }))
-    });
-    let mut responses = pin!(link.clone().pipelined(pieces, WINDOW));
-    while let Some(response) = in_time(PIECE_TIMEOUT, responses.try_next()).await? {
-        match response {
-            Response::SnapshotProgress => transfer.on_progress(),
-            Response::SnapshotInstalled(vote) => return Ok(vote),
-            other => return Err(SendError::Refused(unexpected(other))),
+        let mut chunks = Offloaded::new(held.chunks()?);
+        for _ in 0..chunk_count {
+            // Each chunk holds the digest of all before it.
+            chunks = next_chunk(chunks).await?.1;
+            transfer.on_progress();
         }
+        let pieces = stream::try_unfold(Some(chunks), async |chunks| {
+            let Some(chunks) = chunks else {
+                return Ok::<_, SendError>(None);
+            };
+            Ok(Some(match next_chunk(chunks).await? {
+                (Some(chunk), rest) => (Request::SnapshotChunk(chunk), Some(rest)),
+                (None, _) => (Request::SnapshotEnd, None),
+            }))
+        });
+        let mut responses = pin!(link.pipelined(pieces, WINDOW));
+        while let Some(response) = in_time(PIECE_TIMEOUT, responses.try_next()).await? {
+            match response {
+                Response::SnapshotProgress => transfer.on_progress(),
+                Response::SnapshotInstalled(vote) => return Ok(vote),
+                other => return Err(SendError::Refused(unexpected(other))),
+            }
+        }
+        Err(SendError::NotInstalled)
     }
-    Err(SendError::NotInstalled)
 }
 
 async fn next_chunk(

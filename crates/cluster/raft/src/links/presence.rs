@@ -88,7 +88,7 @@ impl Presence {
         };
         self.refusals.send_if_modified(|refusals| {
             let before = refusals.insert(peer, refused.clone());
-            before.is_none_or(|before| before != refused)
+            before != Some(refused)
         });
     }
 

@@ -48,24 +48,18 @@ impl Admin {
         let mut known_at = Instant::now();
         loop {
             let leader = leaders.borrow_and_update().node.clone();
-            let is_known = leader.is_some();
-            let answer = match leader {
-                Some((node, _)) if node == self.parts.config.node => {
-                    let request = asked.request.clone();
-                    Some(self.answer(node, request, until).await)
+            if let Some((node, address)) = leader {
+                let answer = match node == self.parts.config.node {
+                    true => self.answer(node, asked.request.clone(), until).await,
+                    false => self.forward(node, &address, &asked, until).await,
+                };
+                match answer {
+                    Err(problem) if problem.problem_type == ProblemType::NoLeader => {}
+                    answer => return answer,
                 }
-                Some((node, address)) => self.forward(node, &address, &asked, until).await,
-                None => None,
-            };
-            match answer {
-                Some(Err(problem)) if problem.problem_type == ProblemType::NoLeader => {}
-                Some(answer) => return answer,
-                None => {}
+                known_at = Instant::now();
             }
             let now = Instant::now();
-            if is_known {
-                known_at = now;
-            }
             if now >= until || now >= known_at + LEADERLESS_TIMEOUT {
                 return Err(no_leader());
             }
@@ -73,14 +67,14 @@ impl Admin {
         }
     }
 
-    /// What another node answers, if it does.
+    /// What another node answers. Without an answer no leader is known.
     async fn forward(
         &self,
         leader: NodeId,
         address: &str,
         asked: &Asked,
         until: Instant,
-    ) -> Option<Result<Answered, Problem>> {
+    ) -> Result<Answered, Problem> {
         let link = self.parts.peers.link(leader, address, Lane::Admin);
         let answered = async {
             link.opened().await?;
@@ -92,16 +86,15 @@ impl Admin {
         };
         // Whoever leads next is asked as soon as it does: this one may be gone.
         let answered = tokio::select! {
-            answered = timeout_at(until, answered) => answered.ok()?,
-            () = self.superseded(leader) => return None,
+            answered = timeout_at(until, answered) => answered.map_err(|_| no_leader())?,
+            () = self.superseded(leader) => return Err(no_leader()),
         };
         match answered {
             Ok(message::Response::Operated(answer)) => {
-                let answer = serde_json::from_slice(&answer);
-                Some(answer.unwrap_or_else(|error| Err(not_understood(error))))
+                serde_json::from_slice(&answer).map_err(not_understood)?
             }
-            Err(CallError::NotSent(LinkError::NotAdmitted(_))) => Some(Err(turned_away())),
-            _ => None,
+            Err(CallError::NotSent(LinkError::NotAdmitted(_))) => Err(turned_away()),
+            _ => Err(no_leader()),
         }
     }
 

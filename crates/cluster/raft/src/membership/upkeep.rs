@@ -98,8 +98,10 @@ impl Admin {
         match step {
             Step::Flatten => order.flatten(&standing).await,
             Step::Drop(node) => {
-                tracing::info!(%node, "removing a learner that is not registered");
-                order.expel(&standing, node).await
+                let change = MembersChange::RemoveLearner(node);
+                order.make(&standing, change).await?;
+                tracing::info!(%node, "removed a learner that is not registered");
+                Ok(())
             }
             Step::TakeIn(node, address) => {
                 let change = MembersChange::AddLearner(node, address.clone());
