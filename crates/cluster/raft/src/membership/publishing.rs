@@ -14,17 +14,15 @@ impl Order<'_> {
     /// Changes a zone, and says from which entry on it is so. Asked again, it changes nothing more. What
     /// all would reject need not be written by all.
     pub(super) async fn change_zone(&self, change: ZoneChange) -> Result<LogIndex, Problem> {
-        let meta = self.applied.borrow().clone();
-        match change.changed(&meta.cluster.zones) {
-            Err(rejection) => Err(zone(rejection)),
-            Ok(None) => Ok(meta.applied_index()),
-            Ok(Some(_)) => {
-                let zone = change.zone.clone();
-                let (index, _) = self.commit(Command::ChangeZone(change)).await?;
-                tracing::info!(%index, %zone, "a zone has changed");
-                Ok(index)
-            }
+        let meta = self.parts.state_machine.meta().clone();
+        let changed = change.changed(&meta.cluster.zones).map_err(zone)?;
+        if changed.is_none() {
+            return Ok(meta.applied_index());
         }
+        let zone = change.zone.clone();
+        let (index, _) = self.commit(Command::ChangeZone(change)).await?;
+        tracing::info!(%index, %zone, "a zone has changed");
+        Ok(index)
     }
 
     /// Changes who may publish. Otherwise as a change of a zone.
@@ -32,15 +30,13 @@ impl Order<'_> {
         &self,
         change: PublishChange,
     ) -> Result<LogIndex, Problem> {
-        let meta = self.applied.borrow().clone();
-        match change.changed(&meta.cluster.publishing) {
-            Err(rejection) => Err(publishing(rejection)),
-            Ok(None) => Ok(meta.applied_index()),
-            Ok(Some(_)) => {
-                let command = Command::ChangePublishing(change);
-                self.commit(command).await.map(|(index, _)| index)
-            }
+        let meta = self.parts.state_machine.meta().clone();
+        let changed = change.changed(&meta.cluster.publishing);
+        if changed.map_err(publishing)?.is_none() {
+            return Ok(meta.applied_index());
         }
+        let (index, _) = self.commit(Command::ChangePublishing(change)).await?;
+        Ok(index)
     }
 
     /// Deletes the packet of a key, and blocks that for a time if one is given. Asked again, it finds no
