@@ -25,31 +25,19 @@ pub(crate) struct FrameCounters {
     pub(crate) bytes: Counter,
 }
 
-pub(crate) trait Content: Sized {
-    /// Writes it behind what `buffer` holds.
-    fn encode(&self, buffer: &mut BytesMut) -> Result<(), postcard::Error>;
-
+/// What a frame holds, in postcard.
+pub(crate) trait Content: Serialize + Sized {
     /// Reads it from a frame.
     fn parse(frame: &[u8]) -> Result<Self, DecodeError>;
 }
 
-/// Number and message in postcard, and the tail up to the end of the frame.
+/// Number and message, and the tail up to the end of the frame.
 impl<T: Serialize + DeserializeOwned> Content for Frame<T> {
-    fn encode(&self, buffer: &mut BytesMut) -> Result<(), postcard::Error> {
-        write(&(self.id, &self.message), buffer)?;
-        write(&self.tail, buffer)
-    }
-
     fn parse(frame: &[u8]) -> Result<Self, DecodeError> {
         let ((id, message), tail) = parse_front(frame)?;
         let tail = Tail::decode(tail)?;
         Ok(Self { id, message, tail })
     }
-}
-
-/// Writes a value in postcard behind what `buffer` holds.
-pub(crate) fn write(value: &impl Serialize, buffer: &mut BytesMut) -> Result<(), postcard::Error> {
-    postcard::to_io(value, buffer.writer()).map(drop)
 }
 
 /// Reads a value in postcard, and tells what is behind it.
@@ -93,7 +81,7 @@ impl<T: Content> Encoder<T> for FrameCodec<T> {
     fn encode(&mut self, message: T, buffer: &mut BytesMut) -> Result<(), FrameError> {
         let start = buffer.len();
         buffer.put_bytes(0, LENGTH_SIZE);
-        let encoded = message.encode(buffer);
+        let encoded = postcard::to_io(&message, buffer.writer()).map(drop);
         let size = buffer.len() - start - LENGTH_SIZE;
         let size_max = self.frames.max_frame_length();
         let length = match (encoded, u32::try_from(size)) {

@@ -1,12 +1,11 @@
 //! The first words on a link.
 
-use std::{fmt, ops::RangeInclusive};
+use std::ops::RangeInclusive;
 
 use crate::{
     ClusterNames, DecodeError, Introduction, JoinAnswer, JoinRequest, Lane, LinkError, LogState,
     decode_padded, message::WIRE_VERSIONS,
 };
-use bytes::BytesMut;
 use futures_util::{Stream, StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use tokio::{
@@ -16,7 +15,7 @@ use tokio::{
 use tokio_rustls::TlsStream;
 use tokio_util::codec::{FramedRead, FramedWrite};
 
-use crate::frame::{Content, FrameCodec, FrameError, parse_front, write};
+use crate::frame::{Content, FrameCodec, FrameError, parse_front};
 
 /// The most that a greeting takes, in bytes. Of ours the longest is a request to join, whose name and
 /// address are as long as they may be.
@@ -98,8 +97,8 @@ impl Hello {
         let version = *self.versions.end().min(versions.end());
         if version < *self.versions.start().max(versions.start()) {
             return Err(Rejection::WireVersion {
-                ours: Versions(versions.clone()),
-                theirs: Versions(self.versions.clone()),
+                ours: listed(versions),
+                theirs: listed(&self.versions),
             });
         }
         if !self.cluster.is_same(cluster) {
@@ -111,10 +110,6 @@ impl Hello {
 }
 
 impl Content for Hello {
-    fn encode(&self, buffer: &mut BytesMut) -> Result<(), postcard::Error> {
-        write(self, buffer)
-    }
-
     fn parse(frame: &[u8]) -> Result<Self, DecodeError> {
         let is_known = frame.starts_with(&MAGIC);
         decode_padded(match is_known {
@@ -143,10 +138,6 @@ pub(crate) enum Greeting {
 }
 
 impl Content for Greeting {
-    fn encode(&self, buffer: &mut BytesMut) -> Result<(), postcard::Error> {
-        write(self, buffer)
-    }
-
     fn parse(frame: &[u8]) -> Result<Self, DecodeError> {
         Ok(parse_front(frame)?.0)
     }
@@ -155,10 +146,6 @@ impl Content for Greeting {
 /// What follows the hello on the lane of joiners. Its layout is the same in every wire version, and it
 /// may grow at its end.
 impl Content for JoinRequest {
-    fn encode(&self, buffer: &mut BytesMut) -> Result<(), postcard::Error> {
-        write(self, buffer)
-    }
-
     fn parse(frame: &[u8]) -> Result<Self, DecodeError> {
         let (request, _) = parse_front::<Self>(frame)?;
         match request.fits() {
@@ -168,15 +155,11 @@ impl Content for JoinRequest {
     }
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Versions(pub(crate) RangeInclusive<u16>);
-
-impl fmt::Display for Versions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.0.start(), self.0.end()) {
-            (lowest, highest) if lowest == highest => write!(f, "{lowest}"),
-            (lowest, highest) => write!(f, "{lowest} to {highest}"),
-        }
+/// Versions, in words.
+fn listed(versions: &RangeInclusive<u16>) -> String {
+    match (versions.start(), versions.end()) {
+        (lowest, highest) if lowest == highest => lowest.to_string(),
+        (lowest, highest) => format!("{lowest} to {highest}"),
     }
 }
 
@@ -191,7 +174,7 @@ pub(crate) enum Rejection {
         "it speaks wire version {ours} and this node speaks {theirs}: run versions of Quorate that \
          share one"
     )]
-    WireVersion { ours: Versions, theirs: Versions },
+    WireVersion { ours: String, theirs: String },
     #[error(
         "it belongs to another cluster: see that the address is that of a member; in a cluster that \
          begins with a list of nodes, the name and the list must be the same in both configurations"

@@ -321,7 +321,7 @@ fn no_first_words_make_parsing_panic_and_what_is_read_is_bounded() {
 
 #[test]
 fn the_longest_first_words_fit_a_greeting() {
-    let widest = || Versions(65_534..=u16::MAX);
+    let widest = || listed(&(65_534..=u16::MAX));
     for rejection in [
         Rejection::Magic,
         Rejection::WireVersion {

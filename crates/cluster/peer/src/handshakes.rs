@@ -1,11 +1,10 @@
 //! Handshakes under way.
 
-use std::{
-    collections::VecDeque,
-    sync::{Mutex, PoisonError},
-};
+use std::{collections::VecDeque, sync::Mutex};
 
 use tokio_util::sync::CancellationToken;
+
+use crate::lock;
 
 /// Holds handshakes to a count by giving up the oldest when another comes, so that strangers who
 /// connect and say nothing cannot keep peers out.
@@ -27,8 +26,7 @@ impl Handshakes {
     /// Counts another handshake, and gives up the oldest if there are too many.
     pub(crate) fn begin(&self) -> Handshake {
         let handshake = CancellationToken::new();
-        // Counting does not panic halfway.
-        let mut by_age = self.by_age.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut by_age = lock(&self.by_age);
         by_age.retain(|earlier| !earlier.is_cancelled());
         if by_age.len() >= self.count_max
             && let Some(oldest) = by_age.pop_front()

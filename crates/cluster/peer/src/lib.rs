@@ -83,6 +83,7 @@
 //! | [`join`], [`JoinError`] | asks the members that a token names to take this node in |
 //! | [`TransportConfig`], [`LinkServerConfig`] | the timeouts and bounds of both ends |
 //! | [`PeerMetrics`] | what both ends count |
+//! | [`lock`] | locks what no panic leaves half changed |
 
 mod accepted;
 mod addresses;
@@ -97,6 +98,7 @@ mod identity;
 mod join;
 mod joiner;
 mod link_permits;
+mod lock;
 mod log_budget;
 pub mod message;
 mod metrics;
@@ -113,6 +115,7 @@ pub use identity::{
     server_name,
 };
 pub use join::{JoinError, join};
+pub use lock::lock;
 pub use message::{
     DecodeError, Frame, Introduction, JoinAnswer, JoinRequest, JoinToken, JoinTokenError, Joined,
     Lane, Link, LinkError, LogState, RequestSink, Service, Tail, Transport, Unfit, chain,

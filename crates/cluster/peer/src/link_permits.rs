@@ -1,8 +1,8 @@
 //! How many links are open, in all and for each peer.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
-use crate::NodeId;
+use crate::{NodeId, lock};
 
 #[derive(Debug)]
 pub(crate) struct LinkPermits {
@@ -23,7 +23,7 @@ impl LinkPermits {
 
     /// Takes room for a link of `peer`. Returns `None` when there is none.
     pub(crate) fn try_acquire(self: &Arc<Self>, peer: NodeId) -> Option<LinkPermit> {
-        let mut holders = self.holders();
+        let mut holders = lock(&self.holders);
         let of_peer = holders.iter().filter(|holder| **holder == peer).count();
         if holders.len() >= self.link_count_max || of_peer >= self.link_count_per_peer_max {
             return None;
@@ -33,11 +33,6 @@ impl LinkPermits {
             permits: self.clone(),
             peer,
         })
-    }
-
-    fn holders(&self) -> MutexGuard<'_, Vec<NodeId>> {
-        // Counting does not panic halfway.
-        self.holders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -50,7 +45,7 @@ pub(crate) struct LinkPermit {
 
 impl Drop for LinkPermit {
     fn drop(&mut self) {
-        let mut holders = self.permits.holders();
+        let mut holders = lock(&self.permits.holders);
         if let Some(place) = holders.iter().position(|holder| *holder == self.peer) {
             holders.swap_remove(place);
         }
@@ -86,6 +81,6 @@ mod tests {
         for byte in 0..100 {
             drop(permits.try_acquire(peer(byte)).unwrap());
         }
-        assert!(permits.holders().is_empty());
+        assert!(permits.holders.lock().unwrap().is_empty());
     }
 }

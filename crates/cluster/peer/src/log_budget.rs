@@ -2,9 +2,11 @@
 
 use std::{
     num::NonZeroU32,
-    sync::{Mutex, PoisonError},
+    sync::Mutex,
     time::{Duration, Instant},
 };
+
+use crate::lock;
 
 const WINDOW: Duration = Duration::from_secs(60);
 
@@ -35,8 +37,7 @@ impl LogBudget {
 
     /// Whether a line may be written: if so, how many were not since the last window.
     pub(crate) fn take(&self, now: Instant) -> Option<Unlogged> {
-        // Counting does not panic halfway.
-        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut window = lock(&self.window);
         let mut unlogged = 0;
         if now.duration_since(window.began) >= WINDOW {
             unlogged = window.count.saturating_sub(self.line_count_max);

@@ -1,12 +1,10 @@
 //! What was used last.
 
-use std::{
-    hash::Hash,
-    num::NonZeroUsize,
-    sync::{Mutex, PoisonError},
-};
+use std::{hash::Hash, num::NonZeroUsize, sync::Mutex};
 
 use lru::LruCache;
+
+use crate::lock;
 
 /// Values by key, which others share. When there are too many, the one that was used longest ago is
 /// forgotten: members come and go, and nobody says which of them will not come back.
@@ -19,9 +17,7 @@ impl<K: Eq + Hash, V: Default + Clone> Recent<K, V> {
 
     /// The value of this key, a new one if it has none.
     pub(crate) fn of(&self, key: K) -> V {
-        // Inserting does not panic halfway.
-        let mut values = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        values.get_or_insert(key, V::default).clone()
+        lock(&self.0).get_or_insert(key, V::default).clone()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     error::Error,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Instant,
 };
 
@@ -18,6 +18,7 @@ use crate::{
     dial_error::DialError,
     frame::{FrameCodec, FrameError},
     greeting::{FrameReader, FrameWriter, Greeting, Hello, greeting_frames, messages},
+    lock,
     log_budget::{LogBudget, Unlogged},
     message::{Request, Response, WIRE_VERSIONS},
     metrics::Direction,
@@ -138,8 +139,7 @@ impl Remote {
     /// before it.
     fn log_change(&self, state: LinkState) -> Option<Unlogged> {
         let RouteState(last) = &*self.route;
-        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-        match last.replace(state) == Some(state) {
+        match lock(last).replace(state) == Some(state) {
             true => None,
             false => self.log.take(Instant::now()),
         }

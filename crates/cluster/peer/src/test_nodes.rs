@@ -7,7 +7,7 @@ use crate::{
     Frame, Introduction, Lane, Link, LinkError, Tail, Transport,
     message::{Request, Response},
 };
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use prometheus::{Registry, proto::Metric};
 use quorate_http::listener::{Listener, ListenerServer};
@@ -224,9 +224,7 @@ pub(crate) async fn tls(name: u8, address: SocketAddr) -> client::TlsStream<TcpS
 
 /// What is in a frame that holds this.
 pub(crate) fn encoded(content: &impl Content) -> Vec<u8> {
-    let mut buffer = BytesMut::new();
-    content.encode(&mut buffer).unwrap();
-    buffer.to_vec()
+    postcard::to_stdvec(content).unwrap()
 }
 
 /// The words of an error.

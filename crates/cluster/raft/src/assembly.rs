@@ -10,23 +10,15 @@ use tokio::{sync::watch, task::JoinSet};
 use crate::{
     Node, NodeMetrics, OpenError, RaftConfig,
     adapters::{Raft, StateMachine},
-    background::agreement::Agreement,
-    background::expiry::Expiry,
-    background::scrub::Scrubber,
     background::space::Space,
     background::space_watch::watch_space,
     clocks::clock::watch_clock,
     clocks::exchange::Exchange,
-    leadership::handover::Handover,
     leadership::leader,
     leadership::slow_disk::{SyncMeter, watch_disk},
-    leadership::succession::Succession,
     links::peers::Peers,
     links::service::PeerService,
-    membership::{
-        admin::Admin, following::follow, leader_client::LeaderClient, naming::keep_name,
-        removal::Removal, roster::Roster, upkeep::Upkeep,
-    },
+    membership::{admin::Admin, following::follow, naming::keep_name, roster::Roster},
     node::OpenNode,
     parts::Parts,
     snapshots::checkpoint::{checkpoint_applied, keep_log_short},
@@ -51,7 +43,7 @@ impl Node {
     ) -> Result<Arc<dyn Service>, OpenError> {
         self.enter(NotReady::Opening);
         let exchange = Arc::new(Exchange::new(&config));
-        let sync_meter = SyncMeter::new(config.slow_sync());
+        let sync_meter = SyncMeter::new(config.settings.raft.slow_sync_ms);
         let log = open_log(&config, &metrics, sync_meter.clone()).await?;
         let peers = connect(&config, transport, exchange.clone(), &log);
         let store = open_packets(&config, &peers, &metrics, &log, &|step| self.enter(step)).await?;
@@ -114,18 +106,22 @@ async fn take_part(
     mut tasks: JoinSet<()>,
 ) -> Result<OpenNode, OpenError> {
     found(&parts, &mut tasks).await?;
-    let handover = Handover(parts.clone());
-    let client = keep_members(&parts, &handover, &mut tasks);
-    let hangups = parts.peers.presence().hangups.subscribe();
-    tasks.spawn(Succession(parts.clone()).run(hangups));
-    tasks.spawn(handover.clone().run());
-    tasks.spawn(Removal(parts.clone()).run());
+    let admin = Arc::new(Admin {
+        parts: parts.clone(),
+        change_lock: tokio::sync::Mutex::default(),
+    });
+    tasks.spawn(admin.clone().keep_members());
+    tasks.spawn(keep_name(admin.clone()));
+    let hangups = parts.peers.presence.hangups.subscribe();
+    tasks.spawn(parts.clone().take_hints(hangups));
+    tasks.spawn(parts.clone().hand_over_when_unfit());
+    tasks.spawn(parts.clone().watch_refusals());
     watch_fitness(&parts, sync_meter, &mut tasks);
     tasks.spawn(keep_log_short(parts.clone()));
     tasks.spawn(parts.raft.incoming.clone().give_up_idle());
-    tasks.spawn(Agreement::new(parts.clone()).run());
-    tasks.spawn(Expiry(parts.clone()).run());
-    tasks.spawn(Scrubber(parts.clone()).run());
+    tasks.spawn(parts.clone().agree());
+    tasks.spawn(parts.clone().expire());
+    tasks.spawn(parts.clone().scrub());
     let write_path = WritePath {
         node: parts.config.node,
         raft: parts.raft.clone(),
@@ -144,12 +140,11 @@ async fn take_part(
         service: Arc::new(PeerService {
             parts: parts.clone(),
             puts: puts.clone(),
-            client,
+            admin,
         }),
         parts,
         write_path,
         puts,
-        handover,
         closing: AtomicBool::new(false),
         tasks: tokio::sync::Mutex::new(tasks),
     })
@@ -161,40 +156,16 @@ async fn found(parts: &Arc<Parts>, tasks: &mut JoinSet<()>) -> Result<(), OpenEr
         log: parts.log.clone(),
         config: parts.config.clone(),
         franchise: parts.franchise.clone(),
-        logs: parts.peers.presence().logs.subscribe(),
+        logs: parts.peers.presence.logs.subscribe(),
     };
     founding.begin().await?;
     tasks.spawn(founding.run());
-    let cluster = parts.state_machine.applied().borrow().cluster.clone();
+    let cluster = parts.state_machine.meta().cluster.clone();
     // Before a peer is heard that may have lost its data.
     let members = parts.raft.membership().nodes;
-    parts.peers.roster().update(members, &cluster, false);
+    parts.peers.roster.update(members, &cluster, false);
     tasks.spawn(follow(parts.clone()));
     Ok(())
-}
-
-/// Starts what makes the members what they shall be.
-fn keep_members(parts: &Parts, handover: &Handover, tasks: &mut JoinSet<()>) -> LeaderClient {
-    let admin = Arc::new(Admin {
-        config: parts.config.clone(),
-        raft: parts.raft.clone(),
-        exchange: parts.exchange.clone(),
-        applied: parts.state_machine.applied(),
-        handover: handover.clone(),
-        change_lock: tokio::sync::Mutex::default(),
-    });
-    let upkeep = Upkeep {
-        admin: admin.clone(),
-    };
-    tasks.spawn(upkeep.run());
-    let client = LeaderClient {
-        node: parts.config.node,
-        leader: parts.leader.clone(),
-        peers: parts.peers.clone(),
-        admin,
-    };
-    tasks.spawn(keep_name(client.clone(), parts.config.name.clone()));
-    client
 }
 
 /// Starts what tells whether this node should lead: by its clock, its disk's speed and space.

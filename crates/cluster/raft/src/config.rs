@@ -109,10 +109,6 @@ impl RaftConfig {
         }
     }
 
-    pub(crate) fn put_deadline(&self) -> Duration {
-        Duration::from_millis(self.settings.put.deadline_ms)
-    }
-
     pub(crate) fn retention(&self) -> Duration {
         Duration::from_secs(self.settings.packets.retention_secs)
     }
@@ -129,17 +125,8 @@ impl RaftConfig {
         Duration::from_secs(self.settings.store.checkpoint_interval_secs)
     }
 
-    pub(crate) fn scrub_interval(&self) -> Duration {
-        Duration::from_secs(self.settings.store.scrub_interval_secs)
-    }
-
     pub(crate) fn heartbeat(&self) -> Duration {
         Duration::from_millis(self.settings.raft.heartbeat_ms)
-    }
-
-    /// How long a sync of the log takes that is slow.
-    pub(crate) fn slow_sync(&self) -> Duration {
-        Duration::from_millis(self.settings.raft.slow_sync_ms)
     }
 
     pub(crate) fn election_timeout_min(&self) -> Duration {

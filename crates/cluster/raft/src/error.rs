@@ -74,9 +74,7 @@ impl OpenError {
             source: std::io::Error::other(source),
         }
     }
-}
 
-impl OpenError {
     /// Whether it lies in what is on disk, so that another start changes nothing.
     pub fn is_of_data(&self) -> bool {
         match self {

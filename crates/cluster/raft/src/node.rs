@@ -1,11 +1,11 @@
 //! A node: at first on its way to being open, and then Raft, log and store put together.
 
 use std::sync::{
-    Arc, Mutex, PoisonError,
+    Arc, Mutex,
     atomic::{AtomicBool, Ordering},
 };
 
-use quorate_peer::{LogState, NodeId, chain};
+use quorate_peer::{LogState, NodeId, chain, lock};
 use quorate_replica::{NotReady, ReadError};
 use quorate_store::Index;
 use tokio::{
@@ -15,9 +15,9 @@ use tokio::{
 };
 
 use crate::{
-    FatalError, Known, ShutdownError, leadership::handover::Handover, links::service::PeerService,
-    parts::Parts, snapshots::checkpoint::checkpoint_applied, start::log_state::log_state,
-    writes::Puts, writes::write_path::WritePath,
+    FatalError, Known, ShutdownError, links::service::PeerService, parts::Parts,
+    snapshots::checkpoint::checkpoint_applied, start::log_state::log_state, writes::Puts,
+    writes::write_path::WritePath,
 };
 
 /// A node. Until it is open it says at which step it is, and serves nothing.
@@ -34,7 +34,6 @@ pub(crate) struct OpenNode {
     pub(crate) index: Arc<Index>,
     pub(crate) puts: Arc<Puts>,
     pub(crate) service: Arc<PeerService>,
-    pub(crate) handover: Handover,
     pub(crate) closing: AtomicBool,
     pub(crate) tasks: tokio::sync::Mutex<JoinSet<()>>,
 }
@@ -52,12 +51,12 @@ impl Node {
     /// Says that the node is at this step on its way to being open.
     pub fn enter(&self, step: NotReady) {
         tracing::info!("{step}");
-        *self.step.lock().unwrap_or_else(PoisonError::into_inner) = step;
+        *lock(&self.step) = step;
     }
 
     /// What the node is once it is open; before that, the step it is at.
     pub(crate) fn opened(&self) -> Result<&OpenNode, NotReady> {
-        let step = || *self.step.lock().unwrap_or_else(PoisonError::into_inner);
+        let step = || *lock(&self.step);
         self.open.get().ok_or_else(step)
     }
 
@@ -88,7 +87,7 @@ impl Node {
         let mut applied = open.write_path.applied.clone();
         // Fails only when the node is gone, and nobody waits here.
         let _ = applied.wait_for(|meta| meta.applied.is_some()).await;
-        open.parts.peers.roster().known()
+        open.parts.peers.roster.known()
     }
 
     /// Resolves when a leader is known and this node has caught up with it.
@@ -104,7 +103,7 @@ impl Node {
     pub fn begin_shutdown(&self) {
         if let Some(open) = self.open.get() {
             open.closing.store(true, Ordering::Release);
-            open.parts.state_machine.feed().close();
+            open.parts.state_machine.feed.close();
         }
     }
 
@@ -116,7 +115,7 @@ impl Node {
             return Ok(());
         };
         self.begin_shutdown();
-        open.handover.stop().await;
+        open.parts.hand_over().await;
         open.tasks.lock().await.shutdown().await;
         let stopped = open.parts.raft.shutdown().await;
         stopped.map_err(ShutdownError::Consensus)?;

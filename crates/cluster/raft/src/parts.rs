@@ -42,4 +42,12 @@ impl Parts {
     pub(crate) fn is_removed(&self) -> bool {
         self.is_removed.load(Ordering::Acquire)
     }
+
+    /// Waits until this leader has applied what was committed before now. `None` if it does not lead.
+    pub(crate) async fn catch_up(&self) -> Option<()> {
+        let index = self.raft.read_index().await?;
+        let mut applied = self.state_machine.applied();
+        let applied = applied.wait_for(|meta| meta.applied_index() >= index).await;
+        applied.ok().map(drop)
+    }
 }

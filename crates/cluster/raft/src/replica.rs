@@ -20,7 +20,7 @@ use quorate_store::{Extent, Pace};
 use tokio::time::{Instant, timeout};
 
 use crate::{
-    Node,
+    Node, Settings,
     adapters::{StateMachine, blocking},
     error::BoxError,
     node::OpenNode,
@@ -110,18 +110,14 @@ impl Replica for Node {
 
     fn watch(&self, key: &PublicKey) -> Watch {
         match self.open.get() {
-            Some(open) => open.parts.state_machine.feed().watch(key),
+            Some(open) => open.parts.state_machine.feed.watch(key),
             None => stream::empty().boxed(),
         }
     }
 
     fn changes_since(&self, since: LogIndex, count_max: usize) -> Result<Changes, ChangesLost> {
-        let feed = self
-            .opened()
-            .map_err(|_| ChangesLost)?
-            .parts
-            .state_machine
-            .feed();
+        let open = self.opened().map_err(|_| ChangesLost)?;
+        let feed = &open.parts.state_machine.feed;
         feed.changes_since(since, count_max)
     }
 }
@@ -180,7 +176,8 @@ impl OpenNode {
         if let Some(outcome) = self.known_outcome(&packet, &conditions) {
             return Ok(outcome);
         }
-        let deadline = Instant::now() + self.parts.config.put_deadline();
+        let Settings { put, .. } = &self.parts.config.settings;
+        let deadline = Instant::now() + Duration::from_millis(put.deadline_ms);
         self.puts.put(packet, conditions, deadline).await
     }
 

@@ -138,7 +138,7 @@ mod tests {
         let [joiner, member] = [4, 5].map(node);
         let (name, address) = ("name".to_owned(), "here:7700".to_owned());
         let request = JoinRequest::new(&token, joiner, member, name, address);
-        let key = token.public_key();
+        let key = JoinToken::public_key_of(&token.seed);
         let holds = |request: &JoinRequest, key: &[u8; 32], cluster, joiner, member| {
             request.is_proved(key, ClusterId([cluster; 32]), joiner, member)
         };
@@ -148,7 +148,13 @@ mod tests {
         assert!(!holds(&request, &key, 1, joiner, joiner));
         let mut other = token.clone();
         other.seed = [9; 32];
-        assert!(!holds(&request, &other.public_key(), 1, joiner, member));
+        assert!(!holds(
+            &request,
+            &JoinToken::public_key_of(&other.seed),
+            1,
+            joiner,
+            member
+        ));
         let changes: [fn(&mut JoinRequest); 4] = [
             |request| request.invite = InviteId([9; 16]),
             |request| request.name.push('s'),

@@ -50,12 +50,7 @@ impl JoinToken {
         }
     }
 
-    /// What the cluster keeps of its key pair.
-    pub fn public_key(&self) -> [u8; 32] {
-        Self::public_key_of(&self.seed)
-    }
-
-    /// What it keeps of the key pair with this secret.
+    /// What the cluster keeps of the key pair with this secret.
     pub fn public_key_of(seed: &[u8; 32]) -> [u8; 32] {
         SigningKey::from_bytes(seed).verifying_key().to_bytes()
     }

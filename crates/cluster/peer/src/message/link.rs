@@ -47,7 +47,7 @@ pub trait Transport: Send + Sync + 'static {
 }
 
 /// A message on its way: what names it, what it says, and what it tells of its sender.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Frame<T> {
     /// Of a request: its number on this link. Of a response: that of the request it answers.
     pub id: u64,

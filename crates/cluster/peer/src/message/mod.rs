@@ -5,7 +5,10 @@ mod join_token;
 mod link;
 mod tail;
 
-use std::ops::RangeInclusive;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
+};
 
 use bytes::Bytes;
 pub use quorate_state::LogPosition;
@@ -38,9 +41,9 @@ pub struct Vote {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Membership {
     /// One set of voters, or two during a change (joint consensus).
-    pub configs: Vec<Vec<NodeId>>,
+    pub configs: Vec<BTreeSet<NodeId>>,
     /// Every member, voters and learners, with its address.
-    pub nodes: Vec<(NodeId, String)>,
+    pub nodes: BTreeMap<NodeId, String>,
 }
 
 /// A membership and the entry that brought it.

@@ -70,11 +70,6 @@ impl Unfit {
 }
 
 impl Tail {
-    /// Writes it behind a message.
-    pub fn encode(&self) -> Vec<u8> {
-        postcard::to_stdvec(self).expect("plain structs always serialise into memory")
-    }
-
     /// Reads what stands behind a message, of whatever version.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         decode_padded(bytes)
@@ -109,7 +104,7 @@ mod tests {
 
     #[test]
     fn what_a_newer_node_adds_is_skipped() {
-        let mut bytes = tail().encode();
+        let mut bytes = postcard::to_stdvec(&tail()).unwrap();
         bytes.extend([7; 500]);
         assert_eq!(Tail::decode(&bytes), Ok(tail()));
     }
@@ -141,7 +136,7 @@ mod tests {
             unfit: Unfit::DISK_FULL,
             agreed_ms: 7,
         };
-        assert_eq!(tail.encode(), [1, 2, 3, 4, 5, 2, 7]);
+        assert_eq!(postcard::to_stdvec(&tail).unwrap(), [1, 2, 3, 4, 5, 2, 7]);
     }
 
     #[test]

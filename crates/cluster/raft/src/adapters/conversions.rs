@@ -2,8 +2,6 @@
 //!
 //! By traits of our own: `From` between two types of other crates is not ours to implement.
 
-use std::collections::BTreeMap;
-
 use openraft::{
     EntryPayload,
     raft::{TransferLeaderError, TransferLeaderResponse, VoteRequest, VoteResponse},
@@ -73,11 +71,9 @@ impl IntoOpenraft<Vote> for message::Vote {
 
 impl IntoOurs<message::Membership> for &Membership {
     fn into_ours(self) -> message::Membership {
-        let configs = self.get_joint_config().iter();
-        let configs = configs.map(|config| config.iter().copied().collect());
         let nodes = self.nodes().map(|(id, address)| (*id, address.clone()));
         message::Membership {
-            configs: configs.collect(),
+            configs: self.get_joint_config().clone(),
             nodes: nodes.collect(),
         }
     }
@@ -89,10 +85,8 @@ impl IntoOpenraft<Result<Membership, DecodeError>> for message::Membership {
         if self.configs.is_empty() {
             return Ok(Membership::default());
         }
-        let configs = self.configs.into_iter();
-        let configs = configs.map(|config| config.into_iter().collect());
-        let nodes: BTreeMap<_, _> = self.nodes.into_iter().collect();
-        Membership::new(configs.collect(), nodes).map_err(|error| DecodeError(error.to_string()))
+        let membership = Membership::new(self.configs, self.nodes);
+        membership.map_err(|error| DecodeError(error.to_string()))
     }
 }
 

@@ -1,25 +1,26 @@
 //! The members as openraft knows them, and changes of them.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
 use openraft::{
-    ChangeMembers, Instant,
+    ChangeMembers,
     async_runtime::WatchReceiver,
     errors::{ChangeMembershipError, ClientWriteError, RaftError},
     raft::Precondition,
-    type_config::alias::WatchReceiverOf,
 };
+use quorate_api::Problem;
 use quorate_peer::NodeId;
-use quorate_state::{LogIndex, LogPosition};
+use quorate_state::LogPosition;
 
 use super::{
     conversions::{IntoOpenraft, IntoOurs},
     raft::Raft,
-    types::TypeConfig,
 };
+use crate::membership::refusals::{busy, failed, no_leader};
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Membership {
@@ -50,15 +51,6 @@ impl Membership {
     }
 }
 
-/// How far a member has come, as its leader knows.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Progress {
-    /// The last entry that its log shares with the leader's.
-    pub(crate) matching: LogIndex,
-    /// The time since it last acknowledged a heartbeat.
-    pub(crate) ack_age: Option<Duration>,
-}
-
 /// A change of the members.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum MembersChange {
@@ -76,33 +68,15 @@ pub(crate) enum MembersChange {
     RemoveLearner(NodeId),
 }
 
-/// Why the members have not changed, as far as is known.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum MembersError {
-    #[error("this node does not lead any more")]
-    NotLeader,
-    #[error("another change of the members is under way")]
-    Busy,
-    #[error("{0}")]
-    Failed(String),
-}
-
-/// Tells when something beside the log has changed, the members among it.
-pub(crate) struct Changes(
-    WatchReceiverOf<TypeConfig, openraft::metrics::RaftServerMetrics<TypeConfig>>,
-);
-
-impl Changes {
-    /// Resolves when something has changed since the last call. False when Raft has stopped.
-    pub(crate) async fn next(&mut self) -> bool {
-        self.0.changed().await.is_ok()
-    }
-}
-
 impl Raft {
-    /// What changes from now on.
-    pub(crate) fn changes(&self) -> Changes {
-        Changes(self.openraft.server_metrics())
+    /// Tells when something beside the log has changed, the members among it. Ends when Raft has
+    /// stopped.
+    pub(crate) fn changes(&self) -> BoxStream<'static, ()> {
+        let changes = stream::unfold(self.openraft.server_metrics(), |mut metrics| async {
+            metrics.changed().await.ok()?;
+            Some(((), metrics))
+        });
+        changes.boxed()
     }
 
     /// The members that are in effect: those of the last entry that names them, committed or not.
@@ -117,23 +91,6 @@ impl Raft {
             configs: stored.membership().get_joint_config().clone(),
             nodes: nodes.collect(),
         }
-    }
-
-    /// At the leader: how far each other member has come.
-    pub(crate) fn progress(&self) -> BTreeMap<NodeId, Progress> {
-        let metrics = self.openraft.metrics();
-        let metrics = metrics.borrow_watched();
-        let replication = metrics.replication.iter().flatten();
-        let progress = replication.map(|(node, matching)| {
-            let acked = metrics.heartbeat.as_ref().and_then(|acks| acks.get(node));
-            let matching = (*matching).map_or(LogIndex(0), |id| LogIndex(id.index()));
-            let progress = Progress {
-                matching,
-                ack_age: acked.and_then(|at| at.as_ref()).map(|at| at.elapsed()),
-            };
-            (*node, progress)
-        });
-        progress.collect()
     }
 
     /// Begins a change of the voters, and leaves it half made.
@@ -156,7 +113,7 @@ impl Raft {
         &self,
         change: MembersChange,
         known: Option<LogPosition>,
-    ) -> Result<(), MembersError> {
+    ) -> Result<(), Problem> {
         let (change, retain) = match change {
             MembersChange::Voters { voters, retain } => {
                 (ChangeMembers::ReplaceAllVoters(voters), retain)
@@ -181,15 +138,15 @@ impl Raft {
             Ok(_) => Ok(()),
             Err(RaftError::APIError(error)) => Err(match error {
                 ClientWriteError::ForwardToLeader(_) | ClientWriteError::LogEntryDiscarded(_) => {
-                    MembersError::NotLeader
+                    no_leader()
                 }
                 ClientWriteError::PreconditionFailed(_)
                 | ClientWriteError::ChangeMembershipError(ChangeMembershipError::InProgress(_)) => {
-                    MembersError::Busy
+                    busy()
                 }
-                other => MembersError::Failed(other.to_string()),
+                other => failed(other.to_string()),
             }),
-            Err(RaftError::Fatal(error)) => Err(MembersError::Failed(error.to_string())),
+            Err(RaftError::Fatal(error)) => Err(failed(error.to_string())),
         }
     }
 }

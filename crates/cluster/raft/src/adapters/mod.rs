@@ -6,7 +6,6 @@
 //! | piece | what it is |
 //! |---|---|
 //! | [`raft`] | [`Raft`]: everything that is asked of consensus |
-//! | [`election`] | standing for election against a leader that is gone |
 //! | [`membership`] | the members, and changes of them |
 //! | [`view`] | [`View`]: how consensus stands, as a value |
 //! | [`responder`], [`reception`] | what peers are answered: Raft's messages, and snapshots |
@@ -18,7 +17,6 @@
 
 mod applying;
 mod conversions;
-mod election;
 mod log_storage;
 mod membership;
 mod network;
@@ -34,7 +32,7 @@ mod types;
 mod view;
 
 pub(crate) use log_storage::flushed;
-pub(crate) use membership::{MembersChange, MembersError, Membership};
+pub(crate) use membership::{MembersChange, Membership};
 pub(crate) use raft::Raft;
 pub(crate) use state_machine::{StateMachine, applied_membership, blocking};
 pub(crate) use view::{Follower, View};

@@ -1,10 +1,10 @@
 //! The transport as openraft sees it: what this node says to one peer.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{
     Stream, StreamExt,
-    stream::{BoxStream, Fuse},
+    stream::{self, BoxStream},
 };
 use openraft::{
     OptionalSend, RaftNetworkFactory,
@@ -17,17 +17,16 @@ use openraft::{
     },
 };
 use quorate_peer::{
-    Lane, LinkError, NodeId,
+    Lane, NodeId,
     message::{self, Append, Appended, Request, Response},
 };
-use tokio::time::timeout;
 
 use super::{
     conversions::{IntoOpenraft, IntoOurs},
     types::{Entry, TypeConfig},
 };
 use crate::{
-    links::connection::{CallError, PIPELINE_MAX, Reply},
+    links::connection::{CallError, PIPELINE_MAX, in_time, unexpected},
     links::peer_link::{BACKOFF, PeerLink},
     links::peers::Peers,
     snapshots::transfers::Transfers,
@@ -88,7 +87,7 @@ impl Network {
     async fn vote_on(&mut self, request: Request, option: RPCOption) -> VoteResult {
         match call(&self.link(Lane::Control), request, option.soft_ttl()).await? {
             Response::Vote(response) => Ok(response.into_openraft()),
-            other => Err(unexpected(&other)),
+            other => Err(refused(other)),
         }
     }
 }
@@ -116,59 +115,20 @@ impl NetStreamAppend<TypeConfig> for Network {
     where
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
-        let session = AppendSession {
-            link: self.link(self.append_lane),
-            input: input.fuse(),
-            replies: VecDeque::new(),
-        };
-        let responses = futures_util::stream::unfold(Some(session), |session| async move {
-            let mut session = session?;
-            match session.next().await? {
-                Ok(Ok(position)) => Some((Ok(Ok(position)), Some(session))),
+        let requests = input.map(|rpc| Ok(append(rpc)));
+        let responses = self
+            .link(self.append_lane)
+            .pipelined(requests, PIPELINE_MAX);
+        let answers = responses.map(|response| appended(response.map_err(unreachable_peer)?));
+        // It ends with the first entries that the peer has not taken.
+        let answers = stream::unfold(Some(answers.boxed()), |answers| async {
+            let mut answers = answers?;
+            match answers.next().await? {
+                Ok(Ok(position)) => Some((Ok(Ok(position)), Some(answers))),
                 last => Some((last, None)),
             }
         });
-        Box::pin(async move { Ok(responses.boxed()) })
-    }
-}
-
-/// One stream of AppendEntries: requests go out while responses come in.
-struct AppendSession<S> {
-    link: Arc<PeerLink>,
-    input: Fuse<S>,
-    /// Those in flight, oldest first.
-    replies: VecDeque<Reply>,
-}
-
-impl<S: Stream<Item = AppendEntriesRequest<TypeConfig>> + Unpin> AppendSession<S> {
-    /// The next response, or `None` when the input has ended and nothing is in flight.
-    async fn next(&mut self) -> Option<Result<StreamAppendResult<TypeConfig>, RpcError>> {
-        loop {
-            let (in_flight, has_room) =
-                (!self.replies.is_empty(), self.replies.len() < PIPELINE_MAX);
-            let sent = tokio::select! {
-                biased;
-                response = oldest(&mut self.replies), if in_flight => {
-                    self.replies.pop_front();
-                    return Some(response.map_err(unreachable_peer).and_then(appended));
-                }
-                Some(request) = self.input.next(), if has_room => {
-                    self.link.send(append(request)).await
-                }
-                else => return None,
-            };
-            match sent {
-                Ok(reply) => self.replies.push_back(reply),
-                Err(error) => return Some(Err(unreachable_peer(error))),
-            }
-        }
-    }
-}
-
-async fn oldest(replies: &mut VecDeque<Reply>) -> Result<Response, CallError> {
-    match replies.front_mut() {
-        Some(reply) => reply.response().await,
-        None => std::future::pending().await,
+        Box::pin(async move { Ok(answers.boxed()) })
     }
 }
 
@@ -190,7 +150,7 @@ fn appended(response: Response) -> Result<StreamAppendResult<TypeConfig>, RpcErr
         Response::Append(Appended::HigherVote(vote)) => {
             Ok(Err(StreamAppendError::HigherVote(vote.into_openraft())))
         }
-        other => Err(unexpected(&other)),
+        other => Err(refused(other)),
     }
 }
 
@@ -207,7 +167,7 @@ impl NetTransferLeader<TypeConfig> for Network {
         });
         match call(&self.link(Lane::Control), request, option.soft_ttl()).await? {
             Response::TransferLeader(outcome) => Ok(outcome.into_openraft()),
-            other => Err(unexpected(&other)),
+            other => Err(refused(other)),
         }
     }
 }
@@ -222,22 +182,14 @@ impl NetBackoff<TypeConfig> for Network {
 }
 
 async fn call(link: &PeerLink, request: Request, limit: Duration) -> Result<Response, RpcError> {
-    let response = timeout(limit, link.call(request)).await;
-    let response = response.unwrap_or_else(|_| Err(late(limit)));
+    let response = in_time(limit, link.call(request)).await;
     response.map_err(unreachable_peer)
-}
-
-fn late(limit: Duration) -> CallError {
-    CallError::Lost(LinkError::Failed(format!("not within {limit:?}")))
 }
 
 fn unreachable_peer(error: CallError) -> RpcError {
     Unreachable::new(&error).into()
 }
 
-fn unexpected(response: &Response) -> RpcError {
-    RPCError::Network(NetworkError::from_string(match response {
-        Response::Failed(reason) => format!("the peer refused: {reason}"),
-        other => format!("the peer answered another question: {other:?}"),
-    }))
+fn refused(response: Response) -> RpcError {
+    RPCError::Network(NetworkError::from_string(unexpected(response)))
 }

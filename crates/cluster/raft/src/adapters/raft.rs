@@ -8,14 +8,18 @@ use openraft::{
     async_runtime::WatchReceiver,
     errors::{ClientWriteError, Fatal, InitializeError, RaftError},
     impls::ProgressResponder,
-    raft::ClientWriteResponse,
+    raft::{ClientWriteResponse, TransferLeaderRequest},
 };
 use quorate_log::Log;
-use quorate_peer::{NodeId, message::Proposed};
+use quorate_peer::{
+    NodeId,
+    message::{self, Proposed},
+};
 use quorate_state::{LogIndex, Outcome};
 use tokio::{sync::watch, time::Instant};
 
 use super::{
+    conversions::{IntoOpenraft, IntoOurs},
     log_storage::LogStorage,
     network::Networks,
     state_machine::StateMachine,
@@ -54,7 +58,7 @@ impl Raft {
         space: Space,
     ) -> Result<Self, OpenError> {
         let settings = openraft::Config::try_from(config);
-        let transfers = state_machine.transfers();
+        let transfers = state_machine.transfers.clone();
         let networks = Networks {
             peers,
             transfers: transfers.clone(),
@@ -92,6 +96,40 @@ impl Raft {
     /// Whether this node may stand for election by itself.
     pub(crate) fn set_standing(&self, may_stand: bool) {
         self.openraft.runtime_config().elect(may_stand);
+    }
+
+    /// When this node last took a message of a leader.
+    pub(crate) fn leader_contact(&self) -> Instant {
+        *self.leader_contact.borrow()
+    }
+
+    /// The last vote of this node, once it has done all that it was asked before. `None` when Raft
+    /// has stopped.
+    pub(crate) async fn vote(&self) -> Option<message::Vote> {
+        let vote = self.openraft.with_raft_state(|state| *state.vote_ref());
+        vote.await.ok().map(IntoOurs::into_ours)
+    }
+
+    /// Lets go of the lease of the leader that this node voted for last, if that is `vote`: it may
+    /// vote for another from now on. openraft gives a lease back with the next term, not with the
+    /// next heartbeat.
+    pub(crate) async fn release_lease(&self, vote: message::Vote) {
+        // What a leader that hands over says to those that shall not succeed it. Nothing else makes
+        // openraft let go of a lease.
+        let request = TransferLeaderRequest::new(vote.into_openraft(), vote.node, None);
+        let _ = self.openraft.handle_transfer_leader(request).await;
+    }
+
+    /// Asks the others whether they would elect this node, and if a majority would, to do so. Does
+    /// nothing while it holds the lease of a leader.
+    pub(crate) async fn stand(&self) {
+        let _ = self.openraft.trigger().elect(true).await;
+    }
+
+    /// Has this node stand for election at once.
+    #[cfg(test)]
+    pub(crate) async fn elect(&self) {
+        self.openraft.trigger().elect(false).await.unwrap();
     }
 
     /// Proposes an encoded command, if this node leads and has space for it.

@@ -10,7 +10,7 @@ use std::{
 
 use quorate_disk::is_out_of_space;
 use quorate_log::Log;
-use quorate_peer::message;
+use quorate_peer::{chain, message};
 use quorate_state::{Level, LogIndex};
 use quorate_store::{ChangeFeed, Extent, Meta, Pace, Store, StoreError};
 use tokio::sync::{Notify, watch};
@@ -37,12 +37,13 @@ pub(crate) struct StateMachine {
     /// The last entry of what is applied, for those who ask at every read.
     applied_index: Arc<AtomicU64>,
     /// What has changed in the packets, for those who wait for that.
-    pub(super) feed: Arc<ChangeFeed>,
+    pub(crate) feed: Arc<ChangeFeed>,
     /// Grows when what is applied has other zones or cookie secrets. It begins at 1: 0 is a node that
     /// has none yet.
     zone_version: Arc<AtomicU64>,
     /// Told when what the store has on disk was seen to be damaged.
-    damage: Arc<Notify>,
+    pub(crate) damage: Arc<Notify>,
+    /// The snapshots of it that are on their way to peers.
     pub(super) transfers: Transfers,
     /// The highest feature level that this program supports.
     pub(super) level_max: Level,
@@ -76,6 +77,11 @@ impl StateMachine {
         }
     }
 
+    /// What is applied now. To be held for a moment only.
+    pub(crate) fn meta(&self) -> watch::Ref<'_, Meta> {
+        self.applied.borrow()
+    }
+
     /// What is applied, now and later.
     pub(crate) fn applied(&self) -> watch::Receiver<Meta> {
         self.applied.subscribe()
@@ -84,11 +90,6 @@ impl StateMachine {
     /// The last entry of what is applied. Whoever then reads finds what it did.
     pub(crate) fn applied_index(&self) -> LogIndex {
         LogIndex(self.applied_index.load(Ordering::Acquire))
-    }
-
-    /// What changes in the packets.
-    pub(crate) fn feed(&self) -> &ChangeFeed {
-        &self.feed
     }
 
     /// Another number each time that zones or cookie secrets have changed in what is applied.
@@ -109,16 +110,6 @@ impl StateMachine {
         });
     }
 
-    /// The snapshots of it that are on their way to peers.
-    pub(crate) fn transfers(&self) -> Transfers {
-        self.transfers.clone()
-    }
-
-    /// Resolves when what the store has on disk was seen to be damaged.
-    pub(crate) async fn damaged(&self) {
-        self.damage.notified().await;
-    }
-
     /// Makes durable what is applied, while more is applied and read, and says what that is.
     ///
     /// A file that turns out to be damaged is written anew.
@@ -130,6 +121,18 @@ impl StateMachine {
                 written.map_err(store_error)
             }
             written => written.map_err(store_error),
+        }
+    }
+
+    /// Makes durable what has changed. Without space for it the log goes on holding it.
+    pub(crate) async fn checkpoint_if_it_fits(&self, pace: Pace) -> io::Result<()> {
+        match self.checkpoint(Extent::Changes, pace).await {
+            Err(error) if is_out_of_space(&error) => {
+                let error = chain(&error);
+                tracing::warn!(error, "no checkpoint: the log stays as it is");
+                Ok(())
+            }
+            made => made.map(drop),
         }
     }
 

@@ -7,10 +7,8 @@ use openraft::{
     OptionalSend, RaftSnapshotBuilder,
     storage::{EntryResponder, RaftStateMachine},
 };
-use quorate_disk::is_out_of_space;
-use quorate_peer::chain;
 use quorate_state::UnsupportedLevel;
-use quorate_store::{Extent, Meta, Pace};
+use quorate_store::{Meta, Pace};
 
 use super::{
     conversions::IntoOurs,
@@ -91,15 +89,7 @@ impl RaftSnapshotBuilder<TypeConfig> for StateMachine {
     /// nothing new.
     async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
         let built = async {
-            match self.checkpoint(Extent::Changes, Pace::Gentle).await {
-                Err(error) if is_out_of_space(&error) => {
-                    tracing::warn!(
-                        error = chain(&error),
-                        "no checkpoint: the log stays as it is"
-                    );
-                }
-                made => drop(made?),
-            }
+            self.checkpoint_if_it_fits(Pace::Gentle).await?;
             self.held(self.shared_snapshot()?)
         };
         let built = AssertUnwindSafe(built).catch_unwind().await;

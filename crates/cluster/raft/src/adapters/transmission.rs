@@ -2,6 +2,7 @@
 
 use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
+use futures_util::{TryStreamExt, stream};
 use openraft::{
     OptionalSend,
     errors::{NetworkError, ReplicationClosed, StreamingError, Unreachable},
@@ -9,14 +10,14 @@ use openraft::{
     raft::SnapshotResponse,
 };
 use quorate_peer::{
-    Lane, LinkError, message,
-    message::{Request, Response, SnapshotBegin},
+    Lane,
+    message::{self, Request, Response, SnapshotBegin},
 };
 use quorate_state::LogIndex;
 use quorate_store::{SnapshotChunks, StoreError};
 use tokio::{
     sync::Notify,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep},
 };
 
 use super::{
@@ -26,11 +27,11 @@ use super::{
     types::{TypeConfig, Vote},
 };
 use crate::{
-    links::connection::CallError,
+    links::connection::{CallError, in_time, unexpected},
     links::offloaded::Offloaded,
     links::peer_link::PeerLink,
+    snapshots::WINDOW,
     snapshots::transfers::{SharedSnapshot, Transfer},
-    snapshots::window::Window,
 };
 
 /// How long a snapshot that was refused is not sent again, at first: a peer whose disk is too small
@@ -101,11 +102,11 @@ impl Network {
         };
         let address = &self.address;
         let link = self.peers.own_link(self.peer, address, Lane::Snapshot);
-        in_time(link.opened()).await?;
+        in_time(PIECE_TIMEOUT, link.opened()).await?;
         let floor = last_log.map_or(LogIndex(0), |last| last.index);
         let (transfer, lapsed) = self.transfers.begin(self.peer, held.clone(), floor);
         let sent = tokio::select! {
-            sent = self.send_over(&link, begin, &held, &transfer) => sent,
+            sent = self.send_over(link, begin, &held, &transfer) => sent,
             _ = lapsed => Err(SendError::Lapsed),
         };
         match &sent {
@@ -121,69 +122,45 @@ impl Network {
         sent
     }
 
+    /// Sends what the peer lacks of it, a window of chunks ahead of what it has taken.
     async fn send_over(
         &self,
-        link: &PeerLink,
+        link: Arc<PeerLink>,
         begin: SnapshotBegin,
         held: &SharedSnapshot,
         transfer: &Transfer,
     ) -> Result<message::Vote, SendError> {
         let last_log = begin.last_log;
-        let begun = in_time(link.call(Request::SnapshotBegin(begin))).await?;
+        let begin = link.call(Request::SnapshotBegin(begin));
+        let begun = in_time(PIECE_TIMEOUT, begin).await?;
         let Response::SnapshotBegun(chunk_count) = begun else {
-            return Err(refused(begun));
+            return Err(SendError::Refused(unexpected(begun)));
         };
         tracing::info!(peer = %self.peer, ?last_log, chunk_count, "sending a snapshot");
-        let chunks = Offloaded::new(held.chunks()?);
-        send_chunks(link, chunks, chunk_count, transfer).await
-    }
-}
-
-/// Sends what comes behind the first `chunk_count` chunks, a window of them ahead of what the peer has
-/// taken.
-async fn send_chunks(
-    link: &PeerLink,
-    mut chunks: Offloaded<SnapshotChunks>,
-    chunk_count: u64,
-    transfer: &Transfer,
-) -> Result<message::Vote, SendError> {
-    for _ in 0..chunk_count {
-        // Each chunk holds the digest of all before it.
-        chunks = next_chunk(chunks).await?.1;
-        transfer.on_progress();
-    }
-    let mut window = Window::new(link);
-    loop {
-        let (chunk, rest) = next_chunk(chunks).await?;
-        chunks = rest;
-        let is_end = chunk.is_none();
-        if window.is_full()
-            && let Some(installed) = acknowledged(&mut window).await?
-        {
-            return Ok(installed);
+        let mut chunks = Offloaded::new(held.chunks()?);
+        for _ in 0..chunk_count {
+            // Each chunk holds the digest of all before it.
+            chunks = next_chunk(chunks).await?.1;
+            transfer.on_progress();
         }
-        transfer.on_progress();
-        let request = chunk.map_or(Request::SnapshotEnd, Request::SnapshotChunk);
-        in_time(window.send(request)).await?;
-        if is_end {
-            break;
+        let pieces = stream::try_unfold(Some(chunks), async |chunks| {
+            let Some(chunks) = chunks else {
+                return Ok::<_, SendError>(None);
+            };
+            Ok(Some(match next_chunk(chunks).await? {
+                (Some(chunk), rest) => (Request::SnapshotChunk(chunk), Some(rest)),
+                (None, _) => (Request::SnapshotEnd, None),
+            }))
+        });
+        let mut responses = pin!(link.pipelined(pieces, WINDOW));
+        while let Some(response) = in_time(PIECE_TIMEOUT, responses.try_next()).await? {
+            match response {
+                Response::SnapshotProgress => transfer.on_progress(),
+                Response::SnapshotInstalled(vote) => return Ok(vote),
+                other => return Err(SendError::Refused(unexpected(other))),
+            }
         }
-    }
-    drop(chunks);
-    loop {
-        if let Some(installed) = acknowledged(&mut window).await? {
-            return Ok(installed);
-        }
-        transfer.on_progress();
-    }
-}
-
-/// Waits until the peer has taken the oldest piece. Returns its vote, if that is what comes.
-async fn acknowledged(window: &mut Window<'_>) -> Result<Option<message::Vote>, SendError> {
-    match in_time(window.response()).await? {
-        Response::SnapshotProgress => Ok(None),
-        Response::SnapshotInstalled(vote) => Ok(Some(vote)),
-        other => Err(refused(other)),
+        Err(SendError::NotInstalled)
     }
 }
 
@@ -197,12 +174,6 @@ async fn next_chunk(
     read
 }
 
-async fn in_time<T>(work: impl Future<Output = Result<T, CallError>>) -> Result<T, SendError> {
-    let late = || LinkError::Failed(format!("not within {PIECE_TIMEOUT:?}"));
-    let done = timeout(PIECE_TIMEOUT, work).await;
-    Ok(done.unwrap_or_else(|_| Err(CallError::Lost(late())))?)
-}
-
 /// One that was cut short for lack of space says nothing of what is on disk.
 fn tell_damage(error: &StoreError, damage: &Arc<Notify>) {
     match error {
@@ -211,22 +182,15 @@ fn tell_damage(error: &StoreError, damage: &Arc<Notify>) {
     }
 }
 
-fn refused(response: Response) -> SendError {
-    match response {
-        Response::Failed(reason) => SendError::Refused(reason),
-        other => SendError::Unexpected(format!("{other:?}")),
-    }
-}
-
 /// Why a snapshot was not sent.
 #[derive(Debug, thiserror::Error)]
 enum SendError {
     #[error("the peer cannot be reached: {0}")]
     Unreachable(#[from] CallError),
-    #[error("the peer refused it: {0}")]
+    #[error("{0}")]
     Refused(String),
-    #[error("the peer answered another question: {0}")]
-    Unexpected(String),
+    #[error("the peer has taken all of it and not installed it")]
+    NotInstalled,
     #[error("it cannot be read: {0}")]
     Store(#[from] StoreError),
     #[error("it took too long: the log, the store or the disk would have grown too large")]

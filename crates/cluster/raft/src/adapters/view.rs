@@ -29,7 +29,7 @@ pub(crate) struct View {
     pub(crate) purged: LogIndex,
     /// The voters, this node among them if it is one.
     pub(crate) voters: Vec<NodeId>,
-    /// At the leader: the other voters.
+    /// At the leader: all other members.
     pub(crate) followers: Vec<Follower>,
     /// At the leader: the time since a quorum last acknowledged it.
     pub(crate) quorum_ack_age: Option<Duration>,
@@ -39,10 +39,11 @@ pub(crate) struct View {
     pub(crate) failure: Option<FatalError>,
 }
 
-/// A voter as its leader knows it.
+/// A member as its leader knows it.
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Follower {
     pub(crate) node: NodeId,
-    /// The last entry that its log shares with the leader's.
+    /// The last entry that its log shares with the leader's; 0 if none is known.
     pub(crate) matching: LogIndex,
     /// The time since it last acknowledged a heartbeat.
     pub(crate) ack_age: Option<Duration>,
@@ -55,18 +56,20 @@ impl View {
             let address = members.get_node(&id).cloned();
             (id, address.unwrap_or_default())
         });
-        let follower = |node| {
-            let matching = metrics.replication.as_ref()?.get(&node);
-            let acked = metrics.heartbeat.as_ref().and_then(|acks| acks.get(&node));
-            Some(Follower {
-                node,
-                matching: index(matching.copied().flatten()),
-                ack_age: acked.and_then(|at| at.as_ref()).map(|at| at.elapsed()),
-            })
-        };
-        let voters: Vec<_> = members.voter_ids().collect();
+        let followers = metrics
+            .replication
+            .iter()
+            .flatten()
+            .map(|(node, matching)| {
+                let acked = metrics.heartbeat.as_ref().and_then(|acks| acks.get(node));
+                Follower {
+                    node: *node,
+                    matching: index(*matching),
+                    ack_age: acked.and_then(|at| at.as_ref()).map(|at| at.elapsed()),
+                }
+            });
+        let followers = followers.filter(|follower| follower.node != metrics.id);
         let running = metrics.running_state.as_ref();
-        let others = voters.iter().copied().filter(|id| *id != metrics.id);
         Self {
             role: match metrics.state {
                 ServerState::Leader => Role::Leader,
@@ -82,8 +85,8 @@ impl View {
             applied: index(metrics.last_applied),
             checkpoint: index(metrics.snapshot),
             purged: index(metrics.purged),
-            followers: others.filter_map(follower).collect(),
-            voters,
+            followers: followers.collect(),
+            voters: members.voter_ids().collect(),
             quorum_ack_age: metrics.last_quorum_acked.map(|at| at.elapsed()),
             leader_contact_age,
             failure: running
@@ -94,10 +97,15 @@ impl View {
 
     /// At the leader: how many entries the voter furthest behind lacks, as far as it knows.
     pub(crate) fn replication_lag(&self) -> Option<u64> {
-        let followers = self.followers.iter();
+        let followers = self.voting_followers();
         followers
             .map(|follower| follower.matching.lag_behind(self.last_log))
             .max()
+    }
+
+    pub(crate) fn voting_followers(&self) -> impl Iterator<Item = &Follower> {
+        let followers = self.followers.iter();
+        followers.filter(|follower| self.voters.contains(&follower.node))
     }
 }
 

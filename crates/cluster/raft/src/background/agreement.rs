@@ -8,90 +8,46 @@ use quorate_peer::NodeId;
 use quorate_replica::Role;
 use quorate_state::{ClusterId, ClusterNames, Command, CookieSecret, CookieSecrets, Found, Level};
 use quorate_store::Meta;
-use tokio::{
-    sync::watch,
-    time::{MissedTickBehavior, interval, timeout},
-};
+use tokio::time::{sleep, timeout};
 
 use crate::{adapters::applied_membership, parts::Parts};
 
 /// How often to look whether something is to be agreed on.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often to look every heartbeat interval before it is done at leisure.
-const QUICK_LOOK_COUNT: usize = 200;
+/// How often to look every heartbeat interval while something is due in a node that has started. If that
+/// takes longer, until its members are started perhaps, it is done at leisure.
+const QUICK_LOOK_COUNT: u64 = 200;
 
-pub(crate) struct Agreement {
-    parts: Arc<Parts>,
-    applied: watch::Receiver<Meta>,
-}
-
-impl Agreement {
-    pub(crate) fn new(parts: Arc<Parts>) -> Self {
-        let applied = parts.state_machine.applied();
-        Self { parts, applied }
-    }
-
+impl Parts {
     /// Proposes what is due while this node leads. Never returns.
-    pub(crate) async fn run(mut self) {
-        self.found().await;
-        let mut ticks = interval(LOOK_INTERVAL);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    pub(crate) async fn agree(self: Arc<Self>) {
         let mut has_warned = false;
-        loop {
-            ticks.tick().await;
+        for look in 0_u64.. {
             has_warned = has_warned || self.warn_of_another_capacity();
-            let leads = self.parts.raft.view().role == Role::Leader;
-            if leads && self.due().is_some() && self.catch_up().await {
-                self.propose().await;
+            let leads = self.raft.view().role == Role::Leader;
+            // Others may have proposed it before, an operator's wish among it perhaps.
+            if leads
+                && self.due().is_some()
+                && timeout(LOOK_INTERVAL, self.catch_up()).await == Ok(Some(()))
+                && let Some(command) = self.due()
+            {
+                tracing::info!(on = subject(&command), "having the cluster agree");
+                // What became of it shows in what is applied, and if nothing did it is due again.
+                self.raft.propose(command.encode()).await;
             }
+            let is_quick = look < QUICK_LOOK_COUNT && self.due().is_some();
+            sleep(match is_quick {
+                true => self.config.heartbeat(),
+                false => LOOK_INTERVAL,
+            })
+            .await;
         }
-    }
-
-    /// Looks more often until it is agreed who the cluster is and by which secret its nodes know each
-    /// other's cookies, or that this takes longer: until its members are started perhaps.
-    async fn found(&mut self) {
-        let mut ticks = interval(self.parts.config.heartbeat());
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        for _ in 0..QUICK_LOOK_COUNT {
-            ticks.tick().await;
-            let due = self.due();
-            let is_due = matches!(
-                &due,
-                Some(Command::Found(_) | Command::RotateCookies { .. })
-            );
-            if self.applied.borrow().cluster.names.id.is_some() && !is_due {
-                return;
-            }
-            let leads = self.parts.raft.view().role == Role::Leader;
-            if leads && is_due && self.catch_up().await {
-                self.propose().await;
-            }
-        }
-    }
-
-    async fn propose(&self) {
-        if let Some(command) = self.due() {
-            tracing::info!(on = subject(&command), "having the cluster agree");
-            // What became of it shows in what is applied, and if nothing did it is due again.
-            self.parts.raft.propose(command.encode()).await;
-        }
-    }
-
-    /// Waits until this leader has applied what others had proposed before it, an operator's wish
-    /// among it perhaps. False if it cannot now.
-    async fn catch_up(&mut self) -> bool {
-        let caught_up = async {
-            let index = self.parts.raft.read_index().await?;
-            let applied = self.applied.wait_for(|meta| meta.applied_index() >= index);
-            applied.await.ok().map(drop)
-        };
-        matches!(timeout(LOOK_INTERVAL, caught_up).await, Ok(Some(())))
     }
 
     /// What is to be proposed next.
     fn due(&self) -> Option<Command> {
-        let meta = self.applied.borrow();
+        let meta = self.state_machine.meta();
         let cluster = &meta.cluster;
         if cluster.names.id.is_none() {
             // Without randomness there is no id, and it is due again.
@@ -99,12 +55,12 @@ impl Agreement {
             return Some(Command::Found(Found {
                 names: ClusterNames {
                     id: Some(ClusterId(id)),
-                    founding: self.parts.config.known.names.founding,
+                    founding: self.config.known.names.founding,
                 },
-                capacity: self.parts.config.capacity(),
+                capacity: self.config.capacity(),
             }));
         }
-        let common = common_level(&members(&meta), |member| self.parts.exchange.level(member));
+        let common = common_level(&members(&meta), |member| self.exchange.level(member));
         match common.filter(|common| *common > cluster.level) {
             Some(common) => Some(Command::RaiseLevel(common)),
             None => self.due_rotation(&cluster.zones.cookie_secrets),
@@ -113,7 +69,7 @@ impl Agreement {
 
     /// Another secret of DNS cookies, if it is time: without agreement on that, only the first.
     fn due_rotation(&self, secrets: &CookieSecrets) -> Option<Command> {
-        let reading = self.parts.exchange.time();
+        let reading = self.exchange.time();
         let knows_time = reading.state == ClockState::Agreed || secrets.current.is_none();
         if !knows_time || !secrets.is_due(reading.time) {
             return None;
@@ -127,8 +83,8 @@ impl Agreement {
     /// Says so if the cluster has agreed on another capacity than this node was told.
     fn warn_of_another_capacity(&self) -> bool {
         let (agreed, configured) = (
-            self.applied.borrow().cluster.capacity,
-            self.parts.config.capacity(),
+            self.state_machine.meta().cluster.capacity,
+            self.config.capacity(),
         );
         let differs = agreed.is_some_and(|agreed| agreed != configured);
         if differs {
@@ -162,8 +118,7 @@ fn random<const SIZE: usize>() -> Option<[u8; SIZE]> {
 fn members(meta: &Meta) -> Vec<NodeId> {
     // Raft itself cannot go on when they are unreadable, and says so.
     let members = applied_membership(meta).map(|stored| stored.membership.nodes);
-    let members = members.unwrap_or_default();
-    members.into_iter().map(|(node, _)| node).collect()
+    members.unwrap_or_default().into_keys().collect()
 }
 
 /// The highest level that all members support, if that is known.

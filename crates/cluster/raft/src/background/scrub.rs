@@ -23,14 +23,11 @@ const MEND_INTERVAL: Duration = Duration::from_secs(60);
 /// How often to look whether a checkpoint is there.
 const CHECKPOINT_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Reads log and store and verifies what they hold.
-pub(crate) struct Scrubber(pub(crate) Arc<Parts>);
-
-impl Scrubber {
+impl Parts {
     /// Scrubs both once in each interval, and mends the store whenever damage of it was seen. Never
     /// returns.
-    pub(crate) async fn run(self) {
-        let interval = self.0.config.scrub_interval();
+    pub(crate) async fn scrub(self: Arc<Self>) {
+        let interval = Duration::from_secs(self.config.settings.store.scrub_interval_secs);
         let mut next = Instant::now() + interval;
         loop {
             tokio::select! {
@@ -39,32 +36,32 @@ impl Scrubber {
                     self.scrub_log().await;
                     self.scrub_store().await;
                 }
-                () = self.0.state_machine.damaged() => self.mend_store("it could not be read").await,
+                () = self.state_machine.damage.notified() => self.mend_store("it could not be read").await,
             }
         }
     }
 
     async fn scrub_log(&self) {
-        let scrubbed = self.read_paced(self.0.log.scrub(), |scrub| scrub.next_piece());
+        let scrubbed = self.read_paced(self.log.scrub(), |scrub| scrub.next_piece());
         let Err(damage) = scrubbed.await else {
-            return self.0.metrics.raft.scrubs_total.of(Scrubbed::Log).inc();
+            return self.metrics.raft.scrubs_total.of(Scrubbed::Log).inc();
         };
-        self.0.metrics.raft.damage_total.of(Scrubbed::Log).inc();
+        self.metrics.raft.damage_total.of(Scrubbed::Log).inc();
         let damage = chain(&damage);
         tracing::error!(
             damage,
             "the Raft log is damaged on disk: a restart would refuse it"
         );
         // With a checkpoint of all that is applied, most of it need not be there.
-        let applied = self.0.raft.view().applied;
-        self.0.raft.trigger_checkpoint().await;
+        let applied = self.raft.view().applied;
+        self.raft.trigger_checkpoint().await;
         let behind = |view: View| view.checkpoint < applied && view.failure.is_none();
-        self.0.raft.watch(CHECKPOINT_LOOK_INTERVAL, behind).await;
-        self.0.raft.trigger_purge(applied).await;
+        self.raft.watch(CHECKPOINT_LOOK_INTERVAL, behind).await;
+        self.raft.trigger_purge(applied).await;
     }
 
     async fn scrub_store(&self) {
-        let store = self.0.store.clone();
+        let store = self.store.clone();
         let begun = tokio::task::spawn_blocking(move || store.scrub()).await;
         let scrubbed = match begun {
             Ok(Ok(scrub)) => self.read_paced(scrub, |scrub| scrub.next_piece()).await,
@@ -72,7 +69,7 @@ impl Scrubber {
             Err(error) => return tracing::error!(%error, "the scrub of the store has ended"),
         };
         match scrubbed {
-            Ok(()) => self.0.metrics.raft.scrubs_total.of(Scrubbed::Store).inc(),
+            Ok(()) => self.metrics.raft.scrubs_total.of(Scrubbed::Store).inc(),
             Err(error @ StoreError::NoSpace { .. }) => {
                 tracing::warn!(
                     error = chain(&error),
@@ -85,13 +82,12 @@ impl Scrubber {
 
     /// Writes the file of the store anew from memory, again and again until it is whole.
     async fn mend_store(&self, damage: &str) {
-        self.0.metrics.raft.damage_total.of(Scrubbed::Store).inc();
+        self.metrics.raft.damage_total.of(Scrubbed::Store).inc();
         tracing::error!(
             damage,
             "the store is damaged on disk: writing it anew from memory"
         );
         while let Err(error) = self
-            .0
             .state_machine
             .checkpoint(Extent::Everything, Pace::Fast)
             .await
@@ -120,7 +116,7 @@ impl Scrubber {
                 return Ok(());
             };
             scrub = rest;
-            let rate = self.0.config.settings.store.scrub_rate;
+            let rate = self.config.settings.store.scrub_rate;
             sleep(Duration::from_secs_f64(size as f64 / rate as f64)).await;
         }
     }

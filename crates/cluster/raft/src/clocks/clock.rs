@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use quorate_clock::ClockState;
 use quorate_peer::NodeId;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, sleep};
 
 use crate::{adapters::Raft, clocks::exchange::Exchange};
 
@@ -19,11 +19,8 @@ const QUIET_START: Duration = Duration::from_secs(10);
 /// returns.
 pub(crate) async fn watch_clock(exchange: Arc<Exchange>, raft: Raft, founders: Vec<NodeId>) {
     let start = Instant::now();
-    let mut ticks = interval(CLOCK_LOOK_INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told = ClockState::Agreed;
     loop {
-        ticks.tick().await;
         let voters = raft.voters(&founders);
         let has_joined = !voters.is_empty();
         exchange.set_voters(voters);
@@ -37,6 +34,7 @@ pub(crate) async fn watch_clock(exchange: Arc<Exchange>, raft: Raft, founders: V
                 false => tell(state, &exchange),
             }
         }
+        sleep(CLOCK_LOOK_INTERVAL).await;
     }
 }
 

@@ -1,14 +1,9 @@
 //! What nodes tell each other of themselves in the tails of messages that they send anyway.
 
-use std::{
-    collections::HashMap,
-    fmt::Write,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Mutex, time::Duration};
 
 use quorate_clock::{ClockState, ClusterClock, Reading, Sample, Stamp, Start};
-use quorate_peer::{NodeId, Tail, Unfit};
+use quorate_peer::{NodeId, Tail, Unfit, lock};
 use quorate_state::{Level, UnixMillis, millis};
 use tokio::{sync::watch, time::Instant};
 
@@ -59,11 +54,12 @@ impl Exchange {
     pub(crate) fn tail(&self, peer: NodeId) -> Tail {
         let echo_ms = self.heard(peer).map_or(0, |heard| heard.tail.monotonic_ms);
         let agreed = self.time().first_hand;
+        let quorum_ack = *lock(&self.quorum_ack);
         Tail {
             clock_ms: self.wall_clock.now().0,
             monotonic_ms: self.first_stamp_ms.saturating_add(millis(self.now())),
             echo_ms,
-            quorum_ack_age_ms: self.quorum_ack_age_ms(),
+            quorum_ack_age_ms: quorum_ack.map_or(0, |at| millis(at.elapsed()) + 1),
             level: self.level.0,
             unfit: *self.unfit.borrow(),
             agreed_ms: agreed.map_or(0, |agreed| agreed.0),
@@ -94,12 +90,12 @@ impl Exchange {
 
     /// Forgets what was heard of all but these.
     pub(crate) fn retain(&self, keep: impl Fn(NodeId) -> bool) {
-        self.all_heard().retain(|peer, _| keep(*peer));
+        lock(&self.heard).retain(|peer, _| keep(*peer));
     }
 
     /// What was last heard of `peer`.
     pub(crate) fn heard(&self, peer: NodeId) -> Option<Heard> {
-        self.all_heard().get(&peer).copied()
+        lock(&self.heard).get(&peer).copied()
     }
 
     /// Says whether these reasons not to lead hold.
@@ -117,7 +113,7 @@ impl Exchange {
 
     /// What time it is for the cluster.
     pub(crate) fn time(&self) -> Reading {
-        let reading = self.clock().read(self.now(), self.wall_clock.now());
+        let reading = lock(&self.clock).read(self.now(), self.wall_clock.now());
         self.set_unfit(Unfit::CLOCK, reading.state == ClockState::Disagrees);
         reading
     }
@@ -125,26 +121,14 @@ impl Exchange {
     /// Says when a quorum last acknowledged this node as its leader, if it leads. An earlier time
     /// than the true one does no harm.
     pub(crate) fn set_quorum_ack(&self, at: Option<Instant>) {
-        *self.quorum_ack() = at;
-    }
-
-    /// As in a tail: one more than the age, or zero.
-    fn quorum_ack_age_ms(&self) -> u64 {
-        self.quorum_ack().map_or(0, |at| millis(at.elapsed()) + 1)
-    }
-
-    fn quorum_ack(&self) -> MutexGuard<'_, Option<Instant>> {
-        // It holds a value that is replaced whole.
-        self.quorum_ack
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.quorum_ack) = at;
     }
 
     /// The time for a command, no earlier than `received`, when the store received its last packet.
     /// `None` while this node's clock is not the one that a majority agrees on.
     pub(crate) fn stamp(&self, received: Option<UnixMillis>) -> Option<Stamp> {
         let wall = self.wall_clock.now();
-        let stamp = self.clock().stamp(self.now(), wall, received);
+        let stamp = lock(&self.clock).stamp(self.now(), wall, received);
         self.set_unfit(Unfit::CLOCK, stamp.is_none());
         stamp
     }
@@ -152,43 +136,43 @@ impl Exchange {
     /// Says when the store received its last packet, before it takes part in the cluster.
     pub(crate) fn set_start(&self, received: Option<UnixMillis>) {
         let at = self.now();
-        self.clock().set_start(Start { at, received });
+        lock(&self.clock).set_start(Start { at, received });
     }
 
     pub(crate) fn set_voters(&self, voters: impl IntoIterator<Item = NodeId>) {
-        self.clock().set_voters(voters);
+        lock(&self.clock).set_voters(voters);
     }
 
     /// Whether this node is a cluster by itself.
     pub(crate) fn is_alone(&self) -> bool {
-        self.clock().is_alone()
+        lock(&self.clock).is_alone()
     }
 
     /// The clocks of the voters that are heard, in words.
     pub(crate) fn clocks(&self) -> String {
         let wall = self.wall_clock.now();
-        let differences = self.clock().differences_ms(self.now(), wall);
-        let mut text = String::new();
-        for (peer, ms) in differences {
-            let _ = write!(text, "{peer} {ms:+} ms, ");
-        }
-        match text.strip_suffix(", ") {
-            Some(listed) => listed.to_owned(),
-            None => "none is heard".to_owned(),
+        let differences = lock(&self.clock).differences_ms(self.now(), wall);
+        let differences = differences.into_iter();
+        let heard: Vec<_> = differences
+            .map(|(peer, ms)| format!("{peer} {ms:+} ms"))
+            .collect();
+        match heard.is_empty() {
+            true => "none is heard".to_owned(),
+            false => heard.join(", "),
         }
     }
 
     /// Notes a tail that was written after `sent`, if that is known.
     fn note(&self, peer: NodeId, sent: Option<Duration>, tail: Tail) {
         let at = Instant::now();
-        self.all_heard().insert(peer, Heard { tail, at });
+        lock(&self.heard).insert(peer, Heard { tail, at });
         let Some(sent) = sent else { return };
         let received = at.saturating_duration_since(self.epoch);
         let look = |clock_ms| match clock_ms {
             0 => None,
             told => Sample::new(UnixMillis(told), sent, received),
         };
-        let mut clock = self.clock();
+        let mut clock = lock(&self.clock);
         if let Some(sample) = look(tail.clock_ms) {
             clock.hear(peer, sample);
         }
@@ -205,16 +189,6 @@ impl Exchange {
 
     fn now(&self) -> Duration {
         self.epoch.elapsed()
-    }
-
-    fn clock(&self) -> MutexGuard<'_, ClusterClock<NodeId>> {
-        // It holds values that are replaced whole.
-        self.clock.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn all_heard(&self) -> MutexGuard<'_, HashMap<NodeId, Heard>> {
-        // Looking up and inserting do not panic halfway.
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -9,7 +9,7 @@ use std::{cmp::Reverse, sync::Arc, time::Duration};
 
 use quorate_peer::NodeId;
 use quorate_state::Term;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{sleep, timeout};
 
 use crate::{
     adapters::{Follower, View},
@@ -24,32 +24,27 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 /// messages. It has to have them on disk before it stands for election.
 const LAG_MAX: u64 = 1024;
 
-#[derive(Clone)]
-pub(crate) struct Handover(pub(crate) Arc<Parts>);
-
-impl Handover {
+impl Parts {
     /// Hands leadership to a voter that may lead whenever this node leads and should not. If there
     /// is none, it goes on leading. Never returns.
-    pub(crate) async fn run(self) {
-        let mut unfit = self.0.exchange.unfit();
-        let mut looks = interval(self.0.config.heartbeat());
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    pub(crate) async fn hand_over_when_unfit(self: Arc<Self>) {
+        let mut unfit = self.exchange.unfit();
         while unfit.wait_for(|reasons| !reasons.is_empty()).await.is_ok() {
-            looks.tick().await;
-            let view = self.0.raft.view();
-            let successors = successors(&view, self.0.config.election_timeout_min(), |follower| {
+            let view = self.raft.view();
+            let successors = successors(&view, self.config.election_timeout_min(), |follower| {
                 let lag = follower.matching.lag_behind(view.last_log);
                 lag <= LAG_MAX && self.is_fit(follower.node)
             });
             if !successors.is_empty() {
                 self.insist(&successors, view.term).await;
             }
+            sleep(self.config.heartbeat()).await;
         }
     }
 
     /// Hands leadership over if this node leads and another voter lives, if possible to one that may
     /// lead. For a leader that stops.
-    pub(crate) async fn stop(&self) {
+    pub(crate) async fn hand_over(&self) {
         let successors = self.successors();
         if successors.is_empty() {
             return;
@@ -65,8 +60,8 @@ impl Handover {
     /// The other voters that live, those first that may lead, and among them the one that has most of
     /// the log. None unless this node leads.
     pub(crate) fn successors(&self) -> Vec<NodeId> {
-        let view = self.0.raft.view();
-        let mut successors = successors(&view, self.0.config.election_timeout_min(), |_| true);
+        let view = self.raft.view();
+        let mut successors = successors(&view, self.config.election_timeout_min(), |_| true);
         // Stable: among those alike, the one that has most of the log stays first.
         successors.sort_by_key(|node| !self.is_fit(*node));
         successors
@@ -74,9 +69,9 @@ impl Handover {
 
     /// Hands leadership to one of these and says who leads then, if that is known.
     pub(crate) async fn hand_to(&self, successors: &[NodeId]) -> Option<NodeId> {
-        let term = self.0.raft.view().term;
+        let term = self.raft.view().term;
         self.insist(successors, term).await;
-        let mut leader = self.0.leader.clone();
+        let mut leader = self.leader.clone();
         let known = leader.wait_for(|now| now.node.is_some() && now.term > term);
         let node = known.await.ok()?.node.clone();
         node.map(|(node, _)| node)
@@ -90,10 +85,10 @@ impl Handover {
             if count < successors.len() {
                 tracing::info!(%successor, "handing over leadership");
             }
-            self.0.raft.trigger_transfer(*successor).await;
-            let mut leader = self.0.leader.clone();
+            self.raft.trigger_transfer(*successor).await;
+            let mut leader = self.leader.clone();
             let taken = leader.wait_for(|now| self.has_ended(now, term));
-            if timeout(self.0.config.election_timeout_max(), taken)
+            if timeout(self.config.election_timeout_max(), taken)
                 .await
                 .is_ok()
             {
@@ -105,7 +100,7 @@ impl Handover {
     /// Whether this node's leadership of `term` has ended, and how it ended is known.
     fn has_ended(&self, now: &Leader, term: Term) -> bool {
         match &now.node {
-            Some((node, _)) => *node != self.0.config.node || now.term > term,
+            Some((node, _)) => *node != self.config.node || now.term > term,
             // In a later term the successor is being elected. In this one the others have gone.
             None => now.term == term,
         }
@@ -113,9 +108,9 @@ impl Handover {
 
     /// Whether a peer has said of late that it may lead.
     fn is_fit(&self, peer: NodeId) -> bool {
-        let heard = self.0.exchange.heard(peer);
+        let heard = self.exchange.heard(peer);
         heard.is_some_and(|heard| {
-            heard.at.elapsed() < self.0.config.election_timeout_max() && heard.tail.unfit.is_empty()
+            heard.at.elapsed() < self.config.election_timeout_max() && heard.tail.unfit.is_empty()
         })
     }
 }
@@ -128,8 +123,7 @@ fn successors(
     eligible: impl Fn(&Follower) -> bool,
 ) -> Vec<NodeId> {
     let mut successors: Vec<_> = view
-        .followers
-        .iter()
+        .voting_followers()
         .filter(|follower| follower.ack_age.is_some_and(|age| age < silence_max))
         .filter(|follower| eligible(follower))
         .collect();

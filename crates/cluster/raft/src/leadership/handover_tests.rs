@@ -17,7 +17,7 @@ fn view(followers: &[(u64, Option<u64>)]) -> View {
         applied: LogIndex(100),
         checkpoint: LogIndex(0),
         purged: LogIndex(0),
-        voters: Vec::new(),
+        voters: (1..=10).map(NodeId::from).collect(),
         followers: followers
             .map(|(number, (matching, ack_age_ms))| Follower {
                 node: NodeId::from(number),

@@ -15,7 +15,7 @@ use std::{
 use quorate_log::SyncObserver;
 use quorate_peer::Unfit;
 use quorate_state::millis;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, sleep};
 
 use crate::clocks::exchange::Exchange;
 
@@ -39,7 +39,7 @@ const CALM_LOOKS: u32 = 30;
 #[derive(Debug)]
 pub(crate) struct SyncMeter {
     epoch: Instant,
-    slow: Duration,
+    slow_ms: u64,
     /// When the sync that is under way has begun, in milliseconds since `epoch` and at least 1. 0
     /// when none is.
     begun_ms: AtomicU64,
@@ -55,11 +55,11 @@ struct Syncs {
 }
 
 impl SyncMeter {
-    /// To which a sync is slow that takes `slow` or longer.
-    pub(crate) fn new(slow: Duration) -> Arc<Self> {
+    /// To which a sync is slow that takes `slow_ms` or longer.
+    pub(crate) fn new(slow_ms: u64) -> Arc<Self> {
         Arc::new(Self {
             epoch: Instant::now(),
-            slow,
+            slow_ms,
             begun_ms: AtomicU64::new(0),
             count: AtomicU64::new(0),
             slow_count: AtomicU64::new(0),
@@ -77,7 +77,7 @@ impl SyncMeter {
     }
 
     fn is_slow(&self, begun_ms: u64) -> bool {
-        self.now_ms().saturating_sub(begun_ms) >= millis(self.slow)
+        self.now_ms().saturating_sub(begun_ms) >= self.slow_ms
     }
 
     fn now_ms(&self) -> u64 {
@@ -102,15 +102,13 @@ impl SyncObserver for SyncMeter {
 /// Says in the exchange whether this node's disk is slow. Never returns.
 pub(crate) async fn watch_disk(meter: Arc<SyncMeter>, exchange: Arc<Exchange>) {
     let mut judgement = Judgement::default();
-    let mut looks = interval(LOOK_INTERVAL);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        looks.tick().await;
+        sleep(LOOK_INTERVAL).await;
         let was_slow = judgement.is_slow;
         let is_slow = judgement.after(meter.take());
         match (was_slow, is_slow) {
             (false, true) => {
-                let slow = meter.slow;
+                let slow = Duration::from_millis(meter.slow_ms);
                 tracing::warn!(?slow, "the disk is slow: this node should not lead");
             }
             (true, false) => tracing::info!("the disk is fast again: this node may lead"),

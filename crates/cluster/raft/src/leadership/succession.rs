@@ -28,9 +28,6 @@ const RETRIES_PER_HEARTBEAT: u32 = 5;
 /// How often a node knocks.
 const KNOCKS: usize = 2;
 
-/// Takes hints that the leader is gone.
-pub(crate) struct Succession(pub(crate) Arc<Parts>);
-
 /// A leader that may be gone.
 struct Suspect {
     /// The vote of whoever follows it.
@@ -38,10 +35,10 @@ struct Suspect {
     address: String,
 }
 
-impl Succession {
-    /// Acts on hints until there are none any more: on `hangups`, of peers whose host has closed the
-    /// links with them.
-    pub(crate) async fn run(self, mut hangups: broadcast::Receiver<NodeId>) {
+impl Parts {
+    /// Takes hints that the leader is gone, until there are none any more: `hangups`, of peers whose
+    /// host has closed the links with them.
+    pub(crate) async fn take_hints(self: Arc<Self>, mut hangups: broadcast::Receiver<NodeId>) {
         loop {
             let peer = match hangups.recv().await {
                 Ok(peer) => Some(peer),
@@ -59,9 +56,9 @@ impl Succession {
 
     /// The leader, if it is another node, and this `peer`.
     fn suspect(&self, peer: Option<NodeId>) -> Option<Suspect> {
-        let leader = self.0.leader.borrow();
+        let leader = self.leader.borrow();
         let (node, address) = leader.node.clone()?;
-        let is_meant = node != self.0.config.node && peer.is_none_or(|peer| peer == node);
+        let is_meant = node != self.config.node && peer.is_none_or(|peer| peer == node);
         is_meant.then_some(Suspect {
             vote: Vote {
                 term: leader.term,
@@ -75,30 +72,30 @@ impl Succession {
     /// Stands against the suspect when it is this node's turn, until it is found alive, another
     /// leads, or it is time for an election without all this.
     async fn succeed(&self, suspect: &Suspect) {
-        if !self.0.franchise.is_given() {
+        if !self.franchise.is_given() {
             return;
         }
         let Some(rank) = rank(
-            &self.0.raft.view().voters,
+            &self.raft.view().voters,
             suspect.vote.node,
-            self.0.config.node,
+            self.config.node,
         ) else {
             return;
         };
-        let heartbeat = self.0.config.heartbeat();
+        let heartbeat = self.config.heartbeat();
         let (began, turn) = (Instant::now(), heartbeat * self.place(rank));
         let mut released = None;
         let mut election = Election::default();
-        while began.elapsed() < self.0.config.election_timeout_max() {
-            let is_due = match self.0.raft.vote().await {
+        while began.elapsed() < self.config.election_timeout_max() {
+            let is_due = match self.raft.vote().await {
                 Some(vote) if vote == suspect.vote => {
                     // Again whenever it was heard meanwhile: the message may have been under way.
-                    if released.is_none_or(|at| self.0.raft.leader_contact() > at) {
+                    if released.is_none_or(|at| self.raft.leader_contact() > at) {
                         if self.answers(suspect).await {
                             return;
                         }
                         released = Some(Instant::now());
-                        self.0.raft.release_lease(vote).await;
+                        self.raft.release_lease(vote).await;
                     }
                     began.elapsed() >= turn
                 }
@@ -109,7 +106,7 @@ impl Succession {
                 _ => return,
             };
             if is_due {
-                self.0.raft.stand().await;
+                self.raft.stand().await;
             }
             sleep(heartbeat / RETRIES_PER_HEARTBEAT).await;
         }
@@ -117,9 +114,9 @@ impl Succession {
 
     /// How many turns this node lets pass. One that should not lead comes after all that may.
     fn place(&self, rank: usize) -> u32 {
-        let others = match self.0.peers.exchange().unfit().borrow().is_empty() {
+        let others = match self.exchange.unfit().borrow().is_empty() {
             true => 0,
-            false => self.0.raft.view().voters.len(),
+            false => self.raft.view().voters.len(),
         };
         u32::try_from(rank + others).unwrap_or(u32::MAX)
     }
@@ -137,9 +134,9 @@ impl Succession {
 
     async fn opens(&self, suspect: &Suspect) -> bool {
         let Suspect { vote, address } = suspect;
-        let link = self.0.peers.own_link(vote.node, address, Lane::Control);
+        let link = self.peers.own_link(vote.node, address, Lane::Control);
         // Where connections are neither taken nor refused, it is the host that is gone.
-        let opened = timeout(self.0.config.heartbeat(), link.opened()).await;
+        let opened = timeout(self.config.heartbeat(), link.opened()).await;
         let answers = opened.is_ok_and(|opened| opened.is_ok());
         tracing::info!(leader = %vote.node, answers, "the leader has closed its links");
         answers

@@ -3,19 +3,18 @@
 use std::{
     collections::BTreeMap,
     future::poll_fn,
-    pin::pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
 use futures_util::{SinkExt, StreamExt, stream::BoxStream};
 use quorate_peer::{
-    Frame, LinkError, NodeId, RequestSink,
+    Frame, LinkError, NodeId, RequestSink, lock,
     message::{Request, Response},
 };
 use tokio::{
-    sync::{oneshot, watch},
-    time::{Instant, MissedTickBehavior, interval},
+    sync::{SetOnce, oneshot},
+    time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
 use crate::clocks::exchange::Exchange;
@@ -42,6 +41,23 @@ pub(crate) enum CallError {
     Lost(LinkError),
 }
 
+/// Fails when `work` takes longer than `limit`.
+pub(crate) async fn in_time<T, E: From<CallError>>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    let late = |_| CallError::Lost(LinkError::Failed(format!("not within {limit:?}")));
+    timeout(limit, work).await.map_err(late)?
+}
+
+/// What is said of a response that is not one to the request.
+pub(crate) fn unexpected(response: Response) -> String {
+    match response {
+        Response::Failed(reason) => format!("the peer refused: {reason}"),
+        other => format!("the peer answered another question: {other:?}"),
+    }
+}
+
 /// An open link for all who call over it.
 ///
 /// Callers write their requests themselves and wait for the one task that reads: a request costs
@@ -52,7 +68,7 @@ pub(crate) struct Connection {
     requests: tokio::sync::Mutex<RequestSink>,
     in_flight: Mutex<InFlight>,
     /// Why it has ended, once it has.
-    end: watch::Sender<Option<LinkError>>,
+    end: SetOnce<LinkError>,
 }
 
 struct InFlight {
@@ -91,7 +107,7 @@ impl Connection {
                 waiting: BTreeMap::new(),
                 heard: Instant::now(),
             }),
-            end: watch::Sender::default(),
+            end: SetOnce::new(),
         }
     }
 
@@ -113,7 +129,7 @@ impl Connection {
             tail: self.exchange.tail(self.peer),
         };
         if let Err(error) = requests.start_send_unpin(frame) {
-            self.in_flight().waiting.remove(&id);
+            lock(&self.in_flight).waiting.remove(&id);
             return Err(CallError::NotSent(error));
         }
         match self.unless_ended(requests.flush()).await {
@@ -129,7 +145,6 @@ impl Connection {
         mut responses: BoxStream<'static, Result<Frame<Response>, LinkError>>,
         answer_timeout: Duration,
     ) -> LinkError {
-        let mut ended = pin!(self.ended());
         let mut looks = interval(answer_timeout / LOOKS_PER_TIMEOUT);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let error = loop {
@@ -139,7 +154,7 @@ impl Connection {
                     Some(Err(error)) => break error,
                     None => break self.failed("has ended the link"),
                 },
-                error = &mut ended => break error,
+                error = self.end.wait() => break error.clone(),
                 _ = looks.tick() => if self.is_silent(answer_timeout) {
                     break self.failed(&format!("has not answered for {answer_timeout:?}"));
                 },
@@ -151,7 +166,7 @@ impl Connection {
 
     fn on_response(&self, response: Frame<Response>) {
         let waiting = {
-            let mut in_flight = self.in_flight();
+            let mut in_flight = lock(&self.in_flight);
             in_flight.heard = Instant::now();
             in_flight.waiting.remove(&response.id)
         };
@@ -166,8 +181,8 @@ impl Connection {
 
     /// Makes room for a request that is about to be sent.
     fn enter(&self) -> Result<(u64, Reply), LinkError> {
-        let mut in_flight = self.in_flight();
-        if let Some(error) = &*self.end.borrow() {
+        let mut in_flight = lock(&self.in_flight);
+        if let Some(error) = self.end.get() {
             return Err(error.clone());
         }
         if in_flight.waiting.len() >= IN_FLIGHT_COUNT_MAX {
@@ -182,7 +197,7 @@ impl Connection {
     }
 
     fn is_silent(&self, answer_timeout: Duration) -> bool {
-        let in_flight = self.in_flight();
+        let in_flight = lock(&self.in_flight);
         let oldest = in_flight.waiting.first_key_value();
         oldest
             .is_some_and(|(_, oldest)| oldest.sent.max(in_flight.heard).elapsed() > answer_timeout)
@@ -196,20 +211,7 @@ impl Connection {
         tokio::select! {
             biased;
             done = work => done,
-            error = self.ended() => Err(error),
-        }
-    }
-
-    /// Resolves when it has ended.
-    async fn ended(&self) -> LinkError {
-        let mut end = self.end.subscribe();
-        loop {
-            let known = end.borrow_and_update().clone();
-            match known {
-                Some(error) => return error,
-                // The sender is in this connection.
-                None => drop(end.changed().await),
-            }
+            error = self.end.wait() => Err(error.clone()),
         }
     }
 
@@ -221,28 +223,16 @@ impl Connection {
 
     /// Ends it for all who wait.
     pub(crate) fn on_end(&self, error: &LinkError) {
-        let is_first = |end: &mut Option<LinkError>| match end {
-            Some(_) => false,
-            None => {
-                *end = Some(error.clone());
-                true
-            }
-        };
-        self.end.send_if_modified(is_first);
+        // The first reason stays.
+        let _ = self.end.set(error.clone());
         // Nobody enters from here on.
-        for (_, waiting) in std::mem::take(&mut self.in_flight().waiting) {
+        for (_, waiting) in std::mem::take(&mut lock(&self.in_flight).waiting) {
             let _ = waiting.reply.send(Err(CallError::Lost(error.clone())));
         }
     }
 
     fn failed(&self, what: &str) -> LinkError {
         LinkError::Failed(format!("peer {} {what}", self.peer))
-    }
-
-    fn in_flight(&self) -> MutexGuard<'_, InFlight> {
-        // Looking up and inserting do not panic halfway.
-        let in_flight = self.in_flight.lock();
-        in_flight.unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,16 +1,14 @@
 //! A link that is kept open.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
+use futures_util::{Stream, TryStreamExt};
 use quorate_peer::{
     Lane, LinkError, LogState, NodeId, Transport,
     message::{Request, Response},
 };
 use tokio::{
-    sync::{oneshot, watch},
+    sync::{SetOnce, watch},
     task::AbortHandle,
     time::{Instant, sleep},
 };
@@ -68,8 +66,8 @@ pub(crate) struct Route {
 pub(crate) struct PeerLink {
     pub(crate) address: String,
     state: watch::Receiver<State>,
-    /// Takes why it is closed.
-    closing: Mutex<Option<oneshot::Sender<LinkError>>>,
+    /// Why it is closed, once it is.
+    closed: Arc<SetOnce<LinkError>>,
     keeper: AbortHandle,
 }
 
@@ -85,23 +83,19 @@ enum State {
 impl PeerLink {
     pub(crate) fn open(route: Route) -> Self {
         let (sender, state) = watch::channel(State::Dialing);
-        let (closing, closed) = oneshot::channel();
+        let closed = Arc::new(SetOnce::new());
         Self {
             address: route.address.clone(),
             state,
-            closing: Mutex::new(Some(closing)),
+            closed: closed.clone(),
             keeper: tokio::spawn(keep(route, sender, closed)).abort_handle(),
         }
     }
 
     /// Ends it for all who still have it.
     pub(crate) fn close(&self, reason: LinkError) {
-        // It holds a value that is taken whole.
-        let mut closing = self.closing.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(closing) = closing.take() {
-            // Who kept it open has ended with the runtime.
-            let _ = closing.send(reason);
-        }
+        // The first reason stays.
+        let _ = self.closed.set(reason);
     }
 
     /// Resolves when it is open for the first time, or could not be opened.
@@ -128,6 +122,21 @@ impl PeerLink {
         };
         connection.send(request).await
     }
+
+    /// Sends requests ahead of their responses, so many at the most. The responses come in order.
+    pub(crate) fn pipelined<E: From<CallError>>(
+        self: Arc<Self>,
+        requests: impl Stream<Item = Result<Request, E>>,
+        in_flight_max: usize,
+    ) -> impl Stream<Item = Result<Response, E>> {
+        requests
+            .and_then(move |request| {
+                let link = self.clone();
+                async move { Ok(link.send(request).await?) }
+            })
+            .map_ok(|mut reply| async move { Ok(reply.response().await?) })
+            .try_buffered(in_flight_max)
+    }
 }
 
 impl Drop for PeerLink {
@@ -147,10 +156,10 @@ fn not_open() -> CallError {
 }
 
 /// Keeps it open until it is closed.
-async fn keep(route: Route, state: watch::Sender<State>, closed: oneshot::Receiver<LinkError>) {
+async fn keep(route: Route, state: watch::Sender<State>, closed: Arc<SetOnce<LinkError>>) {
     let reason = tokio::select! {
         never = keep_open(&route, &state) => never,
-        Ok(reason) = closed => reason,
+        reason = closed.wait() => reason.clone(),
     };
     if let State::Open(connection) = state.send_replace(State::Down(reason.clone())) {
         connection.on_end(&reason);

@@ -209,7 +209,7 @@ async fn a_peer_at_another_address_gets_another_link() {
 #[tokio::test]
 async fn links_that_the_peer_closes_are_a_hint_and_others_are_not() {
     let (transport, peers) = peers();
-    let mut hangups = peers.presence().hangups.subscribe();
+    let mut hangups = peers.presence.hangups.subscribe();
     peers.connect(peer(), "peer:1");
     let open = async || {
         for lane in [Lane::Control, Lane::Append, Lane::Forward] {
@@ -232,7 +232,7 @@ async fn links_that_the_peer_closes_are_a_hint_and_others_are_not() {
 #[tokio::test]
 async fn what_a_peer_says_of_its_log_is_known() {
     let (_, peers) = peers();
-    let mut logs = peers.presence().logs.subscribe();
+    let mut logs = peers.presence.logs.subscribe();
     peers.connect(peer(), "peer:1");
     let heard = logs.wait_for(|logs| logs.get(&peer()) == Some(&LogState::Empty));
     timeout(TIMEOUT, heard).await.unwrap().unwrap();
@@ -249,7 +249,7 @@ async fn a_peer_that_has_lost_its_data_gets_nothing() {
     let roll = Arc::make_mut(&mut cluster.roll);
     roll.registrations.insert(peer().0, registration);
     let members = BTreeMap::from([(peer(), "peer:1".to_owned())]);
-    peers.roster().update(members, &cluster, true);
+    peers.roster.update(members, &cluster, true);
     let link = peers.link(peer(), "peer:1", Lane::Append);
     transport.until_dialed(2).await;
     let opened = timeout(TIMEOUT, link.opened()).await.unwrap();

@@ -2,11 +2,11 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
 };
 
 use quorate_peer::{
-    Lane, LinkError, NodeId, Transport,
+    Lane, LinkError, NodeId, Transport, lock,
     message::{Request, Response},
 };
 
@@ -24,9 +24,10 @@ const WARM_LANES: [Lane; 3] = [Lane::Control, Lane::Append, Lane::Forward];
 /// The links to all peers, one for each lane, shared by all who call.
 pub(crate) struct Peers {
     transport: Arc<dyn Transport>,
-    roster: Arc<Roster>,
+    pub(crate) roster: Arc<Roster>,
     exchange: Arc<Exchange>,
-    presence: Arc<Presence>,
+    /// Which links there are, and what peers said when those were opened.
+    pub(crate) presence: Arc<Presence>,
     links: Mutex<Links>,
 }
 
@@ -64,7 +65,7 @@ impl Peers {
     pub(crate) fn set_members(&self, own: NodeId, members: &BTreeMap<NodeId, String>) {
         let mut others = members.clone();
         others.remove(&own);
-        let mut links = self.links();
+        let mut links = lock(&self.links);
         links.open.retain(|(peer, _), link| {
             let stays = others.get(peer) == Some(&link.address);
             if !stays {
@@ -73,9 +74,7 @@ impl Peers {
             }
             stays
         });
-        if links.addresses != others {
-            links.addresses.clone_from(&others);
-        }
+        links.addresses.clone_from(&others);
         drop(links);
         for (peer, address) in &others {
             self.connect(*peer, address);
@@ -88,25 +87,25 @@ impl Peers {
     /// is known of it, and `address` of others. When it is another one than before, the link is
     /// opened anew.
     pub(crate) fn link(&self, peer: NodeId, address: &str, lane: Lane) -> Arc<PeerLink> {
-        let mut links = self.links();
+        let mut links = lock(&self.links);
         let address = links.address(peer, address);
         let known = links.open.get(&(peer, lane));
         if let Some(link) = known.filter(|link| link.address == address) {
             return link.clone();
         }
-        let link = Arc::new(self.open(peer, address, lane));
+        let link = self.open(peer, address, lane);
         links.open.insert((peer, lane), link.clone());
         link
     }
 
     /// A link to `peer` for one user, who drops it.
-    pub(crate) fn own_link(&self, peer: NodeId, address: &str, lane: Lane) -> PeerLink {
-        let address = self.links().address(peer, address);
+    pub(crate) fn own_link(&self, peer: NodeId, address: &str, lane: Lane) -> Arc<PeerLink> {
+        let address = lock(&self.links).address(peer, address);
         self.open(peer, address, lane)
     }
 
-    fn open(&self, peer: NodeId, address: String, lane: Lane) -> PeerLink {
-        PeerLink::open(Route {
+    fn open(&self, peer: NodeId, address: String, lane: Lane) -> Arc<PeerLink> {
+        Arc::new(PeerLink::open(Route {
             transport: self.transport.clone(),
             roster: self.roster.clone(),
             exchange: self.exchange.clone(),
@@ -114,12 +113,7 @@ impl Peers {
             peer,
             address,
             lane,
-        })
-    }
-
-    fn links(&self) -> MutexGuard<'_, Links> {
-        // Looking up and inserting do not panic halfway.
-        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+        }))
     }
 
     /// Asks `leader` on the lane of proposals and read indexes.
@@ -131,19 +125,6 @@ impl Peers {
     ) -> Result<Response, CallError> {
         let link = self.link(leader, address, Lane::Forward);
         link.call(request).await
-    }
-
-    /// Which links there are, and what peers said when those were opened.
-    pub(crate) fn presence(&self) -> &Arc<Presence> {
-        &self.presence
-    }
-
-    pub(crate) fn roster(&self) -> &Arc<Roster> {
-        &self.roster
-    }
-
-    pub(crate) fn exchange(&self) -> &Arc<Exchange> {
-        &self.exchange
     }
 }
 

@@ -1,11 +1,11 @@
 //! Which peers this node has links with, and what they said when those were opened.
 
 use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
 };
 
-use quorate_peer::{LinkError, LogState, NodeId};
+use quorate_peer::{LinkError, LogState, NodeId, lock};
 use tokio::sync::{broadcast, watch};
 
 /// How many hang-ups a receiver may lag behind: more peers than a cluster has.
@@ -24,8 +24,8 @@ pub(crate) enum Direction {
 /// a direction that the other end closes is a sign that the peer is gone. One link by itself may
 /// end for less.
 pub(crate) struct Presence {
-    /// Members only, so it does not grow.
-    links: Mutex<HashMap<(NodeId, Direction), usize>>,
+    /// With whom each link is, and who opened it: few enough to be counted one by one.
+    links: Mutex<Vec<(NodeId, Direction)>>,
     /// Peers whose host has closed the last link in a direction: most likely the process there has
     /// ended. What times out here is not among them.
     pub(crate) hangups: broadcast::Sender<NodeId>,
@@ -47,8 +47,7 @@ pub(crate) enum Refused {
 /// A link that is open.
 pub(crate) struct Present {
     presence: Arc<Presence>,
-    peer: NodeId,
-    direction: Direction,
+    link: (NodeId, Direction),
     was_closed: bool,
 }
 
@@ -64,11 +63,10 @@ impl Presence {
 
     /// Counts a link with `peer` until what it returns is dropped.
     pub(crate) fn enter(self: &Arc<Self>, peer: NodeId, direction: Direction) -> Present {
-        self.count(peer, direction, |count| count + 1);
+        lock(&self.links).push((peer, direction));
         Present {
             presence: self.clone(),
-            peer,
-            direction,
+            link: (peer, direction),
             was_closed: false,
         }
     }
@@ -90,37 +88,21 @@ impl Presence {
         };
         self.refusals.send_if_modified(|refusals| {
             let before = refusals.insert(peer, refused.clone());
-            before.is_none_or(|before| before != refused)
+            before != Some(refused)
         });
     }
 
     /// Whether any peer has taken a link of this node that is open.
     pub(crate) fn is_taken(&self) -> bool {
-        let links = self.links();
-        let mut dialed = links
-            .iter()
-            .filter(|((_, direction), _)| *direction == Direction::Dialed);
-        dialed.any(|(_, count)| *count > 0)
+        let links = lock(&self.links);
+        let is_dialed = |(_, direction): &(NodeId, Direction)| *direction == Direction::Dialed;
+        links.iter().any(is_dialed)
     }
 
-    /// Forgets what was said by all but these, which have no links.
+    /// Forgets what was said by all but these.
     pub(crate) fn retain(&self, keep: impl Fn(NodeId) -> bool) {
-        self.links()
-            .retain(|(peer, _), count| *count > 0 || keep(*peer));
         retain(&self.refusals, &keep);
         retain(&self.logs, &keep);
-    }
-
-    fn count(&self, peer: NodeId, direction: Direction, next: impl Fn(usize) -> usize) -> usize {
-        let mut links = self.links();
-        let count = links.entry((peer, direction)).or_default();
-        *count = next(*count);
-        *count
-    }
-
-    fn links(&self) -> MutexGuard<'_, HashMap<(NodeId, Direction), usize>> {
-        // Counting does not panic halfway.
-        self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -140,9 +122,14 @@ impl Present {
 
 impl Drop for Present {
     fn drop(&mut self) {
-        let (peer, direction) = (self.peer, self.direction);
-        let left = self.presence.count(peer, direction, |count| count - 1);
-        if left == 0 && self.was_closed {
+        let mut links = lock(&self.presence.links);
+        if let Some(place) = links.iter().position(|link| *link == self.link) {
+            links.swap_remove(place);
+        }
+        let is_last = !links.contains(&self.link);
+        drop(links);
+        if is_last && self.was_closed {
+            let (peer, direction) = self.link;
             tracing::debug!(%peer, ?direction, "the host of a peer has closed its links");
             // Nobody need be interested.
             let _ = self.presence.hangups.send(peer);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::{
     StreamExt,
-    future::BoxFuture,
+    future::{BoxFuture, ready},
     stream::{self, BoxStream},
 };
 use quorate_peer::{
@@ -16,36 +16,35 @@ use quorate_state::EncodedPackets;
 
 use crate::{
     links::Numbered, links::connection::PIPELINE_MAX, links::presence::Direction,
-    membership::leader_client::LeaderClient, parts::Parts, snapshots::pull::offer_packets,
-    writes::Puts,
+    membership::admin::Admin, parts::Parts, snapshots::pull::offer_packets, writes::Puts,
 };
 
 pub(crate) struct PeerService {
     pub(crate) parts: Arc<Parts>,
     pub(crate) puts: Arc<Puts>,
-    pub(crate) client: LeaderClient,
+    pub(crate) admin: Arc<Admin>,
 }
 
 impl Service for PeerService {
     fn introduction(&self) -> Introduction {
-        self.parts.peers.roster().introduction()
+        self.parts.peers.roster.introduction()
     }
 
     fn admits(&self, peer: NodeId) -> bool {
-        self.parts.peers.roster().admits(peer)
+        self.parts.peers.roster.admits(peer)
     }
 
     fn expelled(&self, peer: NodeId) -> BoxFuture<'static, ()> {
-        self.parts.peers.roster().expelled(peer)
+        self.parts.peers.roster.expelled(peer)
     }
 
     fn has_lost_data(&self, peer: NodeId) -> bool {
-        self.parts.peers.roster().has_lost_data(peer)
+        self.parts.peers.roster.has_lost_data(peer)
     }
 
     fn expects_joiners(&self) -> bool {
-        let now = self.parts.peers.exchange().time().time;
-        self.parts.peers.roster().expects_joiners(now)
+        let now = self.parts.exchange.time().time;
+        self.parts.peers.roster.expects_joiners(now)
     }
 
     fn join(
@@ -53,7 +52,7 @@ impl Service for PeerService {
         joiner: NodeId,
         request: JoinRequest,
     ) -> BoxFuture<'static, Option<JoinAnswer>> {
-        Box::pin(async move { self.client.take_in(joiner, request).await })
+        Box::pin(async move { self.admin.take_in(joiner, request).await })
     }
 
     fn serve(
@@ -62,11 +61,12 @@ impl Service for PeerService {
         lane: Lane,
         requests: BoxStream<'static, Result<Frame<Request>, LinkError>>,
     ) -> BoxStream<'static, Frame<Response>> {
-        let exchange = self.parts.peers.exchange().clone();
+        let exchange = self.parts.exchange.clone();
         let requests = self.receive(peer, requests);
         let responses = match lane {
-            Lane::Append | Lane::Control | Lane::Forward => self.answer_all(requests),
-            Lane::Admin => self.answer_operators(peer, requests),
+            Lane::Append | Lane::Control | Lane::Forward | Lane::Admin => {
+                self.answer_all(peer, lane, requests)
+            }
             // No link comes of it.
             Lane::Join => stream::empty().boxed(),
             Lane::Snapshot => {
@@ -91,25 +91,23 @@ impl PeerService {
         peer: NodeId,
         requests: BoxStream<'static, Result<Frame<Request>, LinkError>>,
     ) -> BoxStream<'static, Numbered<Request>> {
-        let exchange = self.parts.peers.exchange().clone();
-        let presence = self.parts.peers.presence();
-        let open = (requests, presence.enter(peer, Direction::Accepted));
-        stream::unfold(open, move |(mut requests, present)| {
-            let exchange = exchange.clone();
-            async move {
-                match requests.next().await? {
-                    Ok(Frame { id, message, tail }) => {
-                        exchange.on_request(peer, tail);
-                        Some(((id, message), (requests, present)))
-                    }
-                    Err(error) => {
-                        present.leave(&error);
-                        None
-                    }
+        let exchange = self.parts.exchange.clone();
+        let present = self.parts.peers.presence.enter(peer, Direction::Accepted);
+        let received = requests.scan(Some(present), move |present, request| {
+            ready(match request {
+                Ok(Frame { id, message, tail }) => {
+                    exchange.on_request(peer, tail);
+                    Some((id, message))
                 }
-            }
-        })
-        .boxed()
+                Err(error) => {
+                    if let Some(present) = present.take() {
+                        present.leave(&error);
+                    }
+                    None
+                }
+            })
+        });
+        received.boxed()
     }
 
     /// Answers as soon as there is an answer, whatever came before.
@@ -119,43 +117,27 @@ impl PeerService {
     /// entries out of order for a follower that forgot some.
     fn answer_all(
         self: Arc<Self>,
-        requests: BoxStream<'static, Numbered<Request>>,
-    ) -> BoxStream<'static, Numbered<Response>> {
-        requests
-            .map(move |(id, request)| {
-                let service = self.clone();
-                tokio::task::unconstrained(async move { (id, service.answer(request).await) })
-            })
-            .buffer_unordered(PIPELINE_MAX)
-            .boxed()
-    }
-
-    /// Answers what the leader is asked at `peer`, each as soon as there is an answer: a change that
-    /// waits for others delays nobody.
-    fn answer_operators(
-        self: Arc<Self>,
         peer: NodeId,
+        lane: Lane,
         requests: BoxStream<'static, Numbered<Request>>,
     ) -> BoxStream<'static, Numbered<Response>> {
         requests
             .map(move |(id, request)| {
                 let service = self.clone();
-                async move {
-                    let response = match request {
-                        Request::Operate(asked) => {
-                            Response::Operated(service.client.answer(peer, &asked).await)
-                        }
-                        _ => Response::Failed("this lane is for operators".to_owned()),
-                    };
-                    (id, response)
-                }
+                tokio::task::unconstrained(async move {
+                    (id, service.answer(peer, lane, request).await)
+                })
             })
             .buffer_unordered(PIPELINE_MAX)
             .boxed()
     }
 
-    async fn answer(&self, request: Request) -> Response {
+    async fn answer(&self, peer: NodeId, lane: Lane, request: Request) -> Response {
         match request {
+            Request::Operate(asked) if lane == Lane::Admin => {
+                Response::Operated(self.admin.answer_peer(peer, &asked).await)
+            }
+            _ if lane == Lane::Admin => Response::Failed("this lane is for operators".to_owned()),
             Request::Propose(packets) => Response::Proposed(self.propose(packets).await),
             Request::ReadIndex => Response::ReadIndex(self.parts.raft.read_index().await),
             Request::Vote(_) | Request::PreVote(_) | Request::TransferLeader(_)

@@ -1,37 +1,23 @@
-//! What the leader knows when it answers.
+//! What a node answers and changes with while it leads, and asks the leader with while another does.
 
 use std::{ops::Deref, sync::Arc, time::Duration};
 
-use quorate_peer::NodeId;
 use quorate_replica::Role;
 use quorate_state::{ClusterState, UnixMillis};
-use quorate_store::Meta;
-use tokio::{
-    sync::{Mutex, watch},
-    time::Instant,
-};
+use tokio::{sync::Mutex, time::Instant};
 
 use quorate_api::Problem;
 
-use super::{
-    refusals::no_leader,
-    standing::{Other, Standing},
-};
-use crate::{
-    RaftConfig, adapters::Raft, clocks::exchange::Exchange, leadership::handover::Handover,
-};
+use super::{refusals::no_leader, standing::Standing};
+use crate::{adapters::View, parts::Parts};
 
 /// How many of the longest election timeouts a member may be silent that counts as alive: a machine
 /// that is busy is not gone.
 const SILENT_ELECTION_TIMEOUTS: u32 = 3;
 
-/// What a node answers and changes with while it leads.
+/// Answers operators and nodes: by itself while this node leads, else by asking the leader.
 pub(crate) struct Admin {
-    pub(crate) config: RaftConfig,
-    pub(crate) raft: Raft,
-    pub(crate) exchange: Arc<Exchange>,
-    pub(crate) applied: watch::Receiver<Meta>,
-    pub(crate) handover: Handover,
+    pub(crate) parts: Arc<Parts>,
     /// Held during a change: there is one at a time.
     pub(crate) change_lock: Mutex<()>,
 }
@@ -57,42 +43,34 @@ impl Admin {
 
     /// How the members are now, as this leader knows.
     pub(super) fn standing(&self) -> Standing {
-        let progress = self.raft.progress();
-        let membership = self.raft.membership();
-        let others = membership
-            .nodes
-            .keys()
-            .filter(|id| **id != self.config.node);
-        let other = |node: &NodeId| {
-            let progress = progress.get(node).copied().unwrap_or_default();
-            let other = Other {
-                matching: progress.matching,
-                silence: progress.ack_age,
-            };
-            (*node, other)
-        };
+        let View {
+            followers,
+            last_log,
+            ..
+        } = self.parts.raft.view();
+        let others = followers.into_iter().map(|other| (other.node, other));
         Standing {
-            leader: self.config.node,
-            others: others.map(other).collect(),
-            membership,
+            leader: self.parts.config.node,
+            others: others.collect(),
+            membership: self.parts.raft.membership(),
             roll: self.cluster().roll,
-            last_log: self.raft.view().last_log,
+            last_log,
             silence_max: self.silence_max(),
         }
     }
 
     /// How long ago a member may have been heard that counts as alive.
     pub(super) fn silence_max(&self) -> Duration {
-        self.config.election_timeout_max() * SILENT_ELECTION_TIMEOUTS
+        self.parts.config.election_timeout_max() * SILENT_ELECTION_TIMEOUTS
     }
 
     /// What the cluster has agreed on.
     pub(super) fn cluster(&self) -> ClusterState {
-        self.applied.borrow().cluster.clone()
+        self.parts.state_machine.meta().cluster.clone()
     }
 
     pub(super) fn leads(&self) -> bool {
-        self.raft.view().role == Role::Leader
+        self.parts.raft.view().role == Role::Leader
     }
 
     /// Fails while the cluster is being founded.
@@ -102,6 +80,6 @@ impl Admin {
     }
 
     pub(super) fn now(&self) -> UnixMillis {
-        self.exchange.time().time
+        self.parts.exchange.time().time
     }
 }

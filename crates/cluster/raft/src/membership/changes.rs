@@ -8,8 +8,8 @@ use quorate_state::Registration;
 use super::{
     address::is_dialable,
     admin::Order,
-    refusals::{bad_address, no_leader, unfit, unknown_node},
-    standing::{Named, Standing, warnings},
+    refusals::{bad_address, no_leader, unfit},
+    standing::{Standing, warnings},
 };
 use crate::adapters::MembersChange;
 
@@ -64,14 +64,12 @@ impl Order<'_> {
 
     async fn remove(&self, standing: Standing, text: &str, force: bool) -> Changed {
         let mut voters = standing.membership.voters();
-        let node = match standing.find(text)? {
-            Named::Known(node) => node,
-            Named::Unknown(node) => {
-                let mut changed = done(node, warnings(&voters));
-                changed.warnings.push("it is no member".to_owned());
-                return Ok(changed);
-            }
-        };
+        let node = standing.find(text)?;
+        if !standing.knows(node) {
+            let mut changed = done(node, warnings(&voters));
+            changed.warnings.push("it is no member".to_owned());
+            return Ok(changed);
+        }
         if voters.remove(&node) {
             self.check_quorum(&voters, force).await?;
             self.step_down(&standing, node).await?;
@@ -86,18 +84,14 @@ impl Order<'_> {
         let ReplaceRequest { with, force } = asked;
         let new = standing.find_known(&with)?;
         let voters = standing.membership.voters();
-        let old = match standing.find(old) {
-            Ok(Named::Known(old)) => old,
-            // It was removed before. A name would not tell: it may be misspelt.
-            Ok(Named::Unknown(_)) if voters.contains(&new) => {
-                let mut changed = done(new, warnings(&voters));
-                let text = format!("no node is called {old:?} any more");
-                changed.warnings.push(text);
-                return Ok(changed);
-            }
-            Ok(Named::Unknown(_)) => return Err(unknown_node(old)),
-            Err(problem) => return Err(problem),
-        };
+        // It was removed before. A name would not tell: it may be misspelt.
+        if !standing.knows(standing.find(old)?) && voters.contains(&new) {
+            let mut changed = done(new, warnings(&voters));
+            let text = format!("no node is called {old:?} any more");
+            changed.warnings.push(text);
+            return Ok(changed);
+        }
+        let old = standing.find_known(old)?;
         if old == new {
             let text = "a node cannot replace itself: start one with a new key";
             return Err(unfit(text));
@@ -146,7 +140,7 @@ impl Order<'_> {
         if of_member.is_some_and(|known| *known != address) {
             tracing::info!(%node, address, "a member is elsewhere");
             let change = MembersChange::Move(node, address);
-            self.make(change, standing.membership.position).await?;
+            self.make(&standing, change).await?;
         }
         Ok(done(node, warnings(&voters)))
     }

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::StreamExt;
 use tokio::time::{sleep, timeout};
 
 use crate::parts::Parts;
@@ -15,7 +16,7 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// Follows the membership that is in effect and what is applied, and has links to all members
 /// and to nobody else. Returns when the node is gone.
 pub(crate) async fn follow(parts: Arc<Parts>) {
-    let roster = parts.peers.roster();
+    let roster = &parts.peers.roster;
     let mut applied = parts.state_machine.applied();
     let mut changes = parts.raft.changes();
     loop {
@@ -25,7 +26,7 @@ pub(crate) async fn follow(parts: Arc<Parts>) {
         parts.peers.set_members(roster.node, &roster.members());
         let changed = async {
             tokio::select! {
-                is_open = changes.next() => is_open,
+                changed = changes.next() => changed.is_some(),
                 changed = applied.changed() => changed.is_ok(),
             }
         };

@@ -6,7 +6,7 @@ use quorate_api::JoinCall;
 use quorate_peer::{JoinAnswer, JoinRequest, Joined, NodeId};
 use tokio::time::timeout;
 
-use super::leader_client::LeaderClient;
+use super::admin::Admin;
 
 /// How long the leader may take to register a joiner. No operator waits: after that the joiner asks
 /// again.
@@ -15,13 +15,13 @@ const REGISTER_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long this member may take to apply what the leader has: after that the joiner asks again.
 const APPLY_TIMEOUT: Duration = Duration::from_secs(5);
 
-impl LeaderClient {
+impl Admin {
     /// What `joiner` is answered, or nothing if it has not proved that it has a token.
     pub(crate) async fn take_in(&self, joiner: NodeId, request: JoinRequest) -> Option<JoinAnswer> {
-        let cluster = self.admin.cluster();
+        let cluster = self.cluster();
         let id = cluster.names.id?;
         let invite = cluster.roll.invites.get(&request.invite)?;
-        if !request.is_proved(invite.key.as_bytes(), id, joiner, self.node) {
+        if !request.is_proved(invite.key.as_bytes(), id, joiner, self.parts.config.node) {
             return None;
         }
         let call = JoinCall {
@@ -35,7 +35,7 @@ impl LeaderClient {
                 true => JoinAnswer::Joined(Joined {
                     id,
                     founding: cluster.names.founding,
-                    members: self.peers.roster().members().into_iter().collect(),
+                    members: self.parts.peers.roster.members().into_iter().collect(),
                 }),
                 false => JoinAnswer::Unavailable("this member lags behind: ask again".to_owned()),
             },
@@ -46,7 +46,7 @@ impl LeaderClient {
 
     /// Whether this member takes links of `joiner` before long.
     async fn knows(&self, joiner: NodeId) -> bool {
-        let roster = self.peers.roster();
+        let roster = &self.parts.peers.roster;
         let registered = roster.until(|roll| roll.registrations.contains_key(&joiner.0));
         timeout(APPLY_TIMEOUT, registered).await == Ok(true)
     }

@@ -1,16 +1,13 @@
 //! Asks the leader, be it this node or another.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
 use quorate_api::{Answered, Asked, Operation, Problem, ProblemType, answer_to};
 use quorate_peer::{Lane, LinkError, NodeId, message};
 use quorate_state::millis;
 use serde::Serialize;
-use tokio::{
-    sync::watch,
-    time::{Instant, timeout_at},
-};
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     admin::Admin,
@@ -19,7 +16,6 @@ use super::{
 use crate::{
     leadership::leader::{Leader, next_leader},
     links::connection::CallError,
-    links::peers::Peers,
 };
 
 /// How long no leader may be known until the answer is that there is none, although the operator would
@@ -33,15 +29,7 @@ const HANDED_OVER_TIMEOUT: Duration = Duration::from_secs(5);
 /// gives up, so that its reason arrives.
 const WAY_BACK: Duration = Duration::from_millis(500);
 
-#[derive(Clone)]
-pub(crate) struct LeaderClient {
-    pub(crate) node: NodeId,
-    pub(crate) leader: watch::Receiver<Leader>,
-    pub(crate) peers: Arc<Peers>,
-    pub(crate) admin: Arc<Admin>,
-}
-
-impl LeaderClient {
+impl Admin {
     /// The answer to what this node asks for itself.
     pub(crate) async fn ask_for<O: Operation>(
         &self,
@@ -56,27 +44,25 @@ impl LeaderClient {
     /// may be asked twice.
     pub(crate) async fn ask(&self, asked: Asked) -> Result<Answered, Problem> {
         let until = Instant::now() + asked.time_left();
-        let mut leaders = self.leader.clone();
+        let mut leaders = self.parts.leader.clone();
         let mut known_at = Instant::now();
         loop {
             let leader = leaders.borrow_and_update().node.clone();
-            let is_known = leader.is_some();
-            let answer = match leader {
-                Some((node, _)) if node == self.node => {
-                    let request = asked.request.clone();
-                    self.admin.order(until).answer(node, request).await
+            if let Some((node, address)) = leader {
+                let answer = match node == self.parts.config.node {
+                    true => {
+                        let request = asked.request.clone();
+                        self.order(until).answer(node, request).await
+                    }
+                    false => self.forward(node, &address, &asked, until).await,
+                };
+                match answer {
+                    Err(problem) if problem.problem_type == ProblemType::NoLeader => {}
+                    answer => return answer,
                 }
-                Some((node, address)) => self.forward(node, &address, &asked, until).await,
-                None => Err(no_leader()),
-            };
-            match answer {
-                Err(problem) if problem.problem_type == ProblemType::NoLeader => {}
-                answer => return answer,
+                known_at = Instant::now();
             }
             let now = Instant::now();
-            if is_known {
-                known_at = now;
-            }
             if now >= until || now >= known_at + LEADERLESS_TIMEOUT {
                 return Err(no_leader());
             }
@@ -84,7 +70,7 @@ impl LeaderClient {
         }
     }
 
-    /// What another node answers. If it does not, it is as if no leader were known.
+    /// What another node answers. Without an answer no leader is known.
     async fn forward(
         &self,
         leader: NodeId,
@@ -92,7 +78,7 @@ impl LeaderClient {
         asked: &Asked,
         until: Instant,
     ) -> Result<Answered, Problem> {
-        let link = self.peers.link(leader, address, Lane::Admin);
+        let link = self.parts.peers.link(leader, address, Lane::Admin);
         let answered = async {
             link.opened().await?;
             let asked = Asked {
@@ -109,7 +95,7 @@ impl LeaderClient {
         match answered {
             Ok(message::Response::Operated(answer)) => {
                 let answer = serde_json::from_slice(&answer);
-                answer.unwrap_or_else(|error| Err(Problem::not_understood(&error)))
+                answer.map_err(|error| Problem::not_understood(&error))?
             }
             Err(CallError::NotSent(LinkError::NotAdmitted(_))) => Err(turned_away()),
             _ => Err(no_leader()),
@@ -118,13 +104,12 @@ impl LeaderClient {
 
     /// What `peer` is answered, which takes this node for the leader. Never asked on: whoever asks looks
     /// for the leader.
-    pub(crate) async fn answer(&self, peer: NodeId, asked: &[u8]) -> Bytes {
+    pub(crate) async fn answer_peer(&self, peer: NodeId, asked: &[u8]) -> Bytes {
         let answer = match serde_json::from_slice::<Asked>(asked) {
             Ok(asked) => {
                 let time_left = asked.time_left().saturating_sub(WAY_BACK);
                 let until = Instant::now() + time_left;
-                let order = self.admin.order(until);
-                order.answer(peer, asked.request).await
+                self.order(until).answer(peer, asked.request).await
             }
             Err(error) => {
                 tracing::warn!(%peer, %error, "refused a request that this version does not know");
@@ -136,7 +121,7 @@ impl LeaderClient {
 
     /// Resolves some time after another node leads: one that hands over still answers.
     async fn superseded(&self, leader: NodeId) {
-        let mut leaders = self.leader.clone();
+        let mut leaders = self.parts.leader.clone();
         let other = |now: &Leader| now.node.as_ref().is_some_and(|(node, _)| *node != leader);
         if leaders.wait_for(other).await.is_err() {
             std::future::pending::<()>().await;

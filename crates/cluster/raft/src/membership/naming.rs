@@ -1,13 +1,14 @@
 //! A node tells the leader what its operator calls it, when the cluster calls it otherwise: founders
 //! are registered without a name, and a name may be changed between two starts.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use quorate_api::{ProblemType, Rename};
 use quorate_state::Roll;
 use tokio::time::sleep;
 
-use super::leader_client::LeaderClient;
+use super::admin::Admin;
+use crate::parts::Parts;
 
 /// How long the leader may take to note a name. No operator waits for that.
 const RENAME_TIMEOUT: Duration = Duration::from_secs(30);
@@ -17,16 +18,17 @@ const RETRY_PAUSE: Duration = Duration::from_secs(10);
 
 /// Has the cluster call this node `name`, unless another is called so. Returns when the node is gone,
 /// or has no name.
-pub(crate) async fn keep_name(client: LeaderClient, name: String) {
-    let (node, roster) = (client.node, client.peers.roster().clone());
+pub(crate) async fn keep_name(admin: Arc<Admin>) {
+    let Parts { config, peers, .. } = &*admin.parts;
+    let (node, name) = (config.node, &config.name);
     let is_called_otherwise = |roll: &Roll| {
         let registration = roll.registrations.get(&node.0);
-        registration.is_some_and(|registration| registration.name != name)
+        registration.is_some_and(|registration| registration.name != *name)
     };
     let mut has_warned = false;
-    while !name.is_empty() && roster.until(is_called_otherwise).await {
+    while !name.is_empty() && peers.roster.until(is_called_otherwise).await {
         let name = name.clone();
-        match client.ask_for(Rename { name }, RENAME_TIMEOUT).await {
+        match admin.ask_for(Rename { name }, RENAME_TIMEOUT).await {
             Ok(()) => {}
             Err(problem) if problem.problem_type == ProblemType::UnfitNode && !has_warned => {
                 has_warned = true;

@@ -16,7 +16,6 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     changes::done,
     refusals::{failed, no_leader, turned_away},
-    standing::Named,
 };
 use crate::{Node, node::OpenNode};
 
@@ -25,7 +24,7 @@ impl Operator for Node {
         Box::pin(async move {
             let open = self.opened().map_err(|_| no_leader())?;
             match asked.request {
-                AdminRequest::Members(_) => open.service.client.members(asked).await,
+                AdminRequest::Members(_) => open.service.admin.members(asked).await,
                 AdminRequest::Invite(ref request) => {
                     let invited = open.invite(request.clone(), asked).await?;
                     Ok(to_value(&invited))
@@ -55,7 +54,7 @@ impl OpenNode {
             AdminRequest::DeletePacket(deleted) if self.index.packet(&deleted.key).is_some()
         );
         let removes_own = self.is_own_removal(&asked.request);
-        let mut answered = match self.service.client.ask(asked).await {
+        let mut answered = match self.service.admin.ask(asked).await {
             // The answer that it is removed cannot reach it any more.
             Err(problem) if removes_own && problem == turned_away() => {
                 return Ok(to_value(&done(self.parts.config.node, Vec::new())));
@@ -78,19 +77,19 @@ impl OpenNode {
             request: OpenInvite { id, key, request }.into(),
             ..asked
         };
-        let answered = self.service.client.ask(open).await?;
+        let answered = self.service.admin.ask(open).await?;
         let expires_ms = answer_to::<OpenInvite>(answered.answer)?;
         // Whoever comes here with it is known then.
         let known = self
             .parts
             .peers
-            .roster()
+            .roster
             .until(|roll| roll.invites.contains_key(&id));
         if timeout_at(until, known).await != Ok(true) {
             return Err(no_leader());
         }
-        let cluster = self.parts.peers.roster().names().id.ok_or_else(no_leader)?;
-        let mut members: Vec<_> = self.parts.peers.roster().members().into_iter().collect();
+        let cluster = self.parts.peers.roster.names().id.ok_or_else(no_leader)?;
+        let mut members: Vec<_> = self.parts.peers.roster.members().into_iter().collect();
         // A token names some of many: this node, which has just been asked, among them.
         members.sort_by_key(|(node, _)| *node != self.parts.config.node);
         Ok(Invited {
@@ -121,8 +120,8 @@ impl OpenNode {
         else {
             return false;
         };
-        let found = self.service.client.admin.standing().find(node);
-        matches!(found, Ok(Named::Known(found) | Named::Unknown(found)) if found == self.parts.config.node)
+        let found = self.service.admin.standing().find(node);
+        found.is_ok_and(|found| found == self.parts.config.node)
     }
 }
 

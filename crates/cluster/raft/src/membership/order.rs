@@ -61,20 +61,14 @@ impl Order<'_> {
     fn members(&self) -> Members {
         Members {
             cluster: self.cluster().names.id.map(|id| id.to_string()),
-            leader: Some(self.config.node.to_string()),
+            leader: Some(self.parts.config.node.to_string()),
             members: self.standing().listed(),
         }
     }
 
     /// Waits until this leader has applied what was committed before now. Fails if it does not lead.
     pub(super) async fn catch_up(&self) -> Result<(), Problem> {
-        let caught_up = async {
-            let index = self.raft.read_index().await?;
-            let mut applied = self.applied.clone();
-            let applied = applied.wait_for(|meta| meta.applied_index() >= index).await;
-            applied.ok().map(drop)
-        };
-        let caught_up = timeout_at(self.until, caught_up).await;
+        let caught_up = timeout_at(self.until, self.parts.catch_up()).await;
         caught_up.ok().flatten().ok_or_else(no_leader)
     }
 
@@ -89,13 +83,13 @@ impl Order<'_> {
 
     /// Has a command committed and applied here. Says where it stands in the log, and what it gave.
     pub(super) async fn commit(&self, command: Command) -> Result<(LogIndex, Outcome), Problem> {
-        let proposed = timeout_at(self.until, self.raft.propose(command.encode())).await;
+        let proposed = timeout_at(self.until, self.parts.raft.propose(command.encode())).await;
         match proposed {
             Ok(Proposed::Applied { index, outcomes }) => match outcomes {
                 Outcome::Rejected(rejection) => Err(rejected(&rejection)),
                 outcome => Ok((index, outcome)),
             },
-            Ok(Proposed::Refused) if self.raft.space.is_low() => Err(failed(
+            Ok(Proposed::Refused) if self.parts.raft.space.is_low() => Err(failed(
                 "the disk of the leader is nearly full: make space, or hand leadership over",
             )),
             Ok(Proposed::Refused | Proposed::Unknown) | Err(_) => Err(no_leader()),

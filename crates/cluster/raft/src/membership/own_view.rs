@@ -9,13 +9,13 @@ use quorate_state::millis;
 use serde_json::Value;
 use tokio::time::timeout;
 
-use super::{leader_client::LeaderClient, refusals::no_leader};
+use super::{admin::Admin, refusals::no_leader};
 
 /// How long a leader may be unknown until a node tells its own view: an election in a cluster whose
 /// nodes are well is over by then.
 const LEADERLESS_TIMEOUT: Duration = Duration::from_secs(2);
 
-impl LeaderClient {
+impl Admin {
     /// What the leader lists, or this node if there is none.
     pub(super) async fn members(&self, asked: Asked) -> Result<Value, Problem> {
         let answered = tokio::select! {
@@ -32,7 +32,7 @@ impl LeaderClient {
 
     /// Resolves when no leader has been known for a while.
     async fn leaderless(&self) {
-        let mut leaders = self.leader.clone();
+        let mut leaders = self.parts.leader.clone();
         loop {
             if leaders.wait_for(|now| now.node.is_none()).await.is_err() {
                 return;
@@ -47,10 +47,10 @@ impl LeaderClient {
     /// The membership in effect here, and who has been heard here of late. What a node lacks only a
     /// leader can tell.
     fn own_view(&self) -> Members {
-        let standing = self.admin.standing();
+        let standing = self.standing();
         let nodes = standing.nodes().into_iter();
         Members {
-            cluster: self.peers.roster().names().id.map(|id| id.to_string()),
+            cluster: self.parts.peers.roster.names().id.map(|id| id.to_string()),
             leader: None,
             members: nodes
                 .map(|node| self.judged(node, standing.member(node)))
@@ -59,8 +59,15 @@ impl LeaderClient {
     }
 
     fn judged(&self, node: NodeId, member: Member) -> Member {
-        let silence = self.silence(node);
-        let is_heard = silence.is_some_and(|silence| silence <= self.admin.silence_max());
+        let silence = match node == self.parts.config.node {
+            true => Some(Duration::ZERO),
+            false => self
+                .parts
+                .exchange
+                .heard(node)
+                .map(|heard| heard.at.elapsed()),
+        };
+        let is_heard = silence.is_some_and(|silence| silence <= self.silence_max());
         Member {
             lag: None,
             last_heard_ms: silence.map(millis),
@@ -70,17 +77,6 @@ impl LeaderClient {
                 _ => MemberState::Silent,
             },
             ..member
-        }
-    }
-
-    /// How long ago this node heard of `node`.
-    fn silence(&self, node: NodeId) -> Option<Duration> {
-        match node == self.node {
-            true => Some(Duration::ZERO),
-            false => {
-                let heard = self.peers.exchange().heard(node)?;
-                Some(heard.at.elapsed())
-            }
         }
     }
 }

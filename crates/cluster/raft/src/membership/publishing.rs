@@ -37,10 +37,11 @@ impl Order<'_> {
     /// Commits what changes something: asked again, it changes nothing more. What all would reject need not
     /// be written by all either.
     async fn commit_once(&self, changes: bool, command: Command) -> Result<LogIndex, Problem> {
-        match changes {
-            true => self.commit(command).await.map(|(index, _)| index),
-            false => Ok(self.applied.borrow().applied_index()),
+        if !changes {
+            return Ok(self.parts.state_machine.meta().applied_index());
         }
+        let (index, _) = self.commit(command).await?;
+        Ok(index)
     }
 
     /// Deletes the packet of a key, and blocks that for a time if one is given. Asked again, it finds no

@@ -158,39 +158,38 @@ impl Roster {
         cluster: &ClusterState,
         has_caught_up: bool,
     ) {
-        self.belonging.send_if_modified(|belonging| {
-            let mut now = belonging.clone();
-            if cluster.names.id.is_some() {
-                now.names = cluster.names;
+        let mut now = self.belonging.borrow().clone();
+        if cluster.names.id.is_some() {
+            now.names = cluster.names;
+        }
+        now.roll = Some(cluster.roll.clone());
+        if !members.is_empty() {
+            now.has_membership = true;
+            now.members = members;
+            if !has_caught_up {
+                now.members.extend(self.told.clone());
             }
-            now.roll = Some(cluster.roll.clone());
-            let has_members = !members.is_empty();
-            now.has_membership |= has_members;
-            if has_members {
-                now.members = members;
-                if !has_caught_up {
-                    now.members.extend(self.told.clone());
-                }
-            }
-            let registered = cluster.roll.registrations.keys().map(|key| NodeId(*key));
-            now.admitted = now.members.keys().copied().chain(registered).collect();
-            if !now.has_membership {
-                now.admitted.extend(self.founders.keys());
-            }
-            let has_changed = *belonging != now;
-            *belonging = now;
-            has_changed
-        });
-        let belonging = self.belonging.borrow();
-        self.known.send_if_modified(|known| {
-            let mut now = known.clone();
-            now.names = belonging.names;
-            if belonging.has_membership {
-                now.members.clone_from(&belonging.members);
-            }
-            let has_changed = *known != now;
-            *known = now;
-            has_changed
-        });
+        }
+        let registered = cluster.roll.registrations.keys().map(|key| NodeId(*key));
+        now.admitted = now.members.keys().copied().chain(registered).collect();
+        if !now.has_membership {
+            now.admitted.extend(self.founders.keys());
+        }
+        let mut known = self.known.borrow().clone();
+        known.names = now.names;
+        if now.has_membership {
+            known.members.clone_from(&now.members);
+        }
+        tell(&self.belonging, now);
+        tell(&self.known, known);
     }
+}
+
+/// Tells what is so now, if that is news.
+fn tell<T: PartialEq>(told: &watch::Sender<T>, now: T) {
+    told.send_if_modified(|before| {
+        let is_news = *before != now;
+        *before = now;
+        is_news
+    });
 }

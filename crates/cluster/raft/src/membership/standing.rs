@@ -11,7 +11,7 @@ use quorate_peer::NodeId;
 use quorate_state::{LogIndex, Registration, Roll, millis};
 
 use super::refusals::{ambiguous_node, last_voter, no_live_quorum, unknown_node};
-use crate::adapters::Membership;
+use crate::adapters::{Follower, Membership};
 
 /// The most entries that a learner may lack to become a voter: what it gets in one message. While it
 /// gets them, no other quorum waits for it long.
@@ -28,39 +28,19 @@ pub(crate) struct Standing {
     pub(crate) roll: Arc<Roll>,
     pub(crate) last_log: LogIndex,
     /// Of all members but the leader.
-    pub(crate) others: BTreeMap<NodeId, Other>,
+    pub(crate) others: BTreeMap<NodeId, Follower>,
     /// How long ago one may have been heard that counts as alive.
     pub(crate) silence_max: Duration,
 }
 
-/// A member as the leader knows it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Other {
-    /// The last entry that its log shares with the leader's; 0 if none is known.
-    pub(crate) matching: LogIndex,
-    /// How long ago it last acknowledged a heartbeat of this leader.
-    pub(crate) silence: Option<Duration>,
-}
-
-/// What an operator calls a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Named {
-    /// A member, or one that is registered.
-    Known(NodeId),
-    /// A whole key of neither.
-    Unknown(NodeId),
-}
-
 impl Standing {
-    /// The node that is called so: by its key, the beginning of that, or its name.
-    pub(crate) fn find(&self, text: &str) -> Result<Named, Problem> {
-        let known = self.nodes();
-        if let Ok(node) = text.parse::<NodeId>() {
-            return Ok(match known.contains(&node) {
-                true => Named::Known(node),
-                false => Named::Unknown(node),
-            });
+    /// The node that is called so: by its key, the beginning of that, or its name. Only by its whole key
+    /// one is found that is not [known](Self::knows).
+    pub(crate) fn find(&self, text: &str) -> Result<NodeId, Problem> {
+        if let Ok(node) = text.parse() {
+            return Ok(node);
         }
+        let known = self.nodes();
         let is_named = |node: &&NodeId| !text.is_empty() && self.name(**node) == text;
         let mut nodes: Vec<_> = known.iter().filter(is_named).copied().collect();
         if nodes.is_empty() && text.len() >= PREFIX_LEN_MIN {
@@ -69,17 +49,23 @@ impl Standing {
         }
         match nodes.as_slice() {
             [] => Err(unknown_node(text)),
-            [node] => Ok(Named::Known(*node)),
+            [node] => Ok(*node),
             nodes => Err(ambiguous_node(text, nodes)),
         }
     }
 
     /// The same, of a node that is known.
     pub(crate) fn find_known(&self, text: &str) -> Result<NodeId, Problem> {
-        match self.find(text)? {
-            Named::Known(node) => Ok(node),
-            Named::Unknown(_) => Err(unknown_node(text)),
+        let node = self.find(text)?;
+        match self.knows(node) {
+            true => Ok(node),
+            false => Err(unknown_node(text)),
         }
+    }
+
+    /// Whether `node` is a member or registered.
+    pub(crate) fn knows(&self, node: NodeId) -> bool {
+        self.is_member(node) || self.registration(node).is_some()
     }
 
     /// All members, and nodes that shall be, in the order of their keys.
@@ -106,17 +92,38 @@ impl Standing {
 
     /// How many entries `node` lacks.
     pub(crate) fn lag(&self, node: NodeId) -> u64 {
-        match self.others.get(&node) {
-            _ if node == self.leader => 0,
-            Some(other) => other.matching.lag_behind(self.last_log),
-            None => self.last_log.0,
+        match node == self.leader {
+            true => 0,
+            false => self.matching(node).lag_behind(self.last_log),
         }
     }
 
     /// Whether `node` has been heard of late.
     pub(crate) fn is_live(&self, node: NodeId) -> bool {
-        let silence = self.others.get(&node).and_then(|other| other.silence);
+        let silence = self.silence(node);
         node == self.leader || silence.is_some_and(|silence| silence <= self.silence_max)
+    }
+
+    /// How long ago `node` last acknowledged a heartbeat of this leader.
+    pub(crate) fn silence(&self, node: NodeId) -> Option<Duration> {
+        self.others.get(&node)?.ack_age
+    }
+
+    /// The last entry that the log of `node` shares with the leader's; 0 if none is known.
+    pub(crate) fn matching(&self, node: NodeId) -> LogIndex {
+        let other = self.others.get(&node);
+        other.map_or(LogIndex(0), |other| other.matching)
+    }
+
+    /// What is known of `node` beside the membership, or what is noted first of one that is not
+    /// registered.
+    pub(crate) fn registration_to_change(&self, node: NodeId) -> Registration {
+        let known = self.registration(node).cloned();
+        known.unwrap_or_else(|| Registration {
+            address: self.address(node),
+            has_data: self.has_entries(node),
+            ..Registration::default()
+        })
     }
 
     /// Whether `node` lives and lacks next to nothing.
@@ -126,8 +133,7 @@ impl Standing {
 
     /// Whether `node` has been seen with entries.
     pub(crate) fn has_entries(&self, node: NodeId) -> bool {
-        let other = self.others.get(&node);
-        node == self.leader || other.is_some_and(|other| other.matching > LogIndex(0))
+        node == self.leader || self.matching(node) > LogIndex(0)
     }
 
     /// Whether a majority of `voters` lives; what is said if not.
@@ -153,13 +159,11 @@ impl Standing {
     }
 
     pub(crate) fn member(&self, node: NodeId) -> Member {
-        let is_voter = self.membership.is_voter(node);
-        let silence = self.others.get(&node).and_then(|other| other.silence);
         Member {
             node: node.to_string(),
             name: self.name(node).to_owned(),
             address: self.address(node),
-            role: match is_voter {
+            role: match self.membership.is_voter(node) {
                 true => MemberRole::Voter,
                 false => MemberRole::Learner,
             },
@@ -167,7 +171,7 @@ impl Standing {
             lag: self.is_member(node).then(|| self.lag(node)),
             last_heard_ms: match node == self.leader {
                 true => Some(0),
-                false => silence.map(millis),
+                false => self.silence(node).map(millis),
             },
         }
     }

@@ -16,9 +16,13 @@ fn nodes(bytes: &[u8]) -> BTreeSet<NodeId> {
 /// registered.
 fn standing() -> Standing {
     let member = |byte| (node(byte), format!("node{byte}:7700"));
-    let heard = |matching, silence_ms: Option<u64>| Other {
-        matching: LogIndex(matching),
-        silence: silence_ms.map(Duration::from_millis),
+    let heard = |byte, matching, silence_ms: Option<u64>| {
+        let follower = Follower {
+            node: node(byte),
+            matching: LogIndex(matching),
+            ack_age: silence_ms.map(Duration::from_millis),
+        };
+        (follower.node, follower)
     };
     let registration = |byte: u8| Registration {
         name: format!("n{byte}"),
@@ -38,9 +42,9 @@ fn standing() -> Standing {
         }),
         last_log: LogIndex(2000),
         others: [
-            (node(2), heard(1999, Some(10))),
-            (node(3), heard(1999, Some(5_000))),
-            (node(4), heard(1000, Some(10))),
+            heard(2, 1999, Some(10)),
+            heard(3, 1999, Some(5_000)),
+            heard(4, 1000, Some(10)),
         ]
         .into(),
         silence_max: SILENCE_MAX,
@@ -65,13 +69,12 @@ fn a_node_is_named_by_its_key_its_beginning_or_its_name() {
     let standing = standing();
     let key = node(4).to_string();
     for text in [key.as_str(), &key[..8], "n4"] {
-        assert_eq!(standing.find(text), Ok(Named::Known(node(4))), "{text}");
+        assert_eq!(standing.find_known(text), Ok(node(4)), "{text}");
     }
     let stranger = node(9);
-    assert_eq!(
-        standing.find(&stranger.to_string()),
-        Ok(Named::Unknown(stranger))
-    );
+    let text = stranger.to_string();
+    assert_eq!(standing.find(&text), Ok(stranger));
+    assert_eq!(standing.find_known(&text), Err(unknown_node(&text)));
     for text in ["", &key[..3], "n6"] {
         assert_eq!(standing.find(text), Err(unknown_node(text)));
     }

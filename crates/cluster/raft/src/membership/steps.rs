@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use quorate_api::{Problem, ProblemType};
 use quorate_peer::NodeId;
-use quorate_state::{Command, LogPosition, Registration};
+use quorate_state::{Command, Registration};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
@@ -12,7 +12,7 @@ use super::{
     refusals::{busy, failed, no_leader, not_caught_up},
     standing::Standing,
 };
-use crate::adapters::{MembersChange, MembersError};
+use crate::adapters::MembersChange;
 
 impl Order<'_> {
     /// How the members are, once no change is half made.
@@ -25,7 +25,7 @@ impl Order<'_> {
                 (true, true) => self.flatten(&standing).await?,
                 (false, _) if Instant::now() >= self.until => return Err(busy()),
                 (false, _) if !self.leads() => return Err(no_leader()),
-                (false, _) => sleep(self.config.heartbeat()).await,
+                (false, _) => sleep(self.parts.config.heartbeat()).await,
             }
         }
     }
@@ -33,8 +33,7 @@ impl Order<'_> {
     /// Completes a change that was half made when its leader went.
     pub(super) async fn flatten(&self, standing: &Standing) -> Result<(), Problem> {
         tracing::info!("completing a change of the voters that was half made");
-        let position = standing.membership.position;
-        self.make(MembersChange::Flatten, position).await
+        self.make(standing, MembersChange::Flatten).await
     }
 
     /// Fails if no majority of `voters` lives, unless forced. Who has just come back is heard within
@@ -50,7 +49,7 @@ impl Order<'_> {
                 Err(problem) if problem.problem_type == ProblemType::NoLiveQuorum => {
                     match Instant::now() < deadline {
                         _ if force => return Ok(()),
-                        true => sleep(self.config.heartbeat()).await,
+                        true => sleep(self.parts.config.heartbeat()).await,
                         false => return Err(problem),
                     }
                 }
@@ -64,7 +63,7 @@ impl Order<'_> {
         if standing.leader != node {
             return Ok(());
         }
-        let leader = self.hand_over(&self.handover.successors()).await?;
+        let leader = self.hand_over(&self.parts.successors()).await?;
         tracing::info!(%leader, "handed over, to be no voter any more");
         Err(no_leader())
     }
@@ -75,14 +74,9 @@ impl Order<'_> {
         node: NodeId,
         stays_learner: bool,
     ) -> Result<(), Problem> {
-        let known = standing.registration(node).cloned();
-        let mut registration = known.clone().unwrap_or_else(|| Registration {
-            address: standing.address(node),
-            has_data: standing.has_entries(node),
-            ..Registration::default()
-        });
+        let mut registration = standing.registration_to_change(node);
         registration.stays_learner = stays_learner;
-        match known.as_ref() == Some(&registration) {
+        match standing.registration(node) == Some(&registration) {
             true => Ok(()),
             false => self.register(node, registration).await,
         }
@@ -107,26 +101,23 @@ impl Order<'_> {
         let names: Vec<_> = voters.iter().map(ToString::to_string).collect();
         tracing::info!(voters = names.join(", "), "changing the voters");
         let change = MembersChange::Voters { voters, retain };
-        self.make(change, standing.membership.position).await
+        self.make(standing, change).await
     }
 
-    /// Changes the membership that the entry at `known` has brought.
+    /// Changes the membership, if it is still the one of `standing`.
     pub(super) async fn make(
         &self,
+        standing: &Standing,
         change: MembersChange,
-        known: Option<LogPosition>,
     ) -> Result<(), Problem> {
-        let changed = self.raft.change_members(change, known);
-        match timeout_at(self.until, changed).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(MembersError::NotLeader)) => Err(no_leader()),
-            Ok(Err(MembersError::Busy)) => Err(busy()),
-            Ok(Err(MembersError::Failed(text))) => Err(failed(text)),
-            Err(_) => Err(failed(
+        let known = standing.membership.position;
+        let changed = self.parts.raft.change_members(change, known);
+        timeout_at(self.until, changed).await.unwrap_or_else(|_| {
+            Err(failed(
                 "the change is begun, and too few voters have taken it yet: it goes on when they \
                  are heard",
-            )),
-        }
+            ))
+        })
     }
 
     /// Has a node be no member any more, of whose cluster `rest` are the voters then. First it is not
@@ -144,9 +135,8 @@ impl Order<'_> {
         if standing.membership.is_voter(node) {
             self.set_voters(standing, rest, false).await?;
         } else if standing.is_member(node) {
-            let position = standing.membership.position;
-            self.make(MembersChange::RemoveLearner(node), position)
-                .await?;
+            let change = MembersChange::RemoveLearner(node);
+            self.make(standing, change).await?;
         }
         tracing::info!(%node, "a node is no member any more");
         Ok(())
@@ -166,7 +156,7 @@ impl Order<'_> {
             } else if Instant::now() >= deadline {
                 return Err(not_caught_up());
             }
-            sleep(self.config.heartbeat()).await;
+            sleep(self.parts.config.heartbeat()).await;
         }
     }
 }

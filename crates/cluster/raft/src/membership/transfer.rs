@@ -15,7 +15,7 @@ impl Order<'_> {
         let standing = self.standing();
         let wanted = to.map(|to| standing.find_known(to)).transpose()?;
         let successors = match wanted {
-            Some(node) if node == self.config.node => return Ok(led_by(node)),
+            Some(node) if node == self.parts.config.node => return Ok(led_by(node)),
             Some(node) if !standing.membership.is_voter(node) => {
                 let text = "it has no vote, so it cannot lead: promote it first";
                 return Err(unfit(text));
@@ -46,12 +46,12 @@ impl Order<'_> {
                 // How much it lacks, a new leader does not know yet.
                 Some(node) if self.standing().is_live(node) => vec![node],
                 Some(_) => Vec::new(),
-                None => self.handover.successors(),
+                None => self.parts.successors(),
             };
             if !successors.is_empty() || Instant::now() >= deadline || !self.leads() {
                 return successors;
             }
-            sleep(self.config.heartbeat()).await;
+            sleep(self.parts.config.heartbeat()).await;
         }
     }
 
@@ -61,7 +61,7 @@ impl Order<'_> {
             let text = "no other voter is heard that could lead";
             return Err(unfit(text));
         }
-        let leader = timeout_at(self.until, self.handover.hand_to(successors)).await;
+        let leader = timeout_at(self.until, self.parts.hand_to(successors)).await;
         leader.ok().flatten().ok_or_else(no_leader)
     }
 }

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use quorate_api::Problem;
 use quorate_peer::NodeId;
 use quorate_state::{LogIndex, Registration, Term};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, sleep};
 
 use super::{
     admin::{Admin, Order},
@@ -22,11 +22,6 @@ const STEP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long to wait after a step that could not be made.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
-
-/// Keeps the members what they shall be, while this node leads.
-pub(crate) struct Upkeep {
-    pub(crate) admin: Arc<Admin>,
-}
 
 /// What is to be done next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,26 +40,24 @@ enum Step {
     CleanUp(NodeId),
 }
 
-impl Upkeep {
-    /// Looks again and again. Never returns.
-    pub(crate) async fn run(self) {
-        let mut ticks = interval(LOOK_INTERVAL);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+impl Admin {
+    /// Keeps the members what they shall be, while this node leads. Never returns.
+    pub(crate) async fn keep_members(self: Arc<Self>) {
         let mut reign: Option<(Term, Instant)> = None;
         loop {
-            ticks.tick().await;
-            if !self.admin.leads() {
+            sleep(LOOK_INTERVAL).await;
+            if !self.leads() {
                 reign = None;
                 continue;
             }
-            let term = self.admin.raft.view().term;
+            let term = self.parts.raft.view().term;
             let (_, since) = *reign.insert(
                 reign
                     .filter(|(known, _)| *known == term)
                     .unwrap_or((term, Instant::now())),
             );
             // Another change is under way: whoever makes it has the lock.
-            let Ok(_lock) = self.admin.change_lock.try_lock() else {
+            let Ok(_lock) = self.change_lock.try_lock() else {
                 continue;
             };
             if self.due(since).is_none() {
@@ -80,40 +73,39 @@ impl Upkeep {
     /// Makes all steps that can be made.
     async fn converge(&self, since: Instant) -> Result<(), Problem> {
         // What is due may have been done by another leader, which this one has not applied yet.
-        self.order().catch_up().await?;
+        self.unasked().catch_up().await?;
         while let Some(step) = self.due(since) {
-            self.make(step).await?;
+            self.make_step(step).await?;
         }
         Ok(())
     }
 
     fn due(&self, since: Instant) -> Option<Step> {
-        let standing = self.admin.standing();
-        let knows_members = self.admin.check_founded().is_ok();
-        let cleanup = self.admin.config.cleanup;
+        let standing = self.standing();
+        let knows_members = self.check_founded().is_ok();
+        let cleanup = self.parts.config.cleanup;
         due(&standing, knows_members)
             .or_else(|| clean_up(&standing, cleanup?, since.elapsed()).filter(|_| knows_members))
     }
 
-    fn order(&self) -> Order<'_> {
-        self.admin.order(Instant::now() + STEP_TIMEOUT)
+    fn unasked(&self) -> Order<'_> {
+        self.order(Instant::now() + STEP_TIMEOUT)
     }
 
-    async fn make(&self, step: Step) -> Result<(), Problem> {
-        let order = self.order();
-        let standing = self.admin.standing();
-        let position = standing.membership.position;
+    async fn make_step(&self, step: Step) -> Result<(), Problem> {
+        let order = self.unasked();
+        let standing = self.standing();
         match step {
             Step::Flatten => order.flatten(&standing).await,
             Step::Drop(node) => {
                 let change = MembersChange::RemoveLearner(node);
-                order.make(change, position).await?;
+                order.make(&standing, change).await?;
                 tracing::info!(%node, "removed a learner that is not registered");
                 Ok(())
             }
             Step::TakeIn(node, address) => {
                 let change = MembersChange::AddLearner(node, address.clone());
-                order.make(change, position).await?;
+                order.make(&standing, change).await?;
                 tracing::info!(%node, address, "took in a learner");
                 Ok(())
             }
@@ -197,10 +189,7 @@ fn note(standing: &Standing, node: NodeId) -> Option<Registration> {
     if !standing.has_entries(node) && !was_caught_up {
         return None;
     }
-    let mut registration = known.cloned().unwrap_or_else(|| Registration {
-        address: standing.address(node),
-        ..Registration::default()
-    });
+    let mut registration = standing.registration_to_change(node);
     registration.has_data = true;
     (known != Some(&registration)).then_some(registration)
 }
@@ -213,8 +202,7 @@ fn clean_up(standing: &Standing, cleanup: Cleanup, reign: Duration) -> Option<St
         return None;
     }
     let is_gone = |node: &NodeId| {
-        let silence = standing.others.get(node).and_then(|other| other.silence);
-        let silence = silence.unwrap_or(reign).min(reign);
+        let silence = standing.silence(*node).unwrap_or(reign).min(reign);
         let mut rest = voters.clone();
         rest.remove(node);
         *node != standing.leader && silence >= cleanup.after && standing.check_quorum(&rest).is_ok()

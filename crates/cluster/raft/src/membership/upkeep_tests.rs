@@ -3,8 +3,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use quorate_packet::PublicKey;
 use quorate_state::Roll;
 
-use super::{super::standing::Other, *};
-use crate::adapters::Membership;
+use super::*;
+use crate::adapters::{Follower, Membership};
 
 fn node(byte: u8) -> NodeId {
     NodeId(PublicKey::from_bytes([byte; 32]))
@@ -18,11 +18,12 @@ fn nodes(bytes: &[u8]) -> BTreeSet<NodeId> {
 fn standing(voters: &[u8], learners: &[u8]) -> Standing {
     let members = || voters.iter().chain(learners).copied();
     let others = members().filter(|byte| *byte != 1).map(|byte| {
-        let other = Other {
+        let other = Follower {
+            node: node(byte),
             matching: LogIndex(100),
-            silence: Some(Duration::ZERO),
+            ack_age: Some(Duration::ZERO),
         };
-        (node(byte), other)
+        (other.node, other)
     });
     let registered = members().map(|byte| {
         let registration = Registration {
@@ -68,7 +69,7 @@ impl Standing {
 
     fn silent(mut self, byte: u8, secs: u64) -> Self {
         let other = self.others.get_mut(&node(byte)).unwrap();
-        other.silence = Some(Duration::from_secs(secs));
+        other.ack_age = Some(Duration::from_secs(secs));
         self
     }
 }

@@ -3,12 +3,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use quorate_disk::is_out_of_space;
 use quorate_log::Log;
-use quorate_peer::{NodeId, chain};
+use quorate_peer::NodeId;
 use quorate_state::{LogIndex, UnixMillis, millis};
-use quorate_store::{Extent, Pace};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use quorate_store::Pace;
+use tokio::time::{Instant, sleep};
 
 use crate::{
     LogSettings, OpenError, RaftConfig,
@@ -37,16 +36,15 @@ pub(crate) async fn keep_log_short(parts: Arc<Parts>) {
     let Parts {
         raft, log, config, ..
     } = &*parts;
-    let mut ticks = interval(CHECKPOINT_LOOK_INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut last = Instant::now();
     let mut written_then = log.written_size();
     loop {
-        ticks.tick().await;
         let view = raft.view();
-        let since_last = Since {
-            time: last.elapsed(),
-            log_size: log.written_size().saturating_sub(written_then),
+        let log_size = log.written_size().saturating_sub(written_then);
+        let log_size_max = config.settings.store.checkpoint_log_size;
+        let is_due = |factor: u32| {
+            last.elapsed() >= config.checkpoint_interval() * factor
+                || log_size >= log_size_max.saturating_mul(factor.into())
         };
         let own_turn = is_own_turn(
             &view.voters,
@@ -54,12 +52,13 @@ pub(crate) async fn keep_log_short(parts: Arc<Parts>) {
             parts.exchange.time().time,
             config.checkpoint_interval(),
         );
-        let due = since_last.is_due(config, 1) && own_turn || since_last.is_due(config, OVERDUE);
-        if due && view.applied > view.checkpoint {
+        let is_due = is_due(1) && own_turn || is_due(OVERDUE);
+        if is_due && view.applied > view.checkpoint {
             (last, written_then) = (Instant::now(), log.written_size());
             raft.trigger_checkpoint().await;
         }
         cut_log(raft, log, config).await;
+        sleep(CHECKPOINT_LOOK_INTERVAL).await;
     }
 }
 
@@ -70,20 +69,6 @@ pub(crate) async fn cut_log(raft: &Raft, log: &Log, config: &RaftConfig) {
     let floor = raft.purge_floor(may_hold && !raft.space.is_low());
     if let Some(upto) = excess(&raft.view(), size, kept, floor) {
         raft.trigger_purge(upto).await;
-    }
-}
-
-/// What has happened since the last checkpoint.
-struct Since {
-    time: Duration,
-    log_size: u64,
-}
-
-impl Since {
-    fn is_due(&self, config: &RaftConfig, factor: u32) -> bool {
-        let log_size_max = config.settings.store.checkpoint_log_size;
-        self.time >= config.checkpoint_interval() * factor
-            || self.log_size >= log_size_max.saturating_mul(factor.into())
     }
 }
 
@@ -118,18 +103,10 @@ fn excess(view: &View, size: u64, kept: &LogSettings, floor: Option<LogIndex>) -
 /// log goes on holding it.
 pub(crate) async fn checkpoint_applied(state_machine: &StateMachine) -> Result<(), OpenError> {
     let durable = state_machine.snapshot()?.meta().applied;
-    let applied = state_machine.applied().borrow().applied;
+    let applied = state_machine.meta().applied;
     if applied != durable {
-        let checkpoint = state_machine.checkpoint(Extent::Changes, Pace::Fast).await;
-        match checkpoint {
-            Err(error) if is_out_of_space(&error) => {
-                tracing::warn!(
-                    error = chain(&error),
-                    "no checkpoint: the log stays as it is"
-                );
-            }
-            made => drop(made.map_err(OpenError::step("make durable what it has applied"))?),
-        }
+        let made = state_machine.checkpoint_if_it_fits(Pace::Fast).await;
+        made.map_err(OpenError::step("make durable what it has applied"))?;
     }
     Ok(())
 }

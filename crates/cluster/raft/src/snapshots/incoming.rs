@@ -7,7 +7,7 @@ use quorate_state::LogPosition;
 use quorate_store::SnapshotReceiver;
 use tokio::{
     sync::{Mutex, OwnedMutexGuard, watch},
-    time::{Instant, MissedTickBehavior, interval, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use crate::{error::BoxError, links::offloaded::Offloaded, snapshots::transfers::IDLE_MAX};
@@ -83,10 +83,8 @@ impl Incoming {
 
     /// Gives up again and again what no peer has come back for. Never returns.
     pub(crate) async fn give_up_idle(self) {
-        let mut ticks = interval(LOOK_INTERVAL);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            ticks.tick().await;
+            sleep(LOOK_INTERVAL).await;
             // One that is being received is not idle.
             if let Ok(mut slot) = self.slot.clone().try_lock_owned() {
                 let is_idle = |partial: &mut Partial| partial.changed.elapsed() >= IDLE_MAX;

@@ -4,4 +4,7 @@ pub(crate) mod checkpoint;
 pub(crate) mod incoming;
 pub(crate) mod pull;
 pub(crate) mod transfers;
-pub(crate) mod window;
+
+/// The most pieces of a snapshot in flight. Of a megabyte each, they fill a link of a gigabit a second
+/// and 64 ms; what the receiver has not taken yet waits in the buffers of the connection.
+pub(crate) const WINDOW: usize = 8;

@@ -4,11 +4,10 @@
 //! Its log is whole, so its votes and its acknowledged entries are. It neither votes nor applies
 //! meanwhile.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, pin::pin, sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use futures_util::{
-    StreamExt,
+    StreamExt, TryStreamExt,
     stream::{self, BoxStream},
 };
 use quorate_peer::{
@@ -24,11 +23,11 @@ use crate::{
     adapters::{StateMachine, applied_membership, blocking},
     error::BoxError,
     links::Numbered,
-    links::connection::CallError,
+    links::connection::{CallError, in_time, unexpected},
     links::offloaded::Offloaded,
     links::peer_link::PeerLink,
     links::peers::Peers,
-    snapshots::window::Window,
+    snapshots::WINDOW,
 };
 
 /// How long a peer may take for one piece, or to ask for the next: it may have to make a checkpoint
@@ -47,7 +46,7 @@ pub(crate) async fn pull_packets(
 ) -> Result<(ReceivedSnapshot, Meta), OpenError> {
     let mut told = BTreeMap::new();
     loop {
-        for (peer, address) in &peers.roster().members() {
+        for (peer, address) in &peers.roster.members() {
             if *peer == config.node {
                 continue;
             }
@@ -72,19 +71,26 @@ pub(crate) async fn pull_packets(
 }
 
 async fn pull_from(
-    link: PeerLink,
+    link: Arc<PeerLink>,
     config: &RaftConfig,
     at_least: LogIndex,
 ) -> Result<(ReceivedSnapshot, Meta), PullError> {
-    in_time(link.opened()).await?;
-    let offer = match in_time(link.call(Request::PullSnapshot(at_least))).await? {
+    in_time(PULL_TIMEOUT, link.opened()).await?;
+    let asked = link.call(Request::PullSnapshot(at_least));
+    let offer = match in_time(PULL_TIMEOUT, asked).await? {
         Response::SnapshotOffer(offer) => offer,
         other => return Err(refused(other)),
     };
     let store = config.store();
     let mut receiver = stored(move || Ok(Offloaded::new(Store::receiver(&store)?))).await?;
-    let mut window = Window::new(&link);
-    while let Some(chunk) = next_chunk(&mut window).await? {
+    let requests = stream::repeat(Ok::<_, CallError>(Request::PullChunk));
+    let mut chunks = pin!(link.pipelined(requests, WINDOW));
+    while let Some(response) = in_time(PULL_TIMEOUT, chunks.try_next()).await? {
+        let chunk = match response {
+            Response::PulledChunk(Some(chunk)) => chunk,
+            Response::PulledChunk(None) => break,
+            other => return Err(refused(other)),
+        };
         receiver = stored(move || receiver.push(&chunk).map(|()| receiver)).await?;
     }
     let meta = Meta {
@@ -98,30 +104,8 @@ async fn pull_from(
     Ok((received, meta))
 }
 
-/// The next chunk, and a window of those behind it are asked for.
-async fn next_chunk(window: &mut Window<'_>) -> Result<Option<Bytes>, PullError> {
-    while !window.is_full() {
-        in_time(window.send(Request::PullChunk)).await?;
-    }
-    match in_time(window.response()).await? {
-        Response::PulledChunk(chunk) => Ok(chunk),
-        other => Err(refused(other)),
-    }
-}
-
-async fn in_time<T>(called: impl Future<Output = Result<T, CallError>>) -> Result<T, PullError> {
-    let late = |_| format!("it took more than {PULL_TIMEOUT:?}").into();
-    let called = timeout(PULL_TIMEOUT, called).await;
-    let called = called.map_err(|elapsed| PullError::Peer(late(elapsed)))?;
-    called.map_err(|error| PullError::Peer(error.into()))
-}
-
 fn refused(response: Response) -> PullError {
-    let reason = match response {
-        Response::Failed(reason) => reason,
-        other => format!("it answered another question: {other:?}"),
-    };
-    PullError::Peer(reason.into())
+    PullError::Peer(unexpected(response).into())
 }
 
 /// Runs work of the own store beside the runtime's threads.
@@ -138,6 +122,12 @@ enum PullError {
     Peer(BoxError),
     /// This node cannot keep them: no other peer helps.
     Own(OpenError),
+}
+
+impl From<CallError> for PullError {
+    fn from(error: CallError) -> Self {
+        Self::Peer(error.into())
+    }
 }
 
 impl From<StoreError> for PullError {
@@ -207,7 +197,7 @@ impl Offering {
     /// Offers the last checkpoint, or a new one if that is too old.
     async fn offer(&mut self, at_least: LogIndex) -> Result<Response, BoxError> {
         let reaches = |meta: &Meta| meta.applied.filter(|applied| applied.index >= at_least);
-        if reaches(&self.state_machine.applied().borrow()).is_none() {
+        if reaches(&self.state_machine.meta()).is_none() {
             return Err(format!("it has not applied entry {at_least} yet").into());
         }
         let mut snapshot = self.state_machine.snapshot()?;

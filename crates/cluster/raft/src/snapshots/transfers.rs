@@ -9,11 +9,11 @@
 use std::{
     collections::BTreeMap,
     convert::Infallible,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
-use quorate_peer::NodeId;
+use quorate_peer::{NodeId, lock};
 use quorate_state::LogIndex;
 use quorate_store::Snapshot;
 use tokio::{sync::oneshot, time::Instant};
@@ -62,7 +62,7 @@ impl Transfers {
     /// The snapshot that some peer is being sent, or would go on with. Others that need one get the
     /// same, so that the pages of one are pinned and not those of many.
     pub(crate) fn snapshot(&self) -> Option<SharedSnapshot> {
-        let holds = self.holds();
+        let holds = lock(&self.0.holds);
         holds.values().find_map(|hold| hold.snapshot.clone())
     }
 
@@ -74,7 +74,7 @@ impl Transfers {
         floor: LogIndex,
     ) -> (Transfer, Lapsed) {
         let (lease, lapsed) = oneshot::channel();
-        let mut holds = self.holds();
+        let mut holds = lock(&self.0.holds);
         let resumed = holds.get(&peer).filter(|hold| {
             let held = hold.snapshot.as_ref();
             held.is_some_and(|held| Arc::ptr_eq(held, &snapshot))
@@ -105,7 +105,7 @@ impl Transfers {
     ) -> Option<LogIndex> {
         #[cfg(test)]
         self.0.looks.send_modify(|looks| *looks += 1);
-        let mut holds = self.holds();
+        let mut holds = lock(&self.0.holds);
         holds.retain(|peer, hold| {
             if hold.snapshot.is_none() {
                 hold.follow(matching(*peer));
@@ -117,13 +117,13 @@ impl Transfers {
 
     /// Ends all transfers, and holds nothing back any more.
     pub(crate) fn end(&self) {
-        self.holds().clear();
+        lock(&self.0.holds).clear();
     }
 
     /// Ends the transfers of a snapshot that cannot be read any more.
     pub(crate) fn end_all_of(&self, snapshot: &SharedSnapshot) {
         let is_other = |held: &SharedSnapshot| !Arc::ptr_eq(held, snapshot);
-        let mut holds = self.holds();
+        let mut holds = lock(&self.0.holds);
         holds.retain(|_, hold| hold.snapshot.as_ref().is_none_or(is_other));
     }
 
@@ -134,16 +134,10 @@ impl Transfers {
     }
 
     fn change(&self, peer: NodeId, change: impl FnOnce(&mut Hold)) {
-        if let Some(hold) = self.holds().get_mut(&peer) {
+        if let Some(hold) = lock(&self.0.holds).get_mut(&peer) {
             hold.progressed = Instant::now();
             change(hold);
         }
-    }
-
-    fn holds(&self) -> MutexGuard<'_, BTreeMap<NodeId, Hold>> {
-        // Looking up and inserting do not panic halfway.
-        let holds = self.0.holds.lock();
-        holds.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -183,7 +177,7 @@ impl Transfer {
 
     /// The peer will not go on with it.
     pub(crate) fn give_up(self) {
-        self.transfers.holds().remove(&self.peer);
+        lock(&self.transfers.0.holds).remove(&self.peer);
     }
 
     /// The peer has installed it, and goes on with the entries behind it.

@@ -41,7 +41,7 @@ pub(crate) async fn open_packets(
         set_aside.map_err(OpenError::step("set its damaged store aside"))?;
         return open_store(config, metrics).await;
     }
-    if peers.roster().members().len() < 2 {
+    if peers.roster.members().len() < 2 {
         return Err(damage);
     }
     enter(NotReady::Healing);

@@ -16,11 +16,11 @@ pub(super) async fn agreed_count_max(node: &Node) -> u64 {
     let agreed = applied.wait_for(|meta| {
         let cluster = &meta.cluster;
         let members = applied_membership(meta).unwrap().membership.nodes;
-        let is_registered = |(node, _): &(NodeId, String)| {
+        let is_registered = |node: &NodeId| {
             let registration = cluster.roll.registrations.get(&node.0);
             registration.is_some_and(|registration| registration.has_data)
         };
-        let is_founded = cluster.names.id.is_some() && members.iter().all(is_registered);
+        let is_founded = cluster.names.id.is_some() && members.keys().all(is_registered);
         let has_cookies = cluster.zones.cookie_secrets.current.is_some();
         cluster.capacity.is_some() && is_founded && has_cookies
     });
@@ -41,7 +41,7 @@ pub(super) async fn agreed_count_max(node: &Node) -> u64 {
         };
         with_data.iter().all(has_data)
     };
-    let followed = timeout(TIMEOUT, node.parts().peers.roster().until(follows)).await;
+    let followed = timeout(TIMEOUT, node.parts().peers.roster.until(follows)).await;
     assert_eq!(followed, Ok(true), "it acts by what it has applied");
     let capacity = cluster.capacity;
     capacity.expect("it was waited for").count_max

@@ -8,7 +8,7 @@ use quorate_sim::SimDisk;
 use quorate_state::{StoredPacket, UnixMillis};
 
 use super::*;
-use crate::{WallClock, background::expiry::Expiry};
+use crate::WallClock;
 
 const MINUTE_MS: i64 = 60_000;
 const DAY_MS: i64 = 24 * 60 * MINUTE_MS;
@@ -102,7 +102,7 @@ impl Clocked {
     /// Every node looks for old packets, whether it leads or not.
     async fn look_for_old(&self) {
         for node in self.cluster.nodes.values() {
-            let expiry = Expiry(node.parts().parts.clone());
+            let expiry = &node.parts().parts;
             expiry.remove_old().await;
         }
     }

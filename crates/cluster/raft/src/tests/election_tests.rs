@@ -72,7 +72,7 @@ impl Cluster {
 }
 
 pub(super) fn exchange(node: &Node) -> &Exchange {
-    node.parts().write_path.peers.exchange()
+    &node.parts().write_path.exchange
 }
 
 fn set_unfit<'a>(nodes: impl IntoIterator<Item = &'a Arc<Node>>, unfit: bool) {
@@ -139,7 +139,7 @@ async fn hints_at_a_leader_that_lives_change_nothing() {
                 .parts()
                 .write_path
                 .peers
-                .presence()
+                .presence
                 .hangups
                 .subscribe();
             let hint = async {

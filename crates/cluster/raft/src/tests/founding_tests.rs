@@ -30,7 +30,7 @@ fn wipe(cluster: &mut Cluster, node: NodeId) {
 
 /// Waits until a node has heard of the logs of so many others.
 async fn until_greeted(node: &Node, count: usize) {
-    let mut logs = node.parts().write_path.peers.presence().logs.subscribe();
+    let mut logs = node.parts().write_path.peers.presence.logs.subscribe();
     let greeted = logs.wait_for(|logs| logs.len() >= count);
     timeout(TIMEOUT, greeted).await.unwrap().unwrap();
 }
@@ -165,7 +165,7 @@ async fn the_death_of_a_node_is_a_hint_to_all_others() {
     }
     let mut hangups: Vec<_> = others
         .iter()
-        .map(|node| node.parts().write_path.peers.presence().hangups.subscribe())
+        .map(|node| node.parts().write_path.peers.presence.hangups.subscribe())
         .collect();
     cluster.board.hang_up(dead);
     cluster.nodes.remove(&dead);

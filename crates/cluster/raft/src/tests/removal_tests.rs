@@ -95,7 +95,7 @@ async fn a_replacement_that_was_interrupted_converges() {
     // The old one is deregistered and no more.
     cluster.lead(1).await;
     let leader = cluster.nodes[&id(1)].clone();
-    let admin = leader.parts().service.client.admin.clone();
+    let admin = leader.parts().service.admin.clone();
     let deregister = Command::Deregister(id(3).0);
     leader
         .parts()
@@ -154,7 +154,7 @@ async fn a_joint_configuration_that_was_left_behind_is_completed() {
     // As a demotion leaves it whose leader is gone.
     let registration = Registration {
         stays_learner: true,
-        ..leader.parts().peers.roster().roll().registrations[&id(3).0].clone()
+        ..leader.parts().peers.roster.roll().registrations[&id(3).0].clone()
     };
     let node = id(3).0;
     let register = Command::Register { node, registration };

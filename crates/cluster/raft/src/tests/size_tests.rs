@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 use quorate_state::UnixMillis;
 
 use super::{ground::Simulated, *};
-use crate::{WallClock, background::expiry::Expiry, snapshots::checkpoint::cut_log};
+use crate::{WallClock, snapshots::checkpoint::cut_log};
 
 /// Of a small configuration, in seconds of its own clock.
 const RETENTION_SECS: u64 = 8;
@@ -76,7 +76,7 @@ async fn under_constant_refresh_log_and_store_stay_small() {
     .await;
     let node = simulated.cluster.leader();
     let disk = simulated.disks.values().next().unwrap();
-    let expiry = Expiry(node.parts().parts.clone());
+    let expiry = &node.parts().parts;
     let may_expire = async {
         while !node.parts().exchange.time().may_expire {
             tokio::time::sleep(Duration::from_millis(10)).await;

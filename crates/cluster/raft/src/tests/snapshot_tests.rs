@@ -16,7 +16,7 @@ use super::{
     snapshot_traffic::SnapshotTraffic,
     *,
 };
-use crate::snapshots::window::WINDOW;
+use crate::snapshots::WINDOW;
 
 /// Enough packets of the largest size for a snapshot of several chunks.
 const PACKET_COUNT: u16 = 5_000;
@@ -242,7 +242,7 @@ impl SenderLink {
         };
         let membership = Membership {
             configs: Vec::new(),
-            nodes: Vec::new(),
+            nodes: [].into(),
         };
         let begin = SnapshotBegin {
             vote,

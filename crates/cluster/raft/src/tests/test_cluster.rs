@@ -394,7 +394,7 @@ impl OpenNode {
     }
 
     pub(super) fn known(&self) -> watch::Receiver<Known> {
-        self.peers.roster().known()
+        self.peers.roster.known()
     }
 }
 

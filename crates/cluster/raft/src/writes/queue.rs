@@ -1,10 +1,8 @@
 //! What waits for a batch.
 
-use std::{
-    collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::VecDeque, sync::Mutex};
 
+use quorate_peer::lock;
 use quorate_replica::PutError;
 use tokio::sync::Notify;
 
@@ -34,7 +32,7 @@ struct State {
 impl Queue {
     /// Puts an offer at the end, or answers why it cannot wait.
     pub(super) fn push(&self, offer: Offer) {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         if state.is_closed {
             return offer.give_up(PutError::ShuttingDown);
         }
@@ -52,7 +50,7 @@ impl Queue {
 
     /// Puts offers that were taken before others in front of them.
     pub(super) fn put_back(&self, offers: Vec<Offer>) {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         for offer in offers.into_iter().rev() {
             state.packet_count += offer.packet_count();
             state.offers.push_front(offer);
@@ -61,7 +59,7 @@ impl Queue {
 
     /// Takes from the front as long as `take` returns true; the offer that it gives back stays.
     pub(super) fn take_while(&self, mut take: impl FnMut(Offer) -> Result<(), Offer>) {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         while let Some(offer) = state.offers.pop_front() {
             let count = offer.packet_count();
             if let Err(offer) = take(offer) {
@@ -73,20 +71,20 @@ impl Queue {
 
     /// Keeps those of which `keep` says so.
     pub(super) fn retain(&self, keep: impl FnMut(&mut Offer) -> bool) {
-        let state = &mut *self.state();
+        let state = &mut *lock(&self.state);
         state.offers.retain_mut(keep);
         state.packet_count = state.offers.iter().map(Offer::packet_count).sum();
     }
 
     /// Whether this many packets wait. If not, [`arrived`](Self::arrived) resolves once they do.
     pub(super) fn holds(&self, wanted: usize) -> bool {
-        let mut state = self.state();
+        let mut state = lock(&self.state);
         state.wanted = wanted;
         state.packet_count >= wanted
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.state().offers.is_empty()
+        lock(&self.state).offers.is_empty()
     }
 
     /// Resolves when as many packets wait as were asked for, or the queue was closed.
@@ -96,17 +94,12 @@ impl Queue {
 
     /// Takes no more offers.
     pub(super) fn close(&self) {
-        self.state().is_closed = true;
+        lock(&self.state).is_closed = true;
         self.arrived.notify_one();
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.state().is_closed
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Moving offers does not panic halfway.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state).is_closed
     }
 }
 

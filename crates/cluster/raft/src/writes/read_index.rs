@@ -1,11 +1,12 @@
 //! Questions for the read index, which reads ask together.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use futures_util::{
     FutureExt,
     future::{BoxFuture, Shared},
 };
+use quorate_peer::lock;
 use quorate_state::LogIndex;
 
 /// A question that several ask.
@@ -30,16 +31,11 @@ impl ReadIndexes {
             let asked = async move {
                 let _turn = questions.under_way.lock().await;
                 // Whoever comes from here on asks anew.
-                *questions.next() = None;
+                *lock(&questions.next) = None;
                 ask().await
             };
             asked.boxed().shared()
         };
-        self.next().get_or_insert_with(question).clone()
-    }
-
-    fn next(&self) -> MutexGuard<'_, Option<Question>> {
-        // It holds a value that is replaced whole.
-        self.next.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.next).get_or_insert_with(question).clone()
     }
 }
