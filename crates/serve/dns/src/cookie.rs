@@ -4,6 +4,7 @@ use std::{hash::Hasher, net::IpAddr};
 
 use siphasher::sip::SipHasher24;
 use strum::{IntoStaticStr, VariantArray};
+use subtle::ConstantTimeEq;
 
 use crate::edns::CLIENT_COOKIE_SIZE;
 
@@ -78,7 +79,9 @@ impl CookieJar {
             return (Proof::Invalid, bake());
         }
         let is_of = |secret: &[u8; SECRET_SIZE]| {
-            is_equal(&hash_of(secret, client, head, address).to_le_bytes(), hash)
+            let ours = hash_of(secret, client, head, address).to_le_bytes();
+            // In a time that does not tell where they differ.
+            bool::from(ours.ct_eq(hash))
         };
         if is_of(&self.current) {
             let fresh = is_ahead || age_secs < RENEWAL_AGE_SECS;
@@ -125,15 +128,6 @@ fn hash_of(
         IpAddr::V6(address) => hasher.write(&address.octets()),
     }
     hasher.finish()
-}
-
-/// Whether these are equal, in a time that does not tell where they differ.
-fn is_equal(ours: &[u8; 8], theirs: &[u8]) -> bool {
-    let mut difference = 0;
-    for (a, b) in ours.iter().zip(theirs) {
-        difference |= a ^ b;
-    }
-    difference == 0
 }
 
 fn joined(
