@@ -9,13 +9,15 @@ use std::{
 
 use futures_util::future::join_all;
 use nix::errno::Errno;
-use quorate_http::ServerCertificate;
-use quorate_http::listener::{BindError, Connections, Limits, Listener, ListenerMetrics, Name};
+use quorate_http::{
+    ServerCertificate,
+    listener::{BindError, Connections, Limits, Listener, ListenerMetrics, ListenerServer, Name},
+};
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
     DnsConfig, Responder,
-    quic::{QuicProtocol, QuicServer},
+    quic::{self, QuicProtocol},
     tcp::TcpProtocol,
     udp::{self, UdpThreads},
 };
@@ -179,8 +181,7 @@ impl DnsListeners {
                 config: self.config.clone(),
                 responder: responder.clone(),
             };
-            let quic =
-                QuicServer::spawn(socket, protocol, certificate, &quic_connections, metrics)?;
+            let quic = quic::serve(socket, protocol, certificate, &quic_connections, metrics)?;
             server.quic.push(quic);
         }
         Ok(server)
@@ -191,9 +192,9 @@ impl DnsListeners {
 #[derive(Debug)]
 pub struct DnsServer {
     udp: UdpThreads,
-    tcp: Vec<quorate_http::listener::ListenerServer>,
-    tls: Vec<quorate_http::listener::ListenerServer>,
-    quic: Vec<QuicServer>,
+    tcp: Vec<ListenerServer>,
+    tls: Vec<ListenerServer>,
+    quic: Vec<ListenerServer>,
 }
 
 impl DnsServer {
@@ -212,23 +213,19 @@ impl DnsServer {
     }
 
     pub fn quic_addrs(&self) -> Vec<SocketAddr> {
-        self.quic.iter().map(QuicServer::local_addr).collect()
+        addresses(&self.quic)
     }
 
     /// Frees the addresses, and closes each connection after the responses that are under way.
     pub async fn shutdown(self) {
-        let streams = self.tcp.into_iter().chain(self.tls);
-        let streams = join_all(streams.map(quorate_http::listener::ListenerServer::shutdown));
-        let quic = join_all(self.quic.into_iter().map(QuicServer::shutdown));
-        tokio::join!(self.udp.shutdown(), streams, quic);
+        let others = self.tcp.into_iter().chain(self.tls).chain(self.quic);
+        let others = join_all(others.map(ListenerServer::shutdown));
+        tokio::join!(self.udp.shutdown(), others);
     }
 }
 
-fn addresses(servers: &[quorate_http::listener::ListenerServer]) -> Vec<SocketAddr> {
-    let addresses = servers
-        .iter()
-        .map(quorate_http::listener::ListenerServer::local_addr);
-    addresses.collect()
+fn addresses(servers: &[ListenerServer]) -> Vec<SocketAddr> {
+    servers.iter().map(ListenerServer::local_addr).collect()
 }
 
 #[cfg(test)]
