@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, num::NonZeroUsize, thread, time::Duration};
 
+use quorate_http::listener::Place;
 use quorate_setting::{Findings, KeyPath, settings};
 use quorate_zone::{Authority, Origin};
 
@@ -82,6 +83,14 @@ impl DnsConfig {
         match self.udp_thread_count {
             0 => thread::available_parallelism().map_or(1, NonZeroUsize::get),
             count => count,
+        }
+    }
+
+    /// How long the connection that has this place may now bring no whole query.
+    pub(crate) fn idle_timeout(&self, place: &Place) -> Duration {
+        match place.connections().is_crowded() {
+            true => self.tcp_idle_timeout_when_crowded,
+            false => self.tcp_idle_timeout,
         }
     }
 
