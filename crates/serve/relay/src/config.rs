@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use quorate_limit::{RequestLimits, TrustedProxies};
+use quorate_limit::{Networks, RequestLimits};
 use quorate_setting::settings;
 
 /// How much later than the replica the relay gives up: the replica's own answer says more.
@@ -28,11 +28,11 @@ pub struct ClientRules {
     /// How much each may PUT and GET.
     pub limits: RequestLimits,
     /// Whose word about who a client is counts.
-    pub trusted_proxies: Arc<ArcSwap<TrustedProxies>>,
+    pub trusted_proxies: Arc<ArcSwap<Networks>>,
 }
 
 impl ClientRules {
-    pub fn new(limits: RequestLimits, trusted_proxies: TrustedProxies) -> Self {
+    pub fn new(limits: RequestLimits, trusted_proxies: Networks) -> Self {
         Self {
             limits,
             trusted_proxies: Arc::new(ArcSwap::from_pointee(trusted_proxies)),
