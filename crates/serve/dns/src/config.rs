@@ -35,7 +35,7 @@ settings! {
         /// How many connections are served at once over TCP, as many over TLS, and as many over QUIC.
         /// When all are open, the one that was idle the longest gives way to another. Two addresses
         /// with as many endpoints as limits leave room for may restart at once.
-        tcp_connection_count_max was tcp_connections_max: usize = 4_000,
+        tcp_connection_count_max: usize = 4_000,
             in 1..=1_000_000, "each connection takes memory and a file descriptor";
         /// How many of them one client may have, an IPv4 address or an IPv6 /64. It gets another for
         /// the one that it left idle the longest. The default is one for each of 2,000 endpoints

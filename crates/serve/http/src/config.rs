@@ -38,7 +38,7 @@ settings! {
         proxy_tls_listen: Vec<SocketAddr> = Vec::new();
         /// How many connections are served at once. When all are open, the one that was idle the
         /// longest gives way to another.
-        connection_count_max was connections_max: usize = CONNECTION_COUNT_MAX,
+        connection_count_max: usize = CONNECTION_COUNT_MAX,
             in 1..=1_000_000, "each connection takes memory and a file descriptor";
         /// How many of them one client may have, an IPv4 address or an IPv6 /64. It gets another for
         /// the one that it left idle the longest. Does not hold for trusted_proxies.
