@@ -54,11 +54,15 @@ impl Authority {
         let is_served = question.class() == CLASS_IN
             && !matches!(question.record_type(), types::AXFR | types::IXFR);
         let mut zones = self.zones.iter().filter(|_| is_served);
-        let Some(zone) = zones.find(|zone| name.is_within(zone.name(), zone.label_count())) else {
+        let Some(zone) = zones.find(|zone| name.is_within(&zone.name, zone.label_count())) else {
             return Located::Answer(Answer::empty(AnswerKind::Refused, None));
         };
         match zone.key(name) {
-            Some(key) => Located::Key(KeyQuestion::new(zone, question, key)),
+            Some(key) => Located::Key(KeyQuestion {
+                zone,
+                question,
+                key,
+            }),
             None => {
                 let resolver = Resolver::new(question, ZoneData::of_origin(zone));
                 Located::Answer(resolver.resolve())

@@ -62,8 +62,8 @@ impl<'a> RecordSet<'a> {
                 skipped_label_count: below as u8,
             },
             record_type: types::SOA,
-            ttl_secs: zone.negative_ttl_secs(),
-            content: Content::Set(ZoneData::of_origin(zone), zone.soa()),
+            ttl_secs: zone.negative_ttl_secs,
+            content: Content::Set(ZoneData::of_origin(zone), zone.soa),
         }
     }
 

@@ -15,15 +15,17 @@ use crate::{
 /// An origin, ready to answer.
 #[derive(Debug)]
 pub(crate) struct Zone {
-    index: usize,
+    /// Its place among all zones.
+    pub(crate) index: usize,
     /// On the wire, in lower case.
-    name: Box<[u8]>,
+    pub(crate) name: Box<[u8]>,
     labels: Labels,
-    message: Box<[u8]>,
-    tree: RecordTree,
+    /// What the tree's offsets count in.
+    pub(crate) message: Box<[u8]>,
+    pub(crate) tree: RecordTree,
     /// The SOA, and its TTL in negative answers, in seconds.
-    soa: Set,
-    negative_ttl_secs: u32,
+    pub(crate) soa: Set,
+    pub(crate) negative_ttl_secs: u32,
     /// The TTLs that records of packets are served with, in seconds.
     ttl_secs: RangeInclusive<u32>,
 }
@@ -51,15 +53,6 @@ impl Zone {
         })
     }
 
-    /// Its place among all zones.
-    pub(crate) fn index(&self) -> usize {
-        self.index
-    }
-
-    pub(crate) fn name(&self) -> &[u8] {
-        &self.name
-    }
-
     pub(crate) fn name_ref(&self) -> NameRef<'_> {
         NameRef::new(&self.name, &self.labels)
     }
@@ -68,25 +61,8 @@ impl Zone {
         self.name_ref().label_count()
     }
 
-    pub(crate) fn tree(&self) -> &RecordTree {
-        &self.tree
-    }
-
-    /// What the tree's offsets count in.
-    pub(crate) fn message(&self) -> &[u8] {
-        &self.message
-    }
-
     pub(crate) fn clamp_ttl_secs(&self, ttl_secs: u32) -> u32 {
         ttl_secs.clamp(*self.ttl_secs.start(), *self.ttl_secs.end())
-    }
-
-    pub(crate) fn soa(&self) -> Set {
-        self.soa
-    }
-
-    pub(crate) fn negative_ttl_secs(&self) -> u32 {
-        self.negative_ttl_secs
     }
 
     /// The key below which a name in this zone lies, if it lies below one.
