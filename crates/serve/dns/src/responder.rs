@@ -145,7 +145,7 @@ impl Responder {
     }
 
     fn count(&self, outcome: &Outcome, client: &DnsClient, zones: &Served) {
-        let queries = outcome.origin.and_then(|origin| zones.queries(origin));
+        let queries = outcome.origin.and_then(|origin| zones.queries.get(origin));
         let queries = queries.unwrap_or(&self.metrics.other_queries);
         queries.of(client.transport).of(outcome.rcode).inc();
     }

@@ -30,7 +30,7 @@ pub(crate) struct Served {
     /// What cookies are made with; `None` takes none.
     pub(crate) cookies: Option<CookieJar>,
     /// The counters of queries, by the index of their origin.
-    queries: Vec<QueryCounters>,
+    pub(crate) queries: Vec<QueryCounters>,
 }
 
 /// Why what the cluster has agreed on cannot be served.
@@ -106,14 +106,15 @@ impl Zones {
             return;
         };
         let secrets = &state.cookie_secrets;
-        let jar = |current| CookieJar::new(current, secrets.previous.map(|secret| secret.0));
+        let current = secrets.current.filter(|_| self.takes_cookies);
+        let jar = current.map(|current| CookieJar {
+            current: current.0,
+            previous: secrets.previous.map(|secret| secret.0),
+        });
         self.served.store(Arc::new(Served {
             version,
             queries: counters(&authority, &self.metrics),
-            cookies: secrets
-                .current
-                .filter(|_| self.takes_cookies)
-                .map(|secret| jar(secret.0)),
+            cookies: jar,
             authority,
         }));
     }
@@ -140,13 +141,6 @@ impl Zones {
             }
         }
         Ok(Authority::new(origins)?)
-    }
-}
-
-impl Served {
-    /// The counters of an origin.
-    pub(crate) fn queries(&self, origin: usize) -> Option<&QueryCounters> {
-        self.queries.get(origin)
     }
 }
 
