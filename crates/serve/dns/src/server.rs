@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{IpAddr, SocketAddr, UdpSocket},
+    net::{SocketAddr, UdpSocket},
     sync::Arc,
     time::Duration,
 };
@@ -11,7 +11,9 @@ use futures_util::future::join_all;
 use nix::errno::Errno;
 use quorate_http::{
     ServerCertificate,
-    listener::{BindError, Connections, Limits, Listener, ListenerMetrics, ListenerServer, Name},
+    listener::{
+        BindError, Connections, Exempt, Limits, Listener, ListenerMetrics, ListenerServer, Name,
+    },
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -31,9 +33,6 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The name of DNS over TLS in handshakes (RFC 7858, section 3.1).
 const TLS_PROTOCOL: &[u8] = b"dot";
-
-/// Says for whom the bound of connections of one client does not hold.
-pub type Exempt = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
 
 impl DnsConfig {
     /// Takes the addresses. Queries wait from now on until [`serve`](DnsListeners::serve).
@@ -141,7 +140,6 @@ impl DnsListeners {
         metrics: &ListenerMetrics,
     ) -> io::Result<DnsServer> {
         let connections = || {
-            let is_exempt = is_exempt.clone();
             let limits = Limits {
                 connection_count_max: self.config.tcp_connection_count_max,
                 connection_count_per_client_max: Some(
@@ -149,7 +147,7 @@ impl DnsListeners {
                 ),
                 drain_timeout: DRAIN_TIMEOUT,
             };
-            Connections::with_exempt(limits, move |client| is_exempt(client))
+            Connections::with_exempt(limits, is_exempt.clone())
         };
         let serve_all = |listeners: Vec<Listener>, tls: Option<TlsAcceptor>, name| {
             let protocol = Arc::new(TcpProtocol {

@@ -53,9 +53,14 @@ impl HttpConfig {
 pub struct HttpListeners {
     config: HttpConfig,
     listeners: Vec<(Kind, Listener)>,
-    certificate: Option<ServerCertificate>,
-    is_trusted: Trust,
-    charge: Option<Charge>,
+    /// What is shown where HTTPS listens, which it cannot without.
+    pub certificate: Option<ServerCertificate>,
+    /// Which proxies are trusted: they may have any number of connections and bytes, and those of
+    /// listeners for proxies are believed who the client is. By default nobody is.
+    pub is_trusted: Trust,
+    /// Charges clients for the bytes of all their connections. By default only each connection
+    /// has a bound.
+    pub charge: Option<Charge>,
 }
 
 impl fmt::Debug for HttpListeners {
@@ -68,26 +73,6 @@ impl HttpListeners {
     /// The address of plain HTTP, with the port that was taken.
     pub fn local_addr(&self) -> SocketAddr {
         self.listeners[0].1.local_addr()
-    }
-
-    /// Shows `certificate` where HTTPS listens, which it cannot without.
-    pub fn with_certificate(mut self, certificate: Option<ServerCertificate>) -> Self {
-        self.certificate = certificate;
-        self
-    }
-
-    /// Trusts proxies: they may have any number of connections and bytes, and those of listeners for
-    /// proxies are believed who the client is. By default nobody is trusted.
-    pub fn with_trust(mut self, is_trusted: Trust) -> Self {
-        self.is_trusted = is_trusted;
-        self
-    }
-
-    /// Charges clients for the bytes of all their connections. By default only each connection
-    /// has a bound.
-    pub fn with_charge(mut self, charge: Charge) -> Self {
-        self.charge = Some(charge);
-        self
     }
 
     /// Serves `routes` until [`Server::shutdown`], as the listener of this name.
@@ -104,8 +89,7 @@ impl HttpListeners {
             connection_count_per_client_max: Some(self.config.connection_count_per_client_max),
             drain_timeout: self.config.drain_timeout,
         };
-        let is_trusted = self.is_trusted.clone();
-        let connections = Connections::with_exempt(limits, move |client| is_trusted(client));
+        let connections = Connections::with_exempt(limits, self.is_trusted.clone());
         let service = Service::new(self.config, routes.into(), self.is_trusted, self.charge);
         let service = Arc::new(service);
         let serve = |(kind, listener): (Kind, Listener)| {

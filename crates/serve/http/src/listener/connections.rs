@@ -12,6 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::open::{Id, Open};
 
+/// Says for whom the bound of connections of one client does not hold.
+pub type Exempt = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// How many may be open.
@@ -32,24 +35,21 @@ pub struct Connections(Arc<Shared>);
 
 struct Shared {
     limits: Limits,
-    is_exempt: Box<dyn Fn(IpAddr) -> bool + Send + Sync>,
+    is_exempt: Exempt,
     open: Mutex<Open>,
 }
 
 impl Connections {
     /// None yet, within these limits.
     pub fn new(limits: Limits) -> Self {
-        Self::with_exempt(limits, |_| false)
+        Self::with_exempt(limits, Arc::new(|_| false))
     }
 
     /// None yet. The bound of one client does not hold for those that are exempt.
-    pub fn with_exempt(
-        limits: Limits,
-        is_exempt: impl Fn(IpAddr) -> bool + Send + Sync + 'static,
-    ) -> Self {
+    pub fn with_exempt(limits: Limits, is_exempt: Exempt) -> Self {
         Self(Arc::new(Shared {
             limits,
-            is_exempt: Box::new(is_exempt),
+            is_exempt,
             open: Mutex::default(),
         }))
     }
@@ -118,7 +118,8 @@ pub struct Place {
     address: SocketAddr,
     id: Id,
     evicted: CancellationToken,
-    has_displaced: bool,
+    /// Whether another connection gave way to this one.
+    pub(crate) has_displaced: bool,
     connections: Connections,
 }
 
@@ -126,11 +127,6 @@ impl Place {
     /// The address of the other end.
     pub fn address(&self) -> SocketAddr {
         self.address
-    }
-
-    /// Whether another connection gave way to this one.
-    pub fn has_displaced(&self) -> bool {
-        self.has_displaced
     }
 
     pub fn connections(&self) -> &Connections {
