@@ -15,7 +15,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use quorate_disk::{Disk, DiskFile, LinuxDisk, OpenMode};
+use quorate_disk::{Disk, DiskFile, LinuxDisk, OpenMode, replace};
 use quorate_raft::{LOG_DIR, STORE_FILE};
 
 use crate::cluster_file::ClusterFile;
@@ -70,16 +70,9 @@ impl DataDir {
     /// Notes durably what the node knows of its cluster, in place of what it knew before.
     pub(crate) fn set_cluster(&self, cluster: &ClusterFile) -> anyhow::Result<()> {
         let file = self.cluster_file();
-        let new = file.with_extension("new");
-        let write = || {
-            let out = LinuxDisk.open(&new, OpenMode::Create)?;
-            out.set_size(0)?;
-            out.write_at(cluster.encode().as_bytes(), 0)?;
-            out.sync_data()?;
-            LinuxDisk.rename(&new, &file)?;
-            LinuxDisk.sync_dir(&self.path)
-        };
-        write().with_context(|| format!("{} cannot be written", file.display()))
+        let text = cluster.encode();
+        replace(&LinuxDisk, &file, text.as_bytes(), OpenMode::Create)
+            .with_context(|| format!("{} cannot be written", file.display()))
     }
 
     /// Whether there is a log or a store.

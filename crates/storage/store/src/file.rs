@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use quorate_disk::{Disk, DiskFile, OpenMode, dir_of, is_out_of_space};
+use quorate_disk::{Disk, DiskFile, OpenMode, dir_of, is_out_of_space, remove_if_present};
 use quorate_replica::IndexedPacket;
 use quorate_state::StoredPacket;
 use redb::{
@@ -320,12 +320,7 @@ fn open_database(backend: impl StorageBackend, cache_size: usize) -> Result<Data
 
 /// Removes what an interrupted work has left.
 pub(crate) fn remove(config: &StoreConfig, path: &Path) -> Result<(), StoreError> {
-    match config.disk.remove(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(failed("removed", path)(error))
-        }
-        _ => Ok(()),
-    }
+    remove_if_present(&*config.disk, path).map_err(failed("removed", path))
 }
 
 fn open_locked(
