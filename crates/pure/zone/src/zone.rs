@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use quorate_packet::{PublicKey, Z32_LEN};
+use quorate_state::WireName;
 
 use crate::{
     name::{Labels, NameRef},
@@ -17,8 +18,7 @@ use crate::{
 pub(crate) struct Zone {
     /// Its place among all zones.
     pub(crate) index: usize,
-    /// On the wire, in lower case.
-    pub(crate) name: Box<[u8]>,
+    pub(crate) name: WireName,
     labels: Labels,
     /// What the tree's offsets count in.
     pub(crate) message: Box<[u8]>,
@@ -43,7 +43,7 @@ impl Zone {
         let soa = tree.set(Node::APEX, types::SOA);
         Ok(Self {
             index,
-            name: name.into(),
+            name: origin.name.clone(),
             labels: Labels::parse(name).expect("it was a name"),
             message,
             soa: soa.expect("every origin has a SOA"),
@@ -54,7 +54,7 @@ impl Zone {
     }
 
     pub(crate) fn name_ref(&self) -> NameRef<'_> {
-        NameRef::new(&self.name, &self.labels)
+        NameRef::new(self.name.as_bytes(), &self.labels)
     }
 
     pub(crate) fn label_count(&self) -> usize {

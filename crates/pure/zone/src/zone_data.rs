@@ -57,7 +57,7 @@ impl<'a> ZoneData<'a> {
 
     /// The size of what stands left of the apex in a name in RDATA, if the name leads into this zone.
     pub(crate) fn prefix_size(&self, target: Target, apex: &[u8]) -> Option<usize> {
-        target.prefix_size(self.message, apex, &self.zone.name)
+        target.prefix_size(self.message, apex, self.zone.name.as_bytes())
     }
 
     /// Whether another record of the set says the same under the origin that was asked.
