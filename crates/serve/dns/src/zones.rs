@@ -1,6 +1,7 @@
 //! The zones as they are served now: those of the configuration, and what the cluster has agreed on.
 
 use std::{
+    error::Error,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -31,15 +32,6 @@ pub(crate) struct Served {
     pub(crate) cookies: Option<CookieJar>,
     /// The counters of queries, by the index of their origin.
     pub(crate) queries: Vec<QueryCounters>,
-}
-
-/// Why what the cluster has agreed on cannot be served.
-#[derive(Debug, thiserror::Error)]
-enum FollowError {
-    #[error("the zones do not go together")]
-    Origins(#[from] OriginError),
-    #[error("a panic ended the attempt")]
-    Panicked,
 }
 
 impl Zones {
@@ -94,9 +86,10 @@ impl Zones {
         let state = replica.zone_state();
         // A panic must not end the loop whose query happens to be the next.
         let attempt = catch_unwind(AssertUnwindSafe(|| self.authority(&state)));
-        let authority = attempt.unwrap_or(Err(FollowError::Panicked)).or_else(|error| {
+        let attempt = attempt.unwrap_or_else(|_| Err("a panic ended the attempt".into()));
+        let authority = attempt.or_else(|error| {
             tracing::warn!(
-                error = &error as &dyn std::error::Error,
+                error,
                 "serving the zones of the configuration alone; change what the cluster has agreed on, \
                  by `quorate zone`"
             );
@@ -121,7 +114,7 @@ impl Zones {
 
     /// The configured zones with the replicated records, as far as these go together with what is
     /// configured: there, configuration counts.
-    fn authority(&self, state: &ZoneState) -> Result<Authority, FollowError> {
+    fn authority(&self, state: &ZoneState) -> Result<Authority, Box<dyn Error>> {
         let mut origins: Vec<Origin> = self.configured.origins().cloned().collect();
         for origin in &mut origins {
             let Some(agreed) = state.zones.get(&origin.name) else {
