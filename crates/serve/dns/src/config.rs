@@ -94,20 +94,11 @@ impl DnsConfig {
         }
     }
 
-    /// Finds what is wrong with where to listen. Encrypted listeners need a certificate.
-    pub fn check_listeners(&self, key: &KeyPath, has_certificate: bool, findings: &mut Findings) {
+    /// Finds what is wrong with where to listen.
+    pub fn check_listeners(&self, key: &KeyPath, findings: &mut Findings) {
         if self.listen.is_empty() {
             let reason = "it is empty: resolvers ask over UDP and TCP first";
             findings.error(key.key("listen"), reason);
-        }
-        for (name, listen) in [
-            ("tls_listen", &self.tls_listen),
-            ("quic_listen", &self.quic_listen),
-        ] {
-            if !listen.is_empty() && !has_certificate {
-                let reason = "it needs a certificate: set tls.certificate_file and tls.key_file";
-                findings.error(key.key(name), reason);
-            }
         }
     }
 

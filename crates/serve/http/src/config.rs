@@ -85,16 +85,7 @@ impl HttpConfig {
     }
 
     /// Finds what does not go together. The settings stand at `at`.
-    pub fn check_listeners(&self, at: &KeyPath, has_certificate: bool, findings: &mut Findings) {
-        for (name, listen) in [
-            ("tls_listen", &self.tls_listen),
-            ("proxy_tls_listen", &self.proxy_tls_listen),
-        ] {
-            if !listen.is_empty() && !has_certificate {
-                let reason = "it needs a certificate: set tls.certificate_file and tls.key_file";
-                findings.error(at.key(name), reason);
-            }
-        }
+    pub fn check_listeners(&self, at: &KeyPath, findings: &mut Findings) {
         for (name, listen) in [
             ("proxy_listen", &self.proxy_listen),
             ("proxy_tls_listen", &self.proxy_tls_listen),

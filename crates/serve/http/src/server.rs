@@ -79,7 +79,7 @@ impl HttpListeners {
     ///
     /// # Panics
     ///
-    /// Panics where HTTPS listens without a certificate, which [`HttpConfig::check_listeners`] refuses.
+    /// Panics where HTTPS listens without a certificate, which the check of the configuration refuses.
     pub fn serve(self, routes: impl Into<Routes>, name: Name, metrics: &ListenerMetrics) -> Server {
         let tls = self
             .certificate
