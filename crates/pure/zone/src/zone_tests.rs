@@ -253,18 +253,7 @@ fn records_that_cannot_be_served_say_why() {
 }
 
 #[test]
-fn an_origin_that_no_ttl_is_right_for_says_so() {
-    let mut odd = origin("dns.test.");
-    (odd.ttl_secs_min, odd.ttl_secs_max) = (60, 30);
-    let error = Authority::new(vec![odd]).unwrap_err();
-    assert!(matches!(
-        error,
-        OriginError::TtlRange {
-            min: 60,
-            max: 30,
-            ..
-        }
-    ));
+fn data_without_a_form_on_the_wire_are_refused() {
     for (record_type, data) in [
         (16, &b""[..]),
         (2, b"\x01a"),
