@@ -201,8 +201,8 @@ impl DnsServer {
         self.tcp[0].local_addr()
     }
 
-    /// Where it answers UDP and TCP.
-    pub fn local_addrs(&self) -> Vec<SocketAddr> {
+    #[cfg(test)]
+    pub(crate) fn local_addrs(&self) -> Vec<SocketAddr> {
         addresses(&self.tcp)
     }
 
@@ -210,7 +210,8 @@ impl DnsServer {
         addresses(&self.tls)
     }
 
-    pub fn quic_addrs(&self) -> Vec<SocketAddr> {
+    #[cfg(test)]
+    pub(crate) fn quic_addrs(&self) -> Vec<SocketAddr> {
         addresses(&self.quic)
     }
 

@@ -1,6 +1,6 @@
 //! HTTP for any router.
 
-use std::{fmt, net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 use futures_util::future::join_all;
 use tokio_rustls::TlsAcceptor;
@@ -63,12 +63,6 @@ pub struct HttpListeners {
     pub charge: Option<Charge>,
 }
 
-impl fmt::Debug for HttpListeners {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("HttpListeners").field(&self.config).finish()
-    }
-}
-
 impl HttpListeners {
     /// The address of plain HTTP, with the port that was taken.
     pub fn local_addr(&self) -> SocketAddr {
@@ -121,7 +115,8 @@ impl Server {
     }
 
     /// Where it serves plain HTTP and HTTPS for proxies that name the client.
-    pub fn proxy_addrs(&self) -> [Vec<SocketAddr>; 2] {
+    #[cfg(test)]
+    pub(crate) fn proxy_addrs(&self) -> [Vec<SocketAddr>; 2] {
         [Kind::Proxy, Kind::ProxyTls].map(|kind| self.addrs(kind))
     }
 

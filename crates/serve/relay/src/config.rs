@@ -10,7 +10,6 @@ use quorate_setting::settings;
 pub const ANSWER_MARGIN: Duration = Duration::from_millis(500);
 
 /// Limits and deadlines of the relay.
-#[derive(Debug)]
 pub struct RelayConfig {
     /// How much each client may PUT, and who it is.
     pub rules: ClientRules,
@@ -23,7 +22,7 @@ pub struct RelayConfig {
 
 /// What holds for clients, shared by who applies it and who changes it. By default there are no
 /// limits, and no proxies.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct ClientRules {
     /// How much each may PUT and GET.
     pub limits: RequestLimits,

@@ -17,7 +17,6 @@ use quorate_state::{StoredPacket, StoredPackets, UnixMillis, Usage};
 use crate::{Index, Meta, PacketsSummary, file::Contents};
 
 /// The packets by key, and behind one lock all that a change needs beside them.
-#[derive(Debug)]
 pub(crate) struct Memory {
     pub(crate) index: Arc<Index>,
     state: Mutex<State>,

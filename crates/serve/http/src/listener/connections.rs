@@ -1,7 +1,6 @@
 //! Which connections are open, and which one gives way.
 
 use std::{
-    fmt,
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -106,14 +105,7 @@ impl Shared {
     }
 }
 
-impl fmt::Debug for Connections {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Connections").field(self.limits()).finish()
-    }
-}
-
 /// A connection's place among those that are open, which it has until it is dropped or gives way.
-#[derive(Debug)]
 pub struct Place {
     address: SocketAddr,
     id: Id,
@@ -169,7 +161,6 @@ impl Drop for Place {
 }
 
 /// Something that is done on a connection.
-#[derive(Debug)]
 pub struct Busy(Arc<Place>);
 
 impl Drop for Busy {
