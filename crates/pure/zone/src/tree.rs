@@ -91,15 +91,10 @@ pub(crate) enum Place {
 /// The tree. Without records there is no node, not even the apex.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RecordTree {
-    words: Box<[u32]>,
+    pub(crate) words: Box<[u32]>,
 }
 
 impl RecordTree {
-    /// The tree of words that a builder laid out.
-    pub(crate) fn new(words: Box<[u32]>) -> Self {
-        Self { words }
-    }
-
     pub(crate) fn node_count(&self) -> usize {
         self.words.first().copied().unwrap_or(0) as usize
     }

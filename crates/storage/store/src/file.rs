@@ -3,7 +3,7 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
 };
 
 use quorate_disk::{Disk, DiskFile, OpenMode, dir_of, is_out_of_space, remove_if_present};
@@ -116,8 +116,13 @@ impl CheckpointFile {
         cache_size: usize,
     ) -> Result<Self, StoreError> {
         let mut opened = Self::unopened(path, file, false);
-        let (closed, pacer) = (opened.closed.clone(), opened.pacer.clone());
-        let backend = FileBackend::new(opened.file.clone(), closed, pacer, opened.reserve.clone());
+        let backend = FileBackend {
+            file: opened.file.clone(),
+            unsynced_size: AtomicU64::new(0),
+            closed: opened.closed.clone(),
+            pacer: opened.pacer.clone(),
+            reserve: opened.reserve.clone(),
+        };
         opened.database = Some(opened.writing(|| open_database(backend, cache_size))?);
         Ok(opened)
     }
