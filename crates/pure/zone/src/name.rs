@@ -164,7 +164,7 @@ impl<'m> Iterator for SourceLabels<'m> {
 
     fn next(&mut self) -> Option<Self::Item> {
         #[cfg(test)]
-        crate::work::step();
+        crate::work_fixture::step();
         let mut len = *self.message.get(self.at)?;
         while len >= POINTER {
             let target = pointer_target(self.message, self.at)?;
@@ -219,7 +219,7 @@ impl<'m> Iterator for SourcePieces<'m> {
             && let Some(len @ 1..POINTER) = self.message.get(end).copied()
         {
             #[cfg(test)]
-            crate::work::step();
+            crate::work_fixture::step();
             end += 1 + usize::from(len);
         }
         self.at = end;

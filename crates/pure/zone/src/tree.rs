@@ -144,7 +144,7 @@ impl RecordTree {
         let Range { mut start, mut end } = self.children(node);
         while start < end {
             #[cfg(test)]
-            crate::work::step();
+            crate::work_fixture::step();
             let middle = start + (end - start) / 2;
             match label_order(self.label(message, middle), label) {
                 Ordering::Less => start = middle + 1,

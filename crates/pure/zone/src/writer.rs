@@ -84,7 +84,7 @@ impl<'w> Writer<'w> {
         let question = self.question;
         let mut write = |write_data: &mut dyn FnMut(&mut Self)| {
             #[cfg(test)]
-            crate::work::step();
+            crate::work_fixture::step();
             self.write_head(set, &mut owner_at);
             self.write_length_and(write_data);
             count += 1;

@@ -164,7 +164,7 @@ fn a_zone_of_many_names_is_searched_as_fast() {
         large.sets.insert((owner, 1), address.clone());
     }
     let authority = Authority::new(vec![large]).unwrap();
-    let steps = crate::work::of(|| {
+    let steps = crate::work_fixture::of(|| {
         let found = answer(&authority, None, "H19999.dns.test. A");
         assert_eq!(
             text(&found),
