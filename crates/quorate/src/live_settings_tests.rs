@@ -6,7 +6,7 @@ use std::{
 
 use quorate_admin::LogControl;
 use quorate_limit::Change;
-use tracing_subscriber::{EnvFilter, Registry, reload::Layer};
+use tracing_subscriber::{Registry, filter::Targets, reload::Layer};
 
 use super::*;
 
@@ -16,7 +16,7 @@ const STRANGER: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 struct Fixture {
     dir: tempfile::TempDir,
     settings: LiveSettings,
-    _logged: Layer<EnvFilter, Registry>,
+    _logged: Layer<Targets, Registry>,
 }
 
 /// A limit of one PUT, so that the second one tells it from none.

@@ -7,8 +7,8 @@ use std::{
 
 use quorate_admin::LogControl;
 use tracing_subscriber::{
-    EnvFilter, Registry,
-    filter::{Directive, LevelFilter, ParseError},
+    Registry,
+    filter::{LevelFilter, Targets},
     layer::SubscriberExt,
     reload::{self, Handle},
     util::SubscriberInitExt,
@@ -21,9 +21,9 @@ pub(crate) const NODE_LOGS: &str = "info";
 /// do not find each other at once is no news.
 pub(crate) const DEV_LOGS: &str = "warn,quorate_peer=error";
 
-/// What is left out unless a filter names it. Consensus tells of every heartbeat that fails, and of
+/// What is left to a filter to change: of parts that it does not name, errors. Consensus tells of every heartbeat that fails, and of
 /// more at finer levels than anybody reads; what matters of it, our own lines say.
-const QUIET: &str = "openraft=off";
+const QUIET: &str = "error,openraft=off";
 
 /// The variable that overrules what is configured, as with most programs in Rust.
 const VARIABLE: &str = "RUST_LOG";
@@ -34,7 +34,7 @@ const AUDIT: &str = "quorate::audit";
 /// Which lines are written; it can be changed while the program runs.
 #[derive(Debug, Clone)]
 pub(crate) struct Logging {
-    handle: Handle<EnvFilter, Registry>,
+    handle: Handle<Targets, Registry>,
     filter: Arc<Mutex<String>>,
 }
 
@@ -59,7 +59,7 @@ impl Logging {
 
     /// A filter that nothing is written by, as long as the layer lives.
     #[cfg(test)]
-    pub(crate) fn detached(filter: &str) -> (Self, reload::Layer<EnvFilter, Registry>) {
+    pub(crate) fn detached(filter: &str) -> (Self, reload::Layer<Targets, Registry>) {
         let (layer, handle) = reload::Layer::new(parse_filter(filter).unwrap());
         let filter = Arc::new(Mutex::new(filter.to_owned()));
         (Self { handle, filter }, layer)
@@ -84,7 +84,7 @@ impl LogControl for Logging {
     }
 
     fn set_filter(&self, filter: &str) -> Result<(), String> {
-        let parsed = parse_filter(filter).map_err(|error| error.to_string())?;
+        let parsed = parse_filter(filter)?;
         let mut current = self.lock();
         let reloaded = self.handle.reload(parsed);
         reloaded.map_err(|error| error.to_string())?;
@@ -101,12 +101,14 @@ fn overruled(configured: &str) -> String {
 }
 
 /// Parses a filter such as `info,quorate_raft=debug`.
-pub(crate) fn parse_filter(filter: &str) -> Result<EnvFilter, ParseError> {
-    let audit: Directive = format!("{AUDIT}=info").parse()?;
-    let parsed = EnvFilter::builder()
-        .with_default_directive(LevelFilter::ERROR.into())
-        .parse(format!("{QUIET},{filter}"))?;
-    Ok(parsed.add_directive(audit))
+pub(crate) fn parse_filter(filter: &str) -> Result<Targets, String> {
+    let parsed: Targets = format!("{QUIET},{filter}")
+        .parse()
+        .map_err(|error| format!("{error}"))?;
+    match parsed.iter().any(|(target, _)| target.is_empty()) {
+        true => Err("a level without the part of the program that it is for".to_owned()),
+        false => Ok(parsed.with_target(AUDIT, LevelFilter::INFO)),
+    }
 }
 
 #[cfg(test)]
@@ -118,11 +120,11 @@ mod tests {
         for filter in [NODE_LOGS, DEV_LOGS, "", "off", "info,quorate_raft=debug"] {
             let parsed = parse_filter(filter).unwrap().to_string();
             assert!(parsed.contains("quorate::audit=info"), "{filter}: {parsed}");
-            assert!(parsed.contains(QUIET), "{filter}: {parsed}");
+            assert!(parsed.contains("openraft=off"), "{filter}: {parsed}");
         }
         let chatty = parse_filter("info,openraft=debug").unwrap().to_string();
         assert!(
-            chatty.contains("openraft=debug") && !chatty.contains(QUIET),
+            chatty.contains("openraft=debug") && !chatty.contains("openraft=off"),
             "{chatty}"
         );
         for wrong in ["info,quorate_raft=loud", "=", "a=b=c"] {

@@ -190,6 +190,34 @@ async fn what_no_leader_was_there_for_is_never_in_doubt() {
     cluster.shutdown().await;
 }
 
+/// The batch before it was in flight when its node lost its leader.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lone_put_without_a_leader_has_its_answer_in_time() {
+    let adjust = |config: &mut RaftConfig| config.settings.put.deadline_ms = 1_000;
+    let cluster = Cluster::start(5, adjust).await;
+    let alone = cluster.followers().next().unwrap().clone();
+    let leader = cluster.leader().id;
+    let (board, own) = (&cluster.board, alone.id);
+    let is_other = |node: &&NodeId| ![leader, own].contains(*node);
+    let others = cluster.nodes.keys().filter(is_other).copied();
+    board.cut_off.lock().unwrap().extend(others);
+    let first = packet(1, 5);
+    let (answer, ()) = tokio::join!(put(&alone, &first), async {
+        until(cluster.leader(), |view| view.last_log > view.committed).await;
+        board.cut_off.lock().unwrap().insert(leader);
+        let mut known = alone.parts().leader.clone();
+        let gone = known.wait_for(|leader| leader.node.is_none());
+        drop(gone.await.unwrap());
+        board.close_links(own);
+    });
+    assert_eq!(answer, Err(PutError::Unknown));
+    for key in 2..4 {
+        let answer = put(&alone, &packet(key, 5)).await;
+        assert_eq!(answer, Err(PutError::NoLeader), "{key}");
+    }
+    cluster.shutdown().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_linearizable_read_at_a_follower_sees_what_was_acknowledged_elsewhere() {
     let cluster = Cluster::start(3, |_| {}).await;
