@@ -29,7 +29,7 @@ const CLUSTER_SIZE_MAX: u64 = 1024 * 1024;
 /// A data directory that this process holds.
 #[derive(Debug)]
 pub(crate) struct DataDir {
-    path: PathBuf,
+    pub(crate) path: PathBuf,
     /// Released when the process ends, however it ends.
     _lock: Arc<dyn DiskFile>,
 }
@@ -80,10 +80,6 @@ impl DataDir {
         [LOG_DIR, STORE_FILE]
             .iter()
             .any(|name| self.path.join(name).exists())
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
     }
 
     /// Whether the directory at `path`, which may be absent, holds the data of a node.

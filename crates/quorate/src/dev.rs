@@ -295,8 +295,7 @@ fn banner(nodes: &[RunningNode], root: &Path) -> String {
             admin,
         } = node.addresses();
         let text_of = |address: Option<SocketAddr>| {
-            let text = address.map(|address| address.to_string());
-            text.unwrap_or_default()
+            address.map_or_else(String::new, |address| address.to_string())
         };
         let [http_tls, dns_tls] = [http_tls, dns_tls].map(text_of);
         let _ = writeln!(

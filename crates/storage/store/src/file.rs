@@ -254,12 +254,6 @@ impl CheckpointFile {
         })
     }
 
-    /// Writes nothing any more, and reads nothing but what it has read before: from now on the same
-    /// file is written by another, which knows nothing of the pages that are read here.
-    pub(crate) fn close_for_another(&self) {
-        self.closed.set(Cause::Full);
-    }
-
     /// Gives up a file that is not published, before it is dropped.
     pub(crate) fn discard(&self) {
         self.closed.set(Cause::Failed);
@@ -275,7 +269,8 @@ impl CheckpointFile {
         unpublished.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Fails when the file was [closed for another](Self::close_for_another).
+    /// Fails when the same file is written by another since, which knows nothing of the pages that are
+    /// read here.
     pub(crate) fn check_open(&self) -> Result<(), StoreError> {
         match self.closed.cause() {
             Some(Cause::Full) => Err(StoreError::no_space(&self.path)),
