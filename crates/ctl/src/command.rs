@@ -1,5 +1,7 @@
 //! The commands that ask a relay, a DNS server or a node.
 
+use std::pin::Pin;
+
 use clap::{Args, Command, Subcommand};
 
 use crate::{
@@ -62,13 +64,15 @@ pub struct AtNode<C: Subcommand> {
 }
 
 impl ClientCommand {
-    /// Does it.
-    pub async fn run(self) -> anyhow::Result<()> {
-        match self {
-            Self::Publish(args) => publish(args).await,
-            Self::Resolve(args) => resolve(args).await,
-            Self::Node(command) => command.run(AdminArgs::open).await,
-        }
+    /// Does it. Boxed, so that it is compiled with this crate.
+    pub fn run(self) -> Pin<Box<dyn Future<Output = anyhow::Result<()>>>> {
+        Box::pin(async {
+            match self {
+                Self::Publish(args) => publish(args).await,
+                Self::Resolve(args) => resolve(args).await,
+                Self::Node(command) => command.run(AdminArgs::open).await,
+            }
+        })
     }
 }
 

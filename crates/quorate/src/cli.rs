@@ -159,7 +159,7 @@ struct ConfigArgs {
 impl ConfigArgs {
     fn load(self) -> anyhow::Result<Loaded> {
         let mut sources = Sources::new(self.config);
-        let mut flag = |key, value| config::set(&mut sources.flags, key, value);
+        let mut flag = |key, value| sources.flags.push((key, value));
         if let Some(dir) = self.data_dir {
             let dir = dir.into_os_string().into_string().ok();
             let dir = dir.context("--data-dir: the path is not Unicode, as TOML needs it")?;

@@ -15,7 +15,7 @@ use std::{
 };
 
 use anyhow::{Context, bail};
-use quorate_disk::{Disk, DiskFile, LinuxDisk, OpenMode};
+use quorate_disk::{Disk, DiskFile, LinuxDisk, OpenMode, replace};
 use quorate_raft::{LOG_DIR, STORE_FILE};
 
 use crate::cluster_file::ClusterFile;
@@ -29,7 +29,7 @@ const CLUSTER_SIZE_MAX: u64 = 1024 * 1024;
 /// A data directory that this process holds.
 #[derive(Debug)]
 pub(crate) struct DataDir {
-    path: PathBuf,
+    pub(crate) path: PathBuf,
     /// Released when the process ends, however it ends.
     _lock: Arc<dyn DiskFile>,
 }
@@ -70,16 +70,9 @@ impl DataDir {
     /// Notes durably what the node knows of its cluster, in place of what it knew before.
     pub(crate) fn set_cluster(&self, cluster: &ClusterFile) -> anyhow::Result<()> {
         let file = self.cluster_file();
-        let new = file.with_extension("new");
-        let write = || {
-            let out = LinuxDisk.open(&new, OpenMode::Create)?;
-            out.set_size(0)?;
-            out.write_at(cluster.encode().as_bytes(), 0)?;
-            out.sync_data()?;
-            LinuxDisk.rename(&new, &file)?;
-            LinuxDisk.sync_dir(&self.path)
-        };
-        write().with_context(|| format!("{} cannot be written", file.display()))
+        let text = cluster.encode();
+        replace(&LinuxDisk, &file, text.as_bytes(), OpenMode::Create)
+            .with_context(|| format!("{} cannot be written", file.display()))
     }
 
     /// Whether there is a log or a store.
@@ -87,10 +80,6 @@ impl DataDir {
         [LOG_DIR, STORE_FILE]
             .iter()
             .any(|name| self.path.join(name).exists())
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
     }
 
     /// Whether the directory at `path`, which may be absent, holds the data of a node.

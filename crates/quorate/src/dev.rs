@@ -1,7 +1,7 @@
 //! A whole cluster in one process, on loopback.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
 
@@ -49,10 +49,10 @@ pub(crate) struct DevArgs {
 const PORT_OFFSET_MAX: i64 = u16::MAX as i64 - 9105;
 
 /// Where DNS over TLS would listen at node 0: the port of RFC 7858, out of the way.
-const DNS_TLS_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8530);
+const DNS_TLS_PORT: u16 = 8530;
 
 /// Where HTTPS would listen at node 0.
-const HTTP_TLS_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 8440);
+const HTTP_TLS_PORT: u16 = 8440;
 
 /// What the cluster is called.
 const CLUSTER_NAME: &str = "dev";
@@ -190,16 +190,13 @@ fn configs(args: &DevArgs, root: &Path) -> anyhow::Result<Vec<(ConfigV1, Identit
     let certificate = certificate(root)?;
     let default = ConfigV1::default();
     // The usual ports are those of node 0, which there is none of.
-    let address = |usual: SocketAddr, number: usize| {
+    let address = |usual_port: u16, number: usize| {
         let number = u16::try_from(number).expect("there are at most five nodes");
-        SocketAddr::from((
-            Ipv4Addr::LOCALHOST,
-            usual.port() + args.port_offset + number,
-        ))
+        SocketAddr::from((Ipv4Addr::LOCALHOST, usual_port + args.port_offset + number))
     };
     let nodes = identities.iter().map(|(number, _, identity)| NodeAddress {
         key: identity.public_key(),
-        address: address(default.peer.listen, *number).to_string(),
+        address: address(default.peer.listen.port(), *number).to_string(),
     });
     let nodes: Vec<_> = nodes.collect();
     let config = |(number, data_dir, identity)| {
@@ -217,10 +214,10 @@ fn configs(args: &DevArgs, root: &Path) -> anyhow::Result<Vec<(ConfigV1, Identit
         ];
         listeners
             .into_iter()
-            .for_each(|listen| *listen = address(*listen, number));
-        config.dns.listen = vec![address(config.dns.listen[0], number)].into();
-        config.http.tls_listen = vec![address(HTTP_TLS_LISTEN, number)];
-        config.dns.tls_listen = vec![address(DNS_TLS_LISTEN, number)];
+            .for_each(|listen| *listen = address(listen.port(), number));
+        config.dns.listen = vec![address(config.dns.listen[0].port(), number)].into();
+        config.http.tls_listen = vec![address(HTTP_TLS_PORT, number)];
+        config.dns.tls_listen = vec![address(DNS_TLS_PORT, number)];
         config.tls.clone_from(&certificate);
         config.dns.origins = vec![origin()];
         config.limit.enabled = false;
@@ -298,8 +295,7 @@ fn banner(nodes: &[RunningNode], root: &Path) -> String {
             admin,
         } = node.addresses();
         let text_of = |address: Option<SocketAddr>| {
-            let text = address.map(|address| address.to_string());
-            text.unwrap_or_default()
+            address.map_or_else(String::new, |address| address.to_string())
         };
         let [http_tls, dns_tls] = [http_tls, dns_tls].map(text_of);
         let _ = writeln!(

@@ -5,9 +5,12 @@ use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 use anyhow::Context;
 use prometheus::Registry;
 use quorate_admin::{Build, ServedZones};
-use quorate_dns::{ConfiguredZones, DnsListeners, DnsServer, Exempt, Responder};
-use quorate_http::listener::{Listener, ListenerMetrics, Name};
-use quorate_http::{HttpListeners, with_cors};
+use quorate_dns::{ConfiguredZones, DnsListeners, DnsServer, Responder};
+use quorate_http::{
+    HttpListeners,
+    listener::{Exempt, Listener, ListenerMetrics, Name},
+    with_cors,
+};
 use quorate_raft::Node;
 use quorate_replica::{NamedSet, WireName};
 use tokio_util::task::AbortOnDropHandle;
@@ -100,13 +103,12 @@ impl Listeners {
             .serve(responder, certificate.as_ref(), &is_exempt, metrics);
         let proxies = settings.rules.trusted_proxies.clone();
         let byte_rates = settings.byte_rates.clone();
-        let http = self
-            .http
-            .with_certificate(certificate.clone())
-            .with_trust(Arc::new(move |peer| proxies.load().contains(peer)))
-            .with_charge(Arc::new(move |client, count| {
-                byte_rates.charge(client, count)
-            }));
+        let mut http = self.http;
+        http.certificate.clone_from(&certificate);
+        http.is_trusted = Arc::new(move |peer| proxies.load().contains(peer));
+        http.charge = Some(Arc::new(move |client, count| {
+            byte_rates.charge(client, count)
+        }));
         let fronts = Fronts {
             http: http.serve(with_cors(public), Name::Public, metrics),
             dns: dns.context("dns")?,

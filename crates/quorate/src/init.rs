@@ -1,14 +1,14 @@
 //! The identity of a node: `quorate init`.
 
 use std::{
-    fs, io,
+    fs,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, ensure};
 use clap::Args;
 use quorate_ctl::outln;
-use quorate_disk::{Disk, LinuxDisk, OpenMode};
+use quorate_disk::{Disk, LinuxDisk, OpenMode, replace};
 use quorate_peer::LinkServerConfig;
 use quorate_peer::{Identity, IdentityError};
 
@@ -80,19 +80,9 @@ pub(crate) fn mark_used(data_dir: &Path, cluster: &str) -> anyhow::Result<()> {
     if text.contains(USED) {
         return Ok(());
     }
-    let new = path.with_extension("key.marked");
-    let write = || {
-        match LinuxDisk.remove(&new) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let out = LinuxDisk.open(&new, OpenMode::CreateSecret)?;
-        out.write_at(format!("{USED}{cluster}.\n{text}").as_bytes(), 0)?;
-        out.sync_data()?;
-        LinuxDisk.rename(&new, &path)?;
-        LinuxDisk.sync_dir(data_dir)
-    };
-    write().with_context(|| format!("{} cannot be written", path.display()))
+    let marked = format!("{USED}{cluster}.\n{text}");
+    replace(&LinuxDisk, &path, marked.as_bytes(), OpenMode::CreateSecret)
+        .with_context(|| format!("{} cannot be written", path.display()))
 }
 
 /// Fails if the identity has had a part in a cluster, for a node without data that would found

@@ -82,7 +82,7 @@ impl LiveSettings {
             certificate: certificate.transpose()?,
             sources,
             logging,
-            rules: ClientRules::new(requests, config.http.trusted_proxies.clone().into()),
+            rules: ClientRules::new(requests, config.http.trusted_proxies.clone()),
             byte_rates: ByteRates::new(&config.limit, &limit_metrics),
             limit_metrics,
             answer_limits: SharedLimits::new(AnswerLimits::new(&config.limit)),
@@ -127,7 +127,7 @@ impl LiveSettings {
             changed.push(CERTIFICATE_FILE.into());
         }
         let proxies = loaded.config.http.trusted_proxies.clone();
-        self.rules.trusted_proxies.store(Arc::new(proxies.into()));
+        self.rules.trusted_proxies.store(Arc::new(proxies));
         // Limits that stay go on counting.
         if in_force.limit != loaded.config.limit {
             self.replace_limits(&loaded.config);

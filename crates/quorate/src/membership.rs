@@ -118,7 +118,7 @@ async fn mark(mut known: watch::Receiver<Known>, data_dir: Arc<DataDir>) {
     let id = known.wait_for(|known| known.names.id.is_some()).await;
     let id = id.ok().and_then(|known| known.names.id);
     let Some(id) = id else { return };
-    let marking = in_background(move || mark_used(data_dir.path(), &id.to_string()));
+    let marking = in_background(move || mark_used(&data_dir.path, &id.to_string()));
     if let Err(error) = marking.await {
         // A key that somebody else keeps, as Kubernetes does, cannot be marked.
         tracing::warn!(

@@ -94,10 +94,12 @@ impl RunningNode {
         let settings = LiveSettings::new(config, once.sources, logging.clone(), limit_metrics)?;
         // Fronts first: they say at which step the node is, and serve nothing until it is open.
         let node = Arc::new(Node::new(id));
-        let (peer_metrics, metrics) = (
-            quorate_peer::PeerMetrics::register(&registry)?,
-            node_metrics(&registry)?,
-        );
+        let peer_metrics = quorate_peer::PeerMetrics::register(&registry)?;
+        let metrics = NodeMetrics {
+            raft: quorate_raft::RaftMetrics::register(&registry)?,
+            log: quorate_log::LogMetrics::register(&registry)?,
+            store: quorate_store::StoreMetrics::register(&registry)?,
+        };
         let listener_metrics = quorate_http::listener::ListenerMetrics::register(&registry)?;
         let (fronts, peer_listener) =
             listeners.serve(&settings, node.clone(), registry, &listener_metrics)?;
@@ -188,14 +190,6 @@ impl RunningNode {
         admin.shutdown().await;
         stopped
     }
-}
-
-fn node_metrics(registry: &Registry) -> anyhow::Result<NodeMetrics> {
-    Ok(NodeMetrics {
-        raft: quorate_raft::RaftMetrics::register(registry)?,
-        log: quorate_log::LogMetrics::register(registry)?,
-        store: quorate_store::StoreMetrics::register(registry)?,
-    })
 }
 
 async fn open_node(

@@ -56,7 +56,7 @@ impl Evidence<'_> {
             (None, None) => {
                 // A list does not make a former member a founder: the others may have their data.
                 if self.config.cluster.nodes.is_empty() || !self.data_dir.has_log_or_store() {
-                    check_unused(self.data_dir.path())?;
+                    check_unused(&self.data_dir.path)?;
                 }
                 Ok(Standing::Founder(self.founders()))
             }
@@ -108,7 +108,7 @@ impl Evidence<'_> {
             !self.data_dir.has_log_or_store(),
             "{} holds a log or packets, and nothing says of which cluster. A node joins without \
              any: leave nothing but its key there, or choose another data_dir",
-            self.data_dir.path().display()
+            self.data_dir.path.display()
         );
         Ok(())
     }
@@ -119,7 +119,7 @@ impl Evidence<'_> {
             stored == configured,
             "{} holds the data of another cluster: that is called {stored:?}, and cluster.name is \
              {configured:?}. Correct the configuration, or choose another data_dir",
-            self.data_dir.path().display()
+            self.data_dir.path.display()
         );
         Ok(())
     }
@@ -129,7 +129,7 @@ impl Evidence<'_> {
     }
 
     fn check_token(&self, cluster: &ClusterFile, token: &JoinToken) -> anyhow::Result<()> {
-        let dir = self.data_dir.path().display();
+        let dir = self.data_dir.path.display();
         match cluster.known.names.id {
             Some(id) => ensure!(
                 id == token.cluster,
@@ -154,7 +154,7 @@ impl Evidence<'_> {
             self.is_list_of(cluster),
             "{} holds the data of another cluster: none of its members is in cluster.nodes.\n  \
              members there:\n{}Correct cluster.nodes or leave it out, or choose another data_dir",
-            self.data_dir.path().display(),
+            self.data_dir.path.display(),
             members.collect::<String>()
         );
         Ok(())

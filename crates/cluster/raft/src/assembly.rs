@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, atomic::AtomicBool};
 
+use futures_util::future::BoxFuture;
 use quorate_log::Log;
 use quorate_peer::{Service, Transport, Unfit};
 use quorate_replica::NotReady;
@@ -35,7 +36,18 @@ impl Node {
     /// then takes part in the cluster. If its log is empty, it forms the cluster with the other
     /// founding voters, once all of them have said that they are new too. Returns what the
     /// transport hands incoming links to. Asked once for each node.
-    pub async fn open(
+    ///
+    /// Boxed, so that openraft is compiled with this crate and not with whatever opens a node.
+    pub fn open(
+        &self,
+        config: RaftConfig,
+        transport: Arc<dyn Transport>,
+        metrics: NodeMetrics,
+    ) -> BoxFuture<'_, Result<Arc<dyn Service>, OpenError>> {
+        Box::pin(self.assemble(config, transport, metrics))
+    }
+
+    async fn assemble(
         &self,
         config: RaftConfig,
         transport: Arc<dyn Transport>,

@@ -3,9 +3,8 @@
 /// Declares a struct of settings.
 ///
 /// Each is `key: Type = default;`, or `key: Type = default, in min..=max, "why";` with bounds, and
-/// its doc comment is the help for users. `key was old_key: …` makes the error about a key of an
-/// earlier version name the one of today. The type of a setting is a [`Form`](crate::Form), as is
-/// the struct itself. Fields in `fixed { … }` behind the struct are part of it, with their defaults,
+/// its doc comment is the help for users. The type of a setting is a [`Form`](crate::Form), as is the
+/// struct itself. Fields in `fixed { … }` behind the struct are part of it, with their defaults,
 /// and no operator sets them.
 #[macro_export]
 macro_rules! settings {
@@ -14,7 +13,7 @@ macro_rules! settings {
         $vis:vis struct $name:ident {
             $(
                 $(#[doc = $help:literal])*
-                $key:ident $(was $old:ident)?: $type:ty = $default:expr
+                $key:ident: $type:ty = $default:expr
                     $(, in $bounds:expr, $why:expr)?;
             )*
         }
@@ -87,7 +86,6 @@ macro_rules! settings {
                 vec![$(
                     $crate::Setting {
                         key: stringify!($key),
-                        was: $crate::settings!(@option $(stringify!($old))?),
                         help: concat!($($help, "\n",)*),
                         bounds: $crate::settings!(@option $({
                             let bounds: std::ops::RangeInclusive<$type> = $bounds;

@@ -26,21 +26,14 @@ impl Laid {
         }
     }
 
-    /// Refuses what stands at `at` because its key is none of `known`, and names the setting that
-    /// was meant if it was once called so.
+    /// Refuses what stands at `at` because its key is none of `known`.
     pub fn refuse_key(&mut self, key: &str, at: &KeyPath, known: &[Setting]) {
-        let reason = match known.iter().find(|entry| entry.was == Some(key)) {
-            Some(entry) => format!("`{key}` is called `{}` now", entry.key),
-            None => {
-                let known = known.iter().map(|entry| format!("`{}`", entry.key));
-                let known: Vec<_> = known.collect();
-                format!(
-                    "unknown field `{key}`, expected one of {}",
-                    known.join(", ")
-                )
-            }
-        };
-        self.refuse(at, reason);
+        let known: Vec<_> = known.iter().map(|it| format!("`{}`", it.key)).collect();
+        let known = known.join(", ");
+        self.refuse(
+            at,
+            format!("unknown field `{key}`, expected one of {known}"),
+        );
     }
 
     /// Refuses what stands at `at`.

@@ -7,8 +7,6 @@ use toml::Value;
 pub struct Setting {
     /// Its name in its table.
     pub key: &'static str,
-    /// What it was called in earlier versions.
-    pub was: Option<&'static str>,
     /// What it means, a line of text each.
     pub help: &'static str,
     /// The least and the most it may be.

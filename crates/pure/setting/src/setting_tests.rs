@@ -6,7 +6,7 @@ crate::settings! {
     /// Settings of a test.
     struct Outer {
         /// A number.
-        number was nummer: u32 = 5, in 1..=9, "it has one digit";
+        number: u32 = 5, in 1..=9, "it has one digit";
         /// A list.
         list: Vec<u32> = vec![1];
         /// A map.
@@ -94,14 +94,6 @@ fn what_is_fixed_cannot_be_set() {
 }
 
 #[test]
-fn a_key_of_an_earlier_version_names_the_one_of_today() {
-    assert_eq!(
-        refused("nummer = 1"),
-        ["nummer: `nummer` is called `number` now"]
-    );
-}
-
-#[test]
 fn what_is_out_of_bounds_is_told_with_the_reason() {
     let (outer, _) = lay("number = 10\ninner = [{}, { number = 2 }]");
     let mut findings = Findings::default();
@@ -131,7 +123,7 @@ fn what_is_declared_is_known() {
     let [number, .., inner] = &declared[..] else {
         panic!("four settings")
     };
-    assert_eq!((number.key, number.was), ("number", Some("nummer")));
+    assert_eq!(number.key, "number");
     assert_eq!(number.help, " A number.\n");
     assert_eq!(number.bounds.as_deref(), Some("1 to 9"));
     assert_eq!(number.default, Value::Integer(5));

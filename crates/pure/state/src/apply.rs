@@ -10,87 +10,75 @@ use crate::{
     StoredPackets, UnixMillis, UnsupportedLevel, deletion::delete_packet, put_batch::put_batch,
 };
 
-/// Why an entry cannot be applied: always fatal to the node. Nothing of the entry was applied, unless
-/// the packets failed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ApplyError<E> {
-    /// It is beyond this program.
-    #[error(transparent)]
-    Level(#[from] UnsupportedLevel),
-    /// The packets cannot be read or written.
-    #[error("the packets failed")]
-    Packets(E),
-}
-
 /// Applies the command that `entry` encodes, in a program that supports `supported`.
 ///
 /// A command above `supported` is an error, be its kind unknown, and so is one that raises the
-/// cluster above it.
+/// cluster above it: the node must stop, and nothing of the entry was applied.
 pub fn apply<R: StoredPackets>(
     packets: &mut R,
     cluster: &mut ClusterState,
     supported: Level,
     entry: Bytes,
-) -> Result<Outcome, ApplyError<R::Error>> {
+) -> Result<Outcome, UnsupportedLevel> {
     let command = match decode(entry, cluster.level, supported)? {
         Ok(command) => command,
         Err(rejection) => return Ok(Outcome::Rejected(rejection)),
     };
-    let outcome = match command {
+    Ok(match command {
         Command::PutBatch(batch) => put_batch(packets, cluster, batch),
         Command::Expire { cutoff, count_max } => {
-            expire(packets, cutoff, count_max).map(Outcome::Expired)
+            Outcome::Expired(expire(packets, cutoff, count_max))
         }
         Command::RaiseLevel(level) => {
             level.check(supported)?;
             cluster.level = cluster.level.max(level);
-            Ok(Outcome::Agreed)
+            Outcome::Agreed
         }
         Command::Found(found) => {
             if cluster.names.id.is_none() {
                 cluster.names = found.names;
                 cluster.capacity = Some(found.capacity);
             }
-            Ok(Outcome::Agreed)
+            Outcome::Agreed
         }
-        Command::Invite { id, invite, now } => Ok(match roll(cluster).invite(id, invite, now) {
+        Command::Invite { id, invite, now } => match roll(cluster).invite(id, invite, now) {
             true => Outcome::Agreed,
             false => Outcome::Rejected(Rejection::InviteCount),
-        }),
-        Command::Join(join) => Ok(Outcome::Joined(roll(cluster).join(join))),
-        Command::Register { node, registration } => Ok(register(cluster, node, registration)),
+        },
+        Command::Join(join) => Outcome::Joined(roll(cluster).join(join)),
+        Command::Register { node, registration } => register(cluster, node, registration),
         Command::Deregister(node) => {
             roll(cluster).registrations.remove(&node);
-            Ok(Outcome::Agreed)
+            Outcome::Agreed
         }
-        Command::ChangeZone(change) => Ok(match change.changed(&cluster.zones) {
-            Ok(Some(zones)) => {
-                cluster.zones = Arc::new(zones);
-                Outcome::Agreed
-            }
-            Ok(None) => Outcome::Agreed,
-            Err(rejection) => Outcome::Rejected(rejection.into()),
-        }),
+        Command::ChangeZone(change) => agree(&mut cluster.zones, |zones| change.changed(zones)),
         Command::RotateCookies { secret, now } => {
             let zones = Arc::make_mut(&mut cluster.zones);
             zones.cookie_secrets.rotate(secret, now);
-            Ok(Outcome::Agreed)
+            Outcome::Agreed
         }
-        Command::ChangePublishing(change) => Ok(match change.changed(&cluster.publishing) {
-            Ok(Some(publishing)) => {
-                cluster.publishing = Arc::new(publishing);
-                Outcome::Agreed
-            }
-            Ok(None) => Outcome::Agreed,
-            Err(rejection) => Outcome::Rejected(rejection.into()),
+        Command::ChangePublishing(change) => agree(&mut cluster.publishing, |publishing| {
+            change.changed(publishing)
         }),
         Command::DeletePacket {
             key,
             blocked_until,
             now,
         } => delete_packet(packets, &mut cluster.publishing, key, blocked_until, now),
-    };
-    outcome.map_err(ApplyError::Packets)
+    })
+}
+
+/// Puts what a change makes of `state` in its place, if that is something else.
+fn agree<S, E: Into<Rejection>>(
+    state: &mut Arc<S>,
+    changed: impl FnOnce(&S) -> Result<Option<S>, E>,
+) -> Outcome {
+    match changed(state) {
+        Ok(Some(changed)) => *state = Arc::new(changed),
+        Ok(None) => {}
+        Err(rejection) => return Outcome::Rejected(rejection.into()),
+    }
+    Outcome::Agreed
 }
 
 fn roll(cluster: &mut ClusterState) -> &mut Roll {
@@ -125,20 +113,16 @@ fn decode(
     })
 }
 
-fn expire<R: StoredPackets>(
-    packets: &mut R,
-    cutoff: UnixMillis,
-    count_max: u32,
-) -> Result<usize, R::Error> {
+fn expire<R: StoredPackets>(packets: &mut R, cutoff: UnixMillis, count_max: u32) -> usize {
     let mut count = 0;
     let is_old = |oldest: &(UnixMillis, PublicKey)| oldest.0 < cutoff;
     while count < count_max
-        && let Some((_, key)) = packets.oldest()?.filter(is_old)
+        && let Some((_, key)) = packets.oldest().filter(is_old)
     {
-        packets.remove(&key)?;
+        packets.remove(&key);
         count += 1;
     }
-    Ok(count as usize)
+    count as usize
 }
 
 #[cfg(test)]

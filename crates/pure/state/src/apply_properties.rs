@@ -282,7 +282,6 @@ proptest! {
                     prop_assert!(replica.cluster.level <= supported);
                 }
                 Err(error) => {
-                    let ApplyError::Level(error) = error;
                     let raises = match decoded {
                         Ok(Command::RaiseLevel(level)) => level == error.needed,
                         _ => false,

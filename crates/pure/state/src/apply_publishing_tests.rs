@@ -296,5 +296,5 @@ fn a_batch_is_its_times_then_conditions_then_packets() {
     let entry = PutBatch::encode(UnixMillis(5), UnixMillis(6), &packets);
     assert_eq!(entry[..20], header);
     assert_eq!(entry[20..29], [0, 1, 0, 1, 0, 0, 0, 1, 2]);
-    assert_eq!(entry[29..], *packets.as_bytes());
+    assert_eq!(entry[29..], packets.bytes);
 }

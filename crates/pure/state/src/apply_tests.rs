@@ -1,4 +1,4 @@
-use std::{cmp::Ordering, collections::BTreeMap, convert::Infallible};
+use std::{cmp::Ordering, collections::BTreeMap};
 
 use quorate_packet::{PAYLOAD_SIZE_MIN, PublicKey, SignedPacket};
 
@@ -16,32 +16,28 @@ use crate::{
 struct Map(BTreeMap<PublicKey, StoredPacket>);
 
 impl StoredPackets for Map {
-    type Error = Infallible;
-
-    fn stored_packet(&self, key: &PublicKey) -> Result<Option<StoredPacket>, Infallible> {
-        Ok(self.0.get(key).cloned())
+    fn stored_packet(&self, key: &PublicKey) -> Option<StoredPacket> {
+        self.0.get(key).cloned()
     }
 
-    fn put(&mut self, stored: &StoredPacket) -> Result<(), Infallible> {
+    fn put(&mut self, stored: &StoredPacket) {
         self.0.insert(*stored.packet.key(), stored.clone());
-        Ok(())
     }
 
-    fn usage(&self) -> Result<Usage, Infallible> {
-        Ok(Usage {
+    fn usage(&self) -> Usage {
+        Usage {
             count: self.0.len() as u64,
             size: self.0.values().map(StoredPacket::size).sum(),
-        })
+        }
     }
 
-    fn oldest(&self) -> Result<Option<(UnixMillis, PublicKey)>, Infallible> {
+    fn oldest(&self) -> Option<(UnixMillis, PublicKey)> {
         let by_age = self.0.values().map(|r| (r.received, *r.packet.key()));
-        Ok(by_age.min())
+        by_age.min()
     }
 
-    fn remove(&mut self, key: &PublicKey) -> Result<(), Infallible> {
+    fn remove(&mut self, key: &PublicKey) {
         self.0.remove(key);
-        Ok(())
     }
 }
 
@@ -67,11 +63,7 @@ impl Replica {
         replica
     }
 
-    fn try_apply(
-        &mut self,
-        supported: Level,
-        entry: Bytes,
-    ) -> Result<Outcome, ApplyError<Infallible>> {
+    fn try_apply(&mut self, supported: Level, entry: Bytes) -> Result<Outcome, UnsupportedLevel> {
         apply(&mut self.map, &mut self.cluster, supported, entry)
     }
 
@@ -249,10 +241,7 @@ fn what_is_beyond_a_program_stops_it_before_anything_is_applied() {
     ] {
         let error = replica.try_apply(Level(supported), entry).unwrap_err();
         let (needed, supported) = (Level(needed), Level(supported));
-        assert_eq!(
-            error,
-            ApplyError::Level(UnsupportedLevel { needed, supported })
-        );
+        assert_eq!(error, UnsupportedLevel { needed, supported });
         assert_eq!(replica, before);
     }
     let error = replica.try_apply(LEVEL_MAX, unknown).unwrap_err();

@@ -81,13 +81,13 @@ impl PutBatch {
         let header = Command::PutBatch(Self {
             now,
             timestamp_max,
-            conditions: packets.conditions().clone(),
+            conditions: packets.conditions.clone(),
             packets: Vec::new(),
         });
         let mut out = BytesMut::with_capacity(BATCH_HEADER_SIZE + packets.size());
         out.put_slice(&HEADER);
         header.put(&mut out);
-        out.put_slice(packets.as_bytes());
+        out.put_slice(&packets.bytes);
         out.freeze()
     }
 }

@@ -17,8 +17,8 @@ pub(crate) fn delete_packet<R: StoredPackets>(
     key: PublicKey,
     blocked_until: Option<UnixMillis>,
     now: UnixMillis,
-) -> Result<Outcome, R::Error> {
-    let stored = packets.stored_packet(&key)?;
+) -> Outcome {
+    let stored = packets.stored_packet(&key);
     let existed = stored.is_some();
     let stored = stored.map(|stored| stored.packet.timestamp());
     let known = publishing.deleted.get(&key).copied();
@@ -30,7 +30,7 @@ pub(crate) fn delete_packet<R: StoredPackets>(
     let at_block = block.map(|_| Timestamp::from_micros(now.0.saturating_mul(1000)));
     let known_timestamp = known.map(|known| known.timestamp);
     let Some(timestamp) = stored.max(known_timestamp).or(at_block) else {
-        return Ok(Outcome::Deleted { existed });
+        return Outcome::Deleted { existed };
     };
     let deletion = Deletion {
         timestamp,
@@ -40,12 +40,12 @@ pub(crate) fn delete_packet<R: StoredPackets>(
         let publishing = Arc::make_mut(publishing);
         if known.is_none() && !make_room(publishing, now) {
             let rejection = PublishRejection::DeletionCount;
-            return Ok(Outcome::Rejected(Rejection::Publishing(rejection)));
+            return Outcome::Rejected(Rejection::Publishing(rejection));
         }
         publishing.deleted.insert(key, deletion);
     }
-    packets.remove(&key)?;
-    Ok(Outcome::Deleted { existed })
+    packets.remove(&key);
+    Outcome::Deleted { existed }
 }
 
 /// Forgets the deletion of the oldest packet where there is no room for another. False if all that

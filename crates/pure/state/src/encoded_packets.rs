@@ -23,9 +23,10 @@ const _: () = assert!(BATCH_COUNT_MAX <= u16::MAX as usize);
 /// they are. There are at most [`BATCH_COUNT_MAX`] of them, in at most [`BATCH_SIZE_MAX`] bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EncodedPackets {
-    bytes: BytesMut,
+    /// Those of the packets alone.
+    pub(crate) bytes: BytesMut,
     count: usize,
-    conditions: BatchConditions,
+    pub(crate) conditions: BatchConditions,
 }
 
 impl EncodedPackets {
@@ -82,15 +83,6 @@ impl EncodedPackets {
         self.conditions.encode(&mut out);
         out.put_slice(&self.bytes);
         out.freeze()
-    }
-
-    /// The bytes of the packets alone.
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    pub(crate) fn conditions(&self) -> &BatchConditions {
-        &self.conditions
     }
 
     /// The size of all that is sent, in bytes.
@@ -158,7 +150,7 @@ mod tests {
         let mut packets = EncodedPackets::default();
         while packets.push(&packet(1, PAYLOAD_SIZE_MAX), &Conditions::default()) {}
         assert!(packets.encode().len() <= BATCH_SIZE_MAX);
-        let bytes = [&full.encode()[..], full.as_bytes()].concat();
+        let bytes = [&full.encode()[..], &full.bytes[..]].concat();
         let size = bytes.len();
         let count = 2 * BATCH_COUNT_MAX;
         let too_many = EncodedPackets::parse(bytes.into());
@@ -181,13 +173,13 @@ mod tests {
     fn conditions_go_with_their_packets_from_node_to_node() {
         let (mut first, mut second) = (EncodedPackets::default(), EncodedPackets::default());
         assert!(first.push(&packet(1, 200), &Conditions::default()));
-        assert!(first.conditions().is_empty());
+        assert!(first.conditions.is_empty());
         assert!(second.push(&packet(2, 200), &Conditions::default()));
         assert!(second.push(&packet(3, 200), &conditions(1)));
         let read = EncodedPackets::parse(second.encode());
         assert_eq!(read.as_ref(), Ok(&second));
         assert!(first.append(&read.unwrap()));
-        let of = |place| first.conditions().of(place).cloned();
+        let of = |place| first.conditions.of(place).cloned();
         let expected = [None, None, Some(conditions(1)), None];
         assert_eq!([0, 1, 2, 3].map(of), expected);
     }

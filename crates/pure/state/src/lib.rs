@@ -73,7 +73,7 @@ mod zone_change;
 mod zone_check;
 mod zone_state;
 
-pub use apply::{ApplyError, apply};
+pub use apply::apply;
 pub use batch::{BATCH_COUNT_MAX, BATCH_SIZE_MAX, PutBatch};
 pub use batch_conditions::BatchConditions;
 pub use capacity::{Capacity, EVICTION_AGE_MIN, EVICTION_COUNT_MAX, Usage};

@@ -57,24 +57,15 @@ pub struct PublishState {
 }
 
 /// Who may publish, of those who are not denied.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum PublishMode {
     #[default]
     Open,
     AllowList,
     /// Keys that are allowed, and whoever has a token.
     Tokens,
-}
-
-impl fmt::Display for PublishMode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Open => "open",
-            Self::AllowList => "allow_list",
-            Self::Tokens => "tokens",
-        })
-    }
 }
 
 /// The SHA-256 of a token, which has 256 bits of randomness itself.

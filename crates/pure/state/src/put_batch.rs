@@ -13,7 +13,7 @@ pub(crate) fn put_batch<R: StoredPackets>(
     packets: &mut R,
     cluster: &mut ClusterState,
     batch: PutBatch,
-) -> Result<Outcome, R::Error> {
+) -> Outcome {
     let mut put = Put {
         packets,
         capacity: cluster.capacity,
@@ -25,10 +25,10 @@ pub(crate) fn put_batch<R: StoredPackets>(
     let conditions = &batch.conditions;
     let packets = batch.packets.into_iter().enumerate();
     let outcomes = packets.map(|(place, packet)| put.put(packet, conditions.of(place)));
-    Ok(Outcome::Put {
-        outcomes: outcomes.collect::<Result<_, _>>()?,
+    Outcome::Put {
+        outcomes: outcomes.collect(),
         evicted_count: put.evicted_count,
-    })
+    }
 }
 
 struct Put<'a, R> {
@@ -43,65 +43,61 @@ struct Put<'a, R> {
 impl<R: StoredPackets> Put<'_, R> {
     /// Who may not publish is told that, whatever the condition (RFC 9110, section 13.2.1). Then comes the
     /// condition, which the very packet that is stored meets, and then the timestamps.
-    fn put(
-        &mut self,
-        packet: SignedPacket,
-        conditions: Option<&Conditions>,
-    ) -> Result<PutOutcome, R::Error> {
+    fn put(&mut self, packet: SignedPacket, conditions: Option<&Conditions>) -> PutOutcome {
         if packet.timestamp().as_micros() / 1000 > self.timestamp_max.0 {
-            return Ok(PutOutcome::TooFarAhead);
+            return PutOutcome::TooFarAhead;
         }
         let token = conditions.and_then(Conditions::token);
         let now = || Some(self.now);
         if let Some(refusal) = self.publishing.refusal(packet.key(), token, now) {
-            return Ok(refusal);
+            return refusal;
         }
-        let old = self.packets.stored_packet(packet.key())?;
+        let old = self.packets.stored_packet(packet.key());
         let stored = old.as_ref().map(|old| &old.packet);
         let holds = |conditions: &Conditions| stored == Some(&packet) || conditions.hold(stored);
         if !conditions.is_none_or(holds) {
-            return Ok(PutOutcome::ConditionFailed);
+            return PutOutcome::ConditionFailed;
         }
         if self.publishing.has_deleted(&packet) {
-            return Ok(PutOutcome::Superseded);
+            return PutOutcome::Superseded;
         }
         let (packet, outcome) = match &old {
-            None => match self.make_room()? {
+            None => match self.make_room() {
                 true => (packet, PutOutcome::Stored),
-                false => return Ok(PutOutcome::Full),
+                false => return PutOutcome::Full,
             },
             Some(old) => match packet.recency(&old.packet) {
                 Ordering::Greater => (packet, PutOutcome::Stored),
                 Ordering::Equal => (old.packet.clone(), PutOutcome::Unchanged),
-                Ordering::Less => return Ok(PutOutcome::Superseded),
+                Ordering::Less => return PutOutcome::Superseded,
             },
         };
         // A time that is behind an earlier one must not make a packet look older.
         let received = old
             .as_ref()
             .map_or(self.now, |old| self.now.max(old.received));
-        self.packets.put(&StoredPacket { received, packet })?;
-        Ok(outcome)
+        self.packets.put(&StoredPacket { received, packet });
+        outcome
     }
 
     /// Removes what was received longest ago until there is room. False if there is none: what went
     /// by then stays away.
-    fn make_room(&mut self) -> Result<bool, R::Error> {
+    fn make_room(&mut self) -> bool {
         let Some(capacity) = self.capacity else {
-            return Ok(true);
+            return true;
         };
         for _ in 0..EVICTION_COUNT_MAX {
-            if !capacity.is_reached(self.packets.usage()?) {
-                return Ok(true);
+            if !capacity.is_reached(self.packets.usage()) {
+                return true;
             }
-            match self.packets.oldest()? {
+            match self.packets.oldest() {
                 Some((received, key)) if self.now.since(received) > EVICTION_AGE_MIN => {
-                    self.packets.remove(&key)?;
+                    self.packets.remove(&key);
                     self.evicted_count += 1;
                 }
-                _ => return Ok(false),
+                _ => return false,
             }
         }
-        Ok(!capacity.is_reached(self.packets.usage()?))
+        !capacity.is_reached(self.packets.usage())
     }
 }

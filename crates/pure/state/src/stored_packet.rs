@@ -40,21 +40,18 @@ impl StoredPacket {
 
 /// The packets of one node.
 pub trait StoredPackets {
-    /// Why the packets cannot be read or written: always fatal to the node.
-    type Error;
-
     /// What is stored of `key`.
-    fn stored_packet(&self, key: &PublicKey) -> Result<Option<StoredPacket>, Self::Error>;
+    fn stored_packet(&self, key: &PublicKey) -> Option<StoredPacket>;
 
-    fn usage(&self) -> Result<Usage, Self::Error>;
+    fn usage(&self) -> Usage;
 
     /// When the packet that was received longest ago was received, and its key: of several, the
     /// smallest.
-    fn oldest(&self) -> Result<Option<(UnixMillis, PublicKey)>, Self::Error>;
+    fn oldest(&self) -> Option<(UnixMillis, PublicKey)>;
 
     /// Stores a packet in place of any that its key has.
-    fn put(&mut self, stored: &StoredPacket) -> Result<(), Self::Error>;
+    fn put(&mut self, stored: &StoredPacket);
 
     /// Removes the packet of `key`, if there is one.
-    fn remove(&mut self, key: &PublicKey) -> Result<(), Self::Error>;
+    fn remove(&mut self, key: &PublicKey);
 }

@@ -1,7 +1,5 @@
 //! All origins, and who can answer a question.
 
-use quorate_state::WireName;
-
 use crate::{
     Answer, AnswerKind, KeyQuestion, Origin, OriginError, Question, message::CLASS_IN,
     rdata::types, resolver::Resolver, zone::Zone, zone_data::ZoneData,
@@ -12,7 +10,6 @@ use crate::{
 pub struct Authority {
     /// The longest names first, so that the first zone that a name lies in is the one it belongs to.
     zones: Vec<Zone>,
-    names: Vec<WireName>,
 }
 
 /// Who can answer a question.
@@ -36,13 +33,12 @@ impl Authority {
             let inner: Vec<&Origin> = inner.collect();
             zones.push(Zone::new(index, origin, &inner)?);
         }
-        let names = origins.into_iter().map(|origin| origin.name).collect();
-        Ok(Self { zones, names })
+        Ok(Self { zones })
     }
 
     /// The names of the origins, in lower case: what an `origin_index` is the index of.
     pub fn origins(&self) -> impl ExactSizeIterator<Item = String> {
-        self.names.iter().map(WireName::to_string)
+        self.zones.iter().map(|zone| zone.name.to_string())
     }
 
     /// Finds who can answer `question`.
@@ -54,11 +50,17 @@ impl Authority {
         let is_served = question.class() == CLASS_IN
             && !matches!(question.record_type(), types::AXFR | types::IXFR);
         let mut zones = self.zones.iter().filter(|_| is_served);
-        let Some(zone) = zones.find(|zone| name.is_within(zone.name(), zone.label_count())) else {
+        let Some(zone) =
+            zones.find(|zone| name.is_within(zone.name.as_bytes(), zone.label_count()))
+        else {
             return Located::Answer(Answer::empty(AnswerKind::Refused, None));
         };
         match zone.key(name) {
-            Some(key) => Located::Key(KeyQuestion::new(zone, question, key)),
+            Some(key) => Located::Key(KeyQuestion {
+                zone,
+                question,
+                key,
+            }),
             None => {
                 let resolver = Resolver::new(question, ZoneData::of_origin(zone));
                 Located::Answer(resolver.resolve())

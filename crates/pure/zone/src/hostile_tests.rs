@@ -9,7 +9,7 @@ use quorate_packet::DNS_SIZE_MAX;
 use crate::{
     AnswerKind, CompiledPacket,
     fixture::{KEY, Response, answer_in, authority, packet_of, question},
-    work,
+    work_fixture,
 };
 
 /// The most steps of an answer.
@@ -87,7 +87,7 @@ fn with_name(before: &[u8], at: u16) -> Vec<u8> {
 /// The labels that a name of the key under the origin has room for, of one letter each.
 const DEPTH_MAX: usize = (255 - 53 - 10) / 2 - 1;
 
-/// Packets that make most work, and what to ask for.
+/// Packets that make most work_fixture, and what to ask for.
 fn packets() -> Vec<(&'static str, Vec<u8>, String)> {
     let deep_name = |letter: &str, count: usize| format!("{letter}.").repeat(count);
     vec![
@@ -310,7 +310,7 @@ fn no_packet_makes_a_question_much_work() {
         for size_max in [512, UDP_SIZE] {
             let (authority, asked) = (authority(&["dns.test."]), question(&asked));
             let packet = CompiledPacket::compile(&packet_of(&dns));
-            let steps = work::of(|| answer_compiled(&authority, &packet, &asked, size_max));
+            let steps = work_fixture::of(|| answer_compiled(&authority, &packet, &asked, size_max));
             assert!(
                 steps > 0 && steps <= STEPS_MAX,
                 "{what}: {steps} steps for {size_max}"

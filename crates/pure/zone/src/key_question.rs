@@ -10,9 +10,9 @@ use crate::{
 /// A question about a key's zone, `<z32>.<origin>`.
 #[derive(Debug)]
 pub struct KeyQuestion<'a> {
-    zone: &'a Zone,
-    question: &'a Question<'a>,
-    key: PublicKey,
+    pub(crate) zone: &'a Zone,
+    pub(crate) question: &'a Question<'a>,
+    pub(crate) key: PublicKey,
 }
 
 /// A stored packet cannot be decoded, though it could be when it came.
@@ -25,14 +25,6 @@ pub struct UndecodableError {
 }
 
 impl<'a> KeyQuestion<'a> {
-    pub(crate) fn new(zone: &'a Zone, question: &'a Question<'a>, key: PublicKey) -> Self {
-        Self {
-            zone,
-            question,
-            key,
-        }
-    }
-
     /// The key whose packet is needed.
     pub fn key(&self) -> &PublicKey {
         &self.key
@@ -40,7 +32,7 @@ impl<'a> KeyQuestion<'a> {
 
     /// Which of [`Authority::origins`](crate::Authority::origins) the key's zone stands under.
     pub fn origin_index(&self) -> usize {
-        self.zone.index()
+        self.zone.index
     }
 
     /// The answer, given the packet of [`key`](Self::key) or that there is none.
@@ -50,7 +42,7 @@ impl<'a> KeyQuestion<'a> {
     ) -> Result<Answer<'a>, UndecodableError> {
         let Some(packet) = packet else {
             let authority = Some(RecordSet::soa(self.zone, self.question));
-            let nothing = Answer::empty(AnswerKind::NxDomain, Some(self.zone.index()));
+            let nothing = Answer::empty(AnswerKind::NxDomain, Some(self.zone.index));
             return Ok(Answer {
                 authority,
                 ..nothing

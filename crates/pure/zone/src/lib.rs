@@ -61,7 +61,7 @@ mod key_question;
 mod message;
 mod name;
 #[cfg(test)]
-mod oracle;
+mod oracle_fixture;
 mod origin;
 mod outline;
 #[cfg(test)]
@@ -75,7 +75,7 @@ mod target_finder;
 mod tree;
 mod tree_builder;
 #[cfg(test)]
-mod work;
+mod work_fixture;
 mod writer;
 mod zone;
 mod zone_data;

@@ -54,7 +54,7 @@ impl Labels {
 /// An uncompressed name and where its labels begin.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct NameRef<'n> {
-    bytes: &'n [u8],
+    pub(crate) bytes: &'n [u8],
     offsets: &'n [u8],
 }
 
@@ -65,10 +65,6 @@ impl<'n> NameRef<'n> {
             bytes: &bytes[..labels.size()],
             offsets: &labels.offsets[..usize::from(labels.count)],
         }
-    }
-
-    pub(crate) fn as_bytes(&self) -> &'n [u8] {
-        self.bytes
     }
 
     pub(crate) fn label_count(&self) -> usize {
@@ -139,17 +135,13 @@ impl Name {
 #[derive(Debug, Clone)]
 pub(crate) struct SourceLabels<'m> {
     message: &'m [u8],
-    at: usize,
+    /// Where the labels that are left begin.
+    pub(crate) at: usize,
 }
 
 impl<'m> SourceLabels<'m> {
     pub(crate) fn new(message: &'m [u8], at: usize) -> Self {
         Self { message, at }
-    }
-
-    /// Where the labels that are left begin.
-    pub(crate) fn offset(&self) -> usize {
-        self.at
     }
 
     /// Whether these are the labels of the same name, whatever their case.
@@ -172,7 +164,7 @@ impl<'m> Iterator for SourceLabels<'m> {
 
     fn next(&mut self) -> Option<Self::Item> {
         #[cfg(test)]
-        crate::work::step();
+        crate::work_fixture::step();
         let mut len = *self.message.get(self.at)?;
         while len >= POINTER {
             let target = pointer_target(self.message, self.at)?;
@@ -227,7 +219,7 @@ impl<'m> Iterator for SourcePieces<'m> {
             && let Some(len @ 1..POINTER) = self.message.get(end).copied()
         {
             #[cfg(test)]
-            crate::work::step();
+            crate::work_fixture::step();
             end += 1 + usize::from(len);
         }
         self.at = end;

@@ -1,8 +1,6 @@
 //! What the operator configures.
 
-use quorate_state::{
-    NamedSet, RecordSets, TTL_SECS_MAX, WireName, ZoneRejection, check_owner, check_together,
-};
+use quorate_state::{NamedSet, RecordSets, WireName, ZoneRejection, check_owner, check_together};
 
 use crate::rdata::types;
 
@@ -51,20 +49,6 @@ pub struct Soa {
 pub enum OriginError {
     #[error("origin {0} is configured twice: merge the two")]
     Duplicate(WireName),
-    /// A time that DNS cannot express.
-    #[error("{secs} s for {field} of origin {origin} is too long: the most is {TTL_SECS_MAX} s")]
-    TooLong {
-        origin: WireName,
-        field: &'static str,
-        secs: u32,
-    },
-    /// No TTL is in the range.
-    #[error("the least TTL of origin {origin}, {min} s, is more than the largest, {max} s")]
-    TtlRange {
-        origin: WireName,
-        min: u32,
-        max: u32,
-    },
     /// Records that it cannot have.
     #[error("origin {origin}: {reason}")]
     Records {
@@ -91,37 +75,11 @@ impl Origin {
         if longer.iter().any(|other| other.name == self.name) {
             return Err(OriginError::Duplicate(self.name.clone()));
         }
-        self.check_times()?;
         self.check_records(longer)
             .map_err(|reason| OriginError::Records {
                 origin: self.name.clone(),
                 reason,
             })
-    }
-
-    fn check_times(&self) -> Result<(), OriginError> {
-        let origin = self.name.clone();
-        let times = [
-            ("the TTL of the SOA", self.soa_ttl_secs),
-            ("refresh", self.soa.refresh_secs),
-            ("retry", self.soa.retry_secs),
-            ("expire", self.soa.expire_secs),
-            ("minimum", self.soa.minimum_secs),
-            ("the least TTL", self.ttl_secs_min),
-            ("the largest TTL", self.ttl_secs_max),
-        ];
-        if let Some((field, secs)) = times.into_iter().find(|(_, secs)| *secs > TTL_SECS_MAX) {
-            return Err(OriginError::TooLong {
-                origin,
-                field,
-                secs,
-            });
-        }
-        let (min, max) = (self.ttl_secs_min, self.ttl_secs_max);
-        match min > max {
-            false => Ok(()),
-            true => Err(OriginError::TtlRange { origin, min, max }),
-        }
     }
 
     fn check_records(&self, longer: &[Self]) -> Result<(), ZoneRejection> {

@@ -15,7 +15,7 @@ use crate::{
         KEY, Response, add, answer_in, authority, line, name, origin, packet_of, question, record,
         records_of,
     },
-    oracle::{Expected, Oracle},
+    oracle_fixture::{Expected, Oracle},
 };
 
 /// Few, so that names meet; and one so long that four are too much.

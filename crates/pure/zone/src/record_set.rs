@@ -1,7 +1,5 @@
 //! Record sets of an answer, before they are written.
 
-use std::fmt;
-
 use crate::{
     Question, name::Name, rdata::types, target::Target, tree::Set, zone::Zone, zone_data::ZoneData,
 };
@@ -13,7 +11,7 @@ const ANY_TTL_SECS: u32 = 3600;
 pub(crate) const ANY_RDATA: &[u8] = b"\x07RFC8482\0";
 
 /// A record set: one owner, one type, one TTL.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct RecordSet<'a> {
     pub(crate) owner: Owner,
     pub(crate) record_type: u16,
@@ -33,7 +31,7 @@ pub(crate) enum Owner {
     Named { name_at: u32, target: Target },
 }
 
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub(crate) enum Content<'a> {
     Set(ZoneData<'a>, Set),
     /// An alias made of a DNAME (RFC 6672, section 3.1).
@@ -62,8 +60,8 @@ impl<'a> RecordSet<'a> {
                 skipped_label_count: below as u8,
             },
             record_type: types::SOA,
-            ttl_secs: zone.negative_ttl_secs(),
-            content: Content::Set(ZoneData::of_origin(zone), zone.soa()),
+            ttl_secs: zone.negative_ttl_secs,
+            content: Content::Set(ZoneData::of_origin(zone), zone.soa),
         }
     }
 
@@ -88,15 +86,5 @@ impl<'a> RecordSet<'a> {
             ttl_secs: ANY_TTL_SECS,
             content: Content::StandIn,
         }
-    }
-}
-
-impl fmt::Debug for RecordSet<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RecordSet")
-            .field("owner", &self.owner)
-            .field("record_type", &self.record_type)
-            .field("ttl_secs", &self.ttl_secs)
-            .finish_non_exhaustive()
     }
 }

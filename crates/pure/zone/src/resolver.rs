@@ -140,7 +140,7 @@ impl<'a> Resolver<'a> {
     }
 
     fn found(mut self, set: RecordSet<'a>) -> Answer<'a> {
-        let mut answer = Answer::empty(AnswerKind::Records, Some(self.data.zone.index()));
+        let mut answer = Answer::empty(AnswerKind::Records, Some(self.data.zone.index));
         if let Some(wanting) = self.set_wanting_addresses(&set) {
             let hidden = Flags::CUT.with(Flags::OCCLUDED);
             let is_own = |_, node| !self.data.tree.flags(node).has(hidden);
@@ -171,7 +171,7 @@ impl<'a> Resolver<'a> {
     fn finish(self, kind: AnswerKind) -> Answer<'a> {
         Answer {
             aliases: self.aliases,
-            ..Answer::empty(kind, Some(self.data.zone.index()))
+            ..Answer::empty(kind, Some(self.data.zone.index))
         }
     }
 
@@ -248,7 +248,7 @@ impl<'a> Resolver<'a> {
         }
         let name = self.name();
         let kept = name.suffix_offset(self.data.apex_label_count() + depth);
-        let target = self.target_name(dname, &name.as_bytes()[..kept])?;
+        let target = self.target_name(dname, &name.bytes[..kept])?;
         let alias = RecordSet::alias(self.owner(0), ttl_secs, self.data, target.clone());
         self.aliases.push(alias);
         Some(self.go_on(target))

@@ -91,15 +91,10 @@ pub(crate) enum Place {
 /// The tree. Without records there is no node, not even the apex.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RecordTree {
-    words: Box<[u32]>,
+    pub(crate) words: Box<[u32]>,
 }
 
 impl RecordTree {
-    /// The tree of words that a builder laid out.
-    pub(crate) fn new(words: Box<[u32]>) -> Self {
-        Self { words }
-    }
-
     pub(crate) fn node_count(&self) -> usize {
         self.words.first().copied().unwrap_or(0) as usize
     }
@@ -149,7 +144,7 @@ impl RecordTree {
         let Range { mut start, mut end } = self.children(node);
         while start < end {
             #[cfg(test)]
-            crate::work::step();
+            crate::work_fixture::step();
             let middle = start + (end - start) / 2;
             match label_order(self.label(message, middle), label) {
                 Ordering::Less => start = middle + 1,

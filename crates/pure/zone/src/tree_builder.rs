@@ -102,7 +102,9 @@ impl<'m> TreeBuilder<'m> {
     /// The tree of all that was added.
     pub(crate) fn build(mut self) -> RecordTree {
         if self.entries.is_empty() {
-            return RecordTree::new(Box::default());
+            return RecordTree {
+                words: Box::default(),
+            };
         }
         let owners = Owners {
             message: self.message,
@@ -124,7 +126,8 @@ impl<'m> TreeBuilder<'m> {
             let head = head.push_to(&mut words);
             words[sets_at + at * SET_WORD_COUNT..][..SET_WORD_COUNT].copy_from_slice(&head);
         }
-        let mut tree = RecordTree::new(words.into());
+        let words = words.into();
+        let mut tree = RecordTree { words };
         finder.find_all(&mut tree);
         flag_occluded(&mut tree);
         if matches!(self.apex, Apex::Key(_)) {

@@ -84,7 +84,7 @@ impl<'w> Writer<'w> {
         let question = self.question;
         let mut write = |write_data: &mut dyn FnMut(&mut Self)| {
             #[cfg(test)]
-            crate::work::step();
+            crate::work_fixture::step();
             self.write_head(set, &mut owner_at);
             self.write_length_and(write_data);
             count += 1;
@@ -153,7 +153,7 @@ impl<'w> Writer<'w> {
                 for _ in 0..skipped_label_count {
                     labels.next();
                 }
-                let at = labels.offset();
+                let at = labels.at;
                 self.write_pointer(at);
                 at
             }
@@ -271,7 +271,7 @@ impl<'w> Writer<'w> {
 
     /// Writes the apex of the zone asked, and gives where it stands.
     fn write_apex(&mut self, apex: &[u8], compressed: bool) -> usize {
-        let at = HEADER_SIZE + self.question.as_bytes().len() - apex.len();
+        let at = HEADER_SIZE + self.question.bytes.len() - apex.len();
         match compressed {
             true => self.write_pointer(at),
             false => self.out.extend_from_slice(apex),
@@ -286,7 +286,7 @@ impl<'w> Writer<'w> {
         self.target_at = self.out.len();
         match target.is_within(apex, data.apex_label_count()) {
             true => {
-                let bytes = target.as_bytes();
+                let bytes = target.bytes;
                 let prefix_size = bytes.len() - apex.len();
                 self.out.extend_from_slice(&bytes[..prefix_size]);
                 let apex_at = self.write_apex(apex, true);
@@ -294,7 +294,7 @@ impl<'w> Writer<'w> {
                     self.target_at = apex_at;
                 }
             }
-            false => self.out.extend_from_slice(target.as_bytes()),
+            false => self.out.extend_from_slice(target.bytes),
         }
     }
 

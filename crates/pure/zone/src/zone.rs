@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use quorate_packet::{PublicKey, Z32_LEN};
+use quorate_state::WireName;
 
 use crate::{
     name::{Labels, NameRef},
@@ -15,15 +16,16 @@ use crate::{
 /// An origin, ready to answer.
 #[derive(Debug)]
 pub(crate) struct Zone {
-    index: usize,
-    /// On the wire, in lower case.
-    name: Box<[u8]>,
+    /// Its place among all zones.
+    pub(crate) index: usize,
+    pub(crate) name: WireName,
     labels: Labels,
-    message: Box<[u8]>,
-    tree: RecordTree,
+    /// What the tree's offsets count in.
+    pub(crate) message: Box<[u8]>,
+    pub(crate) tree: RecordTree,
     /// The SOA, and its TTL in negative answers, in seconds.
-    soa: Set,
-    negative_ttl_secs: u32,
+    pub(crate) soa: Set,
+    pub(crate) negative_ttl_secs: u32,
     /// The TTLs that records of packets are served with, in seconds.
     ttl_secs: RangeInclusive<u32>,
 }
@@ -41,7 +43,7 @@ impl Zone {
         let soa = tree.set(Node::APEX, types::SOA);
         Ok(Self {
             index,
-            name: name.into(),
+            name: origin.name.clone(),
             labels: Labels::parse(name).expect("it was a name"),
             message,
             soa: soa.expect("every origin has a SOA"),
@@ -51,42 +53,19 @@ impl Zone {
         })
     }
 
-    /// Its place among all zones.
-    pub(crate) fn index(&self) -> usize {
-        self.index
-    }
-
-    pub(crate) fn name(&self) -> &[u8] {
-        &self.name
-    }
-
     pub(crate) fn name_ref(&self) -> NameRef<'_> {
-        NameRef::new(&self.name, &self.labels)
+        NameRef::new(self.name.as_bytes(), &self.labels)
     }
 
     pub(crate) fn label_count(&self) -> usize {
         self.name_ref().label_count()
     }
 
-    pub(crate) fn tree(&self) -> &RecordTree {
-        &self.tree
-    }
-
-    /// What the tree's offsets count in.
-    pub(crate) fn message(&self) -> &[u8] {
-        &self.message
-    }
-
     pub(crate) fn clamp_ttl_secs(&self, ttl_secs: u32) -> u32 {
-        ttl_secs.clamp(*self.ttl_secs.start(), *self.ttl_secs.end())
-    }
-
-    pub(crate) fn soa(&self) -> Set {
-        self.soa
-    }
-
-    pub(crate) fn negative_ttl_secs(&self) -> u32 {
-        self.negative_ttl_secs
+        // Its settings were checked: the least is not above the largest.
+        ttl_secs
+            .max(*self.ttl_secs.start())
+            .min(*self.ttl_secs.end())
     }
 
     /// The key below which a name in this zone lies, if it lies below one.

@@ -25,8 +25,8 @@ impl<'a> ZoneData<'a> {
     pub(crate) fn of_origin(zone: &'a Zone) -> Self {
         Self {
             zone,
-            tree: zone.tree(),
-            message: zone.message(),
+            tree: &zone.tree,
+            message: &zone.message,
             is_of_key: false,
         }
     }
@@ -57,7 +57,7 @@ impl<'a> ZoneData<'a> {
 
     /// The size of what stands left of the apex in a name in RDATA, if the name leads into this zone.
     pub(crate) fn prefix_size(&self, target: Target, apex: &[u8]) -> Option<usize> {
-        target.prefix_size(self.message, apex, self.zone.name())
+        target.prefix_size(self.message, apex, self.zone.name.as_bytes())
     }
 
     /// Whether another record of the set says the same under the origin that was asked.

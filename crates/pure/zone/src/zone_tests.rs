@@ -164,7 +164,7 @@ fn a_zone_of_many_names_is_searched_as_fast() {
         large.sets.insert((owner, 1), address.clone());
     }
     let authority = Authority::new(vec![large]).unwrap();
-    let steps = crate::work::of(|| {
+    let steps = crate::work_fixture::of(|| {
         let found = answer(&authority, None, "H19999.dns.test. A");
         assert_eq!(
             text(&found),
@@ -253,18 +253,7 @@ fn records_that_cannot_be_served_say_why() {
 }
 
 #[test]
-fn an_origin_that_no_ttl_is_right_for_says_so() {
-    let mut odd = origin("dns.test.");
-    (odd.ttl_secs_min, odd.ttl_secs_max) = (60, 30);
-    let error = Authority::new(vec![odd]).unwrap_err();
-    assert!(matches!(
-        error,
-        OriginError::TtlRange {
-            min: 60,
-            max: 30,
-            ..
-        }
-    ));
+fn data_without_a_form_on_the_wire_are_refused() {
     for (record_type, data) in [
         (16, &b""[..]),
         (2, b"\x01a"),

@@ -63,13 +63,8 @@ struct Listen {
 fn check_listeners(config: &ConfigV1, findings: &mut Findings) {
     config.admin.check_access(&"admin".into(), findings);
     check_certificate(config, findings);
-    let has_certificate = config.tls.is_set();
-    config
-        .dns
-        .check_listeners(&"dns".into(), has_certificate, findings);
-    config
-        .http
-        .check_listeners(&"http".into(), has_certificate, findings);
+    config.dns.check_listeners(&"dns".into(), findings);
+    config.http.check_listeners(&"http".into(), findings);
     let listeners = listeners(config);
     for (at, one) in listeners.iter().enumerate() {
         let clash = listeners[..at].iter().find(|other| clashes(one, other));
@@ -131,13 +126,26 @@ fn clashes(one: &Listen, other: &Listen) -> bool {
             || takes_all_of(other, one))
 }
 
-/// A certificate without its key, or the other way round. What is in the files is read at a start.
+/// A certificate without its key, or the other way round, and encrypted listeners without any. What is
+/// in the files is read at a start.
 fn check_certificate(config: &ConfigV1, findings: &mut Findings) {
     let tls = &config.tls;
     let is_empty = |path: &std::path::Path| path.as_os_str().is_empty();
     if tls.is_set() && (is_empty(&tls.certificate_file) || is_empty(&tls.key_file)) {
         let reason = "a certificate and its key belong together: set both or neither";
         findings.error_between(["tls.certificate_file", "tls.key_file"], reason);
+    }
+    let (dns, http) = (&config.dns, &config.http);
+    for (key, listen) in [
+        ("dns.tls_listen", &dns.tls_listen),
+        ("dns.quic_listen", &dns.quic_listen),
+        ("http.tls_listen", &http.tls_listen),
+        ("http.proxy_tls_listen", &http.proxy_tls_listen),
+    ] {
+        if !listen.is_empty() && !tls.is_set() {
+            let reason = "it needs a certificate: set tls.certificate_file and tls.key_file";
+            findings.error(key, reason);
+        }
     }
 }
 

@@ -122,29 +122,6 @@ fn settings_that_the_example_comments_out_show_their_defaults() {
     assert_eq!(load(&lines.join("\n")), load(&text));
 }
 
-/// What an earlier version called otherwise is told by its name of today.
-#[test]
-fn earlier_names_lead_to_those_of_today() {
-    check(
-        "[http]\nconnections_max = 1\n[records]\nretention_secs = 1\n",
-        &[
-            "FILE:3: http.connections_max: `connections_max` is called `connection_count_max` now",
-            "FILE:4: records: `records` is called `packets` now",
-        ],
-    );
-    let problems = load(environment(&[
-        ("QUORATE_RECORDS_RETENTION_SECS", "1"),
-        ("QUORATE_LIMIT_CLIENTS_MAX", "1"),
-    ]));
-    let text = problems.unwrap_err().to_string();
-    for part in [
-        "environment QUORATE_LIMIT_CLIENTS_MAX: it is called QUORATE_LIMIT_CLIENT_COUNT_MAX now",
-        "QUORATE_RECORDS_RETENTION_SECS: it is called QUORATE_PACKETS_RETENTION_SECS now",
-    ] {
-        assert!(text.contains(part), "{part:?} is not in\n{text}");
-    }
-}
-
 #[test]
 fn the_defaults_alone_are_a_configuration() {
     let loaded = load(Sources::default()).unwrap();
@@ -160,7 +137,7 @@ fn the_later_layer_wins_and_is_named() {
     );
     let loaded = load(Sources {
         file: Some(file.path().into()),
-        flags: toml::toml! { http.listen = "127.0.0.1:4" },
+        flags: vec![("http.listen", "127.0.0.1:4".into())],
         ..environment(&[
             ("QUORATE_HTTP_LISTEN", "127.0.0.1:3"),
             ("QUORATE_DATA_DIR", "/environment"),
@@ -351,7 +328,7 @@ fn show_tells_every_setting_and_its_source() {
     let path = file.path().to_str().unwrap();
     let loaded = load(Sources {
         file: Some(path.into()),
-        flags: toml::toml! { data_dir = "/data" },
+        flags: vec![("data_dir", "/data".into())],
         ..environment(&[("QUORATE_RAFT_HEARTBEAT_MS", "60")])
     })
     .unwrap();

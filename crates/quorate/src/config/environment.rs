@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use quorate_setting::{Form, KeyPath, Setting, Table, Value};
+use quorate_setting::{Form, KeyPath, Setting, Value};
 
 use super::{
     ConfigV1, Problem, Source,
-    layers::{self, Layer, Place},
+    layers::Layer,
     problem::{PREFIX, variable},
 };
 
@@ -26,21 +26,20 @@ const OTHER_VARIABLES: [&str; 7] = [
 /// needs no quotes and a list may be separated by commas.
 pub(crate) fn read(variables: impl IntoIterator<Item = (String, String)>) -> (Layer, Vec<Problem>) {
     let settings = settings();
-    let mut table = Table::new();
+    let mut layer = Layer::default();
     let mut problems = Vec::new();
     let ours = variables
         .into_iter()
         .filter(|(name, _)| name.starts_with(PREFIX) && !OTHER_VARIABLES.contains(&name.as_str()));
     for (name, text) in ours.collect::<BTreeMap<_, _>>() {
         let (key, reason) = match settings.get(&name) {
-            Some((key, default)) if variable(key) == name => match parse(&text, default) {
+            Some((key, default)) => match parse(&text, default) {
                 Ok(value) => {
-                    layers::set(&mut table, &key.to_string(), value);
+                    layer.set(key.clone(), value, Source::Variable(name));
                     continue;
                 }
                 Err(reason) => (Some(key.clone()), reason),
             },
-            Some((key, _)) => (None, format!("it is called {} now", variable(key))),
             None => (None, unknown(&name, &settings)),
         };
         let source = Source::Variable(name);
@@ -50,40 +49,29 @@ pub(crate) fn read(variables: impl IntoIterator<Item = (String, String)>) -> (La
             reason,
         });
     }
-    let place = Place::Environment;
-    (Layer { table, place }, problems)
+    (layer, problems)
 }
 
-/// What variables can set, by their names and by those of earlier versions: the key, and the default,
-/// which tells how to read a text. The version belongs to the file alone.
+/// What variables can set, by their names: the key, and the default, which tells how to read a text.
+/// The version belongs to the file alone.
 fn settings() -> BTreeMap<String, (KeyPath, Value)> {
     let mut settings = BTreeMap::new();
-    let mut add = |keys: Vec<KeyPath>, setting: &Setting| {
-        for key in &keys {
-            settings.insert(variable(key), (keys[0].clone(), setting.default.clone()));
-        }
+    let mut add = |at: &KeyPath, setting: &Setting| {
+        let key = at.key(setting.key);
+        settings.insert(variable(&key), (key, setting.default.clone()));
     };
+    let top = KeyPath::default();
     for section in ConfigV1::declared() {
-        let keys = keys(&[KeyPath::default()], &section);
         match &section.default {
             Value::Table(_) => {
-                let inner = section.inner.iter();
-                inner.for_each(|setting| add(self::keys(&keys, setting), setting));
+                let at = top.key(section.key);
+                section.inner.iter().for_each(|setting| add(&at, setting));
             }
             _ if section.key == "version" => {}
-            _ => add(keys, &section),
+            _ => add(&top, &section),
         }
     }
     settings
-}
-
-/// The keys that `setting` has or had in the tables at `around`, that of today first.
-fn keys(around: &[KeyPath], setting: &Setting) -> Vec<KeyPath> {
-    let names = [Some(setting.key), setting.was].into_iter().flatten();
-    let keys = around
-        .iter()
-        .flat_map(|at| names.clone().map(|name| at.key(name)));
-    keys.collect()
 }
 
 fn parse(text: &str, default: &Value) -> Result<Value, String> {
@@ -120,10 +108,8 @@ fn unknown(name: &str, settings: &BTreeMap<String, (KeyPath, Value)>) -> String 
     }
     let section = name.split('_').nth(1).unwrap_or_default();
     let prefix = format!("{PREFIX}{section}_");
-    let near = settings
-        .iter()
-        .filter(|(known, (key, _))| known.starts_with(&prefix) && variable(key) == **known);
-    let near: Vec<&str> = near.map(|(known, _)| known.as_str()).collect();
+    let near = settings.keys().filter(|known| known.starts_with(&prefix));
+    let near: Vec<&str> = near.map(String::as_str).collect();
     match near.is_empty() {
         true => "no setting has this name; `quorate config show` lists them all".to_owned(),
         false => format!("no setting has this name; near it are {}", near.join(", ")),

@@ -9,11 +9,7 @@ use toml::{
 
 use quorate_setting::KeyPath;
 
-use super::{
-    Problem, Source,
-    layers::{Layer, Place},
-    settings::FORM_VERSION,
-};
+use super::{Problem, Source, layers::Layer, settings::FORM_VERSION};
 
 /// The largest configuration file, in bytes: it is read whole, and no real one comes near.
 const CONFIG_SIZE_MAX: u64 = 1024 * 1024;
@@ -70,9 +66,13 @@ fn parse(path: &Path, text: &str) -> Result<Layer, Vec<Problem>> {
     // Of another version nothing else can be judged.
     let reason = match table.get("version").map(toml::Value::as_integer) {
         Some(Some(version)) if version == i64::from(FORM_VERSION) => {
-            let path = path.to_owned();
-            let place = Place::File { path, lines };
-            return Ok(Layer { table, place });
+            let source = |line| Source::File {
+                path: path.to_owned(),
+                line: Some(line),
+            };
+            let sources = lines.into_iter().map(|(key, line)| (key, source(line)));
+            let sources = sources.collect();
+            return Ok(Layer { table, sources });
         }
         Some(Some(version)) => {
             format!("this program reads version {FORM_VERSION}, the file has {version}")

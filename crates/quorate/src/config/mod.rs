@@ -25,15 +25,14 @@ mod show;
 use std::path::PathBuf;
 
 use quorate_packet::PublicKey;
-use quorate_setting::{Finding, KeyPath, Table};
+use quorate_setting::{Finding, KeyPath, Value};
 
 pub(crate) use document::{example, reference};
 pub(crate) use node_address::{NodeAddress, check_address, is_loopback, is_unspecified};
 pub(crate) use problem::{Problem, Problems, Source};
 pub(crate) use settings::ConfigV1;
 
-pub(crate) use layers::set;
-use layers::{Layer, Layers, Place};
+use layers::{Layer, Layers};
 
 /// Where settings are taken from, beside the built-in defaults.
 #[derive(Debug, Clone, Default)]
@@ -41,8 +40,8 @@ pub(crate) struct Sources {
     pub(crate) file: Option<PathBuf>,
     /// Environment variables, those of others among them.
     pub(crate) environment: Vec<(String, String)>,
-    /// Settings given by flags, as the file would have them.
-    pub(crate) flags: Table,
+    /// Settings given by flags, by their keys, as the file would have them.
+    pub(crate) flags: Vec<(&'static str, Value)>,
 }
 
 impl Sources {
@@ -55,7 +54,7 @@ impl Sources {
         Self {
             file,
             environment: environment.collect(),
-            flags: Table::new(),
+            flags: Vec::new(),
         }
     }
 }
@@ -73,7 +72,7 @@ pub(crate) struct Loaded {
 /// Lays all layers over each other and checks what comes of it.
 pub(crate) fn load(sources: Sources) -> Result<Loaded, Problems> {
     let mut problems = Vec::new();
-    let mut layers = Layers::new();
+    let mut layers = Layers::default();
     if let Some(path) = &sources.file {
         match file::read(path) {
             Ok(layer) => problems.extend(layers.lay(layer)),
@@ -84,10 +83,12 @@ pub(crate) fn load(sources: Sources) -> Result<Loaded, Problems> {
     let (layer, errors) = environment::read(sources.environment.iter().cloned());
     problems.extend(errors);
     problems.extend(layers.lay(layer));
-    problems.extend(layers.lay(Layer {
-        table: sources.flags.clone(),
-        place: Place::Flags,
-    }));
+    let mut flags = Layer::default();
+    for (key, value) in &sources.flags {
+        let flag = Source::Flag(format!("--{}", key.replace(['.', '_'], "-")));
+        flags.set((*key).into(), value.clone(), flag);
+    }
+    problems.extend(layers.lay(flags));
 
     layers.follow_profile();
     let findings = check::check(&layers.config);

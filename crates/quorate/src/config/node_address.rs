@@ -7,15 +7,13 @@ use std::{
 };
 
 use quorate_packet::{InvalidKeyError, KeyError, PublicKey};
-use quorate_setting::plain;
-use serde::{Deserialize, Serialize};
+use quorate_setting::{Form, KeyPath, Laid, Value};
 
 /// The longest DNS name, in characters (RFC 1035, section 2.3.4).
 const HOST_LEN_MAX: usize = 253;
 
 /// The key of a node and where its peers reach it: `<z32>@host:port`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct NodeAddress {
     /// Its identity, checked at every connection.
     pub(crate) key: PublicKey,
@@ -24,7 +22,17 @@ pub(crate) struct NodeAddress {
     pub(crate) address: String,
 }
 
-plain!(NodeAddress);
+impl Form for NodeAddress {
+    fn read(value: &Value, at: &KeyPath, laid: &mut Laid) -> Option<Self> {
+        let read = laid.read::<String>(value, at)?.parse();
+        read.map_err(|error: NodeAddressError| laid.refuse(at, error.to_string()))
+            .ok()
+    }
+
+    fn value(&self) -> Value {
+        self.to_string().into()
+    }
+}
 
 impl FromStr for NodeAddress {
     type Err = NodeAddressError;
@@ -96,20 +104,6 @@ pub(crate) fn is_unspecified(address: &str) -> bool {
 fn host(address: &str) -> &str {
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
     host.trim_start_matches('[').trim_end_matches(']')
-}
-
-impl TryFrom<String> for NodeAddress {
-    type Error = NodeAddressError;
-
-    fn try_from(s: String) -> Result<Self, NodeAddressError> {
-        s.parse()
-    }
-}
-
-impl From<NodeAddress> for String {
-    fn from(node: NodeAddress) -> Self {
-        node.to_string()
-    }
 }
 
 impl fmt::Display for NodeAddress {

@@ -43,7 +43,7 @@ settings! {
         /// Requests that wait for changes of a packet: /pkarr/<key>?wait=30s and /pkarr/<key>/events.
         watch: quorate_relay::WatchSettings = quorate_relay::WatchSettings::default();
         /// How long packets live, and how many may.
-        packets was records: PacketSettings = PacketSettings::default();
+        packets: PacketSettings = PacketSettings::default();
         /// How PUTs are answered.
         put: PutSettings = PutSettings::default();
         /// When the clocks of nodes agree. The time of the cluster is one on which a majority does.

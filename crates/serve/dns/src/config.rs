@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, num::NonZeroUsize, thread, time::Duration};
 
+use quorate_http::listener::Place;
 use quorate_setting::{Findings, KeyPath, settings};
 use quorate_zone::{Authority, Origin};
 
@@ -34,7 +35,7 @@ settings! {
         /// How many connections are served at once over TCP, as many over TLS, and as many over QUIC.
         /// When all are open, the one that was idle the longest gives way to another. Two addresses
         /// with as many endpoints as limits leave room for may restart at once.
-        tcp_connection_count_max was tcp_connections_max: usize = 4_000,
+        tcp_connection_count_max: usize = 4_000,
             in 1..=1_000_000, "each connection takes memory and a file descriptor";
         /// How many of them one client may have, an IPv4 address or an IPv6 /64. It gets another for
         /// the one that it left idle the longest. The default is one for each of 2,000 endpoints
@@ -85,20 +86,19 @@ impl DnsConfig {
         }
     }
 
-    /// Finds what is wrong with where to listen. Encrypted listeners need a certificate.
-    pub fn check_listeners(&self, key: &KeyPath, has_certificate: bool, findings: &mut Findings) {
+    /// How long the connection that has this place may now bring no whole query.
+    pub(crate) fn idle_timeout(&self, place: &Place) -> Duration {
+        match place.connections().is_crowded() {
+            true => self.tcp_idle_timeout_when_crowded,
+            false => self.tcp_idle_timeout,
+        }
+    }
+
+    /// Finds what is wrong with where to listen.
+    pub fn check_listeners(&self, key: &KeyPath, findings: &mut Findings) {
         if self.listen.is_empty() {
             let reason = "it is empty: resolvers ask over UDP and TCP first";
             findings.error(key.key("listen"), reason);
-        }
-        for (name, listen) in [
-            ("tls_listen", &self.tls_listen),
-            ("quic_listen", &self.quic_listen),
-        ] {
-            if !listen.is_empty() && !has_certificate {
-                let reason = "it needs a certificate: set tls.certificate_file and tls.key_file";
-                findings.error(key.key(name), reason);
-            }
         }
     }
 

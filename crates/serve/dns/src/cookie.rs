@@ -4,6 +4,7 @@ use std::{hash::Hasher, net::IpAddr};
 
 use siphasher::sip::SipHasher24;
 use strum::{IntoStaticStr, VariantArray};
+use subtle::ConstantTimeEq;
 
 use crate::edns::CLIENT_COOKIE_SIZE;
 
@@ -31,9 +32,9 @@ const SECRET_SIZE: usize = 16;
 /// What the cookies of all nodes are made with.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CookieJar {
-    current: [u8; SECRET_SIZE],
+    pub(crate) current: [u8; SECRET_SIZE],
     /// Made cookies until the last rotation; they are valid for as long as they would have been.
-    previous: Option<[u8; SECRET_SIZE]>,
+    pub(crate) previous: Option<[u8; SECRET_SIZE]>,
 }
 
 /// What the cookie of a query proves.
@@ -50,10 +51,6 @@ pub(crate) enum Proof {
 }
 
 impl CookieJar {
-    pub(crate) fn new(current: [u8; SECRET_SIZE], previous: Option<[u8; SECRET_SIZE]>) -> Self {
-        Self { current, previous }
-    }
-
     /// What a cookie that comes from `address` proves at `now`, in seconds since the epoch, and the
     /// cookie to answer with.
     pub(crate) fn check(
@@ -78,7 +75,9 @@ impl CookieJar {
             return (Proof::Invalid, bake());
         }
         let is_of = |secret: &[u8; SECRET_SIZE]| {
-            is_equal(&hash_of(secret, client, head, address).to_le_bytes(), hash)
+            let ours = hash_of(secret, client, head, address).to_le_bytes();
+            // In a time that does not tell where they differ.
+            bool::from(ours.ct_eq(hash))
         };
         if is_of(&self.current) {
             let fresh = is_ahead || age_secs < RENEWAL_AGE_SECS;
@@ -127,15 +126,6 @@ fn hash_of(
     hasher.finish()
 }
 
-/// Whether these are equal, in a time that does not tell where they differ.
-fn is_equal(ours: &[u8; 8], theirs: &[u8]) -> bool {
-    let mut difference = 0;
-    for (a, b) in ours.iter().zip(theirs) {
-        difference |= a ^ b;
-    }
-    difference == 0
-}
-
 fn joined(
     client: &[u8; CLIENT_COOKIE_SIZE],
     server: &[u8; SERVER_COOKIE_SIZE],
@@ -152,6 +142,10 @@ mod tests {
 
     use super::*;
 
+    fn jar_of(current: [u8; SECRET_SIZE], previous: Option<[u8; SECRET_SIZE]>) -> CookieJar {
+        CookieJar { current, previous }
+    }
+
     const NOW_SECS: u32 = 1_559_731_985;
     const CLIENT: [u8; CLIENT_COOKIE_SIZE] = [1, 2, 3, 4, 5, 6, 7, 8];
 
@@ -160,7 +154,7 @@ mod tests {
     }
 
     fn jar() -> CookieJar {
-        CookieJar::new([5; SECRET_SIZE], None)
+        jar_of([5; SECRET_SIZE], None)
     }
 
     fn address() -> IpAddr {
@@ -211,7 +205,7 @@ mod tests {
                 "22681ab97d52c298010000005cf7c609a6bb79d16625507a",
             ),
         ] {
-            let jar = CookieJar::new(secret(current), previous.map(secret));
+            let jar = jar_of(secret(current), previous.map(secret));
             let asked = HEXLOWER.decode(asked.as_bytes()).unwrap();
             let (client, server) = asked.split_first_chunk().unwrap();
             let (proof, cookie) = jar.check((client, server), address.parse().unwrap(), now_secs);
@@ -229,7 +223,7 @@ mod tests {
     /// section 4.3 takes for too late.
     #[test]
     fn reserved_bytes_are_in_the_hash_and_not_repeated() {
-        let jar = CookieJar::new(secret("e5e973e5a6b2a43f48e7dc849e37bfcf"), None);
+        let jar = jar_of(secret("e5e973e5a6b2a43f48e7dc849e37bfcf"), None);
         let asked = HEXLOWER.decode(b"fc93fc62807ddb8601abcdef5cf78f71a314227b6679ebf5");
         let asked = asked.unwrap();
         let (client, server) = asked.split_first_chunk().unwrap();
@@ -285,9 +279,9 @@ mod tests {
         let server = server_part(&jar());
         let elsewhere = [192, 0, 2, 2].into();
         assert_eq!(proof(&jar(), &server, elsewhere, NOW_SECS), Proof::Invalid);
-        let rotated = CookieJar::new([6; SECRET_SIZE], Some([5; SECRET_SIZE]));
+        let rotated = jar_of([6; SECRET_SIZE], Some([5; SECRET_SIZE]));
         assert_eq!(proof(&rotated, &server, address(), NOW_SECS), Proof::Valid);
-        let twice = CookieJar::new([7; SECRET_SIZE], Some([6; SECRET_SIZE]));
+        let twice = jar_of([7; SECRET_SIZE], Some([6; SECRET_SIZE]));
         assert_eq!(proof(&twice, &server, address(), NOW_SECS), Proof::Invalid);
     }
 

@@ -9,15 +9,13 @@ use std::{
 use axum::{
     Router,
     extract::{ConnectInfo, FromRequestParts, Query, Request, State, rejection::QueryRejection},
-    http::{HeaderMap, HeaderValue, Uri, header, request::Parts},
+    http::{HeaderMap, Uri, header, request::Parts},
     response::{IntoResponse, Response},
-    routing::MethodRouter,
+    routing,
 };
 use data_encoding::BASE64URL_NOPAD;
 use hickory_proto::serialize::binary::DecodeError;
-use quorate_http::{
-    BodyError, ProblemResponse, ProblemType, method_not_allowed, options, read_body,
-};
+use quorate_http::{BodyError, ProblemResponse, ProblemType, read_body, with_methods};
 
 use crate::{
     DnsClient, DnsTransport, QUERY_SIZE_MAX, Responder, Summary,
@@ -34,17 +32,17 @@ const DNS_MESSAGE: &str = "application/dns-message";
 const DNS_JSON: [&str; 2] = ["application/dns-json", "application/json"];
 
 /// The methods of the resource.
-const DOH_METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, OPTIONS");
+const DOH_METHODS: &str = "GET, HEAD, POST, OPTIONS";
 
 /// `GET`, `HEAD` and `POST` at `/dns-query`. Whatever a response's RCODE, its HTTP status is 200
 /// (RFC 8484, section 4.2.1); other statuses say that there was no DNS message to answer.
 pub fn doh_router(responder: Arc<Responder>) -> Router {
-    let methods = MethodRouter::new()
-        .get(get)
-        .post(post)
-        .options(async || options(DOH_METHODS))
-        .fallback(async || method_not_allowed(DOH_METHODS, "a query comes by GET, HEAD or POST"));
-    Router::new().route(PATH, methods).with_state(responder)
+    let resource = with_methods(
+        routing::get(get).post(post),
+        DOH_METHODS,
+        "a query comes by GET, HEAD or POST",
+    );
+    Router::new().route(PATH, resource).with_state(responder)
 }
 
 /// Why a request has no DNS response.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use quorate_disk::LinuxDisk;
-use quorate_http::{CertificateFiles, ServerCertificate};
+use quorate_http::{CertificateFiles, ServerCertificate, listener::Exempt};
 use rustls::{
     ClientConfig, RootCertStore,
     crypto::ring::default_provider,
@@ -11,7 +11,7 @@ use rustls::{
 };
 use tempfile::TempDir;
 
-use crate::{DnsConfig, DnsServer, Exempt, fixture::Fixture};
+use crate::{DnsConfig, DnsServer, fixture::Fixture};
 
 pub(crate) struct Encryption {
     _dir: TempDir,

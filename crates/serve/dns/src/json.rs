@@ -1,8 +1,8 @@
 //! DNS messages as JSON (`application/dns-json`), in the form that public resolvers give them.
 
 use hickory_proto::{
-    op::{Message, ResponseCode},
-    rr::{DNSClass, Name, Record, RecordType},
+    op::{Edns, Message, MessageType, OpCode, Query, ResponseCode},
+    rr::{Name, Record, RecordType},
     serialize::binary::{BinEncodable, BinEncoder, DecodeError, NameEncoding},
 };
 use quorate_packet::message::HEADER_SIZE;
@@ -50,34 +50,16 @@ impl JsonQuery {
         let checking_disabled = parse_switch(self.cd.as_deref())?;
         let dnssec_ok = parse_switch(self.dnssec_ok.as_deref())?;
 
-        let mut message = vec![
-            0,
-            0,
-            0x01,
-            u8::from(checking_disabled) << 4,
-            0,
-            1,
-            0,
-            0,
-            0,
-            0,
-            0,
-            0,
-        ];
-        for label in &name {
-            message.push(label.len().try_into().map_err(|_| JsonQueryError::Name)?);
-            message.extend_from_slice(label);
-        }
-        message.push(0);
-        message.extend_from_slice(&record_type.to_be_bytes());
-        message.extend_from_slice(&u16::from(DNSClass::IN).to_be_bytes());
+        let mut message = Message::new(0, MessageType::Query, OpCode::Query);
+        message.metadata.recursion_desired = true;
+        message.metadata.checking_disabled = checking_disabled;
+        message.add_query(Query::query(name, record_type.into()));
         if dnssec_ok {
-            message[11] = 1;
-            message.extend_from_slice(&[0, 0, 41]);
-            message.extend_from_slice(&EDNS_SIZE.to_be_bytes());
-            message.extend_from_slice(&[0, 0, 0x80, 0, 0, 0]);
+            let mut edns = Edns::new();
+            edns.set_max_payload(EDNS_SIZE).set_dnssec_ok(true);
+            message.set_edns(edns);
         }
-        Ok(message)
+        message.to_vec().map_err(|_| JsonQueryError::Name)
     }
 }
 
@@ -147,7 +129,7 @@ impl JsonMessage {
             bytes[6..HEADER_SIZE].fill(0);
             Message::from_vec(&bytes)
         })?;
-        let question = |query: &hickory_proto::op::Query| JsonQuestion {
+        let question = |query: &Query| JsonQuestion {
             name: query.name().to_ascii(),
             record_type: query.query_type().into(),
         };
@@ -165,9 +147,7 @@ impl JsonMessage {
             additional: records(&message.additionals),
         })
     }
-}
 
-impl JsonMessage {
     pub(crate) fn to_vec(&self) -> Vec<u8> {
         serde_json::to_vec(self).expect("strings and numbers have a form in JSON")
     }

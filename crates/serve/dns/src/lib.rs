@@ -86,5 +86,5 @@ pub use metrics::DnsMetrics;
 pub use origin::{OriginSettings, SoaSettings};
 pub use query::QUERY_SIZE_MAX;
 pub use responder::{Responder, Summary};
-pub use server::{DnsListeners, DnsServer, Exempt};
+pub use server::{DnsListeners, DnsServer};
 pub use transport::DnsTransport;

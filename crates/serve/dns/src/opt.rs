@@ -45,14 +45,6 @@ impl Opt<'_> {
     /// Writes the record at the end of a message that may have `size_max` bytes with it. All but
     /// the padding has to have room.
     pub(crate) fn write(&self, rcode: Rcode, size_max: usize, out: &mut Vec<u8>) {
-        let unpadded = out.len() + self.size();
-        let padding = self
-            .padded
-            .then(|| padding_size(unpadded, size_max))
-            .flatten();
-        let options_size =
-            self.size() - FIXED_SIZE + padding.map_or(0, |size| OPTION_FIXED_SIZE + size);
-
         // The root's name, type, and our size in place of a class.
         out.push(0);
         out.extend_from_slice(&TYPE_OPT.to_be_bytes());
@@ -60,7 +52,8 @@ impl Opt<'_> {
         // The high bits of the response code (section 6.1.3), version 0, flags.
         let dnssec_ok = u8::from(self.dnssec_ok) << 7;
         out.extend_from_slice(&[(rcode as u16 >> 4) as u8, 0, dnssec_ok, 0]);
-        out.extend_from_slice(&size_bytes(options_size));
+        let length_at = out.len();
+        out.extend_from_slice(&[0; 2]);
         if let Some(nsid) = self.nsid {
             write_option(option::NSID, nsid.as_bytes(), out);
         }
@@ -73,11 +66,15 @@ impl Opt<'_> {
         if let Some(error) = self.extended_error {
             write_option(option::EXTENDED_ERROR, &(error as u16).to_be_bytes(), out);
         }
-        if let Some(size) = padding {
+        if self.padded
+            && let Some(size) = padding_size(out.len(), size_max)
+        {
             out.extend_from_slice(&option::PADDING.to_be_bytes());
             out.extend_from_slice(&size_bytes(size));
             out.resize(out.len() + size, 0);
         }
+        let length = size_bytes(out.len() - length_at - 2);
+        out[length_at..][..2].copy_from_slice(&length);
     }
 }
 

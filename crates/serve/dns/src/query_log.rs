@@ -26,15 +26,6 @@ pub(crate) struct QueryLog {
     logged: AtomicU64,
 }
 
-/// What is logged of a query.
-pub(crate) struct Logged<'a> {
-    pub(crate) client: &'a DnsClient,
-    /// `None` if none could be read.
-    pub(crate) question: Option<&'a Question<'a>>,
-    pub(crate) rcode: Rcode,
-    pub(crate) response_size: usize,
-}
-
 impl QueryLog {
     pub(crate) fn new(one_in: u32) -> Self {
         Self {
@@ -49,22 +40,29 @@ impl QueryLog {
         self.one_in != 0 && nth.0.is_multiple_of(self.one_in)
     }
 
-    /// Logs a query of the sample, unless there were too many in this second.
-    pub(crate) fn log(&self, query: &Logged<'_>) {
+    /// Logs a query of the sample, unless there were too many in this second. It has no question if none
+    /// could be read.
+    pub(crate) fn log(
+        &self,
+        client: &DnsClient,
+        question: Option<&Question<'_>>,
+        rcode: Rcode,
+        response_size: usize,
+    ) {
         if !tracing::enabled!(target: TARGET, tracing::Level::INFO)
             || !self.admits(self.started.elapsed())
         {
             return;
         }
-        let transport: &'static str = query.client.transport.into();
-        let rcode: &'static str = query.rcode.into();
+        let transport: &'static str = client.transport.into();
+        let rcode: &'static str = rcode.into();
         tracing::info!(
             target: TARGET,
-            client = %query.client.address,
+            client = %client.address,
             transport,
-            question = query.question.map(tracing::field::display),
+            question = question.map(tracing::field::display),
             rcode,
-            size = query.response_size,
+            size = response_size,
             "answered"
         );
     }

@@ -18,7 +18,7 @@ use crate::{
     extended_error::ExtendedError,
     opt::Opt,
     query::Query,
-    query_log::{Logged, QueryLog},
+    query_log::QueryLog,
     rcode::Rcode,
     response::{Response, UDP_SIZE_MIN},
     sample::Nth,
@@ -128,12 +128,9 @@ impl Responder {
         });
         self.count(&outcome, client, &zones);
         if self.query_log.takes(nth) {
-            self.query_log.log(&Logged {
-                client,
-                question: query.question.as_ref().ok(),
-                rcode: outcome.rcode,
-                response_size: out.len(),
-            });
+            let question = query.question.as_ref().ok();
+            self.query_log
+                .log(client, question, outcome.rcode, out.len());
         }
         if let Some(started) = started {
             let durations = &self.metrics.figures.response_duration_seconds;
@@ -145,7 +142,7 @@ impl Responder {
     }
 
     fn count(&self, outcome: &Outcome, client: &DnsClient, zones: &Served) {
-        let queries = outcome.origin.and_then(|origin| zones.queries(origin));
+        let queries = outcome.origin.and_then(|origin| zones.queries.get(origin));
         let queries = queries.unwrap_or(&self.metrics.other_queries);
         queries.of(client.transport).of(outcome.rcode).inc();
     }

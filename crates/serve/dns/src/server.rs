@@ -2,20 +2,24 @@
 
 use std::{
     io,
-    net::{IpAddr, SocketAddr, UdpSocket},
+    net::{SocketAddr, UdpSocket},
     sync::Arc,
     time::Duration,
 };
 
 use futures_util::future::join_all;
 use nix::errno::Errno;
-use quorate_http::ServerCertificate;
-use quorate_http::listener::{BindError, Connections, Limits, Listener, ListenerMetrics, Name};
+use quorate_http::{
+    ServerCertificate,
+    listener::{
+        BindError, Connections, Exempt, Limits, Listener, ListenerMetrics, ListenerServer, Name,
+    },
+};
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
     DnsConfig, Responder,
-    quic::{QuicProtocol, QuicServer},
+    quic::{self, QuicProtocol},
     tcp::TcpProtocol,
     udp::{self, UdpThreads},
 };
@@ -29,9 +33,6 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The name of DNS over TLS in handshakes (RFC 7858, section 3.1).
 const TLS_PROTOCOL: &[u8] = b"dot";
-
-/// Says for whom the bound of connections of one client does not hold.
-pub type Exempt = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
 
 impl DnsConfig {
     /// Takes the addresses. Queries wait from now on until [`serve`](DnsListeners::serve).
@@ -139,7 +140,6 @@ impl DnsListeners {
         metrics: &ListenerMetrics,
     ) -> io::Result<DnsServer> {
         let connections = || {
-            let is_exempt = is_exempt.clone();
             let limits = Limits {
                 connection_count_max: self.config.tcp_connection_count_max,
                 connection_count_per_client_max: Some(
@@ -147,7 +147,7 @@ impl DnsListeners {
                 ),
                 drain_timeout: DRAIN_TIMEOUT,
             };
-            Connections::with_exempt(limits, move |client| is_exempt(client))
+            Connections::with_exempt(limits, is_exempt.clone())
         };
         let serve_all = |listeners: Vec<Listener>, tls: Option<TlsAcceptor>, name| {
             let protocol = Arc::new(TcpProtocol {
@@ -179,8 +179,7 @@ impl DnsListeners {
                 config: self.config.clone(),
                 responder: responder.clone(),
             };
-            let quic =
-                QuicServer::spawn(socket, protocol, certificate, &quic_connections, metrics)?;
+            let quic = quic::serve(socket, protocol, certificate, &quic_connections, metrics)?;
             server.quic.push(quic);
         }
         Ok(server)
@@ -191,9 +190,9 @@ impl DnsListeners {
 #[derive(Debug)]
 pub struct DnsServer {
     udp: UdpThreads,
-    tcp: Vec<quorate_http::listener::ListenerServer>,
-    tls: Vec<quorate_http::listener::ListenerServer>,
-    quic: Vec<QuicServer>,
+    tcp: Vec<ListenerServer>,
+    tls: Vec<ListenerServer>,
+    quic: Vec<ListenerServer>,
 }
 
 impl DnsServer {
@@ -202,8 +201,8 @@ impl DnsServer {
         self.tcp[0].local_addr()
     }
 
-    /// Where it answers UDP and TCP.
-    pub fn local_addrs(&self) -> Vec<SocketAddr> {
+    #[cfg(test)]
+    pub(crate) fn local_addrs(&self) -> Vec<SocketAddr> {
         addresses(&self.tcp)
     }
 
@@ -211,24 +210,21 @@ impl DnsServer {
         addresses(&self.tls)
     }
 
-    pub fn quic_addrs(&self) -> Vec<SocketAddr> {
-        self.quic.iter().map(QuicServer::local_addr).collect()
+    #[cfg(test)]
+    pub(crate) fn quic_addrs(&self) -> Vec<SocketAddr> {
+        addresses(&self.quic)
     }
 
     /// Frees the addresses, and closes each connection after the responses that are under way.
     pub async fn shutdown(self) {
-        let streams = self.tcp.into_iter().chain(self.tls);
-        let streams = join_all(streams.map(quorate_http::listener::ListenerServer::shutdown));
-        let quic = join_all(self.quic.into_iter().map(QuicServer::shutdown));
-        tokio::join!(self.udp.shutdown(), streams, quic);
+        let others = self.tcp.into_iter().chain(self.tls).chain(self.quic);
+        let others = join_all(others.map(ListenerServer::shutdown));
+        tokio::join!(self.udp.shutdown(), others);
     }
 }
 
-fn addresses(servers: &[quorate_http::listener::ListenerServer]) -> Vec<SocketAddr> {
-    let addresses = servers
-        .iter()
-        .map(quorate_http::listener::ListenerServer::local_addr);
-    addresses.collect()
+fn addresses(servers: &[ListenerServer]) -> Vec<SocketAddr> {
+    servers.iter().map(ListenerServer::local_addr).collect()
 }
 
 #[cfg(test)]

@@ -98,7 +98,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
     /// Serves the connection until the client ends it, brings no query for too long, or sends what
     /// cannot be one.
     async fn run(&mut self, stop: &CancellationToken) -> io::Result<()> {
-        let mut deadline = Instant::now() + self.idle_timeout();
+        let mut deadline = Instant::now() + self.config.idle_timeout(&self.place);
         loop {
             self.received.reserve(PREFIX_SIZE + QUERY_SIZE_MAX);
             let read = timeout_at(deadline, self.stream.read_buf(&mut self.received));
@@ -112,16 +112,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             // Only whole queries count as progress, or a byte a second would hold a connection.
             if self.answer_received().await? {
                 self.place.touch();
-                deadline = Instant::now() + self.idle_timeout();
+                deadline = Instant::now() + self.config.idle_timeout(&self.place);
             }
-        }
-    }
-
-    /// How long the connection may now bring no whole query.
-    fn idle_timeout(&self) -> Duration {
-        match self.place.connections().is_crowded() {
-            true => self.config.tcp_idle_timeout_when_crowded,
-            false => self.config.tcp_idle_timeout,
         }
     }
 

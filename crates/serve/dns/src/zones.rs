@@ -1,6 +1,7 @@
 //! The zones as they are served now: those of the configuration, and what the cluster has agreed on.
 
 use std::{
+    error::Error,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -30,16 +31,7 @@ pub(crate) struct Served {
     /// What cookies are made with; `None` takes none.
     pub(crate) cookies: Option<CookieJar>,
     /// The counters of queries, by the index of their origin.
-    queries: Vec<QueryCounters>,
-}
-
-/// Why what the cluster has agreed on cannot be served.
-#[derive(Debug, thiserror::Error)]
-enum FollowError {
-    #[error("the zones do not go together")]
-    Origins(#[from] OriginError),
-    #[error("a panic ended the attempt")]
-    Panicked,
+    pub(crate) queries: Vec<QueryCounters>,
 }
 
 impl Zones {
@@ -94,9 +86,10 @@ impl Zones {
         let state = replica.zone_state();
         // A panic must not end the loop whose query happens to be the next.
         let attempt = catch_unwind(AssertUnwindSafe(|| self.authority(&state)));
-        let authority = attempt.unwrap_or(Err(FollowError::Panicked)).or_else(|error| {
+        let attempt = attempt.unwrap_or_else(|_| Err("a panic ended the attempt".into()));
+        let authority = attempt.or_else(|error| {
             tracing::warn!(
-                error = &error as &dyn std::error::Error,
+                error,
                 "serving the zones of the configuration alone; change what the cluster has agreed on, \
                  by `quorate zone`"
             );
@@ -106,21 +99,22 @@ impl Zones {
             return;
         };
         let secrets = &state.cookie_secrets;
-        let jar = |current| CookieJar::new(current, secrets.previous.map(|secret| secret.0));
+        let current = secrets.current.filter(|_| self.takes_cookies);
+        let jar = current.map(|current| CookieJar {
+            current: current.0,
+            previous: secrets.previous.map(|secret| secret.0),
+        });
         self.served.store(Arc::new(Served {
             version,
             queries: counters(&authority, &self.metrics),
-            cookies: secrets
-                .current
-                .filter(|_| self.takes_cookies)
-                .map(|secret| jar(secret.0)),
+            cookies: jar,
             authority,
         }));
     }
 
     /// The configured zones with the replicated records, as far as these go together with what is
     /// configured: there, configuration counts.
-    fn authority(&self, state: &ZoneState) -> Result<Authority, FollowError> {
+    fn authority(&self, state: &ZoneState) -> Result<Authority, Box<dyn Error>> {
         let mut origins: Vec<Origin> = self.configured.origins().cloned().collect();
         for origin in &mut origins {
             let Some(agreed) = state.zones.get(&origin.name) else {
@@ -140,13 +134,6 @@ impl Zones {
             }
         }
         Ok(Authority::new(origins)?)
-    }
-}
-
-impl Served {
-    /// The counters of an origin.
-    pub(crate) fn queries(&self, origin: usize) -> Option<&QueryCounters> {
-        self.queries.get(origin)
     }
 }
 

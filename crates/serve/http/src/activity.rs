@@ -26,7 +26,6 @@ use crate::{
 };
 
 /// The requests of a connection.
-#[derive(Debug)]
 pub(crate) struct Activity {
     place: Arc<Place>,
     state: Mutex<State>,
@@ -95,7 +94,6 @@ impl Activity {
 ///
 /// The connection is idle while it waits for the client, as for the rest of a body: who is slow on
 /// all connections shall not keep others from theirs.
-#[derive(Debug)]
 pub(crate) struct Underway {
     activity: Arc<Activity>,
     busy: OnceLock<Busy>,

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use quorate_disk::{Disk, OpenMode};
+use quorate_disk::{Disk, OpenMode, replace};
 use quorate_setting::settings;
 use rustls::{
     Error, InconsistentKeys, ServerConfig,
@@ -106,17 +106,8 @@ fn read(disk: &dyn Disk, path: &Path) -> Result<Vec<u8>, CertificateError> {
 
 /// Writes a file that its owner alone can open, in place of any that has its name.
 fn write(disk: &dyn Disk, path: &Path, text: &str) -> Result<(), CertificateError> {
-    let new = path.with_added_extension("new");
-    let written = || {
-        match disk.remove(&new) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let file = disk.open(&new, OpenMode::CreateSecret)?;
-        file.write_at(text.as_bytes(), 0)?;
-        disk.rename(&new, path)
-    };
-    written().map_err(|error| CertificateError::Write(path.to_owned(), error))
+    replace(disk, path, text.as_bytes(), OpenMode::CreateSecret)
+        .map_err(|error| CertificateError::Write(path.to_owned(), error))
 }
 
 /// A certificate and its key, which belong together.

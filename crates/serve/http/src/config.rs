@@ -38,7 +38,7 @@ settings! {
         proxy_tls_listen: Vec<SocketAddr> = Vec::new();
         /// How many connections are served at once. When all are open, the one that was idle the
         /// longest gives way to another.
-        connection_count_max was connections_max: usize = CONNECTION_COUNT_MAX,
+        connection_count_max: usize = CONNECTION_COUNT_MAX,
             in 1..=1_000_000, "each connection takes memory and a file descriptor";
         /// How many of them one client may have, an IPv4 address or an IPv6 /64. It gets another for
         /// the one that it left idle the longest. Does not hold for trusted_proxies.
@@ -85,16 +85,7 @@ impl HttpConfig {
     }
 
     /// Finds what does not go together. The settings stand at `at`.
-    pub fn check_listeners(&self, at: &KeyPath, has_certificate: bool, findings: &mut Findings) {
-        for (name, listen) in [
-            ("tls_listen", &self.tls_listen),
-            ("proxy_tls_listen", &self.proxy_tls_listen),
-        ] {
-            if !listen.is_empty() && !has_certificate {
-                let reason = "it needs a certificate: set tls.certificate_file and tls.key_file";
-                findings.error(at.key(name), reason);
-            }
-        }
+    pub fn check_listeners(&self, at: &KeyPath, findings: &mut Findings) {
         for (name, listen) in [
             ("proxy_listen", &self.proxy_listen),
             ("proxy_tls_listen", &self.proxy_tls_listen),

@@ -12,7 +12,6 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
-use tower::Service as _;
 use tracing::Instrument;
 
 use crate::{
@@ -189,9 +188,9 @@ impl Connection {
         let request = request.map(|body| underway.watch(body, read_timeout));
         let id = request_id(request.headers());
         let span = tracing::debug_span!("request", id = id.to_str().unwrap_or_default());
-        let response = self.service.routes.clone().call(request).instrument(span);
+        let response = self.service.routes.clone().answer(request).instrument(span);
         async move {
-            let mut response = response.await?;
+            let mut response = response.await;
             response.headers_mut().insert(X_REQUEST_ID, id);
             Ok(underway.until_said(response))
         }

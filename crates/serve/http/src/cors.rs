@@ -1,18 +1,13 @@
 //! Cross-origin resource sharing (Fetch standard, section 3.2).
 
-use std::{
-    convert::{self, Infallible},
-    task::{Context, Poll},
-};
+use std::convert;
 
 use axum::{
     Router,
     extract::Request,
     http::{HeaderName, HeaderValue, Method, header},
     response::Response,
-    routing::future::RouteFuture,
 };
-use futures_util::{TryFutureExt, future::MapOk};
 use tower::Service;
 
 /// What every answer says. Records are public and no request carries credentials that a browser has
@@ -76,22 +71,16 @@ impl From<Router> for Routes {
     }
 }
 
-impl Service<Request> for Routes {
-    type Response = Response;
-    type Error = Infallible;
-    type Future = MapOk<RouteFuture<Infallible>, fn(Response) -> Response>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request) -> Self::Future {
+impl Routes {
+    /// What a request is answered.
+    pub async fn answer(mut self, request: Request) -> Response {
         let told = match (self.is_shared, is_preflight(&request)) {
             (false, _) => convert::identity,
             (true, true) => granted,
             (true, false) => shared,
         };
-        self.router.call(request).map_ok(told)
+        let Ok(response) = self.router.call(request).await;
+        told(response)
     }
 }
 
@@ -123,7 +112,6 @@ fn with_fields<const N: usize>(
 #[cfg(test)]
 mod tests {
     use axum::{body::Body, http::StatusCode, routing::get};
-    use tower::ServiceExt;
 
     use super::*;
 
@@ -134,7 +122,7 @@ mod tests {
             request = request.header(*field, "PUT");
         }
         let request = request.body(Body::empty()).unwrap();
-        with_cors(router).oneshot(request).await.unwrap()
+        with_cors(router).answer(request).await
     }
 
     #[tokio::test]

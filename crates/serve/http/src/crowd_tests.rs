@@ -149,7 +149,7 @@ async fn slow_bodies_shut_out_nobody() {
 async fn a_proxy_may_have_any_number_of_connections() {
     let is_proxy: Trust = Arc::new(|peer| peer == Ipv4Addr::new(127, 0, 0, 9));
     let few = |config: &mut crate::HttpConfig| config.connection_count_per_client_max = 1;
-    let server = Fixture::with(few, |listeners| listeners.with_trust(is_proxy)).await;
+    let server = Fixture::with(few, |listeners| listeners.is_trusted = is_proxy).await;
     let address = server.server.local_addr();
     let mut proxied = Vec::new();
     for _ in 0..5 {

@@ -115,12 +115,12 @@ async fn client(ConnectInfo(client): ConnectInfo<std::net::SocketAddr>) -> Strin
 
 impl Fixture {
     pub(crate) async fn new(change: impl FnOnce(&mut HttpConfig)) -> Self {
-        Self::with(change, |listeners| listeners).await
+        Self::with(change, |_| {}).await
     }
 
     pub(crate) async fn with(
         change: impl FnOnce(&mut HttpConfig),
-        equip: impl FnOnce(HttpListeners) -> HttpListeners,
+        equip: impl FnOnce(&mut HttpListeners),
     ) -> Self {
         let mut config = HttpConfig::new(([127, 0, 0, 1], 0).into());
         change(&mut config);
@@ -139,7 +139,8 @@ impl Fixture {
             .route("/stream", get(stream))
             .with_state(gate.clone());
         let metrics = ListenerMetrics::register(&Registry::new()).unwrap();
-        let bound = equip(config.bind().await.unwrap());
+        let mut bound = config.bind().await.unwrap();
+        equip(&mut bound);
         Self {
             server: bound.serve(with_cors(router), Name::Public, &metrics),
             metrics,

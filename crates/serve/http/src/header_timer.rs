@@ -1,7 +1,6 @@
 //! How long the headers of requests may take.
 
 use std::{
-    fmt,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll},
@@ -53,12 +52,6 @@ impl Future for HeaderTimer {
 }
 
 impl Sleep for HeaderTimer {}
-
-impl fmt::Debug for HeaderTimer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HeaderTimer").finish_non_exhaustive()
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -81,7 +81,7 @@ async fn fixture(change: impl FnOnce(&mut HttpConfig)) -> (Fixture, Encryption) 
         tls_listen(config);
         change(config);
     };
-    let equip = |listeners: HttpListeners| listeners.with_certificate(certificate);
+    let equip = |listeners: &mut HttpListeners| listeners.certificate = certificate;
     (Fixture::with(change, equip).await, encryption)
 }
 
@@ -265,8 +265,10 @@ async fn proxied(is_trusted: bool, change: impl FnOnce(&mut HttpConfig)) -> (Fix
         config.proxy_tls_listen = vec![LOOPBACK];
         change(config);
     };
-    let equip =
-        |listeners: HttpListeners| listeners.with_certificate(certificate).with_trust(trust);
+    let equip = |listeners: &mut HttpListeners| {
+        listeners.certificate = certificate;
+        listeners.is_trusted = trust;
+    };
     (Fixture::with(change, equip).await, encryption)
 }
 

@@ -21,7 +21,7 @@
 //! | [`read_body`], [`BodyError`] | a request's body, of limited size, within the server's timeout |
 //! | [`ProblemResponse`], [`ProblemType`] | why a request was refused (RFC 9457) |
 //! | [`text`], [`uncached`], [`retry_after`] | answers of text, and what they say of time |
-//! | [`options`], [`method_not_allowed`] | which methods a resource has |
+//! | [`with_methods`] | which methods a resource has |
 
 mod activity;
 mod body;
@@ -57,7 +57,7 @@ pub use body::{BodyError, read_body};
 pub use certificate::{CertificateError, CertificateFiles, CertificatePair, ServerCertificate};
 pub use config::{HttpConfig, Trust};
 pub use cors::{Routes, with_cors};
-pub use methods::{method_not_allowed, options};
+pub use methods::with_methods;
 pub use problem::ProblemResponse;
 pub use quorate_api::ProblemType;
 pub use response::{retry_after, text, uncached};

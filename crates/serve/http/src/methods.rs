@@ -1,21 +1,26 @@
 //! Which methods a resource has.
 
-use std::fmt::Display;
+use std::convert::Infallible;
 
 use axum::{
     http::{HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
+    routing::MethodRouter,
 };
 
 use crate::{ProblemResponse, ProblemType};
 
-/// The answer to OPTIONS at a resource that has these methods.
-pub fn options(methods: HeaderValue) -> Response {
-    (StatusCode::NO_CONTENT, [(header::ALLOW, methods)]).into_response()
-}
-
-/// The answer to a method that a resource does not have, with those it has.
-pub fn method_not_allowed(methods: HeaderValue, said: impl Display) -> Response {
-    let problem = ProblemResponse::new(ProblemType::UnknownMethod, said);
-    ([(header::ALLOW, methods)], problem).into_response()
+/// Has a resource say by OPTIONS which methods it has, and to every other method too; `said` is what
+/// it says then. OPTIONS costs no quota: a browser asks before each PUT, and the client cannot see to
+/// it.
+pub fn with_methods<S: Clone + Send + Sync + 'static>(
+    resource: MethodRouter<S, Infallible>,
+    methods: &'static str,
+    said: &'static str,
+) -> MethodRouter<S, Infallible> {
+    let allow = [(header::ALLOW, HeaderValue::from_static(methods))];
+    let options = (StatusCode::NO_CONTENT, allow.clone());
+    resource.options(options).fallback(async move || {
+        let problem = ProblemResponse::new(ProblemType::UnknownMethod, said);
+        (allow, problem)
+    })
 }

@@ -15,7 +15,7 @@ use crate::{
     connection::{Connection, Service},
     listener::{Place, Protocol, TooMany, linger},
     proxy_header::{ProxyHeaderError, read_client},
-    stream::{ClientStream, Meter, Version},
+    stream::{ClientStream, Meter},
 };
 
 /// The names of HTTP in TLS handshakes (RFC 9113, section 3.2, and RFC 7301, section 6), the one
@@ -97,10 +97,10 @@ impl HttpProtocol {
         let connection = Connection::new(self.service.clone(), client, place, stop);
         // Each is boxed, so that a plain connection takes no memory for TLS or HTTP/2.
         let Some(tls) = &self.tls else {
-            let version = timeout(config.header_read_timeout, stream.version());
-            return Ok(match version.await?? {
-                Version::Http1 => Box::pin(connection.serve_http1(stream)),
-                Version::Http2 => Box::pin(connection.serve_http2(stream)),
+            let is_http2 = timeout(config.header_read_timeout, stream.is_http2());
+            return Ok(match is_http2.await?? {
+                true => Box::pin(connection.serve_http2(stream)),
+                false => Box::pin(connection.serve_http1(stream)),
             });
         };
         let handshake = timeout(config.tls_handshake_timeout, tls.accept(stream));

@@ -1,6 +1,6 @@
 //! HTTP for any router.
 
-use std::{fmt, net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 use futures_util::future::join_all;
 use tokio_rustls::TlsAcceptor;
@@ -53,15 +53,14 @@ impl HttpConfig {
 pub struct HttpListeners {
     config: HttpConfig,
     listeners: Vec<(Kind, Listener)>,
-    certificate: Option<ServerCertificate>,
-    is_trusted: Trust,
-    charge: Option<Charge>,
-}
-
-impl fmt::Debug for HttpListeners {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("HttpListeners").field(&self.config).finish()
-    }
+    /// What is shown where HTTPS listens, which it cannot without.
+    pub certificate: Option<ServerCertificate>,
+    /// Which proxies are trusted: they may have any number of connections and bytes, and those of
+    /// listeners for proxies are believed who the client is. By default nobody is.
+    pub is_trusted: Trust,
+    /// Charges clients for the bytes of all their connections. By default only each connection
+    /// has a bound.
+    pub charge: Option<Charge>,
 }
 
 impl HttpListeners {
@@ -70,31 +69,11 @@ impl HttpListeners {
         self.listeners[0].1.local_addr()
     }
 
-    /// Shows `certificate` where HTTPS listens, which it cannot without.
-    pub fn with_certificate(mut self, certificate: Option<ServerCertificate>) -> Self {
-        self.certificate = certificate;
-        self
-    }
-
-    /// Trusts proxies: they may have any number of connections and bytes, and those of listeners for
-    /// proxies are believed who the client is. By default nobody is trusted.
-    pub fn with_trust(mut self, is_trusted: Trust) -> Self {
-        self.is_trusted = is_trusted;
-        self
-    }
-
-    /// Charges clients for the bytes of all their connections. By default only each connection
-    /// has a bound.
-    pub fn with_charge(mut self, charge: Charge) -> Self {
-        self.charge = Some(charge);
-        self
-    }
-
     /// Serves `routes` until [`Server::shutdown`], as the listener of this name.
     ///
     /// # Panics
     ///
-    /// Panics where HTTPS listens without a certificate, which [`HttpConfig::check_listeners`] refuses.
+    /// Panics where HTTPS listens without a certificate, which the check of the configuration refuses.
     pub fn serve(self, routes: impl Into<Routes>, name: Name, metrics: &ListenerMetrics) -> Server {
         let tls = self
             .certificate
@@ -104,8 +83,7 @@ impl HttpListeners {
             connection_count_per_client_max: Some(self.config.connection_count_per_client_max),
             drain_timeout: self.config.drain_timeout,
         };
-        let is_trusted = self.is_trusted.clone();
-        let connections = Connections::with_exempt(limits, move |client| is_trusted(client));
+        let connections = Connections::with_exempt(limits, self.is_trusted.clone());
         let service = Service::new(self.config, routes.into(), self.is_trusted, self.charge);
         let service = Arc::new(service);
         let serve = |(kind, listener): (Kind, Listener)| {
@@ -137,7 +115,8 @@ impl Server {
     }
 
     /// Where it serves plain HTTP and HTTPS for proxies that name the client.
-    pub fn proxy_addrs(&self) -> [Vec<SocketAddr>; 2] {
+    #[cfg(test)]
+    pub(crate) fn proxy_addrs(&self) -> [Vec<SocketAddr>; 2] {
         [Kind::Proxy, Kind::ProxyTls].map(|kind| self.addrs(kind))
     }
 

@@ -245,7 +245,7 @@ async fn a_shutdown_waits_no_longer_than_the_drain_limit() {
 async fn an_address_in_use_is_named() {
     let server = Fixture::new(|_| ()).await;
     let address = server.server.local_addr();
-    let error = HttpConfig::new(address).bind().await.unwrap_err();
+    let error = HttpConfig::new(address).bind().await.err().unwrap();
     assert!(error.to_string().contains(&address.to_string()), "{error}");
     assert_eq!(error.source.kind(), io::ErrorKind::AddrInUse);
 }

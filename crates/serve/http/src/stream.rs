@@ -18,12 +18,6 @@ use tokio::{
 /// What a client of HTTP/2 sends first (RFC 9113, section 3.4).
 const PREFACE: [u8; 24] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Version {
-    Http1,
-    Http2,
-}
-
 /// Charges a client for bytes, and says how long it waits before the next. No bytes cost nothing.
 pub type Charge = Arc<dyn Fn(IpAddr, usize) -> Duration + Send + Sync>;
 
@@ -119,23 +113,23 @@ impl<S> ClientStream<S> {
 }
 
 impl<S: AsyncRead + Unpin> ClientStream<S> {
-    /// Which version of HTTP a client speaks that was not asked (RFC 9113, section 3.3). Reads as much
-    /// as it takes to tell, which is read again from the start.
-    pub(crate) async fn version(&mut self) -> io::Result<Version> {
+    /// Whether a client that was not asked speaks HTTP/2 (RFC 9113, section 3.3). Reads as much as it
+    /// takes to tell, which is read again from the start.
+    pub(crate) async fn is_http2(&mut self) -> io::Result<bool> {
         let mut begin = [0; PREFACE.len()];
         let mut size = 0;
-        let version = loop {
+        let is_http2 = loop {
             let read = self.read(&mut begin[size..]).await?;
             size += read;
             if read == 0 || begin[..size] != PREFACE[..size] {
-                break Version::Http1;
+                break false;
             }
             if size == PREFACE.len() {
-                break Version::Http2;
+                break true;
             }
         };
         (self.begin, self.unread) = (begin, 0..size);
-        Ok(version)
+        Ok(is_http2)
     }
 
     fn poll_charged(
@@ -286,15 +280,14 @@ mod tests {
     /// However it arrives.
     #[tokio::test]
     async fn the_version_is_told_and_every_byte_read_again() {
-        use Version::{Http1, Http2};
         let http2 = [&PREFACE[..], b"\0\0\0\x04\0\0\0\0\0"].concat();
-        for (bytes, version) in [
-            (&http2[..], Http2),
-            (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", Http1),
-            (b"PUT / HTTP/1.1\r\nHost: a\r\n\r\n", Http1),
-            (b"PRI * HTTP/1.1\r\nHost: a\r\n\r\n", Http1),
-            (b"P", Http1),
-            (b"", Http1),
+        for (bytes, is_http2) in [
+            (&http2[..], true),
+            (b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", false),
+            (b"PUT / HTTP/1.1\r\nHost: a\r\n\r\n", false),
+            (b"PRI * HTTP/1.1\r\nHost: a\r\n\r\n", false),
+            (b"P", false),
+            (b"", false),
         ] {
             for piece_size in [1, 3, 1000] {
                 let (mut client, server) = tokio::io::duplex(piece_size);
@@ -304,13 +297,13 @@ mod tests {
                 };
                 let receive = async {
                     let mut stream = ClientStream::new(server, None);
-                    let told = stream.version().await.unwrap();
+                    let told = stream.is_http2().await.unwrap();
                     let mut read = Vec::new();
                     stream.read_to_end(&mut read).await.unwrap();
                     (told, read)
                 };
                 let ((), (told, read)) = tokio::join!(send, receive);
-                assert_eq!((told, &*read), (version, bytes));
+                assert_eq!((told, &*read), (is_http2, bytes));
             }
         }
     }

@@ -1,7 +1,6 @@
 //! How many bytes a second a client may move.
 
 use std::{
-    fmt,
     hash::{BuildHasher, RandomState},
     net::IpAddr,
     sync::Arc,
@@ -81,15 +80,6 @@ impl<C: Clock> Rates<C> {
             0 => self.clients.peek(hash),
             count => self.clients.owe(hash, count, DEBT_MAX),
         }
-    }
-}
-
-impl fmt::Debug for ByteRates {
-    /// Who moved how much is nobody's business.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ByteRates")
-            .field("enabled", &self.0.load().is_some())
-            .finish()
     }
 }
 

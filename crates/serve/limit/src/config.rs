@@ -67,7 +67,7 @@ settings! {
         /// For how many clients, networks and keys each a table of each limit has room. Who is idle
         /// needs none, and in a full table those who used the least make room. The 11 tables take
         /// 17 bytes for each: 9.4 MB by default.
-        client_count_max was clients_max: usize = 50_000, in 1_000..=10_000_000,
+        client_count_max: usize = 50_000, in 1_000..=10_000_000,
             "there are 11 tables of 17 bytes a client, and a small one forgets who used a little";
         /// How many answers over UDP an address that was idle may get at once. What is beyond is
         /// truncated to nothing, at which a client asks again over TCP. Networks have limits too,

@@ -14,8 +14,7 @@
 //! | [`ResponseRates`] | how many answers over UDP an address, and each network around it, may get |
 //! | [`LimitConfig`] | how much that is |
 //! | [`Client`] | who shares a limit: an IPv4 address, or the /64 of an IPv6 address |
-//! | [`TrustedProxies`] | whose word about the client's address counts, and what it says |
-//! | [`Networks`] | networks that an operator lists |
+//! | [`Networks`] | networks that an operator lists: of proxies, they tell who the client is |
 //! | [`LimitMetrics`] | what limits tell Prometheus |
 
 mod byte_rates;
@@ -38,7 +37,6 @@ pub use client::Client;
 pub use config::LimitConfig;
 pub use metrics::{LimitMetrics, TableLabel};
 pub use networks::{NetworkError, Networks};
-pub use proxies::TrustedProxies;
 pub use refusal::{Limit, Refusal};
 pub use request_limits::RequestLimits;
 pub use request_rates::Change;

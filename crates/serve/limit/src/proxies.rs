@@ -7,7 +7,7 @@ use crate::{
     forwarded::{forwarded_hops, parse_node},
 };
 
-/// The proxies that stand before us and write `X-Forwarded-For` or `Forwarded` (RFC 7239).
+/// Networks as the proxies that stand before us and write `X-Forwarded-For` or `Forwarded` (RFC 7239).
 ///
 /// A proxy appends the address it was called from, so entries are the truer the further right they
 /// stand, and the leftmost is whatever the client wished. Going from the socket's peer to the left,
@@ -17,21 +17,7 @@ use crate::{
 /// in a request tells which. So where both are there and name different clients, neither is
 /// believed, and the client is the proxy: whoever forges a field shares the proxy's limits with
 /// others who do. A proxy whose clients send the other field in good faith should remove it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TrustedProxies(Networks);
-
-impl From<Networks> for TrustedProxies {
-    fn from(proxies: Networks) -> Self {
-        Self(proxies)
-    }
-}
-
-impl TrustedProxies {
-    /// Whether `peer` is one of them.
-    pub fn contains(&self, peer: IpAddr) -> bool {
-        self.0.contains(peer)
-    }
-
+impl Networks {
     /// The client's address, given the socket's peer and the values of all `X-Forwarded-For` and
     /// all `Forwarded` fields, each in their order.
     ///
@@ -44,7 +30,7 @@ impl TrustedProxies {
         forwarded: impl DoubleEndedIterator<Item = &'a str>,
     ) -> IpAddr {
         let peer = peer.to_canonical();
-        if !self.0.contains(peer) {
+        if !self.contains(peer) {
             return peer;
         }
         let entries = x_forwarded_for.rev().flat_map(|value| value.rsplit(','));
@@ -63,7 +49,7 @@ impl TrustedProxies {
         let mut hops = hops.peekable();
         hops.peek()?;
         let mut client = peer;
-        while self.0.contains(client) {
+        while self.contains(client) {
             match hops.next().flatten() {
                 Some(address) => client = address,
                 None => break,
@@ -80,7 +66,7 @@ mod tests {
     fn client(peer: &str, forwarded_for: &[&str]) -> String {
         let proxies = ["10.0.0.0/8", "192.0.2.7", "2001:db8::/32"];
         let proxies = Networks::parse(proxies).unwrap();
-        TrustedProxies::from(proxies)
+        proxies
             .client_address(
                 peer.parse().unwrap(),
                 forwarded_for.iter().copied(),
@@ -90,7 +76,7 @@ mod tests {
     }
 
     fn client_of_both(x_forwarded_for: &[&str], forwarded: &[&str]) -> String {
-        let proxies = TrustedProxies::from(Networks::parse(["10.0.0.0/8"]).unwrap());
+        let proxies = Networks::parse(["10.0.0.0/8"]).unwrap();
         let peer = "10.0.0.1".parse().unwrap();
         let x_forwarded_for = x_forwarded_for.iter().copied();
         proxies
@@ -102,7 +88,7 @@ mod tests {
     fn the_header_of_an_untrusted_peer_is_not_believed() {
         assert_eq!(client("203.0.113.1", &["198.51.100.1"]), "203.0.113.1");
         assert_eq!(client("192.0.2.8", &["198.51.100.1"]), "192.0.2.8");
-        let none = TrustedProxies::default();
+        let none = Networks::default();
         let peer = "10.0.0.1".parse().unwrap();
         assert_eq!(
             none.client_address(

@@ -1,7 +1,6 @@
 //! How many answers over UDP an address, and each network around it, may get.
 
 use std::{
-    fmt,
     hash::{BuildHasher, RandomState},
     net::IpAddr,
     sync::atomic::{AtomicU64, Ordering},
@@ -191,13 +190,6 @@ impl Network {
         bytes[16..24].copy_from_slice(&term.to_le_bytes());
         bytes[24..].copy_from_slice(&self.prefix_len.to_le_bytes());
         XxHash3_64::oneshot_with_seed(seed, &bytes)
-    }
-}
-
-impl fmt::Debug for ResponseRates {
-    /// Who got answers is nobody's business, and the key of the hash least of all.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseRates").finish_non_exhaustive()
     }
 }
 

@@ -3,14 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use quorate_limit::{RequestLimits, TrustedProxies};
+use quorate_limit::{Networks, RequestLimits};
 use quorate_setting::settings;
 
 /// How much later than the replica the relay gives up: the replica's own answer says more.
 pub const ANSWER_MARGIN: Duration = Duration::from_millis(500);
 
 /// Limits and deadlines of the relay.
-#[derive(Debug)]
 pub struct RelayConfig {
     /// How much each client may PUT, and who it is.
     pub rules: ClientRules,
@@ -23,16 +22,16 @@ pub struct RelayConfig {
 
 /// What holds for clients, shared by who applies it and who changes it. By default there are no
 /// limits, and no proxies.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct ClientRules {
     /// How much each may PUT and GET.
     pub limits: RequestLimits,
     /// Whose word about who a client is counts.
-    pub trusted_proxies: Arc<ArcSwap<TrustedProxies>>,
+    pub trusted_proxies: Arc<ArcSwap<Networks>>,
 }
 
 impl ClientRules {
-    pub fn new(limits: RequestLimits, trusted_proxies: TrustedProxies) -> Self {
+    pub fn new(limits: RequestLimits, trusted_proxies: Networks) -> Self {
         Self {
             limits,
             trusted_proxies: Arc::new(ArcSwap::from_pointee(trusted_proxies)),

@@ -1,6 +1,8 @@
 //! Entity tags (RFC 9110, section 8.8.3), and the fields that list them.
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header::ValueIter};
+use std::iter;
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use quorate_packet::{SignedPacket, Timestamp};
 use quorate_replica::Version;
 
@@ -43,41 +45,29 @@ pub(crate) enum Element {
     },
 }
 
+/// What is no tag.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Malformed;
+
 /// What the fields of this name list. Nothing behind what is malformed is read.
 pub(crate) fn elements<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
 ) -> impl Iterator<Item = Result<Element, Malformed>> + use<'a> {
-    Elements {
-        values: headers.get_all(name).iter(),
-        rest: &[],
-    }
-}
-
-struct Elements<'a> {
-    values: ValueIter<'a, HeaderValue>,
-    rest: &'a [u8],
-}
-
-/// What is no tag.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Malformed;
-
-impl Iterator for Elements<'_> {
-    type Item = Result<Element, Malformed>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            // Elements may be empty (RFC 9110, section 5.6.1.2).
-            let skipped = self.rest.iter().position(|byte| !b" \t,".contains(byte));
-            if let Some(begin) = skipped {
-                let parsed = parse(&self.rest[begin..]);
-                self.rest = parsed.map_or(&[], |(_, rest)| rest);
-                return Some(parsed.map(|(element, _)| element).ok_or(Malformed));
+    let mut values = headers.get_all(name).iter();
+    let mut rest: &[u8] = &[];
+    iter::from_fn(move || {
+        // Elements may be empty (RFC 9110, section 5.6.1.2).
+        let begin = loop {
+            match rest.iter().position(|byte| !b" \t,".contains(byte)) {
+                Some(begin) => break begin,
+                None => rest = values.next()?.as_bytes(),
             }
-            self.rest = self.values.next()?.as_bytes();
-        }
-    }
+        };
+        let parsed = parse(&rest[begin..]);
+        rest = parsed.map_or(&[], |(_, rest)| rest);
+        Some(parsed.map(|(element, _)| element).ok_or(Malformed))
+    })
 }
 
 /// The element that `bytes` begin with, and what is behind it.

@@ -46,7 +46,7 @@ impl Fixture {
         let replica = FakeReplica::new();
         let limits = LimitMetrics::register(&Registry::new()).unwrap();
         let limits = RequestLimits::new(config, &limits);
-        let proxies = Networks::parse(["10.0.0.1"]).unwrap().into();
+        let proxies = Networks::parse(["10.0.0.1"]).unwrap();
         let config = RelayConfig {
             rules: ClientRules::new(limits, proxies),
             ..RelayConfig::default()

@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderMap, header};
 use quorate_packet::PublicKey;
-use quorate_replica::{PublishMode, PublishState, TokenHash};
+use quorate_replica::{PublishState, TokenHash};
 use sha2::{Digest, Sha256};
 use subtle::{Choice, ConstantTimeEq};
 
@@ -32,20 +32,16 @@ pub(crate) fn check(
     key: &PublicKey,
     token: Option<TokenHash>,
 ) -> Result<(), PublisherError> {
-    if publishing.denied.contains(key) {
+    if publishing.forbids(key) {
         return Err(PublisherError::Forbidden);
     }
-    match publishing.mode {
-        PublishMode::Open => Ok(()),
-        _ if publishing.allowed.contains(key) => Ok(()),
-        PublishMode::AllowList => Err(PublisherError::Forbidden),
-        PublishMode::Tokens => {
-            let token = token.ok_or(PublisherError::NoToken)?;
-            match has_token(publishing, token) {
-                true => Ok(()),
-                false => Err(PublisherError::WrongToken),
-            }
-        }
+    if !publishing.needs_token(key) {
+        return Ok(());
+    }
+    let token = token.ok_or(PublisherError::NoToken)?;
+    match has_token(publishing, token) {
+        true => Ok(()),
+        false => Err(PublisherError::WrongToken),
     }
 }
 
@@ -70,6 +66,7 @@ fn has_token(publishing: &PublishState, TokenHash(hash): TokenHash) -> bool {
 #[cfg(test)]
 mod tests {
     use axum::http::HeaderValue;
+    use quorate_replica::PublishMode;
 
     use super::*;
 

@@ -121,7 +121,14 @@ impl PutFailure {
                 },
             ),
             Self::Blocked => (PutLabel::Forbidden, ProblemType::BlockedKey),
-            Self::Replica(error) => of_put_error(error),
+            Self::Replica(error) => match error {
+                PutError::NoLeader => (PutLabel::NoLeader, ProblemType::NoLeader),
+                PutError::Overloaded => (PutLabel::Overloaded, ProblemType::Overloaded),
+                PutError::Starting => (PutLabel::Starting, ProblemType::Unavailable),
+                PutError::ShuttingDown => (PutLabel::ShuttingDown, ProblemType::Unavailable),
+                PutError::DiskFull => (PutLabel::DiskFull, ProblemType::Unavailable),
+                PutError::Unknown => (PutLabel::Unknown, ProblemType::UnknownOutcome),
+            },
         }
     }
 }
@@ -132,17 +139,6 @@ impl From<BodyError> for PutFailure {
             BodyError::TooLong => Self::TooLong,
             BodyError::Slow(_) | BodyError::Lost(_) => Self::BodyLost,
         }
-    }
-}
-
-fn of_put_error(error: &PutError) -> (PutLabel, ProblemType) {
-    match error {
-        PutError::NoLeader => (PutLabel::NoLeader, ProblemType::NoLeader),
-        PutError::Overloaded => (PutLabel::Overloaded, ProblemType::Overloaded),
-        PutError::Starting => (PutLabel::Starting, ProblemType::Unavailable),
-        PutError::ShuttingDown => (PutLabel::ShuttingDown, ProblemType::Unavailable),
-        PutError::DiskFull => (PutLabel::DiskFull, ProblemType::Unavailable),
-        PutError::Unknown => (PutLabel::Unknown, ProblemType::UnknownOutcome),
     }
 }
 

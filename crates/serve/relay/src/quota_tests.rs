@@ -26,7 +26,7 @@ fn limit_config(put_burst: u32) -> LimitConfig {
 fn rules(config: &LimitConfig, proxies: &[&str]) -> ClientRules {
     let metrics = LimitMetrics::register(&Registry::new()).unwrap();
     let limits = RequestLimits::new(config, &metrics);
-    ClientRules::new(limits, Networks::parse(proxies).unwrap().into())
+    ClientRules::new(limits, Networks::parse(proxies).unwrap())
 }
 
 pub(super) fn limited(burst: u32, proxies: &[&str]) -> Fixture {
@@ -101,7 +101,7 @@ async fn rules_that_change_hold_for_the_next_request() {
     assert_eq!(put().await, StatusCode::NO_CONTENT);
     assert_eq!(put().await, StatusCode::TOO_MANY_REQUESTS);
     let proxies = Networks::parse(["10.0.0.0/8"]).unwrap();
-    shared.trusted_proxies.store(Arc::new(proxies.into()));
+    shared.trusted_proxies.store(Arc::new(proxies));
     assert_eq!(put().await, StatusCode::NO_CONTENT, "it is another client");
     assert_eq!(put().await, StatusCode::TOO_MANY_REQUESTS);
     let metrics = LimitMetrics::register(&Registry::new()).unwrap();

@@ -16,7 +16,6 @@ use quorate_replica::Replica;
 
 use crate::{RelayConfig, RelayMetrics, watchers::Watchers};
 
-/// After how many seconds a client may come back when the node could not serve it: an election
 /// Where most proxies write whom they were called by; others in `Forwarded` (RFC 7239).
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 

@@ -5,20 +5,16 @@ use std::sync::Arc;
 use axum::{
     Router,
     extract::Request,
-    http::HeaderValue,
     response::{IntoResponse, Response},
-    routing::{self, MethodRouter},
+    routing,
 };
-use quorate_http::{ProblemResponse, ProblemType, method_not_allowed, options};
+use quorate_http::{ProblemResponse, ProblemType, with_methods};
 use quorate_replica::Replica;
 
 use crate::{RelayConfig, RelayMetrics, events, get, page, put, relay::Relay, watchers::Watchers};
 
-/// The methods of a packet.
-const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, PUT, OPTIONS");
-
 /// The methods of what is only read: the page, and the events of a packet.
-const READ_METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
+const READ_METHODS: &str = "GET, HEAD, OPTIONS";
 
 /// The relay's routes, and the answer to all paths that no router has.
 ///
@@ -31,27 +27,25 @@ pub fn router(replica: Arc<dyn Replica>, config: RelayConfig, metrics: RelayMetr
         config,
         metrics,
     });
-    let methods = MethodRouter::new()
-        .get(get::get)
-        .put(put::put)
-        // Costs no quota: a browser asks before each PUT, and the client cannot see to it.
-        .options(async || options(METHODS))
-        .fallback(async || {
-            method_not_allowed(METHODS, "a packet can be PUT, and read by GET or HEAD")
-        });
-    let read = |read: MethodRouter<Arc<Relay>>, said: &'static str| {
-        read.options(async || options(READ_METHODS))
-            .fallback(async move || method_not_allowed(READ_METHODS, said))
-    };
-    let page = read(
+    let packet = with_methods(
+        routing::get(get::get).put(put::put),
+        "GET, HEAD, PUT, OPTIONS",
+        "a packet can be PUT, and read by GET or HEAD",
+    );
+    let page = with_methods(
         routing::get(page::page),
+        READ_METHODS,
         "the page can be read by GET or HEAD",
     );
-    let events = read(routing::get(events::events), "events can only be read");
+    let events = with_methods(
+        routing::get(events::events),
+        READ_METHODS,
+        "events can only be read",
+    );
     Router::new()
         .route("/", page)
-        .route("/pkarr/{z32}", methods.clone())
-        .route("/{z32}", methods)
+        .route("/pkarr/{z32}", packet.clone())
+        .route("/{z32}", packet)
         .route("/pkarr/{z32}/events", events.clone())
         .route("/{z32}/events", events)
         .fallback(unknown_path)

@@ -46,7 +46,7 @@ impl Fixture {
     }
 
     async fn ask(&self, request: Request<Body>) -> Answer {
-        let response = self.router.clone().oneshot(request).await.unwrap();
+        let response = self.router.clone().answer(request).await;
         let (parts, body) = response.into_parts();
         let answer = Answer {
             status: parts.status,

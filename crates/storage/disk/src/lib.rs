@@ -114,6 +114,26 @@ pub fn is_out_of_space(error: &io::Error) -> bool {
     )
 }
 
+/// Puts a file of these bytes in place of any at `path`: durably, and whole or not at all. Until then it
+/// has another name, and is made by `mode`.
+pub fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8], mode: OpenMode) -> io::Result<()> {
+    let new = path.with_added_extension("new");
+    remove_if_present(disk, &new)?;
+    let file = disk.open(&new, mode)?;
+    file.write_at(bytes, 0)?;
+    file.sync_data()?;
+    disk.rename(&new, path)?;
+    disk.sync_dir(&dir_of(path))
+}
+
+/// Removes a file that may be absent.
+pub fn remove_if_present(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    match disk.remove(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// The directory that holds `path`.
 pub fn dir_of(path: &Path) -> PathBuf {
     match path.parent() {

@@ -119,7 +119,7 @@ impl Chain {
     pub(crate) fn check_front(&self) -> Result<(), LogError> {
         match self.index.first_place() {
             Some(Place::Missing) => {
-                let first = self.index.base().first;
+                let first = self.index.base.first;
                 let what = format!("entry {first} is in no segment: those before are missing");
                 let front = &self.segments[0].segment;
                 Err(LogError::Damaged(front.damage(0, what)))

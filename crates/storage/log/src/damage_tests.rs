@@ -64,7 +64,7 @@ fn settled(disk: SimDisk) -> SimDisk {
 /// What an opened log would hold, without its threads.
 fn recovered(disk: &SimDisk) -> Result<State, LogError> {
     let recovered = recover(&config(disk))?;
-    let base = recovered.index.base();
+    let base = recovered.index.base;
     Ok(State {
         vote: recovered.index.vote,
         last: base.last,

@@ -54,7 +54,7 @@ pub(crate) struct Found {
 /// The entries held. It takes some 32 bytes for each beside the payloads.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    base: Base,
+    pub(crate) base: Base,
     pub(crate) vote: Option<SavedVote>,
     entries: VecDeque<Held>,
     /// Of the last entries, and of all that are not on disk.
@@ -81,10 +81,6 @@ impl Index {
         };
         self.base = base;
         self.entries = (0..base.count()).map(|_| missing).collect();
-    }
-
-    pub(crate) fn base(&self) -> &Base {
-        &self.base
     }
 
     /// Takes an item that was read, or is queued; entries go to [`Self::push`].
@@ -279,7 +275,7 @@ mod tests {
         assert_eq!(index.held(0..u64::MAX), 2..3);
         index.apply(&Item::Purge(at(8))).unwrap();
         assert!(index.held(0..u64::MAX).is_empty());
-        assert_eq!(index.base().last, Some(at(8)));
+        assert_eq!(index.base.last, Some(at(8)));
         assert!(index.truncation(Some(at(7))).is_err());
         assert_eq!(index.truncation(Some(at(8))).unwrap(), None);
     }

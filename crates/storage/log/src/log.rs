@@ -64,7 +64,7 @@ impl Log {
     fn start(config: LogConfig, metrics: LogMetrics, recovered: Recovered) -> io::Result<Self> {
         let active = recovered.segments.back().cloned();
         let active = active.ok_or_else(|| io::Error::other("a log has a segment"))?;
-        let (base, log_id) = (*recovered.index.base(), recovered.vote_file.pair.log_id);
+        let (base, log_id) = (recovered.index.base, recovered.vote_file.pair.log_id);
         let synced = recovered.synced_file.pair.file.clone();
         let (index, segments) = (recovered.index, recovered.segments);
         let shared = Shared::new(config, log_id, metrics, synced, index, segments);
@@ -100,7 +100,7 @@ impl Log {
     /// Vote, last, committed and purged position, as queued last.
     pub fn state(&self) -> State {
         let state = self.shared.lock();
-        let base = state.index.base();
+        let base = &state.index.base;
         State {
             vote: state.index.vote,
             last: base.last,
@@ -174,7 +174,7 @@ impl Log {
     /// segments go once this is on disk.
     pub fn purge(&self, upto: LogPosition) -> io::Result<()> {
         let state = self.shared.lock_working()?;
-        match state.index.base().has_purged(upto) {
+        match state.index.base.has_purged(upto) {
             true => Ok(()),
             false => self.change(state, Item::Purge(upto)),
         }
@@ -238,7 +238,7 @@ impl Log {
     /// Refuses entries that do not follow, or that no group can hold.
     fn check(&self, state: &LogState, entries: &[Item]) -> io::Result<()> {
         let size_max = self.shared.config.payload_size_max();
-        let mut base = *state.index.base();
+        let mut base = state.index.base;
         for entry in entries {
             let checked = base.after(entry);
             let checked = checked.and_then(|after| match entry {

@@ -57,7 +57,7 @@ fn fill(config: &StoreConfig, count: u64) -> Result<(), Box<dyn Error>> {
         let began = cpu_time_secs()?;
         store.transact(|packets, _| {
             for stored in &batch {
-                let Ok(()) = packets.put(stored);
+                packets.put(stored);
             }
         });
         in_transactions += cpu_time_secs()? - began;

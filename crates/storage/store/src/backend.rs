@@ -24,11 +24,11 @@ const UNSYNCED_SIZE_MAX: u64 = 512 * 1024;
 /// by one that succeeds.
 #[derive(Debug)]
 pub(crate) struct FileBackend {
-    file: Arc<dyn DiskFile>,
-    unsynced_size: AtomicU64,
-    closed: Closed,
-    pacer: Arc<Pacer>,
-    reserve: Arc<Reserve>,
+    pub(crate) file: Arc<dyn DiskFile>,
+    pub(crate) unsynced_size: AtomicU64,
+    pub(crate) closed: Closed,
+    pub(crate) pacer: Arc<Pacer>,
+    pub(crate) reserve: Arc<Reserve>,
 }
 
 /// Whether a file may not be touched any more, and why.
@@ -65,21 +65,6 @@ impl Closed {
 }
 
 impl FileBackend {
-    pub(crate) fn new(
-        file: Arc<dyn DiskFile>,
-        closed: Closed,
-        pacer: Arc<Pacer>,
-        reserve: Arc<Reserve>,
-    ) -> Self {
-        Self {
-            file,
-            unsynced_size: AtomicU64::new(0),
-            closed,
-            pacer,
-            reserve,
-        }
-    }
-
     /// Does what may take space.
     fn change(&self, work: impl Fn() -> io::Result<()>) -> io::Result<()> {
         self.closed.check()?;
@@ -138,7 +123,13 @@ mod tests {
 
     fn backend_on(disk: &SimDisk) -> FileBackend {
         let file = disk.open("/file".as_ref(), OpenMode::Create).unwrap();
-        FileBackend::new(file, Closed::default(), Arc::default(), Arc::default())
+        FileBackend {
+            file,
+            unsynced_size: AtomicU64::new(0),
+            closed: Closed::default(),
+            pacer: Arc::default(),
+            reserve: Arc::default(),
+        }
     }
 
     #[test]

@@ -312,7 +312,7 @@ fn a_packet_in_place_of_another_is_noticed() {
         let older = encode_value(key(7).as_bytes(), &stored(7, 9, 300).encode());
         table.insert(key(7).as_bytes(), older.as_slice()).unwrap();
     });
-    let error = try_open(&config).unwrap_err();
+    let error = try_open(&config).err().unwrap();
     assert!(error.to_string().contains("other packets"), "{error}");
     with_redb(&config.path, |table| {
         let of_another = encode_value(key(8).as_bytes(), &stored(8, 10, 300).encode());
@@ -320,7 +320,7 @@ fn a_packet_in_place_of_another_is_noticed() {
             .insert(key(7).as_bytes(), of_another.as_slice())
             .unwrap();
     });
-    let error = try_open(&config).unwrap_err();
+    let error = try_open(&config).err().unwrap();
     assert!(error.to_string().contains("checksum"), "{error}");
 }
 

@@ -3,10 +3,10 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicU64},
 };
 
-use quorate_disk::{Disk, DiskFile, OpenMode, dir_of, is_out_of_space};
+use quorate_disk::{Disk, DiskFile, OpenMode, dir_of, is_out_of_space, remove_if_present};
 use quorate_replica::IndexedPacket;
 use quorate_state::StoredPacket;
 use redb::{
@@ -116,8 +116,13 @@ impl CheckpointFile {
         cache_size: usize,
     ) -> Result<Self, StoreError> {
         let mut opened = Self::unopened(path, file, false);
-        let (closed, pacer) = (opened.closed.clone(), opened.pacer.clone());
-        let backend = FileBackend::new(opened.file.clone(), closed, pacer, opened.reserve.clone());
+        let backend = FileBackend {
+            file: opened.file.clone(),
+            unsynced_size: AtomicU64::new(0),
+            closed: opened.closed.clone(),
+            pacer: opened.pacer.clone(),
+            reserve: opened.reserve.clone(),
+        };
         opened.database = Some(opened.writing(|| open_database(backend, cache_size))?);
         Ok(opened)
     }
@@ -249,12 +254,6 @@ impl CheckpointFile {
         })
     }
 
-    /// Writes nothing any more, and reads nothing but what it has read before: from now on the same
-    /// file is written by another, which knows nothing of the pages that are read here.
-    pub(crate) fn close_for_another(&self) {
-        self.closed.set(Cause::Full);
-    }
-
     /// Gives up a file that is not published, before it is dropped.
     pub(crate) fn discard(&self) {
         self.closed.set(Cause::Failed);
@@ -270,7 +269,8 @@ impl CheckpointFile {
         unpublished.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Fails when the file was [closed for another](Self::close_for_another).
+    /// Fails when the same file is written by another since, which knows nothing of the pages that are
+    /// read here.
     pub(crate) fn check_open(&self) -> Result<(), StoreError> {
         match self.closed.cause() {
             Some(Cause::Full) => Err(StoreError::no_space(&self.path)),
@@ -320,12 +320,7 @@ fn open_database(backend: impl StorageBackend, cache_size: usize) -> Result<Data
 
 /// Removes what an interrupted work has left.
 pub(crate) fn remove(config: &StoreConfig, path: &Path) -> Result<(), StoreError> {
-    match config.disk.remove(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(failed("removed", path)(error))
-        }
-        _ => Ok(()),
-    }
+    remove_if_present(&*config.disk, path).map_err(failed("removed", path))
 }
 
 fn open_locked(

@@ -61,7 +61,7 @@ pub(crate) fn put(store: &Store, index: u64, packets: impl IntoIterator<Item = S
         meta.applied = Some(LogPosition::new(1, index));
         meta.membership = Bytes::from_static(b"members");
         for stored in packets {
-            let Ok(()) = table.put(&stored);
+            table.put(&stored);
         }
     });
 }

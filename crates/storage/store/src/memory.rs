@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    convert::Infallible,
     mem,
     sync::{
         Arc, Mutex, MutexGuard,
@@ -18,7 +17,6 @@ use quorate_state::{StoredPacket, StoredPackets, UnixMillis, Usage};
 use crate::{Index, Meta, PacketsSummary, file::Contents};
 
 /// The packets by key, and behind one lock all that a change needs beside them.
-#[derive(Debug)]
 pub(crate) struct Memory {
     pub(crate) index: Arc<Index>,
     state: Mutex<State>,
@@ -174,22 +172,20 @@ impl PacketsMut<'_> {
 }
 
 impl StoredPackets for PacketsMut<'_> {
-    type Error = Infallible;
-
-    fn stored_packet(&self, key: &PublicKey) -> Result<Option<StoredPacket>, Infallible> {
+    fn stored_packet(&self, key: &PublicKey) -> Option<StoredPacket> {
         let indexed = self.memory.index.packet(key);
-        Ok(indexed.map(|indexed| indexed.stored()))
+        indexed.map(|indexed| indexed.stored())
     }
 
-    fn usage(&self) -> Result<Usage, Infallible> {
-        Ok(self.summary.usage)
+    fn usage(&self) -> Usage {
+        self.summary.usage
     }
 
-    fn oldest(&self) -> Result<Option<(UnixMillis, PublicKey)>, Infallible> {
-        Ok(self.by_age.first().copied())
+    fn oldest(&self) -> Option<(UnixMillis, PublicKey)> {
+        self.by_age.first().copied()
     }
 
-    fn put(&mut self, stored: &StoredPacket) -> Result<(), Infallible> {
+    fn put(&mut self, stored: &StoredPacket) {
         let stored = with_own_payload(stored);
         let key = *stored.packet.key();
         let indexed = Arc::new(IndexedPacket::new(&stored));
@@ -206,17 +202,15 @@ impl StoredPackets for PacketsMut<'_> {
         self.by_age.insert((stored.received, key));
         self.summary.insert(&stored);
         self.changes.insert(key, Some(indexed));
-        Ok(())
     }
 
-    fn remove(&mut self, key: &PublicKey) -> Result<(), Infallible> {
+    fn remove(&mut self, key: &PublicKey) {
         if let Some(old) = self.memory.index.remove(key) {
             self.by_age.remove(&(old.received, *key));
             self.summary.remove(&old.stored());
             self.changes.insert(*key, None);
             self.changed.push((*key, ChangeKind::Deleted));
         }
-        Ok(())
     }
 }
 

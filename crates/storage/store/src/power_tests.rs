@@ -191,7 +191,7 @@ fn what_the_disk_cannot_read_is_damaged() {
 
     for nth in 1..20 {
         disk.fail(Call::Read, "/data", nth);
-        let error = try_open(&config_of(&disk)).unwrap_err();
+        let error = try_open(&config_of(&disk)).err().unwrap();
         assert!(matches!(error, StoreError::Damaged(_)), "{nth}: {error}");
         disk.mend();
     }

@@ -55,7 +55,8 @@ impl Shared {
         let file = self.file();
         if file.is_read_only {
             let writable = file.to_be_written(&self.config)?;
-            file.close_for_another();
+            // It reads nothing any more but what it has read before: the other knows nothing of its pages.
+            file.closed.set(Cause::Full);
             self.set_file(writable);
         }
         Ok(self.file())

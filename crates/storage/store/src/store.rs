@@ -1,6 +1,6 @@
 //! The store.
 
-use std::{fmt, io, sync::Arc};
+use std::{io, sync::Arc};
 
 use quorate_disk::OpenMode;
 use quorate_packet::PublicKey;
@@ -179,14 +179,6 @@ impl Store {
     pub fn scrub(&self) -> Result<StoreScrub, StoreError> {
         let _guard = self.shared.checkpoint_lock.acquire();
         StoreScrub::begin(&self.shared.config, self.snapshot()?, &self.shared.metrics)
-    }
-}
-
-impl fmt::Debug for Store {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Store")
-            .field("path", &self.shared.config.path)
-            .finish_non_exhaustive()
     }
 }
 

@@ -321,7 +321,7 @@ fn a_file_of_another_format_is_refused() {
     drop(table);
     txn.commit().unwrap();
     drop(database);
-    let error = try_open(&config).unwrap_err();
+    let error = try_open(&config).err().unwrap();
     assert!(
         matches!(
             error,
@@ -344,7 +344,7 @@ fn a_store_has_one_owner() {
     let dir = tempfile::tempdir().unwrap();
     let config = config(dir.path());
     let store = open(&config);
-    let error = try_open(&config).unwrap_err();
+    let error = try_open(&config).err().unwrap();
     assert!(matches!(error, StoreError::InUse { .. }), "{error}");
     drop(store);
     open(&config);
@@ -389,10 +389,10 @@ fn a_transaction_tells_what_has_changed() {
         changed
     };
     let put = |packets: &mut PacketsMut<'_>, stored: &StoredPacket| {
-        let Ok(()) = packets.put(stored);
+        packets.put(stored);
     };
     let remove = |packets: &mut PacketsMut<'_>, number| {
-        let Ok(()) = packets.remove(&key(number));
+        packets.remove(&key(number));
     };
     let first = changed(&|packets| {
         put(packets, &stored(1, 10, 100));

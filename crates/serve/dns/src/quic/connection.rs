@@ -1,6 +1,6 @@
 //! One connection, and its streams.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc};
 
 use quinn::{Connection, ReadToEndError, RecvStream, SendStream, VarInt};
 use quorate_http::listener::Place;
@@ -47,7 +47,7 @@ impl QuicProtocol {
         let client = connection.remote_address().ip();
         let evicted = place.evicted().clone();
         let mut streams = JoinSet::new();
-        let mut deadline = Instant::now() + self.idle_timeout(&place);
+        let mut deadline = Instant::now() + self.config.idle_timeout(&place);
         let error_code = loop {
             tokio::select! {
                 opened = connection.accept_bi() => match opened {
@@ -61,7 +61,7 @@ impl QuicProtocol {
                     // Only whole queries count as progress.
                     Ok(Ok(())) => {
                         place.touch();
-                        deadline = Instant::now() + self.idle_timeout(&place);
+                        deadline = Instant::now() + self.config.idle_timeout(&place);
                     }
                     Ok(Err(StreamError::Protocol)) => break PROTOCOL_ERROR,
                     Ok(Err(StreamError::Gone)) => {}
@@ -76,14 +76,6 @@ impl QuicProtocol {
             }
         };
         connection.close(error_code, b"");
-    }
-
-    /// How long the connection may now bring no whole query.
-    fn idle_timeout(&self, place: &Place) -> Duration {
-        match place.connections().is_crowded() {
-            true => self.config.tcp_idle_timeout_when_crowded,
-            false => self.config.tcp_idle_timeout,
-        }
     }
 
     /// Answers the query of a stream, and waits until the client has the answer.

@@ -9,7 +9,7 @@ mod connection;
 mod server;
 
 pub(crate) use connection::QuicProtocol;
-pub(crate) use server::QuicServer;
+pub(crate) use server::serve;
 
 #[cfg(test)]
 #[path = "quic_tests.rs"]

@@ -1,23 +1,17 @@
 //! Accepting connections.
 
-use std::{
-    io,
-    net::{SocketAddr, UdpSocket},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net::UdpSocket, sync::Arc, time::Duration};
 
 use quinn::{
     Endpoint, EndpointConfig, IdleTimeout, Incoming, ServerConfig, TokioRuntime, TransportConfig,
     VarInt, crypto::rustls::QuicServerConfig,
 };
-use quorate_http::ServerCertificate;
-use quorate_http::listener::{Connections, Limits, ListenerMetrics, Name};
-use tokio::{task::JoinHandle, time::timeout};
-use tokio_util::{
-    sync::{CancellationToken, DropGuard},
-    task::TaskTracker,
+use quorate_http::{
+    ServerCertificate,
+    listener::{Connections, Limits, ListenerMetrics, ListenerServer, Name},
 };
+use tokio::time::timeout;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::connection::{NO_ERROR, QuicProtocol};
 use crate::QUERY_SIZE_MAX;
@@ -45,64 +39,39 @@ const SEND_WINDOW_SIZE: u64 = 4 * 65_536;
 /// How long a shutdown waits for clients to hear of it.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A running server. Dropping it shuts it down too, unawaited.
-#[derive(Debug)]
-pub(crate) struct QuicServer {
-    local_addr: SocketAddr,
-    accepting: JoinHandle<()>,
-    stop: DropGuard,
-}
-
-impl QuicServer {
-    /// Answers at `socket`, with as many connections as `connections` has places for.
-    pub(crate) fn spawn(
-        socket: UdpSocket,
-        protocol: QuicProtocol,
-        certificate: &ServerCertificate,
-        connections: &Connections,
-        metrics: &ListenerMetrics,
-    ) -> io::Result<Self> {
-        let tls = certificate.server_config(&[PROTOCOL]);
-        let crypto = QuicServerConfig::try_from(tls).map_err(io::Error::other)?;
-        let mut config = ServerConfig::with_crypto(Arc::new(crypto));
-        config.transport_config(Arc::new(transport(protocol.config.tcp_idle_timeout)?));
-        config.max_incoming(HANDSHAKE_COUNT_MAX);
-        let local_addr = socket.local_addr()?;
-        let runtime = Arc::new(TokioRuntime);
-        let endpoint = Endpoint::new(EndpointConfig::default(), Some(config), socket, runtime)?;
-        let stop = CancellationToken::new();
-        let handshakes = Limits {
-            connection_count_max: HANDSHAKE_COUNT_MAX,
-            connection_count_per_client_max: Some(HANDSHAKE_COUNT_PER_CLIENT_MAX),
-            drain_timeout: Duration::ZERO,
-        };
-        let acceptor = Acceptor {
-            endpoint,
-            protocol: Arc::new(protocol),
-            handshakes: Connections::new(handshakes),
-            connections: connections.clone(),
-            metrics: metrics.clone(),
-            stop: stop.clone(),
-            tasks: TaskTracker::new(),
-        };
-        Ok(Self {
-            local_addr,
-            accepting: tokio::spawn(acceptor.run()),
-            stop: stop.drop_guard(),
-        })
-    }
-
-    pub(crate) fn local_addr(&self) -> SocketAddr {
-        self.local_addr
-    }
-
-    /// Ends each connection after the answers that are under way, and frees the address.
-    pub(crate) async fn shutdown(self) {
-        drop(self.stop);
-        if let Err(error) = self.accepting.await {
-            tracing::error!(%error, "DNS over QUIC did not end well");
-        }
-    }
+/// Answers at `socket`, with as many connections as `connections` has places for. A shutdown ends each
+/// connection after the answers that are under way.
+pub(crate) fn serve(
+    socket: UdpSocket,
+    protocol: QuicProtocol,
+    certificate: &ServerCertificate,
+    connections: &Connections,
+    metrics: &ListenerMetrics,
+) -> io::Result<ListenerServer> {
+    let tls = certificate.server_config(&[PROTOCOL]);
+    let crypto = QuicServerConfig::try_from(tls).map_err(io::Error::other)?;
+    let mut config = ServerConfig::with_crypto(Arc::new(crypto));
+    config.transport_config(Arc::new(transport(protocol.config.tcp_idle_timeout)?));
+    config.max_incoming(HANDSHAKE_COUNT_MAX);
+    let local_addr = socket.local_addr()?;
+    let runtime = Arc::new(TokioRuntime);
+    let endpoint = Endpoint::new(EndpointConfig::default(), Some(config), socket, runtime)?;
+    let stop = CancellationToken::new();
+    let handshakes = Limits {
+        connection_count_max: HANDSHAKE_COUNT_MAX,
+        connection_count_per_client_max: Some(HANDSHAKE_COUNT_PER_CLIENT_MAX),
+        drain_timeout: Duration::ZERO,
+    };
+    let acceptor = Acceptor {
+        endpoint,
+        protocol: Arc::new(protocol),
+        handshakes: Connections::new(handshakes),
+        connections: connections.clone(),
+        metrics: metrics.clone(),
+        stop: stop.clone(),
+        tasks: TaskTracker::new(),
+    };
+    Ok(ListenerServer::spawn(local_addr, stop, acceptor.run()))
 }
 
 fn transport(idle_timeout: Duration) -> io::Result<TransportConfig> {

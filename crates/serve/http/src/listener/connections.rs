@@ -1,7 +1,6 @@
 //! Which connections are open, and which one gives way.
 
 use std::{
-    fmt,
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -11,6 +10,9 @@ use quorate_limit::Client;
 use tokio_util::sync::CancellationToken;
 
 use super::open::{Id, Open};
+
+/// Says for whom the bound of connections of one client does not hold.
+pub type Exempt = Arc<dyn Fn(IpAddr) -> bool + Send + Sync>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -32,24 +34,21 @@ pub struct Connections(Arc<Shared>);
 
 struct Shared {
     limits: Limits,
-    is_exempt: Box<dyn Fn(IpAddr) -> bool + Send + Sync>,
+    is_exempt: Exempt,
     open: Mutex<Open>,
 }
 
 impl Connections {
     /// None yet, within these limits.
     pub fn new(limits: Limits) -> Self {
-        Self::with_exempt(limits, |_| false)
+        Self::with_exempt(limits, Arc::new(|_| false))
     }
 
     /// None yet. The bound of one client does not hold for those that are exempt.
-    pub fn with_exempt(
-        limits: Limits,
-        is_exempt: impl Fn(IpAddr) -> bool + Send + Sync + 'static,
-    ) -> Self {
+    pub fn with_exempt(limits: Limits, is_exempt: Exempt) -> Self {
         Self(Arc::new(Shared {
             limits,
-            is_exempt: Box::new(is_exempt),
+            is_exempt,
             open: Mutex::default(),
         }))
     }
@@ -106,19 +105,13 @@ impl Shared {
     }
 }
 
-impl fmt::Debug for Connections {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Connections").field(self.limits()).finish()
-    }
-}
-
 /// A connection's place among those that are open, which it has until it is dropped or gives way.
-#[derive(Debug)]
 pub struct Place {
     address: SocketAddr,
     id: Id,
     evicted: CancellationToken,
-    has_displaced: bool,
+    /// Whether another connection gave way to this one.
+    pub(crate) has_displaced: bool,
     connections: Connections,
 }
 
@@ -126,11 +119,6 @@ impl Place {
     /// The address of the other end.
     pub fn address(&self) -> SocketAddr {
         self.address
-    }
-
-    /// Whether another connection gave way to this one.
-    pub fn has_displaced(&self) -> bool {
-        self.has_displaced
     }
 
     pub fn connections(&self) -> &Connections {
@@ -173,7 +161,6 @@ impl Drop for Place {
 }
 
 /// Something that is done on a connection.
-#[derive(Debug)]
 pub struct Busy(Arc<Place>);
 
 impl Drop for Busy {

@@ -1,9 +1,8 @@
 use super::*;
 
 fn connections(count_max: usize, per_client_max: Option<usize>) -> Connections {
-    Connections::with_exempt(limits(count_max, per_client_max), |address| {
-        address == IpAddr::from([192, 0, 2, 99])
-    })
+    let is_exempt = |address| address == IpAddr::from([192, 0, 2, 99]);
+    Connections::with_exempt(limits(count_max, per_client_max), Arc::new(is_exempt))
 }
 
 fn limits(connection_count_max: usize, per_client_max: Option<usize>) -> Limits {
@@ -21,14 +20,14 @@ fn client(last: u8) -> SocketAddr {
 #[track_caller]
 fn free(connections: &Connections, address: SocketAddr) -> Place {
     let place = connections.admit(address).expect("there is room");
-    assert!(!place.has_displaced());
+    assert!(!place.has_displaced);
     place
 }
 
 #[track_caller]
 fn displacing(connections: &Connections, address: SocketAddr) -> Place {
     let place = connections.admit(address).expect("there is room");
-    assert!(place.has_displaced());
+    assert!(place.has_displaced);
     place
 }
 

@@ -40,7 +40,7 @@ quorate_metrics::metrics! {
 impl ListenerMetrics {
     /// Notes a connection that was given `place`. It is open until what is returned is dropped.
     pub fn on_admitted(&self, listener: Name, place: &Place) -> Held {
-        if place.has_displaced() {
+        if place.has_displaced {
             self.connections_evicted_total.of(listener).inc();
         }
         Held::new(self.connections_open.of(listener))

@@ -24,7 +24,7 @@ mod open;
 mod server;
 
 pub use bind::{BindError, Listener};
-pub use connections::{Busy, Connections, Limits, Place, TooMany};
+pub use connections::{Busy, Connections, Exempt, Limits, Place, TooMany};
 pub use linger::linger;
 pub use metrics::{ListenerMetrics, Name};
 pub use server::{ListenerServer, Protocol};

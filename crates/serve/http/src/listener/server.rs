@@ -66,11 +66,7 @@ impl Listener {
             cut_off: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
-        ListenerServer {
-            local_addr: self.local_addr,
-            acceptor: tokio::spawn(acceptor.run()),
-            stop: stop.drop_guard(),
-        }
+        ListenerServer::spawn(self.local_addr, stop, acceptor.run())
     }
 }
 
@@ -83,6 +79,19 @@ pub struct ListenerServer {
 }
 
 impl ListenerServer {
+    /// Runs `accepting`, which serves connections until `stop` is cancelled, and then lets them end.
+    pub fn spawn(
+        local_addr: SocketAddr,
+        stop: CancellationToken,
+        accepting: impl Future<Output = ()> + Send + 'static,
+    ) -> Self {
+        Self {
+            local_addr,
+            acceptor: tokio::spawn(accepting),
+            stop: stop.drop_guard(),
+        }
+    }
+
     /// The address it listens at.
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
@@ -93,7 +102,7 @@ impl ListenerServer {
     pub async fn shutdown(self) {
         drop(self.stop);
         if let Err(error) = self.acceptor.await {
-            tracing::error!(%error, "a listener did not end well");
+            tracing::error!(listen = %self.local_addr, %error, "a listener did not end well");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The packets that a store should hold, and what the cluster has agreed on.
 
-use std::{collections::BTreeMap, convert::Infallible};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use fastrand::Rng;
@@ -51,32 +51,28 @@ impl Packets {
 }
 
 impl StoredPackets for PacketsByKey {
-    type Error = Infallible;
-
-    fn stored_packet(&self, key: &PublicKey) -> Result<Option<StoredPacket>, Infallible> {
-        Ok(self.0.get(key).cloned())
+    fn stored_packet(&self, key: &PublicKey) -> Option<StoredPacket> {
+        self.0.get(key).cloned()
     }
 
-    fn put(&mut self, stored: &StoredPacket) -> Result<(), Infallible> {
+    fn put(&mut self, stored: &StoredPacket) {
         self.0.insert(*stored.packet.key(), stored.clone());
-        Ok(())
     }
 
-    fn usage(&self) -> Result<Usage, Infallible> {
-        Ok(Usage {
+    fn usage(&self) -> Usage {
+        Usage {
             count: self.0.len() as u64,
             size: self.0.values().map(StoredPacket::size).sum(),
-        })
+        }
     }
 
-    fn oldest(&self) -> Result<Option<(UnixMillis, PublicKey)>, Infallible> {
+    fn oldest(&self) -> Option<(UnixMillis, PublicKey)> {
         let by_age = self.0.iter().map(|(key, stored)| (stored.received, *key));
-        Ok(by_age.min())
+        by_age.min()
     }
 
-    fn remove(&mut self, key: &PublicKey) -> Result<(), Infallible> {
+    fn remove(&mut self, key: &PublicKey) {
         self.0.remove(key);
-        Ok(())
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) fn receive(
     let store = open_store(&leader)?;
     store.transact(|stored, meta| {
         for packet in packets.iter() {
-            let Ok(()) = stored.put(packet);
+            stored.put(packet);
         }
         meta.applied = Some(applied);
         meta.cluster = packets.cluster.clone();
