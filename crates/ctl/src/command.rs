@@ -99,23 +99,21 @@ impl NodeCommand {
 
 /// `program`, with the exit codes at the end of the help of each command that asks a node.
 pub fn with_exit_codes(program: Command) -> Command {
-    program.mut_subcommands(|command| match asks_a_node(&command) {
-        true => end_with_exit_codes(command),
-        false => command,
+    program.mut_subcommands(|command| {
+        let asks_a_node = command
+            .get_arguments()
+            .any(|known| known.get_id() == "admin");
+        match asks_a_node {
+            true => end_with_exit_codes(command),
+            false => command,
+        }
     })
 }
 
-fn asks_a_node(command: &Command) -> bool {
-    let mut arguments = command.get_arguments();
-    arguments.any(|argument| argument.get_id() == "admin")
-}
-
 fn end_with_exit_codes(command: Command) -> Command {
-    let help = match command.get_after_help() {
-        Some(help) => format!("{help}\n\n{}", exit::help()),
-        None => exit::help(),
-    };
-    let command = command.after_help(help);
+    let help = command.get_after_help();
+    let help = help.map_or_else(String::new, |help| format!("{help}\n\n"));
+    let command = command.after_help(help + &exit::help());
     command.mut_subcommands(end_with_exit_codes)
 }
 

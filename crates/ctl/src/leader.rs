@@ -1,7 +1,7 @@
 //! Who leads: `quorate leader`.
 
 use clap::Subcommand;
-use quorate_api::{Members, TransferRequest, Transferred, path};
+use quorate_api::{TransferRequest, Transferred, path};
 
 use crate::{
     admin::{Ask, Session},
@@ -22,8 +22,7 @@ pub enum LeaderCommand {
 impl LeaderCommand {
     pub(crate) async fn run(self, session: &mut Session) -> anyhow::Result<()> {
         let Self::Transfer { node } = self;
-        let members: Members = session.ask(&Ask::get(path::MEMBERS)).await?;
-        let nodes = Nodes(members.members);
+        let nodes = Nodes::ask(session).await?;
         let to = node.map(|node| nodes.key(&node).to_owned());
         let ask = Ask::post(path::TRANSFER, &TransferRequest { to });
         let leads = |now: &Transferred| format!("{} leads", nodes.shown(&now.leader));

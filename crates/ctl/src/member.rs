@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use quorate_api::{
     ChangeReport, ChangeRequest, ChangeState, INVITE_VALID_SECS_MAX, INVITE_VALID_SECS_MIN,
-    InviteRequest, Invited, Members, MoveRequest, ReplaceRequest, path,
+    InviteRequest, Invited, MoveRequest, ReplaceRequest, path,
 };
 use tokio::time::{Instant, sleep};
 
@@ -159,8 +159,7 @@ async fn add(learner: bool, valid_for: Duration, session: &mut Session) -> anyho
 
 impl ChangeCommand {
     async fn run(self, session: &mut Session) -> anyhow::Result<()> {
-        let members: Members = session.ask(&Ask::get(path::MEMBERS)).await?;
-        let nodes = Nodes(members.members);
+        let nodes = Nodes::ask(session).await?;
         let post = |at, args: ChangeArgs, done: &str| {
             let ChangeArgs { node, how } = args;
             let request = ChangeRequest { force: how.force };

@@ -1,5 +1,5 @@
 use axum::http::{Method, StatusCode};
-use quorate_api::{Member, MemberRole, MemberState, ProblemType};
+use quorate_api::{Member, MemberRole, MemberState, Members, ProblemType};
 use serde_json::{Value, json};
 
 use super::*;

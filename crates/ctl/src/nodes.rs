@@ -1,6 +1,8 @@
 //! The nodes of a cluster, as operators call them.
 
-use quorate_api::Member;
+use quorate_api::{Member, Members, path};
+
+use crate::admin::{Ask, Session};
 
 /// The least of a key that names a node, in characters: the leader takes no less.
 const PREFIX_LEN_MIN: usize = 4;
@@ -13,6 +15,12 @@ const SHOWN_LEN: usize = 8;
 pub(crate) struct Nodes(pub(crate) Vec<Member>);
 
 impl Nodes {
+    /// As the node that is asked lists them.
+    pub(crate) async fn ask(session: &mut Session) -> anyhow::Result<Self> {
+        let members: Members = session.ask(&Ask::get(path::MEMBERS)).await?;
+        Ok(Self(members.members))
+    }
+
     /// The key of the one node that is called `text`, or else `text`: the leader resolves names, and
     /// refuses those that are wrong. What is retried by its key means the same node even if the node is
     /// gone by then, or another one has taken its name.

@@ -1,7 +1,7 @@
 //! Which packets change: `quorate packet changes`.
 
 use clap::Args;
-use quorate_api::{CHANGE_COUNT_MAX, PacketChanges, Status, path};
+use quorate_api::{CHANGE_COUNT_MAX, ChangedPacket, Changes, NodeStatus, path};
 use tokio::time::sleep;
 
 use crate::admin::{Ask, Session};
@@ -21,15 +21,15 @@ pub(crate) async fn print(args: ChangesArgs, session: &mut Session) -> anyhow::R
     let mut since = match args.since {
         Some(since) => since,
         None => {
-            let status: Status = session.ask(&Ask::get(path::STATUS)).await?;
-            status.applied_index
+            let status: NodeStatus = session.ask(&Ask::get(path::STATUS)).await?;
+            status.applied_index.0
         }
     };
     loop {
         let ask = Ask::get(path::CHANGES).query("since", since);
         let ask = ask.query("count", CHANGE_COUNT_MAX);
-        let changes: PacketChanges = session.ask(&ask).await?;
-        since = changes.next;
+        let changes: Changes = session.ask(&ask).await?;
+        since = changes.next.0;
         if !changes.changes.is_empty() {
             session.console.print(&changes, lines)?;
             continue;
@@ -42,10 +42,10 @@ pub(crate) async fn print(args: ChangesArgs, session: &mut Session) -> anyhow::R
     }
 }
 
-fn lines(changes: &PacketChanges) -> String {
+fn lines(changes: &Changes) -> String {
     let changes = changes.changes.iter();
     let line = |change: &_| {
-        let quorate_api::PacketChange { index, key, kind } = change;
+        let ChangedPacket { index, key, kind } = change;
         format!("{index} {kind} {key}\n")
     };
     changes.map(line).collect()
@@ -54,19 +54,23 @@ fn lines(changes: &PacketChanges) -> String {
 #[cfg(test)]
 mod tests {
     use axum::http::StatusCode;
-    use quorate_api::{ChangeKind, PacketChange, ProblemType};
+    use quorate_api::{ChangeKind, LogIndex, ProblemType};
+    use quorate_packet::PublicKey;
 
     use super::*;
     use crate::admin::canned::{Answer, CannedNode};
 
+    const KEY: PublicKey = PublicKey::from_bytes([7; 32]);
+
     fn changes(indexes: &[u64], next: u64) -> Answer {
-        let change = |&index| PacketChange {
-            index,
-            key: "k".to_owned(),
+        let change = |&index| ChangedPacket {
+            index: LogIndex(index),
+            key: KEY,
             kind: ChangeKind::Stored,
         };
         let changes = indexes.iter().map(change).collect();
-        Answer::json(StatusCode::OK, &PacketChanges { changes, next })
+        let next = LogIndex(next);
+        Answer::json(StatusCode::OK, &Changes { changes, next })
     }
 
     #[tokio::test]
@@ -75,7 +79,8 @@ mod tests {
         let node = CannedNode::start(answers).await;
         let (captured, outcome) = node.run(&["packet", "changes", "--since", "7"]).await;
         assert_eq!(outcome, Ok(()));
-        assert_eq!(captured.data(), "8 stored k\n8 stored k\n10 stored k\n");
+        let lines = [8, 8, 10].map(|index| format!("{index} stored {KEY}\n"));
+        assert_eq!(captured.data(), lines.concat());
         let note = "quorate: for what comes behind it: --since 12\n";
         assert_eq!(captured.notes(), note);
         let targets: Vec<_> = node.asked().into_iter().map(|asked| asked.target).collect();
@@ -91,6 +96,6 @@ mod tests {
         let words = ["packet", "changes", "--since", "7", "--follow"];
         let (captured, outcome) = node.run(&words).await;
         assert_eq!(outcome, Err(("list all packets".to_owned(), 1)));
-        assert_eq!(captured.data(), "8 stored k\n");
+        assert_eq!(captured.data(), format!("8 stored {KEY}\n"));
     }
 }

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use quorate_api::{
     KeyPage, KeysChange, NewPublishToken, PACKET_COUNT_MAX, POLICY_KEY_COUNT_MAX, Policy,
     PublishKeysRequest, PublishMode, PublishModeRequest, PublishTokenRequest, PublishTokens,
-    is_publish_token_name, path,
+    parse_publish_token_name, path,
 };
 use quorate_packet::PublicKey;
 
@@ -62,13 +62,13 @@ pub enum TokenCommand {
     /// Make a token and print it, this once: the cluster keeps its SHA-256.
     Add {
         /// What to call it.
-        #[arg(value_parser = parse_name)]
+        #[arg(value_parser = parse_publish_token_name)]
         name: String,
     },
     /// Have a token be good for nothing any more.
     Remove {
         /// What it is called.
-        #[arg(value_parser = parse_name)]
+        #[arg(value_parser = parse_publish_token_name)]
         name: String,
     },
     /// List what the tokens are called, one on a line.
@@ -112,16 +112,6 @@ impl KeysArgs {
         let mut keys = self.keys;
         keys.extend(of_file.into_iter().flatten());
         Ok(keys)
-    }
-}
-
-fn parse_name(text: &str) -> Result<String, String> {
-    match is_publish_token_name(text) {
-        true => Ok(text.to_owned()),
-        false => Err(
-            "take 1 to 64 letters, digits, hyphens, underscores and dots, a letter or a digit first"
-                .to_owned(),
-        ),
     }
 }
 

@@ -15,10 +15,10 @@ use quorate_api::{
     ChangeRequest, InviteRequest, MemberChange, MoveRequest, Problem, ProblemType, ReplaceRequest,
     TransferRequest,
 };
-use quorate_api::{Status, path};
+use quorate_api::{NodeStatus, Role, path};
 use quorate_fake::{FakeReplica, packet, received_now};
 use quorate_packet::PublicKey;
-use quorate_replica::{NamedSet, Reader, WireName, Writer, ZoneState};
+use quorate_replica::{NamedSet, Reader, Replica, WireName, ZoneState};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
@@ -85,11 +85,7 @@ impl ServedZones for OneZone {
 async fn node(config: &AdminConfig) -> (Arc<FakeReplica>, AdminUrl) {
     let replica = FakeReplica::new();
     let node = AdminNode {
-        observer: replica.clone(),
-        operator: replica.clone(),
-        reader: replica.clone(),
-        writer: replica.clone(),
-        watcher: replica.clone(),
+        replica: replica.clone(),
         registry: Registry::new(),
         build: BUILD,
         reload: Box::new(Misspelt),
@@ -130,8 +126,8 @@ async fn member(url: &AdminUrl, words: &[&str]) -> (Captured, Outcome) {
 async fn a_node_tells_how_it_is_in_terms_the_client_knows() {
     let (_, url) = node_on_loopback().await;
     let (mut session, _) = session(&url, None, true);
-    let status: Status = session.ask(&Ask::get(path::STATUS)).await.unwrap();
-    assert_eq!(status.role, "leader");
+    let status: NodeStatus = session.ask(&Ask::get(path::STATUS)).await.unwrap();
+    assert_eq!(status.role, Role::Leader);
 }
 
 #[tokio::test]

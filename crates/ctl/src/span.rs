@@ -10,31 +10,19 @@ const DATE_MS_MAX: u64 = 253_402_300_799_999;
 
 /// Parses a span such as `90s`, `10m`, `1h` or `7d`; several follow each other, as in `1h30m`.
 pub(crate) fn parse(text: &str) -> Result<Duration, String> {
-    let wrong = || "write it like 90s, 10m, 1h30m or 7d".to_owned();
-    let mut rest = text.trim();
-    let mut secs = 0_u64;
-    loop {
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
-        let (number, unit_and_rest) = rest.split_at(digits);
-        let (unit, unit_secs) = UNITS
-            .into_iter()
-            .find(|(unit, _)| unit_and_rest.starts_with(unit))
-            .ok_or_else(wrong)?;
-        secs = number
-            .parse()
-            .ok()
-            .and_then(|number: u64| number.checked_mul(unit_secs))
-            .and_then(|more| secs.checked_add(more))
-            .ok_or_else(wrong)?;
-        rest = &unit_and_rest[unit.len()..];
-        if rest.is_empty() {
-            break;
-        }
+    let mut parts = text.trim().split_inclusive(|c: char| !c.is_ascii_digit());
+    match parts.try_fold(0_u64, |secs, part| secs.checked_add(part_secs(part)?)) {
+        None => Err("write it like 90s, 10m, 1h30m or 7d".to_owned()),
+        Some(0) => Err("a span of nothing is of no use".to_owned()),
+        Some(secs) => Ok(Duration::from_secs(secs)),
     }
-    match secs {
-        0 => Err("a span of nothing is of no use".to_owned()),
-        secs => Ok(Duration::from_secs(secs)),
-    }
+}
+
+/// The seconds of a number and its unit.
+fn part_secs(part: &str) -> Option<u64> {
+    let parsed = |(unit, unit_secs)| Some((part.strip_suffix(unit)?, unit_secs));
+    let (number, unit_secs): (&str, u64) = UNITS.into_iter().find_map(parsed)?;
+    number.parse::<u64>().ok()?.checked_mul(unit_secs)
 }
 
 /// A span as [`parse`] reads it, cut to seconds.

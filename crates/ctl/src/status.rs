@@ -1,6 +1,6 @@
 //! How a node is: `quorate status`.
 
-use quorate_api::{Status, path};
+use quorate_api::{NodeStatus, path};
 
 use crate::{
     admin::{Ask, Session},
@@ -10,13 +10,9 @@ use crate::{
 /// Prints how the node is, and below how the members are if that is known. What a script is told is the
 /// node alone. A person wants to see beside it how the others are, such as one that catches up.
 pub(crate) async fn show(session: &mut Session) -> anyhow::Result<()> {
-    let mut status: Status = session.ask(&Ask::get(path::STATUS)).await?;
+    let status: NodeStatus = session.ask(&Ask::get(path::STATUS)).await?;
     if session.console.is_json() {
         return session.console.report(&status);
-    }
-    if status.not_ready.is_some() {
-        let reason = session.client.why_not_ready().await;
-        status.not_ready = reason.or(status.not_ready);
     }
     session.console.print(&status, text)?;
     let members = session.client.send(&Ask::get(path::MEMBERS)).await;
@@ -33,7 +29,7 @@ pub(crate) async fn show(session: &mut Session) -> anyhow::Result<()> {
     }
 }
 
-fn text(status: &Status) -> String {
+fn text(status: &NodeStatus) -> String {
     let leader = match &status.leader {
         Some(leader) if *leader == status.node => "this node".to_owned(),
         Some(leader) => leader.clone(),
@@ -61,10 +57,8 @@ fn text(status: &Status) -> String {
     );
     lines.push(("entries", entries));
     if let Some(lag) = status.replication_lag {
-        lines.push((
-            "lag",
-            format!("{lag} entries, of the voter furthest behind"),
-        ));
+        let lag = format!("{lag} entries, of the voter furthest behind");
+        lines.push(("lag", lag));
     }
     let count = of_max(status.packet_count, status.packet_count_max);
     let size = of_max(status.packets_size, status.packets_size_max);
@@ -85,22 +79,20 @@ fn of_max(count: u64, max: Option<u64>) -> String {
     }
 }
 
-fn clock(status: &Status) -> String {
-    let state = &status.clock.state;
+fn clock(status: &NodeStatus) -> String {
+    let state = status.clock.state;
     match status.clock.offset_ms {
         Some(offset_ms @ ..0) => format!("{state}, {} ms behind", offset_ms.unsigned_abs()),
         Some(0) => format!("{state}, in step"),
         Some(offset_ms) => format!("{state}, {offset_ms} ms ahead"),
-        None => state.clone(),
+        None => state.to_string(),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use quorate_api::ClockStatus;
-
     use axum::http::StatusCode;
-    use quorate_api::ProblemType;
+    use quorate_api::{ClockState, LogIndex, NodeClock, NotReady, ProblemType, Role, Term};
 
     use super::*;
     use crate::{
@@ -109,17 +101,17 @@ mod tests {
         member::tests::two_members,
     };
 
-    fn follower() -> Status {
-        Status {
+    fn follower() -> NodeStatus {
+        NodeStatus {
             node: "b".to_owned(),
-            role: "follower".to_owned(),
-            term: 3,
+            role: Role::Follower,
+            term: Term(3),
             leader: Some("a".to_owned()),
-            last_log_index: 9,
-            committed_index: 8,
-            applied_index: 7,
-            checkpoint_index: 6,
-            purged_index: 5,
+            last_log_index: LogIndex(9),
+            committed_index: LogIndex(8),
+            applied_index: LogIndex(7),
+            checkpoint_index: LogIndex(6),
+            purged_index: LogIndex(5),
             replication_lag: None,
             voters: vec!["a".to_owned(), "b".to_owned()],
             packet_count: 4,
@@ -128,12 +120,12 @@ mod tests {
             packet_count_max: Some(1000),
             packets_size_max: None,
             store_size: 4096,
-            clock: ClockStatus {
-                state: "agreed".to_owned(),
+            clock: NodeClock {
+                state: ClockState::Agreed,
                 offset_ms: Some(-12),
             },
             disk_full: false,
-            not_ready: Some("no_leader".to_owned()),
+            not_ready: Some(NotReady::NoLeader),
         }
     }
 
@@ -147,7 +139,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_members_are_told_below() {
-        let status = Status {
+        let status = NodeStatus {
             not_ready: None,
             ..follower()
         };
@@ -170,13 +162,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn why_a_node_is_not_ready_is_told_in_its_words() {
+    async fn why_a_node_is_not_ready_is_told_in_words() {
         let status = Answer::json(StatusCode::OK, &follower());
-        let mut reason = Answer::json(StatusCode::SERVICE_UNAVAILABLE, &());
-        reason.body = "no leader is known: PUTs wait\n".to_owned();
-        let node = CannedNode::start([status, reason, two_members()]).await;
+        let node = CannedNode::start([status, two_members()]).await;
         let data = shown(&node, false).await.data();
-        let expected = "ready    no: no leader is known: PUTs wait\n";
+        let expected = "ready    no: no leader is known: PUTs wait, reads and DNS are served\n";
         assert!(data.contains(expected), "{data}");
     }
 
@@ -184,7 +174,7 @@ mod tests {
     async fn a_script_is_told_of_the_node_alone() {
         let node = CannedNode::start([Answer::json(StatusCode::OK, &follower())]).await;
         let data = shown(&node, true).await.data();
-        let printed: Status = serde_json::from_str(&data).unwrap();
+        let printed: NodeStatus = serde_json::from_str(&data).unwrap();
         assert_eq!((printed, node.asked().len()), (follower(), 1));
     }
 
@@ -204,7 +194,7 @@ mod tests {
 node     b
 role     follower in term 3
 leader   a
-ready    no: no_leader
+ready    no: no leader is known: PUTs wait, reads and DNS are served
 voters   2
          a
          b

@@ -87,11 +87,7 @@ impl Listeners {
             .merge(quorate_dns::doh_router(responder.clone()))
             .merge(quorate_admin::health_router(replica.clone(), BUILD));
         let asked = quorate_admin::AdminNode {
-            observer: replica.clone(),
-            operator: replica.clone(),
-            reader: replica.clone(),
-            writer: replica.clone(),
-            watcher: replica,
+            replica,
             registry,
             build: BUILD,
             reload: Box::new(settings.clone()),

@@ -11,9 +11,9 @@ use quorate_clock::ClockState;
 use quorate_packet::{PublicKey, SignedPacket};
 use quorate_peer::chain;
 use quorate_replica::{
-    Changes, ChangesLost, Conditions, IndexedPacket, LinearizeError, Linearizer, LogIndex,
-    NodeClock, NodeStatus, Observer, PublishState, PutError, PutOutcome, ReadError, ReadState,
-    Reader, StateDigest, Watch, Watcher, Writer, ZoneState,
+    Changes, ChangesLost, Conditions, IndexedPacket, LinearizeError, LogIndex, NodeClock,
+    NodeStatus, Observer, PublishState, PutError, PutOutcome, ReadError, ReadState, Reader,
+    Replica, StateDigest, Watch, ZoneState,
 };
 use quorate_state::{EVICTION_AGE_MIN, UnixMillis};
 use quorate_store::{Extent, Pace};
@@ -33,24 +33,6 @@ const RENEWALS_PER_RETENTION: u32 = 8;
 /// How long a read may wait until it is known to be linearizable.
 const LINEARIZE_TIMEOUT: Duration = Duration::from_secs(5);
 
-impl Writer for Node {
-    fn put(
-        &self,
-        packet: SignedPacket,
-        conditions: Conditions,
-    ) -> BoxFuture<'_, Result<PutOutcome, PutError>> {
-        Box::pin(async move {
-            let open = self.opened().map_err(|_| PutError::Starting)?;
-            open.put(packet, conditions).await
-        })
-    }
-
-    fn publishing(&self) -> Arc<PublishState> {
-        let open = self.open.get();
-        open.map(OpenNode::publishing).unwrap_or_default()
-    }
-}
-
 impl Reader for Node {
     fn packet(&self, key: &PublicKey) -> Result<Option<Arc<IndexedPacket>>, ReadError> {
         Ok(self.readable()?.index.packet(key))
@@ -69,31 +51,6 @@ impl Reader for Node {
         let open = self.open.get();
         let zones = |open: &OpenNode| open.write_path.applied.borrow().cluster.zones.clone();
         open.map(zones).unwrap_or_default()
-    }
-}
-
-impl Watcher for Node {
-    fn watch(&self, key: &PublicKey) -> Watch {
-        match self.open.get() {
-            Some(open) => open.parts.state_machine.feed.watch(key),
-            None => stream::empty().boxed(),
-        }
-    }
-
-    fn changes_since(&self, since: LogIndex, count_max: usize) -> Result<Changes, ChangesLost> {
-        let open = self.opened().map_err(|_| ChangesLost)?;
-        let feed = &open.parts.state_machine.feed;
-        feed.changes_since(since, count_max)
-    }
-}
-
-impl Linearizer for Node {
-    fn linearize(&self) -> BoxFuture<'_, Result<(), LinearizeError>> {
-        Box::pin(async {
-            let open = self.opened().map_err(|_| LinearizeError)?;
-            let linearized = timeout(LINEARIZE_TIMEOUT, open.write_path.linearized()).await;
-            linearized.map_err(|_| LinearizeError)
-        })
     }
 }
 
@@ -123,6 +80,45 @@ impl Observer for Node {
             let digest = digest(&open.parts.state_machine).await;
             digest.map_err(|error| ReadError::Failed(chain(&*error)))
         })
+    }
+}
+
+impl Replica for Node {
+    fn linearize(&self) -> BoxFuture<'_, Result<(), LinearizeError>> {
+        Box::pin(async {
+            let open = self.opened().map_err(|_| LinearizeError)?;
+            let linearized = timeout(LINEARIZE_TIMEOUT, open.write_path.linearized()).await;
+            linearized.map_err(|_| LinearizeError)
+        })
+    }
+
+    fn put(
+        &self,
+        packet: SignedPacket,
+        conditions: Conditions,
+    ) -> BoxFuture<'_, Result<PutOutcome, PutError>> {
+        Box::pin(async move {
+            let open = self.opened().map_err(|_| PutError::Starting)?;
+            open.put(packet, conditions).await
+        })
+    }
+
+    fn publishing(&self) -> Arc<PublishState> {
+        let open = self.open.get();
+        open.map(OpenNode::publishing).unwrap_or_default()
+    }
+
+    fn watch(&self, key: &PublicKey) -> Watch {
+        match self.open.get() {
+            Some(open) => open.parts.state_machine.feed.watch(key),
+            None => stream::empty().boxed(),
+        }
+    }
+
+    fn changes_since(&self, since: LogIndex, count_max: usize) -> Result<Changes, ChangesLost> {
+        let open = self.opened().map_err(|_| ChangesLost)?;
+        let feed = &open.parts.state_machine.feed;
+        feed.changes_since(since, count_max)
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use reqwest::{
-    Client, Method, StatusCode,
+    Client, Method,
     header::{AUTHORIZATION, CONTENT_TYPE},
     redirect,
 };
@@ -19,9 +19,6 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How much of an answer is read, in bytes: the largest page of packets has a twentieth of it.
 const ANSWER_SIZE_MAX: usize = 4 << 20;
-
-/// Where a node says whether it is ready.
-const READY_PATH: &str = "/readyz";
 
 /// A request to the admin API, which can be sent again: all of them converge.
 #[derive(Debug, Clone)]
@@ -117,18 +114,6 @@ impl AdminClient {
             false => Err(String::from_utf8_lossy(&body).into_owned()),
         };
         answer.map_err(|reason| AdminError::foreign(&self.url, status, &reason))
-    }
-
-    /// What the node says to those who look whether it is ready, if it is not.
-    pub(crate) async fn why_not_ready(&self) -> Option<String> {
-        let asked = self.http.get(self.url.at(READY_PATH)).send();
-        let response = asked.await.ok()?;
-        if response.status() != StatusCode::SERVICE_UNAVAILABLE {
-            return None;
-        }
-        let said = http::body(response, ANSWER_SIZE_MAX).await.ok()?;
-        let said = String::from_utf8_lossy(&said).trim().to_owned();
-        (!said.is_empty()).then_some(said)
     }
 }
 

@@ -1,6 +1,8 @@
 use quorate_api::{LogFilter, ProblemType, path};
 use tokio::net::TcpListener;
 
+use reqwest::StatusCode;
+
 use super::*;
 use crate::admin::{
     Session,

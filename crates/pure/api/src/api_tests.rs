@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{
     ChangeRequest, INVITE_VALID_SECS_DEFAULT, InviteRequest, Problem, ProblemType, ReplaceRequest,
-    is_publish_token_name, path,
+    parse_publish_token_name, path,
 };
 
 #[test]
@@ -65,7 +65,7 @@ fn no_two_problems_have_one_uri() {
 #[test]
 fn the_name_of_a_token_can_stand_in_a_path_and_in_a_line() {
     for name in ["ci", "4", "A-b_c.d", &"x".repeat(64)] {
-        assert!(is_publish_token_name(name), "{name}");
+        assert_eq!(parse_publish_token_name(name).as_deref(), Ok(name));
     }
     for name in [
         "",
@@ -78,6 +78,6 @@ fn the_name_of_a_token_can_stand_in_a_path_and_in_a_line() {
         "é",
         &"x".repeat(65),
     ] {
-        assert!(!is_publish_token_name(name), "{name}");
+        assert!(parse_publish_token_name(name).is_err(), "{name}");
     }
 }

@@ -1,9 +1,29 @@
-//! Who the cluster is.
+//! Who the cluster is, and changes of that.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
+
+/// Where these are.
+pub(crate) mod path {
+    /// Who the cluster is. GET.
+    pub const MEMBERS: &str = "/v1/members";
+    /// Tokens by which a node joins. POST.
+    pub const INVITES: &str = "/v1/members/invites";
+    /// A member. DELETE.
+    pub const MEMBER: &str = "/v1/members/{node}";
+    /// Makes a learner a voter. POST.
+    pub const PROMOTE: &str = "/v1/members/{node}/promote";
+    /// Makes a voter a learner. POST.
+    pub const DEMOTE: &str = "/v1/members/{node}/demote";
+    /// Puts another node in the place of a member. POST.
+    pub const REPLACE: &str = "/v1/members/{node}/replace";
+    /// Gives a member another address. POST.
+    pub const MOVE: &str = "/v1/members/{node}/move";
+    /// Hands leadership over. POST.
+    pub const TRANSFER: &str = "/v1/leader/transfer";
+}
 
 /// Who the cluster is, as its leader sees it; while none is known, as the node that is asked does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -40,8 +60,9 @@ pub struct Member {
 }
 
 /// Whether a member votes (Raft paper, section 6).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, strum::Display)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum MemberRole {
     /// It votes, and counts for majorities.
     Voter,
@@ -49,18 +70,10 @@ pub enum MemberRole {
     Learner,
 }
 
-impl fmt::Display for MemberRole {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Voter => "voter",
-            Self::Learner => "learner",
-        })
-    }
-}
-
 /// How a member is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema, strum::Display)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum MemberState {
     /// It leads.
     Leader,
@@ -74,14 +87,116 @@ pub enum MemberState {
     Pending,
 }
 
-impl fmt::Display for MemberState {
+/// The shortest time that an invite can be valid for, in seconds: nobody copies a token faster.
+pub const INVITE_VALID_SECS_MIN: u64 = 10;
+/// How long an invite is valid if nobody says, in seconds.
+pub const INVITE_VALID_SECS_DEFAULT: u64 = 3600;
+/// The longest time that an invite can be valid for, in seconds: a week, for a machine that has yet
+/// to be bought. A token is a secret that opens the cluster, and should not lie about for longer.
+pub const INVITE_VALID_SECS_MAX: u64 = 7 * 24 * 3600;
+
+/// Asks for a token by which one node can join.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InviteRequest {
+    /// Whether the node stays a learner; otherwise it becomes a voter once it has caught up.
+    #[serde(default)]
+    #[schema(default = false)]
+    pub learner: bool,
+    /// How long the token can be used, in seconds: 10 to 604,800.
+    #[serde(default = "invite_valid_secs")]
+    #[schema(minimum = 10, maximum = 604_800, default = 3600)]
+    pub valid_secs: u64,
+}
+
+const fn invite_valid_secs() -> u64 {
+    INVITE_VALID_SECS_DEFAULT
+}
+
+/// A token by which one node can join, once.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Invited {
+    /// What the joining node is started with. Whoever has it can join: it is told only here.
+    pub token: String,
+    /// The id of the invite in hexadecimal. No secret.
+    pub invite: String,
+    /// When it ends, in milliseconds since 1970.
+    pub expires_ms: u64,
+}
+
+/// Without the token, which no log must show.
+impl fmt::Debug for Invited {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Leader => "leader",
-            Self::Live => "live",
-            Self::CatchingUp => "catching_up",
-            Self::Silent => "silent",
-            Self::Pending => "pending",
-        })
+        f.debug_struct("Invited")
+            .field("invite", &self.invite)
+            .field("expires_ms", &self.expires_ms)
+            .finish_non_exhaustive()
     }
+}
+
+/// Asks for a change of one member.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct ChangeRequest {
+    /// Whether to do it even if no live quorum is left.
+    pub force: bool,
+}
+
+/// Asks to put another node in the place of a member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReplaceRequest {
+    /// The other node: a joining node, a learner or a voter, by its key, a unique prefix of it, or
+    /// its name.
+    pub with: String,
+    /// Whether to do it even if no live quorum is left.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// Asks to give a member another address.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MoveRequest {
+    /// Where other nodes reach it from now on: `host:port`.
+    pub address: String,
+}
+
+/// Asks the leader to hand over.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TransferRequest {
+    /// To whom, by key, a unique prefix of it, or name; without it to the voter that is furthest.
+    pub to: Option<String>,
+}
+
+/// Who leads after a transfer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Transferred {
+    /// The key of the leader.
+    pub leader: String,
+}
+
+/// What came of a change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ChangeReport {
+    /// Whether it is done. The same request again goes on with it.
+    pub state: ChangeState,
+    /// The key of the node that it is about: of two, the one that comes.
+    pub node: String,
+    /// How many entries that node lacks, if it is known and matters.
+    #[schema(required)]
+    pub lag: Option<u64>,
+    /// What is allowed but doubtful, such as an even number of voters.
+    pub warnings: Vec<String>,
+}
+
+/// Whether a change is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeState {
+    /// It is.
+    Done,
+    /// A node has to catch up first. Nothing is lost by waiting: ask again.
+    CatchingUp,
 }

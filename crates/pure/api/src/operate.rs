@@ -1,6 +1,6 @@
 //! What the leader is asked, by operators through any node and by nodes for themselves.
 
-use std::{fmt::Display, time::Duration};
+use std::time::Duration;
 
 use quorate_packet::PublicKey;
 use quorate_state::{InviteId, JoinRefusal, LogIndex, PublishChange, ZoneChange, millis};
@@ -8,18 +8,22 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     ChangeReport, ChangeRequest, Deleted, InviteRequest, Invited, Members, MoveRequest, NodeId,
-    ReplaceRequest, TransferRequest, Transferred,
+    Problem, ProblemType, ReplaceRequest, TransferRequest, Transferred,
 };
 
 /// Something to ask of the cluster, and what the answer to it is.
 pub trait Operation: Into<AdminRequest> + Send {
     /// What it is answered with, unless it is refused.
     type Answer: Serialize + DeserializeOwned + Send;
+
+    /// Why it may be refused.
+    const PROBLEMS: &'static [ProblemType];
 }
 
-/// Declares what the leader is asked: a variant of [`AdminRequest`] for each operation.
+/// Declares what the leader is asked: a variant of [`AdminRequest`] for each operation, with its answer and
+/// with the problems that not all of them can have.
 macro_rules! operations {
-    ($( $(#[$doc:meta])* $variant:ident($operation:ty) -> $answer:ty; )*) => {
+    ($( $(#[$doc:meta])* $variant:ident($operation:ty) -> $answer:ty $([$($problem:ident),+])?; )*) => {
         /// What the leader is asked. It travels as JSON.
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
@@ -36,6 +40,13 @@ macro_rules! operations {
 
             impl Operation for $operation {
                 type Answer = $answer;
+
+                const PROBLEMS: &'static [ProblemType] = &[
+                    $($(ProblemType::$problem,)+)?
+                    ProblemType::UnsupportedLevel,
+                    ProblemType::NoLeader,
+                    ProblemType::Unavailable,
+                ];
             }
         )*
     };
@@ -45,23 +56,27 @@ operations! {
     /// How are the members?
     Members(ListMembers) -> Members;
     /// Make a token. The node that is asked makes its secret, and asks the leader to open the invite.
-    Invite(InviteRequest) -> Invited;
+    Invite(InviteRequest) -> Invited [InviteCount];
     /// Let a node join that proves to have a secret. Answered with when the invite expires.
-    OpenInvite(OpenInvite) -> u64;
+    OpenInvite(OpenInvite) -> u64 [InviteCount];
     /// Register a node that has proved to a member that it has a token.
-    Join(JoinCall) -> Result<(), JoinRefusal>;
+    Join(JoinCall) -> Result<(), JoinRefusal> [BadAddress, UnfitNode];
     /// Call the node that asks by another name.
-    Rename(Rename) -> ();
+    Rename(Rename) -> () [Busy, UnknownNode, UnfitNode];
     /// Change a member.
-    ChangeMember(ChangeMember) -> ChangeReport;
+    ChangeMember(ChangeMember) -> ChangeReport [
+        BadAddress, UnknownNode, AmbiguousNode, NoLiveQuorum, Busy, NotCaughtUp, UnfitNode, LastVoter
+    ];
     /// Hand leadership over.
-    Transfer(TransferRequest) -> Transferred;
+    Transfer(TransferRequest) -> Transferred [
+        UnknownNode, AmbiguousNode, NotCaughtUp, UnfitNode
+    ];
     /// Change the replicated records of a zone.
-    ChangeZone(ChangeZone) -> ();
+    ChangeZone(ChangeZone) -> () [RefusedZone];
     /// Change who may publish.
-    ChangePublishing(ChangePublishing) -> ();
+    ChangePublishing(ChangePublishing) -> () [RefusedPolicy];
     /// Delete the packet of a key.
-    DeletePacket(DeletePacket) -> Deleted;
+    DeletePacket(DeletePacket) -> Deleted [RefusedPolicy];
 }
 
 /// Asks how the members are.
@@ -74,7 +89,7 @@ pub struct OpenInvite {
     /// What names the invite.
     pub id: InviteId,
     /// The public key.
-    #[serde(with = "text")]
+    #[serde(with = "crate::text")]
     pub key: PublicKey,
     /// What the operator has asked for.
     pub request: InviteRequest,
@@ -86,7 +101,7 @@ pub struct JoinCall {
     /// The invite.
     pub invite: InviteId,
     /// The node.
-    #[serde(with = "text")]
+    #[serde(with = "crate::text")]
     pub node: NodeId,
     /// What its operator calls it.
     pub name: String,
@@ -156,7 +171,7 @@ pub struct ChangePublishing {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeletePacket {
     /// The key.
-    #[serde(with = "text")]
+    #[serde(with = "crate::text")]
     pub key: PublicKey,
     /// For how long the key may not publish then, in seconds. 0 lifts a block, and `None` leaves it as
     /// it is.
@@ -201,29 +216,9 @@ pub struct Answered {
     pub index: LogIndex,
 }
 
-/// A value as the text that shows it.
-mod text {
-    use std::str::FromStr;
-
-    use serde::{Deserializer, Serializer, de::Error};
-
-    use super::{Deserialize, Display};
-
-    pub(super) fn serialize<S: Serializer>(
-        value: &impl Display,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(value)
-    }
-
-    pub(super) fn deserialize<'de, T, D>(deserializer: D) -> Result<T, D::Error>
-    where
-        T: FromStr<Err: Display>,
-        D: Deserializer<'de>,
-    {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map_err(D::Error::custom)
-    }
+/// What the leader's answer to an operation says. Fails if another version has given it.
+pub fn answer_to<O: Operation>(answer: serde_json::Value) -> Result<O::Answer, Problem> {
+    serde_json::from_value(answer).map_err(|error| Problem::not_understood(&error))
 }
 
 /// A change as the bytes that the log has of it, in base64.
@@ -236,32 +231,25 @@ mod encoded {
     use super::Deserialize;
 
     pub(super) trait Encoded: Sized {
-        fn encoded(&self) -> Bytes;
-        fn decoded(bytes: Bytes) -> Result<Self, CommandError>;
+        const ENCODE: fn(&Self) -> Bytes;
+        const DECODE: fn(Bytes) -> Result<Self, CommandError>;
     }
 
     impl Encoded for ZoneChange {
-        fn encoded(&self) -> Bytes {
-            self.encode()
-        }
-
-        fn decoded(bytes: Bytes) -> Result<Self, CommandError> {
-            Self::decode(bytes)
-        }
+        const ENCODE: fn(&Self) -> Bytes = Self::encode;
+        const DECODE: fn(Bytes) -> Result<Self, CommandError> = Self::decode;
     }
 
     impl Encoded for PublishChange {
-        fn encoded(&self) -> Bytes {
-            self.encode()
-        }
-
-        fn decoded(bytes: Bytes) -> Result<Self, CommandError> {
-            Self::decode(bytes)
-        }
+        const ENCODE: fn(&Self) -> Bytes = Self::encode;
+        const DECODE: fn(Bytes) -> Result<Self, CommandError> = Self::decode;
     }
 
-    pub(super) fn serialize<S: Serializer>(value: &impl Encoded, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&BASE64.encode(&value.encoded()))
+    pub(super) fn serialize<T: Encoded, S: Serializer>(
+        value: &T,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&BASE64.encode(&T::ENCODE(value)))
     }
 
     pub(super) fn deserialize<'de, T: Encoded, D: Deserializer<'de>>(
@@ -269,6 +257,6 @@ mod encoded {
     ) -> Result<T, D::Error> {
         let text = String::deserialize(from)?;
         let bytes = BASE64.decode(text.as_bytes()).map_err(D::Error::custom)?;
-        T::decoded(bytes.into()).map_err(D::Error::custom)
+        T::DECODE(bytes.into()).map_err(D::Error::custom)
     }
 }

@@ -9,6 +9,26 @@ use utoipa::{
     openapi::{Object, ObjectBuilder, schema::Type},
 };
 
+/// Where these are.
+pub(crate) mod path {
+    /// The packets that were deleted and may not come back. GET.
+    pub const DELETIONS: &str = "/v1/deletions";
+    /// Who may publish. GET.
+    pub const POLICY: &str = "/v1/policy";
+    /// Sets who may publish, of those who are not denied. POST.
+    pub const POLICY_MODE: &str = "/v1/policy/mode";
+    /// The keys that are allowed. GET.
+    pub const ALLOWED: &str = "/v1/policy/allowed";
+    /// The keys that are denied. GET.
+    pub const DENIED: &str = "/v1/policy/denied";
+    /// Changes which keys are allowed or denied. POST.
+    pub const POLICY_KEYS: &str = "/v1/policy/keys";
+    /// The tokens for publishing. GET; POST to make one.
+    pub const PUBLISH_TOKENS: &str = "/v1/policy/tokens";
+    /// A token for publishing. DELETE.
+    pub const PUBLISH_TOKEN: &str = "/v1/policy/tokens/{name}";
+}
+
 /// The most keys of one request, which is one entry of the log. More are sent one after another.
 pub const POLICY_KEY_COUNT_MAX: usize = 4_096;
 
@@ -158,10 +178,19 @@ pub struct DeletionPage {
     pub next: Option<String>,
 }
 
-/// Whether a token for publishing can be called so: it stands in paths and in the audit log.
-pub fn is_publish_token_name(name: &str) -> bool {
+/// What a token for publishing is called, which stands in paths and in the audit log.
+///
+/// # Errors
+/// It cannot be called so. What is said then is how it can be.
+pub fn parse_publish_token_name(name: &str) -> Result<String, String> {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    name.len() <= PUBLISH_TOKEN_NAME_LEN_MAX
+    let is_name = name.len() <= PUBLISH_TOKEN_NAME_LEN_MAX
         && name.starts_with(|first: char| first.is_ascii_alphanumeric())
-        && name.bytes().all(fits)
+        && name.bytes().all(fits);
+    is_name.then(|| name.to_owned()).ok_or_else(|| {
+        format!(
+            "take 1 to {PUBLISH_TOKEN_NAME_LEN_MAX} letters, digits, hyphens, underscores and dots, a \
+             letter or a digit first"
+        )
+    })
 }

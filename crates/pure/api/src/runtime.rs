@@ -3,6 +3,14 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+/// Where these are.
+pub(crate) mod path {
+    /// Reads the configuration again. POST.
+    pub const RELOAD: &str = "/v1/reload";
+    /// What is logged. GET and PUT.
+    pub const LOG_FILTER: &str = "/v1/log-filter";
+}
+
 /// What came of reading the configuration again.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReloadReport {

@@ -1,30 +1,83 @@
 //! How a node is.
 
+pub use quorate_clock::ClockState;
+use quorate_state::{LogIndex, Term};
 use serde::{Deserialize, Serialize};
+use strum::{IntoStaticStr, VariantArray};
 use utoipa::ToSchema;
 
-/// How a node is. Of the indexes, 0 stands for no entry.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Status {
+/// Where these are.
+pub(crate) mod path {
+    /// How the node is. GET.
+    pub const STATUS: &str = "/v1/status";
+    /// A digest over all that the node holds. GET.
+    pub const DIGEST: &str = "/v1/digest";
+    /// Figures for Prometheus, in its text format. GET.
+    pub const METRICS: &str = "/metrics";
+}
+
+/// A node's part in the cluster (Raft paper, section 5.1).
+#[derive(
+    Debug,
+    Default,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    VariantArray,
+    IntoStaticStr,
+    strum::Display,
+)]
+#[serde(rename_all = "lowercase")]
+#[strum(serialize_all = "lowercase")]
+pub enum Role {
+    /// Orders commands.
+    Leader,
+    /// Follows a leader.
+    Follower,
+    /// Stands for election.
+    Candidate,
+    /// Receives the log without a vote.
+    Learner,
+    /// Not started yet, or stopped, by order or by an error.
+    #[default]
+    Stopped,
+}
+
+/// How a node is. Of the indexes, 0 stands for no entry. By default, that of a node which holds
+/// nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = Status)]
+pub struct NodeStatus {
     /// The node's key.
     pub node: String,
     /// Its role: `leader`, `follower`, `candidate`, `learner` or `stopped`.
-    pub role: String,
+    #[schema(value_type = String)]
+    pub role: Role,
     /// The current term.
-    pub term: u64,
+    #[schema(value_type = u64)]
+    pub term: Term,
     /// The leader's key, if one is known.
     #[schema(required)]
     pub leader: Option<String>,
     /// The last entry in the local log.
-    pub last_log_index: u64,
+    #[schema(value_type = u64)]
+    pub last_log_index: LogIndex,
     /// The last entry this node knows to be committed.
-    pub committed_index: u64,
+    #[schema(value_type = u64)]
+    pub committed_index: LogIndex,
     /// The last entry applied to the local replica.
-    pub applied_index: u64,
+    #[schema(value_type = u64)]
+    pub applied_index: LogIndex,
     /// The last entry that the durable checkpoint holds.
-    pub checkpoint_index: u64,
+    #[schema(value_type = u64)]
+    pub checkpoint_index: LogIndex,
     /// The last entry removed from the log.
-    pub purged_index: u64,
+    #[schema(value_type = u64)]
+    pub purged_index: LogIndex,
     /// At the leader: how many entries the voter that is furthest behind lacks of its log.
     #[schema(required)]
     pub replication_lag: Option<u64>,
@@ -45,31 +98,88 @@ pub struct Status {
     /// The size of the store's file, in bytes.
     pub store_size: u64,
     /// What its clock is worth.
-    pub clock: ClockStatus,
+    pub clock: NodeClock,
     /// Whether the disk is nearly full, so that the node only reads until there is space.
     pub disk_full: bool,
     /// Why the node is not ready to serve, if it is not: one word, such as `no_leader`.
-    #[schema(required)]
-    pub not_ready: Option<String>,
+    #[schema(required, value_type = Option<String>)]
+    pub not_ready: Option<NotReady>,
 }
 
 /// What the clock of a node is worth among those of the voters.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct ClockStatus {
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(as = ClockStatus)]
+pub struct NodeClock {
     /// What the time rests on that the node goes by: `agreed`, `disagrees`, `held` or `unknown`.
-    pub state: String,
-    /// By how much its own clock is ahead of the time that a majority agrees on, in milliseconds,
-    /// if that is known.
+    #[schema(value_type = String)]
+    pub state: ClockState,
+    /// By how much its own clock is ahead of the time that a majority agrees on, in milliseconds, if
+    /// that is known.
     #[schema(required)]
     pub offset_ms: Option<i64>,
 }
 
-/// A digest over all packets and what the cluster has agreed on, equal on all nodes at equal applied
-/// index.
+/// Why a node is not ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, strum::Display)]
+#[serde(rename_all = "snake_case")]
+pub enum NotReady {
+    /// It asks the members of a cluster to let it in.
+    #[strum(
+        to_string = "starting: asking to be let into the cluster; the log says what is answered"
+    )]
+    Asking,
+    /// It reads its log and its store.
+    #[strum(to_string = "starting: reading log and store")]
+    Opening,
+    /// Its stored packets are damaged or gone: it fetches those of another member.
+    #[strum(
+        to_string = "starting: the stored packets are damaged, fetching those of another member"
+    )]
+    Healing,
+    /// It applies the log behind its last checkpoint.
+    #[strum(to_string = "starting: applying the log behind the last checkpoint")]
+    Replaying,
+    /// It makes durable what it has applied, before it votes.
+    #[strum(to_string = "starting: making durable what was applied")]
+    Checkpointing,
+    /// Its log is empty. It founds the cluster once all founding nodes have said that theirs are too;
+    /// if one has entries, it waits for a leader that sends them.
+    #[strum(
+        to_string = "starting: waiting to hear from all founding nodes, or from a leader; the log says \
+          which"
+    )]
+    Founding,
+    /// Its log is empty. It is registered in its cluster and waits for the leader, which makes it a
+    /// learner and sends it entries.
+    #[strum(to_string = "starting: waiting for the leader of the cluster that it joins")]
+    Pending,
+    /// The cluster does not know it as a member any more.
+    #[strum(
+        to_string = "removed from the cluster: stop it, or empty its data directory and have it join \
+          anew with a token"
+    )]
+    Removed,
+    /// It has not caught up yet with what was committed while it was away.
+    #[strum(to_string = "starting: catching up with what the cluster has committed")]
+    Recovering,
+    /// It knows no leader, so it takes no PUTs; it still answers reads.
+    #[strum(to_string = "no leader is known: PUTs wait, reads and DNS are served")]
+    NoLeader,
+    /// It is shutting down.
+    #[strum(to_string = "shutting down")]
+    ShuttingDown,
+    /// It hit a fatal error and is about to exit.
+    #[strum(to_string = "a fatal error stopped replication; the log says which")]
+    Failed,
+}
+
+/// A digest over all packets and what the cluster has agreed on, equal on all nodes at equal applied index.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Digest {
+#[schema(as = Digest)]
+pub struct StateDigest {
     /// The last entry that the digested packets reflect.
-    pub applied_index: u64,
+    #[schema(value_type = u64)]
+    pub applied_index: LogIndex,
     /// The number of packets.
     pub packet_count: u64,
     /// SHA-256 over what the cluster has agreed on and all packets in key order, in hexadecimal.

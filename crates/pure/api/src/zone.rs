@@ -3,6 +3,20 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+/// Where these are.
+pub(crate) mod path {
+    /// The zones that have records beside packets. GET.
+    pub const ZONES: &str = "/v1/zones";
+    /// The replicated records of a zone. GET.
+    pub const ZONE_RECORDS: &str = "/v1/zones/{zone}/records";
+    /// Sets the records of one name and type. POST.
+    pub const SET_RECORDS: &str = "/v1/zones/{zone}/set";
+    /// Removes the records of a name. POST.
+    pub const UNSET_RECORDS: &str = "/v1/zones/{zone}/unset";
+    /// Puts a zone file in the place of all replicated records of a zone. POST.
+    pub const IMPORT_ZONE: &str = "/v1/zones/{zone}/import";
+}
+
 /// The most bytes of a request to import a zone file: text of as many records as the cluster keeps.
 pub const IMPORT_SIZE_MAX: usize = 1024 * 1024;
 

@@ -1,7 +1,7 @@
 //! What a look at the clock of the cluster gives.
 
 use quorate_state::UnixMillis;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantArray};
 
 /// What the time of the cluster rests on.
@@ -14,6 +14,7 @@ use strum::{IntoStaticStr, VariantArray};
     Eq,
     Hash,
     Serialize,
+    Deserialize,
     VariantArray,
     IntoStaticStr,
     strum::Display,

@@ -7,26 +7,20 @@
 //! |---|---|---|
 //! | [`Reader`] | the packets in the local replica, and what the cluster agreed on that DNS serves | relay, DNS |
 //! | [`IndexedPacket`] | a packet, made ready to be served | relay, DNS |
-//! | [`Linearizer`] | makes the next read linearizable | relay |
-//! | [`Writer`] | stores a packet through the cluster | relay |
 //! | [`Observer`] | how the node is | relay, admin |
-//! | [`Watcher`] | what changes, as it is applied | relay, admin |
-//! | [`Operator`], [`ask`] | how the cluster is, and changes of it | admin |
-//! | [`Replica`] | all but `Operator` | relay |
+//! | [`Replica`] | these two; it stores packets through the cluster, makes the next read linearizable, and tells what changes | relay, admin |
+//! | [`Operator`] | all of that; how the cluster is, and changes of it | admin |
 
 #![warn(missing_docs)]
 
-mod operator;
-mod status;
-mod watch;
-
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
-pub use operator::{Operator, ask};
-pub use quorate_api::ChangeKind;
-use quorate_api::{Problem, ProblemType};
-pub use quorate_clock::ClockState;
+use futures_util::{future::BoxFuture, stream::BoxStream};
+use quorate_api::{Asked, Problem, ProblemType};
+pub use quorate_api::{
+    ChangeKind, ChangedPacket, Changes, ClockState, NodeClock, NodeStatus, NotReady, Role,
+    StateDigest,
+};
 use quorate_packet::{PublicKey, SignedPacket};
 pub use quorate_state::{
     ClusterId, Condition, Conditions, CookieSecret, CookieSecrets, Deletion, LogIndex, NamedSet,
@@ -35,8 +29,6 @@ pub use quorate_state::{
     ZoneRejection, ZoneState, check_beside, check_owner, check_together,
 };
 use quorate_zone::CompiledPacket;
-pub use status::{NodeClock, NodeStatus, NotReady, ReadState, Role, StateDigest};
-pub use watch::{ChangedPacket, Changes, ChangesLost, Watch, Watcher};
 
 /// Reads the packets in the local replica.
 pub trait Reader: Send + Sync + 'static {
@@ -86,15 +78,37 @@ impl IndexedPacket {
     }
 }
 
-/// Makes reads linearizable.
-pub trait Linearizer: Send + Sync + 'static {
-    /// Resolves when the local replica holds everything that was committed before the call
-    /// (ReadIndex: Ongaro, *Consensus: Bridging Theory and Practice*, section 6.4).
-    fn linearize(&self) -> BoxFuture<'_, Result<(), LinearizeError>>;
+/// Tells how the node is.
+pub trait Observer: Send + Sync + 'static {
+    /// How the node is now.
+    fn status(&self) -> NodeStatus;
+
+    /// What every answer says of the replica that it was read from: without a lock or a system call.
+    /// Asked *before* the read that it describes.
+    fn read_state(&self) -> ReadState;
+
+    /// A digest over all packets and the applied index they stand at. Reads everything.
+    fn digest(&self) -> BoxFuture<'_, Result<StateDigest, ReadError>>;
 }
 
-/// Stores packets.
-pub trait Writer: Send + Sync + 'static {
+/// What a read that follows is worth. By default, one from a node that holds nothing.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ReadState {
+    /// Whether the node knows a leader, so that what it holds is not older than an election takes.
+    pub has_leader: bool,
+    /// What is read reflects this entry and all before it, and perhaps later ones.
+    pub applied_index: LogIndex,
+}
+
+/// A node's replica, as a front sees it that also writes and waits.
+///
+/// A change of a packet is one of its bytes: a refresh with identical ones is none.
+pub trait Replica: Reader + Observer {
+    /// Resolves when the local replica holds everything that was committed before the call
+    /// (ReadIndex: Ongaro, *Consensus: Bridging Theory and Practice*, section 6.4), so that the next read is
+    /// linearizable.
+    fn linearize(&self) -> BoxFuture<'_, Result<(), LinearizeError>>;
+
     /// Stores a verified packet through the cluster, if `conditions` hold at its place in the log.
     /// Resolves when the outcome is known *and* this node has applied it, and in any case within the
     /// node's deadline for PUTs.
@@ -109,25 +123,40 @@ pub trait Writer: Send + Sync + 'static {
 
     /// Who may publish, and what was deleted, as far as this node has applied it.
     fn publishing(&self) -> Arc<PublishState>;
+
+    /// Watches a key from now on, until the watch is dropped. To miss nothing, begin to watch, and
+    /// read only then. What watches cost is bounded by whoever asks for them.
+    fn watch(&self, key: &PublicKey) -> Watch;
+
+    /// What has changed behind the entry `since`: whole entries, as many as have `count_max` changes
+    /// together, and at least one if there is one.
+    ///
+    /// Who has read all packets after it asked for the index of the last entry applied, and follows
+    /// [`Changes::next`] from there, knows of every change since. Entries have one index on all nodes,
+    /// so that it may go on at another one.
+    fn changes_since(&self, since: LogIndex, count_max: usize) -> Result<Changes, ChangesLost>;
 }
 
-/// Tells how the node is.
-pub trait Observer: Send + Sync + 'static {
-    /// How the node is now.
-    fn status(&self) -> NodeStatus;
+/// Answers operators: any node does, by asking the leader.
+pub trait Operator: Replica {
+    /// Has the leader do what is asked, and gives its answer as JSON. Resolves when this node has
+    /// applied it, and in any case within the time that is left. If no leader is known for longer than
+    /// an election takes, the problem is [`NoLeader`](ProblemType::NoLeader); the members are
+    /// then listed as this node knows them.
+    fn operate(&self, asked: Asked) -> BoxFuture<'_, Result<serde_json::Value, Problem>>;
 
-    /// What every answer says of the replica that it was read from: without a lock or a system call.
-    /// Asked *before* the read that it describes.
-    fn read_state(&self) -> ReadState;
-
-    /// A digest over all packets and the applied index they stand at. Reads everything.
-    fn digest(&self) -> BoxFuture<'_, Result<StateDigest, ReadError>>;
+    /// Up to `count` packets of the local replica behind the key `after`, in the order of keys.
+    fn packets_after(
+        &self,
+        after: Option<PublicKey>,
+        count: usize,
+    ) -> Result<Vec<StoredPacket>, ReadError>;
 }
 
-/// A node's replica, as a front that needs all of it sees it.
-pub trait Replica: Reader + Linearizer + Writer + Observer + Watcher {}
-
-impl<T: Reader + Linearizer + Writer + Observer + Watcher> Replica for T {}
+/// An item each time that the packet of the key may have changed, as soon as it can be read. Changes
+/// that nobody has waited for are one item. It ends when the node does not watch any more, since it
+/// stops or has not been opened yet.
+pub type Watch = BoxStream<'static, ()>;
 
 /// Why a PUT has no outcome.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -173,3 +202,8 @@ impl From<ReadError> for Problem {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("no leader confirmed what is committed before the deadline")]
 pub struct LinearizeError;
+
+/// Why changes cannot be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("changes so old are not known here any more: list all packets, and go on from there")]
+pub struct ChangesLost;

@@ -279,7 +279,7 @@ async fn status_and_digest_are_what_the_api_says() {
     assert_eq!(answer["role"], "follower");
     assert_eq!(answer["voters"], json!(["a", "b", "c"]));
     assert_eq!(answer["not_ready"], Value::Null);
-    let status: quorate_api::Status = serde_json::from_value(answer.clone()).unwrap();
+    let status: quorate_api::NodeStatus = serde_json::from_value(answer.clone()).unwrap();
     assert_eq!(
         serde_json::to_value(status).unwrap(),
         answer,

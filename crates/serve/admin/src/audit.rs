@@ -16,6 +16,12 @@ use crate::token::NOBODY;
 /// a signal, belongs there too.
 pub const AUDIT_TARGET: &str = "quorate::audit";
 
+/// A request that changes something.
+pub(crate) const CHANGE: &str = "an operator's change";
+
+/// A request that changes nothing, from one who may not even read.
+pub(crate) const REFUSED_READ: &str = "a read that a token is not good for";
+
 /// What a change was about, as the handler found out: an extension of its response.
 #[derive(Clone)]
 pub(crate) struct Subject(pub(crate) String);
@@ -34,17 +40,8 @@ pub(crate) struct AuditLine {
 }
 
 impl AuditLine {
-    /// Of a request that changes something.
-    pub(crate) fn of_change(request: &Request) -> Self {
-        Self::new("an operator's change", request)
-    }
-
-    /// Of a request that changes nothing, from one who may not even read.
-    pub(crate) fn of_refused_read(request: &Request) -> Self {
-        Self::new("a read that a token is not good for", request)
-    }
-
-    fn new(what: &'static str, request: &Request) -> Self {
+    /// Of a request, which is `what`.
+    pub(crate) fn new(what: &'static str, request: &Request) -> Self {
         let path = request.uri().path_and_query();
         Self {
             by: NOBODY.to_owned(),

@@ -1,5 +1,7 @@
 //! Requests that change something: let in, and written down.
 
+use std::sync::Arc;
+
 use axum::{
     body::Body,
     extract::{Request, State},
@@ -14,9 +16,10 @@ use tracing::Instrument;
 
 use crate::{
     Scope,
-    audit::AuditLine,
-    gate::{By, Gate},
+    audit::{AuditLine, CHANGE},
+    gate::{self, By, Gate},
     input::Received,
+    shared::Shared,
 };
 
 /// The longest body of most requests, in bytes: a filter of the log with a hundred targets fits. Of longer
@@ -24,18 +27,22 @@ use crate::{
 const BODY_SIZE_MAX: usize = 4096;
 
 impl Gate {
-    /// `routes`, which change something, for those who may operate. Each request is a line in the
-    /// audit log, which has the beginning of its body.
-    pub(crate) fn operate<S>(
+    /// `routes` for those whose token has this scope. Each request of those who may operate is a line in the
+    /// audit log, which has the beginning of its body, of up to `size_max` bytes if that is given.
+    pub(crate) fn route(
         &self,
+        scope: &str,
         size_max: Option<usize>,
-        routes: MethodRouter<S>,
-    ) -> MethodRouter<S>
-    where
-        S: Clone + Send + Sync + 'static,
-    {
-        let size_max = size_max.unwrap_or(BODY_SIZE_MAX);
-        routes.route_layer(from_fn_with_state((self.clone(), size_max), audited))
+        routes: MethodRouter<Arc<Shared>>,
+    ) -> MethodRouter<Arc<Shared>> {
+        let scope = scope.parse();
+        match scope.expect("operations declare scopes that there are") {
+            Scope::Operate => {
+                let size_max = size_max.unwrap_or(BODY_SIZE_MAX);
+                routes.route_layer(from_fn_with_state((self.clone(), size_max), audited))
+            }
+            scope => routes.route_layer(from_fn_with_state((self.clone(), scope), gate::admit)),
+        }
     }
 }
 
@@ -45,7 +52,7 @@ async fn audited(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let mut line = AuditLine::of_change(&request);
+    let mut line = AuditLine::new(CHANGE, &request);
     if let Err(problem) = admit(&gate, size_max, &mut request, &mut line).await {
         let response = problem.into_response();
         line.write(&response);

@@ -1,15 +1,16 @@
 //! What has changed in packets, entry by entry.
 
 use axum::Json;
-use quorate_api::{
-    CHANGE_COUNT_DEFAULT, CHANGE_COUNT_MAX, PacketChange, PacketChanges, ProblemType,
-};
+use quorate_api::{CHANGE_COUNT_DEFAULT, CHANGE_COUNT_MAX, Changes, ProblemType};
 use quorate_http::{ProblemResponse, uncached};
-use quorate_replica::{ChangedPacket, LogIndex};
+use quorate_replica::LogIndex;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::{input::Params, operations::operations, refusals::ChangesProblems};
+use crate::{
+    input::{Params, check_range},
+    operations::operations,
+};
 
 /// Which changes are asked for.
 #[derive(Deserialize, IntoParams)]
@@ -31,32 +32,18 @@ operations! {
     ///
     /// Any node can be asked to go on: entries have one index on all. A node remembers the last changes that
     /// it has applied, and none from before it started or was given a snapshot.
-    "read" get CHANGES {
+    "read" get CHANGES or ChangesLost {
         params(ChangesQuery),
-        responses((status = 200, description = "The changes", body = PacketChanges), ChangesProblems),
+        responses((status = 200, description = "The changes", body = Changes)),
     }
     async fn changes(shared, Params(query): Params<ChangesQuery>) {
         let count = query.count.unwrap_or(CHANGE_COUNT_DEFAULT);
-        if !(1..=CHANGE_COUNT_MAX).contains(&count) {
-            let said = format!("`count` is {count}, and may be from 1 to {CHANGE_COUNT_MAX}");
-            return Err(ProblemResponse::new(ProblemType::BadRequest, said));
-        }
+        let count = check_range("count", count, 1..=CHANGE_COUNT_MAX)?;
         let since = LogIndex(query.since);
-        let changes = shared.node.watcher.changes_since(since, count);
+        let changes = shared.node.replica.changes_since(since, count);
         let changes = changes
             .map_err(|error| ProblemResponse::new(ProblemType::ChangesLost, error.to_string()))?;
-        Ok(uncached(Json(PacketChanges {
-            changes: changes.changes.iter().map(told).collect(),
-            next: changes.next.0,
-        })))
-    }
-}
-
-fn told(change: &ChangedPacket) -> PacketChange {
-    PacketChange {
-        index: change.index.0,
-        key: change.key.to_string(),
-        kind: change.kind,
+        Ok(uncached(Json(changes)))
     }
 }
 

@@ -59,11 +59,7 @@ impl Fixture {
         tokens.replace(TokenList::parse(&known.each_ref().map(line).join("\n")).unwrap());
         let runtime = Arc::new(FakeRuntime::default());
         let node = AdminNode {
-            observer: replica.clone(),
-            operator: replica.clone(),
-            reader: replica.clone(),
-            writer: replica.clone(),
-            watcher: replica.clone(),
+            replica: replica.clone(),
             registry: Registry::new(),
             build: BUILD,
             reload: Box::new(runtime.clone()),

@@ -5,16 +5,15 @@ use std::sync::Arc;
 use axum::{
     extract::{FromRequestParts, Request, State},
     http::{HeaderMap, Uri, header, request::Parts, uri::Authority},
-    middleware::{Next, from_fn_with_state},
+    middleware::Next,
     response::{IntoResponse, Response},
-    routing::MethodRouter,
 };
 use quorate_api::ProblemType;
 use quorate_http::ProblemResponse;
 
 use crate::{
     AdminConfig, Scope, Tokens,
-    audit::{AuditLine, peer},
+    audit::{AuditLine, REFUSED_READ, peer},
     token::LOOPBACK,
 };
 
@@ -53,26 +52,6 @@ impl Gate {
         Self {
             tokens,
             loopback_needs_token: config.loopback_needs_token,
-        }
-    }
-
-    /// `routes` for those whose token has this scope. Bodies are read of those who may operate, up to
-    /// `size_max` bytes if that is given.
-    pub(crate) fn route<S>(
-        &self,
-        scope: &str,
-        size_max: Option<usize>,
-        routes: MethodRouter<S>,
-    ) -> MethodRouter<S>
-    where
-        S: Clone + Send + Sync + 'static,
-    {
-        match scope
-            .parse()
-            .expect("operations declare scopes that there are")
-        {
-            Scope::Operate => self.operate(size_max, routes),
-            scope => routes.route_layer(from_fn_with_state((self.clone(), scope), admit)),
         }
     }
 
@@ -116,29 +95,23 @@ impl Caller {
     }
 }
 
-async fn admit(
+/// Lets those in whose token has a scope that changes nothing.
+pub(crate) async fn admit(
     State((gate, scope)): State<(Gate, Scope)>,
     mut request: Request,
     next: Next,
-) -> Response {
-    let caller = match gate.caller(&request) {
-        Ok(caller) => caller,
-        Err(problem) => return problem.into_response(),
-    };
-    match caller.check(scope) {
-        Ok(()) => {
-            request.extensions_mut().insert(By(caller.name));
-            next.run(request).await
-        }
+) -> Result<Response, ProblemResponse> {
+    let caller = gate.caller(&request)?;
+    if let Err(problem) = caller.check(scope) {
         // Somebody has a token and tries what else it opens.
-        Err(problem) => {
-            let response = problem.into_response();
-            let mut line = AuditLine::of_refused_read(&request);
-            line.by = caller.name;
-            line.write(&response);
-            response
-        }
+        let response = problem.into_response();
+        let mut line = AuditLine::new(REFUSED_READ, &request);
+        line.by = caller.name;
+        line.write(&response);
+        return Ok(response);
     }
+    request.extensions_mut().insert(By(caller.name));
+    Ok(next.run(request).await)
 }
 
 fn unauthorized(said: &str) -> ProblemResponse {

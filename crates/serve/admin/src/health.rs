@@ -72,13 +72,9 @@ struct Health {
 /// The word for monitors, and whether clients should be sent here.
 fn health(node: &NodeStatus) -> (&'static str, StatusCode) {
     match node.not_ready {
-        None if node.disk_full || node.clock.state != ClockState::Agreed => {
-            // It serves all reads, and wants an operator.
-            ("degraded", StatusCode::OK)
-        }
-        None => ("ok", StatusCode::OK),
-        // Reads and DNS are served.
-        Some(NotReady::NoLeader) => ("degraded", StatusCode::OK),
+        None if !node.disk_full && node.clock.state == ClockState::Agreed => ("ok", StatusCode::OK),
+        // It serves all reads and DNS, and wants an operator.
+        None | Some(NotReady::NoLeader) => ("degraded", StatusCode::OK),
         Some(_) => ("unavailable", StatusCode::SERVICE_UNAVAILABLE),
     }
 }

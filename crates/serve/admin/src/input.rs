@@ -1,5 +1,7 @@
 //! What a request says in its path, its query and its body.
 
+use std::{fmt::Display, ops::RangeInclusive};
+
 use axum::{
     extract::{FromRequestParts, Path, Query},
     http::request::Parts,
@@ -46,7 +48,27 @@ pub(crate) fn parse_key(text: &str) -> Result<PublicKey, ProblemResponse> {
     })
 }
 
-fn malformed(what: &str, error: impl std::fmt::Display) -> ProblemResponse {
+/// Refuses what lies outside of what may be.
+pub(crate) fn check_range<T: PartialOrd + Display>(
+    name: &str,
+    value: T,
+    range: RangeInclusive<T>,
+) -> Result<T, ProblemResponse> {
+    if range.contains(&value) {
+        return Ok(value);
+    }
+    let (min, max) = range.into_inner();
+    let said = format!("`{name}` is {value}, and may be from {min} to {max}");
+    Err(ProblemResponse::new(ProblemType::BadRequest, said))
+}
+
+/// Has a thread wait for what may block. A panic goes on here.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+}
+
+fn malformed(what: &str, error: impl Display) -> ProblemResponse {
     let said = format!("the {what} is not what is asked for here: {error}");
     ProblemResponse::new(ProblemType::BadRequest, said)
 }

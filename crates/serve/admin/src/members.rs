@@ -2,32 +2,22 @@
 
 use axum::{Extension, Json, http::StatusCode, response::Response};
 use quorate_api::{
-    ChangeReport, ChangeRequest, ChangeState, INVITE_VALID_SECS_MAX, INVITE_VALID_SECS_MIN,
-    InviteRequest, Invited, ListMembers, MemberChange, Members, MoveRequest, ProblemType,
+    ChangeMember, ChangeReport, ChangeRequest, ChangeState, INVITE_VALID_SECS_MAX,
+    INVITE_VALID_SECS_MIN, InviteRequest, Invited, ListMembers, MemberChange, Members, MoveRequest,
     ReplaceRequest, TransferRequest, Transferred,
 };
 use quorate_http::{ProblemResponse, uncached};
-use utoipa::{IntoParams, IntoResponses};
+use utoipa::IntoResponses;
 
 use crate::{
     audit::Subject,
     gate::By,
-    input::{Ask, Nothing, Params, Segment},
+    input::{Ask, Nothing, Params, Segment, check_range},
     operations::operations,
-    refusals::{ChangeProblems, ClusterProblems, InviteProblems},
     shared::Shared,
 };
 
-/// The node in a path, as the OpenAPI document tells it.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Path)]
-#[expect(dead_code, reason = "it is read by those who read the document")]
-struct NodePath {
-    /// Key, unique prefix of it, or name
-    node: String,
-}
-
-/// What a change that is not refused is answered with, likewise.
+/// What a change that is not refused is answered with, as the OpenAPI document tells it.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "it is read by those who read the document")]
 enum ChangeAnswers {
@@ -45,26 +35,21 @@ operations! {
     /// All members, and the nodes that are about to be, as the leader sees them
     ///
     /// While no leader is known, as this node sees them.
-    "read" get MEMBERS {
-        responses((status = 200, description = "The members", body = Members), ClusterProblems),
+    "read" get MEMBERS asks ListMembers {
+        responses((status = 200, description = "The members", body = Members)),
     }
     async fn members(shared, by: By) {
         Ok(uncached(Json(shared.ask(&by, ListMembers {}).await?)))
     }
 
     /// Makes a token by which one node can join, once
-    "operate" post INVITES {
+    "operate" post INVITES asks InviteRequest {
         request_body = InviteRequest,
-        responses((status = 201, description = "The token", body = Invited), InviteProblems),
+        responses((status = 201, description = "The token", body = Invited)),
     }
     async fn invite(shared, by: By, Ask(request): Ask<InviteRequest>) {
-        if !(INVITE_VALID_SECS_MIN..=INVITE_VALID_SECS_MAX).contains(&request.valid_secs) {
-            let said = format!(
-                "`valid_secs` is {}, and may be from {INVITE_VALID_SECS_MIN} to {INVITE_VALID_SECS_MAX}",
-                request.valid_secs
-            );
-            return Err(ProblemResponse::new(ProblemType::BadRequest, said));
-        }
+        let valid = INVITE_VALID_SECS_MIN..=INVITE_VALID_SECS_MAX;
+        check_range("valid_secs", request.valid_secs, valid)?;
         let answer = shared.ask(&by, request).await?;
         let subject = Extension(Subject(answer.invite.clone()));
         Ok(uncached((StatusCode::CREATED, subject, Json(answer))))
@@ -73,20 +58,18 @@ operations! {
     /// Makes a learner a voter
     ///
     /// Once it has caught up: until then the answer is 202, and the same request goes on with it.
-    "operate" post PROMOTE {
-        params(NodePath),
+    "operate" post PROMOTE asks ChangeMember {
         request_body = ChangeRequest,
-        responses(ChangeAnswers, ChangeProblems),
+        responses(ChangeAnswers),
     }
     async fn promote(shared, by: By, Segment(node): Segment, Ask(request): Ask<ChangeRequest>) {
         change(&shared, &by, node, MemberChange::Promote(request)).await
     }
 
     /// Makes a voter a learner, which it stays
-    "operate" post DEMOTE {
-        params(NodePath),
+    "operate" post DEMOTE asks ChangeMember {
         request_body = ChangeRequest,
-        responses(ChangeAnswers, ChangeProblems),
+        responses(ChangeAnswers),
     }
     async fn demote(shared, by: By, Segment(node): Segment, Ask(request): Ask<ChangeRequest>) {
         change(&shared, &by, node, MemberChange::Demote(request)).await
@@ -95,9 +78,9 @@ operations! {
     /// Removes a member
     ///
     /// It is cut off at once.
-    "operate" delete MEMBER {
-        params(NodePath, ("force" = Option<bool>, Query, description = "Whether to do it even if no live quorum is left")),
-        responses(ChangeAnswers, ChangeProblems),
+    "operate" delete MEMBER asks ChangeMember {
+        params(("force" = Option<bool>, Query, description = "Whether to do it even if no live quorum is left")),
+        responses(ChangeAnswers),
     }
     async fn remove(
         shared,
@@ -112,30 +95,28 @@ operations! {
     /// Puts another node in the place of a member, and removes that
     ///
     /// Once the other has caught up: until then the answer is 202, and the same request goes on with it.
-    "operate" post REPLACE {
-        params(NodePath),
+    "operate" post REPLACE asks ChangeMember {
         request_body = ReplaceRequest,
-        responses(ChangeAnswers, ChangeProblems),
+        responses(ChangeAnswers),
     }
     async fn replace(shared, by: By, Segment(node): Segment, Ask(request): Ask<ReplaceRequest>) {
         change(&shared, &by, node, MemberChange::Replace(request)).await
     }
 
     /// Gives a member another address
-    "operate" post MOVE {
+    "operate" post MOVE asks ChangeMember {
         operation_id = "move",
-        params(NodePath),
         request_body = MoveRequest,
-        responses(ChangeAnswers, ChangeProblems),
+        responses(ChangeAnswers),
     }
     async fn relocate(shared, by: By, Segment(node): Segment, Ask(request): Ask<MoveRequest>) {
         change(&shared, &by, node, MemberChange::Move(request)).await
     }
 
     /// Hands leadership over
-    "operate" post TRANSFER {
+    "operate" post TRANSFER asks TransferRequest {
         request_body = TransferRequest,
-        responses((status = 200, description = "Who leads now", body = Transferred), ChangeProblems),
+        responses((status = 200, description = "Who leads now", body = Transferred)),
     }
     async fn transfer_leader(shared, by: By, Ask(request): Ask<TransferRequest>) {
         let answer = shared.ask(&by, request).await?;

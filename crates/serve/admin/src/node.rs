@@ -2,13 +2,10 @@
 
 use axum::{Json, http::header, response::IntoResponse};
 use prometheus::{TEXT_FORMAT, TextEncoder};
-use quorate_api::{Digest, ProblemType, Status};
+use quorate_api::{NodeStatus, ProblemType, StateDigest};
 use quorate_http::{ProblemResponse, uncached};
 
-use crate::{
-    operations::operations,
-    refusals::{DigestProblems, ReadProblems},
-};
+use crate::operations::operations;
 
 operations! {
     "node";
@@ -16,11 +13,11 @@ operations! {
     /// Figures for Prometheus
     ///
     /// In its text format, version 0.0.4.
-    "metrics" get METRICS {
-        responses((status = 200, description = "The figures", body = String, content_type = "text/plain"), DigestProblems),
+    "metrics" get METRICS or Unavailable {
+        responses((status = 200, description = "The figures", body = String, content_type = "text/plain")),
     }
     async fn metrics(shared) {
-        shared.status_metrics.set(&shared.node.observer.status());
+        shared.status_metrics.set(&shared.node.replica.status());
         let families = shared.node.registry.gather();
         let text = TextEncoder::new().encode_to_string(&families);
         let text = text.map_err(|error| {
@@ -33,20 +30,20 @@ operations! {
 
     /// How this node is
     "read" get STATUS {
-        responses((status = 200, description = "How it is", body = Status), ReadProblems),
+        responses((status = 200, description = "How it is", body = NodeStatus)),
     }
     async fn status(shared) {
-        Ok(uncached(Json(shared.node.observer.status())))
+        Ok(uncached(Json(shared.node.replica.status())))
     }
 
     /// A digest over all that this node holds
     ///
     /// Reads every packet.
-    "read" get DIGEST {
-        responses((status = 200, description = "The digest", body = Digest), DigestProblems),
+    "read" get DIGEST or Unavailable {
+        responses((status = 200, description = "The digest", body = StateDigest)),
     }
     async fn digest(shared) {
         let _permit = shared.digesting.lock().await;
-        Ok(uncached(Json(shared.node.observer.digest().await?)))
+        Ok(uncached(Json(shared.node.replica.digest().await?)))
     }
 }

@@ -9,11 +9,14 @@ use axum::{
 };
 use quorate_api::{ChangeReport, Problem, path};
 use utoipa::{
-    Modify, OpenApi,
-    openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    OpenApi,
+    openapi::{
+        self,
+        security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
+    },
 };
 
-use crate::{changes, members, node, packets, policy, runtime, shared::Shared, zones};
+use crate::shared::Shared;
 
 /// What holds of all operations.
 const INTRODUCTION: &str = "\
@@ -41,38 +44,22 @@ for `/metrics`.
     ),
     paths(document),
     components(schemas(ChangeReport, Problem)),
-    modifiers(&Tokens),
 )]
 struct Document;
 
-/// The document of all operations.
-pub(crate) fn whole() -> utoipa::openapi::OpenApi {
+/// The document of all operations, put together of those of each tag.
+pub(crate) fn whole(families: impl IntoIterator<Item = openapi::OpenApi>) -> openapi::OpenApi {
     let mut whole = Document::openapi();
-    for operations in [
-        node::Document::openapi(),
-        members::Document::openapi(),
-        packets::Document::openapi(),
-        changes::Document::openapi(),
-        policy::Document::openapi(),
-        zones::Document::openapi(),
-        runtime::Document::openapi(),
-    ] {
+    for operations in families {
         whole.merge(operations);
     }
+    let bearer = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some("A token that `quorate admin-token new` made."))
+        .build();
+    let components = whole.components.get_or_insert_default();
+    components.add_security_scheme("token", SecurityScheme::Http(bearer));
     whole
-}
-
-struct Tokens;
-
-impl Modify for Tokens {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let bearer = HttpBuilder::new()
-            .scheme(HttpAuthScheme::Bearer)
-            .description(Some("A token that `quorate admin-token new` made."))
-            .build();
-        let components = document.components.get_or_insert_default();
-        components.add_security_scheme("token", SecurityScheme::Http(bearer));
-    }
 }
 
 /// This document

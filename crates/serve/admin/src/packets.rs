@@ -18,56 +18,44 @@ use utoipa::IntoParams;
 
 use crate::{
     gate::By,
-    input::{Params, Segment, parse_key},
+    input::{Params, Segment, blocking, parse_key},
     operations::operations,
     page::{self, PageQuery},
-    refusals::{DeletionProblems, PacketProblems, PageProblems},
 };
 
 operations! {
     "packets";
 
     /// Packets that this node holds, in the order of their keys' bytes
-    "read" get PACKETS {
+    "read" get PACKETS or Unavailable {
         params(PageQuery),
-        responses((status = 200, description = "A page", body = PacketPage), PageProblems),
+        responses((status = 200, description = "A page", body = PacketPage)),
     }
     async fn packets(shared, Params(query): Params<PageQuery>) {
         let (after, count) = query.parse()?;
         // One more tells whether there is another page. So many reads may take a while.
-        let reading =
-            tokio::task::spawn_blocking(move || shared.node.operator.packets_after(after, count + 1));
-        let stored = match reading.await {
-            Ok(stored) => stored?,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        };
+        let stored = blocking(move || shared.node.replica.packets_after(after, count + 1)).await?;
         let packets = stored.iter().map(summary);
         let (packets, next) = page::cut(packets, count, |packet| packet.key.clone());
         Ok(uncached(Json(PacketPage { packets, next })))
     }
 
     /// A packet that this node holds
-    "read" get PACKET {
-        params(("key" = String, Path, description = "The key, in z-base-32")),
-        responses((status = 200, description = "The packet", body = Packet), PacketProblems),
+    "read" get PACKET or UnknownPacket or Unavailable {
+        responses((status = 200, description = "The packet", body = Packet)),
     }
     async fn packet(shared, Segment(key): Segment) {
         let key = parse_key(&key)?;
-        let stored = shared.node.reader.stored_packet(&key)?;
+        let stored = shared.node.replica.stored_packet(&key)?;
         let stored = stored.ok_or_else(|| {
             let said = format!("this node holds no packet of {key}");
             ProblemResponse::new(ProblemType::UnknownPacket, said)
         })?;
-        let PacketSummary {
-            key,
-            timestamp_us,
-            received_ms,
-            size: _,
-        } = summary(&stored);
+        let summary = summary(&stored);
         Ok(uncached(Json(Packet {
-            key,
-            timestamp_us,
-            received_ms,
+            key: summary.key,
+            timestamp_us: summary.timestamp_us,
+            received_ms: summary.received_ms,
             payload: BASE64.encode(stored.packet.payload()),
             records: records(&stored.packet),
         })))
@@ -77,10 +65,10 @@ operations! {
     ///
     /// No node serves it any more, and neither it nor one before it comes back. The same request again does
     /// no harm, and a key without a packet can be blocked, too.
-    "operate" delete PACKET {
+    "operate" delete PACKET asks DeletePacket {
         operation_id = "delete_packet",
-        params(("key" = String, Path, description = "The key, in z-base-32"), DeleteQuery),
-        responses((status = 200, description = "It is deleted", body = Deleted), DeletionProblems),
+        params(DeleteQuery),
+        responses((status = 200, description = "It is deleted", body = Deleted)),
     }
     async fn delete(
         shared,

@@ -2,13 +2,13 @@
 
 use std::ops::Bound;
 
-use quorate_api::{PACKET_COUNT_DEFAULT, PACKET_COUNT_MAX, ProblemType};
+use quorate_api::{PACKET_COUNT_DEFAULT, PACKET_COUNT_MAX};
 use quorate_http::ProblemResponse;
 use quorate_packet::PublicKey;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use crate::input::parse_key;
+use crate::input::{check_range, parse_key};
 
 /// Which page is asked for.
 #[derive(Deserialize, IntoParams)]
@@ -27,13 +27,8 @@ impl PageQuery {
     pub(crate) fn parse(&self) -> Result<(Option<PublicKey>, usize), ProblemResponse> {
         let after = self.after.as_deref().map(parse_key).transpose()?;
         let count = self.count.unwrap_or(PACKET_COUNT_DEFAULT);
-        match (1..=PACKET_COUNT_MAX).contains(&count) {
-            true => Ok((after, count)),
-            false => {
-                let said = format!("`count` is {count}, and may be from 1 to {PACKET_COUNT_MAX}");
-                Err(ProblemResponse::new(ProblemType::BadRequest, said))
-            }
-        }
+        let count = check_range("count", count, 1..=PACKET_COUNT_MAX)?;
+        Ok((after, count))
     }
 }
 

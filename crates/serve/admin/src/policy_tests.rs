@@ -4,7 +4,7 @@ use quorate_api::{ChangePublishing, DeletePacket, Problem, ProblemType};
 use quorate_fake::{packet, received_now};
 use quorate_packet::{PublicKey, Timestamp};
 use quorate_replica::{
-    Deletion, PublishChange, PublishMode, PublishState, TokenHash, UnixMillis, Writer,
+    Deletion, PublishChange, PublishMode, PublishState, Replica, TokenHash, UnixMillis,
 };
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};

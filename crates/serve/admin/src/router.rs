@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::{Router, routing::get};
 use quorate_api::path;
 use tokio::sync::Mutex;
+use utoipa::openapi::OpenApi;
 
 use crate::{
     AdminConfig, AdminNode, Tokens, changes,
@@ -31,10 +32,10 @@ pub fn router(
     config: &AdminConfig,
 ) -> Result<Router, quorate_metrics::Error> {
     let gate = Gate::new(tokens, config);
-    let health = health_router(node.observer.clone(), node.build);
+    let health = health_router(node.replica.clone(), node.build);
     let shared = Arc::new(Shared {
         status_metrics: StatusMetrics::register(&node.registry)?,
-        document: whole()
+        document: whole(FAMILIES.map(|(_, document)| document()))
             .to_json()
             .expect("a document of OpenAPI is JSON")
             .into(),
@@ -52,16 +53,21 @@ pub fn router(
         .method_not_allowed_fallback(unknown_method))
 }
 
+/// The routes of some operations, and what the OpenAPI document tells of them.
+type Family = (fn(&Gate) -> Vec<Route>, fn() -> OpenApi);
+
+/// All operations of the API, by subject.
+const FAMILIES: [Family; 7] = [
+    (node::routes, node::document),
+    (members::routes, members::document),
+    (packets::routes, packets::document),
+    (changes::routes, changes::document),
+    (policy::routes, policy::document),
+    (zones::routes, zones::document),
+    (runtime::routes, runtime::document),
+];
+
 pub(crate) fn routes(gate: &Gate) -> Vec<Route> {
-    let routes = [
-        node::routes(gate),
-        members::routes(gate),
-        packets::routes(gate),
-        changes::routes(gate),
-        policy::routes(gate),
-        zones::routes(gate),
-        runtime::routes(gate),
-        vec![(path::OPENAPI, get(document))],
-    ];
-    routes.concat()
+    let routes = FAMILIES.iter().flat_map(|(routes, _)| routes(gate));
+    routes.chain([(path::OPENAPI, get(document))]).collect()
 }

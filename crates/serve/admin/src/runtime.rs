@@ -5,9 +5,8 @@ use quorate_api::{LogFilter, ProblemType, ReloadReport};
 use quorate_http::{ProblemResponse, uncached};
 
 use crate::{
-    input::{Ask, Nothing},
+    input::{Ask, Nothing, blocking},
     operations::operations,
-    refusals::{ReadProblems, ReloadProblems, RequestProblems},
 };
 
 operations! {
@@ -16,24 +15,18 @@ operations! {
     /// Reads the configuration again
     ///
     /// Whatever it refers to is checked before anything changes.
-    "operate" post RELOAD {
-        responses((status = 200, description = "What changed", body = ReloadReport), ReloadProblems),
+    "operate" post RELOAD or RefusedReload {
+        responses((status = 200, description = "What changed", body = ReloadReport)),
     }
     async fn reload(shared, Ask(Nothing {}): Ask<Nothing>) {
-        let reloading = tokio::task::spawn_blocking(move || shared.node.reload.reload());
-        let reloaded = match reloading.await {
-            Ok(reloaded) => reloaded,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        };
-        match reloaded {
-            Ok(report) => Ok(uncached(Json(report))),
-            Err(said) => Err(ProblemResponse::new(ProblemType::RefusedReload, said)),
-        }
+        let reloaded = blocking(move || shared.node.reload.reload()).await;
+        let refused = |said| ProblemResponse::new(ProblemType::RefusedReload, said);
+        Ok(uncached(Json(reloaded.map_err(refused)?)))
     }
 
     /// What is logged
     "read" get LOG_FILTER {
-        responses((status = 200, description = "The filter that holds", body = LogFilter), ReadProblems),
+        responses((status = 200, description = "The filter that holds", body = LogFilter)),
     }
     async fn log_filter(shared) {
         let filter = shared.node.log.filter();
@@ -43,7 +36,7 @@ operations! {
     /// Changes what is logged, until the next reload or start
     "operate" put LOG_FILTER {
         request_body = LogFilter,
-        responses((status = 200, description = "The filter that holds", body = LogFilter), RequestProblems),
+        responses((status = 200, description = "The filter that holds", body = LogFilter)),
     }
     async fn set_log_filter(shared, Ask(LogFilter { filter }): Ask<LogFilter>) {
         let refused = |said| ProblemResponse::new(ProblemType::BadRequest, said);

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use prometheus::Registry;
-use quorate_api::{Operation, Problem, ReloadReport};
-use quorate_replica::{NamedSet, Observer, Operator, Reader, Watcher, WireName, Writer, ask};
+use quorate_api::{Asked, Operation, Problem, ReloadReport, answer_to};
+use quorate_replica::{NamedSet, Operator, WireName};
 use tokio::sync::Mutex;
 
 use crate::{Build, gate::By, status_metrics::StatusMetrics};
@@ -16,16 +16,8 @@ const OPERATION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What the routes ask.
 pub struct AdminNode {
-    /// How it is.
-    pub observer: Arc<dyn Observer>,
-    /// How its cluster is, and changes of that.
-    pub operator: Arc<dyn Operator>,
-    /// What it holds.
-    pub reader: Arc<dyn Reader>,
-    /// Who may publish in it.
-    pub writer: Arc<dyn Writer>,
-    /// What changes in what it holds.
-    pub watcher: Arc<dyn Watcher>,
+    /// How it and its cluster are, what it holds, and changes of that.
+    pub replica: Arc<dyn Operator>,
     /// What `/metrics` shows. The figures of the status are registered here.
     pub registry: Registry,
     /// Which program it is.
@@ -89,7 +81,10 @@ impl Shared {
         By(by): &By,
         operation: O,
     ) -> Result<O::Answer, Problem> {
-        let operator = &*self.node.operator;
-        ask(operator, operation, Some(by.clone()), OPERATION_TIMEOUT).await
+        let asked = Asked {
+            token: Some(by.clone()),
+            ..Asked::new(operation, OPERATION_TIMEOUT)
+        };
+        answer_to::<O>(self.node.replica.operate(asked).await?)
     }
 }

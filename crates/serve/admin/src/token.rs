@@ -3,9 +3,9 @@
 use std::{fmt, str::FromStr};
 
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
+use quorate_replica::TokenHash;
 use sha2::{Digest, Sha256};
 use strum::{EnumString, IntoStaticStr, VariantNames};
-use subtle::{Choice, ConstantTimeEq};
 
 /// What every token begins with, so that scanners for leaked secrets know it.
 const PREFIX: &str = "quorate-admin-";
@@ -32,7 +32,8 @@ impl Token {
 
     /// The line of the tokens file that makes it known, without a line feed.
     pub fn line(&self, name: &TokenName, scope: Scope) -> String {
-        format!("{name} {scope} {}", TokenHash::of(&self.0))
+        let hash = HEXLOWER.encode(&hash_of(&self.0).0);
+        format!("{name} {scope} sha256:{hash}")
     }
 }
 
@@ -113,37 +114,14 @@ impl fmt::Display for TokenName {
     }
 }
 
-/// SHA-256 of a token.
-#[derive(Clone, Copy)]
-pub(crate) struct TokenHash([u8; 32]);
-
-impl TokenHash {
-    pub(crate) fn of(token: &str) -> Self {
-        Self(Sha256::digest(token).into())
-    }
-
-    /// Reads `sha256:HEX`.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        let hex = text.strip_prefix("sha256:")?;
-        let hash = HEXLOWER.decode(hex.as_bytes()).ok()?;
-        hash.try_into().ok().map(Self)
-    }
+/// What is kept of a token.
+pub(crate) fn hash_of(token: &str) -> TokenHash {
+    TokenHash(Sha256::digest(token).into())
 }
 
-impl fmt::Debug for TokenHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl ConstantTimeEq for TokenHash {
-    fn ct_eq(&self, other: &Self) -> Choice {
-        self.0.ct_eq(&other.0)
-    }
-}
-
-impl fmt::Display for TokenHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sha256:{}", HEXLOWER.encode(&self.0))
-    }
+/// Reads `sha256:HEX`.
+pub(crate) fn parse_hash(text: &str) -> Option<TokenHash> {
+    let hex = text.strip_prefix("sha256:")?;
+    let hash = HEXLOWER.decode(hex.as_bytes()).ok()?;
+    hash.try_into().ok().map(TokenHash)
 }

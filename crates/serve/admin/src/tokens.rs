@@ -8,9 +8,10 @@ use std::{
     sync::{Arc, PoisonError, RwLock},
 };
 
+use quorate_replica::TokenHash;
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 
-use crate::token::{Scope, TokenHash, TokenName, TokenNameError};
+use crate::token::{Scope, TokenName, TokenNameError, hash_of, parse_hash};
 
 /// How many tokens can be known: each request is compared with all of them.
 const TOKEN_COUNT_MAX: usize = 1000;
@@ -62,10 +63,10 @@ impl Tokens {
     pub(crate) fn find(&self, token: &str) -> Option<KnownToken> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let known = known.clone();
-        let hash = TokenHash::of(token);
+        let hash = hash_of(token);
         let mut at = u32::MAX;
         for (index, entry) in (0..).zip(&known.0) {
-            at.conditional_assign(&index, entry.hash.ct_eq(&hash));
+            at.conditional_assign(&index, entry.hash.0.ct_eq(&hash.0));
         }
         known.0.get(at as usize).cloned()
     }
@@ -76,21 +77,12 @@ impl Tokens {
 pub struct TokenList(Vec<KnownToken>);
 
 /// What is known of a token.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct KnownToken {
     pub(crate) name: TokenName,
     pub(crate) scope: Scope,
     hash: TokenHash,
 }
-
-impl PartialEq for KnownToken {
-    fn eq(&self, other: &Self) -> bool {
-        let same_hash: bool = self.hash.ct_eq(&other.hash).into();
-        self.name == other.name && self.scope == other.scope && same_hash
-    }
-}
-
-impl Eq for KnownToken {}
 
 impl TokenList {
     fn read(file: &Path) -> Result<Self, TokensError> {
@@ -130,7 +122,7 @@ impl TokenList {
             if !names.insert(token.name.clone()) {
                 return Err((number, TokenLineError::SameName(token.name)));
             }
-            if !hashes.insert(token.hash.to_string()) {
+            if !hashes.insert(token.hash.0) {
                 return Err((number, TokenLineError::SameToken));
             }
             if known.len() == TOKEN_COUNT_MAX {
@@ -153,7 +145,7 @@ impl KnownToken {
         Ok(Self {
             name: name.parse()?,
             scope: scope.parse().map_err(|_| TokenLineError::Scope)?,
-            hash: TokenHash::parse(hash).ok_or(TokenLineError::Hash)?,
+            hash: parse_hash(hash).ok_or(TokenLineError::Hash)?,
         })
     }
 }

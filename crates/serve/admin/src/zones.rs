@@ -13,35 +13,24 @@ use quorate_replica::{NamedSet, RecordSet, ReplicatedZone, WireName, ZoneChange}
 use quorate_zone::file::{
     parse, parse_name, parse_rdata, parse_type, rdata_text, record_sets, type_text,
 };
-use utoipa::IntoParams;
 
 use crate::{
     audit::Subject,
     gate::By,
-    input::{Ask, Segment},
+    input::{Ask, Segment, blocking},
     operations::operations,
-    refusals::{ReadProblems, ZoneChangeProblems, ZoneProblems},
     shared::{ServedZones, Shared},
 };
-
-/// The zone in a path, as the OpenAPI document tells it.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Path)]
-#[expect(dead_code, reason = "it is read by those who read the document")]
-struct ZonePath {
-    /// Name of the zone, with or without the last dot; `@` for the root
-    zone: String,
-}
 
 operations! {
     "zones";
 
     /// The zones that this node serves, and others that have replicated records
     "read" get ZONES {
-        responses((status = 200, description = "The zones", body = api::Zones), ReadProblems),
+        responses((status = 200, description = "The zones", body = api::Zones)),
     }
     async fn zones(shared) {
-        let state = shared.node.reader.zone_state();
+        let state = shared.node.replica.zone_state();
         let served = shared.node.zones.serials();
         let mut zones: BTreeMap<&WireName, &ReplicatedZone> = state.zones.iter().collect();
         let none = ReplicatedZone::default();
@@ -57,13 +46,12 @@ operations! {
     }
 
     /// The replicated records of a zone
-    "read" get ZONE_RECORDS {
-        params(ZonePath),
-        responses((status = 200, description = "The records", body = api::ZoneListing), ZoneProblems),
+    "read" get ZONE_RECORDS or UnknownZone {
+        responses((status = 200, description = "The records", body = api::ZoneListing)),
     }
     async fn records(shared, Segment(zone): Segment) {
         let zone = parse_zone(&zone)?;
-        let state = shared.node.reader.zone_state();
+        let state = shared.node.replica.zone_state();
         let serials = shared.node.zones.serials();
         let agreed = state.zones.get(&zone);
         if agreed.is_none() && !serials.contains_key(&zone) {
@@ -91,11 +79,10 @@ operations! {
     /// Sets the records of one name and type
     ///
     /// In the place of those that it has.
-    "operate" post SET_RECORDS {
+    "operate" post SET_RECORDS asks ChangeZone or UnknownZone {
         operation_id = "set_records",
-        params(ZonePath),
         request_body = SetRecordsRequest,
-        responses((status = 200, description = "The zone now", body = api::Zone), ZoneChangeProblems),
+        responses((status = 200, description = "The zone now", body = api::Zone)),
     }
     async fn set(shared, by: By, Segment(zone): Segment, Ask(request): Ask<SetRecordsRequest>) {
         let zone = parse_zone(&zone)?;
@@ -112,7 +99,9 @@ operations! {
             record_type,
             records,
         };
-        check(&shared, &zone, &set)?;
+        check_served(&shared, &zone)?;
+        // It has to go together with what this node is configured with.
+        shared.node.zones.check(&zone, &set).map_err(refused)?;
         let change = ZoneChange {
             set: vec![set],
             ..change_of(zone)
@@ -121,11 +110,10 @@ operations! {
     }
 
     /// Removes the replicated records of a name
-    "operate" post UNSET_RECORDS {
+    "operate" post UNSET_RECORDS asks ChangeZone {
         operation_id = "unset_records",
-        params(ZonePath),
         request_body = UnsetRecordsRequest,
-        responses((status = 200, description = "The zone now", body = api::Zone), ZoneChangeProblems),
+        responses((status = 200, description = "The zone now", body = api::Zone)),
     }
     async fn unset(shared, by: By, Segment(zone): Segment, Ask(request): Ask<UnsetRecordsRequest>) {
         let zone = parse_zone(&zone)?;
@@ -142,23 +130,16 @@ operations! {
     /// Puts a zone file in the place of all replicated records of a zone
     ///
     /// All at once, or not at all. An empty one removes them.
-    "operate" post IMPORT_ZONE up to IMPORT_SIZE_MAX {
+    "operate" post IMPORT_ZONE up to IMPORT_SIZE_MAX asks ChangeZone or UnknownZone {
         operation_id = "import_zone",
-        params(ZonePath),
         request_body = ImportZoneRequest,
-        responses((status = 200, description = "The zone now", body = api::Zone), ZoneChangeProblems),
+        responses((status = 200, description = "The zone now", body = api::Zone)),
     }
     async fn import(shared, by: By, Segment(zone): Segment, Ask(request): Ask<ImportZoneRequest>) {
         let zone = parse_zone(&zone)?;
         // As many lines as a request has room for take longer than the runtime should wait.
-        let reading = tokio::task::spawn_blocking({
-            let (shared, zone) = (shared.clone(), zone.clone());
-            move || read_zone_file(&shared, &zone, &request.text)
-        });
-        let set = match reading.await {
-            Ok(set) => set?,
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
-        };
+        let reading = (shared.clone(), zone.clone());
+        let set = blocking(move || read_zone_file(&reading.0, &reading.1, &request.text)).await?;
         let change = ZoneChange {
             clear: true,
             set,
@@ -205,18 +186,12 @@ fn change_of(zone: WireName) -> ZoneChange {
 async fn make(shared: &Shared, by: &By, change: ZoneChange) -> Result<Response, ProblemResponse> {
     let zone = change.zone.clone();
     shared.ask(by, ChangeZone { change }).await?;
-    let state = shared.node.reader.zone_state();
+    let state = shared.node.replica.zone_state();
     let none = ReplicatedZone::default();
     let records = state.zones.get(&zone).unwrap_or(&none);
     let report = summary(&zone, records, &*shared.node.zones);
     let subject = Extension(Subject(report.zone.clone()));
     Ok(uncached((subject, Json(report))))
-}
-
-/// What is set has to go together with what this node is configured with.
-fn check(shared: &Shared, zone: &WireName, set: &NamedSet) -> Result<(), ProblemResponse> {
-    check_served(shared, zone)?;
-    shared.node.zones.check(zone, set).map_err(refused)
 }
 
 /// A zone that this node does not serve is refused, and no mere warning: a misspelt name would be

@@ -6,7 +6,7 @@
 //!
 //! | piece | what it is |
 //! |---|---|
-//! | [`FakeReplica`] | `Reader`, `Linearizer`, `Writer`, `Observer` and `Operator` in one |
+//! | [`FakeReplica`] | `Reader`, `Observer`, `Replica` and `Operator` in one |
 //! | [`Operators`] | what operators have asked of it, and what they are answered |
 //! | [`packet`] | a packet signed by the `pkarr` crate |
 //! | [`received_now`], [`unverified`] | what it can be given to store |

@@ -9,9 +9,9 @@ use futures_util::{FutureExt, future::BoxFuture};
 use quorate_api::{Problem, ProblemType};
 use quorate_packet::{PublicKey, SignedPacket};
 use quorate_replica::{
-    ChangedPacket, Changes, ChangesLost, Conditions, IndexedPacket, LinearizeError, Linearizer,
-    LogIndex, NodeStatus, Observer, PublishChange, PublishState, PutError, PutOutcome, ReadError,
-    ReadState, Reader, StateDigest, StoredPacket, Watch, Watcher, Writer, ZoneChange, ZoneState,
+    ChangedPacket, Changes, ChangesLost, Conditions, IndexedPacket, LinearizeError, LogIndex,
+    NodeStatus, Observer, PublishChange, PublishState, PutError, PutOutcome, ReadError, ReadState,
+    Reader, Replica, StateDigest, StoredPacket, Watch, ZoneChange, ZoneState,
 };
 use quorate_store::ChangeFeed;
 use tokio::sync::watch;
@@ -216,55 +216,6 @@ impl Reader for FakeReplica {
     }
 }
 
-impl Linearizer for FakeReplica {
-    fn linearize(&self) -> BoxFuture<'_, Result<(), LinearizeError>> {
-        async {
-            wait_for(&self.answers_linearize).await;
-            let committed = {
-                let mut state = self.lock();
-                if state.linearize_fails {
-                    return Err(LinearizeError);
-                }
-                state.committed.take()
-            };
-            committed.into_iter().for_each(|stored| self.store(stored));
-            Ok(())
-        }
-        .boxed()
-    }
-}
-
-impl Writer for FakeReplica {
-    fn put(
-        &self,
-        packet: SignedPacket,
-        conditions: Conditions,
-    ) -> BoxFuture<'_, Result<PutOutcome, PutError>> {
-        async move {
-            self.put_count.send_modify(|count| *count += 1);
-            wait_for(&self.answers_puts).await;
-            let (outcome, change) = self.lock().put(packet, &conditions)?;
-            self.publish(change);
-            Ok(outcome)
-        }
-        .boxed()
-    }
-
-    fn publishing(&self) -> Arc<PublishState> {
-        self.lock().publishing.clone()
-    }
-}
-
-impl Watcher for FakeReplica {
-    fn watch(&self, key: &PublicKey) -> Watch {
-        self.feed.watch(key)
-    }
-
-    fn changes_since(&self, since: LogIndex, count_max: usize) -> Result<Changes, ChangesLost> {
-        self.feed.changes_since(since, count_max)
-    }
-}
-
 impl Observer for FakeReplica {
     fn status(&self) -> NodeStatus {
         let state = self.lock();
@@ -296,6 +247,51 @@ impl Observer for FakeReplica {
             state.digest()
         }
         .boxed()
+    }
+}
+
+impl Replica for FakeReplica {
+    fn linearize(&self) -> BoxFuture<'_, Result<(), LinearizeError>> {
+        async {
+            wait_for(&self.answers_linearize).await;
+            let committed = {
+                let mut state = self.lock();
+                if state.linearize_fails {
+                    return Err(LinearizeError);
+                }
+                state.committed.take()
+            };
+            committed.into_iter().for_each(|stored| self.store(stored));
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn put(
+        &self,
+        packet: SignedPacket,
+        conditions: Conditions,
+    ) -> BoxFuture<'_, Result<PutOutcome, PutError>> {
+        async move {
+            self.put_count.send_modify(|count| *count += 1);
+            wait_for(&self.answers_puts).await;
+            let (outcome, change) = self.lock().put(packet, &conditions)?;
+            self.publish(change);
+            Ok(outcome)
+        }
+        .boxed()
+    }
+
+    fn publishing(&self) -> Arc<PublishState> {
+        self.lock().publishing.clone()
+    }
+
+    fn watch(&self, key: &PublicKey) -> Watch {
+        self.feed.watch(key)
+    }
+
+    fn changes_since(&self, since: LogIndex, count_max: usize) -> Result<Changes, ChangesLost> {
+        self.feed.changes_since(since, count_max)
     }
 }
 

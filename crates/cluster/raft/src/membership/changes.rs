@@ -1,10 +1,7 @@
 //! Changes of the members that operators ask for. Each may be asked for again, whatever has become
 //! of it: what is done already stays, and the rest is done.
 
-use quorate_api::{
-    ChangeMember, ChangeReport, ChangeRequest, ChangeState, MemberChange, MoveRequest, Problem,
-    ReplaceRequest,
-};
+use quorate_api::{ChangeMember, ChangeReport, ChangeState, MemberChange, Problem, ReplaceRequest};
 use quorate_peer::NodeId;
 use quorate_state::Registration;
 
@@ -16,9 +13,12 @@ use super::{
 };
 use crate::adapters::MembersChange;
 
+/// What came of a change.
+type Changed = Result<ChangeReport, Problem>;
+
 impl Order<'_> {
     /// Makes a change; the lock of changes is held.
-    pub(super) async fn change(&self, change: ChangeMember) -> Result<ChangeReport, Problem> {
+    pub(super) async fn change(&self, change: ChangeMember) -> Changed {
         let ChangeMember { node, change } = change;
         // A member that is gone may be what keeps the cluster at its level.
         if !matches!(change, MemberChange::Remove(_)) {
@@ -26,30 +26,15 @@ impl Order<'_> {
         }
         let standing = self.settled().await?;
         match change {
-            MemberChange::Promote(ChangeRequest { force }) => {
-                self.promote(standing, &node, force).await
-            }
-            MemberChange::Demote(ChangeRequest { force }) => {
-                self.demote(standing, &node, force).await
-            }
-            MemberChange::Remove(ChangeRequest { force }) => {
-                self.remove(standing, &node, force).await
-            }
-            MemberChange::Replace(ReplaceRequest { with, force }) => {
-                self.replace(standing, &node, &with, force).await
-            }
-            MemberChange::Move(MoveRequest { address }) => {
-                self.move_to(standing, &node, address).await
-            }
+            MemberChange::Promote(asked) => self.promote(standing, &node, asked.force).await,
+            MemberChange::Demote(asked) => self.demote(standing, &node, asked.force).await,
+            MemberChange::Remove(asked) => self.remove(standing, &node, asked.force).await,
+            MemberChange::Replace(asked) => self.replace(standing, &node, asked).await,
+            MemberChange::Move(asked) => self.move_to(standing, &node, asked.address).await,
         }
     }
 
-    async fn promote(
-        &self,
-        standing: Standing,
-        text: &str,
-        force: bool,
-    ) -> Result<ChangeReport, Problem> {
+    async fn promote(&self, standing: Standing, text: &str, force: bool) -> Changed {
         let node = standing.find_known(text)?;
         let mut voters = standing.membership.voters();
         self.set_stays_learner(&standing, node, false).await?;
@@ -63,12 +48,7 @@ impl Order<'_> {
         Ok(done(node, warnings(&voters)))
     }
 
-    async fn demote(
-        &self,
-        standing: Standing,
-        text: &str,
-        force: bool,
-    ) -> Result<ChangeReport, Problem> {
+    async fn demote(&self, standing: Standing, text: &str, force: bool) -> Changed {
         let node = standing.find_known(text)?;
         let mut voters = standing.membership.voters();
         if voters.remove(&node) {
@@ -82,12 +62,7 @@ impl Order<'_> {
         Ok(done(node, warnings(&voters)))
     }
 
-    async fn remove(
-        &self,
-        standing: Standing,
-        text: &str,
-        force: bool,
-    ) -> Result<ChangeReport, Problem> {
+    async fn remove(&self, standing: Standing, text: &str, force: bool) -> Changed {
         let mut voters = standing.membership.voters();
         let node = standing.find(text)?;
         if !standing.knows(node) {
@@ -99,20 +74,15 @@ impl Order<'_> {
             self.check_quorum(&voters, force).await?;
             self.step_down(&standing, node).await?;
         }
-        self.expel(&standing, node).await?;
+        self.expel(&standing, node, voters.clone()).await?;
         Ok(done(node, warnings(&voters)))
     }
 
     /// Puts `new` in the place of `old` in one step, so that the number of voters stays as it is, and
     /// no quorum is ever larger than it was.
-    async fn replace(
-        &self,
-        standing: Standing,
-        old: &str,
-        new: &str,
-        force: bool,
-    ) -> Result<ChangeReport, Problem> {
-        let new = standing.find_known(new)?;
+    async fn replace(&self, standing: Standing, old: &str, asked: ReplaceRequest) -> Changed {
+        let ReplaceRequest { with, force } = asked;
+        let new = standing.find_known(&with)?;
         let voters = standing.membership.voters();
         // It was removed before. A name would not tell: it may be misspelt.
         if !standing.knows(standing.find(old)?) && voters.contains(&new) {
@@ -147,23 +117,12 @@ impl Order<'_> {
         replaced.remove(&old);
         self.check_quorum(&replaced, force).await?;
         self.step_down(&standing, old).await?;
-        self.deregister(&standing, old).await?;
-        if voters.contains(&old) {
-            self.set_voters(&standing, replaced.clone(), false).await?;
-        } else if standing.is_member(old) {
-            let change = MembersChange::RemoveLearner(old);
-            self.make(&standing, change).await?;
-        }
+        self.expel(&standing, old, replaced.clone()).await?;
         tracing::info!(%old, %new, "a node has replaced another");
         Ok(done(new, warnings(&replaced)))
     }
 
-    async fn move_to(
-        &self,
-        standing: Standing,
-        text: &str,
-        address: String,
-    ) -> Result<ChangeReport, Problem> {
+    async fn move_to(&self, standing: Standing, text: &str, address: String) -> Changed {
         if !is_dialable(&address) {
             return Err(bad_address(&address));
         }
@@ -190,9 +149,8 @@ impl Order<'_> {
 fn behind(node: NodeId, lag: u64) -> ChangeReport {
     ChangeReport {
         state: ChangeState::CatchingUp,
-        node: node.to_string(),
         lag: Some(lag),
-        warnings: Vec::new(),
+        ..done(node, Vec::new())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use quorate_api::{Answered, Asked, Operation, Problem, ProblemType};
+use quorate_api::{Answered, Asked, Operation, Problem, ProblemType, answer_to};
 use quorate_peer::{Lane, LinkError, NodeId, message};
 use quorate_state::millis;
 use serde::Serialize;
@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     admin::Admin,
-    refusals::{failed, no_leader, turned_away, unsupported},
+    refusals::{no_leader, turned_away, unsupported},
 };
 use crate::{
     leadership::leader::{Leader, next_leader},
@@ -37,7 +37,7 @@ impl Admin {
         time_left: Duration,
     ) -> Result<O::Answer, Problem> {
         let answered = self.ask(Asked::new(operation, time_left)).await?;
-        serde_json::from_value(answered.answer).map_err(not_understood)
+        answer_to::<O>(answered.answer)
     }
 
     /// The leader's answer. Asks again when leadership moves, which does no harm: whatever is asked
@@ -50,7 +50,10 @@ impl Admin {
             let leader = leaders.borrow_and_update().node.clone();
             if let Some((node, address)) = leader {
                 let answer = match node == self.parts.config.node {
-                    true => self.answer(node, asked.request.clone(), until).await,
+                    true => {
+                        let request = asked.request.clone();
+                        self.order(until).answer(node, request).await
+                    }
                     false => self.forward(node, &address, &asked, until).await,
                 };
                 match answer {
@@ -91,7 +94,8 @@ impl Admin {
         };
         match answered {
             Ok(message::Response::Operated(answer)) => {
-                serde_json::from_slice(&answer).map_err(not_understood)?
+                let answer = serde_json::from_slice(&answer);
+                answer.map_err(|error| Problem::not_understood(&error))?
             }
             Err(CallError::NotSent(LinkError::NotAdmitted(_))) => Err(turned_away()),
             _ => Err(no_leader()),
@@ -105,7 +109,7 @@ impl Admin {
             Ok(asked) => {
                 let time_left = asked.time_left().saturating_sub(WAY_BACK);
                 let until = Instant::now() + time_left;
-                self.answer(peer, asked.request, until).await
+                self.order(until).answer(peer, asked.request).await
             }
             Err(error) => {
                 tracing::warn!(%peer, %error, "refused a request that this version does not know");
@@ -129,10 +133,4 @@ impl Admin {
 fn to_json(value: &impl Serialize) -> Bytes {
     let json = serde_json::to_vec(value);
     json.expect("requests and answers are JSON").into()
-}
-
-pub(super) fn not_understood(error: serde_json::Error) -> Problem {
-    failed(format!(
-        "this version does not understand the leader's answer: {error}"
-    ))
 }

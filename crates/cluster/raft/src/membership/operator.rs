@@ -3,6 +3,7 @@
 use futures_util::future::BoxFuture;
 use quorate_api::{
     AdminRequest, Asked, ChangeMember, InviteRequest, Invited, MemberChange, OpenInvite, Problem,
+    answer_to,
 };
 use quorate_packet::PublicKey;
 use quorate_peer::JoinToken;
@@ -14,7 +15,6 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     changes::done,
-    leader_client::not_understood,
     refusals::{failed, no_leader, turned_away},
 };
 use crate::{Node, node::OpenNode};
@@ -78,7 +78,7 @@ impl OpenNode {
             ..asked
         };
         let answered = self.service.admin.ask(open).await?;
-        let expires_ms = serde_json::from_value(answered.answer).map_err(not_understood)?;
+        let expires_ms = answer_to::<OpenInvite>(answered.answer)?;
         // Whoever comes here with it is known then.
         let known = self
             .parts

@@ -2,37 +2,27 @@
 
 use quorate_api::{
     AdminRequest, Answered, ChangeMember, ChangePublishing, ChangeZone, DeletePacket, JoinCall,
-    ListMembers, Members, OpenInvite, Operation, Problem, Rename, TransferRequest,
+    ListMembers, Members, OpenInvite, Operation, Problem, ProblemType, Rename, TransferRequest,
 };
 use quorate_peer::{NodeId, chain, message::Proposed};
 use quorate_state::{Command, LogIndex, Outcome, Rejection};
-use tokio::{
-    sync::MutexGuard,
-    time::{Instant, timeout_at},
-};
+use tokio::{sync::MutexGuard, time::timeout_at};
 
 use super::{
-    admin::{Admin, Order},
-    refusals::{busy, failed, invite_count, no_leader, publishing, unsupported, zone},
+    admin::Order,
+    refusals::{busy, failed, no_leader, publishing, unsupported, zone},
 };
 
 /// Stands for the entry from which on an answer holds where the asking node need not have applied it.
 const ANY: LogIndex = LogIndex(0);
 
-impl Admin {
+impl Order<'_> {
     /// The answer to `asker`, which is a problem when this node does not lead.
     pub(super) async fn answer(
         &self,
         asker: NodeId,
         request: AdminRequest,
-        until: Instant,
     ) -> Result<Answered, Problem> {
-        self.order(until).answer(asker, request).await
-    }
-}
-
-impl Order<'_> {
-    async fn answer(&self, asker: NodeId, request: AdminRequest) -> Result<Answered, Problem> {
         self.catch_up().await?;
         Ok(match request {
             AdminRequest::Members(_) => answer::<ListMembers>(ANY, &self.members()),
@@ -115,7 +105,10 @@ fn answer<O: Operation>(index: LogIndex, answer: &O::Answer) -> Answered {
 
 fn rejected(rejection: &Rejection) -> Problem {
     match rejection {
-        Rejection::InviteCount => invite_count(),
+        Rejection::InviteCount => Problem::new(
+            ProblemType::InviteCount,
+            "as many tokens are open as the cluster keeps: wait until some have expired",
+        ),
         Rejection::AboveCluster { .. } => unsupported(),
         Rejection::Zone(rejection) => zone(rejection),
         Rejection::Publishing(rejection) => publishing(rejection),

@@ -11,17 +11,15 @@ use super::{
 };
 
 impl Order<'_> {
-    /// Changes a zone, and says from which entry on it is so. Asked again, it changes nothing more. What
-    /// all would reject need not be written by all.
+    /// Changes a zone, and says from which entry on it is so.
     pub(super) async fn change_zone(&self, change: ZoneChange) -> Result<LogIndex, Problem> {
-        let meta = self.parts.state_machine.meta().clone();
-        let changed = change.changed(&meta.cluster.zones).map_err(zone)?;
-        if changed.is_none() {
-            return Ok(meta.applied_index());
+        let changed = change.changed(&self.cluster().zones).map_err(zone)?;
+        let (origin, has_changed) = (change.zone.clone(), changed.is_some());
+        let command = Command::ChangeZone(change);
+        let index = self.commit_once(has_changed, command).await?;
+        if has_changed {
+            tracing::info!(%index, zone = %origin, "a zone has changed");
         }
-        let zone = change.zone.clone();
-        let (index, _) = self.commit(Command::ChangeZone(change)).await?;
-        tracing::info!(%index, %zone, "a zone has changed");
         Ok(index)
     }
 
@@ -30,12 +28,19 @@ impl Order<'_> {
         &self,
         change: PublishChange,
     ) -> Result<LogIndex, Problem> {
-        let meta = self.parts.state_machine.meta().clone();
-        let changed = change.changed(&meta.cluster.publishing);
-        if changed.map_err(publishing)?.is_none() {
-            return Ok(meta.applied_index());
+        let state = self.cluster().publishing;
+        let changed = change.changed(&state).map_err(publishing)?;
+        let command = Command::ChangePublishing(change);
+        self.commit_once(changed.is_some(), command).await
+    }
+
+    /// Commits what changes something: asked again, it changes nothing more. What all would reject need not
+    /// be written by all either.
+    async fn commit_once(&self, changes: bool, command: Command) -> Result<LogIndex, Problem> {
+        if !changes {
+            return Ok(self.parts.state_machine.meta().applied_index());
         }
-        let (index, _) = self.commit(Command::ChangePublishing(change)).await?;
+        let (index, _) = self.commit(command).await?;
         Ok(index)
     }
 

@@ -69,11 +69,6 @@ pub(crate) fn bad_address(address: &str) -> Problem {
     Problem::new(ProblemType::BadAddress, text)
 }
 
-pub(crate) fn invite_count() -> Problem {
-    let text = "as many tokens are open as the cluster keeps: wait until some have expired";
-    Problem::new(ProblemType::InviteCount, text)
-}
-
 /// Some member is too old a program.
 pub(crate) fn unsupported() -> Problem {
     let text =

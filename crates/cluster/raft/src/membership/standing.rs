@@ -121,16 +121,19 @@ impl Standing {
         let known = self.registration(node).cloned();
         known.unwrap_or_else(|| Registration {
             address: self.address(node),
-            has_data: self.matching(node) > LogIndex(0) || node == self.leader,
+            has_data: self.has_entries(node),
             ..Registration::default()
         })
     }
 
     /// Whether `node` lives and lacks next to nothing.
     pub(crate) fn has_caught_up(&self, node: NodeId) -> bool {
-        let has_entries = self.matching(node) > LogIndex(0);
-        let is_close = has_entries && self.lag(node) <= CAUGHT_UP_LAG_MAX;
-        node == self.leader || (is_close && self.is_live(node))
+        self.has_entries(node) && self.lag(node) <= CAUGHT_UP_LAG_MAX && self.is_live(node)
+    }
+
+    /// Whether `node` has been seen with entries.
+    pub(crate) fn has_entries(&self, node: NodeId) -> bool {
+        node == self.leader || self.matching(node) > LogIndex(0)
     }
 
     /// Whether a majority of `voters` lives; what is said if not.

@@ -92,17 +92,6 @@ impl Order<'_> {
         self.commit(command).await.map(drop)
     }
 
-    pub(super) async fn deregister(
-        &self,
-        standing: &Standing,
-        node: NodeId,
-    ) -> Result<(), Problem> {
-        match standing.registration(node) {
-            Some(_) => self.commit(Command::Deregister(node.0)).await.map(drop),
-            None => Ok(()),
-        }
-    }
-
     pub(super) async fn set_voters(
         &self,
         standing: &Standing,
@@ -131,13 +120,20 @@ impl Order<'_> {
         })
     }
 
-    /// Has a node be no member any more. First it is not registered any more: were it the last thing
-    /// to be done and never were, the node would be taken in again.
-    pub(super) async fn expel(&self, standing: &Standing, node: NodeId) -> Result<(), Problem> {
-        self.deregister(standing, node).await?;
-        let mut voters = standing.membership.voters();
-        if voters.remove(&node) {
-            self.set_voters(standing, voters, false).await?;
+    /// Has a node be no member any more, of whose cluster `rest` are the voters then. First it is not
+    /// registered any more: were it the last thing to be done and never were, the node would be taken in
+    /// again.
+    pub(super) async fn expel(
+        &self,
+        standing: &Standing,
+        node: NodeId,
+        rest: BTreeSet<NodeId>,
+    ) -> Result<(), Problem> {
+        if standing.registration(node).is_some() {
+            self.commit(Command::Deregister(node.0)).await?;
+        }
+        if standing.membership.is_voter(node) {
+            self.set_voters(standing, rest, false).await?;
         } else if standing.is_member(node) {
             let change = MembersChange::RemoveLearner(node);
             self.make(standing, change).await?;

@@ -123,7 +123,9 @@ impl Admin {
             }
             Step::CleanUp(node) => {
                 tracing::warn!(%node, "removing a voter that was not heard for long");
-                order.expel(&standing, node).await
+                let mut rest = standing.membership.voters();
+                rest.remove(&node);
+                order.expel(&standing, node, rest).await
             }
         }
     }
@@ -175,7 +177,6 @@ fn due(standing: &Standing, knows_members: bool) -> Option<Step> {
 /// What is to be known of a member from now on, if that is more than is known. That it has data says
 /// only who has been seen with entries.
 fn note(standing: &Standing, node: NodeId) -> Option<Registration> {
-    let is_own = node == standing.leader;
     let known = standing.registration(node);
     // A voter of a cluster that has changed its members since it was founded has had entries, be it
     // silent now: only one whose removal was broken off is not registered.
@@ -185,8 +186,7 @@ fn note(standing: &Standing, node: NodeId) -> Option<Registration> {
             .membership
             .position
             .is_some_and(|at| at.index > LogIndex(0));
-    let is_seen = standing.matching(node) > LogIndex(0);
-    if !is_own && !is_seen && !was_caught_up {
+    if !standing.has_entries(node) && !was_caught_up {
         return None;
     }
     let mut registration = standing.registration_to_change(node);

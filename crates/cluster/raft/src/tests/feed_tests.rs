@@ -1,7 +1,7 @@
 //! What nodes tell of changes.
 
 use futures_util::stream::FuturesUnordered;
-use quorate_replica::{ChangeKind, Changes, ChangesLost, Watcher};
+use quorate_replica::{ChangeKind, Changes, ChangesLost, Replica};
 
 use super::{ground::checkpoint_and_purge, *};
 

@@ -6,9 +6,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use quorate_packet::{PublicKey, SignedPacket};
 use quorate_peer::{Frame, Lane, NodeId, message::Request};
-use quorate_replica::{
-    LinearizeError, Linearizer, Observer, PutError, PutOutcome, Reader, Role, Writer,
-};
+use quorate_replica::{LinearizeError, Observer, PutError, PutOutcome, Reader, Replica, Role};
 use quorate_state::{LogIndex, Term};
 
 use self::cluster::*;

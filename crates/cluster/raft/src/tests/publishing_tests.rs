@@ -3,7 +3,7 @@
 use quorate_api::{ChangePublishing, DeletePacket, Problem, ProblemType};
 use quorate_peer::message::Payload;
 use quorate_replica::{
-    ChangeKind, ClockState, PublishChange, PublishMode, PublishState, TokenHash, Watcher,
+    ChangeKind, ClockState, PublishChange, PublishMode, PublishState, Replica, TokenHash,
 };
 use quorate_state::{Command, UnixMillis};
 

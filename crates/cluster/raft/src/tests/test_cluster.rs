@@ -21,7 +21,7 @@ use quorate_peer::{
     ClusterId, Frame, Introduction, Lane, Link, LinkError, LogState, NodeId, Service, Transport,
     message::Request,
 };
-use quorate_replica::{Conditions, Observer, PutError, PutOutcome, Role, Writer};
+use quorate_replica::{Conditions, Observer, PutError, PutOutcome, Replica, Role};
 use quorate_state::{LogIndex, millis};
 use tempfile::TempDir;
 

@@ -1,11 +1,12 @@
 //! Clusters whose members come, go and move.
 
 use quorate_api::{
-    ChangeMember, ChangeReport, ChangeRequest, InviteRequest, Invited, ListMembers, Member,
+    Asked, ChangeMember, ChangeReport, ChangeRequest, InviteRequest, Invited, ListMembers, Member,
     MemberChange, MemberRole, Members, Operation, Problem, ProblemType, ReplaceRequest,
-    TransferRequest,
+    TransferRequest, answer_to,
 };
 use quorate_peer::{JoinAnswer, JoinRequest, JoinToken};
+use quorate_replica::Operator;
 
 use super::*;
 use crate::Known;
@@ -23,7 +24,8 @@ pub(super) fn address(number: u64) -> String {
 
 /// Asks as an operator does.
 pub(super) async fn ask<O: Operation>(node: &Node, operation: O) -> Result<O::Answer, Problem> {
-    quorate_replica::ask(node, operation, None, ASK_TIMEOUT).await
+    let asked = Asked::new(operation, ASK_TIMEOUT);
+    answer_to::<O>(node.operate(asked).await?)
 }
 
 pub(super) async fn invite(

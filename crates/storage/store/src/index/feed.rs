@@ -46,12 +46,12 @@ impl ChangeFeed {
         self.watches.close();
     }
 
-    /// As [`Watcher::watch`](quorate_replica::Watcher::watch).
+    /// As [`Replica::watch`](quorate_replica::Replica::watch).
     pub fn watch(&self, key: &PublicKey) -> Watch {
         self.watches.watch(key).boxed()
     }
 
-    /// As [`Watcher::changes_since`](quorate_replica::Watcher::changes_since).
+    /// As [`Replica::changes_since`](quorate_replica::Replica::changes_since).
     pub fn changes_since(&self, since: LogIndex, count_max: usize) -> Result<Changes, ChangesLost> {
         self.ring().since(since, count_max)
     }
