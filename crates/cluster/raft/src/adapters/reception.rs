@@ -124,6 +124,10 @@ impl Reception {
 
     /// The place to receive a snapshot in, with what is there already of it, if there is space for one.
     async fn slot_for(&self, begin: &SnapshotBegin) -> Result<Slot, BoxError> {
+        let term = self.raft.view().term;
+        if begin.vote.term < term {
+            return Err(format!("term {term} has begun, whose leader is to send one").into());
+        }
         if self.raft.space.is_low() {
             return Err(self.raft.space.pause().await.into());
         }

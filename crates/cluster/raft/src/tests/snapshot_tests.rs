@@ -208,6 +208,7 @@ struct SenderLink {
     requests: tokio::sync::mpsc::UnboundedSender<Result<Frame<Request>, LinkError>>,
     responses: BoxStream<'static, Frame<Response>>,
     peer: NodeId,
+    term: Term,
 }
 
 impl SenderLink {
@@ -220,6 +221,7 @@ impl SenderLink {
             requests,
             responses,
             peer,
+            term: to.status().term,
         }
     }
 
@@ -236,7 +238,7 @@ impl SenderLink {
 
     async fn begin(&mut self, packets_size: u64) -> Response {
         let vote = Vote {
-            term: Term(1),
+            term: self.term,
             node: self.peer,
             committed: true,
         };
@@ -290,6 +292,22 @@ async fn a_snapshot_that_has_no_room_is_refused_before_it_is_sent() {
     );
     assert!(!behind.has_partial());
     assert_eq!(link.begin(GIBIBYTE / 2).await, Response::SnapshotBegun(0));
+}
+
+/// Nobody would go on with the part of it that is left when its sender learns who leads.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_of_an_earlier_term_is_refused() {
+    let behind = Behind::start(20, |_| {}).await;
+    let mut link = SenderLink::open(&behind.follower, behind.leader.parts().config.node);
+    link.term = Term(link.term.0 - 1);
+    let refused = link.begin(0).await;
+    assert!(
+        matches!(&refused, Response::Failed(reason) if reason.contains("has begun")),
+        "{refused:?}"
+    );
+    assert!(!behind.has_partial());
+    link.term = behind.follower.status().term;
+    assert_eq!(link.begin(0).await, Response::SnapshotBegun(0));
 }
 
 /// It begins anew with another leader, and nothing of the first one's is in its way.
