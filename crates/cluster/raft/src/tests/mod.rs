@@ -15,6 +15,8 @@ use crate::{OpenError, RaftConfig};
 
 #[path = "agreement_tests.rs"]
 mod agreement;
+#[path = "asking_tests.rs"]
+mod asking;
 
 #[path = "test_cluster.rs"]
 mod cluster;

@@ -1,0 +1,54 @@
+//! Nodes that ask the leader for an operator.
+
+use quorate_api::{Answered, Asked, DeletePacket, Problem, ProblemType};
+use quorate_replica::Operator;
+
+use super::{elections::calm, test_members::*, *};
+
+/// Between requests the link stays open; when it was lost, it is opened anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_is_answered_although_the_link_to_the_leader_was_lost() {
+    let cluster = Cluster::start(3, calm).await;
+    let (node, leader) = (cluster.followers().next().unwrap(), cluster.leader().id);
+    for _ in 0..5 {
+        let told = timeout(TIMEOUT, members(node)).await.unwrap().unwrap();
+        assert_eq!(told.leader, Some(leader.to_string()));
+        cluster.board.close_links_between(node.id, leader);
+    }
+    cluster.shutdown().await;
+}
+
+/// The leader cannot commit what is asked. Without the deadline it would go on trying for longer.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_has_an_answer_by_the_deadline_at_any_node() {
+    let cluster = Cluster::start(5, calm).await;
+    let follower = cluster.followers().next().unwrap();
+    let leader = cluster.leader();
+    let is_other = |node: &&NodeId| ![leader.id, follower.id].contains(*node);
+    let others = cluster.nodes.keys().filter(is_other).copied();
+    cluster.board.cut_off.lock().unwrap().extend(others);
+    for node in [leader, follower] {
+        let (key, block_secs) = (packet(1, 5).key().clone(), None);
+        let asked = Asked::new(DeletePacket { key, block_secs }, Duration::from_millis(900));
+        let answer = timeout(TIMEOUT / 4, node.operate(asked)).await.unwrap();
+        let problem = answer.unwrap_err();
+        assert_eq!(problem.problem_type, ProblemType::NoLeader, "{problem}");
+    }
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_of_an_older_version_refuses_what_it_does_not_know() {
+    let cluster = Cluster::start(1, |_| {}).await;
+    let admin = &cluster.leader().parts().service.admin;
+    let ask = async |request: &str| -> Result<Answered, Problem> {
+        let asked = format!(r#"{{"request": {request}, "time_left_ms": 10000, "later": 1}}"#);
+        let answer = admin.answer_peer(id(9), asked.as_bytes()).await;
+        serde_json::from_slice(&answer).unwrap()
+    };
+    let refused = ask(r#"{"freeze": {"node": "one"}}"#).await.unwrap_err();
+    assert_eq!(refused.problem_type, ProblemType::UnsupportedLevel);
+    // A field that it does not know does no harm.
+    assert!(ask(r#"{"members": {"later": 1}}"#).await.is_ok());
+    cluster.shutdown().await;
+}
