@@ -28,7 +28,7 @@ async fn an_operator_has_an_answer_by_the_deadline_at_any_node() {
     let others = cluster.nodes.keys().filter(is_other).copied();
     cluster.board.cut_off.lock().unwrap().extend(others);
     for node in [leader, follower] {
-        let (key, block_secs) = (packet(1, 5).key().clone(), None);
+        let (key, block_secs) = (*packet(1, 5).key(), None);
         let asked = Asked::new(DeletePacket { key, block_secs }, Duration::from_millis(900));
         let answer = timeout(TIMEOUT / 4, node.operate(asked)).await.unwrap();
         let problem = answer.unwrap_err();
