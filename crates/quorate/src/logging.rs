@@ -21,9 +21,9 @@ pub(crate) const NODE_LOGS: &str = "info";
 /// do not find each other at once is no news.
 pub(crate) const DEV_LOGS: &str = "warn,quorate_peer=error";
 
-/// What is left to a filter to change: of parts that it does not name, errors. Consensus tells of every heartbeat that fails, and of
+/// What is left out unless a filter names it. Consensus tells of every heartbeat that fails, and of
 /// more at finer levels than anybody reads; what matters of it, our own lines say.
-const QUIET: &str = "error,openraft=off";
+const QUIET: &str = "openraft=off";
 
 /// The variable that overrules what is configured, as with most programs in Rust.
 const VARIABLE: &str = "RUST_LOG";
@@ -102,13 +102,20 @@ fn overruled(configured: &str) -> String {
 
 /// Parses a filter such as `info,quorate_raft=debug`.
 pub(crate) fn parse_filter(filter: &str) -> Result<Targets, String> {
-    let parsed: Targets = format!("{QUIET},{filter}")
-        .parse()
-        .map_err(|error| format!("{error}"))?;
-    match parsed.iter().any(|(target, _)| target.is_empty()) {
-        true => Err("a level without the part of the program that it is for".to_owned()),
-        false => Ok(parsed.with_target(AUDIT, LevelFilter::INFO)),
+    let parts = filter.split(',').map(str::trim);
+    let parts: Vec<_> = parts.filter(|part| !part.is_empty()).collect();
+    // What `Targets` would take for something else.
+    let is_wrong =
+        |part: &&&str| part.contains('[') || part.starts_with('=') || part.ends_with('=');
+    if let Some(wrong) = parts.iter().find(is_wrong) {
+        return Err(format!(
+            "`{wrong}` is neither a level, such as `info`, nor a part of the program with one, such as \
+             `quorate_raft=debug`"
+        ));
     }
+    let all = [&[QUIET], &parts[..]].concat().join(",");
+    let parsed: Targets = all.parse().map_err(|error| format!("{error}"))?;
+    Ok(parsed.with_target(AUDIT, LevelFilter::INFO))
 }
 
 #[cfg(test)]
@@ -120,14 +127,25 @@ mod tests {
         for filter in [NODE_LOGS, DEV_LOGS, "", "off", "info,quorate_raft=debug"] {
             let parsed = parse_filter(filter).unwrap().to_string();
             assert!(parsed.contains("quorate::audit=info"), "{filter}: {parsed}");
-            assert!(parsed.contains("openraft=off"), "{filter}: {parsed}");
+            assert!(parsed.contains(QUIET), "{filter}: {parsed}");
         }
         let chatty = parse_filter("info,openraft=debug").unwrap().to_string();
         assert!(
-            chatty.contains("openraft=debug") && !chatty.contains("openraft=off"),
+            chatty.contains("openraft=debug") && !chatty.contains(QUIET),
             "{chatty}"
         );
-        for wrong in ["info,quorate_raft=loud", "=", "a=b=c"] {
+        // An empty part says nothing.
+        let sparse = parse_filter("info,,quorate_raft=debug, ").unwrap();
+        assert_eq!(sparse, parse_filter("info,quorate_raft=debug").unwrap());
+        for wrong in [
+            "info,quorate_raft=loud",
+            "=",
+            "a=b=c",
+            "=debug",
+            "quorate_raft=",
+            "info,[request]=debug",
+            "quorate_http[{id}]=debug",
+        ] {
             assert!(parse_filter(wrong).is_err(), "{wrong}");
         }
     }
