@@ -53,7 +53,7 @@ async fn a_voter_that_has_lost_its_data_stays_out_and_is_replaced() {
     let lost = cluster.follower().await;
     let stay = cluster.nodes().without(&lost);
     alice.put(&lost, "v1").await.expect_acked();
-    cluster.nodes().expect_converged().await;
+    cluster.nodes().wait_agreed().await;
     stay[0].wait_for_role(&lost, "voter").await;
     lost.terminate().await;
     let key = fs::read(lost.data_dir().join("node.key")).unwrap();
