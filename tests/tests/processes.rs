@@ -1,5 +1,6 @@
 //! Scenarios over real processes and sockets: one module for each subject.
 
+mod absence;
 mod bad_input;
 mod bad_peers;
 mod bad_starts;
@@ -29,6 +30,8 @@ mod rolling;
 mod scenarios;
 mod secure_clients;
 mod upgrade;
+mod walk;
+mod walk_plan;
 mod watched;
 mod watchers;
 mod zones;
