@@ -57,9 +57,9 @@ pub(crate) struct Members {
     pub(crate) learners: BTreeSet<Number>,
     /// The members that are away, each with the voters of the time when it went.
     pub(crate) away: BTreeMap<Number, BTreeSet<Number>>,
-    /// The nodes that were removed since the cluster was last healed: those that were away then, with
-    /// the voters that they knew.
-    pub(crate) removed: BTreeMap<Number, Option<BTreeSet<Number>>>,
+    /// The nodes that were removed since the cluster was last healed, each with the last voters that it
+    /// knew.
+    removed: BTreeMap<Number, BTreeSet<Number>>,
     next: Number,
 }
 
@@ -78,6 +78,15 @@ impl Members {
     pub(crate) fn live_voters(&self) -> impl Iterator<Item = Number> {
         let live = self.voters.iter().copied();
         live.filter(|number| !self.away.contains_key(number))
+    }
+
+    /// Those that were removed, and whether a majority of the voters can tell them so: whom a node has
+    /// never heard of it need not believe.
+    pub(crate) fn removed(&self) -> impl Iterator<Item = (Number, bool)> {
+        self.removed.iter().map(|(number, known)| {
+            let known_count = known.intersection(&self.voters).count();
+            (*number, 2 * known_count > self.voters.len())
+        })
     }
 
     fn live_members(&self) -> impl Iterator<Item = Number> {
@@ -207,9 +216,11 @@ impl Members {
     }
 
     fn remove(&mut self, number: Number) {
+        let known = self.away.remove(&number);
+        let known = known.unwrap_or_else(|| self.voters.clone());
+        self.removed.insert(number, known);
         self.voters.remove(&number);
         self.learners.remove(&number);
-        self.removed.insert(number, self.away.remove(&number));
     }
 }
 
