@@ -116,7 +116,7 @@ struct Walk {
 impl Walk {
     /// A few steps under load, most often with a voter away, and then all is healed.
     async fn round(&mut self, chance: &mut Chance) {
-        let load = Load::start(&self.nodes_of(self.members.live_voters()), WRITER_COUNT);
+        let load = Load::start(&self.nodes_of(self.members.live()), WRITER_COUNT);
         load.wait_for_acks(ACKS).await;
         self.trail.rounds.push(Vec::new());
         if chance.below(4) > 0 {
@@ -139,6 +139,7 @@ impl Walk {
         rounds.last_mut().expect("one was begun").push(step.clone());
         self.take(&step, load).await;
         self.members.apply(&step);
+        load.turn_to(self.nodes_of(self.members.live()));
         load.wait_for_acks(ACKS).await;
     }
 

@@ -89,7 +89,8 @@ impl Members {
         })
     }
 
-    fn live_members(&self) -> impl Iterator<Item = Number> {
+    /// The members that are up, voters and learners.
+    pub(crate) fn live(&self) -> impl Iterator<Item = Number> {
         let members = self.voters.union(&self.learners).copied();
         members.filter(|number| !self.away.contains_key(number))
     }
@@ -140,10 +141,10 @@ impl Members {
         let learners = || self.learners.iter().copied();
         let away = |chance: &mut Chance| chance.one_of(self.away.keys().copied());
         Some(match chance.below(16) {
-            0 => Step::Kill(chance.one_of(self.live_members())?),
-            1 => Step::Stop(chance.one_of(self.live_members())?),
+            0 => Step::Kill(chance.one_of(self.live())?),
+            1 => Step::Stop(chance.one_of(self.live())?),
             2 => Step::Start(away(chance)?),
-            3 => Step::Restart(chance.one_of(self.live_members())?),
+            3 => Step::Restart(chance.one_of(self.live())?),
             4 | 5 => Step::Swap {
                 away: chance.one_of(self.live_voters())?,
                 back: away(chance).filter(|number| self.voters.contains(number))?,
