@@ -145,7 +145,6 @@ impl Walk {
 
     async fn take(&self, step: &Step, load: &Load) {
         let node = |number: &Number| self.cluster.node(*number);
-        let id = |number: &Number| node(number).id().to_owned();
         match step {
             Step::Kill(number) => node(number).kill(),
             Step::Stop(number) => node(number).terminate().await,
@@ -168,8 +167,9 @@ impl Walk {
                 restarted,
             } => {
                 let new = self.join(*new, &["--learner"]).await;
-                let replace = ["member", "replace", &id(old), new.id()];
-                tokio::join!(self.operate(&replace), async {
+                let more = [new.id()];
+                let replacing = self.order(&["member", "replace"], *old, &more);
+                tokio::join!(replacing, async {
                     if let Some(restarted) = restarted {
                         // In the middle of it, wherever that is.
                         load.wait_for_acks(1).await;
@@ -177,18 +177,17 @@ impl Walk {
                     }
                 });
             }
-            Step::Remove(number) => drop(self.operate(&["member", "remove", &id(number)]).await),
-            Step::Promote(number) => drop(self.operate(&["member", "promote", &id(number)]).await),
-            Step::Demote(number) => drop(self.operate(&["member", "demote", &id(number)]).await),
-            Step::Transfer(number) => {
-                drop(self.operate(&["leader", "transfer", &id(number)]).await);
-            }
+            Step::Remove(number) => self.order(&["member", "remove"], *number, &[]).await,
+            Step::Promote(number) => self.order(&["member", "promote"], *number, &[]).await,
+            Step::Demote(number) => self.order(&["member", "demote"], *number, &[]).await,
+            Step::Transfer(number) => self.order(&["leader", "transfer"], *number, &[]).await,
         }
     }
 
     /// A new node joins, and is a member like any other when this returns.
     async fn join(&self, number: Number, args: &[&str]) -> Arc<Node> {
-        let token = self.operate(&[&["member", "add"], args].concat()).await;
+        let operator = self.operator(number);
+        let token = run_until_done(&operator, &[&["member", "add"], args].concat()).await;
         let new = self.cluster.machine();
         assert!(Arc::ptr_eq(&new, &self.cluster.node(number)));
         new.join(token.trim_end());
@@ -196,27 +195,23 @@ impl Walk {
             [] => "voter",
             _ => "learner",
         };
-        self.operator().wait_for_role(&new, role).await;
+        operator.wait_for_role(&new, role).await;
         new
     }
 
-    /// Whom commands are given to.
-    fn operator(&self) -> Arc<Node> {
-        let first = self.members.live_voters().next();
-        self.cluster.node(first.expect("a majority is live"))
+    /// Whom commands are given to that concern a node: not that one, which may be removed before it
+    /// can answer.
+    fn operator(&self, concerned: Number) -> Arc<Node> {
+        let mut live = self.members.live_voters();
+        let other = live.find(|number| *number != concerned);
+        self.cluster.node(other.expect("two voters are live"))
     }
 
-    /// Runs a command until it does what it is for: a leader may be away while it is run.
-    async fn operate(&self, args: &[&str]) -> String {
-        let (what, operator) = (args.join(" "), self.operator());
-        until(&what, CONVERGE_WITHIN, async || {
-            let ran = operator.run(args).await;
-            match ran.code {
-                0 => Ok(ran.stdout),
-                _ => Err(ran.stderr),
-            }
-        })
-        .await
+    /// Has a command done that concerns a node.
+    async fn order(&self, command: &[&str], concerned: Number, more: &[&str]) {
+        let node = self.cluster.node(concerned);
+        let args = [command, &[node.id()], more].concat();
+        run_until_done(&self.operator(concerned), &args).await;
     }
 
     /// Everybody comes back: the members are ready and agree on who they are, and those that were
@@ -264,6 +259,19 @@ impl Walk {
     fn nodes_of(&self, numbers: impl Iterator<Item = Number>) -> Nodes {
         numbers.map(|number| self.cluster.node(number)).collect()
     }
+}
+
+/// Runs a command until it does what it is for, and returns what it prints: a leader may be away while it
+/// is run.
+async fn run_until_done(node: &Node, args: &[&str]) -> String {
+    until(&args.join(" "), CONVERGE_WITHIN, async || {
+        let ran = node.run(args).await;
+        match ran.code {
+            0 => Ok(ran.stdout),
+            _ => Err(ran.stderr),
+        }
+    })
+    .await
 }
 
 fn restart(node: &Node) {
