@@ -178,8 +178,9 @@ pub enum NotReady {
 /// How many voters a cluster has of those that it was founded for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct VoterCount {
+    /// How many vote by now.
     pub voters: u32,
-    /// 0: not told.
+    /// How many shall; 0: not told.
     pub wanted: u32,
 }
 

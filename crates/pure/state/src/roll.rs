@@ -23,7 +23,8 @@ pub const REGISTRATION_COUNT_MAX: usize = 1000;
 /// The most invites that are kept. One that is used or has expired gives way to another.
 pub const INVITE_COUNT_MAX: usize = 64;
 
-/// The most nodes that one invite lets in: more than a cluster is founded with.
+/// The most nodes that one invite lets in: more than a cluster is founded with, and a token that leaks
+/// lets in no more.
 pub const INVITE_USES_MAX: u32 = 16;
 
 /// The most nodes that are remembered as removed: as many as may be registered.
