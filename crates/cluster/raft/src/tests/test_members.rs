@@ -36,6 +36,7 @@ pub(super) async fn invite(
     let request = InviteRequest {
         learner,
         valid_secs,
+        uses: 1,
     };
     ask(node, request).await
 }
