@@ -1,26 +1,26 @@
 //! A whole cluster in one process, on loopback.
 
 use std::{
+    collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clap::Args;
 use futures_util::future::{select_all, try_join_all};
 use quorate_ctl::{DEV_ORIGIN as ORIGIN, open_key_file, out, outln};
 use quorate_disk::LinuxDisk;
 use quorate_dns::OriginSettings;
-use quorate_http::{CertificateFiles, listener::BindError};
+use quorate_http::CertificateFiles;
 use quorate_peer::{Identity, NodeId};
 
 use crate::{
-    config::{ConfigV1, NodeAddress},
-    data_dir::DataDir,
-    fronts::Addresses,
-    init::{self, KEY_FILE},
+    config::ConfigV1,
+    fronts::{Addresses, Listeners},
     logging::{DEV_LOGS, Logging},
     node::{ForThisStart, RunningNode},
+    start::{self, ClusterFile, JoinBy, KEY_FILE, State},
     stop::Stop,
 };
 
@@ -54,8 +54,8 @@ const DNS_TLS_PORT: u16 = 8530;
 /// Where HTTPS would listen at node 0.
 const HTTP_TLS_PORT: u16 = 8440;
 
-/// What the cluster is called.
-const CLUSTER_NAME: &str = "dev";
+/// The token by which all nodes but the first join.
+const TOKEN_FILE: &str = "join.token";
 
 /// The most nodes.
 const NODES_COUNT_MAX: usize = 5;
@@ -78,10 +78,11 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
     let root = temporary
         .as_ref()
         .map_or(args.data_dir.as_path(), |dir| dir.path());
-    check_count(args.nodes, root)?;
+    let keys = keys(root)?;
+    check_count(args.nodes, root, &keys)?;
     let configs = configs(&args, root)?;
     let nodes = tokio::select! {
-        nodes = start(&configs, &logging) => nodes?,
+        nodes = start(&configs, &keys, root.join(TOKEN_FILE), &logging) => nodes?,
         () = stop.requested() => return Ok(()),
     };
     let demo = root.join("demo.key");
@@ -142,33 +143,45 @@ fn node_dir(root: &Path, number: usize) -> PathBuf {
     root.join(format!("node-{number}"))
 }
 
-/// Fails if `root` holds the data of another number of nodes, before anything is made in it: a
-/// cluster is its founding nodes. Keys without data, as a failed start leaves them, do not count.
-fn check_count(count: usize, root: &Path) -> anyhow::Result<()> {
-    let dirs = (1..=NODES_COUNT_MAX).map(|number| node_dir(root, number));
-    let dirs: Vec<PathBuf> = dirs.collect();
-    let Some(held) = dirs.iter().find(|dir| DataDir::holds_data(dir)) else {
-        return Ok(());
-    };
-    let key_files = dirs.iter().map(|dir| dir.join(KEY_FILE));
-    let keys = key_files
-        .take_while(|file| file.exists())
-        .map(|file| Ok(NodeId(Identity::load(&LinuxDisk, &file)?.public_key())));
-    let keys = keys.collect::<anyhow::Result<Vec<_>>>()?;
-    let founders = DataDir::cluster_at(held).map(|cluster| cluster.known.members);
-    let founders = founders.filter(|founders| founders.keys().all(|key| keys.contains(key)));
+/// The key of each node that `root` has one of.
+fn keys(root: &Path) -> anyhow::Result<BTreeMap<usize, NodeId>> {
+    let key_files = (1..=NODES_COUNT_MAX).map(|number| (number, node_dir(root, number).join(KEY_FILE)));
+    key_files
+        .filter(|(_, file)| file.exists())
+        .map(|(number, file)| {
+            let identity = Identity::load(&LinuxDisk, &file)?;
+            Ok((number, NodeId(identity.public_key())))
+        })
+        .collect()
+}
+
+/// Fails if `root` holds the data of another number of nodes, or not of all of them, before anything
+/// is made in it.
+fn check_count(count: usize, root: &Path, keys: &BTreeMap<usize, NodeId>) -> anyhow::Result<()> {
+    let first = State::of(&node_dir(root, 1))?;
     let root = root.display();
-    match founders.map(|founders| founders.len()) {
-        Some(founders) if founders == count => Ok(()),
-        Some(founders) => bail!(
-            "{root} holds the data of {}: use --nodes {founders} or another --data-dir",
-            counted(founders)
-        ),
-        None => bail!(
+    let cluster = match first {
+        State::Empty if keys.len() <= 1 => return Ok(()),
+        State::Founding(cluster) | State::Member(cluster) => Some(cluster),
+        _ => None,
+    };
+    let are_there = |cluster: &ClusterFile| {
+        let mut members = cluster.known.members.keys();
+        members.all(|member| keys.values().any(|key| key == member))
+    };
+    let Some(cluster) = cluster.filter(are_there) else {
+        bail!(
             "{root} holds the data of nodes that are not all there: restore the others with their \
              keys or use another --data-dir"
-        ),
-    }
+        );
+    };
+    let held = cluster.voters as usize;
+    ensure!(
+        held == count,
+        "{root} holds the data of {}: use --nodes {held} or another --data-dir",
+        counted(held)
+    );
+    Ok(())
 }
 
 fn counted(nodes: usize) -> String {
@@ -178,15 +191,8 @@ fn counted(nodes: usize) -> String {
     }
 }
 
-/// The settings of every node, and the identities behind them.
-fn configs(args: &DevArgs, root: &Path) -> anyhow::Result<Vec<(ConfigV1, Identity)>> {
-    let identities = (1..=args.nodes).map(|number| {
-        let dir = node_dir(root, number);
-        drop(DataDir::open(&dir)?);
-        let identity = init::open_or_make(&dir)?;
-        Ok((number, dir, identity))
-    });
-    let identities = identities.collect::<anyhow::Result<Vec<_>>>()?;
+/// The settings of every node.
+fn configs(args: &DevArgs, root: &Path) -> anyhow::Result<Vec<ConfigV1>> {
     let certificate = certificate(root)?;
     let default = ConfigV1::default();
     // The usual ports are those of node 0, which there is none of.
@@ -194,19 +200,12 @@ fn configs(args: &DevArgs, root: &Path) -> anyhow::Result<Vec<(ConfigV1, Identit
         let number = u16::try_from(number).expect("there are at most five nodes");
         SocketAddr::from((Ipv4Addr::LOCALHOST, usual_port + args.port_offset + number))
     };
-    let nodes = identities.iter().map(|(number, _, identity)| NodeAddress {
-        key: identity.public_key(),
-        address: address(default.peer.listen.port(), *number).to_string(),
-    });
-    let nodes: Vec<_> = nodes.collect();
-    let config = |(number, data_dir, identity)| {
+    let config = |number| {
         let mut config = ConfigV1 {
-            data_dir,
+            data_dir: node_dir(root, number),
             ..default.clone()
         };
-        config.cluster.name = CLUSTER_NAME.to_owned();
         config.cluster.node_name = format!("node{number}");
-        config.cluster.nodes.clone_from(&nodes);
         let listeners = [
             &mut config.http.listen,
             &mut config.peer.listen,
@@ -221,9 +220,9 @@ fn configs(args: &DevArgs, root: &Path) -> anyhow::Result<Vec<(ConfigV1, Identit
         config.tls.clone_from(&certificate);
         config.dns.origins = vec![origin()];
         config.limit.enabled = false;
-        (config, identity)
+        config
     };
-    Ok(identities.into_iter().map(config).collect())
+    Ok((1..=args.nodes).map(config).collect())
 }
 
 /// A certificate of this machine for its own clients, which `--tls-ca` of kdig and the like trust.
@@ -250,28 +249,36 @@ fn origin() -> OriginSettings {
     }
 }
 
+/// Starts all nodes: the first founds the cluster if there is none yet, and the others join it.
 async fn start(
-    configs: &[(ConfigV1, Identity)],
+    configs: &[ConfigV1],
+    keys: &BTreeMap<usize, NodeId>,
+    token: PathBuf,
     logging: &Logging,
 ) -> anyhow::Result<Vec<RunningNode>> {
-    // Together: one whose packets are damaged waits for another that gives it its own.
-    let starts = configs.iter().map(async |(config, identity)| {
+    let mut listeners = Vec::new();
+    for config in configs {
+        let bound = Listeners::bind(config).await;
+        listeners.push(bound.context("the cluster cannot be started; --port-offset N moves all ports")?);
+    }
+    let voters = configs.len().try_into()?;
+    start::found(&configs[0], Some(&token), voters).context("the cluster cannot be founded")?;
+    // The ports may be others than when the nodes joined.
+    let routes = keys.iter().filter_map(|(number, key)| {
+        let config = configs.get(number - 1)?;
+        Some((*key, config.peer.listen.to_string()))
+    });
+    let once = ForThisStart {
         // Nothing here is worth being kept from a clock that is wrong.
-        let once = ForThisStart {
-            trust_clock: true,
-            // The ports may be others than when the cluster was founded.
-            routes: config.cluster.founders(),
-            ..ForThisStart::default()
-        };
-        let node = RunningNode::start(config, identity.clone(), once, logging).await;
-        node.map_err(|error| {
-            let is_of_bind = error.chain().any(|cause| cause.is::<BindError>());
-            let context = match is_of_bind {
-                true => "the cluster cannot be started; --port-offset N moves all ports",
-                false => "the cluster cannot be started",
-            };
-            error.context(context)
-        })
+        trust_clock: true,
+        join: Some(JoinBy::File(token)),
+        routes: routes.collect(),
+        ..ForThisStart::default()
+    };
+    // Together: one whose packets are damaged waits for another that gives it its own.
+    let starts = configs.iter().zip(listeners).map(async |(config, listeners)| {
+        let node = RunningNode::start(config, listeners, once.clone(), logging).await;
+        node.context("the cluster cannot be started")
     });
     try_join_all(starts).await
 }

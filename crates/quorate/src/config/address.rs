@@ -1,58 +1,16 @@
-//! A node as a list of nodes names it, and what its address says.
+//! The addresses of nodes.
 
 use std::{
-    fmt,
     net::{IpAddr, Ipv6Addr},
     str::FromStr,
 };
 
-use quorate_packet::{InvalidKeyError, KeyError, PublicKey};
-use quorate_setting::{Form, KeyPath, Laid, Value};
-
 /// The longest DNS name, in characters (RFC 1035, section 2.3.4).
 const HOST_LEN_MAX: usize = 253;
 
-/// The key of a node and where its peers reach it: `<z32>@host:port`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct NodeAddress {
-    /// Its identity, checked at every connection.
-    pub(crate) key: PublicKey,
-    /// Host name, IPv4 address or IPv6 address in brackets, then a colon and the port. Names are
-    /// resolved ahead of dials, and again when they may have changed.
-    pub(crate) address: String,
-}
-
-impl Form for NodeAddress {
-    fn read(value: &Value, at: &KeyPath, laid: &mut Laid) -> Option<Self> {
-        let read = laid.read::<String>(value, at)?.parse();
-        read.map_err(|error: NodeAddressError| laid.refuse(at, error.to_string()))
-            .ok()
-    }
-
-    fn value(&self) -> Value {
-        self.to_string().into()
-    }
-}
-
-impl FromStr for NodeAddress {
-    type Err = NodeAddressError;
-
-    fn from_str(s: &str) -> Result<Self, NodeAddressError> {
-        let (key, address) = s.split_once('@').ok_or(NodeAddressError::NoAt)?;
-        let key: PublicKey = key.parse()?;
-        // A typing error gives some key, but half of all are no point on the curve.
-        key.validate()?;
-        check_address(address)?;
-        Ok(Self {
-            key,
-            address: address.to_ascii_lowercase(),
-        })
-    }
-}
-
 /// Checks `host:port`.
-pub(crate) fn check_address(address: &str) -> Result<(), NodeAddressError> {
-    let wrong = |reason| NodeAddressError::Address {
+pub(crate) fn check_address(address: &str) -> Result<(), AddressError> {
+    let wrong = |reason| AddressError {
         address: address.to_owned(),
         reason,
     };
@@ -106,31 +64,12 @@ fn host(address: &str) -> &str {
     host.trim_start_matches('[').trim_end_matches(']')
 }
 
-impl fmt::Display for NodeAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}@{}", self.key, self.address)
-    }
-}
-
-/// Why a string names no node.
+/// Why a text is no address that can be dialled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum NodeAddressError {
-    /// Key and address are not told apart.
-    #[error("a node is written <key>@host:port, as `quorate init` prints it; this has no @")]
-    NoAt,
-    /// The key cannot be read.
-    #[error("{0}")]
-    Key(#[from] KeyError),
-    /// No node can own this key.
-    #[error("{0}; is it mistyped?")]
-    Invalid(#[from] InvalidKeyError),
-    /// The address cannot be dialled.
-    #[error("{address:?} is no address: {reason}")]
-    Address {
-        address: String,
-        /// What is wrong with it.
-        reason: &'static str,
-    },
+#[error("{address:?} is no address: {reason}")]
+pub(crate) struct AddressError {
+    address: String,
+    reason: &'static str,
 }
 
 #[cfg(test)]
@@ -151,6 +90,17 @@ mod tests {
             assert!(!is_loopback(other), "{other}");
         }
         assert!(is_unspecified("0.0.0.0:1") && is_unspecified("[::]:1"));
+        for (address, reason) in [
+            ("a", "it has no port"),
+            ("a:0", "not a number from 1 to 65535"),
+            (":1", "the host is no name"),
+            ("a b:1", "the host is no name"),
+            ("::1:1", "the host is no name"),
+            ("[::g]:1", "no IPv6 address"),
+        ] {
+            let error = check_address(address).unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+        }
         assert!(!is_unspecified("127.0.0.1:1") && !is_unspecified("node1:1"));
     }
 }

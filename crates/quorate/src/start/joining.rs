@@ -17,7 +17,7 @@ const NOT_TAKEN_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Asks again and again, ever more slowly, while that may help. Says why it has to, once for each
 /// reason.
-pub(crate) async fn join(
+pub(super) async fn ask_until_told(
     mut ask: impl AsyncFnMut() -> Result<Joined, JoinError>,
 ) -> Result<Joined, JoinError> {
     let (mut pause, mut told, mut not_taken_since) = (PAUSE_MIN, String::new(), None);
@@ -49,14 +49,14 @@ pub(crate) async fn join(
 #[cfg(test)]
 mod tests {
     use quorate_peer::ClusterId;
-    use quorate_state::JoinRefusal;
+    use quorate_state::{JoinRefusal, LogIndex};
 
     use super::*;
 
     fn joined() -> Joined {
         Joined {
             id: ClusterId([1; 32]),
-            founding: None,
+            index: LogIndex(7),
             members: Vec::new(),
         }
     }
@@ -67,7 +67,7 @@ mod tests {
         answers: Vec<fn() -> Result<Joined, JoinError>>,
     ) -> (Result<Joined, JoinError>, usize) {
         let mut count = 0;
-        let came = join(async || {
+        let came = ask_until_told(async || {
             let answer = answers[count.min(answers.len() - 1)];
             count += 1;
             answer()
