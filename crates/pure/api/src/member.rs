@@ -95,9 +95,6 @@ pub const INVITE_VALID_SECS_DEFAULT: u64 = 3600;
 /// to be bought. A token is a secret that opens the cluster, and should not lie about for longer.
 pub const INVITE_VALID_SECS_MAX: u64 = 7 * 24 * 3600;
 
-/// How many nodes can join by one token at most: a token that leaks lets in no more.
-pub const INVITE_USES_MAX: u32 = 16;
-
 /// Asks for a token by which nodes can join.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -47,8 +47,17 @@ impl<'de> Deserialize<'de> for NodeId {
 #[cfg(feature = "numbered-ids")]
 impl From<u64> for NodeId {
     fn from(number: u64) -> Self {
-        let mut bytes = [0; 32];
-        bytes[24..].copy_from_slice(&number.to_be_bytes());
-        Self(PublicKey::from_bytes(bytes))
+        let key = ed25519_dalek::SigningKey::from_bytes(&Self::numbered_seed(number));
+        Self(PublicKey::from_bytes(key.verifying_key().to_bytes()))
+    }
+}
+
+#[cfg(feature = "numbered-ids")]
+impl NodeId {
+    /// The secret seed of the node that is made of this number.
+    pub fn numbered_seed(number: u64) -> [u8; 32] {
+        let mut seed = [0; 32];
+        seed[24..].copy_from_slice(&number.to_be_bytes());
+        seed
     }
 }
