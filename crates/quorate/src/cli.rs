@@ -134,7 +134,9 @@ fn parse_route(text: &str) -> Result<(NodeId, String), String> {
 impl ServeArgs {
     fn join_by(&mut self) -> anyhow::Result<Option<JoinBy>> {
         Ok(match &self.join {
-            Some(text) => Some(JoinBy::Token(text.parse().context("--join cannot be used")?)),
+            Some(text) => Some(JoinBy::Token(
+                text.parse().context("--join cannot be used")?,
+            )),
             None => self.join_file.take().map(JoinBy::File),
         })
     }
@@ -166,7 +168,9 @@ impl InitArgs {
         let config = self.config.load()?.config;
         let dir = config.data_dir.display();
         if !start::found(&config, self.once.as_deref(), voters)? {
-            return Ok(format!("{dir} holds a node already: start it with `quorate serve`\n"));
+            return Ok(format!(
+                "{dir} holds a node already: start it with `quorate serve`\n"
+            ));
         }
         let others = match &self.once {
             Some(file) => format!("`quorate serve --join-file {}`", file.display()),

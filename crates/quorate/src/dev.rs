@@ -145,7 +145,8 @@ fn node_dir(root: &Path, number: usize) -> PathBuf {
 
 /// The key of each node that `root` has one of.
 fn keys(root: &Path) -> anyhow::Result<BTreeMap<usize, NodeId>> {
-    let key_files = (1..=NODES_COUNT_MAX).map(|number| (number, node_dir(root, number).join(KEY_FILE)));
+    let key_files =
+        (1..=NODES_COUNT_MAX).map(|number| (number, node_dir(root, number).join(KEY_FILE)));
     key_files
         .filter(|(_, file)| file.exists())
         .map(|(number, file)| {
@@ -259,7 +260,8 @@ async fn start(
     let mut listeners = Vec::new();
     for config in configs {
         let bound = Listeners::bind(config).await;
-        listeners.push(bound.context("the cluster cannot be started; --port-offset N moves all ports")?);
+        listeners
+            .push(bound.context("the cluster cannot be started; --port-offset N moves all ports")?);
     }
     let voters = configs.len().try_into()?;
     start::found(&configs[0], Some(&token), voters).context("the cluster cannot be founded")?;
@@ -276,10 +278,13 @@ async fn start(
         ..ForThisStart::default()
     };
     // Together: one whose packets are damaged waits for another that gives it its own.
-    let starts = configs.iter().zip(listeners).map(async |(config, listeners)| {
-        let node = RunningNode::start(config, listeners, once.clone(), logging).await;
-        node.context("the cluster cannot be started")
-    });
+    let starts = configs
+        .iter()
+        .zip(listeners)
+        .map(async |(config, listeners)| {
+            let node = RunningNode::start(config, listeners, once.clone(), logging).await;
+            node.context("the cluster cannot be started")
+        });
     try_join_all(starts).await
 }
 
@@ -334,13 +339,12 @@ fn demo_commands(nodes: &[RunningNode], key_file: &Path, key: &str) -> String {
 mod tests {
     use std::fs;
 
-    use quorate_raft::Known;
     use quorate_setting::Form;
 
     use super::*;
     use crate::{
-        cluster_file::{ClusterFile, Stage},
         config::{self, Sources},
+        start::DataDir,
     };
 
     const PORT_OFFSET: u16 = 20_000;
@@ -354,27 +358,31 @@ mod tests {
         }
     }
 
+    async fn failed_start(configs: &[ConfigV1], root: &Path) -> String {
+        let token = root.join(TOKEN_FILE);
+        let logging = Logging::start("error");
+        let started = start(configs, &BTreeMap::new(), token, &logging).await;
+        format!("{:#}", started.err().expect("it cannot start"))
+    }
+
     #[tokio::test]
-    async fn a_taken_port_is_named_with_the_way_out() {
+    async fn a_taken_port_is_named_with_the_way_out_and_nothing_is_founded() {
         let dir = tempfile::tempdir().unwrap();
         let mut configs = configs(&args(3, dir.path()), dir.path()).unwrap();
         let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        configs[0].0.admin.listen = taken.local_addr().unwrap();
-        let error = start(&configs, &Logging::start("error"))
-            .await
-            .err()
-            .expect("the port is taken");
-        let error = format!("{error:#}");
-        let taken = taken.local_addr().unwrap().to_string();
-        assert!(error.contains(&taken), "{error}");
+        let taken = taken.local_addr().unwrap();
+        configs[2].admin.listen = taken;
+        let error = failed_start(&configs, dir.path()).await;
+        assert!(error.contains(&taken.to_string()), "{error}");
         assert!(error.contains("--port-offset"), "{error}");
+        assert!(!node_dir(dir.path(), 1).exists());
     }
 
     #[tokio::test]
     async fn what_other_ports_do_not_mend_has_no_hint_at_ports() {
         let dir = tempfile::tempdir().unwrap();
         let mut configs = configs(&args(1, dir.path()), dir.path()).unwrap();
-        let config = &mut configs[0].0;
+        let config = &mut configs[0];
         let _held = DataDir::open(&config.data_dir).unwrap();
         let listeners = [
             &mut config.http.listen,
@@ -385,28 +393,31 @@ mod tests {
         ];
         listeners.into_iter().for_each(|listen| listen.set_port(0));
         config.dns.listen = vec![([127, 0, 0, 1], 0).into()].into();
-        let error = start(&configs, &Logging::start("error"))
-            .await
-            .err()
-            .expect("the directory is held");
-        let error = format!("{error:#}");
+        let error = failed_start(&configs, dir.path()).await;
         assert!(error.contains("in use"), "{error}");
         assert!(!error.contains("--port-offset"), "{error}");
     }
 
-    /// Keys for `count` nodes, and data in the first directory.
-    fn found(count: usize, root: &Path) {
+    fn check(count: usize, root: &Path) -> anyhow::Result<()> {
+        check_count(count, root, &keys(root)?)
+    }
+
+    /// Nodes of which the first has founded, and the others have joined.
+    fn have_data(count: usize, root: &Path) {
         let configs = configs(&args(count, root), root).unwrap();
-        let cluster = ClusterFile {
-            stage: Stage::Member,
-            name: Some(CLUSTER_NAME.to_owned()),
-            known: Known {
-                members: configs[0].0.cluster.founders(),
-                ..Known::default()
-            },
+        for config in &configs[1..] {
+            DataDir::open(&config.data_dir).unwrap().identity().unwrap();
+        }
+        start::found(&configs[0], None, count.try_into().unwrap()).unwrap();
+        let State::Founding(mut cluster) = State::of(&configs[0].data_dir).unwrap() else {
+            panic!("it is to found");
         };
-        let data = DataDir::open(&node_dir(root, 1)).unwrap();
-        data.set_cluster(&cluster).unwrap();
+        let members = keys(root).unwrap().into_values();
+        cluster.known.members = members.map(|key| (key, "a:1".to_owned())).collect();
+        cluster.stage = "member".parse().unwrap();
+        fs::create_dir(configs[0].data_dir.join(quorate_raft::LOG_DIR)).unwrap();
+        let data_dir = DataDir::open(&configs[0].data_dir).unwrap();
+        data_dir.set_cluster(&cluster).unwrap();
     }
 
     #[test]
@@ -414,10 +425,10 @@ mod tests {
         for (held, count) in [(3, 1), (3, 5), (1, 3), (5, 3)] {
             let dir = tempfile::tempdir().unwrap();
             let root = dir.path();
-            check_count(held, root).unwrap();
-            found(held, root);
-            check_count(held, root).unwrap();
-            let error = check_count(count, root).unwrap_err().to_string();
+            check(held, root).unwrap();
+            have_data(held, root);
+            check(held, root).unwrap();
+            let error = check(count, root).unwrap_err().to_string();
             let nodes = if held == 1 { "node" } else { "nodes" };
             let expected = format!(
                 "{} holds the data of {held} {nodes}: use --nodes {held} or another --data-dir",
@@ -430,31 +441,22 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_a_failed_start_left_do_not_count() {
-        let dir = tempfile::tempdir().unwrap();
-        configs(&args(5, dir.path()), dir.path()).unwrap();
-        check_count(3, dir.path()).unwrap();
-        found(3, dir.path());
-        check_count(3, dir.path()).unwrap();
-        let error = check_count(5, dir.path()).unwrap_err().to_string();
-        assert!(error.contains("use --nodes 3"), "{error}");
-    }
-
-    #[test]
     fn a_lost_node_is_not_made_anew() {
-        let dir = tempfile::tempdir().unwrap();
-        found(3, dir.path());
-        fs::remove_dir_all(node_dir(dir.path(), 3)).unwrap();
-        let error = check_count(3, dir.path()).unwrap_err().to_string();
-        assert!(error.contains("not all there"), "{error}");
-        assert!(!error.contains("--nodes"), "{error}");
+        for lost in [1, 3] {
+            let dir = tempfile::tempdir().unwrap();
+            have_data(3, dir.path());
+            fs::remove_dir_all(node_dir(dir.path(), lost)).unwrap();
+            let error = check(3, dir.path()).unwrap_err().to_string();
+            assert!(error.contains("not all there"), "{error}");
+            assert!(!error.contains("--nodes"), "{error}");
+        }
     }
 
     /// A node of `dev` is told nothing that `serve` would not take.
     #[test]
     fn the_settings_pass_the_checks_without_a_warning() {
         let dir = tempfile::tempdir().unwrap();
-        for (config, _) in configs(&args(5, dir.path()), dir.path()).unwrap() {
+        for config in configs(&args(5, dir.path()), dir.path()).unwrap() {
             let file = dir.path().join("config.toml");
             fs::write(&file, toml::to_string(&config.value()).unwrap()).unwrap();
             let loaded = config::load(Sources {

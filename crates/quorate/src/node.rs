@@ -214,11 +214,12 @@ mod tests {
             *listen = free;
         }
         config.dns.listen = vec![free].into();
+        start::found(&config, None, 1).unwrap();
         let store = dir.path().join("records.redb");
         std::fs::write(&store, [7; 65_536]).unwrap();
-        let identity = Identity::generate().unwrap();
-        let logging = Logging::start("error");
-        let error = RunningNode::start(&config, identity, ForThisStart::default(), &logging).await;
+        let (once, logging) = (ForThisStart::default(), Logging::start("error"));
+        let listeners = Listeners::bind(&config).await.unwrap();
+        let error = RunningNode::start(&config, listeners, once, &logging).await;
         let error = format!("{:#}", error.err().expect("this is no store"));
         assert!(error.contains(store.to_str().unwrap()), "{error}");
         let hint = "see Damage in docs/OPERATIONS.md";

@@ -16,10 +16,6 @@ use crate::start::StartError;
 /// send two together, to the process and to its group.
 const SECOND_SIGNAL_AFTER: Duration = Duration::from_secs(1);
 
-/// How long after the first signal another one means "leave at once". `timeout` and some supervisors
-/// send two together, to the process and to its group.
-const SECOND_SIGNAL_AFTER: Duration = Duration::from_secs(1);
-
 pub(crate) struct Stop {
     interrupt: Signal,
     terminate: Signal,
@@ -153,14 +149,6 @@ mod tests {
     use std::path::PathBuf;
 
     use super::*;
-    #[test]
-    fn two_signals_at_once_are_one() {
-        let (mut first, now) = (None, Instant::now());
-        let after = |millis| now + Duration::from_millis(millis);
-        let counted = [0, 0, 999, 1000].map(|millis| counts(&mut first, after(millis)));
-        assert_eq!(counted, [true, false, false, true]);
-    }
-
     #[test]
     fn two_signals_at_once_are_one() {
         let (mut first, now) = (None, Instant::now());

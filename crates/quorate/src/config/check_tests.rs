@@ -279,7 +279,7 @@ fn numbers_out_of_bounds_are_refused() {
             [(1 << 27) - 1, (1 << 36) + 1],
         ),
     ] {
-        let variable = problem::variable(&KeyPath::from(key));
+        let variable = problem::variable(&quorate_setting::KeyPath::from(key));
         for value in good {
             load(environment(&[(&variable, &value.to_string())]))
                 .unwrap_or_else(|problems| panic!("{key} = {value}: {problems}"));

@@ -5,7 +5,6 @@ use super::*;
 #[path = "check_tests.rs"]
 mod check;
 
-
 fn file(text: &str) -> tempfile::NamedTempFile {
     let mut file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
     file.write_all(text.as_bytes()).unwrap();

@@ -100,7 +100,10 @@ fn kind(default: &Value) -> &'static str {
 }
 
 fn unknown(name: &str, settings: &BTreeMap<String, (KeyPath, Value)>) -> String {
-    if GONE.iter().any(|key| variable(&KeyPath::from(*key)) == name) {
+    if GONE
+        .iter()
+        .any(|key| variable(&KeyPath::from(*key)) == name)
+    {
         return INSTEAD.to_owned();
     }
     // What Kubernetes sets in every container beside a service called `quorate`.

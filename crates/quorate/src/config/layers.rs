@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use quorate_setting::{Form, KeyPath, Laid, Table, Value};
 
-use super::{ConfigV1, Problem, Source, settings::{GONE, INSTEAD}};
+use super::{
+    ConfigV1, Problem, Source,
+    settings::{GONE, INSTEAD},
+};
 
 /// The setting that decides others, where nobody set them.
 const PROFILE: &str = "raft.profile";

@@ -26,8 +26,8 @@ use std::path::PathBuf;
 
 use quorate_setting::{Finding, Value};
 
-pub(crate) use document::{example, reference};
 pub(crate) use address::{check_address, is_loopback, is_unspecified};
+pub(crate) use document::{example, reference};
 pub(crate) use problem::{Problem, Problems, Source};
 pub(crate) use settings::{ConfigV1, INSTEAD};
 

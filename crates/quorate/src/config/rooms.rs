@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use quorate_peer::Identity;
+use quorate_peer::{ClusterId, Identity};
 use quorate_raft::{Cleanup, Settings};
 use quorate_setting::Findings;
 use quorate_zone::Origin;
@@ -10,9 +10,14 @@ use quorate_zone::Origin;
 use super::{ConfigV1, settings::ClusterSettings};
 
 impl ConfigV1 {
-    /// The node of this identity, which others reach at `address`; what its cluster is remains to be
-    /// said.
-    pub(crate) fn raft(&self, identity: &Identity, address: String) -> quorate_raft::RaftConfig {
+    /// The node of this identity, which others reach at `address`; what it knows of its cluster
+    /// remains to be said.
+    pub(crate) fn raft(
+        &self,
+        identity: Identity,
+        cluster: ClusterId,
+        address: String,
+    ) -> quorate_raft::RaftConfig {
         let settings = Settings {
             packets: self.packets.clone(),
             put: self.put.clone(),
@@ -26,7 +31,7 @@ impl ConfigV1 {
             address,
             cleanup: self.cluster.cleanup(),
             settings,
-            ..quorate_raft::RaftConfig::new(identity.clone(), self.data_dir.clone())
+            ..quorate_raft::RaftConfig::new(identity, cluster, self.data_dir.clone())
         }
     }
 
@@ -77,7 +82,11 @@ mod tests {
             ..quorate_http::HttpConfig::default()
         };
         assert_eq!(config.http_server(), server);
-        let raft = config.raft(&Identity::from_seed(&[7; 32]), "here:7700".to_owned());
+        let raft = config.raft(
+            Identity::from_seed(&[7; 32]),
+            ClusterId([1; 32]),
+            "here:7700".to_owned(),
+        );
         assert_eq!(raft.settings, Settings::default());
         assert_eq!(raft.cleanup, None, "nobody is removed unasked");
     }

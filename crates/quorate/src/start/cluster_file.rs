@@ -116,10 +116,20 @@ fn parse_lines<'a>(lines: impl Iterator<Item = &'a str>) -> Result<ClusterFile, 
         let parsed = match word {
             "stage" => text.parse().ok().map(|parsed| stage = Some(parsed)),
             "id" => parse_id(text).map(|parsed| id = Some(parsed)),
-            "index" => text.parse().ok().map(|parsed| file.known.index = LogIndex(parsed)),
+            "index" => text
+                .parse()
+                .ok()
+                .map(|parsed| file.known.index = LogIndex(parsed)),
             "voters" => text.parse().ok().map(|parsed| file.voters = parsed),
-            "expires" => text.parse().ok().map(|parsed| expires = Some(UnixMillis(parsed))),
-            "token" => text.parse().ok().zip(expires).map(|parsed| file.token = Some(parsed)),
+            "expires" => text
+                .parse()
+                .ok()
+                .map(|parsed| expires = Some(UnixMillis(parsed))),
+            "token" => text
+                .parse()
+                .ok()
+                .zip(expires)
+                .map(|parsed| file.token = Some(parsed)),
             "made" => (text == "key").then(|| file.has_made_key = true),
             "member" => parse_member(text).map(|(node, address)| {
                 file.known.members.insert(node, address);
@@ -188,10 +198,10 @@ mod tests {
             index: LogIndex(7),
             members: members.clone().into(),
         };
-        let (id, index) = (ClusterId([0x1a; 32]), LogIndex(0));
+        let id = ClusterId([0x1a; 32]);
         let mut file = ClusterFile::new(stage, id, known);
         if matches!(stage, Stage::Preparing | Stage::Founding) {
-            let token = JoinToken::new(id, InviteId([2; 16]), [3; 32], index, members);
+            let token = JoinToken::new(id, InviteId([2; 16]), [3; 32], members);
             file.token = Some((token, UnixMillis(1_795_334_348_101)));
             file.has_made_key = true;
             file.voters = 3;

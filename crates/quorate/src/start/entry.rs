@@ -6,7 +6,7 @@ use anyhow::ensure;
 use quorate_packet::PublicKey;
 use quorate_peer::{Identity, JoinToken, NodeId, TransportConfig};
 use quorate_raft::{Founding, Known, Node, RaftConfig};
-use quorate_state::{INVITE_USES_MAX, Invite};
+use quorate_state::{FoundingInvite, INVITE_USES_MAX, Invite};
 use tokio::{sync::watch, task::spawn_blocking, time::sleep};
 
 use super::{
@@ -124,10 +124,9 @@ pub(crate) fn raft_config(
     }
     RaftConfig {
         founding: founding(cluster),
-        cluster: cluster.id,
         known,
         has_joined: cluster.stage == Stage::Member,
-        ..config.raft(identity, listed)
+        ..config.raft(identity.clone(), cluster.id, listed)
     }
 }
 
@@ -141,7 +140,10 @@ fn founding(cluster: &ClusterFile) -> Option<Founding> {
             uses: INVITE_USES_MAX,
             used_by: BTreeSet::new(),
         };
-        (token.invite, invite)
+        FoundingInvite {
+            id: token.invite,
+            invite,
+        }
     });
     (cluster.stage == Stage::Founding).then_some(Founding {
         voters: cluster.voters,
@@ -253,8 +255,8 @@ mod tests {
     fn a_token_of_another_cluster_is_refused_and_one_that_is_absent_is_not_missed() {
         let cluster = ClusterFile::new(Stage::Member, ID, known(1, &[1]));
         let by = |id| {
-            let (invite, index) = (quorate_state::InviteId([1; 16]), LogIndex(0));
-            JoinBy::Token(JoinToken::new(id, invite, [2; 32], index, []))
+            let invite = quorate_state::InviteId([1; 16]);
+            JoinBy::Token(JoinToken::new(id, invite, [2; 32], []))
         };
         by(ID).check(&cluster).unwrap();
         JoinBy::File("absent".into()).check(&cluster).unwrap();

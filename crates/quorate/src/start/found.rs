@@ -47,7 +47,9 @@ pub(crate) fn found(config: &ConfigV1, once: Option<&Path>, voters: u32) -> anyh
 #[derive(Debug, PartialEq, Eq)]
 enum Step<'a> {
     /// Make the key, and note in the directory what is to be founded.
-    Prepare { shares: bool },
+    Prepare {
+        shares: bool,
+    },
     /// Write the token for others.
     Share(&'a Path, JoinToken),
     /// Let `serve` found.
@@ -110,12 +112,7 @@ impl<'a> Step<'a> {
     }
 }
 
-fn prepare(
-    data_dir: &DataDir,
-    config: &ConfigV1,
-    shares: bool,
-    voters: u32,
-) -> anyhow::Result<()> {
+fn prepare(data_dir: &DataDir, config: &ConfigV1, shares: bool, voters: u32) -> anyhow::Result<()> {
     let address = advertised(&config.peer.advertise, config.peer.listen)?;
     if shares {
         check_address(&address).context("no token can name this node: set peer.advertise")?;
@@ -124,7 +121,7 @@ fn prepare(
     let (id, index) = (ClusterId(random()?), LogIndex::default());
     let members = BTreeMap::from([(NodeId(identity.public_key()), address)]);
     let (invite, seed) = (InviteId(random()?), random()?);
-    let token = JoinToken::new(id, invite, seed, index, members.clone());
+    let token = JoinToken::new(id, invite, seed, members.clone());
     let expires = SystemTime::UNIX_EPOCH.elapsed()? + TOKEN_VALID;
     let expires = UnixMillis(u64::try_from(expires.as_millis())?);
     let (stage, token) = match shares {

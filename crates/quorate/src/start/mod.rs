@@ -8,7 +8,7 @@ mod joining;
 mod state;
 mod token_file;
 
-pub(crate) use cluster_file::{ClusterFile, Stage};
+pub(crate) use cluster_file::ClusterFile;
 pub(crate) use data_dir::{DataDir, KEY_FILE};
 pub(crate) use entry::{JoinBy, join, keep, raft_config};
 pub(crate) use found::found;

@@ -61,7 +61,9 @@ impl State {
         }
         let size = fs::metadata(dir.join(CLUSTER_FILE))?.len();
         if size > CLUSTER_SIZE_MAX {
-            return Ok(Self::Damaged(format!("its file {CLUSTER_FILE:?} has {size} bytes")));
+            return Ok(Self::Damaged(format!(
+                "its file {CLUSTER_FILE:?} has {size} bytes"
+            )));
         }
         let text = fs::read(dir.join(CLUSTER_FILE))?;
         let cluster: ClusterFile = match String::from_utf8_lossy(&text).parse() {
@@ -71,7 +73,9 @@ impl State {
         Ok(match cluster.stage {
             _ if !has(KEY_FILE) => Self::Damaged(format!("it has data but no {KEY_FILE}")),
             Stage::Member if !has(LOG_DIR) => Self::Forgotten(cluster.id.to_string()),
-            _ if !has(LOG_DIR) && used_in(dir)?.is_some() => Self::Forgotten(cluster.id.to_string()),
+            _ if !has(LOG_DIR) && used_in(dir)?.is_some() => {
+                Self::Forgotten(cluster.id.to_string())
+            }
             Stage::Preparing => Self::Preparing(cluster),
             Stage::Founding => Self::Founding(cluster),
             Stage::Joining => Self::Joining(cluster),
@@ -81,7 +85,11 @@ impl State {
 
     /// What a node that starts here knows of its cluster; nothing if it is to join one. Fails if it
     /// cannot start.
-    pub(crate) fn cluster(self, dir: &Path, joins: bool) -> Result<Option<ClusterFile>, StartError> {
+    pub(crate) fn cluster(
+        self,
+        dir: &Path,
+        joins: bool,
+    ) -> Result<Option<ClusterFile>, StartError> {
         let dir = dir.to_owned();
         match self {
             Self::Empty if joins => Ok(None),
@@ -110,7 +118,10 @@ fn names(dir: &Path) -> io::Result<Vec<String>> {
 /// Whether a directory that is none of a node's yet may have this: what a file system or a start that
 /// was cut off leaves there, and the key.
 fn may_be_in_an_empty_one(name: &str) -> bool {
-    let is_unfinished = |file| name.strip_prefix(file).is_some_and(|rest| rest.ends_with(".new"));
+    let is_unfinished = |file| {
+        name.strip_prefix(file)
+            .is_some_and(|rest| rest.ends_with(".new"))
+    };
     ["lost+found", "lock", KEY_FILE].contains(&name)
         || is_unfinished(KEY_FILE)
         || is_unfinished(CLUSTER_FILE)

@@ -1,298 +1,143 @@
-use quorate_packet::PublicKey;
-use quorate_state::{ClusterId, InviteId};
+use quorate_raft::{Known, STORE_FILE};
+use quorate_state::ClusterId;
 
 use super::*;
-use crate::{
-    config::NodeAddress,
-    init::{mark_used, open_or_make},
-};
+use crate::start::data_dir::DataDir;
 
-fn node(byte: u8) -> NodeId {
-    NodeId(PublicKey::from_bytes([byte; 32]))
+/// A directory that has these, which end in a slash if they are directories themselves.
+fn dir_with(names: &[&str]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for name in names {
+        let path = dir.path().join(name);
+        match name.ends_with('/') {
+            true => fs::create_dir(path).unwrap(),
+            false => fs::write(path, "").unwrap(),
+        }
+    }
+    dir
 }
 
-/// A node with the key 1, and what it has.
-struct Fixture {
-    config: ConfigV1,
-    data_dir: DataDir,
-    token: Option<JoinToken>,
-    dir: tempfile::TempDir,
-}
-
-const ADDRESS: &str = "10.0.0.1:7700";
-
-impl Fixture {
-    fn new(list: &[(u8, &str)]) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let mut config = ConfigV1::default();
-        config.cluster.nodes = list
-            .iter()
-            .map(|(byte, address)| NodeAddress {
-                key: node(*byte).0,
-                address: (*address).to_owned(),
-            })
-            .collect();
-        open_or_make(dir.path()).unwrap();
-        Self {
-            config,
-            data_dir: DataDir::open(dir.path()).unwrap(),
-            token: None,
-            dir,
-        }
-    }
-
-    fn with_token_of(self, cluster: u8, member: &str) -> Self {
-        let token = JoinToken {
-            cluster: ClusterId([cluster; 32]),
-            invite: InviteId([1; 16]),
-            seed: [2; 32],
-            members: vec![(node(9), member.to_owned())],
-        };
-        Self {
-            token: Some(token),
-            ..self
-        }
-    }
-
-    fn evidence(&self) -> Evidence<'_> {
-        Evidence {
-            config: &self.config,
-            data_dir: &self.data_dir,
-            node: node(1),
-            address: match &*self.config.peer.advertise {
-                "" => ADDRESS,
-                configured => configured,
-            },
-            token: self.token.as_ref(),
-        }
-    }
-
-    fn judge(&self) -> anyhow::Result<Standing> {
-        self.evidence().judge()
-    }
-
-    fn doubts(&self) -> String {
-        let standing = self.judge().unwrap();
-        self.evidence().doubts(&standing).join("\n")
-    }
-
-    #[track_caller]
-    fn refused_with(&self, parts: &[&str]) {
-        let error = self.judge().expect_err("it is refused").to_string();
-        for part in parts {
-            assert!(error.contains(part), "{part:?} is not in {error}");
-        }
-    }
-
-    /// What it is told beside what it knows.
-    fn listed(&self) -> Vec<NodeId> {
-        match self.judge().unwrap() {
-            Standing::Member { listed, .. } => listed.into_keys().collect(),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    /// Notes that the data is of the cluster with this id and these members, as one whose founders
-    /// were listed so.
-    fn has_data(&self, id: u8, members: &[(u8, &str)], founding: Option<ClusterId>) {
-        let members = members.iter();
-        let members = members.map(|(byte, address)| (node(*byte), (*address).to_owned()));
-        let cluster = ClusterFile {
-            stage: Stage::Member,
-            name: Some("quorate".to_owned()),
-            known: Known {
-                names: ClusterNames {
-                    id: Some(ClusterId([id; 32])),
-                    founding,
-                },
-                members: members.collect(),
-            },
-        };
-        self.data_dir.set_cluster(&cluster).unwrap();
-    }
-
-    fn hash_of_list(&self) -> ClusterId {
-        founding_hash("quorate", &self.config.cluster.founders())
+fn cluster(stage: Stage) -> ClusterFile {
+    ClusterFile {
+        voters: 1,
+        ..ClusterFile::new(stage, ClusterId([7; 32]), Known::default())
     }
 }
 
-fn founder(standing: Standing) -> ClusterFile {
-    match standing {
-        Standing::Founder(cluster) => cluster,
+/// A directory with a key, and this cluster file.
+fn dir_at(stage: Stage, names: &[&str]) -> tempfile::TempDir {
+    let dir = dir_with(names);
+    let data_dir = DataDir::open(dir.path()).unwrap();
+    data_dir.identity().unwrap();
+    data_dir.set_cluster(&cluster(stage)).unwrap();
+    dir
+}
+
+#[track_caller]
+fn damage(dir: &tempfile::TempDir) -> String {
+    match State::of(dir.path()).unwrap() {
+        State::Damaged(reason) => reason,
         other => panic!("{other:?}"),
     }
 }
 
 #[test]
-fn a_new_node_without_a_list_founds_a_cluster_of_one_where_others_reach_it() {
-    let cluster = founder(Fixture::new(&[]).judge().unwrap());
-    let members: Vec<_> = cluster.known.members.into_iter().collect();
-    assert_eq!(members, [(node(1), ADDRESS.to_owned())]);
-    assert_eq!(
-        cluster.known.names,
-        ClusterNames::default(),
-        "its id is drawn later"
-    );
+fn what_no_node_has_used_is_empty() {
+    let left_over = ["cluster.new", "node.key.4711.new", "node.key.new"];
+    for names in [
+        &[][..],
+        &["lost+found/"],
+        &["lock"],
+        &["node.key"],
+        &left_over,
+    ] {
+        let dir = dir_with(names);
+        assert_eq!(State::of(dir.path()).unwrap(), State::Empty, "{names:?}");
+    }
+    let absent = dir_with(&[]).path().join("absent");
+    assert_eq!(State::of(&absent).unwrap(), State::Empty);
+    assert!(!absent.exists());
 }
 
 #[test]
-fn a_member_of_which_only_the_key_is_left_founds_no_cluster() {
-    for list in [&[][..], &[(1, "a:1"), (2, "b:1"), (3, "c:1")]] {
-        let fixture = Fixture::new(list);
-        mark_used(fixture.dir.path(), "6f6e").unwrap();
-        fixture.refused_with(&["has lost its data", "6f6e", "member replace"]);
+fn a_stage_is_a_state() {
+    let log = format!("{LOG_DIR}/");
+    for (stage, state) in [
+        (Stage::Founding, State::Founding(cluster(Stage::Founding))),
+        (Stage::Joining, State::Joining(cluster(Stage::Joining))),
+        (Stage::Member, State::Member(cluster(Stage::Member))),
+    ] {
+        let dir = dir_at(stage, &[&log]);
+        assert_eq!(State::of(dir.path()).unwrap(), state);
+        // A member that is used has a log; before it may have none.
+        let dir = dir_at(stage, &[]);
+        let forgotten = State::Forgotten(ClusterId([7; 32]).to_string());
+        let unused = match stage {
+            Stage::Member => forgotten.clone(),
+            _ => state,
+        };
+        assert_eq!(State::of(dir.path()).unwrap(), unused);
+        let data_dir = DataDir::open(dir.path()).unwrap();
+        data_dir.mark_used(&ClusterId([7; 32]).to_string()).unwrap();
+        assert_eq!(State::of(dir.path()).unwrap(), forgotten);
     }
 }
 
 #[test]
-fn founders_know_each_other_by_their_list() {
-    let list = [(1, "a:1"), (2, "b:1"), (3, "c:1")];
-    let fixture = Fixture::new(&list);
-    let cluster = founder(fixture.judge().unwrap());
-    assert_eq!(cluster.known.names.founding, Some(fixture.hash_of_list()));
-    assert_eq!(cluster.known.members.len(), 3);
+fn a_used_key_without_data_has_forgotten() {
+    let dir = dir_with(&[]);
+    let data_dir = DataDir::open(dir.path()).unwrap();
+    data_dir.identity().unwrap();
+    data_dir.mark_used("6f6e").unwrap();
+    let state = State::of(dir.path()).unwrap();
+    assert_eq!(state, State::Forgotten("6f6e".to_owned()));
+    let error = state.cluster(dir.path(), true).unwrap_err().to_string();
+    assert!(
+        error.contains("6f6e") && error.contains("member replace"),
+        "{error}"
+    );
 }
 
 #[test]
-fn a_founder_is_where_the_list_says() {
-    let mut fixture = Fixture::new(&[(1, "a:1"), (2, "b:1"), (3, "c:1")]);
-    assert_eq!(fixture.doubts(), "");
-    fixture.config.peer.advertise = "a:1".to_owned();
-    assert_eq!(fixture.doubts(), "");
-    fixture.config.peer.advertise = "elsewhere:1".to_owned();
-    let doubts = fixture.doubts();
-    assert!(doubts.contains("cluster.nodes counts"), "{doubts}");
+fn one_thing_without_another_is_damage() {
+    for name in [&*format!("{LOG_DIR}/"), STORE_FILE, "notes.txt"] {
+        let reason = damage(&dir_with(&["node.key", name]));
+        assert!(reason.contains(name.trim_end_matches('/')), "{reason}");
+    }
+    let dir = dir_at(Stage::Member, &[&format!("{LOG_DIR}/")]);
+    fs::remove_file(dir.path().join(KEY_FILE)).unwrap();
+    assert_eq!(damage(&dir), "it has data but no node.key");
+
+    for (text, part) in [
+        ("quorate-cluster 9\n", "version 9"),
+        ("\u{0}", "means nothing"),
+    ] {
+        let dir = dir_with(&["node.key"]);
+        fs::write(dir.path().join(CLUSTER_FILE), text).unwrap();
+        let reason = damage(&dir);
+        assert!(reason.contains(part), "{reason}");
+        let error = State::Damaged(reason)
+            .cluster(dir.path(), true)
+            .unwrap_err();
+        assert!(!error.to_string().contains("delete"), "{error}");
+    }
 }
 
 #[test]
-fn a_new_node_with_a_token_joins() {
-    let fixture = Fixture::new(&[]).with_token_of(5, "10.0.0.9:7700");
-    assert!(fixture.judge().unwrap().is_joiner());
-    assert_eq!(fixture.doubts(), "");
-}
-
-#[test]
-fn a_joiner_that_nobody_could_reach_is_told() {
-    let mut fixture = Fixture::new(&[]).with_token_of(5, "10.0.0.9:7700");
-    fixture.config.peer.advertise = "127.0.0.1:7700".to_owned();
-    let doubts = fixture.doubts();
-    assert!(doubts.contains("set peer.advertise"), "{doubts}");
-
-    let mut fixture = Fixture::new(&[]).with_token_of(5, "127.0.0.1:7701");
-    fixture.config.peer.advertise = "127.0.0.1:7700".to_owned();
-    assert_eq!(fixture.doubts(), "", "they are on one machine");
-}
-
-#[test]
-fn a_joiner_with_a_log_of_nobody_knows_whom_is_refused() {
-    let fixture = Fixture::new(&[]).with_token_of(5, "a:1");
-    std::fs::create_dir(fixture.dir.path().join(quorate_raft::LOG_DIR)).unwrap();
-    fixture.refused_with(&["nothing says of which cluster"]);
-}
-
-#[test]
-fn a_node_that_has_joined_needs_neither_list_nor_token() {
-    let fixture = Fixture::new(&[]);
-    fixture.has_data(5, &[(1, ADDRESS), (2, "b:1")], None);
-    assert!(matches!(fixture.judge().unwrap(), Standing::Member { .. }));
-    assert_eq!(fixture.doubts(), "");
-}
-
-#[test]
-fn the_token_of_its_own_cluster_does_no_harm() {
-    let fixture = Fixture::new(&[]).with_token_of(5, "a:1");
-    fixture.has_data(5, &[(1, ADDRESS)], None);
-    assert!(matches!(fixture.judge().unwrap(), Standing::Member { .. }));
-}
-
-#[test]
-fn the_token_of_another_cluster_is_refused_with_both_ids() {
-    let fixture = Fixture::new(&[]).with_token_of(6, "a:1");
-    fixture.has_data(5, &[(1, ADDRESS)], None);
-    let [ours, theirs] = [5, 6].map(|byte| ClusterId([byte; 32]).to_string());
-    fixture.refused_with(&["data of another cluster", &ours, &theirs]);
-}
-
-#[test]
-fn data_of_a_cluster_of_another_name_is_refused_with_both() {
-    let mut fixture = Fixture::new(&[]);
-    fixture.has_data(5, &[(1, ADDRESS)], None);
-    fixture.config.cluster.name = "other".to_owned();
-    fixture.refused_with(&["data of another cluster", "\"quorate\"", "\"other\""]);
-}
-
-#[test]
-fn a_list_that_names_no_member_is_of_another_cluster() {
-    let fixture = Fixture::new(&[(7, "a:1"), (8, "b:1"), (9, "c:1")]);
-    fixture.has_data(5, &[(1, ADDRESS), (2, "b:1")], None);
-    fixture.refused_with(&[
-        "data of another cluster",
-        "none of its members",
-        &node(2).to_string(),
-    ]);
-
-    // Unless it is the one that founded the cluster, whose members have all been replaced since.
-    fixture.has_data(5, &[(1, ADDRESS), (2, "b:1")], Some(fixture.hash_of_list()));
-    assert!(matches!(fixture.judge().unwrap(), Standing::Member { .. }));
-}
-
-#[test]
-fn addresses_of_a_list_that_differ_from_the_members_are_not_taken_and_that_is_said() {
-    let fixture = Fixture::new(&[(1, ADDRESS), (2, "b:1")]);
-    fixture.has_data(5, &[(1, ADDRESS), (2, "b:1"), (3, "c:1")], None);
-    assert_eq!(fixture.doubts(), "", "it has grown since");
-
-    fixture.has_data(5, &[(1, ADDRESS), (2, "elsewhere:1")], None);
-    let Standing::Member { cluster, listed } = fixture.judge().unwrap() else {
-        panic!("it is a member");
-    };
-    assert_eq!(cluster.known.members[&node(2)], "elsewhere:1");
-    assert_eq!(listed, BTreeMap::new());
-    let doubts = fixture.doubts();
-    assert!(doubts.contains("only found a cluster"), "{doubts}");
-}
-
-/// All others were replaced while it was off: what it knows leads to nobody who is still there.
-#[test]
-fn a_member_is_told_of_nodes_that_it_does_not_know_by_the_list() {
-    let mut fixture = Fixture::new(&[(1, ADDRESS), (2, "b:1"), (4, "d:1"), (5, "e:1")]);
-    fixture.has_data(5, &[(1, ADDRESS), (2, "b:1"), (3, "c:1")], None);
-    assert_eq!(fixture.listed(), [node(4), node(5)]);
-    let doubts = fixture.doubts();
-    assert!(doubts.contains(&node(5).to_string()), "{doubts}");
-    assert!(!doubts.contains(&node(2).to_string()), "{doubts}");
-
-    // The list of another cluster tells it nothing, though a token of its own lets it start.
-    fixture.config.cluster.nodes.drain(..2);
-    fixture.refused_with(&["none of its members"]);
-    let fixture = fixture.with_token_of(5, "a:1");
-    assert_eq!(fixture.listed(), []);
-}
-
-/// A node that was removed does not take itself for a member because a list says so.
-#[test]
-fn a_list_tells_a_node_nothing_of_itself() {
-    let fixture = Fixture::new(&[(1, ADDRESS), (2, "b:1")]);
-    fixture.has_data(5, &[(2, "b:1")], None);
-    assert_eq!(fixture.listed(), []);
-}
-
-#[test]
-fn an_address_that_differs_from_that_in_the_membership_is_said() {
-    let mut fixture = Fixture::new(&[]);
-    fixture.has_data(5, &[(1, "a:1"), (2, "b:1")], None);
-    assert_eq!(fixture.doubts(), "", "nobody has said where it is");
-    fixture.config.peer.advertise = "elsewhere:1".to_owned();
-    let doubts = fixture.doubts();
-    let command = format!("quorate member move {} elsewhere:1", node(1));
-    assert!(doubts.contains(&command), "{doubts}");
-}
-
-/// As a node by itself did before it could be joined.
-#[test]
-fn a_member_that_nobody_can_reach_is_told() {
-    let fixture = Fixture::new(&[]);
-    fixture.has_data(5, &[(1, "0.0.0.0:7700")], None);
-    let doubts = fixture.doubts();
-    assert!(doubts.contains("member move"), "{doubts}");
+fn without_a_token_nothing_starts_from_nothing() {
+    let dir = Path::new("/var/lib/quorate");
+    assert!(matches!(State::Empty.cluster(dir, true), Ok(None)));
+    let error = State::Empty.cluster(dir, false).unwrap_err().to_string();
+    for way in [
+        "quorate init --found",
+        "quorate serve --join",
+        "mount",
+        "/var/lib/quorate",
+    ] {
+        assert!(error.contains(way), "{way:?} is not in {error}");
+    }
+    let begun = State::Preparing(cluster(Stage::Preparing)).cluster(dir, true);
+    assert!(matches!(begun, Err(StartError::Preparing(_))));
+    let founder = State::Founding(cluster(Stage::Founding)).cluster(dir, false);
+    assert_eq!(founder.unwrap(), Some(cluster(Stage::Founding)));
 }

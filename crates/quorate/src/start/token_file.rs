@@ -22,7 +22,9 @@ pub(super) fn share(file: &Path, token: &JoinToken) -> anyhow::Result<()> {
     let linked = link(file, &new, token);
     // Whatever came of it, the token stands nowhere else.
     let removed = remove_if_present(&LinuxDisk, &new);
-    let shared = linked.and(removed).and_then(|()| LinuxDisk.sync_dir(&dir_of(file)));
+    let shared = linked
+        .and(removed)
+        .and_then(|()| LinuxDisk.sync_dir(&dir_of(file)));
     shared.with_context(|| format!("{} cannot be written", file.display()))
 }
 
