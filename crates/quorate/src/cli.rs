@@ -177,8 +177,8 @@ impl InitArgs {
             None => "a token of `quorate member add`".to_owned(),
         };
         Ok(format!(
-            "{dir} is that of the first node of a new cluster: start it with `quorate serve`. Other \
-             nodes join by {others}\n"
+            "{dir} is ready to found a new cluster: start it with `quorate serve`. Other nodes join by \
+             {others}\n"
         ))
     }
 }

@@ -10,7 +10,7 @@ use anyhow::{Context, bail, ensure};
 use clap::Args;
 use futures_util::future::{select_all, try_join_all};
 use quorate_ctl::{DEV_ORIGIN as ORIGIN, open_key_file, out, outln};
-use quorate_disk::LinuxDisk;
+use quorate_disk::{Disk, LinuxDisk};
 use quorate_dns::OriginSettings;
 use quorate_http::CertificateFiles;
 use quorate_peer::{Identity, NodeId};
@@ -233,6 +233,8 @@ fn certificate(root: &Path) -> anyhow::Result<CertificateFiles> {
         key_file: root.join("tls.key"),
     };
     if !files.key_file.exists() || !files.certificate_file.exists() {
+        let made = LinuxDisk.create_dir(root);
+        made.with_context(|| format!("the directory {} cannot be made", root.display()))?;
         files.make(&LinuxDisk, ["localhost", "127.0.0.1", "::1"])?;
     }
     Ok(files)
@@ -424,7 +426,7 @@ mod tests {
     fn data_of_another_number_of_nodes_is_left_alone() {
         for (held, count) in [(3, 1), (3, 5), (1, 3), (5, 3)] {
             let dir = tempfile::tempdir().unwrap();
-            let root = dir.path();
+            let root = &dir.path().join("data");
             check(held, root).unwrap();
             have_data(held, root);
             check(held, root).unwrap();

@@ -157,9 +157,8 @@ fn founding(cluster: &ClusterFile) -> Option<Founding> {
 pub(crate) async fn keep(node: Arc<Node>, data_dir: Arc<DataDir>, before: ClusterFile) {
     let known = node.joined().await;
     let member = ClusterFile {
-        stage: Stage::Member,
-        token: None,
-        ..before
+        voters: before.voters,
+        ..ClusterFile::new(Stage::Member, before.id, before.known)
     };
     let (marked, id) = (data_dir.clone(), member.id.to_string());
     let marking = in_background(move || marked.mark_used(&id));
