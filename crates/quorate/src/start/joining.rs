@@ -11,6 +11,10 @@ use tokio::time::{Instant, sleep};
 const PAUSE_MIN: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
+/// How long nodes that are started together may take until the first of them answers, before one says
+/// that it waits.
+const QUIET_START: Duration = Duration::from_secs(1);
+
 /// How long to go on asking when no member takes the token: those that were asked may not have heard
 /// of it yet, since it is as new as an operator who copies it is quick.
 const NOT_TAKEN_PATIENCE: Duration = Duration::from_secs(10);
@@ -21,6 +25,7 @@ pub(super) async fn ask_until_told(
     mut ask: impl AsyncFnMut() -> Result<Joined, JoinError>,
 ) -> Result<Joined, JoinError> {
     let (mut pause, mut told, mut not_taken_since) = (PAUSE_MIN, String::new(), None);
+    let begun = Instant::now();
     loop {
         let error = match ask().await {
             Ok(joined) => return Ok(joined),
@@ -37,7 +42,7 @@ pub(super) async fn ask_until_told(
             _ => return Err(error),
         }
         let reason = error.to_string();
-        if reason != told {
+        if reason != told && begun.elapsed() >= QUIET_START {
             tracing::warn!(reason, "not let into the cluster yet: asking again");
             told = reason;
         }
