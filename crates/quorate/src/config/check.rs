@@ -2,10 +2,11 @@
 
 use std::{net::SocketAddr, slice::from_ref};
 
+use quorate_raft::is_dialable;
 use quorate_setting::{Findings, Form, KeyPath};
 use quorate_state::NAME_SIZE_MAX;
 
-use super::{ConfigV1, check_address, is_unspecified};
+use super::ConfigV1;
 use crate::logging;
 
 /// The longest name of a node, in characters: that of a DNS label.
@@ -168,16 +169,9 @@ fn check_node(config: &ConfigV1, findings: &mut Findings) {
         findings.error("cluster.node_name", reason);
     }
     let address = &config.peer.advertise;
-    if !address.is_empty() {
-        if let Err(error) = check_address(address) {
-            findings.error("peer.advertise", error.to_string());
-        } else if is_unspecified(address) {
-            let reason = format!(
-                "{address} is another machine to each of the other nodes: write a name or an address \
-                 by which they reach this one"
-            );
-            findings.error("peer.advertise", reason);
-        }
+    if !address.is_empty() && !is_dialable(address) {
+        let reason = format!("{address:?} is no host:port by which other nodes reach this one");
+        findings.error("peer.advertise", reason);
     }
     let after = config.cluster.cleanup_after_secs;
     if (1..CLEANUP_AFTER_SECS_MIN).contains(&after) {

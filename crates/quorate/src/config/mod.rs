@@ -11,7 +11,6 @@
 //! | [`Loaded`] | the settings, and which layer set each |
 //! | [`Problem`] | what is wrong, or doubtful |
 
-mod address;
 mod check;
 mod document;
 mod environment;
@@ -26,7 +25,6 @@ use std::path::PathBuf;
 
 use quorate_setting::{Finding, Value};
 
-pub(crate) use address::{check_address, is_loopback, is_unspecified};
 pub(crate) use document::{example, reference};
 pub(crate) use problem::{Problem, Problems, Source};
 pub(crate) use settings::{ConfigV1, INSTEAD};

@@ -93,25 +93,27 @@ impl ClusterFile {
 }
 
 impl FromStr for ClusterFile {
-    type Err = ClusterFileError;
+    /// Why it cannot be used.
+    type Err = String;
 
-    fn from_str(text: &str) -> Result<Self, ClusterFileError> {
-        let mut lines = text.lines();
-        let header = lines.next().unwrap_or_default();
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (header, lines) = text.split_once('\n').unwrap_or((text, ""));
         let version = header.strip_prefix(MAGIC).map(str::trim);
-        match version.map(str::parse) {
+        match version.map(str::parse::<u32>) {
             Some(Ok(VERSION)) => parse_lines(lines),
-            Some(Ok(version)) if version < VERSION => Err(ClusterFileError::Former(version)),
-            Some(Ok(version)) => Err(ClusterFileError::Version(version)),
-            _ => Err(ClusterFileError::Line(header.to_owned())),
+            Some(Ok(version)) => Err(format!(
+                "it is of version {version}, as log and packets beside it are, and this program \
+                 reads {VERSION}: run the one that wrote it"
+            )),
+            _ => Err(format!("its line {header:?} means nothing")),
         }
     }
 }
 
-fn parse_lines<'a>(lines: impl Iterator<Item = &'a str>) -> Result<ClusterFile, ClusterFileError> {
+fn parse_lines(lines: &str) -> Result<ClusterFile, String> {
     let (mut stage, mut id, mut expires) = (None, None, None);
     let mut file = ClusterFile::new(Stage::Joining, ClusterId([0; 32]), Known::default());
-    for line in lines {
+    for line in lines.lines() {
         let (word, text) = line.split_once(' ').unwrap_or((line, ""));
         let parsed = match word {
             "stage" => text.parse().ok().map(|parsed| stage = Some(parsed)),
@@ -125,32 +127,26 @@ fn parse_lines<'a>(lines: impl Iterator<Item = &'a str>) -> Result<ClusterFile, 
                 .parse()
                 .ok()
                 .map(|parsed| expires = Some(UnixMillis(parsed))),
-            "token" => text
-                .parse()
-                .ok()
-                .zip(expires)
-                .map(|parsed| file.token = Some(parsed)),
+            "token" => {
+                let token = text.parse().ok().zip(expires);
+                token.map(|parsed| file.token = Some(parsed))
+            }
             "made" => (text == "key").then(|| file.has_made_key = true),
             "member" => parse_member(text).map(|(node, address)| {
                 file.known.members.insert(node, address);
             }),
             _ => None,
         };
-        // The line of a token is as secret as the token.
-        parsed.ok_or_else(|| match word {
-            "token" => ClusterFileError::Line("token …".to_owned()),
-            _ => ClusterFileError::Line(line.to_owned()),
-        })?;
+        // What follows the word may be secret.
+        parsed.ok_or_else(|| format!("its line {word:?} means nothing"))?;
     }
-    file.stage = stage.ok_or(ClusterFileError::Missing("stage"))?;
-    file.id = id.ok_or(ClusterFileError::Missing("id"))?;
-    let founds = matches!(file.stage, Stage::Preparing | Stage::Founding);
-    if founds && file.voters == 0 {
-        return Err(ClusterFileError::Missing("voters"));
-    }
-    match file.stage == Stage::Preparing && file.token.is_none() {
-        true => Err(ClusterFileError::Missing("token")),
-        false => Ok(file),
+    let lacks = |word| format!("it lacks the line {word:?}");
+    file.stage = stage.ok_or_else(|| lacks("stage"))?;
+    file.id = id.ok_or_else(|| lacks("id"))?;
+    match file.stage {
+        Stage::Preparing if file.token.is_none() => Err(lacks("token")),
+        Stage::Preparing | Stage::Founding if file.voters == 0 => Err(lacks("voters")),
+        _ => Ok(file),
     }
 }
 
@@ -162,25 +158,6 @@ fn parse_member(text: &str) -> Option<(NodeId, String)> {
 fn parse_id(hex: &str) -> Option<ClusterId> {
     let bytes = HEXLOWER_PERMISSIVE.decode(hex.as_bytes()).ok()?;
     Some(ClusterId(bytes.try_into().ok()?))
-}
-
-/// Why such a file cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum ClusterFileError {
-    /// It is of a version that came after.
-    #[error("it is of version {0}, and this program reads {VERSION}: run a newer one")]
-    Version(u32),
-    /// It is of a version that came before.
-    #[error(
-        "it is of version {0}, and this program reads {VERSION}: log and packets beside it are of \
-         former versions too. Run the program that wrote them, or choose another data_dir"
-    )]
-    Former(u32),
-    /// It has a line that means nothing.
-    #[error("its line {0:?} means nothing: mount the right volume, or choose another data_dir")]
-    Line(String),
-    #[error("it lacks the line {0:?}: mount the right volume, or choose another data_dir")]
-    Missing(&'static str),
 }
 
 #[cfg(test)]
@@ -239,15 +216,17 @@ mod tests {
             assert_ne!(damaged, text);
             assert!(damaged.parse::<ClusterFile>().is_err(), "{damaged}");
         }
-        let of_version = |version| text.replace("cluster 3", version).parse::<ClusterFile>();
-        assert_eq!(of_version("cluster 4"), Err(ClusterFileError::Version(4)));
-        assert_eq!(of_version("cluster 2"), Err(ClusterFileError::Former(2)));
+        for version in ["2", "4"] {
+            let other = text.replace("cluster 3", &format!("cluster {version}"));
+            let error = other.parse::<ClusterFile>().unwrap_err();
+            assert!(error.contains(version), "{error}");
+        }
     }
 
     #[test]
     fn a_damaged_token_is_not_shown() {
         let text = file(Stage::Founding).encode();
         let error = text.replace("token q", "token x").parse::<ClusterFile>();
-        assert_eq!(error, Err(ClusterFileError::Line("token …".to_owned())));
+        assert_eq!(error, Err("its line \"token\" means nothing".to_owned()));
     }
 }

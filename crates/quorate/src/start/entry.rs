@@ -1,6 +1,6 @@
 //! How a node comes into its cluster when it starts, and what it notes of it from then on.
 
-use std::{collections::BTreeSet, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::ensure;
 use quorate_packet::PublicKey;
@@ -15,7 +15,7 @@ use super::{
     joining::ask_until_told,
     token_file,
 };
-use crate::config::{ConfigV1, is_loopback};
+use crate::config::ConfigV1;
 
 /// After how long to write again what could not be written: somebody makes room on the disk.
 const RETRY_PAUSE: Duration = Duration::from_secs(10);
@@ -103,6 +103,13 @@ pub(crate) async fn join(
     Ok(cluster)
 }
 
+/// Whether only this machine reaches `address`, a `host:port`.
+fn is_loopback(address: &str) -> bool {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    ip.map_or(host == "localhost", |ip| ip.to_canonical().is_loopback())
+}
+
 /// What a node is opened with that others reach at `address`, unless its cluster knows it elsewhere.
 pub(crate) fn raft_config(
     config: &ConfigV1,
@@ -161,14 +168,11 @@ pub(crate) async fn keep(node: Arc<Node>, data_dir: Arc<DataDir>, before: Cluste
         ..ClusterFile::new(Stage::Member, before.id, before.known)
     };
     let (marked, id) = (data_dir.clone(), member.id.to_string());
-    let marking = in_background(move || marked.mark_used(&id));
-    tokio::spawn(async {
-        if let Err(error) = marking.await {
-            // A key that somebody else keeps, as Kubernetes does, cannot be marked.
-            let error = format!("{error:#}");
-            tracing::warn!(error, "the key is not marked as used");
-        }
-    });
+    if let Err(error) = in_background(move || marked.mark_used(&id)).await {
+        // A key that somebody else keeps, as Kubernetes does, cannot be marked.
+        let error = format!("{error:#}");
+        tracing::warn!(error, "the key is not marked as used");
+    }
     follow(known, data_dir, member).await;
 }
 
@@ -248,6 +252,21 @@ mod tests {
             drop(knows);
         };
         tokio::join!(following, learning);
+    }
+
+    #[test]
+    fn addresses_that_others_cannot_use_are_known() {
+        for loopback in [
+            "127.0.0.1:1",
+            "[::1]:1",
+            "localhost:1",
+            "[::ffff:127.0.0.1]:1",
+        ] {
+            assert!(is_loopback(loopback), "{loopback}");
+        }
+        for other in ["10.0.0.1:1", "[2001:db8::1]:1", "node1:1", "0.0.0.0:1"] {
+            assert!(!is_loopback(other), "{other}");
+        }
     }
 
     #[test]

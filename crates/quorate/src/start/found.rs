@@ -9,9 +9,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use anyhow::Context;
+use anyhow::{anyhow, ensure};
 use quorate_peer::{JoinToken, NodeId};
-use quorate_raft::Known;
+use quorate_raft::{Known, is_dialable};
 use quorate_state::{ClusterId, InviteId, LogIndex, UnixMillis};
 
 use super::{
@@ -20,10 +20,7 @@ use super::{
     state::{StartError, State},
     token_file,
 };
-use crate::{
-    advertised::advertised,
-    config::{ConfigV1, check_address},
-};
+use crate::{advertised::advertised, config::ConfigV1};
 
 /// How long others can join by the token of the founding: machines that are installed together are
 /// all there within a day.
@@ -114,9 +111,10 @@ impl<'a> Step<'a> {
 
 fn prepare(data_dir: &DataDir, config: &ConfigV1, shares: bool, voters: u32) -> anyhow::Result<()> {
     let address = advertised(&config.peer.advertise, config.peer.listen)?;
-    if shares {
-        check_address(&address).context("no token can name this node: set peer.advertise")?;
-    }
+    ensure!(
+        !shares || is_dialable(&address),
+        "no token can name this node: other nodes cannot reach {address}. Set peer.advertise"
+    );
     let (identity, has_made_key) = data_dir.identity()?;
     let (id, index) = (ClusterId(random()?), LogIndex::default());
     let members = BTreeMap::from([(NodeId(identity.public_key()), address)]);
@@ -138,10 +136,9 @@ fn prepare(data_dir: &DataDir, config: &ConfigV1, shares: bool, voters: u32) -> 
 
 fn random<const SIZE: usize>() -> anyhow::Result<[u8; SIZE]> {
     let mut bytes = [0; SIZE];
-    match getrandom::fill(&mut bytes) {
-        Ok(()) => Ok(bytes),
-        Err(error) => anyhow::bail!("the system gives no random bytes: {error}"),
-    }
+    let filled = getrandom::fill(&mut bytes);
+    filled.map_err(|error| anyhow!("the system gives no random bytes: {error}"))?;
+    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -23,9 +23,6 @@ use super::{
     data_dir::{CLUSTER_FILE, KEY_FILE, used_in},
 };
 
-/// More than a cluster file ever has, in bytes: a thousand members with the longest addresses.
-const CLUSTER_SIZE_MAX: u64 = 1024 * 1024;
-
 /// What a node is when it starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum State {
@@ -59,12 +56,6 @@ impl State {
                 None => used_in(dir)?.map_or(Self::Empty, Self::Forgotten),
             });
         }
-        let size = fs::metadata(dir.join(CLUSTER_FILE))?.len();
-        if size > CLUSTER_SIZE_MAX {
-            return Ok(Self::Damaged(format!(
-                "its file {CLUSTER_FILE:?} has {size} bytes"
-            )));
-        }
         let text = fs::read(dir.join(CLUSTER_FILE))?;
         let cluster: ClusterFile = match String::from_utf8_lossy(&text).parse() {
             Ok(cluster) => cluster,
@@ -72,8 +63,7 @@ impl State {
         };
         Ok(match cluster.stage {
             _ if !has(KEY_FILE) => Self::Damaged(format!("it has data but no {KEY_FILE}")),
-            Stage::Member if !has(LOG_DIR) => Self::Forgotten(cluster.id.to_string()),
-            _ if !has(LOG_DIR) && used_in(dir)?.is_some() => {
+            stage if !has(LOG_DIR) && (stage == Stage::Member || used_in(dir)?.is_some()) => {
                 Self::Forgotten(cluster.id.to_string())
             }
             Stage::Preparing => Self::Preparing(cluster),
@@ -106,13 +96,13 @@ impl State {
 
 /// What is in a directory, which may be absent.
 fn names(dir: &Path) -> io::Result<Vec<String>> {
-    match fs::read_dir(dir) {
-        Ok(entries) => entries
-            .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
-            .collect(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(error),
-    }
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let name =
+        |entry: io::Result<fs::DirEntry>| Ok(entry?.file_name().to_string_lossy().into_owned());
+    entries.map(name).collect()
 }
 
 /// Whether a directory that is none of a node's yet may have this: what a file system or a start that
