@@ -78,24 +78,35 @@ mod tests {
         NodeId(PublicKey::from_bytes([byte; 32]))
     }
 
+    fn permits(link_count_max: usize, link_count_per_peer_max: usize) -> LinkPermits {
+        LinkPermits::new(&LinkServerConfig {
+            link_count_max,
+            link_count_per_peer_max,
+            ..LinkServerConfig::default()
+        })
+    }
+
     #[test]
     fn one_peer_cannot_take_the_room_of_others() {
-        let permits = Arc::new(LinkPermits::new(3, 2));
-        let held = [peer(1), peer(1)].map(|peer| permits.try_acquire(peer));
+        let permits = Arc::new(permits(3, 2));
+        let held = [peer(1), peer(1)].map(|peer| permits.try_acquire(peer, false));
         assert!(held.iter().all(Option::is_some));
-        assert!(permits.try_acquire(peer(1)).is_none());
-        let other = permits.try_acquire(peer(2));
+        assert!(permits.try_acquire(peer(1), false).is_none());
+        let other = permits.try_acquire(peer(2), false);
         assert!(other.is_some());
-        assert!(permits.try_acquire(peer(3)).is_none(), "three are the most");
+        assert!(
+            permits.try_acquire(peer(3), false).is_none(),
+            "three are the most"
+        );
         drop(held);
-        assert!(permits.try_acquire(peer(3)).is_some());
+        assert!(permits.try_acquire(peer(3), false).is_some());
     }
 
     #[test]
     fn what_was_given_back_leaves_nothing_behind() {
-        let permits = Arc::new(LinkPermits::new(100, 1));
+        let permits = Arc::new(permits(100, 1));
         for byte in 0..100 {
-            drop(permits.try_acquire(peer(byte)).unwrap());
+            drop(permits.try_acquire(peer(byte), false).unwrap());
         }
         assert!(permits.holders.lock().unwrap().is_empty());
     }

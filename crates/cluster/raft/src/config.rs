@@ -104,16 +104,27 @@ impl RaftConfig {
         }
     }
 
+    /// Node `number` with data in `dir`. It founds the cluster together with `voters`, if there are any.
+    #[cfg(test)]
+    pub(crate) fn numbered(number: u64, voters: BTreeMap<NodeId, String>, dir: PathBuf) -> Self {
+        let identity = Identity::from_seed(&NodeId::numbered_seed(number));
+        let founding = Founding {
+            voters: 1,
+            invite: None,
+        };
+        Self {
+            founding: (!voters.is_empty()).then_some(founding),
+            cofounders: voters,
+            ..Self::new(identity, ClusterId([7; 32]), dir)
+        }
+    }
+
     /// The first voters of a cluster that this node founds.
     pub(crate) fn founders(&self) -> BTreeMap<NodeId, String> {
-        let founders = BTreeMap::from([(self.node, self.address.clone())]);
+        #[cfg_attr(not(test), expect(unused_mut))]
+        let mut founders = BTreeMap::from([(self.node, self.address.clone())]);
         #[cfg(test)]
-        let founders = self
-            .cofounders
-            .clone()
-            .into_iter()
-            .chain(founders)
-            .collect();
+        founders.extend(self.cofounders.clone());
         founders
     }
 

@@ -59,6 +59,8 @@ mod encoded_packets;
 mod fixture;
 mod level;
 mod node_id;
+#[cfg(feature = "numbered-ids")]
+mod numbered_id;
 mod outcome;
 mod position;
 mod publish_change;

@@ -47,17 +47,14 @@ impl<'de> Deserialize<'de> for NodeId {
 #[cfg(feature = "numbered-ids")]
 impl From<u64> for NodeId {
     fn from(number: u64) -> Self {
-        let key = ed25519_dalek::SigningKey::from_bytes(&Self::numbered_seed(number));
-        Self(PublicKey::from_bytes(key.verifying_key().to_bytes()))
+        crate::numbered_id::numbered(number).1
     }
 }
 
 #[cfg(feature = "numbered-ids")]
 impl NodeId {
-    /// The secret seed of the node that is made of this number.
+    /// The secret seed of the node of this number.
     pub fn numbered_seed(number: u64) -> [u8; 32] {
-        let mut seed = [0; 32];
-        seed[24..].copy_from_slice(&number.to_be_bytes());
-        seed
+        crate::numbered_id::numbered(number).0
     }
 }
