@@ -1,17 +1,26 @@
 //! The ways in which a process is told to stop, and in which it ends.
 
-use std::future;
+use std::{
+    future,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context;
 use quorate_peer::JoinError;
 use quorate_raft::{FatalError, OpenError, ShutdownError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::init::LostDataError;
+use crate::start::StartError;
+
+/// How long after the first signal another one means "leave at once". `timeout` and some supervisors
+/// send two together, to the process and to its group.
+const SECOND_SIGNAL_AFTER: Duration = Duration::from_secs(1);
 
 pub(crate) struct Stop {
     interrupt: Signal,
     terminate: Signal,
+    /// When the first signal came.
+    asked: Option<Instant>,
 }
 
 impl Stop {
@@ -21,17 +30,23 @@ impl Stop {
         Ok(Self {
             interrupt: take(SignalKind::interrupt())?,
             terminate: take(SignalKind::terminate())?,
+            asked: None,
         })
     }
 
-    /// Resolves when the process is asked to stop, or asked again while it stops.
+    /// Resolves when the process is asked to stop, or asked again a second or more later.
     pub(crate) async fn requested(&mut self) {
-        let received = tokio::select! {
-            received = self.interrupt.recv() => received,
-            received = self.terminate.recv() => received,
-        };
-        if received.is_none() {
-            future::pending().await
+        loop {
+            let received = tokio::select! {
+                received = self.interrupt.recv() => received,
+                received = self.terminate.recv() => received,
+            };
+            if received.is_none() {
+                future::pending().await
+            }
+            if counts(&mut self.asked, Instant::now()) {
+                return;
+            }
         }
     }
 
@@ -61,12 +76,27 @@ impl Stop {
     }
 }
 
+/// Whether a signal that comes now is the first, or late enough to be a second one.
+fn counts(first: &mut Option<Instant>, now: Instant) -> bool {
+    match *first {
+        Some(first) => now.duration_since(first) >= SECOND_SIGNAL_AFTER,
+        None => {
+            *first = Some(now);
+            true
+        }
+    }
+}
+
 /// Anything that has no code of its own.
 const EXIT_FAILURE: u8 = 1;
 
 /// Log or store are damaged, incomplete or of another version: the node does not start from them,
 /// and starting it again changes nothing (`EX_DATAERR` of sysexits.h).
 const EXIT_DATA: u8 = 65;
+
+/// There is nothing to start from: the data directory is empty, its volume is lost, or another node
+/// has founded the cluster (`EX_CONFIG`).
+const EXIT_NOTHING: u8 = 78;
 
 /// The cluster does not let the node join: the token is used, has expired or is another cluster's
 /// (`EX_NOPERM`). Starting it again with the same token changes nothing.
@@ -92,8 +122,11 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
                 false => EXIT_FAILURE,
             };
         }
-        if cause.is::<LostDataError>() {
-            return EXIT_DATA;
+        if let Some(error) = cause.downcast_ref::<StartError>() {
+            return match error {
+                StartError::Damaged { .. } | StartError::Forgotten { .. } => EXIT_DATA,
+                _ => EXIT_NOTHING,
+            };
         }
         if let Some(error) = cause.downcast_ref::<JoinError>() {
             return match error {
@@ -113,16 +146,24 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
-    use crate::init::{check_unused, mark_used, open_or_make};
+    #[test]
+    fn two_signals_at_once_are_one() {
+        let (mut first, now) = (None, Instant::now());
+        let after = |millis| now + Duration::from_millis(millis);
+        let counted = [0, 0, 999, 1000].map(|millis| counts(&mut first, after(millis)));
+        assert_eq!(counted, [true, false, false, true]);
+    }
 
     #[test]
     fn supervisors_can_tell_what_another_start_does_not_mend() {
-        let dir = tempfile::tempdir().unwrap();
-        open_or_make(dir.path()).unwrap();
-        mark_used(dir.path(), "6f6e").unwrap();
-        let lost = check_unused(dir.path()).unwrap_err();
-        assert_eq!(exit_code(&lost), EXIT_DATA);
+        let (dir, cluster) = (PathBuf::from("d"), String::new());
+        let lost = StartError::Forgotten { dir, cluster };
+        assert_eq!(exit_code(&lost.into()), EXIT_DATA);
+        let empty = anyhow::Error::new(StartError::Empty("d".into()));
+        assert_eq!(exit_code(&empty.context("starting")), EXIT_NOTHING);
         assert_eq!(exit_code(&JoinError::Forgotten.into()), EXIT_DATA);
         let unknown = anyhow::Error::new(JoinError::NotTaken(String::new()));
         assert_eq!(exit_code(&unknown.context("joining")), EXIT_NOT_LET_IN);

@@ -98,7 +98,7 @@ impl Replica for Node {
         conditions: Conditions,
     ) -> BoxFuture<'_, Result<PutOutcome, PutError>> {
         Box::pin(async move {
-            let open = self.opened().map_err(|_| PutError::Starting)?;
+            let open = self.opened().map_err(PutError::Starting)?;
             open.put(packet, conditions).await
         })
     }
@@ -172,6 +172,9 @@ impl OpenNode {
     ) -> Result<PutOutcome, PutError> {
         if self.is_closing() {
             return Err(PutError::ShuttingDown);
+        }
+        if let Some(forming) = self.forming() {
+            return Err(PutError::Starting(forming));
         }
         if let Some(outcome) = self.known_outcome(&packet, &conditions) {
             return Ok(outcome);

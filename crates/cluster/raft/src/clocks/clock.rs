@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::StreamExt;
 use quorate_clock::ClockState;
-use quorate_peer::NodeId;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, timeout};
 
 use crate::{adapters::Raft, clocks::exchange::Exchange};
 
@@ -17,11 +17,11 @@ const QUIET_START: Duration = Duration::from_secs(10);
 
 /// Keeps whose clocks count, and says once whenever it changes what the time rests on. Never
 /// returns.
-pub(crate) async fn watch_clock(exchange: Arc<Exchange>, raft: Raft, founders: Vec<NodeId>) {
-    let start = Instant::now();
+pub(crate) async fn watch_clock(exchange: Arc<Exchange>, raft: Raft) {
+    let (start, mut changes) = (Instant::now(), raft.changes());
     let mut told = ClockState::Agreed;
     loop {
-        let voters = raft.voters(&founders);
+        let voters = raft.view().voters;
         let has_joined = !voters.is_empty();
         exchange.set_voters(voters);
         let state = exchange.time().state;
@@ -34,7 +34,8 @@ pub(crate) async fn watch_clock(exchange: Arc<Exchange>, raft: Raft, founders: V
                 false => tell(state, &exchange),
             }
         }
-        sleep(CLOCK_LOOK_INTERVAL).await;
+        // At once if the voters are others.
+        let _ = timeout(CLOCK_LOOK_INTERVAL, changes.next()).await;
     }
 }
 

@@ -20,10 +20,12 @@ pub(crate) async fn follow(parts: Arc<Parts>) {
     let mut applied = parts.state_machine.applied();
     let mut changes = parts.raft.changes();
     loop {
-        let cluster = applied.borrow_and_update().cluster.clone();
-        let members = parts.raft.membership().nodes;
-        roster.update(members, &cluster, parts.recovery.is_complete());
-        parts.peers.set_members(roster.node, &roster.members());
+        let meta = applied.borrow_and_update().clone();
+        let membership = parts.raft.membership();
+        roster.update(&membership, &meta, parts.recovery.is_complete());
+        let mut dialed = roster.members();
+        dialed.extend(parts.witnesses());
+        parts.peers.set_members(roster.node, &dialed);
         let changed = async {
             tokio::select! {
                 changed = changes.next() => changed.is_some(),

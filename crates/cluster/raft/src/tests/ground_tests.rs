@@ -142,7 +142,7 @@ async fn damaged_packets_are_healed_by_another_member_and_never_served() {
     let error = starting.stored_packet(&key).unwrap_err().to_string();
     assert!(error.contains("damaged"), "{error}");
     let refused = starting.put(packet(1, 6), Conditions::default()).await;
-    assert_eq!(refused, Err(PutError::Starting));
+    assert_eq!(refused, Err(PutError::Starting(NotReady::Healing)));
 
     board.cut_off.lock().unwrap().clear();
     timeout(TIMEOUT, opening).await.unwrap().unwrap().unwrap();
@@ -403,7 +403,7 @@ async fn acked_puts_survive_the_loss_of_power_at_all_nodes_at_once() {
         let nodes = simulated.cluster.nodes.keys().copied();
         board.cut_off.lock().unwrap().extend(nodes);
         let images = simulated.disks.iter().map(|(node, disk)| {
-            let seed = cut * 31 + u64::from(node.0.as_bytes()[31]);
+            let seed = cut * 31 + u64::from(node.0.as_bytes()[0]);
             let kinds = Loss::all_kinds(seed);
             let loss = kinds[seed as usize % kinds.len()];
             (*node, disk.image(disk.boundaries(), loss))
