@@ -59,15 +59,21 @@ impl Node {
         self.open.get().ok_or_else(step)
     }
 
-    /// The same, once it serves reads too.
-    pub(crate) fn readable(&self) -> Result<&OpenNode, ReadError> {
+    /// The same, once it has caught up since it started.
+    pub(crate) fn recovered(&self) -> Result<&OpenNode, ReadError> {
         let open = self.opened().map_err(ReadError::NotReady)?;
         match open.parts.recovery.serves_reads() {
-            true => match open.forming() {
-                Some(forming) => Err(ReadError::NotReady(forming)),
-                None => Ok(open),
-            },
+            true => Ok(open),
             false => Err(ReadError::NotReady(NotReady::Recovering)),
+        }
+    }
+
+    /// The same, once it serves packets too.
+    pub(crate) fn readable(&self) -> Result<&OpenNode, ReadError> {
+        let open = self.recovered()?;
+        match open.forming() {
+            Some(forming) => Err(ReadError::NotReady(forming)),
+            None => Ok(open),
         }
     }
 
