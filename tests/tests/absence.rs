@@ -11,7 +11,7 @@ use quorate_tests::{
 const REMOVED: &str = "removed from the cluster";
 
 /// What a node says only to an operator who should give up its data.
-const ADVICE: &str = "data directory";
+const ADVICE: &str = "empty data directory";
 
 /// For how long a node must conclude nothing: many times as long as it takes to ask everybody.
 const SPAN: Duration = Duration::from_secs(4);

@@ -46,27 +46,12 @@ async fn all_addresses_change_and_names_lead_to_the_new_ones() {
     if !names_can_be_set() {
         return;
     }
-    let cluster = Cluster::prepare(&voters(3));
+    let plan = voters(3).with_host_names(|number| format!("node{number}.quorate.test"));
+    let cluster = Cluster::prepare(&plan);
     let hosts = cluster.dir().join("hosts");
     let nodes = cluster.nodes();
     write_hosts(&hosts, 1);
-    let lines: Vec<_> = (1..)
-        .zip(nodes.iter())
-        .map(|(number, node)| format!("{}@{}", node.id(), name_of(number, node)))
-        .collect();
     for (number, node) in (1..).zip(nodes.iter()) {
-        let peer = node.addresses().peer;
-        let config = node.config();
-        let (advertise, name) = (format!("advertise = \"{peer}\""), name_of(number, node));
-        let config = config.replace(&advertise, &format!("advertise = \"{name}\""));
-        let config: String = config
-            .lines()
-            .map(|line| match line.starts_with("nodes = ") {
-                true => format!("nodes = {lines:?}\n"),
-                false => format!("{line}\n"),
-            })
-            .collect();
-        node.configure(&config);
         node.set_launcher(&with_hosts(&hosts));
         listen_at(node, 1, number);
     }
@@ -109,10 +94,6 @@ fn names_can_be_set() -> bool {
 /// All of 127.0.0.0/8 is this machine.
 fn address_of(network: u8, number: u8) -> String {
     format!("127.{network}.0.{number}")
-}
-
-fn name_of(number: u8, node: &Node) -> String {
-    format!("node{number}.quorate.test:{}", node.addresses().peer.port())
 }
 
 fn write_hosts(hosts: &Path, network: u8) {
