@@ -22,7 +22,8 @@ pub(crate) async fn follow(parts: Arc<Parts>) {
     loop {
         let meta = applied.borrow_and_update().clone();
         let membership = parts.raft.membership();
-        roster.update(&membership, &meta, parts.recovery.is_complete());
+        let has_caught_up = parts.recovery.is_complete();
+        roster.update(&membership.nodes, membership.voters(), &meta, has_caught_up);
         let mut dialed = roster.members();
         dialed.extend(parts.witnesses());
         parts.peers.set_members(roster.node, &dialed);
