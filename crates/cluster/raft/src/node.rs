@@ -15,8 +15,9 @@ use tokio::{
 };
 
 use crate::{
-    FatalError, Known, ShutdownError, links::service::PeerService, parts::Parts,
-    snapshots::checkpoint::checkpoint_applied, writes::Puts, writes::write_path::WritePath,
+    FatalError, Known, ShutdownError, adapters::NOT_FOUNDED, links::service::PeerService,
+    parts::Parts, snapshots::checkpoint::checkpoint_applied, writes::Puts,
+    writes::write_path::WritePath,
 };
 
 /// A node. Until it is open it says at which step it is, and serves nothing.
@@ -138,6 +139,9 @@ impl OpenNode {
     /// That the cluster has fewer voters than it was founded for, if so.
     pub(crate) fn forming(&self) -> Option<NotReady> {
         let wanted = self.parts.state_machine.forming()?;
+        if wanted == NOT_FOUNDED {
+            return Some(NotReady::Recovering);
+        }
         let voters = self.parts.raft.view().voters.len();
         let voters = u32::try_from(voters).unwrap_or(u32::MAX);
         Some(NotReady::Forming(VoterCount { voters, wanted }))
