@@ -34,6 +34,7 @@ mod log;
 mod logging;
 mod membership;
 mod node;
+mod own_address;
 mod replication;
 mod serve;
 mod standing;

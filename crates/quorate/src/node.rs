@@ -20,6 +20,7 @@ use crate::{
     live_settings::LiveSettings,
     logging::Logging,
     membership::{self, Membership},
+    own_address,
     replication::ReplicationThread,
     standing::Evidence,
 };
@@ -83,7 +84,9 @@ impl RunningNode {
         };
         let standing = evidence.judge()?;
         // Who is told where peers are dialed need not be told that they are elsewhere.
-        if once.routes.is_empty() {
+        let has_routes = !once.routes.is_empty();
+        let advertised = (!config.peer.advertise.is_empty()).then(|| address.clone());
+        if !has_routes {
             for doubt in evidence.doubts(&standing) {
                 tracing::warn!("{doubt}");
             }
@@ -132,6 +135,9 @@ impl RunningNode {
         let service = replication.run(opening).await??;
         let keeping = membership::keep(node.clone(), data_dir.clone(), membership.cluster);
         tokio::spawn(keeping);
+        if !has_routes {
+            tokio::spawn(own_address::check(node.clone(), id, advertised));
+        }
         let links = LinkServer::new(config.peer.clone(), &identity, service, peer_metrics);
         let peer = async move { links.serve(peer_listener, &listener_metrics) };
         let peer = replication.run(peer).await?;

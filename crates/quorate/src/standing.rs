@@ -9,7 +9,7 @@ use quorate_state::{ClusterId, ClusterNames};
 
 use crate::{
     cluster_file::{ClusterFile, Stage, founding_hash},
-    config::{ConfigV1, is_loopback, is_unspecified},
+    config::{ConfigV1, is_loopback},
     data_dir::DataDir,
     init::check_unused,
 };
@@ -239,23 +239,6 @@ impl Evidence<'_> {
                  heard and asked until it has caught up with the cluster, and are no members by \
                  that. Ask `quorate member list`, and leave out those that are none: {}",
                 listed.join(", ")
-            ));
-        }
-        let Some(own) = members.get(&self.node) else {
-            return doubts;
-        };
-        let node = self.node;
-        if is_unspecified(own) {
-            doubts.push(format!(
-                "the cluster knows this node as {own}, where no other can reach it: before others \
-                 join, run `quorate member move {node} HOST:PORT`"
-            ));
-        } else if !self.config.peer.advertise.is_empty() && own != self.address {
-            doubts.push(format!(
-                "peer.advertise is {}, and the cluster knows this node as {own}: the setting is \
-                 read only when the node founds or joins the cluster. Run `quorate member move \
-                 {node} {}` if it is there now",
-                self.address, self.address
             ));
         }
         doubts

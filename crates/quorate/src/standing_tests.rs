@@ -276,23 +276,3 @@ fn a_list_tells_a_node_nothing_of_itself() {
     fixture.has_data(5, &[(2, "b:1")], None);
     assert_eq!(fixture.listed(), []);
 }
-
-#[test]
-fn an_address_that_differs_from_that_in_the_membership_is_said() {
-    let mut fixture = Fixture::new(&[]);
-    fixture.has_data(5, &[(1, "a:1"), (2, "b:1")], None);
-    assert_eq!(fixture.doubts(), "", "nobody has said where it is");
-    fixture.config.peer.advertise = "elsewhere:1".to_owned();
-    let doubts = fixture.doubts();
-    let command = format!("quorate member move {} elsewhere:1", node(1));
-    assert!(doubts.contains(&command), "{doubts}");
-}
-
-/// As a node by itself did before it could be joined.
-#[test]
-fn a_member_that_nobody_can_reach_is_told() {
-    let fixture = Fixture::new(&[]);
-    fixture.has_data(5, &[(1, "0.0.0.0:7700")], None);
-    let doubts = fixture.doubts();
-    assert!(doubts.contains("member move"), "{doubts}");
-}

@@ -157,7 +157,7 @@ async fn take_part(
         parts,
         write_path,
         puts,
-        closing: AtomicBool::new(false),
+        closing: watch::Sender::new(false),
         tasks: tokio::sync::Mutex::new(tasks),
     })
 }

@@ -1,6 +1,10 @@
 //! Nodes over a transport in memory: what needs no process and no socket to be shown.
 
-use std::{collections::BTreeMap, sync::Mutex, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, atomic::Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
