@@ -105,6 +105,14 @@ impl Presence {
         links.iter().any(is_dialed)
     }
 
+    /// With whom this node has links that it has opened.
+    #[cfg(test)]
+    pub(crate) fn dialed(&self) -> std::collections::BTreeSet<NodeId> {
+        let links = lock(&self.links);
+        let dialed = links.iter().filter(|(_, by)| *by == Direction::Dialed);
+        dialed.map(|(peer, _)| *peer).collect()
+    }
+
     /// When a link that this node had opened to `peer` was last lost.
     pub(crate) fn lost_at(&self, peer: NodeId) -> Option<Instant> {
         lock(&self.lost).get(&peer).copied()

@@ -3,9 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
+use quorate_peer::NodeId;
 use tokio::time::{sleep, timeout};
 
-use crate::parts::Parts;
+use crate::{adapters::Membership, links::peers::Roles, parts::Parts};
 
 /// How long to wait after a look: what is applied changes with every entry.
 const LOOK_PAUSE: Duration = Duration::from_millis(10);
@@ -13,17 +14,20 @@ const LOOK_PAUSE: Duration = Duration::from_millis(10);
 /// How often to look although nothing has changed.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Follows the membership that is in effect and what is applied, and has links to all members
-/// and to nobody else. Returns when the node is gone.
+/// Follows the membership that is in effect and what is applied, and has links to the members that it
+/// has something to say to, and to nobody else. Returns when the node is gone.
 pub(crate) async fn follow(parts: Arc<Parts>) {
     let roster = &parts.peers.roster;
     let mut applied = parts.state_machine.applied();
     let mut changes = parts.raft.changes();
     loop {
         let cluster = applied.borrow_and_update().cluster.clone();
-        let members = parts.raft.membership().nodes;
-        roster.update(members, &cluster, parts.recovery.is_complete());
-        parts.peers.set_members(roster.node, &roster.members());
+        let membership = parts.raft.membership();
+        let roles = roles(&membership, roster.node);
+        roster.update(membership.nodes, &cluster, parts.recovery.is_complete());
+        parts
+            .peers
+            .set_members(roster.node, &roster.members(), roles);
         let changed = async {
             tokio::select! {
                 changed = changes.next() => changed.is_some(),
@@ -34,5 +38,13 @@ pub(crate) async fn follow(parts: Arc<Parts>) {
             return;
         }
         sleep(LOOK_PAUSE).await;
+    }
+}
+
+fn roles(membership: &Membership, own: NodeId) -> Roles {
+    let others = membership.nodes.keys().copied();
+    Roles {
+        votes: membership.is_voter(own),
+        learners: others.filter(|node| !membership.is_voter(*node)).collect(),
     }
 }

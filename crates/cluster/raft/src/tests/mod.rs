@@ -64,6 +64,9 @@ mod snapshot_traffic;
 #[path = "snapshot_tests.rs"]
 mod snapshots;
 
+#[path = "learner_tests.rs"]
+mod learners;
+
 #[path = "newcomer_tests.rs"]
 mod newcomers;
 
