@@ -57,7 +57,7 @@ async fn a_token_that_is_wrong_or_has_expired_lets_nobody_in() {
     let error = joiner.expect_start_refused().await;
     assert!(error.contains("damaged"), "{error}");
 
-    let short = first.invite(&["--valid-for", "10s"]).await;
+    let short = first.invite(&["--valid", "10s"]).await;
     joiner.set_arguments(["--join", &short]);
     // The span is what it is about.
     sleep(Duration::from_secs(11)).await;

@@ -300,6 +300,15 @@ async fn an_interrupt_stops_a_node_cleanly() {
     cluster.nodes().expect_converged().await;
 }
 
+/// `timeout` and some supervisors signal the process and its group, at the same moment.
+#[tokio::test(flavor = "multi_thread")]
+async fn two_signals_at_once_stop_a_node_cleanly() {
+    let cluster = Cluster::start(voters(1)).await;
+    let node = cluster.node(1);
+    node.signal(Signal::INT);
+    node.terminate().await;
+}
+
 /// A node that was never ready, for want of a quorum, stops when it is told to.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_waits_for_a_quorum_stops_when_told() {

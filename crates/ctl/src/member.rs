@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use quorate_api::{
-    ChangeReport, ChangeRequest, ChangeState, INVITE_VALID_SECS_MAX, INVITE_VALID_SECS_MIN,
-    InviteRequest, Invited, MoveRequest, ReplaceRequest, path,
+    ChangeReport, ChangeRequest, ChangeState, INVITE_USES_MAX, INVITE_VALID_SECS_MAX,
+    INVITE_VALID_SECS_MIN, InviteRequest, Invited, MoveRequest, ReplaceRequest, path,
 };
 use tokio::time::{Instant, sleep};
 
@@ -21,7 +21,7 @@ A NODE is named by its key, by a part of it from the beginning that no other nod
 characters at least), or by its name (cluster.node_name).
 
 Growing by one node:
-  quorate member add                             here; prints a token
+  quorate member add                             here; prints a token (--uses N: for N nodes)
   quorate serve --config FILE --join TOKEN       on the new machine
   quorate member list                            shows it as it catches up and becomes a voter";
 
@@ -33,10 +33,10 @@ pub enum MemberCommand {
 NODE is as much of each key as tells it from the others; --json has all of it. LAG is how many entries
 the node lacks of the leader's log, HEARD how long ago the leader heard from it.")]
     List,
-    /// Print a token by which one new node can join, once.
+    /// Print a token by which new nodes can join.
     #[command(after_help = "\
 The token stands alone on standard output. On the new machine, whose configuration needs to say how
-other nodes reach it (peer.advertise) and no list of nodes:
+other nodes reach it (peer.advertise):
   quorate serve --config FILE --join TOKEN")]
     Add {
         /// The node stays a learner, a replica without a vote; otherwise it becomes a voter by itself
@@ -44,8 +44,12 @@ other nodes reach it (peer.advertise) and no list of nodes:
         #[arg(long)]
         learner: bool,
         /// For how long the token can be used, such as 10m, 1h or 7d (10s to 7d).
-        #[arg(long, value_name = "SPAN", default_value = "1h", value_parser = parse_valid_for)]
-        valid_for: Duration,
+        #[arg(long, value_name = "SPAN", default_value = "1h", value_parser = parse_valid)]
+        valid: Duration,
+        /// How many nodes can join by it (1 to 16).
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        #[arg(value_parser = clap::value_parser!(u32).range(1..=INVITE_USES_MAX.into()))]
+        uses: u32,
     },
     #[command(flatten)]
     Change(ChangeCommand),
@@ -116,7 +120,7 @@ fn parse_node(text: &str) -> Result<String, String> {
     }
 }
 
-fn parse_valid_for(text: &str) -> Result<Duration, String> {
+fn parse_valid(text: &str) -> Result<Duration, String> {
     let span = span::parse(text)?;
     let [min, max] = [INVITE_VALID_SECS_MIN, INVITE_VALID_SECS_MAX].map(Duration::from_secs);
     match (min..=max).contains(&span) {
@@ -134,23 +138,34 @@ impl MemberCommand {
                 member_list::note_view(&members, session);
                 Ok(())
             }
-            Self::Add { learner, valid_for } => add(learner, valid_for, session).await,
+            Self::Add {
+                learner,
+                valid,
+                uses,
+            } => {
+                let valid_secs = valid.as_secs();
+                let request = InviteRequest {
+                    learner,
+                    valid_secs,
+                    uses,
+                };
+                add(&request, session).await
+            }
             Self::Change(change) => change.run(session).await,
         }
     }
 }
 
-async fn add(learner: bool, valid_for: Duration, session: &mut Session) -> anyhow::Result<()> {
-    let valid_secs = valid_for.as_secs();
-    let request = InviteRequest {
-        learner,
-        valid_secs,
-    };
-    let ask = Ask::post(path::INVITES, &request);
+async fn add(request: &InviteRequest, session: &mut Session) -> anyhow::Result<()> {
+    let ask = Ask::post(path::INVITES, request);
     let token = |invited: &Invited| format!("{}\n", invited.token);
     let invited = session.show(&ask, token).await?;
+    let nodes = match request.uses {
+        1 => "one node".to_owned(),
+        uses => format!("{uses} nodes at most"),
+    };
     session.note(format_args!(
-        "whoever has this token can join, once, until {}",
+        "whoever has this token can join until {}: {nodes}",
         span::date(invited.expires_ms)
     ));
     session.note("on the new machine: quorate serve --config FILE --join TOKEN");

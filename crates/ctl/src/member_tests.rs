@@ -58,12 +58,16 @@ fn done() -> Answer {
 async fn a_token_stands_alone_on_standard_output() {
     let invited = json!({ "token": "quorate-join-1.abc", "invite": "00ff", "expires_ms": 0 });
     let node = CannedNode::start([Answer::json(StatusCode::CREATED, &invited)]).await;
-    let (captured, outcome) = run(&node, &["add", "--learner", "--valid-for", "30m"]).await;
+    let (captured, outcome) = run(
+        &node,
+        &["add", "--learner", "--valid", "30m", "--uses", "2"],
+    )
+    .await;
     assert_eq!(outcome, Ok(()));
     assert_eq!(captured.data(), "quorate-join-1.abc\n");
     assert_eq!(
         captured.notes(),
-        "quorate: whoever has this token can join, once, until Thu, 01 Jan 1970 00:00:00 GMT\n\
+        "quorate: whoever has this token can join until Thu, 01 Jan 1970 00:00:00 GMT: 2 nodes at most\n\
          quorate: on the new machine: quorate serve --config FILE --join TOKEN\n"
     );
     let asked = node.asked().remove(0);
@@ -72,7 +76,10 @@ async fn a_token_stands_alone_on_standard_output() {
         (Method::POST, path::INVITES)
     );
     let body: Value = serde_json::from_str(&asked.body).unwrap();
-    assert_eq!(body, json!({ "learner": true, "valid_secs": 1800 }));
+    assert_eq!(
+        body,
+        json!({ "learner": true, "valid_secs": 1800, "uses": 2 })
+    );
 }
 
 #[tokio::test]
@@ -294,8 +301,9 @@ fn flags_may_stand_before_and_behind_the_command() {
 #[test]
 fn what_makes_no_sense_is_refused_before_anybody_is_asked() {
     for (words, expected) in [
-        (&["add", "--valid-for", "8d"][..], "10s to 7d"),
-        (&["add", "--valid-for", "9s"], "10s to 7d"),
+        (&["add", "--valid", "8d"][..], "10s to 7d"),
+        (&["add", "--valid", "9s"], "10s to 7d"),
+        (&["add", "--uses", "17"], "1..=16"),
         (&["promote", ".."], "no node is called so"),
         (&["promote", "b", "--timeout", "10"], "write it like 90s"),
         (&["replace", "a"], "<NEW>"),

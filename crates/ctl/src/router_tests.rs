@@ -169,6 +169,7 @@ async fn a_token_for_a_new_node_comes_alone() {
     let request = InviteRequest {
         learner: true,
         valid_secs: 3600,
+        uses: 1,
     };
     assert_eq!(replica.operators.take_asked(), [request.into()]);
 }

@@ -1,6 +1,9 @@
 //! The ways in which a process is told to stop, and in which it ends.
 
-use std::future;
+use std::{
+    future,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context;
 use quorate_peer::JoinError;
@@ -9,9 +12,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::init::LostDataError;
 
+/// How long after the first signal another one means "leave at once". `timeout` and some supervisors
+/// send two together, to the process and to its group.
+const SECOND_SIGNAL_AFTER: Duration = Duration::from_secs(1);
+
 pub(crate) struct Stop {
     interrupt: Signal,
     terminate: Signal,
+    /// When the first signal came.
+    asked: Option<Instant>,
 }
 
 impl Stop {
@@ -21,17 +30,23 @@ impl Stop {
         Ok(Self {
             interrupt: take(SignalKind::interrupt())?,
             terminate: take(SignalKind::terminate())?,
+            asked: None,
         })
     }
 
-    /// Resolves when the process is asked to stop, or asked again while it stops.
+    /// Resolves when the process is asked to stop, or asked again a second or more later.
     pub(crate) async fn requested(&mut self) {
-        let received = tokio::select! {
-            received = self.interrupt.recv() => received,
-            received = self.terminate.recv() => received,
-        };
-        if received.is_none() {
-            future::pending().await
+        loop {
+            let received = tokio::select! {
+                received = self.interrupt.recv() => received,
+                received = self.terminate.recv() => received,
+            };
+            if received.is_none() {
+                future::pending().await
+            }
+            if counts(&mut self.asked, Instant::now()) {
+                return;
+            }
         }
     }
 
@@ -58,6 +73,17 @@ impl Stop {
             FatalError::Forgotten(_) => EXIT_DATA,
         };
         std::process::exit(code.into())
+    }
+}
+
+/// Whether a signal that comes now is the first, or late enough to be a second one.
+fn counts(first: &mut Option<Instant>, now: Instant) -> bool {
+    match *first {
+        Some(first) => now.duration_since(first) >= SECOND_SIGNAL_AFTER,
+        None => {
+            *first = Some(now);
+            true
+        }
     }
 }
 
@@ -115,6 +141,14 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
 mod tests {
     use super::*;
     use crate::init::{check_unused, mark_used, open_or_make};
+
+    #[test]
+    fn two_signals_at_once_are_one() {
+        let (mut first, now) = (None, Instant::now());
+        let after = |millis| now + Duration::from_millis(millis);
+        let counted = [0, 0, 999, 1000].map(|millis| counts(&mut first, after(millis)));
+        assert_eq!(counted, [true, false, false, true]);
+    }
 
     #[test]
     fn supervisors_can_tell_what_another_start_does_not_mend() {

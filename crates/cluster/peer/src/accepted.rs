@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    FRAME_SIZE_MAX, Frame, Lane, LinkError, NodeId, PeerMetrics, Service, chain,
+    FRAME_SIZE_MAX, Frame, Lane, LinkError, NodeId, PeerMetrics, Service, Voucher, chain,
     frame::{FrameCodec, FrameError},
     greeting::{FrameReader, FrameWriter, Greeting, Hello, messages},
     link_permits::LinkPermit,
@@ -33,6 +33,7 @@ pub(crate) struct AcceptedLink {
     reader: FrameReader<Frame<Request>>,
     writer: FrameWriter<Frame<Response>>,
     log: Arc<LogBudget>,
+    vouchers: Vec<Voucher>,
     _permit: LinkPermit,
     _open: Held,
 }
@@ -50,6 +51,7 @@ impl AcceptedLink {
     pub(crate) fn new(
         (reader, writer): (FrameReader<Hello>, FrameWriter<Greeting>),
         origin: Origin,
+        vouchers: Vec<Voucher>,
         permit: LinkPermit,
         log: Arc<LogBudget>,
         metrics: &PeerMetrics,
@@ -61,6 +63,7 @@ impl AcceptedLink {
             reader: reader.map_decoder(|_| FrameCodec::new(FRAME_SIZE_MAX, Some(read))),
             writer: writer.map_encoder(|_| FrameCodec::new(FRAME_SIZE_MAX, Some(written))),
             log,
+            vouchers,
             _permit: permit,
             _open: Held::new(metrics.links_open.of(Direction::Accepted).of(lane)),
         }
@@ -76,7 +79,7 @@ impl AcceptedLink {
         stop: CancellationToken,
     ) {
         let (origin, log) = (self.origin, self.log.clone());
-        let expelled = service.expelled(origin.peer);
+        let expelled = service.expelled(origin.peer, self.vouchers.clone());
         tokio::select! {
             // Who is expelled already is not served at all.
             biased;

@@ -69,6 +69,9 @@ settings! {
         /// leader changes, and may come back before this end has noticed that the former ones are
         /// dead.
         link_count_per_peer_max: usize = 32;
+        /// How many peers at a time may have links that are vouched for and not listed here yet: more
+        /// than are replaced while a member is away for hours.
+        vouched_count_max: usize = 16;
         /// How many nodes may be waiting to be registered. Only those that have a token wait.
         join_count_max: usize = 16;
         /// How long one may wait.

@@ -4,7 +4,7 @@ use std::{io, sync::Arc};
 
 use quorate_packet::PublicKey;
 
-use crate::{KeyRejection, frame::FrameError, metrics::DialFailure};
+use crate::{KeyRejection, Removal, frame::FrameError, metrics::DialFailure};
 
 /// Why a dial gave no link. Peer and address are named by who dialed.
 #[derive(Debug, thiserror::Error)]
@@ -22,16 +22,16 @@ pub(crate) enum DialError {
     #[error("another node is there: {0}")]
     OtherNode(PublicKey),
     #[error(
-        "it does not know this node's key: this node was removed, or never joined. To add it, run \
-         `quorate member add` on a member, and start this node by `serve --join TOKEN` with a new \
-         data directory; in a cluster that begins with a list of nodes, see that the list is the \
-         same everywhere"
+        "it does not know this node's key: it is no member of this cluster, or it was removed long \
+         ago and nobody remembers it"
     )]
     NotAdmitted,
+    #[error("it says that this node was removed, as of entry {}", .0.index)]
+    Removed(Arc<Removal>),
     #[error(
         "it knows that there were entries in this node's log, which is empty: this node has lost \
          its data, and with it the votes that it gave, and must not come back under its old key. \
-         Move its data directory away, run `quorate member add` on a member, start this node by \
+         Run `quorate member add` on a member, start a node in another, empty data directory by \
          `serve --join TOKEN`, and then run `quorate member replace` with the old key and the new"
     )]
     Forgotten,
@@ -75,6 +75,7 @@ impl DialError {
             | Self::WireVersion(_)
             | Self::Unasked => DialFailure::Tls,
             Self::NotAdmitted => DialFailure::NotAdmitted,
+            Self::Removed(_) => DialFailure::Removed,
             Self::Forgotten => DialFailure::Forgotten,
             Self::Refused(_) => DialFailure::Refused,
             Self::TimedOut => DialFailure::TimedOut,

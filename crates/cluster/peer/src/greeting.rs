@@ -3,8 +3,8 @@
 use std::ops::RangeInclusive;
 
 use crate::{
-    ClusterNames, DecodeError, Introduction, JoinAnswer, JoinRequest, Lane, LinkError, LogState,
-    decode_padded, message::WIRE_VERSIONS,
+    ClusterId, DecodeError, Introduction, JoinAnswer, JoinRequest, Lane, LinkError, Removal,
+    Voucher, message::WIRE_VERSIONS,
 };
 use futures_util::{Stream, StreamExt, stream};
 use serde::{Deserialize, Serialize};
@@ -17,13 +17,16 @@ use tokio_util::codec::{FramedRead, FramedWrite};
 
 use crate::frame::{Content, FrameCodec, FrameError, parse_front};
 
-/// The most that a greeting takes, in bytes. Of ours the longest is a request to join, whose name and
-/// address are as long as they may be.
-pub(crate) const GREETING_SIZE_MAX: usize = 512;
+/// The most that a node says before it is known, in bytes: a hello with the longest chain of vouchers
+/// takes 9 KB, and a request to join 0.5.
+pub(crate) const HELLO_SIZE_MAX: usize = 10 * 1024;
 
-/// The most that the answer to a request to join takes, in bytes: a thousand members and their
-/// addresses, the longest there are, take 300 KB.
-pub(crate) const JOIN_ANSWER_SIZE_MAX: usize = 512 * 1024;
+/// The most that the answer takes, in bytes, of a node whose key was expected: a thousand members and
+/// their addresses, the longest there are, take 300 KB.
+pub(crate) const GREETING_SIZE_MAX: usize = 512 * 1024;
+
+/// Zeros behind a hello, for the fields that an older node does not send.
+const PADDING: [u8; 64] = [0; 64];
 
 const MAGIC: [u8; 8] = *b"quorate1";
 
@@ -33,13 +36,15 @@ pub(crate) type FrameReader<T> = FramedRead<ReadHalf<TlsStream<TcpStream>>, Fram
 /// The half of a connection where messages go to.
 pub(crate) type FrameWriter<T> = FramedWrite<WriteHalf<TlsStream<TcpStream>>, FrameCodec<T>>;
 
-/// Both halves of a connection on which no more than greetings is allowed yet.
+/// Both halves of a connection on which no more than greetings is allowed yet, and the most that is
+/// read of one.
 pub(crate) fn greeting_frames<In: Content, Out: Content>(
     stream: impl Into<TlsStream<TcpStream>>,
+    read_size_max: usize,
 ) -> (FrameReader<In>, FrameWriter<Out>) {
     let (reader, writer) = tokio::io::split(stream.into());
     (
-        FramedRead::new(reader, FrameCodec::new(GREETING_SIZE_MAX, None)),
+        FramedRead::new(reader, FrameCodec::new(read_size_max, None)),
         FramedWrite::new(writer, FrameCodec::new(GREETING_SIZE_MAX, None)),
     )
 }
@@ -69,9 +74,10 @@ pub(crate) fn messages<T: Content>(
 pub(crate) struct Hello {
     pub(crate) magic: [u8; 8],
     pub(crate) versions: RangeInclusive<u16>,
-    pub(crate) cluster: ClusterNames,
-    pub(crate) log: LogState,
+    pub(crate) cluster: ClusterId,
+    pub(crate) is_log_empty: bool,
     pub(crate) lane: u8,
+    pub(crate) vouchers: Vec<Voucher>,
 }
 
 impl Hello {
@@ -79,16 +85,17 @@ impl Hello {
         Self {
             magic: MAGIC,
             versions: WIRE_VERSIONS,
-            cluster: introduction.names,
-            log: introduction.log,
+            cluster: introduction.cluster,
+            is_log_empty: introduction.is_log_empty,
             lane: lane as u8,
+            vouchers: introduction.vouchers,
         }
     }
 
     /// Whether a node of `cluster` that speaks `versions` goes on: on which lane, in which version.
     pub(crate) fn check(
         &self,
-        cluster: &ClusterNames,
+        cluster: ClusterId,
         versions: &RangeInclusive<u16>,
     ) -> Result<(Lane, u16), Rejection> {
         if self.magic != MAGIC {
@@ -101,7 +108,7 @@ impl Hello {
                 theirs: listed(&self.versions),
             });
         }
-        if !self.cluster.is_same(cluster) {
+        if self.cluster != cluster {
             return Err(Rejection::Cluster);
         }
         let lane = Lane::from_repr(self.lane).ok_or(Rejection::Lane(self.lane))?;
@@ -112,10 +119,11 @@ impl Hello {
 impl Content for Hello {
     fn parse(frame: &[u8]) -> Result<Self, DecodeError> {
         let is_known = frame.starts_with(&MAGIC);
-        decode_padded(match is_known {
+        let read = match is_known {
             true => frame,
             false => &frame[..frame.len().min(MAGIC.len())],
-        })
+        };
+        Ok(parse_front(&[read, &PADDING].concat())?.0)
     }
 }
 
@@ -125,8 +133,8 @@ pub(crate) enum Greeting {
     Welcome {
         /// The wire version that both speak from here on.
         version: u16,
-        /// What is in the log of the node that welcomes.
-        log: LogState,
+        /// Whether there is no entry in the log of the node that welcomes.
+        is_log_empty: bool,
     },
     /// The link is refused for the reason told, in words: a node need not know every reason that
     /// other versions have.
@@ -135,6 +143,8 @@ pub(crate) enum Greeting {
     Forgotten,
     /// Not a link, but the answer to a request to join.
     Join(JoinAnswer),
+    /// The link is refused: the node that said hello was removed.
+    Removed(Removal),
 }
 
 impl Content for Greeting {
@@ -175,13 +185,14 @@ pub(crate) enum Rejection {
          share one"
     )]
     WireVersion { ours: String, theirs: String },
-    #[error(
-        "it belongs to another cluster: see that the address is that of a member; in a cluster that \
-         begins with a list of nodes, the name and the list must be the same in both configurations"
-    )]
+    #[error("it belongs to another cluster: see that the address is that of a member")]
     Cluster,
     #[error("it knows no lane {0}")]
     Lane(u8),
+    #[error("it has not applied this node's registration yet, and until then takes no such link")]
+    Unlisted,
+    #[error("this node was removed")]
+    Removed(Removal),
     #[error("it has as many links open as it allows")]
     LinkCount,
     #[error("your log is empty, and was not before")]
@@ -192,6 +203,7 @@ impl Rejection {
     pub(crate) fn greeting(&self) -> Greeting {
         match self {
             Self::Forgotten => Greeting::Forgotten,
+            Self::Removed(removal) => Greeting::Removed(removal.clone()),
             other => Greeting::Refused(other.to_string()),
         }
     }

@@ -1,9 +1,10 @@
-use crate::{ClusterId, JoinRefusal, Joined, Lane, NodeId};
+use crate::{ClusterId, JoinRefusal, Joined, Lane, NodeId, vouch};
+use quorate_state::{CHAIN_LEN_MAX, LogIndex};
 use strum::VariantArray;
 
 use super::*;
 use crate::{
-    test_nodes::{HOME, HOME_ID, encoded, hello, id, introduction, noise},
+    test_nodes::{HOME, encoded, hello, id, identity, introduction, noise},
     test_service::{joined, token},
 };
 
@@ -16,19 +17,16 @@ fn speaking(versions: RangeInclusive<u16>) -> Hello {
     Hello::parse(&encoded(&hello)).unwrap()
 }
 
-/// Names of these bytes, none for zero.
-fn names(id: u8, founding: u8) -> ClusterNames {
-    let name = |byte: u8| (byte != 0).then_some(ClusterId([byte; 32]));
-    ClusterNames {
-        id: name(id),
-        founding: name(founding),
-    }
+/// As many vouchers as there may be, with the largest indexes.
+fn longest_chain() -> Vec<Voucher> {
+    let voucher = vouch(&identity(1), HOME, id(2), LogIndex(u64::MAX));
+    vec![voucher; CHAIN_LEN_MAX]
 }
 
-/// A hello of a node whose cluster is called so.
-fn of(names: ClusterNames) -> Hello {
+/// A hello of a node of the cluster with this id.
+fn of(id: u8) -> Hello {
     let introduction = Introduction {
-        names,
+        cluster: ClusterId([id; 32]),
         ..introduction()
     };
     Hello::new(introduction, Lane::Append)
@@ -50,7 +48,7 @@ fn widest_request() -> JoinRequest {
 fn a_hello_of_the_same_cluster_and_version_is_welcome() {
     for &lane in Lane::VARIANTS {
         let hello = Hello::parse(&encoded(&hello(lane))).unwrap();
-        assert_eq!(hello.check(&HOME, &WIRE_VERSIONS), Ok((lane, 1)));
+        assert_eq!(hello.check(HOME, &WIRE_VERSIONS), Ok((lane, 1)));
     }
 }
 
@@ -63,8 +61,8 @@ fn two_nodes_choose_the_highest_version_that_both_speak() {
         (2..=5, 5..=9, 5),
     ] {
         let lane = Lane::Append;
-        assert_eq!(speaking(old.clone()).check(&HOME, &new), Ok((lane, chosen)));
-        assert_eq!(speaking(new).check(&HOME, &old), Ok((lane, chosen)));
+        assert_eq!(speaking(old.clone()).check(HOME, &new), Ok((lane, chosen)));
+        assert_eq!(speaking(new).check(HOME, &old), Ok((lane, chosen)));
     }
 }
 
@@ -76,21 +74,21 @@ fn nodes_that_share_no_version_are_told_both_ranges() {
         (3..=4, 5..=9, "version 3 to 4 and this node speaks 5 to 9:"),
         (5..=9, 3..=4, "version 5 to 9 and this node speaks 3 to 4:"),
     ] {
-        let rejection = speaking(there).check(&HOME, &here).unwrap_err().to_string();
+        let rejection = speaking(there).check(HOME, &here).unwrap_err().to_string();
         assert!(rejection.contains(told), "{rejection}");
     }
 }
 
 #[test]
 fn every_difference_is_a_rejection_of_its_own() {
-    let check = |hello: &Hello, names| hello.check(&names, &WIRE_VERSIONS);
+    let check = |hello: &Hello, cluster| hello.check(cluster, &WIRE_VERSIONS);
     let hello = hello(Lane::Append);
     let magic = Hello {
         magic: *b"etcd raf",
         ..hello.clone()
     };
     assert_eq!(check(&magic, HOME), Err(Rejection::Magic));
-    assert_eq!(check(&hello, names(8, 0)), Err(Rejection::Cluster));
+    assert_eq!(check(&hello, ClusterId([8; 32])), Err(Rejection::Cluster));
     for lane in [200, 255] {
         let hello = Hello {
             lane,
@@ -98,39 +96,6 @@ fn every_difference_is_a_rejection_of_its_own() {
         };
         assert_eq!(check(&hello, HOME), Err(Rejection::Lane(lane)));
     }
-}
-
-/// Each end goes by what both know: ids, or else the list of founders.
-#[test]
-fn a_hello_tells_all_names_of_its_cluster() {
-    let all = [(0, 0), (0, 2), (1, 0), (1, 2), (3, 2), (3, 4), (0, 4)];
-    for (here, there) in all
-        .iter()
-        .flat_map(|here| all.iter().map(move |there| (here, there)))
-    {
-        let (here, there) = (names(here.0, here.1), names(there.0, there.1));
-        let hello = Hello::parse(&encoded(&of(there))).unwrap();
-        assert_eq!(hello.cluster, there);
-        let is_welcome = hello.check(&here, &WIRE_VERSIONS).is_ok();
-        assert_eq!(is_welcome, here.is_same(&there), "{here:?} and {there:?}");
-    }
-}
-
-#[test]
-fn a_hello_tells_what_is_in_the_log() {
-    for log in [LogState::Empty, LogState::Founding, LogState::More] {
-        let introduction = Introduction {
-            log,
-            ..introduction()
-        };
-        let hello = Hello::new(introduction, Lane::Append);
-        assert_eq!(Hello::parse(&encoded(&hello)).unwrap().log, log);
-    }
-    let mut unknown = encoded(&hello(Lane::Append));
-    let log = unknown.len() - 2;
-    unknown[log] = 77;
-    let later = Hello::parse(&unknown).unwrap();
-    assert_eq!(later.log, LogState::More, "something");
 }
 
 /// As programs greeted before there was this magic, and as others may.
@@ -146,29 +111,38 @@ fn of_another_magic_nothing_is_read_but_that() {
     .concat();
     for bytes in [&before[..], b"", b"quorate", &[0xff; 300]] {
         let hello = Hello::parse(bytes).unwrap();
-        let refused = hello.check(&HOME, &WIRE_VERSIONS);
+        let refused = hello.check(HOME, &WIRE_VERSIONS);
         assert_eq!(refused, Err(Rejection::Magic), "{bytes:?}");
-        assert_eq!(hello.cluster, names(0, 0));
+        assert_eq!(hello.cluster, ClusterId([0; 32]));
     }
 }
 
 #[test]
 fn the_layout_of_greetings_stays() {
+    let voucher = Voucher {
+        member: id(1),
+        index: LogIndex(9),
+        signer: id(2),
+        r: [4; 32],
+        s: [5; 32],
+    };
     let whole = Hello {
         lane: Lane::Snapshot as u8,
         versions: 3..=5,
-        ..of(names(7, 9))
+        is_log_empty: true,
+        vouchers: vec![voucher],
+        ..of(7)
     };
-    let names_of = |id: &[u8], founding: &[u8]| {
-        [b"quorate1".as_slice(), &[3, 5], id, founding, &[1, 3]].concat()
-    };
-    let [id, founding] = [7, 9].map(|byte| [[1].as_slice(), &[byte; 32]].concat());
-    assert_eq!(encoded(&whole), names_of(&id, &founding));
-    let by_list = Hello {
-        cluster: names(0, 9),
-        ..whole
-    };
-    assert_eq!(encoded(&by_list), names_of(&[0], &founding));
+    let [member, signer] = [1, 2].map(|name| *id(name).0.as_bytes());
+    let vouchers = [&[1][..], &member, &[9], &signer, &[4; 32], &[5; 32]].concat();
+    let expected = [
+        b"quorate1".as_slice(),
+        &[3, 5],
+        &[7; 32],
+        &[1, 3],
+        &vouchers,
+    ];
+    assert_eq!(encoded(&whole), expected.concat());
 
     let lanes = [
         Lane::Append,
@@ -183,9 +157,9 @@ fn the_layout_of_greetings_stays() {
     assert_eq!(lanes, Lane::VARIANTS);
     let welcome = Greeting::Welcome {
         version: 3,
-        log: LogState::More,
+        is_log_empty: true,
     };
-    assert_eq!(encoded(&welcome), [0, 3, 2]);
+    assert_eq!(encoded(&welcome), [0, 3, 1]);
     let refused = Greeting::Refused("no".to_owned());
     assert_eq!(encoded(&refused), [1, 2, b'n', b'o']);
     assert_eq!(encoded(&Greeting::Forgotten), [2]);
@@ -207,12 +181,12 @@ fn the_layout_of_joining_stays() {
 
     let node = id(1);
     let joined = Joined {
-        id: HOME_ID,
-        founding: Some(ClusterId([8; 32])),
+        id: HOME,
+        index: LogIndex(9),
         members: vec![(node, "h:1".to_owned())],
     };
     let members = [[1].as_slice(), node.0.as_bytes(), &[3, b'h', b':', b'1']].concat();
-    let expected = [[3, 0].as_slice(), &[7; 32], &[1], &[8; 32], &members].concat();
+    let expected = [[3, 0].as_slice(), &[7; 32], &[9], &members].concat();
     assert_eq!(
         encoded(&Greeting::Join(JoinAnswer::Joined(joined))),
         expected
@@ -237,7 +211,8 @@ fn what_later_versions_add_to_greetings_is_skipped() {
     let grown = |content: &[u8]| [content, &[9; 200]].concat();
     let hello = Hello {
         versions: 3..=4,
-        ..of(names(7, 9))
+        vouchers: longest_chain(),
+        ..of(7)
     };
     assert_eq!(Hello::parse(&grown(&encoded(&hello))), Ok(hello));
     let request = widest_request();
@@ -245,7 +220,7 @@ fn what_later_versions_add_to_greetings_is_skipped() {
     for greeting in [
         Greeting::Welcome {
             version: 4,
-            log: LogState::Empty,
+            is_log_empty: true,
         },
         Greeting::Refused("no".to_owned()),
         Greeting::Forgotten,
@@ -253,11 +228,6 @@ fn what_later_versions_add_to_greetings_is_skipped() {
     ] {
         assert_eq!(Greeting::parse(&grown(&encoded(&greeting))), Ok(greeting));
     }
-    let unknown_log = Greeting::Welcome {
-        version: 4,
-        log: LogState::More,
-    };
-    assert_eq!(Greeting::parse(&[0, 4, 77]), Ok(unknown_log));
 }
 
 #[test]
@@ -271,13 +241,16 @@ fn garbage_is_no_greeting_and_no_panic() {
     }
     let endless = [MAGIC.as_slice(), &[0xff; 20]].concat();
     assert!(Hello::parse(&endless).is_err());
-    assert!(Greeting::parse(&[4]).is_err());
+    assert!(Greeting::parse(&[5]).is_err());
 }
 
 /// Noise, and noise within what nodes say.
 #[test]
 fn no_first_words_make_parsing_panic_and_what_is_read_is_bounded() {
-    let hello = of(names(7, 9));
+    let hello = Hello {
+        vouchers: longest_chain()[..2].to_vec(),
+        ..of(7)
+    };
     let answer = Greeting::Join(JoinAnswer::Joined(joined()));
     let said = [
         encoded(&hello),
@@ -309,7 +282,7 @@ fn no_first_words_make_parsing_panic_and_what_is_read_is_bounded() {
             assert!(request.fits());
             // Which takes a while.
             if round % 64 == 1 {
-                let _ = request.is_proved(&[1; 32], HOME_ID, id(1), NodeId::default());
+                let _ = request.is_proved(&[1; 32], HOME, id(1), NodeId::default());
             }
         }
         if let Ok(Greeting::Join(JoinAnswer::Joined(joined))) = Greeting::parse(&bytes) {
@@ -335,13 +308,15 @@ fn the_longest_first_words_fit_a_greeting() {
     ] {
         assert!(encoded(&rejection.greeting()).len() <= GREETING_SIZE_MAX);
     }
-    assert!(encoded(&widest_request()).len() <= GREETING_SIZE_MAX);
+    assert!(encoded(&widest_request()).len() <= HELLO_SIZE_MAX);
     let widest = Hello {
         versions: 0..=u16::MAX,
         lane: u8::MAX,
-        log: LogState::More,
-        ..of(names(0xff, 0xff))
+        is_log_empty: true,
+        vouchers: longest_chain(),
+        ..of(0xff)
     };
+    assert!(encoded(&widest).len() <= HELLO_SIZE_MAX);
     assert_eq!(
         Hello::parse(&encoded(&widest)),
         Ok(widest),

@@ -5,14 +5,12 @@ use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::client::TlsStream;
 
 use crate::{
-    ClusterNames, Identity, Introduction, JoinAnswer, JoinRefusal, JoinRequest, JoinToken, Joined,
-    Lane, LogState, NodeId, TransportConfig, chain,
+    Identity, Introduction, JoinAnswer, JoinRefusal, JoinRequest, JoinToken, Joined, Lane, NodeId,
+    TransportConfig, chain,
     connector::Connector,
     dial_error::DialError,
     frame::{FrameCodec, FrameError},
-    greeting::{
-        FrameReader, GREETING_SIZE_MAX, Greeting, Hello, JOIN_ANSWER_SIZE_MAX, greeting_frames,
-    },
+    greeting::{FrameReader, GREETING_SIZE_MAX, Greeting, Hello, greeting_frames},
 };
 
 /// Why a node has not joined. What tells of members names each of them, with what came of asking it.
@@ -91,12 +89,14 @@ pub(crate) async fn join_by(
                 return Err(JoinError::Refused(refusal));
             }
             Ok(Greeting::Forgotten) => return Err(JoinError::Forgotten),
-            Ok(Greeting::Join(JoinAnswer::Unavailable(reason))) => (Verdict::Unavailable, reason),
-            Ok(Greeting::Refused(reason)) => Verdict::of(&DialError::Refused(reason)),
-            Ok(Greeting::Join(JoinAnswer::Joined(_)) | Greeting::Welcome { .. }) => {
-                Verdict::of(&DialError::Unasked)
-            }
-            Err(error) => Verdict::of(&error),
+            Ok(Greeting::Join(JoinAnswer::Unavailable(reason))) => (Reception::Unavailable, reason),
+            Ok(Greeting::Refused(reason)) => Reception::of(&DialError::Refused(reason)),
+            Ok(
+                Greeting::Join(JoinAnswer::Joined(_))
+                | Greeting::Welcome { .. }
+                | Greeting::Removed(_),
+            ) => Reception::of(&DialError::Unasked),
+            Err(error) => Reception::of(&error),
         };
         tracing::debug!(%member, address = at, ?verdict, reason, "a member did not let this node join");
         best = best.max(Some(verdict));
@@ -113,11 +113,9 @@ async fn ask(
     request: JoinRequest,
 ) -> Result<Greeting, DialError> {
     let introduction = Introduction {
-        names: ClusterNames {
-            id: Some(token.cluster),
-            founding: None,
-        },
-        log: LogState::Empty,
+        cluster: token.cluster,
+        is_log_empty: true,
+        vouchers: Vec::new(),
     };
     let hello = Hello::new(introduction, Lane::Join);
     let speak = |stream| speak(stream, hello, request);
@@ -137,7 +135,7 @@ async fn speak(
     hello: Hello,
     request: JoinRequest,
 ) -> Result<FrameReader<Greeting>, DialError> {
-    let (reader, mut writer) = greeting_frames::<Greeting, Hello>(stream);
+    let (reader, mut writer) = greeting_frames::<Greeting, Hello>(stream, GREETING_SIZE_MAX);
     let hello = writer.feed(hello).await;
     let mut writer = writer.map_encoder(|_| FrameCodec::new(GREETING_SIZE_MAX, None));
     let sent = hello.and(writer.send(request).await);
@@ -146,12 +144,12 @@ async fn speak(
         Ok(()) | Err(FrameError::Io(_)) => {}
         Err(error) => return Err(DialError::Greeting(error)),
     }
-    Ok(reader.map_decoder(|_| FrameCodec::new(JOIN_ANSWER_SIZE_MAX, None)))
+    Ok(reader)
 }
 
 /// What came of asking one member, the more promising the greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Verdict {
+enum Reception {
     /// It turned the node away without a word.
     NotTaken,
     /// It was not reached, or does not get on with this node.
@@ -160,7 +158,7 @@ enum Verdict {
     Unavailable,
 }
 
-impl Verdict {
+impl Reception {
     fn of(error: &DialError) -> (Self, String) {
         match error {
             DialError::NotAdmitted => {
@@ -174,13 +172,13 @@ impl Verdict {
 
 impl JoinError {
     /// What is to be said when these members were asked and none let the node in.
-    fn of(verdict: Option<Verdict>, reasons: &[String]) -> Self {
+    fn of(verdict: Option<Reception>, reasons: &[String]) -> Self {
         let reasons = reasons.join("; ");
         match verdict {
             None => Self::NoMember,
-            Some(Verdict::NotTaken) => Self::NotTaken(reasons),
-            Some(Verdict::Unreachable) => Self::Unreachable(reasons),
-            Some(Verdict::Unavailable) => Self::Unavailable(reasons),
+            Some(Reception::NotTaken) => Self::NotTaken(reasons),
+            Some(Reception::Unreachable) => Self::Unreachable(reasons),
+            Some(Reception::Unavailable) => Self::Unavailable(reasons),
         }
     }
 

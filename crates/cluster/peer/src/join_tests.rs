@@ -44,7 +44,7 @@ async fn fake_bob(answer: Vec<u8>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
-        let config = crate::server_config(&identity(BOB), only(MALLORY));
+        let config = crate::server_config(&identity(BOB));
         let (stream, _) = listener.accept().await.unwrap();
         let mut stream = TlsAcceptor::from(config).accept(stream).await.unwrap();
         for _ in ["hello", "request"] {

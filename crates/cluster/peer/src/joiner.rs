@@ -8,9 +8,7 @@ use tokio::time::timeout;
 use crate::{
     JoinRequest, LinkServerConfig, NodeId, Service,
     frame::{FrameCodec, FrameError},
-    greeting::{
-        FrameReader, FrameWriter, GREETING_SIZE_MAX, Greeting, Hello, JOIN_ANSWER_SIZE_MAX,
-    },
+    greeting::{FrameReader, FrameWriter, Greeting, HELLO_SIZE_MAX, Hello},
     log_budget::LogBudget,
     metrics::JoinOutcome,
 };
@@ -38,7 +36,6 @@ impl Joiner {
         let outcome = JoinOutcome::of(answer.as_ref());
         let said = async {
             if let Some(answer) = answer {
-                *self.writer.encoder_mut() = FrameCodec::new(JOIN_ANSWER_SIZE_MAX, None);
                 self.writer.send(Greeting::Join(answer)).await?;
             }
             self.writer.close().await
@@ -64,6 +61,6 @@ impl Joiner {
 
 /// Reads what a node says behind its hello that wants to join.
 pub(crate) async fn read_request(reader: FrameReader<Hello>) -> Result<JoinRequest, FrameError> {
-    let mut reader = reader.map_decoder(|_| FrameCodec::new(GREETING_SIZE_MAX, None));
+    let mut reader = reader.map_decoder(|_| FrameCodec::new(HELLO_SIZE_MAX, None));
     reader.next().await.unwrap_or(Err(FrameError::Closed))
 }

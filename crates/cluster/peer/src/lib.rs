@@ -9,8 +9,8 @@
 //! A node *is* its Ed25519 key ([`Identity`]), made on first start and kept with its data. Two nodes
 //! prove their keys to each other by TLS 1.3 with raw public keys (RFC 7250). So there is no authority
 //! to trust, no certificate to expire and no name to check. The one that connects knows beforehand
-//! which key must answer. The one that listens admits the keys it is told to and ends the handshake
-//! with any other: a stranger gets no byte of what is spoken inside.
+//! which key must answer. The one that listens lets any key through TLS and reads one hello: a
+//! stranger gets no byte of what is spoken inside.
 //!
 //! Nothing is resumed and no data goes early: each connection proves both keys anew, and what was
 //! sent once cannot be replayed. Only ring's algorithms are used, given explicitly, so that no other
@@ -20,22 +20,28 @@
 //!
 //! A link is one TCP connection for one lane between two nodes. Both have proved their keys before
 //! a byte of ours is spoken. Then the one that connected says which wire versions it speaks, which
-//! cluster and which lane, and the other welcomes it in the highest version that both speak and tells
-//! what is in its log, or says why not. So a stranger learns no version, and while nobody is expected
-//! to join it cannot make a node decode anything.
+//! cluster and which lane, and shows its vouchers; the other welcomes it in the highest version that
+//! both speak, or says why not.
 //!
 //! ```text
-//! TLS handshake ── Hello ──▶           a stranger ends here, with an alert
+//! TLS handshake ── Hello ──▶           a stranger ends here, without a byte
 //!               ◀── Greeting ──        another version, another cluster: the reason, and the end
 //!                 Request ──▶          frames: length (4 bytes, big-endian), number, message, tail
 //!               ◀── Response           one for each request, with its number, in any order
 //! ```
 //!
+//! # Who is heard
+//!
+//! What a caller is, the [`Service`] judges by its own registry: in each handshake, and while a link
+//! is open, which ends when the judgement changes. A registry may be old, so that alone is no reason
+//! to turn a member away (Raft dissertation, section 4.1): a member that it does not list shows a
+//! chain of [`Voucher`]s, each signed by the leader that registered it, back to a leader that is
+//! listed ([`is_vouched_for`]). Such a peer gets the lanes of Raft and of snapshots. A node that was
+//! removed is told so, with the voters of the cluster that it is no part of ([`Removal`]).
+//!
 //! # Strangers
 //!
-//! Who is admitted, the [`Service`] says: in each handshake, and while a link
-//! is open, which ends at once when its node is expelled. Only while the service expects joiners do
-//! others get through TLS, and then a joiner speaks first:
+//! While the service expects joiners, one that nobody knows may ask to join:
 //!
 //! ```text
 //! TLS handshake ── Hello, JoinRequest ──▶
@@ -43,9 +49,10 @@
 //! ```
 //!
 //! Whoever says anything else, or proves no token, gets not a byte: the connection ends as TLS ends
-//! one. By that a node that was removed knows that it is a stranger, as it does by the alert while
-//! nobody is expected. A joiner that was registered and has not heard the answer is admitted, and
-//! may ask again.
+//! one. A joiner that was registered and has not heard the answer is listed, and may ask again.
+//!
+//! What a stranger can make a node do is one handshake of TLS, reading a hello of at most 10 KiB and
+//! the check of one signature.
 //!
 //! # Versions
 //!
@@ -73,12 +80,13 @@
 //! | piece | what it is |
 //! |---|---|
 //! | [`Identity`] | the secret key of a node, and its file |
-//! | [`client_config`], [`server_config`], [`peer_key`] | TLS to one key, TLS for admitted keys, and who is at the other end |
+//! | [`client_config`], [`server_config`], [`peer_key`] | TLS to one key, TLS for any key, and who is at the other end |
 //! | [`message`] | requests and responses, and the forms on disk of what they carry |
 //! | [`Lane`], [`Link`], [`Frame`], [`Tail`] | what a link carries, a link, a message on its way, and what it says of its sender |
 //! | [`Transport`], [`PeerTransport`] | opens links to peers |
 //! | [`Service`], [`LinkServer`] | answers links that peers open, at a listener of `quorate-http` |
-//! | [`Introduction`], [`LogState`] | what nodes say of themselves before a link is open |
+//! | [`Introduction`], [`Verdict`], [`Removal`] | what nodes say of themselves before a link is open, and what comes of it |
+//! | [`vouch`], [`is_vouched_for`] | what proves a member to one that has not heard of it |
 //! | [`JoinToken`], [`JoinRequest`], [`JoinAnswer`] | how a node gets in that nobody knows yet |
 //! | [`join`], [`JoinError`] | asks the members that a token names to take this node in |
 //! | [`TransportConfig`], [`LinkServerConfig`] | the timeouts and bounds of both ends |
@@ -111,18 +119,17 @@ mod transport;
 pub use config::{LinkServerConfig, TransportConfig};
 pub use frame::FRAME_SIZE_MAX;
 pub use identity::{
-    Admit, Identity, IdentityError, KeyRejection, client_config, peer_key, server_config,
-    server_name,
+    Identity, IdentityError, KeyRejection, client_config, peer_key, server_config, server_name,
 };
 pub use join::{JoinError, join};
 pub use lock::lock;
 pub use message::{
     DecodeError, Frame, Introduction, JoinAnswer, JoinRequest, JoinToken, JoinTokenError, Joined,
-    Lane, Link, LinkError, LogState, RequestSink, Service, Tail, Transport, Unfit, chain,
-    decode_padded,
+    Lane, Link, LinkError, Removal, RequestSink, Service, Tail, Transport, Unfit, Verdict, chain,
+    is_vouched_for, vouch,
 };
 pub use metrics::PeerMetrics;
-pub use quorate_state::{ClusterId, ClusterNames, InviteId, JoinRefusal, NodeId};
+pub use quorate_state::{ClusterId, InviteId, JoinRefusal, NodeId, Voucher};
 pub use server::LinkServer;
 pub use transport::PeerTransport;
 

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{Frame, Lane, Link, LinkError, LogState, Tail, Transport, message::Response};
+use crate::{Frame, Lane, Link, LinkError, Tail, Transport, message::Response};
 use futures_util::{SinkExt, StreamExt, stream};
 use prometheus::{Registry, proto::Metric};
 use tokio::{
@@ -27,9 +27,9 @@ async fn requests_are_answered_with_their_numbers_and_tails() {
     let Link {
         mut requests,
         mut responses,
-        log,
+        is_log_empty,
     } = link;
-    assert_eq!(log, LogState::Founding, "as the service said");
+    assert!(!is_log_empty, "as the service said");
     let tail = |number| Tail {
         clock_ms: number,
         ..Tail::default()
@@ -156,7 +156,7 @@ async fn a_node_that_speaks_later_versions_too_is_welcome_in_ours() {
     stream.write_all(&frame(&hello)).await.unwrap();
     let mut greeting = [0; 7];
     stream.read_exact(&mut greeting).await.unwrap();
-    assert_eq!(greeting, [0, 0, 0, 3, 0, 1, LogState::Founding as u8]);
+    assert_eq!(greeting, [0, 0, 0, 3, 0, 1, 0]);
     // A request with a longer tail than ours, and its response.
     let request = [encoded(&numbered(5, "grown")), vec![1; 50]].concat();
     stream.write_all(&frame(&request)).await.unwrap();
@@ -168,8 +168,10 @@ async fn a_node_that_speaks_later_versions_too_is_welcome_in_ours() {
 
 #[tokio::test]
 async fn a_welcome_in_a_version_that_was_not_offered_is_refused() {
-    let log = LogState::More;
-    let welcome = Greeting::Welcome { version: 4, log };
+    let welcome = Greeting::Welcome {
+        version: 4,
+        is_log_empty: false,
+    };
     let address = fake_bob(frame(&encoded(&welcome))).await;
     let text = text(open(ALICE, address).await.err().unwrap());
     assert!(text.contains("wire version 4"), "{text}");

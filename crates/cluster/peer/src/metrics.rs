@@ -29,10 +29,12 @@ pub(crate) enum HandshakeOutcome {
     Crowded,
     /// It was no TLS as nodes speak it.
     Tls,
-    /// The key is not admitted, and did not come to join.
+    /// The key is of no node known here, and did not come to join.
     UnknownKey,
-    /// The key is not admitted, and what it said first was no request to join.
+    /// The key is of no node known here, and what it said first was no request to join.
     NoJoinRequest,
+    /// A node that was removed.
+    Removed,
     /// It asks to join.
     JoinRequest,
     /// An admitted node greeted in no known way.
@@ -84,8 +86,10 @@ pub(crate) enum DialFailure {
     Connect,
     /// No TLS with the expected key came about.
     Tls,
-    /// The peer does not admit this node's key.
+    /// The peer does not know this node's key.
     NotAdmitted,
+    /// The peer says that this node was removed.
+    Removed,
     /// The peer knows that this node has lost its data.
     Forgotten,
     /// The peer turned this node away, and said why.

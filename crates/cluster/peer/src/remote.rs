@@ -12,20 +12,21 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use crate::{
-    FRAME_SIZE_MAX, Frame, Introduction, Lane, Link, LinkError, LogState, NodeId, PeerMetrics,
-    chain,
+    FRAME_SIZE_MAX, Frame, Introduction, Lane, Link, LinkError, NodeId, PeerMetrics, chain,
     connector::Connector,
     dial_error::DialError,
     frame::{FrameCodec, FrameError},
-    greeting::{FrameReader, FrameWriter, Greeting, Hello, greeting_frames, messages},
+    greeting::{
+        FrameReader, FrameWriter, GREETING_SIZE_MAX, Greeting, Hello, greeting_frames, messages,
+    },
     lock,
     log_budget::{LogBudget, Unlogged},
     message::{Request, Response, WIRE_VERSIONS},
     metrics::Direction,
 };
 
-/// Both halves of a connection on which greetings were exchanged, and what the peer said of its log.
-type Greeted = (FrameReader<Greeting>, FrameWriter<Hello>, LogState);
+/// Both halves of a connection on which greetings were exchanged, and whether the peer's log is empty.
+type Greeted = (FrameReader<Greeting>, FrameWriter<Hello>, bool);
 
 #[derive(Debug)]
 pub(crate) struct Remote {
@@ -74,7 +75,7 @@ impl Remote {
         }
     }
 
-    fn link(self, (reader, writer, log): Greeted) -> Link {
+    fn link(self, (reader, writer, is_log_empty): Greeted) -> Link {
         let (lane, metrics) = (self.lane, &self.metrics);
         let (read, written) = (metrics.read(lane), metrics.written(lane));
         let reader =
@@ -93,7 +94,7 @@ impl Remote {
         Link {
             requests: Box::pin(requests),
             responses: responses.boxed(),
-            log,
+            is_log_empty,
         }
     }
 
@@ -106,12 +107,14 @@ impl Remote {
 
     /// Says what the failure of a dial is to callers.
     fn on_unreachable(&self, error: &DialError) -> LinkError {
-        let kind = match error {
-            DialError::NotAdmitted => LinkError::NotAdmitted,
-            DialError::Forgotten => LinkError::Forgotten,
-            _ => LinkError::Failed,
+        let text = self.text(error);
+        let error = match error {
+            DialError::NotAdmitted => LinkError::NotAdmitted(text),
+            DialError::Forgotten => LinkError::Forgotten(text),
+            DialError::Removed(removal) => LinkError::Removed(text, removal.clone()),
+            _ => LinkError::Failed(text),
         };
-        let (error, lane) = (kind(self.text(error)), self.lane);
+        let lane = self.lane;
         match self.log_change(LinkState::Unreachable) {
             Some(unlogged) => {
                 tracing::warn!(%error, ?lane, unlogged, "a peer is out of reach");
@@ -153,23 +156,24 @@ impl Remote {
 }
 
 async fn greet(stream: TlsStream<TcpStream>, hello: Hello) -> Result<Greeted, DialError> {
-    let (mut reader, mut writer) = greeting_frames::<Greeting, Hello>(stream);
+    let (mut reader, mut writer) = greeting_frames::<Greeting, Hello>(stream, GREETING_SIZE_MAX);
     let sent = writer.send(hello).await;
     // Even if the hello could not be sent: the peer may have said before why it went.
     match reader.next().await {
-        Some(Ok(Greeting::Welcome { version, log })) if WIRE_VERSIONS.contains(&version) => {
-            Ok((reader, writer, log))
-        }
+        Some(Ok(Greeting::Welcome {
+            version,
+            is_log_empty,
+        })) if WIRE_VERSIONS.contains(&version) => Ok((reader, writer, is_log_empty)),
         Some(Ok(Greeting::Welcome { version, .. })) => Err(DialError::WireVersion(version)),
         Some(Ok(Greeting::Refused(reason))) => Err(DialError::Refused(reason)),
         Some(Ok(Greeting::Forgotten)) => Err(DialError::Forgotten),
+        Some(Ok(Greeting::Removed(removal))) => Err(DialError::Removed(Arc::new(removal))),
         Some(Ok(Greeting::Join(_))) => Err(DialError::Unasked),
         Some(Err(FrameError::Io(error))) => Err(DialError::tls(error)),
         Some(Err(error)) => Err(DialError::Greeting(error)),
         None => match sent {
             Err(FrameError::Io(error)) => Err(DialError::tls(error)),
-            // It took its leave in TLS, without a word: so strangers are turned away while joiners
-            // are expected.
+            // It took its leave in TLS, without a word: so strangers are turned away.
             _ => Err(DialError::NotAdmitted),
         },
     }

@@ -11,14 +11,16 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Admit, Identity, Lane, LinkServerConfig, LogState, NodeId, PeerMetrics, Service,
+    Identity, Lane, LinkServerConfig, NodeId, PeerMetrics, Service, Verdict,
     accepted::{AcceptedLink, Origin},
     frame::FrameError,
-    greeting::{FrameReader, FrameWriter, Greeting, Hello, Rejection, greeting_frames},
+    greeting::{
+        FrameReader, FrameWriter, Greeting, HELLO_SIZE_MAX, Hello, Rejection, greeting_frames,
+    },
     handshake_error::HandshakeError,
     handshakes::{Handshake, Handshakes},
     joiner::{Joiner, read_request},
-    link_permits::LinkPermits,
+    link_permits::{LinkPermit, LinkPermits},
     log_budget::LogBudget,
     message::WIRE_VERSIONS,
     metrics::{HandshakeOutcome, JoinOutcome},
@@ -34,6 +36,9 @@ const STRANGER_LINE_COUNT_PER_MINUTE_MAX: u32 = 10;
 /// refuses none before the oldest handshake has given way to it: its loop accepts at most half as
 /// many before other tasks run.
 const ENDED_COUNT_MAX: usize = 256;
+
+/// What a peer gets that is not listed here: what a leader or candidate needs of a follower.
+const LANES_OF_VOUCHED: [Lane; 3] = [Lane::Append, Lane::Control, Lane::Snapshot];
 
 /// A connection whose other end has proved its key, and nothing else yet.
 struct Caller {
@@ -62,22 +67,18 @@ pub struct LinkServer {
 }
 
 impl LinkServer {
-    /// A server of the node with this identity, for the peers that `service` admits, and for
-    /// joiners while it expects any.
+    /// A server of the node with this identity, for the peers that `service` takes links of, and
+    /// for joiners while it expects any.
     pub fn new(
         config: LinkServerConfig,
         identity: &Identity,
         service: Arc<dyn Service>,
         metrics: PeerMetrics,
     ) -> Self {
-        let permits = LinkPermits::new(config.link_count_max, config.link_count_per_peer_max);
-        let admitting = service.clone();
-        let admit: Admit =
-            Arc::new(move |key| admitting.admits(NodeId(*key)) || admitting.expects_joiners());
         Self {
-            tls: crate::server_config(identity, admit).into(),
+            tls: crate::server_config(identity).into(),
+            permits: Arc::new(LinkPermits::new(&config)),
             handshakes: Handshakes::new(config.handshake_count_max),
-            permits: Arc::new(permits),
             joins: Semaphore::new(config.join_count_max),
             service,
             metrics,
@@ -127,7 +128,7 @@ impl LinkServer {
         socket::prepare(&stream).map_err(HandshakeError::tls)?;
         let stream = self.tls.accept(stream).await.map_err(HandshakeError::tls)?;
         let key = crate::peer_key(stream.get_ref().1).ok_or(HandshakeError::Protocol)?;
-        let (reader, writer) = greeting_frames(stream);
+        let (reader, writer) = greeting_frames(stream, HELLO_SIZE_MAX);
         let mut caller = Caller {
             node: NodeId(key),
             address,
@@ -135,9 +136,10 @@ impl LinkServer {
             writer,
         };
         let hello = caller.reader.next().await.ok_or(HandshakeError::Closed)?;
-        match self.service.admits(caller.node) {
-            true => self.hear_peer(caller, hello).await,
-            false => self.hear_stranger(caller, hello).await,
+        let vouchers = hello.as_ref().map_or(&[][..], |hello| &hello.vouchers);
+        match self.service.judge(caller.node, vouchers) {
+            Verdict::Stranger => self.hear_stranger(caller, hello).await,
+            verdict => self.hear_peer(caller, hello, verdict).await,
         }
     }
 
@@ -146,19 +148,12 @@ impl LinkServer {
         &self,
         mut caller: Caller,
         hello: Result<Hello, FrameError>,
+        verdict: Verdict,
     ) -> Result<Visit, HandshakeError> {
         let peer = caller.node;
         let unheard = |error| HandshakeError::Hello(peer, error);
         let hello = hello.map_err(unheard)?;
-        let introduction = self.service.introduction();
-        let checked = hello.check(&introduction.names, &WIRE_VERSIONS);
-        let admitted = checked.and_then(|(lane, version)| {
-            if hello.log == LogState::Empty && self.service.has_lost_data(peer) {
-                return Err(Rejection::Forgotten);
-            }
-            let permit = self.permits.try_acquire(peer);
-            Ok((lane, version, permit.ok_or(Rejection::LinkCount)?))
-        });
+        let admitted = self.admit(peer, &hello, verdict);
         let (lane, version, permit) = match admitted {
             Ok(admitted) => admitted,
             Err(rejection) => {
@@ -169,7 +164,7 @@ impl LinkServer {
             }
         };
         if lane == Lane::Join {
-            // It is registered already, and has not heard of it.
+            // It is registered already, and has not heard of it; or it was removed, and comes anew.
             let request = read_request(caller.reader).await.map_err(unheard)?;
             return Ok(Visit::Join(Joiner {
                 node: peer,
@@ -178,8 +173,11 @@ impl LinkServer {
                 writer: caller.writer,
             }));
         }
-        let log = introduction.log;
-        let welcome = Greeting::Welcome { version, log };
+        let is_log_empty = self.service.introduction().is_log_empty;
+        let welcome = Greeting::Welcome {
+            version,
+            is_log_empty,
+        };
         caller.writer.send(welcome).await.map_err(unheard)?;
         let origin = Origin {
             peer,
@@ -187,8 +185,33 @@ impl LinkServer {
             lane,
         };
         let (frames, log) = ((caller.reader, caller.writer), self.log.clone());
-        let link = AcceptedLink::new(frames, origin, permit, log, &self.metrics);
+        let link = AcceptedLink::new(frames, origin, hello.vouchers, permit, log, &self.metrics);
         Ok(Visit::Link(link))
+    }
+
+    /// On which lane a peer goes on, in which version, and the room for its link.
+    fn admit(
+        &self,
+        peer: NodeId,
+        hello: &Hello,
+        verdict: Verdict,
+    ) -> Result<(Lane, u16, LinkPermit), Rejection> {
+        let (lane, version) = hello.check(self.service.introduction().cluster, &WIRE_VERSIONS)?;
+        let is_vouched = verdict == Verdict::Vouched;
+        match verdict {
+            Verdict::Removed(removal) if lane != Lane::Join => {
+                return Err(Rejection::Removed(removal));
+            }
+            Verdict::Vouched if !LANES_OF_VOUCHED.contains(&lane) => {
+                return Err(Rejection::Unlisted);
+            }
+            Verdict::Listed if hello.is_log_empty && self.service.has_lost_data(peer) => {
+                return Err(Rejection::Forgotten);
+            }
+            _ => {}
+        }
+        let permit = self.permits.try_acquire(peer, is_vouched);
+        Ok((lane, version, permit.ok_or(Rejection::LinkCount)?))
     }
 
     /// Hears whether a stranger asks to join. Whatever else it says, it gets not a byte: TLS takes
@@ -207,9 +230,11 @@ impl LinkServer {
         let request = async {
             let no_request = |error| HandshakeError::NoJoinRequest(node, error);
             let hello = hello.map_err(no_request)?;
-            let names = self.service.introduction().names;
-            match hello.check(&names, &WIRE_VERSIONS) {
-                Ok((Lane::Join, _)) => read_request(reader).await.map_err(no_request),
+            let cluster = self.service.introduction().cluster;
+            match hello.check(cluster, &WIRE_VERSIONS) {
+                Ok((Lane::Join, _)) if self.service.expects_joiners() => {
+                    read_request(reader).await.map_err(no_request)
+                }
                 Ok(_) => Err(HandshakeError::UnknownKey(node.0)),
                 Err(rejection) => Err(HandshakeError::Stranger(node, rejection)),
             }

@@ -2,17 +2,12 @@
 
 use crate::Identity;
 use crate::{
-    ClusterId, ClusterNames, Frame, Introduction, LinkError, LogState, NodeId,
+    ClusterId, Frame, Introduction, LinkError, NodeId,
     message::{Request, Response},
 };
 use futures_util::{StreamExt, stream::BoxStream};
 
-pub(crate) const HOME_ID: ClusterId = ClusterId([7; 32]);
-
-pub(crate) const HOME: ClusterNames = ClusterNames {
-    id: Some(HOME_ID),
-    founding: None,
-};
+pub(crate) const HOME: ClusterId = ClusterId([7; 32]);
 
 pub(crate) const ALICE: u8 = 1;
 pub(crate) const BOB: u8 = 2;
@@ -29,8 +24,9 @@ pub(crate) fn id(name: u8) -> NodeId {
 /// What nodes of the home cluster say of themselves.
 pub(crate) fn introduction() -> Introduction {
     Introduction {
-        names: HOME,
-        log: LogState::Founding,
+        cluster: HOME,
+        is_log_empty: false,
+        vouchers: Vec::new(),
     }
 }
 

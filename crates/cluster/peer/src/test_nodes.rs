@@ -2,7 +2,6 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use crate::Admit;
 use crate::{
     Frame, Introduction, Lane, Link, LinkError, Tail, Transport,
     message::{Request, Response},
@@ -31,11 +30,6 @@ pub(crate) use crate::test_home::*;
 
 /// Longer than anything here takes on a busy machine.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
-
-pub(crate) fn only(name: u8) -> Admit {
-    let admitted = id(name).0;
-    Arc::new(move |key| *key == admitted)
-}
 
 /// The hello of a node of the home cluster.
 pub(crate) fn hello(lane: Lane) -> Hello {
@@ -261,7 +255,7 @@ pub(crate) async fn fake_bob(answer: Vec<u8>) -> SocketAddr {
 }
 
 pub(crate) async fn accept_as_bob(listener: &TcpListener) -> server::TlsStream<TcpStream> {
-    let config = crate::server_config(&identity(BOB), only(ALICE));
+    let config = crate::server_config(&identity(BOB));
     let (stream, _) = listener.accept().await.unwrap();
     let mut stream = TlsAcceptor::from(config).accept(stream).await.unwrap();
     let size = stream.read_u32().await.unwrap();

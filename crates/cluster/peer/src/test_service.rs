@@ -5,18 +5,19 @@ use std::{
     future::{pending, ready},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
 };
 
 use crate::{
     Frame, Introduction, InviteId, JoinAnswer, JoinRequest, JoinToken, Joined, Lane, NodeId,
-    Service, message::Response,
+    Removal, Service, Verdict, Voucher, is_vouched_for, message::Response,
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
+use quorate_state::LogIndex;
 use tokio::sync::watch;
 
-use crate::test_home::{ALICE, BOB, HOME_ID, Requests, echo, id, introduction, read};
+use crate::test_home::{ALICE, BOB, HOME, Requests, echo, id, introduction, read};
 
 pub(crate) trait Answering: Send + Sync + 'static {
     fn answer(&self, requests: Requests) -> BoxStream<'static, Frame<Response>>;
@@ -47,7 +48,8 @@ where
 pub(crate) struct TestService {
     answering: Box<dyn Answering>,
     admitted: watch::Sender<BTreeSet<NodeId>>,
-    asked: AtomicUsize,
+    /// Who was removed, and what it is told.
+    removed: Mutex<Option<(NodeId, Removal)>>,
     has_lost_data: AtomicBool,
     expects_joiners: AtomicBool,
     /// What nodes are told that have proved to have the token of tests. `None` for ever so long.
@@ -59,7 +61,7 @@ impl TestService {
         Self {
             answering: Box::new(answering),
             admitted: watch::Sender::new([id(ALICE)].into()),
-            asked: AtomicUsize::new(0),
+            removed: Mutex::default(),
             has_lost_data: AtomicBool::new(false),
             expects_joiners: AtomicBool::new(false),
             answer: Mutex::new(Some(JoinAnswer::Joined(joined()))),
@@ -78,9 +80,9 @@ impl TestService {
         });
     }
 
-    /// How many times it was asked whether a node is admitted.
-    pub(crate) fn asked(&self) -> usize {
-        self.asked.load(Ordering::Relaxed)
+    /// From now on this node is one that was removed.
+    pub(crate) fn remove(&self, name: u8, removal: Removal) {
+        *self.removed.lock().unwrap() = Some((id(name), removal));
     }
 
     /// From now on whoever greets with an empty log is one that had entries in it.
@@ -98,7 +100,7 @@ impl TestService {
 /// The token that Bob knows.
 pub(crate) fn token(members: Vec<(NodeId, String)>) -> JoinToken {
     JoinToken {
-        cluster: HOME_ID,
+        cluster: HOME,
         invite: InviteId([5; 16]),
         seed: [6; 32],
         members,
@@ -108,8 +110,8 @@ pub(crate) fn token(members: Vec<(NodeId, String)>) -> JoinToken {
 /// What Bob says to those who have it, unless a test has him say something else.
 pub(crate) fn joined() -> Joined {
     Joined {
-        id: HOME_ID,
-        founding: None,
+        id: HOME,
+        index: LogIndex(9),
         members: vec![
             (id(BOB), "bob:1".to_owned()),
             (id(ALICE), "alice:1".to_owned()),
@@ -122,15 +124,27 @@ impl Service for TestService {
         introduction()
     }
 
-    fn admits(&self, peer: NodeId) -> bool {
-        self.asked.fetch_add(1, Ordering::Relaxed);
-        self.admitted.borrow().contains(&peer)
+    fn judge(&self, peer: NodeId, vouchers: &[Voucher]) -> Verdict {
+        if self.admitted.borrow().contains(&peer) {
+            return Verdict::Listed;
+        }
+        let lists = |node| self.admitted.borrow().contains(&node);
+        match is_vouched_for(peer, vouchers, HOME, LogIndex(0), lists) {
+            true => Verdict::Vouched,
+            false => match &*self.removed.lock().unwrap() {
+                Some((removed, removal)) if *removed == peer => Verdict::Removed(removal.clone()),
+                _ => Verdict::Stranger,
+            },
+        }
     }
 
-    fn expelled(&self, peer: NodeId) -> BoxFuture<'static, ()> {
+    fn expelled(&self, peer: NodeId, vouchers: Vec<Voucher>) -> BoxFuture<'static, ()> {
         let mut admitted = self.admitted.subscribe();
         async move {
-            let is_expelled = |admitted: &BTreeSet<NodeId>| !admitted.contains(&peer);
+            let is_expelled = |admitted: &BTreeSet<NodeId>| {
+                let lists = |node| admitted.contains(&node);
+                !lists(peer) && !is_vouched_for(peer, &vouchers, HOME, LogIndex(0), lists)
+            };
             if admitted.wait_for(is_expelled).await.is_err() {
                 pending::<()>().await;
             }
@@ -152,7 +166,7 @@ impl Service for TestService {
         request: JoinRequest,
     ) -> BoxFuture<'static, Option<JoinAnswer>> {
         let key = JoinToken::public_key_of(&token(Vec::new()).seed);
-        if !request.is_proved(&key, HOME_ID, joiner, id(BOB)) {
+        if !request.is_proved(&key, HOME, joiner, id(BOB)) {
             return ready(None).boxed();
         }
         match self.answer.lock().unwrap().clone() {
@@ -167,7 +181,7 @@ impl Service for TestService {
         _lane: Lane,
         requests: Requests,
     ) -> BoxStream<'static, Frame<Response>> {
-        assert!(self.admits(peer), "a service sees peers that are admitted");
+        let _ = peer;
         self.answering.answer(requests)
     }
 }

@@ -23,7 +23,6 @@ use crate::{
     node::OpenNode,
     parts::Parts,
     snapshots::checkpoint::{checkpoint_applied, keep_log_short},
-    start::founding::{Founding, Franchise},
     start::opening::{open_log, open_packets},
     start::recovery::Recovery,
     writes::Puts,
@@ -88,7 +87,7 @@ impl Node {
         );
         let recovery = Recovery::default();
         let parts = Parts {
-            franchise: Franchise::new(&log, recovery.clone()),
+            remembers: log.state().last.is_some() || config.founding.is_some(),
             config,
             metrics,
             exchange,
@@ -145,7 +144,7 @@ async fn take_part(
         read_indexes: ReadIndexes::default(),
         metrics: parts.metrics.raft.clone(),
     };
-    tasks.spawn(parts.recovery.clone().run(write_path.clone()));
+    tasks.spawn(recover(parts.clone(), write_path.clone()));
     let puts = Arc::new(Puts::spawn(write_path.clone()));
     Ok(OpenNode {
         index: parts.store.index(),
@@ -162,30 +161,31 @@ async fn take_part(
     })
 }
 
+/// Founds the cluster, if that is what the node is to do, and follows who belongs to it.
 async fn found(parts: &Arc<Parts>, tasks: &mut JoinSet<()>) -> Result<(), OpenError> {
-    let founding = Founding {
-        raft: parts.raft.clone(),
-        log: parts.log.clone(),
-        config: parts.config.clone(),
-        franchise: parts.franchise.clone(),
-        logs: parts.peers.presence.logs.subscribe(),
-    };
-    founding.begin().await?;
-    tasks.spawn(founding.run());
-    let cluster = parts.state_machine.meta().cluster.clone();
+    if parts.config.founding.is_some() && parts.log.state().last.is_none() {
+        parts.raft.found(&parts.config).await?;
+    }
+    parts.raft.set_standing(parts.may_vote());
     // Before a peer is heard that may have lost its data.
-    let members = parts.raft.membership().nodes;
-    parts.peers.roster.update(members, &cluster, false);
+    let meta = parts.state_machine.meta().clone();
+    let roster = &parts.peers.roster;
+    roster.update(&parts.raft.membership(), &meta, false);
     tasks.spawn(follow(parts.clone()));
     Ok(())
 }
 
+/// Lets the node vote once it has caught up, if it could not before.
+async fn recover(parts: Arc<Parts>, path: WritePath) {
+    parts.recovery.clone().run(path).await;
+    parts.raft.set_standing(parts.may_vote());
+}
+
 /// Starts what tells whether this node should lead: by its clock, its disk's speed and space.
 fn watch_fitness(parts: &Arc<Parts>, sync_meter: Arc<SyncMeter>, tasks: &mut JoinSet<()>) {
-    let founders: Vec<_> = parts.config.voters.keys().copied().collect();
-    parts.exchange.set_voters(parts.raft.voters(&founders));
+    parts.exchange.set_voters(parts.raft.view().voters);
     let (exchange, raft) = (parts.exchange.clone(), parts.raft.clone());
-    tasks.spawn(watch_clock(exchange.clone(), raft, founders));
+    tasks.spawn(watch_clock(exchange.clone(), raft));
     tasks.spawn(watch_disk(sync_meter, exchange));
     tasks.spawn(watch_space(parts.clone()));
 }

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc, time::Duration};
 
 use quorate_disk::{Disk, LinuxDisk};
-use quorate_peer::NodeId;
-use quorate_state::{Capacity, ClusterNames, LEVEL_MAX, Level};
+use quorate_peer::{Identity, NodeId};
+use quorate_state::{Capacity, ClusterId, FoundingInvite, LEVEL_MAX, Level, LogIndex};
 
 use crate::{Settings, WallClock};
 
@@ -14,13 +14,23 @@ pub const LOG_DIR: &str = "log";
 /// The file of the store, in the directory of the node.
 pub const STORE_FILE: &str = "records.redb";
 
-/// What a node knows of its cluster. It outlives the process beside log and store, so that a node that
-/// has not got its first entries yet finds its cluster again.
+/// Who the members are. It outlives the process beside log and store, so that a node that has not got
+/// its first entries yet finds its cluster again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Known {
-    pub names: ClusterNames,
+    /// As of this entry.
+    pub index: LogIndex,
     /// The members, and where they are.
     pub members: BTreeMap<NodeId, String>,
+}
+
+/// What a cluster begins with that this node founds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Founding {
+    /// How many voters there shall be before the cluster serves packets.
+    pub voters: u32,
+    /// By what the first others join.
+    pub invite: Option<FoundingInvite>,
 }
 
 /// When voters that are gone are removed unasked.
@@ -35,12 +45,17 @@ pub struct Cleanup {
 /// What a node is told.
 #[derive(Debug, Clone)]
 pub struct RaftConfig {
+    /// The public key of `identity`.
     pub node: NodeId,
-    /// The founding voters and their addresses, this node among them. A node whose log is empty
-    /// founds the cluster with them; later the log says who the members are, and where. None of a
-    /// node that joins: it waits for the leader of those that it knows.
-    pub voters: BTreeMap<NodeId, String>,
-    /// What the node knew of the cluster when it was started.
+    /// Signs vouchers while this node leads.
+    pub identity: Identity,
+    pub cluster: ClusterId,
+    /// If its log is empty, this node founds the cluster, and is its first voter.
+    pub founding: Option<Founding>,
+    /// Nodes that found the cluster together with this one, so that a test need not have them join.
+    #[cfg(test)]
+    pub(crate) cofounders: BTreeMap<NodeId, String>,
+    /// Whom the node knew when it was started.
     pub known: Known,
     /// What its operator calls this node, or nothing.
     pub name: String,
@@ -66,11 +81,15 @@ pub struct RaftConfig {
 }
 
 impl RaftConfig {
-    /// `node` among `voters` with data in `dir` on this machine, all else by default.
-    pub fn new(node: NodeId, voters: BTreeMap<NodeId, String>, dir: PathBuf) -> Self {
+    /// A member of `cluster` with data in `dir` on this machine, all else by default.
+    pub fn new(identity: Identity, cluster: ClusterId, dir: PathBuf) -> Self {
         Self {
-            node,
-            voters,
+            node: NodeId(identity.public_key()),
+            identity,
+            cluster,
+            founding: None,
+            #[cfg(test)]
+            cofounders: BTreeMap::new(),
             known: Known::default(),
             name: String::new(),
             address: String::new(),
@@ -83,6 +102,30 @@ impl RaftConfig {
             settings: Settings::default(),
             level_max: LEVEL_MAX,
         }
+    }
+
+    /// Node `number` with data in `dir`. It founds the cluster together with `voters`, if there are any.
+    #[cfg(test)]
+    pub(crate) fn numbered(number: u64, voters: BTreeMap<NodeId, String>, dir: PathBuf) -> Self {
+        let identity = Identity::from_seed(&NodeId::numbered_seed(number));
+        let founding = Founding {
+            voters: 1,
+            invite: None,
+        };
+        Self {
+            founding: (!voters.is_empty()).then_some(founding),
+            cofounders: voters,
+            ..Self::new(identity, ClusterId([7; 32]), dir)
+        }
+    }
+
+    /// The first voters of a cluster that this node founds.
+    pub(crate) fn founders(&self) -> BTreeMap<NodeId, String> {
+        #[cfg_attr(not(test), expect(unused_mut))]
+        let mut founders = BTreeMap::from([(self.node, self.address.clone())]);
+        #[cfg(test)]
+        founders.extend(self.cofounders.clone());
+        founders
     }
 
     pub(crate) fn store(&self) -> quorate_store::StoreConfig {

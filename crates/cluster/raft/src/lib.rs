@@ -70,7 +70,7 @@ mod start;
 mod writes;
 
 pub use clocks::wall_clock::WallClock;
-pub use config::{Cleanup, Known, LOG_DIR, RaftConfig, STORE_FILE};
+pub use config::{Cleanup, Founding, Known, LOG_DIR, RaftConfig, STORE_FILE};
 pub use error::{FatalError, OpenError, ShutdownError};
 pub use metrics::{NodeMetrics, RaftMetrics};
 pub use node::Node;

@@ -5,8 +5,8 @@ use std::{
     time::Duration,
 };
 
-use quorate_peer::{LogState, NodeId, chain, lock};
-use quorate_replica::{NotReady, ReadError};
+use quorate_peer::{NodeId, chain, lock};
+use quorate_replica::{NotReady, ReadError, VoterCount};
 use quorate_store::Index;
 use tokio::{
     sync::{SetOnce, watch},
@@ -16,8 +16,8 @@ use tokio::{
 
 use crate::{
     FatalError, Known, ShutdownError, leadership::leader::leaderless, links::service::PeerService,
-    parts::Parts, snapshots::checkpoint::checkpoint_applied, start::log_state::log_state,
-    writes::Puts, writes::write_path::WritePath,
+    parts::Parts, snapshots::checkpoint::checkpoint_applied, writes::Puts,
+    writes::write_path::WritePath,
 };
 
 /// A node. Until it is open it says at which step it is, and serves nothing.
@@ -64,7 +64,10 @@ impl Node {
     pub(crate) fn readable(&self) -> Result<&OpenNode, ReadError> {
         let open = self.opened().map_err(ReadError::NotReady)?;
         match open.parts.recovery.serves_reads() {
-            true => Ok(open),
+            true => match open.forming() {
+                Some(forming) => Err(ReadError::NotReady(forming)),
+                None => Ok(open),
+            },
             false => Err(ReadError::NotReady(NotReady::Recovering)),
         }
     }
@@ -80,13 +83,13 @@ impl Node {
         }
     }
 
-    /// Resolves when this node has applied an entry of the cluster, so that it has a part in it. What
-    /// it knows of the cluster, now and later, is to be kept beside log and store for the next start.
+    /// Resolves when this node has applied the entry that founded the cluster, so that it has a part in
+    /// it. Whom it knows, now and later, is to be kept beside log and store for the next start.
     pub async fn joined(&self) -> watch::Receiver<Known> {
         let open = self.open.wait().await;
         let mut applied = open.write_path.applied.clone();
         // Fails only when the node is gone, and nobody waits here.
-        let _ = applied.wait_for(|meta| meta.applied.is_some()).await;
+        let _ = applied.wait_for(|meta| meta.cluster.id.is_some()).await;
         open.parts.peers.roster.known()
     }
 
@@ -159,6 +162,14 @@ impl OpenNode {
         }
     }
 
+    /// That the cluster has fewer voters than it was founded for, if so.
+    pub(crate) fn forming(&self) -> Option<NotReady> {
+        let wanted = self.parts.state_machine.forming()?;
+        let voters = self.parts.raft.view().voters.len();
+        let voters = u32::try_from(voters).unwrap_or(u32::MAX);
+        Some(NotReady::Forming(VoterCount { voters, wanted }))
+    }
+
     /// Why the node is not ready to serve, if it is not.
     pub(crate) fn not_ready(&self) -> Option<NotReady> {
         let parts = &self.parts;
@@ -168,13 +179,12 @@ impl OpenNode {
             Some(NotReady::Failed)
         } else if parts.is_removed() {
             Some(NotReady::Removed)
-        } else if log_state(&parts.log) == LogState::Empty {
-            Some(match parts.config.voters.is_empty() {
-                true => NotReady::Pending,
-                false => NotReady::Founding,
-            })
+        } else if parts.log.state().last.is_none() {
+            Some(NotReady::Pending)
         } else if !parts.recovery.serves_reads() {
             Some(NotReady::Recovering)
+        } else if let Some(forming) = self.forming() {
+            Some(forming)
         } else if parts.leader.borrow().node.is_none() {
             Some(NotReady::NoLeader)
         } else if !parts.recovery.is_complete() {

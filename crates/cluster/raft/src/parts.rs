@@ -15,7 +15,7 @@ use crate::{
     clocks::exchange::Exchange,
     leadership::leader::Leader,
     links::peers::Peers,
-    start::{founding::Franchise, recovery::Recovery},
+    start::recovery::Recovery,
 };
 
 /// The parts of a node whose files are open and whose consensus runs.
@@ -29,7 +29,9 @@ pub(crate) struct Parts {
     pub(crate) state_machine: StateMachine,
     pub(crate) raft: Raft,
     pub(crate) recovery: Recovery,
-    pub(crate) franchise: Franchise,
+    /// Its log had entries when it started, or it founds the cluster: it has forgotten nothing that it
+    /// has voted for or acknowledged.
+    pub(crate) remembers: bool,
     pub(crate) leader: watch::Receiver<Leader>,
     /// Whether a leader is known, for those who ask at every read.
     pub(crate) has_leader: Arc<AtomicBool>,
@@ -39,6 +41,12 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
+    /// Whether it may vote and stand for election: it has forgotten nothing, or has caught up since
+    /// with a leader that was elected without it.
+    pub(crate) fn may_vote(&self) -> bool {
+        self.remembers || self.recovery.is_complete()
+    }
+
     pub(crate) fn is_removed(&self) -> bool {
         self.is_removed.load(Ordering::Acquire)
     }

@@ -101,7 +101,7 @@ impl Replica for Node {
         conditions: Conditions,
     ) -> BoxFuture<'_, Result<PutOutcome, PutError>> {
         Box::pin(async move {
-            let open = self.opened().map_err(|_| PutError::Starting)?;
+            let open = self.opened().map_err(PutError::Starting)?;
             open.put(packet, conditions).await
         })
     }
@@ -178,6 +178,9 @@ impl OpenNode {
         }
         if self.parts.is_removed() {
             return Err(PutError::NoLeader);
+        }
+        if let Some(forming) = self.forming() {
+            return Err(PutError::Starting(forming));
         }
         if let Some(outcome) = self.known_outcome(&packet, &conditions) {
             return Ok(outcome);

@@ -28,6 +28,7 @@ fn a_misspelt_force_is_refused() {
 fn what_is_left_out_of_a_request_has_its_default() {
     let request: InviteRequest = serde_json::from_value(json!({})).unwrap();
     assert_eq!(request.valid_secs, INVITE_VALID_SECS_DEFAULT);
+    assert_eq!(request.uses, 1);
     assert!(!request.learner);
 }
 

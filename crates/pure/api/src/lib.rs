@@ -40,7 +40,7 @@ pub use operate::*;
 pub use packet::*;
 pub use policy::*;
 pub use problem::*;
-pub use quorate_state::{LogIndex, NodeId, Term};
+pub use quorate_state::{INVITE_USES_MAX, LogIndex, NodeId, Term};
 pub use runtime::*;
 pub use status::*;
 pub use zone::*;

@@ -97,7 +97,7 @@ pub const INVITE_VALID_SECS_DEFAULT: u64 = 3600;
 /// to be bought. A token is a secret that opens the cluster, and should not lie about for longer.
 pub const INVITE_VALID_SECS_MAX: u64 = 7 * 24 * 3600;
 
-/// Asks for a token by which one node can join.
+/// Asks for a token by which nodes can join.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct InviteRequest {
@@ -109,13 +109,21 @@ pub struct InviteRequest {
     #[serde(default = "invite_valid_secs")]
     #[schema(minimum = 10, maximum = 604_800, default = 3600)]
     pub valid_secs: u64,
+    /// How many nodes can join by it: 1 to 16.
+    #[serde(default = "invite_uses")]
+    #[schema(minimum = 1, maximum = 16, default = 1)]
+    pub uses: u32,
+}
+
+const fn invite_uses() -> u32 {
+    1
 }
 
 const fn invite_valid_secs() -> u64 {
     INVITE_VALID_SECS_DEFAULT
 }
 
-/// A token by which one node can join, once.
+/// A token by which nodes can join.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Invited {
     /// What the joining node is started with. Whoever has it can join: it is told only here.

@@ -1,5 +1,7 @@
 //! How a node is.
 
+use std::fmt;
+
 pub use quorate_clock::ClockState;
 use quorate_state::{LogIndex, Term};
 use serde::{Deserialize, Serialize};
@@ -142,21 +144,21 @@ pub enum NotReady {
     /// It makes durable what it has applied, before it votes.
     #[strum(to_string = "starting: making durable what was applied")]
     Checkpointing,
-    /// Its log is empty. It founds the cluster once all founding nodes have said that theirs are too;
-    /// if one has entries, it waits for a leader that sends them.
+    /// The cluster has fewer voters than it was founded for: it serves no packets yet.
     #[strum(
-        to_string = "starting: waiting to hear from all founding nodes, or from a leader; the log says \
-          which"
+        to_string = "the cluster is being founded: it has {0}, and serves no packets until all are \
+          there. If one of them is gone for good, nothing was acknowledged: found anew, by `quorate \
+          init --found` in another, empty data directory"
     )]
-    Founding,
+    Forming(#[serde(skip)] VoterCount),
     /// Its log is empty. It is registered in its cluster and waits for the leader, which makes it a
     /// learner and sends it entries.
     #[strum(to_string = "starting: waiting for the leader of the cluster that it joins")]
     Pending,
     /// The cluster does not know it as a member any more.
     #[strum(
-        to_string = "removed from the cluster: stop it, or empty its data directory and have it join \
-          anew with a token"
+        to_string = "removed from the cluster, as a majority of its voters says: stop it; this machine \
+          may join anew, with a token and an empty data directory"
     )]
     Removed,
     /// It has not caught up yet with what was committed while it was away.
@@ -171,6 +173,24 @@ pub enum NotReady {
     /// It hit a fatal error and is about to exit.
     #[strum(to_string = "a fatal error stopped replication; the log says which")]
     Failed,
+}
+
+/// How many voters a cluster has of those that it was founded for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct VoterCount {
+    /// How many vote by now.
+    pub voters: u32,
+    /// How many shall; 0: not told.
+    pub wanted: u32,
+}
+
+impl fmt::Display for VoterCount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.wanted {
+            0 => f.write_str("too few voters"),
+            wanted => write!(f, "{} of {wanted} voters", self.voters),
+        }
+    }
 }
 
 /// A digest over all packets and what the cluster has agreed on, equal on all nodes at equal applied index.

@@ -19,7 +19,7 @@ use futures_util::{future::BoxFuture, stream::BoxStream};
 use quorate_api::{Asked, Problem, ProblemType};
 pub use quorate_api::{
     ChangeKind, ChangedPacket, Changes, ClockState, NodeClock, NodeStatus, NotReady, Role,
-    StateDigest,
+    StateDigest, VoterCount,
 };
 use quorate_packet::{PublicKey, SignedPacket};
 pub use quorate_state::{
@@ -167,9 +167,9 @@ pub enum PutError {
     /// Surely not stored: too many PUTs are waiting already.
     #[error("too many PUTs are waiting; the packet is not stored")]
     Overloaded,
-    /// Surely not stored: the node is starting.
-    #[error("the node is starting; the packet is not stored")]
-    Starting,
+    /// Surely not stored: the node cannot take packets yet.
+    #[error("the packet is not stored: {0}")]
+    Starting(NotReady),
     /// Surely not stored: the node is stopping.
     #[error("the node is shutting down; the packet is not stored")]
     ShuttingDown,

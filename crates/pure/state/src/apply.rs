@@ -6,11 +6,11 @@ use bytes::Bytes;
 use quorate_packet::PublicKey;
 
 use crate::{
-    ClusterState, Command, Level, Outcome, REGISTRATION_COUNT_MAX, Registration, Rejection, Roll,
+    ClusterState, Command, FoundingInvite, Level, LogIndex, Outcome, Rejection, Roll,
     StoredPackets, UnixMillis, UnsupportedLevel, deletion::delete_packet, put_batch::put_batch,
 };
 
-/// Applies the command that `entry` encodes, in a program that supports `supported`.
+/// Applies the command that the `entry` at `index` encodes, in a program that supports `supported`.
 ///
 /// A command above `supported` is an error, be its kind unknown, and so is one that raises the
 /// cluster above it: the node must stop, and nothing of the entry was applied.
@@ -18,6 +18,7 @@ pub fn apply<R: StoredPackets>(
     packets: &mut R,
     cluster: &mut ClusterState,
     supported: Level,
+    index: LogIndex,
     entry: Bytes,
 ) -> Result<Outcome, UnsupportedLevel> {
     let command = match decode(entry, cluster.level, supported)? {
@@ -35,9 +36,13 @@ pub fn apply<R: StoredPackets>(
             Outcome::Agreed
         }
         Command::Found(found) => {
-            if cluster.names.id.is_none() {
-                cluster.names = found.names;
+            if cluster.id.is_none() {
+                cluster.id = Some(found.id);
                 cluster.capacity = Some(found.capacity);
+                cluster.forming = (found.voters > 1).then_some(found.voters);
+                if let Some(FoundingInvite { id, invite }) = found.invite {
+                    roll(cluster).invites.insert(id, invite);
+                }
             }
             Outcome::Agreed
         }
@@ -45,10 +50,28 @@ pub fn apply<R: StoredPackets>(
             true => Outcome::Agreed,
             false => Outcome::Rejected(Rejection::InviteCount),
         },
-        Command::Join(join) => Outcome::Joined(roll(cluster).join(join)),
-        Command::Register { node, registration } => register(cluster, node, registration),
+        Command::Join(join) => Outcome::Joined(roll(cluster).join(join, index)),
+        Command::Register { node, registration } => {
+            match roll(cluster).register(node, registration, index) {
+                true => Outcome::Agreed,
+                false => Outcome::Rejected(Rejection::Registration),
+            }
+        }
         Command::Deregister(node) => {
-            roll(cluster).registrations.remove(&node);
+            roll(cluster).deregister(node, index);
+            Outcome::Agreed
+        }
+        Command::Form => {
+            cluster.forming = None;
+            Outcome::Agreed
+        }
+        Command::Vouch(voucher) => {
+            roll(cluster).vouch(voucher);
+            Outcome::Agreed
+        }
+        Command::DropVouchers(upto) => {
+            let vouchers = &mut roll(cluster).vouchers.0;
+            *vouchers = vouchers.split_off(&upto.next());
             Outcome::Agreed
         }
         Command::ChangeZone(change) => agree(&mut cluster.zones, |zones| change.changed(zones)),
@@ -83,17 +106,6 @@ fn agree<S, E: Into<Rejection>>(
 
 fn roll(cluster: &mut ClusterState) -> &mut Roll {
     Arc::make_mut(&mut cluster.roll)
-}
-
-fn register(cluster: &mut ClusterState, node: PublicKey, registration: Registration) -> Outcome {
-    let registrations = &cluster.roll.registrations;
-    let has_room =
-        registrations.len() < REGISTRATION_COUNT_MAX || registrations.contains_key(&node);
-    if !registration.fits() || !has_room {
-        return Outcome::Rejected(Rejection::Registration);
-    }
-    roll(cluster).registrations.insert(node, registration);
-    Outcome::Agreed
 }
 
 /// The command, or why all nodes reject it, or why this one must stop.

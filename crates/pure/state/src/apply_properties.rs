@@ -142,12 +142,12 @@ fn any_of_members() -> impl Strategy<Value = Command> {
     let id = || (0..2u8).prop_map(|byte| InviteId([byte; 16]));
     let time = || (0..4u64).prop_map(UnixMillis);
     let found = (0..3u8, 0..4u64, 0..700u64).prop_map(|(id, count_max, size_max)| {
-        let names = ClusterNames {
-            id: Some(ClusterId([id; 32])),
-            founding: None,
-        };
-        let capacity = capacity(count_max, size_max);
-        Command::Found(Found { names, capacity })
+        Command::Found(Found {
+            id: ClusterId([id; 32]),
+            voters: id.into(),
+            invite: None,
+            capacity: capacity(count_max, size_max),
+        })
     });
     let invite = (id(), node(), time(), time(), any::<bool>());
     let invite = invite.prop_map(|(id, key, expires, now, stays_learner)| {
@@ -155,7 +155,8 @@ fn any_of_members() -> impl Strategy<Value = Command> {
             key,
             expires,
             stays_learner,
-            used_by: None,
+            uses: 2,
+            used_by: BTreeSet::new(),
         };
         Command::Invite { id, invite, now }
     });
@@ -176,11 +177,23 @@ fn any_of_members() -> impl Strategy<Value = Command> {
             address,
             stays_learner,
             has_data,
+            index: LogIndex(0),
         };
         Command::Register { node, registration }
     });
     let deregister = node().prop_map(Command::Deregister);
-    prop_oneof![found, invite, join, register, deregister]
+    let vouch = (node(), 4..7u64, node()).prop_map(|(member, index, signer)| {
+        Command::Vouch(Voucher {
+            member: NodeId(member),
+            index: LogIndex(index),
+            signer: NodeId(signer),
+            r: [0; 32],
+            s: [0; 32],
+        })
+    });
+    let drop = (4..7u64).prop_map(|index| Command::DropVouchers(LogIndex(index)));
+    let form = Just(Command::Form);
+    prop_oneof![found, form, invite, join, register, deregister, vouch, drop]
 }
 
 /// Few zones, names and types, so that they meet, and some that no zone can have.

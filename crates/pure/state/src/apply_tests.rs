@@ -1,13 +1,16 @@
-use std::{cmp::Ordering, collections::BTreeMap};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use quorate_packet::{PAYLOAD_SIZE_MIN, PublicKey, SignedPacket};
 
 use super::*;
 use crate::{
-    BatchConditions, Capacity, ClusterId, ClusterNames, CommandError, Condition, Conditions,
-    CookieSecret, Deletion, EVICTION_AGE_MIN, EVICTION_COUNT_MAX, Found, Invite, InviteId, Join,
-    JoinRefusal, LEVEL_MAX, PublishChange, PublishMode, PutBatch, PutOutcome, StoredPacket,
-    TIMESTAMP_AHEAD_MAX, TokenHash, Usage, Version,
+    BatchConditions, Capacity, ClusterId, CommandError, Condition, Conditions, CookieSecret,
+    Deletion, EVICTION_AGE_MIN, EVICTION_COUNT_MAX, Found, Invite, InviteId, Join, JoinRefusal,
+    LEVEL_MAX, NodeId, PublishChange, PublishMode, PutBatch, PutOutcome, Registration,
+    StoredPacket, TIMESTAMP_AHEAD_MAX, TokenHash, Usage, Version, Voucher,
     fixture::{change, set},
     millis,
 };
@@ -47,6 +50,9 @@ struct Replica {
     cluster: ClusterState,
 }
 
+/// The entry that is applied, where that matters.
+const AT: LogIndex = LogIndex(5);
+
 impl Replica {
     /// A full one: each of the packets was received at its moment.
     fn holding(capacity: Capacity, packets: &[(u64, SignedPacket)]) -> Self {
@@ -55,16 +61,12 @@ impl Replica {
             let outcomes = replica.put(*received, std::slice::from_ref(packet));
             assert_eq!(outcomes, [PutOutcome::Stored]);
         }
-        let names = ClusterNames {
-            id: Some(ClusterId([1; 32])),
-            founding: None,
-        };
-        replica.apply(&Command::Found(Found { names, capacity }));
+        replica.apply(&found(1, 1, capacity));
         replica
     }
 
     fn try_apply(&mut self, supported: Level, entry: Bytes) -> Result<Outcome, UnsupportedLevel> {
-        apply(&mut self.map, &mut self.cluster, supported, entry)
+        apply(&mut self.map, &mut self.cluster, supported, AT, entry)
     }
 
     fn apply(&mut self, command: &Command) -> Outcome {
@@ -149,7 +151,23 @@ fn every_command_survives_its_encoding() {
             count_max: 3,
         },
         Command::RaiseLevel(Level(u16::MAX)),
-        found(1),
+        found(
+            1,
+            3,
+            Capacity {
+                count_max: 1,
+                size_max: 1,
+            },
+        ),
+        Command::Form,
+        Command::Vouch(Voucher {
+            member: NodeId(PublicKey::from_bytes([1; 32])),
+            index: LogIndex(u64::MAX),
+            signer: NodeId(PublicKey::from_bytes([2; 32])),
+            r: [3; 32],
+            s: [4; 32],
+        }),
+        Command::DropVouchers(LogIndex(9)),
         register(1, "name"),
         Command::Deregister(PublicKey::from_bytes([3; 32])),
         Command::ChangeZone(change("a.", vec![set("w.a.", 1, &[b"1111"])])),
@@ -213,7 +231,7 @@ fn no_entry_makes_apply_fail() {
         &[2, 0, 1, 3, 0, 1],
         &[b'Q', 0, 0, 1],
         &[b'Q', 0, 1, 0],
-        &[b'Q', 0, 1, 13],
+        &[b'Q', 0, 1, 16],
         &[b'Q', 0, 1, 3, 0, 1, 0],
     ] {
         let entry = Bytes::copy_from_slice(entry);
@@ -280,30 +298,79 @@ fn a_command_above_the_level_of_the_cluster_is_rejected_by_all() {
     assert_eq!(outcome, unknown);
 }
 
-fn found(id: u8) -> Command {
-    let names = ClusterNames {
-        id: Some(ClusterId([id; 32])),
-        founding: Some(ClusterId([9; 32])),
-    };
-    let capacity = Capacity {
-        count_max: u64::from(id),
-        size_max: 1,
-    };
-    Command::Found(Found { names, capacity })
+fn found(id: u8, voters: u32, capacity: Capacity) -> Command {
+    Command::Found(Found {
+        id: ClusterId([id; 32]),
+        voters,
+        invite: Some(FoundingInvite {
+            id: InviteId([id; 16]),
+            invite: invite(),
+        }),
+        capacity,
+    })
+}
+
+fn invite() -> Invite {
+    Invite {
+        key: PublicKey::from_bytes([8; 32]),
+        expires: UnixMillis(2),
+        stays_learner: true,
+        uses: 1,
+        used_by: BTreeSet::new(),
+    }
 }
 
 #[test]
 fn the_first_command_may_found_the_cluster_and_no_other_names_it_anew() {
     let mut replica = Replica::default();
-    assert_eq!(replica.apply(&found(1)), Outcome::Agreed);
-    let ClusterState {
-        capacity, names, ..
-    } = replica.cluster.clone();
-    assert_eq!(capacity.unwrap().count_max, 1);
-    assert_eq!(names.id, Some(ClusterId([1; 32])));
+    let capacity = |count_max| Capacity {
+        count_max,
+        size_max: 1,
+    };
+    let first = found(1, 1, capacity(1));
+    assert_eq!(replica.apply(&first), Outcome::Agreed);
+    let cluster = replica.cluster.clone();
+    assert_eq!(cluster.capacity, Some(capacity(1)));
+    assert_eq!(cluster.id, Some(ClusterId([1; 32])));
+    assert!(cluster.roll.invites.contains_key(&InviteId([1; 16])));
     let founded = replica.clone();
-    assert_eq!(replica.apply(&found(2)), Outcome::Agreed);
+    assert_eq!(replica.apply(&found(2, 3, capacity(2))), Outcome::Agreed);
     assert_eq!(replica, founded);
+}
+
+#[test]
+fn a_cluster_waits_for_its_voters_once() {
+    let mut replica = Replica::default();
+    let capacity = Capacity {
+        count_max: 1,
+        size_max: 1,
+    };
+    replica.apply(&found(1, 3, capacity));
+    assert_eq!(replica.cluster.forming, Some(3));
+    replica.apply(&Command::Form);
+    assert_eq!(replica.cluster.forming, None);
+    replica.apply(&found(1, 3, capacity));
+    assert_eq!(replica.cluster.forming, None, "never again");
+}
+
+#[test]
+fn vouchers_are_kept_until_they_are_dropped() {
+    let mut replica = Replica::default();
+    replica.apply(&register(1, "a"));
+    let node = |byte| NodeId(PublicKey::from_bytes([byte; 32]));
+    let voucher = Voucher {
+        member: node(1),
+        index: AT,
+        signer: node(2),
+        r: [1; 32],
+        s: [2; 32],
+    };
+    replica.apply(&Command::Vouch(voucher));
+    assert_eq!(replica.cluster.roll.vouchers.chain(node(1)), [voucher]);
+    replica.apply(&Command::DropVouchers(LogIndex(AT.0 - 1)));
+    assert_eq!(replica.cluster.roll.vouchers.0.len(), 1);
+    replica.apply(&Command::DropVouchers(AT));
+    assert!(replica.cluster.roll.vouchers.0.is_empty());
 }
 
 fn register(node: u8, name: &str) -> Command {
@@ -319,7 +386,7 @@ fn register(node: u8, name: &str) -> Command {
 #[test]
 fn a_node_is_registered_by_its_invite_and_forgotten_by_order() {
     let mut replica = Replica::default();
-    let [token, node] = [8, 1].map(|byte| PublicKey::from_bytes([byte; 32]));
+    let node = PublicKey::from_bytes([1; 32]);
     let id = InviteId([5; 16]);
     let join = Command::Join(Join {
         invite: id,
@@ -330,14 +397,11 @@ fn a_node_is_registered_by_its_invite_and_forgotten_by_order() {
     });
     let refused = Outcome::Joined(Err(JoinRefusal::Unknown));
     assert_eq!(replica.apply(&join), refused);
-    let invite = Invite {
-        key: token,
-        expires: UnixMillis(2),
-        stays_learner: true,
-        used_by: None,
-    };
-    let now = UnixMillis(1);
-    let invited = replica.apply(&Command::Invite { id, invite, now });
+    let invited = replica.apply(&Command::Invite {
+        id,
+        invite: invite(),
+        now: UnixMillis(1),
+    });
     assert_eq!(invited, Outcome::Agreed);
     assert_eq!(replica.apply(&join), Outcome::Joined(Ok(())));
     let registration = &replica.cluster.roll.registrations[&node];

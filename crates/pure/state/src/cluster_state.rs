@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::{
-    Capacity, ClusterNames, CommandError, CookieSecret, Invite, Level, PublishState, Registration,
-    Roll, TokenHash, ZoneState,
+    Capacity, ClusterId, CommandError, CookieSecret, Invite, Level, PublishState, Registration,
+    Roll, TokenHash, Voucher, ZoneState,
     coding::{Coding, fields},
 };
 
@@ -21,8 +21,10 @@ pub struct ClusterState {
     pub level: Level,
     /// The capacity, if one is set: without, everything is taken.
     pub capacity: Option<Capacity>,
-    /// Who the cluster is, once that is agreed on.
-    pub names: ClusterNames,
+    /// Which cluster it is, once it is founded.
+    pub id: Option<ClusterId>,
+    /// How many voters it waits for before it serves packets. Never again once they were there.
+    pub forming: Option<u32>,
     pub roll: Arc<Roll>,
     /// What DNS serves beside packets.
     pub zones: Arc<ZoneState>,
@@ -31,11 +33,11 @@ pub struct ClusterState {
 }
 
 fields! {
-    ClusterState { level, capacity, names, roll, zones, publishing }
-    ClusterNames { id, founding }
-    Roll { registrations, invites }
-    Registration { name, address, stays_learner, has_data }
-    Invite { key, expires, stays_learner, used_by }
+    ClusterState { level, capacity, id, forming, roll, zones, publishing }
+    Roll { registrations, invites, vouchers, removed }
+    Registration { name, address, stays_learner, has_data, index }
+    Invite { key, expires, stays_learner, uses, used_by }
+    Voucher { member, index, signer, r, s }
 }
 
 impl ClusterState {

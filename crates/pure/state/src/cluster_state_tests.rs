@@ -2,7 +2,7 @@ use quorate_packet::{PUBLIC_KEY_SIZE, PublicKey};
 
 use super::*;
 use crate::{
-    ClusterId, InviteId, UnixMillis,
+    ClusterId, InviteId, LogIndex, NodeId, UnixMillis, Vouchers,
     fixture::{publish_state, zone_state},
 };
 
@@ -16,12 +16,21 @@ fn roll() -> Roll {
         address: format!("{name}.example.org:7700"),
         stays_learner,
         has_data: !stays_learner,
+        index: LogIndex(3),
     };
-    let invite = |used_by| Invite {
+    let invite = |used_by: &[PublicKey]| Invite {
         key: key(9),
         expires: UnixMillis(u64::MAX),
         stays_learner: true,
-        used_by,
+        uses: 2,
+        used_by: used_by.iter().copied().collect(),
+    };
+    let voucher = Voucher {
+        member: NodeId(key(1)),
+        index: LogIndex(3),
+        signer: NodeId(key(2)),
+        r: [4; 32],
+        s: [5; 32],
     };
     Roll {
         registrations: [
@@ -30,10 +39,12 @@ fn roll() -> Roll {
         ]
         .into(),
         invites: [
-            (InviteId([1; 16]), invite(None)),
-            (InviteId([2; 16]), invite(Some(key(1)))),
+            (InviteId([1; 16]), invite(&[])),
+            (InviteId([2; 16]), invite(&[key(1), key(2)])),
         ]
         .into(),
+        vouchers: Vouchers([(LogIndex(3), voucher)].into()),
+        removed: [(key(6), LogIndex(4))].into(),
     }
 }
 
@@ -43,14 +54,11 @@ fn a_state_is_read_as_it_was_written() {
         count_max: 1,
         size_max: u64::MAX,
     };
-    let names = ClusterNames {
-        id: Some(ClusterId([7; 32])),
-        founding: None,
-    };
     let full = ClusterState {
         level: Level(u16::MAX),
         capacity: Some(capacity),
-        names,
+        id: Some(ClusterId([7; 32])),
+        forming: Some(3),
         roll: roll().into(),
         zones: zone_state().into(),
         publishing: publish_state().into(),

@@ -12,7 +12,10 @@ use std::{
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use quorate_packet::{PublicKey, Timestamp};
 
-use crate::{ClusterId, CommandError, CookieSecret, InviteId, Level, UnixMillis, WireName};
+use crate::{
+    ClusterId, CommandError, CookieSecret, InviteId, Level, LogIndex, NodeId, UnixMillis, Vouchers,
+    WireName,
+};
 
 pub(crate) trait Coding: Sized {
     fn put(&self, out: &mut BytesMut);
@@ -117,7 +120,7 @@ macro_rules! wrappers {
 
 pub(crate) use {fields, kinds, wrappers};
 
-wrappers! { ClusterId CookieSecret InviteId Level UnixMillis }
+wrappers! { ClusterId CookieSecret InviteId Level LogIndex NodeId UnixMillis Vouchers }
 
 impl Coding for bool {
     fn put(&self, out: &mut BytesMut) {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use quorate_packet::PublicKey;
 
 use crate::{
-    Capacity, ClusterNames, CookieSecret, Invite, InviteId, Join, Level, PublishChange, PutBatch,
-    Registration, UnixMillis, ZoneChange,
+    Capacity, ClusterId, CookieSecret, Invite, InviteId, Join, Level, LogIndex, PublishChange,
+    PutBatch, Registration, UnixMillis, Voucher, ZoneChange,
 };
 
 /// The most packets that one `Expire` removes, so that a mass expiry does not stall writes.
@@ -53,6 +53,12 @@ pub enum Command {
     },
     /// Know nothing of a node any more.
     Deregister(PublicKey),
+    /// As many voters have come as the cluster was founded for.
+    Form,
+    /// Keep the proof that a node is registered.
+    Vouch(Voucher),
+    /// Drop the vouchers of registrations up to this entry: every member has applied it for good.
+    DropVouchers(LogIndex),
     /// Change the replicated records of a zone.
     ChangeZone(ZoneChange),
     /// Make DNS cookies with another secret, if one is due.
@@ -74,11 +80,21 @@ pub enum Command {
 }
 
 /// What a cluster begins with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// Who it is; its id is there.
-    pub names: ClusterNames,
+    pub id: ClusterId,
+    /// How many voters there shall be before it serves packets.
+    pub voters: u32,
+    /// By what the first others join.
+    pub invite: Option<FoundingInvite>,
     /// Store no more than this. What is beyond it already goes as packets of unknown keys come, and not
     /// before.
     pub capacity: Capacity,
+}
+
+/// An invite that was made before its cluster.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundingInvite {
+    pub id: InviteId,
+    pub invite: Invite,
 }

@@ -13,7 +13,8 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use crate::{
-    Capacity, Command, CommandError, EncodedPackets, Found, Join, Level, PutBatch, UnixMillis,
+    Capacity, Command, CommandError, EncodedPackets, Found, FoundingInvite, Join, Level, PutBatch,
+    UnixMillis,
     coding::{Coding, decode_all, fields, kinds},
     command_error::MAGIC,
 };
@@ -38,10 +39,14 @@ kinds! {
     10u8 => RotateCookies { secret, now },
     11u8 => ChangePublishing(change),
     12u8 => DeletePacket { key, blocked_until, now },
+    13u8 => Form,
+    14u8 => Vouch(voucher),
+    15u8 => DropVouchers(index),
 }
 
 fields! {
-    Found { names, capacity }
+    Found { id, voters, invite, capacity }
+    FoundingInvite { id, invite }
     Join { invite, node, name, address, now }
     Capacity { count_max, size_max }
 }

@@ -31,8 +31,9 @@
 //! | [`PutBatch`] | the command that stores packets |
 //! | [`StoredPackets`] | where the packets are: memory in a node, a map in tests |
 //! | [`StoredPacket`] | a packet and when the cluster last received it |
-//! | [`ClusterState`] | what the cluster has agreed on beside them: [`Level`], [`Capacity`], [`ClusterNames`], [`Roll`], [`ZoneState`], [`PublishState`] |
-//! | [`Roll`] | nodes that are registered, and invites for others |
+//! | [`ClusterState`] | what the cluster has agreed on beside them: [`Level`], [`Capacity`], [`ClusterId`], [`Roll`], [`ZoneState`], [`PublishState`] |
+//! | [`Roll`] | nodes that are registered, those that were removed, and invites for others |
+//! | [`Voucher`], [`Vouchers`] | what proves a registration to those who have not applied it yet |
 //! | [`ZoneState`] | what DNS serves beside packets: replicated records, and the secrets of its cookies |
 //! | [`ZoneChange`] | how a zone changes |
 //! | [`NamedSet::check_in`], [`check_together`], [`check_beside`] | what a zone may hold |
@@ -44,7 +45,7 @@ mod apply;
 mod batch;
 mod batch_conditions;
 mod capacity;
-mod cluster_names;
+mod cluster_id;
 mod cluster_state;
 mod coding;
 mod command;
@@ -58,6 +59,8 @@ mod encoded_packets;
 mod fixture;
 mod level;
 mod node_id;
+#[cfg(feature = "numbered-ids")]
+mod numbered_id;
 mod outcome;
 mod position;
 mod publish_change;
@@ -68,6 +71,7 @@ mod record_set;
 mod roll;
 mod stored_packet;
 mod time;
+mod voucher;
 mod wire_name;
 mod zone_change;
 mod zone_check;
@@ -77,9 +81,9 @@ pub use apply::apply;
 pub use batch::{BATCH_COUNT_MAX, BATCH_SIZE_MAX, PutBatch};
 pub use batch_conditions::BatchConditions;
 pub use capacity::{Capacity, EVICTION_AGE_MIN, EVICTION_COUNT_MAX, Usage};
-pub use cluster_names::{ClusterId, ClusterNames};
+pub use cluster_id::ClusterId;
 pub use cluster_state::ClusterState;
-pub use command::{Command, EXPIRE_COUNT_MAX, Found, TIMESTAMP_AHEAD_MAX};
+pub use command::{Command, EXPIRE_COUNT_MAX, Found, FoundingInvite, TIMESTAMP_AHEAD_MAX};
 pub use command_error::CommandError;
 pub use condition::{
     Condition, Conditions, TAG_SIGNATURE_SIZE, TooManyVersions, VERSION_COUNT_MAX, Version,
@@ -98,11 +102,12 @@ pub use publish_state::{
 pub use put_outcome::PutOutcome;
 pub use record_set::{NamedSet, RecordSet, RecordSets};
 pub use roll::{
-    ADDRESS_SIZE_MAX, INVITE_COUNT_MAX, Invite, InviteId, Join, JoinRefusal, NAME_SIZE_MAX,
-    REGISTRATION_COUNT_MAX, Registration, Roll,
+    ADDRESS_SIZE_MAX, INVITE_COUNT_MAX, INVITE_USES_MAX, Invite, InviteId, Join, JoinRefusal,
+    NAME_SIZE_MAX, REGISTRATION_COUNT_MAX, REMOVED_COUNT_MAX, Registration, Roll,
 };
 pub use stored_packet::{StoredPacket, StoredPackets};
 pub use time::{UnixMillis, millis};
+pub use voucher::{CHAIN_LEN_MAX, VOUCHER_COUNT_MAX, Voucher, Vouchers};
 pub use wire_name::{WIRE_NAME_SIZE_MAX, WireName};
 pub use zone_change::{CHANGE_SIZE_MAX, ZoneChange};
 pub use zone_check::{

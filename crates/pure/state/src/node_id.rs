@@ -47,8 +47,14 @@ impl<'de> Deserialize<'de> for NodeId {
 #[cfg(feature = "numbered-ids")]
 impl From<u64> for NodeId {
     fn from(number: u64) -> Self {
-        let mut bytes = [0; 32];
-        bytes[24..].copy_from_slice(&number.to_be_bytes());
-        Self(PublicKey::from_bytes(bytes))
+        crate::numbered_id::numbered(number).1
+    }
+}
+
+#[cfg(feature = "numbered-ids")]
+impl NodeId {
+    /// The secret seed of the node of this number.
+    pub fn numbered_seed(number: u64) -> [u8; 32] {
+        crate::numbered_id::numbered(number).0
     }
 }

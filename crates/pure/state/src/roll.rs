@@ -1,12 +1,15 @@
 //! Who may be part of the cluster, beside the members that Raft knows: nodes that are registered, and
 //! invites for nodes that nobody knows yet.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use quorate_packet::PublicKey;
 use serde::{Deserialize, Serialize};
 
-use crate::UnixMillis;
+use crate::{LogIndex, NodeId, UnixMillis, Voucher, Vouchers};
 
 /// The most bytes of a node's name.
 pub const NAME_SIZE_MAX: usize = 63;
@@ -19,6 +22,13 @@ pub const REGISTRATION_COUNT_MAX: usize = 1000;
 
 /// The most invites that are kept. One that is used or has expired gives way to another.
 pub const INVITE_COUNT_MAX: usize = 64;
+
+/// The most nodes that one invite lets in: more than a cluster is founded with, and a token that leaks
+/// lets in no more.
+pub const INVITE_USES_MAX: u32 = 16;
+
+/// The most nodes that are remembered as removed: as many as may be registered.
+pub const REMOVED_COUNT_MAX: usize = 1000;
 
 /// What names an invite: 16 random bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -36,17 +46,26 @@ impl fmt::Debug for InviteId {
     }
 }
 
-/// What lets one node join: whoever proves that it has the secret of `key`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What lets nodes join: whoever proves that it has the secret of `key`.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invite {
     /// The public key of a pair whose secret only the token holds.
     pub key: PublicKey,
     /// From then on it lets nobody in.
     pub expires: UnixMillis,
-    /// Whether the node stays a learner.
+    /// Whether the nodes stay learners.
     pub stays_learner: bool,
-    /// The node that has used it.
-    pub used_by: Option<PublicKey>,
+    /// How many nodes it lets in.
+    pub uses: u32,
+    /// Those that have used it.
+    pub used_by: BTreeSet<PublicKey>,
+}
+
+impl Invite {
+    /// Whether it lets nobody else in.
+    pub fn is_used_up(&self) -> bool {
+        self.used_by.len() >= self.uses as usize
+    }
 }
 
 /// What the cluster knows of a node, beside its part in Raft's membership.
@@ -62,6 +81,8 @@ pub struct Registration {
     /// Whether it has been seen with entries in its log. If its log is empty after that, it has lost
     /// its data, and what it voted for.
     pub has_data: bool,
+    /// The entry that registered it. What is noted of it later does not change that.
+    pub index: LogIndex,
 }
 
 impl Registration {
@@ -77,6 +98,10 @@ pub struct Roll {
     pub registrations: BTreeMap<PublicKey, Registration>,
     /// Of those that nobody knows yet.
     pub invites: BTreeMap<InviteId, Invite>,
+    /// Of nodes that are registered, and of some that were.
+    pub vouchers: Vouchers,
+    /// Nodes that were removed, each by this entry: they are told so, and no stranger is.
+    pub removed: BTreeMap<PublicKey, LogIndex>,
 }
 
 /// A node that asks to join.
@@ -101,7 +126,7 @@ pub enum JoinRefusal {
     Unknown,
     #[error("the token has expired: have another one made, by `quorate member add`")]
     Expired,
-    /// Another node has used it, or this one did and was removed since.
+    /// As many have used it as may, or this node did and was removed since.
     #[error("the token has been used: have another one made, by `quorate member add`")]
     Used,
     /// Another node is called so.
@@ -119,7 +144,7 @@ impl Roll {
     /// many. False if all of those are open.
     pub(crate) fn invite(&mut self, id: InviteId, invite: Invite, now: UnixMillis) -> bool {
         if self.invites.len() >= INVITE_COUNT_MAX {
-            let is_closed = |invite: &Invite| invite.used_by.is_some() || invite.expires <= now;
+            let is_closed = |invite: &Invite| invite.is_used_up() || invite.expires <= now;
             let closed = self.invites.iter().filter(|(_, invite)| is_closed(invite));
             let oldest = closed.min_by_key(|(_, invite)| invite.expires);
             let Some(oldest) = oldest.map(|(id, _)| *id) else {
@@ -138,7 +163,7 @@ impl Roll {
         if self.has_joined(join) {
             return Ok(());
         }
-        if invite.used_by.is_some() {
+        if invite.is_used_up() || invite.used_by.contains(&join.node) {
             return Err(JoinRefusal::Used);
         }
         if invite.expires <= join.now {
@@ -159,25 +184,81 @@ impl Roll {
 
     /// Registers the node that joins. One that has done so with the same invite is registered as
     /// before, whatever it says now.
-    pub(crate) fn join(&mut self, join: Join) -> Result<(), JoinRefusal> {
+    pub(crate) fn join(&mut self, join: Join, index: LogIndex) -> Result<(), JoinRefusal> {
         self.check_join(&join)?;
         if self.has_joined(&join) {
             return Ok(());
         }
         if let Some(invite) = self.invites.get_mut(&join.invite) {
-            invite.used_by = Some(join.node);
-            let registration = self.registrations.entry(join.node).or_default();
-            registration.name = join.name;
-            registration.address = join.address;
-            registration.stays_learner = invite.stays_learner;
+            invite.used_by.insert(join.node);
+            let stays_learner = invite.stays_learner;
+            let known = self.registrations.get(&join.node);
+            let registration = Registration {
+                name: join.name,
+                address: join.address,
+                stays_learner,
+                ..known.cloned().unwrap_or_default()
+            };
+            self.register(join.node, registration, index);
         }
         Ok(())
+    }
+
+    /// Knows this of a node from now on. False if that is beyond its bounds.
+    pub(crate) fn register(
+        &mut self,
+        node: PublicKey,
+        mut registration: Registration,
+        index: LogIndex,
+    ) -> bool {
+        let known = self.registrations.get(&node);
+        let has_room = known.is_some() || self.registrations.len() < REGISTRATION_COUNT_MAX;
+        if !registration.fits() || !has_room {
+            return false;
+        }
+        registration.index = known.map_or(index, |known| known.index);
+        self.registrations.insert(node, registration);
+        self.removed.remove(&node);
+        true
+    }
+
+    /// Knows nothing of a node any more but that it was removed.
+    pub(crate) fn deregister(&mut self, node: PublicKey, index: LogIndex) {
+        self.registrations.remove(&node);
+        if self.removed.len() >= REMOVED_COUNT_MAX {
+            let oldest = self.removed.iter().min_by_key(|(_, index)| **index);
+            if let Some(oldest) = oldest.map(|(node, _)| *node) {
+                self.removed.remove(&oldest);
+            }
+        }
+        self.removed.insert(node, index);
+    }
+
+    /// Keeps the voucher of a node that is registered as it says.
+    pub(crate) fn vouch(&mut self, voucher: Voucher) {
+        let registration = self.registrations.get(&voucher.member.0);
+        if registration.is_some_and(|registration| registration.index == voucher.index) {
+            self.vouchers.insert(voucher);
+        }
+    }
+
+    /// A node, and the entry that registered it, for which nobody has vouched yet. None vouches for
+    /// itself.
+    pub fn unvouched(&self, signer: NodeId) -> Option<(NodeId, LogIndex)> {
+        let others = self
+            .registrations
+            .iter()
+            .filter(|(node, _)| **node != signer.0);
+        let mut unvouched = others.filter(|(_, other)| !self.vouchers.0.contains_key(&other.index));
+        unvouched
+            .next()
+            .map(|(node, other)| (NodeId(*node), other.index))
     }
 
     /// Whether the node is registered by this invite.
     fn has_joined(&self, join: &Join) -> bool {
         let invite = self.invites.get(&join.invite);
-        let is_used = invite.is_some_and(|invite| invite.used_by == Some(join.node));
+        let is_used = invite.is_some_and(|invite| invite.used_by.contains(&join.node));
         is_used && self.registrations.contains_key(&join.node)
     }
 }

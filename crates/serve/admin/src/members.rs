@@ -2,7 +2,7 @@
 
 use axum::{Extension, Json, http::StatusCode, response::Response};
 use quorate_api::{
-    ChangeMember, ChangeReport, ChangeRequest, ChangeState, INVITE_VALID_SECS_MAX,
+    ChangeMember, ChangeReport, ChangeRequest, ChangeState, INVITE_USES_MAX, INVITE_VALID_SECS_MAX,
     INVITE_VALID_SECS_MIN, InviteRequest, Invited, ListMembers, MemberChange, Members, MoveRequest,
     ReplaceRequest, TransferRequest, Transferred,
 };
@@ -42,7 +42,7 @@ operations! {
         Ok(uncached(Json(shared.ask(&by, ListMembers {}).await?)))
     }
 
-    /// Makes a token by which one node can join, once
+    /// Makes a token by which nodes can join
     "operate" post INVITES asks InviteRequest {
         request_body = InviteRequest,
         responses((status = 201, description = "The token", body = Invited)),
@@ -50,6 +50,7 @@ operations! {
     async fn invite(shared, by: By, Ask(request): Ask<InviteRequest>) {
         let valid = INVITE_VALID_SECS_MIN..=INVITE_VALID_SECS_MAX;
         check_range("valid_secs", request.valid_secs, valid)?;
+        check_range("uses", request.uses, 1..=INVITE_USES_MAX)?;
         let answer = shared.ask(&by, request).await?;
         let subject = Extension(Subject(answer.invite.clone()));
         Ok(uncached((StatusCode::CREATED, subject, Json(answer))))

@@ -43,10 +43,11 @@ async fn members_are_told_without_a_leader_too() {
     assert_eq!(answer["members"][0]["name"], "fra-1");
 }
 
-fn invite(learner: bool, valid_secs: u64) -> AdminRequest {
+fn invite(learner: bool, valid_secs: u64, uses: u32) -> AdminRequest {
     let request = InviteRequest {
         learner,
         valid_secs,
+        uses,
     };
     request.into()
 }
@@ -54,7 +55,7 @@ fn invite(learner: bool, valid_secs: u64) -> AdminRequest {
 #[tokio::test]
 async fn an_invite_is_a_token_that_is_told_once() {
     let admin = Fixture::new();
-    let body = r#"{"learner":true,"valid_secs":60}"#;
+    let body = r#"{"learner":true,"valid_secs":60,"uses":3}"#;
     let answer = admin.ask("POST", "/v1/members/invites", body).await;
     assert_eq!(answer.status, StatusCode::CREATED);
     assert_eq!(answer.headers[header::CACHE_CONTROL], "no-store");
@@ -66,7 +67,7 @@ async fn an_invite_is_a_token_that_is_told_once() {
     admin.ask("POST", "/v1/members/invites", "").await;
     assert_eq!(
         admin.replica.operators.take_asked(),
-        [invite(true, 60), invite(false, 3600),]
+        [invite(true, 60, 3), invite(false, 3600, 1)]
     );
 }
 

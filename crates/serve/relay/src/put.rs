@@ -124,7 +124,7 @@ impl PutFailure {
             Self::Replica(error) => match error {
                 PutError::NoLeader => (PutLabel::NoLeader, ProblemType::NoLeader),
                 PutError::Overloaded => (PutLabel::Overloaded, ProblemType::Overloaded),
-                PutError::Starting => (PutLabel::Starting, ProblemType::Unavailable),
+                PutError::Starting(_) => (PutLabel::Starting, ProblemType::Unavailable),
                 PutError::ShuttingDown => (PutLabel::ShuttingDown, ProblemType::Unavailable),
                 PutError::DiskFull => (PutLabel::DiskFull, ProblemType::Unavailable),
                 PutError::Unknown => (PutLabel::Unknown, ProblemType::UnknownOutcome),

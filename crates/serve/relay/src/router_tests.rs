@@ -223,7 +223,7 @@ async fn every_outcome_has_its_status() {
             "too many PUTs",
         ),
         (
-            Err(PutError::Starting),
+            Err(PutError::Starting(NotReady::Opening)),
             ProblemType::Unavailable,
             "starting",
         ),

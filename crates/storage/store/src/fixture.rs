@@ -9,8 +9,8 @@ use bytes::Bytes;
 use quorate_disk::{Disk, LinuxDisk};
 use quorate_packet::{PublicKey, SignedPacket};
 use quorate_state::{
-    Capacity, ClusterId, ClusterNames, ClusterState, Command, Found, LEVEL_MAX, LogPosition,
-    Outcome, StoredPacket, StoredPackets, UnixMillis,
+    Capacity, ClusterId, ClusterState, Command, Found, LEVEL_MAX, LogPosition, Outcome,
+    StoredPacket, StoredPackets, UnixMillis,
 };
 
 use crate::{Extent, Meta, Pace, PacketsMut, Store, StoreConfig, StoreError, StoreMetrics};
@@ -80,18 +80,27 @@ pub(crate) fn expire(store: &Store, cutoff: u64, count_max: usize) -> usize {
 /// Applies a command, behind the last one.
 pub(crate) fn apply(store: &Store, command: &Command) -> Outcome {
     let (_, outcome) = store.transact(|packets, meta| {
-        quorate_state::apply(packets, &mut meta.cluster, LEVEL_MAX, command.encode())
+        let index = meta.applied_index().next();
+        quorate_state::apply(
+            packets,
+            &mut meta.cluster,
+            LEVEL_MAX,
+            index,
+            command.encode(),
+        )
     });
     outcome.unwrap()
 }
 
 /// Has the cluster agree on who it is and on a capacity.
 pub(crate) fn agree(store: &Store, capacity: Capacity) -> ClusterState {
-    let names = ClusterNames {
-        id: Some(ClusterId([7; 32])),
-        founding: None,
+    let found = Found {
+        id: ClusterId([7; 32]),
+        voters: 1,
+        invite: None,
+        capacity,
     };
-    let outcome = apply(store, &Command::Found(Found { names, capacity }));
+    let outcome = apply(store, &Command::Found(found));
     assert_eq!(outcome, Outcome::Agreed);
     store.meta().cluster
 }

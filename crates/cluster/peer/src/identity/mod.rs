@@ -9,11 +9,11 @@ use std::{
 };
 
 use data_encoding::HEXLOWER_PERMISSIVE;
-use ed25519_dalek::{SECRET_KEY_LENGTH, SigningKey};
+use ed25519_dalek::{SECRET_KEY_LENGTH, Signature, Signer, SigningKey};
 use quorate_disk::{Disk, OpenMode, dir_of};
 use quorate_packet::PublicKey;
 
-pub use tls::{Admit, KeyRejection, client_config, peer_key, server_config, server_name};
+pub use tls::{KeyRejection, client_config, peer_key, server_config, server_name};
 
 /// More than any key file has, in bytes: whatever else lies at the path is not read into memory.
 const IDENTITY_SIZE_MAX: u64 = 4096;
@@ -88,6 +88,11 @@ impl Identity {
     /// The public key: the node's id.
     pub fn public_key(&self) -> PublicKey {
         PublicKey::from_bytes(self.0.verifying_key().to_bytes())
+    }
+
+    /// Signs a message (RFC 8032).
+    pub(crate) fn sign(&self, message: &[u8]) -> Signature {
+        self.0.sign(message)
     }
 
     pub(crate) fn seed(&self) -> &[u8; SECRET_KEY_LENGTH] {

@@ -34,14 +34,10 @@ use super::{
 /// What nodes speak inside (ALPN, RFC 7301). It names no version: those are told inside.
 pub(super) const PROTOCOL: &[u8] = b"quorate-peer";
 
-/// Which keys may connect. Asked in each handshake, so its answer may change at any time;
-/// connections that are open stay open.
-pub type Admit = Arc<dyn Fn(&PublicKey) -> bool + Send + Sync>;
-
 /// TLS to the node whose key is `expected`, and to no other.
 pub fn client_config(identity: &Identity, expected: PublicKey) -> Arc<ClientConfig> {
     let provider = Arc::new(default_provider());
-    let verifier = KeyVerifier::new(Arc::new(move |key| *key == expected), &provider);
+    let verifier = KeyVerifier::new(Some(expected), &provider);
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13])
         .expect("ring has suites of TLS 1.3")
@@ -56,10 +52,10 @@ pub fn client_config(identity: &Identity, expected: PublicKey) -> Arc<ClientConf
     Arc::new(config)
 }
 
-/// TLS for the nodes whose keys `admit` approves.
-pub fn server_config(identity: &Identity, admit: Admit) -> Arc<ServerConfig> {
+/// TLS for whoever proves a key. What that key is, the hello inside is judged by.
+pub fn server_config(identity: &Identity) -> Arc<ServerConfig> {
     let provider = Arc::new(default_provider());
-    let verifier = KeyVerifier::new(admit, &provider);
+    let verifier = KeyVerifier::new(None, &provider);
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13])
         .expect("ring has suites of TLS 1.3")
@@ -124,14 +120,15 @@ fn certified_key(identity: &Identity) -> Arc<CertifiedKey> {
 
 /// Checks the key of the other end, be it a client or a server.
 struct KeyVerifier {
-    admit: Admit,
+    /// `None`: any.
+    expected: Option<PublicKey>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl KeyVerifier {
-    fn new(admit: Admit, provider: &CryptoProvider) -> Arc<Self> {
+    fn new(expected: Option<PublicKey>, provider: &CryptoProvider) -> Arc<Self> {
         Arc::new(Self {
-            admit,
+            expected,
             algorithms: provider.signature_verification_algorithms,
         })
     }
@@ -139,7 +136,7 @@ impl KeyVerifier {
     /// Checks who the other end says it is. That it has the secret key too, its signature shows.
     fn check_key(&self, spki: &[u8]) -> Result<(), Error> {
         let key = parse_spki(spki).ok_or(CertificateError::BadEncoding)?;
-        if (self.admit)(&key) {
+        if self.expected.is_none_or(|expected| expected == key) {
             return Ok(());
         }
         let reason = OtherError(Arc::new(RejectedKey(key)));

@@ -1,16 +1,9 @@
-use std::sync::Mutex;
-
 use rustls::{AlertDescription, ClientConnection, ServerConnection, Side};
 
 use super::*;
 
 fn identity(byte: u8) -> Identity {
     Identity::from_seed(&[byte; 32])
-}
-
-fn only(identities: &[&Identity]) -> Admit {
-    let keys: Vec<_> = identities.iter().map(|i| i.public_key()).collect();
-    Arc::new(move |key| keys.contains(key))
 }
 
 /// The two ends of a connection, in memory.
@@ -65,10 +58,7 @@ fn as_io(error: Error) -> io::Error {
 #[test]
 fn nodes_that_know_each_other_connect() {
     let (alice, bob) = (identity(1), identity(2));
-    let mut pair = Pair::new(
-        client_config(&alice, bob.public_key()),
-        server_config(&bob, only(&[&alice])),
-    );
+    let mut pair = Pair::new(client_config(&alice, bob.public_key()), server_config(&bob));
     assert_eq!(peer_key(&pair.server), None);
     pair.drive().unwrap();
     assert_eq!(peer_key(&pair.client), Some(bob.public_key()));
@@ -84,7 +74,7 @@ fn another_server_than_the_expected_is_refused() {
     let (alice, bob, mallory) = (identity(1), identity(2), identity(3));
     let mut pair = Pair::new(
         client_config(&alice, bob.public_key()),
-        server_config(&mallory, only(&[&alice])),
+        server_config(&mallory),
     );
     let (side, error) = pair.drive().unwrap_err();
     assert_eq!(side, Side::Client);
@@ -100,25 +90,6 @@ fn another_server_than_the_expected_is_refused() {
 }
 
 #[test]
-fn an_unknown_client_is_refused_within_the_handshake() {
-    let (alice, bob, mallory) = (identity(1), identity(2), identity(3));
-    let mut pair = Pair::new(
-        client_config(&mallory, bob.public_key()),
-        server_config(&bob, only(&[&alice])),
-    );
-    let (side, error) = pair.drive().unwrap_err();
-    assert_eq!(side, Side::Server);
-    assert_eq!(
-        KeyRejection::of(&as_io(error)),
-        Some(KeyRejection::Theirs(mallory.public_key()))
-    );
-    assert!(pair.server.is_handshaking());
-    let alert = sent(&mut pair.server);
-    let error = receive(&mut pair.client, &alert).unwrap_err();
-    assert_eq!(KeyRejection::of(&as_io(error)), Some(KeyRejection::Ours));
-}
-
-#[test]
 fn a_claimed_key_must_be_proved() {
     let (alice, bob, mallory) = (identity(1), identity(2), identity(3));
     // Shows the key of alice, signs with its own.
@@ -129,7 +100,7 @@ fn a_claimed_key_must_be_proved() {
     );
     config.client_auth_cert_resolver =
         Arc::new(AlwaysResolvesClientRawPublicKeys::new(Arc::new(impostor)));
-    let mut pair = Pair::new(Arc::new(config), server_config(&bob, only(&[&alice])));
+    let mut pair = Pair::new(Arc::new(config), server_config(&bob));
     let (side, error) = pair.drive().unwrap_err();
     assert_eq!(side, Side::Server);
     assert!(
@@ -151,10 +122,10 @@ fn a_client_without_a_key_is_refused() {
         .with_protocol_versions(&[&TLS13])
         .unwrap()
         .dangerous()
-        .with_custom_certificate_verifier(KeyVerifier::new(only(&[&bob]), &provider))
+        .with_custom_certificate_verifier(KeyVerifier::new(Some(bob.public_key()), &provider))
         .with_no_client_auth();
     config.alpn_protocols = vec![PROTOCOL.to_vec()];
-    let mut pair = Pair::new(Arc::new(config), server_config(&bob, Arc::new(|_| true)));
+    let mut pair = Pair::new(Arc::new(config), server_config(&bob));
     let (side, _) = pair.drive().unwrap_err();
     assert_eq!(side, Side::Server);
     assert_eq!(peer_key(&pair.server), None);
@@ -165,41 +136,22 @@ fn another_protocol_is_refused() {
     let (alice, bob) = (identity(1), identity(2));
     let mut config = ClientConfig::clone(&client_config(&alice, bob.public_key()));
     config.alpn_protocols = vec![b"h2".to_vec()];
-    let mut pair = Pair::new(Arc::new(config), server_config(&bob, only(&[&alice])));
+    let mut pair = Pair::new(Arc::new(config), server_config(&bob));
     let (side, error) = pair.drive().unwrap_err();
     assert_eq!((side, error), (Side::Server, Error::NoApplicationProtocol));
 
     let mut config = ClientConfig::clone(&client_config(&alice, bob.public_key()));
     config.alpn_protocols.clear();
-    let mut pair = Pair::new(Arc::new(config), server_config(&bob, only(&[&alice])));
+    let mut pair = Pair::new(Arc::new(config), server_config(&bob));
     pair.drive().unwrap();
     assert_eq!(peer_key(&pair.server), None, "no protocol, no peer");
-}
-
-#[test]
-fn whom_a_server_admits_may_change() {
-    let (alice, bob) = (identity(1), identity(2));
-    let admitted = Arc::new(Mutex::new(Vec::new()));
-    let admit: Admit = {
-        let admitted = admitted.clone();
-        Arc::new(move |key| admitted.lock().unwrap().contains(key))
-    };
-    let server = server_config(&bob, admit);
-    let client = client_config(&alice, bob.public_key());
-    Pair::new(client.clone(), server.clone())
-        .drive()
-        .unwrap_err();
-    admitted.lock().unwrap().push(alice.public_key());
-    Pair::new(client.clone(), server.clone()).drive().unwrap();
-    admitted.lock().unwrap().clear();
-    Pair::new(client, server).drive().unwrap_err();
 }
 
 #[test]
 fn each_connection_is_a_full_handshake() {
     let (alice, bob) = (identity(1), identity(2));
     let client = client_config(&alice, bob.public_key());
-    let server = server_config(&bob, only(&[&alice]));
+    let server = server_config(&bob);
     for _ in 0..2 {
         let mut pair = Pair::new(client.clone(), server.clone());
         pair.drive().unwrap();
@@ -213,7 +165,7 @@ fn each_connection_is_a_full_handshake() {
 #[test]
 fn garbage_is_refused_without_panic() {
     let bob = identity(2);
-    let config = server_config(&bob, Arc::new(|_| true));
+    let config = server_config(&bob);
     for garbage in [
         b"GET / HTTP/1.1\r\nHost: bob\r\n\r\n".as_slice(),
         &[0xff; 64],

@@ -1,9 +1,7 @@
 //! Joining a cluster: what a node that nobody knows says first, and the answer.
 
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
-use quorate_state::{
-    ADDRESS_SIZE_MAX, ClusterId, ClusterNames, InviteId, JoinRefusal, NAME_SIZE_MAX,
-};
+use quorate_state::{ADDRESS_SIZE_MAX, ClusterId, InviteId, JoinRefusal, LogIndex, NAME_SIZE_MAX};
 use serde::{Deserialize, Serialize};
 
 use crate::{JoinToken, NodeId};
@@ -40,19 +38,10 @@ pub enum JoinAnswer {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Joined {
     pub id: ClusterId,
-    /// The hash of its founding list, if it has one.
-    pub founding: Option<ClusterId>,
-    /// All members and their addresses.
+    /// What the member that answers has applied.
+    pub index: LogIndex,
+    /// All members and their addresses as of then.
     pub members: Vec<(NodeId, String)>,
-}
-
-impl Joined {
-    pub fn names(&self) -> ClusterNames {
-        ClusterNames {
-            id: Some(self.id),
-            founding: self.founding,
-        }
-    }
 }
 
 impl JoinRequest {

@@ -3,7 +3,7 @@
 use std::{iter, pin::Pin, sync::Arc};
 
 use futures_util::{Sink, future::BoxFuture, stream::BoxStream};
-use quorate_state::ClusterNames;
+use quorate_state::{ClusterId, LogIndex, Voucher};
 use serde::{Deserialize, Serialize};
 use strum::{FromRepr, IntoStaticStr, VariantArray};
 
@@ -63,47 +63,47 @@ pub struct Link {
     pub requests: RequestSink,
     /// Where responses come. It ends, or gives an error, when the link is lost.
     pub responses: BoxStream<'static, Result<Frame<Response>, LinkError>>,
-    /// What the peer said of its log when it took the link.
-    pub log: LogState,
+    /// Whether there was no entry in the peer's log when it took the link.
+    pub is_log_empty: bool,
 }
 
 /// Where requests go. One that cannot be encoded is an error of `start_send`, and has not left.
 pub type RequestSink = Pin<Box<dyn Sink<Frame<Request>, Error = LinkError> + Send>>;
 
 /// What a node says of itself before a link is open, at either end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Introduction {
-    /// Where it belongs. Nodes of other clusters are turned away, though their key be admitted.
-    pub names: ClusterNames,
-    /// What is in its log.
-    pub log: LogState,
+    /// Where it belongs. Nodes of other clusters are turned away, though their key be listed.
+    pub cluster: ClusterId,
+    /// Whether there is no entry in its log: it is new, or it has lost its data.
+    pub is_log_empty: bool,
+    /// What proves that it is a member to those who have not applied its registration yet.
+    pub vouchers: Vec<Voucher>,
 }
 
-/// What is in the log of a node. Nodes tell it when they greet, so that none founds a cluster anew.
-///
-/// Its number stands on the wire and never changes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, FromRepr, Serialize, Deserialize)]
-#[serde(from = "u8", into = "u8")]
-#[repr(u8)]
-pub enum LogState {
-    Empty = 0,
-    /// The first entry, which names the founding voters, and nothing else.
-    Founding = 1,
-    /// Entries of a cluster that has had a leader.
-    More = 2,
+/// What a node is to the one that it has connected to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is a member, or registered.
+    Listed,
+    /// A chain of vouchers says that it was registered since. It gets the lanes that keep a
+    /// follower up to date, and no other.
+    Vouched,
+    /// It was removed.
+    Removed(Removal),
+    /// Nothing is known of it.
+    Stranger,
 }
 
-impl From<u8> for LogState {
-    /// Whatever a later version has in its log: it has something.
-    fn from(number: u8) -> Self {
-        Self::from_repr(number).unwrap_or(Self::More)
-    }
-}
-
-impl From<LogState> for u8 {
-    fn from(log: LogState) -> Self {
-        log as Self
-    }
+/// What a node is told that was removed: who the cluster is without it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Removal {
+    /// What the member that tells it has applied.
+    pub index: LogIndex,
+    /// The voters, and where they are.
+    pub voters: Vec<(NodeId, String)>,
+    /// What proves voters to a node that does not know them.
+    pub vouchers: Vec<Voucher>,
 }
 
 /// Why a link failed. The text names the peer and the address.
@@ -112,9 +112,12 @@ pub enum LinkError {
     /// The other end closed the connection, be it the peer or, after its death, its host.
     #[error("{0}")]
     Closed(String),
-    /// The peer does not know this node's key: it is no member there.
+    /// The peer ended it without a word: it does not know this node's key.
     #[error("{0}")]
     NotAdmitted(String),
+    /// The peer says that this node was removed.
+    #[error("{0}")]
+    Removed(String, Arc<Removal>),
     /// The peer knows that this node had entries in its log, which is empty: it has lost its data.
     #[error("{0}")]
     Forgotten(String),
@@ -137,17 +140,16 @@ pub trait Service: Send + Sync + 'static {
     /// What this node says of itself now.
     fn introduction(&self) -> Introduction;
 
-    /// Whether links of `peer` are taken. Asked in each handshake.
-    fn admits(&self, peer: NodeId) -> bool;
+    /// What `peer` is, which presents these vouchers. Asked in each handshake.
+    fn judge(&self, peer: NodeId, vouchers: &[Voucher]) -> Verdict;
 
     /// Resolves when links of `peer` are no longer taken: those that are open end then.
-    fn expelled(&self, peer: NodeId) -> BoxFuture<'static, ()>;
+    fn expelled(&self, peer: NodeId, vouchers: Vec<Voucher>) -> BoxFuture<'static, ()>;
 
     /// Whether `peer`, whose log is empty, is known to have had entries in it.
     fn has_lost_data(&self, peer: NodeId) -> bool;
 
-    /// Whether somebody who is not admitted may come with a [`JoinRequest`]. While nobody may, they
-    /// do not get through TLS.
+    /// Whether somebody may come with a [`JoinRequest`]. While nobody may, none is read.
     fn expects_joiners(&self) -> bool;
 
     /// Answers `joiner`, whose key TLS has proved, or not at all: then the connection ends without a

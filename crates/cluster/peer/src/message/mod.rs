@@ -4,6 +4,7 @@ mod join;
 mod join_token;
 mod link;
 mod tail;
+mod voucher;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -20,9 +21,11 @@ use crate::NodeId;
 pub use join::{JoinAnswer, JoinRequest, Joined};
 pub use join_token::{JoinToken, JoinTokenError};
 pub use link::{
-    Frame, Introduction, Lane, Link, LinkError, LogState, RequestSink, Service, Transport, chain,
+    Frame, Introduction, Lane, Link, LinkError, Removal, RequestSink, Service, Transport, Verdict,
+    chain,
 };
-pub use tail::{Tail, Unfit, decode_padded};
+pub use tail::{Tail, Unfit};
+pub use voucher::{is_vouched_for, vouch};
 
 /// The versions of these structs that this node speaks. Two nodes talk in the highest version that
 /// both speak.

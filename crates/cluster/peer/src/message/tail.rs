@@ -2,17 +2,17 @@
 //!
 //! ```text
 //! clock_ms u64, monotonic_ms u64, echo_ms u64, quorum_ack_age_ms u64, level u16, unfit u8,
-//! agreed_ms u64
+//! agreed_ms u64, checkpoint u64
 //! ```
 //! in postcard, behind the message, to the end of the frame. A tail grows only by fields at its end
 //! whose zero means "not told": older nodes skip those that they do not know, and newer ones read
 //! those that are not there as zero.
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
 use crate::DecodeError;
 
-/// The most bytes of a tail that a node reads. Ours takes 54 at most; what is behind belongs to
+/// The most bytes of a tail that a node reads. Ours takes 64 at most; what is behind belongs to
 /// versions to come.
 const READ_SIZE_MAX: usize = 128;
 
@@ -35,6 +35,9 @@ pub struct Tail {
     /// The time on which a majority of the voters' clocks agrees that the sender itself hears:
     /// milliseconds since the Unix epoch.
     pub agreed_ms: u64,
+    /// The last entry of the sender's checkpoint: what it knows again after a restart, whatever
+    /// becomes of its log.
+    pub checkpoint: u64,
 }
 
 /// Reasons for which a node should not lead.
@@ -72,18 +75,12 @@ impl Unfit {
 impl Tail {
     /// Reads what stands behind a message, of whatever version.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        decode_padded(bytes)
+        let mut padded = [0; 2 * READ_SIZE_MAX];
+        let size = bytes.len().min(READ_SIZE_MAX);
+        padded[..size].copy_from_slice(&bytes[..size]);
+        let read = postcard::take_from_bytes(&padded).map(|(value, _)| value);
+        read.map_err(|error| DecodeError(error.to_string()))
     }
-}
-
-/// Reads what may have grown or may be shorter: what is behind the fields of `T` is skipped, and
-/// those that are not there are zero. All of `T` must fit into 128 bytes.
-pub fn decode_padded<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
-    let mut padded = [0; 2 * READ_SIZE_MAX];
-    let size = bytes.len().min(READ_SIZE_MAX);
-    padded[..size].copy_from_slice(&bytes[..size]);
-    let read = postcard::take_from_bytes(&padded).map(|(value, _)| value);
-    read.map_err(|error| DecodeError(error.to_string()))
 }
 
 #[cfg(test)]
@@ -99,6 +96,7 @@ mod tests {
             level: u16::MAX,
             unfit: Unfit::CLOCK.with(Unfit::DISK_SLOW, true),
             agreed_ms: u64::MAX,
+            checkpoint: u64::MAX,
         }
     }
 
@@ -135,8 +133,12 @@ mod tests {
             level: 5,
             unfit: Unfit::DISK_FULL,
             agreed_ms: 7,
+            checkpoint: 8,
         };
-        assert_eq!(postcard::to_stdvec(&tail).unwrap(), [1, 2, 3, 4, 5, 2, 7]);
+        assert_eq!(
+            postcard::to_stdvec(&tail).unwrap(),
+            [1, 2, 3, 4, 5, 2, 7, 8]
+        );
     }
 
     #[test]

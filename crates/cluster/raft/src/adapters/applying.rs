@@ -100,10 +100,10 @@ impl StateMachine {
         LogPosition { index, .. }: LogPosition,
         command: EncodedCommand,
     ) -> io::Result<Outcome> {
-        let before = (cluster.level, cluster.capacity, cluster.names.id);
+        let before = (cluster.level, cluster.capacity, cluster.id, cluster.forming);
         let zones_before = cluster.zones.clone();
         let publishing_before = cluster.publishing.clone();
-        let applied = quorate_state::apply(packets, cluster, self.level_max, command.0);
+        let applied = quorate_state::apply(packets, cluster, self.level_max, index, command.0);
         let outcome = applied.map_err(|error| {
             let text = format!("entry {index} cannot be applied: {error}");
             io::Error::new(io::ErrorKind::Unsupported, text)
@@ -125,12 +125,15 @@ impl StateMachine {
                 let mode = cluster.publishing.mode;
                 tracing::info!(%index, ?mode, "who may publish has changed");
             }
-            Outcome::Agreed if before == (cluster.level, cluster.capacity, cluster.names.id) => {
+            Outcome::Agreed
+                if before == (cluster.level, cluster.capacity, cluster.id, cluster.forming) =>
+            {
                 tracing::debug!(%index, "the cluster has agreed on what is known of nodes");
             }
             Outcome::Agreed => tracing::info!(
                 %index,
-                id = cluster.names.id.map(tracing::field::display),
+                id = cluster.id.map(tracing::field::display),
+                waiting_for_voters = cluster.forming,
                 level = %cluster.level,
                 packets_max = cluster.capacity.map(|capacity| capacity.count_max),
                 size_max = cluster.capacity.map(|capacity| capacity.size_max),

@@ -84,10 +84,9 @@ impl Raft {
         self.openraft.run();
     }
 
-    /// Forms the cluster with the other founding voters, if the log is empty: every one of them
-    /// does so with the same members, so their first entries are equal.
+    /// Begins a cluster of which this node is the only member.
     pub(crate) async fn found(&self, config: &RaftConfig) -> Result<(), OpenError> {
-        match self.openraft.initialize(config.voters.clone()).await {
+        match self.openraft.initialize(config.founders()).await {
             Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => Ok(()),
             Err(error) => Err(OpenError::raft(error)),
         }
@@ -164,15 +163,6 @@ impl Raft {
         let linearizer = self.openraft.get_read_linearizer(ReadPolicy::ReadIndex);
         let linearizer = linearizer.await.ok()?;
         Some(LogIndex(linearizer.read_log_id().log_id().index()))
-    }
-
-    /// The voters; before the cluster is founded, its `founders`.
-    pub(crate) fn voters(&self, founders: &[NodeId]) -> Vec<NodeId> {
-        let voters = self.view().voters;
-        match voters.is_empty() {
-            true => founders.to_vec(),
-            false => voters,
-        }
     }
 
     pub(crate) fn view(&self) -> View {

@@ -52,15 +52,12 @@ impl TryFrom<&RaftConfig> for openraft::Config {
 
 #[cfg(test)]
 mod tests {
-    use quorate_peer::NodeId;
-
     use super::*;
     use crate::Profile;
 
     #[test]
     fn openraft_accepts_every_profile() {
-        let node = NodeId::from(1);
-        let mut config = RaftConfig::new(node, [(node, "here".to_owned())].into(), "/data".into());
+        let mut config = RaftConfig::numbered(1, [].into(), "/data".into());
         for profile in [Profile::Lan, Profile::Wan] {
             let raft = &mut config.settings.raft;
             raft.profile = profile;

@@ -4,7 +4,7 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
 };
 
@@ -36,6 +36,9 @@ pub(crate) struct StateMachine {
     pub(super) applied: watch::Sender<Meta>,
     /// The last entry of what is applied, for those who ask at every read.
     applied_index: Arc<AtomicU64>,
+    /// How many voters the cluster waits for before it serves packets; 0: it serves. For those who ask
+    /// at every read.
+    forming: Arc<AtomicU32>,
     /// What has changed in the packets, for those who wait for that.
     pub(crate) feed: Arc<ChangeFeed>,
     /// Grows when what is applied has other zones or cookie secrets. It begins at 1: 0 is a node that
@@ -61,12 +64,14 @@ impl StateMachine {
     ) -> Self {
         let meta = store.meta();
         let applied_index = meta.applied_index();
+        let forming = meta.cluster.forming.unwrap_or_default();
         let applied = watch::Sender::new(meta);
         Self {
             store,
             log,
             applied,
             applied_index: Arc::new(AtomicU64::new(applied_index.0)),
+            forming: Arc::new(AtomicU32::new(forming)),
             feed: Arc::new(ChangeFeed::new(applied_index)),
             zone_version: Arc::new(AtomicU64::new(1)),
             damage: Arc::default(),
@@ -92,6 +97,12 @@ impl StateMachine {
         LogIndex(self.applied_index.load(Ordering::Acquire))
     }
 
+    /// How many voters the cluster waits for before it serves packets, if it does.
+    pub(crate) fn forming(&self) -> Option<u32> {
+        let wanted = self.forming.load(Ordering::Acquire);
+        (wanted > 0).then_some(wanted)
+    }
+
     /// Another number each time that zones or cookie secrets have changed in what is applied.
     pub(crate) fn zone_version(&self) -> u64 {
         self.zone_version.load(Ordering::Acquire)
@@ -104,6 +115,8 @@ impl StateMachine {
             *applied = meta;
             let index = applied.applied_index();
             self.applied_index.store(index.0, Ordering::Release);
+            let forming = applied.cluster.forming.unwrap_or_default();
+            self.forming.store(forming, Ordering::Release);
             if !has_same_zones {
                 self.zone_version.fetch_add(1, Ordering::Release);
             }

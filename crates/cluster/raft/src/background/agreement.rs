@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use quorate_clock::ClockState;
 use quorate_peer::{NodeId, message::Proposed};
 use quorate_replica::Role;
-use quorate_state::{ClusterId, ClusterNames, Command, CookieSecret, CookieSecrets, Found, Level};
+use quorate_state::{Command, CookieSecret, CookieSecrets, Found, Level};
 use quorate_store::Meta;
 use tokio::time::{sleep, timeout};
 
@@ -44,7 +44,8 @@ impl Parts {
             let is_due = self.due().is_some();
             // What is due next is said again, though it be of the same kind.
             told = told.filter(|_| is_due);
-            let is_quick = look < QUICK_LOOK_COUNT && is_due && !is_refused;
+            let is_forming = self.state_machine.meta().cluster.forming.is_some();
+            let is_quick = (is_forming || look < QUICK_LOOK_COUNT && is_due) && !is_refused;
             sleep(match is_quick {
                 true => self.config.heartbeat(),
                 false => LOOK_INTERVAL,
@@ -57,16 +58,20 @@ impl Parts {
     fn due(&self) -> Option<Command> {
         let meta = self.state_machine.meta();
         let cluster = &meta.cluster;
-        if cluster.names.id.is_none() {
-            // Without randomness there is no id, and it is due again.
-            let id = random()?;
+        if cluster.id.is_none() {
+            let founding = self.config.founding.as_ref()?;
             return Some(Command::Found(Found {
-                names: ClusterNames {
-                    id: Some(ClusterId(id)),
-                    founding: self.config.known.names.founding,
-                },
+                id: self.config.cluster,
+                voters: founding.voters,
+                invite: founding.invite.clone(),
                 capacity: self.config.capacity(),
             }));
+        }
+        if cluster
+            .forming
+            .is_some_and(|wanted| voter_count(&meta) >= wanted)
+        {
+            return Some(Command::Form);
         }
         let common = common_level(&members(&meta), |member| self.exchange.level(member));
         match common.filter(|common| *common > cluster.level) {
@@ -111,6 +116,7 @@ impl Parts {
 fn subject(command: &Command) -> &'static str {
     match command {
         Command::Found(_) => "its id and capacity",
+        Command::Form => "having as many voters as it was founded for",
         Command::RaiseLevel(_) => "its feature level",
         Command::RotateCookies { .. } => "another secret of DNS cookies",
         _ => "what an operator or a node asks",
@@ -121,6 +127,15 @@ fn random<const SIZE: usize>() -> Option<[u8; SIZE]> {
     let mut bytes = [0; SIZE];
     getrandom::fill(&mut bytes).ok()?;
     Some(bytes)
+}
+
+/// How many vote, as of what is applied; none while a change is half made.
+fn voter_count(meta: &Meta) -> u32 {
+    let membership = applied_membership(meta).map(|stored| stored.membership);
+    match membership.as_ref().map(|membership| &*membership.configs) {
+        Ok([voters]) => voters.len().try_into().unwrap_or(u32::MAX),
+        _ => 0,
+    }
 }
 
 fn members(meta: &Meta) -> Vec<NodeId> {

@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use quorate_clock::ClockState;
-use quorate_peer::NodeId;
 use tokio::time::{Instant, sleep};
 
 use crate::{adapters::Raft, clocks::exchange::Exchange};
@@ -17,11 +16,11 @@ const QUIET_START: Duration = Duration::from_secs(10);
 
 /// Keeps whose clocks count, and says once whenever it changes what the time rests on. Never
 /// returns.
-pub(crate) async fn watch_clock(exchange: Arc<Exchange>, raft: Raft, founders: Vec<NodeId>) {
+pub(crate) async fn watch_clock(exchange: Arc<Exchange>, raft: Raft) {
     let start = Instant::now();
     let mut told = ClockState::Agreed;
     loop {
-        let voters = raft.voters(&founders);
+        let voters = raft.view().voters;
         let has_joined = !voters.is_empty();
         exchange.set_voters(voters);
         let state = exchange.time().state;

@@ -1,10 +1,17 @@
 //! What nodes tell each other of themselves in the tails of messages that they send anyway.
 
-use std::{collections::HashMap, sync::Mutex, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use quorate_clock::{ClockState, ClusterClock, Reading, Sample, Stamp, Start};
 use quorate_peer::{NodeId, Tail, Unfit, lock};
-use quorate_state::{Level, UnixMillis, millis};
+use quorate_state::{Level, LogIndex, UnixMillis, millis};
 use tokio::{sync::watch, time::Instant};
 
 use crate::{RaftConfig, clocks::wall_clock::WallClock};
@@ -20,6 +27,7 @@ pub(crate) struct Exchange {
     level: Level,
     wall_clock: WallClock,
     unfit: watch::Sender<Unfit>,
+    checkpoint: AtomicU64,
     /// Of a leader: when a quorum last acknowledged it, as far as was looked.
     quorum_ack: Mutex<Option<Instant>>,
     /// Members only, so it does not grow.
@@ -44,6 +52,7 @@ impl Exchange {
             level: config.level_max,
             wall_clock: config.wall_clock.clone(),
             unfit: watch::Sender::default(),
+            checkpoint: AtomicU64::new(0),
             quorum_ack: Mutex::default(),
             heard: Mutex::default(),
             clock: Mutex::new(ClusterClock::new(config.node, config.clock())),
@@ -63,6 +72,7 @@ impl Exchange {
             level: self.level.0,
             unfit: *self.unfit.borrow(),
             agreed_ms: agreed.map_or(0, |agreed| agreed.0),
+            checkpoint: self.checkpoint.load(Ordering::Relaxed),
         }
     }
 
@@ -86,6 +96,19 @@ impl Exchange {
                 level => Some(Level(level)),
             },
         }
+    }
+
+    /// Says up to which entry this node's checkpoint reaches.
+    pub(crate) fn set_checkpoint(&self, index: LogIndex) {
+        self.checkpoint.store(index.0, Ordering::Relaxed);
+    }
+
+    /// The last entry of the checkpoint of `node`, this one or a peer; 0 if none is known.
+    pub(crate) fn checkpoint(&self, node: NodeId) -> LogIndex {
+        LogIndex(match node == self.node {
+            true => self.checkpoint.load(Ordering::Relaxed),
+            false => self.heard(node).map_or(0, |heard| heard.tail.checkpoint),
+        })
     }
 
     /// Forgets what was heard of all but these.

@@ -22,7 +22,7 @@ fn node(number: u64, clock_ms: u64) -> (Exchange, Arc<AtomicU64>) {
     let shown = clock_ms.clone();
     let config = RaftConfig {
         wall_clock: WallClock::new(move || UnixMillis(shown.load(Ordering::Relaxed))),
-        ..RaftConfig::new(NodeId::from(number), voters.clone(), PathBuf::new())
+        ..RaftConfig::numbered(number, voters.clone(), PathBuf::new())
     };
     let exchange = Exchange::new(&config);
     exchange.set_voters(voters.into_keys());

@@ -72,7 +72,7 @@ impl Parts {
     /// Stands against the suspect when it is this node's turn, until it is found alive, another
     /// leads, or it is time for an election without all this.
     async fn succeed(&self, suspect: &Suspect) {
-        if !self.franchise.is_given() {
+        if !self.may_vote() {
             return;
         }
         let Some(rank) = rank(

@@ -28,7 +28,7 @@ impl OtherEnd {
         let sink = Box::pin(PollSender::new(sender).sink_map_err(closed));
         let exchange = Arc::new(Exchange::new(&RaftConfig {
             level_max: Level(7),
-            ..RaftConfig::new(NodeId::from(2), BTreeMap::new(), PathBuf::new())
+            ..RaftConfig::numbered(2, BTreeMap::new(), PathBuf::new())
         }));
         let connection = Arc::new(Connection::new(peer(), exchange, sink));
         let (responses, stream) = mpsc::unbounded_channel();

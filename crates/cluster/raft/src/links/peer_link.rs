@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::{Stream, TryStreamExt};
 use quorate_peer::{
-    Lane, LinkError, LogState, NodeId, Transport,
+    Lane, LinkError, NodeId, Transport,
     message::{Request, Response},
 };
 use tokio::{
@@ -175,15 +175,15 @@ async fn keep_open(route: &Route, state: &watch::Sender<State>) -> ! {
             .transport
             .open(peer, address, lane, introduction)
             .await;
-        let opened = opened.and_then(|link| match link.log {
-            LogState::Empty if route.roster.has_lost_data(peer) => Err(lost_data(peer)),
+        let opened = opened.and_then(|link| match link.is_log_empty {
+            true if route.roster.has_lost_data(peer) => Err(lost_data(peer)),
             _ => Ok(link),
         });
         let error = match opened {
             Ok(link) => {
                 let opened_at = Instant::now();
                 let present = route.presence.enter(peer, Direction::Dialed);
-                route.presence.on_greeted(peer, link.log);
+                route.presence.on_greeted(peer);
                 let connection = Connection::new(peer, route.exchange.clone(), link.requests);
                 let connection = Arc::new(connection);
                 state.send_replace(State::Open(connection.clone()));

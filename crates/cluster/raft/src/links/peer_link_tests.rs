@@ -8,8 +8,9 @@ use std::{
 };
 
 use futures_util::{FutureExt, SinkExt, StreamExt, future::BoxFuture};
-use quorate_peer::{Frame, Introduction, Link, LogState, Tail};
-use quorate_state::{ClusterState, Registration};
+use quorate_peer::{Frame, Introduction, Link, Tail};
+use quorate_state::Registration;
+use quorate_store::Meta;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::PollSender;
@@ -17,6 +18,7 @@ use tokio_util::sync::PollSender;
 use super::*;
 use crate::{
     RaftConfig,
+    adapters::Membership,
     links::peers::{Peers, Roles},
 };
 
@@ -80,7 +82,7 @@ impl Transport for Counting {
             Ok(Link {
                 requests: Box::pin(PollSender::new(sender).sink_map_err(closed)),
                 responses: UnboundedReceiverStream::new(responses).boxed(),
-                log: LogState::Empty,
+                is_log_empty: true,
             })
         }
         .boxed()
@@ -108,10 +110,10 @@ impl Counting {
 
 fn peers() -> (Arc<Counting>, Peers) {
     let transport = Arc::new(Counting::default());
-    let config = RaftConfig::new(own(), BTreeMap::new(), PathBuf::new());
+    let config = RaftConfig::numbered(2, BTreeMap::new(), PathBuf::new());
     let exchange = Arc::new(Exchange::new(&config));
     let roster = Arc::new(Roster::new(&config));
-    roster.update(BTreeMap::new(), &ClusterState::default(), true);
+    roster.update(&Membership::default(), &Meta::default(), true);
     (transport.clone(), Peers::new(transport, roster, exchange))
 }
 
@@ -250,26 +252,20 @@ async fn links_that_the_peer_closes_are_a_hint_and_others_are_not() {
 }
 
 #[tokio::test]
-async fn what_a_peer_says_of_its_log_is_known() {
-    let (_, peers) = peers();
-    let mut logs = peers.presence.logs.subscribe();
-    peers.set_members(own(), &at("peer:1"), voters());
-    let heard = logs.wait_for(|logs| logs.get(&peer()) == Some(&LogState::Empty));
-    timeout(TIMEOUT, heard).await.unwrap().unwrap();
-}
-
-#[tokio::test]
 async fn a_peer_that_has_lost_its_data_gets_nothing() {
     let (transport, peers) = peers();
-    let mut cluster = ClusterState::default();
+    let mut meta = Meta::default();
     let registration = Registration {
         has_data: true,
         ..Registration::default()
     };
-    let roll = Arc::make_mut(&mut cluster.roll);
+    let roll = Arc::make_mut(&mut meta.cluster.roll);
     roll.registrations.insert(peer().0, registration);
-    let members = BTreeMap::from([(peer(), "peer:1".to_owned())]);
-    peers.roster.update(members, &cluster, true);
+    let membership = Membership {
+        nodes: [(peer(), "peer:1".to_owned())].into(),
+        ..Membership::default()
+    };
+    peers.roster.update(&membership, &meta, true);
     let link = peers.link(peer(), "peer:1", Lane::Append);
     transport.until_dialed(2).await;
     let opened = timeout(TIMEOUT, link.opened()).await.unwrap();

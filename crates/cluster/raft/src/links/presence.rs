@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use quorate_peer::{LinkError, LogState, NodeId, lock};
+use quorate_peer::{LinkError, NodeId, Removal, lock};
 use tokio::{
     sync::{broadcast, watch},
     time::Instant,
@@ -36,15 +36,13 @@ pub(crate) struct Presence {
     pub(crate) hangups: broadcast::Sender<NodeId>,
     /// Who has turned this node away when it last dialed, and why.
     pub(crate) refusals: watch::Sender<BTreeMap<NodeId, Refused>>,
-    /// What each peer that was reached since the start last said of its log.
-    pub(crate) logs: watch::Sender<BTreeMap<NodeId, LogState>>,
 }
 
 /// Why a peer turns this node away.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Refused {
-    /// It does not know this node as a member.
-    NotAdmitted,
+    /// It says that this node was removed.
+    Removed(Arc<Removal>),
     /// It knows that this node had entries in its log, which is empty. What it said.
     Forgotten(String),
 }
@@ -63,7 +61,6 @@ impl Presence {
             lost: Mutex::default(),
             hangups: broadcast::Sender::new(HANGUP_COUNT_MAX),
             refusals: watch::Sender::default(),
-            logs: watch::Sender::default(),
         })
     }
 
@@ -77,10 +74,8 @@ impl Presence {
         }
     }
 
-    /// Notes what `peer` said of its log.
-    pub(crate) fn on_greeted(&self, peer: NodeId, log: LogState) {
-        self.logs
-            .send_if_modified(|logs| logs.insert(peer, log) != Some(log));
+    /// Notes that `peer` takes links of this node.
+    pub(crate) fn on_greeted(&self, peer: NodeId) {
         self.refusals
             .send_if_modified(|refusals| refusals.remove(&peer).is_some());
     }
@@ -88,21 +83,14 @@ impl Presence {
     /// Notes why `peer` could not be dialed.
     pub(crate) fn on_failed(&self, peer: NodeId, error: &LinkError) {
         let refused = match error {
-            LinkError::NotAdmitted(_) => Refused::NotAdmitted,
+            LinkError::Removed(_, removal) => Refused::Removed(removal.clone()),
             LinkError::Forgotten(text) => Refused::Forgotten(text.clone()),
-            LinkError::Closed(_) | LinkError::Failed(_) => return,
+            LinkError::NotAdmitted(_) | LinkError::Closed(_) | LinkError::Failed(_) => return,
         };
         self.refusals.send_if_modified(|refusals| {
             let before = refusals.insert(peer, refused.clone());
             before != Some(refused)
         });
-    }
-
-    /// Whether any peer has taken a link of this node that is open.
-    pub(crate) fn is_taken(&self) -> bool {
-        let links = lock(&self.links);
-        let is_dialed = |(_, direction): &(NodeId, Direction)| *direction == Direction::Dialed;
-        links.iter().any(is_dialed)
     }
 
     /// With whom this node has links that it has opened.
@@ -121,17 +109,12 @@ impl Presence {
     /// Forgets all but these.
     pub(crate) fn retain(&self, keep: impl Fn(NodeId) -> bool) {
         lock(&self.lost).retain(|peer, _| keep(*peer));
-        retain(&self.refusals, &keep);
-        retain(&self.logs, &keep);
+        self.refusals.send_if_modified(|refusals| {
+            let before = refusals.len();
+            refusals.retain(|peer, _| keep(*peer));
+            refusals.len() != before
+        });
     }
-}
-
-fn retain<T>(told: &watch::Sender<BTreeMap<NodeId, T>>, keep: impl Fn(NodeId) -> bool) {
-    told.send_if_modified(|told| {
-        let before = told.len();
-        told.retain(|peer, _| keep(*peer));
-        told.len() != before
-    });
 }
 
 impl Present {

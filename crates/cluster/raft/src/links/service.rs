@@ -9,7 +9,8 @@ use futures_util::{
     stream::{self, BoxStream},
 };
 use quorate_peer::{
-    Frame, Introduction, JoinAnswer, JoinRequest, Lane, LinkError, NodeId, Service,
+    Frame, Introduction, JoinAnswer, JoinRequest, Lane, LinkError, NodeId, Service, Verdict,
+    Voucher,
     message::{Proposed, Request, Response},
 };
 use quorate_state::EncodedPackets;
@@ -30,12 +31,12 @@ impl Service for PeerService {
         self.parts.peers.roster.introduction()
     }
 
-    fn admits(&self, peer: NodeId) -> bool {
-        self.parts.peers.roster.admits(peer)
+    fn judge(&self, peer: NodeId, vouchers: &[Voucher]) -> Verdict {
+        self.parts.peers.roster.judge(peer, vouchers)
     }
 
-    fn expelled(&self, peer: NodeId) -> BoxFuture<'static, ()> {
-        self.parts.peers.roster.expelled(peer)
+    fn expelled(&self, peer: NodeId, vouchers: Vec<Voucher>) -> BoxFuture<'static, ()> {
+        self.parts.peers.roster.expelled(peer, vouchers)
     }
 
     fn has_lost_data(&self, peer: NodeId) -> bool {
@@ -141,7 +142,7 @@ impl PeerService {
             Request::Propose(packets) => Response::Proposed(self.propose(packets).await),
             Request::ReadIndex => Response::ReadIndex(self.parts.raft.read_index().await),
             Request::Vote(_) | Request::PreVote(_) | Request::TransferLeader(_)
-                if !self.parts.franchise.is_given() =>
+                if !self.parts.may_vote() =>
             {
                 let reason = "its log was empty when it started: it may have voted before, and has \
                               not caught up with a leader since";

@@ -75,7 +75,7 @@ impl Admin {
 
     /// Fails while the cluster is being founded.
     pub(super) fn check_founded(&self) -> Result<(), Problem> {
-        let id = self.cluster().names.id;
+        let id = self.cluster().id;
         id.map(drop).ok_or_else(no_leader)
     }
 

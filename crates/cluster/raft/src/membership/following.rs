@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use quorate_peer::NodeId;
 use tokio::time::{sleep, timeout};
 
-use crate::{adapters::Membership, links::peers::Roles, parts::Parts};
+use crate::{links::peers::Roles, parts::Parts};
 
 /// How long to wait after a look: what is applied changes with every entry.
 const LOOK_PAUSE: Duration = Duration::from_millis(10);
@@ -21,13 +21,25 @@ pub(crate) async fn follow(parts: Arc<Parts>) {
     let mut applied = parts.state_machine.applied();
     let mut changes = parts.raft.changes();
     loop {
-        let cluster = applied.borrow_and_update().cluster.clone();
+        let meta = applied.borrow_and_update().clone();
         let membership = parts.raft.membership();
-        let roles = roles(&membership, roster.node);
-        roster.update(membership.nodes, &cluster, parts.recovery.is_complete());
-        parts
-            .peers
-            .set_members(roster.node, &roster.members(), roles);
+        let has_caught_up = parts.recovery.is_complete();
+        roster.update(&membership, &meta, has_caught_up);
+        let witnesses = parts.witnesses();
+        let mut roles = Roles {
+            votes: membership.is_voter(roster.node),
+            ..Roles::default()
+        };
+        // Of whom an old log says that they learn may be all the voters that there are.
+        if roles.votes || has_caught_up {
+            let members = membership.nodes.keys().copied();
+            let learns =
+                |node: &NodeId| !membership.is_voter(*node) && !witnesses.contains_key(node);
+            roles.learners = members.filter(learns).collect();
+        }
+        let mut dialed = roster.members();
+        dialed.extend(witnesses);
+        parts.peers.set_members(roster.node, &dialed, roles);
         let changed = async {
             tokio::select! {
                 changed = changes.next() => changed.is_some(),
@@ -38,13 +50,5 @@ pub(crate) async fn follow(parts: Arc<Parts>) {
             return;
         }
         sleep(LOOK_PAUSE).await;
-    }
-}
-
-fn roles(membership: &Membership, own: NodeId) -> Roles {
-    let others = membership.nodes.keys().copied();
-    Roles {
-        votes: membership.is_voter(own),
-        learners: others.filter(|node| !membership.is_voter(*node)).collect(),
     }
 }

@@ -19,7 +19,7 @@ impl Admin {
     /// What `joiner` is answered, or nothing if it has not proved that it has a token.
     pub(crate) async fn take_in(&self, joiner: NodeId, request: JoinRequest) -> Option<JoinAnswer> {
         let cluster = self.cluster();
-        let id = cluster.names.id?;
+        let id = cluster.id?;
         let invite = cluster.roll.invites.get(&request.invite)?;
         if !request.is_proved(invite.key.as_bytes(), id, joiner, self.parts.config.node) {
             return None;
@@ -34,7 +34,7 @@ impl Admin {
             Ok(Ok(())) => match self.knows(joiner).await {
                 true => JoinAnswer::Joined(Joined {
                     id,
-                    founding: cluster.names.founding,
+                    index: self.parts.state_machine.applied_index(),
                     members: self.parts.peers.roster.members().into_iter().collect(),
                 }),
                 false => JoinAnswer::Unavailable("this member lags behind: ask again".to_owned()),

@@ -88,12 +88,11 @@ impl OpenNode {
         if timeout_at(until, known).await != Ok(true) {
             return Err(no_leader());
         }
-        let cluster = self.parts.peers.roster.names().id.ok_or_else(no_leader)?;
         let mut members: Vec<_> = self.parts.peers.roster.members().into_iter().collect();
         // A token names some of many: this node, which has just been asked, among them.
         members.sort_by_key(|(node, _)| *node != self.parts.config.node);
         Ok(Invited {
-            token: JoinToken::new(cluster, id, seed, members).to_string(),
+            token: JoinToken::new(self.parts.config.cluster, id, seed, members).to_string(),
             invite: id.to_string(),
             expires_ms,
         })

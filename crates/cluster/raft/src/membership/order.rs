@@ -60,7 +60,7 @@ impl Order<'_> {
 
     fn members(&self) -> Members {
         Members {
-            cluster: self.cluster().names.id.map(|id| id.to_string()),
+            cluster: self.cluster().id.map(|id| id.to_string()),
             leader: Some(self.parts.config.node.to_string()),
             members: self.standing().listed(),
         }

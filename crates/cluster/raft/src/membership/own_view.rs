@@ -42,7 +42,7 @@ impl Admin {
         let standing = self.standing();
         let nodes = standing.nodes().into_iter();
         Members {
-            cluster: self.parts.peers.roster.names().id.map(|id| id.to_string()),
+            cluster: Some(self.parts.config.cluster.to_string()),
             leader: None,
             members: nodes
                 .map(|node| self.judged(node, standing.member(node)))

@@ -1,6 +1,6 @@
 //! What the leader does so that nodes can join and are called by their names.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use quorate_api::{JoinCall, OpenInvite, Problem};
 use quorate_peer::NodeId;
@@ -25,11 +25,13 @@ impl Order<'_> {
             key,
             expires: now.saturating_add(Duration::from_secs(request.valid_secs)),
             stays_learner: request.learner,
-            used_by: None,
+            uses: request.uses,
+            used_by: BTreeSet::new(),
         };
+        let expires = invite.expires.0;
         self.commit(Command::Invite { id, invite, now }).await?;
-        tracing::info!(invite = %id, expires = %invite.expires.0, "a node may join");
-        Ok(invite.expires.0)
+        tracing::info!(invite = %id, expires, "a node may join");
+        Ok(expires)
     }
 
     /// Registers a node. A member that comes with another token has most likely lost its data: with
@@ -40,8 +42,9 @@ impl Order<'_> {
             return Err(bad_address(&call.address));
         }
         check_name(&call.name)?;
-        let invite = self.cluster().roll.invites.get(&call.invite).copied();
-        let comes_again = invite.is_some_and(|invite| invite.used_by == Some(call.node.0));
+        let roll = self.cluster().roll;
+        let invite = roll.invites.get(&call.invite);
+        let comes_again = invite.is_some_and(|invite| invite.used_by.contains(&call.node.0));
         if self.standing().is_member(call.node) && !comes_again {
             let text = "it is a member already: give it a new key, or remove it first";
             return Err(unfit(text));

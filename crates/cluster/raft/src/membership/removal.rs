@@ -1,36 +1,52 @@
 //! How a node learns that it is no member any more, or that it has lost its data: its peers turn it
-//! away.
+//! away, and say why.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use quorate_peer::LogState;
+use quorate_peer::{NodeId, Removal};
+use quorate_state::LogIndex;
 use tokio::time::timeout;
 
-use crate::{FatalError, links::presence::Refused, parts::Parts, start::log_state::log_state};
+use crate::{FatalError, links::presence::Refused, parts::Parts};
 
-/// How often to look although nothing has changed: a leader may have fallen silent.
+/// How often to look although nothing has changed: this node may have applied more.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
+
+/// What follows from what peers say of the removal of this node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Finding {
+    /// Nobody says that it was removed.
+    Member,
+    /// So many voters of the newest membership that is told have said so, of so many that must.
+    Unproven { said: usize, needed: usize },
+    /// A majority of them has, as of this entry.
+    Removed(LogIndex),
+}
 
 impl Parts {
     /// Looks again and again why peers turn this node away, until the node has to stop.
     pub(crate) async fn watch_refusals(self: Arc<Self>) {
         let mut refusals = self.peers.presence.refusals.subscribe();
+        let mut told = Finding::Member;
         loop {
             let now = refusals.borrow_and_update().clone();
             let forgotten = now.values().find_map(|refused| match refused {
                 Refused::Forgotten(text) => Some(text),
-                Refused::NotAdmitted => None,
+                Refused::Removed(_) => None,
             });
             // What was said before it got entries counts no more.
-            if let Some(text) = forgotten.filter(|_| log_state(&self.log) == LogState::Empty) {
+            if let Some(text) = forgotten.filter(|_| self.log.state().last.is_none()) {
                 return self.stop_forgotten(text);
             }
-            // Who has just joined may meet others that were removed, before the leader reaches it.
-            let was_member = log_state(&self.log) != LogState::Empty;
-            self.set_removed(was_member && !now.is_empty() && self.is_alone());
+            let finding = self.finding();
+            if finding != told {
+                self.conclude(finding);
+                told = finding;
+            }
             if let Ok(Err(_)) = timeout(LOOK_INTERVAL, refusals.changed()).await {
                 return;
             }
@@ -42,33 +58,70 @@ impl Parts {
         self.raft.set_standing(false);
         let error = format!(
             "this node had entries in its log, which is empty: it has lost its data, and with it \
-             what it voted for, so it cannot come back under its old identity ({text}). Empty its \
-             data directory and remove its key, start it with a token of `quorate member add`, and \
-             have `quorate member replace` put it in the place of the old one"
+             what it voted for, so it cannot come back under its old identity ({text}). Start a node \
+             in another, empty data directory with a token of `quorate member add`, and have \
+             `quorate member replace` put it in the place of the old one"
         );
         self.failure
             .send_replace(Some(FatalError::Forgotten(error)));
     }
 
-    /// Whether nobody takes a link of this node, and no leader is heard.
-    fn is_alone(&self) -> bool {
-        self.leader.borrow().node.is_none() && !self.peers.presence.is_taken()
+    /// What peers say who is in the cluster, as of an entry that this node has not applied.
+    fn removals(&self) -> BTreeMap<NodeId, Arc<Removal>> {
+        let applied = self.state_machine.applied_index();
+        let refusals = self.peers.presence.refusals.borrow();
+        let removals = refusals.iter().filter_map(|(peer, refused)| match refused {
+            Refused::Removed(removal) if removal.index > applied => Some((*peer, removal.clone())),
+            _ => None,
+        });
+        removals.collect()
+    }
+
+    /// The voters of the newest membership that peers have told of: who was removed asks them too.
+    pub(crate) fn witnesses(&self) -> BTreeMap<NodeId, String> {
+        let removals = self.removals();
+        let newest = removals.values().max_by_key(|removal| removal.index);
+        newest.map_or_else(BTreeMap::new, |newest| self.peers.roster.verified(newest))
+    }
+
+    fn finding(&self) -> Finding {
+        let removals = self.removals();
+        let Some(newest) = removals.values().max_by_key(|removal| removal.index) else {
+            return Finding::Member;
+        };
+        let verified = self.peers.roster.verified(newest);
+        let said = verified.keys().filter(|voter| removals.contains_key(voter));
+        let (said, needed) = (said.count(), newest.voters.len() / 2 + 1);
+        match said >= needed {
+            true => Finding::Removed(newest.index),
+            false => Finding::Unproven { said, needed },
+        }
     }
 
     /// One that was removed stands for no election: nobody would elect it.
-    fn set_removed(&self, removed: bool) {
-        if self.is_removed.swap(removed, Ordering::AcqRel) == removed {
-            return;
-        }
-        self.raft
-            .set_standing(!removed && self.franchise.is_given());
-        match removed {
-            true => tracing::error!(
-                "this node is no member of the cluster any more, and its peers turn it away: stop \
-                 it; to have it back, empty its data directory and have it join with a token of \
+    fn conclude(&self, finding: Finding) {
+        let removed = matches!(finding, Finding::Removed(_));
+        let was_removed = self.is_removed.swap(removed, Ordering::AcqRel);
+        self.raft.set_standing(!removed && self.may_vote());
+        match finding {
+            Finding::Removed(index) if !was_removed => tracing::error!(
+                %index,
+                "this node was removed from the cluster, as a majority of its voters says: stop it. \
+                 To have this machine back, start a node with an empty data directory and a token of \
                  `quorate member add`"
             ),
-            false => tracing::info!("this node is a member of the cluster again"),
+            Finding::Removed(_) => {}
+            Finding::Unproven { said, needed } => tracing::warn!(
+                said,
+                needed,
+                "peers say that this node was removed, but not a majority of voters that it knows or \
+                 that are vouched for: it concludes nothing. Keep its data directory, and ask a \
+                 member by `quorate member list`"
+            ),
+            Finding::Member if was_removed => {
+                tracing::info!("this node is a member of the cluster again");
+            }
+            Finding::Member => {}
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Who the cluster is and who belongs to it, as this node knows it.
+//! Who belongs to the cluster, as this node knows it, and what a caller is by that.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,111 +7,173 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use quorate_log::Log;
-use quorate_peer::{Introduction, LogState, NodeId};
-use quorate_state::{ClusterNames, ClusterState, Roll, UnixMillis};
+use quorate_peer::{Introduction, NodeId, Removal, Verdict, Voucher, is_vouched_for};
+use quorate_state::{ClusterId, LogIndex, Roll, UnixMillis};
+use quorate_store::Meta;
 use tokio::sync::watch;
 
-use crate::{RaftConfig, config::Known, start::log_state::log_state};
+use crate::{RaftConfig, adapters::Membership, config::Known};
 
-/// Who the cluster is and who belongs to it.
+/// Who belongs to the cluster.
 pub(crate) struct Roster {
     pub(super) node: NodeId,
-    founders: BTreeMap<NodeId, String>,
+    cluster: ClusterId,
     /// Of whom this node was told when it was started. They belong to it until it has caught up: while
     /// it replays the log, it meets members of long ago.
     told: BTreeMap<NodeId, String>,
     /// Set when it is open. Links outlive a stopped node by a moment, and must not keep it locked.
     log: OnceLock<Weak<Log>>,
-    belonging: watch::Sender<Belonging>,
+    registry: watch::Sender<Registry>,
     known: watch::Sender<Known>,
 }
 
-/// Who belongs to the cluster.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Belonging {
-    names: ClusterNames,
-    /// Where the members are. Before there are any: where the founders are, or for a node that joins
-    /// those of whom it was told.
+/// What this node has applied of who belongs to the cluster.
+#[derive(Debug, Clone)]
+struct Registry {
+    /// Up to this entry. What came behind it this node has not heard of.
+    applied: LogIndex,
+    /// Where the members are; before there are any, where those are of whom it was told.
     members: BTreeMap<NodeId, String>,
-    /// Whether these are Raft's members.
-    has_membership: bool,
-    admitted: BTreeSet<NodeId>,
+    voters: BTreeSet<NodeId>,
     /// `None` until the store is open.
     roll: Option<Arc<Roll>>,
+}
+
+impl Registry {
+    /// Whether `node` is a member or registered.
+    fn lists(&self, node: NodeId) -> bool {
+        let roll = self.roll.as_ref();
+        self.members.contains_key(&node)
+            || roll.is_some_and(|roll| roll.registrations.contains_key(&node.0))
+    }
+
+    fn proves(&self, cluster: ClusterId, peer: NodeId, vouchers: &[Voucher]) -> bool {
+        let lists = |node| self.lists(node);
+        is_vouched_for(peer, vouchers, cluster, self.applied, lists)
+    }
+
+    fn judge(&self, cluster: ClusterId, peer: NodeId, vouchers: &[Voucher]) -> Verdict {
+        if self.lists(peer) {
+            return Verdict::Listed;
+        }
+        if self.proves(cluster, peer, vouchers) {
+            return Verdict::Vouched;
+        }
+        match &self.roll {
+            Some(roll) if roll.removed.contains_key(&peer.0) => {
+                Verdict::Removed(self.removal(roll))
+            }
+            _ => Verdict::Stranger,
+        }
+    }
+
+    /// What a node is told that was removed.
+    fn removal(&self, roll: &Roll) -> Removal {
+        let address = |node: &NodeId| self.members.get(node).cloned().unwrap_or_default();
+        let voters = self.voters.iter();
+        let chains = voters.clone().flat_map(|node| roll.vouchers.chain(*node));
+        let vouchers: BTreeMap<_, _> = chains.map(|voucher| (voucher.index, voucher)).collect();
+        Removal {
+            index: self.applied,
+            voters: voters.map(|node| (*node, address(node))).collect(),
+            vouchers: vouchers.into_values().collect(),
+        }
+    }
+
+    /// Whether both say the same of everybody.
+    fn is_same(&self, other: &Self) -> bool {
+        (&self.members, &self.voters, &self.roll) == (&other.members, &other.voters, &other.roll)
+    }
 }
 
 impl Roster {
     /// What was known when the process was started.
     pub(crate) fn new(config: &RaftConfig) -> Self {
-        let members = match config.known.members.is_empty() {
-            true => config.voters.clone(),
-            false => config.known.members.clone(),
-        };
-        let belonging = Belonging {
-            names: config.known.names,
-            admitted: members
-                .keys()
-                .chain(config.voters.keys())
-                .copied()
-                .collect(),
+        let mut members = config.known.members.clone();
+        if config.founding.is_some() {
+            members.extend(config.founders());
+        }
+        let registry = Registry {
+            applied: config.known.index,
             members: members.clone(),
-            has_membership: false,
+            voters: BTreeSet::new(),
             roll: None,
         };
         Self {
             node: config.node,
-            founders: config.voters.clone(),
+            cluster: config.cluster,
             told: members,
             log: OnceLock::new(),
-            belonging: watch::Sender::new(belonging),
+            registry: watch::Sender::new(registry),
             known: watch::Sender::new(config.known.clone()),
         }
     }
 
-    /// From now on this node tells what is in its log.
+    /// From now on this node tells whether its log is empty.
     pub(crate) fn set_log(&self, log: &Arc<Log>) {
         // It is opened once.
         let _ = self.log.set(Arc::downgrade(log));
     }
 
-    /// What this node says of itself now. One that has not opened its log yet cannot say that it is
-    /// empty.
+    /// What this node says of itself now.
     pub(crate) fn introduction(&self) -> Introduction {
+        let vouchers = |roll: &Arc<Roll>| roll.vouchers.chain(self.node);
         Introduction {
-            names: self.names(),
-            log: self.log_state(),
+            cluster: self.cluster,
+            is_log_empty: self.is_log_empty(),
+            vouchers: self
+                .registry
+                .borrow()
+                .roll
+                .as_ref()
+                .map(vouchers)
+                .unwrap_or_default(),
         }
     }
 
-    fn log_state(&self) -> LogState {
+    /// One that has not opened its log yet cannot say that it is empty.
+    fn is_log_empty(&self) -> bool {
         let log = self.log.get().and_then(Weak::upgrade);
-        log.map_or(LogState::More, |log| log_state(&log))
-    }
-
-    pub(crate) fn names(&self) -> ClusterNames {
-        self.belonging.borrow().names
+        log.is_some_and(|log| log.state().last.is_none())
     }
 
     /// The members and where they are; before there are any, whoever this node was told of.
     pub(crate) fn members(&self) -> BTreeMap<NodeId, String> {
-        self.belonging.borrow().members.clone()
+        self.registry.borrow().members.clone()
     }
 
     /// Nodes that are registered, and invites.
     pub(crate) fn roll(&self) -> Arc<Roll> {
-        self.belonging.borrow().roll.clone().unwrap_or_default()
+        self.registry.borrow().roll.clone().unwrap_or_default()
     }
 
-    /// Whether links of `peer` are taken.
-    pub(crate) fn admits(&self, peer: NodeId) -> bool {
-        self.belonging.borrow().admitted.contains(&peer)
+    /// What `peer` is, which presents these vouchers.
+    pub(crate) fn judge(&self, peer: NodeId, vouchers: &[Voucher]) -> Verdict {
+        self.registry.borrow().judge(self.cluster, peer, vouchers)
     }
 
-    /// Resolves when links of `peer` are not taken any more.
-    pub(crate) fn expelled(&self, peer: NodeId) -> BoxFuture<'static, ()> {
-        let mut belonging = self.belonging.subscribe();
+    /// The voters of another node's membership that this node lists, or that are vouched for.
+    pub(crate) fn verified(&self, removal: &Removal) -> BTreeMap<NodeId, String> {
+        let registry = self.registry.borrow();
+        let vouchers = removal.vouchers.iter();
+        let vouchers = vouchers.map(|voucher| (voucher.index, *voucher)).collect();
+        let vouchers = quorate_state::Vouchers(vouchers);
+        let is_verified = |node: &NodeId| {
+            let chain = vouchers.chain(*node);
+            registry.lists(*node) || registry.proves(self.cluster, *node, &chain)
+        };
+        let voters = removal.voters.iter().cloned();
+        voters.filter(|(node, _)| is_verified(node)).collect()
+    }
+
+    /// Resolves when links of `peer` are not taken any more, which has presented these vouchers.
+    pub(crate) fn expelled(&self, peer: NodeId, vouchers: Vec<Voucher>) -> BoxFuture<'static, ()> {
+        let (mut registry, cluster) = (self.registry.subscribe(), self.cluster);
         Box::pin(async move {
-            let expelled = belonging.wait_for(|now| !now.admitted.contains(&peer));
+            let expelled = registry.wait_for(|now| {
+                let verdict = now.judge(cluster, peer, &vouchers);
+                !matches!(verdict, Verdict::Listed | Verdict::Vouched)
+            });
             if expelled.await.is_err() {
                 // The node is gone, and all links with it.
                 std::future::pending().await
@@ -122,9 +184,9 @@ impl Roster {
     /// Whether `peer`, whose log is empty, is known to have had entries in it. A node with a log that
     /// has not opened its store yet suspects everybody: who is fed once votes again.
     pub(crate) fn has_lost_data(&self, peer: NodeId) -> bool {
-        let belonging = self.belonging.borrow();
-        let Some(roll) = &belonging.roll else {
-            return self.log_state() != LogState::Empty;
+        let registry = self.registry.borrow();
+        let Some(roll) = &registry.roll else {
+            return !self.is_log_empty();
         };
         let registration = roll.registrations.get(&peer.0);
         registration.is_some_and(|registration| registration.has_data)
@@ -134,62 +196,50 @@ impl Roster {
     pub(crate) fn expects_joiners(&self, now: UnixMillis) -> bool {
         let roll = self.roll();
         let mut invites = roll.invites.values();
-        invites.any(|invite| invite.used_by.is_none() && invite.expires > now)
+        invites.any(|invite| !invite.is_used_up() && invite.expires > now)
     }
 
     /// Waits until what is known of nodes and invites is so. False when the node is gone.
     pub(crate) async fn until(&self, mut condition: impl FnMut(&Roll) -> bool) -> bool {
-        let mut belonging = self.belonging.subscribe();
-        let reached = belonging.wait_for(|now| now.roll.as_deref().is_some_and(&mut condition));
+        let mut registry = self.registry.subscribe();
+        let reached = registry.wait_for(|now| now.roll.as_deref().is_some_and(&mut condition));
         let reached = reached.await;
         reached.is_ok()
     }
 
-    /// What is known of the cluster, now and later, to be kept beside log and store.
+    /// Who the members are, now and later, to be kept beside log and store.
     pub(crate) fn known(&self) -> watch::Receiver<Known> {
         self.known.subscribe()
     }
 
-    /// Notes who the members are, if there are any, and what is agreed on. Until the node `has_caught_up`
-    /// with a leader, those of whom it was told belong to it too, where it was told that they are.
-    pub(crate) fn update(
-        &self,
-        members: BTreeMap<NodeId, String>,
-        cluster: &ClusterState,
-        has_caught_up: bool,
-    ) {
-        let mut now = self.belonging.borrow().clone();
-        if cluster.names.id.is_some() {
-            now.names = cluster.names;
-        }
-        now.roll = Some(cluster.roll.clone());
-        if !members.is_empty() {
-            now.has_membership = true;
-            now.members = members;
-            if !has_caught_up {
-                now.members.extend(self.told.clone());
+    /// Notes who the members are, if there are any, and what is applied. Until the node
+    /// `has_caught_up` with a leader, those of whom it was told belong to it too, where it was told
+    /// that they are.
+    pub(crate) fn update(&self, membership: &Membership, meta: &Meta, has_caught_up: bool) {
+        self.registry.send_if_modified(|registry| {
+            let mut now = registry.clone();
+            now.applied = now.applied.max(meta.applied_index());
+            now.roll = Some(meta.cluster.roll.clone());
+            if !membership.nodes.is_empty() {
+                now.members.clone_from(&membership.nodes);
+                now.voters = membership.voters();
+                if !has_caught_up {
+                    now.members.extend(self.told.clone());
+                }
             }
+            let is_news = !now.is_same(registry);
+            *registry = now;
+            is_news
+        });
+        if membership.nodes.is_empty() {
+            return;
         }
-        let registered = cluster.roll.registrations.keys().map(|key| NodeId(*key));
-        now.admitted = now.members.keys().copied().chain(registered).collect();
-        if !now.has_membership {
-            now.admitted.extend(self.founders.keys());
-        }
-        let mut known = self.known.borrow().clone();
-        known.names = now.names;
-        if now.has_membership {
-            known.members.clone_from(&now.members);
-        }
-        tell(&self.belonging, now);
-        tell(&self.known, known);
+        let registry = self.registry.borrow();
+        self.known.send_if_modified(|known| {
+            let is_news = known.members != registry.members;
+            known.index = registry.applied;
+            known.members.clone_from(&registry.members);
+            is_news
+        });
     }
-}
-
-/// Tells what is so now, if that is news.
-fn tell<T: PartialEq>(told: &watch::Sender<T>, now: T) {
-    told.send_if_modified(|before| {
-        let is_news = *before != now;
-        *before = now;
-        is_news
-    });
 }

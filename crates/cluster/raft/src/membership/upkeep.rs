@@ -4,15 +4,15 @@
 use std::{sync::Arc, time::Duration};
 
 use quorate_api::Problem;
-use quorate_peer::NodeId;
-use quorate_state::{LogIndex, Registration, Term};
+use quorate_peer::{NodeId, vouch};
+use quorate_state::{Command, LogIndex, Registration, Term};
 use tokio::time::{Instant, sleep};
 
 use super::{
     admin::{Admin, Order},
     standing::Standing,
 };
-use crate::{adapters::MembersChange, config::Cleanup};
+use crate::{adapters::MembersChange, config::Cleanup, parts::Parts};
 
 /// How often to look whether something is to be done.
 const LOOK_INTERVAL: Duration = Duration::from_millis(100);
@@ -30,6 +30,8 @@ enum Step {
     Flatten,
     /// Remove a learner that is not registered: what is left of a node that was removed.
     Drop(NodeId),
+    /// Sign that this entry has registered a node.
+    Vouch(NodeId, LogIndex),
     /// Take a registered node in as a learner.
     TakeIn(NodeId, String),
     /// Note what is known of a member.
@@ -38,6 +40,8 @@ enum Step {
     Promote(NodeId),
     /// Remove a voter that was not heard for long.
     CleanUp(NodeId),
+    /// Drop the vouchers of registrations up to this entry.
+    DropVouchers(LogIndex),
 }
 
 impl Admin {
@@ -86,6 +90,18 @@ impl Admin {
         let cleanup = self.parts.config.cleanup;
         due(&standing, knows_members)
             .or_else(|| clean_up(&standing, cleanup?, since.elapsed()).filter(|_| knows_members))
+            .or_else(|| self.stale_vouchers(&standing))
+    }
+
+    /// Those of registrations that every node has in its checkpoint, and so knows whatever becomes of
+    /// its log.
+    fn stale_vouchers(&self, standing: &Standing) -> Option<Step> {
+        let nodes = standing.nodes().into_iter();
+        let reached = nodes
+            .map(|node| self.parts.exchange.checkpoint(node))
+            .min()?;
+        let (oldest, _) = standing.roll.vouchers.0.first_key_value()?;
+        (*oldest <= reached).then_some(Step::DropVouchers(reached))
     }
 
     fn unasked(&self) -> Order<'_> {
@@ -101,6 +117,18 @@ impl Admin {
                 let change = MembersChange::RemoveLearner(node);
                 order.make(&standing, change).await?;
                 tracing::info!(%node, "removed a learner that is not registered");
+                Ok(())
+            }
+            Step::Vouch(node, index) => {
+                let Parts { config, .. } = &*self.parts;
+                let voucher = vouch(&config.identity, config.cluster, node, index);
+                order.commit(Command::Vouch(voucher)).await?;
+                tracing::debug!(%node, %index, "vouched for a node");
+                Ok(())
+            }
+            Step::DropVouchers(index) => {
+                order.commit(Command::DropVouchers(index)).await?;
+                tracing::debug!(%index, "dropped vouchers that nobody needs any more");
                 Ok(())
             }
             Step::TakeIn(node, address) => {
@@ -171,7 +199,16 @@ fn due(standing: &Standing, knows_members: bool) -> Option<Step> {
         };
         members().find(is_wanted).map(Step::Promote)
     };
-    dropped.or_else(taken_in).or_else(noted).or_else(promoted)
+    let vouched = || {
+        let (node, index) = standing.roll.unvouched(standing.leader)?;
+        Some(Step::Vouch(node, index))
+    };
+    // Vouched for before it is a member, so that no member is without.
+    dropped
+        .or_else(vouched)
+        .or_else(taken_in)
+        .or_else(noted)
+        .or_else(promoted)
 }
 
 /// What is to be known of a member from now on, if that is more than is known. That it has data says

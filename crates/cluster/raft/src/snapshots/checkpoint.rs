@@ -40,6 +40,7 @@ pub(crate) async fn keep_log_short(parts: Arc<Parts>) {
     let mut written_then = log.written_size();
     loop {
         let view = raft.view();
+        parts.exchange.set_checkpoint(view.checkpoint);
         let log_size = log.written_size().saturating_sub(written_then);
         let log_size_max = config.settings.store.checkpoint_log_size;
         let is_due = |factor: u32| {

@@ -20,7 +20,7 @@ pub(super) async fn agreed_count_max(node: &Node) -> u64 {
             let registration = cluster.roll.registrations.get(&node.0);
             registration.is_some_and(|registration| registration.has_data)
         };
-        let is_founded = cluster.names.id.is_some() && members.keys().all(is_registered);
+        let is_founded = cluster.id.is_some() && members.keys().all(is_registered);
         let has_cookies = cluster.zones.cookie_secrets.current.is_some();
         cluster.capacity.is_some() && is_founded && has_cookies
     });

@@ -47,6 +47,14 @@ async fn a_leader_that_has_lost_its_majority_says_who_is_silent() {
     cluster.grow([2, 3]).await;
     cluster.lead(1).await;
     let leader = cluster.nodes[&id(1)].clone();
+    let settled = async {
+        let raft = &leader.parts().raft;
+        while !raft.membership().is_committed || raft.membership().is_joint() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let settled = timeout(TIMEOUT, settled).await;
+    settled.expect("the last change is made");
     cluster.board.cut_off.lock().unwrap().extend([id(2), id(3)]);
     let force = MemberChange::Remove(ChangeRequest { force: true }).of(id(2).to_string());
     let problem = timeout(TIMEOUT / 2, ask(&leader, force)).await.unwrap();

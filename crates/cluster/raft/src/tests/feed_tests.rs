@@ -113,7 +113,7 @@ async fn what_changed_before_a_start_is_lost() {
     let dir = tempfile::tempdir().unwrap();
     let id = NodeId::from(1);
     let voters = BTreeMap::from([(id, "here".to_owned())]);
-    let config = RaftConfig::new(id, voters, dir.path().to_owned());
+    let config = RaftConfig::numbered(1, voters, dir.path().to_owned());
     let open = || {
         let board = Arc::<Switchboard>::default();
         opened(config.clone(), Memory::new(id, board))

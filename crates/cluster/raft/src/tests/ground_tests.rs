@@ -142,7 +142,7 @@ async fn damaged_packets_are_healed_by_another_member_and_never_served() {
     let error = starting.stored_packet(&key).unwrap_err().to_string();
     assert!(error.contains("damaged"), "{error}");
     let refused = starting.put(packet(1, 6), Conditions::default()).await;
-    assert_eq!(refused, Err(PutError::Starting));
+    assert_eq!(refused, Err(PutError::Starting(NotReady::Healing)));
 
     board.cut_off.lock().unwrap().clear();
     timeout(TIMEOUT, opening).await.unwrap().unwrap().unwrap();

@@ -49,6 +49,9 @@ mod full_disk;
 #[path = "size_tests.rs"]
 mod sizes;
 
+#[path = "voucher_tests.rs"]
+mod vouchers;
+
 #[path = "zone_tests.rs"]
 mod zones;
 
@@ -333,7 +336,7 @@ async fn a_lone_node_keeps_what_it_acknowledged_without_a_checkpoint() {
     let dir = tempfile::tempdir().unwrap();
     let node_id = NodeId::from(1);
     let voters = BTreeMap::from([(node_id, "here".to_owned())]);
-    let config = RaftConfig::new(node_id, voters, dir.path().to_owned());
+    let config = RaftConfig::numbered(1, voters, dir.path().to_owned());
     let open = |dir: &std::path::Path| {
         let config = RaftConfig {
             dir: dir.to_owned(),
@@ -384,7 +387,7 @@ async fn a_voter_that_has_forgotten_its_votes_does_not_start() {
     let voters = BTreeMap::from([(node_id, "here".to_owned())]);
     let config = |has_joined| RaftConfig {
         has_joined,
-        ..RaftConfig::new(node_id, voters.clone(), dir.path().to_owned())
+        ..RaftConfig::numbered(1, voters.clone(), dir.path().to_owned())
     };
     let open = |config| {
         let board = Arc::<Switchboard>::default();

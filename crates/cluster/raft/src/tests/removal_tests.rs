@@ -59,7 +59,9 @@ async fn a_dead_node_is_replaced_by_one_that_has_just_joined() {
             .all(|member| member.role == MemberRole::Voter)
     );
     let service = cluster.nodes[&id(1)].parts().service();
-    timeout(TIMEOUT, service.expelled(id(3))).await.unwrap();
+    timeout(TIMEOUT, service.expelled(id(3), Vec::new()))
+        .await
+        .unwrap();
     let again = cluster.replace(id(3), id(4)).await;
     assert_eq!(again.warnings.len(), 1, "it is gone already");
     let gone = id(3).to_string();
@@ -190,8 +192,10 @@ async fn a_removed_node_is_cut_off_at_once() {
         .into();
     cluster.change(remove(3)).await.unwrap();
     for service in services {
-        timeout(TIMEOUT, service.expelled(id(3))).await.unwrap();
-        assert!(!service.admits(id(3)));
+        timeout(TIMEOUT, service.expelled(id(3), Vec::new()))
+            .await
+            .unwrap();
+        assert!(!lists(&service, 3));
     }
     let learns = async {
         while removed.status().not_ready != Some(NotReady::Removed) {

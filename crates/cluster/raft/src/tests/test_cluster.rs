@@ -18,7 +18,7 @@ use futures_util::{
 };
 use quorate_packet::{PAYLOAD_SIZE_MIN, PublicKey, SignedPacket};
 use quorate_peer::{
-    ClusterId, Frame, Introduction, Lane, Link, LinkError, LogState, NodeId, Service, Transport,
+    Frame, Introduction, Lane, Link, LinkError, NodeId, Service, Transport, Verdict,
     message::Request,
 };
 use quorate_replica::{Conditions, Observer, PutError, PutOutcome, Replica, Role};
@@ -157,11 +157,15 @@ impl Transport for Memory {
             }
             let service =
                 service.ok_or_else(|| LinkError::Failed(format!("{peer} cannot be reached")))?;
-            let log = greet(&*service, own, introduction)?.log;
+            let vouchers = introduction.vouchers.clone();
+            let is_log_empty = greet(&*service, own, lane, introduction)?.is_log_empty;
             let (requests, incoming) = tokio::sync::mpsc::channel(64);
             let incoming = tokio_stream::wrappers::ReceiverStream::new(incoming);
             let closed = || LinkError::Closed("the other end is gone".into());
-            let ended = || select(Box::pin(board.closed(own, peer)), service.expelled(own));
+            let ended = || {
+                let expelled = service.expelled(own, vouchers.clone());
+                select(Box::pin(board.closed(own, peer)), expelled)
+            };
             let incoming = incoming.take_until(ended());
             let incoming = incoming.map(Ok).chain(stream::iter([Err(closed())]));
             let deaths = board.deaths(peer);
@@ -214,7 +218,7 @@ impl Transport for Memory {
             Ok(Link {
                 requests: Box::pin(requests),
                 responses: responses.boxed(),
-                log,
+                is_log_empty,
             })
         })
     }
@@ -224,16 +228,25 @@ impl Transport for Memory {
 fn greet(
     service: &dyn Service,
     caller: NodeId,
+    lane: Lane,
     introduction: Introduction,
 ) -> Result<Introduction, LinkError> {
     let own = service.introduction();
-    if !service.admits(caller) {
-        return Err(LinkError::NotAdmitted("it is no member".into()));
+    match service.judge(caller, &introduction.vouchers) {
+        Verdict::Listed => {}
+        Verdict::Vouched => match lane {
+            Lane::Append | Lane::Control | Lane::Snapshot => {}
+            _ => return Err(LinkError::Failed("it is not listed yet".into())),
+        },
+        Verdict::Removed(removal) => {
+            return Err(LinkError::Removed("it was removed".into(), removal.into()));
+        }
+        Verdict::Stranger => return Err(LinkError::NotAdmitted("it is no member".into())),
     }
-    if !own.names.is_same(&introduction.names) {
+    if own.cluster != introduction.cluster {
         return Err(LinkError::Failed("it is of another cluster".into()));
     }
-    if introduction.log == LogState::Empty && service.has_lost_data(caller) {
+    if introduction.is_log_empty && service.has_lost_data(caller) {
         return Err(LinkError::Forgotten("it has lost its data".into()));
     }
     Ok(own)
@@ -305,12 +318,11 @@ impl Cluster {
             .iter()
             .map(|_| tempfile::tempdir().unwrap())
             .collect();
-        let configs = voters.keys().zip(&dirs).map(|(node, dir)| {
-            let mut config = RaftConfig::new(*node, voters.clone(), dir.path().to_owned());
-            config.known.names.founding = Some(ClusterId([7; 32]));
-            config.address = voters[node].clone();
+        let configs = (1..).zip(&dirs).map(|(number, dir)| {
+            let mut config = RaftConfig::numbered(number, voters.clone(), dir.path().to_owned());
+            config.address = voters[&config.node].clone();
             adjust(&mut config);
-            (*node, config)
+            (config.node, config)
         });
         Self {
             board: Arc::default(),

@@ -5,7 +5,7 @@ use quorate_api::{
     MemberChange, MemberRole, Members, Operation, Problem, ProblemType, ReplaceRequest,
     TransferRequest, answer_to,
 };
-use quorate_peer::{JoinAnswer, JoinRequest, JoinToken};
+use quorate_peer::{JoinAnswer, JoinRequest, JoinToken, Service, Verdict};
 use quorate_replica::Operator;
 
 use super::*;
@@ -22,6 +22,11 @@ pub(super) fn address(number: u64) -> String {
     format!("node{number}:7700")
 }
 
+/// Whether node `number` is a member or registered there.
+pub(super) fn lists(service: &Arc<dyn Service>, number: u64) -> bool {
+    service.judge(id(number), &[]) == Verdict::Listed
+}
+
 /// Asks as an operator does.
 pub(super) async fn ask<O: Operation>(node: &Node, operation: O) -> Result<O::Answer, Problem> {
     let asked = Asked::new(operation, ASK_TIMEOUT);
@@ -36,6 +41,7 @@ pub(super) async fn invite(
     let request = InviteRequest {
         learner,
         valid_secs,
+        uses: 1,
     };
     ask(node, request).await
 }
@@ -58,8 +64,7 @@ impl Cluster {
     /// One node that has founded a cluster by itself.
     pub(super) async fn alone(adjust: impl Fn(&mut RaftConfig)) -> Self {
         let mut cluster = Self::prepare(1, |config| {
-            config.known = Known::default();
-            config.voters = BTreeMap::from([(id(1), address(1))]);
+            config.cofounders = BTreeMap::from([(id(1), address(1))]);
             config.address = address(1);
             config.name = "one".to_owned();
             adjust(config);
@@ -106,9 +111,9 @@ impl Cluster {
             panic!("{answer:?}");
         };
         let dir = tempfile::tempdir().unwrap();
-        let mut config = RaftConfig::new(id(number), BTreeMap::new(), dir.path().to_owned());
+        let mut config = RaftConfig::numbered(number, BTreeMap::new(), dir.path().to_owned());
         config.known = Known {
-            names: joined.names(),
+            index: joined.index,
             members: joined.members.iter().cloned().collect(),
         };
         config.name = name;

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use fastrand::Rng;
 use quorate_packet::{PAYLOAD_SIZE_MAX, PAYLOAD_SIZE_MIN, PublicKey, SignedPacket};
 use quorate_state::{
-    BatchConditions, Capacity, ClusterId, ClusterNames, ClusterState, Command, Found, LEVEL_MAX,
-    PutBatch, StoredPacket, StoredPackets, TIMESTAMP_AHEAD_MAX, UnixMillis, Usage, apply,
+    BatchConditions, Capacity, ClusterId, ClusterState, Command, Found, LEVEL_MAX, PutBatch,
+    StoredPacket, StoredPackets, TIMESTAMP_AHEAD_MAX, UnixMillis, Usage, apply,
 };
 use quorate_store::Store;
 
@@ -33,7 +33,13 @@ pub(crate) struct Packets {
 
 impl Packets {
     pub(crate) fn apply(&mut self, entry: Bytes) {
-        let applied = apply(&mut self.by_key, &mut self.cluster, LEVEL_MAX, entry);
+        let applied = apply(
+            &mut self.by_key,
+            &mut self.cluster,
+            LEVEL_MAX,
+            LogIndex(0),
+            entry,
+        );
         applied.expect("no command is above the level");
     }
 
@@ -86,10 +92,9 @@ pub(crate) fn command(index: u64, rng: &mut Rng) -> Bytes {
     let command = match rng.u32(..16) {
         0..2 => Command::RaiseLevel(LEVEL_MAX),
         2..4 => Command::Found(Found {
-            names: ClusterNames {
-                id: Some(ClusterId([1; 32])),
-                founding: None,
-            },
+            id: ClusterId([1; 32]),
+            voters: 1,
+            invite: None,
             capacity: Capacity {
                 count_max: rng.u64(1..KEY_COUNT.into()),
                 size_max: u64::MAX,

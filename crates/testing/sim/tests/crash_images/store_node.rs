@@ -114,7 +114,7 @@ impl StoreNode {
 
     fn apply(&self, position: LogPosition, entry: Bytes) {
         self.store.transact(|packets, meta| {
-            let applied = apply(packets, &mut meta.cluster, LEVEL_MAX, entry);
+            let applied = apply(packets, &mut meta.cluster, LEVEL_MAX, LogIndex(0), entry);
             applied.expect("no command is above the level");
             meta.applied = Some(position);
         });

@@ -1,0 +1,192 @@
+//! Members that were away while the membership changed.
+
+use quorate_api::MemberRole;
+use quorate_peer::Verdict;
+use quorate_state::Vouchers;
+
+use super::{elections::calm, test_members::*, *};
+
+/// Nodes 1, 2 and 3 vote, and 3 is away.
+async fn without_three(adjust: impl Fn(&mut RaftConfig)) -> Cluster {
+    let mut cluster = Cluster::alone(adjust).await;
+    cluster.grow([2, 3]).await;
+    cluster.until_registered().await;
+    cluster.lead(1).await;
+    cluster.die(3);
+    cluster
+}
+
+/// Has a new node take the place of another, lead, and be the one that registers the next.
+async fn replace_and_lead(cluster: &mut Cluster, old: u64, new: u64) {
+    cluster.join(new, true, |_| {}).await;
+    cluster.replace(id(old), id(new)).await;
+    cluster.lead(new).await;
+    cluster.stop(old).await;
+}
+
+/// Waits until a node has what was put, and is ready.
+async fn expect_followed(node: &Node) {
+    timeout(TIMEOUT, node.ready()).await.expect("it follows");
+    let stored = node.stored_packet(packet(1, 5).key()).unwrap();
+    assert_eq!(stored.expect("it was acknowledged").packet, packet(1, 5));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_voter_that_was_away_follows_a_leader_that_it_does_not_know() {
+    let mut cluster = without_three(calm).await;
+    replace_and_lead(&mut cluster, 2, 4).await;
+    put(&cluster.nodes[&id(4)], &packet(1, 5)).await.unwrap();
+    cluster.reopen(3).await;
+    expect_followed(&cluster.nodes[&id(3)]).await;
+    assert!(leads(&cluster.nodes[&id(4)]));
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_voter_that_was_away_elects_one_that_it_does_not_know() {
+    let mut cluster = without_three(calm).await;
+    replace_and_lead(&mut cluster, 2, 4).await;
+    put(&cluster.nodes[&id(4)], &packet(1, 5)).await.unwrap();
+    cluster.stop(4).await;
+    cluster.die(1);
+    cluster.reopen(4).await;
+    cluster.reopen(3).await;
+    expect_followed(&cluster.nodes[&id(3)]).await;
+    let Some(four) = cluster.nodes.get(&id(4)) else {
+        panic!("it runs");
+    };
+    assert_ne!(four.status().not_ready, Some(NotReady::Removed));
+    cluster.shutdown().await;
+}
+
+/// All whom it knows are gone, and so are those who registered the first that came after them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chain_of_vouchers_leads_over_members_that_are_gone() {
+    let mut cluster = without_three(calm).await;
+    for (old, new) in [(2, 4), (1, 5), (4, 6), (5, 7)] {
+        replace_and_lead(&mut cluster, old, new).await;
+    }
+    cluster.until_voters(&[3, 6, 7]).await;
+    put(&cluster.nodes[&id(7)], &packet(1, 5)).await.unwrap();
+    cluster.die(6);
+    cluster.reopen(3).await;
+    expect_followed(&cluster.nodes[&id(3)]).await;
+    cluster.shutdown().await;
+}
+
+/// The same key is registered, removed, and registered anew: the first voucher proves nothing to one
+/// that has applied the removal, and the second does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_was_added_again_is_accepted() {
+    let mut cluster = Cluster::alone(calm).await;
+    cluster.grow([2, 3]).await;
+    cluster.join(4, true, |_| {}).await;
+    cluster
+        .until_member(4, |member| member.role == MemberRole::Learner)
+        .await;
+    cluster.change(remove(4)).await.unwrap();
+    let three = cluster.nodes[&id(3)].clone();
+    let knows = three
+        .parts()
+        .peers
+        .roster
+        .until(|roll| roll.removed.contains_key(&id(4).0));
+    assert!(timeout(TIMEOUT, knows).await.unwrap());
+    assert!(matches!(
+        three.parts().service().judge(id(4), &[]),
+        Verdict::Removed(_)
+    ));
+    drop(three);
+    cluster.stop(4).await;
+    cluster.lead(1).await;
+    cluster.die(3);
+    replace_and_lead(&mut cluster, 2, 4).await;
+    put(&cluster.nodes[&id(4)], &packet(1, 5)).await.unwrap();
+    cluster.die(1);
+    cluster.reopen(3).await;
+    expect_followed(&cluster.nodes[&id(3)]).await;
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn vouchers_go_when_every_checkpoint_has_their_entries() {
+    let adjust = |config: &mut RaftConfig| config.settings.store.checkpoint_interval_secs = 1;
+    let mut cluster = Cluster::alone(adjust).await;
+    cluster.join(2, true, adjust).await;
+    let until = async |cluster: &Cluster, is_so: fn(&Vouchers) -> bool| {
+        let leader = cluster.leader().clone();
+        let reached = async {
+            // A checkpoint holds what has come since the last.
+            for micros in 1.. {
+                put(&leader, &packet(9, micros)).await.unwrap();
+                if is_so(&leader.parts().peers.roster.roll().vouchers) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        timeout(TIMEOUT, reached).await.expect("it comes about");
+    };
+    until(&cluster, |vouchers| vouchers.0.len() == 1).await;
+    until(&cluster, |vouchers| vouchers.0.is_empty()).await;
+    cluster.die(2);
+    cluster.join(3, true, adjust).await;
+    until(&cluster, |vouchers| vouchers.0.len() == 1).await;
+    let leader = cluster.leader().parts();
+    let before = leader.raft.view().checkpoint;
+    until(&cluster, |_| true).await;
+    let passed = async {
+        while cluster.leader().parts().raft.view().checkpoint <= before {
+            put(cluster.leader(), &packet(9, u64::MAX / 2)).await.ok();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    timeout(TIMEOUT, passed)
+        .await
+        .expect("it makes checkpoints");
+    let kept = cluster.leader().parts().peers.roster.roll();
+    assert_eq!(kept.vouchers.0.len(), 1, "the one that is away may need it");
+}
+
+/// Waits until a node says why it does not serve.
+async fn until_not_ready(node: &Node, reason: NotReady) {
+    let said = async {
+        while node.status().not_ready != Some(reason) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let said = timeout(TIMEOUT, said).await;
+    said.unwrap_or_else(|_| panic!("{:?}", node.status().not_ready));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_was_removed_while_it_was_away_asks_those_that_it_does_not_know() {
+    let mut cluster = without_three(calm).await;
+    cluster.grow([4, 5]).await;
+    cluster.change(remove(3)).await.unwrap();
+    cluster.change(remove(2)).await.unwrap();
+    cluster.until_voters(&[1, 4, 5]).await;
+    cluster.die(2);
+    cluster.reopen(3).await;
+    until_not_ready(&cluster.nodes[&id(3)], NotReady::Removed).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_voter_of_three_convinces_nobody_of_its_removal() {
+    let mut cluster = without_three(calm).await;
+    cluster.grow([4]).await;
+    cluster.change(remove(3)).await.unwrap();
+    cluster.until_voters(&[1, 2, 4]).await;
+    for gone in [2, 4] {
+        cluster.die(gone);
+    }
+    cluster.reopen(3).await;
+    let three = cluster.nodes[&id(3)].clone();
+    let mut refusals = three.parts().peers.presence.refusals.subscribe();
+    let refused = refusals.wait_for(|refusals| refusals.contains_key(&id(1)));
+    timeout(TIMEOUT, refused).await.unwrap().unwrap();
+    until_not_ready(&three, NotReady::Recovering).await;
+    // With another it is a majority.
+    cluster.reopen(4).await;
+    until_not_ready(&three, NotReady::Removed).await;
+}

@@ -1,0 +1,36 @@
+//! Nodes of tests: real keys, made of numbers.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
+use ed25519_dalek::SigningKey;
+use quorate_packet::PublicKey;
+
+use crate::NodeId;
+
+/// A seed and its node.
+type Numbered = ([u8; 32], NodeId);
+
+/// Finding one takes some ms.
+static KNOWN: Mutex<BTreeMap<u64, Numbered>> = Mutex::new(BTreeMap::new());
+
+/// The node of this number. Nodes 0 to 255 are in the order of their numbers.
+pub(crate) fn numbered(number: u64) -> Numbered {
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    *known.entry(number).or_insert_with(|| find(number))
+}
+
+fn find(number: u64) -> Numbered {
+    let tries = (0_u64..).map(|nonce| {
+        let mut seed = [0; 32];
+        seed[..8].copy_from_slice(&nonce.to_be_bytes());
+        seed[24..].copy_from_slice(&number.to_be_bytes());
+        let key = SigningKey::from_bytes(&seed).verifying_key().to_bytes();
+        (seed, NodeId(PublicKey::from_bytes(key)))
+    });
+    let is_in_order = |(_, node): &Numbered| u64::from(node.0.as_bytes()[0]) == number;
+    let mut tries = tries.filter(|found| number > u8::MAX.into() || is_in_order(found));
+    tries.next().expect("every first byte is found in the end")
+}
