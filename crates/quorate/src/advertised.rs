@@ -2,9 +2,8 @@
 
 use std::net::SocketAddr;
 
-use anyhow::Context;
-
-use crate::config::check_address;
+use anyhow::ensure;
+use quorate_raft::is_dialable;
 
 /// Where others reach a node that hears them at `bound`: what is configured, else where it listens,
 /// else this machine's name. Never the unspecified address, which means another machine to each.
@@ -21,19 +20,17 @@ pub(crate) fn advertised(configured: &str, bound: SocketAddr) -> anyhow::Result<
 
 fn of_host(name: &str, port: u16) -> anyhow::Result<String> {
     let address = format!("{name}:{port}").to_ascii_lowercase();
-    check_address(&address).with_context(|| {
-        format!(
-            "the name of this machine, {name:?}, is no address by which other nodes reach it: set \
-             peer.advertise to its host:port"
-        )
-    })?;
+    ensure!(
+        is_dialable(&address),
+        "the name of this machine, {name:?}, is no address by which other nodes reach it: set \
+         peer.advertise to its host:port"
+    );
     Ok(address)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::is_unspecified;
 
     fn of(configured: &str, bound: &str) -> String {
         advertised(configured, bound.parse().unwrap()).unwrap()
@@ -54,7 +51,7 @@ mod tests {
             match advertised("", everywhere.parse().unwrap()) {
                 Ok(address) => {
                     assert!(address.ends_with(":7700"), "{address}");
-                    assert!(!is_unspecified(&address), "{address}");
+                    assert!(is_dialable(&address), "{address}");
                 }
                 Err(error) => assert!(error.to_string().contains("peer.advertise")),
             }

@@ -11,16 +11,17 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use quorate_admin::Tokens;
 use quorate_ctl::{ClientCommand, CompletionsArgs, ManArgs, out, with_exit_codes};
 use quorate_disk::LinuxDisk;
-use quorate_peer::{JoinToken, NodeId};
+use quorate_packet::KeyError;
+use quorate_peer::NodeId;
 use quorate_state::{LEVEL_MAX, Level};
 
 use crate::{
     admin_token::{self, AdminTokenCommand},
-    config::{self, Loaded, NodeAddress, Sources},
+    config::{self, INSTEAD, Loaded, Sources},
     dev::DevArgs,
-    init::{self, InitArgs},
     log::{self, LogCommand},
     node::ForThisStart,
+    start::{self, JoinBy},
     stop::exit_code,
 };
 
@@ -30,8 +31,8 @@ Examples:
   quorate publish --key me.key _iroh TXT relay=https://relay.example.org
   quorate resolve KEY                          what the relay has for a key
 
-  quorate config check /etc/quorate/config.toml
-  quorate serve --config /etc/quorate/config.toml              the first node of a cluster
+  quorate init --found --config /etc/quorate/config.toml       the first node of a new cluster, once
+  quorate serve --config /etc/quorate/config.toml              that node, now and later
   quorate member add                                           a token by which one more can join
   quorate serve --config /etc/quorate/config.toml --join TOKEN  that one
   quorate member list                                          who the cluster is, and how all are";
@@ -54,7 +55,15 @@ listen in [http]) and these flags; the later wins. `quorate config show` tells w
     Serve(ServeArgs),
     /// Run a whole cluster on this machine, to try things out.
     Dev(DevArgs),
-    /// Make the identity of a node and print it, or print the one there is.
+    /// Prepare an empty data directory as that of the first node of a new cluster.
+    #[command(after_help = "\
+Run it once, on one machine: `quorate serve` then founds the cluster, and all other nodes join it. Run
+again it changes nothing. It exits with 78 if another node has founded the cluster, or may have.
+
+Example, for machines that are installed together and share /shared:
+  quorate init --found --once /shared/token --voters 3         on one of them
+  quorate serve                                                on that one
+  quorate serve --join-file /shared/token                      on the others")]
     Init(InitArgs),
     /// Check a configuration, or show the effective one.
     #[command(subcommand)]
@@ -93,12 +102,13 @@ enum ConfigCommand {
 struct ServeArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Join the cluster that this token is of, as `quorate member add` printed it there. Said again
+    /// Join the cluster that this token is of, as `quorate member add` printed it there. Run again
     /// it goes on; once the node has joined it needs no token.
     // Plain text: what is wrong with an argument is told with its value, and this one is a secret.
     #[arg(long, value_name = "TOKEN")]
     join: Option<String>,
-    /// The same, with the token in a file, so that no other user of this machine sees it.
+    /// The same, with the token in a file, so that no other user of this machine sees it. The node
+    /// waits until the file is there.
     #[arg(long, value_name = "FILE", conflicts_with = "join")]
     join_file: Option<PathBuf>,
     /// The clock of this machine is right, although it has moved by more than the retention since
@@ -111,22 +121,65 @@ struct ServeArgs {
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     level_max: u16,
     /// Dials this node here, wherever it says that it is. For tests.
-    #[arg(long = "route", value_name = "KEY@HOST:PORT", hide = true)]
-    routes: Vec<NodeAddress>,
+    #[arg(long = "route", value_name = "KEY@HOST:PORT", hide = true, value_parser = parse_route)]
+    routes: Vec<(NodeId, String)>,
+}
+
+fn parse_route(text: &str) -> Result<(NodeId, String), String> {
+    let (key, address) = text.split_once('@').ok_or("write it <key>@host:port")?;
+    let key = key.parse().map_err(|error: KeyError| error.to_string())?;
+    Ok((NodeId(key), address.to_owned()))
 }
 
 impl ServeArgs {
-    fn token(&self) -> anyhow::Result<Option<JoinToken>> {
-        if let Some(text) = &self.join {
-            let token = text.parse().context("--join cannot be used")?;
-            return Ok(Some(token));
+    fn join_by(&mut self) -> anyhow::Result<Option<JoinBy>> {
+        Ok(match &self.join {
+            Some(text) => Some(JoinBy::Token(
+                text.parse().context("--join cannot be used")?,
+            )),
+            None => self.join_file.take().map(JoinBy::File),
+        })
+    }
+}
+
+/// What is founded.
+#[derive(Debug, Args)]
+struct InitArgs {
+    /// Found a new cluster.
+    #[arg(long, required = true)]
+    found: bool,
+    #[command(flatten)]
+    config: ConfigArgs,
+    /// Found only if this file is absent too, and write the token into it by which others join: for
+    /// machines that start unattended, on a volume that they share and that is not that of the data.
+    /// The token lets 16 nodes in, for a day. The file marks that the cluster is founded: let it stay.
+    #[arg(long, value_name = "FILE")]
+    once: Option<PathBuf>,
+    /// How many voters the cluster is to have before it takes packets: nodes that join become voters
+    /// by themselves until then.
+    #[arg(long, value_name = "1|3|5|7", default_value = "1", value_parser = ["1", "3", "5", "7"])]
+    voters: String,
+}
+
+impl InitArgs {
+    /// Returns what was done and what to do next.
+    fn run(self) -> anyhow::Result<String> {
+        let voters = self.voters.parse().context("--voters")?;
+        let config = self.config.load()?.config;
+        let dir = config.data_dir.display();
+        if !start::found(&config, self.once.as_deref(), voters)? {
+            return Ok(format!(
+                "{dir} holds a node already: start it with `quorate serve`\n"
+            ));
         }
-        let Some(file) = &self.join_file else {
-            return Ok(None);
+        let others = match &self.once {
+            Some(file) => format!("`quorate serve --join-file {}`", file.display()),
+            None => "a token of `quorate member add`".to_owned(),
         };
-        let unusable = || format!("--join-file {} cannot be used", file.display());
-        let text = std::fs::read_to_string(file).with_context(unusable)?;
-        Ok(Some(text.parse().with_context(unusable)?))
+        Ok(format!(
+            "{dir} is ready to found a new cluster: start it with `quorate serve`. Other nodes join by \
+             {others}\n"
+        ))
     }
 }
 
@@ -139,9 +192,8 @@ struct ConfigArgs {
     /// Where the node keeps its identity, log and packets (data_dir).
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    /// A node that founds the cluster (cluster.nodes); repeat for each, this one too.
-    #[arg(long = "cluster-nodes", value_name = "KEY@HOST:PORT")]
-    cluster_nodes: Vec<String>,
+    #[arg(long, hide = true, value_parser = |_: &str| Err::<String, _>(INSTEAD))]
+    cluster_nodes: Option<String>,
     /// Where the relay and DNS over HTTPS listen (http.listen).
     #[arg(long, value_name = "IP:PORT")]
     http_listen: Option<SocketAddr>,
@@ -164,9 +216,6 @@ impl ConfigArgs {
             let dir = dir.into_os_string().into_string().ok();
             let dir = dir.context("--data-dir: the path is not Unicode, as TOML needs it")?;
             flag("data_dir", dir.into());
-        }
-        if !self.cluster_nodes.is_empty() {
-            flag("cluster.nodes", self.cluster_nodes.into());
         }
         for (key, listen) in [
             ("http.listen", self.http_listen),
@@ -205,16 +254,12 @@ pub(crate) fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
-        Command::Serve(args) => {
+        Command::Serve(mut args) => {
             let once = ForThisStart {
                 trust_clock: args.trust_clock,
                 level_max: Level(args.level_max),
-                join: args.token()?,
-                routes: args
-                    .routes
-                    .iter()
-                    .map(|node| (NodeId(node.key), node.address.clone()))
-                    .collect(),
+                join: args.join_by()?,
+                routes: args.routes.into_iter().collect(),
                 ..ForThisStart::default()
             };
             let loaded = args.config.load()?;
@@ -222,7 +267,7 @@ fn run(command: Command) -> anyhow::Result<()> {
             block_on(crate::serve::run(loaded, once))
         }
         Command::Dev(args) => block_on(crate::dev::run(args)),
-        Command::Init(args) => init::run(&args),
+        Command::Init(args) => out!("{}", args.run()?),
         Command::Config(command) => {
             let text = match command {
                 ConfigCommand::Check { file } => check(&file)?,
@@ -264,10 +309,6 @@ fn check(file: &Path) -> anyhow::Result<String> {
     if config.tls.is_set() {
         config.tls.read(&LinuxDisk).context("tls")?;
     }
-    let cluster = match config.cluster.nodes.len() {
-        0 => "founded by this node alone, or joined".to_owned(),
-        count => format!("founded by {count} nodes"),
-    };
     let origins = config.dns.origins.iter();
     let origins: Vec<&str> = origins.map(|origin| &*origin.name).collect();
     let origins = match origins.is_empty() {
@@ -275,10 +316,9 @@ fn check(file: &Path) -> anyhow::Result<String> {
         false => origins.join(", "),
     };
     Ok(format!(
-        "{}: OK\n  cluster  {}, {cluster}\n  data     {}\n  http     {}\n  dns      {}, origins: \
+        "{}: OK\n  data     {}\n  http     {}\n  dns      {}, origins: \
          {origins}\n  peers    {}\n  admin    {}\n",
         file.display(),
-        config.cluster.name,
         config.data_dir.display(),
         config.http.listen,
         listed(&config.dns.listen),
@@ -318,6 +358,13 @@ mod tests {
     #[test]
     fn the_arguments_are_consistent() {
         program().debug_assert();
+    }
+
+    #[test]
+    fn what_was_given_by_a_list_is_founded_by_init() {
+        let gone = ["quorate", "serve", "--cluster-nodes", "a@b:1"];
+        let error = Cli::try_parse_from(gone).unwrap_err().to_string();
+        assert!(error.contains("quorate init --found"), "{error}");
     }
 
     /// Whoever reads the log of a supervisor could join with it.

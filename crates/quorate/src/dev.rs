@@ -1,26 +1,26 @@
 //! A whole cluster in one process, on loopback.
 
 use std::{
+    collections::BTreeMap,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use clap::Args;
 use futures_util::future::{select_all, try_join_all};
 use quorate_ctl::{DEV_ORIGIN as ORIGIN, open_key_file, out, outln};
-use quorate_disk::LinuxDisk;
+use quorate_disk::{Disk, LinuxDisk};
 use quorate_dns::OriginSettings;
-use quorate_http::{CertificateFiles, listener::BindError};
+use quorate_http::CertificateFiles;
 use quorate_peer::{Identity, NodeId};
 
 use crate::{
-    config::{ConfigV1, NodeAddress},
-    data_dir::DataDir,
-    fronts::Addresses,
-    init::{self, KEY_FILE},
+    config::ConfigV1,
+    fronts::{Addresses, Listeners},
     logging::{DEV_LOGS, Logging},
     node::{ForThisStart, RunningNode},
+    start::{self, ClusterFile, JoinBy, KEY_FILE, State},
     stop::Stop,
 };
 
@@ -54,8 +54,8 @@ const DNS_TLS_PORT: u16 = 8530;
 /// Where HTTPS would listen at node 0.
 const HTTP_TLS_PORT: u16 = 8440;
 
-/// What the cluster is called.
-const CLUSTER_NAME: &str = "dev";
+/// The token by which all nodes but the first join.
+const TOKEN_FILE: &str = "join.token";
 
 /// The most nodes.
 const NODES_COUNT_MAX: usize = 5;
@@ -78,10 +78,11 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
     let root = temporary
         .as_ref()
         .map_or(args.data_dir.as_path(), |dir| dir.path());
-    check_count(args.nodes, root)?;
+    let keys = keys(root)?;
+    check_count(args.nodes, root, &keys)?;
     let configs = configs(&args, root)?;
     let nodes = tokio::select! {
-        nodes = start(&configs, &logging) => nodes?,
+        nodes = start(&configs, &keys, root.join(TOKEN_FILE), &logging) => nodes?,
         () = stop.requested() => return Ok(()),
     };
     let demo = root.join("demo.key");
@@ -142,33 +143,46 @@ fn node_dir(root: &Path, number: usize) -> PathBuf {
     root.join(format!("node-{number}"))
 }
 
-/// Fails if `root` holds the data of another number of nodes, before anything is made in it: a
-/// cluster is its founding nodes. Keys without data, as a failed start leaves them, do not count.
-fn check_count(count: usize, root: &Path) -> anyhow::Result<()> {
-    let dirs = (1..=NODES_COUNT_MAX).map(|number| node_dir(root, number));
-    let dirs: Vec<PathBuf> = dirs.collect();
-    let Some(held) = dirs.iter().find(|dir| DataDir::holds_data(dir)) else {
-        return Ok(());
-    };
-    let key_files = dirs.iter().map(|dir| dir.join(KEY_FILE));
-    let keys = key_files
-        .take_while(|file| file.exists())
-        .map(|file| Ok(NodeId(Identity::load(&LinuxDisk, &file)?.public_key())));
-    let keys = keys.collect::<anyhow::Result<Vec<_>>>()?;
-    let founders = DataDir::cluster_at(held).map(|cluster| cluster.known.members);
-    let founders = founders.filter(|founders| founders.keys().all(|key| keys.contains(key)));
+/// The key of each node that `root` has one of.
+fn keys(root: &Path) -> anyhow::Result<BTreeMap<usize, NodeId>> {
+    let key_files =
+        (1..=NODES_COUNT_MAX).map(|number| (number, node_dir(root, number).join(KEY_FILE)));
+    key_files
+        .filter(|(_, file)| file.exists())
+        .map(|(number, file)| {
+            let identity = Identity::load(&LinuxDisk, &file)?;
+            Ok((number, NodeId(identity.public_key())))
+        })
+        .collect()
+}
+
+/// Fails if `root` holds the data of another number of nodes, or not of all of them, before anything
+/// is made in it.
+fn check_count(count: usize, root: &Path, keys: &BTreeMap<usize, NodeId>) -> anyhow::Result<()> {
+    let first = State::of(&node_dir(root, 1))?;
     let root = root.display();
-    match founders.map(|founders| founders.len()) {
-        Some(founders) if founders == count => Ok(()),
-        Some(founders) => bail!(
-            "{root} holds the data of {}: use --nodes {founders} or another --data-dir",
-            counted(founders)
-        ),
-        None => bail!(
+    let cluster = match first {
+        State::Empty if keys.len() <= 1 => return Ok(()),
+        State::Founding(cluster) | State::Member(cluster) => Some(cluster),
+        _ => None,
+    };
+    let are_there = |cluster: &ClusterFile| {
+        let mut members = cluster.known.members.keys();
+        members.all(|member| keys.values().any(|key| key == member))
+    };
+    let Some(cluster) = cluster.filter(are_there) else {
+        bail!(
             "{root} holds the data of nodes that are not all there: restore the others with their \
              keys or use another --data-dir"
-        ),
-    }
+        );
+    };
+    let held = cluster.voters as usize;
+    ensure!(
+        held == count,
+        "{root} holds the data of {}: use --nodes {held} or another --data-dir",
+        counted(held)
+    );
+    Ok(())
 }
 
 fn counted(nodes: usize) -> String {
@@ -178,15 +192,8 @@ fn counted(nodes: usize) -> String {
     }
 }
 
-/// The settings of every node, and the identities behind them.
-fn configs(args: &DevArgs, root: &Path) -> anyhow::Result<Vec<(ConfigV1, Identity)>> {
-    let identities = (1..=args.nodes).map(|number| {
-        let dir = node_dir(root, number);
-        drop(DataDir::open(&dir)?);
-        let identity = init::open_or_make(&dir)?;
-        Ok((number, dir, identity))
-    });
-    let identities = identities.collect::<anyhow::Result<Vec<_>>>()?;
+/// The settings of every node.
+fn configs(args: &DevArgs, root: &Path) -> anyhow::Result<Vec<ConfigV1>> {
     let certificate = certificate(root)?;
     let default = ConfigV1::default();
     // The usual ports are those of node 0, which there is none of.
@@ -194,19 +201,12 @@ fn configs(args: &DevArgs, root: &Path) -> anyhow::Result<Vec<(ConfigV1, Identit
         let number = u16::try_from(number).expect("there are at most five nodes");
         SocketAddr::from((Ipv4Addr::LOCALHOST, usual_port + args.port_offset + number))
     };
-    let nodes = identities.iter().map(|(number, _, identity)| NodeAddress {
-        key: identity.public_key(),
-        address: address(default.peer.listen.port(), *number).to_string(),
-    });
-    let nodes: Vec<_> = nodes.collect();
-    let config = |(number, data_dir, identity)| {
+    let config = |number| {
         let mut config = ConfigV1 {
-            data_dir,
+            data_dir: node_dir(root, number),
             ..default.clone()
         };
-        config.cluster.name = CLUSTER_NAME.to_owned();
         config.cluster.node_name = format!("node{number}");
-        config.cluster.nodes.clone_from(&nodes);
         let listeners = [
             &mut config.http.listen,
             &mut config.peer.listen,
@@ -221,9 +221,9 @@ fn configs(args: &DevArgs, root: &Path) -> anyhow::Result<Vec<(ConfigV1, Identit
         config.tls.clone_from(&certificate);
         config.dns.origins = vec![origin()];
         config.limit.enabled = false;
-        (config, identity)
+        config
     };
-    Ok(identities.into_iter().map(config).collect())
+    Ok((1..=args.nodes).map(config).collect())
 }
 
 /// A certificate of this machine for its own clients, which `--tls-ca` of kdig and the like trust.
@@ -233,6 +233,8 @@ fn certificate(root: &Path) -> anyhow::Result<CertificateFiles> {
         key_file: root.join("tls.key"),
     };
     if !files.key_file.exists() || !files.certificate_file.exists() {
+        let made = LinuxDisk.create_dir(root);
+        made.with_context(|| format!("the directory {} cannot be made", root.display()))?;
         files.make(&LinuxDisk, ["localhost", "127.0.0.1", "::1"])?;
     }
     Ok(files)
@@ -250,29 +252,41 @@ fn origin() -> OriginSettings {
     }
 }
 
+/// Starts all nodes: the first founds the cluster if there is none yet, and the others join it.
 async fn start(
-    configs: &[(ConfigV1, Identity)],
+    configs: &[ConfigV1],
+    keys: &BTreeMap<usize, NodeId>,
+    token: PathBuf,
     logging: &Logging,
 ) -> anyhow::Result<Vec<RunningNode>> {
-    // Together: one whose packets are damaged waits for another that gives it its own.
-    let starts = configs.iter().map(async |(config, identity)| {
-        // Nothing here is worth being kept from a clock that is wrong.
-        let once = ForThisStart {
-            trust_clock: true,
-            // The ports may be others than when the cluster was founded.
-            routes: config.cluster.founders(),
-            ..ForThisStart::default()
-        };
-        let node = RunningNode::start(config, identity.clone(), once, logging).await;
-        node.map_err(|error| {
-            let is_of_bind = error.chain().any(|cause| cause.is::<BindError>());
-            let context = match is_of_bind {
-                true => "the cluster cannot be started; --port-offset N moves all ports",
-                false => "the cluster cannot be started",
-            };
-            error.context(context)
-        })
+    let mut listeners = Vec::new();
+    for config in configs {
+        let bound = Listeners::bind(config).await;
+        listeners
+            .push(bound.context("the cluster cannot be started; --port-offset N moves all ports")?);
+    }
+    let voters = configs.len().try_into()?;
+    start::found(&configs[0], Some(&token), voters).context("the cluster cannot be founded")?;
+    // The ports may be others than when the nodes joined.
+    let routes = keys.iter().filter_map(|(number, key)| {
+        let config = configs.get(number - 1)?;
+        Some((*key, config.peer.listen.to_string()))
     });
+    let once = ForThisStart {
+        // Nothing here is worth being kept from a clock that is wrong.
+        trust_clock: true,
+        join: Some(JoinBy::File(token)),
+        routes: routes.collect(),
+        ..ForThisStart::default()
+    };
+    // Together: one whose packets are damaged waits for another that gives it its own.
+    let starts = configs
+        .iter()
+        .zip(listeners)
+        .map(async |(config, listeners)| {
+            let node = RunningNode::start(config, listeners, once.clone(), logging).await;
+            node.context("the cluster cannot be started")
+        });
     try_join_all(starts).await
 }
 
@@ -327,13 +341,12 @@ fn demo_commands(nodes: &[RunningNode], key_file: &Path, key: &str) -> String {
 mod tests {
     use std::fs;
 
-    use quorate_raft::Known;
     use quorate_setting::Form;
 
     use super::*;
     use crate::{
-        cluster_file::{ClusterFile, Stage},
         config::{self, Sources},
+        start::DataDir,
     };
 
     const PORT_OFFSET: u16 = 20_000;
@@ -347,27 +360,31 @@ mod tests {
         }
     }
 
+    async fn failed_start(configs: &[ConfigV1], root: &Path) -> String {
+        let token = root.join(TOKEN_FILE);
+        let logging = Logging::start("error");
+        let started = start(configs, &BTreeMap::new(), token, &logging).await;
+        format!("{:#}", started.err().expect("it cannot start"))
+    }
+
     #[tokio::test]
-    async fn a_taken_port_is_named_with_the_way_out() {
+    async fn a_taken_port_is_named_with_the_way_out_and_nothing_is_founded() {
         let dir = tempfile::tempdir().unwrap();
         let mut configs = configs(&args(3, dir.path()), dir.path()).unwrap();
         let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        configs[0].0.admin.listen = taken.local_addr().unwrap();
-        let error = start(&configs, &Logging::start("error"))
-            .await
-            .err()
-            .expect("the port is taken");
-        let error = format!("{error:#}");
-        let taken = taken.local_addr().unwrap().to_string();
-        assert!(error.contains(&taken), "{error}");
+        let taken = taken.local_addr().unwrap();
+        configs[2].admin.listen = taken;
+        let error = failed_start(&configs, dir.path()).await;
+        assert!(error.contains(&taken.to_string()), "{error}");
         assert!(error.contains("--port-offset"), "{error}");
+        assert!(!node_dir(dir.path(), 1).exists());
     }
 
     #[tokio::test]
     async fn what_other_ports_do_not_mend_has_no_hint_at_ports() {
         let dir = tempfile::tempdir().unwrap();
         let mut configs = configs(&args(1, dir.path()), dir.path()).unwrap();
-        let config = &mut configs[0].0;
+        let config = &mut configs[0];
         let _held = DataDir::open(&config.data_dir).unwrap();
         let listeners = [
             &mut config.http.listen,
@@ -378,39 +395,42 @@ mod tests {
         ];
         listeners.into_iter().for_each(|listen| listen.set_port(0));
         config.dns.listen = vec![([127, 0, 0, 1], 0).into()].into();
-        let error = start(&configs, &Logging::start("error"))
-            .await
-            .err()
-            .expect("the directory is held");
-        let error = format!("{error:#}");
+        let error = failed_start(&configs, dir.path()).await;
         assert!(error.contains("in use"), "{error}");
         assert!(!error.contains("--port-offset"), "{error}");
     }
 
-    /// Keys for `count` nodes, and data in the first directory.
-    fn found(count: usize, root: &Path) {
+    fn check(count: usize, root: &Path) -> anyhow::Result<()> {
+        check_count(count, root, &keys(root)?)
+    }
+
+    /// Nodes of which the first has founded, and the others have joined.
+    fn have_data(count: usize, root: &Path) {
         let configs = configs(&args(count, root), root).unwrap();
-        let cluster = ClusterFile {
-            stage: Stage::Member,
-            name: Some(CLUSTER_NAME.to_owned()),
-            known: Known {
-                members: configs[0].0.cluster.founders(),
-                ..Known::default()
-            },
+        for config in &configs[1..] {
+            DataDir::open(&config.data_dir).unwrap().identity().unwrap();
+        }
+        start::found(&configs[0], None, count.try_into().unwrap()).unwrap();
+        let State::Founding(mut cluster) = State::of(&configs[0].data_dir).unwrap() else {
+            panic!("it is to found");
         };
-        let data = DataDir::open(&node_dir(root, 1)).unwrap();
-        data.set_cluster(&cluster).unwrap();
+        let members = keys(root).unwrap().into_values();
+        cluster.known.members = members.map(|key| (key, "a:1".to_owned())).collect();
+        cluster.stage = "member".parse().unwrap();
+        fs::create_dir(configs[0].data_dir.join(quorate_raft::LOG_DIR)).unwrap();
+        let data_dir = DataDir::open(&configs[0].data_dir).unwrap();
+        data_dir.set_cluster(&cluster).unwrap();
     }
 
     #[test]
     fn data_of_another_number_of_nodes_is_left_alone() {
         for (held, count) in [(3, 1), (3, 5), (1, 3), (5, 3)] {
             let dir = tempfile::tempdir().unwrap();
-            let root = dir.path();
-            check_count(held, root).unwrap();
-            found(held, root);
-            check_count(held, root).unwrap();
-            let error = check_count(count, root).unwrap_err().to_string();
+            let root = &dir.path().join("data");
+            check(held, root).unwrap();
+            have_data(held, root);
+            check(held, root).unwrap();
+            let error = check(count, root).unwrap_err().to_string();
             let nodes = if held == 1 { "node" } else { "nodes" };
             let expected = format!(
                 "{} holds the data of {held} {nodes}: use --nodes {held} or another --data-dir",
@@ -423,31 +443,22 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_a_failed_start_left_do_not_count() {
-        let dir = tempfile::tempdir().unwrap();
-        configs(&args(5, dir.path()), dir.path()).unwrap();
-        check_count(3, dir.path()).unwrap();
-        found(3, dir.path());
-        check_count(3, dir.path()).unwrap();
-        let error = check_count(5, dir.path()).unwrap_err().to_string();
-        assert!(error.contains("use --nodes 3"), "{error}");
-    }
-
-    #[test]
     fn a_lost_node_is_not_made_anew() {
-        let dir = tempfile::tempdir().unwrap();
-        found(3, dir.path());
-        fs::remove_dir_all(node_dir(dir.path(), 3)).unwrap();
-        let error = check_count(3, dir.path()).unwrap_err().to_string();
-        assert!(error.contains("not all there"), "{error}");
-        assert!(!error.contains("--nodes"), "{error}");
+        for lost in [1, 3] {
+            let dir = tempfile::tempdir().unwrap();
+            have_data(3, dir.path());
+            fs::remove_dir_all(node_dir(dir.path(), lost)).unwrap();
+            let error = check(3, dir.path()).unwrap_err().to_string();
+            assert!(error.contains("not all there"), "{error}");
+            assert!(!error.contains("--nodes"), "{error}");
+        }
     }
 
     /// A node of `dev` is told nothing that `serve` would not take.
     #[test]
     fn the_settings_pass_the_checks_without_a_warning() {
         let dir = tempfile::tempdir().unwrap();
-        for (config, _) in configs(&args(5, dir.path()), dir.path()).unwrap() {
+        for config in configs(&args(5, dir.path()), dir.path()).unwrap() {
             let file = dir.path().join("config.toml");
             fs::write(&file, toml::to_string(&config.value()).unwrap()).unwrap();
             let loaded = config::load(Sources {

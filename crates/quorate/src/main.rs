@@ -6,12 +6,10 @@
 //! | `config` | layers of settings, their checks, and which layer set each |
 //! | `serve`, `dev` | one node, and a whole cluster in one process |
 //! | `node`, `fronts`, `replication` | a node, put together; what it serves; the thread of its consensus |
-//! | `data_dir`, `cluster_file` | who a node is, and what it knows of its cluster |
-//! | `standing`, `membership`, `joining` | what a node is when it starts, and how it comes into its cluster |
+//! | `start` | who a node is, what it is when it starts, and how it comes into its cluster |
 //! | `advertised` | where other nodes reach it |
 //! | `live_settings`, `logging` | what can be changed while a node runs; what the program tells of itself |
 //! | `stop` | signals and exit codes |
-//! | `init` | the identity of a node |
 //! | `log` | a look into its Raft log |
 //! | `admin_token` | tokens for operators' programs |
 //!
@@ -22,22 +20,17 @@
 mod admin_token;
 mod advertised;
 mod cli;
-mod cluster_file;
 mod config;
-mod data_dir;
 mod dev;
 mod fronts;
-mod init;
-mod joining;
 mod live_settings;
 mod log;
 mod logging;
-mod membership;
 mod node;
 mod own_address;
 mod replication;
 mod serve;
-mod standing;
+mod start;
 mod stop;
 
 fn main() -> std::process::ExitCode {

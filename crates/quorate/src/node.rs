@@ -5,9 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use anyhow::Context;
 use prometheus::Registry;
 use quorate_admin::{AUDIT_TARGET, Reload};
-use quorate_peer::{
-    Identity, JoinToken, LinkServer, NodeId, PeerTransport, Service, TransportConfig,
-};
+use quorate_peer::{LinkServer, NodeId, PeerTransport, Service, TransportConfig};
 use quorate_raft::{Node, NodeMetrics, ShutdownError};
 use quorate_replica::NotReady;
 use quorate_state::{LEVEL_MAX, Level};
@@ -15,14 +13,12 @@ use quorate_state::{LEVEL_MAX, Level};
 use crate::{
     advertised::advertised,
     config::{ConfigV1, Sources},
-    data_dir::DataDir,
     fronts::{Addresses, Fronts, Listeners},
     live_settings::LiveSettings,
     logging::Logging,
-    membership::{self, Membership},
     own_address,
     replication::ReplicationThread,
-    standing::Evidence,
+    start::{self, DataDir, JoinBy, State},
 };
 
 /// What holds for one start, and is no setting.
@@ -34,7 +30,7 @@ pub(crate) struct ForThisStart {
     /// program, in tests.
     pub(crate) level_max: Level,
     /// What lets the node join a cluster.
-    pub(crate) join: Option<JoinToken>,
+    pub(crate) join: Option<JoinBy>,
     /// Where its settings come from, if they can be read again.
     pub(crate) sources: Option<Sources>,
     /// Peers that are dialed elsewhere than where they are, in tests.
@@ -67,30 +63,21 @@ impl RunningNode {
     /// Starts a node whose configuration was checked.
     pub(crate) async fn start(
         config: &ConfigV1,
-        identity: Identity,
+        listeners: Listeners,
         once: ForThisStart,
         logging: &Logging,
     ) -> anyhow::Result<Self> {
-        let listeners = Listeners::bind(config).await?;
         let data_dir = Arc::new(DataDir::open(&config.data_dir)?);
+        let joins = once.join.is_some();
+        let cluster = State::of(&config.data_dir)?.cluster(&config.data_dir, joins)?;
+        if let (Some(cluster), Some(join)) = (&cluster, &once.join) {
+            join.check(cluster)?;
+        }
+        let (identity, _) = data_dir.identity()?;
         let id = NodeId(identity.public_key());
         let address = advertised(&config.peer.advertise, listeners.peer.local_addr())?;
-        let evidence = Evidence {
-            config,
-            data_dir: &data_dir,
-            node: id,
-            address: &address,
-            token: once.join.as_ref(),
-        };
-        let standing = evidence.judge()?;
-        // Who is told where peers are dialed need not be told that they are elsewhere.
         let has_routes = !once.routes.is_empty();
         let advertised = (!config.peer.advertise.is_empty()).then(|| address.clone());
-        if !has_routes {
-            for doubt in evidence.doubts(&standing) {
-                tracing::warn!("{doubt}");
-            }
-        }
 
         let registry = Registry::new();
         let limit_metrics = quorate_limit::LimitMetrics::register(&registry)?;
@@ -107,23 +94,18 @@ impl RunningNode {
         let (fronts, peer_listener) =
             listeners.serve(&settings, node.clone(), registry, &listener_metrics)?;
 
-        if standing.is_joiner() {
-            node.enter(NotReady::Asking);
-        } else if once.join.is_some() {
-            tracing::info!("the cluster has let this node in before: --join is not needed");
-        }
-        let membership =
-            Membership::enter(standing, &identity, config, &address, &data_dir).await?;
-        // The list that founds a cluster says where its founders are, and later the membership does.
-        let listed = membership.cluster.known.members.get(&id);
-        let address = listed.cloned().unwrap_or(address);
+        let cluster = match (cluster, once.join) {
+            (Some(cluster), _) => cluster,
+            (None, join) => {
+                node.enter(NotReady::Asking);
+                let join = join.expect("a node with neither data nor a token does not start");
+                start::join(&join, &identity, config, &address, &data_dir).await?
+            }
+        };
         let raft_config = quorate_raft::RaftConfig {
             trust_clock: once.trust_clock,
             level_max: once.level_max,
-            known: membership.told.clone(),
-            voters: membership.founders.clone(),
-            has_joined: membership.has_entries,
-            ..config.raft(id, address)
+            ..start::raft_config(config, &identity, &cluster, address)
         };
         let transport = TransportConfig {
             routes: once.routes,
@@ -133,7 +115,7 @@ impl RunningNode {
         let replication = ReplicationThread::spawn().context("the thread of replication")?;
         let opening = open_node(node.clone(), raft_config, transport, metrics);
         let service = replication.run(opening).await??;
-        let keeping = membership::keep(node.clone(), data_dir.clone(), membership.cluster);
+        let keeping = start::keep(node.clone(), data_dir.clone(), cluster);
         tokio::spawn(keeping);
         if !has_routes {
             tokio::spawn(own_address::check(node.clone(), id, advertised));
@@ -238,11 +220,12 @@ mod tests {
             *listen = free;
         }
         config.dns.listen = vec![free].into();
+        start::found(&config, None, 1).unwrap();
         let store = dir.path().join("records.redb");
         std::fs::write(&store, [7; 65_536]).unwrap();
-        let identity = Identity::generate().unwrap();
-        let logging = Logging::start("error");
-        let error = RunningNode::start(&config, identity, ForThisStart::default(), &logging).await;
+        let (once, logging) = (ForThisStart::default(), Logging::start("error"));
+        let listeners = Listeners::bind(&config).await.unwrap();
+        let error = RunningNode::start(&config, listeners, once, &logging).await;
         let error = format!("{:#}", error.err().expect("this is no store"));
         assert!(error.contains(store.to_str().unwrap()), "{error}");
         let hint = "see Damage in docs/OPERATIONS.md";

@@ -6,8 +6,6 @@ use quorate_peer::NodeId;
 use quorate_raft::Node;
 use tokio::time::timeout;
 
-use crate::config::is_unspecified;
-
 /// How long a node may take to catch up until its address is judged by what it knows: one that the
 /// others look for elsewhere never does.
 const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -24,12 +22,6 @@ pub(crate) async fn check(node: Arc<Node>, id: NodeId, advertised: Option<String
 }
 
 fn doubt(id: NodeId, known: &str, advertised: Option<&str>, has_caught_up: bool) -> Option<String> {
-    if is_unspecified(known) {
-        return Some(format!(
-            "the cluster knows this node as {known}, where no other can reach it: before others \
-             join, run `quorate member move {id} HOST:PORT`"
-        ));
-    }
     let advertised = advertised.filter(|advertised| *advertised != known)?;
     let command = format!("`quorate member move {id} {advertised}`");
     Some(match has_caught_up {
@@ -68,7 +60,5 @@ mod tests {
         assert!(moved.contains("b:2` if it is there now"), "{moved}");
         let unheard = said("a:1", Some("b:2"), false);
         assert!(unheard.contains("b:2` at another member"), "{unheard}");
-        let nowhere = said("0.0.0.0:7700", None, true);
-        assert!(nowhere.contains("HOST:PORT"), "{nowhere}");
     }
 }

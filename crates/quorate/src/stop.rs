@@ -10,7 +10,7 @@ use quorate_peer::JoinError;
 use quorate_raft::{FatalError, OpenError, ShutdownError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::init::LostDataError;
+use crate::start::StartError;
 
 /// How long after the first signal another one means "leave at once". `timeout` and some supervisors
 /// send two together, to the process and to its group.
@@ -94,6 +94,10 @@ const EXIT_FAILURE: u8 = 1;
 /// and starting it again changes nothing (`EX_DATAERR` of sysexits.h).
 const EXIT_DATA: u8 = 65;
 
+/// There is nothing to start from: the data directory is empty, its volume is lost, or another node
+/// has founded the cluster (`EX_CONFIG`).
+const EXIT_NOTHING: u8 = 78;
+
 /// The cluster does not let the node join: the token is used, has expired or is another cluster's
 /// (`EX_NOPERM`). Starting it again with the same token changes nothing.
 const EXIT_NOT_LET_IN: u8 = 77;
@@ -118,8 +122,11 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
                 false => EXIT_FAILURE,
             };
         }
-        if cause.is::<LostDataError>() {
-            return EXIT_DATA;
+        if let Some(error) = cause.downcast_ref::<StartError>() {
+            return match error {
+                StartError::Damaged { .. } | StartError::Forgotten { .. } => EXIT_DATA,
+                _ => EXIT_NOTHING,
+            };
         }
         if let Some(error) = cause.downcast_ref::<JoinError>() {
             return match error {
@@ -139,9 +146,9 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::init::{check_unused, mark_used, open_or_make};
+    use std::path::PathBuf;
 
+    use super::*;
     #[test]
     fn two_signals_at_once_are_one() {
         let (mut first, now) = (None, Instant::now());
@@ -152,11 +159,11 @@ mod tests {
 
     #[test]
     fn supervisors_can_tell_what_another_start_does_not_mend() {
-        let dir = tempfile::tempdir().unwrap();
-        open_or_make(dir.path()).unwrap();
-        mark_used(dir.path(), "6f6e").unwrap();
-        let lost = check_unused(dir.path()).unwrap_err();
-        assert_eq!(exit_code(&lost), EXIT_DATA);
+        let (dir, cluster) = (PathBuf::from("d"), String::new());
+        let lost = StartError::Forgotten { dir, cluster };
+        assert_eq!(exit_code(&lost.into()), EXIT_DATA);
+        let empty = anyhow::Error::new(StartError::Empty("d".into()));
+        assert_eq!(exit_code(&empty.context("starting")), EXIT_NOTHING);
         assert_eq!(exit_code(&JoinError::Forgotten.into()), EXIT_DATA);
         let unknown = anyhow::Error::new(JoinError::NotTaken(String::new()));
         assert_eq!(exit_code(&unknown.context("joining")), EXIT_NOT_LET_IN);

@@ -72,6 +72,7 @@ mod writes;
 pub use clocks::wall_clock::WallClock;
 pub use config::{Cleanup, Founding, Known, LOG_DIR, RaftConfig, STORE_FILE};
 pub use error::{FatalError, OpenError, ShutdownError};
+pub use membership::address::is_dialable;
 pub use metrics::{NodeMetrics, RaftMetrics};
 pub use node::Node;
 pub use settings::{

@@ -2,13 +2,14 @@
 
 use std::{net::SocketAddr, slice::from_ref};
 
+use quorate_raft::is_dialable;
 use quorate_setting::{Findings, Form, KeyPath};
 use quorate_state::NAME_SIZE_MAX;
 
-use super::{ConfigV1, check_address, is_unspecified, settings::NODE_COUNT_MAX};
+use super::ConfigV1;
 use crate::logging;
 
-/// The longest name of a cluster or a node, in characters: that of a DNS label.
+/// The longest name of a node, in characters: that of a DNS label.
 const NAME_LEN_MAX: usize = NAME_SIZE_MAX;
 
 /// The shortest time after which a silent voter is removed, in seconds: a machine restarts in it.
@@ -21,7 +22,6 @@ pub(super) fn check(config: &ConfigV1) -> Findings {
     check_general(config, &mut findings);
     check_listeners(config, &mut findings);
     check_networks(config, &mut findings);
-    check_nodes(config, &mut findings);
     check_node(config, &mut findings);
     config.dns.origins(&"dns".into(), &mut findings);
     check_elections(config, &mut findings);
@@ -34,18 +34,6 @@ fn check_general(config: &ConfigV1, findings: &mut Findings) {
             "data_dir",
             "it is empty: name a directory that outlives restarts",
         );
-    }
-    let name = &config.cluster.name;
-    let fits = (1..=NAME_LEN_MAX).contains(&name.len())
-        && name
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
-    if !fits {
-        let reason = format!(
-            "{name:?} is not 1 to {NAME_LEN_MAX} letters, digits, hyphens, underscores and \
-             dots"
-        );
-        findings.error("cluster.name", reason);
     }
 }
 
@@ -170,42 +158,6 @@ fn check_networks(config: &ConfigV1, findings: &mut Findings) {
     }
 }
 
-fn check_nodes(config: &ConfigV1, findings: &mut Findings) {
-    let key = KeyPath::from("cluster.nodes");
-    let nodes = &config.cluster.nodes;
-    for (at, node) in nodes.iter().enumerate() {
-        let mut before = nodes[..at].iter();
-        let same_key = before.clone().position(|other| other.key == node.key);
-        let same_address = before.position(|other| other.address == node.address);
-        let reason = match (same_key, same_address) {
-            (Some(first), _) => format!("{} is already {}", node.key, key.index(first)),
-            (None, Some(first)) => {
-                let first = key.index(first);
-                format!("{} is already the address of {first}", node.address)
-            }
-            (None, None) => continue,
-        };
-        findings.error(key.index(at), reason);
-    }
-    match nodes.len() {
-        count if count > NODE_COUNT_MAX => {
-            let reason = format!(
-                "{count} founding voters are more than {NODE_COUNT_MAX}: every PUT waits for a \
-                 majority of them"
-            );
-            findings.error(key, reason);
-        }
-        count if count > 0 && count % 2 == 0 => {
-            let reason = format!(
-                "{count} nodes survive no more failures than {} do: an odd number is better",
-                count - 1
-            );
-            findings.warning(key, reason);
-        }
-        _ => {}
-    }
-}
-
 /// What the cluster gets to know of this node, and what this node does as its leader.
 fn check_node(config: &ConfigV1, findings: &mut Findings) {
     let name = &config.cluster.node_name;
@@ -217,16 +169,9 @@ fn check_node(config: &ConfigV1, findings: &mut Findings) {
         findings.error("cluster.node_name", reason);
     }
     let address = &config.peer.advertise;
-    if !address.is_empty() {
-        if let Err(error) = check_address(address) {
-            findings.error("peer.advertise", error.to_string());
-        } else if is_unspecified(address) {
-            let reason = format!(
-                "{address} is another machine to each of the other nodes: write a name or an address \
-                 by which they reach this one"
-            );
-            findings.error("peer.advertise", reason);
-        }
+    if !address.is_empty() && !is_dialable(address) {
+        let reason = format!("{address:?} is no host:port by which other nodes reach this one");
+        findings.error("peer.advertise", reason);
     }
     let after = config.cluster.cleanup_after_secs;
     if (1..CLEANUP_AFTER_SECS_MIN).contains(&after) {

@@ -116,74 +116,6 @@ fn listeners_for_proxies_need_proxies() {
 }
 
 #[test]
-fn nodes_must_differ_and_be_nodes() {
-    let weak = "yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy";
-    // y = 2 has no x on the curve.
-    let mut no_point = [0; 32];
-    no_point[0] = 2;
-    let no_point = PublicKey::from_bytes(no_point);
-    check(
-        &format!("[cluster]\nnodes = [\n\"{KEY_1}@a:1\",\n\"{KEY_1}@b:1\",\n\"{KEY_2}@A:1\",\n]\n"),
-        &[
-            &format!("FILE:5: cluster.nodes[1]: {KEY_1} is already cluster.nodes[0]"),
-            "FILE:6: cluster.nodes[2]: a:1 is already the address of cluster.nodes[0]",
-        ],
-    );
-    for (node, reason) in [
-        (format!("{weak}@a:1"), "is a weak key"),
-        (format!("{no_point}@a:1"), "not a point on the curve"),
-        (format!("{KEY_1}x@a:1"), "a public key is 52 characters"),
-        (format!("{KEY_1}@a"), "it has no port"),
-        (
-            format!("{KEY_1}@a:0"),
-            "the port is not a number from 1 to 65535",
-        ),
-        (format!("{KEY_1}@:1"), "the host is no name"),
-        (format!("{KEY_1}@a b:1"), "the host is no name"),
-        (format!("{KEY_1}@::1:1"), "the host is no name"),
-        (format!("{KEY_1}@[::g]:1"), "no IPv6 address"),
-    ] {
-        let [problem] = &problems(&format!("cluster.nodes = [\"{node}\"]\n"))[..] else {
-            panic!("one problem with {node}")
-        };
-        assert!(
-            problem.starts_with("FILE:2: cluster.nodes[0]: "),
-            "{problem}"
-        );
-        assert!(problem.contains(reason), "{problem}");
-    }
-}
-
-#[test]
-fn an_even_number_of_nodes_is_a_warning() {
-    let nodes = format!("{KEY_1}@a:1,{KEY_2}@b:1");
-    let loaded = load(environment(&[("QUORATE_CLUSTER_NODES", &nodes)])).unwrap();
-    let warning = loaded.warnings[0].to_string();
-    assert!(
-        warning.starts_with("environment QUORATE_CLUSTER_NODES: cluster.nodes: 2 nodes survive")
-    );
-}
-
-#[test]
-fn a_node_that_is_not_in_its_own_list_is_refused() {
-    let nodes = format!("{KEY_1}@a:1");
-    let loaded = load(environment(&[("QUORATE_CLUSTER_NODES", &nodes)])).unwrap();
-    loaded.check_identity(&KEY_1.parse().unwrap()).unwrap();
-    let text = loaded
-        .check_identity(&KEY_2.parse().unwrap())
-        .unwrap_err()
-        .to_string();
-    assert!(
-        text.contains("QUORATE_CLUSTER_NODES: cluster.nodes: this node is 6cih"),
-        "{text}"
-    );
-    load(Sources::default())
-        .unwrap()
-        .check_identity(&KEY_2.parse().unwrap())
-        .unwrap();
-}
-
-#[test]
 fn origins_must_differ_and_hold_together() {
     check(
         "[[dns.origins]]\nname = \"Example.org\"\n[[dns.origins]]\nname = \"example.org.\"\n",
@@ -347,7 +279,7 @@ fn numbers_out_of_bounds_are_refused() {
             [(1 << 27) - 1, (1 << 36) + 1],
         ),
     ] {
-        let variable = problem::variable(&KeyPath::from(key));
+        let variable = problem::variable(&quorate_setting::KeyPath::from(key));
         for value in good {
             load(environment(&[(&variable, &value.to_string())]))
                 .unwrap_or_else(|problems| panic!("{key} = {value}: {problems}"));

@@ -5,9 +5,6 @@ use super::*;
 #[path = "check_tests.rs"]
 mod check;
 
-const KEY_1: &str = "36hua9cfga3qfsky7dau4ukkrpy6xy5ob5enbtzhfd1581pg7b7o";
-const KEY_2: &str = "6cihoogp1aqqc9fpougscqq6ik5rnszzso8dmn8c1qn8qouizway";
-
 fn file(text: &str) -> tempfile::NamedTempFile {
     let mut file = tempfile::NamedTempFile::with_suffix(".toml").unwrap();
     file.write_all(text.as_bytes()).unwrap();
@@ -169,10 +166,8 @@ fn the_later_layer_wins_and_is_named() {
 
 #[test]
 fn variables_are_read_by_the_type_of_their_setting() {
-    let nodes = format!("{KEY_1}@a.example.org:7700, {KEY_2}@[2001:db8::1]:7700,");
     let loaded = load(environment(&[
-        ("QUORATE_CLUSTER_NODES", &nodes),
-        ("QUORATE_CLUSTER_NAME", "42"),
+        ("QUORATE_CLUSTER_NODE_NAME", "42"),
         ("QUORATE_LIMIT_ENABLED", "false"),
         ("QUORATE_STORE_CACHE_SIZE", "16_777_216"),
         ("QUORATE_HTTP_TRUSTED_PROXIES", ""),
@@ -183,9 +178,7 @@ fn variables_are_read_by_the_type_of_their_setting() {
     ]))
     .unwrap();
     let config = &loaded.config;
-    assert_eq!(config.cluster.nodes.len(), 2);
-    assert_eq!(config.cluster.nodes[1].address, "[2001:db8::1]:7700");
-    assert_eq!(config.cluster.name, "42");
+    assert_eq!(config.cluster.node_name, "42");
     assert!(!config.limit.enabled);
     assert_eq!(config.store.cache_size, 16 * 1024 * 1024);
     assert!(config.http.trusted_proxies.is_empty());
@@ -195,6 +188,7 @@ fn variables_are_read_by_the_type_of_their_setting() {
 #[test]
 fn a_wrong_variable_is_named() {
     let problems = load(environment(&[
+        ("QUORATE_CLUSTER_NODES", "a,b"),
         ("QUORATE_HTTP_LISEN", "127.0.0.1:1"),
         ("QUORATE_STORE_CACHE_SIZE", "1 GiB"),
         ("QUORATE_ADMIN_LISTEN", "localhost"),
@@ -205,6 +199,7 @@ fn a_wrong_variable_is_named() {
     .unwrap_err();
     let text = problems.to_string();
     for part in [
+        "environment QUORATE_CLUSTER_NODES: it is gone: `quorate init --found`",
         "environment QUORATE_HTTP_LISEN: no setting has this name; near it are \
          QUORATE_HTTP_CONNECTION_BYTES_PER_SEC, QUORATE_HTTP_CONNECTION_COUNT_MAX, \
          QUORATE_HTTP_CONNECTION_COUNT_PER_CLIENT_MAX, QUORATE_HTTP_LISTEN, \
@@ -250,7 +245,7 @@ fn a_variable_sets_one_setting() {
 fn every_mistake_is_told_with_its_line() {
     check(
         "[http]\nlistn = \"0.0.0.0:80\"\nconnection_count_max = \"many\"\n[htpp]\n[put]\ndeadline_ms = -1\n\
-         [admin.listen]\nip = \"::1\"\n[cluster]\nnodes = [\n  \"nobody\",\n]\n",
+         [admin.listen]\nip = \"::1\"\n[cluster]\nnodes = [\n  \"nobody\",\n]\nname = \"a\"\n",
         &[
             "FILE:3: http.listn: unknown field `listn`, expected one of `listen`, \
              `tls_listen`, `proxy_listen`, `proxy_tls_listen`, `connection_count_max`, \
@@ -261,8 +256,10 @@ fn every_mistake_is_told_with_its_line() {
              `log`, `logging`",
             "FILE:7: put.deadline_ms: invalid value: integer `-1`, expected u64",
             "FILE:8: admin.listen: invalid type: map, expected socket address",
-            "FILE:12: cluster.nodes[0]: a node is written <key>@host:port, as `quorate init` prints \
-             it; this has no @",
+            "FILE:11: cluster.nodes: it is gone: `quorate init --found` founds a cluster, and others \
+             join that by a token",
+            "FILE:14: cluster.name: it is gone: `quorate init --found` founds a cluster, and others \
+             join that by a token",
         ],
     );
 }

@@ -18,6 +18,7 @@ const EXAMPLE_HEADER: &str = "\
 #   3. data_dir          where the data lives
 # Then:
 #   quorate config check quorate.toml
+#   quorate init --found --config quorate.toml                 # once, on the first machine alone
 #   quorate serve --config quorate.toml
 #
 # That is a cluster of one. It survives restarts and power cuts, but not the loss of its disk, so let
@@ -39,7 +40,7 @@ Every setting, made by `quorate config reference` from the declarations in the p
 
 Settings come from the built-in defaults, the file (TOML), environment variables and flags; the later wins.
 Every setting but `version` and those inside an origin can be given as an environment variable: `http.listen` as `QUORATE_HTTP_LISTEN`.
-A list may be separated by commas there. These have flags of `serve` too: `data_dir`, `cluster.nodes` and the four `listen`, `http.listen` as `--http-listen`.
+A list may be separated by commas there. These have flags of `serve` and `init` too: `data_dir` and the four `listen`, `http.listen` as `--http-listen`.
 `quorate config check FILE` says everything that is wrong, each with file, line, key and reason. `quorate config show` tells which layer set what.
 ";
 

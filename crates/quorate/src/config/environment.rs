@@ -8,6 +8,7 @@ use super::{
     ConfigV1, Problem, Source,
     layers::Layer,
     problem::{PREFIX, variable},
+    settings::{GONE, INSTEAD},
 };
 
 /// Variables that begin alike and set nothing: the commit at build time, the program that the tests
@@ -99,6 +100,12 @@ fn kind(default: &Value) -> &'static str {
 }
 
 fn unknown(name: &str, settings: &BTreeMap<String, (KeyPath, Value)>) -> String {
+    if GONE
+        .iter()
+        .any(|key| variable(&KeyPath::from(*key)) == name)
+    {
+        return INSTEAD.to_owned();
+    }
     // What Kubernetes sets in every container beside a service called `quorate`.
     let suffix = &name[PREFIX.len()..];
     if suffix.starts_with("SERVICE_") || suffix == "PORT" || suffix.starts_with("PORT_") {

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use quorate_setting::{Form, KeyPath, Laid, Table, Value};
 
-use super::{ConfigV1, Problem, Source};
+use super::{
+    ConfigV1, Problem, Source,
+    settings::{GONE, INSTEAD},
+};
 
 /// The setting that decides others, where nobody set them.
 const PROFILE: &str = "raft.profile";
@@ -65,10 +68,13 @@ impl Layers {
         let set = told.chain(&laid.set);
         self.sources
             .extend(set.map(|key| (key.clone(), nearest(&layer.sources, key))));
-        let problem = |(key, reason)| Problem {
+        let problem = |(key, reason): (KeyPath, String)| Problem {
             source: nearest(&layer.sources, &key),
+            reason: match GONE.contains(&&*key.to_string()) {
+                true => INSTEAD.to_owned(),
+                false => reason,
+            },
             key: Some(key),
-            reason,
         };
         laid.refused.into_iter().map(problem).collect()
     }

@@ -16,7 +16,6 @@ mod document;
 mod environment;
 mod file;
 mod layers;
-mod node_address;
 mod problem;
 mod rooms;
 mod settings;
@@ -24,13 +23,11 @@ mod show;
 
 use std::path::PathBuf;
 
-use quorate_packet::PublicKey;
-use quorate_setting::{Finding, KeyPath, Value};
+use quorate_setting::{Finding, Value};
 
 pub(crate) use document::{example, reference};
-pub(crate) use node_address::{NodeAddress, check_address, is_loopback, is_unspecified};
 pub(crate) use problem::{Problem, Problems, Source};
-pub(crate) use settings::ConfigV1;
+pub(crate) use settings::{ConfigV1, INSTEAD};
 
 use layers::{Layer, Layers};
 
@@ -128,26 +125,6 @@ impl Loaded {
     /// The effective settings as TOML, each with a comment that says which layer set it.
     pub(crate) fn show(&self) -> String {
         show::show(&self.layers)
-    }
-
-    /// Checks that a node of this identity is among those that found the cluster. For the caller that
-    /// has read the identity, which the other checks do without, and knows that the node founds one.
-    pub(crate) fn check_identity(&self, identity: &PublicKey) -> Result<(), Problems> {
-        let nodes = &self.config.cluster.nodes;
-        if nodes.is_empty() || nodes.iter().any(|node| node.key == *identity) {
-            return Ok(());
-        }
-        let key = KeyPath::from("cluster.nodes");
-        let reason = format!(
-            "this node is {identity}, which is not in the list: add the line that \
-             `quorate init --data-dir {}` prints, or point data_dir to the identity you meant",
-            self.config.data_dir.display()
-        );
-        Err(Problems(vec![Problem {
-            source: self.layers.source(&key),
-            key: Some(key),
-            reason,
-        }]))
     }
 }
 

@@ -1,8 +1,8 @@
 //! The settings in the form that each room wants them.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
-use quorate_peer::NodeId;
+use quorate_peer::{ClusterId, Identity};
 use quorate_raft::{Cleanup, Settings};
 use quorate_setting::Findings;
 use quorate_zone::Origin;
@@ -10,9 +10,14 @@ use quorate_zone::Origin;
 use super::{ConfigV1, settings::ClusterSettings};
 
 impl ConfigV1 {
-    /// The node of this identity, which others reach at `address`; who is in its cluster remains to
-    /// be said.
-    pub(crate) fn raft(&self, node: NodeId, address: String) -> quorate_raft::RaftConfig {
+    /// The node of this identity, which others reach at `address`; what it knows of its cluster
+    /// remains to be said.
+    pub(crate) fn raft(
+        &self,
+        identity: Identity,
+        cluster: ClusterId,
+        address: String,
+    ) -> quorate_raft::RaftConfig {
         let settings = Settings {
             packets: self.packets.clone(),
             put: self.put.clone(),
@@ -26,7 +31,7 @@ impl ConfigV1 {
             address,
             cleanup: self.cluster.cleanup(),
             settings,
-            ..quorate_raft::RaftConfig::new(node, BTreeMap::new(), self.data_dir.clone())
+            ..quorate_raft::RaftConfig::new(identity, cluster, self.data_dir.clone())
         }
     }
 
@@ -51,14 +56,6 @@ impl ConfigV1 {
 }
 
 impl ClusterSettings {
-    /// The nodes that found the cluster together, and where they are.
-    pub(crate) fn founders(&self) -> BTreeMap<NodeId, String> {
-        let nodes = self.nodes.iter();
-        nodes
-            .map(|node| (NodeId(node.key), node.address.clone()))
-            .collect()
-    }
-
     fn cleanup(&self) -> Option<Cleanup> {
         let after = Duration::from_secs(self.cleanup_after_secs);
         (!after.is_zero()).then_some(Cleanup {
@@ -70,8 +67,6 @@ impl ClusterSettings {
 
 #[cfg(test)]
 mod tests {
-    use quorate_packet::PublicKey;
-
     use super::*;
 
     #[test]
@@ -88,7 +83,8 @@ mod tests {
         };
         assert_eq!(config.http_server(), server);
         let raft = config.raft(
-            NodeId(PublicKey::from_bytes([7; 32])),
+            Identity::from_seed(&[7; 32]),
+            ClusterId([1; 32]),
             "here:7700".to_owned(),
         );
         assert_eq!(raft.settings, Settings::default());

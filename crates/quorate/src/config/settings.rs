@@ -9,7 +9,6 @@ use quorate_raft::{
 };
 use quorate_setting::settings;
 
-use super::NodeAddress;
 use crate::logging::NODE_LOGS;
 
 /// The version of the form that this program reads.
@@ -65,16 +64,6 @@ settings! {
 settings! {
     /// The cluster, and this node's part in it.
     pub(crate) struct ClusterSettings {
-        /// What the cluster is called. Founders of clusters with different names do not talk to each
-        /// other.
-        name: String = "quorate".into();
-        /// The nodes that found the cluster together, this one among them, each as <key>@host:port.
-        /// The same list goes into the file of every one of them: it founds the cluster. Who is in it
-        /// and where, its members know from then on; later the list only helps a node that finds
-        /// none of the members it knows, since it was off while they were replaced: list some that
-        /// are there now, beside itself. Without a list the node founds a cluster of one, which
-        /// others join, or it joins one (`serve --join`).
-        nodes: Vec<NodeAddress> = Vec::new();
         /// What this node is called in the answers to operators, beside its key: up to 63 of a to z,
         /// 0 to 9, hyphens, underscores and dots. No two nodes have one name. Another one after a
         /// restart is that by which all call it from then on.
@@ -87,9 +76,16 @@ settings! {
     }
 }
 
-/// The most founding voters. Every PUT waits for a majority, so that more of them make a cluster
-/// slower and hardly safer.
-pub(crate) const NODE_COUNT_MAX: usize = 9;
+/// The most voters that are spoken of. Every PUT waits for a majority, so that more of them make a
+/// cluster slower and hardly safer.
+const NODE_COUNT_MAX: usize = 9;
+
+/// Settings that are gone: they said with whom a cluster is founded.
+pub(super) const GONE: [&str; 2] = ["cluster.nodes", "cluster.name"];
+
+/// What to do instead of setting one of them.
+pub(crate) const INSTEAD: &str = "it is gone: `quorate init --found` founds a cluster, and others \
+                                  join that by a token";
 
 settings! {
     /// What the program tells of itself.

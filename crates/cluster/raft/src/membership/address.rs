@@ -4,7 +4,7 @@ use quorate_state::ADDRESS_SIZE_MAX;
 
 /// Whether other nodes can dial `address`: a name or an address, and a port. What stands for any
 /// address of a machine, such as `0.0.0.0`, leads nowhere from others.
-pub(crate) fn is_dialable(address: &str) -> bool {
+pub fn is_dialable(address: &str) -> bool {
     let Some((host, port)) = address.rsplit_once(':') else {
         return false;
     };

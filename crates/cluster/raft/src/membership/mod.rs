@@ -20,7 +20,7 @@
 //! | [`upkeep`] | what the leader does unasked until all are what they shall be |
 //! | [`removal`] | how a node learns that it is no member any more, or has lost its data |
 
-mod address;
+pub(crate) mod address;
 pub(crate) mod admin;
 mod changes;
 pub(crate) mod following;

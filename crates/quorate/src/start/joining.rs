@@ -11,16 +11,21 @@ use tokio::time::{Instant, sleep};
 const PAUSE_MIN: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
+/// How long nodes that are started together may take until the first of them answers, before one says
+/// that it waits.
+const QUIET_START: Duration = Duration::from_secs(1);
+
 /// How long to go on asking when no member takes the token: those that were asked may not have heard
 /// of it yet, since it is as new as an operator who copies it is quick.
 const NOT_TAKEN_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Asks again and again, ever more slowly, while that may help. Says why it has to, once for each
 /// reason.
-pub(crate) async fn join(
+pub(super) async fn ask_until_told(
     mut ask: impl AsyncFnMut() -> Result<Joined, JoinError>,
 ) -> Result<Joined, JoinError> {
     let (mut pause, mut told, mut not_taken_since) = (PAUSE_MIN, String::new(), None);
+    let begun = Instant::now();
     loop {
         let error = match ask().await {
             Ok(joined) => return Ok(joined),
@@ -37,7 +42,7 @@ pub(crate) async fn join(
             _ => return Err(error),
         }
         let reason = error.to_string();
-        if reason != told {
+        if reason != told && begun.elapsed() >= QUIET_START {
             tracing::warn!(reason, "not let into the cluster yet: asking again");
             told = reason;
         }
@@ -49,14 +54,14 @@ pub(crate) async fn join(
 #[cfg(test)]
 mod tests {
     use quorate_peer::ClusterId;
-    use quorate_state::JoinRefusal;
+    use quorate_state::{JoinRefusal, LogIndex};
 
     use super::*;
 
     fn joined() -> Joined {
         Joined {
             id: ClusterId([1; 32]),
-            founding: None,
+            index: LogIndex(7),
             members: Vec::new(),
         }
     }
@@ -67,7 +72,7 @@ mod tests {
         answers: Vec<fn() -> Result<Joined, JoinError>>,
     ) -> (Result<Joined, JoinError>, usize) {
         let mut count = 0;
-        let came = join(async || {
+        let came = ask_until_told(async || {
             let answer = answers[count.min(answers.len() - 1)];
             count += 1;
             answer()

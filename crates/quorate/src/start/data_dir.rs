@@ -1,0 +1,190 @@
+//! The data directory, and what a node is that starts from it.
+//!
+//! ```text
+//! node.key      the node's identity; never copied to another machine
+//! cluster       what the node knows of its cluster: who that is, and who is in it
+//! log/          the Raft log
+//! records.redb  the store
+//! lock          held while a process uses the directory
+//! ```
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::{Context, bail};
+use quorate_disk::{Disk, DiskFile, LinuxDisk, OpenMode, remove_if_present, replace};
+use quorate_peer::{Identity, IdentityError};
+
+use super::cluster_file::ClusterFile;
+
+/// The name of the file with the secret key.
+pub(crate) const KEY_FILE: &str = "node.key";
+
+/// The file that says which cluster the data is of.
+pub(super) const CLUSTER_FILE: &str = "cluster";
+
+/// What the key file says, in a comment, once the node has had a part in a cluster.
+const USED: &str = "# It has been a member of the cluster ";
+
+/// A data directory that this process holds.
+#[derive(Debug)]
+pub(crate) struct DataDir {
+    pub(crate) path: PathBuf,
+    /// Released when the process ends, however it ends.
+    _lock: Arc<dyn DiskFile>,
+}
+
+impl DataDir {
+    /// Takes the directory, making it if it is absent.
+    pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
+        let shown = path.display();
+        LinuxDisk
+            .create_dir(path)
+            .with_context(|| format!("the data directory {shown} cannot be made"))?;
+        let lock = LinuxDisk
+            .open(&path.join("lock"), OpenMode::Create)
+            .with_context(|| format!("the data directory {shown} cannot be written"))?;
+        let locked = lock.try_lock();
+        match locked.with_context(|| format!("the data directory {shown} cannot be locked"))? {
+            true => Ok(Self {
+                path: path.to_owned(),
+                _lock: lock,
+            }),
+            false => bail!(
+                "the data directory {shown} is in use by another process; stop that one first"
+            ),
+        }
+    }
+
+    /// The identity, and whether it was made now since there was none.
+    pub(crate) fn identity(&self) -> Result<(Identity, bool), IdentityError> {
+        let path = self.path.join(KEY_FILE);
+        if path.exists() {
+            return Ok((Identity::load(&LinuxDisk, &path)?, false));
+        }
+        let identity = Identity::generate()?;
+        identity.save(&LinuxDisk, &path)?;
+        Ok((identity, true))
+    }
+
+    /// Notes durably what the node knows of its cluster, in place of what it knew before.
+    pub(crate) fn set_cluster(&self, cluster: &ClusterFile) -> anyhow::Result<()> {
+        self.replace(CLUSTER_FILE, &cluster.encode())
+    }
+
+    /// Notes in the key file that the identity has had a part in this cluster, so that it is not used
+    /// anew should all the rest be lost.
+    pub(crate) fn mark_used(&self, cluster: &str) -> anyhow::Result<()> {
+        let path = self.path.join(KEY_FILE);
+        let text = fs::read_to_string(&path);
+        let text = text.with_context(|| format!("{} cannot be read", path.display()))?;
+        match text.contains(USED) {
+            true => Ok(()),
+            false => self.replace(KEY_FILE, &format!("{USED}{cluster}.\n{text}")),
+        }
+    }
+
+    /// Removes what was prepared for a founding.
+    pub(crate) fn withdraw(&self, cluster: &ClusterFile) -> anyhow::Result<()> {
+        let remove = || {
+            remove_if_present(&LinuxDisk, &self.path.join(CLUSTER_FILE))?;
+            if cluster.has_made_key {
+                remove_if_present(&LinuxDisk, &self.path.join(KEY_FILE))?;
+            }
+            LinuxDisk.sync_dir(&self.path)
+        };
+        let removed: io::Result<()> = remove();
+        removed.with_context(|| format!("{} cannot be written", self.path.display()))
+    }
+
+    /// Both files hold secrets.
+    fn replace(&self, name: &str, text: &str) -> anyhow::Result<()> {
+        let path = self.path.join(name);
+        replace(&LinuxDisk, &path, text.as_bytes(), OpenMode::CreateSecret)
+            .with_context(|| format!("{} cannot be written", path.display()))
+    }
+}
+
+/// The cluster that the key in this directory has had a part in, if there is a key and it has.
+pub(super) fn used_in(dir: &Path) -> io::Result<Option<String>> {
+    let text = match fs::read_to_string(dir.join(KEY_FILE)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        text => text?,
+    };
+    let marked = text.lines().find_map(|line| line.strip_prefix(USED));
+    Ok(marked.map(|cluster| cluster.trim_end_matches('.').to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use quorate_raft::Known;
+    use quorate_state::ClusterId;
+
+    use super::*;
+    use crate::start::cluster_file::Stage;
+
+    fn key_text(dir: &DataDir) -> String {
+        fs::read_to_string(dir.path.join(KEY_FILE)).unwrap()
+    }
+
+    fn cluster() -> ClusterFile {
+        ClusterFile::new(Stage::Preparing, ClusterId([7; 32]), Known::default())
+    }
+
+    #[test]
+    fn an_identity_is_made_once_and_marked_once() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(&root.path().join("a/b")).unwrap();
+        let (made, is_new) = dir.identity().unwrap();
+        assert!(is_new);
+        assert_eq!(used_in(&dir.path).unwrap(), None);
+        dir.mark_used("6f6e").unwrap();
+        dir.mark_used("6f6f").unwrap();
+        assert_eq!(used_in(&dir.path).unwrap().as_deref(), Some("6f6e"));
+        let (again, is_new) = dir.identity().unwrap();
+        assert_eq!((again.public_key(), is_new), (made.public_key(), false));
+        let mode = fs::metadata(dir.path.join(KEY_FILE)).unwrap().permissions();
+        let mode = std::os::unix::fs::PermissionsExt::mode(&mode);
+        assert_eq!(mode & 0o077, 0, "it is still a secret");
+    }
+
+    #[test]
+    fn a_broken_key_file_is_named_and_left_alone() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(root.path()).unwrap();
+        fs::write(root.path().join(KEY_FILE), "broken").unwrap();
+        let error = dir.identity().unwrap_err().to_string();
+        assert!(error.contains(KEY_FILE), "{error}");
+        assert_eq!(key_text(&dir), "broken");
+    }
+
+    #[test]
+    fn what_was_prepared_goes_and_a_key_that_was_there_before_stays() {
+        for has_made_key in [true, false] {
+            let root = tempfile::tempdir().unwrap();
+            let dir = DataDir::open(root.path()).unwrap();
+            dir.identity().unwrap();
+            let cluster = ClusterFile {
+                has_made_key,
+                ..cluster()
+            };
+            dir.set_cluster(&cluster).unwrap();
+            dir.withdraw(&cluster).unwrap();
+            assert!(!root.path().join(CLUSTER_FILE).exists());
+            assert_eq!(root.path().join(KEY_FILE).exists(), !has_made_key);
+        }
+    }
+
+    #[test]
+    fn one_holder_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let held = DataDir::open(dir.path()).unwrap();
+        let error = DataDir::open(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("in use"), "{error}");
+        drop(held);
+        DataDir::open(dir.path()).unwrap();
+    }
+}

@@ -1,0 +1,277 @@
+//! How a node comes into its cluster when it starts, and what it notes of it from then on.
+
+use std::{collections::BTreeSet, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::ensure;
+use quorate_packet::PublicKey;
+use quorate_peer::{Identity, JoinToken, NodeId, TransportConfig};
+use quorate_raft::{Founding, Known, Node, RaftConfig};
+use quorate_state::{FoundingInvite, INVITE_USES_MAX, Invite};
+use tokio::{sync::watch, task::spawn_blocking, time::sleep};
+
+use super::{
+    cluster_file::{ClusterFile, Stage},
+    data_dir::DataDir,
+    joining::ask_until_told,
+    token_file,
+};
+use crate::config::ConfigV1;
+
+/// After how long to write again what could not be written: somebody makes room on the disk.
+const RETRY_PAUSE: Duration = Duration::from_secs(10);
+
+/// How often to look for the file with the token.
+const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// By what a node joins.
+#[derive(Debug, Clone)]
+pub(crate) enum JoinBy {
+    Token(JoinToken),
+    /// It may not be there yet.
+    File(PathBuf),
+}
+
+impl JoinBy {
+    fn token(&self) -> anyhow::Result<Option<JoinToken>> {
+        match self {
+            Self::Token(token) => Ok(Some(token.clone())),
+            Self::File(file) => token_file::read(file),
+        }
+    }
+
+    async fn wait(&self) -> anyhow::Result<JoinToken> {
+        let mut is_told = false;
+        loop {
+            match (self.token()?, self) {
+                (Some(token), _) => return Ok(token),
+                (None, Self::File(file)) if !is_told => {
+                    tracing::info!(file = %file.display(), "waiting for the file with the token");
+                    is_told = true;
+                }
+                _ => {}
+            }
+            sleep(LOOK_INTERVAL).await;
+        }
+    }
+
+    /// Fails if the token is there, and of another cluster than the node.
+    pub(crate) fn check(&self, cluster: &ClusterFile) -> anyhow::Result<()> {
+        let other = self.token()?.map(|token| token.cluster);
+        let other = other.filter(|other| *other != cluster.id);
+        ensure!(
+            other.is_none(),
+            "the data directory is of cluster {}, and the token is of another cluster: choose \
+             another, empty data_dir to join that one, or leave the token out",
+            cluster.id
+        );
+        tracing::info!("the node is in its cluster already: it needs no token");
+        Ok(())
+    }
+}
+
+/// Joins a cluster: returns once that has let the node in and this is noted durably.
+pub(crate) async fn join(
+    by: &JoinBy,
+    identity: &Identity,
+    config: &ConfigV1,
+    address: &str,
+    data_dir: &DataDir,
+) -> anyhow::Result<ClusterFile> {
+    let token = by.wait().await?;
+    let is_apart = |(_, at): &(NodeId, String)| !is_loopback(at);
+    if is_loopback(address) && token.members.iter().any(is_apart) {
+        tracing::warn!(
+            "this node says that it is at {address}, which is another machine to each of the \
+             members: set peer.advertise to where they reach it"
+        );
+    }
+    let name = &config.cluster.node_name;
+    tracing::info!(address, name, cluster = %token.cluster, "asking to be let into the cluster");
+    let ask = async || {
+        let (name, address) = (name.clone(), address.to_owned());
+        quorate_peer::join(identity, &token, name, address, TransportConfig::default()).await
+    };
+    let joined = ask_until_told(ask).await?;
+    let known = Known {
+        index: joined.index,
+        members: joined.members.into_iter().collect(),
+    };
+    let members = known.members.len();
+    tracing::info!(members, "the cluster has let this node in");
+    let cluster = ClusterFile::new(Stage::Joining, joined.id, known);
+    data_dir.set_cluster(&cluster)?;
+    Ok(cluster)
+}
+
+/// Whether only this machine reaches `address`, a `host:port`.
+fn is_loopback(address: &str) -> bool {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();
+    ip.map_or(host == "localhost", |ip| ip.to_canonical().is_loopback())
+}
+
+/// What a node is opened with that others reach at `address`, unless its cluster knows it elsewhere.
+pub(crate) fn raft_config(
+    config: &ConfigV1,
+    identity: &Identity,
+    cluster: &ClusterFile,
+    address: String,
+) -> RaftConfig {
+    let (node, mut known) = (NodeId(identity.public_key()), cluster.known.clone());
+    if cluster.stage == Stage::Founding {
+        known.members.insert(node, address.clone());
+    }
+    let listed = known.members.get(&node).cloned().unwrap_or(address);
+    RaftConfig {
+        founding: founding(cluster),
+        known,
+        has_joined: cluster.stage == Stage::Member,
+        ..config.raft(identity.clone(), cluster.id, listed)
+    }
+}
+
+/// What the node founds, if it does.
+fn founding(cluster: &ClusterFile) -> Option<Founding> {
+    let invite = cluster.token.as_ref().map(|(token, expires)| {
+        let invite = Invite {
+            key: PublicKey::from_bytes(JoinToken::public_key_of(&token.seed)),
+            expires: *expires,
+            stays_learner: false,
+            uses: INVITE_USES_MAX,
+            used_by: BTreeSet::new(),
+        };
+        FoundingInvite {
+            id: token.invite,
+            invite,
+        }
+    });
+    (cluster.stage == Stage::Founding).then_some(Founding {
+        voters: cluster.voters,
+        invite,
+    })
+}
+
+/// Notes in the data directory what `node` knows of its cluster, from when it has a part in it: from
+/// then on its log must not be empty. Should the process stop in between, the node is asked by the
+/// others' logs instead.
+pub(crate) async fn keep(node: Arc<Node>, data_dir: Arc<DataDir>, before: ClusterFile) {
+    let known = node.joined().await;
+    let member = ClusterFile {
+        voters: before.voters,
+        ..ClusterFile::new(Stage::Member, before.id, before.known)
+    };
+    let (marked, id) = (data_dir.clone(), member.id.to_string());
+    if let Err(error) = in_background(move || marked.mark_used(&id)).await {
+        // A key that somebody else keeps, as Kubernetes does, cannot be marked.
+        let error = format!("{error:#}");
+        tracing::warn!(error, "the key is not marked as used");
+    }
+    follow(known, data_dir, member).await;
+}
+
+/// Writes down whatever changes of what is known, until there is nobody who knows it.
+async fn follow(
+    mut known: watch::Receiver<Known>,
+    data_dir: Arc<DataDir>,
+    mut cluster: ClusterFile,
+) {
+    loop {
+        let now = known.borrow_and_update().clone();
+        // Nobody is in no cluster: what was known before is better than nothing.
+        if !now.members.is_empty() {
+            cluster.known = now;
+        }
+        let (data_dir, noted) = (data_dir.clone(), cluster.clone());
+        let noting = in_background(move || data_dir.set_cluster(&noted));
+        if let Err(error) = noting.await {
+            let error = format!("{error:#}");
+            tracing::error!(error, "what is known of the cluster is not noted");
+            sleep(RETRY_PAUSE).await;
+            continue;
+        }
+        if known.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Does what waits for a disk beside the threads that serve.
+async fn in_background(
+    work: impl FnOnce() -> anyhow::Result<()> + Send + 'static,
+) -> anyhow::Result<()> {
+    spawn_blocking(work).await?
+}
+
+#[cfg(test)]
+mod tests {
+    use quorate_state::{ClusterId, LogIndex};
+
+    use super::*;
+    use crate::start::state::State;
+
+    const ID: ClusterId = ClusterId([1; 32]);
+
+    fn known(index: u64, members: &[u8]) -> Known {
+        let member = |byte: &u8| (NodeId(PublicKey::from_bytes([*byte; 32])), "a:1".to_owned());
+        Known {
+            index: LogIndex(index),
+            members: members.iter().map(member).collect(),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_node_learns_outlives_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let data_dir = Arc::new(DataDir::open(dir.path()).unwrap());
+        data_dir.identity().unwrap();
+        std::fs::create_dir(dir.path().join(quorate_raft::LOG_DIR)).unwrap();
+        let cluster = |known| ClusterFile::new(Stage::Member, ID, known);
+        let noted = async |expected: Known| {
+            let expected = State::Member(cluster(expected));
+            while State::of(dir.path()).unwrap() != expected {
+                tokio::task::yield_now().await;
+            }
+        };
+        let (knows, watch) = watch::channel(known(1, &[1]));
+        let following = follow(watch, data_dir.clone(), cluster(known(0, &[])));
+        let learning = async {
+            noted(known(1, &[1])).await;
+            knows.send_replace(known(2, &[1, 2]));
+            noted(known(2, &[1, 2])).await;
+            // A node that opens its store anew may know nothing for a moment.
+            knows.send_replace(Known::default());
+            knows.send_replace(known(3, &[3]));
+            noted(known(3, &[3])).await;
+            drop(knows);
+        };
+        tokio::join!(following, learning);
+    }
+
+    #[test]
+    fn addresses_that_others_cannot_use_are_known() {
+        for loopback in [
+            "127.0.0.1:1",
+            "[::1]:1",
+            "localhost:1",
+            "[::ffff:127.0.0.1]:1",
+        ] {
+            assert!(is_loopback(loopback), "{loopback}");
+        }
+        for other in ["10.0.0.1:1", "[2001:db8::1]:1", "node1:1", "0.0.0.0:1"] {
+            assert!(!is_loopback(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_token_of_another_cluster_is_refused_and_one_that_is_absent_is_not_missed() {
+        let cluster = ClusterFile::new(Stage::Member, ID, known(1, &[1]));
+        let by = |id| {
+            let invite = quorate_state::InviteId([1; 16]);
+            JoinBy::Token(JoinToken::new(id, invite, [2; 32], []))
+        };
+        by(ID).check(&cluster).unwrap();
+        JoinBy::File("absent".into()).check(&cluster).unwrap();
+        let error = by(ClusterId([2; 32])).check(&cluster).unwrap_err();
+        assert!(error.to_string().contains("another"), "{error}");
+    }
+}

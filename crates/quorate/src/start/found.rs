@@ -1,0 +1,146 @@
+//! `quorate init --found`: an empty data directory becomes that of the first node of a new cluster.
+//!
+//! Each step leaves files behind from which the next one follows, so that a run that was cut off
+//! anywhere is gone on with by running the command again.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    time::{Duration, SystemTime},
+};
+
+use anyhow::{anyhow, ensure};
+use quorate_peer::{JoinToken, NodeId};
+use quorate_raft::{Known, is_dialable};
+use quorate_state::{ClusterId, InviteId, LogIndex, UnixMillis};
+
+use super::{
+    cluster_file::{ClusterFile, Stage},
+    data_dir::DataDir,
+    state::{StartError, State},
+    token_file,
+};
+use crate::{advertised::advertised, config::ConfigV1};
+
+/// How long others can join by the token of the founding: machines that are installed together are
+/// all there within a day.
+const TOKEN_VALID: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Prepares the data directory to found a cluster that is formed with so many voters, unless it holds
+/// a node already. With `once` only if that file is absent, into which it writes the token for others.
+/// Returns whether something was left to do.
+pub(crate) fn found(config: &ConfigV1, once: Option<&Path>, voters: u32) -> anyhow::Result<bool> {
+    let dir = &config.data_dir;
+    // Where a volume is lost nothing is written, not even a lock.
+    if Step::next(dir, once)? == Step::Done {
+        return Ok(false);
+    }
+    let data_dir = DataDir::open(dir)?;
+    while Step::next(dir, once)?.run(&data_dir, config, voters)? {}
+    Ok(true)
+}
+
+/// What is to be done next.
+#[derive(Debug, PartialEq, Eq)]
+enum Step<'a> {
+    /// Make the key, and note in the directory what is to be founded.
+    Prepare {
+        shares: bool,
+    },
+    /// Write the token for others.
+    Share(&'a Path, JoinToken),
+    /// Let `serve` found.
+    Permit(ClusterFile),
+    /// Remove what was prepared: another node was faster.
+    Withdraw(&'a Path, ClusterFile),
+    Done,
+}
+
+impl<'a> Step<'a> {
+    fn next(dir: &Path, once: Option<&'a Path>) -> anyhow::Result<Self> {
+        let shared = once.map(token_file::read).transpose()?.flatten();
+        let shared = shared.map(|token| token.cluster);
+        Ok(Self::after(State::of(dir)?, dir, once, shared)?)
+    }
+
+    /// What follows from the state of the directory, and from the cluster whose token is in the file.
+    fn after(
+        state: State,
+        dir: &Path,
+        once: Option<&'a Path>,
+        shared: Option<ClusterId>,
+    ) -> Result<Self, StartError> {
+        let shares = once.is_some();
+        match (state, once, shared) {
+            (State::Empty, Some(file), Some(_)) => Err(StartError::Founded {
+                file: file.to_owned(),
+                dir: dir.to_owned(),
+            }),
+            (State::Empty, ..) => Ok(Self::Prepare { shares }),
+            (State::Preparing(cluster), Some(file), Some(id)) => Ok(match id == cluster.id {
+                true => Self::Permit(cluster),
+                false => Self::Withdraw(file, cluster),
+            }),
+            (State::Preparing(cluster), Some(file), None) => {
+                let token = cluster.token.map(|(token, _)| token);
+                let token = token.expect("a file at this stage is not read without a token");
+                Ok(Self::Share(file, token))
+            }
+            (state, ..) => state.cluster(dir, false).map(|_| Self::Done),
+        }
+    }
+
+    /// Does it. Returns whether there may be more to do.
+    fn run(self, data_dir: &DataDir, config: &ConfigV1, voters: u32) -> anyhow::Result<bool> {
+        match self {
+            Self::Prepare { shares } => prepare(data_dir, config, shares, voters)?,
+            Self::Share(file, token) => token_file::share(file, &token)?,
+            Self::Permit(mut cluster) => {
+                cluster.stage = Stage::Founding;
+                data_dir.set_cluster(&cluster)?;
+            }
+            Self::Withdraw(file, cluster) => {
+                data_dir.withdraw(&cluster)?;
+                return Err(StartError::OtherFounder(file.to_owned()).into());
+            }
+            Self::Done => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+fn prepare(data_dir: &DataDir, config: &ConfigV1, shares: bool, voters: u32) -> anyhow::Result<()> {
+    let address = advertised(&config.peer.advertise, config.peer.listen)?;
+    ensure!(
+        !shares || is_dialable(&address),
+        "no token can name this node: other nodes cannot reach {address}. Set peer.advertise"
+    );
+    let (identity, has_made_key) = data_dir.identity()?;
+    let (id, index) = (ClusterId(random()?), LogIndex::default());
+    let members = BTreeMap::from([(NodeId(identity.public_key()), address)]);
+    let (invite, seed) = (InviteId(random()?), random()?);
+    let token = JoinToken::new(id, invite, seed, members.clone());
+    let expires = SystemTime::UNIX_EPOCH.elapsed()? + TOKEN_VALID;
+    let expires = UnixMillis(u64::try_from(expires.as_millis())?);
+    let (stage, token) = match shares {
+        true => (Stage::Preparing, Some((token, expires))),
+        false => (Stage::Founding, None),
+    };
+    data_dir.set_cluster(&ClusterFile {
+        voters,
+        token,
+        has_made_key,
+        ..ClusterFile::new(stage, id, Known { index, members })
+    })
+}
+
+fn random<const SIZE: usize>() -> anyhow::Result<[u8; SIZE]> {
+    let mut bytes = [0; SIZE];
+    let filled = getrandom::fill(&mut bytes);
+    filled.map_err(|error| anyhow!("the system gives no random bytes: {error}"))?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+#[path = "found_tests.rs"]
+mod tests;

@@ -1,0 +1,276 @@
+use std::{fs, path::PathBuf};
+
+use super::*;
+use crate::start::data_dir::KEY_FILE;
+
+/// A machine, and the file that it shares with others.
+struct Machine {
+    config: ConfigV1,
+    file: PathBuf,
+    _dir: tempfile::TempDir,
+}
+
+impl Machine {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut config = ConfigV1 {
+            data_dir: dir.path().join("data"),
+            ..ConfigV1::default()
+        };
+        config.peer.advertise = "node1.example.org:7700".to_owned();
+        Self {
+            config,
+            file: dir.path().join("token"),
+            _dir: dir,
+        }
+    }
+
+    /// Another one, which shares its file with this one.
+    fn other(&self) -> Self {
+        Self {
+            file: self.file.clone(),
+            ..Self::new()
+        }
+    }
+
+    fn found(&self) -> anyhow::Result<bool> {
+        found(&self.config, Some(&self.file), 3)
+    }
+
+    /// Does one step, after which it is killed.
+    fn step(&self) -> anyhow::Result<bool> {
+        let data_dir = DataDir::open(&self.config.data_dir)?;
+        let step = Step::next(&self.config.data_dir, Some(&self.file))?;
+        step.run(&data_dir, &self.config, 3)
+    }
+
+    fn state(&self) -> State {
+        State::of(&self.config.data_dir).unwrap()
+    }
+
+    fn cluster(&self) -> ClusterFile {
+        match self.state() {
+            State::Preparing(cluster) | State::Founding(cluster) => cluster,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn shared(&self) -> Option<JoinToken> {
+        token_file::read(&self.file).unwrap()
+    }
+
+    fn names(&self) -> Vec<String> {
+        let names = fs::read_dir(&self.config.data_dir).unwrap();
+        let mut names: Vec<_> = names
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[track_caller]
+    fn refused(&self) -> StartError {
+        let error = self.found().unwrap_err();
+        error.downcast().unwrap()
+    }
+
+    /// Founds, with this cluster and this token.
+    #[track_caller]
+    fn is_founder_of(&self, id: ClusterId) {
+        let cluster = self.cluster();
+        assert_eq!(self.state(), State::Founding(cluster.clone()));
+        assert_eq!((cluster.id, cluster.voters), (id, 3));
+        let (token, expires) = cluster.token.unwrap();
+        assert_eq!(self.shared(), Some(token.clone()));
+        let members: Vec<_> = cluster.known.members.into_iter().collect();
+        assert_eq!((token.cluster, token.members), (id, members));
+        let now = SystemTime::UNIX_EPOCH.elapsed().unwrap().as_millis();
+        assert!(u128::from(expires.0) > now, "it has expired");
+        let left = fs::read_dir(self.file.parent().unwrap()).unwrap().count();
+        assert!(left <= 2, "something is left beside the token");
+    }
+}
+
+#[test]
+fn founding_is_prepared_once() {
+    let machine = Machine::new();
+    assert!(machine.found().unwrap());
+    let cluster = machine.cluster();
+    machine.is_founder_of(cluster.id);
+    let mode = fs::metadata(&machine.file).unwrap().permissions();
+    let mode = std::os::unix::fs::PermissionsExt::mode(&mode);
+    assert_eq!(mode & 0o777, 0o600);
+
+    // Again, with and without the file, and with another one.
+    assert!(!machine.found().unwrap());
+    assert!(!found(&machine.config, None, 1).unwrap());
+    fs::remove_file(&machine.file).unwrap();
+    assert!(!machine.found().unwrap());
+    assert_eq!(machine.shared(), None);
+    machine.other().found().unwrap();
+    assert!(!machine.found().unwrap());
+    assert_eq!(machine.cluster(), cluster);
+}
+
+#[test]
+fn without_a_file_there_is_no_token() {
+    let machine = Machine::new();
+    assert!(found(&machine.config, None, 1).unwrap());
+    assert_eq!(machine.cluster().token, None);
+    assert_eq!(machine.state(), State::Founding(machine.cluster()));
+}
+
+#[test]
+fn whatever_step_was_the_last_the_same_command_goes_on() {
+    for steps in 1..=3 {
+        let machine = Machine::new();
+        for _ in 0..steps {
+            assert!(machine.step().unwrap());
+        }
+        let id = machine.cluster().id;
+        assert_eq!(machine.found().unwrap(), steps < 3);
+        machine.is_founder_of(id);
+    }
+}
+
+/// Killed inside of a step.
+#[test]
+fn what_a_step_has_left_is_used_or_replaced() {
+    // The key, and no cluster file.
+    let machine = Machine::new();
+    let (data_dir, path) = (&machine.config.data_dir, &machine.file);
+    let (identity, _) = DataDir::open(data_dir).unwrap().identity().unwrap();
+    fs::write(data_dir.join("cluster.new"), "quorate-clu").unwrap();
+    assert!(machine.step().unwrap());
+    let cluster = machine.cluster();
+    assert!(
+        cluster
+            .known
+            .members
+            .contains_key(&NodeId(identity.public_key()))
+    );
+
+    // The token under its first name, not whole.
+    let new = path.with_added_extension(format!("{}.new", cluster.id));
+    fs::write(&new, "quorate-join-1.AA").unwrap();
+    assert!(machine.found().unwrap());
+    assert!(!new.exists());
+    machine.is_founder_of(cluster.id);
+}
+
+#[test]
+fn of_two_founders_the_one_that_shares_its_token_first_wins() {
+    // The other wins before this one looks, or between its look and its link.
+    for looks_first in [false, true] {
+        let one = Machine::new();
+        let other = one.other();
+        one.step().unwrap();
+        let step = Step::next(&one.config.data_dir, Some(&one.file)).unwrap();
+        assert!(other.found().unwrap());
+        if looks_first {
+            let data_dir = DataDir::open(&one.config.data_dir).unwrap();
+            assert!(step.run(&data_dir, &one.config, 3).unwrap());
+        }
+        let error = one.refused();
+        assert!(matches!(error, StartError::OtherFounder(_)), "{error}");
+        assert!(error.to_string().contains("--join-file"), "{error}");
+        assert_eq!(one.names(), ["lock"], "all that was made is gone");
+        other.is_founder_of(other.cluster().id);
+        assert!(matches!(one.refused(), StartError::Founded { .. }));
+    }
+}
+
+#[test]
+fn a_key_that_was_there_before_outlives_a_lost_race() {
+    let one = Machine::new();
+    DataDir::open(&one.config.data_dir)
+        .unwrap()
+        .identity()
+        .unwrap();
+    one.step().unwrap();
+    one.other().found().unwrap();
+    assert!(matches!(one.refused(), StartError::OtherFounder(_)));
+    assert_eq!(one.names(), ["lock", KEY_FILE]);
+}
+
+#[test]
+fn a_file_without_data_is_a_lost_volume_or_a_new_node() {
+    let machine = Machine::new();
+    machine.found().unwrap();
+    fs::remove_dir_all(&machine.config.data_dir).unwrap();
+    let error = machine.refused();
+    assert!(matches!(error, StartError::Founded { .. }));
+    for way in ["mount", "--join-file"] {
+        assert!(error.to_string().contains(way), "{error}");
+    }
+    assert!(!machine.config.data_dir.exists(), "nothing is written");
+
+    // What a new file system has in it is nothing.
+    fs::create_dir_all(machine.config.data_dir.join("lost+found")).unwrap();
+    assert!(matches!(machine.refused(), StartError::Founded { .. }));
+    fs::remove_file(&machine.file).unwrap();
+    assert!(machine.found().unwrap());
+}
+
+/// Tokens do not say when they expire, so one that has is like any other.
+#[test]
+fn a_token_that_has_expired_marks_the_founding_too() {
+    let machine = Machine::new();
+    machine.step().unwrap();
+    machine.step().unwrap();
+    let mut cluster = machine.cluster();
+    cluster.token.as_mut().unwrap().1 = UnixMillis(0);
+    DataDir::open(&machine.config.data_dir)
+        .unwrap()
+        .set_cluster(&cluster)
+        .unwrap();
+    assert!(machine.found().unwrap());
+    assert!(!machine.found().unwrap());
+    assert!(matches!(
+        machine.other().refused(),
+        StartError::Founded { .. }
+    ));
+}
+
+#[test]
+fn what_is_interrupted_is_gone_on_with_by_the_same_command() {
+    let machine = Machine::new();
+    machine.step().unwrap();
+    let error = found(&machine.config, None, 3).unwrap_err();
+    assert!(matches!(
+        error.downcast().unwrap(),
+        StartError::Preparing(_)
+    ));
+    fs::write(&machine.file, "something else").unwrap();
+    let error = format!("{:#}", machine.found().unwrap_err());
+    assert!(
+        error.contains("token") && error.contains("cannot be used"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_used_key_founds_nothing() {
+    let machine = Machine::new();
+    let data_dir = DataDir::open(&machine.config.data_dir).unwrap();
+    data_dir.identity().unwrap();
+    data_dir.mark_used("6f6e").unwrap();
+    drop(data_dir);
+    for once in [None, Some(&*machine.file)] {
+        let error = found(&machine.config, once, 1).unwrap_err();
+        assert!(matches!(
+            error.downcast().unwrap(),
+            StartError::Forgotten { .. }
+        ));
+    }
+}
+
+#[test]
+fn a_token_needs_an_address_that_others_can_dial() {
+    let mut machine = Machine::new();
+    machine.config.peer.advertise.clear();
+    machine.config.peer.listen = ([127, 0, 0, 1], 0).into();
+    let error = format!("{:#}", machine.found().unwrap_err());
+    assert!(error.contains("peer.advertise"), "{error}");
+    assert_eq!(machine.state(), State::Empty);
+}

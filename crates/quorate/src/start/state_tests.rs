@@ -1,0 +1,143 @@
+use quorate_raft::{Known, STORE_FILE};
+use quorate_state::ClusterId;
+
+use super::*;
+use crate::start::data_dir::DataDir;
+
+/// A directory that has these, which end in a slash if they are directories themselves.
+fn dir_with(names: &[&str]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for name in names {
+        let path = dir.path().join(name);
+        match name.ends_with('/') {
+            true => fs::create_dir(path).unwrap(),
+            false => fs::write(path, "").unwrap(),
+        }
+    }
+    dir
+}
+
+fn cluster(stage: Stage) -> ClusterFile {
+    ClusterFile {
+        voters: 1,
+        ..ClusterFile::new(stage, ClusterId([7; 32]), Known::default())
+    }
+}
+
+/// A directory with a key, and this cluster file.
+fn dir_at(stage: Stage, names: &[&str]) -> tempfile::TempDir {
+    let dir = dir_with(names);
+    let data_dir = DataDir::open(dir.path()).unwrap();
+    data_dir.identity().unwrap();
+    data_dir.set_cluster(&cluster(stage)).unwrap();
+    dir
+}
+
+#[track_caller]
+fn damage(dir: &tempfile::TempDir) -> String {
+    match State::of(dir.path()).unwrap() {
+        State::Damaged(reason) => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_no_node_has_used_is_empty() {
+    let left_over = ["cluster.new", "node.key.4711.new", "node.key.new"];
+    for names in [
+        &[][..],
+        &["lost+found/"],
+        &["lock"],
+        &["node.key"],
+        &left_over,
+    ] {
+        let dir = dir_with(names);
+        assert_eq!(State::of(dir.path()).unwrap(), State::Empty, "{names:?}");
+    }
+    let absent = dir_with(&[]).path().join("absent");
+    assert_eq!(State::of(&absent).unwrap(), State::Empty);
+    assert!(!absent.exists());
+}
+
+#[test]
+fn a_stage_is_a_state() {
+    let log = format!("{LOG_DIR}/");
+    for (stage, state) in [
+        (Stage::Founding, State::Founding(cluster(Stage::Founding))),
+        (Stage::Joining, State::Joining(cluster(Stage::Joining))),
+        (Stage::Member, State::Member(cluster(Stage::Member))),
+    ] {
+        let dir = dir_at(stage, &[&log]);
+        assert_eq!(State::of(dir.path()).unwrap(), state);
+        // A member that is used has a log; before it may have none.
+        let dir = dir_at(stage, &[]);
+        let forgotten = State::Forgotten(ClusterId([7; 32]).to_string());
+        let unused = match stage {
+            Stage::Member => forgotten.clone(),
+            _ => state,
+        };
+        assert_eq!(State::of(dir.path()).unwrap(), unused);
+        let data_dir = DataDir::open(dir.path()).unwrap();
+        data_dir.mark_used(&ClusterId([7; 32]).to_string()).unwrap();
+        assert_eq!(State::of(dir.path()).unwrap(), forgotten);
+    }
+}
+
+#[test]
+fn a_used_key_without_data_has_forgotten() {
+    let dir = dir_with(&[]);
+    let data_dir = DataDir::open(dir.path()).unwrap();
+    data_dir.identity().unwrap();
+    data_dir.mark_used("6f6e").unwrap();
+    let state = State::of(dir.path()).unwrap();
+    assert_eq!(state, State::Forgotten("6f6e".to_owned()));
+    let error = state.cluster(dir.path(), true).unwrap_err().to_string();
+    assert!(
+        error.contains("6f6e") && error.contains("member replace"),
+        "{error}"
+    );
+}
+
+#[test]
+fn one_thing_without_another_is_damage() {
+    for name in [&*format!("{LOG_DIR}/"), STORE_FILE, "notes.txt"] {
+        let reason = damage(&dir_with(&["node.key", name]));
+        assert!(reason.contains(name.trim_end_matches('/')), "{reason}");
+    }
+    let dir = dir_at(Stage::Member, &[&format!("{LOG_DIR}/")]);
+    fs::remove_file(dir.path().join(KEY_FILE)).unwrap();
+    assert_eq!(damage(&dir), "it has data but no node.key");
+
+    for (text, part) in [
+        ("quorate-cluster 9\n", "version 9"),
+        ("\u{0}", "means nothing"),
+    ] {
+        let dir = dir_with(&["node.key"]);
+        fs::write(dir.path().join(CLUSTER_FILE), text).unwrap();
+        let reason = damage(&dir);
+        assert!(reason.contains(part), "{reason}");
+        let error = State::Damaged(reason)
+            .cluster(dir.path(), true)
+            .unwrap_err();
+        assert!(!error.to_string().contains("delete"), "{error}");
+    }
+}
+
+#[test]
+fn without_a_token_nothing_starts_from_nothing() {
+    let dir = Path::new("/var/lib/quorate");
+    assert!(matches!(State::Empty.cluster(dir, true), Ok(None)));
+    let error = State::Empty.cluster(dir, false).unwrap_err().to_string();
+    for way in [
+        "quorate init --found",
+        "quorate serve --join",
+        "mount",
+        "/var/lib/quorate",
+    ] {
+        assert!(error.contains(way), "{way:?} is not in {error}");
+    }
+    let begun = State::Preparing(cluster(Stage::Preparing)).cluster(dir, true);
+    assert!(matches!(begun, Err(StartError::Preparing(_))));
+    let founder = State::Founding(cluster(Stage::Founding)).cluster(dir, false);
+    assert_eq!(founder.unwrap(), Some(cluster(Stage::Founding)));
+}
