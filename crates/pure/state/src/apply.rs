@@ -70,8 +70,7 @@ pub fn apply<R: StoredPackets>(
             Outcome::Agreed
         }
         Command::DropVouchers(upto) => {
-            let vouchers = &mut roll(cluster).vouchers.0;
-            *vouchers = vouchers.split_off(&upto.next());
+            roll(cluster).vouchers.drop_upto(upto);
             Outcome::Agreed
         }
         Command::ChangeZone(change) => agree(&mut cluster.zones, |zones| change.changed(zones)),

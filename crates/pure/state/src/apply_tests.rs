@@ -368,9 +368,9 @@ fn vouchers_are_kept_until_they_are_dropped() {
     replica.apply(&Command::Vouch(voucher));
     assert_eq!(replica.cluster.roll.vouchers.chain(node(1)), [voucher]);
     replica.apply(&Command::DropVouchers(LogIndex(AT.0 - 1)));
-    assert_eq!(replica.cluster.roll.vouchers.0.len(), 1);
+    assert_eq!(replica.cluster.roll.vouchers.kept.len(), 1);
     replica.apply(&Command::DropVouchers(AT));
-    assert!(replica.cluster.roll.vouchers.0.is_empty());
+    assert!(replica.cluster.roll.vouchers.kept.is_empty());
 }
 
 fn register(node: u8, name: &str) -> Command {

@@ -6,7 +6,7 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use crate::{
     Capacity, ClusterId, CommandError, CookieSecret, Invite, Level, PublishState, Registration,
-    Roll, TokenHash, Voucher, ZoneState,
+    Roll, TokenHash, Voucher, Vouchers, ZoneState,
     coding::{Coding, fields},
 };
 
@@ -37,6 +37,7 @@ fields! {
     Roll { registrations, invites, vouchers, removed }
     Registration { name, address, stays_learner, has_data, index }
     Invite { key, expires, stays_learner, uses, used_by }
+    Vouchers { kept, dropped }
     Voucher { member, index, signer, r, s }
 }
 

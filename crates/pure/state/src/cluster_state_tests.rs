@@ -43,7 +43,10 @@ fn roll() -> Roll {
             (InviteId([2; 16]), invite(&[key(1), key(2)])),
         ]
         .into(),
-        vouchers: Vouchers([(LogIndex(3), voucher)].into()),
+        vouchers: Vouchers {
+            kept: [(LogIndex(3), voucher)].into(),
+            dropped: LogIndex(2),
+        },
         removed: [(key(6), LogIndex(4))].into(),
     }
 }

@@ -13,8 +13,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use quorate_packet::{PublicKey, Timestamp};
 
 use crate::{
-    ClusterId, CommandError, CookieSecret, InviteId, Level, LogIndex, NodeId, UnixMillis, Vouchers,
-    WireName,
+    ClusterId, CommandError, CookieSecret, InviteId, Level, LogIndex, NodeId, UnixMillis, WireName,
 };
 
 pub(crate) trait Coding: Sized {
@@ -120,7 +119,7 @@ macro_rules! wrappers {
 
 pub(crate) use {fields, kinds, wrappers};
 
-wrappers! { ClusterId CookieSecret InviteId Level LogIndex NodeId UnixMillis Vouchers }
+wrappers! { ClusterId CookieSecret InviteId Level LogIndex NodeId UnixMillis }
 
 impl Coding for bool {
     fn put(&self, out: &mut BytesMut) {

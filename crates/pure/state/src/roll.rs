@@ -249,7 +249,7 @@ impl Roll {
             .registrations
             .iter()
             .filter(|(node, _)| **node != signer.0);
-        let mut unvouched = others.filter(|(_, other)| !self.vouchers.0.contains_key(&other.index));
+        let mut unvouched = others.filter(|(_, other)| !self.vouchers.covers(other.index));
         unvouched
             .next()
             .map(|(node, other)| (NodeId(*node), other.index))

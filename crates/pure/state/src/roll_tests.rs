@@ -164,12 +164,12 @@ fn a_node_is_vouched_for_as_it_is_registered() {
     assert_eq!(roll.unvouched(leader), Some((NodeId(key(1)), AT)));
     assert_eq!(roll.unvouched(NodeId(key(1))), None, "none for itself");
     roll.vouch(voucher(6));
-    assert!(roll.vouchers.0.is_empty(), "of another registration");
+    assert!(roll.vouchers.kept.is_empty(), "of another registration");
     roll.vouch(voucher(AT.0));
     assert_eq!(roll.unvouched(leader), None);
     roll.deregister(key(1), LogIndex(8));
     assert!(
-        !roll.vouchers.0.is_empty(),
+        !roll.vouchers.kept.is_empty(),
         "others may need it to know whom it registered"
     );
 }

@@ -30,17 +30,35 @@ pub struct Voucher {
     pub s: [u8; 32],
 }
 
-/// The vouchers that the cluster keeps, by the entries that registered their members.
+/// The vouchers that the cluster keeps.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Vouchers(pub BTreeMap<LogIndex, Voucher>);
+pub struct Vouchers {
+    /// By the entries that registered their members.
+    pub kept: BTreeMap<LogIndex, Voucher>,
+    /// Registrations up to this entry need none any more.
+    pub dropped: LogIndex,
+}
 
 impl Vouchers {
     /// Keeps another, in the place of the oldest if there are too many.
     pub(crate) fn insert(&mut self, voucher: Voucher) {
-        self.0.insert(voucher.index, voucher);
-        if self.0.len() > VOUCHER_COUNT_MAX {
-            self.0.pop_first();
+        self.kept.insert(voucher.index, voucher);
+        if self.kept.len() > VOUCHER_COUNT_MAX
+            && let Some((oldest, _)) = self.kept.pop_first()
+        {
+            self.dropped = self.dropped.max(oldest);
         }
+    }
+
+    /// Drops those of registrations up to this entry.
+    pub(crate) fn drop_upto(&mut self, index: LogIndex) {
+        self.kept = self.kept.split_off(&index.next());
+        self.dropped = self.dropped.max(index);
+    }
+
+    /// Whether a registration by this entry has a voucher, or needs none.
+    pub(crate) fn covers(&self, index: LogIndex) -> bool {
+        index <= self.dropped || self.kept.contains_key(&index)
     }
 
     /// The voucher of `node`, that of its signer and so on: each is of an earlier entry than the one
@@ -48,7 +66,7 @@ impl Vouchers {
     pub fn chain(&self, node: NodeId) -> Vec<Voucher> {
         let (mut chain, mut member, mut before) = (Vec::new(), node, LogIndex(u64::MAX));
         let earlier = |member, before| {
-            let mut earlier = self.0.range(..before).rev();
+            let mut earlier = self.kept.range(..before).rev();
             earlier.find(|(_, voucher)| voucher.member == member)
         };
         while chain.len() < CHAIN_LEN_MAX
@@ -107,7 +125,10 @@ mod tests {
         let beyond = VOUCHER_COUNT_MAX as u64 + 1;
         let full: Vec<_> = (0..beyond).map(|index| (index, 1, 2)).collect();
         let full = vouchers(&full);
-        assert_eq!(full.0.len(), VOUCHER_COUNT_MAX);
-        assert!(!full.0.contains_key(&LogIndex(0)), "the oldest went");
+        assert_eq!(full.kept.len(), VOUCHER_COUNT_MAX);
+        assert!(
+            !full.kept.contains_key(&LogIndex(0)) && full.covers(LogIndex(0)),
+            "the oldest went"
+        );
     }
 }

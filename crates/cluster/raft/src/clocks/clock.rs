@@ -2,8 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::StreamExt;
 use quorate_clock::ClockState;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, timeout};
 
 use crate::{adapters::Raft, clocks::exchange::Exchange};
 
@@ -17,7 +18,7 @@ const QUIET_START: Duration = Duration::from_secs(10);
 /// Keeps whose clocks count, and says once whenever it changes what the time rests on. Never
 /// returns.
 pub(crate) async fn watch_clock(exchange: Arc<Exchange>, raft: Raft) {
-    let start = Instant::now();
+    let (start, mut changes) = (Instant::now(), raft.changes());
     let mut told = ClockState::Agreed;
     loop {
         let voters = raft.view().voters;
@@ -33,7 +34,8 @@ pub(crate) async fn watch_clock(exchange: Arc<Exchange>, raft: Raft) {
                 false => tell(state, &exchange),
             }
         }
-        sleep(CLOCK_LOOK_INTERVAL).await;
+        // At once if the voters are others.
+        let _ = timeout(CLOCK_LOOK_INTERVAL, changes.next()).await;
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 use futures_util::future::BoxFuture;
 use quorate_log::Log;
 use quorate_peer::{Introduction, NodeId, Removal, Verdict, Voucher, is_vouched_for};
-use quorate_state::{ClusterId, LogIndex, Roll, UnixMillis};
+use quorate_state::{ClusterId, LogIndex, Roll, UnixMillis, Vouchers};
 use quorate_store::Meta;
 use tokio::sync::watch;
 
@@ -156,8 +156,10 @@ impl Roster {
     pub(crate) fn verified(&self, removal: &Removal) -> BTreeMap<NodeId, String> {
         let registry = self.registry.borrow();
         let vouchers = removal.vouchers.iter();
-        let vouchers = vouchers.map(|voucher| (voucher.index, *voucher)).collect();
-        let vouchers = quorate_state::Vouchers(vouchers);
+        let vouchers = Vouchers {
+            kept: vouchers.map(|voucher| (voucher.index, *voucher)).collect(),
+            ..Vouchers::default()
+        };
         let is_verified = |node: &NodeId| {
             let chain = vouchers.chain(*node);
             registry.lists(*node) || registry.proves(self.cluster, *node, &chain)

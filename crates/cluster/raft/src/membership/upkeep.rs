@@ -100,7 +100,7 @@ impl Admin {
         let reached = nodes
             .map(|node| self.parts.exchange.checkpoint(node))
             .min()?;
-        let (oldest, _) = standing.roll.vouchers.0.first_key_value()?;
+        let (oldest, _) = standing.roll.vouchers.kept.first_key_value()?;
         (*oldest <= reached).then_some(Step::DropVouchers(reached))
     }
 

@@ -107,6 +107,15 @@ fn a_registered_node_becomes_a_learner_and_then_a_voter() {
 }
 
 #[test]
+fn a_node_is_vouched_for_before_it_is_a_member() {
+    let joins = |it: &mut Registration| it.index = LogIndex(50);
+    let pending = standing(&[1], &[]).registered(2, joins);
+    assert_eq!(step(&pending), Some(Step::Vouch(node(2), LogIndex(50))));
+    let leader = standing(&[1], &[]).registered(1, joins);
+    assert_eq!(step(&leader), None, "none vouches for itself");
+}
+
+#[test]
 fn nobody_is_promoted_into_a_cluster_without_a_live_quorum() {
     let wants = |it: &mut Registration| it.stays_learner = false;
     let learner = standing(&[1, 2, 3], &[4]).registered(4, wants);

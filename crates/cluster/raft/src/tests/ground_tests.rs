@@ -403,7 +403,7 @@ async fn acked_puts_survive_the_loss_of_power_at_all_nodes_at_once() {
         let nodes = simulated.cluster.nodes.keys().copied();
         board.cut_off.lock().unwrap().extend(nodes);
         let images = simulated.disks.iter().map(|(node, disk)| {
-            let seed = cut * 31 + u64::from(node.0.as_bytes()[31]);
+            let seed = cut * 31 + u64::from(node.0.as_bytes()[0]);
             let kinds = Loss::all_kinds(seed);
             let loss = kinds[seed as usize % kinds.len()];
             (*node, disk.image(disk.boundaries(), loss))

@@ -127,11 +127,11 @@ async fn vouchers_go_when_every_checkpoint_has_their_entries() {
         };
         timeout(TIMEOUT, reached).await.expect("it comes about");
     };
-    until(&cluster, |vouchers| vouchers.0.len() == 1).await;
-    until(&cluster, |vouchers| vouchers.0.is_empty()).await;
+    until(&cluster, |vouchers| vouchers.kept.len() == 1).await;
+    until(&cluster, |vouchers| vouchers.kept.is_empty()).await;
     cluster.die(2);
     cluster.join(3, true, adjust).await;
-    until(&cluster, |vouchers| vouchers.0.len() == 1).await;
+    until(&cluster, |vouchers| vouchers.kept.len() == 1).await;
     let leader = cluster.leader().parts();
     let before = leader.raft.view().checkpoint;
     until(&cluster, |_| true).await;
@@ -145,7 +145,11 @@ async fn vouchers_go_when_every_checkpoint_has_their_entries() {
         .await
         .expect("it makes checkpoints");
     let kept = cluster.leader().parts().peers.roster.roll();
-    assert_eq!(kept.vouchers.0.len(), 1, "the one that is away may need it");
+    assert_eq!(
+        kept.vouchers.kept.len(),
+        1,
+        "the one that is away may need it"
+    );
 }
 
 /// Waits until a node says why it does not serve.
