@@ -170,7 +170,8 @@ async fn found(parts: &Arc<Parts>, tasks: &mut JoinSet<()>) -> Result<(), OpenEr
     // Before a peer is heard that may have lost its data.
     let meta = parts.state_machine.meta().clone();
     let roster = &parts.peers.roster;
-    roster.update(&parts.raft.membership(), &meta, false);
+    let membership = parts.raft.membership();
+    roster.update(&membership.nodes, membership.voters(), &meta, false);
     tasks.spawn(follow(parts.clone()));
     Ok(())
 }

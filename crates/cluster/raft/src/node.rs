@@ -60,16 +60,20 @@ impl Node {
         self.open.get().ok_or_else(step)
     }
 
-    /// The same, once it serves reads too.
-    pub(crate) fn readable(&self) -> Result<&OpenNode, ReadError> {
+    /// The same, once it has caught up, so that it may be read.
+    pub(crate) fn caught_up(&self) -> Result<&OpenNode, ReadError> {
         let open = self.opened().map_err(ReadError::NotReady)?;
         match open.parts.recovery.serves_reads() {
-            true => match open.forming() {
-                Some(forming) => Err(ReadError::NotReady(forming)),
-                None => Ok(open),
-            },
+            true => Ok(open),
             false => Err(ReadError::NotReady(NotReady::Recovering)),
         }
+    }
+
+    /// The same, once the cluster serves packets.
+    pub(crate) fn readable(&self) -> Result<&OpenNode, ReadError> {
+        let open = self.caught_up()?;
+        let forming = open.forming().map(ReadError::NotReady);
+        forming.map_or(Ok(open), Err)
     }
 
     /// Resolves when replication has stopped by itself: the log or the store failed, or the others

@@ -39,7 +39,7 @@ impl Reader for Node {
     }
 
     fn check_ready(&self) -> Result<(), ReadError> {
-        self.readable().map(drop)
+        self.caught_up().map(drop)
     }
 
     fn zone_version(&self) -> u64 {

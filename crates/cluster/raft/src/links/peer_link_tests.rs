@@ -1,5 +1,5 @@
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::{
         Mutex,
@@ -18,7 +18,6 @@ use tokio_util::sync::PollSender;
 use super::*;
 use crate::{
     RaftConfig,
-    adapters::Membership,
     links::peers::{Peers, Roles},
 };
 
@@ -113,7 +112,7 @@ fn peers() -> (Arc<Counting>, Peers) {
     let config = RaftConfig::numbered(2, BTreeMap::new(), PathBuf::new());
     let exchange = Arc::new(Exchange::new(&config));
     let roster = Arc::new(Roster::new(&config));
-    roster.update(&Membership::default(), &Meta::default(), true);
+    roster.update(&BTreeMap::new(), BTreeSet::new(), &Meta::default(), true);
     (transport.clone(), Peers::new(transport, roster, exchange))
 }
 
@@ -261,11 +260,9 @@ async fn a_peer_that_has_lost_its_data_gets_nothing() {
     };
     let roll = Arc::make_mut(&mut meta.cluster.roll);
     roll.registrations.insert(peer().0, registration);
-    let membership = Membership {
-        nodes: [(peer(), "peer:1".to_owned())].into(),
-        ..Membership::default()
-    };
-    peers.roster.update(&membership, &meta, true);
+    let members = BTreeMap::from([(peer(), "peer:1".to_owned())]);
+    let voters = members.keys().copied().collect();
+    peers.roster.update(&members, voters, &meta, true);
     let link = peers.link(peer(), "peer:1", Lane::Append);
     transport.until_dialed(2).await;
     let opened = timeout(TIMEOUT, link.opened()).await.unwrap();

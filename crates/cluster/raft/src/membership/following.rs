@@ -24,7 +24,7 @@ pub(crate) async fn follow(parts: Arc<Parts>) {
         let meta = applied.borrow_and_update().clone();
         let membership = parts.raft.membership();
         let has_caught_up = parts.recovery.is_complete();
-        roster.update(&membership, &meta, has_caught_up);
+        roster.update(&membership.nodes, membership.voters(), &meta, has_caught_up);
         let witnesses = parts.witnesses();
         let mut roles = Roles {
             votes: membership.is_voter(roster.node),
