@@ -5,7 +5,13 @@
 
 use std::{fs, path::Path, process::Command, sync::Arc};
 
-use quorate_tests::{Cluster, Node, voters};
+use quorate_tests::{
+    Cluster, Node, voters,
+    wait::{CONVERGE_WITHIN, until},
+};
+
+/// What a node says that is elsewhere than the cluster knows.
+const ADVICE: &str = "quorate member move";
 
 /// A member that listens elsewhere from now on is found there once an operator has said so.
 #[tokio::test(flavor = "multi_thread")]
@@ -37,6 +43,27 @@ async fn a_member_is_moved_by_a_command() {
         node.wait_for_members("all to know where it is", is_there)
             .await;
     }
+    let log = moved.log();
+    let advice = format!("{ADVICE} {}", moved.id());
+    assert!(!log.contains(&advice), "it was moved already: {log}");
+}
+
+/// One that is started elsewhere, and of which nobody has said so, is told what to say, though no leader
+/// reaches it there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_was_not_moved_by_a_command_is_told_so() {
+    let cluster = Cluster::start(voters(3)).await;
+    let moved = cluster.follower().await;
+    moved.terminate().await;
+    let (old, new) = (moved.addresses().peer, moved.take_peer_address());
+    moved.configure(&moved.config().replace(&old.to_string(), &new.to_string()));
+    moved.start();
+    let advice = format!("{ADVICE} {} {new}", moved.id());
+    until("the advice", CONVERGE_WITHIN, async || {
+        let log = moved.log();
+        log.contains(&advice).then_some(()).ok_or(log)
+    })
+    .await;
 }
 
 /// All members get other addresses at once, as when a network is numbered anew. Their names lead to

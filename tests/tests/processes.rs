@@ -15,6 +15,7 @@ mod founding;
 mod growth;
 mod interop;
 mod joining;
+mod lost_majority;
 mod metrics;
 mod metrics_tables;
 mod moving;

@@ -159,12 +159,10 @@ fn keys(root: &Path) -> anyhow::Result<BTreeMap<usize, NodeId>> {
 /// Fails if `root` holds the data of another number of nodes, or not of all of them, before anything
 /// is made in it.
 fn check_count(count: usize, root: &Path, keys: &BTreeMap<usize, NodeId>) -> anyhow::Result<()> {
-    let first = State::of(&node_dir(root, 1))?;
-    let root = root.display();
-    let cluster = match first {
-        State::Empty if keys.len() <= 1 => return Ok(()),
-        State::Founding(cluster) | State::Member(cluster) => Some(cluster),
-        _ => None,
+    let (first, root) = (node_dir(root, 1), root.display());
+    let cluster = match State::of(&first)? {
+        State::Empty | State::Preparing(_) if keys.len() <= 1 => return Ok(()),
+        state => state.cluster(&first, true)?,
     };
     let are_there = |cluster: &ClusterFile| {
         let mut members = cluster.known.members.keys();

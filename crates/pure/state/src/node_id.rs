@@ -47,7 +47,7 @@ impl<'de> Deserialize<'de> for NodeId {
 #[cfg(feature = "numbered-ids")]
 impl From<u64> for NodeId {
     fn from(number: u64) -> Self {
-        crate::numbered_id::numbered(number).1
+        Self(crate::numbered_id::numbered(number).1)
     }
 }
 

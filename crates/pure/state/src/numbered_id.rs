@@ -8,15 +8,13 @@ use std::{
 use ed25519_dalek::SigningKey;
 use quorate_packet::PublicKey;
 
-use crate::NodeId;
-
-/// A seed and its node.
-type Numbered = ([u8; 32], NodeId);
+/// A seed and its key.
+type Numbered = ([u8; 32], PublicKey);
 
 /// Finding one takes some ms.
 static KNOWN: Mutex<BTreeMap<u64, Numbered>> = Mutex::new(BTreeMap::new());
 
-/// The node of this number. Nodes 0 to 255 are in the order of their numbers.
+/// The seed and key of this number. Keys 0 to 255 are in the order of their numbers.
 pub(crate) fn numbered(number: u64) -> Numbered {
     let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
     *known.entry(number).or_insert_with(|| find(number))
@@ -28,9 +26,9 @@ fn find(number: u64) -> Numbered {
         seed[..8].copy_from_slice(&nonce.to_be_bytes());
         seed[24..].copy_from_slice(&number.to_be_bytes());
         let key = SigningKey::from_bytes(&seed).verifying_key().to_bytes();
-        (seed, NodeId(PublicKey::from_bytes(key)))
+        (seed, PublicKey::from_bytes(key))
     });
-    let is_in_order = |(_, node): &Numbered| u64::from(node.0.as_bytes()[0]) == number;
+    let is_in_order = |(_, key): &Numbered| u64::from(key.as_bytes()[0]) == number;
     let mut tries = tries.filter(|found| number > u8::MAX.into() || is_in_order(found));
     tries.next().expect("every first byte is found in the end")
 }

@@ -9,7 +9,7 @@ use axum::{
 use http_body_util::BodyExt;
 use quorate_fake::{FakeReplica, READ_ERROR, packet, received_now};
 use quorate_replica::{
-    ClockState, LogIndex, NodeClock, NodeStatus, NotReady, Observer, Role, Term,
+    ClockState, LogIndex, NodeClock, NodeStatus, NotReady, Observer, Role, Term, VoterCount,
 };
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -87,7 +87,13 @@ async fn a_node_that_is_not_ready_says_why() {
         (NotReady::Healing, "damaged"),
         (NotReady::Replaying, "applying the log"),
         (NotReady::Checkpointing, "durable"),
-        (NotReady::Founding, "founding nodes"),
+        (
+            NotReady::Forming(VoterCount {
+                voters: 1,
+                wanted: 3,
+            }),
+            "1 of 3 voters",
+        ),
         (NotReady::Recovering, "catching up"),
         (NotReady::NoLeader, "no leader"),
         (NotReady::ShuttingDown, "shutting down"),

@@ -129,7 +129,7 @@ pub(crate) enum GetFailure {
          what this node holds"
     )]
     NotLinearizable(#[from] LinearizeError),
-    #[error("the store of this node cannot be read: ask another node")]
+    #[error("{0}: ask another node")]
     Unreadable(#[from] ReadError),
 }
 

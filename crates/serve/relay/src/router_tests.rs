@@ -8,7 +8,7 @@ use quorate_fake::{FakeReplica, READ_ERROR, packet, received_now};
 use quorate_http::{ProblemType, Routes, with_cors};
 use quorate_metrics::Registry;
 use quorate_packet::{PAYLOAD_SIZE_MAX, SignedPacket};
-use quorate_replica::{PutError, PutOutcome};
+use quorate_replica::{NotReady, PutError, PutOutcome};
 use tower::ServiceExt;
 
 use self::quotas::limited;

@@ -66,9 +66,12 @@ mod tests {
 
     const OLD: u8 = 10;
 
+    /// Member, entry, signer.
+    type Link = (u8, u64, u8);
+
     /// A voucher of each of these members, by the signer behind it, at an index of its own.
-    fn chain(of: &[(u8, u64, u8)]) -> Vec<Voucher> {
-        let voucher = |(member, index, signer): &(u8, u64, u8)| {
+    fn chain(of: &[Link]) -> Vec<Voucher> {
+        let voucher = |(member, index, signer): &Link| {
             vouch(&identity(*signer), HOME, id(*member), LogIndex(*index))
         };
         of.iter().map(voucher).collect()
@@ -93,7 +96,7 @@ mod tests {
 
     #[test]
     fn what_proves_nothing_is_not_accepted() {
-        let cases: [(&str, &[(u8, u64, u8)]); 7] = [
+        let cases: [(&str, &[Link]); 7] = [
             ("no voucher", &[]),
             ("one by itself", &[(1, 11, 1)]),
             ("one by a stranger", &[(1, 11, 2)]),

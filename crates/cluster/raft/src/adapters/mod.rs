@@ -34,5 +34,5 @@ mod view;
 pub(crate) use log_storage::flushed;
 pub(crate) use membership::{MembersChange, Membership};
 pub(crate) use raft::Raft;
-pub(crate) use state_machine::{StateMachine, applied_membership, blocking};
+pub(crate) use state_machine::{NOT_FOUNDED, StateMachine, applied_membership, blocking};
 pub(crate) use view::{Follower, View};

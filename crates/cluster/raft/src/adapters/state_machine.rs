@@ -11,7 +11,7 @@ use std::{
 use quorate_disk::is_out_of_space;
 use quorate_log::Log;
 use quorate_peer::{chain, message};
-use quorate_state::{Level, LogIndex};
+use quorate_state::{ClusterState, Level, LogIndex};
 use quorate_store::{ChangeFeed, Extent, Meta, Pace, Store, StoreError};
 use tokio::sync::{Notify, watch};
 
@@ -26,6 +26,17 @@ use crate::{
     links::offloaded::Offloaded,
     snapshots::transfers::{SharedSnapshot, Transfers},
 };
+
+/// In place of how many voters the cluster waits for, until that is applied: it may wait for some.
+pub(crate) const NOT_FOUNDED: u32 = u32::MAX;
+
+/// How many voters the cluster waits for before it serves packets.
+fn voters_awaited(cluster: &ClusterState) -> u32 {
+    match cluster.id {
+        Some(_) => cluster.forming.unwrap_or_default(),
+        None => NOT_FOUNDED,
+    }
+}
 
 /// Applies entries to the store and makes checkpoints of it.
 #[derive(Clone)]
@@ -64,7 +75,7 @@ impl StateMachine {
     ) -> Self {
         let meta = store.meta();
         let applied_index = meta.applied_index();
-        let forming = meta.cluster.forming.unwrap_or_default();
+        let forming = voters_awaited(&meta.cluster);
         let applied = watch::Sender::new(meta);
         Self {
             store,
@@ -97,7 +108,8 @@ impl StateMachine {
         LogIndex(self.applied_index.load(Ordering::Acquire))
     }
 
-    /// How many voters the cluster waits for before it serves packets, if it does.
+    /// How many voters the cluster waits for before it serves packets, if it does, or
+    /// [`NOT_FOUNDED`].
     pub(crate) fn forming(&self) -> Option<u32> {
         let wanted = self.forming.load(Ordering::Acquire);
         (wanted > 0).then_some(wanted)
@@ -115,7 +127,7 @@ impl StateMachine {
             *applied = meta;
             let index = applied.applied_index();
             self.applied_index.store(index.0, Ordering::Release);
-            let forming = applied.cluster.forming.unwrap_or_default();
+            let forming = voters_awaited(&applied.cluster);
             self.forming.store(forming, Ordering::Release);
             if !has_same_zones {
                 self.zone_version.fetch_add(1, Ordering::Release);

@@ -24,9 +24,8 @@ fn is_host(host: &str) -> bool {
         Ok(ip) => !ip.is_unspecified(),
         // An address of IPv6 needs brackets, and no name has these.
         Err(_) => {
-            !host.is_empty()
-                && !host.contains([':', '/', '@', '[', ']'])
-                && !host.contains(|c: char| c.is_whitespace() || c.is_control())
+            let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+            !host.is_empty() && host.chars().all(fits)
         }
     }
 }
@@ -63,6 +62,7 @@ mod tests {
             "[2001:db8::1:7700",
             "https://node1:7700",
             "no de:7700",
+            "(none):7700",
         ] {
             assert!(!is_dialable(address), "{address}");
         }

@@ -12,7 +12,7 @@ use quorate_state::{ClusterId, LogIndex, Roll, UnixMillis, Vouchers};
 use quorate_store::Meta;
 use tokio::sync::watch;
 
-use crate::{RaftConfig, adapters::Membership, config::Known};
+use crate::{RaftConfig, config::Known};
 
 /// Who belongs to the cluster.
 pub(crate) struct Roster {
@@ -217,14 +217,20 @@ impl Roster {
     /// Notes who the members are, if there are any, and what is applied. Until the node
     /// `has_caught_up` with a leader, those of whom it was told belong to it too, where it was told
     /// that they are.
-    pub(crate) fn update(&self, membership: &Membership, meta: &Meta, has_caught_up: bool) {
+    pub(crate) fn update(
+        &self,
+        members: &BTreeMap<NodeId, String>,
+        voters: BTreeSet<NodeId>,
+        meta: &Meta,
+        has_caught_up: bool,
+    ) {
         self.registry.send_if_modified(|registry| {
             let mut now = registry.clone();
             now.applied = now.applied.max(meta.applied_index());
             now.roll = Some(meta.cluster.roll.clone());
-            if !membership.nodes.is_empty() {
-                now.members.clone_from(&membership.nodes);
-                now.voters = membership.voters();
+            if !members.is_empty() {
+                now.members.clone_from(members);
+                now.voters = voters;
                 if !has_caught_up {
                     now.members.extend(self.told.clone());
                 }
@@ -233,7 +239,7 @@ impl Roster {
             *registry = now;
             is_news
         });
-        if membership.nodes.is_empty() {
+        if members.is_empty() {
             return;
         }
         let registry = self.registry.borrow();

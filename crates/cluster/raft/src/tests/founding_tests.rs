@@ -7,6 +7,7 @@ use quorate_peer::{
     Tail,
     message::{Response, Vote, VoteRequest},
 };
+use quorate_replica::NotReady;
 use quorate_sim::SimDisk;
 
 use super::*;
@@ -144,4 +145,29 @@ async fn the_death_of_a_node_is_a_hint_to_all_others() {
         let heard = timeout(TIMEOUT, hangups.recv()).await.unwrap();
         assert_eq!(heard, Ok(dead));
     }
+}
+
+/// The founder leads before it has written down for how many voters the cluster waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_founder_that_waits_for_voters_acknowledges_nothing_from_its_first_moment_on() {
+    let mut cluster = Cluster::prepare(1, |config| {
+        let founding = config.founding.as_mut();
+        founding.expect("it founds").voters = 3;
+        config.settings.put.deadline_ms = 1_000;
+    });
+    cluster.open_all().await;
+    let node = cluster.nodes[&NodeId::from(1)].clone();
+    let forms = async {
+        loop {
+            assert!(put(&node, &packet(1, 5)).await.is_err());
+            match node.status().not_ready {
+                None => panic!("it says that it is ready"),
+                Some(NotReady::Forming(count)) => return count,
+                Some(_) => tokio::task::yield_now().await,
+            }
+        }
+    };
+    let count = timeout(TIMEOUT, forms).await.unwrap();
+    assert_eq!((count.voters, count.wanted), (1, 3));
+    cluster.shutdown().await;
 }

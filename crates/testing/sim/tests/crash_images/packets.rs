@@ -6,8 +6,8 @@ use bytes::Bytes;
 use fastrand::Rng;
 use quorate_packet::{PAYLOAD_SIZE_MAX, PAYLOAD_SIZE_MIN, PublicKey, SignedPacket};
 use quorate_state::{
-    BatchConditions, Capacity, ClusterId, ClusterState, Command, Found, LEVEL_MAX, PutBatch,
-    StoredPacket, StoredPackets, TIMESTAMP_AHEAD_MAX, UnixMillis, Usage, apply,
+    BatchConditions, Capacity, ClusterId, ClusterState, Command, Found, LEVEL_MAX, LogIndex,
+    PutBatch, StoredPacket, StoredPackets, TIMESTAMP_AHEAD_MAX, UnixMillis, Usage, apply,
 };
 use quorate_store::Store;
 

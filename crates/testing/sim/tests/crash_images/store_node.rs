@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io, sync::Arc};
 use bytes::Bytes;
 use quorate_metrics::Registry;
 use quorate_sim::SimDisk;
-use quorate_state::{LEVEL_MAX, LogPosition, apply};
+use quorate_state::{LEVEL_MAX, LogIndex, LogPosition, apply};
 use quorate_store::{Extent, Meta, Pace, Store, StoreConfig, StoreMetrics};
 
 use crate::{
