@@ -167,7 +167,7 @@ impl SmallDisk {
     fn make_room(&self) {
         fs::remove_file(self.filling()).expect("it was made");
         let remount = Command::new("mount")
-            .args(["-o", "remount,size=256m"])
+            .args(["-o", "remount,size=512m"])
             .arg(&self.path)
             .status();
         assert!(remount.is_ok_and(|status| status.success()), "it is ours");
