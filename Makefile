@@ -9,10 +9,10 @@ export QUORATE_GIT_HASH ?= $(shell git rev-parse --short HEAD 2>/dev/null || ech
 RELEASE = $(CURDIR)/target/release/quorate
 DIST = $(CURDIR)/target/dist/quorate
 BENCH = target/release/quorate-bench
-test test-interop compat: export QUORATE_BIN = $(RELEASE)
+test test-interop walk compat: export QUORATE_BIN = $(RELEASE)
 bench-% failover: export QUORATE_BIN = $(DIST)
 
-.PHONY: run release dist bench test test-interop compat fuzz verify fix bench-smoke bench-checkpoints \
+.PHONY: run release dist bench test test-interop walk compat fuzz verify fix bench-smoke bench-checkpoints \
     bench-peers bench-dns bench-relay bench-restart bench-day failover crash-images
 
 ## Builds the program and runs three nodes on loopback.
@@ -40,6 +40,14 @@ test: release
 test-interop: release
 	tests/tools
 	$(CARGO) test --locked --workspace --test processes -- conformance:: interop::
+
+## Random walks over real processes for MINUTES, from SEED on: kills, restarts and changes of members
+## under PUTs. One that fails prints its seed and its steps. `make test` walks for about one minute.
+walk: MINUTES ?= 10
+walk: export QUORATE_WALK_MINUTES = $(MINUTES)
+walk: export QUORATE_WALK_SEED = $(SEED)
+walk: release
+	$(CARGO) test --locked --workspace --test processes -- --nocapture walk::
 
 ## The same requests and clients against Quorate, iroh-dns-server and pkarr-relay, and a table of who
 ## follows the specification (docs/COMPATIBILITY.md). It builds the others: ten minutes at first.

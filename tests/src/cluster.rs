@@ -30,7 +30,6 @@ const START_TRIES: usize = 3;
 #[derive(Debug, Clone)]
 pub struct Plan {
     voter_count: usize,
-    name: String,
     program: Option<PathBuf>,
     dir: PathBuf,
     put_deadline: Duration,
@@ -42,13 +41,14 @@ pub struct Plan {
     more_config: String,
     /// What stands below `listen` in `[dns]`.
     dns: String,
+    /// By what others reach the node of a number.
+    host: fn(usize) -> String,
 }
 
 /// A cluster of this many voters, all else as it is by default, but without a limit of PUTs.
 pub fn voters(count: usize) -> Plan {
     Plan {
         voter_count: count,
-        name: "quorate-tests".to_owned(),
         program: None,
         dir: env::temp_dir(),
         put_deadline: Duration::from_secs(10),
@@ -59,6 +59,7 @@ pub fn voters(count: usize) -> Plan {
         cluster_settings: String::new(),
         more_config: String::new(),
         dns: two_origins(),
+        host: |_| "127.0.0.1".to_owned(),
     }
 }
 
@@ -81,14 +82,6 @@ ns = ["ns.example.org."]
 }
 
 impl Plan {
-    /// What the cluster is called.
-    pub fn named(self, name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            ..self
-        }
-    }
-
     /// The program that its nodes run, instead of the one that the tests run.
     pub fn program(self, program: PathBuf) -> Self {
         Self {
@@ -167,12 +160,20 @@ impl Plan {
         }
     }
 
-    /// The configuration of a node that founds the cluster with `nodes`; without them by itself, or it
-    /// joins.
-    fn config(&self, node: &Node, nodes: &[String]) -> String {
+    /// What others call the machine of the node of each number, instead of its address.
+    pub fn with_host_names(self, host: fn(usize) -> String) -> Self {
+        Self { host, ..self }
+    }
+
+    /// The most voters for which the cluster waits: an odd number. Those beyond become voters too.
+    fn voters_awaited(&self) -> usize {
+        self.voter_count.saturating_sub(1) / 2 * 2 + 1
+    }
+
+    /// The configuration of the node of this number.
+    fn config(&self, node: &Node, number: usize) -> String {
         let addresses = node.addresses();
         let Self {
-            name,
             put_deadline,
             checkpoint_interval,
             log_kept_count,
@@ -186,9 +187,7 @@ impl Plan {
 data_dir = {data_dir:?}
 
 [cluster]
-name = "{name}"
 node_name = "{node_name}"
-{founders}
 {cluster_settings}
 
 [http]
@@ -196,7 +195,7 @@ listen = "{http}"
 
 [peer]
 listen = "{peer}"
-advertise = "{peer}"
+advertise = "{advertise}"
 
 [admin]
 listen = "{admin}"
@@ -219,16 +218,13 @@ kept_count_max = {log_kept_count}
 {more_config}"#,
             data_dir = node.data_dir(),
             node_name = node.name().replace(' ', "-"),
-            founders = match nodes {
-                [] => String::new(),
-                nodes => format!("nodes = {nodes:?}"),
-            },
             limit = match self.put_burst {
                 None => "enabled = false".to_owned(),
                 Some(burst) => format!("put_burst = {burst}\nput_per_sec = 1"),
             },
             http = addresses.http,
             peer = addresses.peer,
+            advertise = format_args!("{}:{}", (self.host)(number), addresses.peer.port()),
             admin = addresses.admin,
             dns = addresses.dns,
             deadline_ms = put_deadline.as_millis(),
@@ -249,7 +245,8 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Makes directories, identities and configuration files, and starts nothing.
+    /// Makes directories, identities and configuration files, prepares the first node to found the
+    /// cluster and the others to join it, and starts nothing.
     pub fn prepare(plan: &Plan) -> Self {
         let dir = TempDir::with_prefix_in("quorate-tests-", &plan.dir)
             .expect("there is a place for files");
@@ -269,28 +266,29 @@ impl Cluster {
             cluster.another_node();
         }
         let nodes = cluster.nodes();
-        let lines: Vec<String> = nodes.iter().map(|node| node.init_line()).collect();
         cluster.links = plan.has_links.then(|| Links::between(&nodes));
-        for node in nodes.iter() {
-            // One by itself needs no list.
-            let founders = match &*lines {
-                [_] => &[],
-                lines => lines,
-            };
-            node.configure(&plan.config(node, founders));
-            if let Some(links) = &cluster.links {
+        if let Some(links) = &cluster.links {
+            for node in nodes.iter() {
                 node.set_routes(links.routes(node));
             }
+        }
+        if let [first, others @ ..] = &*nodes {
+            first.found(&cluster.token_file(), plan.voters_awaited());
+            others
+                .iter()
+                .for_each(|node| node.join_by_file(&cluster.token_file()));
         }
         cluster
     }
 
-    /// A machine for one more node, which has an identity and the configuration of one that joins. It
-    /// is not started.
+    /// A machine for one more node, which has an identity and a configuration. It is not started.
     pub fn machine(&self) -> Arc<Node> {
-        let node = self.another_node();
-        node.configure(&self.plan.config(&node, &[]));
-        node
+        self.another_node()
+    }
+
+    /// The file with the token by which the nodes of the plan join.
+    pub fn token_file(&self) -> PathBuf {
+        self.dir.path().join("token")
     }
 
     /// Starts one more node, which joins by a token that `member` gives, and waits until it is a voter.
@@ -312,6 +310,7 @@ impl Cluster {
             self.dir.path().join(number.to_string()),
         );
         let node = Arc::new(Node::init(name, dir, program, self.client.clone()));
+        node.configure(&self.plan.config(&node, number));
         nodes.push(node.clone());
         node
     }
@@ -321,15 +320,21 @@ impl Cluster {
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts a cluster and waits until all its nodes are ready.
+    /// Starts a cluster and waits until all its nodes are ready, and voters.
     pub async fn start(plan: Plan) -> Self {
+        let cluster = Self::start_at_free_ports(&plan).await;
+        cluster.nodes().expect_to_be_the_voters().await;
+        cluster
+    }
+
+    async fn start_at_free_ports(plan: &Plan) -> Self {
         for _ in 1..START_TRIES {
-            let cluster = Self::prepare(&plan);
+            let cluster = Self::prepare(plan);
             if cluster.start_unless_ports_are_taken().await {
                 return cluster;
             }
         }
-        let cluster = Self::prepare(&plan);
+        let cluster = Self::prepare(plan);
         cluster.nodes().start();
         cluster.nodes().wait_ready().await;
         cluster

@@ -14,7 +14,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::{Node, Nodes, Oracle, Publisher, PutAnswer, wait::until};
+use crate::{Nodes, Oracle, Publisher, PutAnswer, wait::until};
 
 /// How many keys each writer publishes at the most: the oracle reads each of them everywhere.
 const KEYS_PER_WRITER_MAX: usize = 256;
@@ -29,6 +29,7 @@ const ACKS_WITHIN: Duration = Duration::from_secs(20);
 /// acknowledgement.
 pub struct Load {
     stop: watch::Sender<bool>,
+    nodes: watch::Sender<Nodes>,
     writers: JoinSet<()>,
     keys: Keys,
     counts: Arc<Counts>,
@@ -63,21 +64,26 @@ impl Load {
     /// Starts `writer_count` writers, spread over `nodes`.
     pub fn start(nodes: &Nodes, writer_count: usize) -> Self {
         let (stop, stopped) = watch::channel(false);
+        let (sender, nodes) = watch::channel(nodes.clone());
         let (keys, counts) = (Keys::default(), Arc::<Counts>::default());
         let mut writers = JoinSet::new();
         for writer in 0..writer_count {
-            let mut nodes: Vec<Arc<Node>> = nodes.iter().cloned().collect();
-            let first = writer % nodes.len();
-            nodes.rotate_left(first);
+            let (nodes, stopped) = (nodes.clone(), stopped.clone());
             let (keys, counts) = (keys.clone(), counts.clone());
-            writers.spawn(write(writer, nodes, stopped.clone(), keys, counts));
+            writers.spawn(write(writer, nodes, stopped, keys, counts));
         }
         Self {
             stop,
+            nodes: sender,
             writers,
             keys,
             counts,
         }
+    }
+
+    /// Writes to these nodes from now on.
+    pub fn turn_to(&self, nodes: Nodes) {
+        self.nodes.send_replace(nodes);
     }
 
     /// The keys that it publishes.
@@ -129,12 +135,13 @@ impl Load {
 
 async fn write(
     writer: usize,
-    mut nodes: Vec<Arc<Node>>,
+    nodes: watch::Receiver<Nodes>,
     stopped: watch::Receiver<bool>,
     keys: Keys,
     counts: Arc<Counts>,
 ) {
     let mut publishers: Vec<Arc<Publisher>> = Vec::new();
+    let mut at = writer;
     for round in 0.. {
         if *stopped.borrow() {
             break;
@@ -150,13 +157,17 @@ async fn write(
             0 => &publishers[publishers.len() - 1],
             _ => &publishers[round / 2 % publishers.len()],
         };
-        match publisher.put(&nodes[0], &format!("round {round}")).await {
+        let node = {
+            let nodes = nodes.borrow();
+            nodes[at % nodes.len()].clone()
+        };
+        match publisher.put(&node, &format!("round {round}")).await {
             PutAnswer::Acked => {
                 counts.acked.fetch_add(1, Ordering::Relaxed);
             }
             _ => {
                 counts.failed.fetch_add(1, Ordering::Relaxed);
-                nodes.rotate_left(1);
+                at += 1;
                 sleep(BACKOFF).await;
             }
         }

@@ -3,9 +3,13 @@
 use std::{
     fs,
     net::SocketAddr,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
+    process::{Command, Output},
     sync::Mutex,
 };
+
+use pkarr::Keypair;
 
 use reqwest::Client;
 use rustix::process::Signal;
@@ -52,6 +56,8 @@ pub struct Node {
     /// Variables of the next process.
     environment: Mutex<Vec<(String, String)>>,
     arguments: Mutex<Vec<String>>,
+    /// The file with the token by which it joins the cluster that is founded with it, until it has.
+    token_file: Mutex<Option<PathBuf>>,
     /// What its process is started by.
     launcher: Mutex<Vec<String>>,
     /// Where it dials others, `<key>@host:port` each, instead of where they are.
@@ -60,53 +66,64 @@ pub struct Node {
 }
 
 impl Node {
-    /// Makes the directory and the identity of a node.
+    /// Makes the directory and the identity of a node, so that it is known before it starts.
     pub(crate) fn init(name: String, dir: PathBuf, program: &Path, client: Client) -> Self {
-        fs::create_dir_all(&dir).expect("the directory for temporary files can be written");
         let process = Process::new(name.clone(), dir.join("log.txt"));
-        let mut node = Self {
+        let keys = Keypair::random();
+        let node = Self {
             name,
-            id: String::new(),
+            id: keys.to_z32(),
             addresses: Addresses::free(),
             dir,
             client,
             program: program.to_owned(),
             environment: Mutex::default(),
             arguments: Mutex::default(),
+            token_file: Mutex::default(),
             launcher: Mutex::default(),
             routes: Mutex::default(),
             process,
         };
-        let line = node.init_line();
-        let (id, address) = line
-            .split_once('@')
-            .expect("`quorate init` prints <key>@host:port");
-        assert_eq!(
-            address,
-            node.addresses.peer.to_string(),
-            "`quorate init` repeats the address"
-        );
-        node.id = id.to_owned();
+        let writable = "the directory for temporary files can be written";
+        fs::create_dir_all(node.data_dir()).expect(writable);
+        let seed: String = keys
+            .secret_key()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        fs::write(node.key_file(), seed).expect(writable);
+        let mode = fs::Permissions::from_mode(0o600);
+        fs::set_permissions(node.key_file(), mode).expect(writable);
         node
     }
 
-    /// What `quorate init` prints for this node.
-    pub fn init_line(&self) -> String {
-        let output = binary::command_of(&self.program)
-            .arg("init")
-            .arg("--data-dir")
-            .arg(self.data_dir())
-            .args(["--address", &self.addresses.peer.to_string()])
-            .output()
-            .expect("quorate can be started");
+    /// Runs `quorate init --found` with the node's configuration.
+    pub fn init_found(&self, args: &[&str]) -> Output {
+        let mut command = self.init_found_command(args);
+        command.output().expect("quorate can be started")
+    }
+
+    /// `quorate init --found` with the node's configuration.
+    pub fn init_found_command(&self, args: &[&str]) -> Command {
+        let mut command = binary::command_of(&self.program);
+        command.args(["init", "--found", "--config"]);
+        command.arg(self.config_file()).args(args);
+        command
+    }
+
+    /// Has it found a cluster of so many voters when it starts, which others join by the token that is
+    /// written to a file.
+    pub(crate) fn found(&self, token_file: &Path, voters: usize) {
+        let file = token_file.to_str().expect("it is a name of ours");
+        let output = self.init_found(&["--once", file, "--voters", &voters.to_string()]);
         let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(
-            output.status.success(),
-            "quorate init: {}, {errors}",
-            output.status
-        );
-        let line = String::from_utf8(output.stdout).expect("it prints text");
-        line.trim_end().to_owned()
+        assert!(output.status.success(), "quorate init --found: {errors}");
+    }
+
+    /// Has it join by the token in a file, which may come later, whenever it starts until it was ready
+    /// once.
+    pub fn join_by_file(&self, token_file: &Path) {
+        *self.token_file.lock().expect("no holder panics") = Some(token_file.to_owned());
     }
 
     /// What the test calls it.
@@ -137,6 +154,11 @@ impl Node {
     /// Where its data is.
     pub fn data_dir(&self) -> PathBuf {
         self.dir.join("data")
+    }
+
+    /// Where its secret key is.
+    pub fn key_file(&self) -> PathBuf {
+        self.data_dir().join("node.key")
     }
 
     fn config_file(&self) -> PathBuf {
@@ -197,6 +219,9 @@ impl Node {
         command.arg("serve").arg("--config").arg(self.config_file());
         for route in &*self.routes.lock().expect("no holder panics") {
             command.args(["--route", route]);
+        }
+        if let Some(file) = &*self.token_file.lock().expect("no holder panics") {
+            command.arg("--join-file").arg(file);
         }
         let arguments = self.arguments.lock().expect("no holder panics");
         self.process.start(command.args(arguments.iter()));
@@ -287,7 +312,10 @@ impl Node {
 
     /// Whether the node says that it is ready, or why not.
     pub async fn ready(&self) -> Result<(), String> {
-        self.health("/readyz").await
+        self.health("/readyz").await?;
+        // It is a member, and starts like any other from now on.
+        *self.token_file.lock().expect("no holder panics") = None;
+        Ok(())
     }
 
     async fn health(&self, path: &str) -> Result<(), String> {

@@ -82,6 +82,11 @@ impl Oracle {
         self.publishers.extend(publishers);
     }
 
+    /// Knows what another one knows, too.
+    pub fn merge(&mut self, other: Self) {
+        self.extend(other.publishers);
+    }
+
     /// The publishers it knows of.
     pub fn publishers(&self) -> &[Arc<Publisher>] {
         &self.publishers
@@ -110,9 +115,9 @@ impl Oracle {
     }
 
     /// Reads every key at every node, and panics with all that is wrong.
-    pub async fn expect_held_by(self, nodes: &Nodes) {
+    pub async fn expect_held_by(&self, nodes: &Nodes) {
         let read_count = self.publishers.len() * nodes.len();
-        let publishers = Arc::new(self.publishers);
+        let publishers = Arc::new(self.publishers.clone());
         let mut readers = JoinSet::new();
         for node in nodes.iter() {
             readers.spawn(wrong_reads(node.clone(), publishers.clone()));

@@ -21,7 +21,7 @@ async fn an_unknown_key_gets_no_byte() {
     let cluster = Cluster::start(voters(3)).await;
     let node = cluster.node(1);
     let process = node.process_id();
-    let id = founding_hash(&node);
+    let id = cluster_id(&node);
     for seed in [Some([9; 32]), None] {
         for lane in LANES {
             for sent in [hello(WIRE_VERSION, &id, lane), hello(99, &id, lane), vec![]] {
@@ -48,7 +48,7 @@ async fn another_wire_version_is_told_so() {
     let node = cluster.node(1);
     let process = node.process_id();
     let key = Some(other_key(&cluster));
-    let id = founding_hash(&node);
+    let id = cluster_id(&node);
     let received = call(node.addresses().peer, key, &hello(99, &id, 1)).await;
     let said = String::from_utf8_lossy(&received);
     assert!(said.contains("wire version"), "{said}");
@@ -70,7 +70,7 @@ async fn a_known_peer_that_speaks_garbage_is_cut_off() {
     let node = cluster.node(1);
     let process = node.process_id();
     let key = Some(other_key(&cluster));
-    let id = founding_hash(&node);
+    let id = cluster_id(&node);
     let mut sent = vec![vec![0; 64], vec![0xff; 64], frame(b""), frame(b"quorate1")];
     sent.extend((1..=8).map(|seed| garbage(seed, 200 * seed as usize)));
     for lane in LANES {
@@ -119,13 +119,13 @@ fn other_key(cluster: &Cluster) -> [u8; 32] {
     seed_of(&cluster.node(2).data_dir())
 }
 
-/// What founders know each other by, as the file `cluster` in the data directory says.
-fn founding_hash(node: &Node) -> [u8; 32] {
+/// The id of the cluster, as the file `cluster` in the data directory says.
+fn cluster_id(node: &Node) -> [u8; 32] {
     let text = std::fs::read_to_string(node.data_dir().join("cluster")).expect("it has started");
     let id = text
         .lines()
-        .find_map(|line| line.strip_prefix("founding "))
-        .expect("it was founded by a list");
+        .find_map(|line| line.strip_prefix("id "))
+        .expect("it is in a cluster");
     let id = data_encoding::HEXLOWER
         .decode(id.as_bytes())
         .expect("it is hexadecimal");

@@ -13,28 +13,6 @@ use std::{
 use quorate_tests::{Cluster, Node, voters};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_data_directory_of_another_cluster_is_refused() {
-    let cluster = Cluster::start(voters(1).named("alpha")).await;
-    let (node, alice) = (cluster.node(1), cluster.publisher("alice"));
-    alice.put(&node, "here").await.expect_acked();
-    node.terminate().await;
-
-    let config = node.config();
-    node.configure(&config.replace(r#"name = "alpha""#, r#"name = "beta""#));
-    let said = node.expect_start_refused().await;
-    assert!(said.contains("alpha") && said.contains("beta"), "{said}");
-
-    node.configure(&config);
-    node.restart();
-    node.wait_ready().await;
-    assert_eq!(
-        node.texts(&alice.key()).await,
-        ["here"],
-        "the refusal changed nothing"
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_data_directory_in_use_is_refused() {
     let cluster = Cluster::start(voters(1)).await;
     let other = Cluster::prepare(&voters(1));
@@ -43,7 +21,7 @@ async fn a_data_directory_in_use_is_refused() {
     let config = node
         .config()
         .replace(&dir(node.data_dir()), &dir(holder.data_dir()));
-    node.configure(&config.replace(node.id(), holder.id()));
+    node.configure(&config);
     let said = node.expect_start_refused().await;
     assert!(said.contains("in use"), "{said}");
     holder.expect_unharmed(holder.process_id()).await;
@@ -69,19 +47,6 @@ async fn a_port_that_is_taken_is_named() {
     expect_error_names(&said, &addresses.dns.to_string());
 }
 
-/// A node whose key is not among the nodes it is told to found a cluster with.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_node_that_is_not_in_its_own_list_is_refused() {
-    let cluster = Cluster::prepare(&voters(2));
-    let (node, other) = (cluster.node(1), cluster.node(2));
-    let lines = format!("{:?}, {:?}", node.init_line(), other.init_line());
-    let config = node.config();
-    assert!(config.contains(&lines), "{config}");
-    node.configure(&config.replace(&lines, &format!("{:?}", other.init_line())));
-    let said = node.expect_start_refused().await;
-    expect_error_names(&said, node.id());
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn settings_that_make_no_sense_are_named() {
     let cluster = Cluster::prepare(&voters(1));
@@ -92,6 +57,16 @@ async fn settings_that_make_no_sense_are_named() {
         ("deadline_ms = 10000", "deadlin_ms = 10000", "deadlin_ms"),
         ("enabled = false", "enabled = \"no\"", "limit.enabled"),
         ("version = 1", "version = 2", "version"),
+        (
+            "node_name =",
+            "nodes = []\nnode_name =",
+            "quorate init --found",
+        ),
+        (
+            "node_name =",
+            "name = \"a\"\nnode_name =",
+            "quorate init --found",
+        ),
     ] {
         assert!(config.contains(good));
         node.configure(&config.replace(good, bad));
@@ -134,12 +109,14 @@ struct SmallDisk {
 }
 
 impl SmallDisk {
-    /// Moves the node's identity onto a disk of this size. `None`, said aloud, where none can be
+    /// Moves what was prepared for the node onto a disk of this size. `None`, said aloud, where none can be
     /// mounted.
     fn under(node: &Node, size: &str) -> Option<Self> {
         let path = node.data_dir();
-        let key_file = path.join("node.key");
-        let key = fs::read(&key_file).expect("`quorate init` made it");
+        let moved = ["node.key", "cluster"].map(|name| path.join(name));
+        let held = moved
+            .clone()
+            .map(|file| fs::read(file).expect("it was prepared"));
         let disk = match Self::mount(&path, size) {
             Ok(disk) => disk,
             Err(reason) => {
@@ -147,9 +124,11 @@ impl SmallDisk {
                 return None;
             }
         };
-        fs::write(&key_file, key).expect("there is room for the key");
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
-        fs::set_permissions(&key_file, mode).expect("it is our file");
+        for (file, held) in moved.iter().zip(held) {
+            fs::write(file, held).expect("there is room for what is small");
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+            fs::set_permissions(file, mode).expect("it is our file");
+        }
         Some(disk)
     }
 

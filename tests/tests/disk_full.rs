@@ -18,7 +18,7 @@ use quorate_tests::{
     Cluster, Node, ORIGIN, PutAnswer, Signal, binary,
     dns::{ask_udp, question, texts},
     publish_many, voters,
-    wait::{CONVERGE_WITHIN, until},
+    wait::{CONVERGE_WITHIN, throughout, until},
 };
 use tempfile::TempDir;
 
@@ -26,6 +26,9 @@ use tempfile::TempDir;
 const DISK_SIZE: &str = "64m";
 
 const PACKET_COUNT: usize = 200;
+
+/// How long a log is watched that must not grow.
+const WATCHED: Duration = Duration::from_secs(3);
 
 /// The program in namespaces of its own, its data directory moved onto a small disk. `None`, said
 /// aloud, where that is not permitted.
@@ -176,4 +179,33 @@ async fn full_disks_end_no_node_and_no_answer() {
         assert!(!node.log_text().contains("panicked"));
         node.check_alive();
     }
+}
+
+/// On a disk that is too small from the start nothing can be agreed on. That is said once.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_full_disk_refuses_is_said_once() {
+    let programs = TempDir::new().expect("there is a place for files");
+    let Some(program) = program_on_small_disk(&programs) else {
+        return;
+    };
+    // Its floor is larger than the disk.
+    let cluster = Cluster::prepare(&voters(1).program(program));
+    let node = cluster.node(1);
+    node.start();
+    node.wait_alive().await;
+    let agreeing = || {
+        node.log()
+            .matches("having the cluster agree on=\"its id")
+            .count()
+    };
+    until("it to lead", CONVERGE_WITHIN, async || match agreeing() {
+        0 => Err(node.log()),
+        _ => Ok(()),
+    })
+    .await;
+    throughout("it is said once", WATCHED, async || match agreeing() {
+        1 => Ok(()),
+        count => Err(format!("{count} times")),
+    })
+    .await;
 }

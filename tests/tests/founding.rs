@@ -1,13 +1,35 @@
 //! Who may found a cluster, and who finds one.
 
-use std::fs;
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::Output,
+    time::Duration,
+};
 
+use hickory_proto::{op::ResponseCode, rr::RecordType};
 use quorate_tests::{
-    Cluster, Node, publish_many, voters,
-    wait::{LEADER_WITHIN, until},
+    Cluster, Node, ORIGIN, publish_many, voters,
+    wait::{LEADER_WITHIN, START_WITHIN, until},
 };
 
 const PACKET_COUNT: usize = 100;
+
+/// The exit code of what has nothing to start from (`EX_CONFIG`).
+const NOTHING_TO_START_FROM: i32 = 78;
+
+/// The ways on from an empty data directory.
+const WAYS_ON: [&str; 3] = ["quorate init --found", "--join", "mount"];
+
+/// How often a founding is killed, each time a little later: longer than it takes, all in all.
+const KILL_COUNT: u32 = 24;
+
+/// How much later.
+const KILL_STEP: Duration = Duration::from_micros(500);
+
+/// How often nodes race to found a cluster.
+const RACE_COUNT: usize = 8;
 
 /// Removes all that a node that is down has but its key, as a restore of its identity alone does.
 fn wipe(node: &Node) {
@@ -23,6 +45,64 @@ fn wipe(node: &Node) {
         };
         removed.expect("it is the test's");
     }
+}
+
+/// What is in a directory.
+fn names_in(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).expect("it is there");
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.expect("it can be listed").file_name())
+        .map(|name| name.into_string().expect("it is text"))
+        .collect();
+    names.sort();
+    names
+}
+
+/// A directory beside those of the nodes, as a volume that they share.
+fn shared_dir(cluster: &Cluster) -> PathBuf {
+    cluster.dir().join("shared")
+}
+
+/// Prepares a node to found a cluster of so many voters, unless another one has.
+fn found_once(node: &Node, file: &Path, voters: &str) -> Output {
+    node.init_found(&once(file, voters))
+}
+
+fn once<'a>(file: &'a Path, voters: &'a str) -> [&'a str; 4] {
+    let file = file.to_str().expect("it is a name of ours");
+    ["--once", file, "--voters", voters]
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[track_caller]
+fn expect_done(output: &Output) {
+    assert_eq!(output.status.code(), Some(0), "{}", said(output));
+}
+
+/// What a node knows of its cluster.
+fn cluster_file(node: &Node) -> PathBuf {
+    node.data_dir().join("cluster")
+}
+
+/// Starts a node and expects that it finds nothing to start from. What it says.
+async fn expect_nothing_to_start_from(node: &Node) -> String {
+    node.start();
+    let ended = node.wait_for_end().await;
+    let code = ended.status.code();
+    assert_eq!(code, Some(NOTHING_TO_START_FROM), "{}", ended.log);
+    ended.log
+}
+
+async fn wait_until_not_ready(node: &Node, why: &str) {
+    let what = format!("{} to say {why:?}", node.name());
+    until(&what, START_WITHIN, async || match node.ready().await {
+        Err(reason) if reason.contains(why) => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
 }
 
 /// Two of three nodes come back with their keys and nothing else. Together they are a majority, and they
@@ -58,4 +138,273 @@ async fn a_wiped_majority_founds_no_second_cluster() {
         },
     )
     .await;
+}
+
+/// The volume of a member is not mounted when it starts. It founds nothing, writes nothing, and names
+/// the ways on; once it has its volume it is what it was.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_without_its_volume_founds_no_second_cluster() {
+    let cluster = Cluster::start(voters(3)).await;
+    let alice = cluster.publisher("alice");
+    alice.put(&cluster.node(1), "kept").await.expect_acked();
+    cluster.nodes().expect_txt(&alice, "kept").await;
+    let token = fs::read(cluster.token_file()).expect("it was founded by it");
+    for number in [1, 2] {
+        let lost = cluster.node(number);
+        lost.terminate().await;
+        let (data, aside) = (lost.data_dir(), lost.data_dir().with_extension("aside"));
+        fs::rename(&data, &aside).expect("it is a directory");
+        for is_mount_point in [false, true] {
+            if is_mount_point {
+                fs::create_dir_all(data.join("lost+found")).expect("there is room");
+            }
+            let log = expect_nothing_to_start_from(&lost).await;
+            assert!(WAYS_ON.iter().all(|way| log.contains(way)), "{log}");
+            // As a machine does that starts unattended.
+            let founding = found_once(&lost, &cluster.token_file(), "3");
+            assert_eq!(founding.status.code(), Some(NOTHING_TO_START_FROM));
+            let said = said(&founding);
+            assert!(
+                said.contains("--join-file") && said.contains("mount"),
+                "{said}"
+            );
+            match is_mount_point {
+                true => assert_eq!(names_in(&data), ["lost+found"]),
+                false => assert!(!data.exists(), "it made {}", data.display()),
+            }
+        }
+        alice
+            .put(&cluster.node(3), "meanwhile")
+            .await
+            .expect_acked();
+
+        fs::remove_dir_all(&data).expect("it is the test's");
+        fs::rename(&aside, &data).expect("it was there");
+        lost.start();
+        lost.wait_ready().await;
+        cluster.nodes().expect_txt(&alice, "meanwhile").await;
+    }
+    let after = fs::read(cluster.token_file()).expect("it is there");
+    assert_eq!(after, token, "nothing founds anew");
+}
+
+/// What a founding leaves when it is cut off between two of its steps: the same command goes on, and
+/// until it has, the node does not start.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_founding_that_was_cut_off_goes_on() {
+    let cluster = Cluster::prepare(&voters(0));
+    let [node, second] = [cluster.machine(), cluster.machine()];
+    let (dir, file) = (shared_dir(&cluster), shared_dir(&cluster).join("token"));
+
+    // The key is there, and the file cannot be written.
+    let failed = found_once(&node, &file, "1");
+    assert!(!failed.status.success());
+    let preparing = fs::read(cluster_file(&node)).expect("the first step was made");
+    let log = expect_nothing_to_start_from(&node).await;
+    assert!(log.contains("init --found --once"), "{log}");
+
+    fs::create_dir(&dir).expect("there is room");
+    expect_done(&found_once(&node, &file, "1"));
+    assert_eq!(names_in(&dir), ["token"]);
+    let mode = fs::metadata(&file).expect("it is there").permissions();
+    assert_eq!(mode.mode() & 0o777, 0o600, "it is a secret");
+    let token = fs::read(&file).expect("it is there");
+    let founding = fs::read(cluster_file(&node)).expect("it is there");
+
+    // The file was written, and nothing after it.
+    fs::write(cluster_file(&node), &preparing).expect("it is the test's");
+    let log = expect_nothing_to_start_from(&node).await;
+    assert!(log.contains("init --found --once"), "{log}");
+    expect_done(&found_once(&node, &file, "1"));
+    assert_eq!(fs::read(&file).expect("it is there"), token);
+    assert_eq!(
+        fs::read(cluster_file(&node)).expect("it is there"),
+        founding
+    );
+
+    node.start();
+    node.wait_ready().await;
+    second.join_by_file(&file);
+    second.start();
+    node.wait_for_role(&second, "voter").await;
+    second.wait_ready().await;
+
+    // It has founded, whether the file is there or not.
+    expect_done(&found_once(&node, &file, "1"));
+    fs::remove_file(&file).expect("it is there");
+    expect_done(&found_once(&node, &file, "1"));
+    assert!(!file.exists(), "it was written anew");
+    node.terminate().await;
+    expect_done(&found_once(&node, &file, "1"));
+    node.start();
+    node.wait_ready().await;
+    cluster.nodes().expect_to_be_the_voters().await;
+}
+
+/// Killed at any moment, it goes on when it is run again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_founding_that_was_killed_goes_on() {
+    let cluster = Cluster::prepare(&voters(0));
+    for count in 0..KILL_COUNT {
+        let node = cluster.machine();
+        let dir = shared_dir(&cluster).join(count.to_string());
+        fs::create_dir_all(&dir).expect("there is room");
+        let file = dir.join("token");
+        let mut command = tokio::process::Command::from(node.init_found_command(&once(&file, "1")));
+        let mut founding = command.spawn().expect("quorate can be started");
+        // Wherever that catches it.
+        tokio::time::sleep(KILL_STEP * count).await;
+        // It may have ended before.
+        let _ = founding.kill().await;
+        expect_done(&found_once(&node, &file, "1"));
+        assert!(file.exists());
+        if count % 6 == 5 {
+            node.start();
+            node.wait_ready().await;
+            let second = cluster.machine();
+            second.join_by_file(&file);
+            second.start();
+            node.wait_for_role(&second, "voter").await;
+            node.kill();
+        }
+    }
+}
+
+/// Three machines are told to found the cluster at the same time: one does, and the others join it.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_several_that_race_one_founds() {
+    let cluster = Cluster::prepare(&voters(0));
+    for race in 1..=RACE_COUNT {
+        let nodes = [(); 3].map(|()| cluster.machine());
+        let dir = shared_dir(&cluster).join(race.to_string());
+        fs::create_dir_all(&dir).expect("there is room");
+        let file = dir.join("token");
+        // What a founding makes it takes back, and a key that was there before stays.
+        let has_key = race % 2 == 0;
+        if !has_key {
+            for node in &nodes {
+                fs::remove_file(node.key_file()).expect("it was made");
+            }
+        }
+        let foundings = nodes.each_ref().map(|node| {
+            let mut command = node.init_found_command(&once(&file, "3"));
+            command.stderr(std::process::Stdio::piped());
+            command.spawn().expect("quorate can be started")
+        });
+        let outputs = foundings.map(|founding| founding.wait_with_output().expect("it ends"));
+        let mut founders = 0;
+        for (node, output) in nodes.iter().zip(&outputs) {
+            if output.status.success() {
+                founders += 1;
+                continue;
+            }
+            let said = said(output);
+            assert_eq!(output.status.code(), Some(NOTHING_TO_START_FROM), "{said}");
+            assert!(said.contains("serve --join-file"), "{said}");
+            assert!(!cluster_file(node).exists());
+            assert_eq!(node.key_file().exists(), has_key);
+        }
+        assert_eq!(founders, 1, "{outputs:?}");
+        assert_eq!(names_in(&dir), ["token"]);
+        if race < RACE_COUNT {
+            continue;
+        }
+        for (node, output) in nodes.iter().zip(&outputs) {
+            if !output.status.success() {
+                node.join_by_file(&file);
+            }
+            node.start();
+        }
+        for node in &nodes {
+            node.wait_ready().await;
+        }
+        let nodes: quorate_tests::Nodes = nodes.into_iter().collect();
+        nodes.expect_to_be_the_voters().await;
+    }
+}
+
+/// Until it has the voters that it was founded with, a cluster takes and shows no packets, and its zones
+/// answer. From then on the loss of some does not take it back there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_with_fewer_voters_than_it_awaits_takes_no_packets() {
+    let cluster = Cluster::prepare(&voters(3));
+    let [first, second, third] = [1, 2, 3].map(|number| cluster.node(number));
+    let alice = cluster.publisher("alice");
+    first.start();
+    first.wait_alive().await;
+    for (count, node) in [(1, &first), (2, &second)] {
+        if count > 1 {
+            node.start();
+            node.wait_alive().await;
+        }
+        let forming = format!("{count} of 3 voters");
+        wait_until_not_ready(&first, &forming).await;
+        wait_until_not_ready(node, &forming).await;
+        expect_forming(node, &alice, &forming).await;
+    }
+    third.start();
+    cluster.nodes().wait_ready().await;
+    cluster.nodes().expect_to_be_the_voters().await;
+    alice.put(&second, "formed").await.expect_acked();
+    cluster.nodes().expect_txt(&alice, "formed").await;
+
+    first.kill();
+    second.kill();
+    wait_until_not_ready(&third, "no leader").await;
+    assert_eq!(third.texts(&alice.key()).await, ["formed"]);
+    assert_eq!(third.get(&alice.key()).await.status, 200);
+    third.kill();
+    third.start();
+    wait_until_not_ready(&third, "no leader").await;
+    first.start();
+    second.start();
+    cluster.nodes().wait_ready().await;
+    cluster.nodes().expect_txt(&alice, "formed").await;
+}
+
+async fn expect_forming(node: &Node, alice: &quorate_tests::Publisher, forming: &str) {
+    let packet = alice.packet("too early");
+    let put = node.put_bytes(&packet.key, packet.payload).await;
+    assert!(put.status == 503 && put.text().contains(forming), "{put:?}");
+    assert_eq!(node.get(&alice.key()).await.status, 503);
+    let of_packets = node.ask(&alice.name_under(ORIGIN), RecordType::TXT).await;
+    assert_eq!(of_packets.metadata.response_code, ResponseCode::ServFail);
+    let of_zone = node.ask(ORIGIN, RecordType::A).await;
+    assert_eq!(of_zone.metadata.response_code, ResponseCode::NoError);
+    assert_eq!(of_zone.answers.len(), 1, "{of_zone}");
+}
+
+/// A node that is told to join by a file waits for it, and stops when it is told to.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_waits_for_the_file_by_which_it_joins() {
+    let cluster = Cluster::prepare(&voters(0));
+    let [first, second] = [cluster.machine(), cluster.machine()];
+    let file = shared_dir(&cluster).join("token");
+    let waits = async || {
+        second.start();
+        until(
+            "it to wait for the file",
+            START_WITHIN,
+            async || match second.log() {
+                log if log.contains("waiting for the file") => Ok(()),
+                log => Err(log),
+            },
+        )
+        .await;
+    };
+    second.join_by_file(&file);
+    waits().await;
+    second.terminate().await;
+    waits().await;
+    fs::create_dir(shared_dir(&cluster)).expect("there is room");
+    expect_done(&found_once(&first, &file, "1"));
+    first.start();
+    first.wait_for_role(&second, "voter").await;
+    second.wait_ready().await;
+    // A member needs no file.
+    fs::remove_file(&file).expect("it is there");
+    second.terminate().await;
+    second.join_by_file(&file);
+    second.start();
+    second.wait_ready().await;
 }

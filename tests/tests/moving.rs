@@ -5,7 +5,13 @@
 
 use std::{fs, path::Path, process::Command, sync::Arc};
 
-use quorate_tests::{Cluster, Node, voters};
+use quorate_tests::{
+    Cluster, Node, voters,
+    wait::{CONVERGE_WITHIN, until},
+};
+
+/// What a node says that is elsewhere than the cluster knows.
+const ADVICE: &str = "quorate member move";
 
 /// A member that listens elsewhere from now on is found there once an operator has said so.
 #[tokio::test(flavor = "multi_thread")]
@@ -37,6 +43,27 @@ async fn a_member_is_moved_by_a_command() {
         node.wait_for_members("all to know where it is", is_there)
             .await;
     }
+    let log = moved.log();
+    let advice = format!("{ADVICE} {}", moved.id());
+    assert!(!log.contains(&advice), "it was moved already: {log}");
+}
+
+/// One that is started elsewhere, and of which nobody has said so, is told what to say, though no leader
+/// reaches it there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_was_not_moved_by_a_command_is_told_so() {
+    let cluster = Cluster::start(voters(3)).await;
+    let moved = cluster.follower().await;
+    moved.terminate().await;
+    let (old, new) = (moved.addresses().peer, moved.take_peer_address());
+    moved.configure(&moved.config().replace(&old.to_string(), &new.to_string()));
+    moved.start();
+    let advice = format!("{ADVICE} {} {new}", moved.id());
+    until("the advice", CONVERGE_WITHIN, async || {
+        let log = moved.log();
+        log.contains(&advice).then_some(()).ok_or(log)
+    })
+    .await;
 }
 
 /// All members get other addresses at once, as when a network is numbered anew. Their names lead to
@@ -46,27 +73,12 @@ async fn all_addresses_change_and_names_lead_to_the_new_ones() {
     if !names_can_be_set() {
         return;
     }
-    let cluster = Cluster::prepare(&voters(3));
+    let plan = voters(3).with_host_names(|number| format!("node{number}.quorate.test"));
+    let cluster = Cluster::prepare(&plan);
     let hosts = cluster.dir().join("hosts");
     let nodes = cluster.nodes();
     write_hosts(&hosts, 1);
-    let lines: Vec<_> = (1..)
-        .zip(nodes.iter())
-        .map(|(number, node)| format!("{}@{}", node.id(), name_of(number, node)))
-        .collect();
     for (number, node) in (1..).zip(nodes.iter()) {
-        let peer = node.addresses().peer;
-        let config = node.config();
-        let (advertise, name) = (format!("advertise = \"{peer}\""), name_of(number, node));
-        let config = config.replace(&advertise, &format!("advertise = \"{name}\""));
-        let config: String = config
-            .lines()
-            .map(|line| match line.starts_with("nodes = ") {
-                true => format!("nodes = {lines:?}\n"),
-                false => format!("{line}\n"),
-            })
-            .collect();
-        node.configure(&config);
         node.set_launcher(&with_hosts(&hosts));
         listen_at(node, 1, number);
     }
@@ -109,10 +121,6 @@ fn names_can_be_set() -> bool {
 /// All of 127.0.0.0/8 is this machine.
 fn address_of(network: u8, number: u8) -> String {
     format!("127.{network}.0.{number}")
-}
-
-fn name_of(number: u8, node: &Node) -> String {
-    format!("node{number}.quorate.test:{}", node.addresses().peer.port())
 }
 
 fn write_hosts(hosts: &Path, network: u8) {

@@ -35,7 +35,7 @@ const END_WITHIN: Duration = Duration::from_secs(20);
 
 /// The seed in a node's key file.
 pub(crate) fn seed_of(data_dir: &Path) -> [u8; 32] {
-    let text = fs::read_to_string(data_dir.join("node.key")).expect("`quorate init` made it");
+    let text = fs::read_to_string(data_dir.join("node.key")).expect("each node has one");
     let line = text
         .lines()
         .find(|line| !line.starts_with('#'))
@@ -46,22 +46,14 @@ pub(crate) fn seed_of(data_dir: &Path) -> [u8; 32] {
         .expect("it has 32 bytes")
 }
 
-/// The first words of a node: the wire version that it speaks, the cluster by its founding list, that
-/// its log has entries, and the lane.
+/// The first words of a node: the wire version that it speaks, its cluster, that its log has entries,
+/// the lane, and no voucher.
 pub(crate) fn hello(wire_version: u8, cluster: &[u8; 32], lane: u8) -> Vec<u8> {
-    const NO_ID: u8 = 0;
-    const FOUNDING: u8 = 1;
-    const LOG_HAS_MORE: u8 = 2;
+    const LOG_IS_EMPTY: u8 = 0;
+    const VOUCHER_COUNT: u8 = 0;
     let versions = [wire_version, wire_version];
-    let names = [&[NO_ID, FOUNDING], cluster.as_slice()].concat();
-    let message = [
-        b"quorate1".as_slice(),
-        &versions,
-        &names,
-        &[LOG_HAS_MORE, lane],
-    ]
-    .concat();
-    frame(&message)
+    let rest = [LOG_IS_EMPTY, lane, VOUCHER_COUNT];
+    frame(&[b"quorate1".as_slice(), &versions, cluster, &rest].concat())
 }
 
 /// The bytes with their length before them.

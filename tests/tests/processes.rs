@@ -1,5 +1,6 @@
 //! Scenarios over real processes and sockets: one module for each subject.
 
+mod absence;
 mod bad_input;
 mod bad_peers;
 mod bad_starts;
@@ -14,6 +15,7 @@ mod founding;
 mod growth;
 mod interop;
 mod joining;
+mod lost_majority;
 mod metrics;
 mod metrics_tables;
 mod moving;
@@ -29,6 +31,8 @@ mod rolling;
 mod scenarios;
 mod secure_clients;
 mod upgrade;
+mod walk;
+mod walk_plan;
 mod watched;
 mod watchers;
 mod zones;

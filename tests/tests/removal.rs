@@ -1,11 +1,17 @@
 //! Members that leave, and come back.
 
-use std::fs;
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
 
 use quorate_tests::{
-    Cluster, Load, voters,
+    Cluster, Load, Node, Nodes, voters,
     wait::{CONVERGE_WITHIN, until},
 };
+
+/// How long a node may take to stop that has nobody to wait for: far less than a PUT waits for a leader.
+const STOP_AT_ONCE: Duration = Duration::from_secs(4);
 
 const WRITER_COUNT: usize = 8;
 
@@ -25,20 +31,11 @@ async fn a_leader_that_is_removed_hands_over_and_stays_out() {
     stay.expect_to_be_the_voters().await;
     load.wait_for_acks(ACKS).await;
 
-    let is_told = async || match leader.ready().await {
-        Err(reason) if reason.contains("removed") => Ok(()),
-        other => Err(format!("{other:?}")),
-    };
-    until(
-        "the node to know that it was removed",
-        CONVERGE_WITHIN,
-        is_told,
-    )
-    .await;
+    wait_until_told(&leader).await;
     leader.kill();
     leader.restart();
     leader.wait_alive().await;
-    until("it to know that again", CONVERGE_WITHIN, is_told).await;
+    wait_until_told(&leader).await;
     load.wait_for_acks(ACKS).await;
     assert_eq!(load.failed_count(), 0, "PUTs failed at those that stay");
     stay.wait_for_leader().await;
@@ -85,7 +82,7 @@ async fn a_voter_that_has_lost_its_data_stays_out_and_is_replaced() {
 async fn data_of_another_cluster_gets_in_nowhere() {
     let [ours, theirs] = [
         Cluster::start(voters(3)).await,
-        Cluster::start(voters(1).named("theirs")).await,
+        Cluster::start(voters(1)).await,
     ];
     let node = ours.follower().await;
     node.terminate().await;
@@ -102,7 +99,65 @@ async fn data_of_another_cluster_gets_in_nowhere() {
         }
         fs::rename(from, to).unwrap();
     }
-    let error = node.expect_start_refused().await;
-    assert!(error.contains("another cluster"), "{error}");
+    node.start();
+    node.wait_alive().await;
+    until("it to turn the others away", CONVERGE_WITHIN, async || {
+        assert!(node.ready().await.is_err(), "it is ready");
+        match node.log() {
+            log if log.contains("another cluster") => Ok(()),
+            log => Err(log),
+        }
+    })
+    .await;
+    node.kill();
     ours.live().wait_for_leader().await;
+}
+
+/// A node that was removed lists itself so, and whatever waits at it for a leader does not keep it from
+/// stopping.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removed_node_says_so_of_itself_and_stops_at_once() {
+    let cluster = Cluster::start(voters(3)).await;
+    cluster.nodes().wait_agreed().await;
+    let removed = cluster.follower().await;
+    let alone: Nodes = [removed.clone()].into_iter().collect();
+    let load = Load::start(&alone, WRITER_COUNT);
+    load.wait_for_acks(ACKS).await;
+    let stays = cluster.leader().await;
+    stays.operate(&["member", "remove", removed.id()]).await;
+    wait_until_told(&removed).await;
+    let ran = removed.run(&["member", "list"]).await;
+    assert!(ran.stdout.contains("  removed  "), "{}", ran.stdout);
+    assert!(ran.stderr.contains("ask another member"), "{}", ran.stderr);
+
+    let told = Instant::now();
+    removed.terminate().await;
+    let took = told.elapsed();
+    assert!(took < STOP_AT_ONCE, "it took {took:?}");
+    drop(load);
+}
+
+/// The same when it is told to stop before it knows why nobody leads it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_has_lost_its_leader_stops_soon() {
+    let cluster = Cluster::start(voters(3)).await;
+    let left = cluster.follower().await;
+    let alone: Nodes = [left.clone()].into_iter().collect();
+    let load = Load::start(&alone, WRITER_COUNT);
+    load.wait_for_acks(ACKS).await;
+    cluster.nodes().without(&left).kill();
+    let told = Instant::now();
+    left.terminate().await;
+    let took = told.elapsed();
+    assert!(took < STOP_AT_ONCE, "it took {took:?}");
+    drop(load);
+}
+
+async fn wait_until_told(node: &Node) {
+    let what = "the node to know that it was removed";
+    until(what, CONVERGE_WITHIN, async || match node.ready().await {
+        Err(reason) if reason.contains("removed") => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
 }

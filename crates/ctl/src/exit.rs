@@ -40,9 +40,9 @@ impl AdminError {
             Self::Unreachable { .. } | Self::BrokeOff { .. } => UNREACHABLE,
             Self::NotDone { .. } => TRY_AGAIN,
             Self::Refused { problem, .. } if problem.retry => TRY_AGAIN,
+            Self::Foreign { status, .. } if *status == StatusCode::SERVICE_UNAVAILABLE => TRY_AGAIN,
             Self::Refused { status, .. } | Self::Foreign { status, .. } => match *status {
                 StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => NOT_AUTHORIZED,
-                StatusCode::SERVICE_UNAVAILABLE => TRY_AGAIN,
                 _ => FAILED,
             },
         }

@@ -11,7 +11,13 @@ const NODE_LEN_MIN: usize = 8;
 
 /// Says so when no leader tells these.
 pub(crate) fn note_view(members: &Members, session: &mut Session) {
-    if members.leader.is_none() {
+    let is_removed = |member: &Member| member.state == MemberState::Removed;
+    if members.members.iter().any(is_removed) {
+        session.note(
+            "the node that was asked is no member any more, and tells who was one when it last was: \
+             ask another member",
+        );
+    } else if members.leader.is_none() {
         session.note(
             "no leader is known: the node that was asked tells what it knows by itself, and HEARD is \
              how long ago it heard from the others",

@@ -258,6 +258,35 @@ async fn a_refused_change_prints_no_report() {
     assert_eq!((captured.data(), captured.notes()), Default::default());
 }
 
+#[tokio::test]
+async fn a_lost_majority_is_not_asked_about_again() {
+    let text = "no majority of the voters is left";
+    let problem = Answer::problem(ProblemType::MajorityLost, text);
+    let node = CannedNode::start([two_members(), problem]).await;
+    let (captured, outcome) = run(&node, &["remove", "b", "--force"]).await;
+    assert_eq!(outcome, Err((text.to_owned(), 1)));
+    assert_eq!((node.asked().len(), captured.notes().as_str()), (2, ""));
+}
+
+#[tokio::test]
+async fn the_list_of_a_removed_node_is_told_from_that_of_one_without_a_leader() {
+    let member = json!({
+        "node": "key-a", "name": "a", "role": "voter", "address": "a:1", "state": "removed",
+        "lag": null, "last_heard_ms": 0
+    });
+    let list = json!({ "cluster": null, "leader": null, "members": [member] });
+    let node = CannedNode::start([Answer::json(StatusCode::OK, &list)]).await;
+    let (captured, outcome) = run(&node, &["list"]).await;
+    assert_eq!(outcome, Ok(()));
+    assert!(
+        captured.data().contains("  removed  "),
+        "{}",
+        captured.data()
+    );
+    let notes = captured.notes();
+    assert!(notes.contains("ask another member"), "{notes}");
+}
+
 #[test]
 fn flags_may_stand_before_and_behind_the_command() {
     let words = |words: &[&str]| format!("{:?}", parse(words).unwrap());

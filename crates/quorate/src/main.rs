@@ -27,6 +27,7 @@ mod live_settings;
 mod log;
 mod logging;
 mod node;
+mod own_address;
 mod replication;
 mod serve;
 mod start;

@@ -16,6 +16,7 @@ use crate::{
     fronts::{Addresses, Fronts, Listeners},
     live_settings::LiveSettings,
     logging::Logging,
+    own_address,
     replication::ReplicationThread,
     start::{self, DataDir, JoinBy, State},
 };
@@ -75,6 +76,8 @@ impl RunningNode {
         let (identity, _) = data_dir.identity()?;
         let id = NodeId(identity.public_key());
         let address = advertised(&config.peer.advertise, listeners.peer.local_addr())?;
+        let has_routes = !once.routes.is_empty();
+        let advertised = (!config.peer.advertise.is_empty()).then(|| address.clone());
 
         let registry = Registry::new();
         let limit_metrics = quorate_limit::LimitMetrics::register(&registry)?;
@@ -114,6 +117,9 @@ impl RunningNode {
         let service = replication.run(opening).await??;
         let keeping = start::keep(node.clone(), data_dir.clone(), cluster);
         tokio::spawn(keeping);
+        if !has_routes {
+            tokio::spawn(own_address::check(node.clone(), id, advertised));
+        }
         let links = LinkServer::new(config.peer.clone(), &identity, service, peer_metrics);
         let peer = async move { links.serve(peer_listener, &listener_metrics) };
         let peer = replication.run(peer).await?;

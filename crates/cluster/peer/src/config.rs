@@ -62,7 +62,8 @@ settings! {
         handshake_count_max: usize = 256;
         /// How long a handshake may take.
         handshake_timeout: Duration = HANDSHAKE_TIMEOUT;
-        /// How many links may be open: sixteen nodes at their limit.
+        /// How many links may be open: twice what 200 members open to a voter (207, ARCHITECTURE.md),
+        /// who may all come back before their former links are known to be dead, and a hundred more.
         link_count_max: usize = 512;
         /// How many links one peer may have open. A node has up to three links on a lane while a
         /// leader changes, and may come back before this end has noticed that the former ones are

@@ -17,7 +17,7 @@ use crate::{
     clocks::exchange::Exchange,
     leadership::leader,
     leadership::slow_disk::{SyncMeter, watch_disk},
-    links::peers::Peers,
+    links::peers::{Peers, Roles},
     links::service::PeerService,
     membership::{admin::Admin, following::follow, naming::keep_name, roster::Roster},
     node::OpenNode,
@@ -156,7 +156,7 @@ async fn take_part(
         parts,
         write_path,
         puts,
-        closing: AtomicBool::new(false),
+        closing: watch::Sender::new(false),
         tasks: tokio::sync::Mutex::new(tasks),
     })
 }
@@ -191,8 +191,8 @@ fn watch_fitness(parts: &Arc<Parts>, sync_meter: Arc<SyncMeter>, tasks: &mut Joi
     tasks.spawn(watch_space(parts.clone()));
 }
 
-/// Opens the links to all members that are known, which are warm by the time that they are needed.
-/// Whoever is greeted is told what is in the log.
+/// Opens links to all members that are known, by which this node hears whether it is one of them. Who
+/// votes it knows when it has read its log. Whoever is greeted is told what is in the log.
 fn connect(
     config: &RaftConfig,
     transport: Arc<dyn Transport>,
@@ -203,6 +203,6 @@ fn connect(
     roster.set_log(log);
     let members = roster.members();
     let peers = Peers::new(transport, roster, exchange);
-    peers.set_members(config.node, &members);
+    peers.set_members(config.node, &members, Roles::default());
     Arc::new(peers)
 }

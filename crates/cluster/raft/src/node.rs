@@ -1,8 +1,8 @@
 //! A node: at first on its way to being open, and then Raft, log and store put together.
 
-use std::sync::{
-    Arc, Mutex,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use quorate_peer::{NodeId, chain, lock};
@@ -15,9 +15,9 @@ use tokio::{
 };
 
 use crate::{
-    FatalError, Known, ShutdownError, adapters::NOT_FOUNDED, links::service::PeerService,
-    parts::Parts, snapshots::checkpoint::checkpoint_applied, writes::Puts,
-    writes::write_path::WritePath,
+    FatalError, Known, ShutdownError, adapters::NOT_FOUNDED, leadership::leader::leaderless,
+    links::service::PeerService, parts::Parts, snapshots::checkpoint::checkpoint_applied,
+    writes::Puts, writes::write_path::WritePath,
 };
 
 /// A node. Until it is open it says at which step it is, and serves nothing.
@@ -34,7 +34,7 @@ pub(crate) struct OpenNode {
     pub(crate) index: Arc<Index>,
     pub(crate) puts: Arc<Puts>,
     pub(crate) service: Arc<PeerService>,
-    pub(crate) closing: AtomicBool,
+    pub(crate) closing: watch::Sender<bool>,
     pub(crate) tasks: tokio::sync::Mutex<JoinSet<()>>,
 }
 
@@ -97,6 +97,12 @@ impl Node {
         open.parts.peers.roster.known()
     }
 
+    /// Where the members of the cluster find this node, by the last membership in its log.
+    pub fn address(&self) -> Option<String> {
+        let nodes = self.open.get()?.parts.raft.membership().nodes;
+        nodes.get(&self.id).cloned()
+    }
+
     /// Resolves when a leader is known and this node has caught up with it.
     pub async fn ready(&self) {
         let open = self.open.wait().await;
@@ -106,11 +112,19 @@ impl Node {
         }
     }
 
-    /// Takes no more PUTs and says so, while those under way go on. Who watches keys is let go.
+    /// Takes no more PUTs and says so, while those under way go on, as long as there is a leader who
+    /// could take them. Who watches keys is let go.
     pub fn begin_shutdown(&self) {
         if let Some(open) = self.open.get() {
-            open.closing.store(true, Ordering::Release);
+            let was_closing = open.closing.send_replace(true);
             open.parts.state_machine.feed.close();
+            let (waits_in_vain, puts) = (open.waits_in_vain(), open.puts.clone());
+            if !was_closing {
+                tokio::spawn(async move {
+                    waits_in_vain.await;
+                    puts.close();
+                });
+            }
         }
     }
 
@@ -133,7 +147,23 @@ impl Node {
 
 impl OpenNode {
     pub(crate) fn is_closing(&self) -> bool {
-        self.closing.load(Ordering::Acquire)
+        *self.closing.borrow()
+    }
+
+    /// Resolves when this node stops and whoever waits for a leader waits in vain: it is no member any
+    /// more, or has known no leader for as long as one may be silent.
+    pub(crate) fn waits_in_vain(&self) -> impl Future<Output = ()> + Send + 'static {
+        let (mut closing, parts) = (self.closing.subscribe(), &self.parts);
+        let leader = parts.leader.clone();
+        let patience = match parts.is_removed() {
+            true => Duration::ZERO,
+            false => parts.config.election_timeout_max(),
+        };
+        async move {
+            // Fails when the node is gone.
+            let _ = closing.wait_for(|closing| *closing).await;
+            leaderless(leader, patience).await;
+        }
     }
 
     /// That the cluster has fewer voters than it was founded for, if so.

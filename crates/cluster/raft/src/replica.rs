@@ -87,8 +87,11 @@ impl Replica for Node {
     fn linearize(&self) -> BoxFuture<'_, Result<(), LinearizeError>> {
         Box::pin(async {
             let open = self.opened().map_err(|_| LinearizeError)?;
-            let linearized = timeout(LINEARIZE_TIMEOUT, open.write_path.linearized()).await;
-            linearized.map_err(|_| LinearizeError)
+            let linearized = timeout(LINEARIZE_TIMEOUT, open.write_path.linearized());
+            tokio::select! {
+                linearized = linearized => linearized.map_err(|_| LinearizeError),
+                () = open.waits_in_vain() => Err(LinearizeError),
+            }
         })
     }
 
@@ -172,6 +175,9 @@ impl OpenNode {
     ) -> Result<PutOutcome, PutError> {
         if self.is_closing() {
             return Err(PutError::ShuttingDown);
+        }
+        if self.parts.is_removed() {
+            return Err(PutError::NoLeader);
         }
         if let Some(forming) = self.forming() {
             return Err(PutError::Starting(forming));

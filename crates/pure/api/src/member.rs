@@ -85,6 +85,8 @@ pub enum MemberState {
     Silent,
     /// It was let in and is no member yet.
     Pending,
+    /// It was a member. Only the node itself says so.
+    Removed,
 }
 
 /// The shortest time that an invite can be valid for, in seconds: nobody copies a token faster.

@@ -45,6 +45,7 @@ macro_rules! operations {
                     $($(ProblemType::$problem,)+)?
                     ProblemType::UnsupportedLevel,
                     ProblemType::NoLeader,
+                    ProblemType::MajorityLost,
                     ProblemType::Unavailable,
                 ];
             }

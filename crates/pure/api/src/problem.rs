@@ -163,6 +163,8 @@ problem_types! {
     Full: 503, true, "The capacity of the cluster is reached";
     /// No leader could be reached in time.
     NoLeader: 503, true, "No leader is known";
+    /// So many voters are silent that no leader can be elected.
+    MajorityLost: 503, false, "No majority of the voters is left";
     /// The node has as much to do as it takes on.
     Overloaded: 503, true, "Too many requests wait";
     /// The node cannot answer now.

@@ -121,14 +121,7 @@ pub(crate) fn raft_config(
     if cluster.stage == Stage::Founding {
         known.members.insert(node, address.clone());
     }
-    let listed = known.members.get(&node).unwrap_or(&address).clone();
-    if listed != address && !config.peer.advertise.is_empty() {
-        tracing::warn!(
-            "peer.advertise is {address}, and the cluster knows this node as {listed}: the setting \
-             is read only when the node founds or joins the cluster. Run `quorate member move \
-             {node} {address}` if it is there now"
-        );
-    }
+    let listed = known.members.get(&node).cloned().unwrap_or(address);
     RaftConfig {
         founding: founding(cluster),
         known,

@@ -44,8 +44,9 @@ impl ClusterArgs {
     /// The same of some other number.
     pub(crate) fn plan_of(&self, voter_count: usize) -> anyhow::Result<Plan> {
         quorate_ctl::install_tls_provider();
-        let plan = voters(voter_count).named("quorate-bench");
-        Ok(plan.program(self.program()?).below(self.dir()?))
+        Ok(voters(voter_count)
+            .program(self.program()?)
+            .below(self.dir()?))
     }
 
     /// Where data lies meanwhile.

@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use quorate_clock::ClockState;
-use quorate_peer::NodeId;
+use quorate_peer::{NodeId, message::Proposed};
 use quorate_replica::Role;
 use quorate_state::{Command, CookieSecret, CookieSecrets, Found, Level};
 use quorate_store::Meta;
@@ -22,22 +22,30 @@ const QUICK_LOOK_COUNT: u64 = 200;
 impl Parts {
     /// Proposes what is due while this node leads. Never returns.
     pub(crate) async fn agree(self: Arc<Self>) {
-        let mut has_warned = false;
+        let (mut has_warned, mut told) = (false, None);
         for look in 0_u64.. {
             has_warned = has_warned || self.warn_of_another_capacity();
             let leads = self.raft.view().role == Role::Leader;
+            let mut is_refused = false;
             // Others may have proposed it before, an operator's wish among it perhaps.
             if leads
                 && self.due().is_some()
                 && timeout(LOOK_INTERVAL, self.catch_up()).await == Ok(Some(()))
                 && let Some(command) = self.due()
             {
-                tracing::info!(on = subject(&command), "having the cluster agree");
+                let on = subject(&command);
+                if told.replace(on) != Some(on) {
+                    tracing::info!(on, "having the cluster agree");
+                }
                 // What became of it shows in what is applied, and if nothing did it is due again.
-                self.raft.propose(command.encode()).await;
+                let proposed = self.raft.propose(command.encode()).await;
+                is_refused = proposed == Proposed::Refused;
             }
+            let is_due = self.due().is_some();
+            // What is due next is said again, though it be of the same kind.
+            told = told.filter(|_| is_due);
             let is_forming = self.state_machine.meta().cluster.forming.is_some();
-            let is_quick = is_forming || look < QUICK_LOOK_COUNT && self.due().is_some();
+            let is_quick = (is_forming || look < QUICK_LOOK_COUNT && is_due) && !is_refused;
             sleep(match is_quick {
                 true => self.config.heartbeat(),
                 false => LOOK_INTERVAL,

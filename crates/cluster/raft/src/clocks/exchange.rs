@@ -121,6 +121,11 @@ impl Exchange {
         lock(&self.heard).get(&peer).copied()
     }
 
+    /// Since when this node hears others.
+    pub(crate) fn begun(&self) -> Instant {
+        self.epoch
+    }
+
     /// Says whether these reasons not to lead hold.
     pub(crate) fn set_unfit(&self, reasons: Unfit, given: bool) {
         self.unfit.send_if_modified(|unfit| {

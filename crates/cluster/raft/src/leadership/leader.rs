@@ -112,6 +112,16 @@ pub(crate) async fn superseded(mut leaders: watch::Receiver<Leader>, leader: &Le
     }
 }
 
+/// Resolves when no leader has been known for as long as `patience`, or nobody says any more who leads.
+pub(crate) async fn leaderless(mut leaders: watch::Receiver<Leader>, patience: Duration) {
+    while leaders.wait_for(|now| now.node.is_none()).await.is_ok() {
+        let elected = leaders.wait_for(|now| now.node.is_some());
+        if !matches!(timeout(patience, elected).await, Ok(Ok(_))) {
+            return;
+        }
+    }
+}
+
 /// Waits until something is heard of a leader, and not for long.
 pub(crate) async fn next_leader(leaders: &mut watch::Receiver<Leader>) {
     // Nobody says any more who leads: the node is being stopped, and so is whoever waits here.

@@ -16,7 +16,10 @@ use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::PollSender;
 
 use super::*;
-use crate::{RaftConfig, links::peers::Peers};
+use crate::{
+    RaftConfig,
+    links::peers::{Peers, Roles},
+};
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -117,6 +120,23 @@ fn peer() -> NodeId {
     NodeId::from(1)
 }
 
+fn own() -> NodeId {
+    NodeId::from(2)
+}
+
+/// The members: the peer, there.
+fn at(address: &str) -> BTreeMap<NodeId, String> {
+    BTreeMap::from([(peer(), address.to_owned())])
+}
+
+/// This node and the peer vote.
+fn voters() -> Roles {
+    Roles {
+        votes: true,
+        ..Roles::default()
+    }
+}
+
 async fn until_answered(link: &PeerLink) {
     let answered = async {
         while link.call(Request::ReadIndex).await.is_err() {
@@ -129,7 +149,7 @@ async fn until_answered(link: &PeerLink) {
 #[tokio::test]
 async fn no_call_dials() {
     let (transport, peers) = peers();
-    peers.connect(peer(), "peer:1");
+    peers.set_members(own(), &at("peer:1"), voters());
     for _ in 0..50 {
         // As openraft does for each vote.
         for lane in [Lane::Control, Lane::Append, Lane::Forward] {
@@ -211,7 +231,7 @@ async fn a_peer_at_another_address_gets_another_link() {
 async fn links_that_the_peer_closes_are_a_hint_and_others_are_not() {
     let (transport, peers) = peers();
     let mut hangups = peers.presence.hangups.subscribe();
-    peers.connect(peer(), "peer:1");
+    peers.set_members(own(), &at("peer:1"), voters());
     let open = async || {
         for lane in [Lane::Control, Lane::Append, Lane::Forward] {
             until_answered(&peers.link(peer(), "peer:1", lane)).await;
@@ -255,16 +275,14 @@ async fn a_peer_that_has_lost_its_data_gets_nothing() {
 #[tokio::test]
 async fn links_end_with_the_membership_of_the_peer_and_with_its_address() {
     let (transport, peers) = peers();
-    let own = NodeId::from(2);
-    let at = |address: &str| BTreeMap::from([(peer(), address.to_owned())]);
-    peers.set_members(own, &at("peer:1"));
+    peers.set_members(own(), &at("peer:1"), voters());
     let first = peers.link(peer(), "peer:1", Lane::Append);
     until_answered(&first).await;
-    peers.set_members(own, &at("peer:2"));
+    peers.set_members(own(), &at("peer:2"), voters());
     let moved = peers.link(peer(), "peer:1", Lane::Append);
     assert_eq!(moved.address, "peer:2", "that of the membership counts");
     until_answered(&moved).await;
-    peers.set_members(own, &BTreeMap::new());
+    peers.set_members(own(), &BTreeMap::new(), voters());
     for link in [first, moved] {
         let ended = async {
             while !link.keeper.is_finished() {
@@ -276,4 +294,33 @@ async fn links_end_with_the_membership_of_the_peer_and_with_its_address() {
     }
     let dials = transport.dials();
     assert!(dials <= 6, "each lane once at each address: {dials}");
+}
+
+/// Between two learners no link is kept, but for what somebody has asked for.
+#[tokio::test]
+async fn links_follow_who_votes() {
+    let (transport, peers) = peers();
+    let learns = |votes| Roles {
+        votes,
+        learners: [peer()].into(),
+    };
+    peers.set_members(own(), &at("peer:1"), learns(false));
+    let asked_for = peers.link(peer(), "peer:1", Lane::Admin);
+    until_answered(&asked_for).await;
+    assert_eq!(transport.dials(), 1);
+    peers.set_members(own(), &at("peer:1"), voters());
+    transport.until_dialed(4).await;
+    let append = peers.link(peer(), "peer:1", Lane::Append);
+    let forward = peers.link(peer(), "peer:1", Lane::Forward);
+    until_answered(&append).await;
+    until_answered(&forward).await;
+    peers.set_members(own(), &at("peer:1"), learns(true));
+    let ended = async {
+        while !forward.keeper.is_finished() {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    timeout(TIMEOUT, ended).await.expect("it is closed");
+    until_answered(&append).await;
+    until_answered(&asked_for).await;
 }

@@ -1,7 +1,7 @@
 //! The links to all peers.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, Mutex},
 };
 
@@ -18,8 +18,28 @@ use crate::{
     membership::roster::Roster,
 };
 
-/// The lanes that are kept open to every member: an election or a PUT does not wait for a handshake.
-const WARM_LANES: [Lane; 3] = [Lane::Control, Lane::Append, Lane::Forward];
+/// Who votes and who does not, as far as this node knows: what it has to say to whom follows from that.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Roles {
+    /// Whether this node votes, and so may lead.
+    pub(crate) votes: bool,
+    /// The other members that do not. Of whom nothing is known may lead.
+    pub(crate) learners: BTreeSet<NodeId>,
+}
+
+impl Roles {
+    /// The lanes that are kept open to `peer`, so that neither an election nor a PUT waits for a
+    /// handshake. Who votes asks for votes and sends entries, and whoever takes PUTs forwards them to
+    /// one that may lead. Learners have nothing to say to each other.
+    fn warm_lanes(&self, peer: NodeId) -> &'static [Lane] {
+        match (self.votes, self.learners.contains(&peer)) {
+            (true, false) => &[Lane::Control, Lane::Append, Lane::Forward],
+            (true, true) => &[Lane::Control, Lane::Append],
+            (false, false) => &[Lane::Forward],
+            (false, true) => &[],
+        }
+    }
+}
 
 /// The links to all peers, one for each lane, shared by all who call.
 pub(crate) struct Peers {
@@ -35,6 +55,7 @@ pub(crate) struct Peers {
 #[derive(Default)]
 struct Links {
     addresses: BTreeMap<NodeId, String>,
+    roles: Roles,
     open: HashMap<(NodeId, Lane), Arc<PeerLink>>,
 }
 
@@ -53,23 +74,25 @@ impl Peers {
         }
     }
 
-    /// Opens the links to `peer` and keeps them open.
-    pub(crate) fn connect(&self, peer: NodeId, address: &str) {
-        for lane in WARM_LANES {
-            self.link(peer, address, lane);
-        }
-    }
-
-    /// Keeps the links to all `members` but this node open, where they are now, and ends those to
-    /// everybody else.
-    pub(crate) fn set_members(&self, own: NodeId, members: &BTreeMap<NodeId, String>) {
+    /// Keeps the links that this node needs open to `members`, where they are now, and ends those to
+    /// everybody else, and those that it needs no more.
+    pub(crate) fn set_members(
+        &self,
+        own: NodeId,
+        members: &BTreeMap<NodeId, String>,
+        roles: Roles,
+    ) {
         let mut others = members.clone();
         others.remove(&own);
         let mut links = lock(&self.links);
-        links.open.retain(|(peer, _), link| {
-            let stays = others.get(peer) == Some(&link.address);
+        let before = std::mem::replace(&mut links.roles, roles.clone());
+        links.open.retain(|(peer, lane), link| {
+            let is_there = others.get(peer) == Some(&link.address);
+            // What was opened when it was asked for stays.
+            let was_warm = before.warm_lanes(*peer).contains(lane);
+            let stays = is_there && (!was_warm || roles.warm_lanes(*peer).contains(lane));
             if !stays {
-                let text = format!("peer {peer} is no member any more, or elsewhere");
+                let text = format!("peer {peer} is no member any more, elsewhere, or only learns");
                 link.close(LinkError::Failed(text));
             }
             stays
@@ -77,9 +100,14 @@ impl Peers {
         links.addresses.clone_from(&others);
         drop(links);
         for (peer, address) in &others {
-            self.connect(*peer, address);
+            for lane in roles.warm_lanes(*peer) {
+                self.link(*peer, address, *lane);
+            }
         }
-        self.presence.retain(|peer| others.contains_key(&peer));
+        // What others have said once counts no more when they are not asked again.
+        let is_dialed = |peer| !roles.warm_lanes(peer).is_empty();
+        self.presence
+            .retain(|peer| others.contains_key(&peer) && is_dialed(peer));
         self.exchange.retain(|peer| others.contains_key(&peer));
     }
 

@@ -6,10 +6,13 @@ use std::{
 };
 
 use quorate_peer::{LinkError, NodeId, Removal, lock};
-use tokio::sync::{broadcast, watch};
+use tokio::{
+    sync::{broadcast, watch},
+    time::Instant,
+};
 
 /// How many hang-ups a receiver may lag behind: more peers than a cluster has.
-const HANGUP_COUNT_MAX: usize = 64;
+const HANGUP_COUNT_MAX: usize = 256;
 
 /// Which node opened a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -26,6 +29,8 @@ pub(crate) enum Direction {
 pub(crate) struct Presence {
     /// With whom each link is, and who opened it: few enough to be counted one by one.
     links: Mutex<Vec<(NodeId, Direction)>>,
+    /// When a link to each peer was last lost, since the start.
+    lost: Mutex<BTreeMap<NodeId, Instant>>,
     /// Peers whose host has closed the last link in a direction: most likely the process there has
     /// ended. What times out here is not among them.
     pub(crate) hangups: broadcast::Sender<NodeId>,
@@ -53,6 +58,7 @@ impl Presence {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
             links: Mutex::default(),
+            lost: Mutex::default(),
             hangups: broadcast::Sender::new(HANGUP_COUNT_MAX),
             refusals: watch::Sender::default(),
         })
@@ -87,8 +93,22 @@ impl Presence {
         });
     }
 
-    /// Forgets what was said by all but these.
+    /// With whom this node has links that it has opened.
+    #[cfg(test)]
+    pub(crate) fn dialed(&self) -> std::collections::BTreeSet<NodeId> {
+        let links = lock(&self.links);
+        let dialed = links.iter().filter(|(_, by)| *by == Direction::Dialed);
+        dialed.map(|(peer, _)| *peer).collect()
+    }
+
+    /// When a link that this node had opened to `peer` was last lost.
+    pub(crate) fn lost_at(&self, peer: NodeId) -> Option<Instant> {
+        lock(&self.lost).get(&peer).copied()
+    }
+
+    /// Forgets all but these.
     pub(crate) fn retain(&self, keep: impl Fn(NodeId) -> bool) {
+        lock(&self.lost).retain(|peer, _| keep(*peer));
         self.refusals.send_if_modified(|refusals| {
             let before = refusals.len();
             refusals.retain(|peer, _| keep(*peer));
@@ -105,6 +125,10 @@ impl Present {
 
 impl Drop for Present {
     fn drop(&mut self) {
+        let (peer, direction) = self.link;
+        if direction == Direction::Dialed {
+            lock(&self.presence.lost).insert(peer, Instant::now());
+        }
         let mut links = lock(&self.presence.links);
         if let Some(place) = links.iter().position(|link| *link == self.link) {
             links.swap_remove(place);
@@ -112,7 +136,6 @@ impl Drop for Present {
         let is_last = !links.contains(&self.link);
         drop(links);
         if is_last && self.was_closed {
-            let (peer, direction) = self.link;
             tracing::debug!(%peer, ?direction, "the host of a peer has closed its links");
             // Nobody need be interested.
             let _ = self.presence.hangups.send(peer);

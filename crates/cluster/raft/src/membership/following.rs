@@ -3,9 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
+use quorate_peer::NodeId;
 use tokio::time::{sleep, timeout};
 
-use crate::parts::Parts;
+use crate::{links::peers::Roles, parts::Parts};
 
 /// How long to wait after a look: what is applied changes with every entry.
 const LOOK_PAUSE: Duration = Duration::from_millis(10);
@@ -13,8 +14,8 @@ const LOOK_PAUSE: Duration = Duration::from_millis(10);
 /// How often to look although nothing has changed.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Follows the membership that is in effect and what is applied, and has links to all members
-/// and to nobody else. Returns when the node is gone.
+/// Follows the membership that is in effect and what is applied, and has links to the members that it
+/// has something to say to, and to nobody else. Returns when the node is gone.
 pub(crate) async fn follow(parts: Arc<Parts>) {
     let roster = &parts.peers.roster;
     let mut applied = parts.state_machine.applied();
@@ -24,9 +25,21 @@ pub(crate) async fn follow(parts: Arc<Parts>) {
         let membership = parts.raft.membership();
         let has_caught_up = parts.recovery.is_complete();
         roster.update(&membership.nodes, membership.voters(), &meta, has_caught_up);
+        let witnesses = parts.witnesses();
+        let mut roles = Roles {
+            votes: membership.is_voter(roster.node),
+            ..Roles::default()
+        };
+        // Of whom an old log says that they learn may be all the voters that there are.
+        if roles.votes || has_caught_up {
+            let members = membership.nodes.keys().copied();
+            let learns =
+                |node: &NodeId| !membership.is_voter(*node) && !witnesses.contains_key(node);
+            roles.learners = members.filter(learns).collect();
+        }
         let mut dialed = roster.members();
-        dialed.extend(parts.witnesses());
-        parts.peers.set_members(roster.node, &dialed);
+        dialed.extend(witnesses);
+        parts.peers.set_members(roster.node, &dialed, roles);
         let changed = async {
             tokio::select! {
                 changed = changes.next() => changed.is_some(),

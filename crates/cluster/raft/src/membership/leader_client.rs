@@ -1,6 +1,6 @@
 //! Asks the leader, be it this node or another.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use bytes::Bytes;
 use quorate_api::{Answered, Asked, Operation, Problem, ProblemType, answer_to};
@@ -46,6 +46,7 @@ impl Admin {
         let until = Instant::now() + asked.time_left();
         let mut leaders = self.parts.leader.clone();
         let mut known_at = Instant::now();
+        let mut majority_lost = pin!(self.majority_lost());
         loop {
             let leader = leaders.borrow_and_update().node.clone();
             if let Some((node, address)) = leader {
@@ -63,10 +64,18 @@ impl Admin {
                 known_at = Instant::now();
             }
             let now = Instant::now();
-            if now >= until || now >= known_at + LEADERLESS_TIMEOUT {
+            // Nobody says any more who leads: the node is being stopped.
+            let is_over = leaders.has_changed().is_err();
+            if is_over || now >= until || now >= known_at + LEADERLESS_TIMEOUT {
                 return Err(no_leader());
             }
-            next_leader(&mut leaders).await;
+            if self.parts.is_removed() {
+                return Err(turned_away());
+            }
+            tokio::select! {
+                () = next_leader(&mut leaders) => {}
+                problem = &mut majority_lost => return Err(problem),
+            }
         }
     }
 
@@ -91,6 +100,7 @@ impl Admin {
         let answered = tokio::select! {
             answered = timeout_at(until, answered) => answered.map_err(|_| no_leader())?,
             () = self.superseded(leader) => return Err(no_leader()),
+            problem = self.majority_lost() => return Err(problem),
         };
         match answered {
             Ok(message::Response::Operated(answer)) => {

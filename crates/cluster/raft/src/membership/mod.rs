@@ -14,6 +14,7 @@
 //! | [`refusals`] | why it does not do what it is asked |
 //! | [`operator`], [`leader_client`] | requests at any node, which asks the leader |
 //! | [`own_view`] | the members as a node knows them that knows no leader |
+//! | [`lost_majority`] | what is said when there can be no leader |
 //! | [`joining`] | nodes that nobody knows yet |
 //! | [`naming`] | what operators call a node |
 //! | [`upkeep`] | what the leader does unasked until all are what they shall be |
@@ -25,6 +26,7 @@ mod changes;
 pub(crate) mod following;
 mod joining;
 pub(crate) mod leader_client;
+mod lost_majority;
 pub(crate) mod naming;
 pub(crate) mod operator;
 mod order;

@@ -23,7 +23,7 @@ impl Order<'_> {
         asker: NodeId,
         request: AdminRequest,
     ) -> Result<Answered, Problem> {
-        self.catch_up().await?;
+        self.unless_majority_lost(self.catch_up()).await?;
         Ok(match request {
             AdminRequest::Members(_) => answer::<ListMembers>(ANY, &self.members()),
             AdminRequest::Invite(_) => {
@@ -34,12 +34,12 @@ impl Order<'_> {
             }
             AdminRequest::Join(call) => answer::<JoinCall>(ANY, &self.join(call).await?),
             AdminRequest::Rename(Rename { name }) => {
-                let _lock = self.lock().await?;
+                let _lock = self.unless_majority_lost(self.lock()).await?;
                 self.rename(asker, name).await?;
                 answer::<Rename>(ANY, &())
             }
             AdminRequest::ChangeMember(change) => {
-                let _lock = self.lock().await?;
+                let _lock = self.unless_majority_lost(self.lock()).await?;
                 answer::<ChangeMember>(ANY, &self.change(change).await?)
             }
             AdminRequest::Transfer(TransferRequest { to }) => {

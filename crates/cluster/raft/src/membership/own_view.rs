@@ -7,40 +7,32 @@ use quorate_api::{Asked, Member, MemberState, Members, Problem, ProblemType};
 use quorate_peer::NodeId;
 use quorate_state::millis;
 use serde_json::Value;
-use tokio::time::timeout;
 
-use super::{admin::Admin, refusals::no_leader};
+use super::{
+    admin::Admin,
+    lost_majority::LEADERLESS_TIMEOUT,
+    refusals::{no_leader, turned_away},
+};
+use crate::leadership::leader::leaderless;
 
-/// How long a leader may be unknown until a node tells its own view: an election in a cluster whose
-/// nodes are well is over by then.
-const LEADERLESS_TIMEOUT: Duration = Duration::from_secs(2);
+/// How it is said that there is no leader.
+const LEADERLESS: [ProblemType; 2] = [ProblemType::NoLeader, ProblemType::MajorityLost];
 
 impl Admin {
-    /// What the leader lists, or this node if there is none.
+    /// What the leader lists, or this node if there is none, or none for it any more.
     pub(super) async fn members(&self, asked: Asked) -> Result<Value, Problem> {
         let answered = tokio::select! {
             answered = self.ask(asked) => answered.map(|answered| answered.answer),
-            () = self.leaderless() => Err(no_leader()),
+            () = leaderless(self.parts.leader.clone(), LEADERLESS_TIMEOUT) => Err(no_leader()),
         };
         match answered {
-            Err(problem) if problem.problem_type == ProblemType::NoLeader => {
+            Err(problem)
+                if problem == turned_away() || LEADERLESS.contains(&problem.problem_type) =>
+            {
+                self.knock().await;
                 Ok(serde_json::to_value(self.own_view()).expect("members are JSON"))
             }
             answered => answered,
-        }
-    }
-
-    /// Resolves when no leader has been known for a while.
-    async fn leaderless(&self) {
-        let mut leaders = self.parts.leader.clone();
-        loop {
-            if leaders.wait_for(|now| now.node.is_none()).await.is_err() {
-                return;
-            }
-            let elected = leaders.wait_for(|now| now.node.is_some());
-            if timeout(LEADERLESS_TIMEOUT, elected).await.is_err() {
-                return;
-            }
         }
     }
 
@@ -59,21 +51,18 @@ impl Admin {
     }
 
     fn judged(&self, node: NodeId, member: Member) -> Member {
-        let silence = match node == self.parts.config.node {
+        let is_own = node == self.parts.config.node;
+        let silence = match is_own {
             true => Some(Duration::ZERO),
-            false => self
-                .parts
-                .exchange
-                .heard(node)
-                .map(|heard| heard.at.elapsed()),
+            false => self.silence_here(node),
         };
-        let is_heard = silence.is_some_and(|silence| silence <= self.silence_max());
         Member {
             lag: None,
             last_heard_ms: silence.map(millis),
             state: match member.state {
+                _ if is_own && self.parts.is_removed() => MemberState::Removed,
                 MemberState::Pending => MemberState::Pending,
-                _ if is_heard => MemberState::Live,
+                _ if self.is_heard_here(node) => MemberState::Live,
                 _ => MemberState::Silent,
             },
             ..member

@@ -11,6 +11,19 @@ pub(crate) fn no_leader() -> Problem {
     Problem::new(ProblemType::NoLeader, text)
 }
 
+/// Of so many voters these are silent, and with them a majority.
+pub(crate) fn majority_lost(voters: usize, silent: &[String]) -> Problem {
+    let text = format!(
+        "no majority of the voters is left: {} of {voters} voters answer, and {} are needed. Silent: \
+         {}. Until enough of them are back no leader is elected, and nothing can be changed, not by \
+         --force either: start them, and read \"A lost majority\" in docs/OPERATIONS.md",
+        voters - silent.len(),
+        voters / 2 + 1,
+        silent.join(", "),
+    );
+    Problem::new(ProblemType::MajorityLost, text)
+}
+
 pub(crate) fn unknown_node(name: &str) -> Problem {
     let text = format!(
         "no node is called {name:?}: name it by its key, the beginning of that, or its name, as \
@@ -91,9 +104,13 @@ pub(crate) fn publishing(rejection: impl ToString) -> Problem {
     Problem::new(ProblemType::RefusedPolicy, rejection.to_string())
 }
 
-/// The leader does not take links of this node.
+/// This node was removed. Asking it again changes nothing.
 pub(crate) fn turned_away() -> Problem {
-    failed("the leader does not know this node as a member any more: ask another node")
+    let text = "the cluster does not know this node as a member any more: ask another member";
+    Problem {
+        retry: false,
+        ..failed(text)
+    }
 }
 
 #[cfg(test)]

@@ -153,6 +153,14 @@ impl Standing {
         members.chain(registered).collect()
     }
 
+    /// What an operator knows `node` by: its name, or else the beginning of its key.
+    pub(crate) fn label(&self, node: NodeId) -> String {
+        match self.name(node) {
+            "" => node.to_string().chars().take(2 * PREFIX_LEN_MIN).collect(),
+            name => name.to_owned(),
+        }
+    }
+
     fn name(&self, node: NodeId) -> &str {
         let registration = self.registration(node);
         registration.map_or("", |registration| &registration.name)

@@ -1,6 +1,9 @@
 //! Nodes that ask the leader for an operator.
 
-use quorate_api::{Answered, Asked, DeletePacket, Problem, ProblemType};
+use quorate_api::{
+    Answered, Asked, ChangeRequest, DeletePacket, Member, MemberChange, MemberState, Problem,
+    ProblemType,
+};
 use quorate_replica::Operator;
 
 use super::{elections::calm, test_members::*, *};
@@ -34,6 +37,42 @@ async fn an_operator_has_an_answer_by_the_deadline_at_any_node() {
         let problem = answer.unwrap_err();
         assert_eq!(problem.problem_type, ProblemType::NoLeader, "{problem}");
     }
+    cluster.shutdown().await;
+}
+
+/// It still leads, and does not know better by itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_has_lost_its_majority_says_who_is_silent() {
+    let mut cluster = Cluster::alone(|_| {}).await;
+    cluster.grow([2, 3]).await;
+    cluster.lead(1).await;
+    let leader = cluster.nodes[&id(1)].clone();
+    let settled = async {
+        let raft = &leader.parts().raft;
+        while !raft.membership().is_committed || raft.membership().is_joint() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let settled = timeout(TIMEOUT, settled).await;
+    settled.expect("the last change is made");
+    cluster.board.cut_off.lock().unwrap().extend([id(2), id(3)]);
+    let force = MemberChange::Remove(ChangeRequest { force: true }).of(id(2).to_string());
+    let problem = timeout(TIMEOUT / 2, ask(&leader, force)).await.unwrap();
+    let problem = problem.unwrap_err();
+    assert_eq!(problem.problem_type, ProblemType::MajorityLost, "{problem}");
+    for text in ["1 of 3", "2 are needed", "n2 (for ", "n3 (for "] {
+        assert!(problem.detail.contains(text), "{text} in {problem}");
+    }
+    let listed = members(&leader).await.unwrap();
+    let is_silent = |member: &&Member| member.state == MemberState::Silent;
+    assert_eq!(listed.members.iter().filter(is_silent).count(), 2);
+    cluster.board.cut_off.lock().unwrap().clear();
+    cluster.ready().await;
+    assert_eq!(
+        cluster.members().await.members.len(),
+        3,
+        "nothing was begun"
+    );
     cluster.shutdown().await;
 }
 

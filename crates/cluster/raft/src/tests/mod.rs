@@ -1,6 +1,10 @@
 //! Nodes over a transport in memory: what needs no process and no socket to be shown.
 
-use std::{collections::BTreeMap, sync::Mutex, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, atomic::Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -62,6 +66,9 @@ mod snapshot_traffic;
 
 #[path = "snapshot_tests.rs"]
 mod snapshots;
+
+#[path = "learner_tests.rs"]
+mod learners;
 
 #[path = "newcomer_tests.rs"]
 mod newcomers;

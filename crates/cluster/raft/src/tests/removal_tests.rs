@@ -218,6 +218,43 @@ async fn a_removed_node_is_cut_off_at_once() {
     cluster.shutdown().await;
 }
 
+/// No leader takes any more what is brought there, so nobody has to wait for one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removed_node_refuses_at_once_and_lists_itself_as_removed() {
+    let mut cluster = Cluster::alone(calm).await;
+    cluster.grow([2, 3]).await;
+    cluster.lead(1).await;
+    let removed = cluster.nodes[&id(3)].clone();
+    let waits = {
+        let removed = removed.clone();
+        cluster.board.cut_off.lock().unwrap().insert(id(3));
+        tokio::spawn(async move { put(&removed, &packet(1, 5)).await })
+    };
+    cluster.change(remove(3)).await.unwrap();
+    cluster.board.cut_off.lock().unwrap().clear();
+    let learns = async {
+        while removed.status().not_ready != Some(NotReady::Removed) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(TIMEOUT, learns).await.expect("it learns it");
+    let at_once = removed.parts().config.heartbeat();
+    let refused = timeout(at_once, put(&removed, &packet(2, 5))).await;
+    assert_eq!(refused, Ok(Err(PutError::NoLeader)));
+    let listed = timeout(TIMEOUT, members(&removed)).await.unwrap().unwrap();
+    let own = listed.members.iter().find(|member| is_node(member, 3));
+    assert_eq!(own.unwrap().state, MemberState::Removed);
+    let asked = ask(&removed, remove(2)).await.unwrap_err();
+    assert!(!asked.retry, "{asked}");
+    // Who waits since before is answered as soon as it is to stop.
+    removed.begin_shutdown();
+    let answer = timeout(TIMEOUT / 4, waits).await.unwrap().unwrap();
+    assert!(answer.is_err(), "{answer:?}");
+    removed.shutdown().await.unwrap();
+    cluster.nodes.remove(&id(3));
+    cluster.shutdown().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_that_leaves_no_live_quorum_is_refused_unless_forced() {
     let mut cluster = Cluster::alone(|_| {}).await;

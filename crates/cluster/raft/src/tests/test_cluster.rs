@@ -5,7 +5,7 @@ use std::{
     ops::Deref,
     sync::{
         Mutex,
-        atomic::{AtomicU64, AtomicUsize},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };

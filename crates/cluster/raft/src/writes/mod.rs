@@ -65,10 +65,15 @@ impl Puts {
         self.queue.push(Offer::Forwarded { packets, reply });
         proposed.await.unwrap_or(Proposed::Unknown)
     }
+
+    /// Answers all that waits and takes nothing more.
+    pub(crate) fn close(&self) {
+        self.queue.close();
+    }
 }
 
 impl Drop for Puts {
     fn drop(&mut self) {
-        self.queue.close();
+        self.close();
     }
 }

@@ -1,0 +1,120 @@
+//! What is said when too few voters are left to elect a leader: no asking again helps then.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use futures_util::future::join_all;
+use quorate_api::Problem;
+use quorate_peer::{Lane, NodeId, message::Request};
+use tokio::time::{sleep, timeout};
+
+use super::{admin::Admin, refusals::majority_lost};
+use crate::leadership::leader::leaderless;
+
+/// How long a leader may be unknown until a node looks who is left, and tells what it knows by itself:
+/// an election in a cluster whose nodes are well is over by then.
+pub(super) const LEADERLESS_TIMEOUT: Duration = Duration::from_secs(2);
+
+impl Admin {
+    /// What comes of `step`, unless a majority is lost meanwhile.
+    pub(super) async fn unless_majority_lost<T>(
+        &self,
+        step: impl Future<Output = Result<T, Problem>>,
+    ) -> Result<T, Problem> {
+        tokio::select! {
+            done = step => done,
+            problem = self.majority_lost() => Err(problem),
+        }
+    }
+
+    /// Resolves when no leader has been known for a while and no majority of the voters answers.
+    pub(super) async fn majority_lost(&self) -> Problem {
+        loop {
+            leaderless(self.parts.leader.clone(), LEADERLESS_TIMEOUT).await;
+            self.knock().await;
+            if let Some(problem) = self.find_majority_lost() {
+                return problem;
+            }
+            sleep(self.parts.config.heartbeat()).await;
+        }
+    }
+
+    /// Has the others give a sign of life. While there is a leader, only that one hears of all.
+    pub(super) async fn knock(&self) {
+        let (own, membership) = (self.parts.config.node, self.parts.raft.membership());
+        // On links that are open: a learner has some to voters only.
+        let votes = membership.is_voter(own);
+        let lane = match votes {
+            true => Lane::Control,
+            false => Lane::Forward,
+        };
+        let others = membership.nodes.iter();
+        let others =
+            others.filter(|(node, _)| **node != own && (votes || membership.is_voter(**node)));
+        // Whoever lives answers that, and be it that it does not lead.
+        let ask = |(node, address): (&NodeId, &String)| {
+            let link = self.parts.peers.link(*node, address, lane);
+            async move { link.call(Request::ReadIndex).await }
+        };
+        // What is heard in time counts for longer than that.
+        let _ = timeout(self.silence_max() / 2, join_all(others.map(ask))).await;
+    }
+
+    /// How long ago this node last had a sign of life of another.
+    pub(super) fn silence_here(&self, node: NodeId) -> Option<Duration> {
+        let heard = self.parts.exchange.heard(node).map(|heard| heard.at);
+        let last = heard.max(self.parts.peers.presence.lost_at(node));
+        last.map(|at| at.elapsed())
+    }
+
+    /// Whether `node` has been heard here of late, or is this one.
+    pub(super) fn is_heard_here(&self, node: NodeId) -> bool {
+        let heard = || self.parts.exchange.heard(node);
+        node == self.parts.config.node
+            || heard().is_some_and(|heard| heard.at.elapsed() <= self.silence_max())
+    }
+
+    fn find_majority_lost(&self) -> Option<Problem> {
+        let standing = self.standing();
+        let is_lost = |voters: &&BTreeSet<NodeId>| {
+            let heard = voters.iter().filter(|node| self.is_heard_here(**node));
+            heard.count() <= voters.len() / 2
+        };
+        let voters = standing.membership.configs.iter().find(is_lost)?;
+        let silent = voters.iter().filter(|node| !self.is_heard_here(**node));
+        let silent = silent.map(|node| {
+            let started = || self.parts.exchange.begun().elapsed();
+            let since = self.silence_here(*node);
+            let span = shown(since.unwrap_or_else(started));
+            let name = standing.label(*node);
+            match since {
+                Some(_) => format!("{name} (for {span})"),
+                None => format!("{name} (since this node was started, {span} ago)"),
+            }
+        });
+        Some(majority_lost(voters.len(), &silent.collect::<Vec<_>>()))
+    }
+}
+
+/// A span as people say it, in its largest unit of which there are two.
+fn shown(span: Duration) -> String {
+    let secs = span.as_secs();
+    match secs {
+        0..120 => format!("{secs} s"),
+        120..7_200 => format!("{} min", secs / 60),
+        7_200..172_800 => format!("{} h", secs / 3_600),
+        _ => format!("{} days", secs / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_is_told_in_its_largest_unit_of_which_there_are_two() {
+        let told = [0, 119, 120, 7_199, 7_200, 172_799, 172_800]
+            .map(|secs| shown(Duration::from_secs(secs)));
+        let expected = ["0 s", "119 s", "2 min", "119 min", "2 h", "47 h", "2 days"];
+        assert_eq!(told, expected);
+    }
+}

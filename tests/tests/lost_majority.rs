@@ -1,0 +1,70 @@
+//! What operators are told when too few voters are left to elect a leader.
+
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use quorate_tests::{Cluster, Nodes, voters};
+
+/// How long an operator waits for an answer that no election can change: less than the 20 s for which
+/// commands ask again.
+const TOLD_WITHIN: Duration = Duration::from_secs(10);
+
+/// Two of three are dead. Each command says who is silent and for how long, that no majority is left,
+/// and where to read on, at a voter and at a learner.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_majority_is_named_with_those_who_are_silent() {
+    let cluster = Cluster::start(voters(3)).await;
+    let alice = cluster.publisher("alice");
+    let left = cluster.follower().await;
+    alice.put(&left, "before").await.expect_acked();
+    let learner = cluster.machine();
+    learner.join(&left.invite(&["--learner"]).await);
+    left.wait_for_role(&learner, "learner").await;
+    learner.wait_ready().await;
+    let dead = cluster.nodes().without(&left).without(&learner);
+    dead.kill();
+
+    for asked in [&left, &learner] {
+        let of_dead = ["member", "remove", "--force", dead[0].id()];
+        for command in [&of_dead[..], &["member", "add"], &["leader", "transfer"]] {
+            let began = Instant::now();
+            let ran = asked.run(command).await;
+            let took = began.elapsed();
+            assert_eq!(ran.code, 1, "{command:?}: {}", ran.stderr);
+            expect_told(&ran.stderr, &dead);
+            assert!(took < TOLD_WITHIN, "{command:?} took {took:?}");
+        }
+        // What it lists says the same.
+        let members = asked.members().await.unwrap();
+        for member in members {
+            let is_dead = dead.iter().any(|node| node.id() == member.node);
+            let state = if is_dead { "silent" } else { "live" };
+            assert_eq!(member.state, state, "{member:?} at {}", asked.name());
+        }
+        let asked: Nodes = [asked.clone()].into_iter().collect();
+        asked.expect_txt(&alice, "before").await;
+    }
+
+    // With one of them back, the same command does what it is for.
+    dead[1].restart();
+    dead[1].wait_ready().await;
+    left.operate(&["member", "remove", dead[0].id()]).await;
+}
+
+fn expect_told(said: &str, dead: &Nodes) {
+    for text in ["1 of 3 voters", "2 are needed", "docs/OPERATIONS.md"] {
+        assert!(said.contains(text), "{text} in {said}");
+    }
+    for node in dead.iter() {
+        let name = node.name().replace(' ', "-");
+        assert!(said.contains(&name), "{name} in {said}");
+    }
+    let (_, heading) = said.split_once('\"').expect("a heading is quoted");
+    let (heading, _) = heading.split_once('\"').expect("to its end");
+    let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/OPERATIONS.md");
+    let document = fs::read_to_string(document).expect("it is there");
+    assert!(document.contains(&format!("## {heading}\n")), "{heading}");
+}

@@ -1,0 +1,328 @@
+//! Random walks: whatever happens to the members of a cluster, and whoever is away meanwhile, writes
+//! go on, and in the end every acknowledged packet is at every member.
+
+// The steps of a walk that failed are printed, and the seeds of a long run.
+#![allow(clippy::print_stderr)]
+
+use std::{
+    collections::BTreeMap,
+    env, mem,
+    sync::Arc,
+    thread,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use quorate_tests::{
+    Cluster, Load, Member, Node, Nodes, Oracle, Plan, voters,
+    wait::{CONVERGE_WITHIN, until},
+};
+use tokio::time::Instant;
+
+use crate::walk_plan::{Chance, Members, Number, Step};
+
+/// The variable that says for how many minutes to walk, one seed after the other.
+const MINUTES_VARIABLE: &str = "QUORATE_WALK_MINUTES";
+
+/// The variable that says which seed is the first.
+const SEED_VARIABLE: &str = "QUORATE_WALK_SEED";
+
+/// The seeds of every run of the tests.
+const SEEDS: [u64; 6] = [2, 4, 7, 8, 9, 10];
+
+/// How often a cluster is healed in one walk: a walk is short, so that one that failed is soon walked
+/// again.
+const ROUND_COUNT: usize = 3;
+
+/// The most steps between two healings, and the fewest are two less.
+const STEP_COUNT_MAX: usize = 5;
+
+/// Writers: enough that batches form, few enough that all they wrote is soon read at every node.
+const WRITER_COUNT: usize = 3;
+
+/// Acknowledgements that show that writes go on.
+const ACKS: u64 = 30;
+
+/// When a PUT has its answer: soon, so that writers whose node is alone try another one.
+const PUT_DEADLINE: Duration = Duration::from_secs(2);
+
+/// A walk in `make test`, and as many as there is time for in `make walk`.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_acked_packet_is_at_every_member_after_a_random_walk() {
+    let seed = number_in(SEED_VARIABLE);
+    let Some(minutes) = number_in(MINUTES_VARIABLE) else {
+        for seed in SEEDS {
+            walk(seed).await;
+        }
+        return;
+    };
+    let begun = Instant::now();
+    let first = seed.unwrap_or_else(seed_of_today);
+    for seed in first.. {
+        eprintln!("walk: seed {seed}");
+        walk(seed).await;
+        if begun.elapsed() >= Duration::from_secs(60 * minutes) {
+            break;
+        }
+    }
+}
+
+fn number_in(variable: &str) -> Option<u64> {
+    let number = env::var(variable).ok().filter(|text| !text.is_empty())?;
+    Some(number.parse().expect("it is a number"))
+}
+
+/// Another one in each second.
+fn seed_of_today() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.expect("the clock is past 1970").as_secs()
+}
+
+/// How a cluster of this seed is set up: every other one catches up by snapshots, the others by logs.
+fn plan(seed: u64) -> Plan {
+    let plan = voters(3).put_deadline(PUT_DEADLINE);
+    match seed % 2 {
+        0 => plan
+            .checkpoint_interval(Duration::from_secs(1))
+            .log_kept_count(100),
+        _ => plan,
+    }
+}
+
+async fn walk(seed: u64) {
+    let mut chance = Chance::new(seed);
+    let mut walk = Walk {
+        cluster: Cluster::start(plan(seed)).await,
+        members: Members::new(3),
+        oracle: Oracle::default(),
+        trail: Trail {
+            seed,
+            rounds: Vec::new(),
+        },
+    };
+    for _ in 0..ROUND_COUNT {
+        walk.round(&mut chance).await;
+    }
+}
+
+/// A cluster, what it must hold, and how it came to be as it is.
+struct Walk {
+    cluster: Cluster,
+    members: Members,
+    oracle: Oracle,
+    /// Dropped last: it is printed below the logs.
+    trail: Trail,
+}
+
+impl Walk {
+    /// A few steps under load, most often with a voter away, and then all is healed.
+    async fn round(&mut self, chance: &mut Chance) {
+        let load = Load::start(&self.nodes_of(self.members.live()), WRITER_COUNT);
+        load.wait_for_acks(ACKS).await;
+        self.trail.rounds.push(Vec::new());
+        if chance.below(4) > 0 {
+            let step = self.members.draw_absence(chance);
+            self.step(step, &load).await;
+        }
+        for _ in 0..STEP_COUNT_MAX - chance.below(3) {
+            let step = self.members.draw(chance);
+            self.step(step, &load).await;
+        }
+        self.heal().await;
+        self.oracle.merge(load.stop().await);
+        let all = self.nodes_of(self.members.voters.union(&self.members.learners).copied());
+        all.expect_converged().await;
+        self.oracle.expect_held_by(&all).await;
+    }
+
+    async fn step(&mut self, step: Step, load: &Load) {
+        let rounds = &mut self.trail.rounds;
+        rounds.last_mut().expect("one was begun").push(step.clone());
+        self.take(&step, load).await;
+        self.members.apply(&step);
+        load.turn_to(self.nodes_of(self.members.live()));
+        load.wait_for_acks(ACKS).await;
+    }
+
+    async fn take(&self, step: &Step, load: &Load) {
+        let node = |number: &Number| self.cluster.node(*number);
+        match step {
+            Step::Kill(number) => node(number).kill(),
+            Step::Stop(number) => node(number).terminate().await,
+            Step::Start(number) => node(number).start(),
+            Step::Restart(number) => restart(&node(number)),
+            Step::Swap { away, back } => {
+                node(away).kill();
+                node(back).start();
+            }
+            Step::PowerFailure => {
+                let live = self.cluster.live();
+                live.kill();
+                live.restart();
+            }
+            Step::Join(new) => drop(self.join(*new, &[]).await),
+            Step::JoinAsLearner(new) => drop(self.join(*new, &["--learner"]).await),
+            Step::Replace {
+                old,
+                new,
+                restarted,
+            } => {
+                let new = self.join(*new, &["--learner"]).await;
+                let more = [new.id()];
+                let replacing = self.order(&["member", "replace"], *old, &more);
+                tokio::join!(replacing, async {
+                    if let Some(restarted) = restarted {
+                        // In the middle of it, wherever that is.
+                        load.wait_for_acks(1).await;
+                        restart(&node(restarted));
+                    }
+                });
+            }
+            Step::Remove(number) => self.order(&["member", "remove"], *number, &[]).await,
+            Step::Promote(number) => self.order(&["member", "promote"], *number, &[]).await,
+            Step::Demote(number) => self.order(&["member", "demote"], *number, &[]).await,
+            Step::Transfer(number) => self.order(&["leader", "transfer"], *number, &[]).await,
+        }
+    }
+
+    /// A new node joins, and is a member like any other when this returns.
+    async fn join(&self, number: Number, args: &[&str]) -> Arc<Node> {
+        let operator = self.operator(number);
+        let token = run_until_done(&operator, &[&["member", "add"], args].concat()).await;
+        let new = self.cluster.machine();
+        assert!(Arc::ptr_eq(&new, &self.cluster.node(number)));
+        new.join(token.trim_end());
+        let role = match args {
+            [] => "voter",
+            _ => "learner",
+        };
+        operator.wait_for_role(&new, role).await;
+        new
+    }
+
+    /// Whom commands are given to that concern a node: not that one, which may be removed before it
+    /// can answer.
+    fn operator(&self, concerned: Number) -> Arc<Node> {
+        let mut live = self.members.live_voters();
+        let other = live.find(|number| *number != concerned);
+        self.cluster.node(other.expect("two voters are live"))
+    }
+
+    /// Has a command done that concerns a node.
+    async fn order(&self, command: &[&str], concerned: Number, more: &[&str]) {
+        let node = self.cluster.node(concerned);
+        let args = [command, &[node.id()], more].concat();
+        run_until_done(&self.operator(concerned), &args).await;
+    }
+
+    /// Everybody comes back: the members are ready and agree on who they are, and those that were
+    /// removed say so.
+    async fn heal(&mut self) {
+        let members = self.members.clone();
+        self.nodes_of(members.away.keys().copied()).start();
+        let (voters, learners) = (
+            self.nodes_of(members.voters.iter().copied()),
+            self.nodes_of(members.learners.iter().copied()),
+        );
+        voters.wait_ready().await;
+        learners.wait_ready().await;
+        voters.wait_for_leader().await;
+        voters.expect_to_be_the_voters().await;
+        let roles: BTreeMap<_, _> = voters
+            .iter()
+            .map(|node| (node.id(), "voter"))
+            .chain(learners.iter().map(|node| (node.id(), "learner")))
+            .collect();
+        let are_so = |told: &[Member]| {
+            let told: BTreeMap<_, _> = told
+                .iter()
+                .map(|member| (&*member.node, &*member.role))
+                .collect();
+            told == roles
+        };
+        for node in voters.iter().chain(learners.iter()) {
+            node.wait_for_members("all members and nobody else", are_so)
+                .await;
+        }
+        for (number, is_told) in members.removed() {
+            let node = self.cluster.node(number);
+            if !node.is_up() {
+                node.start();
+            }
+            if is_told {
+                wait_until_removed(&node).await;
+            }
+            node.kill();
+        }
+        self.members.heal();
+    }
+
+    fn nodes_of(&self, numbers: impl Iterator<Item = Number>) -> Nodes {
+        numbers.map(|number| self.cluster.node(number)).collect()
+    }
+}
+
+/// Runs a command until it does what it is for, and returns what it prints: a leader may be away while it
+/// is run.
+async fn run_until_done(node: &Node, args: &[&str]) -> String {
+    until(&args.join(" "), CONVERGE_WITHIN, async || {
+        let ran = node.run(args).await;
+        match ran.code {
+            0 => Ok(ran.stdout),
+            _ => Err(ran.stderr),
+        }
+    })
+    .await
+}
+
+fn restart(node: &Node) {
+    node.kill();
+    node.restart();
+}
+
+async fn wait_until_removed(node: &Node) {
+    let what = format!("{} to know that it was removed", node.name());
+    until(&what, CONVERGE_WITHIN, async || match node.ready().await {
+        Err(reason) if reason.contains("removed from the cluster") => Ok(()),
+        other => Err(format!("{other:?}")),
+    })
+    .await;
+}
+
+/// The steps of a walk, printed if it fails.
+struct Trail {
+    seed: u64,
+    rounds: Vec<Vec<Step>>,
+}
+
+impl Drop for Trail {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            return;
+        }
+        let Self { seed, rounds } = self;
+        eprintln!("\n--- the walk of seed {seed}: `make walk MINUTES=0 SEED={seed}` ---");
+        for (number, steps) in (1..).zip(mem::take(rounds)) {
+            eprintln!("round {number}: {steps:?}");
+        }
+    }
+}
+
+/// The same seed gives the same steps, and none of them more than a cluster can stand.
+#[test]
+fn a_seed_gives_the_same_steps_each_time() {
+    let draw = |seed| {
+        let (mut members, mut chance) = (Members::new(3), Chance::new(seed));
+        let mut steps = vec![members.draw_absence(&mut chance)];
+        for _ in 0..20 {
+            members.apply(steps.last().expect("there is one"));
+            let (live, all) = (members.live_voters().count(), members.voters.len());
+            assert!((3..=5).contains(&all) && 2 * live > all, "{steps:?}");
+            steps.push(members.draw(&mut chance));
+        }
+        steps
+    };
+    for seed in 0..1000 {
+        assert_eq!(draw(seed), draw(seed));
+    }
+    assert_ne!(draw(1), draw(2));
+}
