@@ -163,7 +163,7 @@ impl SmallDisk {
         assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
     }
 
-    /// Gives the disk all the room that a node needs.
+    /// Gives the disk all the room that a node needs: a quarter more than `store.free_size_min`.
     fn make_room(&self) {
         fs::remove_file(self.filling()).expect("it was made");
         let remount = Command::new("mount")

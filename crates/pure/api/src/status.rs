@@ -158,7 +158,7 @@ pub enum NotReady {
     /// The cluster does not know it as a member any more.
     #[strum(
         to_string = "removed from the cluster, as a majority of its voters says: stop it; this machine \
-          may join anew, with a token and an empty data directory"
+          may join anew, with a token and another, empty data directory"
     )]
     Removed,
     /// It has not caught up yet with what was committed while it was away.

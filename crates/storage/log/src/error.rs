@@ -24,7 +24,7 @@ pub enum LogError {
     /// Another version of Quorate wrote the file.
     #[error(
         "{} has version {version} of the format, which this version of Quorate cannot read: run the \
-         version that wrote it, or start with an empty data directory as a new node", path.display()
+         version that wrote it, or start as a new node in another, empty data directory", path.display()
     )]
     Format { path: PathBuf, version: u32 },
     /// What was durable once is not there.

@@ -15,7 +15,7 @@ pub enum StoreError {
     /// The file was written by a version that this one cannot read.
     #[error(
         "the store {} has format \"{}\", this version reads \"{}\": run the version that wrote it, or \
-         start with an empty data directory as a new node",
+         start as a new node in another, empty data directory",
         path.display(), found.escape_ascii(), supported.escape_ascii()
     )]
     Format {

@@ -171,8 +171,8 @@ pub enum IdentityError {
     Exposed { path: PathBuf, mode: u32 },
     /// The file holds no key.
     #[error(
-        "the key file {path} is damaged: {reason}. Restore it, or join as a new node with an \
-         empty data directory",
+        "the key file {path} is damaged: {reason}. Restore it, or join as a new node with \
+         another, empty data directory",
         path = .path.display()
     )]
     Malformed {

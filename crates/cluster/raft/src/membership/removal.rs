@@ -107,8 +107,8 @@ impl Parts {
             Finding::Removed(index) if !was_removed => tracing::error!(
                 %index,
                 "this node was removed from the cluster, as a majority of its voters says: stop it. \
-                 To have this machine back, start a node with an empty data directory and a token of \
-                 `quorate member add`"
+                 To have this machine back, start a node with another, empty data directory and a \
+                 token of `quorate member add`"
             ),
             Finding::Removed(_) => {}
             Finding::Unproven { said, needed } => tracing::warn!(
