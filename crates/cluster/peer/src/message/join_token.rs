@@ -20,8 +20,8 @@ const LEN_MAX: usize = 16 * 1024;
 /// able to paste it.
 const MEMBER_COUNT_MAX: usize = 16;
 
-/// What a node needs to join a cluster that has never heard of it. Whoever has it can join once, until
-/// it expires: it is a secret.
+/// What a node needs to join a cluster that has never heard of it. Whoever has it can join until it
+/// expires, as many nodes as its invite lets in: it is a secret.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JoinToken {
     pub cluster: ClusterId,
