@@ -66,12 +66,14 @@ impl Parts {
             .send_replace(Some(FatalError::Forgotten(error)));
     }
 
-    /// What peers say who is in the cluster, as of an entry that this node has not applied.
+    /// What peers say who is in the cluster, as of an entry behind the last that this node knows of. What
+    /// was before may be from when it was removed and had not joined anew.
     fn removals(&self) -> BTreeMap<NodeId, Arc<Removal>> {
         let applied = self.state_machine.applied_index();
+        let known = applied.max(self.config.known.index);
         let refusals = self.peers.presence.refusals.borrow();
         let removals = refusals.iter().filter_map(|(peer, refused)| match refused {
-            Refused::Removed(removal) if removal.index > applied => Some((*peer, removal.clone())),
+            Refused::Removed(removal) if removal.index > known => Some((*peer, removal.clone())),
             _ => None,
         });
         removals.collect()
