@@ -85,6 +85,15 @@ async fn data_of_another_cluster_gets_in_nowhere() {
         Cluster::start(voters(1)).await,
     ];
     let node = ours.follower().await;
+    let key_file = node.data_dir().join("node.key");
+    until("its key to say so", CONVERGE_WITHIN, async || {
+        let key = fs::read_to_string(&key_file).unwrap();
+        match key.contains("a member of the cluster") {
+            true => Ok(()),
+            false => Err("it does not".to_owned()),
+        }
+    })
+    .await;
     node.terminate().await;
     theirs.node(1).terminate().await;
     // Its own key, and another cluster's data.
@@ -99,17 +108,8 @@ async fn data_of_another_cluster_gets_in_nowhere() {
         }
         fs::rename(from, to).unwrap();
     }
-    node.start();
-    node.wait_alive().await;
-    until("it to turn the others away", CONVERGE_WITHIN, async || {
-        assert!(node.ready().await.is_err(), "it is ready");
-        match node.log() {
-            log if log.contains("another cluster") => Ok(()),
-            log => Err(log),
-        }
-    })
-    .await;
-    node.kill();
+    let error = node.expect_start_refused().await;
+    assert!(error.contains("another cluster"), "{error}");
     ours.live().wait_for_leader().await;
 }
 

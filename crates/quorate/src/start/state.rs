@@ -61,10 +61,14 @@ impl State {
             Ok(cluster) => cluster,
             Err(error) => return Ok(Self::Damaged(format!("its file {CLUSTER_FILE:?}: {error}"))),
         };
+        let (id, used_in) = (cluster.id.to_string(), used_in(dir)?);
         Ok(match cluster.stage {
             _ if !has(KEY_FILE) => Self::Damaged(format!("it has data but no {KEY_FILE}")),
-            stage if !has(LOG_DIR) && (stage == Stage::Member || used_in(dir)?.is_some()) => {
-                Self::Forgotten(cluster.id.to_string())
+            _ if used_in.as_ref().is_some_and(|other| *other != id) => Self::Damaged(format!(
+                "its key is that of a member of another cluster than its data, which are of {id}"
+            )),
+            stage if !has(LOG_DIR) && (stage == Stage::Member || used_in.is_some()) => {
+                Self::Forgotten(id)
             }
             Stage::Preparing => Self::Preparing(cluster),
             Stage::Founding => Self::Founding(cluster),

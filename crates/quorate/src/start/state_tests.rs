@@ -108,6 +108,12 @@ fn one_thing_without_another_is_damage() {
     fs::remove_file(dir.path().join(KEY_FILE)).unwrap();
     assert_eq!(damage(&dir), "it has data but no node.key");
 
+    let dir = dir_at(Stage::Member, &[&format!("{LOG_DIR}/")]);
+    let data_dir = DataDir::open(dir.path()).unwrap();
+    data_dir.mark_used("6f6e").unwrap();
+    let reason = damage(&dir);
+    assert!(reason.contains("another cluster than its data"), "{reason}");
+
     for (text, part) in [
         ("quorate-cluster 9\n", "version 9"),
         ("\u{0}", "means nothing"),
