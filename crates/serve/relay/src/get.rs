@@ -129,8 +129,16 @@ pub(crate) enum GetFailure {
          what this node holds"
     )]
     NotLinearizable(#[from] LinearizeError),
-    #[error("{0}: ask another node")]
+    #[error("{}: ask another node", told(.0))]
     Unreadable(#[from] ReadError),
+}
+
+/// How a store is broken is not the client's concern.
+fn told(error: &ReadError) -> String {
+    match error {
+        ReadError::NotReady(reason) => reason.to_string(),
+        ReadError::Failed(_) => "the store of this node cannot be read".to_owned(),
+    }
 }
 
 impl GetFailure {
