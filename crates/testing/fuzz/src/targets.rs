@@ -13,7 +13,7 @@ use hickory_proto::{
 };
 use http_body_util::BodyExt;
 use quorate_dns::{DnsTransport, QUERY_SIZE_MAX, doh_router};
-use quorate_packet::{PAYLOAD_SIZE_MIN, SignedPacket, message::counts_fit};
+use quorate_packet::{DNS_SIZE_MAX, PAYLOAD_SIZE_MIN, SignedPacket, message::counts_fit};
 use quorate_zone::CompiledPacket;
 use tower::ServiceExt;
 
@@ -197,7 +197,7 @@ fn respond(fixture: &Fixture, message: &[u8], transport: DnsTransport) -> Option
 /// What a PUT lets pass, but for its signature.
 fn publishable(dns: &[u8]) -> Option<Message> {
     Some(dns)
-        .filter(|dns| counts_fit(dns))
+        .filter(|dns| dns.len() <= DNS_SIZE_MAX && counts_fit(dns))
         .and_then(|dns| Message::from_vec(dns).ok())
 }
 
