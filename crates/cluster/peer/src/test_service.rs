@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     Frame, Introduction, InviteId, JoinAnswer, JoinRequest, JoinToken, Joined, Lane, NodeId,
-    Removal, Service, Verdict, Voucher, is_vouched_for, message::Response,
+    Removal, Service, Stated, Verdict, Voucher, is_vouched_for, message::Response,
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
 use quorate_state::LogIndex;
@@ -152,8 +152,8 @@ impl Service for TestService {
         .boxed()
     }
 
-    fn has_lost_data(&self, _peer: NodeId) -> bool {
-        self.has_lost_data.load(Ordering::Relaxed)
+    fn has_lost_data(&self, _peer: NodeId, stated: Stated) -> bool {
+        self.has_lost_data.load(Ordering::Relaxed) && stated.durable.is_none()
     }
 
     fn expects_joiners(&self) -> bool {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures_util::{FutureExt, SinkExt, StreamExt, future::BoxFuture};
-use quorate_peer::{Frame, Introduction, Link, Tail};
+use quorate_peer::{Frame, Introduction, Link, Stated, Tail};
 use quorate_state::Registration;
 use quorate_store::Meta;
 use tokio::{sync::mpsc, time::timeout};
@@ -81,7 +81,7 @@ impl Transport for Counting {
             Ok(Link {
                 requests: Box::pin(PollSender::new(sender).sink_map_err(closed)),
                 responses: UnboundedReceiverStream::new(responses).boxed(),
-                is_log_empty: true,
+                stated: Stated::default(),
             })
         }
         .boxed()

@@ -9,8 +9,8 @@ use futures_util::{
     stream::{self, BoxStream},
 };
 use quorate_peer::{
-    Frame, Introduction, JoinAnswer, JoinRequest, Lane, LinkError, NodeId, Service, Verdict,
-    Voucher,
+    Frame, Introduction, JoinAnswer, JoinRequest, Lane, LinkError, NodeId, Service, Stated,
+    Verdict, Voucher,
     message::{Proposed, Request, Response},
 };
 use quorate_state::EncodedPackets;
@@ -39,8 +39,8 @@ impl Service for PeerService {
         self.parts.peers.roster.expelled(peer, vouchers)
     }
 
-    fn has_lost_data(&self, peer: NodeId) -> bool {
-        self.parts.peers.roster.has_lost_data(peer)
+    fn has_lost_data(&self, peer: NodeId, stated: Stated) -> bool {
+        self.parts.peers.roster.has_lost_data(peer, stated)
     }
 
     fn expects_joiners(&self) -> bool {

@@ -7,8 +7,8 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use quorate_log::Log;
-use quorate_peer::{Introduction, NodeId, Removal, Verdict, Voucher, is_vouched_for};
-use quorate_state::{ClusterId, LogIndex, Roll, UnixMillis, Vouchers};
+use quorate_peer::{Introduction, NodeId, Removal, Stated, Verdict, Voucher, is_vouched_for};
+use quorate_state::{ClusterId, LogIndex, LogPosition, Roll, Term, UnixMillis, Vouchers};
 use quorate_store::Meta;
 use tokio::sync::watch;
 
@@ -120,7 +120,7 @@ impl Roster {
         let vouchers = |roll: &Arc<Roll>| roll.vouchers.chain(self.node);
         Introduction {
             cluster: self.cluster,
-            is_log_empty: self.is_log_empty(),
+            stated: self.stated(),
             vouchers: self
                 .registry
                 .borrow()
@@ -131,10 +131,23 @@ impl Roster {
         }
     }
 
-    /// One that has not opened its log yet cannot say that it is empty.
+    /// What this node says of its log. One that has none open does not say that it lacks anything.
+    fn stated(&self) -> Stated {
+        let Some(log) = self.log.get().and_then(Weak::upgrade) else {
+            return Stated {
+                durable: Some(LogPosition::new(u64::MAX, u64::MAX)),
+                ..Stated::default()
+            };
+        };
+        let state = log.state();
+        Stated {
+            term: state.vote.map_or(Term(0), |vote| Term(vote.term)),
+            durable: state.last,
+        }
+    }
+
     fn is_log_empty(&self) -> bool {
-        let log = self.log.get().and_then(Weak::upgrade);
-        log.is_some_and(|log| log.state().last.is_none())
+        self.stated().durable.is_none()
     }
 
     /// The members and where they are; before there are any, whoever this node was told of.
@@ -183,9 +196,12 @@ impl Roster {
         })
     }
 
-    /// Whether `peer`, whose log is empty, is known to have had entries in it. A node with a log that
-    /// has not opened its store yet suspects everybody: who is fed once votes again.
-    pub(crate) fn has_lost_data(&self, peer: NodeId) -> bool {
+    /// Whether `peer`, which states that its log is empty, is known to have had entries in it. A node
+    /// with a log that has not opened its store yet suspects everybody: who is fed once votes again.
+    pub(crate) fn has_lost_data(&self, peer: NodeId, stated: Stated) -> bool {
+        if stated.durable.is_some() {
+            return false;
+        }
         let registry = self.registry.borrow();
         let Some(roll) = &registry.roll else {
             return !self.is_log_empty();

@@ -158,7 +158,7 @@ impl Transport for Memory {
             let service =
                 service.ok_or_else(|| LinkError::Failed(format!("{peer} cannot be reached")))?;
             let vouchers = introduction.vouchers.clone();
-            let is_log_empty = greet(&*service, own, lane, introduction)?.is_log_empty;
+            let stated = greet(&*service, own, lane, introduction)?.stated;
             let (requests, incoming) = tokio::sync::mpsc::channel(64);
             let incoming = tokio_stream::wrappers::ReceiverStream::new(incoming);
             let closed = || LinkError::Closed("the other end is gone".into());
@@ -218,7 +218,7 @@ impl Transport for Memory {
             Ok(Link {
                 requests: Box::pin(requests),
                 responses: responses.boxed(),
-                is_log_empty,
+                stated,
             })
         })
     }
@@ -246,7 +246,7 @@ fn greet(
     if own.cluster != introduction.cluster {
         return Err(LinkError::Failed("it is of another cluster".into()));
     }
-    if introduction.is_log_empty && service.has_lost_data(caller) {
+    if service.has_lost_data(caller, introduction.stated) {
         return Err(LinkError::Forgotten("it has lost its data".into()));
     }
     Ok(own)
