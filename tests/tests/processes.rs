@@ -19,6 +19,7 @@ mod lost_majority;
 mod metrics;
 mod metrics_tables;
 mod moving;
+mod old_copy;
 mod partitions;
 mod pauses;
 mod peer;

@@ -2,7 +2,7 @@
 
 use crate::{ClusterId, Introduction, Lane, LinkError, Removal, Stated, Transport};
 use futures_util::{FutureExt, SinkExt, StreamExt, stream};
-use quorate_state::LogIndex;
+use quorate_state::{LogIndex, LogPosition};
 use strum::VariantArray;
 
 use crate::{
@@ -39,14 +39,43 @@ async fn a_member_that_lost_its_data_is_told_to_be_replaced() {
         ..introduction()
     };
     let error = open_as(ALICE, bob.address(), empty).await.err().unwrap();
-    let LinkError::Forgotten(text) = error else {
+    let LinkError::Forgotten(text, loss) = error else {
         panic!("{error}: Bob misses nothing")
     };
+    assert_eq!((loss.acknowledged, loss.stated), (None, None));
     for told in ["lost its data", "quorate member replace", "--join TOKEN"] {
         assert!(text.contains(told), "{text}");
     }
     assert_eq!(bob.handshakes("forgotten"), 1);
     bob.expect_alive().await;
+}
+
+/// Whoever dials states its own position, and the other end compares.
+#[tokio::test]
+async fn a_member_that_states_less_than_it_acknowledged_is_told_both_positions() {
+    let bob = Node::bob(Echo).await;
+    let (term, had) = (STATED.term, LogPosition::new(2, 9));
+    bob.service.remember(term, had);
+    let error = open(ALICE, bob.address()).await.err().unwrap();
+    let LinkError::Forgotten(text, loss) = error else {
+        panic!("{error}: Alice states less")
+    };
+    assert_eq!(loss.acknowledged, Some((term, had)));
+    assert_eq!(loss.stated, STATED.durable);
+    for told in [
+        "entry 9 of term 2",
+        "entry 7 of term 2",
+        "of term 3",
+        "member replace",
+    ] {
+        assert!(text.contains(told), "{told} in {text}");
+    }
+    assert_eq!(bob.handshakes("forgotten"), 1);
+    for no_less in [LogPosition::new(2, 7), LogPosition::new(1, 9)] {
+        bob.service.remember(term, no_less);
+        open(ALICE, bob.address()).await.unwrap();
+    }
+    assert_eq!(bob.handshakes("forgotten"), 1);
 }
 
 #[tokio::test]

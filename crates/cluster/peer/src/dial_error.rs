@@ -4,7 +4,7 @@ use std::{io, sync::Arc};
 
 use quorate_packet::PublicKey;
 
-use crate::{KeyRejection, Removal, frame::FrameError, metrics::DialFailure};
+use crate::{KeyRejection, Loss, Removal, frame::FrameError, metrics::DialFailure};
 
 /// Why a dial gave no link. Peer and address are named by who dialed.
 #[derive(Debug, thiserror::Error)]
@@ -29,12 +29,12 @@ pub(crate) enum DialError {
     #[error("it says that this node was removed, as of entry {}", .0.index)]
     Removed(Arc<Removal>),
     #[error(
-        "it knows that there were entries in this node's log, which is empty: this node has lost \
-         its data, and with it the votes that it gave, and must not come back under its old key. \
-         Run `quorate member add` on a member, start a node in another, empty data directory by \
-         `serve --join TOKEN`, and then run `quorate member replace` with the old key and the new"
+        "it knows that this node has lost its data, and with it the votes that it gave: {0}. It must \
+         not come back under its old key. Run `quorate member add` on a member, start a node in \
+         another, empty data directory by `serve --join TOKEN`, and then run `quorate member \
+         replace` with the old key and the new"
     )]
-    Forgotten,
+    Forgotten(Loss),
     #[error("TLS failed")]
     Tls(#[source] io::Error),
     #[error("it closed the connection during the handshake")]
@@ -76,7 +76,7 @@ impl DialError {
             | Self::Unasked => DialFailure::Tls,
             Self::NotAdmitted => DialFailure::NotAdmitted,
             Self::Removed(_) => DialFailure::Removed,
-            Self::Forgotten => DialFailure::Forgotten,
+            Self::Forgotten(_) => DialFailure::Forgotten,
             Self::Refused(_) => DialFailure::Refused,
             Self::TimedOut => DialFailure::TimedOut,
         }

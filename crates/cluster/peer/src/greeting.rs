@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use crate::{
-    ClusterId, DecodeError, Introduction, JoinAnswer, JoinRequest, Lane, LinkError, Removal,
+    ClusterId, DecodeError, Introduction, JoinAnswer, JoinRequest, Lane, LinkError, Loss, Removal,
     Stated, Voucher, message::WIRE_VERSIONS,
 };
 use futures_util::{Stream, StreamExt, stream};
@@ -138,8 +138,8 @@ pub(crate) enum Greeting {
     /// The link is refused for the reason told, in words: a node need not know every reason that
     /// other versions have.
     Refused(String),
-    /// The link is refused: the log of the node that said hello is empty, and was not before.
-    Forgotten,
+    /// The link is refused: the node that said hello has lost entries.
+    Forgotten(Loss),
     /// Not a link, but the answer to a request to join.
     Join(JoinAnswer),
     /// The link is refused: the node that said hello was removed.
@@ -194,14 +194,14 @@ pub(crate) enum Rejection {
     Removed(Removal),
     #[error("it has as many links open as it allows")]
     LinkCount,
-    #[error("your log is empty, and was not before")]
-    Forgotten,
+    #[error("this node has lost its data: {0}")]
+    Forgotten(Loss),
 }
 
 impl Rejection {
     pub(crate) fn greeting(&self) -> Greeting {
         match self {
-            Self::Forgotten => Greeting::Forgotten,
+            Self::Forgotten(loss) => Greeting::Forgotten(*loss),
             Self::Removed(removal) => Greeting::Removed(removal.clone()),
             other => Greeting::Refused(other.to_string()),
         }

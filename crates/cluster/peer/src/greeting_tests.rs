@@ -4,7 +4,7 @@ use strum::VariantArray;
 
 use super::*;
 use crate::{
-    test_nodes::{HOME, STATED, encoded, hello, id, identity, introduction, noise},
+    test_nodes::{HOME, LOSS, STATED, encoded, hello, id, identity, introduction, noise},
     test_service::{joined, token},
 };
 
@@ -163,7 +163,10 @@ fn the_layout_of_greetings_stays() {
     assert_eq!(encoded(&welcome), [0, 3, 3, 1, 2, 7]);
     let refused = Greeting::Refused("no".to_owned());
     assert_eq!(encoded(&refused), [1, 2, b'n', b'o']);
-    assert_eq!(encoded(&Greeting::Forgotten), [2]);
+    assert_eq!(
+        encoded(&Greeting::Forgotten(LOSS)),
+        [2, 1, 3, 2, 9, 1, 2, 7]
+    );
 }
 
 #[test]
@@ -224,7 +227,7 @@ fn what_later_versions_add_to_greetings_is_skipped() {
             stated: STATED,
         },
         Greeting::Refused("no".to_owned()),
-        Greeting::Forgotten,
+        Greeting::Forgotten(LOSS),
         Greeting::Join(JoinAnswer::Joined(joined())),
     ] {
         assert_eq!(Greeting::parse(&grown(&encoded(&greeting))), Ok(greeting));
@@ -305,7 +308,7 @@ fn the_longest_first_words_fit_a_greeting() {
         Rejection::Cluster,
         Rejection::Lane(u8::MAX),
         Rejection::LinkCount,
-        Rejection::Forgotten,
+        Rejection::Forgotten(LOSS),
     ] {
         assert!(encoded(&rejection.greeting()).len() <= GREETING_SIZE_MAX);
     }

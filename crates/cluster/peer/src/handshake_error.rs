@@ -67,7 +67,7 @@ impl HandshakeError {
             Self::Rejected(_, Rejection::WireVersion { .. }) => HandshakeOutcome::WireVersion,
             Self::Rejected(_, Rejection::Cluster) => HandshakeOutcome::Cluster,
             Self::Rejected(_, Rejection::LinkCount) => HandshakeOutcome::LinkCount,
-            Self::Rejected(_, Rejection::Forgotten) => HandshakeOutcome::Forgotten,
+            Self::Rejected(_, Rejection::Forgotten(_)) => HandshakeOutcome::Forgotten,
         }
     }
 }

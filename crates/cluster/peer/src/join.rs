@@ -88,7 +88,7 @@ pub(crate) async fn join_by(
             Ok(Greeting::Join(JoinAnswer::Refused(refusal))) => {
                 return Err(JoinError::Refused(refusal));
             }
-            Ok(Greeting::Forgotten) => return Err(JoinError::Forgotten),
+            Ok(Greeting::Forgotten(_)) => return Err(JoinError::Forgotten),
             Ok(Greeting::Join(JoinAnswer::Unavailable(reason))) => (Reception::Unavailable, reason),
             Ok(Greeting::Refused(reason)) => Reception::of(&DialError::Refused(reason)),
             Ok(

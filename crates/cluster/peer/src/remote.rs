@@ -110,7 +110,7 @@ impl Remote {
         let text = self.text(error);
         let error = match error {
             DialError::NotAdmitted => LinkError::NotAdmitted(text),
-            DialError::Forgotten => LinkError::Forgotten(text),
+            DialError::Forgotten(loss) => LinkError::Forgotten(text, *loss),
             DialError::Removed(removal) => LinkError::Removed(text, removal.clone()),
             _ => LinkError::Failed(text),
         };
@@ -165,7 +165,7 @@ async fn greet(stream: TlsStream<TcpStream>, hello: Hello) -> Result<Greeted, Di
         }
         Some(Ok(Greeting::Welcome { version, .. })) => Err(DialError::WireVersion(version)),
         Some(Ok(Greeting::Refused(reason))) => Err(DialError::Refused(reason)),
-        Some(Ok(Greeting::Forgotten)) => Err(DialError::Forgotten),
+        Some(Ok(Greeting::Forgotten(loss))) => Err(DialError::Forgotten(loss)),
         Some(Ok(Greeting::Removed(removal))) => Err(DialError::Removed(Arc::new(removal))),
         Some(Ok(Greeting::Join(_))) => Err(DialError::Unasked),
         Some(Err(FrameError::Io(error))) => Err(DialError::tls(error)),

@@ -195,15 +195,17 @@ impl LinkServer {
     ) -> Result<(Lane, u16, LinkPermit), Rejection> {
         let (lane, version) = hello.check(self.service.introduction().cluster, &WIRE_VERSIONS)?;
         let is_vouched = verdict == Verdict::Vouched;
+        if verdict == Verdict::Listed
+            && let Some(loss) = self.service.lost_data(peer, hello.stated)
+        {
+            return Err(Rejection::Forgotten(loss));
+        }
         match verdict {
             Verdict::Removed(removal) if lane != Lane::Join => {
                 return Err(Rejection::Removed(removal));
             }
             Verdict::Vouched if !LANES_OF_VOUCHED.contains(&lane) => {
                 return Err(Rejection::Unlisted);
-            }
-            Verdict::Listed if self.service.has_lost_data(peer, hello.stated) => {
-                return Err(Rejection::Forgotten);
             }
             _ => {}
         }

@@ -2,7 +2,7 @@
 
 use crate::Identity;
 use crate::{
-    ClusterId, Frame, Introduction, LinkError, NodeId, Stated,
+    ClusterId, Frame, Introduction, LinkError, Loss, NodeId, Stated,
     greeting::Greeting,
     message::{Request, Response},
 };
@@ -30,6 +30,18 @@ pub(crate) const STATED: Stated = Stated {
         term: Term(2),
         index: LogIndex(7),
     }),
+};
+
+/// What one of them has lost.
+pub(crate) const LOSS: Loss = Loss {
+    acknowledged: Some((
+        Term(3),
+        LogPosition {
+            term: Term(2),
+            index: LogIndex(9),
+        },
+    )),
+    stated: STATED.durable,
 };
 
 /// How they welcome each other.

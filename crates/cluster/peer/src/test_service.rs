@@ -10,11 +10,11 @@ use std::{
 };
 
 use crate::{
-    Frame, Introduction, InviteId, JoinAnswer, JoinRequest, JoinToken, Joined, Lane, NodeId,
+    Frame, Introduction, InviteId, JoinAnswer, JoinRequest, JoinToken, Joined, Lane, Loss, NodeId,
     Removal, Service, Stated, Verdict, Voucher, is_vouched_for, message::Response,
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
-use quorate_state::LogIndex;
+use quorate_state::{LogIndex, LogPosition, Term};
 use tokio::sync::watch;
 
 use crate::test_home::{ALICE, BOB, HOME, Requests, echo, id, introduction, read};
@@ -50,7 +50,8 @@ pub(crate) struct TestService {
     admitted: watch::Sender<BTreeSet<NodeId>>,
     /// Who was removed, and what it is told.
     removed: Mutex<Option<(NodeId, Removal)>>,
-    has_lost_data: AtomicBool,
+    /// What whoever greets is known to have had, if anything is.
+    acknowledged: Mutex<Option<Option<(Term, LogPosition)>>>,
     expects_joiners: AtomicBool,
     /// What nodes are told that have proved to have the token of tests. `None` for ever so long.
     answer: Mutex<Option<JoinAnswer>>,
@@ -62,7 +63,7 @@ impl TestService {
             answering: Box::new(answering),
             admitted: watch::Sender::new([id(ALICE)].into()),
             removed: Mutex::default(),
-            has_lost_data: AtomicBool::new(false),
+            acknowledged: Mutex::default(),
             expects_joiners: AtomicBool::new(false),
             answer: Mutex::new(Some(JoinAnswer::Joined(joined()))),
         }
@@ -87,7 +88,12 @@ impl TestService {
 
     /// From now on whoever greets with an empty log is one that had entries in it.
     pub(crate) fn miss_data(&self) {
-        self.has_lost_data.store(true, Ordering::Relaxed);
+        *self.acknowledged.lock().unwrap() = Some(None);
+    }
+
+    /// From now on whoever greets has acknowledged this to this node as the leader of the term.
+    pub(crate) fn remember(&self, term: Term, position: LogPosition) {
+        *self.acknowledged.lock().unwrap() = Some(Some((term, position)));
     }
 
     /// Answers joiners so from now on, or never.
@@ -152,8 +158,9 @@ impl Service for TestService {
         .boxed()
     }
 
-    fn has_lost_data(&self, _peer: NodeId, stated: Stated) -> bool {
-        self.has_lost_data.load(Ordering::Relaxed) && stated.durable.is_none()
+    fn lost_data(&self, _peer: NodeId, stated: Stated) -> Option<Loss> {
+        let acknowledged = *self.acknowledged.lock().unwrap();
+        acknowledged.and_then(|acknowledged| Loss::of(acknowledged, stated))
     }
 
     fn expects_joiners(&self) -> bool {

@@ -58,6 +58,7 @@ impl Node {
         let log = open_log(&config, &metrics, sync_meter.clone()).await?;
         let peers = connect(&config, transport, exchange.clone(), &log);
         let store = open_packets(&config, &peers, &metrics, &log, &|step| self.enter(step)).await?;
+        peers.roster.set_store(&store);
         self.enter(NotReady::Replaying);
         let state_machine = StateMachine::new(
             store.clone(),

@@ -22,18 +22,19 @@ pub enum OpenError {
     /// lacks what this node once acknowledged.
     #[error(
         "{} has lost its Raft log: the node has forgotten what it promised and must not vote under \
-         its old identity. Restore the directory as a whole, or let a new node replace it: start one \
-         with a new, empty data_dir and a token of `quorate member add`, and then run `quorate \
-         member replace OLD NEW`",
+         its old identity. Put back the whole directory as it was when the node last ran, for an older \
+         copy is not enough; or let a new node replace it: start one with a new, empty data_dir and a \
+         token of `quorate member add`, and then run `quorate member replace OLD NEW`",
         .0.display()
     )]
     Forgotten(PathBuf),
     /// The log does not reach back to what the store holds, and no other member can help.
     #[error(
         "the store holds the packets as of entry {applied}, and the log begins behind entry \
-         {purged}: what lies between is lost. Restore the directory as a whole from a copy, or let \
-         a new node replace this one: start it with a new, empty data_dir and a token of `quorate \
-         member add`, and then run `quorate member replace OLD NEW`"
+         {purged}: what lies between is lost. Put back the whole directory as it was when the node \
+         last ran, for an older copy is not enough; or let a new node replace this one: start it with \
+         a new, empty data_dir and a token of `quorate member add`, and then run `quorate member \
+         replace OLD NEW`"
     )]
     Gap {
         /// The last entry that the store reflects, 0 for none.

@@ -15,9 +15,14 @@ use tokio::{
 };
 
 use crate::{
-    FatalError, Known, ShutdownError, adapters::NOT_FOUNDED, leadership::leader::leaderless,
-    links::service::PeerService, parts::Parts, snapshots::checkpoint::checkpoint_applied,
-    writes::Puts, writes::write_path::WritePath,
+    FatalError, Known, ShutdownError,
+    adapters::{NOT_FOUNDED, flushed},
+    leadership::leader::leaderless,
+    links::service::PeerService,
+    parts::Parts,
+    snapshots::checkpoint::checkpoint_applied,
+    writes::Puts,
+    writes::write_path::WritePath,
 };
 
 /// A node. Until it is open it says at which step it is, and serves nothing.
@@ -87,13 +92,19 @@ impl Node {
         }
     }
 
-    /// Resolves when this node has applied the entry that founded the cluster, so that it has a part in
-    /// it. Whom it knows, now and later, is to be kept beside log and store for the next start.
+    /// Resolves when this node has applied the entry that founded the cluster, and has what it applied
+    /// on disk, so that it has a part in it and its log is never empty again. Whom it knows, now and
+    /// later, is to be kept beside log and store for the next start.
     pub async fn joined(&self) -> watch::Receiver<Known> {
         let open = self.open.wait().await;
         let mut applied = open.write_path.applied.clone();
         // Fails only when the node is gone, and nobody waits here.
         let _ = applied.wait_for(|meta| meta.cluster.id.is_some()).await;
+        let log = open.parts.log.clone();
+        if flushed(|on_flushed| log.sync(on_flushed)).await.is_err() {
+            // The node stops, as its log has failed.
+            std::future::pending().await
+        }
         open.parts.peers.roster.known()
     }
 

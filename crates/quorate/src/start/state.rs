@@ -70,6 +70,11 @@ impl State {
             stage if !has(LOG_DIR) && (stage == Stage::Member || used_in.is_some()) => {
                 Self::Forgotten(id)
             }
+            // Its key was marked when its first entry was on disk, and the process ended then.
+            _ if used_in.is_some() => Self::Member(ClusterFile {
+                stage: Stage::Member,
+                ..cluster
+            }),
             Stage::Preparing => Self::Preparing(cluster),
             Stage::Founding => Self::Founding(cluster),
             Stage::Joining => Self::Joining(cluster),

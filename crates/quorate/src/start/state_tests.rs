@@ -83,6 +83,18 @@ fn a_stage_is_a_state() {
     }
 }
 
+/// The mark comes first, and the stage behind it. In between the process may end.
+#[test]
+fn a_used_key_is_that_of_a_member() {
+    for stage in [Stage::Founding, Stage::Joining] {
+        let dir = dir_at(stage, &[&format!("{LOG_DIR}/")]);
+        let data_dir = DataDir::open(dir.path()).unwrap();
+        data_dir.mark_used(&ClusterId([7; 32]).to_string()).unwrap();
+        let member = State::Member(cluster(Stage::Member));
+        assert_eq!(State::of(dir.path()).unwrap(), member);
+    }
+}
+
 #[test]
 fn a_used_key_without_data_has_forgotten() {
     let dir = dir_with(&[]);

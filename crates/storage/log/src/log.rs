@@ -109,6 +109,12 @@ impl Log {
         }
     }
 
+    /// The last entry on disk, or the last purged one if there is none. Whoever was told that an entry
+    /// is flushed finds it here.
+    pub fn durable(&self) -> Option<LogPosition> {
+        self.shared.lock().durable
+    }
+
     /// Appends entries, which must follow the last one without a gap. They can be read when this
     /// returns, and are on disk when `on_flushed` is called. Waits while the queue is full.
     ///

@@ -49,6 +49,30 @@ fn what_was_flushed_is_there_after_reopening() {
 }
 
 #[test]
+fn only_what_is_flushed_is_durable() {
+    let disk = SimDisk::new();
+    let log = open(&disk).unwrap();
+    assert_eq!(log.durable(), None);
+    append(&log, [entry(1, 0), entry(1, 1)]);
+    disk.block_syncs("");
+    let (on_flushed, wait) = flushed();
+    log.append([entry(1, 2)], on_flushed).unwrap();
+    disk.wait_for_blocked_syncs(1);
+    assert_eq!(log.state().last, Some(at(1, 2)));
+    assert_eq!(log.durable(), Some(at(1, 1)));
+    disk.release_syncs();
+    wait().unwrap();
+    assert_eq!(log.durable(), Some(at(1, 2)));
+    log.truncate_after(Some(at(1, 1))).unwrap();
+    sync(&log);
+    assert_eq!(log.durable(), Some(at(1, 1)));
+    log.purge(at(2, 5)).unwrap();
+    sync(&log);
+    drop(log);
+    assert_eq!(open(&disk).unwrap().durable(), Some(at(2, 5)));
+}
+
+#[test]
 fn a_gap_or_a_step_back_is_refused_and_changes_nothing() {
     let log = open(&SimDisk::new()).unwrap();
     append(&log, [entry(1, 0), entry(1, 1)]);

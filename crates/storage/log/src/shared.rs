@@ -10,6 +10,7 @@ use std::{
 };
 
 use quorate_disk::DiskFile;
+use quorate_state::LogPosition;
 
 use crate::{
     LogConfig, LogMetrics,
@@ -40,6 +41,8 @@ pub(crate) struct Shared {
 #[derive(Default)]
 pub(crate) struct LogState {
     pub(crate) index: Index,
+    /// The last entry on disk, or the last purged one if there is none.
+    pub(crate) durable: Option<LogPosition>,
     pub(crate) queue: Queue,
     /// The first error, after which nothing is written any more.
     pub(crate) failure: Option<Failure>,
@@ -75,6 +78,7 @@ impl Shared {
         let written_size = segments.iter().map(Used::size).sum();
         let next_number = segments.back().map_or(1, |used| used.segment.number + 1);
         let state = LogState {
+            durable: index.base.last,
             index,
             segments,
             next_number,

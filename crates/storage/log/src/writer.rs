@@ -196,6 +196,7 @@ impl Writer {
         for (index, number, place) in places {
             state.index.written(index, number, place);
         }
+        state.durable = self.base.last;
         state.index.trim();
         state.retire(self.base.first);
         if !state.retired.is_empty() {

@@ -91,6 +91,7 @@ impl Checkpoint {
             Some(packets) => self.commit_everything(packets)?,
         }
         self.changes.clear();
+        shared.set_durable(self.meta.applied);
         timer.observe_duration();
         Ok(self.meta.clone())
     }

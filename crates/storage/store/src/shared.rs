@@ -1,6 +1,8 @@
 //! What a store and its checkpoints share.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use quorate_state::LogPosition;
 
 use crate::{
     StoreConfig, StoreError, StoreMetrics,
@@ -17,6 +19,8 @@ pub(crate) struct Shared {
     pub(crate) metrics: StoreMetrics,
     pub(crate) checkpoint_lock: Arc<CheckpointLock>,
     file: RwLock<Arc<CheckpointFile>>,
+    /// The last entry that the file on disk reflects.
+    durable: Mutex<Option<LogPosition>>,
 }
 
 impl Shared {
@@ -28,6 +32,7 @@ impl Shared {
     ) -> Self {
         Self {
             config,
+            durable: Mutex::new(contents.meta.applied),
             memory: Memory::new(contents),
             metrics,
             checkpoint_lock: Arc::default(),
@@ -39,6 +44,14 @@ impl Shared {
     pub(crate) fn file(&self) -> Arc<CheckpointFile> {
         let file = self.file.read();
         file.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn durable(&self) -> Option<LogPosition> {
+        *self.durable.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_durable(&self, applied: Option<LogPosition>) {
+        *self.durable.lock().unwrap_or_else(PoisonError::into_inner) = applied;
     }
 
     /// Puts a committed file in place of the last one, which holds nothing any more, even when the

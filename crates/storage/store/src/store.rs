@@ -4,7 +4,7 @@ use std::{io, sync::Arc};
 
 use quorate_disk::OpenMode;
 use quorate_packet::PublicKey;
-use quorate_state::{StoredPacket, UnixMillis};
+use quorate_state::{LogPosition, StoredPacket, UnixMillis};
 
 use crate::{
     Checkpoint, Extent, Index, Meta, PacketsMut, ReceivedSnapshot, Snapshot, SnapshotReceiver,
@@ -94,6 +94,11 @@ impl Store {
         self.shared.memory.state().meta.clone()
     }
 
+    /// The last entry that the last checkpoint, or installed snapshot, reflects: it is on disk.
+    pub fn durable(&self) -> Option<LogPosition> {
+        self.shared.durable()
+    }
+
     /// When the packet that was received longest ago was received.
     pub fn oldest_received(&self) -> Option<UnixMillis> {
         let state = self.shared.memory.state();
@@ -170,6 +175,7 @@ impl Store {
         let _guard = self.shared.checkpoint_lock.acquire();
         let (file, contents) = received.finish(meta)?;
         self.shared.replace_file(file)?;
+        self.shared.set_durable(contents.meta.applied);
         self.shared.memory.replace(contents);
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! How nodes reach each other, as traits.
 
-use std::{iter, pin::Pin, sync::Arc};
+use std::{fmt, iter, pin::Pin, sync::Arc};
 
 use futures_util::{Sink, future::BoxFuture, stream::BoxStream};
 use quorate_state::{ClusterId, LogIndex, LogPosition, Term, Voucher};
@@ -90,6 +90,51 @@ pub struct Stated {
     pub durable: Option<LogPosition>,
 }
 
+/// What a node has lost, as a peer knows by what the node states when a link is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Loss {
+    /// The last entry that it acknowledged as flushed to the leader of this term. `None`: it had
+    /// entries, and the peer does not know which.
+    pub acknowledged: Option<(Term, LogPosition)>,
+    /// Where its entries on disk end.
+    pub stated: Option<LogPosition>,
+}
+
+impl Loss {
+    /// What a node has lost that acknowledged this, or had entries, and states that; `None` if it has lost
+    /// nothing. Who has voted in a later term may have lost entries to the leader of that, as it should.
+    pub fn of(acknowledged: Option<(Term, LogPosition)>, stated: Stated) -> Option<Self> {
+        let is_lost = match acknowledged {
+            Some((term, position)) => stated.term <= term && stated.durable < Some(position),
+            None => stated.durable.is_none(),
+        };
+        is_lost.then_some(Self {
+            acknowledged,
+            stated: stated.durable,
+        })
+    }
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.acknowledged {
+            Some((term, LogPosition { term: of, index })) => {
+                write!(
+                    f,
+                    "the node acknowledged entry {index} of term {of} to the leader of term {term}"
+                )?;
+            }
+            None => write!(f, "the node had entries in its log")?,
+        }
+        match self.stated {
+            Some(LogPosition { term, index }) => {
+                write!(f, ", and its log ends at entry {index} of term {term}")
+            }
+            None => write!(f, ", and its log is empty"),
+        }
+    }
+}
+
 /// What a node is to the one that it has connected to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
@@ -127,9 +172,9 @@ pub enum LinkError {
     /// The peer says that this node was removed.
     #[error("{0}")]
     Removed(String, Arc<Removal>),
-    /// The peer knows that this node had entries in its log, which is empty: it has lost its data.
+    /// The peer knows that this node has lost entries.
     #[error("{0}")]
-    Forgotten(String),
+    Forgotten(String, Loss),
     /// Anything else: it was not opened, no answer came, or not one that can be understood.
     #[error("{0}")]
     Failed(String),
@@ -155,8 +200,8 @@ pub trait Service: Send + Sync + 'static {
     /// Resolves when links of `peer` are no longer taken: those that are open end then.
     fn expelled(&self, peer: NodeId, vouchers: Vec<Voucher>) -> BoxFuture<'static, ()>;
 
-    /// Whether `peer`, which states this of its log, is known to have had more in it.
-    fn has_lost_data(&self, peer: NodeId, stated: Stated) -> bool;
+    /// What `peer` has lost, which states this of its log, as far as it is known.
+    fn lost_data(&self, peer: NodeId, stated: Stated) -> Option<Loss>;
 
     /// Whether somebody may come with a [`JoinRequest`]. While nobody may, none is read.
     fn expects_joiners(&self) -> bool;

@@ -1,6 +1,9 @@
 //! The transport as openraft sees it: what this node says to one peer.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use futures_util::{
     Stream, StreamExt,
@@ -20,6 +23,8 @@ use quorate_peer::{
     Lane, NodeId,
     message::{self, Append, Appended, Request, Response},
 };
+
+use quorate_state::Term;
 
 use super::{
     conversions::{IntoOpenraft, IntoOurs},
@@ -115,11 +120,26 @@ impl NetStreamAppend<TypeConfig> for Network {
     where
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + OptionalSend + Unpin + 'static,
     {
-        let requests = input.map(|rpc| Ok(append(rpc)));
+        // All that is sent here is of one leader, and its answers may come when it leads no more.
+        let term = Arc::<OnceLock<Term>>::default();
+        let (peer, roster, of_leader) = (self.peer, self.peers.roster.clone(), term.clone());
+        let requests = input.map(move |rpc| {
+            let request = append(rpc);
+            term.get_or_init(|| request.vote.term);
+            Ok(Request::Append(request))
+        });
         let responses = self
             .link(self.append_lane)
             .pipelined(requests, PIPELINE_MAX);
-        let answers = responses.map(|response| appended(response.map_err(unreachable_peer)?));
+        let answers = responses.map(move |response| {
+            let response = response.map_err(unreachable_peer)?;
+            if let Response::Append(Appended::Flushed(Some(position))) = &response
+                && let Some(term) = of_leader.get()
+            {
+                roster.note_acknowledged(*term, peer, *position);
+            }
+            appended(response)
+        });
         // It ends with the first entries that the peer has not taken.
         let answers = stream::unfold(Some(answers.boxed()), |answers| async {
             let mut answers = answers?;
@@ -132,13 +152,13 @@ impl NetStreamAppend<TypeConfig> for Network {
     }
 }
 
-fn append(rpc: AppendEntriesRequest<TypeConfig>) -> Request {
-    Request::Append(Append {
+fn append(rpc: AppendEntriesRequest<TypeConfig>) -> Append {
+    Append {
         vote: rpc.vote.into_ours(),
         previous: rpc.prev_log_id.into_ours(),
         entries: rpc.entries.into_iter().map(Entry::into_ours).collect(),
         leader_commit: rpc.leader_commit.into_ours(),
-    })
+    }
 }
 
 fn appended(response: Response) -> Result<StreamAppendResult<TypeConfig>, RpcError> {

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::{Stream, TryStreamExt};
 use quorate_peer::{
-    Lane, LinkError, NodeId, Transport,
+    Lane, LinkError, Loss, NodeId, Transport,
     message::{Request, Response},
 };
 use tokio::{
@@ -146,8 +146,8 @@ impl Drop for PeerLink {
 }
 
 /// With its entries back it would vote again, and has forgotten for whom it did.
-fn lost_data(peer: NodeId) -> LinkError {
-    let text = format!("peer {peer} has lost its data: replace it by a new node");
+fn lost_data(peer: NodeId, loss: Loss) -> LinkError {
+    let text = format!("peer {peer} has lost its data: {loss}; replace it by a new node");
     LinkError::Failed(text)
 }
 
@@ -175,9 +175,9 @@ async fn keep_open(route: &Route, state: &watch::Sender<State>) -> ! {
             .transport
             .open(peer, address, lane, introduction)
             .await;
-        let opened = opened.and_then(|link| match route.roster.has_lost_data(peer, link.stated) {
-            true => Err(lost_data(peer)),
-            false => Ok(link),
+        let opened = opened.and_then(|link| match route.roster.lost_data(peer, link.stated) {
+            Some(loss) => Err(lost_data(peer, loss)),
+            None => Ok(link),
         });
         let error = match opened {
             Ok(link) => {

@@ -9,7 +9,7 @@ use std::{
 
 use futures_util::{FutureExt, SinkExt, StreamExt, future::BoxFuture};
 use quorate_peer::{Frame, Introduction, Link, Stated, Tail};
-use quorate_state::Registration;
+use quorate_state::{LogPosition, Registration, Term};
 use quorate_store::Meta;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -31,6 +31,8 @@ struct Counting {
     fault: Mutex<Option<Fault>>,
     /// Ends all links when something is sent.
     ends: watch::Sender<Option<LinkError>>,
+    /// What the peer says of its log.
+    stated: Mutex<Stated>,
 }
 
 #[derive(Clone, Copy)]
@@ -51,6 +53,7 @@ impl Transport for Counting {
         let fault = *self.fault.lock().unwrap();
         let mut ends = self.ends.subscribe();
         ends.mark_unchanged();
+        let stated = *self.stated.lock().unwrap();
         async move {
             match fault {
                 Some(Fault::Hangs) => std::future::pending().await,
@@ -81,7 +84,7 @@ impl Transport for Counting {
             Ok(Link {
                 requests: Box::pin(PollSender::new(sender).sink_map_err(closed)),
                 responses: UnboundedReceiverStream::new(responses).boxed(),
-                stated: Stated::default(),
+                stated,
             })
         }
         .boxed()
@@ -91,6 +94,15 @@ impl Transport for Counting {
 impl Counting {
     fn dials(&self) -> usize {
         self.dials.load(Ordering::Relaxed)
+    }
+
+    /// From now on the peer says that its log ends there.
+    fn state(&self, durable: LogPosition) {
+        let durable = Some(durable);
+        *self.stated.lock().unwrap() = Stated {
+            durable,
+            ..Stated::default()
+        };
     }
 
     fn set_fault(&self, fault: Option<Fault>) {
@@ -118,6 +130,10 @@ fn peers() -> (Arc<Counting>, Peers) {
 
 fn peer() -> NodeId {
     NodeId::from(1)
+}
+
+fn voters_of(members: &BTreeMap<NodeId, String>) -> BTreeSet<NodeId> {
+    members.keys().copied().collect()
 }
 
 fn own() -> NodeId {
@@ -261,8 +277,9 @@ async fn a_peer_that_has_lost_its_data_gets_nothing() {
     let roll = Arc::make_mut(&mut meta.cluster.roll);
     roll.registrations.insert(peer().0, registration);
     let members = BTreeMap::from([(peer(), "peer:1".to_owned())]);
-    let voters = members.keys().copied().collect();
-    peers.roster.update(&members, voters, &meta, true);
+    peers
+        .roster
+        .update(&members, voters_of(&members), &meta, true);
     let link = peers.link(peer(), "peer:1", Lane::Append);
     transport.until_dialed(2).await;
     let opened = timeout(TIMEOUT, link.opened()).await.unwrap();
@@ -270,6 +287,43 @@ async fn a_peer_that_has_lost_its_data_gets_nothing() {
         panic!("its log is empty, and was not");
     };
     assert!(error.to_string().contains("has lost its data"), "{error}");
+}
+
+/// The leader dials, and the voter says in its welcome where its log ends.
+#[tokio::test]
+async fn a_voter_that_states_less_than_it_acknowledged_gets_nothing() {
+    let (transport, peers) = peers();
+    let had = LogPosition::new(0, 7);
+    peers.roster.note_acknowledged(Term(0), peer(), had);
+    let link = peers.link(peer(), "peer:1", Lane::Append);
+    let opened = timeout(TIMEOUT, link.opened()).await.unwrap();
+    opened.expect("it was no voter when it acknowledged this");
+
+    let members = at("peer:1");
+    let roster = &peers.roster;
+    roster.update(&members, voters_of(&members), &Meta::default(), true);
+    roster.note_acknowledged(Term(0), peer(), had);
+    for (index, is_refused) in [(6, true), (7, false), (8, false)] {
+        transport.state(LogPosition::new(0, index));
+        let link = peers.own_link(peer(), "peer:1", Lane::Append);
+        let opened = timeout(TIMEOUT, link.opened()).await.unwrap();
+        match opened {
+            Err(CallError::NotSent(error)) if is_refused => {
+                let text = error.to_string();
+                for told in [
+                    "has lost its data",
+                    "entry 7 of term 0",
+                    "entry 6 of term 0",
+                ] {
+                    assert!(text.contains(told), "{told} in {text}");
+                }
+            }
+            other => assert!(other.is_ok() && !is_refused, "{index}: {other:?}"),
+        }
+    }
+    // One that does not vote any more is forgotten, and so is what it acknowledged.
+    roster.update(&members, BTreeSet::new(), &Meta::default(), true);
+    assert_eq!(roster.lost_data(peer(), Stated::default()), None);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use quorate_peer::{LinkError, NodeId, Removal, lock};
+use quorate_peer::{LinkError, Loss, NodeId, Removal, lock};
 use tokio::{
     sync::{broadcast, watch},
     time::Instant,
@@ -43,8 +43,8 @@ pub(crate) struct Presence {
 pub(crate) enum Refused {
     /// It says that this node was removed.
     Removed(Arc<Removal>),
-    /// It knows that this node had entries in its log, which is empty. What it said.
-    Forgotten(String),
+    /// It knows that this node had more in its log than that says.
+    Forgotten(Loss),
 }
 
 /// A link that is open.
@@ -84,7 +84,7 @@ impl Presence {
     pub(crate) fn on_failed(&self, peer: NodeId, error: &LinkError) {
         let refused = match error {
             LinkError::Removed(_, removal) => Refused::Removed(removal.clone()),
-            LinkError::Forgotten(text) => Refused::Forgotten(text.clone()),
+            LinkError::Forgotten(_, loss) => Refused::Forgotten(*loss),
             LinkError::NotAdmitted(_) | LinkError::Closed(_) | LinkError::Failed(_) => return,
         };
         self.refusals.send_if_modified(|refusals| {

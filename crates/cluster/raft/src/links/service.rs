@@ -9,7 +9,7 @@ use futures_util::{
     stream::{self, BoxStream},
 };
 use quorate_peer::{
-    Frame, Introduction, JoinAnswer, JoinRequest, Lane, LinkError, NodeId, Service, Stated,
+    Frame, Introduction, JoinAnswer, JoinRequest, Lane, LinkError, Loss, NodeId, Service, Stated,
     Verdict, Voucher,
     message::{Proposed, Request, Response},
 };
@@ -39,8 +39,8 @@ impl Service for PeerService {
         self.parts.peers.roster.expelled(peer, vouchers)
     }
 
-    fn has_lost_data(&self, peer: NodeId, stated: Stated) -> bool {
-        self.parts.peers.roster.has_lost_data(peer, stated)
+    fn lost_data(&self, peer: NodeId, stated: Stated) -> Option<Loss> {
+        self.parts.peers.roster.lost_data(peer, stated)
     }
 
     fn expects_joiners(&self) -> bool {

@@ -6,6 +6,7 @@
 //! | piece | what it is |
 //! |---|---|
 //! | [`roster`] | who the cluster is and who belongs to it, as this node knows it now |
+//! | [`acknowledged`] | what voters have acknowledged to this leader |
 //! | [`following`] | the roster and the links, kept as the members are |
 //! | [`standing`] | the members as their leader knows them at one moment |
 //! | [`admin`] | what the leader knows when it answers |
@@ -20,6 +21,7 @@
 //! | [`upkeep`] | what the leader does unasked until all are what they shall be |
 //! | [`removal`] | how a node learns that it is no member any more, or has lost its data |
 
+mod acknowledged;
 pub(crate) mod address;
 pub(crate) mod admin;
 mod changes;

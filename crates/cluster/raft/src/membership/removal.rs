@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use quorate_peer::{NodeId, Removal};
+use quorate_peer::{Loss, NodeId, Removal};
 use quorate_state::LogIndex;
 use tokio::time::timeout;
 
@@ -34,13 +34,14 @@ impl Parts {
         let mut told = Finding::Member;
         loop {
             let now = refusals.borrow_and_update().clone();
-            let forgotten = now.values().find_map(|refused| match refused {
-                Refused::Forgotten(text) => Some(text),
+            // As the log is now: it may have got entries since it was told.
+            let stated = self.peers.roster.stated();
+            let lost = now.iter().find_map(|(peer, refused)| match refused {
+                Refused::Forgotten(loss) => Some((peer, Loss::of(loss.acknowledged, stated)?)),
                 Refused::Removed(_) => None,
             });
-            // What was said before it got entries counts no more.
-            if let Some(text) = forgotten.filter(|_| self.log.state().last.is_none()) {
-                return self.stop_forgotten(text);
+            if let Some((peer, loss)) = lost {
+                return self.stop_forgotten(*peer, loss);
             }
             let finding = self.finding();
             if finding != told {
@@ -54,13 +55,14 @@ impl Parts {
     }
 
     /// With its identity it would vote again, and has forgotten for whom it did.
-    fn stop_forgotten(&self, text: &str) {
+    fn stop_forgotten(&self, peer: NodeId, loss: Loss) {
         self.raft.set_standing(false);
         let error = format!(
-            "this node had entries in its log, which is empty: it has lost its data, and with it \
-             what it voted for, so it cannot come back under its old identity ({text}). Start a node \
-             in another, empty data directory with a token of `quorate member add`, and have \
-             `quorate member replace` put it in the place of the old one"
+            "this node has lost its data, and with it what it voted for, as peer {peer} knows: {loss}. It \
+             cannot come back under its old identity, nor by an older copy of its data directory: \
+             start a node in another, empty data directory with a token of `quorate member add`, and \
+             have `quorate member replace` put it in the place of the old one. If that is refused since \
+             no majority of the voters is left, read \"A lost majority\" in docs/OPERATIONS.md"
         );
         self.failure
             .send_replace(Some(FatalError::Forgotten(error)));

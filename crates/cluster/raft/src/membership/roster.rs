@@ -2,16 +2,19 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, OnceLock, Weak},
+    sync::{Arc, Mutex, OnceLock, Weak},
 };
 
 use futures_util::future::BoxFuture;
 use quorate_log::Log;
-use quorate_peer::{Introduction, NodeId, Removal, Stated, Verdict, Voucher, is_vouched_for};
+use quorate_peer::{
+    Introduction, Loss, NodeId, Removal, Stated, Verdict, Voucher, is_vouched_for, lock,
+};
 use quorate_state::{ClusterId, LogIndex, LogPosition, Roll, Term, UnixMillis, Vouchers};
-use quorate_store::Meta;
+use quorate_store::{Meta, Store};
 use tokio::sync::watch;
 
+use super::acknowledged::Acknowledged;
 use crate::{RaftConfig, config::Known};
 
 /// Who belongs to the cluster.
@@ -23,6 +26,8 @@ pub(crate) struct Roster {
     told: BTreeMap<NodeId, String>,
     /// Set when it is open. Links outlive a stopped node by a moment, and must not keep it locked.
     log: OnceLock<Weak<Log>>,
+    store: OnceLock<Weak<Store>>,
+    acknowledged: Mutex<Acknowledged>,
     registry: watch::Sender<Registry>,
     known: watch::Sender<Known>,
 }
@@ -104,15 +109,24 @@ impl Roster {
             cluster: config.cluster,
             told: members,
             log: OnceLock::new(),
+            store: OnceLock::new(),
+            acknowledged: Mutex::default(),
             registry: watch::Sender::new(registry),
             known: watch::Sender::new(config.known.clone()),
         }
     }
 
-    /// From now on this node tells whether its log is empty.
+    /// From now on this node tells what is in its log.
     pub(crate) fn set_log(&self, log: &Arc<Log>) {
         // It is opened once.
         let _ = self.log.set(Arc::downgrade(log));
+    }
+
+    /// From now on this node tells what is in its store too: a snapshot is there before the log begins
+    /// behind it.
+    pub(crate) fn set_store(&self, store: &Arc<Store>) {
+        // It is opened once.
+        let _ = self.store.set(Arc::downgrade(store));
     }
 
     /// What this node says of itself now.
@@ -132,17 +146,20 @@ impl Roster {
     }
 
     /// What this node says of its log. One that has none open does not say that it lacks anything.
-    fn stated(&self) -> Stated {
+    pub(super) fn stated(&self) -> Stated {
         let Some(log) = self.log.get().and_then(Weak::upgrade) else {
             return Stated {
                 durable: Some(LogPosition::new(u64::MAX, u64::MAX)),
                 ..Stated::default()
             };
         };
-        let state = log.state();
+        let store = self.store.get().and_then(Weak::upgrade);
+        // Before the term: a leader that has entries removed from it is voted for first.
+        let durable = log.durable().max(store.and_then(|store| store.durable()));
+        let vote = log.state().vote;
         Stated {
-            term: state.vote.map_or(Term(0), |vote| Term(vote.term)),
-            durable: state.last,
+            term: vote.map_or(Term(0), |vote| Term(vote.term)),
+            durable,
         }
     }
 
@@ -196,12 +213,25 @@ impl Roster {
         })
     }
 
-    /// Whether `peer`, which states that its log is empty, is known to have had entries in it. A node
-    /// with a log that has not opened its store yet suspects everybody: who is fed once votes again.
-    pub(crate) fn has_lost_data(&self, peer: NodeId, stated: Stated) -> bool {
-        if stated.durable.is_some() {
-            return false;
+    /// Notes what `peer` has on disk, as it said to this node as the leader of `term`.
+    pub(crate) fn note_acknowledged(&self, term: Term, peer: NodeId, position: LogPosition) {
+        if self.registry.borrow().voters.contains(&peer) {
+            lock(&self.acknowledged).note(term, peer, position);
         }
+    }
+
+    /// What `peer` has lost, which states this of its log: what it acknowledged to this leader, or all
+    /// that it is known to have had.
+    pub(crate) fn lost_data(&self, peer: NodeId, stated: Stated) -> Option<Loss> {
+        let term = self.stated().term;
+        let loss = lock(&self.acknowledged).lost_by(peer, stated, term);
+        let all = || Loss::of(None, stated).filter(|_| self.had_data(peer));
+        loss.or_else(all)
+    }
+
+    /// Whether `peer` is known to have had entries in its log. A node with a log that has not opened its
+    /// store yet suspects everybody: who is fed once votes again.
+    fn had_data(&self, peer: NodeId) -> bool {
         let registry = self.registry.borrow();
         let Some(roll) = &registry.roll else {
             return !self.is_log_empty();
@@ -240,6 +270,7 @@ impl Roster {
         meta: &Meta,
         has_caught_up: bool,
     ) {
+        lock(&self.acknowledged).retain(|voter| voters.contains(voter));
         self.registry.send_if_modified(|registry| {
             let mut now = registry.clone();
             now.applied = now.applied.max(meta.applied_index());

@@ -60,7 +60,7 @@ pub(crate) async fn open_log(
     let (metrics, dir, has_joined) = (metrics.log.clone(), config.dir.clone(), config.has_joined);
     in_background(move || {
         let log = Log::open(log_config, metrics)?;
-        match has_joined && log.state() == quorate_log::State::default() {
+        match has_joined && log.state().last.is_none() {
             true => Err(OpenError::Forgotten(dir)),
             false => Ok(Arc::new(log)),
         }

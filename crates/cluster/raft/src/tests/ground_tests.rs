@@ -67,7 +67,7 @@ impl Simulated {
     }
 
     /// Gives a node that does not run another disk.
-    fn put_in(&mut self, node: NodeId, disk: SimDisk) {
+    pub(super) fn put_in(&mut self, node: NodeId, disk: SimDisk) {
         let config = self.cluster.configs.get_mut(&node).expect("a node");
         config.disk = Arc::new(disk.clone());
         self.disks.insert(node, disk);

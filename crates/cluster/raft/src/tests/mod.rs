@@ -73,6 +73,9 @@ mod learners;
 #[path = "newcomer_tests.rs"]
 mod newcomers;
 
+#[path = "old_copy_tests.rs"]
+mod old_copies;
+
 #[path = "reading_tests.rs"]
 mod reads;
 
@@ -399,4 +402,32 @@ async fn a_voter_that_has_forgotten_its_votes_does_not_start() {
         let node = open(config(has_joined)).await.unwrap();
         node.shutdown().await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_voter_whose_log_has_a_vote_and_no_entry_does_not_start() {
+    let dir = tempfile::tempdir().unwrap();
+    save_vote(dir.path()).await;
+    let config = RaftConfig {
+        has_joined: true,
+        founding: None,
+        ..RaftConfig::numbered(1, BTreeMap::new(), dir.path().to_owned())
+    };
+    let opened = opened(config, Memory::new(NodeId::from(1), Arc::default())).await;
+    let error = opened.err().expect("it has lost its entries");
+    assert!(matches!(error, OpenError::Forgotten(_)), "{error}");
+}
+
+/// Saves a vote in the log of a node in `dir`, which has no entries.
+async fn save_vote(dir: &std::path::Path) {
+    let disk = Arc::new(quorate_disk::LinuxDisk);
+    let config = quorate_log::LogConfig::new(disk, dir.join(crate::LOG_DIR));
+    let log = quorate_log::Log::open(config, metrics().log).unwrap();
+    let vote = quorate_log::SavedVote {
+        term: 1,
+        committed: false,
+        node: [7; 32],
+    };
+    let saved = crate::adapters::flushed(|on_flushed| log.save_vote(vote, on_flushed));
+    saved.await.unwrap();
 }

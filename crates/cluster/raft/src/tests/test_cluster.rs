@@ -246,8 +246,8 @@ fn greet(
     if own.cluster != introduction.cluster {
         return Err(LinkError::Failed("it is of another cluster".into()));
     }
-    if service.has_lost_data(caller, introduction.stated) {
-        return Err(LinkError::Forgotten("it has lost its data".into()));
+    if let Some(loss) = service.lost_data(caller, introduction.stated) {
+        return Err(LinkError::Forgotten("it has lost its data".into(), loss));
     }
     Ok(own)
 }

@@ -1,0 +1,121 @@
+//! What voters have acknowledged to this leader, by which an older copy of their data is found out.
+
+use std::collections::BTreeMap;
+
+use quorate_peer::{Loss, NodeId, Stated};
+use quorate_state::{LogPosition, Term};
+
+/// The highest position that each voter acknowledged as flushed to this node, while it led in one term.
+/// Another term forgets them.
+#[derive(Debug, Default)]
+pub(super) struct Acknowledged {
+    term: Term,
+    positions: BTreeMap<NodeId, LogPosition>,
+}
+
+impl Acknowledged {
+    /// Notes what `voter` has on disk, as it said to this node as the leader of `term`.
+    pub(super) fn note(&mut self, term: Term, voter: NodeId, position: LogPosition) {
+        if term > self.term {
+            *self = Self {
+                term,
+                ..Self::default()
+            };
+        }
+        if term == self.term {
+            let highest = self.positions.entry(voter).or_insert(position);
+            *highest = position.max(*highest);
+        }
+    }
+
+    /// Forgets all but these.
+    pub(super) fn retain(&mut self, keep: impl Fn(&NodeId) -> bool) {
+        self.positions.retain(|voter, _| keep(voter));
+    }
+
+    /// What `voter` has lost, which states this, as far as this node knows, which is in `term`.
+    pub(super) fn lost_by(&self, voter: NodeId, stated: Stated, term: Term) -> Option<Loss> {
+        let position = self.positions.get(&voter);
+        let position = position.filter(|_| term == self.term)?;
+        Loss::of(Some((term, *position)), stated)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TERM: Term = Term(5);
+
+    fn at(term: u64, index: u64) -> LogPosition {
+        LogPosition::new(term, index)
+    }
+
+    fn voter() -> NodeId {
+        NodeId::from(1)
+    }
+
+    fn stated(term: Term, durable: Option<LogPosition>) -> Stated {
+        Stated { term, durable }
+    }
+
+    /// A leader that a voter has acknowledged these to, in this order.
+    fn acknowledged(positions: &[LogPosition]) -> Acknowledged {
+        let mut acknowledged = Acknowledged::default();
+        for position in positions {
+            acknowledged.note(TERM, voter(), *position);
+        }
+        acknowledged
+    }
+
+    #[test]
+    fn who_states_less_than_it_acknowledged_has_lost_it() {
+        // A heartbeat that was sent before is answered after.
+        let leader = acknowledged(&[at(5, 7), at(5, 9), at(5, 8)]);
+        for durable in [None, Some(at(4, 12)), Some(at(5, 8))] {
+            // Its vote may be older than the copy of its log is new.
+            for term in [Term(0), TERM] {
+                let loss = leader.lost_by(voter(), stated(term, durable), TERM);
+                let expected = Loss {
+                    acknowledged: Some((TERM, at(5, 9))),
+                    stated: durable,
+                };
+                assert_eq!(loss, Some(expected));
+            }
+        }
+        for durable in [at(5, 9), at(5, 10), at(6, 1)] {
+            let stated = stated(TERM, Some(durable));
+            assert_eq!(leader.lost_by(voter(), stated, TERM), None);
+        }
+        let other = NodeId::from(2);
+        assert_eq!(leader.lost_by(other, stated(TERM, None), TERM), None);
+    }
+
+    /// Its leader in the later term may have had it cut its log.
+    #[test]
+    fn who_has_voted_in_a_later_term_has_lost_nothing_that_this_leader_can_tell() {
+        let leader = acknowledged(&[at(5, 9)]);
+        let stated = stated(Term(6), Some(at(4, 8)));
+        assert_eq!(leader.lost_by(voter(), stated, TERM), None);
+    }
+
+    #[test]
+    fn another_term_forgets_what_was_acknowledged() {
+        let mut leader = acknowledged(&[at(5, 9)]);
+        let less = stated(TERM, Some(at(5, 8)));
+        assert_eq!(leader.lost_by(voter(), less, Term(6)), None);
+        leader.note(Term(7), voter(), at(7, 1));
+        // A late answer of a term that is over.
+        leader.note(TERM, voter(), at(5, 9));
+        assert_eq!(leader.lost_by(voter(), less, TERM), None);
+        let lost = leader.lost_by(voter(), less, Term(7)).unwrap();
+        assert_eq!(lost.acknowledged, Some((Term(7), at(7, 1))));
+    }
+
+    #[test]
+    fn who_votes_no_more_is_forgotten() {
+        let mut leader = acknowledged(&[at(5, 9)]);
+        leader.retain(|node| *node != voter());
+        assert!(leader.positions.is_empty());
+    }
+}

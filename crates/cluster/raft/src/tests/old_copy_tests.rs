@@ -1,0 +1,152 @@
+//! Voters whose data are from an older copy, and those that only seem to be.
+
+use quorate_peer::{LinkError, Loss};
+use quorate_replica::NotReady;
+use quorate_sim::SimDisk;
+use quorate_state::LogPosition;
+
+use super::{
+    elections::calm,
+    ground::{Simulated, checkpoint_and_purge},
+    test_members::id,
+    *,
+};
+
+/// Three nodes of which the first leads.
+async fn started() -> Simulated {
+    let simulated = Simulated::start_with(3, calm).await;
+    simulated.cluster.until_registered().await;
+    simulated.cluster.lead(1).await;
+    simulated
+}
+
+/// What is on the disk of the third node.
+fn copy(simulated: &Simulated) -> SimDisk {
+    simulated.disks[&id(3)].image(usize::MAX, quorate_sim::Loss::Everything)
+}
+
+/// Has the third node acknowledge what is stored now, and dies. What it has acknowledged.
+async fn acknowledge_and_die(simulated: &mut Simulated) -> LogPosition {
+    let third = simulated.cluster.nodes[&id(3)].clone();
+    for key in 0..10 {
+        put(&third, &packet(key, 5)).await.unwrap();
+    }
+    let durable = third.parts().log.durable();
+    simulated.kill(id(3));
+    durable.expect("it has entries")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_voter_from_an_older_copy_stops_and_names_what_it_had_and_has() {
+    let mut simulated = started().await;
+    let older = copy(&simulated);
+    let had = acknowledge_and_die(&mut simulated).await;
+    simulated.put_in(id(3), older);
+    simulated.cluster.open(id(3)).await.unwrap();
+    let old = &simulated.cluster.nodes[&id(3)];
+    let has = old.parts().log.durable().expect("it has entries");
+    assert!(has < had);
+    let failed = timeout(TIMEOUT, old.failed()).await;
+    let error = failed.expect("it stops by itself").to_string();
+    for position in [had, has] {
+        let told = format!("entry {} of term {}", position.index, position.term);
+        assert!(error.contains(&told), "{told} in {error}");
+    }
+    assert_eq!(old.status().not_ready, Some(NotReady::Failed));
+    assert_eq!(old.parts().log.durable(), Some(has), "it was fed");
+    // The others go on without it.
+    let leader = &simulated.cluster.nodes[&id(1)];
+    put(leader, &packet(1, 6)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_voter_with_all_that_it_acknowledged_goes_on() {
+    let mut simulated = started().await;
+    let had = acknowledge_and_die(&mut simulated).await;
+    simulated.cluster.open(id(3)).await.unwrap();
+    let same = simulated.cluster.nodes[&id(3)].clone();
+    assert!(same.parts().log.durable() >= Some(had));
+    timeout(TIMEOUT, same.ready()).await.expect("it is fed");
+    assert!(put(&same, &packet(1, 6)).await.is_ok());
+    simulated.cluster.shutdown().await;
+}
+
+/// A leader knows only what was acknowledged to itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_was_elected_since_does_not_know_an_older_copy() {
+    let mut simulated = started().await;
+    let older = copy(&simulated);
+    acknowledge_and_die(&mut simulated).await;
+    simulated.cluster.lead(2).await;
+    simulated.put_in(id(3), older);
+    simulated.cluster.open(id(3)).await.unwrap();
+    let old = &simulated.cluster.nodes[&id(3)];
+    timeout(TIMEOUT, old.ready()).await.expect("it is fed");
+    simulated.cluster.shutdown().await;
+}
+
+/// A peer compares with what a node said when it dialed; the node compares with what it has now.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_has_what_it_is_told_to_lack_goes_on() {
+    let simulated = started().await;
+    let node = &simulated.cluster.nodes[&id(3)];
+    let stated = node.parts().service().introduction().stated;
+    let durable = stated.durable.expect("it has entries");
+    let tell = |term, position| {
+        let loss = Loss {
+            acknowledged: Some((term, position)),
+            stated: None,
+        };
+        let refused = LinkError::Forgotten("it has lost its data".into(), loss);
+        node.parts().peers.presence.on_failed(id(9), &refused);
+    };
+    let beyond = LogPosition {
+        index: LogIndex(durable.index.0 + 1_000),
+        ..durable
+    };
+    // A flush has finished since; and a leader of a later term may have had it cut its log.
+    for (term, position) in [(stated.term, durable), (Term(stated.term.0 - 1), beyond)] {
+        tell(term, position);
+        let failed = timeout(Duration::from_millis(500), node.failed()).await;
+        assert!(failed.is_err(), "{failed:?}");
+    }
+    tell(stated.term, beyond);
+    let failed = timeout(TIMEOUT, node.failed()).await;
+    let error = failed.expect("it stops by itself").to_string();
+    assert!(error.contains("has lost its data"), "{error}");
+}
+
+/// A snapshot is on disk before the log begins behind it. Until it does, a loss of power leaves an empty
+/// log, which no member may have; and what the node states is what the snapshot holds.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_joiner_has_a_part_in_the_cluster_once_its_log_is_not_empty_on_disk() {
+    let mut cluster = Cluster::alone(|_| {}).await;
+    let first = cluster.nodes[&id(1)].clone();
+    put(&first, &packet(1, 5)).await.unwrap();
+    checkpoint_and_purge(&first).await;
+    let traffic = &cluster.board.clone().snapshots;
+    traffic.requests_max.send_replace(0);
+    let disk = SimDisk::new();
+    let on_disk = |config: &mut RaftConfig| config.disk = Arc::new(disk.clone());
+    cluster.join(2, false, on_disk).await;
+    traffic.until(|passed| passed.requests > 0).await;
+    let joiner = cluster.nodes[&id(2)].clone();
+    // Its vote is on disk, and the snapshot needs no other sync of the log.
+    until(&joiner, |view| view.leader.is_some()).await;
+    disk.block_syncs(joiner.parts().config.dir.join(crate::LOG_DIR));
+    traffic.requests_max.send_replace(usize::MAX);
+
+    let mut applied = joiner.parts().write_path.applied.clone();
+    let has_applied = applied.wait_for(|meta| meta.cluster.id.is_some());
+    timeout(TIMEOUT, has_applied).await.unwrap().unwrap();
+    let joined = timeout(Duration::from_millis(500), joiner.joined()).await;
+    assert!(joined.is_err(), "its log is empty on disk");
+    assert_eq!(joiner.parts().log.durable(), None);
+    let stated = joiner.parts().service().introduction().stated;
+    assert!(stated.durable.is_some(), "it has a snapshot");
+    disk.release_syncs();
+    let joined = timeout(TIMEOUT, joiner.joined()).await;
+    drop(joined.expect("it has begun behind the snapshot"));
+    assert!(joiner.parts().log.durable() >= stated.durable);
+    cluster.shutdown().await;
+}
