@@ -20,7 +20,6 @@ use tokio_rustls::client;
 
 use crate::{
     FRAME_SIZE_MAX, LinkServerConfig,
-    greeting::Greeting,
     test_nodes::*,
     test_service::{Echo, Serve},
 };

@@ -14,7 +14,7 @@ use crate::{
     Removal, Service, Stated, Verdict, Voucher, is_vouched_for, message::Response,
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
-use quorate_state::LogIndex;
+use quorate_state::{LogIndex, Term};
 use tokio::sync::watch;
 
 use crate::test_home::{ALICE, BOB, HOME, Requests, echo, id, introduction, read};
@@ -112,6 +112,7 @@ pub(crate) fn joined() -> Joined {
     Joined {
         id: HOME,
         index: LogIndex(9),
+        term: Term(4),
         members: vec![
             (id(BOB), "bob:1".to_owned()),
             (id(ALICE), "alice:1".to_owned()),
