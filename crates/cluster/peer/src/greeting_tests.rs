@@ -1,5 +1,5 @@
 use crate::{ClusterId, JoinRefusal, Joined, Lane, NodeId, vouch};
-use quorate_state::{CHAIN_LEN_MAX, LogIndex};
+use quorate_state::{CHAIN_LEN_MAX, LogIndex, Term};
 use strum::VariantArray;
 
 use super::*;
@@ -187,10 +187,11 @@ fn the_layout_of_joining_stays() {
     let joined = Joined {
         id: HOME,
         index: LogIndex(9),
+        term: Term(4),
         members: vec![(node, "h:1".to_owned())],
     };
     let members = [[1].as_slice(), node.0.as_bytes(), &[3, b'h', b':', b'1']].concat();
-    let expected = [[3, 0].as_slice(), &[7; 32], &[9], &members].concat();
+    let expected = [[3, 0].as_slice(), &[7; 32], &[9, 4], &members].concat();
     assert_eq!(
         encoded(&Greeting::Join(JoinAnswer::Joined(joined))),
         expected

@@ -123,6 +123,7 @@ pub use identity::{
 };
 pub use join::{JoinError, join};
 pub use lock::lock;
+pub use log_budget::{LogBudget, Unlogged};
 pub use message::{
     DecodeError, Frame, Introduction, JoinAnswer, JoinRequest, JoinToken, JoinTokenError, Joined,
     Lane, Link, LinkError, Loss, Removal, RequestSink, Service, Stated, Tail, Transport, Unfit,

@@ -118,6 +118,7 @@ pub(crate) fn joined() -> Joined {
     Joined {
         id: HOME,
         index: LogIndex(9),
+        term: Term(4),
         members: vec![
             (id(BOB), "bob:1".to_owned()),
             (id(ALICE), "alice:1".to_owned()),

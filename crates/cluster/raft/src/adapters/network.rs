@@ -31,6 +31,7 @@ use super::{
     types::{Entry, TypeConfig},
 };
 use crate::{
+    links::claims::Disbelief,
     links::connection::{CallError, PIPELINE_MAX, in_time, unexpected},
     links::peer_link::{BACKOFF, PeerLink},
     links::peers::Peers,
@@ -91,7 +92,11 @@ impl Network {
 
     async fn vote_on(&mut self, request: Request, option: RPCOption) -> VoteResult {
         match call(&self.link(Lane::Control), request, option.soft_ttl()).await? {
-            Response::Vote(response) => Ok(response.into_openraft()),
+            Response::Vote(mut response) => {
+                let heard = self.peers.heard(self.peer, response.vote);
+                response.vote = heard.map_err(disbelieved)?;
+                Ok(response.into_openraft())
+            }
             other => Err(refused(other)),
         }
     }
@@ -122,7 +127,7 @@ impl NetStreamAppend<TypeConfig> for Network {
     {
         // All that is sent here is of one leader, and its answers may come when it leads no more.
         let term = Arc::<OnceLock<Term>>::default();
-        let (peer, roster, of_leader) = (self.peer, self.peers.roster.clone(), term.clone());
+        let (peer, of_leader) = (self.peer, term.clone());
         let requests = input.map(move |rpc| {
             let request = append(rpc);
             term.get_or_init(|| request.vote.term);
@@ -131,14 +136,18 @@ impl NetStreamAppend<TypeConfig> for Network {
         let responses = self
             .link(self.append_lane)
             .pipelined(requests, PIPELINE_MAX);
+        let peers = self.peers.clone();
         let answers = responses.map(move |response| {
             let response = response.map_err(unreachable_peer)?;
-            if let Response::Append(Appended::Flushed(Some(position))) = &response
-                && let Some(term) = of_leader.get()
-            {
-                roster.note_acknowledged(*term, peer, *position);
+            let flushed = match &response {
+                Response::Append(Appended::Flushed(position)) => *position,
+                _ => None,
+            };
+            let answer = appended(&peers, peer, response)?;
+            if let (Some(position), Some(term)) = (flushed, of_leader.get()) {
+                peers.roster.note_acknowledged(*term, peer, position);
             }
-            appended(response)
+            Ok(answer)
         });
         // It ends with the first entries that the peer has not taken.
         let answers = stream::unfold(Some(answers.boxed()), |answers| async {
@@ -161,13 +170,23 @@ fn append(rpc: AppendEntriesRequest<TypeConfig>) -> Append {
     }
 }
 
-fn appended(response: Response) -> Result<StreamAppendResult<TypeConfig>, RpcError> {
+fn appended(
+    peers: &Peers,
+    peer: NodeId,
+    response: Response,
+) -> Result<StreamAppendResult<TypeConfig>, RpcError> {
+    let sent = |position| peers.check_sent(peer, position).map_err(disbelieved);
     match response {
-        Response::Append(Appended::Flushed(position)) => Ok(Ok(position.into_openraft())),
+        Response::Append(Appended::Flushed(position)) => {
+            sent(position)?;
+            Ok(Ok(position.into_openraft()))
+        }
         Response::Append(Appended::Conflict(position)) => {
+            sent(Some(position))?;
             Ok(Err(StreamAppendError::Conflict(position.into_openraft())))
         }
         Response::Append(Appended::HigherVote(vote)) => {
+            let vote = peers.heard(peer, vote).map_err(disbelieved)?;
             Ok(Err(StreamAppendError::HigherVote(vote.into_openraft())))
         }
         other => Err(refused(other)),
@@ -208,6 +227,10 @@ async fn call(link: &PeerLink, request: Request, limit: Duration) -> Result<Resp
 
 fn unreachable_peer(error: CallError) -> RpcError {
     Unreachable::new(&error).into()
+}
+
+fn disbelieved(reason: Disbelief) -> RpcError {
+    RPCError::Network(NetworkError::new(&reason))
 }
 
 fn refused(response: Response) -> RpcError {

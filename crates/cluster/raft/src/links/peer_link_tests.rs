@@ -17,7 +17,7 @@ use tokio_util::sync::PollSender;
 
 use super::*;
 use crate::{
-    RaftConfig,
+    RaftConfig, RaftMetrics,
     links::peers::{Peers, Roles},
 };
 
@@ -125,7 +125,9 @@ fn peers() -> (Arc<Counting>, Peers) {
     let exchange = Arc::new(Exchange::new(&config));
     let roster = Arc::new(Roster::new(&config));
     roster.update(&BTreeMap::new(), BTreeSet::new(), &Meta::default(), true);
-    (transport.clone(), Peers::new(transport, roster, exchange))
+    let metrics = RaftMetrics::register(&quorate_metrics::Registry::new()).unwrap();
+    let peers = Peers::new(transport.clone(), roster, exchange, metrics);
+    (transport, peers)
 }
 
 fn peer() -> NodeId {

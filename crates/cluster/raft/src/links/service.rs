@@ -72,7 +72,9 @@ impl Service for PeerService {
             Lane::Join => stream::empty().boxed(),
             Lane::Snapshot => {
                 let store = self.parts.store.clone();
-                self.parts.raft.receive_snapshots(store, peer, requests)
+                let peers = self.parts.peers.clone();
+                let raft = &self.parts.raft;
+                raft.receive_snapshots(store, peers, peer, requests)
             }
             Lane::Pull => offer_packets(self.parts.state_machine.clone(), peer, requests),
         };
@@ -148,7 +150,10 @@ impl PeerService {
                               not caught up with a leader since";
                 Response::Failed(reason.to_owned())
             }
-            of_raft => self.parts.raft.answer(of_raft).await,
+            of_raft => match self.parts.peers.check(peer, &of_raft) {
+                Ok(()) => self.parts.raft.answer(of_raft).await,
+                Err(reason) => Response::Failed(reason.to_string()),
+            },
         }
     }
 

@@ -40,5 +40,6 @@ pub(crate) mod removal;
 pub(crate) mod roster;
 mod standing;
 mod steps;
+pub(crate) mod terms;
 mod transfer;
 pub(crate) mod upkeep;

@@ -9,17 +9,18 @@ use futures_util::future::BoxFuture;
 use quorate_log::Log;
 use quorate_peer::{
     Introduction, Loss, NodeId, Removal, Stated, Verdict, Voucher, is_vouched_for, lock,
+    message::Vote,
 };
 use quorate_state::{ClusterId, LogIndex, LogPosition, Roll, Term, UnixMillis, Vouchers};
 use quorate_store::{Meta, Store};
 use tokio::sync::watch;
 
 use super::acknowledged::Acknowledged;
-use crate::{RaftConfig, config::Known};
+use crate::{RaftConfig, adapters::saved_vote, config::Known, membership::terms::Terms};
 
 /// Who belongs to the cluster.
 pub(crate) struct Roster {
-    pub(super) node: NodeId,
+    pub(crate) node: NodeId,
     cluster: ClusterId,
     /// Of whom this node was told when it was started. They belong to it until it has caught up: while
     /// it replays the log, it meets members of long ago.
@@ -29,6 +30,8 @@ pub(crate) struct Roster {
     store: OnceLock<Weak<Store>>,
     acknowledged: Mutex<Acknowledged>,
     registry: watch::Sender<Registry>,
+    /// The terms that peers state.
+    pub(crate) terms: Terms,
     known: watch::Sender<Known>,
 }
 
@@ -112,6 +115,7 @@ impl Roster {
             store: OnceLock::new(),
             acknowledged: Mutex::default(),
             registry: watch::Sender::new(registry),
+            terms: Terms::new(config.known.term),
             known: watch::Sender::new(config.known.clone()),
         }
     }
@@ -147,7 +151,7 @@ impl Roster {
 
     /// What this node says of its log. One that has none open does not say that it lacks anything.
     pub(super) fn stated(&self) -> Stated {
-        let Some(log) = self.log.get().and_then(Weak::upgrade) else {
+        let Some(log) = self.open_log() else {
             return Stated {
                 durable: Some(LogPosition::new(u64::MAX, u64::MAX)),
                 ..Stated::default()
@@ -156,11 +160,30 @@ impl Roster {
         let store = self.store.get().and_then(Weak::upgrade);
         // Before the term: a leader that has entries removed from it is voted for first.
         let durable = log.durable().max(store.and_then(|store| store.durable()));
-        let vote = log.state().vote;
         Stated {
-            term: vote.map_or(Term(0), |vote| Term(vote.term)),
+            term: saved_vote(&log).map_or(Term(0), |vote| vote.term),
             durable,
         }
+    }
+
+    fn open_log(&self) -> Option<Arc<Log>> {
+        self.log.get().and_then(Weak::upgrade)
+    }
+
+    /// The last vote of this node.
+    pub(crate) fn own_vote(&self) -> Option<Vote> {
+        saved_vote(&*self.open_log()?)
+    }
+
+    /// The last entry of this node's log.
+    pub(crate) fn last_log(&self) -> Option<LogPosition> {
+        self.open_log()?.state().last
+    }
+
+    /// The highest term that this node believes, which is at `own` itself.
+    pub(crate) fn highest_term(&self, own: Term) -> Term {
+        let registry = self.registry.borrow();
+        self.terms.highest(self.node, own, &registry.voters)
     }
 
     fn is_log_empty(&self) -> bool {
@@ -223,6 +246,7 @@ impl Roster {
     /// What `peer` has lost, which states this of its log: what it acknowledged to this leader, or all
     /// that it is known to have had.
     pub(crate) fn lost_data(&self, peer: NodeId, stated: Stated) -> Option<Loss> {
+        self.terms.hear(peer, stated.term);
         let term = self.stated().term;
         let loss = lock(&self.acknowledged).lost_by(peer, stated, term);
         let all = || Loss::of(None, stated).filter(|_| self.had_data(peer));

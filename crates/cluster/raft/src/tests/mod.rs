@@ -46,6 +46,9 @@ mod ground;
 #[path = "full_disk_tests.rs"]
 mod full_disk;
 
+#[path = "hostile_tests.rs"]
+mod hostile;
+
 #[path = "size_tests.rs"]
 mod sizes;
 

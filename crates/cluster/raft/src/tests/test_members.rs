@@ -115,6 +115,7 @@ impl Cluster {
         config.known = Known {
             index: joined.index,
             members: joined.members.iter().cloned().collect(),
+            term: joined.term,
         };
         config.name = name;
         config.address = address(number);
