@@ -141,7 +141,7 @@ impl PeerService {
                 Response::Operated(self.admin.answer_peer(peer, &asked).await)
             }
             _ if lane == Lane::Admin => Response::Failed("this lane is for operators".to_owned()),
-            Request::Propose(packets) => Response::Proposed(self.propose(packets).await),
+            Request::Propose(packets) => Response::Proposed(self.propose(peer, packets).await),
             Request::ReadIndex => Response::ReadIndex(self.parts.raft.read_index().await),
             Request::Vote(_) | Request::PreVote(_) | Request::TransferLeader(_)
                 if !self.parts.may_vote() =>
@@ -157,13 +157,29 @@ impl PeerService {
         }
     }
 
-    async fn propose(&self, packets: Bytes) -> Proposed {
+    /// Takes packets that `peer` has verified. Those of a learner are verified again: there are many,
+    /// and their machines are not watched as voters are.
+    async fn propose(&self, peer: NodeId, packets: Bytes) -> Proposed {
         match EncodedPackets::parse(packets) {
-            Ok(packets) => self.puts.propose(packets).await,
+            Ok(packets) => {
+                match self.parts.peers.roster.votes(peer) || are_signed(&packets).await {
+                    true => self.puts.propose(packets).await,
+                    false => {
+                        tracing::error!(%peer, "refused forwarded packets that their keys have not signed");
+                        Proposed::Refused
+                    }
+                }
+            }
             Err(error) => {
                 tracing::error!(%error, "refused forwarded packets that cannot be read");
                 Proposed::Refused
             }
         }
     }
+}
+
+async fn are_signed(packets: &EncodedPackets) -> bool {
+    let packets = packets.clone();
+    let verified = tokio::task::spawn_blocking(move || packets.are_signed());
+    verified.await.unwrap_or(false)
 }

@@ -14,6 +14,7 @@
 //! | [`changes`], [`steps`], [`transfer`], [`registering`], [`publishing`] | these handlers |
 //! | [`refusals`] | why it does not do what it is asked |
 //! | [`operator`], [`leader_client`] | requests at any node, which asks the leader |
+//! | [`audit`] | what the leader writes of requests that other nodes brought |
 //! | [`own_view`] | the members as a node knows them that knows no leader |
 //! | [`lost_majority`] | what is said when there can be no leader |
 //! | [`joining`] | nodes that nobody knows yet |
@@ -24,6 +25,7 @@
 mod acknowledged;
 pub(crate) mod address;
 pub(crate) mod admin;
+mod audit;
 mod changes;
 pub(crate) mod following;
 mod joining;

@@ -190,6 +190,11 @@ impl Roster {
         self.stated().durable.is_none()
     }
 
+    /// Whether `node` votes, as of what is applied.
+    pub(crate) fn votes(&self, node: NodeId) -> bool {
+        self.registry.borrow().voters.contains(&node)
+    }
+
     /// The members and where they are; before there are any, whoever this node was told of.
     pub(crate) fn members(&self) -> BTreeMap<NodeId, String> {
         self.registry.borrow().members.clone()

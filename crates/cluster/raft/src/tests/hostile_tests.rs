@@ -1,15 +1,19 @@
 //! One member that lies: what it says of others, and of terms out of reach, changes nothing on any disk.
 
 use futures_util::stream;
+use quorate_api::{
+    AdminRequest, Answered, Asked, ChangeRequest, DeletePacket, InviteRequest, JoinCall,
+    MemberChange, OpenInvite, Problem, ProblemType, Rename, TransferRequest,
+};
 use quorate_log::State;
 use quorate_peer::{
     Introduction, Loss, Service, Stated, Tail, Verdict, Voucher,
     message::{
-        Append, Appended, Entry, Membership, Payload, Response, SnapshotBegin, StoredMembership,
-        TransferLeader, TransferOutcome, Vote, VoteRequest, VoteResponse,
+        Append, Appended, Entry, Membership, Payload, Proposed, Response, SnapshotBegin,
+        StoredMembership, TransferLeader, TransferOutcome, Vote, VoteRequest, VoteResponse,
     },
 };
-use quorate_state::LogPosition;
+use quorate_state::{Conditions, EncodedPackets, InviteId, LogPosition};
 
 use super::{elections::calm, test_members::*, *};
 
@@ -451,4 +455,71 @@ async fn far_ahead(config: &RaftConfig, term: Term) {
     crate::adapters::flushed(|on_flushed| log.save_vote(vote, on_flushed))
         .await
         .unwrap();
+}
+
+/// A learner may be at the edge, in a hall that nobody watches.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_learner_asks_for_itself_alone_and_publishes_for_nobody() {
+    let mut cluster = Cluster::alone(calm).await;
+    cluster.join(2, true, calm).await;
+    let leader = cluster.leader().clone();
+    let learner = id(2);
+    let ask = async |request: AdminRequest| {
+        let asked = serde_json::to_vec(&Asked::new(request, TIMEOUT)).unwrap();
+        let request = Request::Operate(asked.into());
+        match answered(&leader, learner, Lane::Admin, request).await {
+            Response::Operated(answer) => {
+                serde_json::from_slice::<Result<Answered, Problem>>(&answer).unwrap()
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    let key = PublicKey::from_bytes([1; 32]);
+    let remove = |node: NodeId| {
+        let change = ChangeRequest { force: true };
+        AdminRequest::from(MemberChange::Remove(change).of(node.to_string()))
+    };
+    let block_secs = None;
+    let open = OpenInvite {
+        id: InviteId([1; 16]),
+        key,
+        request: InviteRequest {
+            learner: false,
+            valid_secs: 60,
+            uses: 1,
+        },
+    };
+    let call = JoinCall {
+        invite: InviteId([1; 16]),
+        node: id(9),
+        name: "n9".to_owned(),
+        address: "h:9".to_owned(),
+    };
+    for request in [
+        open.into(),
+        call.into(),
+        remove(id(1)),
+        AdminRequest::from(DeletePacket { key, block_secs }),
+        AdminRequest::from(TransferRequest { to: None }),
+    ] {
+        let refused = ask(request.clone()).await.unwrap_err();
+        assert_eq!(refused.problem_type, ProblemType::NotVoter, "{request:?}");
+    }
+    let name = "edge".to_owned();
+    ask(AdminRequest::from(Rename { name })).await.unwrap();
+
+    // The voter takes the packets that it has verified itself, and those of learners once it has.
+    let unsigned = packet(1, 5);
+    for (packet, is_taken) in [(unsigned, false), (signed(1), true)] {
+        let mut packets = EncodedPackets::default();
+        assert!(packets.push(&packet, &Conditions::default()));
+        let request = Request::Propose(packets.encode());
+        let response = answered(&leader, learner, Lane::Forward, request).await;
+        let Response::Proposed(proposed) = response else {
+            panic!("{response:?}");
+        };
+        assert_eq!(proposed != Proposed::Refused, is_taken, "{proposed:?}");
+    }
+    ask(remove(learner)).await.unwrap();
+    cluster.shutdown().await;
 }

@@ -433,6 +433,11 @@ pub(super) fn packet(key: u8, micros: u64) -> SignedPacket {
     SignedPacket::assume_verified(PublicKey::from_bytes([key; 32]), Bytes::from(payload)).unwrap()
 }
 
+/// A packet that its key has signed: the leader takes nothing else of a learner.
+pub(super) fn signed(seed: u8) -> SignedPacket {
+    quorate_fake::packet(seed, 5, "text", 30)
+}
+
 pub(super) async fn put(node: &Node, packet: &SignedPacket) -> Result<PutOutcome, PutError> {
     let put = node.put(packet.clone(), Conditions::default());
     timeout(TIMEOUT, put)
