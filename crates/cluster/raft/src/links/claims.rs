@@ -13,9 +13,6 @@ use super::peers::Peers;
 /// A step of the term that elections alone hardly explain.
 const JUMP: u64 = 1_000;
 
-/// How many lines of the log the peers cause in a minute by what is not believed.
-pub(super) const LINE_COUNT_PER_MINUTE_MAX: u32 = 10;
-
 /// Why a message of a peer is refused. Nothing of it is taken in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Disbelief {
@@ -85,6 +82,11 @@ impl Peers {
         let is_there = position.map(|at| at.index) <= last.map(|at| at.index)
             && position.map(|at| at.term) <= last.map(|at| at.term);
         self.told(peer, is_there.then_some(()).ok_or(Disbelief::Senseless))
+    }
+
+    /// Refuses packets of a term that is out of reach, which `peer` offers.
+    pub(crate) fn check_offer(&self, peer: NodeId, last: LogPosition) -> Result<(), Disbelief> {
+        self.told(peer, self.check_term(peer, last.term))
     }
 
     fn check_term(&self, peer: NodeId, term: Term) -> Result<(), Disbelief> {
