@@ -112,11 +112,11 @@ impl OpenNode {
         }
     }
 
-    /// Whether this is to remove this very node, by what it knows of the members.
+    /// Whether this is to remove this very node or replace it, by what it knows of the members.
     fn is_own_removal(&self, request: &AdminRequest) -> bool {
         let AdminRequest::ChangeMember(ChangeMember {
             node,
-            change: MemberChange::Remove(_),
+            change: MemberChange::Remove(_) | MemberChange::Replace(_),
         }) = request
         else {
             return false;
