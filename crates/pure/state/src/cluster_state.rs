@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::{
-    Capacity, ClusterId, CommandError, CookieSecret, Invite, Level, PublishState, Registration,
-    Roll, TokenHash, Voucher, Vouchers, ZoneState,
+    Capacity, ClusterId, ClusterTime, CommandError, CookieSecret, Invite, Level, PublishState,
+    Registration, Roll, TokenHash, Voucher, Vouchers, ZoneState,
     coding::{Coding, fields},
 };
 
@@ -30,10 +30,11 @@ pub struct ClusterState {
     pub zones: Arc<ZoneState>,
     /// Who may publish, and what was deleted.
     pub publishing: Arc<PublishState>,
+    pub time: ClusterTime,
 }
 
 fields! {
-    ClusterState { level, capacity, id, forming, roll, zones, publishing }
+    ClusterState { level, capacity, id, forming, roll, zones, publishing, time }
     Roll { registrations, invites, vouchers, removed }
     Registration { name, address, stays_learner, has_data, index }
     Invite { key, expires, stays_learner, uses, used_by }

@@ -51,6 +51,16 @@ fn roll() -> Roll {
     }
 }
 
+/// Set back after a step.
+fn time() -> ClusterTime {
+    let mut time = ClusterTime::default();
+    for now in [5, u64::MAX, 9] {
+        time.advance(UnixMillis(now));
+    }
+    assert!(time.set_back(UnixMillis(9)).is_some());
+    time
+}
+
 #[test]
 fn a_state_is_read_as_it_was_written() {
     let capacity = Capacity {
@@ -65,6 +75,7 @@ fn a_state_is_read_as_it_was_written() {
         roll: roll().into(),
         zones: zone_state().into(),
         publishing: publish_state().into(),
+        time: time(),
     };
     for state in [ClusterState::default(), full] {
         let encoded = state.encode();

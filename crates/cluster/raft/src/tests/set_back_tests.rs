@@ -1,0 +1,169 @@
+//! A majority whose clocks are ahead for a while.
+
+use quorate_api::DeletePacket;
+use quorate_clock::ClockState;
+use quorate_replica::Conditions;
+use quorate_state::UnixMillis;
+use tokio::time::Instant;
+
+use super::{ground::Simulated, test_members::ask, *};
+use crate::WallClock;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// An eighth of it is 15 minutes.
+const RETENTION: Duration = Duration::from_secs(2 * 3600);
+
+/// Three nodes whose clocks are set together: time passes when the test says so.
+struct Ticking {
+    simulated: Simulated,
+    ahead: Ahead,
+    passed: Duration,
+}
+
+impl Ticking {
+    async fn start(adjust: impl Fn(&mut RaftConfig)) -> Self {
+        let ahead = Ahead::default();
+        let simulated = Simulated::start_with(3, |config| {
+            config.wall_clock = ahead.clock();
+            config.settings.packets.retention_secs = RETENTION.as_secs();
+            adjust(config);
+        })
+        .await;
+        for node in simulated.cluster.nodes.values() {
+            agreement::agreed_count_max(node).await;
+        }
+        Self {
+            simulated,
+            ahead,
+            passed: Duration::ZERO,
+        }
+    }
+
+    fn cluster(&self) -> &Cluster {
+        &self.simulated.cluster
+    }
+
+    fn leader(&self) -> &Arc<Node> {
+        self.cluster().leader()
+    }
+
+    fn truth(&self) -> UnixMillis {
+        WallClock::default().now().saturating_add(self.passed)
+    }
+
+    /// Sets all clocks so far ahead of the truth, and waits until the nodes agree on that.
+    async fn set_ahead(&self, by: Duration) {
+        self.ahead.set(self.passed + by);
+        for node in self.cluster().nodes.values() {
+            let agree = async {
+                loop {
+                    let reading = node.parts().exchange.time();
+                    let is_it = off(reading.time, self.truth().saturating_add(by)) < MINUTE / 2;
+                    if reading.state == ClockState::Agreed && is_it {
+                        return;
+                    }
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            timeout(TIMEOUT, agree).await.expect("they hear each other");
+        }
+    }
+
+    /// Lets so much time pass while the clocks are so far ahead, and the log tell it.
+    async fn pass(&mut self, time: Duration, ahead: Duration) {
+        self.passed += time;
+        self.set_ahead(ahead).await;
+        let index = self.leader().status().applied_index;
+        applied(self.leader(), index.next()).await;
+    }
+
+    async fn restart_all(&mut self) {
+        let nodes: Vec<_> = self.cluster().configs.keys().copied().collect();
+        let index = self.leader().status().applied_index;
+        for node in self.cluster().nodes.values() {
+            applied(node, index).await;
+        }
+        for node in &nodes {
+            self.simulated.kill(*node);
+        }
+        self.simulated.cluster.open_all().await;
+        self.cluster().ready().await;
+    }
+
+    /// When each node says that it received the packet of this key.
+    async fn received(&self, key: u8) -> UnixMillis {
+        expect_equal_digests(self.cluster().nodes.values()).await;
+        let key = PublicKey::from_bytes([key; 32]);
+        let nodes = self.cluster().nodes.values();
+        let stored = nodes.map(|node| node.stored_packet(&key).unwrap().expect("it is there"));
+        let received: Vec<_> = stored.map(|stored| stored.received).collect();
+        assert!(received.iter().all(|it| *it == received[0]), "{received:?}");
+        received[0]
+    }
+}
+
+fn off(a: UnixMillis, b: UnixMillis) -> Duration {
+    a.since(b).max(b.since(a))
+}
+
+/// A PUT that only the log judges.
+async fn put_unjudged(node: &Node, packet: SignedPacket) -> Result<PutOutcome, PutError> {
+    let deadline = Instant::now() + Duration::from_secs(2);
+    node.parts()
+        .puts
+        .put(packet, Conditions::default(), deadline)
+        .await
+}
+
+/// Stamps stayed a month ahead. An unknown key then drove out packets that were alive, since their
+/// refreshes cost no entry, and a block was over.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_month_ahead_nothing_alive_gives_way_and_blocks_hold() {
+    let ticking = Ticking::start(|config| config.settings.packets.count_max = 2).await;
+    let node = ticking.cluster().followers().next().unwrap();
+    let alive = packet(2, 5);
+    put(node, &packet(1, 5)).await.unwrap();
+    put(node, &alive).await.unwrap();
+    let block = DeletePacket {
+        key: PublicKey::from_bytes([9; 32]),
+        block_secs: Some(10 * DAY.as_secs()),
+    };
+    ask(node, block).await.unwrap();
+
+    ticking.set_ahead(MONTH).await;
+    assert_eq!(put(node, &packet(1, 6)).await, Ok(PutOutcome::Stored));
+    ticking.set_ahead(Duration::ZERO).await;
+    assert_eq!(put(node, &alive).await, Ok(PutOutcome::Unchanged));
+    assert_eq!(put(node, &packet(3, 5)).await, Ok(PutOutcome::Full));
+    let blocked = packet(9, ticking.truth().0 * 1000 + 1);
+    assert_eq!(put_unjudged(node, blocked).await, Ok(PutOutcome::Blocked));
+    for key in [1, 2] {
+        ticking.received(key).await;
+    }
+    ticking.simulated.cluster.shutdown().await;
+}
+
+/// The pause after a step was known to the processes that saw it, and to no other: all packets were
+/// removed soon after a restart.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_month_ahead_and_a_restart_nothing_alive_expires() {
+    let mut ticking = Ticking::start(|_| {}).await;
+    put(ticking.leader(), &packet(1, 5)).await.unwrap();
+    ticking.set_ahead(MONTH).await;
+    put(ticking.leader(), &packet(2, 5)).await.unwrap();
+    ticking.restart_all().await;
+    for _ in 0..3 {
+        ticking.passed += 10 * MINUTE;
+        ticking.set_ahead(MONTH).await;
+        for node in ticking.cluster().nodes.values() {
+            node.parts().parts.remove_old().await;
+        }
+    }
+    for key in [1, 2] {
+        ticking.received(key).await;
+    }
+    ticking.simulated.cluster.shutdown().await;
+}
