@@ -80,6 +80,22 @@ impl Ticking {
         applied(self.leader(), index.next()).await;
     }
 
+    /// By how much time was set back, as whoever reads is told.
+    fn read_set_back(&self) -> Duration {
+        self.leader().read_state().set_back
+    }
+
+    async fn is_set_back(&self) {
+        for node in self.cluster().nodes.values() {
+            let is_set_back = async {
+                while node.read_state().set_back.is_zero() {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            };
+            timeout(TIMEOUT, is_set_back).await.expect("it is time");
+        }
+    }
+
     async fn restart_all(&mut self) {
         let nodes: Vec<_> = self.cluster().configs.keys().copied().collect();
         let index = self.leader().status().applied_index;
@@ -150,20 +166,92 @@ async fn after_a_month_ahead_nothing_alive_gives_way_and_blocks_hold() {
 /// removed soon after a restart.
 #[tokio::test(flavor = "multi_thread")]
 async fn after_a_month_ahead_and_a_restart_nothing_alive_expires() {
-    let mut ticking = Ticking::start(|_| {}).await;
+    // Longer than the test; a tenth of it is the pause after the restart.
+    let mut ticking = Ticking::start(|config| config.settings.packets.retention_secs = 80).await;
     put(ticking.leader(), &packet(1, 5)).await.unwrap();
     ticking.set_ahead(MONTH).await;
     put(ticking.leader(), &packet(2, 5)).await.unwrap();
     ticking.restart_all().await;
-    for _ in 0..3 {
-        ticking.passed += 10 * MINUTE;
-        ticking.set_ahead(MONTH).await;
-        for node in ticking.cluster().nodes.values() {
-            node.parts().parts.remove_old().await;
-        }
+    for node in ticking.cluster().nodes.values() {
+        let may_expire = async {
+            while !node.parts().exchange.time().may_expire {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        timeout(2 * TIMEOUT, may_expire)
+            .await
+            .expect("the pause ends");
+    }
+    for node in ticking.cluster().nodes.values() {
+        node.parts().parts.remove_old().await;
     }
     for key in [1, 2] {
         ticking.received(key).await;
     }
+    ticking.simulated.cluster.shutdown().await;
+}
+
+/// Stamps stayed a month ahead until the truth had come so far.
+#[tokio::test(flavor = "multi_thread")]
+async fn time_is_set_back_over_restarts_once_it_was_agreed_on_for_long() {
+    let mut ticking = Ticking::start(|config| config.settings.packets.count_max = 5).await;
+    for key in [1, 2] {
+        put(ticking.leader(), &packet(key, 5)).await.unwrap();
+    }
+    let before = ticking.received(1).await;
+    ticking.set_ahead(MONTH).await;
+    for key in [2, 3] {
+        put(ticking.leader(), &packet(key, 6)).await.unwrap();
+    }
+    ticking.restart_all().await;
+    ticking.pass(10 * MINUTE, MONTH).await;
+    put(ticking.leader(), &packet(4, 5)).await.unwrap();
+
+    ticking.set_ahead(Duration::ZERO).await;
+    let stepped = put(ticking.leader(), &packet(5, 5)).await;
+    assert_eq!(stepped, Ok(PutOutcome::Stored));
+    ticking.pass(10 * MINUTE, Duration::ZERO).await;
+    assert!(
+        off(
+            ticking.received(5).await,
+            ticking.truth().saturating_add(MONTH)
+        ) < DAY
+    );
+    assert_eq!(ticking.read_set_back(), Duration::ZERO, "it is early yet");
+
+    // What was waited is not lost.
+    ticking.restart_all().await;
+    ticking.passed += 6 * MINUTE;
+    ticking.set_ahead(Duration::ZERO).await;
+    ticking.is_set_back().await;
+    assert_eq!(
+        ticking.received(1).await,
+        before,
+        "it is from before the step"
+    );
+    let mut received = Vec::new();
+    for key in 1..=5 {
+        received.push(ticking.received(key).await);
+    }
+    assert!(received.is_sorted(), "{received:?}");
+    assert!(received[4] <= ticking.truth());
+    let now = ticking.truth();
+    for (key, ago) in [(2, 26), (3, 26), (4, 16), (5, 16)] {
+        let expected = now.saturating_sub(ago * MINUTE);
+        let off = off(received[key - 1], expected);
+        assert!(off < MINUTE, "{key}: {off:?}");
+    }
+
+    // Full as it is, it takes nobody for dead; and what comes now, by any node, is of now.
+    let unknown = packet(6, 5);
+    assert_eq!(put(ticking.leader(), &unknown).await, Ok(PutOutcome::Full));
+    assert_eq!(
+        put(ticking.leader(), &packet(1, 9)).await,
+        Ok(PutOutcome::Stored)
+    );
+    assert!(off(ticking.received(1).await, ticking.truth()) < MINUTE);
+    ticking.restart_all().await;
+    assert!(off(ticking.received(1).await, ticking.truth()) < MINUTE);
+    assert!(off(ticking.received(5).await, received[4]).is_zero());
     ticking.simulated.cluster.shutdown().await;
 }
