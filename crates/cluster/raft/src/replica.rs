@@ -15,7 +15,7 @@ use quorate_replica::{
     NodeStatus, Observer, PublishState, PutError, PutOutcome, ReadError, ReadState, Reader,
     Replica, StateDigest, StoredPacket, Watch, ZoneState,
 };
-use quorate_state::{EVICTION_AGE_MIN, UnixMillis};
+use quorate_state::{EVICTION_AGE_MIN, UnixMillis, millis};
 use quorate_store::{Extent, Pace};
 use tokio::time::{Instant, timeout};
 
@@ -161,6 +161,7 @@ impl OpenNode {
             clock: NodeClock {
                 state: time.state,
                 offset_ms: time.offset_ms,
+                log_ahead_ms: millis(meta.cluster.time.ahead()),
             },
             disk_full: parts.raft.space.is_low(),
             not_ready: self.not_ready(),

@@ -89,6 +89,19 @@ fn a_state_is_read_as_it_was_written() {
 }
 
 #[test]
+fn what_was_written_before_time_was_told_is_read() {
+    let state = ClusterState {
+        roll: roll().into(),
+        ..ClusterState::default()
+    };
+    let mut bytes = state.encode();
+    bytes.truncate(bytes.len() - NO_TIME.len());
+    let size = u32::try_from(bytes.len() - SIZE_SIZE).unwrap();
+    bytes[..SIZE_SIZE].copy_from_slice(&size.to_be_bytes());
+    assert_eq!(ClusterState::decode(&bytes), Ok((state, &b""[..])));
+}
+
+#[test]
 fn what_a_newer_program_adds_is_skipped() {
     let mut bytes = ClusterState::default().encode();
     bytes[3] += 3;

@@ -3,7 +3,7 @@
 use quorate_api::DeletePacket;
 use quorate_clock::ClockState;
 use quorate_replica::Conditions;
-use quorate_state::UnixMillis;
+use quorate_state::{UnixMillis, millis};
 use tokio::time::Instant;
 
 use super::{ground::Simulated, test_members::ask, *};
@@ -218,6 +218,8 @@ async fn time_is_set_back_over_restarts_once_it_was_agreed_on_for_long() {
         ) < DAY
     );
     assert_eq!(ticking.read_set_back(), Duration::ZERO, "it is early yet");
+    let ahead_ms = ticking.leader().status().clock.log_ahead_ms;
+    assert!(ahead_ms.abs_diff(millis(MONTH)) < millis(MINUTE));
 
     // What was waited is not lost.
     ticking.restart_all().await;
