@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use anyhow::Context;
 use prometheus::Registry;
 use quorate_admin::{AUDIT_TARGET, Reload};
+
 use quorate_peer::{LinkServer, NodeId, PeerTransport, Service, TransportConfig};
 use quorate_raft::{Node, NodeMetrics, ShutdownError};
 use quorate_replica::NotReady;

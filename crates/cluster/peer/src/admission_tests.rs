@@ -1,6 +1,6 @@
 //! Nodes that are turned away, and told why, over loopback.
 
-use crate::{ClusterId, Introduction, Lane, LinkError, Removal, Transport};
+use crate::{ClusterId, Introduction, Lane, LinkError, Removal, Stated, Transport};
 use futures_util::{FutureExt, SinkExt, StreamExt, stream};
 use quorate_state::LogIndex;
 use strum::VariantArray;
@@ -35,7 +35,7 @@ async fn a_member_that_lost_its_data_is_told_to_be_replaced() {
     let bob = Node::bob(Echo).await;
     bob.service.miss_data();
     let empty = Introduction {
-        is_log_empty: true,
+        stated: Stated::default(),
         ..introduction()
     };
     let error = open_as(ALICE, bob.address(), empty).await.err().unwrap();

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use crate::{
     ClusterId, DecodeError, Introduction, JoinAnswer, JoinRequest, Lane, LinkError, Removal,
-    Voucher, message::WIRE_VERSIONS,
+    Stated, Voucher, message::WIRE_VERSIONS,
 };
 use futures_util::{Stream, StreamExt, stream};
 use serde::{Deserialize, Serialize};
@@ -75,7 +75,7 @@ pub(crate) struct Hello {
     pub(crate) magic: [u8; 8],
     pub(crate) versions: RangeInclusive<u16>,
     pub(crate) cluster: ClusterId,
-    pub(crate) is_log_empty: bool,
+    pub(crate) stated: Stated,
     pub(crate) lane: u8,
     pub(crate) vouchers: Vec<Voucher>,
 }
@@ -86,7 +86,7 @@ impl Hello {
             magic: MAGIC,
             versions: WIRE_VERSIONS,
             cluster: introduction.cluster,
-            is_log_empty: introduction.is_log_empty,
+            stated: introduction.stated,
             lane: lane as u8,
             vouchers: introduction.vouchers,
         }
@@ -133,8 +133,7 @@ pub(crate) enum Greeting {
     Welcome {
         /// The wire version that both speak from here on.
         version: u16,
-        /// Whether there is no entry in the log of the node that welcomes.
-        is_log_empty: bool,
+        stated: Stated,
     },
     /// The link is refused for the reason told, in words: a node need not know every reason that
     /// other versions have.

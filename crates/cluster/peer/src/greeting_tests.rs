@@ -1,10 +1,10 @@
 use crate::{ClusterId, JoinRefusal, Joined, Lane, NodeId, vouch};
-use quorate_state::{CHAIN_LEN_MAX, LogIndex};
+use quorate_state::{CHAIN_LEN_MAX, LogIndex, Term};
 use strum::VariantArray;
 
 use super::*;
 use crate::{
-    test_nodes::{HOME, encoded, hello, id, identity, introduction, noise},
+    test_nodes::{HOME, STATED, encoded, hello, id, identity, introduction, noise},
     test_service::{joined, token},
 };
 
@@ -129,7 +129,7 @@ fn the_layout_of_greetings_stays() {
     let whole = Hello {
         lane: Lane::Snapshot as u8,
         versions: 3..=5,
-        is_log_empty: true,
+        stated: STATED,
         vouchers: vec![voucher],
         ..of(7)
     };
@@ -139,7 +139,8 @@ fn the_layout_of_greetings_stays() {
         b"quorate1".as_slice(),
         &[3, 5],
         &[7; 32],
-        &[1, 3],
+        &[3, 1, 2, 7],
+        &[3],
         &vouchers,
     ];
     assert_eq!(encoded(&whole), expected.concat());
@@ -157,9 +158,9 @@ fn the_layout_of_greetings_stays() {
     assert_eq!(lanes, Lane::VARIANTS);
     let welcome = Greeting::Welcome {
         version: 3,
-        is_log_empty: true,
+        stated: STATED,
     };
-    assert_eq!(encoded(&welcome), [0, 3, 1]);
+    assert_eq!(encoded(&welcome), [0, 3, 3, 1, 2, 7]);
     let refused = Greeting::Refused("no".to_owned());
     assert_eq!(encoded(&refused), [1, 2, b'n', b'o']);
     assert_eq!(encoded(&Greeting::Forgotten), [2]);
@@ -183,10 +184,11 @@ fn the_layout_of_joining_stays() {
     let joined = Joined {
         id: HOME,
         index: LogIndex(9),
+        term: Term(4),
         members: vec![(node, "h:1".to_owned())],
     };
     let members = [[1].as_slice(), node.0.as_bytes(), &[3, b'h', b':', b'1']].concat();
-    let expected = [[3, 0].as_slice(), &[7; 32], &[9], &members].concat();
+    let expected = [[3, 0].as_slice(), &[7; 32], &[9, 4], &members].concat();
     assert_eq!(
         encoded(&Greeting::Join(JoinAnswer::Joined(joined))),
         expected
@@ -220,7 +222,7 @@ fn what_later_versions_add_to_greetings_is_skipped() {
     for greeting in [
         Greeting::Welcome {
             version: 4,
-            is_log_empty: true,
+            stated: STATED,
         },
         Greeting::Refused("no".to_owned()),
         Greeting::Forgotten,
@@ -312,7 +314,7 @@ fn the_longest_first_words_fit_a_greeting() {
     let widest = Hello {
         versions: 0..=u16::MAX,
         lane: u8::MAX,
-        is_log_empty: true,
+        stated: STATED,
         vouchers: longest_chain(),
         ..of(0xff)
     };

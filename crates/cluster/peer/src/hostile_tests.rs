@@ -20,7 +20,6 @@ use tokio_rustls::client;
 
 use crate::{
     FRAME_SIZE_MAX, LinkServerConfig,
-    greeting::Greeting,
     test_nodes::*,
     test_service::{Echo, Serve},
 };
@@ -50,10 +49,7 @@ async fn a_peer_that_answers_garbage_is_given_up() {
         open(ALICE, fake_bob(garbage).await).await.err().unwrap();
     }
     // After the welcome.
-    let welcome = frame(&encoded(&Greeting::Welcome {
-        version: 1,
-        is_log_empty: false,
-    }));
+    let welcome = frame(&encoded(&WELCOME));
     let address = fake_bob([welcome, frame(&[0xff; 30])].concat()).await;
     let mut link = open(ALICE, address).await.unwrap();
     let error = next(&mut link).await.unwrap().unwrap_err();
@@ -107,9 +103,10 @@ async fn welcomed(bob: &Node) -> client::TlsStream<TcpStream> {
     let mut stream = tls(ALICE, bob.address()).await;
     let hello = encoded(&hello(Lane::Append));
     stream.write_all(&frame(&hello)).await.unwrap();
-    let mut greeting = [0; 7];
+    let welcome = frame(&encoded(&WELCOME));
+    let mut greeting = vec![0; welcome.len()];
     stream.read_exact(&mut greeting).await.unwrap();
-    assert_eq!(greeting[..6], [0, 0, 0, 3, 0, 1]);
+    assert_eq!(greeting, welcome);
     stream
 }
 

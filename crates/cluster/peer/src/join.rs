@@ -6,7 +6,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::{
     Identity, Introduction, JoinAnswer, JoinRefusal, JoinRequest, JoinToken, Joined, Lane, NodeId,
-    TransportConfig, chain,
+    Stated, TransportConfig, chain,
     connector::Connector,
     dial_error::DialError,
     frame::{FrameCodec, FrameError},
@@ -114,7 +114,7 @@ async fn ask(
 ) -> Result<Greeting, DialError> {
     let introduction = Introduction {
         cluster: token.cluster,
-        is_log_empty: true,
+        stated: Stated::default(),
         vouchers: Vec::new(),
     };
     let hello = Hello::new(introduction, Lane::Join);

@@ -27,9 +27,9 @@ async fn requests_are_answered_with_their_numbers_and_tails() {
     let Link {
         mut requests,
         mut responses,
-        is_log_empty,
+        stated,
     } = link;
-    assert!(!is_log_empty, "as the service said");
+    assert_eq!(stated, STATED, "as the service said");
     let tail = |number| Tail {
         clock_ms: number,
         ..Tail::default()
@@ -154,9 +154,10 @@ async fn a_node_that_speaks_later_versions_too_is_welcome_in_ours() {
     let mut hello = encoded(&hello);
     hello.extend([7; 20]);
     stream.write_all(&frame(&hello)).await.unwrap();
-    let mut greeting = [0; 7];
+    let welcome = frame(&encoded(&WELCOME));
+    let mut greeting = vec![0; welcome.len()];
     stream.read_exact(&mut greeting).await.unwrap();
-    assert_eq!(greeting, [0, 0, 0, 3, 0, 1, 0]);
+    assert_eq!(greeting, welcome);
     // A request with a longer tail than ours, and its response.
     let request = [encoded(&numbered(5, "grown")), vec![1; 50]].concat();
     stream.write_all(&frame(&request)).await.unwrap();
@@ -170,7 +171,7 @@ async fn a_node_that_speaks_later_versions_too_is_welcome_in_ours() {
 async fn a_welcome_in_a_version_that_was_not_offered_is_refused() {
     let welcome = Greeting::Welcome {
         version: 4,
-        is_log_empty: false,
+        stated: STATED,
     };
     let address = fake_bob(frame(&encoded(&welcome))).await;
     let text = text(open(ALICE, address).await.err().unwrap());

@@ -11,11 +11,11 @@ use crate::lock;
 const WINDOW: Duration = Duration::from_secs(60);
 
 /// How many lines were not written before one that is, if any.
-pub(crate) type Unlogged = Option<NonZeroU32>;
+pub type Unlogged = Option<NonZeroU32>;
 
 /// Allows so many lines in a minute and counts the rest.
 #[derive(Debug)]
-pub(crate) struct LogBudget {
+pub struct LogBudget {
     line_count_max: u32,
     window: Mutex<Window>,
 }
@@ -27,7 +27,8 @@ struct Window {
 }
 
 impl LogBudget {
-    pub(crate) fn new(line_count_max: u32) -> Self {
+    /// Of so many lines in a minute.
+    pub fn new(line_count_max: u32) -> Self {
         let began = Instant::now();
         Self {
             line_count_max,
@@ -36,7 +37,7 @@ impl LogBudget {
     }
 
     /// Whether a line may be written: if so, how many were not since the last window.
-    pub(crate) fn take(&self, now: Instant) -> Option<Unlogged> {
+    pub fn take(&self, now: Instant) -> Option<Unlogged> {
         let mut window = lock(&self.window);
         let mut unlogged = 0;
         if now.duration_since(window.began) >= WINDOW {

@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use crate::{
-    FRAME_SIZE_MAX, Frame, Introduction, Lane, Link, LinkError, NodeId, PeerMetrics, chain,
+    FRAME_SIZE_MAX, Frame, Introduction, Lane, Link, LinkError, NodeId, PeerMetrics, Stated, chain,
     connector::Connector,
     dial_error::DialError,
     frame::{FrameCodec, FrameError},
@@ -25,8 +25,8 @@ use crate::{
     metrics::Direction,
 };
 
-/// Both halves of a connection on which greetings were exchanged, and whether the peer's log is empty.
-type Greeted = (FrameReader<Greeting>, FrameWriter<Hello>, bool);
+/// Both halves of a connection on which greetings were exchanged, and what the peer said of its log.
+type Greeted = (FrameReader<Greeting>, FrameWriter<Hello>, Stated);
 
 #[derive(Debug)]
 pub(crate) struct Remote {
@@ -75,7 +75,7 @@ impl Remote {
         }
     }
 
-    fn link(self, (reader, writer, is_log_empty): Greeted) -> Link {
+    fn link(self, (reader, writer, stated): Greeted) -> Link {
         let (lane, metrics) = (self.lane, &self.metrics);
         let (read, written) = (metrics.read(lane), metrics.written(lane));
         let reader =
@@ -94,7 +94,7 @@ impl Remote {
         Link {
             requests: Box::pin(requests),
             responses: responses.boxed(),
-            is_log_empty,
+            stated,
         }
     }
 
@@ -160,10 +160,9 @@ async fn greet(stream: TlsStream<TcpStream>, hello: Hello) -> Result<Greeted, Di
     let sent = writer.send(hello).await;
     // Even if the hello could not be sent: the peer may have said before why it went.
     match reader.next().await {
-        Some(Ok(Greeting::Welcome {
-            version,
-            is_log_empty,
-        })) if WIRE_VERSIONS.contains(&version) => Ok((reader, writer, is_log_empty)),
+        Some(Ok(Greeting::Welcome { version, stated })) if WIRE_VERSIONS.contains(&version) => {
+            Ok((reader, writer, stated))
+        }
         Some(Ok(Greeting::Welcome { version, .. })) => Err(DialError::WireVersion(version)),
         Some(Ok(Greeting::Refused(reason))) => Err(DialError::Refused(reason)),
         Some(Ok(Greeting::Forgotten)) => Err(DialError::Forgotten),

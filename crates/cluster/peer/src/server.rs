@@ -173,11 +173,8 @@ impl LinkServer {
                 writer: caller.writer,
             }));
         }
-        let is_log_empty = self.service.introduction().is_log_empty;
-        let welcome = Greeting::Welcome {
-            version,
-            is_log_empty,
-        };
+        let stated = self.service.introduction().stated;
+        let welcome = Greeting::Welcome { version, stated };
         caller.writer.send(welcome).await.map_err(unheard)?;
         let origin = Origin {
             peer,
@@ -205,7 +202,7 @@ impl LinkServer {
             Verdict::Vouched if !LANES_OF_VOUCHED.contains(&lane) => {
                 return Err(Rejection::Unlisted);
             }
-            Verdict::Listed if hello.is_log_empty && self.service.has_lost_data(peer) => {
+            Verdict::Listed if self.service.has_lost_data(peer, hello.stated) => {
                 return Err(Rejection::Forgotten);
             }
             _ => {}

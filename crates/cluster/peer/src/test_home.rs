@@ -2,10 +2,12 @@
 
 use crate::Identity;
 use crate::{
-    ClusterId, Frame, Introduction, LinkError, NodeId,
+    ClusterId, Frame, Introduction, LinkError, NodeId, Stated,
+    greeting::Greeting,
     message::{Request, Response},
 };
 use futures_util::{StreamExt, stream::BoxStream};
+use quorate_state::{LogIndex, LogPosition, Term};
 
 pub(crate) const HOME: ClusterId = ClusterId([7; 32]);
 
@@ -21,11 +23,26 @@ pub(crate) fn id(name: u8) -> NodeId {
     NodeId(identity(name).public_key())
 }
 
+/// What nodes of the home cluster say of their logs.
+pub(crate) const STATED: Stated = Stated {
+    term: Term(3),
+    durable: Some(LogPosition {
+        term: Term(2),
+        index: LogIndex(7),
+    }),
+};
+
+/// How they welcome each other.
+pub(crate) const WELCOME: Greeting = Greeting::Welcome {
+    version: 1,
+    stated: STATED,
+};
+
 /// What nodes of the home cluster say of themselves.
 pub(crate) fn introduction() -> Introduction {
     Introduction {
         cluster: HOME,
-        is_log_empty: false,
+        stated: STATED,
         vouchers: Vec::new(),
     }
 }

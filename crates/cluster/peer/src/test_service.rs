@@ -11,10 +11,10 @@ use std::{
 
 use crate::{
     Frame, Introduction, InviteId, JoinAnswer, JoinRequest, JoinToken, Joined, Lane, NodeId,
-    Removal, Service, Verdict, Voucher, is_vouched_for, message::Response,
+    Removal, Service, Stated, Verdict, Voucher, is_vouched_for, message::Response,
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
-use quorate_state::LogIndex;
+use quorate_state::{LogIndex, Term};
 use tokio::sync::watch;
 
 use crate::test_home::{ALICE, BOB, HOME, Requests, echo, id, introduction, read};
@@ -112,6 +112,7 @@ pub(crate) fn joined() -> Joined {
     Joined {
         id: HOME,
         index: LogIndex(9),
+        term: Term(4),
         members: vec![
             (id(BOB), "bob:1".to_owned()),
             (id(ALICE), "alice:1".to_owned()),
@@ -152,8 +153,8 @@ impl Service for TestService {
         .boxed()
     }
 
-    fn has_lost_data(&self, _peer: NodeId) -> bool {
-        self.has_lost_data.load(Ordering::Relaxed)
+    fn has_lost_data(&self, _peer: NodeId, stated: Stated) -> bool {
+        self.has_lost_data.load(Ordering::Relaxed) && stated.durable.is_none()
     }
 
     fn expects_joiners(&self) -> bool {

@@ -56,7 +56,7 @@ impl Node {
         let exchange = Arc::new(Exchange::new(&config));
         let sync_meter = SyncMeter::new(config.settings.raft.slow_sync_ms);
         let log = open_log(&config, &metrics, sync_meter.clone()).await?;
-        let peers = connect(&config, transport, exchange.clone(), &log);
+        let peers = connect(&config, transport, exchange.clone(), &log, &metrics);
         let store = open_packets(&config, &peers, &metrics, &log, &|step| self.enter(step)).await?;
         self.enter(NotReady::Replaying);
         let state_machine = StateMachine::new(
@@ -197,11 +197,12 @@ fn connect(
     transport: Arc<dyn Transport>,
     exchange: Arc<Exchange>,
     log: &Arc<Log>,
+    metrics: &NodeMetrics,
 ) -> Arc<Peers> {
     let roster = Arc::new(Roster::new(config));
     roster.set_log(log);
     let members = roster.members();
-    let peers = Peers::new(transport, roster, exchange);
+    let peers = Peers::new(transport, roster, exchange, metrics.raft.clone());
     peers.set_members(config.node, &members, Roles::default());
     Arc::new(peers)
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, io, path::PathBuf, sync::Arc, time::Duration};
 
 use quorate_disk::{Disk, LinuxDisk};
 use quorate_peer::{Identity, NodeId};
-use quorate_state::{Capacity, ClusterId, FoundingInvite, LEVEL_MAX, Level, LogIndex};
+use quorate_state::{Capacity, ClusterId, FoundingInvite, LEVEL_MAX, Level, LogIndex, Term};
 
 use crate::{Settings, WallClock};
 
@@ -22,6 +22,8 @@ pub struct Known {
     pub index: LogIndex,
     /// The members, and where they are.
     pub members: BTreeMap<NodeId, String>,
+    /// The term of the member that took this node in, of which it knew none.
+    pub term: Term,
 }
 
 /// What a cluster begins with that this node founds.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use quorate_packet::PublicKey;
 use quorate_state::{InviteId, JoinRefusal, LogIndex, PublishChange, ZoneChange, millis};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use strum::IntoStaticStr;
 
 use crate::{
     ChangeReport, ChangeRequest, Deleted, InviteRequest, Invited, Members, MoveRequest, NodeId,
@@ -25,8 +26,9 @@ pub trait Operation: Into<AdminRequest> + Send {
 macro_rules! operations {
     ($( $(#[$doc:meta])* $variant:ident($operation:ty) -> $answer:ty $([$($problem:ident),+])?; )*) => {
         /// What the leader is asked. It travels as JSON.
-        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, IntoStaticStr)]
         #[serde(rename_all = "snake_case")]
+        #[strum(serialize_all = "snake_case")]
         pub enum AdminRequest {
             $( $(#[$doc])* $variant($operation), )*
         }
@@ -43,6 +45,7 @@ macro_rules! operations {
 
                 const PROBLEMS: &'static [ProblemType] = &[
                     $($(ProblemType::$problem,)+)?
+                    ProblemType::NotVoter,
                     ProblemType::UnsupportedLevel,
                     ProblemType::NoLeader,
                     ProblemType::MajorityLost,
@@ -207,6 +210,10 @@ impl Asked {
         Duration::from_millis(self.time_left_ms)
     }
 }
+
+/// The target of the lines of the audit log. What reaches a node by other ways than its API, such as
+/// a signal or another node, belongs there too.
+pub const AUDIT_TARGET: &str = "quorate::audit";
 
 /// What the leader answers to a request that it does not refuse.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BytesMut};
 
 use crate::{
     Capacity, ClusterId, ClusterTime, CommandError, CookieSecret, Invite, Level, PublishState,

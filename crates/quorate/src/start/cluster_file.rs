@@ -16,7 +16,7 @@ use std::{fmt::Write, str::FromStr};
 use data_encoding::HEXLOWER_PERMISSIVE;
 use quorate_peer::{JoinToken, NodeId};
 use quorate_raft::Known;
-use quorate_state::{ClusterId, LogIndex, UnixMillis};
+use quorate_state::{ClusterId, LogIndex, Term, UnixMillis};
 
 /// The first word of the file.
 const MAGIC: &str = "quorate-cluster";
@@ -67,7 +67,11 @@ impl ClusterFile {
     }
 
     pub(crate) fn encode(&self) -> String {
-        let Known { index, members } = &self.known;
+        let Known {
+            index,
+            members,
+            term,
+        } = &self.known;
         let mut text = format!(
             "{MAGIC} {VERSION}\nstage {}\nid {}\nindex {}\n",
             self.stage, self.id, index.0
@@ -75,6 +79,9 @@ impl ClusterFile {
         let mut line = |word, value: &dyn std::fmt::Display| {
             let _ = writeln!(text, "{word} {value}");
         };
+        if term.0 > 0 {
+            line("term", term);
+        }
         if self.voters > 0 {
             line("voters", &self.voters);
         }
@@ -122,6 +129,10 @@ fn parse_lines(lines: &str) -> Result<ClusterFile, String> {
                 .parse()
                 .ok()
                 .map(|parsed| file.known.index = LogIndex(parsed)),
+            "term" => text
+                .parse()
+                .ok()
+                .map(|parsed| file.known.term = Term(parsed)),
             "voters" => text.parse().ok().map(|parsed| file.voters = parsed),
             "expires" => text
                 .parse()
@@ -174,6 +185,10 @@ mod tests {
         let known = Known {
             index: LogIndex(7),
             members: members.clone().into(),
+            term: Term(match stage {
+                Stage::Joining => 5,
+                _ => 0,
+            }),
         };
         let id = ClusterId([0x1a; 32]);
         let mut file = ClusterFile::new(stage, id, known);

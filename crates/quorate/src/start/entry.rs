@@ -95,6 +95,7 @@ pub(crate) async fn join(
     let known = Known {
         index: joined.index,
         members: joined.members.into_iter().collect(),
+        term: joined.term,
     };
     let members = known.members.len();
     tracing::info!(members, "the cluster has let this node in");
@@ -216,6 +217,7 @@ mod tests {
         Known {
             index: LogIndex(index),
             members: members.iter().map(member).collect(),
+            ..Known::default()
         }
     }
 

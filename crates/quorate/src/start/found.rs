@@ -126,11 +126,16 @@ fn prepare(data_dir: &DataDir, config: &ConfigV1, shares: bool, voters: u32) -> 
         true => (Stage::Preparing, Some((token, expires))),
         false => (Stage::Founding, None),
     };
+    let known = Known {
+        index,
+        members,
+        ..Known::default()
+    };
     data_dir.set_cluster(&ClusterFile {
         voters,
         token,
         has_made_key,
-        ..ClusterFile::new(stage, id, Known { index, members })
+        ..ClusterFile::new(stage, id, known)
     })
 }
 

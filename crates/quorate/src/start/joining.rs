@@ -54,7 +54,7 @@ pub(super) async fn ask_until_told(
 #[cfg(test)]
 mod tests {
     use quorate_peer::ClusterId;
-    use quorate_state::{JoinRefusal, LogIndex};
+    use quorate_state::{JoinRefusal, LogIndex, Term};
 
     use super::*;
 
@@ -62,6 +62,7 @@ mod tests {
         Joined {
             id: ClusterId([1; 32]),
             index: LogIndex(7),
+            term: Term(4),
             members: Vec::new(),
         }
     }

@@ -8,13 +8,9 @@ use axum::{
     http::StatusCode,
     response::Response,
 };
-use quorate_api::ProblemType;
+use quorate_api::{AUDIT_TARGET, ProblemType};
 
 use crate::token::NOBODY;
-
-/// The target of the lines of the audit log. What reaches a node by other ways than its API, such as
-/// a signal, belongs there too.
-pub const AUDIT_TARGET: &str = "quorate::audit";
 
 /// A request that changes something.
 pub(crate) const CHANGE: &str = "an operator's change";

@@ -27,7 +27,6 @@
 //! | [`Reload`], [`LogControl`], [`ServedZones`] | what the roof does for them |
 //! | [`Build`] | which program this is |
 //! | [`AdminConfig`] | where operators ask |
-//! | [`AUDIT_TARGET`] | the target of the audit log |
 
 mod audit;
 mod change;
@@ -53,10 +52,9 @@ mod token;
 mod tokens;
 mod zones;
 
-pub use audit::AUDIT_TARGET;
 pub use config::AdminConfig;
 pub use health::{Build, health_router};
-pub use quorate_api::ReloadReport;
+pub use quorate_api::{AUDIT_TARGET, ReloadReport};
 pub use router::router;
 pub use shared::{AdminNode, LogControl, Reload, ServedZones};
 pub use token::{Scope, Token, TokenName, TokenNameError};

@@ -1,7 +1,9 @@
 //! Joining a cluster: what a node that nobody knows says first, and the answer.
 
 use ed25519_dalek::{Signature, Signer, SigningKey, VerifyingKey};
-use quorate_state::{ADDRESS_SIZE_MAX, ClusterId, InviteId, JoinRefusal, LogIndex, NAME_SIZE_MAX};
+use quorate_state::{
+    ADDRESS_SIZE_MAX, ClusterId, InviteId, JoinRefusal, LogIndex, NAME_SIZE_MAX, Term,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{JoinToken, NodeId};
@@ -40,6 +42,8 @@ pub struct Joined {
     pub id: ClusterId,
     /// What the member that answers has applied.
     pub index: LogIndex,
+    /// The term in which it is.
+    pub term: Term,
     /// All members and their addresses as of then.
     pub members: Vec<(NodeId, String)>,
 }

@@ -3,7 +3,7 @@
 use std::{iter, pin::Pin, sync::Arc};
 
 use futures_util::{Sink, future::BoxFuture, stream::BoxStream};
-use quorate_state::{ClusterId, LogIndex, Voucher};
+use quorate_state::{ClusterId, LogIndex, LogPosition, Term, Voucher};
 use serde::{Deserialize, Serialize};
 use strum::{FromRepr, IntoStaticStr, VariantArray};
 
@@ -63,8 +63,8 @@ pub struct Link {
     pub requests: RequestSink,
     /// Where responses come. It ends, or gives an error, when the link is lost.
     pub responses: BoxStream<'static, Result<Frame<Response>, LinkError>>,
-    /// Whether there was no entry in the peer's log when it took the link.
-    pub is_log_empty: bool,
+    /// What the peer said of its log when it took the link.
+    pub stated: Stated,
 }
 
 /// Where requests go. One that cannot be encoded is an error of `start_send`, and has not left.
@@ -75,10 +75,19 @@ pub type RequestSink = Pin<Box<dyn Sink<Frame<Request>, Error = LinkError> + Sen
 pub struct Introduction {
     /// Where it belongs. Nodes of other clusters are turned away, though their key be listed.
     pub cluster: ClusterId,
-    /// Whether there is no entry in its log: it is new, or it has lost its data.
-    pub is_log_empty: bool,
+    pub stated: Stated,
     /// What proves that it is a member to those who have not applied its registration yet.
     pub vouchers: Vec<Voucher>,
+}
+
+/// What a node says of its log when a link is opened, at either end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stated {
+    /// That of its last vote.
+    pub term: Term,
+    /// Up to where its entries are on disk, be it in the log or in the checkpoint. `None` of a node
+    /// that has none: it is new, or it has lost its data.
+    pub durable: Option<LogPosition>,
 }
 
 /// What a node is to the one that it has connected to.
@@ -146,8 +155,8 @@ pub trait Service: Send + Sync + 'static {
     /// Resolves when links of `peer` are no longer taken: those that are open end then.
     fn expelled(&self, peer: NodeId, vouchers: Vec<Voucher>) -> BoxFuture<'static, ()>;
 
-    /// Whether `peer`, whose log is empty, is known to have had entries in it.
-    fn has_lost_data(&self, peer: NodeId) -> bool;
+    /// Whether `peer`, which states this of its log, is known to have had more in it.
+    fn has_lost_data(&self, peer: NodeId, stated: Stated) -> bool;
 
     /// Whether somebody may come with a [`JoinRequest`]. While nobody may, none is read.
     fn expects_joiners(&self) -> bool;

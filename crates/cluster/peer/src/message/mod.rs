@@ -21,8 +21,8 @@ use crate::NodeId;
 pub use join::{JoinAnswer, JoinRequest, Joined};
 pub use join_token::{JoinToken, JoinTokenError};
 pub use link::{
-    Frame, Introduction, Lane, Link, LinkError, Removal, RequestSink, Service, Transport, Verdict,
-    chain,
+    Frame, Introduction, Lane, Link, LinkError, Removal, RequestSink, Service, Stated, Transport,
+    Verdict, chain,
 };
 pub use tail::{Tail, Unfit};
 pub use voucher::{is_vouched_for, vouch};

@@ -87,12 +87,7 @@ impl RaftLogReader<TypeConfig> for LogStorage {
     }
 
     async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
-        let vote = self.0.state().vote.map(|vote| message::Vote {
-            term: Term(vote.term),
-            node: NodeId(PublicKey::from_bytes(vote.node)),
-            committed: vote.committed,
-        });
-        Ok(vote.into_openraft())
+        Ok(saved_vote(&self.0).into_openraft())
     }
 }
 
@@ -152,6 +147,15 @@ impl RaftLogStorage<TypeConfig> for LogStorage {
     async fn purge(&mut self, upto: LogId) -> io::Result<()> {
         self.0.purge(upto.into_ours())
     }
+}
+
+/// The last vote that is in the log.
+pub(crate) fn saved_vote(log: &Log) -> Option<message::Vote> {
+    log.state().vote.map(|vote| message::Vote {
+        term: Term(vote.term),
+        node: NodeId(PublicKey::from_bytes(vote.node)),
+        committed: vote.committed,
+    })
 }
 
 /// Queues a write and waits until it is on disk.

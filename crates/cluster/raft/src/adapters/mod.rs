@@ -31,7 +31,7 @@ mod transmission;
 mod types;
 mod view;
 
-pub(crate) use log_storage::flushed;
+pub(crate) use log_storage::{flushed, saved_vote};
 pub(crate) use membership::{MembersChange, Membership};
 pub(crate) use raft::Raft;
 pub(crate) use state_machine::{NOT_FOUNDED, StateMachine, applied_membership, blocking};

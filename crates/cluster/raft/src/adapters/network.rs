@@ -26,6 +26,7 @@ use super::{
     types::{Entry, TypeConfig},
 };
 use crate::{
+    links::claims::Disbelief,
     links::connection::{CallError, PIPELINE_MAX, in_time, unexpected},
     links::peer_link::{BACKOFF, PeerLink},
     links::peers::Peers,
@@ -86,7 +87,11 @@ impl Network {
 
     async fn vote_on(&mut self, request: Request, option: RPCOption) -> VoteResult {
         match call(&self.link(Lane::Control), request, option.soft_ttl()).await? {
-            Response::Vote(response) => Ok(response.into_openraft()),
+            Response::Vote(mut response) => {
+                let heard = self.peers.heard(self.peer, response.vote);
+                response.vote = heard.map_err(disbelieved)?;
+                Ok(response.into_openraft())
+            }
             other => Err(refused(other)),
         }
     }
@@ -119,7 +124,9 @@ impl NetStreamAppend<TypeConfig> for Network {
         let responses = self
             .link(self.append_lane)
             .pipelined(requests, PIPELINE_MAX);
-        let answers = responses.map(|response| appended(response.map_err(unreachable_peer)?));
+        let (peers, peer) = (self.peers.clone(), self.peer);
+        let answers = responses
+            .map(move |response| appended(&peers, peer, response.map_err(unreachable_peer)?));
         // It ends with the first entries that the peer has not taken.
         let answers = stream::unfold(Some(answers.boxed()), |answers| async {
             let mut answers = answers?;
@@ -141,13 +148,23 @@ fn append(rpc: AppendEntriesRequest<TypeConfig>) -> Request {
     })
 }
 
-fn appended(response: Response) -> Result<StreamAppendResult<TypeConfig>, RpcError> {
+fn appended(
+    peers: &Peers,
+    peer: NodeId,
+    response: Response,
+) -> Result<StreamAppendResult<TypeConfig>, RpcError> {
+    let sent = |position| peers.check_sent(peer, position).map_err(disbelieved);
     match response {
-        Response::Append(Appended::Flushed(position)) => Ok(Ok(position.into_openraft())),
+        Response::Append(Appended::Flushed(position)) => {
+            sent(position)?;
+            Ok(Ok(position.into_openraft()))
+        }
         Response::Append(Appended::Conflict(position)) => {
+            sent(Some(position))?;
             Ok(Err(StreamAppendError::Conflict(position.into_openraft())))
         }
         Response::Append(Appended::HigherVote(vote)) => {
+            let vote = peers.heard(peer, vote).map_err(disbelieved)?;
             Ok(Err(StreamAppendError::HigherVote(vote.into_openraft())))
         }
         other => Err(refused(other)),
@@ -188,6 +205,10 @@ async fn call(link: &PeerLink, request: Request, limit: Duration) -> Result<Resp
 
 fn unreachable_peer(error: CallError) -> RpcError {
     Unreachable::new(&error).into()
+}
+
+fn disbelieved(reason: Disbelief) -> RpcError {
+    RPCError::Network(NetworkError::new(&reason))
 }
 
 fn refused(response: Response) -> RpcError {

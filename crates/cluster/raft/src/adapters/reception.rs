@@ -25,6 +25,7 @@ use crate::{
     error::BoxError,
     links::Numbered,
     links::offloaded::Offloaded,
+    links::peers::Peers,
     snapshots::incoming::{Partial, Slot},
 };
 
@@ -32,6 +33,7 @@ use crate::{
 struct Reception {
     raft: Raft,
     store: Arc<Store>,
+    peers: Arc<Peers>,
     peer: NodeId,
     incoming: Option<Incoming>,
 }
@@ -49,12 +51,14 @@ impl Raft {
     pub(crate) fn receive_snapshots(
         &self,
         store: Arc<Store>,
+        peers: Arc<Peers>,
         peer: NodeId,
         requests: BoxStream<'static, Numbered<Request>>,
     ) -> BoxStream<'static, Numbered<Response>> {
         let reception = Reception {
             raft: self.clone(),
             store,
+            peers,
             peer,
             incoming: None,
         };
@@ -101,6 +105,7 @@ impl Reception {
     /// Takes one piece. After an error nothing is being received.
     async fn take_piece(&mut self, request: Request) -> Result<Response, BoxError> {
         let peer = self.peer;
+        self.peers.check(peer, &request)?;
         match (request, self.incoming.take()) {
             (Request::SnapshotBegin(begin), before) => {
                 drop(before);

@@ -27,6 +27,7 @@ use super::{
     types::{TypeConfig, Vote},
 };
 use crate::{
+    links::claims::Disbelief,
     links::connection::{CallError, in_time, unexpected},
     links::offloaded::Offloaded,
     links::peer_link::PeerLink,
@@ -156,7 +157,9 @@ impl Network {
         while let Some(response) = in_time(PIECE_TIMEOUT, responses.try_next()).await? {
             match response {
                 Response::SnapshotProgress => transfer.on_progress(),
-                Response::SnapshotInstalled(vote) => return Ok(vote),
+                Response::SnapshotInstalled(vote) => {
+                    return Ok(self.peers.heard(self.peer, vote)?);
+                }
                 other => return Err(SendError::Refused(unexpected(other))),
             }
         }
@@ -191,6 +194,8 @@ enum SendError {
     Refused(String),
     #[error("the peer has taken all of it and not installed it")]
     NotInstalled,
+    #[error("the peer has answered so that it cannot be believed: {0}")]
+    Disbelieved(#[from] Disbelief),
     #[error("it cannot be read: {0}")]
     Store(#[from] StoreError),
     #[error("it took too long: the log, the store or the disk would have grown too large")]

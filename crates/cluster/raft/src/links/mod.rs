@@ -1,5 +1,6 @@
 //! Links to all peers that are kept open, their requests in flight, and what peers are answered.
 
+pub(crate) mod claims;
 pub(crate) mod connection;
 pub(crate) mod offloaded;
 pub(crate) mod peer_link;

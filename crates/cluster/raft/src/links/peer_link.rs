@@ -175,9 +175,9 @@ async fn keep_open(route: &Route, state: &watch::Sender<State>) -> ! {
             .transport
             .open(peer, address, lane, introduction)
             .await;
-        let opened = opened.and_then(|link| match link.is_log_empty {
-            true if route.roster.has_lost_data(peer) => Err(lost_data(peer)),
-            _ => Ok(link),
+        let opened = opened.and_then(|link| match route.roster.has_lost_data(peer, link.stated) {
+            true => Err(lost_data(peer)),
+            false => Ok(link),
         });
         let error = match opened {
             Ok(link) => {

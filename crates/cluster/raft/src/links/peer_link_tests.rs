@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures_util::{FutureExt, SinkExt, StreamExt, future::BoxFuture};
-use quorate_peer::{Frame, Introduction, Link, Tail};
+use quorate_peer::{Frame, Introduction, Link, Stated, Tail};
 use quorate_state::Registration;
 use quorate_store::Meta;
 use tokio::{sync::mpsc, time::timeout};
@@ -17,7 +17,7 @@ use tokio_util::sync::PollSender;
 
 use super::*;
 use crate::{
-    RaftConfig,
+    RaftConfig, RaftMetrics,
     links::peers::{Peers, Roles},
 };
 
@@ -81,7 +81,7 @@ impl Transport for Counting {
             Ok(Link {
                 requests: Box::pin(PollSender::new(sender).sink_map_err(closed)),
                 responses: UnboundedReceiverStream::new(responses).boxed(),
-                is_log_empty: true,
+                stated: Stated::default(),
             })
         }
         .boxed()
@@ -113,7 +113,9 @@ fn peers() -> (Arc<Counting>, Peers) {
     let exchange = Arc::new(Exchange::new(&config));
     let roster = Arc::new(Roster::new(&config));
     roster.update(&BTreeMap::new(), BTreeSet::new(), &Meta::default(), true);
-    (transport.clone(), Peers::new(transport, roster, exchange))
+    let metrics = RaftMetrics::register(&quorate_metrics::Registry::new()).unwrap();
+    let peers = Peers::new(transport.clone(), roster, exchange, metrics);
+    (transport, peers)
 }
 
 fn peer() -> NodeId {

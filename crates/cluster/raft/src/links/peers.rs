@@ -6,12 +6,14 @@ use std::{
 };
 
 use quorate_peer::{
-    Lane, LinkError, NodeId, Transport, lock,
+    Lane, LinkError, LogBudget, NodeId, Transport, lock,
     message::{Request, Response},
 };
 
 use crate::{
+    RaftMetrics,
     clocks::exchange::Exchange,
+    links::claims::LINE_COUNT_PER_MINUTE_MAX,
     links::connection::CallError,
     links::peer_link::{PeerLink, Route},
     links::presence::Presence,
@@ -49,6 +51,8 @@ pub(crate) struct Peers {
     /// Which links there are, and what peers said when those were opened.
     pub(crate) presence: Arc<Presence>,
     links: Mutex<Links>,
+    pub(super) metrics: RaftMetrics,
+    pub(super) log: LogBudget,
 }
 
 /// Links of members and to where they lead. Others go when the members are set next.
@@ -64,6 +68,7 @@ impl Peers {
         transport: Arc<dyn Transport>,
         roster: Arc<Roster>,
         exchange: Arc<Exchange>,
+        metrics: RaftMetrics,
     ) -> Self {
         Self {
             transport,
@@ -71,6 +76,8 @@ impl Peers {
             exchange,
             presence: Presence::new(),
             links: Mutex::default(),
+            metrics,
+            log: LogBudget::new(LINE_COUNT_PER_MINUTE_MAX),
         }
     }
 
@@ -108,6 +115,7 @@ impl Peers {
         let is_dialed = |peer| !roles.warm_lanes(peer).is_empty();
         self.presence
             .retain(|peer| others.contains_key(&peer) && is_dialed(peer));
+        self.roster.terms.retain(|peer| others.contains_key(&peer));
         self.exchange.retain(|peer| others.contains_key(&peer));
     }
 

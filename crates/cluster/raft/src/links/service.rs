@@ -9,8 +9,8 @@ use futures_util::{
     stream::{self, BoxStream},
 };
 use quorate_peer::{
-    Frame, Introduction, JoinAnswer, JoinRequest, Lane, LinkError, NodeId, Service, Verdict,
-    Voucher,
+    Frame, Introduction, JoinAnswer, JoinRequest, Lane, LinkError, NodeId, Service, Stated,
+    Verdict, Voucher,
     message::{Proposed, Request, Response},
 };
 use quorate_state::EncodedPackets;
@@ -39,8 +39,8 @@ impl Service for PeerService {
         self.parts.peers.roster.expelled(peer, vouchers)
     }
 
-    fn has_lost_data(&self, peer: NodeId) -> bool {
-        self.parts.peers.roster.has_lost_data(peer)
+    fn has_lost_data(&self, peer: NodeId, stated: Stated) -> bool {
+        self.parts.peers.roster.has_lost_data(peer, stated)
     }
 
     fn expects_joiners(&self) -> bool {
@@ -72,7 +72,9 @@ impl Service for PeerService {
             Lane::Join => stream::empty().boxed(),
             Lane::Snapshot => {
                 let store = self.parts.store.clone();
-                self.parts.raft.receive_snapshots(store, peer, requests)
+                let peers = self.parts.peers.clone();
+                let raft = &self.parts.raft;
+                raft.receive_snapshots(store, peers, peer, requests)
             }
             Lane::Pull => offer_packets(self.parts.state_machine.clone(), peer, requests),
         };
@@ -139,7 +141,7 @@ impl PeerService {
                 Response::Operated(self.admin.answer_peer(peer, &asked).await)
             }
             _ if lane == Lane::Admin => Response::Failed("this lane is for operators".to_owned()),
-            Request::Propose(packets) => Response::Proposed(self.propose(packets).await),
+            Request::Propose(packets) => Response::Proposed(self.propose(peer, packets).await),
             Request::ReadIndex => Response::ReadIndex(self.parts.raft.read_index().await),
             Request::Vote(_) | Request::PreVote(_) | Request::TransferLeader(_)
                 if !self.parts.may_vote() =>
@@ -148,17 +150,36 @@ impl PeerService {
                               not caught up with a leader since";
                 Response::Failed(reason.to_owned())
             }
-            of_raft => self.parts.raft.answer(of_raft).await,
+            of_raft => match self.parts.peers.check(peer, &of_raft) {
+                Ok(()) => self.parts.raft.answer(of_raft).await,
+                Err(reason) => Response::Failed(reason.to_string()),
+            },
         }
     }
 
-    async fn propose(&self, packets: Bytes) -> Proposed {
+    /// Takes packets that `peer` has verified. Those of a learner are verified again: there are many,
+    /// and their machines are not watched as voters are.
+    async fn propose(&self, peer: NodeId, packets: Bytes) -> Proposed {
         match EncodedPackets::parse(packets) {
-            Ok(packets) => self.puts.propose(packets).await,
+            Ok(packets) => {
+                match self.parts.peers.roster.votes(peer) || are_signed(&packets).await {
+                    true => self.puts.propose(packets).await,
+                    false => {
+                        tracing::error!(%peer, "refused forwarded packets that their keys have not signed");
+                        Proposed::Refused
+                    }
+                }
+            }
             Err(error) => {
                 tracing::error!(%error, "refused forwarded packets that cannot be read");
                 Proposed::Refused
             }
         }
     }
+}
+
+async fn are_signed(packets: &EncodedPackets) -> bool {
+    let packets = packets.clone();
+    let verified = tokio::task::spawn_blocking(move || packets.are_signed());
+    verified.await.unwrap_or(false)
 }

@@ -35,6 +35,7 @@ impl Admin {
                 true => JoinAnswer::Joined(Joined {
                     id,
                     index: self.parts.state_machine.applied_index(),
+                    term: self.parts.raft.view().term,
                     members: self.parts.peers.roster.members().into_iter().collect(),
                 }),
                 false => JoinAnswer::Unavailable("this member lags behind: ask again".to_owned()),

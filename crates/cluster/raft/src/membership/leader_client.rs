@@ -3,7 +3,10 @@
 use std::{pin::pin, time::Duration};
 
 use bytes::Bytes;
-use quorate_api::{Answered, Asked, Operation, Problem, ProblemType, answer_to};
+use quorate_api::{
+    AdminRequest, Answered, Asked, ChangeMember, MemberChange, Operation, Problem, ProblemType,
+    answer_to,
+};
 use quorate_peer::{Lane, LinkError, NodeId, message};
 use quorate_state::millis;
 use serde::Serialize;
@@ -11,7 +14,8 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     admin::Admin,
-    refusals::{no_leader, turned_away, unsupported},
+    audit::AuditLine,
+    refusals::{no_leader, no_voter, turned_away, unsupported},
 };
 use crate::{
     leadership::leader::{Leader, next_leader},
@@ -118,8 +122,16 @@ impl Admin {
         let answer = match serde_json::from_slice::<Asked>(asked) {
             Ok(asked) => {
                 let time_left = asked.time_left().saturating_sub(WAY_BACK);
-                let until = Instant::now() + time_left;
-                self.order(until).answer(peer, asked.request).await
+                let order = self.order(Instant::now() + time_left);
+                let audit = AuditLine::new(peer, &asked);
+                let answer = match self.may_ask(peer, &asked.request) {
+                    true => order.answer(peer, asked.request).await,
+                    false => Err(no_voter()),
+                };
+                if let Some(line) = audit {
+                    line.write(&answer);
+                }
+                answer
             }
             Err(error) => {
                 tracing::warn!(%peer, %error, "refused a request that this version does not know");
@@ -127,6 +139,22 @@ impl Admin {
             }
         };
         to_json(&answer)
+    }
+
+    /// Whether `peer` may ask for this: what operators want of the cluster goes through voters, and a
+    /// learner speaks of itself.
+    fn may_ask(&self, peer: NodeId, request: &AdminRequest) -> bool {
+        match request {
+            AdminRequest::Members(_) | AdminRequest::Rename(_) => true,
+            // It may be none any more since it asked.
+            AdminRequest::ChangeMember(ChangeMember { node, change })
+                if !matches!(change, MemberChange::Promote(_))
+                    && self.standing().find(node) == Ok(peer) =>
+            {
+                true
+            }
+            _ => self.parts.raft.membership().is_voter(peer),
+        }
     }
 
     /// Resolves some time after another node leads: one that hands over still answers.

@@ -13,6 +13,7 @@
 //! | [`changes`], [`steps`], [`transfer`], [`registering`], [`publishing`] | these handlers |
 //! | [`refusals`] | why it does not do what it is asked |
 //! | [`operator`], [`leader_client`] | requests at any node, which asks the leader |
+//! | [`audit`] | what the leader writes of requests that other nodes brought |
 //! | [`own_view`] | the members as a node knows them that knows no leader |
 //! | [`lost_majority`] | what is said when there can be no leader |
 //! | [`joining`] | nodes that nobody knows yet |
@@ -22,6 +23,7 @@
 
 pub(crate) mod address;
 pub(crate) mod admin;
+mod audit;
 mod changes;
 pub(crate) mod following;
 mod joining;
@@ -38,5 +40,6 @@ pub(crate) mod removal;
 pub(crate) mod roster;
 mod standing;
 mod steps;
+pub(crate) mod terms;
 mod transfer;
 pub(crate) mod upkeep;

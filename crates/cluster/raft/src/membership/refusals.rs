@@ -89,6 +89,13 @@ pub(crate) fn unsupported() -> Problem {
     Problem::new(ProblemType::UnsupportedLevel, text)
 }
 
+/// Learners ask the leader for nothing that concerns others.
+pub(crate) fn no_voter() -> Problem {
+    let text = "the node that was asked is a learner, and the leader takes that only through a voter: \
+                ask one, `quorate member list` says who votes";
+    Problem::new(ProblemType::NotVoter, text)
+}
+
 /// It could not be done now, and perhaps was: ask how the members are.
 pub(crate) fn failed(text: impl Into<String>) -> Problem {
     Problem::new(ProblemType::Unavailable, text)

@@ -7,16 +7,18 @@ use std::{
 
 use futures_util::future::BoxFuture;
 use quorate_log::Log;
-use quorate_peer::{Introduction, NodeId, Removal, Verdict, Voucher, is_vouched_for};
-use quorate_state::{ClusterId, LogIndex, Roll, UnixMillis, Vouchers};
+use quorate_peer::{
+    Introduction, NodeId, Removal, Stated, Verdict, Voucher, is_vouched_for, message::Vote,
+};
+use quorate_state::{ClusterId, LogIndex, LogPosition, Roll, Term, UnixMillis, Vouchers};
 use quorate_store::Meta;
 use tokio::sync::watch;
 
-use crate::{RaftConfig, config::Known};
+use crate::{RaftConfig, adapters::saved_vote, config::Known, membership::terms::Terms};
 
 /// Who belongs to the cluster.
 pub(crate) struct Roster {
-    pub(super) node: NodeId,
+    pub(crate) node: NodeId,
     cluster: ClusterId,
     /// Of whom this node was told when it was started. They belong to it until it has caught up: while
     /// it replays the log, it meets members of long ago.
@@ -24,6 +26,8 @@ pub(crate) struct Roster {
     /// Set when it is open. Links outlive a stopped node by a moment, and must not keep it locked.
     log: OnceLock<Weak<Log>>,
     registry: watch::Sender<Registry>,
+    /// The terms that peers state.
+    pub(crate) terms: Terms,
     known: watch::Sender<Known>,
 }
 
@@ -105,6 +109,7 @@ impl Roster {
             told: members,
             log: OnceLock::new(),
             registry: watch::Sender::new(registry),
+            terms: Terms::new(config.known.term),
             known: watch::Sender::new(config.known.clone()),
         }
     }
@@ -120,7 +125,7 @@ impl Roster {
         let vouchers = |roll: &Arc<Roll>| roll.vouchers.chain(self.node);
         Introduction {
             cluster: self.cluster,
-            is_log_empty: self.is_log_empty(),
+            stated: self.stated(),
             vouchers: self
                 .registry
                 .borrow()
@@ -131,10 +136,47 @@ impl Roster {
         }
     }
 
-    /// One that has not opened its log yet cannot say that it is empty.
+    /// What this node says of its log. One that has none open does not say that it lacks anything.
+    fn stated(&self) -> Stated {
+        let Some(log) = self.open_log() else {
+            return Stated {
+                durable: Some(LogPosition::new(u64::MAX, u64::MAX)),
+                ..Stated::default()
+            };
+        };
+        Stated {
+            term: saved_vote(&log).map_or(Term(0), |vote| vote.term),
+            durable: log.state().last,
+        }
+    }
+
+    fn open_log(&self) -> Option<Arc<Log>> {
+        self.log.get().and_then(Weak::upgrade)
+    }
+
+    /// The last vote of this node.
+    pub(crate) fn own_vote(&self) -> Option<Vote> {
+        saved_vote(&*self.open_log()?)
+    }
+
+    /// The last entry of this node's log.
+    pub(crate) fn last_log(&self) -> Option<LogPosition> {
+        self.open_log()?.state().last
+    }
+
+    /// The highest term that this node believes, which is at `own` itself.
+    pub(crate) fn highest_term(&self, own: Term) -> Term {
+        let registry = self.registry.borrow();
+        self.terms.highest(self.node, own, &registry.voters)
+    }
+
     fn is_log_empty(&self) -> bool {
-        let log = self.log.get().and_then(Weak::upgrade);
-        log.is_some_and(|log| log.state().last.is_none())
+        self.stated().durable.is_none()
+    }
+
+    /// Whether `node` votes, as of what is applied.
+    pub(crate) fn votes(&self, node: NodeId) -> bool {
+        self.registry.borrow().voters.contains(&node)
     }
 
     /// The members and where they are; before there are any, whoever this node was told of.
@@ -183,9 +225,13 @@ impl Roster {
         })
     }
 
-    /// Whether `peer`, whose log is empty, is known to have had entries in it. A node with a log that
-    /// has not opened its store yet suspects everybody: who is fed once votes again.
-    pub(crate) fn has_lost_data(&self, peer: NodeId) -> bool {
+    /// Whether `peer`, which states that its log is empty, is known to have had entries in it. A node
+    /// with a log that has not opened its store yet suspects everybody: who is fed once votes again.
+    pub(crate) fn has_lost_data(&self, peer: NodeId, stated: Stated) -> bool {
+        self.terms.hear(peer, stated.term);
+        if stated.durable.is_some() {
+            return false;
+        }
         let registry = self.registry.borrow();
         let Some(roll) = &registry.roll else {
             return !self.is_log_empty();

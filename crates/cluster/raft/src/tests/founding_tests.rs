@@ -99,7 +99,14 @@ async fn expect_lost(node: &Node) {
     assert!(reason.contains("has lost its data"), "{reason}");
     assert!(reason.contains("quorate member replace"), "{reason}");
     assert_eq!(node.status().not_ready, Some(NotReady::Failed));
-    assert!(node.parts().service().introduction().is_log_empty);
+    assert!(
+        node.parts()
+            .service()
+            .introduction()
+            .stated
+            .durable
+            .is_none()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

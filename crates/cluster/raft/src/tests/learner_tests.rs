@@ -57,9 +57,9 @@ async fn learners_dial_voters_only_and_take_their_part_all_the_same() {
 
     // Learners take PUTs, know the time, and the leader knows what they support.
     let [some, other] = [6, 20].map(|number| cluster.nodes[&id(number)].clone());
-    assert_eq!(put(&some, &packet(1, 5)).await, Ok(PutOutcome::Stored));
+    assert_eq!(put(&some, &signed(1)).await, Ok(PutOutcome::Stored));
     timeout(TIMEOUT, other.linearize()).await.unwrap().unwrap();
-    assert!(other.stored_packet(packet(1, 5).key()).unwrap().is_some());
+    assert!(other.stored_packet(signed(1).key()).unwrap().is_some());
     for number in LEARNERS {
         let exchange = &cluster.nodes[&id(number)].parts().exchange;
         let agrees = async {
@@ -76,9 +76,9 @@ async fn learners_dial_voters_only_and_take_their_part_all_the_same() {
     let old = cluster.leader().id;
     let old = VOTERS.into_iter().find(|it| id(*it) == old).unwrap();
     cluster.die(old);
-    assert_eq!(put(&other, &packet(2, 5)).await, Ok(PutOutcome::Stored));
+    assert_eq!(put(&other, &signed(2)).await, Ok(PutOutcome::Stored));
     timeout(TIMEOUT, some.linearize()).await.unwrap().unwrap();
-    assert!(some.stored_packet(packet(2, 5).key()).unwrap().is_some());
+    assert!(some.stored_packet(signed(2).key()).unwrap().is_some());
 
     // Who votes from now on dials all, and who does not any more dials voters.
     let living = || VOTERS.filter(|it| *it != old);

@@ -148,9 +148,9 @@ async fn a_learner_serves_reads_and_forwards_puts_and_never_votes() {
         .await;
     let learner = cluster.nodes[&id(2)].clone();
     timeout(TIMEOUT, learner.ready()).await.unwrap();
-    assert_eq!(put(&learner, &packet(1, 5)).await, Ok(PutOutcome::Stored));
-    let stored = learner.stored_packet(packet(1, 5).key()).unwrap();
-    assert_eq!(stored.unwrap().packet, packet(1, 5));
+    assert_eq!(put(&learner, &signed(1)).await, Ok(PutOutcome::Stored));
+    let stored = learner.stored_packet(signed(1).key()).unwrap();
+    assert_eq!(stored.unwrap().packet, signed(1));
     assert_eq!(learner.status().role, Role::Learner);
     // Many looks of the upkeep.
     tokio::time::sleep(Duration::from_millis(500)).await;

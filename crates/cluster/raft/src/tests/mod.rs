@@ -49,6 +49,9 @@ mod full_disk;
 #[path = "set_back_tests.rs"]
 mod set_back;
 
+#[path = "hostile_tests.rs"]
+mod hostile;
+
 #[path = "size_tests.rs"]
 mod sizes;
 

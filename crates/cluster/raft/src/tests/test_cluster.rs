@@ -158,7 +158,7 @@ impl Transport for Memory {
             let service =
                 service.ok_or_else(|| LinkError::Failed(format!("{peer} cannot be reached")))?;
             let vouchers = introduction.vouchers.clone();
-            let is_log_empty = greet(&*service, own, lane, introduction)?.is_log_empty;
+            let stated = greet(&*service, own, lane, introduction)?.stated;
             let (requests, incoming) = tokio::sync::mpsc::channel(64);
             let incoming = tokio_stream::wrappers::ReceiverStream::new(incoming);
             let closed = || LinkError::Closed("the other end is gone".into());
@@ -218,7 +218,7 @@ impl Transport for Memory {
             Ok(Link {
                 requests: Box::pin(requests),
                 responses: responses.boxed(),
-                is_log_empty,
+                stated,
             })
         })
     }
@@ -246,7 +246,7 @@ fn greet(
     if own.cluster != introduction.cluster {
         return Err(LinkError::Failed("it is of another cluster".into()));
     }
-    if introduction.is_log_empty && service.has_lost_data(caller) {
+    if service.has_lost_data(caller, introduction.stated) {
         return Err(LinkError::Forgotten("it has lost its data".into()));
     }
     Ok(own)
@@ -431,6 +431,11 @@ pub(super) fn packet(key: u8, micros: u64) -> SignedPacket {
     let mut payload = vec![0; PAYLOAD_SIZE_MIN - 8];
     payload.extend_from_slice(&micros.to_be_bytes());
     SignedPacket::assume_verified(PublicKey::from_bytes([key; 32]), Bytes::from(payload)).unwrap()
+}
+
+/// A packet that its key has signed: the leader takes nothing else of a learner.
+pub(super) fn signed(seed: u8) -> SignedPacket {
+    quorate_fake::packet(seed, 5, "text", 30)
 }
 
 pub(super) async fn put(node: &Node, packet: &SignedPacket) -> Result<PutOutcome, PutError> {

@@ -115,6 +115,7 @@ impl Cluster {
         config.known = Known {
             index: joined.index,
             members: joined.members.iter().cloned().collect(),
+            term: joined.term,
         };
         config.name = name;
         config.address = address(number);
@@ -217,8 +218,11 @@ impl Cluster {
         let replaced = async {
             loop {
                 let change = replacing(&old.to_string(), new);
-                let last = self.nodes.values().next_back().expect("a node runs");
-                let changed = self.change_at(last, change).await.expect("it may be done");
+                let others = self.nodes.iter().filter(|(id, _)| **id != new);
+                // Who is removed cannot be asked again.
+                let asked = others.max_by_key(|(id, _)| **id != old);
+                let (_, asked) = asked.expect("another node runs");
+                let changed = self.change_at(asked, change).await.expect("it may be done");
                 if changed.lag.is_none() {
                     return changed;
                 }

@@ -1,0 +1,136 @@
+//! What is believed of what peers say of votes, terms and entries. A peer speaks for itself alone.
+
+use std::time::Instant;
+
+use quorate_peer::{
+    NodeId,
+    message::{Append, LogPosition, Request, Vote},
+};
+use quorate_state::Term;
+
+use super::peers::Peers;
+
+/// A step of the term that elections alone hardly explain.
+const JUMP: u64 = 1_000;
+
+/// How many lines of the log the peers cause in a minute by what is not believed.
+pub(super) const LINE_COUNT_PER_MINUTE_MAX: u32 = 10;
+
+/// Why a message of a peer is refused. Nothing of it is taken in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Disbelief {
+    #[error("it speaks for another node")]
+    ForAnother,
+    #[error("no candidate or leader of its term would say that")]
+    Senseless,
+    #[error(
+        "it tells of term {0}; by its own term, and by what a majority of the voters stated, this \
+         node believes none above {1}"
+    )]
+    TermTooFar(Term, Term),
+}
+
+impl Peers {
+    /// Refuses a request in which `peer` does not speak for itself, or tells of a term out of reach.
+    pub(crate) fn check(&self, peer: NodeId, request: &Request) -> Result<(), Disbelief> {
+        let (vote, is_leader, makes_sense) = match request {
+            Request::Append(append) => (append.vote, true, is_whole(append)),
+            Request::SnapshotBegin(begin) => {
+                let makes_sense = begin.membership.position <= begin.last_log;
+                let is_whole = makes_sense && is_before(begin.last_log, begin.vote);
+                (begin.vote, true, is_whole)
+            }
+            Request::TransferLeader(transfer) => {
+                let is_whole = is_before(transfer.last_log, transfer.from);
+                (transfer.from, true, is_whole)
+            }
+            Request::Vote(asked) | Request::PreVote(asked) => {
+                (asked.vote, false, is_before(asked.last_log, asked.vote))
+            }
+            _ => return Ok(()),
+        };
+        let checked = match vote.committed == is_leader && makes_sense {
+            _ if vote.node != peer => Err(Disbelief::ForAnother),
+            false => Err(Disbelief::Senseless),
+            true => self.check_term(peer, vote.term),
+        };
+        self.told(peer, checked)
+    }
+
+    /// What the vote in a response of `peer` says: that its term is that, no more. A vote for this node
+    /// stays what it is.
+    pub(crate) fn heard(&self, peer: NodeId, vote: Vote) -> Result<Vote, Disbelief> {
+        let own = self.roster.own_vote();
+        if vote.node == self.roster.node {
+            let was_given = own.is_some_and(|own| vote.term <= own.term);
+            self.told(peer, was_given.then_some(()).ok_or(Disbelief::ForAnother))?;
+            let committed = vote.committed && own == Some(vote);
+            return Ok(Vote { committed, ..vote });
+        }
+        self.told(peer, self.check_term(peer, vote.term))?;
+        Ok(Vote {
+            node: peer,
+            committed: false,
+            ..vote
+        })
+    }
+
+    /// Refuses entries in a response of `peer` that this node has not sent.
+    pub(crate) fn check_sent(
+        &self,
+        peer: NodeId,
+        position: Option<LogPosition>,
+    ) -> Result<(), Disbelief> {
+        let last = self.roster.last_log();
+        let is_there = position.map(|at| at.index) <= last.map(|at| at.index)
+            && position.map(|at| at.term) <= last.map(|at| at.term);
+        self.told(peer, is_there.then_some(()).ok_or(Disbelief::Senseless))
+    }
+
+    fn check_term(&self, peer: NodeId, term: Term) -> Result<(), Disbelief> {
+        let own = self.roster.own_vote().map_or(Term(0), |own| own.term);
+        if term <= own {
+            return Ok(());
+        }
+        let highest = self.roster.highest_term(own);
+        if term > highest {
+            return Err(Disbelief::TermTooFar(term, highest));
+        }
+        if term.0 - own.0 > JUMP {
+            self.metrics.term_jumps_total.inc();
+            if let Some(unlogged) = self.log.take(Instant::now()) {
+                tracing::warn!(%peer, %own, %term, unlogged, "the term jumps by the word of a peer");
+            }
+        }
+        Ok(())
+    }
+
+    fn told(&self, peer: NodeId, checked: Result<(), Disbelief>) -> Result<(), Disbelief> {
+        checked.inspect_err(|reason| {
+            self.metrics.disbelieved_total.inc();
+            if let Some(unlogged) = self.log.take(Instant::now()) {
+                tracing::error!(
+                    %peer, %reason, unlogged,
+                    "refused a message that no honest member sends: if this goes on, replace the peer"
+                );
+            }
+        })
+    }
+}
+
+/// Whether the entries follow each other, and are of no later term than their leader.
+fn is_whole(append: &Append) -> bool {
+    let mut last = append.previous;
+    let mut entries = append.entries.iter().map(|entry| entry.position);
+    let follow = entries.all(|at| {
+        let next = last.map_or(0, |last| last.index.0.saturating_add(1));
+        let follows = at.index.0 == next && last.is_none_or(|last| last.term <= at.term);
+        last = Some(at);
+        follows
+    });
+    follow && is_before(last, append.vote) && is_before(append.leader_commit, append.vote)
+}
+
+fn is_before(position: Option<LogPosition>, vote: Vote) -> bool {
+    position.is_none_or(|position| position.term <= vote.term)
+}

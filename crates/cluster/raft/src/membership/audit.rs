@@ -1,0 +1,47 @@
+//! What the leader writes to the audit log of what operators asked at other nodes.
+
+use quorate_api::{AUDIT_TARGET, AdminRequest, Answered, Asked, ChangeMember, Problem};
+use quorate_peer::NodeId;
+
+/// A line for a change: through which node it came, and who asked for it there.
+pub(super) struct AuditLine {
+    peer: NodeId,
+    by: String,
+    request: &'static str,
+    subject: String,
+}
+
+impl AuditLine {
+    /// Of a request that `peer` has brought, unless it changes nothing.
+    pub(super) fn new(peer: NodeId, asked: &Asked) -> Option<Self> {
+        let by = asked.token.as_deref().unwrap_or("the node itself");
+        let subject = match &asked.request {
+            AdminRequest::Members(_) => return None,
+            AdminRequest::ChangeMember(ChangeMember { node, .. }) => node.clone(),
+            AdminRequest::Join(call) => call.node.to_string(),
+            AdminRequest::DeletePacket(delete) => delete.key.to_string(),
+            _ => String::new(),
+        };
+        Some(Self {
+            peer,
+            by: by.to_owned(),
+            request: (&asked.request).into(),
+            subject,
+        })
+    }
+
+    /// Writes it, with what came of the request. What another node has sent is quoted.
+    pub(super) fn write(self, answer: &Result<Answered, Problem>) {
+        let outcome = answer.as_ref().err();
+        let outcome = outcome.map_or("done", |problem| problem.problem_type.uri());
+        tracing::info!(
+            target: AUDIT_TARGET,
+            by = self.by,
+            node = %self.peer,
+            request = self.request,
+            subject = self.subject,
+            outcome,
+            "a change that another node asked for"
+        );
+    }
+}

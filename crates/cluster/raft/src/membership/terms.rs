@@ -1,0 +1,107 @@
+//! Which terms are believed. A term that was taken in stays for ever, and with the last one there is
+//! no election any more: so no peer alone takes a node far beyond the others.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Mutex,
+};
+
+use quorate_peer::{NodeId, lock};
+use quorate_state::Term;
+
+/// How far a term may be above those that are known: more elections than a node misses that is away
+/// for a day while there is one every 80 ms, and a 2^44th of all terms there are.
+const REACH: u64 = 1 << 20;
+
+/// The terms that peers stated when links with them were opened.
+pub(crate) struct Terms {
+    /// That of the member that took this node in.
+    joined: Term,
+    stated: Mutex<BTreeMap<NodeId, Term>>,
+}
+
+impl Terms {
+    pub(crate) fn new(joined: Term) -> Self {
+        Self {
+            joined,
+            stated: Mutex::default(),
+        }
+    }
+
+    /// Notes what `peer` states, be it true or not.
+    pub(crate) fn hear(&self, peer: NodeId, term: Term) {
+        lock(&self.stated).insert(peer, term);
+    }
+
+    /// Forgets all but these.
+    pub(crate) fn retain(&self, keep: impl Fn(NodeId) -> bool) {
+        lock(&self.stated).retain(|peer, _| keep(*peer));
+    }
+
+    /// The highest term that the node believes which is at `own` itself: not far above its own and
+    /// above one that a majority of the voters has reached, by what they state.
+    pub(crate) fn highest(&self, node: NodeId, own: Term, voters: &BTreeSet<NodeId>) -> Term {
+        let stated = lock(&self.stated);
+        let term = |voter: &NodeId| match *voter == node {
+            true => own,
+            false => stated.get(voter).copied().unwrap_or_default(),
+        };
+        let mut terms: Vec<_> = voters.iter().map(term).collect();
+        terms.sort_unstable_by(|a, b| b.cmp(a));
+        // What as many have reached as a majority needs.
+        let reached = terms.get(terms.len() / 2).copied().unwrap_or_default();
+        Term(own.max(reached).max(self.joined).0.saturating_add(REACH))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn highest(own: u64, others: &[u64]) -> u64 {
+        let terms = Terms::new(Term(0));
+        let peers = (2..).map(NodeId::from).zip(others);
+        peers.for_each(|(peer, term)| terms.hear(peer, Term(*term)));
+        let voters = (1..=3).map(NodeId::from).collect();
+        terms.highest(NodeId::from(1), Term(own), &voters).0
+    }
+
+    #[test]
+    fn one_voter_moves_nobody_and_a_majority_does() {
+        assert_eq!(highest(5, &[]), 5 + REACH);
+        assert_eq!(highest(5, &[7, 9]), 7 + REACH);
+        assert_eq!(highest(5, &[7, u64::MAX]), 7 + REACH);
+        assert_eq!(highest(5, &[u64::MAX]), 5 + REACH);
+        let far = 1 << 40;
+        assert_eq!(highest(5, &[far, far + 1]), far + REACH);
+        assert_eq!(highest(u64::MAX, &[]), u64::MAX);
+    }
+
+    #[test]
+    fn who_is_no_voter_has_no_say() {
+        let terms = Terms::new(Term(0));
+        let [own, voter, learner, other] = [1, 2, 3, 4].map(NodeId::from);
+        let voters = [own, voter].into();
+        for peer in [learner, other] {
+            terms.hear(peer, Term(1 << 40));
+        }
+        assert_eq!(terms.highest(own, Term(5), &voters), Term(5 + REACH));
+        terms.hear(voter, Term(6));
+        assert_eq!(
+            terms.highest(learner, Term(1), &[voter].into()),
+            Term(6 + REACH)
+        );
+        terms.retain(|peer| peer != voter);
+        assert_eq!(
+            terms.highest(learner, Term(1), &[voter].into()),
+            Term(1 + REACH)
+        );
+    }
+
+    #[test]
+    fn a_joiner_begins_at_the_term_of_the_member_that_took_it_in() {
+        let terms = Terms::new(Term(1 << 30));
+        let highest = terms.highest(NodeId::from(9), Term(0), &BTreeSet::new());
+        assert_eq!(highest, Term((1 << 30) + REACH));
+    }
+}

@@ -1,0 +1,525 @@
+//! One member that lies: what it says of others, and of terms out of reach, changes nothing on any disk.
+
+use futures_util::stream;
+use quorate_api::{
+    AdminRequest, Answered, Asked, ChangeRequest, DeletePacket, InviteRequest, JoinCall,
+    MemberChange, OpenInvite, Problem, ProblemType, Rename, TransferRequest,
+};
+use quorate_log::State;
+use quorate_peer::{
+    Introduction, Service, Stated, Tail, Verdict, Voucher,
+    message::{
+        Append, Appended, Entry, Membership, Payload, Proposed, Response, SnapshotBegin,
+        StoredMembership, TransferLeader, TransferOutcome, Vote, VoteRequest, VoteResponse,
+    },
+};
+use quorate_state::{Conditions, EncodedPackets, InviteId, LogPosition};
+
+use super::{elections::calm, test_members::*, *};
+
+/// The member that lies: its process has stopped, and somebody speaks with its key.
+const LIAR: u64 = 3;
+
+const FAR: Term = Term(u64::MAX);
+
+/// What a node answers the liar on a link that it has opened.
+async fn answered(node: &Node, peer: NodeId, lane: Lane, request: Request) -> Response {
+    let frame = Frame {
+        id: 1,
+        message: request,
+        tail: Tail::default(),
+    };
+    let requests = stream::iter([Ok(frame)]).chain(stream::pending());
+    let service = node.parts().service();
+    let mut responses = service.serve(peer, lane, requests.boxed());
+    let response = timeout(TIMEOUT, responses.next()).await;
+    response
+        .expect("it is answered")
+        .expect("it is served")
+        .message
+}
+
+/// A cluster of three of which the liar's node has stopped.
+async fn without_liar() -> Cluster {
+    let mut cluster = Cluster::start(3, calm).await;
+    agreement::agreed_count_max(cluster.leader()).await;
+    let stopped = cluster.nodes.remove(&id(LIAR)).unwrap();
+    timeout(TIMEOUT, stopped.shutdown()).await.unwrap().unwrap();
+    cluster.board.hang_up(id(LIAR));
+    cluster.ready().await;
+    cluster
+}
+
+fn vote(number: u64, term: Term, committed: bool) -> Vote {
+    Vote {
+        term,
+        node: id(number),
+        committed,
+    }
+}
+
+fn at(term: Term, index: u64) -> LogPosition {
+    LogPosition {
+        term,
+        index: LogIndex(index),
+    }
+}
+
+fn append(vote: Vote, previous: Option<LogPosition>, positions: &[LogPosition]) -> Request {
+    let entries = positions.iter().map(|position| Entry {
+        position: *position,
+        payload: Payload::Blank,
+    });
+    Request::Append(Append {
+        vote,
+        previous,
+        entries: entries.collect(),
+        leader_commit: None,
+    })
+}
+
+fn asked(vote: Vote, last_log: Option<LogPosition>) -> VoteRequest {
+    VoteRequest {
+        vote,
+        last_log,
+        leadership_transfer: true,
+    }
+}
+
+fn snapshot(vote: Vote, last: LogPosition, membership: LogPosition) -> Request {
+    Request::SnapshotBegin(SnapshotBegin {
+        vote,
+        last_log: Some(last),
+        membership: StoredMembership {
+            position: Some(membership),
+            membership: Membership {
+                configs: vec![[id(LIAR)].into()],
+                nodes: [(id(LIAR), "liar:1".to_owned())].into(),
+            },
+        },
+        packets_size: 0,
+    })
+}
+
+fn transfer(from: Vote, to: u64) -> Request {
+    Request::TransferLeader(TransferLeader {
+        from,
+        to: id(to),
+        last_log: None,
+    })
+}
+
+fn log_of(node: &Node) -> State {
+    node.parts().log.state()
+}
+
+/// Whether nothing came of it: the term, the vote and the leader are as before, and the entries too.
+fn is_untouched(before: &State, after: &State) -> bool {
+    (before.vote, before.purged) == (after.vote, after.purged)
+        && after.last.map(|last| last.term) == before.last.map(|last| last.term)
+}
+
+/// What the liar says to each node on each lane, in its own name or another's. All of it is refused.
+async fn refused(cluster: &Cluster, lane: Lane, lies: impl Fn(&State) -> Vec<Request>) {
+    for node in cluster.nodes.values() {
+        for lie in lies(&log_of(node)) {
+            let before = log_of(node);
+            let response = answered(node, id(LIAR), lane, lie.clone()).await;
+            assert!(
+                matches!(response, Response::Failed(_)),
+                "{lie:?}: {response:?}"
+            );
+            let after = log_of(node);
+            assert!(
+                is_untouched(&before, &after),
+                "{lie:?}: {before:?} {after:?}"
+            );
+        }
+    }
+    for node in cluster.nodes.values() {
+        assert_eq!(
+            put(node, &packet(7, 5)).await.unwrap(),
+            PutOutcome::Unchanged
+        );
+    }
+}
+
+/// A cluster that has one packet.
+async fn serving() -> Cluster {
+    let cluster = without_liar().await;
+    put(cluster.leader(), &packet(7, 5)).await.unwrap();
+    cluster
+}
+
+fn term_of(state: &State) -> Term {
+    state.vote.map(|vote| Term(vote.term)).unwrap()
+}
+
+fn leader_of(state: &State) -> Vote {
+    let vote = state.vote.unwrap();
+    Vote {
+        term: Term(vote.term),
+        node: NodeId(PublicKey::from_bytes(vote.node)),
+        committed: true,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_of_another_leader_or_of_a_term_out_of_reach_are_refused() {
+    let cluster = serving().await;
+    refused(&cluster, Lane::Append, |state| {
+        let (leader, last) = (leader_of(state), state.last.unwrap());
+        let next = |term| at(term, last.index.0 + 1);
+        let own = vote(LIAR, term_of(state), true);
+        vec![
+            // As the leader that there is, and as one of a later term.
+            append(leader, state.last, &[next(leader.term)]),
+            append(vote(1, Term(leader.term.0 + 1), true), None, &[]),
+            append(vote(2, Term(leader.term.0 + 1), true), None, &[]),
+            append(vote(LIAR, FAR, true), None, &[]),
+            append(
+                vote(LIAR, Term(leader.term.0 + (1 << 20) + 1), true),
+                None,
+                &[],
+            ),
+            // A leader that was not elected, and entries of a term to come or with a hole.
+            append(vote(LIAR, Term(leader.term.0 + 1), false), None, &[]),
+            append(own, state.last, &[next(FAR)]),
+            append(own, state.last, &[at(own.term, last.index.0 + 2)]),
+            append(own, Some(at(FAR, 1)), &[]),
+        ]
+    })
+    .await;
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_candidate_stands_for_itself_and_in_a_term_within_reach() {
+    let cluster = serving().await;
+    refused(&cluster, Lane::Control, |state| {
+        let next = Term(term_of(state).0 + 1);
+        let high = Some(at(FAR, u64::MAX));
+        let lies = [
+            asked(vote(1, next, false), state.last),
+            asked(vote(2, next, false), state.last),
+            asked(vote(LIAR, FAR, false), state.last),
+            asked(vote(LIAR, next, true), state.last),
+            asked(vote(LIAR, next, false), high),
+        ];
+        let pre_votes = lies.clone().map(Request::PreVote);
+        lies.map(Request::Vote)
+            .into_iter()
+            .chain(pre_votes)
+            .collect()
+    })
+    .await;
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_leader_hands_over() {
+    let cluster = serving().await;
+    refused(&cluster, Lane::Control, |state| {
+        let leader = leader_of(state);
+        vec![
+            transfer(leader, 1),
+            transfer(leader, 2),
+            transfer(vote(LIAR, FAR, true), 2),
+        ]
+    })
+    .await;
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_of_another_leader_or_of_a_term_out_of_reach_is_refused() {
+    let cluster = serving().await;
+    refused(&cluster, Lane::Snapshot, |state| {
+        let (leader, last) = (leader_of(state), state.last.unwrap());
+        let own = vote(LIAR, Term(leader.term.0 + 1), true);
+        vec![
+            snapshot(leader, last, last),
+            snapshot(vote(LIAR, FAR, true), last, last),
+            snapshot(own, at(FAR, u64::MAX), last),
+            snapshot(own, last, at(FAR, u64::MAX)),
+        ]
+    })
+    .await;
+    cluster.shutdown().await;
+}
+
+/// Answers whatever it is asked with the same lie.
+struct Liar {
+    introduction: Introduction,
+    lie: Box<dyn Fn(&Request) -> Response + Send + Sync>,
+}
+
+impl Service for Liar {
+    fn introduction(&self) -> Introduction {
+        self.introduction.clone()
+    }
+
+    fn judge(&self, _peer: NodeId, _vouchers: &[Voucher]) -> Verdict {
+        Verdict::Listed
+    }
+
+    fn expelled(
+        &self,
+        _peer: NodeId,
+        _vouchers: Vec<Voucher>,
+    ) -> futures_util::future::BoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
+
+    fn has_lost_data(&self, _peer: NodeId, _stated: Stated) -> bool {
+        false
+    }
+
+    fn expects_joiners(&self) -> bool {
+        false
+    }
+
+    fn join(
+        self: std::sync::Arc<Self>,
+        _joiner: NodeId,
+        _request: quorate_peer::JoinRequest,
+    ) -> futures_util::future::BoxFuture<'static, Option<quorate_peer::JoinAnswer>> {
+        Box::pin(std::future::ready(None))
+    }
+
+    fn serve(
+        self: std::sync::Arc<Self>,
+        _peer: NodeId,
+        _lane: Lane,
+        requests: futures_util::stream::BoxStream<
+            'static,
+            Result<Frame<Request>, quorate_peer::LinkError>,
+        >,
+    ) -> futures_util::stream::BoxStream<'static, Frame<Response>> {
+        let responses = requests.filter_map(move |request| {
+            let response = request.ok().map(|request| Frame {
+                id: request.id,
+                message: (self.lie)(&request.message),
+                tail: Tail::default(),
+            });
+            std::future::ready(response)
+        });
+        responses.boxed()
+    }
+}
+
+/// A cluster whose third voter answers so: the others keep their votes, and go on.
+async fn answered_by(lie: impl Fn(&Request) -> Response + Send + Sync + 'static) {
+    let cluster = serving().await;
+    let before: BTreeMap<_, _> = cluster
+        .nodes
+        .iter()
+        .map(|(id, it)| (*id, log_of(it)))
+        .collect();
+    let refused = |node: &Node| node.parts().metrics.raft.disbelieved_total.get();
+    let introduction = Introduction {
+        stated: Stated {
+            term: FAR,
+            durable: Some(at(FAR, u64::MAX)),
+        },
+        ..cluster.leader().parts().service().introduction()
+    };
+    let liar = Liar {
+        introduction,
+        lie: Box::new(lie),
+    };
+    let mut services = cluster.board.services.lock().unwrap();
+    services.insert(id(LIAR), std::sync::Arc::new(liar));
+    drop(services);
+    let leader = cluster.leader();
+    let lied_to = async {
+        while refused(leader) < 3 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(TIMEOUT, lied_to).await.expect("its lies are heard");
+    for (number, node) in (1..).zip(cluster.nodes.values()) {
+        assert_eq!(
+            put(node, &packet(number, 9)).await.unwrap(),
+            PutOutcome::Stored
+        );
+        assert!(is_untouched(&before[&node.id], &log_of(node)));
+    }
+    cluster.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_response_of_a_term_out_of_reach_deposes_nobody() {
+    answered_by(|_| Response::Append(Appended::HigherVote(vote(LIAR, FAR, true)))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_response_makes_nobody_a_leader() {
+    let lie = |request: &Request| match request {
+        Request::Append(append) => Response::Append(Appended::HigherVote(Vote {
+            term: Term(append.vote.term.0 + 1),
+            ..append.vote
+        })),
+        _ => Response::Failed("not now".to_owned()),
+    };
+    answered_by(lie).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn entries_that_were_never_sent_are_not_acknowledged() {
+    answered_by(|_| Response::Append(Appended::Flushed(Some(at(FAR, u64::MAX))))).await;
+    answered_by(|_| Response::Append(Appended::Conflict(at(FAR, u64::MAX)))).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_to_a_candidate_takes_it_nowhere() {
+    let cluster = serving().await;
+    let node = cluster.followers().next().unwrap();
+    let liar = Liar {
+        introduction: node.parts().service().introduction(),
+        lie: Box::new(|request| match request {
+            Request::TransferLeader(transfer) => {
+                Response::TransferLeader(TransferOutcome::VoteChanged {
+                    expected: transfer.from,
+                    actual: vote(LIAR, FAR, true),
+                })
+            }
+            _ => Response::Vote(VoteResponse {
+                vote: vote(LIAR, FAR, true),
+                granted: true,
+                last_log: Some(at(FAR, u64::MAX)),
+            }),
+        }),
+    };
+    let mut services = cluster.board.services.lock().unwrap();
+    services.insert(id(LIAR), std::sync::Arc::new(liar));
+    drop(services);
+    let before = term_of(&log_of(node));
+    let refused = || node.parts().metrics.raft.disbelieved_total.get();
+    let lied_to = async {
+        while refused() == 0 {
+            node.parts().raft.elect().await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    timeout(TIMEOUT, lied_to)
+        .await
+        .expect("it is asked for its vote");
+    cluster.ready().await;
+    let after = term_of(&log_of(node));
+    assert!(after.0 < before.0 + 1_000, "{before} {after}");
+    cluster.shutdown().await;
+}
+
+/// As after a long time in which it was not there, or one liar led again and again.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_back_from_a_term_long_past_is_taken_along() {
+    let mut cluster = Cluster::prepare(3, |_| {});
+    cluster.open_all().await;
+    cluster.ready().await;
+    put(cluster.leader(), &packet(7, 5)).await.unwrap();
+    for (id, node) in std::mem::take(&mut cluster.nodes) {
+        timeout(TIMEOUT, node.shutdown()).await.unwrap().unwrap();
+        cluster.board.hang_up(id);
+    }
+    let far = Term(1 << 30);
+    for number in [1, 2] {
+        far_ahead(&cluster.configs[&id(number)], far).await;
+    }
+    cluster.open_all().await;
+    cluster.ready().await;
+    for node in cluster.nodes.values() {
+        assert!(term_of(&log_of(node)) > far);
+        assert_eq!(
+            put(node, &packet(7, 5)).await.unwrap(),
+            PutOutcome::Unchanged
+        );
+    }
+    let jumps = |number| {
+        let raft = &cluster.nodes[&id(number)].parts().metrics.raft;
+        raft.term_jumps_total.get()
+    };
+    assert!(jumps(3) > 0);
+    cluster.shutdown().await;
+}
+
+/// Has a node that is stopped have stood for election at this term.
+async fn far_ahead(config: &RaftConfig, term: Term) {
+    let log = quorate_log::LogConfig::new(config.disk.clone(), config.dir.join(crate::LOG_DIR));
+    let log = quorate_log::Log::open(log, metrics().log).unwrap();
+    let vote = quorate_log::SavedVote {
+        term: term.0,
+        committed: false,
+        node: *config.node.0.as_bytes(),
+    };
+    crate::adapters::flushed(|on_flushed| log.save_vote(vote, on_flushed))
+        .await
+        .unwrap();
+}
+
+/// A learner may be at the edge, in a hall that nobody watches.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_learner_asks_for_itself_alone_and_publishes_for_nobody() {
+    let mut cluster = Cluster::alone(calm).await;
+    cluster.join(2, true, calm).await;
+    let leader = cluster.leader().clone();
+    let learner = id(2);
+    let ask = async |request: AdminRequest| {
+        let asked = serde_json::to_vec(&Asked::new(request, TIMEOUT)).unwrap();
+        let request = Request::Operate(asked.into());
+        match answered(&leader, learner, Lane::Admin, request).await {
+            Response::Operated(answer) => {
+                serde_json::from_slice::<Result<Answered, Problem>>(&answer).unwrap()
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    let key = PublicKey::from_bytes([1; 32]);
+    let remove = |node: NodeId| {
+        let change = ChangeRequest { force: true };
+        AdminRequest::from(MemberChange::Remove(change).of(node.to_string()))
+    };
+    let block_secs = None;
+    let open = OpenInvite {
+        id: InviteId([1; 16]),
+        key,
+        request: InviteRequest {
+            learner: false,
+            valid_secs: 60,
+            uses: 1,
+        },
+    };
+    let call = JoinCall {
+        invite: InviteId([1; 16]),
+        node: id(9),
+        name: "n9".to_owned(),
+        address: "h:9".to_owned(),
+    };
+    for request in [
+        open.into(),
+        call.into(),
+        remove(id(1)),
+        AdminRequest::from(DeletePacket { key, block_secs }),
+        AdminRequest::from(TransferRequest { to: None }),
+    ] {
+        let refused = ask(request.clone()).await.unwrap_err();
+        assert_eq!(refused.problem_type, ProblemType::NotVoter, "{request:?}");
+    }
+    let name = "edge".to_owned();
+    ask(AdminRequest::from(Rename { name })).await.unwrap();
+
+    // The voter takes the packets that it has verified itself, and those of learners once it has.
+    let unsigned = packet(1, 5);
+    for (packet, is_taken) in [(unsigned, false), (signed(1), true)] {
+        let mut packets = EncodedPackets::default();
+        assert!(packets.push(&packet, &Conditions::default()));
+        let request = Request::Propose(packets.encode());
+        let response = answered(&leader, learner, Lane::Forward, request).await;
+        let Response::Proposed(proposed) = response else {
+            panic!("{response:?}");
+        };
+        assert_eq!(proposed != Proposed::Refused, is_taken, "{proposed:?}");
+    }
+    ask(remove(learner)).await.unwrap();
+    cluster.shutdown().await;
+}
