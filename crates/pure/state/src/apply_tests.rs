@@ -244,7 +244,7 @@ fn no_entry_makes_apply_fail() {
         &[2, 0, 1, 3, 0, 1],
         &[b'Q', 0, 0, 1],
         &[b'Q', 0, 1, 0],
-        &[b'Q', 0, 1, 16],
+        &[b'Q', 0, 1, 18],
         &[b'Q', 0, 1, 3, 0, 1, 0],
     ] {
         let entry = Bytes::copy_from_slice(entry);
