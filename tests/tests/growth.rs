@@ -80,6 +80,18 @@ async fn a_learner_is_a_replica_for_readers_and_writers() {
     cluster.nodes().expect_converged().await;
     assert_eq!(first.status().await.unwrap().voters, [first.id()]);
 
+    // Its operators ask at a voter, and what they ask here is on record there.
+    let refused = learner.expect_refused(&["leader", "transfer"]).await;
+    assert!(refused.contains("ask one"), "{refused}");
+    let log = first.log();
+    let audit = log
+        .lines()
+        .filter(|line| line.contains("another node asked"));
+    let line = audit.last().expect("it is in the audit log of the leader");
+    for told in ["quorate::audit", learner.id(), "not-voter", "transfer"] {
+        assert!(line.contains(told), "{line} lacks {told}");
+    }
+
     learner.kill();
     alice.put(&first, "without it").await.expect_acked();
     learner.restart();

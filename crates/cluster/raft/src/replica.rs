@@ -182,9 +182,9 @@ impl OpenNode {
     }
 
     /// A packet that the local replica knows to be older is superseded, unless its conditions are to be
-    /// told first. Identical bytes that it stores are acknowledged by its own word, even if another
-    /// node accepted a newer packet a moment ago, which this one has not applied yet: that is what keeps
-    /// refreshes out of the log.
+    /// told first. Identical bytes that it stores are acknowledged by its own word while it lacks nothing
+    /// that was committed a second ago: that is what keeps refreshes out of the log. Else the leader
+    /// answers.
     async fn put(
         &self,
         packet: SignedPacket,
@@ -225,7 +225,9 @@ impl OpenNode {
         let is_met = conditions.always_hold() || packet == stored;
         match packet.recency(stored) {
             cmp::Ordering::Less if conditions.always_hold() => Some(PutOutcome::Superseded),
-            cmp::Ordering::Equal if is_met && self.is_fresh(indexed.received) => {
+            cmp::Ordering::Equal
+                if is_met && self.is_fresh(indexed.received) && self.is_current() =>
+            {
                 Some(PutOutcome::Unchanged)
             }
             _ => None,
@@ -238,11 +240,15 @@ impl OpenNode {
         let renewal_age = self.parts.config.retention() / RENEWALS_PER_RETENTION;
         // Long before it could give way to another as one that nobody publishes any more.
         let age_max = renewal_age.min(EVICTION_AGE_MIN / 2);
-        let applied = self.write_path.applied.borrow();
-        let now = self
-            .known_time()
-            .and_then(|now| applied.cluster.time.stamp_at(now));
+        let stamp_at = |now| self.write_path.applied.borrow().cluster.time.stamp_at(now);
+        let now = self.known_time().and_then(stamp_at);
         now.is_some_and(|now| now.since(received) < age_max)
+    }
+
+    /// Whether nothing is missing here that was committed a second ago.
+    fn is_current(&self) -> bool {
+        let applied = self.parts.state_machine.applied_index();
+        self.parts.exchange.is_current(applied)
     }
 
     /// The time of the cluster. Who does not know it leaves to the log when a block ends.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! clock_ms u64, monotonic_ms u64, echo_ms u64, quorum_ack_age_ms u64, level u16, unfit u8,
-//! agreed_ms u64, checkpoint u64
+//! agreed_ms u64, checkpoint u64, committed u64
 //! ```
 //! in postcard, behind the message, to the end of the frame. A tail grows only by fields at its end
 //! whose zero means "not told": older nodes skip those that they do not know, and newer ones read
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::DecodeError;
 
-/// The most bytes of a tail that a node reads. Ours takes 64 at most; what is behind belongs to
+/// The most bytes of a tail that a node reads. Ours takes 74 at most; what is behind belongs to
 /// versions to come.
 const READ_SIZE_MAX: usize = 128;
 
@@ -38,6 +38,8 @@ pub struct Tail {
     /// The last entry of the sender's checkpoint: what it knows again after a restart, whatever
     /// becomes of its log.
     pub checkpoint: u64,
+    /// Of a leader: the last entry that was committed when the quorum acknowledged it, or a later one.
+    pub committed: u64,
 }
 
 /// Reasons for which a node should not lead.
@@ -97,6 +99,7 @@ mod tests {
             unfit: Unfit::CLOCK.with(Unfit::DISK_SLOW, true),
             agreed_ms: u64::MAX,
             checkpoint: u64::MAX,
+            committed: u64::MAX,
         }
     }
 
@@ -134,10 +137,11 @@ mod tests {
             unfit: Unfit::DISK_FULL,
             agreed_ms: 7,
             checkpoint: 8,
+            committed: 9,
         };
         assert_eq!(
             postcard::to_stdvec(&tail).unwrap(),
-            [1, 2, 3, 4, 5, 2, 7, 8]
+            [1, 2, 3, 4, 5, 2, 7, 8, 9]
         );
     }
 

@@ -33,6 +33,9 @@ pub(crate) struct View {
     pub(crate) followers: Vec<Follower>,
     /// At the leader: the time since a quorum last acknowledged it.
     pub(crate) quorum_ack_age: Option<Duration>,
+    /// At the leader: whether it has committed an entry of its own term, before which it does not know
+    /// all that is committed (Raft paper, section 8).
+    pub(crate) knows_committed: bool,
     /// The time since this node last took a message of a leader.
     pub(crate) leader_contact_age: Duration,
     /// Why replication has stopped by itself, if it has.
@@ -88,6 +91,9 @@ impl View {
             followers: followers.collect(),
             voters: members.voter_ids().collect(),
             quorum_ack_age: metrics.last_quorum_acked.map(|at| at.elapsed()),
+            knows_committed: metrics.local_committed.is_some_and(|committed| {
+                committed.committed_leader_id().term == metrics.current_term
+            }),
             leader_contact_age,
             failure: running
                 .err()

@@ -14,7 +14,7 @@ use quorate_peer::{NodeId, Tail, Unfit, lock};
 use quorate_state::{Level, LogIndex, UnixMillis, millis};
 use tokio::{sync::watch, time::Instant};
 
-use crate::{RaftConfig, clocks::wall_clock::WallClock};
+use crate::{RaftConfig, clocks::currency::Currency, clocks::wall_clock::WallClock};
 
 /// What this node tells of itself, and what it has heard of the others: their clocks above all.
 pub(crate) struct Exchange {
@@ -28,8 +28,11 @@ pub(crate) struct Exchange {
     wall_clock: WallClock,
     unfit: watch::Sender<Unfit>,
     checkpoint: AtomicU64,
-    /// Of a leader: when a quorum last acknowledged it, as far as was looked.
-    quorum_ack: Mutex<Option<Instant>>,
+    /// Of a leader: when a quorum last acknowledged it, as far as was looked, and what was committed.
+    quorum_ack: Mutex<Option<(Instant, LogIndex)>>,
+    /// The leader, whose word counts for what is committed.
+    leader: Mutex<Option<NodeId>>,
+    currency: Mutex<Currency>,
     /// Members only, so it does not grow.
     heard: Mutex<HashMap<NodeId, Heard>>,
     clock: Mutex<ClusterClock<NodeId>>,
@@ -54,6 +57,8 @@ impl Exchange {
             unfit: watch::Sender::default(),
             checkpoint: AtomicU64::new(0),
             quorum_ack: Mutex::default(),
+            leader: Mutex::default(),
+            currency: Mutex::default(),
             heard: Mutex::default(),
             clock: Mutex::new(ClusterClock::new(config.node, config.clock())),
         }
@@ -68,11 +73,12 @@ impl Exchange {
             clock_ms: self.wall_clock.now().0,
             monotonic_ms: self.first_stamp_ms.saturating_add(millis(self.now())),
             echo_ms,
-            quorum_ack_age_ms: quorum_ack.map_or(0, |at| millis(at.elapsed()) + 1),
+            quorum_ack_age_ms: quorum_ack.map_or(0, |(at, _)| millis(at.elapsed()) + 1),
             level: self.level.0,
             unfit: *self.unfit.borrow(),
             agreed_ms: agreed.map_or(0, |agreed| agreed.0),
             checkpoint: self.checkpoint.load(Ordering::Relaxed),
+            committed: quorum_ack.map_or(0, |(_, committed)| committed.0),
         }
     }
 
@@ -146,10 +152,20 @@ impl Exchange {
         reading
     }
 
-    /// Says when a quorum last acknowledged this node as its leader, if it leads. An earlier time
-    /// than the true one does no harm.
-    pub(crate) fn set_quorum_ack(&self, at: Option<Instant>) {
-        *lock(&self.quorum_ack) = at;
+    /// Says who leads, and if this node does, when a quorum last acknowledged it and up to where entries
+    /// are committed. An earlier time than the true one does no harm.
+    pub(crate) fn set_leader(&self, leader: Option<NodeId>, acked: Option<(Instant, LogIndex)>) {
+        *lock(&self.leader) = leader;
+        *lock(&self.quorum_ack) = acked;
+        if let Some((at, committed)) = acked {
+            lock(&self.currency).prove(at, committed);
+        }
+    }
+
+    /// Whether a node that has applied so much lacks nothing that was committed a second ago: by what
+    /// leaders told, or by its own knowledge as the leader.
+    pub(crate) fn is_current(&self, applied: LogIndex) -> bool {
+        lock(&self.currency).holds(applied, Instant::now())
     }
 
     /// The time for a command. `None` while this node's clock is not the one that a majority agrees on.
@@ -193,6 +209,14 @@ impl Exchange {
         let at = Instant::now();
         lock(&self.heard).insert(peer, Heard { tail, at });
         let Some(sent) = sent else { return };
+        // It was written after this node's stamp that it echoes, so the quorum was there then but for
+        // the age told.
+        if let Some(age_ms) = tail.quorum_ack_age_ms.checked_sub(1)
+            && *lock(&self.leader) == Some(peer)
+            && let Some(acked) = sent.checked_sub(Duration::from_millis(age_ms))
+        {
+            lock(&self.currency).prove(self.epoch + acked, LogIndex(tail.committed));
+        }
         let received = at.saturating_duration_since(self.epoch);
         let look = |clock_ms| match clock_ms {
             0 => None,

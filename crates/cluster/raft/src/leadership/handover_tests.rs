@@ -26,6 +26,7 @@ fn view(followers: &[(u64, Option<u64>)]) -> View {
             })
             .collect(),
         quorum_ack_age: None,
+        knows_committed: false,
         leader_contact_age: Duration::ZERO,
         failure: None,
     }

@@ -10,7 +10,7 @@ use std::{
 
 use quorate_peer::NodeId;
 use quorate_replica::Role;
-use quorate_state::Term;
+use quorate_state::{LogIndex, Term};
 use tokio::{
     sync::watch,
     task::JoinSet,
@@ -67,8 +67,8 @@ pub(crate) fn follow(
                 failure.send_replace(view.failure);
                 return false;
             }
-            let quorum_ack = view.quorum_ack_age.map(|age| Instant::now() - age);
-            exchange.set_quorum_ack(quorum_ack);
+            let leader = view.leader.as_ref().map(|(node, _)| *node);
+            exchange.set_leader(leader, quorum_ack(&view));
             let now = current_leader(view, silence_max);
             has_leader.store(now.node.is_some(), Ordering::Relaxed);
             leader_tx.send_if_modified(|old| {
@@ -89,6 +89,17 @@ pub(crate) fn follow(
         std::future::pending::<()>().await;
     });
     leader
+}
+
+/// When a quorum last acknowledged this leader, once it knows what is committed. One that votes alone
+/// needs nobody.
+fn quorum_ack(view: &View) -> Option<(Instant, LogIndex)> {
+    let age = match view.voters.len() {
+        1 if view.role == Role::Leader => Duration::ZERO,
+        _ => view.quorum_ack_age?,
+    };
+    let acked = view.knows_committed.then(|| Instant::now() - age);
+    acked.map(|at| (at, view.committed))
 }
 
 fn current_leader(view: View, silence_max: Duration) -> Leader {

@@ -87,6 +87,11 @@ impl Peers {
         self.told(peer, is_there.then_some(()).ok_or(Disbelief::Senseless))
     }
 
+    /// Refuses packets of a term that is out of reach, which `peer` offers.
+    pub(crate) fn check_offer(&self, peer: NodeId, last: LogPosition) -> Result<(), Disbelief> {
+        self.told(peer, self.check_term(peer, last.term))
+    }
+
     fn check_term(&self, peer: NodeId, term: Term) -> Result<(), Disbelief> {
         let own = self.roster.own_vote().map_or(Term(0), |own| own.term);
         if term <= own {

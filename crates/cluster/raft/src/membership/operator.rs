@@ -90,7 +90,9 @@ impl OpenNode {
             return Err(no_leader());
         }
         let mut members: Vec<_> = self.parts.peers.roster.members().into_iter().collect();
-        // A token names some of many: this node, which has just been asked, among them.
+        // Only voters register. A token names some of many: this node, which has just been asked, among
+        // them.
+        members.retain(|(node, _)| self.parts.peers.roster.votes(*node));
         members.sort_by_key(|(node, _)| *node != self.parts.config.node);
         Ok(Invited {
             token: JoinToken::new(self.parts.config.cluster, id, seed, members).to_string(),

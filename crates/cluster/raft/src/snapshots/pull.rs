@@ -14,7 +14,7 @@ use quorate_peer::{
     Lane, NodeId, chain,
     message::{Request, Response, SnapshotOffer},
 };
-use quorate_state::LogIndex;
+use quorate_state::{LogIndex, LogPosition};
 use quorate_store::{Extent, Meta, Pace, ReceivedSnapshot, SnapshotChunks, Store, StoreError};
 use tokio::time::{sleep, timeout};
 
@@ -23,6 +23,7 @@ use crate::{
     adapters::{StateMachine, applied_membership, blocking},
     error::BoxError,
     links::Numbered,
+    links::claims::Disbelief,
     links::connection::{CallError, in_time, unexpected},
     links::offloaded::Offloaded,
     links::peer_link::PeerLink,
@@ -51,7 +52,8 @@ pub(crate) async fn pull_packets(
                 continue;
             }
             let link = peers.own_link(*peer, address, Lane::Pull);
-            match pull_from(link, config, at_least).await {
+            let believes = |last| peers.check_offer(*peer, last);
+            match pull_from(link, config, at_least, believes).await {
                 Ok(pulled) => {
                     tracing::info!(%peer, applied = ?pulled.1.applied, "fetched the packets");
                     return Ok(pulled);
@@ -74,6 +76,7 @@ async fn pull_from(
     link: Arc<PeerLink>,
     config: &RaftConfig,
     at_least: LogIndex,
+    believes: impl Fn(LogPosition) -> Result<(), Disbelief>,
 ) -> Result<(ReceivedSnapshot, Meta), PullError> {
     in_time(PULL_TIMEOUT, link.opened()).await?;
     let asked = link.call(Request::PullSnapshot(at_least));
@@ -81,6 +84,7 @@ async fn pull_from(
         Response::SnapshotOffer(offer) => offer,
         other => return Err(refused(other)),
     };
+    believes(offer.last_log).map_err(|reason| PullError::Peer(reason.into()))?;
     let store = config.store();
     let mut receiver = stored(move || Ok(Offloaded::new(Store::receiver(&store)?))).await?;
     let requests = stream::repeat(Ok::<_, CallError>(Request::PullChunk));

@@ -10,7 +10,8 @@ use quorate_peer::{
     Introduction, Service, Stated, Tail, Verdict, Voucher,
     message::{
         Append, Appended, Entry, Membership, Payload, Proposed, Response, SnapshotBegin,
-        StoredMembership, TransferLeader, TransferOutcome, Vote, VoteRequest, VoteResponse,
+        SnapshotOffer, StoredMembership, TransferLeader, TransferOutcome, Vote, VoteRequest,
+        VoteResponse,
     },
 };
 use quorate_state::{Conditions, EncodedPackets, InviteId, LogPosition};
@@ -408,6 +409,46 @@ async fn an_answer_to_a_candidate_takes_it_nowhere() {
     cluster.ready().await;
     let after = term_of(&log_of(node));
     assert!(after.0 < before.0 + 1_000, "{before} {after}");
+    cluster.shutdown().await;
+}
+
+/// A member whose packets are damaged asks the others for theirs, and goes by what they say of them.
+#[tokio::test(flavor = "multi_thread")]
+async fn packets_of_a_term_out_of_reach_are_not_fetched() {
+    let cluster = serving().await;
+    let node = cluster.leader();
+    for other in cluster.followers() {
+        cluster.board.hang_up(other.id);
+    }
+    let offer = SnapshotOffer {
+        last_log: at(FAR, u64::MAX),
+        membership: StoredMembership {
+            position: None,
+            membership: Membership {
+                configs: Vec::new(),
+                nodes: BTreeMap::new(),
+            },
+        },
+    };
+    let liar = Liar {
+        introduction: node.parts().service().introduction(),
+        lie: Box::new(move |_| Response::SnapshotOffer(offer.clone())),
+    };
+    let mut services = cluster.board.services.lock().unwrap();
+    services.insert(id(LIAR), std::sync::Arc::new(liar));
+    drop(services);
+    let parts = node.parts();
+    let refused = async {
+        while parts.metrics.raft.disbelieved_total.get() == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::select! {
+        _ = crate::snapshots::pull::pull_packets(&parts.config, &parts.peers, LogIndex(0)) => {
+            panic!("nobody has any")
+        }
+        refused = timeout(TIMEOUT, refused) => refused.expect("the liar is asked"),
+    }
     cluster.shutdown().await;
 }
 

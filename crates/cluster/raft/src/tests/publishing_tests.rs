@@ -8,6 +8,7 @@ use quorate_replica::{
 use quorate_state::{Command, UnixMillis};
 
 use super::{ground::Simulated, test_members::ask, *};
+use crate::clocks::currency::CURRENCY_MAX;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -283,5 +284,33 @@ async fn a_refresh_costs_one_write_in_an_eighth_of_the_retention() {
         assert!(renewed.since(received) >= eighth);
     }
     expect_equal_digests(cluster.nodes.values()).await;
+    cluster.shutdown().await;
+}
+
+/// Bytes that an operator deleted are not acknowledged by a node that has not heard of it, but for a
+/// second.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_cut_off_acknowledges_what_it_holds_for_a_second() {
+    let cluster = Cluster::start(3, |_| {}).await;
+    agreement::agreed_count_max(cluster.leader()).await;
+    let packet = packet(1, 5);
+    put(cluster.leader(), &packet).await.unwrap();
+    let last = cluster.leader().status().applied_index;
+    let follower = cluster.followers().next().unwrap().clone();
+    applied(&follower, last).await;
+    assert_eq!(put(&follower, &packet).await, Ok(PutOutcome::Unchanged));
+
+    cluster.board.cut_off.lock().unwrap().insert(follower.id);
+    let leader = cluster.leader().clone();
+    assert_eq!(delete(&leader, None).await, Ok(true));
+    let deleted = tokio::time::Instant::now();
+    tokio::time::sleep_until(deleted + CURRENCY_MAX).await;
+    let answer = put(&follower, &packet).await;
+    assert!(answer.is_err(), "{answer:?}");
+
+    cluster.board.cut_off.lock().unwrap().clear();
+    timeout(TIMEOUT, follower.ready()).await.unwrap();
+    let refused = async { while put(&follower, &packet).await != Ok(PutOutcome::Superseded) {} };
+    timeout(TIMEOUT, refused).await.expect("it hears of it");
     cluster.shutdown().await;
 }

@@ -65,17 +65,10 @@ impl Waiting {
     /// The outcome of the last attempt. One that refused the packet says nothing of those before
     /// that may have stored it: another may stand in its place by now.
     fn settle(&mut self, outcome: PutOutcome) {
-        let was_refused = match outcome {
-            PutOutcome::Stored | PutOutcome::Unchanged | PutOutcome::Superseded => false,
-            PutOutcome::TooFarAhead
-            | PutOutcome::Full
-            | PutOutcome::ConditionFailed
-            | PutOutcome::Forbidden
-            | PutOutcome::Blocked => true,
-        };
-        self.answer(match was_refused && self.in_doubt {
-            true => Err(PutError::Unknown),
-            false => Ok(outcome),
+        self.answer(match outcome {
+            PutOutcome::Stored | PutOutcome::Unchanged => Ok(outcome),
+            _ if self.in_doubt => Err(PutError::Unknown),
+            refused => Ok(refused),
         });
     }
 }

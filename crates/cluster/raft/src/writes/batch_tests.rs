@@ -93,7 +93,12 @@ fn doubt_stays_whatever_is_refused_later() {
 /// packet had replaced by then.
 #[test]
 fn a_refusal_after_doubt_is_not_told_as_not_stored() {
-    for refused in [PutOutcome::TooFarAhead, PutOutcome::ConditionFailed] {
+    let refusals = [
+        PutOutcome::Superseded,
+        PutOutcome::TooFarAhead,
+        PutOutcome::ConditionFailed,
+    ];
+    for refused in refusals {
         let (offer, mut answer) = own(1);
         let offer = attempt(offer, Proposed::Unknown);
         let batch = batch([offer]);
