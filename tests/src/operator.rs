@@ -29,6 +29,7 @@ pub struct Member {
     pub role: String,
     pub address: String,
     pub state: String,
+    pub unfit: Vec<String>,
 }
 
 #[derive(Deserialize)]

@@ -6,7 +6,7 @@ use std::{
 };
 
 use quorate_tests::{
-    Cluster, Node, Plan, Publisher, publish_many, voters,
+    Cluster, Member, Node, Plan, Publisher, publish_many, voters,
     wait::{START_WITHIN, throughout, until},
 };
 
@@ -114,6 +114,39 @@ async fn a_leader_eight_days_ahead_removes_nothing() {
     }
     cluster.nodes().expect_converged().await;
     oracle.expect_held_by(&cluster.nodes()).await;
+}
+
+/// It would hand over at once, and the operator would have been told that it leads.
+#[tokio::test(flavor = "multi_thread")]
+async fn leadership_goes_to_no_node_whose_clock_is_wrong() {
+    let cluster = Cluster::start(plan(3)).await;
+    let leader = cluster.leader().await;
+    let wrong = cluster.nodes().without(&leader)[0].clone();
+    wrong.terminate().await;
+    start_off_by(&wrong, "+1h").await;
+    wrong.wait_ready().await;
+    expect_off_by(&wrong, true, Duration::from_secs(3600)).await;
+    leader
+        .wait_for_members("its clock to be known", |members| {
+            let is_wrong = |member: &Member| member.node == wrong.id() && member.unfit == ["clock"];
+            members.iter().any(is_wrong)
+        })
+        .await;
+
+    let before = leader.status().await.unwrap();
+    for asked in cluster.nodes().iter() {
+        let refused = asked
+            .expect_refused(&["leader", "transfer", wrong.id()])
+            .await;
+        assert!(refused.contains("must not lead: its clock"), "{refused}");
+    }
+    let after = leader.status().await.unwrap();
+    assert_eq!((after.term, after.leader), (before.term, before.leader));
+
+    // Without a name it goes to one that may lead, and stays there.
+    leader.operate(&["leader", "transfer"]).await;
+    let now = cluster.leader().await;
+    assert!(now.id() != wrong.id() && now.id() != leader.id());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -39,10 +39,13 @@ pub(crate) fn text(members: &Members) -> String {
             member.state.to_string(),
             lag.unwrap_or_default(),
             member.last_heard_ms.map(ago).unwrap_or_default(),
+            member.unfit.join(","),
             member.address.clone(),
         ]
     };
-    let titles = ["NODE", "NAME", "ROLE", "STATE", "LAG", "HEARD", "ADDRESS"];
+    let titles = [
+        "NODE", "NAME", "ROLE", "STATE", "LAG", "HEARD", "UNFIT", "ADDRESS",
+    ];
     table(titles, members.members.iter().map(row))
 }
 
@@ -80,6 +83,7 @@ mod tests {
             state,
             lag: None,
             last_heard_ms: None,
+            unfit: Vec::new(),
         }
     }
 
@@ -102,14 +106,15 @@ mod tests {
                 role: MemberRole::Learner,
                 lag: Some(120),
                 last_heard_ms: Some(61_500),
+                unfit: vec!["clock".to_owned(), "disk_slow".to_owned()],
                 address: "[2001:db8::1]:7700".to_owned(),
                 ..member("bcdefghijklm", MemberState::CatchingUp)
             },
         ]);
         let expected = "\
-NODE      NAME   ROLE     STATE        LAG  HEARD  ADDRESS
-abcdefgh  fra-1  voter    leader       -    -      ns1.example.org:7700
-bcdefghi  -      learner  catching_up  120  1m1s   [2001:db8::1]:7700
+NODE      NAME   ROLE     STATE        LAG  HEARD  UNFIT            ADDRESS
+abcdefgh  fra-1  voter    leader       -    -      -                ns1.example.org:7700
+bcdefghi  -      learner  catching_up  120  1m1s   clock,disk_slow  [2001:db8::1]:7700
 ";
         assert_eq!(text(&list), expected);
     }

@@ -40,6 +40,7 @@ pub(crate) fn two_members() -> Answer {
         state: MemberState::Live,
         lag: None,
         last_heard_ms: None,
+        unfit: Vec::new(),
     };
     let members = Members {
         cluster: None,
@@ -95,6 +96,7 @@ async fn the_list_is_json_of_a_stable_shape() {
             state: MemberState::Leader,
             lag: None,
             last_heard_ms: None,
+            unfit: Vec::new(),
         }],
     };
     let node = CannedNode::start([Answer::json(StatusCode::OK, &members)]).await;
@@ -110,6 +112,7 @@ async fn the_list_is_json_of_a_stable_shape() {
             "state": "leader",
             "lag": null,
             "last_heard_ms": null,
+            "unfit": [],
         }],
     });
     let printed: Value = serde_json::from_str(&captured.data()).unwrap();
@@ -118,8 +121,8 @@ async fn the_list_is_json_of_a_stable_shape() {
 
     let (captured, _) = run(&node, &["list"]).await;
     let expected = "\
-NODE   NAME   ROLE   STATE   LAG  HEARD  ADDRESS
-key-a  fra-1  voter  leader  -    -      ns1.example.org:7700
+NODE   NAME   ROLE   STATE   LAG  HEARD  UNFIT  ADDRESS
+key-a  fra-1  voter  leader  -    -      -      ns1.example.org:7700
 ";
     assert_eq!(captured.data(), expected);
 }

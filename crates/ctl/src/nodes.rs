@@ -70,6 +70,7 @@ mod tests {
             state: MemberState::Live,
             lag: None,
             last_heard_ms: None,
+            unfit: Vec::new(),
         };
         Nodes(nodes.iter().map(member).collect())
     }

@@ -57,6 +57,9 @@ pub struct Member {
     /// How long ago the leader, or without one the node that is asked, heard from it, in milliseconds, if it ever has.
     #[schema(required)]
     pub last_heard_ms: Option<u64>,
+    /// Why it must not lead now, though it votes: `clock` (not what a majority of the voters agrees on), `disk_full`, `disk_slow`.
+    #[serde(default)]
+    pub unfit: Vec<String>,
 }
 
 /// Whether a member votes (Raft paper, section 6).

@@ -97,7 +97,7 @@ problem_types! {
     /// The token is good for less.
     Scope: 403, false, "The token's scope does not suffice";
     /// The node that was asked is a learner, and may not ask the leader for that.
-    NotVoter: 403, false, "The node that was asked does not vote";
+    NotVoter: 409, false, "The node that was asked does not vote";
     /// The key may not publish.
     ForbiddenKey: 403, false, "The key may not publish here";
     /// The key may not publish for a time.

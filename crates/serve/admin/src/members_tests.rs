@@ -27,6 +27,7 @@ async fn members_are_told_as_the_leader_sees_them() {
                 "state": "leader",
                 "lag": 0,
                 "last_heard_ms": null,
+                "unfit": [],
             }],
         })
     );

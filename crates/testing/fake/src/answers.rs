@@ -115,5 +115,6 @@ fn member() -> Member {
         state: MemberState::Leader,
         lag: Some(0),
         last_heard_ms: None,
+        unfit: Vec::new(),
     }
 }

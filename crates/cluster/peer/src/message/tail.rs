@@ -54,6 +54,24 @@ impl Unfit {
     pub const DISK_FULL: Self = Self(1 << 1);
     pub const DISK_SLOW: Self = Self(1 << 2);
 
+    /// Each reason, a word for it, and what it says of a node.
+    const REASONS: [(Self, &str, &str); 3] = [
+        (
+            Self::CLOCK,
+            "clock",
+            "its clock is not the one that a majority of the voters agrees on",
+        ),
+        (Self::DISK_FULL, "disk_full", "its disk is nearly full"),
+        (Self::DISK_SLOW, "disk_slow", "its disk is too slow"),
+    ];
+
+    /// The reasons that are given: a word for each, and what it says of the node.
+    pub fn reasons(self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let given = Self::REASONS.into_iter();
+        let given = given.filter(move |(reason, ..)| self.contains(*reason));
+        given.map(|(_, word, text)| (word, text))
+    }
+
     /// Whether no reason is given.
     pub fn is_empty(self) -> bool {
         self.0 == 0

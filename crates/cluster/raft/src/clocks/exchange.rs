@@ -145,6 +145,17 @@ impl Exchange {
         self.unfit.subscribe()
     }
 
+    /// Why `node`, this one or a peer, should not lead, if it has said so within this time.
+    pub(crate) fn unfit_of(&self, node: NodeId, silence_max: Duration) -> Option<Unfit> {
+        match node == self.node {
+            true => Some(*self.unfit.borrow()),
+            false => {
+                let heard = self.heard(node)?;
+                (heard.at.elapsed() < silence_max).then_some(heard.tail.unfit)
+            }
+        }
+    }
+
     /// What time it is for the cluster.
     pub(crate) fn time(&self) -> Reading {
         let reading = lock(&self.clock).read(self.now(), self.wall_clock.now());

@@ -7,7 +7,7 @@
 
 use std::{cmp::Reverse, sync::Arc, time::Duration};
 
-use quorate_peer::NodeId;
+use quorate_peer::{NodeId, Unfit};
 use quorate_state::Term;
 use tokio::time::{sleep, timeout};
 
@@ -108,10 +108,10 @@ impl Parts {
 
     /// Whether a peer has said of late that it may lead.
     fn is_fit(&self, peer: NodeId) -> bool {
-        let heard = self.exchange.heard(peer);
-        heard.is_some_and(|heard| {
-            heard.at.elapsed() < self.config.election_timeout_max() && heard.tail.unfit.is_empty()
-        })
+        let unfit = self
+            .exchange
+            .unfit_of(peer, self.config.election_timeout_max());
+        unfit.is_some_and(Unfit::is_empty)
     }
 }
 

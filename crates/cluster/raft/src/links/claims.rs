@@ -13,9 +13,6 @@ use super::peers::Peers;
 /// A step of the term that elections alone hardly explain.
 const JUMP: u64 = 1_000;
 
-/// How many lines of the log the peers cause in a minute by what is not believed.
-pub(super) const LINE_COUNT_PER_MINUTE_MAX: u32 = 10;
-
 /// Why a message of a peer is refused. Nothing of it is taken in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Disbelief {

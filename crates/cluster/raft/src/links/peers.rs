@@ -13,12 +13,14 @@ use quorate_peer::{
 use crate::{
     RaftMetrics,
     clocks::exchange::Exchange,
-    links::claims::LINE_COUNT_PER_MINUTE_MAX,
     links::connection::CallError,
     links::peer_link::{PeerLink, Route},
     links::presence::Presence,
     membership::roster::Roster,
 };
+
+/// How many lines of the log the peers cause in a minute by what is not believed of them.
+const LINE_COUNT_PER_MINUTE_MAX: u32 = 10;
 
 /// Who votes and who does not, as far as this node knows: what it has to say to whom follows from that.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -49,13 +49,19 @@ impl Admin {
             ..
         } = self.parts.raft.view();
         let others = followers.into_iter().map(|other| (other.node, other));
+        let (membership, silence_max) = (self.parts.raft.membership(), self.silence_max());
+        let unfit = membership.nodes.keys().filter_map(|node| {
+            let unfit = self.parts.exchange.unfit_of(*node, silence_max)?;
+            Some((*node, unfit))
+        });
         Standing {
+            unfit: unfit.collect(),
             leader: self.parts.config.node,
             others: others.collect(),
-            membership: self.parts.raft.membership(),
+            membership,
             roll: self.cluster().roll,
             last_log,
-            silence_max: self.silence_max(),
+            silence_max,
         }
     }
 

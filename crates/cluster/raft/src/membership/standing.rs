@@ -7,7 +7,7 @@ use std::{
 };
 
 use quorate_api::{Member, MemberRole, MemberState, Problem};
-use quorate_peer::NodeId;
+use quorate_peer::{NodeId, Unfit};
 use quorate_state::{LogIndex, Registration, Roll, millis};
 
 use super::refusals::{ambiguous_node, last_voter, no_live_quorum, unknown_node};
@@ -29,6 +29,8 @@ pub(crate) struct Standing {
     pub(crate) last_log: LogIndex,
     /// Of all members but the leader.
     pub(crate) others: BTreeMap<NodeId, Follower>,
+    /// Why some should not lead, as they say.
+    pub(crate) unfit: BTreeMap<NodeId, Unfit>,
     /// How long ago one may have been heard that counts as alive.
     pub(crate) silence_max: Duration,
 }
@@ -181,7 +183,17 @@ impl Standing {
                 true => Some(0),
                 false => self.silence(node).map(millis),
             },
+            unfit: self
+                .unfit(node)
+                .reasons()
+                .map(|(word, _)| word.to_owned())
+                .collect(),
         }
+    }
+
+    /// Why `node` should not lead.
+    pub(crate) fn unfit(&self, node: NodeId) -> Unfit {
+        self.unfit.get(&node).copied().unwrap_or_default()
     }
 
     fn state(&self, node: NodeId) -> MemberState {

@@ -47,6 +47,7 @@ fn standing() -> Standing {
             heard(4, 1000, Some(10)),
         ]
         .into(),
+        unfit: BTreeMap::new(),
         silence_max: SILENCE_MAX,
     }
 }

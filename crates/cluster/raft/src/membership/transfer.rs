@@ -2,12 +2,17 @@
 
 use quorate_api::{Problem, Transferred};
 use quorate_peer::NodeId;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{
     admin::Order,
     refusals::{failed, no_leader, not_caught_up, unfit},
 };
+use crate::leadership::leader::Leader;
+
+/// How many of the longest election timeouts a new leader must have led to count: one that should not
+/// lead has handed over by then.
+const SETTLED_ELECTION_TIMEOUTS: u32 = 2;
 
 impl Order<'_> {
     /// When the answer is lost, leadership may move once more than it was asked to.
@@ -15,7 +20,10 @@ impl Order<'_> {
         let standing = self.standing();
         let wanted = to.map(|to| standing.find_known(to)).transpose()?;
         let successors = match wanted {
-            Some(node) if node == self.parts.config.node => return Ok(led_by(node)),
+            Some(node) if node == self.parts.config.node => {
+                self.check_fit(node)?;
+                return Ok(led_by(node));
+            }
             Some(node) if !standing.membership.is_voter(node) => {
                 let text = "it has no vote, so it cannot lead: promote it first";
                 return Err(unfit(text));
@@ -28,12 +36,50 @@ impl Order<'_> {
         if successors.is_empty() && wanted.is_some() {
             return Err(not_caught_up());
         }
+        // Who should not lead would hand over at once.
+        successors
+            .iter()
+            .try_for_each(|node| self.check_fit(*node))?;
         let leader = self.hand_over(&successors).await?;
         match wanted {
             Some(wanted) if wanted != leader => Err(failed(format!(
                 "{wanted} did not take over: {leader} leads"
             ))),
-            _ => Ok(led_by(leader)),
+            _ => self.settle_on(leader).await,
+        }
+    }
+
+    /// Fails if `node` says why it should not lead.
+    fn check_fit(&self, node: NodeId) -> Result<(), Problem> {
+        let standing = self.standing();
+        let reasons: Vec<_> = standing
+            .unfit(node)
+            .reasons()
+            .map(|(_, text)| text)
+            .collect();
+        match reasons.is_empty() {
+            true => Ok(()),
+            false => Err(unfit(format!(
+                "{} must not lead: {}",
+                standing.label(node),
+                reasons.join(", ")
+            ))),
+        }
+    }
+
+    /// Waits until the new leader has led for long enough to know whether it should.
+    async fn settle_on(&self, leader: NodeId) -> Result<Transferred, Problem> {
+        let other = |now: &Leader| now.node.as_ref().is_some_and(|(node, _)| *node != leader);
+        let mut leaders = self.parts.leader.clone();
+        let moved = timeout(
+            SETTLED_ELECTION_TIMEOUTS * self.parts.config.election_timeout_max(),
+            leaders.wait_for(other),
+        );
+        match moved.await {
+            Err(_) => Ok(led_by(leader)),
+            Ok(_) => Err(failed(format!(
+                "{leader} took over, and another node leads already: its log says why"
+            ))),
         }
     }
 
@@ -46,12 +92,22 @@ impl Order<'_> {
                 // How much it lacks, a new leader does not know yet.
                 Some(node) if self.standing().is_live(node) => vec![node],
                 Some(_) => Vec::new(),
-                None => self.parts.successors(),
+                None => self.fit_successors(),
             };
             if !successors.is_empty() || Instant::now() >= deadline || !self.leads() {
                 return successors;
             }
             sleep(self.parts.config.heartbeat()).await;
+        }
+    }
+
+    /// Those who may lead; all of them if none may.
+    fn fit_successors(&self) -> Vec<NodeId> {
+        let (successors, standing) = (self.parts.successors(), self.standing());
+        let is_fit = |node: &NodeId| standing.unfit(*node).is_empty();
+        match successors.iter().any(is_fit) {
+            true => successors.into_iter().filter(is_fit).collect(),
+            false => successors,
         }
     }
 

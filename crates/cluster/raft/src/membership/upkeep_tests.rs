@@ -50,6 +50,7 @@ fn standing(voters: &[u8], learners: &[u8]) -> Standing {
         }),
         last_log: LogIndex(100),
         others: others.collect::<BTreeMap<_, _>>(),
+        unfit: BTreeMap::new(),
         silence_max: Duration::from_secs(1),
     }
 }
