@@ -68,6 +68,11 @@ fn text(status: &NodeStatus) -> String {
         lines.push(("disk", "nearly full: the node only reads".to_owned()));
     }
     lines.push(("clock", clock(status)));
+    if status.clock.log_ahead_ms > 0 {
+        let ahead = status.clock.log_ahead_ms;
+        let text = format!("{ahead} ms ahead of what a majority agrees on");
+        lines.push(("time", text));
+    }
     lines.push(("level", status.feature_level.to_string()));
     table::lines(&lines)
 }
@@ -123,6 +128,7 @@ mod tests {
             clock: NodeClock {
                 state: ClockState::Agreed,
                 offset_ms: Some(-12),
+                log_ahead_ms: 0,
             },
             disk_full: false,
             not_ready: Some(NotReady::NoLeader),
@@ -176,6 +182,14 @@ mod tests {
         let data = shown(&node, true).await.data();
         let printed: NodeStatus = serde_json::from_str(&data).unwrap();
         assert_eq!((printed, node.asked().len()), (follower(), 1));
+    }
+
+    #[test]
+    fn a_log_that_is_ahead_is_told() {
+        let mut status = follower();
+        assert!(!text(&status).contains("time"));
+        status.clock.log_ahead_ms = 5_000;
+        assert!(text(&status).contains("5000 ms ahead of"));
     }
 
     #[test]

@@ -74,7 +74,7 @@ impl Node {
         self.enter(NotReady::Checkpointing);
         checkpoint_applied(&state_machine).await?;
         self.enter(NotReady::Recovering);
-        exchange.set_start(store.latest_received());
+        exchange.set_start(store.meta().cluster.time.told());
         raft.run();
         let mut tasks = JoinSet::new();
         let (failure, has_leader) = (watch::Sender::default(), Arc::<AtomicBool>::default());
@@ -139,7 +139,6 @@ async fn take_part(
         raft: parts.raft.clone(),
         peers: parts.peers.clone(),
         exchange: parts.exchange.clone(),
-        store: Arc::downgrade(&parts.store),
         leader: parts.leader.clone(),
         applied: parts.state_machine.applied(),
         read_indexes: ReadIndexes::default(),

@@ -13,9 +13,9 @@ use quorate_peer::chain;
 use quorate_replica::{
     Changes, ChangesLost, Conditions, IndexedPacket, LinearizeError, LogIndex, NodeClock,
     NodeStatus, Observer, PublishState, PutError, PutOutcome, ReadError, ReadState, Reader,
-    Replica, StateDigest, Watch, ZoneState,
+    Replica, StateDigest, StoredPacket, Watch, ZoneState,
 };
-use quorate_state::{EVICTION_AGE_MIN, UnixMillis};
+use quorate_state::{EVICTION_AGE_MIN, UnixMillis, millis};
 use quorate_store::{Extent, Pace};
 use tokio::time::{Instant, timeout};
 
@@ -36,6 +36,12 @@ const LINEARIZE_TIMEOUT: Duration = Duration::from_secs(5);
 impl Reader for Node {
     fn packet(&self, key: &PublicKey) -> Result<Option<Arc<IndexedPacket>>, ReadError> {
         Ok(self.readable()?.index.packet(key))
+    }
+
+    fn stored_packet(&self, key: &PublicKey) -> Result<Option<StoredPacket>, ReadError> {
+        let open = self.readable()?;
+        let stored = open.parts.store.stored_packet(key);
+        Ok(stored.map(|stored| open.shown(stored)))
     }
 
     fn check_ready(&self) -> Result<(), ReadError> {
@@ -71,6 +77,7 @@ impl Observer for Node {
         open.map_or_else(ReadState::default, |open| ReadState {
             has_leader: open.parts.has_leader.load(Ordering::Relaxed),
             applied_index: open.parts.state_machine.applied_index(),
+            set_back: open.parts.state_machine.set_back(),
         })
     }
 
@@ -154,9 +161,19 @@ impl OpenNode {
             clock: NodeClock {
                 state: time.state,
                 offset_ms: time.offset_ms,
+                log_ahead_ms: millis(meta.cluster.time.ahead()),
             },
             disk_full: parts.raft.space.is_low(),
             not_ready: self.not_ready(),
+        }
+    }
+
+    /// A packet with the time at which it was received, in the place of the stamp.
+    pub(crate) fn shown(&self, stored: StoredPacket) -> StoredPacket {
+        let time = &self.write_path.applied.borrow().cluster.time;
+        StoredPacket {
+            received: time.shown(stored.received),
+            ..stored
         }
     }
 
@@ -223,7 +240,8 @@ impl OpenNode {
         let renewal_age = self.parts.config.retention() / RENEWALS_PER_RETENTION;
         // Long before it could give way to another as one that nobody publishes any more.
         let age_max = renewal_age.min(EVICTION_AGE_MIN / 2);
-        let now = self.known_time();
+        let stamp_at = |now| self.write_path.applied.borrow().cluster.time.stamp_at(now);
+        let now = self.known_time().and_then(stamp_at);
         now.is_some_and(|now| now.since(received) < age_max)
     }
 

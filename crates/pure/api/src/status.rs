@@ -119,6 +119,9 @@ pub struct NodeClock {
     /// that is known.
     #[schema(required)]
     pub offset_ms: Option<i64>,
+    /// By how much the time in the log is ahead of what a majority agrees on, in milliseconds: it is set
+    /// back once they have agreed on that for an eighth of the retention.
+    pub log_ahead_ms: u64,
 }
 
 /// Why a node is not ready.

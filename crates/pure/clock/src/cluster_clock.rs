@@ -36,8 +36,8 @@ pub struct ClockConfig {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Start {
     pub at: Duration,
-    /// When the packet was received that its store received last.
-    pub received: Option<UnixMillis>,
+    /// The time that its log told last, as far as its store knows.
+    pub told: Option<UnixMillis>,
 }
 
 /// The clock of the cluster, as the node `Id` knows it.
@@ -56,7 +56,6 @@ pub struct ClusterClock<Id> {
     told: Option<Sample>,
     last_agreed: Option<Moment>,
     expires_from: Duration,
-    last_stamp: UnixMillis,
 }
 
 impl<Id: Copy + Ord> ClusterClock<Id> {
@@ -71,7 +70,6 @@ impl<Id: Copy + Ord> ClusterClock<Id> {
             told: None,
             last_agreed: None,
             expires_from: Duration::ZERO,
-            last_stamp: UnixMillis::default(),
         }
     }
 
@@ -129,23 +127,12 @@ impl<Id: Copy + Ord> ClusterClock<Id> {
         }
     }
 
-    /// The time for a command, which is no earlier than when any stored packet was received: that
-    /// is `received` at the latest. `None` while this node's clock is not the one that a majority
-    /// agrees on: then another node should lead.
-    pub fn stamp(
-        &mut self,
-        now: Duration,
-        wall: UnixMillis,
-        received: Option<UnixMillis>,
-    ) -> Option<Stamp> {
+    /// The time for a command. `None` while this node's clock is not the one that a majority agrees on:
+    /// then another node should lead.
+    pub fn stamp(&mut self, now: Duration, wall: UnixMillis) -> Option<Stamp> {
         let reading = self.read(now, wall);
-        if reading.state == ClockState::Disagrees {
-            return None;
-        }
-        let floor = received.unwrap_or_default().max(self.last_stamp);
-        self.last_stamp = reading.time.max(floor);
-        Some(Stamp {
-            now: self.last_stamp,
+        (reading.state != ClockState::Disagrees).then(|| Stamp {
+            now: reading.time,
             timestamp_max: reading.latest.saturating_add(TIMESTAMP_AHEAD_MAX),
         })
     }
@@ -197,9 +184,9 @@ impl<Id: Copy + Ord> ClusterClock<Id> {
     /// Whether a clock that no other contradicts can be right: one that has moved by more than the
     /// retention would make every packet look old, or none ever.
     fn is_plausible(&self, now: Duration, wall: UnixMillis) -> bool {
-        let expected = match (self.last_agreed, self.start.received) {
+        let expected = match (self.last_agreed, self.start.told) {
             (Some(last), _) => last.time_at(now),
-            (None, Some(received)) if !self.config.trusted => self.since_start(received, now),
+            (None, Some(told)) if !self.config.trusted => self.since_start(told, now),
             (None, _) => return true,
         };
         let moved = wall.since(expected).max(expected.since(wall));
@@ -228,9 +215,9 @@ impl<Id: Copy + Ord> ClusterClock<Id> {
 
     fn read_alone(&self, now: Duration, wall: UnixMillis) -> Reading {
         let clocks = || self.heard(now).chain([Interval::point(offset(wall, now))]);
-        let (state, time) = match (self.last_agreed, self.start.received) {
+        let (state, time) = match (self.last_agreed, self.start.told) {
             (Some(last), _) => (ClockState::Held, last.time_at(now)),
-            (None, Some(received)) => (ClockState::Unknown, self.since_start(received, now)),
+            (None, Some(told)) => (ClockState::Unknown, self.since_start(told, now)),
             // The earliest, since a time that is too early heals by itself.
             (None, None) => {
                 let earliest = clocks().map(|clock| clock.low).min().unwrap_or_default();

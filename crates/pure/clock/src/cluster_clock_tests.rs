@@ -26,8 +26,8 @@ fn says(clock: Wrong, now: Duration) -> UnixMillis {
     }
 }
 
-/// Node 1 of `count` voters, which has a packet received this long before the start.
-fn node(count: u64, received: Option<Duration>) -> ClusterClock<u64> {
+/// Node 1 of `count` voters, whose log told the time this long before the start.
+fn node(count: u64, told: Option<Duration>) -> ClusterClock<u64> {
     let config = ClockConfig {
         tolerance: 10 * SECOND,
         retention: RETENTION,
@@ -35,7 +35,7 @@ fn node(count: u64, received: Option<Duration>) -> ClusterClock<u64> {
     };
     let start = Start {
         at: Duration::ZERO,
-        received: received.map(|before| TRUTH.saturating_sub(before)),
+        told: told.map(|before| TRUTH.saturating_sub(before)),
     };
     let mut clock = ClusterClock::new(1, config);
     clock.set_start(start);
@@ -73,7 +73,7 @@ fn a_clock_days_ahead_is_outvoted() {
         let off = reading.offset_ms.unwrap().unsigned_abs();
         let (Ahead(by) | Behind(by)) = own;
         assert!(off.abs_diff(millis(by)) <= 1000, "{off}");
-        assert_eq!(clock.stamp(now, says(own, now), None), None);
+        assert_eq!(clock.stamp(now, says(own, now)), None);
     }
 }
 
@@ -85,7 +85,7 @@ fn the_outlier_among_the_others_is_not_heeded() {
     let wall = says(RIGHT, now);
     let reading = clock.read(now, wall);
     assert_eq!((reading.state, reading.time), (ClockState::Agreed, wall));
-    let stamp = clock.stamp(now, wall, None).unwrap();
+    let stamp = clock.stamp(now, wall).unwrap();
     assert_eq!(stamp.now, wall);
     assert_eq!(
         stamp.timestamp_max,
@@ -161,11 +161,11 @@ fn without_agreement_the_last_agreed_time_goes_on() {
     );
     assert!(!reading.may_expire);
     assert_eq!(reading.latest, wall, "what is fresh by any clock is taken");
-    assert_eq!(clock.stamp(now, wall, None).unwrap().now, says(RIGHT, now));
+    assert_eq!(clock.stamp(now, wall).unwrap().now, says(RIGHT, now));
 }
 
 #[test]
-fn before_any_agreement_the_last_packet_tells_the_time() {
+fn before_any_agreement_the_log_tells_the_time() {
     let mut clock = node(3, Some(2 * DAY));
     let now = 5 * SECOND;
     hear(&mut clock, now, &[(2, RIGHT)]);
@@ -241,10 +241,6 @@ fn a_node_by_itself_moves_no_further_than_the_retention_without_a_word() {
             (reading.state, reading.time),
             (ClockState::Agreed, says(wrong, now))
         );
-        let stamp = clock
-            .stamp(now, says(wrong, now), clock.start.received)
-            .unwrap();
-        assert!(Some(stamp.now) >= clock.start.received);
     }
     let mut empty = node(1, None);
     let reading = empty.read(SECOND, says(Ahead(8 * DAY), SECOND));
@@ -288,24 +284,6 @@ fn after_a_step_nothing_expires_for_the_retention() {
         let now = days * DAY;
         assert_eq!(clock.read(now, says(ahead, now)).may_expire, may_expire);
     }
-}
-
-#[test]
-fn stamps_do_not_go_back_behind_the_store_or_each_other() {
-    let mut clock = node(1, None);
-    let ahead = clock.stamp(HOUR, says(Ahead(HOUR), HOUR), None).unwrap();
-    let later = HOUR + SECOND;
-    let back = clock.stamp(later, says(RIGHT, later), None).unwrap();
-    assert_eq!(back.now, ahead.now);
-    let in_store = says(Ahead(DAY), later);
-    let stamp = clock.stamp(later, says(RIGHT, later), Some(in_store));
-    assert_eq!(stamp.unwrap().now, in_store);
-    let limit = says(RIGHT, later).saturating_add(TIMESTAMP_AHEAD_MAX);
-    assert_eq!(
-        stamp.unwrap().timestamp_max,
-        limit,
-        "it is not moved by that"
-    );
 }
 
 #[test]

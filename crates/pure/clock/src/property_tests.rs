@@ -8,7 +8,7 @@ const TOLERANCE_MS: u64 = 10_000;
 const RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
 const TRUTH: u64 = 1_700_000_000_000;
 
-fn clock(voters: u64, received: Option<UnixMillis>) -> ClusterClock<u64> {
+fn clock(voters: u64, told: Option<UnixMillis>) -> ClusterClock<u64> {
     let config = ClockConfig {
         tolerance: Duration::from_millis(TOLERANCE_MS),
         retention: RETENTION,
@@ -16,7 +16,7 @@ fn clock(voters: u64, received: Option<UnixMillis>) -> ClusterClock<u64> {
     };
     let at = Duration::ZERO;
     let mut clock = ClusterClock::new(0, config);
-    clock.set_start(Start { at, received });
+    clock.set_start(Start { at, told });
     clock.set_voters(0..voters);
     clock
 }
@@ -39,28 +39,6 @@ fn any_clock() -> impl Strategy<Value = u64> {
 
 fn error_ms(time: UnixMillis, now_ms: u64) -> u64 {
     time.0.abs_diff(TRUTH + now_ms)
-}
-
-/// What happens to a node.
-#[derive(Debug, Clone)]
-enum Event {
-    Hears { peer: u64, clock: u64, trip_ms: u64 },
-    IsTold { peer: u64, clock: u64 },
-    Receives { at: u64 },
-    Stamps { wall: u64 },
-}
-
-fn any_event() -> impl Strategy<Value = Event> {
-    prop_oneof![
-        (0..6_u64, any_clock(), 0..20_000_u64).prop_map(|(peer, clock, trip_ms)| Event::Hears {
-            peer,
-            clock,
-            trip_ms
-        }),
-        (0..6_u64, any_clock()).prop_map(|(peer, clock)| Event::IsTold { peer, clock }),
-        any_clock().prop_map(|at| Event::Receives { at }),
-        any_clock().prop_map(|wall| Event::Stamps { wall }),
-    ]
 }
 
 proptest! {
@@ -96,38 +74,6 @@ proptest! {
         prop_assert!(reading.offset_ms.is_some(), "a majority agrees: {reading:?}");
         let error = error_ms(reading.time, now_ms);
         prop_assert!(error <= TOLERANCE_MS + trip_max_ms + 2, "{error} ms: {reading:?}");
-    }
-
-    /// Stamps go back neither behind an earlier one nor behind what the store has received.
-    #[test]
-    fn stamps_never_go_back(
-        voters in 1..6_u64,
-        received in proptest::option::of(any_clock().prop_map(UnixMillis)),
-        events in vec((0..5_000_u64, any_event()), 1..60),
-    ) {
-        let mut clock = clock(voters, received);
-        let (mut now, mut received) = (Duration::ZERO, received);
-        let mut last = UnixMillis::default();
-        for (pause_ms, event) in events {
-            now += Duration::from_millis(pause_ms);
-            match event {
-                Event::Hears { peer, clock: said, trip_ms } => {
-                    let sent = now.saturating_sub(Duration::from_millis(trip_ms));
-                    clock.hear(peer, Sample::new(UnixMillis(said), sent, now).unwrap());
-                }
-                Event::IsTold { peer, clock: said } => {
-                    clock.hear_agreed(peer, Sample::new(UnixMillis(said), now, now).unwrap());
-                }
-                Event::Receives { at } => received = received.max(Some(UnixMillis(at))),
-                Event::Stamps { wall } => {
-                    let Some(stamp) = clock.stamp(now, UnixMillis(wall), received) else {
-                        continue;
-                    };
-                    prop_assert!(stamp.now >= last && Some(stamp.now) >= received);
-                    last = stamp.now;
-                }
-            }
-        }
     }
 
     /// A node that has heard no majority lets nothing expire, whatever it hears.

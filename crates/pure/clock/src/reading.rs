@@ -29,8 +29,8 @@ pub enum ClockState {
     /// No majority agrees any more: it is the time that was agreed on last, and what has passed
     /// since.
     Held,
-    /// No majority has agreed since this node started: it is when the last packet was received, and
-    /// what has passed since the start.
+    /// No majority has agreed since this node started: it is what the log told last, and what has
+    /// passed since the start.
     #[default]
     Unknown,
 }
@@ -58,7 +58,7 @@ pub struct Reading {
 /// The time in a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
-    /// When the command was proposed. Never earlier than in an earlier command.
+    /// When the command was proposed.
     pub now: UnixMillis,
     /// The latest timestamp that a packet may have.
     pub timestamp_max: UnixMillis,

@@ -13,7 +13,7 @@
 
 #![warn(missing_docs)]
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{future::BoxFuture, stream::BoxStream};
 use quorate_api::{Asked, Problem, ProblemType};
@@ -35,7 +35,7 @@ pub trait Reader: Send + Sync + 'static {
     /// What the local replica holds of `key`, ready to be served. It may lag behind the leader's.
     fn packet(&self, key: &PublicKey) -> Result<Option<Arc<IndexedPacket>>, ReadError>;
 
-    /// The same as it is stored.
+    /// The same as it is stored, with the time at which it was received.
     fn stored_packet(&self, key: &PublicKey) -> Result<Option<StoredPacket>, ReadError> {
         let indexed = self.packet(key)?;
         Ok(indexed.map(|indexed| indexed.stored()))
@@ -54,7 +54,7 @@ pub trait Reader: Send + Sync + 'static {
 /// A packet, made ready to be served when it was applied.
 #[derive(Debug, Clone)]
 pub struct IndexedPacket {
-    /// When the cluster last received it.
+    /// When the cluster last received it: a stamp, see [`ReadState::set_back`].
     pub received: UnixMillis,
     /// The packet, ready for questions.
     pub compiled: CompiledPacket,
@@ -98,6 +98,9 @@ pub struct ReadState {
     pub has_leader: bool,
     /// What is read reflects this entry and all before it, and perhaps later ones.
     pub applied_index: LogIndex,
+    /// By how much the time of the cluster was set back: [`IndexedPacket::received`] is ahead of it by so
+    /// much, of what was received since.
+    pub set_back: Duration,
 }
 
 /// A node's replica, as a front sees it that also writes and waits.

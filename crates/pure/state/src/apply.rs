@@ -87,7 +87,33 @@ pub fn apply<R: StoredPackets>(
             blocked_until,
             now,
         } => delete_packet(packets, &mut cluster.publishing, key, blocked_until, now),
+        Command::Tick { now } => {
+            cluster.time.advance(now);
+            Outcome::Agreed
+        }
+        Command::SetBack { now } => {
+            set_back(cluster, now);
+            Outcome::Agreed
+        }
     })
+}
+
+/// Sets time back, and with it what was to end at a moment that is wrong: a token that was made
+/// meanwhile, and the day of a secret of cookies. Blocks stay as they are: one that ends late can be
+/// lifted, and one that ended early would let in what an operator keeps out.
+fn set_back(cluster: &mut ClusterState, now: UnixMillis) {
+    let Some((after, by)) = cluster.time.set_back(now) else {
+        return;
+    };
+    let lower = |moment: &mut UnixMillis| {
+        if *moment >= after {
+            *moment = moment.saturating_sub(by);
+        }
+    };
+    for invite in roll(cluster).invites.values_mut() {
+        lower(&mut invite.expires);
+    }
+    lower(&mut Arc::make_mut(&mut cluster.zones).cookie_secrets.rotated);
 }
 
 /// Puts what a change makes of `state` in its place, if that is something else.

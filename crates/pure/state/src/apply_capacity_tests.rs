@@ -58,7 +58,7 @@ fn a_packet_gives_way_once_it_is_older_than_two_days() {
 
 #[test]
 fn who_was_received_longest_ago_goes_first_and_of_several_the_smallest_key() {
-    let held = [(1, 7), (0, 9), (1, 3), (2, 1)];
+    let held = [(0, 9), (1, 7), (1, 3), (2, 1)];
     let held = held.map(|(received, key)| (received, packet(key, 1, b"")));
     let mut replica = Replica::holding(capacity(4, UNBOUNDED), &held);
     for (new, left) in [

@@ -125,7 +125,11 @@ fn any_command() -> impl Strategy<Value = Command> {
         count_max,
     });
     let raise = (0..2u16).prop_map(|level| Command::RaiseLevel(Level(level)));
+    let tick = any_now().prop_map(|now| Command::Tick { now });
+    let set_back = any_now().prop_map(|now| Command::SetBack { now });
     prop_oneof![
+        1 => tick,
+        1 => set_back,
         6 => any_batch(),
         3 => any_conditional_batch(),
         1 => expire,
@@ -242,7 +246,7 @@ fn any_entry() -> impl Strategy<Value = Bytes> {
         entry
     });
     let magic = prop_oneof![3 => Just(b'Q'), 1 => 1..3u8];
-    let bytes = (magic, 0..5u8, 0..15u8, vec(any::<u8>(), 0..400));
+    let bytes = (magic, 0..5u8, 0..18u8, vec(any::<u8>(), 0..400));
     let bytes =
         bytes.prop_map(|(magic, level, kind, rest)| [&[magic, 0, level, kind], &rest[..]].concat());
     // Levels that only newer programs know.

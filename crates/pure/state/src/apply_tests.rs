@@ -10,7 +10,7 @@ use crate::{
     BatchConditions, Capacity, ClusterId, CommandError, Condition, Conditions, CookieSecret,
     Deletion, EVICTION_AGE_MIN, EVICTION_COUNT_MAX, Found, Invite, InviteId, Join, JoinRefusal,
     LEVEL_MAX, NodeId, PublishChange, PublishMode, PutBatch, PutOutcome, Registration,
-    StoredPacket, TIMESTAMP_AHEAD_MAX, TokenHash, Usage, Version, Voucher,
+    StoredPacket, TICK_INTERVAL, TIMESTAMP_AHEAD_MAX, TokenHash, Usage, Version, Voucher,
     fixture::{change, set},
     millis,
 };
@@ -78,12 +78,21 @@ impl Replica {
     }
 
     fn put_and_evict(&mut self, now: u64, packets: &[SignedPacket]) -> (Vec<PutOutcome>, u64) {
+        self.pass(now);
         match self.apply(&batch(now, packets)) {
             Outcome::Put {
                 outcomes,
                 evicted_count,
             } => (outcomes, evicted_count),
             other => panic!("{other:?}"),
+        }
+    }
+
+    /// Has the log tell the time until then, so that it passes and does not step.
+    fn pass(&mut self, now: u64) {
+        while let Some(told) = self.cluster.time.told().filter(|told| told.0 < now) {
+            let next = told.saturating_add(TICK_INTERVAL).min(UnixMillis(now));
+            self.apply(&Command::Tick { now: next });
         }
     }
 
@@ -125,6 +134,10 @@ fn packet(key: u8, micros: u64, dns: &[u8]) -> SignedPacket {
 fn every_command_survives_its_encoding() {
     let commands = [
         batch(5, &[]),
+        Command::Tick { now: UnixMillis(7) },
+        Command::SetBack {
+            now: UnixMillis(u64::MAX),
+        },
         Command::PutBatch(PutBatch {
             now: UnixMillis(u64::MAX),
             timestamp_max: UnixMillis(7),
@@ -231,7 +244,7 @@ fn no_entry_makes_apply_fail() {
         &[2, 0, 1, 3, 0, 1],
         &[b'Q', 0, 0, 1],
         &[b'Q', 0, 1, 0],
-        &[b'Q', 0, 1, 16],
+        &[b'Q', 0, 1, 18],
         &[b'Q', 0, 1, 3, 0, 1, 0],
     ] {
         let entry = Bytes::copy_from_slice(entry);
@@ -517,6 +530,9 @@ fn expiry_removes_the_oldest_first_and_no_more_than_asked() {
 
 #[path = "apply_capacity_tests.rs"]
 mod capacity;
+
+#[path = "apply_time_tests.rs"]
+mod time;
 
 #[path = "apply_publishing_tests.rs"]
 mod publishing;

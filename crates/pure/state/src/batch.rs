@@ -15,7 +15,8 @@ pub const BATCH_SIZE_MAX: usize = 256 * 1024;
 /// Packets that arrived together, in the order of their arrival.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PutBatch {
-    /// The cluster's time when the leader proposed the batch.
+    /// The cluster's time when the leader proposed the batch: a block is judged by it. Packets are stored
+    /// with its stamp, see [`ClusterTime`](crate::ClusterTime).
     pub now: UnixMillis,
     /// The latest timestamp that a packet may have, in whole milliseconds:
     /// [`TIMESTAMP_AHEAD_MAX`](crate::TIMESTAMP_AHEAD_MAX) after the latest time that the leader thinks possible.

@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BytesMut};
 
 use crate::{
-    Capacity, ClusterId, CommandError, CookieSecret, Invite, Level, PublishState, Registration,
-    Roll, TokenHash, Voucher, Vouchers, ZoneState,
+    Capacity, ClusterId, ClusterTime, CommandError, CookieSecret, Invite, Level, PublishState,
+    Registration, Roll, TokenHash, Voucher, Vouchers, ZoneState,
     coding::{Coding, fields},
 };
 
 /// The size of what precedes it, in bytes: how long it is.
 const SIZE_SIZE: usize = 4;
+
+/// A [`ClusterTime`] before any was told, encoded.
+const NO_TIME: [u8; 8 + 8 + 4 + 8 + 1] = [0; _];
 
 /// What the cluster has agreed on beside its packets: equal on all nodes that have applied the same
 /// entries. Cheap to clone.
@@ -30,10 +33,11 @@ pub struct ClusterState {
     pub zones: Arc<ZoneState>,
     /// Who may publish, and what was deleted.
     pub publishing: Arc<PublishState>,
+    pub time: ClusterTime,
 }
 
 fields! {
-    ClusterState { level, capacity, id, forming, roll, zones, publishing }
+    ClusterState { level, capacity, id, forming, roll, zones, publishing, time }
     Roll { registrations, invites, vouchers, removed }
     Registration { name, address, stays_learner, has_data, index }
     Invite { key, expires, stays_learner, uses, used_by }
@@ -66,7 +70,8 @@ impl ClusterState {
     }
 
     /// Reads what [`encode`](Self::encode) wrote, and returns what follows it. What a newer program has
-    /// added at the end is skipped: the level says that it is there.
+    /// added at the end is skipped: the level says that it is there. Where an older one wrote no
+    /// [`time`](Self::time), none was told.
     pub fn decode(bytes: &[u8]) -> Result<(Self, &[u8]), CommandError> {
         let (mut size, behind) = bytes
             .split_at_checked(SIZE_SIZE)
@@ -75,7 +80,7 @@ impl ClusterState {
         let (own, rest) = behind
             .split_at_checked(size)
             .ok_or(CommandError::Truncated)?;
-        let state = Self::take(&mut Bytes::copy_from_slice(own))?;
+        let state = Self::take(&mut [own, &NO_TIME].concat().into())?;
         Ok((state, rest))
     }
 }

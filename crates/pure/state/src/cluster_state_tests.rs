@@ -51,6 +51,16 @@ fn roll() -> Roll {
     }
 }
 
+/// Set back after a step.
+fn time() -> ClusterTime {
+    let mut time = ClusterTime::default();
+    for now in [5, u64::MAX, 9] {
+        time.advance(UnixMillis(now));
+    }
+    assert!(time.set_back(UnixMillis(9)).is_some());
+    time
+}
+
 #[test]
 fn a_state_is_read_as_it_was_written() {
     let capacity = Capacity {
@@ -65,6 +75,7 @@ fn a_state_is_read_as_it_was_written() {
         roll: roll().into(),
         zones: zone_state().into(),
         publishing: publish_state().into(),
+        time: time(),
     };
     for state in [ClusterState::default(), full] {
         let encoded = state.encode();
@@ -75,6 +86,19 @@ fn a_state_is_read_as_it_was_written() {
             assert_eq!(cut, Err(CommandError::Truncated));
         }
     }
+}
+
+#[test]
+fn what_was_written_before_time_was_told_is_read() {
+    let state = ClusterState {
+        roll: roll().into(),
+        ..ClusterState::default()
+    };
+    let mut bytes = state.encode();
+    bytes.truncate(bytes.len() - NO_TIME.len());
+    let size = u32::try_from(bytes.len() - SIZE_SIZE).unwrap();
+    bytes[..SIZE_SIZE].copy_from_slice(&size.to_be_bytes());
+    assert_eq!(ClusterState::decode(&bytes), Ok((state, &b""[..])));
 }
 
 #[test]

@@ -77,6 +77,15 @@ pub enum Command {
         /// The cluster's time when the leader proposed it.
         now: UnixMillis,
     },
+    /// What time it is.
+    Tick {
+        now: UnixMillis,
+    },
+    /// A majority has agreed on this time for long, and the log is ahead of it: undo what steps have
+    /// brought that about.
+    SetBack {
+        now: UnixMillis,
+    },
 }
 
 /// What a cluster begins with.

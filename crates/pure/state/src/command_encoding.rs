@@ -42,6 +42,8 @@ kinds! {
     13u8 => Form,
     14u8 => Vouch(voucher),
     15u8 => DropVouchers(index),
+    16u8 => Tick { now },
+    17u8 => SetBack { now },
 }
 
 fields! {

@@ -31,7 +31,8 @@
 //! | [`PutBatch`] | the command that stores packets |
 //! | [`StoredPackets`] | where the packets are: memory in a node, a map in tests |
 //! | [`StoredPacket`] | a packet and when the cluster last received it |
-//! | [`ClusterState`] | what the cluster has agreed on beside them: [`Level`], [`Capacity`], [`ClusterId`], [`Roll`], [`ZoneState`], [`PublishState`] |
+//! | [`ClusterState`] | what the cluster has agreed on beside them: [`Level`], [`Capacity`], [`ClusterId`], [`Roll`], [`ZoneState`], [`PublishState`], [`ClusterTime`] |
+//! | [`ClusterTime`] | the time that the log tells, and what of its steps is undone |
 //! | [`Roll`] | nodes that are registered, those that were removed, and invites for others |
 //! | [`Voucher`], [`Vouchers`] | what proves a registration to those who have not applied it yet |
 //! | [`ZoneState`] | what DNS serves beside packets: replicated records, and the secrets of its cookies |
@@ -47,6 +48,7 @@ mod batch_conditions;
 mod capacity;
 mod cluster_id;
 mod cluster_state;
+mod cluster_time;
 mod coding;
 mod command;
 mod command_encoding;
@@ -83,6 +85,7 @@ pub use batch_conditions::BatchConditions;
 pub use capacity::{Capacity, EVICTION_AGE_MIN, EVICTION_COUNT_MAX, Usage};
 pub use cluster_id::ClusterId;
 pub use cluster_state::ClusterState;
+pub use cluster_time::{ClusterTime, STEP_COUNT_MAX, STEP_MIN, TICK_INTERVAL};
 pub use command::{Command, EXPIRE_COUNT_MAX, Found, FoundingInvite, TIMESTAMP_AHEAD_MAX};
 pub use command_error::CommandError;
 pub use condition::{

@@ -14,11 +14,14 @@ pub(crate) fn put_batch<R: StoredPackets>(
     cluster: &mut ClusterState,
     batch: PutBatch,
 ) -> Outcome {
+    let stamp = cluster.time.advance(batch.now);
     let mut put = Put {
         packets,
         capacity: cluster.capacity,
         publishing: &mut cluster.publishing,
         now: batch.now,
+        stamp,
+        evictable: cluster.time.cutoff(stamp, EVICTION_AGE_MIN),
         timestamp_max: batch.timestamp_max,
         evicted_count: 0,
     };
@@ -36,6 +39,9 @@ struct Put<'a, R> {
     capacity: Option<Capacity>,
     publishing: &'a mut Arc<PublishState>,
     now: UnixMillis,
+    stamp: UnixMillis,
+    /// What was received before that may give way.
+    evictable: UnixMillis,
     timestamp_max: UnixMillis,
     evicted_count: u64,
 }
@@ -72,10 +78,7 @@ impl<R: StoredPackets> Put<'_, R> {
                 Ordering::Less => return PutOutcome::Superseded,
             },
         };
-        // A time that is behind an earlier one must not make a packet look older.
-        let received = old
-            .as_ref()
-            .map_or(self.now, |old| self.now.max(old.received));
+        let received = self.stamp;
         self.packets.put(&StoredPacket { received, packet });
         outcome
     }
@@ -91,7 +94,7 @@ impl<R: StoredPackets> Put<'_, R> {
                 return true;
             }
             match self.packets.oldest() {
-                Some((received, key)) if self.now.since(received) > EVICTION_AGE_MIN => {
+                Some((received, key)) if received < self.evictable => {
                     self.packets.remove(&key);
                     self.evicted_count += 1;
                 }

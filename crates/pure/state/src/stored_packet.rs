@@ -8,7 +8,8 @@ use crate::{UnixMillis, Usage};
 /// What is kept of a packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredPacket {
-    /// When the cluster last received this packet, by its own time.
+    /// When the cluster last received this packet: a stamp, see [`ClusterTime`](crate::ClusterTime).
+    /// Fronts are given the time that it stands for.
     pub received: UnixMillis,
     pub packet: SignedPacket,
 }

@@ -40,6 +40,7 @@ fn follower() -> Arc<FakeReplica> {
             clock: NodeClock {
                 state: ClockState::Agreed,
                 offset_ms: Some(1500),
+                log_ahead_ms: 0,
             },
             ..status.clone()
         };
@@ -157,7 +158,7 @@ async fn health_has_the_keys_of_iroh_dns_server() {
             "role": "follower",
             "leader": "b",
             "applied_index": 90,
-            "clock": { "state": "agreed", "offset_ms": 1500 },
+            "clock": { "state": "agreed", "offset_ms": 1500, "log_ahead_ms": 0 },
             "not_ready": null,
             "disk_full": false,
         })

@@ -56,7 +56,8 @@ pub(crate) async fn get(State(relay): State<Arc<Relay>>, request: Request) -> Re
             let (label, mut response, max_age) = match &read.packet {
                 Some(indexed) => {
                     let (label, response) = found(&parts.headers, indexed);
-                    (label, response, max_age_secs(indexed, SystemTime::now()))
+                    let now = SystemTime::now() + read.state.set_back;
+                    (label, response, max_age_secs(indexed, now))
                 }
                 None => {
                     let response = missing().into_response();
@@ -205,7 +206,8 @@ fn asks_linearizable(uri: &Uri) -> Result<bool, GetFailure> {
 }
 
 /// How many seconds `packet` stays fresh from `now` on: the smallest TTL in the packet, within
-/// 10 s and 1 h, less the age since the cluster last received the packet.
+/// 10 s and 1 h, less the age since the cluster last received the packet. `now` is what its stamp would
+/// be now: what was received before time was set back is older than an hour.
 ///
 /// Zero says that a cache must ask again, which costs it a 304.
 fn max_age_secs(indexed: &IndexedPacket, now: SystemTime) -> u64 {

@@ -3,10 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     mem,
-    sync::{
-        Arc, Mutex, MutexGuard,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use bytes::Bytes;
@@ -20,8 +17,6 @@ use crate::{Index, Meta, PacketsSummary, file::Contents};
 pub(crate) struct Memory {
     pub(crate) index: Arc<Index>,
     state: Mutex<State>,
-    /// When the packet that was received last was; zero if there was none.
-    latest_received: AtomicU64,
 }
 
 /// What only changes and checkpoints look at.
@@ -42,7 +37,6 @@ impl Memory {
         let memory = Self {
             index: Arc::default(),
             state: Mutex::default(),
-            latest_received: AtomicU64::default(),
         };
         memory.replace(contents);
         memory
@@ -72,21 +66,6 @@ impl Memory {
             .into_values()
             .map(|indexed| indexed.stored())
             .collect()
-    }
-
-    /// When the packet that was received last was, be it still there or not.
-    pub(crate) fn latest_received(&self) -> Option<UnixMillis> {
-        let latest = self.latest_received.load(Ordering::Acquire);
-        (latest > 0).then_some(UnixMillis(latest))
-    }
-
-    fn note_received(&self, received: UnixMillis) {
-        self.latest_received.fetch_max(received.0, Ordering::AcqRel);
-    }
-
-    pub(crate) fn put(&self, indexed: Arc<IndexedPacket>) -> Option<Arc<IndexedPacket>> {
-        self.note_received(indexed.received);
-        self.index.put(indexed)
     }
 
     /// The lock of everything but reads, held for as long as a group of entries takes.
@@ -143,9 +122,6 @@ impl Memory {
             changes: Changes::default(),
         };
         drop(contents.packets);
-        if let Some((latest, _)) = new.by_age.last() {
-            self.note_received(*latest);
-        }
         let mut state = self.state();
         let old = self.index.install(prepared);
         mem::swap(&mut *state, &mut new);
@@ -190,7 +166,7 @@ impl StoredPackets for PacketsMut<'_> {
         let key = *stored.packet.key();
         let indexed = Arc::new(IndexedPacket::new(&stored));
         let mut has_changed = true;
-        if let Some(old) = self.memory.put(indexed.clone()) {
+        if let Some(old) = self.memory.index.put(indexed.clone()) {
             self.by_age.remove(&(old.received, key));
             let old = old.stored();
             self.summary.remove(&old);

@@ -12,7 +12,7 @@ fn packets_are_listed_in_the_order_of_keys_page_by_page() {
     let memory = Memory::new(Contents::default());
     let numbers = (0..200u8).map(|number| number.wrapping_mul(7));
     for number in numbers {
-        memory.put(Arc::new(IndexedPacket::new(&StoredPacket {
+        memory.index.put(Arc::new(IndexedPacket::new(&StoredPacket {
             received: UnixMillis(1),
             packet: quorate_packet::SignedPacket::assume_verified(
                 PublicKey::from_bytes([number; 32]),

@@ -105,11 +105,6 @@ impl Store {
         state.by_age.first().map(|(received, _)| *received)
     }
 
-    /// When the packet that was received last was received. Waits for nothing.
-    pub fn latest_received(&self) -> Option<UnixMillis> {
-        self.shared.memory.latest_received()
-    }
-
     /// The size of the file, in bytes.
     pub fn size(&self) -> u64 {
         self.shared.file().size()

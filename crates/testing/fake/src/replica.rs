@@ -230,6 +230,7 @@ impl Observer for FakeReplica {
         ReadState {
             has_leader: state.status.leader.is_some(),
             applied_index: state.status.applied_index,
+            ..ReadState::default()
         }
     }
 

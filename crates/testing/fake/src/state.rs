@@ -64,6 +64,7 @@ impl Default for State {
                 clock: NodeClock {
                     state: ClockState::Agreed,
                     offset_ms: Some(0),
+                    log_ahead_ms: 0,
                 },
                 ..NodeStatus::default()
             },

@@ -6,7 +6,7 @@ use futures_util::{Stream, StreamExt};
 use openraft::{EntryPayload, OptionalSend, storage::EntryResponder};
 use quorate_peer::chain;
 use quorate_replica::ChangedPacket;
-use quorate_state::{ClusterState, LogIndex, LogPosition, Outcome};
+use quorate_state::{ClusterState, ClusterTime, LogIndex, LogPosition, Outcome};
 use quorate_store::{Meta, PacketsMut};
 
 use super::{
@@ -103,11 +103,13 @@ impl StateMachine {
         let before = (cluster.level, cluster.capacity, cluster.id, cluster.forming);
         let zones_before = cluster.zones.clone();
         let publishing_before = cluster.publishing.clone();
+        let time_before = cluster.time.clone();
         let applied = quorate_state::apply(packets, cluster, self.level_max, index, command.0);
         let outcome = applied.map_err(|error| {
             let text = format!("entry {index} cannot be applied: {error}");
             io::Error::new(io::ErrorKind::Unsupported, text)
         })?;
+        tell_time(index, &time_before, &cluster.time);
         match &outcome {
             Outcome::Put { evicted_count, .. } => {
                 self.metrics.evicted_packets_total.inc_by(*evicted_count);
@@ -128,7 +130,7 @@ impl StateMachine {
             Outcome::Agreed
                 if before == (cluster.level, cluster.capacity, cluster.id, cluster.forming) =>
             {
-                tracing::debug!(%index, "the cluster has agreed on what is known of nodes");
+                tracing::debug!(%index, "the cluster has agreed on the time, or on what is known of nodes");
             }
             Outcome::Agreed => tracing::info!(
                 %index,
@@ -145,6 +147,30 @@ impl StateMachine {
             }
         }
         Ok(outcome)
+    }
+}
+
+/// Says when the time of the cluster has stepped, and when it is set back.
+fn tell_time(index: LogIndex, before: &ClusterTime, now: &ClusterTime) {
+    if now.last_step() != before.last_step()
+        && let Some((_, by)) = now.last_step()
+    {
+        tracing::warn!(
+            %index, ?by,
+            "time has stepped forward: the cluster was down or without a leader for so long, or the \
+             clocks of a majority were set; packets grow no older by it"
+        );
+    }
+    if now.is_behind() && !before.is_behind() {
+        tracing::warn!(
+            %index, ahead = ?now.ahead(),
+            "a majority of the clocks agrees on an earlier time than before: if they still do after an \
+             eighth of the retention, time is set back; if they are wrong, set them right before"
+        );
+    }
+    let by = now.set_back_by().saturating_sub(before.set_back_by());
+    if !by.is_zero() {
+        tracing::warn!(%index, ?by, "time was set back to what a majority agrees on");
     }
 }
 

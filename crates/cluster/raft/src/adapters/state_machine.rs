@@ -6,12 +6,13 @@ use std::{
         Arc,
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use quorate_disk::is_out_of_space;
 use quorate_log::Log;
 use quorate_peer::{chain, message};
-use quorate_state::{ClusterState, Level, LogIndex};
+use quorate_state::{ClusterState, Level, LogIndex, millis};
 use quorate_store::{ChangeFeed, Extent, Meta, Pace, Store, StoreError};
 use tokio::sync::{Notify, watch};
 
@@ -50,6 +51,8 @@ pub(crate) struct StateMachine {
     /// How many voters the cluster waits for before it serves packets; 0: it serves. For those who ask
     /// at every read.
     forming: Arc<AtomicU32>,
+    /// By how much time was set back, in milliseconds. For those who ask at every read.
+    set_back_ms: Arc<AtomicU64>,
     /// What has changed in the packets, for those who wait for that.
     pub(crate) feed: Arc<ChangeFeed>,
     /// Grows when what is applied has other zones or cookie secrets. It begins at 1: 0 is a node that
@@ -76,6 +79,7 @@ impl StateMachine {
         let meta = store.meta();
         let applied_index = meta.applied_index();
         let forming = voters_awaited(&meta.cluster);
+        let set_back_ms = millis(meta.cluster.time.set_back_by());
         let applied = watch::Sender::new(meta);
         Self {
             store,
@@ -83,6 +87,7 @@ impl StateMachine {
             applied,
             applied_index: Arc::new(AtomicU64::new(applied_index.0)),
             forming: Arc::new(AtomicU32::new(forming)),
+            set_back_ms: Arc::new(AtomicU64::new(set_back_ms)),
             feed: Arc::new(ChangeFeed::new(applied_index)),
             zone_version: Arc::new(AtomicU64::new(1)),
             damage: Arc::default(),
@@ -115,6 +120,11 @@ impl StateMachine {
         (wanted > 0).then_some(wanted)
     }
 
+    /// By how much the stamps of packets are ahead of time, since it was set back.
+    pub(crate) fn set_back(&self) -> Duration {
+        Duration::from_millis(self.set_back_ms.load(Ordering::Relaxed))
+    }
+
     /// Another number each time that zones or cookie secrets have changed in what is applied.
     pub(crate) fn zone_version(&self) -> u64 {
         self.zone_version.load(Ordering::Acquire)
@@ -129,6 +139,8 @@ impl StateMachine {
             self.applied_index.store(index.0, Ordering::Release);
             let forming = voters_awaited(&applied.cluster);
             self.forming.store(forming, Ordering::Release);
+            let set_back = applied.cluster.time.set_back_by();
+            self.set_back_ms.store(millis(set_back), Ordering::Relaxed);
             if !has_same_zones {
                 self.zone_version.fetch_add(1, Ordering::Release);
             }

@@ -1,12 +1,14 @@
 //! What a leader has its cluster agree on unasked: who the cluster is and its capacity, a feature level
-//! that all members support, and the secrets of DNS cookies.
+//! that all members support, what time it is, and the secrets of DNS cookies.
 
 use std::{sync::Arc, time::Duration};
 
 use quorate_clock::ClockState;
 use quorate_peer::{NodeId, message::Proposed};
 use quorate_replica::Role;
-use quorate_state::{Command, CookieSecret, CookieSecrets, Found, Level};
+use quorate_state::{
+    ClusterTime, Command, CookieSecret, CookieSecrets, Found, Level, TICK_INTERVAL,
+};
 use quorate_store::Meta;
 use tokio::time::{sleep, timeout};
 
@@ -18,6 +20,9 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// How often to look every heartbeat interval while something is due in a node that has started. If that
 /// takes longer, until its members are started perhaps, it is done at leisure.
 const QUICK_LOOK_COUNT: u64 = 200;
+
+/// The part of the retention for which a majority must agree on an earlier time before it is set back.
+const WAITS_PER_RETENTION: u32 = 8;
 
 impl Parts {
     /// Proposes what is due while this node leads. Never returns.
@@ -34,7 +39,9 @@ impl Parts {
                 && let Some(command) = self.due()
             {
                 let on = subject(&command);
-                if told.replace(on) != Some(on) {
+                // The time is told often.
+                let is_news = !matches!(command, Command::Tick { .. });
+                if told.replace(on) != Some(on) && is_news {
                     tracing::info!(on, "having the cluster agree");
                 }
                 // What became of it shows in what is applied, and if nothing did it is due again.
@@ -76,8 +83,25 @@ impl Parts {
         let common = common_level(&members(&meta), |member| self.exchange.level(member));
         match common.filter(|common| *common > cluster.level) {
             Some(common) => Some(Command::RaiseLevel(common)),
-            None => self.due_rotation(&cluster.zones.cookie_secrets),
+            None => self
+                .due_time(&cluster.time)
+                .or_else(|| self.due_rotation(&cluster.zones.cookie_secrets)),
         }
+    }
+
+    /// The time, if the log has not told it for long, or has told another one; and if a majority has agreed
+    /// for an eighth of the retention that it is earlier, that it is to be set back. All of that stands in
+    /// the log, so neither a new leader nor a restart begins to wait anew.
+    fn due_time(&self, time: &ClusterTime) -> Option<Command> {
+        let (reading, told) = (self.exchange.time(), time.told()?);
+        let now = reading.time;
+        let is_old = now.since(told) >= TICK_INTERVAL || time.stamp_at(now).is_none();
+        let behind_for = time.behind_for(now).unwrap_or_default();
+        let is_agreed = reading.state == ClockState::Agreed;
+        if is_agreed && behind_for >= self.config.retention() / WAITS_PER_RETENTION {
+            return Some(Command::SetBack { now });
+        }
+        (is_agreed && is_old).then_some(Command::Tick { now })
     }
 
     /// Another secret of DNS cookies, if it is time: without agreement on that, only the first.
@@ -118,6 +142,8 @@ fn subject(command: &Command) -> &'static str {
         Command::Found(_) => "its id and capacity",
         Command::Form => "having as many voters as it was founded for",
         Command::RaiseLevel(_) => "its feature level",
+        Command::Tick { .. } => "what time it is",
+        Command::SetBack { .. } => "setting time back",
         Command::RotateCookies { .. } => "another secret of DNS cookies",
         _ => "what an operator or a node asks",
     }

@@ -69,9 +69,9 @@ fn tell_alone(state: ClockState) {
              `quorate serve --trust-clock`"
         ),
         ClockState::Unknown => tracing::error!(
-            "the clock of this machine is further than the retention from when the last packet was \
-             received: PUTs go on and nothing expires; set it right, or if it is right (the node was \
-             down for long), restart the node once with `quorate serve --trust-clock`"
+            "the clock of this machine is further than the retention from what its log told last: PUTs \
+             go on and nothing expires; set it right, or if it is right (the node was down for long), \
+             restart the node once with `quorate serve --trust-clock`"
         ),
     }
 }

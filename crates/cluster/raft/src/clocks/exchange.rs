@@ -179,19 +179,17 @@ impl Exchange {
         lock(&self.currency).holds(applied, Instant::now())
     }
 
-    /// The time for a command, no earlier than `received`, when the store received its last packet.
-    /// `None` while this node's clock is not the one that a majority agrees on.
-    pub(crate) fn stamp(&self, received: Option<UnixMillis>) -> Option<Stamp> {
-        let wall = self.wall_clock.now();
-        let stamp = lock(&self.clock).stamp(self.now(), wall, received);
+    /// The time for a command. `None` while this node's clock is not the one that a majority agrees on.
+    pub(crate) fn stamp(&self) -> Option<Stamp> {
+        let stamp = lock(&self.clock).stamp(self.now(), self.wall_clock.now());
         self.set_unfit(Unfit::CLOCK, stamp.is_none());
         stamp
     }
 
-    /// Says when the store received its last packet, before it takes part in the cluster.
-    pub(crate) fn set_start(&self, received: Option<UnixMillis>) {
+    /// Says what time the log told last, before the node takes part in the cluster.
+    pub(crate) fn set_start(&self, told: Option<UnixMillis>) {
         let at = self.now();
-        lock(&self.clock).set_start(Start { at, received });
+        lock(&self.clock).set_start(Start { at, told });
     }
 
     pub(crate) fn set_voters(&self, voters: impl IntoIterator<Item = NodeId>) {

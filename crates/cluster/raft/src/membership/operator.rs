@@ -39,8 +39,9 @@ impl Operator for Node {
         after: Option<PublicKey>,
         count: usize,
     ) -> Result<Vec<StoredPacket>, ReadError> {
-        let parts = &self.readable()?.parts;
-        Ok(parts.store.packets_after(after.as_ref(), count))
+        let open = self.readable()?;
+        let stored = open.parts.store.packets_after(after.as_ref(), count);
+        Ok(stored.into_iter().map(|it| open.shown(it)).collect())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Clusters whose nodes are of different versions, and clusters that are full.
 
 use quorate_peer::message::Proposed;
-use quorate_state::{Command, LEVEL_MAX, Level, PutBatch, Roll, UnixMillis};
+use quorate_state::{Command, LEVEL_MAX, Level, PutBatch, Roll, STEP_MIN, UnixMillis};
 
 use super::{ground::Simulated, *};
 
@@ -274,13 +274,19 @@ async fn all_nodes_of_a_full_cluster_answer_alike_and_drop_the_same_packets() {
     for node in cluster.nodes.values() {
         assert_eq!(agreed_count_max(node).await, 5);
     }
+    let mut now = WallClock::default().now().saturating_sub(3 * DAY);
     let old = Command::PutBatch(PutBatch {
-        now: WallClock::default().now().saturating_sub(3 * DAY),
+        now,
         timestamp_max: UnixMillis(u64::MAX),
         conditions: Default::default(),
         packets: (0..5).map(|key| packet(key, 5)).collect(),
     });
     propose(&cluster, old.encode()).await;
+    // Time that the log knows to pass, and no step.
+    while now < WallClock::default().now() {
+        now = now.saturating_add(STEP_MIN);
+        propose(&cluster, Command::Tick { now }.encode()).await;
+    }
     let others = cluster.nodes.values().cycle();
     for (number, node) in (0..5).zip(others) {
         let new = packet(100 + number, 5);

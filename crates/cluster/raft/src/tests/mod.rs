@@ -46,6 +46,9 @@ mod ground;
 #[path = "full_disk_tests.rs"]
 mod full_disk;
 
+#[path = "set_back_tests.rs"]
+mod set_back;
+
 #[path = "hostile_tests.rs"]
 mod hostile;
 

@@ -1,14 +1,13 @@
 //! One attempt to bring packets into the log: as the leader, or through it.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
-use quorate_clock::Stamp;
 use quorate_peer::{
     NodeId,
     message::{Proposed, Request, Response},
 };
 use quorate_state::{EncodedPackets, LogIndex, Outcome, PutBatch};
-use quorate_store::{Meta, Store};
+use quorate_store::Meta;
 use tokio::sync::watch;
 
 use crate::{
@@ -28,8 +27,6 @@ pub(crate) struct WritePath {
     pub(crate) raft: Raft,
     pub(crate) peers: Arc<Peers>,
     pub(crate) exchange: Arc<Exchange>,
-    /// Weak, for whoever brings packets must not keep the files of a stopped node locked.
-    pub(crate) store: Weak<Store>,
     pub(crate) leader: watch::Receiver<Leader>,
     pub(crate) applied: watch::Receiver<Meta>,
     pub(crate) read_indexes: ReadIndexes,
@@ -76,7 +73,7 @@ impl WritePath {
     /// Refuses them when this node's clock is not the one that a majority agrees on: then another
     /// is to lead.
     async fn propose(&self, packets: EncodedPackets) -> Proposed {
-        let Some(stamp) = self.stamp() else {
+        let Some(stamp) = self.exchange.stamp() else {
             return Proposed::Refused;
         };
         let command = PutBatch::encode(stamp.now, stamp.timestamp_max, &packets);
@@ -88,12 +85,6 @@ impl WritePath {
             Proposed::Refused => Proposed::Refused,
             Proposed::Applied { .. } | Proposed::Unknown => Proposed::Unknown,
         }
-    }
-
-    fn stamp(&self) -> Option<Stamp> {
-        // The store has gone with the node, which so does not lead any more.
-        let received = self.store.upgrade()?.latest_received();
-        self.exchange.stamp(received)
     }
 
     /// Resolves when this node has applied the entry of this index.

@@ -1,0 +1,301 @@
+//! A majority whose clocks are ahead for a while.
+
+use quorate_api::DeletePacket;
+use quorate_clock::ClockState;
+use quorate_replica::Conditions;
+use quorate_state::{UnixMillis, millis};
+use tokio::time::Instant;
+
+use super::{ground::Simulated, test_members::ask, *};
+use crate::WallClock;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// An eighth of it is 15 minutes.
+const RETENTION: Duration = Duration::from_secs(2 * 3600);
+
+/// Three nodes whose clocks are set together: time passes when the test says so.
+struct Ticking {
+    simulated: Simulated,
+    ahead: Ahead,
+    passed: Duration,
+}
+
+impl Ticking {
+    async fn start(adjust: impl Fn(&mut RaftConfig)) -> Self {
+        let ahead = Ahead::default();
+        let simulated = Simulated::start_with(3, |config| {
+            config.wall_clock = ahead.clock();
+            config.settings.packets.retention_secs = RETENTION.as_secs();
+            config.settings.put.deadline_ms = 10_000;
+            adjust(config);
+        })
+        .await;
+        for node in simulated.cluster.nodes.values() {
+            agreement::agreed_count_max(node).await;
+        }
+        Self {
+            simulated,
+            ahead,
+            passed: Duration::ZERO,
+        }
+    }
+
+    fn cluster(&self) -> &Cluster {
+        &self.simulated.cluster
+    }
+
+    /// Any: whoever leads may hand over while the clocks are set.
+    fn node(&self) -> &Arc<Node> {
+        self.cluster()
+            .nodes
+            .values()
+            .next()
+            .expect("there are some")
+    }
+
+    fn truth(&self) -> UnixMillis {
+        WallClock::default().now().saturating_add(self.passed)
+    }
+
+    /// Sets all clocks so far ahead of the truth, and waits until the nodes agree on that.
+    async fn set_ahead(&self, by: Duration) {
+        self.ahead.set(self.passed + by);
+        for node in self.cluster().nodes.values() {
+            let agree = async {
+                loop {
+                    let reading = node.parts().exchange.time();
+                    let is_it = off(reading.time, self.truth().saturating_add(by)) < MINUTE / 2;
+                    if reading.state == ClockState::Agreed && is_it {
+                        return;
+                    }
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            };
+            timeout(TIMEOUT, agree).await.expect("they hear each other");
+        }
+    }
+
+    /// Lets so much time pass while the clocks are so far ahead, and the log tell it.
+    async fn pass(&mut self, time: Duration, ahead: Duration) {
+        self.passed += time;
+        self.set_ahead(ahead).await;
+        let now = self.truth().saturating_add(ahead);
+        for node in self.cluster().nodes.values() {
+            let mut applied = node.parts().write_path.applied.clone();
+            let is_told = applied.wait_for(|meta| {
+                let told = meta.cluster.time.told();
+                told.is_some_and(|told| off(told, now) < MINUTE)
+            });
+            let told = timeout(TIMEOUT, is_told).await;
+            told.expect("the log tells it").unwrap();
+        }
+    }
+
+    /// By how much time was set back, as whoever reads is told.
+    fn read_set_back(&self) -> Duration {
+        self.node().read_state().set_back
+    }
+
+    async fn is_set_back(&self) {
+        for node in self.cluster().nodes.values() {
+            let is_set_back = async {
+                while node.read_state().set_back.is_zero() {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            };
+            timeout(TIMEOUT, is_set_back).await.expect("it is time");
+        }
+    }
+
+    async fn kill_all(&mut self) {
+        let nodes: Vec<_> = self.cluster().configs.keys().copied().collect();
+        let index = self.node().status().applied_index;
+        for node in self.cluster().nodes.values() {
+            applied(node, index).await;
+        }
+        for node in &nodes {
+            self.simulated.kill(*node);
+        }
+    }
+
+    async fn open_all(&mut self) {
+        self.simulated.cluster.open_all().await;
+        self.cluster().ready().await;
+    }
+
+    async fn restart_all(&mut self) {
+        self.kill_all().await;
+        self.open_all().await;
+    }
+
+    /// Has all nodes look for old packets, once they may remove them. These are there after that.
+    async fn nothing_expires(&self, keys: &[u8]) {
+        for node in self.cluster().nodes.values() {
+            let parts = node.parts();
+            let may_expire = async {
+                let is_told = || parts.state_machine.meta().cluster.time.clone();
+                while !parts.exchange.time().may_expire
+                    || is_told().stamp_at(parts.exchange.time().time).is_none()
+                {
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            };
+            let ended = timeout(2 * TIMEOUT, may_expire).await;
+            ended.expect("the pause ends");
+        }
+        for node in self.cluster().nodes.values() {
+            node.parts().parts.remove_old().await;
+        }
+        for key in keys {
+            self.received(*key).await;
+        }
+    }
+
+    /// When each node says that it received the packet of this key.
+    async fn received(&self, key: u8) -> UnixMillis {
+        expect_equal_digests(self.cluster().nodes.values()).await;
+        let key = PublicKey::from_bytes([key; 32]);
+        let nodes = self.cluster().nodes.values();
+        let stored = nodes.map(|node| node.stored_packet(&key).unwrap().expect("it is there"));
+        let received: Vec<_> = stored.map(|stored| stored.received).collect();
+        assert!(received.iter().all(|it| *it == received[0]), "{received:?}");
+        received[0]
+    }
+}
+
+fn off(a: UnixMillis, b: UnixMillis) -> Duration {
+    a.since(b).max(b.since(a))
+}
+
+/// A PUT that only the log judges.
+async fn put_unjudged(node: &Node, packet: SignedPacket) -> Result<PutOutcome, PutError> {
+    let deadline = Instant::now() + Duration::from_secs(2);
+    node.parts()
+        .puts
+        .put(packet, Conditions::default(), deadline)
+        .await
+}
+
+/// Stamps stayed a month ahead. An unknown key then drove out packets that were alive, since their
+/// refreshes cost no entry, and a block was over.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_month_ahead_nothing_alive_gives_way_and_blocks_hold() {
+    let ticking = Ticking::start(|config| config.settings.packets.count_max = 2).await;
+    let node = ticking.cluster().followers().next().unwrap();
+    let alive = packet(2, 5);
+    put(node, &packet(1, 5)).await.unwrap();
+    put(node, &alive).await.unwrap();
+    let block = DeletePacket {
+        key: PublicKey::from_bytes([9; 32]),
+        block_secs: Some(10 * DAY.as_secs()),
+    };
+    ask(node, block).await.unwrap();
+
+    ticking.set_ahead(MONTH).await;
+    assert_eq!(put(node, &packet(1, 6)).await, Ok(PutOutcome::Stored));
+    ticking.set_ahead(Duration::ZERO).await;
+    assert_eq!(put(node, &alive).await, Ok(PutOutcome::Unchanged));
+    assert_eq!(put(node, &packet(3, 5)).await, Ok(PutOutcome::Full));
+    let blocked = packet(9, ticking.truth().0 * 1000 + 1);
+    assert_eq!(put_unjudged(node, blocked).await, Ok(PutOutcome::Blocked));
+    for key in [1, 2] {
+        ticking.received(key).await;
+    }
+    ticking.simulated.cluster.shutdown().await;
+}
+
+/// The pause after a step was known to the processes that saw it, and to no other: all packets were
+/// removed soon after a restart.
+#[tokio::test(flavor = "multi_thread")]
+async fn after_a_month_ahead_and_a_restart_nothing_alive_expires() {
+    // Longer than the test; an eighth of it is the pause after the restart.
+    let mut ticking = Ticking::start(|config| config.settings.packets.retention_secs = 80).await;
+    put(ticking.node(), &packet(1, 5)).await.unwrap();
+    ticking.set_ahead(MONTH).await;
+    put(ticking.node(), &packet(2, 5)).await.unwrap();
+    ticking.restart_all().await;
+    ticking.nothing_expires(&[1, 2]).await;
+    ticking.simulated.cluster.shutdown().await;
+}
+
+/// No process saw this step.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_that_starts_with_its_clocks_a_month_ahead_expires_nothing_alive() {
+    let mut ticking = Ticking::start(|config| config.settings.packets.retention_secs = 80).await;
+    put(ticking.node(), &packet(1, 5)).await.unwrap();
+    ticking.kill_all().await;
+    ticking.ahead.set(MONTH);
+    ticking.open_all().await;
+    ticking.nothing_expires(&[1]).await;
+    ticking.simulated.cluster.shutdown().await;
+}
+
+/// Stamps stayed a month ahead until the truth had come so far.
+#[tokio::test(flavor = "multi_thread")]
+async fn time_is_set_back_over_restarts_once_it_was_agreed_on_for_long() {
+    let mut ticking = Ticking::start(|config| config.settings.packets.count_max = 5).await;
+    for key in [1, 2] {
+        put(ticking.node(), &packet(key, 5)).await.unwrap();
+    }
+    let before = ticking.received(1).await;
+    ticking.set_ahead(MONTH).await;
+    for key in [2, 3] {
+        put(ticking.node(), &packet(key, 6)).await.unwrap();
+    }
+    ticking.restart_all().await;
+    ticking.pass(10 * MINUTE, MONTH).await;
+    put(ticking.node(), &packet(4, 5)).await.unwrap();
+
+    ticking.set_ahead(Duration::ZERO).await;
+    let stepped = put(ticking.node(), &packet(5, 5)).await;
+    assert_eq!(stepped, Ok(PutOutcome::Stored));
+    ticking.pass(10 * MINUTE, Duration::ZERO).await;
+    assert!(
+        off(
+            ticking.received(5).await,
+            ticking.truth().saturating_add(MONTH)
+        ) < DAY
+    );
+    assert_eq!(ticking.read_set_back(), Duration::ZERO, "it is early yet");
+    let ahead_ms = ticking.node().status().clock.log_ahead_ms;
+    assert!(ahead_ms.abs_diff(millis(MONTH)) < millis(MINUTE));
+
+    // What was waited is not lost.
+    ticking.restart_all().await;
+    ticking.passed += 6 * MINUTE;
+    ticking.set_ahead(Duration::ZERO).await;
+    ticking.is_set_back().await;
+    assert_eq!(
+        ticking.received(1).await,
+        before,
+        "it is from before the step"
+    );
+    let mut received = Vec::new();
+    for key in 1..=5 {
+        received.push(ticking.received(key).await);
+    }
+    assert!(received.is_sorted(), "{received:?}");
+    assert!(received[4] <= ticking.truth());
+    let now = ticking.truth();
+    for (key, ago) in [(2, 26), (3, 26), (4, 16), (5, 16)] {
+        let expected = now.saturating_sub(ago * MINUTE);
+        let off = off(received[key - 1], expected);
+        assert!(off < MINUTE, "{key}: {off:?}");
+    }
+
+    // Full as it is, it takes nobody for dead; and what comes now, by any node, is of now.
+    let unknown = packet(6, 5);
+    assert_eq!(put(ticking.node(), &unknown).await, Ok(PutOutcome::Full));
+    assert_eq!(
+        put(ticking.node(), &packet(1, 9)).await,
+        Ok(PutOutcome::Stored)
+    );
+    assert!(off(ticking.received(1).await, ticking.truth()) < MINUTE);
+    ticking.restart_all().await;
+    assert!(off(ticking.received(1).await, ticking.truth()) < MINUTE);
+    assert!(off(ticking.received(5).await, received[4]).is_zero());
+    ticking.simulated.cluster.shutdown().await;
+}
