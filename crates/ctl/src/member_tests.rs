@@ -126,7 +126,7 @@ async fn the_list_is_json_of_a_stable_shape() {
     let (captured, _) = run(&node, &["list"]).await;
     let expected = "\
 NODE   NAME   ROLE   STATE   LAG  HEARD  UNFIT  LEVEL  ADDRESS
-key-a  fra-1  voter  leader  -    -      -      ns1.example.org:7700
+key-a  fra-1  voter  leader  -    -      -      1      ns1.example.org:7700
 ";
     assert_eq!(captured.data(), expected);
 }
