@@ -117,6 +117,8 @@ async fn the_list_is_json_of_a_stable_shape() {
             "lag": null,
             "last_heard_ms": null,
             "unfit": [],
+            "level": 1,
+            "level_hold": false,
         }],
     });
     let printed: Value = serde_json::from_str(&captured.data()).unwrap();
