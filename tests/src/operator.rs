@@ -30,6 +30,8 @@ pub struct Member {
     pub address: String,
     pub state: String,
     pub unfit: Vec<String>,
+    pub level: Option<u16>,
+    pub level_hold: bool,
 }
 
 #[derive(Deserialize)]

@@ -84,10 +84,12 @@ async fn a_learner_is_a_replica_for_readers_and_writers() {
     let refused = learner.expect_refused(&["leader", "transfer"]).await;
     assert!(refused.contains("ask one"), "{refused}");
     let log = first.log();
-    let audit = log
+    let mut audit = log
         .lines()
         .filter(|line| line.contains("another node asked"));
-    let line = audit.last().expect("it is in the audit log of the leader");
+    let line = audit
+        .next_back()
+        .expect("it is in the audit log of the leader");
     for told in ["quorate::audit", learner.id(), "not-voter", "transfer"] {
         assert!(line.contains(told), "{line} lacks {told}");
     }

@@ -1,9 +1,11 @@
 //! Clusters whose nodes are programs of two versions. The newer one is the same program that is told to
 //! claim a feature level that no program has yet.
 
+use std::time::Duration;
+
 use quorate_tests::{
-    Cluster, Load, Node, voters,
-    wait::{CONVERGE_WITHIN, until},
+    Cluster, Load, Member, Node, voters,
+    wait::{CONVERGE_WITHIN, throughout, until},
 };
 
 /// Writers: enough that batches form, few enough for two cores.
@@ -11,6 +13,9 @@ const WRITER_COUNT: usize = 12;
 
 /// Acknowledgements that show that writes go on.
 const ACKS: u64 = 100;
+
+/// Several times as long as a leader takes to raise a level that nobody holds.
+const HELD_FOR: Duration = Duration::from_secs(5);
 
 /// What makes a node a newer one.
 const NEWER: [&str; 2] = ["--level-max", "2"];
@@ -101,4 +106,46 @@ async fn an_older_program_does_not_start_where_the_cluster_uses_more_than_it_kno
     node.restart();
     cluster.nodes().wait_ready().await;
     cluster.nodes().expect_txt(&alice, "kept").await;
+}
+
+/// Whoever wants to look at a new version first is asked, and no level is raised that some member lacks.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_level_that_is_held_is_raised_by_an_operator_alone() {
+    let plan = voters(3).with_config("[cluster]\nlevel_hold = true\n");
+    let cluster = Cluster::start(plan).await;
+    let nodes = cluster.nodes().to_vec();
+    upgrade(&nodes[0]).await;
+    let leader = cluster.leader().await;
+    let told = |level: u16| move |member: &Member| member.level == Some(level) && member.level_hold;
+    leader
+        .wait_for_members("the new level to be told", |members| {
+            members.iter().any(told(2))
+        })
+        .await;
+    let refused = leader.expect_refused(&["cluster", "raise-level"]).await;
+    assert!(refused.contains("supports 1"), "{refused}");
+
+    for node in &nodes[1..] {
+        upgrade(node).await;
+    }
+    let leader = cluster.leader().await;
+    leader
+        .wait_for_members("all to support it", |members| members.iter().all(told(2)))
+        .await;
+    throughout("the level is held", HELD_FOR, async || {
+        for node in &nodes {
+            let level = node.status().await?.feature_level;
+            if level != 1 {
+                return Err(format!("{} is at {level}", node.name()));
+            }
+        }
+        Ok(())
+    })
+    .await;
+    cluster
+        .follower()
+        .await
+        .operate(&["cluster", "raise-level"])
+        .await;
+    wait_raised(&cluster).await;
 }

@@ -6,6 +6,7 @@ use clap::{Args, Command, Subcommand};
 
 use crate::{
     admin::{AdminArgs, Session},
+    cluster::ClusterCommand,
     exit,
     leader::LeaderCommand,
     member::{self, MemberCommand},
@@ -39,6 +40,8 @@ pub enum NodeCommand {
     Member(AtNode<MemberCommand>),
     /// Change who leads the cluster.
     Leader(AtNode<LeaderCommand>),
+    /// Change what all members do together.
+    Cluster(AtNode<ClusterCommand>),
     /// Look into the packets that a node holds, or delete one.
     Packet(AtNode<PacketCommand>),
     /// Show or change who may publish.
@@ -86,6 +89,7 @@ impl NodeCommand {
             Self::Status(admin) => status::show(&mut open(&admin)?).await,
             Self::Member(asked) => asked.command.run(&mut open(&asked.admin)?).await,
             Self::Leader(asked) => asked.command.run(&mut open(&asked.admin)?).await,
+            Self::Cluster(asked) => asked.command.run(&mut open(&asked.admin)?).await,
             Self::Packet(asked) => asked.command.run(&mut open(&asked.admin)?).await,
             Self::Policy(asked) => asked.command.run(&mut open(&asked.admin)?).await,
             Self::Zone(asked) => asked.command.run(&mut open(&asked.admin)?).await,

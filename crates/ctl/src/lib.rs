@@ -16,6 +16,7 @@
 //! | [`print()`], [`out!`], [`outln!`] | what goes to standard output |
 
 mod admin;
+mod cluster;
 mod command;
 mod console;
 mod dns;

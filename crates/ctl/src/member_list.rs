@@ -40,11 +40,12 @@ pub(crate) fn text(members: &Members) -> String {
             lag.unwrap_or_default(),
             member.last_heard_ms.map(ago).unwrap_or_default(),
             member.unfit.join(","),
+            level(member),
             member.address.clone(),
         ]
     };
     let titles = [
-        "NODE", "NAME", "ROLE", "STATE", "LAG", "HEARD", "UNFIT", "ADDRESS",
+        "NODE", "NAME", "ROLE", "STATE", "LAG", "HEARD", "UNFIT", "LEVEL", "ADDRESS",
     ];
     table(titles, members.members.iter().map(row))
 }
@@ -59,6 +60,13 @@ fn prefix_len(members: &Members) -> usize {
     };
     let longest = keys.windows(2).map(shared).max().unwrap_or(0);
     (longest + 1).max(NODE_LEN_MIN)
+}
+
+/// The level that a member supports, and whether it holds the cluster's.
+fn level(member: &Member) -> String {
+    let level = member.level.map(|level| level.to_string());
+    let held = member.level_hold.then(|| "held".to_owned());
+    level.into_iter().chain(held).collect::<Vec<_>>().join(",")
 }
 
 fn ago(ms: u64) -> String {
@@ -84,6 +92,8 @@ mod tests {
             lag: None,
             last_heard_ms: None,
             unfit: Vec::new(),
+            level: Some(1),
+            level_hold: false,
         }
     }
 
@@ -107,14 +117,16 @@ mod tests {
                 lag: Some(120),
                 last_heard_ms: Some(61_500),
                 unfit: vec!["clock".to_owned(), "disk_slow".to_owned()],
+                level: Some(2),
+                level_hold: true,
                 address: "[2001:db8::1]:7700".to_owned(),
                 ..member("bcdefghijklm", MemberState::CatchingUp)
             },
         ]);
         let expected = "\
-NODE      NAME   ROLE     STATE        LAG  HEARD  UNFIT            ADDRESS
-abcdefgh  fra-1  voter    leader       -    -      -                ns1.example.org:7700
-bcdefghi  -      learner  catching_up  120  1m1s   clock,disk_slow  [2001:db8::1]:7700
+NODE      NAME   ROLE     STATE        LAG  HEARD  UNFIT            LEVEL   ADDRESS
+abcdefgh  fra-1  voter    leader       -    -      -                1       ns1.example.org:7700
+bcdefghi  -      learner  catching_up  120  1m1s   clock,disk_slow  2,held  [2001:db8::1]:7700
 ";
         assert_eq!(text(&list), expected);
     }

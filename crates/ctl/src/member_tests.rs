@@ -41,6 +41,8 @@ pub(crate) fn two_members() -> Answer {
         lag: None,
         last_heard_ms: None,
         unfit: Vec::new(),
+        level: Some(1),
+        level_hold: false,
     };
     let members = Members {
         cluster: None,
@@ -97,6 +99,8 @@ async fn the_list_is_json_of_a_stable_shape() {
             lag: None,
             last_heard_ms: None,
             unfit: Vec::new(),
+            level: Some(1),
+            level_hold: false,
         }],
     };
     let node = CannedNode::start([Answer::json(StatusCode::OK, &members)]).await;
@@ -113,6 +117,8 @@ async fn the_list_is_json_of_a_stable_shape() {
             "lag": null,
             "last_heard_ms": null,
             "unfit": [],
+            "level": 1,
+            "level_hold": false,
         }],
     });
     let printed: Value = serde_json::from_str(&captured.data()).unwrap();
@@ -121,8 +127,8 @@ async fn the_list_is_json_of_a_stable_shape() {
 
     let (captured, _) = run(&node, &["list"]).await;
     let expected = "\
-NODE   NAME   ROLE   STATE   LAG  HEARD  UNFIT  ADDRESS
-key-a  fra-1  voter  leader  -    -      -      ns1.example.org:7700
+NODE   NAME   ROLE   STATE   LAG  HEARD  UNFIT  LEVEL  ADDRESS
+key-a  fra-1  voter  leader  -    -      -      1      ns1.example.org:7700
 ";
     assert_eq!(captured.data(), expected);
 }

@@ -71,6 +71,8 @@ mod tests {
             lag: None,
             last_heard_ms: None,
             unfit: Vec::new(),
+            level: Some(1),
+            level_hold: false,
         };
         Nodes(nodes.iter().map(member).collect())
     }

@@ -80,6 +80,8 @@ pub struct RaftConfig {
     /// The highest feature level that this node supports. Below [`LEVEL_MAX`] only in tests, which
     /// let a program serve as an older one.
     pub level_max: Level,
+    /// Whether no leader shall raise the level while this node lives.
+    pub level_hold: bool,
 }
 
 impl RaftConfig {
@@ -103,6 +105,7 @@ impl RaftConfig {
             trust_clock: false,
             settings: Settings::default(),
             level_max: LEVEL_MAX,
+            level_hold: false,
         }
     }
 

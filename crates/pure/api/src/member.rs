@@ -23,6 +23,8 @@ pub(crate) mod path {
     pub const MOVE: &str = "/v1/members/{node}/move";
     /// Hands leadership over. POST.
     pub const TRANSFER: &str = "/v1/leader/transfer";
+    /// Raises the feature level. POST.
+    pub const RAISE_LEVEL: &str = "/v1/level/raise";
 }
 
 /// Who the cluster is, as its leader sees it; while none is known, as the node that is asked does.
@@ -60,6 +62,13 @@ pub struct Member {
     /// Why it must not lead now, though it votes: `clock` (not what a majority of the voters agrees on), `disk_full`, `disk_slow`.
     #[serde(default)]
     pub unfit: Vec<String>,
+    /// The highest feature level that it supports, if that is known.
+    #[serde(default)]
+    #[schema(required)]
+    pub level: Option<u16>,
+    /// Whether it holds the cluster's level: no leader raises that by itself while this member lives.
+    #[serde(default)]
+    pub level_hold: bool,
 }
 
 /// Whether a member votes (Raft paper, section 6).
@@ -188,6 +197,18 @@ pub struct TransferRequest {
 pub struct Transferred {
     /// The key of the leader.
     pub leader: String,
+}
+
+/// Asks for the highest feature level that all members support, whoever holds it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RaiseLevelRequest {}
+
+/// At which feature level the cluster is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RaisedLevel {
+    /// The level.
+    pub level: u16,
 }
 
 /// What came of a change.

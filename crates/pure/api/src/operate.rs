@@ -9,7 +9,8 @@ use strum::IntoStaticStr;
 
 use crate::{
     ChangeReport, ChangeRequest, Deleted, InviteRequest, Invited, Members, MoveRequest, NodeId,
-    Problem, ProblemType, ReplaceRequest, TransferRequest, Transferred,
+    Problem, ProblemType, RaiseLevelRequest, RaisedLevel, ReplaceRequest, TransferRequest,
+    Transferred,
 };
 
 /// Something to ask of the cluster, and what the answer to it is.
@@ -75,6 +76,8 @@ operations! {
     Transfer(TransferRequest) -> Transferred [
         UnknownNode, AmbiguousNode, NotCaughtUp, UnfitNode
     ];
+    /// Raise the feature level.
+    RaiseLevel(RaiseLevelRequest) -> RaisedLevel;
     /// Change the replicated records of a zone.
     ChangeZone(ChangeZone) -> () [RefusedZone];
     /// Change who may publish.

@@ -28,6 +28,7 @@ impl ConfigV1 {
         };
         quorate_raft::RaftConfig {
             name: self.cluster.node_name.clone(),
+            level_hold: self.cluster.level_hold,
             address,
             cleanup: self.cluster.cleanup(),
             settings,

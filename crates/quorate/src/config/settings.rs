@@ -73,6 +73,10 @@ settings! {
         cleanup_after_secs: u64 = 0, in 0..=366 * 86_400, "0 turns it off";
         /// How many voters such removals leave at least.
         cleanup_voters_min: usize = 3, in 1..=NODE_COUNT_MAX, "that many voters a cluster can have";
+        /// Whether no leader raises the feature level by itself while this node lives: for operators
+        /// who want to look at a new version first, since no older one comes back afterwards.
+        /// `quorate cluster raise-level` raises it all the same.
+        level_hold: bool = false;
     }
 }
 

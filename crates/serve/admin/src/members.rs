@@ -4,7 +4,7 @@ use axum::{Extension, Json, http::StatusCode, response::Response};
 use quorate_api::{
     ChangeMember, ChangeReport, ChangeRequest, ChangeState, INVITE_USES_MAX, INVITE_VALID_SECS_MAX,
     INVITE_VALID_SECS_MIN, InviteRequest, Invited, ListMembers, MemberChange, Members, MoveRequest,
-    ReplaceRequest, TransferRequest, Transferred,
+    RaiseLevelRequest, RaisedLevel, ReplaceRequest, TransferRequest, Transferred,
 };
 use quorate_http::{ProblemResponse, uncached};
 use utoipa::IntoResponses;
@@ -122,6 +122,19 @@ operations! {
     async fn transfer_leader(shared, by: By, Ask(request): Ask<TransferRequest>) {
         let answer = shared.ask(&by, request).await?;
         let subject = Extension(Subject(answer.leader.clone()));
+        Ok(uncached((subject, Json(answer))))
+    }
+
+    /// Raises the feature level to the highest that all members support, whoever holds it
+    ///
+    /// Then no older version comes back.
+    "operate" post RAISE_LEVEL asks RaiseLevelRequest {
+        request_body = RaiseLevelRequest,
+        responses((status = 200, description = "At which level the cluster is", body = RaisedLevel)),
+    }
+    async fn raise_level(shared, by: By, Ask(request): Ask<RaiseLevelRequest>) {
+        let answer = shared.ask(&by, request).await?;
+        let subject = Extension(Subject(answer.level.to_string()));
         Ok(uncached((subject, Json(answer))))
     }
 }

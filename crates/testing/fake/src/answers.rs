@@ -3,7 +3,7 @@
 use futures_util::{FutureExt, future::BoxFuture};
 use quorate_api::{
     AdminRequest, Asked, ChangeReport, ChangeState, Deleted, Invited, Member, MemberRole,
-    MemberState, Members, Problem, ProblemType, Transferred,
+    MemberState, Members, Problem, ProblemType, RaisedLevel, Transferred,
 };
 use quorate_packet::PublicKey;
 use quorate_peer::JoinToken;
@@ -86,6 +86,7 @@ impl FakeReplica {
             AdminRequest::Transfer(_) => json(Transferred {
                 leader: NODE.to_string(),
             }),
+            AdminRequest::RaiseLevel(_) => json(RaisedLevel { level: 1 }),
             AdminRequest::ChangeZone(asked) => json(self.apply_zone_change(&asked.change)?),
             AdminRequest::ChangePublishing(asked) => {
                 json(self.apply_publish_change(&asked.change)?)
@@ -116,5 +117,7 @@ fn member() -> Member {
         lag: Some(0),
         last_heard_ms: None,
         unfit: Vec::new(),
+        level: Some(1),
+        level_hold: false,
     }
 }

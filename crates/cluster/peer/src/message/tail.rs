@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! clock_ms u64, monotonic_ms u64, echo_ms u64, quorum_ack_age_ms u64, level u16, unfit u8,
-//! agreed_ms u64, checkpoint u64, committed u64
+//! agreed_ms u64, checkpoint u64, committed u64, level_hold u8
 //! ```
 //! in postcard, behind the message, to the end of the frame. A tail grows only by fields at its end
 //! whose zero means "not told": older nodes skip those that they do not know, and newer ones read
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::DecodeError;
 
-/// The most bytes of a tail that a node reads. Ours takes 74 at most; what is behind belongs to
+/// The most bytes of a tail that a node reads. Ours takes 75 at most; what is behind belongs to
 /// versions to come.
 const READ_SIZE_MAX: usize = 128;
 
@@ -40,6 +40,8 @@ pub struct Tail {
     pub checkpoint: u64,
     /// Of a leader: the last entry that was committed when the quorum acknowledged it, or a later one.
     pub committed: u64,
+    /// Whether the sender's operator wants no higher feature level of the cluster yet.
+    pub level_hold: bool,
 }
 
 /// Reasons for which a node should not lead.
@@ -118,6 +120,7 @@ mod tests {
             agreed_ms: u64::MAX,
             checkpoint: u64::MAX,
             committed: u64::MAX,
+            level_hold: true,
         }
     }
 
@@ -156,10 +159,11 @@ mod tests {
             agreed_ms: 7,
             checkpoint: 8,
             committed: 9,
+            level_hold: true,
         };
         assert_eq!(
             postcard::to_stdvec(&tail).unwrap(),
-            [1, 2, 3, 4, 5, 2, 7, 8, 9]
+            [1, 2, 3, 4, 5, 2, 7, 8, 9, 1]
         );
     }
 

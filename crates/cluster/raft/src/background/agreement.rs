@@ -12,7 +12,9 @@ use quorate_state::{
 use quorate_store::Meta;
 use tokio::time::{sleep, timeout};
 
-use crate::{adapters::applied_membership, parts::Parts};
+use crate::{
+    adapters::applied_membership, membership::admin::SILENT_ELECTION_TIMEOUTS, parts::Parts,
+};
 
 /// How often to look whether something is to be agreed on.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -81,7 +83,7 @@ impl Parts {
             return Some(Command::Form);
         }
         let common = common_level(&members(&meta), |member| self.exchange.level(member));
-        match common.filter(|common| *common > cluster.level) {
+        match common.filter(|common| *common > cluster.level && !self.level_is_held(&meta)) {
             Some(common) => Some(Command::RaiseLevel(common)),
             None => self
                 .due_time(&cluster.time)
@@ -102,6 +104,20 @@ impl Parts {
             return Some(Command::SetBack { now });
         }
         (is_agreed && is_old).then_some(Command::Tick { now })
+    }
+
+    /// Whether a member that lives wants no higher level yet. Until a leader has heard of a member whether
+    /// it lives, its last word counts.
+    fn level_is_held(&self, meta: &Meta) -> bool {
+        let silence_max = self.config.election_timeout_max() * SILENT_ELECTION_TIMEOUTS;
+        let followers = self.raft.view().followers;
+        let is_gone = |node: NodeId| {
+            let known = followers.iter().find(|follower| follower.node == node);
+            let age = known.and_then(|follower| follower.ack_age);
+            age.is_some_and(|age| age > silence_max)
+        };
+        let holds = |node: &NodeId| self.exchange.holds_level(*node) && !is_gone(*node);
+        members(meta).iter().any(holds)
     }
 
     /// Another secret of DNS cookies, if it is time: without agreement on that, only the first.

@@ -25,6 +25,7 @@ pub(crate) struct Exchange {
     /// of what it stamped before a restart. No stamp is zero, which stands for none.
     first_stamp_ms: u64,
     level: Level,
+    level_hold: bool,
     wall_clock: WallClock,
     unfit: watch::Sender<Unfit>,
     checkpoint: AtomicU64,
@@ -53,6 +54,7 @@ impl Exchange {
             epoch: Instant::now(),
             first_stamp_ms: config.wall_clock.now().0.max(1),
             level: config.level_max,
+            level_hold: config.level_hold,
             wall_clock: config.wall_clock.clone(),
             unfit: watch::Sender::default(),
             checkpoint: AtomicU64::new(0),
@@ -79,6 +81,7 @@ impl Exchange {
             agreed_ms: agreed.map_or(0, |agreed| agreed.0),
             checkpoint: self.checkpoint.load(Ordering::Relaxed),
             committed: quorum_ack.map_or(0, |(_, committed)| committed.0),
+            level_hold: self.level_hold,
         }
     }
 
@@ -101,6 +104,14 @@ impl Exchange {
                 0 => None,
                 level => Some(Level(level)),
             },
+        }
+    }
+
+    /// Whether `node`, this one or a peer, wants no higher level yet, as it last said.
+    pub(crate) fn holds_level(&self, node: NodeId) -> bool {
+        match node == self.node {
+            true => self.level_hold,
+            false => self.heard(node).is_some_and(|heard| heard.tail.level_hold),
         }
     }
 

@@ -6,14 +6,15 @@ use quorate_replica::Role;
 use quorate_state::{ClusterState, UnixMillis};
 use tokio::{sync::Mutex, time::Instant};
 
-use quorate_api::Problem;
+use quorate_api::{Member, Problem};
+use quorate_peer::NodeId;
 
 use super::{refusals::no_leader, standing::Standing};
 use crate::{adapters::View, parts::Parts};
 
 /// How many of the longest election timeouts a member may be silent that counts as alive: a machine
 /// that is busy is not gone.
-const SILENT_ELECTION_TIMEOUTS: u32 = 3;
+pub(crate) const SILENT_ELECTION_TIMEOUTS: u32 = 3;
 
 /// Answers operators and nodes: by itself while this node leads, else by asking the leader.
 pub(crate) struct Admin {
@@ -62,6 +63,15 @@ impl Admin {
             roll: self.cluster().roll,
             last_log,
             silence_max,
+        }
+    }
+
+    /// `node` as a member, with what it told of feature levels.
+    pub(super) fn member(&self, standing: &Standing, node: NodeId) -> Member {
+        Member {
+            level: self.parts.exchange.level(node).map(|level| level.0),
+            level_hold: self.parts.exchange.holds_level(node),
+            ..standing.member(node)
         }
     }
 

@@ -11,7 +11,7 @@
 //! | [`standing`] | the members as their leader knows them at one moment |
 //! | [`admin`] | what the leader knows when it answers |
 //! | [`order`] | what the leader is asked: one handler for each request |
-//! | [`changes`], [`steps`], [`transfer`], [`registering`], [`publishing`] | these handlers |
+//! | [`changes`], [`steps`], [`transfer`], [`registering`], [`publishing`], [`raising`] | these handlers |
 //! | [`refusals`] | why it does not do what it is asked |
 //! | [`operator`], [`leader_client`] | requests at any node, which asks the leader |
 //! | [`audit`] | what the leader writes of requests that other nodes brought |
@@ -36,6 +36,7 @@ pub(crate) mod operator;
 mod order;
 mod own_view;
 mod publishing;
+mod raising;
 pub(crate) mod refusals;
 mod registering;
 pub(crate) mod removal;

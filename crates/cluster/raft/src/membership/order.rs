@@ -2,7 +2,8 @@
 
 use quorate_api::{
     AdminRequest, Answered, ChangeMember, ChangePublishing, ChangeZone, DeletePacket, JoinCall,
-    ListMembers, Members, OpenInvite, Operation, Problem, ProblemType, Rename, TransferRequest,
+    ListMembers, Members, OpenInvite, Operation, Problem, ProblemType, RaiseLevelRequest, Rename,
+    TransferRequest,
 };
 use quorate_peer::{NodeId, chain, message::Proposed};
 use quorate_state::{Command, LogIndex, Outcome, Rejection};
@@ -14,7 +15,7 @@ use super::{
 };
 
 /// Stands for the entry from which on an answer holds where the asking node need not have applied it.
-const ANY: LogIndex = LogIndex(0);
+pub(super) const ANY: LogIndex = LogIndex(0);
 
 impl Order<'_> {
     /// The answer to `asker`, which is a problem when this node does not lead.
@@ -45,6 +46,10 @@ impl Order<'_> {
             AdminRequest::Transfer(TransferRequest { to }) => {
                 answer::<TransferRequest>(ANY, &self.transfer(to.as_deref()).await?)
             }
+            AdminRequest::RaiseLevel(_) => {
+                let (index, raised) = self.raise_level().await?;
+                answer::<RaiseLevelRequest>(index, &raised)
+            }
             AdminRequest::ChangeZone(ChangeZone { change }) => {
                 answer::<ChangeZone>(self.change_zone(change).await?, &())
             }
@@ -59,10 +64,12 @@ impl Order<'_> {
     }
 
     fn members(&self) -> Members {
+        let standing = self.standing();
+        let nodes = standing.nodes().into_iter();
         Members {
             cluster: self.cluster().id.map(|id| id.to_string()),
             leader: Some(self.parts.config.node.to_string()),
-            members: self.standing().listed(),
+            members: nodes.map(|node| self.member(&standing, node)).collect(),
         }
     }
 

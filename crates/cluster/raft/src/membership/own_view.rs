@@ -45,7 +45,7 @@ impl Admin {
             cluster: Some(self.parts.config.cluster.to_string()),
             leader: None,
             members: nodes
-                .map(|node| self.judged(node, standing.member(node)))
+                .map(|node| self.judged(node, self.member(&standing, node)))
                 .collect(),
         }
     }

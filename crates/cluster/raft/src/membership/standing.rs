@@ -71,6 +71,7 @@ impl Standing {
     }
 
     /// All members, and nodes that shall be, in the order of their keys.
+    #[cfg(test)]
     pub(crate) fn listed(&self) -> Vec<Member> {
         let nodes = self.nodes();
         nodes.into_iter().map(|node| self.member(node)).collect()
@@ -183,6 +184,8 @@ impl Standing {
                 true => Some(0),
                 false => self.silence(node).map(millis),
             },
+            level: None,
+            level_hold: false,
             unfit: self
                 .unfit(node)
                 .reasons()

@@ -75,10 +75,12 @@ impl Order<'_> {
             SETTLED_ELECTION_TIMEOUTS * self.parts.config.election_timeout_max(),
             leaders.wait_for(other),
         );
-        match moved.await {
-            Err(_) => Ok(led_by(leader)),
-            Ok(_) => Err(failed(format!(
-                "{leader} took over, and another node leads already: its log says why"
+        let has_moved = moved.await.is_ok();
+        let known = self.parts.leader.borrow().node.clone();
+        match known.filter(|_| !has_moved) {
+            Some(_) => Ok(led_by(leader)),
+            None => Err(failed(format!(
+                "{leader} took over, and does not lead any more: its log says why"
             ))),
         }
     }

@@ -255,6 +255,14 @@ struct Liar {
     lie: Box<dyn Fn(&Request) -> Response + Send + Sync>,
 }
 
+impl Liar {
+    /// Answers from now on whoever asks the member that lies.
+    fn takes_part(self, cluster: &Cluster) {
+        let mut services = cluster.board.services.lock().unwrap();
+        services.insert(id(LIAR), std::sync::Arc::new(self));
+    }
+}
+
 impl Service for Liar {
     fn introduction(&self) -> Introduction {
         self.introduction.clone()
@@ -329,9 +337,7 @@ async fn answered_by(lie: impl Fn(&Request) -> Response + Send + Sync + 'static)
         introduction,
         lie: Box::new(lie),
     };
-    let mut services = cluster.board.services.lock().unwrap();
-    services.insert(id(LIAR), std::sync::Arc::new(liar));
-    drop(services);
+    liar.takes_part(&cluster);
     let leader = cluster.leader();
     let lied_to = async {
         while refused(leader) < 3 {
@@ -392,9 +398,7 @@ async fn an_answer_to_a_candidate_takes_it_nowhere() {
             }),
         }),
     };
-    let mut services = cluster.board.services.lock().unwrap();
-    services.insert(id(LIAR), std::sync::Arc::new(liar));
-    drop(services);
+    liar.takes_part(&cluster);
     let before = term_of(&log_of(node));
     let refused = || node.parts().metrics.raft.disbelieved_total.get();
     let lied_to = async {
@@ -434,9 +438,7 @@ async fn packets_of_a_term_out_of_reach_are_not_fetched() {
         introduction: node.parts().service().introduction(),
         lie: Box::new(move |_| Response::SnapshotOffer(offer.clone())),
     };
-    let mut services = cluster.board.services.lock().unwrap();
-    services.insert(id(LIAR), std::sync::Arc::new(liar));
-    drop(services);
+    liar.takes_part(&cluster);
     let parts = node.parts();
     let refused = async {
         while parts.metrics.raft.disbelieved_total.get() == 0 {

@@ -1,0 +1,44 @@
+//! What all members do together: `quorate cluster`.
+
+use clap::Subcommand;
+use quorate_api::{RaiseLevelRequest, RaisedLevel, path};
+
+use crate::admin::{Ask, Session};
+
+/// Changes what all members do together.
+#[derive(Debug, Subcommand)]
+pub enum ClusterCommand {
+    /// Raise the feature level to the highest that all members support, though some hold it
+    /// (`cluster.level_hold`). No older version of Quorate can come back then.
+    RaiseLevel,
+}
+
+impl ClusterCommand {
+    pub(crate) async fn run(self, session: &mut Session) -> anyhow::Result<()> {
+        let Self::RaiseLevel = self;
+        let ask = Ask::post(path::RAISE_LEVEL, &RaiseLevelRequest {});
+        let raised = |now: &RaisedLevel| format!("the cluster is at level {}", now.level);
+        session.change(&ask, raised).await?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::StatusCode;
+    use serde_json::json;
+
+    use super::*;
+    use crate::admin::canned::{Answer, CannedNode};
+
+    #[tokio::test]
+    async fn the_level_is_told() {
+        let answer = Answer::json(StatusCode::OK, &json!({ "level": 2 }));
+        let node = CannedNode::start([answer]).await;
+        let (captured, outcome) = node.run(&["cluster", "raise-level"]).await;
+        assert_eq!(outcome, Ok(()));
+        assert_eq!(captured.notes(), "quorate: the cluster is at level 2\n");
+        let asked = node.asked().pop().unwrap();
+        assert_eq!(asked.target, path::RAISE_LEVEL);
+    }
+}
