@@ -111,7 +111,7 @@ async fn an_older_program_does_not_start_where_the_cluster_uses_more_than_it_kno
 /// Whoever wants to look at a new version first is asked, and no level is raised that some member lacks.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_level_that_is_held_is_raised_by_an_operator_alone() {
-    let plan = voters(3).with_config("[cluster]\nlevel_hold = true\n");
+    let plan = voters(3).with_cluster_settings("level_hold = true");
     let cluster = Cluster::start(plan).await;
     let nodes = cluster.nodes().to_vec();
     upgrade(&nodes[0]).await;

@@ -70,13 +70,6 @@ impl Standing {
         self.is_member(node) || self.registration(node).is_some()
     }
 
-    /// All members, and nodes that shall be, in the order of their keys.
-    #[cfg(test)]
-    pub(crate) fn listed(&self) -> Vec<Member> {
-        let nodes = self.nodes();
-        nodes.into_iter().map(|node| self.member(node)).collect()
-    }
-
     /// What is known of `node` beside the membership.
     pub(crate) fn registration(&self, node: NodeId) -> Option<&Registration> {
         self.roll.registrations.get(&node.0)
@@ -150,6 +143,7 @@ impl Standing {
         }
     }
 
+    /// All members, and nodes that shall be, in the order of their keys.
     pub(crate) fn nodes(&self) -> BTreeSet<NodeId> {
         let members = self.membership.nodes.keys().copied();
         let registered = self.roll.registrations.keys().map(|key| NodeId(*key));

@@ -55,7 +55,9 @@ fn standing() -> Standing {
 #[test]
 fn members_are_listed_with_what_the_leader_knows() {
     use MemberState::{CatchingUp, Leader, Live, Pending, Silent};
-    let listed = standing().listed();
+    let standing = standing();
+    let nodes = standing.nodes().into_iter();
+    let listed: Vec<_> = nodes.map(|node| standing.member(node)).collect();
     let states: Vec<_> = listed.iter().map(|member| member.state).collect();
     assert_eq!(states, [Leader, Live, Silent, CatchingUp, Pending]);
     let lags: Vec<_> = listed.iter().map(|member| member.lag).collect();
