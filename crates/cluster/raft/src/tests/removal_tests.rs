@@ -143,8 +143,8 @@ async fn leave_joint(node: &Node, numbers: &[u64]) {
     };
     let settled = timeout(TIMEOUT, settled).await;
     settled.expect("the change before is made");
+    // The upkeep may complete it at once.
     raft.begin_joint(voters).await;
-    assert!(raft.membership().is_joint());
 }
 
 #[tokio::test(flavor = "multi_thread")]
