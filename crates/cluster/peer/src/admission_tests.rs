@@ -116,7 +116,9 @@ async fn a_member_that_is_not_listed_yet_gets_the_lanes_of_raft_and_snapshots() 
     let bob = Node::bob(Echo).await;
     for &lane in Lane::VARIANTS {
         let (address, mallory) = (bob.address().to_string(), transport(MALLORY));
-        let opened = mallory.open(id(BOB), address, lane, vouched_for()).await;
+        let opened = mallory
+            .open(id(BOB), address, lane, Box::new(vouched_for))
+            .await;
         let is_taken = matches!(lane, Lane::Append | Lane::Control | Lane::Snapshot);
         match opened {
             Ok(_) => assert!(is_taken, "{lane:?}"),
@@ -185,7 +187,7 @@ async fn a_node_that_was_removed_is_told_who_the_cluster_is_without_it() {
 async fn another_node_at_the_address_is_named() {
     let bob = Node::bob(Echo).await;
     let address = bob.address().to_string();
-    let opened = transport(ALICE).open(id(MALLORY), address, Lane::Append, introduction());
+    let opened = transport(ALICE).open(id(MALLORY), address, Lane::Append, Box::new(introduction));
     let text = text(opened.await.err().unwrap());
     let expected = format!("another node is there: {}", id(BOB));
     assert!(text.contains(&expected), "{text}");

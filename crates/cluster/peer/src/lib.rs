@@ -125,9 +125,9 @@ pub use join::{JoinError, join};
 pub use lock::lock;
 pub use log_budget::{LogBudget, Unlogged};
 pub use message::{
-    DecodeError, Frame, Introduction, JoinAnswer, JoinRequest, JoinToken, JoinTokenError, Joined,
-    Lane, Link, LinkError, Loss, Removal, RequestSink, Service, Stated, Tail, Transport, Unfit,
-    Verdict, chain, is_vouched_for, vouch,
+    Acknowledgements, DecodeError, Frame, Introduce, Introduction, JoinAnswer, JoinRequest,
+    JoinToken, JoinTokenError, Joined, Lane, Link, LinkError, Loss, Removal, RequestSink, Service,
+    Stated, Tail, Transport, Unfit, Verdict, chain, is_vouched_for, vouch,
 };
 pub use metrics::PeerMetrics;
 pub use quorate_state::{ClusterId, InviteId, JoinRefusal, NodeId, Voucher};

@@ -93,7 +93,7 @@ async fn a_link_counts_as_open_at_both_ends_while_it_lives() {
         figure(registry, "quorate_peer_links_open", wanted, value)
     };
     let address = bob.address().to_string();
-    let opened = alice.open(id(BOB), address, Lane::Control, introduction());
+    let opened = alice.open(id(BOB), address, Lane::Control, Box::new(introduction));
     let Link {
         requests,
         responses,
@@ -278,7 +278,7 @@ async fn shutdown_cuts_off_a_service_that_hangs() {
 async fn a_name_goes_through_the_resolver_of_the_system() {
     let bob = Node::bob(Echo).await;
     let address = format!("localhost:{}", bob.address().port());
-    let opened = transport(ALICE).open(id(BOB), address, Lane::Forward, introduction());
+    let opened = transport(ALICE).open(id(BOB), address, Lane::Forward, Box::new(introduction));
     let mut link = opened.await.map_err(text).unwrap();
     assert_eq!(ask(&mut link, "found").await, "found");
 }
@@ -286,7 +286,7 @@ async fn a_name_goes_through_the_resolver_of_the_system() {
 #[tokio::test]
 async fn an_address_that_is_none_is_named() {
     let nowhere = "no-port".to_owned();
-    let opened = transport(ALICE).open(id(BOB), nowhere, Lane::Append, introduction());
+    let opened = transport(ALICE).open(id(BOB), nowhere, Lane::Append, Box::new(introduction));
     let text = text(opened.await.err().unwrap());
     assert!(text.contains("at no-port"), "{text}");
     assert!(text.contains("cannot be resolved"), "{text}");

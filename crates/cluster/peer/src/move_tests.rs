@@ -53,7 +53,12 @@ fn impatient() -> TransportConfig {
 }
 
 async fn open(transport: &PeerTransport, peer: NodeId, address: &str) -> Result<Link, LinkError> {
-    let opened = transport.open(peer, address.to_owned(), Lane::Control, introduction());
+    let opened = transport.open(
+        peer,
+        address.to_owned(),
+        Lane::Control,
+        Box::new(introduction),
+    );
     timeout(TIMEOUT, opened).await.expect("a dial ends")
 }
 

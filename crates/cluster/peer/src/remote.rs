@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use crate::{
-    FRAME_SIZE_MAX, Frame, Introduction, Lane, Link, LinkError, NodeId, PeerMetrics, Stated, chain,
+    FRAME_SIZE_MAX, Frame, Introduce, Lane, Link, LinkError, NodeId, PeerMetrics, Stated, chain,
     connector::Connector,
     dial_error::DialError,
     frame::{FrameCodec, FrameError},
@@ -58,10 +58,10 @@ impl Remote {
     pub(crate) async fn open(
         self,
         connector: Arc<Connector>,
-        introduction: Introduction,
+        introduce: Introduce,
     ) -> Result<Link, LinkError> {
-        let hello = Hello::new(introduction, self.lane);
-        let greet = |stream| greet(stream, hello);
+        let lane = self.lane;
+        let greet = |stream| greet(stream, Hello::new(introduce(), lane));
         match connector.reach(self.peer, &self.address, greet).await {
             Ok(greeted) => {
                 self.on_open();

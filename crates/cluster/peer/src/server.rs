@@ -11,7 +11,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Identity, Lane, LinkServerConfig, NodeId, PeerMetrics, Service, Verdict,
+    Acknowledgements, Identity, Lane, LinkServerConfig, NodeId, PeerMetrics, Service, Verdict,
     accepted::{AcceptedLink, Origin},
     frame::FrameError,
     greeting::{
@@ -46,6 +46,8 @@ struct Caller {
     address: SocketAddr,
     reader: FrameReader<Hello>,
     writer: FrameWriter<Greeting>,
+    /// What was acknowledged before it spoke.
+    before: Acknowledgements,
 }
 
 /// What a connection turned out to be.
@@ -126,6 +128,7 @@ impl LinkServer {
 
     async fn hear(&self, stream: TcpStream, address: SocketAddr) -> Result<Visit, HandshakeError> {
         socket::prepare(&stream).map_err(HandshakeError::tls)?;
+        let before = self.service.acknowledged();
         let stream = self.tls.accept(stream).await.map_err(HandshakeError::tls)?;
         let key = crate::peer_key(stream.get_ref().1).ok_or(HandshakeError::Protocol)?;
         let (reader, writer) = greeting_frames(stream, HELLO_SIZE_MAX);
@@ -134,6 +137,7 @@ impl LinkServer {
             address,
             reader,
             writer,
+            before,
         };
         let hello = caller.reader.next().await.ok_or(HandshakeError::Closed)?;
         let vouchers = hello.as_ref().map_or(&[][..], |hello| &hello.vouchers);
@@ -153,7 +157,7 @@ impl LinkServer {
         let peer = caller.node;
         let unheard = |error| HandshakeError::Hello(peer, error);
         let hello = hello.map_err(unheard)?;
-        let admitted = self.admit(peer, &hello, verdict);
+        let admitted = self.admit(&caller, &hello, verdict);
         let (lane, version, permit) = match admitted {
             Ok(admitted) => admitted,
             Err(rejection) => {
@@ -189,14 +193,16 @@ impl LinkServer {
     /// On which lane a peer goes on, in which version, and the room for its link.
     fn admit(
         &self,
-        peer: NodeId,
+        caller: &Caller,
         hello: &Hello,
         verdict: Verdict,
     ) -> Result<(Lane, u16, LinkPermit), Rejection> {
         let (lane, version) = hello.check(self.service.introduction().cluster, &WIRE_VERSIONS)?;
         let is_vouched = verdict == Verdict::Vouched;
         if verdict == Verdict::Listed
-            && let Some(loss) = self.service.lost_data(peer, hello.stated)
+            && let Some(loss) = self
+                .service
+                .lost_data(caller.node, hello.stated, &caller.before)
         {
             return Err(Rejection::Forgotten(loss));
         }
@@ -209,7 +215,7 @@ impl LinkServer {
             }
             _ => {}
         }
-        let permit = self.permits.try_acquire(peer, is_vouched);
+        let permit = self.permits.try_acquire(caller.node, is_vouched);
         Ok((lane, version, permit.ok_or(Rejection::LinkCount)?))
     }
 
@@ -225,6 +231,7 @@ impl LinkServer {
             address,
             reader,
             mut writer,
+            ..
         } = caller;
         let request = async {
             let no_request = |error| HandshakeError::NoJoinRequest(node, error);

@@ -179,7 +179,8 @@ pub(crate) async fn open_as(
     introduction: Introduction,
 ) -> Result<Link, LinkError> {
     let transport = transport(name);
-    let opened = transport.open(id(BOB), address.to_string(), Lane::Append, introduction);
+    let introduce = Box::new(move || introduction);
+    let opened = transport.open(id(BOB), address.to_string(), Lane::Append, introduce);
     timeout(TIMEOUT, opened).await.expect("a dial ends")
 }
 

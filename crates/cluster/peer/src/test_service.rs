@@ -10,8 +10,9 @@ use std::{
 };
 
 use crate::{
-    Frame, Introduction, InviteId, JoinAnswer, JoinRequest, JoinToken, Joined, Lane, Loss, NodeId,
-    Removal, Service, Stated, Verdict, Voucher, is_vouched_for, message::Response,
+    Acknowledgements, Frame, Introduction, InviteId, JoinAnswer, JoinRequest, JoinToken, Joined,
+    Lane, Loss, NodeId, Removal, Service, Stated, Verdict, Voucher, is_vouched_for,
+    message::Response,
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
 use quorate_state::{LogIndex, LogPosition, Term};
@@ -159,7 +160,11 @@ impl Service for TestService {
         .boxed()
     }
 
-    fn lost_data(&self, _peer: NodeId, stated: Stated) -> Option<Loss> {
+    fn acknowledged(&self) -> Acknowledgements {
+        Acknowledgements::new()
+    }
+
+    fn lost_data(&self, _peer: NodeId, stated: Stated, _before: &Acknowledgements) -> Option<Loss> {
         let acknowledged = *self.acknowledged.lock().unwrap();
         acknowledged.and_then(|acknowledged| Loss::of(acknowledged, stated))
     }

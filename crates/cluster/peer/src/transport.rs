@@ -5,7 +5,7 @@ use std::{num::NonZeroUsize, sync::Arc};
 use futures_util::{FutureExt, future::BoxFuture};
 
 use crate::{
-    Identity, Introduction, Lane, Link, LinkError, NodeId, PeerMetrics, Transport, TransportConfig,
+    Identity, Introduce, Lane, Link, LinkError, NodeId, PeerMetrics, Transport, TransportConfig,
     connector::Connector,
     log_budget::LogBudget,
     recent::Recent,
@@ -51,7 +51,7 @@ impl Transport for PeerTransport {
         peer: NodeId,
         address: String,
         lane: Lane,
-        introduction: Introduction,
+        introduce: Introduce,
     ) -> BoxFuture<'static, Result<Link, LinkError>> {
         let remote = Remote {
             peer,
@@ -61,6 +61,6 @@ impl Transport for PeerTransport {
             log: self.log.clone(),
             metrics: self.metrics.clone(),
         };
-        remote.open(self.connector.clone(), introduction).boxed()
+        remote.open(self.connector.clone(), introduce).boxed()
     }
 }

@@ -219,6 +219,8 @@ impl OpenNode {
         if conditions.always_hold() && publishing.has_deleted(packet) {
             return Some(PutOutcome::Superseded);
         }
+        // Before the packet is looked up: what is applied in between counts as not applied.
+        let applied = self.parts.state_machine.applied_index();
         let indexed = self.index.packet(packet.key())?;
         let stored = indexed.compiled.packet();
         // The same may have been signed twice, which only the log knows to judge by conditions.
@@ -226,7 +228,7 @@ impl OpenNode {
         match packet.recency(stored) {
             cmp::Ordering::Less if conditions.always_hold() => Some(PutOutcome::Superseded),
             cmp::Ordering::Equal
-                if is_met && self.is_fresh(indexed.received) && self.is_current() =>
+                if is_met && self.is_fresh(indexed.received) && self.is_current(applied) =>
             {
                 Some(PutOutcome::Unchanged)
             }
@@ -245,9 +247,8 @@ impl OpenNode {
         now.is_some_and(|now| now.since(received) < age_max)
     }
 
-    /// Whether nothing is missing here that was committed a second ago.
-    fn is_current(&self) -> bool {
-        let applied = self.parts.state_machine.applied_index();
+    /// Whether nothing is missing that was committed a second ago, where so much is applied.
+    fn is_current(&self, applied: LogIndex) -> bool {
         self.parts.exchange.is_current(applied)
     }
 

@@ -1,6 +1,6 @@
 //! How nodes reach each other, as traits.
 
-use std::{fmt, iter, pin::Pin, sync::Arc};
+use std::{collections::BTreeMap, fmt, iter, pin::Pin, sync::Arc};
 
 use futures_util::{Sink, future::BoxFuture, stream::BoxStream};
 use quorate_state::{ClusterId, LogIndex, LogPosition, Term, Voucher};
@@ -36,15 +36,22 @@ pub enum Lane {
 
 pub trait Transport: Send + Sync + 'static {
     /// Opens a link to `peer`, which listens at `address`, a `host:port`; the name is resolved then.
-    /// The peer is told the `introduction` of this node.
+    /// The peer is told what this node says of itself once TLS is up: an older word would be held
+    /// against it.
     fn open(
         &self,
         peer: NodeId,
         address: String,
         lane: Lane,
-        introduction: Introduction,
+        introduce: Introduce,
     ) -> BoxFuture<'static, Result<Link, LinkError>>;
 }
+
+/// Gives what this node says of itself, at the moment when it is said.
+pub type Introduce = Box<dyn FnOnce() -> Introduction + Send>;
+
+/// What voters have acknowledged as flushed to this node, as the leader of the term beside it.
+pub type Acknowledgements = BTreeMap<NodeId, (Term, LogPosition)>;
 
 /// A message on its way: what names it, what it says, and what it tells of its sender.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -200,8 +207,13 @@ pub trait Service: Send + Sync + 'static {
     /// Resolves when links of `peer` are no longer taken: those that are open end then.
     fn expelled(&self, peer: NodeId, vouchers: Vec<Voucher>) -> BoxFuture<'static, ()>;
 
-    /// What `peer` has lost, which states this of its log, as far as it is known.
-    fn lost_data(&self, peer: NodeId, stated: Stated) -> Option<Loss>;
+    /// What voters have acknowledged so far. Asked before a caller can speak: what it acknowledges by other
+    /// links meanwhile, it need not know yet when it states what it has.
+    fn acknowledged(&self) -> Acknowledgements;
+
+    /// What `peer` has lost, which states this of its log, of what it had acknowledged before, or of
+    /// all that it is known to have had.
+    fn lost_data(&self, peer: NodeId, stated: Stated, before: &Acknowledgements) -> Option<Loss>;
 
     /// Whether somebody may come with a [`JoinRequest`]. While nobody may, none is read.
     fn expects_joiners(&self) -> bool;

@@ -21,8 +21,8 @@ use crate::NodeId;
 pub use join::{JoinAnswer, JoinRequest, Joined};
 pub use join_token::{JoinToken, JoinTokenError};
 pub use link::{
-    Frame, Introduction, Lane, Link, LinkError, Loss, Removal, RequestSink, Service, Stated,
-    Transport, Verdict, chain,
+    Acknowledgements, Frame, Introduce, Introduction, Lane, Link, LinkError, Loss, Removal,
+    RequestSink, Service, Stated, Transport, Verdict, chain,
 };
 pub use tail::{Tail, Unfit};
 pub use voucher::{is_vouched_for, vouch};

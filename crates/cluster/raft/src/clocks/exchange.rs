@@ -231,15 +231,17 @@ impl Exchange {
         let at = Instant::now();
         lock(&self.heard).insert(peer, Heard { tail, at });
         let Some(sent) = sent else { return };
+        let received = at.saturating_duration_since(self.epoch);
         // It was written after this node's stamp that it echoes, so the quorum was there then but for
         // the age told.
         if let Some(age_ms) = tail.quorum_ack_age_ms.checked_sub(1)
             && *lock(&self.leader) == Some(peer)
+            // An echo of what was stamped before a restart says nothing of now.
+            && sent <= received
             && let Some(acked) = sent.checked_sub(Duration::from_millis(age_ms))
         {
             lock(&self.currency).prove(self.epoch + acked, LogIndex(tail.committed));
         }
-        let received = at.saturating_duration_since(self.epoch);
         let look = |clock_ms| match clock_ms {
             0 => None,
             told => Sample::new(UnixMillis(told), sent, received),

@@ -105,3 +105,31 @@ async fn what_a_majority_agrees_on_is_passed_on_by_who_has_heard_it() {
     assert_eq!(reading.time, UnixMillis(7_000));
     assert_eq!(three.tail(NodeId::from(2)).agreed_ms, 0);
 }
+
+/// Its stamps were of a wall clock that was set back since, or a leader lies.
+#[tokio::test(start_paused = true)]
+async fn an_echo_of_what_is_yet_to_be_stamped_makes_nothing_current() {
+    let ((one, _), (two, _)) = (node(1, 1_000_000), node(2, 1_000_000));
+    two.set_leader(Some(NodeId::from(1)), None);
+    one.set_leader(None, Some((Instant::now(), LogIndex(7))));
+    advance(SECOND).await;
+    let honest = Tail {
+        echo_ms: 1_000_500,
+        ..one.tail(NodeId::from(2))
+    };
+    for echo_ms in [1_001_001, 5_000_000, u64::MAX] {
+        two.on_request(NodeId::from(1), Tail { echo_ms, ..honest });
+        assert!(!two.is_current(LogIndex(7)), "{echo_ms}");
+    }
+    let fresh = Tail {
+        quorum_ack_age_ms: 1,
+        ..honest
+    };
+    two.on_request(NodeId::from(3), fresh);
+    assert!(!two.is_current(LogIndex(7)), "it does not lead");
+    two.on_request(NodeId::from(1), fresh);
+    assert!(two.is_current(LogIndex(7)));
+    assert!(!two.is_current(LogIndex(6)));
+    advance(SECOND).await;
+    assert!(!two.is_current(LogIndex(7)));
+}

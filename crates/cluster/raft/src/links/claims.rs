@@ -78,6 +78,14 @@ impl Peers {
         peer: NodeId,
         position: Option<LogPosition>,
     ) -> Result<(), Disbelief> {
+        // Nothing is made of what a leader hears that does not lead any more.
+        let leads = self
+            .roster
+            .own_vote()
+            .is_some_and(|own| own.node == self.roster.node);
+        if !leads {
+            return Ok(());
+        }
         let last = self.roster.last_log();
         let is_there = position.map(|at| at.index) <= last.map(|at| at.index)
             && position.map(|at| at.term) <= last.map(|at| at.term);

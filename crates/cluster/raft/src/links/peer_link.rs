@@ -170,15 +170,18 @@ async fn keep_open(route: &Route, state: &watch::Sender<State>) -> ! {
     let mut failures = 0;
     loop {
         let Route { peer, lane, .. } = *route;
-        let (address, introduction) = (route.address.clone(), route.roster.introduction());
-        let opened = route
-            .transport
-            .open(peer, address, lane, introduction)
-            .await;
-        let opened = opened.and_then(|link| match route.roster.lost_data(peer, link.stated) {
-            Some(loss) => Err(lost_data(peer, loss)),
-            None => Ok(link),
-        });
+        // What it acknowledges from here on it need not know yet when it welcomes this node.
+        let before = route.roster.acknowledged();
+        let (address, roster) = (route.address.clone(), route.roster.clone());
+        let introduce = Box::new(move || roster.introduction());
+        let opened = route.transport.open(peer, address, lane, introduce).await;
+        let opened =
+            opened.and_then(
+                |link| match route.roster.lost_data(peer, link.stated, &before) {
+                    Some(loss) => Err(lost_data(peer, loss)),
+                    None => Ok(link),
+                },
+            );
         let error = match opened {
             Ok(link) => {
                 let opened_at = Instant::now();

@@ -8,10 +8,13 @@ use std::{
 };
 
 use futures_util::{FutureExt, SinkExt, StreamExt, future::BoxFuture};
-use quorate_peer::{Frame, Introduction, Link, Stated, Tail};
+use quorate_peer::{Frame, Introduce, Link, Stated, Tail};
 use quorate_state::{LogPosition, Registration, Term};
 use quorate_store::Meta;
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::timeout,
+};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tokio_util::sync::PollSender;
 
@@ -33,11 +36,14 @@ struct Counting {
     ends: watch::Sender<Option<LinkError>>,
     /// What the peer says of its log.
     stated: Mutex<Stated>,
+    /// Lets a dial go on that waits.
+    go: Arc<Notify>,
 }
 
 #[derive(Clone, Copy)]
 enum Fault {
     Hangs,
+    Waits,
     Fails,
 }
 
@@ -47,16 +53,17 @@ impl Transport for Counting {
         _: NodeId,
         _: String,
         _: Lane,
-        _: Introduction,
+        _: Introduce,
     ) -> BoxFuture<'static, Result<Link, LinkError>> {
         self.dials.fetch_add(1, Ordering::Relaxed);
         let fault = *self.fault.lock().unwrap();
         let mut ends = self.ends.subscribe();
         ends.mark_unchanged();
-        let stated = *self.stated.lock().unwrap();
+        let (stated, go) = (*self.stated.lock().unwrap(), self.go.clone());
         async move {
             match fault {
                 Some(Fault::Hangs) => std::future::pending().await,
+                Some(Fault::Waits) => go.notified().await,
                 Some(Fault::Fails) => return Err(LinkError::Failed("nobody is there".to_owned())),
                 None => {}
             }
@@ -325,7 +332,30 @@ async fn a_voter_that_states_less_than_it_acknowledged_gets_nothing() {
     }
     // One that does not vote any more is forgotten, and so is what it acknowledged.
     roster.update(&members, BTreeSet::new(), &Meta::default(), true);
-    assert_eq!(roster.lost_data(peer(), Stated::default()), None);
+    let before = roster.acknowledged();
+    assert_eq!(roster.lost_data(peer(), Stated::default(), &before), None);
+}
+
+/// Its other links are fed meanwhile: what it acknowledges by them it did not know when it spoke.
+#[tokio::test]
+async fn what_a_voter_acknowledges_during_a_dial_is_not_held_against_it() {
+    let (transport, peers) = peers();
+    let (roster, members) = (&peers.roster, at("peer:1"));
+    roster.update(&members, voters_of(&members), &Meta::default(), true);
+    roster.note_acknowledged(Term(0), peer(), LogPosition::new(0, 7));
+    transport.state(LogPosition::new(0, 7));
+    transport.set_fault(Some(Fault::Waits));
+    let link = peers.own_link(peer(), "peer:1", Lane::Append);
+    transport.until_dialed(1).await;
+    roster.note_acknowledged(Term(0), peer(), LogPosition::new(0, 9));
+    transport.go.notify_one();
+    let opened = timeout(TIMEOUT, link.opened()).await.unwrap();
+    opened.expect("it had what it acknowledged before");
+
+    transport.set_fault(None);
+    let link = peers.own_link(peer(), "peer:1", Lane::Append);
+    let opened = timeout(TIMEOUT, link.opened()).await.unwrap();
+    assert!(opened.is_err(), "it lacks what it acknowledged before");
 }
 
 #[tokio::test]

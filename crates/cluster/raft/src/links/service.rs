@@ -9,8 +9,8 @@ use futures_util::{
     stream::{self, BoxStream},
 };
 use quorate_peer::{
-    Frame, Introduction, JoinAnswer, JoinRequest, Lane, LinkError, Loss, NodeId, Service, Stated,
-    Verdict, Voucher,
+    Acknowledgements, Frame, Introduction, JoinAnswer, JoinRequest, Lane, LinkError, Loss, NodeId,
+    Service, Stated, Verdict, Voucher,
     message::{Proposed, Request, Response},
 };
 use quorate_state::EncodedPackets;
@@ -39,8 +39,12 @@ impl Service for PeerService {
         self.parts.peers.roster.expelled(peer, vouchers)
     }
 
-    fn lost_data(&self, peer: NodeId, stated: Stated) -> Option<Loss> {
-        self.parts.peers.roster.lost_data(peer, stated)
+    fn acknowledged(&self) -> Acknowledgements {
+        self.parts.peers.roster.acknowledged()
+    }
+
+    fn lost_data(&self, peer: NodeId, stated: Stated, before: &Acknowledgements) -> Option<Loss> {
+        self.parts.peers.roster.lost_data(peer, stated, before)
     }
 
     fn expects_joiners(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use quorate_peer::{Loss, NodeId, Stated};
+use quorate_peer::{Acknowledgements, NodeId};
 use quorate_state::{LogPosition, Term};
 
 /// The highest position that each voter acknowledged as flushed to this node, while it led in one term.
@@ -33,17 +33,26 @@ impl Acknowledged {
         self.positions.retain(|voter, _| keep(voter));
     }
 
-    /// What `voter` has lost, which states this, as far as this node knows, which is in `term`.
-    pub(super) fn lost_by(&self, voter: NodeId, stated: Stated, term: Term) -> Option<Loss> {
-        let position = self.positions.get(&voter);
-        let position = position.filter(|_| term == self.term)?;
-        Loss::of(Some((term, *position)), stated)
+    /// What voters have acknowledged in this term.
+    pub(super) fn of_term(&self, term: Term) -> Acknowledgements {
+        let positions = self.positions.iter().filter(|_| term == self.term);
+        let of_term = positions.map(|(voter, position)| (*voter, (term, *position)));
+        of_term.collect()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use quorate_peer::{Loss, Stated};
+
     use super::*;
+
+    impl Acknowledged {
+        fn lost_by(&self, voter: NodeId, stated: Stated, term: Term) -> Option<Loss> {
+            let had = self.of_term(term).get(&voter).copied();
+            had.and_then(|had| Loss::of(Some(had), stated))
+        }
+    }
 
     const TERM: Term = Term(5);
 

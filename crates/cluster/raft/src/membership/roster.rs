@@ -8,8 +8,8 @@ use std::{
 use futures_util::future::BoxFuture;
 use quorate_log::Log;
 use quorate_peer::{
-    Introduction, Loss, NodeId, Removal, Stated, Verdict, Voucher, is_vouched_for, lock,
-    message::Vote,
+    Acknowledgements, Introduction, Loss, NodeId, Removal, Stated, Verdict, Voucher,
+    is_vouched_for, lock, message::Vote,
 };
 use quorate_state::{ClusterId, LogIndex, LogPosition, Roll, Term, UnixMillis, Vouchers};
 use quorate_store::{Meta, Store};
@@ -248,12 +248,24 @@ impl Roster {
         }
     }
 
-    /// What `peer` has lost, which states this of its log: what it acknowledged to this leader, or all
-    /// that it is known to have had.
-    pub(crate) fn lost_data(&self, peer: NodeId, stated: Stated) -> Option<Loss> {
+    /// What voters have acknowledged to this node so far, in the term that it is in.
+    pub(crate) fn acknowledged(&self) -> Acknowledgements {
+        let term = self.stated().term;
+        lock(&self.acknowledged).of_term(term)
+    }
+
+    /// What `peer` has lost, which states this of its log: what it had acknowledged to this leader
+    /// before it could state that, or all that it is known to have had.
+    pub(crate) fn lost_data(
+        &self,
+        peer: NodeId,
+        stated: Stated,
+        before: &Acknowledgements,
+    ) -> Option<Loss> {
         self.terms.hear(peer, stated.term);
         let term = self.stated().term;
-        let loss = lock(&self.acknowledged).lost_by(peer, stated, term);
+        let had = before.get(&peer).filter(|(of, _)| *of == term);
+        let loss = had.and_then(|had| Loss::of(Some(*had), stated));
         let all = || Loss::of(None, stated).filter(|_| self.had_data(peer));
         loss.or_else(all)
     }

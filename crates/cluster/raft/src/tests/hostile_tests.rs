@@ -7,7 +7,7 @@ use quorate_api::{
 };
 use quorate_log::State;
 use quorate_peer::{
-    Introduction, Loss, Service, Stated, Tail, Verdict, Voucher,
+    Acknowledgements, Introduction, Loss, Service, Stated, Tail, Verdict, Voucher,
     message::{
         Append, Appended, Entry, Membership, Payload, Proposed, Response, SnapshotBegin,
         SnapshotOffer, StoredMembership, TransferLeader, TransferOutcome, Vote, VoteRequest,
@@ -280,7 +280,16 @@ impl Service for Liar {
         Box::pin(std::future::pending())
     }
 
-    fn lost_data(&self, _peer: NodeId, _stated: Stated) -> Option<Loss> {
+    fn acknowledged(&self) -> Acknowledgements {
+        Acknowledgements::new()
+    }
+
+    fn lost_data(
+        &self,
+        _peer: NodeId,
+        _stated: Stated,
+        _before: &Acknowledgements,
+    ) -> Option<Loss> {
         None
     }
 

@@ -18,8 +18,8 @@ use futures_util::{
 };
 use quorate_packet::{PAYLOAD_SIZE_MIN, PublicKey, SignedPacket};
 use quorate_peer::{
-    Frame, Introduction, Lane, Link, LinkError, NodeId, Service, Transport, Verdict,
-    message::Request,
+    Acknowledgements, Frame, Introduce, Introduction, Lane, Link, LinkError, NodeId, Service,
+    Transport, Verdict, message::Request,
 };
 use quorate_replica::{Conditions, Observer, PutError, PutOutcome, Replica, Role};
 use quorate_state::{LogIndex, millis};
@@ -138,7 +138,7 @@ impl Transport for Memory {
         peer: NodeId,
         address: String,
         lane: Lane,
-        introduction: Introduction,
+        introduce: Introduce,
     ) -> BoxFuture<'static, Result<Link, LinkError>> {
         let (board, own, own_deaths) = (self.board.clone(), self.own, self.deaths);
         Box::pin(async move {
@@ -157,8 +157,10 @@ impl Transport for Memory {
             }
             let service =
                 service.ok_or_else(|| LinkError::Failed(format!("{peer} cannot be reached")))?;
+            let before = service.acknowledged();
+            let introduction = introduce();
             let vouchers = introduction.vouchers.clone();
-            let stated = greet(&*service, own, lane, introduction)?.stated;
+            let stated = greet(&*service, own, lane, introduction, &before)?.stated;
             let (requests, incoming) = tokio::sync::mpsc::channel(64);
             let incoming = tokio_stream::wrappers::ReceiverStream::new(incoming);
             let closed = || LinkError::Closed("the other end is gone".into());
@@ -230,6 +232,7 @@ fn greet(
     caller: NodeId,
     lane: Lane,
     introduction: Introduction,
+    before: &Acknowledgements,
 ) -> Result<Introduction, LinkError> {
     let own = service.introduction();
     match service.judge(caller, &introduction.vouchers) {
@@ -246,7 +249,7 @@ fn greet(
     if own.cluster != introduction.cluster {
         return Err(LinkError::Failed("it is of another cluster".into()));
     }
-    if let Some(loss) = service.lost_data(caller, introduction.stated) {
+    if let Some(loss) = service.lost_data(caller, introduction.stated, before) {
         return Err(LinkError::Forgotten("it has lost its data".into(), loss));
     }
     Ok(own)
