@@ -28,6 +28,8 @@ async fn members_are_told_as_the_leader_sees_them() {
                 "lag": 0,
                 "last_heard_ms": null,
                 "unfit": [],
+                "level": 1,
+                "level_hold": false,
             }],
         })
     );

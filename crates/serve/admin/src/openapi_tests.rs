@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// A body that each operation with one takes.
-const BODIES: [(&str, &str); 14] = [
+const BODIES: [(&str, &str); 15] = [
     ("/v1/members/invites", r#"{"learner":true,"valid_secs":60}"#),
     ("/v1/members/{node}/promote", r#"{"force":true}"#),
     ("/v1/members/{node}/demote", r#"{"force":true}"#),
@@ -27,6 +27,7 @@ const BODIES: [(&str, &str); 14] = [
     ),
     ("/v1/zones/{zone}/unset", r#"{"name":"@","type":"TXT"}"#),
     ("/v1/zones/{zone}/import", r#"{"text":"a A 192.0.2.1"}"#),
+    ("/v1/level/raise", "{}"),
     ("/v1/policy/mode", r#"{"mode":"tokens"}"#),
     (
         "/v1/policy/keys",
