@@ -29,7 +29,7 @@ pub struct Member {
     pub role: String,
     pub address: String,
     pub state: String,
-    pub unfit: Vec<String>,
+    pub not_electable: Vec<String>,
     pub level: Option<u16>,
     pub level_hold: bool,
 }

@@ -128,7 +128,8 @@ async fn leadership_goes_to_no_node_whose_clock_is_wrong() {
     expect_off_by(&wrong, true, Duration::from_secs(3600)).await;
     leader
         .wait_for_members("its clock to be known", |members| {
-            let is_wrong = |member: &Member| member.node == wrong.id() && member.unfit == ["clock"];
+            let is_wrong =
+                |member: &Member| member.node == wrong.id() && member.not_electable == ["clock"];
             members.iter().any(is_wrong)
         })
         .await;

@@ -37,19 +37,19 @@ pub enum NodeCommand {
     Status(AdminArgs),
     /// Show who the cluster is, or change it.
     #[command(after_help = member::HELP)]
-    Member(AtNode<MemberCommand>),
+    Member(NodeCall<MemberCommand>),
     /// Change who leads the cluster.
-    Leader(AtNode<LeaderCommand>),
+    Leader(NodeCall<LeaderCommand>),
     /// Change what all members do together.
-    Cluster(AtNode<ClusterCommand>),
+    Cluster(NodeCall<ClusterCommand>),
     /// Look into the packets that a node holds, or delete one.
-    Packet(AtNode<PacketCommand>),
+    Packet(NodeCall<PacketCommand>),
     /// Show or change who may publish.
     #[command(after_help = policy::HELP)]
-    Policy(AtNode<PolicyCommand>),
+    Policy(NodeCall<PolicyCommand>),
     /// Show or change the records that the cluster serves beside packets.
     #[command(after_help = zone::HELP)]
-    Zone(AtNode<ZoneCommand>),
+    Zone(NodeCall<ZoneCommand>),
     /// Have a node read its configuration again.
     Reload(AdminArgs),
     /// Show what a node logs, or change it until it restarts.
@@ -59,7 +59,7 @@ pub enum NodeCommand {
 
 /// What a node is asked, and which.
 #[derive(Debug, Args)]
-pub struct AtNode<C: Subcommand> {
+pub struct NodeCall<C: Subcommand> {
     #[command(flatten)]
     admin: AdminArgs,
     #[command(subcommand)]

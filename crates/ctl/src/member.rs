@@ -206,7 +206,7 @@ impl ChangeCommand {
                 let done = format!("reached at {address}");
                 let at = path::with(path::MOVE, nodes.key(&node));
                 let ask = Ask::post(at, &MoveRequest { address });
-                (ask, session.pace.retry_timeout, done)
+                (ask, session.retry_policy.retry_timeout, done)
             }
         };
         until_done(&ask, timeout, &done, &nodes, session).await
@@ -243,7 +243,7 @@ async fn until_done(
             told = Some(lag);
             session.note(format_args!("{node} is catching up{}", behind(lag)));
         }
-        sleep(session.pace.poll_interval.min(rest)).await;
+        sleep(session.retry_policy.poll_interval.min(rest)).await;
     }
 }
 

@@ -39,13 +39,21 @@ pub(crate) fn text(members: &Members) -> String {
             member.state.to_string(),
             lag.unwrap_or_default(),
             member.last_heard_ms.map(ago).unwrap_or_default(),
-            member.unfit.join(","),
+            member.not_electable.join(","),
             level(member),
             member.address.clone(),
         ]
     };
     let titles = [
-        "NODE", "NAME", "ROLE", "STATE", "LAG", "HEARD", "UNFIT", "LEVEL", "ADDRESS",
+        "NODE",
+        "NAME",
+        "ROLE",
+        "STATE",
+        "LAG",
+        "HEARD",
+        "CANNOT LEAD",
+        "LEVEL",
+        "ADDRESS",
     ];
     table(titles, members.members.iter().map(row))
 }
@@ -91,7 +99,7 @@ mod tests {
             state,
             lag: None,
             last_heard_ms: None,
-            unfit: Vec::new(),
+            not_electable: Vec::new(),
             level: Some(1),
             level_hold: false,
         }
@@ -116,7 +124,7 @@ mod tests {
                 role: MemberRole::Learner,
                 lag: Some(120),
                 last_heard_ms: Some(61_500),
-                unfit: vec!["clock".to_owned(), "disk_slow".to_owned()],
+                not_electable: vec!["clock".to_owned(), "disk_slow".to_owned()],
                 level: Some(2),
                 level_hold: true,
                 address: "[2001:db8::1]:7700".to_owned(),

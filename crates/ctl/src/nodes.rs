@@ -70,7 +70,7 @@ mod tests {
             state: MemberState::Live,
             lag: None,
             last_heard_ms: None,
-            unfit: Vec::new(),
+            not_electable: Vec::new(),
             level: Some(1),
             level_hold: false,
         };

@@ -38,7 +38,7 @@ pub(crate) async fn print(args: ChangesArgs, session: &mut Session) -> anyhow::R
             session.note(format_args!("for what comes behind it: --since {since}"));
             return Ok(());
         }
-        sleep(session.pace.poll_interval).await;
+        sleep(session.retry_policy.poll_interval).await;
     }
 }
 

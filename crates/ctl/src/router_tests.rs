@@ -261,7 +261,7 @@ async fn what_the_cluster_refuses_is_told_and_has_its_exit_code() {
         let refusal = Problem::new(problem_type, said);
         replica.operators.refuse(refusal);
         let (mut session, captured) = session(&url, None, true);
-        session.pace.retry_timeout = std::time::Duration::ZERO;
+        session.retry_policy.retry_timeout = std::time::Duration::ZERO;
         let command = parse(&["member", "remove", "b", "--json"]).unwrap();
         let (text, exit) = outcome(command.run(|_| Ok(session)).await).unwrap_err();
         assert!(text.starts_with(said), "{text}");

@@ -20,7 +20,7 @@ use crate::{
     config::{self, INSTEAD, Loaded, Sources},
     dev::DevArgs,
     log::{self, LogCommand},
-    node::ForThisStart,
+    node::StartOptions,
     start::{self, JoinBy},
     stop::exit_code,
 };
@@ -255,12 +255,12 @@ pub(crate) fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Serve(mut args) => {
-            let once = ForThisStart {
+            let once = StartOptions {
                 trust_clock: args.trust_clock,
                 level_max: Level(args.level_max),
                 join: args.join_by()?,
                 routes: args.routes.into_iter().collect(),
-                ..ForThisStart::default()
+                ..StartOptions::default()
             };
             let loaded = args.config.load()?;
             print_warnings(&loaded);

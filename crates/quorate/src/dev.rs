@@ -19,7 +19,7 @@ use crate::{
     config::ConfigV1,
     fronts::{Addresses, Listeners},
     logging::{DEV_LOGS, Logging},
-    node::{ForThisStart, RunningNode},
+    node::{RunningNode, StartOptions},
     start::{self, ClusterFile, JoinBy, KEY_FILE, State},
     stop::Stop,
 };
@@ -270,12 +270,12 @@ async fn start(
         let config = configs.get(number - 1)?;
         Some((*key, config.peer.listen.to_string()))
     });
-    let once = ForThisStart {
+    let once = StartOptions {
         // Nothing here is worth being kept from a clock that is wrong.
         trust_clock: true,
         join: Some(JoinBy::File(token)),
         routes: routes.collect(),
-        ..ForThisStart::default()
+        ..StartOptions::default()
     };
     // Together: one whose packets are damaged waits for another that gives it its own.
     let starts = configs
@@ -339,7 +339,7 @@ fn demo_commands(nodes: &[RunningNode], key_file: &Path, key: &str) -> String {
 mod tests {
     use std::fs;
 
-    use quorate_setting::Form;
+    use quorate_setting::SettingValue;
 
     use super::*;
     use crate::{

@@ -9,7 +9,7 @@ use quorate_http::ServerCertificate;
 use quorate_limit::{ByteRates, LimitMetrics, RequestLimits, ResponseRates, TableLabel};
 use quorate_peer::chain;
 use quorate_relay::ClientRules;
-use quorate_setting::{Form, KeyPath, Value};
+use quorate_setting::{KeyPath, SettingValue, Value};
 
 use crate::{
     config::{self, ConfigV1, Sources},

@@ -24,7 +24,7 @@ use crate::{
 
 /// What holds for one start, and is no setting.
 #[derive(Debug, Clone)]
-pub(crate) struct ForThisStart {
+pub(crate) struct StartOptions {
     /// An operator says that the clock of this machine is right.
     pub(crate) trust_clock: bool,
     /// The highest feature level that the node supports: a lower one lets it serve as an older
@@ -38,7 +38,7 @@ pub(crate) struct ForThisStart {
     pub(crate) routes: BTreeMap<NodeId, String>,
 }
 
-impl Default for ForThisStart {
+impl Default for StartOptions {
     fn default() -> Self {
         Self {
             trust_clock: false,
@@ -65,7 +65,7 @@ impl RunningNode {
     pub(crate) async fn start(
         config: &ConfigV1,
         listeners: Listeners,
-        once: ForThisStart,
+        once: StartOptions,
         logging: &Logging,
     ) -> anyhow::Result<Self> {
         let data_dir = Arc::new(DataDir::open(&config.data_dir)?);
@@ -224,7 +224,7 @@ mod tests {
         start::found(&config, None, 1).unwrap();
         let store = dir.path().join("records.redb");
         std::fs::write(&store, [7; 65_536]).unwrap();
-        let (once, logging) = (ForThisStart::default(), Logging::start("error"));
+        let (once, logging) = (StartOptions::default(), Logging::start("error"));
         let listeners = Listeners::bind(&config).await.unwrap();
         let error = RunningNode::start(&config, listeners, once, &logging).await;
         let error = format!("{:#}", error.err().expect("this is no store"));

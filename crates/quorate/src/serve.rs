@@ -9,13 +9,13 @@ use crate::{
     config::Loaded,
     fronts::Listeners,
     logging::Logging,
-    node::{ForThisStart, RunningNode},
+    node::{RunningNode, StartOptions},
     start::State,
     stop::Stop,
 };
 
 /// Runs a node until it is told to stop.
-pub(crate) async fn run(loaded: Loaded, mut once: ForThisStart) -> anyhow::Result<()> {
+pub(crate) async fn run(loaded: Loaded, mut once: StartOptions) -> anyhow::Result<()> {
     let logging = Logging::start(&loaded.config.logging.filter);
     let mut stop = Stop::listen()?;
     let mut hangups = signal(SignalKind::hangup()).context("signals cannot be handled")?;

@@ -70,7 +70,7 @@ impl Stop {
         tracing::error!(%error, "exiting");
         let code = match error {
             FatalError::Replication(_) => EXIT_FATAL,
-            FatalError::Forgotten(_) => EXIT_DATA,
+            FatalError::DataLost(_) => EXIT_DATA,
         };
         std::process::exit(code.into())
     }
@@ -124,13 +124,13 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
         }
         if let Some(error) = cause.downcast_ref::<StartError>() {
             return match error {
-                StartError::Damaged { .. } | StartError::Forgotten { .. } => EXIT_DATA,
+                StartError::Damaged { .. } | StartError::DataLost { .. } => EXIT_DATA,
                 _ => EXIT_NOTHING,
             };
         }
         if let Some(error) = cause.downcast_ref::<JoinError>() {
             return match error {
-                JoinError::Forgotten => EXIT_DATA,
+                JoinError::DataLost => EXIT_DATA,
                 _ => EXIT_NOT_LET_IN,
             };
         }
@@ -160,11 +160,11 @@ mod tests {
     #[test]
     fn supervisors_can_tell_what_another_start_does_not_mend() {
         let (dir, cluster) = (PathBuf::from("d"), String::new());
-        let lost = StartError::Forgotten { dir, cluster };
+        let lost = StartError::DataLost { dir, cluster };
         assert_eq!(exit_code(&lost.into()), EXIT_DATA);
         let empty = anyhow::Error::new(StartError::Empty("d".into()));
         assert_eq!(exit_code(&empty.context("starting")), EXIT_NOTHING);
-        assert_eq!(exit_code(&JoinError::Forgotten.into()), EXIT_DATA);
+        assert_eq!(exit_code(&JoinError::DataLost.into()), EXIT_DATA);
         let unknown = anyhow::Error::new(JoinError::NotTaken(String::new()));
         assert_eq!(exit_code(&unknown.context("joining")), EXIT_NOT_LET_IN);
         assert_eq!(exit_code(&anyhow::anyhow!("a port is taken")), EXIT_FAILURE);

@@ -9,12 +9,12 @@ use std::{
 };
 
 use futures_util::{SinkExt, StreamExt, stream};
-use quorate_metrics::Held;
+use quorate_metrics::GaugeGuard;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    FRAME_SIZE_MAX, Frame, Lane, LinkError, NodeId, PeerMetrics, Service, Voucher, chain,
+    FRAME_SIZE_MAX, Frame, LinkError, NodeId, PeerMetrics, Service, StreamKind, Voucher, chain,
     frame::{FrameCodec, FrameError},
     greeting::{FrameReader, FrameWriter, Greeting, Hello, messages},
     link_permits::LinkPermit,
@@ -35,7 +35,7 @@ pub(crate) struct AcceptedLink {
     log: Arc<LogBudget>,
     vouchers: Vec<Voucher>,
     _permit: LinkPermit,
-    _open: Held,
+    _open: GaugeGuard,
 }
 
 /// Where a link comes from.
@@ -43,7 +43,7 @@ pub(crate) struct AcceptedLink {
 pub(crate) struct Origin {
     pub(crate) peer: NodeId,
     pub(crate) address: SocketAddr,
-    pub(crate) lane: Lane,
+    pub(crate) stream_kind: StreamKind,
 }
 
 impl AcceptedLink {
@@ -56,8 +56,8 @@ impl AcceptedLink {
         log: Arc<LogBudget>,
         metrics: &PeerMetrics,
     ) -> Self {
-        let lane = origin.lane;
-        let (read, written) = (metrics.read(lane), metrics.written(lane));
+        let stream_kind = origin.stream_kind;
+        let (read, written) = (metrics.read(stream_kind), metrics.written(stream_kind));
         Self {
             origin,
             reader: reader.map_decoder(|_| FrameCodec::new(FRAME_SIZE_MAX, Some(read))),
@@ -65,7 +65,7 @@ impl AcceptedLink {
             log,
             vouchers,
             _permit: permit,
-            _open: Held::new(metrics.links_open.of(Direction::Accepted).of(lane)),
+            _open: GaugeGuard::new(metrics.links_open.of(Direction::Accepted).of(stream_kind)),
         }
     }
 
@@ -79,11 +79,11 @@ impl AcceptedLink {
         stop: CancellationToken,
     ) {
         let (origin, log) = (self.origin, self.log.clone());
-        let expelled = service.expelled(origin.peer, self.vouchers.clone());
+        let removed = service.removed(origin.peer, self.vouchers.clone());
         tokio::select! {
-            // Who is expelled already is not served at all.
+            // Who is removed already is not served at all.
             biased;
-            () = expelled => origin.log_expelled(&log),
+            () = removed => origin.log_removed(&log),
             () = self.answer(service, write_timeout, stop) => {}
         }
     }
@@ -107,7 +107,7 @@ impl AcceptedLink {
         let requests = messages(self.reader, lost)
             .take_until(stop.cancelled_owned())
             .boxed();
-        let responses = service.serve(origin.peer, origin.lane, requests);
+        let responses = service.serve(origin.peer, origin.stream_kind, requests);
         let mut responses = responses.ready_chunks(READY_COUNT_MAX);
         while let Some(ready) = responses.next().await {
             let mut ready = stream::iter(ready).map(Ok);
@@ -127,7 +127,7 @@ impl AcceptedLink {
 
 impl Origin {
     fn log_state(&self, state: &str) {
-        tracing::debug!(peer = %self.peer, address = %self.address, lane = ?self.lane, "{state}");
+        tracing::debug!(peer = %self.peer, address = %self.address, stream_kind = ?self.stream_kind, "{state}");
     }
 
     /// The error, for the service.
@@ -136,10 +136,10 @@ impl Origin {
         error.link_error(format!("peer {peer} at {address}: {}", chain(error)))
     }
 
-    fn log_expelled(&self, log: &LogBudget) {
+    fn log_removed(&self, log: &LogBudget) {
         if let Some(unlogged) = log.take(Instant::now()) {
             tracing::info!(
-                peer = %self.peer, address = %self.address, lane = ?self.lane, unlogged,
+                peer = %self.peer, address = %self.address, stream_kind = ?self.stream_kind, unlogged,
                 "closed the link of a node that is no longer of this cluster"
             );
         }
@@ -151,7 +151,7 @@ impl Origin {
             self.log_state("a peer closed a link");
         } else if let Some(unlogged) = log.take(Instant::now()) {
             tracing::warn!(
-                peer = %self.peer, address = %self.address, lane = ?self.lane, reason = %error,
+                peer = %self.peer, address = %self.address, stream_kind = ?self.stream_kind, reason = %error,
                 source = error.source().map(tracing::field::display), unlogged,
                 "closing a broken link"
             );

@@ -1,6 +1,6 @@
 //! Nodes that are turned away, and told why, over loopback.
 
-use crate::{ClusterId, Introduction, Lane, LinkError, Removal, Stated, Transport};
+use crate::{ClusterId, Introduction, LinkError, LogSummary, Removal, StreamKind, Transport};
 use futures_util::{FutureExt, SinkExt, StreamExt, stream};
 use quorate_state::{LogIndex, LogPosition};
 use strum::VariantArray;
@@ -35,11 +35,11 @@ async fn a_member_that_lost_its_data_is_told_to_be_replaced() {
     let bob = Node::bob(Echo).await;
     bob.service.miss_data();
     let empty = Introduction {
-        stated: Stated::default(),
+        stated: LogSummary::default(),
         ..introduction()
     };
     let error = open_as(ALICE, bob.address(), empty).await.err().unwrap();
-    let LinkError::Forgotten(text, loss) = error else {
+    let LinkError::DataLost(text, loss) = error else {
         panic!("{error}: Bob misses nothing")
     };
     assert_eq!((loss.acknowledged, loss.stated), (None, None));
@@ -57,7 +57,7 @@ async fn a_member_that_states_less_than_it_acknowledged_is_told_both_positions()
     let (term, had) = (STATED.term, LogPosition::new(2, 9));
     bob.service.remember(term, had);
     let error = open(ALICE, bob.address()).await.err().unwrap();
-    let LinkError::Forgotten(text, loss) = error else {
+    let LinkError::DataLost(text, loss) = error else {
         panic!("{error}: Alice states less")
     };
     assert_eq!(loss.acknowledged, Some((term, had)));
@@ -91,7 +91,7 @@ async fn the_links_of_a_node_that_is_expelled_end_at_once() {
         let mut mallory = [first.await.unwrap(), second.await.unwrap()];
         eventually("all are open", || node.links_open() == 3).await;
 
-        node.service.expel(MALLORY);
+        node.service.unlist(MALLORY);
         for link in &mut mallory {
             let error = next(link).await.unwrap().unwrap_err();
             assert!(matches!(error, LinkError::Closed(_)), "{error}");
@@ -114,17 +114,20 @@ fn vouched_for() -> Introduction {
 #[tokio::test]
 async fn a_member_that_is_not_listed_yet_gets_the_lanes_of_raft_and_snapshots() {
     let bob = Node::bob(Echo).await;
-    for &lane in Lane::VARIANTS {
+    for &stream_kind in StreamKind::VARIANTS {
         let (address, mallory) = (bob.address().to_string(), transport(MALLORY));
         let opened = mallory
-            .open(id(BOB), address, lane, Box::new(vouched_for))
+            .open(id(BOB), address, stream_kind, Box::new(vouched_for))
             .await;
-        let is_taken = matches!(lane, Lane::Append | Lane::Control | Lane::Snapshot);
+        let is_taken = matches!(
+            stream_kind,
+            StreamKind::Append | StreamKind::Control | StreamKind::Snapshot
+        );
         match opened {
-            Ok(_) => assert!(is_taken, "{lane:?}"),
+            Ok(_) => assert!(is_taken, "{stream_kind:?}"),
             Err(error) => assert!(
                 !is_taken && error.to_string().contains("not applied"),
-                "{lane:?}: {error}"
+                "{stream_kind:?}: {error}"
             ),
         }
     }
@@ -137,7 +140,7 @@ async fn links_end_when_nothing_proves_them_any_more() {
         .await
         .unwrap();
     assert_eq!(ask(&mut mallory, "heard").await, "heard");
-    bob.service.expel(ALICE);
+    bob.service.unlist(ALICE);
     let error = next(&mut mallory).await.unwrap().unwrap_err();
     assert!(matches!(error, LinkError::Closed(_)), "{error}");
 }
@@ -187,7 +190,12 @@ async fn a_node_that_was_removed_is_told_who_the_cluster_is_without_it() {
 async fn another_node_at_the_address_is_named() {
     let bob = Node::bob(Echo).await;
     let address = bob.address().to_string();
-    let opened = transport(ALICE).open(id(MALLORY), address, Lane::Append, Box::new(introduction));
+    let opened = transport(ALICE).open(
+        id(MALLORY),
+        address,
+        StreamKind::Append,
+        Box::new(introduction),
+    );
     let text = text(opened.await.err().unwrap());
     let expected = format!("another node is there: {}", id(BOB));
     assert!(text.contains(&expected), "{text}");

@@ -65,7 +65,7 @@ settings! {
         /// How many links may be open: twice what 200 members open to a voter (207, ARCHITECTURE.md),
         /// who may all come back before their former links are known to be dead, and a hundred more.
         link_count_max: usize = 512;
-        /// How many links one peer may have open. A node has up to three links on a lane while a
+        /// How many links one peer may have open. A node has up to three links on a stream while a
         /// leader changes, and may come back before this end has noticed that the former ones are
         /// dead.
         link_count_per_peer_max: usize = 32;

@@ -4,7 +4,7 @@ use std::{io, sync::Arc};
 
 use quorate_packet::PublicKey;
 
-use crate::{KeyRejection, Loss, Removal, frame::FrameError, metrics::DialFailure};
+use crate::{DataLoss, KeyRejection, Removal, frame::FrameError, metrics::DialFailure};
 
 /// Why a dial gave no link. Peer and address are named by who dialed.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +34,7 @@ pub(crate) enum DialError {
          another, empty data directory by `serve --join TOKEN`, and then run `quorate member \
          replace` with the old key and the new"
     )]
-    Forgotten(Loss),
+    DataLost(DataLoss),
     #[error("TLS failed")]
     Tls(#[source] io::Error),
     #[error("it closed the connection during the handshake")]
@@ -76,7 +76,7 @@ impl DialError {
             | Self::Unasked => DialFailure::Tls,
             Self::NotAdmitted => DialFailure::NotAdmitted,
             Self::Removed(_) => DialFailure::Removed,
-            Self::Forgotten(_) => DialFailure::Forgotten,
+            Self::DataLost(_) => DialFailure::DataLost,
             Self::Refused(_) => DialFailure::Refused,
             Self::TimedOut => DialFailure::TimedOut,
         }

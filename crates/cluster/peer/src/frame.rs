@@ -2,7 +2,7 @@
 
 use std::{io, marker::PhantomData};
 
-use crate::{DecodeError, Frame, LinkError, Tail};
+use crate::{DecodeError, Frame, FrameMetadata, LinkError};
 use bytes::{BufMut, BytesMut};
 use quorate_metrics::Counter;
 use serde::{Serialize, de::DeserializeOwned};
@@ -31,12 +31,16 @@ pub(crate) trait Content: Serialize + Sized {
     fn parse(frame: &[u8]) -> Result<Self, DecodeError>;
 }
 
-/// Number and message, and the tail up to the end of the frame.
+/// Number and message, and the metadata up to the end of the frame.
 impl<T: Serialize + DeserializeOwned> Content for Frame<T> {
     fn parse(frame: &[u8]) -> Result<Self, DecodeError> {
-        let ((id, message), tail) = parse_front(frame)?;
-        let tail = Tail::decode(tail)?;
-        Ok(Self { id, message, tail })
+        let ((id, message), metadata) = parse_front(frame)?;
+        let metadata = FrameMetadata::decode(metadata)?;
+        Ok(Self {
+            id,
+            message,
+            metadata,
+        })
     }
 }
 
@@ -54,7 +58,7 @@ pub(crate) struct FrameCodec<T> {
 }
 
 impl<T> FrameCodec<T> {
-    /// Greetings are not counted: they have no lane yet.
+    /// Greetings are not counted: they have no stream yet.
     pub(crate) fn new(size_max: usize, counters: Option<FrameCounters>) -> Self {
         Self {
             frames: LengthDelimitedCodec::builder()

@@ -19,10 +19,10 @@ fn message(number: u64) -> Frame<Bytes> {
     Frame {
         id: number,
         message: Bytes::from(vec![0xab; 300]),
-        tail: Tail {
+        metadata: FrameMetadata {
             clock_ms: 1_700_000_000_000,
             level: 3,
-            ..Tail::default()
+            ..FrameMetadata::default()
         },
     }
 }
@@ -52,8 +52,8 @@ fn messages_survive_the_round_trip_byte_by_byte() {
 #[test]
 fn a_message_that_outgrows_a_frame_leaves_nothing_in_the_buffer() {
     let mut buffer = BytesMut::from(&b"before"[..]);
-    // A byte of number, two of length, and the tail.
-    let size = 303 + postcard::to_stdvec(&message(1).tail).unwrap().len();
+    // A byte of number, two of length, and the metadata.
+    let size = 303 + postcard::to_stdvec(&message(1).metadata).unwrap().len();
     let error = codec(size - 1).encode(message(1), &mut buffer).unwrap_err();
     assert!(matches!(error, FrameError::Outgrown { size: told, .. } if told == size));
     assert_eq!(buffer, b"before"[..]);
@@ -93,10 +93,10 @@ fn the_layout_of_a_frame_stays() {
     let frame = Frame {
         id: 300,
         message: Bytes::from_static(b"hi"),
-        tail: Tail {
+        metadata: FrameMetadata {
             clock_ms: 1,
             level: 2,
-            ..Tail::default()
+            ..FrameMetadata::default()
         },
     };
     let mut buffer = BytesMut::new();

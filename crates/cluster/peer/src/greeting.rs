@@ -3,8 +3,8 @@
 use std::ops::RangeInclusive;
 
 use crate::{
-    ClusterId, DecodeError, Introduction, JoinAnswer, JoinRequest, Lane, LinkError, Loss, Removal,
-    Stated, Voucher, message::WIRE_VERSIONS,
+    ClusterId, DataLoss, DecodeError, Introduction, JoinAnswer, JoinRequest, LinkError, LogSummary,
+    Removal, StreamKind, Voucher, message::WIRE_VERSIONS,
 };
 use futures_util::{Stream, StreamExt, stream};
 use serde::{Deserialize, Serialize};
@@ -75,29 +75,29 @@ pub(crate) struct Hello {
     pub(crate) magic: [u8; 8],
     pub(crate) versions: RangeInclusive<u16>,
     pub(crate) cluster: ClusterId,
-    pub(crate) stated: Stated,
-    pub(crate) lane: u8,
+    pub(crate) stated: LogSummary,
+    pub(crate) stream_kind: u8,
     pub(crate) vouchers: Vec<Voucher>,
 }
 
 impl Hello {
-    pub(crate) fn new(introduction: Introduction, lane: Lane) -> Self {
+    pub(crate) fn new(introduction: Introduction, stream_kind: StreamKind) -> Self {
         Self {
             magic: MAGIC,
             versions: WIRE_VERSIONS,
             cluster: introduction.cluster,
             stated: introduction.stated,
-            lane: lane as u8,
+            stream_kind: stream_kind as u8,
             vouchers: introduction.vouchers,
         }
     }
 
-    /// Whether a node of `cluster` that speaks `versions` goes on: on which lane, in which version.
+    /// Whether a node of `cluster` that speaks `versions` goes on: on which stream, in which version.
     pub(crate) fn check(
         &self,
         cluster: ClusterId,
         versions: &RangeInclusive<u16>,
-    ) -> Result<(Lane, u16), Rejection> {
+    ) -> Result<(StreamKind, u16), Rejection> {
         if self.magic != MAGIC {
             return Err(Rejection::Magic);
         }
@@ -111,8 +111,9 @@ impl Hello {
         if self.cluster != cluster {
             return Err(Rejection::Cluster);
         }
-        let lane = Lane::from_repr(self.lane).ok_or(Rejection::Lane(self.lane))?;
-        Ok((lane, version))
+        let stream_kind = StreamKind::from_repr(self.stream_kind)
+            .ok_or(Rejection::StreamKind(self.stream_kind))?;
+        Ok((stream_kind, version))
     }
 }
 
@@ -133,13 +134,13 @@ pub(crate) enum Greeting {
     Welcome {
         /// The wire version that both speak from here on.
         version: u16,
-        stated: Stated,
+        stated: LogSummary,
     },
     /// The link is refused for the reason told, in words: a node need not know every reason that
     /// other versions have.
     Refused(String),
     /// The link is refused: the node that said hello has lost entries.
-    Forgotten(Loss),
+    DataLost(DataLoss),
     /// Not a link, but the answer to a request to join.
     Join(JoinAnswer),
     /// The link is refused: the node that said hello was removed.
@@ -152,7 +153,7 @@ impl Content for Greeting {
     }
 }
 
-/// What follows the hello on the lane of joiners. Its layout is the same in every wire version, and it
+/// What follows the hello on the stream of joiners. Its layout is the same in every wire version, and it
 /// may grow at its end.
 impl Content for JoinRequest {
     fn parse(frame: &[u8]) -> Result<Self, DecodeError> {
@@ -186,8 +187,8 @@ pub(crate) enum Rejection {
     WireVersion { ours: String, theirs: String },
     #[error("it belongs to another cluster: see that the address is that of a member")]
     Cluster,
-    #[error("it knows no lane {0}")]
-    Lane(u8),
+    #[error("it knows no stream_kind {0}")]
+    StreamKind(u8),
     #[error("it has not applied this node's registration yet, and until then takes no such link")]
     Unlisted,
     #[error("this node was removed")]
@@ -195,13 +196,13 @@ pub(crate) enum Rejection {
     #[error("it has as many links open as it allows")]
     LinkCount,
     #[error("this node has lost its data: {0}")]
-    Forgotten(Loss),
+    DataLost(DataLoss),
 }
 
 impl Rejection {
     pub(crate) fn greeting(&self) -> Greeting {
         match self {
-            Self::Forgotten(loss) => Greeting::Forgotten(*loss),
+            Self::DataLost(loss) => Greeting::DataLost(*loss),
             Self::Removed(removal) => Greeting::Removed(removal.clone()),
             other => Greeting::Refused(other.to_string()),
         }

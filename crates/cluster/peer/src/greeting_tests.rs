@@ -1,4 +1,4 @@
-use crate::{ClusterId, JoinRefusal, Joined, Lane, NodeId, vouch};
+use crate::{ClusterId, JoinRefusal, Joined, NodeId, StreamKind, vouch};
 use quorate_state::{CHAIN_LEN_MAX, LogIndex, Term};
 use strum::VariantArray;
 
@@ -12,7 +12,7 @@ use crate::{
 fn speaking(versions: RangeInclusive<u16>) -> Hello {
     let hello = Hello {
         versions,
-        ..hello(Lane::Append)
+        ..hello(StreamKind::Append)
     };
     Hello::parse(&encoded(&hello)).unwrap()
 }
@@ -29,7 +29,7 @@ fn of(id: u8) -> Hello {
         cluster: ClusterId([id; 32]),
         ..introduction()
     };
-    Hello::new(introduction, Lane::Append)
+    Hello::new(introduction, StreamKind::Append)
 }
 
 /// The longest request there is.
@@ -46,9 +46,9 @@ fn widest_request() -> JoinRequest {
 
 #[test]
 fn a_hello_of_the_same_cluster_and_version_is_welcome() {
-    for &lane in Lane::VARIANTS {
-        let hello = Hello::parse(&encoded(&hello(lane))).unwrap();
-        assert_eq!(hello.check(HOME, &WIRE_VERSIONS), Ok((lane, 1)));
+    for &stream_kind in StreamKind::VARIANTS {
+        let hello = Hello::parse(&encoded(&hello(stream_kind))).unwrap();
+        assert_eq!(hello.check(HOME, &WIRE_VERSIONS), Ok((stream_kind, 1)));
     }
 }
 
@@ -60,9 +60,12 @@ fn two_nodes_choose_the_highest_version_that_both_speak() {
         (3..=7, 5..=6, 6),
         (2..=5, 5..=9, 5),
     ] {
-        let lane = Lane::Append;
-        assert_eq!(speaking(old.clone()).check(HOME, &new), Ok((lane, chosen)));
-        assert_eq!(speaking(new).check(HOME, &old), Ok((lane, chosen)));
+        let stream_kind = StreamKind::Append;
+        assert_eq!(
+            speaking(old.clone()).check(HOME, &new),
+            Ok((stream_kind, chosen))
+        );
+        assert_eq!(speaking(new).check(HOME, &old), Ok((stream_kind, chosen)));
     }
 }
 
@@ -82,19 +85,19 @@ fn nodes_that_share_no_version_are_told_both_ranges() {
 #[test]
 fn every_difference_is_a_rejection_of_its_own() {
     let check = |hello: &Hello, cluster| hello.check(cluster, &WIRE_VERSIONS);
-    let hello = hello(Lane::Append);
+    let hello = hello(StreamKind::Append);
     let magic = Hello {
         magic: *b"etcd raf",
         ..hello.clone()
     };
     assert_eq!(check(&magic, HOME), Err(Rejection::Magic));
     assert_eq!(check(&hello, ClusterId([8; 32])), Err(Rejection::Cluster));
-    for lane in [200, 255] {
+    for stream_kind in [200, 255] {
         let hello = Hello {
-            lane,
+            stream_kind,
             ..hello.clone()
         };
-        assert_eq!(check(&hello, HOME), Err(Rejection::Lane(lane)));
+        assert_eq!(check(&hello, HOME), Err(Rejection::StreamKind(stream_kind)));
     }
 }
 
@@ -127,7 +130,7 @@ fn the_layout_of_greetings_stays() {
         s: [5; 32],
     };
     let whole = Hello {
-        lane: Lane::Snapshot as u8,
+        stream_kind: StreamKind::Snapshot as u8,
         versions: 3..=5,
         stated: STATED,
         vouchers: vec![voucher],
@@ -145,17 +148,20 @@ fn the_layout_of_greetings_stays() {
     ];
     assert_eq!(encoded(&whole), expected.concat());
 
-    let lanes = [
-        Lane::Append,
-        Lane::Control,
-        Lane::Forward,
-        Lane::Snapshot,
-        Lane::Pull,
-        Lane::Admin,
-        Lane::Join,
+    let streams = [
+        StreamKind::Append,
+        StreamKind::Control,
+        StreamKind::Forward,
+        StreamKind::Snapshot,
+        StreamKind::Pull,
+        StreamKind::Admin,
+        StreamKind::Join,
     ];
-    assert_eq!(lanes.map(|lane| hello(lane).lane), [0, 1, 2, 3, 4, 5, 6]);
-    assert_eq!(lanes, Lane::VARIANTS);
+    assert_eq!(
+        streams.map(|stream_kind| hello(stream_kind).stream_kind),
+        [0, 1, 2, 3, 4, 5, 6]
+    );
+    assert_eq!(streams, StreamKind::VARIANTS);
     let welcome = Greeting::Welcome {
         version: 3,
         stated: STATED,
@@ -163,10 +169,7 @@ fn the_layout_of_greetings_stays() {
     assert_eq!(encoded(&welcome), [0, 3, 3, 1, 2, 7]);
     let refused = Greeting::Refused("no".to_owned());
     assert_eq!(encoded(&refused), [1, 2, b'n', b'o']);
-    assert_eq!(
-        encoded(&Greeting::Forgotten(LOSS)),
-        [2, 1, 3, 2, 9, 1, 2, 7]
-    );
+    assert_eq!(encoded(&Greeting::DataLost(LOSS)), [2, 1, 3, 2, 9, 1, 2, 7]);
 }
 
 #[test]
@@ -228,7 +231,7 @@ fn what_later_versions_add_to_greetings_is_skipped() {
             stated: STATED,
         },
         Greeting::Refused("no".to_owned()),
-        Greeting::Forgotten(LOSS),
+        Greeting::DataLost(LOSS),
         Greeting::Join(JoinAnswer::Joined(joined())),
     ] {
         assert_eq!(Greeting::parse(&grown(&encoded(&greeting))), Ok(greeting));
@@ -307,16 +310,16 @@ fn the_longest_first_words_fit_a_greeting() {
             theirs: widest(),
         },
         Rejection::Cluster,
-        Rejection::Lane(u8::MAX),
+        Rejection::StreamKind(u8::MAX),
         Rejection::LinkCount,
-        Rejection::Forgotten(LOSS),
+        Rejection::DataLost(LOSS),
     ] {
         assert!(encoded(&rejection.greeting()).len() <= GREETING_SIZE_MAX);
     }
     assert!(encoded(&widest_request()).len() <= HELLO_SIZE_MAX);
     let widest = Hello {
         versions: 0..=u16::MAX,
-        lane: u8::MAX,
+        stream_kind: u8::MAX,
         stated: STATED,
         vouchers: longest_chain(),
         ..of(0xff)

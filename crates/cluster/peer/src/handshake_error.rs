@@ -60,14 +60,15 @@ impl HandshakeError {
             Self::NoJoinRequest(..) | Self::Stranger(..) => HandshakeOutcome::NoJoinRequest,
             Self::NotExpected | Self::Tls(_) | Self::Protocol => HandshakeOutcome::Tls,
             Self::Hello(..)
-            | Self::Rejected(_, Rejection::Magic | Rejection::Lane(_) | Rejection::Unlisted) => {
-                HandshakeOutcome::Greeting
-            }
+            | Self::Rejected(
+                _,
+                Rejection::Magic | Rejection::StreamKind(_) | Rejection::Unlisted,
+            ) => HandshakeOutcome::Greeting,
             Self::Rejected(_, Rejection::Removed(_)) => HandshakeOutcome::Removed,
             Self::Rejected(_, Rejection::WireVersion { .. }) => HandshakeOutcome::WireVersion,
             Self::Rejected(_, Rejection::Cluster) => HandshakeOutcome::Cluster,
             Self::Rejected(_, Rejection::LinkCount) => HandshakeOutcome::LinkCount,
-            Self::Rejected(_, Rejection::Forgotten(_)) => HandshakeOutcome::Forgotten,
+            Self::Rejected(_, Rejection::DataLost(_)) => HandshakeOutcome::DataLost,
         }
     }
 }

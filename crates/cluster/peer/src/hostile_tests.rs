@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{Frame, Lane, LinkError, Tail, message::Response};
+use crate::{Frame, FrameMetadata, LinkError, StreamKind, message::Response};
 use futures_util::{SinkExt, StreamExt, stream};
 use prometheus::proto::Metric;
 use tokio::{
@@ -31,7 +31,7 @@ const TCP_TIMEOUT: Duration = Duration::from_secs(10);
 async fn an_unknown_key_gets_nothing() {
     let bob = Node::bob(Echo).await;
     let mut stream = tls(MALLORY, bob.address()).await;
-    let hello = encoded(&hello(Lane::Append));
+    let hello = encoded(&hello(StreamKind::Append));
     let _ = stream.write_all(&frame(&hello)).await;
     let (bytes, _) = rest(&mut stream).await;
     assert!(bytes.is_empty(), "not one byte, not even a version");
@@ -101,7 +101,7 @@ async fn garbage_of_an_admitted_peer_is_dropped() {
 /// Says hello to Bob by hand and is welcomed.
 async fn welcomed(bob: &Node) -> client::TlsStream<TcpStream> {
     let mut stream = tls(ALICE, bob.address()).await;
-    let hello = encoded(&hello(Lane::Append));
+    let hello = encoded(&hello(StreamKind::Append));
     stream.write_all(&frame(&hello)).await.unwrap();
     let welcome = frame(&encoded(&WELCOME));
     let mut greeting = vec![0; welcome.len()];
@@ -115,8 +115,8 @@ async fn garbage_on_an_open_link_ends_that_link_only() {
     let bob = Node::bob(Echo).await;
     let mut other = open(ALICE, bob.address()).await.unwrap();
     let mut bad_tail = encoded(&request("fine"));
-    let tail = postcard::to_stdvec(&Tail::default()).unwrap();
-    bad_tail.truncate(bad_tail.len() - tail.len());
+    let metadata = postcard::to_stdvec(&FrameMetadata::default()).unwrap();
+    bad_tail.truncate(bad_tail.len() - metadata.len());
     bad_tail.extend([0xff; 40]);
     for garbage in [
         frame(&[0xff; 40]),
@@ -236,7 +236,7 @@ async fn a_peer_that_does_not_read_is_cut_off() {
                 Frame {
                     id: 0,
                     message: Response::Failed("x".repeat(RESPONSE_SIZE)),
-                    tail: Tail::default(),
+                    metadata: FrameMetadata::default(),
                 }
             };
             stream::repeat_with(response).boxed()

@@ -5,8 +5,8 @@ use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::client::TlsStream;
 
 use crate::{
-    Identity, Introduction, JoinAnswer, JoinRefusal, JoinRequest, JoinToken, Joined, Lane, NodeId,
-    Stated, TransportConfig, chain,
+    Identity, Introduction, JoinAnswer, JoinRefusal, JoinRequest, JoinToken, Joined, LogSummary,
+    NodeId, StreamKind, TransportConfig, chain,
     connector::Connector,
     dial_error::DialError,
     frame::{FrameCodec, FrameError},
@@ -28,7 +28,7 @@ pub enum JoinError {
          what it has voted for. Start with a new data directory, which gets a new key, and then run \
          `quorate member replace` with the old key and the new"
     )]
-    Forgotten,
+    DataLost,
     /// Every member turned the node away without a word.
     #[error(
         "no member takes the token: it is unknown there, has expired or was used, or those members \
@@ -88,7 +88,7 @@ pub(crate) async fn join_by(
             Ok(Greeting::Join(JoinAnswer::Refused(refusal))) => {
                 return Err(JoinError::Refused(refusal));
             }
-            Ok(Greeting::Forgotten(_)) => return Err(JoinError::Forgotten),
+            Ok(Greeting::DataLost(_)) => return Err(JoinError::DataLost),
             Ok(Greeting::Join(JoinAnswer::Unavailable(reason))) => (Reception::Unavailable, reason),
             Ok(Greeting::Refused(reason)) => Reception::of(&DialError::Refused(reason)),
             Ok(
@@ -114,10 +114,10 @@ async fn ask(
 ) -> Result<Greeting, DialError> {
     let introduction = Introduction {
         cluster: token.cluster,
-        stated: Stated::default(),
+        stated: LogSummary::default(),
         vouchers: Vec::new(),
     };
-    let hello = Hello::new(introduction, Lane::Join);
+    let hello = Hello::new(introduction, StreamKind::Join);
     let speak = |stream| speak(stream, hello, request);
     let mut reader = connector.reach(member, address, speak).await?;
     let answer = timeout(connector.config.join_timeout, reader.next());

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use crate::{ClusterId, JoinAnswer, JoinRefusal, JoinToken, Joined, Lane, NodeId, chain};
+use crate::{ClusterId, JoinAnswer, JoinRefusal, JoinToken, Joined, NodeId, StreamKind, chain};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -212,7 +212,7 @@ async fn a_key_that_has_lost_its_data_does_not_join_again() {
     bob.service.admit(MALLORY);
     bob.service.miss_data();
     let error = join(&at(&bob)).await.unwrap_err();
-    assert!(matches!(error, JoinError::Forgotten), "{error}");
+    assert!(matches!(error, JoinError::DataLost), "{error}");
     assert!(
         error.to_string().contains("quorate member replace"),
         "{error}"
@@ -294,5 +294,5 @@ async fn answers_that_are_none_do_not_let_a_node_join() {
     let address = crate::test_nodes::fake_bob(answer).await;
     let text = text(open(ALICE, address).await.err().unwrap());
     assert!(text.contains("something else than"), "{text}");
-    assert_eq!(hello(Lane::Join).lane, 6);
+    assert_eq!(hello(StreamKind::Join).stream_kind, 6);
 }

@@ -18,15 +18,15 @@
 //!
 //! # Links
 //!
-//! A link is one TCP connection for one lane between two nodes. Both have proved their keys before
+//! A link is one TCP connection for one stream between two nodes. Both have proved their keys before
 //! a byte of ours is spoken. Then the one that connected says which wire versions it speaks, which
-//! cluster and which lane, and shows its vouchers; the other welcomes it in the highest version that
+//! cluster and which stream, and shows its vouchers; the other welcomes it in the highest version that
 //! both speak, or says why not.
 //!
 //! ```text
 //! TLS handshake ── Hello ──▶           a stranger ends here, without a byte
 //!               ◀── Greeting ──        another version, another cluster: the reason, and the end
-//!                 Request ──▶          frames: length (4 bytes, big-endian), number, message, tail
+//!                 Request ──▶          frames: length (4 bytes, big-endian), number, message, metadata
 //!               ◀── Response           one for each request, with its number, in any order
 //! ```
 //!
@@ -36,7 +36,7 @@
 //! is open, which ends when the judgement changes. A registry may be old, so that alone is no reason
 //! to turn a member away (Raft dissertation, section 4.1): a member that it does not list shows a
 //! chain of [`Voucher`]s, each signed by the leader that registered it, back to a leader that is
-//! listed ([`is_vouched_for`]). Such a peer gets the lanes of Raft and of snapshots. A node that was
+//! listed ([`is_vouched_for`]). Such a peer gets the streams of Raft and of snapshots. A node that was
 //! removed is told so, with the voters of the cluster that it is no part of ([`Removal`]).
 //!
 //! # Strangers
@@ -57,13 +57,13 @@
 //! # Versions
 //!
 //! The layout of the hello and of the greeting is the same in all versions: they grow only at their
-//! end, where older nodes skip what they do not know. So does the tail of a message, up to the end
-//! of its frame ([`Tail`]). The message in between is that of the version chosen,
+//! end, where older nodes skip what they do not know. So does the metadata of a message, up to the end
+//! of its frame ([`FrameMetadata`]). The message in between is that of the version chosen,
 //! and nothing else may be in its place. All is in postcard.
 //!
 //! No type of a library is serialised. A field or variant is never changed or reordered: a new need
 //! gets a new variant at the end that is only sent to who knows it, a new field at the end of a
-//! [`Tail`], or a new version of the wire ([`WIRE_VERSIONS`](message::WIRE_VERSIONS)).
+//! [`FrameMetadata`], or a new version of the wire ([`WIRE_VERSIONS`](message::WIRE_VERSIONS)).
 //!
 //! # Bounds
 //!
@@ -82,10 +82,10 @@
 //! | [`Identity`] | the secret key of a node, and its file |
 //! | [`client_config`], [`server_config`], [`peer_key`] | TLS to one key, TLS for any key, and who is at the other end |
 //! | [`message`] | requests and responses, and the forms on disk of what they carry |
-//! | [`Lane`], [`Link`], [`Frame`], [`Tail`] | what a link carries, a link, a message on its way, and what it says of its sender |
+//! | [`StreamKind`], [`Link`], [`Frame`], [`FrameMetadata`] | what a link carries, a link, a message on its way, and what it says of its sender |
 //! | [`Transport`], [`PeerTransport`] | opens links to peers |
 //! | [`Service`], [`LinkServer`] | answers links that peers open, at a listener of `quorate-http` |
-//! | [`Introduction`], [`Verdict`], [`Removal`] | what nodes say of themselves before a link is open, and what comes of it |
+//! | [`Introduction`], [`Admission`], [`Removal`] | what nodes say of themselves before a link is open, and what comes of it |
 //! | [`vouch`], [`is_vouched_for`] | what proves a member to one that has not heard of it |
 //! | [`JoinToken`], [`JoinRequest`], [`JoinAnswer`] | how a node gets in that nobody knows yet |
 //! | [`join`], [`JoinError`] | asks the members that a token names to take this node in |
@@ -125,9 +125,10 @@ pub use join::{JoinError, join};
 pub use lock::lock;
 pub use log_budget::{LogBudget, Unlogged};
 pub use message::{
-    Acknowledgements, DecodeError, Frame, Introduce, Introduction, JoinAnswer, JoinRequest,
-    JoinToken, JoinTokenError, Joined, Lane, Link, LinkError, Loss, Removal, RequestSink, Service,
-    Stated, Tail, Transport, Unfit, Verdict, chain, is_vouched_for, vouch,
+    Acknowledgements, Admission, DataLoss, DecodeError, Frame, FrameMetadata, Introduce,
+    Introduction, JoinAnswer, JoinRequest, JoinToken, JoinTokenError, Joined, Link, LinkError,
+    LogSummary, NotElectable, Removal, RequestSink, Service, StreamKind, Transport, chain,
+    is_vouched_for, vouch,
 };
 pub use metrics::PeerMetrics;
 pub use quorate_state::{ClusterId, InviteId, JoinRefusal, NodeId, Voucher};

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use crate::{Frame, Lane, Link, LinkError, Tail, Transport, message::Response};
+use crate::{Frame, FrameMetadata, Link, LinkError, StreamKind, Transport, message::Response};
 use futures_util::{SinkExt, StreamExt, stream};
 use prometheus::{Registry, proto::Metric};
 use tokio::{
@@ -30,15 +30,21 @@ async fn requests_are_answered_with_their_numbers_and_tails() {
         stated,
     } = link;
     assert_eq!(stated, STATED, "as the service said");
-    let tail = |number| Tail {
+    let metadata = |number| FrameMetadata {
         clock_ms: number,
-        ..Tail::default()
+        ..FrameMetadata::default()
     };
     let sending = async {
         for number in 0..500 {
-            let tail = tail(number);
+            let metadata = metadata(number);
             let numbered = numbered(number, &number.to_string());
-            requests.feed(Frame { tail, ..numbered }).await.unwrap();
+            requests
+                .feed(Frame {
+                    metadata,
+                    ..numbered
+                })
+                .await
+                .unwrap();
         }
         requests.flush().await.unwrap();
     };
@@ -48,7 +54,7 @@ async fn requests_are_answered_with_their_numbers_and_tails() {
             let expected = Frame {
                 id: number,
                 message: Response::Failed(number.to_string()),
-                tail: tail(number),
+                metadata: metadata(number),
             };
             assert_eq!(response, expected);
         }
@@ -84,16 +90,21 @@ async fn a_link_counts_as_open_at_both_ends_while_it_lives() {
     let registry = Registry::new();
     let metrics = PeerMetrics::register(&registry).unwrap();
     let alice = PeerTransport::new(identity(ALICE), TransportConfig::default(), metrics);
-    let open = |registry: &Registry, direction: &str, lane: &str| {
+    let open = |registry: &Registry, direction: &str, stream_kind: &str| {
         let wanted = |metric: &Metric| {
             let labels = metric.get_label();
-            labels[0].value() == direction && labels[1].value() == lane
+            labels[0].value() == direction && labels[1].value() == stream_kind
         };
         let value = |metric: &Metric| metric.get_gauge().get_value();
         figure(registry, "quorate_peer_links_open", wanted, value)
     };
     let address = bob.address().to_string();
-    let opened = alice.open(id(BOB), address, Lane::Control, Box::new(introduction));
+    let opened = alice.open(
+        id(BOB),
+        address,
+        StreamKind::Control,
+        Box::new(introduction),
+    );
     let Link {
         requests,
         responses,
@@ -128,7 +139,7 @@ async fn a_node_of_another_wire_version_is_told_both() {
     let mut stream = tls(ALICE, bob.address()).await;
     let hello = Hello {
         versions: 2..=2,
-        ..hello(Lane::Append)
+        ..hello(StreamKind::Append)
     };
     stream.write_all(&frame(&encoded(&hello))).await.unwrap();
     let (bytes, _) = rest(&mut stream).await;
@@ -148,7 +159,7 @@ async fn a_node_that_speaks_later_versions_too_is_welcome_in_ours() {
     let mut stream = tls(ALICE, bob.address()).await;
     let hello = Hello {
         versions: 1..=9,
-        ..hello(Lane::Append)
+        ..hello(StreamKind::Append)
     };
     // With something that only later versions know.
     let mut hello = encoded(&hello);
@@ -158,7 +169,7 @@ async fn a_node_that_speaks_later_versions_too_is_welcome_in_ours() {
     let mut greeting = vec![0; welcome.len()];
     stream.read_exact(&mut greeting).await.unwrap();
     assert_eq!(greeting, welcome);
-    // A request with a longer tail than ours, and its response.
+    // A request with longer metadata than ours, and its response.
     let request = [encoded(&numbered(5, "grown")), vec![1; 50]].concat();
     stream.write_all(&frame(&request)).await.unwrap();
     let expected = frame(&encoded(&echo(numbered(5, "grown"))));
@@ -278,7 +289,12 @@ async fn shutdown_cuts_off_a_service_that_hangs() {
 async fn a_name_goes_through_the_resolver_of_the_system() {
     let bob = Node::bob(Echo).await;
     let address = format!("localhost:{}", bob.address().port());
-    let opened = transport(ALICE).open(id(BOB), address, Lane::Forward, Box::new(introduction));
+    let opened = transport(ALICE).open(
+        id(BOB),
+        address,
+        StreamKind::Forward,
+        Box::new(introduction),
+    );
     let mut link = opened.await.map_err(text).unwrap();
     assert_eq!(ask(&mut link, "found").await, "found");
 }
@@ -286,7 +302,8 @@ async fn a_name_goes_through_the_resolver_of_the_system() {
 #[tokio::test]
 async fn an_address_that_is_none_is_named() {
     let nowhere = "no-port".to_owned();
-    let opened = transport(ALICE).open(id(BOB), nowhere, Lane::Append, Box::new(introduction));
+    let opened =
+        transport(ALICE).open(id(BOB), nowhere, StreamKind::Append, Box::new(introduction));
     let text = text(opened.await.err().unwrap());
     assert!(text.contains("at no-port"), "{text}");
     assert!(text.contains("cannot be resolved"), "{text}");

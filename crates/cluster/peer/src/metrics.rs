@@ -1,6 +1,6 @@
 //! What the transport tells Prometheus.
 
-use crate::{JoinAnswer, Lane};
+use crate::{JoinAnswer, StreamKind};
 use strum::{IntoStaticStr, VariantArray};
 
 use crate::frame::FrameCounters;
@@ -46,7 +46,7 @@ pub(crate) enum HandshakeOutcome {
     /// There were too many links.
     LinkCount,
     /// An admitted node has lost its data.
-    Forgotten,
+    DataLost,
 }
 
 /// What became of a request to join.
@@ -91,7 +91,7 @@ pub(crate) enum DialFailure {
     /// The peer says that this node was removed.
     Removed,
     /// The peer knows that this node has lost its data.
-    Forgotten,
+    DataLost,
     /// The peer turned this node away, and said why.
     Refused,
     /// The peer connected and then took too long.
@@ -101,37 +101,37 @@ pub(crate) enum DialFailure {
 quorate_metrics::metrics! {
     /// Figures of the transport, for both ends of links.
     pub struct PeerMetrics in "quorate_peer" {
-        /// Links that are open now, by direction and lane
-        pub(crate) links_open: Gauge { direction: Direction, lane: Lane },
+        /// Links that are open now, by direction and stream
+        pub(crate) links_open: Gauge { direction: Direction, stream: StreamKind },
         /// Connections that came in, by outcome of the handshake
         pub(crate) handshakes_total: Counter { outcome: HandshakeOutcome },
         /// Requests to join that came in, by outcome
         pub(crate) joins_total: Counter { outcome: JoinOutcome },
         /// Dials that gave no link, by reason
         pub(crate) dial_failures_total: Counter { reason: DialFailure },
-        /// Frames read, by lane
-        read_frames_total: Counter { lane: Lane },
-        /// Frames written, by lane
-        written_frames_total: Counter { lane: Lane },
-        /// Bytes of frames read, by lane
-        read_bytes_total: Counter { lane: Lane },
-        /// Bytes of frames written, by lane
-        written_bytes_total: Counter { lane: Lane },
+        /// Frames read, by stream
+        read_frames_total: Counter { stream: StreamKind },
+        /// Frames written, by stream
+        written_frames_total: Counter { stream: StreamKind },
+        /// Bytes of frames read, by stream
+        read_bytes_total: Counter { stream: StreamKind },
+        /// Bytes of frames written, by stream
+        written_bytes_total: Counter { stream: StreamKind },
     }
 }
 
 impl PeerMetrics {
-    pub(crate) fn read(&self, lane: Lane) -> FrameCounters {
+    pub(crate) fn read(&self, stream: StreamKind) -> FrameCounters {
         FrameCounters {
-            frames: self.read_frames_total.of(lane).clone(),
-            bytes: self.read_bytes_total.of(lane).clone(),
+            frames: self.read_frames_total.of(stream).clone(),
+            bytes: self.read_bytes_total.of(stream).clone(),
         }
     }
 
-    pub(crate) fn written(&self, lane: Lane) -> FrameCounters {
+    pub(crate) fn written(&self, stream: StreamKind) -> FrameCounters {
         FrameCounters {
-            frames: self.written_frames_total.of(lane).clone(),
-            bytes: self.written_bytes_total.of(lane).clone(),
+            frames: self.written_frames_total.of(stream).clone(),
+            bytes: self.written_bytes_total.of(stream).clone(),
         }
     }
 }

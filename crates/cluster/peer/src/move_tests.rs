@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{Lane, Link, LinkError, NodeId, Transport};
+use crate::{Link, LinkError, NodeId, StreamKind, Transport};
 use futures_util::FutureExt;
 use socket2::{Domain, Socket, Type};
 use tokio::{
@@ -56,7 +56,7 @@ async fn open(transport: &PeerTransport, peer: NodeId, address: &str) -> Result<
     let opened = transport.open(
         peer,
         address.to_owned(),
-        Lane::Control,
+        StreamKind::Control,
         Box::new(introduction),
     );
     timeout(TIMEOUT, opened).await.expect("a dial ends")

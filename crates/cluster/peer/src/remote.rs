@@ -7,12 +7,13 @@ use std::{
 };
 
 use futures_util::{SinkExt, StreamExt};
-use quorate_metrics::Held;
+use quorate_metrics::GaugeGuard;
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
 use crate::{
-    FRAME_SIZE_MAX, Frame, Introduce, Lane, Link, LinkError, NodeId, PeerMetrics, Stated, chain,
+    FRAME_SIZE_MAX, Frame, Introduce, Link, LinkError, LogSummary, NodeId, PeerMetrics, StreamKind,
+    chain,
     connector::Connector,
     dial_error::DialError,
     frame::{FrameCodec, FrameError},
@@ -26,21 +27,21 @@ use crate::{
 };
 
 /// Both halves of a connection on which greetings were exchanged, and what the peer said of its log.
-type Greeted = (FrameReader<Greeting>, FrameWriter<Hello>, Stated);
+type Greeted = (FrameReader<Greeting>, FrameWriter<Hello>, LogSummary);
 
 #[derive(Debug)]
 pub(crate) struct Remote {
     pub(crate) peer: NodeId,
     pub(crate) address: String,
-    pub(crate) lane: Lane,
-    /// Of this peer and lane, whatever the address.
+    pub(crate) stream_kind: StreamKind,
+    /// Of this peer and stream, whatever the address.
     pub(crate) route: Arc<RouteState>,
     /// Of all peers: one that comes and goes does not fill the log.
     pub(crate) log: Arc<LogBudget>,
     pub(crate) metrics: PeerMetrics,
 }
 
-/// How the last link on a lane to a peer fared, so that only changes are logged.
+/// How the last link on a stream to a peer fared, so that only changes are logged.
 #[derive(Debug, Default)]
 pub(crate) struct RouteState(Mutex<Option<LinkState>>);
 
@@ -60,8 +61,8 @@ impl Remote {
         connector: Arc<Connector>,
         introduce: Introduce,
     ) -> Result<Link, LinkError> {
-        let lane = self.lane;
-        let greet = |stream| greet(stream, Hello::new(introduce(), lane));
+        let stream_kind = self.stream_kind;
+        let greet = |stream| greet(stream, Hello::new(introduce(), stream_kind));
         match connector.reach(self.peer, &self.address, greet).await {
             Ok(greeted) => {
                 self.on_open();
@@ -76,14 +77,14 @@ impl Remote {
     }
 
     fn link(self, (reader, writer, stated): Greeted) -> Link {
-        let (lane, metrics) = (self.lane, &self.metrics);
-        let (read, written) = (metrics.read(lane), metrics.written(lane));
+        let (stream_kind, metrics) = (self.stream_kind, &self.metrics);
+        let (read, written) = (metrics.read(stream_kind), metrics.written(stream_kind));
         let reader =
             reader.map_decoder(|_| FrameCodec::<Frame<Response>>::new(FRAME_SIZE_MAX, Some(read)));
         let writer = writer
             .map_encoder(|_| FrameCodec::<Frame<Request>>::new(FRAME_SIZE_MAX, Some(written)));
-        // The link is open while either half of it is held.
-        let open = Held::new(metrics.links_open.of(Direction::Dialed).of(lane));
+        // The link is open while either half of it is gauge_guard.
+        let open = GaugeGuard::new(metrics.links_open.of(Direction::Dialed).of(stream_kind));
         let remote = Arc::new((self, open));
         let requests = {
             let remote = remote.clone();
@@ -100,8 +101,8 @@ impl Remote {
 
     fn on_open(&self) {
         if let Some(unlogged) = self.log_change(LinkState::Open) {
-            let (peer, address, lane) = (self.peer, &self.address, self.lane);
-            tracing::info!(%peer, address, ?lane, unlogged, "the link to a peer is open");
+            let (peer, address, stream_kind) = (self.peer, &self.address, self.stream_kind);
+            tracing::info!(%peer, address, ?stream_kind, unlogged, "the link to a peer is open");
         }
     }
 
@@ -110,16 +111,16 @@ impl Remote {
         let text = self.text(error);
         let error = match error {
             DialError::NotAdmitted => LinkError::NotAdmitted(text),
-            DialError::Forgotten(loss) => LinkError::Forgotten(text, *loss),
+            DialError::DataLost(loss) => LinkError::DataLost(text, *loss),
             DialError::Removed(removal) => LinkError::Removed(text, removal.clone()),
             _ => LinkError::Failed(text),
         };
-        let lane = self.lane;
+        let stream_kind = self.stream_kind;
         match self.log_change(LinkState::Unreachable) {
             Some(unlogged) => {
-                tracing::warn!(%error, ?lane, unlogged, "a peer is out of reach");
+                tracing::warn!(%error, ?stream_kind, unlogged, "a peer is out of reach");
             }
-            None => tracing::debug!(%error, ?lane, "a peer is still out of reach"),
+            None => tracing::debug!(%error, ?stream_kind, "a peer is still out of reach"),
         }
         error
     }
@@ -131,9 +132,9 @@ impl Remote {
             true => &FrameError::Closed,
             false => error,
         };
-        let (error, lane) = (error.link_error(self.text(told)), self.lane);
+        let (error, stream_kind) = (error.link_error(self.text(told)), self.stream_kind);
         if let Some(unlogged) = self.log_change(LinkState::Lost) {
-            tracing::info!(%error, ?lane, unlogged, "the link to a peer is lost");
+            tracing::info!(%error, ?stream_kind, unlogged, "the link to a peer is lost");
         }
         error
     }
@@ -165,7 +166,7 @@ async fn greet(stream: TlsStream<TcpStream>, hello: Hello) -> Result<Greeted, Di
         }
         Some(Ok(Greeting::Welcome { version, .. })) => Err(DialError::WireVersion(version)),
         Some(Ok(Greeting::Refused(reason))) => Err(DialError::Refused(reason)),
-        Some(Ok(Greeting::Forgotten(loss))) => Err(DialError::Forgotten(loss)),
+        Some(Ok(Greeting::DataLost(loss))) => Err(DialError::DataLost(loss)),
         Some(Ok(Greeting::Removed(removal))) => Err(DialError::Removed(Arc::new(removal))),
         Some(Ok(Greeting::Join(_))) => Err(DialError::Unasked),
         Some(Err(FrameError::Io(error))) => Err(DialError::tls(error)),

@@ -11,7 +11,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Acknowledgements, Identity, Lane, LinkServerConfig, NodeId, PeerMetrics, Service, Verdict,
+    Acknowledgements, Admission, Identity, LinkServerConfig, NodeId, PeerMetrics, Service,
+    StreamKind,
     accepted::{AcceptedLink, Origin},
     frame::FrameError,
     greeting::{
@@ -38,7 +39,11 @@ const STRANGER_LINE_COUNT_PER_MINUTE_MAX: u32 = 10;
 const ENDED_COUNT_MAX: usize = 256;
 
 /// What a peer gets that is not listed here: what a leader or candidate needs of a follower.
-const LANES_OF_VOUCHED: [Lane; 3] = [Lane::Append, Lane::Control, Lane::Snapshot];
+const LANES_OF_VOUCHED: [StreamKind; 3] = [
+    StreamKind::Append,
+    StreamKind::Control,
+    StreamKind::Snapshot,
+];
 
 /// A connection whose other end has proved its key, and nothing else yet.
 struct Caller {
@@ -142,7 +147,7 @@ impl LinkServer {
         let hello = caller.reader.next().await.ok_or(HandshakeError::Closed)?;
         let vouchers = hello.as_ref().map_or(&[][..], |hello| &hello.vouchers);
         match self.service.judge(caller.node, vouchers) {
-            Verdict::Stranger => self.hear_stranger(caller, hello).await,
+            Admission::Stranger => self.hear_stranger(caller, hello).await,
             verdict => self.hear_peer(caller, hello, verdict).await,
         }
     }
@@ -152,13 +157,13 @@ impl LinkServer {
         &self,
         mut caller: Caller,
         hello: Result<Hello, FrameError>,
-        verdict: Verdict,
+        verdict: Admission,
     ) -> Result<Visit, HandshakeError> {
         let peer = caller.node;
         let unheard = |error| HandshakeError::Hello(peer, error);
         let hello = hello.map_err(unheard)?;
         let admitted = self.admit(&caller, &hello, verdict);
-        let (lane, version, permit) = match admitted {
+        let (stream_kind, version, permit) = match admitted {
             Ok(admitted) => admitted,
             Err(rejection) => {
                 // The rejection counts, whether the peer heard it or not.
@@ -167,7 +172,7 @@ impl LinkServer {
                 return Err(HandshakeError::Rejected(peer, rejection));
             }
         };
-        if lane == Lane::Join {
+        if stream_kind == StreamKind::Join {
             // It is registered already, and has not heard of it; or it was removed, and comes anew.
             let request = read_request(caller.reader).await.map_err(unheard)?;
             return Ok(Visit::Join(Joiner {
@@ -183,40 +188,41 @@ impl LinkServer {
         let origin = Origin {
             peer,
             address: caller.address,
-            lane,
+            stream_kind,
         };
         let (frames, log) = ((caller.reader, caller.writer), self.log.clone());
         let link = AcceptedLink::new(frames, origin, hello.vouchers, permit, log, &self.metrics);
         Ok(Visit::Link(link))
     }
 
-    /// On which lane a peer goes on, in which version, and the room for its link.
+    /// On which stream a peer goes on, in which version, and the room for its link.
     fn admit(
         &self,
         caller: &Caller,
         hello: &Hello,
-        verdict: Verdict,
-    ) -> Result<(Lane, u16, LinkPermit), Rejection> {
-        let (lane, version) = hello.check(self.service.introduction().cluster, &WIRE_VERSIONS)?;
-        let is_vouched = verdict == Verdict::Vouched;
-        if verdict == Verdict::Listed
+        verdict: Admission,
+    ) -> Result<(StreamKind, u16, LinkPermit), Rejection> {
+        let (stream_kind, version) =
+            hello.check(self.service.introduction().cluster, &WIRE_VERSIONS)?;
+        let is_vouched = verdict == Admission::Vouched;
+        if verdict == Admission::Listed
             && let Some(loss) = self
                 .service
                 .lost_data(caller.node, hello.stated, &caller.before)
         {
-            return Err(Rejection::Forgotten(loss));
+            return Err(Rejection::DataLost(loss));
         }
         match verdict {
-            Verdict::Removed(removal) if lane != Lane::Join => {
+            Admission::Removed(removal) if stream_kind != StreamKind::Join => {
                 return Err(Rejection::Removed(removal));
             }
-            Verdict::Vouched if !LANES_OF_VOUCHED.contains(&lane) => {
+            Admission::Vouched if !LANES_OF_VOUCHED.contains(&stream_kind) => {
                 return Err(Rejection::Unlisted);
             }
             _ => {}
         }
         let permit = self.permits.try_acquire(caller.node, is_vouched);
-        Ok((lane, version, permit.ok_or(Rejection::LinkCount)?))
+        Ok((stream_kind, version, permit.ok_or(Rejection::LinkCount)?))
     }
 
     /// Hears whether a stranger asks to join. Whatever else it says, it gets not a byte: TLS takes
@@ -238,7 +244,7 @@ impl LinkServer {
             let hello = hello.map_err(no_request)?;
             let cluster = self.service.introduction().cluster;
             match hello.check(cluster, &WIRE_VERSIONS) {
-                Ok((Lane::Join, _)) if self.service.expects_joiners() => {
+                Ok((StreamKind::Join, _)) if self.service.expects_joiners() => {
                     read_request(reader).await.map_err(no_request)
                 }
                 Ok(_) => Err(HandshakeError::UnknownKey(node.0)),

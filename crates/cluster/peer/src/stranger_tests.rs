@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{ClusterId, Introduction, JoinAnswer, JoinRequest, Lane, NodeId};
+use crate::{ClusterId, Introduction, JoinAnswer, JoinRequest, NodeId, StreamKind};
 use futures_util::future::join_all;
 use quorate_state::LogIndex;
 use tokio::{
@@ -59,14 +59,14 @@ fn say(parts: &[&[u8]]) -> Vec<u8> {
 #[tokio::test]
 async fn first_words_that_are_no_proof_get_not_a_byte() {
     let bob = hospitable(LinkServerConfig::default()).await;
-    let join = encoded(&hello(Lane::Join));
+    let join = encoded(&hello(StreamKind::Join));
     let elsewhere = Introduction {
         cluster: ClusterId([8; 32]),
         ..introduction()
     };
     let later = Hello {
         versions: 8..=9,
-        ..hello(Lane::Join)
+        ..hello(StreamKind::Join)
     };
     let mut forged = encoded(&request());
     *forged.last_mut().unwrap() ^= 1;
@@ -88,12 +88,12 @@ async fn first_words_that_are_no_proof_get_not_a_byte() {
         ),
         (
             "a link",
-            say(&[&encoded(&hello(Lane::Append))]),
+            say(&[&encoded(&hello(StreamKind::Append))]),
             "unknown_key",
         ),
         (
             "another cluster",
-            say(&[&encoded(&Hello::new(elsewhere, Lane::Join)), &whole]),
+            say(&[&encoded(&Hello::new(elsewhere, StreamKind::Join)), &whole]),
             "no_join_request",
         ),
         (
@@ -160,7 +160,7 @@ async fn who_is_late_gets_not_a_byte() {
         ..LinkServerConfig::default()
     };
     let bob = hospitable(config).await;
-    let join = encoded(&hello(Lane::Join));
+    let join = encoded(&hello(StreamKind::Join));
     let half = &frame(&encoded(&request()))[..20];
     let late = [vec![], say(&[&join]), [&frame(&join), half].concat()];
     for bytes in join_all(late.iter().map(|said| heard(&bob, said))).await {
@@ -178,9 +178,9 @@ async fn strangers_get_not_a_byte_while_nobody_is_expected() {
         ..introduction()
     };
     let first_words = [
-        say(&[&encoded(&hello(Lane::Join)), &encoded(&request())]),
-        say(&[&encoded(&hello(Lane::Append))]),
-        say(&[&encoded(&Hello::new(made, Lane::Append))]),
+        say(&[&encoded(&hello(StreamKind::Join)), &encoded(&request())]),
+        say(&[&encoded(&hello(StreamKind::Append))]),
+        say(&[&encoded(&Hello::new(made, StreamKind::Append))]),
     ];
     for (count, said) in (1..).zip(first_words) {
         assert!(heard(&bob, &said).await.len() <= ALERT_SIZE);
@@ -195,8 +195,8 @@ async fn who_is_expelled_within_the_handshake_gets_not_a_byte() {
     let bob = Node::bob(Echo).await;
     bob.service.admit(MALLORY);
     let mut stream = tls(MALLORY, bob.address()).await;
-    bob.service.expel(MALLORY);
-    let said = say(&[&encoded(&hello(Lane::Append))]);
+    bob.service.unlist(MALLORY);
+    let said = say(&[&encoded(&hello(StreamKind::Append))]);
     stream.write_all(&said).await.unwrap();
     assert!(rest(&mut stream).await.0.is_empty());
     eventually("it is counted", || bob.handshakes("unknown_key") == 1).await;
@@ -215,7 +215,7 @@ async fn strangers_that_wait_do_not_keep_peers_out() {
     for _ in 0..20 {
         let mut stream = tls(MALLORY, bob.address()).await;
         stream
-            .write_all(&say(&[&encoded(&hello(Lane::Join))]))
+            .write_all(&say(&[&encoded(&hello(StreamKind::Join))]))
             .await
             .unwrap();
         strangers.push(stream);

@@ -2,7 +2,7 @@
 
 use crate::Identity;
 use crate::{
-    ClusterId, Frame, Introduction, LinkError, Loss, NodeId, Stated,
+    ClusterId, DataLoss, Frame, Introduction, LinkError, LogSummary, NodeId,
     greeting::Greeting,
     message::{Request, Response},
 };
@@ -24,7 +24,7 @@ pub(crate) fn id(name: u8) -> NodeId {
 }
 
 /// What nodes of the home cluster say of their logs.
-pub(crate) const STATED: Stated = Stated {
+pub(crate) const STATED: LogSummary = LogSummary {
     term: Term(3),
     durable: Some(LogPosition {
         term: Term(2),
@@ -33,7 +33,7 @@ pub(crate) const STATED: Stated = Stated {
 };
 
 /// What one of them has lost.
-pub(crate) const LOSS: Loss = Loss {
+pub(crate) const LOSS: DataLoss = DataLoss {
     acknowledged: Some((
         Term(3),
         LogPosition {
@@ -77,6 +77,6 @@ pub(crate) fn echo(request: Frame<Request>) -> Frame<Response> {
     Frame {
         id: request.id,
         message: Response::Failed(String::from_utf8(text.to_vec()).unwrap()),
-        tail: request.tail,
+        metadata: request.metadata,
     }
 }

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use crate::{
-    Frame, Introduction, Lane, Link, LinkError, Tail, Transport,
+    Frame, FrameMetadata, Introduction, Link, LinkError, StreamKind, Transport,
     message::{Request, Response},
 };
 use bytes::Bytes;
@@ -32,8 +32,8 @@ pub(crate) use crate::test_home::*;
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The hello of a node of the home cluster.
-pub(crate) fn hello(lane: Lane) -> Hello {
-    Hello::new(introduction(), lane)
+pub(crate) fn hello(stream_kind: StreamKind) -> Hello {
+    Hello::new(introduction(), stream_kind)
 }
 
 /// A served node and what it counts.
@@ -149,7 +149,7 @@ pub(crate) fn numbered(id: u64, text: &str) -> Frame<Request> {
     Frame {
         id,
         message: Request::Propose(Bytes::copy_from_slice(text.as_bytes())),
-        tail: Tail::default(),
+        metadata: FrameMetadata::default(),
     }
 }
 
@@ -180,7 +180,7 @@ pub(crate) async fn open_as(
 ) -> Result<Link, LinkError> {
     let transport = transport(name);
     let introduce = Box::new(move || introduction);
-    let opened = transport.open(id(BOB), address.to_string(), Lane::Append, introduce);
+    let opened = transport.open(id(BOB), address.to_string(), StreamKind::Append, introduce);
     timeout(TIMEOUT, opened).await.expect("a dial ends")
 }
 

@@ -10,8 +10,8 @@ use std::{
 };
 
 use crate::{
-    Acknowledgements, Frame, Introduction, InviteId, JoinAnswer, JoinRequest, JoinToken, Joined,
-    Lane, Loss, NodeId, Removal, Service, Stated, Verdict, Voucher, is_vouched_for,
+    Acknowledgements, Admission, DataLoss, Frame, Introduction, InviteId, JoinAnswer, JoinRequest,
+    JoinToken, Joined, LogSummary, NodeId, Removal, Service, StreamKind, Voucher, is_vouched_for,
     message::Response,
 };
 use futures_util::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
@@ -76,7 +76,7 @@ impl TestService {
         });
     }
 
-    pub(crate) fn expel(&self, name: u8) {
+    pub(crate) fn unlist(&self, name: u8) {
         self.admitted.send_modify(|admitted| {
             admitted.remove(&id(name));
         });
@@ -132,21 +132,21 @@ impl Service for TestService {
         introduction()
     }
 
-    fn judge(&self, peer: NodeId, vouchers: &[Voucher]) -> Verdict {
+    fn judge(&self, peer: NodeId, vouchers: &[Voucher]) -> Admission {
         if self.admitted.borrow().contains(&peer) {
-            return Verdict::Listed;
+            return Admission::Listed;
         }
         let lists = |node| self.admitted.borrow().contains(&node);
         match is_vouched_for(peer, vouchers, HOME, LogIndex(0), lists) {
-            true => Verdict::Vouched,
+            true => Admission::Vouched,
             false => match &*self.removed.lock().unwrap() {
-                Some((removed, removal)) if *removed == peer => Verdict::Removed(removal.clone()),
-                _ => Verdict::Stranger,
+                Some((removed, removal)) if *removed == peer => Admission::Removed(removal.clone()),
+                _ => Admission::Stranger,
             },
         }
     }
 
-    fn expelled(&self, peer: NodeId, vouchers: Vec<Voucher>) -> BoxFuture<'static, ()> {
+    fn removed(&self, peer: NodeId, vouchers: Vec<Voucher>) -> BoxFuture<'static, ()> {
         let mut admitted = self.admitted.subscribe();
         async move {
             let is_expelled = |admitted: &BTreeSet<NodeId>| {
@@ -164,9 +164,14 @@ impl Service for TestService {
         Acknowledgements::new()
     }
 
-    fn lost_data(&self, _peer: NodeId, stated: Stated, _before: &Acknowledgements) -> Option<Loss> {
+    fn lost_data(
+        &self,
+        _peer: NodeId,
+        stated: LogSummary,
+        _before: &Acknowledgements,
+    ) -> Option<DataLoss> {
         let acknowledged = *self.acknowledged.lock().unwrap();
-        acknowledged.and_then(|acknowledged| Loss::of(acknowledged, stated))
+        acknowledged.and_then(|acknowledged| DataLoss::of(acknowledged, stated))
     }
 
     fn expects_joiners(&self) -> bool {
@@ -191,7 +196,7 @@ impl Service for TestService {
     fn serve(
         self: Arc<Self>,
         peer: NodeId,
-        _lane: Lane,
+        _lane: StreamKind,
         requests: Requests,
     ) -> BoxStream<'static, Frame<Response>> {
         let _ = peer;

@@ -5,7 +5,8 @@ use std::{num::NonZeroUsize, sync::Arc};
 use futures_util::{FutureExt, future::BoxFuture};
 
 use crate::{
-    Identity, Introduce, Lane, Link, LinkError, NodeId, PeerMetrics, Transport, TransportConfig,
+    Identity, Introduce, Link, LinkError, NodeId, PeerMetrics, StreamKind, Transport,
+    TransportConfig,
     connector::Connector,
     log_budget::LogBudget,
     recent::Recent,
@@ -16,7 +17,7 @@ use crate::{
 /// stops and starts writes each of its links down.
 const PEER_LINE_COUNT_PER_MINUTE_MAX: u32 = 64;
 
-/// For how many lanes to peers it is remembered how the last link fared: all of two hundred members.
+/// For how many streams to peers it is remembered how the last link fared: all of two hundred members.
 /// With more of them, what is no news is logged again.
 const ROUTE_COUNT_MAX: NonZeroUsize = NonZeroUsize::new(1000).expect("it is not zero");
 
@@ -25,8 +26,8 @@ pub struct PeerTransport {
     connector: Arc<Connector>,
     metrics: PeerMetrics,
     log: Arc<LogBudget>,
-    /// Of the peers and lanes that were dialed last.
-    routes: Recent<(NodeId, Lane), Arc<RouteState>>,
+    /// Of the peers and streams that were dialed last.
+    routes: Recent<(NodeId, StreamKind), Arc<RouteState>>,
 }
 
 impl PeerTransport {
@@ -50,14 +51,14 @@ impl Transport for PeerTransport {
         &self,
         peer: NodeId,
         address: String,
-        lane: Lane,
+        stream_kind: StreamKind,
         introduce: Introduce,
     ) -> BoxFuture<'static, Result<Link, LinkError>> {
         let remote = Remote {
             peer,
             address,
-            lane,
-            route: self.routes.of((peer, lane)),
+            stream_kind,
+            route: self.routes.of((peer, stream_kind)),
             log: self.log.clone(),
             metrics: self.metrics.clone(),
         };

@@ -4,7 +4,7 @@ use std::sync::{Arc, atomic::AtomicBool};
 
 use futures_util::future::BoxFuture;
 use quorate_log::Log;
-use quorate_peer::{Service, Transport, Unfit};
+use quorate_peer::{NotElectable, Service, Transport};
 use quorate_replica::NotReady;
 use tokio::{sync::watch, task::JoinSet};
 
@@ -14,18 +14,20 @@ use crate::{
     background::space::Space,
     background::space_watch::watch_space,
     clocks::clock::watch_clock,
-    clocks::exchange::Exchange,
+    clocks::gossip::PeerGossip,
     leadership::leader,
     leadership::slow_disk::{SyncMeter, watch_disk},
     links::peers::{Peers, Roles},
     links::service::PeerService,
-    membership::{admin::Admin, following::follow, naming::keep_name, roster::Roster},
+    membership::{
+        admin::Admin, following::follow, membership_view::MembershipView, naming::keep_name,
+    },
     node::OpenNode,
     parts::Parts,
     snapshots::checkpoint::{checkpoint_applied, keep_log_short},
     start::opening::{open_log, open_packets},
     start::recovery::Recovery,
-    writes::Puts,
+    writes::WriteQueue,
     writes::read_index::ReadIndexes,
     writes::write_path::WritePath,
 };
@@ -53,12 +55,12 @@ impl Node {
         metrics: NodeMetrics,
     ) -> Result<Arc<dyn Service>, OpenError> {
         self.enter(NotReady::Opening);
-        let exchange = Arc::new(Exchange::new(&config));
+        let gossip = Arc::new(PeerGossip::new(&config));
         let sync_meter = SyncMeter::new(config.settings.raft.slow_sync_ms);
         let log = open_log(&config, &metrics, sync_meter.clone()).await?;
-        let peers = connect(&config, transport, exchange.clone(), &log, &metrics);
+        let peers = connect(&config, transport, gossip.clone(), &log, &metrics);
         let store = open_packets(&config, &peers, &metrics, &log, &|step| self.enter(step)).await?;
-        peers.roster.set_store(&store);
+        peers.membership_view.set_store(&store);
         self.enter(NotReady::Replaying);
         let state_machine = StateMachine::new(
             store.clone(),
@@ -69,19 +71,19 @@ impl Node {
         let (own_log, applier) = (log.clone(), state_machine.clone());
         let space = Space::new(config.settings.store.free_size_min);
         space.look(&config, &log, &store, &metrics.raft);
-        exchange.set_unfit(Unfit::DISK_FULL, space.is_low());
+        gossip.set_unfit(NotElectable::DISK_FULL, space.is_low());
         let raft = Raft::build(&config, own_log, applier, peers.clone(), space).await?;
         self.enter(NotReady::Checkpointing);
         checkpoint_applied(&state_machine).await?;
         self.enter(NotReady::Recovering);
-        exchange.set_start(store.meta().cluster.time.told());
+        gossip.set_start(store.meta().cluster.time.told());
         raft.run();
         let mut tasks = JoinSet::new();
         let (failure, has_leader) = (watch::Sender::default(), Arc::<AtomicBool>::default());
         let leader = leader::follow(
             &raft,
             &config,
-            exchange.clone(),
+            gossip.clone(),
             failure.clone(),
             has_leader.clone(),
             &mut tasks,
@@ -91,7 +93,7 @@ impl Node {
             remembers: log.state().last.is_some() || config.founding.is_some(),
             config,
             metrics,
-            exchange,
+            gossip,
             peers,
             log,
             store,
@@ -122,9 +124,9 @@ async fn take_part(
         parts: parts.clone(),
         change_lock: tokio::sync::Mutex::default(),
     });
-    tasks.spawn(admin.clone().keep_members());
+    tasks.spawn(admin.clone().reconcile());
     tasks.spawn(keep_name(admin.clone()));
-    let hangups = parts.peers.presence.hangups.subscribe();
+    let hangups = parts.peers.link_tracker.hangups.subscribe();
     tasks.spawn(parts.clone().take_hints(hangups));
     tasks.spawn(parts.clone().hand_over_when_unfit());
     tasks.spawn(parts.clone().watch_refusals());
@@ -138,14 +140,14 @@ async fn take_part(
         node: parts.config.node,
         raft: parts.raft.clone(),
         peers: parts.peers.clone(),
-        exchange: parts.exchange.clone(),
+        gossip: parts.gossip.clone(),
         leader: parts.leader.clone(),
         applied: parts.state_machine.applied(),
         read_indexes: ReadIndexes::default(),
         metrics: parts.metrics.raft.clone(),
     };
     tasks.spawn(recover(parts.clone(), write_path.clone()));
-    let puts = Arc::new(Puts::spawn(write_path.clone()));
+    let puts = Arc::new(WriteQueue::spawn(write_path.clone()));
     Ok(OpenNode {
         index: parts.store.index(),
         service: Arc::new(PeerService {
@@ -169,9 +171,9 @@ async fn found(parts: &Arc<Parts>, tasks: &mut JoinSet<()>) -> Result<(), OpenEr
     parts.raft.set_standing(parts.may_vote());
     // Before a peer is heard that may have lost its data.
     let meta = parts.state_machine.meta().clone();
-    let roster = &parts.peers.roster;
+    let membership_view = &parts.peers.membership_view;
     let membership = parts.raft.membership();
-    roster.update(&membership.nodes, membership.voters(), &meta, false);
+    membership_view.update(&membership.nodes, membership.voters(), &meta, false);
     tasks.spawn(follow(parts.clone()));
     Ok(())
 }
@@ -184,10 +186,10 @@ async fn recover(parts: Arc<Parts>, path: WritePath) {
 
 /// Starts what tells whether this node should lead: by its clock, its disk's speed and space.
 fn watch_fitness(parts: &Arc<Parts>, sync_meter: Arc<SyncMeter>, tasks: &mut JoinSet<()>) {
-    parts.exchange.set_voters(parts.raft.view().voters);
-    let (exchange, raft) = (parts.exchange.clone(), parts.raft.clone());
-    tasks.spawn(watch_clock(exchange.clone(), raft));
-    tasks.spawn(watch_disk(sync_meter, exchange));
+    parts.gossip.set_voters(parts.raft.view().voters);
+    let (gossip, raft) = (parts.gossip.clone(), parts.raft.clone());
+    tasks.spawn(watch_clock(gossip.clone(), raft));
+    tasks.spawn(watch_disk(sync_meter, gossip));
     tasks.spawn(watch_space(parts.clone()));
 }
 
@@ -196,14 +198,14 @@ fn watch_fitness(parts: &Arc<Parts>, sync_meter: Arc<SyncMeter>, tasks: &mut Joi
 fn connect(
     config: &RaftConfig,
     transport: Arc<dyn Transport>,
-    exchange: Arc<Exchange>,
+    gossip: Arc<PeerGossip>,
     log: &Arc<Log>,
     metrics: &NodeMetrics,
 ) -> Arc<Peers> {
-    let roster = Arc::new(Roster::new(config));
-    roster.set_log(log);
-    let members = roster.members();
-    let peers = Peers::new(transport, roster, exchange, metrics.raft.clone());
+    let membership_view = Arc::new(MembershipView::new(config));
+    membership_view.set_log(log);
+    let members = membership_view.members();
+    let peers = Peers::new(transport, membership_view, gossip, metrics.raft.clone());
     peers.set_members(config.node, &members, Roles::default());
     Arc::new(peers)
 }

@@ -17,7 +17,7 @@ pub const STORE_FILE: &str = "records.redb";
 /// Who the members are. It outlives the process beside log and store, so that a node that has not got
 /// its first entries yet finds its cluster again.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Known {
+pub struct KnownMembers {
     /// As of this entry.
     pub index: LogIndex,
     /// The members, and where they are.
@@ -58,7 +58,7 @@ pub struct RaftConfig {
     #[cfg(test)]
     pub(crate) cofounders: BTreeMap<NodeId, String>,
     /// Whom the node knew when it was started.
-    pub known: Known,
+    pub known: KnownMembers,
     /// What its operator calls this node, or nothing.
     pub name: String,
     /// Where other nodes reach this one: a `host:port`.
@@ -94,7 +94,7 @@ impl RaftConfig {
             founding: None,
             #[cfg(test)]
             cofounders: BTreeMap::new(),
-            known: Known::default(),
+            known: KnownMembers::default(),
             name: String::new(),
             address: String::new(),
             cleanup: None,

@@ -27,7 +27,7 @@ pub enum OpenError {
          token of `quorate member add`, and then run `quorate member replace OLD NEW`",
         .0.display()
     )]
-    Forgotten(PathBuf),
+    DataLost(PathBuf),
     /// The log does not reach back to what the store holds, and no other member can help.
     #[error(
         "the store holds the packets as of entry {applied}, and the log begins behind entry \
@@ -81,7 +81,7 @@ impl OpenError {
         match self {
             Self::Log(error) => error.is_of_data(),
             Self::Store(error) => error.is_of_data(),
-            Self::Forgotten(_) | Self::Gap { .. } | Self::Level(_) | Self::Raft(_) => true,
+            Self::DataLost(_) | Self::Gap { .. } | Self::Level(_) | Self::Raft(_) => true,
             Self::Config(_) | Self::Step { .. } => false,
         }
     }
@@ -106,5 +106,5 @@ pub enum FatalError {
     Replication(String),
     /// It has lost its data, as its peers know. Starting it again changes nothing.
     #[error("{0}")]
-    Forgotten(String),
+    DataLost(String),
 }

@@ -35,7 +35,7 @@
 //! The leader stamps entries with the time on which a majority of clocks agrees. One that should not
 //! lead, by its clock or its disk, hands over; one whose process ends is succeeded at once
 //! (`docs/decisions/0018-time-of-a-majority.md`, `0020-succession.md`). All of it rests on what nodes
-//! tell of themselves in the tail of every message.
+//! tell of themselves in the metadata of every message.
 //!
 //! | piece | what it is |
 //! |---|---|
@@ -70,7 +70,7 @@ mod start;
 mod writes;
 
 pub use clocks::wall_clock::WallClock;
-pub use config::{Cleanup, Founding, Known, LOG_DIR, RaftConfig, STORE_FILE};
+pub use config::{Cleanup, Founding, KnownMembers, LOG_DIR, RaftConfig, STORE_FILE};
 pub use error::{FatalError, OpenError, ShutdownError};
 pub use membership::address::is_dialable;
 pub use metrics::{NodeMetrics, RaftMetrics};

@@ -23,7 +23,7 @@ quorate_metrics::metrics! {
         /// Packets that this node removed, as all nodes did, for others when the capacity was reached
         pub evicted_packets_total: Counter,
         /// Messages of peers that no honest member sends, which were refused
-        pub(crate) disbelieved_total: Counter,
+        pub(crate) rejected_messages_total: Counter,
         /// Times that a peer told of a term more than 1,000 above that of this node
         pub(crate) term_jumps_total: Counter,
         /// Bytes that can still be written in the file system of log and store

@@ -15,13 +15,13 @@ use tokio::{
 };
 
 use crate::{
-    FatalError, Known, ShutdownError,
+    FatalError, KnownMembers, ShutdownError,
     adapters::{NOT_FOUNDED, flushed},
     leadership::leader::leaderless,
     links::service::PeerService,
     parts::Parts,
     snapshots::checkpoint::checkpoint_applied,
-    writes::Puts,
+    writes::WriteQueue,
     writes::write_path::WritePath,
 };
 
@@ -37,7 +37,7 @@ pub(crate) struct OpenNode {
     pub(crate) parts: Arc<Parts>,
     pub(crate) write_path: WritePath,
     pub(crate) index: Arc<Index>,
-    pub(crate) puts: Arc<Puts>,
+    pub(crate) puts: Arc<WriteQueue>,
     pub(crate) service: Arc<PeerService>,
     pub(crate) closing: watch::Sender<bool>,
     pub(crate) tasks: tokio::sync::Mutex<JoinSet<()>>,
@@ -95,7 +95,7 @@ impl Node {
     /// Resolves when this node has applied the entry that founded the cluster, and has what it applied
     /// on disk, so that it has a part in it and its log is never empty again. Whom it knows, now and
     /// later, is to be kept beside log and store for the next start.
-    pub async fn joined(&self) -> watch::Receiver<Known> {
+    pub async fn joined(&self) -> watch::Receiver<KnownMembers> {
         let open = self.open.wait().await;
         let mut applied = open.write_path.applied.clone();
         // Fails only when the node is gone, and nobody waits here.
@@ -105,7 +105,7 @@ impl Node {
             // The node stops, as its log has failed.
             std::future::pending().await
         }
-        open.parts.peers.roster.known()
+        open.parts.peers.membership_view.known()
     }
 
     /// Where the members of the cluster find this node, by the last membership in its log.

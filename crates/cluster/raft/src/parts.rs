@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use crate::{
     FatalError, NodeMetrics, RaftConfig,
     adapters::{Raft, StateMachine},
-    clocks::exchange::Exchange,
+    clocks::gossip::PeerGossip,
     leadership::leader::Leader,
     links::peers::Peers,
     start::recovery::Recovery,
@@ -22,7 +22,7 @@ use crate::{
 pub(crate) struct Parts {
     pub(crate) config: RaftConfig,
     pub(crate) metrics: NodeMetrics,
-    pub(crate) exchange: Arc<Exchange>,
+    pub(crate) gossip: Arc<PeerGossip>,
     pub(crate) peers: Arc<Peers>,
     pub(crate) log: Arc<Log>,
     pub(crate) store: Arc<Store>,

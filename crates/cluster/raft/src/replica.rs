@@ -16,7 +16,7 @@ use quorate_replica::{
     Replica, StateDigest, StoredPacket, Watch, ZoneState,
 };
 use quorate_state::{EVICTION_AGE_MIN, UnixMillis, millis};
-use quorate_store::{Extent, Pace};
+use quorate_store::{CheckpointScope, IoSpeed};
 use tokio::time::{Instant, timeout};
 
 use crate::{
@@ -139,7 +139,7 @@ impl OpenNode {
         let leader = parts.leader.borrow().node.clone();
         let meta = self.write_path.applied.borrow().clone();
         let capacity = meta.cluster.capacity;
-        let time = parts.exchange.time();
+        let time = parts.gossip.time();
         NodeStatus {
             node: parts.config.node.to_string(),
             role: view.role,
@@ -249,12 +249,12 @@ impl OpenNode {
 
     /// Whether nothing is missing that was committed a second ago, where so much is applied.
     fn is_current(&self, applied: LogIndex) -> bool {
-        self.parts.exchange.is_current(applied)
+        self.parts.gossip.is_current(applied)
     }
 
     /// The time of the cluster. Who does not know it leaves to the log when a block ends.
     fn known_time(&self) -> Option<UnixMillis> {
-        let reading = self.parts.exchange.time();
+        let reading = self.parts.gossip.time();
         (reading.state != ClockState::Unknown).then_some(reading.time)
     }
 }
@@ -262,7 +262,7 @@ impl OpenNode {
 /// A digest over a checkpoint of what is applied now.
 async fn digest(state_machine: &StateMachine) -> Result<StateDigest, BoxError> {
     state_machine
-        .checkpoint(Extent::Changes, Pace::Fast)
+        .checkpoint(CheckpointScope::Changes, IoSpeed::Fast)
         .await?;
     let snapshot = state_machine.snapshot()?;
     let read = blocking(move || Ok((snapshot.digest()?, snapshot.meta().clone()))).await;

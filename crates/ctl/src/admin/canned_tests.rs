@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 
 use clap::Parser;
 
-use super::{AdminClient, AdminUrl, Pace, Session};
+use super::{AdminClient, AdminUrl, RetryPolicy, Session};
 use crate::{command::NodeCommand, console::captured::Captured, exit::exit_code, token::Token};
 
 /// Longer than anything takes here.
@@ -106,7 +106,7 @@ impl CannedNode {
 /// A session that does not wait as long as people do, and what it writes.
 pub(crate) fn session(url: &AdminUrl, token: Option<Token>, is_json: bool) -> (Session, Captured) {
     let (console, captured) = Captured::console(is_json);
-    let pace = Pace {
+    let retry_policy = RetryPolicy {
         retry_timeout: LONG,
         retry_interval: Duration::from_millis(1),
         poll_interval: Duration::from_millis(1),
@@ -115,7 +115,7 @@ pub(crate) fn session(url: &AdminUrl, token: Option<Token>, is_json: bool) -> (S
     let session = Session {
         client,
         console,
-        pace,
+        retry_policy,
     };
     (session, captured)
 }

@@ -23,7 +23,7 @@ fn ask() -> Ask {
 async fn refused(answer: Answer) -> (String, u8) {
     let node = CannedNode::start([answer]).await;
     let (mut session, _) = session(&node.url, None, false);
-    session.pace.retry_timeout = Duration::ZERO;
+    session.retry_policy.retry_timeout = Duration::ZERO;
     failed(session).await
 }
 
@@ -135,7 +135,7 @@ async fn what_is_refused_for_the_moment_is_asked_for_again() {
 async fn what_stays_refused_is_given_up() {
     let node = CannedNode::start([Answer::problem(ProblemType::NoLeader, "none")]).await;
     let (mut session, _) = session(&node.url, None, false);
-    session.pace.retry_timeout = Duration::from_millis(500);
+    session.retry_policy.retry_timeout = Duration::from_millis(500);
     let (text, code) = failed(session).await;
     assert_eq!((text.as_str(), code), ("none", 5));
     assert!(node.asked().len() > 1);

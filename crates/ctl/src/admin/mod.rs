@@ -15,7 +15,7 @@ use clap::Args;
 pub(crate) use self::{
     client::{AdminClient, Ask},
     error::{AdminError, behind},
-    session::{Pace, Session},
+    session::{RetryPolicy, Session},
     url::AdminUrl,
 };
 use crate::{console::Console, token::Token};
@@ -50,7 +50,7 @@ impl AdminArgs {
         Ok(Session {
             client: AdminClient::new(self.admin.clone(), token)?,
             console: Console::standard(self.json),
-            pace: Pace::NORMAL,
+            retry_policy: RetryPolicy::NORMAL,
         })
     }
 }

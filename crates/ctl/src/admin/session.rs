@@ -9,7 +9,7 @@ use super::{AdminClient, AdminError, Ask};
 use crate::{console::Console, span};
 
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Pace {
+pub(crate) struct RetryPolicy {
     /// For how long a request is sent again that is refused for the moment. An election takes a few
     /// seconds, and a change of the membership no more unless a node has to catch up.
     pub(crate) retry_timeout: Duration,
@@ -19,7 +19,7 @@ pub(crate) struct Pace {
     pub(crate) poll_interval: Duration,
 }
 
-impl Pace {
+impl RetryPolicy {
     /// For the eyes of people.
     pub(crate) const NORMAL: Self = Self {
         retry_timeout: Duration::from_secs(20),
@@ -32,13 +32,13 @@ impl Pace {
 pub(crate) struct Session {
     pub(crate) client: AdminClient,
     pub(crate) console: Console,
-    pub(crate) pace: Pace,
+    pub(crate) retry_policy: RetryPolicy,
 }
 
 impl Session {
     /// Asks, and again for a while if the answer is that now is no time for it.
     pub(crate) async fn ask<A: DeserializeOwned>(&mut self, ask: &Ask) -> Result<A, AdminError> {
-        let deadline = Instant::now() + self.pace.retry_timeout;
+        let deadline = Instant::now() + self.retry_policy.retry_timeout;
         let mut said = String::new();
         loop {
             match self.client.send(ask).await {
@@ -47,10 +47,10 @@ impl Session {
                 {
                     if said != problem.text() {
                         said = problem.text();
-                        let timeout = span::shown(self.pace.retry_timeout);
+                        let timeout = span::shown(self.retry_policy.retry_timeout);
                         self.note(format_args!("{said}; trying again for {timeout}"));
                     }
-                    sleep(self.pace.retry_interval).await;
+                    sleep(self.retry_policy.retry_interval).await;
                 }
                 answer => return answer,
             }

@@ -61,7 +61,7 @@ pub struct Member {
     pub last_heard_ms: Option<u64>,
     /// Why it must not lead now, though it votes: `clock` (not what a majority of the voters agrees on), `disk_full`, `disk_slow`.
     #[serde(default)]
-    pub unfit: Vec<String>,
+    pub not_electable: Vec<String>,
     /// The highest feature level that it supports, if that is known.
     #[serde(default)]
     #[schema(required)]

@@ -65,16 +65,16 @@ operations! {
     /// Let a node join that proves to have a secret. Answered with when the invite expires.
     OpenInvite(OpenInvite) -> u64 [InviteCount];
     /// Register a node that has proved to a member that it has a token.
-    Join(JoinCall) -> Result<(), JoinRefusal> [BadAddress, UnfitNode];
+    Join(JoinCall) -> Result<(), JoinRefusal> [BadAddress, UnsuitableNode];
     /// Call the node that asks by another name.
-    Rename(Rename) -> () [Busy, UnknownNode, UnfitNode];
+    Rename(Rename) -> () [Busy, UnknownNode, UnsuitableNode];
     /// Change a member.
     ChangeMember(ChangeMember) -> ChangeReport [
-        BadAddress, UnknownNode, AmbiguousNode, NoLiveQuorum, Busy, NotCaughtUp, UnfitNode, LastVoter
+        BadAddress, UnknownNode, AmbiguousNode, NoLiveQuorum, Busy, NotCaughtUp, UnsuitableNode, LastVoter
     ];
     /// Hand leadership over.
     Transfer(TransferRequest) -> Transferred [
-        UnknownNode, AmbiguousNode, NotCaughtUp, UnfitNode
+        UnknownNode, AmbiguousNode, NotCaughtUp, UnsuitableNode
     ];
     /// Raise the feature level.
     RaiseLevel(RaiseLevelRequest) -> RaisedLevel;

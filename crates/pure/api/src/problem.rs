@@ -133,7 +133,7 @@ problem_types! {
     /// There is a token for publishing of this name.
     TokenExists: 409, false, "A token is called so";
     /// The node is not what the change is for.
-    UnfitNode: 409, false, "The node is not fit for the change";
+    UnsuitableNode: 409, false, "The node is not fit for the change";
     /// The cluster would have no voter.
     LastVoter: 409, false, "It is the last voter";
     /// A newer packet of the key is stored.

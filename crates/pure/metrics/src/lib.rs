@@ -31,14 +31,14 @@
 //! | [`Counter`], [`Gauge`], [`Histogram`] | figures without a label, as `prometheus` has them |
 //! | [`By`] | one for each value of a label |
 //! | [`Label`] | an enum whose variants are the values of a label |
-//! | [`Held`] | adds one to a gauge while it lives |
+//! | [`GaugeGuard`] | adds one to a gauge while it lives |
 
 mod figure;
-mod held;
+mod gauge_guard;
 mod label;
 
 pub use figure::{Figure, register};
-pub use held::Held;
+pub use gauge_guard::GaugeGuard;
 pub use label::{By, Label};
 pub use prometheus::{
     Error, Histogram, IntCounter as Counter, IntGauge as Gauge, Registry, core::Collector,

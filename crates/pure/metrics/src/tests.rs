@@ -1,6 +1,6 @@
 use strum::{IntoStaticStr, VariantArray};
 
-use crate::{Held, Registry};
+use crate::{GaugeGuard, Registry};
 
 #[derive(Debug, Clone, Copy, PartialEq, VariantArray, IntoStaticStr)]
 #[strum(serialize_all = "snake_case")]
@@ -64,7 +64,7 @@ fn a_value_counts_at_its_own_place() {
     metrics.fires_total.inc();
     metrics.stay_seconds.observe(60.5);
     metrics.open_seconds.of(Door::Front).observe(0.5);
-    let held = Held::new(metrics.guests.of(Door::Front).of(Guest::Stranger));
+    let gauge_guard = GaugeGuard::new(metrics.guests.of(Door::Front).of(Guest::Stranger));
     let inside = text(&registry);
     assert!(inside.contains(r#"house_rings_total{door="back_yard"} 2"#));
     assert!(inside.contains(r#"house_rings_total{door="front"} 0"#));
@@ -74,7 +74,7 @@ fn a_value_counts_at_its_own_place() {
     assert!(inside.contains(r#"house_stay_seconds_bucket{le="3600"} 1"#));
     assert!(inside.contains(r#"house_guests{door="front",guest="stranger"} 1"#));
     assert!(inside.contains(r#"house_guests{door="front",guest="known"} 0"#));
-    drop(held);
+    drop(gauge_guard);
     assert!(text(&registry).contains(r#"house_guests{door="front",guest="stranger"} 0"#));
 }
 

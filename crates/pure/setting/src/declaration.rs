@@ -3,7 +3,7 @@
 /// Declares a struct of settings.
 ///
 /// Each is `key: Type = default;`, or `key: Type = default, in min..=max, "why";` with bounds, and
-/// its doc comment is the help for users. The type of a setting is a [`Form`](crate::Form), as is the
+/// its doc comment is the help for users. The type of a setting is a [`SettingValue`](crate::SettingValue), as is the
 /// struct itself. Fields in `fixed { … }` behind the struct are part of it, with their defaults,
 /// and no operator sets them.
 #[macro_export]
@@ -37,38 +37,38 @@ macro_rules! settings {
             }
         }
 
-        impl $crate::Form for $name {
+        impl $crate::SettingValue for $name {
             fn read(
                 value: &$crate::Value,
                 at: &$crate::KeyPath,
-                laid: &mut $crate::Laid,
+                merged: &mut $crate::Merged,
             ) -> Option<Self> {
-                let refused_before = laid.refused.len();
+                let refused_before = merged.refused.len();
                 let mut read = Self::default();
-                $crate::Form::lay(&mut read, value, at, laid);
-                (laid.refused.len() == refused_before).then_some(read)
+                $crate::SettingValue::merge(&mut read, value, at, merged);
+                (merged.refused.len() == refused_before).then_some(read)
             }
 
             fn value(&self) -> $crate::Value {
                 let mut table = $crate::Table::new();
-                $( table.insert(stringify!($key).to_owned(), $crate::Form::value(&self.$key)); )*
+                $( table.insert(stringify!($key).to_owned(), $crate::SettingValue::value(&self.$key)); )*
                 $crate::Value::Table(table)
             }
 
-            fn lay(
+            fn merge(
                 &mut self,
                 value: &$crate::Value,
                 at: &$crate::KeyPath,
-                laid: &mut $crate::Laid,
+                merged: &mut $crate::Merged,
             ) {
-                let table: Option<$crate::Table> = laid.read(value, at);
+                let table: Option<$crate::Table> = merged.read(value, at);
                 for (key, value) in table.into_iter().flatten() {
                     let at = at.key(&key);
                     match key.as_str() {
                         $( stringify!($key) => {
-                            $crate::Form::lay(&mut self.$key, &value, &at, laid)
+                            $crate::SettingValue::merge(&mut self.$key, &value, &at, merged)
                         } )*
-                        _ => laid.refuse_key(&key, &at, &<Self as $crate::Form>::declared()),
+                        _ => merged.refuse_key(&key, &at, &<Self as $crate::SettingValue>::declared()),
                     }
                 }
             }
@@ -76,7 +76,7 @@ macro_rules! settings {
             fn check(&self, at: &$crate::KeyPath, findings: &mut $crate::Findings) {
                 $(
                     let key = at.key(stringify!($key));
-                    $crate::Form::check(&self.$key, &key, findings);
+                    $crate::SettingValue::check(&self.$key, &key, findings);
                     $( findings.bound(key, &self.$key, &$bounds, $why); )?
                 )*
             }
@@ -91,8 +91,8 @@ macro_rules! settings {
                             let bounds: std::ops::RangeInclusive<$type> = $bounds;
                             format!("{} to {}", bounds.start(), bounds.end())
                         })?),
-                        default: $crate::Form::value(&default.$key),
-                        inner: <$type as $crate::Form>::declared(),
+                        default: $crate::SettingValue::value(&default.$key),
+                        inner: <$type as $crate::SettingValue>::declared(),
                     },
                 )*]
             }

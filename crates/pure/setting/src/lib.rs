@@ -4,7 +4,7 @@
 //! places, to say everything that is wrong with them, and to document them, follows from that.
 //!
 //! ```
-//! use quorate_setting::{Findings, Form, KeyPath, Laid};
+//! use quorate_setting::{Findings, SettingValue, KeyPath, Merged};
 //!
 //! quorate_setting::settings! {
 //!     /// How long packets are kept.
@@ -15,9 +15,9 @@
 //! }
 //!
 //! let mut settings = PacketSettings::default();
-//! let mut laid = Laid::default();
+//! let mut merged = Merged::default();
 //! let file = toml::toml! { retention_secs = 0 };
-//! settings.lay(&toml::Value::Table(file), &KeyPath::from("packets"), &mut laid);
+//! settings.merge(&toml::Value::Table(file), &KeyPath::from("packets"), &mut merged);
 //! let mut findings = Findings::default();
 //! settings.check(&KeyPath::from("packets"), &mut findings);
 //! assert_eq!(
@@ -31,24 +31,24 @@
 //! | piece | what it is |
 //! |---|---|
 //! | [`settings!`] | declares a struct of settings |
-//! | [`Form`] | what a setting can be: a value, a list, a map, or settings again |
-//! | [`Laid`] | what came of laying values over settings: what was set, and what was refused |
+//! | [`SettingValue`] | what a setting can be: a value, a list, a map, or settings again |
+//! | [`Merged`] | what came of laying values over settings: what was set, and what was refused |
 //! | [`Findings`] | what is wrong or doubtful of settings that can be read |
 //! | [`Setting`] | what is known of a setting: for documentation |
 //! | [`KeyPath`] | where a setting stands |
 
 mod declaration;
 mod finding;
-mod form;
 mod key_path;
-mod laid;
+mod merged;
 mod setting;
+mod setting_value;
 
 pub use finding::{Finding, Findings};
-pub use form::Form;
 pub use key_path::KeyPath;
-pub use laid::Laid;
+pub use merged::Merged;
 pub use setting::Setting;
+pub use setting_value::SettingValue;
 /// What settings are read from and shown as.
 pub use toml::{Table, Value};
 

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use crate::{Findings, Form, KeyPath, Laid, Value};
+use crate::{Findings, KeyPath, Merged, SettingValue, Value};
 
 crate::settings! {
     /// Settings of a test.
@@ -32,22 +32,22 @@ crate::settings! {
     }
 }
 
-fn lay(text: &str) -> (Outer, Laid) {
+fn merge(text: &str) -> (Outer, Merged) {
     let mut outer = Outer::default();
-    let mut laid = Laid::default();
+    let mut merged = Merged::default();
     let table = Value::Table(text.parse().unwrap());
-    outer.lay(&table, &KeyPath::default(), &mut laid);
-    (outer, laid)
+    outer.merge(&table, &KeyPath::default(), &mut merged);
+    (outer, merged)
 }
 
 fn refused(text: &str) -> Vec<String> {
     let told = |(key, reason)| format!("{key}: {reason}");
-    lay(text).1.refused.into_iter().map(told).collect()
+    merge(text).1.refused.into_iter().map(told).collect()
 }
 
 #[test]
 fn what_is_left_out_keeps_its_default() {
-    let (outer, laid) = lay("number = 3\ninner = [{ number = 0 }]");
+    let (outer, merged) = merge("number = 3\ninner = [{ number = 0 }]");
     assert_eq!((outer.number, &outer.list), (3, &vec![1]));
     assert!(outer.fixed);
     let inner = Inner {
@@ -55,7 +55,7 @@ fn what_is_left_out_keeps_its_default() {
         ..Inner::default()
     };
     assert_eq!(outer.inner, [inner]);
-    let set: Vec<_> = laid.set.iter().map(KeyPath::to_string).collect();
+    let set: Vec<_> = merged.set.iter().map(KeyPath::to_string).collect();
     assert_eq!(set, ["number", "inner[0].number", "inner"]);
 }
 
@@ -73,7 +73,7 @@ fn each_mistake_is_told_with_its_key() {
             "inner[1]: invalid type: integer `3`, expected a map",
         ]
     );
-    let (outer, _) = lay(text);
+    let (outer, _) = merge(text);
     assert_eq!(
         (outer.number, outer.list, outer.inner),
         (7, vec![1], vec![])
@@ -95,7 +95,7 @@ fn what_is_fixed_cannot_be_set() {
 
 #[test]
 fn what_is_out_of_bounds_is_told_with_the_reason() {
-    let (outer, _) = lay("number = 10\ninner = [{}, { number = 2 }]");
+    let (outer, _) = merge("number = 10\ninner = [{}, { number = 2 }]");
     let mut findings = Findings::default();
     outer.check(&KeyPath::default(), &mut findings);
     let told = findings.errors.iter();
@@ -111,9 +111,9 @@ fn what_is_out_of_bounds_is_told_with_the_reason() {
 
 #[test]
 fn what_is_shown_can_be_read() {
-    let (outer, _) = lay("number = 3\nmap = { a = true }\ninner = [{ text = \"b\" }]");
-    let (again, laid) = lay(&toml::to_string(&outer.value()).unwrap());
-    assert!(laid.refused.is_empty());
+    let (outer, _) = merge("number = 3\nmap = { a = true }\ninner = [{ text = \"b\" }]");
+    let (again, merged) = merge(&toml::to_string(&outer.value()).unwrap());
+    assert!(merged.refused.is_empty());
     assert_eq!(again, outer);
 }
 

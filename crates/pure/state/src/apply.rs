@@ -6,7 +6,7 @@ use bytes::Bytes;
 use quorate_packet::PublicKey;
 
 use crate::{
-    ClusterState, Command, FoundingInvite, Level, LogIndex, Outcome, Rejection, Roll,
+    ClusterState, Command, FoundingInvite, Level, LogIndex, NodeRegistry, Outcome, Rejection,
     StoredPackets, UnixMillis, UnsupportedLevel, deletion::delete_packet, put_batch::put_batch,
 };
 
@@ -41,24 +41,25 @@ pub fn apply<R: StoredPackets>(
                 cluster.capacity = Some(found.capacity);
                 cluster.forming = (found.voters > 1).then_some(found.voters);
                 if let Some(FoundingInvite { id, invite }) = found.invite {
-                    roll(cluster).invites.insert(id, invite);
+                    node_registry(cluster).invites.insert(id, invite);
                 }
             }
             Outcome::Agreed
         }
-        Command::Invite { id, invite, now } => match roll(cluster).invite(id, invite, now) {
+        Command::Invite { id, invite, now } => match node_registry(cluster).invite(id, invite, now)
+        {
             true => Outcome::Agreed,
             false => Outcome::Rejected(Rejection::InviteCount),
         },
-        Command::Join(join) => Outcome::Joined(roll(cluster).join(join, index)),
+        Command::Join(join) => Outcome::Joined(node_registry(cluster).join(join, index)),
         Command::Register { node, registration } => {
-            match roll(cluster).register(node, registration, index) {
+            match node_registry(cluster).register(node, registration, index) {
                 true => Outcome::Agreed,
                 false => Outcome::Rejected(Rejection::Registration),
             }
         }
         Command::Deregister(node) => {
-            roll(cluster).deregister(node, index);
+            node_registry(cluster).deregister(node, index);
             Outcome::Agreed
         }
         Command::Form => {
@@ -66,11 +67,11 @@ pub fn apply<R: StoredPackets>(
             Outcome::Agreed
         }
         Command::Vouch(voucher) => {
-            roll(cluster).vouch(voucher);
+            node_registry(cluster).vouch(voucher);
             Outcome::Agreed
         }
         Command::DropVouchers(upto) => {
-            roll(cluster).vouchers.drop_upto(upto);
+            node_registry(cluster).vouchers.drop_upto(upto);
             Outcome::Agreed
         }
         Command::ChangeZone(change) => agree(&mut cluster.zones, |zones| change.changed(zones)),
@@ -110,7 +111,7 @@ fn set_back(cluster: &mut ClusterState, now: UnixMillis) {
             *moment = moment.saturating_sub(by);
         }
     };
-    for invite in roll(cluster).invites.values_mut() {
+    for invite in node_registry(cluster).invites.values_mut() {
         lower(&mut invite.expires);
     }
     lower(&mut Arc::make_mut(&mut cluster.zones).cookie_secrets.rotated);
@@ -129,8 +130,8 @@ fn agree<S, E: Into<Rejection>>(
     Outcome::Agreed
 }
 
-fn roll(cluster: &mut ClusterState) -> &mut Roll {
-    Arc::make_mut(&mut cluster.roll)
+fn node_registry(cluster: &mut ClusterState) -> &mut NodeRegistry {
+    Arc::make_mut(&mut cluster.node_registry)
 }
 
 /// The command, or why all nodes reject it, or why this one must stop.

@@ -345,7 +345,12 @@ fn the_first_command_may_found_the_cluster_and_no_other_names_it_anew() {
     let cluster = replica.cluster.clone();
     assert_eq!(cluster.capacity, Some(capacity(1)));
     assert_eq!(cluster.id, Some(ClusterId([1; 32])));
-    assert!(cluster.roll.invites.contains_key(&InviteId([1; 16])));
+    assert!(
+        cluster
+            .node_registry
+            .invites
+            .contains_key(&InviteId([1; 16]))
+    );
     let founded = replica.clone();
     assert_eq!(replica.apply(&found(2, 3, capacity(2))), Outcome::Agreed);
     assert_eq!(replica, founded);
@@ -379,11 +384,14 @@ fn vouchers_are_kept_until_they_are_dropped() {
         s: [2; 32],
     };
     replica.apply(&Command::Vouch(voucher));
-    assert_eq!(replica.cluster.roll.vouchers.chain(node(1)), [voucher]);
+    assert_eq!(
+        replica.cluster.node_registry.vouchers.chain(node(1)),
+        [voucher]
+    );
     replica.apply(&Command::DropVouchers(LogIndex(AT.0 - 1)));
-    assert_eq!(replica.cluster.roll.vouchers.kept.len(), 1);
+    assert_eq!(replica.cluster.node_registry.vouchers.kept.len(), 1);
     replica.apply(&Command::DropVouchers(AT));
-    assert!(replica.cluster.roll.vouchers.kept.is_empty());
+    assert!(replica.cluster.node_registry.vouchers.kept.is_empty());
 }
 
 fn register(node: u8, name: &str) -> Command {
@@ -417,10 +425,10 @@ fn a_node_is_registered_by_its_invite_and_forgotten_by_order() {
     });
     assert_eq!(invited, Outcome::Agreed);
     assert_eq!(replica.apply(&join), Outcome::Joined(Ok(())));
-    let registration = &replica.cluster.roll.registrations[&node];
+    let registration = &replica.cluster.node_registry.registrations[&node];
     assert!(registration.stays_learner && registration.address == "here:1");
     assert_eq!(replica.apply(&Command::Deregister(node)), Outcome::Agreed);
-    assert!(replica.cluster.roll.registrations.is_empty());
+    assert!(replica.cluster.node_registry.registrations.is_empty());
     let used = Outcome::Joined(Err(JoinRefusal::Used));
     assert_eq!(replica.apply(&join), used);
 }

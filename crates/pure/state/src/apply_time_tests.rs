@@ -96,7 +96,12 @@ fn tokens_and_cookie_secrets_of_meanwhile_are_set_back_and_others_are_not() {
     });
     replica.pass(AGREED);
     set_back(&mut replica);
-    let expires = replica.cluster.roll.invites.values().map(|it| it.expires.0);
+    let expires = replica
+        .cluster
+        .node_registry
+        .invites
+        .values()
+        .map(|it| it.expires.0);
     assert_eq!(expires.collect::<Vec<_>>(), [STEP + DAY_MS, STEP + DAY_MS]);
     let CookieSecrets { rotated, .. } = replica.cluster.zones.cookie_secrets;
     assert_eq!(rotated, UnixMillis(STEP));

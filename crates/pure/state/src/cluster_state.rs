@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::{Buf, BytesMut};
 
 use crate::{
-    Capacity, ClusterId, ClusterTime, CommandError, CookieSecret, Invite, Level, PublishState,
-    Registration, Roll, TokenHash, Voucher, Vouchers, ZoneState,
+    Capacity, ClusterId, ClusterTime, CommandError, CookieSecret, Invite, Level, NodeRegistry,
+    PublishState, Registration, TokenHash, Voucher, Vouchers, ZoneState,
     coding::{Coding, fields},
 };
 
@@ -28,7 +28,7 @@ pub struct ClusterState {
     pub id: Option<ClusterId>,
     /// How many voters it waits for before it serves packets. Never again once they were there.
     pub forming: Option<u32>,
-    pub roll: Arc<Roll>,
+    pub node_registry: Arc<NodeRegistry>,
     /// What DNS serves beside packets.
     pub zones: Arc<ZoneState>,
     /// Who may publish, and what was deleted.
@@ -37,8 +37,8 @@ pub struct ClusterState {
 }
 
 fields! {
-    ClusterState { level, capacity, id, forming, roll, zones, publishing, time }
-    Roll { registrations, invites, vouchers, removed }
+    ClusterState { level, capacity, id, forming, node_registry, zones, publishing, time }
+    NodeRegistry { registrations, invites, vouchers, removed }
     Registration { name, address, stays_learner, has_data, index }
     Invite { key, expires, stays_learner, uses, used_by }
     Vouchers { kept, dropped }

@@ -10,7 +10,7 @@ fn key(byte: u8) -> PublicKey {
     PublicKey::from_bytes([byte; PUBLIC_KEY_SIZE])
 }
 
-fn roll() -> Roll {
+fn node_registry() -> NodeRegistry {
     let registration = |name: &str, stays_learner| Registration {
         name: name.to_owned(),
         address: format!("{name}.example.org:7700"),
@@ -32,7 +32,7 @@ fn roll() -> Roll {
         r: [4; 32],
         s: [5; 32],
     };
-    Roll {
+    NodeRegistry {
         registrations: [
             (key(1), registration("a", true)),
             (key(2), registration("", false)),
@@ -72,7 +72,7 @@ fn a_state_is_read_as_it_was_written() {
         capacity: Some(capacity),
         id: Some(ClusterId([7; 32])),
         forming: Some(3),
-        roll: roll().into(),
+        node_registry: node_registry().into(),
         zones: zone_state().into(),
         publishing: publish_state().into(),
         time: time(),
@@ -91,7 +91,7 @@ fn a_state_is_read_as_it_was_written() {
 #[test]
 fn what_was_written_before_time_was_told_is_read() {
     let state = ClusterState {
-        roll: roll().into(),
+        node_registry: node_registry().into(),
         ..ClusterState::default()
     };
     let mut bytes = state.encode();

@@ -31,9 +31,9 @@
 //! | [`PutBatch`] | the command that stores packets |
 //! | [`StoredPackets`] | where the packets are: memory in a node, a map in tests |
 //! | [`StoredPacket`] | a packet and when the cluster last received it |
-//! | [`ClusterState`] | what the cluster has agreed on beside them: [`Level`], [`Capacity`], [`ClusterId`], [`Roll`], [`ZoneState`], [`PublishState`], [`ClusterTime`] |
+//! | [`ClusterState`] | what the cluster has agreed on beside them: [`Level`], [`Capacity`], [`ClusterId`], [`NodeRegistry`], [`ZoneState`], [`PublishState`], [`ClusterTime`] |
 //! | [`ClusterTime`] | the time that the log tells, and what of its steps is undone |
-//! | [`Roll`] | nodes that are registered, those that were removed, and invites for others |
+//! | [`NodeRegistry`] | nodes that are registered, those that were removed, and invites for others |
 //! | [`Voucher`], [`Vouchers`] | what proves a registration to those who have not applied it yet |
 //! | [`ZoneState`] | what DNS serves beside packets: replicated records, and the secrets of its cookies |
 //! | [`ZoneChange`] | how a zone changes |
@@ -61,6 +61,7 @@ mod encoded_packets;
 mod fixture;
 mod level;
 mod node_id;
+mod node_registry;
 #[cfg(feature = "numbered-ids")]
 mod numbered_id;
 mod outcome;
@@ -70,7 +71,6 @@ mod publish_state;
 mod put_batch;
 mod put_outcome;
 mod record_set;
-mod roll;
 mod stored_packet;
 mod time;
 mod voucher;
@@ -95,6 +95,10 @@ pub use cookie_secrets::{COOKIE_SECRET_AGE, COOKIE_SECRET_SIZE, CookieSecret, Co
 pub use encoded_packets::EncodedPackets;
 pub use level::{LEVEL_MAX, Level, UnsupportedLevel};
 pub use node_id::NodeId;
+pub use node_registry::{
+    ADDRESS_SIZE_MAX, INVITE_COUNT_MAX, INVITE_USES_MAX, Invite, InviteId, Join, JoinRefusal,
+    NAME_SIZE_MAX, NodeRegistry, REGISTRATION_COUNT_MAX, REMOVED_COUNT_MAX, Registration,
+};
 pub use outcome::{Outcome, Rejection};
 pub use position::{LogIndex, LogPosition, Term};
 pub use publish_change::{CHANGED_KEY_COUNT_MAX, PublishChange, PublishRejection};
@@ -104,10 +108,6 @@ pub use publish_state::{
 };
 pub use put_outcome::PutOutcome;
 pub use record_set::{NamedSet, RecordSet, RecordSets};
-pub use roll::{
-    ADDRESS_SIZE_MAX, INVITE_COUNT_MAX, INVITE_USES_MAX, Invite, InviteId, Join, JoinRefusal,
-    NAME_SIZE_MAX, REGISTRATION_COUNT_MAX, REMOVED_COUNT_MAX, Registration, Roll,
-};
 pub use stored_packet::{StoredPacket, StoredPackets};
 pub use time::{UnixMillis, millis};
 pub use voucher::{CHAIN_LEN_MAX, VOUCHER_COUNT_MAX, Voucher, Vouchers};

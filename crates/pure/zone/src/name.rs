@@ -241,7 +241,7 @@ fn pointer_target(message: &[u8], at: usize) -> Option<usize> {
 
 /// What a name in a message takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Extent {
+pub(crate) struct NameExtent {
     /// The offset behind its last byte in place: that of the root's label, or of a pointer.
     pub(crate) end: usize,
     /// Its size without pointers, in bytes.
@@ -250,7 +250,7 @@ pub(crate) struct Extent {
 
 /// Checks that a well-formed name stands at this offset: with pointers that lead backwards only,
 /// and so never in a circle, and not too long.
-pub(crate) fn check(message: &[u8], start: usize) -> Option<Extent> {
+pub(crate) fn check(message: &[u8], start: usize) -> Option<NameExtent> {
     let mut at = start;
     let mut piece_start = start;
     let mut end = None;
@@ -259,7 +259,7 @@ pub(crate) fn check(message: &[u8], start: usize) -> Option<Extent> {
         match *message.get(at)? {
             0 => {
                 let end = end.unwrap_or(at + 1);
-                return Some(Extent { end, size });
+                return Some(NameExtent { end, size });
             }
             len @ 1..=LABEL_SIZE_MAX => {
                 size += 1 + usize::from(len);

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, slice::from_ref};
 
 use quorate_raft::is_dialable;
-use quorate_setting::{Findings, Form, KeyPath};
+use quorate_setting::{Findings, KeyPath, SettingValue};
 use quorate_state::NAME_SIZE_MAX;
 
 use super::ConfigV1;

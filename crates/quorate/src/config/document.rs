@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use quorate_setting::{Form, KeyPath, Laid, Setting, Value};
+use quorate_setting::{KeyPath, Merged, Setting, SettingValue, Value};
 
 use super::ConfigV1;
 
@@ -75,7 +75,11 @@ fn config_of_example() -> ConfigV1 {
         "ns3.dns.example.org." = ["192.0.2.3", "2001:db8::3"]
     };
     let mut config = ConfigV1::default();
-    config.lay(&settings.into(), &KeyPath::default(), &mut Laid::default());
+    config.merge(
+        &settings.into(),
+        &KeyPath::default(),
+        &mut Merged::default(),
+    );
     config
 }
 

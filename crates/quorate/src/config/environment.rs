@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use quorate_setting::{Form, KeyPath, Setting, Value};
+use quorate_setting::{KeyPath, Setting, SettingValue, Value};
 
 use super::{
     ConfigV1, Problem, Source,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use quorate_setting::{Form, KeyPath, Laid, Table, Value};
+use quorate_setting::{KeyPath, Merged, SettingValue, Table, Value};
 
 use super::{
     ConfigV1, Problem, Source,
@@ -47,7 +47,7 @@ fn nearest(sources: &BTreeMap<KeyPath, Source>, key: &KeyPath) -> Source {
     found.map_or(Source::Default, |(_, source)| source.clone())
 }
 
-/// The layers laid over each other.
+/// The layers merged over each other.
 #[derive(Debug, Default)]
 pub(crate) struct Layers {
     /// What all layers together give.
@@ -58,14 +58,19 @@ pub(crate) struct Layers {
 
 impl Layers {
     /// Lays `layer` over the others, and returns what in it is wrong and was left out.
-    pub(crate) fn lay(&mut self, layer: Layer) -> Vec<Problem> {
-        let mut laid = Laid::default();
+    pub(crate) fn merge(&mut self, layer: Layer) -> Vec<Problem> {
+        let mut merged = Merged::default();
         let table = Value::Table(layer.table);
-        self.config.lay(&table, &KeyPath::default(), &mut laid);
-        let is_set = |key: &KeyPath| laid.set.iter().any(|set| key == set || key.is_inside(set));
+        self.config.merge(&table, &KeyPath::default(), &mut merged);
+        let is_set = |key: &KeyPath| {
+            merged
+                .set
+                .iter()
+                .any(|set| key == set || key.is_inside(set))
+        };
         self.sources.retain(|known, _| !is_set(known));
         let told = layer.sources.keys().filter(|key| is_set(key));
-        let set = told.chain(&laid.set);
+        let set = told.chain(&merged.set);
         self.sources
             .extend(set.map(|key| (key.clone(), nearest(&layer.sources, key))));
         let problem = |(key, reason): (KeyPath, String)| Problem {
@@ -76,7 +81,7 @@ impl Layers {
             },
             key: Some(key),
         };
-        laid.refused.into_iter().map(problem).collect()
+        merged.refused.into_iter().map(problem).collect()
     }
 
     /// Gives the settings that the profile decides and no layer set the values of the profile.

@@ -72,20 +72,20 @@ pub(crate) fn load(sources: Sources) -> Result<Loaded, Problems> {
     let mut layers = Layers::default();
     if let Some(path) = &sources.file {
         match file::read(path) {
-            Ok(layer) => problems.extend(layers.lay(layer)),
+            Ok(layer) => problems.extend(layers.merge(layer)),
             // What the file was to say is unknown: checking the rest would only add noise.
             Err(errors) => return Err(Problems(errors)),
         }
     }
     let (layer, errors) = environment::read(sources.environment.iter().cloned());
     problems.extend(errors);
-    problems.extend(layers.lay(layer));
+    problems.extend(layers.merge(layer));
     let mut flags = Layer::default();
     for (key, value) in &sources.flags {
         let flag = Source::Flag(format!("--{}", key.replace(['.', '_'], "-")));
         flags.set((*key).into(), value.clone(), flag);
     }
-    problems.extend(layers.lay(flags));
+    problems.extend(layers.merge(flags));
 
     layers.follow_profile();
     let findings = check::check(&layers.config);

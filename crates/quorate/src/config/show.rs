@@ -1,6 +1,6 @@
 //! The effective configuration as text.
 
-use quorate_setting::{Form, KeyPath, Table, Value};
+use quorate_setting::{KeyPath, SettingValue, Table, Value};
 
 use super::{Source, layers::Layers};
 

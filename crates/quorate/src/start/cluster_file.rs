@@ -15,7 +15,7 @@ use std::{fmt::Write, str::FromStr};
 
 use data_encoding::HEXLOWER_PERMISSIVE;
 use quorate_peer::{JoinToken, NodeId};
-use quorate_raft::Known;
+use quorate_raft::KnownMembers;
 use quorate_state::{ClusterId, LogIndex, Term, UnixMillis};
 
 /// The first word of the file.
@@ -50,12 +50,12 @@ pub(crate) struct ClusterFile {
     /// Whether the command that prepares the founding has made the key too.
     pub(crate) has_made_key: bool,
     /// Who is in the cluster.
-    pub(crate) known: Known,
+    pub(crate) known: KnownMembers,
 }
 
 impl ClusterFile {
     /// What is known of the cluster with this id, and nothing else.
-    pub(crate) fn new(stage: Stage, id: ClusterId, known: Known) -> Self {
+    pub(crate) fn new(stage: Stage, id: ClusterId, known: KnownMembers) -> Self {
         Self {
             stage,
             id,
@@ -67,7 +67,7 @@ impl ClusterFile {
     }
 
     pub(crate) fn encode(&self) -> String {
-        let Known {
+        let KnownMembers {
             index,
             members,
             term,
@@ -119,7 +119,7 @@ impl FromStr for ClusterFile {
 
 fn parse_lines(lines: &str) -> Result<ClusterFile, String> {
     let (mut stage, mut id, mut expires) = (None, None, None);
-    let mut file = ClusterFile::new(Stage::Joining, ClusterId([0; 32]), Known::default());
+    let mut file = ClusterFile::new(Stage::Joining, ClusterId([0; 32]), KnownMembers::default());
     for line in lines.lines() {
         let (word, text) = line.split_once(' ').unwrap_or((line, ""));
         let parsed = match word {
@@ -182,7 +182,7 @@ mod tests {
         let key = |byte| NodeId(PublicKey::from_bytes([byte; 32]));
         let members = [(1, "a.example.org:7700"), (2, "[2001:db8::1]:7700")];
         let members = members.map(|(byte, address)| (key(byte), address.to_owned()));
-        let known = Known {
+        let known = KnownMembers {
             index: LogIndex(7),
             members: members.clone().into(),
             term: Term(match stage {

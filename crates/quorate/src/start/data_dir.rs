@@ -120,7 +120,7 @@ pub(super) fn used_in(dir: &Path) -> io::Result<Option<String>> {
 
 #[cfg(test)]
 mod tests {
-    use quorate_raft::Known;
+    use quorate_raft::KnownMembers;
     use quorate_state::ClusterId;
 
     use super::*;
@@ -131,7 +131,11 @@ mod tests {
     }
 
     fn cluster() -> ClusterFile {
-        ClusterFile::new(Stage::Preparing, ClusterId([7; 32]), Known::default())
+        ClusterFile::new(
+            Stage::Preparing,
+            ClusterId([7; 32]),
+            KnownMembers::default(),
+        )
     }
 
     #[test]

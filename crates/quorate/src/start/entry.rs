@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, net::IpAddr, path::PathBuf, sync::Arc, time::Du
 use anyhow::ensure;
 use quorate_packet::PublicKey;
 use quorate_peer::{Identity, JoinToken, NodeId, TransportConfig};
-use quorate_raft::{Founding, Known, Node, RaftConfig};
+use quorate_raft::{Founding, KnownMembers, Node, RaftConfig};
 use quorate_state::{FoundingInvite, INVITE_USES_MAX, Invite};
 use tokio::{sync::watch, task::spawn_blocking, time::sleep};
 
@@ -92,7 +92,7 @@ pub(crate) async fn join(
         quorate_peer::join(identity, &token, name, address, TransportConfig::default()).await
     };
     let joined = ask_until_told(ask).await?;
-    let known = Known {
+    let known = KnownMembers {
         index: joined.index,
         members: joined.members.into_iter().collect(),
         term: joined.term,
@@ -172,7 +172,7 @@ pub(crate) async fn keep(node: Arc<Node>, data_dir: Arc<DataDir>, before: Cluste
 
 /// Writes down whatever changes of what is known, until there is nobody who knows it.
 async fn follow(
-    mut known: watch::Receiver<Known>,
+    mut known: watch::Receiver<KnownMembers>,
     data_dir: Arc<DataDir>,
     mut cluster: ClusterFile,
 ) {
@@ -212,12 +212,12 @@ mod tests {
 
     const ID: ClusterId = ClusterId([1; 32]);
 
-    fn known(index: u64, members: &[u8]) -> Known {
+    fn known(index: u64, members: &[u8]) -> KnownMembers {
         let member = |byte: &u8| (NodeId(PublicKey::from_bytes([*byte; 32])), "a:1".to_owned());
-        Known {
+        KnownMembers {
             index: LogIndex(index),
             members: members.iter().map(member).collect(),
-            ..Known::default()
+            ..KnownMembers::default()
         }
     }
 
@@ -228,7 +228,7 @@ mod tests {
         data_dir.identity().unwrap();
         std::fs::create_dir(dir.path().join(quorate_raft::LOG_DIR)).unwrap();
         let cluster = |known| ClusterFile::new(Stage::Member, ID, known);
-        let noted = async |expected: Known| {
+        let noted = async |expected: KnownMembers| {
             let expected = State::Member(cluster(expected));
             while State::of(dir.path()).unwrap() != expected {
                 tokio::task::yield_now().await;
@@ -241,7 +241,7 @@ mod tests {
             knows.send_replace(known(2, &[1, 2]));
             noted(known(2, &[1, 2])).await;
             // A node that opens its store anew may know nothing for a moment.
-            knows.send_replace(Known::default());
+            knows.send_replace(KnownMembers::default());
             knows.send_replace(known(3, &[3]));
             noted(known(3, &[3])).await;
             drop(knows);

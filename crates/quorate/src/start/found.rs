@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::{anyhow, ensure};
 use quorate_peer::{JoinToken, NodeId};
-use quorate_raft::{Known, is_dialable};
+use quorate_raft::{KnownMembers, is_dialable};
 use quorate_state::{ClusterId, InviteId, LogIndex, UnixMillis};
 
 use super::{
@@ -126,10 +126,10 @@ fn prepare(data_dir: &DataDir, config: &ConfigV1, shares: bool, voters: u32) -> 
         true => (Stage::Preparing, Some((token, expires))),
         false => (Stage::Founding, None),
     };
-    let known = Known {
+    let known = KnownMembers {
         index,
         members,
-        ..Known::default()
+        ..KnownMembers::default()
     };
     data_dir.set_cluster(&ClusterFile {
         voters,

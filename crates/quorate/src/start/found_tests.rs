@@ -260,7 +260,7 @@ fn a_used_key_founds_nothing() {
         let error = found(&machine.config, once, 1).unwrap_err();
         assert!(matches!(
             error.downcast().unwrap(),
-            StartError::Forgotten { .. }
+            StartError::DataLost { .. }
         ));
     }
 }

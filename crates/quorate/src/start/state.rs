@@ -8,7 +8,7 @@
 //! | `Joining` | a cluster file of one that was let in | `serve` waits for the leader, and is a member |
 //! | `Member` | a cluster file of a member, and a log | `serve` |
 //! | `Damaged` | one thing without another | never |
-//! | `Forgotten` | the key, or the cluster file, of a member without its log | never |
+//! | `DataLost` | the key, or the cluster file, of a member without its log | never |
 
 use std::{
     fs, io,
@@ -34,7 +34,7 @@ pub(crate) enum State {
     /// What is wrong.
     Damaged(String),
     /// The cluster that it was in.
-    Forgotten(String),
+    DataLost(String),
 }
 
 impl State {
@@ -53,7 +53,7 @@ impl State {
                 Some(name) => Self::Damaged(format!(
                     "it has {name:?}, and no file {CLUSTER_FILE:?} that says of which cluster"
                 )),
-                None => used_in(dir)?.map_or(Self::Empty, Self::Forgotten),
+                None => used_in(dir)?.map_or(Self::Empty, Self::DataLost),
             });
         }
         let text = fs::read(dir.join(CLUSTER_FILE))?;
@@ -68,7 +68,7 @@ impl State {
                 "its key is that of a member of another cluster than its data, which are of {id}"
             )),
             stage if !has(LOG_DIR) && (stage == Stage::Member || used_in.is_some()) => {
-                Self::Forgotten(id)
+                Self::DataLost(id)
             }
             // Its key was marked when its first entry was on disk, and the process ended then.
             _ if used_in.is_some() => Self::Member(ClusterFile {
@@ -98,7 +98,7 @@ impl State {
                 Ok(Some(cluster))
             }
             Self::Damaged(reason) => Err(StartError::Damaged { dir, reason }),
-            Self::Forgotten(cluster) => Err(StartError::Forgotten { dir, cluster }),
+            Self::DataLost(cluster) => Err(StartError::DataLost { dir, cluster }),
         }
     }
 }
@@ -166,7 +166,7 @@ pub(crate) enum StartError {
          `quorate member replace OLD NEW`",
         dir = .dir.display()
     )]
-    Forgotten { dir: PathBuf, cluster: String },
+    DataLost { dir: PathBuf, cluster: String },
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-use quorate_raft::{Known, STORE_FILE};
+use quorate_raft::{KnownMembers, STORE_FILE};
 use quorate_state::ClusterId;
 
 use super::*;
@@ -20,7 +20,7 @@ fn dir_with(names: &[&str]) -> tempfile::TempDir {
 fn cluster(stage: Stage) -> ClusterFile {
     ClusterFile {
         voters: 1,
-        ..ClusterFile::new(stage, ClusterId([7; 32]), Known::default())
+        ..ClusterFile::new(stage, ClusterId([7; 32]), KnownMembers::default())
     }
 }
 
@@ -71,7 +71,7 @@ fn a_stage_is_a_state() {
         assert_eq!(State::of(dir.path()).unwrap(), state);
         // A member that is used has a log; before it may have none.
         let dir = dir_at(stage, &[]);
-        let forgotten = State::Forgotten(ClusterId([7; 32]).to_string());
+        let forgotten = State::DataLost(ClusterId([7; 32]).to_string());
         let unused = match stage {
             Stage::Member => forgotten.clone(),
             _ => state,
@@ -102,7 +102,7 @@ fn a_used_key_without_data_has_forgotten() {
     data_dir.identity().unwrap();
     data_dir.mark_used("6f6e").unwrap();
     let state = State::of(dir.path()).unwrap();
-    assert_eq!(state, State::Forgotten("6f6e".to_owned()));
+    assert_eq!(state, State::DataLost("6f6e".to_owned()));
     let error = state.cluster(dir.path(), true).unwrap_err().to_string();
     assert!(
         error.contains("6f6e") && error.contains("member replace"),

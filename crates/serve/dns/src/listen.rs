@@ -5,7 +5,7 @@ use std::{
     ops::Deref,
 };
 
-use quorate_setting::{Form, KeyPath, Laid, Value};
+use quorate_setting::{KeyPath, Merged, SettingValue, Value};
 
 /// The port by default. That of DNS, 53, takes a privilege.
 const PORT: u16 = 5300;
@@ -46,11 +46,13 @@ impl Deref for ListenAddresses {
     }
 }
 
-impl Form for ListenAddresses {
-    fn read(value: &Value, at: &KeyPath, laid: &mut Laid) -> Option<Self> {
+impl SettingValue for ListenAddresses {
+    fn read(value: &Value, at: &KeyPath, merged: &mut Merged) -> Option<Self> {
         match value {
-            Value::String(_) => Form::read(value, at, laid).map(|address| Self(vec![address])),
-            _ => Form::read(value, at, laid).map(Self),
+            Value::String(_) => {
+                SettingValue::read(value, at, merged).map(|address| Self(vec![address]))
+            }
+            _ => SettingValue::read(value, at, merged).map(Self),
         }
     }
 
@@ -65,9 +67,9 @@ mod tests {
 
     fn read(text: &str) -> (Option<ListenAddresses>, Vec<(KeyPath, String)>) {
         let table: quorate_setting::Table = format!("listen = {text}").parse().unwrap();
-        let mut laid = Laid::default();
-        let read = Form::read(&table["listen"], &"dns.listen".into(), &mut laid);
-        (read, laid.refused)
+        let mut merged = Merged::default();
+        let read = SettingValue::read(&table["listen"], &"dns.listen".into(), &mut merged);
+        (read, merged.refused)
     }
 
     #[test]

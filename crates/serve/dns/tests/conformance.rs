@@ -8,7 +8,7 @@ use quorate_fake::{FakeReplica, received_now};
 use quorate_metrics::Registry;
 use quorate_packet::SignedPacket;
 use quorate_replica::{CookieSecret, CookieSecrets, ZoneState};
-use quorate_setting::{Findings, Form, KeyPath, Laid, Table};
+use quorate_setting::{Findings, KeyPath, Merged, SettingValue, Table};
 
 const TRANSPORTS: [(Transport, DnsTransport); 5] = [
     (Transport::Udp, DnsTransport::Udp),
@@ -60,9 +60,9 @@ fn responder(script: &Script) -> Responder {
     let file: Table = format!("[dns]\n{}", script.config)
         .parse()
         .expect("settings are TOML");
-    let (mut config, mut laid) = (DnsConfig::default(), Laid::default());
-    config.lay(&file["dns"], &KeyPath::default(), &mut laid);
-    assert!(laid.refused.is_empty(), "{:?}", laid.refused);
+    let (mut config, mut merged) = (DnsConfig::default(), Merged::default());
+    config.merge(&file["dns"], &KeyPath::default(), &mut merged);
+    assert!(merged.refused.is_empty(), "{:?}", merged.refused);
     let mut findings = Findings::default();
     let origins = config.origins(&KeyPath::default(), &mut findings);
     let origins = origins.unwrap_or_else(|| panic!("{}: {:?}", script.name, findings.errors));

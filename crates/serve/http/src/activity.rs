@@ -55,9 +55,9 @@ impl Activity {
     }
 
     /// Notes a request, which is under way until what is returned is dropped.
-    pub(crate) fn begin(self: &Arc<Self>) -> Arc<Underway> {
+    pub(crate) fn begin(self: &Arc<Self>) -> Arc<ActiveRequest> {
         self.lock().underway_count += 1;
-        Arc::new(Underway {
+        Arc::new(ActiveRequest {
             activity: self.clone(),
             busy: OnceLock::new(),
         })
@@ -94,12 +94,12 @@ impl Activity {
 ///
 /// The connection is idle while it waits for the client, as for the rest of a body: who is slow on
 /// all connections shall not keep others from theirs.
-pub(crate) struct Underway {
+pub(crate) struct ActiveRequest {
     activity: Arc<Activity>,
     busy: OnceLock<Busy>,
 }
 
-impl Underway {
+impl ActiveRequest {
     /// `body` as that of the request, which may take `read_timeout` from the first time on that
     /// something of it is waited for.
     pub(crate) fn watch(self: &Arc<Self>, body: Incoming, read_timeout: Duration) -> Body {
@@ -138,7 +138,7 @@ impl Underway {
     }
 }
 
-impl Drop for Underway {
+impl Drop for ActiveRequest {
     fn drop(&mut self) {
         let mut state = self.activity.lock();
         state.underway_count -= 1;
@@ -153,7 +153,7 @@ struct WatchedBody {
     /// Set once something is waited for: most bodies are there at once.
     timer: Option<Pin<Box<Sleep>>>,
     ended: bool,
-    underway: Arc<Underway>,
+    underway: Arc<ActiveRequest>,
 }
 
 impl HttpBody for WatchedBody {

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use quorate_setting::{Form, KeyPath, Laid, Value};
+use quorate_setting::{KeyPath, Merged, SettingValue, Value};
 
 /// How far to the left of an IPv4-mapped IPv6 address its IPv4 address begins, in bits.
 const MAPPED_PREFIX_LEN: u8 = 96;
@@ -51,12 +51,12 @@ impl Networks {
 }
 
 /// What an operator lists, or nothing if one of them is no network.
-impl Form for Networks {
-    fn read(value: &Value, at: &KeyPath, laid: &mut Laid) -> Option<Self> {
-        let texts: Vec<String> = laid.read(value, at)?;
+impl SettingValue for Networks {
+    fn read(value: &Value, at: &KeyPath, merged: &mut Merged) -> Option<Self> {
+        let texts: Vec<String> = merged.read(value, at)?;
         for (index, text) in texts.iter().enumerate() {
             if let Err(error) = parse_net(text) {
-                laid.refuse(&at.index(index), error.to_string());
+                merged.refuse(&at.index(index), error.to_string());
             }
         }
         Self::parse(texts).ok()
@@ -145,10 +145,10 @@ mod tests {
     #[test]
     fn each_text_that_is_no_network_is_named_at_its_place() {
         let read = |texts: &[&str]| {
-            let mut laid = Laid::default();
+            let mut merged = Merged::default();
             let value = Value::from(texts.to_vec());
-            let networks = Networks::read(&value, &"exempt".into(), &mut laid);
-            (networks, laid.refused)
+            let networks = Networks::read(&value, &"exempt".into(), &mut merged);
+            (networks, merged.refused)
         };
         let (networks, refused) = read(&["a", "10.0.0.0/8", "b"]);
         assert_eq!(networks, None);

@@ -8,14 +8,14 @@ use std::{
 
 use quorate_http::{ProblemResponse, ProblemType};
 use quorate_limit::Client;
-use quorate_metrics::Held;
+use quorate_metrics::GaugeGuard;
 
 use crate::{
     RelayMetrics, WatchSettings,
     metrics::{TooManyWatchers, WatchLabel},
 };
 
-/// After how many seconds one that may not wait may ask again. Places are held for long.
+/// After how many seconds one that may not wait may ask again. Places are taken for long.
 const RETRY_AFTER_SECS: u64 = 10;
 
 /// The requests that wait for changes. Each holds a connection, or a stream of one.
@@ -76,7 +76,7 @@ impl Watchers {
         Ok(WatcherPlace {
             client,
             waiting: self.waiting.clone(),
-            _held: Held::new(self.metrics.watches_open.of(kind)),
+            _gauge: GaugeGuard::new(self.metrics.watches_open.of(kind)),
         })
     }
 }
@@ -86,7 +86,7 @@ impl Watchers {
 pub(crate) struct WatcherPlace {
     client: Client,
     waiting: Arc<Mutex<Waiting>>,
-    _held: Held,
+    _gauge: GaugeGuard,
 }
 
 impl Drop for WatcherPlace {

@@ -5,8 +5,8 @@ use std::{fmt, path::PathBuf, sync::Arc};
 use quorate_disk::Disk;
 
 use crate::{
-    flaw::Flaw,
     group::{GROUP_ALIGNMENT, GROUP_HEADER_SIZE, GROUP_SIZE_MAX},
+    injected_fault::InjectedFault,
     item::{BASE_SIZE, ENTRY_OVERHEAD},
     segment::SEGMENT_HEADER_SIZE,
 };
@@ -47,7 +47,7 @@ pub struct LogConfig {
     pub sync_observer: Option<Arc<dyn SyncObserver>>,
     #[doc(hidden)]
     #[cfg(any(test, feature = "flaws"))]
-    pub flaw: Option<Flaw>,
+    pub injected_fault: Option<InjectedFault>,
 }
 
 /// Hears of the work of the thread that writes, on that thread: it must not wait.
@@ -69,7 +69,7 @@ impl LogConfig {
             cache_size_max: CACHE_SIZE_MAX,
             sync_observer: None,
             #[cfg(any(test, feature = "flaws"))]
-            flaw: None,
+            injected_fault: None,
         }
     }
 
@@ -96,12 +96,12 @@ impl LogConfig {
     }
 
     /// Whether this bug is planted.
-    pub(crate) fn has(&self, flaw: Flaw) -> bool {
+    pub(crate) fn has(&self, injected_fault: InjectedFault) -> bool {
         #[cfg(any(test, feature = "flaws"))]
-        return self.flaw == Some(flaw);
+        return self.injected_fault == Some(injected_fault);
         #[cfg(not(any(test, feature = "flaws")))]
         {
-            let _ = flaw;
+            let _ = injected_fault;
             false
         }
     }

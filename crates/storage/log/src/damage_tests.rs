@@ -6,7 +6,7 @@ use quorate_disk::{Disk, OpenMode};
 use quorate_sim::SimDisk;
 
 use crate::{
-    Flaw, Log, LogConfig, LogError, State,
+    InjectedFault, Log, LogConfig, LogError, State,
     fixture::{
         DIR, append, at, config, content, entries, entry, flushed, large_entry, metrics, open,
         save_vote, segments, sync, vote,
@@ -499,7 +499,7 @@ fn cutting_what_was_synced_would_be_seen() {
     let before = recovered(&disk).unwrap();
     disk.flip_bit(&segments(&disk)[0], 1100 * 8).unwrap();
     let flawed = LogConfig {
-        flaw: Some(Flaw::CutBelowSynced),
+        injected_fault: Some(InjectedFault::CutBelowSynced),
         ..config(&disk)
     };
     let log = Log::open(flawed, metrics()).unwrap();

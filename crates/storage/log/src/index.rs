@@ -38,7 +38,7 @@ impl DiskPlace {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Held {
+struct IndexEntry {
     term: u64,
     place: Place,
 }
@@ -56,7 +56,7 @@ pub(crate) struct Found {
 pub(crate) struct Index {
     pub(crate) base: Base,
     pub(crate) vote: Option<SavedVote>,
-    entries: VecDeque<Held>,
+    entries: VecDeque<IndexEntry>,
     /// Of the last entries, and of all that are not on disk.
     payloads: VecDeque<Bytes>,
     payload_size: usize,
@@ -75,7 +75,7 @@ impl Index {
     /// Starts anew from the base of the first segment that is left: the entries before it are
     /// missing until they turn out to be purged or truncated.
     pub(crate) fn restart(&mut self, base: Base) {
-        let missing = Held {
+        let missing = IndexEntry {
             term: 0,
             place: Place::Missing,
         };
@@ -103,7 +103,7 @@ impl Index {
         self.base = self.base.after(entry).map_err(invalid)?;
         if let Item::Entry(position, payload) = entry {
             let term = position.term.0;
-            self.entries.push_back(Held { term, place });
+            self.entries.push_back(IndexEntry { term, place });
             if let Place::Queued(_) = place {
                 self.payload_size += payload.len();
                 self.payloads.push_back(payload.clone());

@@ -55,9 +55,9 @@ mod damage_tests;
 mod error;
 #[cfg(test)]
 mod fixture;
-mod flaw;
 mod group;
 mod index;
+mod injected_fault;
 mod inspect;
 mod item;
 mod log;
@@ -68,10 +68,10 @@ mod queue;
 mod recovery;
 mod scrub;
 mod segment;
+mod segment_allocator;
 mod shared;
 #[cfg(test)]
 mod space_tests;
-mod spares;
 mod synced;
 mod vote;
 mod writer;
@@ -79,7 +79,7 @@ mod writer;
 pub use config::{LogConfig, SyncObserver};
 pub use error::{LogDamage, LogError};
 #[doc(hidden)]
-pub use flaw::Flaw;
+pub use injected_fault::InjectedFault;
 pub use inspect::inspect;
 pub use log::{Log, State};
 pub use metrics::LogMetrics;

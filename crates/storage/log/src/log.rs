@@ -20,8 +20,8 @@ use crate::{
     queue::{Flushed, OnFlushed},
     recovery::{Recovered, recover},
     segment::Segment,
+    segment_allocator::SegmentAllocator,
     shared::{LogState, Shared},
-    spares::Maker,
     vote::SavedVote,
     writer::Writer,
 };
@@ -70,7 +70,7 @@ impl Log {
         let shared = Shared::new(config, log_id, metrics, synced, index, segments);
         shared.lock().retire(base.first);
         let shared = Arc::new(shared);
-        let maker = Maker {
+        let maker = SegmentAllocator {
             shared: shared.clone(),
             spares: recovered.spares,
             retry_at: None,

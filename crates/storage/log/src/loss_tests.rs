@@ -7,7 +7,7 @@ use quorate_sim::{Call, Loss, SimDisk};
 use quorate_state::LogPosition;
 
 use crate::{
-    Flaw, Log, LogConfig, State,
+    InjectedFault, Log, LogConfig, State,
     fixture::{append, at, config, content, metrics, open, save_vote, vote},
 };
 
@@ -66,11 +66,11 @@ struct Workload {
 }
 
 impl Workload {
-    fn new(seed: u64, flaw: Option<Flaw>) -> Self {
+    fn new(seed: u64, injected_fault: Option<InjectedFault>) -> Self {
         let disk = SimDisk::new();
         let config = LogConfig {
             segment_size: 8 * 1024,
-            flaw,
+            injected_fault,
             ..config(&disk)
         };
         Self {
@@ -189,7 +189,7 @@ impl Workload {
     fn reopened(&self, image: &SimDisk) -> Result<Log, String> {
         let config = LogConfig {
             disk: Arc::new(image.clone()),
-            flaw: None,
+            injected_fault: None,
             ..self.config.clone()
         };
         Log::open(config, metrics()).map_err(|error| error.to_string())
@@ -250,26 +250,26 @@ fn a_loss_of_power_at_any_moment_leaves_all_that_was_acknowledged() {
 
 #[test]
 fn a_callback_before_the_sync_would_be_seen() {
-    expect_seen(Flaw::AckBeforeSync);
+    expect_seen(InjectedFault::AckBeforeSync);
 }
 
 #[test]
 fn a_new_segment_that_is_not_synced_would_be_seen() {
-    expect_seen(Flaw::NoSyncAtSegmentChange);
+    expect_seen(InjectedFault::NoSyncAtSegmentChange);
 }
 
 #[test]
 fn a_vote_that_is_not_synced_would_be_seen() {
-    expect_seen(Flaw::VoteNotSynced);
+    expect_seen(InjectedFault::VoteNotSynced);
 }
 
-fn expect_seen(flaw: Flaw) {
+fn expect_seen(injected_fault: InjectedFault) {
     let seen = (0..SEEDS).any(|seed| {
-        let mut workload = Workload::new(seed, Some(flaw));
+        let mut workload = Workload::new(seed, Some(injected_fault));
         workload.run(STEPS);
         workload.check(LOSSES).is_err()
     });
-    assert!(seen, "{flaw:?} is not seen");
+    assert!(seen, "{injected_fault:?} is not seen");
 }
 
 #[test]

@@ -28,9 +28,9 @@ use crate::{
     LogConfig, LogError,
     block::Header,
     chain::{Chain, ChainEnd},
-    flaw::Flaw,
     group::{GROUP_ALIGNMENT, GroupHeader, Link},
     index::Index,
+    injected_fault::InjectedFault,
     segment::{SEGMENT_HEADER_SIZE, SPARE_EXTENSION, Segment, Used, segment_number, segment_path},
     synced::{SYNCED_FILE, Synced, SyncedFile},
     vote::{VOTE_FILE, VoteFile},
@@ -78,7 +78,7 @@ pub(crate) fn recover(config: &LogConfig) -> Result<Recovered, LogError> {
         Index::new(config.cache_size_max),
     );
     let end = chain.follow()?;
-    if !config.has(Flaw::CutBelowSynced) {
+    if !config.has(InjectedFault::CutBelowSynced) {
         check_end(&chain, end, synced_file.pair.is_damaged)?;
     }
     chain.check_front()?;

@@ -8,9 +8,9 @@ use std::{io, mem, sync::Arc};
 use crate::{
     base::{Base, Item},
     error::Failure,
-    flaw::Flaw,
     group::{GroupBuffer, Link, group_size},
     index::DiskPlace,
+    injected_fault::InjectedFault,
     item::BASE_SIZE,
     queue::{Batch, Flushed},
     segment::{SEGMENT_HEADER_SIZE, Segment, Used},
@@ -72,7 +72,7 @@ impl Writer {
 
     fn write(&mut self, mut batch: Batch) -> Result<(), Failure> {
         let mut flushed = mem::take(&mut batch.flushed);
-        if self.shared.config.has(Flaw::AckBeforeSync) {
+        if self.shared.config.has(InjectedFault::AckBeforeSync) {
             call(mem::take(&mut flushed), &Ok(()));
         }
         let result = match batch.vote {
@@ -91,7 +91,7 @@ impl Writer {
     fn write_vote(&mut self, vote: SavedVote) -> Result<(), Failure> {
         let mut write = || {
             self.vote_file.save(vote)?;
-            match self.shared.config.has(Flaw::VoteNotSynced) {
+            match self.shared.config.has(InjectedFault::VoteNotSynced) {
                 true => Ok(()),
                 false => self.vote_file.sync(),
             }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use quorate_disk::LinuxDisk;
 use quorate_packet::{PublicKey, SignedPacket};
 use quorate_state::{StoredPacket, StoredPackets, UnixMillis};
-use quorate_store::{Extent, Pace, Store, StoreConfig, StoreMetrics};
+use quorate_store::{CheckpointScope, IoSpeed, Store, StoreConfig, StoreMetrics};
 
 /// How many reads of random keys are timed.
 const READ_COUNT: u64 = 2_000_000;
@@ -62,10 +62,14 @@ fn fill(config: &StoreConfig, count: u64) -> Result<(), Box<dyn Error>> {
         });
         in_transactions += cpu_time_secs()? - began;
         if first % 65_536 == 0 {
-            store.begin_checkpoint(Extent::Changes).commit(Pace::Fast)?;
+            store
+                .begin_checkpoint(CheckpointScope::Changes)
+                .commit(IoSpeed::Fast)?;
         }
     }
-    store.begin_checkpoint(Extent::Changes).commit(Pace::Fast)?;
+    store
+        .begin_checkpoint(CheckpointScope::Changes)
+        .commit(IoSpeed::Fast)?;
     println!(
         "filled: {} MB, {:.2} µs a put",
         resident_size()? / 1_000_000,

@@ -11,13 +11,13 @@ use std::{
 use quorate_disk::{DiskFile, is_out_of_space};
 use redb::StorageBackend;
 
-use crate::{pace::Pacer, reserve::Reserve};
+use crate::{reserve::Reserve, throttle::IoThrottle};
 
 /// How much is written before it is synced, in bytes. A checkpoint of a gigabyte would otherwise
 /// leave that much to its one sync, and the sync of the Raft log on the same disk would wait for it.
 const UNSYNCED_SIZE_MAX: u64 = 512 * 1024;
 
-/// Writes at a measured pace, and never again after a failure. Where the disk is full, what was
+/// Writes at a measured speed, and never again after a failure. Where the disk is full, what was
 /// reserved is given back first.
 ///
 /// redb forgives some failures of a write. A failed sync hidden in one of them must not be followed
@@ -27,7 +27,7 @@ pub(crate) struct FileBackend {
     pub(crate) file: Arc<dyn DiskFile>,
     pub(crate) unsynced_size: AtomicU64,
     pub(crate) closed: Closed,
-    pub(crate) pacer: Arc<Pacer>,
+    pub(crate) throttle: Arc<IoThrottle>,
     pub(crate) reserve: Arc<Reserve>,
 }
 
@@ -109,7 +109,7 @@ impl StorageBackend for FileBackend {
         if self.unsynced_size.fetch_add(size, Ordering::Relaxed) + size >= UNSYNCED_SIZE_MAX {
             self.sync_data()?;
         }
-        self.pacer.rest();
+        self.throttle.rest();
         Ok(())
     }
 }
@@ -127,7 +127,7 @@ mod tests {
             file,
             unsynced_size: AtomicU64::new(0),
             closed: Closed::default(),
-            pacer: Arc::default(),
+            throttle: Arc::default(),
             reserve: Arc::default(),
         }
     }

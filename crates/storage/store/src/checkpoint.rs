@@ -5,7 +5,7 @@ use std::{mem, sync::Arc};
 use quorate_replica::IndexedPacket;
 
 use crate::{
-    Meta, Pace, StoreError, checkpoint_lock::CheckpointGuard, file::CheckpointFile,
+    IoSpeed, Meta, StoreError, checkpoint_lock::CheckpointGuard, file::CheckpointFile,
     memory::Changes, shared::Shared,
 };
 
@@ -18,7 +18,7 @@ const GROWTH_MIN: u64 = 1024 * 1024;
 const CHANGE_GROWTH: u64 = 1536;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Extent {
+pub enum CheckpointScope {
     /// What changed since the last one, into the file.
     Changes,
     /// All packets, into a new file: whatever is wrong with the old one goes with it.
@@ -49,13 +49,13 @@ pub(crate) fn meta_growth(meta: &Meta) -> u64 {
 }
 
 impl Checkpoint {
-    pub(crate) fn begin(shared: Arc<Shared>, extent: Extent) -> Self {
-        shared.file().pacer.hurry();
+    pub(crate) fn begin(shared: Arc<Shared>, scope: CheckpointScope) -> Self {
+        shared.file().throttle.hurry();
         let guard = shared.checkpoint_lock.acquire();
         let mut state = shared.memory.state();
-        let everything = match extent {
-            Extent::Changes => None,
-            Extent::Everything => Some(shared.memory.packets(&state)),
+        let everything = match scope {
+            CheckpointScope::Changes => None,
+            CheckpointScope::Everything => Some(shared.memory.packets(&state)),
         };
         let meta = state.meta.clone();
         let changes = mem::take(&mut state.changes);
@@ -81,13 +81,13 @@ impl Checkpoint {
     /// that a new leader may contradict.
     ///
     /// Any error is fatal to the node, but for two. After [`StoreError::Damaged`] memory is whole, and
-    /// a checkpoint of [`Extent::Everything`] needs nothing of the old file. After
+    /// a checkpoint of [`CheckpointScope::Everything`] needs nothing of the old file. After
     /// [`StoreError::NoSpace`] the last checkpoint is as it was, and the next one makes up for this.
-    pub fn commit(mut self, pace: Pace) -> Result<Meta, StoreError> {
+    pub fn commit(mut self, speed: IoSpeed) -> Result<Meta, StoreError> {
         let shared = self.shared.clone();
         let timer = shared.metrics.checkpoint_duration_seconds.start_timer();
         match self.everything.take() {
-            None => self.commit_changes(pace)?,
+            None => self.commit_changes(speed)?,
             Some(packets) => self.commit_everything(packets)?,
         }
         self.changes.clear();
@@ -97,15 +97,15 @@ impl Checkpoint {
     }
 
     /// In order, so that each page is changed once.
-    fn commit_changes(&self, pace: Pace) -> Result<(), StoreError> {
+    fn commit_changes(&self, speed: IoSpeed) -> Result<(), StoreError> {
         let changes = self.changes.iter();
         let changes = changes.map(|(key, changed)| (*key.as_bytes(), changed.as_deref()));
         let file = self.shared.writable_file()?;
         let growth = growth(self.changes.len(), &self.meta);
         file.reserve(&self.shared.config.disk, growth)?;
-        file.pacer.set(pace);
+        file.throttle.set(speed);
         let committed = file.commit(changes, &self.meta);
-        file.pacer.set(Pace::Fast);
+        file.throttle.set(IoSpeed::Fast);
         file.reserve.give_back();
         if let Err(StoreError::NoSpace { .. }) = &committed {
             self.shared.reopen_file()?;

@@ -13,7 +13,7 @@ use quorate_disk::{Disk, DiskFile, LinuxDisk, OpenMode};
 use quorate_state::{LogPosition, UnixMillis};
 
 use super::*;
-use crate::Pace;
+use crate::IoSpeed;
 use crate::fixture::*;
 
 /// A disk whose syncs wait to be let through.
@@ -107,7 +107,7 @@ impl DiskFile for SlowFile {
 
 #[test]
 fn nothing_waits_for_the_disk_under_a_checkpoint() {
-    for extent in [Extent::Changes, Extent::Everything] {
+    for scope in [CheckpointScope::Changes, CheckpointScope::Everything] {
         let dir = tempfile::tempdir().unwrap();
         let (release, released) = channel();
         let gate = Arc::new(Gate {
@@ -120,8 +120,8 @@ fn nothing_waits_for_the_disk_under_a_checkpoint() {
 
         let begun = gate.close();
         let committing = thread::spawn({
-            let checkpoint = store.begin_checkpoint(extent);
-            move || checkpoint.commit(Pace::Fast).unwrap()
+            let checkpoint = store.begin_checkpoint(scope);
+            move || checkpoint.commit(IoSpeed::Fast).unwrap()
         });
         begun.recv().unwrap();
         assert_eq!(store.stored_packet(&key(1)), Some(stored(1, 10, 1000)));
@@ -148,12 +148,12 @@ fn nothing_waits_for_the_disk_under_a_checkpoint() {
 
 #[test]
 fn what_a_dropped_checkpoint_took_is_in_the_next() {
-    for extent in [Extent::Changes, Extent::Everything] {
+    for scope in [CheckpointScope::Changes, CheckpointScope::Everything] {
         let dir = tempfile::tempdir().unwrap();
         let config = config(dir.path());
         let store = open(&config);
         put(&store, 1, (1..4).map(|n| stored(n, 10, 100)));
-        let dropped = store.begin_checkpoint(extent);
+        let dropped = store.begin_checkpoint(scope);
         put(&store, 2, [stored(2, 20, 200)]);
         expire(&store, 11, 1);
         put(&store, 3, [stored(1, 30, 300)]);
@@ -174,20 +174,20 @@ fn checkpoints_wait_for_each_other() {
     let dir = tempfile::tempdir().unwrap();
     let store = Arc::new(open(&config(dir.path())));
     put(&store, 1, [stored(1, 10, 100)]);
-    let first = store.begin_checkpoint(Extent::Changes);
+    let first = store.begin_checkpoint(CheckpointScope::Changes);
     let (sender, begun) = channel();
     let second = thread::spawn({
         let store = store.clone();
         move || {
-            let second = store.begin_checkpoint(Extent::Changes);
+            let second = store.begin_checkpoint(CheckpointScope::Changes);
             sender.send(second.meta().applied).unwrap();
-            second.commit(Pace::Fast).unwrap()
+            second.commit(IoSpeed::Fast).unwrap()
         }
     });
     put(&store, 2, [stored(2, 20, 100)]);
     let early = begun.recv_timeout(Duration::from_millis(200));
     assert!(early.is_err(), "the first is not committed");
-    first.commit(Pace::Fast).unwrap();
+    first.commit(IoSpeed::Fast).unwrap();
     assert_eq!(begun.recv().unwrap(), Some(LogPosition::new(1, 2)));
     assert_eq!(second.join().unwrap(), store.meta());
 }

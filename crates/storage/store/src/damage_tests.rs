@@ -6,7 +6,7 @@ use quorate_state::StoredPacket;
 
 use super::*;
 use crate::{
-    Extent, Meta, Pace, Store, StoreConfig, StoreError,
+    CheckpointScope, IoSpeed, Meta, Store, StoreConfig, StoreError,
     fixture::*,
     one_file_fixture::OneFile,
     schema::{Key, PACKETS, encode_value},
@@ -21,9 +21,9 @@ const HEADER_SIZE: usize = 320;
 const PATH: &str = "/data/packets.redb";
 
 /// What a store may hold: that of one of its checkpoints.
-type Held = (Meta, Vec<StoredPacket>);
+type Contents = (Meta, Vec<StoredPacket>);
 
-fn held(store: &Store) -> Held {
+fn contents(store: &Store) -> Contents {
     (store.meta(), packets(store))
 }
 
@@ -38,14 +38,14 @@ fn small_store(disk: &SimDisk) -> (StoreConfig, Store) {
 
 /// A file of two checkpoints, as it is after it was closed and as a crash leaves it, and what they
 /// hold, the newer one first.
-fn small_files() -> (Vec<u8>, Vec<u8>, [Held; 2]) {
+fn small_files() -> (Vec<u8>, Vec<u8>, [Contents; 2]) {
     let disk = SimDisk::new();
     let (_, store) = small_store(&disk);
-    let older = held(&store);
+    let older = contents(&store);
     put(&store, 2, (100..220).map(|n| stored(n, 20, 400)));
     expire(&store, 11, 50);
     checkpoint(&store);
-    let newer = held(&store);
+    let newer = contents(&store);
     let left_open = disk.read(PATH).unwrap();
     drop(store);
     (disk.read(PATH).unwrap(), left_open, [newer, older])
@@ -56,17 +56,20 @@ fn disk_with(content: &[u8]) -> (OneFile, StoreConfig) {
     (disk.clone(), config_on(disk, PATH))
 }
 
-/// Opens a file in which something is wrong: it holds what one of the checkpoints held, or it is
+/// Opens a file in which something is wrong: it holds what one of the checkpoints contents, or it is
 /// damaged and left alone. The store, when it opened.
 fn right_or_damaged(
     content: &[u8],
-    checkpoints: &[Held],
+    checkpoints: &[Contents],
     what: &str,
 ) -> Option<(StoreConfig, Store)> {
     let (disk, config) = disk_with(content);
     match try_open(&config) {
         Ok(store) => {
-            assert!(checkpoints.contains(&held(&store)), "{what}: other packets");
+            assert!(
+                checkpoints.contains(&contents(&store)),
+                "{what}: other packets"
+            );
             Some((config, store))
         }
         Err(StoreError::Damaged(damage)) => {
@@ -83,13 +86,17 @@ fn expect_whole_when_written_to(config: &StoreConfig, store: Store, what: &str) 
     put(&store, 9, (0..50).map(|n| stored(n * 7, 30, 500)));
     checkpoint(&store);
     scrub(&store).unwrap_or_else(|error| panic!("{what}: {error}"));
-    let expected = held(&store);
+    let expected = contents(&store);
     drop(store);
-    assert_eq!(held(&open(config)), expected, "{what}");
+    assert_eq!(contents(&open(config)), expected, "{what}");
 }
 
 /// Flips bits one at a time and says how many of the files were found damaged.
-fn flip_each(content: &[u8], checkpoints: &[Held], bits: impl IntoIterator<Item = usize>) -> usize {
+fn flip_each(
+    content: &[u8],
+    checkpoints: &[Contents],
+    bits: impl IntoIterator<Item = usize>,
+) -> usize {
     let mut damaged_count = 0;
     for (number, bit) in bits.into_iter().enumerate() {
         let what = format!("bit {} of byte {}", bit % 8, bit / 8);
@@ -210,13 +217,13 @@ fn damage_under_a_running_store_is_found_and_healed() {
     let (config, store) = small_store(&disk);
     put(&store, 2, [stored(77, 20, 999), stored(78, 20, 999)]);
     checkpoint(&store);
-    let expected = held(&store);
+    let expected = contents(&store);
     scrub(&store).unwrap();
 
     for number in [77, 78] {
         damage_value(&disk, &stored(number, 20, 999));
     }
-    assert_eq!(held(&store), expected, "reads see nothing of it");
+    assert_eq!(contents(&store), expected, "reads see nothing of it");
     let Err(StoreError::Damaged(damage)) = scrub(&store) else {
         panic!("the scrub saw nothing of it either");
     };
@@ -226,15 +233,15 @@ fn damage_under_a_running_store_is_found_and_healed() {
 
     put(&store, 3, [stored(1, 30, 100)]);
     let healed = store
-        .begin_checkpoint(Extent::Everything)
-        .commit(Pace::Fast)
+        .begin_checkpoint(CheckpointScope::Everything)
+        .commit(IoSpeed::Fast)
         .unwrap();
     assert_eq!(healed, store.meta());
     scrub(&store).unwrap();
     assert_eq!(store.shared().metrics.damaged_packets.get(), 0);
-    let expected = held(&store);
+    let expected = contents(&store);
     drop(store);
-    assert_eq!(held(&open(&config)), expected);
+    assert_eq!(contents(&open(&config)), expected);
 }
 
 #[test]
@@ -341,19 +348,19 @@ fn what_a_checkpoint_stumbles_over_one_of_everything_heals() {
     }
     put(&store, 2, [stored(5, 20, 100)]);
     let error = store
-        .begin_checkpoint(Extent::Changes)
-        .commit(Pace::Fast)
+        .begin_checkpoint(CheckpointScope::Changes)
+        .commit(IoSpeed::Fast)
         .unwrap_err();
     assert!(matches!(error, StoreError::Damaged(_)), "{error}");
     put(&store, 3, [stored(6, 20, 100)]);
     store
-        .begin_checkpoint(Extent::Everything)
-        .commit(Pace::Fast)
+        .begin_checkpoint(CheckpointScope::Everything)
+        .commit(IoSpeed::Fast)
         .unwrap();
     scrub(&store).unwrap();
-    let expected = held(&store);
+    let expected = contents(&store);
     drop(store);
-    assert_eq!(held(&open(&config)), expected);
+    assert_eq!(contents(&open(&config)), expected);
 }
 
 /// No checksum covers which of redb's two slots is the newer one. A start cannot tell, its caller
@@ -363,7 +370,7 @@ fn one_flipped_bit_shows_the_checkpoint_before_the_last() {
     let (_, mut content, [_, older]) = small_files();
     content[9] ^= 1;
     let (_disk, config) = disk_with(&content);
-    assert_eq!(held(&open(&config)), older);
+    assert_eq!(contents(&open(&config)), older);
 }
 
 /// The file of a snapshot that is being received, turned while it is there: what is installed is

@@ -19,9 +19,9 @@ use crate::{
     guard::{caught, reading},
     inspection::Inspection,
     overlay::OverlayBackend,
-    pace::Pacer,
     reserve::Reserve,
     schema::{Key, META, PACKETS, encode_value},
+    throttle::IoThrottle,
 };
 
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub(crate) struct CheckpointFile {
     /// Where the file goes with this: it was made, and is not published yet.
     unpublished: Mutex<Option<Arc<dyn Disk>>>,
     pub(crate) closed: Closed,
-    pub(crate) pacer: Arc<Pacer>,
+    pub(crate) throttle: Arc<IoThrottle>,
     pub(crate) reserve: Arc<Reserve>,
     /// There until this is dropped.
     database: Option<Database>,
@@ -120,7 +120,7 @@ impl CheckpointFile {
             file: opened.file.clone(),
             unsynced_size: AtomicU64::new(0),
             closed: opened.closed.clone(),
-            pacer: opened.pacer.clone(),
+            throttle: opened.throttle.clone(),
             reserve: opened.reserve.clone(),
         };
         opened.database = Some(opened.writing(|| open_database(backend, cache_size))?);
@@ -144,7 +144,7 @@ impl CheckpointFile {
             is_read_only,
             unpublished: Mutex::default(),
             closed: Closed::default(),
-            pacer: Arc::default(),
+            throttle: Arc::default(),
             reserve: Arc::default(),
             database: None,
         }
@@ -217,7 +217,7 @@ impl CheckpointFile {
             transaction.set_quick_repair(true);
             let mut table = transaction.open_table(PACKETS)?;
             for (key, changed) in changes {
-                self.pacer.rest();
+                self.throttle.rest();
                 match changed {
                     Some(indexed) => {
                         let value = encode_value(&key, &indexed.stored().encode());

@@ -13,7 +13,9 @@ use quorate_state::{
     StoredPacket, StoredPackets, UnixMillis,
 };
 
-use crate::{Extent, Meta, Pace, PacketsMut, Store, StoreConfig, StoreError, StoreMetrics};
+use crate::{
+    CheckpointScope, IoSpeed, Meta, PacketsMut, Store, StoreConfig, StoreError, StoreMetrics,
+};
 
 pub(crate) const CACHE_SIZE: usize = 1024 * 1024;
 
@@ -107,8 +109,8 @@ pub(crate) fn agree(store: &Store, capacity: Capacity) -> ClusterState {
 
 pub(crate) fn checkpoint(store: &Store) -> Meta {
     store
-        .begin_checkpoint(Extent::Changes)
-        .commit(Pace::Fast)
+        .begin_checkpoint(CheckpointScope::Changes)
+        .commit(IoSpeed::Fast)
         .unwrap()
 }
 

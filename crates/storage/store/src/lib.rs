@@ -43,7 +43,7 @@
 //! A commit is two-phase, for packets come from strangers and redb's page checksums are not
 //! cryptographic, and holds redb's free pages, so that a start need not rebuild them. It syncs every
 //! half a megabyte, so that the sync of the Raft log on the same disk does not stand behind a pile, and at
-//! [`Pace::Gentle`] it rests in between.
+//! [`IoSpeed::Gentle`] it rests in between.
 //!
 //! Every file is built under another name, synced, and renamed into place: there is a whole file or
 //! none.
@@ -63,7 +63,7 @@
 //!
 //! [`Store::open`] reads the whole file and checks everything in it before one packet is served, and
 //! a file that fails is [`Damage`], left as it was found. [`Store::scrub`] reads a checkpoint again
-//! while the node runs; what it finds, a checkpoint of [`Extent::Everything`] heals from memory. What
+//! while the node runs; what it finds, a checkpoint of [`CheckpointScope::Everything`] heals from memory. What
 //! no checksum can tell is age: redb's header has two slots, and a flipped bit makes it show the
 //! checkpoint before the last. So the caller compares [`Meta::applied`] with what its log begins at.
 //!
@@ -112,7 +112,6 @@ mod metrics;
 #[cfg(test)]
 mod one_file_fixture;
 mod overlay;
-mod pace;
 mod reader;
 mod receive;
 mod reserve;
@@ -121,8 +120,9 @@ mod scrub;
 mod shared;
 mod snapshot;
 mod store;
+mod throttle;
 
-pub use checkpoint::{Checkpoint, Extent};
+pub use checkpoint::{Checkpoint, CheckpointScope};
 pub use config::StoreConfig;
 pub use damage::Damage;
 pub use error::StoreError;
@@ -130,9 +130,9 @@ pub use index::{ChangeFeed, Index, Prepared};
 pub use memory::PacketsMut;
 pub use meta::Meta;
 pub use metrics::StoreMetrics;
-pub use pace::Pace;
 pub use receive::{ReceivedSnapshot, SnapshotReceiver};
 pub use schema::PacketsSummary;
 pub use scrub::StoreScrub;
 pub use snapshot::{Snapshot, SnapshotChunks};
 pub use store::Store;
+pub use throttle::IoSpeed;

@@ -5,7 +5,7 @@ use quorate_disk::Disk;
 use quorate_sim::SimDisk;
 
 use super::*;
-use crate::{Extent, Pace, PacketsSummary, Store, fixture::*};
+use crate::{CheckpointScope, IoSpeed, PacketsSummary, Store, fixture::*};
 
 #[test]
 fn packets_are_listed_in_the_order_of_keys_page_by_page() {
@@ -115,10 +115,10 @@ fn key_of(stored: &StoredPacket) -> PublicKey {
     *stored.packet.key()
 }
 
-fn extent(everything: bool) -> Extent {
+fn scope(everything: bool) -> CheckpointScope {
     match everything {
-        true => Extent::Everything,
-        false => Extent::Changes,
+        true => CheckpointScope::Everything,
+        false => CheckpointScope::Changes,
     }
 }
 
@@ -147,14 +147,14 @@ proptest! {
                     assert_eq!(expire(&store, cutoff, count_max), model.expire(cutoff, count_max));
                 }
                 Step::Checkpoint { everything } => {
-                    let checkpoint = store.begin_checkpoint(extent(everything));
-                    checkpoint.commit(Pace::Fast).unwrap();
+                    let checkpoint = store.begin_checkpoint(scope(everything));
+                    checkpoint.commit(IoSpeed::Fast).unwrap();
                     durable = model.clone();
                     let changes = &store.shared().memory.state().changes;
                     assert!(changes.is_empty(), "the next one need not write them again");
                 }
                 Step::DropCheckpoint { everything } => {
-                    drop(store.begin_checkpoint(extent(everything)));
+                    drop(store.begin_checkpoint(scope(everything)));
                 }
                 Step::Restart => {
                     disk = disk.kill();

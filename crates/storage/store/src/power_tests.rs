@@ -3,15 +3,15 @@ use quorate_sim::{Call, Loss, SimDisk};
 use quorate_state::StoredPacket;
 
 use super::*;
-use crate::Pace;
+use crate::IoSpeed;
 use crate::fixture::*;
 
 /// How many images of each boundary are looked at.
 const IMAGE_COUNT: usize = 3;
 
-type Held = (Meta, Vec<StoredPacket>);
+type Contents = (Meta, Vec<StoredPacket>);
 
-fn held(store: &Store) -> Held {
+fn contents(store: &Store) -> Contents {
     (store.meta(), packets(store))
 }
 
@@ -28,14 +28,14 @@ fn config_of(disk: &SimDisk) -> StoreConfig {
 }
 
 /// Lets the power go at each boundary of `work`, which takes a store from `before` to `after`.
-fn expect_one_or_the_other(disk: &SimDisk, first: usize, before: &Held, after: &Held) {
+fn expect_one_or_the_other(disk: &SimDisk, first: usize, before: &Contents, after: &Contents) {
     let last = disk.boundaries();
     assert!(first < last, "the work reached the disk");
     for boundary in first..=last {
         for (loss, image) in disk.images(boundary, IMAGE_COUNT, boundary as u64) {
             let store = try_open(&config_of(&image));
             let store = store.unwrap_or_else(|error| panic!("{boundary} {loss:?}: {error}"));
-            let found = held(&store);
+            let found = contents(&store);
             assert!(
                 (found == *before && boundary < last) || found == *after,
                 "{boundary} of {last}, {loss:?}: {:?}",
@@ -49,23 +49,23 @@ fn expect_one_or_the_other(disk: &SimDisk, first: usize, before: &Held, after: &
 fn a_store_that_is_half_made_opens_empty() {
     let disk = empty_disk();
     let store = open(&config_of(&disk));
-    let empty = held(&store);
+    let empty = contents(&store);
     expect_one_or_the_other(&disk, 0, &empty, &empty);
 }
 
 #[test]
 fn a_loss_of_power_leaves_one_checkpoint_or_the_next() {
-    for extent in [Extent::Changes, Extent::Everything] {
+    for scope in [CheckpointScope::Changes, CheckpointScope::Everything] {
         let disk = empty_disk();
         let store = open(&config_of(&disk));
         put(&store, 1, (0..20).map(|n| stored(n, 10, 1000)));
         checkpoint(&store);
-        let before = held(&store);
+        let before = contents(&store);
         put(&store, 2, (10..30).map(|n| stored(n, 20, 1000)));
         expire(&store, 11, 5);
-        let after = held(&store);
+        let after = contents(&store);
         disk.settle();
-        store.begin_checkpoint(extent).commit(Pace::Fast).unwrap();
+        store.begin_checkpoint(scope).commit(IoSpeed::Fast).unwrap();
         expect_one_or_the_other(&disk, 0, &before, &after);
     }
 }
@@ -76,12 +76,12 @@ fn a_loss_of_power_leaves_the_old_packets_or_the_received_ones() {
     let store = open(&config_of(&disk));
     put(&store, 7, (0..20).map(|n| stored(n, 10, 1000)));
     checkpoint(&store);
-    let (snapshot, after) = (store.snapshot().unwrap(), held(&store));
+    let (snapshot, after) = (store.snapshot().unwrap(), contents(&store));
     let disk = empty_disk();
     let store = open(&config_of(&disk));
     put(&store, 1, [stored(999, 1, 100)]);
     checkpoint(&store);
-    let before = held(&store);
+    let before = contents(&store);
 
     disk.settle();
     let mut receiver = Store::receiver(&store.shared.config).unwrap();
@@ -92,7 +92,7 @@ fn a_loss_of_power_leaves_the_old_packets_or_the_received_ones() {
     store
         .install(receiver.complete().unwrap(), snapshot.meta().clone())
         .unwrap();
-    assert_eq!(held(&store), after);
+    assert_eq!(contents(&store), after);
     expect_one_or_the_other(&disk, 0, &before, &after);
 }
 
@@ -102,10 +102,10 @@ fn nothing_reaches_the_disk_before_the_commit() {
     let store = open(&config_of(&disk));
     disk.settle();
     put(&store, 1, (0..60).map(|n| stored(n, 10, 1000)));
-    let checkpoint = store.begin_checkpoint(Extent::Changes);
+    let checkpoint = store.begin_checkpoint(CheckpointScope::Changes);
     assert_eq!(checkpoint.meta().applied, store.meta().applied);
     assert_eq!(disk.boundaries(), 0, "the log can still be synced first");
-    checkpoint.commit(Pace::Fast).unwrap();
+    checkpoint.commit(IoSpeed::Fast).unwrap();
     assert!(disk.boundaries() > 0);
 }
 
@@ -120,24 +120,26 @@ fn a_failed_commit_is_the_last_and_costs_no_checkpoint() {
         let store = open(&config_of(&disk));
         put(&store, 1, (0..20).map(|n| stored(n, 10, 1000)));
         checkpoint(&store);
-        let before = held(&store);
+        let before = contents(&store);
         put(&store, 2, [stored(5, 20, 500)]);
-        let after = held(&store);
+        let after = contents(&store);
 
         disk.fail(call, "/data/packets.redb", nth);
         let failed = store
-            .begin_checkpoint(Extent::Changes)
-            .commit(Pace::Fast)
+            .begin_checkpoint(CheckpointScope::Changes)
+            .commit(IoSpeed::Fast)
             .is_err();
         disk.mend();
-        assert_eq!(held(&store), after, "memory does not care");
+        assert_eq!(contents(&store), after, "memory does not care");
         if failed {
-            let again = store.begin_checkpoint(Extent::Changes).commit(Pace::Fast);
+            let again = store
+                .begin_checkpoint(CheckpointScope::Changes)
+                .commit(IoSpeed::Fast);
             assert!(again.is_err(), "{call:?} {nth}: tried again");
         }
         let last = disk.boundaries();
         for (loss, image) in disk.images(last, IMAGE_COUNT, 1) {
-            let found = held(&open(&config_of(&image)));
+            let found = contents(&open(&config_of(&image)));
             assert!(
                 found == after || (failed && found == before),
                 "{call:?} {nth} {loss:?}: {:?}",
@@ -152,14 +154,16 @@ fn a_failed_commit_is_the_last_and_costs_no_checkpoint() {
 fn a_sync_that_fails_in_the_middle_fails_the_commit() {
     let disk = empty_disk();
     let store = open(&config_of(&disk));
-    let before = held(&store);
+    let before = contents(&store);
     put(&store, 1, (0..8000).map(|n| stored(n, 10, 1000)));
     disk.fail(Call::Sync, "/data", 1);
-    let failed = store.begin_checkpoint(Extent::Changes).commit(Pace::Fast);
+    let failed = store
+        .begin_checkpoint(CheckpointScope::Changes)
+        .commit(IoSpeed::Fast);
     assert!(matches!(failed, Err(StoreError::Redb(_))), "{failed:?}");
     disk.mend();
     let image = disk.image(disk.boundaries(), Loss::Everything);
-    assert_eq!(held(&open(&config_of(&image))), before);
+    assert_eq!(contents(&open(&config_of(&image))), before);
 }
 
 #[test]
@@ -169,10 +173,12 @@ fn a_name_that_is_not_durable_ends_the_checkpoints() {
     put(&store, 1, [stored(1, 10, 100)]);
     disk.fail(Call::SyncDir, "/data", 1);
     let failed = store
-        .begin_checkpoint(Extent::Everything)
-        .commit(Pace::Fast);
+        .begin_checkpoint(CheckpointScope::Everything)
+        .commit(IoSpeed::Fast);
     assert!(matches!(failed, Err(StoreError::File { .. })), "{failed:?}");
-    let later = store.begin_checkpoint(Extent::Changes).commit(Pace::Fast);
+    let later = store
+        .begin_checkpoint(CheckpointScope::Changes)
+        .commit(IoSpeed::Fast);
     assert!(later.is_err(), "it went to a file without a name");
 }
 
@@ -182,11 +188,11 @@ fn what_the_disk_cannot_read_is_damaged() {
     let store = open(&config_of(&disk));
     put(&store, 1, (0..20).map(|n| stored(n, 10, 1000)));
     checkpoint(&store);
-    let expected = held(&store);
+    let expected = contents(&store);
     disk.fail(Call::Read, "/data", 5);
     let error = scrub(&store).unwrap_err();
     assert!(matches!(error, StoreError::Damaged(_)), "{error}");
-    assert_eq!(held(&store), expected);
+    assert_eq!(contents(&store), expected);
     drop(store);
 
     for nth in 1..20 {
@@ -195,5 +201,5 @@ fn what_the_disk_cannot_read_is_damaged() {
         assert!(matches!(error, StoreError::Damaged(_)), "{nth}: {error}");
         disk.mend();
     }
-    assert_eq!(held(&open(&config_of(&disk))), expected);
+    assert_eq!(contents(&open(&config_of(&disk))), expected);
 }

@@ -11,11 +11,11 @@ use quorate_disk::{Disk, DiskFile, OpenMode};
 /// Space beside a file that redb writes, in a file of its own: which pages redb will write cannot be
 /// told before. Given back when a write meets a full disk, which then is done once more.
 #[derive(Debug, Default)]
-pub(crate) struct Reserve(Mutex<Option<Held>>);
+pub(crate) struct Reserve(Mutex<Option<ReservedSpace>>);
 
 /// Gives its space back when it is dropped.
 #[derive(Debug)]
-struct Held {
+struct ReservedSpace {
     disk: Arc<dyn Disk>,
     path: PathBuf,
     file: Arc<dyn DiskFile>,
@@ -27,7 +27,7 @@ impl Reserve {
     pub(crate) fn take(&self, disk: &Arc<dyn Disk>, beside: &Path, size: u64) -> io::Result<()> {
         self.give_back();
         let path = reserve_path(beside);
-        let held = Held {
+        let held = ReservedSpace {
             file: disk.open(&path, OpenMode::Create)?,
             disk: disk.clone(),
             path,
@@ -48,12 +48,12 @@ impl Reserve {
         self.held().take().is_some()
     }
 
-    fn held(&self) -> MutexGuard<'_, Option<Held>> {
+    fn held(&self) -> MutexGuard<'_, Option<ReservedSpace>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Held {
+impl Drop for ReservedSpace {
     fn drop(&mut self) {
         // What fails here leaves a file that holds nothing: the next start removes it.
         let _ = self.file.set_size(0);

@@ -7,13 +7,13 @@ use quorate_sim::{Call, Loss, SimDisk};
 use quorate_state::StoredPacket;
 
 use super::*;
-use crate::{Pace, fixture::*};
+use crate::{IoSpeed, fixture::*};
 
 const PATH: &str = "/data/packets.redb";
 
-type Held = (Meta, Vec<StoredPacket>);
+type Contents = (Meta, Vec<StoredPacket>);
 
-fn held(store: &Store) -> Held {
+fn contents(store: &Store) -> Contents {
     (store.meta(), packets(store))
 }
 
@@ -26,29 +26,29 @@ fn moments() -> impl Iterator<Item = usize> {
     std::iter::successors(Some(1), |nth| Some(nth + 1 + nth / 8))
 }
 
-fn commit(store: &Store, extent: Extent) -> Result<Meta, StoreError> {
-    store.begin_checkpoint(extent).commit(Pace::Fast)
+fn commit(store: &Store, scope: CheckpointScope) -> Result<Meta, StoreError> {
+    store.begin_checkpoint(scope).commit(IoSpeed::Fast)
 }
 
 /// A store with a checkpoint, what that holds, and changes behind it that are larger.
-fn changed() -> (SimDisk, Store, Held) {
+fn changed() -> (SimDisk, Store, Contents) {
     let disk = SimDisk::new();
     disk.create_dir("/data".as_ref()).unwrap();
     disk.settle();
     let store = open(&config_of(&disk));
     put(&store, 1, (0..20).map(|n| stored(n, 10, 1000)));
     checkpoint(&store);
-    let before = held(&store);
+    let before = contents(&store);
     put(&store, 2, (0..3000).map(|n| stored(n, 20, 1000)));
     (disk, store, before)
 }
 
 /// What the store has on disk can be read, and is this.
-fn expect_on_disk(disk: &SimDisk, store: &Store, expected: &Held, what: &str) {
+fn expect_on_disk(disk: &SimDisk, store: &Store, expected: &Contents, what: &str) {
     assert_eq!(*store.snapshot().unwrap().meta(), expected.0, "{what}");
     scrub(store).unwrap();
     let image = disk.image(disk.boundaries(), Loss::Everything);
-    assert_eq!(held(&open(&config_of(&image))), *expected, "{what}");
+    assert_eq!(contents(&open(&config_of(&image))), *expected, "{what}");
 }
 
 /// Were it counted as free, it could be used up by the log, which only a checkpoint makes shorter.
@@ -59,25 +59,25 @@ fn what_the_next_checkpoint_takes_is_not_free() {
     let left = store.free_after_checkpoint(free);
     assert!(left < free - 3_000_000, "{left}");
     disk.leave_space(free - left);
-    commit(&store, Extent::Changes).unwrap();
+    commit(&store, CheckpointScope::Changes).unwrap();
     assert_eq!(store.free_after_checkpoint(free), free);
 }
 
 #[test]
 fn a_checkpoint_without_space_loses_nothing() {
     let (disk, store, before) = changed();
-    let after = held(&store);
+    let after = contents(&store);
     let mut refused = 0;
     for free in (0..).step_by(300 * 1024) {
         disk.leave_space(free);
-        match commit(&store, Extent::Changes) {
+        match commit(&store, CheckpointScope::Changes) {
             Err(StoreError::NoSpace { .. }) => refused += 1,
             made => {
                 made.unwrap();
                 break;
             }
         }
-        assert_eq!(held(&store), after);
+        assert_eq!(contents(&store), after);
         expect_on_disk(&disk, &store, &before, &format!("{free} bytes"));
     }
     assert!(refused > 3, "{refused}");
@@ -90,11 +90,11 @@ fn a_checkpoint_without_space_loses_nothing() {
 fn no_moment_without_space_ends_the_checkpoints() {
     for nth in moments() {
         let (disk, store, before) = changed();
-        let after = held(&store);
+        let after = contents(&store);
         disk.fail(Call::Space, PATH, nth);
         disk.fail(Call::Space, PATH, nth + 1);
         let what = format!("write {nth}");
-        match commit(&store, Extent::Changes) {
+        match commit(&store, CheckpointScope::Changes) {
             Err(StoreError::NoSpace { .. }) => {}
             made => {
                 made.unwrap();
@@ -102,7 +102,7 @@ fn no_moment_without_space_ends_the_checkpoints() {
                 break;
             }
         }
-        assert_eq!(held(&store), after);
+        assert_eq!(contents(&store), after);
         expect_on_disk(&disk, &store, &before, &what);
         let store = match nth % 2 {
             0 => store,
@@ -113,7 +113,7 @@ fn no_moment_without_space_ends_the_checkpoints() {
                 store
             }
         };
-        commit(&store, Extent::Changes).unwrap();
+        commit(&store, CheckpointScope::Changes).unwrap();
         expect_on_disk(&disk, &store, &after, &what);
     }
 }
@@ -122,9 +122,9 @@ fn no_moment_without_space_ends_the_checkpoints() {
 fn what_is_reserved_is_enough_for_one_write() {
     for nth in [1, 5, 20] {
         let (disk, store, _) = changed();
-        let after = held(&store);
+        let after = contents(&store);
         disk.fail(Call::Space, PATH, nth);
-        commit(&store, Extent::Changes).unwrap();
+        commit(&store, CheckpointScope::Changes).unwrap();
         expect_on_disk(&disk, &store, &after, &format!("write {nth}"));
     }
 }
@@ -133,10 +133,10 @@ fn what_is_reserved_is_enough_for_one_write() {
 fn a_failed_sync_stays_an_error_for_ever() {
     let (disk, store, _) = changed();
     disk.fail(Call::Sync, PATH, 3);
-    let failed = commit(&store, Extent::Changes);
+    let failed = commit(&store, CheckpointScope::Changes);
     assert!(matches!(failed, Err(StoreError::Redb(_))), "{failed:?}");
     disk.mend();
-    let later = commit(&store, Extent::Changes);
+    let later = commit(&store, CheckpointScope::Changes);
     assert!(matches!(later, Err(StoreError::Redb(_))), "{later:?}");
 }
 
@@ -145,7 +145,7 @@ fn a_file_that_is_not_written_whole_takes_no_space() {
     let (disk, store, before) = changed();
     let used = disk.used_space();
     disk.leave_space(64 * 1024);
-    let refused = commit(&store, Extent::Everything);
+    let refused = commit(&store, CheckpointScope::Everything);
     assert!(
         matches!(refused, Err(StoreError::NoSpace { .. })),
         "{refused:?}"
@@ -153,7 +153,7 @@ fn a_file_that_is_not_written_whole_takes_no_space() {
     assert_eq!(disk.used_space(), used);
     expect_on_disk(&disk, &store, &before, "it was not made");
     disk.mend();
-    commit(&store, Extent::Everything).unwrap();
+    commit(&store, CheckpointScope::Everything).unwrap();
 }
 
 #[test]
@@ -165,7 +165,7 @@ fn a_snapshot_without_space_is_refused_before_it_is_installed() {
     for nth in moments() {
         let (disk, store, _) = changed();
         checkpoint(&store);
-        let kept = held(&store);
+        let kept = contents(&store);
         for again in 0..2 {
             disk.fail(Call::Space, "/data/packets.incoming", nth + again);
         }
@@ -181,7 +181,7 @@ fn a_snapshot_without_space_is_refused_before_it_is_installed() {
             Ok(received) => {
                 let meta = snapshot.meta().clone();
                 store.install(received, meta).unwrap();
-                assert_eq!(held(&store).0, source.meta());
+                assert_eq!(contents(&store).0, source.meta());
                 // Those that are left of the two failures would have come behind its end.
                 if refused > 0 {
                     break;
@@ -189,7 +189,7 @@ fn a_snapshot_without_space_is_refused_before_it_is_installed() {
             }
             Err(StoreError::NoSpace { .. }) => {
                 refused += 1;
-                assert_eq!(held(&store), kept);
+                assert_eq!(contents(&store), kept);
                 assert_eq!(disk.files(), [PathBuf::from(PATH)], "{nth}");
             }
             Err(error) => panic!("{nth}: {error}"),
@@ -238,16 +238,16 @@ fn a_store_opens_on_a_full_disk() {
         disk.fill();
         drop(store);
         let store = open(&config_of(&disk));
-        assert_eq!(held(&store), before);
+        assert_eq!(contents(&store), before);
         put(&store, 2, [stored(1, 20, 1000)]);
-        let refused = commit(&store, Extent::Changes);
+        let refused = commit(&store, CheckpointScope::Changes);
         assert!(
             matches!(refused, Err(StoreError::NoSpace { .. })),
             "{refused:?}"
         );
         disk.mend();
-        commit(&store, Extent::Changes).unwrap();
-        expect_on_disk(&disk, &store, &held(&store), "space is there again");
+        commit(&store, CheckpointScope::Changes).unwrap();
+        expect_on_disk(&disk, &store, &contents(&store), "space is there again");
     }
 }
 
@@ -266,7 +266,7 @@ fn a_snapshot_from_before_a_full_disk_is_right_or_refused() {
     put(&store, 3, (0..3000).map(|n| stored(n, 30, 900)));
     disk.fail(Call::Space, PATH, 1);
     disk.fail(Call::Space, PATH, 2);
-    commit(&store, Extent::Changes).unwrap_err();
+    commit(&store, CheckpointScope::Changes).unwrap_err();
     let mut between = store.snapshot().unwrap().chunks().unwrap();
     assert!(between.next_chunk().is_ok());
     for index in 4..7 {
@@ -282,6 +282,6 @@ fn a_snapshot_from_before_a_full_disk_is_right_or_refused() {
         matches!(refused, Err(StoreError::NoSpace { .. })),
         "{refused:?}"
     );
-    let last = held(&store);
+    let last = contents(&store);
     expect_on_disk(&disk, &store, &last, "after three checkpoints");
 }

@@ -7,8 +7,8 @@ use quorate_packet::PublicKey;
 use quorate_state::{LogPosition, StoredPacket, UnixMillis};
 
 use crate::{
-    Checkpoint, Extent, Index, Meta, PacketsMut, ReceivedSnapshot, Snapshot, SnapshotReceiver,
-    StoreConfig, StoreError, StoreMetrics, StoreScrub, checkpoint,
+    Checkpoint, CheckpointScope, Index, Meta, PacketsMut, ReceivedSnapshot, Snapshot,
+    SnapshotReceiver, StoreConfig, StoreError, StoreMetrics, StoreScrub, checkpoint,
     file::{CheckpointFile, Contents, failed, remove},
     reserve::reserve_path,
     shared::Shared,
@@ -144,10 +144,10 @@ impl Store {
     /// Takes the packets as they stand for a checkpoint. Waits for another one, or an installation,
     /// to end: to be called where a thread may block.
     ///
-    /// Transactions wait for a moment, which for [`Extent::Everything`] is that of cloning a list
+    /// Transactions wait for a moment, which for [`CheckpointScope::Everything`] is that of cloning a list
     /// of all packets, some tenths of a second for a million.
-    pub fn begin_checkpoint(&self, extent: Extent) -> Checkpoint {
-        Checkpoint::begin(self.shared.clone(), extent)
+    pub fn begin_checkpoint(&self, scope: CheckpointScope) -> Checkpoint {
+        Checkpoint::begin(self.shared.clone(), scope)
     }
 
     /// The packets of the last checkpoint.

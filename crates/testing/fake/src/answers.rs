@@ -116,7 +116,7 @@ fn member() -> Member {
         state: MemberState::Leader,
         lag: Some(0),
         last_heard_ms: None,
-        unfit: Vec::new(),
+        not_electable: Vec::new(),
         level: Some(1),
         level_hold: false,
     }

@@ -168,7 +168,7 @@ pub fn doh(data: &[u8]) {
 
 fn send(fixture: &Fixture, request: Request<Body>) -> Response<Vec<u8>> {
     let router = doh_router(Arc::clone(&fixture.responder));
-    let exchange = async {
+    let gossip = async {
         let response = router.oneshot(request).await.expect("it cannot fail");
         let (parts, body) = response.into_parts();
         let body = body.collect().await.expect("the body is there already");
@@ -177,7 +177,7 @@ fn send(fixture: &Fixture, request: Request<Body>) -> Response<Vec<u8>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build();
-    runtime.expect("it needs nothing").block_on(exchange)
+    runtime.expect("it needs nothing").block_on(gossip)
 }
 
 /// As characters that an address may have.

@@ -8,18 +8,18 @@ use serde::{Deserialize, Serialize};
 use strum::{FromRepr, IntoStaticStr, VariantArray};
 
 use crate::{
-    JoinAnswer, JoinRequest, NodeId, Tail,
+    FrameMetadata, JoinAnswer, JoinRequest, NodeId,
     message::{Request, Response},
 };
 
-/// What a link carries. Each lane is a connection of its own, so that votes and heartbeats never
+/// What a link carries. Each stream is a connection of its own, so that votes and heartbeats never
 /// queue behind entries, nor entries behind a snapshot.
 ///
 /// Its number names it on the wire and never changes; its name in small letters labels metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, FromRepr, IntoStaticStr, VariantArray)]
 #[strum(serialize_all = "snake_case")]
 #[repr(u8)]
-pub enum Lane {
+pub enum StreamKind {
     Append = 0,
     Control = 1,
     /// Proposals on their way to the leader, and read indexes.
@@ -42,7 +42,7 @@ pub trait Transport: Send + Sync + 'static {
         &self,
         peer: NodeId,
         address: String,
-        lane: Lane,
+        stream_kind: StreamKind,
         introduce: Introduce,
     ) -> BoxFuture<'static, Result<Link, LinkError>>;
 }
@@ -61,7 +61,7 @@ pub struct Frame<T> {
     /// The request or the response.
     pub message: T,
     /// What it tells of its sender.
-    pub tail: Tail,
+    pub metadata: FrameMetadata,
 }
 
 /// An open link: requests go out in order, and each gets one response, in whatever order.
@@ -71,7 +71,7 @@ pub struct Link {
     /// Where responses come. It ends, or gives an error, when the link is lost.
     pub responses: BoxStream<'static, Result<Frame<Response>, LinkError>>,
     /// What the peer said of its log when it took the link.
-    pub stated: Stated,
+    pub stated: LogSummary,
 }
 
 /// Where requests go. One that cannot be encoded is an error of `start_send`, and has not left.
@@ -82,14 +82,14 @@ pub type RequestSink = Pin<Box<dyn Sink<Frame<Request>, Error = LinkError> + Sen
 pub struct Introduction {
     /// Where it belongs. Nodes of other clusters are turned away, though their key be listed.
     pub cluster: ClusterId,
-    pub stated: Stated,
+    pub stated: LogSummary,
     /// What proves that it is a member to those who have not applied its registration yet.
     pub vouchers: Vec<Voucher>,
 }
 
 /// What a node says of its log when a link is opened, at either end.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stated {
+pub struct LogSummary {
     /// That of its last vote.
     pub term: Term,
     /// Up to where its entries are on disk, be it in the log or in the checkpoint. `None` of a node
@@ -99,7 +99,7 @@ pub struct Stated {
 
 /// What a node has lost, as a peer knows by what the node states when a link is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Loss {
+pub struct DataLoss {
     /// The last entry that it acknowledged as flushed to the leader of this term. `None`: it had
     /// entries, and the peer does not know which.
     pub acknowledged: Option<(Term, LogPosition)>,
@@ -107,10 +107,10 @@ pub struct Loss {
     pub stated: Option<LogPosition>,
 }
 
-impl Loss {
+impl DataLoss {
     /// What a node has lost that acknowledged this, or had entries, and states that; `None` if it has lost
     /// nothing. Who has voted in a later term may have lost entries to the leader of that, as it should.
-    pub fn of(acknowledged: Option<(Term, LogPosition)>, stated: Stated) -> Option<Self> {
+    pub fn of(acknowledged: Option<(Term, LogPosition)>, stated: LogSummary) -> Option<Self> {
         let is_lost = match acknowledged {
             Some((term, position)) => stated.term <= term && stated.durable < Some(position),
             None => stated.durable.is_none(),
@@ -122,7 +122,7 @@ impl Loss {
     }
 }
 
-impl fmt::Display for Loss {
+impl fmt::Display for DataLoss {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.acknowledged {
             Some((term, LogPosition { term: of, index })) => {
@@ -144,10 +144,10 @@ impl fmt::Display for Loss {
 
 /// What a node is to the one that it has connected to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Admission {
     /// It is a member, or registered.
     Listed,
-    /// A chain of vouchers says that it was registered since. It gets the lanes that keep a
+    /// A chain of vouchers says that it was registered since. It gets the streams that keep a
     /// follower up to date, and no other.
     Vouched,
     /// It was removed.
@@ -181,7 +181,7 @@ pub enum LinkError {
     Removed(String, Arc<Removal>),
     /// The peer knows that this node has lost entries.
     #[error("{0}")]
-    Forgotten(String, Loss),
+    DataLost(String, DataLoss),
     /// Anything else: it was not opened, no answer came, or not one that can be understood.
     #[error("{0}")]
     Failed(String),
@@ -202,10 +202,10 @@ pub trait Service: Send + Sync + 'static {
     fn introduction(&self) -> Introduction;
 
     /// What `peer` is, which presents these vouchers. Asked in each handshake.
-    fn judge(&self, peer: NodeId, vouchers: &[Voucher]) -> Verdict;
+    fn judge(&self, peer: NodeId, vouchers: &[Voucher]) -> Admission;
 
     /// Resolves when links of `peer` are no longer taken: those that are open end then.
-    fn expelled(&self, peer: NodeId, vouchers: Vec<Voucher>) -> BoxFuture<'static, ()>;
+    fn removed(&self, peer: NodeId, vouchers: Vec<Voucher>) -> BoxFuture<'static, ()>;
 
     /// What voters have acknowledged so far. Asked before a caller can speak: what it acknowledges by other
     /// links meanwhile, it need not know yet when it states what it has.
@@ -213,7 +213,12 @@ pub trait Service: Send + Sync + 'static {
 
     /// What `peer` has lost, which states this of its log, of what it had acknowledged before, or of
     /// all that it is known to have had.
-    fn lost_data(&self, peer: NodeId, stated: Stated, before: &Acknowledgements) -> Option<Loss>;
+    fn lost_data(
+        &self,
+        peer: NodeId,
+        stated: LogSummary,
+        before: &Acknowledgements,
+    ) -> Option<DataLoss>;
 
     /// Whether somebody may come with a [`JoinRequest`]. While nobody may, none is read.
     fn expects_joiners(&self) -> bool;
@@ -232,7 +237,7 @@ pub trait Service: Send + Sync + 'static {
     fn serve(
         self: Arc<Self>,
         peer: NodeId,
-        lane: Lane,
+        stream_kind: StreamKind,
         requests: BoxStream<'static, Result<Frame<Request>, LinkError>>,
     ) -> BoxStream<'static, Frame<Response>>;
 }

@@ -3,7 +3,7 @@
 mod join;
 mod join_token;
 mod link;
-mod tail;
+mod metadata;
 mod voucher;
 
 use std::{
@@ -21,10 +21,10 @@ use crate::NodeId;
 pub use join::{JoinAnswer, JoinRequest, Joined};
 pub use join_token::{JoinToken, JoinTokenError};
 pub use link::{
-    Acknowledgements, Frame, Introduce, Introduction, Lane, Link, LinkError, Loss, Removal,
-    RequestSink, Service, Stated, Transport, Verdict, chain,
+    Acknowledgements, Admission, DataLoss, Frame, Introduce, Introduction, Link, LinkError,
+    LogSummary, Removal, RequestSink, Service, StreamKind, Transport, chain,
 };
-pub use tail::{Tail, Unfit};
+pub use metadata::{FrameMetadata, NotElectable};
 pub use voucher::{is_vouched_for, vouch};
 
 /// The versions of these structs that this node speaks. Two nodes talk in the highest version that
@@ -98,7 +98,7 @@ pub enum Request {
     PullSnapshot(LogIndex),
     /// The next piece of the snapshot that was offered.
     PullChunk,
-    /// On the lane [`Admin`](crate::Lane::Admin): what the leader is asked, as JSON of
+    /// On the stream [`Admin`](crate::StreamKind::Admin): what the leader is asked, as JSON of
     /// `quorate_api::Asked`.
     Operate(Bytes),
 }

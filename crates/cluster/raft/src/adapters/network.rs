@@ -20,7 +20,7 @@ use openraft::{
     },
 };
 use quorate_peer::{
-    Lane, NodeId,
+    NodeId, StreamKind,
     message::{self, Append, Appended, Request, Response},
 };
 
@@ -31,7 +31,7 @@ use super::{
     types::{Entry, TypeConfig},
 };
 use crate::{
-    links::claims::Disbelief,
+    links::claims::ClaimError,
     links::connection::{CallError, PIPELINE_MAX, in_time, unexpected},
     links::peer_link::{BACKOFF, PeerLink},
     links::peers::Peers,
@@ -49,7 +49,7 @@ pub(crate) struct Networks {
 }
 
 impl Networks {
-    fn network(&self, peer: NodeId, address: &str, append_lane: Lane) -> Network {
+    fn network(&self, peer: NodeId, address: &str, append_lane: StreamKind) -> Network {
         Network {
             append_lane,
             peers: self.peers.clone(),
@@ -65,18 +65,18 @@ impl RaftNetworkFactory<TypeConfig> for Networks {
     type Network = Network;
 
     async fn new_client(&mut self, target: NodeId, address: &String) -> Network {
-        self.network(target, address, Lane::Append)
+        self.network(target, address, StreamKind::Append)
     }
 
     async fn new_heartbeat_client(&mut self, target: NodeId, address: &String) -> Network {
-        self.network(target, address, Lane::Control)
+        self.network(target, address, StreamKind::Control)
     }
 }
 
 /// What this node says to one peer. openraft keeps it when the peer moves: so the link is asked for
 /// whenever something is said.
 pub(crate) struct Network {
-    append_lane: Lane,
+    append_lane: StreamKind,
     pub(super) peers: Arc<Peers>,
     pub(super) transfers: Transfers,
     pub(super) peer: NodeId,
@@ -86,15 +86,15 @@ pub(crate) struct Network {
 }
 
 impl Network {
-    fn link(&self, lane: Lane) -> Arc<PeerLink> {
-        self.peers.link(self.peer, &self.address, lane)
+    fn link(&self, stream_kind: StreamKind) -> Arc<PeerLink> {
+        self.peers.link(self.peer, &self.address, stream_kind)
     }
 
     async fn vote_on(&mut self, request: Request, option: RPCOption) -> VoteResult {
-        match call(&self.link(Lane::Control), request, option.soft_ttl()).await? {
+        match call(&self.link(StreamKind::Control), request, option.soft_ttl()).await? {
             Response::Vote(mut response) => {
                 let heard = self.peers.heard(self.peer, response.vote);
-                response.vote = heard.map_err(disbelieved)?;
+                response.vote = heard.map_err(rejected_messages)?;
                 Ok(response.into_openraft())
             }
             other => Err(refused(other)),
@@ -145,7 +145,9 @@ impl NetStreamAppend<TypeConfig> for Network {
             };
             let answer = appended(&peers, peer, response)?;
             if let (Some(position), Some(term)) = (flushed, of_leader.get()) {
-                peers.roster.note_acknowledged(*term, peer, position);
+                peers
+                    .membership_view
+                    .note_acknowledged(*term, peer, position);
             }
             Ok(answer)
         });
@@ -175,7 +177,7 @@ fn appended(
     peer: NodeId,
     response: Response,
 ) -> Result<StreamAppendResult<TypeConfig>, RpcError> {
-    let sent = |position| peers.check_sent(peer, position).map_err(disbelieved);
+    let sent = |position| peers.check_sent(peer, position).map_err(rejected_messages);
     match response {
         Response::Append(Appended::Flushed(position)) => {
             sent(position)?;
@@ -186,7 +188,7 @@ fn appended(
             Ok(Err(StreamAppendError::Conflict(position.into_openraft())))
         }
         Response::Append(Appended::HigherVote(vote)) => {
-            let vote = peers.heard(peer, vote).map_err(disbelieved)?;
+            let vote = peers.heard(peer, vote).map_err(rejected_messages)?;
             Ok(Err(StreamAppendError::HigherVote(vote.into_openraft())))
         }
         other => Err(refused(other)),
@@ -204,7 +206,7 @@ impl NetTransferLeader<TypeConfig> for Network {
             to: *req.to_node_id(),
             last_log: req.last_log_id().copied().into_ours(),
         });
-        match call(&self.link(Lane::Control), request, option.soft_ttl()).await? {
+        match call(&self.link(StreamKind::Control), request, option.soft_ttl()).await? {
             Response::TransferLeader(outcome) => Ok(outcome.into_openraft()),
             other => Err(refused(other)),
         }
@@ -229,7 +231,7 @@ fn unreachable_peer(error: CallError) -> RpcError {
     Unreachable::new(&error).into()
 }
 
-fn disbelieved(reason: Disbelief) -> RpcError {
+fn rejected_messages(reason: ClaimError) -> RpcError {
     RPCError::Network(NetworkError::new(&reason))
 }
 

@@ -29,7 +29,7 @@ use crate::{
     snapshots::incoming::{Partial, Slot},
 };
 
-/// What a peer sends on its snapshot lane.
+/// What a peer sends on its snapshot stream.
 struct Reception {
     raft: Raft,
     store: Arc<Store>,

@@ -28,7 +28,7 @@ impl Raft {
                 voted(self.openraft.pre_vote(request.into_openraft()).await)
             }
             Request::TransferLeader(request) => self.transfer_leader(request).await,
-            _ => Err("a request that belongs to another lane".into()),
+            _ => Err("a request that belongs to another stream_kind".into()),
         };
         answer.unwrap_or_else(|error| Response::Failed(error.to_string()))
     }

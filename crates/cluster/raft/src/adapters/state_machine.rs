@@ -13,7 +13,7 @@ use quorate_disk::is_out_of_space;
 use quorate_log::Log;
 use quorate_peer::{chain, message};
 use quorate_state::{ClusterState, Level, LogIndex, millis};
-use quorate_store::{ChangeFeed, Extent, Meta, Pace, Store, StoreError};
+use quorate_store::{ChangeFeed, CheckpointScope, IoSpeed, Meta, Store, StoreError};
 use tokio::sync::{Notify, watch};
 
 use super::{
@@ -150,11 +150,17 @@ impl StateMachine {
     /// Makes durable what is applied, while more is applied and read, and says what that is.
     ///
     /// A file that turns out to be damaged is written anew.
-    pub(crate) async fn checkpoint(&self, extent: Extent, pace: Pace) -> io::Result<Meta> {
-        match self.write_checkpoint(extent, pace).await? {
-            Err(StoreError::Damaged(damage)) if extent == Extent::Changes => {
+    pub(crate) async fn checkpoint(
+        &self,
+        scope: CheckpointScope,
+        speed: IoSpeed,
+    ) -> io::Result<Meta> {
+        match self.write_checkpoint(scope, speed).await? {
+            Err(StoreError::Damaged(damage)) if scope == CheckpointScope::Changes => {
                 tracing::error!(%damage, "writing the store anew from memory");
-                let written = self.write_checkpoint(Extent::Everything, pace).await?;
+                let written = self
+                    .write_checkpoint(CheckpointScope::Everything, speed)
+                    .await?;
                 written.map_err(store_error)
             }
             written => written.map_err(store_error),
@@ -162,8 +168,8 @@ impl StateMachine {
     }
 
     /// Makes durable what has changed. Without space for it the log goes on holding it.
-    pub(crate) async fn checkpoint_if_it_fits(&self, pace: Pace) -> io::Result<()> {
-        match self.checkpoint(Extent::Changes, pace).await {
+    pub(crate) async fn checkpoint_if_it_fits(&self, speed: IoSpeed) -> io::Result<()> {
+        match self.checkpoint(CheckpointScope::Changes, speed).await {
             Err(error) if is_out_of_space(&error) => {
                 let error = chain(&error);
                 tracing::warn!(error, "no checkpoint: the log stays as it is");
@@ -177,13 +183,13 @@ impl StateMachine {
     /// the store holds could be overwritten in the log by those of a new leader.
     async fn write_checkpoint(
         &self,
-        extent: Extent,
-        pace: Pace,
+        scope: CheckpointScope,
+        speed: IoSpeed,
     ) -> io::Result<Result<Meta, StoreError>> {
         let store = self.store.clone();
-        let checkpoint = blocking(move || Ok(store.begin_checkpoint(extent))).await?;
+        let checkpoint = blocking(move || Ok(store.begin_checkpoint(scope))).await?;
         flushed(|on_flushed| self.log.sync(on_flushed)).await?;
-        let written = tokio::task::spawn_blocking(move || checkpoint.commit(pace)).await;
+        let written = tokio::task::spawn_blocking(move || checkpoint.commit(speed)).await;
         written.map_err(io::Error::other)
     }
 

@@ -8,7 +8,7 @@ use openraft::{
     storage::{EntryResponder, RaftStateMachine},
 };
 use quorate_state::UnsupportedLevel;
-use quorate_store::{Meta, Pace};
+use quorate_store::{IoSpeed, Meta};
 
 use super::{
     conversions::IntoOurs,
@@ -89,7 +89,7 @@ impl RaftSnapshotBuilder<TypeConfig> for StateMachine {
     /// nothing new.
     async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
         let built = async {
-            self.checkpoint_if_it_fits(Pace::Gentle).await?;
+            self.checkpoint_if_it_fits(IoSpeed::Gentle).await?;
             self.held(self.shared_snapshot()?)
         };
         let built = AssertUnwindSafe(built).catch_unwind().await;

@@ -10,7 +10,7 @@ use openraft::{
     raft::SnapshotResponse,
 };
 use quorate_peer::{
-    Lane,
+    StreamKind,
     message::{self, Request, Response, SnapshotBegin},
 };
 use quorate_state::LogIndex;
@@ -27,7 +27,7 @@ use super::{
     types::{TypeConfig, Vote},
 };
 use crate::{
-    links::claims::Disbelief,
+    links::claims::ClaimError,
     links::connection::{CallError, in_time, unexpected},
     links::offloaded::Offloaded,
     links::peer_link::PeerLink,
@@ -102,7 +102,9 @@ impl Network {
             packets_size: held.meta().packets.usage.size,
         };
         let address = &self.address;
-        let link = self.peers.own_link(self.peer, address, Lane::Snapshot);
+        let link = self
+            .peers
+            .own_link(self.peer, address, StreamKind::Snapshot);
         in_time(PIECE_TIMEOUT, link.opened()).await?;
         let floor = last_log.map_or(LogIndex(0), |last| last.index);
         let (transfer, lapsed) = self.transfers.begin(self.peer, held.clone(), floor);
@@ -195,7 +197,7 @@ enum SendError {
     #[error("the peer has taken all of it and not installed it")]
     NotInstalled,
     #[error("the peer has answered so that it cannot be believed: {0}")]
-    Disbelieved(#[from] Disbelief),
+    Disbelieved(#[from] ClaimError),
     #[error("it cannot be read: {0}")]
     Store(#[from] StoreError),
     #[error("it took too long: the log, the store or the disk would have grown too large")]

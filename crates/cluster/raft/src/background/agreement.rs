@@ -82,7 +82,7 @@ impl Parts {
         {
             return Some(Command::Form);
         }
-        let common = common_level(&members(&meta), |member| self.exchange.level(member));
+        let common = common_level(&members(&meta), |member| self.gossip.level(member));
         match common.filter(|common| *common > cluster.level && !self.level_is_held(&meta)) {
             Some(common) => Some(Command::RaiseLevel(common)),
             None => self
@@ -95,7 +95,7 @@ impl Parts {
     /// for an eighth of the retention that it is earlier, that it is to be set back. All of that stands in
     /// the log, so neither a new leader nor a restart begins to wait anew.
     fn due_time(&self, time: &ClusterTime) -> Option<Command> {
-        let (reading, told) = (self.exchange.time(), time.told()?);
+        let (reading, told) = (self.gossip.time(), time.told()?);
         let now = reading.time;
         let is_old = now.since(told) >= TICK_INTERVAL || time.stamp_at(now).is_none();
         let behind_for = time.behind_for(now).unwrap_or_default();
@@ -116,13 +116,13 @@ impl Parts {
             let age = known.and_then(|follower| follower.ack_age);
             age.is_some_and(|age| age > silence_max)
         };
-        let holds = |node: &NodeId| self.exchange.holds_level(*node) && !is_gone(*node);
+        let holds = |node: &NodeId| self.gossip.holds_level(*node) && !is_gone(*node);
         members(meta).iter().any(holds)
     }
 
     /// Another secret of DNS cookies, if it is time: without agreement on that, only the first.
     fn due_rotation(&self, secrets: &CookieSecrets) -> Option<Command> {
-        let reading = self.exchange.time();
+        let reading = self.gossip.time();
         let knows_time = reading.state == ClockState::Agreed || secrets.current.is_none();
         if !knows_time || !secrets.is_due(reading.time) {
             return None;

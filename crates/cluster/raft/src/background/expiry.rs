@@ -49,7 +49,7 @@ impl Parts {
     /// The stamp before which packets are old, if there are any and they may go. After a step the log
     /// must tell of it before.
     fn due_cutoff(&self) -> Option<UnixMillis> {
-        let reading = self.exchange.time();
+        let reading = self.gossip.time();
         let time = self.state_machine.meta().cluster.time.clone();
         let cutoff = time.cutoff(time.stamp_at(reading.time)?, self.config.retention());
         let is_due = reading.may_expire && self.store.oldest_received()? < cutoff;

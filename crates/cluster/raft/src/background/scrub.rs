@@ -8,7 +8,7 @@
 use std::{sync::Arc, time::Duration};
 
 use quorate_peer::chain;
-use quorate_store::{Extent, Pace, StoreError};
+use quorate_store::{CheckpointScope, IoSpeed, StoreError};
 use tokio::{
     task::JoinError,
     time::{Instant, sleep, sleep_until},
@@ -89,7 +89,7 @@ impl Parts {
         );
         while let Err(error) = self
             .state_machine
-            .checkpoint(Extent::Everything, Pace::Fast)
+            .checkpoint(CheckpointScope::Everything, IoSpeed::Fast)
             .await
         {
             tracing::error!(error = chain(&error), "the store stays damaged");

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use quorate_peer::Unfit;
+use quorate_peer::NotElectable;
 use tokio::time::sleep;
 
 use crate::parts::Parts;
@@ -16,7 +16,9 @@ pub(crate) async fn watch_space(parts: Arc<Parts>) {
     let space = &parts.raft.space;
     loop {
         space.look(&parts.config, &parts.log, &parts.store, &parts.metrics.raft);
-        parts.exchange.set_unfit(Unfit::DISK_FULL, space.is_low());
+        parts
+            .gossip
+            .set_unfit(NotElectable::DISK_FULL, space.is_low());
         sleep(LOOK_INTERVAL).await;
     }
 }

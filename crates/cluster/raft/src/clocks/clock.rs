@@ -6,7 +6,7 @@ use futures_util::StreamExt;
 use quorate_clock::ClockState;
 use tokio::time::{Instant, timeout};
 
-use crate::{adapters::Raft, clocks::exchange::Exchange};
+use crate::{adapters::Raft, clocks::gossip::PeerGossip};
 
 /// How often to look whether the clock of this node agrees with the others.
 const CLOCK_LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -17,21 +17,21 @@ const QUIET_START: Duration = Duration::from_secs(10);
 
 /// Keeps whose clocks count, and says once whenever it changes what the time rests on. Never
 /// returns.
-pub(crate) async fn watch_clock(exchange: Arc<Exchange>, raft: Raft) {
+pub(crate) async fn watch_clock(gossip: Arc<PeerGossip>, raft: Raft) {
     let (start, mut changes) = (Instant::now(), raft.changes());
     let mut told = ClockState::Agreed;
     loop {
         let voters = raft.view().voters;
         let has_joined = !voters.is_empty();
-        exchange.set_voters(voters);
-        let state = exchange.time().state;
-        let is_alone = exchange.is_alone();
+        gossip.set_voters(voters);
+        let state = gossip.time().state;
+        let is_alone = gossip.is_alone();
         let is_early = (start.elapsed() < QUIET_START || !has_joined) && !is_alone;
         if state != told && !(state == ClockState::Unknown && is_early) {
             told = state;
             match is_alone {
                 true => tell_alone(state),
-                false => tell(state, &exchange),
+                false => tell(state, &gossip),
             }
         }
         // At once if the voters are others.
@@ -39,19 +39,19 @@ pub(crate) async fn watch_clock(exchange: Arc<Exchange>, raft: Raft) {
     }
 }
 
-fn tell(state: ClockState, exchange: &Exchange) {
+fn tell(state: ClockState, gossip: &PeerGossip) {
     match state {
         ClockState::Agreed => {
             tracing::info!("the clock of this node agrees with those of a majority again");
         }
         ClockState::Disagrees => tracing::error!(
-            ahead_ms = exchange.time().offset_ms,
-            others = exchange.clocks(),
+            ahead_ms = gossip.time().offset_ms,
+            others = gossip.clocks(),
             "the clock of this node is not what a majority of the voters agrees on, so it shall not \
              lead: set it right, best by NTP"
         ),
         ClockState::Held | ClockState::Unknown => tracing::error!(
-            others = exchange.clocks(),
+            others = gossip.clocks(),
             "no majority of the voters' clocks agrees: PUTs go on and nothing expires until one \
              does; if all nodes are up, set their clocks right, best by NTP"
         ),

@@ -7,7 +7,7 @@
 
 use std::{cmp::Reverse, sync::Arc, time::Duration};
 
-use quorate_peer::{NodeId, Unfit};
+use quorate_peer::{NodeId, NotElectable};
 use quorate_state::Term;
 use tokio::time::{sleep, timeout};
 
@@ -28,8 +28,12 @@ impl Parts {
     /// Hands leadership to a voter that may lead whenever this node leads and should not. If there
     /// is none, it goes on leading. Never returns.
     pub(crate) async fn hand_over_when_unfit(self: Arc<Self>) {
-        let mut unfit = self.exchange.unfit();
-        while unfit.wait_for(|reasons| !reasons.is_empty()).await.is_ok() {
+        let mut not_electable = self.gossip.not_electable();
+        while not_electable
+            .wait_for(|reasons| !reasons.is_empty())
+            .await
+            .is_ok()
+        {
             let view = self.raft.view();
             let successors = successors(&view, self.config.election_timeout_min(), |follower| {
                 let lag = follower.matching.lag_behind(view.last_log);
@@ -108,10 +112,10 @@ impl Parts {
 
     /// Whether a peer has said of late that it may lead.
     fn is_fit(&self, peer: NodeId) -> bool {
-        let unfit = self
-            .exchange
-            .unfit_of(peer, self.config.election_timeout_max());
-        unfit.is_some_and(Unfit::is_empty)
+        let not_electable = self
+            .gossip
+            .not_electable_of(peer, self.config.election_timeout_max());
+        not_electable.is_some_and(NotElectable::is_empty)
     }
 }
 

@@ -20,7 +20,7 @@ use tokio::{
 use crate::{
     FatalError, RaftConfig,
     adapters::{Raft, View},
-    clocks::exchange::Exchange,
+    clocks::gossip::PeerGossip,
 };
 
 /// How many of the longest election timeouts a leader may be silent before it counts as unknown.
@@ -47,11 +47,11 @@ pub(crate) struct Leader {
 ///
 /// `has_leader` says whether one is known, without a lock.
 ///
-/// A leader's peers are told, by way of `exchange`, when a quorum last acknowledged it.
+/// A leader's peers are told, by way of `gossip`, when a quorum last acknowledged it.
 pub(crate) fn follow(
     raft: &Raft,
     config: &RaftConfig,
-    exchange: Arc<Exchange>,
+    gossip: Arc<PeerGossip>,
     failure: watch::Sender<Option<FatalError>>,
     has_leader: Arc<AtomicBool>,
     tasks: &mut JoinSet<()>,
@@ -68,7 +68,7 @@ pub(crate) fn follow(
                 return false;
             }
             let leader = view.leader.as_ref().map(|(node, _)| *node);
-            exchange.set_leader(leader, quorum_ack(&view));
+            gossip.set_leader(leader, quorum_ack(&view));
             let now = current_leader(view, silence_max);
             has_leader.store(now.node.is_some(), Ordering::Relaxed);
             leader_tx.send_if_modified(|old| {

@@ -13,11 +13,11 @@ use std::{
 };
 
 use quorate_log::SyncObserver;
-use quorate_peer::Unfit;
+use quorate_peer::NotElectable;
 use quorate_state::millis;
 use tokio::time::{Instant, sleep};
 
-use crate::clocks::exchange::Exchange;
+use crate::clocks::gossip::PeerGossip;
 
 /// How often the disk is judged.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -99,8 +99,8 @@ impl SyncObserver for SyncMeter {
     }
 }
 
-/// Says in the exchange whether this node's disk is slow. Never returns.
-pub(crate) async fn watch_disk(meter: Arc<SyncMeter>, exchange: Arc<Exchange>) {
+/// Says in the gossip whether this node's disk is slow. Never returns.
+pub(crate) async fn watch_disk(meter: Arc<SyncMeter>, gossip: Arc<PeerGossip>) {
     let mut judgement = Judgement::default();
     loop {
         sleep(LOOK_INTERVAL).await;
@@ -114,7 +114,7 @@ pub(crate) async fn watch_disk(meter: Arc<SyncMeter>, exchange: Arc<Exchange>) {
             (true, false) => tracing::info!("the disk is fast again: this node may lead"),
             _ => continue,
         }
-        exchange.set_unfit(Unfit::DISK_SLOW, is_slow);
+        gossip.set_unfit(NotElectable::DISK_SLOW, is_slow);
     }
 }
 

@@ -15,7 +15,7 @@ const JUMP: u64 = 1_000;
 
 /// Why a message of a peer is refused. Nothing of it is taken in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Disbelief {
+pub(crate) enum ClaimError {
     #[error("it speaks for another node")]
     ForAnother,
     #[error("no candidate or leader of its term would say that")]
@@ -29,7 +29,7 @@ pub(crate) enum Disbelief {
 
 impl Peers {
     /// Refuses a request in which `peer` does not speak for itself, or tells of a term out of reach.
-    pub(crate) fn check(&self, peer: NodeId, request: &Request) -> Result<(), Disbelief> {
+    pub(crate) fn check(&self, peer: NodeId, request: &Request) -> Result<(), ClaimError> {
         let (vote, is_leader, makes_sense) = match request {
             Request::Append(append) => (append.vote, true, is_whole(append)),
             Request::SnapshotBegin(begin) => {
@@ -47,8 +47,8 @@ impl Peers {
             _ => return Ok(()),
         };
         let checked = match vote.committed == is_leader && makes_sense {
-            _ if vote.node != peer => Err(Disbelief::ForAnother),
-            false => Err(Disbelief::Senseless),
+            _ if vote.node != peer => Err(ClaimError::ForAnother),
+            false => Err(ClaimError::Senseless),
             true => self.check_term(peer, vote.term),
         };
         self.told(peer, checked)
@@ -56,11 +56,11 @@ impl Peers {
 
     /// What the vote in a response of `peer` says: that its term is that, no more. A vote for this node
     /// stays what it is.
-    pub(crate) fn heard(&self, peer: NodeId, vote: Vote) -> Result<Vote, Disbelief> {
-        let own = self.roster.own_vote();
-        if vote.node == self.roster.node {
+    pub(crate) fn heard(&self, peer: NodeId, vote: Vote) -> Result<Vote, ClaimError> {
+        let own = self.membership_view.own_vote();
+        if vote.node == self.membership_view.node {
             let was_given = own.is_some_and(|own| vote.term <= own.term);
-            self.told(peer, was_given.then_some(()).ok_or(Disbelief::ForAnother))?;
+            self.told(peer, was_given.then_some(()).ok_or(ClaimError::ForAnother))?;
             let committed = vote.committed && own == Some(vote);
             return Ok(Vote { committed, ..vote });
         }
@@ -77,34 +77,37 @@ impl Peers {
         &self,
         peer: NodeId,
         position: Option<LogPosition>,
-    ) -> Result<(), Disbelief> {
+    ) -> Result<(), ClaimError> {
         // Nothing is made of what a leader hears that does not lead any more.
         let leads = self
-            .roster
+            .membership_view
             .own_vote()
-            .is_some_and(|own| own.node == self.roster.node);
+            .is_some_and(|own| own.node == self.membership_view.node);
         if !leads {
             return Ok(());
         }
-        let last = self.roster.last_log();
+        let last = self.membership_view.last_log();
         let is_there = position.map(|at| at.index) <= last.map(|at| at.index)
             && position.map(|at| at.term) <= last.map(|at| at.term);
-        self.told(peer, is_there.then_some(()).ok_or(Disbelief::Senseless))
+        self.told(peer, is_there.then_some(()).ok_or(ClaimError::Senseless))
     }
 
     /// Refuses packets of a term that is out of reach, which `peer` offers.
-    pub(crate) fn check_offer(&self, peer: NodeId, last: LogPosition) -> Result<(), Disbelief> {
+    pub(crate) fn check_offer(&self, peer: NodeId, last: LogPosition) -> Result<(), ClaimError> {
         self.told(peer, self.check_term(peer, last.term))
     }
 
-    fn check_term(&self, peer: NodeId, term: Term) -> Result<(), Disbelief> {
-        let own = self.roster.own_vote().map_or(Term(0), |own| own.term);
+    fn check_term(&self, peer: NodeId, term: Term) -> Result<(), ClaimError> {
+        let own = self
+            .membership_view
+            .own_vote()
+            .map_or(Term(0), |own| own.term);
         if term <= own {
             return Ok(());
         }
-        let highest = self.roster.highest_term(own);
+        let highest = self.membership_view.highest_term(own);
         if term > highest {
-            return Err(Disbelief::TermTooFar(term, highest));
+            return Err(ClaimError::TermTooFar(term, highest));
         }
         if term.0 - own.0 > JUMP {
             self.metrics.term_jumps_total.inc();
@@ -115,9 +118,9 @@ impl Peers {
         Ok(())
     }
 
-    fn told(&self, peer: NodeId, checked: Result<(), Disbelief>) -> Result<(), Disbelief> {
+    fn told(&self, peer: NodeId, checked: Result<(), ClaimError>) -> Result<(), ClaimError> {
         checked.inspect_err(|reason| {
-            self.metrics.disbelieved_total.inc();
+            self.metrics.rejected_messages_total.inc();
             if let Some(unlogged) = self.log.take(Instant::now()) {
                 tracing::error!(
                     %peer, %reason, unlogged,

@@ -17,7 +17,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
-use crate::clocks::exchange::Exchange;
+use crate::clocks::gossip::PeerGossip;
 
 /// The most requests that a peer works on at a time for one link. Enough to fill a long link, few
 /// enough that not much memory waits for the disk.
@@ -64,7 +64,7 @@ pub(crate) fn unexpected(response: Response) -> String {
 /// one hand-over. One who goes away leaves its request in flight. Its response is read and dropped.
 pub(crate) struct Connection {
     peer: NodeId,
-    exchange: Arc<Exchange>,
+    gossip: Arc<PeerGossip>,
     requests: tokio::sync::Mutex<RequestSink>,
     in_flight: Mutex<InFlight>,
     /// Why it has ended, once it has.
@@ -97,10 +97,10 @@ impl Reply {
 }
 
 impl Connection {
-    pub(crate) fn new(peer: NodeId, exchange: Arc<Exchange>, requests: RequestSink) -> Self {
+    pub(crate) fn new(peer: NodeId, gossip: Arc<PeerGossip>, requests: RequestSink) -> Self {
         Self {
             peer,
-            exchange,
+            gossip,
             requests: requests.into(),
             in_flight: Mutex::new(InFlight {
                 last_id: 0,
@@ -126,7 +126,7 @@ impl Connection {
         let frame = Frame {
             id,
             message: request,
-            tail: self.exchange.tail(self.peer),
+            metadata: self.gossip.metadata(self.peer),
         };
         if let Err(error) = requests.start_send_unpin(frame) {
             lock(&self.in_flight).waiting.remove(&id);
@@ -174,7 +174,7 @@ impl Connection {
         let Some(Waiting { sent, reply }) = waiting else {
             return;
         };
-        self.exchange.on_response(self.peer, sent, response.tail);
+        self.gossip.on_response(self.peer, sent, response.metadata);
         // A caller whose time was up is gone.
         let _ = reply.send(Ok(response.message));
     }

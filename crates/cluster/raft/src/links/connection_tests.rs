@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use futures_util::{FutureExt, poll};
-use quorate_peer::Tail;
+use quorate_peer::FrameMetadata;
 use quorate_state::{Level, LogIndex};
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -26,11 +26,11 @@ impl OtherEnd {
         let (sender, requests) = mpsc::channel(capacity);
         let closed = |_| LinkError::Closed("the test is over".to_owned());
         let sink = Box::pin(PollSender::new(sender).sink_map_err(closed));
-        let exchange = Arc::new(Exchange::new(&RaftConfig {
+        let gossip = Arc::new(PeerGossip::new(&RaftConfig {
             level_max: Level(7),
             ..RaftConfig::numbered(2, BTreeMap::new(), PathBuf::new())
         }));
-        let connection = Arc::new(Connection::new(peer(), exchange, sink));
+        let connection = Arc::new(Connection::new(peer(), gossip, sink));
         let (responses, stream) = mpsc::unbounded_channel();
         let stream = UnboundedReceiverStream::new(stream).boxed();
         let running = connection.clone();
@@ -57,9 +57,9 @@ impl OtherEnd {
         let response = Frame {
             id,
             message: Response::ReadIndex(Some(LogIndex(id))),
-            tail: Tail {
+            metadata: FrameMetadata {
                 clock_ms: id,
-                ..Tail::default()
+                ..FrameMetadata::default()
             },
         };
         self.responses.send(Ok(response)).unwrap();
@@ -102,12 +102,15 @@ async fn every_message_says_what_its_sender_is() {
     let mut end = OtherEnd::new(8);
     let reply = end.send().await;
     let request = end.read().await;
-    assert_eq!(request.tail.level, 7);
-    assert!(request.tail.monotonic_ms > 0);
+    assert_eq!(request.metadata.level, 7);
+    assert!(request.metadata.monotonic_ms > 0);
     end.answer(request.id);
     number(reply).await;
-    let heard = end.connection.exchange.heard(peer()).unwrap();
-    assert_eq!(heard.tail.clock_ms, request.id, "the tail of the response");
+    let heard = end.connection.gossip.heard(peer()).unwrap();
+    assert_eq!(
+        heard.metadata.clock_ms, request.id,
+        "the metadata of the response"
+    );
 }
 
 #[tokio::test]

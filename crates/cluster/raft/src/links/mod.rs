@@ -2,10 +2,10 @@
 
 pub(crate) mod claims;
 pub(crate) mod connection;
+pub(crate) mod link_tracker;
 pub(crate) mod offloaded;
 pub(crate) mod peer_link;
 pub(crate) mod peers;
-pub(crate) mod presence;
 pub(crate) mod service;
 
 /// A request or a response, and the number of the request.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use futures_util::{Stream, TryStreamExt};
 use quorate_peer::{
-    Lane, LinkError, Loss, NodeId, Transport,
+    DataLoss, LinkError, NodeId, StreamKind, Transport,
     message::{Request, Response},
 };
 use tokio::{
@@ -14,10 +14,10 @@ use tokio::{
 };
 
 use crate::{
-    clocks::exchange::Exchange,
+    clocks::gossip::PeerGossip,
     links::connection::{CallError, Connection, Reply},
-    links::presence::{Direction, Presence},
-    membership::roster::Roster,
+    links::link_tracker::{Direction, LinkTracker},
+    membership::membership_view::MembershipView,
 };
 
 /// How soon a peer is dialed again, and at the most how late. A peer that restarts should not wait
@@ -33,19 +33,19 @@ pub(crate) const BACKOFF: [Duration; 4] = [
 const LASTING: Duration = Duration::from_secs(1);
 
 /// How long a peer may leave all requests on a link unanswered before the link counts as dead.
-fn answer_timeout(lane: Lane) -> Duration {
-    Duration::from_secs(match lane {
+fn answer_timeout(stream_kind: StreamKind) -> Duration {
+    Duration::from_secs(match stream_kind {
         // Answered from memory, or after one sync.
-        Lane::Control => 2,
+        StreamKind::Control => 2,
         // Answered when a quorum has answered the leader.
-        Lane::Forward => 5,
+        StreamKind::Forward => 5,
         // A change of the members may wait for another one and for a handover. Who asks has a limit of
         // its own, which is shorter.
-        Lane::Admin => 45,
+        StreamKind::Admin => 45,
         // Answered once the disk has: one that takes longer is as good as dead.
-        Lane::Append => 10,
+        StreamKind::Append => 10,
         // A checkpoint may come first. Who asks has a limit of its own.
-        Lane::Snapshot | Lane::Pull | Lane::Join => 60,
+        StreamKind::Snapshot | StreamKind::Pull | StreamKind::Join => 60,
     })
 }
 
@@ -53,15 +53,15 @@ fn answer_timeout(lane: Lane) -> Duration {
 #[derive(Clone)]
 pub(crate) struct Route {
     pub(crate) transport: Arc<dyn Transport>,
-    pub(crate) roster: Arc<Roster>,
-    pub(crate) exchange: Arc<Exchange>,
-    pub(crate) presence: Arc<Presence>,
+    pub(crate) membership_view: Arc<MembershipView>,
+    pub(crate) gossip: Arc<PeerGossip>,
+    pub(crate) link_tracker: Arc<LinkTracker>,
     pub(crate) peer: NodeId,
     pub(crate) address: String,
-    pub(crate) lane: Lane,
+    pub(crate) stream_kind: StreamKind,
 }
 
-/// One lane to one peer. It is dialed at once and again whenever it is lost, whether anyone calls or
+/// One stream to one peer. It is dialed at once and again whenever it is lost, whether anyone calls or
 /// not, until this is dropped. No call ever dials.
 pub(crate) struct PeerLink {
     pub(crate) address: String,
@@ -146,7 +146,7 @@ impl Drop for PeerLink {
 }
 
 /// With its entries back it would vote again, and has forgotten for whom it did.
-fn lost_data(peer: NodeId, loss: Loss) -> LinkError {
+fn lost_data(peer: NodeId, loss: DataLoss) -> LinkError {
     let text = format!("peer {peer} has lost its data: {loss}; replace it by a new node");
     LinkError::Failed(text)
 }
@@ -169,28 +169,34 @@ async fn keep(route: Route, state: watch::Sender<State>, closed: Arc<SetOnce<Lin
 async fn keep_open(route: &Route, state: &watch::Sender<State>) -> ! {
     let mut failures = 0;
     loop {
-        let Route { peer, lane, .. } = *route;
+        let Route {
+            peer, stream_kind, ..
+        } = *route;
         // What it acknowledges from here on it need not know yet when it welcomes this node.
-        let before = route.roster.acknowledged();
-        let (address, roster) = (route.address.clone(), route.roster.clone());
-        let introduce = Box::new(move || roster.introduction());
-        let opened = route.transport.open(peer, address, lane, introduce).await;
-        let opened =
-            opened.and_then(
-                |link| match route.roster.lost_data(peer, link.stated, &before) {
-                    Some(loss) => Err(lost_data(peer, loss)),
-                    None => Ok(link),
-                },
-            );
+        let before = route.membership_view.acknowledged();
+        let (address, membership_view) = (route.address.clone(), route.membership_view.clone());
+        let introduce = Box::new(move || membership_view.introduction());
+        let opened = route
+            .transport
+            .open(peer, address, stream_kind, introduce)
+            .await;
+        let opened = opened.and_then(|link| {
+            match route.membership_view.lost_data(peer, link.stated, &before) {
+                Some(loss) => Err(lost_data(peer, loss)),
+                None => Ok(link),
+            }
+        });
         let error = match opened {
             Ok(link) => {
                 let opened_at = Instant::now();
-                let present = route.presence.enter(peer, Direction::Dialed);
-                route.presence.on_greeted(peer);
-                let connection = Connection::new(peer, route.exchange.clone(), link.requests);
+                let present = route.link_tracker.enter(peer, Direction::Dialed);
+                route.link_tracker.on_greeted(peer);
+                let connection = Connection::new(peer, route.gossip.clone(), link.requests);
                 let connection = Arc::new(connection);
                 state.send_replace(State::Open(connection.clone()));
-                let lost = connection.run(link.responses, answer_timeout(lane)).await;
+                let lost = connection
+                    .run(link.responses, answer_timeout(stream_kind))
+                    .await;
                 present.leave(&lost);
                 if opened_at.elapsed() >= LASTING {
                     failures = 0;
@@ -198,7 +204,7 @@ async fn keep_open(route: &Route, state: &watch::Sender<State>) -> ! {
                 lost
             }
             Err(error) => {
-                route.presence.on_failed(peer, &error);
+                route.link_tracker.on_failed(peer, &error);
                 error
             }
         };

@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures_util::{FutureExt, SinkExt, StreamExt, future::BoxFuture};
-use quorate_peer::{Frame, Introduce, Link, Stated, Tail};
+use quorate_peer::{Frame, FrameMetadata, Introduce, Link, LogSummary};
 use quorate_state::{LogPosition, Registration, Term};
 use quorate_store::Meta;
 use tokio::{
@@ -35,7 +35,7 @@ struct Counting {
     /// Ends all links when something is sent.
     ends: watch::Sender<Option<LinkError>>,
     /// What the peer says of its log.
-    stated: Mutex<Stated>,
+    stated: Mutex<LogSummary>,
     /// Lets a dial go on that waits.
     go: Arc<Notify>,
 }
@@ -52,7 +52,7 @@ impl Transport for Counting {
         &self,
         _: NodeId,
         _: String,
-        _: Lane,
+        _: StreamKind,
         _: Introduce,
     ) -> BoxFuture<'static, Result<Link, LinkError>> {
         self.dials.fetch_add(1, Ordering::Relaxed);
@@ -75,7 +75,7 @@ impl Transport for Counting {
                         Some(request) = requests.recv() => Ok(Frame {
                             id: request.id,
                             message: Response::ReadIndex(None),
-                            tail: Tail::default(),
+                            metadata: FrameMetadata::default(),
                         }),
                         Ok(()) = ends.changed() => {
                             let end = ends.borrow().clone();
@@ -106,9 +106,9 @@ impl Counting {
     /// From now on the peer says that its log ends there.
     fn state(&self, durable: LogPosition) {
         let durable = Some(durable);
-        *self.stated.lock().unwrap() = Stated {
+        *self.stated.lock().unwrap() = LogSummary {
             durable,
-            ..Stated::default()
+            ..LogSummary::default()
         };
     }
 
@@ -129,11 +129,11 @@ impl Counting {
 fn peers() -> (Arc<Counting>, Peers) {
     let transport = Arc::new(Counting::default());
     let config = RaftConfig::numbered(2, BTreeMap::new(), PathBuf::new());
-    let exchange = Arc::new(Exchange::new(&config));
-    let roster = Arc::new(Roster::new(&config));
-    roster.update(&BTreeMap::new(), BTreeSet::new(), &Meta::default(), true);
+    let gossip = Arc::new(PeerGossip::new(&config));
+    let membership_view = Arc::new(MembershipView::new(&config));
+    membership_view.update(&BTreeMap::new(), BTreeSet::new(), &Meta::default(), true);
     let metrics = RaftMetrics::register(&quorate_metrics::Registry::new()).unwrap();
-    let peers = Peers::new(transport.clone(), roster, exchange, metrics);
+    let peers = Peers::new(transport.clone(), membership_view, gossip, metrics);
     (transport, peers)
 }
 
@@ -177,13 +177,13 @@ async fn no_call_dials() {
     peers.set_members(own(), &at("peer:1"), voters());
     for _ in 0..50 {
         // As openraft does for each vote.
-        for lane in [Lane::Control, Lane::Append, Lane::Forward] {
-            let link = peers.link(peer(), "peer:1", lane);
+        for stream_kind in [StreamKind::Control, StreamKind::Append, StreamKind::Forward] {
+            let link = peers.link(peer(), "peer:1", stream_kind);
             timeout(TIMEOUT, link.opened()).await.unwrap().unwrap();
             link.call(Request::ReadIndex).await.unwrap();
         }
     }
-    assert_eq!(transport.dials(), 3, "one for each lane");
+    assert_eq!(transport.dials(), 3, "one for each stream_kind");
 }
 
 #[tokio::test]
@@ -191,7 +191,7 @@ async fn a_call_does_not_wait_for_a_dial() {
     let (transport, peers) = peers();
     for fault in [Fault::Hangs, Fault::Fails] {
         transport.set_fault(Some(fault));
-        let link = peers.own_link(peer(), "peer:1", Lane::Control);
+        let link = peers.own_link(peer(), "peer:1", StreamKind::Control);
         transport.until_dialed(transport.dials() + 1).await;
         let call = link.call(Request::ReadIndex).now_or_never();
         assert!(matches!(call, Some(Err(CallError::NotSent(_)))));
@@ -202,7 +202,7 @@ async fn a_call_does_not_wait_for_a_dial() {
 async fn who_waits_for_a_dial_hears_that_it_failed() {
     let (transport, peers) = peers();
     transport.set_fault(Some(Fault::Fails));
-    let link = peers.own_link(peer(), "peer:1", Lane::Pull);
+    let link = peers.own_link(peer(), "peer:1", StreamKind::Pull);
     let opened = timeout(TIMEOUT, link.opened()).await.unwrap();
     assert!(matches!(opened, Err(CallError::NotSent(_))));
 }
@@ -210,7 +210,7 @@ async fn who_waits_for_a_dial_hears_that_it_failed() {
 #[tokio::test]
 async fn a_link_that_was_lost_is_opened_again_though_nobody_calls() {
     let (transport, peers) = peers();
-    let link = peers.link(peer(), "peer:1", Lane::Control);
+    let link = peers.link(peer(), "peer:1", StreamKind::Control);
     timeout(TIMEOUT, link.opened()).await.unwrap().unwrap();
     transport.set_fault(Some(Fault::Fails));
     let gone = LinkError::Failed("gone".to_owned());
@@ -226,7 +226,7 @@ async fn a_link_that_was_lost_is_opened_again_though_nobody_calls() {
 async fn a_link_that_is_dropped_is_not_dialed_any_more() {
     let (transport, peers) = peers();
     transport.set_fault(Some(Fault::Fails));
-    let link = peers.own_link(peer(), "peer:1", Lane::Snapshot);
+    let link = peers.own_link(peer(), "peer:1", StreamKind::Snapshot);
     transport.until_dialed(2).await;
     let keeper = link.keeper.clone();
     drop(link);
@@ -241,12 +241,12 @@ async fn a_link_that_is_dropped_is_not_dialed_any_more() {
 #[tokio::test]
 async fn a_peer_at_another_address_gets_another_link() {
     let (transport, peers) = peers();
-    let former = peers.link(peer(), "peer:1", Lane::Control);
+    let former = peers.link(peer(), "peer:1", StreamKind::Control);
     assert!(Arc::ptr_eq(
         &former,
-        &peers.link(peer(), "peer:1", Lane::Control)
+        &peers.link(peer(), "peer:1", StreamKind::Control)
     ));
-    let moved = peers.link(peer(), "peer:2", Lane::Control);
+    let moved = peers.link(peer(), "peer:2", StreamKind::Control);
     assert!(!Arc::ptr_eq(&former, &moved));
     transport.until_dialed(2).await;
     until_answered(&moved).await;
@@ -255,11 +255,11 @@ async fn a_peer_at_another_address_gets_another_link() {
 #[tokio::test]
 async fn links_that_the_peer_closes_are_a_hint_and_others_are_not() {
     let (transport, peers) = peers();
-    let mut hangups = peers.presence.hangups.subscribe();
+    let mut hangups = peers.link_tracker.hangups.subscribe();
     peers.set_members(own(), &at("peer:1"), voters());
     let open = async || {
-        for lane in [Lane::Control, Lane::Append, Lane::Forward] {
-            until_answered(&peers.link(peer(), "peer:1", lane)).await;
+        for stream_kind in [StreamKind::Control, StreamKind::Append, StreamKind::Forward] {
+            until_answered(&peers.link(peer(), "peer:1", stream_kind)).await;
         }
     };
     open().await;
@@ -283,13 +283,13 @@ async fn a_peer_that_has_lost_its_data_gets_nothing() {
         has_data: true,
         ..Registration::default()
     };
-    let roll = Arc::make_mut(&mut meta.cluster.roll);
-    roll.registrations.insert(peer().0, registration);
+    let node_registry = Arc::make_mut(&mut meta.cluster.node_registry);
+    node_registry.registrations.insert(peer().0, registration);
     let members = BTreeMap::from([(peer(), "peer:1".to_owned())]);
     peers
-        .roster
+        .membership_view
         .update(&members, voters_of(&members), &meta, true);
-    let link = peers.link(peer(), "peer:1", Lane::Append);
+    let link = peers.link(peer(), "peer:1", StreamKind::Append);
     transport.until_dialed(2).await;
     let opened = timeout(TIMEOUT, link.opened()).await.unwrap();
     let Err(CallError::NotSent(error)) = opened else {
@@ -303,18 +303,20 @@ async fn a_peer_that_has_lost_its_data_gets_nothing() {
 async fn a_voter_that_states_less_than_it_acknowledged_gets_nothing() {
     let (transport, peers) = peers();
     let had = LogPosition::new(0, 7);
-    peers.roster.note_acknowledged(Term(0), peer(), had);
-    let link = peers.link(peer(), "peer:1", Lane::Append);
+    peers
+        .membership_view
+        .note_acknowledged(Term(0), peer(), had);
+    let link = peers.link(peer(), "peer:1", StreamKind::Append);
     let opened = timeout(TIMEOUT, link.opened()).await.unwrap();
     opened.expect("it was no voter when it acknowledged this");
 
     let members = at("peer:1");
-    let roster = &peers.roster;
-    roster.update(&members, voters_of(&members), &Meta::default(), true);
-    roster.note_acknowledged(Term(0), peer(), had);
+    let membership_view = &peers.membership_view;
+    membership_view.update(&members, voters_of(&members), &Meta::default(), true);
+    membership_view.note_acknowledged(Term(0), peer(), had);
     for (index, is_refused) in [(6, true), (7, false), (8, false)] {
         transport.state(LogPosition::new(0, index));
-        let link = peers.own_link(peer(), "peer:1", Lane::Append);
+        let link = peers.own_link(peer(), "peer:1", StreamKind::Append);
         let opened = timeout(TIMEOUT, link.opened()).await.unwrap();
         match opened {
             Err(CallError::NotSent(error)) if is_refused => {
@@ -331,29 +333,32 @@ async fn a_voter_that_states_less_than_it_acknowledged_gets_nothing() {
         }
     }
     // One that does not vote any more is forgotten, and so is what it acknowledged.
-    roster.update(&members, BTreeSet::new(), &Meta::default(), true);
-    let before = roster.acknowledged();
-    assert_eq!(roster.lost_data(peer(), Stated::default(), &before), None);
+    membership_view.update(&members, BTreeSet::new(), &Meta::default(), true);
+    let before = membership_view.acknowledged();
+    assert_eq!(
+        membership_view.lost_data(peer(), LogSummary::default(), &before),
+        None
+    );
 }
 
 /// Its other links are fed meanwhile: what it acknowledges by them it did not know when it spoke.
 #[tokio::test]
 async fn what_a_voter_acknowledges_during_a_dial_is_not_held_against_it() {
     let (transport, peers) = peers();
-    let (roster, members) = (&peers.roster, at("peer:1"));
-    roster.update(&members, voters_of(&members), &Meta::default(), true);
-    roster.note_acknowledged(Term(0), peer(), LogPosition::new(0, 7));
+    let (membership_view, members) = (&peers.membership_view, at("peer:1"));
+    membership_view.update(&members, voters_of(&members), &Meta::default(), true);
+    membership_view.note_acknowledged(Term(0), peer(), LogPosition::new(0, 7));
     transport.state(LogPosition::new(0, 7));
     transport.set_fault(Some(Fault::Waits));
-    let link = peers.own_link(peer(), "peer:1", Lane::Append);
+    let link = peers.own_link(peer(), "peer:1", StreamKind::Append);
     transport.until_dialed(1).await;
-    roster.note_acknowledged(Term(0), peer(), LogPosition::new(0, 9));
+    membership_view.note_acknowledged(Term(0), peer(), LogPosition::new(0, 9));
     transport.go.notify_one();
     let opened = timeout(TIMEOUT, link.opened()).await.unwrap();
     opened.expect("it had what it acknowledged before");
 
     transport.set_fault(None);
-    let link = peers.own_link(peer(), "peer:1", Lane::Append);
+    let link = peers.own_link(peer(), "peer:1", StreamKind::Append);
     let opened = timeout(TIMEOUT, link.opened()).await.unwrap();
     assert!(opened.is_err(), "it lacks what it acknowledged before");
 }
@@ -362,10 +367,10 @@ async fn what_a_voter_acknowledges_during_a_dial_is_not_held_against_it() {
 async fn links_end_with_the_membership_of_the_peer_and_with_its_address() {
     let (transport, peers) = peers();
     peers.set_members(own(), &at("peer:1"), voters());
-    let first = peers.link(peer(), "peer:1", Lane::Append);
+    let first = peers.link(peer(), "peer:1", StreamKind::Append);
     until_answered(&first).await;
     peers.set_members(own(), &at("peer:2"), voters());
-    let moved = peers.link(peer(), "peer:1", Lane::Append);
+    let moved = peers.link(peer(), "peer:1", StreamKind::Append);
     assert_eq!(moved.address, "peer:2", "that of the membership counts");
     until_answered(&moved).await;
     peers.set_members(own(), &BTreeMap::new(), voters());
@@ -379,7 +384,7 @@ async fn links_end_with_the_membership_of_the_peer_and_with_its_address() {
         assert!(link.call(Request::ReadIndex).await.is_err());
     }
     let dials = transport.dials();
-    assert!(dials <= 6, "each lane once at each address: {dials}");
+    assert!(dials <= 6, "each stream_kind once at each address: {dials}");
 }
 
 /// Between two learners no link is kept, but for what somebody has asked for.
@@ -391,13 +396,13 @@ async fn links_follow_who_votes() {
         learners: [peer()].into(),
     };
     peers.set_members(own(), &at("peer:1"), learns(false));
-    let asked_for = peers.link(peer(), "peer:1", Lane::Admin);
+    let asked_for = peers.link(peer(), "peer:1", StreamKind::Admin);
     until_answered(&asked_for).await;
     assert_eq!(transport.dials(), 1);
     peers.set_members(own(), &at("peer:1"), voters());
     transport.until_dialed(4).await;
-    let append = peers.link(peer(), "peer:1", Lane::Append);
-    let forward = peers.link(peer(), "peer:1", Lane::Forward);
+    let append = peers.link(peer(), "peer:1", StreamKind::Append);
+    let forward = peers.link(peer(), "peer:1", StreamKind::Forward);
     until_answered(&append).await;
     until_answered(&forward).await;
     peers.set_members(own(), &at("peer:1"), learns(true));

@@ -6,17 +6,17 @@ use std::{
 };
 
 use quorate_peer::{
-    Lane, LinkError, LogBudget, NodeId, Transport, lock,
+    LinkError, LogBudget, NodeId, StreamKind, Transport, lock,
     message::{Request, Response},
 };
 
 use crate::{
     RaftMetrics,
-    clocks::exchange::Exchange,
+    clocks::gossip::PeerGossip,
     links::connection::CallError,
+    links::link_tracker::LinkTracker,
     links::peer_link::{PeerLink, Route},
-    links::presence::Presence,
-    membership::roster::Roster,
+    membership::membership_view::MembershipView,
 };
 
 /// How many lines of the log the peers cause in a minute by what is not believed of them.
@@ -32,26 +32,26 @@ pub(crate) struct Roles {
 }
 
 impl Roles {
-    /// The lanes that are kept open to `peer`, so that neither an election nor a PUT waits for a
+    /// The streams that are kept open to `peer`, so that neither an election nor a PUT waits for a
     /// handshake. Who votes asks for votes and sends entries, and whoever takes PUTs forwards them to
     /// one that may lead. Learners have nothing to say to each other.
-    fn warm_lanes(&self, peer: NodeId) -> &'static [Lane] {
+    fn wanted_streams(&self, peer: NodeId) -> &'static [StreamKind] {
         match (self.votes, self.learners.contains(&peer)) {
-            (true, false) => &[Lane::Control, Lane::Append, Lane::Forward],
-            (true, true) => &[Lane::Control, Lane::Append],
-            (false, false) => &[Lane::Forward],
+            (true, false) => &[StreamKind::Control, StreamKind::Append, StreamKind::Forward],
+            (true, true) => &[StreamKind::Control, StreamKind::Append],
+            (false, false) => &[StreamKind::Forward],
             (false, true) => &[],
         }
     }
 }
 
-/// The links to all peers, one for each lane, shared by all who call.
+/// The links to all peers, one for each stream, shared by all who call.
 pub(crate) struct Peers {
     transport: Arc<dyn Transport>,
-    pub(crate) roster: Arc<Roster>,
-    exchange: Arc<Exchange>,
+    pub(crate) membership_view: Arc<MembershipView>,
+    gossip: Arc<PeerGossip>,
     /// Which links there are, and what peers said when those were opened.
-    pub(crate) presence: Arc<Presence>,
+    pub(crate) link_tracker: Arc<LinkTracker>,
     links: Mutex<Links>,
     pub(super) metrics: RaftMetrics,
     pub(super) log: LogBudget,
@@ -62,21 +62,21 @@ pub(crate) struct Peers {
 struct Links {
     addresses: BTreeMap<NodeId, String>,
     roles: Roles,
-    open: HashMap<(NodeId, Lane), Arc<PeerLink>>,
+    open: HashMap<(NodeId, StreamKind), Arc<PeerLink>>,
 }
 
 impl Peers {
     pub(crate) fn new(
         transport: Arc<dyn Transport>,
-        roster: Arc<Roster>,
-        exchange: Arc<Exchange>,
+        membership_view: Arc<MembershipView>,
+        gossip: Arc<PeerGossip>,
         metrics: RaftMetrics,
     ) -> Self {
         Self {
             transport,
-            roster,
-            exchange,
-            presence: Presence::new(),
+            membership_view,
+            gossip,
+            link_tracker: LinkTracker::new(),
             links: Mutex::default(),
             metrics,
             log: LogBudget::new(LINE_COUNT_PER_MINUTE_MAX),
@@ -95,11 +95,12 @@ impl Peers {
         others.remove(&own);
         let mut links = lock(&self.links);
         let before = std::mem::replace(&mut links.roles, roles.clone());
-        links.open.retain(|(peer, lane), link| {
+        links.open.retain(|(peer, stream_kind), link| {
             let is_there = others.get(peer) == Some(&link.address);
             // What was opened when it was asked for stays.
-            let was_warm = before.warm_lanes(*peer).contains(lane);
-            let stays = is_there && (!was_warm || roles.warm_lanes(*peer).contains(lane));
+            let was_warm = before.wanted_streams(*peer).contains(stream_kind);
+            let stays =
+                is_there && (!was_warm || roles.wanted_streams(*peer).contains(stream_kind));
             if !stays {
                 let text = format!("peer {peer} is no member any more, elsewhere, or only learns");
                 link.close(LinkError::Failed(text));
@@ -109,59 +110,71 @@ impl Peers {
         links.addresses.clone_from(&others);
         drop(links);
         for (peer, address) in &others {
-            for lane in roles.warm_lanes(*peer) {
-                self.link(*peer, address, *lane);
+            for stream_kind in roles.wanted_streams(*peer) {
+                self.link(*peer, address, *stream_kind);
             }
         }
         // What others have said once counts no more when they are not asked again.
-        let is_dialed = |peer| !roles.warm_lanes(peer).is_empty();
-        self.presence
+        let is_dialed = |peer| !roles.wanted_streams(peer).is_empty();
+        self.link_tracker
             .retain(|peer| others.contains_key(&peer) && is_dialed(peer));
-        self.roster.terms.retain(|peer| others.contains_key(&peer));
-        self.exchange.retain(|peer| others.contains_key(&peer));
+        self.membership_view
+            .terms
+            .retain(|peer| others.contains_key(&peer));
+        self.gossip.retain(|peer| others.contains_key(&peer));
     }
 
     /// The link to `peer` that all share, kept open from now on. Of a member the address counts that
     /// is known of it, and `address` of others. When it is another one than before, the link is
     /// opened anew.
-    pub(crate) fn link(&self, peer: NodeId, address: &str, lane: Lane) -> Arc<PeerLink> {
+    pub(crate) fn link(
+        &self,
+        peer: NodeId,
+        address: &str,
+        stream_kind: StreamKind,
+    ) -> Arc<PeerLink> {
         let mut links = lock(&self.links);
         let address = links.address(peer, address);
-        let known = links.open.get(&(peer, lane));
+        let known = links.open.get(&(peer, stream_kind));
         if let Some(link) = known.filter(|link| link.address == address) {
             return link.clone();
         }
-        let link = self.open(peer, address, lane);
-        links.open.insert((peer, lane), link.clone());
+        let link = self.open(peer, address, stream_kind);
+        links.open.insert((peer, stream_kind), link.clone());
         link
     }
 
     /// A link to `peer` for one user, who drops it.
-    pub(crate) fn own_link(&self, peer: NodeId, address: &str, lane: Lane) -> Arc<PeerLink> {
+    pub(crate) fn own_link(
+        &self,
+        peer: NodeId,
+        address: &str,
+        stream_kind: StreamKind,
+    ) -> Arc<PeerLink> {
         let address = lock(&self.links).address(peer, address);
-        self.open(peer, address, lane)
+        self.open(peer, address, stream_kind)
     }
 
-    fn open(&self, peer: NodeId, address: String, lane: Lane) -> Arc<PeerLink> {
+    fn open(&self, peer: NodeId, address: String, stream_kind: StreamKind) -> Arc<PeerLink> {
         Arc::new(PeerLink::open(Route {
             transport: self.transport.clone(),
-            roster: self.roster.clone(),
-            exchange: self.exchange.clone(),
-            presence: self.presence.clone(),
+            membership_view: self.membership_view.clone(),
+            gossip: self.gossip.clone(),
+            link_tracker: self.link_tracker.clone(),
             peer,
             address,
-            lane,
+            stream_kind,
         }))
     }
 
-    /// Asks `leader` on the lane of proposals and read indexes.
+    /// Asks `leader` on the stream of proposals and read indexes.
     pub(crate) async fn forward(
         &self,
         leader: NodeId,
         address: &str,
         request: Request,
     ) -> Result<Response, CallError> {
-        let link = self.link(leader, address, Lane::Forward);
+        let link = self.link(leader, address, StreamKind::Forward);
         link.call(request).await
     }
 }

@@ -9,47 +9,55 @@ use futures_util::{
     stream::{self, BoxStream},
 };
 use quorate_peer::{
-    Acknowledgements, Frame, Introduction, JoinAnswer, JoinRequest, Lane, LinkError, Loss, NodeId,
-    Service, Stated, Verdict, Voucher,
+    Acknowledgements, Admission, DataLoss, Frame, Introduction, JoinAnswer, JoinRequest, LinkError,
+    LogSummary, NodeId, Service, StreamKind, Voucher,
     message::{Proposed, Request, Response},
 };
 use quorate_state::EncodedPackets;
 
 use crate::{
-    links::Numbered, links::connection::PIPELINE_MAX, links::presence::Direction,
-    membership::admin::Admin, parts::Parts, snapshots::pull::offer_packets, writes::Puts,
+    links::Numbered, links::connection::PIPELINE_MAX, links::link_tracker::Direction,
+    membership::admin::Admin, parts::Parts, snapshots::pull::offer_packets, writes::WriteQueue,
 };
 
 pub(crate) struct PeerService {
     pub(crate) parts: Arc<Parts>,
-    pub(crate) puts: Arc<Puts>,
+    pub(crate) puts: Arc<WriteQueue>,
     pub(crate) admin: Arc<Admin>,
 }
 
 impl Service for PeerService {
     fn introduction(&self) -> Introduction {
-        self.parts.peers.roster.introduction()
+        self.parts.peers.membership_view.introduction()
     }
 
-    fn judge(&self, peer: NodeId, vouchers: &[Voucher]) -> Verdict {
-        self.parts.peers.roster.judge(peer, vouchers)
+    fn judge(&self, peer: NodeId, vouchers: &[Voucher]) -> Admission {
+        self.parts.peers.membership_view.judge(peer, vouchers)
     }
 
-    fn expelled(&self, peer: NodeId, vouchers: Vec<Voucher>) -> BoxFuture<'static, ()> {
-        self.parts.peers.roster.expelled(peer, vouchers)
+    fn removed(&self, peer: NodeId, vouchers: Vec<Voucher>) -> BoxFuture<'static, ()> {
+        self.parts.peers.membership_view.removed(peer, vouchers)
     }
 
     fn acknowledged(&self) -> Acknowledgements {
-        self.parts.peers.roster.acknowledged()
+        self.parts.peers.membership_view.acknowledged()
     }
 
-    fn lost_data(&self, peer: NodeId, stated: Stated, before: &Acknowledgements) -> Option<Loss> {
-        self.parts.peers.roster.lost_data(peer, stated, before)
+    fn lost_data(
+        &self,
+        peer: NodeId,
+        stated: LogSummary,
+        before: &Acknowledgements,
+    ) -> Option<DataLoss> {
+        self.parts
+            .peers
+            .membership_view
+            .lost_data(peer, stated, before)
     }
 
     fn expects_joiners(&self) -> bool {
-        let now = self.parts.exchange.time().time;
-        self.parts.peers.roster.expects_joiners(now)
+        let now = self.parts.gossip.time().time;
+        self.parts.peers.membership_view.expects_joiners(now)
     }
 
     fn join(
@@ -63,29 +71,29 @@ impl Service for PeerService {
     fn serve(
         self: Arc<Self>,
         peer: NodeId,
-        lane: Lane,
+        stream_kind: StreamKind,
         requests: BoxStream<'static, Result<Frame<Request>, LinkError>>,
     ) -> BoxStream<'static, Frame<Response>> {
-        let exchange = self.parts.exchange.clone();
+        let gossip = self.parts.gossip.clone();
         let requests = self.receive(peer, requests);
-        let responses = match lane {
-            Lane::Append | Lane::Control | Lane::Forward | Lane::Admin => {
-                self.answer_all(peer, lane, requests)
+        let responses = match stream_kind {
+            StreamKind::Append | StreamKind::Control | StreamKind::Forward | StreamKind::Admin => {
+                self.answer_all(peer, stream_kind, requests)
             }
             // No link comes of it.
-            Lane::Join => stream::empty().boxed(),
-            Lane::Snapshot => {
+            StreamKind::Join => stream::empty().boxed(),
+            StreamKind::Snapshot => {
                 let store = self.parts.store.clone();
                 let peers = self.parts.peers.clone();
                 let raft = &self.parts.raft;
                 raft.receive_snapshots(store, peers, peer, requests)
             }
-            Lane::Pull => offer_packets(self.parts.state_machine.clone(), peer, requests),
+            StreamKind::Pull => offer_packets(self.parts.state_machine.clone(), peer, requests),
         };
         let framed = responses.map(move |(id, message)| Frame {
             id,
             message,
-            tail: exchange.tail(peer),
+            metadata: gossip.metadata(peer),
         });
         framed.boxed()
     }
@@ -98,12 +106,20 @@ impl PeerService {
         peer: NodeId,
         requests: BoxStream<'static, Result<Frame<Request>, LinkError>>,
     ) -> BoxStream<'static, Numbered<Request>> {
-        let exchange = self.parts.exchange.clone();
-        let present = self.parts.peers.presence.enter(peer, Direction::Accepted);
+        let gossip = self.parts.gossip.clone();
+        let present = self
+            .parts
+            .peers
+            .link_tracker
+            .enter(peer, Direction::Accepted);
         let received = requests.scan(Some(present), move |present, request| {
             ready(match request {
-                Ok(Frame { id, message, tail }) => {
-                    exchange.on_request(peer, tail);
+                Ok(Frame {
+                    id,
+                    message,
+                    metadata,
+                }) => {
+                    gossip.on_request(peer, metadata);
                     Some((id, message))
                 }
                 Err(error) => {
@@ -125,26 +141,28 @@ impl PeerService {
     fn answer_all(
         self: Arc<Self>,
         peer: NodeId,
-        lane: Lane,
+        stream_kind: StreamKind,
         requests: BoxStream<'static, Numbered<Request>>,
     ) -> BoxStream<'static, Numbered<Response>> {
         requests
             .map(move |(id, request)| {
                 let service = self.clone();
                 tokio::task::unconstrained(async move {
-                    (id, service.answer(peer, lane, request).await)
+                    (id, service.answer(peer, stream_kind, request).await)
                 })
             })
             .buffer_unordered(PIPELINE_MAX)
             .boxed()
     }
 
-    async fn answer(&self, peer: NodeId, lane: Lane, request: Request) -> Response {
+    async fn answer(&self, peer: NodeId, stream_kind: StreamKind, request: Request) -> Response {
         match request {
-            Request::Operate(asked) if lane == Lane::Admin => {
+            Request::Operate(asked) if stream_kind == StreamKind::Admin => {
                 Response::Operated(self.admin.answer_peer(peer, &asked).await)
             }
-            _ if lane == Lane::Admin => Response::Failed("this lane is for operators".to_owned()),
+            _ if stream_kind == StreamKind::Admin => {
+                Response::Failed("this stream_kind is for operators".to_owned())
+            }
             Request::Propose(packets) => Response::Proposed(self.propose(peer, packets).await),
             Request::ReadIndex => Response::ReadIndex(self.parts.raft.read_index().await),
             Request::Vote(_) | Request::PreVote(_) | Request::TransferLeader(_)
@@ -166,7 +184,7 @@ impl PeerService {
     async fn propose(&self, peer: NodeId, packets: Bytes) -> Proposed {
         match EncodedPackets::parse(packets) {
             Ok(packets) => {
-                match self.parts.peers.roster.votes(peer) || are_signed(&packets).await {
+                match self.parts.peers.membership_view.votes(peer) || are_signed(&packets).await {
                     true => self.puts.propose(packets).await,
                     false => {
                         tracing::error!(%peer, "refused forwarded packets that their keys have not signed");

@@ -43,14 +43,14 @@ impl Acknowledged {
 
 #[cfg(test)]
 mod tests {
-    use quorate_peer::{Loss, Stated};
+    use quorate_peer::{DataLoss, LogSummary};
 
     use super::*;
 
     impl Acknowledged {
-        fn lost_by(&self, voter: NodeId, stated: Stated, term: Term) -> Option<Loss> {
+        fn lost_by(&self, voter: NodeId, stated: LogSummary, term: Term) -> Option<DataLoss> {
             let had = self.of_term(term).get(&voter).copied();
-            had.and_then(|had| Loss::of(Some(had), stated))
+            had.and_then(|had| DataLoss::of(Some(had), stated))
         }
     }
 
@@ -64,8 +64,8 @@ mod tests {
         NodeId::from(1)
     }
 
-    fn stated(term: Term, durable: Option<LogPosition>) -> Stated {
-        Stated { term, durable }
+    fn stated(term: Term, durable: Option<LogPosition>) -> LogSummary {
+        LogSummary { term, durable }
     }
 
     /// A leader that a voter has acknowledged these to, in this order.
@@ -85,7 +85,7 @@ mod tests {
             // Its vote may be older than the copy of its log is new.
             for term in [Term(0), TERM] {
                 let loss = leader.lost_by(voter(), stated(term, durable), TERM);
-                let expected = Loss {
+                let expected = DataLoss {
                     acknowledged: Some((TERM, at(5, 9))),
                     stated: durable,
                 };

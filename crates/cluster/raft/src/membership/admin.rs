@@ -9,7 +9,7 @@ use tokio::{sync::Mutex, time::Instant};
 use quorate_api::{Member, Problem};
 use quorate_peer::NodeId;
 
-use super::{refusals::no_leader, standing::Standing};
+use super::{members_now::MembershipSnapshot, refusals::no_leader};
 use crate::{adapters::View, parts::Parts};
 
 /// How many of the longest election timeouts a member may be silent that counts as alive: a machine
@@ -23,7 +23,7 @@ pub(crate) struct Admin {
     pub(crate) change_lock: Mutex<()>,
 }
 
-/// One request, or one look of the upkeep, which has until this moment.
+/// One request, or one look of the reconciler, which has until this moment.
 pub(super) struct Order<'a> {
     admin: &'a Admin,
     pub(super) until: Instant,
@@ -43,7 +43,7 @@ impl Admin {
     }
 
     /// How the members are now, as this leader knows.
-    pub(super) fn standing(&self) -> Standing {
+    pub(super) fn members_now(&self) -> MembershipSnapshot {
         let View {
             followers,
             last_log,
@@ -51,27 +51,27 @@ impl Admin {
         } = self.parts.raft.view();
         let others = followers.into_iter().map(|other| (other.node, other));
         let (membership, silence_max) = (self.parts.raft.membership(), self.silence_max());
-        let unfit = membership.nodes.keys().filter_map(|node| {
-            let unfit = self.parts.exchange.unfit_of(*node, silence_max)?;
-            Some((*node, unfit))
+        let not_electable = membership.nodes.keys().filter_map(|node| {
+            let not_electable = self.parts.gossip.not_electable_of(*node, silence_max)?;
+            Some((*node, not_electable))
         });
-        Standing {
-            unfit: unfit.collect(),
+        MembershipSnapshot {
+            not_electable: not_electable.collect(),
             leader: self.parts.config.node,
             others: others.collect(),
             membership,
-            roll: self.cluster().roll,
+            node_registry: self.cluster().node_registry,
             last_log,
             silence_max,
         }
     }
 
     /// `node` as a member, with what it told of feature levels.
-    pub(super) fn member(&self, standing: &Standing, node: NodeId) -> Member {
+    pub(super) fn member(&self, members_now: &MembershipSnapshot, node: NodeId) -> Member {
         Member {
-            level: self.parts.exchange.level(node).map(|level| level.0),
-            level_hold: self.parts.exchange.holds_level(node),
-            ..standing.member(node)
+            level: self.parts.gossip.level(node).map(|level| level.0),
+            level_hold: self.parts.gossip.holds_level(node),
+            ..members_now.member(node)
         }
     }
 
@@ -96,6 +96,6 @@ impl Admin {
     }
 
     pub(super) fn now(&self) -> UnixMillis {
-        self.parts.exchange.time().time
+        self.parts.gossip.time().time
     }
 }

@@ -1,4 +1,4 @@
-//! The roster and the links, kept as the members are.
+//! The view of the membership and the links, kept as the members are.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,17 +17,17 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 /// Follows the membership that is in effect and what is applied, and has links to the members that it
 /// has something to say to, and to nobody else. Returns when the node is gone.
 pub(crate) async fn follow(parts: Arc<Parts>) {
-    let roster = &parts.peers.roster;
+    let membership_view = &parts.peers.membership_view;
     let mut applied = parts.state_machine.applied();
     let mut changes = parts.raft.changes();
     loop {
         let meta = applied.borrow_and_update().clone();
         let membership = parts.raft.membership();
         let has_caught_up = parts.recovery.is_complete();
-        roster.update(&membership.nodes, membership.voters(), &meta, has_caught_up);
+        membership_view.update(&membership.nodes, membership.voters(), &meta, has_caught_up);
         let witnesses = parts.witnesses();
         let mut roles = Roles {
-            votes: membership.is_voter(roster.node),
+            votes: membership.is_voter(membership_view.node),
             ..Roles::default()
         };
         // Of whom an old log says that they learn may be all the voters that there are.
@@ -37,9 +37,11 @@ pub(crate) async fn follow(parts: Arc<Parts>) {
                 |node: &NodeId| !membership.is_voter(*node) && !witnesses.contains_key(node);
             roles.learners = members.filter(learns).collect();
         }
-        let mut dialed = roster.members();
+        let mut dialed = membership_view.members();
         dialed.extend(witnesses);
-        parts.peers.set_members(roster.node, &dialed, roles);
+        parts
+            .peers
+            .set_members(membership_view.node, &dialed, roles);
         let changed = async {
             tokio::select! {
                 changed = changes.next() => changed.is_some(),

@@ -20,7 +20,7 @@ impl Admin {
     pub(crate) async fn take_in(&self, joiner: NodeId, request: JoinRequest) -> Option<JoinAnswer> {
         let cluster = self.cluster();
         let id = cluster.id?;
-        let invite = cluster.roll.invites.get(&request.invite)?;
+        let invite = cluster.node_registry.invites.get(&request.invite)?;
         if !request.is_proved(invite.key.as_bytes(), id, joiner, self.parts.config.node) {
             return None;
         }
@@ -36,7 +36,13 @@ impl Admin {
                     id,
                     index: self.parts.state_machine.applied_index(),
                     term: self.parts.raft.view().term,
-                    members: self.parts.peers.roster.members().into_iter().collect(),
+                    members: self
+                        .parts
+                        .peers
+                        .membership_view
+                        .members()
+                        .into_iter()
+                        .collect(),
                 }),
                 false => JoinAnswer::Unavailable("this member lags behind: ask again".to_owned()),
             },
@@ -47,8 +53,9 @@ impl Admin {
 
     /// Whether this member takes links of `joiner` before long.
     async fn knows(&self, joiner: NodeId) -> bool {
-        let roster = &self.parts.peers.roster;
-        let registered = roster.until(|roll| roll.registrations.contains_key(&joiner.0));
+        let membership_view = &self.parts.peers.membership_view;
+        let registered = membership_view
+            .until(|node_registry| node_registry.registrations.contains_key(&joiner.0));
         timeout(APPLY_TIMEOUT, registered).await == Ok(true)
     }
 }

@@ -7,7 +7,7 @@ use quorate_api::{
     AdminRequest, Answered, Asked, ChangeMember, MemberChange, Operation, Problem, ProblemType,
     answer_to,
 };
-use quorate_peer::{Lane, LinkError, NodeId, message};
+use quorate_peer::{LinkError, NodeId, StreamKind, message};
 use quorate_state::millis;
 use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
@@ -91,7 +91,7 @@ impl Admin {
         asked: &Asked,
         until: Instant,
     ) -> Result<Answered, Problem> {
-        let link = self.parts.peers.link(leader, address, Lane::Admin);
+        let link = self.parts.peers.link(leader, address, StreamKind::Admin);
         let answered = async {
             link.opened().await?;
             let asked = Asked {
@@ -149,7 +149,7 @@ impl Admin {
             // It may be none any more since it asked.
             AdminRequest::ChangeMember(ChangeMember { node, change })
                 if !matches!(change, MemberChange::Promote(_))
-                    && self.standing().find(node) == Ok(peer) =>
+                    && self.members_now().find(node) == Ok(peer) =>
             {
                 true
             }

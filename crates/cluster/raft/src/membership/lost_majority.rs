@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use futures_util::future::join_all;
 use quorate_api::Problem;
-use quorate_peer::{Lane, NodeId, message::Request};
+use quorate_peer::{NodeId, StreamKind, message::Request};
 use tokio::time::{sleep, timeout};
 
 use super::{admin::Admin, refusals::majority_lost};
@@ -43,16 +43,16 @@ impl Admin {
         let (own, membership) = (self.parts.config.node, self.parts.raft.membership());
         // On links that are open: a learner has some to voters only.
         let votes = membership.is_voter(own);
-        let lane = match votes {
-            true => Lane::Control,
-            false => Lane::Forward,
+        let stream_kind = match votes {
+            true => StreamKind::Control,
+            false => StreamKind::Forward,
         };
         let others = membership.nodes.iter();
         let others =
             others.filter(|(node, _)| **node != own && (votes || membership.is_voter(**node)));
         // Whoever lives answers that, and be it that it does not lead.
         let ask = |(node, address): (&NodeId, &String)| {
-            let link = self.parts.peers.link(*node, address, lane);
+            let link = self.parts.peers.link(*node, address, stream_kind);
             async move { link.call(Request::ReadIndex).await }
         };
         // What is heard in time counts for longer than that.
@@ -61,31 +61,31 @@ impl Admin {
 
     /// How long ago this node last had a sign of life of another.
     pub(super) fn silence_here(&self, node: NodeId) -> Option<Duration> {
-        let heard = self.parts.exchange.heard(node).map(|heard| heard.at);
-        let last = heard.max(self.parts.peers.presence.lost_at(node));
+        let heard = self.parts.gossip.heard(node).map(|heard| heard.at);
+        let last = heard.max(self.parts.peers.link_tracker.lost_at(node));
         last.map(|at| at.elapsed())
     }
 
     /// Whether `node` has been heard here of late, or is this one.
     pub(super) fn is_heard_here(&self, node: NodeId) -> bool {
-        let heard = || self.parts.exchange.heard(node);
+        let heard = || self.parts.gossip.heard(node);
         node == self.parts.config.node
             || heard().is_some_and(|heard| heard.at.elapsed() <= self.silence_max())
     }
 
     fn find_majority_lost(&self) -> Option<Problem> {
-        let standing = self.standing();
+        let members_now = self.members_now();
         let is_lost = |voters: &&BTreeSet<NodeId>| {
             let heard = voters.iter().filter(|node| self.is_heard_here(**node));
             heard.count() <= voters.len() / 2
         };
-        let voters = standing.membership.configs.iter().find(is_lost)?;
+        let voters = members_now.membership.configs.iter().find(is_lost)?;
         let silent = voters.iter().filter(|node| !self.is_heard_here(**node));
         let silent = silent.map(|node| {
-            let started = || self.parts.exchange.begun().elapsed();
+            let started = || self.parts.gossip.begun().elapsed();
             let since = self.silence_here(*node);
             let span = shown(since.unwrap_or_else(started));
-            let name = standing.label(*node);
+            let name = members_now.label(*node);
             match since {
                 Some(_) => format!("{name} (for {span})"),
                 None => format!("{name} (since this node was started, {span} ago)"),

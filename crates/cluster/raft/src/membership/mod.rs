@@ -1,17 +1,17 @@
 //! Who the members are, and how that changes.
 //!
-//! Raft's membership says who has a part in consensus, and where everybody is. The roll in the
+//! Raft's membership says who has a part in consensus, and where everybody is. The node_registry in the
 //! replicated state says who may become a member, and what is known of each beside.
 //!
 //! | piece | what it is |
 //! |---|---|
-//! | [`roster`] | who the cluster is and who belongs to it, as this node knows it now |
+//! | [`membership_view`] | who the cluster is and who belongs to it, as this node knows it now |
 //! | [`acknowledged`] | what voters have acknowledged to this leader |
-//! | [`following`] | the roster and the links, kept as the members are |
-//! | [`standing`] | the members as their leader knows them at one moment |
+//! | [`following`] | the view of the membership and the links, kept as the members are |
+//! | [`members_now`] | the members as their leader knows them at one moment |
 //! | [`admin`] | what the leader knows when it answers |
 //! | [`order`] | what the leader is asked: one handler for each request |
-//! | [`changes`], [`steps`], [`transfer`], [`registering`], [`publishing`], [`raising`] | these handlers |
+//! | [`changes`], [`steps`], [`transfer`], [`registering`], [`publishing`], [`level_upgrade`] | these handlers |
 //! | [`refusals`] | why it does not do what it is asked |
 //! | [`operator`], [`leader_client`] | requests at any node, which asks the leader |
 //! | [`audit`] | what the leader writes of requests that other nodes brought |
@@ -19,7 +19,7 @@
 //! | [`lost_majority`] | what is said when there can be no leader |
 //! | [`joining`] | nodes that nobody knows yet |
 //! | [`naming`] | what operators call a node |
-//! | [`upkeep`] | what the leader does unasked until all are what they shall be |
+//! | [`reconciler`] | what the leader does unasked until all are what they shall be |
 //! | [`removal`] | how a node learns that it is no member any more, or has lost its data |
 
 mod acknowledged;
@@ -30,19 +30,19 @@ mod changes;
 pub(crate) mod following;
 mod joining;
 pub(crate) mod leader_client;
+mod level_upgrade;
 mod lost_majority;
+mod members_now;
+pub(crate) mod membership_view;
 pub(crate) mod naming;
 pub(crate) mod operator;
 mod order;
 mod own_view;
+pub(crate) mod peer_terms;
 mod publishing;
-mod raising;
+pub(crate) mod reconciler;
 pub(crate) mod refusals;
 mod registering;
 pub(crate) mod removal;
-pub(crate) mod roster;
-mod standing;
 mod steps;
-pub(crate) mod terms;
 mod transfer;
-pub(crate) mod upkeep;

@@ -4,7 +4,7 @@
 use std::{sync::Arc, time::Duration};
 
 use quorate_api::{ProblemType, Rename};
-use quorate_state::Roll;
+use quorate_state::NodeRegistry;
 use tokio::time::sleep;
 
 use super::admin::Admin;
@@ -21,16 +21,16 @@ const RETRY_PAUSE: Duration = Duration::from_secs(10);
 pub(crate) async fn keep_name(admin: Arc<Admin>) {
     let Parts { config, peers, .. } = &*admin.parts;
     let (node, name) = (config.node, &config.name);
-    let is_called_otherwise = |roll: &Roll| {
-        let registration = roll.registrations.get(&node.0);
+    let is_called_otherwise = |node_registry: &NodeRegistry| {
+        let registration = node_registry.registrations.get(&node.0);
         registration.is_some_and(|registration| registration.name != *name)
     };
     let mut has_warned = false;
-    while !name.is_empty() && peers.roster.until(is_called_otherwise).await {
+    while !name.is_empty() && peers.membership_view.until(is_called_otherwise).await {
         let name = name.clone();
         match admin.ask_for(Rename { name }, RENAME_TIMEOUT).await {
             Ok(()) => {}
-            Err(problem) if problem.problem_type == ProblemType::UnfitNode && !has_warned => {
+            Err(problem) if problem.problem_type == ProblemType::UnsuitableNode && !has_warned => {
                 has_warned = true;
                 tracing::warn!(%problem, "the cluster does not call this node by its name");
             }

@@ -84,15 +84,21 @@ impl OpenNode {
         let known = self
             .parts
             .peers
-            .roster
-            .until(|roll| roll.invites.contains_key(&id));
+            .membership_view
+            .until(|node_registry| node_registry.invites.contains_key(&id));
         if timeout_at(until, known).await != Ok(true) {
             return Err(no_leader());
         }
-        let mut members: Vec<_> = self.parts.peers.roster.members().into_iter().collect();
+        let mut members: Vec<_> = self
+            .parts
+            .peers
+            .membership_view
+            .members()
+            .into_iter()
+            .collect();
         // Only voters register. A token names some of many: this node, which has just been asked, among
         // them.
-        members.retain(|(node, _)| self.parts.peers.roster.votes(*node));
+        members.retain(|(node, _)| self.parts.peers.membership_view.votes(*node));
         members.sort_by_key(|(node, _)| *node != self.parts.config.node);
         Ok(Invited {
             token: JoinToken::new(self.parts.config.cluster, id, seed, members).to_string(),
@@ -122,7 +128,7 @@ impl OpenNode {
         else {
             return false;
         };
-        let found = self.service.admin.standing().find(node);
+        let found = self.service.admin.members_now().find(node);
         found.is_ok_and(|found| found == self.parts.config.node)
     }
 }

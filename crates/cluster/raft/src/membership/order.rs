@@ -64,12 +64,12 @@ impl Order<'_> {
     }
 
     fn members(&self) -> Members {
-        let standing = self.standing();
-        let nodes = standing.nodes().into_iter();
+        let members_now = self.members_now();
+        let nodes = members_now.nodes().into_iter();
         Members {
             cluster: self.cluster().id.map(|id| id.to_string()),
             leader: Some(self.parts.config.node.to_string()),
-            members: nodes.map(|node| self.member(&standing, node)).collect(),
+            members: nodes.map(|node| self.member(&members_now, node)).collect(),
         }
     }
 

@@ -39,13 +39,13 @@ impl Admin {
     /// The membership in effect here, and who has been heard here of late. What a node lacks only a
     /// leader can tell.
     fn own_view(&self) -> Members {
-        let standing = self.standing();
-        let nodes = standing.nodes().into_iter();
+        let members_now = self.members_now();
+        let nodes = members_now.nodes().into_iter();
         Members {
             cluster: Some(self.parts.config.cluster.to_string()),
             leader: None,
             members: nodes
-                .map(|node| self.judged(node, self.member(&standing, node)))
+                .map(|node| self.judged(node, self.member(&members_now, node)))
                 .collect(),
         }
     }

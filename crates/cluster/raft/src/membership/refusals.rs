@@ -64,8 +64,8 @@ pub(crate) fn not_caught_up() -> Problem {
 }
 
 /// The node is not what the change is for.
-pub(crate) fn unfit(text: impl Into<String>) -> Problem {
-    Problem::new(ProblemType::UnfitNode, text)
+pub(crate) fn unsuitable_node(text: impl Into<String>) -> Problem {
+    Problem::new(ProblemType::UnsuitableNode, text)
 }
 
 /// No other node can dial that.

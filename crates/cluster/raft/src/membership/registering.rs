@@ -9,7 +9,7 @@ use quorate_state::{Command, Invite, Join, JoinRefusal, Outcome, Registration};
 use super::{
     address::is_dialable,
     admin::Order,
-    refusals::{bad_address, failed, unfit, unknown_node},
+    refusals::{bad_address, failed, unknown_node, unsuitable_node},
 };
 
 impl Order<'_> {
@@ -17,7 +17,7 @@ impl Order<'_> {
     pub(super) async fn open_invite(&self, open: OpenInvite) -> Result<u64, Problem> {
         self.check_founded()?;
         let OpenInvite { id, key, request } = open;
-        if let Some(known) = self.cluster().roll.invites.get(&id) {
+        if let Some(known) = self.cluster().node_registry.invites.get(&id) {
             return Ok(known.expires.0);
         }
         let now = self.now();
@@ -42,12 +42,12 @@ impl Order<'_> {
             return Err(bad_address(&call.address));
         }
         check_name(&call.name)?;
-        let roll = self.cluster().roll;
-        let invite = roll.invites.get(&call.invite);
+        let node_registry = self.cluster().node_registry;
+        let invite = node_registry.invites.get(&call.invite);
         let comes_again = invite.is_some_and(|invite| invite.used_by.contains(&call.node.0));
-        if self.standing().is_member(call.node) && !comes_again {
+        if self.members_now().is_member(call.node) && !comes_again {
             let text = "it is a member already: give it a new key, or remove it first";
-            return Err(unfit(text));
+            return Err(unsuitable_node(text));
         }
         let (node, name, address) = (call.node, call.name.clone(), call.address.clone());
         let join = Join {
@@ -58,7 +58,7 @@ impl Order<'_> {
             now: self.now(),
         };
         // What all would refuse need not be written by all: whoever had a token once can ask for ever.
-        if let Err(refusal) = self.cluster().roll.check_join(&join) {
+        if let Err(refusal) = self.cluster().node_registry.check_join(&join) {
             return Ok(Err(refusal));
         }
         match self.commit(Command::Join(join)).await? {
@@ -78,13 +78,13 @@ impl Order<'_> {
     /// Notes what the operator of a registered node calls it.
     pub(super) async fn rename(&self, node: NodeId, name: String) -> Result<(), Problem> {
         check_name(&name)?;
-        let roll = self.cluster().roll;
-        let known = roll.registrations.get(&node.0);
+        let node_registry = self.cluster().node_registry;
+        let known = node_registry.registrations.get(&node.0);
         let known = known.ok_or_else(|| unknown_node(&node.to_string()))?;
-        let mut others = roll.registrations.iter();
+        let mut others = node_registry.registrations.iter();
         if others.any(|(key, other)| *key != node.0 && other.name == name) {
             let text = format!("another node is called {name:?}: set another cluster.node_name");
-            return Err(unfit(text));
+            return Err(unsuitable_node(text));
         }
         let registration = Registration {
             name,
@@ -97,7 +97,9 @@ impl Order<'_> {
 /// Names are shown to operators as they are.
 fn check_name(name: &str) -> Result<(), Problem> {
     match name.contains(|c: char| c.is_control() || c.is_whitespace()) {
-        true => Err(unfit(format!("{name:?} is no name: it has spaces"))),
+        true => Err(unsuitable_node(format!(
+            "{name:?} is no name: it has spaces"
+        ))),
         false => Ok(()),
     }
 }

@@ -7,11 +7,11 @@ use std::{
     time::Duration,
 };
 
-use quorate_peer::{Loss, NodeId, Removal};
+use quorate_peer::{DataLoss, NodeId, Removal};
 use quorate_state::LogIndex;
 use tokio::time::timeout;
 
-use crate::{FatalError, links::presence::Refused, parts::Parts};
+use crate::{FatalError, links::link_tracker::Refused, parts::Parts};
 
 /// How often to look although nothing has changed: this node may have applied more.
 const LOOK_INTERVAL: Duration = Duration::from_millis(200);
@@ -30,14 +30,14 @@ enum Finding {
 impl Parts {
     /// Looks again and again why peers turn this node away, until the node has to stop.
     pub(crate) async fn watch_refusals(self: Arc<Self>) {
-        let mut refusals = self.peers.presence.refusals.subscribe();
+        let mut refusals = self.peers.link_tracker.refusals.subscribe();
         let mut told = Finding::Member;
         loop {
             let now = refusals.borrow_and_update().clone();
             // As the log is now: it may have got entries since it was told.
-            let stated = self.peers.roster.stated();
+            let stated = self.peers.membership_view.stated();
             let lost = now.iter().find_map(|(peer, refused)| match refused {
-                Refused::Forgotten(loss) => Some((peer, Loss::of(loss.acknowledged, stated)?)),
+                Refused::DataLost(loss) => Some((peer, DataLoss::of(loss.acknowledged, stated)?)),
                 Refused::Removed(_) => None,
             });
             if let Some((peer, loss)) = lost {
@@ -55,7 +55,7 @@ impl Parts {
     }
 
     /// With its identity it would vote again, and has forgotten for whom it did.
-    fn stop_forgotten(&self, peer: NodeId, loss: Loss) {
+    fn stop_forgotten(&self, peer: NodeId, loss: DataLoss) {
         self.raft.set_standing(false);
         let error = format!(
             "this node has lost its data, and with it what it voted for, as peer {peer} knows: {loss}. It \
@@ -64,8 +64,7 @@ impl Parts {
              have `quorate member replace` put it in the place of the old one. If that is refused since \
              no majority of the voters is left, read \"A lost majority\" in docs/OPERATIONS.md"
         );
-        self.failure
-            .send_replace(Some(FatalError::Forgotten(error)));
+        self.failure.send_replace(Some(FatalError::DataLost(error)));
     }
 
     /// What peers say who is in the cluster, as of an entry behind the last that this node knows of. What
@@ -73,7 +72,7 @@ impl Parts {
     fn removals(&self) -> BTreeMap<NodeId, Arc<Removal>> {
         let applied = self.state_machine.applied_index();
         let known = applied.max(self.config.known.index);
-        let refusals = self.peers.presence.refusals.borrow();
+        let refusals = self.peers.link_tracker.refusals.borrow();
         let removals = refusals.iter().filter_map(|(peer, refused)| match refused {
             Refused::Removed(removal) if removal.index > known => Some((*peer, removal.clone())),
             _ => None,
@@ -85,7 +84,9 @@ impl Parts {
     pub(crate) fn witnesses(&self) -> BTreeMap<NodeId, String> {
         let removals = self.removals();
         let newest = removals.values().max_by_key(|removal| removal.index);
-        newest.map_or_else(BTreeMap::new, |newest| self.peers.roster.verified(newest))
+        newest.map_or_else(BTreeMap::new, |newest| {
+            self.peers.membership_view.verified(newest)
+        })
     }
 
     fn finding(&self) -> Finding {
@@ -93,7 +94,7 @@ impl Parts {
         let Some(newest) = removals.values().max_by_key(|removal| removal.index) else {
             return Finding::Member;
         };
-        let verified = self.peers.roster.verified(newest);
+        let verified = self.peers.membership_view.verified(newest);
         let said = verified.keys().filter(|voter| removals.contains_key(voter));
         let (said, needed) = (said.count(), newest.voters.len() / 2 + 1);
         match said >= needed {

@@ -9,20 +9,20 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
     admin::Order,
+    members_now::MembershipSnapshot,
     refusals::{busy, failed, no_leader, not_caught_up},
-    standing::Standing,
 };
 use crate::adapters::MembersChange;
 
 impl Order<'_> {
     /// How the members are, once no change is half made.
-    pub(super) async fn settled(&self) -> Result<Standing, Problem> {
+    pub(super) async fn settled(&self) -> Result<MembershipSnapshot, Problem> {
         loop {
-            let standing = self.standing();
-            let membership = &standing.membership;
+            let members_now = self.members_now();
+            let membership = &members_now.membership;
             match (membership.is_committed, membership.is_joint()) {
-                (true, false) => return Ok(standing),
-                (true, true) => self.flatten(&standing).await?,
+                (true, false) => return Ok(members_now),
+                (true, true) => self.flatten(&members_now).await?,
                 (false, _) if Instant::now() >= self.until => return Err(busy()),
                 (false, _) if !self.leads() => return Err(no_leader()),
                 (false, _) => sleep(self.parts.config.heartbeat()).await,
@@ -31,9 +31,9 @@ impl Order<'_> {
     }
 
     /// Completes a change that was half made when its leader went.
-    pub(super) async fn flatten(&self, standing: &Standing) -> Result<(), Problem> {
+    pub(super) async fn flatten(&self, members_now: &MembershipSnapshot) -> Result<(), Problem> {
         tracing::info!("completing a change of the voters that was half made");
-        self.make(standing, MembersChange::Flatten).await
+        self.make(members_now, MembersChange::Flatten).await
     }
 
     /// Fails if no majority of `voters` lives, unless forced. Who has just come back is heard within
@@ -45,7 +45,7 @@ impl Order<'_> {
     ) -> Result<(), Problem> {
         let deadline = Instant::now() + self.silence_max();
         loop {
-            match self.standing().check_quorum(voters) {
+            match self.members_now().check_quorum(voters) {
                 Err(problem) if problem.problem_type == ProblemType::NoLiveQuorum => {
                     match Instant::now() < deadline {
                         _ if force => return Ok(()),
@@ -59,8 +59,12 @@ impl Order<'_> {
     }
 
     /// A leader that shall not vote any more hands over first: its successor makes the change.
-    pub(super) async fn step_down(&self, standing: &Standing, node: NodeId) -> Result<(), Problem> {
-        if standing.leader != node {
+    pub(super) async fn step_down(
+        &self,
+        members_now: &MembershipSnapshot,
+        node: NodeId,
+    ) -> Result<(), Problem> {
+        if members_now.leader != node {
             return Ok(());
         }
         let leader = self.hand_over(&self.parts.successors()).await?;
@@ -70,13 +74,13 @@ impl Order<'_> {
 
     pub(super) async fn set_stays_learner(
         &self,
-        standing: &Standing,
+        members_now: &MembershipSnapshot,
         node: NodeId,
         stays_learner: bool,
     ) -> Result<(), Problem> {
-        let mut registration = standing.registration_to_change(node);
+        let mut registration = members_now.registration_to_change(node);
         registration.stays_learner = stays_learner;
-        match standing.registration(node) == Some(&registration) {
+        match members_now.registration(node) == Some(&registration) {
             true => Ok(()),
             false => self.register(node, registration).await,
         }
@@ -94,23 +98,23 @@ impl Order<'_> {
 
     pub(super) async fn set_voters(
         &self,
-        standing: &Standing,
+        members_now: &MembershipSnapshot,
         voters: BTreeSet<NodeId>,
         retain: bool,
     ) -> Result<(), Problem> {
         let names: Vec<_> = voters.iter().map(ToString::to_string).collect();
         tracing::info!(voters = names.join(", "), "changing the voters");
         let change = MembersChange::Voters { voters, retain };
-        self.make(standing, change).await
+        self.make(members_now, change).await
     }
 
-    /// Changes the membership, if it is still the one of `standing`.
+    /// Changes the membership, if it is still the one of `members_now`.
     pub(super) async fn make(
         &self,
-        standing: &Standing,
+        members_now: &MembershipSnapshot,
         change: MembersChange,
     ) -> Result<(), Problem> {
-        let known = standing.membership.position;
+        let known = members_now.membership.position;
         let changed = self.parts.raft.change_members(change, known);
         timeout_at(self.until, changed).await.unwrap_or_else(|_| {
             Err(failed(
@@ -123,20 +127,20 @@ impl Order<'_> {
     /// Has a node be no member any more, of whose cluster `rest` are the voters then. First it is not
     /// registered any more: were it the last thing to be done and never were, the node would be taken in
     /// again.
-    pub(super) async fn expel(
+    pub(super) async fn remove_member(
         &self,
-        standing: &Standing,
+        members_now: &MembershipSnapshot,
         node: NodeId,
         rest: BTreeSet<NodeId>,
     ) -> Result<(), Problem> {
-        if standing.registration(node).is_some() {
+        if members_now.registration(node).is_some() {
             self.commit(Command::Deregister(node.0)).await?;
         }
-        if standing.membership.is_voter(node) {
-            self.set_voters(standing, rest, false).await?;
-        } else if standing.is_member(node) {
+        if members_now.membership.is_voter(node) {
+            self.set_voters(members_now, rest, false).await?;
+        } else if members_now.is_member(node) {
             let change = MembersChange::RemoveLearner(node);
-            self.make(standing, change).await?;
+            self.make(members_now, change).await?;
         }
         tracing::info!(%node, "a node is no member any more");
         Ok(())
@@ -147,12 +151,12 @@ impl Order<'_> {
     pub(super) async fn waits(&self, node: NodeId) -> Result<Option<u64>, Problem> {
         let deadline = Instant::now() + self.silence_max();
         loop {
-            let standing = self.standing();
-            let is_pending = !standing.is_member(node);
-            if standing.membership.is_voter(node) || standing.has_caught_up(node) {
+            let members_now = self.members_now();
+            let is_pending = !members_now.is_member(node);
+            if members_now.membership.is_voter(node) || members_now.has_caught_up(node) {
                 return Ok(None);
-            } else if is_pending || standing.is_live(node) {
-                return Ok(Some(standing.lag(node)));
+            } else if is_pending || members_now.is_live(node) {
+                return Ok(Some(members_now.lag(node)));
             } else if Instant::now() >= deadline {
                 return Err(not_caught_up());
             }

@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::{
     admin::Order,
-    refusals::{failed, no_leader, not_caught_up, unfit},
+    refusals::{failed, no_leader, not_caught_up, unsuitable_node},
 };
 use crate::leadership::leader::Leader;
 
@@ -17,16 +17,16 @@ const SETTLED_ELECTION_TIMEOUTS: u32 = 2;
 impl Order<'_> {
     /// When the answer is lost, leadership may move once more than it was asked to.
     pub(super) async fn transfer(&self, to: Option<&str>) -> Result<Transferred, Problem> {
-        let standing = self.standing();
-        let wanted = to.map(|to| standing.find_known(to)).transpose()?;
+        let members_now = self.members_now();
+        let wanted = to.map(|to| members_now.find_known(to)).transpose()?;
         let successors = match wanted {
             Some(node) if node == self.parts.config.node => {
                 self.check_fit(node)?;
                 return Ok(led_by(node));
             }
-            Some(node) if !standing.membership.is_voter(node) => {
+            Some(node) if !members_now.membership.is_voter(node) => {
                 let text = "it has no vote, so it cannot lead: promote it first";
-                return Err(unfit(text));
+                return Err(unsuitable_node(text));
             }
             wanted => self.successors(wanted).await,
         };
@@ -51,17 +51,17 @@ impl Order<'_> {
 
     /// Fails if `node` says why it should not lead.
     fn check_fit(&self, node: NodeId) -> Result<(), Problem> {
-        let standing = self.standing();
-        let reasons: Vec<_> = standing
-            .unfit(node)
+        let members_now = self.members_now();
+        let reasons: Vec<_> = members_now
+            .not_electable(node)
             .reasons()
             .map(|(_, text)| text)
             .collect();
         match reasons.is_empty() {
             true => Ok(()),
-            false => Err(unfit(format!(
+            false => Err(unsuitable_node(format!(
                 "{} must not lead: {}",
-                standing.label(node),
+                members_now.label(node),
                 reasons.join(", ")
             ))),
         }
@@ -92,7 +92,7 @@ impl Order<'_> {
         loop {
             let successors = match wanted {
                 // How much it lacks, a new leader does not know yet.
-                Some(node) if self.standing().is_live(node) => vec![node],
+                Some(node) if self.members_now().is_live(node) => vec![node],
                 Some(_) => Vec::new(),
                 None => self.fit_successors(),
             };
@@ -105,8 +105,8 @@ impl Order<'_> {
 
     /// Those who may lead; all of them if none may.
     fn fit_successors(&self) -> Vec<NodeId> {
-        let (successors, standing) = (self.parts.successors(), self.standing());
-        let is_fit = |node: &NodeId| standing.unfit(*node).is_empty();
+        let (successors, members_now) = (self.parts.successors(), self.members_now());
+        let is_fit = |node: &NodeId| members_now.not_electable(*node).is_empty();
         match successors.iter().any(is_fit) {
             true => successors.into_iter().filter(is_fit).collect(),
             false => successors,
@@ -117,7 +117,7 @@ impl Order<'_> {
     pub(super) async fn hand_over(&self, successors: &[NodeId]) -> Result<NodeId, Problem> {
         if successors.is_empty() {
             let text = "no other voter is heard that could lead";
-            return Err(unfit(text));
+            return Err(unsuitable_node(text));
         }
         let leader = timeout_at(self.until, self.parts.hand_to(successors)).await;
         leader.ok().flatten().ok_or_else(no_leader)

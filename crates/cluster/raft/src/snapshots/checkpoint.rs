@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use quorate_log::Log;
 use quorate_peer::NodeId;
 use quorate_state::{LogIndex, UnixMillis, millis};
-use quorate_store::Pace;
+use quorate_store::IoSpeed;
 use tokio::time::{Instant, sleep};
 
 use crate::{
@@ -40,7 +40,7 @@ pub(crate) async fn keep_log_short(parts: Arc<Parts>) {
     let mut written_then = log.written_size();
     loop {
         let view = raft.view();
-        parts.exchange.set_checkpoint(view.checkpoint);
+        parts.gossip.set_checkpoint(view.checkpoint);
         let log_size = log.written_size().saturating_sub(written_then);
         let log_size_max = config.settings.store.checkpoint_log_size;
         let is_due = |factor: u32| {
@@ -50,7 +50,7 @@ pub(crate) async fn keep_log_short(parts: Arc<Parts>) {
         let own_turn = is_own_turn(
             &view.voters,
             config.node,
-            parts.exchange.time().time,
+            parts.gossip.time().time,
             config.checkpoint_interval(),
         );
         let is_due = is_due(1) && own_turn || is_due(OVERDUE);
@@ -106,7 +106,7 @@ pub(crate) async fn checkpoint_applied(state_machine: &StateMachine) -> Result<(
     let durable = state_machine.snapshot()?.meta().applied;
     let applied = state_machine.meta().applied;
     if applied != durable {
-        let made = state_machine.checkpoint_if_it_fits(Pace::Fast).await;
+        let made = state_machine.checkpoint_if_it_fits(IoSpeed::Fast).await;
         made.map_err(OpenError::step("make durable what it has applied"))?;
     }
     Ok(())

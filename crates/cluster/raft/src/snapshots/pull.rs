@@ -11,11 +11,13 @@ use futures_util::{
     stream::{self, BoxStream},
 };
 use quorate_peer::{
-    Lane, NodeId, chain,
+    NodeId, StreamKind, chain,
     message::{Request, Response, SnapshotOffer},
 };
 use quorate_state::{LogIndex, LogPosition};
-use quorate_store::{Extent, Meta, Pace, ReceivedSnapshot, SnapshotChunks, Store, StoreError};
+use quorate_store::{
+    CheckpointScope, IoSpeed, Meta, ReceivedSnapshot, SnapshotChunks, Store, StoreError,
+};
 use tokio::time::{sleep, timeout};
 
 use crate::{
@@ -23,7 +25,7 @@ use crate::{
     adapters::{StateMachine, applied_membership, blocking},
     error::BoxError,
     links::Numbered,
-    links::claims::Disbelief,
+    links::claims::ClaimError,
     links::connection::{CallError, in_time, unexpected},
     links::offloaded::Offloaded,
     links::peer_link::PeerLink,
@@ -47,11 +49,11 @@ pub(crate) async fn pull_packets(
 ) -> Result<(ReceivedSnapshot, Meta), OpenError> {
     let mut told = BTreeMap::new();
     loop {
-        for (peer, address) in &peers.roster.members() {
+        for (peer, address) in &peers.membership_view.members() {
             if *peer == config.node {
                 continue;
             }
-            let link = peers.own_link(*peer, address, Lane::Pull);
+            let link = peers.own_link(*peer, address, StreamKind::Pull);
             let believes = |last| peers.check_offer(*peer, last);
             match pull_from(link, config, at_least, believes).await {
                 Ok(pulled) => {
@@ -76,7 +78,7 @@ async fn pull_from(
     link: Arc<PeerLink>,
     config: &RaftConfig,
     at_least: LogIndex,
-    believes: impl Fn(LogPosition) -> Result<(), Disbelief>,
+    believes: impl Fn(LogPosition) -> Result<(), ClaimError>,
 ) -> Result<(ReceivedSnapshot, Meta), PullError> {
     in_time(PULL_TIMEOUT, link.opened()).await?;
     let asked = link.call(Request::PullSnapshot(at_least));
@@ -149,7 +151,7 @@ impl From<OpenError> for PullError {
     }
 }
 
-/// Answers what a damaged member asks on its lane.
+/// Answers what a damaged member asks on its stream.
 pub(crate) fn offer_packets(
     state_machine: StateMachine,
     peer: NodeId,
@@ -207,7 +209,7 @@ impl Offering {
         let mut snapshot = self.state_machine.snapshot()?;
         if reaches(snapshot.meta()).is_none() {
             self.state_machine
-                .checkpoint(Extent::Changes, Pace::Fast)
+                .checkpoint(CheckpointScope::Changes, IoSpeed::Fast)
                 .await?;
             snapshot = self.state_machine.snapshot()?;
         }

@@ -41,7 +41,7 @@ pub(crate) async fn open_packets(
         set_aside.map_err(OpenError::step("set its damaged store aside"))?;
         return open_store(config, metrics).await;
     }
-    if peers.roster.members().len() < 2 {
+    if peers.membership_view.members().len() < 2 {
         return Err(damage);
     }
     enter(NotReady::Healing);
@@ -61,7 +61,7 @@ pub(crate) async fn open_log(
     in_background(move || {
         let log = Log::open(log_config, metrics)?;
         match has_joined && log.state().last.is_none() {
-            true => Err(OpenError::Forgotten(dir)),
+            true => Err(OpenError::DataLost(dir)),
             false => Ok(Arc::new(log)),
         }
     })

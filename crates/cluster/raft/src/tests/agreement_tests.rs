@@ -1,7 +1,7 @@
 //! Clusters whose nodes are of different versions, and clusters that are full.
 
 use quorate_peer::message::Proposed;
-use quorate_state::{Command, LEVEL_MAX, Level, PutBatch, Roll, STEP_MIN, UnixMillis};
+use quorate_state::{Command, LEVEL_MAX, Level, NodeRegistry, PutBatch, STEP_MIN, UnixMillis};
 
 use super::{ground::Simulated, *};
 
@@ -17,7 +17,7 @@ pub(super) async fn agreed_count_max(node: &Node) -> u64 {
         let cluster = &meta.cluster;
         let members = applied_membership(meta).unwrap().membership.nodes;
         let is_registered = |node: &NodeId| {
-            let registration = cluster.roll.registrations.get(&node.0);
+            let registration = cluster.node_registry.registrations.get(&node.0);
             registration.is_some_and(|registration| registration.has_data)
         };
         let is_founded = cluster.id.is_some() && members.keys().all(is_registered);
@@ -28,20 +28,21 @@ pub(super) async fn agreed_count_max(node: &Node) -> u64 {
     let cluster = meta.unwrap().cluster.clone();
     // What peers are told follows what is applied.
     let with_data = cluster
-        .roll
+        .node_registry
         .registrations
         .iter()
         .filter(|(_, known)| known.has_data);
     let with_data: Vec<_> = with_data.map(|(key, _)| *key).collect();
-    let follows = |roll: &Roll| {
+    let follows = |node_registry: &NodeRegistry| {
         let has_data = |key| {
-            roll.registrations
+            node_registry
+                .registrations
                 .get(key)
                 .is_some_and(|known| known.has_data)
         };
         with_data.iter().all(has_data)
     };
-    let followed = timeout(TIMEOUT, node.parts().peers.roster.until(follows)).await;
+    let followed = timeout(TIMEOUT, node.parts().peers.membership_view.until(follows)).await;
     assert_eq!(followed, Ok(true), "it acts by what it has applied");
     let capacity = cluster.capacity;
     capacity.expect("it was waited for").count_max

@@ -3,7 +3,7 @@
 use std::sync::atomic::AtomicI64;
 
 use quorate_clock::ClockState;
-use quorate_peer::Unfit;
+use quorate_peer::NotElectable;
 use quorate_sim::SimDisk;
 use quorate_state::{StoredPacket, UnixMillis};
 
@@ -119,16 +119,12 @@ fn fresh(key: u8) -> SignedPacket {
 
 async fn clock_is(node: &Node, state: ClockState) {
     let is_so = async {
-        while node.parts().exchange.time().state != state {
+        while node.parts().gossip.time().state != state {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
     let reached = timeout(TIMEOUT, is_so).await;
-    assert!(
-        reached.is_ok(),
-        "{state}: {:?}",
-        node.parts().exchange.time()
-    );
+    assert!(reached.is_ok(), "{state}: {:?}", node.parts().gossip.time());
 }
 
 fn stored(node: &Node, packet: &SignedPacket) -> StoredPacket {
@@ -164,10 +160,10 @@ async fn a_node_days_ahead_that_leads_expires_nothing() {
     assert!((ahead_ms - 8 * DAY_MS).abs() < 10_000, "{ahead_ms}");
     assert!(
         node.parts()
-            .exchange
-            .unfit()
+            .gossip
+            .not_electable()
             .borrow()
-            .contains(Unfit::CLOCK)
+            .contains(NotElectable::CLOCK)
     );
     clocked.cluster.shutdown().await;
 }
@@ -270,7 +266,7 @@ async fn without_agreement_fresh_packets_are_taken_and_nothing_expires() {
     clocked.look_for_old().await;
     for node in clocked.cluster.nodes.values() {
         assert_eq!(node.status().packet_count, 2);
-        assert_eq!(node.parts().exchange.time().state, ClockState::Unknown);
+        assert_eq!(node.parts().gossip.time().state, ClockState::Unknown);
         assert!(error_ms(stored(node, &fresh(2)).received) < 20_000);
     }
     clocked.cluster.shutdown().await;

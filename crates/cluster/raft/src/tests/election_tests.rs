@@ -1,9 +1,9 @@
 //! Who leads after the leader has died, or should not lead.
 
-use quorate_peer::Unfit;
+use quorate_peer::NotElectable;
 
 use super::*;
-use crate::clocks::exchange::Exchange;
+use crate::clocks::gossip::PeerGossip;
 
 /// Longer than anything here may take: whoever is elected before was not elected by a timeout.
 const NO_TIMEOUT_MS: u64 = 60_000;
@@ -71,13 +71,13 @@ impl Cluster {
     }
 }
 
-pub(super) fn exchange(node: &Node) -> &Exchange {
-    &node.parts().write_path.exchange
+pub(super) fn gossip(node: &Node) -> &PeerGossip {
+    &node.parts().write_path.gossip
 }
 
-fn set_unfit<'a>(nodes: impl IntoIterator<Item = &'a Arc<Node>>, unfit: bool) {
+fn set_unfit<'a>(nodes: impl IntoIterator<Item = &'a Arc<Node>>, not_electable: bool) {
     for node in nodes {
-        exchange(node).set_unfit(Unfit::DISK_SLOW, unfit);
+        gossip(node).set_unfit(NotElectable::DISK_SLOW, not_electable);
     }
 }
 
@@ -139,7 +139,7 @@ async fn hints_at_a_leader_that_lives_change_nothing() {
                 .parts()
                 .write_path
                 .peers
-                .presence
+                .link_tracker
                 .hangups
                 .subscribe();
             let hint = async {
@@ -197,12 +197,12 @@ async fn a_leader_that_should_not_lead_hands_over_to_one_that_may() {
     let cluster = Cluster::start(3, calm).await;
     let old = cluster.leader().clone();
     let term = old.status().term;
-    let [unfit, fit] = cluster.two_followers();
-    set_unfit([&unfit], true);
+    let [not_electable, fit] = cluster.two_followers();
+    set_unfit([&not_electable], true);
     // It is heard of before the leader has to choose.
     let heard = async {
-        let heard = || exchange(&old).heard(unfit.parts().config.node);
-        while heard().is_none_or(|heard| heard.tail.unfit.is_empty()) {
+        let heard = || gossip(&old).heard(not_electable.parts().config.node);
+        while heard().is_none_or(|heard| heard.metadata.not_electable.is_empty()) {
             tokio::task::yield_now().await;
         }
     };
@@ -229,8 +229,8 @@ async fn where_nobody_may_lead_the_leader_stays_until_somebody_may() {
     set_unfit(&followers, true);
     for follower in &followers {
         let heard = async {
-            let heard = || exchange(&leader).heard(follower.parts().config.node);
-            while heard().is_none_or(|heard| heard.tail.unfit.is_empty()) {
+            let heard = || gossip(&leader).heard(follower.parts().config.node);
+            while heard().is_none_or(|heard| heard.metadata.not_electable.is_empty()) {
                 tokio::task::yield_now().await;
             }
         };
@@ -268,7 +268,7 @@ async fn a_handover_that_nobody_takes_does_not_stop_the_cluster() {
     let heard = async {
         while cluster
             .followers()
-            .any(|f| exchange(&old).heard(f.parts().config.node).is_none())
+            .any(|f| gossip(&old).heard(f.parts().config.node).is_none())
         {
             tokio::task::yield_now().await;
         }
@@ -289,14 +289,14 @@ async fn a_leader_that_stops_hands_over_to_one_that_may_lead() {
     let cluster = Cluster::start(3, calm).await;
     let old = cluster.leader().clone();
     // The first is chosen among equals.
-    let [unfit, fit] = cluster.two_followers();
-    set_unfit([&unfit], true);
+    let [not_electable, fit] = cluster.two_followers();
+    set_unfit([&not_electable], true);
     let heard = async {
         let fits = |node: &Arc<Node>| {
-            let heard = exchange(&old).heard(node.parts().config.node);
-            heard.map(|heard| heard.tail.unfit.is_empty())
+            let heard = gossip(&old).heard(node.parts().config.node);
+            heard.map(|heard| heard.metadata.not_electable.is_empty())
         };
-        while (fits(&unfit), fits(&fit)) != (Some(false), Some(true)) {
+        while (fits(&not_electable), fits(&fit)) != (Some(false), Some(true)) {
             tokio::task::yield_now().await;
         }
     };
@@ -315,8 +315,8 @@ async fn a_leader_tells_how_long_ago_a_quorum_acknowledged_it() {
     let leader = cluster.leader().clone();
     let follower = cluster.followers().next().unwrap().clone();
     let told = || {
-        exchange(&leader)
-            .tail(follower.parts().config.node)
+        gossip(&leader)
+            .metadata(follower.parts().config.node)
             .quorum_ack_age_ms
     };
     let until = async |condition: &dyn Fn(u64) -> bool| {
@@ -329,8 +329,8 @@ async fn a_leader_tells_how_long_ago_a_quorum_acknowledged_it() {
     };
     until(&|age| age > 0 && age < 1_000).await;
     assert_eq!(
-        exchange(&follower)
-            .tail(leader.parts().config.node)
+        gossip(&follower)
+            .metadata(leader.parts().config.node)
             .quorum_ack_age_ms,
         0
     );

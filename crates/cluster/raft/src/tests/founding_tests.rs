@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use futures_util::stream;
 use quorate_peer::{
-    Tail,
+    FrameMetadata,
     message::{Response, Vote, VoteRequest},
 };
 use quorate_replica::NotReady;
@@ -45,11 +45,11 @@ async fn ask_for_vote(node: &Node, candidate: NodeId) -> Response {
     let request = Frame {
         id: 1,
         message: request,
-        tail: Tail::default(),
+        metadata: FrameMetadata::default(),
     };
     let requests = stream::iter([Ok(request)]).chain(stream::pending());
     let service = node.parts().service();
-    let mut responses = service.serve(candidate, Lane::Control, requests.boxed());
+    let mut responses = service.serve(candidate, StreamKind::Control, requests.boxed());
     let response = timeout(TIMEOUT, responses.next()).await.unwrap();
     response.unwrap().message
 }
@@ -137,14 +137,21 @@ async fn the_death_of_a_node_is_a_hint_to_all_others() {
     let others: Vec<_> = cluster.followers().cloned().collect();
     for node in &others {
         let peers = &node.parts().write_path.peers;
-        for lane in [Lane::Control, Lane::Append, Lane::Forward] {
-            let link = peers.link(dead, &cluster.configs[&dead].cofounders[&dead], lane);
+        for stream_kind in [StreamKind::Control, StreamKind::Append, StreamKind::Forward] {
+            let link = peers.link(dead, &cluster.configs[&dead].cofounders[&dead], stream_kind);
             timeout(TIMEOUT, link.opened()).await.unwrap().unwrap();
         }
     }
     let mut hangups: Vec<_> = others
         .iter()
-        .map(|node| node.parts().write_path.peers.presence.hangups.subscribe())
+        .map(|node| {
+            node.parts()
+                .write_path
+                .peers
+                .link_tracker
+                .hangups
+                .subscribe()
+        })
         .collect();
     cluster.board.hang_up(dead);
     cluster.nodes.remove(&dead);

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::atomic::AtomicU64};
 
-use quorate_peer::Unfit;
+use quorate_peer::NotElectable;
 use quorate_replica::Conditions;
 use quorate_sim::{Call, Loss, SimDisk};
 use tokio::task::JoinHandle;
@@ -497,10 +497,10 @@ async fn a_leader_whose_disk_is_slow_hands_over() {
         .leader_after(slow.parts().config.node)
         .await;
     assert!(
-        elections::exchange(&slow)
-            .unfit()
+        elections::gossip(&slow)
+            .not_electable()
             .borrow()
-            .contains(Unfit::DISK_SLOW)
+            .contains(NotElectable::DISK_SLOW)
     );
     assert_eq!(put(successor, &packet(1, 6)).await, Ok(PutOutcome::Stored));
     disk.release_syncs();

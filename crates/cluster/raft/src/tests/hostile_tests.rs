@@ -7,7 +7,8 @@ use quorate_api::{
 };
 use quorate_log::State;
 use quorate_peer::{
-    Acknowledgements, Introduction, Loss, Service, Stated, Tail, Verdict, Voucher,
+    Acknowledgements, Admission, DataLoss, FrameMetadata, Introduction, LogSummary, Service,
+    Voucher,
     message::{
         Append, Appended, Entry, Membership, Payload, Proposed, Response, SnapshotBegin,
         SnapshotOffer, StoredMembership, TransferLeader, TransferOutcome, Vote, VoteRequest,
@@ -24,15 +25,20 @@ const LIAR: u64 = 3;
 const FAR: Term = Term(u64::MAX);
 
 /// What a node answers the liar on a link that it has opened.
-async fn answered(node: &Node, peer: NodeId, lane: Lane, request: Request) -> Response {
+async fn answered(
+    node: &Node,
+    peer: NodeId,
+    stream_kind: StreamKind,
+    request: Request,
+) -> Response {
     let frame = Frame {
         id: 1,
         message: request,
-        tail: Tail::default(),
+        metadata: FrameMetadata::default(),
     };
     let requests = stream::iter([Ok(frame)]).chain(stream::pending());
     let service = node.parts().service();
-    let mut responses = service.serve(peer, lane, requests.boxed());
+    let mut responses = service.serve(peer, stream_kind, requests.boxed());
     let response = timeout(TIMEOUT, responses.next()).await;
     response
         .expect("it is answered")
@@ -120,12 +126,16 @@ fn is_untouched(before: &State, after: &State) -> bool {
         && after.last.map(|last| last.term) == before.last.map(|last| last.term)
 }
 
-/// What the liar says to each node on each lane, in its own name or another's. All of it is refused.
-async fn refused(cluster: &Cluster, lane: Lane, lies: impl Fn(&State) -> Vec<Request>) {
+/// What the liar says to each node on each stream, in its own name or another's. All of it is refused.
+async fn refused(
+    cluster: &Cluster,
+    stream_kind: StreamKind,
+    lies: impl Fn(&State) -> Vec<Request>,
+) {
     for node in cluster.nodes.values() {
         for lie in lies(&log_of(node)) {
             let before = log_of(node);
-            let response = answered(node, id(LIAR), lane, lie.clone()).await;
+            let response = answered(node, id(LIAR), stream_kind, lie.clone()).await;
             assert!(
                 matches!(response, Response::Failed(_)),
                 "{lie:?}: {response:?}"
@@ -168,7 +178,7 @@ fn leader_of(state: &State) -> Vote {
 #[tokio::test(flavor = "multi_thread")]
 async fn entries_of_another_leader_or_of_a_term_out_of_reach_are_refused() {
     let cluster = serving().await;
-    refused(&cluster, Lane::Append, |state| {
+    refused(&cluster, StreamKind::Append, |state| {
         let (leader, last) = (leader_of(state), state.last.unwrap());
         let next = |term| at(term, last.index.0 + 1);
         let own = vote(LIAR, term_of(state), true);
@@ -197,7 +207,7 @@ async fn entries_of_another_leader_or_of_a_term_out_of_reach_are_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_candidate_stands_for_itself_and_in_a_term_within_reach() {
     let cluster = serving().await;
-    refused(&cluster, Lane::Control, |state| {
+    refused(&cluster, StreamKind::Control, |state| {
         let next = Term(term_of(state).0 + 1);
         let high = Some(at(FAR, u64::MAX));
         let lies = [
@@ -220,7 +230,7 @@ async fn a_candidate_stands_for_itself_and_in_a_term_within_reach() {
 #[tokio::test(flavor = "multi_thread")]
 async fn only_the_leader_hands_over() {
     let cluster = serving().await;
-    refused(&cluster, Lane::Control, |state| {
+    refused(&cluster, StreamKind::Control, |state| {
         let leader = leader_of(state);
         vec![
             transfer(leader, 1),
@@ -235,7 +245,7 @@ async fn only_the_leader_hands_over() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_of_another_leader_or_of_a_term_out_of_reach_is_refused() {
     let cluster = serving().await;
-    refused(&cluster, Lane::Snapshot, |state| {
+    refused(&cluster, StreamKind::Snapshot, |state| {
         let (leader, last) = (leader_of(state), state.last.unwrap());
         let own = vote(LIAR, Term(leader.term.0 + 1), true);
         vec![
@@ -268,11 +278,11 @@ impl Service for Liar {
         self.introduction.clone()
     }
 
-    fn judge(&self, _peer: NodeId, _vouchers: &[Voucher]) -> Verdict {
-        Verdict::Listed
+    fn judge(&self, _peer: NodeId, _vouchers: &[Voucher]) -> Admission {
+        Admission::Listed
     }
 
-    fn expelled(
+    fn removed(
         &self,
         _peer: NodeId,
         _vouchers: Vec<Voucher>,
@@ -287,9 +297,9 @@ impl Service for Liar {
     fn lost_data(
         &self,
         _peer: NodeId,
-        _stated: Stated,
+        _stated: LogSummary,
         _before: &Acknowledgements,
-    ) -> Option<Loss> {
+    ) -> Option<DataLoss> {
         None
     }
 
@@ -308,7 +318,7 @@ impl Service for Liar {
     fn serve(
         self: std::sync::Arc<Self>,
         _peer: NodeId,
-        _lane: Lane,
+        _lane: StreamKind,
         requests: futures_util::stream::BoxStream<
             'static,
             Result<Frame<Request>, quorate_peer::LinkError>,
@@ -318,7 +328,7 @@ impl Service for Liar {
             let response = request.ok().map(|request| Frame {
                 id: request.id,
                 message: (self.lie)(&request.message),
-                tail: Tail::default(),
+                metadata: FrameMetadata::default(),
             });
             std::future::ready(response)
         });
@@ -334,9 +344,9 @@ async fn answered_by(lie: impl Fn(&Request) -> Response + Send + Sync + 'static)
         .iter()
         .map(|(id, it)| (*id, log_of(it)))
         .collect();
-    let refused = |node: &Node| node.parts().metrics.raft.disbelieved_total.get();
+    let refused = |node: &Node| node.parts().metrics.raft.rejected_messages_total.get();
     let introduction = Introduction {
-        stated: Stated {
+        stated: LogSummary {
             term: FAR,
             durable: Some(at(FAR, u64::MAX)),
         },
@@ -409,7 +419,7 @@ async fn an_answer_to_a_candidate_takes_it_nowhere() {
     };
     liar.takes_part(&cluster);
     let before = term_of(&log_of(node));
-    let refused = || node.parts().metrics.raft.disbelieved_total.get();
+    let refused = || node.parts().metrics.raft.rejected_messages_total.get();
     let lied_to = async {
         while refused() == 0 {
             node.parts().raft.elect().await;
@@ -450,7 +460,7 @@ async fn packets_of_a_term_out_of_reach_are_not_fetched() {
     liar.takes_part(&cluster);
     let parts = node.parts();
     let refused = async {
-        while parts.metrics.raft.disbelieved_total.get() == 0 {
+        while parts.metrics.raft.rejected_messages_total.get() == 0 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
@@ -519,7 +529,7 @@ async fn a_learner_asks_for_itself_alone_and_publishes_for_nobody() {
     let ask = async |request: AdminRequest| {
         let asked = serde_json::to_vec(&Asked::new(request, TIMEOUT)).unwrap();
         let request = Request::Operate(asked.into());
-        match answered(&leader, learner, Lane::Admin, request).await {
+        match answered(&leader, learner, StreamKind::Admin, request).await {
             Response::Operated(answer) => {
                 serde_json::from_slice::<Result<Answered, Problem>>(&answer).unwrap()
             }
@@ -566,7 +576,7 @@ async fn a_learner_asks_for_itself_alone_and_publishes_for_nobody() {
         let mut packets = EncodedPackets::default();
         assert!(packets.push(&packet, &Conditions::default()));
         let request = Request::Propose(packets.encode());
-        let response = answered(&leader, learner, Lane::Forward, request).await;
+        let response = answered(&leader, learner, StreamKind::Forward, request).await;
         let Response::Proposed(proposed) = response else {
             panic!("{response:?}");
         };

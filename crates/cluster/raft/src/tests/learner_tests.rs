@@ -13,7 +13,7 @@ const LEARNERS: std::ops::RangeInclusive<u64> = 6..=20;
 
 /// With whom a node keeps links that it has opened itself.
 fn dialed(node: &Node) -> BTreeSet<NodeId> {
-    node.parts().peers.presence.dialed()
+    node.parts().peers.link_tracker.dialed()
 }
 
 /// Waits until node `number` keeps links to these, and to nobody else.
@@ -61,14 +61,14 @@ async fn learners_dial_voters_only_and_take_their_part_all_the_same() {
     timeout(TIMEOUT, other.linearize()).await.unwrap().unwrap();
     assert!(other.stored_packet(signed(1).key()).unwrap().is_some());
     for number in LEARNERS {
-        let exchange = &cluster.nodes[&id(number)].parts().exchange;
+        let gossip = &cluster.nodes[&id(number)].parts().gossip;
         let agrees = async {
-            while exchange.time().state != ClockState::Agreed {
+            while gossip.time().state != ClockState::Agreed {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
         timeout(TIMEOUT, agrees).await.expect("it knows the time");
-        let known = cluster.leader().parts().exchange.level(id(number));
+        let known = cluster.leader().parts().gossip.level(id(number));
         assert_eq!(known, Some(LEVEL_MAX));
     }
 

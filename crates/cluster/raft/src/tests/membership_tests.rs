@@ -8,7 +8,7 @@ use quorate_state::JoinRefusal;
 
 use super::{elections::calm, test_members::*, *};
 use crate::{
-    Known,
+    KnownMembers,
     membership::refusals::{bad_address, last_voter, unknown_node},
 };
 
@@ -152,7 +152,7 @@ async fn a_learner_serves_reads_and_forwards_puts_and_never_votes() {
     let stored = learner.stored_packet(signed(1).key()).unwrap();
     assert_eq!(stored.unwrap().packet, signed(1));
     assert_eq!(learner.status().role, Role::Learner);
-    // Many looks of the upkeep.
+    // Many looks of the reconciler.
     tokio::time::sleep(Duration::from_millis(500)).await;
     cluster.until_voters(&[1]).await;
     assert_eq!(learner.status().role, Role::Learner);
@@ -207,7 +207,7 @@ async fn only_who_has_a_good_token_is_let_in_and_once() {
 
     // It is removed before it has ever come: its links are refused.
     cluster.change(remove(2)).await.unwrap();
-    timeout(TIMEOUT, service.expelled(id(2), Vec::new()))
+    timeout(TIMEOUT, service.removed(id(2), Vec::new()))
         .await
         .unwrap();
     let again = cluster.ask_to_join(&token, id(1), 2, "two").await;
@@ -242,7 +242,7 @@ async fn a_member_moves_to_another_address() {
     cluster.ready().await;
     for node in cluster.nodes.values() {
         let mut known = node.parts().known();
-        let moved = |known: &Known| known.members[&id(3)] == "elsewhere:7700";
+        let moved = |known: &KnownMembers| known.members[&id(3)] == "elsewhere:7700";
         timeout(TIMEOUT, known.wait_for(moved))
             .await
             .unwrap()

@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use futures_util::StreamExt;
 use quorate_packet::{PublicKey, SignedPacket};
-use quorate_peer::{Frame, Lane, NodeId, message::Request};
+use quorate_peer::{Frame, NodeId, StreamKind, message::Request};
 use quorate_replica::{LinearizeError, Observer, PutError, PutOutcome, Reader, Replica, Role};
 use quorate_state::{LogIndex, Term};
 
@@ -403,7 +403,7 @@ async fn a_voter_that_has_forgotten_its_votes_does_not_start() {
         opened(config, Memory::new(node_id, board))
     };
     let error = open(config(true)).await.err().expect("its log is empty");
-    assert!(matches!(error, OpenError::Forgotten(_)), "{error}");
+    assert!(matches!(error, OpenError::DataLost(_)), "{error}");
     for has_joined in [false, true] {
         let node = open(config(has_joined)).await.unwrap();
         node.shutdown().await.unwrap();
@@ -421,7 +421,7 @@ async fn a_voter_whose_log_has_a_vote_and_no_entry_does_not_start() {
     };
     let opened = opened(config, Memory::new(NodeId::from(1), Arc::default())).await;
     let error = opened.err().expect("it has lost its entries");
-    assert!(matches!(error, OpenError::Forgotten(_)), "{error}");
+    assert!(matches!(error, OpenError::DataLost(_)), "{error}");
 }
 
 /// Saves a vote in the log of a node in `dir`, which has no entries.

@@ -1,6 +1,6 @@
 //! Voters whose data are from an older copy, and those that only seem to be.
 
-use quorate_peer::{LinkError, Loss};
+use quorate_peer::{DataLoss, LinkError};
 use quorate_replica::NotReady;
 use quorate_sim::SimDisk;
 use quorate_state::LogPosition;
@@ -93,12 +93,12 @@ async fn a_node_that_has_what_it_is_told_to_lack_goes_on() {
     let stated = node.parts().service().introduction().stated;
     let durable = stated.durable.expect("it has entries");
     let tell = |term, position| {
-        let loss = Loss {
+        let loss = DataLoss {
             acknowledged: Some((term, position)),
             stated: None,
         };
-        let refused = LinkError::Forgotten("it has lost its data".into(), loss);
-        node.parts().peers.presence.on_failed(id(9), &refused);
+        let refused = LinkError::DataLost("it has lost its data".into(), loss);
+        node.parts().peers.link_tracker.on_failed(id(9), &refused);
     };
     let beyond = LogPosition {
         index: LogIndex(durable.index.0 + 1_000),

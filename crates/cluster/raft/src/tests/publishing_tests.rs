@@ -8,7 +8,7 @@ use quorate_replica::{
 use quorate_state::{Command, UnixMillis};
 
 use super::{ground::Simulated, test_members::ask, *};
-use crate::clocks::currency::CURRENCY_MAX;
+use crate::clocks::commit_freshness::CURRENCY_MAX;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -46,7 +46,7 @@ async fn clocks_agree_on(cluster: &Cluster, moment: UnixMillis) {
     for node in cluster.nodes.values() {
         let agree = async {
             loop {
-                let reading = node.parts().exchange.time();
+                let reading = node.parts().gossip.time();
                 if reading.state == ClockState::Agreed && reading.time > moment {
                     return;
                 }

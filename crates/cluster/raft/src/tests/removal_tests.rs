@@ -59,7 +59,7 @@ async fn a_dead_node_is_replaced_by_one_that_has_just_joined() {
             .all(|member| member.role == MemberRole::Voter)
     );
     let service = cluster.nodes[&id(1)].parts().service();
-    timeout(TIMEOUT, service.expelled(id(3), Vec::new()))
+    timeout(TIMEOUT, service.removed(id(3), Vec::new()))
         .await
         .unwrap();
     let again = cluster.replace(id(3), id(4)).await;
@@ -143,7 +143,7 @@ async fn leave_joint(node: &Node, numbers: &[u64]) {
     };
     let settled = timeout(TIMEOUT, settled).await;
     settled.expect("the change before is made");
-    // The upkeep may complete it at once.
+    // The reconciler may complete it at once.
     raft.begin_joint(voters).await;
 }
 
@@ -156,7 +156,13 @@ async fn a_joint_configuration_that_was_left_behind_is_completed() {
     // As a demotion leaves it whose leader is gone.
     let registration = Registration {
         stays_learner: true,
-        ..leader.parts().peers.roster.roll().registrations[&id(3).0].clone()
+        ..leader
+            .parts()
+            .peers
+            .membership_view
+            .node_registry()
+            .registrations[&id(3).0]
+            .clone()
     };
     let node = id(3).0;
     let register = Command::Register { node, registration };
@@ -192,7 +198,7 @@ async fn a_removed_node_is_cut_off_at_once() {
         .into();
     cluster.change(remove(3)).await.unwrap();
     for service in services {
-        timeout(TIMEOUT, service.expelled(id(3), Vec::new()))
+        timeout(TIMEOUT, service.removed(id(3), Vec::new()))
             .await
             .unwrap();
         assert!(!lists(&service, 3));

@@ -66,7 +66,7 @@ impl Ticking {
         for node in self.cluster().nodes.values() {
             let agree = async {
                 loop {
-                    let reading = node.parts().exchange.time();
+                    let reading = node.parts().gossip.time();
                     let is_it = off(reading.time, self.truth().saturating_add(by)) < MINUTE / 2;
                     if reading.state == ClockState::Agreed && is_it {
                         return;
@@ -137,8 +137,8 @@ impl Ticking {
             let parts = node.parts();
             let may_expire = async {
                 let is_told = || parts.state_machine.meta().cluster.time.clone();
-                while !parts.exchange.time().may_expire
-                    || is_told().stamp_at(parts.exchange.time().time).is_none()
+                while !parts.gossip.time().may_expire
+                    || is_told().stamp_at(parts.gossip.time().time).is_none()
                 {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }

@@ -78,7 +78,7 @@ async fn under_constant_refresh_log_and_store_stay_small() {
     let disk = simulated.disks.values().next().unwrap();
     let expiry = &node.parts().parts;
     let may_expire = async {
-        while !node.parts().exchange.time().may_expire {
+        while !node.parts().gossip.time().may_expire {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };

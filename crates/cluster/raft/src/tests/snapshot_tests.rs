@@ -5,7 +5,7 @@ use std::path::Path;
 use futures_util::stream::BoxStream;
 use quorate_packet::PAYLOAD_SIZE_MIN;
 use quorate_peer::{
-    LinkError, Tail,
+    FrameMetadata, LinkError,
     message::{Membership, Response, SnapshotBegin, StoredMembership, Vote},
 };
 use quorate_sim::SimDisk;
@@ -216,7 +216,7 @@ impl SenderLink {
         let (requests, incoming) = tokio::sync::mpsc::unbounded_channel();
         let incoming = tokio_stream::wrappers::UnboundedReceiverStream::new(incoming);
         let service = to.parts().service();
-        let responses = service.serve(peer, Lane::Snapshot, incoming.boxed());
+        let responses = service.serve(peer, StreamKind::Snapshot, incoming.boxed());
         Self {
             requests,
             responses,
@@ -229,7 +229,7 @@ impl SenderLink {
         let frame = Frame {
             id: 1,
             message,
-            tail: Tail::default(),
+            metadata: FrameMetadata::default(),
         };
         self.requests.send(Ok(frame)).unwrap();
         let answer = timeout(TIMEOUT, self.responses.next()).await.unwrap();

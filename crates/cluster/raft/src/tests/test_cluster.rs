@@ -18,8 +18,8 @@ use futures_util::{
 };
 use quorate_packet::{PAYLOAD_SIZE_MIN, PublicKey, SignedPacket};
 use quorate_peer::{
-    Acknowledgements, Frame, Introduce, Introduction, Lane, Link, LinkError, NodeId, Service,
-    Transport, Verdict, message::Request,
+    Acknowledgements, Admission, Frame, Introduce, Introduction, Link, LinkError, NodeId, Service,
+    StreamKind, Transport, message::Request,
 };
 use quorate_replica::{Conditions, Observer, PutError, PutOutcome, Replica, Role};
 use quorate_state::{LogIndex, millis};
@@ -48,7 +48,7 @@ pub(super) struct Switchboard {
     pub(super) addresses: Mutex<HashMap<NodeId, String>>,
     /// How many read indexes were asked for.
     pub(super) read_index_count: AtomicUsize,
-    /// What passes on the lanes of snapshots.
+    /// What passes on the streams of snapshots.
     pub(super) snapshots: SnapshotTraffic,
 }
 
@@ -137,7 +137,7 @@ impl Transport for Memory {
         &self,
         peer: NodeId,
         address: String,
-        lane: Lane,
+        stream_kind: StreamKind,
         introduce: Introduce,
     ) -> BoxFuture<'static, Result<Link, LinkError>> {
         let (board, own, own_deaths) = (self.board.clone(), self.own, self.deaths);
@@ -145,7 +145,7 @@ impl Transport for Memory {
             let service = board.services.lock().unwrap().get(&peer).cloned();
             let lives = board.deaths(own) == own_deaths;
             let serves = board.listens_at(peer, &address) && !board.is_cut(own, peer);
-            let takes = serves && (lane != Lane::Snapshot || board.snapshots.admits());
+            let takes = serves && (stream_kind != StreamKind::Snapshot || board.snapshots.admits());
             let service = service.filter(|_| lives && takes);
             if service.is_none() {
                 *board
@@ -160,13 +160,13 @@ impl Transport for Memory {
             let before = service.acknowledged();
             let introduction = introduce();
             let vouchers = introduction.vouchers.clone();
-            let stated = greet(&*service, own, lane, introduction, &before)?.stated;
+            let stated = greet(&*service, own, stream_kind, introduction, &before)?.stated;
             let (requests, incoming) = tokio::sync::mpsc::channel(64);
             let incoming = tokio_stream::wrappers::ReceiverStream::new(incoming);
             let closed = || LinkError::Closed("the other end is gone".into());
             let ended = || {
-                let expelled = service.expelled(own, vouchers.clone());
-                select(Box::pin(board.closed(own, peer)), expelled)
+                let removed = service.removed(own, vouchers.clone());
+                select(Box::pin(board.closed(own, peer)), removed)
             };
             let incoming = incoming.take_until(ended());
             let incoming = incoming.map(Ok).chain(stream::iter([Err(closed())]));
@@ -183,14 +183,14 @@ impl Transport for Memory {
             let ended = ended();
             let responses = service
                 .clone()
-                .serve(own, lane, incoming.boxed())
+                .serve(own, stream_kind, incoming.boxed())
                 .filter(move |_| std::future::ready(passes()))
                 .then({
                     let board = board.clone();
                     move |response| {
                         let board = board.clone();
                         async move {
-                            if lane == Lane::Snapshot {
+                            if stream_kind == StreamKind::Snapshot {
                                 board.snapshots.on_response(&response.message).await;
                             }
                             response
@@ -208,7 +208,7 @@ impl Transport for Memory {
                         if request.message == Request::ReadIndex {
                             board.read_index_count.fetch_add(1, Ordering::Relaxed);
                         }
-                        if lane == Lane::Snapshot {
+                        if stream_kind == StreamKind::Snapshot {
                             board.snapshots.on_request(&request.message).await;
                         }
                         match may_send() {
@@ -230,27 +230,27 @@ impl Transport for Memory {
 fn greet(
     service: &dyn Service,
     caller: NodeId,
-    lane: Lane,
+    stream_kind: StreamKind,
     introduction: Introduction,
     before: &Acknowledgements,
 ) -> Result<Introduction, LinkError> {
     let own = service.introduction();
     match service.judge(caller, &introduction.vouchers) {
-        Verdict::Listed => {}
-        Verdict::Vouched => match lane {
-            Lane::Append | Lane::Control | Lane::Snapshot => {}
+        Admission::Listed => {}
+        Admission::Vouched => match stream_kind {
+            StreamKind::Append | StreamKind::Control | StreamKind::Snapshot => {}
             _ => return Err(LinkError::Failed("it is not listed yet".into())),
         },
-        Verdict::Removed(removal) => {
+        Admission::Removed(removal) => {
             return Err(LinkError::Removed("it was removed".into(), removal.into()));
         }
-        Verdict::Stranger => return Err(LinkError::NotAdmitted("it is no member".into())),
+        Admission::Stranger => return Err(LinkError::NotAdmitted("it is no member".into())),
     }
     if own.cluster != introduction.cluster {
         return Err(LinkError::Failed("it is of another cluster".into()));
     }
     if let Some(loss) = service.lost_data(caller, introduction.stated, before) {
-        return Err(LinkError::Forgotten("it has lost its data".into(), loss));
+        return Err(LinkError::DataLost("it has lost its data".into(), loss));
     }
     Ok(own)
 }
@@ -408,8 +408,8 @@ impl OpenNode {
         self.service.clone()
     }
 
-    pub(super) fn known(&self) -> watch::Receiver<Known> {
-        self.peers.roster.known()
+    pub(super) fn known(&self) -> watch::Receiver<KnownMembers> {
+        self.peers.membership_view.known()
     }
 }
 

@@ -5,11 +5,11 @@ use quorate_api::{
     MemberChange, MemberRole, Members, Operation, Problem, ProblemType, ReplaceRequest,
     TransferRequest, answer_to,
 };
-use quorate_peer::{JoinAnswer, JoinRequest, JoinToken, Service, Verdict};
+use quorate_peer::{Admission, JoinAnswer, JoinRequest, JoinToken, Service};
 use quorate_replica::Operator;
 
 use super::*;
-use crate::Known;
+use crate::KnownMembers;
 
 /// How long an operator waits for an answer.
 const ASK_TIMEOUT: Duration = Duration::from_secs(20);
@@ -24,7 +24,7 @@ pub(super) fn address(number: u64) -> String {
 
 /// Whether node `number` is a member or registered there.
 pub(super) fn lists(service: &Arc<dyn Service>, number: u64) -> bool {
-    service.judge(id(number), &[]) == Verdict::Listed
+    service.judge(id(number), &[]) == Admission::Listed
 }
 
 /// Asks as an operator does.
@@ -112,7 +112,7 @@ impl Cluster {
         };
         let dir = tempfile::tempdir().unwrap();
         let mut config = RaftConfig::numbered(number, BTreeMap::new(), dir.path().to_owned());
-        config.known = Known {
+        config.known = KnownMembers {
             index: joined.index,
             members: joined.members.iter().cloned().collect(),
             term: joined.term,

@@ -1,4 +1,4 @@
-//! What passes between nodes on the lane of snapshots, seen and held up.
+//! What passes between nodes on the stream of snapshots, seen and held up.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -6,13 +6,13 @@ use quorate_peer::message::{Request, Response};
 
 use super::{super::*, cluster::TIMEOUT};
 
-/// What has passed on the lanes of snapshots, and how much may.
+/// What has passed on the streams of snapshots, and how much may.
 pub(super) struct SnapshotTraffic {
     pub(super) passed: watch::Sender<SnapshotCounts>,
     /// How many requests may pass in all. Those behind wait.
     pub(super) requests_max: watch::Sender<usize>,
     pub(super) responses_max: watch::Sender<usize>,
-    /// How many links on the lane of snapshots are still refused.
+    /// How many links on the stream of snapshots are still refused.
     pub(super) refusals: AtomicUsize,
 }
 
@@ -37,7 +37,7 @@ impl Default for SnapshotTraffic {
 }
 
 impl SnapshotTraffic {
-    /// Whether a link on the lane of snapshots is taken.
+    /// Whether a link on the stream of snapshots is taken.
     pub(super) fn admits(&self) -> bool {
         let one_less = |refusals: usize| refusals.checked_sub(1);
         let (set, read) = (Ordering::Relaxed, Ordering::Relaxed);

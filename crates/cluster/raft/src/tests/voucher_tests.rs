@@ -1,7 +1,7 @@
 //! Members that were away while the membership changed.
 
 use quorate_api::MemberRole;
-use quorate_peer::Verdict;
+use quorate_peer::Admission;
 use quorate_state::Vouchers;
 
 use super::{elections::calm, test_members::*, *};
@@ -89,12 +89,12 @@ async fn a_key_that_was_added_again_is_accepted() {
     let knows = three
         .parts()
         .peers
-        .roster
-        .until(|roll| roll.removed.contains_key(&id(4).0));
+        .membership_view
+        .until(|node_registry| node_registry.removed.contains_key(&id(4).0));
     assert!(timeout(TIMEOUT, knows).await.unwrap());
     assert!(matches!(
         three.parts().service().judge(id(4), &[]),
-        Verdict::Removed(_)
+        Admission::Removed(_)
     ));
     drop(three);
     cluster.stop(4).await;
@@ -119,7 +119,14 @@ async fn vouchers_go_when_every_checkpoint_has_their_entries() {
             // A checkpoint holds what has come since the last.
             for micros in 1.. {
                 put(&leader, &packet(9, micros)).await.unwrap();
-                if is_so(&leader.parts().peers.roster.roll().vouchers) {
+                if is_so(
+                    &leader
+                        .parts()
+                        .peers
+                        .membership_view
+                        .node_registry()
+                        .vouchers,
+                ) {
                     return;
                 }
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -144,7 +151,12 @@ async fn vouchers_go_when_every_checkpoint_has_their_entries() {
     timeout(TIMEOUT, passed)
         .await
         .expect("it makes checkpoints");
-    let kept = cluster.leader().parts().peers.roster.roll();
+    let kept = cluster
+        .leader()
+        .parts()
+        .peers
+        .membership_view
+        .node_registry();
     assert_eq!(
         kept.vouchers.kept.len(),
         1,
@@ -186,7 +198,7 @@ async fn one_voter_of_three_convinces_nobody_of_its_removal() {
     }
     cluster.reopen(3).await;
     let three = cluster.nodes[&id(3)].clone();
-    let mut refusals = three.parts().peers.presence.refusals.subscribe();
+    let mut refusals = three.parts().peers.link_tracker.refusals.subscribe();
     let refused = refusals.wait_for(|refusals| refusals.contains_key(&id(1)));
     timeout(TIMEOUT, refused).await.unwrap().unwrap();
     until_not_ready(&three, NotReady::Recovering).await;

@@ -7,7 +7,7 @@ use quorate_state::{Conditions, EncodedPackets, LogIndex};
 use tokio::{sync::oneshot, time::Instant};
 
 /// What is offered for a batch.
-pub(super) enum Offer {
+pub(super) enum PendingProposal {
     /// A packet of a PUT at this node.
     Own(Waiting),
     /// Packets that another node forwards.
@@ -73,7 +73,7 @@ impl Waiting {
     }
 }
 
-impl Offer {
+impl PendingProposal {
     /// How many packets it brings.
     pub(super) fn packet_count(&self) -> usize {
         match self {
@@ -111,16 +111,18 @@ impl Offer {
 /// Packets that go into the log together.
 #[derive(Default)]
 pub(super) struct Batch {
-    offers: Vec<Offer>,
+    offers: Vec<PendingProposal>,
     packets: EncodedPackets,
 }
 
 impl Batch {
     /// Adds an offer, or gives it back if there is no room for it.
-    pub(super) fn push(&mut self, offer: Offer) -> Result<(), Offer> {
+    pub(super) fn push(&mut self, offer: PendingProposal) -> Result<(), PendingProposal> {
         let fits = match &offer {
-            Offer::Own(waiting) => self.packets.push(&waiting.packet, &waiting.conditions),
-            Offer::Forwarded { packets, .. } => self.packets.append(packets),
+            PendingProposal::Own(waiting) => {
+                self.packets.push(&waiting.packet, &waiting.conditions)
+            }
+            PendingProposal::Forwarded { packets, .. } => self.packets.append(packets),
         };
         match fits {
             true => {
@@ -143,7 +145,7 @@ impl Batch {
     /// Answers those whose deadline has passed while they are in an attempt.
     pub(super) fn expire(&mut self, now: Instant) {
         for offer in &mut self.offers {
-            if let Offer::Own(waiting) = offer
+            if let PendingProposal::Own(waiting) = offer
                 && waiting.deadline <= now
             {
                 waiting.answer(Err(PutError::Unknown));
@@ -152,7 +154,7 @@ impl Batch {
     }
 
     /// Answers those for whom the attempt decides, and gives back the others, to be tried again.
-    pub(super) fn settle(self, proposed: Proposed) -> Vec<Offer> {
+    pub(super) fn settle(self, proposed: Proposed) -> Vec<PendingProposal> {
         match proposed {
             Proposed::Applied { index, outcomes } => {
                 self.answer(index, outcomes);
@@ -166,12 +168,12 @@ impl Batch {
         let mut outcomes = outcomes.into_iter();
         for offer in self.offers {
             match offer {
-                Offer::Own(mut waiting) => {
+                PendingProposal::Own(mut waiting) => {
                     if let Some(outcome) = outcomes.next() {
                         waiting.settle(outcome);
                     }
                 }
-                Offer::Forwarded { packets, reply } => {
+                PendingProposal::Forwarded { packets, reply } => {
                     let outcomes = outcomes.by_ref().take(packets.count()).collect();
                     tell(reply, Proposed::Applied { index, outcomes });
                 }
@@ -179,16 +181,16 @@ impl Batch {
         }
     }
 
-    fn take_back(self, undecided: &Proposed) -> Vec<Offer> {
+    fn take_back(self, undecided: &Proposed) -> Vec<PendingProposal> {
         let mut own = Vec::new();
         for offer in self.offers {
             match offer {
-                Offer::Own(mut waiting) => {
+                PendingProposal::Own(mut waiting) => {
                     waiting.in_doubt |= *undecided == Proposed::Unknown;
-                    own.push(Offer::Own(waiting));
+                    own.push(PendingProposal::Own(waiting));
                 }
                 // The node that forwarded them tries again.
-                Offer::Forwarded { reply, .. } => tell(reply, undecided.clone()),
+                PendingProposal::Forwarded { reply, .. } => tell(reply, undecided.clone()),
             }
         }
         own

@@ -11,23 +11,23 @@ fn packet(key: u8) -> SignedPacket {
     SignedPacket::assume_verified(PublicKey::from_bytes([key; 32]), payload).unwrap()
 }
 
-fn own(key: u8) -> (Offer, oneshot::Receiver<Answer>) {
+fn own(key: u8) -> (PendingProposal, oneshot::Receiver<Answer>) {
     let (reply, answer) = oneshot::channel();
     let deadline = Instant::now() + Duration::from_secs(10);
     let waiting = Waiting::new(packet(key), Conditions::default(), deadline, reply);
-    (Offer::Own(waiting), answer)
+    (PendingProposal::Own(waiting), answer)
 }
 
-fn forwarded(keys: &[u8]) -> (Offer, oneshot::Receiver<Proposed>) {
+fn forwarded(keys: &[u8]) -> (PendingProposal, oneshot::Receiver<Proposed>) {
     let mut packets = EncodedPackets::default();
     for key in keys {
         assert!(packets.push(&packet(*key), &Conditions::default()));
     }
     let (reply, proposed) = oneshot::channel();
-    (Offer::Forwarded { packets, reply }, proposed)
+    (PendingProposal::Forwarded { packets, reply }, proposed)
 }
 
-fn batch(offers: impl IntoIterator<Item = Offer>) -> Batch {
+fn batch(offers: impl IntoIterator<Item = PendingProposal>) -> Batch {
     let mut batch = Batch::default();
     for offer in offers {
         assert!(batch.push(offer).is_ok());
@@ -44,7 +44,7 @@ fn applied(outcomes: &[PutOutcome]) -> Proposed {
 }
 
 /// Lets an attempt end thus, and gives back the packet that is to be tried again.
-fn attempt(offer: Offer, proposed: Proposed) -> Offer {
+fn attempt(offer: PendingProposal, proposed: Proposed) -> PendingProposal {
     let mut undecided = batch([offer]).settle(proposed);
     assert_eq!(undecided.len(), 1);
     undecided.remove(0)

@@ -8,7 +8,7 @@ use quorate_replica::PutError;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
 
 use super::{
-    batch::{Batch, Offer},
+    batch::{Batch, PendingProposal},
     queue::Queue,
 };
 use crate::{leadership::leader::Leader, writes::write_path::WritePath};
@@ -92,7 +92,7 @@ impl Batcher {
             self.queue.take_while(|offer| match offer {
                 offer if offer.is_gone() => Ok(()),
                 // Only a leader takes what others forward, and never forwards it on.
-                Offer::Forwarded { .. } if !leads => {
+                PendingProposal::Forwarded { .. } if !leads => {
                     offer.give_up(PutError::NoLeader);
                     Ok(())
                 }

@@ -26,18 +26,18 @@ use quorate_state::{Conditions, EncodedPackets};
 use tokio::{sync::oneshot, time::Instant};
 
 use self::{
-    batch::{Offer, Waiting},
+    batch::{PendingProposal, Waiting},
     batcher::Batcher,
     queue::Queue,
 };
 use crate::writes::write_path::WritePath;
 
 /// Takes packets and brings them into the log.
-pub(crate) struct Puts {
+pub(crate) struct WriteQueue {
     queue: Arc<Queue>,
 }
 
-impl Puts {
+impl WriteQueue {
     /// Starts the task that forms batches. It ends when this is dropped.
     pub(crate) fn spawn(path: WritePath) -> Self {
         let queue = Arc::<Queue>::default();
@@ -54,7 +54,7 @@ impl Puts {
     ) -> Result<PutOutcome, PutError> {
         let (reply, outcome) = oneshot::channel();
         let waiting = Waiting::new(packet, conditions, deadline, reply);
-        self.queue.push(Offer::Own(waiting));
+        self.queue.push(PendingProposal::Own(waiting));
         // The batcher answers at the deadline at the latest. One that has ended says nothing.
         outcome.await.unwrap_or(Err(PutError::Unknown))
     }
@@ -62,7 +62,8 @@ impl Puts {
     /// Brings packets into the log that another node forwards, if this one leads.
     pub(crate) async fn propose(&self, packets: EncodedPackets) -> Proposed {
         let (reply, proposed) = oneshot::channel();
-        self.queue.push(Offer::Forwarded { packets, reply });
+        self.queue
+            .push(PendingProposal::Forwarded { packets, reply });
         proposed.await.unwrap_or(Proposed::Unknown)
     }
 
@@ -72,7 +73,7 @@ impl Puts {
     }
 }
 
-impl Drop for Puts {
+impl Drop for WriteQueue {
     fn drop(&mut self) {
         self.close();
     }

@@ -6,7 +6,7 @@ use quorate_peer::lock;
 use quorate_replica::PutError;
 use tokio::sync::Notify;
 
-use super::batch::Offer;
+use super::batch::PendingProposal;
 
 /// The most offers that wait. At 5,000 PUT/s this is three seconds of work: whoever comes later
 /// would not be answered before it has given up.
@@ -21,7 +21,7 @@ pub(super) struct Queue {
 
 #[derive(Default)]
 struct State {
-    offers: VecDeque<Offer>,
+    offers: VecDeque<PendingProposal>,
     /// The packets of all offers.
     packet_count: usize,
     /// How many packets are worth waking whoever waits for them.
@@ -31,7 +31,7 @@ struct State {
 
 impl Queue {
     /// Puts an offer at the end, or answers why it cannot wait.
-    pub(super) fn push(&self, offer: Offer) {
+    pub(super) fn push(&self, offer: PendingProposal) {
         let mut state = lock(&self.state);
         if state.is_closed {
             return offer.give_up(PutError::ShuttingDown);
@@ -49,7 +49,7 @@ impl Queue {
     }
 
     /// Puts offers that were taken before others in front of them.
-    pub(super) fn put_back(&self, offers: Vec<Offer>) {
+    pub(super) fn put_back(&self, offers: Vec<PendingProposal>) {
         let mut state = lock(&self.state);
         for offer in offers.into_iter().rev() {
             state.packet_count += offer.packet_count();
@@ -58,7 +58,10 @@ impl Queue {
     }
 
     /// Takes from the front as long as `take` returns true; the offer that it gives back stays.
-    pub(super) fn take_while(&self, mut take: impl FnMut(Offer) -> Result<(), Offer>) {
+    pub(super) fn take_while(
+        &self,
+        mut take: impl FnMut(PendingProposal) -> Result<(), PendingProposal>,
+    ) {
         let mut state = lock(&self.state);
         while let Some(offer) = state.offers.pop_front() {
             let count = offer.packet_count();
@@ -70,10 +73,10 @@ impl Queue {
     }
 
     /// Keeps those of which `keep` says so.
-    pub(super) fn retain(&self, keep: impl FnMut(&mut Offer) -> bool) {
+    pub(super) fn retain(&self, keep: impl FnMut(&mut PendingProposal) -> bool) {
         let state = &mut *lock(&self.state);
         state.offers.retain_mut(keep);
-        state.packet_count = state.offers.iter().map(Offer::packet_count).sum();
+        state.packet_count = state.offers.iter().map(PendingProposal::packet_count).sum();
     }
 
     /// Whether this many packets wait. If not, [`arrived`](Self::arrived) resolves once they do.
@@ -115,7 +118,7 @@ mod tests {
 
     type Answer = Result<PutOutcome, PutError>;
 
-    fn own(key: u8) -> (Offer, oneshot::Receiver<Answer>) {
+    fn own(key: u8) -> (PendingProposal, oneshot::Receiver<Answer>) {
         let payload = vec![key; PAYLOAD_SIZE_MIN].into();
         let packet = SignedPacket::assume_verified(PublicKey::from_bytes([key; 32]), payload);
         let (reply, answer) = oneshot::channel();
@@ -125,10 +128,10 @@ mod tests {
             Instant::now(),
             reply,
         );
-        (Offer::Own(waiting), answer)
+        (PendingProposal::Own(waiting), answer)
     }
 
-    fn offer(key: u8) -> Offer {
+    fn offer(key: u8) -> PendingProposal {
         own(key).0
     }
 
@@ -139,7 +142,7 @@ mod tests {
         answer.try_recv().ok()
     }
 
-    fn take(queue: &Queue, count: usize) -> Vec<Offer> {
+    fn take(queue: &Queue, count: usize) -> Vec<PendingProposal> {
         let mut taken = Vec::new();
         queue.take_while(|offer| match taken.len() < count {
             true => {

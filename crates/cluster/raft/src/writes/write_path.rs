@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use crate::{
     RaftMetrics,
     adapters::Raft,
-    clocks::exchange::Exchange,
+    clocks::gossip::PeerGossip,
     leadership::leader::{Leader, superseded},
     links::connection::CallError,
     links::peers::Peers,
@@ -26,7 +26,7 @@ pub(crate) struct WritePath {
     pub(crate) node: NodeId,
     pub(crate) raft: Raft,
     pub(crate) peers: Arc<Peers>,
-    pub(crate) exchange: Arc<Exchange>,
+    pub(crate) gossip: Arc<PeerGossip>,
     pub(crate) leader: watch::Receiver<Leader>,
     pub(crate) applied: watch::Receiver<Meta>,
     pub(crate) read_indexes: ReadIndexes,
@@ -73,7 +73,7 @@ impl WritePath {
     /// Refuses them when this node's clock is not the one that a majority agrees on: then another
     /// is to lead.
     async fn propose(&self, packets: EncodedPackets) -> Proposed {
-        let Some(stamp) = self.exchange.stamp() else {
+        let Some(stamp) = self.gossip.stamp() else {
             return Proposed::Refused;
         };
         let command = PutBatch::encode(stamp.now, stamp.timestamp_max, &packets);

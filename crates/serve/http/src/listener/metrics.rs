@@ -1,6 +1,6 @@
 //! What listeners tell Prometheus.
 
-use quorate_metrics::Held;
+use quorate_metrics::GaugeGuard;
 use strum::{IntoStaticStr, VariantArray};
 
 use super::Place;
@@ -39,10 +39,10 @@ quorate_metrics::metrics! {
 
 impl ListenerMetrics {
     /// Notes a connection that was given `place`. It is open until what is returned is dropped.
-    pub fn on_admitted(&self, listener: Name, place: &Place) -> Held {
+    pub fn on_admitted(&self, listener: Name, place: &Place) -> GaugeGuard {
         if place.has_displaced {
             self.connections_evicted_total.of(listener).inc();
         }
-        Held::new(self.connections_open.of(listener))
+        GaugeGuard::new(self.connections_open.of(listener))
     }
 }

@@ -1,7 +1,7 @@
 //! Damage is told, or does no harm: never does a log open with less than it acknowledged.
 
 use fastrand::Rng;
-use quorate_log::{Flaw, Log};
+use quorate_log::{InjectedFault, Log};
 use quorate_sim::{Loss, SimDisk};
 
 use crate::{
@@ -17,16 +17,19 @@ const BIT_COUNT: usize = 40;
 
 /// Turns bits in logs that were closed in peace, until the budget is spent or one opens with less
 /// than it acknowledged. Returns how many logs there were, and how many images were refused.
-pub(crate) fn damage_logs(flaw: Option<Flaw>, budget: &mut Budget) -> Result<(u64, usize), String> {
+pub(crate) fn damage_logs(
+    injected_fault: Option<InjectedFault>,
+    budget: &mut Budget,
+) -> Result<(u64, usize), String> {
     let (mut seed, mut refused) = (0, 0);
     while !budget.is_spent() {
-        let (disk, history) = live(seed, flaw)?;
+        let (disk, history) = live(seed, injected_fault)?;
         let mut rng = Rng::with_seed(seed);
         for _ in 0..BIT_COUNT {
             budget.opened += 1;
             let damaged = disk.image(usize::MAX, Loss::Nothing);
             let place = flip_any_bit(&damaged, &mut rng);
-            match open_log(&damaged, seed, flaw) {
+            match open_log(&damaged, seed, injected_fault) {
                 Ok(log) => check(&log, &history, disk.boundaries())
                     .map_err(|what| format!("{what}\n  with a bit turned at {place}"))?,
                 Err(_) => refused += 1,
@@ -37,9 +40,9 @@ pub(crate) fn damage_logs(flaw: Option<Flaw>, budget: &mut Budget) -> Result<(u6
     Ok((seed, refused))
 }
 
-fn live(seed: u64, flaw: Option<Flaw>) -> Result<(SimDisk, History), String> {
+fn live(seed: u64, injected_fault: Option<InjectedFault>) -> Result<(SimDisk, History), String> {
     let disk = empty_disk();
-    let log = open_log(&disk, seed, flaw)?;
+    let log = open_log(&disk, seed, injected_fault)?;
     let mut node = LogNode::new(&disk, log, History::empty(), seed);
     for _ in 0..STEP_COUNT {
         node.step()

@@ -11,7 +11,7 @@ use std::{
 use bytes::Bytes;
 use fastrand::Rng;
 use quorate_disk::Disk;
-use quorate_log::{Flaw, Log, LogConfig, LogMetrics, NODE_SIZE, OnFlushed, SavedVote};
+use quorate_log::{InjectedFault, Log, LogConfig, LogMetrics, NODE_SIZE, OnFlushed, SavedVote};
 use quorate_metrics::Registry;
 use quorate_sim::SimDisk;
 use quorate_state::LogPosition;
@@ -43,14 +43,18 @@ pub(crate) fn empty_disk() -> SimDisk {
 }
 
 /// Opens the log of a disk. The seed says how large new segments are.
-pub(crate) fn open_log(disk: &SimDisk, seed: u64, flaw: Option<Flaw>) -> Result<Log, String> {
+pub(crate) fn open_log(
+    disk: &SimDisk,
+    seed: u64,
+    injected_fault: Option<InjectedFault>,
+) -> Result<Log, String> {
     let config = LogConfig {
         disk: Arc::new(disk.clone()),
         dir: LOG_DIR.into(),
         segment_size: SEGMENT_SIZES[seed as usize % SEGMENT_SIZES.len()],
         cache_size_max: CACHE_SIZE_MAX,
         sync_observer: None,
-        flaw,
+        injected_fault,
     };
     let metrics = LogMetrics::register(&Registry::new()).expect("a new registry has no names");
     Log::open(config, metrics).map_err(|error| format!("the log does not open: {error:?}"))

@@ -1,6 +1,6 @@
 //! A log alone on its disk.
 
-use quorate_log::Flaw;
+use quorate_log::InjectedFault;
 use quorate_sim::SimDisk;
 
 use crate::{
@@ -16,27 +16,35 @@ const RECOVERED_STEP_COUNT: usize = 4;
 /// What a log went through.
 pub(crate) struct LogWorld {
     disk: SimDisk,
-    flaw: Option<Flaw>,
+    injected_fault: Option<InjectedFault>,
     /// What may be there from a boundary on.
     epochs: Vec<(usize, History)>,
 }
 
 impl LogWorld {
     /// The life of a log from its first start, as the seed says.
-    pub(crate) fn live(seed: u64, flaw: Option<Flaw>) -> Result<Self, String> {
-        Self::new(empty_disk(), flaw, History::empty()).work(seed, STEP_COUNT)
+    pub(crate) fn live(seed: u64, injected_fault: Option<InjectedFault>) -> Result<Self, String> {
+        Self::new(empty_disk(), injected_fault, History::empty()).work(seed, STEP_COUNT)
     }
 
     /// A disk on which `before` left its log.
-    pub(crate) fn new(disk: SimDisk, flaw: Option<Flaw>, before: History) -> Self {
+    pub(crate) fn new(
+        disk: SimDisk,
+        injected_fault: Option<InjectedFault>,
+        before: History,
+    ) -> Self {
         let epochs = vec![(0, before)];
-        Self { disk, flaw, epochs }
+        Self {
+            disk,
+            injected_fault,
+            epochs,
+        }
     }
 
     /// Opens the log, which must agree with what was before, and works with it.
     pub(crate) fn work(mut self, seed: u64, step_count: usize) -> Result<Self, String> {
         let at = self.disk.boundaries();
-        let log = open_log(&self.disk, seed, self.flaw)?;
+        let log = open_log(&self.disk, seed, self.injected_fault)?;
         let found = Found::new(&log)?;
         self.epoch(at).check(at, &found)?;
         // What a log shows when it is opened its node tells others: it is as good as acknowledged.
@@ -74,12 +82,12 @@ impl World for LogWorld {
     }
 
     fn look(&self, at: usize, image: &SimDisk) -> Result<(), String> {
-        let log = open_log(image, 0, self.flaw)?;
+        let log = open_log(image, 0, self.injected_fault)?;
         self.epoch(at).check(at, &Found::new(&log)?)
     }
 
     fn recover(&self, at: usize, image: SimDisk, seed: u64) -> Result<(Self, usize), String> {
-        let recovered = Self::new(image, self.flaw, self.epoch(at).window(at));
+        let recovered = Self::new(image, self.injected_fault, self.epoch(at).window(at));
         let recovered = recovered.work(seed, RECOVERED_STEP_COUNT)?;
         let opened = recovered.opened();
         Ok((recovered, opened))

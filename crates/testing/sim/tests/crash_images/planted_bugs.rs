@@ -1,6 +1,6 @@
 //! Each bug that is planted is found, or the images would prove nothing.
 
-use quorate_log::Flaw;
+use quorate_log::InjectedFault;
 
 use crate::{
     budget::Budget,
@@ -26,31 +26,31 @@ fn report(bug: &str, images: usize, found: Option<String>) {
     println!("{bug}: found after {images} images: {what}");
 }
 
-fn assert_flaw_is_found(flaw: Flaw) {
-    assert_found(&format!("{flaw:?}"), |seed| {
-        LogWorld::live(seed, Some(flaw))
+fn assert_flaw_is_found(injected_fault: InjectedFault) {
+    assert_found(&format!("{injected_fault:?}"), |seed| {
+        LogWorld::live(seed, Some(injected_fault))
     });
 }
 
 #[test]
 fn an_acknowledgement_before_the_sync_is_found() {
-    assert_flaw_is_found(Flaw::AckBeforeSync);
+    assert_flaw_is_found(InjectedFault::AckBeforeSync);
 }
 
 #[test]
 fn a_segment_that_is_begun_without_a_sync_is_found() {
-    assert_flaw_is_found(Flaw::NoSyncAtSegmentChange);
+    assert_flaw_is_found(InjectedFault::NoSyncAtSegmentChange);
 }
 
 #[test]
 fn a_vote_that_is_not_synced_is_found() {
-    assert_flaw_is_found(Flaw::VoteNotSynced);
+    assert_flaw_is_found(InjectedFault::VoteNotSynced);
 }
 
 #[test]
 fn a_recovery_that_cuts_what_was_synced_is_found() {
     let mut budget = Budget::new(IMAGE_COUNT_MAX);
-    let found = damage_logs(Some(Flaw::CutBelowSynced), &mut budget);
+    let found = damage_logs(Some(InjectedFault::CutBelowSynced), &mut budget);
     report("CutBelowSynced", budget.opened, found.err());
 }
 

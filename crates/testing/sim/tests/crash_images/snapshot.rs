@@ -3,7 +3,7 @@
 use quorate_disk::Disk;
 use quorate_sim::SimDisk;
 use quorate_state::{LogPosition, StoredPackets};
-use quorate_store::{Extent, Pace, ReceivedSnapshot, Store, StoreConfig, StoreError};
+use quorate_store::{CheckpointScope, IoSpeed, ReceivedSnapshot, Store, StoreConfig, StoreError};
 
 use crate::{
     packets::Packets,
@@ -32,7 +32,9 @@ pub(crate) fn receive(
 }
 
 fn send(store: &Store, to: &StoreConfig) -> Result<ReceivedSnapshot, StoreError> {
-    store.begin_checkpoint(Extent::Changes).commit(Pace::Fast)?;
+    store
+        .begin_checkpoint(CheckpointScope::Changes)
+        .commit(IoSpeed::Fast)?;
     let mut chunks = store.snapshot()?.chunks()?;
     let mut receiver = Store::receiver(to)?;
     while let Some(chunk) = chunks.next_chunk()? {

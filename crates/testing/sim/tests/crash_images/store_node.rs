@@ -6,7 +6,7 @@ use bytes::Bytes;
 use quorate_metrics::Registry;
 use quorate_sim::SimDisk;
 use quorate_state::{LEVEL_MAX, LogIndex, LogPosition, apply};
-use quorate_store::{Extent, Meta, Pace, Store, StoreConfig, StoreMetrics};
+use quorate_store::{CheckpointScope, IoSpeed, Meta, Store, StoreConfig, StoreMetrics};
 
 use crate::{
     history::{Found, History, Holding},
@@ -124,8 +124,8 @@ impl StoreNode {
     pub(crate) fn step(&mut self) -> Result<(), String> {
         let done = match self.log.rng.u32(..16) {
             0..10 => self.put_some(),
-            10..13 => self.checkpoint(Extent::Changes),
-            13..15 => self.checkpoint(Extent::Everything),
+            10..13 => self.checkpoint(CheckpointScope::Changes),
+            13..15 => self.checkpoint(CheckpointScope::Everything),
             _ => self.install(),
         };
         let done = done.and_then(|()| self.log.wait().map_err(|error| format!("{error:?}")));
@@ -155,11 +155,11 @@ impl StoreNode {
     }
 
     /// Makes a checkpoint of what is applied, some of which the log has not synced yet.
-    fn checkpoint(&mut self, extent: Extent) -> Result<(), String> {
+    fn checkpoint(&mut self, scope: CheckpointScope) -> Result<(), String> {
         let mut gate = self.log.close_gate();
         self.put()?;
         self.log.wait_at_gate();
-        let checkpoint = self.store.begin_checkpoint(extent);
+        let checkpoint = self.store.begin_checkpoint(scope);
         self.put_some()?;
         let keep_rule = self.misuse != Some(Misuse::CheckpointBeforeSync);
         if keep_rule {
@@ -167,7 +167,7 @@ impl StoreNode {
             let synced = self.log.sync().and_then(|()| self.log.wait());
             synced.map_err(|error| format!("{error:?}"))?;
         }
-        let committed = checkpoint.commit(Pace::Fast);
+        let committed = checkpoint.commit(IoSpeed::Fast);
         drop(gate);
         let applied = committed.map_err(|error| format!("{error:?}"))?.applied;
         self.checkpoints.push((self.log.disk.boundaries(), applied));

@@ -13,7 +13,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use quorate_peer::{Lane, NodeId, message::Vote};
+use quorate_peer::{NodeId, StreamKind, message::Vote};
 use tokio::{
     sync::broadcast::{self, error::RecvError},
     time::{Instant, sleep, timeout},
@@ -114,7 +114,7 @@ impl Parts {
 
     /// How many turns this node lets pass. One that should not lead comes after all that may.
     fn place(&self, rank: usize) -> u32 {
-        let others = match self.exchange.unfit().borrow().is_empty() {
+        let others = match self.gossip.not_electable().borrow().is_empty() {
             true => 0,
             false => self.raft.view().voters.len(),
         };
@@ -134,7 +134,7 @@ impl Parts {
 
     async fn opens(&self, suspect: &Suspect) -> bool {
         let Suspect { vote, address } = suspect;
-        let link = self.peers.own_link(vote.node, address, Lane::Control);
+        let link = self.peers.own_link(vote.node, address, StreamKind::Control);
         // Where connections are neither taken nor refused, it is the host that is gone.
         let opened = timeout(self.config.heartbeat(), link.opened()).await;
         let answers = opened.is_ok_and(|opened| opened.is_ok());

@@ -8,18 +8,20 @@ use std::{
 use futures_util::future::BoxFuture;
 use quorate_log::Log;
 use quorate_peer::{
-    Acknowledgements, Introduction, Loss, NodeId, Removal, Stated, Verdict, Voucher,
+    Acknowledgements, Admission, DataLoss, Introduction, LogSummary, NodeId, Removal, Voucher,
     is_vouched_for, lock, message::Vote,
 };
-use quorate_state::{ClusterId, LogIndex, LogPosition, Roll, Term, UnixMillis, Vouchers};
+use quorate_state::{ClusterId, LogIndex, LogPosition, NodeRegistry, Term, UnixMillis, Vouchers};
 use quorate_store::{Meta, Store};
 use tokio::sync::watch;
 
 use super::acknowledged::Acknowledged;
-use crate::{RaftConfig, adapters::saved_vote, config::Known, membership::terms::Terms};
+use crate::{
+    RaftConfig, adapters::saved_vote, config::KnownMembers, membership::peer_terms::PeerTerms,
+};
 
 /// Who belongs to the cluster.
-pub(crate) struct Roster {
+pub(crate) struct MembershipView {
     pub(crate) node: NodeId,
     cluster: ClusterId,
     /// Of whom this node was told when it was started. They belong to it until it has caught up: while
@@ -29,30 +31,31 @@ pub(crate) struct Roster {
     log: OnceLock<Weak<Log>>,
     store: OnceLock<Weak<Store>>,
     acknowledged: Mutex<Acknowledged>,
-    registry: watch::Sender<Registry>,
+    registry: watch::Sender<AppliedMembership>,
     /// The terms that peers state.
-    pub(crate) terms: Terms,
-    known: watch::Sender<Known>,
+    pub(crate) terms: PeerTerms,
+    known: watch::Sender<KnownMembers>,
 }
 
 /// What this node has applied of who belongs to the cluster.
 #[derive(Debug, Clone)]
-struct Registry {
+struct AppliedMembership {
     /// Up to this entry. What came behind it this node has not heard of.
     applied: LogIndex,
     /// Where the members are; before there are any, where those are of whom it was told.
     members: BTreeMap<NodeId, String>,
     voters: BTreeSet<NodeId>,
     /// `None` until the store is open.
-    roll: Option<Arc<Roll>>,
+    node_registry: Option<Arc<NodeRegistry>>,
 }
 
-impl Registry {
+impl AppliedMembership {
     /// Whether `node` is a member or registered.
     fn lists(&self, node: NodeId) -> bool {
-        let roll = self.roll.as_ref();
+        let node_registry = self.node_registry.as_ref();
         self.members.contains_key(&node)
-            || roll.is_some_and(|roll| roll.registrations.contains_key(&node.0))
+            || node_registry
+                .is_some_and(|node_registry| node_registry.registrations.contains_key(&node.0))
     }
 
     fn proves(&self, cluster: ClusterId, peer: NodeId, vouchers: &[Voucher]) -> bool {
@@ -60,26 +63,28 @@ impl Registry {
         is_vouched_for(peer, vouchers, cluster, self.applied, lists)
     }
 
-    fn judge(&self, cluster: ClusterId, peer: NodeId, vouchers: &[Voucher]) -> Verdict {
+    fn judge(&self, cluster: ClusterId, peer: NodeId, vouchers: &[Voucher]) -> Admission {
         if self.lists(peer) {
-            return Verdict::Listed;
+            return Admission::Listed;
         }
         if self.proves(cluster, peer, vouchers) {
-            return Verdict::Vouched;
+            return Admission::Vouched;
         }
-        match &self.roll {
-            Some(roll) if roll.removed.contains_key(&peer.0) => {
-                Verdict::Removed(self.removal(roll))
+        match &self.node_registry {
+            Some(node_registry) if node_registry.removed.contains_key(&peer.0) => {
+                Admission::Removed(self.removal(node_registry))
             }
-            _ => Verdict::Stranger,
+            _ => Admission::Stranger,
         }
     }
 
     /// What a node is told that was removed.
-    fn removal(&self, roll: &Roll) -> Removal {
+    fn removal(&self, node_registry: &NodeRegistry) -> Removal {
         let address = |node: &NodeId| self.members.get(node).cloned().unwrap_or_default();
         let voters = self.voters.iter();
-        let chains = voters.clone().flat_map(|node| roll.vouchers.chain(*node));
+        let chains = voters
+            .clone()
+            .flat_map(|node| node_registry.vouchers.chain(*node));
         let vouchers: BTreeMap<_, _> = chains.map(|voucher| (voucher.index, voucher)).collect();
         Removal {
             index: self.applied,
@@ -90,22 +95,23 @@ impl Registry {
 
     /// Whether both say the same of everybody.
     fn is_same(&self, other: &Self) -> bool {
-        (&self.members, &self.voters, &self.roll) == (&other.members, &other.voters, &other.roll)
+        (&self.members, &self.voters, &self.node_registry)
+            == (&other.members, &other.voters, &other.node_registry)
     }
 }
 
-impl Roster {
+impl MembershipView {
     /// What was known when the process was started.
     pub(crate) fn new(config: &RaftConfig) -> Self {
         let mut members = config.known.members.clone();
         if config.founding.is_some() {
             members.extend(config.founders());
         }
-        let registry = Registry {
+        let registry = AppliedMembership {
             applied: config.known.index,
             members: members.clone(),
             voters: BTreeSet::new(),
-            roll: None,
+            node_registry: None,
         };
         Self {
             node: config.node,
@@ -115,7 +121,7 @@ impl Roster {
             store: OnceLock::new(),
             acknowledged: Mutex::default(),
             registry: watch::Sender::new(registry),
-            terms: Terms::new(config.known.term),
+            terms: PeerTerms::new(config.known.term),
             known: watch::Sender::new(config.known.clone()),
         }
     }
@@ -135,14 +141,14 @@ impl Roster {
 
     /// What this node says of itself now.
     pub(crate) fn introduction(&self) -> Introduction {
-        let vouchers = |roll: &Arc<Roll>| roll.vouchers.chain(self.node);
+        let vouchers = |node_registry: &Arc<NodeRegistry>| node_registry.vouchers.chain(self.node);
         Introduction {
             cluster: self.cluster,
             stated: self.stated(),
             vouchers: self
                 .registry
                 .borrow()
-                .roll
+                .node_registry
                 .as_ref()
                 .map(vouchers)
                 .unwrap_or_default(),
@@ -150,17 +156,17 @@ impl Roster {
     }
 
     /// What this node says of its log. One that has none open does not say that it lacks anything.
-    pub(super) fn stated(&self) -> Stated {
+    pub(super) fn stated(&self) -> LogSummary {
         let Some(log) = self.open_log() else {
-            return Stated {
+            return LogSummary {
                 durable: Some(LogPosition::new(u64::MAX, u64::MAX)),
-                ..Stated::default()
+                ..LogSummary::default()
             };
         };
         let store = self.store.get().and_then(Weak::upgrade);
         // Before the term: a leader that has entries removed from it is voted for first.
         let durable = log.durable().max(store.and_then(|store| store.durable()));
-        Stated {
+        LogSummary {
             term: saved_vote(&log).map_or(Term(0), |vote| vote.term),
             durable,
         }
@@ -201,12 +207,16 @@ impl Roster {
     }
 
     /// Nodes that are registered, and invites.
-    pub(crate) fn roll(&self) -> Arc<Roll> {
-        self.registry.borrow().roll.clone().unwrap_or_default()
+    pub(crate) fn node_registry(&self) -> Arc<NodeRegistry> {
+        self.registry
+            .borrow()
+            .node_registry
+            .clone()
+            .unwrap_or_default()
     }
 
     /// What `peer` is, which presents these vouchers.
-    pub(crate) fn judge(&self, peer: NodeId, vouchers: &[Voucher]) -> Verdict {
+    pub(crate) fn judge(&self, peer: NodeId, vouchers: &[Voucher]) -> Admission {
         self.registry.borrow().judge(self.cluster, peer, vouchers)
     }
 
@@ -227,14 +237,14 @@ impl Roster {
     }
 
     /// Resolves when links of `peer` are not taken any more, which has presented these vouchers.
-    pub(crate) fn expelled(&self, peer: NodeId, vouchers: Vec<Voucher>) -> BoxFuture<'static, ()> {
+    pub(crate) fn removed(&self, peer: NodeId, vouchers: Vec<Voucher>) -> BoxFuture<'static, ()> {
         let (mut registry, cluster) = (self.registry.subscribe(), self.cluster);
         Box::pin(async move {
-            let expelled = registry.wait_for(|now| {
+            let removed = registry.wait_for(|now| {
                 let verdict = now.judge(cluster, peer, &vouchers);
-                !matches!(verdict, Verdict::Listed | Verdict::Vouched)
+                !matches!(verdict, Admission::Listed | Admission::Vouched)
             });
-            if expelled.await.is_err() {
+            if removed.await.is_err() {
                 // The node is gone, and all links with it.
                 std::future::pending().await
             }
@@ -259,14 +269,14 @@ impl Roster {
     pub(crate) fn lost_data(
         &self,
         peer: NodeId,
-        stated: Stated,
+        stated: LogSummary,
         before: &Acknowledgements,
-    ) -> Option<Loss> {
+    ) -> Option<DataLoss> {
         self.terms.hear(peer, stated.term);
         let term = self.stated().term;
         let had = before.get(&peer).filter(|(of, _)| *of == term);
-        let loss = had.and_then(|had| Loss::of(Some(*had), stated));
-        let all = || Loss::of(None, stated).filter(|_| self.had_data(peer));
+        let loss = had.and_then(|had| DataLoss::of(Some(*had), stated));
+        let all = || DataLoss::of(None, stated).filter(|_| self.had_data(peer));
         loss.or_else(all)
     }
 
@@ -274,30 +284,31 @@ impl Roster {
     /// store yet suspects everybody: who is fed once votes again.
     fn had_data(&self, peer: NodeId) -> bool {
         let registry = self.registry.borrow();
-        let Some(roll) = &registry.roll else {
+        let Some(node_registry) = &registry.node_registry else {
             return !self.is_log_empty();
         };
-        let registration = roll.registrations.get(&peer.0);
+        let registration = node_registry.registrations.get(&peer.0);
         registration.is_some_and(|registration| registration.has_data)
     }
 
     /// Whether somebody may come with a token.
     pub(crate) fn expects_joiners(&self, now: UnixMillis) -> bool {
-        let roll = self.roll();
-        let mut invites = roll.invites.values();
+        let node_registry = self.node_registry();
+        let mut invites = node_registry.invites.values();
         invites.any(|invite| !invite.is_used_up() && invite.expires > now)
     }
 
     /// Waits until what is known of nodes and invites is so. False when the node is gone.
-    pub(crate) async fn until(&self, mut condition: impl FnMut(&Roll) -> bool) -> bool {
+    pub(crate) async fn until(&self, mut condition: impl FnMut(&NodeRegistry) -> bool) -> bool {
         let mut registry = self.registry.subscribe();
-        let reached = registry.wait_for(|now| now.roll.as_deref().is_some_and(&mut condition));
+        let reached =
+            registry.wait_for(|now| now.node_registry.as_deref().is_some_and(&mut condition));
         let reached = reached.await;
         reached.is_ok()
     }
 
     /// Who the members are, now and later, to be kept beside log and store.
-    pub(crate) fn known(&self) -> watch::Receiver<Known> {
+    pub(crate) fn known(&self) -> watch::Receiver<KnownMembers> {
         self.known.subscribe()
     }
 
@@ -315,7 +326,7 @@ impl Roster {
         self.registry.send_if_modified(|registry| {
             let mut now = registry.clone();
             now.applied = now.applied.max(meta.applied_index());
-            now.roll = Some(meta.cluster.roll.clone());
+            now.node_registry = Some(meta.cluster.node_registry.clone());
             if !members.is_empty() {
                 now.members.clone_from(members);
                 now.voters = voters;

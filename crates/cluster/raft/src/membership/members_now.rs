@@ -7,8 +7,8 @@ use std::{
 };
 
 use quorate_api::{Member, MemberRole, MemberState, Problem};
-use quorate_peer::{NodeId, Unfit};
-use quorate_state::{LogIndex, Registration, Roll, millis};
+use quorate_peer::{NodeId, NotElectable};
+use quorate_state::{LogIndex, NodeRegistry, Registration, millis};
 
 use super::refusals::{ambiguous_node, last_voter, no_live_quorum, unknown_node};
 use crate::adapters::{Follower, Membership};
@@ -22,20 +22,20 @@ const PREFIX_LEN_MIN: usize = 4;
 
 /// The members as their leader knows them.
 #[derive(Debug, Clone)]
-pub(crate) struct Standing {
+pub(crate) struct MembershipSnapshot {
     pub(crate) leader: NodeId,
     pub(crate) membership: Membership,
-    pub(crate) roll: Arc<Roll>,
+    pub(crate) node_registry: Arc<NodeRegistry>,
     pub(crate) last_log: LogIndex,
     /// Of all members but the leader.
     pub(crate) others: BTreeMap<NodeId, Follower>,
     /// Why some should not lead, as they say.
-    pub(crate) unfit: BTreeMap<NodeId, Unfit>,
+    pub(crate) not_electable: BTreeMap<NodeId, NotElectable>,
     /// How long ago one may have been heard that counts as alive.
     pub(crate) silence_max: Duration,
 }
 
-impl Standing {
+impl MembershipSnapshot {
     /// The node that is called so: by its key, the beginning of that, or its name. Only by its whole key
     /// one is found that is not [known](Self::knows).
     pub(crate) fn find(&self, text: &str) -> Result<NodeId, Problem> {
@@ -72,7 +72,7 @@ impl Standing {
 
     /// What is known of `node` beside the membership.
     pub(crate) fn registration(&self, node: NodeId) -> Option<&Registration> {
-        self.roll.registrations.get(&node.0)
+        self.node_registry.registrations.get(&node.0)
     }
 
     /// Where `node` is.
@@ -146,7 +146,11 @@ impl Standing {
     /// All members, and nodes that shall be, in the order of their keys.
     pub(crate) fn nodes(&self) -> BTreeSet<NodeId> {
         let members = self.membership.nodes.keys().copied();
-        let registered = self.roll.registrations.keys().map(|key| NodeId(*key));
+        let registered = self
+            .node_registry
+            .registrations
+            .keys()
+            .map(|key| NodeId(*key));
         members.chain(registered).collect()
     }
 
@@ -180,8 +184,8 @@ impl Standing {
             },
             level: None,
             level_hold: false,
-            unfit: self
-                .unfit(node)
+            not_electable: self
+                .not_electable(node)
                 .reasons()
                 .map(|(word, _)| word.to_owned())
                 .collect(),
@@ -189,8 +193,8 @@ impl Standing {
     }
 
     /// Why `node` should not lead.
-    pub(crate) fn unfit(&self, node: NodeId) -> Unfit {
-        self.unfit.get(&node).copied().unwrap_or_default()
+    pub(crate) fn not_electable(&self, node: NodeId) -> NotElectable {
+        self.not_electable.get(&node).copied().unwrap_or_default()
     }
 
     fn state(&self, node: NodeId) -> MemberState {
@@ -221,5 +225,5 @@ pub(crate) fn warnings(voters: &BTreeSet<NodeId>) -> Vec<String> {
 }
 
 #[cfg(test)]
-#[path = "standing_tests.rs"]
+#[path = "members_now_tests.rs"]
 mod tests;

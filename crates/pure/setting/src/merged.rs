@@ -7,14 +7,14 @@ use crate::{KeyPath, Setting};
 
 /// What was set, and what was refused. One mistake does not hide the next: each has its own key.
 #[derive(Debug, Default)]
-pub struct Laid {
+pub struct Merged {
     /// Every setting that got a value, and what stands in it.
     pub set: Vec<KeyPath>,
     /// What was left out, and why.
     pub refused: Vec<(KeyPath, String)>,
 }
 
-impl Laid {
+impl Merged {
     /// Reads `value`, or refuses it in serde's words.
     pub fn read<T: DeserializeOwned>(&mut self, value: &Value, at: &KeyPath) -> Option<T> {
         match value.clone().try_into() {

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use quorate_packet::PublicKey;
-use quorate_state::Roll;
+use quorate_state::NodeRegistry;
 
 use super::*;
 use crate::adapters::{Follower, Membership};
@@ -15,7 +15,7 @@ fn nodes(bytes: &[u8]) -> BTreeSet<NodeId> {
 }
 
 /// Node 1 leads these voters and learners, all of whom live, have all entries, and are registered.
-fn standing(voters: &[u8], learners: &[u8]) -> Standing {
+fn members_now(voters: &[u8], learners: &[u8]) -> MembershipSnapshot {
     let members = || voters.iter().chain(learners).copied();
     let others = members().filter(|byte| *byte != 1).map(|byte| {
         let other = Follower {
@@ -34,7 +34,7 @@ fn standing(voters: &[u8], learners: &[u8]) -> Standing {
         };
         (node(byte).0, registration)
     });
-    Standing {
+    MembershipSnapshot {
         leader: node(1),
         membership: Membership {
             is_committed: true,
@@ -44,27 +44,27 @@ fn standing(voters: &[u8], learners: &[u8]) -> Standing {
                 .collect(),
             ..Membership::default()
         },
-        roll: Arc::new(Roll {
+        node_registry: Arc::new(NodeRegistry {
             registrations: registered.collect(),
-            ..Roll::default()
+            ..NodeRegistry::default()
         }),
         last_log: LogIndex(100),
         others: others.collect::<BTreeMap<_, _>>(),
-        unfit: BTreeMap::new(),
+        not_electable: BTreeMap::new(),
         silence_max: Duration::from_secs(1),
     }
 }
 
-impl Standing {
+impl MembershipSnapshot {
     fn registered(mut self, byte: u8, change: impl FnOnce(&mut Registration)) -> Self {
-        let roll = Arc::make_mut(&mut self.roll);
-        change(roll.registrations.entry(node(byte).0).or_default());
+        let node_registry = Arc::make_mut(&mut self.node_registry);
+        change(node_registry.registrations.entry(node(byte).0).or_default());
         self
     }
 
     fn unregistered(mut self, byte: u8) -> Self {
-        let roll = Arc::make_mut(&mut self.roll);
-        roll.registrations.remove(&node(byte).0);
+        let node_registry = Arc::make_mut(&mut self.node_registry);
+        node_registry.registrations.remove(&node(byte).0);
         self
     }
 
@@ -75,18 +75,18 @@ impl Standing {
     }
 }
 
-fn step(standing: &Standing) -> Option<Step> {
-    due(standing, true)
+fn step(members_now: &MembershipSnapshot) -> Option<Step> {
+    due(members_now, true)
 }
 
 #[test]
 fn where_all_are_what_they_shall_be_nothing_is_done() {
-    assert_eq!(step(&standing(&[1, 2, 3], &[4])), None);
+    assert_eq!(step(&members_now(&[1, 2, 3], &[4])), None);
 }
 
 #[test]
 fn a_change_that_was_half_made_is_completed_first() {
-    let mut half = standing(&[1, 2, 3], &[4]).unregistered(4);
+    let mut half = members_now(&[1, 2, 3], &[4]).unregistered(4);
     half.membership.configs.push(nodes(&[1, 2]));
     assert_eq!(due(&half, false), Some(Step::Flatten));
     half.membership.is_committed = false;
@@ -95,11 +95,11 @@ fn a_change_that_was_half_made_is_completed_first() {
 
 #[test]
 fn a_registered_node_becomes_a_learner_and_then_a_voter() {
-    let pending = standing(&[1], &[]).registered(2, |it| it.address = "new:7700".to_owned());
+    let pending = members_now(&[1], &[]).registered(2, |it| it.address = "new:7700".to_owned());
     let taken_in = Step::TakeIn(node(2), "new:7700".to_owned());
     assert_eq!(step(&pending), Some(taken_in));
     let wants = |it: &mut Registration| it.stays_learner = false;
-    let mut learner = standing(&[1], &[2]).registered(2, wants);
+    let mut learner = members_now(&[1], &[2]).registered(2, wants);
     assert_eq!(step(&learner), Some(Step::Promote(node(2))));
     learner.last_log = LogIndex(1000);
     assert_eq!(step(&learner), None, "it lacks entries");
@@ -110,16 +110,16 @@ fn a_registered_node_becomes_a_learner_and_then_a_voter() {
 #[test]
 fn a_node_is_vouched_for_before_it_is_a_member() {
     let joins = |it: &mut Registration| it.index = LogIndex(50);
-    let pending = standing(&[1], &[]).registered(2, joins);
+    let pending = members_now(&[1], &[]).registered(2, joins);
     assert_eq!(step(&pending), Some(Step::Vouch(node(2), LogIndex(50))));
-    let leader = standing(&[1], &[]).registered(1, joins);
+    let leader = members_now(&[1], &[]).registered(1, joins);
     assert_eq!(step(&leader), None, "none vouches for itself");
 }
 
 #[test]
 fn nobody_is_promoted_into_a_cluster_without_a_live_quorum() {
     let wants = |it: &mut Registration| it.stays_learner = false;
-    let learner = standing(&[1, 2, 3], &[4]).registered(4, wants);
+    let learner = members_now(&[1, 2, 3], &[4]).registered(4, wants);
     assert_eq!(step(&learner), Some(Step::Promote(node(4))));
     let silent = learner.silent(2, 5).silent(3, 5);
     assert_eq!(step(&silent), None);
@@ -127,7 +127,7 @@ fn nobody_is_promoted_into_a_cluster_without_a_live_quorum() {
 
 #[test]
 fn founders_are_registered_once_they_have_entries() {
-    let mut founded = standing(&[1, 2], &[]).unregistered(2);
+    let mut founded = members_now(&[1, 2], &[]).unregistered(2);
     let Some(Step::Note(known, registration)) = step(&founded) else {
         panic!("{:?}", step(&founded));
     };
@@ -141,7 +141,7 @@ fn founders_are_registered_once_they_have_entries() {
 
 #[test]
 fn what_is_left_of_a_removed_node_goes() {
-    let left = standing(&[1, 2, 3], &[4]).unregistered(4);
+    let left = members_now(&[1, 2, 3], &[4]).unregistered(4);
     assert_eq!(step(&left), Some(Step::Drop(node(4))));
 }
 
@@ -152,12 +152,12 @@ const CLEANUP: Cleanup = Cleanup {
 
 #[test]
 fn a_voter_that_is_gone_is_removed_while_enough_stay() {
-    let gone = standing(&[1, 2, 3, 4], &[]).silent(4, 61);
+    let gone = members_now(&[1, 2, 3, 4], &[]).silent(4, 61);
     let hour = Duration::from_secs(3600);
     assert_eq!(clean_up(&gone, CLEANUP, hour), Some(Step::CleanUp(node(4))));
     let young = Duration::from_secs(59);
     assert_eq!(clean_up(&gone, CLEANUP, young), None, "it leads only since");
-    let enough = standing(&[1, 2, 3], &[]).silent(3, 61);
+    let enough = members_now(&[1, 2, 3], &[]).silent(3, 61);
     assert_eq!(clean_up(&enough, CLEANUP, hour), None);
     let no_quorum = gone.silent(3, 61).silent(2, 61);
     assert_eq!(clean_up(&no_quorum, CLEANUP, hour), None);

@@ -1,10 +1,10 @@
 //! What every message says of its sender.
 //!
 //! ```text
-//! clock_ms u64, monotonic_ms u64, echo_ms u64, quorum_ack_age_ms u64, level u16, unfit u8,
+//! clock_ms u64, monotonic_ms u64, echo_ms u64, quorum_ack_age_ms u64, level u16, not_electable u8,
 //! agreed_ms u64, checkpoint u64, committed u64, level_hold u8
 //! ```
-//! in postcard, behind the message, to the end of the frame. A tail grows only by fields at its end
+//! in postcard, behind the message, to the end of the frame. The metadata grows only by fields at its end
 //! whose zero means "not told": older nodes skip those that they do not know, and newer ones read
 //! those that are not there as zero.
 
@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::DecodeError;
 
-/// The most bytes of a tail that a node reads. Ours takes 75 at most; what is behind belongs to
+/// The most bytes of the metadata that a node reads. Ours takes 75 at most; what is behind belongs to
 /// versions to come.
 const READ_SIZE_MAX: usize = 128;
 
 /// What a message says of its sender at the moment when it leaves. Zero stands for "not told".
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tail {
+pub struct FrameMetadata {
     /// The sender's wall clock: milliseconds since the Unix epoch.
     pub clock_ms: u64,
     /// The sender's monotonic clock, in milliseconds since a moment of its own choice.
@@ -31,7 +31,7 @@ pub struct Tail {
     /// The highest feature level of commands that the sender knows.
     pub level: u16,
     /// Why the sender should not lead.
-    pub unfit: Unfit,
+    pub not_electable: NotElectable,
     /// The time on which a majority of the voters' clocks agrees that the sender itself hears:
     /// milliseconds since the Unix epoch.
     pub agreed_ms: u64,
@@ -47,9 +47,9 @@ pub struct Tail {
 /// Reasons for which a node should not lead.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Unfit(u8);
+pub struct NotElectable(u8);
 
-impl Unfit {
+impl NotElectable {
     /// Its clock is not the one that a majority agrees on.
     pub const CLOCK: Self = Self(1);
     /// Its disk is nearly full.
@@ -94,7 +94,7 @@ impl Unfit {
     }
 }
 
-impl Tail {
+impl FrameMetadata {
     /// Reads what stands behind a message, of whatever version.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut padded = [0; 2 * READ_SIZE_MAX];
@@ -109,14 +109,14 @@ impl Tail {
 mod tests {
     use super::*;
 
-    fn tail() -> Tail {
-        Tail {
+    fn metadata() -> FrameMetadata {
+        FrameMetadata {
             clock_ms: u64::MAX,
             monotonic_ms: 5,
             echo_ms: u64::MAX,
             quorum_ack_age_ms: 1,
             level: u16::MAX,
-            unfit: Unfit::CLOCK.with(Unfit::DISK_SLOW, true),
+            not_electable: NotElectable::CLOCK.with(NotElectable::DISK_SLOW, true),
             agreed_ms: u64::MAX,
             checkpoint: u64::MAX,
             committed: u64::MAX,
@@ -126,52 +126,59 @@ mod tests {
 
     #[test]
     fn what_a_newer_node_adds_is_skipped() {
-        let mut bytes = postcard::to_stdvec(&tail()).unwrap();
+        let mut bytes = postcard::to_stdvec(&metadata()).unwrap();
         bytes.extend([7; 500]);
-        assert_eq!(Tail::decode(&bytes), Ok(tail()));
+        assert_eq!(FrameMetadata::decode(&bytes), Ok(metadata()));
     }
 
     #[test]
     fn what_an_older_node_does_not_tell_is_zero() {
-        assert_eq!(Tail::decode(&[]), Ok(Tail::default()));
+        assert_eq!(FrameMetadata::decode(&[]), Ok(FrameMetadata::default()));
         let clock_only = postcard::to_stdvec(&1_700_000_000_000_u64).unwrap();
-        let expected = Tail {
+        let expected = FrameMetadata {
             clock_ms: 1_700_000_000_000,
-            ..Tail::default()
+            ..FrameMetadata::default()
         };
-        assert_eq!(Tail::decode(&clock_only), Ok(expected));
+        assert_eq!(FrameMetadata::decode(&clock_only), Ok(expected));
     }
 
     #[test]
     fn garbage_is_no_tail() {
-        assert!(Tail::decode(&[0xff; 40]).is_err());
+        assert!(FrameMetadata::decode(&[0xff; 40]).is_err());
     }
 
     #[test]
     fn the_layout_of_a_tail_stays() {
-        let tail = Tail {
+        let metadata = FrameMetadata {
             clock_ms: 1,
             monotonic_ms: 2,
             echo_ms: 3,
             quorum_ack_age_ms: 4,
             level: 5,
-            unfit: Unfit::DISK_FULL,
+            not_electable: NotElectable::DISK_FULL,
             agreed_ms: 7,
             checkpoint: 8,
             committed: 9,
             level_hold: true,
         };
         assert_eq!(
-            postcard::to_stdvec(&tail).unwrap(),
+            postcard::to_stdvec(&metadata).unwrap(),
             [1, 2, 3, 4, 5, 2, 7, 8, 9, 1]
         );
     }
 
     #[test]
     fn a_reason_comes_and_goes_by_itself() {
-        let both = Unfit::CLOCK.with(Unfit::DISK_FULL, true);
-        assert!(both.contains(Unfit::CLOCK) && both.contains(Unfit::DISK_FULL));
-        assert_eq!(both.with(Unfit::CLOCK, false), Unfit::DISK_FULL);
-        assert!(Unfit::DISK_FULL.with(Unfit::DISK_FULL, false).is_empty());
+        let both = NotElectable::CLOCK.with(NotElectable::DISK_FULL, true);
+        assert!(both.contains(NotElectable::CLOCK) && both.contains(NotElectable::DISK_FULL));
+        assert_eq!(
+            both.with(NotElectable::CLOCK, false),
+            NotElectable::DISK_FULL
+        );
+        assert!(
+            NotElectable::DISK_FULL
+                .with(NotElectable::DISK_FULL, false)
+                .is_empty()
+        );
     }
 }

@@ -10,14 +10,14 @@ use std::{
 };
 
 use quorate_clock::{ClockState, ClusterClock, Reading, Sample, Stamp, Start};
-use quorate_peer::{NodeId, Tail, Unfit, lock};
+use quorate_peer::{FrameMetadata, NodeId, NotElectable, lock};
 use quorate_state::{Level, LogIndex, UnixMillis, millis};
 use tokio::{sync::watch, time::Instant};
 
-use crate::{RaftConfig, clocks::currency::Currency, clocks::wall_clock::WallClock};
+use crate::{RaftConfig, clocks::commit_freshness::CommitFreshness, clocks::wall_clock::WallClock};
 
 /// What this node tells of itself, and what it has heard of the others: their clocks above all.
-pub(crate) struct Exchange {
+pub(crate) struct PeerGossip {
     node: NodeId,
     /// The moment from which its monotonic time counts.
     epoch: Instant,
@@ -27,13 +27,13 @@ pub(crate) struct Exchange {
     level: Level,
     level_hold: bool,
     wall_clock: WallClock,
-    unfit: watch::Sender<Unfit>,
+    not_electable: watch::Sender<NotElectable>,
     checkpoint: AtomicU64,
     /// Of a leader: when a quorum last acknowledged it, as far as was looked, and what was committed.
     quorum_ack: Mutex<Option<(Instant, LogIndex)>>,
     /// The leader, whose word counts for what is committed.
     leader: Mutex<Option<NodeId>>,
-    currency: Mutex<Currency>,
+    commit_freshness: Mutex<CommitFreshness>,
     /// Members only, so it does not grow.
     heard: Mutex<HashMap<NodeId, Heard>>,
     clock: Mutex<ClusterClock<NodeId>>,
@@ -42,12 +42,12 @@ pub(crate) struct Exchange {
 /// What a node has heard of a peer.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Heard {
-    /// The last tail of it.
-    pub(crate) tail: Tail,
+    /// The last metadata of it.
+    pub(crate) metadata: FrameMetadata,
     pub(crate) at: Instant,
 }
 
-impl Exchange {
+impl PeerGossip {
     pub(crate) fn new(config: &RaftConfig) -> Self {
         Self {
             node: config.node,
@@ -56,28 +56,30 @@ impl Exchange {
             level: config.level_max,
             level_hold: config.level_hold,
             wall_clock: config.wall_clock.clone(),
-            unfit: watch::Sender::default(),
+            not_electable: watch::Sender::default(),
             checkpoint: AtomicU64::new(0),
             quorum_ack: Mutex::default(),
             leader: Mutex::default(),
-            currency: Mutex::default(),
+            commit_freshness: Mutex::default(),
             heard: Mutex::default(),
             clock: Mutex::new(ClusterClock::new(config.node, config.clock())),
         }
     }
 
     /// What a message to `peer` says of this node, now.
-    pub(crate) fn tail(&self, peer: NodeId) -> Tail {
-        let echo_ms = self.heard(peer).map_or(0, |heard| heard.tail.monotonic_ms);
+    pub(crate) fn metadata(&self, peer: NodeId) -> FrameMetadata {
+        let echo_ms = self
+            .heard(peer)
+            .map_or(0, |heard| heard.metadata.monotonic_ms);
         let agreed = self.time().first_hand;
         let quorum_ack = *lock(&self.quorum_ack);
-        Tail {
+        FrameMetadata {
             clock_ms: self.wall_clock.now().0,
             monotonic_ms: self.first_stamp_ms.saturating_add(millis(self.now())),
             echo_ms,
             quorum_ack_age_ms: quorum_ack.map_or(0, |(at, _)| millis(at.elapsed()) + 1),
             level: self.level.0,
-            unfit: *self.unfit.borrow(),
+            not_electable: *self.not_electable.borrow(),
             agreed_ms: agreed.map_or(0, |agreed| agreed.0),
             checkpoint: self.checkpoint.load(Ordering::Relaxed),
             committed: quorum_ack.map_or(0, |(_, committed)| committed.0),
@@ -85,22 +87,22 @@ impl Exchange {
         }
     }
 
-    /// Notes the tail of a request of `peer`.
-    pub(crate) fn on_request(&self, peer: NodeId, tail: Tail) {
-        self.note(peer, self.echoed(tail), tail);
+    /// Notes the metadata of a request of `peer`.
+    pub(crate) fn on_request(&self, peer: NodeId, metadata: FrameMetadata) {
+        self.note(peer, self.echoed(metadata), metadata);
     }
 
-    /// Notes the tail of the response to a request that was sent to `peer` at `sent`.
-    pub(crate) fn on_response(&self, peer: NodeId, sent: Instant, tail: Tail) {
+    /// Notes the metadata of the response to a request that was sent to `peer` at `sent`.
+    pub(crate) fn on_response(&self, peer: NodeId, sent: Instant, metadata: FrameMetadata) {
         let sent = sent.saturating_duration_since(self.epoch);
-        self.note(peer, Some(sent).max(self.echoed(tail)), tail);
+        self.note(peer, Some(sent).max(self.echoed(metadata)), metadata);
     }
 
     /// The highest feature level that `node`, this one or a peer, supports, if that is known.
     pub(crate) fn level(&self, node: NodeId) -> Option<Level> {
         match node == self.node {
             true => Some(self.level),
-            false => match self.heard(node)?.tail.level {
+            false => match self.heard(node)?.metadata.level {
                 0 => None,
                 level => Some(Level(level)),
             },
@@ -111,7 +113,9 @@ impl Exchange {
     pub(crate) fn holds_level(&self, node: NodeId) -> bool {
         match node == self.node {
             true => self.level_hold,
-            false => self.heard(node).is_some_and(|heard| heard.tail.level_hold),
+            false => self
+                .heard(node)
+                .is_some_and(|heard| heard.metadata.level_hold),
         }
     }
 
@@ -124,7 +128,9 @@ impl Exchange {
     pub(crate) fn checkpoint(&self, node: NodeId) -> LogIndex {
         LogIndex(match node == self.node {
             true => self.checkpoint.load(Ordering::Relaxed),
-            false => self.heard(node).map_or(0, |heard| heard.tail.checkpoint),
+            false => self
+                .heard(node)
+                .map_or(0, |heard| heard.metadata.checkpoint),
         })
     }
 
@@ -144,25 +150,29 @@ impl Exchange {
     }
 
     /// Says whether these reasons not to lead hold.
-    pub(crate) fn set_unfit(&self, reasons: Unfit, given: bool) {
-        self.unfit.send_if_modified(|unfit| {
-            let now = unfit.with(reasons, given);
-            std::mem::replace(unfit, now) != now
+    pub(crate) fn set_unfit(&self, reasons: NotElectable, given: bool) {
+        self.not_electable.send_if_modified(|not_electable| {
+            let now = not_electable.with(reasons, given);
+            std::mem::replace(not_electable, now) != now
         });
     }
 
     /// Why this node should not lead, now and later.
-    pub(crate) fn unfit(&self) -> watch::Receiver<Unfit> {
-        self.unfit.subscribe()
+    pub(crate) fn not_electable(&self) -> watch::Receiver<NotElectable> {
+        self.not_electable.subscribe()
     }
 
     /// Why `node`, this one or a peer, should not lead, if it has said so within this time.
-    pub(crate) fn unfit_of(&self, node: NodeId, silence_max: Duration) -> Option<Unfit> {
+    pub(crate) fn not_electable_of(
+        &self,
+        node: NodeId,
+        silence_max: Duration,
+    ) -> Option<NotElectable> {
         match node == self.node {
-            true => Some(*self.unfit.borrow()),
+            true => Some(*self.not_electable.borrow()),
             false => {
                 let heard = self.heard(node)?;
-                (heard.at.elapsed() < silence_max).then_some(heard.tail.unfit)
+                (heard.at.elapsed() < silence_max).then_some(heard.metadata.not_electable)
             }
         }
     }
@@ -170,7 +180,7 @@ impl Exchange {
     /// What time it is for the cluster.
     pub(crate) fn time(&self) -> Reading {
         let reading = lock(&self.clock).read(self.now(), self.wall_clock.now());
-        self.set_unfit(Unfit::CLOCK, reading.state == ClockState::Disagrees);
+        self.set_unfit(NotElectable::CLOCK, reading.state == ClockState::Disagrees);
         reading
     }
 
@@ -180,20 +190,20 @@ impl Exchange {
         *lock(&self.leader) = leader;
         *lock(&self.quorum_ack) = acked;
         if let Some((at, committed)) = acked {
-            lock(&self.currency).prove(at, committed);
+            lock(&self.commit_freshness).prove(at, committed);
         }
     }
 
     /// Whether a node that has applied so much lacks nothing that was committed a second ago: by what
     /// leaders told, or by its own knowledge as the leader.
     pub(crate) fn is_current(&self, applied: LogIndex) -> bool {
-        lock(&self.currency).holds(applied, Instant::now())
+        lock(&self.commit_freshness).holds(applied, Instant::now())
     }
 
     /// The time for a command. `None` while this node's clock is not the one that a majority agrees on.
     pub(crate) fn stamp(&self) -> Option<Stamp> {
         let stamp = lock(&self.clock).stamp(self.now(), self.wall_clock.now());
-        self.set_unfit(Unfit::CLOCK, stamp.is_none());
+        self.set_unfit(NotElectable::CLOCK, stamp.is_none());
         stamp
     }
 
@@ -226,38 +236,38 @@ impl Exchange {
         }
     }
 
-    /// Notes a tail that was written after `sent`, if that is known.
-    fn note(&self, peer: NodeId, sent: Option<Duration>, tail: Tail) {
+    /// Notes the metadata that was written after `sent`, if that is known.
+    fn note(&self, peer: NodeId, sent: Option<Duration>, metadata: FrameMetadata) {
         let at = Instant::now();
-        lock(&self.heard).insert(peer, Heard { tail, at });
+        lock(&self.heard).insert(peer, Heard { metadata, at });
         let Some(sent) = sent else { return };
         let received = at.saturating_duration_since(self.epoch);
         // It was written after this node's stamp that it echoes, so the quorum was there then but for
         // the age told.
-        if let Some(age_ms) = tail.quorum_ack_age_ms.checked_sub(1)
+        if let Some(age_ms) = metadata.quorum_ack_age_ms.checked_sub(1)
             && *lock(&self.leader) == Some(peer)
             // An echo of what was stamped before a restart says nothing of now.
             && sent <= received
             && let Some(acked) = sent.checked_sub(Duration::from_millis(age_ms))
         {
-            lock(&self.currency).prove(self.epoch + acked, LogIndex(tail.committed));
+            lock(&self.commit_freshness).prove(self.epoch + acked, LogIndex(metadata.committed));
         }
         let look = |clock_ms| match clock_ms {
             0 => None,
             told => Sample::new(UnixMillis(told), sent, received),
         };
         let mut clock = lock(&self.clock);
-        if let Some(sample) = look(tail.clock_ms) {
+        if let Some(sample) = look(metadata.clock_ms) {
             clock.hear(peer, sample);
         }
-        if let Some(sample) = look(tail.agreed_ms) {
+        if let Some(sample) = look(metadata.agreed_ms) {
             clock.hear_agreed(peer, sample);
         }
     }
 
-    /// The moment whose stamp `tail` echoes, if this process stamped it.
-    fn echoed(&self, tail: Tail) -> Option<Duration> {
-        let since_epoch_ms = tail.echo_ms.checked_sub(self.first_stamp_ms)?;
+    /// The moment whose stamp `metadata` echoes, if this process stamped it.
+    fn echoed(&self, metadata: FrameMetadata) -> Option<Duration> {
+        let since_epoch_ms = metadata.echo_ms.checked_sub(self.first_stamp_ms)?;
         Some(Duration::from_millis(since_epoch_ms))
     }
 
@@ -267,5 +277,5 @@ impl Exchange {
 }
 
 #[cfg(test)]
-#[path = "exchange_tests.rs"]
+#[path = "gossip_tests.rs"]
 mod tests;

@@ -14,7 +14,7 @@ use super::*;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Node `number` of three, and what its wall clock says.
-fn node(number: u64, clock_ms: u64) -> (Exchange, Arc<AtomicU64>) {
+fn node(number: u64, clock_ms: u64) -> (PeerGossip, Arc<AtomicU64>) {
     let voters: BTreeMap<_, _> = (1..=3)
         .map(|number| (NodeId::from(number), String::new()))
         .collect();
@@ -24,13 +24,13 @@ fn node(number: u64, clock_ms: u64) -> (Exchange, Arc<AtomicU64>) {
         wall_clock: WallClock::new(move || UnixMillis(shown.load(Ordering::Relaxed))),
         ..RaftConfig::numbered(number, voters.clone(), PathBuf::new())
     };
-    let exchange = Exchange::new(&config);
-    exchange.set_voters(voters.into_keys());
-    (exchange, clock_ms)
+    let gossip = PeerGossip::new(&config);
+    gossip.set_voters(voters.into_keys());
+    (gossip, clock_ms)
 }
 
-fn send(from: (&Exchange, u64), to: (&Exchange, u64)) {
-    to.0.on_request(NodeId::from(from.1), from.0.tail(NodeId::from(to.1)));
+fn send(from: (&PeerGossip, u64), to: (&PeerGossip, u64)) {
+    to.0.on_request(NodeId::from(from.1), from.0.metadata(NodeId::from(to.1)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -47,7 +47,7 @@ async fn an_echo_of_what_was_stamped_before_a_restart_tells_nothing() {
     let ((one, _), (two, clock_ms)) = (node(1, 1_000_000), node(2, 1_000_000));
     advance(SECOND).await;
     send((&two, 2), (&one, 1));
-    let late = one.tail(NodeId::from(2));
+    let late = one.metadata(NodeId::from(2));
     clock_ms.store(1_005_000, Ordering::Relaxed);
     drop(two);
     let (restarted, _) = node(2, 1_005_000);
@@ -61,11 +61,11 @@ async fn a_response_tells_the_clock_to_the_round_trip() {
     let ((one, _), (two, _)) = (node(1, 1_000_000), node(2, 1_000_000));
     let sent = Instant::now();
     advance(11 * SECOND).await;
-    one.on_response(NodeId::from(2), sent, two.tail(NodeId::from(1)));
+    one.on_response(NodeId::from(2), sent, two.metadata(NodeId::from(1)));
     assert_eq!(one.time().state, ClockState::Unknown, "that took too long");
     let sent = Instant::now();
     advance(SECOND).await;
-    one.on_response(NodeId::from(2), sent, two.tail(NodeId::from(1)));
+    one.on_response(NodeId::from(2), sent, two.metadata(NodeId::from(1)));
     assert_eq!(one.time().state, ClockState::Agreed);
 }
 
@@ -77,33 +77,33 @@ async fn a_node_whose_clock_is_outvoted_is_unfit_until_it_is_right() {
         one.on_response(
             NodeId::from(number),
             Instant::now(),
-            other.tail(NodeId::from(1)),
+            other.metadata(NodeId::from(1)),
         );
     }
-    let unfit = one.unfit();
+    let not_electable = one.not_electable();
     assert_eq!(one.stamp(), None);
-    assert!(unfit.borrow().contains(Unfit::CLOCK));
+    assert!(not_electable.borrow().contains(NotElectable::CLOCK));
     assert_eq!(one.time().offset_ms, Some(4_000_000));
     assert!(one.clocks().contains("-4000000 ms"), "{}", one.clocks());
 
     clock_ms.store(1_000_000, Ordering::Relaxed);
     assert_eq!(one.stamp().unwrap().now, UnixMillis(1_000_000));
-    assert!(unfit.borrow().is_empty());
+    assert!(not_electable.borrow().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_a_majority_agrees_on_is_passed_on_by_who_has_heard_it() {
     let ((one, _), (two, _), (three, _)) = (node(1, 7_000), node(2, 7_000), node(3, 9_000_000));
-    assert_eq!(one.tail(NodeId::from(3)).agreed_ms, 0);
+    assert_eq!(one.metadata(NodeId::from(3)).agreed_ms, 0);
     send((&one, 1), (&two, 2));
     send((&two, 2), (&one, 1));
     send((&three, 3), (&one, 1));
-    assert_eq!(one.tail(NodeId::from(3)).agreed_ms, 7_000);
+    assert_eq!(one.metadata(NodeId::from(3)).agreed_ms, 7_000);
     send((&one, 1), (&three, 3));
     let reading = three.time();
     assert_eq!(reading.state, ClockState::Disagrees);
     assert_eq!(reading.time, UnixMillis(7_000));
-    assert_eq!(three.tail(NodeId::from(2)).agreed_ms, 0);
+    assert_eq!(three.metadata(NodeId::from(2)).agreed_ms, 0);
 }
 
 /// Its stamps were of a wall clock that was set back since, or a leader lies.
@@ -113,15 +113,15 @@ async fn an_echo_of_what_is_yet_to_be_stamped_makes_nothing_current() {
     two.set_leader(Some(NodeId::from(1)), None);
     one.set_leader(None, Some((Instant::now(), LogIndex(7))));
     advance(SECOND).await;
-    let honest = Tail {
+    let honest = FrameMetadata {
         echo_ms: 1_000_500,
-        ..one.tail(NodeId::from(2))
+        ..one.metadata(NodeId::from(2))
     };
     for echo_ms in [1_001_001, 5_000_000, u64::MAX] {
-        two.on_request(NodeId::from(1), Tail { echo_ms, ..honest });
+        two.on_request(NodeId::from(1), FrameMetadata { echo_ms, ..honest });
         assert!(!two.is_current(LogIndex(7)), "{echo_ms}");
     }
-    let fresh = Tail {
+    let fresh = FrameMetadata {
         quorum_ack_age_ms: 1,
         ..honest
     };

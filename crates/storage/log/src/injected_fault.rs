@@ -3,7 +3,7 @@
 /// A rule of the log that is broken on purpose.
 #[doc(hidden)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flaw {
+pub enum InjectedFault {
     /// Callbacks come before the sync.
     AckBeforeSync,
     /// The header and the name of a new segment are not synced.

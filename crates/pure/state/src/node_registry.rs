@@ -93,7 +93,7 @@ impl Registration {
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Roll {
+pub struct NodeRegistry {
     /// Nodes that are members, or shall be.
     pub registrations: BTreeMap<PublicKey, Registration>,
     /// Of those that nobody knows yet.
@@ -139,7 +139,7 @@ pub enum JoinRefusal {
     Bounds,
 }
 
-impl Roll {
+impl NodeRegistry {
     /// Takes an invite, in the place of one that is used or has expired before `now` if there are too
     /// many. False if all of those are open.
     pub(crate) fn invite(&mut self, id: InviteId, invite: Invite, now: UnixMillis) -> bool {
@@ -264,5 +264,5 @@ impl Roll {
 }
 
 #[cfg(test)]
-#[path = "roll_tests.rs"]
+#[path = "node_registry_tests.rs"]
 mod tests;

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     admin::{Admin, Order},
-    standing::Standing,
+    members_now::MembershipSnapshot,
 };
 use crate::{adapters::MembersChange, config::Cleanup, parts::Parts};
 
@@ -46,7 +46,7 @@ enum Step {
 
 impl Admin {
     /// Keeps the members what they shall be, while this node leads. Never returns.
-    pub(crate) async fn keep_members(self: Arc<Self>) {
+    pub(crate) async fn reconcile(self: Arc<Self>) {
         let mut reign: Option<(Term, Instant)> = None;
         loop {
             sleep(LOOK_INTERVAL).await;
@@ -85,22 +85,20 @@ impl Admin {
     }
 
     fn due(&self, since: Instant) -> Option<Step> {
-        let standing = self.standing();
+        let members_now = self.members_now();
         let knows_members = self.check_founded().is_ok();
         let cleanup = self.parts.config.cleanup;
-        due(&standing, knows_members)
-            .or_else(|| clean_up(&standing, cleanup?, since.elapsed()).filter(|_| knows_members))
-            .or_else(|| self.stale_vouchers(&standing))
+        due(&members_now, knows_members)
+            .or_else(|| clean_up(&members_now, cleanup?, since.elapsed()).filter(|_| knows_members))
+            .or_else(|| self.stale_vouchers(&members_now))
     }
 
     /// Those of registrations that every node has in its checkpoint, and so knows whatever becomes of
     /// its log.
-    fn stale_vouchers(&self, standing: &Standing) -> Option<Step> {
-        let nodes = standing.nodes().into_iter();
-        let reached = nodes
-            .map(|node| self.parts.exchange.checkpoint(node))
-            .min()?;
-        let (oldest, _) = standing.roll.vouchers.kept.first_key_value()?;
+    fn stale_vouchers(&self, members_now: &MembershipSnapshot) -> Option<Step> {
+        let nodes = members_now.nodes().into_iter();
+        let reached = nodes.map(|node| self.parts.gossip.checkpoint(node)).min()?;
+        let (oldest, _) = members_now.node_registry.vouchers.kept.first_key_value()?;
         (*oldest <= reached).then_some(Step::DropVouchers(reached))
     }
 
@@ -110,12 +108,12 @@ impl Admin {
 
     async fn make_step(&self, step: Step) -> Result<(), Problem> {
         let order = self.unasked();
-        let standing = self.standing();
+        let members_now = self.members_now();
         match step {
-            Step::Flatten => order.flatten(&standing).await,
+            Step::Flatten => order.flatten(&members_now).await,
             Step::Drop(node) => {
                 let change = MembersChange::RemoveLearner(node);
-                order.make(&standing, change).await?;
+                order.make(&members_now, change).await?;
                 tracing::info!(%node, "removed a learner that is not registered");
                 Ok(())
             }
@@ -133,7 +131,7 @@ impl Admin {
             }
             Step::TakeIn(node, address) => {
                 let change = MembersChange::AddLearner(node, address.clone());
-                order.make(&standing, change).await?;
+                order.make(&members_now, change).await?;
                 tracing::info!(%node, address, "took in a learner");
                 Ok(())
             }
@@ -143,25 +141,25 @@ impl Admin {
                 Ok(())
             }
             Step::Promote(node) => {
-                let mut voters = standing.membership.voters();
+                let mut voters = members_now.membership.voters();
                 voters.insert(node);
-                order.set_voters(&standing, voters, true).await?;
+                order.set_voters(&members_now, voters, true).await?;
                 tracing::info!(%node, "made a learner a voter");
                 Ok(())
             }
             Step::CleanUp(node) => {
                 tracing::warn!(%node, "removing a voter that was not heard for long");
-                let mut rest = standing.membership.voters();
+                let mut rest = members_now.membership.voters();
                 rest.remove(&node);
-                order.expel(&standing, node, rest).await
+                order.remove_member(&members_now, node, rest).await
             }
         }
     }
 }
 
 /// What is to be done next. Nothing while a change is not committed: if it cannot be, nothing can.
-fn due(standing: &Standing, knows_members: bool) -> Option<Step> {
-    let membership = &standing.membership;
+fn due(members_now: &MembershipSnapshot, knows_members: bool) -> Option<Step> {
+    let membership = &members_now.membership;
     if !membership.is_committed {
         return None;
     }
@@ -172,35 +170,35 @@ fn due(standing: &Standing, knows_members: bool) -> Option<Step> {
         return None;
     }
     let members = || membership.nodes.keys().copied();
-    let registered = standing.roll.registrations.iter();
+    let registered = members_now.node_registry.registrations.iter();
     let mut registered = registered.map(|(key, registration)| (NodeId(*key), registration));
     let voters = membership.voters();
     let dropped = members()
-        .find(|node| !voters.contains(node) && standing.registration(*node).is_none())
+        .find(|node| !voters.contains(node) && members_now.registration(*node).is_none())
         .map(Step::Drop);
     let taken_in = || {
-        let (node, registration) = registered.find(|(node, _)| !standing.is_member(*node))?;
+        let (node, registration) = registered.find(|(node, _)| !members_now.is_member(*node))?;
         Some(Step::TakeIn(node, registration.address.clone()))
     };
     let noted = || {
         members().find_map(|node| {
-            note(standing, node).map(|registration| Step::Note(node, registration))
+            note(members_now, node).map(|registration| Step::Note(node, registration))
         })
     };
     let promoted = || {
         let is_wanted = |node: &NodeId| {
-            let registration = standing.registration(*node);
+            let registration = members_now.registration(*node);
             let may_vote = registration.is_some_and(|known| !known.stays_learner);
             let mut voters = voters.clone();
             voters.insert(*node)
                 && may_vote
-                && standing.has_caught_up(*node)
-                && standing.check_quorum(&voters).is_ok()
+                && members_now.has_caught_up(*node)
+                && members_now.check_quorum(&voters).is_ok()
         };
         members().find(is_wanted).map(Step::Promote)
     };
     let vouched = || {
-        let (node, index) = standing.roll.unvouched(standing.leader)?;
+        let (node, index) = members_now.node_registry.unvouched(members_now.leader)?;
         Some(Step::Vouch(node, index))
     };
     // Vouched for before it is a member, so that no member is without.
@@ -213,41 +211,43 @@ fn due(standing: &Standing, knows_members: bool) -> Option<Step> {
 
 /// What is to be known of a member from now on, if that is more than is known. That it has data says
 /// only who has been seen with entries.
-fn note(standing: &Standing, node: NodeId) -> Option<Registration> {
-    let known = standing.registration(node);
+fn note(members_now: &MembershipSnapshot, node: NodeId) -> Option<Registration> {
+    let known = members_now.registration(node);
     // A voter of a cluster that has changed its members since it was founded has had entries, be it
     // silent now: only one whose removal was broken off is not registered.
-    let was_caught_up = standing.membership.is_voter(node)
+    let was_caught_up = members_now.membership.is_voter(node)
         && known.is_none()
-        && standing
+        && members_now
             .membership
             .position
             .is_some_and(|at| at.index > LogIndex(0));
-    if !standing.has_entries(node) && !was_caught_up {
+    if !members_now.has_entries(node) && !was_caught_up {
         return None;
     }
-    let mut registration = standing.registration_to_change(node);
+    let mut registration = members_now.registration_to_change(node);
     registration.has_data = true;
     (known != Some(&registration)).then_some(registration)
 }
 
 /// A voter that was silent for so long that it goes, while enough stay of whom a majority lives. Of
 /// one that was never heard the leader knows only since it leads.
-fn clean_up(standing: &Standing, cleanup: Cleanup, reign: Duration) -> Option<Step> {
-    let voters = standing.membership.voters();
-    if voters.len() <= cleanup.voters_min || !standing.membership.is_committed {
+fn clean_up(members_now: &MembershipSnapshot, cleanup: Cleanup, reign: Duration) -> Option<Step> {
+    let voters = members_now.membership.voters();
+    if voters.len() <= cleanup.voters_min || !members_now.membership.is_committed {
         return None;
     }
     let is_gone = |node: &NodeId| {
-        let silence = standing.silence(*node).unwrap_or(reign).min(reign);
+        let silence = members_now.silence(*node).unwrap_or(reign).min(reign);
         let mut rest = voters.clone();
         rest.remove(node);
-        *node != standing.leader && silence >= cleanup.after && standing.check_quorum(&rest).is_ok()
+        *node != members_now.leader
+            && silence >= cleanup.after
+            && members_now.check_quorum(&rest).is_ok()
     };
     let gone = voters.iter().copied().find(is_gone);
     gone.map(Step::CleanUp)
 }
 
 #[cfg(test)]
-#[path = "upkeep_tests.rs"]
+#[path = "reconciler_tests.rs"]
 mod tests;

@@ -14,13 +14,13 @@ use quorate_state::Term;
 const REACH: u64 = 1 << 20;
 
 /// The terms that peers stated when links with them were opened.
-pub(crate) struct Terms {
+pub(crate) struct PeerTerms {
     /// That of the member that took this node in.
     joined: Term,
     stated: Mutex<BTreeMap<NodeId, Term>>,
 }
 
-impl Terms {
+impl PeerTerms {
     pub(crate) fn new(joined: Term) -> Self {
         Self {
             joined,
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     fn highest(own: u64, others: &[u64]) -> u64 {
-        let terms = Terms::new(Term(0));
+        let terms = PeerTerms::new(Term(0));
         let peers = (2..).map(NodeId::from).zip(others);
         peers.for_each(|(peer, term)| terms.hear(peer, Term(*term)));
         let voters = (1..=3).map(NodeId::from).collect();
@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn who_is_no_voter_has_no_say() {
-        let terms = Terms::new(Term(0));
+        let terms = PeerTerms::new(Term(0));
         let [own, voter, learner, other] = [1, 2, 3, 4].map(NodeId::from);
         let voters = [own, voter].into();
         for peer in [learner, other] {
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_joiner_begins_at_the_term_of_the_member_that_took_it_in() {
-        let terms = Terms::new(Term(1 << 30));
+        let terms = PeerTerms::new(Term(1 << 30));
         let highest = terms.highest(NodeId::from(9), Term(0), &BTreeSet::new());
         assert_eq!(highest, Term((1 << 30) + REACH));
     }

@@ -11,7 +11,7 @@ use std::{
 
 /// How fast a checkpoint is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pace {
+pub enum IoSpeed {
     /// As fast as it goes: somebody waits for it.
     Fast,
     /// With rests, so that the disk and the cores are there for those who wait for something: it
@@ -26,14 +26,14 @@ const REST_PER_WORK: u32 = 3;
 /// anyway. One sync may take longer, and is followed by a longer rest.
 const WORK_MAX: Duration = Duration::from_millis(1);
 
-/// Keeps the pace of whoever works on a file.
+/// Keeps the speed of whoever works on a file.
 #[derive(Debug)]
-pub(crate) struct Pacer {
+pub(crate) struct IoThrottle {
     is_gentle: AtomicBool,
     rested: Mutex<Instant>,
 }
 
-impl Default for Pacer {
+impl Default for IoThrottle {
     fn default() -> Self {
         Self {
             is_gentle: AtomicBool::new(false),
@@ -42,12 +42,12 @@ impl Default for Pacer {
     }
 }
 
-impl Pacer {
-    /// From now on it goes at this pace.
-    pub(crate) fn set(&self, pace: Pace) {
+impl IoThrottle {
+    /// From now on it goes at this speed.
+    pub(crate) fn set(&self, speed: IoSpeed) {
         *self.rested() = Instant::now();
         self.is_gentle
-            .store(pace == Pace::Gentle, Ordering::Relaxed);
+            .store(speed == IoSpeed::Gentle, Ordering::Relaxed);
     }
 
     pub(crate) fn hurry(&self) {
@@ -77,28 +77,28 @@ mod tests {
 
     #[test]
     fn who_is_gentle_rests_longer_than_it_works_until_it_must_hurry() {
-        let pacer = Pacer::default();
+        let throttle = IoThrottle::default();
         let work = || {
             let begun = Instant::now();
             while begun.elapsed() < WORK_MAX {}
             let worked = begun.elapsed();
-            pacer.rest();
+            throttle.rest();
             (worked, begun.elapsed())
         };
-        pacer.set(Pace::Gentle);
+        throttle.set(IoSpeed::Gentle);
         let (worked, took) = work();
         assert!(took >= worked * (1 + REST_PER_WORK));
-        let rested = *pacer.rested();
+        let rested = *throttle.rested();
         for stop in [
-            |pacer: &Pacer| pacer.hurry(),
-            |pacer: &Pacer| pacer.set(Pace::Fast),
+            |throttle: &IoThrottle| throttle.hurry(),
+            |throttle: &IoThrottle| throttle.set(IoSpeed::Fast),
         ] {
-            pacer.set(Pace::Gentle);
-            stop(&pacer);
-            let before = *pacer.rested();
+            throttle.set(IoSpeed::Gentle);
+            stop(&throttle);
+            let before = *throttle.rested();
             work();
-            assert_eq!(*pacer.rested(), before, "it has not rested");
+            assert_eq!(*throttle.rested(), before, "it has not rested");
         }
-        assert!(*pacer.rested() >= rested);
+        assert!(*throttle.rested() >= rested);
     }
 }

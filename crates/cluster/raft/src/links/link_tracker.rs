@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use quorate_peer::{LinkError, Loss, NodeId, Removal, lock};
+use quorate_peer::{DataLoss, LinkError, NodeId, Removal, lock};
 use tokio::{
     sync::{broadcast, watch},
     time::Instant,
@@ -26,7 +26,7 @@ pub(crate) enum Direction {
 /// When a process ends, its host closes all of its connections within a moment. So the last link in
 /// a direction that the other end closes is a sign that the peer is gone. One link by itself may
 /// end for less.
-pub(crate) struct Presence {
+pub(crate) struct LinkTracker {
     /// With whom each link is, and who opened it: few enough to be counted one by one.
     links: Mutex<Vec<(NodeId, Direction)>>,
     /// When a link to each peer was last lost, since the start.
@@ -44,17 +44,17 @@ pub(crate) enum Refused {
     /// It says that this node was removed.
     Removed(Arc<Removal>),
     /// It knows that this node had more in its log than that says.
-    Forgotten(Loss),
+    DataLost(DataLoss),
 }
 
 /// A link that is open.
 pub(crate) struct Present {
-    presence: Arc<Presence>,
+    link_tracker: Arc<LinkTracker>,
     link: (NodeId, Direction),
     was_closed: bool,
 }
 
-impl Presence {
+impl LinkTracker {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
             links: Mutex::default(),
@@ -68,7 +68,7 @@ impl Presence {
     pub(crate) fn enter(self: &Arc<Self>, peer: NodeId, direction: Direction) -> Present {
         lock(&self.links).push((peer, direction));
         Present {
-            presence: self.clone(),
+            link_tracker: self.clone(),
             link: (peer, direction),
             was_closed: false,
         }
@@ -84,7 +84,7 @@ impl Presence {
     pub(crate) fn on_failed(&self, peer: NodeId, error: &LinkError) {
         let refused = match error {
             LinkError::Removed(_, removal) => Refused::Removed(removal.clone()),
-            LinkError::Forgotten(_, loss) => Refused::Forgotten(*loss),
+            LinkError::DataLost(_, loss) => Refused::DataLost(*loss),
             LinkError::NotAdmitted(_) | LinkError::Closed(_) | LinkError::Failed(_) => return,
         };
         self.refusals.send_if_modified(|refusals| {
@@ -127,9 +127,9 @@ impl Drop for Present {
     fn drop(&mut self) {
         let (peer, direction) = self.link;
         if direction == Direction::Dialed {
-            lock(&self.presence.lost).insert(peer, Instant::now());
+            lock(&self.link_tracker.lost).insert(peer, Instant::now());
         }
-        let mut links = lock(&self.presence.links);
+        let mut links = lock(&self.link_tracker.links);
         if let Some(place) = links.iter().position(|link| *link == self.link) {
             links.swap_remove(place);
         }
@@ -138,7 +138,7 @@ impl Drop for Present {
         if is_last && self.was_closed {
             tracing::debug!(%peer, ?direction, "the host of a peer has closed its links");
             // Nobody need be interested.
-            let _ = self.presence.hangups.send(peer);
+            let _ = self.link_tracker.hangups.send(peer);
         }
     }
 }
@@ -151,21 +151,21 @@ mod tests {
 
     #[test]
     fn the_last_link_that_the_other_end_closes_is_a_hangup() {
-        let presence = Presence::new();
-        let mut hangups = presence.hangups.subscribe();
+        let link_tracker = LinkTracker::new();
+        let mut hangups = link_tracker.hangups.subscribe();
         let (peer, other) = (NodeId::from(1), NodeId::from(2));
         let closed = LinkError::Closed(String::new());
         let failed = LinkError::Failed(String::new());
         for direction in [Direction::Dialed, Direction::Accepted] {
-            let [first, second] = [peer, peer].map(|peer| presence.enter(peer, direction));
-            let _elsewhere = presence.enter(other, direction);
+            let [first, second] = [peer, peer].map(|peer| link_tracker.enter(peer, direction));
+            let _elsewhere = link_tracker.enter(other, direction);
             first.leave(&closed);
             assert_eq!(hangups.try_recv(), Err(TryRecvError::Empty), "one is left");
             second.leave(&closed);
             assert_eq!(hangups.try_recv(), Ok(peer));
         }
-        presence.enter(peer, Direction::Dialed).leave(&failed);
-        drop(presence.enter(peer, Direction::Accepted));
+        link_tracker.enter(peer, Direction::Dialed).leave(&failed);
+        drop(link_tracker.enter(peer, Direction::Accepted));
         assert_eq!(hangups.try_recv(), Err(TryRecvError::Empty));
     }
 }

@@ -10,10 +10,10 @@ impl Order<'_> {
     /// keeps it where it is that others support more.
     pub(super) async fn raise_level(&self) -> Result<(LogIndex, RaisedLevel), Problem> {
         self.check_founded()?;
-        let standing = self.standing();
-        let members = standing.membership.nodes.keys();
+        let members_now = self.members_now();
+        let members = members_now.membership.nodes.keys();
         let told: Vec<_> = members
-            .map(|node| (*node, self.parts.exchange.level(*node)))
+            .map(|node| (*node, self.parts.gossip.level(*node)))
             .collect();
         let levels = || told.iter().map(|(_, level)| *level);
         let (common, highest) = (levels().min().flatten(), levels().max().flatten());
@@ -29,8 +29,10 @@ impl Order<'_> {
                 let lacking = told.iter().filter(|(_, level)| *level < highest);
                 let lacking: Vec<_> = lacking
                     .map(|(node, level)| match level {
-                        Some(level) => format!("{} supports {level}", standing.label(*node)),
-                        None => format!("{} has not told what it supports", standing.label(*node)),
+                        Some(level) => format!("{} supports {level}", members_now.label(*node)),
+                        None => {
+                            format!("{} has not told what it supports", members_now.label(*node))
+                        }
                     })
                     .collect();
                 let text = format!(

@@ -16,9 +16,9 @@ const STEP: Duration = Duration::from_millis(100);
 /// Moments at which a quorum acknowledged a leader, and what was committed at least then, in order of
 /// both. Few: none that is too old to be of use.
 #[derive(Debug, Default)]
-pub(super) struct Currency(VecDeque<(Instant, LogIndex)>);
+pub(super) struct CommitFreshness(VecDeque<(Instant, LogIndex)>);
 
-impl Currency {
+impl CommitFreshness {
     /// Notes that nothing behind `committed` was committed at this moment.
     pub(super) fn prove(&mut self, at: Instant, committed: LogIndex) {
         let Self(proofs) = self;
@@ -58,39 +58,39 @@ mod tests {
 
     #[test]
     fn what_is_applied_is_current_for_a_second_after_it_was_all() {
-        let (mut currency, start) = (Currency::default(), Instant::now());
-        assert!(!currency.holds(LogIndex(9), start));
-        currency.prove(start, LogIndex(5));
+        let (mut commit_freshness, start) = (CommitFreshness::default(), Instant::now());
+        assert!(!commit_freshness.holds(LogIndex(9), start));
+        commit_freshness.prove(start, LogIndex(5));
         for (applied, after, holds) in [
             (5, 0, true),
             (5, 1000, true),
             (5, 1001, false),
             (4, 0, false),
         ] {
-            let found = currency.holds(LogIndex(applied), start + after * MS);
+            let found = commit_freshness.holds(LogIndex(applied), start + after * MS);
             assert_eq!(found, holds, "{applied} after {after} ms");
         }
     }
 
     #[test]
     fn an_earlier_moment_serves_while_entries_are_on_their_way() {
-        let (mut currency, start) = (Currency::default(), Instant::now());
+        let (mut commit_freshness, start) = (CommitFreshness::default(), Instant::now());
         for ms in 0..2_000 {
-            currency.prove(start + ms * MS, LogIndex(ms.into()));
-            assert!(currency.0.len() <= 12, "{currency:?}");
+            commit_freshness.prove(start + ms * MS, LogIndex(ms.into()));
+            assert!(commit_freshness.0.len() <= 12, "{commit_freshness:?}");
         }
         let now = start + 2_000 * MS;
-        assert!(currency.holds(LogIndex(1_999), now));
-        assert!(currency.holds(LogIndex(1_200), now));
-        assert!(!currency.holds(LogIndex(990), now));
+        assert!(commit_freshness.holds(LogIndex(1_999), now));
+        assert!(commit_freshness.holds(LogIndex(1_200), now));
+        assert!(!commit_freshness.holds(LogIndex(990), now));
     }
 
     #[test]
     fn what_is_told_late_takes_nothing_back() {
-        let (mut currency, start) = (Currency::default(), Instant::now());
-        currency.prove(start + 500 * MS, LogIndex(7));
-        currency.prove(start, LogIndex(3));
-        assert!(!currency.holds(LogIndex(6), start + 500 * MS));
-        assert!(currency.holds(LogIndex(7), start + 1_500 * MS));
+        let (mut commit_freshness, start) = (CommitFreshness::default(), Instant::now());
+        commit_freshness.prove(start + 500 * MS, LogIndex(7));
+        commit_freshness.prove(start, LogIndex(3));
+        assert!(!commit_freshness.holds(LogIndex(6), start + 500 * MS));
+        assert!(commit_freshness.holds(LogIndex(7), start + 1_500 * MS));
     }
 }

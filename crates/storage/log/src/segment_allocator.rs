@@ -17,7 +17,7 @@ use quorate_disk::{OpenMode, is_out_of_space};
 
 use crate::{
     error::Failure,
-    flaw::Flaw,
+    injected_fault::InjectedFault,
     segment::Segment,
     shared::{FailOnPanic, Shared},
 };
@@ -26,7 +26,7 @@ use crate::{
 const SPACE_LOOK_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Makes segments, and takes back those that are purged.
-pub(crate) struct Maker {
+pub(crate) struct SegmentAllocator {
     pub(crate) shared: Arc<Shared>,
     pub(crate) spares: Vec<PathBuf>,
     /// When to look for space again.
@@ -38,7 +38,7 @@ enum Job {
     Make(u64),
 }
 
-impl Maker {
+impl SegmentAllocator {
     /// Works until the writer has written its last, or a disk error.
     pub(crate) fn run(mut self) {
         let _told = FailOnPanic {
@@ -121,7 +121,7 @@ impl Maker {
     fn make(&mut self, number: u64, spare: PathBuf) -> io::Result<()> {
         let (config, dir) = (&self.shared.config, self.shared.dir());
         let (size, log_id) = (config.segment_size(), self.shared.log_id);
-        let is_synced = !config.has(Flaw::NoSyncAtSegmentChange);
+        let is_synced = !config.has(InjectedFault::NoSyncAtSegmentChange);
         let disk = config.disk.as_ref();
         let segment = Segment::make(disk, dir, &spare, number, size, log_id, is_synced)?;
         if is_synced {

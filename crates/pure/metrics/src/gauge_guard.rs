@@ -4,9 +4,9 @@ use prometheus::IntGauge;
 
 /// Adds one to a gauge while it lives.
 #[derive(Debug)]
-pub struct Held(IntGauge);
+pub struct GaugeGuard(IntGauge);
 
-impl Held {
+impl GaugeGuard {
     /// Adds one.
     pub fn new(gauge: &IntGauge) -> Self {
         gauge.inc();
@@ -14,7 +14,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for GaugeGuard {
     fn drop(&mut self) {
         self.0.dec();
     }

@@ -8,21 +8,21 @@ use std::{
 
 use toml::{Table, Value};
 
-use crate::{Findings, KeyPath, Laid, Setting};
+use crate::{Findings, KeyPath, Merged, Setting};
 
 /// A value, a list, a map, or a struct of settings.
-pub trait Form: Sized {
-    /// Reads `value`, which stands at `at`. What is wrong with it, `laid` gets to know.
-    fn read(value: &Value, at: &KeyPath, laid: &mut Laid) -> Option<Self>;
+pub trait SettingValue: Sized {
+    /// Reads `value`, which stands at `at`. What is wrong with it, `merged` gets to know.
+    fn read(value: &Value, at: &KeyPath, merged: &mut Merged) -> Option<Self>;
 
     /// The value as TOML has it.
     fn value(&self) -> Value;
 
     /// Lays `value` over this. What cannot be read stays as it was.
-    fn lay(&mut self, value: &Value, at: &KeyPath, laid: &mut Laid) {
-        if let Some(read) = Self::read(value, at, laid) {
+    fn merge(&mut self, value: &Value, at: &KeyPath, merged: &mut Merged) {
+        if let Some(read) = Self::read(value, at, merged) {
             *self = read;
-            laid.set.push(at.clone());
+            merged.set.push(at.clone());
         }
     }
 
@@ -39,13 +39,13 @@ pub trait Form: Sized {
 #[macro_export]
 macro_rules! plain {
     ($($type:ty),* $(,)?) => {$(
-        impl $crate::Form for $type {
+        impl $crate::SettingValue for $type {
             fn read(
                 value: &$crate::Value,
                 at: &$crate::KeyPath,
-                laid: &mut $crate::Laid,
+                merged: &mut $crate::Merged,
             ) -> Option<Self> {
-                laid.read(value, at)
+                merged.read(value, at)
             }
 
             fn value(&self) -> $crate::Value {
@@ -60,18 +60,21 @@ plain!(
 );
 
 /// Taken whole or not at all, so that no element moves to the place of another.
-impl<T: Form> Form for Vec<T> {
-    fn read(value: &Value, at: &KeyPath, laid: &mut Laid) -> Option<Self> {
-        let elements: Vec<Value> = laid.read(value, at)?;
+impl<T: SettingValue> SettingValue for Vec<T> {
+    fn read(value: &Value, at: &KeyPath, merged: &mut Merged) -> Option<Self> {
+        let elements: Vec<Value> = merged.read(value, at)?;
         let elements = elements.iter().enumerate();
         let elements: Vec<_> = elements
-            .map(|(index, element)| T::read(element, &at.index(index), laid))
+            .map(|(index, element)| T::read(element, &at.index(index), merged))
             .collect();
         elements.into_iter().collect()
     }
 
     fn value(&self) -> Value {
-        self.iter().map(Form::value).collect::<Vec<_>>().into()
+        self.iter()
+            .map(SettingValue::value)
+            .collect::<Vec<_>>()
+            .into()
     }
 
     fn check(&self, at: &KeyPath, findings: &mut Findings) {
@@ -85,13 +88,13 @@ impl<T: Form> Form for Vec<T> {
     }
 }
 
-impl<T: Form> Form for BTreeMap<String, T> {
-    fn read(value: &Value, at: &KeyPath, laid: &mut Laid) -> Option<Self> {
-        let pairs: Table = laid.read(value, at)?;
+impl<T: SettingValue> SettingValue for BTreeMap<String, T> {
+    fn read(value: &Value, at: &KeyPath, merged: &mut Merged) -> Option<Self> {
+        let pairs: Table = merged.read(value, at)?;
         let pairs: Vec<_> = pairs
             .into_iter()
             .map(|(key, value)| {
-                let read = T::read(&value, &at.key(&key), laid)?;
+                let read = T::read(&value, &at.key(&key), merged)?;
                 Some((key, read))
             })
             .collect();
