@@ -9,11 +9,12 @@ export QUORATE_GIT_HASH ?= $(shell git rev-parse --short HEAD 2>/dev/null || ech
 RELEASE = $(CURDIR)/target/release/quorate
 DIST = $(CURDIR)/target/dist/quorate
 BENCH = target/release/quorate-bench
-test test-interop walk compat: export QUORATE_BIN = $(RELEASE)
+test test-crates test-processes test-interop walk compat: export QUORATE_BIN = $(RELEASE)
 bench-% failover: export QUORATE_BIN = $(DIST)
 
-.PHONY: run release dist bench test test-interop walk compat fuzz verify fix bench-smoke bench-checkpoints \
-    bench-peers bench-dns bench-relay bench-restart bench-day failover crash-images
+.PHONY: run release dist bench test test-crates test-processes test-interop walk compat fuzz verify fix \
+    coverage book bench-smoke bench-checkpoints bench-peers bench-dns bench-relay bench-restart bench-day \
+    failover crash-images
 
 ## Builds the program and runs three nodes on loopback.
 run: release
@@ -34,6 +35,15 @@ dist:
 test: release
 	tests/tools
 	$(CARGO) test --locked --workspace
+
+## The two halves of `make test`, for machines that run them side by side.
+test-crates: release
+	tests/tools
+	$(CARGO) test --locked --workspace --exclude quorate-tests
+
+test-processes: release
+	tests/tools
+	$(CARGO) test --locked --package quorate-tests
 
 ## Tools and resolvers of others in front of real nodes, and the scripts of what DNS must answer: a part
 ## of `make test`.
@@ -68,10 +78,20 @@ verify:
 	.ci/deny
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --quiet --lib --bins --examples
 
-## Mends what verify can mend by itself.
+## Fixes what verify can fix by itself.
 fix:
 	$(CARGO) clippy --workspace --all-targets --fix --allow-dirty --allow-staged
 	$(CARGO) fmt --all
+
+## How much of the crates without I/O their own tests run, in percent of lines. Needs cargo-llvm-cov.
+PURE = $(notdir $(wildcard crates/pure/*))
+coverage:
+	$(CARGO) llvm-cov --locked --quiet $(PURE:%=--package quorate-%) --summary-only \
+	    --ignore-filename-regex '/(tests?|.*_tests|.*_properties|fixture|.*_fixture)\.rs$$'
+
+## The documents as a book in target/book. Needs mdbook.
+book:
+	mdbook build
 
 ## What measures, and what is measured.
 bench: dist
