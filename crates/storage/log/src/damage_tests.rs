@@ -64,12 +64,12 @@ fn settled(disk: SimDisk) -> SimDisk {
 /// What an opened log would hold, without its threads.
 fn recovered(disk: &SimDisk) -> Result<State, LogError> {
     let recovered = recover(&config(disk))?;
-    let base = recovered.index.base;
+    let bounds = recovered.index.bounds;
     Ok(State {
         vote: recovered.index.vote,
-        last: base.last,
-        committed: base.committed,
-        purged: base.purged,
+        last: bounds.last,
+        committed: bounds.committed,
+        purged: bounds.purged,
     })
 }
 
