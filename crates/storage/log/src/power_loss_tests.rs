@@ -295,7 +295,7 @@ fn an_error_while_opening_is_returned_and_the_next_start_succeeds() {
         Call::Write,
         Call::Sync,
         Call::SyncDir,
-        Call::Name,
+        Call::ChangeName,
     ] {
         let disk = SimDisk::new();
         let mut failures = 0;

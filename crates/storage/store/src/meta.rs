@@ -1,4 +1,4 @@
-//! The meta row of a store: what its packets reflect.
+//! The meta row of a store: the last entry applied, the cluster state and the summary of the packets.
 
 use std::path::Path;
 
