@@ -82,9 +82,9 @@ pub trait DiskFile: fmt::Debug + Send + Sync + 'static {
     /// Cuts the file, or extends it with zeros that take no space yet.
     fn set_size(&self, size: u64) -> io::Result<()>;
 
-    /// Extends the file to `size` by writing zeros, and syncs it with its size. Existing bytes stay.
-    /// Later writes into the file change no metadata, so that syncing it costs less, and need no
-    /// further space.
+    /// Extends the file to `size` by writing zeros, and syncs it with its size. Existing bytes
+    /// stay. Later writes into the file change no metadata, so that syncing it costs less, and need
+    /// no further space.
     ///
     /// When the disk is full, it fails with a part done: the caller removes the file to free the
     /// space.
@@ -102,7 +102,8 @@ pub trait DiskFile: fmt::Debug + Send + Sync + 'static {
     /// The permission bits, as of `chmod`.
     fn mode(&self) -> io::Result<u32>;
 
-    /// Locks the file for this process until it is closed. False when another process holds the lock.
+    /// Locks the file for this process until it is closed. False when another process holds the
+    /// lock.
     fn try_lock(&self) -> io::Result<bool>;
 }
 

@@ -1,7 +1,8 @@
 //! A block: 512 bytes that are written atomically and carry their own checksum.
 //!
 //! Segment headers, the copies of the vote and the two slots of the synced position are blocks. The
-//! checksum is at the same offset in all versions, so that an unknown version is not taken for damage.
+//! checksum is at the same offset in all versions, so that an unknown version is not taken for
+//! damage.
 //!
 //! | offset | size | content |
 //! |---|---|---|

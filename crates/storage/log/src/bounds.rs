@@ -74,7 +74,8 @@ impl LogBounds {
             .is_some_and(|purged| purged.index >= position.index)
     }
 
-    /// An entry must follow the last one without a gap. The first entry of a log may have any index.
+    /// An entry must follow the last one without a gap. The first entry of a log may have any
+    /// index.
     fn check_entry(&self, position: LogPosition) -> Result<(), String> {
         match self.last {
             Some(last) if position.index.0 == u64::MAX || last.index.next() != position.index => {

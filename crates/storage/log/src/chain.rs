@@ -64,9 +64,9 @@ impl Chain {
     /// torn write can explain.
     pub(crate) fn follow(&mut self) -> Result<MissingGroup, LogError> {
         self.check_header(0)?;
-        self.start()?;
+        self.read_first_group()?;
         loop {
-            let here = match self.next_group(self.current, self.offset())? {
+            let end = match self.next_group(self.current, self.offset())? {
                 Ok(group) => {
                     self.add_group(group)?;
                     continue;
@@ -74,7 +74,7 @@ impl Chain {
                 Err(end) => end,
             };
             if self.current + 1 == self.segments.len() {
-                return Ok(here);
+                return Ok(end);
             }
             match self.next_group(self.current + 1, SEGMENT_HEADER_SIZE)? {
                 Ok(group) => {
@@ -82,10 +82,10 @@ impl Chain {
                     self.current += 1;
                     self.add_group(group)?;
                 }
-                Err(there) if here.reason.is_absence() && !there.reason.is_absence() => {
-                    return Ok(there);
+                Err(next) if end.reason.is_absence() && !next.reason.is_absence() => {
+                    return Ok(next);
                 }
-                Err(_) => return Ok(here),
+                Err(_) => return Ok(end),
             }
         }
     }
@@ -117,13 +117,13 @@ impl Chain {
     }
 
     /// Fails when entries are missing that were not purged.
-    pub(crate) fn check_front(&self) -> Result<(), LogError> {
+    pub(crate) fn check_first_entry(&self) -> Result<(), LogError> {
         match self.index.first_location() {
             Some(Location::Missing) => {
                 let first = self.index.bounds.first;
                 let what = format!("entry {first} is in no segment: earlier segments are missing");
-                let front = &self.segments[0].segment;
-                Err(LogError::Damaged(front.damage(0, what)))
+                let segment = &self.segments[0].segment;
+                Err(LogError::Damaged(segment.damage(0, what)))
             }
             _ => Ok(()),
         }
@@ -137,15 +137,16 @@ impl Chain {
         (self.index, self.last_group, self.segments.into(), unused)
     }
 
-    /// Reads the number of the first group. After a purge it is not 1.
-    fn start(&mut self) -> Result<(), LogError> {
-        let front = self.segments[0].segment.clone();
-        if front.number == 1 {
+    /// Sets `last_group` to the one before the first group. After a purge the first group has a
+    /// number above 1.
+    fn read_first_group(&mut self) -> Result<(), LogError> {
+        let first = self.segments[0].segment.clone();
+        if first.number == 1 {
             return Ok(());
         }
-        let group = front.read_group(self.log_id, SEGMENT_HEADER_SIZE, &mut self.buffer);
-        let damage = |what: String| front.damage(SEGMENT_HEADER_SIZE, what);
-        let header = match group.map_err(LogError::io(&front.path))? {
+        let group = first.read_group(self.log_id, SEGMENT_HEADER_SIZE, &mut self.buffer);
+        let damage = |what: String| first.damage(SEGMENT_HEADER_SIZE, what);
+        let header = match group.map_err(LogError::io(&first.path))? {
             Ok(group) => group.header,
             Err(bad) => return Err(damage(bad.to_string()).into()),
         };
@@ -153,7 +154,8 @@ impl Chain {
         // two slots may be damaged, so the other can lag by one group.
         if header.id.number > self.synced.last_group.number + 1 {
             let what = format!(
-                "it starts with group {}, but only group {} was synced: earlier segments are missing",
+                "it starts with group {}, but only group {} was synced: earlier segments are \
+                 missing",
                 header.id.number, self.synced.last_group.number
             );
             return Err(damage(what).into());
@@ -223,9 +225,9 @@ impl Chain {
     }
 
     fn apply(&mut self, item: &Item, offset: u64) -> Result<(), String> {
-        let is_front = self.current == 0 && self.offset() == SEGMENT_HEADER_SIZE;
+        let is_first_group = self.current == 0 && self.offset() == SEGMENT_HEADER_SIZE;
         match item {
-            Item::Bounds(bounds) if is_front => self.index.restart(*bounds),
+            Item::Bounds(bounds) if is_first_group => self.index.reset(*bounds),
             Item::Entry(..) => {
                 let location = Location::Disk(DiskLocation {
                     segment: self.segment().number,

@@ -38,10 +38,12 @@ pub struct LogConfig {
     pub disk: Arc<dyn Disk>,
     /// The directory, created if absent. One process at a time can use it.
     pub dir: PathBuf,
-    /// The size of new segments, in bytes, from 4 KiB to 1 GiB. Purging frees only complete segments.
-    /// One further segment is allocated in advance. No entry can be larger than a segment.
+    /// The size of new segments, in bytes, from 4 KiB to 1 GiB. Purging frees only complete
+    /// segments. One further segment is allocated in advance. No entry can be larger than a
+    /// segment.
     pub segment_size: u64,
-    /// The most bytes of entries kept in memory for followers, in addition to those not yet on disk.
+    /// The most bytes of entries kept in memory for followers, in addition to those not yet on
+    /// disk.
     pub cache_size_max: usize,
     /// Is notified when a write starts and ends.
     pub sync_observer: Option<Arc<dyn SyncObserver>>,
@@ -50,7 +52,8 @@ pub struct LogConfig {
     pub injected_fault: Option<InjectedFault>,
 }
 
-/// Is notified of each write, to measure the disk. Called on the thread that writes: must not block.
+/// Is notified of each write, to measure the disk. Called on the thread that writes: must not
+/// block.
 pub trait SyncObserver: fmt::Debug + Send + Sync {
     /// A group or a vote is about to be written and synced.
     fn begun(&self);
@@ -84,7 +87,8 @@ impl LogConfig {
         (SPARE_SIZE_MAX / self.segment_size()).clamp(1, SPARE_COUNT_MAX) as usize
     }
 
-    /// The most bytes of items in one group: together with the bounds they fit into an empty segment.
+    /// The most bytes of items in one group: together with the bounds they fit into an empty
+    /// segment.
     pub(crate) fn items_size_max(&self) -> usize {
         let group_size = (self.segment_size() - SEGMENT_HEADER_SIZE).min(GROUP_SIZE_MAX as u64);
         group_size as usize - GROUP_HEADER_SIZE - BOUNDS_SIZE

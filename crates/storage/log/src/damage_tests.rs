@@ -8,8 +8,8 @@ use quorate_sim::SimDisk;
 use crate::{
     InjectedFault, Log, LogConfig, LogError, State,
     fixture::{
-        DIR, append, at, config, content, entries, entry, flushed, large_entry, metrics, open,
-        save_vote, segments, sync, vote,
+        DIR, append, at, config, content, entries, entry, flush_callback, large_entry, metrics,
+        open, save_vote, segments, sync, vote,
     },
     recovery::recover,
 };
@@ -272,8 +272,8 @@ fn files_of_another_log_are_detected() {
     }
 }
 
-/// A log with a synced position that lags behind by so many groups. It can lag because it is written
-/// without a sync.
+/// A log with a synced position that lags behind by so many groups. It can lag because it is
+/// written without a sync.
 fn log_with_lagging_position(group_count: u64) -> SimDisk {
     let disk = SimDisk::new();
     let log = open(&disk).unwrap();
@@ -409,7 +409,7 @@ fn a_failed_sync_is_told_to_all_and_never_tried_again() {
     let segment = segments(&disk)[0].clone();
     disk.block_syncs(&segment);
     let waits = [1, 2, 3].map(|index| {
-        let (on_flushed, wait) = flushed();
+        let (on_flushed, wait) = flush_callback();
         log.append([entry(1, index)], on_flushed).unwrap();
         wait
     });
@@ -422,11 +422,11 @@ fn a_failed_sync_is_told_to_all_and_never_tried_again() {
     }
     let files = || [&segment, &vote_path(), &synced_path()].map(|path| disk.read(path).unwrap());
     let before = files();
-    log.append([entry(1, 4)], flushed().0).unwrap_err();
-    log.save_vote(vote(9), flushed().0).unwrap_err();
+    log.append([entry(1, 4)], flush_callback().0).unwrap_err();
+    log.save_vote(vote(9), flush_callback().0).unwrap_err();
     log.truncate_after(None).unwrap_err();
     log.purge(at(1, 0)).unwrap_err();
-    log.sync(flushed().0).unwrap_err();
+    log.sync(flush_callback().0).unwrap_err();
     drop(log);
     assert_eq!(files(), before, "nothing more is written");
 
@@ -444,10 +444,10 @@ fn a_failed_sync_of_a_vote_is_reported_and_fails_the_log() {
     let log = open(&disk).unwrap();
     save_vote(&log, vote(1));
     disk.fail(quorate_sim::Call::Sync, vote_path(), 1);
-    let (on_flushed, wait) = flushed();
+    let (on_flushed, wait) = flush_callback();
     log.save_vote(vote(2), on_flushed).unwrap();
     wait().unwrap_err();
-    log.append([entry(2, 0)], flushed().0).unwrap_err();
+    log.append([entry(2, 0)], flush_callback().0).unwrap_err();
     drop(log);
     let log = open(&disk).unwrap();
     let found = log.state().vote;
@@ -464,11 +464,11 @@ fn a_callback_that_panics_fails_the_log_and_the_other_callbacks_are_called() {
     log.append([entry(1, 0)], Box::new(|_| panic!("injected")))
         .unwrap();
     disk.wait_for_blocked_syncs(1);
-    let (on_flushed, wait) = flushed();
+    let (on_flushed, wait) = flush_callback();
     log.append([entry(1, 1)], on_flushed).unwrap();
     disk.release_syncs();
     wait().unwrap_err();
-    log.sync(flushed().0).unwrap_err();
+    log.sync(flush_callback().0).unwrap_err();
 }
 
 #[test]

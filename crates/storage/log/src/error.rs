@@ -16,15 +16,16 @@ pub enum LogError {
         source: io::Error,
     },
     /// Another process uses the directory.
-    #[error("the Raft log in {} is used by another process: stop that process first", dir.display())]
+    #[error("another process uses the Raft log in {}: stop that process first", dir.display())]
     Locked {
         /// The directory of the log.
         dir: PathBuf,
     },
     /// Another version of Quorate wrote the file.
     #[error(
-        "{} has format version {version}, which this version of Quorate cannot read: run the version \
-         of Quorate that wrote it, or start a new node with an empty data directory", path.display()
+        "{} has format version {version}, which this version of Quorate cannot read: run the \
+         version of Quorate that wrote it, or start a new node with an empty data directory",
+        path.display()
     )]
     Format { path: PathBuf, version: u32 },
     /// Data that was durable is missing or changed.
@@ -36,7 +37,8 @@ pub enum LogError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{} is damaged at byte {offset}: {what}. This node must not vote with an incomplete log: see \
-     \"Losing a disk\" in docs/OPERATIONS.md", path.display()
+     \"Losing a disk\" in docs/OPERATIONS.md",
+    path.display()
 )]
 pub struct LogDamage {
     pub path: PathBuf,
@@ -101,8 +103,8 @@ impl Failure {
         move |error| Self {
             kind: error.kind(),
             text: format!(
-                "the Raft log has failed at {} and accepts no more writes until the node is restarted: \
-                 {error}",
+                "the Raft log has failed at {} and accepts no more writes until the node is \
+                 restarted: {error}",
                 path.display()
             ),
         }

@@ -48,7 +48,7 @@ pub(crate) fn vote(term: u64) -> SavedVote {
 }
 
 /// A callback, and a function that waits for its result.
-pub(crate) fn flushed() -> (OnFlushed, impl FnOnce() -> std::io::Result<()>) {
+pub(crate) fn flush_callback() -> (OnFlushed, impl FnOnce() -> std::io::Result<()>) {
     let (tx, rx) = mpsc::channel();
     let on_flushed = Box::new(move |result| tx.send(result).unwrap());
     (on_flushed, move || {
@@ -57,19 +57,19 @@ pub(crate) fn flushed() -> (OnFlushed, impl FnOnce() -> std::io::Result<()>) {
 }
 
 pub(crate) fn append(log: &Log, entries: impl IntoIterator<Item = (LogPosition, Bytes)>) {
-    let (on_flushed, wait) = flushed();
+    let (on_flushed, wait) = flush_callback();
     log.append(entries, on_flushed).unwrap();
     wait().unwrap();
 }
 
 pub(crate) fn save_vote(log: &Log, vote: SavedVote) {
-    let (on_flushed, wait) = flushed();
+    let (on_flushed, wait) = flush_callback();
     log.save_vote(vote, on_flushed).unwrap();
     wait().unwrap();
 }
 
 pub(crate) fn sync(log: &Log) {
-    let (on_flushed, wait) = flushed();
+    let (on_flushed, wait) = flush_callback();
     log.sync(on_flushed).unwrap();
     wait().unwrap();
 }

@@ -1,8 +1,8 @@
 //! A group: the items that are written and synced together.
 //!
 //! Each starts on a boundary of 512 bytes with this header. The items of the body follow, then
-//! zeros up to the next boundary. Numbers are little-endian. Checksums are XXH3-64 with the id of the
-//! log as seed.
+//! zeros up to the next boundary. Numbers are little-endian. Checksums are XXH3-64 with the id of
+//! the log as seed.
 //!
 //! | offset | size | content |
 //! |---|---|---|
@@ -112,7 +112,8 @@ impl GroupBuffer {
         offset
     }
 
-    /// Writes the header and the padding, and returns the id of the group, which follows `previous`.
+    /// Writes the header and the padding, and returns the id of the group, which follows
+    /// `previous`.
     pub(crate) fn seal(&mut self, log_id: u64, previous: GroupId) -> GroupId {
         let body_size = self.bytes.len() - GROUP_HEADER_SIZE;
         let number = previous.number + 1;
@@ -165,8 +166,8 @@ impl BadGroup {
 }
 
 impl Group {
-    /// Reads and verifies the group at `offset` of a file of `file_size` bytes. `bytes` is a buffer,
-    /// which contains the group afterwards.
+    /// Reads and verifies the group at `offset` of a file of `file_size` bytes. `bytes` is a
+    /// buffer, which contains the group afterwards.
     pub(crate) fn read(
         log_id: u64,
         file: &dyn DiskFile,

@@ -24,7 +24,8 @@ pub(crate) enum Location {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct DiskLocation {
     pub(crate) segment: u64,
-    /// From the start of the segment, in bytes. 32 bits are enough: segments are smaller than 4 GiB.
+    /// From the start of the segment, in bytes. 32 bits are enough: segments are smaller than 4
+    /// GiB.
     pub(crate) offset: u32,
     /// The size of the item, in bytes.
     pub(crate) size: u32,
@@ -51,7 +52,8 @@ pub(crate) struct EntryInfo {
     pub(crate) payload: Option<Bytes>,
 }
 
-/// The index of all entries in the log. It takes about 32 bytes for each, in addition to the payloads.
+/// The index of all entries in the log. It takes about 32 bytes for each, in addition to the
+/// payloads.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     pub(crate) bounds: LogBounds,
@@ -75,7 +77,7 @@ impl Index {
 
     /// Starts with the bounds in the first remaining segment. The entries before that segment are
     /// missing until a later item purges or truncates them.
-    pub(crate) fn restart(&mut self, bounds: LogBounds) {
+    pub(crate) fn reset(&mut self, bounds: LogBounds) {
         let missing = IndexEntry {
             term: 0,
             location: Location::Missing,
@@ -123,7 +125,7 @@ impl Index {
     }
 
     /// Drops the oldest payloads beyond the limit, but only those of entries on disk.
-    pub(crate) fn trim(&mut self) {
+    pub(crate) fn trim_payloads(&mut self) {
         while self.payload_size > self.payload_size_max {
             let first = self.entries.len() - self.payloads.len();
             match self.entries.get(first).map(|entry| entry.location) {
@@ -233,7 +235,7 @@ mod tests {
             };
             index.set_written(number, number, location);
         }
-        index.trim();
+        index.trim_payloads();
     }
 
     fn cached(index: &Index) -> Vec<u64> {
@@ -245,7 +247,7 @@ mod tests {
     #[test]
     fn the_oldest_payloads_are_dropped_first_but_never_before_they_are_on_disk() {
         let mut index = index_of(0..5, 25);
-        index.trim();
+        index.trim_payloads();
         assert_eq!(cached(&index), [0, 1, 2, 3, 4]);
         written(&mut index, 0..2);
         assert_eq!(cached(&index), [2, 3, 4]);

@@ -17,9 +17,9 @@ use crate::{
 };
 
 /// Writes to `out` what is in the files of the log in `dir`: headers, votes, synced positions, and
-/// for each group its positions and the sizes of payloads, but not their content. Reports damage with
-/// its location, and continues after it. Changes nothing and locks nothing: the end of a log that is
-/// in use may look torn.
+/// for each group its positions and the sizes of payloads, but not their content. Reports damage
+/// with its location, and continues after it. Changes nothing and locks nothing: the end of a log
+/// that is in use may look torn.
 ///
 /// Fails when the directory cannot be read, or `out` fails.
 pub fn inspect(disk: &dyn Disk, dir: &Path, out: &mut impl io::Write) -> Result<(), LogError> {

@@ -27,10 +27,11 @@
 //! | `000000000001.seg`, … | segments: the log itself, and the next segment, allocated in advance |
 //! | `*.spare` | a spare file, which will become a segment; its content means nothing |
 //!
-//! Segments have a fixed size and are filled with zeros when they are allocated, so that a sync writes
-//! no metadata. Purged segments are reused. A group in a segment is valid only if its checksum, its
-//! number and its link to the group before it match. The checksums are seeded with an id that is
-//! drawn at random when the log is created, so that foreign bytes, or those of another log, never match.
+//! Segments have a fixed size and are filled with zeros when they are allocated, so that a sync
+//! writes no metadata. Purged segments are reused. A group in a segment is valid only if its
+//! checksum, its number and its link to the group before it match. The checksums are seeded with an
+//! id that is drawn at random when the log is created, so that foreign bytes, or those of another
+//! log, never match.
 //!
 //! # Full disks
 //!

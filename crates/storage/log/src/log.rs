@@ -18,7 +18,7 @@ use crate::{
     group::GroupBuffer,
     index::{DiskLocation, Location, invalid_input},
     queue::{FlushCallback, OnFlushed},
-    recovery::{Recovered, recover},
+    recovery::{RecoveredLog, recover},
     segment::Segment,
     segment_allocator::SegmentAllocator,
     shared::{LogState, Shared},
@@ -61,7 +61,7 @@ impl Log {
         Self::start(config, metrics, recovered).map_err(LogError::io(&dir))
     }
 
-    fn start(config: LogConfig, metrics: LogMetrics, recovered: Recovered) -> io::Result<Self> {
+    fn start(config: LogConfig, metrics: LogMetrics, recovered: RecoveredLog) -> io::Result<Self> {
         let active = recovered.segments.back().cloned();
         let active = active.ok_or_else(|| io::Error::other("a log has a segment"))?;
         let (bounds, log_id) = (recovered.index.bounds, recovered.vote_file.pair.log_id);
@@ -119,7 +119,8 @@ impl Log {
     /// returns, and are on disk when `on_flushed` is called. Waits while the queue is full.
     ///
     /// Fails with [`io::ErrorKind::InvalidInput`], and changes nothing, when they do not follow the
-    /// last one, or one is too large for a segment or a group. Always fails once the disk has failed.
+    /// last one, or one is too large for a segment or a group. Always fails once the disk has
+    /// failed.
     pub fn append(
         &self,
         entries: impl IntoIterator<Item = (LogPosition, Bytes)>,
@@ -350,8 +351,8 @@ impl Drop for Log {
     }
 }
 
-/// Waits for the thread to end, unless it is the current one: a callback, which runs on the writer's
-/// thread, may drop the last reference to the log.
+/// Waits for the thread to end, unless it is the current one: a callback, which runs on the
+/// writer's thread, may drop the last reference to the log.
 fn join(thread: Option<JoinHandle<()>>) {
     let other = thread.filter(|thread| thread.thread().id() != thread::current().id());
     // A panic was already reported to all callers, by `FailOnPanic`.

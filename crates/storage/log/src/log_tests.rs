@@ -11,8 +11,8 @@ use quorate_sim::{Call, Loss, SimDisk};
 
 use super::*;
 use crate::fixture::{
-    append, at, config, entries, entry, flushed, indexes, large_entry, metrics, open, save_vote,
-    segments, sync, vote,
+    append, at, config, entries, entry, flush_callback, indexes, large_entry, metrics, open,
+    save_vote, segments, sync, vote,
 };
 
 fn open_dir(dir: &Path) -> Result<Log, LogError> {
@@ -55,7 +55,7 @@ fn only_flushed_entries_are_durable() {
     assert_eq!(log.durable(), None);
     append(&log, [entry(1, 0), entry(1, 1)]);
     disk.block_syncs("");
-    let (on_flushed, wait) = flushed();
+    let (on_flushed, wait) = flush_callback();
     log.append([entry(1, 2)], on_flushed).unwrap();
     disk.wait_for_blocked_syncs(1);
     assert_eq!(log.state().last, Some(at(1, 2)));
@@ -81,7 +81,7 @@ fn a_gap_or_a_step_back_is_refused_and_changes_nothing() {
         vec![entry(1, 2), entry(1, 4)],
         vec![entry(1, 2), entry(0, 3)],
     ] {
-        let (on_flushed, _) = flushed();
+        let (on_flushed, _) = flush_callback();
         let error = log.append(wrong, on_flushed).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     }
@@ -92,7 +92,7 @@ fn a_gap_or_a_step_back_is_refused_and_changes_nothing() {
 fn an_older_vote_is_refused() {
     let log = open(&SimDisk::new()).unwrap();
     save_vote(&log, vote(3));
-    let (on_flushed, _) = flushed();
+    let (on_flushed, _) = flush_callback();
     log.save_vote(vote(2), on_flushed).unwrap_err();
     assert_eq!(log.state().vote, Some(vote(3)));
 }
@@ -169,7 +169,7 @@ fn segments_stay_until_the_purge_is_on_disk() {
     append(&log, (0..9).map(|index| large_entry(index, 4000)));
     let active = segments(&disk)[2].clone();
     disk.block_syncs(&active);
-    let (on_flushed, wait) = flushed();
+    let (on_flushed, wait) = flush_callback();
     log.append([entry(1, 9)], on_flushed).unwrap();
     disk.wait_for_blocked_syncs(1);
     log.purge(at(1, 8)).unwrap();
@@ -215,7 +215,7 @@ fn an_entry_too_large_for_a_group_is_rejected_and_the_largest_is_accepted() {
     let size_max = config(&disk).payload_size_max();
     {
         let log = open(&disk).unwrap();
-        let (on_flushed, _) = flushed();
+        let (on_flushed, _) = flush_callback();
         let error = log
             .append([entry(1, 0), large_entry(1, size_max + 1)], on_flushed)
             .unwrap_err();
@@ -298,7 +298,7 @@ fn reads_do_not_wait_for_a_sync() {
     let log = open(&disk).unwrap();
     append(&log, [entry(1, 0)]);
     disk.block_syncs(&segments(&disk)[0]);
-    let (on_flushed, wait) = flushed();
+    let (on_flushed, wait) = flush_callback();
     log.append([entry(1, 1)], on_flushed).unwrap();
     disk.wait_for_blocked_syncs(1);
     assert_eq!(entries(&log), [entry(1, 0), entry(1, 1)]);

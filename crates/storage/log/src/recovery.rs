@@ -44,7 +44,7 @@ const LOCK_FILE: &str = "lock";
 /// How many bytes are read at a time to search the end of a log, or to write groups again.
 const PIECE_SIZE: u64 = 1024 * 1024;
 
-pub(crate) struct Recovered {
+pub(crate) struct RecoveredLog {
     pub(crate) lock: Arc<dyn DiskFile>,
     pub(crate) vote_file: VoteFile,
     pub(crate) synced_file: SyncedFile,
@@ -56,7 +56,7 @@ pub(crate) struct Recovered {
 }
 
 /// Opens the log, or creates it. Fails when it is damaged or in use.
-pub(crate) fn recover(config: &LogConfig) -> Result<Recovered, LogError> {
+pub(crate) fn recover(config: &LogConfig) -> Result<RecoveredLog, LogError> {
     let (disk, dir) = (config.disk.as_ref(), config.dir.as_path());
     let lock = lock_dir(disk, dir)?;
     let mut files = LogFiles::list(disk, dir)?;
@@ -82,7 +82,7 @@ pub(crate) fn recover(config: &LogConfig) -> Result<Recovered, LogError> {
     if !config.has(InjectedFault::CutBelowSynced) {
         check_end(&chain, end, synced_file.pair.is_damaged)?;
     }
-    chain.check_front()?;
+    chain.check_first_entry()?;
 
     vote_file
         .rewrite(vote)
@@ -101,7 +101,7 @@ pub(crate) fn recover(config: &LogConfig) -> Result<Recovered, LogError> {
     let (mut index, last_group, segments, unused) = chain.into_parts();
     index.vote = vote;
     let spares = collect_spares(config, spares, unused)?;
-    Ok(Recovered {
+    Ok(RecoveredLog {
         lock,
         vote_file,
         synced_file,
@@ -287,8 +287,8 @@ fn rewrite(file: &dyn DiskFile, range: Range<u64>) -> io::Result<()> {
     file.sync_data()
 }
 
-/// Renames unused segments to spares, and removes spares of the wrong size or beyond the number that
-/// is kept. Returns the others.
+/// Renames unused segments to spares, and removes spares of the wrong size or beyond the number
+/// that is kept. Returns the others.
 fn collect_spares(
     config: &LogConfig,
     mut spares: Vec<PathBuf>,

@@ -9,8 +9,8 @@ use crate::{
     shared::Shared,
 };
 
-/// Reads the synced groups one by one, from the first, and verifies them. Nothing is locked while it
-/// reads, so the caller decides how fast it runs.
+/// Reads the synced groups one by one, from the first, and verifies them. Nothing is locked while
+/// it reads, so the caller decides how fast it runs.
 pub struct Scrub {
     shared: Arc<Shared>,
     /// The segment being read; 0 before the first.

@@ -101,8 +101,8 @@ pub(crate) struct Segment {
 }
 
 impl Segment {
-    /// Turns a spare file into the segment of this number. Its name is durable only after the caller
-    /// has synced the directory.
+    /// Turns a spare file into the segment of this number. Its name is durable only after the
+    /// caller has synced the directory.
     pub(crate) fn create(
         disk: &dyn Disk,
         dir: &Path,

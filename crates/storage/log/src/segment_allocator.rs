@@ -1,7 +1,8 @@
 //! The thread that allocates the next segment in advance, so that the writer does not wait for it.
 //!
 //! A segment is created from a spare file: a purged segment, or a new file filled with zeros. Its
-//! header and its name are synced before the writer gets it, so that it is found after a power loss.
+//! header and its name are synced before the writer gets it, so that it is found after a power
+//! loss.
 //!
 //! While the disk is full and there is no spare, no segment is created and the thread checks
 //! periodically for space. Until then the writer uses the rest of the allocated segments.
@@ -115,8 +116,8 @@ impl SegmentAllocator {
         let file = disk.open(&spare, OpenMode::Create);
         match file.and_then(|file| file.allocate(size)) {
             Err(error) if is_out_of_space(&error) => {
-                // Removes the incomplete file. If that fails, the next start removes it: its size is
-                // not that of a spare.
+                // Removes the incomplete file. If that fails, the next start removes it: its size
+                // is not that of a spare.
                 let _ = disk.remove(&spare);
                 Err(error)
             }
@@ -142,8 +143,8 @@ impl SegmentAllocator {
         Ok(())
     }
 
-    /// Turns segments into spares, or removes them. The first one first, so that a power loss leaves
-    /// no gap.
+    /// Turns segments into spares, or removes them. The first one first, so that a power loss
+    /// leaves no gap.
     fn retire(&mut self, segments: Vec<Arc<Segment>>) -> io::Result<()> {
         // They free space, or become spares.
         self.retry_at = None;

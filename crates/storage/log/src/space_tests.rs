@@ -16,7 +16,8 @@ const TIMEOUT: Duration = Duration::from_secs(20);
 /// More entries than fit into the allocated segments.
 const ENTRY_COUNT: u64 = 50;
 
-/// The most entries that fit into the current segment, the next one and one that is being allocated.
+/// The most entries that fit into the current segment, the next one and one that is being
+/// allocated.
 const FITTING_COUNT: u64 = 24;
 
 type Acks = Receiver<(u64, bool)>;
@@ -89,7 +90,7 @@ fn a_full_log_continues_in_purged_segments() {
     wait_until(|| segments(&disk).len() >= 6);
     disk.fill();
     for index in 30..200 {
-        let (on_flushed, wait) = flushed();
+        let (on_flushed, wait) = flush_callback();
         log.append([large_entry(index, 2000)], on_flushed).unwrap();
         log.purge(at(1, index - 1)).unwrap();
         wait().unwrap();

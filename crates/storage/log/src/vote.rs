@@ -1,7 +1,8 @@
 //! The vote and its file.
 //!
-//! The body of its block is empty while there is no vote. Otherwise it has term 8, whether committed
-//! 1 and node 32 bytes. Both copies are written at each save, so that damage to one loses nothing.
+//! The body of its block is empty while there is no vote. Otherwise it has term 8, whether
+//! committed 1 and node 32 bytes. Both copies are written at each save, so that damage to one loses
+//! nothing.
 
 use std::{cmp::Ordering, io, path::Path};
 
@@ -28,8 +29,8 @@ pub struct SavedVote {
     pub node: [u8; NODE_SIZE],
 }
 
-/// A vote may only increase: to a higher term, or from requested to granted within a term. Votes for
-/// two candidates in one term are not comparable.
+/// A vote may only increase: to a higher term, or from requested to granted within a term. Votes
+/// for two candidates in one term are not comparable.
 impl PartialOrd for SavedVote {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         let by_progress = (self.term, self.committed).cmp(&(other.term, other.committed));

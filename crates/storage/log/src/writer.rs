@@ -137,8 +137,8 @@ impl Writer {
         Ok(true)
     }
 
-    /// Waits for the next segment, also while the disk is full: the queued items are not acknowledged
-    /// yet, and an error would stop the node. Fails when no segment can be allocated.
+    /// Waits for the next segment, also while the disk is full: the queued items are not
+    /// acknowledged yet, and an error would stop the node. Fails when no segment can be allocated.
     fn next_segment(&self) -> Result<Segment, Failure> {
         let mut state = self.shared.lock();
         loop {
@@ -202,7 +202,7 @@ impl Writer {
             state.index.set_written(index, number, location);
         }
         state.durable = self.bounds.last;
-        state.index.trim();
+        state.index.trim_payloads();
         state.retire(self.bounds.first);
         if !state.retired.is_empty() {
             self.shared.allocator_work.notify_all();

@@ -1,6 +1,6 @@
-//! Measures a store with many packets of the usual size: memory, and the time of a start, a put and a
-//! read. Puts and reads are measured in CPU time of one thread, so the load of the machine does not
-//! matter.
+//! Measures a store with many packets of the usual size: memory, and the time of a start, a put and
+//! a read. Puts and reads are measured in CPU time of one thread, so the load of the machine does
+//! not matter.
 //!
 //! `cargo run --release -p quorate-store --example footprint -- 1000000`
 

@@ -13,12 +13,12 @@ use redb::StorageBackend;
 
 use crate::{space_reservation::SpaceReservation, throttle::IoThrottle};
 
-/// How many bytes are written between syncs. Otherwise a checkpoint of a gigabyte would leave all of
-/// it to one sync, and a sync of the Raft log on the same disk would wait for that.
+/// How many bytes are written between syncs. Otherwise a checkpoint of a gigabyte would leave all
+/// of it to one sync, and a sync of the Raft log on the same disk would wait for that.
 const UNSYNCED_SIZE_MAX: u64 = 512 * 1024;
 
-/// Writes at a limited speed, and never again after a failure. When the disk is full, it releases the
-/// reserved space and retries.
+/// Writes at a limited speed, and never again after a failure. When the disk is full, it releases
+/// the reserved space and retries.
 ///
 /// It must reject later calls itself, because redb ignores some failed writes. Such a failure may
 /// hide a failed sync, after which no sync may succeed.

@@ -25,7 +25,8 @@ pub enum CheckpointScope {
     Everything,
 }
 
-/// The packets at one point in time, to be made durable. While it exists, no other checkpoint starts.
+/// The packets at one point in time, to be made durable. While it exists, no other checkpoint
+/// starts.
 ///
 /// If it is dropped before it is committed, the next checkpoint includes its changes.
 #[must_use = "nothing is durable before it is committed"]
@@ -77,13 +78,13 @@ impl Checkpoint {
     /// Blocks the thread.
     ///
     /// Before the call, the Raft log must be on disk through the applied entry of
-    /// [`meta`](Self::meta). Otherwise, after a power loss, the file could contain entries that are in
-    /// no log and that a new leader may contradict.
+    /// [`meta`](Self::meta). Otherwise, after a power loss, the file could contain entries that are
+    /// in no log and that a new leader may contradict.
     ///
-    /// All errors are fatal to the node, except for two. After [`StoreError::Damaged`] the packets in
-    /// memory are undamaged, and a checkpoint of [`CheckpointScope::Everything`] does not need the old
-    /// file. After [`StoreError::NoSpace`] the last checkpoint is unchanged, and the next one includes
-    /// these changes.
+    /// All errors are fatal to the node, except for two. After [`StoreError::Damaged`] the packets
+    /// in memory are undamaged, and a checkpoint of [`CheckpointScope::Everything`] does not need
+    /// the old file. After [`StoreError::NoSpace`] the last checkpoint is unchanged, and the next
+    /// one includes these changes.
     pub fn commit(mut self, speed: IoSpeed) -> Result<Meta, StoreError> {
         let shared = self.shared.clone();
         let timer = shared.metrics.checkpoint_duration_seconds.start_timer();

@@ -9,7 +9,7 @@ pub struct StoreConfig {
     pub disk: Arc<dyn Disk>,
     /// The file. New files are built in the same directory, which must exist.
     pub path: PathBuf,
-    /// The cache for the pages that checkpoints and snapshots use, in bytes. A snapshot that is being
-    /// received uses a second cache of the same size.
+    /// The cache for the pages that checkpoints and snapshots use, in bytes. A snapshot that is
+    /// being received uses a second cache of the same size.
     pub cache_size: usize,
 }

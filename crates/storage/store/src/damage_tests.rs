@@ -56,8 +56,8 @@ fn disk_with(content: &[u8]) -> (SingleFileDisk, StoreConfig) {
     (disk.clone(), config_on(disk, PATH))
 }
 
-/// Opens a damaged file. Either the store has the contents of one of the checkpoints and is returned,
-/// or the file is reported as damaged and is unchanged.
+/// Opens a damaged file. Either the store has the contents of one of the checkpoints and is
+/// returned, or the file is reported as damaged and is unchanged.
 fn correct_or_damaged(
     content: &[u8],
     checkpoints: &[Contents],

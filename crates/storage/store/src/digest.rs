@@ -8,7 +8,7 @@ use crate::schema::Key;
 pub(crate) const DIGEST_SIZE: usize = 32;
 
 /// The bytes around a packet in a snapshot, which is key, size (u16, big-endian), value.
-pub(crate) const PAIR_OVERHEAD: usize = PUBLIC_KEY_SIZE + 2;
+pub(crate) const PACKET_OVERHEAD: usize = PUBLIC_KEY_SIZE + 2;
 
 /// Appends a packet to a chunk.
 pub(crate) fn encode_packet(out: &mut Vec<u8>, key: &Key, value: &[u8]) {

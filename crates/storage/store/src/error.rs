@@ -7,15 +7,15 @@ use std::{
 
 use crate::Damage;
 
-/// Why the store failed. All errors are fatal to the node, except for three: a snapshot that arrived
-/// damaged, which the leader sends again; damage, which is repaired from memory or from a peer; and a
-/// lack of space.
+/// Why the store failed. All errors are fatal to the node, except for three: a snapshot that
+/// arrived damaged, which the leader sends again; damage, which is repaired from memory or from a
+/// peer; and a lack of space.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The file was written by a version that this one cannot read.
     #[error(
-        "the store {} has format \"{}\", but this version of Quorate reads \"{}\": run the version of \
-         Quorate that wrote it, or start a new node with an empty data directory",
+        "the store {} has format \"{}\", but this version of Quorate reads \"{}\": run the \
+         version of Quorate that wrote it, or start a new node with an empty data directory",
         path.display(), found.escape_ascii(), supported.escape_ascii()
     )]
     Format {
@@ -30,8 +30,8 @@ pub enum StoreError {
     /// A read or a write failed.
     #[error("the store failed")]
     Redb(#[source] Box<redb::Error>),
-    /// The disk has no space for a write. Nothing is lost, and the file is unchanged: retry once there
-    /// is space.
+    /// The disk has no space for a write. Nothing is lost, and the file is unchanged: retry once
+    /// there is space.
     #[error("there is no space to write {}: free space on its disk", path.display())]
     NoSpace {
         /// The file that could not be written.

@@ -28,8 +28,8 @@ use crate::{
 pub(crate) struct CheckpointFile {
     pub(crate) path: PathBuf,
     file: Arc<dyn DiskFile>,
-    /// Whether redb's writes when it closes the file are rejected. They are not needed for a file that
-    /// is only read or not published.
+    /// Whether redb's writes when it closes the file are rejected. They are not needed for a file
+    /// that is only read or not published.
     rejects_final_writes: bool,
     pub(crate) is_read_only: bool,
     /// Present for a new file that is not published yet: the disk from which the drop removes it.
@@ -71,8 +71,8 @@ impl CheckpointFile {
         })
     }
 
-    /// Verifies everything in the file of the store, and opens it. Leaves a damaged file unchanged. On
-    /// a full disk it may open the file read-only.
+    /// Verifies everything in the file of the store, and opens it. Leaves a damaged file unchanged.
+    /// On a full disk it may open the file read-only.
     pub(crate) fn open(config: &StoreConfig) -> Result<(Self, Contents), StoreError> {
         let path = &config.path;
         let file = open_locked(config, path, OpenMode::Write)?;
@@ -109,7 +109,7 @@ impl CheckpointFile {
     pub(crate) fn open_read_only(config: &StoreConfig) -> Result<Self, StoreError> {
         let path = &config.path;
         let file = config.disk.open(path, OpenMode::Read);
-        Self::read_only(path.clone(), file.map_err(failed("opened", path))?)
+        Self::read_only(path.clone(), file.map_err(file_error("opened", path))?)
     }
 
     fn writable(
@@ -133,7 +133,7 @@ impl CheckpointFile {
     fn read_only(path: PathBuf, file: Arc<dyn DiskFile>) -> Result<Self, StoreError> {
         let mut opened = Self::unopened(path, file, true);
         let backend = OverlayBackend::new(opened.file.clone(), opened.closed.clone());
-        let backend = backend.map_err(failed("read", &opened.path))?;
+        let backend = backend.map_err(file_error("read", &opened.path))?;
         opened.database = Some(opened.reading(|| open_database(backend, 0))?);
         Ok(opened)
     }
@@ -157,8 +157,8 @@ impl CheckpointFile {
         self.file.size().unwrap_or(0)
     }
 
-    /// Checks every page that is in use. Returns false when only redb's list of free pages was wrong;
-    /// it has been repaired in this `Database`.
+    /// Checks every page that is in use. Returns false when only redb's list of free pages was
+    /// wrong; it has been repaired in this `Database`.
     fn check_pages(&mut self) -> Result<bool, StoreError> {
         let database = self
             .database
@@ -242,12 +242,12 @@ impl CheckpointFile {
     pub(crate) fn publish(&mut self, config: &StoreConfig) -> Result<(), StoreError> {
         let disk = &config.disk;
         disk.rename(&self.path, &config.path)
-            .map_err(failed("moved into place", &self.path))?;
+            .map_err(file_error("moved into place", &self.path))?;
         self.unpublished().take();
         self.path.clone_from(&config.path);
         self.rejects_final_writes = false;
         let dir = dir_of(&self.path);
-        disk.sync_dir(&dir).map_err(failed("synced", &dir))
+        disk.sync_dir(&dir).map_err(file_error("synced", &dir))
     }
 
     /// Reserves space for the next commit. [`SpaceReservation::release`] frees it, or a write that
@@ -256,7 +256,7 @@ impl CheckpointFile {
         let reserved = self.reservation.acquire(disk, &self.path, size);
         reserved.map_err(|error| match is_out_of_space(&error) {
             true => StoreError::no_space(&self.path),
-            false => failed("given reserved space", &self.path)(error),
+            false => file_error("given reserved space", &self.path)(error),
         })
     }
 
@@ -309,7 +309,8 @@ impl Drop for CheckpointFile {
             self.closed.set(CloseReason::Failed);
         }
         let database = self.database.take();
-        // After a panic on a damaged page, redb may panic again. There is no caller to report it to.
+        // After a panic on a damaged page, redb may panic again. There is no caller to report it
+        // to.
         let _ = catching_panics(&self.path, &self.closed, || {
             drop(database);
             Ok(())
@@ -328,7 +329,7 @@ fn open_database(backend: impl StorageBackend, cache_size: usize) -> Result<Data
 
 /// Removes a file that an interrupted operation may have left.
 pub(crate) fn remove(config: &StoreConfig, path: &Path) -> Result<(), StoreError> {
-    remove_if_present(&*config.disk, path).map_err(failed("removed", path))
+    remove_if_present(&*config.disk, path).map_err(file_error("removed", path))
 }
 
 fn open_locked(
@@ -337,8 +338,8 @@ fn open_locked(
     mode: OpenMode,
 ) -> Result<Arc<dyn DiskFile>, StoreError> {
     let file = config.disk.open(path, mode);
-    let file = file.map_err(failed("opened", path))?;
-    match file.try_lock().map_err(failed("locked", path))? {
+    let file = file.map_err(file_error("opened", path))?;
+    match file.try_lock().map_err(file_error("locked", path))? {
         true => Ok(file),
         false => Err(StoreError::InUse {
             path: path.to_owned(),
@@ -346,7 +347,11 @@ fn open_locked(
     }
 }
 
-pub(crate) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+/// Converts an I/O error on the file at `path`. `action` is a participle, such as "opened".
+pub(crate) fn file_error(
+    action: &'static str,
+    path: &Path,
+) -> impl FnOnce(io::Error) -> StoreError {
     let path = path.to_owned();
     move |source| StoreError::File {
         action,

@@ -1,8 +1,8 @@
 //! Running redb on pages that may be damaged.
 //!
-//! On some of them redb panics. The panic is printed like any other, and caught here. If redb panics a
-//! second time while it cleans up, the process ends. The next start finds the damage, because it
-//! verifies all pages before it follows them.
+//! On some of them redb panics. The panic is printed like any other, and caught here. If redb
+//! panics a second time while it cleans up, the process ends. The next start finds the damage,
+//! because it verifies all pages before it follows them.
 
 use std::{
     any::Any,

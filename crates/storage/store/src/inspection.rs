@@ -59,8 +59,8 @@ impl Inspection {
         Ok(stored)
     }
 
-    /// Compares the packets with the summary in `meta`, after all were read. Fails when they differ or
-    /// some are damaged.
+    /// Compares the packets with the summary in `meta`, after all were read. Fails when they differ
+    /// or some are damaged.
     pub(crate) fn finish(&self, meta: &Meta) -> Result<(), StoreError> {
         let found_count = self.summary.usage.count + self.damaged_count;
         let reason = match () {

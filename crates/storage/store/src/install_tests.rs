@@ -1,6 +1,6 @@
-//! Measures how long reads wait for an installation. It depends on the machine, so it is not part of
-//! the usual tests:
-//! `cargo test --release -p quorate-store -- --ignored --nocapture installation`.
+//! Measures how long reads wait for an installation. It depends on the machine, so it is not part
+//! of the usual tests: `cargo test --release -p quorate-store -- --ignored --nocapture
+//! installation`.
 
 #![allow(clippy::print_stdout)]
 

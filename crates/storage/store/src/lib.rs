@@ -23,26 +23,27 @@
 //! disk; `.ci/import-rules` checks that.
 //!
 //! - Each packet is stored once, here, so no second copy can differ.
-//! - A packet is compiled when it is put, before it can be read. So every reader sees the packet that
-//!   was put last, and there is no cache in between.
+//! - A packet is compiled when it is put, before it can be read. So every reader sees the packet
+//!   that was put last, and there is no cache in between.
 //! - A reader sees changes in the order in which they were made, across keys too:
 //!   [`Index::install`] replaces all packets at the same time, by [`PreparedPackets`].
 //!
-//! The packets are divided by a hash into many maps. When a map grows, under its lock, it moves about
-//! a thousand pointers of a million. A map contains only pointers: the key is in the packet, which the
-//! reader needs next anyway. The hash is keyed at random, because strangers choose the keys.
+//! The packets are divided by a hash into many maps. When a map grows, under its lock, it moves
+//! about a thousand pointers of a million. A map contains only pointers: the key is in the packet,
+//! which the reader needs next anyway. The hash is keyed at random, because strangers choose the
+//! keys.
 //!
 //! # Checkpoints
 //!
 //! [`Store::begin_checkpoint`] takes the changes and [`Checkpoint::commit`] writes them in one
 //! durable transaction, concurrently with reads and transactions. In between, the caller must sync
-//! the Raft log through the applied entry of the checkpoint. Otherwise the file could be ahead of the
-//! log after a power loss, and a new leader could send entries that contradict the file.
+//! the Raft log through the applied entry of the checkpoint. Otherwise the file could be ahead of
+//! the log after a power loss, and a new leader could send entries that contradict the file.
 //!
 //! A commit is two-phase, because packets come from strangers and redb's page checksums are not
-//! cryptographic. It stores redb's list of free pages, so that a start need not rebuild it. It syncs
-//! every half megabyte, so that a sync of the Raft log on the same disk does not wait for long. At
-//! [`IoSpeed::Gentle`] it pauses in between.
+//! cryptographic. It stores redb's list of free pages, so that a start need not rebuild it. It
+//! syncs every half megabyte, so that a sync of the Raft log on the same disk does not wait for
+//! long. At [`IoSpeed::Gentle`] it pauses in between.
 //!
 //! Every file is built under another name, synced, and renamed into place: the file is complete or
 //! absent.
@@ -54,31 +55,32 @@
 //! | `packets` | public key, 32 bytes | checksum (u64), time received (u64, ms), payload |
 //! | `meta` | `"format"` | format (u8), applied, cluster state, number, size and hash of the packets, membership, checksum |
 //!
-//! All integers are big-endian. A checksum is XXH3-64 over the other fields of the row, including the
-//! key. The hash of the packets is the sum of their XXH3-128, so that it can be updated with each
-//! change, and a lost packet is detected.
+//! All integers are big-endian. A checksum is XXH3-64 over the other fields of the row, including
+//! the key. The hash of the packets is the sum of their XXH3-128, so that it can be updated with
+//! each change, and a lost packet is detected.
 //!
 //! # Damage
 //!
-//! [`Store::open`] reads the complete file and checks everything in it before a packet is served. If
-//! a check fails, it returns [`Damage`] and leaves the file unchanged. [`Store::scrub`] reads a
-//! checkpoint while the node runs; a checkpoint of [`CheckpointScope::Everything`] repairs damage from
-//! memory. No checksum can detect an old file: redb's header has two slots, and after a bit flip it
-//! can show the last but one checkpoint. So the caller compares [`Meta::applied`] with the first entry
-//! of its log.
+//! [`Store::open`] reads the complete file and checks everything in it before a packet is served.
+//! If a check fails, it returns [`Damage`] and leaves the file unchanged. [`Store::scrub`] reads a
+//! checkpoint while the node runs; a checkpoint of [`CheckpointScope::Everything`] repairs damage
+//! from memory. No checksum can detect an old file: redb's header has two slots, and after a bit
+//! flip it can show the last but one checkpoint. So the caller compares [`Meta::applied`] with the
+//! first entry of its log.
 //!
 //! # Snapshots
 //!
 //! A [`Snapshot`] is a read transaction on the last checkpoint, so taking one costs nothing. It is
 //! sent in key order, in chunks. Each chunk ends with the SHA-256 of everything before it. A
-//! [`SnapshotReceiver`] builds a new file next to the old one; [`Store::install`] replaces the old one.
+//! [`SnapshotReceiver`] builds a new file next to the old one; [`Store::install`] replaces the old
+//! one.
 //!
 //! # Full disks
 //!
-//! Before a checkpoint starts, it reserves the space by which the file may grow, in a second file. If
-//! a write of redb finds the disk full, that space is released. If that is not enough, the checkpoint
-//! fails: the changes stay in memory for the next one, and until then the file is read as of the last
-//! checkpoint. A snapshot has all its space before it is passed on to be installed.
+//! Before a checkpoint starts, it reserves the space by which the file may grow, in a second file.
+//! If a write of redb finds the disk full, that space is released. If that is not enough, the
+//! checkpoint fails: the changes stay in memory for the next one, and until then the file is read
+//! as of the last checkpoint. A snapshot has all its space before it is passed on to be installed.
 //!
 //! # What redb does not do
 //!

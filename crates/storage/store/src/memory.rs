@@ -42,8 +42,8 @@ impl Memory {
         memory
     }
 
-    /// Up to `count` packets with keys after `after`, in the order of keys. This is not a consistent
-    /// view: changes made meanwhile are included or not.
+    /// Up to `count` packets with keys after `after`, in the order of keys. This is not a
+    /// consistent view: changes made meanwhile are included or not.
     pub(crate) fn packets_after(
         &self,
         after: Option<&PublicKey>,
@@ -68,8 +68,8 @@ impl Memory {
             .collect()
     }
 
-    /// Locks the state. A transaction holds the lock while it applies a group of entries; reads do not
-    /// need it.
+    /// Locks the state. A transaction holds the lock while it applies a group of entries; reads do
+    /// not need it.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         let state = self.state.lock();
         state.expect("a panic left a transaction half applied")
@@ -141,8 +141,8 @@ pub struct PacketsMut<'a> {
 }
 
 impl PacketsMut<'_> {
-    /// The changes since the last call. A packet that was received again with the same bytes does not
-    /// count.
+    /// The changes since the last call. A packet that was received again with the same bytes does
+    /// not count.
     pub fn take_changed(&mut self) -> Vec<(PublicKey, ChangeKind)> {
         mem::take(&mut self.changed)
     }
@@ -191,8 +191,8 @@ impl StoredPackets for PacketsMut<'_> {
     }
 }
 
-/// Copies the payload: it is a slice of the batch in which it arrived, and would keep all of that in
-/// memory.
+/// Copies the payload: it is a slice of the batch in which it arrived, and would keep all of that
+/// in memory.
 fn with_own_payload(stored: &StoredPacket) -> StoredPacket {
     let payload = Bytes::copy_from_slice(stored.packet.payload());
     let packet = SignedPacket::assume_verified(*stored.packet.key(), payload);

@@ -1,4 +1,5 @@
-//! The meta row of a store: the last entry applied, the cluster state and the summary of the packets.
+//! The meta row of a store: the last entry applied, the cluster state and the summary of the
+//! packets.
 
 use std::path::Path;
 
@@ -25,8 +26,8 @@ pub struct Meta {
     pub membership: Bytes,
     /// The cluster state as of that entry. A received snapshot contains its own.
     pub cluster: ClusterState,
-    /// The summary of the packets. The store updates it. Nodes that applied the same entries have the
-    /// same summary.
+    /// The summary of the packets. The store updates it. Nodes that applied the same entries have
+    /// the same summary.
     pub packets: PacketsSummary,
 }
 

@@ -14,8 +14,8 @@ use crate::backend::CloseState;
 /// The unit in which writes are kept, in bytes: the size of redb's pages.
 const PAGE_SIZE: usize = 4096;
 
-/// A read-only file for redb. When redb opens a file, it writes a mark that it is open, and a repair.
-/// These few pages stay in memory, and the file stays unchanged.
+/// A read-only file for redb. When redb opens a file, it writes a mark that it is open, and a
+/// repair. These few pages stay in memory, and the file stays unchanged.
 #[derive(Debug)]
 pub(crate) struct OverlayBackend {
     file: Arc<dyn DiskFile>,

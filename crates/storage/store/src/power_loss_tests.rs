@@ -27,7 +27,8 @@ fn config_of(disk: &SimDisk) -> StoreConfig {
     config_on(disk.clone(), "/data/packets.redb")
 }
 
-/// Simulates a power loss at each boundary after `first`. The store must contain `before` or `after`.
+/// Simulates a power loss at each boundary after `first`. The store must contain `before` or
+/// `after`.
 fn expect_one_or_the_other(disk: &SimDisk, first: usize, before: &Contents, after: &Contents) {
     let last = disk.boundaries();
     assert!(first < last, "there are operations on the disk");

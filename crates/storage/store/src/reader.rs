@@ -34,8 +34,8 @@ impl PacketReader {
         })
     }
 
-    /// Continues to read until `visit` returns true. It gets each key, the packet if it is undamaged,
-    /// and the size of both in the file, in bytes.
+    /// Continues to read until `visit` returns true. It gets each key, the packet if it is
+    /// undamaged, and the size of both in the file, in bytes.
     pub(crate) fn read(
         &mut self,
         mut visit: impl FnMut(&Key, Option<StoredPacket>, usize) -> bool,

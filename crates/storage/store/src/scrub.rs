@@ -12,9 +12,9 @@ const PIECE_SIZE: usize = 256 * 1024;
 
 /// Reads the last checkpoint piece by piece.
 ///
-/// The file is opened a second time, without a cache, so that each page is read from the disk or the
-/// page cache, as after a restart. A snapshot pins these pages: newer checkpoints write to other
-/// pages, and the file grows if the scrub takes long.
+/// The file is opened a second time, without a cache, so that each page is read from the disk or
+/// the page cache, as after a restart. A snapshot pins these pages: newer checkpoints write to
+/// other pages, and the file grows if the scrub takes long.
 pub struct StoreScrub {
     packets: PacketReader,
     is_ended: bool,
@@ -43,12 +43,12 @@ impl StoreScrub {
         })
     }
 
-    /// Verifies the next piece and returns its size in bytes, or `None` after the last one. Blocks the
-    /// thread. The caller makes pauses between pieces.
+    /// Verifies the next piece and returns its size in bytes, or `None` after the last one. Blocks
+    /// the thread. The caller makes pauses between pieces.
     ///
-    /// Fails with [`StoreError::NoSpace`] when a checkpoint found the disk full, which ends the scrub.
-    /// Fails with [`StoreError::Damaged`] after the last piece, with everything that was found, or
-    /// immediately when it is impossible to read further.
+    /// Fails with [`StoreError::NoSpace`] when a checkpoint found the disk full, which ends the
+    /// scrub. Fails with [`StoreError::Damaged`] after the last piece, with everything that was
+    /// found, or immediately when it is impossible to read further.
     pub fn next_piece(&mut self) -> Result<Option<usize>, StoreError> {
         if self.is_ended {
             return Ok(None);

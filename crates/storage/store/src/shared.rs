@@ -54,8 +54,8 @@ impl Shared {
         *self.durable.lock().unwrap_or_else(PoisonError::into_inner) = applied;
     }
 
-    /// Replaces the file by a committed one. If that fails, the old file is closed too: the name may
-    /// already be that of the new file.
+    /// Replaces the file by a committed one. If that fails, the old file is closed too: the name
+    /// may already be that of the new file.
     pub(crate) fn replace_file(&self, mut file: CheckpointFile) -> Result<(), StoreError> {
         let published = file.publish(&self.config);
         published.inspect_err(|_| self.file().closed.set(CloseReason::Failed))?;

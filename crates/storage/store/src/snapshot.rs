@@ -1,13 +1,13 @@
 //! Sending a snapshot.
 //!
 //! ```text
-//! chunk   kind u8, body, SHA-256 of the bodies of all chunks of kinds 3 and 1 up to here (32 bytes)
+//! chunk   kind u8, body, SHA-256 of all bodies of kinds 3 and 1 so far (32 bytes)
 //! kind 3  the first chunk. body: the cluster state; bytes after it are ignored
 //! kind 1  body: packets, each key 32 bytes, size u16, encoding
 //! kind 2  the last chunk. body: the number of packets u64
 //! ```
-//! Nodes of different versions send it to each other. So any addition needs a new feature level, and
-//! is sent only in clusters with that level.
+//! Nodes of different versions send it to each other. So any addition needs a new feature level,
+//! and is sent only in clusters with that level.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     Meta, StoreError,
-    digest::{DIGEST_SIZE, PAIR_OVERHEAD, encode_packet},
+    digest::{DIGEST_SIZE, PACKET_OVERHEAD, encode_packet},
     file::CheckpointFile,
     reader::PacketReader,
 };
@@ -26,12 +26,12 @@ pub(crate) const KIND_PACKETS: u8 = 1;
 pub(crate) const KIND_END: u8 = 2;
 pub(crate) const KIND_CLUSTER: u8 = 3;
 
-/// The size at which a chunk is complete, in bytes. Large enough that a round trip for each does not
-/// matter, small enough to be kept in memory on both sides.
+/// The size at which a chunk is complete, in bytes. Large enough that a round trip for each does
+/// not matter, small enough to be kept in memory on both sides.
 pub(crate) const CHUNK_SIZE: usize = 1024 * 1024;
 
-/// The packets of a checkpoint. It pins the pages that it reads: drop it as soon as possible, or the
-/// file grows.
+/// The packets of a checkpoint. It pins the pages that it reads: drop it as soon as possible, or
+/// the file grows.
 pub struct Snapshot {
     transaction: ReadTransaction,
     pub(crate) file: Arc<CheckpointFile>,
@@ -97,8 +97,8 @@ enum Stage {
 impl SnapshotChunks {
     /// The next chunk, or `None` after the last one. Reads about a megabyte from the store.
     ///
-    /// Fails with [`StoreError::Damaged`] when a packet is damaged, or when packets are missing at the
-    /// end: then no node receives the complete snapshot.
+    /// Fails with [`StoreError::Damaged`] when a packet is damaged, or when packets are missing at
+    /// the end: then no node receives the complete snapshot.
     pub fn next_chunk(&mut self) -> Result<Option<Bytes>, StoreError> {
         let mut chunk = match self.stage {
             Stage::Cluster => self.first_chunk(),
@@ -125,7 +125,7 @@ impl SnapshotChunks {
                 Some(stored) => encode_packet(&mut chunk, key, &stored.encode()),
                 None => is_damaged = true,
             }
-            is_damaged || chunk.len() + PAIR_OVERHEAD >= CHUNK_SIZE
+            is_damaged || chunk.len() + PACKET_OVERHEAD >= CHUNK_SIZE
         })?;
         if is_damaged {
             let reason = "a packet has a wrong checksum";

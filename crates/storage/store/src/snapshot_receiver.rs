@@ -14,7 +14,8 @@ use crate::{
     snapshot::{KIND_CLUSTER, KIND_END, KIND_PACKETS},
 };
 
-/// By how many bytes the last commit to a complete file may grow it, without its list of free pages.
+/// By how many bytes the last commit to a complete file may grow it, without its list of free
+/// pages.
 const LAST_GROWTH: u64 = 1024 * 1024;
 
 /// How many bytes of a file need one byte in redb's list of free pages, at least.
@@ -72,8 +73,8 @@ impl SnapshotReceiver {
             KIND_CLUSTER => {
                 self.digest.update(body);
                 self.check_digest(expected)?;
-                // Bytes after the cluster state belong to a feature level that this program does not
-                // know. The cluster state contains that level.
+                // Bytes after the cluster state belong to a feature level that this program does
+                // not know. The cluster state contains that level.
                 let reason = "the cluster state cannot be read";
                 let decoded = ClusterState::decode(body);
                 let (cluster, _) = decoded.map_err(|_| StoreError::Snapshot(reason))?;

@@ -9,7 +9,7 @@ use quorate_state::{LogPosition, StoredPacket, UnixMillis};
 use crate::{
     Checkpoint, CheckpointScope, Index, Meta, PacketsMut, ReceivedSnapshot, Snapshot,
     SnapshotReceiver, StoreConfig, StoreError, StoreMetrics, StoreScrub, checkpoint,
-    file::{CheckpointFile, Contents, failed, remove},
+    file::{CheckpointFile, Contents, file_error, remove},
     shared::Shared,
     space_reservation::reserve_path,
 };
@@ -26,8 +26,8 @@ impl Store {
     /// Opens the store, or creates an empty one when there is no file.
     ///
     /// Reads and verifies everything, which takes a few seconds for a million packets. Fails with
-    /// [`StoreError::Damaged`] when a check fails, and leaves the file unchanged. The caller must check
-    /// whether this node may start with an empty or older store.
+    /// [`StoreError::Damaged`] when a check fails, and leaves the file unchanged. The caller must
+    /// check whether this node may start with an empty or older store.
     pub fn open(config: StoreConfig, metrics: StoreMetrics) -> Result<Self, StoreError> {
         let (file, contents) = match is_absent(&config)? {
             false => CheckpointFile::open(&config)?,
@@ -50,8 +50,8 @@ impl Store {
         Ok(Self { shared })
     }
 
-    /// Creates a store from a received snapshot, and replaces a damaged file. Uses the same fields of
-    /// `meta` as [`install`](Self::install).
+    /// Creates a store from a received snapshot, and replaces a damaged file. Uses the same fields
+    /// of `meta` as [`install`](Self::install).
     pub fn create_from(
         config: StoreConfig,
         received: ReceivedSnapshot,
@@ -84,8 +84,8 @@ impl Store {
         self.shared.memory.index.clone()
     }
 
-    /// Up to `count` packets in the order of keys: those with keys after `after`, or the first ones.
-    /// Visits all packets.
+    /// Up to `count` packets in the order of keys: those with keys after `after`, or the first
+    /// ones. Visits all packets.
     pub fn packets_after(&self, after: Option<&PublicKey>, count: usize) -> Vec<StoredPacket> {
         self.shared.memory.packets_after(after, count)
     }
@@ -126,10 +126,10 @@ impl Store {
 
     /// Changes packets and `meta`, in memory. Returns the new meta with what `change` returned.
     ///
-    /// `change` gets the current meta and sets `applied`, `membership` and `cluster` in it. The store
-    /// itself updates number, size and hash of the packets. Each packet is visible to reads as soon as
-    /// it is put, but an entry counts as applied only when this returns. If `change` panics, it is half
-    /// applied; after that every call except reads of packets panics.
+    /// `change` gets the current meta and sets `applied`, `membership` and `cluster` in it. The
+    /// store itself updates number, size and hash of the packets. Each packet is visible to reads
+    /// as soon as it is put, but an entry counts as applied only when this returns. If `change`
+    /// panics, it is half applied; after that every call except reads of packets panics.
     pub fn transact<T>(
         &self,
         change: impl FnOnce(&mut PacketsMut<'_>, &mut Meta) -> T,
@@ -144,8 +144,8 @@ impl Store {
     /// Starts a checkpoint of the current packets. Blocks the thread until another checkpoint or
     /// installation has ended.
     ///
-    /// Transactions wait shortly. For [`CheckpointScope::Everything`] they wait while the list of all
-    /// packets is cloned, which takes some tenths of a second for a million.
+    /// Transactions wait shortly. For [`CheckpointScope::Everything`] they wait while the list of
+    /// all packets is cloned, which takes some tenths of a second for a million.
     pub fn begin_checkpoint(&self, scope: CheckpointScope) -> Checkpoint {
         Checkpoint::begin(self.shared.clone(), scope)
     }
@@ -155,14 +155,14 @@ impl Store {
         Snapshot::new(self.shared.file())
     }
 
-    /// Starts to receive a snapshot. Replaces one that was started before. Also works when the store
-    /// is missing or damaged.
+    /// Starts to receive a snapshot. Replaces one that was started before. Also works when the
+    /// store is missing or damaged.
     pub fn receiver(config: &StoreConfig) -> Result<SnapshotReceiver, StoreError> {
         SnapshotReceiver::create(config)
     }
 
-    /// Replaces all packets by those of a received snapshot, durably, and sets the meta. Only `applied`
-    /// and `membership` of `meta` are used: the rest is in the snapshot.
+    /// Replaces all packets by those of a received snapshot, durably, and sets the meta. Only
+    /// `applied` and `membership` of `meta` are used: the rest is in the snapshot.
     ///
     /// For a short time, both the old and the new packets are in memory. No transaction may run
     /// meanwhile: it would be lost.
@@ -187,9 +187,9 @@ impl Store {
 fn is_absent(config: &StoreConfig) -> Result<bool, StoreError> {
     let path = &config.path;
     match config.disk.open(path, OpenMode::Read) {
-        Ok(file) => Ok(file.size().map_err(failed("read", path))? == 0),
+        Ok(file) => Ok(file.size().map_err(file_error("read", path))? == 0),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
-        Err(error) => Err(failed("opened", path)(error)),
+        Err(error) => Err(file_error("opened", path)(error)),
     }
 }
 

@@ -14,16 +14,16 @@ use std::{
 pub enum IoSpeed {
     /// As fast as possible: a caller waits for it.
     Fast,
-    /// With pauses, so that disk and CPU are available for requests. It takes four times as long. The
-    /// speed changes to fast when the next checkpoint waits for this one.
+    /// With pauses, so that disk and CPU are available for requests. It takes four times as long.
+    /// The speed changes to fast when the next checkpoint waits for this one.
     Gentle,
 }
 
 /// How many times as long as the work before it a pause is.
 const PAUSE_PER_WORK: u32 = 3;
 
-/// How long to work without a pause: less than a publisher waits for the sync of the Raft log anyway.
-/// One sync may take longer, and is followed by a longer pause.
+/// How long to work without a pause: less than a publisher waits for the sync of the Raft log
+/// anyway. One sync may take longer, and is followed by a longer pause.
 const WORK_MAX: Duration = Duration::from_millis(1);
 
 /// Limits the speed of the thread that works on a file.

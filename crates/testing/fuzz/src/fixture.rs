@@ -16,8 +16,8 @@ pub(crate) const KEY: PublicKey = PublicKey::from_bytes([1; 32]);
 /// A zone, the root zone, and a zone inside the first.
 pub(crate) const ORIGINS: [&str; 3] = ["dns.test.", ".", "inner.dns.test."];
 
-/// The packet of [`KEY`] for targets that do not fuzz it: `_iroh` with TXT records, an alias to it, a
-/// wildcard, a DNAME, a zone cut with glue, a mail host.
+/// The packet of [`KEY`] for targets that do not fuzz it: `_iroh` with TXT records, an alias to it,
+/// a wildcard, a DNAME, a zone cut with glue, a mail host.
 const PACKET: &[u8] = include_bytes!("packet.bin");
 
 /// A responder and its replica.

@@ -13,8 +13,8 @@ type Sector = [u8; SECTOR_SIZE];
 
 const ZEROS: Sector = [0; SECTOR_SIZE];
 
-/// The sectors of a file. Equal sectors are shared between contents, because a disk has many images.
-/// A missing sector is all zeros, and so are the bytes after the end of the file.
+/// The sectors of a file. Equal sectors are shared between contents, because a disk has many
+/// images. A missing sector is all zeros, and so are the bytes after the end of the file.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Content {
     size: usize,

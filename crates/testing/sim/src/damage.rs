@@ -9,8 +9,8 @@ use crate::{
     trace::{FileId, Operation},
 };
 
-/// Damage is on the medium and visible immediately. It counts as an operation. A range must be inside
-/// the file.
+/// Damage is on the medium and visible immediately. It counts as an operation. A range must be
+/// inside the file.
 impl SimDisk {
     /// Flips one bit of a file.
     pub fn flip_bit(&self, path: impl AsRef<Path>, bit: usize) -> io::Result<()> {

@@ -45,9 +45,9 @@ impl SimDisk {
         self.0.state().make_durable();
     }
 
-    /// Kills the process, and returns the same disk for a new process. Written bytes are visible, but
-    /// a power loss may still lose unsynced ones. All handles of the old process fail, and its locks
-    /// are released.
+    /// Kills the process, and returns the same disk for a new process. Written bytes are visible,
+    /// but a power loss may still lose unsynced ones. All handles of the old process fail, and its
+    /// locks are released.
     #[must_use]
     pub fn kill(&self) -> Self {
         let mut dead = self.0.state();
@@ -107,8 +107,8 @@ impl SimDisk {
             .sum()
     }
 
-    /// Makes the `nth` call from now on files under `under` fail, counted from 1. The empty path means
-    /// all files.
+    /// Makes the `nth` call from now on files under `under` fail, counted from 1. The empty path
+    /// means all files.
     pub fn fail(&self, call: Call, under: impl AsRef<Path>, nth: usize) {
         self.0
             .state()
@@ -147,13 +147,14 @@ impl SimDisk {
         self.0.state().used_space()
     }
 
-    /// Removes all injected failures and the space limit. Bytes that a failed sync dropped stay lost.
+    /// Removes all injected failures and the space limit. Bytes that a failed sync dropped stay
+    /// lost.
     pub fn mend(&self) {
         self.0.state().faults.clear();
     }
 
-    /// Blocks syncs of files under `under` until [`SimDisk::release_syncs`]. Each sync makes durable
-    /// what was written before it was called.
+    /// Blocks syncs of files under `under` until [`SimDisk::release_syncs`]. Each sync makes
+    /// durable what was written before it was called.
     pub fn block_syncs(&self, under: impl AsRef<Path>) {
         self.0.state().faults.syncs_blocked_under = Some(normalize(under.as_ref()));
     }

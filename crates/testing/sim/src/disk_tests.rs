@@ -63,7 +63,7 @@ fn names_are_listed_renamed_and_removed() {
 }
 
 #[test]
-fn settling_drops_files_without_name_and_handle() {
+fn unreachable_files_are_dropped_when_the_disk_is_made_durable() {
     let disk = SimDisk::new();
     let kept = file(&disk, "a");
     kept.write_at(b"kept", 0).unwrap();
@@ -216,7 +216,7 @@ fn a_blocked_sync_of_a_killed_process_fails() {
 }
 
 #[test]
-fn damage_is_shown_and_on_the_medium() {
+fn damage_is_visible_and_on_the_medium() {
     let disk = SimDisk::new();
     let a = file(&disk, "a");
     a.write_at(b"abcdefgh", 0).unwrap();

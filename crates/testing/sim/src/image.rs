@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use crate::{Loss, SimDisk, replay, state::Medium};
 
 impl SimDisk {
-    /// The disk that a power loss leaves after the first `at` operations of the trace, or after all if
-    /// there are fewer. It is a new disk without faults, and everything on it is durable.
+    /// The disk that a power loss leaves after the first `at` operations of the trace, or after all
+    /// if there are fewer. It is a new disk without faults, and everything on it is durable.
     #[must_use]
     pub fn image(&self, at: usize, loss: Loss) -> Self {
         let state = self.0.state();

@@ -1,9 +1,9 @@
 //! A simulated disk in memory, for tests of I/O errors, full disks and power loss.
 //!
-//! [`SimDisk`] gives the guarantees of [`quorate_disk`] and no others. It records every operation. The
-//! point between two operations is a *boundary*. [`SimDisk::image`] is the disk that a power loss at a
-//! boundary would leave. Code that is correct on every image of every boundary is correct on a real
-//! disk that gives the same guarantees.
+//! [`SimDisk`] gives the guarantees of [`quorate_disk`] and no others. It records every operation.
+//! The point between two operations is a *boundary*. [`SimDisk::image`] is the disk that a power
+//! loss at a boundary would leave. Code that is correct on every image of every boundary is correct
+//! on a real disk that gives the same guarantees.
 //!
 //! | what is modelled | how |
 //! |---|---|

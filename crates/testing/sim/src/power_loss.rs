@@ -12,8 +12,8 @@ pub enum Loss {
     Nothing,
     /// Sectors, sizes and names, chosen by the seed.
     Torn(u64),
-    /// Complete writes, sizes and names, chosen by the seed. The last write of a file survives, if the
-    /// size that survives allows it.
+    /// Complete writes, sizes and names, chosen by the seed. The last write of a file survives, if
+    /// the size that survives allows it.
     Reordered(u64),
 }
 

@@ -1,8 +1,8 @@
 //! The content of the medium after a trace and a power loss.
 //!
-//! There are two passes over a trace: the first finds which operations must survive, the second writes
-//! those that do. When a sector of a write survives, it has the content that the kernel had then,
-//! including earlier writes to it, because the kernel writes pages and not calls.
+//! There are two passes over a trace: the first finds which operations must survive, the second
+//! writes those that do. When a sector of a write survives, it has the content that the kernel had
+//! then, including earlier writes to it, because the kernel writes pages and not calls.
 
 use std::{collections::BTreeMap, ops::Range};
 

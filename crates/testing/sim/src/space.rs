@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use quorate_disk::SECTOR_SIZE;
 
-/// The allocated sectors of a file. A sector that was never written or reserved is a hole and uses no
-/// space.
+/// The allocated sectors of a file. A sector that was never written or reserved is a hole and uses
+/// no space.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct AllocatedSectors {
     is_allocated: Vec<bool>,
@@ -33,8 +33,8 @@ impl AllocatedSectors {
         sectors.any(|sector| self.is_allocated.get(sector) != Some(&true))
     }
 
-    /// Allocates these bytes of the file, with `free` bytes on the disk. When the disk is full, returns
-    /// the offset of the first byte without space as the error.
+    /// Allocates these bytes of the file, with `free` bytes on the disk. When the disk is full,
+    /// returns the offset of the first byte without space as the error.
     pub(crate) fn allocate(&mut self, range: Range<usize>, mut free: u64) -> Result<(), usize> {
         for sector in range.start / SECTOR_SIZE..range.end.div_ceil(SECTOR_SIZE) {
             if self.is_allocated.get(sector) == Some(&true) {

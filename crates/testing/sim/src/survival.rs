@@ -14,8 +14,8 @@ use crate::{
     trace::{FileId, NameChange, Operation},
 };
 
-/// The probabilities that an operation survives, in eighths. One of them is used for a complete image,
-/// so that some images keep few operations and some nearly all.
+/// The probabilities that an operation survives, in eighths. One of them is used for a complete
+/// image, so that some images keep few operations and some nearly all.
 const PROBABILITIES: [u8; 3] = [1, 4, 7];
 
 /// Decides at random which unsynced operations survive.
@@ -100,7 +100,7 @@ pub(crate) struct Survival {
 
 /// The unsynced operations of a file, by their positions in the trace.
 #[derive(Default)]
-struct Pending {
+struct PendingOperations {
     /// The size of the file after all operations so far.
     size: usize,
     writes: Vec<usize>,
@@ -113,7 +113,7 @@ impl Survival {
             write_states: vec![WriteState::Unsynced; operations.len()],
             size_survives: vec![false; operations.len()],
         };
-        let mut files: BTreeMap<FileId, Pending> = BTreeMap::new();
+        let mut files: BTreeMap<FileId, PendingOperations> = BTreeMap::new();
         for (file, content) in &base.contents {
             files.entry(*file).or_default().size = content.size();
         }
@@ -134,7 +134,7 @@ impl Survival {
 
     fn add(
         &mut self,
-        files: &mut BTreeMap<FileId, Pending>,
+        files: &mut BTreeMap<FileId, PendingOperations>,
         position: usize,
         operation: &Operation,
     ) {

@@ -11,8 +11,8 @@ use super::{
     watches::Watches,
 };
 
-/// The changes of the packets of a node. The caller that changes the [`Index`](super::Index) publishes
-/// them here afterwards, so that a client that receives a change can read it.
+/// The changes of the packets of a node. The caller that changes the [`Index`](super::Index)
+/// publishes them here afterwards, so that a client that receives a change can read it.
 #[derive(Debug)]
 pub struct ChangeFeed {
     ring: Mutex<ChangeRing>,

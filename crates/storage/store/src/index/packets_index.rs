@@ -30,7 +30,8 @@ pub struct Index {
     hasher: RandomState,
 }
 
-/// Packets ready to [replace](Index::install) all packets of an index; afterwards, the replaced ones.
+/// Packets ready to [replace](Index::install) all packets of an index; afterwards, the replaced
+/// ones.
 pub struct PreparedPackets {
     shards: Box<[RwLock<Packets>]>,
 }
@@ -65,8 +66,8 @@ impl Index {
         Some(found.remove().0)
     }
 
-    /// Compiles packets, which must have different keys, for [`install`](Self::install). Takes a second
-    /// or two for a million, on all cores, and logs its progress.
+    /// Compiles packets, which must have different keys, for [`install`](Self::install). Takes a
+    /// second or two for a million, on all cores, and logs its progress.
     pub fn prepare(&self, packets: &[StoredPacket]) -> PreparedPackets {
         let prepared = PreparedPackets {
             shards: empty_shards(),
@@ -96,7 +97,8 @@ impl Index {
         self.insert(&mut write(shard), hash, indexed);
     }
 
-    /// Replaces all packets by prepared ones. Returns the old ones, because freeing them takes a while.
+    /// Replaces all packets by prepared ones. Returns the old ones, because freeing them takes a
+    /// while.
     ///
     /// All locks are taken before the first is released. Otherwise a reader could see an old packet
     /// after a new one.
@@ -110,8 +112,8 @@ impl Index {
         prepared
     }
 
-    /// Calls `visit` for each packet, in no particular order. This is not a consistent view: packets
-    /// that are put or removed meanwhile may be visited or not.
+    /// Calls `visit` for each packet, in no particular order. This is not a consistent view:
+    /// packets that are put or removed meanwhile may be visited or not.
     pub fn for_each(&self, mut visit: impl FnMut(&Arc<IndexedPacket>)) {
         for shard in &self.shards {
             read(shard).iter().for_each(&mut visit);

@@ -5,8 +5,8 @@ use std::{
     time::Instant,
 };
 
-/// After how many packets a line is logged: about a second of work, so that a start of several seconds
-/// does not look as if it hangs.
+/// After how many packets a line is logged: about a second of work, so that a start of several
+/// seconds does not look as if it hangs.
 const PACKETS_PER_LINE: usize = 500_000;
 
 /// Counts packets, and logs the count periodically.

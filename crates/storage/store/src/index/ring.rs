@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use quorate_replica::{ChangedPacket, Changes, ChangesLost, LogIndex};
 
 /// How many changes are kept. Each takes 48 bytes, so that all take 12 MiB at most. With a million
-/// endpoints that publish every 300 s they cover a bit more than a minute: a client that polls every
-/// few seconds can skip several polls.
+/// endpoints that publish every 300 s they cover a bit more than a minute: a client that polls
+/// every few seconds can skip several polls.
 pub(crate) const CHANGE_COUNT_MAX: usize = 256 * 1024;
 
 /// A ring buffer of the latest changes.

@@ -13,7 +13,8 @@ use std::{
 use futures_util::{Stream, task::AtomicWaker};
 use quorate_packet::PublicKey;
 
-/// All watches of a node. A change costs one lookup in a map, and wakes only the watches of its key.
+/// All watches of a node. A change costs one lookup in a map, and wakes only the watches of its
+/// key.
 #[derive(Debug, Default)]
 pub(crate) struct Watches(Arc<Mutex<WatchTable>>);
 
@@ -236,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dropped_watch_leaves_nothing() {
+    fn a_dropped_watch_is_removed() {
         let watches = Watches::default();
         let [one, other] = [(); 2].map(|()| watches.watch(&public_key(1)));
         drop(one);

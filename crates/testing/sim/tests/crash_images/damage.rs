@@ -15,8 +15,8 @@ const STEP_COUNT: usize = 12;
 /// How many bits are flipped in each log, one at a time.
 const BIT_COUNT: usize = 40;
 
-/// Flips bits in logs that were closed normally, until the budget is spent. Returns the number of logs
-/// and the number of rejected images. Fails when a log opens with less than it acknowledged.
+/// Flips bits in logs that were closed normally, until the budget is spent. Returns the number of
+/// logs and the number of rejected images. Fails when a log opens with less than it acknowledged.
 pub(crate) fn damage_logs(
     injected_fault: Option<InjectedFault>,
     budget: &mut Budget,

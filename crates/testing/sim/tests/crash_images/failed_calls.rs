@@ -75,10 +75,10 @@ fn after_a_failed_checkpoint_store_and_log_still_agree() {
 }
 
 /// The world after a restart, with the boundary of the failure and that at which it was open again.
-type Restarted<W> = Result<(W, usize, usize), String>;
+type RestartResult<W> = Result<(W, usize, usize), String>;
 
 /// Simulates power losses after a failure and a restart of the process.
-fn crash_after<W: World>(what: &str, restart: impl Fn(u64) -> Restarted<W>) {
+fn crash_after<W: World>(what: &str, restart: impl Fn(u64) -> RestartResult<W>) {
     let mut budget = Budget::share(SHARE);
     let mut seed = 0;
     while !budget.is_spent() {
@@ -94,7 +94,7 @@ fn crash_after<W: World>(what: &str, restart: impl Fn(u64) -> Restarted<W>) {
     budget.print(what, seed);
 }
 
-fn restart_log(seed: u64, fail: impl Fn(&SimDisk, usize)) -> Restarted<LogWorld> {
+fn restart_log(seed: u64, fail: impl Fn(&SimDisk, usize)) -> RestartResult<LogWorld> {
     let disk = empty_disk();
     let log = open_log(&disk, seed, None)?;
     let mut node = LogNode::new(&disk, log, History::empty(), seed);
@@ -132,7 +132,7 @@ fn restart_log(seed: u64, fail: impl Fn(&SimDisk, usize)) -> Restarted<LogWorld>
 
 /// Fills the disk until entries wait for space. With even seeds there is space again before the
 /// process is killed; with odd seeds it is killed while entries wait.
-fn fill_log(seed: u64) -> Restarted<LogWorld> {
+fn fill_log(seed: u64) -> RestartResult<LogWorld> {
     let disk = empty_disk();
     let log = open_log(&disk, seed, None)?;
     let mut node = LogNode::new(&disk, log, History::empty(), seed);
@@ -168,7 +168,7 @@ fn fill_log(seed: u64) -> Restarted<LogWorld> {
 }
 
 /// Makes one of the first `nth_max` calls on the file of a store fail.
-fn restart_store(seed: u64, call: Call, nth_max: usize) -> Restarted<StoreWorld> {
+fn restart_store(seed: u64, call: Call, nth_max: usize) -> RestartResult<StoreWorld> {
     let disk = empty_disk();
     let mut node = StoreNode::open(&disk, &Epoch::empty(), 0, seed, None)?;
     for _ in 0..node.log.rng.usize(..STORE_STEP_COUNT) {

@@ -111,7 +111,8 @@ pub(crate) struct Acked {
 
 pub(crate) type Acks = Arc<Mutex<Vec<(usize, Acked)>>>;
 
-/// All requests to a log since it was opened, each with the first boundary at which it may be on disk.
+/// All requests to a log since it was opened, each with the first boundary at which it may be on
+/// disk.
 #[derive(Debug, Clone)]
 pub(crate) struct History {
     /// The content at first and after each change.
@@ -196,7 +197,8 @@ impl History {
         })
     }
 
-    /// The contents and votes that a log may have after a power loss at a boundary, as a new history.
+    /// The contents and votes that a log may have after a power loss at a boundary, as a new
+    /// history.
     pub(crate) fn window(&self, at: usize) -> Self {
         let acked = self.acked(at);
         let changes = acked.changes..=acked.changes.max(self.last_before(&self.changed_at, at));
@@ -220,19 +222,20 @@ impl History {
         committed.map(|(_, committed)| *committed)
     }
 
-    /// The number of the last request before a boundary. The first element was there from the start.
+    /// The number of the last request before a boundary. The first element was there from the
+    /// start.
     fn last_before(&self, requested_at: &[usize], at: usize) -> usize {
         requested_at[1..].partition_point(|requested_at| *requested_at <= at)
     }
 
-    /// Fails when a log that was opened after a power loss at a boundary lacks an acknowledged change,
-    /// or contains one that was not requested.
+    /// Fails when a log that was opened after a power loss at a boundary lacks an acknowledged
+    /// change, or contains one that was not requested.
     pub(crate) fn check(&self, at: usize, opened: &OpenedLog) -> Result<(), String> {
         let window = self.window(at);
         if !window.contents.contains(&opened.content) {
             return Err(format!(
-                "the log has a content that it never had since the last acknowledgement. It has {}; \
-                 acknowledged were {}; requested were {}",
+                "the log has a content that it never had since the last acknowledgement. \
+                 It has {}; acknowledged were {}; requested were {}",
                 opened.content.summary(),
                 window.contents[0].summary(),
                 window.content().summary(),

@@ -47,7 +47,8 @@ impl LogWorld {
         let log = open_log(&self.disk, seed, self.injected_fault)?;
         let content = OpenedLog::new(&log)?;
         self.epoch(at).check(at, &content)?;
-        // The content of the opened log counts as acknowledged, because its node sends it to others.
+        // The content of the opened log counts as acknowledged, because its node sends it to
+        // others.
         let opened = self.disk.boundaries();
         let mut node = LogNode::new(&self.disk, log, History::from_opened(&content), seed);
         for _ in 0..step_count {

@@ -1,5 +1,5 @@
-//! Tests of a log, and of a log with its store, after a power loss. Each test opens many images of a
-//! disk, and compares each with what was acknowledged.
+//! Tests of a log, and of a log with its store, after a power loss. Each test opens many images of
+//! a disk, and compares each with what was acknowledged.
 //!
 //! `QUORATE_CRASH_IMAGES` sets the minimum number of images; `make crash-images` opens very many.
 //!

@@ -139,8 +139,8 @@ impl StoreNode {
         Ok(())
     }
 
-    /// Appends an entry and applies it without waiting for the sync: other nodes may commit an entry
-    /// before a follower has synced it.
+    /// Appends an entry and applies it without waiting for the sync: other nodes may commit an
+    /// entry before a follower has synced it.
     fn put(&mut self) -> Result<(), String> {
         let last = index(self.log.history.content().last);
         let entry = command(last + 1, &mut self.log.rng);
