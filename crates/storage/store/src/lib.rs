@@ -55,9 +55,9 @@
 //! | `packets` | public key, 32 bytes | checksum (u64), time received (u64, ms), payload |
 //! | `meta` | `"format"` | format (u8), applied, cluster state, number, size and hash of the packets, membership, checksum |
 //!
-//! All integers are big-endian. A checksum is XXH3-64 over the other fields of the row, including
-//! the key. The hash of the packets is the sum of their XXH3-128, so that it can be updated with
-//! each change, and a lost packet is detected.
+//! All integers are big-endian. A checksum is XXH3-64 over the other fields of the value; that of a
+//! packet also covers the key. The hash of the packets is the sum of their XXH3-128, so that it can
+//! be updated with each change, and a lost packet is detected.
 //!
 //! # Damage
 //!
