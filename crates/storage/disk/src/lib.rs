@@ -79,7 +79,7 @@ pub trait DiskFile: fmt::Debug + Send + Sync + 'static {
     /// Writes all of `bytes` at `offset`.
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
 
-    /// Cuts the file, or extends it with zeros that take no space yet.
+    /// Truncates the file, or extends it with zeros that use no space yet.
     fn set_size(&self, size: u64) -> io::Result<()>;
 
     /// Extends the file to `size` by writing zeros, and syncs it with its size. Existing bytes

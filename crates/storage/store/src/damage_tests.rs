@@ -15,7 +15,7 @@ use crate::{
 /// The size of redb's pages, in bytes.
 const PAGE_SIZE: usize = 4096;
 
-/// The size of what redb keeps at the start of a file, in bytes.
+/// The size of the header of a redb file, in bytes.
 const HEADER_SIZE: usize = 320;
 
 const PATH: &str = "/data/packets.redb";

@@ -21,7 +21,7 @@ pub(crate) enum DirEntry {
 pub(crate) struct Names(BTreeMap<PathBuf, DirEntry>);
 
 impl Names {
-    /// The file of a name.
+    /// The file with this name.
     pub(crate) fn file(&self, path: &Path) -> io::Result<FileId> {
         match self.0.get(&normalize(path)) {
             Some(DirEntry::File(file)) => Ok(*file),
