@@ -75,9 +75,9 @@ pub(super) fn gossip(node: &Node) -> &PeerGossip {
     &node.parts().write_path.gossip
 }
 
-fn set_unfit<'a>(nodes: impl IntoIterator<Item = &'a Arc<Node>>, not_electable: bool) {
+fn set_not_electable<'a>(nodes: impl IntoIterator<Item = &'a Arc<Node>>, not_electable: bool) {
     for node in nodes {
-        gossip(node).set_unfit(NotElectable::DISK_SLOW, not_electable);
+        gossip(node).set_not_electable(NotElectable::DISK_SLOW, not_electable);
     }
 }
 
@@ -198,7 +198,7 @@ async fn a_leader_that_should_not_lead_hands_over_to_one_that_may() {
     let old = cluster.leader().clone();
     let term = old.status().term;
     let [not_electable, fit] = cluster.two_followers();
-    set_unfit([&not_electable], true);
+    set_not_electable([&not_electable], true);
     // It is heard of before the leader has to choose.
     let heard = async {
         let heard = || gossip(&old).heard(not_electable.parts().config.node);
@@ -207,7 +207,7 @@ async fn a_leader_that_should_not_lead_hands_over_to_one_that_may() {
         }
     };
     timeout(TIMEOUT, heard).await.unwrap();
-    set_unfit([&old], true);
+    set_not_electable([&old], true);
     let successor = cluster.leader_after(old.parts().config.node).await;
     assert_eq!(successor.parts().config.node, fit.parts().config.node);
     for micros in 1..50 {
@@ -226,7 +226,7 @@ async fn where_nobody_may_lead_the_leader_stays_until_somebody_may() {
     let leader = cluster.leader().clone();
     let term = leader.status().term;
     let followers: Vec<_> = cluster.followers().cloned().collect();
-    set_unfit(&followers, true);
+    set_not_electable(&followers, true);
     for follower in &followers {
         let heard = async {
             let heard = || gossip(&leader).heard(follower.parts().config.node);
@@ -236,7 +236,7 @@ async fn where_nobody_may_lead_the_leader_stays_until_somebody_may() {
         };
         timeout(TIMEOUT, heard).await.unwrap();
     }
-    set_unfit([&leader], true);
+    set_not_electable([&leader], true);
     // Many looks of the leader for a successor.
     let until = tokio::time::Instant::now() + 20 * leader.parts().config.heartbeat();
     let mut micros = 0;
@@ -250,7 +250,7 @@ async fn where_nobody_may_lead_the_leader_stays_until_somebody_may() {
     assert!(leads(&leader));
     assert_eq!(leader.status().term, term);
 
-    set_unfit([&followers[1]], false);
+    set_not_electable([&followers[1]], false);
     let successor = cluster.leader_after(leader.parts().config.node).await;
     assert_eq!(
         successor.parts().config.node,
@@ -275,7 +275,7 @@ async fn a_handover_that_nobody_takes_does_not_stop_the_cluster() {
     };
     timeout(TIMEOUT, heard).await.unwrap();
     cluster.cut_off(first);
-    set_unfit([&old], true);
+    set_not_electable([&old], true);
     let last = cluster.followers().nth(1).unwrap().clone();
     assert!(put(&last, &packet(1, 5)).await.is_ok());
     until(&last, |view| view.role == Role::Leader).await;
@@ -290,7 +290,7 @@ async fn a_leader_that_stops_hands_over_to_one_that_may_lead() {
     let old = cluster.leader().clone();
     // The first is chosen among equals.
     let [not_electable, fit] = cluster.two_followers();
-    set_unfit([&not_electable], true);
+    set_not_electable([&not_electable], true);
     let heard = async {
         let fits = |node: &Arc<Node>| {
             let heard = gossip(&old).heard(node.parts().config.node);

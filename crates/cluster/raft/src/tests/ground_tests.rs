@@ -8,7 +8,7 @@ use quorate_sim::{Call, Loss, SimDisk};
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::metrics::Scrubbed;
+use crate::metrics::ScrubTarget;
 
 /// How often power fails in `make test`; `QUORATE_POWER_CUTS` asks for more.
 const POWER_CUTS: usize = 6;
@@ -230,13 +230,13 @@ async fn a_scrub_finds_what_nobody_has_read() {
     let node = &simulated.cluster.nodes[&alone];
     put_many(node, 5).await;
     checkpoint_and_purge(node).await;
-    let count = |figure: &quorate_metrics::By<_, Scrubbed>, what| -> u64 {
+    let count = |figure: &quorate_metrics::By<_, ScrubTarget>, what| -> u64 {
         let figure: &quorate_metrics::Counter = figure.of(what);
         figure.get()
     };
     let metrics = &node.parts().write_path.metrics;
-    let whole = || count(&metrics.scrubs_total, Scrubbed::Store);
-    let damaged = || count(&metrics.damage_total, Scrubbed::Store);
+    let whole = || count(&metrics.scrubs_total, ScrubTarget::Store);
+    let damaged = || count(&metrics.damage_total, ScrubTarget::Store);
     let wait = async |condition: &dyn Fn() -> bool| {
         let met = async {
             while !condition() {
@@ -250,7 +250,7 @@ async fn a_scrub_finds_what_nobody_has_read() {
 
     simulated.flip_bits_of_store(alone);
     wait(&|| damaged() > 0).await;
-    let (then, log) = (whole(), count(&metrics.damage_total, Scrubbed::Log));
+    let (then, log) = (whole(), count(&metrics.damage_total, ScrubTarget::Log));
     wait(&|| whole() > then).await;
     assert_eq!(log, 0, "the log was never damaged");
     simulated.cluster.shutdown().await;

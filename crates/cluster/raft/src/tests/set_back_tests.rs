@@ -174,7 +174,7 @@ fn off(a: UnixMillis, b: UnixMillis) -> Duration {
 async fn put_unjudged(node: &Node, packet: SignedPacket) -> Result<PutOutcome, PutError> {
     let deadline = Instant::now() + Duration::from_secs(2);
     node.parts()
-        .puts
+        .write_queue
         .put(packet, Conditions::default(), deadline)
         .await
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 use quorate_state::UnixMillis;
 
 use super::{ground::Simulated, *};
-use crate::{WallClock, snapshots::checkpoint::cut_log};
+use crate::{WallClock, snapshots::checkpoint::purge_log};
 
 /// Of a small configuration, in seconds of its own clock.
 const RETENTION_SECS: u64 = 8;
@@ -99,7 +99,7 @@ async fn under_constant_refresh_log_and_store_stay_small() {
             continue;
         }
         checkpoint(node, node.status().applied_index).await;
-        cut_log(
+        purge_log(
             &node.parts().write_path.raft,
             &node.parts().log,
             &node.parts().config,

@@ -110,7 +110,13 @@ impl Behind {
             .trigger_checkpoint()
             .await;
         until(&self.leader, |view| view.checkpoint >= index).await;
-        let mut looks = self.leader.parts().write_path.raft.transfers().looks();
+        let mut looks = self
+            .leader
+            .parts()
+            .write_path
+            .raft
+            .transfers()
+            .purge_checks();
         let before = *looks.borrow();
         // The second one surely begins after the checkpoint.
         let looked = looks.wait_for(|looks| *looks >= before + 2);
