@@ -201,7 +201,7 @@ fn check_order(applied: Option<LogPosition>, entries: &[Entry]) -> io::Result<()
     for (next, entry) in (first..).zip(entries) {
         let index = entry.log_id.index();
         if index != next {
-            let text = format!("entry {index} follows where entry {next} must be applied");
+            let text = format!("entry {index} was read where entry {next} must be applied next");
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         }
     }

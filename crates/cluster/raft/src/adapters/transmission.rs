@@ -135,9 +135,9 @@ impl Network {
     ) -> Result<message::Vote, SendError> {
         let last_log = begin.last_log;
         let begin = link.call(Request::SnapshotBegin(begin));
-        let started_at = in_time(PIECE_TIMEOUT, begin).await?;
-        let Response::SnapshotBegun(chunk_count) = started_at else {
-            return Err(SendError::Rejected(unexpected(started_at)));
+        let response = in_time(PIECE_TIMEOUT, begin).await?;
+        let Response::SnapshotBegun(chunk_count) = response else {
+            return Err(SendError::Rejected(unexpected(response)));
         };
         tracing::info!(peer = %self.peer, ?last_log, chunk_count, "sending a snapshot");
         let mut chunks = Offloaded::new(local.chunks()?);
@@ -151,7 +151,7 @@ impl Network {
                 return Ok::<_, SendError>(None);
             };
             Ok(Some(match next_chunk(chunks).await? {
-                (Some(chunk), throttle) => (Request::SnapshotChunk(chunk), Some(throttle)),
+                (Some(chunk), rest) => (Request::SnapshotChunk(chunk), Some(rest)),
                 (None, _) => (Request::SnapshotEnd, None),
             }))
         });

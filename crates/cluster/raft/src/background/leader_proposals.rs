@@ -159,7 +159,7 @@ impl Parts {
 fn subject(command: &Command) -> &'static str {
     match command {
         Command::Found(_) => "its id and capacity",
-        Command::Form => "all voters that it was founded for are there",
+        Command::Form => "that all its first voters have joined",
         Command::RaiseLevel(_) => "its feature level",
         Command::Tick { .. } => "what time it is",
         Command::SetBack { .. } => "to set time back",
