@@ -28,7 +28,8 @@ pub enum OpenError {
         .0.display()
     )]
     DataLost(PathBuf),
-    /// The log does not reach back to what the store holds, and no other member can help.
+    /// Entries are missing between the store and the first entry of the log, and no other member
+    /// can help.
     #[error(
         "the store has the packets as of entry {applied}, and the log starts after entry {purged}: the \
          entries between them are lost. Restore the complete directory as it was when the node last \

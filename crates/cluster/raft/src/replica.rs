@@ -212,9 +212,9 @@ impl OpenNode {
     fn known_outcome(&self, packet: &SignedPacket, conditions: &Conditions) -> Option<PutOutcome> {
         let publishing = self.publishing();
         let now = || self.known_time();
-        let refusal = publishing.refusal(packet.key(), conditions.token(), now);
-        if refusal.is_some() {
-            return refusal;
+        let rejection = publishing.refusal(packet.key(), conditions.token(), now);
+        if rejection.is_some() {
+            return rejection;
         }
         if conditions.always_hold() && publishing.has_deleted(packet) {
             return Some(PutOutcome::Superseded);

@@ -139,7 +139,7 @@ impl StateMachine {
                 level = %cluster.level,
                 packets_max = cluster.capacity.map(|capacity| capacity.count_max),
                 size_max = cluster.capacity.map(|capacity| capacity.size_max),
-                "the cluster has agreed"
+                "the id, capacity, level or awaited voters of the cluster have changed"
             ),
             Outcome::Rejected(error) => {
                 let reason = chain(error);

@@ -14,7 +14,7 @@
 //! | [`state_machine`], [`applying`] | the applied state with its checkpoints, and how entries are applied |
 //! | [`log_storage`], [`storage`], [`network`] | log, state machine and transport as openraft sees them |
 //! | [`snapshot`] | what openraft passes around as a snapshot |
-//! | [`types`], [`conversions`], [`settings`] | openraft's types, the conversions to and from ours, and its settings |
+//! | [`types`], [`conversions`], [`settings`] | openraft's types and settings, and conversions to and from ours |
 
 mod applying;
 mod conversions;

@@ -120,8 +120,8 @@ impl Raft {
         let _ = self.openraft.handle_transfer_leader(request).await;
     }
 
-    /// Requests pre-votes from the others, and votes if a majority grants them. Does nothing while
-    /// this node has the lease of a leader.
+    /// Requests pre-votes from the others, and starts an election if a majority grants them. Does
+    /// nothing while this node has the lease of a leader.
     pub(crate) async fn request_pre_votes(&self) {
         let _ = self.openraft.trigger().elect(true).await;
     }
@@ -159,7 +159,7 @@ impl Raft {
         }
     }
 
-    /// The index that a read must have applied to on_view everything committed before the call. `None`
+    /// The index that a read must have applied to see everything committed before the call. `None`
     /// when this node cannot confirm that it leads.
     pub(crate) async fn read_index(&self) -> Option<LogIndex> {
         let linearizer = self.openraft.get_read_linearizer(ReadPolicy::ReadIndex);

@@ -75,8 +75,8 @@ impl Raft {
         let (vote, previous) = (request.vote, request.prev_log_id);
         let flushed = self.openraft.watch_log_progress().get();
         let is_flushed = flushed.is_some_and(|at| at.vote == vote && at.last_log_id >= previous);
-        // Requested after the heartbeat, so it is the state after it. A conflict is answered
-        // before.
+        // Requested after the heartbeat, so it is the state after it. openraft answers a conflict
+        // earlier.
         let is_taken = self
             .openraft
             .with_raft_state(move |state| *state.vote_ref() == vote);

@@ -114,7 +114,7 @@ impl Network {
         };
         match &sent {
             Ok(_) => transfer.complete(),
-            // The peer may come back for the throttle.
+            // The peer may come back for the rest.
             Err(SendError::Unreachable(_)) => {}
             Err(SendError::Store(error)) => {
                 self.transfers.end_all_of(&local);

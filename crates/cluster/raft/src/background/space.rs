@@ -19,8 +19,8 @@ use tokio::{sync::watch, time::timeout};
 
 use crate::{RaftConfig, RaftMetrics};
 
-/// A node writes again when `free_min` and this part of it more is free, so that it does not switch
-/// to and fro.
+/// Space counts as low until `free_min` plus `free_min` divided by this is free, so that the node
+/// does not switch to and fro.
 const RESUME_MARGIN_DIVISOR: u64 = 4;
 
 /// How long the rejection of a leader's entries is delayed. The leader retries immediately after

@@ -7,8 +7,8 @@ use tokio::time::sleep;
 
 use crate::parts::Parts;
 
-/// How often to check. At full load the log grows by a megabyte in that time; the lowest allowed
-/// minimum of free space is sixteen.
+/// How often to check. At full load the log grows by a megabyte in that time; `free_size_min` is at
+/// least sixteen megabytes.
 const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Checks the space periodically, and reports when this node should not lead. Never returns.

@@ -229,12 +229,12 @@ impl PeerGossip {
         let wall = self.wall_clock.now();
         let differences = lock(&self.clock).differences_ms(self.now(), wall);
         let differences = differences.into_iter();
-        let heard: Vec<_> = differences
+        let clocks: Vec<_> = differences
             .map(|(peer, ms)| format!("{peer} {ms:+} ms"))
             .collect();
-        match heard.is_empty() {
+        match clocks.is_empty() {
             true => "no other clock is known".to_owned(),
-            false => heard.join(", "),
+            false => clocks.join(", "),
         }
     }
 

@@ -71,8 +71,8 @@ impl Parts {
     }
 
     /// Becomes a candidate against the suspected leader when it is this node's turn. Stops when the
-    /// leader turns out to be alive, another node leads, or the election timeout does the same
-    /// without this.
+    /// leader turns out to be alive, when another node leads, or after the election timeout,
+    /// because an ordinary election follows then.
     async fn fail_over(&self, suspected_leader: &SuspectedLeader) {
         if !self.may_vote() {
             return;

@@ -91,8 +91,8 @@ impl Parts {
             }
             self.raft.trigger_transfer(*successor).await;
             let mut leader = self.leader.clone();
-            let taken = leader.wait_for(|now| self.has_ended(now, term));
-            if timeout(self.config.election_timeout_max(), taken)
+            let ended = leader.wait_for(|now| self.has_ended(now, term));
+            if timeout(self.config.election_timeout_max(), ended)
                 .await
                 .is_ok()
             {

@@ -116,7 +116,8 @@ fn current_leader(view: View, silence_max: Duration) -> Leader {
     }
 }
 
-/// Resolves when another node than `leader` leads: what was sent to it may never be answered.
+/// Resolves when a leader is known that is not `leader`: what was sent to `leader` may never be
+/// answered.
 pub(crate) async fn superseded(mut leaders: watch::Receiver<Leader>, leader: &Leader) {
     let other = |now: &Leader| now.node.is_some() && now != leader;
     if leaders.wait_for(other).await.is_err() {

@@ -31,11 +31,11 @@ const SLOW_CHECK_COUNT_MIN: usize = 3;
 /// More than one slow sync in this many is too much: the slowest percent.
 const SYNCS_PER_SLOW_SYNC: u64 = 100;
 
-/// A slow disk counts as fast again update this many checks without a slow sync: three windows, so
+/// A slow disk counts as fast again after this many checks without a slow sync: three windows, so
 /// that leadership does not switch to and fro because of a disk that is slow now and then.
 const CALM_CHECK_COUNT: u32 = 30;
 
-/// Counts the counts of a log, and those that were slow.
+/// Counts the syncs of a log, and the slow ones among them.
 #[derive(Debug)]
 pub(crate) struct SyncMeter {
     epoch: Instant,

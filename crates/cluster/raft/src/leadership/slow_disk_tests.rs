@@ -29,7 +29,7 @@ fn repeated(counts: SyncCounts, checks: usize) -> impl Iterator<Item = SyncCount
 #[test]
 fn a_disk_that_stalls_once_is_not_slow() {
     assert!(!is_slow_after([FAST, SLOW, FAST, FAST]));
-    // However long the one stall was, and however little else there was to do.
+    // However long the single stall was, and however few other syncs there were.
     let alone = SyncCounts {
         count: 1,
         slow_count: 1,

@@ -1,5 +1,5 @@
-//! Decides when a checkpoint is due and how much of the log is kept after it, and writes the
-//! checkpoint at the start and the end of a node.
+//! Decides when a checkpoint is due and how much of the log is kept, and writes the checkpoint at
+//! the start and the end of a node.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,13 +19,14 @@ use crate::{
 /// time at most, little compared with the size that makes one due.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A checkpoint that is this many times overdue is written even when it is another node's turn.
-/// Until then it waits, so that the nodes do not write their checkpoints at the same time.
+/// A node also writes a checkpoint out of turn when the time or the log size is this many times
+/// what makes one due. Until then it waits for its turn, so that the nodes do not write their
+/// checkpoints at the same time.
 const OVERDUE_FACTOR: u32 = 2;
 
 /// The log may grow to this many times `log.kept_size_max` for a snapshot that is being sent. With
 /// the default setting that is five minutes of 1,600 PUTs a second of the largest packets, and a
-/// disk of the recommended size has space for it.
+/// disk that suits a node has space for it.
 const LOG_GROWTH_FACTOR: u64 = 2;
 
 /// Triggers checkpoints when the log has grown or time has passed, and purges the log when it is
@@ -84,9 +85,10 @@ fn is_own_turn(voters: &[NodeId], own: NodeId, now: UnixMillis, interval: Durati
     }
 }
 
-/// The entry up to which the log should be purged so that at most `kept_count_max` entries stay
-/// after the checkpoint, or about `kept_size_max` bytes of its `size`. Never beyond the checkpoint,
-/// nor beyond `limit`, which snapshots in transfer set. `None` if nothing should be purged.
+/// The entry up to which the log should be purged. Of the entries that the checkpoint includes, at
+/// most `kept_count_max` stay, and of the `size` of the log about `kept_size_max` bytes. Never
+/// beyond the checkpoint, nor beyond `limit`, which snapshots in transfer set. `None` if nothing
+/// should be purged.
 fn purge_index(
     view: &View,
     size: u64,

@@ -1,4 +1,4 @@
-//! Snapshots for a member whose run_store_work packets are damaged. Before it takes part in consensus, it
+//! Snapshots for a member whose stored packets are damaged. Before it takes part in consensus, it
 //! asks the others one by one until one gives a snapshot that fits its own log.
 //!
 //! Its log is undamaged, so its votes and its acknowledged entries are too. It neither votes nor
@@ -82,8 +82,8 @@ async fn pull_from(
     check_offer: impl Fn(LogPosition) -> Result<(), ClaimError>,
 ) -> Result<(ReceivedSnapshot, Meta), PullError> {
     in_time(PULL_TIMEOUT, link.opened()).await?;
-    let asked = link.call(Request::PullSnapshot(index_min));
-    let offer = match in_time(PULL_TIMEOUT, asked).await? {
+    let request = link.call(Request::PullSnapshot(index_min));
+    let offer = match in_time(PULL_TIMEOUT, request).await? {
         Response::SnapshotOffer(offer) => offer,
         other => return Err(unexpected_response(other)),
     };

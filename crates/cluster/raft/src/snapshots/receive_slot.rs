@@ -1,4 +1,4 @@
-//! The slot in which this node receives a snapshot, and keeps the received part when the link is lost.
+//! The slot in which this node receives a snapshot. It keeps the received part when a link is lost.
 
 use std::{sync::Arc, time::Duration};
 
@@ -75,8 +75,8 @@ impl ReceiveSlot {
         Ok(guard)
     }
 
-    /// Resolves when `peer`, which has the slot, wants it for another link, because it has lost the
-    /// link that it has it for.
+    /// Resolves when `peer`, which has the slot, wants it for another link because its first link
+    /// is lost.
     pub(crate) async fn wanted_again_by(&self, peer: NodeId) {
         let mut waiting_peer = self.waiting_peer.subscribe();
         // Cannot fail: `self` has the sender.
@@ -93,7 +93,7 @@ impl ReceiveSlot {
             if let Ok(mut guard) = self.partial.clone().try_lock_owned() {
                 let is_idle = |partial: &mut PartialSnapshot| partial.changed.elapsed() >= IDLE_MAX;
                 if let Some(partial) = guard.take_if(is_idle) {
-                    tracing::info!(peer = %partial.peer, "dropped a partial snapshot that the peer did not continue");
+                    tracing::info!(peer = %partial.peer, "dropped a partial snapshot that its peer did not continue");
                     // The slot is free when the file is gone.
                     let _ = tokio::task::spawn_blocking(move || {
                         drop(partial.receiver.into_inner());

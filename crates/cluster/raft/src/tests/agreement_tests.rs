@@ -1,4 +1,4 @@
-//! What a leader proposes on its own: clusters whose nodes have different versions, and full clusters.
+//! What a leader proposes on its own, in clusters of mixed versions and in full clusters.
 
 use quorate_peer::message::Proposed;
 use quorate_state::{Command, LEVEL_MAX, Level, NodeRegistry, PutBatch, STEP_MIN, UnixMillis};

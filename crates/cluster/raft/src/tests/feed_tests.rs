@@ -83,12 +83,12 @@ async fn packets_that_expire_are_reported_as_deleted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_changes_of_a_snapshot_are_lost_and_watchers_are_notified() {
     let cluster = Cluster::start(3, |_| {}).await;
-    let behind = cluster.followers().next().unwrap().clone();
+    let lagging = cluster.followers().next().unwrap().clone();
     put(cluster.leader(), &packet(1, 1)).await.unwrap();
-    applied(&behind, cluster.leader().status().applied_index).await;
-    let known = behind.status().applied_index;
-    let mut watch = behind.watch(&key(1));
-    let node = behind.parts().config.node;
+    applied(&lagging, cluster.leader().status().applied_index).await;
+    let known = lagging.status().applied_index;
+    let mut watch = lagging.watch(&key(1));
+    let node = lagging.parts().config.node;
     cluster.board.cut_off.lock().unwrap().insert(node);
     for micros in 2..20 {
         put(cluster.leader(), &packet(1, micros)).await.unwrap();
@@ -98,13 +98,13 @@ async fn the_changes_of_a_snapshot_are_lost_and_watchers_are_notified() {
     cluster.board.cut_off.lock().unwrap().clear();
 
     timeout(TIMEOUT, watch.next()).await.unwrap().unwrap();
-    applied(&behind, index).await;
-    let seen = behind.stored_packet(&key(1)).unwrap().unwrap().packet;
+    applied(&lagging, index).await;
+    let seen = lagging.stored_packet(&key(1)).unwrap().unwrap().packet;
     assert_eq!(seen.timestamp().as_micros(), 19);
-    assert_eq!(behind.changes_since(known, COUNT_MAX), Err(ChangesLost));
+    assert_eq!(lagging.changes_since(known, COUNT_MAX), Err(ChangesLost));
     put(cluster.leader(), &packet(2, 1)).await.unwrap();
-    applied(&behind, cluster.leader().status().applied_index).await;
-    assert_eq!(changed(&behind, index), [(key(2), ChangeKind::Stored)]);
+    applied(&lagging, cluster.leader().status().applied_index).await;
+    assert_eq!(changed(&lagging, index), [(key(2), ChangeKind::Stored)]);
     cluster.shutdown().await;
 }
 

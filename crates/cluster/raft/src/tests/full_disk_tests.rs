@@ -50,7 +50,7 @@ async fn a_full_follower_still_votes_and_acknowledges_heartbeats() {
     fill(&simulated, full).await;
 
     // The others continue, and it keeps what it had.
-    let behind = node.status();
+    let before = node.status();
     for key in 2..20 {
         put(simulated.cluster.leader(), &packet(key, 5))
             .await
@@ -60,8 +60,8 @@ async fn a_full_follower_still_votes_and_acknowledges_heartbeats() {
     assert_eq!(put(&node, &packet(1, 5)).await, Ok(PutOutcome::Unchanged));
     let status = node.status();
     assert!(status.disk_full && status.not_ready.is_none(), "{status:?}");
-    assert_eq!(status.last_log_index, behind.last_log_index);
-    assert_eq!(status.term, behind.term, "it started no election");
+    assert_eq!(status.last_log_index, before.last_log_index);
+    assert_eq!(status.term, before.term, "it started no election");
     assert!(stored(&node, &packet(1, 5)).await);
 
     // It acknowledges the heartbeats that are sent from now on.

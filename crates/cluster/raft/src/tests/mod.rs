@@ -312,14 +312,14 @@ async fn a_follower_that_needs_entries_that_are_gone_gets_a_snapshot() {
     let cluster = Cluster::start(3, |_| {}).await;
     // What a leader proposes on its own changes every digest.
     agreement::agreed_count_max(cluster.leader()).await;
-    let behind = cluster.followers().next().unwrap().clone();
+    let lagging = cluster.followers().next().unwrap().clone();
     put(cluster.leader(), &packet(0, 1)).await.unwrap();
     cluster
         .board
         .cut_off
         .lock()
         .unwrap()
-        .insert(behind.parts().config.node);
+        .insert(lagging.parts().config.node);
     for micros in 2..100 {
         put(cluster.leader(), &packet((micros % 7) as u8, micros))
             .await
@@ -333,10 +333,10 @@ async fn a_follower_that_needs_entries_that_are_gone_gets_a_snapshot() {
     until(leader, |view| view.purged >= index).await;
 
     cluster.board.cut_off.lock().unwrap().clear();
-    applied(&behind, index).await;
-    expect_equal_digests([&behind, leader]).await;
+    applied(&lagging, index).await;
+    expect_equal_digests([&lagging, leader]).await;
     // An installed snapshot is a checkpoint.
-    until(&behind, |view| view.checkpoint >= index).await;
+    until(&lagging, |view| view.checkpoint >= index).await;
     cluster.shutdown().await;
 }
 

@@ -52,21 +52,21 @@ async fn no_read_during_updates_goes_back_in_time_or_behind_what_was_acknowledge
 #[tokio::test(flavor = "multi_thread")]
 async fn no_read_during_the_installation_of_a_snapshot_goes_back_in_time() {
     let cluster = Cluster::start(3, |_| {}).await;
-    let (leader, behind) = {
-        let behind = cluster.followers().next().unwrap();
-        (cluster.leader().clone(), behind.clone())
+    let (leader, lagging) = {
+        let lagging = cluster.followers().next().unwrap();
+        (cluster.leader().clone(), lagging.clone())
     };
     let numbers = 1..=200_u8;
     for number in numbers.clone() {
         put(&leader, &packet(number, 1)).await.unwrap();
     }
-    applied(&behind, leader.status().applied_index).await;
+    applied(&lagging, leader.status().applied_index).await;
     let board = &cluster.board;
     board
         .cut_off
         .lock()
         .unwrap()
-        .insert(behind.parts().config.node);
+        .insert(lagging.parts().config.node);
     let expire = Command::Expire {
         cutoff: UnixMillis(u64::MAX),
         count_max: 1,
@@ -86,15 +86,15 @@ async fn no_read_during_the_installation_of_a_snapshot_goes_back_in_time() {
     let reader = std::thread::spawn(move || {
         let mut seen = 1;
         let mut read_count: u64 = 0;
-        while behind.status().applied_index < index || read_count < READ_COUNT {
+        while lagging.status().applied_index < index || read_count < READ_COUNT {
             // Read from the last to the first: the first is the one that is removed.
             for number in numbers.clone().rev() {
-                let found = micros(&behind, packet(number, 1).key()).unwrap_or(2);
+                let found = micros(&lagging, packet(number, 1).key()).unwrap_or(2);
                 assert!(found >= seen, "packet {number} is an older one");
                 (seen, read_count) = (found, read_count + 1);
             }
         }
-        micros(&behind, packet(1, 1).key())
+        micros(&lagging, packet(1, 1).key())
     });
     board.cut_off.lock().unwrap().clear();
     let reader = tokio::task::spawn_blocking(|| reader.join().unwrap());

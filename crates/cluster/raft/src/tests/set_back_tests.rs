@@ -68,14 +68,17 @@ impl TickingCluster {
             let agree = async {
                 loop {
                     let reading = node.parts().gossip.time();
-                    let is_it = off(reading.time, self.truth().saturating_add(by)) < MINUTE / 2;
+                    let is_it =
+                        difference(reading.time, self.truth().saturating_add(by)) < MINUTE / 2;
                     if reading.state == ClockState::Agreed && is_it {
                         return;
                     }
                     tokio::time::sleep(Duration::from_millis(5)).await;
                 }
             };
-            timeout(TIMEOUT, agree).await.expect("they hear each other");
+            timeout(TIMEOUT, agree)
+                .await
+                .expect("the nodes agree on the time");
         }
     }
 
@@ -87,12 +90,12 @@ impl TickingCluster {
         let now = self.truth().saturating_add(ahead);
         for node in self.cluster().nodes.values() {
             let mut applied = node.parts().write_path.applied.clone();
-            let is_told = applied.wait_for(|meta| {
-                let told = meta.cluster.time.told();
-                told.is_some_and(|told| off(told, now) < MINUTE)
+            let is_in_log = applied.wait_for(|meta| {
+                let last = meta.cluster.time.told();
+                last.is_some_and(|last| difference(last, now) < MINUTE)
             });
-            let told = timeout(TIMEOUT, is_told).await;
-            told.expect("the log tells it").unwrap();
+            let applied = timeout(TIMEOUT, is_in_log).await;
+            applied.expect("the time is in the log").unwrap();
         }
     }
 
@@ -139,9 +142,9 @@ impl TickingCluster {
         for node in self.cluster().nodes.values() {
             let parts = node.parts();
             let may_expire = async {
-                let is_told = || parts.state_machine.meta().cluster.time.clone();
+                let log_time = || parts.state_machine.meta().cluster.time.clone();
                 while !parts.gossip.time().may_expire
-                    || is_told().stamp_at(parts.gossip.time().time).is_none()
+                    || log_time().stamp_at(parts.gossip.time().time).is_none()
                 {
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
@@ -169,7 +172,7 @@ impl TickingCluster {
     }
 }
 
-fn off(a: UnixMillis, b: UnixMillis) -> Duration {
+fn difference(a: UnixMillis, b: UnixMillis) -> Duration {
     a.since(b).max(b.since(a))
 }
 
@@ -262,7 +265,7 @@ async fn time_is_set_back_over_restarts_once_it_was_agreed_on_for_long() {
     assert_eq!(stepped, Ok(PutOutcome::Stored));
     ticking.pass(10 * MINUTE, Duration::ZERO).await;
     assert!(
-        off(
+        difference(
             ticking.received(5).await,
             ticking.truth().saturating_add(MONTH)
         ) < DAY
@@ -290,8 +293,8 @@ async fn time_is_set_back_over_restarts_once_it_was_agreed_on_for_long() {
     let now = ticking.truth();
     for (key, ago) in [(2, 26), (3, 26), (4, 16), (5, 16)] {
         let expected = now.saturating_sub(ago * MINUTE);
-        let off = off(received[key - 1], expected);
-        assert!(off < MINUTE, "{key}: {off:?}");
+        let difference = difference(received[key - 1], expected);
+        assert!(difference < MINUTE, "{key}: {difference:?}");
     }
 
     // The cluster is full and evicts no live packet. A packet that is received now, at any node,
@@ -302,9 +305,9 @@ async fn time_is_set_back_over_restarts_once_it_was_agreed_on_for_long() {
         put(ticking.node(), &packet(1, 9)).await,
         Ok(PutOutcome::Stored)
     );
-    assert!(off(ticking.received(1).await, ticking.truth()) < MINUTE);
+    assert!(difference(ticking.received(1).await, ticking.truth()) < MINUTE);
     ticking.restart_all().await;
-    assert!(off(ticking.received(1).await, ticking.truth()) < MINUTE);
-    assert!(off(ticking.received(5).await, received[4]).is_zero());
+    assert!(difference(ticking.received(1).await, ticking.truth()) < MINUTE);
+    assert!(difference(ticking.received(5).await, received[4]).is_zero());
     ticking.simulated.cluster.shutdown().await;
 }

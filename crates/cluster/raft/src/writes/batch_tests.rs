@@ -93,16 +93,16 @@ fn doubt_stays_whatever_is_refused_later() {
 /// another packet had replaced by then.
 #[test]
 fn a_refusal_after_doubt_is_not_told_as_not_stored() {
-    let refusals = [
+    let rejections = [
         PutOutcome::Superseded,
         PutOutcome::TooFarAhead,
         PutOutcome::ConditionFailed,
     ];
-    for refused in refusals {
+    for rejection in rejections {
         let (proposal, mut answer) = own(1);
         let proposal = attempt(proposal, Proposed::Unknown);
         let batch = batch([proposal]);
-        assert!(batch.settle(applied(&[refused])).is_empty());
+        assert!(batch.settle(applied(&[rejection])).is_empty());
         assert_eq!(answer.try_recv(), Ok(Err(PutError::Unknown)));
     }
 }
