@@ -182,7 +182,7 @@ impl Raft {
         let mut changes = self.openraft.server_metrics();
         while on_view(self.view()) {
             if let Ok(Err(_)) = tokio::time::timeout(interval, changes.changed()).await {
-                let ended = "the task of consensus ended without an error, probably by a panic";
+                let ended = "the task of consensus ended without an error: it has panicked";
                 let failure = self.view().failure;
                 on_view(View {
                     failure: Some(failure.unwrap_or(FatalError::Replication(ended.to_owned()))),
