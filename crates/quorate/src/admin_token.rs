@@ -1,4 +1,4 @@
-//! Tokens for operators' programs: `quorate admin-token`.
+//! Tokens for the admin API: `quorate admin-token`.
 
 use std::{
     fs::{self, OpenOptions},
@@ -14,34 +14,33 @@ use clap::{
 use quorate_admin::{Scope, Token, TokenList, TokenName};
 use quorate_ctl::outln;
 
-/// What can be done with tokens.
+/// Commands for admin tokens.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AdminTokenCommand {
-    /// Make a token for the admin API and print it, once; only its hash is kept.
+    /// Create a token for the admin API and print it. Only its hash is stored
     #[command(after_help = "\
-The token stands alone on standard output. The file is that of admin.tokens_file; a running node
-knows the token once it has read its configuration again. A line that is removed from the file makes
-its token worthless.
+Standard output contains only the token. FILE is that of admin.tokens_file; a running node accepts the
+token after a reload. Removing the line from the file revokes the token.
 
 Examples:
   quorate admin-token new alice --scope operate --file /etc/quorate/tokens > alice.token
   quorate reload
   quorate member list --admin http://ns1.example.org:9100 --token-file alice.token
 
-Who has lost all tokens makes another on the machine of a node, and sends SIGHUP to the node.")]
+If all tokens are lost, create another one on the machine of a node, and send SIGHUP to the node.")]
     New(NewArgs),
 }
 
 /// Arguments of `quorate admin-token new`.
 #[derive(Debug, Args)]
 pub(crate) struct NewArgs {
-    /// What the token is called in the audit log: its user, or the program that has it.
+    /// The name of the token in the audit log: its user or program
     name: TokenName,
-    /// What it is good for.
+    /// What the token allows
     #[arg(long, value_parser = scopes())]
     scope: Scope,
-    /// Append its line to this file, made if there is none; otherwise the line is printed on standard
-    /// error.
+    /// Append the line of the token to this file, created if it does not exist; by default the line is
+    /// printed to standard error
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
 }
@@ -50,38 +49,38 @@ fn scopes() -> impl TypedValueParser<Value = Scope> {
     let name = |scope: Scope| <&str>::from(scope);
     let of_scope = [
         PossibleValue::new(name(Scope::Metrics)).help("Metrics only"),
-        PossibleValue::new(name(Scope::Read)).help("Whatever changes nothing"),
+        PossibleValue::new(name(Scope::Read)).help("Everything that changes nothing"),
         PossibleValue::new(name(Scope::Operate)).help("Everything"),
     ];
     PossibleValuesParser::new(of_scope).try_map(|scope| scope.parse::<Scope>())
 }
 
-/// Does it.
+/// Runs the command.
 pub(crate) fn run(command: &AdminTokenCommand) -> anyhow::Result<()> {
     let AdminTokenCommand::New(args) = command;
     let token = new(args)?;
     outln!("{token}")
 }
 
-/// A token whose line is where it was asked for.
+/// Creates a token and writes its line to the file or standard error.
 fn new(args: &NewArgs) -> anyhow::Result<Token> {
-    let token = Token::generate().context("the system gives no randomness for a token")?;
+    let token = Token::generate().context("the system returned no random bytes for a token")?;
     let line = token.line(&args.name, args.scope);
     match &args.file {
         Some(file) => {
             append(file, &line)?;
             eprintln!(
-                "quorate: {} has its hash; a running node knows it after `quorate reload` or SIGHUP",
+                "quorate: {} contains its hash; a running node reads it after `quorate reload` or SIGHUP",
                 file.display()
             );
         }
-        None => eprintln!("quorate: its line for the file of admin.tokens_file:\n{line}"),
+        None => eprintln!("quorate: add this line to the file admin.tokens_file:\n{line}"),
     }
     Ok(token)
 }
 
-/// Appends a line to a tokens file that is in order with it. The file keeps its owner and its mode;
-/// a new one is open to all who may read beside it, for hashes are no secret.
+/// Appends a line to a tokens file if the result is valid. The file keeps its owner and mode; a new file
+/// has the default mode, because hashes are not secret.
 fn append(file: &Path, line: &str) -> anyhow::Result<()> {
     let text = match fs::read_to_string(file) {
         Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
@@ -93,7 +92,7 @@ fn append(file: &Path, line: &str) -> anyhow::Result<()> {
     };
     let added = format!("{gap}{line}\n");
     TokenList::parse(&(text + &added)).map_err(|(number, error)| {
-        let at = format!("line {number} of {} would be refused", file.display());
+        let at = format!("line {number} of {} would be rejected", file.display());
         anyhow!(error).context(at)
     })?;
     let opened = OpenOptions::new().append(true).create(true).open(file);
@@ -152,7 +151,7 @@ mod tests {
         let error = format!("{:#}", new_in(file.path(), "alice").unwrap_err());
         assert!(error.starts_with("line 3 of "), "{error}");
         assert!(
-            error.contains("would be refused: there is a token alice"),
+            error.contains("would be rejected: there is a token alice"),
             "{error}"
         );
         assert_eq!(fs::read_to_string(&file).unwrap(), before);

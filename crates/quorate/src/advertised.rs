@@ -1,12 +1,13 @@
-//! Where other nodes reach this one.
+//! The address at which other nodes reach this one.
 
 use std::net::SocketAddr;
 
 use anyhow::ensure;
 use quorate_raft::is_dialable;
 
-/// Where others reach a node that hears them at `bound`: what is configured, else where it listens,
-/// else this machine's name. Never the unspecified address, which means another machine to each.
+/// The address of a node that listens on `bound`: the configured one, otherwise the listen address,
+/// otherwise this machine's name. Never the unspecified address, which means a different machine to each
+/// node.
 pub(crate) fn advertised(configured: &str, bound: SocketAddr) -> anyhow::Result<String> {
     if !configured.is_empty() {
         return Ok(configured.to_ascii_lowercase());
@@ -22,8 +23,7 @@ fn of_host(name: &str, port: u16) -> anyhow::Result<String> {
     let address = format!("{name}:{port}").to_ascii_lowercase();
     ensure!(
         is_dialable(&address),
-        "the name of this machine, {name:?}, is no address by which other nodes reach it: set \
-         peer.advertise to its host:port"
+        "the name of this machine, {name:?}, is not an address at which other nodes can reach it: set peer.advertise to its host:port"
     );
     Ok(address)
 }

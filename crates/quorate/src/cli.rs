@@ -17,11 +17,11 @@ use quorate_state::{LEVEL_MAX, Level};
 
 use crate::{
     admin_token::{self, AdminTokenCommand},
-    config::{self, INSTEAD, Loaded, Sources},
+    config::{self, LoadedConfig, REMOVED_ADVICE, Sources},
     dev::DevArgs,
     log::{self, LogCommand},
     node::StartOptions,
-    start::{self, JoinBy},
+    start::{self, TokenSource},
     stop::exit_code,
 };
 
@@ -29,13 +29,13 @@ const EXAMPLES: &str = "\
 Examples:
   quorate dev                                  three nodes on this machine, to try things out
   quorate publish --key me.key _iroh TXT relay=https://relay.example.org
-  quorate resolve KEY                          what the relay has for a key
+  quorate resolve KEY                          what a key has published
 
   quorate init --found --config /etc/quorate/config.toml       the first node of a new cluster, once
   quorate serve --config /etc/quorate/config.toml              that node, now and later
-  quorate member add                                           a token by which one more can join
-  quorate serve --config /etc/quorate/config.toml --join TOKEN  that one
-  quorate member list                                          who the cluster is, and how all are";
+  quorate member add                                           prints a token for another node
+  quorate serve --config /etc/quorate/config.toml --join TOKEN  that other node
+  quorate member list                                          the members and their states";
 
 /// A pkarr relay and authoritative DNS server whose records are replicated with Raft.
 #[derive(Debug, Parser)]
@@ -48,79 +48,79 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run one node of a cluster.
+    /// Run one node of a cluster
     #[command(after_help = "\
 Settings come from the built-in defaults, the file, environment variables (QUORATE_HTTP_LISTEN sets
-listen in [http]) and these flags; the later wins. `quorate config show` tells which set what.")]
+listen in [http]) and these flags; later ones override earlier ones. `quorate config show` shows which one set what.")]
     Serve(ServeArgs),
-    /// Run a whole cluster on this machine, to try things out.
+    /// Run a complete cluster on this machine, for a try
     Dev(DevArgs),
-    /// Prepare an empty data directory as that of the first node of a new cluster.
+    /// Found a new cluster: prepare an empty data directory for its first node
     #[command(after_help = "\
-Run it once, on one machine: `quorate serve` then founds the cluster, and all other nodes join it. Run
-again it changes nothing. It exits with 78 if another node has founded the cluster, or may have.
+Run it once, on one machine: `quorate serve` then founds the cluster, and all other nodes join it. A
+rerun changes nothing. It exits with 78 if another node has founded the cluster, or may have.
 
 Example, for machines that are installed together and share /shared:
   quorate init --found --once /shared/token --voters 3         on one of them
   quorate serve                                                on that one
   quorate serve --join-file /shared/token                      on the others")]
     Init(InitArgs),
-    /// Check a configuration, or show the effective one.
+    /// Check a configuration, or show the effective one
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Look into the Raft log of a node.
+    /// Inspect the Raft log of a node
     #[command(subcommand)]
     Log(LogCommand),
-    /// Make tokens for the admin API.
+    /// Create tokens for the admin API
     #[command(subcommand)]
     AdminToken(AdminTokenCommand),
     #[command(flatten)]
     Client(ClientCommand),
-    /// Print a script that makes a shell complete these commands.
+    /// Print a shell completion script
     Completions(CompletionsArgs),
-    /// Write a manual page of each of these commands.
+    /// Write the manual pages
     Man(ManArgs),
 }
 
 #[derive(Debug, Subcommand)]
 enum ConfigCommand {
-    /// Parse and check everything that `serve` would read; say OK, or all that is wrong.
+    /// Check everything that `serve` would read, and print OK or all errors
     Check {
-        /// The configuration file.
+        /// The configuration file
         file: PathBuf,
     },
-    /// Print every setting in force, and which layer set it.
+    /// Print every setting in force, and which layer set it
     Show(ConfigArgs),
-    /// Print a commented file for a node, to start from.
+    /// Print a commented example file
     Example,
-    /// Print what every setting means, in Markdown.
+    /// Print the reference of all settings, in Markdown
     Reference,
 }
 
-/// What a node is started with.
+/// Arguments of `quorate serve`.
 #[derive(Debug, Args)]
 struct ServeArgs {
     #[command(flatten)]
     config: ConfigArgs,
-    /// Join the cluster that this token is of, as `quorate member add` printed it there. Run again
-    /// it goes on; once the node has joined it needs no token.
-    // Plain text: what is wrong with an argument is told with its value, and this one is a secret.
+    /// Join a cluster with this token of `quorate member add`. After an interruption, rerun the command; a
+    /// node that has joined needs no token
+    // A plain string, because clap's errors contain the value, and this one is a secret.
     #[arg(long, value_name = "TOKEN")]
     join: Option<String>,
-    /// The same, with the token in a file, so that no other user of this machine sees it. The node
-    /// waits until the file is there.
+    /// Join with the token in this file, so that no other user of this machine sees it. The node waits
+    /// until the file exists
     #[arg(long, value_name = "FILE", conflicts_with = "join")]
     join_file: Option<PathBuf>,
-    /// The clock of this machine is right, although it has moved by more than the retention since
-    /// the node last received a packet. For one start of a node that is a cluster by itself, when
-    /// its log asks for it: until then such a node lets nothing expire.
+    /// Confirm that the clock of this machine is right, although it has moved by more than the retention
+    /// since the node last received a packet. For one start of a single-node cluster whose log asks for
+    /// it: until then nothing expires
     #[arg(long)]
     trust_clock: bool,
-    /// Claims to support feature levels up to this one, as a newer program does. For tests.
+    /// Claim to support feature levels up to this one, like a newer program. For tests
     #[arg(long, value_name = "LEVEL", default_value_t = LEVEL_MAX.0, hide = true)]
     #[arg(value_parser = clap::value_parser!(u16).range(1..))]
     level_max: u16,
-    /// Dials this node here, wherever it says that it is. For tests.
+    /// Reach this node at this address instead of its own. For tests
     #[arg(long = "route", value_name = "KEY@HOST:PORT", hide = true, value_parser = parse_route)]
     routes: Vec<(NodeId, String)>,
 }
@@ -132,44 +132,44 @@ fn parse_route(text: &str) -> Result<(NodeId, String), String> {
 }
 
 impl ServeArgs {
-    fn join_by(&mut self) -> anyhow::Result<Option<JoinBy>> {
+    fn join_by(&mut self) -> anyhow::Result<Option<TokenSource>> {
         Ok(match &self.join {
-            Some(text) => Some(JoinBy::Token(
+            Some(text) => Some(TokenSource::Token(
                 text.parse().context("--join cannot be used")?,
             )),
-            None => self.join_file.take().map(JoinBy::File),
+            None => self.join_file.take().map(TokenSource::File),
         })
     }
 }
 
-/// What is founded.
+/// Arguments of `quorate init`.
 #[derive(Debug, Args)]
 struct InitArgs {
-    /// Found a new cluster.
+    /// Found a new cluster
     #[arg(long, required = true)]
     found: bool,
     #[command(flatten)]
     config: ConfigArgs,
-    /// Found only if this file is absent too, and write the token into it by which others join: for
-    /// machines that start unattended, on a volume that they share and that is not that of the data.
-    /// The token lets 16 nodes in, for a day. The file marks that the cluster is founded: let it stay.
+    /// Found only if this file is absent too, and write into it the token with which others join: for
+    /// machines that start unattended. The file must be on a volume that they share, separate from the data.
+    /// The token is valid for 16 nodes and one day. Keep the file: it marks that the cluster is founded
     #[arg(long, value_name = "FILE")]
     once: Option<PathBuf>,
-    /// How many voters the cluster is to have before it takes packets: nodes that join become voters
-    /// by themselves until then.
+    /// How many voters the cluster needs before it accepts packets; joining nodes become voters
+    /// automatically
     #[arg(long, value_name = "1|3|5|7", default_value = "1", value_parser = ["1", "3", "5", "7"])]
     voters: String,
 }
 
 impl InitArgs {
-    /// Returns what was done and what to do next.
+    /// Founds, and returns what was done and what to do next.
     fn run(self) -> anyhow::Result<String> {
         let voters = self.voters.parse().context("--voters")?;
         let config = self.config.load()?.config;
         let dir = config.data_dir.display();
         if !start::found(&config, self.once.as_deref(), voters)? {
             return Ok(format!(
-                "{dir} holds a node already: start it with `quorate serve`\n"
+                "{dir} already contains a node: start it with `quorate serve`\n"
             ));
         }
         let others = match &self.once {
@@ -177,44 +177,43 @@ impl InitArgs {
             None => "a token of `quorate member add`".to_owned(),
         };
         Ok(format!(
-            "{dir} is ready to found a new cluster: start it with `quorate serve`. Other nodes join by \
-             {others}\n"
+            "{dir} is ready to found a new cluster: start it with `quorate serve`. Other nodes join with {others}\n"
         ))
     }
 }
 
-/// The file, and flags over it.
+/// The configuration file, and flags that override it.
 #[derive(Debug, Args)]
 struct ConfigArgs {
-    /// The configuration file (TOML). Without one: defaults, environment and flags.
+    /// The configuration file (TOML); by default only defaults, environment and flags
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where the node keeps its identity, log and packets (data_dir).
+    /// The directory for identity, log and packets (data_dir)
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
-    #[arg(long, hide = true, value_parser = |_: &str| Err::<String, _>(INSTEAD))]
+    #[arg(long, hide = true, value_parser = |_: &str| Err::<String, _>(REMOVED_ADVICE))]
     cluster_nodes: Option<String>,
-    /// Where the relay and DNS over HTTPS listen (http.listen).
+    /// The address of the relay and DNS over HTTPS (http.listen)
     #[arg(long, value_name = "IP:PORT")]
     http_listen: Option<SocketAddr>,
-    /// Where other nodes are heard (peer.listen).
+    /// The address for other nodes (peer.listen)
     #[arg(long, value_name = "IP:PORT")]
     peer_listen: Option<SocketAddr>,
-    /// Where health, metrics and the admin API listen (admin.listen).
+    /// The address for health, metrics and the admin API (admin.listen)
     #[arg(long, value_name = "IP:PORT")]
     admin_listen: Option<SocketAddr>,
-    /// Where DNS listens, UDP and TCP (dns.listen); repeat for more addresses.
+    /// The address of DNS over UDP and TCP (dns.listen); repeat for more addresses
     #[arg(long, value_name = "IP:PORT")]
     dns_listen: Vec<SocketAddr>,
 }
 
 impl ConfigArgs {
-    fn load(self) -> anyhow::Result<Loaded> {
+    fn load(self) -> anyhow::Result<LoadedConfig> {
         let mut sources = Sources::new(self.config);
         let mut flag = |key, value| sources.flags.push((key, value));
         if let Some(dir) = self.data_dir {
             let dir = dir.into_os_string().into_string().ok();
-            let dir = dir.context("--data-dir: the path is not Unicode, as TOML needs it")?;
+            let dir = dir.context("--data-dir: the path is not Unicode, but TOML requires it")?;
             flag("data_dir", dir.into());
         }
         for (key, listen) in [
@@ -238,7 +237,8 @@ fn program() -> clap::Command {
     with_exit_codes(Cli::command())
 }
 
-/// Parses the arguments, does what they say, and tells the shell how it went: 0 well, 2 invalid arguments, else see [`exit_code`] and [`quorate_ctl::EXIT_CODES`].
+/// Parses the arguments, runs the command, and returns the exit code: 0 for success, 2 for invalid
+/// arguments, otherwise see [`exit_code`] and [`quorate_ctl::EXIT_CODES`].
 pub(crate) fn main() -> ExitCode {
     let parsed = Cli::from_arg_matches(&program().get_matches());
     match run(parsed.unwrap_or_else(|error| error.exit()).command) {
@@ -293,13 +293,13 @@ fn block_on(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()
         .block_on(work)
 }
 
-fn print_warnings(loaded: &Loaded) {
+fn print_warnings(loaded: &LoadedConfig) {
     for warning in &loaded.warnings {
         eprintln!("quorate: warning: {warning}");
     }
 }
 
-/// Warns of what is doubtful in the configuration of this file, and says in short what it is.
+/// Prints the warnings for this configuration file, and returns a summary of it.
 fn check(file: &Path) -> anyhow::Result<String> {
     let loaded = config::load(Sources::new(Some(file.to_owned())))?;
     print_warnings(&loaded);
@@ -366,7 +366,7 @@ mod tests {
         assert!(error.contains("quorate init --found"), "{error}");
     }
 
-    /// Whoever reads the log of a supervisor could join with it.
+    /// The log of a supervisor must not contain a join token.
     #[test]
     fn a_damaged_token_is_refused_and_not_repeated() {
         let secret = "c2VjcmV0";

@@ -1,4 +1,4 @@
-//! A whole cluster in one process, on loopback.
+//! A complete cluster in one process, on loopback.
 
 use std::{
     collections::BTreeMap,
@@ -17,11 +17,11 @@ use quorate_peer::{Identity, NodeId};
 
 use crate::{
     config::ConfigV1,
-    fronts::{Addresses, Listeners},
     logging::{DEV_LOGS, Logging},
     node::{RunningNode, StartOptions},
-    start::{self, ClusterFile, JoinBy, KEY_FILE, State},
-    stop::Stop,
+    servers::{Addresses, Listeners},
+    start::{self, BootState, ClusterFile, KEY_FILE, TokenSource},
+    stop::StopSignals,
 };
 
 /// Arguments of `quorate dev`.
@@ -31,16 +31,16 @@ Node i listens on 127.0.0.1: HTTP 8080+i, HTTPS 8440+i, DNS 5300+i, DNS over TLS
 peers 7700+i, admin and metrics 9100+i. The origin is quorate.test. If a port is taken, --port-offset
 moves all of them.")]
 pub(crate) struct DevArgs {
-    /// How many nodes.
+    /// How many nodes
     #[arg(long, default_value_t = 3, value_parser = parse_nodes, value_name = "1|3|5")]
     pub(crate) nodes: usize,
-    /// Where the nodes keep their data, each in a directory of its own.
+    /// The directory for the data of all nodes
     #[arg(long, default_value = "./quorate-data", value_name = "DIR")]
     pub(crate) data_dir: PathBuf,
-    /// Keep the data in a temporary directory that is removed at the end.
+    /// Use a temporary directory for the data, removed at the end
     #[arg(long, conflicts_with = "data_dir")]
     pub(crate) ephemeral: bool,
-    /// What to add to every port.
+    /// The number to add to every port
     #[arg(long, default_value_t = 0, value_name = "N", value_parser = clap::value_parser!(u16).range(..=PORT_OFFSET_MAX))]
     pub(crate) port_offset: u16,
 }
@@ -48,13 +48,13 @@ pub(crate) struct DevArgs {
 /// The largest offset that leaves every port of five nodes below 65,536.
 const PORT_OFFSET_MAX: i64 = u16::MAX as i64 - 9105;
 
-/// Where DNS over TLS would listen at node 0: the port of RFC 7858, out of the way.
+/// The base port of DNS over TLS, derived from that of RFC 7858.
 const DNS_TLS_PORT: u16 = 8530;
 
-/// Where HTTPS would listen at node 0.
+/// The base port of HTTPS.
 const HTTP_TLS_PORT: u16 = 8440;
 
-/// The token by which all nodes but the first join.
+/// The file with the token with which all nodes but the first join.
 const TOKEN_FILE: &str = "join.token";
 
 /// The most nodes.
@@ -69,12 +69,12 @@ fn parse_nodes(text: &str) -> Result<usize, String> {
     }
 }
 
-/// Runs the cluster until it is told to stop.
+/// Runs the cluster until it is stopped.
 pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
     let logging = Logging::start(DEV_LOGS);
-    let mut stop = Stop::listen()?;
+    let mut stop = StopSignals::listen()?;
     let temporary = args.ephemeral.then(tempfile::tempdir).transpose();
-    let temporary = temporary.context("no temporary directory can be made")?;
+    let temporary = temporary.context("no temporary directory can be created")?;
     let root = temporary
         .as_ref()
         .map_or(args.data_dir.as_path(), |dir| dir.path());
@@ -105,13 +105,13 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
                 said_ready = true;
                 outln!("{}", ready_line(args.ephemeral))?;
             }
-            (error, ..) = failed => stop.at_once(&error),
+            (error, ..) = failed => stop.exit_fatal(&error),
             () = stop.requested() => break,
         }
     }
-    // Nobody may read it any more, and the nodes shall stop in order all the same.
+    // Ignore a closed pipe: the nodes must still stop cleanly.
     let _ = outln!("Stopping.");
-    // One after the other, so that there is a node to hand leadership to.
+    // One after the other, so that each can hand over leadership.
     let shutdown = async {
         let mut stopped = Ok(());
         for node in nodes {
@@ -126,7 +126,7 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
         }
         () = stop.requested() => {
             drop(temporary);
-            stop.in_disorder()
+            stop.exit_unclean()
         }
     }
     Ok(())
@@ -135,7 +135,7 @@ pub(crate) async fn run(args: DevArgs) -> anyhow::Result<()> {
 fn ready_line(ephemeral: bool) -> &'static str {
     match ephemeral {
         true => "Ready. Ctrl-C stops it and removes its data.",
-        false => "Ready. Ctrl-C stops it; started again, it has its data.",
+        false => "Ready. Ctrl-C stops it; after a restart the data is still there.",
     }
 }
 
@@ -143,7 +143,7 @@ fn node_dir(root: &Path, number: usize) -> PathBuf {
     root.join(format!("node-{number}"))
 }
 
-/// The key of each node that `root` has one of.
+/// The keys of the nodes in `root`, by number.
 fn keys(root: &Path) -> anyhow::Result<BTreeMap<usize, NodeId>> {
     let key_files =
         (1..=NODES_COUNT_MAX).map(|number| (number, node_dir(root, number).join(KEY_FILE)));
@@ -156,12 +156,12 @@ fn keys(root: &Path) -> anyhow::Result<BTreeMap<usize, NodeId>> {
         .collect()
 }
 
-/// Fails if `root` holds the data of another number of nodes, or not of all of them, before anything
-/// is made in it.
+/// Fails, before anything is created, if `root` has the data of another number of nodes or lacks that of
+/// some.
 fn check_count(count: usize, root: &Path, keys: &BTreeMap<usize, NodeId>) -> anyhow::Result<()> {
     let (first, root) = (node_dir(root, 1), root.display());
-    let cluster = match State::of(&first)? {
-        State::Empty | State::Preparing(_) if keys.len() <= 1 => return Ok(()),
+    let cluster = match BootState::of(&first)? {
+        BootState::Empty | BootState::Preparing(_) if keys.len() <= 1 => return Ok(()),
         state => state.cluster(&first, true)?,
     };
     let are_there = |cluster: &ClusterFile| {
@@ -170,8 +170,7 @@ fn check_count(count: usize, root: &Path, keys: &BTreeMap<usize, NodeId>) -> any
     };
     let Some(cluster) = cluster.filter(are_there) else {
         bail!(
-            "{root} holds the data of nodes that are not all there: restore the others with their \
-             keys or use another --data-dir"
+            "{root} lacks the data of some nodes: restore them with their keys, or use another --data-dir"
         );
     };
     let held = cluster.voters as usize;
@@ -194,7 +193,7 @@ fn counted(nodes: usize) -> String {
 fn configs(args: &DevArgs, root: &Path) -> anyhow::Result<Vec<ConfigV1>> {
     let certificate = certificate(root)?;
     let default = ConfigV1::default();
-    // The usual ports are those of node 0, which there is none of.
+    // Node numbers start at 1, base ports are those of node 0.
     let address = |usual_port: u16, number: usize| {
         let number = u16::try_from(number).expect("there are at most five nodes");
         SocketAddr::from((Ipv4Addr::LOCALHOST, usual_port + args.port_offset + number))
@@ -224,7 +223,7 @@ fn configs(args: &DevArgs, root: &Path) -> anyhow::Result<Vec<ConfigV1>> {
     Ok((1..=args.nodes).map(config).collect())
 }
 
-/// A certificate of this machine for its own clients, which `--tls-ca` of kdig and the like trust.
+/// Creates a self-signed certificate, for clients with options such as kdig's `--tls-ca`.
 fn certificate(root: &Path) -> anyhow::Result<CertificateFiles> {
     let files = CertificateFiles {
         certificate_file: root.join("tls.pem"),
@@ -238,7 +237,7 @@ fn certificate(root: &Path) -> anyhow::Result<CertificateFiles> {
     Ok(files)
 }
 
-/// The origin, with an apex that answers as that of a real zone does.
+/// The origin, with apex records like those of a real zone.
 fn origin() -> OriginSettings {
     let server = format!("ns1.{ORIGIN}.");
     OriginSettings {
@@ -250,7 +249,7 @@ fn origin() -> OriginSettings {
     }
 }
 
-/// Starts all nodes: the first founds the cluster if there is none yet, and the others join it.
+/// Starts all nodes: the first founds the cluster if needed, and the others join it.
 async fn start(
     configs: &[ConfigV1],
     keys: &BTreeMap<usize, NodeId>,
@@ -265,19 +264,19 @@ async fn start(
     }
     let voters = configs.len().try_into()?;
     start::found(&configs[0], Some(&token), voters).context("the cluster cannot be founded")?;
-    // The ports may be others than when the nodes joined.
+    // The ports may differ from those at the time of joining.
     let routes = keys.iter().filter_map(|(number, key)| {
         let config = configs.get(number - 1)?;
         Some((*key, config.peer.listen.to_string()))
     });
     let once = StartOptions {
-        // Nothing here is worth being kept from a clock that is wrong.
+        // Test data need not be protected from a wrong clock.
         trust_clock: true,
-        join: Some(JoinBy::File(token)),
+        join: Some(TokenSource::File(token)),
         routes: routes.collect(),
         ..StartOptions::default()
     };
-    // Together: one whose packets are damaged waits for another that gives it its own.
+    // Concurrently: a node with damaged packets waits for those of another one.
     let starts = configs
         .iter()
         .zip(listeners)
@@ -318,7 +317,7 @@ fn banner(nodes: &[RunningNode], root: &Path) -> String {
     text
 }
 
-/// Three commands that work as printed: publish at the first node, look up at the last.
+/// Three commands that can be copied: publish at the first node, look up at the last.
 fn demo_commands(nodes: &[RunningNode], key_file: &Path, key: &str) -> String {
     let program = std::env::args()
         .next()
@@ -402,14 +401,14 @@ mod tests {
         check_count(count, root, &keys(root)?)
     }
 
-    /// Nodes of which the first has founded, and the others have joined.
+    /// Creates the data of a founder and joined nodes.
     fn have_data(count: usize, root: &Path) {
         let configs = configs(&args(count, root), root).unwrap();
         for config in &configs[1..] {
             DataDir::open(&config.data_dir).unwrap().identity().unwrap();
         }
         start::found(&configs[0], None, count.try_into().unwrap()).unwrap();
-        let State::Founding(mut cluster) = State::of(&configs[0].data_dir).unwrap() else {
+        let BootState::Founding(mut cluster) = BootState::of(&configs[0].data_dir).unwrap() else {
             panic!("it is to found");
         };
         let members = keys(root).unwrap().into_values();
@@ -452,7 +451,7 @@ mod tests {
         }
     }
 
-    /// A node of `dev` is told nothing that `serve` would not take.
+    /// The configuration of a `dev` node is valid for `serve`.
     #[test]
     fn the_settings_pass_the_checks_without_a_warning() {
         let dir = tempfile::tempdir().unwrap();

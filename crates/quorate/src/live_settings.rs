@@ -1,4 +1,4 @@
-//! Settings that can be changed while the node runs, and how they are.
+//! Settings that can be changed while the node runs, and their reload.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,35 +16,35 @@ use crate::{
     logging::Logging,
 };
 
-/// The setting of what is logged.
+/// The setting of the log filter.
 const FILTER: &str = "logging.filter";
 
-/// The setting of the file of tokens, which stands for what is in it.
+/// The setting of the tokens file; in reports it stands for the contents of the file.
 const TOKENS_FILE: &str = "admin.tokens_file";
 
-/// The setting of the file of the certificate, which stands for what is in it and in that of its key.
+/// The setting of the certificate file; in reports it stands for the contents of both files.
 const CERTIFICATE_FILE: &str = "tls.certificate_file";
 
-/// What a change of takes effect at once. A section stands for all in it.
+/// Settings whose changes take effect immediately. A section stands for everything in it.
 const LIVE: [&str; 3] = ["limit", "http.trusted_proxies", FILTER];
 
-/// The settings in force, and what follows from those that can be changed: all clones share them.
+/// The settings in force, and the values derived from those that can be changed. Clones share them.
 #[derive(Clone)]
 pub(crate) struct LiveSettings {
-    /// Where they come from, if that can be read again.
+    /// The sources, if they can be reloaded.
     sources: Option<Sources>,
     in_force: Arc<Mutex<ConfigV1>>,
     pub(crate) logging: Logging,
-    /// What holds for clients of HTTP, now and later.
+    /// The rules for HTTP clients; a reload replaces them.
     pub(crate) rules: ClientRules,
-    /// How many bytes a second clients of HTTP may move, now and later.
+    /// The byte rates of HTTP clients; a reload replaces them.
     pub(crate) byte_rates: ByteRates,
     limit_metrics: LimitMetrics,
-    /// What holds for clients of DNS, now and later.
+    /// The limits for DNS clients; a reload replaces them.
     pub(crate) answer_limits: SharedLimits,
-    /// Who may ask what, now and later.
+    /// The admin tokens; a reload replaces them.
     pub(crate) tokens: Arc<Tokens>,
-    /// What encrypted listeners show, now and later.
+    /// The certificate; a reload replaces it.
     pub(crate) certificate: Option<ServerCertificate>,
 }
 
@@ -58,7 +58,10 @@ impl Reload for LiveSettings {
                 "read the configuration again"
             ),
             Err(reason) => {
-                tracing::error!(reason, "the configuration is refused, that in force stays");
+                tracing::error!(
+                    reason,
+                    "the configuration is invalid; the present one stays in force"
+                );
             }
         }
         reloaded
@@ -66,8 +69,7 @@ impl Reload for LiveSettings {
 }
 
 impl LiveSettings {
-    /// Those of a node that starts. Fails if the file of tokens or those of the certificate cannot be
-    /// used.
+    /// The settings of a starting node. Fails if the tokens file or the certificate files cannot be used.
     pub(crate) fn new(
         config: &ConfigV1,
         sources: Option<Sources>,
@@ -91,14 +93,14 @@ impl LiveSettings {
         })
     }
 
-    /// All settings as they are now.
+    /// All settings in force.
     pub(crate) fn in_force(&self) -> MutexGuard<'_, ConfigV1> {
         self.in_force.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// All that can fail comes first: then nothing has changed.
+    /// Does everything that can fail first, so that a failure changes nothing.
     fn read_again(&self) -> Result<ReloadReport, String> {
-        let nothing = "this node was not started from settings that can be read again";
+        let nothing = "the settings of this node cannot be reloaded";
         let sources = self.sources.clone().ok_or(nothing)?;
         let mut in_force = self.in_force();
         let loaded = config::load(sources).map_err(|problems| problems.to_string())?;
@@ -113,7 +115,7 @@ impl LiveSettings {
         let differences = differences(&in_force, &loaded.config);
         let (mut changed, needs_restart): (Vec<_>, Vec<_>) =
             differences.into_iter().partition(is_live);
-        // What is logged may differ from what was configured, or be overruled.
+        // The log filter may differ from the configured one, or be overridden.
         changed.retain(|key| *key != KeyPath::from(FILTER));
         if filter_has_changed {
             changed.push(FILTER.into());
@@ -128,7 +130,7 @@ impl LiveSettings {
         }
         let proxies = loaded.config.http.trusted_proxies.clone();
         self.rules.trusted_proxies.store(Arc::new(proxies));
-        // Limits that stay go on counting.
+        // Unchanged limits keep their counters.
         if in_force.limit != loaded.config.limit {
             self.replace_limits(&loaded.config);
         }
@@ -151,7 +153,7 @@ impl LiveSettings {
     }
 }
 
-/// Those of DNS know nothing of figures, and their size never changes.
+/// The tables of DNS have no metrics, and their size never changes.
 fn note_memory_of_answers(config: &ConfigV1, metrics: &LimitMetrics) {
     let size = if config.limit.enabled {
         ResponseRates::SIZE
@@ -167,7 +169,7 @@ fn is_live(key: &KeyPath) -> bool {
         .any(|live| *key == live || key.is_inside(&live))
 }
 
-/// The settings that are not the same. A list counts as one.
+/// The keys of settings that differ. A list counts as one setting.
 fn differences(one: &ConfigV1, other: &ConfigV1) -> Vec<KeyPath> {
     let mut found = Vec::new();
     compare(
@@ -181,7 +183,7 @@ fn differences(one: &ConfigV1, other: &ConfigV1) -> Vec<KeyPath> {
 
 fn compare(one: &Value, other: &Value, at: &KeyPath, found: &mut Vec<KeyPath>) {
     match (one, other) {
-        // The settings of a struct are always all there.
+        // A struct always has all its settings.
         (Value::Table(one), Value::Table(other)) if one.keys().eq(other.keys()) => {
             for ((key, one), (_, other)) in one.iter().zip(other) {
                 compare(one, other, &at.key(key), found);

@@ -1,4 +1,4 @@
-//! What the program tells of itself: structured lines on standard error.
+//! Log lines of the program: structured, on standard error.
 
 use std::{
     io,
@@ -14,24 +14,24 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-/// What a node logs when nothing else is said.
+/// The default filter of a node.
 pub(crate) const NODE_LOGS: &str = "info";
 
-/// What a cluster to try things out logs, beside what it prints: that its nodes, started one by one,
-/// do not find each other at once is no news.
+/// The filter of `quorate dev`. Its nodes start one after the other, so failed connections at first are
+/// left out.
 pub(crate) const DEV_LOGS: &str = "warn,quorate_peer=error";
 
-/// What is left out unless a filter names it. Consensus tells of every heartbeat that fails, and of
-/// more at finer levels than anybody reads; what matters of it, our own lines say.
+/// Left out unless a filter names it: openraft logs every failed heartbeat, and much more at finer levels.
+/// Our own lines report what matters.
 const QUIET: &str = "openraft=off";
 
-/// The variable that overrules what is configured, as with most programs in Rust.
+/// The variable that overrides the configuration, as in most Rust programs.
 const VARIABLE: &str = "RUST_LOG";
 
-/// Where changes by operators are told: always.
+/// The target of changes by operators, which is always logged.
 const AUDIT: &str = "quorate::audit";
 
-/// Which lines are written; it can be changed while the program runs.
+/// The log filter, which can be changed while the program runs.
 #[derive(Debug, Clone)]
 pub(crate) struct Logging {
     handle: Handle<Targets, Registry>,
@@ -39,14 +39,14 @@ pub(crate) struct Logging {
 }
 
 impl Logging {
-    /// Writes logs to standard error from now on: what `RUST_LOG` asks for, else `configured`.
+    /// Starts logging to standard error with the filter of `RUST_LOG`, otherwise `configured`.
     pub(crate) fn start(configured: &str) -> Self {
         let filter = overruled(configured);
         let (layer, handle) = reload::Layer::new(parse_filter(&filter).unwrap_or_default());
         let lines = tracing_subscriber::fmt::layer()
             .with_writer(io::stderr)
             .with_ansi(io::IsTerminal::is_terminal(&io::stderr()));
-        // Fails where a test has begun to log before.
+        // An error means that a test has started logging before.
         let _ = tracing_subscriber::registry()
             .with(layer)
             .with(lines)
@@ -57,7 +57,7 @@ impl Logging {
         }
     }
 
-    /// A filter that nothing is written by, as long as the layer lives.
+    /// A filter without output.
     #[cfg(test)]
     pub(crate) fn detached(filter: &str) -> (Self, reload::Layer<Targets, Registry>) {
         let (layer, handle) = reload::Layer::new(parse_filter(filter).unwrap());
@@ -65,8 +65,7 @@ impl Logging {
         (Self { handle, filter }, layer)
     }
 
-    /// Logs as the configuration says, unless `RUST_LOG` overrules it. Whether that is another filter
-    /// than before.
+    /// Applies the configured filter, unless `RUST_LOG` overrides it. Returns whether the filter changed.
     pub(crate) fn follow(&self, configured: &str) -> Result<bool, String> {
         let before = self.filter();
         self.set_filter(&overruled(configured))?;
@@ -93,7 +92,7 @@ impl LogControl for Logging {
     }
 }
 
-/// What `RUST_LOG` says if it can be read, else `configured`.
+/// The value of `RUST_LOG` if it is valid, otherwise `configured`.
 fn overruled(configured: &str) -> String {
     let variable = std::env::var(VARIABLE).ok();
     let variable = variable.filter(|filter| !filter.is_empty() && parse_filter(filter).is_ok());
@@ -104,7 +103,7 @@ fn overruled(configured: &str) -> String {
 pub(crate) fn parse_filter(filter: &str) -> Result<Targets, String> {
     let parts = filter.split(',').map(str::trim);
     let parts: Vec<_> = parts.filter(|part| !part.is_empty()).collect();
-    // What `Targets` would take for something else.
+    // `Targets` would read these as something else.
     let is_wrong =
         |part: &&&str| part.contains('[') || part.starts_with('=') || part.ends_with('=');
     if let Some(wrong) = parts.iter().find(is_wrong) {
@@ -134,7 +133,7 @@ mod tests {
             chatty.contains("openraft=debug") && !chatty.contains(QUIET),
             "{chatty}"
         );
-        // An empty part says nothing.
+        // Empty parts are ignored.
         let sparse = parse_filter("info,,quorate_raft=debug, ").unwrap();
         assert_eq!(sparse, parse_filter("info,quorate_raft=debug").unwrap());
         for wrong in [

@@ -1,19 +1,18 @@
-//! The roof: configuration, the command line, and the wiring of a node.
+//! The program `quorate`: configuration, command line, and the assembly of a node.
 //!
 //! | module | what it holds |
 //! |---|---|
 //! | `cli` | the commands and their arguments |
-//! | `config` | layers of settings, their checks, and which layer set each |
-//! | `serve`, `dev` | one node, and a whole cluster in one process |
-//! | `node`, `fronts`, `replication` | a node, put together; what it serves; the thread of its consensus |
-//! | `start` | who a node is, what it is when it starts, and how it comes into its cluster |
-//! | `advertised` | where other nodes reach it |
-//! | `live_settings`, `logging` | what can be changed while a node runs; what the program tells of itself |
+//! | `config` | layers of settings and their checks |
+//! | `serve`, `dev` | one node, and a complete cluster in one process |
+//! | `node`, `servers`, `replication` | the assembly of a node; its servers; the thread of its consensus |
+//! | `start` | identity and state at start, founding and joining |
+//! | `advertised` | its address for other nodes |
+//! | `live_settings`, `logging` | what can be changed while a node runs; log lines |
 //! | `stop` | signals and exit codes |
-//! | `log` | a look into its Raft log |
-//! | `admin_token` | tokens for operators' programs |
-//!
-//! The commands that ask a relay, a DNS server or a running node are those of `quorate-ctl`.
+//! | `log` | inspection of the Raft log |
+//! | `admin_token` | tokens for the admin API |
+//! The commands for relays, DNS servers and running nodes are in `quorate-ctl`.
 
 #![allow(clippy::print_stderr)]
 
@@ -22,7 +21,6 @@ mod advertised;
 mod cli;
 mod config;
 mod dev;
-mod fronts;
 mod live_settings;
 mod log;
 mod logging;
@@ -30,6 +28,7 @@ mod node;
 mod own_address;
 mod replication;
 mod serve;
+mod servers;
 mod start;
 mod stop;
 

@@ -1,4 +1,4 @@
-//! A node and all its fronts, put together in one place.
+//! The assembly of a node and all its servers.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -14,27 +14,26 @@ use quorate_state::{LEVEL_MAX, Level};
 use crate::{
     advertised::advertised,
     config::{ConfigV1, Sources},
-    fronts::{Addresses, Fronts, Listeners},
     live_settings::LiveSettings,
     logging::Logging,
     own_address,
     replication::ReplicationThread,
-    start::{self, DataDir, JoinBy, State},
+    servers::{Addresses, Listeners, Servers},
+    start::{self, BootState, DataDir, TokenSource},
 };
 
-/// What holds for one start, and is no setting.
+/// Options of one start that are not settings.
 #[derive(Debug, Clone)]
 pub(crate) struct StartOptions {
-    /// An operator says that the clock of this machine is right.
+    /// The operator confirms that the clock of this machine is right.
     pub(crate) trust_clock: bool,
-    /// The highest feature level that the node supports: a lower one lets it serve as an older
-    /// program, in tests.
+    /// The highest supported feature level. Tests lower it to simulate an older program.
     pub(crate) level_max: Level,
-    /// What lets the node join a cluster.
-    pub(crate) join: Option<JoinBy>,
-    /// Where its settings come from, if they can be read again.
+    /// The join token, if the node joins a cluster.
+    pub(crate) join: Option<TokenSource>,
+    /// The sources of its settings, if they can be reloaded.
     pub(crate) sources: Option<Sources>,
-    /// Peers that are dialed elsewhere than where they are, in tests.
+    /// Other addresses for peers, in tests.
     pub(crate) routes: BTreeMap<NodeId, String>,
 }
 
@@ -53,15 +52,15 @@ impl Default for StartOptions {
 pub(crate) struct RunningNode {
     pub(crate) node: Arc<Node>,
     settings: LiveSettings,
-    fronts: Fronts,
+    servers: Servers,
     peer: quorate_http::listener::ListenerServer,
-    /// Ends after all that runs on it.
+    /// Dropped last, after everything that runs on it.
     _replication: ReplicationThread,
     _data_dir: Arc<DataDir>,
 }
 
 impl RunningNode {
-    /// Starts a node whose configuration was checked.
+    /// Starts a node with a checked configuration.
     pub(crate) async fn start(
         config: &ConfigV1,
         listeners: Listeners,
@@ -70,7 +69,7 @@ impl RunningNode {
     ) -> anyhow::Result<Self> {
         let data_dir = Arc::new(DataDir::open(&config.data_dir)?);
         let joins = once.join.is_some();
-        let cluster = State::of(&config.data_dir)?.cluster(&config.data_dir, joins)?;
+        let cluster = BootState::of(&config.data_dir)?.cluster(&config.data_dir, joins)?;
         if let (Some(cluster), Some(join)) = (&cluster, &once.join) {
             join.check(cluster)?;
         }
@@ -83,7 +82,7 @@ impl RunningNode {
         let registry = Registry::new();
         let limit_metrics = quorate_limit::LimitMetrics::register(&registry)?;
         let settings = LiveSettings::new(config, once.sources, logging.clone(), limit_metrics)?;
-        // Fronts first: they say at which step the node is, and serve nothing until it is open.
+        // Servers first: they report the step of the start, and serve nothing until the node is open.
         let node = Arc::new(Node::new(id));
         let peer_metrics = quorate_peer::PeerMetrics::register(&registry)?;
         let metrics = NodeMetrics {
@@ -92,7 +91,7 @@ impl RunningNode {
             store: quorate_store::StoreMetrics::register(&registry)?,
         };
         let listener_metrics = quorate_http::listener::ListenerMetrics::register(&registry)?;
-        let (fronts, peer_listener) =
+        let (servers, peer_listener) =
             listeners.serve(&settings, node.clone(), registry, &listener_metrics)?;
 
         let cluster = match (cluster, once.join) {
@@ -113,7 +112,7 @@ impl RunningNode {
             ..TransportConfig::default()
         };
         let transport = PeerTransport::new(identity.clone(), transport, peer_metrics.clone());
-        let replication = ReplicationThread::spawn().context("the thread of replication")?;
+        let replication = ReplicationThread::spawn().context("the replication thread")?;
         let opening = open_node(node.clone(), raft_config, transport, metrics);
         let service = replication.run(opening).await??;
         let keeping = start::keep(node.clone(), data_dir.clone(), cluster);
@@ -127,7 +126,7 @@ impl RunningNode {
         Ok(Self {
             node,
             settings,
-            fronts,
+            servers,
             peer,
             _replication: replication,
             _data_dir: data_dir,
@@ -136,24 +135,23 @@ impl RunningNode {
 
     pub(crate) fn addresses(&self) -> Addresses {
         Addresses {
-            http: self.fronts.http.local_addr(),
-            dns: self.fronts.dns.local_addr(),
-            http_tls: self.fronts.http.tls_addrs().first().copied(),
-            dns_tls: self.fronts.dns.tls_addrs().first().copied(),
+            http: self.servers.http.local_addr(),
+            dns: self.servers.dns.local_addr(),
+            http_tls: self.servers.http.tls_addrs().first().copied(),
+            dns_tls: self.servers.dns.tls_addrs().first().copied(),
             peer: self.peer.local_addr(),
-            admin: self.fronts.admin.local_addr(),
+            admin: self.servers.admin.local_addr(),
         }
     }
 
-    /// Reads the configuration again, as a signal asks. What comes of it is in the log, and in that
-    /// of what operators change.
+    /// Reloads the configuration after a signal. The result is in the log and in the audit log.
     pub(crate) async fn reload_by_signal(&self) {
         let settings = self.settings.clone();
         let reloaded = tokio::task::spawn_blocking(move || settings.reload()).await;
         let outcome = match reloaded {
             Ok(Ok(_)) => "done",
             Ok(Err(_)) => "refused",
-            Err(_) => "unknown: broken off",
+            Err(_) => "unknown: interrupted",
         };
         tracing::info!(
             target: AUDIT_TARGET,
@@ -164,13 +162,13 @@ impl RunningNode {
         );
     }
 
-    /// Stops from the outside in. First it says that it is not ready; then it answers what clients
-    /// have asked, hands leadership over and ends replication; then come the links to peers, which
-    /// both need, and last what tells the operator.
+    /// Stops from the outside to the inside: reports that it is not ready, answers requests in progress,
+    /// hands over leadership, ends replication, closes the links to peers, which both need, and last the
+    /// admin listener.
     pub(crate) async fn shutdown(self) -> Result<(), ShutdownError> {
-        let Fronts {
+        let Servers {
             http, dns, admin, ..
-        } = self.fronts;
+        } = self.servers;
         self.node.begin_shutdown();
         http.shutdown().await;
         dns.shutdown().await;

@@ -1,4 +1,4 @@
-//! Whether the cluster looks for this node where its configuration says that it is.
+//! Compares the configured address of this node with that in the membership.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,22 +6,28 @@ use quorate_peer::NodeId;
 use quorate_raft::Node;
 use tokio::time::timeout;
 
-/// How long a node may take to catch up until its address is judged by what it knows: one that the
-/// others look for elsewhere never does.
+/// How long to wait for the node to catch up before its address is checked. A node that the others look
+/// for at another address never catches up.
 const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Says what to do if the cluster looks for `node` elsewhere than at `advertised`, where it says that
-/// it is. Judged by the membership of today: while it was stopped an operator may have moved it.
+/// Logs what to do if the membership has another address for `node` than `advertised`. It waits until the
+/// node has caught up, because an operator may have moved it while it was stopped.
 pub(crate) async fn check(node: Arc<Node>, id: NodeId, advertised: Option<String>) {
     let has_caught_up = timeout(CATCH_UP_TIMEOUT, node.ready()).await.is_ok();
     let known = node.address();
-    let doubt = known.and_then(|known| doubt(id, &known, advertised.as_deref(), has_caught_up));
-    if let Some(doubt) = doubt {
-        tracing::warn!("{doubt}");
+    let address_warning =
+        known.and_then(|known| address_warning(id, &known, advertised.as_deref(), has_caught_up));
+    if let Some(address_warning) = address_warning {
+        tracing::warn!("{address_warning}");
     }
 }
 
-fn doubt(id: NodeId, known: &str, advertised: Option<&str>, has_caught_up: bool) -> Option<String> {
+fn address_warning(
+    id: NodeId,
+    known: &str,
+    advertised: Option<&str>,
+    has_caught_up: bool,
+) -> Option<String> {
     let advertised = advertised.filter(|advertised| *advertised != known)?;
     let command = format!("`quorate member move {id} {advertised}`");
     Some(match has_caught_up {
@@ -42,23 +48,23 @@ fn doubt(id: NodeId, known: &str, advertised: Option<&str>, has_caught_up: bool)
 mod tests {
     use super::*;
 
-    fn said(known: &str, advertised: Option<&str>, has_caught_up: bool) -> String {
+    fn warning(known: &str, advertised: Option<&str>, has_caught_up: bool) -> String {
         let id = NodeId(quorate_packet::PublicKey::from_bytes([1; 32]));
-        doubt(id, known, advertised, has_caught_up).unwrap_or_default()
+        address_warning(id, known, advertised, has_caught_up).unwrap_or_default()
     }
 
     #[test]
     fn a_node_that_is_where_the_cluster_looks_for_it_is_not_doubted() {
-        assert_eq!(said("a:1", Some("a:1"), true), "");
-        assert_eq!(said("a:1", None, true), "");
-        assert_eq!(said("a:1", None, false), "");
+        assert_eq!(warning("a:1", Some("a:1"), true), "");
+        assert_eq!(warning("a:1", None, true), "");
+        assert_eq!(warning("a:1", None, false), "");
     }
 
     #[test]
     fn who_moves_a_node_is_told_how_to_say_so() {
-        let moved = said("a:1", Some("b:2"), true);
+        let moved = warning("a:1", Some("b:2"), true);
         assert!(moved.contains("b:2` if it is there now"), "{moved}");
-        let unheard = said("a:1", Some("b:2"), false);
+        let unheard = warning("a:1", Some("b:2"), false);
         assert!(unheard.contains("b:2` at another member"), "{unheard}");
     }
 }

@@ -1,4 +1,4 @@
-//! The thread of replication.
+//! The replication thread.
 
 use std::{io, thread};
 
@@ -6,11 +6,11 @@ use anyhow::Context;
 use tokio::runtime::{Builder, Handle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// A thread on which consensus and the links to peers run, apart from the fronts.
+/// The thread of consensus and the links to peers, separate from the servers.
 ///
-/// An entry passes through a dozen tasks that wait for each other. On threads that share work each
-/// of these steps may wake another thread, which costs more than the step; and what floods the
-/// fronts cannot delay heartbeats here.
+/// An entry passes through a dozen tasks that wait for each other. In a thread pool, each of these steps
+/// may wake another thread, which costs more than the step. And a flood at the servers cannot delay
+/// heartbeats here.
 pub(crate) struct ReplicationThread {
     handle: Handle,
     _stop: DropGuard,
@@ -32,12 +32,12 @@ impl ReplicationThread {
         })
     }
 
-    /// Does `work` there, and all that it spawns.
+    /// Runs `work`, and everything that it spawns, on the thread.
     pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> anyhow::Result<T> {
         let done = self.handle.spawn(work).await;
-        done.context("the thread of replication has ended")
+        done.context("the replication thread has ended")
     }
 }

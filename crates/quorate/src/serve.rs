@@ -6,27 +6,27 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    config::Loaded,
-    fronts::Listeners,
+    config::LoadedConfig,
     logging::Logging,
     node::{RunningNode, StartOptions},
-    start::State,
-    stop::Stop,
+    servers::Listeners,
+    start::BootState,
+    stop::StopSignals,
 };
 
-/// Runs a node until it is told to stop.
-pub(crate) async fn run(loaded: Loaded, mut once: StartOptions) -> anyhow::Result<()> {
+/// Runs a node until it is stopped.
+pub(crate) async fn run(loaded: LoadedConfig, mut once: StartOptions) -> anyhow::Result<()> {
     let logging = Logging::start(&loaded.config.logging.filter);
-    let mut stop = Stop::listen()?;
+    let mut stop = StopSignals::listen()?;
     let mut hangups = signal(SignalKind::hangup()).context("signals cannot be handled")?;
     let config = &loaded.config;
-    // One that cannot start takes no port and writes nothing.
-    State::of(&config.data_dir)?.cluster(&config.data_dir, once.join.is_some())?;
+    // A node that cannot start must bind no port and write nothing.
+    BootState::of(&config.data_dir)?.cluster(&config.data_dir, once.join.is_some())?;
     once.sources = Some(loaded.sources);
     let listeners = Listeners::bind(config).await?;
     let node = tokio::select! {
         node = RunningNode::start(config, listeners, once, &logging) => node?,
-        () = stop.requested() => stop.before_the_start(),
+        () = stop.requested() => stop.exit_before_start(),
     };
     let addresses = node.addresses();
     tracing::info!(
@@ -47,13 +47,13 @@ pub(crate) async fn run(loaded: Loaded, mut once: StartOptions) -> anyhow::Resul
     tokio::select! {
         () = tell_when_ready => {}
         () = reload_when_told => {}
-        error = node.node.failed() => stop.at_once(&error),
+        error = node.node.failed() => stop.exit_fatal(&error),
         () = stop.requested() => {}
     }
     tracing::info!("stopping");
     tokio::select! {
         stopped = node.shutdown() => stopped?,
-        () = stop.requested() => stop.in_disorder(),
+        () = stop.requested() => stop.exit_unclean(),
     }
     tracing::info!("stopped");
     Ok(())

@@ -1,4 +1,4 @@
-//! The ways in which a process is told to stop, and in which it ends.
+//! Signals and exit codes.
 
 use std::{
     future,
@@ -12,19 +12,19 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::start::StartError;
 
-/// How long after the first signal another one means "leave at once". `timeout` and some supervisors
+/// How long after the first signal another one means "exit immediately". `timeout` and some supervisors
 /// send two together, to the process and to its group.
 const SECOND_SIGNAL_AFTER: Duration = Duration::from_secs(1);
 
-pub(crate) struct Stop {
+pub(crate) struct StopSignals {
     interrupt: Signal,
     terminate: Signal,
     /// When the first signal came.
     asked: Option<Instant>,
 }
 
-impl Stop {
-    /// Takes the signals over from their default, which ends the process.
+impl StopSignals {
+    /// Replaces the default action of the signals, which ends the process.
     pub(crate) fn listen() -> anyhow::Result<Self> {
         let take = |kind| signal(kind).context("signals cannot be handled");
         Ok(Self {
@@ -34,7 +34,7 @@ impl Stop {
         })
     }
 
-    /// Resolves when the process is asked to stop, or asked again a second or more later.
+    /// Resolves at the first signal to stop, and then at another one a second or more later.
     pub(crate) async fn requested(&mut self) {
         loop {
             let received = tokio::select! {
@@ -50,23 +50,23 @@ impl Stop {
         }
     }
 
-    /// Ends the process before the node has started. It has acknowledged nothing, and its data are
-    /// as after a crash.
-    pub(crate) fn before_the_start(&self) -> ! {
-        tracing::info!("stopped before it had started");
+    /// Ends the process before the node has started. It has acknowledged nothing; its data is as after a
+    /// crash.
+    pub(crate) fn exit_before_start(&self) -> ! {
+        tracing::info!("stopped during the start");
         std::process::exit(0)
     }
 
-    /// Ends the process before everything was put in order. Nothing is closed: what the store would
-    /// then make durable might be ahead of the log.
-    pub(crate) fn in_disorder(&self) -> ! {
-        tracing::warn!("stopped before everything was put in order");
-        std::process::exit(EXIT_IN_DISORDER.into())
+    /// Ends the process before the stop is complete. Closes nothing: the store might make something durable
+    /// that is ahead of the log.
+    pub(crate) fn exit_unclean(&self) -> ! {
+        tracing::warn!("stopped before the shutdown was complete");
+        std::process::exit(EXIT_SECOND_SIGNAL.into())
     }
 
-    /// Ends the process that cannot go on, after a failed write above all. Nothing is closed or flushed: after a failed sync
-    /// every further write could make a lie durable.
-    pub(crate) fn at_once(&self, error: &FatalError) -> ! {
+    /// Ends the process after a fatal error, such as a failed write. Closes and flushes nothing: after a
+    /// failed sync every further write could make a wrong state durable.
+    pub(crate) fn exit_fatal(&self, error: &FatalError) -> ! {
         tracing::error!(%error, "exiting");
         let code = match error {
             FatalError::Replication(_) => EXIT_FATAL,
@@ -76,7 +76,7 @@ impl Stop {
     }
 }
 
-/// Whether a signal that comes now is the first, or late enough to be a second one.
+/// Whether this signal is the first, or late enough to be a second one.
 fn counts(first: &mut Option<Instant>, now: Instant) -> bool {
     match *first {
         Some(first) => now.duration_since(first) >= SECOND_SIGNAL_AFTER,
@@ -87,31 +87,29 @@ fn counts(first: &mut Option<Instant>, now: Instant) -> bool {
     }
 }
 
-/// Anything that has no code of its own.
+/// Every error without its own code.
 const EXIT_FAILURE: u8 = 1;
 
-/// Log or store are damaged, incomplete or of another version: the node does not start from them,
-/// and starting it again changes nothing (`EX_DATAERR` of sysexits.h).
+/// Log or store are damaged, incomplete or of another version. A restart changes nothing (`EX_DATAERR` of
+/// sysexits.h).
 const EXIT_DATA: u8 = 65;
 
-/// There is nothing to start from: the data directory is empty, its volume is lost, or another node
-/// has founded the cluster (`EX_CONFIG`).
+/// The data directory is empty, its volume is lost, or another node has founded the cluster
+/// (`EX_CONFIG`).
 const EXIT_NOTHING: u8 = 78;
 
-/// The cluster does not let the node join: the token is used, has expired or is another cluster's
-/// (`EX_NOPERM`). Starting it again with the same token changes nothing.
-const EXIT_NOT_LET_IN: u8 = 77;
+/// The cluster rejected the node: the token is used, expired or of another cluster (`EX_NOPERM`). A retry
+/// with the same token changes nothing.
+const EXIT_NOT_ACCEPTED: u8 = 77;
 
 /// Log, store or consensus failed while the node ran (`EX_SOFTWARE`).
 const EXIT_FATAL: u8 = 70;
 
-/// The node was told to stop and could not put its data in order. They are as after a crash
-/// (`EX_IOERR`).
+/// The node was stopped and could not complete the shutdown. Its data is as after a crash (`EX_IOERR`).
 const EXIT_UNCLEAN: u8 = 74;
 
-/// The node was told to stop a second time and left at once. Its data are as after a crash
-/// (`EX_TEMPFAIL`).
-const EXIT_IN_DISORDER: u8 = 75;
+/// A second signal ended the node immediately. Its data is as after a crash (`EX_TEMPFAIL`).
+const EXIT_SECOND_SIGNAL: u8 = 75;
 
 /// The exit code of a command that failed.
 pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
@@ -131,7 +129,7 @@ pub(crate) fn exit_code(error: &anyhow::Error) -> u8 {
         if let Some(error) = cause.downcast_ref::<JoinError>() {
             return match error {
                 JoinError::DataLost => EXIT_DATA,
-                _ => EXIT_NOT_LET_IN,
+                _ => EXIT_NOT_ACCEPTED,
             };
         }
         if let Some(error) = cause.downcast_ref::<ShutdownError>() {
@@ -166,7 +164,7 @@ mod tests {
         assert_eq!(exit_code(&empty.context("starting")), EXIT_NOTHING);
         assert_eq!(exit_code(&JoinError::DataLost.into()), EXIT_DATA);
         let unknown = anyhow::Error::new(JoinError::NotTaken(String::new()));
-        assert_eq!(exit_code(&unknown.context("joining")), EXIT_NOT_LET_IN);
+        assert_eq!(exit_code(&unknown.context("joining")), EXIT_NOT_ACCEPTED);
         assert_eq!(exit_code(&anyhow::anyhow!("a port is taken")), EXIT_FAILURE);
     }
 }

@@ -1,4 +1,4 @@
-//! What must hold of the settings beyond the form and the bounds of each.
+//! Checks of settings beyond the type and bounds of each.
 
 use std::{net::SocketAddr, slice::from_ref};
 
@@ -12,10 +12,10 @@ use crate::logging;
 /// The longest name of a node, in characters: that of a DNS label.
 const NAME_LEN_MAX: usize = NAME_SIZE_MAX;
 
-/// The shortest time after which a silent voter is removed, in seconds: a machine restarts in it.
+/// The shortest time after which a silent voter may be removed, in seconds: a restart is shorter.
 const CLEANUP_AFTER_SECS_MIN: u64 = 10;
 
-/// Checks bounds, relations and clashes.
+/// Checks relations between settings, and address clashes.
 pub(super) fn check(config: &ConfigV1) -> Findings {
     let mut findings = Findings::default();
     config.check(&KeyPath::default(), &mut findings);
@@ -32,22 +32,22 @@ fn check_general(config: &ConfigV1, findings: &mut Findings) {
     if config.data_dir.as_os_str().is_empty() {
         findings.error(
             "data_dir",
-            "it is empty: name a directory that outlives restarts",
+            "it is empty: set a directory that survives restarts",
         );
     }
 }
 
-/// A listener, as a clash would name it.
-struct Listen {
+/// A listener in the check for clashes.
+struct ListenerCheck {
     key: String,
     address: SocketAddr,
-    /// Whether it takes TCP and UDP ports.
+    /// Whether it uses a TCP port, and a UDP port.
     takes: [bool; 2],
-    /// Whether the unspecified address of IPv6 leaves IPv4 alone.
+    /// Whether its socket is IPv6-only.
     has_one_family: bool,
 }
 
-/// What is wrong with each listener, and two of them on one port.
+/// Checks each listener, and pairs of them on one port.
 fn check_listeners(config: &ConfigV1, findings: &mut Findings) {
     config.admin.check_access(&"admin".into(), findings);
     check_certificate(config, findings);
@@ -66,7 +66,7 @@ fn check_listeners(config: &ConfigV1, findings: &mut Findings) {
     }
 }
 
-fn listeners(config: &ConfigV1) -> Vec<Listen> {
+fn listeners(config: &ConfigV1) -> Vec<ListenerCheck> {
     let (dns, http) = (&config.dns, &config.http);
     let (tcp, udp, both) = ([true, false], [false, true], [true, true]);
     let groups: [(&str, &[SocketAddr], [bool; 2], bool); 9] = [
@@ -83,7 +83,7 @@ fn listeners(config: &ConfigV1) -> Vec<Listen> {
     let listeners = groups
         .iter()
         .flat_map(|(key, addresses, takes, one_family)| {
-            let listen = |(at, address): (usize, &SocketAddr)| Listen {
+            let listen = |(at, address): (usize, &SocketAddr)| ListenerCheck {
                 key: match addresses.len() {
                     1 => (*key).to_owned(),
                     _ => format!("{key}[{at}]"),
@@ -97,10 +97,10 @@ fn listeners(config: &ConfigV1) -> Vec<Listen> {
     listeners.collect()
 }
 
-/// Port 0 asks the system for a free one. A listener on the unspecified address of IPv6 may take
-/// IPv4 too, as the system is set, so it counts as every address unless it has one family.
-fn clashes(one: &Listen, other: &Listen) -> bool {
-    let takes_all_of = |one: &Listen, other: &Listen| {
+/// Port 0 asks the system for a free port. A listener on the unspecified IPv6 address may also take IPv4,
+/// depending on the system, so it counts as every address unless it is IPv6-only.
+fn clashes(one: &ListenerCheck, other: &ListenerCheck) -> bool {
+    let takes_all_of = |one: &ListenerCheck, other: &ListenerCheck| {
         let ip = one.address.ip();
         let takes_both = ip.is_ipv6() && !one.has_one_family;
         ip.is_unspecified() && (takes_both || ip.is_ipv4() == other.address.is_ipv4())
@@ -114,8 +114,8 @@ fn clashes(one: &Listen, other: &Listen) -> bool {
             || takes_all_of(other, one))
 }
 
-/// A certificate without its key, or the other way round, and encrypted listeners without any. What is
-/// in the files is read at a start.
+/// Checks that certificate and key are set together, and that encrypted listeners have them. The files
+/// are read at start.
 fn check_certificate(config: &ConfigV1, findings: &mut Findings) {
     let tls = &config.tls;
     let is_empty = |path: &std::path::Path| path.as_os_str().is_empty();
@@ -137,14 +137,13 @@ fn check_certificate(config: &ConfigV1, findings: &mut Findings) {
     }
 }
 
-/// Lists of networks that take in everybody.
+/// Rejects lists of networks that cover every address.
 fn check_networks(config: &ConfigV1, findings: &mut Findings) {
     for (key, networks, advice) in [
         (
             "http.trusted_proxies",
             &config.http.trusted_proxies,
-            "whoever connects could choose the address that limits go by. List the addresses of the \
-             proxies",
+            "any client could choose the address by which it is limited. List only the addresses of the proxies",
         ),
         (
             "limit.dns_exempt_networks",
@@ -158,19 +157,20 @@ fn check_networks(config: &ConfigV1, findings: &mut Findings) {
     }
 }
 
-/// What the cluster gets to know of this node, and what this node does as its leader.
+/// Checks what this node reports to the cluster, and what it does as the leader.
 fn check_node(config: &ConfigV1, findings: &mut Findings) {
     let name = &config.cluster.node_name;
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_.".contains(c);
     if name.len() > NAME_LEN_MAX || !name.chars().all(fits) {
         let reason = format!(
-            "{name:?} is not up to {NAME_LEN_MAX} of a to z, 0 to 9, hyphens, underscores and dots"
+            "{name:?} is not a valid name: use at most {NAME_LEN_MAX} of a to z, 0 to 9, hyphens, underscores and dots"
         );
         findings.error("cluster.node_name", reason);
     }
     let address = &config.peer.advertise;
     if !address.is_empty() && !is_dialable(address) {
-        let reason = format!("{address:?} is no host:port by which other nodes reach this one");
+        let reason =
+            format!("{address:?} is not a host:port at which other nodes can reach this one");
         findings.error("peer.advertise", reason);
     }
     let after = config.cluster.cleanup_after_secs;
@@ -197,14 +197,13 @@ fn check_elections(config: &ConfigV1, findings: &mut Findings) {
     let max = config.raft.election_timeout_max_ms;
     if min < heartbeat.saturating_mul(2) {
         let reason = format!(
-            "{min} is less than twice {HEARTBEAT} ({heartbeat}): one late heartbeat would bring an \
-             election"
+            "{min} is less than twice {HEARTBEAT} ({heartbeat}): one late heartbeat would cause an election"
         );
         findings.error_between([MIN, HEARTBEAT], reason);
     }
     if max <= min {
         let reason = format!(
-            "{max} is not above {MIN} ({min}): nodes that wait equally long split their votes"
+            "{max} must be greater than {MIN} ({min}): nodes with the same timeout split their votes"
         );
         findings.error_between([MAX, MIN], reason);
     }

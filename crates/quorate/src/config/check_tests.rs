@@ -46,8 +46,7 @@ fn listeners_that_clash_are_named() {
 
 #[test]
 fn lists_of_networks_take_in_no_one_who_is_none_and_not_everybody() {
-    let advice = "whoever connects could choose the address that limits go by. List the addresses \
-                  of the proxies";
+    let advice = "any client could choose the address by which it is limited. List only the addresses of the proxies";
     check(
         "[http]\ntrusted_proxies = [\"0.0.0.0/1\", \"128.0.0.0/1\"]\n",
         &[&format!(
@@ -302,7 +301,7 @@ fn a_setting_that_clashes_with_a_default_is_told_with_its_own_line() {
         "[raft]\nheartbeat_ms = 500\n",
         &[
             "FILE:3: raft.election_timeout_min_ms: 200 is less than twice raft.heartbeat_ms (500): \
-           one late heartbeat would bring an election",
+           one late heartbeat would cause an election",
         ],
     );
     check(
@@ -316,7 +315,7 @@ fn a_setting_that_clashes_with_a_default_is_told_with_its_own_line() {
         "[raft]\nheartbeat_ms = 50\nelection_timeout_min_ms = 90\n",
         &[
             "FILE:4: raft.election_timeout_min_ms: 90 is less than twice raft.heartbeat_ms (50): \
-           one late heartbeat would bring an election",
+           one late heartbeat would cause an election",
         ],
     );
 }
@@ -359,7 +358,7 @@ fn a_profile_decides_what_nobody_sets() {
         "[raft]\nprofile = \"wan\"\nheartbeat_ms = 700\n",
         &[
             "FILE:3: raft.election_timeout_min_ms: 1200 is less than twice raft.heartbeat_ms (700): \
-           one late heartbeat would bring an election",
+           one late heartbeat would cause an election",
         ],
     );
     check(

@@ -200,7 +200,7 @@ fn a_wrong_variable_is_named() {
     let text = problems.to_string();
     for part in [
         "environment QUORATE_CLUSTER_NODES: it is gone: `quorate init --found`",
-        "environment QUORATE_HTTP_LISEN: no setting has this name; near it are \
+        "environment QUORATE_HTTP_LISEN: no setting has this name; similar names: \
          QUORATE_HTTP_CONNECTION_BYTES_PER_SEC, QUORATE_HTTP_CONNECTION_COUNT_MAX, \
          QUORATE_HTTP_CONNECTION_COUNT_PER_CLIENT_MAX, QUORATE_HTTP_LISTEN, \
          QUORATE_HTTP_PROXY_LISTEN, QUORATE_HTTP_PROXY_TLS_LISTEN, QUORATE_HTTP_TLS_LISTEN, \
@@ -256,10 +256,8 @@ fn every_mistake_is_told_with_its_line() {
              `log`, `logging`",
             "FILE:7: put.deadline_ms: invalid value: integer `-1`, expected u64",
             "FILE:8: admin.listen: invalid type: map, expected socket address",
-            "FILE:11: cluster.nodes: it is gone: `quorate init --found` founds a cluster, and others \
-             join that by a token",
-            "FILE:14: cluster.name: it is gone: `quorate init --found` founds a cluster, and others \
-             join that by a token",
+            "FILE:11: cluster.nodes: this setting was removed: `quorate init --found` founds a cluster, and others join with a token",
+            "FILE:14: cluster.name: this setting was removed: `quorate init --found` founds a cluster, and others join with a token",
         ],
     );
 }

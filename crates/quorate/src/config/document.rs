@@ -1,4 +1,4 @@
-//! The settings in writing: the commented example file, and the reference page.
+//! Documents of the settings: the commented example file and the reference page.
 
 use std::fmt::Write;
 
@@ -10,18 +10,18 @@ use super::ConfigV1;
 const WIDTH: usize = 100;
 
 const EXAMPLE_HEADER: &str = "\
-# Quorate, a node. The file is made by `quorate config example`.
+# A Quorate node. Written by `quorate config example`.
 #
 # Change first:
-#   1. [peer] advertise  where other nodes will reach this one
-#   2. [[dns.origins]]   the zone you serve, and the addresses of the machines in it
-#   3. data_dir          where the data lives
+#   1. [peer] advertise  where other nodes reach this one
+#   2. [[dns.origins]]   the zone to serve, and the addresses of its name servers
+#   3. data_dir          where the data is stored
 # Then:
 #   quorate config check quorate.toml
 #   quorate init --found --config quorate.toml                 # once, on the first machine alone
 #   quorate serve --config quorate.toml
 #
-# That is a cluster of one. It survives restarts and power cuts, but not the loss of its disk, so let
+# This is a cluster of one node. It survives restarts and losses of power, but not the loss of its disk, so add
 # two more nodes join. For each, on a node that runs and then on the new machine, whose file differs in
 # peer.advertise alone:
 #   quorate member add                                         # prints a token
@@ -57,7 +57,7 @@ pub(crate) fn example() -> String {
     out
 }
 
-/// The first node of a cluster, which serves one zone.
+/// The example: the first node of a cluster, with one zone.
 fn config_of_example() -> ConfigV1 {
     let settings = toml::toml! {
         [peer]
@@ -83,8 +83,8 @@ fn config_of_example() -> ConfigV1 {
     config
 }
 
-/// The settings of a table: first values, then the tables in it, as TOML wants it. What equals its
-/// default stands behind a #.
+/// Writes the settings of a table: values first, then nested tables, as TOML requires. A setting with its
+/// default value is commented out.
 fn write_table(out: &mut String, settings: &[Setting], table: &Value, at: &KeyPath) {
     let is_block = |setting: &&Setting| match &table[setting.key] {
         Value::Table(table) => !table.is_empty(),
@@ -95,7 +95,7 @@ fn write_table(out: &mut String, settings: &[Setting], table: &Value, at: &KeyPa
     for setting in leaves {
         write_help(out, setting);
         let value = &table[setting.key];
-        // The version is told, whatever it is.
+        // The version is always written.
         let is_default = *value == setting.default && setting.key != "version";
         let sign = if is_default { "# " } else { "" };
         let _ = writeln!(out, "{sign}{} = {}", setting.key, text(value));
@@ -131,7 +131,7 @@ fn write_help(out: &mut String, setting: &Setting) {
     }
 }
 
-/// A value, with a line for each element of a list that is long.
+/// Formats a value, with one line for each element of a long list.
 fn text(value: &Value) -> String {
     let short = value.to_string();
     match value {
@@ -166,7 +166,7 @@ fn write_rows(out: &mut String, settings: &[Setting], prefix: &str) {
 
 fn write_settings(out: &mut String, settings: &[Setting], prefix: &str) {
     for setting in settings {
-        // A table is told by what is in it, a list of tables by its default too.
+        // A table is described by its settings, a list of tables also by its default.
         let (default, below) = match &setting.default {
             Value::Table(_) if !setting.inner.is_empty() => (String::new(), "."),
             default => (format!("`{default}`"), "[]."),
@@ -179,7 +179,7 @@ fn write_settings(out: &mut String, settings: &[Setting], prefix: &str) {
     }
 }
 
-/// Help as Markdown has it: `<key>` would be taken for HTML.
+/// Escapes help for Markdown: `<key>` would be HTML.
 fn in_one_line(help: &str) -> String {
     let words: Vec<&str> = help.split_whitespace().collect();
     words.join(" ").replace('<', "\\<")

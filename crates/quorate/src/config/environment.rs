@@ -1,4 +1,4 @@
-//! The layer of the environment: `QUORATE_<SECTION>_<KEY>`.
+//! The configuration layer of the environment: `QUORATE_<SECTION>_<KEY>`.
 
 use std::collections::BTreeMap;
 
@@ -8,11 +8,11 @@ use super::{
     ConfigV1, Problem, Source,
     layers::Layer,
     problem::{PREFIX, variable},
-    settings::{GONE, INSTEAD},
+    settings::{REMOVED, REMOVED_ADVICE},
 };
 
-/// Variables that begin alike and set nothing: the commit at build time, the program that the tests
-/// run, and what the command line asks nodes and relays with, which is often set where a node starts too.
+/// Variables with the same prefix that are not settings: the commit at build time, the program under test,
+/// and those of the client commands, which are often set where a node starts too.
 const OTHER_VARIABLES: [&str; 7] = [
     "QUORATE_GIT_HASH",
     "QUORATE_BIN",
@@ -23,8 +23,8 @@ const OTHER_VARIABLES: [&str; 7] = [
     "QUORATE_PUBLISH_TOKEN_FILE",
 ];
 
-/// Reads the variables that begin with [`PREFIX`]. Values are written as in the file, but a string
-/// needs no quotes and a list may be separated by commas.
+/// Reads the variables that start with [`PREFIX`]. Values are written as in the file, but a string needs
+/// no quotes, and a list may be separated by commas.
 pub(crate) fn read(variables: impl IntoIterator<Item = (String, String)>) -> (Layer, Vec<Problem>) {
     let settings = settings();
     let mut layer = Layer::default();
@@ -53,8 +53,8 @@ pub(crate) fn read(variables: impl IntoIterator<Item = (String, String)>) -> (La
     (layer, problems)
 }
 
-/// What variables can set, by their names: the key, and the default, which tells how to read a text.
-/// The version belongs to the file alone.
+/// The settings by variable name, with their keys and their defaults, whose types decide how a text is
+/// parsed. The version can only be in the file.
 fn settings() -> BTreeMap<String, (KeyPath, Value)> {
     let mut settings = BTreeMap::new();
     let mut add = |at: &KeyPath, setting: &Setting| {
@@ -100,13 +100,13 @@ fn kind(default: &Value) -> &'static str {
 }
 
 fn unknown(name: &str, settings: &BTreeMap<String, (KeyPath, Value)>) -> String {
-    if GONE
+    if REMOVED
         .iter()
         .any(|key| variable(&KeyPath::from(*key)) == name)
     {
-        return INSTEAD.to_owned();
+        return REMOVED_ADVICE.to_owned();
     }
-    // What Kubernetes sets in every container beside a service called `quorate`.
+    // Kubernetes sets these in every container if a service is called `quorate`.
     let suffix = &name[PREFIX.len()..];
     if suffix.starts_with("SERVICE_") || suffix == "PORT" || suffix.starts_with("PORT_") {
         return "no setting has this name; if Kubernetes made it for a service called quorate, \
@@ -119,7 +119,10 @@ fn unknown(name: &str, settings: &BTreeMap<String, (KeyPath, Value)>) -> String 
     let near: Vec<&str> = near.map(String::as_str).collect();
     match near.is_empty() {
         true => "no setting has this name; `quorate config show` lists them all".to_owned(),
-        false => format!("no setting has this name; near it are {}", near.join(", ")),
+        false => format!(
+            "no setting has this name; similar names: {}",
+            near.join(", ")
+        ),
     }
 }
 

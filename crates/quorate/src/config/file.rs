@@ -1,4 +1,4 @@
-//! The layer of the configuration file.
+//! The configuration layer of the file.
 
 use std::{collections::BTreeMap, fs::File, io::Read, path::Path};
 
@@ -9,12 +9,12 @@ use toml::{
 
 use quorate_setting::KeyPath;
 
-use super::{Problem, Source, layers::Layer, settings::FORM_VERSION};
+use super::{Problem, Source, layers::Layer, settings::FORMAT_VERSION};
 
-/// The largest configuration file, in bytes: it is read whole, and no real one comes near.
+/// The largest configuration file, in bytes: it is read into memory, and real ones are far smaller.
 const CONFIG_SIZE_MAX: u64 = 1024 * 1024;
 
-/// Reads the file. Fails with everything that keeps its values from being read at all.
+/// Reads the file. Fails with all errors that prevent reading its values.
 pub(crate) fn read(path: &Path) -> Result<Layer, Vec<Problem>> {
     let text = read_text(path).map_err(|reason| vec![problem(path, None, None, reason)])?;
     parse(path, &text)
@@ -63,9 +63,9 @@ fn parse(path: &Path, text: &str) -> Result<Layer, Vec<Problem>> {
         vec![problem(line, None, error.message().to_owned())]
     })?;
 
-    // Of another version nothing else can be judged.
+    // Nothing else can be checked in another version.
     let reason = match table.get("version").map(toml::Value::as_integer) {
-        Some(Some(version)) if version == i64::from(FORM_VERSION) => {
+        Some(Some(version)) if version == i64::from(FORMAT_VERSION) => {
             let source = |line| Source::File {
                 path: path.to_owned(),
                 line: Some(line),
@@ -75,16 +75,16 @@ fn parse(path: &Path, text: &str) -> Result<Layer, Vec<Problem>> {
             return Ok(Layer { table, sources });
         }
         Some(Some(version)) => {
-            format!("this program reads version {FORM_VERSION}, the file has {version}")
+            format!("this program reads version {FORMAT_VERSION}, the file has {version}")
         }
-        Some(None) => format!("write the number {FORM_VERSION}"),
-        None => format!("it is missing; the first line should be `version = {FORM_VERSION}`"),
+        Some(None) => format!("write the number {FORMAT_VERSION}"),
+        None => format!("it is missing; the first line should be `version = {FORMAT_VERSION}`"),
     };
     let key = KeyPath::from("version");
     Err(vec![problem(lines.get(&key).copied(), Some(key), reason)])
 }
 
-/// Notes the line of every value inside `value`, which stands at `at`.
+/// Records the line of every value inside `value`, whose key is `at`.
 fn note_lines(
     value: &DeValue<'_>,
     at: &KeyPath,

@@ -1,4 +1,4 @@
-//! Layers of settings: the later over the earlier.
+//! Layers of settings: later ones override earlier ones.
 
 use std::collections::BTreeMap;
 
@@ -6,10 +6,10 @@ use quorate_setting::{KeyPath, Merged, SettingValue, Table, Value};
 
 use super::{
     ConfigV1, Problem, Source,
-    settings::{GONE, INSTEAD},
+    settings::{REMOVED, REMOVED_ADVICE},
 };
 
-/// The setting that decides others, where nobody set them.
+/// The setting that decides others unless they are set.
 const PROFILE: &str = "raft.profile";
 
 /// Settings, and where each comes from.
@@ -20,7 +20,7 @@ pub(crate) struct Layer {
 }
 
 impl Layer {
-    /// Adds the value of the setting at `key`, as in `http.listen`.
+    /// Adds the value of the setting `key`, such as `http.listen`.
     pub(crate) fn set(&mut self, key: KeyPath, value: Value, source: Source) {
         set(&mut self.table, &key.to_string(), value);
         self.sources.insert(key, source);
@@ -34,13 +34,13 @@ fn set(table: &mut Table, key: &str, value: Value) {
         }
         Some((section, key)) => {
             let section = table.entry(section).or_insert_with(|| Table::new().into());
-            let section = section.as_table_mut().expect("a section holds settings");
+            let section = section.as_table_mut().expect("a section is a table");
             set(section, key, value);
         }
     }
 }
 
-/// The source of `key`, or else of the nearest value around it.
+/// The source of `key`, or of the nearest value that contains it.
 fn nearest(sources: &BTreeMap<KeyPath, Source>, key: &KeyPath) -> Source {
     let mut from_the_longest = sources.iter().rev();
     let found = from_the_longest.find(|(around, _)| *around == key || key.is_inside(around));
@@ -50,14 +50,14 @@ fn nearest(sources: &BTreeMap<KeyPath, Source>, key: &KeyPath) -> Source {
 /// The layers merged over each other.
 #[derive(Debug, Default)]
 pub(crate) struct Layers {
-    /// What all layers together give.
+    /// The merged settings.
     pub(crate) config: ConfigV1,
-    /// Where every value comes from that a layer above the defaults set or decided.
+    /// The sources of all values that a layer above the defaults set or decided.
     sources: BTreeMap<KeyPath, Source>,
 }
 
 impl Layers {
-    /// Lays `layer` over the others, and returns what in it is wrong and was left out.
+    /// Merges `layer` over the others, and returns its errors; wrong values are left out.
     pub(crate) fn merge(&mut self, layer: Layer) -> Vec<Problem> {
         let mut merged = Merged::default();
         let table = Value::Table(layer.table);
@@ -75,8 +75,8 @@ impl Layers {
             .extend(set.map(|key| (key.clone(), nearest(&layer.sources, key))));
         let problem = |(key, reason): (KeyPath, String)| Problem {
             source: nearest(&layer.sources, &key),
-            reason: match GONE.contains(&&*key.to_string()) {
-                true => INSTEAD.to_owned(),
+            reason: match REMOVED.contains(&&*key.to_string()) {
+                true => REMOVED_ADVICE.to_owned(),
                 false => reason,
             },
             key: Some(key),
@@ -84,8 +84,8 @@ impl Layers {
         merged.refused.into_iter().map(problem).collect()
     }
 
-    /// Gives the settings that the profile decides and no layer set the values of the profile.
-    pub(crate) fn follow_profile(&mut self) {
+    /// Sets the values of the profile for settings that no layer set.
+    pub(crate) fn apply_profile(&mut self) {
         let profile = self.sources.get(&KeyPath::from(PROFILE)).cloned();
         for (key, number, of_profile) in self.config.raft.of_profile() {
             let key = KeyPath::from("raft").key(key);
@@ -99,12 +99,12 @@ impl Layers {
         }
     }
 
-    /// Which layer gave the value at `key`.
+    /// The layer that set the value of `key`.
     pub(crate) fn source(&self, key: &KeyPath) -> Source {
         nearest(&self.sources, key)
     }
 
-    /// Whether some layer above the defaults has a value at exactly `key`.
+    /// Whether a layer above the defaults has a value for exactly `key`.
     pub(crate) fn is_written(&self, key: &KeyPath) -> bool {
         self.sources
             .keys()

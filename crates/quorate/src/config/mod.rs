@@ -1,23 +1,22 @@
-//! What a node is told: settings from four layers, each checked, each knowing where it came from.
-//!
-//! Built-in defaults, then a TOML file, then environment variables, then flags: the later wins.
-//! Nothing is bound or opened before all of it is parsed and checked, and everything that is wrong
-//! is told at once, with file, line, key and reason.
+//! The configuration of a node: settings from four layers, each checked, each with its source.
+//! Built-in defaults, then a TOML file, then environment variables, then flags: later ones override
+//! earlier ones. Everything is parsed and checked before anything is bound or opened. All errors are
+//! reported together, each with file, line, key and reason.
 //!
 //! | piece | what it is |
 //! |---|---|
-//! | [`ConfigV1`] | the settings with their defaults: version 1 of the form |
-//! | [`load`] | lays the layers and checks them |
-//! | [`Loaded`] | the settings, and which layer set each |
-//! | [`Problem`] | what is wrong, or doubtful |
+//! | [`ConfigV1`] | the settings with their defaults: version 1 of the format |
+//! | [`load`] | merges the layers and checks them |
+//! | [`LoadedConfig`] | the settings, and which layer set each |
+//! | [`Problem`] | an error or a warning |
 
 mod check;
+mod crate_configs;
 mod document;
 mod environment;
 mod file;
 mod layers;
 mod problem;
-mod rooms;
 mod settings;
 mod show;
 
@@ -27,23 +26,22 @@ use quorate_setting::{Finding, Value};
 
 pub(crate) use document::{example, reference};
 pub(crate) use problem::{Problem, Problems, Source};
-pub(crate) use settings::{ConfigV1, INSTEAD};
+pub(crate) use settings::{ConfigV1, REMOVED_ADVICE};
 
 use layers::{Layer, Layers};
 
-/// Where settings are taken from, beside the built-in defaults.
+/// The sources of settings above the built-in defaults.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sources {
     pub(crate) file: Option<PathBuf>,
-    /// Environment variables, those of others among them.
+    /// All environment variables.
     pub(crate) environment: Vec<(String, String)>,
-    /// Settings given by flags, by their keys, as the file would have them.
+    /// Settings of flags, by key, in the format of the file.
     pub(crate) flags: Vec<(&'static str, Value)>,
 }
 
 impl Sources {
-    /// This file and the environment of this process, whose variables that are not Unicode are none
-    /// of ours.
+    /// This file and the environment of this process, without variables that are not Unicode.
     pub(crate) fn new(file: Option<PathBuf>) -> Self {
         let environment = std::env::vars_os().filter_map(|(name, value)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
@@ -56,24 +54,24 @@ impl Sources {
     }
 }
 
-/// A configuration that was checked.
+/// A checked configuration.
 #[derive(Debug)]
-pub(crate) struct Loaded {
+pub(crate) struct LoadedConfig {
     pub(crate) config: ConfigV1,
-    /// What is allowed but doubtful.
+    /// The warnings.
     pub(crate) warnings: Vec<Problem>,
     pub(crate) sources: Sources,
     layers: Layers,
 }
 
-/// Lays all layers over each other and checks what comes of it.
-pub(crate) fn load(sources: Sources) -> Result<Loaded, Problems> {
+/// Merges all layers and checks the result.
+pub(crate) fn load(sources: Sources) -> Result<LoadedConfig, Problems> {
     let mut problems = Vec::new();
     let mut layers = Layers::default();
     if let Some(path) = &sources.file {
         match file::read(path) {
             Ok(layer) => problems.extend(layers.merge(layer)),
-            // What the file was to say is unknown: checking the rest would only add noise.
+            // Without the values of the file, further checks would only add noise.
             Err(errors) => return Err(Problems(errors)),
         }
     }
@@ -87,7 +85,7 @@ pub(crate) fn load(sources: Sources) -> Result<Loaded, Problems> {
     }
     problems.extend(layers.merge(flags));
 
-    layers.follow_profile();
+    layers.apply_profile();
     let findings = check::check(&layers.config);
     let locate = |found: Finding| Problem {
         source: locate(&found, &layers),
@@ -99,7 +97,7 @@ pub(crate) fn load(sources: Sources) -> Result<Loaded, Problems> {
         return Err(Problems(problems));
     }
     let warnings = findings.warnings.into_iter().map(locate).collect();
-    Ok(Loaded {
+    Ok(LoadedConfig {
         config: layers.config.clone(),
         warnings,
         sources,
@@ -107,7 +105,7 @@ pub(crate) fn load(sources: Sources) -> Result<Loaded, Problems> {
     })
 }
 
-/// Where to look for what was found: at the first of its keys that somebody set.
+/// The source of a finding: that of the first of its keys that a layer set.
 fn locate(found: &Finding, layers: &Layers) -> Source {
     let keys = std::iter::once(&found.key).chain(&found.related);
     keys.map(|key| layers.source(key))
@@ -115,14 +113,14 @@ fn locate(found: &Finding, layers: &Layers) -> Source {
         .unwrap_or(Source::Default)
 }
 
-impl Loaded {
-    /// Which layer set the value at `key`.
+impl LoadedConfig {
+    /// The layer that set the value of `key`.
     #[cfg(test)]
     pub(crate) fn source(&self, key: &str) -> Source {
         self.layers.source(&key.into())
     }
 
-    /// The effective settings as TOML, each with a comment that says which layer set it.
+    /// The effective settings as TOML, each with its source in a comment.
     pub(crate) fn show(&self) -> String {
         show::show(&self.layers)
     }

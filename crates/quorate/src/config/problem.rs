@@ -1,15 +1,15 @@
-//! What is wrong with a configuration.
+//! Errors and warnings of a configuration.
 
 use std::{fmt, path::PathBuf};
 
 use quorate_setting::KeyPath;
 
-/// Which layer gave a value.
+/// The layer that set a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Source {
     Default,
     File {
-        /// Its path as it was given.
+        /// The path as given.
         path: PathBuf,
         /// The line, from 1, where it is known.
         line: Option<usize>,
@@ -18,10 +18,10 @@ pub(crate) enum Source {
     Flag(String),
 }
 
-/// What the names of our variables begin with.
+/// The prefix of our variables.
 pub(crate) const PREFIX: &str = "QUORATE_";
 
-/// The variable that sets what stands at `key`, or what that is part of.
+/// The variable that sets `key`, or the value that contains it.
 pub(crate) fn variable(key: &KeyPath) -> String {
     let name = key.section_and_key().replace('.', "_").to_uppercase();
     format!("{PREFIX}{name}")
@@ -42,7 +42,7 @@ impl fmt::Display for Source {
     }
 }
 
-/// One thing that is wrong, or doubtful: where, at which key, and why.
+/// One error or warning: its source, key and reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Problem {
     pub(crate) source: Source,
@@ -60,7 +60,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Everything that is wrong with a configuration, at least one thing.
+/// All errors of a configuration, at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Problems(pub(crate) Vec<Problem>);
 

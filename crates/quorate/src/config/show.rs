@@ -4,10 +4,10 @@ use quorate_setting::{KeyPath, SettingValue, Table, Value};
 
 use super::{Source, layers::Layers};
 
-/// Where the comments begin, if the value leaves room.
+/// The column of the comments, if the value is short enough.
 const COMMENT_COLUMN: usize = 44;
 
-/// All settings as TOML that loads again, each with its source in a comment.
+/// Formats all settings as TOML that can be loaded again, each with its source in a comment.
 pub(super) fn show(layers: &Layers) -> String {
     let mut out = String::new();
     if let Value::Table(effective) = layers.config.value() {
@@ -36,8 +36,8 @@ fn show_table(layers: &Layers, table: &Table, at: &KeyPath, out: &mut String) {
     }
 }
 
-/// An element of an array of tables, with the tables in it on one line each. A layer sets the whole
-/// array, but what it leaves out of an element is still the default's.
+/// Formats an element of an array of tables, with each nested table on one line. A layer sets the complete
+/// array, but what an element leaves out has its default.
 fn show_element(layers: &Layers, element: &Value, at: &KeyPath, out: &mut String) {
     for (key, value) in element.as_table().into_iter().flatten() {
         let path = at.key(key);

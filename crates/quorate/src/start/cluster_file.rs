@@ -1,4 +1,4 @@
-//! The file `cluster` in the data directory: what a node knows of its cluster beside log and store.
+//! The file `cluster` in the data directory: what a node knows about its cluster outside log and store.
 //!
 //! ```text
 //! quorate-cluster 3
@@ -7,9 +7,8 @@
 //! index 812
 //! member 36hua9cfga3q…@node1.example.org:7700
 //! ```
-//!
-//! While a node has not founded yet, the file also has what it founds with: `voters`, `expires` and
-//! `token`, which is secret, and `made key` if the key came with the file.
+//! Until a founder has founded, the file also contains `voters`, `expires` and the secret `token`, and
+//! `made key` if the key was created together with the file.
 
 use std::{fmt::Write, str::FromStr};
 
@@ -24,37 +23,37 @@ const MAGIC: &str = "quorate-cluster";
 /// The version that this program writes.
 const VERSION: u32 = 3;
 
-/// How far a node has come.
+/// The stage of a node's entry into its cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, strum::Display, strum::EnumString)]
 #[strum(serialize_all = "snake_case")]
 pub(crate) enum Stage {
-    /// It is to found a cluster, and the file with the token for others is not in place yet.
+    /// It will found a cluster; the file with the token for others is not in place yet.
     Preparing,
     /// It founds a cluster when it starts.
     Founding,
-    /// The cluster has let it in. Its log may be empty yet.
+    /// The cluster has accepted it. Its log may still be empty.
     Joining,
     /// It has applied entries: its log must not be empty.
     Member,
 }
 
-/// What a node knows of its cluster.
+/// What a node knows about its cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ClusterFile {
     pub(crate) stage: Stage,
     pub(crate) id: ClusterId,
-    /// With how many voters the cluster is formed; 0 if others have founded it.
+    /// With how many voters the cluster starts to accept packets; 0 if another node founded it.
     pub(crate) voters: u32,
-    /// The token by which others join, and when it expires. Gone once the cluster is founded.
+    /// The token for other nodes, and its expiry. Removed when the cluster is founded.
     pub(crate) token: Option<(JoinToken, UnixMillis)>,
-    /// Whether the command that prepares the founding has made the key too.
+    /// Whether the founding command also created the key.
     pub(crate) has_made_key: bool,
-    /// Who is in the cluster.
+    /// The known members.
     pub(crate) known: KnownMembers,
 }
 
 impl ClusterFile {
-    /// What is known of the cluster with this id, and nothing else.
+    /// A file with only this stage, id and members.
     pub(crate) fn new(stage: Stage, id: ClusterId, known: KnownMembers) -> Self {
         Self {
             stage,
@@ -100,7 +99,7 @@ impl ClusterFile {
 }
 
 impl FromStr for ClusterFile {
-    /// Why it cannot be used.
+    /// Why the file cannot be used.
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -112,7 +111,7 @@ impl FromStr for ClusterFile {
                 "it is of version {version}, as log and packets beside it are, and this program \
                  reads {VERSION}: run the one that wrote it"
             )),
-            _ => Err(format!("its line {header:?} means nothing")),
+            _ => Err(format!("its line {header:?} is not valid")),
         }
     }
 }
@@ -148,8 +147,8 @@ fn parse_lines(lines: &str) -> Result<ClusterFile, String> {
             }),
             _ => None,
         };
-        // What follows the word may be secret.
-        parsed.ok_or_else(|| format!("its line {word:?} means nothing"))?;
+        // The value after the word may be secret.
+        parsed.ok_or_else(|| format!("its line {word:?} is not valid"))?;
     }
     let lacks = |word| format!("it lacks the line {word:?}");
     file.stage = stage.ok_or_else(|| lacks("stage"))?;
@@ -242,6 +241,6 @@ mod tests {
     fn a_damaged_token_is_not_shown() {
         let text = file(Stage::Founding).encode();
         let error = text.replace("token q", "token x").parse::<ClusterFile>();
-        assert_eq!(error, Err("its line \"token\" means nothing".to_owned()));
+        assert_eq!(error, Err("its line \"token\" is not valid".to_owned()));
     }
 }

@@ -1,8 +1,8 @@
-//! The data directory, and what a node is that starts from it.
+//! The data directory of a node.
 //!
 //! ```text
 //! node.key      the node's identity; never copied to another machine
-//! cluster       what the node knows of its cluster: who that is, and who is in it
+//! cluster       what the node knows about its cluster: its id and members
 //! log/          the Raft log
 //! records.redb  the store
 //! lock          held while a process uses the directory
@@ -23,13 +23,13 @@ use super::cluster_file::ClusterFile;
 /// The name of the file with the secret key.
 pub(crate) const KEY_FILE: &str = "node.key";
 
-/// The file that says which cluster the data is of.
+/// The file with the cluster of the data.
 pub(super) const CLUSTER_FILE: &str = "cluster";
 
-/// What the key file says, in a comment, once the node has had a part in a cluster.
+/// The comment in the key file of a node that has been a member of a cluster.
 const USED: &str = "# It has been a member of the cluster ";
 
-/// A data directory that this process holds.
+/// A data directory that this process has locked.
 #[derive(Debug)]
 pub(crate) struct DataDir {
     pub(crate) path: PathBuf,
@@ -38,12 +38,12 @@ pub(crate) struct DataDir {
 }
 
 impl DataDir {
-    /// Takes the directory, making it if it is absent.
+    /// Locks the directory, and creates it if it does not exist.
     pub(crate) fn open(path: &Path) -> anyhow::Result<Self> {
         let shown = path.display();
         LinuxDisk
             .create_dir(path)
-            .with_context(|| format!("the data directory {shown} cannot be made"))?;
+            .with_context(|| format!("the data directory {shown} cannot be created"))?;
         let lock = LinuxDisk
             .open(&path.join("lock"), OpenMode::Create)
             .with_context(|| format!("the data directory {shown} cannot be written"))?;
@@ -59,7 +59,7 @@ impl DataDir {
         }
     }
 
-    /// The identity, and whether it was made now since there was none.
+    /// The identity, and whether it was just created.
     pub(crate) fn identity(&self) -> Result<(Identity, bool), IdentityError> {
         let path = self.path.join(KEY_FILE);
         if path.exists() {
@@ -70,13 +70,13 @@ impl DataDir {
         Ok((identity, true))
     }
 
-    /// Notes durably what the node knows of its cluster, in place of what it knew before.
+    /// Replaces the file `cluster` durably.
     pub(crate) fn set_cluster(&self, cluster: &ClusterFile) -> anyhow::Result<()> {
         self.replace(CLUSTER_FILE, &cluster.encode())
     }
 
-    /// Notes in the key file that the identity has had a part in this cluster, so that it is not used
-    /// anew should all the rest be lost.
+    /// Marks the key file as used in this cluster, so that the identity is not used again if everything else
+    /// is lost.
     pub(crate) fn mark_used(&self, cluster: &str) -> anyhow::Result<()> {
         let path = self.path.join(KEY_FILE);
         let text = fs::read_to_string(&path);
@@ -87,7 +87,7 @@ impl DataDir {
         }
     }
 
-    /// Removes what was prepared for a founding.
+    /// Removes the files of a prepared founding.
     pub(crate) fn withdraw(&self, cluster: &ClusterFile) -> anyhow::Result<()> {
         let remove = || {
             remove_if_present(&LinuxDisk, &self.path.join(CLUSTER_FILE))?;
@@ -108,7 +108,7 @@ impl DataDir {
     }
 }
 
-/// The cluster that the key in this directory has had a part in, if there is a key and it has.
+/// The cluster in which the key of this directory was used, if any.
 pub(super) fn used_in(dir: &Path) -> io::Result<Option<String>> {
     let text = match fs::read_to_string(dir.join(KEY_FILE)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

@@ -1,4 +1,4 @@
-//! How a node comes into its cluster when it starts, and what it notes of it from then on.
+//! The entry of a node into its cluster, and the file `cluster` from then on.
 
 use std::{collections::BTreeSet, net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -12,26 +12,26 @@ use tokio::{sync::watch, task::spawn_blocking, time::sleep};
 use super::{
     cluster_file::{ClusterFile, Stage},
     data_dir::DataDir,
-    joining::ask_until_told,
+    joining::request_until_answered,
     token_file,
 };
 use crate::config::ConfigV1;
 
-/// After how long to write again what could not be written: somebody makes room on the disk.
+/// The pause before a failed write is retried, while an operator frees space.
 const RETRY_PAUSE: Duration = Duration::from_secs(10);
 
-/// How often to look for the file with the token.
+/// How often to check for the token file.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// By what a node joins.
+/// The join token of a node.
 #[derive(Debug, Clone)]
-pub(crate) enum JoinBy {
+pub(crate) enum TokenSource {
     Token(JoinToken),
-    /// It may not be there yet.
+    /// In a file that may not exist yet.
     File(PathBuf),
 }
 
-impl JoinBy {
+impl TokenSource {
     fn token(&self) -> anyhow::Result<Option<JoinToken>> {
         match self {
             Self::Token(token) => Ok(Some(token.clone())),
@@ -45,7 +45,7 @@ impl JoinBy {
             match (self.token()?, self) {
                 (Some(token), _) => return Ok(token),
                 (None, Self::File(file)) if !is_told => {
-                    tracing::info!(file = %file.display(), "waiting for the file with the token");
+                    tracing::info!(file = %file.display(), "waiting for the token file");
                     is_told = true;
                 }
                 _ => {}
@@ -54,24 +54,23 @@ impl JoinBy {
         }
     }
 
-    /// Fails if the token is there, and of another cluster than the node.
+    /// Fails if the token is readable and belongs to another cluster than the node.
     pub(crate) fn check(&self, cluster: &ClusterFile) -> anyhow::Result<()> {
         let other = self.token()?.map(|token| token.cluster);
         let other = other.filter(|other| *other != cluster.id);
         ensure!(
             other.is_none(),
-            "the data directory is of cluster {}, and the token is of another cluster: choose \
-             another, empty data_dir to join that one, or leave the token out",
+            "the data directory belongs to cluster {}, and the token to another cluster: set another, empty data_dir to join that one, or remove the token",
             cluster.id
         );
-        tracing::info!("the node is in its cluster already: it needs no token");
+        tracing::info!("the node is already a member: the token is ignored");
         Ok(())
     }
 }
 
-/// Joins a cluster: returns once that has let the node in and this is noted durably.
+/// Joins a cluster. Returns when the cluster has accepted the node and this is recorded durably.
 pub(crate) async fn join(
-    by: &JoinBy,
+    by: &TokenSource,
     identity: &Identity,
     config: &ConfigV1,
     address: &str,
@@ -81,37 +80,36 @@ pub(crate) async fn join(
     let is_apart = |(_, at): &(NodeId, String)| !is_loopback(at);
     if is_loopback(address) && token.members.iter().any(is_apart) {
         tracing::warn!(
-            "this node says that it is at {address}, which is another machine to each of the \
-             members: set peer.advertise to where they reach it"
+            "the address of this node is {address}, which is a different machine for each member: set peer.advertise to an address that they can reach"
         );
     }
     let name = &config.cluster.node_name;
-    tracing::info!(address, name, cluster = %token.cluster, "asking to be let into the cluster");
+    tracing::info!(address, name, cluster = %token.cluster, "joining the cluster");
     let ask = async || {
         let (name, address) = (name.clone(), address.to_owned());
         quorate_peer::join(identity, &token, name, address, TransportConfig::default()).await
     };
-    let joined = ask_until_told(ask).await?;
+    let joined = request_until_answered(ask).await?;
     let known = KnownMembers {
         index: joined.index,
         members: joined.members.into_iter().collect(),
         term: joined.term,
     };
     let members = known.members.len();
-    tracing::info!(members, "the cluster has let this node in");
+    tracing::info!(members, "the cluster has accepted this node");
     let cluster = ClusterFile::new(Stage::Joining, joined.id, known);
     data_dir.set_cluster(&cluster)?;
     Ok(cluster)
 }
 
-/// Whether only this machine reaches `address`, a `host:port`.
+/// Whether only this machine can reach `address`, a `host:port`.
 fn is_loopback(address: &str) -> bool {
     let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
     let ip = host.trim_matches(['[', ']']).parse::<IpAddr>();
     ip.map_or(host == "localhost", |ip| ip.to_canonical().is_loopback())
 }
 
-/// What a node is opened with that others reach at `address`, unless its cluster knows it elsewhere.
+/// The configuration of a node at `address`, unless its cluster has another address for it.
 pub(crate) fn raft_config(
     config: &ConfigV1,
     identity: &Identity,
@@ -131,7 +129,7 @@ pub(crate) fn raft_config(
     }
 }
 
-/// What the node founds, if it does.
+/// The founding, if the node founds a cluster.
 fn founding(cluster: &ClusterFile) -> Option<Founding> {
     let invite = cluster.token.as_ref().map(|(token, expires)| {
         let invite = Invite {
@@ -152,9 +150,8 @@ fn founding(cluster: &ClusterFile) -> Option<Founding> {
     })
 }
 
-/// Notes in the data directory what `node` knows of its cluster, from when it has a part in it: from
-/// then on its log must not be empty. Should the process stop in between, the node is asked by the
-/// others' logs instead.
+/// Keeps the file `cluster` up to date after `node` became a member. From then on its log must not be
+/// empty. If the process stops in between, the logs of the other members decide instead.
 pub(crate) async fn keep(node: Arc<Node>, data_dir: Arc<DataDir>, before: ClusterFile) {
     let known = node.joined().await;
     let member = ClusterFile {
@@ -163,14 +160,14 @@ pub(crate) async fn keep(node: Arc<Node>, data_dir: Arc<DataDir>, before: Cluste
     };
     let (marked, id) = (data_dir.clone(), member.id.to_string());
     if let Err(error) = in_background(move || marked.mark_used(&id)).await {
-        // A key that somebody else keeps, as Kubernetes does, cannot be marked.
+        // A read-only key, as Kubernetes mounts it, cannot be marked.
         let error = format!("{error:#}");
-        tracing::warn!(error, "the key is not marked as used");
+        tracing::warn!(error, "the key file cannot be marked as used");
     }
     follow(known, data_dir, member).await;
 }
 
-/// Writes down whatever changes of what is known, until there is nobody who knows it.
+/// Writes every change of the known members, until the node is dropped.
 async fn follow(
     mut known: watch::Receiver<KnownMembers>,
     data_dir: Arc<DataDir>,
@@ -178,7 +175,7 @@ async fn follow(
 ) {
     loop {
         let now = known.borrow_and_update().clone();
-        // Nobody is in no cluster: what was known before is better than nothing.
+        // An empty membership is unknown: keep the previous one.
         if !now.members.is_empty() {
             cluster.known = now;
         }
@@ -186,7 +183,7 @@ async fn follow(
         let noting = in_background(move || data_dir.set_cluster(&noted));
         if let Err(error) = noting.await {
             let error = format!("{error:#}");
-            tracing::error!(error, "what is known of the cluster is not noted");
+            tracing::error!(error, "the file cluster cannot be written; retrying");
             sleep(RETRY_PAUSE).await;
             continue;
         }
@@ -196,7 +193,7 @@ async fn follow(
     }
 }
 
-/// Does what waits for a disk beside the threads that serve.
+/// Runs blocking disk work outside the serving threads.
 async fn in_background(
     work: impl FnOnce() -> anyhow::Result<()> + Send + 'static,
 ) -> anyhow::Result<()> {
@@ -208,7 +205,7 @@ mod tests {
     use quorate_state::{ClusterId, LogIndex};
 
     use super::*;
-    use crate::start::state::State;
+    use crate::start::state::BootState;
 
     const ID: ClusterId = ClusterId([1; 32]);
 
@@ -229,8 +226,8 @@ mod tests {
         std::fs::create_dir(dir.path().join(quorate_raft::LOG_DIR)).unwrap();
         let cluster = |known| ClusterFile::new(Stage::Member, ID, known);
         let noted = async |expected: KnownMembers| {
-            let expected = State::Member(cluster(expected));
-            while State::of(dir.path()).unwrap() != expected {
+            let expected = BootState::Member(cluster(expected));
+            while BootState::of(dir.path()).unwrap() != expected {
                 tokio::task::yield_now().await;
             }
         };
@@ -240,7 +237,7 @@ mod tests {
             noted(known(1, &[1])).await;
             knows.send_replace(known(2, &[1, 2]));
             noted(known(2, &[1, 2])).await;
-            // A node that opens its store anew may know nothing for a moment.
+            // A node that reopens its store may have no members for an instant.
             knows.send_replace(KnownMembers::default());
             knows.send_replace(known(3, &[3]));
             noted(known(3, &[3])).await;
@@ -269,10 +266,10 @@ mod tests {
         let cluster = ClusterFile::new(Stage::Member, ID, known(1, &[1]));
         let by = |id| {
             let invite = quorate_state::InviteId([1; 16]);
-            JoinBy::Token(JoinToken::new(id, invite, [2; 32], []))
+            TokenSource::Token(JoinToken::new(id, invite, [2; 32], []))
         };
         by(ID).check(&cluster).unwrap();
-        JoinBy::File("absent".into()).check(&cluster).unwrap();
+        TokenSource::File("absent".into()).check(&cluster).unwrap();
         let error = by(ClusterId([2; 32])).check(&cluster).unwrap_err();
         assert!(error.to_string().contains("another"), "{error}");
     }

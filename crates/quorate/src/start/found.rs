@@ -1,7 +1,5 @@
-//! `quorate init --found`: an empty data directory becomes that of the first node of a new cluster.
-//!
-//! Each step leaves files behind from which the next one follows, so that a run that was cut off
-//! anywhere is gone on with by running the command again.
+//! `quorate init --found`: prepares an empty data directory for the first node of a new cluster.
+//! Each step leaves files from which the next step follows, so a rerun continues an interrupted command.
 
 use std::{
     collections::BTreeMap,
@@ -17,21 +15,20 @@ use quorate_state::{ClusterId, InviteId, LogIndex, UnixMillis};
 use super::{
     cluster_file::{ClusterFile, Stage},
     data_dir::DataDir,
-    state::{StartError, State},
+    state::{BootState, StartError},
     token_file,
 };
 use crate::{advertised::advertised, config::ConfigV1};
 
-/// How long others can join by the token of the founding: machines that are installed together are
-/// all there within a day.
+/// The validity of the first token: machines that are installed together start within a day.
 const TOKEN_VALID: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Prepares the data directory to found a cluster that is formed with so many voters, unless it holds
-/// a node already. With `once` only if that file is absent, into which it writes the token for others.
-/// Returns whether something was left to do.
+/// Prepares the data directory to found a cluster that needs `voters` voters, unless it contains a node.
+/// With `once`, founds only if that file is absent, and writes the token for others into it. Returns
+/// whether anything was done.
 pub(crate) fn found(config: &ConfigV1, once: Option<&Path>, voters: u32) -> anyhow::Result<bool> {
     let dir = &config.data_dir;
-    // Where a volume is lost nothing is written, not even a lock.
+    // If a volume is lost, write nothing, not even a lock.
     if Step::next(dir, once)? == Step::Done {
         return Ok(false);
     }
@@ -40,16 +37,16 @@ pub(crate) fn found(config: &ConfigV1, once: Option<&Path>, voters: u32) -> anyh
     Ok(true)
 }
 
-/// What is to be done next.
+/// The next step.
 #[derive(Debug, PartialEq, Eq)]
 enum Step<'a> {
-    /// Make the key, and note in the directory what is to be founded.
+    /// Create the key, and record the founding in the directory.
     Prepare {
         shares: bool,
     },
     /// Write the token for others.
     Share(&'a Path, JoinToken),
-    /// Let `serve` found.
+    /// Allow `serve` to found.
     Permit(ClusterFile),
     /// Remove what was prepared: another node was faster.
     Withdraw(&'a Path, ClusterFile),
@@ -60,28 +57,28 @@ impl<'a> Step<'a> {
     fn next(dir: &Path, once: Option<&'a Path>) -> anyhow::Result<Self> {
         let shared = once.map(token_file::read).transpose()?.flatten();
         let shared = shared.map(|token| token.cluster);
-        Ok(Self::after(State::of(dir)?, dir, once, shared)?)
+        Ok(Self::after(BootState::of(dir)?, dir, once, shared)?)
     }
 
-    /// What follows from the state of the directory, and from the cluster whose token is in the file.
+    /// The step for the state of the directory and the cluster of the token in the file.
     fn after(
-        state: State,
+        state: BootState,
         dir: &Path,
         once: Option<&'a Path>,
         shared: Option<ClusterId>,
     ) -> Result<Self, StartError> {
         let shares = once.is_some();
         match (state, once, shared) {
-            (State::Empty, Some(file), Some(_)) => Err(StartError::Founded {
+            (BootState::Empty, Some(file), Some(_)) => Err(StartError::Founded {
                 file: file.to_owned(),
                 dir: dir.to_owned(),
             }),
-            (State::Empty, ..) => Ok(Self::Prepare { shares }),
-            (State::Preparing(cluster), Some(file), Some(id)) => Ok(match id == cluster.id {
+            (BootState::Empty, ..) => Ok(Self::Prepare { shares }),
+            (BootState::Preparing(cluster), Some(file), Some(id)) => Ok(match id == cluster.id {
                 true => Self::Permit(cluster),
                 false => Self::Withdraw(file, cluster),
             }),
-            (State::Preparing(cluster), Some(file), None) => {
+            (BootState::Preparing(cluster), Some(file), None) => {
                 let token = cluster.token.map(|(token, _)| token);
                 let token = token.expect("a file at this stage is not read without a token");
                 Ok(Self::Share(file, token))
@@ -90,7 +87,7 @@ impl<'a> Step<'a> {
         }
     }
 
-    /// Does it. Returns whether there may be more to do.
+    /// Runs the step. Returns whether there may be another one.
     fn run(self, data_dir: &DataDir, config: &ConfigV1, voters: u32) -> anyhow::Result<bool> {
         match self {
             Self::Prepare { shares } => prepare(data_dir, config, shares, voters)?,
@@ -113,7 +110,7 @@ fn prepare(data_dir: &DataDir, config: &ConfigV1, shares: bool, voters: u32) -> 
     let address = advertised(&config.peer.advertise, config.peer.listen)?;
     ensure!(
         !shares || is_dialable(&address),
-        "no token can name this node: other nodes cannot reach {address}. Set peer.advertise"
+        "other nodes cannot reach {address}, so a token cannot name this node: set peer.advertise"
     );
     let (identity, has_made_key) = data_dir.identity()?;
     let (id, index) = (ClusterId(random()?), LogIndex::default());
@@ -142,7 +139,7 @@ fn prepare(data_dir: &DataDir, config: &ConfigV1, shares: bool, voters: u32) -> 
 fn random<const SIZE: usize>() -> anyhow::Result<[u8; SIZE]> {
     let mut bytes = [0; SIZE];
     let filled = getrandom::fill(&mut bytes);
-    filled.map_err(|error| anyhow!("the system gives no random bytes: {error}"))?;
+    filled.map_err(|error| anyhow!("the system returned no random bytes: {error}"))?;
     Ok(bytes)
 }
 

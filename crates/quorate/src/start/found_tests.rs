@@ -44,13 +44,13 @@ impl Machine {
         step.run(&data_dir, &self.config, 3)
     }
 
-    fn state(&self) -> State {
-        State::of(&self.config.data_dir).unwrap()
+    fn state(&self) -> BootState {
+        BootState::of(&self.config.data_dir).unwrap()
     }
 
     fn cluster(&self) -> ClusterFile {
         match self.state() {
-            State::Preparing(cluster) | State::Founding(cluster) => cluster,
+            BootState::Preparing(cluster) | BootState::Founding(cluster) => cluster,
             other => panic!("{other:?}"),
         }
     }
@@ -78,7 +78,7 @@ impl Machine {
     #[track_caller]
     fn is_founder_of(&self, id: ClusterId) {
         let cluster = self.cluster();
-        assert_eq!(self.state(), State::Founding(cluster.clone()));
+        assert_eq!(self.state(), BootState::Founding(cluster.clone()));
         assert_eq!((cluster.id, cluster.voters), (id, 3));
         let (token, expires) = cluster.token.unwrap();
         assert_eq!(self.shared(), Some(token.clone()));
@@ -117,7 +117,7 @@ fn without_a_file_there_is_no_token() {
     let machine = Machine::new();
     assert!(found(&machine.config, None, 1).unwrap());
     assert_eq!(machine.cluster().token, None);
-    assert_eq!(machine.state(), State::Founding(machine.cluster()));
+    assert_eq!(machine.state(), BootState::Founding(machine.cluster()));
 }
 
 #[test]
@@ -272,5 +272,5 @@ fn a_token_needs_an_address_that_others_can_dial() {
     machine.config.peer.listen = ([127, 0, 0, 1], 0).into();
     let error = format!("{:#}", machine.found().unwrap_err());
     assert!(error.contains("peer.advertise"), "{error}");
-    assert_eq!(machine.state(), State::Empty);
+    assert_eq!(machine.state(), BootState::Empty);
 }

@@ -1,4 +1,4 @@
-//! Joining: asking the members that a token names, until the cluster lets this node in or will not.
+//! Joining: requests to the members in a token, until the cluster accepts or rejects this node.
 
 use std::time::Duration;
 
@@ -6,22 +6,20 @@ use quorate_peer::JoinError;
 use quorate_peer::Joined;
 use tokio::time::{Instant, sleep};
 
-/// How long to wait before asking again, at first and at most: members that start need seconds, and
-/// an operator who mends a network watches.
+/// The first and the longest pause before a retry: starting members need seconds, and an operator who
+/// repairs a network waits.
 const PAUSE_MIN: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// How long nodes that are started together may take until the first of them answers, before one says
-/// that it waits.
+/// How long nodes that start together may take to answer before a warning is logged.
 const QUIET_START: Duration = Duration::from_secs(1);
 
-/// How long to go on asking when no member takes the token: those that were asked may not have heard
-/// of it yet, since it is as new as an operator who copies it is quick.
+/// How long to retry when no member accepts the token: it may be so new that they have not applied it
+/// yet.
 const NOT_TAKEN_PATIENCE: Duration = Duration::from_secs(10);
 
-/// Asks again and again, ever more slowly, while that may help. Says why it has to, once for each
-/// reason.
-pub(super) async fn ask_until_told(
+/// Repeats the request with growing pauses while it may succeed. Logs each reason once.
+pub(super) async fn request_until_answered(
     mut ask: impl AsyncFnMut() -> Result<Joined, JoinError>,
 ) -> Result<Joined, JoinError> {
     let (mut pause, mut told, mut not_taken_since) = (PAUSE_MIN, String::new(), None);
@@ -43,7 +41,7 @@ pub(super) async fn ask_until_told(
         }
         let reason = error.to_string();
         if reason != told && begun.elapsed() >= QUIET_START {
-            tracing::warn!(reason, "not let into the cluster yet: asking again");
+            tracing::warn!(reason, "not accepted by the cluster yet: retrying");
             told = reason;
         }
         sleep(pause).await;
@@ -67,13 +65,12 @@ mod tests {
         }
     }
 
-    /// What comes of joining when members answer this, the last for ever, and how often they were
-    /// asked.
+    /// The result of joining with these answers, of which the last repeats, and the number of requests.
     async fn join_when(
         answers: Vec<fn() -> Result<Joined, JoinError>>,
     ) -> (Result<Joined, JoinError>, usize) {
         let mut count = 0;
-        let came = ask_until_told(async || {
+        let came = request_until_answered(async || {
             let answer = answers[count.min(answers.len() - 1)];
             count += 1;
             answer()

@@ -1,4 +1,4 @@
-//! How a node starts: from the state of its data directory, which is one of seven, to a member.
+//! The start of a node: from one of seven states of its data directory to a member.
 
 mod cluster_file;
 mod data_dir;
@@ -10,6 +10,6 @@ mod token_file;
 
 pub(crate) use cluster_file::ClusterFile;
 pub(crate) use data_dir::{DataDir, KEY_FILE};
-pub(crate) use entry::{JoinBy, join, keep, raft_config};
+pub(crate) use entry::{TokenSource, join, keep, raft_config};
 pub(crate) use found::found;
-pub(crate) use state::{StartError, State};
+pub(crate) use state::{BootState, StartError};

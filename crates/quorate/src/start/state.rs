@@ -1,14 +1,14 @@
-//! What a node is when it starts: that follows from its data directory alone.
+//! The state of a data directory at start.
 //!
-//! | state | the directory has | how it goes on |
+//! | state | the directory contains | next step |
 //! |---|---|---|
-//! | `Empty` | at most a key that was never used | `init --found`, or `serve` with a token |
-//! | `Preparing` | a cluster file of a founding that was interrupted | the same `init --found --once` again |
-//! | `Founding` | a cluster file with what to found | `serve` founds, and is a member |
-//! | `Joining` | a cluster file of one that was let in | `serve` waits for the leader, and is a member |
-//! | `Member` | a cluster file of a member, and a log | `serve` |
-//! | `Damaged` | one thing without another | never |
-//! | `DataLost` | the key, or the cluster file, of a member without its log | never |
+//! | `Empty` | at most an unused key | `init --found`, or `serve` with a token |
+//! | `Preparing` | the cluster file of an interrupted founding | rerun `init --found --once` |
+//! | `Founding` | the cluster file of a prepared founding | `serve` founds and becomes a member |
+//! | `Joining` | the cluster file of an accepted joiner | `serve` waits for the leader and becomes a member |
+//! | `Member` | the cluster file of a member, and a log | `serve` |
+//! | `Damaged` | some files without others | cannot start |
+//! | `DataLost` | the key, or the cluster file, of a member without its log | cannot start |
 
 use std::{
     fs, io,
@@ -23,22 +23,22 @@ use super::{
     data_dir::{CLUSTER_FILE, KEY_FILE, used_in},
 };
 
-/// What a node is when it starts.
+/// The state of a data directory at start.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum State {
+pub(crate) enum BootState {
     Empty,
     Preparing(ClusterFile),
     Founding(ClusterFile),
     Joining(ClusterFile),
     Member(ClusterFile),
-    /// What is wrong.
+    /// The reason.
     Damaged(String),
-    /// The cluster that it was in.
+    /// The cluster of the node.
     DataLost(String),
 }
 
-impl State {
-    /// What starts from the directory at `dir`, which may be absent. Writes nothing.
+impl BootState {
+    /// Determines the state of `dir`, which may be absent. Writes nothing.
     pub(crate) fn of(dir: &Path) -> anyhow::Result<Self> {
         let unreadable = || format!("the data directory {} cannot be read", dir.display());
         Self::read(dir).with_context(unreadable)
@@ -48,10 +48,10 @@ impl State {
         let names = names(dir)?;
         let has = |name| names.iter().any(|there| there == name);
         if !has(CLUSTER_FILE) {
-            let mut other = names.iter().filter(|name| !may_be_in_an_empty_one(name));
+            let mut other = names.iter().filter(|name| !may_be_in_empty_dir(name));
             return Ok(match other.next() {
                 Some(name) => Self::Damaged(format!(
-                    "it has {name:?}, and no file {CLUSTER_FILE:?} that says of which cluster"
+                    "it contains {name:?}, but no file {CLUSTER_FILE:?} with its cluster"
                 )),
                 None => used_in(dir)?.map_or(Self::Empty, Self::DataLost),
             });
@@ -65,12 +65,12 @@ impl State {
         Ok(match cluster.stage {
             _ if !has(KEY_FILE) => Self::Damaged(format!("it has data but no {KEY_FILE}")),
             _ if used_in.as_ref().is_some_and(|other| *other != id) => Self::Damaged(format!(
-                "its key is that of a member of another cluster than its data, which are of {id}"
+                "its key was used in another cluster than its data, which belongs to {id}"
             )),
             stage if !has(LOG_DIR) && (stage == Stage::Member || used_in.is_some()) => {
                 Self::DataLost(id)
             }
-            // Its key was marked when its first entry was on disk, and the process ended then.
+            // The process ended after its key was marked, when the first entry was on disk.
             _ if used_in.is_some() => Self::Member(ClusterFile {
                 stage: Stage::Member,
                 ..cluster
@@ -82,8 +82,7 @@ impl State {
         })
     }
 
-    /// What a node that starts here knows of its cluster; nothing if it is to join one. Fails if it
-    /// cannot start.
+    /// The cluster file of a node that starts here; `None` if it must join. Fails if it cannot start.
     pub(crate) fn cluster(
         self,
         dir: &Path,
@@ -103,7 +102,7 @@ impl State {
     }
 }
 
-/// What is in a directory, which may be absent.
+/// The names in a directory, which may be absent.
 fn names(dir: &Path) -> io::Result<Vec<String>> {
     let entries = match fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -114,9 +113,9 @@ fn names(dir: &Path) -> io::Result<Vec<String>> {
     entries.map(name).collect()
 }
 
-/// Whether a directory that is none of a node's yet may have this: what a file system or a start that
-/// was cut off leaves there, and the key.
-fn may_be_in_an_empty_one(name: &str) -> bool {
+/// Whether an empty data directory may contain this name: files of the file system, of an interrupted
+/// start, and the key.
+fn may_be_in_empty_dir(name: &str) -> bool {
     let is_unfinished = |file| {
         name.strip_prefix(file)
             .is_some_and(|rest| rest.ends_with(".new"))
@@ -126,44 +125,36 @@ fn may_be_in_an_empty_one(name: &str) -> bool {
         || is_unfinished(CLUSTER_FILE)
 }
 
-/// Why a node cannot start, or not found.
+/// Why a node cannot start or found a cluster.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
     #[error(
-        "{dir} holds no node. Run `quorate init --found` to begin a new cluster, or `quorate serve \
-         --join TOKEN` to join one; if this node has data, mount its volume at {dir}",
+        "{dir} contains no node. Run `quorate init --found` to found a new cluster, or `quorate serve --join TOKEN` to join one; if this node has data, mount its volume at {dir}",
         dir = .0.display()
     )]
     Empty(PathBuf),
     #[error(
-        "the founding of a cluster was begun in {} and interrupted: run the same `quorate init \
-         --found --once FILE` again",
+        "the founding of a cluster in {} was interrupted: rerun the same `quorate init --found --once FILE`",
         .0.display()
     )]
     Preparing(PathBuf),
     #[error(
-        "another node has founded the cluster: {file} has its token. What was prepared here is \
-         removed; run `quorate serve --join-file {file}`",
+        "another node has founded the cluster: {file} contains its token. The prepared files were removed; run `quorate serve --join-file {file}`",
         file = .0.display()
     )]
     OtherFounder(PathBuf),
     #[error(
-        "{file} says that the cluster is founded, and {dir} holds no node. If this node has data, \
-         mount its volume at {dir}; if it is new, run `quorate serve --join-file {file}`",
+        "{file} shows that the cluster is founded, but {dir} contains no node. If this node has data, mount its volume at {dir}; if it is new, run `quorate serve --join-file {file}`",
         file = .file.display(), dir = .dir.display()
     )]
     Founded { file: PathBuf, dir: PathBuf },
     #[error(
-        "the data directory {} cannot be used: {reason}. Mount the right volume, or choose another, \
-         empty data_dir",
+        "the data directory {} cannot be used: {reason}. Mount the right volume, or set another, empty data_dir",
         .dir.display()
     )]
     Damaged { dir: PathBuf, reason: String },
     #[error(
-        "{dir} has the key of a member of cluster {cluster} that has lost its data: it must neither \
-         vote nor found under that key. Mount the right volume at {dir}; if it is lost, choose \
-         another, empty data_dir, join from there by a token of `quorate member add`, and run \
-         `quorate member replace OLD NEW`",
+        "{dir} has the key of a member of cluster {cluster} that has lost its data: it must not vote or found with that key. Mount the right volume at {dir}; if the volume is lost, set another, empty data_dir, join with a token of `quorate member add`, and run `quorate member replace OLD NEW`",
         dir = .dir.display()
     )]
     DataLost { dir: PathBuf, cluster: String },

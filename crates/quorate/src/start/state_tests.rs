@@ -35,8 +35,8 @@ fn dir_at(stage: Stage, names: &[&str]) -> tempfile::TempDir {
 
 #[track_caller]
 fn damage(dir: &tempfile::TempDir) -> String {
-    match State::of(dir.path()).unwrap() {
-        State::Damaged(reason) => reason,
+    match BootState::of(dir.path()).unwrap() {
+        BootState::Damaged(reason) => reason,
         other => panic!("{other:?}"),
     }
 }
@@ -52,10 +52,14 @@ fn what_no_node_has_used_is_empty() {
         &left_over,
     ] {
         let dir = dir_with(names);
-        assert_eq!(State::of(dir.path()).unwrap(), State::Empty, "{names:?}");
+        assert_eq!(
+            BootState::of(dir.path()).unwrap(),
+            BootState::Empty,
+            "{names:?}"
+        );
     }
     let absent = dir_with(&[]).path().join("absent");
-    assert_eq!(State::of(&absent).unwrap(), State::Empty);
+    assert_eq!(BootState::of(&absent).unwrap(), BootState::Empty);
     assert!(!absent.exists());
 }
 
@@ -63,23 +67,26 @@ fn what_no_node_has_used_is_empty() {
 fn a_stage_is_a_state() {
     let log = format!("{LOG_DIR}/");
     for (stage, state) in [
-        (Stage::Founding, State::Founding(cluster(Stage::Founding))),
-        (Stage::Joining, State::Joining(cluster(Stage::Joining))),
-        (Stage::Member, State::Member(cluster(Stage::Member))),
+        (
+            Stage::Founding,
+            BootState::Founding(cluster(Stage::Founding)),
+        ),
+        (Stage::Joining, BootState::Joining(cluster(Stage::Joining))),
+        (Stage::Member, BootState::Member(cluster(Stage::Member))),
     ] {
         let dir = dir_at(stage, &[&log]);
-        assert_eq!(State::of(dir.path()).unwrap(), state);
+        assert_eq!(BootState::of(dir.path()).unwrap(), state);
         // A member that is used has a log; before it may have none.
         let dir = dir_at(stage, &[]);
-        let forgotten = State::DataLost(ClusterId([7; 32]).to_string());
+        let forgotten = BootState::DataLost(ClusterId([7; 32]).to_string());
         let unused = match stage {
             Stage::Member => forgotten.clone(),
             _ => state,
         };
-        assert_eq!(State::of(dir.path()).unwrap(), unused);
+        assert_eq!(BootState::of(dir.path()).unwrap(), unused);
         let data_dir = DataDir::open(dir.path()).unwrap();
         data_dir.mark_used(&ClusterId([7; 32]).to_string()).unwrap();
-        assert_eq!(State::of(dir.path()).unwrap(), forgotten);
+        assert_eq!(BootState::of(dir.path()).unwrap(), forgotten);
     }
 }
 
@@ -90,8 +97,8 @@ fn a_used_key_is_that_of_a_member() {
         let dir = dir_at(stage, &[&format!("{LOG_DIR}/")]);
         let data_dir = DataDir::open(dir.path()).unwrap();
         data_dir.mark_used(&ClusterId([7; 32]).to_string()).unwrap();
-        let member = State::Member(cluster(Stage::Member));
-        assert_eq!(State::of(dir.path()).unwrap(), member);
+        let member = BootState::Member(cluster(Stage::Member));
+        assert_eq!(BootState::of(dir.path()).unwrap(), member);
     }
 }
 
@@ -101,8 +108,8 @@ fn a_used_key_without_data_has_forgotten() {
     let data_dir = DataDir::open(dir.path()).unwrap();
     data_dir.identity().unwrap();
     data_dir.mark_used("6f6e").unwrap();
-    let state = State::of(dir.path()).unwrap();
-    assert_eq!(state, State::DataLost("6f6e".to_owned()));
+    let state = BootState::of(dir.path()).unwrap();
+    assert_eq!(state, BootState::DataLost("6f6e".to_owned()));
     let error = state.cluster(dir.path(), true).unwrap_err().to_string();
     assert!(
         error.contains("6f6e") && error.contains("member replace"),
@@ -128,13 +135,13 @@ fn one_thing_without_another_is_damage() {
 
     for (text, part) in [
         ("quorate-cluster 9\n", "version 9"),
-        ("\u{0}", "means nothing"),
+        ("\u{0}", "is not valid"),
     ] {
         let dir = dir_with(&["node.key"]);
         fs::write(dir.path().join(CLUSTER_FILE), text).unwrap();
         let reason = damage(&dir);
         assert!(reason.contains(part), "{reason}");
-        let error = State::Damaged(reason)
+        let error = BootState::Damaged(reason)
             .cluster(dir.path(), true)
             .unwrap_err();
         assert!(!error.to_string().contains("delete"), "{error}");
@@ -144,8 +151,11 @@ fn one_thing_without_another_is_damage() {
 #[test]
 fn without_a_token_nothing_starts_from_nothing() {
     let dir = Path::new("/var/lib/quorate");
-    assert!(matches!(State::Empty.cluster(dir, true), Ok(None)));
-    let error = State::Empty.cluster(dir, false).unwrap_err().to_string();
+    assert!(matches!(BootState::Empty.cluster(dir, true), Ok(None)));
+    let error = BootState::Empty
+        .cluster(dir, false)
+        .unwrap_err()
+        .to_string();
     for way in [
         "quorate init --found",
         "quorate serve --join",
@@ -154,8 +164,8 @@ fn without_a_token_nothing_starts_from_nothing() {
     ] {
         assert!(error.contains(way), "{way:?} is not in {error}");
     }
-    let begun = State::Preparing(cluster(Stage::Preparing)).cluster(dir, true);
+    let begun = BootState::Preparing(cluster(Stage::Preparing)).cluster(dir, true);
     assert!(matches!(begun, Err(StartError::Preparing(_))));
-    let founder = State::Founding(cluster(Stage::Founding)).cluster(dir, false);
+    let founder = BootState::Founding(cluster(Stage::Founding)).cluster(dir, false);
     assert_eq!(founder.unwrap(), Some(cluster(Stage::Founding)));
 }

@@ -1,4 +1,4 @@
-//! A file with a join token, by which one node tells others of its cluster.
+//! A file with a join token, which one node writes and others read.
 
 use std::{fs, io, path::Path};
 
@@ -6,7 +6,7 @@ use anyhow::Context;
 use quorate_disk::{Disk, LinuxDisk, OpenMode, dir_of, remove_if_present};
 use quorate_peer::JoinToken;
 
-/// The token in `file`, or nothing if that is not there. Fails if it holds no token.
+/// The token in `file`, or `None` if it does not exist. Fails if it does not contain a token.
 pub(super) fn read(file: &Path) -> anyhow::Result<Option<JoinToken>> {
     let unusable = || format!("{} cannot be used", file.display());
     match fs::read_to_string(file) {
@@ -16,11 +16,11 @@ pub(super) fn read(file: &Path) -> anyhow::Result<Option<JoinToken>> {
     }
 }
 
-/// Puts the token into `file`, durably and whole, unless that is there already.
+/// Writes the token to `file`, durably and atomically, unless the file exists.
 pub(super) fn share(file: &Path, token: &JoinToken) -> anyhow::Result<()> {
     let new = file.with_added_extension(format!("{}.new", token.cluster));
     let linked = link(file, &new, token);
-    // Whatever came of it, the token stands nowhere else.
+    // In any case the token must not stay in the temporary file.
     let removed = remove_if_present(&LinuxDisk, &new);
     let shared = linked
         .and(removed)
@@ -33,7 +33,7 @@ fn link(file: &Path, new: &Path, token: &JoinToken) -> io::Result<()> {
     let written = LinuxDisk.open(new, OpenMode::CreateSecret)?;
     written.write_at(format!("{token}\n").as_bytes(), 0)?;
     written.sync_data()?;
-    // A link, which network file systems can make, and not a rename that spares what is there.
+    // A hard link, because network file systems have no rename that keeps an existing file.
     match fs::hard_link(new, file) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         linked => linked,

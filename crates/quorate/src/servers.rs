@@ -1,4 +1,4 @@
-//! The listeners of a node, and what it serves at them to all but its peers.
+//! The listeners of a node, and the servers of clients and operators.
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
@@ -25,25 +25,25 @@ const BUILD: Build = Build {
     },
 };
 
-/// The addresses a node listens at.
+/// The addresses of a node's listeners.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Addresses {
     pub(crate) http: SocketAddr,
-    /// The first of them.
+    /// The first DNS address.
     pub(crate) dns: SocketAddr,
-    /// The first at which HTTP is encrypted.
+    /// The first HTTPS address.
     pub(crate) http_tls: Option<SocketAddr>,
-    /// The first at which DNS is encrypted by TLS.
+    /// The first address of DNS over TLS.
     pub(crate) dns_tls: Option<SocketAddr>,
     pub(crate) peer: SocketAddr,
     pub(crate) admin: SocketAddr,
 }
 
-/// Every address of a node, taken before anything is opened, so that a clash costs nothing.
+/// The bound listeners of a node. They are bound before any file is opened, so that a clash does no harm.
 pub(crate) struct Listeners {
     http: HttpListeners,
     dns: DnsListeners,
-    /// Others are answered here once the node is open; until then they wait.
+    /// Peers wait here until the node is open.
     pub(crate) peer: Listener,
     admin: HttpListeners,
 }
@@ -60,14 +60,14 @@ impl Listeners {
                 .context("admin.listen")?,
         })
     }
-    /// Serves `replica` at all but that for peers, which is returned.
+    /// Serves `replica` at all listeners except that for peers, which is returned.
     pub(crate) fn serve(
         self,
         settings: &LiveSettings,
         replica: Arc<Node>,
         registry: Registry,
         metrics: &ListenerMetrics,
-    ) -> anyhow::Result<(Fronts, Listener)> {
+    ) -> anyhow::Result<(Servers, Listener)> {
         let config = settings.in_force().clone();
         let limits = settings.answer_limits.clone();
         let responder = Arc::new(Responder::new(
@@ -92,11 +92,11 @@ impl Listeners {
             build: BUILD,
             reload: Box::new(settings.clone()),
             log: Box::new(settings.logging.clone()),
-            zones: Box::new(OwnZones(ConfiguredZones::new(&config.origins()))),
+            zones: Box::new(AdminZones(ConfiguredZones::new(&config.origins()))),
         };
         let admin = quorate_admin::router(asked, settings.tokens.clone(), &config.admin)?;
         let certificate = settings.certificate.clone();
-        // What holds for datagrams holds for connections: who is exempt may have any number.
+        // As with datagrams, exempt clients may have any number of connections.
         let is_exempt: Exempt = Arc::new(move |client| limits.is_exempt(client));
         let dns = self
             .dns
@@ -109,20 +109,20 @@ impl Listeners {
         http.charge = Some(Arc::new(move |client, count| {
             byte_rates.charge(client, count)
         }));
-        let fronts = Fronts {
+        let servers = Servers {
             http: http.serve(with_cors(public), Name::Public, metrics),
             dns: dns.context("dns")?,
             admin: self.admin.serve(admin, Name::Admin, metrics),
             _certificate_watch: certificate.map(|certificate| certificate.watch()),
         };
-        Ok((fronts, self.peer))
+        Ok((servers, self.peer))
     }
 }
 
-/// The zones of a node, for its operators.
-struct OwnZones(ConfiguredZones);
+/// The configured zones, for the admin API.
+struct AdminZones(ConfiguredZones);
 
-impl ServedZones for OwnZones {
+impl ServedZones for AdminZones {
     fn serials(&self) -> BTreeMap<WireName, u32> {
         self.0.serials()
     }
@@ -132,12 +132,12 @@ impl ServedZones for OwnZones {
     }
 }
 
-/// What clients and operators are served.
-pub(crate) struct Fronts {
+/// The servers of clients and operators.
+pub(crate) struct Servers {
     /// The relay and DNS over HTTPS.
     pub(crate) http: quorate_http::Server,
     pub(crate) dns: DnsServer,
     pub(crate) admin: quorate_http::Server,
-    /// Follows the files of the certificate.
+    /// Reloads the certificate when its files change.
     pub(crate) _certificate_watch: Option<AbortOnDropHandle<()>>,
 }

@@ -1,4 +1,4 @@
-//! The settings in the form that each room wants them.
+//! Converts the settings to the configuration of each crate.
 
 use std::time::Duration;
 
@@ -10,8 +10,7 @@ use quorate_zone::Origin;
 use super::{ConfigV1, settings::ClusterSettings};
 
 impl ConfigV1 {
-    /// The node of this identity, which others reach at `address`; what it knows of its cluster
-    /// remains to be said.
+    /// The configuration of the node with this identity and address, still without its cluster.
     pub(crate) fn raft(
         &self,
         identity: Identity,
@@ -36,20 +35,20 @@ impl ConfigV1 {
         }
     }
 
-    /// The zones, which must have been checked.
+    /// The zones of a checked configuration.
     pub(crate) fn origins(&self) -> Vec<Origin> {
         let origins = self.dns.origins(&"dns".into(), &mut Findings::default());
         origins.expect("zones are checked with the configuration")
     }
 
-    /// When the relay answers at the latest.
+    /// The deadline of the relay for an answer.
     pub(crate) fn relay_deadline(&self) -> Duration {
         Duration::from_millis(self.put.deadline_ms) + quorate_relay::ANSWER_MARGIN
     }
 
     pub(crate) fn http_server(&self) -> quorate_http::HttpConfig {
         quorate_http::HttpConfig {
-            // A node that stops still answers every PUT that it has taken.
+            // A stopping node still answers every PUT that it has accepted.
             drain_timeout: self.relay_deadline(),
             ..self.http.clone()
         }
@@ -75,7 +74,7 @@ mod tests {
         let config = ConfigV1::default();
         let deadline = quorate_relay::RelayConfig::default().deadline;
         assert_eq!(config.relay_deadline(), deadline);
-        // The replica knows what was proposed, so it has to answer before the relay gives up.
+        // The replica knows what was proposed, so it must answer before the deadline of the relay.
         let of_replica = Duration::from_millis(Settings::default().put.deadline_ms);
         assert!(deadline > of_replica, "{deadline:?}");
         let server = quorate_http::HttpConfig {
