@@ -36,7 +36,7 @@ pub enum LogError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{} is damaged at byte {offset}: {what}. The node must not vote with what is left of its log: see \
-     \"Losing a disk\" in docs/OPERATIONS.md", path.display()
+     docs/trouble/damaged-data.md", path.display()
 )]
 pub struct LogDamage {
     pub path: PathBuf,
