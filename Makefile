@@ -2,18 +2,19 @@
 
 CARGO ?= cargo
 
-# What /healthz tells, where there is a repository to ask.
+# The commit that /healthz reports, if this is a repository.
 export QUORATE_GIT_HASH ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 
-# What users run is what the tests of processes start; what is packaged is what is measured.
+# The process tests start what users run; benchmarks measure what is packaged.
 RELEASE = $(CURDIR)/target/release/quorate
 DIST = $(CURDIR)/target/dist/quorate
 BENCH = target/release/quorate-bench
-test test-interop walk compat: export QUORATE_BIN = $(RELEASE)
+test test-crates test-processes test-interop walk compat: export QUORATE_BIN = $(RELEASE)
 bench-% failover: export QUORATE_BIN = $(DIST)
 
-.PHONY: run release dist bench test test-interop walk compat fuzz verify fix bench-smoke bench-checkpoints \
-    bench-peers bench-dns bench-relay bench-restart bench-day failover crash-images
+.PHONY: run release dist bench test test-crates test-processes test-interop walk compat fuzz verify fix \
+    coverage book bench-smoke bench-checkpoints bench-peers bench-dns bench-relay bench-restart bench-day \
+    failover crash-images
 
 ## Builds the program and runs three nodes on loopback.
 run: release
@@ -23,43 +24,51 @@ run: release
 release:
 	$(CARGO) build --locked --release --package quorate
 
-## The program as it is packaged: slower to build, and it costs less CPU for each request. The line
-## numbers of its backtraces are in quorate.debug beside it, where debuggers look for them.
+## The program as it is packaged: slower to build, less CPU for each request. The line numbers for its
+## backtraces are in quorate.debug next to it, where debuggers find them.
 dist:
 	$(CARGO) build --locked --profile dist --package quorate
 	objcopy --only-keep-debug $(DIST) $(DIST).debug
 	cd $(dir $(DIST)) && objcopy --strip-debug --add-gnu-debuglink=quorate.debug quorate
 
-## Installs or names what is missing, and runs everything.
+## Installs or names missing programs, and runs all tests.
 test: release
 	tests/tools
 	$(CARGO) test --locked --workspace
 
-## Tools and resolvers of others in front of real nodes, and the scripts of what DNS must answer: a part
-## of `make test`.
+## The two halves of `make test`, for machines that run them side by side.
+test-crates: release
+	tests/tools
+	$(CARGO) test --locked --workspace --exclude quorate-tests
+
+test-processes: release
+	tests/tools
+	$(CARGO) test --locked --package quorate-tests
+
+## Other DNS tools and resolvers with real nodes, and the scripts of DNS answers: a part of `make test`.
 test-interop: release
 	tests/tools
 	$(CARGO) test --locked --workspace --test processes -- conformance:: interop::
 
-## Random walks over real processes for MINUTES, from SEED on: kills, restarts and changes of members
-## under PUTs. One that fails prints its seed and its steps. `make test` walks for about one minute.
+## Random walks over real processes for MINUTES, starting with SEED: kills, restarts and membership
+## changes under PUTs. A failure prints its seed and steps. `make test` walks for about one minute.
 walk: MINUTES ?= 10
 walk: export QUORATE_WALK_MINUTES = $(MINUTES)
 walk: export QUORATE_WALK_SEED = $(SEED)
 walk: release
 	$(CARGO) test --locked --workspace --test processes -- --nocapture walk::
 
-## The same requests and clients against Quorate, iroh-dns-server and pkarr-relay, and a table of who
-## follows the specification (docs/COMPATIBILITY.md). It builds the others: ten minutes at first.
+## The same requests and clients for Quorate, iroh-dns-server and pkarr-relay, as the table of
+## docs/COMPATIBILITY.md. Builds the others: ten minutes the first time.
 compat: release
 	tests/compat/run
 
-## Feeds each fuzzer for SECONDS. What one finds lies in target/fuzz/artifacts.
+## Runs each fuzzer for SECONDS. Findings are in target/fuzz/artifacts.
 fuzz: SECONDS ?= 60
 fuzz:
 	tests/fuzz/run $(SECONDS)
 
-## Format, lints, import rules, layout, dependencies, docs. Writes nothing outside target/.
+## Format, lints, import rules, layout, dependencies, docs. Writes only to target/.
 verify:
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
@@ -68,42 +77,52 @@ verify:
 	.ci/deny
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --workspace --no-deps --quiet --lib --bins --examples
 
-## Mends what verify can mend by itself.
+## Fixes what verify can fix by itself.
 fix:
 	$(CARGO) clippy --workspace --all-targets --fix --allow-dirty --allow-staged
 	$(CARGO) fmt --all
 
-## What measures, and what is measured.
+## How much of the crates without I/O their own tests run, in percent of lines. Needs cargo-llvm-cov.
+PURE = $(notdir $(wildcard crates/pure/*))
+coverage:
+	$(CARGO) llvm-cov --locked --quiet $(PURE:%=--package quorate-%) --summary-only \
+	    --ignore-filename-regex '/(tests?|.*_tests|.*_properties|fixture|.*_fixture)\.rs$$'
+
+## The documents as a book in target/book. Needs mdbook.
+book:
+	mdbook build
+
+## The benchmark program, and the program that it measures.
 bench: dist
 	$(CARGO) build --locked --release --package quorate-bench
 
-## A baseline: rates, latencies and CPU per operation of a three-node cluster on loopback.
+## Rates, latencies and CPU per operation of a three-node cluster on loopback.
 bench-smoke: bench
 	$(BENCH) smoke
 
-## What checkpoints cost publishers: the tail of PUT latencies while nodes make some, some ten minutes.
+## PUT latencies while nodes write checkpoints: about ten minutes.
 bench-checkpoints: bench
 	$(BENCH) checkpoints --keys 100000
 	$(BENCH) checkpoints --keys 1000000
 
-## PUTs beside iroh-dns-server, which it builds below target/peers, and etcd, which it gets or names: some
-## five minutes after that.
+## PUTs compared with iroh-dns-server, built below target/peers, and etcd, installed or named: about five
+## minutes after that.
 bench-peers: bench
 	crates/testing/bench/peers iroh-dns-server etcd
 	PATH="$(CURDIR)/target/peers/bin:$$PATH" $(BENCH) peers
 
-## DNS beside Knot, NSD and iroh-dns-server, got in the same way: some ten minutes after that.
+## DNS compared with Knot, NSD and iroh-dns-server: about ten minutes after building them.
 ## `make bench-dns OPTIONS="--keys 10000 --keys-many 0 --secs 2"` is quick.
 bench-dns: bench
 	crates/testing/bench/peers iroh-dns-server knot nsd
 	PATH="$(CURDIR)/target/peers/bin:$$PATH:/usr/sbin" $(BENCH) dns-peers $(OPTIONS)
 
-## CPU for each GET, and each PUT of the same bytes, beside iroh-dns-server: some two minutes.
+## CPU for each GET, and each PUT of the same bytes, compared with iroh-dns-server: about two minutes.
 bench-relay: bench
 	crates/testing/bench/peers iroh-dns-server
 	PATH="$(CURDIR)/target/peers/bin:$$PATH" $(BENCH) relay-peers
 
-## 2,000 endpoints behind one address that start within a second: no request may fail.
+## 2,000 endpoints behind one address start within a second: no request may fail.
 bench-restart: bench
 	$(BENCH) restart --plots docs/plots
 
@@ -111,12 +130,11 @@ bench-restart: bench
 bench-day: bench
 	$(BENCH) day --plots docs/plots
 
-## How soon writes go on without their leader, and how often one is given up for nothing: some half an
-## hour.
+## How soon writes continue after a leader is lost, and unnecessary elections: about half an hour.
 failover: bench
 	$(BENCH) failover
 
-## Opens what 20,000 losses of power leave of log and store, turns every bit of the last 64 KiB of a
+## Opens log and store after 20,000 simulated losses of power, flips every bit of the last 64 KiB of a
 ## log, and cuts the power of three nodes a hundred times (docs/RELIABILITY.md).
 crash-images: export QUORATE_CRASH_IMAGES ?= 20000
 crash-images:

@@ -1,4 +1,4 @@
-//! Which program the tests run.
+//! Finds the program that the tests run.
 
 use std::{
     env, fs,
@@ -7,11 +7,11 @@ use std::{
     sync::OnceLock,
 };
 
-/// The variable that names the program; without it, the one that Cargo builds beside the tests.
+/// The variable that names the program; without it, the one that Cargo builds next to the tests.
 const PROGRAM_VARIABLE: &str = "QUORATE_BIN";
 
-/// The program `quorate`. Built once if it is missing or older than its sources, since Cargo builds
-/// the programs of other packages only when asked.
+/// The path of `quorate`. Builds it once if it is missing or older than its sources, because Cargo
+/// builds the programs of other packages only on request.
 pub fn quorate() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     PROGRAM.get_or_init(|| match env::var_os(PROGRAM_VARIABLE) {
@@ -19,7 +19,7 @@ pub fn quorate() -> &'static Path {
             let named = PathBuf::from(named);
             assert!(
                 named.is_file(),
-                "{PROGRAM_VARIABLE}: {} is no file",
+                "{PROGRAM_VARIABLE}: {} is not a file",
                 named.display()
             );
             named
@@ -28,12 +28,12 @@ pub fn quorate() -> &'static Path {
     })
 }
 
-/// The program that the tests run, free of settings that whoever runs them has.
+/// A command that runs the program under test, without the `QUORATE_…` variables of the environment.
 pub fn command() -> Command {
     command_of(quorate())
 }
 
-/// A program, free of settings that whoever runs the tests has in the environment.
+/// A command that runs `program` without the `QUORATE_…` variables of the environment.
 pub(crate) fn command_of(program: &Path) -> Command {
     let mut command = Command::new(program);
     for (name, _) in env::vars_os() {
@@ -46,11 +46,11 @@ pub(crate) fn command_of(program: &Path) -> Command {
 
 /// `target/<profile>/quorate`, as the test is `target/<profile>/deps/<name>`.
 fn beside_the_tests() -> PathBuf {
-    let test = env::current_exe().expect("the test knows its own path");
+    let test = env::current_exe().expect("the test has a path");
     let profile_dir = test
         .ancestors()
         .nth(2)
-        .expect("tests lie in target/<profile>/deps");
+        .expect("tests are in target/<profile>/deps");
     let program = profile_dir.join(format!("quorate{}", env::consts::EXE_SUFFIX));
     if !is_fresh(&program) {
         build(profile_dir);
@@ -59,7 +59,7 @@ fn beside_the_tests() -> PathBuf {
     program
 }
 
-/// Whether the program is there and younger than every source that Cargo says it was made of.
+/// Whether the program exists and is newer than all of its sources, according to Cargo's dep-info file.
 fn is_fresh(program: &Path) -> bool {
     let modified = |path: &Path| fs::metadata(path).and_then(|meta| meta.modified()).ok();
     let Some(built) = modified(program) else {
@@ -85,7 +85,7 @@ fn build(profile_dir: &Path) {
             "build",
             "--quiet",
             "--locked",
-            // As `make test` does, so that no dependency is built anew with other features.
+            // As `make test` does, so that no dependency is built again with other features.
             "--workspace",
             "--lib",
             "--bins",
@@ -97,7 +97,7 @@ fn build(profile_dir: &Path) {
         .arg(
             profile_dir
                 .parent()
-                .expect("a profile's directory lies in the target directory"),
+                .expect("a profile's directory is in the target directory"),
         )
         .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
         .status()

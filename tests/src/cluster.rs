@@ -13,20 +13,20 @@ use tempfile::TempDir;
 
 use crate::{Links, Node, Nodes, Publisher, binary, wait::until};
 
-/// The zone that nodes serve if a test does not say otherwise.
+/// The zone that nodes serve by default.
 pub const ORIGIN: &str = "quorate.test.";
 
-/// The second zone that it serves.
+/// The second zone that nodes serve.
 pub const OTHER_ORIGIN: &str = "other.test.";
 
-/// How long a request may take: longer than the deadline of any PUT, so that an answer that comes
-/// after the deadline is seen as one.
+/// How long a request may take: longer than the deadline of any PUT, so that an answer after the
+/// deadline is still received.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How often a cluster is started anew because somebody else took one of its ports.
+/// How often a cluster is started again if another process took one of its ports.
 const START_TRIES: usize = 3;
 
-/// What a cluster is like.
+/// Describes a cluster to start.
 #[derive(Debug, Clone)]
 pub struct Plan {
     voter_count: usize,
@@ -39,13 +39,13 @@ pub struct Plan {
     has_links: bool,
     cluster_settings: String,
     more_config: String,
-    /// What stands below `listen` in `[dns]`.
+    /// The text after `listen` in `[dns]`.
     dns: String,
-    /// By what others reach the node of a number.
+    /// The host name of a node, by its number.
     host: fn(usize) -> String,
 }
 
-/// A cluster of this many voters, all else as it is by default, but without a limit of PUTs.
+/// A cluster of `count` voters with default settings, except that PUTs are not limited.
 pub fn voters(count: usize) -> Plan {
     Plan {
         voter_count: count,
@@ -63,7 +63,7 @@ pub fn voters(count: usize) -> Plan {
     }
 }
 
-/// Two zones, so that no test passes by there being only one.
+/// Two zones, so that no test passes only because there is one.
 fn two_origins() -> String {
     format!(
         r#"
@@ -82,7 +82,7 @@ ns = ["ns.example.org."]
 }
 
 impl Plan {
-    /// The program that its nodes run, instead of the one that the tests run.
+    /// Lets the nodes run this program instead of the default one.
     pub fn program(self, program: PathBuf) -> Self {
         Self {
             program: Some(program),
@@ -90,12 +90,12 @@ impl Plan {
         }
     }
 
-    /// The directory in which its own directory is made, instead of the one for temporary files.
+    /// Creates the cluster's directory in `dir` instead of the directory for temporary files.
     pub fn below(self, dir: PathBuf) -> Self {
         Self { dir, ..self }
     }
 
-    /// When a PUT has its answer at the latest.
+    /// Sets the deadline of a PUT.
     pub fn put_deadline(self, put_deadline: Duration) -> Self {
         Self {
             put_deadline,
@@ -111,7 +111,7 @@ impl Plan {
         }
     }
 
-    /// How many entries stay in the log although a checkpoint holds them.
+    /// How many log entries are kept after a checkpoint covers them.
     pub fn log_kept_count(self, log_kept_count: u64) -> Self {
         Self {
             log_kept_count,
@@ -119,7 +119,7 @@ impl Plan {
         }
     }
 
-    /// How many PUTs a client may make at once; after these, one a second.
+    /// How many PUTs a client may send in a burst; then one a second.
     pub fn put_burst(self, put_burst: u32) -> Self {
         Self {
             put_burst: Some(put_burst),
@@ -127,7 +127,7 @@ impl Plan {
         }
     }
 
-    /// Nodes reach each other over links that can fail.
+    /// Lets the nodes reach each other over links that the test can break.
     pub fn with_links(self) -> Self {
         Self {
             has_links: true,
@@ -151,7 +151,7 @@ impl Plan {
         }
     }
 
-    /// What every node's configuration file has below `[dns]`, but for where to listen, instead of two
+    /// What every node's configuration file has below `[dns]`, except `listen`, instead of two
     /// zones.
     pub fn with_dns(self, dns: &str) -> Self {
         Self {
@@ -160,17 +160,17 @@ impl Plan {
         }
     }
 
-    /// What others call the machine of the node of each number, instead of its address.
+    /// The host name under which others reach each node, instead of its address.
     pub fn with_host_names(self, host: fn(usize) -> String) -> Self {
         Self { host, ..self }
     }
 
-    /// The most voters for which the cluster waits: an odd number. Those beyond become voters too.
+    /// For how many voters the cluster waits: an odd number. Further nodes become voters too.
     fn voters_awaited(&self) -> usize {
         self.voter_count.saturating_sub(1) / 2 * 2 + 1
     }
 
-    /// The configuration of the node of this number.
+    /// The configuration file of node `number`.
     fn config(&self, node: &Node, number: usize) -> String {
         let addresses = node.addresses();
         let Self {
@@ -233,8 +233,8 @@ kept_count_max = {log_kept_count}
     }
 }
 
-/// A cluster whose nodes are killed, and whose data is removed, when this is dropped. If the test
-/// fails, the nodes' logs are printed.
+/// A running cluster. When this is dropped, its nodes are killed and its data is removed; if the test
+/// has failed, the logs of the nodes are printed.
 pub struct Cluster {
     plan: Plan,
     /// Grows.
@@ -245,16 +245,16 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Makes directories, identities and configuration files, prepares the first node to found the
-    /// cluster and the others to join it, and starts nothing.
+    /// Creates directories, identities and configuration files, prepares the first node to found the
+    /// cluster and the others to join it. Starts nothing.
     pub fn prepare(plan: &Plan) -> Self {
         let dir = TempDir::with_prefix_in("quorate-tests-", &plan.dir)
-            .expect("there is a place for files");
+            .expect("a temporary directory can be created");
         let client = Client::builder()
             .no_proxy()
             .timeout(REQUEST_TIMEOUT)
             .build()
-            .expect("a client needs nothing from outside");
+            .expect("a client can be built");
         let mut cluster = Self {
             plan: plan.clone(),
             nodes: Mutex::default(),
@@ -281,17 +281,17 @@ impl Cluster {
         cluster
     }
 
-    /// A machine for one more node, which has an identity and a configuration. It is not started.
+    /// A further node with an identity and a configuration, not started.
     pub fn machine(&self) -> Arc<Node> {
         self.another_node()
     }
 
-    /// The file with the token by which the nodes of the plan join.
+    /// The file with the join token of the planned nodes.
     pub fn token_file(&self) -> PathBuf {
         self.dir.path().join("token")
     }
 
-    /// Starts one more node, which joins by a token that `member` gives, and waits until it is a voter.
+    /// Starts a further node, which joins with a token of `member`, and waits until it is a voter.
     pub async fn join(&self, member: &Node) -> Arc<Node> {
         let node = self.machine();
         node.join(&member.invite(&[]).await);
@@ -316,11 +316,11 @@ impl Cluster {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Arc<Node>>> {
-        // Adding one does not panic halfway.
+        // Adding a node cannot panic halfway.
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts a cluster and waits until all its nodes are ready, and voters.
+    /// Starts a cluster and waits until all its nodes are ready voters.
     pub async fn start(plan: Plan) -> Self {
         let cluster = Self::start_at_free_ports(&plan).await;
         cluster.nodes().expect_to_be_the_voters().await;
@@ -363,7 +363,7 @@ impl Cluster {
         self.dir.path()
     }
 
-    /// The network between the nodes, of a cluster that was planned with links.
+    /// The network between the nodes of a cluster that was planned with links.
     pub fn links(&self) -> &Links {
         self.links
             .as_ref()
@@ -375,7 +375,7 @@ impl Cluster {
         self.lock().iter().cloned().collect()
     }
 
-    /// The node of this number, from 1.
+    /// Node `number`, counted from 1.
     pub fn node(&self, number: usize) -> Arc<Node> {
         self.lock()[number - 1].clone()
     }
@@ -400,7 +400,7 @@ impl Cluster {
             .clone()
     }
 
-    /// A new key that publishes.
+    /// A publisher with a new key.
     pub fn publisher(&self, name: &str) -> Publisher {
         Publisher::new(name)
     }

@@ -1,4 +1,4 @@
-//! A DNS client that shows everything: it sends bytes and gives back the message.
+//! A DNS client that sends bytes and returns the decoded message.
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -15,22 +15,22 @@ use tokio::{
 /// How long an answer may take. A datagram lost on loopback means that a buffer was full.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 
-/// How often a question is asked over UDP before it counts as unanswered, as resolvers do.
+/// How often a question is sent over UDP before it counts as unanswered, as resolvers do.
 const TRIES: usize = 3;
 
 /// The largest DNS message (RFC 1035, section 4.2.2).
 const MESSAGE_SIZE_MAX: usize = 65_535;
 
-/// A question as it goes over the wire.
+/// Encodes a query.
 pub fn question(name: &str, record_type: RecordType) -> Vec<u8> {
-    let name = Name::from_ascii(name).expect("tests ask for names that are names");
+    let name = Name::from_ascii(name).expect("the name is valid");
     let mut message = Message::new(0x5150, MessageType::Query, OpCode::Query);
     message.metadata.recursion_desired = true;
     message.add_query(Query::query(name, record_type));
     message.to_vec().expect("a question can be encoded")
 }
 
-/// Asks over UDP.
+/// Sends a query over UDP.
 pub async fn ask_udp(server: SocketAddr, question: &[u8]) -> Result<Message, String> {
     for _ in 0..TRIES {
         if let Some(answer) = exchange_datagram(server, question).await.map_err(text)? {
@@ -40,7 +40,7 @@ pub async fn ask_udp(server: SocketAddr, question: &[u8]) -> Result<Message, Str
     Err(format!("{server} left {TRIES} datagrams unanswered"))
 }
 
-/// Sends one datagram, and gives back the answer if there is one in time.
+/// Sends one datagram and returns the answer, or `None` if there is none in time.
 pub async fn exchange_datagram(server: SocketAddr, sent: &[u8]) -> io::Result<Option<Vec<u8>>> {
     let socket = UdpSocket::bind("127.0.0.1:0").await?;
     socket.connect(server).await?;
@@ -55,7 +55,7 @@ pub async fn exchange_datagram(server: SocketAddr, sent: &[u8]) -> io::Result<Op
     }
 }
 
-/// Asks over TCP, on a connection of its own.
+/// Sends a query over a new TCP connection.
 pub async fn ask_tcp(server: SocketAddr, question: &[u8]) -> Result<Message, String> {
     let exchange = async {
         let mut stream = TcpStream::connect(server).await?;
@@ -68,7 +68,7 @@ pub async fn ask_tcp(server: SocketAddr, question: &[u8]) -> Result<Message, Str
     Message::from_vec(&answer).map_err(text)
 }
 
-/// Sends a message behind its length (RFC 1035, section 4.2.2), and gives back the answer.
+/// Sends a message after its length (RFC 1035, section 4.2.2), and returns the answer.
 pub async fn exchange_framed(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     sent: &[u8],
@@ -83,7 +83,7 @@ pub async fn exchange_framed(
     Ok(answer)
 }
 
-/// The texts among the answers, each with its strings joined.
+/// The TXT records of the answer section, each with its strings joined.
 pub fn texts(message: &Message) -> Vec<String> {
     let texts = message
         .answers

@@ -1,35 +1,34 @@
-//! Scenarios over real processes and sockets, and what they are told with.
+//! A test kit for scenarios over real processes and sockets.
 //!
-//! A scenario reads as prose: a [`Cluster`] of real `quorate` processes is started, it returns sets
-//! of [`Nodes`] that are killed, terminated and restarted, [`Publisher`]s write to them, and an
-//! [`Oracle`] knows what must be found afterwards.
+//! A scenario starts a [`Cluster`] of real `quorate` processes, kills, stops and restarts sets of
+//! [`Nodes`], writes with [`Publisher`]s, and an [`Oracle`] knows what must be stored afterwards.
 //!
 //! Constraints:
 //!
-//! - Nothing sleeps and hopes: whatever takes time is awaited by [`wait::until`], with a label and a
+//! - Nothing sleeps for a fixed time: [`wait::until`] waits for a condition, with a label and a
 //!   deadline.
 //! - A PUT that timed out is *unknown*: neither lost nor stored.
-//! - Every process is killed, by its id, when its [`Node`] is dropped, also when the test fails; the
-//!   logs of all nodes are then printed.
-//! - Nothing here knows Quorate from inside: only its program, its files and its protocols.
+//! - Every process is killed, by its id, when its [`Node`] is dropped. If the test fails, the logs of
+//!   all nodes are printed.
+//! - Nothing here uses the internals of Quorate: only its program, files and protocols.
 //!
 //! | piece | what it is |
 //! |---|---|
 //! | [`Cluster`], [`Plan`] | processes in a temporary directory |
 //! | [`Nodes`], [`Node`] | a set of them, one of them |
-//! | [`Links`], [`Condition`] | the network between them, and what becomes of it |
-//! | [`Ran`], [`Member`] | what a command of the program did, and what one said of a member |
-//! | [`Publisher`], [`PutAnswer`] | signs ever newer packets, and remembers what became of each |
+//! | [`Links`], [`Condition`] | the network between them, and its faults |
+//! | [`CommandOutput`], [`Member`] | the result of a command, and a member as a command prints it |
+//! | [`Publisher`], [`PutAnswer`] | signs newer and newer packets, and remembers the answer to each |
 //! | [`Oracle`], [`KeyOracle`] | what must, may and must not be stored |
 //! | [`Load`], [`publish_many`] | publishers in the background, or very many |
-//! | [`Readers`], [`Reads`] | readers in the background that know what they may see |
+//! | [`Readers`], [`Reads`] | readers in the background that check what they see |
 //! | [`Packet`], [`packet`] | signed packets, good and bad, from their bytes |
-//! | [`Answer`], [`Status`], [`Digest`] | what a node says when it is asked |
-//! | [`dns`] | a DNS client that shows everything |
-//! | [`binary`] | which program |
+//! | [`Answer`], [`Status`], [`Digest`] | answers of a node |
+//! | [`dns`] | a DNS client |
+//! | [`binary`] | finds the program |
 //!
-//! `quorate-bench` starts its clusters by this too, so this links no client of pkarr and no iroh:
-//! those are the tests'.
+//! `quorate-bench` starts its clusters with this crate too, so the library depends on no pkarr client
+//! and not on iroh. Only the tests do.
 
 // A test that fails prints the logs of its nodes.
 #![allow(clippy::print_stderr)]
@@ -57,7 +56,7 @@ pub use links::{Condition, Links};
 pub use load::{Load, publish_many};
 pub use node::{Addresses, Node};
 pub use nodes::Nodes;
-pub use operator::{Member, Ran};
+pub use operator::{CommandOutput, Member};
 pub use oracle::{KeyOracle, Oracle};
 pub use packet::Packet;
 pub use process::Ended;

@@ -1,4 +1,4 @@
-//! The forwarder through which one node dials another.
+//! The forwarder through which one node connects to another.
 
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -16,17 +16,17 @@ use tokio::{
 
 use crate::links::{Condition, Flow};
 
-/// The most bytes that are read at once.
+/// The most bytes of one read.
 const CHUNK_SIZE_MAX: usize = 16 * 1024;
 
-/// How many chunks of a connection are on their way in one direction at the most, 1 MiB: more than
-/// 200 ms of a slow link carry.
+/// The most chunks of a connection in flight in one direction: 1 MiB, more than a slow link carries in
+/// 200 ms.
 const CHUNK_COUNT_MAX: usize = 64;
 
-/// How long after a failure a port is taken again.
+/// How long to wait before binding a port again after a failure.
 const BIND_PAUSE: Duration = Duration::from_millis(50);
 
-/// Forwards what is dialed at `address` to `target`.
+/// Forwards connections to `address` on to `target`.
 #[derive(Clone)]
 pub(crate) struct LinkProxy {
     pub(crate) address: SocketAddr,
@@ -38,8 +38,8 @@ pub(crate) struct LinkProxy {
 }
 
 impl LinkProxy {
-    /// Runs for ever. While the link refuses there is no listener, so that a dial is refused by the
-    /// system.
+    /// Never returns. While the link refuses connections there is no listener, so the system refuses
+    /// them.
     pub(crate) async fn run(self) {
         loop {
             self.wait_until_refused(false).await;
@@ -58,7 +58,7 @@ impl LinkProxy {
         let is_refused =
             |condition: &watch::Receiver<Condition>| *condition.borrow() == Condition::Refused;
         while (is_refused(&forth) || is_refused(&back)) != refused {
-            // A link ends with the runtime that this runs on.
+            // The link ends with its runtime.
             tokio::select! {
                 _ = forth.changed() => {}
                 _ = back.changed() => {}
@@ -66,7 +66,7 @@ impl LinkProxy {
         }
     }
 
-    /// Its connections end with it.
+    /// Accepts connections until dropped, which ends them too.
     async fn serve(&self, listener: TcpListener) -> Infallible {
         let mut connections = JoinSet::new();
         loop {
@@ -75,7 +75,7 @@ impl LinkProxy {
                     Ok((stream, _)) => {
                         connections.spawn(self.clone().forward(stream));
                     }
-                    // Too many open files, say: whoever dials sees it too.
+                    // For example too many open files: the dialing node sees that too.
                     Err(_) => sleep(BIND_PAUSE).await,
                 },
                 Some(_) = connections.join_next() => {}
@@ -96,13 +96,13 @@ impl LinkProxy {
             pump(from_dialed, to_dialer, &self.back),
         );
         if forwarded.is_err() {
-            // No end in order for what had none: a reset.
+            // A stream without an end is reset.
             let _ = (dialer.set_zero_linger(), dialed.set_zero_linger());
         }
     }
 }
 
-/// Bytes on their way; none at all is the end of the stream.
+/// Bytes in flight; an empty chunk is the end of the stream.
 struct Chunk {
     bytes: Bytes,
     sent: Instant,
@@ -118,7 +118,7 @@ async fn pump(reader: ReadHalf<'_>, writer: WriteHalf<'_>, flow: &Flow) -> io::R
 async fn read(mut reader: ReadHalf<'_>, chunks: mpsc::Sender<Chunk>) -> io::Result<()> {
     loop {
         let mut bytes = BytesMut::with_capacity(CHUNK_SIZE_MAX);
-        // A reset is an end too: whether the other side learns of it is for the link to say.
+        // A reset is an end too. Whether the other side learns of it depends on the link.
         let size = reader.read_buf(&mut bytes).await.unwrap_or(0);
         let chunk = Chunk {
             bytes: bytes.freeze(),
@@ -146,7 +146,7 @@ async fn write(
     Ok(())
 }
 
-/// Waits until a chunk arrives; whether it does.
+/// Waits until a chunk arrives. Returns false if it is lost.
 async fn arrive(chunk: &Chunk, flow: &Flow, condition: &mut watch::Receiver<Condition>) -> bool {
     let mut passed = None;
     loop {
@@ -173,8 +173,8 @@ async fn arrive(chunk: &Chunk, flow: &Flow, condition: &mut watch::Receiver<Cond
     }
 }
 
-/// Takes what is sent, so that the sender notices nothing, until the link is whole again. Then the
-/// connection, of which a part is missing, is over.
+/// Discards what is sent, so that the sender notices nothing, until the link is healed. Then the
+/// connection, which has lost bytes, ends.
 async fn swallow(
     mut chunks: mpsc::Receiver<Chunk>,
     mut condition: watch::Receiver<Condition>,

@@ -1,8 +1,8 @@
 //! The network between the nodes of a cluster, one fault at a time.
 //!
-//! Each node dials each other one through a forwarder of its own on loopback. A connection carries
-//! bytes both ways, so a fault is not one of connections: it strikes what one node sends to another,
-//! on every connection between the two, whoever dialed.
+//! Each node connects to each other node through a separate forwarder on loopback. A fault applies to
+//! a direction, not to a connection: to everything that one node sends to another, on all connections
+//! between the two, whichever node opened them.
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -14,25 +14,25 @@ use tokio::{
 
 use crate::{Node, link_proxy::LinkProxy, ports};
 
-/// What becomes of the bytes that one node sends to another.
+/// What happens to the bytes that one node sends to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Condition {
     /// They arrive.
     #[default]
     Whole,
-    /// They vanish, and so does the end of a connection: nobody is told anything. A connection that
-    /// has lost bytes is reset when the link is whole again.
+    /// They are lost, and so is the end of a connection: neither side notices. A connection that has
+    /// lost bytes is reset when the link is healed.
     Lost,
-    /// They wait where they are, and arrive when the link is whole again, as those of TCP do after a
-    /// short failure of the network.
+    /// They are held and arrive when the link is healed, as with TCP after a short failure of the
+    /// network.
     Held,
-    /// Connections end and none can be made.
+    /// Connections end, and new ones are refused.
     Refused,
     /// They arrive late.
     Slow {
-        /// How late.
+        /// The delay.
         delay: Duration,
-        /// How many of them a second, on all connections together.
+        /// The rate of all connections together.
         bytes_per_sec: u32,
     },
 }
@@ -40,7 +40,7 @@ pub enum Condition {
 /// What one node sends to another, on all connections.
 pub(crate) struct Flow {
     condition: watch::Sender<Condition>,
-    /// Until when the bytes that were let pass take, at the rate of the link.
+    /// When the bytes sent so far have passed, at the link's rate.
     busy_until: watch::Sender<Instant>,
 }
 
@@ -56,7 +56,7 @@ impl Flow {
         self.condition.subscribe()
     }
 
-    /// When `size` bytes that were sent at `sent` have passed a slow link.
+    /// When `size` bytes sent at `sent` have passed a slow link.
     pub(crate) fn passed(
         &self,
         sent: Instant,
@@ -75,13 +75,13 @@ impl Flow {
     }
 }
 
-/// From whom, to whom: ids of nodes.
+/// Sender and receiver: ids of nodes.
 type Direction = (String, String);
 
-/// The links of a cluster. They live on a thread of their own, whatever the test does.
+/// The links of a cluster. They run on a separate thread, independent of the test.
 pub struct Links {
     flows: BTreeMap<Direction, Arc<Flow>>,
-    /// Where the first dials the second.
+    /// The address at which the first node reaches the second.
     addresses: BTreeMap<Direction, SocketAddr>,
     runtime: Option<Runtime>,
 }
@@ -124,7 +124,7 @@ impl Links {
         }
     }
 
-    /// Where `node` dials the others, `<key>@host:port` each: where its forwarders to them listen.
+    /// Where `node` reaches the others, as `<key>@host:port`: the addresses of its forwarders.
     pub(crate) fn routes(&self, node: &Node) -> Vec<String> {
         let of_node = self.addresses.iter();
         let of_node = of_node.filter(|((dialer, _), _)| dialer == node.id());
@@ -133,7 +133,7 @@ impl Links {
         of_node.map(route).collect()
     }
 
-    /// What the nodes of `from` send to those of `to` meets this from now on.
+    /// Applies `condition` to what the nodes of `from` send to those of `to`.
     pub fn set(&self, from: &[Arc<Node>], to: &[Arc<Node>], condition: Condition) {
         let is_in = |nodes: &[Arc<Node>], id: &str| nodes.iter().any(|node| node.id() == id);
         for ((sender, receiver), flow) in &self.flows {
@@ -143,7 +143,7 @@ impl Links {
         }
     }
 
-    /// What these nodes send to those, and those to these, meets this from now on.
+    /// Applies `condition` between these nodes and those, in both directions.
     pub fn set_both(&self, these: &[Arc<Node>], those: &[Arc<Node>], condition: Condition) {
         self.set(these, those, condition);
         self.set(those, these, condition);
@@ -159,13 +159,13 @@ impl Links {
         self.set_where(|_, receiver| receiver == node.id(), Condition::Lost);
     }
 
-    /// This node meets this on every link, both ways.
+    /// Applies `condition` to every link of this node, in both directions.
     pub fn isolate(&self, node: &Node, condition: Condition) {
         let id = node.id();
         self.set_where(|sender, receiver| sender == id || receiver == id, condition);
     }
 
-    /// Every link is whole again.
+    /// Heals every link.
     pub fn heal(&self) {
         self.set_where(|_, _| true, Condition::Whole);
     }
@@ -182,7 +182,7 @@ impl Links {
 impl Drop for Links {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // A test's own runtime may not wait for this one.
+            // A test's own runtime must not block on this one.
             runtime.shutdown_background();
         }
         for address in self.addresses.values() {

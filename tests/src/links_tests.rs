@@ -8,10 +8,10 @@ use tokio::{
 
 use super::*;
 
-/// Long enough that what does not arrive meanwhile was not on its way.
+/// What does not arrive within this time was not in flight.
 const SILENCE: Duration = Duration::from_millis(300);
 
-/// A connection through a proxy, the dialer's side first, and what strikes it.
+/// A connection through a proxy, the dialer's end first, and its faults.
 struct Through {
     dialer: TcpStream,
     dialed: TcpStream,

@@ -1,4 +1,4 @@
-//! Publishers that write all the time, while something else happens.
+//! Publishers that write continuously in the background.
 
 use std::{
     sync::{
@@ -16,17 +16,17 @@ use tokio::{
 
 use crate::{Nodes, Oracle, Publisher, PutAnswer, wait::until};
 
-/// How many keys each writer publishes at the most: the oracle reads each of them everywhere.
+/// The most keys of one writer: the oracle reads each of them at every node.
 const KEYS_PER_WRITER_MAX: usize = 256;
 
-/// What a publisher waits after an answer that was no acknowledgement, as a polite client would.
+/// How long a publisher waits after an answer other than an acknowledgement.
 const BACKOFF: Duration = Duration::from_millis(10);
 
-/// How long a running load may go without the acknowledgements a test waits for.
+/// How long a test waits for acknowledgements of a running load.
 const ACKS_WITHIN: Duration = Duration::from_secs(20);
 
-/// Writers in the background. Each writes to one node, and goes on to the next when an answer is no
-/// acknowledgement.
+/// Writers in the background. Each writes to one node, and moves to the next one after an answer other
+/// than an acknowledgement.
 pub struct Load {
     stop: watch::Sender<bool>,
     nodes: watch::Sender<Nodes>,
@@ -35,7 +35,7 @@ pub struct Load {
     counts: Arc<Counts>,
 }
 
-/// What PUTs were answered.
+/// Counts of answers to PUTs.
 #[derive(Default)]
 struct Counts {
     acked: AtomicU64,
@@ -47,7 +47,7 @@ struct Counts {
 pub(crate) struct Keys(Arc<Mutex<Vec<Arc<Publisher>>>>);
 
 impl Keys {
-    /// The publisher of this number, counted around; `None` if there is none yet.
+    /// Publisher `number` modulo their count; `None` if there is none yet.
     pub(crate) fn nth(&self, number: usize) -> Option<Arc<Publisher>> {
         let publishers = self.lock();
         let at = number.checked_rem(publishers.len())?;
@@ -55,7 +55,7 @@ impl Keys {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Arc<Publisher>>> {
-        // Adding one does not panic halfway.
+        // Adding a key cannot panic halfway.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -96,12 +96,12 @@ impl Load {
         self.counts.acked.load(Ordering::Relaxed)
     }
 
-    /// PUTs of all writers that were answered with anything else.
+    /// PUTs of all writers with any other answer.
     pub fn failed_count(&self) -> u64 {
         self.counts.failed.load(Ordering::Relaxed)
     }
 
-    /// Waits for `count` more acknowledgements, and says how long they took.
+    /// Waits for `count` more acknowledgements, and returns how long they took.
     pub async fn wait_for_acks(&self, count: u64) -> Duration {
         let begun = Instant::now();
         let goal = self.acked_count() + count;
@@ -121,7 +121,7 @@ impl Load {
         begun.elapsed()
     }
 
-    /// Ends it once every PUT under way has its answer. What the cluster must hold from now on.
+    /// Stops after every PUT in progress has its answer. Returns what the cluster must hold.
     pub async fn stop(mut self) -> Oracle {
         self.stop.send_replace(true);
         while let Some(ended) = self.writers.join_next().await {
@@ -146,7 +146,7 @@ async fn write(
         if *stopped.borrow() {
             break;
         }
-        // Every other PUT is of a new key, which nothing later can stand in for when it is lost.
+        // Every other PUT is of a new key, so that no later packet hides its loss.
         if round % 2 == 0 && publishers.len() < KEYS_PER_WRITER_MAX {
             let name = format!("writer {writer} key {}", publishers.len());
             let publisher = Arc::new(Publisher::new(name));

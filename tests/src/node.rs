@@ -53,20 +53,20 @@ pub struct Node {
     dir: PathBuf,
     client: Client,
     program: PathBuf,
-    /// Variables of the next process.
+    /// Environment variables of the next process.
     environment: Mutex<Vec<(String, String)>>,
     arguments: Mutex<Vec<String>>,
-    /// The file with the token by which it joins the cluster that is founded with it, until it has.
+    /// The file with the join token, until the node has joined.
     token_file: Mutex<Option<PathBuf>>,
-    /// What its process is started by.
+    /// The program and arguments that start its process.
     launcher: Mutex<Vec<String>>,
-    /// Where it dials others, `<key>@host:port` each, instead of where they are.
+    /// Where it reaches others, as `<key>@host:port`, instead of their addresses.
     routes: Mutex<Vec<String>>,
     process: Process,
 }
 
 impl Node {
-    /// Makes the directory and the identity of a node, so that it is known before it starts.
+    /// Creates the directory and the identity of a node, so that its id is known before it starts.
     pub(crate) fn init(name: String, dir: PathBuf, program: &Path, client: Client) -> Self {
         let process = Process::new(name.clone(), dir.join("log.txt"));
         let keys = Keypair::random();
@@ -84,7 +84,7 @@ impl Node {
             routes: Mutex::default(),
             process,
         };
-        let writable = "the directory for temporary files can be written";
+        let writable = "the temporary directory is writable";
         fs::create_dir_all(node.data_dir()).expect(writable);
         let seed: String = keys
             .secret_key()
@@ -111,8 +111,8 @@ impl Node {
         command
     }
 
-    /// Has it found a cluster of so many voters when it starts, which others join by the token that is
-    /// written to a file.
+    /// Prepares it to found a cluster of `voters` voters, which others join with the token in
+    /// `token_file`.
     pub(crate) fn found(&self, token_file: &Path, voters: usize) {
         let file = token_file.to_str().expect("it is a name of ours");
         let output = self.init_found(&["--once", file, "--voters", &voters.to_string()]);
@@ -120,13 +120,13 @@ impl Node {
         assert!(output.status.success(), "quorate init --found: {errors}");
     }
 
-    /// Has it join by the token in a file, which may come later, whenever it starts until it was ready
+    /// Lets it join with the token in a file, which may appear later, at each start until it was ready
     /// once.
     pub fn join_by_file(&self, token_file: &Path) {
         *self.token_file.lock().expect("no holder panics") = Some(token_file.to_owned());
     }
 
-    /// What the test calls it.
+    /// Its name in the test.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -175,30 +175,30 @@ impl Node {
         fs::read_to_string(self.config_file()).expect("it was written before")
     }
 
-    /// The variables that its process has, besides those of the test, when it is started next.
+    /// Sets environment variables for the next start, in addition to the test's own.
     pub fn set_environment(&self, variables: impl IntoIterator<Item = (String, String)>) {
         let mut environment = self.environment.lock().expect("no holder panics");
         *environment = variables.into_iter().collect();
     }
 
-    /// What its process is told, besides its configuration, when it is started next.
+    /// Sets arguments for the next start, in addition to the configuration.
     pub fn set_arguments<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) {
         let arguments = arguments.into_iter().map(str::to_owned);
         *self.arguments.lock().expect("no holder panics") = arguments.collect();
     }
 
-    /// Where it dials others from now on, `<key>@host:port` each, instead of where they are.
+    /// Sets where it reaches others, as `<key>@host:port`, instead of their addresses.
     pub(crate) fn set_routes(&self, routes: Vec<String>) {
         *self.routes.lock().expect("no holder panics") = routes;
     }
 
-    /// What its process is started by from now on: a program that becomes the one that it is given.
+    /// Sets a launcher for its process: a program that executes the command that it is given.
     pub fn set_launcher(&self, launcher: &[String]) {
         let mut set = self.launcher.lock().expect("no holder panics");
         *set = launcher.to_vec();
     }
 
-    /// An address that is free, for this node to be heard by others.
+    /// A free address at which this node can listen for others.
     pub fn take_peer_address(&self) -> SocketAddr {
         ports::take_address()
     }
@@ -243,7 +243,7 @@ impl Node {
         self.process.reap();
     }
 
-    /// Tells the process to stop (SIGTERM), and waits until it has, with exit code 0.
+    /// Stops the process (SIGTERM), and waits until it has exited with code 0.
     pub async fn terminate(&self) {
         self.signal(Signal::TERM);
         let ended = self.wait_for_end().await;
@@ -260,15 +260,12 @@ impl Node {
         self.process.wait_for_end().await
     }
 
-    /// Starts the process and expects that it gives up, not by a panic, and says why.
+    /// Starts the process, and expects that it exits with an error and without a panic. Returns its log.
     pub async fn expect_start_refused(&self) -> String {
         self.start();
         let Ended { status, log } = self.wait_for_end().await;
         let name = &self.name;
-        assert!(
-            !status.success(),
-            "{name} stopped as if all were well: {log}"
-        );
+        assert!(!status.success(), "{name} stopped without an error: {log}");
         assert!(status.code().is_some(), "{name} was killed by a signal");
         assert!(!log.contains("panicked"), "{name} panicked: {log}");
         log
@@ -284,21 +281,21 @@ impl Node {
         self.process.id()
     }
 
-    /// Panics if the process has ended without being told to.
+    /// Panics if the process has ended on its own.
     pub fn check_alive(&self) {
         self.process.check_alive();
     }
 
-    /// Expects that nothing it was sent did it any harm: it is the process `process_id`, ready, and
-    /// no task of it has panicked.
+    /// Expects that what it received did no harm: it is still process `process_id`, ready, and none of
+    /// its tasks has panicked.
     pub async fn expect_unharmed(&self, process_id: Option<u32>) {
         let name = &self.name;
-        assert_eq!(self.process_id(), process_id, "{name} was started anew");
+        assert_eq!(self.process_id(), process_id, "{name} was restarted");
         self.wait_ready().await;
         assert!(!self.log().contains("panicked"), "{name} panicked");
     }
 
-    /// Waits until the node says that it is ready.
+    /// Waits until the node reports that it is ready.
     pub async fn wait_ready(&self) {
         let what = format!("{} to be ready", self.name);
         until(&what, START_WITHIN, async || self.ready().await).await;
@@ -310,10 +307,10 @@ impl Node {
         until(&what, START_WITHIN, async || self.health("/livez").await).await;
     }
 
-    /// Whether the node says that it is ready, or why not.
+    /// `Ok` if the node reports that it is ready, otherwise its reason.
     pub async fn ready(&self) -> Result<(), String> {
         self.health("/readyz").await?;
-        // It is a member, and starts like any other from now on.
+        // It is a member now and needs no token for its next start.
         *self.token_file.lock().expect("no holder panics") = None;
         Ok(())
     }
@@ -327,7 +324,7 @@ impl Node {
         }
     }
 
-    /// Waits until the node has applied the entry of this index, and so all before it.
+    /// Waits until the node has applied the entries up to this index.
     pub async fn wait_applied(&self, index: u64) {
         let what = format!("{} to have applied entry {index}", self.name);
         until(&what, CONVERGE_WITHIN, async || {
@@ -339,12 +336,12 @@ impl Node {
         .await;
     }
 
-    /// All that its last process wrote.
+    /// The output of its last process.
     pub fn log(&self) -> String {
         self.process.log()
     }
 
-    /// The end of its log under a heading, to print.
+    /// The end of its log with a heading, for printing.
     pub fn log_text(&self) -> String {
         let Self { name, id, .. } = self;
         format!("\n--- {name} ({id}) ---\n{}", self.process.log_end())
@@ -361,7 +358,7 @@ impl Drop for Node {
             admin,
         } = self.addresses;
         for address in [http, dns, peer, admin] {
-            // Nobody listens there any more, and nobody will.
+            // Nothing listens there any more.
             ports::give_back(address);
         }
     }

@@ -1,4 +1,4 @@
-//! Sets of nodes: what is told is told to all, what is asked must be answered alike by all.
+//! Sets of nodes: commands go to all of them, and questions must get the same answer from all.
 
 use std::{ops::Deref, sync::Arc};
 
@@ -28,7 +28,7 @@ impl FromIterator<Arc<Node>> for Nodes {
 }
 
 impl Nodes {
-    /// Those that `choose` chooses.
+    /// The nodes that `choose` selects.
     pub fn only(&self, choose: impl Fn(&Node) -> bool) -> Self {
         self.iter().filter(|node| choose(node)).cloned().collect()
     }
@@ -43,25 +43,25 @@ impl Nodes {
         self.iter().for_each(|node| node.start());
     }
 
-    /// Starts every process again.
+    /// Restarts every process.
     pub fn restart(&self) {
         self.start();
     }
 
-    /// Kills every process, all at the same moment, as a power failure would.
+    /// Kills every process at the same time, as a loss of power would.
     pub fn kill(&self) {
         self.iter().for_each(|node| node.signal(Signal::KILL));
         self.iter().for_each(|node| node.reap());
     }
 
-    /// Tells every process to stop, one after the other.
+    /// Stops the processes one after the other.
     pub async fn terminate(&self) {
         for node in self.iter() {
             node.terminate().await;
         }
     }
 
-    /// Waits until each says that it is ready.
+    /// Waits until each reports that it is ready.
     pub async fn wait_ready(&self) {
         for node in self.iter() {
             node.wait_ready().await;
@@ -89,15 +89,15 @@ impl Nodes {
         let node = self
             .iter()
             .find(|node| Some(node.id()) == leader.as_deref());
-        let node = node.ok_or_else(|| format!("the leader {leader:?} is none of them"))?;
+        let node = node.ok_or_else(|| format!("the leader {leader:?} is not one of them"))?;
         match node.status().await?.role.as_str() {
             "leader" => Ok(node.clone()),
             role => Err(format!("{}, named as the leader, is a {role}", node.name())),
         }
     }
 
-    /// Waits until the cluster has agreed on what a leader proposes unasked: from then on its log
-    /// grows by what clients do.
+    /// Waits until the leader has committed what it proposes on its own. From then on only clients make
+    /// the log grow.
     pub async fn wait_agreed(&self) {
         until(
             "all to have agreed on a capacity, and on who they are",
@@ -110,7 +110,7 @@ impl Nodes {
                 {
                     return Err(format!("{statuses:?}"));
                 }
-                // The last that the leader learns of a member is its name.
+                // The name of a member is the last thing that the leader learns.
                 let members = self.first().ok_or("there are no nodes")?.members().await?;
                 match members.iter().any(|member| member.name.is_empty()) {
                     true => Err(format!("{members:?}")),
@@ -121,7 +121,7 @@ impl Nodes {
         .await;
     }
 
-    /// How each stands.
+    /// The status of each.
     pub async fn statuses(&self) -> Result<Vec<Status>, String> {
         let mut statuses = Vec::new();
         for node in self.iter() {
@@ -131,8 +131,7 @@ impl Nodes {
         Ok(statuses)
     }
 
-    /// Waits until all have applied the same entries, and expects that they then hold the same
-    /// records.
+    /// Waits until all have applied the same entries, and expects that they then hold the same packets.
     pub async fn expect_converged(&self) -> Digest {
         until(
             "all to have applied the same entries",
@@ -156,7 +155,7 @@ impl Nodes {
                 }
                 assert!(
                     digests.iter().all(|digest| *digest == digests[0]),
-                    "equal entries gave unequal records: {digests:?}"
+                    "equal entries gave different packets: {digests:?}"
                 );
                 Ok(digests.swap_remove(0))
             },
@@ -164,7 +163,7 @@ impl Nodes {
         .await
     }
 
-    /// Waits until all answer with this text of the publisher, and nothing else.
+    /// Waits until all nodes answer with exactly this text of the publisher.
     pub async fn expect_txt(&self, publisher: &Publisher, text: &str) {
         let what = format!("{:?} of {} at all", text, publisher.name());
         until(&what, CONVERGE_WITHIN, async || {

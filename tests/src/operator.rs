@@ -1,4 +1,4 @@
-//! What operators do: commands of the program, at one node's admin address.
+//! Operator commands, run against the admin address of a node.
 
 use std::{process::Output, sync::Arc};
 
@@ -9,14 +9,14 @@ use crate::{
     wait::{CONVERGE_WITHIN, LEADER_WITHIN, until},
 };
 
-/// What a command did.
+/// The result of a command.
 #[derive(Debug)]
-pub struct Ran {
+pub struct CommandOutput {
     /// Its exit code.
     pub code: i32,
-    /// Data.
+    /// Standard output: data.
     pub stdout: String,
-    /// What was said to a person.
+    /// Standard error: messages for people.
     pub stderr: String,
 }
 
@@ -40,8 +40,8 @@ struct MemberList {
 }
 
 impl Node {
-    /// Runs a command of the program for this node.
-    pub async fn run(&self, args: &[&str]) -> Ran {
+    /// Runs `quorate` with `args` against this node.
+    pub async fn run(&self, args: &[&str]) -> CommandOutput {
         let mut command = binary::command_of(self.program());
         let admin = format!("http://{}", self.addresses().admin);
         command.args(args).env("QUORATE_ADMIN", admin);
@@ -53,25 +53,25 @@ impl Node {
             stderr,
         } = output.expect("quorate can be started");
         let text = |bytes| String::from_utf8(bytes).expect("it prints text");
-        Ran {
+        CommandOutput {
             code: status.code().expect("nobody kills it"),
             stdout: text(stdout),
             stderr: text(stderr),
         }
     }
 
-    /// Runs a command that must do what it is for, and returns what it prints.
+    /// Runs a command that must succeed, and returns its output.
     pub async fn operate(&self, args: &[&str]) -> String {
         let ran = self.run(args).await;
         assert_eq!(ran.code, 0, "quorate {}: {}", args.join(" "), ran.stderr);
         ran.stdout
     }
 
-    /// Runs a command that must not, and returns what it says.
+    /// Runs a command that must fail, and returns its error message.
     pub async fn expect_refused(&self, args: &[&str]) -> String {
         let ran = self.run(args).await;
         assert_ne!(ran.code, 0, "quorate {}: {}", args.join(" "), ran.stdout);
-        assert_eq!(ran.stdout, "", "what goes wrong is no data");
+        assert_eq!(ran.stdout, "", "errors are not data");
         ran.stderr
     }
 
@@ -81,7 +81,7 @@ impl Node {
         token.trim_end().to_owned()
     }
 
-    /// All members, as this node tells.
+    /// All members, according to this node.
     pub async fn members(&self) -> Result<Vec<Member>, String> {
         let ran = self.run(&["member", "list", "--json"]).await;
         if ran.code != 0 {
@@ -92,7 +92,7 @@ impl Node {
         Ok(list.members)
     }
 
-    /// Waits until this node says that `node` has this role, and lives.
+    /// Waits until this node lists `node` as live with this role.
     pub async fn wait_for_role(&self, node: &Node, role: &str) {
         let what = format!("{} to be a {role}", node.name());
         let is_it = |member: &Member| {
@@ -104,25 +104,25 @@ impl Node {
             .await;
     }
 
-    /// Waits until this node knows `node`, be it a member yet or not.
+    /// Waits until this node lists `node`, as a member or a joiner.
     pub async fn wait_until_known(&self, node: &Node) {
         let what = format!("{} to be known", node.name());
         let is_known = |members: &[Member]| members.iter().any(|member| member.node == node.id());
         self.wait_for_members(&what, is_known).await;
     }
 
-    /// The one of `nodes` that leads, as this node tells.
-    pub async fn told_leader(&self, nodes: &Nodes) -> Arc<Self> {
+    /// The leader among `nodes`, according to this node.
+    pub async fn reported_leader(&self, nodes: &Nodes) -> Arc<Self> {
         until("a leader to be known", LEADER_WITHIN, async || {
             let leader = self.status().await?.leader.ok_or("none")?;
             let node = nodes.iter().find(|node| node.id() == leader);
             node.cloned()
-                .ok_or_else(|| format!("{leader} is none of them"))
+                .ok_or_else(|| format!("{leader} is not one of them"))
         })
         .await
     }
 
-    /// Waits until this node says that the members are these.
+    /// Waits until the member list of this node meets a condition.
     pub async fn wait_for_members(&self, what: &str, are_so: impl Fn(&[Member]) -> bool) {
         until(what, CONVERGE_WITHIN, async || {
             let members = self.members().await?;
@@ -134,17 +134,17 @@ impl Node {
         .await;
     }
 
-    /// Starts the process, which joins by this token.
+    /// Starts the process, which joins with this token.
     pub fn join(&self, token: &str) {
         self.set_arguments(["--join", token]);
         self.start();
-        // From now on it is started like any other.
+        // The next start needs no token.
         self.set_arguments([]);
     }
 }
 
 impl Nodes {
-    /// Waits until every one of them says that the voters are they, and nobody else.
+    /// Waits until each of them lists exactly these nodes as voters.
     pub async fn expect_to_be_the_voters(&self) {
         let mut own: Vec<_> = self.iter().map(|node| node.id().to_owned()).collect();
         own.sort();
@@ -162,7 +162,7 @@ impl Nodes {
         .await;
     }
 
-    /// These, and one more.
+    /// These nodes and one more.
     pub fn with(&self, node: &Arc<Node>) -> Self {
         self.iter().chain([node]).cloned().collect()
     }

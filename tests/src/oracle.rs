@@ -1,4 +1,4 @@
-//! What the cluster must hold, as its publishers know.
+//! What the cluster must hold, according to its publishers.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -12,8 +12,8 @@ const SHOWN_COUNT: usize = 20;
 
 /// What may be stored for one key.
 ///
-/// An acknowledged packet, or a newer one, must be there for ever. A packet whose outcome is unknown
-/// may be there. A refused packet must not be.
+/// An acknowledged packet, or a newer one, must be there from then on. A packet with an unknown outcome
+/// may be there. A rejected packet must not be there.
 #[derive(Debug, Default)]
 pub struct KeyOracle {
     /// The newest acknowledged timestamp.
@@ -25,7 +25,7 @@ pub struct KeyOracle {
 }
 
 impl KeyOracle {
-    /// Learns the answer to a PUT.
+    /// Records the answer to a PUT.
     pub fn on_answer(&mut self, packet: &Packet, answer: PutAnswer) {
         match answer {
             PutAnswer::Acked => {
@@ -40,7 +40,7 @@ impl KeyOracle {
         self.possible = self.possible.split_off(&newest_acked);
     }
 
-    /// Whether a node may hold `found`.
+    /// Fails if a node must not hold `found`.
     pub fn check(&self, found: Option<&[u8]>) -> Result<(), String> {
         match (found, self.acked) {
             (None, None) => Ok(()),
@@ -82,12 +82,12 @@ impl Oracle {
         self.publishers.extend(publishers);
     }
 
-    /// Knows what another one knows, too.
+    /// Adds the knowledge of another oracle.
     pub fn merge(&mut self, other: Self) {
         self.extend(other.publishers);
     }
 
-    /// The publishers it knows of.
+    /// Its publishers.
     pub fn publishers(&self) -> &[Arc<Publisher>] {
         &self.publishers
     }
@@ -114,7 +114,7 @@ impl Oracle {
         self.publishers.iter().filter(acked).count() as u64
     }
 
-    /// Reads every key at every node, and panics with all that is wrong.
+    /// Reads every key at every node, and panics with all wrong reads.
     pub async fn expect_held_by(&self, nodes: &Nodes) {
         let read_count = self.publishers.len() * nodes.len();
         let publishers = Arc::new(self.publishers.clone());

@@ -1,4 +1,4 @@
-//! Signed packets, good and bad, made from their bytes.
+//! Signed packets, good and bad, built from bytes.
 
 use std::{
     io::Write,
@@ -15,7 +15,7 @@ use pkarr::Keypair;
 /// The TTL of every record that tests publish, in seconds.
 pub const TTL_SECS: u32 = 30;
 
-/// A payload of pkarr's relay protocol, and the key it is meant for.
+/// A payload of pkarr's relay protocol, and the key it is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Packet {
     /// The signer, in z-base-32.
@@ -42,7 +42,7 @@ pub fn sign(keys: &Keypair, micros: u64, dns: &[u8]) -> Packet {
 pub fn sign_txt(keys: &Keypair, micros: u64, records: &[(&str, &str)]) -> Packet {
     let mut message = Message::new(0, MessageType::Response, OpCode::Query);
     for (name, text) in records {
-        let name = Name::from_ascii(name).expect("tests write names that are names");
+        let name = Name::from_ascii(name).expect("the name is valid");
         let data = RData::TXT(TXT::new(vec![(*text).to_owned()]));
         message.add_answer(Record::from_rdata(name, TTL_SECS, data));
     }
@@ -66,7 +66,7 @@ pub fn micros_of(payload: &[u8]) -> Option<u64> {
     Some(u64::from_be_bytes(payload.get(64..72)?.try_into().ok()?))
 }
 
-/// Bytes without sense, the same for the same seed (xorshift).
+/// Random bytes, the same for the same seed (xorshift).
 pub fn garbage(seed: u64, size: usize) -> Vec<u8> {
     let mut state = seed | 1;
     let mut bytes = Vec::with_capacity(size + 8);
@@ -76,7 +76,7 @@ pub fn garbage(seed: u64, size: usize) -> Vec<u8> {
         state ^= state << 17;
         bytes
             .write_all(&state.to_be_bytes())
-            .expect("a Vec takes every write");
+            .expect("a Vec accepts every write");
     }
     bytes.truncate(size);
     bytes

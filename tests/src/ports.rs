@@ -1,8 +1,7 @@
-//! Ports that nobody else takes.
+//! Ports that no other test uses.
 //!
-//! A node that is down must find its ports free when it comes back, so they lie below the range
-//! from which systems choose the ports of outgoing connections (32768 on Linux), and no two
-//! processes of tests draw from the same block.
+//! A node that restarts needs its ports again. So they are below the range for outgoing connections
+//! (from 32768 on Linux), and each test process uses its own block.
 
 use std::{
     collections::VecDeque,
@@ -15,17 +14,17 @@ use std::{
 /// The first port of the first block.
 const FIRST: u16 = 20_000;
 
-/// How many ports a process has: more than the clusters take that it has at a time.
+/// Ports of one process: more than its clusters use at the same time.
 const BLOCK_SIZE: u16 = 600;
 
-/// How many processes can run tests at once.
+/// How many processes can run tests at the same time.
 const BLOCK_COUNT: u16 = 20;
 
 const _: () = assert!(FIRST + BLOCK_SIZE * BLOCK_COUNT <= 32_768);
 
 /// The ports of this process.
 struct Block {
-    /// Those that nobody has now, the longest unused first.
+    /// Free ports, the longest unused first.
     free: VecDeque<u16>,
     /// Held until the process ends.
     _lock: File,
@@ -33,8 +32,7 @@ struct Block {
 
 static BLOCK: Mutex<Option<Block>> = Mutex::new(None);
 
-/// An address on loopback whose port is free for TCP and UDP, and is nobody else's until
-/// [`give_back`].
+/// A loopback address whose port is free for TCP and UDP, and reserved until [`give_back`].
 pub fn take_address() -> SocketAddr {
     let mut block = BLOCK.lock().expect("no holder panics");
     let block = block.get_or_insert_with(take_block);
@@ -47,7 +45,7 @@ pub fn take_address() -> SocketAddr {
     panic!("all {BLOCK_SIZE} ports of this process are taken");
 }
 
-/// Ends the use of an address that was taken.
+/// Releases an address.
 pub fn give_back(address: SocketAddr) {
     if let Ok(mut block) = BLOCK.lock()
         && let Some(block) = block.as_mut()
@@ -58,9 +56,9 @@ pub fn give_back(address: SocketAddr) {
 
 fn take_block() -> Block {
     let dir = env::temp_dir().join("quorate-tests-ports");
-    fs::create_dir_all(&dir).expect("the directory for temporary files can be written");
+    fs::create_dir_all(&dir).expect("the temporary directory is writable");
     for number in 0..BLOCK_COUNT {
-        let lock = File::create(dir.join(number.to_string())).expect("a lock file can be made");
+        let lock = File::create(dir.join(number.to_string())).expect("a lock file can be created");
         if lock.try_lock().is_ok() {
             let first = FIRST + number * BLOCK_SIZE;
             return Block {

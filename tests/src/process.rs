@@ -1,4 +1,4 @@
-//! A process that is started again and again, and its log.
+//! A process that can be restarted, and its log.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -14,30 +14,30 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::wait::{STOP_WITHIN, until};
 
-/// How much of a log is shown when a test fails, from its end, in bytes.
+/// How many bytes from the end of a log are shown when a test fails.
 const SHOWN_LOG_SIZE: usize = 16 * 1024;
 
-/// How a process ended that was expected to.
+/// The end of a process.
 #[derive(Debug)]
 pub struct Ended {
-    /// How.
+    /// Its exit status.
     pub status: ExitStatus,
-    /// All that it wrote.
+    /// Its output.
     pub log: String,
 }
 
-/// A process, up or down, whose outputs go to one file. It is killed when this is dropped.
+/// A process, running or not, whose output goes to a file. It is killed when this is dropped.
 pub(crate) struct Process {
-    /// What the test calls it.
+    /// Its name in the test.
     name: String,
     log_file: PathBuf,
     child: Mutex<Option<Child>>,
-    /// Where in the log file the last process began to write.
+    /// The offset in the log file where the output of the last process starts.
     log_start: AtomicUsize,
 }
 
 impl Process {
-    /// One that has never run.
+    /// A process that has not run yet.
     pub(crate) fn new(name: String, log_file: PathBuf) -> Self {
         Self {
             name,
@@ -47,7 +47,7 @@ impl Process {
         }
     }
 
-    /// Starts it; it must not run.
+    /// Starts it. It must not be running.
     pub(crate) fn start(&self, command: &mut Command) {
         let mut child = self.child();
         assert!(child.is_none(), "{} runs already", self.name);
@@ -68,15 +68,15 @@ impl Process {
         *child = Some(started.expect("quorate can be started"));
     }
 
-    /// Sends a signal; it must run.
+    /// Sends a signal. It must be running.
     pub(crate) fn signal(&self, signal: Signal) {
         let mut child = self.child();
         let child = self.running(&mut child);
-        assert!(exited(child).is_none(), "{} ended by itself", self.name);
-        kill_process(Pid::from_child(child), signal).expect("our own child takes signals");
+        assert!(exited(child).is_none(), "{} ended on its own", self.name);
+        kill_process(Pid::from_child(child), signal).expect("our own child accepts signals");
     }
 
-    /// Waits for the end of one that was killed.
+    /// Waits for the end of a killed process.
     pub(crate) fn reap(&self) {
         if let Some(mut child) = self.child().take() {
             child.wait().expect("our own child can be waited for");
@@ -86,13 +86,13 @@ impl Process {
     /// Kills it if it runs.
     pub(crate) fn end(&self) {
         if let Some(mut child) = self.child().take() {
-            // One that has ended cannot be killed, and that is what we want.
+            // An error means that it has already ended.
             let _ = child.kill();
             let _ = child.wait();
         }
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until it has ended on its own.
     pub(crate) async fn wait_for_end(&self) -> Ended {
         let what = format!("the end of {}", self.name);
         let status = until(&what, STOP_WITHIN, async || {
@@ -120,25 +120,25 @@ impl Process {
         self.child().as_ref().map(Child::id)
     }
 
-    /// Panics if it has ended without being told to.
+    /// Panics if it has ended on its own.
     pub(crate) fn check_alive(&self) {
         let status = self.child().as_mut().and_then(exited);
         if let Some(status) = status {
             panic!(
-                "{} ended by itself: {status}\n{}",
+                "{} ended on its own: {status}\n{}",
                 self.name,
                 self.log_end()
             );
         }
     }
 
-    /// All that was written since it was last started.
+    /// The output since the last start.
     pub(crate) fn log(&self) -> String {
         let start = self.log_start.load(Ordering::Relaxed);
         String::from_utf8_lossy(&self.log_bytes()[start..]).into_owned()
     }
 
-    /// The last that was written, by all processes together.
+    /// The end of the log of all its runs.
     pub(crate) fn log_end(&self) -> String {
         let log = self.log_bytes();
         let log = String::from_utf8_lossy(&log);
@@ -157,7 +157,7 @@ impl Process {
     }
 
     fn child(&self) -> MutexGuard<'_, Option<Child>> {
-        // A test that failed while it held the lock still needs its processes killed.
+        // Also after a panic with the lock held: its processes must still be killed.
         self.child
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())

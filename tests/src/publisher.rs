@@ -1,4 +1,4 @@
-//! Whoever signs packets and remembers what became of them.
+//! Signs packets and remembers the answers to their PUTs.
 
 use std::sync::{Mutex, MutexGuard};
 
@@ -6,12 +6,12 @@ use pkarr::Keypair;
 
 use crate::{KeyOracle, Node, Packet, packet};
 
-/// What a PUT was answered.
+/// The answer to a PUT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PutAnswer {
-    /// 204: it is stored for ever, or until a newer one comes.
+    /// 204: it is stored until a newer packet replaces it.
     Acked,
-    /// A status that says it is not stored.
+    /// A status that means it is not stored.
     Refused(u16),
     /// No connection could be made, so it is not stored.
     Unreached,
@@ -26,14 +26,14 @@ impl PutAnswer {
         assert_eq!(self, Self::Acked);
     }
 
-    /// Panics unless it was refused with this status.
+    /// Panics unless it was rejected with this status.
     #[track_caller]
     pub fn expect_refused(self, status: u16) {
         assert_eq!(self, Self::Refused(status));
     }
 }
 
-/// A key pair that signs ever newer packets.
+/// A key pair that signs newer and newer packets.
 pub struct Publisher {
     name: String,
     keys: Keypair,
@@ -53,7 +53,7 @@ impl Publisher {
         }
     }
 
-    /// What the test calls it.
+    /// Its name in the test.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -63,22 +63,22 @@ impl Publisher {
         self.keys.to_z32()
     }
 
-    /// Its key pair, to sign by hand.
+    /// Its key pair.
     pub fn keys(&self) -> &Keypair {
         &self.keys
     }
 
-    /// Where its text is found under `origin`.
+    /// The DNS name of its text under `origin`.
     pub fn name_under(&self, origin: &str) -> String {
         format!("_iroh.{}.{origin}", self.key())
     }
 
-    /// What its PUTs were answered so far.
+    /// The answers to its PUTs so far.
     pub fn oracle(&self) -> MutexGuard<'_, KeyOracle> {
         self.oracle.lock().expect("no holder panics")
     }
 
-    /// Signs a text at `_iroh`, newer than all before.
+    /// Signs a TXT record at `_iroh`, with a newer timestamp than before.
     pub fn packet(&self, text: &str) -> Packet {
         let name = format!("_iroh.{}.", self.key());
         packet::sign_txt(&self.keys, self.tick(), &[(&name, text)])
@@ -89,7 +89,7 @@ impl Publisher {
         self.put_packet(node, &self.packet(text)).await
     }
 
-    /// PUTs a packet, and remembers the answer.
+    /// PUTs a packet and records the answer.
     pub async fn put_packet(&self, node: &Node, packet: &Packet) -> PutAnswer {
         let answer = node.put(packet).await;
         self.oracle().on_answer(packet, answer);

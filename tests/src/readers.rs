@@ -1,4 +1,4 @@
-//! Readers that read all the time, while something else happens, and know what they may see.
+//! Readers that read continuously in the background and check what they see.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -6,26 +6,26 @@ use tokio::{sync::watch, task::JoinSet, time::sleep};
 
 use crate::{Answer, Load, Node, Nodes, Publisher, load::Keys, packet::micros_of};
 
-/// How long a reader rests between reads: it watches the work and is not the load.
+/// The pause between reads: readers check the work and are not the load.
 const REST: Duration = Duration::from_millis(3);
 
-/// How far the keys lie apart, in the order of their publishing, that are read one after the other:
-/// a prime, so that all of them have their turn.
+/// The distance, in order of publishing, between keys that are read one after the other: a prime, so
+/// that every key is read.
 const STRIDE: usize = 7919;
 
 /// What readers saw.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Reads {
-    /// Reads of what a node held, none of which was older than one before it at the same node.
+    /// Reads of one node, none older than an earlier one at the same node.
     pub stale: u64,
-    /// Linearizable reads, each of which showed all that was acknowledged when it began.
+    /// Linearizable reads, each of which showed everything acknowledged before it started.
     pub linearizable: u64,
-    /// Linearizable reads that were refused.
+    /// Rejected linearizable reads.
     pub refused: u64,
 }
 
-/// Readers in the background, of the keys that a load publishes. At each node one reads what the
-/// node holds, and one what the cluster holds.
+/// Readers in the background of the keys of a load. At each node one reads what the node holds, and
+/// one sends linearizable reads.
 pub struct Readers {
     stop: watch::Sender<bool>,
     readers: JoinSet<Reads>,
@@ -50,7 +50,7 @@ impl Readers {
         Self { stop, readers }
     }
 
-    /// Ends them, and panics if one saw what it must not see.
+    /// Stops them, and panics if one saw something wrong.
     pub async fn stop(self) -> Reads {
         self.stop.send_replace(true);
         let mut all = Reads::default();
@@ -72,7 +72,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// Rests, and says whose key to read then. `None` once it shall stop.
+    /// Pauses, and returns whose key to read next. `None` when it must stop.
     async fn next(&mut self) -> Option<Arc<Publisher>> {
         while !*self.stopped.borrow() {
             sleep(REST).await;
@@ -84,7 +84,7 @@ impl Reader {
         None
     }
 
-    /// No packet is older than one that was seen here before.
+    /// Checks that no packet is older than one seen at this node before.
     async fn read_what_the_node_holds(mut self) -> Reads {
         let mut newest: HashMap<String, Option<u64>> = HashMap::new();
         while let Some(publisher) = self.next().await {
@@ -106,7 +106,7 @@ impl Reader {
         self.reads
     }
 
-    /// No packet is older than one that was acknowledged, anywhere, before the read began.
+    /// Checks that no packet is older than one acknowledged at any node before the read started.
     async fn read_what_the_cluster_holds(mut self) -> Reads {
         while let Some(publisher) = self.next().await {
             let acked = publisher.oracle().acked_micros();
@@ -132,8 +132,8 @@ impl Reader {
     }
 }
 
-/// The timestamp of the packet that a read found, `Some(None)` if it found none; `None` if it was
-/// refused.
+/// The timestamp of the packet that a read found, `Some(None)` if it found none, `None` if it was
+/// rejected.
 fn micros_in(answer: &Answer) -> Option<Option<u64>> {
     match answer.status {
         503 => None,

@@ -1,4 +1,4 @@
-//! What is asked of a node: the relay, DNS, the admin address.
+//! Requests to a node: relay, DNS, admin address.
 
 use bytes::Bytes;
 use hickory_proto::{op::Message, rr::RecordType};
@@ -7,7 +7,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{Node, ORIGIN, Packet, PutAnswer, dns};
 
-/// How a node says it stands (`/v1/status`).
+/// The status of a node (`/v1/status`).
 #[derive(Debug, Clone, Deserialize)]
 #[allow(
     missing_docs,
@@ -81,7 +81,7 @@ impl Answer {
 }
 
 impl Node {
-    /// How it stands.
+    /// Its status.
     pub async fn status(&self) -> Result<Status, String> {
         self.check_alive();
         self.admin("/v1/status").await?.json()
@@ -118,14 +118,14 @@ impl Node {
             .await
     }
 
-    /// GETs the packet of a key from a node that may be gone: `None` if there is no answer.
+    /// GETs the packet of a key from a node that may be down: `None` if there is no answer.
     pub async fn get_unless_unreached(&self, key: &str) -> Option<Answer> {
         let request = self.client().get(self.url(&format!("/pkarr/{key}")));
         Answer::to(request).await.ok()
     }
 
-    /// GETs the packet of a key as the cluster holds it, not just this node: 503 if it cannot be
-    /// told, `None` if there is no answer.
+    /// GETs the packet of a key with a linearizable read: 503 if that is not possible, `None` if there is
+    /// no answer.
     pub async fn get_linearizable(&self, key: &str) -> Option<Answer> {
         let url = self.url(&format!("/pkarr/{key}?policy=NetworkOnly"));
         Answer::to(self.client().get(url)).await.ok()
@@ -153,14 +153,14 @@ impl Node {
         self.client().put(url).body(payload)
     }
 
-    /// Asks for a name over UDP, and panics if there is no answer.
+    /// Queries a name over UDP, and panics if there is no answer.
     pub async fn ask(&self, name: &str, record_type: RecordType) -> Message {
         let question = dns::question(name, record_type);
         let answer = dns::ask_udp(self.addresses().dns, &question).await;
         answer.unwrap_or_else(|error| panic!("{name} at {}: {error}", self.name()))
     }
 
-    /// The texts at a key's `_iroh`, by DNS over UDP.
+    /// The TXT records at a key's `_iroh`, by DNS over UDP.
     pub async fn texts(&self, key: &str) -> Vec<String> {
         let name = format!("_iroh.{key}.{ORIGIN}");
         dns::texts(&self.ask(&name, RecordType::TXT).await)

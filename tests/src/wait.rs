@@ -1,12 +1,11 @@
-//! Waiting for a condition: with a label and a deadline. For a span of time, only where something
-//! must not happen.
+//! Waits for a condition, with a label and a deadline. Fixed times are only for what must not happen.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-/// How often a condition is looked at.
-const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+/// How often a condition is checked.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// How long a node may take to start and know a leader, on a busy machine.
 pub const START_WITHIN: Duration = Duration::from_secs(30);
@@ -14,14 +13,13 @@ pub const START_WITHIN: Duration = Duration::from_secs(30);
 /// How long live nodes may take to agree on a leader.
 pub const LEADER_WITHIN: Duration = Duration::from_secs(20);
 
-/// How long nodes may take to become equal once nothing is written any more.
+/// How long nodes may take to become equal after the last write.
 pub const CONVERGE_WITHIN: Duration = Duration::from_secs(60);
 
 /// How long a node may take to stop when told to.
 pub const STOP_WITHIN: Duration = Duration::from_secs(20);
 
-/// Looks until `look` gives a value, and panics with `what` and the last reason when `within` has
-/// passed.
+/// Calls `look` until it returns a value. After `within` it panics with `what` and the last reason.
 pub async fn until<T>(
     what: &str,
     within: Duration,
@@ -34,12 +32,12 @@ pub async fn until<T>(
             Err(reason) if begun.elapsed() >= within => {
                 panic!("waited {within:?} for {what}: {reason}")
             }
-            Err(_) => sleep(LOOK_INTERVAL).await,
+            Err(_) => sleep(POLL_INTERVAL).await,
         }
     }
 }
 
-/// Looks for all of `span`, and panics with `what` and the reason as soon as `look` gives one.
+/// Calls `look` during `span`, and panics with `what` and the reason if it fails.
 pub async fn throughout(
     what: &str,
     span: Duration,
@@ -50,6 +48,6 @@ pub async fn throughout(
         if let Err(reason) = look().await {
             panic!("not for all of {span:?}: {what}: {reason}");
         }
-        sleep(LOOK_INTERVAL).await;
+        sleep(POLL_INTERVAL).await;
     }
 }

@@ -59,7 +59,7 @@ async fn a_replacement_survives_two_restarts_in_a_row() {
     stays[0].wait_until_known(&new).await;
     let replace = ["member", "replace", old.id(), new.id()];
     for _ in 0..2 {
-        let leader = stays[0].told_leader(&cluster.nodes()).await;
+        let leader = stays[0].reported_leader(&cluster.nodes()).await;
         let (asked, killed) = tokio::join!(stays[1].run(&replace), async {
             // In the middle of it, wherever that is.
             load.wait_for_acks(5).await;

@@ -46,7 +46,7 @@ async fn a_member_that_lost_its_data_is_told_to_be_replaced() {
     for told in ["lost its data", "quorate member replace", "--join TOKEN"] {
         assert!(text.contains(told), "{text}");
     }
-    assert_eq!(bob.handshakes("forgotten"), 1);
+    assert_eq!(bob.handshakes("data_lost"), 1);
     bob.expect_alive().await;
 }
 
@@ -70,12 +70,12 @@ async fn a_member_that_states_less_than_it_acknowledged_is_told_both_positions()
     ] {
         assert!(text.contains(told), "{told} in {text}");
     }
-    assert_eq!(bob.handshakes("forgotten"), 1);
+    assert_eq!(bob.handshakes("data_lost"), 1);
     for no_less in [LogPosition::new(2, 7), LogPosition::new(1, 9)] {
         bob.service.remember(term, no_less);
         open(ALICE, bob.address()).await.unwrap();
     }
-    assert_eq!(bob.handshakes("forgotten"), 1);
+    assert_eq!(bob.handshakes("data_lost"), 1);
 }
 
 #[tokio::test]

@@ -217,7 +217,7 @@ async fn a_key_that_has_lost_its_data_does_not_join_again() {
         error.to_string().contains("quorate member replace"),
         "{error}"
     );
-    assert_eq!(bob.handshakes("forgotten"), 1);
+    assert_eq!(bob.handshakes("data_lost"), 1);
     assert_eq!(bob.joins("joined"), 0);
 }
 

@@ -11,6 +11,7 @@ use tokio::{sync::watch, task::JoinSet};
 use crate::{
     Node, NodeMetrics, OpenError, RaftConfig,
     adapters::{Raft, StateMachine},
+    background::commit_mark::sync_commit_index,
     background::space::Space,
     background::space_watch::watch_space,
     clocks::clock::watch_clock,
@@ -134,6 +135,7 @@ async fn take_part(
     tasks.spawn(keep_log_short(parts.clone()));
     tasks.spawn(parts.raft.incoming.clone().give_up_idle());
     tasks.spawn(parts.clone().agree());
+    tasks.spawn(sync_commit_index(parts.clone()));
     tasks.spawn(parts.clone().expire());
     tasks.spawn(parts.clone().scrub());
     let write_path = WritePath {

@@ -100,7 +100,12 @@ impl Node {
         let mut applied = open.write_path.applied.clone();
         // Fails only when the node is gone, and nobody waits here.
         let _ = applied.wait_for(|meta| meta.cluster.id.is_some()).await;
-        let log = open.parts.log.clone();
+        let Parts {
+            raft, log, config, ..
+        } = &*open.parts;
+        // After an installed snapshot the log starts behind it only in a later step of openraft.
+        let is_log_empty = |_| log.state().last.is_none();
+        raft.watch(config.heartbeat(), is_log_empty).await;
         if flushed(|on_flushed| log.sync(on_flushed)).await.is_err() {
             // The node stops, as its log has failed.
             std::future::pending().await

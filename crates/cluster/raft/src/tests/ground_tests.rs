@@ -506,3 +506,42 @@ async fn a_leader_whose_disk_is_slow_hands_over() {
     disk.release_syncs();
     simulated.cluster.shutdown().await;
 }
+
+/// Without another group of entries the commit index would stay in memory.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_starts_alone_shows_all_that_it_showed_before_it_was_killed() {
+    let mut simulated = Simulated::start(3).await;
+    let follower = simulated.follower();
+    let node = simulated.cluster.nodes[&follower].clone();
+    let log_dir = node.parts().config.dir.join(crate::LOG_DIR);
+    let is_known = |disk: &SimDisk, applied| {
+        let image = disk.image(disk.boundaries(), Loss::Everything);
+        let config = quorate_log::LogConfig::new(Arc::new(image), &log_dir);
+        let registry = quorate_metrics::Registry::new();
+        let metrics = quorate_log::LogMetrics::register(&registry).unwrap();
+        let log = quorate_log::Log::open(config, metrics).unwrap();
+        log.state().committed.is_some_and(|at| at.index >= applied)
+    };
+    // Again if the leader has written an entry of its own after the packet.
+    for micros in 1.. {
+        put(&node, &packet(1, micros)).await.unwrap();
+        let applied = node.status().applied_index;
+        let known = async {
+            while !is_known(&simulated.disks[&follower], applied) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(TIMEOUT, known).await.expect("it is synced");
+        if node.status().applied_index == applied {
+            break;
+        }
+    }
+    let applied = node.status().applied_index;
+    drop(node);
+    let nodes: Vec<_> = simulated.cluster.configs.keys().copied().collect();
+    nodes.into_iter().for_each(|node| simulated.kill(node));
+
+    simulated.cluster.open(follower).await.unwrap();
+    let node = &simulated.cluster.nodes[&follower];
+    assert!(node.status().applied_index >= applied);
+}
