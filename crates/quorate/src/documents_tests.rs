@@ -300,10 +300,10 @@ fn shell_words(line: &str) -> Vec<String> {
 
 /// Fails if the program would not take the command. In running text arguments may be left out.
 fn parse(program: &Command, command: &[String], in_block: bool) -> Result<(), String> {
-    let is_cut = command.iter().any(|word| word == "…" || word == "...");
-    let words = command
-        .iter()
-        .filter(|word| !matches!(&***word, "…" | "..."));
+    // The document leaves out what follows.
+    let cut = command.iter().position(|word| word == "…");
+    let is_cut = cut.is_some();
+    let words = command[..cut.unwrap_or(command.len())].iter();
     let words = words.map(|word| word.trim_matches(['[', ']']));
     let Err(error) = program.clone().try_get_matches_from(words) else {
         return Ok(());
