@@ -1,5 +1,5 @@
 //! Checks of every Markdown file of the repository: links and anchors lead somewhere, every page is in
-//! the table of contents, and the commands and settings that a document quotes exist.
+//! the table of contents, and the commands, settings and messages that a document quotes exist.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -368,6 +368,49 @@ fn every_quoted_setting_exists() {
             {
                 let at = document.path.display();
                 faults.push(format!("{at}:{number}: there is no setting {name}"));
+            }
+        }
+    }
+    expect_none(&faults);
+}
+
+/// Messages change more often than pages: the lists of `docs/monitor.md` quote the program as it is.
+#[test]
+fn every_message_that_operators_look_for_is_in_the_program() {
+    let (mut dirs, mut program) = (vec![root().join("crates")], String::new());
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                dirs.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "rs") {
+                program.push_str(&fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    // A text may be continued in the next line.
+    let mut parts = program.split("\\\n");
+    let first = parts.next().unwrap().to_owned();
+    let program = parts.fold(first, |text, part| text + part.trim_start());
+    let documents = documents();
+    let page = Path::new("docs/monitor.md");
+    let page = documents
+        .iter()
+        .find(|document| document.path == page)
+        .unwrap();
+    let mut faults = Vec::new();
+    for (number, line) in &page.prose {
+        let Some(item) = line.strip_prefix("- `") else {
+            continue;
+        };
+        let (messages, _) = item.rsplit_once("`: ").unwrap_or_default();
+        for message in messages.split("`, `") {
+            let is_message = message.contains(' ') && !message.contains(char::is_numeric);
+            if is_message && !program.contains(message) {
+                let at = page.path.display();
+                faults.push(format!(
+                    "{at}:{number}: the program has no message {message:?}"
+                ));
             }
         }
     }
