@@ -7,13 +7,13 @@ use quorate_tests::{
     wait::{CONVERGE_WITHIN, throughout, until},
 };
 
-/// What a node says that was removed.
+/// The text that a removed node logs.
 const REMOVED: &str = "removed from the cluster";
 
-/// What a node says only to an operator who should give up its data.
+/// The text that a node logs only if the operator should discard its data.
 const ADVICE: &str = "empty data directory";
 
-/// For how long a node must conclude nothing: many times as long as it takes to ask everybody.
+/// How long a node must conclude nothing: many times as long as asking all others takes.
 const SPAN: Duration = Duration::from_secs(4);
 
 /// A cluster of a, b and c in which b is down.
@@ -37,8 +37,7 @@ impl Absence {
         Self { cluster, a, b, c }
     }
 
-    /// A new node joins as a voter, through `by`, and takes the place of `old`, whose machine is
-    /// switched off.
+    /// Adds a new voter through `by`, and replaces `old`, whose machine is off, with it.
     async fn replace(&self, by: &Node, old: &Node) -> Arc<Node> {
         let new = self.cluster.join(by).await;
         by.operate(&["member", "replace", old.id(), new.id()]).await;
@@ -49,7 +48,7 @@ impl Absence {
     }
 }
 
-/// Has `node` lead, and waits until all live nodes say that it does.
+/// Makes `node` the leader, and waits until all live nodes agree.
 async fn have_lead(nodes: &Nodes, node: &Node) {
     nodes[0].operate(&["leader", "transfer", node.id()]).await;
     let leader = nodes.wait_for_leader().await;
@@ -69,8 +68,8 @@ async fn wait_until_removed(node: &Node) {
     .await;
 }
 
-/// Expects that a node neither is ready nor says that it was removed, and advises nothing that would
-/// lose data.
+/// Expects that a node is not ready, does not report its removal, and advises nothing that would lose
+/// data.
 async fn expect_no_conclusion(node: &Node) {
     node.wait_alive().await;
     let what = format!("{} concludes nothing", node.name());
@@ -83,7 +82,7 @@ async fn expect_no_conclusion(node: &Node) {
     .await;
 }
 
-/// While b is away, d takes the place of c and leads. b follows it by itself.
+/// While b is away, d replaces c and leads. b follows it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_voter_that_was_away_follows_a_leader_that_it_does_not_know() {
     let absence = Absence::of_three().await;
@@ -132,7 +131,7 @@ async fn two_voters_that_never_met_elect_a_leader() {
     present.expect_converged().await;
 }
 
-/// While b is away, d and e join. With them alone, of whom it has never heard, it is a majority.
+/// While b is away, d and e join. b and these two, which it does not know, are a majority.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_voter_that_was_away_finds_a_cluster_that_has_grown() {
     let absence = Absence::of_three().await;
@@ -160,7 +159,7 @@ async fn a_voter_that_was_away_finds_a_cluster_that_has_grown() {
     present.expect_converged().await;
 }
 
-/// While b is away, all that it knew are replaced. Those that came in their place reach it.
+/// While b is away, all nodes that it knew are replaced. The new ones reach it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_voter_that_slept_through_the_replacement_of_all_that_it_knew_follows() {
     let absence = Absence::of_three().await;
@@ -180,7 +179,7 @@ async fn a_voter_that_slept_through_the_replacement_of_all_that_it_knew_follows(
     present.expect_converged().await;
 }
 
-/// b is replaced while it is away. One of three voters tells it so, which is no majority; then the
+/// b is replaced while it is away. One of three voters reports that, which is not a majority; then the
 /// others do too.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_voter_that_was_removed_while_away_believes_a_majority() {
@@ -205,7 +204,7 @@ async fn a_voter_that_was_removed_while_away_believes_a_majority() {
     present.expect_to_be_the_voters().await;
 }
 
-/// b is removed while it is away, and all that it knew are gone: nobody tells it anything.
+/// b is removed while it is away, and all nodes that it knew are gone: it learns nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_whose_acquaintances_are_all_gone_concludes_nothing() {
     let absence = Absence::of_three().await;

@@ -1,4 +1,4 @@
-//! What strangers send to the relay: each kind has its answer, and none does harm.
+//! Invalid requests to the relay: each kind gets its answer, and none does harm.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ const Z32_ALPHABET: &str = "ybndrfg8ejkmcpqxot1uwisza345h769";
 /// A DNS response without records.
 const EMPTY_DNS: [u8; 12] = [0, 0, 0x84, 0, 0, 0, 0, 0, 0, 0, 0, 0];
 
-/// The largest packet that a relay takes: signature, timestamp and 1000 bytes of DNS.
+/// The largest packet that a relay accepts: signature, timestamp and 1000 bytes of DNS.
 const PAYLOAD_SIZE_MAX: usize = 1072;
 
 const MINUTE_MICROS: u64 = 60 * 1_000_000;
@@ -49,8 +49,8 @@ async fn malformed_keys_are_refused() {
     expect_nothing_stored(&node).await;
 }
 
-/// The last symbol of a key has four bits that say nothing, so 16 strings name each key: they are
-/// the same key on every node.
+/// The last symbol of a key has four unused bits, so 16 strings name each key. Every node treats them
+/// as the same key.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_alias_of_a_key_is_that_key_on_every_node() {
     let cluster = Cluster::start(voters(3)).await;
@@ -131,8 +131,8 @@ async fn undecodable_dns_is_refused() {
     expect_nothing_stored(&node).await;
 }
 
-/// A key may sign what it likes about others: it is stored as it was signed, and only what lies in
-/// its own zone is served.
+/// A key may sign anything about other keys: it is stored as signed, and only what is in its own zone
+/// is served.
 #[tokio::test(flavor = "multi_thread")]
 async fn records_outside_the_signers_zone_are_not_served() {
     let cluster = Cluster::start(voters(1)).await;
@@ -196,7 +196,7 @@ async fn timestamps_too_far_ahead_are_refused() {
             expect_refused(&node.put_bytes(&packet.key, packet.payload).await, 400);
         }
         assert_eq!(node.get(&keys.to_z32()).await.status, 404);
-        // A clock that is a little fast is forgiven, and one that is slow is nobody's business.
+        // A slightly fast clock is accepted, and any slow one.
         for micros in [0, 1, now_micros() + 5 * MINUTE_MICROS] {
             let packet = sign(&keys, micros, &EMPTY_DNS);
             assert_eq!(
@@ -225,7 +225,7 @@ async fn older_packets_conflict_and_ties_go_to_the_larger() {
 
     let leader = cluster.leader().await;
     for (node, first) in [(leader.clone(), true), (cluster.follower().await, false)] {
-        // A node judges by what it has applied: identical bytes that it still stores are taken.
+        // A node decides by what it has applied: identical bytes that it still stores are accepted.
         let applied = leader.status().await.expect("it lives").applied_index;
         node.wait_applied(applied).await;
         let smaller_status = if first { 204 } else { 409 };
@@ -260,7 +260,7 @@ async fn older_packets_conflict_and_ties_go_to_the_larger() {
     }
 }
 
-/// Refreshes dominate what endpoints write, so they must not reach the log.
+/// Most writes of endpoints are refreshes, so these must not reach the log.
 #[tokio::test(flavor = "multi_thread")]
 async fn identical_bytes_cost_no_raft_entry() {
     let cluster = Cluster::start(voters(3)).await;
@@ -287,13 +287,12 @@ async fn identical_bytes_cost_no_raft_entry() {
         }
     }
     assert_eq!(last_log_index().await, before);
-    // The figure moves when something is stored.
+    // The metric changes when something is stored.
     alice.put(&cluster.node(1), "another").await.expect_acked();
     assert_ne!(last_log_index().await, before);
 }
 
-/// Who writes too often is told when to come back; reading, and asking whether one may write, cost
-/// nothing.
+/// A client that writes too often gets `Retry-After`; reads and preflights use up no limit.
 #[tokio::test(flavor = "multi_thread")]
 async fn too_many_puts_are_limited_and_reads_are_not() {
     const BURST: u32 = 20;

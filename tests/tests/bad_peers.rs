@@ -1,4 +1,4 @@
-//! Who calls at the address for nodes and is none, or is one that has lost its mind.
+//! Connections to the peer address from strangers, and from nodes that send garbage.
 
 use quorate_tests::{Cluster, Node, packet::garbage, voters};
 use tokio::{
@@ -12,10 +12,10 @@ use crate::peer::{call, frame, hello, seed_of};
 /// The wire version that nodes speak.
 const WIRE_VERSION: u8 = 1;
 
-/// The lanes that nodes have, and some that they do not.
-const LANES: std::ops::RangeInclusive<u8> = 0..=8;
+/// The stream kinds that nodes have, and some that they do not.
+const STREAM_KINDS: std::ops::RangeInclusive<u8> = 0..=8;
 
-/// A stranger gets nothing, not even a version, whatever it says.
+/// A stranger receives nothing, not even a version, whatever it sends.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_key_gets_no_byte() {
     let cluster = Cluster::start(voters(3)).await;
@@ -23,14 +23,14 @@ async fn an_unknown_key_gets_no_byte() {
     let process = node.process_id();
     let id = cluster_id(&node);
     for seed in [Some([9; 32]), None] {
-        for lane in LANES {
+        for lane in STREAM_KINDS {
             for sent in [hello(WIRE_VERSION, &id, lane), hello(99, &id, lane), vec![]] {
                 let received = call(node.addresses().peer, seed, &sent).await;
                 assert_eq!(received, b"", "lane {lane}");
             }
         }
     }
-    // Whoever has a node's key is told something, so the silence above is meant for strangers.
+    // A client with a node's key receives an answer, so the silence above is for strangers.
     let known = call(
         node.addresses().peer,
         Some(other_key(&cluster)),
@@ -41,7 +41,7 @@ async fn an_unknown_key_gets_no_byte() {
     expect_undisturbed(&cluster, &node, process).await;
 }
 
-/// A node of another version is told which, and no more.
+/// A node of another version receives the supported versions and no more.
 #[tokio::test(flavor = "multi_thread")]
 async fn another_wire_version_is_told_so() {
     let cluster = Cluster::start(voters(3)).await;
@@ -63,7 +63,7 @@ async fn another_wire_version_is_told_so() {
     expect_undisturbed(&cluster, &node, process).await;
 }
 
-/// One that has a node's key and speaks garbage, before its greeting or after it.
+/// A client with a node's key sends garbage, before its greeting or after it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_known_peer_that_speaks_garbage_is_cut_off() {
     let cluster = Cluster::start(voters(3)).await;
@@ -73,20 +73,20 @@ async fn a_known_peer_that_speaks_garbage_is_cut_off() {
     let id = cluster_id(&node);
     let mut sent = vec![vec![0; 64], vec![0xff; 64], frame(b""), frame(b"quorate1")];
     sent.extend((1..=8).map(|seed| garbage(seed, 200 * seed as usize)));
-    for lane in LANES {
+    for lane in STREAM_KINDS {
         let hello = hello(WIRE_VERSION, &id, lane);
         sent.push([&hello[..], &[0xff; 64]].concat());
         sent.push([&hello[..], &frame(&garbage(u64::from(lane) + 1, 300))].concat());
         sent.push([&hello[..], &frame(&[0x80; 32])].concat());
     }
     for bytes in sent {
-        // That the call ends is asserted by the call.
+        // `call` asserts that the connection ends.
         call(node.addresses().peer, key, &bytes).await;
     }
     expect_undisturbed(&cluster, &node, process).await;
 }
 
-/// Bytes that are not even TLS.
+/// Bytes that are not TLS.
 #[tokio::test(flavor = "multi_thread")]
 async fn garbage_at_the_peer_port_does_no_harm() {
     let cluster = Cluster::start(voters(3)).await;
@@ -106,7 +106,7 @@ async fn garbage_at_the_peer_port_does_no_harm() {
     expect_undisturbed(&cluster, &node, process).await;
 }
 
-/// The node is what it was, and the cluster works.
+/// The node still runs, and the cluster works.
 async fn expect_undisturbed(cluster: &Cluster, node: &Node, process_id: Option<u32>) {
     node.expect_unharmed(process_id).await;
     let alice = cluster.publisher("alice");

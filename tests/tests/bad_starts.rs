@@ -1,6 +1,6 @@
-//! Nodes that must not start or go on, and say why.
+//! Nodes that must not start or continue, and report why.
 
-// What cannot be tested here is named, not passed over in silence.
+// A test that cannot run here prints SKIPPED.
 #![allow(clippy::print_stderr)]
 
 use std::{
@@ -76,7 +76,7 @@ async fn settings_that_make_no_sense_are_named() {
     }
 }
 
-/// A disk without room: the node says so and stops, and starts once there is room.
+/// A full disk: the node reports it and stops, and starts when there is space.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_at_start_is_named() {
     let cluster = Cluster::prepare(&voters(1));
@@ -94,7 +94,7 @@ async fn a_full_disk_at_start_is_named() {
     node.wait_ready().await;
 }
 
-/// What the program says last, which is what it says of its end, names `what`.
+/// Expects that the last line of the program, its reason for ending, names `what`.
 #[track_caller]
 fn expect_error_names(said: &str, what: &str) {
     let (_, error) = said
@@ -109,8 +109,8 @@ struct SmallDisk {
 }
 
 impl SmallDisk {
-    /// Moves what was prepared for the node onto a disk of this size. `None`, said aloud, where none can be
-    /// mounted.
+    /// Moves the prepared data of the node onto a disk of this size. Prints SKIPPED and returns `None` where
+    /// none can be mounted.
     fn under(node: &Node, size: &str) -> Option<Self> {
         let path = node.data_dir();
         let moved = ["node.key", "cluster"].map(|name| path.join(name));
@@ -152,7 +152,7 @@ impl SmallDisk {
         }
     }
 
-    /// Leaves no room at all.
+    /// Fills the disk completely.
     fn fill(&self) {
         let mut filling = fs::File::create(self.filling()).expect("there is room");
         let full = loop {
@@ -163,7 +163,7 @@ impl SmallDisk {
         assert_eq!(full.kind(), std::io::ErrorKind::StorageFull);
     }
 
-    /// Gives the disk all the room that a node needs: a quarter more than `store.free_size_min`.
+    /// Gives the disk the space that a node needs: a quarter more than `store.free_size_min`.
     fn make_room(&self) {
         fs::remove_file(self.filling()).expect("it was made");
         let remount = Command::new("mount")

@@ -66,8 +66,8 @@ async fn iroh_endpoints_find_each_other_through_dns() {
     connect_both_ways(&alice, &bob).await;
 }
 
-/// Without a lookup service the same endpoints cannot find each other, so what the tests above show
-/// is the work of the cluster.
+/// Without a lookup service the same endpoints cannot find each other, so the tests above show the work
+/// of the cluster.
 #[tokio::test(flavor = "multi_thread")]
 async fn iroh_endpoints_without_a_lookup_service_stay_strangers() {
     let cluster = Cluster::start(voters(1)).await;
@@ -78,7 +78,7 @@ async fn iroh_endpoints_without_a_lookup_service_stay_strangers() {
     assert!(connected.is_err(), "they must have met in some other way");
 }
 
-/// An endpoint that publishes through a relay, and looks nothing up.
+/// An endpoint that publishes through a relay and does no lookups.
 pub(crate) fn endpoint(relay: Url) -> Builder {
     let publisher = PkarrPublisher::builder(relay).addr_filter(AddrFilter::unfiltered());
     Endpoint::builder(presets::Minimal)
@@ -121,7 +121,7 @@ pub(crate) async fn connect_both_ways(alice: &Endpoint, bob: &Endpoint) {
     bob.close().await;
 }
 
-/// `from` connects to `to`, knowing its id only, and sends bytes that come back.
+/// `from` connects to `to`, of which it knows only the id, and sends bytes that are echoed.
 async fn talk(from: &Endpoint, to: &Endpoint) {
     let accept = async {
         let connection = to
@@ -179,7 +179,7 @@ async fn the_pkarr_client_publishes_through_one_node_and_resolves_through_anothe
         pkarr::ResolvePolicy::NetworkOnly,
         pkarr::ResolvePolicy::CacheFirst,
     ] {
-        // A client of its own each time, for it has a cache.
+        // A new client each time, because it has a cache.
         let found = pkarr_client(&cluster.node(2))
             .resolve(&keys.public_key(), policy)
             .await;
@@ -221,7 +221,7 @@ fn pkarr_client(node: &Node) -> pkarr::Client {
     pkarr_client_of(&node.url("/pkarr"), reqwest::Client::builder())
 }
 
-/// A client of a relay that sends what it has to say by `http`.
+/// A client of a relay that uses `http`.
 pub(crate) fn pkarr_client_of(relay: &str, http: reqwest::ClientBuilder) -> pkarr::Client {
     let http = http.no_proxy().build().expect("it needs nothing");
     let mut builder = pkarr::Client::builder();
@@ -230,7 +230,7 @@ pub(crate) fn pkarr_client_of(relay: &str, http: reqwest::ClientBuilder) -> pkar
     builder.build().expect("there is a relay")
 }
 
-/// What that client publishes.
+/// The packet that this client publishes.
 pub(crate) fn greeting(keys: &pkarr::Keypair, text: &str) -> pkarr::SignedPacket {
     let name = "_greeting".try_into().expect("a name");
     let text = text.try_into().expect("a text");
@@ -285,7 +285,7 @@ async fn dig_finds_records_over_udp_and_tcp() {
     assert!(dig(&node, &["+short", "SOA", ORIGIN]).contains(&format!("hostmaster.{ORIGIN}")));
 }
 
-/// What dig says in full of names that have nothing: the status, the SOA and no answer.
+/// The complete output of dig for negative answers: the status, the SOA and no answer.
 #[tokio::test(flavor = "multi_thread")]
 async fn dig_is_told_no_data_and_no_such_name_apart() {
     let cluster = Cluster::start(voters(1)).await;
@@ -345,7 +345,7 @@ async fn curl_resolves_by_dns_over_https() {
     let (node, alice) = (cluster.node(1), cluster.publisher("alice"));
     alice.put(&node, "here").await.expect_acked();
     let question = dns::question(&alice.name_under(ORIGIN), RecordType::TXT);
-    let dir = tempfile::tempdir().expect("there is a place for files");
+    let dir = tempfile::tempdir().expect("a temporary directory can be created");
     let file = dir.path().join("question");
     std::fs::write(&file, &question).expect("the file can be written");
 
@@ -386,7 +386,7 @@ async fn curl_resolves_by_dns_over_https() {
 async fn curl_is_told_what_is_wrong_with_a_request() {
     let cluster = Cluster::start(voters(1)).await;
     let node = cluster.node(1);
-    let dir = tempfile::tempdir().expect("there is a place for files");
+    let dir = tempfile::tempdir().expect("a temporary directory can be created");
     let dns_message = "content-type: application/dns-message";
     for (path, arguments, status) in [
         ("/dns-query", &[][..], 400),
@@ -415,7 +415,7 @@ async fn curl_is_told_what_is_wrong_with_a_request() {
     }
 }
 
-/// What curl got.
+/// The response that curl received.
 pub(crate) struct Curled {
     pub(crate) status: u16,
     content_type: String,

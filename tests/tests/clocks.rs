@@ -1,4 +1,4 @@
-//! Wall clocks that are wrong, one to a scenario. No single one decides.
+//! Wrong wall clocks, one in each scenario. No single clock decides.
 
 use std::{
     sync::Arc,
@@ -15,10 +15,10 @@ use crate::programs::clock_off_by;
 /// Packets that are there before a clock goes wrong.
 const PACKET_COUNT: usize = 600;
 
-/// How long packets live: longer than the test, and so short that nodes look for old ones often.
+/// How long packets live: longer than the test, and short enough that nodes check for old ones often.
 const RETENTION_SECS: u64 = 100;
 
-/// Twice the time between two looks for old packets, and more.
+/// More than twice the time between two checks for old packets.
 const LOOKED_TWICE: Duration = Duration::from_secs(25);
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -27,15 +27,15 @@ fn plan(voter_count: usize) -> Plan {
     voters(voter_count).with_config(&format!("[packets]\nretention_secs = {RETENTION_SECS}\n"))
 }
 
-/// Starts a node that is down, with a clock that is off.
+/// Starts a stopped node with a wrong clock.
 async fn start_off_by(node: &Node, offset: &str) {
     node.set_environment(clock_off_by(offset));
     node.start();
     node.wait_alive().await;
 }
 
-/// How far the node's clock is from ours, and whether ahead: a clock that faketime could not reach
-/// would make these tests pass.
+/// Expects that the node's clock is off by `expected`: if faketime did not work, these tests would
+/// pass.
 async fn expect_off_by(node: &Node, ahead: bool, expected: Duration) {
     let answer = node.admin("/livez").await.expect("it is alive");
     let date = answer.headers["date"].to_str().expect("it is text");
@@ -49,8 +49,8 @@ async fn expect_off_by(node: &Node, ahead: bool, expected: Duration) {
     assert!(off.abs_diff(expected) < Duration::from_secs(60), "{off:?}");
 }
 
-/// Restarts a follower with a clock that is off, and has it elected: without the old leader, it has an
-/// entry that the third node misses. In the end all are up.
+/// Restarts a follower with a wrong clock and makes it win the election: without the old leader, it has
+/// an entry that the third node lacks. Returns it with all nodes running.
 async fn lead_off_by(cluster: &Cluster, offset: &str) -> Arc<Node> {
     let old_leader = cluster.leader().await;
     let followers = cluster.nodes().without(&old_leader);
@@ -68,7 +68,7 @@ async fn lead_off_by(cluster: &Cluster, offset: &str) -> Arc<Node> {
     old_leader.kill();
     behind.restart();
     until("the chosen node to be elected", START_WITHIN, async || {
-        // Which may know its clock to be wrong, and have handed over since.
+        // It may have noticed its wrong clock and handed over since.
         let statuses = [chosen.status().await?, behind.status().await?];
         let is_new = |leader: &Option<String>| {
             leader
@@ -116,7 +116,7 @@ async fn a_leader_eight_days_ahead_removes_nothing() {
     oracle.expect_held_by(&cluster.nodes()).await;
 }
 
-/// It would hand over at once, and the operator would have been told that it leads.
+/// It would hand over immediately, after the operator was told that it leads.
 #[tokio::test(flavor = "multi_thread")]
 async fn leadership_goes_to_no_node_whose_clock_is_wrong() {
     let cluster = Cluster::start(plan(3)).await;
@@ -144,7 +144,7 @@ async fn leadership_goes_to_no_node_whose_clock_is_wrong() {
     let after = leader.status().await.unwrap();
     assert_eq!((after.term, after.leader), (before.term, before.leader));
 
-    // Without a name it goes to one that may lead, and stays there.
+    // Without a name, an electable node becomes leader and stays it.
     leader.operate(&["leader", "transfer"]).await;
     let now = cluster.leader().await;
     assert!(now.id() != wrong.id() && now.id() != leader.id());

@@ -27,8 +27,8 @@ const TRANSPORTS: [Transport; 5] = [
 /// The media type of DNS messages.
 const DNS_MESSAGE: &str = "application/dns-message";
 
-/// Scripts with equal settings share a node: no packet of one is in the way of another, since their
-/// keys differ.
+/// Scripts with equal settings share a node: their packets do not interfere, because their keys
+/// differ.
 #[tokio::test(flavor = "multi_thread")]
 async fn real_nodes_answer_every_script_over_every_transport() {
     let scripts = scripts();
@@ -73,7 +73,7 @@ fn by_settings(scripts: &[Script]) -> Vec<Vec<&Script>> {
     groups
 }
 
-/// A node, and where it listens beside its other addresses.
+/// A node and its additional addresses.
 struct Server {
     node: Arc<Node>,
     certificate: Certificate,
@@ -98,7 +98,7 @@ impl Server {
         failures
     }
 
-    /// What comes back over a transport, by each of its methods. `None` if nothing does.
+    /// The responses over a transport, one for each of its methods. `None` if there is none.
     async fn responses(&self, transport: Transport, message: &[u8]) -> Vec<Option<Vec<u8>>> {
         let node = &self.node;
         let exchange = async {
@@ -126,7 +126,7 @@ impl Server {
     }
 }
 
-/// A good query goes out behind the message, so that nothing is waited for that does not come.
+/// Sends a valid query after the message, so that the test need not wait when there is no answer.
 async fn udp(node: &Node, message: &[u8]) -> Option<Vec<u8>> {
     let sentinel = [0x5e, 0x17, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1];
     let exchange = async {
@@ -136,7 +136,7 @@ async fn udp(node: &Node, message: &[u8]) -> Option<Vec<u8>> {
         socket.send(&sentinel).await?;
         let mut received = Vec::new();
         let mut buffer = vec![0; usize::from(u16::MAX)];
-        // Datagrams may overtake each other: whatever was sent before is looked for once more.
+        // Datagrams may overtake each other, so look for an earlier answer once more.
         while !received
             .iter()
             .any(|r: &Vec<u8>| r.starts_with(&sentinel[..2]))

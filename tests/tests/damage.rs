@@ -1,4 +1,4 @@
-//! What a disk has damaged or lost while a node was stopped.
+//! Data that was damaged or lost while a node was stopped.
 
 use std::{fs, os::unix::fs::FileExt, path::Path, time::Duration};
 
@@ -14,7 +14,7 @@ const EXIT_DATA: i32 = 65;
 
 const PACKET_COUNT: usize = 300;
 
-/// Flips one bit in each of the blocks of 4 KiB behind the first `spared`.
+/// Flips one bit in each block of 4 KiB after the first `spared` ones.
 fn damage(file: &Path, spared: u64) {
     let file = fs::OpenOptions::new()
         .read(true)
@@ -31,7 +31,7 @@ fn damage(file: &Path, spared: u64) {
     }
 }
 
-/// A cluster that makes checkpoints often and keeps next to nothing of the log behind them.
+/// A cluster that writes checkpoints often and keeps almost no log entries before them.
 fn plan(count: usize) -> Plan {
     let plan = voters(count).log_kept_count(1);
     plan.checkpoint_interval(Duration::from_secs(1))
@@ -76,8 +76,8 @@ async fn a_follower_heals_from_damage_of_its_store() {
     oracle.expect_held_by(&cluster.nodes()).await;
 }
 
-/// The log reaches back to the last checkpoint and no further: what the store held is nowhere else
-/// on that disk.
+/// The log reaches back only to the last checkpoint: what the store held is nowhere else on that
+/// disk.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_follower_heals_from_the_loss_of_its_store() {
     let cluster = Cluster::start(plan(3)).await;
@@ -109,7 +109,7 @@ async fn a_lone_node_says_what_its_store_has_lost() {
     );
 }
 
-/// It must not vote with what is left; the others go on without it.
+/// It must not vote with the rest; the others continue without it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_with_a_damaged_log_does_not_start() {
     let cluster = Cluster::start(voters(3)).await;

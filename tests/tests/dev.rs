@@ -1,4 +1,4 @@
-//! `quorate dev`, as a newcomer meets it.
+//! `quorate dev`, as a new user sees it.
 
 use std::{
     fs::{self, File},
@@ -13,8 +13,8 @@ use quorate_tests::{
 use rustix::process::{Pid, kill_process};
 use tempfile::TempDir;
 
-/// Port offsets that keep away from the ports of other tests and of outgoing connections: one more
-/// than there are tests that use them at once.
+/// Port offsets away from the ports of other tests and of outgoing connections: one more than the tests
+/// that use them at the same time.
 const PORT_OFFSETS: [u16; 5] = [10_000, 10_200, 10_400, 10_600, 10_800];
 
 #[tokio::test(flavor = "multi_thread")]
@@ -32,10 +32,9 @@ async fn the_printed_commands_of_5_nodes_work_and_the_data_stays() {
     the_printed_commands_work_and_the_data_stays(5).await;
 }
 
-/// The three commands that it prints work as printed; Ctrl-C stops it; started again it has its
-/// data.
+/// The three printed commands work; Ctrl-C stops it; restarted, it has its data.
 async fn the_printed_commands_work_and_the_data_stays(count: usize) {
-    let dir = TempDir::new().expect("there is a place for files");
+    let dir = TempDir::new().expect("a temporary directory can be created");
     let data = dir.path().join("data");
     let count = count.to_string();
     let args = [
@@ -67,10 +66,10 @@ async fn the_printed_commands_work_and_the_data_stays(count: usize) {
     dev.interrupt().await;
 }
 
-/// What is ephemeral is gone after Ctrl-C, and is not said to stay.
+/// Ephemeral data is gone after Ctrl-C, and the output does not claim that it stays.
 #[tokio::test(flavor = "multi_thread")]
 async fn ephemeral_data_is_gone_at_the_end() {
-    let dir = TempDir::new().expect("there is a place for files");
+    let dir = TempDir::new().expect("a temporary directory can be created");
     let mut dev = Dev::start(&dir, &["--ephemeral"]).await;
     let data = PathBuf::from(dev.said_after("data in "));
     assert!(data.join("node-3").is_dir(), "{}", data.display());
@@ -79,7 +78,7 @@ async fn ephemeral_data_is_gone_at_the_end() {
     assert!(!dev.said().contains("it has its data"), "{}", dev.said());
 }
 
-/// A port that is taken is named, with the way out.
+/// A port in use is reported, with a solution.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_taken_port_is_named_with_the_way_out() {
     let offset = PORT_OFFSETS[3] + 50;
@@ -97,7 +96,7 @@ async fn a_taken_port_is_named_with_the_way_out() {
     );
 }
 
-/// The packet is at the node that curl asks, and the text at the one that dig asks.
+/// Expects the packet in the answer of the curl command, and the text in that of dig.
 async fn expect_found(curl: &str, dig: &str) {
     for (command, expected) in [
         (curl, "200 OK"),
@@ -120,7 +119,7 @@ async fn expect_found(curl: &str, dig: &str) {
     }
 }
 
-/// The origin's own names answer at the server that `dig` asks.
+/// Expects that the server of the dig command answers for the names of the origin itself.
 fn expect_apex(dig: &str) {
     let (server, _) = dig.split_once(" TXT ").expect("it asks for a text");
     for (question, answer) in [
@@ -149,7 +148,7 @@ struct Dev {
 }
 
 impl Dev {
-    /// Starts it, at other ports if some are taken, and waits until it says that it is ready.
+    /// Starts it, with other ports if some are in use, and waits until it reports that it is ready.
     async fn start(dir: &TempDir, args: &[&str]) -> Self {
         for offset in PORT_OFFSETS {
             if let Some(dev) = Self::try_start(dir.path(), args, offset).await {
@@ -226,7 +225,7 @@ impl Dev {
 
 impl Drop for Dev {
     fn drop(&mut self) {
-        // One that has ended cannot be killed, and that is what we want.
+        // An error means that it has already ended.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

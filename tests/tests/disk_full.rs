@@ -1,7 +1,7 @@
-//! Disks that fill up while nodes run. Each node has its data on a small file system of its own, in
-//! namespaces of its own, for which nobody needs to be root.
+//! Disks that fill up while nodes run. Each node has its data on its own small file system, in its own
+//! namespaces, which needs no root.
 
-// What cannot be tested here is named, not passed over in silence.
+// A test that cannot run here prints SKIPPED.
 #![allow(clippy::print_stderr)]
 
 use std::{
@@ -22,16 +22,16 @@ use quorate_tests::{
 };
 use tempfile::TempDir;
 
-/// Room for a node, its floor, and some packets.
+/// Space for a node, its minimum of free space, and some packets.
 const DISK_SIZE: &str = "64m";
 
 const PACKET_COUNT: usize = 200;
 
-/// How long a log is watched that must not grow.
+/// How long a log that must not grow is watched.
 const WATCHED: Duration = Duration::from_secs(3);
 
-/// The program in namespaces of its own, its data directory moved onto a small disk. `None`, said
-/// aloud, where that is not permitted.
+/// The program in its own namespaces, with its data directory on a small disk. Prints SKIPPED and returns
+/// `None` where that is not permitted.
 fn program_on_small_disk(dir: &TempDir) -> Option<PathBuf> {
     let tried = Command::new("unshare")
         .args(["-rm", "mount", "-t", "tmpfs", "tmpfs", "/mnt"])
@@ -72,7 +72,7 @@ fn ballast(node: &Node) -> PathBuf {
         .join("ballast")
 }
 
-/// Takes the last byte.
+/// Fills the disk up to the last byte.
 fn fill(node: &Node) {
     let mut file = File::create(ballast(node)).expect("there is room for a name");
     let full = (0..).find_map(|_| file.write_all(&[0; 4096]).err());
@@ -95,7 +95,7 @@ async fn wait_for(node: &Node, what: &str, status: u16, said: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn full_disks_end_no_node_and_no_answer() {
-    let programs = TempDir::new().expect("there is a place for files");
+    let programs = TempDir::new().expect("a temporary directory can be created");
     let Some(program) = program_on_small_disk(&programs) else {
         return;
     };
@@ -115,7 +115,7 @@ async fn full_disks_end_no_node_and_no_answer() {
     alice.put(&leader, "before").await.expect_acked();
     cluster.nodes().expect_txt(&alice, "before").await;
 
-    // First one of them: the others go on.
+    // First one node: the others continue.
     let full = cluster.follower().await;
     fill(&full);
     wait_for(&full, "a node to only read", 200, "nearly full").await;
@@ -139,7 +139,7 @@ async fn full_disks_end_no_node_and_no_answer() {
         assert!(texts == ["before"] || texts == ["beside"], "{texts:?}");
     }
 
-    // Checkpoints are due again and again meanwhile, and a new leader.
+    // Checkpoints are due meanwhile, and a new leader.
     let old = cluster.leader().await;
     old.signal(Signal::STOP);
     let others = cluster.nodes().without(&old);
@@ -181,14 +181,14 @@ async fn full_disks_end_no_node_and_no_answer() {
     }
 }
 
-/// On a disk that is too small from the start nothing can be agreed on. That is said once.
+/// On a disk that is too small from the start nothing can be committed. That is logged once.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_full_disk_refuses_is_said_once() {
-    let programs = TempDir::new().expect("there is a place for files");
+    let programs = TempDir::new().expect("a temporary directory can be created");
     let Some(program) = program_on_small_disk(&programs) else {
         return;
     };
-    // Its floor is larger than the disk.
+    // The minimum of free space is larger than the disk.
     let cluster = Cluster::prepare(&voters(1).program(program));
     let node = cluster.node(1);
     node.start();

@@ -1,4 +1,4 @@
-//! A certificate, and DNS over TLS and QUIC as clients speak them.
+//! A certificate, and clients of DNS over TLS and QUIC.
 
 use std::{fs, io, net::SocketAddr, path::PathBuf, sync::Arc};
 
@@ -13,16 +13,16 @@ use tempfile::TempDir;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-/// What the certificate is for.
+/// The name in the certificate.
 pub(crate) const NAME: &str = "localhost";
 
-/// And the address of it, for URLs.
+/// Its address, for URLs.
 const ADDRESS: &str = "127.0.0.1";
 
-/// The largest message behind its length.
+/// The largest message with its length.
 const FRAME_SIZE_MAX: usize = 2 + 65_535;
 
-/// A certificate in files, and who trusts it.
+/// A certificate in files, and a client that trusts it.
 pub(crate) struct Certificate {
     dir: TempDir,
     der: CertificateDer<'static>,
@@ -30,7 +30,7 @@ pub(crate) struct Certificate {
 }
 
 impl Certificate {
-    /// A new one, signed by itself.
+    /// Creates a self-signed certificate.
     pub(crate) fn new() -> Self {
         let CertifiedKey { cert, signing_key } =
             generate_simple_self_signed([NAME, ADDRESS].map(str::to_owned))
@@ -38,7 +38,7 @@ impl Certificate {
         let mut roots = RootCertStore::empty();
         roots.add(cert.der().clone()).expect("it is a certificate");
         let made = Self {
-            dir: TempDir::new().expect("there is a place for files"),
+            dir: TempDir::new().expect("a temporary directory can be created"),
             der: cert.der().clone(),
             roots: Arc::new(roots),
         };
@@ -59,7 +59,7 @@ impl Certificate {
         self.dir.path().join("key.pem")
     }
 
-    /// What servers show.
+    /// The certificate in DER.
     pub(crate) fn der(&self) -> CertificateDer<'static> {
         self.der.clone()
     }
@@ -70,7 +70,7 @@ impl Certificate {
         format!("\n[tls]\ncertificate_file = {certificate:?}\nkey_file = {key:?}\n")
     }
 
-    /// Asks over TLS (RFC 7858).
+    /// Sends a query over TLS (RFC 7858).
     pub(crate) async fn ask_tls(&self, server: SocketAddr, message: &[u8]) -> io::Result<Vec<u8>> {
         let connector = TlsConnector::from(Arc::new(self.client("dot")));
         let stream = TcpStream::connect(server).await?;
@@ -79,7 +79,7 @@ impl Certificate {
         dns::exchange_framed(&mut stream, message).await
     }
 
-    /// Asks over QUIC (RFC 9250), where the id is 0 (section 4.2.1); the answer gets it back.
+    /// Sends a query over QUIC (RFC 9250) with id 0 (section 4.2.1), and restores the id in the answer.
     pub(crate) async fn ask_quic(&self, server: SocketAddr, message: &[u8]) -> io::Result<Vec<u8>> {
         let crypto = QuicClientConfig::try_from(self.client("doq")).expect("it has TLS 1.3");
         let mut endpoint = Endpoint::client("127.0.0.1:0".parse().expect("an address"))?;

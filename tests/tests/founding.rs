@@ -1,4 +1,4 @@
-//! Who may found a cluster, and who finds one.
+//! Founding a cluster, and joining one.
 
 use std::{
     fs,
@@ -16,13 +16,13 @@ use quorate_tests::{
 
 const PACKET_COUNT: usize = 100;
 
-/// The exit code of what has nothing to start from (`EX_CONFIG`).
+/// The exit code of a node without data and token (`EX_CONFIG`).
 const NOTHING_TO_START_FROM: i32 = 78;
 
-/// The ways on from an empty data directory.
+/// What a node advises for an empty data directory.
 const WAYS_ON: [&str; 3] = ["quorate init --found", "--join", "mount"];
 
-/// How often a founding is killed, each time a little later: longer than it takes, all in all.
+/// How often a founding is killed, each time a bit later, until after its end.
 const KILL_COUNT: u32 = 24;
 
 /// How much later.
@@ -31,7 +31,7 @@ const KILL_STEP: Duration = Duration::from_micros(500);
 /// How often nodes race to found a cluster.
 const RACE_COUNT: usize = 8;
 
-/// Removes all that a node that is down has but its key, as a restore of its identity alone does.
+/// Removes everything but the key of a stopped node, like a restore of its identity alone.
 fn wipe(node: &Node) {
     let entries = fs::read_dir(node.data_dir()).expect("it is there");
     for entry in entries {
@@ -58,12 +58,12 @@ fn names_in(dir: &Path) -> Vec<String> {
     names
 }
 
-/// A directory beside those of the nodes, as a volume that they share.
+/// A directory next to those of the nodes, like a shared volume.
 fn shared_dir(cluster: &Cluster) -> PathBuf {
     cluster.dir().join("shared")
 }
 
-/// Prepares a node to found a cluster of so many voters, unless another one has.
+/// Prepares a node to found a cluster of `voters` voters, unless another node has.
 fn found_once(node: &Node, file: &Path, voters: &str) -> Output {
     node.init_found(&once(file, voters))
 }
@@ -82,12 +82,12 @@ fn expect_done(output: &Output) {
     assert_eq!(output.status.code(), Some(0), "{}", said(output));
 }
 
-/// What a node knows of its cluster.
+/// The file `cluster` of a node.
 fn cluster_file(node: &Node) -> PathBuf {
     node.data_dir().join("cluster")
 }
 
-/// Starts a node and expects that it finds nothing to start from. What it says.
+/// Starts a node and expects that it exits without data and token. Returns its log.
 async fn expect_nothing_to_start_from(node: &Node) -> String {
     node.start();
     let ended = node.wait_for_end().await;
@@ -105,9 +105,9 @@ async fn wait_until_not_ready(node: &Node, why: &str) {
     .await;
 }
 
-/// Two of three nodes come back with their keys and nothing else. Together they are a majority, and they
-/// have forgotten what they acknowledged: neither do they found a second cluster beside the survivor,
-/// nor does it lead with their votes. They say so and go, and it answers readers.
+/// Two of three nodes come back with only their keys. They are a majority and have lost what they
+/// acknowledged: they must not found a second cluster next to the survivor, and must not elect it. They
+/// report that and exit; the survivor answers reads.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wiped_majority_founds_no_second_cluster() {
     let cluster = Cluster::start(voters(3)).await;
@@ -140,8 +140,8 @@ async fn a_wiped_majority_founds_no_second_cluster() {
     .await;
 }
 
-/// The volume of a member is not mounted when it starts. It founds nothing, writes nothing, and names
-/// the ways on; once it has its volume it is what it was.
+/// The volume of a member is not mounted when it starts. It founds nothing, writes nothing, and prints
+/// what to do; with its volume it starts as before.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_without_its_volume_founds_no_second_cluster() {
     let cluster = Cluster::start(voters(3)).await;
@@ -160,7 +160,7 @@ async fn a_member_without_its_volume_founds_no_second_cluster() {
             }
             let log = expect_nothing_to_start_from(&lost).await;
             assert!(WAYS_ON.iter().all(|way| log.contains(way)), "{log}");
-            // As a machine does that starts unattended.
+            // As on a machine that starts unattended.
             let founding = found_once(&lost, &cluster.token_file(), "3");
             assert_eq!(founding.status.code(), Some(NOTHING_TO_START_FROM));
             let said = said(&founding);
@@ -188,8 +188,8 @@ async fn a_member_without_its_volume_founds_no_second_cluster() {
     assert_eq!(after, token, "nothing founds anew");
 }
 
-/// What a founding leaves when it is cut off between two of its steps: the same command goes on, and
-/// until it has, the node does not start.
+/// A founding that stops between two steps: the same command continues, and until then the node does
+/// not start.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_founding_that_was_cut_off_goes_on() {
     let cluster = Cluster::prepare(&voters(0));
@@ -241,7 +241,7 @@ async fn a_founding_that_was_cut_off_goes_on() {
     cluster.nodes().expect_to_be_the_voters().await;
 }
 
-/// Killed at any moment, it goes on when it is run again.
+/// A founding killed at any time continues when it is rerun.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_founding_that_was_killed_goes_on() {
     let cluster = Cluster::prepare(&voters(0));
@@ -252,7 +252,7 @@ async fn a_founding_that_was_killed_goes_on() {
         let file = dir.join("token");
         let mut command = tokio::process::Command::from(node.init_found_command(&once(&file, "1")));
         let mut founding = command.spawn().expect("quorate can be started");
-        // Wherever that catches it.
+        // At whatever step it is then.
         tokio::time::sleep(KILL_STEP * count).await;
         // It may have ended before.
         let _ = founding.kill().await;
@@ -270,7 +270,7 @@ async fn a_founding_that_was_killed_goes_on() {
     }
 }
 
-/// Three machines are told to found the cluster at the same time: one does, and the others join it.
+/// Three machines found the cluster at the same time: one succeeds, and the others join it.
 #[tokio::test(flavor = "multi_thread")]
 async fn of_several_that_race_one_founds() {
     let cluster = Cluster::prepare(&voters(0));
@@ -323,8 +323,8 @@ async fn of_several_that_race_one_founds() {
     }
 }
 
-/// Until it has the voters that it was founded with, a cluster takes and shows no packets, and its zones
-/// answer. From then on the loss of some does not take it back there.
+/// Until a cluster has the voters that it was founded with, it accepts and serves no packets; its zones
+/// are answered. After that, a loss of voters does not change this.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_with_fewer_voters_than_it_awaits_takes_no_packets() {
     let cluster = Cluster::prepare(&voters(3));
@@ -374,7 +374,7 @@ async fn expect_forming(node: &Node, alice: &quorate_tests::Publisher, forming: 
     assert_eq!(of_zone.answers.len(), 1, "{of_zone}");
 }
 
-/// A node that is told to join by a file waits for it, and stops when it is told to.
+/// A node that joins with a token file waits for it, and can be stopped meanwhile.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_waits_for_the_file_by_which_it_joins() {
     let cluster = Cluster::prepare(&voters(0));

@@ -1,21 +1,21 @@
-//! A cluster that grows and shrinks while it is written to.
+//! A cluster that grows and shrinks under writes.
 
 use std::sync::Arc;
 
 use quorate_tests::{Cluster, Load, Node, Nodes, voters};
 
-/// Writers: enough that batches form, few enough for two cores.
+/// Enough writers to form batches, few enough for two cores.
 const WRITER_COUNT: usize = 8;
 
-/// Acknowledgements that show that writes go on.
+/// Acknowledgements that show that writes continue.
 const ACKS: u64 = 100;
 
 fn only(cluster: &Cluster, node: &Node) -> Nodes {
     cluster.nodes().only(|other| other.id() == node.id())
 }
 
-/// One node grows into five by tokens and no other step, and keeps what it had. Then it shrinks again,
-/// whoever leads, and the member that stays fails no PUT in all that time.
+/// One node grows into five with tokens only, and keeps its packets. Then it shrinks again, and no PUT
+/// fails at the member that stays.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_node_grows_into_five_and_shrinks_to_one() {
     let cluster = Cluster::start(voters(1)).await;
@@ -62,7 +62,7 @@ async fn one_node_grows_into_five_and_shrinks_to_one() {
         .await;
 }
 
-/// A learner that stays one serves reads and takes PUTs, and the loss of it matters to nobody.
+/// A permanent learner serves reads and accepts PUTs, and its loss has no effect.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_learner_is_a_replica_for_readers_and_writers() {
     let cluster = Cluster::start(voters(1)).await;
@@ -107,7 +107,7 @@ async fn a_learner_is_a_replica_for_readers_and_writers() {
     first.wait_for_role(&learner, "learner").await;
 }
 
-/// Members are told as they are, to people and to programs, by whichever member is asked.
+/// Every member lists the members correctly, for people and for programs.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_member_tells_the_same_of_all() {
     let cluster = Cluster::start(voters(3)).await;

@@ -1,4 +1,4 @@
-//! DNS tools, and resolvers of others in front of a node.
+//! DNS tools, and other resolvers in front of a node.
 
 use std::{
     fs::{self, File},
@@ -36,10 +36,10 @@ soa = { minimum_secs = 1 }
 ns_addresses = { "ns1.quorate.test." = ["127.0.0.1"] }
 "#;
 
-/// The TTL of what is published, in seconds: as soon, something newer is seen.
+/// The TTL of published records, in seconds, so that updates are seen soon.
 const TTL_SECS: u32 = 1;
 
-/// How long a resolver may take to see what is newer than its cache.
+/// How long a resolver may take to see an update.
 const SEEN_WITHIN: Duration = Duration::from_secs(20);
 
 #[tokio::test(flavor = "multi_thread")]
@@ -64,7 +64,7 @@ async fn resolves_what_is_published(node: &Node, resolver: &Resolver) {
     let under = |name: &str| format!("{name}{}.{ZONE}", alice.to_z32());
     let iroh = under("_iroh.");
 
-    // Asked for too early, it is seen once that is forgotten.
+    // A negative answer is cached for a while; then the record is seen.
     resolver
         .expect(&iroh, RecordType::TXT, ResponseCode::NXDomain)
         .await;
@@ -172,7 +172,7 @@ fn txt(text: &str) -> RData {
     RData::TXT(rdata::TXT::new(vec![text.to_owned()]))
 }
 
-/// PUTs a packet of these records, each a name left of the key and its data.
+/// PUTs a packet of these records, each a name relative to the key and its data.
 async fn publish(node: &Node, keys: &Keypair, records: &[(&str, RData)]) {
     let mut message = Message::new(0, MessageType::Response, OpCode::Query);
     for (name, data) in records {
@@ -184,7 +184,7 @@ async fn publish(node: &Node, keys: &Keypair, records: &[(&str, RData)]) {
     assert_eq!(answer.status, 204, "{}", answer.text());
 }
 
-/// A resolver of others that asks a node for one zone, and whose process ends when this is dropped.
+/// Another resolver that forwards one zone to a node. Its process ends when this is dropped.
 struct Resolver {
     name: &'static str,
     address: SocketAddr,
@@ -265,7 +265,8 @@ zone "{ZONE}" {{
 
     /// Starts the program in the foreground, as our own child.
     fn start(name: &'static str, address: SocketAddr, config: &str, arguments: &[&str]) -> Self {
-        let dir = TempDir::with_prefix("quorate-tests-").expect("there is a place for files");
+        let dir =
+            TempDir::with_prefix("quorate-tests-").expect("a temporary directory can be created");
         let file = dir.path().join("config");
         fs::write(&file, config).expect("the file can be written");
         let log = File::create(dir.path().join("log")).expect("the file can be made");
@@ -343,7 +344,7 @@ zone "{ZONE}" {{
 
 impl Drop for Resolver {
     fn drop(&mut self) {
-        // One that has ended cannot be killed, and that is what we want.
+        // An error means that it has already ended.
         let _ = self.process.kill();
         let _ = self.process.wait();
         ports::give_back(self.address);

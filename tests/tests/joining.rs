@@ -1,11 +1,11 @@
-//! Tokens that let nobody in.
+//! Join tokens that are invalid, expired or already used.
 
 use std::time::Duration;
 
 use quorate_tests::{Cluster, voters};
 use tokio::time::sleep;
 
-/// A token is good for one node. Another one with it is told so, and the first may say it again.
+/// A token is valid for one node. Another node with it is rejected, and the first may repeat the join.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_is_good_for_one_node() {
     let cluster = Cluster::start(voters(1)).await;
@@ -19,13 +19,13 @@ async fn a_token_is_good_for_one_node() {
     let error = third.expect_start_refused().await;
     assert!(error.contains("has been used"), "{error}");
 
-    // The same command goes on where it was.
+    // The same command continues.
     second.terminate().await;
     second.join(&token);
     second.wait_ready().await;
 }
 
-/// Whatever the moment at which a node dies that joins, the same command goes on.
+/// A joining node that is killed at any time continues with the same command.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_join_goes_on_after_a_crash() {
     let cluster = Cluster::start(voters(1)).await;
@@ -34,7 +34,7 @@ async fn a_join_goes_on_after_a_crash() {
     let second = cluster.machine();
     for wait in [20, 60, 120, 200, 400] {
         second.join(&token);
-        // Wherever that catches it.
+        // At whatever step it is then.
         sleep(Duration::from_millis(wait)).await;
         second.kill();
     }

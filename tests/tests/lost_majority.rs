@@ -1,15 +1,14 @@
-//! What operators are told when too few voters are left to elect a leader.
+//! What operators see when too few voters are left to elect a leader.
 
 use std::time::{Duration, Instant};
 
 use quorate_tests::{Cluster, Nodes, voters};
 
-/// How long an operator waits for an answer that no election can change: less than the 20 s for which
-/// commands ask again.
+/// How long an operator waits for this answer: less than the 20 s for which commands retry.
 const TOLD_WITHIN: Duration = Duration::from_secs(10);
 
-/// Two of three are dead. Each command says who is silent and for how long, that no majority is left,
-/// and where to read on, at a voter and at a learner.
+/// Two of three voters are dead. At a voter and at a learner, each command reports which are silent and
+/// for how long, that no majority is left, and which page to read.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lost_majority_is_named_with_those_who_are_silent() {
     let cluster = Cluster::start(voters(3)).await;
@@ -33,7 +32,7 @@ async fn a_lost_majority_is_named_with_those_who_are_silent() {
             expect_told(&ran.stderr, &dead);
             assert!(took < TOLD_WITHIN, "{command:?} took {took:?}");
         }
-        // What it lists says the same.
+        // The member list shows the same.
         let members = asked.members().await.unwrap();
         for member in members {
             let is_dead = dead.iter().any(|node| node.id() == member.node);
@@ -44,7 +43,7 @@ async fn a_lost_majority_is_named_with_those_who_are_silent() {
         asked.expect_txt(&alice, "before").await;
     }
 
-    // With one of them back, the same command does what it is for.
+    // With one of them back, the same command succeeds.
     dead[1].restart();
     dead[1].wait_ready().await;
     left.operate(&["member", "remove", dead[0].id()]).await;

@@ -1,4 +1,4 @@
-//! What a node says of itself, and what it still does when it stands alone.
+//! Metrics and health of a node, also without a quorum.
 
 use std::{
     collections::BTreeSet,
@@ -20,14 +20,13 @@ use crate::{
     programs::{need, run},
 };
 
-/// Set it to write the tables anew.
+/// The variable that makes the test write the tables.
 const UPDATE_VARIABLE: &str = "UPDATE_GOLDEN";
 
-/// Where the tables stand in `docs/METRICS.md`.
+/// The markers around the tables in `docs/METRICS.md`.
 const TABLES: [&str; 2] = ["<!-- tables -->\n\n", "\n<!-- end of tables -->"];
 
-/// `docs/METRICS.md` has every metric with its type, labels and help text: whoever builds dashboards
-/// relies on them.
+/// `docs/METRICS.md` has every metric with its type, labels and help text: dashboards rely on it.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_metric_is_documented_as_it_is() {
     let cluster = Cluster::start(voters(3)).await;
@@ -59,11 +58,11 @@ fn documentation() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/METRICS.md")
 }
 
-/// Names, types and help texts are as Prometheus wants them.
+/// `promtool` accepts names, types and help texts.
 #[tokio::test(flavor = "multi_thread")]
 async fn promtool_finds_no_fault_with_the_metrics() {
     let cluster = Cluster::start(voters(1)).await;
-    let dir = tempfile::tempdir().expect("there is a place for files");
+    let dir = tempfile::tempdir().expect("a temporary directory can be created");
     let file = dir.path().join("metrics");
     let metrics = cluster.node(1).admin("/metrics").await.expect("it lives");
     fs::write(&file, &metrics.body).expect("the file can be written");
@@ -71,7 +70,7 @@ async fn promtool_finds_no_fault_with_the_metrics() {
     run(promtool().args(["check", "metrics"]).stdin(metrics));
 }
 
-/// The alerts can be loaded, and are about figures that there are.
+/// The alerts can be loaded, and every metric in them exists.
 #[test]
 fn the_alerts_are_rules_about_metrics_that_exist() {
     let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/prometheus-rules.yml");
@@ -99,7 +98,7 @@ fn promtool() -> Command {
     Command::new(need("promtool", "prometheus"))
 }
 
-/// The figures follow what happens.
+/// The metrics follow what happens.
 #[tokio::test(flavor = "multi_thread")]
 async fn counters_count() {
     let cluster = Cluster::start(voters(1)).await;
@@ -135,8 +134,8 @@ async fn counters_count() {
     }
 }
 
-/// With two of three nodes down the third says why it is not ready, answers every read, and gives
-/// every PUT an answer within its deadline.
+/// With two of three nodes down, the third reports why it is not ready, answers every read, and answers
+/// every PUT within its deadline.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_without_quorum_says_so_and_answers_reads() {
     const DEADLINE: Duration = Duration::from_millis(1500);
@@ -147,7 +146,7 @@ async fn a_node_without_quorum_says_so_and_answers_reads() {
     let leader = cluster.leader().await;
     alice.put(&leader, "here").await.expect_acked();
     cluster.nodes().expect_converged().await;
-    // The leader survives: it must notice that nobody follows.
+    // The leader survives: it must notice that it has no followers.
     cluster.nodes().without(&leader).kill();
 
     let node = leader;
@@ -205,7 +204,7 @@ async fn a_node_without_quorum_says_so_and_answers_reads() {
     cluster.nodes().expect_converged().await;
 }
 
-/// A PUT that cannot be stored says when to come back.
+/// A PUT that cannot be stored gets `Retry-After`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_put_without_a_leader_is_told_when_to_come_back() {
     let cluster = Cluster::prepare(&voters(3).put_deadline(Duration::from_millis(300)));

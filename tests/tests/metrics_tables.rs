@@ -1,6 +1,6 @@
 //! The metrics of a node as the tables of `docs/METRICS.md`.
 //!
-//! Name, type, labels and help are said once, where a room declares them; this reads them off a node.
+//! Name, type, labels and help are declared once, in a crate; this reads them from a node.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

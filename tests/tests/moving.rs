@@ -1,6 +1,6 @@
-//! Members that go elsewhere.
+//! Members that get another address.
 
-// What cannot be tested here is named, not passed over in silence.
+// A test that cannot run here prints SKIPPED.
 #![allow(clippy::print_stderr)]
 
 use std::{fs, path::Path, process::Command, sync::Arc};
@@ -10,10 +10,10 @@ use quorate_tests::{
     wait::{CONVERGE_WITHIN, until},
 };
 
-/// What a node says that is elsewhere than the cluster knows.
+/// The advice of a node whose address differs from that in the membership.
 const ADVICE: &str = "quorate member move";
 
-/// A member that listens elsewhere from now on is found there once an operator has said so.
+/// A member with a new address is found there after an operator has moved it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_is_moved_by_a_command() {
     let cluster = Cluster::start(voters(3)).await;
@@ -48,8 +48,8 @@ async fn a_member_is_moved_by_a_command() {
     assert!(!log.contains(&advice), "it was moved already: {log}");
 }
 
-/// One that is started elsewhere, and of which nobody has said so, is told what to say, though no leader
-/// reaches it there.
+/// A member that starts at a new address without being moved prints the command, although no leader
+/// reaches it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_that_was_not_moved_by_a_command_is_told_so() {
     let cluster = Cluster::start(voters(3)).await;
@@ -66,8 +66,8 @@ async fn a_member_that_was_not_moved_by_a_command_is_told_so() {
     .await;
 }
 
-/// All members get other addresses at once, as when a network is numbered anew. Their names lead to
-/// them, and nobody need do anything.
+/// All members get new addresses at the same time, as when a network is renumbered. Their host names
+/// lead to them, and no operator is needed.
 #[tokio::test(flavor = "multi_thread")]
 async fn all_addresses_change_and_names_lead_to_the_new_ones() {
     if !names_can_be_set() {
@@ -101,7 +101,7 @@ async fn all_addresses_change_and_names_lead_to_the_new_ones() {
     nodes.expect_txt(&alice, "at the new ones").await;
 }
 
-/// Whether programs can have an /etc/hosts of their own. Said aloud if not.
+/// Whether programs can have their own /etc/hosts. Prints SKIPPED if not.
 fn names_can_be_set() -> bool {
     let hosts = tempfile::NamedTempFile::new().expect("a file can be made");
     let launcher = with_hosts(hosts.path());
@@ -128,12 +128,12 @@ fn write_hosts(hosts: &Path, network: u8) {
         let address = address_of(network, number);
         format!("{address} node{number}.quorate.test\n")
     });
-    // In place: what processes see of it is this file, and no other of its name.
+    // In place, because processes have mounted this very file.
     let written = fs::write(hosts, lines.collect::<String>());
     written.expect("the test's directory can be written");
 }
 
-/// Runs what follows where names are found in `hosts`.
+/// A launcher that replaces /etc/hosts with `hosts`.
 fn with_hosts(hosts: &Path) -> Vec<String> {
     let mount = format!("mount --bind {} /etc/hosts && exec \"$@\"", hosts.display());
     let launcher = [

@@ -1,11 +1,11 @@
-//! Older copies of data directories that are put back.
+//! Older copies of data directories that are restored.
 
 use std::{fs, path::Path};
 
 use quorate_tests::{Cluster, Nodes, voters};
 
-/// A follower's data directory is put back as it was some PUTs ago. Its leader still knows what it
-/// acknowledged since: it stops, says what it had and what it has, and a new node takes its place.
+/// A follower's data directory is restored from before some PUTs. Its leader still knows what it has
+/// acknowledged since. It stops, reports what it had and has, and a new node replaces it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_voter_from_an_older_copy_stops_and_is_replaced() {
     let cluster = Cluster::start(voters(3)).await;
@@ -56,7 +56,7 @@ async fn a_voter_from_an_older_copy_stops_and_is_replaced() {
     members.expect_converged().await;
 }
 
-/// The newest copy is no older one: the node goes on.
+/// A copy with everything acknowledged is accepted.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_voter_from_a_copy_of_its_last_stop_goes_on() {
     let cluster = Cluster::start(voters(3)).await;
@@ -88,7 +88,7 @@ fn positions(error: &str) -> (u64, u64) {
     (next(), next())
 }
 
-/// Copies a directory as it is.
+/// Copies a directory.
 fn copy_dir(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("the test's directory can be written");
     for entry in fs::read_dir(from).expect("it is there") {

@@ -1,4 +1,4 @@
-//! Links that fail under load, one fault to a sentence. Every scenario ends healed.
+//! Links that fail under load. Every scenario ends healed.
 
 use std::{slice::from_ref, sync::Arc, time::Duration};
 
@@ -9,14 +9,14 @@ use quorate_tests::{
 
 use crate::watched::Watched;
 
-/// A link over half the world: late, and narrower than the load.
+/// A link around half the world: a long delay, and less bandwidth than the load.
 const FAR: Condition = Condition::Slow {
     delay: Duration::from_millis(150),
     bytes_per_sec: 200_000,
 };
 
-/// The others choose a leader and writes go on, while the old one shows what it had, by which it
-/// does not stand: it refuses a linearizable read.
+/// The others elect a leader and writes continue. The old leader still serves local reads, and rejects
+/// a linearizable read.
 async fn expect_succeeded(strike: impl Fn(&Links, &Node)) {
     let watched = Watched::start().await;
     let (cluster, alice) = (&watched.cluster, Publisher::new("alice"));
@@ -49,7 +49,7 @@ async fn a_leader_that_is_cut_off_is_succeeded() {
     expect_succeeded(|links, leader| links.isolate(leader, Condition::Lost)).await;
 }
 
-/// What it sent and was sent meanwhile arrives in the end, when it is of no use.
+/// Messages from that time arrive later, when they are useless.
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_that_arrive_late_harm_nothing() {
     expect_succeeded(|links, leader| links.isolate(leader, Condition::Held)).await;
@@ -65,13 +65,13 @@ async fn a_leader_that_cannot_send_is_succeeded() {
     expect_succeeded(Links::silence).await;
 }
 
-/// The others hear of it all the time, and it never hears that they do.
+/// The others receive its messages, and it never receives theirs.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_cannot_receive_is_succeeded() {
     expect_succeeded(Links::deafen).await;
 }
 
-/// Who leads, and in which term.
+/// The leader and its term.
 async fn leadership(nodes: &Nodes) -> (String, u64) {
     until("one leadership", LEADER_WITHIN, async || {
         let statuses = nodes.statuses().await?;
@@ -90,7 +90,7 @@ async fn leadership(nodes: &Nodes) -> (String, u64) {
     .await
 }
 
-/// What a follower does that hears no leader unseats none that others hear, then or when it is back.
+/// A follower that does not hear the leader must not unseat it, during the fault or later.
 async fn expect_no_election(strike: impl Fn(&Links, &Arc<Node>, &Arc<Node>)) {
     let watched = Watched::start_patient(3).await;
     let cluster = &watched.cluster;
@@ -120,7 +120,7 @@ async fn a_follower_that_was_cut_off_unseats_nobody() {
     expect_no_election(|links, _, follower| links.isolate(follower, Condition::Lost)).await;
 }
 
-/// It hears the other follower, and all hear it.
+/// It still hears the other follower, and both others hear it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_follower_that_does_not_hear_the_leader_unseats_nobody() {
     expect_no_election(|links, leader, follower| {
@@ -129,8 +129,8 @@ async fn a_follower_that_does_not_hear_the_leader_unseats_nobody() {
     .await;
 }
 
-/// Two halves that only one node reaches both of: the half of the leader goes on with it, and the
-/// other half, of whose wishes it hears, does not have its way.
+/// Only one node reaches both halves. The leader's half continues, and the other half, whose requests the
+/// bridge receives, wins no election.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bridge_between_two_halves_keeps_its_leader() {
     let watched = Watched::start_patient(5).await;
@@ -152,7 +152,7 @@ async fn a_bridge_between_two_halves_keeps_its_leader() {
     watched.expect_healed().await;
 }
 
-/// A majority without it is near.
+/// A majority without it is close.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_follower_far_away_holds_nobody_up() {
     let watched = Watched::start().await;
@@ -163,7 +163,7 @@ async fn a_follower_far_away_holds_nobody_up() {
     watched.expect_healed().await;
 }
 
-/// Under this leader or another one.
+/// With this leader or another one.
 #[tokio::test(flavor = "multi_thread")]
 async fn writes_go_on_when_the_leader_is_far_away() {
     let watched = Watched::start().await;
@@ -174,7 +174,7 @@ async fn writes_go_on_when_the_leader_is_far_away() {
     watched.expect_healed().await;
 }
 
-/// Nodes that are all far from each other, and set up for it.
+/// All nodes are far from each other and configured for it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_over_far_links_keeps_its_leader() {
     let watched = Watched::start_more_patient().await;

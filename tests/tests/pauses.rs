@@ -1,5 +1,4 @@
-//! Processes that stand still under load and go on as if nothing had happened. Every scenario ends
-//! healed.
+//! Processes that are suspended under load and resumed. Every scenario ends healed.
 
 use std::{env, time::Duration};
 
@@ -8,10 +7,10 @@ use tokio::time::Instant;
 
 use crate::watched::Watched;
 
-/// The variable that says for how many seconds processes stand still.
+/// The variable with the number of seconds for which processes are suspended.
 const PAUSE_VARIABLE: &str = "QUORATE_PAUSE_SECS";
 
-/// For how long they do without it: longer than any timeout of an election or a link's request.
+/// The default: longer than any timeout of an election or a link's request.
 const PAUSE_SECS: u64 = 4;
 
 fn pause() -> Duration {
@@ -24,7 +23,7 @@ fn signal(nodes: &Nodes, signal: Signal) {
     nodes.iter().for_each(|node| node.signal(signal));
 }
 
-/// Expects that writes go on until the pause that has `begun` is over.
+/// Expects that writes continue until the pause that started at `begun` is over.
 async fn expect_writes_through_pause(watched: &Watched, begun: Instant) {
     watched.expect_writes().await;
     while begun.elapsed() < pause() {
@@ -32,8 +31,8 @@ async fn expect_writes_through_pause(watched: &Watched, begun: Instant) {
     }
 }
 
-/// When it goes on it believes that it leads. It confirms nothing by that, not even to whoever asked
-/// while it stood still.
+/// When it resumes it believes that it leads. It must confirm nothing, not even requests that arrived
+/// while it was suspended.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_stood_still_is_succeeded_and_confirms_nothing_old() {
     let watched = Watched::start().await;
@@ -72,7 +71,7 @@ async fn a_follower_that_stood_still_catches_up() {
     watched.expect_healed().await;
 }
 
-/// Without a majority that is awake nothing is confirmed; with it, everything goes on.
+/// Without a running majority nothing is confirmed; with it, everything continues.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_whose_followers_stand_still_confirms_nothing() {
     let watched = Watched::start().await;

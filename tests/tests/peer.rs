@@ -1,4 +1,4 @@
-//! Somebody who calls at the address for nodes: with a key, and with bytes of any kind.
+//! A client of the peer address, with or without a key, that sends any bytes.
 
 use std::{fs, io, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
@@ -20,17 +20,17 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-/// What stands before a seed in a PrivateKeyInfo (RFC 8410, section 7).
+/// The bytes before a seed in a PrivateKeyInfo (RFC 8410, section 7).
 const PKCS8_PREFIX: [u8; 16] = [
     0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
 ];
 
-/// What stands before a key in a SubjectPublicKeyInfo (RFC 8410, section 4).
+/// The bytes before a key in a SubjectPublicKeyInfo (RFC 8410, section 4).
 const SPKI_PREFIX: [u8; 12] = [
     0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
 ];
 
-/// How long a node may take to end a call that leads nowhere.
+/// How long a node may take to close an invalid connection.
 const END_WITHIN: Duration = Duration::from_secs(20);
 
 /// The seed in a node's key file.
@@ -46,8 +46,8 @@ pub(crate) fn seed_of(data_dir: &Path) -> [u8; 32] {
         .expect("it has 32 bytes")
 }
 
-/// The first words of a node: the wire version that it speaks, its cluster, that its log has entries,
-/// the lane, and no voucher.
+/// The hello of a node: its wire version, its cluster, a log with entries, the stream kind, and no
+/// voucher.
 pub(crate) fn hello(wire_version: u8, cluster: &[u8; 32], lane: u8) -> Vec<u8> {
     const LOG_IS_EMPTY: u8 = 0;
     const VOUCHER_COUNT: u8 = 0;
@@ -56,14 +56,14 @@ pub(crate) fn hello(wire_version: u8, cluster: &[u8; 32], lane: u8) -> Vec<u8> {
     frame(&[b"quorate1".as_slice(), &versions, cluster, &rest].concat())
 }
 
-/// The bytes with their length before them.
+/// The bytes after their length.
 pub(crate) fn frame(message: &[u8]) -> Vec<u8> {
     let length = u32::try_from(message.len()).expect("tests send short frames");
     [&length.to_be_bytes(), message].concat()
 }
 
-/// Shakes hands by TLS 1.3 with the key of `seed`, or with none, sends `sent`, and gives back every
-/// byte that came before the node ended the call.
+/// Connects with TLS 1.3 and the key of `seed`, or none, sends `sent`, and returns every byte that
+/// arrived before the node closed the connection.
 pub(crate) async fn call(node: SocketAddr, seed: Option<[u8; 32]>, sent: &[u8]) -> Vec<u8> {
     let mut received = Vec::new();
     let talk = async {
@@ -111,7 +111,7 @@ fn certified_key(seed: [u8; 32]) -> Arc<CertifiedKey> {
     Arc::new(CertifiedKey::new(vec![spki], key))
 }
 
-/// Takes whoever answers for the right one.
+/// Accepts any server.
 #[derive(Debug)]
 struct AnyKey;
 

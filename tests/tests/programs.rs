@@ -1,4 +1,4 @@
-//! Programs of others that the tests use.
+//! Other programs that the tests use.
 
 use std::{
     env,
@@ -9,12 +9,12 @@ use std::{
 /// Where `tests/tools` puts what it does not install.
 const UNPACKED: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/../tools");
 
-/// The path of a program. Fails, and says what to install, when it is missing.
+/// The path of a program. Panics with the package to install if it is missing.
 #[track_caller]
 pub(crate) fn need(program: &str, package: &str) -> PathBuf {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
-        // Where servers are, which are for administrators.
+        // Servers are in /usr/sbin.
         .chain(["/usr/sbin", UNPACKED].map(|dir| Path::new(dir).to_owned()))
         .map(|dir| dir.join(program))
         .find(|file| file.is_file())
@@ -23,7 +23,7 @@ pub(crate) fn need(program: &str, package: &str) -> PathBuf {
         })
 }
 
-/// What a program says, which must not fail.
+/// The output of a program, which must succeed.
 pub(crate) fn run(command: &mut Command) -> String {
     let output = command.output().expect("the program can be started");
     let errors = String::from_utf8_lossy(&output.stderr);
@@ -35,17 +35,17 @@ pub(crate) fn run(command: &mut Command) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// What a process needs in its environment for its wall clock to be off by this, such as `+8d`. Its
-/// monotonic clock is right.
+/// The environment of a process whose wall clock is off, such as by `+8d`. Its monotonic clock stays
+/// right.
 pub(crate) fn clock_off_by(offset: &str) -> Vec<(String, String)> {
     let faketime = need("faketime", "faketime");
-    // It would stay between us and the node as a parent that takes the signals.
+    // As a parent process it would receive the signals instead of the node.
     let library = run(Command::new(faketime).args(["-m", "-f", "+0", "printenv", "LD_PRELOAD"]));
     let variables = [
         ("LD_PRELOAD", library.trim_end()),
         ("FAKETIME", offset),
         ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
-        // What it was called before 0.9.10.
+        // Its name before 0.9.10.
         ("DONT_FAKE_MONOTONIC", "1"),
         ("NO_FAKE_STAT", "1"),
     ];

@@ -13,7 +13,7 @@ async fn started() -> (Cluster, Nodes) {
     (cluster, nodes)
 }
 
-/// What a node answers to a packet that comes with a token for publishing.
+/// The status of a PUT with a publish token.
 async fn put_with_token(node: &Node, packet: &Packet, token: &str) -> u16 {
     let url = node.url(&format!("/pkarr/{}", packet.key));
     let request = node.client().put(url).bearer_auth(token);
@@ -21,7 +21,7 @@ async fn put_with_token(node: &Node, packet: &Packet, token: &str) -> u16 {
     answer.status
 }
 
-/// Waits until every one of them answers to a new packet of the publisher like this.
+/// Waits until every node gives this answer to a new packet of the publisher.
 async fn expect_answered(nodes: &Nodes, publisher: &Publisher, expected: PutAnswer) {
     let what = format!("{expected:?} for {} at all", publisher.name());
     until(&what, CONVERGE_WITHIN, async || {
@@ -36,7 +36,7 @@ async fn expect_answered(nodes: &Nodes, publisher: &Publisher, expected: PutAnsw
     .await;
 }
 
-/// Waits until nobody serves anything of the publisher any more.
+/// Waits until no node serves anything of the publisher.
 async fn expect_gone(nodes: &Nodes, publisher: &Publisher) {
     let what = format!("nothing of {} at any", publisher.name());
     until(&what, CONVERGE_WITHIN, async || {
@@ -59,7 +59,7 @@ async fn check_gone(node: &Node, publisher: &Publisher) -> Result<(), String> {
     }
 }
 
-/// The list is judged at the place of the packet in the log: no other node is late.
+/// The list is applied at the position of the packet in the log, so it is in force at all nodes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_that_is_denied_at_one_node_may_publish_at_none() {
     let (cluster, nodes) = started().await;
@@ -103,7 +103,7 @@ async fn an_allow_list_keeps_all_others_out() {
         alice.put(node, "x").await.expect_acked();
         bob.put(node, "x").await.expect_refused(403);
     }
-    // Whoever is on both lists is denied.
+    // A key on both lists is denied.
     node.operate(&["policy", "deny", &alice.key()]).await;
     alice.put(&node, "x").await.expect_refused(403);
     let shown = node.operate(&["policy", "show"]).await;
@@ -179,7 +179,7 @@ async fn in_the_mode_tokens_a_packet_needs_one() {
     .await;
 }
 
-/// Whoever has kept yesterday's packet cannot bring it back, at whatever node and after a restart.
+/// A kept copy of a deleted packet cannot be stored again, at any node, also after a restart.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_packet_is_gone_everywhere_and_does_not_come_back() {
     let (cluster, nodes) = started().await;
@@ -238,13 +238,13 @@ async fn a_key_can_be_blocked_for_a_time_and_let_in_again() {
         alice.put(node, "again").await.expect_acked();
     }
 
-    // It ends by itself, too.
+    // It also ends on its own.
     let briefly = [delete("--block 1s"), vec![&key]].concat();
     node.operate(&briefly).await;
     expect_answered(&nodes, &alice, PutAnswer::Acked).await;
 }
 
-/// Of a page of changes, the kinds of those of a key, in order.
+/// The kinds of the changes of a key in a page, in order.
 fn kinds(page: &Value, key: &str) -> Vec<String> {
     let changes = page["changes"].as_array().expect("a list").iter();
     let of_key = changes.filter(|change| change["key"] == key);
@@ -261,13 +261,13 @@ async fn what_has_changed_is_told_behind_an_entry_until_it_is_too_old() {
     let since = status.applied_index;
     let packet = alice.packet("one");
     alice.put_packet(&follower, &packet).await.expect_acked();
-    // Identical bytes are no change.
+    // Identical bytes are not a change.
     alice.put_packet(&follower, &packet).await.expect_acked();
     alice.put(&follower, "two").await.expect_acked();
     let key = alice.key();
     follower.operate(&["packet", "delete", &key]).await;
     let path = format!("/v1/changes?since={since}");
-    // Entries have one index on all nodes.
+    // Entries have the same index on all nodes.
     for node in [&follower, &leader] {
         let what = format!("all changes at {}", node.name());
         until(&what, CONVERGE_WITHIN, async || {

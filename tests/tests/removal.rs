@@ -10,16 +10,16 @@ use quorate_tests::{
     wait::{CONVERGE_WITHIN, until},
 };
 
-/// How long a node may take to stop that has nobody to wait for: far less than a PUT waits for a leader.
+/// How long a node that waits for nothing may take to stop: far less than a PUT waits for a leader.
 const STOP_AT_ONCE: Duration = Duration::from_secs(4);
 
 const WRITER_COUNT: usize = 8;
 
-/// Acknowledgements that show that writes go on.
+/// Acknowledgements that show that writes continue.
 const ACKS: u64 = 100;
 
-/// The leader is removed while it leads: it hands over, and no PUT fails at those that stay. When it
-/// comes back it is told, and disturbs nobody.
+/// The leader is removed: it hands over, and no PUT fails at the nodes that stay. When it comes back it
+/// learns of its removal and does no harm.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_leader_that_is_removed_hands_over_and_stays_out() {
     let cluster = Cluster::start(voters(3)).await;
@@ -42,7 +42,7 @@ async fn a_leader_that_is_removed_hands_over_and_stays_out() {
     load.stop().await.expect_held_by(&stay).await;
 }
 
-/// A voter whose data is gone, but not its key, does not take part again: it says so, and what to do.
+/// A voter with its key but without its data does not take part again, and prints what to do.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_voter_that_has_lost_its_data_stays_out_and_is_replaced() {
     let cluster = Cluster::start(voters(3)).await;
@@ -77,7 +77,7 @@ async fn a_voter_that_has_lost_its_data_stays_out_and_is_replaced() {
     stay.with(&new).expect_txt(&alice, "v1").await;
 }
 
-/// A node with the data of another cluster gets in nowhere.
+/// A node with the data of another cluster is rejected.
 #[tokio::test(flavor = "multi_thread")]
 async fn data_of_another_cluster_gets_in_nowhere() {
     let [ours, theirs] = [
@@ -113,8 +113,8 @@ async fn data_of_another_cluster_gets_in_nowhere() {
     ours.live().wait_for_leader().await;
 }
 
-/// A node that was removed lists itself so, and whatever waits at it for a leader does not keep it from
-/// stopping.
+/// A removed node lists itself as removed, and requests that wait there for a leader do not delay its
+/// stop.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_removed_node_says_so_of_itself_and_stops_at_once() {
     let cluster = Cluster::start(voters(3)).await;
@@ -137,7 +137,7 @@ async fn a_removed_node_says_so_of_itself_and_stops_at_once() {
     drop(load);
 }
 
-/// The same when it is told to stop before it knows why nobody leads it.
+/// The same when it is stopped before it knows why it has no leader.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_has_lost_its_leader_stops_soon() {
     let cluster = Cluster::start(voters(3)).await;

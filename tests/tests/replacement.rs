@@ -1,4 +1,4 @@
-//! Members that are gone, and those that come in their place.
+//! Members that are lost, and their replacements.
 
 use std::time::Duration;
 
@@ -9,13 +9,13 @@ use quorate_tests::{
 
 const WRITER_COUNT: usize = 8;
 
-/// Acknowledgements that show that writes go on.
+/// Acknowledgements that show that writes continue.
 const ACKS: u64 = 100;
 
-/// How soon a leader sees that a member is gone.
+/// How soon a leader notices that a member is gone.
 const SEEN_WITHIN: Duration = Duration::from_secs(20);
 
-/// A node dies for ever. A new one takes its place by one command, while the others are written to.
+/// A node is lost. One command replaces it with a new one, under writes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_node_is_replaced_under_load() {
     let cluster = Cluster::start(voters(3)).await;
@@ -34,7 +34,7 @@ async fn a_killed_node_is_replaced_under_load() {
     survivors.with(&new).expect_to_be_the_voters().await;
     new.wait_ready().await;
     load.wait_for_acks(ACKS).await;
-    // Said again, it changes nothing.
+    // A rerun changes nothing.
     survivors[0]
         .operate(&["member", "replace", lost.id(), new.id()])
         .await;
@@ -45,8 +45,7 @@ async fn a_killed_node_is_replaced_under_load() {
     oracle.expect_held_by(&survivors.with(&new)).await;
 }
 
-/// The leader is killed twice while a node joins and takes the place of another: what was asked for
-/// comes about when it is asked for again.
+/// The leader is killed twice while a node joins and replaces another: a rerun completes it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replacement_survives_two_restarts_in_a_row() {
     let cluster = Cluster::start(voters(3)).await;
@@ -61,7 +60,7 @@ async fn a_replacement_survives_two_restarts_in_a_row() {
     for _ in 0..2 {
         let leader = stays[0].reported_leader(&cluster.nodes()).await;
         let (asked, killed) = tokio::join!(stays[1].run(&replace), async {
-            // In the middle of it, wherever that is.
+            // At any step.
             load.wait_for_acks(5).await;
             leader.kill();
         });
@@ -83,7 +82,7 @@ async fn a_replacement_survives_two_restarts_in_a_row() {
     oracle.expect_held_by(&stays.with(&new)).await;
 }
 
-/// A change that leaves no live quorum is refused with the count, and made if it is forced.
+/// A change that leaves no live quorum is rejected with the count, and made if it is forced.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_change_that_leaves_no_live_quorum_is_refused() {
     let cluster = Cluster::start(voters(3)).await;
@@ -105,14 +104,14 @@ async fn a_change_that_leaves_no_live_quorum_is_refused() {
     assert!(error.contains("1 of 2"), "{error}");
     cluster.live().wait_for_leader().await;
 
-    // The dead one may go.
+    // The dead one may be removed.
     leader
         .operate(&["member", "remove", followers[0].id()])
         .await;
     cluster.live().expect_to_be_the_voters().await;
 }
 
-/// Voters that are gone are removed unasked where that is wanted, down to a minimum.
+/// Voters that are gone are removed automatically if configured, down to a minimum.
 #[tokio::test(flavor = "multi_thread")]
 async fn dead_voters_are_removed_down_to_a_minimum() {
     let settings = "cleanup_after_secs = 10\ncleanup_voters_min = 3";

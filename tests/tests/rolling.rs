@@ -1,18 +1,18 @@
-//! Nodes that stop and come back one after the other.
+//! Nodes that are restarted one after the other.
 
 use quorate_tests::{Cluster, Load, voters};
 
 const WRITER_COUNT: usize = 8;
 
-/// Acknowledgements that show that writes go on.
+/// Acknowledgements that show that writes continue.
 const ACKS: u64 = 200;
 
-/// Every node is stopped once, the leader among them, and no PUT that is sent to another one fails.
+/// Every node is stopped once, also the leader, and no PUT to another node fails.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rolling_restart_fails_no_put_at_a_survivor() {
     let cluster = Cluster::start(voters(3)).await;
     for _ in 0..2 {
-        // Twice the leader, and in between whoever led before.
+        // Twice the leader, and in between a follower.
         for node in [cluster.leader().await, cluster.follower().await] {
             let survivors = cluster.nodes().without(&node);
             let load = Load::start(&survivors, WRITER_COUNT);

@@ -1,4 +1,4 @@
-//! Faults that real processes meet, one to a sentence. Every scenario ends healed.
+//! Faults of real processes. Every scenario ends healed.
 
 use std::{fs, path::Path, time::Duration};
 
@@ -8,23 +8,23 @@ use quorate_tests::{
     wait::{LEADER_WITHIN, START_WITHIN, until},
 };
 
-/// Writers of a load: enough that batches form, few enough for two cores.
+/// Enough writers to form batches, few enough for two cores.
 const WRITER_COUNT: usize = 12;
 
-/// Signature and timestamp, which stand before the DNS packet.
+/// Signature and timestamp, before the DNS packet.
 const PACKET_HEADER_SIZE: usize = 72;
 
 /// Acknowledgements that show that a load runs.
 const ACKS: u64 = 300;
 
-/// How soon writes go on after the leader's process is gone. The promise is a second at worst; an
-/// unoptimised build on a machine that runs other tests beside it is given more.
+/// How soon writes continue after the leader's process is gone. The promise is one second; an
+/// unoptimised build on a machine with other tests gets more.
 const RESUMED_WITHIN: Duration = Duration::from_secs(8);
 
-/// How soon the log is cut behind a checkpoint, which is made every second.
+/// How soon the log is purged after a checkpoint, which is written every second.
 const PURGE_WITHIN: Duration = Duration::from_secs(30);
 
-/// A put acked to the publisher outlives the leader that acked it.
+/// An acknowledged PUT survives the leader that acknowledged it.
 #[tokio::test(flavor = "multi_thread")]
 async fn acked_put_survives_leader_loss() {
     let cluster = Cluster::start(voters(3)).await;
@@ -44,7 +44,7 @@ async fn acked_put_survives_leader_loss() {
     cluster.nodes().expect_converged().await;
 }
 
-/// A follower that was away learns what it missed.
+/// A follower that was away catches up.
 #[tokio::test(flavor = "multi_thread")]
 async fn follower_killed_and_back_catches_up() {
     let cluster = Cluster::start(voters(3)).await;
@@ -142,14 +142,14 @@ async fn kill_all_under_load(cluster: &Cluster) {
     }
 }
 
-/// A cluster of one keeps its promise too.
+/// A cluster of one node keeps the promise too.
 #[tokio::test(flavor = "multi_thread")]
 async fn acked_puts_survive_the_kill_of_a_single_node() {
     let cluster = Cluster::start(voters(1)).await;
     kill_all_under_load(&cluster).await;
 }
 
-/// A follower that missed 20,000 PUTs ends up with the same records as the others.
+/// A follower that missed 20,000 PUTs ends up with the same packets as the others.
 #[tokio::test(flavor = "multi_thread")]
 async fn follower_that_missed_20000_puts_becomes_equal() {
     const PUT_COUNT: usize = 20_000;
@@ -180,8 +180,7 @@ async fn follower_that_missed_20000_puts_becomes_equal() {
     }
 }
 
-/// A follower that needs entries which the others have purged gets all records in a snapshot, and
-/// goes on from there.
+/// A follower that needs purged entries gets all packets in a snapshot, and continues from there.
 #[tokio::test(flavor = "multi_thread")]
 async fn follower_that_needs_purged_entries_gets_a_snapshot() {
     const PUT_COUNT: usize = 4_000;
@@ -219,14 +218,14 @@ async fn follower_that_needs_purged_entries_gets_a_snapshot() {
 
     let alice = cluster.publisher("alice");
     alice
-        .put(&follower, "behind the snapshot")
+        .put(&follower, "after the snapshot")
         .await
         .expect_acked();
     cluster.nodes().expect_converged().await;
 }
 
-/// Whoever reads at the node it wrote to finds what it wrote: at the leader and at a follower, by
-/// HTTP and by DNS.
+/// A client that reads at the node it wrote to finds what it wrote: at the leader and at a follower,
+/// over HTTP and DNS.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_shows_a_put_at_once_that_it_acked() {
     const ROUNDS: usize = 200;
@@ -250,7 +249,7 @@ async fn a_node_shows_a_put_at_once_that_it_acked() {
     cluster.nodes().expect_converged().await;
 }
 
-/// A leader that is told to stop hands over, stops cleanly, and has its data when it comes back.
+/// A stopping leader hands over, stops cleanly, and has its data when it comes back.
 #[tokio::test(flavor = "multi_thread")]
 async fn graceful_stop_of_the_leader_moves_leadership_and_keeps_data() {
     let cluster = Cluster::start(voters(3)).await;
@@ -283,7 +282,7 @@ async fn graceful_stop_of_the_leader_moves_leadership_and_keeps_data() {
     oracle.expect_held_by(&cluster.nodes()).await;
 }
 
-/// Ctrl-C is as good as SIGTERM, and a node stops cleanly without quorum too.
+/// Ctrl-C works like SIGTERM, and a node also stops cleanly without a quorum.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_interrupt_stops_a_node_cleanly() {
     let cluster = Cluster::start(voters(3)).await;
@@ -300,7 +299,7 @@ async fn an_interrupt_stops_a_node_cleanly() {
     cluster.nodes().expect_converged().await;
 }
 
-/// `timeout` and some supervisors signal the process and its group, at the same moment.
+/// `timeout` and some supervisors signal the process and its group at the same time.
 #[tokio::test(flavor = "multi_thread")]
 async fn two_signals_at_once_stop_a_node_cleanly() {
     let cluster = Cluster::start(voters(1)).await;
@@ -309,7 +308,7 @@ async fn two_signals_at_once_stop_a_node_cleanly() {
     node.terminate().await;
 }
 
-/// A node that was never ready, for want of a quorum, stops when it is told to.
+/// A node that was never ready, for lack of a quorum, can be stopped.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_waits_for_a_quorum_stops_when_told() {
     let cluster = Cluster::prepare(&voters(3));
@@ -323,7 +322,7 @@ async fn a_node_that_waits_for_a_quorum_stops_when_told() {
     cluster.nodes().expect_converged().await;
 }
 
-/// Every node is told to stop and started again, one after the other, under load.
+/// Every node is stopped and restarted, one after the other, under load.
 #[tokio::test(flavor = "multi_thread")]
 async fn rolling_restart_loses_nothing() {
     let cluster = Cluster::start(voters(3)).await;
@@ -340,18 +339,17 @@ async fn rolling_restart_loses_nothing() {
     oracle.expect_held_by(&cluster.nodes()).await;
 }
 
-/// The same nodes form the same cluster whatever the order of starting, and starting them again changes
-/// nothing.
+/// The nodes form the same cluster in any order of starting, and a restart changes nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_form_one_cluster_in_any_order_and_again() {
     let cluster = Cluster::prepare(&voters(3));
     let [one, two, three] = [1, 2, 3].map(|number| cluster.node(number));
     let alice = cluster.publisher("alice");
 
-    // It waits for the one that founds.
+    // It waits for the founder.
     three.start();
     one.start();
-    // Two of three take nothing.
+    // Two of three accept no PUTs.
     wait_forming(&one).await;
     wait_forming(&three).await;
     two.start();
@@ -369,19 +367,19 @@ async fn nodes_form_one_cluster_in_any_order_and_again() {
     }
     cluster.nodes().wait_ready().await;
     expect_voters(&cluster).await;
-    // The leader drops vouchers that all have, so what is agreed on beside packets may be less.
+    // The leader drops old vouchers, so the state besides packets may differ.
     let after = cluster.nodes().expect_converged().await;
     assert_eq!((before.packet_count, after.packet_count), (1, 1));
     cluster.nodes().expect_txt(&alice, "from three").await;
 }
 
-/// Two of three nodes lose their disks and get their keys back, as they were when they were made: they
-/// found no second cluster beside the survivor.
+/// Two of three nodes lose their disks and get their original keys back: they must not found a second
+/// cluster next to the survivor.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wiped_majority_founds_no_second_cluster() {
     let cluster = Cluster::start(voters(3)).await;
     let alice = cluster.publisher("alice");
-    // Not the leader, which could give them the log back while it leads.
+    // Not the leader, which could send them the log while it leads.
     let survivor = cluster.follower().await;
     alice.put(&survivor, "kept").await.expect_acked();
     cluster.nodes().wait_agreed().await;
@@ -409,7 +407,7 @@ async fn a_wiped_majority_founds_no_second_cluster() {
     })
     .await;
 
-    // The disks are found again.
+    // The disks are restored.
     for node in wiped {
         let (data, aside) = (node.data_dir(), node.data_dir().with_extension("aside"));
         fs::remove_dir_all(&data).expect("it can be removed");
@@ -421,8 +419,7 @@ async fn a_wiped_majority_founds_no_second_cluster() {
     cluster.nodes().expect_converged().await;
 }
 
-/// Copies a key as it was when it was made, before it said that its node is a member: what is left is
-/// that the others know.
+/// Copies a key without the mark that its node is a member, so that only the others know it.
 fn restore_first_key(from: &Path, to: &Path) {
     let text = fs::read_to_string(from).expect("there was a key");
     let lines = text.lines().filter(|line| !line.starts_with('#'));
@@ -431,7 +428,7 @@ fn restore_first_key(from: &Path, to: &Path) {
     fs::write(to, lines).expect("it is the test's");
 }
 
-/// Waits until a node says that it waits for a third voter.
+/// Waits until a node reports that it waits for a third voter.
 async fn wait_forming(node: &Node) {
     let what = format!("{} to wait for the others", node.name());
     until(&what, START_WITHIN, async || match node.ready().await {
@@ -455,7 +452,7 @@ async fn expect_voters(cluster: &Cluster) {
     }
 }
 
-/// A node without quorum answers reads, and takes PUTs again when the others are back.
+/// A node without a quorum answers reads, and accepts PUTs again when the others are back.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_put_that_waits_for_a_quorum_succeeds_when_it_returns() {
     let cluster = Cluster::start(voters(3)).await;
@@ -484,7 +481,7 @@ async fn a_put_that_waits_for_a_quorum_succeeds_when_it_returns() {
     cluster.nodes().expect_converged().await;
 }
 
-/// While the leader is killed again and again, what a reader sees at one node never goes back.
+/// While the leader is killed repeatedly, reads at one node never go back in time.
 #[tokio::test(flavor = "multi_thread")]
 async fn reads_at_one_node_never_go_back_in_time() {
     let cluster = Cluster::start(voters(3)).await;
@@ -523,7 +520,7 @@ async fn reads_at_one_node_never_go_back_in_time() {
     cluster.nodes().expect_converged().await;
 }
 
-/// PUTs texts that are numbers, each larger than all before it.
+/// PUTs increasing numbers as texts.
 async fn write_some(nodes: &Nodes, alice: &Publisher, part: usize) {
     const PART: usize = 30;
     for number in part * PART..(part + 1) * PART {
@@ -533,7 +530,7 @@ async fn write_some(nodes: &Nodes, alice: &Publisher, part: usize) {
     }
 }
 
-/// Reads by HTTP, then by DNS, and expects of neither a text older than one seen before.
+/// Reads over HTTP, then DNS, and expects no text older than `newest`.
 async fn read_newer(node: &Node, alice: &Publisher, newest: usize) -> usize {
     let got = node.get(&alice.key()).await;
     let payload = got.found().expect("what is published stays");

@@ -14,7 +14,7 @@ use crate::{
     programs::{need, run},
 };
 
-/// A node that takes HTTPS, and DNS over TLS and QUIC.
+/// A node with HTTPS, and DNS over TLS and QUIC.
 struct SecureNode {
     node: Arc<Node>,
     cluster: Cluster,
@@ -106,7 +106,7 @@ async fn curl_reads_a_packet_over_https_by_either_version_of_http() {
     let plain = server.node.get(&alice.key()).await;
     let plain = plain.found().expect("it is stored");
     let url = server.url(&format!("/pkarr/{}", alice.key()));
-    let dir = tempfile::tempdir().expect("there is a place for files");
+    let dir = tempfile::tempdir().expect("a temporary directory can be created");
     let authority = server.certificate.file();
     let authority = authority.to_str().expect("it is a text");
     for (asked, spoken) in [("--http1.1", "http/1.1 200"), ("--http2", "http/2 200")] {

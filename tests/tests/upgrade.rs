@@ -1,5 +1,5 @@
-//! Clusters whose nodes are programs of two versions. The newer one is the same program that is told to
-//! claim a feature level that no program has yet.
+//! Clusters with two versions of the program. The newer one is the same program that claims a feature
+//! level that does not exist yet.
 
 use std::time::Duration;
 
@@ -8,19 +8,19 @@ use quorate_tests::{
     wait::{CONVERGE_WITHIN, throughout, until},
 };
 
-/// Writers: enough that batches form, few enough for two cores.
+/// Enough writers to form batches, few enough for two cores.
 const WRITER_COUNT: usize = 12;
 
-/// Acknowledgements that show that writes go on.
+/// Acknowledgements that show that writes continue.
 const ACKS: u64 = 100;
 
-/// Several times as long as a leader takes to raise a level that nobody holds.
+/// Several times as long as a leader takes to raise a level that no member holds back.
 const HELD_FOR: Duration = Duration::from_secs(5);
 
-/// What makes a node a newer one.
+/// The arguments of a newer node.
 const NEWER: [&str; 2] = ["--level-max", "2"];
 
-/// In which order nodes are upgraded.
+/// The order in which nodes are upgraded.
 #[derive(Clone, Copy)]
 enum Order {
     LeaderFirst,
@@ -51,8 +51,8 @@ async fn wait_raised(cluster: &Cluster) {
     .await;
 }
 
-/// No PUT fails, nothing acknowledged is lost, and once the last node is new the cluster uses what all
-/// of them know, without being told.
+/// No PUT fails, nothing acknowledged is lost, and after the last node the cluster uses the new level on
+/// its own.
 async fn upgrade_one_by_one(order: Order) {
     let cluster = Cluster::start(voters(3)).await;
     let load = Load::start(&cluster.nodes(), WRITER_COUNT);
@@ -108,7 +108,7 @@ async fn an_older_program_does_not_start_where_the_cluster_uses_more_than_it_kno
     cluster.nodes().expect_txt(&alice, "kept").await;
 }
 
-/// Whoever wants to look at a new version first is asked, and no level is raised that some member lacks.
+/// A level is not raised while a member holds it back, or does not support it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_level_that_is_held_is_raised_by_an_operator_alone() {
     let plan = voters(3).with_cluster_settings("level_hold = true");

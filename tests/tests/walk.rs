@@ -1,7 +1,7 @@
-//! Random walks: whatever happens to the members of a cluster, and whoever is away meanwhile, writes
-//! go on, and in the end every acknowledged packet is at every member.
+//! Random walks: whatever happens to the members of a cluster, writes continue, and in the end every
+//! member has every acknowledged packet.
 
-// The steps of a walk that failed are printed, and the seeds of a long run.
+// Prints the steps of a failed walk, and the seeds of a long run.
 #![allow(clippy::print_stderr)]
 
 use std::{
@@ -20,32 +20,31 @@ use tokio::time::Instant;
 
 use crate::walk_plan::{Chance, Members, Number, Step};
 
-/// The variable that says for how many minutes to walk, one seed after the other.
+/// The variable with the number of minutes to walk, one seed after the other.
 const MINUTES_VARIABLE: &str = "QUORATE_WALK_MINUTES";
 
-/// The variable that says which seed is the first.
+/// The variable with the first seed.
 const SEED_VARIABLE: &str = "QUORATE_WALK_SEED";
 
-/// The seeds of every run of the tests.
+/// The seeds of every test run.
 const SEEDS: [u64; 6] = [2, 4, 7, 8, 9, 10];
 
-/// How often a cluster is healed in one walk: a walk is short, so that one that failed is soon walked
-/// again.
+/// How often a cluster is healed in one walk. Walks are short, so that a failed one is quickly repeated.
 const ROUND_COUNT: usize = 3;
 
-/// The most steps between two healings, and the fewest are two less.
+/// The most steps between two healings; the fewest are two less.
 const STEP_COUNT_MAX: usize = 5;
 
-/// Writers: enough that batches form, few enough that all they wrote is soon read at every node.
+/// Enough writers to form batches, few enough to read all their keys at every node quickly.
 const WRITER_COUNT: usize = 3;
 
-/// Acknowledgements that show that writes go on.
+/// Acknowledgements that show that writes continue.
 const ACKS: u64 = 30;
 
-/// When a PUT has its answer: soon, so that writers whose node is alone try another one.
+/// The deadline of a PUT: short, so that writers at an isolated node try another one.
 const PUT_DEADLINE: Duration = Duration::from_secs(2);
 
-/// A walk in `make test`, and as many as there is time for in `make walk`.
+/// A few walks in `make test`, and as many as there is time for in `make walk`.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_acked_packet_is_at_every_member_after_a_random_walk() {
     let seed = number_in(SEED_VARIABLE);
@@ -71,13 +70,13 @@ fn number_in(variable: &str) -> Option<u64> {
     Some(number.parse().expect("it is a number"))
 }
 
-/// Another one in each second.
+/// A new seed each second.
 fn seed_of_today() -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     now.expect("the clock is past 1970").as_secs()
 }
 
-/// How a cluster of this seed is set up: every other one catches up by snapshots, the others by logs.
+/// The cluster of a seed: every other one catches up with snapshots, the others with the log.
 fn plan(seed: u64) -> Plan {
     let plan = voters(3).put_deadline(PUT_DEADLINE);
     match seed % 2 {
@@ -104,17 +103,17 @@ async fn walk(seed: u64) {
     }
 }
 
-/// A cluster, what it must hold, and how it came to be as it is.
+/// A cluster, what it must hold, and the steps so far.
 struct Walk {
     cluster: Cluster,
     members: Members,
     oracle: Oracle,
-    /// Dropped last: it is printed below the logs.
+    /// Dropped last, so that it is printed below the logs.
     trail: Trail,
 }
 
 impl Walk {
-    /// A few steps under load, most often with a voter away, and then all is healed.
+    /// Makes a few steps under load, usually with a voter away, and heals the cluster.
     async fn round(&mut self, chance: &mut Chance) {
         let load = Load::start(&self.nodes_of(self.members.live()), WRITER_COUNT);
         load.wait_for_acks(ACKS).await;
@@ -171,7 +170,7 @@ impl Walk {
                 let replacing = self.order(&["member", "replace"], *old, &more);
                 tokio::join!(replacing, async {
                     if let Some(restarted) = restarted {
-                        // In the middle of it, wherever that is.
+                        // At any step.
                         load.wait_for_acks(1).await;
                         restart(&node(restarted));
                     }
@@ -184,7 +183,7 @@ impl Walk {
         }
     }
 
-    /// A new node joins, and is a member like any other when this returns.
+    /// Lets a new node join, and returns when it is a member.
     async fn join(&self, number: Number, args: &[&str]) -> Arc<Node> {
         let operator = self.operator(number);
         let token = run_until_done(&operator, &[&["member", "add"], args].concat()).await;
@@ -199,23 +198,23 @@ impl Walk {
         new
     }
 
-    /// Whom commands are given to that concern a node: not that one, which may be removed before it
-    /// can answer.
+    /// The node that receives commands about another one: not that one, which may be removed before it can
+    /// answer.
     fn operator(&self, concerned: Number) -> Arc<Node> {
         let mut live = self.members.live_voters();
         let other = live.find(|number| *number != concerned);
         self.cluster.node(other.expect("two voters are live"))
     }
 
-    /// Has a command done that concerns a node.
+    /// Runs a command about a node.
     async fn order(&self, command: &[&str], concerned: Number, more: &[&str]) {
         let node = self.cluster.node(concerned);
         let args = [command, &[node.id()], more].concat();
         run_until_done(&self.operator(concerned), &args).await;
     }
 
-    /// Everybody comes back: the members are ready and agree on who they are, and those that were
-    /// removed say so.
+    /// Starts all nodes: the members become ready and agree on the membership, and removed nodes report
+    /// their removal.
     async fn heal(&mut self) {
         let members = self.members.clone();
         self.nodes_of(members.away.keys().copied()).start();
@@ -261,8 +260,7 @@ impl Walk {
     }
 }
 
-/// Runs a command until it does what it is for, and returns what it prints: a leader may be away while it
-/// is run.
+/// Runs a command until it succeeds, because the leader may be away, and returns its output.
 async fn run_until_done(node: &Node, args: &[&str]) -> String {
     until(&args.join(" "), CONVERGE_WITHIN, async || {
         let ran = node.run(args).await;
@@ -307,7 +305,7 @@ impl Drop for Trail {
     }
 }
 
-/// The same seed gives the same steps, and none of them more than a cluster can stand.
+/// The same seed gives the same steps, and every state allows commits.
 #[test]
 fn a_seed_gives_the_same_steps_each_time() {
     let draw = |seed| {

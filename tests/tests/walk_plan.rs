@@ -1,12 +1,11 @@
-//! What a random walk does next: drawn from a seed and from what was drawn before, and from nothing
-//! else, so that the same seed gives the same steps.
+//! Draws the steps of a random walk from a seed, so that the same seed gives the same steps.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The fewest voters, with which one may be away.
+/// The fewest voters with which one may be away.
 const VOTER_COUNT_MIN: usize = 3;
 
-/// The most voters, besides one that comes before another goes.
+/// The most voters, not counting one that is added before another is removed.
 const VOTER_COUNT_MAX: usize = 5;
 
 /// The most learners.
@@ -15,12 +14,12 @@ const LEARNER_COUNT_MAX: usize = 2;
 /// The number of a machine, from 1. One whose node was removed is not used again.
 pub(crate) type Number = usize;
 
-/// What is done to the cluster, or asked of it.
+/// A step of a walk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
     /// A process is killed, and stays away.
     Kill(Number),
-    /// A process is told to stop, and stays away.
+    /// A process is stopped, and stays away.
     Stop(Number),
     /// A node comes back.
     Start(Number),
@@ -28,13 +27,13 @@ pub(crate) enum Step {
     Restart(Number),
     /// A voter is killed, and then another one comes back.
     Swap { away: Number, back: Number },
-    /// All processes are killed at once, and those of members that were up are started again.
+    /// All processes are killed at the same time, and those of members that were running are restarted.
     PowerFailure,
     /// A new node becomes a voter.
     Join(Number),
-    /// A new node becomes a learner, and stays one.
+    /// A new node becomes a permanent learner.
     JoinAsLearner(Number),
-    /// A new node takes the place of a voter. Meanwhile, perhaps, another one is restarted.
+    /// A new node replaces a voter, while another node may be restarted.
     Replace {
         old: Number,
         new: Number,
@@ -46,16 +45,16 @@ pub(crate) enum Step {
     Promote(Number),
     /// A voter becomes a learner.
     Demote(Number),
-    /// A voter is to lead.
+    /// A voter becomes the leader.
     Transfer(Number),
 }
 
-/// Who the cluster is, as the steps so far have made it.
+/// The members after the steps so far.
 #[derive(Debug, Clone)]
 pub(crate) struct Members {
     pub(crate) voters: BTreeSet<Number>,
     pub(crate) learners: BTreeSet<Number>,
-    /// The members that are away, each with the voters of the time when it went.
+    /// The members that are away, each with the voters at that time.
     pub(crate) away: BTreeMap<Number, BTreeSet<Number>>,
     /// The nodes that were removed since the cluster was last healed, each with the last voters that it
     /// knew.
@@ -64,7 +63,7 @@ pub(crate) struct Members {
 }
 
 impl Members {
-    /// Voters that all run.
+    /// A cluster of running voters.
     pub(crate) fn new(voter_count: usize) -> Self {
         Self {
             voters: (1..=voter_count).collect(),
@@ -80,8 +79,7 @@ impl Members {
         live.filter(|number| !self.away.contains_key(number))
     }
 
-    /// Those that were removed, and whether a majority of the voters can tell them so: whom a node has
-    /// never heard of it need not believe.
+    /// The removed nodes, and whether each knows a majority of the voters: it need not believe others.
     pub(crate) fn removed(&self) -> impl Iterator<Item = (Number, bool)> {
         self.removed.iter().map(|(number, known)| {
             let known_count = known.intersection(&self.voters).count();
@@ -89,13 +87,13 @@ impl Members {
         })
     }
 
-    /// The members that are up, voters and learners.
+    /// The running members, voters and learners.
     pub(crate) fn live(&self) -> impl Iterator<Item = Number> {
         let members = self.voters.union(&self.learners).copied();
         members.filter(|number| !self.away.contains_key(number))
     }
 
-    /// Whether the cluster may be like this: small, and able to commit.
+    /// Whether this state is allowed: small, and able to commit.
     fn is_possible(&self) -> bool {
         (VOTER_COUNT_MIN..=VOTER_COUNT_MAX).contains(&self.voters.len())
             && self.learners.len() <= LEARNER_COUNT_MAX
@@ -113,7 +111,7 @@ impl Members {
         })
     }
 
-    /// Anything that leaves a cluster that can commit.
+    /// Draws any step after which the cluster can commit.
     pub(crate) fn draw(&self, chance: &mut Chance) -> Step {
         self.draw_of(chance, Self::draw_any)
     }
@@ -171,7 +169,7 @@ impl Members {
         })
     }
 
-    /// What the cluster is after a step.
+    /// Applies a step.
     pub(crate) fn apply(&mut self, step: &Step) {
         match *step {
             Step::Kill(number) | Step::Stop(number) => self.go_away(number),
@@ -206,7 +204,7 @@ impl Members {
         }
     }
 
-    /// All are back, and those that were removed are gone.
+    /// All members are back, and removed nodes are gone.
     pub(crate) fn heal(&mut self) {
         self.away.clear();
         self.removed.clear();
@@ -225,7 +223,7 @@ impl Members {
     }
 }
 
-/// Numbers that look like chance, the same for the same seed (splitmix64).
+/// Random numbers, the same for the same seed (splitmix64).
 pub(crate) struct Chance(u64);
 
 impl Chance {

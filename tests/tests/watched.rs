@@ -1,26 +1,26 @@
-//! A cluster under load, on links that can fail, whose every read is watched.
+//! A cluster under load, with links that can fail and with checked reads.
 
 use std::time::Duration;
 
 use quorate_tests::{Cluster, Load, Plan, Readers, voters};
 
-/// Writers: enough that batches form, few enough for two cores.
+/// Enough writers to form batches, few enough for two cores.
 const WRITER_COUNT: usize = 12;
 
-/// Acknowledgements that show that writes go on.
+/// Acknowledgements that show that writes continue.
 const ACKS: u64 = 200;
 
-/// When a PUT has its answer: soon, so that writers whose node is cut off try another one.
+/// The deadline of a PUT: short, so that writers at an isolated node try another one.
 const PUT_DEADLINE: Duration = Duration::from_secs(2);
 
-/// Elections that a busy machine does not cause, for tests that there is none.
+/// Timeouts that a busy machine does not exceed, for tests that expect no election.
 const PATIENT: &str = "[raft]
 heartbeat_ms = 100
 election_timeout_min_ms = 1000
 election_timeout_max_ms = 1500
 ";
 
-/// The same for links of some hundred milliseconds.
+/// The same for links with a delay of some hundred milliseconds.
 const MORE_PATIENT: &str = "[raft]
 heartbeat_ms = 500
 election_timeout_min_ms = 2000
@@ -34,17 +34,17 @@ pub(crate) struct Watched {
 }
 
 impl Watched {
-    /// Starts it, and waits until writes go on.
+    /// Starts it, and waits for acknowledged writes.
     pub(crate) async fn start() -> Self {
         Self::start_plan(voters(3)).await
     }
 
-    /// The same with a leader that nobody gives up early.
+    /// The same with long election timeouts.
     pub(crate) async fn start_patient(voter_count: usize) -> Self {
         Self::start_plan(voters(voter_count).with_config(PATIENT)).await
     }
 
-    /// The same for links over long ways.
+    /// The same for slow links.
     pub(crate) async fn start_more_patient() -> Self {
         Self::start_plan(voters(3).with_config(MORE_PATIENT)).await
     }
@@ -67,8 +67,8 @@ impl Watched {
         self.load.wait_for_acks(ACKS).await;
     }
 
-    /// Heals it, and expects that all nodes become equal and hold what was acknowledged, and that no
-    /// read saw what it must not see.
+    /// Heals it, and expects that all nodes become equal and hold what was acknowledged, and that no read
+    /// was wrong.
     pub(crate) async fn expect_healed(self) {
         self.cluster.links().heal();
         self.cluster.nodes().wait_ready().await;

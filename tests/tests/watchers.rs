@@ -1,4 +1,4 @@
-//! Clients that wait for changes, by the thousand.
+//! Thousands of clients that wait for changes.
 
 use std::{fs, net::SocketAddr};
 
@@ -13,23 +13,23 @@ use tokio::{
     time::timeout,
 };
 
-/// As many wait, each on a connection of its own, where the system allows so many files.
+/// The number of waiting clients, each with its own connection, if the system allows as many files.
 const WATCHER_COUNT_MAX: usize = 10_000;
 
 /// The memory that one of them may cost a node, in bytes of its resident set.
 const WATCHER_SIZE_MAX: usize = 20 * 1024;
 
-/// Addresses of clients: no limit of one client is to be met here.
+/// The number of client addresses, so that no limit of one client is reached.
 const CLIENT_COUNT: usize = 50;
 
-/// No wait ends by itself while the test runs.
+/// No wait times out during the test.
 const PATIENT: &str = "[watch]\nwait_secs_max = 3600\n";
 
-/// A client that waits, by HTTP/1.1.
+/// A waiting client, over HTTP/1.1.
 struct Watcher(TcpStream);
 
 impl Watcher {
-    /// Asks for what follows the key in the path, as one of many clients.
+    /// Sends a request for `path`, as client `number`.
     async fn open(node: &Node, number: usize, path: &str) -> Self {
         let socket = TcpSocket::new_v4().expect("files are left");
         let client = [127, 0, 1, (number % CLIENT_COUNT) as u8];
@@ -37,7 +37,7 @@ impl Watcher {
         bound.expect("loopback addresses are ours");
         let connected = socket.connect(node.addresses().http).await;
         let mut stream = connected.expect("the node takes connections");
-        // Fields as many as those of common clients.
+        // As many fields as common clients send.
         let request = format!(
             "GET /pkarr/{path} HTTP/1.1\r\nHost: {}\r\nUser-Agent: a client of many (Linux; x86_64)\r\n\
              Accept: */*\r\nAccept-Encoding: gzip, br\r\n\r\n",
@@ -48,7 +48,7 @@ impl Watcher {
         Self(stream)
     }
 
-    /// Reads until this has come.
+    /// Reads until this text has arrived.
     async fn expect(&mut self, text: &str) {
         let mut read = Vec::new();
         let all = async {
@@ -61,8 +61,8 @@ impl Watcher {
     }
 }
 
-/// How many may wait here: the system may allow fewer files than that takes, and neither this process
-/// nor the node has them for connections alone.
+/// How many clients can wait here: the system may allow fewer files, and both this process and the node
+/// need some for other purposes.
 fn watcher_count() -> usize {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
@@ -94,16 +94,16 @@ async fn wait_for_watchers(node: &Node, kind: &str, count: usize) {
     .await;
 }
 
-/// Half of them wait for one change, half of them for all. Each is told of its own packet alone, and
-/// none of them holds up the node when it stops.
+/// Half of them wait for one change, half for all changes. Each receives only its own packet, and none of
+/// them delays the stop of the node.
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_thousand_wait_for_little_memory() {
-    // First, since the node may open as many files as the process that starts it.
+    // First, because the node inherits the limit of open files.
     let count = watcher_count();
     let cluster = Cluster::start(voters(1).with_config(PATIENT)).await;
     let node = cluster.node(1);
     let publishers = ["alice", "bob"].map(|name| cluster.publisher(name));
-    // What the first request costs, those that wait shall not be charged with.
+    // So that the cost of the first request is not counted.
     node.get(&publishers[0].key()).await;
     let keys: Vec<_> = (publishers.iter().map(|publisher| publisher.key()))
         .chain((2..count).map(|_| pkarr::Keypair::random().to_z32()))

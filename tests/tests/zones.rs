@@ -1,4 +1,4 @@
-//! Records that operators set on a live cluster, beside packets and configuration.
+//! Records that operators set on a live cluster, next to packets and configuration.
 
 use std::collections::BTreeSet;
 
@@ -14,19 +14,19 @@ use serde_json::Value;
 /// The configured serial.
 const SERIAL: u64 = 1;
 
-/// What `zone list` says of the records of a zone.
+/// The output of `zone list` for a zone.
 async fn listed(node: &Node, zone: &str) -> String {
     node.operate(&["zone", "list", zone]).await
 }
 
-/// The serial that a change came to.
+/// The serial after a change.
 async fn change(node: &Node, args: &[&str]) -> u64 {
     let told = node.operate(&[&["zone", "--json"], args].concat()).await;
     let zone: Value = serde_json::from_str(&told).expect("it prints JSON");
     zone["serial"].as_u64().expect("the zone is served")
 }
 
-/// Waits until all list the same of a zone.
+/// Waits until all nodes list the same records of a zone.
 async fn expect_listed(nodes: &Nodes, zone: &str, expected: &str) {
     until("all to list the same", CONVERGE_WITHIN, async || {
         for node in nodes.iter() {
@@ -62,7 +62,7 @@ async fn soa_serial(node: &Node, zone: &str) -> Result<u64, String> {
     serial.ok_or_else(|| format!("no SOA: {answer:?}"))
 }
 
-/// Waits until all answer with these addresses.
+/// Waits until all nodes answer with these addresses.
 async fn expect_addresses(nodes: &Nodes, name: &str, expected: &[&str]) {
     let expected: BTreeSet<_> = expected.iter().map(|&address| address.to_owned()).collect();
     until("all to answer the same", CONVERGE_WITHIN, async || {
@@ -77,7 +77,7 @@ async fn expect_addresses(nodes: &Nodes, name: &str, expected: &[&str]) {
     .await;
 }
 
-/// Any node takes a change; all have it, with the same serial, also after a restart of all.
+/// Any node accepts a change; all nodes have it, with the same serial, also after a restart of all.
 #[tokio::test(flavor = "multi_thread")]
 async fn records_set_at_any_node_are_listed_by_all_and_outlive_a_restart() {
     let cluster = Cluster::start(voters(3)).await;
@@ -153,7 +153,7 @@ async fn a_zone_file_is_imported_whole_or_not_at_all() {
     }
 }
 
-/// DNS follows at once where the change was made, and soon everywhere.
+/// DNS shows a change immediately where it was made, and soon everywhere.
 #[tokio::test(flavor = "multi_thread")]
 async fn records_that_are_set_are_answered_by_every_node() {
     let cluster = Cluster::start(voters(3)).await;
@@ -169,7 +169,7 @@ async fn records_that_are_set_are_answered_by_every_node() {
     assert_eq!(soa_serial(&node, ORIGIN).await, Ok(serial));
     expect_addresses(&nodes, &name, &["192.0.2.7"]).await;
 
-    // Beside the keys, whose names are theirs.
+    // Next to the names of keys, which stay theirs.
     let alice = cluster.publisher("alice");
     alice.put(&node, "mine").await.expect_acked();
     change(&node, &["set", ORIGIN, "*", "60", "TXT", "anybody"]).await;
