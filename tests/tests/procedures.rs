@@ -2,12 +2,16 @@
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
-use quorate_tests::{Cluster, Node, Nodes, voters};
+use quorate_tests::{Cluster, Node, Nodes, ORIGIN, binary, voters};
+use tempfile::TempDir;
+use tokio::process::Command;
 
 /// The machines that the documents name, and the nodes of the test that play them.
 struct Machines {
     cluster: Cluster,
     by_name: BTreeMap<&'static str, Arc<Node>>,
+    /// Where the operator is: commands read and write files here.
+    dir: TempDir,
 }
 
 impl Machines {
@@ -27,7 +31,12 @@ impl Machines {
         }
         cluster.node(1).start();
         cluster.node(1).wait_ready().await;
-        Self { cluster, by_name }
+        let dir = tempfile::tempdir().expect("there is a place for files");
+        Self {
+            cluster,
+            by_name,
+            dir,
+        }
     }
 
     fn nodes(&self, names: &[&str]) -> Nodes {
@@ -67,12 +76,25 @@ impl Machines {
                     // An operator types the next command after this one works.
                     self.cluster.node(1).wait_until_known(&machine).await;
                 }
-                ["quorate", args @ ..] => drop(machine.operate(args).await),
+                ["quorate" | "(umask", ..] => self.run_in_shell(&machine, line).await,
                 ["systemctl", "stop", "quorate"] => machine.terminate().await,
                 ["systemctl", "start", "quorate"] => machine.start(),
                 _ => panic!("{heading}: the test cannot run {line:?}"),
             }
         }
+    }
+
+    /// Runs a line as an operator types it on this machine.
+    async fn run_in_shell(&self, machine: &Node, line: &str) {
+        let admin = format!("http://{}", machine.addresses().admin);
+        let script = format!("quorate() {{ \"$PROGRAM\" \"$@\"; }}\n{line}");
+        let mut command = Command::new("sh");
+        command.args(["-ec", &script]).current_dir(&self.dir);
+        command.env("PROGRAM", binary::quorate());
+        command.env("QUORATE_ADMIN", admin).kill_on_drop(true);
+        let output = command.output().await.expect("there is a shell");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{line}: {error}");
     }
 }
 
@@ -83,7 +105,7 @@ fn commands_under(page: &str, heading: &str) -> String {
         .join(page);
     let document = fs::read_to_string(document).expect("the page exists");
     let (_, section) = document
-        .split_once(&format!("### {heading}\n"))
+        .split_once(&format!("# {heading}\n"))
         .unwrap_or_else(|| panic!("{page} has no heading {heading}"));
     let (_, commands) = section
         .split_once("```sh\n")
@@ -153,4 +175,22 @@ async fn the_procedures_of_the_document_do_what_they_say() {
         .await;
     alice.put(&first, "after the block").await.expect_acked();
     two.expect_txt(&alice, "after the block").await;
+
+    fs::write(machines.dir.path().join("keys"), &key).expect("the file can be written");
+    machines
+        .follow("publishing.md", "Allow only some keys", &[])
+        .await;
+    alice.put(&first, "allowed").await.expect_acked();
+    let relay = format!("http://{}", first.addresses().http);
+    let words = [("https://ns1.dns.example.org", &*relay)];
+    machines
+        .follow("publishing.md", "Give out tokens for publishing", &words)
+        .await;
+
+    let words = [("dns.example.org", ORIGIN.trim_end_matches('.'))];
+    machines
+        .follow("delegate.md", "Static records", &words)
+        .await;
+    let zones = first.operate(&["zone", "list", words[0].1]).await;
+    assert!(zones.contains("20 mail.example.net."), "{zones}");
 }
