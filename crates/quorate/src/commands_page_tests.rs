@@ -52,6 +52,12 @@ fn write_commands(page: &mut String, command: &Command) {
             continue;
         }
         if inner.has_subcommands() {
+            let after = text_after(inner);
+            if !after.is_empty() {
+                let name = inner.get_bin_name().unwrap();
+                let about = escaped(&inner.get_about().unwrap().to_string());
+                let _ = write!(page, "\n## {name}\n\n{about}.\n{after}");
+            }
             write_commands(page, inner);
         } else {
             write_command(page, inner);
@@ -77,13 +83,17 @@ fn write_command(page: &mut String, command: &Command) {
         page.push('\n');
         write_table(page, &arguments);
     }
-    let after = command
-        .get_after_help()
-        .map(ToString::to_string)
-        .unwrap_or_default();
+    page.push_str(&text_after(command));
+}
+
+/// What the help of a command says below its arguments, as a block. Exit codes have their own page.
+fn text_after(command: &Command) -> String {
+    let after = command.get_after_help().map(ToString::to_string);
+    let after = after.unwrap_or_default();
     let after = after.split("Exit codes:").next().unwrap().trim_end();
-    if !after.is_empty() {
-        let _ = write!(page, "\n```text\n{after}\n```\n");
+    match after.is_empty() {
+        true => String::new(),
+        false => format!("\n```text\n{after}\n```\n"),
     }
 }
 
